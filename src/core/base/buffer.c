@@ -1,0 +1,220 @@
+/* byte strings, growing buffers, hex, UTF-8 */
+#include "core/base/base.h"
+
+#include <stdio.h>
+
+FbBytes
+fb_bytes(const void *data, size_t size)
+{
+	return (FbBytes) {data, size};
+}
+
+FbBytes
+fb_bytes_of_text(const char *text)
+{
+	return (FbBytes) {(const uint8_t *) text, strlen(text)};
+}
+
+bool
+fb_bytes_equal(FbBytes a, FbBytes b)
+{
+	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+int
+fb_bytes_compare(FbBytes a, FbBytes b)
+{
+	size_t		shared = a.size < b.size ? a.size : b.size;
+	int			order = shared > 0 ? memcmp(a.data, b.data, shared) : 0;
+
+	if (order != 0)
+		return order;
+	return a.size < b.size ? -1 : a.size > b.size ? 1 : 0;
+}
+
+void
+fb_buffer_init(FbBuffer *buffer, FbAllocator *allocator)
+{
+	memset(buffer, 0, sizeof(*buffer));
+	buffer->allocator = allocator;
+}
+
+/* make room for size more bytes; false (and sticky) when there is no memory */
+static bool
+buffer_reserve(FbBuffer *buffer, size_t size)
+{
+	size_t		needed;
+	size_t		capacity;
+	uint8_t    *data;
+
+	if (buffer->failed || __builtin_add_overflow(buffer->size, size, &needed))
+	{
+		buffer->failed = true;
+		return false;
+	}
+	if (needed <= buffer->capacity)
+		return true;
+	capacity = buffer->capacity > 0 ? buffer->capacity : 64;
+	while (capacity < needed)
+		capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
+	data = fb_allocate(buffer->allocator, capacity);
+	if (data == NULL)
+	{
+		buffer->failed = true;
+		return false;
+	}
+	if (buffer->size > 0)
+		memcpy(data, buffer->data, buffer->size);
+	fb_release(buffer->allocator, buffer->data);
+	buffer->data = data;
+	buffer->capacity = capacity;
+	return true;
+}
+
+void
+fb_buffer_append(FbBuffer *buffer, const void *data, size_t size)
+{
+	if (size == 0 || !buffer_reserve(buffer, size))
+		return;
+	memcpy(buffer->data + buffer->size, data, size);
+	buffer->size += size;
+}
+
+void
+fb_buffer_append_bytes(FbBuffer *buffer, FbBytes bytes)
+{
+	fb_buffer_append(buffer, bytes.data, bytes.size);
+}
+
+void
+fb_buffer_append_text(FbBuffer *buffer, const char *text)
+{
+	fb_buffer_append(buffer, text, strlen(text));
+}
+
+void
+fb_buffer_append_format(FbBuffer *buffer, const char *format, ...)
+{
+	va_list		arguments;
+	int			printed;
+
+	va_start(arguments, format);
+	printed = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+	if (printed < 0 || !buffer_reserve(buffer, (size_t) printed + 1))
+	{
+		buffer->failed = true;
+		return;
+	}
+	va_start(arguments, format);
+	vsnprintf((char *) buffer->data + buffer->size, (size_t) printed + 1, format, arguments);
+	va_end(arguments);
+	buffer->size += (size_t) printed;
+}
+
+void
+fb_buffer_append_byte(FbBuffer *buffer, uint8_t byte)
+{
+	fb_buffer_append(buffer, &byte, 1);
+}
+
+FbStatus
+fb_buffer_bytes(const FbBuffer *buffer, FbBytes *bytes, FbError *error)
+{
+	*bytes = FB_BYTES_EMPTY;
+	if (buffer->failed)
+		return fb_out_of_memory(error);
+	*bytes = fb_bytes(buffer->data, buffer->size);
+	return FB_OK;
+}
+
+void
+fb_hex_encode(FbBytes bytes, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < bytes.size; i++)
+	{
+		*out++ = digits[bytes.data[i] >> 4];
+		*out++ = digits[bytes.data[i] & 15];
+	}
+	*out = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+fb_hex_decode(const char *hex, size_t hex_size, uint8_t *out)
+{
+	if (hex_size % 2 != 0)
+		return false;
+	for (size_t i = 0; i < hex_size; i += 2)
+	{
+		int			high = hex_digit(hex[i]);
+		int			low = hex_digit(hex[i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		out[i / 2] = (uint8_t) (high << 4 | low);
+	}
+	return true;
+}
+
+bool
+fb_utf8_valid(FbBytes bytes)
+{
+	size_t		i = 0;
+
+	while (i < bytes.size)
+	{
+		uint8_t		lead = bytes.data[i];
+		uint8_t		low = 0x80; /* allowed range of the second byte */
+		uint8_t		high = 0xBF;
+		size_t		more;
+
+		if (lead < 0x80)
+		{
+			i++;
+			continue;
+		}
+		if (lead >= 0xC2 && lead <= 0xDF)
+			more = 1;
+		else if (lead >= 0xE0 && lead <= 0xEF)
+		{
+			more = 2;
+			if (lead == 0xE0)
+				low = 0xA0;		/* no overlong forms */
+			else if (lead == 0xED)
+				high = 0x9F;	/* no surrogates */
+		}
+		else if (lead >= 0xF0 && lead <= 0xF4)
+		{
+			more = 3;
+			if (lead == 0xF0)
+				low = 0x90;
+			else if (lead == 0xF4)
+				high = 0x8F;	/* nothing above U+10FFFF */
+		}
+		else
+			return false;
+		if (bytes.size - i <= more)
+			return false;
+		if (bytes.data[i + 1] < low || bytes.data[i + 1] > high)
+			return false;
+		for (size_t k = 2; k <= more; k++)
+			if ((bytes.data[i + k] & 0xC0) != 0x80)
+				return false;
+		i += more + 1;
+	}
+	return true;
+}

@@ -1,0 +1,59 @@
+/*
+ * Every limit of the project, with its reason. Sizes in bytes unless the name says otherwise.
+ */
+#ifndef FABRIC_CORE_LIMITS_H
+#define FABRIC_CORE_LIMITS_H
+
+/* texts of an error: fixed, so that reporting an error cannot fail */
+#define FB_ERROR_MESSAGE_BYTES 256
+#define FB_ERROR_DETAIL_BYTES 1024
+#define FB_ERROR_HINT_BYTES 256
+
+/* one message from outside: Fabric's gRPC limit is 100 MB, a PostgreSQL datum is at most 1 GB */
+#define FB_MESSAGE_BYTES_MAX (100 * 1024 * 1024)
+/* nesting of protobuf messages: a config tree uses about 12 levels, protobuf's own default limit is 100 */
+#define FB_MESSAGE_DEPTH_MAX 64
+/* fields in one message, all levels: bounds the memory that a small hostile message can make us allocate */
+#define FB_MESSAGE_FIELDS_MAX 4000000
+
+/* channel and configuration names: common/configtx/validator.go */
+#define FB_CHANNEL_ID_BYTES_MAX 249
+#define FB_CONFIG_ID_BYTES_MAX 249
+/* our own names are database identifiers elsewhere; Fabric has no limit on these */
+#define FB_CHAINCODE_NAME_BYTES_MAX 255
+#define FB_CHAINCODE_VERSION_BYTES_MAX 255
+#define FB_MSP_ID_BYTES_MAX 255
+
+/* a serialized identity: a PEM certificate is about 1 kB; leaves room for RSA issuers and many attributes */
+#define FB_IDENTITY_BYTES_MAX (64 * 1024)
+#define FB_CERTIFICATE_BYTES_MAX (64 * 1024)
+#define FB_CERTIFICATE_CHAIN_LENGTH_MAX 10
+#define FB_SIGNATURE_BYTES_MAX 512
+#define FB_NONCE_BYTES 24
+
+/* policies: a rule tree is evaluated recursively */
+#define FB_POLICY_TEXT_BYTES_MAX (64 * 1024)
+#define FB_POLICY_DEPTH_MAX 32
+#define FB_POLICY_PRINCIPALS_MAX 1024
+#define FB_POLICY_SIGNATURES_MAX 1024
+
+/* transactions */
+#define FB_ENDORSEMENTS_MAX 1024
+#define FB_ARGUMENTS_MAX 1024
+#define FB_NAMESPACES_MAX 1024
+
+/* a block: Fabric's absolute maximum is set per channel; this is ours above it */
+#define FB_BLOCK_TRANSACTIONS_MAX 100000
+#define FB_BLOCK_METADATA_COUNT 5
+
+/* range queries: core/ledger/kvledger/txmgmt/txmgr/query_executor.go, chaincode_support.go */
+#define FB_RANGE_MERKLE_DEGREE 50
+#define FB_RANGE_PREFETCH 100
+#define FB_QUERY_RESULTS_MAX 100000
+
+/* Raft */
+#define FB_RAFT_NODES_MAX 32
+#define FB_RAFT_ENTRIES_PER_MESSAGE_MAX 64
+#define FB_RAFT_BYTES_PER_MESSAGE_MAX (4 * 1024 * 1024)
+
+#endif
