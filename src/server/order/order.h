@@ -1,0 +1,64 @@
+/*
+ * order: a channel's total order. Admission of envelopes on the node that receives them, and the host of the Raft core in
+ * the worker `fabric orderer CH`, the only writer of fabric_internal.raft_log and raft_state.
+ *
+ *   session or serving backend           worker                                       ledger worker
+ *   order_broadcast: check, inbox  ---->  cut, replicate, store, commit  -- latch -->  order_read_entries: block by block
+ *   order_receive_raft/forward: inbox ->
+ *
+ * One Raft entry is one batch: common.BlockData{data[] = envelopes}, an empty payload for Raft's own entries. A block is a
+ * pure function of the log: the k-th non-empty entry after genesis is block k, whoever makes it.
+ */
+#ifndef FABRIC_SERVER_ORDER_H
+#define FABRIC_SERVER_ORDER_H
+
+#include "postgres.h"
+
+#include "core/base/base.h"
+
+/*
+ * Admit one envelope and put it into the queue of this node's orderer worker, which passes it to the leader if that is
+ * another node. Returns when it is in the queue: neither replicated nor durable yet, as Fabric's SUCCESS (ORD-5).
+ * Rules, in order (ORD-2; orderer/common/msgprocessor/standardchannel.go): payload not empty, size at most
+ * AbsoluteMaxBytes, creator's certificate not expired, channel policy Writers over the signature, header types: CONFIG_UPDATE,
+ * CONFIG and ORDERER_TRANSACTION are refused here.
+ *   FB_CHANNEL_NOT_FOUND  FB_NOT_CONSENTER  FB_MALFORMED_MESSAGE  FB_LIMIT_EXCEEDED  FB_CERTIFICATE_EXPIRED
+ *   FB_POLICY_NOT_SATISFIED  FB_NO_LEADER (worker not running, or no leader elected: try later or elsewhere)
+ *   FB_BUSY (queue full: try later)
+ * Needs a transaction (reads the channel's configuration).
+ */
+extern FbStatus order_broadcast(const char *channel, FbBytes envelope, FbError *error);
+
+/*
+ * A message of another consenter, in the serving backend: the TLS client certificate of this connection must be the
+ * client_tls_cert of consenter sender_id in the channel's configuration, else FB_ACCESS_DENIED. A full queue drops the
+ * message silently (Raft repeats itself); *queued tells.
+ *   raft: an encoded message of core/raft   forward: a common.BlockData of envelopes which the sender has admitted
+ */
+extern FbStatus order_receive_raft(const char *channel, uint64 sender_id, FbBytes message, bool *queued, FbError *error);
+extern FbStatus order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, bool *queued, FbError *error);
+
+/* an entry of the log as the ledger worker needs it */
+typedef struct OrderEntry
+{
+	uint64		index;
+	uint64		term;
+	FbBytes		batch;			/* common.BlockData; empty: makes no block */
+} OrderEntry;
+
+/*
+ * The committed entries after after_index, in order, at most about bytes_max of them (at least one if there is one),
+ * palloc'ed in the current memory context. Reads fabric_internal.raft_log up to the commit index in shared memory; needs a
+ * transaction with a snapshot. *lost: the log does not hold the entry after_index + 1 any more (it was compacted, or this
+ * node was sent a snapshot): the blocks in between have to be fetched by deliver.
+ */
+extern FbStatus order_read_entries(const char *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries,
+								   int *entries_count, bool *lost, FbError *error);
+
+/* ask the worker to hand over the leadership to this consenter (0: the most up-to-date one). FB_NO_LEADER if not leader here */
+extern FbStatus order_transfer_leadership(const char *channel, uint64 target_id, FbError *error);
+
+/* the body of the orderer worker; connected to the database, does not return */
+extern void order_node_run(const char *channel) pg_attribute_noreturn();
+
+#endif
