@@ -1,0 +1,189 @@
+/*
+ * chaincode: packages of SQL source, their installation into a sandbox, the simulation of one call, and the definitions that
+ * the organisations of a channel agreed upon.
+ *
+ * Everything here runs in the caller's backend, inside the caller's transaction. Wrong requests and failures of ours are
+ * raised with ereport; what chaincode answers - also a refusal - is data in SimulationResult.
+ * Memory: results are palloc'ed in the caller's current memory context.
+ */
+#ifndef FABRIC_SERVER_CHAINCODE_H
+#define FABRIC_SERVER_CHAINCODE_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "core/base/base.h"
+#include "core/rwset/rwset.h"
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * package.c, install.c: packages (LIF-1, LIF-2)
+ */
+
+/* sizes: label as Fabric plus what fits into a column readably; "label:" and 64 hex digits */
+#define CHAINCODE_LABEL_BYTES_MAX 255
+#define CHAINCODE_PACKAGE_ID_BYTES (CHAINCODE_LABEL_BYTES_MAX + 1 + 64 + 1)
+/* functions live in fabric_cc_<16 hex digits of the package's hash> */
+#define CHAINCODE_SCHEMA_BYTES (10 + 16 + 1)
+
+typedef struct ChaincodePackage
+{
+	char		package_id[CHAINCODE_PACKAGE_ID_BYTES]; /* label ":" hex(SHA-256(all bytes of the file)), WIRE 2.13 */
+	char		schema_name[CHAINCODE_SCHEMA_BYTES];
+	char	   *label;
+	char	   *type;			/* metadata.json's type, lower case: "sql" for what this node can run */
+	char	   *path;			/* metadata.json's path; may be empty */
+	char	   *source;			/* all *.sql of code.tar.gz in order of their names, joined by newlines; NULL if there is none */
+} ChaincodePackage;
+
+/*
+ * The bytes of a package: Fabric's tar.gz {metadata.json, code.tar.gz {src/chaincode.sql}}. The same arguments give the same
+ * bytes on every node (no times, no owners). label must match ^[[:alnum:]][[:alnum:]_.+-]*$ (FB_INVALID_ARGUMENT).
+ * source: SQL text, not empty, at most FB_PACKAGE_SOURCE_BYTES_MAX bytes. type: "sql".
+ */
+extern bytea *package_build(const char *label, const char *type, FbBytes source);
+
+/*
+ * Reads any Fabric package: only metadata.json and code.tar.gz of the outer archive are looked at. FB_INVALID_PACKAGE when it
+ * is not one, breaks the label rule or exceeds a limit (size, entries, decompressed size). A package of another type (golang,
+ * node, java, ccaas) reads well and has source NULL.
+ */
+extern void package_read(FbBytes bytes, ChaincodePackage *package);
+
+/*
+ * Installs a package and returns its id; a package that is already installed gives the same id and changes nothing.
+ * Every function is checked (FB_INVALID_PACKAGE, FB_NONDETERMINISTIC_CHAINCODE with function, line and the reason) and created
+ * in the package's schema as role fabric_chaincode. What only may differ between nodes is a WARNING, or an error when
+ * strict. The caller has checked the right to install.
+ */
+extern char *package_install(FbBytes bytes, bool strict);
+
+extern bool package_is_installed(const char *package_id);
+extern bytea *package_get(const char *package_id);	/* FB_CHAINCODE_NOT_FOUND */
+extern void package_uninstall(const char *package_id); /* FB_CHAINCODE_NOT_FOUND; FB_LIFECYCLE_ERROR while a committed definition runs it */
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * definition.c: what a channel agreed upon (LIF-6, LIF-13; WIRE 2.14)
+ */
+
+#define LIFECYCLE_NAMESPACE "_lifecycle"
+#define LIFECYCLE_VERSION "syscc" /* the version of a system chaincode in a ChaincodeAction */
+
+typedef struct ChaincodeDefinition
+{
+	char	   *name;
+	int64		sequence;
+	char	   *version;
+	bool		init_required;
+	char	   *endorsement_plugin; /* "escc" */
+	char	   *validation_plugin;	/* "vscc" */
+	FbBytes		validation_parameter; /* pb(ApplicationPolicy) */
+	FbBytes		collections;	/* pb(CollectionConfigPackage), empty when there are none */
+} ChaincodeDefinition;
+
+/*
+ * The committed definition of a chaincode as the active snapshot sees it; false when there is none. A system chaincode
+ * (_lifecycle) has a fixed one: version "syscc", policy reference /Channel/Application/LifecycleEndorsement.
+ * Costs one point read: the Sequence key changes with every commit of a definition, so the parsed form is kept per session
+ * under (channel, name, version of that key). Needs no shared memory; right inside any snapshot and on a hot standby.
+ * FB_CORRUPTED when the state under _lifecycle cannot be parsed.
+ */
+extern bool definition_get(const char *channel, const char *name, ChaincodeDefinition *definition);
+
+/* the committed definitions of a channel in order of their names: List of ChaincodeDefinition * */
+extern List *definition_list(const char *channel);
+
+/*
+ * The package this node's organisation approved for that definition; NULL when it has not approved this definition, or has
+ * approved it without a package (LIF-11).
+ */
+extern char *definition_package_id(const char *channel, const ChaincodeDefinition *definition);
+
+/* name, version and collection rules (LIF-9); NULL when good, otherwise why not */
+extern const char *definition_check_name(const char *name);
+extern const char *definition_check_version(const char *version);
+extern const char *definition_check_collection_name(const char *name);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * simulate.c: one call (CCA-*)
+ */
+
+typedef struct SimulationTransient
+{
+	FbBytes		name;
+	FbBytes		value;
+} SimulationTransient;
+
+typedef struct SimulationRequest
+{
+	const char *channel;
+	const char *chaincode;		/* a committed chaincode's name, or "_lifecycle" */
+	const char *tx_id;			/* lower case hex */
+	FbBytes		creator;		/* SerializedIdentity, as signed; already authenticated by the caller */
+	int64		timestamp_seconds;	/* of the client's channel header */
+	int32		timestamp_nanos;
+	size_t		arguments_count;
+	const FbBytes *arguments;	/* [0] is the function's name */
+	size_t		transient_count;
+	const SimulationTransient *transient;
+	bool		is_init;
+} SimulationRequest;
+
+typedef struct SimulationResult
+{
+	int32		status;			/* 200, or 500 when the chaincode raised an error (CCA-34) */
+	char	   *message;		/* of the error; "" when good */
+	char	   *detail;			/* of the error, or NULL; not part of Fabric's response: for the client of our own gateway */
+	char	   *hint;			/* likewise */
+	char		sqlstate[6];	/* likewise; "00000" when good */
+	FbBytes		payload;		/* the function's result */
+	char	   *chaincode_version;	/* of the definition that ran, for ChaincodeAction.chaincode_id */
+	RwsetBuilder *rwset;		/* all reads and writes, private ones included; never NULL */
+	char	   *event_name;		/* NULL without event */
+	FbBytes		event_payload;
+} SimulationResult;
+
+/*
+ * Runs one chaincode function, or a function of _lifecycle, against the caller's active snapshot (one is taken when there is
+ * none) and collects what it reads and writes. Nothing is written, whatever happens; the caller's transaction, memory
+ * contexts, GUCs and user are as before. Works in a read-only transaction and on a hot standby. Must not be called from
+ * inside a simulation.
+ * Raises: FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND (no definition, not approved by this organisation, not installed, no
+ * such function), FB_CHAINCODE_TIMEOUT (fabric.chaincode_execute_timeout), cancellation, out of memory. What the function
+ * itself raises is a result with status 500.
+ */
+extern void simulate(const SimulationRequest *request, SimulationResult *result);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * lifecycle.c: the arguments of _lifecycle's functions (SCC-1): marshalled protobuf, the second argument of the call
+ */
+
+typedef struct LifecycleParameters
+{
+	const char *name;
+	const char *version;
+	int64		sequence;
+	const char *policy;			/* text of a signature policy, or the path of a channel policy ("/Channel/..."); NULL: the default */
+	Jsonb	   *collections;	/* Fabric's collection configuration file, or NULL */
+	bool		init_required;
+	const char *package_id;		/* only for approval; NULL: approve without a package (LIF-11) */
+} LifecycleParameters;
+
+/* Raise FB_INVALID_ARGUMENT, FB_INVALID_POLICY for parameters that no node would accept. */
+extern FbBytes lifecycle_approve_arguments(const LifecycleParameters *parameters);	/* ApproveChaincodeDefinitionForMyOrg */
+extern FbBytes lifecycle_commit_arguments(const LifecycleParameters *parameters);	/* CommitChaincodeDefinition */
+extern FbBytes lifecycle_readiness_arguments(const LifecycleParameters *parameters); /* CheckCommitReadiness */
+
+/* one answer of CheckCommitReadiness */
+typedef struct LifecycleReadiness
+{
+	char	   *msp_id;
+	bool		approved;
+	List	   *mismatches;		/* of char *: the fields that differ */
+} LifecycleReadiness;
+
+/* parses the payload that CheckCommitReadiness returned: List of LifecycleReadiness *, in order of MSP ids */
+extern List *lifecycle_readiness_result(FbBytes payload);
+
+#endif
