@@ -28,6 +28,13 @@
 #define FB_IDENTITY_BYTES_MAX (64 * 1024)
 #define FB_CERTIFICATE_BYTES_MAX (64 * 1024)
 #define FB_CERTIFICATE_CHAIN_LENGTH_MAX 10
+/* a revocation list travels in every channel configuration; an entry has about 40 bytes */
+#define FB_CRL_BYTES_MAX (4 * 1024 * 1024)
+/* signature checks while looking for certificate chains: crypto/x509/verify.go maxChainSignatureChecks */
+#define FB_CHAIN_SIGNATURE_CHECKS_MAX 100
+/* certificates and lists of one MSP definition, each kind; organizational units of one certificate */
+#define FB_MSP_CERTIFICATES_MAX 256
+#define FB_CERTIFICATE_OUS_MAX 256
 #define FB_SIGNATURE_BYTES_MAX 512
 #define FB_NONCE_BYTES 24
 
