@@ -1,9 +1,11 @@
 # fabric: a Hyperledger Fabric ledger inside PostgreSQL
 #
-#   make demo    set up what is missing, build, start a local network of three organisations, run the main job
-#   make check   set up what is missing, build, run every test
+#   make demo    set up what is missing, build, install, start a local network of three organisations, run the main job
+#   make check   set up what is missing, build, install, run every test
+#   make bench   figures of the demo network
+#
 #   make         build fabric.so          make core    build src/core alone, with plain cc (the proof of the waterline)
-#   make unit    the unit tests of core   make bench   figures of the demo network
+#   make unit    the unit tests of core   make install into the PostgreSQL of PG_CONFIG
 
 EXTENSION = fabric
 DATA = fabric--1.0.sql
@@ -22,11 +24,59 @@ PG_CFLAGS = -std=gnu11 $(WARNINGS) -fvisibility=hidden -MMD -MP
 SHLIB_LINK = -lpq -lprotobuf-c -lcrypto -lzstd
 EXTRA_CLEAN = build $(PROTO_C) $(PROTOS:.proto=.pb-c.h) $(OBJS:.o=.d) results output_iso tmp_check
 
+REGRESS = $(notdir $(basename $(sort $(wildcard sql/*.sql))))
+ISOLATION = $(notdir $(basename $(sort $(wildcard specs/*.spec))))
+
 PG_CONFIG ?= pg_config
 override with_llvm = no
+
+# PGXS and protoc-c must be there before make reads the rest. The goals of a first use, and any goal on a machine where a
+# package is missing, go through tools/setup and then start make again.
+FIRST_USE = demo check bench
+export PG_CONFIG
+
+ifneq ($(filter $(FIRST_USE),$(MAKECMDGOALS)),)
+
+.PHONY: $(MAKECMDGOALS) ready
+# the goals run one after the other; only the build inside `ready` is parallel
+.NOTPARALLEL:
+demo check bench: ready
+demo:
+	@tools/demo
+check:
+	@tools/run_tests
+bench:
+	@tools/bench/run
+ready:
+	@tools/setup
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
+	@tools/install
+$(filter-out $(FIRST_USE),$(MAKECMDGOALS)):
+	@$(MAKE) --no-print-directory $@
+
+else ifneq ($(filter-out clean distclean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell tools/setup --missing build),)
+
+.PHONY: $(or $(MAKECMDGOALS),all) packages
+$(or $(MAKECMDGOALS),all): packages
+	@$(MAKE) --no-print-directory $@
+packages:
+	@tools/setup build
+
+else
+BUILD = yes
+endif
+else
+BUILD = yes
+endif
+
+ifdef BUILD
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(PGXS),)
 include $(PGXS)
+else
+clean distclean:
+	rm -rf $(EXTRA_CLEAN) fabric.so $(OBJS)
 endif
 -include $(OBJS:.o=.d)
 
@@ -35,3 +85,4 @@ src/core/proto/%.pb-c.c src/core/proto/%.pb-c.h: src/core/proto/%.proto
 	protoc-c --proto_path=src/core/proto --c_out=src/core/proto $<
 
 include test/core.mk
+endif
