@@ -62,5 +62,9 @@
 #define FB_RAFT_NODES_MAX 32
 #define FB_RAFT_ENTRIES_PER_MESSAGE_MAX 64
 #define FB_RAFT_BYTES_PER_MESSAGE_MAX (4 * 1024 * 1024)
+/* entries that one node keeps in its log: 16 bytes each in memory; a host that never compacts is stopped here */
+#define FB_RAFT_TRAIL_ENTRIES_MAX (4 * 1024 * 1024)
+/* entries that one node keeps in its log: 16 bytes each in memory; a host that never compacts is stopped here */
+#define FB_RAFT_TRAIL_ENTRIES_MAX (4 * 1024 * 1024)
 
 #endif
