@@ -38,9 +38,10 @@
 #define FB_SIGNATURE_BYTES_MAX 512
 #define FB_NONCE_BYTES 24
 
-/* policies: a rule tree is evaluated recursively */
+/* policies: a rule tree is evaluated recursively. A gate is two levels of message, and a policy sits up to five messages deep */
 #define FB_POLICY_TEXT_BYTES_MAX (64 * 1024)
-#define FB_POLICY_DEPTH_MAX 32
+#define FB_POLICY_DEPTH_MAX 24
+#define FB_POLICY_RULES_MAX 4096
 #define FB_POLICY_PRINCIPALS_MAX 1024
 #define FB_POLICY_SIGNATURES_MAX 1024
 
