@@ -50,6 +50,13 @@
 #define FB_ARGUMENTS_MAX 1024
 #define FB_NAMESPACES_MAX 1024
 
+/* reads, writes and range results of one simulation: far above what fits into a transaction of 10 MB */
+#define FB_RWSET_ENTRIES_MAX 1000000
+/* a key of the world state: namespace and key must fit into one entry of a B-tree index, which holds 2704 bytes */
+#define FB_STATE_KEY_BYTES_MAX 1536
+/* differences between endorsements that are listed: a message for people */
+#define FB_RESPONSE_DIFFERENCES_MAX 100
+
 /* a block: Fabric's absolute maximum is set per channel; this is ours above it */
 #define FB_BLOCK_TRANSACTIONS_MAX 100000
 #define FB_BLOCK_METADATA_COUNT 5
