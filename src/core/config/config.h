@@ -86,7 +86,7 @@ typedef struct ConfigBundle
 	FbBytes		config_envelope; /* ConfigEnvelope, as received: the value of CHANNEL_CONFIG_ENV_BYTES */
 	const struct Common__Config *config; /* decoded, for what is not in here */
 
-	struct MspManager *msps;	/* application and orderer organisations' MSPs; owned, see config_bundle_destroy */
+	MspManager *msps;	/* application and orderer organisations' MSPs; owned, see config_bundle_destroy */
 	const PolicyManager *policies;
 
 	/* Orderer */
@@ -240,7 +240,7 @@ extern FbStatus config_profile_check(FbAllocator *allocator, const ConfigProfile
 /*
  * The genesis block of the profile, checked first: bytes of block number 0 as configtxgen -outputBlock makes them: one CONFIG envelope without
  * creator and signature, tx id SHA-256(nonce), Fabric's default policies (CFG-15), mod_policy Admins everywhere. Organisations' policies: Readers admin,
- * peer or client; Writers admin, client or peer; Admins admin; Endorsement peer. Orderer organisations: Readers and Writers member, Admins admin.
+ * peer or client; Writers admin or client; Admins admin; Endorsement peer. Orderer organisations: Readers and Writers member, Admins admin.
  */
 extern FbStatus config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile, FbBytes *block, FbError *error);
 

@@ -9,8 +9,8 @@
  *   PolicyManager        the policies of a channel's configuration tree, by path.
  *   PolicySignatureSet   the signatures of one message, in their order; each is verified at most once, and only if it matters.
  *
- * Everything lives in the caller's allocator; decoded policies refer to the bytes that they were made from, which must live as
- * long. Only a PolicySignatureSet has something to give back (policy_signatures_destroy).
+ * Everything lives in the caller's allocator and has nothing to give back; decoded policies do not refer to the bytes that they were made
+ * from, unless said otherwise.
  *
  * Evaluation is greedy and depends on the order of the signatures (POL-3, T-7). That is Fabric's behaviour, every node of a
  * network must come to the same verdict, so it is kept exactly; clients choose a good order with policy_layouts.
@@ -19,40 +19,12 @@
 #define FABRIC_CORE_POLICY_H
 
 #include "core/base/base.h"
+#include "core/identity/identity.h"
 
 struct Common__ConfigGroup;		/* core/proto: a group of the configuration tree */
 struct Common__SignaturePolicyEnvelope;
-struct MspManager;				/* core/identity: the MSPs of a channel */
-struct Identity;				/* core/identity: a deserialized identity */
 
 /* ---- decoded signature policies ---- */
-
-/* the wire's numbers: msp/msp_principal.proto */
-typedef enum PolicyClassification
-{
-	POLICY_PRINCIPAL_ROLE = 0,
-	POLICY_PRINCIPAL_ORGANIZATION_UNIT = 1,
-	POLICY_PRINCIPAL_IDENTITY = 2,
-	POLICY_PRINCIPAL_ANONYMITY = 3,
-	POLICY_PRINCIPAL_COMBINED = 4
-} PolicyClassification;
-
-typedef enum PolicyRole
-{
-	POLICY_ROLE_MEMBER = 0,
-	POLICY_ROLE_ADMIN = 1,
-	POLICY_ROLE_CLIENT = 2,
-	POLICY_ROLE_PEER = 3,
-	POLICY_ROLE_ORDERER = 4
-} PolicyRole;
-
-typedef struct PolicyPrincipal
-{
-	int32_t		classification; /* a PolicyClassification, or another number as received (which nobody satisfies) */
-	FbBytes		principal;		/* the principal's own message, as received */
-	const char *msp_id;			/* of ROLE, ORGANIZATION_UNIT and IDENTITY principals; NULL when it has none or cannot be decoded */
-	int32_t		role;			/* a PolicyRole; -1 when this is no ROLE principal */
-} PolicyPrincipal;
 
 /* a node of the tree: signed_by >= 0 names a principal by index; else a gate that needs `needed` of its rules */
 typedef struct PolicyRule
@@ -68,7 +40,7 @@ typedef struct SignaturePolicy
 	int32_t		version;		/* as received; 0 is the only one there is */
 	PolicyRule	rule;
 	size_t		principals_count;
-	const PolicyPrincipal *principals;
+	const Principal *const *principals; /* NULL: one that cannot be read and that nobody satisfies */
 } SignaturePolicy;
 
 /*
@@ -79,7 +51,7 @@ typedef struct SignaturePolicy
  */
 extern FbStatus signature_policy_decode(FbAllocator *allocator, FbBytes envelope, SignaturePolicy **policy, FbError *error);
 
-/* the same from a message that came through the gate already; the message must live as long as the policy */
+/* the same from a message that came through the gate already and lives as long as the policy */
 extern FbStatus signature_policy_from_message(FbAllocator *allocator, const struct Common__SignaturePolicyEnvelope *message,
 											  SignaturePolicy **policy, FbError *error);
 
@@ -120,7 +92,7 @@ extern FbStatus policy_compile_implicit_meta(FbAllocator *allocator, FbBytes tex
 /* ---- evaluation (POL-3; common/cauthdsl/cauthdsl.go) ---- */
 
 /* whether signer number signer_index satisfies the principal. May be asked repeatedly; the answer must not change meanwhile */
-typedef bool (*PolicyMatch) (void *context, size_t signer_index, const PolicyPrincipal *principal);
+typedef bool (*PolicyMatch) (void *context, size_t signer_index, const Principal *principal);
 
 /*
  * Greedy evaluation: a principal takes the first signer not yet used that satisfies it; a gate evaluates all its rules and keeps what
@@ -193,7 +165,7 @@ typedef struct PolicySignature
  * other statuses end the evaluation (FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE). The server passes a function that looks into its set of known
  * verified signatures first; NULL verifies by core/identity.
  */
-typedef FbStatus (*PolicyVerify) (void *context, const struct Identity *identity, const PolicySignature *signature, size_t index,
+typedef FbStatus (*PolicyVerify) (void *context, const Identity *identity, const PolicySignature *signature, size_t index,
 								  bool *valid, FbError *error);
 
 typedef struct PolicySignatureSet PolicySignatureSet;
@@ -201,13 +173,12 @@ typedef struct PolicySignatureSet PolicySignatureSet;
 /*
  * Signatures in the order of the message. Identities that cannot be decoded, are unknown or not valid to their MSP, and wrong signatures
  * are skipped silently; of one identity only the first *valid* signature counts. Identities and signatures are looked at when an
- * evaluation first needs them, and once: keep the set for all policies that one message must satisfy. signatures[] and manager must
- * outlive the set. More than FB_POLICY_SIGNATURES_MAX: FB_LIMIT_EXCEEDED. Also FB_OUT_OF_MEMORY.
+ * evaluation first needs them, and once: keep the set for all policies that one message must satisfy. signatures[] and msps must
+ * outlive the set, without msp_manager_trim in between. More than FB_POLICY_SIGNATURES_MAX: FB_LIMIT_EXCEEDED. Also FB_OUT_OF_MEMORY.
  */
-extern FbStatus policy_signatures_create(FbAllocator *allocator, const struct MspManager *msps, const PolicySignature *signatures,
+extern FbStatus policy_signatures_create(FbAllocator *allocator, MspManager *msps, const PolicySignature *signatures,
 										 size_t signatures_count, PolicyVerify verify, void *verify_context,
 										 PolicySignatureSet **set, FbError *error);
-extern void policy_signatures_destroy(PolicySignatureSet *set); /* accepts NULL */
 
 /* whether the signatures satisfy the policy. Errors: FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE; a policy not satisfied is no error */
 extern FbStatus policy_evaluate(const Policy *policy, PolicySignatureSet *set, bool *satisfied, FbError *error);
