@@ -11,10 +11,12 @@
 
 /* one message from outside: Fabric's gRPC limit is 100 MB, a PostgreSQL datum is at most 1 GB */
 #define FB_MESSAGE_BYTES_MAX (100 * 1024 * 1024)
-/* nesting of protobuf messages: a config tree uses about 12 levels, protobuf's own default limit is 100 */
-#define FB_MESSAGE_DEPTH_MAX 64
+/* nesting of protobuf messages: a config tree uses about 12 levels, a policy two for each of its FB_POLICY_DEPTH_MAX */
+#define FB_MESSAGE_DEPTH_MAX 100
 /* fields in one message, all levels: bounds the memory that a small hostile message can make us allocate */
 #define FB_MESSAGE_FIELDS_MAX 4000000
+/* memory of an unpacked message, estimated before anything is allocated: the largest message and its structures */
+#define FB_MESSAGE_MEMORY_BYTES_MAX (512 * 1024 * 1024)
 
 /* channel and configuration names: common/configtx/validator.go */
 #define FB_CHANNEL_ID_BYTES_MAX 249

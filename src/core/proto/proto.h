@@ -1,0 +1,145 @@
+/*
+ * proto: Fabric's messages, and the one gate through which bytes from outside become messages.
+ *
+ * The messages themselves are the .proto files of this folder, with the package names, message names and field numbers of
+ * Fabric; protobuf-c generates a C structure per message (common.Envelope is Common__Envelope). What is particular to
+ * protobuf-c:
+ *   - a sub-message that was not sent is a NULL pointer; a string that was not sent is "", never NULL; bytes that were not
+ *     sent have len 0 and may have data NULL;
+ *   - `repeated` is a count n_NAME and an array NAME; `oneof` is a NAME_case and a union;
+ *   - enums are open (proto3): any 32-bit value can arrive, so a switch needs a default;
+ *   - strings are zero-terminated. The gate refuses strings that contain U+0000; fields where Fabric really has such
+ *     strings (state keys) are declared as bytes here, which is the same on the wire, and the gate checks their UTF-8.
+ *
+ * Rules: hash and verify the bytes that were received, never bytes that were packed again. Map fields have no canonical
+ * encoding: never compare two packed messages that contain maps.
+ */
+#ifndef FABRIC_CORE_PROTO_H
+#define FABRIC_CORE_PROTO_H
+
+#include "core/base/base.h"
+
+#include "core/proto/google_timestamp.pb-c.h"
+#include "core/proto/common.pb-c.h"
+#include "core/proto/common_configtx.pb-c.h"
+#include "core/proto/common_configuration.pb-c.h"
+#include "core/proto/common_ledger.pb-c.h"
+#include "core/proto/common_policies.pb-c.h"
+#include "core/proto/common_principal.pb-c.h"
+#include "core/proto/etcdraft.pb-c.h"
+#include "core/proto/gateway.pb-c.h"
+#include "core/proto/ledger_kvrwset.pb-c.h"
+#include "core/proto/ledger_queryresult.pb-c.h"
+#include "core/proto/ledger_rwset.pb-c.h"
+#include "core/proto/ledger_updates.pb-c.h"
+#include "core/proto/lifecycle.pb-c.h"
+#include "core/proto/lifecycle_db.pb-c.h"
+#include "core/proto/msp_config.pb-c.h"
+#include "core/proto/msp_identities.pb-c.h"
+#include "core/proto/orderer_ab.pb-c.h"
+#include "core/proto/orderer_configuration.pb-c.h"
+#include "core/proto/peer_chaincode.pb-c.h"
+#include "core/proto/peer_collection.pb-c.h"
+#include "core/proto/peer_configuration.pb-c.h"
+#include "core/proto/peer_policy.pb-c.h"
+#include "core/proto/peer_proposal.pb-c.h"
+#include "core/proto/peer_query.pb-c.h"
+#include "core/proto/peer_transaction.pb-c.h"
+
+/* ---- the gate ---- */
+
+/*
+ * Check that bytes are a well-formed message of this type, without allocating: wire format, size, nesting, number of
+ * fields, memory that unpacking would take, UTF-8 of every string. Needs no trust in bytes.
+ *
+ * Errors: FB_MALFORMED_MESSAGE (detail names field and offset), FB_LIMIT_EXCEEDED.
+ * What Go's proto.Unmarshal accepts is accepted, except (never written by any encoder, and all of them dangerous or
+ * ambiguous): the same singular sub-message twice (Go merges), a known field with a foreign wire type (Go keeps it as
+ * unknown), groups, U+0000 in fields declared as string, tags and lengths of more than 5 bytes.
+ */
+extern FbStatus proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error);
+
+/*
+ * proto_check, then unpack into memory of the allocator. Nothing in the message points into bytes. On failure *message is
+ * NULL. Map fields come out sorted by key (strcmp order), each key once (the last one sent wins, as in Go), and with a
+ * value that is never NULL.
+ *
+ * Errors: those of proto_check, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
+							 ProtobufCMessage **message, FbError *error);
+
+/*
+ * The same with types checked: Common__Envelope *envelope;
+ * FB_TRY(PROTO_UNPACK(common__envelope, bytes, allocator, &envelope, error));
+ */
+#define PROTO_UNPACK(name, bytes, allocator, message, error) \
+	({ \
+		__typeof__(name##__unpack(NULL, 0, NULL)) *proto_typed_ = (message); \
+		ProtobufCMessage *proto_base_ = NULL; \
+		FbStatus	proto_status_ = proto_unpack(&name##__descriptor, (bytes), (allocator), &proto_base_, (error)); \
+		*proto_typed_ = (void *) proto_base_; \
+		proto_status_; \
+	})
+
+#define PROTO_CHECK(name, bytes, error) proto_check(&name##__descriptor, (bytes), (error))
+
+/* ---- packing: fields in ascending order, proto3 defaults omitted; for messages without maps the bytes Go would write ---- */
+
+/* message: any message whose pointers are valid. *bytes is new memory of the allocator (empty when nothing is to be
+ * written). Errors: FB_OUT_OF_MEMORY, FB_LIMIT_EXCEEDED when larger than FB_MESSAGE_BYTES_MAX */
+extern FbStatus proto_pack(const ProtobufCMessage *message, FbAllocator *allocator, FbBytes *bytes, FbError *error);
+
+#define PROTO_PACK(message, allocator, bytes, error) proto_pack(&(message)->base, (allocator), (bytes), (error))
+
+/*
+ * Is this message, packed again, the very bytes it came from? False also when it carries unknown fields. The rule behind
+ * it: protoutil.VerifyTransactionsAreWellFormed (WIRE 2.2). Not for messages with maps. Errors: FB_OUT_OF_MEMORY.
+ */
+extern FbStatus proto_is_canonical(const ProtobufCMessage *message, FbBytes bytes, FbAllocator *allocator,
+								   bool *canonical, FbError *error);
+
+/* ---- bytes ---- */
+
+/* the same run of bytes in the other's type; nothing is copied */
+static inline FbBytes
+proto_bytes(ProtobufCBinaryData data)
+{
+	return fb_bytes(data.data, data.len);
+}
+
+static inline ProtobufCBinaryData
+proto_data(FbBytes bytes)
+{
+	ProtobufCBinaryData data = {bytes.size, (uint8_t *) bytes.data};
+
+	return data;
+}
+
+/* ---- JSON ---- */
+
+typedef enum ProtoJsonStyle
+{
+	PROTO_JSON_PRETTY,			/* tab indent and a final newline: the very text that `configtxlator proto_decode` prints */
+	PROTO_JSON_COMPACT			/* no white space */
+} ProtoJsonStyle;
+
+/*
+ * The JSON form of a message: original field names, every object sorted by member name, 64-bit integers as strings, bytes
+ * as base64, enums as names, and opaque bytes that hold another message decoded in place (payload data by header type,
+ * configuration values by name, policies by type, principals by classification, ...), as Fabric's protolator does.
+ *
+ * bytes: a packed message of the descriptor's type, from anywhere. Errors: FB_MALFORMED_MESSAGE and FB_LIMIT_EXCEEDED for
+ * the outer message only. Inner bytes that do not hold what their place says are printed as base64 (protolator gives up
+ * instead): auditors need to see the rest.
+ */
+extern FbStatus proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, ProtoJsonStyle style,
+						   FbAllocator *allocator, FbBytes *json, FbError *error);
+
+/*
+ * The descriptor of a message by its full name ("common.Block"), among the types that users may ask to decode; NULL when
+ * there is none.
+ */
+extern const ProtobufCMessageDescriptor *proto_descriptor_by_name(FbBytes name);
+
+#endif

@@ -1,0 +1,471 @@
+/*
+ * The gate for untrusted bytes.
+ *
+ * protobuf-c's unpacker recurses without a limit, allocates a structure of a hundred bytes for two bytes of input, merges
+ * repeated singular messages by copying arrays, and does not look at UTF-8. So the bytes are walked first, with our limits
+ * and without allocating anything; only what passed is given to it.
+ */
+#include "core/proto/proto.h"
+
+#include <stdlib.h>
+
+/* wire types */
+#define WIRE_VARINT 0
+#define WIRE_FIXED64 1
+#define WIRE_BYTES 2
+#define WIRE_FIXED32 5
+
+#define TAG_BYTES_MAX 5
+#define LENGTH_BYTES_MAX 5
+#define VARINT_BYTES_MAX 10
+#define FIELD_NUMBER_MAX ((1 << 29) - 1)
+
+/* what an allocator needs besides the bytes asked for: an estimate, for the limit on memory */
+#define ALLOCATION_OVERHEAD 16
+/* protobuf-c keeps a record per field while it unpacks a message */
+#define SCANNED_MEMBER_BYTES 40
+
+typedef struct Gate
+{
+	const uint8_t *start;		/* of the outermost message */
+	const ProtobufCMessageDescriptor *outermost;
+	uint64_t	memory_bytes;
+	uint32_t	fields_count;
+	bool		maps_seen;
+	FbError    *error;
+} Gate;
+
+/* fields declared as bytes that are strings for Fabric (see ledger_kvrwset.proto) */
+static bool
+bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field)
+{
+	if (descriptor == &kvrwset__kvread__descriptor || descriptor == &kvrwset__kvwrite__descriptor ||
+		descriptor == &kvrwset__kvmetadata_write__descriptor || descriptor == &kvrwset__kvmetadata_entry__descriptor)
+		return field->id == 1;
+	if (descriptor == &kvrwset__range_query_info__descriptor || descriptor == &queryresult__kv__descriptor)
+		return (descriptor == &queryresult__kv__descriptor) ? field->id == 2 : field->id <= 2;
+	return false;
+}
+
+/* protoc makes a nested message NAMEEntry {key = 1; value = 2} of each map field; no other message of ours is named so */
+static bool
+is_map_entry(const ProtobufCMessageDescriptor *descriptor)
+{
+	size_t		length = strlen(descriptor->short_name);
+
+	return length > 5 && strcmp(descriptor->short_name + length - 5, "Entry") == 0 && descriptor->n_fields == 2 &&
+		strcmp(descriptor->fields[0].name, "key") == 0;
+}
+
+static FbStatus
+refuse(const Gate *gate, const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field,
+	   const uint8_t *at, const char *reason)
+{
+	fb_fail(gate->error, FB_MALFORMED_MESSAGE, "malformed message of type %s", gate->outermost->name);
+	fb_error_detail(gate->error, "At byte %zu, in %s%s%s: %s.", (size_t) (at - gate->start), descriptor->name,
+					field != NULL ? "." : "", field != NULL ? field->name : "", reason);
+	return FB_MALFORMED_MESSAGE;
+}
+
+static FbStatus
+exceed(const Gate *gate, const char *what, uint64_t limit)
+{
+	fb_fail(gate->error, FB_LIMIT_EXCEEDED, "message of type %s is too complex", gate->outermost->name);
+	fb_error_detail(gate->error, "More than %llu %s.", (unsigned long long) limit, what);
+	return FB_LIMIT_EXCEEDED;
+}
+
+/* how many bytes the varint at data takes, its value in *value; 0 when it is cut off or longer than limit */
+static size_t
+read_varint(const uint8_t *data, const uint8_t *end, size_t limit, uint64_t *value)
+{
+	uint64_t	result = 0;
+
+	for (size_t i = 0; i < limit && data + i < end; i++)
+	{
+		if (i == VARINT_BYTES_MAX - 1 && data[i] > 1)
+			return 0;			/* beyond 64 bits */
+		result |= (uint64_t) (data[i] & 0x7f) << (7 * i);
+		if ((data[i] & 0x80) == 0)
+		{
+			*value = result;
+			return i + 1;
+		}
+	}
+	return 0;
+}
+
+static int
+natural_wire_type(ProtobufCType type)
+{
+	switch (type)
+	{
+		case PROTOBUF_C_TYPE_SFIXED32:
+		case PROTOBUF_C_TYPE_FIXED32:
+		case PROTOBUF_C_TYPE_FLOAT:
+			return WIRE_FIXED32;
+		case PROTOBUF_C_TYPE_SFIXED64:
+		case PROTOBUF_C_TYPE_FIXED64:
+		case PROTOBUF_C_TYPE_DOUBLE:
+			return WIRE_FIXED64;
+		case PROTOBUF_C_TYPE_STRING:
+		case PROTOBUF_C_TYPE_BYTES:
+		case PROTOBUF_C_TYPE_MESSAGE:
+			return WIRE_BYTES;
+		default:
+			return WIRE_VARINT;
+	}
+}
+
+static FbStatus
+count_fields(Gate *gate, uint64_t count)
+{
+	if (count > FB_MESSAGE_FIELDS_MAX - gate->fields_count)
+		return exceed(gate, "fields", FB_MESSAGE_FIELDS_MAX);
+	gate->fields_count += (uint32_t) count;
+	return FB_OK;
+}
+
+static FbStatus
+count_memory(Gate *gate, uint64_t bytes)
+{
+	gate->memory_bytes += bytes + ALLOCATION_OVERHEAD;
+	if (gate->memory_bytes > FB_MESSAGE_MEMORY_BYTES_MAX)
+		return exceed(gate, "bytes of memory", FB_MESSAGE_MEMORY_BYTES_MAX);
+	return FB_OK;
+}
+
+/* the elements of a packed array of numbers */
+static FbStatus
+check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field,
+			 FbBytes content)
+{
+	int			wire_type = natural_wire_type(field->type);
+	const uint8_t *end = content.data + content.size;
+	uint64_t	count = 0;
+
+	if (wire_type == WIRE_VARINT)
+	{
+		for (const uint8_t *at = content.data; at < end;)
+		{
+			uint64_t	value;
+			size_t		size = read_varint(at, end, VARINT_BYTES_MAX, &value);
+
+			if (size == 0)
+				return refuse(gate, descriptor, field, at, "bad variable-length integer");
+			at += size;
+			count++;
+		}
+	}
+	else
+	{
+		size_t		width = wire_type == WIRE_FIXED32 ? 4 : 8;
+
+		if (content.size % width != 0)
+			return refuse(gate, descriptor, field, content.data, "bad length of packed numbers");
+		count = content.size / width;
+	}
+	FB_TRY(count_fields(gate, count));
+	return count_memory(gate, count * 8);
+}
+
+static FbStatus check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, int depth);
+
+/* one length-delimited field that the type knows */
+static FbStatus
+check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field,
+			  FbBytes content, int depth)
+{
+	switch (field->type)
+	{
+		case PROTOBUF_C_TYPE_STRING:
+			if (!fb_utf8_valid(content))
+				return refuse(gate, descriptor, field, content.data, "string is not valid UTF-8");
+			if (content.size > 0 && memchr(content.data, 0, content.size) != NULL)
+				return refuse(gate, descriptor, field, content.data, "string contains U+0000");
+			return count_memory(gate, content.size + 1);
+		case PROTOBUF_C_TYPE_BYTES:
+			if (bytes_hold_text(descriptor, field) && !fb_utf8_valid(content))
+				return refuse(gate, descriptor, field, content.data, "string is not valid UTF-8");
+			return count_memory(gate, content.size);
+		case PROTOBUF_C_TYPE_MESSAGE:
+			if (is_map_entry(field->descriptor))
+				gate->maps_seen = true;
+			return check_message(gate, field->descriptor, content, depth + 1);
+		default:
+			return check_packed(gate, descriptor, field, content);
+	}
+}
+
+static FbStatus
+check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, int depth)
+{
+	const uint8_t *at = bytes.data;
+	const uint8_t *end = bytes.data + bytes.size;
+	uint64_t	messages_seen = 0;	/* bit i: the singular message field with index i was there */
+
+	FB_ASSERT(descriptor->n_fields <= 64);
+	if (depth > FB_MESSAGE_DEPTH_MAX)
+		return exceed(gate, "levels of nesting", FB_MESSAGE_DEPTH_MAX);
+	FB_TRY(count_memory(gate, descriptor->sizeof_message));
+	while (at < end)
+	{
+		const uint8_t *field_start = at;
+		const ProtobufCFieldDescriptor *field;
+		uint64_t	tag;
+		uint64_t	value = 0;
+		int			wire_type;
+		size_t		size = read_varint(at, end, TAG_BYTES_MAX, &tag);
+		FbBytes		content = FB_BYTES_EMPTY;
+
+		if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > FIELD_NUMBER_MAX)
+			return refuse(gate, descriptor, NULL, at, "bad field tag");
+		at += size;
+		wire_type = (int) (tag & 7);
+		field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned) (tag >> 3));
+		FB_TRY(count_fields(gate, 1));
+		gate->memory_bytes += SCANNED_MEMBER_BYTES;
+
+		switch (wire_type)
+		{
+			case WIRE_VARINT:
+				size = read_varint(at, end, VARINT_BYTES_MAX, &value);
+				if (size == 0)
+					return refuse(gate, descriptor, field, at, "bad variable-length integer");
+				break;
+			case WIRE_FIXED64:
+			case WIRE_FIXED32:
+				size = wire_type == WIRE_FIXED64 ? 8 : 4;
+				if ((size_t) (end - at) < size)
+					return refuse(gate, descriptor, field, at, "message is cut off");
+				break;
+			case WIRE_BYTES:
+				size = read_varint(at, end, LENGTH_BYTES_MAX, &value);
+				if (size == 0)
+					return refuse(gate, descriptor, field, at, "bad length");
+				at += size;
+				if (value > (uint64_t) (end - at))
+					return refuse(gate, descriptor, field, at, "message is cut off");
+				size = (size_t) value;
+				content = fb_bytes(at, size);
+				break;
+			default:
+				return refuse(gate, descriptor, field, field_start, "wire type not supported");
+		}
+		at += size;
+
+		if (field == NULL)
+		{
+			FB_TRY(count_memory(gate, sizeof(ProtobufCMessageUnknownField) + (size_t) (at - field_start)));
+			continue;
+		}
+		if (field->label == PROTOBUF_C_LABEL_REPEATED)
+			gate->memory_bytes += sizeof(ProtobufCBinaryData);
+		else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+		{
+			uint64_t	bit = UINT64_C(1) << (field - descriptor->fields);
+
+			if (messages_seen & bit)
+				return refuse(gate, descriptor, field, field_start, "message is there twice");
+			messages_seen |= bit;
+		}
+		if (wire_type == WIRE_BYTES)
+		{
+			/* a number may come packed, but only where many are allowed */
+			if (natural_wire_type(field->type) != WIRE_BYTES && field->label != PROTOBUF_C_LABEL_REPEATED)
+				return refuse(gate, descriptor, field, field_start, "wrong wire type");
+			FB_TRY(check_content(gate, descriptor, field, content, depth));
+		}
+		else if (wire_type != natural_wire_type(field->type))
+			return refuse(gate, descriptor, field, field_start, "wrong wire type");
+	}
+	return FB_OK;
+}
+
+static FbStatus
+gate_check(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
+{
+	*gate = (Gate) {.start = bytes.data, .outermost = descriptor, .error = error};
+	if (bytes.size > FB_MESSAGE_BYTES_MAX)
+	{
+		fb_fail(error, FB_LIMIT_EXCEEDED, "message of type %s is too large", descriptor->name);
+		fb_error_detail(error, "It has %zu bytes; the limit is %d.", bytes.size, FB_MESSAGE_BYTES_MAX);
+		return FB_LIMIT_EXCEEDED;
+	}
+	return check_message(gate, descriptor, bytes, 1);
+}
+
+FbStatus
+proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
+{
+	Gate		gate;
+
+	return gate_check(&gate, descriptor, bytes, error);
+}
+
+/* ---- maps: sorted, each key once, no value missing ---- */
+
+
+typedef struct MapSlot
+{
+	ProtobufCMessage *entry;
+	const char *key;
+	size_t		index;
+} MapSlot;
+
+static int
+compare_slots(const void *a, const void *b)
+{
+	const MapSlot *left = a;
+	const MapSlot *right = b;
+	int			order = strcmp(left->key, right->key);
+
+	if (order != 0)
+		return order;
+	return left->index < right->index ? -1 : 1;
+}
+
+static const char *
+map_key(const ProtobufCMessage *entry)
+{
+	const ProtobufCFieldDescriptor *field = &entry->descriptor->fields[0];
+
+	FB_ASSERT(field->type == PROTOBUF_C_TYPE_STRING);
+	return *(char *const *) ((const char *) entry + field->offset);
+}
+
+static FbStatus
+order_map(ProtobufCMessage **entries, size_t *count, FbAllocator *allocator, FbError *error)
+{
+	MapSlot    *slots;
+	size_t		kept = 0;
+	bool		ordered = true;
+
+	for (size_t i = 0; i < *count; i++)
+	{
+		const ProtobufCFieldDescriptor *value_field = &entries[i]->descriptor->fields[1];
+		ProtobufCMessage **value = (ProtobufCMessage **) ((char *) entries[i] + value_field->offset);
+
+		if (value_field->type == PROTOBUF_C_TYPE_MESSAGE && *value == NULL)
+		{
+			const ProtobufCMessageDescriptor *value_descriptor = value_field->descriptor;
+
+			*value = fb_allocate_zero(allocator, value_descriptor->sizeof_message);
+			if (*value == NULL)
+				return fb_out_of_memory(error);
+			protobuf_c_message_init(value_descriptor, *value);
+		}
+		if (i > 0 && strcmp(map_key(entries[i - 1]), map_key(entries[i])) >= 0)
+			ordered = false;
+	}
+	if (ordered)
+		return FB_OK;
+
+	slots = fb_allocate_array(allocator, *count, sizeof(MapSlot));
+	if (slots == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < *count; i++)
+		slots[i] = (MapSlot) {entries[i], map_key(entries[i]), i};
+	qsort(slots, *count, sizeof(MapSlot), compare_slots);
+	for (size_t i = 0; i < *count; i++)
+	{
+		/* of equal keys the last one sent is the last one here */
+		if (i + 1 < *count && strcmp(slots[i].key, slots[i + 1].key) == 0)
+			continue;
+		entries[kept++] = slots[i].entry;
+	}
+	*count = kept;
+	fb_release(allocator, slots);
+	return FB_OK;
+}
+
+static FbStatus
+order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *error)
+{
+	const ProtobufCMessageDescriptor *descriptor = message->descriptor;
+
+	for (unsigned i = 0; i < descriptor->n_fields; i++)
+	{
+		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+		void	   *member = (char *) message + field->offset;
+		void	   *quantifier = (char *) message + field->quantifier_offset;
+
+		if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+			continue;
+		if (field->label == PROTOBUF_C_LABEL_REPEATED)
+		{
+			size_t	   *count = quantifier;
+			ProtobufCMessage **elements = *(ProtobufCMessage ***) member;
+
+			if (*count > 0 && is_map_entry(field->descriptor))
+				FB_TRY(order_map(elements, count, allocator, error));
+			for (size_t j = 0; j < *count; j++)
+				FB_TRY(order_maps(elements[j], allocator, error));
+		}
+		else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 || *(uint32_t *) quantifier == field->id)
+		{
+			ProtobufCMessage *element = *(ProtobufCMessage **) member;
+
+			if (element != NULL)
+				FB_TRY(order_maps(element, allocator, error));
+		}
+	}
+	return FB_OK;
+}
+
+/* ---- unpacking ---- */
+
+typedef struct Memory
+{
+	FbAllocator *allocator;
+	bool		exhausted;
+} Memory;
+
+static void *
+memory_allocate(void *data, size_t size)
+{
+	Memory	   *memory = data;
+	void	   *pointer = fb_allocate(memory->allocator, size);
+
+	if (pointer == NULL)
+		memory->exhausted = true;
+	return pointer;
+}
+
+static void
+memory_release(void *data, void *pointer)
+{
+	Memory	   *memory = data;
+
+	fb_release(memory->allocator, pointer);
+}
+
+FbStatus
+proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
+			 ProtobufCMessage **message, FbError *error)
+{
+	Gate		gate;
+	Memory		memory = {.allocator = allocator};
+	ProtobufCAllocator adapter = {.alloc = memory_allocate,.free = memory_release,.allocator_data = &memory};
+	FbStatus	status;
+
+	*message = NULL;
+	FB_TRY(gate_check(&gate, descriptor, bytes, error));
+	*message = protobuf_c_message_unpack(descriptor, &adapter, bytes.size, bytes.data);
+	if (*message == NULL)
+	{
+		if (memory.exhausted)
+			return fb_out_of_memory(error);
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "malformed message of type %s", descriptor->name);
+	}
+	if (gate.maps_seen)
+	{
+		status = order_maps(*message, allocator, error);
+		if (status != FB_OK)
+		{
+			*message = NULL;
+			return status;
+		}
+	}
+	return FB_OK;
+}

@@ -1,0 +1,307 @@
+/* the gate: what passes, what is refused, and what it costs */
+#include "unit/check.h"
+
+#include "core/proto/proto.h"
+
+static FbArena arena;
+static FbError error;
+
+static FbBytes
+from_hex(const char *hex)
+{
+	size_t		size = strlen(hex) / 2;
+	uint8_t    *data = fb_allocate(&arena.allocator, size + 1);
+
+	if (!fb_hex_decode(hex, size * 2, data))
+	{
+		fprintf(stderr, "bad hex in a test: %s\n", hex);
+		exit(2);
+	}
+	return fb_bytes(data, size);
+}
+
+static void
+test_real_blocks(void)
+{
+	static const int numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+	{
+		char		path[100];
+		FbBytes		bytes;
+		Common__Block *block;
+		FbBytes		packed;
+		bool		canonical;
+
+		snprintf(path, sizeof(path), "test/vectors/blocks/%d.block", numbers[i]);
+		bytes = check_read_file(path);
+		CHECK_STATUS(PROTO_UNPACK(common__block, bytes, &arena.allocator, &block, &error), FB_OK);
+		CHECK(block->header->number == (uint64_t) numbers[i]);
+		CHECK(block->metadata->n_metadata == FB_BLOCK_METADATA_COUNT);
+		CHECK_STATUS(PROTO_PACK(block, &arena.allocator, &packed, &error), FB_OK);
+		CHECK(fb_bytes_equal(packed, bytes));
+		for (size_t j = 0; j < block->data->n_data; j++)
+		{
+			FbBytes		data = proto_bytes(block->data->data[j]);
+			Common__Envelope *envelope;
+			Common__Payload *payload;
+
+			CHECK_STATUS(PROTO_UNPACK(common__envelope, data, &arena.allocator, &envelope, &error), FB_OK);
+			CHECK_STATUS(proto_is_canonical(&envelope->base, data, &arena.allocator, &canonical, &error), FB_OK);
+			CHECK(canonical);
+			CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), &arena.allocator, &payload, &error),
+						 FB_OK);
+		}
+		/* every shorter prefix is cut off somewhere or lacks something; none may crash, and the last byte matters */
+		for (size_t size = bytes.size > 2000 ? bytes.size - 2000 : 0; size < bytes.size; size += 37)
+			CHECK(proto_check(&common__block__descriptor, fb_bytes(bytes.data, size), &error) != FB_OK);
+		free((void *) bytes.data);
+		fb_arena_reset(&arena);
+	}
+}
+
+static void
+test_canonical(void)
+{
+	/* payload "p", signature "s" */
+	static const struct
+	{
+		const char *hex;
+		bool		canonical;
+	}			cases[] = {
+		{"0a0170120173", true},
+		{"1201730a0170", false},	/* order */
+		{"0a01700a0170120173", false},	/* a field twice */
+		{"0a8100701201731a00", false},	/* an unknown field; a length in two bytes */
+		{"0a81007012" "0173", false},
+		{"0a0012" "0173", false},	/* an empty field that should have been omitted */
+		{"0a01701201731800", false},	/* an unknown field */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		Common__Envelope *envelope;
+		FbBytes		bytes = from_hex(cases[i].hex);
+		bool		canonical;
+
+		CHECK_STATUS(PROTO_UNPACK(common__envelope, bytes, &arena.allocator, &envelope, &error), FB_OK);
+		CHECK_STATUS(proto_is_canonical(&envelope->base, bytes, &arena.allocator, &canonical, &error), FB_OK);
+		if (!CHECK(canonical == cases[i].canonical))
+			fprintf(stderr, "    %s\n", cases[i].hex);
+	}
+	fb_arena_reset(&arena);
+}
+
+static void
+test_malformed(void)
+{
+	static const struct
+	{
+		const ProtobufCMessageDescriptor *descriptor;
+		const char *hex;
+		FbStatus	status;
+	}			cases[] = {
+		{&common__envelope__descriptor, "", FB_OK},
+		{&common__envelope__descriptor, "0a", FB_MALFORMED_MESSAGE},	/* no length */
+		{&common__envelope__descriptor, "0a05", FB_MALFORMED_MESSAGE},	/* cut off */
+		{&common__envelope__descriptor, "0a0570707070", FB_MALFORMED_MESSAGE},
+		{&common__envelope__descriptor, "0affffffff7f", FB_MALFORMED_MESSAGE},	/* a huge length */
+		{&common__envelope__descriptor, "0affffffffffffffffff01", FB_MALFORMED_MESSAGE},
+		{&common__envelope__descriptor, "00", FB_MALFORMED_MESSAGE},	/* field number 0 */
+		{&common__envelope__descriptor, "0200", FB_MALFORMED_MESSAGE},
+		{&common__envelope__descriptor, "8080808080", FB_MALFORMED_MESSAGE},	/* an endless tag */
+		{&common__envelope__descriptor, "0801", FB_MALFORMED_MESSAGE},	/* bytes as number */
+		{&common__envelope__descriptor, "1b1c", FB_MALFORMED_MESSAGE},	/* a group */
+		{&common__envelope__descriptor, "1e", FB_MALFORMED_MESSAGE},	/* wire type 6 */
+		{&common__envelope__descriptor, "1d010203", FB_MALFORMED_MESSAGE},	/* unknown fixed32, cut off */
+		{&common__envelope__descriptor, "1d01020304", FB_OK},
+		{&common__envelope__descriptor, "190102030405060708", FB_OK},
+		{&common__last_config__descriptor, "08ffffffffffffffffff01", FB_OK},	/* 2^64 - 1 */
+		{&common__last_config__descriptor, "08ffffffffffffffffff02", FB_MALFORMED_MESSAGE},	/* more than 64 bits */
+		{&common__last_config__descriptor, "08ffffffffffffffffffff01", FB_MALFORMED_MESSAGE},
+		{&common__last_config__descriptor, "0a0101", FB_MALFORMED_MESSAGE},	/* packed, but not repeated */
+		{&common__channel_header__descriptor, "2202c3a4", FB_OK},	/* U+00E4 */
+		{&common__channel_header__descriptor, "2201c3", FB_MALFORMED_MESSAGE},	/* invalid UTF-8 */
+		{&common__channel_header__descriptor, "2203eda080", FB_MALFORMED_MESSAGE},	/* a surrogate */
+		{&common__channel_header__descriptor, "220361" "0062", FB_MALFORMED_MESSAGE},	/* U+0000 in a string */
+		{&kvrwset__kvread__descriptor, "0a03610062", FB_OK},	/* U+0000 in a key */
+		{&kvrwset__kvread__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},	/* a key is UTF-8 */
+		{&kvrwset__kvwrite__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
+		{&kvrwset__kvwrite__descriptor, "0a01611a01ff", FB_OK},	/* a value need not be */
+		{&kvrwset__kvmetadata_write__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
+		{&kvrwset__kvmetadata_entry__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
+		{&kvrwset__range_query_info__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
+		{&kvrwset__range_query_info__descriptor, "1201ff", FB_MALFORMED_MESSAGE},
+		{&kvrwset__kvread_hash__descriptor, "0a01ff", FB_OK},	/* a hash is not */
+		{&queryresult__kv__descriptor, "1201ff", FB_MALFORMED_MESSAGE},
+		{&queryresult__kv__descriptor, "1a01ff", FB_OK},
+		{&common__payload__descriptor, "0a000a00", FB_MALFORMED_MESSAGE},	/* a singular message twice */
+		{&common__metadata__descriptor, "12001200", FB_OK},	/* a repeated one */
+		{&etcdraft__block_metadata__descriptor, "0a03010203", FB_OK},	/* packed */
+		{&etcdraft__block_metadata__descriptor, "080108020803", FB_OK},	/* not packed: both are allowed */
+		{&etcdraft__block_metadata__descriptor, "0a0180", FB_MALFORMED_MESSAGE},	/* a number cut off inside */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		FbBytes		bytes = from_hex(cases[i].hex);
+		ProtobufCMessage *message;
+
+		if (!CHECK_STATUS(proto_check(cases[i].descriptor, bytes, &error), cases[i].status))
+			fprintf(stderr, "    %s %s\n", cases[i].descriptor->name, cases[i].hex);
+		/* the unpacker agrees with the gate */
+		CHECK_STATUS(proto_unpack(cases[i].descriptor, bytes, &arena.allocator, &message, &error), cases[i].status);
+		CHECK((message != NULL) == (cases[i].status == FB_OK));
+	}
+	CHECK_STATUS(proto_check(&common__channel_header__descriptor, from_hex("0801" "2201c3"), &error), FB_MALFORMED_MESSAGE);
+	CHECK_TEXT(error.message, "malformed message of type common.ChannelHeader");
+	CHECK_TEXT(error.detail, "At byte 4, in common.ChannelHeader.channel_id: string is not valid UTF-8.");
+	fb_arena_reset(&arena);
+}
+
+/* a SignaturePolicy nested levels deep: each level is a SignaturePolicy and a NOutOf */
+static FbBytes
+nested_policy(int levels)
+{
+	uint8_t    *data = fb_allocate(&arena.allocator, 64 * 1024);
+	size_t		start = 64 * 1024;
+
+	for (int i = 0; i < levels; i++)
+	{
+		for (int part = 0; part < 2; part++)
+		{
+			size_t		size = 64 * 1024 - start;
+
+			FB_ASSERT(size < 16384);
+			data[--start] = (uint8_t) (size >> 7);
+			data[--start] = (uint8_t) (0x80 | (size & 0x7f));
+			data[--start] = 0x12;
+		}
+	}
+	return fb_bytes(data + start, 64 * 1024 - start);
+}
+
+static void
+test_limits(void)
+{
+	ProtobufCMessage *message;
+	FbBuffer	buffer;
+	FbBytes		bytes;
+	uint8_t    *big;
+
+	/* depth: n levels of policy are 2 n + 1 messages */
+	CHECK_STATUS(proto_unpack(&common__signature_policy__descriptor, nested_policy((FB_MESSAGE_DEPTH_MAX - 1) / 2),
+							  &arena.allocator, &message, &error), FB_OK);
+	CHECK_STATUS(proto_check(&common__signature_policy__descriptor, nested_policy(FB_MESSAGE_DEPTH_MAX / 2), &error),
+				 FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(proto_check(&common__signature_policy__descriptor, nested_policy(2000), &error), FB_LIMIT_EXCEEDED);
+	CHECK_TEXT(error.detail, "More than 100 levels of nesting.");
+	CHECK((FB_MESSAGE_DEPTH_MAX - 5) / 2 >= FB_POLICY_DEPTH_MAX);
+
+	/* size: too large is refused before anything is looked at */
+	CHECK_STATUS(proto_check(&common__block__descriptor, fb_bytes("", (size_t) FB_MESSAGE_BYTES_MAX + 1), &error),
+				 FB_LIMIT_EXCEEDED);
+
+	/* number of fields, in repeated numbers */
+	big = calloc(1, FB_MESSAGE_FIELDS_MAX + 10);
+	big[0] = 0x0a;
+	big[1] = 0x80 | (FB_MESSAGE_FIELDS_MAX & 0x7f);
+	big[2] = 0x80 | ((FB_MESSAGE_FIELDS_MAX >> 7) & 0x7f);
+	big[3] = 0x80 | ((FB_MESSAGE_FIELDS_MAX >> 14) & 0x7f);
+	big[4] = FB_MESSAGE_FIELDS_MAX >> 21;
+	CHECK_STATUS(proto_check(&etcdraft__block_metadata__descriptor, fb_bytes(big, 5 + FB_MESSAGE_FIELDS_MAX), &error),
+				 FB_LIMIT_EXCEEDED);
+	CHECK_TEXT(error.detail, "More than 4000000 fields.");
+	free(big);
+
+	/* memory: empty messages of two bytes each, as many as the number of fields allows */
+	fb_buffer_init(&buffer, &arena.allocator);
+	for (int i = 0; i < 3900000; i++)
+		fb_buffer_append(&buffer, "\x12\x00", 2);
+	CHECK_STATUS(fb_buffer_bytes(&buffer, &bytes, &error), FB_OK);
+	arena.allocations_count = 0;
+	CHECK_STATUS(proto_unpack(&kvrwset__kvrwset__descriptor, bytes, &arena.allocator, &message, &error),
+				 FB_LIMIT_EXCEEDED);
+	CHECK_TEXT(error.detail, "More than 536870912 bytes of memory.");
+	CHECK(arena.allocations_count == 0);
+	fb_arena_reset(&arena);
+}
+
+static void
+test_maps(void)
+{
+	/* groups: "b" {version 1}, "a" without value, "b" {version 2} */
+	FbBytes		bytes = from_hex("1207" "0a0162" "12020801" "1203" "0a0161" "1207" "0a0162" "12020802");
+	Common__ConfigGroup *group;
+	Common__Payload *payload;
+
+	CHECK_STATUS(PROTO_UNPACK(common__config_group, bytes, &arena.allocator, &group, &error), FB_OK);
+	if (CHECK(group->n_groups == 2))
+	{
+		CHECK_TEXT(group->groups[0]->key, "a");
+		CHECK(group->groups[0]->value != NULL && group->groups[0]->value->version == 0);
+		CHECK_TEXT(group->groups[1]->key, "b");
+		CHECK(group->groups[1]->value->version == 2);
+	}
+	/* the same inside another map */
+	bytes = from_hex("121a" "0a0178" "1215" "1207" "0a0162" "12020801" "1200" "1208" "0a0161" "1203080510" "00");
+	CHECK_STATUS(PROTO_UNPACK(common__config_group, bytes, &arena.allocator, &group, &error), FB_MALFORMED_MESSAGE);
+	bytes = from_hex("1217" "0a0178" "1212" "1207" "0a0162" "12020801" "1207" "0a0161" "12020805");
+	CHECK_STATUS(PROTO_UNPACK(common__config_group, bytes, &arena.allocator, &group, &error), FB_OK);
+	if (CHECK(group->n_groups == 1 && group->groups[0]->value->n_groups == 2))
+		CHECK_TEXT(group->groups[0]->value->groups[0]->key, "a");
+
+	/* messages that were not sent are NULL, strings are not */
+	CHECK_STATUS(PROTO_UNPACK(common__payload, FB_BYTES_EMPTY, &arena.allocator, &payload, &error), FB_OK);
+	CHECK(payload->header == NULL && proto_bytes(payload->data).size == 0);
+	fb_arena_reset(&arena);
+}
+
+static void
+test_out_of_memory(void)
+{
+	FbBytes		block_bytes = check_read_file("test/vectors/blocks/0.block");
+	Common__Block *block;
+	Common__Envelope *envelope;
+	Common__Payload *payload;
+	FbBytes		config_bytes;
+	FbArena		failing;
+	size_t		fail_at;
+	FbStatus	status = FB_OUT_OF_MEMORY;
+
+	FB_ASSERT(PROTO_UNPACK(common__block, block_bytes, &arena.allocator, &block, &error) == FB_OK);
+	FB_ASSERT(PROTO_UNPACK(common__envelope, proto_bytes(block->data->data[0]), &arena.allocator, &envelope, &error) == FB_OK);
+	FB_ASSERT(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), &arena.allocator, &payload, &error) == FB_OK);
+	config_bytes = proto_bytes(payload->data);
+	for (fail_at = 1; status == FB_OUT_OF_MEMORY; fail_at++)
+	{
+		Common__ConfigEnvelope *config = NULL;
+		FbBytes		packed;
+
+		fb_arena_init(&failing);
+		failing.fail_at = fail_at;
+		status = PROTO_UNPACK(common__config_envelope, config_bytes, &failing.allocator, &config, &error);
+		CHECK((status == FB_OK) == (config != NULL));
+		if (status == FB_OK)
+			status = PROTO_PACK(config, &failing.allocator, &packed, &error);
+		fb_arena_reset(&failing);
+	}
+	CHECK_STATUS(status, FB_OK);
+	CHECK(fail_at > 100);
+	free((void *) block_bytes.data);
+	fb_arena_reset(&arena);
+}
+
+int
+main(void)
+{
+	fb_arena_init(&arena);
+	test_real_blocks();
+	test_canonical();
+	test_malformed();
+	test_limits();
+	test_maps();
+	test_out_of_memory();
+	fb_arena_reset(&arena);
+	return check_finish("proto/gate");
+}
