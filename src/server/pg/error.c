@@ -1,0 +1,39 @@
+/* FbError <-> ereport */
+#include "server/pg/pg.h"
+
+int
+error_sqlstate(FbStatus status)
+{
+	const char *state = fb_status_sqlstate(status);
+
+	return MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
+}
+
+FbStatus
+error_status_of(int sqlstate)
+{
+	for (int status = FB_OK + 1; status < FB_STATUS_COUNT; status++)
+		if (error_sqlstate((FbStatus) status) == sqlstate)
+			return (FbStatus) status;
+	return FB_INTERNAL;
+}
+
+void
+error_throw(const FbError *error)
+{
+	ereport(ERROR,
+			(errcode(error_sqlstate(error->status)),
+			 errmsg("%s", error->message[0] ? error->message : fb_status_text(error->status)),
+			 error->detail[0] ? errdetail("%s", error->detail) : 0,
+			 error->hint[0] ? errhint("%s", error->hint) : 0));
+}
+
+void
+error_capture(const ErrorData *data, FbError *error)
+{
+	fb_fail(error, error_status_of(data->sqlerrcode), "%s", data->message ? data->message : "unknown error");
+	if (data->detail)
+		fb_error_detail(error, "%s", data->detail);
+	if (data->hint)
+		fb_error_hint(error, "%s", data->hint);
+}

@@ -1,0 +1,114 @@
+/* every setting of the extension, with its unit and range */
+#include "server/pg/pg.h"
+
+#include "utils/guc.h"
+
+char	   *guc_database;
+char	   *guc_node_msp_id;
+char	   *guc_node_certificate_file;
+char	   *guc_node_key_file;
+char	   *guc_tls_certificate_file;
+char	   *guc_tls_key_file;
+char	   *guc_tls_ca_file;
+char	   *guc_node_role;
+char	   *guc_keystore_directory;
+char	   *guc_identity;
+int			guc_channels_max;
+int			guc_inbox_kb;
+int			guc_execute_timeout_ms;
+int			guc_endorse_timeout_ms;
+int			guc_submit_timeout_ms;
+int			guc_commit_timeout_ms;
+int			guc_connect_timeout_ms;
+int			guc_deliver_wait_ms;
+int			guc_deliver_batch_kb;
+int			guc_time_window_s;
+int			guc_raft_election_ms;
+int			guc_raft_heartbeat_ms;
+int			guc_raft_tail_entries;
+int			guc_worker_restart_ms;
+
+static void
+define_text(const char *name, char **variable, const char *value, GucContext context, const char *description)
+{
+	DefineCustomStringVariable(name, description, NULL, variable, value, context, 0, NULL, NULL, NULL);
+}
+
+static void
+define_number(const char *name, int *variable, int value, int least, int most, GucContext context, int unit, const char *description)
+{
+	DefineCustomIntVariable(name, description, NULL, variable, value, least, most, context, unit, NULL, NULL, NULL);
+}
+
+static void
+define_node_settings(void)
+{
+	define_text("fabric.database", &guc_database, "postgres", PGC_POSTMASTER,
+				"Database that holds the extension; the background workers connect to it.");
+	define_text("fabric.node_msp_id", &guc_node_msp_id, "", PGC_SIGHUP,
+				"MSP ID of the organisation that this node belongs to.");
+	define_text("fabric.node_certificate_file", &guc_node_certificate_file, "", PGC_SIGHUP,
+				"Certificate (PEM) with which this node endorses and orders.");
+	define_text("fabric.node_key_file", &guc_node_key_file, "", PGC_SIGHUP,
+				"Private key (PEM, mode 0600) of the node's certificate.");
+	define_text("fabric.tls_certificate_file", &guc_tls_certificate_file, "", PGC_SIGHUP,
+				"TLS client certificate (PEM) for connections to other nodes.");
+	define_text("fabric.tls_key_file", &guc_tls_key_file, "", PGC_SIGHUP,
+				"Private key (PEM, mode 0600) of the TLS client certificate.");
+	define_text("fabric.tls_ca_file", &guc_tls_ca_file, "", PGC_SIGHUP,
+				"TLS root certificates (PEM) of the organisations of the network.");
+	define_text("fabric.node_role", &guc_node_role, "", PGC_SIGHUP,
+				"Database role as which this node logs in at other nodes.");
+	define_text("fabric.keystore_directory", &guc_keystore_directory, "fabric_keystore", PGC_SIGHUP,
+				"Directory of the private keys that this node holds for CAs and client identities.");
+	define_text("fabric.identity", &guc_identity, "", PGC_USERSET,
+				"Label of the client identity that signs for this session.");
+}
+
+static void
+define_limits(void)
+{
+	define_number("fabric.max_channels", &guc_channels_max, 8, 1, 256, PGC_POSTMASTER, 0,
+				  "Channels that this node can join at the same time.");
+	define_number("fabric.inbox_size", &guc_inbox_kb, 32 * 1024, 256, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB,
+				  "Bytes of envelopes and Raft messages that may wait for the orderer of a channel.");
+	define_number("fabric.deliver_batch_size", &guc_deliver_batch_kb, 8 * 1024, 64, 256 * 1024, PGC_SIGHUP, GUC_UNIT_KB,
+				  "Bytes of blocks that one request to another node asks for.");
+	define_number("fabric.raft_log_tail", &guc_raft_tail_entries, 1000, 4, 1000000, PGC_SIGHUP, 0,
+				  "Log entries that the orderer keeps for slow followers after they are in the ledger.");
+}
+
+static void
+define_times(void)
+{
+	define_number("fabric.chaincode_execute_timeout", &guc_execute_timeout_ms, 30000, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS,
+				  "Longest time that a chaincode function may run.");
+	define_number("fabric.endorsement_timeout", &guc_endorse_timeout_ms, 30000, 100, 3600000, PGC_USERSET, GUC_UNIT_MS,
+				  "Longest time to wait for the endorsements of a transaction.");
+	define_number("fabric.broadcast_timeout", &guc_submit_timeout_ms, 30000, 100, 3600000, PGC_USERSET, GUC_UNIT_MS,
+				  "Longest time to try to hand a transaction to the orderers.");
+	define_number("fabric.commit_timeout", &guc_commit_timeout_ms, 60000, 100, 3600000, PGC_USERSET, GUC_UNIT_MS,
+				  "Longest time to wait for a submitted transaction to be committed on this node.");
+	define_number("fabric.connect_timeout", &guc_connect_timeout_ms, 5000, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS,
+				  "Longest time to connect to another node.");
+	define_number("fabric.deliver_wait", &guc_deliver_wait_ms, 10000, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS,
+				  "Longest time that one request for new blocks waits at the other node.");
+	define_number("fabric.authentication_time_window", &guc_time_window_s, 15 * 60, 0, 86400, PGC_SIGHUP, GUC_UNIT_S,
+				  "Largest difference between a request's timestamp and this node's clock; 0 turns the check off.");
+	define_number("fabric.raft_election_timeout", &guc_raft_election_ms, 1000, 50, 600000, PGC_SIGHUP, GUC_UNIT_MS,
+				  "Time without a leader after which an orderer calls an election (randomised up to twice this value).");
+	define_number("fabric.raft_heartbeat_interval", &guc_raft_heartbeat_ms, 100, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS,
+				  "Time between two heartbeats of a Raft leader; must be well below fabric.raft_election_timeout.");
+	define_number("fabric.worker_restart_delay", &guc_worker_restart_ms, 1000, 10, 600000, PGC_SIGHUP, GUC_UNIT_MS,
+				  "Shortest time between two starts of the same background worker.");
+}
+
+void
+guc_define(void)
+{
+	define_node_settings();
+	define_limits();
+	define_times();
+	fault_define();
+	MarkGUCPrefixReserved("fabric");
+}

@@ -1,0 +1,240 @@
+/*
+ * pg: what we need from the PostgreSQL server, each thing once: settings, shared memory, the inbox of a worker, allocators bound to
+ * memory contexts, errors, SPI, the transaction bracket of workers, fault points.
+ */
+#ifndef FABRIC_SERVER_PG_H
+#define FABRIC_SERVER_PG_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "core/base/base.h"
+
+/* every C function that SQL may call is declared with this, so that no other symbol leaves the library */
+#define FABRIC_FUNCTION(name) \
+	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+	PG_FUNCTION_INFO_V1(name)
+
+/* ---- guc.c: every setting. Strings are never NULL; empty means not set ---- */
+
+extern char *guc_database;				/* fabric.database: the database that holds the extension, for the workers */
+extern char *guc_node_msp_id;			/* fabric.node_msp_id */
+extern char *guc_node_certificate_file; /* fabric.node_certificate_file: PEM; relative names are relative to the data directory */
+extern char *guc_node_key_file;			/* fabric.node_key_file: PEM, mode 0600 */
+extern char *guc_tls_certificate_file;	/* fabric.tls_certificate_file: client side of connections to other nodes */
+extern char *guc_tls_key_file;
+extern char *guc_tls_ca_file;
+extern char *guc_node_role;				/* fabric.node_role: login role of this node at the other nodes */
+extern char *guc_keystore_directory;	/* fabric.keystore_directory */
+extern char *guc_identity;				/* fabric.identity: label of the client identity of this session */
+extern int	guc_channels_max;			/* fabric.max_channels */
+extern int	guc_inbox_kb;				/* fabric.inbox_size, kB, for each channel */
+extern int	guc_execute_timeout_ms;		/* fabric.chaincode_execute_timeout */
+extern int	guc_endorse_timeout_ms;		/* fabric.endorsement_timeout */
+extern int	guc_submit_timeout_ms;		/* fabric.broadcast_timeout */
+extern int	guc_commit_timeout_ms;		/* fabric.commit_timeout */
+extern int	guc_connect_timeout_ms;		/* fabric.connect_timeout: to another node */
+extern int	guc_deliver_wait_ms;		/* fabric.deliver_wait: how long one long poll for blocks may wait */
+extern int	guc_deliver_batch_kb;		/* fabric.deliver_batch_size */
+extern int	guc_time_window_s;			/* fabric.authentication_time_window */
+extern int	guc_raft_election_ms;		/* fabric.raft_election_timeout */
+extern int	guc_raft_heartbeat_ms;		/* fabric.raft_heartbeat_interval */
+extern int	guc_raft_tail_entries;		/* fabric.raft_log_tail: entries kept for slow followers */
+extern int	guc_worker_restart_ms;		/* fabric.worker_restart_delay */
+
+extern void guc_define(void);			/* once, from _PG_init */
+
+/* ---- shmem.c: all shared memory. Nothing here is needed for recovery: it is rebuilt from the tables ---- */
+
+typedef enum WorkerKind
+{
+	WORKER_LEDGER,
+	WORKER_ORDERER
+} WorkerKind;
+#define WORKER_KIND_COUNT 2
+
+/* a background worker of a channel. All fields: ChannelSlot.mutex; latch: only under FabricShared.lock */
+typedef struct WorkerSlot
+{
+	pid_t		pid;			/* 0 when not running */
+	Latch	   *latch;			/* the running worker's, NULL when not attached */
+	uint32		generation;		/* counts starts, tells my worker from an earlier one */
+	TimestampTz started_at;
+	TimestampTz last_exit_at;	/* 0 when it never ended */
+	uint64		restarts_count;
+	char		last_error[256]; /* primary text of the error that ended the last one; empty if none */
+} WorkerSlot;
+
+/* what the leader knows of a consenter; ChannelSlot.mutex */
+typedef struct FollowerState
+{
+	uint64		raft_id;		/* 0 = unused */
+	uint64		match_index;
+	uint64		next_index;
+	int			progress;		/* probe, replicate, snapshot as the core numbers them */
+	TimestampTz last_contact_at;
+	bool		connected;
+} FollowerState;
+
+typedef struct RaftPublished
+{
+	uint64		raft_id;		/* this node's, 0 when it is no consenter */
+	int			role;			/* as core/raft numbers its roles */
+	uint64		term;
+	uint64		leader_id;		/* 0 when unknown */
+	uint64		last_index;
+	uint64		pending_count;	/* envelopes in the worker, not yet in the log */
+	uint64		leader_changes_count;
+	uint64		batches_count;	/* proposed by this node */
+	uint64		dropped_count;	/* envelopes that could not be handed on */
+	int			followers_count;
+	FollowerState followers[FB_RAFT_NODES_MAX];
+} RaftPublished;
+
+/* a bounded queue of records; head and tail are byte positions that only grow. InboxHeader.lock guards everything */
+typedef struct InboxHeader
+{
+	LWLock		lock;
+	uint64		head;			/* next byte to read */
+	uint64		tail;			/* next byte to write */
+	uint64		records_count;	/* waiting now */
+	uint64		refused_count;	/* ever refused because full */
+} InboxHeader;
+
+typedef struct ChannelSlot
+{
+	/* FabricShared.lock guards in_use and name; a slot is never moved */
+	bool		in_use;
+	char		name[FB_CHANNEL_ID_BYTES_MAX + 1];
+	int			index;
+
+	/* written by the ledger worker (after its commit), read by everybody */
+	pg_atomic_uint64 height;	/* count of blocks committed here, 0 = not known yet */
+	pg_atomic_uint64 config_block_number;
+	pg_atomic_uint64 lifecycle_block_number; /* last block that wrote namespace _lifecycle */
+	pg_atomic_uint64 applied_raft_index; /* last log entry that is in the ledger, durably */
+	pg_atomic_uint64 validation_counts[256]; /* transactions by validation code since start */
+	ConditionVariable committed; /* broadcast after every block */
+
+	/* written by the orderer worker */
+	pg_atomic_uint64 commit_index; /* committed by Raft; entries up to here may be read from raft_log */
+	pg_atomic_uint64 snapshot_wanted_index; /* > 0: the log lacks entries up to here, the ledger must pull blocks from others */
+
+	slock_t		mutex;			/* guards workers and raft; held for a few copies only */
+	WorkerSlot	workers[WORKER_KIND_COUNT];
+	RaftPublished raft;
+
+	InboxHeader inbox;			/* its bytes lie behind all slots */
+} ChannelSlot;
+
+/* true in a server that preloads the library; otherwise nothing below that takes a slot can be used */
+extern bool shmem_available(void);
+extern void shmem_require(void);		/* FB_NOT_PRELOADED with the hint for postgresql.conf */
+extern void shmem_install_hooks(void);	/* from _PG_init while preloading */
+
+extern ChannelSlot *shmem_channel_find(const char *channel);	/* NULL when there is none, or not preloaded */
+extern ChannelSlot *shmem_channel_create(const char *channel);	/* finds or makes; FB_LIMIT_EXCEEDED when all slots are used */
+extern void shmem_channel_drop(const char *channel);
+extern ChannelSlot *shmem_channel_at(int index);				/* NULL when unused; 0 <= index < guc_channels_max */
+
+/* a worker announces itself; its latch is withdrawn at exit by a callback that this installs */
+extern void shmem_worker_attach(ChannelSlot *slot, WorkerKind kind, uint32 generation);
+extern void shmem_worker_wake(ChannelSlot *slot, WorkerKind kind); /* set its latch, if it runs */
+extern void shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message);
+extern void shmem_launcher_attach(void);
+extern void shmem_launcher_wake(void);
+extern pid_t shmem_launcher_pid(void);	/* 0 when it does not run */
+
+/*
+ * The verified set: digests of (message, signature, key) that this node has verified, or made itself. A bounded lossy cache: a miss only
+ * costs the time of a verification; an entry never lies, because the digest is SHA-256 over everything that the verification depends on.
+ */
+extern void shmem_verified_add(const uint8_t digest[32]);
+extern bool shmem_verified_contains(const uint8_t digest[32]);
+
+/* ---- inbox.c: a bounded queue into the orderer worker of a channel ---- */
+
+/* append a record of one kind (a letter of the order room) made of two parts; false when there is no room. Wakes the worker. */
+extern bool inbox_put(ChannelSlot *slot, char kind, FbBytes first, FbBytes second);
+/* take the oldest record into out (reset first); false when empty. *first_size tells where the second part starts */
+extern bool inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size);
+extern size_t inbox_capacity(void);		/* bytes */
+
+/* ---- memory.c ---- */
+
+/* an allocator of core in a memory context; lives as long as the context */
+extern FbAllocator *memory_allocator(MemoryContext context);
+extern bytea *memory_bytea(FbBytes bytes);				/* palloc'd copy */
+extern text *memory_text(FbBytes bytes);
+extern FbBytes memory_bytes(const void *varlena);		/* of a detoasted bytea or text, no copy */
+#define PG_GETARG_FB_BYTES(n) memory_bytes(PG_GETARG_VARLENA_PP(n))
+/* cleanup of foreign objects: free_object(pointer) runs when the context is reset or deleted */
+extern void memory_on_reset(MemoryContext context, void (*free_object) (void *), void *pointer);
+
+/* ---- error.c: the only translator from FbError to ereport ---- */
+
+extern void error_throw(const FbError *error) pg_attribute_noreturn();
+static inline void
+error_check(FbStatus status, const FbError *error)
+{
+	if (unlikely(status != FB_OK))
+		error_throw(error);
+}
+extern int	error_sqlstate(FbStatus status);			/* as MAKE_SQLSTATE packs it */
+extern FbStatus error_status_of(int sqlstate);			/* FB_INTERNAL when it is none of ours */
+/* in PG_CATCH, after CopyErrorData: what core would have reported */
+extern void error_capture(const ErrorData *data, FbError *error);
+
+/* ---- spi.c: SQL as the extension's owner, with a search path of pg_catalog only ---- */
+
+typedef struct SpiScope
+{
+	Oid			saved_user;
+	int			saved_security_context;
+	int			guc_nest_level;
+	MemoryContext outer;		/* results that must outlive the scope are copied here */
+} SpiScope;
+
+extern void spi_begin(SpiScope *scope);	/* an error anywhere inside is cleaned up by the (sub)transaction's abort */
+extern void spi_end(SpiScope *scope);
+
+/* a statement prepared once per session: a static variable with its text and parameter types */
+typedef struct SpiStatement
+{
+	const char *sql;			/* parameters $1.. */
+	int			argument_count;
+	Oid			argument_types[16];
+	SPIPlanPtr	plan;			/* made at first use */
+} SpiStatement;
+
+/* between spi_begin and spi_end. nulls may be NULL; row_limit 0 = all; returns the SPI result code; results in SPI_tuptable */
+extern int	spi_run(SpiStatement *statement, Datum *values, const char *nulls, bool read_only, long row_limit);
+/* the same with the latest snapshot, for reads in a session whose own snapshot is older (waiting for commits) */
+extern int	spi_run_latest(SpiStatement *statement, Datum *values, const char *nulls, long row_limit);
+
+/* a relation of schema fabric_internal; FB_INTERNAL with a hint when the extension is not in this database */
+extern Oid	spi_relation_oid(const char *relation_name);
+
+/* ---- bracket.c: one unit of table work of a worker = one transaction ---- */
+extern void bracket_begin(const char *activity); /* starts transaction and snapshot; activity is what pg_stat_activity shows */
+extern void bracket_commit(void);
+extern void bracket_abort(void);		/* for a worker that goes on after an error it caught */
+
+/* ---- fault.c: named points where a test can stop or break the code; setting fabric.fault_points, superusers only ---- */
+/* NAME=crash kills the instance as a power cut would, NAME=error raises an error, NAME=sleep:MS waits; comma separated */
+extern bool fault_active;
+extern void fault_hit(const char *name);
+#define FAULT_POINT(name) do { if (unlikely(fault_active)) fault_hit(name); } while (0)
+extern void fault_define(void);
+
+#endif

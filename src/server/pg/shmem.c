@@ -1,0 +1,385 @@
+/*
+ * shmem.c: all shared memory of the extension.
+ *
+ * One segment: FabricShared, then guc_channels_max slots, then one inbox ring for each slot, then the verified set. It is a notice board,
+ * not a store: workers publish here what the tables say (or what Raft knows at this moment), sessions read it instead of asking the
+ * tables. After a crash it starts empty, and the workers fill it again.
+ *
+ * Locks. FabricShared.lock: the list of channels, the latches of the workers and of the launcher (so that nobody sets the latch of a
+ * process that has just left). ChannelSlot.mutex: the copies of worker and Raft state. InboxHeader.lock: one ring. Atomics: the rest,
+ * each with one writer.
+ */
+#include "server/pg/shmem_internal.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+/* 64 K digests of 32 bytes = 2 MB: about 20 blocks of 500 transactions with 5 signatures each */
+#define VERIFIED_SLOTS_COUNT 65536
+
+typedef struct FabricShared
+{
+	LWLock		lock;
+	pid_t		launcher_pid;	/* lock */
+	Latch	   *launcher_latch; /* lock */
+	ChannelSlot *slots;
+	char	   *rings;
+	/* four 64-bit words of a digest each; a torn write only makes an entry that matches nothing */
+	pg_atomic_uint64 *verified;
+} FabricShared;
+
+static FabricShared *shared = NULL;
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+static Size
+slots_bytes(void)
+{
+	return MAXALIGN(mul_size(sizeof(ChannelSlot), guc_channels_max));
+}
+
+static Size
+shared_bytes(void)
+{
+	Size		size = MAXALIGN(sizeof(FabricShared));
+
+	size = add_size(size, slots_bytes());
+	size = add_size(size, mul_size(inbox_capacity(), guc_channels_max));
+	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
+}
+
+static void
+request(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(shared_bytes());
+	RequestNamedLWLockTranche("fabric", 1);
+}
+
+static void
+init_slot(ChannelSlot *slot, int index, int tranche)
+{
+	memset(slot, 0, sizeof(*slot));
+	slot->index = index;
+	pg_atomic_init_u64(&slot->height, 0);
+	pg_atomic_init_u64(&slot->config_block_number, 0);
+	pg_atomic_init_u64(&slot->lifecycle_block_number, 0);
+	pg_atomic_init_u64(&slot->applied_raft_index, 0);
+	pg_atomic_init_u64(&slot->commit_index, 0);
+	pg_atomic_init_u64(&slot->snapshot_wanted_index, 0);
+	for (int code = 0; code < 256; code++)
+		pg_atomic_init_u64(&slot->validation_counts[code], 0);
+	ConditionVariableInit(&slot->committed);
+	SpinLockInit(&slot->mutex);
+	LWLockInitialize(&slot->inbox.lock, tranche);
+}
+
+static void
+startup(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("fabric", shared_bytes(), &found);
+	if (!found)
+	{
+		int			tranche = GetNamedLWLockTranche("fabric")->lock.tranche;
+		char	   *position = (char *) shared + MAXALIGN(sizeof(FabricShared));
+
+		memset(shared, 0, sizeof(*shared));
+		LWLockInitialize(&shared->lock, tranche);
+		shared->slots = (ChannelSlot *) position;
+		position += slots_bytes();
+		shared->rings = position;
+		position += mul_size(inbox_capacity(), guc_channels_max);
+		shared->verified = (pg_atomic_uint64 *) position;
+		for (int i = 0; i < guc_channels_max; i++)
+			init_slot(&shared->slots[i], i, tranche);
+		for (int i = 0; i < 4 * VERIFIED_SLOTS_COUNT; i++)
+			pg_atomic_init_u64(&shared->verified[i], 0);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+shmem_install_hooks(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup;
+}
+
+bool
+shmem_available(void)
+{
+	return shared != NULL;
+}
+
+void
+shmem_require(void)
+{
+	FbError		error;
+
+	if (shmem_available())
+		return;
+	fb_fail(&error, FB_NOT_PRELOADED, "fabric must be loaded at server start for this function");
+	fb_error_hint(&error, "Add fabric to shared_preload_libraries in postgresql.conf and restart the server.");
+	error_throw(&error);
+}
+
+char *
+shmem_inbox_ring(ChannelSlot *slot)
+{
+	return shared->rings + (size_t) slot->index * inbox_capacity();
+}
+
+/* caller holds FabricShared.lock */
+static ChannelSlot *
+find_locked(const char *channel)
+{
+	for (int i = 0; i < guc_channels_max; i++)
+		if (shared->slots[i].in_use && strcmp(shared->slots[i].name, channel) == 0)
+			return &shared->slots[i];
+	return NULL;
+}
+
+ChannelSlot *
+shmem_channel_find(const char *channel)
+{
+	ChannelSlot *slot;
+
+	if (!shmem_available())
+		return NULL;
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	slot = find_locked(channel);
+	LWLockRelease(&shared->lock);
+	return slot;
+}
+
+/* caller holds FabricShared.lock; a slot that was used before must not show the old channel's figures */
+static void
+clear_slot(ChannelSlot *slot)
+{
+	pg_atomic_write_u64(&slot->height, 0);
+	pg_atomic_write_u64(&slot->config_block_number, 0);
+	pg_atomic_write_u64(&slot->lifecycle_block_number, 0);
+	pg_atomic_write_u64(&slot->applied_raft_index, 0);
+	pg_atomic_write_u64(&slot->commit_index, 0);
+	pg_atomic_write_u64(&slot->snapshot_wanted_index, 0);
+	for (int code = 0; code < 256; code++)
+		pg_atomic_write_u64(&slot->validation_counts[code], 0);
+	SpinLockAcquire(&slot->mutex);
+	memset(slot->workers, 0, sizeof(slot->workers));
+	memset(&slot->raft, 0, sizeof(slot->raft));
+	SpinLockRelease(&slot->mutex);
+	LWLockAcquire(&slot->inbox.lock, LW_EXCLUSIVE);
+	slot->inbox.head = slot->inbox.tail = 0;
+	slot->inbox.records_count = slot->inbox.refused_count = 0;
+	LWLockRelease(&slot->inbox.lock);
+}
+
+ChannelSlot *
+shmem_channel_create(const char *channel)
+{
+	ChannelSlot *slot;
+
+	shmem_require();
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	slot = find_locked(channel);
+	for (int i = 0; slot == NULL && i < guc_channels_max; i++)
+		if (!shared->slots[i].in_use)
+		{
+			slot = &shared->slots[i];
+			clear_slot(slot);
+			strlcpy(slot->name, channel, sizeof(slot->name));
+			slot->in_use = true;
+		}
+	LWLockRelease(&shared->lock);
+	if (slot == NULL)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_LIMIT_EXCEEDED, "too many channels");
+		fb_error_detail(&error, "This node can join %d channels.", guc_channels_max);
+		fb_error_hint(&error, "Raise fabric.max_channels in postgresql.conf and restart the server.");
+		error_throw(&error);
+	}
+	return slot;
+}
+
+void
+shmem_channel_drop(const char *channel)
+{
+	ChannelSlot *slot;
+
+	if (!shmem_available())
+		return;
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	slot = find_locked(channel);
+	if (slot != NULL)
+		slot->in_use = false;
+	LWLockRelease(&shared->lock);
+	if (slot != NULL)
+		ConditionVariableBroadcast(&slot->committed);
+}
+
+ChannelSlot *
+shmem_channel_at(int index)
+{
+	ChannelSlot *slot = NULL;
+
+	if (!shmem_available())
+		return NULL;
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	if (shared->slots[index].in_use)
+		slot = &shared->slots[index];
+	LWLockRelease(&shared->lock);
+	return slot;
+}
+
+/* ---- workers and the launcher ---- */
+
+static ChannelSlot *attached_slot;
+static WorkerKind attached_kind;
+static uint32 attached_generation;
+
+static void
+worker_detach(int code, Datum argument)
+{
+	WorkerSlot *worker = &attached_slot->workers[attached_kind];
+	TimestampTz now = GetCurrentTimestamp();
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	SpinLockAcquire(&attached_slot->mutex);
+	if (worker->generation == attached_generation)
+	{
+		worker->pid = 0;
+		worker->latch = NULL;
+		worker->last_exit_at = now;
+	}
+	SpinLockRelease(&attached_slot->mutex);
+	LWLockRelease(&shared->lock);
+	shmem_launcher_wake();
+}
+
+void
+shmem_worker_attach(ChannelSlot *slot, WorkerKind kind, uint32 generation)
+{
+	WorkerSlot *worker = &slot->workers[kind];
+	TimestampTz now = GetCurrentTimestamp();
+
+	attached_slot = slot;
+	attached_kind = kind;
+	attached_generation = generation;
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	SpinLockAcquire(&slot->mutex);
+	worker->pid = MyProcPid;
+	worker->latch = MyLatch;
+	worker->started_at = now;
+	SpinLockRelease(&slot->mutex);
+	LWLockRelease(&shared->lock);
+	before_shmem_exit(worker_detach, (Datum) 0);
+}
+
+void
+shmem_worker_wake(ChannelSlot *slot, WorkerKind kind)
+{
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	if (slot->workers[kind].latch != NULL)
+		SetLatch(slot->workers[kind].latch);
+	LWLockRelease(&shared->lock);
+}
+
+void
+shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message)
+{
+	SpinLockAcquire(&slot->mutex);
+	strlcpy(slot->workers[kind].last_error, message, sizeof(slot->workers[kind].last_error));
+	SpinLockRelease(&slot->mutex);
+}
+
+static void
+launcher_detach(int code, Datum argument)
+{
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	shared->launcher_pid = 0;
+	shared->launcher_latch = NULL;
+	LWLockRelease(&shared->lock);
+}
+
+void
+shmem_launcher_attach(void)
+{
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	shared->launcher_pid = MyProcPid;
+	shared->launcher_latch = MyLatch;
+	LWLockRelease(&shared->lock);
+	before_shmem_exit(launcher_detach, (Datum) 0);
+}
+
+void
+shmem_launcher_wake(void)
+{
+	if (!shmem_available())
+		return;
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	if (shared->launcher_latch != NULL)
+		SetLatch(shared->launcher_latch);
+	LWLockRelease(&shared->lock);
+}
+
+pid_t
+shmem_launcher_pid(void)
+{
+	pid_t		pid;
+
+	if (!shmem_available())
+		return 0;
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	pid = shared->launcher_pid;
+	LWLockRelease(&shared->lock);
+	return pid;
+}
+
+/* ---- verified set ---- */
+
+static pg_atomic_uint64 *
+verified_entry(const uint64 words[4])
+{
+	return &shared->verified[4 * (words[0] % VERIFIED_SLOTS_COUNT)];
+}
+
+void
+shmem_verified_add(const uint8_t digest[32])
+{
+	uint64		words[4];
+	pg_atomic_uint64 *entry;
+
+	if (!shmem_available())
+		return;
+	memcpy(words, digest, sizeof(words));
+	entry = verified_entry(words);
+	for (int i = 0; i < 4; i++)
+		pg_atomic_write_u64(&entry[i], words[i]);
+}
+
+bool
+shmem_verified_contains(const uint8_t digest[32])
+{
+	uint64		words[4];
+	pg_atomic_uint64 *entry;
+
+	if (!shmem_available())
+		return false;
+	memcpy(words, digest, sizeof(words));
+	entry = verified_entry(words);
+	for (int i = 0; i < 4; i++)
+		if (pg_atomic_read_u64(&entry[i]) != words[i])
+			return false;
+	return true;
+}

@@ -1,0 +1,9 @@
+/* what shmem.c and inbox.c share */
+#ifndef FABRIC_SERVER_PG_SHMEM_INTERNAL_H
+#define FABRIC_SERVER_PG_SHMEM_INTERNAL_H
+
+#include "server/pg/pg.h"
+
+extern char *shmem_inbox_ring(ChannelSlot *slot); /* inbox_capacity() bytes */
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * SQL as the extension's owner.
+ *
+ * Functions of schema fabric run with the caller's rights; only the statements on our own tables are raised to the owner's, and only for
+ * the time between spi_begin and spi_end. The search path is pinned, so nothing of the caller's can be picked up meanwhile.
+ */
+#include "server/pg/pg.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+void
+spi_begin(SpiScope *scope)
+{
+	scope->outer = CurrentMemoryContext;
+	GetUserIdAndSecContext(&scope->saved_user, &scope->saved_security_context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, scope->saved_security_context | SECURITY_LOCAL_USERID_CHANGE);
+	scope->guc_nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+}
+
+void
+spi_end(SpiScope *scope)
+{
+	SPI_finish();
+	AtEOXact_GUC(true, scope->guc_nest_level);
+	SetUserIdAndSecContext(scope->saved_user, scope->saved_security_context);
+	MemoryContextSwitchTo(scope->outer);
+}
+
+static void
+prepare(SpiStatement *statement)
+{
+	SPIPlanPtr	plan;
+
+	if (statement->plan != NULL)
+		return;
+	plan = SPI_prepare(statement->sql, statement->argument_count, statement->argument_types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	statement->plan = plan;
+}
+
+static int
+check_result(SpiStatement *statement, int code)
+{
+	if (code < 0)
+		elog(ERROR, "could not run statement \"%s\": %s", statement->sql, SPI_result_code_string(code));
+	return code;
+}
+
+int
+spi_run(SpiStatement *statement, Datum *values, const char *nulls, bool read_only, long row_limit)
+{
+	prepare(statement);
+	return check_result(statement, SPI_execute_plan(statement->plan, values, nulls, read_only, row_limit));
+}
+
+int
+spi_run_latest(SpiStatement *statement, Datum *values, const char *nulls, long row_limit)
+{
+	int			code;
+
+	prepare(statement);
+	code = SPI_execute_snapshot(statement->plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot, true, false, row_limit);
+	return check_result(statement, code);
+}
+
+Oid
+spi_relation_oid(const char *relation_name)
+{
+	Oid			schema = get_namespace_oid("fabric_internal", true);
+	Oid			relation = OidIsValid(schema) ? get_relname_relid(relation_name, schema) : InvalidOid;
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_INTERNAL)),
+				 errmsg("table \"fabric_internal.%s\" does not exist", relation_name),
+				 errhint("The extension must be created in this database: CREATE EXTENSION fabric CASCADE.")));
+	return relation;
+}
