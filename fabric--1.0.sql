@@ -1,0 +1,129 @@
+/* fabric--1.0.sql: a Hyperledger Fabric ledger inside PostgreSQL. Sections: guard, roles, tables, functions by domain, views. */
+
+-- complain if the script is sourced in psql rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION fabric CASCADE" to load this file. \quit
+
+------------------------------------------------------------------------------------------------------------------------
+-- roles: global objects, so they may be there already from another database of the same server
+------------------------------------------------------------------------------------------------------------------------
+
+DO $roles$
+DECLARE
+	name text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY['fabric_admin', 'fabric_client', 'fabric_node', 'fabric_chaincode'] LOOP
+		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name) THEN
+			EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN NOINHERIT', name);
+		END IF;
+	END LOOP;
+	-- whoever could become fabric_chaincode could change installed functions; whoever it is a member of would lend it rights
+	IF EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid IN (m.roleid, m.member)
+			   WHERE r.rolname = 'fabric_chaincode') THEN
+		RAISE EXCEPTION 'role "fabric_chaincode" must have no members and be a member of no role'
+			USING HINT = 'Revoke the memberships, then create the extension.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'fabric_chaincode' AND (rolsuper OR rolcanlogin OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)) THEN
+		RAISE EXCEPTION 'role "fabric_chaincode" must have no attributes' USING HINT = 'Drop the role, then create the extension.';
+	END IF;
+END
+$roles$;
+
+CREATE SCHEMA fabric;
+COMMENT ON SCHEMA fabric IS 'Fabric ledger: what users call and read';
+GRANT USAGE ON SCHEMA fabric TO PUBLIC;
+CREATE SCHEMA fabric_internal;
+COMMENT ON SCHEMA fabric_internal IS 'Fabric ledger: tables and the functions that nodes call on each other';
+GRANT USAGE ON SCHEMA fabric_internal TO fabric_node;
+
+------------------------------------------------------------------------------------------------------------------------
+-- tables. The ledger tables are partitioned by channel: join_channel makes the partitions <table>_<channel id> with their own indexes,
+-- which need not carry the channel, and leave_channel drops them.
+------------------------------------------------------------------------------------------------------------------------
+
+-- a channel that this node has joined
+CREATE TABLE fabric_internal.channel (
+	channel				text COLLATE "C" PRIMARY KEY,
+	id					int GENERATED ALWAYS AS IDENTITY UNIQUE,	-- in the names of the partitions
+	config_block_number	bigint NOT NULL,	-- the last configuration block
+	config				bytea NOT NULL,		-- its ConfigEnvelope, as received
+	joined_at			timestamptz NOT NULL DEFAULT now()
+);
+
+-- one block without its transactions; append-only
+CREATE TABLE fabric_internal.block (
+	channel				text COLLATE "C" NOT NULL,
+	number				bigint NOT NULL,
+	previous_hash		bytea NOT NULL,
+	data_hash			bytea NOT NULL,
+	block_hash			bytea NOT NULL,		-- SHA-256 of the DER header
+	signatures			bytea NOT NULL,		-- metadata slot 0, as received or signed here
+	last_config			bytea NOT NULL,		-- metadata slot 1
+	transactions_filter	bytea NOT NULL,		-- metadata slot 2: one validation code per transaction
+	orderer				bytea NOT NULL,		-- metadata slot 3
+	commit_hash			bytea NOT NULL,		-- the hash in metadata slot 4; empty where Fabric has none
+	raft_index			bigint NOT NULL,	-- of the log entry that it was made from, from slot 0; 0 if none
+	state_digest		bytea NOT NULL,		-- our own chain over all state changes, key metadata included
+	committed_at		timestamptz NOT NULL
+) PARTITION BY LIST (channel);
+
+-- one transaction, valid or not; append-only
+CREATE TABLE fabric_internal.transaction (
+	channel				text COLLATE "C" NOT NULL,
+	block_number		bigint NOT NULL,
+	position			int NOT NULL,		-- in the block, from 0
+	type				smallint NOT NULL,	-- common.HeaderType; -1 when it could not be read
+	validation_code		smallint NOT NULL,	-- protos.TxValidationCode
+	tx_id				bytea,				-- the 32 bytes of a well-formed id; others: a zero byte and the text; null: none
+	creator_msp			text COLLATE "C",
+	chaincode			text COLLATE "C",
+	created_at			timestamptz,		-- the client's timestamp
+	envelope			bytea NOT NULL		-- common.Envelope, compressed; see ledger/envelope_codec
+) PARTITION BY LIST (channel);
+
+-- the newest value of a key
+CREATE TABLE fabric_internal.world_state (
+	channel				text COLLATE "C" NOT NULL,
+	namespace			text COLLATE "C" NOT NULL,	-- chaincode; <chaincode>$$h<collection> for hashed private keys
+	key					bytea NOT NULL,
+	value				bytea NOT NULL,
+	metadata			bytea,				-- pb(KVMetadataWrite entries), null when there is none
+	block_number		bigint NOT NULL,	-- the version: block and position of the transaction that wrote it last
+	position			int NOT NULL
+) PARTITION BY LIST (channel);
+
+-- one write of a public key; append-only
+CREATE TABLE fabric_internal.history (
+	channel				text COLLATE "C" NOT NULL,
+	namespace			text COLLATE "C" NOT NULL,
+	key					bytea NOT NULL,
+	block_number		bigint NOT NULL,
+	position			int NOT NULL,
+	value				bytea				-- null: the key was deleted
+) PARTITION BY LIST (channel);
+
+-- plaintext of private collections that this node's organisation holds
+CREATE TABLE fabric_internal.private_state (
+	channel				text COLLATE "C" NOT NULL,
+	namespace			text COLLATE "C" NOT NULL,
+	collection			text COLLATE "C" NOT NULL,
+	key					bytea NOT NULL,
+	value				bytea NOT NULL,
+	block_number		bigint NOT NULL,
+	position			int NOT NULL
+) PARTITION BY LIST (channel);
+
+-- plaintext of private writes that this node endorsed or received, until their transaction is committed
+CREATE TABLE fabric_internal.transient (
+	channel				text COLLATE "C" NOT NULL,
+	tx_id				text COLLATE "C" NOT NULL,
+	private_rwset		bytea NOT NULL,		-- pb(TxPvtReadWriteSet)
+	received_at_height	bigint NOT NULL
+) PARTITION BY LIST (channel);
+
+-- the Raft log of a channel that this node orders; written by its orderer worker only
+CREATE TABLE fabric_internal.raft_log (
+	channel				text COLLATE "C" NOT NULL,
+	index				bigint NOT NULL,
+	term				bigint NOT NULL,
+	payload				bytea NOT NULL		-- common.BlockData; empty: no block
+) PARTITION BY LIST (channel);

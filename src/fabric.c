@@ -1,0 +1,31 @@
+/* fabric.c: the library's entry: settings, shared memory, workers; nothing else */
+#include "server/pg/pg.h"
+
+#include "miscadmin.h"
+
+#include "server/worker/worker.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+/* an assertion of core ends this process, not the instance */
+static void
+assertion_failed(const char *condition, const char *file, int line)
+{
+	ereport(FATAL,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("fabric: assertion failed: %s (%s:%d)", condition, file, line)));
+}
+
+void
+_PG_init(void)
+{
+	fb_assert_hook = assertion_failed;
+	guc_define();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		shmem_install_hooks();
+		worker_register_launcher();
+	}
+}

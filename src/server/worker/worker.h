@@ -1,0 +1,21 @@
+/*
+ * worker: the background processes. `fabric launcher` keeps one `fabric ledger CHANNEL` for every joined channel and one `fabric orderer CHANNEL` for every
+ * channel that this node orders. A worker that fails exits and is started again; what it knows is in the tables.
+ */
+#ifndef FABRIC_SERVER_WORKER_H
+#define FABRIC_SERVER_WORKER_H
+
+#include "server/pg/pg.h"
+
+/* from _PG_init while preloading */
+extern void worker_register_launcher(void);
+
+/* let the launcher look at the list of channels again once this transaction has committed */
+extern void worker_launcher_wake_at_commit(void);
+
+/* entry points of the processes: their names are in BackgroundWorker.bgw_function_name */
+extern PGDLLEXPORT void fabric_launcher_main(Datum argument);
+extern PGDLLEXPORT void fabric_ledger_main(Datum argument);
+extern PGDLLEXPORT void fabric_orderer_main(Datum argument);
+
+#endif
