@@ -21,7 +21,7 @@ WARNINGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-mi
 	-Wno-declaration-after-statement -Wno-cast-function-type
 PG_CPPFLAGS = -I$(CURDIR)/src -I$(shell $(PG_CONFIG) --includedir)
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -fvisibility=hidden -MMD -MP
-SHLIB_LINK = -lpq -lprotobuf-c -lcrypto -lzstd
+SHLIB_LINK = -lpq -lprotobuf-c -lcrypto -lzstd -larchive
 EXTRA_CLEAN = build $(PROTO_C) $(PROTOS:.proto=.pb-c.h) $(OBJS:.o=.d) results output_iso tmp_check
 
 REGRESS = $(notdir $(basename $(sort $(wildcard sql/*.sql))))

@@ -59,6 +59,15 @@
 /* differences between endorsements that are listed: a message for people */
 #define FB_RESPONSE_DIFFERENCES_MAX 100
 
+/* chaincode packages: a source is read by people, an archive may hold other files that are skipped but decompressed */
+#define FB_PACKAGE_SOURCE_BYTES_MAX (16 * 1024 * 1024)
+#define FB_PACKAGE_METADATA_BYTES_MAX (64 * 1024)
+#define FB_PACKAGE_ENTRIES_MAX 10000
+#define FB_PACKAGE_EXPANDED_BYTES_MAX (256 * 1024 * 1024)
+/* functions of one chaincode, and the longest name of an event, which Fabric does not limit */
+#define FB_PACKAGE_FUNCTIONS_MAX 10000
+#define FB_EVENT_NAME_BYTES_MAX 1024
+
 /* a block: Fabric's absolute maximum is set per channel; this is ours above it */
 #define FB_BLOCK_TRANSACTIONS_MAX 100000
 #define FB_BLOCK_METADATA_COUNT 5

@@ -16,9 +16,10 @@
 
 #include "core/base/base.h"
 #include "core/rwset/rwset.h"
+#include "core/txn/txn.h"
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * package.c, install.c: packages (LIF-1, LIF-2)
+ * package.c, source_check.c, install.c: packages (LIF-1, LIF-2)
  */
 
 /* sizes: label as Fabric plus what fits into a column readably; "label:" and 64 hex digits */
@@ -109,37 +110,31 @@ extern const char *definition_check_collection_name(const char *name);
  * simulate.c: one call (CCA-*)
  */
 
-typedef struct SimulationTransient
-{
-	FbBytes		name;
-	FbBytes		value;
-} SimulationTransient;
-
 typedef struct SimulationRequest
 {
 	const char *channel;
 	const char *chaincode;		/* a committed chaincode's name, or "_lifecycle" */
 	const char *tx_id;			/* lower case hex */
 	FbBytes		creator;		/* SerializedIdentity, as signed; already authenticated by the caller */
-	int64		timestamp_seconds;	/* of the client's channel header */
-	int32		timestamp_nanos;
+	TxTime		timestamp;		/* of the client's channel header */
 	size_t		arguments_count;
 	const FbBytes *arguments;	/* [0] is the function's name */
 	size_t		transient_count;
-	const SimulationTransient *transient;
+	const TransientEntry *transient;
 	bool		is_init;
 } SimulationRequest;
 
 typedef struct SimulationResult
 {
-	int32		status;			/* 200, or 500 when the chaincode raised an error (CCA-34) */
+	int32		status;			/* 200, or 500 when the chaincode raised an error (CCA-34); 404 from _lifecycle's queries */
 	char	   *message;		/* of the error; "" when good */
 	char	   *detail;			/* of the error, or NULL; not part of Fabric's response: for the client of our own gateway */
 	char	   *hint;			/* likewise */
 	char		sqlstate[6];	/* likewise; "00000" when good */
 	FbBytes		payload;		/* the function's result */
 	char	   *chaincode_version;	/* of the definition that ran, for ChaincodeAction.chaincode_id */
-	RwsetBuilder *rwset;		/* all reads and writes, private ones included; never NULL */
+	RwSetResult rwset;			/* all reads and writes; the private ones in clear only in private_bytes */
+	bool		has_writes;
 	char	   *event_name;		/* NULL without event */
 	FbBytes		event_payload;
 } SimulationResult;
@@ -149,9 +144,9 @@ typedef struct SimulationResult
  * none) and collects what it reads and writes. Nothing is written, whatever happens; the caller's transaction, memory
  * contexts, GUCs and user are as before. Works in a read-only transaction and on a hot standby. Must not be called from
  * inside a simulation.
- * Raises: FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND (no definition, not approved by this organisation, not installed, no
- * such function), FB_CHAINCODE_TIMEOUT (fabric.chaincode_execute_timeout), cancellation, out of memory. What the function
- * itself raises is a result with status 500.
+ * Raises: FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND (no definition, not approved by this organisation, not installed),
+ * FB_CHAINCODE_TIMEOUT (fabric.chaincode_execute_timeout), cancellation, out of memory, what the ledger raises. What the function
+ * itself raises, a function that the chaincode does not have, arguments that do not fit, are results with status 500.
  */
 extern void simulate(const SimulationRequest *request, SimulationResult *result);
 
