@@ -62,7 +62,6 @@ CREATE TABLE fabric_internal.block (
 	orderer				bytea NOT NULL,		-- metadata slot 3
 	commit_hash			bytea NOT NULL,		-- the hash in metadata slot 4; empty where Fabric has none
 	raft_index			bigint NOT NULL,	-- of the log entry that it was made from, from slot 0; 0 if none
-	state_digest		bytea NOT NULL,		-- our own chain over all state changes, key metadata included
 	committed_at		timestamptz NOT NULL
 ) PARTITION BY LIST (channel);
 

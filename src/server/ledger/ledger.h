@@ -1,0 +1,161 @@
+/*
+ * ledger: the tables of a channel on this node. Blocks, transactions, world state, history, private plaintext.
+ *
+ * One writer: the ledger worker of the channel (and join_channel for block 0). Everybody else reads, with point and range reads straight
+ * through the indexes of the channel's own partitions: no SQL, no privileges needed, so callers decide who may see what.
+ * snapshot NULL means the active snapshot. Results are palloc'ed in the current memory context.
+ */
+#ifndef FABRIC_SERVER_LEDGER_H
+#define FABRIC_SERVER_LEDGER_H
+
+#include "server/pg/pg.h"
+
+#include "utils/snapshot.h"
+
+#include "core/rwset/rwset.h"
+
+/* ---- storage.c: the partitions of a channel ---- */
+
+typedef struct LedgerTable
+{
+	Oid			table;
+	Oid			index;			/* the main unique index: by position in the ledger, or by key */
+	Oid			other_index;	/* block: by hash; transaction: by tx id; else InvalidOid */
+} LedgerTable;
+
+typedef struct Ledger
+{
+	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+	int			id;				/* in the names of its partitions */
+	LedgerTable block;
+	LedgerTable transaction;
+	LedgerTable world_state;
+	LedgerTable history;
+	LedgerTable private_state;
+	LedgerTable transient;
+	LedgerTable raft_log;
+} Ledger;
+
+/* the ledger of a joined channel, NULL when this node has not joined it. Cached in the session, valid for the transaction */
+extern const Ledger *ledger_find(const char *channel);
+/* the same; raises FB_CHANNEL_NOT_FOUND */
+extern const Ledger *ledger_open(const char *channel);
+/* row and partitions of a new channel. config: ConfigEnvelope of block config_block_number. FB_CHANNEL_EXISTS */
+extern const Ledger *ledger_create(const char *channel, uint64 config_block_number, FbBytes config);
+extern void ledger_drop(const char *channel); /* FB_CHANNEL_NOT_FOUND */
+extern char *ledger_partition_name(const Ledger *ledger, const char *table); /* fabric_internal.<table>_<id>, for SQL text */
+
+/* the channel's configuration as stored: false when the channel is not joined */
+extern bool ledger_config(const char *channel, uint64 *config_block_number, FbBytes *config);
+extern void ledger_set_config(const char *channel, uint64 config_block_number, FbBytes config);
+
+/* ---- block_store.c: blocks and transactions ---- */
+
+typedef struct BlockRow
+{
+	uint64		number;
+	FbBytes		previous_hash;
+	FbBytes		data_hash;
+	FbBytes		block_hash;
+	FbBytes		signatures;		/* metadata slots 0, 1, 2, 3 as bytes; commit_hash is the bare hash, may be empty */
+	FbBytes		last_config;
+	FbBytes		transactions_filter;
+	FbBytes		orderer;
+	FbBytes		commit_hash;
+	uint64		raft_index;
+	TimestampTz committed_at;
+} BlockRow;
+
+typedef struct TransactionRow
+{
+	uint64		block_number;
+	uint32		position;
+	int16		type;			/* -1: unreadable */
+	uint8		validation_code;
+	FbBytes		tx_id;			/* as in the channel header; empty: none */
+	FbBytes		creator_msp;	/* empty: none */
+	FbBytes		chaincode;		/* empty: none */
+	TimestampTz created_at;		/* DT_NOBEGIN: none */
+	FbBytes		envelope;		/* uncompressed */
+} TransactionRow;
+
+/*
+ * Append one block with its transactions, in the caller's transaction. The triggers check number, previous hash and data hash:
+ * FB_BLOCK_REFUSED when the block does not follow.
+ */
+extern void block_store_append(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions, int transactions_count);
+
+extern uint64 block_store_height(const Ledger *ledger, Snapshot snapshot); /* count of blocks */
+extern bool block_store_row(const Ledger *ledger, uint64 number, Snapshot snapshot, BlockRow *row);
+extern bool block_store_number_of_hash(const Ledger *ledger, FbBytes block_hash, Snapshot snapshot, uint64 *number);
+/* the transactions of a block in order; with_envelopes false leaves envelope empty */
+extern TransactionRow *block_store_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot, bool with_envelopes, int *count);
+extern bool block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Snapshot snapshot, TransactionRow *row);
+/* Fabric's bytes of a block as a peer serves it (slots 2 and 4 filled), or as an orderer does (bare) */
+extern bool block_store_block(const Ledger *ledger, uint64 number, Snapshot snapshot, bool as_peer, FbBytes *block);
+
+/* ---- tx_index.c: transaction ids. The first occurrence counts (LED-4) ---- */
+
+extern FbBytes tx_index_encode(FbBytes tx_id);	/* to the column's form, palloc'ed */
+extern FbBytes tx_index_decode(FbBytes stored);
+extern bool tx_index_find(const Ledger *ledger, FbBytes tx_id, Snapshot snapshot, uint64 *block_number, uint32 *position, uint8 *validation_code);
+/* for each of the ids, whether it is on the ledger; one pass for a whole block */
+extern void tx_index_find_many(const Ledger *ledger, const FbBytes *tx_ids, int count, bool *found);
+
+/* ---- state_store.c: the world state ---- */
+
+typedef struct StateRow
+{
+	FbBytes		key;			/* filled by scans */
+	FbBytes		value;
+	FbBytes		metadata;
+	RwSetVersion version;
+} StateRow;
+
+/* one key; false when it is absent (row->version.present is false then) */
+extern bool state_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot, StateRow *row);
+
+/* keys of [start, end) in byte order; an empty end: up to the end of the namespace. The row's bytes live until the next call */
+typedef struct StateScan StateScan;
+extern StateScan *state_store_scan(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot);
+extern bool state_scan_next(StateScan *scan, StateRow *row);
+extern void state_scan_end(StateScan *scan);
+
+/* fill committed version (and value, metadata where asked for) of the keys of a block that is being validated */
+extern void state_store_fetch(const Ledger *ledger, MvccBlock *block);
+/* write the net effect of a block */
+extern void state_store_apply(const Ledger *ledger, const StateUpdate *updates, size_t updates_count);
+/* digest over the whole world state in order, for comparing nodes; *rows_count may be NULL */
+extern void state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32], uint64 *rows_count);
+
+/* ---- history.c ---- */
+
+extern void history_append(const Ledger *ledger, uint64 block_number, const HistoryEntry *entries, size_t entries_count);
+
+typedef struct HistoryRow
+{
+	uint64		block_number;
+	uint32		position;
+	bool		is_delete;
+	FbBytes		value;
+} HistoryRow;
+
+/* the writes of a key, newest first (WST-12); all of them that the snapshot sees */
+extern HistoryRow *history_of_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot, int *count);
+
+/* ---- private_store.c: plaintext of private data which this node's organisation holds ---- */
+
+extern bool private_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, FbBytes key, Snapshot snapshot, StateRow *row);
+/* keep what an endorsement produced until its transaction is committed; in the caller's transaction */
+extern void private_store_put_transient(const Ledger *ledger, const char *tx_id, FbBytes private_rwset);
+/* take it out at commit; false when there is none */
+extern bool private_store_take_transient(const Ledger *ledger, const char *tx_id, FbBytes *private_rwset);
+/* one collection's writes of a committed transaction, already checked against the public hash */
+extern void private_store_apply(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, const RwSetPrivate *set, RwSetVersion version);
+
+/* ---- envelope_codec.c: how an envelope lies in its column; lossless, checked when written ---- */
+
+extern FbBytes envelope_codec_encode(const Ledger *ledger, FbBytes envelope);
+extern FbBytes envelope_codec_decode(const Ledger *ledger, FbBytes stored); /* FB_CORRUPTED */
+
+#endif
