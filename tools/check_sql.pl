@@ -1,0 +1,193 @@
+#!/usr/bin/perl
+# check_sql: every object that the extension script makes is finished: no function without volatility, strictness,
+# parallel safety, COMMENT, a decision about PUBLIC, and a test.
+#
+#   tools/check_sql.pl               check fabric--1.0.sql against the tests
+#   tools/check_sql.pl --self-test   prove that each rule can fail
+use strict;
+use warnings;
+use FindBin;
+
+# the statements of a script, comments removed, bodies ($$...$$) and string contents emptied
+sub statements
+{
+	my ($text) = @_;
+	my @statements;
+	my ($current, $line, $start) = ('', 1, undef);
+
+	while ($text =~ m{\G(--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\2\$|[eE]?'(?:''|[^'])*'|"(?:""|[^"])*"|;|\\[^\n]*|[^-/\$'";\\]+|.)}gs)
+	{
+		my $token = $1;
+
+		if ($token eq ';')
+		{
+			push @statements, { text => $current, line => $start } if $current =~ /\S/;
+			($current, $start) = ('', undef);
+		}
+		elsif ($token =~ m{^(?:--|/\*)} || ($token =~ /^\\/ && $current !~ /\S/))
+		{
+			$current .= ' ';
+		}
+		else
+		{
+			if (!defined $start && $token =~ /\S/)
+			{
+				my ($blank) = $token =~ /^(\s*)/;
+				$start = $line + ($blank =~ tr/\n//);
+			}
+			$current .= $token =~ /^\$\w*\$/ ? "''" : $token =~ /^[eE]?'/ ? "'" . ($token eq "''" ? '' : 'x') . "'" : $token;
+		}
+		$line += ($token =~ tr/\n//);
+	}
+	return @statements;
+}
+
+# the names in a list of functions with their arguments: "a.b(int, text), c.d()"
+sub names_in_list
+{
+	my ($list) = @_;
+
+	1 while $list =~ s/\([^()]*\)/ /g;
+	return map { s/^\s+|\s+$//gr } split /,/, $list;
+}
+
+sub check_script
+{
+	my ($script, $tests) = @_;
+	my (@functions, @relations, %comments, %decided, @problems);
+	my $position = 0;
+
+	foreach my $statement (statements($script))
+	{
+		my $text = $statement->{text};
+
+		$position++;
+		$text =~ s/\s+/ /g;
+		$text =~ s/^ //;
+		if ($text =~ /^CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ([\w.]+) ?(\(.*)$/i)
+		{
+			push @functions, { name => lc $3, rest => $4, line => $statement->{line}, replace => $1, position => $position };
+		}
+		elsif ($text =~ /^CREATE (OR REPLACE )?(?:UNLOGGED )?(VIEW|TABLE|MATERIALIZED VIEW) ([\w.]+)/i)
+		{
+			push @relations, { kind => lc $2, name => lc $3, line => $statement->{line}, replace => $1 } unless $text =~ /PARTITION OF/i;
+		}
+		elsif ($text =~ /^COMMENT ON (FUNCTION|PROCEDURE|VIEW|TABLE|MATERIALIZED VIEW) ([\w.]+).*? IS (?:'x?' ?)*'x'/i)
+		{
+			my ($kind, $name) = (lc $1, lc $2);
+			$comments{ ($kind =~ /function|procedure/ ? 'function ' : 'relation ') . $name }++;
+		}
+		elsif ($text =~ /^(?:GRANT|REVOKE) (?:ALL|EXECUTE)(?: PRIVILEGES)? ON (?:FUNCTION|PROCEDURE|ROUTINE) (.*) (TO|FROM) (.*)$/i)
+		{
+			my ($list, $to) = ($1, "$2 $3");
+			# a grant to a role leaves PUBLIC's default right in place, so only what is said about PUBLIC decides
+			next unless $to =~ /\bPUBLIC\b/i;
+			$decided{ lc $_ }++ foreach names_in_list($list);
+		}
+		elsif ($text =~ /^REVOKE (?:ALL|EXECUTE)(?: PRIVILEGES)? ON ALL (?:FUNCTIONS|ROUTINES) IN SCHEMA ([\w, ]+) FROM ([\w, ]*\bPUBLIC\b)/i)
+		{
+			$decided{"schema $_"} = $position foreach split / *, */, lc $1;
+		}
+	}
+
+	my %count;
+	$count{ $_->{name} }++ foreach @functions;
+	foreach my $function (@functions)
+	{
+		my ($name, $rest) = @$function{qw(name rest)};
+		my ($schema, $short) = $name =~ /^(\w+)\.(\w+)$/;
+		my $say = sub { push @problems, "fabric--1.0.sql:$function->{line}: function $name: $_[0]" };
+		my $is_trigger = $rest =~ /\bRETURNS (?:event_)?trigger\b/i;
+
+		if (!defined $schema)
+		{
+			$say->('write the schema in front of the name');
+			next;
+		}
+		$say->('CREATE FUNCTION, never OR REPLACE: it would adopt an object that somebody made first') if $function->{replace};
+		$say->('say IMMUTABLE, STABLE or VOLATILE') unless $rest =~ /\b(?:IMMUTABLE|STABLE|VOLATILE)\b/i;
+		$say->('decide about null arguments: STRICT or CALLED ON NULL INPUT')
+			unless $rest =~ /\b(?:STRICT|(?:CALLED|RETURNS NULL) ON NULL INPUT)\b/i || $is_trigger;
+		$say->('say PARALLEL SAFE, RESTRICTED or UNSAFE') unless $rest =~ /\bPARALLEL (?:SAFE|RESTRICTED|UNSAFE)\b/i || $is_trigger;
+		$say->('SECURITY DEFINER needs SET search_path') if $rest =~ /\bSECURITY DEFINER\b/i && $rest !~ /\bSET search_path\b/i;
+		$say->('add COMMENT ON FUNCTION') if ($comments{"function $name"} // 0) < $count{$name};
+		$say->('decide about PUBLIC: REVOKE ALL ... FROM PUBLIC after it, or GRANT EXECUTE ... TO PUBLIC')
+			unless ($decided{$name} // 0) >= $count{$name} || ($decided{"schema $schema"} // 0) > $function->{position};
+		$say->("no test in sql/, specs/, t/ or test/node names it: write one")
+			unless $is_trigger || $tests =~ /\b\Q$short\E\b/i;
+	}
+	foreach my $relation (@relations)
+	{
+		push @problems, "fabric--1.0.sql:$relation->{line}: $relation->{kind} $relation->{name}: add COMMENT ON"
+			unless $comments{"relation $relation->{name}"};
+		push @problems, "fabric--1.0.sql:$relation->{line}: $relation->{kind} $relation->{name}: CREATE, never OR REPLACE" if $relation->{replace};
+	}
+	return (scalar(@functions) + scalar(@relations), @problems);
+}
+
+sub read_files
+{
+	my $text = '';
+
+	foreach my $path (@_)
+	{
+		open(my $handle, '<', $path) or die "could not open $path: $!\n";
+		local $/;
+		$text .= <$handle>;
+		close $handle;
+	}
+	return $text;
+}
+
+sub self_test
+{
+	my $good = <<'SQL';
+-- a comment; with a semicolon
+CREATE FUNCTION fabric.f(a int, b text DEFAULT 'x;y') RETURNS text AS $$ SELECT ';' $$ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fabric.f(int, text) IS 'what it''s for';
+REVOKE ALL ON FUNCTION fabric.f(int, text) FROM PUBLIC;
+CREATE VIEW fabric.v AS SELECT 1 AS one;
+COMMENT ON VIEW fabric.v IS 'a view';
+SQL
+	my @cases = (
+		[ 'good', sub { $_[0] }, undef ],
+		[ 'volatility', sub { $_[0] =~ s/IMMUTABLE //r }, 'IMMUTABLE, STABLE or VOLATILE' ],
+		[ 'strictness', sub { $_[0] =~ s/STRICT //r }, 'null arguments' ],
+		[ 'parallel', sub { $_[0] =~ s/PARALLEL SAFE//r }, 'PARALLEL SAFE' ],
+		[ 'comment', sub { $_[0] =~ s/COMMENT ON FUNCTION.*?;//r }, 'COMMENT ON FUNCTION' ],
+		[ 'empty comment', sub { $_[0] =~ s/'what it''s for'/''/r }, 'COMMENT ON FUNCTION' ],
+		[ 'view comment', sub { $_[0] =~ s/COMMENT ON VIEW.*?;//r }, 'view fabric.v: add COMMENT' ],
+		[ 'public', sub { $_[0] =~ s/REVOKE.*?;//r }, 'decide about PUBLIC' ],
+		[ 'grant to a role', sub { $_[0] =~ s/REVOKE(.*?)FROM PUBLIC/GRANT$1TO fabric_client/r }, 'decide about PUBLIC' ],
+		[ 'all functions', sub { ($_[0] =~ s/REVOKE.*?;//r) . 'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fabric FROM PUBLIC;' }, undef ],
+		[ 'all functions too early', sub { 'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fabric FROM PUBLIC;' . ($_[0] =~ s/REVOKE.*?;//r) }, 'decide about PUBLIC' ],
+		[ 'definer', sub { $_[0] =~ s/LANGUAGE sql/LANGUAGE sql SECURITY DEFINER/r }, 'SET search_path' ],
+		[ 'definer with path', sub { $_[0] =~ s/LANGUAGE sql/LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog/r }, undef ],
+		[ 'replace', sub { $_[0] =~ s/CREATE FUNCTION/CREATE OR REPLACE FUNCTION/r }, 'never OR REPLACE' ],
+		[ 'overload without comment', sub { $_[0] . "CREATE FUNCTION fabric.f() RETURNS int LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'x'; REVOKE ALL ON FUNCTION fabric.f() FROM PUBLIC;" }, 'COMMENT ON FUNCTION' ],
+		[ 'no test', sub { $_[0] =~ s/fabric\.f\(/fabric.untested(/gr }, 'write one' ]);
+	my ($passed, $failed) = (0, 0);
+
+	foreach my $case (@cases)
+	{
+		my ($name, $change, $expected) = @$case;
+		my ($count, @problems) = check_script($change->($good), 'SELECT fabric.f(1)');
+		my $right = defined $expected ? (@problems && !grep { !/\Q$expected\E/ } @problems) : !@problems;
+
+		$right ? $passed++ : $failed++;
+		print STDERR "self-test $name: expected ", $expected // 'no complaint', ", got:\n", map({ "    $_\n" } @problems) unless $right;
+	}
+	print "sql surface self-test: $passed passed, $failed failed\n";
+	return $failed;
+}
+
+exit(self_test() ? 1 : 0) if @ARGV && $ARGV[0] eq '--self-test';
+
+my $top = "$FindBin::Bin/..";
+my ($count, @problems) = check_script(read_files("$top/fabric--1.0.sql"),
+	read_files(glob("$top/sql/*.sql"), glob("$top/specs/*.spec"), glob("$top/t/*.p[lm]"), glob("$top/test/node/*.js")));
+my %bad = map { (/(fabric--1.0.sql:\d+)/ ? $1 : $_) => 1 } @problems;
+
+print "$_\n" foreach @problems;
+printf "sql surface: %d passed, %d failed\n", $count - keys %bad, scalar @problems;
+exit(@problems ? 1 : 0);

@@ -1,0 +1,154 @@
+package Fabric::Host;
+
+# Host: where PostgreSQL is on this machine, as whom its servers run, and running commands.
+#
+# PostgreSQL refuses to run as root. Started by root, our tools run servers as the user postgres (or FABRIC_SERVER_USER),
+# who cannot read root's home: what servers and tests need is copied into a directory of their own.
+
+use strict;
+use warnings;
+use Cwd qw(realpath);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use IO::Socket::INET;
+use POSIX ();
+
+our @EXPORT_OK = qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port run capture slurp spew);
+
+my $TOP = realpath(dirname(__FILE__) . '/../../..');
+my %config;
+
+# the project's directory
+sub top
+{
+	return $TOP;
+}
+
+sub config_value
+{
+	my ($option) = @_;
+
+	if (!exists $config{$option})
+	{
+		my $program = $ENV{PG_CONFIG} || 'pg_config';
+		my $value = qx{'$program' --$option};
+		die "could not run $program: is PostgreSQL's server package installed? (tools/setup installs it)\n" if $? != 0;
+		chomp $value;
+		$config{$option} = $value;
+	}
+	return $config{$option};
+}
+
+# PostgreSQL's programs
+sub bindir
+{
+	return config_value('bindir');
+}
+
+# the directory with pg_regress and the Perl modules for tests
+sub pgxs_directory
+{
+	return dirname(config_value('pgxs')) =~ s{/src/makefiles$}{}r;
+}
+
+# the user that servers run as, or undef when that is who we are
+sub server_user
+{
+	return undef if $> != 0;
+	return $ENV{FABRIC_SERVER_USER} || 'postgres';
+}
+
+# give up root's rights for good, in this process
+sub become_server_user
+{
+	my $user = server_user();
+
+	return unless defined $user;
+	my ($name, undef, $uid, $gid, undef, undef, undef, $home) = getpwnam($user);
+	die "there is no user $user to run PostgreSQL as\n" unless defined $uid;
+	$) = "$gid $gid";
+	$( = $gid;
+	POSIX::setuid($uid) or die "could not become user $user: $!\n";
+	die "could not become user $user\n" if $> != $uid || $< != $uid;
+	@ENV{qw(USER LOGNAME HOME)} = ($name, $name, $home);
+}
+
+sub give_to_server_user
+{
+	my (@paths) = @_;
+	my $user = server_user();
+
+	return unless defined $user && @paths;
+	system('chown', '-R', "$user:", @paths) == 0 or die "could not give @paths to user $user\n";
+}
+
+# the first free TCP port of this machine at or above $port; $taken: ports to leave out
+sub free_port
+{
+	my ($port, $taken) = @_;
+
+	for (my $try = $port; $try < $port + 1000; $try++)
+	{
+		next if $taken && $taken->{$try};
+		my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $try, Listen => 1, ReuseAddr => 1);
+		next unless $socket;
+		close $socket;
+		return $try;
+	}
+	die "no free port between $port and " . ($port + 1000) . "\n";
+}
+
+# run a command; its output is shown only when it fails, and then we die with it
+sub run
+{
+	my (@command) = @_;
+	my ($output, $status) = capture(@command);
+
+	if ($status != 0)
+	{
+		die "command failed: @command\n$output";
+	}
+	return $output;
+}
+
+# run a command: (what it wrote to both its outputs, its wait status)
+sub capture
+{
+	my (@command) = @_;
+	my $pid = open(my $pipe, '-|') // die "could not fork: $!\n";
+	my $output;
+
+	if ($pid == 0)
+	{
+		open(STDERR, '>&', \*STDOUT);
+		open(STDIN, '<', '/dev/null');
+		exec(@command) or do { print "could not run $command[0]: $!\n"; POSIX::_exit(127); };
+	}
+	{ local $/; $output = <$pipe>; }
+	close $pipe;
+	return ($output // '', $?);
+}
+
+sub slurp
+{
+	my ($path) = @_;
+
+	open(my $handle, '<', $path) or die "could not open $path: $!\n";
+	local $/;
+	my $text = <$handle>;
+	close $handle;
+	return $text // '';
+}
+
+# write a file; $mode such as 0600 for keys
+sub spew
+{
+	my ($path, $text, $mode) = @_;
+	my $flags = POSIX::O_WRONLY() | POSIX::O_CREAT() | POSIX::O_TRUNC();
+
+	sysopen(my $handle, $path, $flags, $mode // 0644) or die "could not write $path: $!\n";
+	print $handle $text;
+	close $handle or die "could not write $path: $!\n";
+}
+
+1;

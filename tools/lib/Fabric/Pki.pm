@@ -1,0 +1,105 @@
+package Fabric::Pki;
+
+# Pki: keys, signing requests and certificates made with the openssl command.
+#
+# Networks use it for TLS, where every organisation has a TLS authority of its own, and for the keys and requests that the
+# authorities in the database sign. Tests use it to make whole organisations from certificates of a foreign maker.
+
+use strict;
+use warnings;
+use Exporter qw(import);
+use Fabric::Host qw(run slurp spew);
+use File::Path qw(make_path);
+use File::Temp qw(tempdir);
+
+our @EXPORT_OK = qw(create_key create_request create_authority issue create_test_organisation);
+
+# a P-256 key in PKCS #8 PEM, readable by its owner only
+sub create_key
+{
+	my ($path) = @_;
+
+	spew($path, '', 0600);
+	run('openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', $path);
+	chmod 0600, $path;
+}
+
+# a signing request (PEM text) for the key in $key_path; $subject such as "/C=DE/O=Org1/CN=node"
+sub create_request
+{
+	my ($key_path, $subject) = @_;
+
+	return run('openssl', 'req', '-new', '-utf8', '-sha256', '-key', $key_path, '-subj', $subject);
+}
+
+# a self-signed authority: $path.pem and $path.key
+sub create_authority
+{
+	my ($path, $subject) = @_;
+
+	create_key("$path.key");
+	run('openssl', 'req', '-new', '-x509', '-utf8', '-sha256', '-days', '3650', '-key', "$path.key", '-subj', $subject, '-out', "$path.pem",
+		'-config', empty_config(), '-addext', 'basicConstraints=critical,CA:TRUE',
+		'-addext', 'keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign,cRLSign', '-addext', 'subjectKeyIdentifier=hash');
+}
+
+# a certificate for $subject with a new key: $path.pem and $path.key. %options: extensions => [lines of openssl's syntax],
+# days, start => offset in days
+sub issue
+{
+	my ($authority, $path, $subject, %options) = @_;
+	my $directory = tempdir(CLEANUP => 1);
+	my $extensions = join("\n", 'basicConstraints=critical,CA:FALSE', 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid',
+		@{ $options{extensions} // ['keyUsage=critical,digitalSignature'] });
+
+	create_key("$path.key");
+	spew("$directory/request.pem", create_request("$path.key", $subject));
+	spew("$directory/extensions", "$extensions\n");
+	run('openssl', 'x509', '-req', '-sha256', '-in', "$directory/request.pem", '-CA', "$authority.pem", '-CAkey', "$authority.key",
+		'-set_serial', '0x' . serial(), '-days', $options{days} // 3650, '-extfile', "$directory/extensions", '-out', "$path.pem");
+}
+
+# a TLS certificate for both directions of node-to-node connections; the common name is the node's role at other nodes
+sub issue_tls
+{
+	my ($authority, $path, $organisation, $role, @hosts) = @_;
+	my @names = map { /^[\d.]+$/ ? "IP:$_" : "DNS:$_" } @hosts;
+
+	issue($authority, $path, "/O=$organisation/CN=$role", extensions => [ 'keyUsage=critical,digitalSignature,keyEncipherment',
+			'extendedKeyUsage=serverAuth,clientAuth', 'subjectAltName=' . join(',', @names) ]);
+}
+
+# 16 random bytes in hex, positive as a DER integer
+sub serial
+{
+	open(my $handle, '<:raw', '/dev/urandom') or die "could not open /dev/urandom: $!\n";
+	read($handle, my $bytes, 16) == 16 or die "could not read /dev/urandom\n";
+	close $handle;
+	return sprintf('%02x', 0x40 | (ord($bytes) & 0x3f)) . unpack('H*', substr($bytes, 1));
+}
+
+# without a configuration file openssl adds no extensions of its own
+sub empty_config
+{
+	our $config_directory //= tempdir(CLEANUP => 1);
+
+	spew("$config_directory/openssl.cnf", "[req]\ndistinguished_name = dn\n[dn]\n");
+	return "$config_directory/openssl.cnf";
+}
+
+# A whole organisation in $directory, as a foreign maker would make it: authority ca, identities node (OU peer), admin and
+# user1 with Fabric's NodeOUs, TLS authority tlsca and the node's TLS certificate tls; each NAME.pem and NAME.key.
+sub create_test_organisation
+{
+	my ($directory, $msp_id, $node_role) = @_;
+
+	make_path($directory);
+	create_authority("$directory/ca", "/O=$msp_id/CN=ca.$msp_id");
+	issue("$directory/ca", "$directory/node", "/O=$msp_id/OU=peer/CN=node.$msp_id");
+	issue("$directory/ca", "$directory/admin", "/O=$msp_id/OU=admin/CN=admin.$msp_id");
+	issue("$directory/ca", "$directory/user1", "/O=$msp_id/OU=client/CN=user1.$msp_id");
+	create_authority("$directory/tlsca", "/O=$msp_id/CN=tlsca.$msp_id");
+	issue_tls("$directory/tlsca", "$directory/tls", $msp_id, $node_role, 'localhost', '127.0.0.1');
+}
+
+1;
