@@ -1,0 +1,436 @@
+/*
+ * call: one request to one node and its answer.
+ *
+ * A call owns its request (copied), its connection while it is under way, and its answer. It is a member of the list of
+ * all calls of this process and remembers the subtransaction in which it was started, so that an error anywhere releases
+ * it. Connections of finished calls are kept idle, one per address, for the next call; one with an outstanding answer
+ * cannot be used again and is closed.
+ */
+#include "server/wire/wire_internal.h"
+
+#include "access/xact.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+/* calls in one wait: bounded by organisations in a channel, far below */
+#define CALLS_PER_WAIT_MAX FB_RAFT_NODES_MAX
+/* idle connections of one process; each holds a backend on another node */
+#define IDLE_CONNECTIONS_MAX 32
+
+struct WireCall
+{
+	dlist_node	node;			/* in all_calls */
+	MemoryContext context;		/* of the call itself and its request */
+	SubTransactionId subtransaction; /* Invalid: not bound to a transaction */
+	char		address[WIRE_ADDRESS_BYTES];
+	RemoteRequest *request;
+	bool		sent;
+	bool		finished;
+	bool		failed;
+	WireConn   *conn;			/* while under way; NULL once finished */
+	PGresult   *result;
+	WireError	error;
+};
+
+typedef struct IdleConn
+{
+	dlist_node	node;
+	WireConn   *conn;
+} IdleConn;
+
+static dlist_head all_calls = DLIST_STATIC_INIT(all_calls);
+static dlist_head idle_conns = DLIST_STATIC_INIT(idle_conns);
+static int	idle_conns_count = 0;
+static bool callbacks_registered = false;
+
+/* ---- kept connections ---- */
+
+/* an idle connection to the address that is still alive, taken out of the kept ones; else a new one */
+static WireConn *
+conn_take(const char *address)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &idle_conns)
+	{
+		IdleConn   *idle = dlist_container(IdleConn, node, iter.cur);
+		WireConn   *conn = idle->conn;
+
+		if (strcmp(conn->address, address) != 0)
+			continue;
+		dlist_delete(iter.cur);
+		idle_conns_count--;
+		pfree(idle);
+		(void) conn_advance(conn);	/* notices if the other side has gone */
+		if (conn->state == CONN_READY)
+			return conn;
+		conn_destroy(conn);
+	}
+	return conn_create(address);
+}
+
+/* the connection of a finished call */
+static void
+conn_keep(WireConn *conn)
+{
+	IdleConn   *idle;
+
+	if (conn->state != CONN_READY)
+	{
+		conn_destroy(conn);
+		return;
+	}
+	/* the sync behind the answer may still be on its way: a new request may be sent behind it all the same */
+	if (idle_conns_count >= IDLE_CONNECTIONS_MAX)
+	{
+		IdleConn   *oldest = dlist_container(IdleConn, node, dlist_pop_head_node(&idle_conns));
+
+		conn_destroy(oldest->conn);
+		pfree(oldest);
+		idle_conns_count--;
+	}
+	idle = MemoryContextAlloc(TopMemoryContext, sizeof(IdleConn));
+	idle->conn = conn;
+	dlist_push_tail(&idle_conns, &idle->node);
+	idle_conns_count++;
+}
+
+/* ---- ends of transactions and of the process ---- */
+
+static void
+release_calls_of(SubTransactionId subtransaction, bool any)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &all_calls)
+	{
+		WireCall   *call = dlist_container(WireCall, node, iter.cur);
+
+		if (call->subtransaction != InvalidSubTransactionId && (any || call->subtransaction == subtransaction))
+			wire_call_release(call);
+	}
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			release_calls_of(InvalidSubTransactionId, true);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent, void *arg)
+{
+	dlist_iter	iter;
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		release_calls_of(subtransaction, false);
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		dlist_foreach(iter, &all_calls)
+		{
+			WireCall   *call = dlist_container(WireCall, node, iter.cur);
+
+			if (call->subtransaction == subtransaction)
+				call->subtransaction = parent;
+		}
+	}
+}
+
+static void
+at_process_exit(int code, Datum arg)
+{
+	while (!dlist_is_empty(&all_calls))
+		wire_call_release(dlist_head_element(WireCall, node, &all_calls));
+	while (!dlist_is_empty(&idle_conns))
+	{
+		IdleConn   *idle = dlist_container(IdleConn, node, dlist_pop_head_node(&idle_conns));
+
+		conn_destroy(idle->conn);
+	}
+}
+
+/* ---- the call ---- */
+
+static void
+call_finish_unreachable(WireCall *call, const char *reason, bool not_executed)
+{
+	memset(&call->error, 0, sizeof(call->error));
+	strlcpy(call->error.address, call->address, sizeof(call->error.address));
+	strlcpy(call->error.sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(call->error.sqlstate));
+	call->error.not_executed = not_executed;
+	if (not_executed)
+		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "could not connect to node \"%s\"", call->address);
+	else
+		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "lost connection to node \"%s\"", call->address);
+	fb_error_detail(&call->error.error, "%s", reason);
+	call->failed = true;
+	call->finished = true;
+}
+
+/* ConnAnswer */
+static void
+call_answer(void *owner, WireConn *conn, PGresult *result)
+{
+	WireCall   *call = owner;
+
+	if (call->finished)
+	{
+		PQclear(result);
+		return;
+	}
+	if (result == NULL)
+	{
+		call_finish_unreachable(call, conn->error, false);
+		return;
+	}
+	call->finished = true;
+	if (PQresultStatus(result) == PGRES_TUPLES_OK)
+	{
+		call->result = result;
+		return;
+	}
+	call->failed = true;
+	remote_error(&call->error, call->address, result);
+	PQclear(result);
+}
+
+/* move a call as far as it goes without waiting */
+static void
+call_advance(WireCall *call)
+{
+	WireConn   *conn = call->conn;
+
+	if (call->finished)
+		return;
+	(void) conn_advance(conn);
+	if (!call->sent && conn->state == CONN_READY)
+	{
+		call->sent = conn_send(conn, call->request, call_answer, call);
+		if (call->sent)
+			conn_sync(conn);
+		/* what libpq could not push out at once it takes up again in the next conn_advance */
+	}
+	if (!call->finished && conn->state == CONN_OFF)
+		call_finish_unreachable(call, conn->error, !call->sent);
+	if (call->finished)
+	{
+		call->conn = NULL;
+		conn_keep(conn);
+	}
+}
+
+static WireCall *
+call_start(const char *address, const RemoteRequest *request)
+{
+	MemoryContext context;
+	WireCall   *call;
+
+	if (!callbacks_registered)
+	{
+		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterSubXactCallback(at_subtransaction_end, NULL);
+		on_proc_exit(at_process_exit, (Datum) 0);
+		callbacks_registered = true;
+	}
+	context = AllocSetContextCreate(TopMemoryContext, "fabric wire call", ALLOCSET_SMALL_SIZES);
+	call = MemoryContextAllocZero(context, sizeof(WireCall));
+	call->context = context;
+	call->subtransaction = IsTransactionState() ? GetCurrentSubTransactionId() : InvalidSubTransactionId;
+	strlcpy(call->address, address, sizeof(call->address));
+	dlist_push_tail(&all_calls, &call->node);
+	call->request = remote_request_copy(context, request);
+	call->conn = conn_take(address);
+	if (call->conn->state == CONN_OFF)
+		(void) conn_connect(call->conn);
+	call_advance(call);
+	return call;
+}
+
+WireCall *
+wire_endorse_start(const char *address, FbBytes signed_proposal)
+{
+	RemoteRequest request;
+
+	remote_request_endorse(&request, signed_proposal);
+	return call_start(address, &request);
+}
+
+WireCall *
+wire_submit_start(const char *address, const char *channel, FbBytes envelope)
+{
+	RemoteRequest request;
+
+	remote_request_submit(&request, channel, envelope);
+	return call_start(address, &request);
+}
+
+WireCall *
+wire_deliver_start(const char *address, FbBytes seek, int bytes_max, int wait_ms)
+{
+	RemoteRequest request;
+
+	remote_request_deliver(&request, seek, bytes_max, wait_ms);
+	return call_start(address, &request);
+}
+
+/* how many of the calls are finished, and the connections of the others */
+static int
+calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns_count)
+{
+	int			finished_count = 0;
+
+	*conns_count = 0;
+	for (int index = 0; index < calls_count; index++)
+	{
+		if (calls[index] == NULL)
+			continue;
+		call_advance(calls[index]);
+		if (calls[index]->finished)
+			finished_count++;
+		else
+			conns[(*conns_count)++] = calls[index]->conn;
+	}
+	return finished_count;
+}
+
+int
+wire_poll(WireCall *const *calls, int calls_count)
+{
+	WireConn   *conns[CALLS_PER_WAIT_MAX];
+	int			conns_count;
+
+	FB_ASSERT(calls_count <= CALLS_PER_WAIT_MAX);
+	return calls_look(calls, calls_count, conns, &conns_count);
+}
+
+int
+wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline, bool return_on_latch)
+{
+	ConnWaiter	waiter = {0};
+	WireConn   *conns[CALLS_PER_WAIT_MAX];
+	int			unfinished_at_start_count = 0;
+	volatile int finished_count = 0;
+
+	FB_ASSERT(calls_count <= CALLS_PER_WAIT_MAX);
+	for (int index = 0; index < calls_count; index++)
+	{
+		if (calls[index] != NULL && !calls[index]->finished)
+			unfinished_at_start_count++;
+	}
+
+	PG_TRY();
+	{
+		for (;;)
+		{
+			int			conns_count;
+			long		wait_ms = -1;
+			TimestampTz now;
+
+			CHECK_FOR_INTERRUPTS();
+			finished_count = calls_look(calls, calls_count, conns, &conns_count);
+			if (conns_count == 0 || (mode == WIRE_WAIT_ANY && conns_count < unfinished_at_start_count))
+				break;
+			now = GetCurrentTimestamp();
+			if (deadline != 0)
+			{
+				if (now >= deadline)
+					break;
+				wait_ms = (long) ((deadline - now) / 1000) + 1;
+			}
+			for (int index = 0; index < conns_count; index++)
+			{
+				long		conn_ms = conn_timeout_ms(conns[index], now, false);
+
+				if (conn_ms >= 0 && (wait_ms < 0 || conn_ms < wait_ms))
+					wait_ms = conn_ms;
+			}
+			if (conn_waiter_wait(&waiter, conns, conns_count, wait_ms, PG_WAIT_EXTENSION) & WL_LATCH_SET)
+			{
+				ResetLatch(MyLatch);
+				if (return_on_latch)
+				{
+					finished_count = calls_look(calls, calls_count, conns, &conns_count);
+					break;
+				}
+			}
+		}
+	}
+	PG_FINALLY();
+	{
+		conn_waiter_close(&waiter);
+		if (waiter.entries != NULL)
+			pfree(waiter.entries);
+	}
+	PG_END_TRY();
+	return finished_count;
+}
+
+bool
+wire_call_finished(const WireCall *call)
+{
+	return call->finished;
+}
+
+const WireError *
+wire_call_error(WireCall *call)
+{
+	if (!call->finished)
+	{
+		memset(&call->error, 0, sizeof(call->error));
+		strlcpy(call->error.address, call->address, sizeof(call->error.address));
+		strlcpy(call->error.sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(call->error.sqlstate));
+		call->error.not_executed = !call->sent;
+		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "no answer yet from node \"%s\"", call->address);
+		return &call->error;
+	}
+	return call->failed ? &call->error : NULL;
+}
+
+const char *
+wire_call_address(const WireCall *call)
+{
+	return call->address;
+}
+
+int
+wire_call_rows_count(const WireCall *call)
+{
+	return call->result != NULL ? PQntuples(call->result) : 0;
+}
+
+FbBytes
+wire_call_row(const WireCall *call, int row_index)
+{
+	FB_ASSERT(row_index >= 0 && row_index < wire_call_rows_count(call));
+	return fb_bytes(PQgetvalue(call->result, row_index, 0), (size_t) PQgetlength(call->result, row_index, 0));
+}
+
+void
+wire_call_release(WireCall *call)
+{
+	if (call == NULL)
+		return;
+	dlist_delete(&call->node);
+	if (call->conn != NULL)
+	{
+		conn_forget(call->conn, call);
+		conn_destroy(call->conn);
+	}
+	if (call->result != NULL)
+		PQclear(call->result);
+	MemoryContextDelete(call->context);
+}

@@ -1,0 +1,436 @@
+/*
+ * conn: one connection to another node, as a small state machine over libpq's non-blocking calls.
+ *
+ * Every connection is in pipeline mode. A request is the prepared statement (prepared in front of its first use, in the
+ * same flight) and its binary parameters; a batch of requests ends with a sync, which is one transaction on the other side.
+ * libpq gives results strictly in the order of what was sent, so a ring of ConnPending says whose each one is:
+ *
+ *     PREPARE: one result, then NULL     QUERY: one result, then NULL     SYNC: one result
+ *
+ * The PGconn and its file descriptor are owned by the WireConn: conn_off releases both, whatever happened before.
+ */
+#include "server/wire/wire_internal.h"
+
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/timestamp.h"
+
+static void conn_fail(WireConn *conn, const char *message);
+
+static uint64 last_generation = 0;
+
+WireConn *
+conn_create(const char *address)
+{
+	WireConn   *conn = MemoryContextAllocZero(TopMemoryContext, sizeof(WireConn));
+
+	conn->pending = MemoryContextAllocZero(TopMemoryContext, sizeof(ConnPending) * CONN_PENDING_MAX);
+	strlcpy(conn->address, address, sizeof(conn->address));
+	conn->state = CONN_OFF;
+	conn->synced = true;
+	return conn;
+}
+
+/* libpq's texts may have several lines and end with a line feed */
+static void
+set_error(WireConn *conn, const char *message)
+{
+	size_t		size;
+
+	strlcpy(conn->error, message, sizeof(conn->error));
+	size = strlen(conn->error);
+	while (size > 0 && (conn->error[size - 1] == '\n' || conn->error[size - 1] == ' '))
+		conn->error[--size] = '\0';
+	for (size_t index = 0; index < size; index++)
+	{
+		if (conn->error[index] == '\n')
+			conn->error[index] = ' ';
+	}
+	if (conn->error[0] == '\0')
+		strlcpy(conn->error, "connection lost", sizeof(conn->error));
+}
+
+static ConnPending *
+pending_at(WireConn *conn, int position)
+{
+	return &conn->pending[(conn->pending_first + position) % CONN_PENDING_MAX];
+}
+
+static ConnPending *
+pending_add(WireConn *conn)
+{
+	ConnPending *pending;
+
+	FB_ASSERT(conn->pending_count < CONN_PENDING_MAX);
+	pending = pending_at(conn, conn->pending_count++);
+	memset(pending, 0, sizeof(*pending));
+	return pending;
+}
+
+static void
+pending_remove(WireConn *conn)
+{
+	FB_ASSERT(conn->pending_count > 0);
+	conn->pending_bytes -= pending_at(conn, 0)->bytes;
+	conn->pending_first = (conn->pending_first + 1) % CONN_PENDING_MAX;
+	conn->pending_count--;
+}
+
+/* release the socket and tell every waiter; conn->error is set */
+static void
+conn_off(WireConn *conn)
+{
+	PGconn	   *pg = conn->pg;
+
+	conn->state = CONN_OFF;
+	conn->pg = NULL;
+	conn->wants_write = false;
+	conn->synced = true;
+	memset(conn->prepared, 0, sizeof(conn->prepared));
+	if (pg != NULL)
+	{
+		PQfinish(pg);
+		ReleaseExternalFD();
+	}
+	while (conn->pending_count > 0)
+	{
+		ConnPending pending = *pending_at(conn, 0);
+
+		pending_remove(conn);
+		if (pending.kind == PENDING_QUERY && pending.answer != NULL)
+			pending.answer(pending.owner, conn, NULL);
+	}
+	conn->pending_bytes = 0;
+}
+
+static void
+conn_fail(WireConn *conn, const char *message)
+{
+	long		delay_ms = CONN_RETRY_MIN_MS;
+
+	set_error(conn, message);
+	for (int failure = 0; failure < conn->failures_count && delay_ms < CONN_RETRY_MAX_MS; failure++)
+		delay_ms *= 2;
+	delay_ms = Min(delay_ms, CONN_RETRY_MAX_MS);
+	conn->failures_count++;
+	conn->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms);
+	conn_off(conn);
+}
+
+void
+conn_close(WireConn *conn)
+{
+	set_error(conn, "connection closed");
+	conn_off(conn);
+}
+
+void
+conn_destroy(WireConn *conn)
+{
+	FB_ASSERT(!conn->in_answer);
+	conn_close(conn);
+	pfree(conn->pending);
+	pfree(conn);
+}
+
+bool
+conn_connect(WireConn *conn)
+{
+	MemoryContext old_context,
+				context;
+	ConnOptions options;
+	FbError		error = {0};
+
+	FB_ASSERT(conn->state == CONN_OFF);
+	conn->generation = ++last_generation;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "fabric connection options", ALLOCSET_SMALL_SIZES);
+	old_context = MemoryContextSwitchTo(context);
+	if (address_book_options(conn->address, &options, &error) != FB_OK)
+		conn_fail(conn, error.message);
+	else if (!AcquireExternalFD())
+		conn_fail(conn, "too many open files on this server");
+	else
+	{
+		conn->pg = PQconnectStartParams(options.keywords, options.values, 0);
+		if (conn->pg == NULL)
+		{
+			ReleaseExternalFD();
+			conn_fail(conn, "out of memory");
+		}
+		else if (PQstatus(conn->pg) == CONNECTION_BAD)
+			conn_fail(conn, PQerrorMessage(conn->pg));
+		else
+		{
+			conn->state = CONN_CONNECTING;
+			conn->wants_write = true;	/* as libpq's manual says of the first PQconnectPoll */
+			conn->connect_deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CONN_CONNECT_TIMEOUT_MS);
+		}
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+	return conn->state == CONN_CONNECTING;
+}
+
+/* libpq's default prints notices to stderr; what another node wants to tell a session of its own is of no interest here */
+static void
+ignore_notice(void *arg, const PGresult *result)
+{
+}
+
+static bool
+advance_connecting(WireConn *conn)
+{
+	switch (PQconnectPoll(conn->pg))
+	{
+		case PGRES_POLLING_READING:
+			conn->wants_write = false;
+			break;
+		case PGRES_POLLING_WRITING:
+			conn->wants_write = true;
+			break;
+		case PGRES_POLLING_OK:
+			if (PQsetnonblocking(conn->pg, 1) != 0 || PQenterPipelineMode(conn->pg) != 1)
+			{
+				conn_fail(conn, PQerrorMessage(conn->pg));
+				return true;
+			}
+			PQsetNoticeReceiver(conn->pg, ignore_notice, NULL);
+			conn->state = CONN_READY;
+			conn->wants_write = false;
+			conn->failures_count = 0;
+			conn->error[0] = '\0';
+			return true;
+		default:
+			conn_fail(conn, PQerrorMessage(conn->pg));
+			return true;
+	}
+	if (GetCurrentTimestamp() >= conn->connect_deadline)
+	{
+		conn_fail(conn, "timeout expired while connecting");
+		return true;
+	}
+	return false;
+}
+
+/* push out what libpq holds; false if the connection failed */
+static bool
+flush(WireConn *conn)
+{
+	int			rest = PQflush(conn->pg);
+
+	if (rest < 0)
+	{
+		conn_fail(conn, PQerrorMessage(conn->pg));
+		return false;
+	}
+	conn->wants_write = rest > 0;
+	return true;
+}
+
+/* one result for the oldest pending item */
+static void
+take_result(WireConn *conn, PGresult *result)
+{
+	ConnPending *pending = pending_at(conn, 0);
+
+	if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
+	{
+		FB_ASSERT(pending->kind == PENDING_SYNC);
+		PQclear(result);
+		pending_remove(conn);
+		return;
+	}
+	pending->answered = true;
+	if (pending->kind == PENDING_PREPARE)
+	{
+		if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		{
+			conn->prepared[pending->statement] = false;
+
+			/*
+			 * The requests behind it are aborted without a reason of their own: give this one to the first of them, which
+			 * follows directly.
+			 */
+			if (conn->pending_count > 1 && pending_at(conn, 1)->answer != NULL)
+			{
+				ConnPending *query = pending_at(conn, 1);
+				ConnAnswer	answer = query->answer;
+
+				query->answer = NULL;
+				conn->in_answer = true;
+				answer(query->owner, conn, result);
+				conn->in_answer = false;
+				return;
+			}
+			set_error(conn, PQresultErrorMessage(result));
+		}
+		PQclear(result);
+		return;
+	}
+	if (pending->answer != NULL)
+	{
+		ConnAnswer	answer = pending->answer;
+
+		pending->answer = NULL; /* once */
+		conn->in_answer = true;
+		answer(pending->owner, conn, result);
+		conn->in_answer = false;
+		return;
+	}
+	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+		set_error(conn, PQresultErrorMessage(result));
+	PQclear(result);
+}
+
+static bool
+advance_ready(WireConn *conn)
+{
+	bool		changed = false;
+
+	if (!PQconsumeInput(conn->pg))
+	{
+		/* take what arrived before the end: usually the reason */
+		while (conn->pending_count > 0 && !PQisBusy(conn->pg))
+		{
+			PGresult   *result = PQgetResult(conn->pg);
+
+			if (result == NULL || PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL)
+			{
+				PQclear(result);
+				break;
+			}
+			take_result(conn, result);
+		}
+		conn_fail(conn, PQerrorMessage(conn->pg));
+		return true;
+	}
+	if (!flush(conn))
+		return true;
+	while (conn->pending_count > 0 && !PQisBusy(conn->pg))
+	{
+		PGresult   *result = PQgetResult(conn->pg);
+
+		changed = true;
+		if (result != NULL)
+			take_result(conn, result);
+		else if (pending_at(conn, 0)->answered)
+			pending_remove(conn);
+		else
+			break;
+		if (PQstatus(conn->pg) == CONNECTION_BAD)
+		{
+			conn_fail(conn, PQerrorMessage(conn->pg));
+			return true;
+		}
+	}
+	return changed;
+}
+
+bool
+conn_advance(WireConn *conn)
+{
+	switch (conn->state)
+	{
+		case CONN_OFF:
+			return false;
+		case CONN_CONNECTING:
+			return advance_connecting(conn);
+		case CONN_READY:
+			return advance_ready(conn);
+	}
+	return false;
+}
+
+bool
+conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void *owner)
+{
+	const RemoteStatementText *text = &remote_statements[request->statement];
+	const char *values[REMOTE_PARAMETERS_MAX];
+	int			lengths[REMOTE_PARAMETERS_MAX];
+	int			formats[REMOTE_PARAMETERS_MAX];
+	size_t		bytes = 64;
+	ConnPending *pending;
+
+	FB_ASSERT(conn->state == CONN_READY);
+	/* room for prepare, query and the sync to come */
+	if (conn->pending_count > CONN_PENDING_MAX - 3)
+		return false;
+	for (int index = 0; index < text->parameters_count; index++)
+	{
+		FbBytes		parameter = request->parameters[index];
+
+		values[index] = parameter.size > 0 ? (const char *) parameter.data : "";
+		lengths[index] = (int) parameter.size;
+		formats[index] = 1;
+		bytes += parameter.size;
+	}
+	if (!conn->prepared[request->statement])
+	{
+		if (!PQsendPrepare(conn->pg, text->name, text->sql, text->parameters_count, text->parameter_types))
+		{
+			conn_fail(conn, PQerrorMessage(conn->pg));
+			return false;
+		}
+		conn->prepared[request->statement] = true;
+		pending = pending_add(conn);
+		pending->kind = PENDING_PREPARE;
+		pending->statement = request->statement;
+	}
+	if (!PQsendQueryPrepared(conn->pg, text->name, text->parameters_count, values, lengths, formats, 1))
+	{
+		conn_fail(conn, PQerrorMessage(conn->pg));
+		return false;
+	}
+	pending = pending_add(conn);
+	pending->kind = PENDING_QUERY;
+	pending->statement = request->statement;
+	pending->bytes = bytes;
+	pending->answer = answer;
+	pending->owner = owner;
+	conn->pending_bytes += bytes;
+	conn->synced = false;
+	return true;
+}
+
+void
+conn_sync(WireConn *conn)
+{
+	if (conn->state != CONN_READY || conn->synced)
+		return;
+	if (!PQpipelineSync(conn->pg))
+	{
+		conn_fail(conn, PQerrorMessage(conn->pg));
+		return;
+	}
+	pending_add(conn)->kind = PENDING_SYNC;
+	conn->synced = true;
+	(void) flush(conn);
+}
+
+void
+conn_forget(WireConn *conn, void *owner)
+{
+	for (int position = 0; position < conn->pending_count; position++)
+	{
+		ConnPending *pending = pending_at(conn, position);
+
+		if (pending->owner == owner)
+			pending->answer = NULL;
+	}
+}
+
+long
+conn_timeout_ms(const WireConn *conn, TimestampTz now, bool reconnects)
+{
+	TimestampTz when;
+
+	if (conn->state == CONN_CONNECTING)
+		when = conn->connect_deadline;
+	else if (conn->state == CONN_OFF && reconnects)
+		when = conn->retry_at;
+	else
+		return -1;
+	/* one more, so that it has passed when we wake */
+	return when <= now ? 0 : (long) ((when - now) / 1000) + 1;
+}

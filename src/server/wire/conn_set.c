@@ -1,0 +1,342 @@
+/*
+ * conn_set: one wait for many connections, and the long-lived connections of an orderer worker.
+ *
+ * The wait event set is rebuilt when its list of sockets changes, and at every wait while a connection is being made
+ * (libpq may then change sockets under the same number). PostgreSQL 15 cannot take an event out of a set.
+ */
+#include "server/wire/wire_internal.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+typedef struct ConnWaiterEntry
+{
+	uint64		generation;
+	int			position;		/* in the wait event set */
+	uint32		events;
+} ConnWaiterEntry;
+
+/* ---- waiting ---- */
+
+static uint32
+wanted_events(const WireConn *conn)
+{
+	if (conn->state == CONN_CONNECTING)
+		return conn->wants_write ? WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
+	/* also readable while writing: the other side may have to send before it can take more */
+	return conn->wants_write ? WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
+}
+
+static bool
+waiter_fits(const ConnWaiter *waiter, WireConn *const *conns, int conns_count)
+{
+	int			entry_index = 0;
+
+	if (waiter->events == NULL)
+		return false;
+	for (int index = 0; index < conns_count; index++)
+	{
+		if (conns[index]->state == CONN_OFF)
+			continue;
+		if (conns[index]->state == CONN_CONNECTING)
+			return false;
+		if (entry_index >= waiter->count || waiter->entries[entry_index].generation != conns[index]->generation)
+			return false;
+		entry_index++;
+	}
+	return entry_index == waiter->count;
+}
+
+static void
+waiter_build(ConnWaiter *waiter, WireConn *const *conns, int conns_count)
+{
+	conn_waiter_close(waiter);
+	if (waiter->capacity < conns_count)
+	{
+		Size		size = sizeof(ConnWaiterEntry) * conns_count;
+
+		waiter->entries = waiter->entries == NULL ? MemoryContextAlloc(TopMemoryContext, size)
+			: repalloc(waiter->entries, size);
+		waiter->capacity = conns_count;
+	}
+	waiter->events = CreateWaitEventSet(TopMemoryContext, conns_count + 2);
+	AddWaitEventToSet(waiter->events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(waiter->events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int index = 0; index < conns_count; index++)
+	{
+		WireConn   *conn = conns[index];
+		ConnWaiterEntry *entry;
+
+		if (conn->state == CONN_OFF)
+			continue;
+		entry = &waiter->entries[waiter->count++];
+		entry->generation = conn->generation;
+		entry->events = wanted_events(conn);
+		entry->position = AddWaitEventToSet(waiter->events, entry->events, PQsocket(conn->pg), NULL, NULL);
+	}
+}
+
+uint32
+conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count, long timeout_ms, uint32 wait_event)
+{
+	WaitEvent	occurred[FB_RAFT_NODES_MAX + 2];
+	int			occurred_count;
+	uint32		result = 0;
+
+	if (!waiter_fits(waiter, conns, conns_count))
+		waiter_build(waiter, conns, conns_count);
+	else
+	{
+		int			entry_index = 0;
+
+		for (int index = 0; index < conns_count; index++)
+		{
+			ConnWaiterEntry *entry;
+			uint32		events;
+
+			if (conns[index]->state == CONN_OFF)
+				continue;
+			entry = &waiter->entries[entry_index++];
+			events = wanted_events(conns[index]);
+			if (events != entry->events)
+			{
+				ModifyWaitEvent(waiter->events, entry->position, events, NULL);
+				entry->events = events;
+			}
+		}
+	}
+	occurred_count = WaitEventSetWait(waiter->events, timeout_ms, occurred, lengthof(occurred), wait_event);
+	for (int index = 0; index < occurred_count; index++)
+	{
+		if (occurred[index].events & WL_LATCH_SET)
+			result |= WL_LATCH_SET;
+	}
+	return result;
+}
+
+void
+conn_waiter_close(ConnWaiter *waiter)
+{
+	if (waiter->events != NULL)
+		FreeWaitEventSet(waiter->events);
+	waiter->events = NULL;
+	waiter->count = 0;
+}
+
+/* ---- the set ---- */
+
+typedef struct SetPeer
+{
+	uint64		id;
+	WireConn   *conn;
+	bool		wanted;			/* scratch of wire_set_configure */
+	uint64		sent_count;
+	uint64		dropped_count;
+} SetPeer;
+
+struct WireSet
+{
+	SetPeer		peers[FB_RAFT_NODES_MAX];
+	int			peers_count;
+	ConnWaiter	waiter;
+};
+
+static void
+set_close(int code, Datum arg)
+{
+	WireSet    *set = (WireSet *) DatumGetPointer(arg);
+
+	while (set->peers_count > 0)
+		conn_destroy(set->peers[--set->peers_count].conn);
+}
+
+WireSet *
+wire_set_create(void)
+{
+	WireSet    *set = MemoryContextAllocZero(TopMemoryContext, sizeof(WireSet));
+
+	on_proc_exit(set_close, PointerGetDatum(set));
+	return set;
+}
+
+static SetPeer *
+find_peer(WireSet *set, uint64 peer_id)
+{
+	for (int index = 0; index < set->peers_count; index++)
+	{
+		if (set->peers[index].id == peer_id)
+			return &set->peers[index];
+	}
+	return NULL;
+}
+
+void
+wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers_count)
+{
+	int			kept_count = 0;
+
+	FB_ASSERT(peers_count <= FB_RAFT_NODES_MAX);
+	for (int index = 0; index < set->peers_count; index++)
+		set->peers[index].wanted = false;
+	for (int index = 0; index < peers_count; index++)
+	{
+		SetPeer    *peer = find_peer(set, peers[index].id);
+
+		if (peer != NULL && strcmp(peer->conn->address, peers[index].address) == 0)
+			peer->wanted = true;
+	}
+	for (int index = 0; index < set->peers_count; index++)
+	{
+		if (set->peers[index].wanted)
+			set->peers[kept_count++] = set->peers[index];
+		else
+			conn_destroy(set->peers[index].conn);
+	}
+	set->peers_count = kept_count;
+	for (int index = 0; index < peers_count; index++)
+	{
+		SetPeer    *peer;
+
+		if (find_peer(set, peers[index].id) != NULL)
+			continue;
+		peer = &set->peers[set->peers_count];
+		memset(peer, 0, sizeof(*peer));
+		peer->id = peers[index].id;
+		peer->conn = conn_create(peers[index].address);
+		set->peers_count++;
+	}
+	conn_waiter_close(&set->waiter);
+}
+
+static bool
+set_send(WireSet *set, uint64 peer_id, const RemoteRequest *request)
+{
+	SetPeer    *peer = find_peer(set, peer_id);
+
+	if (peer == NULL)
+		return false;
+	if (peer->conn->state != CONN_READY || peer->conn->pending_bytes > WIRE_UNSENT_BYTES_MAX ||
+		!conn_send(peer->conn, request, NULL, NULL))
+	{
+		peer->dropped_count++;
+		return false;
+	}
+	peer->sent_count++;
+	return true;
+}
+
+bool
+wire_set_send_raft(WireSet *set, uint64 peer_id, const char *channel, uint64 sender_id, FbBytes message)
+{
+	RemoteRequest request;
+
+	remote_request_raft_receive(&request, channel, sender_id, message);
+	return set_send(set, peer_id, &request);
+}
+
+bool
+wire_set_send_forward(WireSet *set, uint64 peer_id, const char *channel, uint64 sender_id, FbBytes envelopes)
+{
+	RemoteRequest request;
+
+	remote_request_raft_forward(&request, channel, sender_id, envelopes);
+	return set_send(set, peer_id, &request);
+}
+
+void
+wire_set_flush(WireSet *set)
+{
+	for (int index = 0; index < set->peers_count; index++)
+		conn_sync(set->peers[index].conn);
+}
+
+/* start due connections and advance all; true if one came up or went away */
+static bool
+set_advance(WireSet *set)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		changed = false;
+
+	for (int index = 0; index < set->peers_count; index++)
+	{
+		WireConn   *conn = set->peers[index].conn;
+		bool		was_ready = conn->state == CONN_READY;
+
+		if (conn->state == CONN_OFF && conn->retry_at <= now)
+			(void) conn_connect(conn);
+		(void) conn_advance(conn);
+		if (was_ready != (conn->state == CONN_READY))
+			changed = true;
+	}
+	return changed;
+}
+
+void
+wire_set_wait(WireSet *set, long timeout_ms)
+{
+	WireConn   *conns[FB_RAFT_NODES_MAX];
+	TimestampTz start = GetCurrentTimestamp();
+
+	wire_set_flush(set);
+	for (int index = 0; index < set->peers_count; index++)
+		conns[index] = set->peers[index].conn;
+	for (;;)
+	{
+		TimestampTz now;
+		long		wait_ms = timeout_ms;
+		uint32		result;
+
+		if (set_advance(set))
+			return;
+		now = GetCurrentTimestamp();
+		if (timeout_ms >= 0)
+		{
+			wait_ms = timeout_ms - (long) ((now - start) / 1000);
+			if (wait_ms <= 0)
+				wait_ms = 0;
+		}
+		for (int index = 0; index < set->peers_count; index++)
+		{
+			long		conn_ms = conn_timeout_ms(conns[index], now, true);
+
+			if (conn_ms >= 0 && (wait_ms < 0 || conn_ms < wait_ms))
+				wait_ms = conn_ms;
+		}
+		result = conn_waiter_wait(&set->waiter, conns, set->peers_count, wait_ms, PG_WAIT_EXTENSION);
+		if (result & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			(void) set_advance(set);
+			return;
+		}
+		if (timeout_ms >= 0 && GetCurrentTimestamp() >= TimestampTzPlusMilliseconds(start, timeout_ms))
+		{
+			(void) set_advance(set);
+			return;
+		}
+	}
+}
+
+bool
+wire_set_connected(const WireSet *set, uint64 peer_id)
+{
+	const SetPeer *peer = find_peer((WireSet *) set, peer_id);
+
+	return peer != NULL && peer->conn->state == CONN_READY;
+}
+
+bool
+wire_set_peer_state(const WireSet *set, uint64 peer_id, WireSetPeerState *state)
+{
+	const SetPeer *peer = find_peer((WireSet *) set, peer_id);
+
+	if (peer == NULL)
+		return false;
+	state->connected = peer->conn->state == CONN_READY;
+	state->sent_count = peer->sent_count;
+	state->dropped_count = peer->dropped_count;
+	strlcpy(state->last_error, peer->conn->error, sizeof(state->last_error));
+	return true;
+}

@@ -1,0 +1,159 @@
+/*
+ * remote: every SQL text that runs on another node, with a typed function each. The functions called are in the section
+ * "node to node" of fabric--1.0.sql; names are qualified, because the other side runs them with search_path = pg_catalog.
+ */
+#include "server/wire/wire_internal.h"
+
+#include "catalog/pg_type_d.h"
+#include "port/pg_bswap.h"
+
+const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
+	[REMOTE_ENDORSE] = {
+		.name = "fabric_endorse",
+		.sql = "SELECT fabric_internal.endorse($1)",
+		.parameters_count = 1,
+		.parameter_types = {BYTEAOID},
+	},
+	[REMOTE_SUBMIT] = {
+		.name = "fabric_submit",
+		.sql = "SELECT fabric_internal.submit($1, $2)",
+		.parameters_count = 2,
+		.parameter_types = {TEXTOID, BYTEAOID},
+	},
+	[REMOTE_DELIVER] = {
+		.name = "fabric_deliver",
+		.sql = "SELECT fabric_internal.deliver($1, $2, $3)",
+		.parameters_count = 3,
+		.parameter_types = {BYTEAOID, INT4OID, INT4OID},
+	},
+	[REMOTE_RAFT_RECEIVE] = {
+		.name = "fabric_raft_receive",
+		.sql = "SELECT fabric_internal.raft_receive($1, $2, $3)",
+		.parameters_count = 3,
+		.parameter_types = {TEXTOID, INT8OID, BYTEAOID},
+	},
+	[REMOTE_RAFT_FORWARD] = {
+		.name = "fabric_raft_forward",
+		.sql = "SELECT fabric_internal.raft_forward($1, $2, $3)",
+		.parameters_count = 3,
+		.parameter_types = {TEXTOID, INT8OID, BYTEAOID},
+	},
+};
+
+static void
+set_int4(RemoteRequest *request, int parameter_index, int32 value)
+{
+	uint32		network = pg_hton32((uint32) value);
+
+	memcpy(request->integers[parameter_index], &network, sizeof(network));
+	request->parameters[parameter_index] = fb_bytes(request->integers[parameter_index], sizeof(network));
+}
+
+static void
+set_int8(RemoteRequest *request, int parameter_index, uint64 value)
+{
+	uint64		network = pg_hton64(value);
+
+	memcpy(request->integers[parameter_index], &network, sizeof(network));
+	request->parameters[parameter_index] = fb_bytes(request->integers[parameter_index], sizeof(network));
+}
+
+void
+remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal)
+{
+	request->statement = REMOTE_ENDORSE;
+	request->parameters[0] = signed_proposal;
+}
+
+void
+remote_request_submit(RemoteRequest *request, const char *channel, FbBytes envelope)
+{
+	request->statement = REMOTE_SUBMIT;
+	request->parameters[0] = fb_bytes_of_text(channel);
+	request->parameters[1] = envelope;
+}
+
+void
+remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, int32 wait_ms)
+{
+	request->statement = REMOTE_DELIVER;
+	request->parameters[0] = seek;
+	set_int4(request, 1, bytes_max);
+	set_int4(request, 2, wait_ms);
+}
+
+void
+remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes message)
+{
+	request->statement = REMOTE_RAFT_RECEIVE;
+	request->parameters[0] = fb_bytes_of_text(channel);
+	set_int8(request, 1, sender_id);
+	request->parameters[2] = message;
+}
+
+void
+remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes envelopes)
+{
+	request->statement = REMOTE_RAFT_FORWARD;
+	request->parameters[0] = fb_bytes_of_text(channel);
+	set_int8(request, 1, sender_id);
+	request->parameters[2] = envelopes;
+}
+
+RemoteRequest *
+remote_request_copy(MemoryContext context, const RemoteRequest *request)
+{
+	RemoteRequest *copy = MemoryContextAllocZero(context, sizeof(RemoteRequest));
+
+	copy->statement = request->statement;
+	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
+	{
+		FbBytes		from = request->parameters[index];
+		uint8_t    *data = MemoryContextAllocHuge(context, Max(from.size, 1));
+
+		if (from.size > 0)
+			memcpy(data, from.data, from.size);
+		copy->parameters[index] = fb_bytes(data, from.size);
+	}
+	return copy;
+}
+
+/* the status whose SQLSTATE this is; FB_INTERNAL for those of PostgreSQL itself */
+static FbStatus
+status_of_sqlstate(const char *sqlstate)
+{
+	for (int status = 1; status < FB_STATUS_COUNT; status++)
+	{
+		if (strcmp(fb_status_sqlstate((FbStatus) status), sqlstate) == 0)
+			return (FbStatus) status;
+	}
+	return FB_INTERNAL;
+}
+
+void
+remote_error(WireError *to, const char *address, const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+
+	memset(to, 0, sizeof(*to));
+	strlcpy(to->address, address, sizeof(to->address));
+	if (sqlstate == NULL || strncmp(sqlstate, "57P", 3) == 0)
+	{
+		/* libpq's own failure, or the other server is going down: what happened to the request is not known */
+		strlcpy(to->sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(to->sqlstate));
+		fb_fail(&to->error, FB_NODE_UNREACHABLE, "lost connection to node \"%s\"", address);
+		if (message != NULL)
+			fb_error_detail(&to->error, "The node said: %s.", message);
+		return;
+	}
+	strlcpy(to->sqlstate, sqlstate, sizeof(to->sqlstate));
+	to->not_executed = true;
+	fb_fail(&to->error, status_of_sqlstate(sqlstate), "%s", message != NULL ? message : "unknown error");
+	if (detail != NULL)
+		fb_error_detail(&to->error, "%s", detail);
+	if (hint != NULL)
+		fb_error_hint(&to->error, "%s", hint);
+}

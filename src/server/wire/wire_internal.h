@@ -1,0 +1,176 @@
+/*
+ * wire, inside the room: one connection (conn.c), waiting for many (conn_set.c), the texts of remote statements
+ * (remote.c), where a node is (address_book.c).
+ */
+#ifndef FABRIC_SERVER_WIRE_INTERNAL_H
+#define FABRIC_SERVER_WIRE_INTERNAL_H
+
+#include "server/wire/wire.h"
+
+#include "libpq-fe.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+/* connecting takes two round trips and a TLS handshake; a node that needs longer is as good as down */
+#define CONN_CONNECT_TIMEOUT_MS 5000
+/* back-off between attempts of long-lived connections: short enough for a node that restarts to be back at once */
+#define CONN_RETRY_MIN_MS 50
+#define CONN_RETRY_MAX_MS 2000
+/* commands in flight on one connection: bounds the memory for answers that are still expected */
+#define CONN_PENDING_MAX 4096
+
+/* ---- remote.c ---- */
+
+typedef enum RemoteStatement
+{
+	REMOTE_ENDORSE,
+	REMOTE_SUBMIT,
+	REMOTE_DELIVER,
+	REMOTE_RAFT_RECEIVE,
+	REMOTE_RAFT_FORWARD,
+	REMOTE_STATEMENTS_COUNT
+} RemoteStatement;
+
+#define REMOTE_PARAMETERS_MAX 3
+
+typedef struct RemoteStatementText
+{
+	const char *name;			/* of the prepared statement */
+	const char *sql;
+	int			parameters_count;
+	Oid			parameter_types[REMOTE_PARAMETERS_MAX];
+} RemoteStatementText;
+
+extern const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT];
+
+/* one request: a statement and its parameters in PostgreSQL's binary form */
+typedef struct RemoteRequest
+{
+	RemoteStatement statement;
+	FbBytes		parameters[REMOTE_PARAMETERS_MAX];
+	uint8_t		integers[REMOTE_PARAMETERS_MAX][8]; /* where integer parameters are put */
+} RemoteRequest;
+
+/* fill *request; it borrows the bytes, and points into itself (do not copy it by assignment) */
+extern void remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal);
+extern void remote_request_submit(RemoteRequest *request, const char *channel, FbBytes envelope);
+extern void remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, int32 wait_ms);
+extern void remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes message);
+extern void remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes envelopes);
+/* deep copy into a memory context */
+extern RemoteRequest *remote_request_copy(MemoryContext context, const RemoteRequest *request);
+/* what a failed result says */
+extern void remote_error(WireError *to, const char *address, const PGresult *result);
+
+/* ---- address_book.c ---- */
+
+/*
+ * Everything libpq has to know to reach an address, as keyword and value arrays ending with NULL, palloc'ed in the
+ * current memory context. Starts a transaction if there is none. FB_NOT_CONFIGURED, FB_INVALID_ARGUMENT.
+ */
+typedef struct ConnOptions
+{
+	const char **keywords;
+	const char **values;
+} ConnOptions;
+
+extern FbStatus address_book_options(const char *address, ConnOptions *options, FbError *error);
+
+/* ---- conn.c: one connection ----
+ *
+ *            conn_connect            established
+ *     OFF  ----------------> CONNECTING ---------> READY
+ *      ^                          |                  |
+ *      +--------------------------+------------------+     conn_fail (refused, timeout, broken), conn_close
+ */
+typedef enum ConnState
+{
+	/* No socket. Put there by creation, by a failure (then retry_at says when it may be tried again), by conn_close.
+	 * conn_connect moves it on. */
+	CONN_OFF,
+	/* libpq is establishing the connection. Put there by conn_connect. conn_advance moves it on when the socket is ready, or
+	 * fails it when connect_deadline has passed. */
+	CONN_CONNECTING,
+	/* In pipeline mode, requests may be sent. Put there by conn_advance. Stays until it breaks or is closed. */
+	CONN_READY
+} ConnState;
+
+typedef struct WireConn WireConn;
+
+/*
+ * Told what happened to a request: result != NULL is its answer, which the owner now owns (PQclear). NULL means the
+ * connection ended first; conn->error says why.
+ */
+typedef void (*ConnAnswer) (void *owner, WireConn *conn, PGresult *result);
+
+/* what the next result of libpq belongs to */
+typedef struct ConnPending
+{
+	enum
+	{
+		PENDING_PREPARE,
+		PENDING_QUERY,
+		PENDING_SYNC
+	}			kind;
+	bool		answered;		/* a result came; the NULL that ends it is still to come */
+	RemoteStatement statement;
+	size_t		bytes;
+	ConnAnswer	answer;			/* NULL: nobody waits for it */
+	void	   *owner;
+} ConnPending;
+
+struct WireConn
+{
+	ConnState	state;
+	char		address[WIRE_ADDRESS_BYTES];
+	PGconn	   *pg;				/* NULL if OFF */
+	uint64		generation;		/* changes with every attempt: a new socket may have an old number */
+	bool		wants_write;	/* libpq has something to send (or, while connecting, waits for writable) */
+	bool		synced;			/* nothing was sent since the last sync */
+	TimestampTz connect_deadline;
+	TimestampTz retry_at;
+	int			failures_count; /* since the last success */
+	bool		prepared[REMOTE_STATEMENTS_COUNT];
+	ConnPending *pending;		/* ring of CONN_PENDING_MAX */
+	int			pending_first;
+	int			pending_count;
+	size_t		pending_bytes;	/* sent and not yet answered */
+	char		error[256];		/* last failure; empty after a successful connect */
+	bool		in_answer;		/* a callback runs: it must not free the connection */
+};
+
+/* in TopMemoryContext */
+extern WireConn *conn_create(const char *address);
+/* start connecting; false if that failed at once (conn->error) */
+extern bool conn_connect(WireConn *conn);
+/* do whatever can be done without waiting: connect, send, take answers (calls ConnAnswer); true if something changed */
+extern bool conn_advance(WireConn *conn);
+/* CONN_READY only. Queue a request; answer may be NULL. False if too much is pending, or the connection just failed */
+extern bool conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void *owner);
+/* end the batch of requests sent since the last sync and push it out: an error in a batch undoes only the batch */
+extern void conn_sync(WireConn *conn);
+/* forget a waiter: its answer will be thrown away */
+extern void conn_forget(WireConn *conn, void *owner);
+extern void conn_close(WireConn *conn); /* to OFF; waiters are told */
+extern void conn_destroy(WireConn *conn);
+/* milliseconds until conn_advance has to look without the socket asking for it (connect timeout, retry); -1: never */
+extern long conn_timeout_ms(const WireConn *conn, TimestampTz now, bool reconnects);
+
+/* ---- conn_set.c: waiting ---- */
+
+typedef struct ConnWaiter
+{
+	WaitEventSet *events;
+	int			count;			/* of connections in the set */
+	int			capacity;
+	struct ConnWaiterEntry *entries;
+} ConnWaiter;
+
+/*
+ * Sleep on latch, postmaster death and the sockets of these connections, at most timeout_ms (-1: no limit). Returns
+ * WL_LATCH_SET if the latch was set (not reset here). Does not advance the connections.
+ */
+extern uint32 conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count, long timeout_ms, uint32 wait_event);
+extern void conn_waiter_close(ConnWaiter *waiter);
+
+#endif
