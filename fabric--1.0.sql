@@ -124,5 +124,26 @@ CREATE TABLE fabric_internal.raft_log (
 	channel				text COLLATE "C" NOT NULL,
 	index				bigint NOT NULL,
 	term				bigint NOT NULL,
-	payload				bytea NOT NULL		-- common.BlockData; empty: no block
+	kind				smallint NOT NULL,	-- 0 batch, 1 a new leader's empty entry, 2 Raft configuration
+	payload				bytea NOT NULL		-- kind 0: common.BlockData
 ) PARTITION BY LIST (channel);
+-- envelopes do not get smaller by trying again and again
+ALTER TABLE fabric_internal.raft_log ALTER COLUMN payload SET STORAGE EXTERNAL;
+
+-- what Raft must not forget; one row for each channel that this node orders, written by its orderer worker only
+CREATE TABLE fabric_internal.raft_state (
+	channel				text COLLATE "C" PRIMARY KEY REFERENCES fabric_internal.channel ON DELETE CASCADE,
+	raft_id				bigint NOT NULL,
+	term				bigint NOT NULL,
+	vote				bigint NOT NULL,	-- 0: nobody yet in this term
+	commit_index		bigint NOT NULL,	-- at least; the truth may be ahead
+	configuration		bytea NOT NULL,		-- opaque, of core/raft
+	base_index			bigint NOT NULL,	-- the log begins after this entry
+	base_term			bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- how to reach a node where its address in the channel configuration is not enough
+CREATE TABLE fabric_internal.node (
+	address				text COLLATE "C" PRIMARY KEY,	-- host:port, as in the channel configuration
+	options				text NOT NULL DEFAULT ''		-- libpq connection options such as dbname=... hostaddr=...
+);
