@@ -317,13 +317,14 @@ wire_poll(WireCall *const *calls, int calls_count)
 	return calls_look(calls, calls_count, conns, &conns_count);
 }
 
-int
-wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline, bool return_on_latch)
+/* the loop of wire_wait: sleeps with waiter, which the caller closes whatever happens. Not inlined: a frame that longjmp returns to keeps no variables of it */
+static pg_noinline int
+wait_loop(ConnWaiter *waiter, WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline,
+		  bool return_on_latch)
 {
-	ConnWaiter	waiter = {0};
 	WireConn   *conns[CALLS_PER_WAIT_MAX];
+	int			conns_count;
 	int			unfinished_at_start_count = 0;
-	volatile int finished_count = 0;
 
 	FB_ASSERT(calls_count <= CALLS_PER_WAIT_MAX);
 	for (int index = 0; index < calls_count; index++)
@@ -331,43 +332,48 @@ wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampT
 		if (calls[index] != NULL && !calls[index]->finished)
 			unfinished_at_start_count++;
 	}
+	for (;;)
+	{
+		long		wait_ms = -1;
+		TimestampTz now;
+		int			finished_count;
+
+		CHECK_FOR_INTERRUPTS();
+		finished_count = calls_look(calls, calls_count, conns, &conns_count);
+		if (conns_count == 0 || (mode == WIRE_WAIT_ANY && conns_count < unfinished_at_start_count))
+			return finished_count;
+		now = GetCurrentTimestamp();
+		if (deadline != 0)
+		{
+			if (now >= deadline)
+				return finished_count;
+			wait_ms = (long) ((deadline - now) / 1000) + 1;
+		}
+		for (int index = 0; index < conns_count; index++)
+		{
+			long		conn_ms = conn_timeout_ms(conns[index], now, false);
+
+			if (conn_ms >= 0 && (wait_ms < 0 || conn_ms < wait_ms))
+				wait_ms = conn_ms;
+		}
+		if (conn_waiter_wait(waiter, conns, conns_count, wait_ms, PG_WAIT_EXTENSION) & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			if (return_on_latch)
+				return calls_look(calls, calls_count, conns, &conns_count);
+		}
+	}
+}
+
+int
+wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline, bool return_on_latch)
+{
+	ConnWaiter	waiter = {0};
+	volatile int finished_count = 0;
 
 	PG_TRY();
 	{
-		for (;;)
-		{
-			int			conns_count;
-			long		wait_ms = -1;
-			TimestampTz now;
-
-			CHECK_FOR_INTERRUPTS();
-			finished_count = calls_look(calls, calls_count, conns, &conns_count);
-			if (conns_count == 0 || (mode == WIRE_WAIT_ANY && conns_count < unfinished_at_start_count))
-				break;
-			now = GetCurrentTimestamp();
-			if (deadline != 0)
-			{
-				if (now >= deadline)
-					break;
-				wait_ms = (long) ((deadline - now) / 1000) + 1;
-			}
-			for (int index = 0; index < conns_count; index++)
-			{
-				long		conn_ms = conn_timeout_ms(conns[index], now, false);
-
-				if (conn_ms >= 0 && (wait_ms < 0 || conn_ms < wait_ms))
-					wait_ms = conn_ms;
-			}
-			if (conn_waiter_wait(&waiter, conns, conns_count, wait_ms, PG_WAIT_EXTENSION) & WL_LATCH_SET)
-			{
-				ResetLatch(MyLatch);
-				if (return_on_latch)
-				{
-					finished_count = calls_look(calls, calls_count, conns, &conns_count);
-					break;
-				}
-			}
-		}
+		finished_count = wait_loop(&waiter, calls, calls_count, mode, deadline, return_on_latch);
 	}
 	PG_FINALLY();
 	{

@@ -164,7 +164,7 @@ conn_connect(WireConn *conn)
 		{
 			conn->state = CONN_CONNECTING;
 			conn->wants_write = true;	/* as libpq's manual says of the first PQconnectPoll */
-			conn->connect_deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CONN_CONNECT_TIMEOUT_MS);
+			conn->connect_deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_connect_timeout_ms);
 		}
 	}
 	MemoryContextSwitchTo(old_context);

@@ -11,8 +11,8 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
-/* connecting takes two round trips and a TLS handshake; a node that needs longer is as good as down */
-#define CONN_CONNECT_TIMEOUT_MS 5000
+#include "server/pg/pg.h"
+
 /* back-off between attempts of long-lived connections: short enough for a node that restarts to be back at once */
 #define CONN_RETRY_MIN_MS 50
 #define CONN_RETRY_MAX_MS 2000

@@ -1,0 +1,208 @@
+/*
+ * address_book: from "host:port" of the channel configuration to everything that libpq has to know.
+ *
+ * TLS is not an option between nodes: the Raft sender is known by its certificate, and the other side's name is always
+ * verified (sslmode=verify-full). What an operator may add for an address is limited to where it is, never to how it is
+ * protected.
+ */
+#include "server/wire/wire_internal.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type_d.h"
+#include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "server/pg/pg.h"
+
+#define OPTIONS_MAX 40
+
+/* options of fabric_internal.node that only say where a node is */
+static const char *const location_keywords[] = {"dbname", "host", "hostaddr", "port", "user"};
+
+static void
+set_option(ConnOptions *options, const char *keyword, const char *value)
+{
+	int			index = 0;
+
+	while (options->keywords[index] != NULL && strcmp(options->keywords[index], keyword) != 0)
+		index++;
+	FB_ASSERT(index < OPTIONS_MAX - 1);
+	options->keywords[index] = keyword;
+	options->values[index] = value;
+}
+
+/* "host:port", "[v6]:port"; both parts are palloc'ed */
+static FbStatus
+split_address(const char *address, char **host, char **port, FbError *error)
+{
+	const char *colon = strrchr(address, ':');
+	size_t		host_size = colon == NULL ? 0 : (size_t) (colon - address);
+	long		number;
+	char	   *end = NULL;
+
+	number = colon == NULL ? 0 : strtol(colon + 1, &end, 10);
+	if (host_size == 0 || number < 1 || number > 65535 || *end != '\0')
+	{
+		fb_fail(error, FB_INVALID_ARGUMENT, "invalid node address \"%s\"", address);
+		fb_error_hint(error, "An address is written as host:port.");
+		return FB_INVALID_ARGUMENT;
+	}
+	if (address[0] == '[' && address[host_size - 1] == ']')
+		*host = pnstrdup(address + 1, host_size - 2);
+	else
+		*host = pnstrdup(address, host_size);
+	*port = pstrdup(colon + 1);
+	return FB_OK;
+}
+
+/* the operator's options for an address, palloc'ed; NULL if there are none. In a transaction */
+static char *
+stored_options(const char *address)
+{
+	static SpiStatement statement = {
+		.sql = "SELECT options FROM fabric_internal.node WHERE address = $1",
+		.argument_count = 1,
+		.argument_types = {TEXTOID},
+	};
+	SpiScope	scope;
+	Datum		values[1];
+	char	   *result = NULL;
+
+	spi_begin(&scope);
+	values[0] = CStringGetTextDatum(address);
+	(void) spi_run(&statement, values, NULL, true, 1);
+	if (SPI_processed > 0)
+	{
+		char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		if (value != NULL)
+			result = MemoryContextStrdup(scope.outer, value);
+	}
+	spi_end(&scope);
+	return result;
+}
+
+static FbStatus
+apply_stored_options(ConnOptions *options, const char *address, const char *stored, FbError *error)
+{
+	PQconninfoOption *parsed;
+	char	   *parse_error = NULL;
+	const char *refused = NULL;
+
+	parsed = PQconninfoParse(stored, &parse_error);
+	if (parsed == NULL)
+	{
+		fb_fail(error, FB_INVALID_ARGUMENT, "invalid connection options of node \"%s\"", address);
+		if (parse_error != NULL)
+			fb_error_detail(error, "%s", parse_error);
+		PQfreemem(parse_error);
+		return FB_INVALID_ARGUMENT;
+	}
+	for (PQconninfoOption *option = parsed; option->keyword != NULL; option++)
+	{
+		bool		allowed = false;
+
+		if (option->val == NULL)
+			continue;
+		for (int index = 0; index < lengthof(location_keywords); index++)
+		{
+			if (strcmp(option->keyword, location_keywords[index]) == 0)
+			{
+				set_option(options, location_keywords[index], pstrdup(option->val));
+				allowed = true;
+			}
+		}
+		if (!allowed && refused == NULL)
+			refused = pstrdup(option->keyword);
+	}
+	PQconninfoFree(parsed);
+	if (refused != NULL)
+	{
+		fb_fail(error, FB_INVALID_ARGUMENT, "connection option \"%s\" of node \"%s\" is not allowed", refused, address);
+		fb_error_hint(error, "Allowed in fabric_internal.node are dbname, host, hostaddr, port and user.");
+		return FB_INVALID_ARGUMENT;
+	}
+	return FB_OK;
+}
+
+static FbStatus
+check_settings(FbError *error)
+{
+	static const struct
+	{
+		char	  **value;
+		const char *name;
+	}			required[] = {
+		{&guc_node_role, "fabric.node_role"},
+		{&guc_tls_certificate_file, "fabric.tls_certificate_file"},
+		{&guc_tls_key_file, "fabric.tls_key_file"},
+		{&guc_tls_ca_file, "fabric.tls_ca_file"},
+	};
+
+	for (int index = 0; index < lengthof(required); index++)
+	{
+		if ((*required[index].value)[0] == '\0')
+		{
+			fb_fail(error, FB_NOT_CONFIGURED, "%s is not set", required[index].name);
+			fb_error_hint(error, "Connections to other nodes need a login role and TLS client certificates.");
+			return FB_NOT_CONFIGURED;
+		}
+	}
+	return FB_OK;
+}
+
+/* libpq resolves relative names against the working directory, which of a server process is its data directory */
+FbStatus
+address_book_options(const char *address, ConnOptions *options, FbError *error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		own_transaction = !IsTransactionState();
+	const char *database;
+	char	   *stored;
+	char	   *host;
+	char	   *port;
+
+	FB_TRY(check_settings(error));
+	FB_TRY(split_address(address, &host, &port, error));
+
+	if (own_transaction)
+		bracket_begin("looking up the address of a node");
+	stored = stored_options(address);
+	database = get_database_name(MyDatabaseId);
+	if (own_transaction)
+	{
+		stored = stored == NULL ? NULL : MemoryContextStrdup(context, stored);
+		database = database == NULL ? NULL : MemoryContextStrdup(context, database);
+		bracket_commit();
+	}
+	MemoryContextSwitchTo(context);
+
+	options->keywords = palloc0(sizeof(char *) * OPTIONS_MAX);
+	options->values = palloc0(sizeof(char *) * OPTIONS_MAX);
+	set_option(options, "host", host);
+	set_option(options, "port", port);
+	set_option(options, "user", guc_node_role);
+	set_option(options, "dbname", database);
+	if (stored != NULL)
+		FB_TRY(apply_stored_options(options, address, stored, error));
+	set_option(options, "sslmode", "verify-full");
+	set_option(options, "sslcert", guc_tls_certificate_file);
+	set_option(options, "sslkey", guc_tls_key_file);
+	set_option(options, "sslrootcert", guc_tls_ca_file);
+	set_option(options, "sslcompression", "0");
+	set_option(options, "gssencmode", "disable");
+	set_option(options, "client_encoding", GetDatabaseEncodingName());
+	set_option(options, "application_name", "fabric node");
+	set_option(options, "fallback_application_name", "fabric node");
+	/* a request that takes longer than this is of no use to anybody any more: it frees the other node from lost callers */
+	set_option(options, "options", "-c search_path=pg_catalog -c statement_timeout=120s -c jit=off");
+	/* notice within seconds that the other host has gone, rather than after the system's default of two hours */
+	set_option(options, "keepalives", "1");
+	set_option(options, "keepalives_idle", "5");
+	set_option(options, "keepalives_interval", "2");
+	set_option(options, "keepalives_count", "3");
+	set_option(options, "tcp_user_timeout", "10000");
+	return FB_OK;
+}
