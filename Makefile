@@ -18,7 +18,7 @@ SERVER_C = src/fabric.c $(wildcard src/server/*/*.c)
 OBJS = $(CORE_C:.c=.o) $(SERVER_C:.c=.o)
 
 WARNINGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
-	-Wno-declaration-after-statement -Wno-cast-function-type
+	-Wno-declaration-after-statement -Wno-cast-function-type -Wno-clobbered
 PG_CPPFLAGS = -I$(CURDIR)/src -I$(shell $(PG_CONFIG) --includedir)
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -fvisibility=hidden -MMD -MP
 SHLIB_LINK = -lpq -lprotobuf-c -lcrypto -lzstd -larchive
