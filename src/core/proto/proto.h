@@ -84,6 +84,21 @@ extern FbStatus proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbByt
 
 #define PROTO_CHECK(name, bytes, error) proto_check(&name##__descriptor, (bytes), (error))
 
+/*
+ * Reading without unpacking, for messages too large to copy: the fields of a message one after the other, in the order
+ * sent. rest: the message, shortened by each call; it must have passed proto_check, and the caller must know what to do
+ * with fields sent twice (the last one counts). Returns false at the end. bytes point into rest.
+ */
+typedef struct ProtoField
+{
+	uint32_t	number;
+	bool		is_bytes;		/* string, bytes, message or packed numbers: the content is in bytes; otherwise in value */
+	uint64_t	value;
+	FbBytes		bytes;
+} ProtoField;
+
+extern bool proto_next_field(FbBytes *rest, ProtoField *field);
+
 /* ---- packing: fields in ascending order, proto3 defaults omitted; for messages without maps the bytes Go would write ---- */
 
 /* message: any message whose pointers are valid. *bytes is new memory of the allocator (empty when nothing is to be

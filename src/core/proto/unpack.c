@@ -5,9 +5,7 @@
  * repeated singular messages by copying arrays, and does not look at UTF-8. So the bytes are walked first, with our limits
  * and without allocating anything; only what passed is given to it.
  */
-#include "core/proto/proto.h"
-
-#include <stdlib.h>
+#include "core/proto/proto_internal.h"
 
 /* wire types */
 #define WIRE_VARINT 0
@@ -45,16 +43,6 @@ bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFie
 	if (descriptor == &kvrwset__range_query_info__descriptor || descriptor == &queryresult__kv__descriptor)
 		return (descriptor == &queryresult__kv__descriptor) ? field->id == 2 : field->id <= 2;
 	return false;
-}
-
-/* protoc makes a nested message NAMEEntry {key = 1; value = 2} of each map field; no other message of ours is named so */
-static bool
-is_map_entry(const ProtobufCMessageDescriptor *descriptor)
-{
-	size_t		length = strlen(descriptor->short_name);
-
-	return length > 5 && strcmp(descriptor->short_name + length - 5, "Entry") == 0 && descriptor->n_fields == 2 &&
-		strcmp(descriptor->fields[0].name, "key") == 0;
 }
 
 static FbStatus
@@ -189,7 +177,7 @@ check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const Pr
 				return refuse(gate, descriptor, field, content.data, "string is not valid UTF-8");
 			return count_memory(gate, content.size);
 		case PROTOBUF_C_TYPE_MESSAGE:
-			if (is_map_entry(field->descriptor))
+			if (proto_is_map_entry(field->descriptor))
 				gate->maps_seen = true;
 			return check_message(gate, field->descriptor, content, depth + 1);
 		default:
@@ -303,116 +291,6 @@ proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError
 	return gate_check(&gate, descriptor, bytes, error);
 }
 
-/* ---- maps: sorted, each key once, no value missing ---- */
-
-
-typedef struct MapSlot
-{
-	ProtobufCMessage *entry;
-	const char *key;
-	size_t		index;
-} MapSlot;
-
-static int
-compare_slots(const void *a, const void *b)
-{
-	const MapSlot *left = a;
-	const MapSlot *right = b;
-	int			order = strcmp(left->key, right->key);
-
-	if (order != 0)
-		return order;
-	return left->index < right->index ? -1 : 1;
-}
-
-static const char *
-map_key(const ProtobufCMessage *entry)
-{
-	const ProtobufCFieldDescriptor *field = &entry->descriptor->fields[0];
-
-	FB_ASSERT(field->type == PROTOBUF_C_TYPE_STRING);
-	return *(char *const *) ((const char *) entry + field->offset);
-}
-
-static FbStatus
-order_map(ProtobufCMessage **entries, size_t *count, FbAllocator *allocator, FbError *error)
-{
-	MapSlot    *slots;
-	size_t		kept = 0;
-	bool		ordered = true;
-
-	for (size_t i = 0; i < *count; i++)
-	{
-		const ProtobufCFieldDescriptor *value_field = &entries[i]->descriptor->fields[1];
-		ProtobufCMessage **value = (ProtobufCMessage **) ((char *) entries[i] + value_field->offset);
-
-		if (value_field->type == PROTOBUF_C_TYPE_MESSAGE && *value == NULL)
-		{
-			const ProtobufCMessageDescriptor *value_descriptor = value_field->descriptor;
-
-			*value = fb_allocate_zero(allocator, value_descriptor->sizeof_message);
-			if (*value == NULL)
-				return fb_out_of_memory(error);
-			protobuf_c_message_init(value_descriptor, *value);
-		}
-		if (i > 0 && strcmp(map_key(entries[i - 1]), map_key(entries[i])) >= 0)
-			ordered = false;
-	}
-	if (ordered)
-		return FB_OK;
-
-	slots = fb_allocate_array(allocator, *count, sizeof(MapSlot));
-	if (slots == NULL)
-		return fb_out_of_memory(error);
-	for (size_t i = 0; i < *count; i++)
-		slots[i] = (MapSlot) {entries[i], map_key(entries[i]), i};
-	qsort(slots, *count, sizeof(MapSlot), compare_slots);
-	for (size_t i = 0; i < *count; i++)
-	{
-		/* of equal keys the last one sent is the last one here */
-		if (i + 1 < *count && strcmp(slots[i].key, slots[i + 1].key) == 0)
-			continue;
-		entries[kept++] = slots[i].entry;
-	}
-	*count = kept;
-	fb_release(allocator, slots);
-	return FB_OK;
-}
-
-static FbStatus
-order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *error)
-{
-	const ProtobufCMessageDescriptor *descriptor = message->descriptor;
-
-	for (unsigned i = 0; i < descriptor->n_fields; i++)
-	{
-		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
-		void	   *member = (char *) message + field->offset;
-		void	   *quantifier = (char *) message + field->quantifier_offset;
-
-		if (field->type != PROTOBUF_C_TYPE_MESSAGE)
-			continue;
-		if (field->label == PROTOBUF_C_LABEL_REPEATED)
-		{
-			size_t	   *count = quantifier;
-			ProtobufCMessage **elements = *(ProtobufCMessage ***) member;
-
-			if (*count > 0 && is_map_entry(field->descriptor))
-				FB_TRY(order_map(elements, count, allocator, error));
-			for (size_t j = 0; j < *count; j++)
-				FB_TRY(order_maps(elements[j], allocator, error));
-		}
-		else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 || *(uint32_t *) quantifier == field->id)
-		{
-			ProtobufCMessage *element = *(ProtobufCMessage **) member;
-
-			if (element != NULL)
-				FB_TRY(order_maps(element, allocator, error));
-		}
-	}
-	return FB_OK;
-}
-
 /* ---- unpacking ---- */
 
 typedef struct Memory
@@ -460,7 +338,7 @@ proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllo
 	}
 	if (gate.maps_seen)
 	{
-		status = order_maps(*message, allocator, error);
+		status = proto_order_maps(*message, allocator, error);
 		if (status != FB_OK)
 		{
 			*message = NULL;
@@ -468,4 +346,50 @@ proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllo
 		}
 	}
 	return FB_OK;
+}
+
+/* ---- reading without unpacking ---- */
+
+bool
+proto_next_field(FbBytes *rest, ProtoField *field)
+{
+	const uint8_t *at = rest->data;
+	const uint8_t *end = rest->data + rest->size;
+	uint64_t	tag;
+	size_t		size = rest->size > 0 ? read_varint(at, end, TAG_BYTES_MAX, &tag) : 0;
+
+	if (size == 0)
+		return false;
+	at += size;
+	*field = (ProtoField) {.number = (uint32_t) (tag >> 3)};
+	switch (tag & 7)
+	{
+		case WIRE_VARINT:
+			size = read_varint(at, end, VARINT_BYTES_MAX, &field->value);
+			if (size == 0)
+				return false;
+			break;
+		case WIRE_FIXED64:
+		case WIRE_FIXED32:
+			size = (tag & 7) == WIRE_FIXED64 ? 8 : 4;
+			if ((size_t) (end - at) < size)
+				return false;
+			for (size_t i = size; i > 0; i--)
+				field->value = field->value << 8 | at[i - 1];
+			break;
+		case WIRE_BYTES:
+			size = read_varint(at, end, LENGTH_BYTES_MAX, &field->value);
+			if (size == 0 || field->value > (uint64_t) (end - at) - size)
+				return false;
+			at += size;
+			size = (size_t) field->value;
+			field->is_bytes = true;
+			field->bytes = fb_bytes(at, size);
+			break;
+		default:
+			return false;
+	}
+	at += size;
+	*rest = fb_bytes(at, (size_t) (end - at));
+	return true;
 }
