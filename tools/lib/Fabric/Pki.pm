@@ -12,7 +12,7 @@ use Fabric::Host qw(run slurp spew);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 
-our @EXPORT_OK = qw(create_key create_request create_authority issue create_test_organisation);
+our @EXPORT_OK = qw(create_key create_request create_authority issue issue_tls create_test_organisation);
 
 # a P-256 key in PKCS #8 PEM, readable by its owner only
 sub create_key

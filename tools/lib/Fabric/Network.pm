@@ -1,0 +1,264 @@
+package Fabric::Network;
+
+# Network: several organisations' instances on this machine that form one Fabric network.
+#
+# Every organisation has one node (peer; the first ones are orderers too), a certificate authority in its database, and a TLS
+# authority of its own. What was decided is in DIRECTORY/network.json.
+
+use strict;
+use warnings;
+use Fabric::Host qw(top free_port give_to_server_user server_user slurp spew);
+use Fabric::Node;
+use Fabric::Pki qw(create_key create_request create_authority issue_tls);
+use Fabric::Psql qw(literal);
+use Cwd qw(realpath);
+use File::Path qw(make_path remove_tree);
+use JSON::PP ();
+
+my $json = JSON::PP->new->canonical->pretty;
+
+sub default_directory
+{
+	return $ENV{FABRIC_NETWORK_DIR} || '/var/tmp/fabric-network';
+}
+
+# As root, before rights are given up: make the directory, so that the servers' user can fill it
+sub prepare_directory
+{
+	my ($directory) = @_;
+
+	if (!-e $directory)
+	{
+		make_path($directory, { mode => 0700 });
+		give_to_server_user($directory);
+	}
+}
+
+# may we use this directory? It must be ours, and either empty or a network
+sub check_directory
+{
+	my ($directory) = @_;
+	my $owner = (stat $directory)[4];
+
+	die "there is no directory $directory\n" unless defined $owner;
+	die "$directory belongs to another user (" . (getpwuid($owner) // $owner) . "): choose another with FABRIC_NETWORK_DIR\n" if $owner != $>;
+	opendir(my $handle, $directory) or die "could not open $directory: $!\n";
+	my @entries = grep { !/^\.\.?$/ } readdir $handle;
+	closedir $handle;
+	die "$directory is neither empty nor a network: choose another with FABRIC_NETWORK_DIR\n" if @entries && !-e "$directory/network.json";
+}
+
+sub exists_in
+{
+	my ($directory) = @_;
+
+	return -e "$directory/network.json";
+}
+
+# %options: orgs, orderers, port (first one to try), application_roles
+sub new
+{
+	my ($class, $directory, %options) = @_;
+	my $orgs = $options{orgs} // 3;
+	# an odd number of orderers: an even one tolerates no more failures than one less
+	my $orderers = $options{orderers} // ($orgs >= 5 ? 5 : $orgs >= 3 ? 3 : 1);
+	my $port = $options{port} // 5441;
+	my @nodes;
+
+	die "a network has 1 to 20 organisations\n" unless $orgs =~ /^\d+$/ && $orgs >= 1 && $orgs <= 20;
+	die "a network has 1 orderer to as many as it has organisations ($orgs)\n" unless $orderers =~ /^\d+$/ && $orderers >= 1 && $orderers <= $orgs;
+	foreach my $number (1 .. $orgs)
+	{
+		$port = free_port($port);
+		push @nodes, { name => "org$number", number => $number, msp_id => "Org${number}MSP", role => "fabric_node_org${number}msp",
+			port => $port++, orderer => $number <= $orderers ? 1 : 0 };
+	}
+	return $class->build({ directory => $directory, nodes => \@nodes, application_roles => $options{application_roles} // [] });
+}
+
+sub load
+{
+	my ($class, $directory) = @_;
+
+	die "there is no network in $directory: start one with tools/network up\n" unless exists_in($directory);
+	my $facts = $json->decode(slurp("$directory/network.json"));
+	$facts->{directory} = realpath($directory);
+	return $class->build($facts);
+}
+
+sub build
+{
+	my ($class, $facts) = @_;
+	my @nodes = map { Fabric::Node->new(%$_, directory => $facts->{directory}, application_roles => $facts->{application_roles}) } @{ $facts->{nodes} };
+
+	return bless { facts => $facts, directory => $facts->{directory}, nodes => \@nodes }, $class;
+}
+
+sub save
+{
+	my ($self) = @_;
+
+	spew("$self->{directory}/network.json", $json->encode($self->{facts}), 0600);
+}
+
+sub nodes
+{
+	my ($self) = @_;
+
+	return @{ $self->{nodes} };
+}
+
+sub orderers
+{
+	my ($self) = @_;
+
+	return grep { $_->{orderer} } $self->nodes;
+}
+
+# ---- building, in the order in which it is called ----
+
+# TLS authorities, TLS certificates and node keys of all organisations
+sub create_keys
+{
+	my ($self) = @_;
+	my $roots = '';
+
+	$self->save;
+	foreach my $node ($self->nodes)
+	{
+		make_path($node->path('keys/keystore'));
+		chmod 0700, $node->path, $node->path('keys'), $node->path('keys/keystore');
+		create_authority($node->path('tlsca'), "/O=$node->{msp_id}/CN=tlsca.$node->{name}");
+		issue_tls($node->path('tlsca'), $node->path('keys/tls'), $node->{msp_id}, $node->{role}, 'localhost', '127.0.0.1', '::1');
+		create_key($node->path('keys/node.key'));
+		$roots .= slurp($node->path('tlsca.pem'));
+	}
+	spew($_->path('keys/tlscas.pem'), $roots) foreach $self->nodes;
+}
+
+# the instances, with a role for every other organisation's node
+sub create_instances
+{
+	my ($self) = @_;
+
+	foreach my $node ($self->nodes)
+	{
+		$node->create_instance;
+		$node->start;
+		$node->query('CREATE DATABASE fabric', database => 'postgres');
+		$node->query('CREATE EXTENSION fabric CASCADE');
+	}
+	foreach my $node ($self->nodes)
+	{
+		$node->query("CREATE ROLE $_->{role} LOGIN IN ROLE fabric_node") foreach grep { $_->{name} ne $node->{name} } $self->nodes;
+	}
+}
+
+# Each organisation's authority in its own database, and with it the certificates of its node and of its administrator. The keys of nodes
+# are made here and never enter a database; the administrator's goes into the keystore.
+sub create_identities
+{
+	my ($self) = @_;
+
+	foreach my $node ($self->nodes)
+	{
+		my $name = $node->{name};
+
+		spew($node->path('ca.pem'), $node->query("SELECT fabric.ca_create('ca.$name', " . literal($node->{msp_id}) . ')') . "\n");
+		spew($node->path('keys/node.pem'), $self->enroll($node, "node.$name", 'peer', $node->path('keys/node.key')) . "\n");
+		$node->reload;
+		$self->create_identity($node, "admin.$name", 'admin');
+	}
+}
+
+# register and enrol one identity at its organisation's authority; gives the certificate for the key in $key_path
+sub enroll
+{
+	my ($self, $node, $label, $kind, $key_path) = @_;
+	my $request = create_request($key_path, "/CN=$label");
+
+	return $node->query(<<"SQL");
+WITH registered AS MATERIALIZED (SELECT fabric.ca_register('ca.$node->{name}', ${\ literal($label)}, ${\ literal($kind)}) AS secret)
+SELECT fabric.ca_enroll('ca.$node->{name}', ${\ literal($label)}, secret, ${\ literal($request)}) FROM registered;
+SQL
+}
+
+# an identity in the node's keystore, ready to be granted to database roles
+sub create_identity
+{
+	my ($self, $node, $label, $kind) = @_;
+	my $key = $node->path("keys/$label.key");
+
+	create_key($key);
+	my $certificate = $self->enroll($node, $label, $kind, $key);
+	$node->query('SELECT fabric.add_identity(' . join(', ', map { literal($_) } $label, $node->{msp_id}, $certificate, slurp($key)) . ')');
+	# the keystore has it now
+	unlink $key;
+	return $label;
+}
+
+sub profile
+{
+	my ($self, %changes) = @_;
+	my @organizations;
+	my @consenters;
+
+	foreach my $node ($self->nodes)
+	{
+		push @organizations, { msp_id => $node->{msp_id}, root_certificates => [ slurp($node->path('ca.pem')) ],
+			tls_root_certificates => [ slurp($node->path('tlsca.pem')) ], application => JSON::PP::true,
+			orderer => $node->{orderer} ? JSON::PP::true : JSON::PP::false, anchor_peers => [ $node->address ],
+			$node->{orderer} ? (endpoints => [ $node->address ]) : () };
+		push @consenters, { address => $node->address, msp_id => $node->{msp_id}, client_tls_certificate => slurp($node->path('keys/tls.pem')),
+			server_tls_certificate => slurp($node->path('keys/tls.pem')) } if $node->{orderer};
+	}
+	return { organizations => \@organizations, consenters => \@consenters, %changes };
+}
+
+# made by the first node, joined by all
+sub create_channel
+{
+	my ($self, $channel, %changes) = @_;
+	my ($first) = $self->nodes;
+	my $profile = JSON::PP->new->canonical->encode($self->profile(%changes));
+	my $genesis = $first->query('SELECT encode(fabric.create_channel(' . literal($channel) . ', ' . literal($profile) . "), 'hex')");
+
+	$_->query("SELECT fabric.join_channel('\\x$genesis')") foreach $self->nodes;
+	push @{ $self->{facts}{channels} }, $channel;
+	$self->save;
+}
+
+# ---- life ----
+
+sub start
+{
+	my ($self) = @_;
+	my @started;
+
+	foreach my $node ($self->nodes)
+	{
+		next if $node->is_running;
+		$node->start;
+		push @started, $node;
+	}
+	return @started;
+}
+
+sub stop
+{
+	my ($self) = @_;
+
+	$_->stop foreach $self->nodes;
+}
+
+# stop everything and remove the directory's contents (the directory too, where we may)
+sub remove
+{
+	my ($self) = @_;
+
+	$self->stop;
+	remove_tree($self->{directory}, { keep_root => 1 });
+	rmdir $self->{directory};
+}
+
+1;

@@ -1,0 +1,243 @@
+package Fabric::Node;
+
+# Node: one instance of a local network: its directory, its settings, starting and stopping it.
+#
+#   DIRECTORY/NODE/data       the instance           DIRECTORY/NODE/log        its log
+#   DIRECTORY/NODE/keys       node.pem, node.key, tls.pem, tls.key, tlscas.pem, keystore/
+#   DIRECTORY/NODE/tlsca.*    the organisation's TLS authority (.pem, .key)
+#   DIRECTORY/.s.PGSQL.PORT   its unix socket
+
+use strict;
+use warnings;
+use Exporter qw(import);
+use Fabric::Host qw(bindir run capture slurp spew);
+use Fabric::Psql ();
+use POSIX ();
+
+our @EXPORT_OK = qw(server_settings authentication_rules);
+
+# fields: name, number, msp_id, role, port, directory (of the network), application_roles => [...]
+sub new
+{
+	my ($class, %fields) = @_;
+
+	return bless {%fields}, $class;
+}
+
+sub path
+{
+	my ($self, $file) = @_;
+
+	return "$self->{directory}/$self->{name}" . (defined $file ? "/$file" : '');
+}
+
+sub address
+{
+	my ($self) = @_;
+
+	return "localhost:$self->{port}";
+}
+
+# how to reach it as its administrator; %change overrides (user => ..., password => ...)
+sub connection
+{
+	my ($self, %change) = @_;
+
+	return { host => $self->{directory}, port => $self->{port}, user => 'postgres', database => 'fabric', %change };
+}
+
+sub query
+{
+	my ($self, $sql, %change) = @_;
+
+	return Fabric::Psql::query($self->connection(%change), $sql);
+}
+
+sub try_query
+{
+	my ($self, $sql, %change) = @_;
+
+	return Fabric::Psql::try_query($self->connection(%change), $sql);
+}
+
+# The settings of a node whose keys are in $keys. Also used by tests that make their instances themselves.
+sub server_settings
+{
+	my ($msp_id, $role, $database, $keys) = @_;
+
+	return <<"CONF";
+shared_preload_libraries = 'fabric'
+fabric.database = '$database'
+fabric.node_msp_id = '$msp_id'
+fabric.node_role = '$role'
+fabric.node_certificate_file = '$keys/node.pem'
+fabric.node_key_file = '$keys/node.key'
+fabric.tls_certificate_file = '$keys/tls.pem'
+fabric.tls_key_file = '$keys/tls.key'
+fabric.tls_ca_file = '$keys/tlscas.pem'
+fabric.keystore_directory = '$keys/keystore'
+
+ssl = on
+ssl_cert_file = '$keys/tls.pem'
+ssl_key_file = '$keys/tls.key'
+ssl_ca_file = '$keys/tlscas.pem'
+CONF
+}
+
+# Who may connect, and how: other nodes by TLS certificate whose common name is their role; applications by password over TLS;
+# the owner of the files (and root) as postgres or an application's role through the unix socket
+sub authentication_rules
+{
+	my ($database) = @_;
+
+	return <<"HBA";
+# TYPE  DATABASE    USER            ADDRESS         METHOD
+local   all         all                             peer map=owner
+hostssl $database   +fabric_node    all             cert
+host    all         +fabric_node    all             reject
+hostssl all         all             all             scram-sha-256
+HBA
+}
+
+sub create_instance
+{
+	my ($self) = @_;
+	my $data = $self->path('data');
+	my $keys = $self->path('keys');
+	my $owner = getpwuid($>);
+
+	run(bindir() . '/initdb', '--pgdata', $data, '--username', 'postgres', '--auth-local', 'peer', '--auth-host', 'scram-sha-256',
+		# the collation C sorts alike on every node, whatever its system's locale data
+		'--encoding', 'UTF8', '--locale', 'C', '--no-instructions');
+	spew("$data/fabric.conf", <<"CONF" . server_settings($self->{msp_id}, $self->{role}, 'fabric', $keys));
+# written by tools/network; changes stay until tools/network down
+cluster_name = '$self->{name}'
+listen_addresses = 'localhost'
+port = $self->{port}
+unix_socket_directories = '$self->{directory}'
+unix_socket_permissions = 0700
+max_connections = 300
+max_worker_processes = 32
+shared_buffers = 256MB
+work_mem = 8MB
+max_wal_size = 2GB
+checkpoint_timeout = 15min
+jit = off
+log_line_prefix = '%m [%p] %b %q%u '
+log_timezone = 'UTC'
+timezone = 'UTC'
+
+CONF
+	open(my $conf, '>>', "$data/postgresql.conf") or die "could not write $data/postgresql.conf: $!\n";
+	print $conf "\ninclude 'fabric.conf'\n";
+	close $conf;
+	spew("$data/pg_hba.conf", authentication_rules('fabric'), 0600);
+	spew("$data/pg_ident.conf", join('', map { "owner   /^($owner|root)\$   $_\n" } 'postgres', @{ $self->{application_roles} }), 0600);
+}
+
+sub start
+{
+	my ($self) = @_;
+
+	my ($output, $status) = capture(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--log', $self->path('log'), '--wait', '--timeout', '120', '--silent', 'start');
+	return if $status == 0;
+	my @log = -e $self->path('log') ? split /\n/, slurp($self->path('log')) : ();
+	splice @log, 0, @log - 15 if @log > 15;
+	die "node $self->{name} did not start:\n" . join("\n", $output, @log) . "\n";
+}
+
+sub stop
+{
+	my ($self) = @_;
+
+	return unless $self->is_running;
+	run(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--wait', '--timeout', '120', '--silent', '--mode', 'fast', 'stop');
+}
+
+sub reload
+{
+	my ($self) = @_;
+
+	run(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--silent', 'reload');
+}
+
+# the process id of the running instance, or undef: only if that process lives in this data directory
+sub process_id
+{
+	my ($self) = @_;
+	my $data = $self->path('data');
+
+	return undef unless -e "$data/postmaster.pid";
+	my ($pid) = slurp("$data/postmaster.pid") =~ /^(\d+)/ or return undef;
+	return (readlink("/proc/$pid/cwd") // '') eq $data ? $pid : undef;
+}
+
+sub is_running
+{
+	my ($self) = @_;
+
+	return defined $self->process_id;
+}
+
+# every process of the instance at once, as when the machine loses power
+sub kill_hard
+{
+	my ($self) = @_;
+	my $pid = $self->process_id // die "node $self->{name} does not run\n";
+	my @all = ($pid, children_of($pid));
+
+	kill 'KILL', @all;
+	for (my $i = 0; $i < 100; $i++)
+	{
+		last unless grep { is_alive($_) } @all;
+		select(undef, undef, undef, 0.05);
+	}
+	# shared memory of the killed instance is freed at its next start; a lock file with a dead process is no obstacle
+}
+
+# a process that runs; one that is dead and not yet waited for does not
+sub is_alive
+{
+	my ($pid) = @_;
+
+	open(my $handle, '<', "/proc/$pid/stat") or return 0;
+	my $line = <$handle> // '';
+	return $line =~ /^\d+ \(.*\) [^ZX] /;
+}
+
+sub children_of
+{
+	my ($parent) = @_;
+	my @children;
+
+	foreach my $path (glob '/proc/[0-9]*/stat')
+	{
+		open(my $handle, '<', $path) or next;
+		my $line = <$handle> // '';
+		close $handle;
+		push @children, $1 if $line =~ /^(\d+) \(.*\) \S (\d+) / && $2 == $parent;
+	}
+	return @children;
+}
+
+# CPU seconds (user and system) that the instance's living processes and those it has waited for have used
+sub cpu_seconds
+{
+	my ($self) = @_;
+	my $pid = $self->process_id // return 0;
+	my $ticks = 0;
+
+	foreach my $each ($pid, children_of($pid))
+	{
+		open(my $handle, '<', "/proc/$each/stat") or next;
+		my $line = <$handle> // '';
+		close $handle;
+		my @fields = split ' ', ($line =~ s/^.*\) //r);
+		$ticks += $fields[11] + $fields[12];
+		# the postmaster has waited for the sessions that ended
+		$ticks += $fields[13] + $fields[14] if $each == $pid;
+	}
+	return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+1;

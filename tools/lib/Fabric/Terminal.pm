@@ -1,0 +1,71 @@
+package Fabric::Terminal;
+
+# Terminal: words and figures for people: colours on a terminal only, and the time that long steps take.
+
+use strict;
+use warnings;
+use Exporter qw(import);
+use Time::HiRes qw(time);
+
+our @EXPORT_OK = qw(heading say_line step detail good bad emphasis thousands);
+
+my $colours = -t STDOUT && !defined $ENV{NO_COLOR} && ($ENV{TERM} // 'dumb') ne 'dumb';
+
+$| = 1;
+
+sub paint
+{
+	my ($code, $text) = @_;
+
+	return $colours ? "\e[${code}m$text\e[0m" : $text;
+}
+
+sub good { return paint('32', $_[0]) }
+sub bad { return paint('31', $_[0]) }
+sub emphasis { return paint('1', $_[0]) }
+
+sub heading
+{
+	my ($text) = @_;
+
+	print "\n", paint('1;36', $text), "\n", paint('36', '-' x length $text), "\n";
+}
+
+sub say_line
+{
+	my ($text) = @_;
+
+	print "$text\n";
+}
+
+sub detail
+{
+	my ($text) = @_;
+
+	print paint('2', "    $text"), "\n";
+}
+
+# do a step that takes a while: its name at once, its time when it is done
+sub step
+{
+	my ($text, $code) = @_;
+	my $start = time;
+	my @result;
+
+	print "  $text ... ";
+	@result = wantarray ? $code->() : scalar $code->();
+	printf "%s (%.1f s)\n", good('done'), time - $start;
+	return wantarray ? @result : $result[0];
+}
+
+# 12345 -> 12,345
+sub thousands
+{
+	my ($number) = @_;
+
+	$number = sprintf '%.0f', $number;
+	1 while $number =~ s/^(-?\d+)(\d{3})/$1,$2/;
+	return $number;
+}
+
+1;
