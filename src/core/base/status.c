@@ -42,6 +42,7 @@ fb_status_text(FbStatus status)
 }
 
 /* print into a fixed field; when the text is cut, do not leave half a UTF-8 character behind */
+__attribute__((format(printf, 3, 0)))
 static void
 print_cut(char *field, size_t field_bytes, const char *format, va_list arguments)
 {
