@@ -118,8 +118,11 @@ sub check_script
 	}
 	foreach my $relation (@relations)
 	{
+		# the tables behind the views are described in the script, where their readers look
+		my $is_inner = $relation->{kind} eq 'table' && $relation->{name} =~ /^fabric_internal\./;
+
 		push @problems, "fabric--1.0.sql:$relation->{line}: $relation->{kind} $relation->{name}: add COMMENT ON"
-			unless $comments{"relation $relation->{name}"};
+			unless $is_inner || $comments{"relation $relation->{name}"};
 		push @problems, "fabric--1.0.sql:$relation->{line}: $relation->{kind} $relation->{name}: CREATE, never OR REPLACE" if $relation->{replace};
 	}
 	return (scalar(@functions) + scalar(@relations), @problems);

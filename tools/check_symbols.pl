@@ -19,6 +19,14 @@ sub foreign_symbols
 		grep { !/^(?:fabric_\w+|pg_finfo_\w+|Pg_magic_func|_PG_init|_PG_fini)$/ } map { (split)[0] } @symbols);
 }
 
+sub missing_symbols
+{
+	my ($library) = @_;
+	my $all = qx{nm -D --defined-only --format=posix '$library'};
+
+	return grep { $all !~ /^\Q$_\E /m } qw(Pg_magic_func _PG_init);
+}
+
 sub self_test
 {
 	my $dir = tempdir(CLEANUP => 1);
@@ -38,6 +46,8 @@ sub self_test
 		@foreign == $expected ? $passed++ : $failed++;
 		print STDERR "self-test: $source: found @foreign\n" if @foreign != $expected;
 	}
+	# none of these is a library that PostgreSQL could load
+	missing_symbols("$dir/x.so") == 2 ? $passed++ : $failed++;
 	print "symbols self-test: $passed passed, $failed failed\n";
 	return $failed;
 }
@@ -47,7 +57,9 @@ exit(self_test() ? 1 : 0) if @ARGV && $ARGV[0] eq '--self-test';
 my $library = shift @ARGV // "$FindBin::Bin/../fabric.so";
 die "check_symbols: there is no $library; build it with make\n" unless -e $library;
 my ($count, @foreign) = foreign_symbols($library);
+my @missing = missing_symbols($library);
+print "not exported: $_: without it PostgreSQL cannot load the library; declare it PGDLLEXPORT\n" foreach @missing;
 print "exported: $_: make it static, or let -fvisibility=hidden hide it (only FABRIC_FUNCTION and PGDLLEXPORT fabric_... names are exported)\n"
 	foreach @foreign;
-printf "symbols: %d passed, %d failed\n", $count - @foreign, scalar @foreign;
-exit(@foreign ? 1 : 0);
+printf "symbols: %d passed, %d failed\n", $count - @foreign, @foreign + @missing;
+exit(@foreign || @missing ? 1 : 0);
