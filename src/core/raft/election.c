@@ -1,0 +1,231 @@
+/*
+ * election.c: who leads (paper 5.2, 5.4.1; thesis 3.10 leadership transfer, 9.6 pre-vote).
+ *
+ *      follower --- election timeout ---> pre_candidate --- a quorum would vote ---> candidate --- a quorum votes ---> leader
+ *      any --- a later term, or this term's leader speaks ---> follower
+ *      follower --- timeout_now ---> candidate
+ */
+#include "core/raft/raft_internal.h"
+
+#include <inttypes.h>
+
+/* "Raft uses randomized election timeouts to ensure that split votes are rare" (paper 5.2) */
+void
+election_reset_timer(Raft *raft)
+{
+	raft->election_deadline_ms = raft->now_ms + raft->election_timeout_ms + fb_rand_below(&raft->rand, raft->election_timeout_ms);
+}
+
+/* a leader's own lease ends by stepping down: replication_timeout watches its quorum */
+bool
+election_in_lease(const Raft *raft)
+{
+	if (raft->role == RAFT_LEADER)
+		return true;
+	return raft->leader != 0 && raft->now_ms < raft->leader_heard_ms + raft->election_timeout_ms;
+}
+
+/* nobody is granted or refused more than once per campaign, and only voters are counted */
+static void
+election_forget_votes(Raft *raft)
+{
+	raft->granted_count = 0;
+	raft->rejected_count = 0;
+}
+
+static bool
+election_voted(const uint64_t *voters, uint32_t count, uint64_t node)
+{
+	for (uint32_t i = 0; i < count; i++)
+	{
+		if (voters[i] == node)
+			return true;
+	}
+	return false;
+}
+
+void
+election_become_follower(Raft *raft, uint64_t term, uint64_t leader, const char *why)
+{
+	TRACE(raft, "become follower in term %" PRIu64 ": %s", term, why);
+	if (term > raft->term)
+	{
+		raft->term = term;
+		raft->vote = 0;
+		raft->update->persist_hard_state = true;
+	}
+	raft->role = RAFT_FOLLOWER;
+	raft->leader = leader;
+	raft->leader_heard_ms = raft->now_ms;
+	raft->progress_count = 0;
+	raft->transfer_to = 0;
+	raft->more_to_send = false;
+	election_forget_votes(raft);
+	election_reset_timer(raft);
+}
+
+void
+election_follow(Raft *raft, uint64_t leader)
+{
+	if (raft->role != RAFT_FOLLOWER || raft->leader != leader)
+		election_become_follower(raft, raft->term, leader, "heard from the leader");
+	raft->leader_heard_ms = raft->now_ms;
+	election_reset_timer(raft);
+}
+
+static void
+election_become_leader(Raft *raft)
+{
+	raft->role = RAFT_LEADER;
+	raft->leader = raft->id;
+	TRACE(raft, "become leader with log %" PRIu64 "/%" PRIu64, trail_last_index(&raft->trail), trail_last_term(&raft->trail));
+	replication_lead(raft);
+}
+
+static void
+election_campaign(Raft *raft, bool pre, bool forced);
+
+static void
+election_count(Raft *raft)
+{
+	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+
+	switch (quorum_vote(raft->granted_count, raft->rejected_count, configuration->voters_count))
+	{
+		case RAFT_VOTE_WON:
+			if (raft->role == RAFT_PRE_CANDIDATE)
+				election_campaign(raft, false, false);
+			else
+				election_become_leader(raft);
+			break;
+		case RAFT_VOTE_LOST:
+			election_become_follower(raft, raft->term, 0, "a quorum refused");
+			break;
+		case RAFT_VOTE_PENDING:
+			break;
+	}
+}
+
+static void
+election_campaign(Raft *raft, bool pre, bool forced)
+{
+	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+
+	raft->leader = 0;
+	election_forget_votes(raft);
+	election_reset_timer(raft);
+	raft->granted_by[raft->granted_count++] = raft->id;
+	if (pre)
+		raft->role = RAFT_PRE_CANDIDATE;
+	else
+	{
+		/* "To begin an election, a follower increments its current term ... votes for itself" */
+		raft->role = RAFT_CANDIDATE;
+		raft->term++;
+		raft->vote = raft->id;
+		raft->update->persist_hard_state = true;
+	}
+	TRACE(raft, "campaign with log %" PRIu64 "/%" PRIu64 "%s", trail_last_index(&raft->trail), trail_last_term(&raft->trail),
+		  forced ? ", as the leader wishes" : "");
+	for (uint32_t i = 0; i < configuration->voters_count; i++)
+	{
+		RaftMessage *message;
+
+		if (configuration->voters[i] == raft->id)
+			continue;
+		message = raft_send(raft, pre ? RAFT_PRE_VOTE : RAFT_VOTE, configuration->voters[i]);
+		message->term = pre ? raft->term + 1 : raft->term;
+		message->index = trail_last_index(&raft->trail);
+		message->log_term = trail_last_term(&raft->trail);
+		message->forced = forced;
+	}
+	/* the only voter has won already */
+	election_count(raft);
+}
+
+/* a node whose log has no room for a first entry cannot lead; one outside the configuration may not */
+static bool
+election_may_campaign(const Raft *raft)
+{
+	return raft_is_voter(raft) && trail_room(&raft->trail) > 0;
+}
+
+void
+election_timeout(Raft *raft)
+{
+	if (raft->now_ms < raft->election_deadline_ms)
+		return;
+	if (!election_may_campaign(raft))
+	{
+		election_reset_timer(raft);
+		return;
+	}
+	election_campaign(raft, true, false);
+}
+
+void
+election_receive_timeout_now(Raft *raft, const RaftMessage *message)
+{
+	if (raft->role != RAFT_FOLLOWER || !election_may_campaign(raft))
+	{
+		TRACE(raft, "ignore timeout_now of %" PRIu64, message->from);
+		return;
+	}
+	election_campaign(raft, false, true);
+}
+
+/*
+ * "The RequestVote RPC includes information about the candidate's log, and the voter denies its vote if its own log is more
+ * up-to-date than that of the candidate" (paper 5.4.1).
+ */
+void
+election_receive_vote(Raft *raft, const RaftMessage *message)
+{
+	bool		pre = message->type == RAFT_PRE_VOTE;
+	uint64_t	last_index = trail_last_index(&raft->trail);
+	uint64_t	last_term = trail_last_term(&raft->trail);
+	bool		up_to_date = message->log_term > last_term || (message->log_term == last_term && message->index >= last_index);
+	bool		free_to_vote = raft->vote == message->from || (raft->vote == 0 && raft->leader == 0) || (pre && message->term > raft->term);
+	RaftMessage *answer = raft_send(raft, pre ? RAFT_PRE_VOTE_RESPONSE : RAFT_VOTE_RESPONSE, message->from);
+
+	answer->rejected = !up_to_date || !free_to_vote;
+	if (pre && !answer->rejected)
+		answer->term = message->term;
+	if (answer->rejected && !free_to_vote)
+		TRACE(raft, "refuse %s of %" PRIu64 " for term %" PRIu64 ": voted for %" PRIu64 ", leader %" PRIu64,
+			  raft_message_type_name(message->type), message->from, message->term, raft->vote, raft->leader);
+	else
+		TRACE(raft, "%s %s of %" PRIu64 " for term %" PRIu64 ": its log %" PRIu64 "/%" PRIu64 " is %s mine %" PRIu64 "/%" PRIu64,
+			  answer->rejected ? "refuse" : "grant", raft_message_type_name(message->type), message->from, message->term, message->index,
+			  message->log_term, answer->rejected ? "behind" : "not behind", last_index, last_term);
+	if (pre || answer->rejected)
+		return;
+	if (raft->vote != message->from)
+	{
+		raft->vote = message->from;
+		raft->update->persist_hard_state = true;
+	}
+	election_reset_timer(raft);
+}
+
+void
+election_receive_vote_response(Raft *raft, const RaftMessage *message)
+{
+	bool		pre = message->type == RAFT_PRE_VOTE_RESPONSE;
+	uint64_t	expected_term = pre && !message->rejected ? raft->term + 1 : raft->term;
+
+	if (raft->role != (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) || message->term != expected_term ||
+		!raft_configuration_has(raft_configuration_in_force(raft), message->from) ||
+		election_voted(raft->granted_by, raft->granted_count, message->from) ||
+		election_voted(raft->rejected_by, raft->rejected_count, message->from))
+	{
+		TRACE(raft, "ignore %s of %" PRIu64, raft_message_type_name(message->type), message->from);
+		return;
+	}
+	if (message->rejected)
+		raft->rejected_by[raft->rejected_count++] = message->from;
+	else
+		raft->granted_by[raft->granted_count++] = message->from;
+	TRACE(raft, "%" PRIu64 " %s", message->from, message->rejected ? "refuses" : "grants");
+	election_count(raft);
+}

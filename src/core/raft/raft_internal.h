@@ -1,0 +1,246 @@
+/*
+ * What the files of this room share. Nouns: a Raft is one node's state; its trail is its log without payloads; a progress is
+ * what a leader knows about one follower; the outbox is the memory behind an update.
+ *
+ * Every handler works in two parts: first everything that can fail (checks, memory), then the changes, which cannot.
+ */
+#ifndef FABRIC_CORE_RAFT_INTERNAL_H
+#define FABRIC_CORE_RAFT_INTERNAL_H
+
+#include "core/raft/raft.h"
+
+/* ---- trail.c: entries base_index + 1 .. base_index + count ---- */
+
+typedef struct RaftTrail
+{
+	FbAllocator *allocator;
+	RaftTrailEntry *entries;	/* of the array; the live ones start at first */
+	size_t		capacity;
+	size_t		first;
+	size_t		count;
+	uint64_t	base_index;
+	uint64_t	base_term;
+} RaftTrail;
+
+extern void trail_init(RaftTrail *trail, FbAllocator *allocator);
+extern uint64_t trail_last_index(const RaftTrail *trail);
+extern uint64_t trail_last_term(const RaftTrail *trail);
+/* 0 when the index is below the base or above the end (or is the base 0) */
+extern uint64_t trail_term(const RaftTrail *trail, uint64_t index);
+extern bool trail_matches(const RaftTrail *trail, uint64_t index, uint64_t term);
+extern uint32_t trail_payload_bytes(const RaftTrail *trail, uint64_t index); /* index must be there */
+extern size_t trail_room(const RaftTrail *trail);
+/* after FB_OK, count more entries can be appended; they must be within trail_room */
+extern FbStatus trail_reserve(RaftTrail *trail, size_t count, FbError *error);
+extern void trail_append(RaftTrail *trail, uint64_t term, uint32_t payload_bytes);
+extern void trail_truncate(RaftTrail *trail, uint64_t from_index);
+extern void trail_compact(RaftTrail *trail, uint64_t index);
+extern void trail_reset(RaftTrail *trail, uint64_t base_index, uint64_t base_term);
+/* the highest index up to `index` whose term is at most `term`; the base if none */
+extern uint64_t trail_last_with_term_up_to(const RaftTrail *trail, uint64_t index, uint64_t term);
+
+/* ---- quorum.c: pure arithmetic ---- */
+
+typedef enum RaftVoteResult
+{
+	RAFT_VOTE_PENDING = 0,
+	RAFT_VOTE_WON,
+	RAFT_VOTE_LOST
+} RaftVoteResult;
+
+extern uint32_t quorum_size(uint32_t voters_count);
+/* the highest value that a quorum has reached; sorts values; 0 without voters */
+extern uint64_t quorum_value(uint64_t *values, uint32_t voters_count);
+extern RaftVoteResult quorum_vote(uint32_t granted, uint32_t rejected, uint32_t voters_count);
+
+/* ---- progress.c ---- */
+
+typedef struct RaftProgress
+{
+	uint64_t	id;
+	RaftProgressState state;
+	uint64_t	match_index;
+	uint64_t	next_index;
+	uint64_t	commit_sent;	/* the commit index of the last append to it */
+	bool		probe_sent;		/* PROBE: an append is out; the next waits for an answer, or for a heartbeat's */
+	uint64_t	sent_ms;		/* the last append or snapshot message */
+	uint64_t	heard_ms;		/* 0: never in this term */
+	uint64_t	since_ms;		/* when this follower was first followed: silence counts from here */
+	uint32_t	in_flight_first;	/* ring of the last index of each append under way */
+	uint32_t	in_flight_count;
+	uint64_t	in_flight[RAFT_IN_FLIGHT_MAX];
+} RaftProgress;
+
+extern void progress_init(RaftProgress *progress, uint64_t id, uint64_t next_index, uint64_t now_ms);
+extern void progress_to_probe(RaftProgress *progress, uint64_t next_index);
+extern void progress_to_pipeline(RaftProgress *progress);
+extern void progress_to_catch_up(RaftProgress *progress);
+extern void progress_sent(RaftProgress *progress, uint64_t last_index);
+extern void progress_free_up_to(RaftProgress *progress, uint64_t index);
+extern void progress_free_first(RaftProgress *progress);
+extern uint64_t progress_alive_ms(const RaftProgress *progress);
+
+/* ---- membership.c ---- */
+
+typedef struct RaftLogConfiguration
+{
+	uint64_t	index;			/* of its entry; 0: the first configuration */
+	RaftConfiguration configuration;
+} RaftLogConfiguration;
+
+#define RAFT_CONFIGURATION_BYTES_MAX (1 + 8 * FB_RAFT_NODES_MAX)
+
+/* ---- the node ---- */
+
+/* appends in one update; when there is more to send, the update's deadline is "now" */
+#define RAFT_UPDATE_APPENDS_MAX 64
+#define RAFT_UPDATE_ENTRIES_MAX 2048
+#define RAFT_UPDATE_MESSAGES_MAX (RAFT_UPDATE_APPENDS_MAX + 4 * FB_RAFT_NODES_MAX)
+#define RAFT_TRACE_BYTES 8192
+/* room that SUBMIT leaves in the trail, so that a full log does not keep new leaders from their first entries */
+#define RAFT_TRAIL_HEADROOM 4096
+/* an encoded message's bytes beside its entries' payloads, generously */
+#define RAFT_MESSAGE_OVERHEAD_BYTES 4096
+
+struct Raft
+{
+	bool		started;
+	FbRand		rand;
+	uint64_t	now_ms;
+
+	/* settings, from START */
+	uint64_t	id;
+	uint64_t	election_timeout_ms;
+	uint64_t	heartbeat_ms;
+	uint32_t	in_flight_max;
+	uint32_t	message_bytes_max;
+
+	/* durable in the host's store */
+	uint64_t	term;
+	uint64_t	vote;
+	RaftTrail	trail;
+	RaftLogConfiguration configurations[2]; /* [0] in force; [1] the one before, to go back to if [0] is truncated */
+	uint32_t	configurations_count;
+
+	/* volatile */
+	RaftRole	role;
+	uint64_t	leader;
+	uint64_t	leader_heard_ms;
+	uint64_t	persisted_index;
+	uint64_t	commit_index;
+	uint64_t	applied_index;	/* never above commit_index */
+	uint64_t	applied_reported;	/* what the host said; may be ahead */
+	uint64_t	election_deadline_ms;
+
+	/* candidates */
+	uint64_t	granted_by[FB_RAFT_NODES_MAX];
+	uint32_t	granted_count;
+	uint64_t	rejected_by[FB_RAFT_NODES_MAX];
+	uint32_t	rejected_count;
+
+	/* the leader */
+	RaftProgress progress[FB_RAFT_NODES_MAX];
+	uint32_t	progress_count;
+	uint64_t	term_start_index;	/* its no-op */
+	uint64_t	heartbeat_deadline_ms;
+	uint64_t	quorum_grace_ms;	/* the host was late: silence is not counted before this */
+	uint64_t	transfer_to;
+	uint64_t	transfer_deadline_ms;
+	bool		more_to_send;	/* the outbox was full */
+
+	/* a follower that waits for blocks; index 0: none */
+	struct
+	{
+		uint64_t	index;
+		uint64_t	term;
+		RaftLogConfiguration configuration;
+	}			fetch;
+
+	/* the outbox */
+	RaftUpdate *update;			/* the caller's, during a step */
+	uint32_t	messages_count;
+	RaftMessage *messages;
+	RaftEntry  *entries;
+	uint32_t	entries_used;
+	uint32_t	appends_count;
+	uint8_t		configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	size_t		configuration_state_bytes;
+	uint8_t		snapshot_configuration[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	uint8_t		entry_payload[RAFT_CONFIGURATION_BYTES_MAX];
+
+	bool		trace_enabled;
+	size_t		trace_bytes;
+	char		trace[RAFT_TRACE_BYTES];
+};
+
+/* ---- raft.c ---- */
+
+/* a message of the node's own term in the outbox, zeroed otherwise */
+extern RaftMessage *raft_send(Raft *raft, RaftMessageType type, uint64_t to);
+extern const RaftConfiguration *raft_configuration_in_force(const Raft *raft);
+extern bool raft_is_voter(const Raft *raft);
+extern void raft_set_commit(Raft *raft, uint64_t index);
+/* a leader's entries: the trail has room */
+extern void raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source, RaftEntryKind kind, FbBytes payload);
+
+/* ---- election.c ---- */
+
+extern void election_reset_timer(Raft *raft);
+extern void election_timeout(Raft *raft);
+extern bool election_in_lease(const Raft *raft);
+extern void election_become_follower(Raft *raft, uint64_t term, uint64_t leader, const char *why);
+extern void election_follow(Raft *raft, uint64_t leader);	/* a message from this term's leader */
+extern void election_receive_vote(Raft *raft, const RaftMessage *message);
+extern void election_receive_vote_response(Raft *raft, const RaftMessage *message);
+extern void election_receive_timeout_now(Raft *raft, const RaftMessage *message);
+
+/* ---- replication.c ---- */
+
+extern RaftProgress *replication_progress(Raft *raft, uint64_t id);
+extern void replication_lead(Raft *raft);	/* the first moment of leadership */
+extern void replication_send(Raft *raft, RaftProgress *progress, bool even_empty);
+extern void replication_broadcast(Raft *raft);
+extern bool replication_advance_commit(Raft *raft);
+extern void replication_timeout(Raft *raft);
+extern void replication_transfer_if_ready(Raft *raft);
+extern FbStatus replication_check_append(Raft *raft, const RaftMessage *message, FbError *error);
+extern void replication_receive_append(Raft *raft, const RaftMessage *message);
+extern void replication_receive_heartbeat(Raft *raft, const RaftMessage *message);
+extern void replication_receive_append_response(Raft *raft, const RaftMessage *message);
+extern void replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message);
+
+/* ---- membership.c ---- */
+
+extern FbStatus membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error);
+extern FbStatus membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbError *error);
+extern void membership_push(Raft *raft, uint64_t index, const RaftConfiguration *configuration);
+extern bool membership_can_truncate(const Raft *raft, uint64_t from_index);
+extern void membership_truncate(Raft *raft, uint64_t from_index);
+extern void membership_replace(Raft *raft, const RaftLogConfiguration *configuration);
+/* the committed configuration at a committed index; NULL when it is no longer known */
+extern const RaftLogConfiguration *membership_at(const Raft *raft, uint64_t index);
+extern void membership_follow_progress(Raft *raft); /* a leader's progress list becomes that of the configuration in force */
+extern size_t membership_encode_one(const RaftConfiguration *configuration, uint8_t *out);
+extern FbStatus membership_decode_one(FbBytes payload, RaftConfiguration *configuration, FbError *error);
+extern size_t membership_encode_state(const RaftLogConfiguration *configurations, uint32_t count, uint8_t *out);
+extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uint32_t *count, FbError *error);
+
+/* ---- catch_up.c ---- */
+
+extern void catch_up_send(Raft *raft, RaftProgress *progress);
+extern FbStatus catch_up_check_snapshot(const RaftMessage *message, FbError *error);
+extern void catch_up_receive_snapshot(Raft *raft, const RaftMessage *message);
+extern void catch_up_installed(Raft *raft, uint64_t index);
+extern void catch_up_forget_if_done(Raft *raft);
+
+/* ---- trace.c ---- */
+
+extern void trace_line(Raft *raft, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define TRACE(raft, ...) \
+	do { \
+		if ((raft)->trace_enabled) \
+			trace_line((raft), __VA_ARGS__); \
+	} while (0)
+
+#endif

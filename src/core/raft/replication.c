@@ -1,0 +1,487 @@
+/*
+ * replication.c: from the leader's log to the followers' logs, and the commit index (paper 5.3, 5.4.2).
+ *
+ * A leader keeps a progress per follower. In PROBE it sends one append and waits; once one is accepted, it sends ahead (PIPELINE)
+ * until in_flight_max appends are unanswered. Heartbeats repair losses: an answer to a heartbeat allows the next probe, and makes a
+ * pipeline whose appends went quiet send one empty append, which a follower with a gap refuses.
+ */
+#include "core/raft/raft_internal.h"
+
+#include <inttypes.h>
+
+/* ---- the leader's side ---- */
+
+RaftProgress *
+replication_progress(Raft *raft, uint64_t id)
+{
+	for (uint32_t i = 0; i < raft->progress_count; i++)
+	{
+		if (raft->progress[i].id == id)
+			return &raft->progress[i];
+	}
+	return NULL;
+}
+
+/* one append; true if another may follow */
+static bool
+replication_send_one(Raft *raft, RaftProgress *progress, bool force)
+{
+	uint64_t	prev_index = progress->next_index - 1;
+	uint64_t	last_index = trail_last_index(&raft->trail);
+	uint64_t	bytes = 0;
+	uint32_t	count = 0;
+	RaftMessage *message;
+
+	if (prev_index < raft->trail.base_index)
+	{
+		catch_up_send(raft, progress);
+		return false;
+	}
+	if (progress->state == RAFT_PROBE ? progress->probe_sent : progress->in_flight_count >= raft->in_flight_max)
+		return false;
+	if (prev_index == last_index && progress->state == RAFT_PIPELINE && progress->commit_sent >= raft->commit_index && !force)
+		return false;
+	if (raft->appends_count >= RAFT_UPDATE_APPENDS_MAX ||
+		raft->entries_used + FB_RAFT_ENTRIES_PER_MESSAGE_MAX > RAFT_UPDATE_ENTRIES_MAX)
+	{
+		raft->more_to_send = true;
+		return false;
+	}
+	while (count < FB_RAFT_ENTRIES_PER_MESSAGE_MAX && prev_index + count < last_index)
+	{
+		bytes += trail_payload_bytes(&raft->trail, prev_index + count + 1);
+		if (count > 0 && bytes > raft->message_bytes_max)
+			break;
+		count++;
+	}
+
+	message = raft_send(raft, RAFT_APPEND, progress->id);
+	message->early = true;
+	message->index = prev_index;
+	message->log_term = trail_term(&raft->trail, prev_index);
+	message->commit_index = raft->commit_index;
+	message->entries_count = count;
+	message->entries = raft->entries + raft->entries_used;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		memset(&message->entries[i], 0, sizeof(RaftEntry));
+		message->entries[i].term = trail_term(&raft->trail, prev_index + i + 1);
+	}
+	raft->entries_used += count;
+	raft->appends_count++;
+	progress->commit_sent = raft->commit_index;
+	progress->sent_ms = raft->now_ms;
+	if (progress->state == RAFT_PROBE)
+	{
+		progress->probe_sent = true;
+		return false;
+	}
+	if (count == 0)
+		return false;
+	progress_sent(progress, prev_index + count);
+	return true;
+}
+
+void
+replication_send(Raft *raft, RaftProgress *progress, bool force)
+{
+	if (progress->state == RAFT_CATCH_UP)
+		return;
+	while (replication_send_one(raft, progress, force))
+		force = false;
+}
+
+void
+replication_broadcast(Raft *raft)
+{
+	for (uint32_t i = 0; i < raft->progress_count; i++)
+		replication_send(raft, &raft->progress[i], false);
+}
+
+static void
+replication_heartbeat(Raft *raft)
+{
+	raft->heartbeat_deadline_ms = raft->now_ms + raft->heartbeat_ms;
+	for (uint32_t i = 0; i < raft->progress_count; i++)
+	{
+		RaftProgress *progress = &raft->progress[i];
+		RaftMessage *message = raft_send(raft, RAFT_HEARTBEAT, progress->id);
+
+		message->early = true;
+		message->commit_index = progress->match_index < raft->commit_index ? progress->match_index : raft->commit_index;
+	}
+}
+
+/*
+ * "Upon election: send initial empty AppendEntries RPCs (heartbeat) to each server" (paper, figure 2), and: "by having each leader commit a
+ * blank no-op entry into the log at the start of its term" (section 8) it learns what is committed.
+ */
+void
+replication_lead(Raft *raft)
+{
+	uint32_t	nothing = 0;
+
+	raft->transfer_to = 0;
+	raft->more_to_send = false;
+	raft->progress_count = 0;
+	raft->quorum_grace_ms = 0;
+	membership_follow_progress(raft);
+	raft->term_start_index = trail_last_index(&raft->trail) + 1;
+	raft_append_own(raft, &nothing, 1, RAFT_FROM_CORE, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY);
+	raft->heartbeat_deadline_ms = raft->now_ms + raft->heartbeat_ms;
+	replication_broadcast(raft);
+}
+
+/*
+ * "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term == currentTerm: set commitIndex = N":
+ * entries of earlier terms are committed only by one of this term above them (paper 5.4.2). The leader itself counts with
+ * what is durable, and only while it is a voter.
+ */
+bool
+replication_advance_commit(Raft *raft)
+{
+	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+	uint64_t	matches[FB_RAFT_NODES_MAX];
+	uint64_t	index;
+
+	for (uint32_t i = 0; i < configuration->voters_count; i++)
+	{
+		RaftProgress *progress = replication_progress(raft, configuration->voters[i]);
+
+		matches[i] = configuration->voters[i] == raft->id ? raft->persisted_index : progress->match_index;
+	}
+	index = quorum_value(matches, configuration->voters_count);
+	if (index <= raft->commit_index || trail_term(&raft->trail, index) != raft->term)
+		return false;
+	raft_set_commit(raft, index);
+	return true;
+}
+
+/* "the leader steps down if an election timeout elapses without a successful round of heartbeats to a majority" (thesis 6.2) */
+static bool
+replication_quorum_is_silent(Raft *raft)
+{
+	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+	uint64_t	alive_ms[FB_RAFT_NODES_MAX];
+
+	for (uint32_t i = 0; i < configuration->voters_count; i++)
+	{
+		RaftProgress *progress = replication_progress(raft, configuration->voters[i]);
+
+		alive_ms[i] = configuration->voters[i] == raft->id ? raft->now_ms : progress_alive_ms(progress);
+	}
+	return quorum_value(alive_ms, configuration->voters_count) + raft->election_timeout_ms <= raft->now_ms;
+}
+
+void
+replication_timeout(Raft *raft)
+{
+	/*
+	 * A host that was busy with its disk calls late; the answers are waiting in its queue. Once in a while it gets the time
+	 * to read them before silence is held against the followers.
+	 */
+	if (raft->now_ms > raft->heartbeat_deadline_ms + raft->election_timeout_ms / 2 &&
+		raft->now_ms >= raft->quorum_grace_ms + 2 * raft->election_timeout_ms)
+		raft->quorum_grace_ms = raft->now_ms + raft->election_timeout_ms / 2;
+	if (raft->now_ms >= raft->quorum_grace_ms && replication_quorum_is_silent(raft))
+	{
+		election_become_follower(raft, raft->term, 0, "a quorum is silent");
+		return;
+	}
+	if (raft->transfer_to != 0 && raft->now_ms >= raft->transfer_deadline_ms)
+	{
+		TRACE(raft, "give up the transfer to %" PRIu64, raft->transfer_to);
+		raft->transfer_to = 0;
+	}
+	if (raft->more_to_send)
+	{
+		raft->more_to_send = false;
+		replication_broadcast(raft);
+	}
+	if (raft->now_ms >= raft->heartbeat_deadline_ms)
+		replication_heartbeat(raft);
+}
+
+/* "the prior leader sends a TimeoutNow request to the target server" once its log is complete (thesis 3.10) */
+void
+replication_transfer_if_ready(Raft *raft)
+{
+	RaftProgress *progress = raft->transfer_to != 0 ? replication_progress(raft, raft->transfer_to) : NULL;
+
+	if (progress == NULL || progress->match_index < trail_last_index(&raft->trail))
+		return;
+	raft_send(raft, RAFT_TIMEOUT_NOW, raft->transfer_to)->early = true;
+	TRACE(raft, "%" PRIu64 " has everything: timeout_now", raft->transfer_to);
+}
+
+/*
+ * A leader that is no longer a voter "manages a cluster that does not include itself" until the entry that says so is committed, and
+ * steps down then (thesis 4.2.2). Naming a successor spares the others the election timeout.
+ */
+static bool
+replication_leave_if_removed(Raft *raft)
+{
+	RaftProgress *best = NULL;
+
+	if (raft_is_voter(raft) || raft->configurations[0].index > raft->commit_index)
+		return false;
+	for (uint32_t i = 0; i < raft->progress_count; i++)
+	{
+		if (best == NULL || raft->progress[i].match_index > best->match_index)
+			best = &raft->progress[i];
+	}
+	if (best != NULL)
+		raft_send(raft, RAFT_TIMEOUT_NOW, best->id)->early = true;
+	election_become_follower(raft, raft->term, 0, "removed from the configuration");
+	return true;
+}
+
+static void
+replication_refused(Raft *raft, RaftProgress *progress, const RaftMessage *message)
+{
+	uint64_t	next;
+
+	/* an answer to something older than what is known by now, or to another probe */
+	if (progress->state == RAFT_CATCH_UP || message->index <= progress->match_index ||
+		(progress->state == RAFT_PROBE && message->index != progress->next_index - 1))
+	{
+		TRACE(raft, "ignore refusal of %" PRIu64 " at %" PRIu64 ": old", progress->id, message->index);
+		return;
+	}
+
+	/*
+	 * The follower says: its log up to hint_index has terms up to log_term. Entries of later terms in ours cannot be in its
+	 * log, so they are skipped at once: one round trip per term that differs, not per entry (paper 5.3, last paragraphs).
+	 */
+	next = trail_last_with_term_up_to(&raft->trail, message->hint_index, message->log_term) + 1;
+	if (message->hint_index < raft->trail.base_index)
+		next = message->hint_index + 1;
+	if (next > message->index)
+		next = message->index;
+	progress_to_probe(progress, next > 0 ? next : 1);
+	TRACE(raft, "%" PRIu64 " refuses at %" PRIu64 ": try from %" PRIu64, progress->id, message->index, progress->next_index);
+	replication_send(raft, progress, false);
+}
+
+void
+replication_receive_append_response(Raft *raft, const RaftMessage *message)
+{
+	RaftProgress *progress = raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
+	bool		advanced = false;
+
+	if (progress == NULL)
+		return;
+	progress->heard_ms = raft->now_ms;
+	if (message->rejected)
+	{
+		replication_refused(raft, progress, message);
+		return;
+	}
+	if (message->index > progress->match_index)
+	{
+		progress->match_index = message->index;
+		advanced = true;
+	}
+	if (progress->next_index <= progress->match_index)
+		progress->next_index = progress->match_index + 1;
+	if (progress->state == RAFT_PIPELINE)
+		progress_free_up_to(progress, message->index);
+	else if (progress->match_index >= raft->trail.base_index)
+	{
+		TRACE(raft, "%" PRIu64 " has %" PRIu64 ": %s to pipeline", progress->id, progress->match_index, raft_progress_state_name(progress->state));
+		progress_to_pipeline(progress);
+	}
+	if (advanced && replication_advance_commit(raft))
+	{
+		replication_broadcast(raft);
+		if (replication_leave_if_removed(raft))
+			return;
+	}
+	else
+		replication_send(raft, progress, false);
+	if (advanced && raft->transfer_to == progress->id)
+		replication_transfer_if_ready(raft);
+}
+
+void
+replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
+{
+	RaftProgress *progress = raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
+	bool		quiet;
+
+	if (progress == NULL)
+		return;
+	progress->heard_ms = raft->now_ms;
+	quiet = raft->now_ms >= progress->sent_ms + raft->heartbeat_ms;
+	if (progress->state == RAFT_CATCH_UP)
+		catch_up_send(raft, progress);
+	else if (progress->state == RAFT_PROBE)
+	{
+		if (quiet)
+			progress->probe_sent = false;
+		replication_send(raft, progress, false);
+	}
+	else if (progress->match_index < trail_last_index(&raft->trail) && quiet)
+	{
+		/* nothing was sent for a while, yet answers are missing: make room for one more, whose answer tells what is lost */
+		if (progress->in_flight_count >= raft->in_flight_max)
+			progress_free_first(progress);
+		replication_send(raft, progress, true);
+	}
+	if (raft->transfer_to == progress->id)
+		replication_transfer_if_ready(raft);
+}
+
+/* ---- the follower's side ---- */
+
+/* the first position in the message that this log does not have yet: beyond the end, or with another term */
+static uint32_t
+replication_first_new(const Raft *raft, const RaftMessage *message)
+{
+	uint32_t	position = 0;
+
+	while (position < message->entries_count &&
+		   trail_matches(&raft->trail, message->index + position + 1, message->entries[position].term))
+		position++;
+	return position;
+}
+
+static uint32_t
+replication_fitting(const Raft *raft, const RaftMessage *message, uint32_t first, uint64_t truncate_from)
+{
+	size_t		room = trail_room(&raft->trail);
+	uint32_t	count = message->entries_count - first;
+
+	if (truncate_from > 0)
+		room += (size_t) (trail_last_index(&raft->trail) - truncate_from + 1);
+	return count < room ? count : (uint32_t) room;
+}
+
+/* what is known to be equal to the leader's log is not looked at again */
+static bool
+replication_is_old(const Raft *raft, const RaftMessage *message)
+{
+	return message->index < raft->commit_index;
+}
+
+FbStatus
+replication_check_append(Raft *raft, const RaftMessage *message, FbError *error)
+{
+	uint64_t	term = message->log_term;
+	uint64_t	conflict;
+	uint32_t	first;
+
+	if (message->entries_count > FB_RAFT_ENTRIES_PER_MESSAGE_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft append with %" PRIu32 " entries", message->entries_count);
+	for (uint32_t i = 0; i < message->entries_count; i++)
+	{
+		const RaftEntry *entry = &message->entries[i];
+		RaftConfiguration configuration;
+
+		if (entry->term < term || entry->term == 0 || entry->term > message->term)
+			return fb_fail(error, FB_MALFORMED_MESSAGE, "terms fall in a Raft append of node %" PRIu64, message->from);
+		if (entry->payload.size > FB_MESSAGE_BYTES_MAX)
+			return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft entry of %zu bytes", entry->payload.size);
+		if (entry->kind == RAFT_ENTRY_CONFIGURATION)
+			FB_TRY(membership_decode_one(entry->payload, &configuration, error));
+		term = entry->term;
+	}
+	if (replication_is_old(raft, message) || !trail_matches(&raft->trail, message->index, message->log_term))
+		return FB_OK;
+	first = replication_first_new(raft, message);
+	conflict = message->index + first + 1;
+	if (first == message->entries_count || conflict > trail_last_index(&raft->trail))
+		conflict = 0;
+	if (conflict > 0 && (conflict <= raft->commit_index || !membership_can_truncate(raft, conflict)))
+		return fb_fail(error, FB_CORRUPTED, "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64, message->from,
+					   message->term, conflict);
+	return trail_reserve(&raft->trail, replication_fitting(raft, message, first, conflict), error);
+}
+
+static void
+replication_store(Raft *raft, const RaftMessage *message, uint32_t first)
+{
+	RaftUpdate *update = raft->update;
+	uint64_t	first_index = message->index + first + 1;
+	uint64_t	truncate_from = 0;
+	uint32_t	count;
+
+	/* "If an existing entry conflicts with a new one (same index but different terms), delete the existing entry and all that follow it" */
+	if (first_index <= trail_last_index(&raft->trail))
+		truncate_from = first_index;
+	count = replication_fitting(raft, message, first, truncate_from);
+	if (truncate_from > 0)
+	{
+		TRACE(raft, "truncate from %" PRIu64 ": term %" PRIu64 " there, %" PRIu64 " here", truncate_from, message->entries[first].term,
+			  trail_term(&raft->trail, truncate_from));
+		trail_truncate(&raft->trail, truncate_from);
+		membership_truncate(raft, truncate_from);
+		update->truncate_from_index = truncate_from;
+		if (raft->persisted_index >= truncate_from)
+			raft->persisted_index = truncate_from - 1;
+	}
+	for (uint32_t i = first; i < first + count; i++)
+	{
+		const RaftEntry *entry = &message->entries[i];
+
+		trail_append(&raft->trail, entry->term, (uint32_t) entry->payload.size);
+		if (entry->kind == RAFT_ENTRY_CONFIGURATION)
+		{
+			RaftConfiguration configuration;
+			FbStatus	status = membership_decode_one(entry->payload, &configuration, NULL);
+
+			FB_ASSERT(status == FB_OK);	/* replication_check_append looked */
+			membership_push(raft, message->index + i + 1, &configuration);
+		}
+	}
+	if (count == 0)
+		return;
+	update->entries.first_index = first_index;
+	update->entries.count = count;
+	update->entries.source = RAFT_FROM_MESSAGE;
+	update->entries.first_position = first;
+	update->entries.last_term = message->entries[first + count - 1].term;
+	TRACE(raft, "store %" PRIu32 " from %" PRIu64, count, first_index);
+}
+
+void
+replication_receive_append(Raft *raft, const RaftMessage *message)
+{
+	RaftMessage *answer = raft_send(raft, RAFT_APPEND_RESPONSE, message->from);
+	uint64_t	equal_up_to;
+	uint32_t	first;
+
+	if (replication_is_old(raft, message))
+	{
+		answer->index = raft->commit_index;
+		return;
+	}
+	if (!trail_matches(&raft->trail, message->index, message->log_term))
+	{
+		/* "reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm" */
+		answer->rejected = true;
+		answer->index = message->index;
+		answer->hint_index = trail_last_with_term_up_to(&raft->trail, message->index, message->log_term);
+		answer->log_term = trail_term(&raft->trail, answer->hint_index);
+		TRACE(raft, "refuse append at %" PRIu64 "/%" PRIu64 ": term %" PRIu64 " here, hint %" PRIu64 "/%" PRIu64, message->index, message->log_term,
+			  trail_term(&raft->trail, message->index), answer->hint_index, answer->log_term);
+		return;
+	}
+	first = replication_first_new(raft, message);
+	if (first < message->entries_count)
+		replication_store(raft, message, first);
+	equal_up_to = message->index + message->entries_count;
+	if (equal_up_to > trail_last_index(&raft->trail))
+		equal_up_to = trail_last_index(&raft->trail);	/* no room for all of them */
+
+	/* "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)" */
+	raft_set_commit(raft, message->commit_index < equal_up_to ? message->commit_index : equal_up_to);
+	answer->index = equal_up_to;
+}
+
+void
+replication_receive_heartbeat(Raft *raft, const RaftMessage *message)
+{
+	raft_set_commit(raft, message->commit_index);
+	raft_send(raft, RAFT_HEARTBEAT_RESPONSE, message->from);
+}
