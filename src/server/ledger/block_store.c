@@ -1,0 +1,230 @@
+/* block_store.c: blocks and their transactions: append, find, put together again as Fabric's bytes */
+#include "server/ledger/ledger_internal.h"
+
+#include "access/stratnum.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "core/block/block.h"
+
+enum { BLOCK_NUMBER = 2, BLOCK_PREVIOUS_HASH, BLOCK_DATA_HASH, BLOCK_HASH, BLOCK_SIGNATURES, BLOCK_LAST_CONFIG, BLOCK_FILTER, BLOCK_ORDERER,
+	BLOCK_COMMIT_HASH, BLOCK_RAFT_INDEX, BLOCK_COMMITTED_AT };
+enum { TX_BLOCK = 2, TX_POSITION, TX_TYPE, TX_CODE, TX_ID, TX_CREATOR, TX_CHAINCODE, TX_CREATED_AT, TX_ENVELOPE };
+
+static void
+insert_transactions(const Ledger *ledger, uint64 block_number, const TransactionRow *rows, int count)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, INT2ARRAYOID, INT2ARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+	BYTEAARRAYOID};
+	Datum	   *kinds = palloc(count * sizeof(Datum));
+	Datum	   *codes = palloc(count * sizeof(Datum));
+	Datum	   *times = palloc(count * sizeof(Datum));
+	bool	   *times_nulls = palloc(count * sizeof(bool));
+	FbBytes    *columns = palloc(4 * count * sizeof(FbBytes));
+	bool	   *nulls = palloc(4 * count * sizeof(bool));
+	Datum		values[9];
+
+	for (int i = 0; i < count; i++)
+	{
+		const TransactionRow *row = &rows[i];
+
+		kinds[i] = Int16GetDatum(row->type);
+		codes[i] = Int16GetDatum(row->validation_code);
+		times[i] = TimestampTzGetDatum(row->created_at);
+		times_nulls[i] = TIMESTAMP_IS_NOBEGIN(row->created_at);
+		columns[i] = tx_index_encode(row->tx_id);
+		nulls[i] = row->tx_id.size == 0;
+		columns[count + i] = row->creator_msp;
+		nulls[count + i] = row->creator_msp.size == 0;
+		columns[2 * count + i] = row->chaincode;
+		nulls[2 * count + i] = row->chaincode.size == 0;
+		columns[3 * count + i] = envelope_codec_encode(ledger, row->envelope);
+		nulls[3 * count + i] = false;
+	}
+	values[0] = CStringGetTextDatum(ledger->channel);
+	values[1] = Int64GetDatum((int64) block_number);
+	values[2] = ledger_array(kinds, NULL, count, INT2OID, 2, true, TYPALIGN_SHORT);
+	values[3] = ledger_array(codes, NULL, count, INT2OID, 2, true, TYPALIGN_SHORT);
+	values[4] = ledger_bytea_array(columns, nulls, count);
+	values[5] = ledger_text_array(columns + count, nulls + count, count);
+	values[6] = ledger_text_array(columns + 2 * count, nulls + 2 * count, count);
+	values[7] = ledger_array(times, times_nulls, count, TIMESTAMPTZOID, 8, true, TYPALIGN_DOUBLE);
+	values[8] = ledger_bytea_array(columns + 3 * count, nulls + 3 * count, count);
+	spi_run(ledger_statement(ledger, LEDGER_INSERT_TRANSACTIONS,
+							 "INSERT INTO fabric_internal.transaction_%d (channel, block_number, position, type, validation_code, tx_id, "
+							 "creator_msp, chaincode, created_at, envelope) "
+							 "SELECT $1, $2, u.ordinality - 1, u.a, u.b, u.c, u.d, u.e, u.f, u.g "
+							 "FROM unnest($3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY u(a, b, c, d, e, f, g, ordinality)", 9, types),
+			values, NULL, false, 0);
+}
+
+void
+block_store_append(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions, int transactions_count)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID,
+	TIMESTAMPTZOID};
+	Datum		values[12] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) block->number),
+		PointerGetDatum(memory_bytea(block->previous_hash)), PointerGetDatum(memory_bytea(block->data_hash)),
+		PointerGetDatum(memory_bytea(block->block_hash)), PointerGetDatum(memory_bytea(block->signatures)),
+		PointerGetDatum(memory_bytea(block->last_config)), PointerGetDatum(memory_bytea(block->transactions_filter)),
+		PointerGetDatum(memory_bytea(block->orderer)), PointerGetDatum(memory_bytea(block->commit_hash)),
+	Int64GetDatum((int64) block->raft_index), TimestampTzGetDatum(block->committed_at)};
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	/* the transactions first: the block's trigger checks the data hash over them */
+	insert_transactions(ledger, block->number, transactions, transactions_count);
+	spi_run(ledger_statement(ledger, LEDGER_INSERT_BLOCK,
+							 "INSERT INTO fabric_internal.block_%d (channel, number, previous_hash, data_hash, block_hash, signatures, last_config, "
+							 "transactions_filter, orderer, commit_hash, raft_index, committed_at) "
+							 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", 12, types),
+			values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+uint64
+block_store_height(const Ledger *ledger, Snapshot snapshot)
+{
+	LedgerScan	scan;
+	uint64		height = 0;
+
+	ledger_scan_begin(&scan, ledger->block.table, ledger->block.index, NULL, 0, snapshot);
+	if (ledger_scan_next(&scan, BackwardScanDirection))
+		height = (uint64) ledger_scan_int8(&scan, BLOCK_NUMBER) + 1;
+	ledger_scan_end(&scan);
+	return height;
+}
+
+bool
+block_store_row(const Ledger *ledger, uint64 number, Snapshot snapshot, BlockRow *row)
+{
+	LedgerScan	scan;
+	ScanKeyData key;
+	bool		found;
+
+	memset(row, 0, sizeof(*row));
+	if (number > PG_INT64_MAX)
+		return false;
+	scan_key_int8(&key, 1, BTEqualStrategyNumber, (int64) number);
+	ledger_scan_begin(&scan, ledger->block.table, ledger->block.index, &key, 1, snapshot);
+	found = ledger_scan_next(&scan, ForwardScanDirection);
+	if (found)
+	{
+		row->number = number;
+		row->previous_hash = ledger_copy(ledger_scan_bytes(&scan, BLOCK_PREVIOUS_HASH));
+		row->data_hash = ledger_copy(ledger_scan_bytes(&scan, BLOCK_DATA_HASH));
+		row->block_hash = ledger_copy(ledger_scan_bytes(&scan, BLOCK_HASH));
+		row->signatures = ledger_copy(ledger_scan_bytes(&scan, BLOCK_SIGNATURES));
+		row->last_config = ledger_copy(ledger_scan_bytes(&scan, BLOCK_LAST_CONFIG));
+		row->transactions_filter = ledger_copy(ledger_scan_bytes(&scan, BLOCK_FILTER));
+		row->orderer = ledger_copy(ledger_scan_bytes(&scan, BLOCK_ORDERER));
+		row->commit_hash = ledger_copy(ledger_scan_bytes(&scan, BLOCK_COMMIT_HASH));
+		row->raft_index = (uint64) ledger_scan_int8(&scan, BLOCK_RAFT_INDEX);
+		row->committed_at = (TimestampTz) ledger_scan_int8(&scan, BLOCK_COMMITTED_AT);
+	}
+	ledger_scan_end(&scan);
+	return found;
+}
+
+bool
+block_store_number_of_hash(const Ledger *ledger, FbBytes block_hash, Snapshot snapshot, uint64 *number)
+{
+	LedgerScan	scan;
+	ScanKeyData key;
+	bool		found;
+
+	scan_key_bytea(&key, 1, BTEqualStrategyNumber, block_hash);
+	ledger_scan_begin(&scan, ledger->block.table, ledger->block.other_index, &key, 1, snapshot);
+	found = ledger_scan_next(&scan, ForwardScanDirection);
+	if (found)
+		*number = (uint64) ledger_scan_int8(&scan, BLOCK_NUMBER);
+	ledger_scan_end(&scan);
+	return found;
+}
+
+static void
+fill_transaction(const Ledger *ledger, LedgerScan *scan, bool with_envelope, TransactionRow *row)
+{
+	memset(row, 0, sizeof(*row));
+	row->block_number = (uint64) ledger_scan_int8(scan, TX_BLOCK);
+	row->position = (uint32) ledger_scan_int4(scan, TX_POSITION);
+	row->type = ledger_scan_int2(scan, TX_TYPE);
+	row->validation_code = (uint8) ledger_scan_int2(scan, TX_CODE);
+	row->tx_id = ledger_copy(tx_index_decode(ledger_scan_bytes(scan, TX_ID)));
+	row->creator_msp = ledger_copy(ledger_scan_bytes(scan, TX_CREATOR));
+	row->chaincode = ledger_copy(ledger_scan_bytes(scan, TX_CHAINCODE));
+	row->created_at = ledger_scan_is_null(scan, TX_CREATED_AT) ? DT_NOBEGIN : (TimestampTz) ledger_scan_int8(scan, TX_CREATED_AT);
+	if (with_envelope)
+		row->envelope = ledger_copy(envelope_codec_decode(ledger, ledger_scan_bytes(scan, TX_ENVELOPE)));
+}
+
+TransactionRow *
+block_store_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot, bool with_envelopes, int *count)
+{
+	LedgerScan	scan;
+	ScanKeyData key;
+	int			capacity = 16;
+	TransactionRow *rows = palloc(capacity * sizeof(TransactionRow));
+
+	*count = 0;
+	scan_key_int8(&key, 1, BTEqualStrategyNumber, (int64) number);
+	ledger_scan_begin(&scan, ledger->transaction.table, ledger->transaction.index, &key, 1, snapshot);
+	while (ledger_scan_next(&scan, ForwardScanDirection))
+	{
+		if (*count == capacity)
+		{
+			capacity *= 2;
+			rows = repalloc_huge(rows, capacity * sizeof(TransactionRow));
+		}
+		fill_transaction(ledger, &scan, with_envelopes, &rows[(*count)++]);
+	}
+	ledger_scan_end(&scan);
+	return rows;
+}
+
+bool
+block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Snapshot snapshot, TransactionRow *row)
+{
+	LedgerScan	scan;
+	ScanKeyData keys[2];
+	bool		found;
+
+	scan_key_int8(&keys[0], 1, BTEqualStrategyNumber, (int64) number);
+	scan_key_int4(&keys[1], 2, BTEqualStrategyNumber, (int32) position);
+	ledger_scan_begin(&scan, ledger->transaction.table, ledger->transaction.index, keys, 2, snapshot);
+	found = ledger_scan_next(&scan, ForwardScanDirection);
+	if (found)
+		fill_transaction(ledger, &scan, true, row);
+	ledger_scan_end(&scan);
+	return found;
+}
+
+bool
+block_store_block(const Ledger *ledger, uint64 number, Snapshot snapshot, bool as_peer, FbBytes *block)
+{
+	BlockRow	row;
+	TransactionRow *transactions;
+	int			count;
+	FbBytes    *data;
+	FbBytes		metadata[FB_BLOCK_METADATA_COUNT];
+	BlockHeader header;
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	FbError		error;
+
+	if (!block_store_row(ledger, number, snapshot, &row))
+		return false;
+	transactions = block_store_transactions(ledger, number, snapshot, true, &count);
+	data = palloc(count * sizeof(FbBytes) + 1);
+	for (int i = 0; i < count; i++)
+		data[i] = transactions[i].envelope;
+	header = (BlockHeader) {number, row.previous_hash, row.data_hash};
+	metadata[0] = row.signatures;
+	metadata[1] = row.last_config;
+	metadata[2] = as_peer ? row.transactions_filter : FB_BYTES_EMPTY;
+	metadata[3] = row.orderer;
+	metadata[4] = FB_BYTES_EMPTY;
+	if (as_peer && row.commit_hash.size > 0)
+		error_check(block_commit_hash_pack(row.commit_hash, allocator, &metadata[4], &error), &error);
+	error_check(block_pack(&header, data, count, metadata, allocator, block, &error), &error);
+	return true;
+}

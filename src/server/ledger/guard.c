@@ -1,0 +1,122 @@
+/*
+ * guard.c: the triggers of the append-only tables.
+ *
+ * They stop mistakes, not superusers, who can disable them: against those there are the hash chain, the signatures and the other organisations'
+ * copies (verify_chain).
+ */
+#include "server/ledger/ledger_internal.h"
+
+#include "access/stratnum.h"
+#include "commands/trigger.h"
+#include "utils/builtins.h"
+
+#include "core/block/block.h"
+
+FABRIC_FUNCTION(fabric_refuse_change);
+FABRIC_FUNCTION(fabric_check_block);
+
+/* trigger: no row of a block, transaction or history table is ever changed or removed */
+Datum
+fabric_refuse_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	FbError		error;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "not called by the trigger manager");
+	fb_fail(&error, FB_LEDGER_IMMUTABLE, "table \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation));
+	fb_error_detail(&error, "The rows of a ledger are covered by its hash chain and must not change.");
+	fb_error_hint(&error, "To remove a channel from this node, use fabric.leave_channel.");
+	error_throw(&error);
+}
+
+/* a column of the new row */
+static FbBytes
+new_bytes(TriggerData *trigger, const char *column)
+{
+	bool		is_null;
+	Datum		datum = heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, column),
+									 trigger->tg_relation->rd_att, &is_null);
+
+	return is_null ? FB_BYTES_EMPTY : memory_bytes(PG_DETOAST_DATUM_PACKED(datum));
+}
+
+static void
+refuse(const char *channel, uint64 number, const char *why)
+{
+	FbError		error;
+
+	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not belong to the chain of channel \"%s\"", number, channel);
+	fb_error_detail(&error, "%s", why);
+	error_throw(&error);
+}
+
+/* number and previous hash must be those that follow the last block */
+static void
+check_link(const Ledger *ledger, const BlockHeader *header)
+{
+	uint64		height = block_store_height(ledger, NULL);
+	BlockRow	last;
+	FbError		error;
+
+	if (height == 0)
+	{
+		if (header->number != 0 || header->previous_hash.size != 0)
+			refuse(ledger->channel, header->number, "The first block of a channel is block 0 without a previous hash.");
+		return;
+	}
+	if (!block_store_row(ledger, height - 1, NULL, &last))
+		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing", height - 1, ledger->channel);
+	error_check(block_check_link(header, last.number, last.block_hash, &error), &error);
+}
+
+/* the transactions, as they can be read back from their table, must have the header's data hash */
+static void
+check_data(const Ledger *ledger, const BlockHeader *header)
+{
+	int			count;
+	TransactionRow *rows = block_store_transactions(ledger, header->number, NULL, true, &count);
+	FbBytes    *data = palloc(count * sizeof(FbBytes) + 1);
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+
+	for (int i = 0; i < count; i++)
+	{
+		if (rows[i].position != (uint32) i)
+			refuse(ledger->channel, header->number, "Its transactions are not numbered from 0 without gaps.");
+		data[i] = rows[i].envelope;
+	}
+	block_data_hash(data, count, hash);
+	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), header->data_hash))
+		refuse(ledger->channel, header->number, "Its data hash is not that of its transactions.");
+}
+
+/* trigger: a new block follows the last one (LED-2) and its transactions are the ones in the transaction table */
+Datum
+fabric_check_block(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	const Ledger *ledger;
+	BlockHeader header;
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	bool		is_null;
+	MemoryContext context;
+	MemoryContext old;
+	Datum		number;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "not called by the trigger manager");
+	context = AllocSetContextCreate(CurrentMemoryContext, "fabric block check", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	ledger = ledger_open(text_to_cstring((text *) DatumGetPointer(
+																  heap_getattr(trigger->tg_trigtuple, 1, trigger->tg_relation->rd_att, &is_null))));
+	number = heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, "number"), trigger->tg_relation->rd_att, &is_null);
+	header = (BlockHeader) {(uint64) DatumGetInt64(number), new_bytes(trigger, "previous_hash"), new_bytes(trigger, "data_hash")};
+	block_header_hash(&header, hash);
+	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), new_bytes(trigger, "block_hash")))
+		refuse(ledger->channel, header.number, "Its block hash is not the hash of its header.");
+	check_link(ledger, &header);
+	check_data(ledger, &header);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return PointerGetDatum(trigger->tg_trigtuple);
+}

@@ -1,0 +1,69 @@
+/* what the files of ledger share: scans through an index, statements per ledger */
+#ifndef FABRIC_SERVER_LEDGER_INTERNAL_H
+#define FABRIC_SERVER_LEDGER_INTERNAL_H
+
+#include "server/ledger/ledger.h"
+
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/skey.h"
+#include "executor/tuptable.h"
+#include "utils/rel.h"
+
+/* ---- scan.c: rows of one partition in index order, through one snapshot ---- */
+
+typedef struct LedgerScan
+{
+	Relation	table;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	Snapshot	snapshot;
+} LedgerScan;
+
+/* keys: scan keys over the leading columns of the index, by index column number */
+extern void ledger_scan_begin(LedgerScan *scan, Oid table, Oid index, ScanKey keys, int keys_count, Snapshot snapshot);
+extern bool ledger_scan_next(LedgerScan *scan, ScanDirection direction);
+extern void ledger_scan_end(LedgerScan *scan);
+/* a column of the current row; borrowed (detoasted copies live in the current context) */
+extern bool ledger_scan_is_null(LedgerScan *scan, AttrNumber column);
+extern FbBytes ledger_scan_bytes(LedgerScan *scan, AttrNumber column); /* bytea or text; empty when null */
+extern int64 ledger_scan_int8(LedgerScan *scan, AttrNumber column);
+extern int32 ledger_scan_int4(LedgerScan *scan, AttrNumber column);
+extern int16 ledger_scan_int2(LedgerScan *scan, AttrNumber column);
+extern FbBytes ledger_copy(FbBytes bytes);	/* palloc'ed in the current context */
+
+/* scan keys */
+extern void scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value);
+extern void scan_key_int4(ScanKey key, AttrNumber column, StrategyNumber strategy, int32 value);
+extern void scan_key_bytea(ScanKey key, AttrNumber column, StrategyNumber strategy, FbBytes value);
+extern void scan_key_text(ScanKey key, AttrNumber column, FbBytes value); /* equality, collation "C" */
+
+/* ---- storage.c: statements that name a partition, prepared once per session and ledger ---- */
+
+typedef enum LedgerStatementKind
+{
+	LEDGER_INSERT_TRANSACTIONS,
+	LEDGER_INSERT_BLOCK,
+	LEDGER_UPSERT_STATE,
+	LEDGER_DELETE_STATE,
+	LEDGER_INSERT_HISTORY,
+	LEDGER_INSERT_TRANSIENT,
+	LEDGER_DELETE_TRANSIENT,
+	LEDGER_UPSERT_PRIVATE,
+	LEDGER_DELETE_PRIVATE,
+	LEDGER_FIND_TX_IDS,
+	LEDGER_FETCH_STATE,
+	LEDGER_STATEMENT_COUNT
+} LedgerStatementKind;
+
+/* format: SQL with %d where the ledger's id belongs, the same everywhere; made at first use */
+extern SpiStatement *ledger_statement(const Ledger *ledger, LedgerStatementKind kind, const char *format, int argument_count,
+									  const Oid *argument_types);
+
+/* arrays for the set-wise statements */
+extern Datum ledger_bytea_array(const FbBytes *values, const bool *nulls, int count);
+extern Datum ledger_text_array(const FbBytes *values, const bool *nulls, int count);
+extern Datum ledger_array(Datum *values, bool *nulls, int count, Oid type, int16 length, bool by_value, char align);
+
+#endif

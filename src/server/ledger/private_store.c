@@ -1,0 +1,101 @@
+/* private_store.c: plaintext of private data which this node's organisation holds, before and after its transaction is committed */
+#include "server/ledger/ledger_internal.h"
+
+#include "access/stratnum.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+enum { COLUMN_VALUE = 5, COLUMN_BLOCK = 6, COLUMN_POSITION = 7 };
+
+bool
+private_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, FbBytes key, Snapshot snapshot, StateRow *row)
+{
+	LedgerScan	scan;
+	ScanKeyData keys[3];
+	bool		found;
+
+	memset(row, 0, sizeof(*row));
+	scan_key_text(&keys[0], 1, namespace_name);
+	scan_key_text(&keys[1], 2, collection);
+	scan_key_bytea(&keys[2], 3, BTEqualStrategyNumber, key);
+	ledger_scan_begin(&scan, ledger->private_state.table, ledger->private_state.index, keys, 3, snapshot);
+	found = ledger_scan_next(&scan, ForwardScanDirection);
+	if (found)
+	{
+		row->value = ledger_copy(ledger_scan_bytes(&scan, COLUMN_VALUE));
+		row->version = (RwSetVersion) {true, (uint64_t) ledger_scan_int8(&scan, COLUMN_BLOCK),
+		(uint64_t) ledger_scan_int4(&scan, COLUMN_POSITION)};
+	}
+	ledger_scan_end(&scan);
+	return found;
+}
+
+void
+private_store_put_transient(const Ledger *ledger, const char *tx_id, FbBytes private_rwset)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, BYTEAOID, INT8OID};
+	Datum		values[4] = {CStringGetTextDatum(ledger->channel), CStringGetTextDatum(tx_id),
+		PointerGetDatum(memory_bytea(private_rwset)), Int64GetDatum((int64) block_store_height(ledger, NULL))};
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	spi_run(ledger_statement(ledger, LEDGER_INSERT_TRANSIENT,
+							 "INSERT INTO fabric_internal.transient_%d (channel, tx_id, private_rwset, received_at_height) "
+							 "VALUES ($1, $2, $3, $4) ON CONFLICT (tx_id) DO NOTHING", 4, types), values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+bool
+private_store_take_transient(const Ledger *ledger, const char *tx_id, FbBytes *private_rwset)
+{
+	static const Oid types[] = {TEXTOID};
+	Datum		value = CStringGetTextDatum(tx_id);
+	SpiScope	scope;
+	bool		found;
+
+	spi_begin(&scope);
+	spi_run(ledger_statement(ledger, LEDGER_DELETE_TRANSIENT,
+							 "DELETE FROM fabric_internal.transient_%d WHERE tx_id = $1 RETURNING private_rwset", 1, types),
+			&value, NULL, false, 0);
+	found = SPI_processed > 0;
+	if (found)
+	{
+		bool		is_null;
+		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
+
+		*private_rwset = ledger_copy(memory_bytes(DatumGetByteaPP(
+																  SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null))));
+		MemoryContextSwitchTo(inner);
+	}
+	spi_end(&scope);
+	return found;
+}
+
+void
+private_store_apply(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, const RwSetPrivate *set, RwSetVersion version)
+{
+	static const Oid delete_types[] = {TEXTOID, TEXTOID, BYTEAOID};
+	static const Oid upsert_types[] = {TEXTOID, TEXTOID, BYTEAOID, TEXTOID, BYTEAOID, INT8OID, INT4OID};
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	for (size_t i = 0; i < set->writes_count; i++)
+	{
+		const RwSetWrite *write = &set->writes[i];
+		Datum		values[7] = {PointerGetDatum(memory_text(namespace_name)), PointerGetDatum(memory_text(collection)),
+			PointerGetDatum(memory_bytea(write->key)), CStringGetTextDatum(ledger->channel), PointerGetDatum(memory_bytea(write->value)),
+		Int64GetDatum((int64) version.block_number), Int32GetDatum((int32) version.tx_index)};
+
+		if (rwset_write_deletes(write))
+			spi_run(ledger_statement(ledger, LEDGER_DELETE_PRIVATE,
+									 "DELETE FROM fabric_internal.private_state_%d WHERE namespace = $1 AND collection = $2 AND key = $3",
+									 3, delete_types), values, NULL, false, 0);
+		else
+			spi_run(ledger_statement(ledger, LEDGER_UPSERT_PRIVATE,
+									 "INSERT INTO fabric_internal.private_state_%d (namespace, collection, key, channel, value, block_number, position) "
+									 "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (namespace, collection, key) DO UPDATE SET "
+									 "value = EXCLUDED.value, block_number = EXCLUDED.block_number, position = EXCLUDED.position",
+									 7, upsert_types), values, NULL, false, 0);
+	}
+	spi_end(&scope);
+}

@@ -1,0 +1,128 @@
+/* scan.c: rows of one partition in the order of one of its indexes, through one snapshot */
+#include "server/ledger/ledger_internal.h"
+
+#include "access/relation.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_collation.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+
+void
+ledger_scan_begin(LedgerScan *scan, Oid table, Oid index, ScanKey keys, int keys_count, Snapshot snapshot)
+{
+	scan->table = table_open(table, AccessShareLock);
+	scan->index = index_open(index, AccessShareLock);
+	scan->slot = table_slot_create(scan->table, NULL);
+	scan->snapshot = RegisterSnapshot(snapshot != NULL ? snapshot : GetActiveSnapshot());
+	scan->scan = index_beginscan(scan->table, scan->index, scan->snapshot, keys_count, 0);
+	index_rescan(scan->scan, keys, keys_count, NULL, 0);
+}
+
+bool
+ledger_scan_next(LedgerScan *scan, ScanDirection direction)
+{
+	CHECK_FOR_INTERRUPTS();
+	return index_getnext_slot(scan->scan, direction, scan->slot);
+}
+
+void
+ledger_scan_end(LedgerScan *scan)
+{
+	index_endscan(scan->scan);
+	UnregisterSnapshot(scan->snapshot);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, AccessShareLock);
+	table_close(scan->table, AccessShareLock);
+}
+
+bool
+ledger_scan_is_null(LedgerScan *scan, AttrNumber column)
+{
+	bool		is_null;
+
+	(void) slot_getattr(scan->slot, column, &is_null);
+	return is_null;
+}
+
+FbBytes
+ledger_scan_bytes(LedgerScan *scan, AttrNumber column)
+{
+	bool		is_null;
+	Datum		datum = slot_getattr(scan->slot, column, &is_null);
+
+	if (is_null)
+		return FB_BYTES_EMPTY;
+	return memory_bytes(PG_DETOAST_DATUM_PACKED(datum));
+}
+
+int64
+ledger_scan_int8(LedgerScan *scan, AttrNumber column)
+{
+	bool		is_null;
+
+	return DatumGetInt64(slot_getattr(scan->slot, column, &is_null));
+}
+
+int32
+ledger_scan_int4(LedgerScan *scan, AttrNumber column)
+{
+	bool		is_null;
+
+	return DatumGetInt32(slot_getattr(scan->slot, column, &is_null));
+}
+
+int16
+ledger_scan_int2(LedgerScan *scan, AttrNumber column)
+{
+	bool		is_null;
+
+	return DatumGetInt16(slot_getattr(scan->slot, column, &is_null));
+}
+
+FbBytes
+ledger_copy(FbBytes bytes)
+{
+	uint8_t    *copy;
+
+	if (bytes.size == 0)
+		return FB_BYTES_EMPTY;
+	copy = palloc(bytes.size);
+	memcpy(copy, bytes.data, bytes.size);
+	return fb_bytes(copy, bytes.size);
+}
+
+void
+scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value)
+{
+	RegProcedure function = strategy == BTEqualStrategyNumber ? F_INT8EQ : strategy == BTGreaterEqualStrategyNumber ? F_INT8GE : F_INT8LE;
+
+	Assert(strategy == BTEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber || strategy == BTLessEqualStrategyNumber);
+	ScanKeyInit(key, column, strategy, function, Int64GetDatum(value));
+}
+
+void
+scan_key_int4(ScanKey key, AttrNumber column, StrategyNumber strategy, int32 value)
+{
+	Assert(strategy == BTEqualStrategyNumber);
+	ScanKeyInit(key, column, strategy, F_INT4EQ, Int32GetDatum(value));
+}
+
+void
+scan_key_bytea(ScanKey key, AttrNumber column, StrategyNumber strategy, FbBytes value)
+{
+	RegProcedure function = strategy == BTEqualStrategyNumber ? F_BYTEAEQ : strategy == BTGreaterEqualStrategyNumber ? F_BYTEAGE : F_BYTEALT;
+
+	Assert(strategy == BTEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber || strategy == BTLessStrategyNumber);
+	ScanKeyInit(key, column, strategy, function, PointerGetDatum(memory_bytea(value)));
+}
+
+void
+scan_key_text(ScanKey key, AttrNumber column, FbBytes value)
+{
+	ScanKeyEntryInitialize(key, 0, column, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+						   PointerGetDatum(memory_text(value)));
+}

@@ -1,0 +1,225 @@
+/* state_store.c: the world state: point reads, range reads, the look-ups of a validation, the net effect of a block */
+#include "server/ledger/ledger_internal.h"
+
+#include "access/stratnum.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+enum { COLUMN_NAMESPACE = 2, COLUMN_KEY = 3, COLUMN_VALUE = 4, COLUMN_METADATA = 5, COLUMN_BLOCK = 6, COLUMN_POSITION = 7 };
+enum { INDEX_NAMESPACE = 1, INDEX_KEY = 2 };
+
+static RwSetVersion
+current_version(LedgerScan *scan)
+{
+	return (RwSetVersion) {true, (uint64_t) ledger_scan_int8(scan, COLUMN_BLOCK), (uint64_t) ledger_scan_int4(scan, COLUMN_POSITION)};
+}
+
+bool
+state_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot, StateRow *row)
+{
+	LedgerScan	scan;
+	ScanKeyData keys[2];
+	bool		found;
+
+	memset(row, 0, sizeof(*row));
+	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
+	scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, key);
+	ledger_scan_begin(&scan, ledger->world_state.table, ledger->world_state.index, keys, 2, snapshot);
+	found = ledger_scan_next(&scan, ForwardScanDirection);
+	if (found)
+	{
+		row->value = ledger_copy(ledger_scan_bytes(&scan, COLUMN_VALUE));
+		row->metadata = ledger_copy(ledger_scan_bytes(&scan, COLUMN_METADATA));
+		row->version = current_version(&scan);
+	}
+	ledger_scan_end(&scan);
+	return found;
+}
+
+struct StateScan
+{
+	LedgerScan	scan;
+};
+
+StateScan *
+state_store_scan(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot)
+{
+	StateScan  *scan = palloc(sizeof(StateScan));
+	ScanKeyData keys[3];
+	int			keys_count = 2;
+
+	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
+	scan_key_bytea(&keys[1], INDEX_KEY, BTGreaterEqualStrategyNumber, start_key);
+	if (end_key.size > 0)
+		scan_key_bytea(&keys[keys_count++], INDEX_KEY, BTLessStrategyNumber, end_key);
+	ledger_scan_begin(&scan->scan, ledger->world_state.table, ledger->world_state.index, keys, keys_count, snapshot);
+	return scan;
+}
+
+bool
+state_scan_next(StateScan *scan, StateRow *row)
+{
+	if (!ledger_scan_next(&scan->scan, ForwardScanDirection))
+		return false;
+	row->key = ledger_scan_bytes(&scan->scan, COLUMN_KEY);
+	row->value = ledger_scan_bytes(&scan->scan, COLUMN_VALUE);
+	row->metadata = ledger_scan_bytes(&scan->scan, COLUMN_METADATA);
+	row->version = current_version(&scan->scan);
+	return true;
+}
+
+void
+state_scan_end(StateScan *scan)
+{
+	ledger_scan_end(&scan->scan);
+	pfree(scan);
+}
+
+void
+state_store_fetch(const Ledger *ledger, MvccBlock *block)
+{
+	LedgerScan	scan;
+	ScanKeyData keys[2];
+
+	if (block->keys_count == 0)
+		return;
+	/*
+	 * The keys come sorted, so neighbouring look-ups find the same pages. One scan object is moved from key to key; a join with an array of keys
+	 * costs about the same per key and more for small blocks.
+	 */
+	scan_key_text(&keys[0], INDEX_NAMESPACE, FB_BYTES_EMPTY);
+	scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, FB_BYTES_EMPTY);
+	ledger_scan_begin(&scan, ledger->world_state.table, ledger->world_state.index, keys, 2, NULL);
+	for (size_t i = 0; i < block->keys_count; i++)
+	{
+		MvccKey    *key = &block->keys[i];
+
+		scan_key_text(&keys[0], INDEX_NAMESPACE, key->state_namespace);
+		scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, key->key);
+		index_rescan(scan.scan, keys, 2, NULL, 0);
+		if (!ledger_scan_next(&scan, ForwardScanDirection))
+			continue;
+		key->committed = current_version(&scan);
+		if (key->value_needed)
+			key->committed_value = ledger_copy(ledger_scan_bytes(&scan, COLUMN_VALUE));
+		if (key->written)
+			key->committed_metadata = ledger_copy(ledger_scan_bytes(&scan, COLUMN_METADATA));
+	}
+	ledger_scan_end(&scan);
+}
+
+static void
+delete_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
+{
+	static const Oid types[] = {TEXTARRAYOID, BYTEAARRAYOID};
+	FbBytes    *namespaces = palloc(count * sizeof(FbBytes));
+	FbBytes    *keys = palloc(count * sizeof(FbBytes));
+	Datum		values[2];
+	SpiStatement *statement;
+
+	if (count == 0)
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		namespaces[i] = updates[i]->state_namespace;
+		keys[i] = updates[i]->key;
+	}
+	values[0] = ledger_text_array(namespaces, NULL, count);
+	values[1] = ledger_bytea_array(keys, NULL, count);
+	statement = ledger_statement(ledger, LEDGER_DELETE_STATE,
+								 "DELETE FROM fabric_internal.world_state_%d w USING unnest($1, $2) d(namespace, key) "
+								 "WHERE w.namespace = d.namespace COLLATE \"C\" AND w.key = d.key", 2, types);
+	spi_run(statement, values, NULL, false, 0);
+}
+
+static void
+upsert_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
+{
+	static const Oid types[] = {TEXTOID, TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, BOOLARRAYOID, INT8OID, INT4ARRAYOID};
+	FbBytes    *namespaces = palloc(count * sizeof(FbBytes));
+	FbBytes    *keys = palloc(count * sizeof(FbBytes));
+	FbBytes    *state_values = palloc(count * sizeof(FbBytes));
+	FbBytes    *metadata = palloc(count * sizeof(FbBytes));
+	bool	   *metadata_nulls = palloc(count * sizeof(bool));
+	Datum	   *kept = palloc(count * sizeof(Datum));
+	Datum	   *positions = palloc(count * sizeof(Datum));
+	Datum		values[8];
+	SpiStatement *statement;
+
+	if (count == 0)
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		namespaces[i] = updates[i]->state_namespace;
+		keys[i] = updates[i]->key;
+		state_values[i] = updates[i]->value;
+		metadata[i] = updates[i]->metadata;
+		metadata_nulls[i] = updates[i]->metadata_kept || updates[i]->metadata.size == 0;
+		kept[i] = BoolGetDatum(updates[i]->metadata_kept);
+		positions[i] = Int32GetDatum((int32) updates[i]->version.tx_index);
+	}
+	values[0] = CStringGetTextDatum(ledger->channel);
+	values[1] = ledger_text_array(namespaces, NULL, count);
+	values[2] = ledger_bytea_array(keys, NULL, count);
+	values[3] = ledger_bytea_array(state_values, NULL, count);
+	values[4] = ledger_bytea_array(metadata, metadata_nulls, count);
+	values[5] = ledger_array(kept, NULL, count, BOOLOID, 1, true, TYPALIGN_CHAR);
+	values[6] = Int64GetDatum((int64) updates[0]->version.block_number);
+	values[7] = ledger_array(positions, NULL, count, INT4OID, 4, true, TYPALIGN_INT);
+	/* kept metadata: the old row's, read here because DO UPDATE cannot see the flag */
+	statement = ledger_statement(ledger, LEDGER_UPSERT_STATE,
+								 "INSERT INTO fabric_internal.world_state_%1$d AS w "
+								 "(channel, namespace, key, value, metadata, block_number, position) "
+								 "SELECT $1, u.namespace, u.key, u.value, CASE WHEN u.kept THEN "
+								 "(SELECT o.metadata FROM fabric_internal.world_state_%1$d o "
+								 "WHERE o.namespace = u.namespace COLLATE \"C\" AND o.key = u.key) ELSE u.metadata END, $7, u.position "
+								 "FROM unnest($2, $3, $4, $5, $6, $8) u(namespace, key, value, metadata, kept, position) "
+								 "ON CONFLICT (namespace, key) DO UPDATE SET value = EXCLUDED.value, metadata = EXCLUDED.metadata, "
+								 "block_number = EXCLUDED.block_number, position = EXCLUDED.position", 8, types);
+	spi_run(statement, values, NULL, false, 0);
+}
+
+void
+state_store_apply(const Ledger *ledger, const StateUpdate *updates, size_t updates_count)
+{
+	const StateUpdate **deletes = palloc(updates_count * sizeof(StateUpdate *) + 1);
+	const StateUpdate **upserts = palloc(updates_count * sizeof(StateUpdate *) + 1);
+	int			deletes_count = 0;
+	int			upserts_count = 0;
+	SpiScope	scope;
+
+	for (size_t i = 0; i < updates_count; i++)
+		if (updates[i].is_delete)
+			deletes[deletes_count++] = &updates[i];
+		else
+			upserts[upserts_count++] = &updates[i];
+	spi_begin(&scope);
+	delete_keys(ledger, deletes, deletes_count);
+	upsert_keys(ledger, upserts, upserts_count);
+	spi_end(&scope);
+}
+
+void
+state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32], uint64 *rows_count)
+{
+	StateDigest state;
+	LedgerScan	scan;
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric state digest", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(row_context);
+
+	state_digest_start(&state);
+	ledger_scan_begin(&scan, ledger->world_state.table, ledger->world_state.index, NULL, 0, snapshot);
+	while (ledger_scan_next(&scan, ForwardScanDirection))
+	{
+		state_digest_add(&state, ledger_scan_bytes(&scan, COLUMN_NAMESPACE), ledger_scan_bytes(&scan, COLUMN_KEY),
+						 ledger_scan_bytes(&scan, COLUMN_VALUE), ledger_scan_bytes(&scan, COLUMN_METADATA), current_version(&scan));
+		ExecClearTuple(scan.slot);
+	}
+	if (rows_count != NULL)
+		*rows_count = state.rows_count;
+	state_digest_finish(&state, digest);
+	ledger_scan_end(&scan);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(row_context);
+}

@@ -1,0 +1,338 @@
+/*
+ * storage.c: the partitions of a channel: made when the channel is joined, found again by every session, dropped when it is left.
+ *
+ * Partitions are named <table>_<channel id> and are addressed directly. Their unique indexes do not carry the channel, which the partition
+ * itself says. A session keeps what it found; an invalidation message for one of the tables (dropped, altered) makes it look again.
+ */
+#include "server/ledger/ledger_internal.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+
+typedef struct LedgerEntry
+{
+	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1]; /* hash key */
+	bool		valid;
+	Ledger		ledger;
+	SpiStatement *statements[LEDGER_STATEMENT_COUNT];
+} LedgerEntry;
+
+static HTAB *ledgers = NULL;
+
+static const char *const partition_sql[] = {
+	"CREATE TABLE fabric_internal.block_%1$d PARTITION OF fabric_internal.block FOR VALUES IN (%2$s)",
+	"CREATE UNIQUE INDEX block_%1$d_number ON fabric_internal.block_%1$d (number)",
+	"CREATE UNIQUE INDEX block_%1$d_hash ON fabric_internal.block_%1$d (block_hash)",
+	"CREATE TABLE fabric_internal.transaction_%1$d PARTITION OF fabric_internal.transaction FOR VALUES IN (%2$s)",
+	"ALTER TABLE fabric_internal.transaction_%1$d ALTER envelope SET STORAGE EXTERNAL",
+	"CREATE UNIQUE INDEX transaction_%1$d_position ON fabric_internal.transaction_%1$d (block_number, position)",
+	"CREATE INDEX transaction_%1$d_tx_id ON fabric_internal.transaction_%1$d (tx_id) WHERE tx_id IS NOT NULL",
+	"CREATE TABLE fabric_internal.world_state_%1$d PARTITION OF fabric_internal.world_state FOR VALUES IN (%2$s)",
+	"CREATE UNIQUE INDEX world_state_%1$d_key ON fabric_internal.world_state_%1$d (namespace, key)",
+	"CREATE TABLE fabric_internal.history_%1$d PARTITION OF fabric_internal.history FOR VALUES IN (%2$s)",
+	"CREATE UNIQUE INDEX history_%1$d_key ON fabric_internal.history_%1$d (namespace, key, block_number, position)",
+	"CREATE TABLE fabric_internal.private_state_%1$d PARTITION OF fabric_internal.private_state FOR VALUES IN (%2$s)",
+	"CREATE UNIQUE INDEX private_state_%1$d_key ON fabric_internal.private_state_%1$d (namespace, collection, key)",
+	"CREATE TABLE fabric_internal.transient_%1$d PARTITION OF fabric_internal.transient FOR VALUES IN (%2$s)",
+	"CREATE UNIQUE INDEX transient_%1$d_tx_id ON fabric_internal.transient_%1$d (tx_id)",
+	"CREATE TABLE fabric_internal.raft_log_%1$d PARTITION OF fabric_internal.raft_log FOR VALUES IN (%2$s)",
+	"CREATE UNIQUE INDEX raft_log_%1$d_index ON fabric_internal.raft_log_%1$d (index)",
+	/* triggers for statements are not inherited by partitions; those for rows are */
+	"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.block_%1$d EXECUTE FUNCTION fabric_internal.refuse_change()",
+	"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.transaction_%1$d EXECUTE FUNCTION fabric_internal.refuse_change()",
+	"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.history_%1$d EXECUTE FUNCTION fabric_internal.refuse_change()",
+};
+
+static const char *const partitioned_tables[] = {
+	"block", "transaction", "world_state", "history", "private_state", "transient", "raft_log"
+};
+
+/* ---- the session's list of ledgers ---- */
+
+static void
+invalidate(Datum argument, Oid relation)
+{
+	HASH_SEQ_STATUS status;
+	LedgerEntry *entry;
+
+	hash_seq_init(&status, ledgers);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (relation == InvalidOid || relation == entry->ledger.block.table)
+			entry->valid = false;
+}
+
+static void
+create_list(void)
+{
+	HASHCTL		control = {.keysize = FB_CHANNEL_ID_BYTES_MAX + 1, .entrysize = sizeof(LedgerEntry)};
+
+	ledgers = hash_create("fabric ledgers", 8, &control, HASH_ELEM | HASH_STRINGS);
+	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
+}
+
+static void
+free_statements(LedgerEntry *entry)
+{
+	for (int kind = 0; kind < LEDGER_STATEMENT_COUNT; kind++)
+	{
+		SpiStatement *statement = entry->statements[kind];
+
+		if (statement == NULL)
+			continue;
+		if (statement->plan != NULL)
+			SPI_freeplan(statement->plan);
+		pfree((char *) statement->sql);
+		pfree(statement);
+		entry->statements[kind] = NULL;
+	}
+}
+
+static Oid
+find_relation(const char *format, int id)
+{
+	return spi_relation_oid(psprintf(format, id));
+}
+
+static void
+look_up_partitions(Ledger *ledger)
+{
+	int			id = ledger->id;
+
+	ledger->block = (LedgerTable) {find_relation("block_%d", id), find_relation("block_%d_number", id), find_relation("block_%d_hash", id)};
+	ledger->transaction = (LedgerTable) {find_relation("transaction_%d", id), find_relation("transaction_%d_position", id),
+		find_relation("transaction_%d_tx_id", id)};
+	ledger->world_state = (LedgerTable) {find_relation("world_state_%d", id), find_relation("world_state_%d_key", id), InvalidOid};
+	ledger->history = (LedgerTable) {find_relation("history_%d", id), find_relation("history_%d_key", id), InvalidOid};
+	ledger->private_state = (LedgerTable) {find_relation("private_state_%d", id), find_relation("private_state_%d_key", id), InvalidOid};
+	ledger->transient = (LedgerTable) {find_relation("transient_%d", id), find_relation("transient_%d_tx_id", id), InvalidOid};
+	ledger->raft_log = (LedgerTable) {find_relation("raft_log_%d", id), find_relation("raft_log_%d_index", id), InvalidOid};
+}
+
+/* the id of a joined channel, 0 when it is not joined */
+static int
+read_id(const char *channel)
+{
+	static SpiStatement statement = {"SELECT id FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
+	SpiScope	scope;
+	Datum		value = CStringGetTextDatum(channel);
+	int			id = 0;
+
+	spi_begin(&scope);
+	spi_run_latest(&statement, &value, NULL, 1);
+	if (SPI_processed > 0)
+	{
+		bool		is_null;
+
+		id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	}
+	spi_end(&scope);
+	return id;
+}
+
+const Ledger *
+ledger_find(const char *channel)
+{
+	LedgerEntry *entry;
+	bool		found;
+	int			id;
+
+	if (strlen(channel) > FB_CHANNEL_ID_BYTES_MAX)
+		return NULL;
+	if (ledgers == NULL)
+		create_list();
+	entry = hash_search(ledgers, channel, HASH_FIND, NULL);
+	if (entry != NULL && entry->valid)
+		return &entry->ledger;
+
+	id = read_id(channel);
+	if (id == 0)
+		return NULL;
+	entry = hash_search(ledgers, channel, HASH_ENTER, &found);
+	if (found)
+		free_statements(entry);
+	else
+		memset(entry->statements, 0, sizeof(entry->statements));
+	entry->valid = false;
+	memset(&entry->ledger, 0, sizeof(entry->ledger));
+	strlcpy(entry->ledger.channel, channel, sizeof(entry->ledger.channel));
+	entry->ledger.id = id;
+	look_up_partitions(&entry->ledger);
+	entry->valid = true;
+	return &entry->ledger;
+}
+
+const Ledger *
+ledger_open(const char *channel)
+{
+	const Ledger *ledger = ledger_find(channel);
+
+	if (ledger == NULL)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" does not exist on this node", channel);
+		fb_error_hint(&error, "Join it with fabric.join_channel; the view fabric.channels lists those that are joined.");
+		error_throw(&error);
+	}
+	return ledger;
+}
+
+char *
+ledger_partition_name(const Ledger *ledger, const char *table)
+{
+	return psprintf("fabric_internal.%s_%d", table, ledger->id);
+}
+
+/* ---- making and dropping ---- */
+
+const Ledger *
+ledger_create(const char *channel, uint64 config_block_number, FbBytes config)
+{
+	static SpiStatement insert = {"INSERT INTO fabric_internal.channel (channel, config_block_number, config) VALUES ($1, $2, $3) "
+		"ON CONFLICT DO NOTHING RETURNING id", 3, {TEXTOID, INT8OID, BYTEAOID}};
+	Datum		values[3] = {CStringGetTextDatum(channel), Int64GetDatum((int64) config_block_number),
+	PointerGetDatum(memory_bytea(config))};
+	SpiScope	scope;
+	char	   *channel_literal;
+	int			id;
+	bool		is_null;
+
+	spi_begin(&scope);
+	spi_run(&insert, values, NULL, false, 0);
+	if (SPI_processed == 0)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_CHANNEL_EXISTS, "this node has already joined channel \"%s\"", channel);
+		error_throw(&error);
+	}
+	id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	channel_literal = quote_literal_cstr(channel);
+	for (int i = 0; i < lengthof(partition_sql); i++)
+	{
+		char	   *sql = psprintf(partition_sql[i], id, channel_literal);
+
+		if (SPI_execute(sql, false, 0) < 0)
+			elog(ERROR, "could not run \"%s\"", sql);
+	}
+	spi_end(&scope);
+	CommandCounterIncrement();
+	return ledger_open(channel);
+}
+
+void
+ledger_drop(const char *channel)
+{
+	static SpiStatement delete = {"DELETE FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
+	const Ledger *ledger = ledger_open(channel);
+	Datum		value = CStringGetTextDatum(channel);
+	int			id = ledger->id;
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	for (int i = 0; i < lengthof(partitioned_tables); i++)
+		if (SPI_execute(psprintf("DROP TABLE fabric_internal.%s_%d", partitioned_tables[i], id), false, 0) < 0)
+			elog(ERROR, "could not drop partition of channel \"%s\"", channel);
+	spi_run(&delete, &value, NULL, false, 0);
+	spi_end(&scope);
+}
+
+bool
+ledger_config(const char *channel, uint64 *config_block_number, FbBytes *config)
+{
+	static SpiStatement statement = {"SELECT config_block_number, config FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
+	Datum		value = CStringGetTextDatum(channel);
+	SpiScope	scope;
+	bool		found;
+
+	spi_begin(&scope);
+	spi_run_latest(&statement, &value, NULL, 1);
+	found = SPI_processed > 0;
+	if (found)
+	{
+		bool		is_null;
+		HeapTuple	row = SPI_tuptable->vals[0];
+		MemoryContext inner;
+
+		*config_block_number = (uint64) DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &is_null));
+		inner = MemoryContextSwitchTo(scope.outer);
+		*config = ledger_copy(memory_bytes(DatumGetByteaPP(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null))));
+		MemoryContextSwitchTo(inner);
+	}
+	spi_end(&scope);
+	return found;
+}
+
+void
+ledger_set_config(const char *channel, uint64 config_block_number, FbBytes config)
+{
+	static SpiStatement statement = {"UPDATE fabric_internal.channel SET config_block_number = $2, config = $3 WHERE channel = $1",
+		3, {TEXTOID, INT8OID, BYTEAOID}};
+	Datum		values[3] = {CStringGetTextDatum(channel), Int64GetDatum((int64) config_block_number),
+	PointerGetDatum(memory_bytea(config))};
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	spi_run(&statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+/* ---- statements and arrays ---- */
+
+SpiStatement *
+ledger_statement(const Ledger *ledger, LedgerStatementKind kind, const char *format, int argument_count, const Oid *argument_types)
+{
+	LedgerEntry *entry = hash_search(ledgers, ledger->channel, HASH_FIND, NULL);
+	SpiStatement *statement = entry->statements[kind];
+
+	if (statement == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		statement = palloc0(sizeof(SpiStatement));
+		statement->sql = psprintf(format, ledger->id);
+		statement->argument_count = argument_count;
+		memcpy(statement->argument_types, argument_types, argument_count * sizeof(Oid));
+		MemoryContextSwitchTo(old);
+		entry->statements[kind] = statement;
+	}
+	return statement;
+}
+
+Datum
+ledger_array(Datum *values, bool *nulls, int count, Oid type, int16 length, bool by_value, char align)
+{
+	int			dimensions[1] = {count};
+	int			lower_bounds[1] = {1};
+
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dimensions, lower_bounds, type, length, by_value, align));
+}
+
+static Datum
+varlena_array(const FbBytes *values, const bool *nulls, int count, Oid type)
+{
+	Datum	   *data = palloc(count * sizeof(Datum) + 1);
+	bool	   *is_null = palloc0(count * sizeof(bool) + 1);
+
+	for (int i = 0; i < count; i++)
+	{
+		is_null[i] = nulls != NULL && nulls[i];
+		data[i] = is_null[i] ? (Datum) 0 : PointerGetDatum(memory_bytea(values[i]));
+	}
+	return ledger_array(data, is_null, count, type, -1, false, TYPALIGN_INT);
+}
+
+Datum
+ledger_bytea_array(const FbBytes *values, const bool *nulls, int count)
+{
+	return varlena_array(values, nulls, count, BYTEAOID);
+}
+
+Datum
+ledger_text_array(const FbBytes *values, const bool *nulls, int count)
+{
+	return varlena_array(values, nulls, count, TEXTOID);
+}
