@@ -1,0 +1,137 @@
+/* access.c: who may do what on a channel */
+#include "server/channel/channel.h"
+
+#include <time.h>
+
+static int64
+now_seconds(void)
+{
+	return (int64) time(NULL);
+}
+
+/* what the verified set knows a verification by */
+static void
+verification_digest(FbBytes identity, FbBytes signature, const FbBytes *parts, size_t parts_count, uint8_t digest[32])
+{
+	CryptoSha256 hash;
+	uint64		sizes[2] = {identity.size, signature.size};
+
+	crypto_sha256_start(&hash);
+	crypto_sha256_add(&hash, fb_bytes(sizes, sizeof(sizes)));
+	crypto_sha256_add(&hash, identity);
+	crypto_sha256_add(&hash, signature);
+	for (size_t i = 0; i < parts_count; i++)
+		crypto_sha256_add(&hash, parts[i]);
+	crypto_sha256_finish(&hash, digest);
+}
+
+FbStatus
+access_verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
+{
+	uint8_t		digest[32];
+	FbStatus	status;
+
+	verification_digest(signature->identity, signature->signature, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX, digest);
+	*valid = shmem_verified_contains(digest);
+	if (*valid)
+		return FB_OK;
+	status = identity_verify_parts(identity, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX, signature->signature, error);
+	if (status == FB_OK)
+	{
+		*valid = true;
+		shmem_verified_add(digest);
+		return FB_OK;
+	}
+	return status == FB_INVALID_SIGNATURE ? FB_OK : status;
+}
+
+void
+access_note_verified(FbBytes identity, FbBytes signature, const FbBytes *parts, size_t parts_count)
+{
+	uint8_t		digest[32];
+
+	verification_digest(identity, signature, parts, parts_count, digest);
+	shmem_verified_add(digest);
+}
+
+static PolicySignature
+policy_signature(const SignedMessage *message)
+{
+	return (PolicySignature) {message->creator, message->signature, {message->message}};
+}
+
+const Identity *
+access_authenticate(const Channel *channel, const SignedMessage *message)
+{
+	const Identity *identity;
+	PolicySignature signature = policy_signature(message);
+	FbError		error;
+	bool		valid;
+
+	error_check(msp_manager_identity(channel->bundle->msps, message->creator, &identity, &error), &error);
+	if (identity_expired(identity, now_seconds()))
+	{
+		fb_fail(&error, FB_CERTIFICATE_EXPIRED, "the certificate of \"%s\" of %s has expired",
+				crypto_certificate_subject(identity_certificate(identity)), identity_msp_id(identity));
+		fb_error_hint(&error, "Enrol again and use the new certificate.");
+		error_throw(&error);
+	}
+	error_check(access_verify(NULL, identity, &signature, 0, &valid, &error), &error);
+	if (!valid)
+	{
+		fb_fail(&error, FB_INVALID_SIGNATURE, "the signature of \"%s\" of %s is not valid",
+				crypto_certificate_subject(identity_certificate(identity)), identity_msp_id(identity));
+		fb_error_detail(&error, "The signature must be ECDSA over SHA-256 of the message, DER encoded, with low S.");
+		error_throw(&error);
+	}
+	return identity;
+}
+
+void
+access_check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	const Policy *policy = policy_manager_find(channel->bundle->policies, policy_path);
+	PolicySignature signature = policy_signature(message);
+	PolicySignatureSet *set;
+	FbError		error;
+	FbStatus	status;
+
+	(void) access_authenticate(channel, message);
+	error_check(policy_signatures_create(allocator, channel->bundle->msps, &signature, 1, access_verify, NULL, &set, &error), &error);
+	status = policy_require(allocator, policy, set, &error);
+	if (status == FB_POLICY_NOT_SATISFIED)
+		error.status = FB_ACCESS_DENIED;
+	error_check(status, &error);
+}
+
+void
+access_check(const Channel *channel, const char *resource, const SignedMessage *message)
+{
+	const char *path = config_acl_policy_path(channel->bundle, resource);
+
+	if (path == NULL)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_ACCESS_DENIED, "no policy of channel \"%s\" allows \"%s\"", channel->name, resource);
+		error_throw(&error);
+	}
+	access_check_policy(channel, path, message);
+}
+
+void
+access_check_time(int64 seconds, int32 nanos)
+{
+	int64		difference = seconds - now_seconds();
+
+	if (guc_time_window_s > 0 && (difference > guc_time_window_s || difference < -guc_time_window_s))
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_INVALID_ARGUMENT, "the timestamp of the request is too far from this node's time");
+		fb_error_detail(&error, "It differs by " INT64_FORMAT " seconds, %d are allowed.", difference, guc_time_window_s);
+		fb_error_hint(&error, "Check the clocks of client and node, or change fabric.authentication_time_window.");
+		error_throw(&error);
+	}
+}

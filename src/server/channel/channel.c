@@ -1,0 +1,245 @@
+/*
+ * channel.c: joined channels and their configuration.
+ *
+ * A session keeps the parsed configuration of each channel it used. It is current while the number of the last configuration block is the same: in
+ * shared memory where that is published, else in the table. A replaced configuration is freed at the end of the transaction, so pointers into
+ * it stay good until then.
+ */
+#include "server/channel/channel.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+
+#include "core/block/block.h"
+#include "core/txn/txn.h"
+
+typedef struct ChannelEntry
+{
+	char		name[FB_CHANNEL_ID_BYTES_MAX + 1]; /* hash key */
+	int			ledger_id;		/* of the ledger that the configuration is from: leaving and joining again makes a new one */
+	MemoryContext context;		/* owns bundle; NULL when there is none */
+	ConfigBundle *bundle;
+	bool		raft_id_known;
+	uint64		raft_id;
+	Channel		channel;
+} ChannelEntry;
+
+static HTAB *channels = NULL;
+static List *retired = NIL;		/* memory contexts; in TopMemoryContext */
+
+static void
+end_of_transaction(XactEvent event, void *argument)
+{
+	ListCell   *cell;
+	HASH_SEQ_STATUS status;
+	ChannelEntry *entry;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	foreach(cell, retired)
+		MemoryContextDelete(lfirst(cell));
+	list_free(retired);
+	retired = NIL;
+	/* identities seen in this transaction beyond the cache's bound */
+	hash_seq_init(&status, channels);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->bundle != NULL)
+			msp_manager_trim(entry->bundle->msps);
+}
+
+static void
+create_list(void)
+{
+	HASHCTL		control = {.keysize = FB_CHANNEL_ID_BYTES_MAX + 1, .entrysize = sizeof(ChannelEntry)};
+
+	channels = hash_create("fabric channels", 8, &control, HASH_ELEM | HASH_STRINGS);
+	RegisterXactCallback(end_of_transaction, NULL);
+}
+
+static void
+retire(ChannelEntry *entry)
+{
+	MemoryContext old;
+
+	if (entry->context == NULL)
+		return;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	retired = lappend(retired, entry->context);
+	MemoryContextSwitchTo(old);
+	entry->context = NULL;
+	entry->bundle = NULL;
+}
+
+static void
+destroy_bundle(void *bundle)
+{
+	config_bundle_destroy(bundle);
+}
+
+static uint64
+find_consenter(const ConfigBundle *bundle, FbBytes certificate_der)
+{
+	for (size_t i = 0; i < bundle->consenters_count; i++)
+	{
+		CryptoCertificate *certificate;
+		FbError		error;
+		bool		same;
+
+		if (crypto_certificate_parse(bundle->consenters[i].client_tls_certificate, &certificate, &error) != FB_OK)
+			continue;
+		same = fb_bytes_equal(crypto_certificate_der(certificate), certificate_der);
+		crypto_certificate_free(certificate);
+		if (same)
+			return i + 1;
+	}
+	return 0;
+}
+
+static uint64
+own_raft_id(const ConfigBundle *bundle)
+{
+	FbBytes		own = node_tls_certificate_der();
+
+	return own.size > 0 ? find_consenter(bundle, own) : 0;
+}
+
+static void
+load(ChannelEntry *entry, const Ledger *ledger)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric channel configuration", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	uint64		config_block_number;
+	FbBytes		config;
+	FbError		error;
+	ConfigBundle *bundle;
+	FbStatus	status;
+
+	if (!ledger_config(entry->name, &config_block_number, &config))
+		elog(ERROR, "channel \"%s\" has no configuration", entry->name);
+	status = config_bundle_create(memory_allocator(context), entry->name, config, &bundle, &error);
+	MemoryContextSwitchTo(old);
+	if (status != FB_OK)
+	{
+		MemoryContextDelete(context);
+		error_throw(&error);
+	}
+	memory_on_reset(context, destroy_bundle, bundle);
+	retire(entry);
+	entry->context = context;
+	entry->bundle = bundle;
+	entry->ledger_id = ledger->id;
+	entry->raft_id_known = false;
+	entry->channel = (Channel) {entry->name, config_block_number, bundle, ledger};
+}
+
+/* the number of the last configuration block that is committed here */
+static uint64
+current_config_block(const char *name)
+{
+	ChannelSlot *slot = shmem_channel_find(name);
+	uint64		number;
+	FbBytes		config;
+
+	if (slot != NULL && pg_atomic_read_u64(&slot->height) > 0)
+		return pg_atomic_read_u64(&slot->config_block_number);
+	if (!ledger_config(name, &number, &config))
+		return 0;
+	return number;
+}
+
+static void
+check_name(const char *name)
+{
+	FbError		error;
+
+	error_check(config_check_channel_id(fb_bytes_of_text(name), &error), &error);
+}
+
+const Channel *
+channel_open(const char *name)
+{
+	ChannelEntry *entry;
+	const Ledger *ledger;
+	bool		found;
+
+	check_name(name);
+	ledger = ledger_open(name);
+	if (channels == NULL)
+		create_list();
+	entry = hash_search(channels, name, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->context = NULL;
+		entry->bundle = NULL;
+	}
+	if (entry->bundle == NULL || entry->ledger_id != ledger->id || entry->channel.config_block_number != current_config_block(name))
+		load(entry, ledger);
+	entry->channel.ledger = ledger;
+	return &entry->channel;
+}
+
+bool
+channel_exists(const char *name)
+{
+	return ledger_find(name) != NULL;
+}
+
+List *
+channel_names(void)
+{
+	static SpiStatement statement = {"SELECT channel FROM fabric_internal.channel ORDER BY channel", 0, {0}};
+	SpiScope	scope;
+	List	   *names = NIL;
+
+	spi_begin(&scope);
+	spi_run_latest(&statement, NULL, NULL, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
+
+		names = lappend(names, pstrdup(name));
+		MemoryContextSwitchTo(inner);
+	}
+	spi_end(&scope);
+	return names;
+}
+
+uint64
+channel_raft_id(const Channel *channel)
+{
+	ChannelEntry *entry = hash_search(channels, channel->name, HASH_FIND, NULL);
+
+	if (!entry->raft_id_known)
+	{
+		entry->raft_id = own_raft_id(entry->bundle);
+		entry->raft_id_known = true;
+	}
+	return entry->raft_id;
+}
+
+uint64
+channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der)
+{
+	return find_consenter(channel->bundle, certificate_der);
+}
+
+const char *
+channel_peer_address(const Channel *channel, const char *msp_id)
+{
+	const ConfigOrganization *organization = config_application_organization(channel->bundle, msp_id);
+
+	if (organization == NULL || organization->anchors_count == 0)
+		return NULL;
+	return psprintf("%s:%u", organization->anchors[0].host, organization->anchors[0].port);
+}
+
+void
+channel_leave(const char *name)
+{
+	check_name(name);
+	ledger_drop(name);
+}

@@ -1,0 +1,84 @@
+/*
+ * channel: which channels this node has joined, with which configuration, and who may do what on them; and who this node itself is.
+ */
+#ifndef FABRIC_SERVER_CHANNEL_H
+#define FABRIC_SERVER_CHANNEL_H
+
+#include "server/ledger/ledger.h"
+#include "server/pg/pg.h"
+
+#include "core/config/config.h"
+#include "core/identity/identity.h"
+
+/* ---- channel.c ---- */
+
+typedef struct Channel
+{
+	const char *name;
+	uint64		config_block_number;
+	const ConfigBundle *bundle;
+	const Ledger *ledger;
+} Channel;
+
+/*
+ * The channel with its configuration as of the last configuration block that is committed here. Parsed once per session and configuration;
+ * valid until the end of the transaction. Raises FB_CHANNEL_NOT_FOUND, FB_INVALID_ARGUMENT (a name that no channel can have).
+ */
+extern const Channel *channel_open(const char *name);
+extern bool channel_exists(const char *name);
+extern List *channel_names(void);		/* of char *, sorted */
+
+/* join: check the genesis (or any configuration) block, make the storage, commit block 0. Returns the channel's name, palloc'ed */
+extern char *channel_join(FbBytes genesis_block);
+extern void channel_leave(const char *name);
+
+/* the Raft id of this node on the channel: its place (from 1) in the consenter list, by TLS client certificate; 0: not a consenter */
+extern uint64 channel_raft_id(const Channel *channel);
+/* the place (from 1) of the consenter with this TLS client certificate (DER); 0: none */
+extern uint64 channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der);
+
+/* where an organisation's peer can be asked: "host:port" of its first anchor peer, NULL when it has none */
+extern const char *channel_peer_address(const Channel *channel, const char *msp_id);
+
+/* ---- node.c: this node's own identity, from the files that the settings name ---- */
+
+/*
+ * Reads and checks the files at first use and again when they change. Raises FB_NOT_CONFIGURED (setting empty, file missing), FB_INVALID_KEY
+ * (permissions too open, does not belong to the certificate), FB_INVALID_CERTIFICATE.
+ */
+extern const Signer *node_signer(void);
+extern bool node_is_configured(void);	/* the settings are not empty */
+extern FbBytes node_read_file(const char *setting, const char *path, bool secret); /* palloc'ed; secret: must be 0600 and ours */
+extern FbBytes node_tls_certificate_der(void); /* of fabric.tls_certificate_file; empty when not set */
+
+/* ---- access.c ---- */
+
+/* a message somebody signed: who, over what */
+typedef struct SignedMessage
+{
+	FbBytes		creator;		/* SerializedIdentity */
+	FbBytes		signature;
+	FbBytes		message;
+} SignedMessage;
+
+/*
+ * Is the signature valid and its creator allowed to do this (ACL-1..7)? resource: Fabric's name, such as "peer/Propose". Raises
+ * FB_ACCESS_DENIED, FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP, FB_INVALID_IDENTITY, FB_CERTIFICATE_EXPIRED (IDN-6).
+ */
+extern void access_check(const Channel *channel, const char *resource, const SignedMessage *message);
+/* the same for a policy by its path */
+extern void access_check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message);
+/* the identity of the creator, its signature verified (the verified set is asked first); raises as above */
+extern const Identity *access_authenticate(const Channel *channel, const SignedMessage *message);
+/* T-15: the client's time must be within fabric.authentication_time_window of ours. Raises FB_INVALID_ARGUMENT */
+extern void access_check_time(int64 seconds, int32 nanos);
+
+/*
+ * Verify one signature, asking the verified set first and adding to it: the PolicyVerify of core/policy for this server. Digest = SHA-256 over
+ * identity, signature and message, each with its length.
+ */
+extern FbStatus access_verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid,
+							  FbError *error);
+extern void access_note_verified(FbBytes identity, FbBytes signature, const FbBytes *parts, size_t parts_count);
+
+#endif

@@ -1,0 +1,84 @@
+/* join.c: the first block of a channel comes to this node (CFG-11, CFG-12) */
+#include "server/channel/channel.h"
+
+#include "core/block/block.h"
+#include "core/txn/txn.h"
+
+static void
+refuse(const char *message, const char *detail)
+{
+	FbError		error;
+
+	fb_fail(&error, FB_BLOCK_REFUSED, "%s", message);
+	fb_error_detail(&error, "%s", detail);
+	fb_error_hint(&error, "Pass the bytes of block 0 that fabric.create_channel or configtxgen made.");
+	error_throw(&error);
+}
+
+/* the genesis transaction as a row; it has no creator */
+static void
+fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
+{
+	EnvelopeView view;
+	FbError		error;
+
+	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
+	memset(row, 0, sizeof(*row));
+	row->type = (int16) view.type;
+	row->validation_code = TX_VALID;
+	row->tx_id = view.tx_id;
+	row->created_at = view.timestamp.present ? time_t_to_timestamptz((pg_time_t) view.timestamp.seconds) : DT_NOBEGIN;
+	row->envelope = envelope;
+}
+
+/* the state copy of the configuration, as Fabric keeps it (WIRE 2.15) */
+static void
+store_config_state(const Ledger *ledger, FbBytes config_envelope)
+{
+	StateUpdate update = {
+		.key = FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES"),
+		.value = config_envelope,
+		.version = {true, 0, 0},
+	};
+
+	state_store_apply(ledger, &update, 1);
+}
+
+char *
+channel_join(FbBytes genesis_block)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	static const uint8_t valid[1] = {TX_VALID};
+	ConfigBundle *bundle;
+	BlockView	view;
+	BlockRow	block = {0};
+	TransactionRow transaction;
+	const Ledger *ledger;
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	char	   *name;
+	FbError		error;
+
+	error_check(block_parse(genesis_block, allocator, &view, &error), &error);
+	if (view.header.number != 0)
+		refuse("a channel is joined with its block 0", psprintf("This is block " UINT64_FORMAT ".", (uint64) view.header.number));
+	if (view.header.previous_hash.size != 0 || view.data_count != 1)
+		refuse("this is no genesis block", "Block 0 has no previous hash and one transaction.");
+	error_check(block_check_data(&view, &error), &error);
+	error_check(config_bundle_from_block(allocator, genesis_block, &bundle, &error), &error);
+	memory_on_reset(CurrentMemoryContext, (void (*) (void *)) config_bundle_destroy, bundle);
+
+	name = pstrdup(bundle->channel_id);
+	ledger = ledger_create(name, 0, bundle->config_envelope);
+	fill_transaction(allocator, view.data[0], &transaction);
+	block_header_hash(&view.header, hash);
+	block.data_hash = view.header.data_hash;
+	block.block_hash = fb_bytes(hash, sizeof(hash));
+	block.signatures = view.metadata[0];
+	block.last_config = view.metadata[1];
+	block.transactions_filter = fb_bytes(valid, 1);
+	block.orderer = view.metadata[3];
+	block.committed_at = GetCurrentTimestamp();
+	block_store_append(ledger, &block, &transaction, 1);
+	store_config_state(ledger, bundle->config_envelope);
+	return name;
+}

@@ -1,0 +1,68 @@
+/* loop.c: the skeleton of every worker main */
+#include "server/worker/worker_internal.h"
+
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "storage/ipc.h"
+#include "utils/wait_event.h"
+
+static ChannelSlot *own_slot = NULL;
+static WorkerKind own_kind;
+static emit_log_hook_type previous_log_hook = NULL;
+
+/* remember why this process ends */
+static void
+note_error(ErrorData *data)
+{
+	if (data->elevel >= ERROR && own_slot != NULL && data->message != NULL && data->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
+		shmem_worker_note_error(own_slot, own_kind, data->message);
+	if (previous_log_hook)
+		previous_log_hook(data);
+}
+
+ChannelSlot *
+worker_start(WorkerKind kind)
+{
+	WorkerOrder order;
+	ChannelSlot *slot;
+
+	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	slot = shmem_channel_at(order.slot_index);
+	if (slot == NULL || slot->workers[kind].generation != order.generation)
+		proc_exit(0);
+	shmem_worker_attach(slot, kind, order.generation);
+	own_slot = slot;
+	own_kind = kind;
+	previous_log_hook = emit_log_hook;
+	emit_log_hook = note_error;
+	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
+	return slot;
+}
+
+void
+worker_serve_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+void
+worker_sleep(long timeout_ms)
+{
+	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0);
+
+	(void) WaitLatch(MyLatch, events, timeout_ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	worker_serve_interrupts();
+}
