@@ -1,0 +1,114 @@
+/*
+ * crypto_internal: what the files of this room share.
+ */
+#ifndef FABRIC_CORE_CRYPTO_INTERNAL_H
+#define FABRIC_CORE_CRYPTO_INTERNAL_H
+
+#include "core/crypto/crypto.h"
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+/* coordinates of the largest curve, P-384 */
+#define CRYPTO_SCALAR_BYTES_MAX 48
+
+struct CryptoPrivateKey
+{
+	EVP_PKEY   *pkey;
+	CryptoCurve curve;
+};
+
+struct CryptoPublicKey
+{
+	EVP_PKEY   *pkey;
+	EVP_PKEY_CTX *verify_context;	/* ready to verify, reused by every verification */
+	CryptoCurve curve;
+	uint8_t		point[1 + 2 * CRYPTO_SCALAR_BYTES_MAX];
+	size_t		point_size;
+};
+
+/* a distinguished name, read */
+typedef struct CryptoDn
+{
+	char	   *text;
+	char	   *common_name;
+	FbBytes    *ous;			/* each in memory of its own */
+	size_t		ous_count;
+} CryptoDn;
+
+struct CryptoCertificate
+{
+	X509	   *x509;
+	FbBytes		der;			/* all bytes here are heap copies or lie in x509 */
+	CryptoDn	subject;
+	CryptoDn	issuer;
+	FbBytes		serial;
+	int64_t		not_before;
+	int64_t		not_after;
+	FbBytes		ski;
+	FbBytes		aki;
+	bool		basic_constraints;
+	bool		is_ca;
+	int			path_length;	/* -1: no limit */
+	uint32_t	key_usage;
+	bool		unknown_critical; /* has a critical extension that nobody here understands */
+	CryptoPublicKey *public_key; /* NULL if not P-256 or P-384 */
+};
+
+/* the memory of opaque objects: OpenSSL's heap, which outlives every arena */
+extern FbAllocator crypto_heap;
+
+/* fail with status; what OpenSSL says goes into the detail, and its error queue is emptied. Out of memory in OpenSSL becomes FB_OUT_OF_MEMORY */
+extern FbStatus crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- der.c ---- */
+
+/*
+ * Take one element off the front of *input: its tag and content; strict DER lengths, tag numbers below 31. whole (may be NULL): the element with its
+ * header. false if there is none.
+ */
+extern bool der_read(FbBytes *input, uint8_t *tag, FbBytes *content, FbBytes *whole);
+extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
+
+#define DER_INTEGER 0x02
+#define DER_BIT_STRING 0x03
+#define DER_OCTET_STRING 0x04
+#define DER_SEQUENCE 0x30
+
+/*
+ * The content of a PEM block with one of the names (a NULL-terminated list), or the input itself when it starts like DER. *der lies in crypto_heap and
+ * is the caller's to release. rest (may be NULL): what follows the block. false: no such block (nothing to release).
+ */
+extern bool pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name);
+extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem, FbError *error);
+
+/*
+ * A signed structure SEQUENCE { body, algorithm, BIT STRING signature } (certificate, request, revocation list) whose ECDSA signature by a key on curve
+ * is made low-S; equal to the input if it is so already.
+ */
+extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBytes *result, FbError *error);
+
+/* ---- ecdsa.c ---- */
+
+/* wrap pkey (a new reference is taken). FB_INVALID_KEY when it is not an uncompressed, named P-256 or P-384 key */
+extern FbStatus public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error);
+
+/* ---- name.c ---- */
+
+extern FbStatus dn_read(const X509_NAME *name, CryptoDn *dn, FbError *error);
+extern void dn_free(CryptoDn *dn);
+/* the reverse; the caller frees *name */
+extern FbStatus dn_make(const CryptoName *from, X509_NAME **name, FbError *error);
+
+/* ---- issue.c ---- */
+
+/* content of a subject alternative name extension */
+extern FbStatus alternative_names_make(const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator, FbBytes *content,
+									   FbError *error);
+
+/* ---- x509.c ---- */
+
+/* algorithms of certificate signatures: ECDSA and RSA with SHA-2, as Go */
+extern bool signature_algorithm_allowed(int signature_nid);
+
+#endif

@@ -1,0 +1,444 @@
+/* ECDSA keys and signatures on P-256 and P-384, with Fabric's low-S rule */
+#include "core/crypto/crypto_internal.h"
+
+#include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+/* group orders, FIPS 186-4 D.1.2, big-endian */
+static const uint8_t order_p256[32] = {
+	0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51
+};
+static const uint8_t order_p384[48] = {
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf,
+	0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73
+};
+
+static size_t
+scalar_size(CryptoCurve curve)
+{
+	return curve == CRYPTO_P256 ? 32 : 48;
+}
+
+static const uint8_t *
+curve_order(CryptoCurve curve)
+{
+	return curve == CRYPTO_P256 ? order_p256 : order_p384;
+}
+
+/* ---- signatures as bytes ---- */
+
+/* one INTEGER in shortest form, above zero and below the order, as a number of scalar_size bytes */
+static bool
+read_scalar(FbBytes *input, CryptoCurve curve, uint8_t *scalar)
+{
+	size_t		size = scalar_size(curve);
+	FbBytes		content;
+	uint8_t		tag;
+
+	if (!der_read(input, &tag, &content, NULL) || tag != DER_INTEGER || content.size == 0)
+		return false;
+	if (content.data[0] & 0x80)
+		return false;			/* negative */
+	if (content.data[0] == 0)
+	{
+		if (content.size == 1 || !(content.data[1] & 0x80))
+			return false;		/* zero, or not the shortest form */
+		content = fb_bytes(content.data + 1, content.size - 1);
+	}
+	if (content.size > size)
+		return false;
+	memset(scalar, 0, size - content.size);
+	memcpy(scalar + size - content.size, content.data, content.size);
+	return memcmp(scalar, curve_order(curve), size) < 0;
+}
+
+static bool
+read_signature(FbBytes signature, CryptoCurve curve, uint8_t *r, uint8_t *s)
+{
+	FbBytes		content;
+	uint8_t		tag;
+
+	return der_read(&signature, &tag, &content, NULL) && tag == DER_SEQUENCE && signature.size == 0 &&
+		read_scalar(&content, curve, r) && read_scalar(&content, curve, s) && content.size == 0;
+}
+
+/* s <= order / 2, rounded down: the doubled s is below the (odd) order */
+static bool
+is_low_s(const uint8_t *s, CryptoCurve curve)
+{
+	size_t		size = scalar_size(curve);
+	uint8_t		twice[CRYPTO_SCALAR_BYTES_MAX];
+
+	if (s[0] & 0x80)
+		return false;
+	for (size_t i = 0; i < size; i++)
+		twice[i] = (uint8_t) (s[i] << 1 | (i + 1 < size ? s[i + 1] >> 7 : 0));
+	return memcmp(twice, curve_order(curve), size) < 0;
+}
+
+static size_t
+write_scalar(const uint8_t *scalar, size_t size, uint8_t *out)
+{
+	size_t		zeros = 0;
+	bool		pad;
+
+	while (zeros + 1 < size && scalar[zeros] == 0)
+		zeros++;
+	pad = scalar[zeros] & 0x80;
+	out[0] = DER_INTEGER;
+	out[1] = (uint8_t) (size - zeros + pad);
+	out[2] = 0;
+	memcpy(out + 2 + pad, scalar + zeros, size - zeros);
+	return 2 + pad + size - zeros;
+}
+
+static FbStatus
+write_signature(CryptoCurve curve, const uint8_t *r, const uint8_t *s, FbAllocator *allocator, FbBytes *signature, FbError *error)
+{
+	uint8_t		out[CRYPTO_SIGNATURE_BYTES_MAX];
+	size_t		size = 2;
+
+	size += write_scalar(r, scalar_size(curve), out + size);
+	size += write_scalar(s, scalar_size(curve), out + size);
+	out[0] = DER_SEQUENCE;
+	out[1] = (uint8_t) (size - 2);	/* at most 102: one length byte */
+	return fb_bytes_copy(allocator, fb_bytes(out, size), signature, error);
+}
+
+FbStatus
+crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *allocator, FbBytes *low_s, FbError *error)
+{
+	uint8_t		r[CRYPTO_SCALAR_BYTES_MAX];
+	uint8_t		s[CRYPTO_SCALAR_BYTES_MAX];
+	const uint8_t *order = curve_order(curve);
+	int			borrow = 0;
+
+	if (!read_signature(signature, curve, r, s))
+		return fb_fail(error, FB_INVALID_SIGNATURE, "malformed ECDSA signature");
+	if (!is_low_s(s, curve))
+	{
+		for (size_t i = scalar_size(curve); i-- > 0;)
+		{
+			int			difference = order[i] - s[i] - borrow;
+
+			borrow = difference < 0;
+			s[i] = (uint8_t) difference;
+		}
+	}
+	return write_signature(curve, r, s, allocator, low_s, error);
+}
+
+/* ---- keys ---- */
+
+/* only keys with the name of their curve: parameters spelled out are refused, as Go does */
+static bool
+key_curve(const EVP_PKEY *pkey, CryptoCurve *curve)
+{
+	char		name[64];
+	size_t		size;
+
+	if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_EC ||
+		EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING, name, sizeof(name), &size) != 1 ||
+		strcmp(name, OSSL_PKEY_EC_ENCODING_GROUP) != 0 ||
+		EVP_PKEY_get_group_name(pkey, name, sizeof(name), &size) != 1)
+	{
+		ERR_clear_error();
+		return false;
+	}
+	if (strcmp(name, "prime256v1") == 0)
+		*curve = CRYPTO_P256;
+	else if (strcmp(name, "secp384r1") == 0)
+		*curve = CRYPTO_P384;
+	else
+		return false;
+	return true;
+}
+
+FbStatus
+public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error)
+{
+	CryptoPublicKey *key;
+	CryptoCurve curve;
+
+	*public_key = NULL;
+	if (!key_curve(pkey, &curve))
+		return fb_fail(error, FB_INVALID_KEY, "public key is not an ECDSA key on P-256 or P-384");
+	key = fb_allocate_zero(&crypto_heap, sizeof(*key));
+	if (key == NULL)
+		return fb_out_of_memory(error);
+	key->curve = curve;
+	EVP_PKEY_up_ref(pkey);
+	key->pkey = pkey;
+	if (EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, key->point, sizeof(key->point), &key->point_size) != 1 ||
+		key->point_size != 1 + 2 * scalar_size(curve) || key->point[0] != POINT_CONVERSION_UNCOMPRESSED)
+	{
+		crypto_public_key_free(key);
+		return crypto_openssl_fail(error, FB_INVALID_KEY, "public key is not an uncompressed point");
+	}
+	key->verify_context = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+	if (key->verify_context == NULL || EVP_PKEY_verify_init(key->verify_context) != 1)
+	{
+		crypto_public_key_free(key);
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not prepare signature verification");
+	}
+	*public_key = key;
+	return FB_OK;
+}
+
+void
+crypto_public_key_free(CryptoPublicKey *public_key)
+{
+	if (public_key == NULL)
+		return;
+	EVP_PKEY_CTX_free(public_key->verify_context);
+	EVP_PKEY_free(public_key->pkey);
+	fb_release(&crypto_heap, public_key);
+}
+
+FbStatus
+crypto_public_key_parse(FbBytes spki_der, CryptoPublicKey **public_key, FbError *error)
+{
+	const unsigned char *position = spki_der.data;
+	EVP_PKEY   *pkey;
+	FbStatus	status;
+
+	*public_key = NULL;
+	if (spki_der.size > FB_CERTIFICATE_BYTES_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "public key has %zu bytes, more than %d", spki_der.size, FB_CERTIFICATE_BYTES_MAX);
+	pkey = d2i_PUBKEY(NULL, &position, (long) spki_der.size);
+	if (pkey == NULL || position != spki_der.data + spki_der.size)
+	{
+		EVP_PKEY_free(pkey);
+		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "malformed public key");
+	}
+	status = public_key_wrap(pkey, public_key, error);
+	EVP_PKEY_free(pkey);
+	if (status == FB_INVALID_KEY)
+	{
+		if (error != NULL)
+			error->status = FB_INVALID_CERTIFICATE;
+		status = FB_INVALID_CERTIFICATE;
+	}
+	return status;
+}
+
+CryptoCurve
+crypto_public_key_curve(const CryptoPublicKey *public_key)
+{
+	return public_key->curve;
+}
+
+FbBytes
+crypto_public_key_point(const CryptoPublicKey *public_key)
+{
+	return fb_bytes(public_key->point, public_key->point_size);
+}
+
+/* takes over pkey, also when it fails */
+static FbStatus
+private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
+{
+	CryptoPrivateKey *result;
+	EVP_PKEY_CTX *check = NULL;
+	CryptoCurve curve;
+
+	*key = NULL;
+	if (!key_curve(pkey, &curve))
+	{
+		EVP_PKEY_free(pkey);
+		return fb_fail(error, FB_INVALID_KEY, "private key is not an ECDSA key on P-256 or P-384");
+	}
+	/* range of the secret, and that the public half belongs to it */
+	check = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+	if (check == NULL || EVP_PKEY_check(check) != 1)
+	{
+		EVP_PKEY_CTX_free(check);
+		EVP_PKEY_free(pkey);
+		return crypto_openssl_fail(error, FB_INVALID_KEY, "private key is not consistent");
+	}
+	EVP_PKEY_CTX_free(check);
+	result = fb_allocate(&crypto_heap, sizeof(*result));
+	if (result == NULL)
+	{
+		EVP_PKEY_free(pkey);
+		return fb_out_of_memory(error);
+	}
+	result->pkey = pkey;
+	result->curve = curve;
+	*key = result;
+	return FB_OK;
+}
+
+FbStatus
+crypto_private_key_generate(CryptoCurve curve, CryptoPrivateKey **key, FbError *error)
+{
+	EVP_PKEY   *pkey = EVP_EC_gen(curve == CRYPTO_P256 ? "P-256" : "P-384");
+
+	*key = NULL;
+	if (pkey == NULL)
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not generate a key");
+	return private_key_wrap(pkey, key, error);
+}
+
+FbStatus
+crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error)
+{
+	static const char *const names[] = {"PRIVATE KEY", "EC PRIVATE KEY", NULL};
+	const unsigned char *position;
+	const char *name;
+	FbBytes		der;
+	EVP_PKEY   *pkey = NULL;
+
+	*key = NULL;
+	if (pem.size > FB_CERTIFICATE_BYTES_MAX)
+		return fb_fail(error, FB_INVALID_KEY, "private key has %zu bytes, more than %d", pem.size, FB_CERTIFICATE_BYTES_MAX);
+	/* text only: pem_read would also take bare DER */
+	if (pem.size == 0 || pem.data[0] == DER_SEQUENCE || !pem_read(pem, names, &der, NULL, &name))
+	{
+		fb_fail(error, FB_INVALID_KEY, "no private key found");
+		fb_error_hint(error, "Expected is an unencrypted PEM block PRIVATE KEY or EC PRIVATE KEY.");
+		return FB_INVALID_KEY;
+	}
+	position = der.data;
+	if (strcmp(name, "PRIVATE KEY") == 0)
+	{
+		PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &position, (long) der.size);
+
+		if (info != NULL)
+			pkey = EVP_PKCS82PKEY(info);
+		PKCS8_PRIV_KEY_INFO_free(info);
+	}
+	else
+		pkey = d2i_PrivateKey(EVP_PKEY_EC, NULL, &position, (long) der.size);
+	crypto_wipe((void *) der.data, der.size);
+	fb_release(&crypto_heap, (void *) der.data);
+	if (pkey == NULL)
+		return crypto_openssl_fail(error, FB_INVALID_KEY, "malformed private key");
+	return private_key_wrap(pkey, key, error);
+}
+
+FbStatus
+crypto_private_key_pem(const CryptoPrivateKey *key, FbAllocator *allocator, FbBytes *pem, FbError *error)
+{
+	BIO		   *bio = BIO_new(BIO_s_mem());
+	FbStatus	status;
+	char	   *data;
+	long		size;
+
+	if (bio == NULL || PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) != 1)
+	{
+		BIO_free(bio);
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not write the private key");
+	}
+	size = BIO_get_mem_data(bio, &data);
+	status = fb_bytes_copy(allocator, fb_bytes(data, size), pem, error);
+	crypto_wipe(data, size);
+	BIO_free(bio);
+	return status;
+}
+
+FbStatus
+crypto_private_key_public(const CryptoPrivateKey *key, CryptoPublicKey **public_key, FbError *error)
+{
+	unsigned char *spki = NULL;
+	int			size = i2d_PUBKEY(key->pkey, &spki);
+	FbStatus	status;
+
+	*public_key = NULL;
+	if (size <= 0)
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not read the public key");
+	/* by way of bytes, so that the result does not hold the secret */
+	status = crypto_public_key_parse(fb_bytes(spki, size), public_key, error);
+	OPENSSL_free(spki);
+	return status;
+}
+
+bool
+crypto_private_key_matches(const CryptoPrivateKey *key, const CryptoPublicKey *public_key)
+{
+	bool		matches = public_key != NULL && EVP_PKEY_eq(key->pkey, public_key->pkey) == 1;
+
+	ERR_clear_error();
+	return matches;
+}
+
+void
+crypto_private_key_free(CryptoPrivateKey *key)
+{
+	if (key == NULL)
+		return;
+	EVP_PKEY_free(key->pkey);	/* wipes the secret */
+	fb_release(&crypto_heap, key);
+}
+
+/* ---- sign and verify ---- */
+
+FbStatus
+crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t digest[CRYPTO_SHA256_BYTES], FbAllocator *allocator,
+				   FbBytes *signature, FbError *error)
+{
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+	uint8_t		made[CRYPTO_SIGNATURE_BYTES_MAX];
+	size_t		size = sizeof(made);
+	bool		done;
+
+	*signature = FB_BYTES_EMPTY;
+	done = context != NULL && EVP_PKEY_sign_init(context) == 1 &&
+		EVP_PKEY_sign(context, made, &size, digest, CRYPTO_SHA256_BYTES) == 1;
+	EVP_PKEY_CTX_free(context);
+	if (!done)
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not sign");
+	return crypto_signature_to_low_s(key->curve, fb_bytes(made, size), allocator, signature, error);
+}
+
+FbStatus
+crypto_sign(const CryptoPrivateKey *key, FbBytes message, FbAllocator *allocator, FbBytes *signature, FbError *error)
+{
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+
+	crypto_sha256(message, digest);
+	return crypto_sign_digest(key, digest, allocator, signature, error);
+}
+
+FbStatus
+crypto_verify_digest(const CryptoPublicKey *public_key, const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature,
+					 FbError *error)
+{
+	uint8_t		r[CRYPTO_SCALAR_BYTES_MAX];
+	uint8_t		s[CRYPTO_SCALAR_BYTES_MAX];
+	int			result;
+
+	if (!read_signature(signature, public_key->curve, r, s))
+		return fb_fail(error, FB_INVALID_SIGNATURE, "malformed ECDSA signature");
+	if (!is_low_s(s, public_key->curve))
+		return fb_fail(error, FB_INVALID_SIGNATURE, "ECDSA signature has a high S value");
+	result = EVP_PKEY_verify(public_key->verify_context, signature.data, signature.size, digest, CRYPTO_SHA256_BYTES);
+	if (result < 0)
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not verify a signature");
+	if (result != 1)
+	{
+		ERR_clear_error();
+		return fb_fail(error, FB_INVALID_SIGNATURE, "signature does not match");
+	}
+	return FB_OK;
+}
+
+FbStatus
+crypto_verify(const CryptoPublicKey *public_key, FbBytes message, FbBytes signature, FbError *error)
+{
+	return crypto_verify_parts(public_key, &message, 1, signature, error);
+}
+
+FbStatus
+crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count, FbBytes signature, FbError *error)
+{
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+
+	crypto_sha256_parts(parts, parts_count, digest);
+	return crypto_verify_digest(public_key, digest, signature, error);
+}
