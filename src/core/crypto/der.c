@@ -146,6 +146,7 @@ der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBy
 	FbBytes		unused;
 	FbBytes		low_s;
 	uint8_t		tag;
+	FbStatus	status;
 	FbBuffer	bit_string;
 	FbBuffer	content;
 	FbBuffer	output;
@@ -158,8 +159,10 @@ der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBy
 		bits.size < 1 || bits.data[0] != 0)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "malformed signature in certificate");
 	bits = fb_bytes(bits.data + 1, bits.size - 1);
-	if (crypto_signature_to_low_s(curve, bits, allocator, &low_s, NULL) != FB_OK)
+	status = crypto_signature_to_low_s(curve, bits, allocator, &low_s, error);
+	if (status == FB_INVALID_SIGNATURE)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "malformed signature in certificate");
+	FB_TRY(status);
 	if (fb_bytes_equal(bits, low_s))
 		return fb_bytes_copy(allocator, der, result, error);
 
