@@ -87,4 +87,5 @@ src/core/proto/%.pb-c.c src/core/proto/%.pb-c.h: src/core/proto/%.proto
 	protoc-c --proto_path=src/core/proto --c_out=src/core/proto $<
 
 include test/core.mk
+include test/fuzz.mk
 endif
