@@ -1,4 +1,4 @@
-/* Raft messages from another node: what decodes must encode again to something that decodes to the same bytes */
+/* Raft messages from another node. The encoding covers every byte, so what decodes must encode to the very same bytes */
 #include "core/base/base.h"
 #include "core/raft/raft.h"
 
@@ -10,8 +10,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	RaftMessage message;
-	FbBytes		encoded,
-				again;
+	FbBytes		encoded;
 	FbArena		arena;
 	FbError		error;
 
@@ -19,9 +18,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (raft_message_decode(&arena.allocator, fb_bytes(data, size), &message, &error) == FB_OK)
 	{
 		if (raft_message_encode(&arena.allocator, &message, &encoded, &error) != FB_OK ||
-			raft_message_decode(&arena.allocator, encoded, &message, &error) != FB_OK ||
-			raft_message_encode(&arena.allocator, &message, &again, &error) != FB_OK ||
-			!fb_bytes_equal(encoded, again))
+			!fb_bytes_equal(encoded, fb_bytes(data, size)))
 			abort();
 	}
 	fb_arena_reset(&arena);

@@ -188,8 +188,8 @@ check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const Pr
 static FbStatus
 check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, int depth)
 {
-	const uint8_t *at = bytes.data;
-	const uint8_t *end = bytes.data + bytes.size;
+	const uint8_t *at = bytes.size > 0 ? bytes.data : (const uint8_t *) "";	/* data may be NULL */
+	const uint8_t *end = at + bytes.size;
 	uint64_t	messages_seen = 0;	/* bit i: the singular message field with index i was there */
 
 	FB_ASSERT(descriptor->n_fields <= 64);
