@@ -15,6 +15,8 @@
 #define FB_MESSAGE_DEPTH_MAX 100
 /* fields in one message, all levels: bounds the memory that a small hostile message can make us allocate */
 #define FB_MESSAGE_FIELDS_MAX 4000000
+/* messages within messages within opaque bytes, when decoded to JSON: a configuration block uses about 30 levels */
+#define FB_JSON_DEPTH_MAX 200
 /* memory of an unpacked message, estimated before anything is allocated: the largest message and its structures */
 #define FB_MESSAGE_MEMORY_BYTES_MAX (512 * 1024 * 1024)
 

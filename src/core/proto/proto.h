@@ -82,6 +82,12 @@ extern FbStatus proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbByt
 		proto_status_; \
 	})
 
+/*
+ * Give the memory of an unpacked message back early, in loops over large inputs; message may be NULL. Never needed for
+ * correctness: the allocator's owner resets it.
+ */
+extern void proto_release(ProtobufCMessage *message, FbAllocator *allocator);
+
 #define PROTO_CHECK(name, bytes, error) proto_check(&name##__descriptor, (bytes), (error))
 
 /*
@@ -136,7 +142,8 @@ proto_data(FbBytes bytes)
 typedef enum ProtoJsonStyle
 {
 	PROTO_JSON_PRETTY,			/* tab indent and a final newline: the very text that `configtxlator proto_decode` prints */
-	PROTO_JSON_COMPACT			/* no white space */
+	PROTO_JSON_COMPACT,			/* the same without white space */
+	PROTO_JSON_DATABASE			/* compact, with U+2400 in place of U+0000 (composite keys), which jsonb cannot hold */
 } ProtoJsonStyle;
 
 /*
@@ -149,7 +156,7 @@ typedef enum ProtoJsonStyle
  * instead): auditors need to see the rest.
  */
 extern FbStatus proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, ProtoJsonStyle style,
-						   FbAllocator *allocator, FbBytes *json, FbError *error);
+						   FbAllocator *allocator, FbBytes *text, FbError *error);
 
 /*
  * The descriptor of a message by its full name ("common.Block"), among the types that users may ask to decode; NULL when

@@ -10,4 +10,40 @@ extern bool proto_is_map_entry(const ProtobufCMessageDescriptor *descriptor);
 /* bring the map fields of message, and of all messages in it, into order. Errors: FB_OUT_OF_MEMORY */
 extern FbStatus proto_order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *error);
 
+/* is this bytes field a string for Fabric? (unpack.c) */
+extern bool proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field);
+
+/* ---- opaque.c: which bytes hold a packed message, and of which type ---- */
+
+/* the groups of the configuration tree: they decide what a value of some name is */
+typedef enum OpaqueGroup
+{
+	OPAQUE_NO_GROUP,
+	OPAQUE_CHANNEL,
+	OPAQUE_ORDERER,
+	OPAQUE_ORDERER_ORG,
+	OPAQUE_APPLICATION,
+	OPAQUE_APPLICATION_ORG,
+	OPAQUE_CONSORTIUMS,
+	OPAQUE_CONSORTIUM,
+	OPAQUE_CONSORTIUM_ORG
+} OpaqueGroup;
+
+/* what a message's ancestors say about its content */
+typedef struct OpaquePlace
+{
+	OpaqueGroup group;			/* of a ConfigGroup, or that a ConfigValue is in */
+	const char *name;			/* of a ConfigValue */
+	bool		key_values;		/* in a TxReadWriteSet whose data model is KV */
+} OpaquePlace;
+
+/* the type of the message in this bytes field; NULL when the bytes are just bytes, or nothing is known of them */
+extern const ProtobufCMessageDescriptor *proto_opaque_type(const ProtobufCMessage *message,
+														   const ProtobufCFieldDescriptor *field,
+														   const OpaquePlace *place);
+
+/* the place of a sub-message in this field; key: of a map field, else NULL */
+extern OpaquePlace proto_opaque_place(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+									  const char *key, const OpaquePlace *place);
+
 #endif

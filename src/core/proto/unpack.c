@@ -34,8 +34,8 @@ typedef struct Gate
 } Gate;
 
 /* fields declared as bytes that are strings for Fabric (see ledger_kvrwset.proto) */
-static bool
-bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field)
+bool
+proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field)
 {
 	if (descriptor == &kvrwset__kvread__descriptor || descriptor == &kvrwset__kvwrite__descriptor ||
 		descriptor == &kvrwset__kvmetadata_write__descriptor || descriptor == &kvrwset__kvmetadata_entry__descriptor)
@@ -173,7 +173,7 @@ check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const Pr
 				return refuse(gate, descriptor, field, content.data, "string contains U+0000");
 			return count_memory(gate, content.size + 1);
 		case PROTOBUF_C_TYPE_BYTES:
-			if (bytes_hold_text(descriptor, field) && !fb_utf8_valid(content))
+			if (proto_bytes_hold_text(descriptor, field) && !fb_utf8_valid(content))
 				return refuse(gate, descriptor, field, content.data, "string is not valid UTF-8");
 			return count_memory(gate, content.size);
 		case PROTOBUF_C_TYPE_MESSAGE:
@@ -346,6 +346,16 @@ proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllo
 		}
 	}
 	return FB_OK;
+}
+
+void
+proto_release(ProtobufCMessage *message, FbAllocator *allocator)
+{
+	Memory		memory = {.allocator = allocator};
+	ProtobufCAllocator adapter = {.alloc = memory_allocate,.free = memory_release,.allocator_data = &memory};
+
+	if (message != NULL)
+		protobuf_c_message_free_unpacked(message, &adapter);
 }
 
 /* ---- reading without unpacking ---- */
