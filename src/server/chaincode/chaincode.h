@@ -55,10 +55,10 @@ extern void package_read(FbBytes bytes, ChaincodePackage *package);
 /*
  * Installs a package and returns its id; a package that is already installed gives the same id and changes nothing.
  * Every function is checked (FB_INVALID_PACKAGE, FB_NONDETERMINISTIC_CHAINCODE with function, line and the reason) and created
- * in the package's schema as role fabric_chaincode. What only may differ between nodes is a WARNING, or an error when
- * strict. The caller has checked the right to install.
+ * in the package's schema as role fabric_chaincode. What only may differ between nodes (dynamic SQL, a language that cannot be
+ * checked) is refused too, or a WARNING with allow_warnings. The caller has checked the right to install.
  */
-extern char *package_install(FbBytes bytes, bool strict);
+extern char *package_install(FbBytes bytes, bool allow_warnings);
 
 extern bool package_is_installed(const char *package_id);
 extern bytea *package_get(const char *package_id);	/* FB_CHAINCODE_NOT_FOUND */

@@ -1,0 +1,179 @@
+/* what the files of server/chaincode share among themselves */
+#ifndef FABRIC_SERVER_CHAINCODE_INTERNAL_H
+#define FABRIC_SERVER_CHAINCODE_INTERNAL_H
+
+#include "server/chaincode/chaincode.h"
+
+#include "fmgr.h"
+#include "nodes/parsenodes.h"
+#include "utils/snapshot.h"
+
+#include "server/ledger/ledger.h"
+#include "server/pg/pg.h"
+
+#define CHAINCODE_TYPE_SQL "sql"
+#define CHAINCODE_SCHEMA_PREFIX "fabric_cc_"
+#define CHAINCODE_ROLE "fabric_chaincode"
+/* C symbols of the functions that chaincode may call begin with this */
+#define CHAINCODE_SHIM_PREFIX "fabric_shim_"
+
+#define chaincode_errcode(status) errcode(error_sqlstate(status))
+
+/* ---- sandbox.c: what code of chaincode may do ---- */
+
+extern Oid	sandbox_role(void);
+/*
+ * From now to the end of the current subtransaction: role fabric_chaincode, fixed search path (pg_catalog, the schema, fabric), fixed
+ * values of all settings that change what text a value has. Must run inside a subtransaction that will be rolled back, or
+ * whose owner restores user and settings.
+ */
+extern void sandbox_enter(Oid schema);
+/* the gate at run time: while a schema is set, its code can call only itself, the shim and harmless built-in functions */
+extern void sandbox_guard(Oid schema);	/* InvalidOid: off */
+extern Oid	sandbox_guarded_schema(void);
+
+/* a function of pg_catalog by name: is there one, and can chaincode call at least one of that name */
+extern bool sandbox_builtin_exists(const char *name, bool *usable);
+/* a function of schema fabric by name: likewise */
+extern bool sandbox_fabric_function_exists(const char *name, bool *usable);
+
+/* ---- source_check.c: what the source of a package may contain ---- */
+
+typedef struct SourceFunction
+{
+	CreateFunctionStmt *statement;
+	const char *name;
+	int			location;		/* of the statement in the source */
+	Oid			function;		/* filled in when created */
+} SourceFunction;
+
+typedef struct CheckedSource
+{
+	const char *text;
+	List	   *functions;		/* of SourceFunction * */
+	List	   *comments;		/* of CommentStmt * */
+	List	   *warnings;		/* of char *: what may differ between nodes */
+} CheckedSource;
+
+/* raises FB_INVALID_PACKAGE or FB_NONDETERMINISTIC_CHAINCODE. Types are looked up in the current search path. */
+extern void source_check(const char *text, CheckedSource *checked);
+
+/* ---- function_cache.c: the functions of installed packages, ready to be called ---- */
+
+#define CHAINCODE_ARGUMENTS_MAX FUNC_MAX_ARGS
+
+typedef struct ChaincodeParameter
+{
+	const char *name;			/* "" when it has none */
+	Oid			type;
+	Oid			type_parameter; /* for the input function */
+	FmgrInfo	input;
+} ChaincodeParameter;
+
+typedef struct ChaincodeFunction
+{
+	char		name[NAMEDATALEN];
+	Oid			oid;
+	Oid			schema;
+	int			parameters_count;	/* input parameters */
+	int			defaults_count;
+	bool		is_variadic;
+	bool		is_strict;
+	bool		returns_set;
+	bool		broken;			/* an error passed through it: look it up anew */
+	Oid			result_type;
+	char		result_kind;	/* typtype of the result */
+	FmgrInfo	call;
+	FmgrInfo	output;
+	ChaincodeParameter *parameters;
+	SPIPlanPtr *plans;			/* by number of arguments, for calls that need the parser: defaults, variadic, sets */
+	int			plans_count;
+} ChaincodeFunction;
+
+/* InvalidOid when the package is not installed */
+extern Oid	function_cache_schema(const char *package_id);
+/* NULL when the schema has no such function, or its name begins with an underscore */
+extern ChaincodeFunction *function_cache_find(Oid schema, const char *name);
+
+/* ---- simulate.c ---- */
+
+/* a range iterator: rows are taken from the state in batches, as Fabric's peer does (CCA-16) */
+typedef struct StateCursor StateCursor;
+
+typedef struct Simulation
+{
+	const SimulationRequest *request;
+	SimulationResult *result;
+	const Ledger *ledger;
+	Snapshot	snapshot;
+	MemoryContext context;		/* for the time of the simulation */
+	FbAllocator *allocator;		/* in the memory context of the result */
+	RwSetBuilder *builder;
+	FbBytes		namespace_name;
+	FbError		failure;		/* of the builder; kept although the chaincode may catch the error */
+	bool		paginated;		/* a paginated query was made: no writes any more */
+	List	   *cursors;
+	struct CryptoCertificate *certificate; /* of the creator, parsed when first asked for */
+	const char *creator_msp_id;
+	char	   *event_name;
+	FbBytes		event_payload;
+} Simulation;
+
+extern Simulation *simulation_current(void); /* FB_NOT_IN_SIMULATION outside */
+
+/* ---- state_access.c: reads and writes of a simulation ---- */
+
+extern bool state_access_get(Simulation *simulation, FbBytes namespace_name, FbBytes key, FbBytes *value);
+extern void state_access_put(Simulation *simulation, FbBytes namespace_name, FbBytes key, FbBytes value);
+extern void state_access_delete(Simulation *simulation, FbBytes namespace_name, FbBytes key);
+extern bool state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *value);
+extern bool state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *hash);
+extern void state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes value);
+extern StateCursor *state_access_open(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, FbBytes end_key);
+extern bool state_cursor_next(StateCursor *cursor, FbBytes *key, FbBytes *value);
+extern void state_access_close_all(Simulation *simulation);
+
+/* ---- lifecycle.c ---- */
+
+/* a call of _lifecycle inside a simulation; fills status, message and payload */
+extern void lifecycle_invoke(Simulation *simulation);
+
+/* ---- definition.c ---- */
+
+#define DEFINITION_PARAMETERS_COUNT 3
+extern const char *const definition_parameter_names[DEFINITION_PARAMETERS_COUNT];
+
+/* where fields are read: the committed state, an organisation's collection, or either of them through a simulation */
+typedef struct DefinitionReader
+{
+	bool		(*get) (const struct DefinitionReader *self, FbBytes key, FbBytes *value); /* false: absent */
+	const Ledger *ledger;
+	Snapshot	snapshot;
+	const char *collection;
+	Simulation *simulation;
+} DefinitionReader;
+
+/* keys: space is "namespaces" or "chaincode-sources", name a chaincode's or "chaincode#sequence" */
+extern FbBytes definition_metadata_key(const char *space, const char *name);
+extern FbBytes definition_field_key(const char *space, const char *name, const char *field);
+/* values */
+extern FbBytes definition_pack_bytes(FbBytes bytes);
+extern FbBytes definition_pack_text(const char *value);
+extern FbBytes definition_pack_number(int64 value);
+extern FbBytes definition_pack_metadata(const char *datatype, const char *const *fields, int count);
+extern void definition_pack_parameters(const ChaincodeDefinition *definition, FbBytes values[DEFINITION_PARAMETERS_COUNT]);
+/* reading; absent fields give 0 and "", as in Fabric */
+extern bool definition_has_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype);
+extern int64 definition_read_sequence(const DefinitionReader *reader, const char *name);
+extern char *definition_read_text(const DefinitionReader *reader, const char *space, const char *name, const char *field);
+extern void definition_read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition);
+
+/* a committed definition and the version of its Sequence key (not present for a system chaincode) */
+extern bool definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition,
+							RwSetVersion *version);
+/* the package of this node's organisation; NULL when not approved, or approved without one */
+extern char *definition_find_package(const Ledger *ledger, Snapshot snapshot, const ChaincodeDefinition *definition,
+									 RwSetVersion version, bool *approved);
+extern char *definition_implicit_collection(const char *msp_id);
+
+#endif

@@ -1,0 +1,556 @@
+/*
+ * definition: the chaincode definitions that a channel agreed upon, as they lie in the state of _lifecycle (WIRE 2.14), and the names
+ * that Fabric allows (LIF-9).
+ */
+#include "postgres.h"
+
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "core/policy/policy.h"
+#include "core/proto/proto.h"
+#include "server/chaincode/chaincode_internal.h"
+
+/* entries of the session's cache; when it is full it is emptied */
+#define DEFINITION_CACHE_ENTRIES_MAX 1024
+
+#define LIFECYCLE_ENDORSEMENT_POLICY "/Channel/Application/LifecycleEndorsement"
+
+typedef struct DefinitionKey
+{
+	int			ledger_id;
+	char		name[FB_CHAINCODE_NAME_BYTES_MAX + 1];
+} DefinitionKey;
+
+/* what was parsed, and the version of the Sequence key that it was parsed at: every commit of a definition writes that key */
+typedef struct DefinitionEntry
+{
+	DefinitionKey key;			/* must be first */
+	MemoryContext context;		/* NULL while the entry is empty */
+	RwSetVersion version;
+	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+	ChaincodeDefinition definition;
+	bool		approved_here;	/* this organisation's approval is known to equal the definition: that stays so */
+	char		approved_msp_id[FB_MSP_ID_BYTES_MAX + 1];
+} DefinitionEntry;
+
+static HTAB *definition_cache;
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * names (core/chaincode/lifecycle/scc.go)
+ */
+
+static bool
+is_alphanumeric(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool
+consists_of(const char *text, const char *others)
+{
+	for (const char *c = text; *c != '\0'; c++)
+		if (!is_alphanumeric(*c) && strchr(others, *c) == NULL)
+			return false;
+	return *text != '\0';
+}
+
+/* ^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$ and not the name of a system chaincode */
+const char *
+definition_check_name(const char *name)
+{
+	static const char *const system_names[] = {"cscc", "escc", "lscc", "qscc", "vscc"};
+	bool		separator = true;
+
+	for (const char *c = name; *c != '\0'; c++)
+	{
+		bool		alphanumeric = is_alphanumeric(*c);
+
+		if (!alphanumeric && (separator || strchr("-_", *c) == NULL))
+			return "a name consists of letters and digits, with single \"_\" or \"-\" between them";
+		separator = !alphanumeric;
+	}
+	if (separator)
+		return "a name consists of letters and digits, with single \"_\" or \"-\" between them";
+	if (strlen(name) > FB_CHAINCODE_NAME_BYTES_MAX)
+		return "the name is too long";
+	for (int i = 0; i < lengthof(system_names); i++)
+		if (strcmp(name, system_names[i]) == 0)
+			return "it is the name of a system chaincode";
+	return NULL;
+}
+
+/* ^[A-Za-z0-9_.+-]+$ */
+const char *
+definition_check_version(const char *version)
+{
+	if (strlen(version) > FB_CHAINCODE_VERSION_BYTES_MAX)
+		return "the version is too long";
+	return consists_of(version, "_.+-") ? NULL : "a version consists of letters, digits, \"_\", \"-\", \"+\" and \".\"";
+}
+
+/* ^[A-Za-z0-9-]+([A-Za-z0-9_-]+)*$ */
+const char *
+definition_check_collection_name(const char *name)
+{
+	return consists_of(name, "_-") && name[0] != '_' ? NULL :
+		"a collection's name consists of letters, digits, \"_\" and \"-\" and does not begin with \"_\"";
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * fields (core/chaincode/lifecycle/serializer.go)
+ */
+
+FbBytes
+definition_metadata_key(const char *space, const char *name)
+{
+	return fb_bytes_of_text(psprintf("%s/metadata/%s", space, name));
+}
+
+FbBytes
+definition_field_key(const char *space, const char *name, const char *field)
+{
+	return fb_bytes_of_text(psprintf("%s/fields/%s/%s", space, name, field));
+}
+
+static FbBytes
+pack(const ProtobufCMessage *message)
+{
+	FbBytes		bytes;
+	FbError		error = {0};
+
+	error_check(proto_pack(message, memory_allocator(CurrentMemoryContext), &bytes, &error), &error);
+	return bytes;
+}
+
+FbBytes
+definition_pack_bytes(FbBytes bytes)
+{
+	Lifecycle__StateData data = LIFECYCLE__STATE_DATA__INIT;
+
+	data.type_case = LIFECYCLE__STATE_DATA__TYPE_BYTES;
+	data.bytes = proto_data(bytes);
+	return pack(&data.base);
+}
+
+FbBytes
+definition_pack_text(const char *value)
+{
+	Lifecycle__StateData data = LIFECYCLE__STATE_DATA__INIT;
+
+	data.type_case = LIFECYCLE__STATE_DATA__TYPE_STRING;
+	data.string = (char *) value;
+	return pack(&data.base);
+}
+
+FbBytes
+definition_pack_number(int64 value)
+{
+	Lifecycle__StateData data = LIFECYCLE__STATE_DATA__INIT;
+
+	data.type_case = LIFECYCLE__STATE_DATA__TYPE_INT64;
+	data.int64 = value;
+	return pack(&data.base);
+}
+
+FbBytes
+definition_pack_metadata(const char *datatype, const char *const *fields, int count)
+{
+	Lifecycle__StateMetadata metadata = LIFECYCLE__STATE_METADATA__INIT;
+
+	metadata.datatype = (char *) datatype;
+	metadata.n_fields = count;
+	metadata.fields = (char **) fields;
+	return pack(&metadata.base);
+}
+
+/* the values of EndorsementInfo, ValidationInfo and Collections */
+void
+definition_pack_parameters(const ChaincodeDefinition *definition, FbBytes values[DEFINITION_PARAMETERS_COUNT])
+{
+	Lifecycle__ChaincodeEndorsementInfo endorsement = LIFECYCLE__CHAINCODE_ENDORSEMENT_INFO__INIT;
+	Lifecycle__ChaincodeValidationInfo validation = LIFECYCLE__CHAINCODE_VALIDATION_INFO__INIT;
+
+	endorsement.version = definition->version;
+	endorsement.init_required = definition->init_required;
+	endorsement.endorsement_plugin = definition->endorsement_plugin;
+	validation.validation_plugin = definition->validation_plugin;
+	validation.validation_parameter = proto_data(definition->validation_parameter);
+	values[0] = definition_pack_bytes(pack(&endorsement.base));
+	values[1] = definition_pack_bytes(pack(&validation.base));
+	values[2] = definition_pack_bytes(definition->collections);
+}
+
+static void
+corrupted(const char *name, const char *field)
+{
+	ereport(ERROR, (chaincode_errcode(FB_CORRUPTED),
+					errmsg("definition of chaincode \"%s\" cannot be read", name),
+					errdetail("The field \"%s\" under %s is missing or malformed.", field, LIFECYCLE_NAMESPACE),
+					errhint("fabric.rebuild_state makes the world state anew from the blocks.")));
+}
+
+static Lifecycle__StateData *
+unpack_field(const char *name, const char *field, FbBytes value, int type_case)
+{
+	Lifecycle__StateData *data;
+	FbError		error = {0};
+
+	if (PROTO_UNPACK(lifecycle__state_data, value, memory_allocator(CurrentMemoryContext), &data, &error) != FB_OK ||
+		(int) data->type_case != type_case)
+		corrupted(name, field);
+	return data;
+}
+
+/* a field's bytes as the reader gives them; an absent key has none, as in Fabric's Deserialize */
+static FbBytes
+read_bytes(const DefinitionReader *reader, const char *name, const char *field)
+{
+	FbBytes		value;
+
+	if (!reader->get(reader, definition_field_key("namespaces", name, field), &value))
+		return FB_BYTES_EMPTY;
+	return proto_bytes(unpack_field(name, field, value, LIFECYCLE__STATE_DATA__TYPE_BYTES)->bytes);
+}
+
+int64
+definition_read_sequence(const DefinitionReader *reader, const char *name)
+{
+	FbBytes		value;
+
+	if (!reader->get(reader, definition_field_key("namespaces", name, "Sequence"), &value))
+		return 0;
+	return unpack_field(name, "Sequence", value, LIFECYCLE__STATE_DATA__TYPE_INT64)->int64;
+}
+
+char *
+definition_read_text(const DefinitionReader *reader, const char *space, const char *name, const char *field)
+{
+	FbBytes		value;
+
+	if (!reader->get(reader, definition_field_key(space, name, field), &value))
+		return pstrdup("");
+	return unpack_field(name, field, value, LIFECYCLE__STATE_DATA__TYPE_STRING)->string;
+}
+
+/* the parameters under a name, which is a chaincode's or, in an organisation's collection, "chaincode#sequence" */
+void
+definition_read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	Lifecycle__ChaincodeEndorsementInfo *endorsement;
+	Lifecycle__ChaincodeValidationInfo *validation;
+	FbError		error = {0};
+
+	if (PROTO_UNPACK(lifecycle__chaincode_endorsement_info, read_bytes(reader, name, "EndorsementInfo"), allocator, &endorsement,
+					 &error) != FB_OK)
+		corrupted(name, "EndorsementInfo");
+	if (PROTO_UNPACK(lifecycle__chaincode_validation_info, read_bytes(reader, name, "ValidationInfo"), allocator, &validation,
+					 &error) != FB_OK)
+		corrupted(name, "ValidationInfo");
+	definition->version = endorsement->version;
+	definition->init_required = endorsement->init_required;
+	definition->endorsement_plugin = endorsement->endorsement_plugin;
+	definition->validation_plugin = validation->validation_plugin;
+	definition->validation_parameter = proto_bytes(validation->validation_parameter);
+	definition->collections = read_bytes(reader, name, "Collections");
+	if (PROTO_CHECK(protos__collection_config_package, definition->collections, &error) != FB_OK)
+		corrupted(name, "Collections");
+}
+
+/* false when there is no metadata; FB_CORRUPTED when it is of another type */
+bool
+definition_has_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype)
+{
+	Lifecycle__StateMetadata *metadata;
+	FbBytes		value;
+	FbError		error = {0};
+
+	if (!reader->get(reader, definition_metadata_key(space, name), &value))
+		return false;
+	if (PROTO_UNPACK(lifecycle__state_metadata, value, memory_allocator(CurrentMemoryContext), &metadata, &error) != FB_OK ||
+		strcmp(metadata->datatype, datatype) != 0)
+		corrupted(name, "metadata");
+	return true;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * committed definitions
+ */
+
+static bool
+get_committed(const DefinitionReader *reader, FbBytes key, FbBytes *value)
+{
+	StateRow	row;
+
+	if (!state_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), key, reader->snapshot, &row))
+		return false;
+	*value = row.value;
+	return true;
+}
+
+static bool
+get_committed_private(const DefinitionReader *reader, FbBytes key, FbBytes *value)
+{
+	StateRow	row;
+
+	if (!private_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(reader->collection), key,
+						   reader->snapshot, &row))
+		return false;
+	*value = row.value;
+	return true;
+}
+
+static FbBytes
+copy_bytes(FbBytes from)
+{
+	FbBytes		to;
+	FbError		error = {0};
+
+	error_check(fb_bytes_copy(memory_allocator(CurrentMemoryContext), from, &to, &error), &error);
+	return to;
+}
+
+static void
+copy_definition(const ChaincodeDefinition *from, ChaincodeDefinition *to)
+{
+	to->name = pstrdup(from->name);
+	to->sequence = from->sequence;
+	to->version = pstrdup(from->version);
+	to->init_required = from->init_required;
+	to->endorsement_plugin = pstrdup(from->endorsement_plugin);
+	to->validation_plugin = pstrdup(from->validation_plugin);
+	to->validation_parameter = copy_bytes(from->validation_parameter);
+	to->collections = copy_bytes(from->collections);
+}
+
+static void
+make_cache(void)
+{
+	HASHCTL		control = {.keysize = sizeof(DefinitionKey), .entrysize = sizeof(DefinitionEntry), .hcxt = TopMemoryContext};
+
+	definition_cache = hash_create("fabric chaincode definitions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static void
+empty_cache(void)
+{
+	HASH_SEQ_STATUS status;
+	DefinitionEntry *entry;
+
+	hash_seq_init(&status, definition_cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->context != NULL)
+			MemoryContextDelete(entry->context);
+		hash_search(definition_cache, &entry->key, HASH_REMOVE, NULL);
+	}
+}
+
+static DefinitionEntry *
+find_entry(const Ledger *ledger, const char *name, bool create)
+{
+	DefinitionKey key;
+	DefinitionEntry *entry;
+	bool		found;
+
+	memset(&key, 0, sizeof(key));
+	key.ledger_id = ledger->id;
+	strlcpy(key.name, name, sizeof(key.name));
+	if (definition_cache == NULL)
+		make_cache();
+	if (!create)
+		return hash_search(definition_cache, &key, HASH_FIND, NULL);
+	if (hash_get_num_entries(definition_cache) >= DEFINITION_CACHE_ENTRIES_MAX)
+		empty_cache();
+	entry = hash_search(definition_cache, &key, HASH_ENTER, &found);
+	if (!found)
+		entry->context = NULL;
+	return entry;
+}
+
+static void
+remember(const Ledger *ledger, const ChaincodeDefinition *definition, RwSetVersion version)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode definition", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	DefinitionEntry *entry;
+	ChaincodeDefinition copy;
+
+	copy_definition(definition, &copy);
+	MemoryContextSwitchTo(caller);
+	entry = find_entry(ledger, definition->name, true);
+	if (entry->context != NULL)
+		MemoryContextDelete(entry->context);
+	entry->context = context;
+	entry->version = version;
+	entry->definition = copy;
+	entry->approved_here = false;
+	strlcpy(entry->channel, ledger->channel, sizeof(entry->channel));
+}
+
+static DefinitionEntry *
+find_valid_entry(const Ledger *ledger, const char *name, RwSetVersion version)
+{
+	DefinitionEntry *entry = find_entry(ledger, name, false);
+
+	if (entry == NULL || entry->context == NULL || !rwset_version_equal(entry->version, version) ||
+		strcmp(entry->channel, ledger->channel) != 0)
+		return NULL;
+	return entry;
+}
+
+static void
+system_definition(ChaincodeDefinition *definition)
+{
+	FbError		error = {0};
+
+	memset(definition, 0, sizeof(*definition));
+	definition->name = pstrdup(LIFECYCLE_NAMESPACE);
+	definition->version = pstrdup(LIFECYCLE_VERSION);
+	definition->endorsement_plugin = pstrdup("escc");
+	definition->validation_plugin = pstrdup("vscc");
+	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext), LIFECYCLE_ENDORSEMENT_POLICY,
+												&definition->validation_parameter, &error), &error);
+}
+
+bool
+definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition, RwSetVersion *version)
+{
+	DefinitionReader reader = {.get = get_committed, .ledger = ledger, .snapshot = snapshot};
+	DefinitionEntry *entry;
+	StateRow	row;
+
+	version->present = false;
+	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
+	{
+		system_definition(definition);
+		return true;
+	}
+	if (strlen(name) > FB_CHAINCODE_NAME_BYTES_MAX ||
+		!state_store_get(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), definition_field_key("namespaces", name, "Sequence"),
+						 snapshot, &row))
+		return false;
+	*version = row.version;
+	entry = find_valid_entry(ledger, name, row.version);
+	if (entry != NULL)
+	{
+		copy_definition(&entry->definition, definition);
+		return true;
+	}
+	memset(definition, 0, sizeof(*definition));
+	definition->name = pstrdup(name);
+	definition->sequence = unpack_field(name, "Sequence", row.value, LIFECYCLE__STATE_DATA__TYPE_INT64)->int64;
+	if (!definition_has_metadata(&reader, "namespaces", name, "ChaincodeDefinition"))
+		corrupted(name, "metadata");
+	definition_read_parameters(&reader, name, definition);
+	remember(ledger, definition, row.version);
+	return true;
+}
+
+bool
+definition_get(const char *channel, const char *name, ChaincodeDefinition *definition)
+{
+	RwSetVersion version;
+
+	return definition_load(ledger_open(channel), name, NULL, definition, &version);
+}
+
+List *
+definition_list(const char *channel)
+{
+	static const char prefix[] = "namespaces/metadata/";
+	const Ledger *ledger = ledger_open(channel);
+	StateScan  *scan;
+	StateRow	row;
+	List	   *names = NIL;
+	List	   *definitions = NIL;
+	ListCell   *cell;
+
+	/* '0' follows '/' */
+	scan = state_store_scan(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(prefix),
+							fb_bytes_of_text("namespaces/metadata0"), NULL);
+	while (state_scan_next(scan, &row))
+		names = lappend(names, pnstrdup((const char *) row.key.data + strlen(prefix), row.key.size - strlen(prefix)));
+	state_scan_end(scan);
+	foreach(cell, names)
+	{
+		ChaincodeDefinition *definition = palloc(sizeof(ChaincodeDefinition));
+
+		if (definition_get(channel, lfirst(cell), definition))
+			definitions = lappend(definitions, definition);
+	}
+	return definitions;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * this organisation's approval
+ */
+
+char *
+definition_implicit_collection(const char *msp_id)
+{
+	return psprintf("_implicit_org_%s", msp_id);
+}
+
+/* are the parameters that the reader's organisation approved those of the definition? */
+static bool
+is_approved(const DefinitionReader *reader, const char *private_name, const ChaincodeDefinition *definition)
+{
+	FbBytes		expected[DEFINITION_PARAMETERS_COUNT];
+
+	if (!definition_has_metadata(reader, "namespaces", private_name, "ChaincodeParameters"))
+		return false;
+	definition_pack_parameters(definition, expected);
+	for (int i = 0; i < DEFINITION_PARAMETERS_COUNT; i++)
+	{
+		FbBytes		approved;
+
+		if (!reader->get(reader, definition_field_key("namespaces", private_name, definition_parameter_names[i]), &approved) ||
+			!fb_bytes_equal(approved, expected[i]))
+			return false;
+	}
+	return true;
+}
+
+char *
+definition_find_package(const Ledger *ledger, Snapshot snapshot, const ChaincodeDefinition *definition, RwSetVersion version,
+						bool *approved)
+{
+	DefinitionReader reader = {.get = get_committed_private, .ledger = ledger, .snapshot = snapshot,
+	.collection = definition_implicit_collection(guc_node_msp_id)};
+	char	   *private_name = psprintf("%s#" INT64_FORMAT, definition->name, definition->sequence);
+	DefinitionEntry *entry = find_valid_entry(ledger, definition->name, version);
+	char	   *package_id;
+
+	*approved = entry != NULL && entry->approved_here && strcmp(entry->approved_msp_id, guc_node_msp_id) == 0;
+	if (!*approved)
+	{
+		*approved = is_approved(&reader, private_name, definition);
+		if (!*approved)
+			return NULL;
+		if (entry != NULL)
+		{
+			entry->approved_here = true;
+			strlcpy(entry->approved_msp_id, guc_node_msp_id, sizeof(entry->approved_msp_id));
+		}
+	}
+	package_id = definition_read_text(&reader, "chaincode-sources", private_name, "PackageID");
+	return package_id[0] != '\0' ? package_id : NULL;
+}
+
+char *
+definition_package_id(const char *channel, const ChaincodeDefinition *definition)
+{
+	const Ledger *ledger = ledger_open(channel);
+	RwSetVersion version;
+	ChaincodeDefinition committed;
+	bool		approved;
+
+	if (!definition_load(ledger, definition->name, NULL, &committed, &version) || committed.sequence != definition->sequence ||
+		!version.present)
+		return NULL;
+	return definition_find_package(ledger, NULL, &committed, version, &approved);
+}
+
+const char *const definition_parameter_names[DEFINITION_PARAMETERS_COUNT] = {"EndorsementInfo", "ValidationInfo", "Collections"};

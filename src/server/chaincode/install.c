@@ -1,0 +1,360 @@
+/*
+ * install: packages in the database: the table of packages, the schema of their functions (LIF-2, LIF-8).
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/comment.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "parser/parse_node.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "server/chaincode/chaincode_internal.h"
+#include "server/channel/channel.h"
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * the table
+ */
+
+/* run a statement with one text parameter; true when it gave a row, whose first column is copied out (NULL: not wanted) */
+static bool
+select_one(SpiStatement *statement, const char *package_id, bytea **column)
+{
+	SpiScope	scope;
+	Datum		values[1] = {CStringGetTextDatum(package_id)};
+	bool		found;
+
+	spi_begin(&scope);
+	spi_run(statement, values, NULL, XactReadOnly, 1);
+	found = SPI_processed > 0;
+	if (found && column != NULL)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
+
+		*column = DatumGetByteaPCopy(value);
+		MemoryContextSwitchTo(inner);
+	}
+	spi_end(&scope);
+	return found;
+}
+
+static SpiStatement select_package = {
+	"SELECT bytes FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}
+};
+
+bool
+package_is_installed(const char *package_id)
+{
+	static SpiStatement statement = {
+		"SELECT 1 FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}
+	};
+
+	return select_one(&statement, package_id, NULL);
+}
+
+static void
+package_not_found(const char *package_id)
+{
+	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+					errmsg("chaincode package \"%s\" is not installed", package_id),
+					errhint("The view fabric.installed_chaincodes lists the packages of this node.")));
+}
+
+bytea *
+package_get(const char *package_id)
+{
+	bytea	   *bytes = NULL;
+
+	if (!select_one(&select_package, package_id, &bytes))
+		package_not_found(package_id);
+	return bytes;
+}
+
+static void
+insert_package(const ChaincodePackage *package, FbBytes bytes)
+{
+	static SpiStatement statement = {
+		"INSERT INTO fabric_internal.chaincode_package (package_id, label, type, schema_name, bytes) VALUES ($1, $2, $3, $4, $5)",
+		5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}
+	};
+	SpiScope	scope;
+	Datum		values[5];
+
+	values[0] = CStringGetTextDatum(package->package_id);
+	values[1] = CStringGetTextDatum(package->label);
+	values[2] = CStringGetTextDatum(package->type);
+	values[3] = CStringGetTextDatum(package->schema_name);
+	values[4] = PointerGetDatum(memory_bytea(bytes));
+	spi_begin(&scope);
+	spi_run(&statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+/* one install or uninstall at a time, so that the second sees what the first did */
+static void
+lock_packages(void)
+{
+	LockRelationOid(spi_relation_oid("chaincode_package"), ShareRowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * the functions
+ */
+
+static void
+create_functions(const char *schema_name, CheckedSource *checked)
+{
+	ParseState *state = make_parsestate(NULL);
+	ListCell   *cell;
+
+	state->p_sourcetext = checked->text;
+	foreach(cell, checked->functions)
+	{
+		SourceFunction *function = lfirst(cell);
+
+		function->statement->funcname = list_make2(makeString(pstrdup(schema_name)), makeString(pstrdup(function->name)));
+		function->statement->replace = false;
+		function->function = CreateFunction(state, function->statement).objectId;
+		CommandCounterIncrement();
+	}
+	foreach(cell, checked->comments)
+	{
+		CommentStmt *comment = lfirst_node(CommentStmt, cell);
+		ObjectWithArgs *object = castNode(ObjectWithArgs, comment->object);
+
+		object->objname = lcons(makeString(pstrdup(schema_name)), object->objname);
+		CommentObject(comment);
+		CommandCounterIncrement();
+	}
+	free_parsestate(state);
+}
+
+/* the languages' own checks of the bodies, now that all functions exist and can refer to each other */
+static void
+validate_functions(CheckedSource *checked)
+{
+	ListCell   *cell;
+
+	foreach(cell, checked->functions)
+	{
+		SourceFunction *function = lfirst(cell);
+		HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->function));
+		HeapTuple	language;
+		Oid			validator;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for function %u", function->function);
+		language = SearchSysCache1(LANGOID, ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->prolang));
+		if (!HeapTupleIsValid(language))
+			elog(ERROR, "cache lookup failed for the language of function %u", function->function);
+		validator = ((Form_pg_language) GETSTRUCT(language))->lanvalidator;
+		ReleaseSysCache(language);
+		ReleaseSysCache(tuple);
+		if (OidIsValid(validator))
+			OidFunctionCall1(validator, ObjectIdGetDatum(function->function));
+	}
+}
+
+static void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* what the parser and the validators of functions object to is an invalid package */
+static void
+rethrow_as_invalid(MemoryContext context)
+{
+	ErrorData  *error;
+	int			class;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	class = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+	if (class != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) && class != ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) &&
+		class != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
+		PG_RE_THROW();
+	FlushErrorState();
+	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+					errmsg("invalid chaincode source: %s", error->message),
+					error->detail ? errdetail_internal("%s", error->detail) : 0,
+					error->hint ? errhint("%s", error->hint) : 0,
+					error->context ? errcontext_msg("%s", error->context) : 0));
+}
+
+static void
+install_functions(const ChaincodePackage *package, CheckedSource *checked)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			saved_user;
+	int			saved_security;
+	int			nest_level = NewGUCNestLevel();
+
+	GetUserIdAndSecContext(&saved_user, &saved_security);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, saved_security | SECURITY_LOCAL_USERID_CHANGE);
+	NamespaceCreate(package->schema_name, sandbox_role(), false);
+	CommandCounterIncrement();
+	/* from here on with the rights of chaincode only: creating a function runs code of its source (default values, BEGIN ATOMIC) */
+	set_for_now("search_path", psprintf("pg_catalog, %s, fabric, pg_temp", quote_identifier(package->schema_name)));
+	set_for_now("check_function_bodies", "off");
+	SetUserIdAndSecContext(sandbox_role(), saved_security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	PG_TRY();
+	{
+		source_check(package->source, checked);
+		create_functions(package->schema_name, checked);
+		set_for_now("check_function_bodies", "on");
+		validate_functions(checked);
+	}
+	PG_CATCH();
+	{
+		rethrow_as_invalid(context);
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(saved_user, saved_security);
+}
+
+/* nobody but the owner, and nobody through the schema */
+static void
+revoke_rights(const char *schema_name)
+{
+	SpiScope	scope;
+	char	   *sql = psprintf("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %s FROM PUBLIC", quote_identifier(schema_name));
+
+	spi_begin(&scope);
+	if (SPI_execute(sql, false, 0) < 0)
+		elog(ERROR, "could not revoke the rights on schema \"%s\"", schema_name);
+	spi_end(&scope);
+}
+
+static void
+report_warnings(const CheckedSource *checked, bool allow_warnings)
+{
+	StringInfoData detail;
+	ListCell   *cell;
+
+	initStringInfo(&detail);
+	foreach(cell, checked->warnings)
+	{
+		if (allow_warnings)
+			ereport(WARNING, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("%s", (char *) lfirst(cell))));
+		else
+			appendStringInfo(&detail, "%s%s", detail.len > 0 ? "\n" : "", (char *) lfirst(cell));
+	}
+	if (detail.len > 0)
+		ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+						errmsg("chaincode may differ between nodes"),
+						errdetail_internal("%s", detail.data),
+						errhint("If it does not, install it with allow_warnings => true.")));
+}
+
+char *
+package_install(FbBytes bytes, bool allow_warnings)
+{
+	ChaincodePackage package;
+	CheckedSource checked;
+
+	PreventCommandIfReadOnly("install_chaincode()");
+	package_read(bytes, &package);
+	lock_packages();
+	if (package_is_installed(package.package_id))
+		return pstrdup(package.package_id);
+	if (package.source == NULL)
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+						errmsg("chaincode package \"%s\" is of type \"%s\"", package.package_id, package.type),
+						errdetail("This node runs packages of type \"%s\".", CHAINCODE_TYPE_SQL),
+						errhint("An organisation can approve a definition without a package; it then validates, but does not endorse.")));
+	if (OidIsValid(get_namespace_oid(package.schema_name, true)))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_SCHEMA),
+						errmsg("schema \"%s\" of the package exists already", package.schema_name),
+						errhint("Drop the schema; only chaincode may use that name.")));
+	install_functions(&package, &checked);
+	report_warnings(&checked, allow_warnings);
+	revoke_rights(package.schema_name);
+	insert_package(&package, bytes);
+	return pstrdup(package.package_id);
+}
+
+/* a channel whose committed definition runs this package here, or NULL */
+static const char *
+find_user(const char *package_id, const char **chaincode)
+{
+	ListCell   *channel;
+
+	foreach(channel, channel_names())
+	{
+		ListCell   *cell;
+
+		foreach(cell, definition_list(lfirst(channel)))
+		{
+			ChaincodeDefinition *definition = lfirst(cell);
+			char	   *used = definition_package_id(lfirst(channel), definition);
+
+			if (used != NULL && strcmp(used, package_id) == 0)
+			{
+				*chaincode = definition->name;
+				return lfirst(channel);
+			}
+		}
+	}
+	return NULL;
+}
+
+void
+package_uninstall(const char *package_id)
+{
+	static SpiStatement statement = {
+		"DELETE FROM fabric_internal.chaincode_package WHERE package_id = $1 RETURNING convert_to(schema_name, 'UTF8')", 1, {TEXTOID}
+	};
+	const char *chaincode = NULL;
+	const char *channel;
+	bytea	   *schema_name = NULL;
+	ObjectAddress schema;
+	SpiScope	scope;
+	Datum		values[1];
+
+	PreventCommandIfReadOnly("uninstall_chaincode()");
+	lock_packages();
+	if (!package_is_installed(package_id))
+		package_not_found(package_id);
+	channel = find_user(package_id, &chaincode);
+	if (channel != NULL)
+		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+						errmsg("chaincode package \"%s\" is in use", package_id),
+						errdetail("Chaincode \"%s\" on channel \"%s\" runs it on this node.", chaincode, channel),
+						errhint("Approve another package for that definition first.")));
+	values[0] = CStringGetTextDatum(package_id);
+	spi_begin(&scope);
+	spi_run(&statement, values, NULL, false, 0);
+	if (SPI_processed > 0)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
+
+		schema_name = DatumGetByteaPCopy(value);
+		MemoryContextSwitchTo(inner);
+	}
+	spi_end(&scope);
+	if (schema_name == NULL)
+		package_not_found(package_id);
+	ObjectAddressSet(schema, NamespaceRelationId,
+					 get_namespace_oid(pnstrdup(VARDATA(schema_name), VARSIZE(schema_name) - VARHDRSZ), true));
+	if (OidIsValid(schema.objectId))
+		performDeletion(&schema, DROP_CASCADE, PERFORM_DELETION_QUIETLY);
+}

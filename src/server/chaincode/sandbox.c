@@ -1,0 +1,368 @@
+/*
+ * sandbox: what code of chaincode may do. Several walls, each of which would do for most attacks:
+ *
+ *   - role fabric_chaincode owns nothing but the functions and has no privilege on any table;
+ *   - the subtransaction is read-only and rolled back;
+ *   - no relation can be read, catalogs included (ExecutorCheckPerms_hook), no utility statement run (ProcessUtility_hook);
+ *   - functions are refused unless they are the chaincode's own, the shim's, or built in and without effects and secrets
+ *     (object_access_hook). That also names, at run time, what differs between nodes and was hidden in dynamic SQL.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "server/chaincode/chaincode_internal.h"
+
+/*
+ * Built-in functions that are not immutable, but whose result depends only on their arguments and on settings that the
+ * sandbox fixes. Sorted by name. All others of pg_catalog that are not immutable are refused.
+ */
+static const char *const usable_builtins[] = {
+	"anytextcat", "array_to_json", "array_to_string", "concat", "concat_ws", "convert", "convert_from", "convert_to", "date",
+	"date_add", "date_cmp_timestamptz", "date_eq_timestamptz", "date_ge_timestamptz", "date_gt_timestamptz",
+	"date_le_timestamptz", "date_lt_timestamptz", "date_ne_timestamptz", "date_part", "date_subtract", "date_trunc", "enum_first",
+	"enum_last", "enum_range", "extract", "format", "generate_series", "in_range", "interval_pl_timestamptz", "json_agg",
+	"json_agg_strict", "json_agg_strict_transfn", "json_agg_transfn", "json_build_array", "json_build_object", "json_object_agg",
+	"json_object_agg_strict", "json_object_agg_strict_transfn", "json_object_agg_transfn", "json_object_agg_unique",
+	"json_object_agg_unique_strict", "json_object_agg_unique_strict_transfn", "json_object_agg_unique_transfn",
+	"json_populate_record", "json_populate_recordset", "json_to_record", "json_to_recordset", "jsonb_agg", "jsonb_agg_finalfn",
+	"jsonb_agg_strict", "jsonb_agg_strict_transfn", "jsonb_agg_transfn", "jsonb_build_array", "jsonb_build_object",
+	"jsonb_object_agg", "jsonb_object_agg_finalfn", "jsonb_object_agg_strict", "jsonb_object_agg_strict_transfn",
+	"jsonb_object_agg_transfn", "jsonb_object_agg_unique", "jsonb_object_agg_unique_strict",
+	"jsonb_object_agg_unique_strict_transfn", "jsonb_object_agg_unique_transfn", "jsonb_path_exists_tz", "jsonb_path_match_tz",
+	"jsonb_path_query_array_tz", "jsonb_path_query_first_tz", "jsonb_path_query_tz", "jsonb_populate_record",
+	"jsonb_populate_recordset", "jsonb_to_record", "jsonb_to_recordset", "length", "make_timestamptz", "overlaps", "pg_typeof",
+	"quote_literal", "quote_nullable", "row_to_json", "textanycat", "time", "timestamp", "timestamp_cmp_timestamptz",
+	"timestamp_eq_timestamptz", "timestamp_ge_timestamptz", "timestamp_gt_timestamptz", "timestamp_le_timestamptz",
+	"timestamp_lt_timestamptz", "timestamp_ne_timestamptz", "timestamptz", "timestamptz_cmp_date", "timestamptz_cmp_timestamp",
+	"timestamptz_eq_date", "timestamptz_eq_timestamp", "timestamptz_ge_date", "timestamptz_ge_timestamp", "timestamptz_gt_date",
+	"timestamptz_gt_timestamp", "timestamptz_le_date", "timestamptz_le_timestamp", "timestamptz_lt_date",
+	"timestamptz_lt_timestamp", "timestamptz_mi_interval", "timestamptz_ne_date", "timestamptz_ne_timestamp",
+	"timestamptz_pl_interval", "timetz", "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "to_timestamp",
+};
+
+/* settings that change how a value is written or read; chaincode sees the same ones on every node */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			fixed_settings[] = {
+	{"DateStyle", "ISO, MDY"},
+	{"IntervalStyle", "postgres"},
+	{"TimeZone", "UTC"},
+	{"timezone_abbreviations", "Default"},
+	{"extra_float_digits", "1"},
+	{"bytea_output", "hex"},
+	{"lc_monetary", "C"},
+	{"lc_numeric", "C"},
+	{"lc_time", "C"},
+	{"array_nulls", "on"},
+	{"backslash_quote", "safe_encoding"},
+	{"quote_all_identifiers", "off"},
+	{"standard_conforming_strings", "on"},
+	{"transform_null_equals", "off"},
+};
+
+static Oid	guarded_schema = InvalidOid;
+
+static object_access_hook_type previous_object_access;
+static ExecutorCheckPerms_hook_type previous_check_permissions;
+static ProcessUtility_hook_type previous_utility;
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * which functions
+ */
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static bool
+builtin_is_usable(Form_pg_proc procedure)
+{
+	const char *name = NameStr(procedure->proname);
+
+	return procedure->provolatile == PROVOLATILE_IMMUTABLE ||
+		bsearch(&name, usable_builtins, lengthof(usable_builtins), sizeof(char *), compare_names) != NULL;
+}
+
+static bool
+is_shim(HeapTuple tuple)
+{
+	bool		isnull;
+	Datum		source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+	bool		result;
+	char	   *symbol;
+
+	if (isnull || ((Form_pg_proc) GETSTRUCT(tuple))->prolang != ClanguageId)
+		return false;
+	symbol = TextDatumGetCString(source);
+	result = strncmp(symbol, CHAINCODE_SHIM_PREFIX, strlen(CHAINCODE_SHIM_PREFIX)) == 0;
+	pfree(symbol);
+	return result;
+}
+
+static bool
+fabric_function_is_usable(HeapTuple tuple)
+{
+	return ((Form_pg_proc) GETSTRUCT(tuple))->provolatile == PROVOLATILE_IMMUTABLE || is_shim(tuple);
+}
+
+static bool
+function_is_usable(HeapTuple tuple)
+{
+	Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(tuple);
+
+	if (procedure->pronamespace == PG_CATALOG_NAMESPACE)
+		return builtin_is_usable(procedure);
+	if (procedure->pronamespace == get_namespace_oid("fabric", true))
+		return fabric_function_is_usable(tuple);
+	return false;
+}
+
+static bool
+any_function_exists(const char *name, Oid schema, bool *usable)
+{
+	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	bool		exists = false;
+
+	*usable = false;
+	for (int i = 0; i < list->n_members; i++)
+	{
+		HeapTuple	tuple = &list->members[i]->tuple;
+
+		if (((Form_pg_proc) GETSTRUCT(tuple))->pronamespace != schema)
+			continue;
+		exists = true;
+		if (function_is_usable(tuple))
+			*usable = true;
+	}
+	ReleaseSysCacheList(list);
+	return exists;
+}
+
+bool
+sandbox_builtin_exists(const char *name, bool *usable)
+{
+	return any_function_exists(name, PG_CATALOG_NAMESPACE, usable);
+}
+
+bool
+sandbox_fabric_function_exists(const char *name, bool *usable)
+{
+	Oid			schema = get_namespace_oid("fabric", true);
+
+	*usable = false;
+	return OidIsValid(schema) && any_function_exists(name, schema, usable);
+}
+
+/* the verdicts of this session on functions outside the chaincode's schema; few, since chaincode calls few */
+typedef struct Verdict
+{
+	Oid			function;
+	bool		usable;
+} Verdict;
+
+static Verdict verdicts[256];
+
+static void
+forget_verdicts(Datum argument, int cache, uint32 hash)
+{
+	memset(verdicts, 0, sizeof(verdicts));
+}
+
+static void
+refuse_function(HeapTuple tuple)
+{
+	Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(tuple);
+	char	   *schema = get_namespace_name(procedure->pronamespace);
+
+	ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+					errmsg("function %s.%s cannot be called in chaincode", schema ? schema : "?", NameStr(procedure->proname)),
+					procedure->pronamespace == PG_CATALOG_NAMESPACE ?
+					errdetail("Its result may differ between nodes, or it has effects outside the ledger.") :
+					errdetail("Chaincode can call its own functions, those of schema fabric that are made for it, and functions of "
+							  "PostgreSQL that depend on nothing but their arguments.")));
+}
+
+static void
+check_function(Oid function)
+{
+	Verdict    *verdict = &verdicts[function % lengthof(verdicts)];
+	HeapTuple	tuple;
+	bool		own;
+
+	if (verdict->function == function && verdict->usable)
+		return;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	own = ((Form_pg_proc) GETSTRUCT(tuple))->pronamespace == guarded_schema;
+	if (!own && !function_is_usable(tuple))
+		refuse_function(tuple);
+	ReleaseSysCache(tuple);
+	if (!own)
+	{
+		verdict->function = function;
+		verdict->usable = true;
+	}
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * the hooks; they do nothing unless a schema is guarded
+ */
+
+static void
+object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *argument)
+{
+	if (previous_object_access)
+		previous_object_access(access, class_id, object_id, sub_id, argument);
+	if (OidIsValid(guarded_schema) && access == OAT_FUNCTION_EXECUTE)
+		check_function(object_id);
+}
+
+static void
+refuse_relations(List *range_table)
+{
+	ListCell   *cell;
+
+	foreach(cell, range_table)
+	{
+		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+		char	   *name;
+
+		if (entry->rtekind != RTE_RELATION)
+			continue;
+		name = get_rel_name(entry->relid);
+		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+						errmsg("relation \"%s\" cannot be used in chaincode", name ? name : "?"),
+						errdetail("Chaincode sees nothing but the world state of its channel."),
+						errhint("Use fabric.get_state, fabric.put_state and the other functions of schema fabric.")));
+	}
+}
+
+#if PG_VERSION_NUM >= 160000
+static bool
+check_permissions(List *range_table, List *permissions, bool abort)
+{
+	if (OidIsValid(guarded_schema))
+		refuse_relations(range_table);
+	return previous_check_permissions ? previous_check_permissions(range_table, permissions, abort) : true;
+}
+#else
+static bool
+check_permissions(List *range_table, bool abort)
+{
+	if (OidIsValid(guarded_schema))
+		refuse_relations(range_table);
+	return previous_check_permissions ? previous_check_permissions(range_table, abort) : true;
+}
+#endif
+
+static void
+utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo parameters,
+		QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion)
+{
+	if (OidIsValid(guarded_schema))
+		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+						errmsg("%s cannot be used in chaincode", GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
+						errdetail("Chaincode sees nothing but the world state of its channel.")));
+	if (previous_utility)
+		previous_utility(statement, text, read_only_tree, context, parameters, environment, destination, completion);
+	else
+		standard_ProcessUtility(statement, text, read_only_tree, context, parameters, environment, destination, completion);
+}
+
+static void
+install_hooks(void)
+{
+	static bool installed = false;
+
+	if (installed)
+		return;
+	CacheRegisterSyscacheCallback(PROCOID, forget_verdicts, (Datum) 0);
+	previous_object_access = object_access_hook;
+	object_access_hook = object_access;
+	previous_check_permissions = ExecutorCheckPerms_hook;
+	ExecutorCheckPerms_hook = check_permissions;
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = utility;
+	installed = true;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * entering
+ */
+
+Oid
+sandbox_role(void)
+{
+	return get_role_oid(CHAINCODE_ROLE, false);
+}
+
+static void
+fix_search_path(Oid schema)
+{
+	Oid			fabric = get_namespace_oid("fabric", false);
+#if PG_VERSION_NUM < 170000
+	OverrideSearchPath path = {.schemas = list_make2_oid(schema, fabric), .addCatalog = true, .addTemp = false};
+
+	/* undone by the end of the subtransaction; costs much less than the setting, which is parsed every time */
+	PushOverrideSearchPath(&path);
+	list_free(path.schemas);
+#else
+	char	   *value = psprintf("pg_catalog, %s, %s, pg_temp", quote_identifier(get_namespace_name(schema)),
+								 quote_identifier(get_namespace_name(fabric)));
+
+	(void) set_config_option("search_path", value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+#endif
+}
+
+void
+sandbox_enter(Oid schema)
+{
+	Oid			user;
+	int			security;
+
+	for (int i = 0; i < lengthof(fixed_settings); i++)
+	{
+		const char *value = GetConfigOption(fixed_settings[i].name, false, false);
+
+		if (value == NULL || strcmp(value, fixed_settings[i].value) != 0)
+			(void) set_config_option(fixed_settings[i].name, fixed_settings[i].value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+									 true, 0, false);
+	}
+	fix_search_path(schema);
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(sandbox_role(), security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+}
+
+void
+sandbox_guard(Oid schema)
+{
+	install_hooks();
+	guarded_schema = schema;
+}
+
+Oid
+sandbox_guarded_schema(void)
+{
+	return guarded_schema;
+}

@@ -1,0 +1,687 @@
+/*
+ * source_check: what the source of a chaincode package may contain.
+ *
+ * The source is a list of CREATE FUNCTION and COMMENT ON FUNCTION statements. PostgreSQL's own parser reads it; function bodies
+ * in SQL and PL/pgSQL are read with its scanner, token by token. That finds what differs between nodes in all ordinary code and says
+ * so before anything is approved; what is hidden from it (dynamic SQL) is refused by the sandbox when it runs.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/proclang.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/gramparse.h"
+#include "parser/parse_type.h"
+#include "parser/parser.h"
+#include "parser/scanner.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "server/chaincode/chaincode_internal.h"
+
+/* findings shown in one error */
+#define FINDINGS_SHOWN_MAX 20
+
+typedef struct Token
+{
+	int			code;			/* of the core scanner; 0 at the end */
+	const char *text;			/* identifier or keyword (lower case), or the content of a string; else "" */
+	int			line;			/* in the package's source */
+} Token;
+
+typedef struct Body
+{
+	const SourceFunction *function;
+	CheckedSource *checked;
+	Token	   *tokens;			/* with two empty ones before and some after, so that looking around needs no checks */
+	int			count;
+	StringInfoData refused;		/* lines of the detail */
+	int			refused_count;
+	const char *hint;
+} Body;
+
+static int
+line_of(const char *text, int location)
+{
+	int			line = 1;
+
+	for (int i = 0; i < location && text[i] != '\0'; i++)
+		line += text[i] == '\n';
+	return line;
+}
+
+static void
+refuse(const CheckedSource *checked, int location, const char *format, ...) pg_attribute_printf(3, 4) pg_attribute_noreturn();
+
+static void
+refuse(const CheckedSource *checked, int location, const char *format, ...)
+{
+	char		reason[FB_ERROR_DETAIL_BYTES];
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+					errmsg("invalid chaincode source: line %d: %s", line_of(checked->text, location), reason)));
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * statements
+ */
+
+/* a type that a parameter or result may have: built in, so that it is the same on every node */
+static void
+check_type(CheckedSource *checked, const SourceFunction *function, TypeName *name, bool is_result, const char *what)
+{
+	Type		type;
+	Form_pg_type form;
+	Oid			oid;
+	char		kind;
+	Oid			schema;
+
+	if (name->pct_type)
+		refuse(checked, function->location, "function \"%s\": %%TYPE refers to a table, which chaincode has not", function->name);
+	type = LookupTypeName(NULL, name, NULL, true);
+	if (type == NULL)
+		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s does not exist", function->name,
+			   TypeNameToString(name), what);
+	form = (Form_pg_type) GETSTRUCT(type);
+	oid = form->oid;
+	kind = form->typtype;
+	schema = form->typnamespace;
+	ReleaseSysCache(type);
+
+	if (is_result && (oid == VOIDOID || oid == RECORDOID))
+		return;
+	if (schema != PG_CATALOG_NAMESPACE || kind == TYPTYPE_COMPOSITE)
+		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s is not a built-in type of PostgreSQL",
+			   function->name, TypeNameToString(name), what);
+	if (kind == TYPTYPE_PSEUDO)
+		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s is a pseudo-type", function->name,
+			   TypeNameToString(name), what);
+	if (oid == REGCLASSOID || oid == REGTYPEOID || oid == REGPROCOID || oid == REGPROCEDUREOID || oid == REGOPEROID ||
+		oid == REGOPERATOROID || oid == REGROLEOID || oid == REGNAMESPACEOID || oid == REGCONFIGOID || oid == REGDICTIONARYOID ||
+		oid == REGCOLLATIONOID)
+		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s refers to the catalogs of one database",
+			   function->name, TypeNameToString(name), what);
+}
+
+static void
+check_signature(CheckedSource *checked, const SourceFunction *function)
+{
+	CreateFunctionStmt *statement = function->statement;
+	ListCell   *cell;
+	int			outputs = 0;
+	bool		bare_set;
+
+	foreach(cell, statement->parameters)
+	{
+		FunctionParameter *parameter = lfirst_node(FunctionParameter, cell);
+		bool		is_result = parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE;
+
+		if (parameter->argType->setof)
+			refuse(checked, function->location, "function \"%s\": a parameter cannot be a set", function->name);
+		check_type(checked, function, parameter->argType, false,
+				   psprintf("%s \"%s\"", is_result ? "output column" : "parameter", parameter->name ? parameter->name : "unnamed"));
+		outputs += is_result || parameter->mode == FUNC_PARAM_INOUT;
+	}
+	if (statement->returnType == NULL)
+		return;
+	bare_set = statement->returnType->setof && outputs == 0;
+	check_type(checked, function, statement->returnType, true, "the result");
+	if (bare_set && list_length(statement->returnType->names) == 1 &&
+		strcmp(strVal(linitial(statement->returnType->names)), "record") == 0)
+		refuse(checked, function->location, "function \"%s\" returns SETOF record without naming the columns; use RETURNS TABLE",
+			   function->name);
+}
+
+static void
+check_language(CheckedSource *checked, const SourceFunction *function, const char *language)
+{
+	HeapTuple	tuple = SearchSysCache1(LANGNAME, CStringGetDatum(language));
+	bool		trusted;
+
+	if (!HeapTupleIsValid(tuple))
+		refuse(checked, function->location, "function \"%s\": language \"%s\" is not installed in this database", function->name, language);
+	trusted = ((Form_pg_language) GETSTRUCT(tuple))->lanpltrusted;
+	ReleaseSysCache(tuple);
+	if (!trusted)
+		refuse(checked, function->location, "function \"%s\": language \"%s\" is not trusted", function->name, language);
+	if (strcmp(language, "sql") != 0 && strcmp(language, "plpgsql") != 0)
+		checked->warnings = lappend(checked->warnings,
+									psprintf("function \"%s\" is written in %s, which cannot be checked for what differs between nodes",
+											 function->name, language));
+}
+
+/* the body's text, NULL for a body in the SQL standard's style */
+static const char *
+check_options(CheckedSource *checked, const SourceFunction *function, const char **language)
+{
+	const char *body = NULL;
+	ListCell   *cell;
+
+	*language = "sql";
+	foreach(cell, function->statement->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "language") == 0)
+			*language = strVal(option->arg);
+		else if (strcmp(option->defname, "as") == 0)
+		{
+			if (list_length((List *) option->arg) != 1)
+				refuse(checked, function->location, "function \"%s\": a function of a C library", function->name);
+			body = strVal(linitial((List *) option->arg));
+		}
+		else if (strcmp(option->defname, "security") == 0 && boolVal(option->arg))
+			refuse(checked, function->location, "function \"%s\": SECURITY DEFINER has no meaning in chaincode", function->name);
+		else if (strcmp(option->defname, "leakproof") == 0 && boolVal(option->arg))
+			refuse(checked, function->location, "function \"%s\": LEAKPROOF is not allowed", function->name);
+		else if (strcmp(option->defname, "set") == 0 || strcmp(option->defname, "window") == 0 ||
+				 strcmp(option->defname, "support") == 0 || strcmp(option->defname, "transform") == 0)
+			refuse(checked, function->location, "function \"%s\": %s is not allowed", function->name,
+				   strcmp(option->defname, "set") == 0 ? "a SET clause" : asc_toupper(option->defname, strlen(option->defname)));
+	}
+	check_language(checked, function, *language);
+	return body;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * bodies: tokens
+ */
+
+static void
+append_token(Body *body, int *capacity, int code, const char *text, int line)
+{
+	if (body->count + 16 >= *capacity)
+	{
+		*capacity *= 2;
+		body->tokens = repalloc_huge(body->tokens, *capacity * sizeof(Token));
+	}
+	body->tokens[body->count++] = (Token) {code, text, line};
+}
+
+/* append the tokens of a text whose first line is first_line; a string equal to nested (the body) is read in its place */
+static void
+scan(Body *body, int *capacity, const char *text, int first_line, const char *nested)
+{
+	core_yy_extra_type extra;
+	core_yyscan_t scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
+	int			line = first_line;
+	int			position = 0;
+
+	for (;;)
+	{
+		core_YYSTYPE value;
+		YYLTYPE		location = 0;
+		int			code;
+
+		value.str = NULL;
+		code = core_yylex(&value, &location, scanner);
+		if (code == 0)
+			break;
+		for (; position < location; position++)
+			line += text[position] == '\n';
+		if (code == SCONST && nested != NULL && strcmp(value.str, nested) == 0)
+			scan(body, capacity, nested, line, NULL);
+		else if (code == IDENT || code == SCONST)
+			append_token(body, capacity, code, value.str, line);
+		else if (code > NOT_EQUALS)
+			append_token(body, capacity, code, value.keyword, line);
+		else
+			append_token(body, capacity, code, "", line);
+		CHECK_FOR_INTERRUPTS();
+	}
+	scanner_finish(scanner);
+}
+
+static bool
+is_word(const Token *token)
+{
+	return token->code == IDENT || token->code > NOT_EQUALS;
+}
+
+/* a keyword, written as such */
+static bool
+is(const Token *token, const char *keyword)
+{
+	return is_word(token) && strcmp(token->text, keyword) == 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * bodies: findings
+ */
+
+static void
+refuse_token(Body *body, const Token *token, const char *what, const char *why)
+{
+	body->refused_count++;
+	if (body->refused_count <= FINDINGS_SHOWN_MAX)
+		appendStringInfo(&body->refused, "%sLine %d: %s %s.", body->refused.len > 0 ? "\n" : "", token->line, what, why);
+}
+
+static void
+warn_token(Body *body, const Token *token, const char *what, const char *why)
+{
+	body->checked->warnings = lappend(body->checked->warnings,
+									  psprintf("function \"%s\", line %d: %s %s", body->function->name, token->line, what, why));
+}
+
+/* functions and keywords that people do use, with what to say about them */
+static const struct
+{
+	const char *name;
+	const char *why;
+	const char *hint;
+}			known_names[] = {
+	{"random", "gives another value on every node", NULL},
+	{"random_normal", "gives another value on every node", NULL},
+	{"setseed", "gives another value on every node", NULL},
+	{"gen_random_uuid", "gives another value on every node", "Use fabric.get_tx_id() for something unique, or pass the value as an argument."},
+	{"now", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"clock_timestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"statement_timestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"transaction_timestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"timeofday", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"current_timestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"current_date", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"current_time", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"localtime", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"localtimestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"nextval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
+	{"currval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
+	{"lastval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
+	{"setval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
+	{"current_user", "names a role of one database", "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
+	{"current_role", "names a role of one database", "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
+	{"session_user", "names a role of one database", "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
+	{"user", "names a role of one database", "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
+	{"current_catalog", "differs between nodes", NULL},
+	{"current_schema", "differs between nodes", NULL},
+};
+
+static void
+refuse_name(Body *body, const Token *token, const char *what)
+{
+	const char *why = "may give another result on another node, or has effects outside the ledger";
+
+	for (int i = 0; i < lengthof(known_names); i++)
+		if (strcmp(known_names[i].name, token->text) == 0)
+		{
+			why = known_names[i].why;
+			if (body->hint == NULL)
+				body->hint = known_names[i].hint;
+		}
+	refuse_token(body, token, what, why);
+}
+
+/* token is a word followed by "(" */
+static void
+check_call(Body *body, int index)
+{
+	const Token *token = &body->tokens[index];
+	const Token *previous = token - 1;
+	bool		usable;
+	bool		exists;
+	bool		of_fabric = false;
+
+	if (token->code > NOT_EQUALS && ScanKeywordCategories[ScanKeywordLookup(token->text, &ScanKeywords)] == RESERVED_KEYWORD)
+		return;
+	if (previous->code == '.' && is_word(previous - 1))
+	{
+		if (strcmp((previous - 1)->text, "fabric") == 0)
+			of_fabric = true;
+		else if (strcmp((previous - 1)->text, "pg_catalog") != 0)
+			return;				/* a column, or a schema that the sandbox does not let in */
+	}
+	exists = of_fabric ? false : sandbox_builtin_exists(token->text, &usable);
+	if (!exists)
+		exists = sandbox_fabric_function_exists(token->text, &usable);
+	if (exists && !usable)
+		refuse_name(body, token, psprintf("%s()", token->text));
+	else if (exists && strcmp(token->text, "age") == 0)
+	{
+		int			depth = 0;
+		bool		comma = false;
+
+		for (const Token *t = token + 1; t->code != 0; t++)
+		{
+			depth += (t->code == '(') - (t->code == ')');
+			comma |= depth == 1 && t->code == ',';
+			if (depth == 0)
+				break;
+		}
+		if (!comma)
+			refuse_token(body, token, "age() with one argument", "counts from the node's date of today");
+	}
+}
+
+static bool
+is_date_word(const char *text)
+{
+	char	   *word = pstrdup(text);
+	char	   *first = word;
+	size_t		size;
+
+	while (isspace((unsigned char) *first))
+		first++;
+	for (size = strlen(first); size > 0 && isspace((unsigned char) first[size - 1]); size--)
+		first[size - 1] = '\0';
+	return pg_strcasecmp(first, "now") == 0 || pg_strcasecmp(first, "today") == 0 || pg_strcasecmp(first, "tomorrow") == 0 ||
+		pg_strcasecmp(first, "yesterday") == 0;
+}
+
+static void
+check_string(Body *body, int index)
+{
+	const Token *token = &body->tokens[index];
+	const Token *previous = token - 1;
+
+	if (is(previous, "sqlstate") && (strcmp(token->text, "57014") == 0 || strcmp(token->text, "57000") == 0))
+		refuse_token(body, token, "the handler", "would catch the end of the time limit");
+	if (is_date_word(token->text) &&
+		((token + 1)->code == TYPECAST || is(previous, "timestamp") || is(previous, "timestamptz") || is(previous, "date") ||
+		 is(previous, "time") || is(previous, "timetz")))
+		refuse_token(body, token, psprintf("'%s'", token->text), "gives another time on every node");
+}
+
+/* the words that begin a statement which chaincode cannot use; they are ordinary names elsewhere */
+static bool
+is_forbidden_statement(const char *word)
+{
+	static const char *const words[] = {
+		"alter", "analyze", "call", "checkpoint", "cluster", "comment", "commit", "copy", "deallocate", "discard", "do", "drop",
+		"grant", "listen", "load", "lock", "notify", "prepare", "refresh", "reindex", "reset", "revoke", "rollback", "set", "truncate",
+	"unlisten", "vacuum"};
+
+	for (int i = 0; i < lengthof(words); i++)
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool
+starts_statement(const Token *token)
+{
+	const Token *previous = token - 1;
+
+	return previous->code == 0 || previous->code == ';' || is(previous, "begin") || is(previous, "then") || is(previous, "else") ||
+		is(previous, "loop");
+}
+
+/* what makes the word before it a variable and not a statement */
+static bool
+continues_assignment(const Token *token)
+{
+	return token->code == COLON_EQUALS || token->code == '=' || token->code == '.' || token->code == '[';
+}
+
+static bool
+updates_table(const Token *token)
+{
+	for (int i = 1; i <= 6; i++)
+	{
+		const Token *next = token + i;
+
+		if (is(next, "set"))
+			return i > 1;
+		if (!is_word(next) && next->code != '.' && next->code != '*')
+			return false;
+	}
+	return false;
+}
+
+static void
+check_statement(Body *body, int index)
+{
+	const Token *token = &body->tokens[index];
+	const Token *previous = token - 1;
+	const Token *next = token + 1;
+	const char *why = "writes to a table; use fabric.put_state and fabric.del_state";
+
+	/* index 0 is the CREATE of the function itself */
+	if (index == 0 || previous->code == '.' || is(previous, "as"))
+		return;
+	if ((is(token, "insert") || is(token, "merge")) && is(next, "into"))
+		refuse_token(body, token, is(token, "insert") ? "INSERT" : "MERGE", why);
+	else if (is(token, "delete") && is(next, "from"))
+		refuse_token(body, token, "DELETE", why);
+	else if (is(token, "update") && is(previous, "for"))
+		refuse_token(body, token, "FOR UPDATE", "locks rows of a table");
+	else if (is(token, "update") && updates_table(token))
+		refuse_token(body, token, "UPDATE", why);
+	else if (token->code > NOT_EQUALS && is(token, "create"))
+		refuse_token(body, token, "CREATE", "makes objects in one database");
+	else if (is(token, "execute") && !continues_assignment(next) && next->code != '(' && next->code != ')')
+		warn_token(body, token, "EXECUTE", "runs dynamic SQL, which cannot be checked for what differs between nodes");
+	else if (starts_statement(token) && !continues_assignment(next) && is_forbidden_statement(token->text))
+		refuse_token(body, token, asc_toupper(token->text, strlen(token->text)), "cannot be used in chaincode");
+	else if ((is(token, "query_canceled") || is(token, "operator_intervention")) && (is(previous, "when") || is(previous, "or")))
+		refuse_token(body, token, "the handler", "would catch the end of the time limit");
+}
+
+/* does the body define the name as a WITH query? */
+static bool
+is_with_query(const Body *body, const char *name)
+{
+	for (int i = 0; i < body->count; i++)
+	{
+		const Token *token = &body->tokens[i];
+
+		if (is_word(token) && strcmp(token->text, name) == 0 && (is(token + 1, "as") || (token + 1)->code == '(') &&
+			(is(token - 1, "with") || is(token - 1, "recursive") || (token - 1)->code == ','))
+			return true;
+	}
+	return false;
+}
+
+/* FROM and JOIN with the name of a relation that exists: what else stands behind FROM (EXTRACT, TRIM ...) is no relation */
+static void
+check_from(Body *body, int index)
+{
+	const Token *name = &body->tokens[index + 1];
+	const char *schema = NULL;
+	Oid			relation = InvalidOid;
+
+	if (is(name, "only"))
+		name++;
+	if (!is_word(name))
+		return;
+	if ((name + 1)->code == '.' && is_word(name + 2))
+	{
+		schema = name->text;
+		name += 2;
+	}
+	if ((name + 1)->code == '(' || (schema == NULL && is_with_query(body, name->text)))
+		return;
+	if (schema != NULL)
+	{
+		Oid			schema_oid = get_namespace_oid(schema, true);
+
+		if (OidIsValid(schema_oid))
+			relation = get_relname_relid(name->text, schema_oid);
+	}
+	else
+	{
+		Oid			fabric = get_namespace_oid("fabric", true);
+
+		relation = get_relname_relid(name->text, PG_CATALOG_NAMESPACE);
+		if (!OidIsValid(relation) && OidIsValid(fabric))
+			relation = get_relname_relid(name->text, fabric);
+	}
+	if (OidIsValid(relation))
+	{
+		refuse_token(body, name, psprintf("relation \"%s\"", name->text), "belongs to one database");
+		if (body->hint == NULL)
+			body->hint = "Chaincode reads the world state: fabric.get_state, fabric.get_state_by_range.";
+	}
+}
+
+static void
+check_tokens(Body *body)
+{
+	for (int i = 0; i < body->count; i++)
+	{
+		const Token *token = &body->tokens[i];
+
+		if (token->code == SCONST)
+			check_string(body, i);
+		if (!is_word(token))
+			continue;
+		if ((token + 1)->code == '(')
+			check_call(body, i);
+		else if (token->code > NOT_EQUALS && (token - 1)->code != '.' && !is(token - 1, "as"))
+		{
+			for (int k = 0; k < lengthof(known_names); k++)
+				if (strcmp(known_names[k].name, token->text) == 0)
+					refuse_name(body, token, asc_toupper(token->text, strlen(token->text)));
+		}
+		check_statement(body, i);
+		if (is(token, "from") || is(token, "join"))
+			check_from(body, i);
+	}
+}
+
+static void
+check_body(CheckedSource *checked, const SourceFunction *function, const char *statement_text, const char *body_text)
+{
+	Body		body = {.function = function, .checked = checked};
+	int			capacity = 1024;
+
+	/* two empty tokens before the first and 16 after the last: looking around never leaves the array */
+	body.tokens = palloc(capacity * sizeof(Token));
+	memset(body.tokens, 0, 2 * sizeof(Token));
+	body.tokens[0].text = body.tokens[1].text = "";
+	body.count = 2;
+	initStringInfo(&body.refused);
+	scan(&body, &capacity, statement_text, line_of(checked->text, function->location), body_text);
+	for (int i = 0; i < 16; i++)
+		body.tokens[body.count + i] = (Token) {0, "", 0};
+	body.tokens += 2;
+	body.count -= 2;
+	check_tokens(&body);
+	if (body.refused_count == 0)
+		return;
+	if (body.refused_count > FINDINGS_SHOWN_MAX)
+		appendStringInfo(&body.refused, "\n%d more.", body.refused_count - FINDINGS_SHOWN_MAX);
+	ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+					errmsg("chaincode function \"%s\" is not deterministic", function->name),
+					errdetail_internal("%s", body.refused.data),
+					body.hint ? errhint("%s", body.hint) : 0));
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * the whole source
+ */
+
+static void
+check_function(CheckedSource *checked, CreateFunctionStmt *statement, int location, int size)
+{
+	SourceFunction *function = palloc0(sizeof(SourceFunction));
+	const char *language;
+	const char *body;
+	ListCell   *cell;
+
+	function->statement = statement;
+	function->location = location;
+	function->name = strVal(llast(statement->funcname));
+	if (statement->is_procedure)
+		refuse(checked, location, "\"%s\" is a procedure; chaincode consists of functions", function->name);
+	if (list_length(statement->funcname) != 1)
+		refuse(checked, location, "function name \"%s\" must not be qualified with a schema", NameListToString(statement->funcname));
+	foreach(cell, checked->functions)
+		if (strcmp(((SourceFunction *) lfirst(cell))->name, function->name) == 0)
+			refuse(checked, location, "function \"%s\" is defined twice; a chaincode has one function of a name", function->name);
+	if (list_length(checked->functions) >= FB_PACKAGE_FUNCTIONS_MAX)
+		refuse(checked, location, "more than %d functions", FB_PACKAGE_FUNCTIONS_MAX);
+	body = check_options(checked, function, &language);
+	check_signature(checked, function);
+	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
+		check_body(checked, function, pnstrdup(checked->text + location, size), body);
+	checked->functions = lappend(checked->functions, function);
+}
+
+static void
+check_comment(CheckedSource *checked, CommentStmt *statement, int location)
+{
+	ObjectWithArgs *object;
+
+	if (statement->objtype != OBJECT_FUNCTION)
+		refuse(checked, location, "only functions can be commented on");
+	object = castNode(ObjectWithArgs, statement->object);
+	if (list_length(object->objname) != 1)
+		refuse(checked, location, "function name \"%s\" must not be qualified with a schema", NameListToString(object->objname));
+	checked->comments = lappend(checked->comments, statement);
+}
+
+static void
+check_statements(CheckedSource *checked)
+{
+	List	   *statements = raw_parser(checked->text, RAW_PARSE_DEFAULT);
+	ListCell   *cell;
+
+	foreach(cell, statements)
+	{
+		RawStmt    *raw = lfirst_node(RawStmt, cell);
+		int			location = raw->stmt_location;
+		int			size = raw->stmt_len > 0 ? raw->stmt_len : (int) strlen(checked->text) - location;
+
+		/* the parser counts the white space before a statement to it */
+		while (size > 0 && isspace((unsigned char) checked->text[location]))
+		{
+			location++;
+			size--;
+		}
+		if (IsA(raw->stmt, CreateFunctionStmt))
+			check_function(checked, castNode(CreateFunctionStmt, raw->stmt), location, size);
+		else if (IsA(raw->stmt, CommentStmt))
+			check_comment(checked, castNode(CommentStmt, raw->stmt), location);
+		else
+			refuse(checked, location, "%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
+				   GetCommandTagName(CreateCommandTag(raw->stmt)));
+	}
+	if (checked->functions == NIL)
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+						errmsg("invalid chaincode source: it defines no function")));
+}
+
+void
+source_check(const char *text, CheckedSource *checked)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	memset(checked, 0, sizeof(*checked));
+	checked->text = text;
+	PG_TRY();
+	{
+		check_statements(checked);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_SYNTAX_ERROR)
+		{
+			FreeErrorData(error);
+			PG_RE_THROW();
+		}
+		FlushErrorState();
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+						error->cursorpos > 0 ?
+						errmsg("invalid chaincode source: line %d: %s",
+							   line_of(text, pg_mbcliplen(text, strlen(text), error->cursorpos - 1)), error->message) :
+						errmsg("invalid chaincode source: %s", error->message)));
+	}
+	PG_END_TRY();
+}

@@ -1,0 +1,132 @@
+/* surface/chaincode: packages and committed definitions */
+#include "server/pg/pg.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "core/policy/policy.h"
+#include "core/proto/proto.h"
+#include "server/chaincode/chaincode.h"
+
+FABRIC_FUNCTION(fabric_package_chaincode);
+FABRIC_FUNCTION(fabric_package_info);
+FABRIC_FUNCTION(fabric_install_chaincode);
+FABRIC_FUNCTION(fabric_uninstall_chaincode);
+FABRIC_FUNCTION(fabric_get_installed_package);
+FABRIC_FUNCTION(fabric_list_chaincodes);
+
+static void
+require_argument(FunctionCallInfo fcinfo, int index, const char *name)
+{
+	if (PG_ARGISNULL(index))
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
+}
+
+Datum
+fabric_package_chaincode(PG_FUNCTION_ARGS)
+{
+	require_argument(fcinfo, 0, "label");
+	require_argument(fcinfo, 1, "source");
+	require_argument(fcinfo, 2, "language");
+	PG_RETURN_BYTEA_P(package_build(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(2)),
+									PG_GETARG_FB_BYTES(1)));
+}
+
+Datum
+fabric_package_info(PG_FUNCTION_ARGS)
+{
+	ChaincodePackage package;
+	TupleDesc	description;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+
+	require_argument(fcinfo, 0, "package");
+	if (get_call_result_type(fcinfo, NULL, &description) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	package_read(PG_GETARG_FB_BYTES(0), &package);
+	values[0] = CStringGetTextDatum(package.package_id);
+	values[1] = CStringGetTextDatum(package.label);
+	values[2] = CStringGetTextDatum(package.type);
+	values[3] = CStringGetTextDatum(package.path);
+	nulls[4] = package.source == NULL;
+	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(package.source);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(description), values, nulls)));
+}
+
+Datum
+fabric_install_chaincode(PG_FUNCTION_ARGS)
+{
+	require_argument(fcinfo, 0, "package");
+	require_argument(fcinfo, 1, "allow_warnings");
+	PG_RETURN_TEXT_P(cstring_to_text(package_install(PG_GETARG_FB_BYTES(0), PG_GETARG_BOOL(1))));
+}
+
+Datum
+fabric_uninstall_chaincode(PG_FUNCTION_ARGS)
+{
+	require_argument(fcinfo, 0, "package_id");
+	package_uninstall(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}
+
+Datum
+fabric_get_installed_package(PG_FUNCTION_ARGS)
+{
+	require_argument(fcinfo, 0, "package_id");
+	PG_RETURN_BYTEA_P(package_get(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+}
+
+/* the endorsement policy as text: a signature policy, or the path of a channel policy; NULL when it cannot be read */
+static char *
+policy_of(FbBytes application_policy)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	Protos__ApplicationPolicy *policy;
+	FbError		error = {0};
+	FbBytes		envelope;
+	char	   *text;
+
+	if (PROTO_UNPACK(protos__application_policy, application_policy, allocator, &policy, &error) != FB_OK)
+		return NULL;
+	if (policy->type_case == PROTOS__APPLICATION_POLICY__TYPE_CHANNEL_CONFIG_POLICY_REFERENCE)
+		return policy->channel_config_policy_reference;
+	if (policy->type_case != PROTOS__APPLICATION_POLICY__TYPE_SIGNATURE_POLICY ||
+		PROTO_PACK(policy->signature_policy, allocator, &envelope, &error) != FB_OK ||
+		policy_print(allocator, envelope, &text, &error) != FB_OK)
+		return NULL;
+	return text;
+}
+
+Datum
+fabric_list_chaincodes(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+	const char *channel;
+	ListCell   *cell;
+
+	require_argument(fcinfo, 0, "channel");
+	channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, definition_list(channel))
+	{
+		ChaincodeDefinition *definition = lfirst(cell);
+		char	   *policy = policy_of(definition->validation_parameter);
+		char	   *package_id = definition_package_id(channel, definition);
+		Datum		values[8];
+		bool		nulls[8] = {false};
+
+		values[0] = CStringGetTextDatum(definition->name);
+		values[1] = CStringGetTextDatum(definition->version);
+		values[2] = Int64GetDatum(definition->sequence);
+		nulls[3] = policy == NULL;
+		values[3] = nulls[3] ? (Datum) 0 : CStringGetTextDatum(policy);
+		values[4] = BoolGetDatum(definition->init_required);
+		nulls[5] = definition->collections.size == 0;
+		values[5] = nulls[5] ? (Datum) 0 : PointerGetDatum(memory_bytea(definition->collections));
+		nulls[6] = package_id == NULL;
+		values[6] = nulls[6] ? (Datum) 0 : CStringGetTextDatum(package_id);
+		values[7] = BoolGetDatum(package_id != NULL && package_is_installed(package_id));
+		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
