@@ -1,0 +1,85 @@
+/*
+ * commit: an ordered block becomes part of the ledger: every transaction gets its validation code, and block, transactions, state, history and
+ * private plaintext are written in the caller's one transaction.
+ */
+#ifndef FABRIC_SERVER_COMMIT_H
+#define FABRIC_SERVER_COMMIT_H
+
+#include "server/channel/channel.h"
+
+#include "core/block/block.h"
+#include "core/rwset/rwset.h"
+#include "core/txn/txn.h"
+
+/* ---- validate.c, endorsement_policy.c ---- */
+
+typedef struct ValidatedTransaction
+{
+	TxView		view;
+	TxCode		code;
+	FbError		why;			/* of a code other than VALID: what is wrong; message empty if the code says it all */
+} ValidatedTransaction;
+
+typedef struct ValidatedBlock
+{
+	ValidatedTransaction *transactions;
+	size_t		transactions_count;
+	MvccResult	mvcc;
+} ValidatedBlock;
+
+/*
+ * Validate the transactions of block `number` against the active snapshot, which must see exactly the blocks before it (FEATURES I, VAL-*; POL-8..10).
+ * The outcome is the same on every node. Raises only for our own failures and for what stops a channel: a configuration transaction
+ * that cannot be applied (FB_INVALID_CONFIG).
+ */
+extern void validate_block(const Channel *channel, uint64 number, const FbBytes *data, size_t data_count, ValidatedBlock *result);
+
+/* ---- committer.c ---- */
+
+typedef struct CommittedBlock
+{
+	uint64		number;
+	uint64		raft_index;
+	bool		lifecycle_changed;	/* a definition or an approval was written */
+	uint8_t		block_hash[CRYPTO_SHA256_BYTES];
+	int			counts[256];	/* transactions by validation code */
+} CommittedBlock;
+
+/*
+ * Commit a block that was received (its slots 0, 1 and 3 are kept as they are; 2 and 4 are filled in here). It must follow the last one
+ * (FB_BLOCK_REFUSED). Signatures of the orderers are checked by commit_check_signatures, not here.
+ */
+extern void commit_block(const Channel *channel, const BlockView *block, CommittedBlock *committed);
+
+/* BlockValidation over slot 0 (ORD-10, DLV-4); raises FB_BLOCK_REFUSED */
+extern void commit_check_signatures(const Channel *channel, const BlockView *block);
+
+/*
+ * The next block as an orderer makes it: data from a Raft entry, number and previous hash from the ledger, signed by this node (ORD-10). *block
+ * points into memory of the current context.
+ */
+extern void commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count, uint64 raft_index, BlockView *block);
+
+/* ---- notify.c ---- */
+
+/* after the commit: publish in shared memory, wake whoever waits */
+extern void commit_publish(ChannelSlot *slot, const CommittedBlock *committed);
+/* NOTIFY fabric_block with {"channel": ..., "block": ..., "transactions": ...}; rides on the commit of the block */
+extern void commit_notify(const Channel *channel, const CommittedBlock *committed, size_t transactions_count);
+
+/* ---- explain.c: why a committed transaction was a read conflict ---- */
+
+typedef struct CommitConflict
+{
+	bool		found;
+	FbBytes		namespace_name;
+	FbBytes		key;
+	RwSetVersion version_read;
+	RwSetVersion version_found;
+	FbBytes		writer_tx_id;	/* the transaction that wrote the version found; empty if unknown */
+} CommitConflict;
+
+/* derived from the ledger: the first read of the transaction that was not current at its place in the chain */
+extern void commit_explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position, Snapshot snapshot, CommitConflict *conflict);
+
+#endif

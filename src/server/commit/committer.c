@@ -1,0 +1,296 @@
+/* committer.c: a validated block is written: block, transactions, state, history, private plaintext, all in the caller's transaction */
+#include "server/commit/commit_internal.h"
+
+#include "mb/pg_wchar.h"
+
+#include "server/chaincode/chaincode.h"
+
+/* texts of hostile transactions go into text columns only if they can */
+static FbBytes
+text_or_none(FbBytes text)
+{
+	if (text.size == 0 || text.size > FB_MSP_ID_BYTES_MAX || memchr(text.data, 0, text.size) != NULL || !fb_utf8_valid(text))
+		return FB_BYTES_EMPTY;
+	return text;
+}
+
+static FbBytes
+creator_msp(FbAllocator *allocator, FbBytes creator)
+{
+	const char *msp_id;
+	FbBytes		certificate;
+	FbError		error;
+
+	if (creator.size == 0 || identity_unpack(creator, allocator, &msp_id, &certificate, &error) != FB_OK)
+		return FB_BYTES_EMPTY;
+	return fb_bytes_of_text(msp_id);
+}
+
+static TimestampTz
+client_time(TxTime time)
+{
+	/* what a timestamptz can hold: 4713 BC to 294276 AD */
+	if (!time.present || time.seconds < INT64CONST(-210866803200) || time.seconds >= INT64CONST(9224318016000))
+		return DT_NOBEGIN;
+	return (time.seconds - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY) * USECS_PER_SEC +
+		Min(Max(time.nanoseconds, 0), 999999999) / 1000;
+}
+
+static TransactionRow *
+transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block, const ValidatedBlock *validated, uint8_t *filter)
+{
+	TransactionRow *rows = palloc0(block->data_count * sizeof(TransactionRow) + 1);
+
+	for (size_t i = 0; i < block->data_count; i++)
+	{
+		const ValidatedTransaction *transaction = &validated->transactions[i];
+		const TxView *view = &transaction->view;
+
+		filter[i] = (uint8_t) transaction->code;
+		rows[i].block_number = number;
+		rows[i].position = (uint32) i;
+		rows[i].type = view->channel_header.size > 0 && view->type >= 0 && view->type < PG_INT16_MAX ? (int16) view->type : -1;
+		rows[i].validation_code = filter[i];
+		rows[i].tx_id = view->tx_id.size <= 1024 ? view->tx_id : FB_BYTES_EMPTY;
+		rows[i].creator_msp = text_or_none(creator_msp(allocator, view->creator));
+		rows[i].chaincode = text_or_none(view->chaincode_name);
+		rows[i].created_at = client_time(view->timestamp);
+		rows[i].envelope = block->data[i];
+	}
+	return rows;
+}
+
+/* the hash of the state changes (WIRE 2.6); block 1 starts the chain */
+static void
+commit_hash(FbAllocator *allocator, FbBytes filter, const MvccResult *mvcc, FbBytes previous, uint8_t hash[CRYPTO_SHA256_BYTES])
+{
+	FbBytes		updates;
+	FbError		error;
+
+	error_check(update_pack(allocator, mvcc->updates, mvcc->updates_count, &updates, &error), &error);
+	update_commit_hash(filter, updates, previous, hash);
+}
+
+/* plaintext that this node kept for a transaction goes into the private state if it is what the transaction says (VAL-33) */
+static void
+apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, RwSetVersion version)
+{
+	RwSetPrivateCollection *collections;
+	size_t		collections_count;
+	FbBytes		kept;
+	FbError		error;
+	bool		any = false;
+
+	for (size_t i = 0; i < view->rwset->namespaces_count; i++)
+		any = any || view->rwset->namespaces[i].collections_count > 0;
+	if (!any || !private_store_take_transient(ledger, fb_text_copy(allocator, view->tx_id), &kept))
+		return;
+	error_check(rwset_private_collections_parse(allocator, kept, &collections, &collections_count, &error), &error);
+	for (size_t i = 0; i < collections_count; i++)
+		for (size_t n = 0; n < view->rwset->namespaces_count; n++)
+		{
+			const RwSetNamespace *ns = &view->rwset->namespaces[n];
+
+			for (size_t c = 0; c < ns->collections_count; c++)
+			{
+				uint8_t		hash[CRYPTO_SHA256_BYTES];
+				RwSetPrivate *set;
+
+				if (!fb_bytes_equal(ns->name, collections[i].namespace_name) ||
+					!fb_bytes_equal(ns->collections[c].name, collections[i].collection))
+					continue;
+				crypto_sha256(collections[i].bytes, hash);
+				if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), ns->collections[c].private_hash))
+					continue;
+				error_check(rwset_private_parse(allocator, collections[i].bytes, &set, &error), &error);
+				private_store_apply(ledger, ns->name, ns->collections[c].name, set, version);
+			}
+		}
+}
+
+static bool
+changes_lifecycle(const MvccResult *mvcc)
+{
+	for (size_t i = 0; i < mvcc->updates_count; i++)
+		if (fb_bytes_equal(mvcc->updates[i].namespace_name, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE)))
+			return true;
+	return false;
+}
+
+static uint64
+raft_index_of(FbAllocator *allocator, FbBytes signatures_slot)
+{
+	BlockSignatures signatures;
+	Etcdraft__BlockMetadata *metadata;
+	FbError		error;
+
+	if (block_signatures_parse(signatures_slot, allocator, &signatures, &error) != FB_OK || signatures.consenter_metadata.size == 0 ||
+		block_raft_metadata_parse(signatures.consenter_metadata, allocator, &metadata, &error) != FB_OK)
+		return 0;
+	return metadata->raft_index;
+}
+
+void
+commit_block(const Channel *channel, const BlockView *block, CommittedBlock *committed)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	const Ledger *ledger = channel->ledger;
+	uint8_t    *filter = palloc0(block->data_count + 1);
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	ValidatedBlock validated;
+	TransactionRow *rows;
+	BlockRow	previous;
+	BlockRow	row = {0};
+	FbError		error;
+
+	memset(committed, 0, sizeof(*committed));
+	if (block->header.number == 0 || !block_store_row(ledger, block->header.number - 1, NULL, &previous))
+	{
+		fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
+				(uint64) block->header.number, channel->name);
+		error_throw(&error);
+	}
+	error_check(block_check_link(&block->header, previous.number, previous.block_hash, &error), &error);
+	error_check(block_check_data(block, &error), &error);
+
+	validate_block(channel, block->header.number, block->data, block->data_count, &validated);
+	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
+	commit_hash(allocator, fb_bytes(filter, block->data_count), &validated.mvcc, previous.commit_hash, hash);
+
+	block_header_hash(&block->header, committed->block_hash);
+	committed->number = block->header.number;
+	committed->raft_index = raft_index_of(allocator, block->metadata[0]);
+	committed->lifecycle_changed = changes_lifecycle(&validated.mvcc);
+	for (size_t i = 0; i < block->data_count; i++)
+		committed->counts[filter[i]]++;
+
+	row.number = block->header.number;
+	row.previous_hash = block->header.previous_hash;
+	row.data_hash = block->header.data_hash;
+	row.block_hash = fb_bytes(committed->block_hash, CRYPTO_SHA256_BYTES);
+	row.signatures = block->metadata[0];
+	row.last_config = block->metadata[1];
+	row.transactions_filter = fb_bytes(filter, block->data_count);
+	row.orderer = block->metadata[3];
+	row.commit_hash = fb_bytes(hash, sizeof(hash));
+	row.raft_index = committed->raft_index;
+	row.committed_at = GetCurrentTimestamp();
+	FAULT_POINT("commit_before_block");
+	block_store_append(ledger, &row, rows, (int) block->data_count);
+	FAULT_POINT("commit_before_state");
+	state_store_apply(ledger, validated.mvcc.updates, validated.mvcc.updates_count);
+	history_append(ledger, block->header.number, validated.mvcc.history, validated.mvcc.history_count);
+	for (size_t i = 0; i < block->data_count; i++)
+		if (filter[i] == TX_VALID && validated.transactions[i].view.rwset != NULL)
+			apply_private(ledger, allocator, &validated.transactions[i].view, (RwSetVersion) {true, block->header.number, i});
+	FAULT_POINT("commit_after_state");
+}
+
+void
+commit_check_signatures(const Channel *channel, const BlockView *block)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	const Policy *policy = policy_manager_find(channel->bundle->policies, CONFIG_POLICY_BLOCK_VALIDATION);
+	BlockSignatures slot;
+	PolicySignature *signatures;
+	PolicySignatureSet *set;
+	FbBytes		header;
+	FbError		error;
+	FbStatus	status;
+
+	error_check(block_header_bytes(&block->header, allocator, &header, &error), &error);
+	error_check(block_signatures_parse(block->metadata[0], allocator, &slot, &error), &error);
+	signatures = palloc0(slot.signatures_count * sizeof(PolicySignature) + 1);
+	for (size_t i = 0; i < slot.signatures_count; i++)
+	{
+		Common__SignatureHeader *signer;
+
+		block_signed_parts(slot.value, &slot.signatures[i], header, signatures[i].parts);
+		signatures[i].signature = slot.signatures[i].signature;
+		/* a header that cannot be read leaves an empty identity, which counts for nobody */
+		if (PROTO_UNPACK(common__signature_header, slot.signatures[i].signature_header, allocator, &signer, &error) == FB_OK)
+			signatures[i].identity = proto_bytes(signer->creator);
+	}
+	error_check(policy_signatures_create(allocator, channel->bundle->msps, signatures, slot.signatures_count, access_verify, NULL, &set,
+										 &error), &error);
+	status = policy_require(allocator, policy, set, &error);
+	if (status == FB_POLICY_NOT_SATISFIED)
+	{
+		FbError		refused;
+
+		fb_fail(&refused, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " of channel \"%s\" is not signed by an orderer of the channel",
+				(uint64) block->header.number, channel->name);
+		fb_error_detail(&refused, "%s: %s", error.message, error.detail);
+		error_throw(&refused);
+	}
+	error_check(status, &error);
+}
+
+static FbBytes
+random_nonce(void)
+{
+	uint8_t    *nonce = palloc(FB_NONCE_BYTES);
+	FbError		error;
+
+	error_check(crypto_random(nonce, FB_NONCE_BYTES, &error), &error);
+	return fb_bytes(nonce, FB_NONCE_BYTES);
+}
+
+/* slot 0: last configuration block, Raft index, this node's signature */
+static FbBytes
+sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index, FbAllocator *allocator)
+{
+	const Signer *signer = node_signer();
+	size_t		consenters_count = channel->bundle->consenters_count;
+	uint64_t   *consenter_ids = palloc(consenters_count * sizeof(uint64_t) + 1);
+	Common__SignatureHeader signature_header = COMMON__SIGNATURE_HEADER__INIT;
+	BlockSignature signature = {0};
+	FbBytes		consenter_metadata;
+	FbBytes		value;
+	FbBytes		header_bytes;
+	FbBytes		parts[3];
+	FbBuffer	message;
+	FbBytes		message_bytes;
+	FbBytes		slot;
+	FbError		error;
+
+	for (size_t i = 0; i < consenters_count; i++)
+		consenter_ids[i] = i + 1;
+	error_check(block_raft_metadata(consenter_ids, consenters_count, consenters_count + 1, raft_index, allocator, &consenter_metadata, &error),
+				&error);
+	error_check(block_signature_value(channel->config_block_number, consenter_metadata, allocator, &value, &error), &error);
+	error_check(block_header_bytes(header, allocator, &header_bytes, &error), &error);
+	signature_header.creator = proto_data(signer_identity(signer));
+	signature_header.nonce = proto_data(random_nonce());
+	error_check(PROTO_PACK(&signature_header, allocator, &signature.signature_header, &error), &error);
+	block_signed_parts(value, &signature, header_bytes, parts);
+	fb_buffer_init(&message, allocator);
+	for (int i = 0; i < 3; i++)
+		fb_buffer_append_bytes(&message, parts[i]);
+	error_check(fb_buffer_bytes(&message, &message_bytes, &error), &error);
+	error_check(signer_sign(signer, message_bytes, allocator, &signature.signature, &error), &error);
+	error_check(block_signatures_pack(value, &signature, 1, allocator, &slot, &error), &error);
+	return slot;
+}
+
+void
+commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count, uint64 raft_index, BlockView *block)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	uint64		height = block_store_height(channel->ledger, NULL);
+	BlockHashes *hashes = palloc(sizeof(BlockHashes));
+	BlockRow	last;
+	BlockHeader previous;
+	FbError		error;
+
+	if (height == 0 || !block_store_row(channel->ledger, height - 1, NULL, &last))
+		elog(ERROR, "channel \"%s\" has no block", channel->name);
+	previous = (BlockHeader) {last.number, last.previous_hash, last.data_hash};
+	memset(block, 0, sizeof(*block));
+	block_next_header(&previous, data, data_count, hashes, &block->header);
+	block->data = data;
+	block->data_count = data_count;
+	block->metadata_count = FB_BLOCK_METADATA_COUNT;
+	block->metadata[0] = sign_block(channel, &block->header, raft_index, allocator);
+	error_check(block_last_config_pack(channel->config_block_number, allocator, &block->metadata[1], &error), &error);
+}

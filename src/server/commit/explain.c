@@ -1,0 +1,57 @@
+/*
+ * explain.c: why a committed transaction was a read conflict, derived from the ledger itself, at any later time and on any node.
+ *
+ * A read was not current if the last write of its key before the transaction's place in the chain is not the version that it read. Public keys
+ * only: their writes are in the history. A change of a key's metadata alone is not there, so a conflict with one is not explained.
+ */
+#include "server/commit/commit.h"
+
+/* the newest write of the key before (block_number, position) */
+static RwSetVersion
+version_before(const Ledger *ledger, FbBytes ns, FbBytes key, uint64 block_number, uint32 position, Snapshot snapshot, RwSetVersion *writer)
+{
+	int			count;
+	HistoryRow *rows = history_of_key(ledger, ns, key, snapshot, &count);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (rows[i].block_number > block_number || (rows[i].block_number == block_number && rows[i].position >= position))
+			continue;
+		*writer = (RwSetVersion) {true, rows[i].block_number, rows[i].position};
+		return rows[i].is_delete ? (RwSetVersion) {false, 0, 0} : *writer;
+	}
+	*writer = (RwSetVersion) {false, 0, 0};
+	return *writer;
+}
+
+void
+commit_explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position, Snapshot snapshot, CommitConflict *conflict)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	TransactionRow row;
+	TxView		view;
+	TxCode		code;
+	FbError		error;
+
+	memset(conflict, 0, sizeof(*conflict));
+	if (!block_store_transaction(ledger, block_number, position, snapshot, &row))
+		return;
+	if (check_structure(allocator, row.envelope, fb_bytes_of_text(ledger->channel), &view, &code, &error) != FB_OK || view.rwset == NULL)
+		return;
+	for (size_t n = 0; n < view.rwset->namespaces_count; n++)
+		for (size_t r = 0; r < view.rwset->namespaces[n].reads_count; r++)
+		{
+			const RwSetNamespace *ns = &view.rwset->namespaces[n];
+			const RwSetRead *read = &ns->reads[r];
+			RwSetVersion writer;
+			RwSetVersion found = version_before(ledger, ns->name, read->key, block_number, position, snapshot, &writer);
+			TransactionRow writer_row;
+
+			if (rwset_version_equal(found, read->version))
+				continue;
+			*conflict = (CommitConflict) {true, ns->name, read->key, read->version, found, FB_BYTES_EMPTY};
+			if (writer.present && block_store_transaction(ledger, writer.block_number, (uint32) writer.tx_index, snapshot, &writer_row))
+				conflict->writer_tx_id = writer_row.tx_id;
+			return;
+		}
+}

@@ -1,0 +1,203 @@
+/*
+ * validate.c: the transactions of a block get their validation codes, in Fabric's order of checks.
+ *
+ * Phases over the whole block, so that look-ups in the tables are made once for all: structure and creator's signature; transaction ids that
+ * are on the ledger already; the action; the endorsement policies, in block order; duplicates inside the block; read conflicts, in block order.
+ */
+#include "server/commit/commit_internal.h"
+
+#include "miscadmin.h"
+
+/* is the creator valid, and the signature over the payload its own? */
+static bool
+creator_signed(const Channel *channel, const TxView *view, FbError *why)
+{
+	const Identity *identity;
+	PolicySignature signature = {view->creator, view->signature, {view->payload}};
+	FbStatus	status = msp_manager_identity(channel->bundle->msps, view->creator, &identity, why);
+	bool		valid = false;
+
+	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
+		error_throw(why);
+	if (status != FB_OK)
+		return false;
+	status = access_verify(NULL, identity, &signature, 0, &valid, why);
+	error_check(status, why);
+	if (!valid)
+		fb_fail(why, FB_INVALID_SIGNATURE, "the creator's signature is not valid");
+	return valid;
+}
+
+static void
+check_first(const Channel *channel, FbAllocator *allocator, FbBytes envelope, ValidatedTransaction *transaction)
+{
+	FbError		failure;
+
+	transaction->why.message[0] = '\0';
+	error_check(check_envelope(allocator, envelope, &transaction->view, &transaction->code, &transaction->why), &transaction->why);
+	if (transaction->code != TX_VALID)
+		return;
+	if (!creator_signed(channel, &transaction->view, &transaction->why))
+	{
+		transaction->code = TX_BAD_CREATOR_SIGNATURE;
+		return;
+	}
+	error_check(check_transaction(allocator, fb_bytes_of_text(channel->name), &transaction->view, &transaction->code, &transaction->why),
+				&transaction->why);
+	if (transaction->code == TX_VALID && transaction->view.type == TX_TYPE_CONFIG)
+	{
+		fb_fail(&failure, FB_INVALID_CONFIG, "block of channel \"%s\" holds a configuration change that this version cannot apply", channel->name);
+		fb_error_hint(&failure, "Update the extension on this node; the ledger goes on from this block then.");
+		error_throw(&failure);
+	}
+}
+
+static void
+check_duplicates_on_ledger(const Ledger *ledger, ValidatedTransaction *transactions, size_t count)
+{
+	FbBytes    *tx_ids = palloc0(count * sizeof(FbBytes) + 1);
+	bool	   *found = palloc0(count * sizeof(bool) + 1);
+
+	for (size_t i = 0; i < count; i++)
+		if (transactions[i].code == TX_VALID)
+			tx_ids[i] = transactions[i].view.tx_id;
+	tx_index_find_many(ledger, tx_ids, (int) count, found);
+	for (size_t i = 0; i < count; i++)
+		if (found[i])
+		{
+			transactions[i].code = TX_DUPLICATE_TXID;
+			fb_fail(&transactions[i].why, FB_DUPLICATE_TXID, "the transaction id is on the ledger already");
+		}
+}
+
+static void
+check_actions(FbAllocator *allocator, ValidatedTransaction *transactions, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (transactions[i].code == TX_VALID)
+			error_check(check_action(allocator, &transactions[i].view, &transactions[i].code, &transactions[i].why), &transactions[i].why);
+}
+
+static void
+check_policies(const Channel *channel, const MvccBlock *keys, ValidatedTransaction *transactions, size_t count)
+{
+	PolicyChecker *checker = policy_checker_create(channel, keys, count);
+
+	for (size_t i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (transactions[i].code == TX_VALID)
+			transactions[i].code = policy_checker_check(checker, i, &transactions[i].view, &transactions[i].why);
+	}
+}
+
+static void
+check_duplicates_in_block(FbAllocator *allocator, ValidatedTransaction *transactions, size_t count)
+{
+	FbBytes    *tx_ids = palloc0(count * sizeof(FbBytes) + 1);
+	uint8_t    *codes = palloc0(count + 1);
+	FbError		error;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		codes[i] = (uint8_t) transactions[i].code;
+		tx_ids[i] = transactions[i].view.tx_id;
+	}
+	error_check(check_mark_duplicates(allocator, tx_ids, codes, count, &error), &error);
+	for (size_t i = 0; i < count; i++)
+		transactions[i].code = (TxCode) codes[i];
+}
+
+/* ---- read conflicts; committed ranges come from the world state ---- */
+
+typedef struct StateRangeSource
+{
+	RangeSource source;			/* must be first */
+	const Ledger *ledger;
+	StateScan  *scan;
+	MemoryContext row_context;	/* what one row needs, reset for the next one */
+} StateRangeSource;
+
+static FbStatus
+range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, FbError *error)
+{
+	StateRangeSource *source = (StateRangeSource *) self;
+
+	source->scan = state_store_scan(source->ledger, namespace_name, start_key, end_key, NULL);
+	return FB_OK;
+}
+
+static FbStatus
+range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
+{
+	StateRangeSource *source = (StateRangeSource *) self;
+	MemoryContext old;
+	StateRow	row;
+
+	MemoryContextReset(source->row_context);
+	old = MemoryContextSwitchTo(source->row_context);
+	*found = state_scan_next(source->scan, &row);
+	if (*found)
+	{
+		*key = row.key;
+		*version = row.version;
+	}
+	MemoryContextSwitchTo(old);
+	return FB_OK;
+}
+
+static void
+range_close(RangeSource *self)
+{
+	StateRangeSource *source = (StateRangeSource *) self;
+
+	state_scan_end(source->scan);
+	source->scan = NULL;
+}
+
+static void
+check_conflicts(const Channel *channel, FbAllocator *allocator, uint64 number, MvccTransaction *mvcc, MvccBlock *keys,
+				ValidatedBlock *result)
+{
+	StateRangeSource source = {{range_open, range_next, range_close}, channel->ledger, NULL,
+	AllocSetContextCreate(CurrentMemoryContext, "fabric range validation", ALLOCSET_SMALL_SIZES)};
+	FbError		error;
+
+	for (size_t i = 0; i < result->transactions_count; i++)
+		mvcc[i].code = (uint8_t) result->transactions[i].code;
+	error_check(mvcc_validate(allocator, keys, number, &source.source, &result->mvcc, &error), &error);
+	for (size_t i = 0; i < result->transactions_count; i++)
+		result->transactions[i].code = (TxCode) mvcc[i].code;
+}
+
+void
+validate_block(const Channel *channel, uint64 number, const FbBytes *data, size_t data_count, ValidatedBlock *result)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	ValidatedTransaction *transactions = palloc0(data_count * sizeof(ValidatedTransaction) + 1);
+	MvccTransaction *mvcc = palloc0(data_count * sizeof(MvccTransaction) + 1);
+	MvccBlock  *keys;
+	FbError		error;
+
+	result->transactions = transactions;
+	result->transactions_count = data_count;
+	for (size_t i = 0; i < data_count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_first(channel, allocator, data[i], &transactions[i]);
+	}
+	check_duplicates_on_ledger(channel->ledger, transactions, data_count);
+	check_actions(allocator, transactions, data_count);
+
+	for (size_t i = 0; i < data_count; i++)
+	{
+		mvcc[i].code = (uint8_t) transactions[i].code;
+		mvcc[i].rwset = transactions[i].view.rwset;
+	}
+	error_check(mvcc_prepare(allocator, mvcc, data_count, &keys, &error), &error);
+	state_store_fetch(channel->ledger, keys);
+
+	check_policies(channel, keys, transactions, data_count);
+	check_duplicates_in_block(allocator, transactions, data_count);
+	check_conflicts(channel, allocator, number, mvcc, keys, result);
+}
