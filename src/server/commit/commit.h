@@ -67,6 +67,27 @@ extern void commit_publish(ChannelSlot *slot, const CommittedBlock *committed);
 /* NOTIFY fabric_block with {"channel": ..., "block": ..., "transactions": ...}; rides on the commit of the block */
 extern void commit_notify(const Channel *channel, const CommittedBlock *committed, size_t transactions_count);
 
+/* ---- deliver.c: blocks for other nodes (DLV-1) ---- */
+
+/*
+ * A signed request for blocks: an envelope of type DELIVER_SEEK_INFO for all blocks from `from` on, made and signed by this node; palloc'ed. Fresh for
+ * each request, since its timestamp is checked.
+ */
+extern FbBytes deliver_seek(const Channel *channel, uint64 from);
+
+/*
+ * Serve such a request: the blocks from its start (specified or oldest; to its stop if that is specified) that are committed here, as orderers serve them,
+ * at most about bytes_max bytes but at least one if there is one; waits up to wait_ms for the first. List of bytea *. Raises FB_MALFORMED_MESSAGE,
+ * FB_INVALID_ARGUMENT (kind of request, time window), FB_CHANNEL_NOT_FOUND, FB_ACCESS_DENIED (policy /Channel/Readers), FB_INVALID_SIGNATURE ...
+ */
+extern List *deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms);
+
+/*
+ * Wait until the channel has more than height blocks on this node; false when deadline passed first. Interruptible. Wakes spuriously never, late
+ * never: the height is looked at again after every ring of the bell.
+ */
+extern bool commit_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline);
+
 /* ---- explain.c: why a committed transaction was a read conflict ---- */
 
 typedef struct CommitConflict

@@ -1,0 +1,241 @@
+/*
+ * ledger_main.c: `fabric ledger CHANNEL` brings ordered blocks into the ledger: the only writer of the ledger tables.
+ *
+ * Where the blocks come from:
+ *   - on a consenter, the local Raft log: each committed entry is the next block, built and signed here;
+ *   - elsewhere, and on a consenter whose log begins too late (it was down for long), other orderers: long polls for the blocks after
+ *     the last one, each checked against the channel's BlockValidation policy.
+ * One block is one transaction. After a crash there is nothing to repair: go on after the last block.
+ */
+#include "server/worker/worker_internal.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+
+#include "server/channel/channel.h"
+#include "server/commit/commit.h"
+#include "server/order/order.h"
+#include "server/wire/wire.h"
+
+#define RETRY_MS_MIN 100
+#define RETRY_MS_MAX 10000
+
+typedef struct LedgerWorker
+{
+	ChannelSlot *slot;
+	const char *channel;
+	uint64		height;
+	uint64		raft_position;	/* the last Raft entry that was looked at */
+	uint64		raft_id;		/* 0: no consenter */
+	bool		log_lost;		/* the local log does not reach back to raft_position */
+	int			source_index;	/* which orderer to ask */
+	long		retry_ms;		/* back-off after failures */
+} LedgerWorker;
+
+/* what the tables say, published before anything else */
+static void
+load(LedgerWorker *worker)
+{
+	const Channel *channel;
+	BlockRow	last;
+
+	bracket_begin("reading the ledger's height");
+	if (!channel_exists(worker->channel))
+	{
+		/* left meanwhile */
+		bracket_commit();
+		proc_exit(0);
+	}
+	channel = channel_open(worker->channel);
+	worker->raft_id = channel_raft_id(channel);
+	worker->height = block_store_height(channel->ledger, NULL);
+	if (worker->height == 0 || !block_store_row(channel->ledger, worker->height - 1, NULL, &last))
+		elog(ERROR, "channel \"%s\" has no block", worker->channel);
+	worker->raft_position = last.raft_index;
+	pg_atomic_write_u64(&worker->slot->config_block_number, channel->config_block_number);
+	pg_atomic_write_u64(&worker->slot->applied_raft_index, last.raft_index);
+	pg_atomic_write_u64(&worker->slot->height, worker->height);
+	bracket_commit();
+	ConditionVariableBroadcast(&worker->slot->committed);
+}
+
+static void
+finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block)
+{
+	CommittedBlock committed;
+
+	commit_block(channel, block, &committed);
+	commit_notify(channel, &committed, block->data_count);
+	FAULT_POINT("ledger_before_commit");
+	bracket_commit();
+	FAULT_POINT("ledger_after_commit");
+	worker->height = committed.number + 1;
+	commit_publish(worker->slot, &committed);
+	shmem_worker_wake(worker->slot, WORKER_ORDERER);
+}
+
+/* ---- from the local Raft log ---- */
+
+/* apply the next entry; false when there is none */
+static bool
+apply_next_entry(LedgerWorker *worker)
+{
+	const Channel *channel;
+	OrderEntry *entries;
+	int			entries_count;
+	const FbBytes *data;
+	size_t		data_count;
+	BlockView	block;
+	FbError		error;
+
+	if (pg_atomic_read_u64(&worker->slot->commit_index) <= worker->raft_position)
+		return false;
+	bracket_begin("committing a block");
+	channel = channel_open(worker->channel);
+	error_check(order_read_entries(worker->channel, worker->raft_position, 1, &entries, &entries_count, &worker->log_lost, &error), &error);
+	if (worker->log_lost || entries_count == 0)
+	{
+		bracket_commit();
+		return false;
+	}
+	worker->raft_position = entries[0].index;
+	if (entries[0].batch.size == 0)
+	{
+		bracket_commit();
+		return true;
+	}
+	error_check(block_parse_data(entries[0].batch, memory_allocator(CurrentMemoryContext), &data, &data_count, &error), &error);
+	commit_build_block(channel, data, data_count, entries[0].index, &block);
+	finish_block(worker, channel, &block);
+	return true;
+}
+
+/* ---- from other nodes ---- */
+
+/* addresses of the channel's orderers, without our own organisation's; List of char * in the current context */
+static List *
+orderer_addresses(const Channel *channel)
+{
+	List	   *addresses = NIL;
+
+	for (size_t i = 0; i < channel->bundle->orderer_organizations_count; i++)
+	{
+		const ConfigOrganization *organization = &channel->bundle->orderer_organizations[i];
+
+		if (strcmp(organization->msp_id, guc_node_msp_id) == 0)
+			continue;
+		for (size_t e = 0; e < organization->endpoints_count; e++)
+			addresses = lappend(addresses, pstrdup(organization->endpoints[e]));
+	}
+	return addresses;
+}
+
+/* the next source in turn and a signed request for it; false when the channel has no other orderer */
+static bool
+next_request(LedgerWorker *worker, MemoryContext context, char **address, FbBytes *seek)
+{
+	const Channel *channel;
+	List	   *addresses;
+
+	bracket_begin("asking for blocks");
+	channel = channel_open(worker->channel);
+	addresses = orderer_addresses(channel);
+	if (addresses != NIL)
+	{
+		FbBytes		request = deliver_seek(channel, worker->height);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		*address = pstrdup(list_nth(addresses, worker->source_index % list_length(addresses)));
+		*seek = memory_bytes(memory_bytea(request));
+		MemoryContextSwitchTo(old);
+	}
+	bracket_commit();
+	return addresses != NIL;
+}
+
+static void
+commit_received(LedgerWorker *worker, FbBytes bytes)
+{
+	const Channel *channel;
+	BlockView	block;
+	FbError		error;
+
+	bracket_begin("committing a block");
+	channel = channel_open(worker->channel);
+	error_check(block_parse(bytes, memory_allocator(CurrentMemoryContext), &block, &error), &error);
+	commit_check_signatures(channel, &block);
+	finish_block(worker, channel, &block);
+	/* the log, if we have one, goes on behind this block's entry */
+	worker->raft_position = Max(worker->raft_position, pg_atomic_read_u64(&worker->slot->applied_raft_index));
+}
+
+/* one request to one orderer; blocks are committed as they come */
+static void
+pull(LedgerWorker *worker, MemoryContext context)
+{
+	char	   *address;
+	FbBytes		seek;
+	WireCall   *call;
+	const WireError *failure;
+	TimestampTz deadline;
+	/* a consenter that only has to fill a gap must not sleep long at a node which lacks the blocks too */
+	int			wait_ms = worker->raft_id != 0 ? RETRY_MS_MIN : guc_deliver_wait_ms;
+
+	if (!next_request(worker, context, &address, &seek))
+	{
+		worker_sleep(RETRY_MS_MAX);
+		return;
+	}
+	call = wire_deliver_start(address, seek, guc_deliver_batch_kb * 1024, wait_ms);
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms + guc_connect_timeout_ms + 5000);
+	while (!wire_call_finished(call) && GetCurrentTimestamp() < deadline)
+	{
+		(void) wire_wait(&call, 1, WIRE_WAIT_ALL, deadline, true);
+		worker_serve_interrupts();
+	}
+	failure = wire_call_error(call);
+	if (failure != NULL)
+	{
+		shmem_worker_note_error(worker->slot, WORKER_LEDGER, psprintf("%s: %s", address, failure->error.message));
+		ereport(LOG, (errmsg("could not get blocks of channel \"%s\" from %s: %s", worker->channel, address, failure->error.message)));
+		wire_call_release(call);
+		worker->source_index++;
+		worker_sleep(worker->retry_ms);
+		worker->retry_ms = Min(worker->retry_ms * 2, RETRY_MS_MAX);
+		return;
+	}
+	worker->retry_ms = RETRY_MS_MIN;
+	for (int i = 0; i < wire_call_rows_count(call); i++)
+	{
+		worker_serve_interrupts();
+		commit_received(worker, wire_call_row(call, i));
+	}
+	if (wire_call_rows_count(call) == 0)
+		worker->source_index++;
+	wire_call_release(call);
+}
+
+void
+fabric_ledger_main(Datum argument)
+{
+	LedgerWorker worker = {.slot = worker_start(WORKER_LEDGER), .retry_ms = RETRY_MS_MIN};
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
+
+	worker.channel = MemoryContextStrdup(TopMemoryContext, worker.slot->name);
+	load(&worker);
+	for (;;)
+	{
+		MemoryContextReset(context);
+		MemoryContextSwitchTo(context);
+		worker_serve_interrupts();
+		if (worker.raft_id != 0 && !worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
+		{
+			if (!apply_next_entry(&worker) && !worker.log_lost)
+				worker_sleep(-1);
+			continue;
+		}
+		pull(&worker, context);
+		/* perhaps the local log can take over now */
+		worker.log_lost = false;
+	}
+}
