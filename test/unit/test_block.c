@@ -381,45 +381,6 @@ test_metadata(void)
 	fb_arena_reset(&arena);
 }
 
-/* the orderer's signature on real blocks is over the parts that we say it is over */
-static void
-test_signed_bytes(void)
-{
-	static const int numbers[] = {1, 5, 9, 15};
-
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-	{
-		BlockView	view;
-		BlockSignatures signatures;
-		Common__SignatureHeader *signature_header;
-		Msp__SerializedIdentity *identity;
-		CryptoCertificate *certificate;
-		const CryptoPublicKey *key;
-		FbBytes		header_bytes;
-		FbBytes		parts[3];
-
-		CHECK_STATUS(block_parse(read_block("blocks", numbers[i]), &arena.allocator, &view, &error), FB_OK);
-		CHECK_STATUS(block_signatures_parse(view.metadata[0], &arena.allocator, &signatures, &error), FB_OK);
-		CHECK_STATUS(PROTO_UNPACK(common__signature_header, signatures.signatures[0].signature_header, &arena.allocator,
-								  &signature_header, &error), FB_OK);
-		CHECK_STATUS(PROTO_UNPACK(msp__serialized_identity, proto_bytes(signature_header->creator), &arena.allocator,
-								  &identity, &error), FB_OK);
-		CHECK_TEXT(identity->mspid, "OrdererMSP");
-		if (!CHECK_STATUS(crypto_certificate_parse(proto_bytes(identity->id_bytes), &certificate, &error), FB_OK))
-			continue;
-		key = crypto_certificate_public_key(certificate);
-		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error), FB_OK);
-		block_signed_parts(signatures.value, &signatures.signatures[0], header_bytes, parts);
-		CHECK_STATUS(crypto_verify_parts(key, parts, 3, signatures.signatures[0].signature, &error), FB_OK);
-		view.header.number++;
-		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error), FB_OK);
-		block_signed_parts(signatures.value, &signatures.signatures[0], header_bytes, parts);
-		CHECK_STATUS(crypto_verify_parts(key, parts, 3, signatures.signatures[0].signature, &error), FB_INVALID_SIGNATURE);
-		crypto_certificate_free(certificate);
-	}
-	fb_arena_reset(&arena);
-}
-
 static FbStatus
 parse_and_rebuild(FbBytes bytes, FbAllocator *allocator)
 {
@@ -476,7 +437,6 @@ main(void)
 	test_well_formed();
 	test_parse();
 	test_metadata();
-	test_signed_bytes();
 	test_out_of_memory();
 	fb_arena_reset(&arena);
 	return check_finish("block/block");

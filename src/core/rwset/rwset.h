@@ -131,7 +131,7 @@ extern bool rwset_namespace_writes(const RwSetNamespace *ns);
 
 /*
  * Parse the bytes of a TxReadWriteSet. FB_MALFORMED_MESSAGE (code BAD_RWSET, VAL-22; in the ledger phase
- * INVALID_OTHER_REASON), FB_LIMIT_EXCEEDED (treat alike), FB_OUT_OF_MEMORY. Order and repetitions are kept as they are:
+ * INVALID_OTHER_REASON), FB_LIMIT_EXCEEDED (FB_NAMESPACES_MAX, FB_RWSET_ENTRIES_MAX; treat alike), FB_OUT_OF_MEMORY. Order and repetitions are kept as they are:
  * parsing and packing again gives the same bytes for everything that a builder made.
  */
 extern FbStatus rwset_parse(FbAllocator *allocator, FbBytes bytes, RwSet **rwset, FbError *error);
@@ -250,7 +250,8 @@ typedef struct MvccTransaction
 typedef struct MvccKey
 {
 	FbBytes		namespace_name;
-	FbBytes		collection;		/* empty: public; else key is a hash */
+	FbBytes		collection;		/* empty: public */
+	bool		hashed;			/* of a collection: key is a hash */
 	FbBytes		key;
 	FbBytes		state_namespace; /* where the state has it: namespace, or ns$$hCOLL */
 	bool		read;			/* the committed version is needed */
@@ -310,13 +311,15 @@ typedef struct MvccConflict
 typedef struct StateUpdate
 {
 	FbBytes		namespace_name;
-	FbBytes		collection;		/* empty: public; else key and value are hashes */
+	FbBytes		collection;		/* empty: public */
+	bool		hashed;			/* of a collection: key and value are hashes */
 	FbBytes		state_namespace;
 	FbBytes		key;
 	bool		is_delete;		/* the row goes, metadata included (WST-3) */
-	bool		is_purge;		/* CCA-21 */
+	bool		is_purge;		/* CCA-21: transaction purge_tx_index purged the key, whatever was written afterwards */
+	uint32_t	purge_tx_index;
 	FbBytes		value;			/* complete, also when only the metadata were written */
-	bool		metadata_kept;	/* the row keeps the committed metadata; else: */
+	bool		metadata_kept;	/* the row keeps its committed metadata, if any; else: */
 	FbBytes		metadata;		/* the new ones as stored; may be empty */
 	RwSetVersion version;
 	uint32_t	tx_index;		/* of the last valid transaction that wrote it */

@@ -1,0 +1,646 @@
+/*
+ * codec: read-write sets to bytes and back (WIRE 2.7, 2.9).
+ *
+ * The encoding is layered: a TxReadWriteSet carries, per namespace, the packed bytes of a KVRWSet, and per collection the
+ * packed bytes of a HashedRWSet. Each layer passes the gate on its own. Order and repetitions are taken over as they are,
+ * so that packing what was parsed gives the bytes that Fabric's encoder wrote.
+ */
+#include "core/rwset/rwset_internal.h"
+
+/* room for count elements in *array; count 0 is a valid empty array */
+#define NEW_ARRAY(array, count, allocator, error) \
+	do { \
+		(array) = fb_allocate_array((allocator), (count), sizeof(*(array))); \
+		if ((array) == NULL) \
+			return fb_out_of_memory(error); \
+	} while (0)
+
+bool
+rwset_version_equal(RwSetVersion a, RwSetVersion b)
+{
+	if (!a.present || !b.present)
+		return a.present == b.present;
+	return a.block_number == b.block_number && a.tx_index == b.tx_index;
+}
+
+bool
+rwset_write_deletes(const RwSetWrite *write)
+{
+	return write->is_delete || write->value.size == 0;
+}
+
+bool
+rwset_hashed_write_deletes(const RwSetWrite *write)
+{
+	uint8_t		hash_of_nothing[CRYPTO_SHA256_BYTES];
+
+	if (rwset_write_deletes(write))
+		return true;
+	crypto_sha256(FB_BYTES_EMPTY, hash_of_nothing);
+	return fb_bytes_equal(write->value, fb_bytes(hash_of_nothing, sizeof(hash_of_nothing)));
+}
+
+bool
+rwset_namespace_writes(const RwSetNamespace *ns)
+{
+	if (ns->writes_count > 0 || ns->metadata_writes_count > 0)
+		return true;
+	for (size_t i = 0; i < ns->collections_count; i++)
+	{
+		if (ns->collections[i].hashed_writes_count > 0 || ns->collections[i].metadata_writes_count > 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- bytes to structure ---- */
+
+static RwSetVersion
+version_of(const Kvrwset__Version *message)
+{
+	RwSetVersion version = {false, 0, 0};
+
+	if (message != NULL)
+	{
+		version.present = true;
+		version.block_number = message->block_num;
+		version.tx_index = message->tx_num;
+	}
+	return version;
+}
+
+static FbStatus
+parse_entries(FbAllocator *allocator, Kvrwset__KVMetadataEntry **messages, size_t count, RwSetMetadataEntry **entries,
+			  size_t *entries_count, FbError *error)
+{
+	NEW_ARRAY(*entries, count, allocator, error);
+	for (size_t i = 0; i < count; i++)
+	{
+		(*entries)[i].name = proto_bytes(messages[i]->name);
+		(*entries)[i].value = proto_bytes(messages[i]->value);
+	}
+	*entries_count = count;
+	return FB_OK;
+}
+
+static FbStatus
+parse_reads(FbAllocator *allocator, Kvrwset__KVRead **messages, size_t count, RwSetRead **reads, size_t *reads_count,
+			FbError *error)
+{
+	NEW_ARRAY(*reads, count, allocator, error);
+	for (size_t i = 0; i < count; i++)
+	{
+		(*reads)[i].key = proto_bytes(messages[i]->key);
+		(*reads)[i].version = version_of(messages[i]->version);
+	}
+	*reads_count = count;
+	return FB_OK;
+}
+
+static FbStatus
+parse_writes(FbAllocator *allocator, Kvrwset__KVWrite **messages, size_t count, RwSetWrite **writes, size_t *writes_count,
+			 FbError *error)
+{
+	NEW_ARRAY(*writes, count, allocator, error);
+	for (size_t i = 0; i < count; i++)
+	{
+		(*writes)[i].key = proto_bytes(messages[i]->key);
+		(*writes)[i].value = proto_bytes(messages[i]->value);
+		(*writes)[i].is_delete = messages[i]->is_delete;
+	}
+	*writes_count = count;
+	return FB_OK;
+}
+
+static FbStatus
+parse_metadata_writes(FbAllocator *allocator, Kvrwset__KVMetadataWrite **messages, size_t count,
+					  RwSetMetadataWrite **writes, size_t *writes_count, FbError *error)
+{
+	NEW_ARRAY(*writes, count, allocator, error);
+	for (size_t i = 0; i < count; i++)
+	{
+		(*writes)[i].key = proto_bytes(messages[i]->key);
+		FB_TRY(parse_entries(allocator, messages[i]->entries, messages[i]->n_entries, &(*writes)[i].entries,
+							 &(*writes)[i].entries_count, error));
+	}
+	*writes_count = count;
+	return FB_OK;
+}
+
+static FbStatus
+parse_range(FbAllocator *allocator, const Kvrwset__RangeQueryInfo *message, RwSetRange *range, FbError *error)
+{
+	range->start_key = proto_bytes(message->start_key);
+	range->end_key = proto_bytes(message->end_key);
+	range->exhausted = message->itr_exhausted;
+	range->kind = RWSET_RANGE_NONE;
+	if (message->reads_info_case == KVRWSET__RANGE_QUERY_INFO__READS_INFO_RAW_READS && message->raw_reads != NULL)
+	{
+		range->kind = RWSET_RANGE_READS;
+		FB_TRY(parse_reads(allocator, message->raw_reads->kv_reads, message->raw_reads->n_kv_reads, &range->reads,
+						   &range->reads_count, error));
+	}
+	else if (message->reads_info_case == KVRWSET__RANGE_QUERY_INFO__READS_INFO_READS_MERKLE_HASHES &&
+			 message->reads_merkle_hashes != NULL)
+	{
+		const Kvrwset__QueryReadsMerkleSummary *summary = message->reads_merkle_hashes;
+
+		range->kind = RWSET_RANGE_MERKLE;
+		range->merkle.max_degree = summary->max_degree;
+		range->merkle.max_level = summary->max_level;
+		NEW_ARRAY(range->merkle.hashes, summary->n_max_level_hashes, allocator, error);
+		for (size_t i = 0; i < summary->n_max_level_hashes; i++)
+			range->merkle.hashes[i] = proto_bytes(summary->max_level_hashes[i]);
+		range->merkle.hashes_count = summary->n_max_level_hashes;
+	}
+	return FB_OK;
+}
+
+static FbStatus
+parse_collection(FbAllocator *allocator, const Rwset__CollectionHashedReadWriteSet *message, RwSetCollection *collection,
+				 FbError *error)
+{
+	Kvrwset__HashedRWSet *set;
+
+	collection->name = fb_bytes_of_text(message->collection_name);
+	collection->private_hash = proto_bytes(message->pvt_rwset_hash);
+	FB_TRY(PROTO_UNPACK(kvrwset__hashed_rwset, proto_bytes(message->hashed_rwset), allocator, &set, error));
+
+	NEW_ARRAY(collection->hashed_reads, set->n_hashed_reads, allocator, error);
+	for (size_t i = 0; i < set->n_hashed_reads; i++)
+	{
+		collection->hashed_reads[i].key = proto_bytes(set->hashed_reads[i]->key_hash);
+		collection->hashed_reads[i].version = version_of(set->hashed_reads[i]->version);
+	}
+	collection->hashed_reads_count = set->n_hashed_reads;
+
+	NEW_ARRAY(collection->hashed_writes, set->n_hashed_writes, allocator, error);
+	for (size_t i = 0; i < set->n_hashed_writes; i++)
+	{
+		collection->hashed_writes[i].key = proto_bytes(set->hashed_writes[i]->key_hash);
+		collection->hashed_writes[i].value = proto_bytes(set->hashed_writes[i]->value_hash);
+		collection->hashed_writes[i].is_delete = set->hashed_writes[i]->is_delete;
+		collection->hashed_writes[i].is_purge = set->hashed_writes[i]->is_purge;
+	}
+	collection->hashed_writes_count = set->n_hashed_writes;
+
+	NEW_ARRAY(collection->metadata_writes, set->n_metadata_writes, allocator, error);
+	for (size_t i = 0; i < set->n_metadata_writes; i++)
+	{
+		RwSetMetadataWrite *write = &collection->metadata_writes[i];
+
+		write->key = proto_bytes(set->metadata_writes[i]->key_hash);
+		FB_TRY(parse_entries(allocator, set->metadata_writes[i]->entries, set->metadata_writes[i]->n_entries,
+							 &write->entries, &write->entries_count, error));
+	}
+	collection->metadata_writes_count = set->n_metadata_writes;
+	return FB_OK;
+}
+
+static FbStatus
+parse_namespace(FbAllocator *allocator, const Rwset__NsReadWriteSet *message, RwSetNamespace *ns, FbError *error)
+{
+	Kvrwset__KVRWSet *set;
+
+	ns->name = fb_bytes_of_text(message->namespace_);
+	FB_TRY(PROTO_UNPACK(kvrwset__kvrwset, proto_bytes(message->rwset), allocator, &set, error));
+	FB_TRY(parse_reads(allocator, set->reads, set->n_reads, &ns->reads, &ns->reads_count, error));
+	FB_TRY(parse_writes(allocator, set->writes, set->n_writes, &ns->writes, &ns->writes_count, error));
+	FB_TRY(parse_metadata_writes(allocator, set->metadata_writes, set->n_metadata_writes, &ns->metadata_writes,
+								 &ns->metadata_writes_count, error));
+	NEW_ARRAY(ns->ranges, set->n_range_queries_info, allocator, error);
+	for (size_t i = 0; i < set->n_range_queries_info; i++)
+		FB_TRY(parse_range(allocator, set->range_queries_info[i], &ns->ranges[i], error));
+	ns->ranges_count = set->n_range_queries_info;
+
+	NEW_ARRAY(ns->collections, message->n_collection_hashed_rwset, allocator, error);
+	for (size_t i = 0; i < message->n_collection_hashed_rwset; i++)
+		FB_TRY(parse_collection(allocator, message->collection_hashed_rwset[i], &ns->collections[i], error));
+	ns->collections_count = message->n_collection_hashed_rwset;
+	return FB_OK;
+}
+
+/* everything that validation will look at one by one; an entry can be as small as two bytes */
+static size_t
+count_entries(const RwSetNamespace *ns)
+{
+	size_t		count = ns->reads_count + ns->ranges_count + ns->writes_count + ns->metadata_writes_count +
+		ns->collections_count;
+
+	for (size_t i = 0; i < ns->ranges_count; i++)
+		count += ns->ranges[i].reads_count + ns->ranges[i].merkle.hashes_count;
+	for (size_t i = 0; i < ns->collections_count; i++)
+		count += ns->collections[i].hashed_reads_count + ns->collections[i].hashed_writes_count +
+			ns->collections[i].metadata_writes_count;
+	return count;
+}
+
+FbStatus
+rwset_parse(FbAllocator *allocator, FbBytes bytes, RwSet **rwset, FbError *error)
+{
+	Rwset__TxReadWriteSet *message;
+	RwSet	   *set;
+	size_t		entries_count = 0;
+
+	*rwset = NULL;
+	FB_TRY(PROTO_UNPACK(rwset__tx_read_write_set, bytes, allocator, &message, error));
+	if (message->n_ns_rwset > FB_NAMESPACES_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "read-write set has %zu namespaces, more than %d", message->n_ns_rwset,
+					   FB_NAMESPACES_MAX);
+	set = fb_allocate_zero(allocator, sizeof(RwSet));
+	if (set == NULL)
+		return fb_out_of_memory(error);
+	set->data_model = (int32_t) message->data_model;
+	NEW_ARRAY(set->namespaces, message->n_ns_rwset, allocator, error);
+	for (size_t i = 0; i < message->n_ns_rwset; i++)
+	{
+		FB_TRY(parse_namespace(allocator, message->ns_rwset[i], &set->namespaces[i], error));
+		entries_count += count_entries(&set->namespaces[i]);
+		if (entries_count > FB_RWSET_ENTRIES_MAX)
+			return fb_fail(error, FB_LIMIT_EXCEEDED, "read-write set has more than %d entries", FB_RWSET_ENTRIES_MAX);
+	}
+	set->namespaces_count = message->n_ns_rwset;
+	*rwset = set;
+	return FB_OK;
+}
+
+const RwSetNamespace *
+rwset_find_repeated_namespace(const RwSet *rwset)
+{
+	/* at most FB_NAMESPACES_MAX, and nearly always one or two */
+	for (size_t i = 1; i < rwset->namespaces_count; i++)
+	{
+		for (size_t j = 0; j < i; j++)
+		{
+			if (fb_bytes_equal(rwset->namespaces[i].name, rwset->namespaces[j].name))
+				return &rwset->namespaces[i];
+		}
+	}
+	return NULL;
+}
+
+FbStatus
+rwset_private_parse(FbAllocator *allocator, FbBytes bytes, RwSetPrivate **set, FbError *error)
+{
+	Kvrwset__KVRWSet *message;
+	RwSetPrivate *result;
+
+	*set = NULL;
+	FB_TRY(PROTO_UNPACK(kvrwset__kvrwset, bytes, allocator, &message, error));
+	result = fb_allocate_zero(allocator, sizeof(RwSetPrivate));
+	if (result == NULL)
+		return fb_out_of_memory(error);
+	FB_TRY(parse_writes(allocator, message->writes, message->n_writes, &result->writes, &result->writes_count, error));
+	FB_TRY(parse_metadata_writes(allocator, message->metadata_writes, message->n_metadata_writes, &result->metadata_writes,
+								 &result->metadata_writes_count, error));
+	*set = result;
+	return FB_OK;
+}
+
+FbStatus
+rwset_private_collections_parse(FbAllocator *allocator, FbBytes bytes, RwSetPrivateCollection **collections,
+								size_t *collections_count, FbError *error)
+{
+	Rwset__TxPvtReadWriteSet *message;
+	size_t		count = 0;
+
+	*collections = NULL;
+	*collections_count = 0;
+	FB_TRY(PROTO_UNPACK(rwset__tx_pvt_read_write_set, bytes, allocator, &message, error));
+	for (size_t i = 0; i < message->n_ns_pvt_rwset; i++)
+		count += message->ns_pvt_rwset[i]->n_collection_pvt_rwset;
+	NEW_ARRAY(*collections, count, allocator, error);
+	count = 0;
+	for (size_t i = 0; i < message->n_ns_pvt_rwset; i++)
+	{
+		const Rwset__NsPvtReadWriteSet *ns = message->ns_pvt_rwset[i];
+
+		for (size_t j = 0; j < ns->n_collection_pvt_rwset; j++)
+		{
+			RwSetPrivateCollection *collection = &(*collections)[count++];
+
+			collection->namespace_name = fb_bytes_of_text(ns->namespace_);
+			collection->collection = fb_bytes_of_text(ns->collection_pvt_rwset[j]->collection_name);
+			collection->bytes = proto_bytes(ns->collection_pvt_rwset[j]->rwset);
+		}
+	}
+	*collections_count = count;
+	return FB_OK;
+}
+
+/* ---- structure to bytes ---- */
+
+/* an array of messages and the array of pointers to them that protobuf-c wants */
+#define NEW_MESSAGES(items, pointers, count, init, allocator, error) \
+	do { \
+		NEW_ARRAY(items, count, allocator, error); \
+		NEW_ARRAY(pointers, count, allocator, error); \
+		for (size_t new_i_ = 0; new_i_ < (count); new_i_++) \
+		{ \
+			init(&(items)[new_i_]); \
+			(pointers)[new_i_] = &(items)[new_i_]; \
+		} \
+	} while (0)
+
+static FbStatus
+text_of(FbAllocator *allocator, FbBytes bytes, char **text, FbError *error)
+{
+	*text = fb_text_copy(allocator, bytes);
+	return *text == NULL ? fb_out_of_memory(error) : FB_OK;
+}
+
+static FbStatus
+build_version(FbAllocator *allocator, RwSetVersion version, Kvrwset__Version **message, FbError *error)
+{
+	*message = NULL;
+	if (!version.present)
+		return FB_OK;
+	*message = fb_allocate(allocator, sizeof(Kvrwset__Version));
+	if (*message == NULL)
+		return fb_out_of_memory(error);
+	kvrwset__version__init(*message);
+	(*message)->block_num = version.block_number;
+	(*message)->tx_num = version.tx_index;
+	return FB_OK;
+}
+
+static FbStatus
+build_reads(FbAllocator *allocator, const RwSetRead *reads, size_t count, Kvrwset__KVRead ***messages, FbError *error)
+{
+	Kvrwset__KVRead *items;
+
+	NEW_MESSAGES(items, *messages, count, kvrwset__kvread__init, allocator, error);
+	for (size_t i = 0; i < count; i++)
+	{
+		items[i].key = proto_data(reads[i].key);
+		FB_TRY(build_version(allocator, reads[i].version, &items[i].version, error));
+	}
+	return FB_OK;
+}
+
+static FbStatus
+build_entries(FbAllocator *allocator, const RwSetMetadataEntry *entries, size_t count, Kvrwset__KVMetadataEntry ***messages,
+			  FbError *error)
+{
+	Kvrwset__KVMetadataEntry *items;
+
+	NEW_MESSAGES(items, *messages, count, kvrwset__kvmetadata_entry__init, allocator, error);
+	for (size_t i = 0; i < count; i++)
+	{
+		items[i].name = proto_data(entries[i].name);
+		items[i].value = proto_data(entries[i].value);
+	}
+	return FB_OK;
+}
+
+static FbStatus
+build_writes(FbAllocator *allocator, const RwSetWrite *writes, size_t count, Kvrwset__KVWrite ***messages, FbError *error)
+{
+	Kvrwset__KVWrite *items;
+
+	NEW_MESSAGES(items, *messages, count, kvrwset__kvwrite__init, allocator, error);
+	for (size_t i = 0; i < count; i++)
+	{
+		items[i].key = proto_data(writes[i].key);
+		items[i].is_delete = writes[i].is_delete;
+		items[i].value = proto_data(writes[i].value);
+	}
+	return FB_OK;
+}
+
+static FbStatus
+build_metadata_writes(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t count,
+					  Kvrwset__KVMetadataWrite ***messages, FbError *error)
+{
+	Kvrwset__KVMetadataWrite *items;
+
+	NEW_MESSAGES(items, *messages, count, kvrwset__kvmetadata_write__init, allocator, error);
+	for (size_t i = 0; i < count; i++)
+	{
+		items[i].key = proto_data(writes[i].key);
+		FB_TRY(build_entries(allocator, writes[i].entries, writes[i].entries_count, &items[i].entries, error));
+		items[i].n_entries = writes[i].entries_count;
+	}
+	return FB_OK;
+}
+
+static FbStatus
+build_range(FbAllocator *allocator, const RwSetRange *range, Kvrwset__RangeQueryInfo *message, FbError *error)
+{
+	message->start_key = proto_data(range->start_key);
+	message->end_key = proto_data(range->end_key);
+	message->itr_exhausted = range->exhausted;
+	if (range->kind == RWSET_RANGE_READS)
+	{
+		Kvrwset__QueryReads *reads = fb_allocate(allocator, sizeof(*reads));
+
+		if (reads == NULL)
+			return fb_out_of_memory(error);
+		kvrwset__query_reads__init(reads);
+		FB_TRY(build_reads(allocator, range->reads, range->reads_count, &reads->kv_reads, error));
+		reads->n_kv_reads = range->reads_count;
+		message->reads_info_case = KVRWSET__RANGE_QUERY_INFO__READS_INFO_RAW_READS;
+		message->raw_reads = reads;
+	}
+	else if (range->kind == RWSET_RANGE_MERKLE)
+	{
+		Kvrwset__QueryReadsMerkleSummary *summary = fb_allocate(allocator, sizeof(*summary));
+
+		if (summary == NULL)
+			return fb_out_of_memory(error);
+		kvrwset__query_reads_merkle_summary__init(summary);
+		summary->max_degree = range->merkle.max_degree;
+		summary->max_level = range->merkle.max_level;
+		NEW_ARRAY(summary->max_level_hashes, range->merkle.hashes_count, allocator, error);
+		for (size_t i = 0; i < range->merkle.hashes_count; i++)
+			summary->max_level_hashes[i] = proto_data(range->merkle.hashes[i]);
+		summary->n_max_level_hashes = range->merkle.hashes_count;
+		message->reads_info_case = KVRWSET__RANGE_QUERY_INFO__READS_INFO_READS_MERKLE_HASHES;
+		message->reads_merkle_hashes = summary;
+	}
+	return FB_OK;
+}
+
+static FbStatus
+pack_hashed(FbAllocator *allocator, const RwSetCollection *collection, FbBytes *bytes, FbError *error)
+{
+	Kvrwset__HashedRWSet set = KVRWSET__HASHED_RWSET__INIT;
+	Kvrwset__KVReadHash *reads;
+	Kvrwset__KVWriteHash *writes;
+	Kvrwset__KVMetadataWriteHash *metadata_writes;
+
+	NEW_MESSAGES(reads, set.hashed_reads, collection->hashed_reads_count, kvrwset__kvread_hash__init, allocator, error);
+	for (size_t i = 0; i < collection->hashed_reads_count; i++)
+	{
+		reads[i].key_hash = proto_data(collection->hashed_reads[i].key);
+		FB_TRY(build_version(allocator, collection->hashed_reads[i].version, &reads[i].version, error));
+	}
+	set.n_hashed_reads = collection->hashed_reads_count;
+
+	NEW_MESSAGES(writes, set.hashed_writes, collection->hashed_writes_count, kvrwset__kvwrite_hash__init, allocator, error);
+	for (size_t i = 0; i < collection->hashed_writes_count; i++)
+	{
+		writes[i].key_hash = proto_data(collection->hashed_writes[i].key);
+		writes[i].is_delete = collection->hashed_writes[i].is_delete;
+		writes[i].value_hash = proto_data(collection->hashed_writes[i].value);
+		writes[i].is_purge = collection->hashed_writes[i].is_purge;
+	}
+	set.n_hashed_writes = collection->hashed_writes_count;
+
+	NEW_MESSAGES(metadata_writes, set.metadata_writes, collection->metadata_writes_count,
+				 kvrwset__kvmetadata_write_hash__init, allocator, error);
+	for (size_t i = 0; i < collection->metadata_writes_count; i++)
+	{
+		metadata_writes[i].key_hash = proto_data(collection->metadata_writes[i].key);
+		FB_TRY(build_entries(allocator, collection->metadata_writes[i].entries,
+							 collection->metadata_writes[i].entries_count, &metadata_writes[i].entries, error));
+		metadata_writes[i].n_entries = collection->metadata_writes[i].entries_count;
+	}
+	set.n_metadata_writes = collection->metadata_writes_count;
+	return PROTO_PACK(&set, allocator, bytes, error);
+}
+
+static FbStatus
+build_namespace(FbAllocator *allocator, const RwSetNamespace *ns, Rwset__NsReadWriteSet *message, FbError *error)
+{
+	Kvrwset__KVRWSet set = KVRWSET__KVRWSET__INIT;
+	Kvrwset__RangeQueryInfo *ranges;
+	Rwset__CollectionHashedReadWriteSet *collections;
+	FbBytes		bytes;
+
+	FB_TRY(build_reads(allocator, ns->reads, ns->reads_count, &set.reads, error));
+	set.n_reads = ns->reads_count;
+	FB_TRY(build_writes(allocator, ns->writes, ns->writes_count, &set.writes, error));
+	set.n_writes = ns->writes_count;
+	FB_TRY(build_metadata_writes(allocator, ns->metadata_writes, ns->metadata_writes_count, &set.metadata_writes, error));
+	set.n_metadata_writes = ns->metadata_writes_count;
+	NEW_MESSAGES(ranges, set.range_queries_info, ns->ranges_count, kvrwset__range_query_info__init, allocator, error);
+	for (size_t i = 0; i < ns->ranges_count; i++)
+		FB_TRY(build_range(allocator, &ns->ranges[i], &ranges[i], error));
+	set.n_range_queries_info = ns->ranges_count;
+
+	FB_TRY(text_of(allocator, ns->name, &message->namespace_, error));
+	FB_TRY(PROTO_PACK(&set, allocator, &bytes, error));
+	message->rwset = proto_data(bytes);
+	NEW_MESSAGES(collections, message->collection_hashed_rwset, ns->collections_count,
+				 rwset__collection_hashed_read_write_set__init, allocator, error);
+	for (size_t i = 0; i < ns->collections_count; i++)
+	{
+		FB_TRY(text_of(allocator, ns->collections[i].name, &collections[i].collection_name, error));
+		FB_TRY(pack_hashed(allocator, &ns->collections[i], &bytes, error));
+		collections[i].hashed_rwset = proto_data(bytes);
+		collections[i].pvt_rwset_hash = proto_data(ns->collections[i].private_hash);
+	}
+	message->n_collection_hashed_rwset = ns->collections_count;
+	return FB_OK;
+}
+
+FbStatus
+rwset_pack(FbAllocator *allocator, const RwSet *rwset, FbBytes *bytes, FbError *error)
+{
+	Rwset__TxReadWriteSet message = RWSET__TX_READ_WRITE_SET__INIT;
+	Rwset__NsReadWriteSet *namespaces;
+
+	*bytes = FB_BYTES_EMPTY;
+	message.data_model = (Rwset__TxReadWriteSet__DataModel) rwset->data_model;
+	NEW_MESSAGES(namespaces, message.ns_rwset, rwset->namespaces_count, rwset__ns_read_write_set__init, allocator, error);
+	for (size_t i = 0; i < rwset->namespaces_count; i++)
+		FB_TRY(build_namespace(allocator, &rwset->namespaces[i], &namespaces[i], error));
+	message.n_ns_rwset = rwset->namespaces_count;
+	return PROTO_PACK(&message, allocator, bytes, error);
+}
+
+FbStatus
+codec_pack_private(FbAllocator *allocator, const RwSetPrivate *set, FbBytes *bytes, FbError *error)
+{
+	Kvrwset__KVRWSet message = KVRWSET__KVRWSET__INIT;
+
+	FB_TRY(build_writes(allocator, set->writes, set->writes_count, &message.writes, error));
+	message.n_writes = set->writes_count;
+	FB_TRY(build_metadata_writes(allocator, set->metadata_writes, set->metadata_writes_count, &message.metadata_writes,
+								 error));
+	message.n_metadata_writes = set->metadata_writes_count;
+	return PROTO_PACK(&message, allocator, bytes, error);
+}
+
+FbStatus
+codec_pack_private_collections(FbAllocator *allocator, const RwSetPrivateCollection *collections, size_t collections_count,
+							   FbBytes *bytes, FbError *error)
+{
+	Rwset__TxPvtReadWriteSet message = RWSET__TX_PVT_READ_WRITE_SET__INIT;
+	Rwset__NsPvtReadWriteSet *namespaces;
+	Rwset__CollectionPvtReadWriteSet *items;
+	Rwset__CollectionPvtReadWriteSet **pointers;
+
+	/* as many namespaces as collections is the most there can be */
+	NEW_MESSAGES(namespaces, message.ns_pvt_rwset, collections_count, rwset__ns_pvt_read_write_set__init, allocator, error);
+	NEW_MESSAGES(items, pointers, collections_count, rwset__collection_pvt_read_write_set__init, allocator, error);
+	for (size_t i = 0; i < collections_count; i++)
+	{
+		FB_TRY(text_of(allocator, collections[i].collection, &items[i].collection_name, error));
+		items[i].rwset = proto_data(collections[i].bytes);
+		if (i == 0 || !fb_bytes_equal(collections[i].namespace_name, collections[i - 1].namespace_name))
+		{
+			Rwset__NsPvtReadWriteSet *ns = &namespaces[message.n_ns_pvt_rwset++];
+
+			FB_TRY(text_of(allocator, collections[i].namespace_name, &ns->namespace_, error));
+			ns->collection_pvt_rwset = &pointers[i];
+		}
+		namespaces[message.n_ns_pvt_rwset - 1].n_collection_pvt_rwset++;
+	}
+	return PROTO_PACK(&message, allocator, bytes, error);
+}
+
+/* ---- key metadata and names of state namespaces ---- */
+
+FbStatus
+rwset_metadata_pack(FbAllocator *allocator, const RwSetMetadataEntry *entries, size_t entries_count, FbBytes *bytes,
+					FbError *error)
+{
+	Kvrwset__KVMetadataWrite message = KVRWSET__KVMETADATA_WRITE__INIT;
+
+	FB_TRY(build_entries(allocator, entries, entries_count, &message.entries, error));
+	message.n_entries = entries_count;
+	return PROTO_PACK(&message, allocator, bytes, error);
+}
+
+FbStatus
+rwset_metadata_parse(FbAllocator *allocator, FbBytes bytes, RwSetMetadataEntry **entries, size_t *entries_count,
+					 FbError *error)
+{
+	Kvrwset__KVMetadataWrite *message;
+
+	*entries = NULL;
+	*entries_count = 0;
+	FB_TRY(PROTO_UNPACK(kvrwset__kvmetadata_write, bytes, allocator, &message, error));
+	return parse_entries(allocator, message->entries, message->n_entries, entries, entries_count, error);
+}
+
+FbStatus
+rwset_metadata_validation_parameter(FbAllocator *allocator, FbBytes metadata, FbBytes *parameter, FbError *error)
+{
+	RwSetMetadataEntry *entries;
+	size_t		count;
+
+	*parameter = FB_BYTES_EMPTY;
+	FB_TRY(rwset_metadata_parse(allocator, metadata, &entries, &count, error));
+	/* Go reads the entries into a map: the last one of a name counts */
+	for (size_t i = 0; i < count; i++)
+	{
+		if (fb_bytes_equal(entries[i].name, FB_BYTES_LITERAL(RWSET_VALIDATION_PARAMETER)))
+			*parameter = entries[i].value;
+	}
+	return FB_OK;
+}
+
+FbStatus
+rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace_name, FbBytes collection, FbBytes *name, FbError *error)
+{
+	FbBuffer	buffer;
+
+	fb_buffer_init(&buffer, allocator);
+	fb_buffer_append_bytes(&buffer, namespace_name);
+	fb_buffer_append_text(&buffer, "$$h");
+	fb_buffer_append_bytes(&buffer, collection);
+	return fb_buffer_bytes(&buffer, name, error);
+}

@@ -1,0 +1,598 @@
+/*
+ * mvcc: which transactions of a block read a state that is still true, and what the block does to the state
+ * (validation/validator.go, tx_ops.go, batch_preparer.go).
+ *
+ * All keys of the block are sorted once; every read and write knows the place of its key (its slot), so that validation is
+ * a walk over arrays. No hash table: keys come from outside, and sorting has no bad case.
+ */
+#include "core/rwset/rwset_internal.h"
+
+#include <stdlib.h>
+
+/* keys that a block mentions, repetitions included: bounds the memory of sorting them (32 bytes each) */
+#define REFERENCES_MAX 50000000
+
+typedef enum ReferenceUse
+{
+	USE_READ,
+	USE_WRITE,
+	USE_METADATA_WRITE
+} ReferenceUse;
+
+typedef struct Reference
+{
+	const FbBytes *namespace_name;
+	const FbBytes *collection;	/* NULL: public */
+	const FbBytes *key;
+	uint32_t	order;
+	uint8_t		use;
+} Reference;
+
+/* ---- the references of a read-write set, always in the same order ---- */
+
+typedef struct Visit
+{
+	Reference  *references;		/* NULL: only count */
+	size_t		count;
+} Visit;
+
+static void
+visit(Visit *to, const FbBytes *namespace_name, const FbBytes *collection, const FbBytes *key, ReferenceUse use)
+{
+	if (to->references != NULL)
+	{
+		Reference  *reference = &to->references[to->count];
+
+		reference->namespace_name = namespace_name;
+		reference->collection = collection;
+		reference->key = key;
+		reference->order = (uint32_t) to->count;
+		reference->use = (uint8_t) use;
+	}
+	to->count++;
+}
+
+/* per namespace: reads, end keys of open ranges, hashed reads */
+static void
+visit_reads(Visit *to, const RwSet *rwset)
+{
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+	{
+		const RwSetNamespace *ns = &rwset->namespaces[n];
+
+		for (size_t i = 0; i < ns->reads_count; i++)
+			visit(to, &ns->name, NULL, &ns->reads[i].key, USE_READ);
+		for (size_t i = 0; i < ns->ranges_count; i++)
+		{
+			if (!ns->ranges[i].exhausted)
+				visit(to, &ns->name, NULL, &ns->ranges[i].end_key, USE_READ);
+		}
+		for (size_t c = 0; c < ns->collections_count; c++)
+		{
+			const RwSetCollection *collection = &ns->collections[c];
+
+			for (size_t i = 0; i < collection->hashed_reads_count; i++)
+				visit(to, &ns->name, &collection->name, &collection->hashed_reads[i].key, USE_READ);
+		}
+	}
+}
+
+/* per namespace: writes, metadata writes, then those of its collections */
+static void
+visit_writes(Visit *to, const RwSet *rwset)
+{
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+	{
+		const RwSetNamespace *ns = &rwset->namespaces[n];
+
+		for (size_t i = 0; i < ns->writes_count; i++)
+			visit(to, &ns->name, NULL, &ns->writes[i].key, USE_WRITE);
+		for (size_t i = 0; i < ns->metadata_writes_count; i++)
+			visit(to, &ns->name, NULL, &ns->metadata_writes[i].key, USE_METADATA_WRITE);
+		for (size_t c = 0; c < ns->collections_count; c++)
+		{
+			const RwSetCollection *collection = &ns->collections[c];
+
+			for (size_t i = 0; i < collection->hashed_writes_count; i++)
+				visit(to, &ns->name, &collection->name, &collection->hashed_writes[i].key, USE_WRITE);
+			for (size_t i = 0; i < collection->metadata_writes_count; i++)
+				visit(to, &ns->name, &collection->name, &collection->metadata_writes[i].key, USE_METADATA_WRITE);
+		}
+	}
+}
+
+/* ---- preparing ---- */
+
+static int
+compare_spaces(FbBytes namespace_a, const FbBytes *collection_a, FbBytes namespace_b, const FbBytes *collection_b)
+{
+	int			order = fb_bytes_compare(namespace_a, namespace_b);
+
+	if (order != 0)
+		return order;
+	if (collection_a == NULL || collection_b == NULL)
+		return (collection_a != NULL) - (collection_b != NULL);
+	return fb_bytes_compare(*collection_a, *collection_b);
+}
+
+static int
+compare_references(const void *a, const void *b)
+{
+	const Reference *x = a;
+	const Reference *y = b;
+	int			order = 0;
+
+	/* most keys of a block are in the same namespace: the same bytes, often at the same address */
+	if (x->namespace_name != y->namespace_name || x->collection != y->collection)
+		order = compare_spaces(*x->namespace_name, x->collection, *y->namespace_name, y->collection);
+	if (order == 0)
+		order = fb_bytes_compare(*x->key, *y->key);
+	return order;
+}
+
+/* one MvccKey for each distinct reference, and the slots of all of them */
+static FbStatus
+merge_references(FbAllocator *allocator, const Reference *references, size_t count, MvccBlock *block, FbError *error)
+{
+	MvccPlan   *plan = block->plan;
+	const Reference *before = NULL;
+	size_t		distinct = 0;
+
+	for (size_t i = 0; i < count; i++)
+		distinct += i == 0 || compare_references(&references[i - 1], &references[i]) != 0;
+	block->keys = fb_allocate_array(allocator, distinct, sizeof(MvccKey));
+	plan->slots = fb_allocate_array(allocator, count, sizeof(uint32_t));
+	plan->states = fb_allocate_array(allocator, distinct, sizeof(MvccState));
+	if (block->keys == NULL || plan->slots == NULL || plan->states == NULL)
+		return fb_out_of_memory(error);
+	plan->slots_count = count;
+	for (size_t i = 0; i < count; i++)
+	{
+		const Reference *reference = &references[i];
+		MvccKey    *key;
+
+		if (before == NULL || compare_references(before, reference) != 0)
+		{
+			key = &block->keys[block->keys_count++];
+			key->namespace_name = *reference->namespace_name;
+			key->collection = reference->collection == NULL ? FB_BYTES_EMPTY : *reference->collection;
+			key->hashed = reference->collection != NULL;
+			key->key = *reference->key;
+			if (!key->hashed)
+				key->state_namespace = key->namespace_name;
+			else if (before != NULL && before->collection != NULL &&
+					 compare_spaces(*before->namespace_name, before->collection, key->namespace_name,
+									reference->collection) == 0)
+				key->state_namespace = key[-1].state_namespace;
+			else
+				FB_TRY(rwset_hashed_namespace(allocator, key->namespace_name, key->collection, &key->state_namespace,
+											  error));
+			before = reference;
+		}
+		key = &block->keys[block->keys_count - 1];
+		if (reference->use == USE_READ)
+			key->read = true;
+		else
+			key->written = true;
+		if (reference->use == USE_METADATA_WRITE)
+			key->value_needed = true;
+		plan->slots[reference->order] = (uint32_t) (block->keys_count - 1);
+	}
+	FB_ASSERT(block->keys_count == distinct);
+	return FB_OK;
+}
+
+FbStatus
+mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t transactions_count, MvccBlock **block,
+			 FbError *error)
+{
+	MvccBlock  *made = fb_allocate_zero(allocator, sizeof(MvccBlock));
+	MvccPlan   *plan = fb_allocate_zero(allocator, sizeof(MvccPlan));
+	Visit		visit_state = {NULL, 0};
+	size_t		count;
+
+	*block = NULL;
+	if (made == NULL || plan == NULL)
+		return fb_out_of_memory(error);
+	if (transactions_count > FB_BLOCK_TRANSACTIONS_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "block has %zu transactions, more than %d", transactions_count,
+					   FB_BLOCK_TRANSACTIONS_MAX);
+	made->plan = plan;
+	plan->transactions = transactions;
+	plan->transactions_count = transactions_count;
+	plan->first_slots = fb_allocate_array(allocator, transactions_count, sizeof(size_t));
+	plan->first_writes = fb_allocate_array(allocator, transactions_count, sizeof(size_t));
+	if (plan->first_slots == NULL || plan->first_writes == NULL)
+		return fb_out_of_memory(error);
+	for (size_t t = 0; t < transactions_count; t++)
+	{
+		plan->first_slots[t] = visit_state.count;
+		if (transactions[t].rwset == NULL)
+			continue;
+		visit_reads(&visit_state, transactions[t].rwset);
+		plan->first_writes[t] = visit_state.count;
+		visit_writes(&visit_state, transactions[t].rwset);
+		for (size_t n = 0; n < transactions[t].rwset->namespaces_count; n++)
+			made->has_ranges |= transactions[t].rwset->namespaces[n].ranges_count > 0;
+		if (visit_state.count > REFERENCES_MAX)
+			return fb_fail(error, FB_LIMIT_EXCEEDED, "transactions of the block mention more than %d keys", REFERENCES_MAX);
+	}
+	count = visit_state.count;
+	visit_state.references = fb_allocate_array(allocator, count, sizeof(Reference));
+	if (visit_state.references == NULL)
+		return fb_out_of_memory(error);
+	visit_state.count = 0;
+	for (size_t t = 0; t < transactions_count; t++)
+	{
+		if (transactions[t].rwset == NULL)
+			continue;
+		visit_reads(&visit_state, transactions[t].rwset);
+		visit_writes(&visit_state, transactions[t].rwset);
+	}
+	if (count > 1)
+		qsort(visit_state.references, count, sizeof(Reference), compare_references);
+	FB_TRY(merge_references(allocator, visit_state.references, count, made, error));
+	fb_release(allocator, visit_state.references);
+	*block = made;
+	return FB_OK;
+}
+
+static int
+compare_key(const MvccKey *key, FbBytes namespace_name, const FbBytes *collection, FbBytes wanted)
+{
+	int			order = compare_spaces(key->namespace_name, key->hashed ? &key->collection : NULL, namespace_name, collection);
+
+	return order != 0 ? order : fb_bytes_compare(key->key, wanted);
+}
+
+static size_t
+lower_bound(const MvccBlock *block, FbBytes namespace_name, const FbBytes *collection, FbBytes key)
+{
+	size_t		low = 0;
+	size_t		high = block->keys_count;
+
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (compare_key(&block->keys[middle], namespace_name, collection, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+size_t
+mvcc_lower_bound(const MvccBlock *block, FbBytes namespace_name, FbBytes key)
+{
+	return lower_bound(block, namespace_name, NULL, key);
+}
+
+MvccKey *
+mvcc_find_key(const MvccBlock *block, FbBytes namespace_name, FbBytes collection, FbBytes key)
+{
+	const FbBytes *hashed = collection.size > 0 ? &collection : NULL;
+	size_t		i = lower_bound(block, namespace_name, hashed, key);
+
+	if (i < block->keys_count && compare_key(&block->keys[i], namespace_name, hashed, key) == 0)
+		return &block->keys[i];
+	return NULL;
+}
+
+/* ---- checking one transaction ---- */
+
+typedef struct Validation
+{
+	FbAllocator *allocator;
+	MvccBlock  *block;
+	RangeSource *ranges;
+	MerkleTree	tree;
+	uint32_t   *touched;		/* slots that the transaction being applied writes */
+	size_t		touched_count;
+	MvccResult *result;
+} Validation;
+
+/* what a read finds: the version that an earlier transaction of the block will give the key, or the committed one */
+static bool
+read_conflicts(const MvccBlock *block, const RwSetRead *read, uint32_t slot, MvccConflict *conflict)
+{
+	const MvccKey *key = &block->keys[slot];
+	const MvccState *state = &block->plan->states[slot];
+
+	if (state->updated)
+	{
+		/* VAL-11: even if the same value was written, and also if the key was deleted */
+		conflict->writer_tx_index = state->tx_index;
+		if (!state->deleted)
+			conflict->version_found = mvcc_version(block->plan->block_number, state->tx_index);
+	}
+	else if (rwset_version_equal(read->version, key->committed))
+		return false;
+	else
+		conflict->version_found = key->committed;
+	conflict->version_read = read->version;
+	conflict->code = MVCC_READ_CONFLICT;
+	conflict->namespace_name = key->namespace_name;
+	conflict->collection = key->collection;
+	conflict->key = key->key;
+	return true;
+}
+
+/* VAL-31: namespaces in their order; in each public reads, ranges, hashed reads; the first failure decides */
+static FbStatus
+check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, MvccConflict *conflict, FbError *error)
+{
+	const MvccBlock *block = validation->block;
+
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+	{
+		const RwSetNamespace *ns = &rwset->namespaces[n];
+
+		for (size_t i = 0; i < ns->reads_count; i++)
+		{
+			if (read_conflicts(block, &ns->reads[i], *slot++, conflict))
+				return FB_OK;
+		}
+		for (size_t i = 0; i < ns->ranges_count; i++)
+		{
+			const RwSetRange *range = &ns->ranges[i];
+			uint32_t	end_slot = range->exhausted ? 0 : *slot++;
+			bool		phantom;
+
+			FB_TRY(range_validate(validation->allocator, block, ns->name, range, end_slot, validation->ranges,
+								  &validation->tree, &phantom, conflict, error));
+			if (phantom)
+			{
+				conflict->code = MVCC_PHANTOM_CONFLICT;
+				conflict->namespace_name = ns->name;
+				conflict->range = range;
+				return FB_OK;
+			}
+		}
+		for (size_t c = 0; c < ns->collections_count; c++)
+		{
+			const RwSetCollection *collection = &ns->collections[c];
+
+			for (size_t i = 0; i < collection->hashed_reads_count; i++)
+			{
+				if (read_conflicts(block, &collection->hashed_reads[i], *slot++, conflict))
+					return FB_OK;
+			}
+		}
+	}
+	return FB_OK;
+}
+
+/* VAL-24: our state has a limit for keys. As in Fabric's preprocessing, this is looked at before the reads */
+static void
+check_writes(const MvccBlock *block, const uint32_t *slots, size_t count, MvccConflict *conflict)
+{
+	for (size_t i = 0; i < count; i++)
+	{
+		const MvccKey *key = &block->keys[slots[i]];
+
+		if (key->key.size <= FB_STATE_KEY_BYTES_MAX)
+			continue;
+		conflict->code = MVCC_INVALID_WRITESET;
+		conflict->namespace_name = key->namespace_name;
+		conflict->collection = key->collection;
+		conflict->key = key->key;
+		return;
+	}
+}
+
+/* ---- applying a valid transaction ---- */
+
+static MvccState *
+touch(Validation *validation, uint32_t slot, size_t stamp)
+{
+	MvccState  *state = &validation->block->plan->states[slot];
+
+	if (state->pending_stamp != stamp)
+	{
+		state->pending_stamp = stamp;
+		state->pending_value = false;
+		state->pending_delete = false;
+		state->pending_metadata = false;
+		validation->touched[validation->touched_count++] = slot;
+	}
+	return state;
+}
+
+static void
+collect_writes(Validation *validation, const RwSetWrite *writes, size_t count, bool hashed, const uint32_t **slot,
+			   size_t tx_index)
+{
+	for (size_t i = 0; i < count; i++)
+	{
+		MvccState  *state = touch(validation, *(*slot)++, tx_index + 1);
+
+		state->pending_value = true;
+		state->pending_delete = hashed ? rwset_hashed_write_deletes(&writes[i]) : rwset_write_deletes(&writes[i]);
+		state->new_value = state->pending_delete ? FB_BYTES_EMPTY : writes[i].value;
+		if (writes[i].is_purge)
+		{
+			state->purged = true;
+			state->purge_tx_index = (uint32_t) tx_index;
+		}
+	}
+}
+
+static FbStatus
+collect_metadata(Validation *validation, const RwSetMetadataWrite *writes, size_t count, const uint32_t **slot,
+				 size_t tx_index, FbError *error)
+{
+	for (size_t i = 0; i < count; i++)
+	{
+		MvccState  *state = touch(validation, *(*slot)++, tx_index + 1);
+
+		state->pending_metadata = true;
+		FB_TRY(rwset_metadata_pack(validation->allocator, writes[i].entries, writes[i].entries_count, &state->new_metadata,
+								   error));
+	}
+	return FB_OK;
+}
+
+/* what the transaction as a whole does to one key (tx_ops.go, prepareTxOps) */
+static void
+apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
+{
+	if (state->pending_value && state->pending_delete)
+	{
+		state->deleted = true;
+		state->value = FB_BYTES_EMPTY;
+		state->metadata = FB_BYTES_EMPTY;
+		state->metadata_kept = false;
+	}
+	else if (state->pending_value)
+	{
+		if (state->pending_metadata)
+		{
+			state->metadata = state->new_metadata;
+			state->metadata_kept = false;
+		}
+		else if (!state->updated)
+			state->metadata_kept = true; /* WST-3 */
+		state->deleted = false;
+		state->value = state->new_value;
+	}
+	else
+	{
+		/* only metadata: no effect on a key that does not exist (WST-3); else a new version of it (VAL-30) */
+		if (state->updated ? state->deleted : !key->committed.present)
+			return;
+		if (!state->updated)
+			state->value = key->committed_value;
+		state->metadata = state->new_metadata;
+		state->metadata_kept = false;
+	}
+	state->updated = true;
+	state->tx_index = (uint32_t) tx_index;
+}
+
+static FbStatus
+apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *error)
+{
+	MvccBlock  *block = validation->block;
+	const MvccTransaction *transaction = &block->plan->transactions[tx_index];
+
+	validation->touched_count = 0;
+	for (size_t n = 0; n < transaction->rwset->namespaces_count; n++)
+	{
+		const RwSetNamespace *ns = &transaction->rwset->namespaces[n];
+
+		collect_writes(validation, ns->writes, ns->writes_count, false, &slot, tx_index);
+		FB_TRY(collect_metadata(validation, ns->metadata_writes, ns->metadata_writes_count, &slot, tx_index, error));
+		for (size_t c = 0; c < ns->collections_count; c++)
+		{
+			const RwSetCollection *collection = &ns->collections[c];
+
+			collect_writes(validation, collection->hashed_writes, collection->hashed_writes_count, true, &slot, tx_index);
+			FB_TRY(collect_metadata(validation, collection->metadata_writes, collection->metadata_writes_count, &slot,
+									tx_index, error));
+		}
+	}
+	for (size_t i = 0; i < validation->touched_count; i++)
+	{
+		uint32_t	slot = validation->touched[i];
+		const MvccKey *key = &block->keys[slot];
+		MvccState  *state = &block->plan->states[slot];
+
+		if (state->pending_value && !key->hashed && !transaction->post_order)
+		{
+			HistoryEntry *entry = &validation->result->history[validation->result->history_count++];
+
+			entry->namespace_name = key->namespace_name;
+			entry->key = key->key;
+			entry->tx_index = (uint32_t) tx_index;
+			entry->is_delete = state->pending_delete;
+			entry->value = state->new_value;
+		}
+		apply_key(key, state, tx_index);
+	}
+	return FB_OK;
+}
+
+/* ---- the block ---- */
+
+static FbStatus
+list_updates(Validation *validation, FbError *error)
+{
+	const MvccBlock *block = validation->block;
+	MvccResult *result = validation->result;
+	size_t		count = 0;
+
+	for (size_t i = 0; i < block->keys_count; i++)
+		count += block->plan->states[i].updated;
+	result->updates = fb_allocate_array(validation->allocator, count, sizeof(StateUpdate));
+	if (result->updates == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < block->keys_count; i++)
+	{
+		const MvccKey *key = &block->keys[i];
+		const MvccState *state = &block->plan->states[i];
+		StateUpdate *update = &result->updates[result->updates_count];
+
+		if (!state->updated)
+			continue;
+		update->namespace_name = key->namespace_name;
+		update->collection = key->collection;
+		update->hashed = key->hashed;
+		update->state_namespace = key->state_namespace;
+		update->key = key->key;
+		update->is_delete = state->deleted;
+		update->is_purge = state->purged;
+		update->purge_tx_index = state->purge_tx_index;
+		update->value = state->value;
+		update->metadata_kept = state->metadata_kept;
+		update->metadata = state->metadata;
+		update->version = mvcc_version(block->plan->block_number, state->tx_index);
+		update->tx_index = state->tx_index;
+		result->updates_count++;
+	}
+	return FB_OK;
+}
+
+FbStatus
+mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, RangeSource *ranges, MvccResult *result,
+			  FbError *error)
+{
+	MvccPlan   *plan = block->plan;
+	Validation	validation = {.allocator = allocator, .block = block, .ranges = ranges, .result = result};
+
+	FB_ASSERT(ranges != NULL || !block->has_ranges);
+	memset(result, 0, sizeof(*result));
+	memset(plan->states, 0, block->keys_count * sizeof(MvccState));
+	plan->block_number = block_number;
+	merkle_init(&validation.tree, allocator);
+	validation.touched = fb_allocate_array(allocator, block->keys_count, sizeof(uint32_t));
+	result->history = fb_allocate_array(allocator, plan->slots_count, sizeof(HistoryEntry));
+	result->conflicts = fb_allocate_array(allocator, plan->transactions_count, sizeof(MvccConflict));
+	if (validation.touched == NULL || result->history == NULL || result->conflicts == NULL)
+		return fb_out_of_memory(error);
+
+	for (size_t t = 0; t < plan->transactions_count; t++)
+	{
+		MvccTransaction *transaction = &plan->transactions[t];
+		MvccConflict conflict = {.tx_index = (uint32_t) t, .code = MVCC_VALID, .writer_tx_index = -1};
+		size_t		slots_end = t + 1 < plan->transactions_count ? plan->first_slots[t + 1] : plan->slots_count;
+		const uint32_t *writes;
+
+		if (transaction->code != MVCC_VALID || transaction->rwset == NULL)
+			continue;
+		writes = plan->slots + plan->first_writes[t];
+		check_writes(block, writes, slots_end - plan->first_writes[t], &conflict);
+		if (conflict.code == MVCC_VALID)
+			FB_TRY(check_reads(&validation, transaction->rwset, plan->slots + plan->first_slots[t], &conflict, error));
+		if (conflict.code != MVCC_VALID)
+		{
+			transaction->code = conflict.code;
+			result->conflicts[result->conflicts_count++] = conflict;
+			continue;
+		}
+		FB_TRY(apply(&validation, t, writes, error));
+	}
+	fb_release(allocator, validation.touched);
+	return list_updates(&validation, error);
+}

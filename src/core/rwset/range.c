@@ -1,0 +1,240 @@
+/*
+ * range: run a recorded range query again, and see whether its result is still the same (VAL-12;
+ * validation/rangequery_validator.go, combined_iterator.go).
+ */
+#include "core/rwset/rwset_internal.h"
+
+/* committed state and updates of the block, merged: where both have a key, the update counts */
+typedef struct Merged
+{
+	const MvccBlock *block;
+	RangeSource *source;
+	FbBytes		namespace_name;
+	FbBytes		end_key;
+	size_t		next_update;	/* index in block->keys */
+	bool		state_ended;
+	bool		state_taken;	/* the current row of the state was used: fetch the next one first */
+	FbBytes		state_key;
+	RwSetVersion state_version;
+	bool		end_wanted;		/* the end key itself belongs to the range, and was not looked at yet */
+	uint32_t	end_slot;
+} Merged;
+
+/* the next update inside the range, or NULL; deletions are updates too */
+static const MvccKey *
+peek_update(Merged *merged)
+{
+	const MvccBlock *block = merged->block;
+
+	while (merged->next_update < block->keys_count)
+	{
+		const MvccKey *key = &block->keys[merged->next_update];
+
+		if (key->hashed || !fb_bytes_equal(key->namespace_name, merged->namespace_name) ||
+			(merged->end_key.size > 0 && fb_bytes_compare(key->key, merged->end_key) >= 0))
+			return NULL;
+		if (block->plan->states[merged->next_update].updated)
+			return key;
+		merged->next_update++;
+	}
+	return NULL;
+}
+
+/* the end key of an iterator that was not exhausted comes last, whatever its order (combined_iterator.go) */
+static void
+serve_end(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found)
+{
+	const MvccKey *end = &merged->block->keys[merged->end_slot];
+	const MvccState *state = &merged->block->plan->states[merged->end_slot];
+
+	*found = false;
+	if (!merged->end_wanted)
+		return;
+	merged->end_wanted = false;
+	*key = end->key;
+	*version = state->updated ? mvcc_version(merged->block->plan->block_number, state->tx_index) : end->committed;
+	*found = state->updated ? !state->deleted : end->committed.present;
+}
+
+static FbStatus
+merged_next(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
+{
+	for (;;)
+	{
+		const MvccKey *update = peek_update(merged);
+		const MvccState *state;
+		int			order;
+
+		if (merged->state_taken && !merged->state_ended)
+		{
+			bool		more;
+
+			FB_TRY(merged->source->next(merged->source, &merged->state_key, &merged->state_version, &more, error));
+			merged->state_ended = !more;
+			merged->state_taken = false;
+		}
+		if (merged->state_ended && update == NULL)
+		{
+			serve_end(merged, key, version, found);
+			return FB_OK;
+		}
+		order = merged->state_ended ? 1 : update == NULL ? -1 : fb_bytes_compare(merged->state_key, update->key);
+		if (order <= 0)
+			merged->state_taken = true;
+		if (order < 0)
+		{
+			*key = merged->state_key;
+			*version = merged->state_version;
+			*found = true;
+			return FB_OK;
+		}
+		state = &merged->block->plan->states[merged->next_update++];
+		if (state->deleted)
+			continue;
+		*key = update->key;
+		*version = mvcc_version(merged->block->plan->block_number, state->tx_index);
+		*found = true;
+		return FB_OK;
+	}
+}
+
+/* say which key differs: the one that was read, or the one that is there now */
+static FbStatus
+report(FbAllocator *allocator, const Merged *merged, FbBytes key, RwSetVersion version_read, RwSetVersion version_found,
+	   MvccConflict *conflict, FbError *error)
+{
+	size_t		slot = mvcc_lower_bound(merged->block, merged->namespace_name, key);
+
+	FB_TRY(fb_bytes_copy(allocator, key, &conflict->key, error));
+	conflict->version_read = version_read;
+	conflict->version_found = version_found;
+	conflict->writer_tx_index = -1;
+	if (slot < merged->block->keys_count && merged->block->plan->states[slot].updated && !merged->block->keys[slot].hashed &&
+		fb_bytes_equal(merged->block->keys[slot].namespace_name, merged->namespace_name) &&
+		fb_bytes_equal(merged->block->keys[slot].key, key))
+		conflict->writer_tx_index = merged->block->plan->states[slot].tx_index;
+	return FB_OK;
+}
+
+static FbStatus
+compare_reads(FbAllocator *allocator, Merged *merged, const RwSetRange *range, bool *differs, MvccConflict *conflict,
+			  FbError *error)
+{
+	static const RwSetVersion absent = {false, 0, 0};
+
+	*differs = true;
+	for (size_t i = 0;; i++)
+	{
+		const RwSetRead *read = i < range->reads_count ? &range->reads[i] : NULL;
+		FbBytes		key;
+		RwSetVersion version;
+		bool		found;
+		int			order;
+
+		FB_TRY(merged_next(merged, &key, &version, &found, error));
+		if (!found && read == NULL)
+		{
+			*differs = false;
+			return FB_OK;
+		}
+		order = !found ? -1 : read == NULL ? 1 : fb_bytes_compare(read->key, key);
+		if (order < 0)
+			return report(allocator, merged, read->key, read->version, absent, conflict, error);
+		if (order > 0)
+			return report(allocator, merged, key, absent, version, conflict, error);
+		if (!rwset_version_equal(read->version, version))
+			return report(allocator, merged, key, read->version, version, conflict, error);
+	}
+}
+
+static bool
+summary_equal(const RwSetMerkle *a, const RwSetMerkle *b)
+{
+	if (a->max_degree != b->max_degree || a->max_level != b->max_level || a->hashes_count != b->hashes_count)
+		return false;
+	for (size_t i = 0; i < a->hashes_count; i++)
+	{
+		if (!fb_bytes_equal(a->hashes[i], b->hashes[i]))
+			return false;
+	}
+	return true;
+}
+
+/* hashes that the growing tree has at its top level already, and that can only be replaced by a higher level */
+static bool
+summary_still_possible(const MerkleTree *tree, const RwSetMerkle *wanted, size_t *matched)
+{
+	const MerkleLevel *level;
+
+	if (tree->max_level < wanted->max_level)
+		return true;
+	if (tree->max_level > wanted->max_level)
+		return false;
+	level = &tree->levels[tree->max_level];
+	for (; *matched < level->count; (*matched)++)
+	{
+		if (*matched >= wanted->hashes_count ||
+			!fb_bytes_equal(fb_bytes(level->hashes[*matched].bytes, sizeof(MerkleHash)), wanted->hashes[*matched]))
+			return false;
+	}
+	return true;
+}
+
+static FbStatus
+compare_summary(Merged *merged, const RwSetRange *range, MerkleTree *tree, bool *differs, FbError *error)
+{
+	const RwSetMerkle *wanted = &range->merkle;
+	size_t		matched = 0;
+	RwSetRange	now = {0};
+
+	*differs = true;
+	/*
+	 * Fabric's peers write degree 50 only, and stop for good when they meet one below 2; a summary that nobody can have
+	 * made does not match. The upper limit bounds what is kept in memory.
+	 */
+	if (wanted->max_degree < 2 || wanted->max_degree > FB_QUERY_RESULTS_MAX)
+		return FB_OK;
+	merkle_start(tree, wanted->max_degree);
+	for (;;)
+	{
+		FbBytes		key;
+		RwSetVersion version;
+		bool		found;
+
+		FB_TRY(merged_next(merged, &key, &version, &found, error));
+		if (!found)
+			break;
+		FB_TRY(merkle_add(tree, key, version, error));
+		if (tree->pending_count == 0 && !summary_still_possible(tree, wanted, &matched))
+			return FB_OK;
+	}
+	FB_TRY(merkle_finish(tree, &now, error));
+	*differs = now.kind != RWSET_RANGE_MERKLE || !summary_equal(&now.merkle, wanted);
+	return FB_OK;
+}
+
+FbStatus
+range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace_name, const RwSetRange *range,
+			   uint32_t end_slot, RangeSource *source, MerkleTree *tree, bool *conflict, MvccConflict *found, FbError *error)
+{
+	Merged		merged = {
+		.block = block,
+		.source = source,
+		.namespace_name = namespace_name,
+		.end_key = range->end_key,
+		.next_update = mvcc_lower_bound(block, namespace_name, range->start_key),
+		.state_taken = true,
+		.end_wanted = !range->exhausted,
+		.end_slot = end_slot,
+	};
+	FbStatus	status;
+
+	*conflict = true;
+	FB_TRY(source->open(source, namespace_name, range->start_key, range->end_key, error));
+	if (range->kind == RWSET_RANGE_MERKLE)
+		status = compare_summary(&merged, range, tree, conflict, error);
+	else
+		status = compare_reads(allocator, &merged, range, conflict, found, error);
+	source->close(source);
+	return status;
+}

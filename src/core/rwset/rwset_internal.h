@@ -1,0 +1,125 @@
+/*
+ * rwset_internal: what the files of this room share.
+ */
+#ifndef FABRIC_CORE_RWSET_INTERNAL_H
+#define FABRIC_CORE_RWSET_INTERNAL_H
+
+#include "core/proto/proto.h"
+#include "core/rwset/rwset.h"
+
+/* codes that this room gives (the whole list is in core/txn) */
+#define MVCC_VALID PROTOS__TX_VALIDATION_CODE__VALID
+#define MVCC_READ_CONFLICT PROTOS__TX_VALIDATION_CODE__MVCC_READ_CONFLICT
+#define MVCC_PHANTOM_CONFLICT PROTOS__TX_VALIDATION_CODE__PHANTOM_READ_CONFLICT
+#define MVCC_INVALID_WRITESET PROTOS__TX_VALIDATION_CODE__INVALID_WRITESET
+
+/* ---- codec.c ---- */
+
+/* pb(KVRWSet) of a private collection; public ones are packed inside rwset_pack */
+extern FbStatus codec_pack_private(FbAllocator *allocator, const RwSetPrivate *set, FbBytes *bytes, FbError *error);
+/* pb(TxPvtReadWriteSet); the collections are grouped by namespace already */
+extern FbStatus codec_pack_private_collections(FbAllocator *allocator, const RwSetPrivateCollection *collections,
+											   size_t collections_count, FbBytes *bytes, FbError *error);
+/* ---- merkle.c: the tree over the results of a range query (query_results_helper.go, WIRE 2.8) ---- */
+
+/* each level above the first holds one hash for more than two hashes below it: 3^41 > 2^64 */
+#define MERKLE_LEVELS_MAX 48
+
+typedef struct MerkleHash
+{
+	uint8_t		bytes[CRYPTO_SHA256_BYTES];
+} MerkleHash;
+
+typedef struct MerkleLevel
+{
+	MerkleHash *hashes;			/* room for max_degree + 1, allocated in steps */
+	uint32_t	count;
+	uint32_t	capacity;
+} MerkleLevel;
+
+typedef struct MerkleTree
+{
+	FbAllocator *allocator;
+	uint32_t	max_degree;
+	RwSetRead  *pending;		/* results that are not hashed yet; the bytes of their keys are in pending_keys */
+	uint32_t	pending_count;
+	uint32_t	pending_capacity;
+	FbBuffer	pending_keys;
+	uint32_t	max_level;		/* 1 at the start */
+	MerkleLevel levels[MERKLE_LEVELS_MAX + 1]; /* [0] is not used */
+
+	/* used again for each leaf: a range may have many results, and a block many ranges */
+	uint32_t	messages_capacity;
+	Kvrwset__KVRead *messages;
+	Kvrwset__KVRead **pointers;
+	Kvrwset__Version *versions;
+	uint8_t    *packed;
+	size_t		packed_capacity;
+} MerkleTree;
+
+extern void merkle_init(MerkleTree *tree, FbAllocator *allocator);
+/* start with an empty tree, keeping its memory; max_degree >= 2 */
+extern void merkle_start(MerkleTree *tree, uint32_t max_degree);
+extern FbStatus merkle_add(MerkleTree *tree, FbBytes key, RwSetVersion version, FbError *error);
+/*
+ * Up to max_degree results: the results themselves; more: the summary; none: RWSET_RANGE_NONE. Fills kind, reads, merkle,
+ * which point into the tree and hold until it is started again.
+ */
+extern FbStatus merkle_finish(MerkleTree *tree, RwSetRange *range, FbError *error);
+
+/* ---- mvcc.c ---- */
+
+/* what the valid transactions so far made of one key; parallel to MvccBlock.keys */
+typedef struct MvccState
+{
+	bool		updated;
+	bool		deleted;
+	bool		metadata_kept;
+	bool		purged;
+	uint32_t	tx_index;		/* of the last writer */
+	uint32_t	purge_tx_index;
+	FbBytes		value;
+	FbBytes		metadata;
+
+	/* what the transaction that is being applied does to it; valid if pending_stamp is that transaction's */
+	size_t		pending_stamp;
+	bool		pending_value;	/* writes the value or deletes */
+	bool		pending_delete;
+	bool		pending_metadata;
+	FbBytes		new_value;
+	FbBytes		new_metadata;
+} MvccState;
+
+typedef struct MvccPlan
+{
+	MvccTransaction *transactions;
+	size_t		transactions_count;
+	uint32_t   *slots;			/* key of each reference, in the order of mvcc_visit */
+	size_t		slots_count;
+	size_t	   *first_slots;	/* of each transaction: its reads */
+	size_t	   *first_writes;	/* of each transaction: its writes, which follow the reads */
+	MvccState  *states;
+	uint64_t	block_number;
+} MvccPlan;
+
+static inline RwSetVersion
+mvcc_version(uint64_t block_number, uint32_t tx_index)
+{
+	return (RwSetVersion) {true, block_number, tx_index};
+}
+
+/* the first key that is not before (namespace, public, key) */
+extern size_t mvcc_lower_bound(const MvccBlock *block, FbBytes namespace_name, FbBytes key);
+
+/* ---- range.c ---- */
+
+/*
+ * VAL-12: run a recorded query again on the committed state and the block's earlier valid writes. end_slot: index of the
+ * end key in block->keys (only used if !range->exhausted). *conflict: it differs; then key, version_read, version_found and
+ * writer_tx_index of *found are filled in, the key as a copy.
+ */
+extern FbStatus range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace_name, const RwSetRange *range,
+							   uint32_t end_slot, RangeSource *source, MerkleTree *tree, bool *conflict, MvccConflict *found,
+							   FbError *error);
+
+#endif
