@@ -1,0 +1,298 @@
+/*
+ * raft_store: the Raft log and the state that Raft must not forget, in tables. The orderer worker is the only writer; the
+ * ledger worker reads committed entries.
+ */
+#include "server/order/order_internal.h"
+
+#include "catalog/pg_type_d.h"
+#include "utils/builtins.h"
+
+static Datum
+bytes_datum(FbBytes bytes)
+{
+	return PointerGetDatum(memory_bytea(bytes));
+}
+
+static uint64
+column_u64(int row_index, int column_number)
+{
+	bool		is_null;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number, &is_null);
+
+	return is_null ? 0 : (uint64) DatumGetInt64(value);
+}
+
+static RaftEntryKind
+column_kind(int row_index, int column_number)
+{
+	bool		is_null;
+
+	return (RaftEntryKind) DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number,
+													   &is_null));
+}
+
+/* a copy in the context */
+static FbBytes
+column_bytes(int row_index, int column_number, MemoryContext context)
+{
+	bool		is_null;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number, &is_null);
+	struct varlena *detoasted;
+	FbBytes		bytes;
+	uint8_t    *copy;
+
+	if (is_null)
+		return FB_BYTES_EMPTY;
+	detoasted = PG_DETOAST_DATUM_PACKED(value);
+	bytes = memory_bytes(detoasted);
+	copy = MemoryContextAlloc(context, Max(bytes.size, 1));
+	if (bytes.size > 0)
+		memcpy(copy, bytes.data, bytes.size);
+	if ((Pointer) detoasted != DatumGetPointer(value))
+		pfree(detoasted);
+	return fb_bytes(copy, bytes.size);
+}
+
+static bool
+load_state(Datum channel, MemoryContext context, RaftStored *stored)
+{
+	static SpiStatement statement = {
+		.sql = "SELECT raft_id, term, vote, commit_index, configuration, base_index, base_term "
+		"FROM fabric_internal.raft_state WHERE channel = $1",
+		.argument_count = 1,
+		.argument_types = {TEXTOID},
+	};
+
+	(void) spi_run(&statement, &channel, NULL, true, 1);
+	if (SPI_processed == 0)
+		return false;
+	stored->raft_id = column_u64(0, 1);
+	stored->term = column_u64(0, 2);
+	stored->vote = column_u64(0, 3);
+	stored->commit_index = column_u64(0, 4);
+	stored->configuration = column_bytes(0, 5, context);
+	stored->base_index = column_u64(0, 6);
+	stored->base_term = column_u64(0, 7);
+	return true;
+}
+
+FbStatus
+raft_store_load(const char *channel, RaftStored *stored, FbError *error)
+{
+	static SpiStatement statement = {
+		.sql = "SELECT index, term, octet_length(payload)::bigint FROM fabric_internal.raft_log WHERE channel = $1 ORDER BY index",
+		.argument_count = 1,
+		.argument_types = {TEXTOID},
+	};
+	SpiScope	scope;
+	Datum		values[1];
+	FbStatus	status = FB_OK;
+
+	memset(stored, 0, sizeof(*stored));
+	spi_begin(&scope);
+	values[0] = CStringGetTextDatum(channel);
+	stored->present = load_state(values[0], scope.outer, stored);
+
+	(void) spi_run(&statement, values, NULL, true, 0);
+	stored->entries_count = SPI_processed;
+	stored->entries = MemoryContextAllocHuge(scope.outer, sizeof(RaftTrailEntry) * Max(SPI_processed, 1));
+	for (size_t index = 0; index < stored->entries_count; index++)
+	{
+		if (column_u64(index, 1) != stored->base_index + 1 + index)
+		{
+			status = fb_fail(error, FB_CORRUPTED, "Raft log of channel \"%s\" has no entry %llu", channel,
+							 (unsigned long long) (stored->base_index + 1 + index));
+			break;
+		}
+		stored->entries[index].term = column_u64(index, 2);
+		stored->entries[index].payload_bytes = (uint32_t) column_u64(index, 3);
+	}
+	if (status == FB_OK && !stored->present && stored->entries_count > 0)
+		status = fb_fail(error, FB_CORRUPTED, "Raft log of channel \"%s\" has entries, but no state", channel);
+	spi_end(&scope);
+	return status;
+}
+
+void
+raft_store_save_state(const char *channel, uint64 raft_id, const RaftHardState *state, uint64 base_index, uint64 base_term)
+{
+	static SpiStatement statement = {
+		.sql = "INSERT INTO fabric_internal.raft_state AS s "
+		"(channel, raft_id, term, vote, commit_index, configuration, base_index, base_term) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+		"ON CONFLICT (channel) DO UPDATE SET raft_id = excluded.raft_id, term = excluded.term, vote = excluded.vote, "
+		"commit_index = excluded.commit_index, configuration = excluded.configuration, "
+		"base_index = excluded.base_index, base_term = excluded.base_term",
+		.argument_count = 8,
+		.argument_types = {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID, INT8OID},
+	};
+	SpiScope	scope;
+	Datum		values[8];
+
+	spi_begin(&scope);
+	values[0] = CStringGetTextDatum(channel);
+	values[1] = Int64GetDatum((int64) raft_id);
+	values[2] = Int64GetDatum((int64) state->term);
+	values[3] = Int64GetDatum((int64) state->vote);
+	values[4] = Int64GetDatum((int64) state->commit_index);
+	values[5] = bytes_datum(state->configuration_state);
+	values[6] = Int64GetDatum((int64) base_index);
+	values[7] = Int64GetDatum((int64) base_term);
+	(void) spi_run(&statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+void
+raft_store_append(const char *channel, uint64 index, uint64 term, RaftEntryKind kind, FbBytes payload)
+{
+	static SpiStatement statement = {
+		.sql = "INSERT INTO fabric_internal.raft_log (channel, index, term, kind, payload) VALUES ($1, $2, $3, $4, $5)",
+		.argument_count = 5,
+		.argument_types = {TEXTOID, INT8OID, INT8OID, INT2OID, BYTEAOID},
+	};
+	SpiScope	scope;
+	Datum		values[5];
+
+	spi_begin(&scope);
+	values[0] = CStringGetTextDatum(channel);
+	values[1] = Int64GetDatum((int64) index);
+	values[2] = Int64GetDatum((int64) term);
+	values[3] = Int16GetDatum((int16) kind);
+	values[4] = bytes_datum(payload);
+	(void) spi_run(&statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+static void
+run_with_index(SpiStatement *statement, const char *channel, uint64 index)
+{
+	SpiScope	scope;
+	Datum		values[2];
+
+	spi_begin(&scope);
+	values[0] = CStringGetTextDatum(channel);
+	values[1] = Int64GetDatum((int64) index);
+	(void) spi_run(statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+void
+raft_store_truncate(const char *channel, uint64 from_index)
+{
+	static SpiStatement statement = {
+		.sql = "DELETE FROM fabric_internal.raft_log WHERE channel = $1 AND index >= $2",
+		.argument_count = 2,
+		.argument_types = {TEXTOID, INT8OID},
+	};
+
+	run_with_index(&statement, channel, from_index);
+}
+
+void
+raft_store_compact(const char *channel, uint64 up_to_index)
+{
+	static SpiStatement statement = {
+		.sql = "DELETE FROM fabric_internal.raft_log WHERE channel = $1 AND index <= $2",
+		.argument_count = 2,
+		.argument_types = {TEXTOID, INT8OID},
+	};
+
+	run_with_index(&statement, channel, up_to_index);
+}
+
+RaftStoredEntry *
+raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size_t bytes_max, int *entries_count)
+{
+	/* a running sum, so that big payloads behind the limit are not fetched from their TOAST table */
+	static SpiStatement statement = {
+		.sql = "SELECT index, term, kind, payload FROM ("
+		"SELECT index, term, kind, payload, sum(octet_length(payload)) OVER (ORDER BY index) - octet_length(payload) AS before "
+		"FROM fabric_internal.raft_log WHERE channel = $1 AND index BETWEEN $2 AND $3) AS entry "
+		"WHERE before < $4 ORDER BY index",
+		.argument_count = 4,
+		.argument_types = {TEXTOID, INT8OID, INT8OID, INT8OID},
+	};
+	SpiScope	scope;
+	Datum		values[4];
+	RaftStoredEntry *entries;
+
+	*entries_count = 0;
+	/* bounds the work of the sum, whatever the length of the log */
+	last_index = Min(last_index, first_index + FB_RAFT_ENTRIES_PER_MESSAGE_MAX - 1);
+	spi_begin(&scope);
+	values[0] = CStringGetTextDatum(channel);
+	values[1] = Int64GetDatum((int64) first_index);
+	values[2] = Int64GetDatum((int64) last_index);
+	values[3] = Int64GetDatum((int64) Max(bytes_max, 1));
+	/* not the transaction's snapshot: the commit index that the caller saw may be newer */
+	(void) spi_run_latest(&statement, values, NULL, 0);
+	entries = MemoryContextAlloc(scope.outer, sizeof(RaftStoredEntry) * Max(SPI_processed, 1));
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		entries[row].index = column_u64(row, 1);
+		entries[row].term = column_u64(row, 2);
+		entries[row].kind = column_kind(row, 3);
+		entries[row].payload = column_bytes(row, 4, scope.outer);
+	}
+	*entries_count = (int) SPI_processed;
+	spi_end(&scope);
+	return entries;
+}
+
+uint64
+raft_store_last_batch(const char *channel, uint64 up_to_index)
+{
+	static SpiStatement statement = {
+		.sql = "SELECT index FROM fabric_internal.raft_log WHERE channel = $1 AND index <= $2 AND kind = 0 ORDER BY index DESC LIMIT 1",
+		.argument_count = 2,
+		.argument_types = {TEXTOID, INT8OID},
+	};
+	SpiScope	scope;
+	Datum		values[2];
+	uint64		result = 0;
+
+	spi_begin(&scope);
+	values[0] = CStringGetTextDatum(channel);
+	values[1] = Int64GetDatum((int64) up_to_index);
+	(void) spi_run(&statement, values, NULL, true, 1);
+	if (SPI_processed > 0)
+		result = column_u64(0, 1);
+	spi_end(&scope);
+	return result;
+}
+
+FbStatus
+order_read_entries(const char *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries, int *entries_count,
+				   bool *lost, FbError *error)
+{
+	ChannelSlot *slot = shmem_channel_find(channel);
+	RaftStoredEntry *stored;
+	uint64		commit_index;
+	int			stored_count;
+
+	*entries = NULL;
+	*entries_count = 0;
+	*lost = false;
+	if (slot == NULL)
+		return fb_fail(error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" is not joined on this node", channel);
+	*lost = pg_atomic_read_u64(&slot->snapshot_wanted_index) > after_index;
+	commit_index = pg_atomic_read_u64(&slot->commit_index);
+	if (*lost || commit_index <= after_index)
+		return FB_OK;
+
+	stored = raft_store_read(channel, after_index + 1, commit_index, bytes_max, &stored_count);
+	if (stored_count == 0 || stored[0].index != after_index + 1)
+	{
+		/* committed, and not in the log: compacted, because this ledger had it once, or replaced by a snapshot */
+		*lost = true;
+		return FB_OK;
+	}
+	*entries = palloc(sizeof(OrderEntry) * stored_count);
+	for (int index = 0; index < stored_count; index++)
+	{
+		(*entries)[index].index = stored[index].index;
+		(*entries)[index].term = stored[index].term;
+		(*entries)[index].batch = stored[index].kind == RAFT_ENTRY_DATA ? stored[index].payload : FB_BYTES_EMPTY;
+	}
+	*entries_count = stored_count;
+	return FB_OK;
+}
