@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "core/base/base.h"
+#include "server/pg/pg.h"
 
 /*
  * Admit one envelope and put it into the queue of this node's orderer worker, which passes it to the leader if that is
@@ -22,10 +23,9 @@
  * Rules, in order (ORD-2; orderer/common/msgprocessor/standardchannel.go): payload not empty, size at most
  * AbsoluteMaxBytes, creator's certificate not expired, channel policy Writers over the signature, header types: CONFIG_UPDATE,
  * CONFIG and ORDERER_TRANSACTION are refused here.
- *   FB_CHANNEL_NOT_FOUND  FB_NOT_CONSENTER  FB_MALFORMED_MESSAGE  FB_LIMIT_EXCEEDED  FB_CERTIFICATE_EXPIRED
- *   FB_POLICY_NOT_SATISFIED  FB_NO_LEADER (worker not running, or no leader elected: try later or elsewhere)
- *   FB_BUSY (queue full: try later)
- * Needs a transaction (reads the channel's configuration).
+ *   refused for good: FB_MALFORMED_MESSAGE FB_INVALID_ARGUMENT FB_LIMIT_EXCEEDED FB_CERTIFICATE_EXPIRED FB_POLICY_NOT_SATISFIED
+ *   try elsewhere or later, with the same transaction id: FB_NOT_CONSENTER FB_NO_LEADER (or worker not running) FB_BUSY
+ * Raises FB_CHANNEL_NOT_FOUND and FB_NOT_PRELOADED. Needs a transaction (reads the channel's configuration).
  */
 extern FbStatus order_broadcast(const char *channel, FbBytes envelope, FbError *error);
 
@@ -58,7 +58,15 @@ extern FbStatus order_read_entries(const char *channel, uint64 after_index, size
 /* ask the worker to hand over the leadership to this consenter (0: the most up-to-date one). FB_NO_LEADER if not leader here */
 extern FbStatus order_transfer_leadership(const char *channel, uint64 target_id, FbError *error);
 
-/* the body of the orderer worker; connected to the database, does not return */
-extern void order_node_run(const char *channel) pg_attribute_noreturn();
+/* ---- the worker `fabric orderer CH`, see worker/orderer_main.c ---- */
+
+typedef struct OrderNode OrderNode;
+
+/* from the tables; NULL if this node is no consenter of the channel (any more). In a process connected to the database */
+extern OrderNode *order_node_start(ChannelSlot *slot);
+/* do everything that there is to do now */
+extern void order_node_turn(OrderNode *node);
+/* sleep until there is something to do: latch, connections, Raft's deadline, batch timeout */
+extern void order_node_sleep(OrderNode *node);
 
 #endif

@@ -1,13 +1,15 @@
 /*
  * order, inside the room.
  *
- *   consenters.c  the channel's configuration as ordering needs it: who orders, who am I, who may speak for whom
+ *   settings.c    the channel's configuration as the worker needs it: who orders, batch sizes
  *   admission.c   may this envelope be ordered
  *   broadcast.c   from a session or another node into the inbox
  *   queue.c       envelopes that are not in the log yet, and which ones were seen lately
  *   log_cache.c   payloads of the newest log entries
  *   raft_store.c  tables raft_log and raft_state
- *   node.c        the Raft host
+ *   node.c        the worker's turn: inputs, duties, sleep
+ *   duties.c      the Raft host's duties after each step
+ *   batching.c    a leader cuts batches, a follower forwards
  *   publish.c     what the worker shows of itself in shared memory
  */
 #ifndef FABRIC_SERVER_ORDER_INTERNAL_H
@@ -20,6 +22,7 @@
 #include "core/block/block.h"
 #include "core/config/config.h"
 #include "core/raft/raft.h"
+#include "server/channel/channel.h"
 #include "server/pg/pg.h"
 #include "server/wire/wire.h"
 
@@ -30,33 +33,29 @@
 #define RECORD_RAFT 'r'			/* u64 sender's Raft id; encoded message */
 #define RECORD_TRANSFER 't'		/* u64 target's Raft id or 0; empty */
 
-/* ---- consenters.c ---- */
+/* ---- settings.c: what the worker needs of the channel's configuration ---- */
 
-typedef struct Consenters
+typedef struct OrderSettings
 {
-	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	uint64		config_block_number;
-	MemoryContext context;		/* of everything below, and of the bundle */
-	ConfigBundle *bundle;
-	uint64		self_id;		/* this node's Raft id, 0 if it is no consenter */
-	int			count;
-	uint64		ids[FB_RAFT_NODES_MAX];
-	char		addresses[FB_RAFT_NODES_MAX][WIRE_ADDRESS_BYTES];
-	FbBytes		client_certificates[FB_RAFT_NODES_MAX]; /* DER */
-} Consenters;
+	uint64		config_sequence;
+	uint64		self_id;		/* this node's Raft id; 0: no consenter any more */
+	RaftConfiguration voters;	/* all consenters */
+	WireSetPeer peers[FB_RAFT_NODES_MAX]; /* the others */
+	int			peers_count;
+	CutterLimits limits;
+	uint64		batch_timeout_ms;
+} OrderSettings;
 
-/*
- * The channel's present configuration, cached in the process and read again when the ledger has a newer configuration
- * block. Valid until the next call for the same channel. Needs a transaction. FB_CHANNEL_NOT_FOUND and what
- * config_bundle_create reports.
- */
-extern FbStatus consenters_get(const char *channel, const Consenters **consenters, FbError *error);
-/* is the client of this backend the consenter it says it is? FB_ACCESS_DENIED */
-extern FbStatus consenters_check_sender(const char *channel, uint64 sender_id, FbError *error);
+/* reads them; outside of a transaction. Raises what channel_open raises */
+extern void order_settings_load(const char *channel, OrderSettings *settings);
 
 /* ---- admission.c ---- */
 
-/* ORD-2. now: seconds since 1970 UTC. *message_bytes: payload and signature (ORD-3) */
+/*
+ * ORD-2, for everything but configuration transactions. now: seconds since 1970 UTC. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
+ * FB_CERTIFICATE_EXPIRED, FB_POLICY_NOT_SATISFIED, FB_INVALID_ARGUMENT (type, channel). Allocates in the current memory context.
+ */
 extern FbStatus admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError *error);
 
 /* ---- queue.c: envelopes that are not in the log yet ---- */
@@ -75,7 +74,7 @@ typedef struct QueueItem
 	dlist_node	node;
 	QueueState	state;
 	uint64		hash;			/* of the envelope, keyed by a secret of the process */
-	uint64		config_sequence; /* under which it was admitted; UINT64_MAX: forwarded by another consenter */
+	uint64		config_sequence; /* under which it was admitted */
 	uint64		arrived_ms;
 	uint64		forwarded_ms;
 	uint64		message_bytes;	/* as the cutter counts */
@@ -160,9 +159,110 @@ extern RaftStoredEntry *raft_store_read(const char *channel, uint64 first_index,
 /* the highest index <= up_to_index of a batch; 0 if there is none: only such an entry has a block to refer to */
 extern uint64 raft_store_last_batch(const char *channel, uint64 up_to_index);
 
+/* ---- the worker: node.c, duties.c, batching.c ---- */
+
+/* a message that must not leave before what it promises is durable */
+typedef struct LateMessage
+{
+	struct LateMessage *next;
+	uint64		to;
+	FbBytes		bytes;
+} LateMessage;
+
+struct OrderNode
+{
+	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+	ChannelSlot *slot;
+	OrderSettings settings;
+	Raft	   *raft;
+	WireSet    *wires;
+	LogCache   *cache;
+	Queue	   *queue;
+
+	MemoryContext turn_context; /* reset at the beginning of each turn */
+	FbAllocator *turn_allocator;
+	uint64		now_ms;			/* of the present turn; never goes back */
+
+	/* where Raft stands after the last step */
+	RaftRole	role;
+	uint64		term;
+	uint64		leader;
+	uint64		last_index;
+	uint64		commit_index;
+	uint64		apply_index;
+	uint64		log_start_index;
+	uint64		log_start_term;
+	uint64		fetch_index;
+	uint64		deadline_ms;
+
+	/* duties that the steps of this turn left: first the transaction, then PERSISTED, then the late messages */
+	bool		in_transaction;
+	bool		state_changed;	/* raft_state has to be written */
+	RaftHardState hard_state;
+	uint8_t		configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	uint64		stored_index;	/* last entry stored in this transaction, 0: none */
+	uint64		stored_term;
+	LateMessage *late_first;
+	LateMessage *late_last;
+
+	/* told to Raft already */
+	uint64		applied_index;
+
+	/* a leader's batches. The queue from its front: ready batches, counted by the cutter, not looked at yet */
+	Cutter		cutter;
+	uint32		ready[2];
+	int			ready_count;
+	QueueItem  *last_counted;	/* NULL: none */
+	uint64		batch_deadline_ms;	/* UINT64_MAX: no timer */
+
+	/* a follower's forwarding */
+	uint64		forward_retry_ms;	/* look again at what was forwarded; UINT64_MAX: nothing was */
+
+	uint64		batches_count;
+	uint64		dropped_count;
+	uint64		leader_changes_count;
+};
+
+/* duties.c */
+
+/* what a step may need beside the event */
+typedef struct StepInput
+{
+	const RaftMessage *message; /* RECEIVE */
+	const FbBytes *payloads;	/* SUBMIT */
+} StepInput;
+
+/*
+ * One event: Raft's step, and of its duties those that can be done at once (writing in an open transaction, sending early
+ * messages). Raises on what must end the worker; returns the status of events that may be refused.
+ */
+extern FbStatus duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *error);
+/* commit, report PERSISTED, send late messages, until nothing is left; publish the commit index */
+extern void duties_finish(OrderNode *node);
+
+/* batching.c */
+
+/* after a change of role or leader */
+extern void batching_reset(OrderNode *node);
+/* a new envelope */
+extern void batching_add(OrderNode *node, FbBytes envelope, uint64 config_sequence);
+/* cut and submit, or forward, what can be now; true if something was submitted */
+extern bool batching_run(OrderNode *node);
+/* when batching_run wants to be called again, whatever happens until then */
+extern uint64 batching_deadline_ms(const OrderNode *node);
+
 /* ---- publish.c ---- */
 
-extern void publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Consenters *consenters,
-						   const Queue *queue, uint64 batches_count, uint64 dropped_count, uint64 now_ms);
+typedef struct PublishCounts
+{
+	uint64		pending_count;	/* envelopes not in the log yet */
+	uint64		pending_bytes;
+	uint64		batches_count;	/* cut by this node */
+	uint64		dropped_count;	/* envelopes given up */
+	uint64		leader_changes_count;
+} PublishCounts;
+
+/* what the worker is doing, for sessions and views. now_ms: the clock of the Raft events */
+extern void publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const PublishCounts *counts, uint64 now_ms);
 
 #endif

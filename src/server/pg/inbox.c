@@ -113,3 +113,15 @@ inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size)
 	LWLockRelease(&inbox->lock);
 	return any;
 }
+
+size_t
+inbox_used(ChannelSlot *slot)
+{
+	InboxHeader *inbox = &slot->inbox;
+	size_t		used;
+
+	LWLockAcquire(&inbox->lock, LW_SHARED);
+	used = inbox->tail - inbox->head;
+	LWLockRelease(&inbox->lock);
+	return used;
+}

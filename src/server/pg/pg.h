@@ -94,6 +94,7 @@ typedef struct RaftPublished
 	uint64		leader_id;		/* 0 when unknown */
 	uint64		last_index;
 	uint64		pending_count;	/* envelopes in the worker, not yet in the log */
+	uint64		pending_bytes;	/* of them */
 	uint64		leader_changes_count;
 	uint64		batches_count;	/* proposed by this node */
 	uint64		dropped_count;	/* envelopes that could not be handed on */
@@ -169,6 +170,7 @@ extern bool inbox_put(ChannelSlot *slot, char kind, FbBytes first, FbBytes secon
 /* take the oldest record into out (reset first); false when empty. *first_size tells where the second part starts */
 extern bool inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size);
 extern size_t inbox_capacity(void);		/* bytes */
+extern size_t inbox_used(ChannelSlot *slot); /* bytes waiting now */
 
 /* ---- memory.c ---- */
 

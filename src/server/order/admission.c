@@ -1,0 +1,77 @@
+/*
+ * admission: may this envelope be ordered? Fabric's rules in Fabric's order (ORD-2; orderer/common/broadcast,
+ * msgprocessor/standardchannel.go): the header can be read and names this channel, the type is a normal message's, the payload
+ * is not empty, the size, the creator's certificate, the policy. Nothing of the content is looked at.
+ */
+#include "server/order/order_internal.h"
+
+#include "core/txn/txn.h"
+
+static FbStatus
+check_type(int32_t type, FbError *error)
+{
+	switch (type)
+	{
+		case TX_TYPE_CONFIG_UPDATE:
+		case TX_TYPE_CONFIG:
+			fb_fail(error, FB_INVALID_ARGUMENT, "configuration transactions cannot be submitted");
+			fb_error_detail(error, "The envelope has header type %d.", type);
+			return FB_INVALID_ARGUMENT;
+		case TX_TYPE_ORDERER_TRANSACTION:
+			return fb_fail(error, FB_INVALID_ARGUMENT, "message of type ORDERER_TRANSACTION is not supported");
+		default:
+			return FB_OK;
+	}
+}
+
+/* a creator that cannot be read is left to the policy, which it cannot satisfy */
+static FbStatus
+check_expiration(const ConfigBundle *bundle, FbBytes creator, int64 now, FbError *error)
+{
+	const Identity *identity;
+
+	if (msp_manager_identity(bundle->msps, creator, &identity, NULL) != FB_OK || !identity_expired(identity, now))
+		return FB_OK;
+	fb_fail(error, FB_CERTIFICATE_EXPIRED, "certificate of the transaction's creator has expired");
+	fb_error_detail(error, "It is \"%s\" of %s.", crypto_certificate_subject(identity_certificate(identity)),
+					identity_msp_id(identity));
+	fb_error_hint(error, "Enrol again and sign with the new certificate.");
+	return FB_CERTIFICATE_EXPIRED;
+}
+
+FbStatus
+admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError *error)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	/* CFG-9: in maintenance mode only orderers may write */
+	const char *path = bundle->maintenance ? "/Channel/Orderer/Writers" : CONFIG_POLICY_CHANNEL_WRITERS;
+	PolicySignature signature = {0};
+	PolicySignatureSet *set;
+	EnvelopeView view;
+	FbBytes		payload;
+	FbBytes		signature_bytes;
+
+	FB_TRY(block_parse_envelope(envelope, &payload, &signature_bytes, error));
+	if (payload.size == 0)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "envelope has no payload");
+	if (payload.size + signature_bytes.size > bundle->batch_bytes_absolute_max)
+	{
+		fb_fail(error, FB_LIMIT_EXCEEDED, "envelope is too large");
+		fb_error_detail(error, "It has %zu bytes, the channel allows %u.", payload.size + signature_bytes.size,
+						bundle->batch_bytes_absolute_max);
+		return FB_LIMIT_EXCEEDED;
+	}
+	FB_TRY(envelope_parse(allocator, envelope, &view, error));
+	if (!fb_bytes_equal(view.channel_id, fb_bytes_of_text(bundle->channel_id)))
+		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%.*s\", not \"%s\"",
+					   (int) Min(view.channel_id.size, FB_CHANNEL_ID_BYTES_MAX), (const char *) view.channel_id.data,
+					   bundle->channel_id);
+	FB_TRY(check_type(view.type, error));
+	FB_TRY(check_expiration(bundle, view.creator, now, error));
+
+	signature.identity = view.creator;
+	signature.signature = view.signature;
+	signature.parts[0] = view.payload;
+	FB_TRY(policy_signatures_create(allocator, bundle->msps, &signature, 1, access_verify, NULL, &set, error));
+	return policy_require(allocator, policy_manager_find(bundle->policies, path), set, error);
+}

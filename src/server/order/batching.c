@@ -1,0 +1,317 @@
+/*
+ * batching: what happens to the envelopes in the queue. A leader cuts them into batches and submits these to Raft; a follower
+ * forwards them to the leader; without a leader they wait.
+ *
+ * Cutting is Fabric's (ORD-3) with one more rule: what is pending is cut as soon as the pipeline is free, that is, the last batch
+ * is committed by Raft and this node's ledger is at most one batch behind. So a single transaction never waits for
+ * BatchTimeout, and under load the batches grow by themselves to what one round of the pipeline takes.
+ */
+#include "server/order/order_internal.h"
+
+#include <time.h>
+
+/* full batches between submission and Raft's commit: as Fabric's MaxInflightBlocks */
+#define UNCOMMITTED_BATCHES_MAX 5
+/* batches between submission and this node's ledger: beyond, waiting makes bigger batches, not slower ones */
+#define UNAPPLIED_BATCHES_MAX 8
+/* one forward message: about a batch */
+#define FORWARD_BYTES_MAX ((size_t) 1024 * 1024)
+#define FORWARD_ENVELOPES_MAX 500
+/* not seen in the log for so long after it was forwarded: lost with a connection or a leader, or refused by a full inbox */
+#define FORWARD_RETRY_MS 3000
+/* Raft took no batch (it is handing over the leadership, or its log is full): look again after this */
+#define REFUSED_RETRY_MS 50
+/* nobody waits for it any more; its client may have given up, and has tried elsewhere */
+#define ENVELOPE_LIFE_MS 120000
+
+void
+batching_reset(OrderNode *node)
+{
+	cutter_reset(&node->cutter);
+	node->ready_count = 0;
+	node->last_counted = NULL;
+	node->batch_deadline_ms = UINT64_MAX;
+	node->forward_retry_ms = UINT64_MAX;
+	for (QueueItem *item = queue_next(node->queue, NULL); item != NULL; item = queue_next(node->queue, item))
+		item->state = QUEUE_WAITING;
+}
+
+void
+batching_add(OrderNode *node, FbBytes envelope, uint64 config_sequence)
+{
+	(void) queue_add(node->queue, envelope, config_sequence, node->now_ms);
+}
+
+static void
+drop(OrderNode *node, QueueItem *item, const char *why)
+{
+	node->dropped_count++;
+	ereport(LOG,
+			(errmsg("channel \"%s\": an envelope was not ordered", node->channel),
+			 errdetail("%s", why)));
+	queue_remove(node->queue, item);
+}
+
+/* ---- leader ---- */
+
+/* ORD-9: admitted under an older configuration, so look again */
+static bool
+still_admissible(OrderNode *node, QueueItem *item)
+{
+	FbError		error = {0};
+	FbStatus	status;
+	MemoryContext old_context;
+	bool		own_transaction = !node->in_transaction;
+
+	if (item->config_sequence == node->settings.config_sequence)
+		return true;
+	if (own_transaction)
+		bracket_begin("checking an envelope again");
+	old_context = MemoryContextSwitchTo(node->turn_context);
+	status = admission_check(channel_open(node->channel)->bundle, item->envelope, (int64) time(NULL), &error);
+	MemoryContextSwitchTo(old_context);
+	if (own_transaction)
+		bracket_commit();
+	if (status == FB_OK)
+	{
+		item->config_sequence = node->settings.config_sequence;
+		return true;
+	}
+	drop(node, item, error.message);
+	return false;
+}
+
+/* submit the batch of the first `count` items of the queue */
+static bool
+submit_batch(OrderNode *node, uint32 count)
+{
+	FbBytes    *envelopes = MemoryContextAlloc(node->turn_context, sizeof(FbBytes) * count);
+	QueueItem  *item = NULL;
+	RaftEvent	event = {.type = RAFT_EVENT_SUBMIT};
+	StepInput	input = {0};
+	FbBytes		payload;
+	uint32_t	payload_bytes;
+	FbError		error;
+
+	for (uint32 index = 0; index < count; index++)
+	{
+		item = queue_next(node->queue, item);
+		FB_ASSERT(item != NULL);
+		envelopes[index] = item->envelope;
+	}
+	error_check(block_pack_data(envelopes, count, node->turn_allocator, &payload, &error), &error);
+	payload_bytes = (uint32_t) payload.size;
+	event.submit.payload_bytes = &payload_bytes;
+	event.submit.count = 1;
+	input.payloads = &payload;
+	/* its last item leaves the queue with the step */
+	if (node->last_counted == item)
+		node->last_counted = NULL;
+	if (duties_step(node, &event, &input, &error) != FB_OK)
+	{
+		/* not the leader any more, handing over, or the log is full: it stays in the queue */
+		if (node->last_counted == NULL)
+			node->last_counted = item;
+		return false;
+	}
+	node->batches_count++;
+	return true;
+}
+
+static bool
+submit_ready(OrderNode *node)
+{
+	if (!submit_batch(node, node->ready[0]))
+	{
+		node->batch_deadline_ms = node->now_ms + REFUSED_RETRY_MS;
+		return false;
+	}
+	node->ready[0] = node->ready[1];
+	node->ready_count--;
+	return true;
+}
+
+static void
+take_decision(OrderNode *node, const CutterDecision *decision)
+{
+	FB_ASSERT(node->ready_count == 0);
+	node->ready_count = (int) decision->batches_count;
+	for (unsigned index = 0; index < decision->batches_count; index++)
+		node->ready[index] = decision->batch_messages[index];
+	if (decision->timer == CUTTER_TIMER_START)
+		node->batch_deadline_ms = node->now_ms + node->settings.batch_timeout_ms;
+	else if (decision->timer == CUTTER_TIMER_STOP)
+		node->batch_deadline_ms = UINT64_MAX;
+}
+
+/* the first item that the cutter has not counted */
+static QueueItem *
+next_uncounted(OrderNode *node)
+{
+	return queue_next(node->queue, node->last_counted);
+}
+
+static uint64
+unapplied_count(const OrderNode *node)
+{
+	uint64		applied = pg_atomic_read_u64(&node->slot->applied_raft_index);
+
+	return node->last_index > applied ? node->last_index - applied : 0;
+}
+
+/* too much on its way: Raft's answers will wake us */
+static bool
+raft_is_full(const OrderNode *node)
+{
+	return node->last_index - node->commit_index >= UNCOMMITTED_BATCHES_MAX;
+}
+
+static bool
+may_submit_full(const OrderNode *node)
+{
+	if (raft_is_full(node))
+		return false;
+	/* a ledger that is behind slows its leader down to the batch timeout, but cannot stop it: others may be faster */
+	return unapplied_count(node) < UNAPPLIED_BATCHES_MAX || node->now_ms >= node->batch_deadline_ms;
+}
+
+static bool
+pipeline_is_free(const OrderNode *node)
+{
+	return node->last_index == node->commit_index && unapplied_count(node) <= 1;
+}
+
+static bool
+run_leader(OrderNode *node)
+{
+	bool		submitted = false;
+	QueueItem  *item;
+	CutterDecision decision;
+
+	for (;;)
+	{
+		if (node->ready_count > 0)
+		{
+			if (!may_submit_full(node))
+			{
+				/* then at the latest, if the ledger is what it waits for */
+				if (node->batch_deadline_ms == UINT64_MAX)
+					node->batch_deadline_ms = node->now_ms + node->settings.batch_timeout_ms;
+				return submitted;
+			}
+			if (!submit_ready(node))
+				return submitted;
+			submitted = true;
+			if (node->ready_count == 0 && node->cutter.pending_count == 0)
+				node->batch_deadline_ms = UINT64_MAX;
+			continue;
+		}
+		item = next_uncounted(node);
+		if (item == NULL)
+			break;
+		if (!still_admissible(node, item))
+			continue;
+		cutter_add(&node->cutter, &node->settings.limits, item->message_bytes, item->is_config, &decision);
+		node->last_counted = item;
+		take_decision(node, &decision);
+	}
+	if (node->cutter.pending_count > 0 && !raft_is_full(node) &&
+		(pipeline_is_free(node) || node->now_ms >= node->batch_deadline_ms))
+	{
+		cutter_cut_now(&node->cutter, &decision);
+		take_decision(node, &decision);
+		while (node->ready_count > 0 && submit_ready(node))
+			submitted = true;
+	}
+	return submitted;
+}
+
+/* ---- follower ---- */
+
+static void
+drop_old(OrderNode *node)
+{
+	QueueItem  *item = queue_next(node->queue, NULL);
+
+	while (item != NULL && item->arrived_ms + ENVELOPE_LIFE_MS <= node->now_ms)
+	{
+		QueueItem  *next = queue_next(node->queue, item);
+
+		drop(node, item, "No leader took it in time.");
+		item = next;
+	}
+}
+
+static bool
+is_due(const OrderNode *node, const QueueItem *item)
+{
+	return item->state == QUEUE_WAITING || item->forwarded_ms + FORWARD_RETRY_MS <= node->now_ms;
+}
+
+/* one message with the envelopes that are due, from *position on; false if there is nothing (more) to send */
+static bool
+forward_some(OrderNode *node, QueueItem **position)
+{
+	FbBytes    *envelopes = MemoryContextAlloc(node->turn_context, sizeof(FbBytes) * FORWARD_ENVELOPES_MAX);
+	QueueItem **items = MemoryContextAlloc(node->turn_context, sizeof(QueueItem *) * FORWARD_ENVELOPES_MAX);
+	int			count = 0;
+	size_t		bytes = 0;
+	FbBytes		message;
+	FbError		error;
+
+	while (*position != NULL && count < FORWARD_ENVELOPES_MAX && bytes < FORWARD_BYTES_MAX)
+	{
+		if (is_due(node, *position))
+		{
+			items[count] = *position;
+			envelopes[count++] = (*position)->envelope;
+			bytes += (*position)->envelope.size;
+		}
+		*position = queue_next(node->queue, *position);
+	}
+	if (count == 0)
+		return false;
+	error_check(block_pack_data(envelopes, count, node->turn_allocator, &message, &error), &error);
+	if (!wire_set_send_forward(node->wires, node->leader, node->channel, node->settings.self_id, message))
+		return false;
+	for (int index = 0; index < count; index++)
+	{
+		items[index]->state = QUEUE_FORWARDED;
+		items[index]->forwarded_ms = node->now_ms;
+	}
+	return true;
+}
+
+static void
+run_follower(OrderNode *node)
+{
+	QueueItem  *position;
+
+	drop_old(node);
+	node->forward_retry_ms = UINT64_MAX;
+	position = queue_next(node->queue, NULL);
+	if (position == NULL)
+		return;
+	node->forward_retry_ms = node->now_ms + FORWARD_RETRY_MS / 3;
+	if (node->leader == 0 || !wire_set_connected(node->wires, node->leader))
+		return;
+	while (forward_some(node, &position))
+		;
+}
+
+bool
+batching_run(OrderNode *node)
+{
+	if (node->role == RAFT_LEADER)
+		return run_leader(node);
+	run_follower(node);
+	return false;
+}
+
+uint64
+batching_deadline_ms(const OrderNode *node)
+{
+	if (node->role == RAFT_LEADER)
+		return raft_is_full(node) ? UINT64_MAX : node->batch_deadline_ms;
+	return node->forward_retry_ms;
+}

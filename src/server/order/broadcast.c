@@ -1,0 +1,203 @@
+/*
+ * broadcast: from a session, or from another node, into the inbox of the orderer worker.
+ */
+#include "server/order/order_internal.h"
+
+#include <time.h>
+
+/* envelopes may fill the inbox up to here: Raft's own messages must always find room, or a busy leader looks like a dead one */
+#define ENVELOPES_SHARE_OF_INBOX(bytes) ((bytes) / 4 * 3)
+
+static FbBytes
+number_bytes(const uint64 *number)
+{
+	return fb_bytes(number, sizeof(*number));
+}
+
+static void
+hint_other_orderers(const Channel *channel, FbError *error)
+{
+	StringInfoData addresses;
+
+	initStringInfo(&addresses);
+	for (size_t index = 0; index < channel->bundle->consenters_count; index++)
+		appendStringInfo(&addresses, "%s%s:%u", index > 0 ? ", " : "", channel->bundle->consenters[index].host,
+						 channel->bundle->consenters[index].port);
+	fb_error_hint(error, "The channel is ordered by %s.", addresses.data);
+}
+
+/* can this node's worker take an envelope now, as far as can be seen from here? */
+static FbStatus
+check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, FbError *error)
+{
+	pid_t		pid;
+	uint64		leader_id;
+	uint64		pending_bytes;
+
+	if (channel_raft_id(channel) == 0)
+	{
+		fb_fail(error, FB_NOT_CONSENTER, "this node does not order channel \"%s\"", channel->name);
+		hint_other_orderers(channel, error);
+		return FB_NOT_CONSENTER;
+	}
+	SpinLockAcquire(&slot->mutex);
+	pid = slot->workers[WORKER_ORDERER].pid;
+	leader_id = slot->raft.leader_id;
+	pending_bytes = slot->raft.pending_bytes;
+	SpinLockRelease(&slot->mutex);
+	if (pid == 0 || leader_id == 0)
+	{
+		fb_fail(error, FB_NO_LEADER, "channel \"%s\" has no leader now", channel->name);
+		if (pid == 0)
+			fb_error_detail(error, "The orderer process of this node is not running.");
+		fb_error_hint(error, "Try again, with the same transaction id, here or at another orderer.");
+		return FB_NO_LEADER;
+	}
+	if (pending_bytes + inbox_used(slot) + envelope_bytes > ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
+	{
+		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"", channel->name);
+		fb_error_hint(error, "Try again later, with the same transaction id. The limit is fabric.inbox_size.");
+		return FB_BUSY;
+	}
+	return FB_OK;
+}
+
+FbStatus
+order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
+{
+	const Channel *channel;
+	ChannelSlot *slot;
+	MemoryContext context;
+	MemoryContext old_context;
+	FbStatus	status;
+
+	shmem_require();
+	channel = channel_open(channel_name);
+	slot = shmem_channel_create(channel->name);
+	FB_TRY(check_worker(channel, slot, envelope.size, error));
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
+	old_context = MemoryContextSwitchTo(context);
+	status = admission_check(channel->bundle, envelope, (int64) time(NULL), error);
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+	if (status != FB_OK)
+		return status;
+
+	if (!inbox_put(slot, RECORD_ENVELOPE, number_bytes(&channel->bundle->sequence), envelope))
+	{
+		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"", channel->name);
+		fb_error_hint(error, "Try again later, with the same transaction id. The limit is fabric.inbox_size.");
+		return FB_BUSY;
+	}
+	return FB_OK;
+}
+
+/* ---- messages of other consenters ---- */
+
+/* the last sender that was checked on this connection: the certificate of a connection does not change, the configuration may */
+static struct
+{
+	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+	uint64		config_block_number;
+	uint64		sender_id;
+}			known_sender;
+
+/* is the client of this backend the consenter that it says it is? */
+static FbStatus
+check_sender(const Channel *channel, uint64 sender_id, FbError *error)
+{
+	FbBytes		certificate;
+
+	if (known_sender.sender_id == sender_id && known_sender.config_block_number == channel->config_block_number &&
+		strcmp(known_sender.channel, channel->name) == 0)
+		return FB_OK;
+	FB_TRY(wire_sender_certificate(&certificate, error));
+	if (sender_id == 0 || channel_consenter_of_certificate(channel, certificate) != sender_id)
+	{
+		fb_fail(error, FB_ACCESS_DENIED, "sender is not consenter %llu of channel \"%s\"", (unsigned long long) sender_id,
+				channel->name);
+		fb_error_detail(error, "The TLS client certificate of the connection is not the consenter's in the channel configuration.");
+		return FB_ACCESS_DENIED;
+	}
+	strlcpy(known_sender.channel, channel->name, sizeof(known_sender.channel));
+	known_sender.config_block_number = channel->config_block_number;
+	known_sender.sender_id = sender_id;
+	return FB_OK;
+}
+
+static FbStatus
+receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bool *queued, FbError *error)
+{
+	const Channel *channel;
+	ChannelSlot *slot;
+	pid_t		pid;
+
+	*queued = false;
+	shmem_require();
+	channel = channel_open(channel_name);
+	FB_TRY(check_sender(channel, sender_id, error));
+	slot = shmem_channel_create(channel->name);
+	SpinLockAcquire(&slot->mutex);
+	pid = slot->workers[WORKER_ORDERER].pid;
+	SpinLockRelease(&slot->mutex);
+	/* nobody would read it before it is stale */
+	if (pid == 0)
+		return FB_OK;
+	*queued = inbox_put(slot, kind, number_bytes(&sender_id), bytes);
+	return FB_OK;
+}
+
+FbStatus
+order_receive_raft(const char *channel, uint64 sender_id, FbBytes message, bool *queued, FbError *error)
+{
+	return receive(channel, sender_id, RECORD_RAFT, message, queued, error);
+}
+
+FbStatus
+order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, bool *queued, FbError *error)
+{
+	ChannelSlot *slot = shmem_channel_find(channel);
+	uint64		pending_bytes = 0;
+
+	*queued = false;
+	if (slot != NULL)
+	{
+		SpinLockAcquire(&slot->mutex);
+		pending_bytes = slot->raft.pending_bytes;
+		SpinLockRelease(&slot->mutex);
+		/* the sender keeps what is not queued here, and sends it again */
+		if (pending_bytes + inbox_used(slot) + envelopes.size > ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
+			return FB_OK;
+	}
+	return receive(channel, sender_id, RECORD_FORWARD, envelopes, queued, error);
+}
+
+FbStatus
+order_transfer_leadership(const char *channel_name, uint64 target_id, FbError *error)
+{
+	const Channel *channel;
+	ChannelSlot *slot;
+	RaftRole	role;
+
+	shmem_require();
+	channel = channel_open(channel_name);
+	if (channel_raft_id(channel) == 0)
+		return fb_fail(error, FB_NOT_CONSENTER, "this node does not order channel \"%s\"", channel_name);
+	if (target_id > channel->bundle->consenters_count || target_id == channel_raft_id(channel))
+		return fb_fail(error, FB_INVALID_ARGUMENT, "consenter %llu cannot take over the leadership of channel \"%s\"",
+					   (unsigned long long) target_id, channel_name);
+	slot = shmem_channel_create(channel->name);
+	SpinLockAcquire(&slot->mutex);
+	role = slot->workers[WORKER_ORDERER].pid != 0 ? (RaftRole) slot->raft.role : RAFT_FOLLOWER;
+	SpinLockRelease(&slot->mutex);
+	if (role != RAFT_LEADER)
+	{
+		fb_fail(error, FB_NO_LEADER, "this node is not the leader of channel \"%s\"", channel_name);
+		fb_error_hint(error, "Ask the leader, see fabric.stat_orderer.");
+		return FB_NO_LEADER;
+	}
+	if (!inbox_put(slot, RECORD_TRANSFER, number_bytes(&target_id), FB_BYTES_EMPTY))
+		return fb_fail(error, FB_BUSY, "the orderer of channel \"%s\" is busy", channel_name);
+	return FB_OK;
+}

@@ -1,0 +1,306 @@
+/*
+ * duties: what Raft asks of its host, in the order that core/raft/raft.h lays down.
+ *
+ *   1. store term, vote, truncation and entries        at once, in a transaction that is opened for the first of them
+ *      early messages (a leader's appends)             at once: they are on their way while the transaction is flushed
+ *   2. commit, report PERSISTED, send the others       duties_finish, once per turn of the worker
+ *   3. publish what is committed                       duties_finish; the ledger worker applies it
+ *
+ * An error ends the worker: what was not committed is gone, messages that promised it were not sent, and the next worker
+ * starts from the tables.
+ */
+#include "server/order/order_internal.h"
+
+static void
+open_transaction(OrderNode *node)
+{
+	if (node->in_transaction)
+		return;
+	bracket_begin("storing Raft entries");
+	node->in_transaction = true;
+}
+
+/* ---- storing ---- */
+
+/* the envelopes of a batch that came into the log, or left it */
+static void
+note_batch(OrderNode *node, FbBytes payload, bool logged)
+{
+	const FbBytes *envelopes;
+	size_t		envelopes_count;
+
+	if (block_parse_data(payload, node->turn_allocator, &envelopes, &envelopes_count, NULL) != FB_OK)
+		return;
+	if (logged)
+		queue_note_logged(node->queue, envelopes, envelopes_count);
+	else
+		queue_note_unlogged(node->queue, envelopes, envelopes_count);
+}
+
+/* entries of an old leader that nobody else has seen are replaced by a new one's: if they are ours, try again with them */
+static void
+truncate_log(OrderNode *node, uint64 from_index)
+{
+	for (uint64 index = from_index; index <= log_cache_last_index(node->cache); index++)
+	{
+		const LogCacheEntry *entry = log_cache_find(node->cache, index);
+		const FbBytes *envelopes;
+		size_t		envelopes_count;
+
+		if (entry == NULL || entry->kind != RAFT_ENTRY_DATA)
+			continue;
+		note_batch(node, entry->payload, false);
+		if (!entry->own || block_parse_data(entry->payload, node->turn_allocator, &envelopes, &envelopes_count, NULL) != FB_OK)
+			continue;
+		for (size_t position = 0; position < envelopes_count; position++)
+			(void) queue_add(node->queue, envelopes[position], node->settings.config_sequence, node->now_ms);
+	}
+	log_cache_truncate(node->cache, from_index);
+	raft_store_truncate(node->channel, from_index);
+}
+
+static void
+store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool own, FbBytes payload)
+{
+	raft_store_append(node->channel, index, term, kind, payload);
+	log_cache_append(node->cache, index, term, kind, own, payload);
+	if (kind == RAFT_ENTRY_DATA)
+		note_batch(node, payload, true);
+}
+
+static void
+store_entries(OrderNode *node, const RaftUpdate *update, const StepInput *input)
+{
+	for (uint32_t position = 0; position < update->entries.count; position++)
+	{
+		uint64		index = update->entries.first_index + position;
+
+		switch (update->entries.source)
+		{
+			case RAFT_FROM_SUBMIT:
+				store_entry(node, index, update->entries.last_term, RAFT_ENTRY_DATA, true, input->payloads[position]);
+				break;
+			case RAFT_FROM_MESSAGE:
+				{
+					const RaftEntry *entry = &input->message->entries[update->entries.first_position + position];
+
+					store_entry(node, index, entry->term, entry->kind, false, entry->payload);
+				}
+				break;
+			case RAFT_FROM_CORE:
+				store_entry(node, index, update->entries.last_term, update->entries.kind, false, update->entries.payload);
+				break;
+		}
+	}
+	node->stored_index = update->entries.first_index + update->entries.count - 1;
+	node->stored_term = update->entries.last_term;
+}
+
+static void
+store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
+{
+	node->hard_state = update->hard_state;
+	FB_ASSERT(update->hard_state.configuration_state.size <= sizeof(node->configuration_state));
+	if (update->hard_state.configuration_state.size > 0)
+		memcpy(node->configuration_state, update->hard_state.configuration_state.data,
+			   update->hard_state.configuration_state.size);
+	node->hard_state.configuration_state = fb_bytes(node->configuration_state, update->hard_state.configuration_state.size);
+	node->log_start_index = update->log_start.index;
+	node->log_start_term = update->log_start.term;
+
+	if (!update->persist_hard_state && !update->log_start_changed && update->truncate_from_index == 0 &&
+		update->entries.count == 0)
+		return;
+	open_transaction(node);
+	if (update->persist_hard_state || update->log_start_changed)
+		node->state_changed = true;
+	if (update->log_start_changed)
+	{
+		if (update->log_reset)
+		{
+			log_cache_clear(node->cache);
+			raft_store_truncate(node->channel, update->log_start.index + 1);
+			node->stored_index = 0; /* it has just been deleted */
+		}
+		raft_store_compact(node->channel, update->log_start.index);
+	}
+	if (update->truncate_from_index > 0)
+	{
+		truncate_log(node, update->truncate_from_index);
+		if (node->stored_index >= update->truncate_from_index)
+			node->stored_index = 0;
+	}
+	if (update->entries.count > 0)
+		store_entries(node, update, input);
+}
+
+/* ---- sending ---- */
+
+/* put kind and payload into the entries of an append; false if one of them is not in the log any more */
+static bool
+attach_payloads(OrderNode *node, RaftMessage *message)
+{
+	for (uint32_t position = 0; position < message->entries_count; position++)
+	{
+		uint64		index = message->index + 1 + position;
+		RaftEntry  *entry = &message->entries[position];
+		const LogCacheEntry *cached = log_cache_find(node->cache, index);
+		RaftStoredEntry *stored;
+		int			stored_count;
+
+		if (cached != NULL)
+		{
+			if (cached->term != entry->term)
+				return false;
+			entry->kind = cached->kind;
+			entry->payload = cached->payload;
+			continue;
+		}
+		/* a follower that is far behind. The rest of the message's entries at once */
+		open_transaction(node);
+		stored = raft_store_read(node->channel, index, message->index + message->entries_count, FB_MESSAGE_BYTES_MAX,
+								 &stored_count);
+		if (stored_count == 0)
+			return false;
+		for (int row = 0; row < stored_count; row++)
+		{
+			entry = &message->entries[position + row];
+			if (stored[row].index != index + row || stored[row].term != entry->term)
+				return false;
+			entry->kind = stored[row].kind;
+			entry->payload = stored[row].payload;
+		}
+		position += stored_count - 1;
+	}
+	return true;
+}
+
+static void
+send_messages(OrderNode *node, const RaftUpdate *update)
+{
+	for (uint32_t index = 0; index < update->messages_count; index++)
+	{
+		RaftMessage *message = &update->messages[index];
+		LateMessage *late;
+		FbBytes		bytes;
+		FbError		error;
+
+		if (message->type == RAFT_APPEND && !attach_payloads(node, message))
+			continue;
+		error_check(raft_message_encode(node->turn_allocator, message, &bytes, &error), &error);
+		if (message->early)
+		{
+			(void) wire_set_send_raft(node->wires, message->to, node->channel, node->settings.self_id, bytes);
+			continue;
+		}
+		late = MemoryContextAlloc(node->turn_context, sizeof(LateMessage));
+		late->next = NULL;
+		late->to = message->to;
+		late->bytes = bytes;
+		if (node->late_first == NULL)
+			node->late_first = late;
+		else
+			node->late_last->next = late;
+		node->late_last = late;
+	}
+}
+
+/* ---- the step ---- */
+
+static void
+note_role(OrderNode *node, const RaftUpdate *update)
+{
+	bool		leader_changed = node->leader != update->leader;
+	bool		was_leader = node->role == RAFT_LEADER;
+
+	node->role = update->role;
+	node->term = update->term;
+	node->leader = update->leader;
+	if (leader_changed && update->leader != 0)
+	{
+		node->leader_changes_count++;
+		ereport(LOG,
+				(errmsg("channel \"%s\": consenter %llu is the leader in term %llu", node->channel,
+						(unsigned long long) update->leader, (unsigned long long) update->term)));
+	}
+	if (leader_changed || was_leader != (update->role == RAFT_LEADER))
+		batching_reset(node);
+}
+
+FbStatus
+duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *error)
+{
+	RaftUpdate	update;
+	FbStatus	status;
+
+	event->now_ms = node->now_ms;
+	status = raft_step(node->raft, event, &update, error);
+	if (status == FB_CORRUPTED || status == FB_OUT_OF_MEMORY || status == FB_INTERNAL)
+		error_throw(error);
+	if (status == FB_OK)
+	{
+		store(node, &update, input);
+		send_messages(node, &update);
+	}
+	node->last_index = update.last_index;
+	node->commit_index = update.commit_index;
+	node->apply_index = update.apply_index;
+	node->fetch_index = update.fetch_index;
+	node->deadline_ms = update.deadline_ms;
+	if (status == FB_OK)
+		note_role(node, &update);
+	return status;
+}
+
+static void
+publish_commit(OrderNode *node)
+{
+	bool		wake = false;
+
+	if (pg_atomic_read_u64(&node->slot->snapshot_wanted_index) != node->fetch_index)
+	{
+		pg_atomic_write_u64(&node->slot->snapshot_wanted_index, node->fetch_index);
+		wake = true;
+	}
+	if (pg_atomic_read_u64(&node->slot->commit_index) < node->apply_index)
+	{
+		pg_atomic_write_u64(&node->slot->commit_index, node->apply_index);
+		wake = true;
+	}
+	if (wake)
+		shmem_worker_wake(node->slot, WORKER_LEDGER);
+}
+
+void
+duties_finish(OrderNode *node)
+{
+	for (;;)
+	{
+		RaftEvent	event = {.type = RAFT_EVENT_PERSISTED};
+		FbError		error;
+
+		wire_set_flush(node->wires);	/* the early messages */
+		if (node->in_transaction)
+		{
+			FAULT_POINT("raft-store-before-commit");
+			if (node->state_changed)
+				raft_store_save_state(node->channel, node->settings.self_id, &node->hard_state, node->log_start_index,
+									  node->log_start_term);
+			node->state_changed = false;
+			bracket_commit();
+			node->in_transaction = false;
+			FAULT_POINT("raft-store-after-commit");
+		}
+		for (LateMessage *late = node->late_first; late != NULL; late = late->next)
+			(void) wire_set_send_raft(node->wires, late->to, node->channel, node->settings.self_id, late->bytes);
+		node->late_first = node->late_last = NULL;
+		if (node->stored_index == 0)
+			break;
+		event.persisted.index = node->stored_index;
+		event.persisted.term = node->stored_term;
+		node->stored_index = 0;
+		(void) duties_step(node, &event, NULL, &error);
+	}
+	wire_set_flush(node->wires);
+	publish_commit(node);
+}

@@ -1,0 +1,337 @@
+/*
+ * node: the worker `fabric orderer CH`, turn by turn.
+ *
+ * A turn takes what has come (inbox, ledger's progress, time), gives it to Raft event by event, lets batching submit or
+ * forward, and then does what Raft asks for with one durable transaction (duties.c). Whatever arrives meanwhile sets the
+ * latch and belongs to the next turn. Everything the worker knows is in raft_log, raft_state and the ledger, except the
+ * queue of envelopes, which is lost with the process like Fabric's (ORD-5): clients try again.
+ */
+#include "server/order/order_internal.h"
+
+#include "access/xact.h"
+#include "utils/guc.h"
+
+#include <time.h>
+
+/* one turn takes at most this much from the inbox, so that its transaction, and what waits for it, stays short */
+#define RECORDS_PER_TURN_MAX 2000
+#define BYTES_PER_TURN_MAX ((size_t) 8 * 1024 * 1024)
+/* entries beyond the tail before the log is cut: deleting in handfuls costs less */
+#define COMPACT_STEP_ENTRIES 256
+
+static uint64
+clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64) now.tv_sec * 1000 + (uint64) now.tv_nsec / 1000000;
+}
+
+/* ---- start ---- */
+
+/* the log entry that the last block on this node was made from */
+static uint64
+ledger_raft_index(const char *channel)
+{
+	const Ledger *ledger = ledger_open(channel);
+	uint64		height = block_store_height(ledger, NULL);
+	BlockRow	row;
+
+	if (height == 0 || !block_store_row(ledger, height - 1, NULL, &row))
+		return 0;
+	return row.raft_index;
+}
+
+static void
+start_raft(OrderNode *node)
+{
+	MemoryContext raft_context = AllocSetContextCreate(TopMemoryContext, "fabric raft", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context;
+	RaftEvent	event = {.type = RAFT_EVENT_START};
+	RaftStored	stored;
+	FbError		error = {0};
+
+	error_check(raft_create(memory_allocator(raft_context), &node->raft, &error), &error);
+
+	bracket_begin("loading the Raft log");
+	old_context = MemoryContextSwitchTo(node->turn_context);
+	error_check(raft_store_load(node->channel, &stored, &error), &error);
+	event.start.applied_index = ledger_raft_index(node->channel);
+	MemoryContextSwitchTo(old_context);
+	bracket_commit();
+	if (stored.present && stored.raft_id != node->settings.self_id)
+	{
+		fb_fail(&error, FB_INVALID_CONFIG, "this node was consenter %llu of channel \"%s\" and is now consenter %llu",
+				(unsigned long long) stored.raft_id, node->channel, (unsigned long long) node->settings.self_id);
+		fb_error_hint(&error, "A consenter keeps its place in the list of consenters and its TLS certificate.");
+		error_throw(&error);
+	}
+
+	event.start.id = node->settings.self_id;
+	error_check(crypto_random((uint8_t *) &event.start.seed, sizeof(event.start.seed), &error), &error);
+	event.start.election_timeout_ms = guc_raft_election_ms;
+	event.start.heartbeat_ms = Min(guc_raft_heartbeat_ms, Max(guc_raft_election_ms / 2, 1));
+	event.start.in_flight_max = 16;
+	event.start.message_bytes_max = 1024 * 1024;
+	event.start.term = stored.term;
+	event.start.vote = stored.vote;
+	event.start.commit_index = stored.commit_index;
+	event.start.configuration_state = stored.configuration;
+	event.start.configuration = node->settings.voters;
+	event.start.base_index = stored.base_index;
+	event.start.base_term = stored.base_term;
+	event.start.entries = stored.entries;
+	event.start.entries_count = stored.entries_count;
+	node->applied_index = event.start.applied_index;
+	error_check(duties_step(node, &event, NULL, &error), &error);
+	/* from now on there is a row: a node that has promised nothing yet is told from one that has lost its memory */
+	if (!stored.present && !node->in_transaction)
+	{
+		bracket_begin("storing Raft state");
+		node->in_transaction = true;
+		node->state_changed = true;
+	}
+	duties_finish(node);
+}
+
+OrderNode *
+order_node_start(ChannelSlot *slot)
+{
+	OrderNode  *node = MemoryContextAllocZero(TopMemoryContext, sizeof(OrderNode));
+
+	strlcpy(node->channel, slot->name, sizeof(node->channel));
+	node->slot = slot;
+	order_settings_load(node->channel, &node->settings);
+	if (node->settings.self_id == 0)
+		return NULL;
+
+	/* a vote or an entry that is answered for must survive a power cut, whatever the instance's default is */
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
+
+	node->turn_context = AllocSetContextCreate(TopMemoryContext, "fabric orderer turn", ALLOCSET_DEFAULT_SIZES);
+	node->cache = log_cache_create(TopMemoryContext);
+	node->queue = queue_create(TopMemoryContext);
+	node->wires = wire_set_create();
+	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
+	node->now_ms = clock_ms();
+	batching_reset(node);
+	node->turn_allocator = memory_allocator(node->turn_context);
+	start_raft(node);
+	return node;
+}
+
+/* ---- inputs ---- */
+
+static void
+take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_RECEIVE};
+	StepInput	input = {0};
+	RaftMessage message;
+	FbError		error;
+
+	/* its sender was checked when it came in; that it speaks for itself only, is checked here */
+	if (raft_message_decode(node->turn_allocator, bytes, &message, &error) != FB_OK || message.from != sender_id)
+		return;
+	event.receive = &message;
+	input.message = &message;
+	(void) duties_step(node, &event, &input, &error);
+}
+
+static void
+take_forward(OrderNode *node, FbBytes bytes)
+{
+	const FbBytes *envelopes;
+	size_t		envelopes_count;
+
+	if (block_parse_data(bytes, node->turn_allocator, &envelopes, &envelopes_count, NULL) != FB_OK)
+		return;
+	for (size_t index = 0; index < envelopes_count; index++)
+		batching_add(node, envelopes[index], node->settings.config_sequence);
+}
+
+static void
+take_transfer(OrderNode *node, uint64 target_id)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_TRANSFER};
+	FbError		error = {0};
+
+	event.transfer.to = target_id;
+	if (duties_step(node, &event, NULL, &error) != FB_OK)
+		ereport(LOG,
+				(errmsg("channel \"%s\": leadership was not transferred: %s", node->channel, error.message)));
+}
+
+/* true if there may be more */
+static bool
+take_inbox(OrderNode *node)
+{
+	size_t		bytes = 0;
+
+	for (int count = 0; count < RECORDS_PER_TURN_MAX && bytes < BYTES_PER_TURN_MAX; count++)
+	{
+		StringInfoData record;
+		char		kind;
+		size_t		first_size;
+		uint64		number;
+		FbBytes		second;
+		MemoryContext old_context = MemoryContextSwitchTo(node->turn_context);
+		bool		taken;
+
+		/* of its own: a step may keep what points into it until the end of the turn */
+		initStringInfo(&record);
+		taken = inbox_take(node->slot, &kind, &record, &first_size);
+		MemoryContextSwitchTo(old_context);
+		if (!taken)
+			return false;
+		if (first_size != sizeof(number))
+			continue;
+		memcpy(&number, record.data, sizeof(number));
+		second = fb_bytes(record.data + first_size, (size_t) record.len - first_size);
+		bytes += record.len;
+		switch (kind)
+		{
+			case RECORD_RAFT:
+				take_raft(node, number, second);
+				break;
+			case RECORD_ENVELOPE:
+				batching_add(node, second, number);
+				break;
+			case RECORD_FORWARD:
+				take_forward(node, second);
+				break;
+			case RECORD_TRANSFER:
+				take_transfer(node, number);
+				break;
+		}
+	}
+	return true;
+}
+
+/* how far this node's ledger has come */
+static void
+take_ledger(OrderNode *node)
+{
+	uint64		ledger_index = pg_atomic_read_u64(&node->slot->applied_raft_index);
+	FbError		error;
+
+	if (node->fetch_index > 0 && ledger_index >= node->fetch_index)
+	{
+		RaftEvent	event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
+
+		event.snapshot_installed.index = ledger_index;
+		(void) duties_step(node, &event, NULL, &error);
+	}
+	ledger_index = Min(ledger_index, node->apply_index);
+	if (ledger_index > node->applied_index)
+	{
+		RaftEvent	event = {.type = RAFT_EVENT_APPLIED};
+
+		event.applied.index = ledger_index;
+		(void) duties_step(node, &event, NULL, &error);
+		node->applied_index = ledger_index;
+	}
+}
+
+static void
+take_time(OrderNode *node)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_TIMEOUT};
+	FbError		error;
+
+	if (node->now_ms >= node->deadline_ms)
+		(void) duties_step(node, &event, NULL, &error);
+}
+
+static void
+take_configuration(OrderNode *node)
+{
+	uint64		number = pg_atomic_read_u64(&node->slot->config_block_number);
+
+	if (pg_atomic_read_u64(&node->slot->height) == 0 || number == node->settings.config_block_number)
+		return;
+	order_settings_load(node->channel, &node->settings);
+	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
+}
+
+/*
+ * Forget entries that are in the ledger, but for a tail (ORD-6). The new start must be an entry that became a block:
+ * a node that is sent there finds that block's metadata naming it.
+ */
+static void
+compact(OrderNode *node)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_COMPACT};
+	uint64		tail = guc_raft_tail_entries;
+	uint64		up_to_index;
+	FbError		error;
+
+	if (node->applied_index < node->log_start_index + tail + COMPACT_STEP_ENTRIES)
+		return;
+	/* after a change of fabric.raft_log_tail there may be many: a step at a time */
+	up_to_index = Min(node->applied_index - tail, node->log_start_index + 4 * COMPACT_STEP_ENTRIES);
+	if (!node->in_transaction)
+	{
+		bracket_begin("compacting the Raft log");
+		node->in_transaction = true;
+	}
+	up_to_index = raft_store_last_batch(node->channel, up_to_index);
+	if (up_to_index <= node->log_start_index)
+		return;
+	event.compact.index = up_to_index;
+	(void) duties_step(node, &event, NULL, &error);
+}
+
+/* ---- the turn ---- */
+
+static void
+publish(OrderNode *node)
+{
+	PublishCounts counts = {
+		.pending_count = queue_count(node->queue),
+		.pending_bytes = queue_bytes(node->queue),
+		.batches_count = node->batches_count,
+		.dropped_count = node->dropped_count,
+		.leader_changes_count = node->leader_changes_count,
+	};
+
+	publish_status(node->slot, node->raft, node->wires, &counts, node->now_ms);
+}
+
+void
+order_node_turn(OrderNode *node)
+{
+	bool		more;
+
+	do
+	{
+		MemoryContextReset(node->turn_context);
+		node->turn_allocator = memory_allocator(node->turn_context);
+		node->now_ms = Max(node->now_ms, clock_ms());
+		take_configuration(node);
+		more = take_inbox(node);
+		take_ledger(node);
+		take_time(node);
+		(void) batching_run(node);
+		compact(node);
+		duties_finish(node);
+		/* what has just been committed may have freed the pipeline: a consenter alone would otherwise sleep on it */
+		while (batching_run(node))
+			duties_finish(node);
+		publish(node);
+	} while (more);
+}
+
+void
+order_node_sleep(OrderNode *node)
+{
+	uint64		deadline_ms = Min(node->deadline_ms, batching_deadline_ms(node));
+	uint64		now_ms = clock_ms();
+	long		timeout_ms = -1;
+
+	if (deadline_ms != UINT64_MAX)
+		timeout_ms = deadline_ms <= now_ms ? 0 : (long) Min(deadline_ms - now_ms, 60000);
+	wire_set_wait(node->wires, timeout_ms);
+}

@@ -1,0 +1,35 @@
+/* settings: the channel's configuration as the orderer worker needs it, copied out of the bundle so that it outlives transactions */
+#include "server/order/order_internal.h"
+
+void
+order_settings_load(const char *channel_name, OrderSettings *settings)
+{
+	const Channel *channel;
+	const ConfigBundle *bundle;
+
+	memset(settings, 0, sizeof(*settings));
+	bracket_begin("reading the channel configuration");
+	channel = channel_open(channel_name);
+	bundle = channel->bundle;
+	settings->config_block_number = channel->config_block_number;
+	settings->config_sequence = bundle->sequence;
+	settings->self_id = channel_raft_id(channel);
+	settings->limits.message_count_max = bundle->batch_messages_max;
+	settings->limits.preferred_bytes_max = bundle->batch_bytes_preferred_max;
+	settings->batch_timeout_ms = (uint64) Max(bundle->batch_timeout_ns / 1000000, 1);
+	for (size_t index = 0; index < bundle->consenters_count && index < FB_RAFT_NODES_MAX; index++)
+	{
+		const ConfigConsenter *consenter = &bundle->consenters[index];
+		uint64		id = index + 1;
+		WireSetPeer *peer;
+
+		(void) raft_configuration_add(&settings->voters, id);
+		if (id == settings->self_id)
+			continue;
+		peer = &settings->peers[settings->peers_count++];
+		peer->id = id;
+		snprintf(peer->address, sizeof(peer->address), strchr(consenter->host, ':') != NULL ? "[%s]:%u" : "%s:%u",
+				 consenter->host, consenter->port);
+	}
+	bracket_commit();
+}
