@@ -206,3 +206,60 @@ CREATE VIEW fabric.installed_chaincodes AS
 	FROM fabric_internal.chaincode_package p;
 COMMENT ON VIEW fabric.installed_chaincodes IS 'chaincode packages that are installed on this node';
 GRANT SELECT ON fabric.installed_chaincodes TO fabric_admin;
+
+------------------------------------------------------------------------------------------------------------------------
+-- order: what nodes call on the orderers of a channel, and how operators watch and steer them
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric_internal.submit(channel text, envelope bytea) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_submit';
+COMMENT ON FUNCTION fabric_internal.submit IS 'check an envelope and put it into the queue of this node''s orderer';
+REVOKE ALL ON FUNCTION fabric_internal.submit FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.submit TO fabric_node;
+
+CREATE FUNCTION fabric_internal.raft_receive(channel text, sender bigint, message bytea) RETURNS boolean
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_raft_receive';
+COMMENT ON FUNCTION fabric_internal.raft_receive IS 'a Raft message of another consenter, known by its TLS client certificate; false: not taken';
+REVOKE ALL ON FUNCTION fabric_internal.raft_receive FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.raft_receive TO fabric_node;
+
+CREATE FUNCTION fabric_internal.raft_forward(channel text, sender bigint, envelopes bytea) RETURNS boolean
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_raft_forward';
+COMMENT ON FUNCTION fabric_internal.raft_forward IS 'envelopes that another consenter has admitted, for the leader; false: not taken';
+REVOKE ALL ON FUNCTION fabric_internal.raft_forward FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.raft_forward TO fabric_node;
+
+CREATE FUNCTION fabric.transfer_leadership(channel text, consenter bigint DEFAULT 0) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_transfer_leadership';
+COMMENT ON FUNCTION fabric.transfer_leadership IS 'ask this node, the leader, to hand over to another consenter (0: the most up-to-date one); see fabric.stat_orderer';
+REVOKE ALL ON FUNCTION fabric.transfer_leadership FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.transfer_leadership TO fabric_admin;
+
+CREATE FUNCTION fabric_internal.stat_orderer(OUT channel text, OUT consenter_id bigint, OUT running boolean, OUT role text, OUT term bigint,
+		OUT leader_id bigint, OUT leader_changes bigint, OUT last_index bigint, OUT commit_index bigint, OUT applied_index bigint,
+		OUT batches bigint, OUT pending_envelopes bigint, OUT pending_bytes bigint, OUT dropped_envelopes bigint,
+		OUT inbox_records bigint, OUT inbox_bytes bigint, OUT inbox_refused bigint, OUT inbox_size bigint) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_stat_orderer';
+COMMENT ON FUNCTION fabric_internal.stat_orderer IS 'what the orderer processes of this node publish; read it as fabric.stat_orderer';
+REVOKE ALL ON FUNCTION fabric_internal.stat_orderer FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_orderer TO fabric_admin, fabric_client, fabric_node;
+
+CREATE FUNCTION fabric_internal.stat_orderer_followers(OUT channel text, OUT consenter_id bigint, OUT connected boolean, OUT progress text,
+		OUT match_index bigint, OUT next_index bigint, OUT lag bigint, OUT last_contact_at timestamptz) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_stat_orderer_followers';
+COMMENT ON FUNCTION fabric_internal.stat_orderer_followers IS 'what the orderer processes of this node know of the other consenters; read it as fabric.stat_orderer_followers';
+REVOKE ALL ON FUNCTION fabric_internal.stat_orderer_followers FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_orderer_followers TO fabric_admin, fabric_client, fabric_node;
+
+CREATE VIEW fabric.stat_orderer AS
+	SELECT channel, consenter_id, running, role, term, leader_id, leader_changes, last_index, commit_index, applied_index, batches,
+		   pending_envelopes, pending_bytes, dropped_envelopes, inbox_records, inbox_bytes, inbox_refused, inbox_size
+	FROM fabric_internal.stat_orderer();
+COMMENT ON VIEW fabric.stat_orderer IS 'one row for each channel that this node orders: Raft role, term, leader, log and ledger position, queues';
+GRANT SELECT ON fabric.stat_orderer TO fabric_admin, fabric_client, fabric_node;
+
+CREATE VIEW fabric.stat_orderer_followers AS
+	SELECT channel, consenter_id, connected, progress, match_index, next_index, lag, last_contact_at
+	FROM fabric_internal.stat_orderer_followers();
+COMMENT ON VIEW fabric.stat_orderer_followers IS 'the other consenters as this node sees them; match_index, lag and last contact are known to the leader only';
+GRANT SELECT ON fabric.stat_orderer_followers TO fabric_admin, fabric_client, fabric_node;

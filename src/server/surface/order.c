@@ -1,0 +1,188 @@
+/* surface/order: what other nodes call on an orderer, and what operators see and do */
+#include "server/pg/pg.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "core/raft/raft.h"
+#include "server/order/order.h"
+
+FABRIC_FUNCTION(fabric_internal_submit);
+FABRIC_FUNCTION(fabric_internal_raft_receive);
+FABRIC_FUNCTION(fabric_internal_raft_forward);
+FABRIC_FUNCTION(fabric_transfer_leadership);
+FABRIC_FUNCTION(fabric_internal_stat_orderer);
+FABRIC_FUNCTION(fabric_internal_stat_orderer_followers);
+
+static void
+require_argument(FunctionCallInfo fcinfo, int index, const char *name)
+{
+	if (PG_ARGISNULL(index))
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
+}
+
+/* a consenter's number; negative ones cannot be any */
+static uint64
+consenter_argument(FunctionCallInfo fcinfo, int index, const char *name)
+{
+	int64		number = PG_GETARG_INT64(index);
+
+	if (number < 0)
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+				 errmsg("argument \"%s\" must not be negative", name)));
+	return (uint64) number;
+}
+
+Datum
+fabric_internal_submit(PG_FUNCTION_ARGS)
+{
+	FbError		error = {0};
+
+	require_argument(fcinfo, 0, "channel");
+	require_argument(fcinfo, 1, "envelope");
+	error_check(order_broadcast(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_FB_BYTES(1), &error), &error);
+	PG_RETURN_VOID();
+}
+
+static bool
+receive(FunctionCallInfo fcinfo, const char *what,
+		FbStatus (*take) (const char *channel, uint64 sender_id, FbBytes bytes, bool *queued, FbError *error))
+{
+	FbError		error = {0};
+	bool		queued;
+
+	require_argument(fcinfo, 0, "channel");
+	require_argument(fcinfo, 1, "sender");
+	require_argument(fcinfo, 2, what);
+	error_check(take(text_to_cstring(PG_GETARG_TEXT_PP(0)), consenter_argument(fcinfo, 1, "sender"), PG_GETARG_FB_BYTES(2),
+					 &queued, &error), &error);
+	return queued;
+}
+
+Datum
+fabric_internal_raft_receive(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(receive(fcinfo, "message", order_receive_raft));
+}
+
+Datum
+fabric_internal_raft_forward(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(receive(fcinfo, "envelopes", order_receive_forward));
+}
+
+Datum
+fabric_transfer_leadership(PG_FUNCTION_ARGS)
+{
+	FbError		error = {0};
+
+	require_argument(fcinfo, 0, "channel");
+	require_argument(fcinfo, 1, "consenter");
+	error_check(order_transfer_leadership(text_to_cstring(PG_GETARG_TEXT_PP(0)), consenter_argument(fcinfo, 1, "consenter"),
+										  &error), &error);
+	PG_RETURN_VOID();
+}
+
+/* ---- statistics ---- */
+
+/* the next channel that this node orders, with a copy of what its worker published */
+static ChannelSlot *
+next_ordered(int *slot_index, RaftPublished *raft, bool *running)
+{
+	while (*slot_index < guc_channels_max)
+	{
+		ChannelSlot *slot = shmem_channel_at((*slot_index)++);
+
+		if (slot == NULL)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		*raft = slot->raft;
+		*running = slot->workers[WORKER_ORDERER].pid != 0;
+		SpinLockRelease(&slot->mutex);
+		if (raft->raft_id != 0)
+			return slot;
+	}
+	return NULL;
+}
+
+Datum
+fabric_internal_stat_orderer(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	RaftPublished raft;
+	ChannelSlot *slot;
+	int			slot_index = 0;
+	bool		running;
+
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	while ((slot = next_ordered(&slot_index, &raft, &running)) != NULL)
+	{
+		Datum		values[18];
+		bool		nulls[18] = {false};
+		int			column = 0;
+
+		values[column++] = CStringGetTextDatum(slot->name);
+		values[column++] = Int64GetDatum((int64) raft.raft_id);
+		values[column++] = BoolGetDatum(running);
+		values[column++] = CStringGetTextDatum(raft_role_name((RaftRole) raft.role));
+		values[column++] = Int64GetDatum((int64) raft.term);
+		nulls[column] = raft.leader_id == 0;
+		values[column++] = Int64GetDatum((int64) raft.leader_id);
+		values[column++] = Int64GetDatum((int64) raft.leader_changes_count);
+		values[column++] = Int64GetDatum((int64) raft.last_index);
+		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->commit_index));
+		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->applied_raft_index));
+		values[column++] = Int64GetDatum((int64) raft.batches_count);
+		values[column++] = Int64GetDatum((int64) raft.pending_count);
+		values[column++] = Int64GetDatum((int64) raft.pending_bytes);
+		values[column++] = Int64GetDatum((int64) raft.dropped_count);
+		LWLockAcquire(&slot->inbox.lock, LW_SHARED);
+		values[column++] = Int64GetDatum((int64) slot->inbox.records_count);
+		values[column++] = Int64GetDatum((int64) (slot->inbox.tail - slot->inbox.head));
+		values[column++] = Int64GetDatum((int64) slot->inbox.refused_count);
+		LWLockRelease(&slot->inbox.lock);
+		values[column++] = Int64GetDatum((int64) inbox_capacity());
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+Datum
+fabric_internal_stat_orderer_followers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	RaftPublished raft;
+	ChannelSlot *slot;
+	int			slot_index = 0;
+	bool		running;
+
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	while ((slot = next_ordered(&slot_index, &raft, &running)) != NULL)
+	{
+		bool		leads = running && raft.role == RAFT_LEADER;
+
+		for (int index = 0; index < raft.followers_count; index++)
+		{
+			const FollowerState *follower = &raft.followers[index];
+			Datum		values[8];
+			bool		nulls[8] = {false};
+
+			values[0] = CStringGetTextDatum(slot->name);
+			values[1] = Int64GetDatum((int64) follower->raft_id);
+			values[2] = BoolGetDatum(running && follower->connected);
+			/* only a leader knows the rest */
+			nulls[3] = nulls[4] = nulls[5] = nulls[6] = !leads;
+			values[3] = leads ? CStringGetTextDatum(raft_progress_state_name((RaftProgressState) follower->progress)) : (Datum) 0;
+			values[4] = Int64GetDatum((int64) follower->match_index);
+			values[5] = Int64GetDatum((int64) follower->next_index);
+			values[6] = Int64GetDatum((int64) (raft.last_index > follower->match_index ? raft.last_index - follower->match_index : 0));
+			nulls[7] = !leads || follower->last_contact_at == 0;
+			values[7] = TimestampTzGetDatum(follower->last_contact_at);
+			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		}
+	}
+	return (Datum) 0;
+}
