@@ -424,7 +424,7 @@ policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *envelope, PolicyNo
 	if (parser == NULL)
 		return fb_out_of_memory(error);
 	parser->allocator = allocator;
-	parser->text = text;
+	parser->text = text.size > 0 ? text : FB_BYTES_LITERAL("");
 	parser->notice = notice;
 	parser->error = error;
 	FB_TRY(parse_gate(parser, &message.rule));
@@ -446,7 +446,7 @@ policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *impl
 	FbBytes		sub_policy;
 
 	*implicit_meta = FB_BYTES_EMPTY;
-	if (space == NULL || memchr(space + 1, ' ', (size_t) (text.data + text.size - (space + 1))) != NULL || !fb_utf8_valid(text) ||
+	if (space == NULL || space + 1 == text.data + text.size || memchr(space + 1, ' ', (size_t) (text.data + text.size - (space + 1))) != NULL || !fb_utf8_valid(text) ||
 		memchr(text.data, '\0', text.size) != NULL)
 	{
 		fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: expected two words separated by one space");
