@@ -39,6 +39,8 @@
 /* certificates and lists of one MSP definition, each kind; organizational units of one certificate */
 #define FB_MSP_CERTIFICATES_MAX 256
 #define FB_CERTIFICATE_OUS_MAX 256
+/* identities that a process keeps parsed per channel, about 10 kB each */
+#define FB_IDENTITIES_CACHED_MAX 1024
 #define FB_SIGNATURE_BYTES_MAX 512
 #define FB_NONCE_BYTES 24
 
