@@ -477,13 +477,15 @@ unpack_config_envelope(FbAllocator *allocator, FbBytes envelope, Common__Channel
 	return FB_OK;
 }
 
-bool
-config_is_config_envelope(FbAllocator *allocator, FbBytes envelope)
+FbStatus
+config_is_config_envelope(FbAllocator *allocator, FbBytes envelope, bool *is_config, FbError *error)
 {
 	Common__ChannelHeader *header;
 	FbBytes		data;
+	FbStatus	status = unpack_config_envelope(allocator, envelope, &header, &data, error);
 
-	return unpack_config_envelope(allocator, envelope, &header, &data, NULL) == FB_OK;
+	*is_config = status == FB_OK;
+	return status == FB_OUT_OF_MEMORY ? status : FB_OK;
 }
 
 FbStatus

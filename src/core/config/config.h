@@ -1,7 +1,9 @@
 /*
  * config: the configuration of a channel: read from configuration blocks, checked, and made for new channels.
  *
- *   tree.c      names of elements, access to groups, values and policies of a decoded ConfigGroup
+ *   tree.c      access to groups and values of a decoded ConfigGroup
+ *   names.c     names, addresses, durations
+ *   acl.c       which policy guards which resource
  *   bundle.c    ConfigBundle: one configuration, parsed once and then read only
  *   profile.c   ConfigProfile: what the creator of a channel decides; checked
  *   genesis.c   the genesis block of a profile
@@ -126,7 +128,8 @@ typedef struct ConfigBundle
  * Parse and check a configuration. config_envelope: bytes of a ConfigEnvelope (payload data of the CONFIG transaction); they and the
  * allocator must outlive the bundle. Checked, as Fabric's NewBundle does: channel and element names, every value of the known groups decodes and
  * no unknown value or group is there, hashing algorithm SHA256, hashing structure width, every MSP (one definition per id), batch sizes and
- * timeout, consenters and Raft options, every policy decodes, capabilities are known here.
+ * timeout, consenters and Raft options, every policy decodes, capabilities are known here. Unlike Fabric's, a node refuses channels below capability
+ * V2_0 (whose rules for identities and validation differ) and system channels.
  * Errors: FB_INVALID_CONFIG (what and where), FB_MALFORMED_MESSAGE, FB_INVALID_POLICY, FB_INVALID_CERTIFICATE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY,
  * FB_CRYPTO_FAILURE. On error *bundle is NULL and nothing is left to destroy.
  */
@@ -143,8 +146,8 @@ extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes enve
 /* frees what is outside the allocator (certificates of the MSPs); accepts NULL */
 extern void config_bundle_destroy(ConfigBundle *bundle);
 
-/* whether a block's first envelope is a CONFIG transaction (CFG-4); false also for what cannot be decoded */
-extern bool config_is_config_envelope(FbAllocator *allocator, FbBytes envelope);
+/* whether an envelope is a CONFIG transaction (CFG-4); what cannot be decoded is none. Errors: FB_OUT_OF_MEMORY */
+extern FbStatus config_is_config_envelope(FbAllocator *allocator, FbBytes envelope, bool *is_config, FbError *error);
 
 /* by MSP id, not by group name; NULL if there is none */
 extern const ConfigOrganization *config_application_organization(const ConfigBundle *bundle, const char *msp_id);
