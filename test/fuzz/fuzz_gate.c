@@ -28,6 +28,14 @@ static const ProtobufCMessageDescriptor *const types[] = {
 	&msp__serialized_identity__descriptor,
 	&msp__mspconfig__descriptor,
 	&orderer__seek_info__descriptor,
+	&etcdraft__block_metadata__descriptor,
+	&etcdraft__config_metadata__descriptor,
+	&lifecycle__approve_chaincode_definition_for_my_org_args__descriptor,
+	&lifecycle__state_data__descriptor,
+	&protos__acls__descriptor,
+	&protos__application_policy__descriptor,
+	&protos__collection_config_package__descriptor,
+	&gateway__chaincode_events_request__descriptor,
 };
 
 static void

@@ -381,6 +381,71 @@ test_metadata(void)
 	fb_arena_reset(&arena);
 }
 
+static void
+test_txflags(void)
+{
+	BlockView	view;
+	FbBytes		filter;
+	uint8_t		codes[10];
+
+	CHECK_STATUS(block_parse(read_block("blocks", 15), &arena.allocator, &view, &error), FB_OK);
+	filter = view.metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
+	CHECK_HEX(filter, "00000b0b000b0b0b0b0b");
+	CHECK_STATUS(txflags_check(filter, view.data_count, &error), FB_OK);
+	CHECK(txflags_count(filter, PROTOS__TX_VALIDATION_CODE__VALID) == 3);
+	CHECK(txflags_count(filter, PROTOS__TX_VALIDATION_CODE__MVCC_READ_CONFLICT) == 7);
+	CHECK(txflags_count(filter, PROTOS__TX_VALIDATION_CODE__BAD_PAYLOAD) == 0);
+	CHECK_STATUS(txflags_check(filter, 9, &error), FB_BLOCK_REFUSED);
+	CHECK_TEXT(error.detail, "It has 10 codes for 9 transactions.");
+	txflags_start(codes, 10);
+	CHECK(txflags_count(fb_bytes(codes, 10), 254) == 10);
+	memset(codes, 0, 9);
+	CHECK_STATUS(txflags_check(fb_bytes(codes, 10), 10, &error), FB_BLOCK_REFUSED);
+	CHECK_TEXT(error.message, "transaction 9 of the block has not been validated");
+	CHECK_STATUS(txflags_check(fb_bytes(codes, 9), 9, &error), FB_OK);
+	CHECK_STATUS(txflags_check(FB_BYTES_EMPTY, 0, &error), FB_OK);
+	fb_arena_reset(&arena);
+}
+
+/* the orderer's signature on real blocks is over the parts that we say it is over */
+static void
+test_signed_bytes(void)
+{
+	static const int numbers[] = {1, 5, 9, 15};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+	{
+		BlockView	view;
+		BlockSignatures signatures;
+		Common__SignatureHeader *signature_header;
+		Msp__SerializedIdentity *identity;
+		CryptoCertificate *certificate;
+		const CryptoPublicKey *key;
+		FbBytes		header_bytes;
+		FbBytes		parts[3];
+
+		CHECK_STATUS(block_parse(read_block("blocks", numbers[i]), &arena.allocator, &view, &error), FB_OK);
+		CHECK_STATUS(block_signatures_parse(view.metadata[0], &arena.allocator, &signatures, &error), FB_OK);
+		CHECK_STATUS(PROTO_UNPACK(common__signature_header, signatures.signatures[0].signature_header, &arena.allocator,
+								  &signature_header, &error), FB_OK);
+		CHECK_STATUS(PROTO_UNPACK(msp__serialized_identity, proto_bytes(signature_header->creator), &arena.allocator,
+								  &identity, &error), FB_OK);
+		CHECK_TEXT(identity->mspid, "OrdererMSP");
+		if (!CHECK_STATUS(crypto_certificate_parse(proto_bytes(identity->id_bytes), &certificate, &error), FB_OK))
+			continue;
+		key = crypto_certificate_public_key(certificate);
+		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error), FB_OK);
+		block_signed_parts(signatures.value, &signatures.signatures[0], header_bytes, parts);
+		CHECK_STATUS(crypto_verify_parts(key, parts, 3, signatures.signatures[0].signature, &error), FB_OK);
+		view.header.number++;
+		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error), FB_OK);
+		block_signed_parts(signatures.value, &signatures.signatures[0], header_bytes, parts);
+		CHECK_STATUS(crypto_verify_parts(key, parts, 3, signatures.signatures[0].signature, &error), FB_INVALID_SIGNATURE);
+		crypto_certificate_free(certificate);
+	}
+	fb_arena_reset(&arena);
+}
+
 static FbStatus
 parse_and_rebuild(FbBytes bytes, FbAllocator *allocator)
 {
@@ -437,6 +502,8 @@ main(void)
 	test_well_formed();
 	test_parse();
 	test_metadata();
+	test_txflags();
+	test_signed_bytes();
 	test_out_of_memory();
 	fb_arena_reset(&arena);
 	return check_finish("block/block");

@@ -4,6 +4,7 @@
  *   header.c     header bytes and hashes, data hash, the links of the chain      block.h: BlockHeader
  *   view.c       a received block as views into its bytes                        BlockView
  *   metadata.c   the five metadata slots                                         BlockSignatures
+ *   txflags.c    the validation codes of a block's transactions
  *   build.c      a batch of envelopes becomes the next block
  *   cutter.c     where one batch ends and the next begins                        Cutter
  *
@@ -160,6 +161,17 @@ extern FbStatus block_last_config_pack(uint64_t last_config_number, FbAllocator 
 /* the bytes of slot 4: pb(Metadata{value: hash}), and back; an empty slot gives an empty hash */
 extern FbStatus block_commit_hash_pack(FbBytes hash, FbAllocator *allocator, FbBytes *slot, FbError *error);
 extern FbStatus block_commit_hash_parse(FbBytes slot, FbAllocator *allocator, FbBytes *hash, FbError *error);
+
+/* ---- txflags.c: slot 2, one byte per transaction: its protos.TxValidationCode ---- */
+
+/* every transaction NOT_VALIDATED (254): where validation begins */
+extern void txflags_start(uint8_t *filter, size_t count);
+
+/* how many transactions have this code */
+extern size_t txflags_count(FbBytes filter, uint8_t code);
+
+/* one code per transaction, and none NOT_VALIDATED (VAL-254). Errors: FB_BLOCK_REFUSED */
+extern FbStatus txflags_check(FbBytes filter, size_t data_count, FbError *error);
 
 /* ---- build.c ---- */
 

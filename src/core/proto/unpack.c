@@ -364,10 +364,14 @@ bool
 proto_next_field(FbBytes *rest, ProtoField *field)
 {
 	const uint8_t *at = rest->data;
-	const uint8_t *end = rest->data + rest->size;
+	const uint8_t *end;
 	uint64_t	tag;
-	size_t		size = rest->size > 0 ? read_varint(at, end, TAG_BYTES_MAX, &tag) : 0;
+	size_t		size;
 
+	if (rest->size == 0)
+		return false;			/* data may be NULL */
+	end = at + rest->size;
+	size = read_varint(at, end, TAG_BYTES_MAX, &tag);
 	if (size == 0)
 		return false;
 	at += size;
