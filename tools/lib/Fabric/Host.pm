@@ -120,9 +120,13 @@ sub capture
 
 	if ($pid == 0)
 	{
-		open(STDERR, '>&', \*STDOUT);
-		open(STDIN, '<', '/dev/null');
-		exec(@command) or do { print "could not run $command[0]: $!\n"; POSIX::_exit(127); };
+		# descriptors, not Perl's handles: under PostgreSQL::Test those are tied to its log
+		POSIX::dup2(1, 2);
+		POSIX::dup2(POSIX::open('/dev/null', POSIX::O_RDONLY()), 0);
+		{ no warnings 'exec'; exec(@command); }
+		my $words = "could not run $command[0]: $!\n";
+		POSIX::write(2, $words, length $words);
+		POSIX::_exit(127);
 	}
 	{ local $/; $output = <$pipe>; }
 	close $pipe;

@@ -55,7 +55,7 @@ sub exists_in
 	return -e "$directory/network.json";
 }
 
-# %options: orgs, orderers, port (first one to try), application_roles
+# %options: orgs, orderers, port (first one to try), application_roles; for tests also node_class, a subclass of Fabric::Node
 sub new
 {
 	my ($class, $directory, %options) = @_;
@@ -73,7 +73,7 @@ sub new
 		push @nodes, { name => "org$number", number => $number, msp_id => "Org${number}MSP", role => "fabric_node_org${number}msp",
 			port => $port++, orderer => $number <= $orderers ? 1 : 0 };
 	}
-	return $class->build({ directory => $directory, nodes => \@nodes, application_roles => $options{application_roles} // [] });
+	return $class->build({ directory => $directory, nodes => \@nodes, application_roles => $options{application_roles} // [] }, $options{node_class});
 }
 
 sub load
@@ -88,8 +88,8 @@ sub load
 
 sub build
 {
-	my ($class, $facts) = @_;
-	my @nodes = map { Fabric::Node->new(%$_, directory => $facts->{directory}, application_roles => $facts->{application_roles}) } @{ $facts->{nodes} };
+	my ($class, $facts, $node_class) = @_;
+	my @nodes = map { ($node_class // 'Fabric::Node')->new(%$_, directory => $facts->{directory}, application_roles => $facts->{application_roles}) } @{ $facts->{nodes} };
 
 	return bless { facts => $facts, directory => $facts->{directory}, nodes => \@nodes }, $class;
 }

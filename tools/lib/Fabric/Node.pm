@@ -183,16 +183,25 @@ sub is_running
 sub kill_hard
 {
 	my ($self) = @_;
-	my $pid = $self->process_id // die "node $self->{name} does not run\n";
-	my @all = ($pid, children_of($pid));
 
+	kill_processes($self->process_id // die "node $self->{name} does not run\n");
+}
+
+# kill a postmaster and its children, and wait until they are gone: its shared memory is free then for the next start
+sub kill_processes
+{
+	my ($pid) = @_;
+	my @all;
+
+	# stopped first, so that it can start no child between our look and the kill
+	kill 'STOP', $pid;
+	@all = ($pid, children_of($pid));
 	kill 'KILL', @all;
-	for (my $i = 0; $i < 100; $i++)
+	for (my $i = 0; $i < 200; $i++)
 	{
 		last unless grep { is_alive($_) } @all;
 		select(undef, undef, undef, 0.05);
 	}
-	# shared memory of the killed instance is freed at its next start; a lock file with a dead process is no obstacle
 }
 
 # a process that runs; one that is dead and not yet waited for does not

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use Exporter qw(import);
 use Fabric::Host qw(bindir);
+use IO::Handle;
 use POSIX ();
 
 our @EXPORT_OK = qw(query try_query literal);
@@ -30,7 +31,7 @@ sub try_query
 	open(my $errors, '+>', undef) or die "could not make a temporary file: $!\n";
 	binmode $input, ':utf8';
 	print $input "$sql\n";
-	seek $input, 0, 0;
+	$input->flush;
 	my $pid = open(my $pipe, '-|') // die "could not fork: $!\n";
 	if ($pid == 0)
 	{
@@ -38,9 +39,10 @@ sub try_query
 		$ENV{PGPASSWORD} = $connection->{password} if defined $connection->{password};
 		$ENV{PGOPTIONS} = $connection->{options} if defined $connection->{options};
 		$ENV{PGCLIENTENCODING} = 'UTF8';
-		open(STDIN, '<&', $input);
-		open(STDERR, '>&', $errors);
-		sysseek(STDIN, 0, 0);
+		# descriptors, not Perl's handles: under PostgreSQL::Test those are tied to its log
+		POSIX::dup2(fileno $input, 0);
+		POSIX::dup2(fileno $errors, 2);
+		POSIX::lseek(0, 0, POSIX::SEEK_SET());
 		exec(bindir() . '/psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', $connection->{host}, '-p', $connection->{port},
 			'-U', $connection->{user} // 'postgres', '-d', $connection->{database} // 'fabric')
 			or POSIX::_exit(127);
