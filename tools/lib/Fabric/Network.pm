@@ -11,6 +11,7 @@ use Fabric::Host qw(top free_port give_to_server_user server_user slurp spew);
 use Fabric::Node;
 use Fabric::Pki qw(create_key create_request create_authority issue_tls);
 use Fabric::Psql qw(literal);
+use Fabric::Terminal qw(bad say_line step);
 use Cwd qw(realpath);
 use File::Path qw(make_path remove_tree);
 use JSON::PP ();
@@ -168,6 +169,8 @@ sub create_identities
 		spew($node->path('keys/node.pem'), $self->enroll($node, "node.$name", 'peer', $node->path('keys/node.key')) . "\n");
 		$node->reload;
 		$self->create_identity($node, "admin.$name", 'admin');
+		# the administrator signs what the superuser does, until he chooses another identity
+		$node->query("ALTER ROLE CURRENT_USER IN DATABASE fabric SET fabric.identity = 'admin.$name'");
 	}
 }
 
@@ -226,6 +229,81 @@ sub create_channel
 	$_->query("SELECT fabric.join_channel('\\x$genesis')") foreach $self->nodes;
 	push @{ $self->{facts}{channels} }, $channel;
 	$self->save;
+}
+
+# An application's role at one node: password login, the rights of fabric_client, and a client identity that signs for it
+sub create_application
+{
+	my ($self, $node, $role, $password) = @_;
+	my $label = $self->create_identity($node, "$role.$node->{name}", 'client');
+
+	$node->query("CREATE ROLE $role LOGIN PASSWORD " . literal($password) . " IN ROLE fabric_client;\n"
+		. 'SELECT fabric.grant_identity(' . literal($label) . ', ' . literal($role) . ");\n"
+		. "ALTER ROLE $role IN DATABASE fabric SET fabric.identity = " . literal($label));
+}
+
+# The lifecycle of a chaincode: every organisation installs and approves it, one commits it. Gives the package's id
+sub deploy
+{
+	my ($self, $channel, $name, $source, %options) = @_;
+	my ($first) = $self->nodes;
+	my $version = $options{version} // '1.0';
+	my $sequence = $options{sequence} // 1;
+	my $policy = defined $options{policy} ? ', policy => ' . literal($options{policy}) : '';
+	my $package = $first->query("SELECT encode(fabric.package_chaincode('${name}_$version', " . literal($source) . "), 'hex')");
+	my $definition = join(', ', map { literal($_) } $channel, $name, $version) . ", $sequence";
+	my $package_id;
+
+	foreach my $node ($self->nodes)
+	{
+		$package_id = $node->query("SELECT fabric.install_chaincode('\\x$package')");
+		$node->query("SELECT fabric.approve_chaincode($definition, " . literal($package_id) . "$policy)");
+	}
+	$first->query("SELECT fabric.commit_chaincode($definition$policy)");
+	return $package_id;
+}
+
+# wait until every running node has this many blocks of the channel; dies after $seconds
+sub wait_for_height
+{
+	my ($self, $channel, $height, $seconds) = @_;
+	my $end = time + ($seconds // 60);
+
+	foreach my $node (grep { $_->is_running } $self->nodes)
+	{
+		until (($node->try_query('SELECT height FROM fabric.channels WHERE channel = ' . literal($channel)))[0] =~ /^(\d+)$/ && $1 >= $height)
+		{
+			die "node $node->{name} did not reach block " . ($height - 1) . " of channel $channel\n" if time > $end;
+			select(undef, undef, undef, 0.1);
+		}
+	}
+}
+
+# All of the above, with its progress on the terminal. %options: those of new, and channel
+sub up
+{
+	my ($class, $directory, %options) = @_;
+	my $channel = delete $options{channel} // 'trade';
+	my $network = $class->new($directory, %options);
+	my @nodes = $network->nodes;
+
+	say_line(sprintf 'A network of %d organisations, %d of them orderers too, in %s', scalar @nodes, scalar($network->orderers), $directory);
+	eval {
+		step('TLS authorities, certificates and keys', sub { $network->create_keys });
+		step('instances with the extension', sub { $network->create_instances });
+		step('certificate authorities, node certificates, administrators', sub { $network->create_identities });
+		step("channel $channel, joined by all", sub { $network->create_channel($channel) });
+		$network->{facts}{complete} = 1;
+		$network->save;
+		1;
+	} or do {
+		my $error = $@;
+
+		print bad('failed'), "\n";
+		$network->stop;
+		die "${error}The instances are stopped; their logs are in $network->{directory}/*/log, and tools/network down removes it all.\n";
+	};
+	return $network;
 }
 
 # ---- life ----

@@ -9,7 +9,15 @@ use Fabric::Host qw(bindir);
 use IO::Handle;
 use POSIX ();
 
-our @EXPORT_OK = qw(query try_query literal);
+our @EXPORT_OK = qw(query try_query start_query finish_query literal);
+
+sub psql_command
+{
+	my ($connection) = @_;
+
+	return (bindir() . '/psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', $connection->{host}, '-p', $connection->{port},
+		'-U', $connection->{user} // 'postgres', '-d', $connection->{database} // 'fabric');
+}
 
 # a text as an SQL literal
 sub literal
@@ -21,41 +29,61 @@ sub literal
 	return $text =~ /\\/ ? " E'" . ($text =~ s/\\/\\\\/gr) . "'" : "'$text'";
 }
 
-# Run SQL. %$connection: host, port, user, database, password, options. Returns (output, error text, exit status); the output has one line per row,
-# fields separated by |.
-sub try_query
+# Start a session that runs SQL, and do not wait for it. %$connection: host, port, user, database, password, options
+sub start_query
 {
 	my ($connection, $sql) = @_;
+	my %session;
 
-	open(my $input, '+>', undef) or die "could not make a temporary file: $!\n";
-	open(my $errors, '+>', undef) or die "could not make a temporary file: $!\n";
-	binmode $input, ':utf8';
-	print $input "$sql\n";
-	$input->flush;
-	my $pid = open(my $pipe, '-|') // die "could not fork: $!\n";
-	if ($pid == 0)
+	foreach my $name (qw(input output errors))
+	{
+		open($session{$name}, '+>', undef) or die "could not make a temporary file: $!\n";
+		binmode $session{$name}, ':utf8';
+	}
+	print { $session{input} } "$sql\n";
+	$session{input}->flush;
+	$session{pid} = fork // die "could not fork: $!\n";
+	if ($session{pid} == 0)
 	{
 		delete @ENV{ grep { /^PG/ } keys %ENV };
 		$ENV{PGPASSWORD} = $connection->{password} if defined $connection->{password};
 		$ENV{PGOPTIONS} = $connection->{options} if defined $connection->{options};
 		$ENV{PGCLIENTENCODING} = 'UTF8';
 		# descriptors, not Perl's handles: under PostgreSQL::Test those are tied to its log
-		POSIX::dup2(fileno $input, 0);
-		POSIX::dup2(fileno $errors, 2);
+		POSIX::dup2(fileno $session{input}, 0);
+		POSIX::dup2(fileno $session{output}, 1);
+		POSIX::dup2(fileno $session{errors}, 2);
 		POSIX::lseek(0, 0, POSIX::SEEK_SET());
-		exec(bindir() . '/psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', $connection->{host}, '-p', $connection->{port},
-			'-U', $connection->{user} // 'postgres', '-d', $connection->{database} // 'fabric')
-			or POSIX::_exit(127);
+		{ no warnings 'exec'; exec(psql_command($connection)); }
+		POSIX::_exit(127);
 	}
-	binmode $pipe, ':utf8';
-	my $output = do { local $/; <$pipe> } // '';
-	close $pipe;
-	my $status = $? >> 8;
-	seek $errors, 0, 0;
-	my $text = do { local $/; <$errors> } // '';
-	chomp $output;
-	chomp $text;
-	return ($output, $text, $status);
+	return \%session;
+}
+
+# Wait for a session's end. Gives (output, error text, exit status); the output has one line per row, fields separated by |
+sub finish_query
+{
+	my ($session) = @_;
+	my @texts;
+
+	waitpid($session->{pid}, 0);
+	my $status = $?;
+	foreach my $name (qw(output errors))
+	{
+		seek $session->{$name}, 0, 0;
+		local $/;
+		my $text = readline($session->{$name}) // '';
+		$text =~ s/\n\z//;
+		push @texts, $text;
+	}
+	return (@texts, $status & 127 ? 128 + ($status & 127) : $status >> 8);
+}
+
+sub try_query
+{
+	my ($connection, $sql) = @_;
+
+	return finish_query(start_query($connection, $sql));
 }
 
 # the same, and die with the server's words when it fails
