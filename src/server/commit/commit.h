@@ -82,12 +82,6 @@ extern FbBytes deliver_seek(const Channel *channel, uint64 from);
  */
 extern List *deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms);
 
-/*
- * Wait until the channel has more than height blocks on this node; false when deadline passed first. Interruptible. Wakes spuriously never, late
- * never: the height is looked at again after every ring of the bell.
- */
-extern bool commit_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline);
-
 /* ---- explain.c: why a committed transaction was a read conflict ---- */
 
 typedef struct CommitConflict

@@ -99,7 +99,7 @@ wait_for_block(const Channel *channel, uint64 number, int wait_ms)
 		return true;
 	if (slot == NULL || wait_ms <= 0)
 		return false;
-	return commit_wait_height(slot, number, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms));
+	return shmem_wait_height(slot, number, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms));
 }
 
 List *

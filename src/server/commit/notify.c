@@ -2,7 +2,6 @@
 #include "server/commit/commit.h"
 
 #include "commands/async.h"
-#include "utils/wait_event.h"
 
 void
 commit_notify(const Channel *channel, const CommittedBlock *committed, size_t transactions_count)
@@ -26,22 +25,4 @@ commit_publish(ChannelSlot *slot, const CommittedBlock *committed)
 	pg_write_barrier();
 	pg_atomic_write_u64(&slot->height, committed->number + 1);
 	ConditionVariableBroadcast(&slot->committed);
-}
-
-bool
-commit_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline)
-{
-	bool		reached;
-
-	ConditionVariablePrepareToSleep(&slot->committed);
-	while (!(reached = pg_atomic_read_u64(&slot->height) > height))
-	{
-		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-
-		if (left_ms <= 0)
-			break;
-		(void) ConditionVariableTimedSleep(&slot->committed, left_ms, PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
-	return reached;
 }

@@ -1,10 +1,13 @@
 /*
- * inbox.c: a bounded queue of records into the orderer worker of a channel, in shared memory.
+ * inbox.c: bounded queues of records into the workers of a channel, in shared memory: envelopes and Raft messages into the orderer worker,
+ * private plaintext into the ledger worker.
  *
  * A record is a header (kind, sizes of its two parts) and the bytes, padded to eight. head and tail are positions that only grow; the byte
  * at position p lies at p modulo the capacity, so a record may wrap around. One lock, held for the copy of one record.
  */
 #include "server/pg/shmem_internal.h"
+
+#include "utils/wait_event.h"
 
 typedef struct RecordHeader
 {
@@ -13,74 +16,84 @@ typedef struct RecordHeader
 	char		kind;
 } RecordHeader;
 
+/* a queue and where its bytes are */
+typedef struct Queue
+{
+	InboxHeader *header;
+	char	   *ring;
+	size_t		capacity;
+} Queue;
+
 size_t
 inbox_capacity(void)
 {
 	return (size_t) guc_inbox_kb * 1024;
 }
 
-static void
-ring_write(char *ring, uint64 position, const void *data, size_t size)
+/* one record may hold all private writes of a transaction; they are rare */
+size_t
+shmem_private_inbox_capacity(void)
 {
-	size_t		at = position % inbox_capacity();
-	size_t		until_end = Min(size, inbox_capacity() - at);
-
-	if (size == 0)
-		return;
-	memcpy(ring + at, data, until_end);
-	memcpy(ring, (const char *) data + until_end, size - until_end);
+	return inbox_capacity() / 4;
 }
 
 static void
-ring_read(const char *ring, uint64 position, void *data, size_t size)
+ring_write(const Queue *queue, uint64 position, const void *data, size_t size)
 {
-	size_t		at = position % inbox_capacity();
-	size_t		until_end = Min(size, inbox_capacity() - at);
+	size_t		at = position % queue->capacity;
+	size_t		until_end = Min(size, queue->capacity - at);
 
 	if (size == 0)
 		return;
-	memcpy(data, ring + at, until_end);
-	memcpy((char *) data + until_end, ring, size - until_end);
+	memcpy(queue->ring + at, data, until_end);
+	memcpy(queue->ring, (const char *) data + until_end, size - until_end);
 }
 
-bool
-inbox_put(ChannelSlot *slot, char kind, FbBytes first, FbBytes second)
+static void
+ring_read(const Queue *queue, uint64 position, void *data, size_t size)
 {
-	InboxHeader *inbox = &slot->inbox;
-	char	   *ring = shmem_inbox_ring(slot);
-	RecordHeader header = {.first_size = (uint32) first.size, .second_size = (uint32) second.size, .kind = kind};
+	size_t		at = position % queue->capacity;
+	size_t		until_end = Min(size, queue->capacity - at);
+
+	if (size == 0)
+		return;
+	memcpy(data, queue->ring + at, until_end);
+	memcpy((char *) data + until_end, queue->ring, size - until_end);
+}
+
+/* the position behind the new record, 0 when there is no room */
+static uint64
+queue_put(const Queue *queue, char kind, FbBytes first, FbBytes second)
+{
+	InboxHeader *header = queue->header;
+	RecordHeader record = {.first_size = (uint32) first.size, .second_size = (uint32) second.size, .kind = kind};
 	size_t		needed;
-	bool		room;
+	uint64		end = 0;
 
 	if (first.size > FB_MESSAGE_BYTES_MAX || second.size > FB_MESSAGE_BYTES_MAX)
-		return false;
-	needed = MAXALIGN(sizeof(header) + first.size + second.size);
-
-	LWLockAcquire(&inbox->lock, LW_EXCLUSIVE);
-	room = inbox->tail - inbox->head + needed <= inbox_capacity();
-	if (room)
+		return 0;
+	needed = MAXALIGN(sizeof(record) + first.size + second.size);
+	LWLockAcquire(&header->lock, LW_EXCLUSIVE);
+	if (header->tail - header->head + needed <= queue->capacity)
 	{
-		ring_write(ring, inbox->tail, &header, sizeof(header));
-		ring_write(ring, inbox->tail + sizeof(header), first.data, first.size);
-		ring_write(ring, inbox->tail + sizeof(header) + first.size, second.data, second.size);
-		inbox->tail += needed;
-		inbox->records_count++;
+		ring_write(queue, header->tail, &record, sizeof(record));
+		ring_write(queue, header->tail + sizeof(record), first.data, first.size);
+		ring_write(queue, header->tail + sizeof(record) + first.size, second.data, second.size);
+		header->tail += needed;
+		header->records_count++;
+		end = header->tail;
 	}
 	else
-		inbox->refused_count++;
-	LWLockRelease(&inbox->lock);
-
-	if (room)
-		shmem_worker_wake(slot, WORKER_ORDERER);
-	return room;
+		header->refused_count++;
+	LWLockRelease(&header->lock);
+	return end;
 }
 
-bool
-inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size)
+static bool
+queue_take(const Queue *queue, char *kind, StringInfo out, size_t *first_size)
 {
-	InboxHeader *inbox = &slot->inbox;
-	const char *ring = shmem_inbox_ring(slot);
-	RecordHeader header;
+	InboxHeader *header = queue->header;
+	RecordHeader record;
 	bool		any;
 
 	resetStringInfo(out);
@@ -88,40 +101,107 @@ inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size)
 	{
 		size_t		size;
 
-		LWLockAcquire(&inbox->lock, LW_EXCLUSIVE);
-		any = inbox->head < inbox->tail;
+		LWLockAcquire(&header->lock, LW_EXCLUSIVE);
+		any = header->head < header->tail;
 		if (!any)
 			break;
-		ring_read(ring, inbox->head, &header, sizeof(header));
-		size = (size_t) header.first_size + header.second_size;
+		ring_read(queue, header->head, &record, sizeof(record));
+		size = (size_t) record.first_size + record.second_size;
 		if ((size_t) out->maxlen <= size)
 		{
 			/* make room without the lock: an error in there must not leave it held, and nobody else takes records */
-			LWLockRelease(&inbox->lock);
+			LWLockRelease(&header->lock);
 			enlargeStringInfo(out, (int) size + 1);
 			continue;
 		}
-		ring_read(ring, inbox->head + sizeof(header), out->data, size);
+		ring_read(queue, header->head + sizeof(record), out->data, size);
 		out->len = (int) size;
 		out->data[size] = '\0';
-		inbox->head += MAXALIGN(sizeof(header) + size);
-		inbox->records_count--;
-		*kind = header.kind;
-		*first_size = header.first_size;
+		header->head += MAXALIGN(sizeof(record) + size);
+		header->records_count--;
+		*kind = record.kind;
+		*first_size = record.first_size;
 		break;
 	}
-	LWLockRelease(&inbox->lock);
+	LWLockRelease(&header->lock);
 	return any;
 }
 
-size_t
-inbox_used(ChannelSlot *slot)
-{
-	InboxHeader *inbox = &slot->inbox;
-	size_t		used;
+/* ---- into the orderer worker ---- */
 
-	LWLockAcquire(&inbox->lock, LW_SHARED);
-	used = inbox->tail - inbox->head;
-	LWLockRelease(&inbox->lock);
-	return used;
+static Queue
+orderer_queue(ChannelSlot *slot)
+{
+	return (Queue) {&slot->inbox, shmem_inbox_ring(slot), inbox_capacity()};
+}
+
+bool
+inbox_put(ChannelSlot *slot, char kind, FbBytes first, FbBytes second)
+{
+	Queue		queue = orderer_queue(slot);
+
+	if (queue_put(&queue, kind, first, second) == 0)
+		return false;
+	shmem_worker_wake(slot, WORKER_ORDERER);
+	return true;
+}
+
+bool
+inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size)
+{
+	Queue		queue = orderer_queue(slot);
+
+	return queue_take(&queue, kind, out, first_size);
+}
+
+/* ---- into the ledger worker ---- */
+
+static Queue
+private_queue(ChannelSlot *slot)
+{
+	return (Queue) {&slot->private_inbox, shmem_private_inbox_ring(slot), shmem_private_inbox_capacity()};
+}
+
+bool
+private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset, TimestampTz deadline)
+{
+	Queue		queue = private_queue(slot);
+	uint64		end = queue_put(&queue, 'p', fb_bytes_of_text(tx_id), private_rwset);
+	bool		stored;
+
+	if (end == 0)
+		return false;
+	shmem_worker_wake(slot, WORKER_LEDGER);
+	ConditionVariablePrepareToSleep(&slot->private_stored_changed);
+	while (!(stored = pg_atomic_read_u64(&slot->private_stored) >= end))
+	{
+		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+		if (left_ms <= 0)
+			break;
+		(void) ConditionVariableTimedSleep(&slot->private_stored_changed, left_ms, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+	return stored;
+}
+
+bool
+private_inbox_take(ChannelSlot *slot, StringInfo out, size_t *first_size)
+{
+	Queue		queue = private_queue(slot);
+	char		kind;
+
+	return queue_take(&queue, &kind, out, first_size);
+}
+
+void
+private_inbox_stored(ChannelSlot *slot)
+{
+	uint64		head;
+
+	LWLockAcquire(&slot->private_inbox.lock, LW_SHARED);
+	head = slot->private_inbox.head;
+	LWLockRelease(&slot->private_inbox.lock);
+	pg_atomic_write_u64(&slot->private_stored, head);
+	ConditionVariableBroadcast(&slot->private_stored_changed);
 }

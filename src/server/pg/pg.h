@@ -135,7 +135,10 @@ typedef struct ChannelSlot
 	WorkerSlot	workers[WORKER_KIND_COUNT];
 	RaftPublished raft;
 
-	InboxHeader inbox;			/* its bytes lie behind all slots */
+	InboxHeader inbox;			/* into the orderer worker; its bytes lie behind all slots */
+	InboxHeader private_inbox;	/* into the ledger worker: private plaintext of endorsements, see inbox.c */
+	pg_atomic_uint64 private_stored; /* position in private_inbox up to which everything is in the table */
+	ConditionVariable private_stored_changed;
 } ChannelSlot;
 
 /* true in a server that preloads the library; otherwise nothing below that takes a slot can be used */
@@ -146,6 +149,10 @@ extern void shmem_install_hooks(void);	/* from _PG_init while preloading */
 extern ChannelSlot *shmem_channel_find(const char *channel);	/* NULL when there is none, or not preloaded */
 extern ChannelSlot *shmem_channel_create(const char *channel);	/* finds or makes; FB_LIMIT_EXCEEDED when all slots are used */
 extern void shmem_channel_drop(const char *channel);
+/*
+ * Wait until the channel has more than height blocks on this node; false when the deadline passed first, or the channel was left. Interruptible.
+ */
+extern bool shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline);
 extern ChannelSlot *shmem_channel_at(int index);				/* NULL when unused; 0 <= index < guc_channels_max */
 
 /* a worker announces itself; its latch is withdrawn at exit by a callback that this installs */
@@ -170,6 +177,15 @@ extern bool inbox_put(ChannelSlot *slot, char kind, FbBytes first, FbBytes secon
 /* take the oldest record into out (reset first); false when empty. *first_size tells where the second part starts */
 extern bool inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size);
 extern size_t inbox_capacity(void);		/* bytes */
+
+/*
+ * Private plaintext that an endorsement produced, on its way into the table transient, which only the ledger worker writes: the session's own
+ * transaction ends too late. Returns true once it is stored durably; false when there is no room or the deadline passed. Interruptible.
+ */
+extern bool private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset, TimestampTz deadline);
+/* the worker's side: take the oldest (first part: tx id), store and commit it, then say so */
+extern bool private_inbox_take(ChannelSlot *slot, StringInfo out, size_t *first_size);
+extern void private_inbox_stored(ChannelSlot *slot);
 extern size_t inbox_used(ChannelSlot *slot); /* bytes waiting now */
 
 /* ---- memory.c ---- */

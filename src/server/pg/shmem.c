@@ -1,7 +1,7 @@
 /*
  * shmem.c: all shared memory of the extension.
  *
- * One segment: FabricShared, then guc_channels_max slots, then one inbox ring for each slot, then the verified set. It is a notice board,
+ * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, then the verified set. It is a notice board,
  * not a store: workers publish here what the tables say (or what Raft knows at this moment), sessions read it instead of asking the
  * tables. After a crash it starts empty, and the workers fill it again.
  *
@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/wait_event.h"
 
 /* 64 K digests of 32 bytes = 2 MB: about 20 blocks of 500 transactions with 5 signatures each */
 #define VERIFIED_SLOTS_COUNT 65536
@@ -45,7 +46,7 @@ shared_bytes(void)
 	Size		size = MAXALIGN(sizeof(FabricShared));
 
 	size = add_size(size, slots_bytes());
-	size = add_size(size, mul_size(inbox_capacity(), guc_channels_max));
+	size = add_size(size, mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max));
 	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
 }
 
@@ -74,6 +75,9 @@ init_slot(ChannelSlot *slot, int index, int tranche)
 	ConditionVariableInit(&slot->committed);
 	SpinLockInit(&slot->mutex);
 	LWLockInitialize(&slot->inbox.lock, tranche);
+	LWLockInitialize(&slot->private_inbox.lock, tranche);
+	pg_atomic_init_u64(&slot->private_stored, 0);
+	ConditionVariableInit(&slot->private_stored_changed);
 }
 
 static void
@@ -95,7 +99,7 @@ startup(void)
 		shared->slots = (ChannelSlot *) position;
 		position += slots_bytes();
 		shared->rings = position;
-		position += mul_size(inbox_capacity(), guc_channels_max);
+		position += mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max);
 		shared->verified = (pg_atomic_uint64 *) position;
 		for (int i = 0; i < guc_channels_max; i++)
 			init_slot(&shared->slots[i], i, tranche);
@@ -135,7 +139,13 @@ shmem_require(void)
 char *
 shmem_inbox_ring(ChannelSlot *slot)
 {
-	return shared->rings + (size_t) slot->index * inbox_capacity();
+	return shared->rings + (size_t) slot->index * (inbox_capacity() + shmem_private_inbox_capacity());
+}
+
+char *
+shmem_private_inbox_ring(ChannelSlot *slot)
+{
+	return shmem_inbox_ring(slot) + inbox_capacity();
 }
 
 /* caller holds FabricShared.lock */
@@ -181,6 +191,11 @@ clear_slot(ChannelSlot *slot)
 	slot->inbox.head = slot->inbox.tail = 0;
 	slot->inbox.records_count = slot->inbox.refused_count = 0;
 	LWLockRelease(&slot->inbox.lock);
+	LWLockAcquire(&slot->private_inbox.lock, LW_EXCLUSIVE);
+	slot->private_inbox.head = slot->private_inbox.tail = 0;
+	slot->private_inbox.records_count = slot->private_inbox.refused_count = 0;
+	pg_atomic_write_u64(&slot->private_stored, 0);
+	LWLockRelease(&slot->private_inbox.lock);
 }
 
 ChannelSlot *
@@ -226,6 +241,24 @@ shmem_channel_drop(const char *channel)
 	LWLockRelease(&shared->lock);
 	if (slot != NULL)
 		ConditionVariableBroadcast(&slot->committed);
+}
+
+bool
+shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline)
+{
+	bool		reached;
+
+	ConditionVariablePrepareToSleep(&slot->committed);
+	while (!(reached = pg_atomic_read_u64(&slot->height) > height) && slot->in_use)
+	{
+		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+		if (left_ms <= 0)
+			break;
+		(void) ConditionVariableTimedSleep(&slot->committed, left_ms, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+	return reached;
 }
 
 ChannelSlot *

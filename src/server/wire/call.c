@@ -261,11 +261,11 @@ call_start(const char *address, const RemoteRequest *request)
 }
 
 WireCall *
-wire_endorse_start(const char *address, FbBytes signed_proposal)
+wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height)
 {
 	RemoteRequest request;
 
-	remote_request_endorse(&request, signed_proposal);
+	remote_request_endorse(&request, signed_proposal, min_height);
 	return call_start(address, &request);
 }
 

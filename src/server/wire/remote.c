@@ -10,9 +10,9 @@
 const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
 	[REMOTE_ENDORSE] = {
 		.name = "fabric_endorse",
-		.sql = "SELECT fabric_internal.endorse($1)",
-		.parameters_count = 1,
-		.parameter_types = {BYTEAOID},
+		.sql = "SELECT fabric_internal.endorse($1, $2)",
+		.parameters_count = 2,
+		.parameter_types = {BYTEAOID, INT8OID},
 	},
 	[REMOTE_SUBMIT] = {
 		.name = "fabric_submit",
@@ -59,10 +59,11 @@ set_int8(RemoteRequest *request, int parameter_index, uint64 value)
 }
 
 void
-remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal)
+remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height)
 {
 	request->statement = REMOTE_ENDORSE;
 	request->parameters[0] = signed_proposal;
+	set_int8(request, 1, min_height);
 }
 
 void

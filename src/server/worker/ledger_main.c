@@ -74,6 +74,34 @@ finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *bloc
 	shmem_worker_wake(worker->slot, WORKER_ORDERER);
 }
 
+/* private plaintext that sessions hand over: into the table, durably, before they answer */
+static void
+store_private(LedgerWorker *worker)
+{
+	StringInfoData record;
+	size_t		tx_id_size;
+	bool		any = false;
+
+	initStringInfo(&record);
+	while (private_inbox_take(worker->slot, &record, &tx_id_size))
+	{
+		const Channel *channel;
+
+		if (!any)
+			bracket_begin("storing private data");
+		any = true;
+		channel = channel_open(worker->channel);
+		private_store_put_transient(channel->ledger, pnstrdup(record.data, tx_id_size),
+									fb_bytes(record.data + tx_id_size, record.len - tx_id_size));
+	}
+	if (any)
+	{
+		bracket_commit();
+		private_inbox_stored(worker->slot);
+	}
+	pfree(record.data);
+}
+
 /* ---- from the local Raft log ---- */
 
 /* apply the next entry; false when there is none */
@@ -192,6 +220,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 	{
 		(void) wire_wait(&call, 1, WIRE_WAIT_ALL, deadline, true);
 		worker_serve_interrupts();
+		store_private(worker);
 	}
 	failure = wire_call_error(call);
 	if (failure != NULL)
@@ -228,6 +257,7 @@ fabric_ledger_main(Datum argument)
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
 		worker_serve_interrupts();
+		store_private(&worker);
 		if (worker.raft_id != 0 && !worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
 		{
 			if (!apply_next_entry(&worker) && !worker.log_lost)

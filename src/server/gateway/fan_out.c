@@ -1,0 +1,307 @@
+/*
+ * fan_out.c: endorsements are collected from several organisations at once.
+ *
+ * The requests leave before this node simulates. When an organisation fails, the plan is asked for another combination; those that have answered
+ * keep their answers. Two nodes that are some blocks apart read different versions of a key: then all are asked again, a moment later, because the
+ * one that is behind is catching up (the proposal and its transaction id stay the same).
+ */
+#include "server/gateway/gateway_internal.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
+
+#include "server/endorse/endorse.h"
+#include "server/wire/wire.h"
+
+/* how often differing read versions are asked for again */
+#define ATTEMPTS_MAX 20
+#define ATTEMPT_PAUSE_MS 20
+
+/* one organisation's part in the fan-out */
+typedef struct Branch
+{
+	WireCall   *call;			/* NULL: this node, or not asked */
+	bool		answered;
+	ProposalResponse response;
+	char	   *failure;		/* of a member that failed */
+} Branch;
+
+typedef struct FanOut
+{
+	const Channel *channel;
+	FbAllocator *allocator;
+	EndorsementPlan	   *plan;
+	Branch	   *branches;		/* by member */
+	FbBytes		signed_proposal;
+	uint64		height;			/* of this node when the requests left */
+	TimestampTz deadline;
+} FanOut;
+
+static void
+note_failure(FanOut *fan_out, uint32_t member, const char *why)
+{
+	fan_out->plan->members[member].failed = true;
+	fan_out->branches[member].failure = pstrdup(why);
+}
+
+static void
+start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	for (size_t i = 0; i < chosen_count; i++)
+	{
+		PlanMember *member = &fan_out->plan->members[chosen[i]];
+		Branch	   *branch = &fan_out->branches[chosen[i]];
+
+		if (member->address != NULL && !branch->answered && branch->call == NULL)
+			branch->call = wire_endorse_start(member->address, fan_out->signed_proposal, fan_out->height);
+	}
+}
+
+/* a refusal here is the chaincode's own word, and final: it is raised as it is */
+static void
+endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	for (size_t i = 0; i < chosen_count; i++)
+	{
+		Branch	   *branch = &fan_out->branches[chosen[i]];
+		Endorsement endorsement;
+
+		if (fan_out->plan->members[chosen[i]].address != NULL || branch->answered)
+			continue;
+		endorser_endorse(fan_out->signed_proposal, 0, &endorsement);
+		branch->response = endorsement.response;
+		branch->answered = true;
+	}
+}
+
+static FbBytes
+copy_bytes(FbAllocator *allocator, FbBytes bytes)
+{
+	FbBytes		copy;
+	FbError		error;
+
+	error_check(fb_bytes_copy(allocator, bytes, &copy, &error), &error);
+	return copy;
+}
+
+/* the remote chaincode's refusal is passed on with its detail and hint */
+static void
+raise_chaincode_error(const PlanMember *member, const FbError *remote)
+{
+	FbError		error = *remote;
+
+	if (error.detail[0] == '\0')
+		fb_error_detail(&error, "Raised by the chaincode on a node of %s.", member->msp_id);
+	error_throw(&error);
+}
+
+static void
+finish_call(FanOut *fan_out, uint32_t index)
+{
+	Branch	   *branch = &fan_out->branches[index];
+	const WireError *failure = wire_call_error(branch->call);
+	FbError		error;
+
+	if (failure != NULL)
+	{
+		if (failure->error.status == FB_CHAINCODE_ERROR)
+			raise_chaincode_error(&fan_out->plan->members[index], &failure->error);
+		note_failure(fan_out, index, failure->error.detail[0] ? psprintf("%s (%s)", failure->error.message, failure->error.detail) :
+					 failure->error.message);
+	}
+	else if (wire_call_rows_count(branch->call) != 1 ||
+			 response_parse(fan_out->allocator, copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)), &branch->response, &error) != FB_OK)
+		note_failure(fan_out, index, "its answer cannot be read");
+	else if (branch->response.payload.size == 0 || branch->response.signature.size == 0)
+		note_failure(fan_out, index, "it did not endorse");
+	else
+		branch->answered = true;
+	wire_call_release(branch->call);
+	branch->call = NULL;
+}
+
+static void
+collect_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	WireCall  **calls = palloc0(chosen_count * sizeof(WireCall *) + 1);
+
+	for (size_t i = 0; i < chosen_count; i++)
+		calls[i] = fan_out->branches[chosen[i]].call;
+	(void) wire_wait(calls, (int) chosen_count, WIRE_WAIT_ALL, fan_out->deadline, false);
+	for (size_t i = 0; i < chosen_count; i++)
+		if (calls[i] != NULL)
+			finish_call(fan_out, chosen[i]);
+}
+
+static bool
+all_answered(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	for (size_t i = 0; i < chosen_count; i++)
+		if (!fan_out->branches[chosen[i]].answered)
+			return false;
+	return true;
+}
+
+static void
+raise_failed(FanOut *fan_out)
+{
+	StringInfoData detail;
+	FbError		error;
+
+	initStringInfo(&detail);
+	for (size_t i = 0; i < fan_out->plan->members_count; i++)
+		if (fan_out->plan->members[i].failed)
+			appendStringInfo(&detail, "%s%s: %s", detail.len > 0 ? "; " : "", fan_out->plan->members[i].msp_id, fan_out->branches[i].failure);
+	fb_fail(&error, FB_ENDORSEMENT_FAILED, "not enough organisations endorsed the transaction");
+	if (detail.len > 0)
+		fb_error_detail(&error, "%s.", detail.data);
+	else
+		fb_error_detail(&error, "No organisation that the endorsement policy asks for can be reached from this node.");
+	fb_error_hint(&error, "Look at fabric.nodes, and try again when the organisations' nodes answer.");
+	error_throw(&error);
+}
+
+/* ask until one combination has answered completely; returns its members */
+static void
+gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
+{
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!plan_choose(fan_out->plan, chosen, chosen_count))
+			raise_failed(fan_out);
+		start_calls(fan_out, *chosen, *chosen_count);
+		endorse_here(fan_out, *chosen, *chosen_count);
+		collect_calls(fan_out, *chosen, *chosen_count);
+		if (all_answered(fan_out, *chosen, *chosen_count))
+			return;
+	}
+}
+
+/* ---- comparing ---- */
+
+static char *
+describe_value(FbBytes value, bool present)
+{
+	if (!present)
+		return "none";
+	if (value.size > 64 || !fb_utf8_valid(value) || memchr(value.data, 0, value.size) != NULL)
+		return psprintf("%zu bytes", value.size);
+	return psprintf("\"%.*s\"", (int) value.size, (const char *) value.data);
+}
+
+static char *
+describe_key(FbBytes key)
+{
+	char	   *text = pnstrdup((const char *) key.data, key.size);
+
+	/* composite keys are shown with slashes */
+	for (size_t i = 0; i < key.size; i++)
+		if (text[i] == '\0')
+			text[i] = '/';
+	return text;
+}
+
+static void
+raise_mismatch(FanOut *fan_out, const uint32_t *chosen, const ResponseDifference *differences, size_t count)
+{
+	StringInfoData detail;
+	FbError		error;
+
+	initStringInfo(&detail);
+	for (size_t i = 0; i < count && detail.len < FB_ERROR_DETAIL_BYTES; i++)
+	{
+		const ResponseDifference *difference = &differences[i];
+
+		appendStringInfo(&detail, "%s%s of ", i > 0 ? " " : "", response_difference_name(difference->kind));
+		if (difference->key.size > 0)
+			appendStringInfo(&detail, "key \"%s\" in ", describe_key(difference->key));
+		appendStringInfo(&detail, "\"%.*s\": ", (int) difference->namespace_name.size, (const char *) difference->namespace_name.data);
+		appendStringInfo(&detail, "%s has %s, %s has %s.", fan_out->plan->members[chosen[0]].msp_id,
+						 describe_value(difference->expected, difference->expected_present),
+						 fan_out->plan->members[chosen[difference->response_index]].msp_id,
+						 describe_value(difference->actual, difference->actual_present));
+	}
+	fb_fail(&error, FB_ENDORSEMENT_MISMATCH, "the organisations' endorsements differ");
+	fb_error_detail(&error, "%s", detail.data);
+	fb_error_hint(&error, "Chaincode must give the same result everywhere: compare the installed packages, and look for random values or "
+				  "local time in it.");
+	error_throw(&error);
+}
+
+/* true when everything that differs is how far the nodes are: the same question a moment later may be answered alike */
+static bool
+only_versions_differ(const ResponseDifference *differences, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (differences[i].kind == RESPONSE_DIFFERS_READ || differences[i].kind == RESPONSE_DIFFERS_RANGE)
+			return true;
+	return false;
+}
+
+static void
+forget_answers(FanOut *fan_out)
+{
+	for (size_t i = 0; i < fan_out->plan->members_count; i++)
+		fan_out->branches[i].answered = false;
+}
+
+static uint64
+own_height(const Channel *channel)
+{
+	ChannelSlot *slot = shmem_channel_find(channel->name);
+
+	return slot != NULL ? pg_atomic_read_u64(&slot->height) : 0;
+}
+
+static void
+pause_for_blocks(FanOut *fan_out)
+{
+	ChannelSlot *slot = shmem_channel_find(fan_out->channel->name);
+
+	if (slot != NULL)
+		(void) shmem_wait_height(slot, own_height(fan_out->channel), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_PAUSE_MS));
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, GatewayTransaction *transaction)
+{
+	FanOut		fan_out = {.allocator = memory_allocator(CurrentMemoryContext)};
+	ProposalView view;
+	FbError		error;
+
+	error_check(proposal_parse(fan_out.allocator, proposal, &view, &error), &error);
+	error_check(proposal_pack_signed(fan_out.allocator, proposal, signature, &fan_out.signed_proposal, &error), &error);
+	fan_out.channel = channel_open(fb_text_copy(fan_out.allocator, view.channel_id));
+	fan_out.plan = plan_create(fan_out.channel, &view, organisations);
+	fan_out.branches = palloc0(fan_out.plan->members_count * sizeof(Branch) + 1);
+	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+	for (int attempt = 1;; attempt++)
+	{
+		const uint32_t *chosen;
+		size_t		chosen_count;
+		ProposalResponse *responses;
+		ResponseDifference *differences;
+		size_t		differences_count;
+
+		fan_out.height = own_height(fan_out.channel);
+		gather(&fan_out, &chosen, &chosen_count);
+		responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
+		for (size_t i = 0; i < chosen_count; i++)
+			responses[i] = fan_out.branches[chosen[i]].response;
+		error_check(response_compare(fan_out.allocator, responses, chosen_count, &differences, &differences_count, &error), &error);
+		if (differences_count == 0)
+		{
+			error_check(envelope_assemble(fan_out.allocator, proposal, responses, chosen_count, &transaction->payload, &error), &error);
+			transaction->result = responses[0].response.payload;
+			strlcpy(transaction->tx_id, fb_text_copy(fan_out.allocator, view.tx_id), sizeof(transaction->tx_id));
+			return;
+		}
+		if (attempt == ATTEMPTS_MAX || GetCurrentTimestamp() >= fan_out.deadline || !only_versions_differ(differences, differences_count))
+			raise_mismatch(&fan_out, chosen, differences, differences_count);
+		forget_answers(&fan_out);
+		pause_for_blocks(&fan_out);
+	}
+}

@@ -1,0 +1,157 @@
+/* transaction.c: proposals, queries, and the whole call, which is the split one with the node as the client's hand */
+#include "server/gateway/gateway_internal.h"
+
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
+
+#include "server/chaincode/chaincode.h"
+#include "server/endorse/endorse.h"
+#include "server/wire/wire.h"
+
+#include <sys/time.h>
+
+void
+gateway_new_proposal(const GatewayRequest *request, FbBytes creator, Proposal *proposal)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	uint8_t		nonce[FB_NONCE_BYTES];
+	struct timeval now;
+	ProposalInput input = {0};
+	FbError		error;
+
+	(void) channel_open(request->channel);
+	gettimeofday(&now, NULL);
+	error_check(crypto_random(nonce, sizeof(nonce), &error), &error);
+	input.channel_id = fb_bytes_of_text(request->channel);
+	input.chaincode_name = fb_bytes_of_text(request->chaincode);
+	input.creator = creator;
+	input.nonce = fb_bytes(nonce, sizeof(nonce));
+	input.timestamp = (TxTime) {true, now.tv_sec, (int32_t) now.tv_usec * 1000};
+	input.args = request->arguments;
+	input.args_count = request->arguments_count;
+	input.is_init = request->is_init;
+	input.transient = request->transient;
+	input.transient_count = request->transient_count;
+	error_check(proposal_build(allocator, &input, proposal, &error), &error);
+}
+
+/* sign as the client; this node has no need to verify what it has signed itself */
+static FbBytes
+sign_as(const Signer *signer, FbBytes message)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	FbBytes		parts[FB_POLICY_MESSAGE_PARTS_MAX] = {message};
+	FbBytes		signature;
+	FbError		error;
+
+	error_check(signer_sign(signer, message, allocator, &signature, &error), &error);
+	access_note_verified(signer_identity(signer), signature, parts, FB_POLICY_MESSAGE_PARTS_MAX);
+	return signature;
+}
+
+void
+gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, bool wait, GatewayTransaction *transaction,
+						   GatewayStatus *status)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	Proposal	proposal;
+	FbBytes		envelope;
+	FbError		error;
+
+	shmem_require();
+	gateway_new_proposal(request, signer_identity(signer), &proposal);
+	gateway_endorse(proposal.bytes, sign_as(signer, proposal.bytes), request->endorsing_organisations, transaction);
+	error_check(envelope_pack(allocator, transaction->payload.bytes, sign_as(signer, transaction->payload.bytes), &envelope, &error), &error);
+	gateway_submit(envelope);
+	memset(status, 0, sizeof(*status));
+	if (wait)
+		gateway_commit_status(request->channel, transaction->tx_id, guc_commit_timeout_ms, envelope, status);
+}
+
+/* ---- queries ---- */
+
+/* a node of another organisation answers; those that fail are passed over (GWY-1) */
+static FbBytes
+evaluate_elsewhere(const Channel *channel, FbBytes signed_proposal, const FbError *own_error)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+
+	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
+	{
+		const char *msp_id = channel->bundle->application_organizations[i].msp_id;
+		const char *address = strcmp(msp_id, guc_node_msp_id) == 0 ? NULL : channel_peer_address(channel, msp_id);
+		WireCall   *call;
+		const WireError *failure;
+		ProposalResponse response;
+		FbBytes		answer = FB_BYTES_EMPTY;
+		FbError		error;
+		bool		answered;
+
+		if (address == NULL)
+			continue;
+		call = wire_endorse_start(address, signed_proposal, 0);
+		(void) wire_wait(&call, 1, WIRE_WAIT_ALL, deadline, false);
+		failure = wire_call_error(call);
+		if (failure != NULL && failure->error.status == FB_CHAINCODE_ERROR)
+			error_throw(&failure->error);
+		answered = failure == NULL && wire_call_rows_count(call) == 1 &&
+			fb_bytes_copy(allocator, wire_call_row(call, 0), &answer, &error) == FB_OK &&
+			response_parse(allocator, answer, &response, &error) == FB_OK;
+		wire_call_release(call);
+		if (answered)
+			return response.response.payload;
+	}
+	error_throw(own_error);
+}
+
+static bool
+runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocator, FbError *error)
+{
+	ChaincodeDefinition definition;
+	char	   *name = fb_text_copy(allocator, view->chaincode_name);
+	char	   *package_id;
+
+	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
+		return true;
+	if (!definition_get(channel->name, name, &definition))
+	{
+		fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"", name, channel->name);
+		fb_error_hint(error, "The view fabric.chaincodes lists the definitions.");
+		error_throw(error);
+	}
+	package_id = definition_package_id(channel->name, &definition);
+	if (package_id != NULL && package_is_installed(package_id))
+		return true;
+	fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not installed on this node, and no other node answered", name);
+	fb_error_hint(error, "Install the package and approve it for this organisation.");
+	return false;
+}
+
+FbBytes
+gateway_evaluate(FbBytes proposal, FbBytes signature)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	Endorsement endorsement;
+	ProposalView view;
+	const Channel *channel;
+	FbBytes		signed_proposal;
+	FbError		error;
+
+	error_check(proposal_parse(allocator, proposal, &view, &error), &error);
+	error_check(proposal_pack_signed(allocator, proposal, signature, &signed_proposal, &error), &error);
+	channel = channel_open(fb_text_copy(allocator, view.channel_id));
+	if (!runs_here(channel, &view, allocator, &error))
+		return evaluate_elsewhere(channel, signed_proposal, &error);
+	endorser_evaluate(signed_proposal, &endorsement);
+	return endorsement.response.response.payload;
+}
+
+FbBytes
+gateway_query(const GatewayRequest *request, const Signer *signer)
+{
+	Proposal	proposal;
+
+	gateway_new_proposal(request, signer_identity(signer), &proposal);
+	return gateway_evaluate(proposal.bytes, sign_as(signer, proposal.bytes));
+}
