@@ -22,7 +22,7 @@ sub percentile
 }
 
 # Run a pgbench script on a node. %options: sessions, seconds or transactions (per session), user, variables => {name => value}.
-# Returns {count, seconds, tps, p50, p95, p99 (ms), cpu_ms (of pgbench itself, per transaction), errors (text), ok}.
+# Returns {count, seconds, tps, p50, p95, p99, max (ms), cpu_ms (of pgbench itself, per transaction), errors (text), ok}.
 sub run_load
 {
 	my ($node, $script, %options) = @_;
@@ -49,7 +49,7 @@ sub run_load
 	my ($tps) = $output =~ /^tps = ([\d.]+)/m;
 	my $count = @latencies;
 	return { count => $count, tps => $tps // 0, seconds => $tps ? $count / $tps : 0, p50 => percentile(\@latencies, 50), p95 => percentile(\@latencies, 95),
-		p99 => percentile(\@latencies, 99), cpu_ms => $count ? $client_cpu * 1000 / $count : 0,
+		p99 => percentile(\@latencies, 99), max => @latencies ? $latencies[-1] : 0, cpu_ms => $count ? $client_cpu * 1000 / $count : 0,
 		errors => join("\n", grep { /error|abort|fatal/i } split /\n/, $output), ok => $status == 0 };
 }
 

@@ -263,6 +263,33 @@ sub deploy
 	return $package_id;
 }
 
+# What must be the same at every node: height, hash of the last block, its commit hash, digest of the world state
+sub fingerprint
+{
+	my ($self, $node, $channel) = @_;
+	my $name = literal($channel);
+
+	return $node->query(<<"SQL");
+SELECT c.height, encode(c.current_block_hash, 'hex'),
+	   (SELECT encode(b.commit_hash, 'hex') FROM fabric.blocks b WHERE b.channel = $name AND b.number = c.height - 1),
+	   encode(fabric.state_digest($name), 'hex')
+FROM fabric.chain_info($name) c
+SQL
+}
+
+# the node that leads the channel's orderers, as the nodes themselves say; undef while there is none
+sub leader
+{
+	my ($self, $channel) = @_;
+
+	foreach my $node (grep { $_->is_running } $self->orderers)
+	{
+		my ($output) = $node->try_query('SELECT 1 FROM fabric.stat_orderer WHERE role = \'leader\' AND running AND channel = ' . literal($channel));
+		return $node if $output eq '1';
+	}
+	return undef;
+}
+
 # wait until every running node has this many blocks of the channel; dies after $seconds
 sub wait_for_height
 {
