@@ -150,9 +150,12 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	 * applied.
 	 */
 	raft->applied_reported = event->start.applied_index > event->start.base_index ? event->start.applied_index : event->start.base_index;
-	raft->commit_index = raft->applied_reported > event->start.commit_index ? raft->applied_reported : event->start.commit_index;
-	if (raft->commit_index > last_index)
-		raft->commit_index = last_index;
+
+	/*
+	 * Applied is not committed here: blocks may have come from another node while this log still ends in entries that were never
+	 * committed, at the same indexes.
+	 */
+	raft->commit_index = event->start.commit_index > event->start.base_index ? event->start.commit_index : event->start.base_index;
 	raft_clamp_applied(raft);
 	fb_rand_seed(&raft->rand, event->start.seed);
 	raft->started = true;

@@ -192,7 +192,7 @@ typedef struct RaftEvent
 			/* hard_state as stored */
 			uint64_t	term;
 			uint64_t	vote;
-			uint64_t	commit_index;	/* a hint, may be old; 0 if never stored */
+			uint64_t	commit_index;	/* may be older than the truth, never newer; 0 if never stored */
 			FbBytes		configuration_state;
 			RaftConfiguration configuration;
 
@@ -202,7 +202,10 @@ typedef struct RaftEvent
 			const RaftTrailEntry *entries;
 			size_t		entries_count;
 
-			/* the index that the last applied block came from; may be ahead of the log (blocks fetched from another node) */
+			/*
+			 * The index that the last applied block came from. It may be ahead of the log (blocks fetched from another node), and is at
+			 * first ahead of update.apply_index: what is applied already the host skips.
+			 */
 			uint64_t	applied_index;
 		}			start;
 
@@ -292,7 +295,7 @@ typedef struct RaftHardState
 {
 	uint64_t	term;
 	uint64_t	vote;
-	uint64_t	commit_index;	/* a hint; storing it is never urgent */
+	uint64_t	commit_index;	/* storing it is never urgent: an old one does no harm */
 	FbBytes		configuration_state; /* opaque; lives as long as the update; at most RAFT_CONFIGURATION_STATE_BYTES_MAX */
 } RaftHardState;
 

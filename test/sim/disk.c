@@ -1,0 +1,119 @@
+/*
+ * disk.c: two images of a node's tables. A transaction is all or nothing: a crash throws away the open one, and everything
+ * before it is there.
+ */
+#include "sim/sim.h"
+
+uint64_t
+image_last_index(const SimImage *image)
+{
+	return image->base_index + image->count;
+}
+
+const SimEntry *
+image_entry(const SimImage *image, uint64_t index)
+{
+	if (index <= image->base_index || index > image_last_index(image))
+		return NULL;
+	return &image->entries[index - image->base_index - 1];
+}
+
+static void
+image_reserve(SimImage *image, size_t count)
+{
+	if (count <= image->capacity)
+		return;
+	image->capacity = count * 2 + 64;
+	image->entries = realloc(image->entries, image->capacity * sizeof(SimEntry));
+}
+
+static void
+disk_changed(SimDisk *disk, uint64_t from)
+{
+	if (!disk->open || from < disk->changed_from)
+		disk->changed_from = from;
+	disk->open = true;
+}
+
+void
+disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries)
+{
+	SimImage   *image = &disk->written;
+
+	if (update->persist_hard_state)
+	{
+		image->term = update->hard_state.term;
+		image->vote = update->hard_state.vote;
+		image->commit_index = update->hard_state.commit_index;
+		memcpy(image->configuration_state, update->hard_state.configuration_state.data, update->hard_state.configuration_state.size);
+		image->configuration_state_bytes = update->hard_state.configuration_state.size;
+		disk_changed(disk, UINT64_MAX);
+	}
+	if (update->log_start_changed)
+	{
+		size_t		gone = image->count;
+
+		if (!update->log_reset)
+			gone = (size_t) (update->log_start.index - image->base_index);
+		memmove(image->entries, image->entries + gone, (image->count - gone) * sizeof(SimEntry));
+		image->count -= gone;
+		image->base_index = update->log_start.index;
+		image->base_term = update->log_start.term;
+		disk_changed(disk, 0);
+	}
+	if (update->truncate_from_index > 0)
+	{
+		FB_ASSERT(update->truncate_from_index > image->base_index);
+		image->count = (size_t) (update->truncate_from_index - image->base_index - 1);
+		disk_changed(disk, update->truncate_from_index);
+	}
+	if (update->entries.count > 0)
+	{
+		FB_ASSERT(update->entries.first_index == image_last_index(image) + 1);
+		image_reserve(image, image->count + update->entries.count);
+		memcpy(image->entries + image->count, entries, update->entries.count * sizeof(SimEntry));
+		image->count += update->entries.count;
+		disk_changed(disk, update->entries.first_index);
+	}
+}
+
+static void
+image_copy(SimImage *to, const SimImage *from, uint64_t changed_from)
+{
+	SimEntry   *entries = to->entries;
+	size_t		capacity = to->capacity;
+	size_t		first = 0;
+
+	if (changed_from > from->base_index && to->base_index == from->base_index)
+		first = changed_from - from->base_index - 1 < from->count ? (size_t) (changed_from - from->base_index - 1) : from->count;
+	*to = *from;
+	to->entries = entries;
+	to->capacity = capacity;
+	image_reserve(to, to->count);
+	if (from->count > first)
+		memcpy(to->entries + first, from->entries + first, (from->count - first) * sizeof(SimEntry));
+}
+
+void
+disk_commit(SimDisk *disk)
+{
+	if (disk->open)
+		image_copy(&disk->durable, &disk->written, disk->changed_from);
+	disk->open = false;
+}
+
+void
+disk_crash(SimDisk *disk)
+{
+	if (disk->open)
+		image_copy(&disk->written, &disk->durable, 0);
+	disk->open = false;
+}
+
+void
+disk_free(SimDisk *disk)
+{
+	free(disk->written.entries);
+	free(disk->durable.entries);
+	memset(disk, 0, sizeof(*disk));
+}

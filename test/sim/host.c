@@ -1,0 +1,376 @@
+/*
+ * host.c: what server/order does with a Raft, against a disk that can be lost. The duties keep the order of raft.h: store, report,
+ * send, apply. With disk_delay_max_ms > 0 several steps share a transaction; a crash may come between any two duties.
+ */
+#include "sim/sim.h"
+
+static void host_after_step(Sim *sim, SimNode *node);
+
+/* ---- messages ---- */
+
+static void
+waiting_clear(SimNode *node)
+{
+	for (size_t i = 0; i < node->waiting_count; i++)
+		free((void *) node->waiting[i].bytes.data);
+	node->waiting_count = 0;
+}
+
+static void
+host_send(Sim *sim, SimNode *node, SimMessage *message)
+{
+	checks_sent(sim, node, message);
+	network_send(sim, node->id, message->to, message->bytes);
+	free((void *) message->bytes.data);
+	message->bytes = FB_BYTES_EMPTY;
+}
+
+/* false: an entry is not in the log any more */
+static bool
+host_attach(SimNode *node, RaftMessage *message)
+{
+	for (uint32_t i = 0; i < message->entries_count; i++)
+	{
+		const SimEntry *entry = image_entry(&node->disk.written, message->index + 1 + i);
+
+		if (entry == NULL || entry->term != message->entries[i].term)
+			return false;
+		message->entries[i].kind = entry->kind;
+		message->entries[i].payload = fb_bytes(entry->payload, entry->payload_bytes);
+	}
+	return true;
+}
+
+static void
+host_post(Sim *sim, SimNode *node, RaftMessage *message)
+{
+	FbArena		arena;
+	FbBytes		bytes;
+	FbError		error;
+	SimMessage	packed;
+	uint8_t    *copy;
+
+	if (!host_attach(node, message))
+		return;
+	for (uint32_t i = 0; i < message->entries_count; i++)
+		checks_stored(sim, node, &node->disk.written, message->index + 1 + i);
+	if (message->type == RAFT_APPEND_RESPONSE && message->rejected)
+		sim->counters->refused_appends++;
+	if (message->type == RAFT_TIMEOUT_NOW)
+		sim->counters->transfers++;
+	fb_arena_init(&arena);
+	if (raft_message_encode(&arena.allocator, message, &bytes, &error) != FB_OK)
+		sim_fail(sim, "node %" PRIu64 " makes a message that cannot be encoded: %s", node->id, error.message);
+	copy = malloc(bytes.size);
+	memcpy(copy, bytes.data, bytes.size);
+	packed = (SimMessage) {message->to, message->type, message->term, message->rejected, fb_bytes(copy, bytes.size)};
+	fb_arena_reset(&arena);
+	if (message->early && sim->send_early)
+	{
+		host_send(sim, node, &packed);
+		return;
+	}
+	if (node->waiting_count == node->waiting_capacity)
+	{
+		node->waiting_capacity = node->waiting_capacity * 2 + 16;
+		node->waiting = realloc(node->waiting, node->waiting_capacity * sizeof(SimMessage));
+	}
+	node->waiting[node->waiting_count++] = packed;
+}
+
+static void
+host_release_messages(Sim *sim, SimNode *node)
+{
+	for (size_t i = 0; i < node->waiting_count; i++)
+	{
+		if (sim_chance(sim, sim->crash_per_mille))
+		{
+			SAY(sim, "node %" PRIu64 " crashes with %zu messages unsent", node->id, node->waiting_count - i);
+			host_crash(sim, node);
+			return;
+		}
+		host_send(sim, node, &node->waiting[i]);
+	}
+	node->waiting_count = 0;
+}
+
+/* ---- steps ---- */
+
+static void
+host_collect_entries(const RaftUpdate *update, const RaftEvent *event, const SimEntry *submitted, SimEntry *entries)
+{
+	for (uint32_t i = 0; i < update->entries.count; i++)
+	{
+		FbBytes		payload;
+
+		switch (update->entries.source)
+		{
+			case RAFT_FROM_SUBMIT:
+				entries[i] = submitted[i];
+				entries[i].term = update->entries.last_term;
+				continue;
+			case RAFT_FROM_MESSAGE:
+				entries[i].term = event->receive->entries[update->entries.first_position + i].term;
+				entries[i].kind = event->receive->entries[update->entries.first_position + i].kind;
+				payload = event->receive->entries[update->entries.first_position + i].payload;
+				break;
+			case RAFT_FROM_CORE:
+				entries[i].term = update->entries.last_term;
+				entries[i].kind = update->entries.kind;
+				payload = update->entries.payload;
+				break;
+			default:
+				abort();
+		}
+		FB_ASSERT(payload.size <= SIM_PAYLOAD_BYTES_MAX);
+		entries[i].payload_bytes = (uint32_t) payload.size;
+		if (payload.size > 0)
+			memcpy(entries[i].payload, payload.data, payload.size);
+	}
+}
+
+static FbStatus
+host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submitted)
+{
+	static SimEntry entries[RAFT_SUBMIT_MAX];
+	RaftUpdate	update;
+	FbError		error;
+	FbStatus	status;
+
+	event->now_ms = sim->now_ms + node->clock_offset_ms;
+	raft_trace_enable(node->raft, sim->trace);
+	status = raft_step(node->raft, event, &update, &error);
+	if (sim->trace && raft_trace(node->raft)[0] != '\0')
+		printf("%8" PRIu64 "  %s", sim->now_ms, raft_trace(node->raft));
+	if (status != FB_OK && status != FB_NO_LEADER && status != FB_BUSY)
+		sim_fail(sim, "node %" PRIu64 ": %s: %s", node->id, fb_status_name(status), error.message);
+	host_collect_entries(&update, event, submitted, entries);
+	disk_write_update(&node->disk, &update, entries);
+	if (update.log_reset)
+		sim->counters->snapshots_installed++;
+	if (update.log_start_changed && !update.log_reset)
+		sim->counters->compactions++;
+	checks_step(sim, node, &update);
+	for (uint32_t i = 0; i < update.messages_count; i++)
+		host_post(sim, node, &update.messages[i]);
+	node->seen = update;
+	host_after_step(sim, node);
+	return status;
+}
+
+FbStatus
+host_step(Sim *sim, SimNode *node, RaftEvent *event)
+{
+	return host_step_with(sim, node, event, NULL);
+}
+
+static void
+host_report_applied(Sim *sim, SimNode *node)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_APPLIED};
+
+	event.applied.index = node->ledger_durable;
+	host_step(sim, node, &event);
+	if (node->up && sim->compact_tail > 0 && node->ledger_durable > node->seen.log_start.index + 2 * (uint64_t) sim->compact_tail)
+	{
+		event.type = RAFT_EVENT_COMPACT;
+		event.compact.index = node->ledger_durable - sim->compact_tail;
+		host_step(sim, node, &event);
+	}
+}
+
+static void
+host_apply(Sim *sim, SimNode *node)
+{
+	bool		applied = false;
+
+	for (; node->ledger_index < node->seen.apply_index; applied = true)
+		checks_applied(sim, node, ++node->ledger_index);
+	if (!applied)
+		return;
+	if (sim->disk_delay_max_ms == 0)
+		host_ledger_commit(sim, node);
+	else if (node->ledger_commit_at_ms == UINT64_MAX)
+		node->ledger_commit_at_ms = sim->now_ms + sim_below(sim, 4 * sim->disk_delay_max_ms);
+}
+
+static void
+host_after_step(Sim *sim, SimNode *node)
+{
+	if (node->seen.fetch_index == 0)
+		node->fetch_at_ms = UINT64_MAX;
+	else if (node->fetch_at_ms == UINT64_MAX)
+		node->fetch_at_ms = sim->now_ms + sim_below(sim, 100);
+	if (!node->disk.open)
+		host_release_messages(sim, node);
+	else if (sim->disk_delay_max_ms == 0)
+		host_commit(sim, node);
+	else if (node->commit_at_ms == UINT64_MAX)
+		node->commit_at_ms = sim->now_ms + sim_below(sim, sim->disk_delay_max_ms);
+	if (node->up)
+		host_apply(sim, node);
+}
+
+/* duties 1 and 2 */
+void
+host_commit(Sim *sim, SimNode *node)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_PERSISTED};
+
+	node->commit_at_ms = UINT64_MAX;
+	if (sim_chance(sim, sim->crash_per_mille))
+	{
+		SAY(sim, "node %" PRIu64 " crashes before its transaction", node->id);
+		host_crash(sim, node);
+		return;
+	}
+	for (uint64_t index = node->disk.changed_from; index <= image_last_index(&node->disk.written); index++)
+	{
+		if (index > node->disk.written.base_index)
+			checks_stored(sim, node, &node->disk.written, index);
+	}
+	disk_commit(&node->disk);
+	if (sim_chance(sim, sim->crash_per_mille))
+	{
+		SAY(sim, "node %" PRIu64 " crashes after its transaction", node->id);
+		host_crash(sim, node);
+		return;
+	}
+	event.persisted.index = image_last_index(&node->disk.durable);
+	event.persisted.term = event.persisted.index == node->disk.durable.base_index ? node->disk.durable.base_term :
+		image_entry(&node->disk.durable, event.persisted.index)->term;
+	host_step(sim, node, &event);
+}
+
+void
+host_ledger_commit(Sim *sim, SimNode *node)
+{
+	node->ledger_commit_at_ms = UINT64_MAX;
+	node->ledger_durable = node->ledger_index;
+	host_report_applied(sim, node);
+}
+
+/* blocks from any node that has them and can be reached */
+void
+host_fetch(Sim *sim, SimNode *node)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
+	uint64_t	source = 1 + sim_below(sim, SIM_NODES_MAX);
+	SimNode    *other = &sim->nodes[source];
+
+	node->fetch_at_ms = sim->now_ms + 1 + sim_below(sim, 50);
+	if (node->ledger_durable < node->seen.fetch_index)
+	{
+		if (!other->up || other == node || sim->network.cut[source][node->id] || other->ledger_durable < node->seen.fetch_index)
+			return;
+		node->ledger_durable = other->ledger_durable;
+	}
+	if (node->ledger_index < node->ledger_durable)
+		node->ledger_index = node->ledger_durable;
+	event.snapshot_installed.index = node->ledger_durable;
+	host_step(sim, node, &event);
+}
+
+void
+host_receive(Sim *sim, SimNode *node, SimPacket packet)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_RECEIVE};
+	RaftMessage message;
+	FbArena		arena;
+	FbError		error;
+
+	fb_arena_init(&arena);
+	if (raft_message_decode(&arena.allocator, fb_bytes(packet.bytes, packet.size), &message, &error) != FB_OK)
+		sim_fail(sim, "node %" PRIu64 " cannot decode a message of %" PRIu64 ": %s", node->id, packet.from, error.message);
+	event.receive = &message;
+	host_step(sim, node, &event);
+	fb_arena_reset(&arena);
+}
+
+FbStatus
+host_submit(Sim *sim, SimNode *node, uint32_t count, uint64_t *last_index)
+{
+	static SimEntry entries[RAFT_SUBMIT_MAX];
+	uint32_t	sizes[RAFT_SUBMIT_MAX];
+	RaftEvent	event = {.type = RAFT_EVENT_SUBMIT};
+	FbStatus	status;
+
+	for (uint32_t i = 0; i < count; i++)
+	{
+		SimEntry   *entry = &entries[i];
+
+		entry->kind = RAFT_ENTRY_DATA;
+		entry->payload_bytes = (uint32_t) (sizeof(uint64_t) + sim_below(sim, SIM_PAYLOAD_BYTES_MAX - sizeof(uint64_t) + 1));
+		memset(entry->payload, (int) (sim->next_value & 0xFF), entry->payload_bytes);
+		memcpy(entry->payload, &sim->next_value, sizeof(sim->next_value));
+		sim->next_value++;
+		sizes[i] = entry->payload_bytes;
+	}
+	event.submit.payload_bytes = sizes;
+	event.submit.count = count;
+	status = host_step_with(sim, node, &event, entries);
+	if (status == FB_OK)
+	{
+		sim->counters->submitted += count;
+		*last_index = node->seen.last_index;
+	}
+	return status;
+}
+
+/* ---- life and death ---- */
+
+void
+host_start(Sim *sim, SimNode *node)
+{
+	SimImage   *image = &node->disk.written;
+	RaftTrailEntry *trail = malloc((image->count + 1) * sizeof(RaftTrailEntry));
+	RaftEvent	event = {.type = RAFT_EVENT_START};
+	FbError		error;
+
+	fb_arena_init(&node->arena);
+	if (raft_create(&node->arena.allocator, &node->raft, &error) != FB_OK)
+		sim_fail(sim, "could not create node %" PRIu64 ": %s", node->id, error.message);
+	for (size_t i = 0; i < image->count; i++)
+		trail[i] = (RaftTrailEntry) {image->entries[i].term, image->entries[i].payload_bytes};
+	event.start.id = node->id;
+	event.start.seed = sim->seed * 1000003 + node->id * 1009 + node->starts++;
+	event.start.election_timeout_ms = sim->election_timeout_ms;
+	event.start.heartbeat_ms = sim->heartbeat_ms;
+	event.start.in_flight_max = sim->in_flight_max;
+	event.start.message_bytes_max = sim->message_bytes_max;
+	event.start.term = image->term;
+	event.start.vote = image->vote;
+	event.start.commit_index = image->commit_index;
+	event.start.configuration_state = fb_bytes(image->configuration_state, image->configuration_state_bytes);
+	event.start.configuration = node->first_configuration;
+	event.start.base_index = image->base_index;
+	event.start.base_term = image->base_term;
+	event.start.entries = trail;
+	event.start.entries_count = image->count;
+	event.start.applied_index = node->ledger_durable;
+	node->exists = true;
+	node->up = true;
+	memset(&node->seen, 0, sizeof(node->seen));
+	node->checked_commit = 0;
+	node->ledger_index = node->ledger_durable;
+	node->commit_at_ms = UINT64_MAX;
+	node->ledger_commit_at_ms = UINT64_MAX;
+	node->fetch_at_ms = UINT64_MAX;
+	node->stalled_until_ms = 0;
+	SAY(sim, "node %" PRIu64 " starts", node->id);
+	host_step(sim, node, &event);
+	free(trail);
+}
+
+void
+host_crash(Sim *sim, SimNode *node)
+{
+	sim->counters->crashes++;
+	if (node->disk.open)
+		sim->counters->lost_transactions++;
+	disk_crash(&node->disk);
+	waiting_clear(node);
+	fb_arena_reset(&node->arena);
+	node->raft = NULL;
+	node->up = false;
+}

@@ -1,0 +1,571 @@
+/*
+ * main.c: raft_sim --seeds N [--first SEED] | --seed SEED [--trace]
+ *
+ * Every seed is one story: its knobs are drawn, faults happen until heal_at_ms, then everything is repaired, and the cluster must go
+ * forward without a long pause until one leader has committed and spread a new entry. A violation prints the seed; --seed SEED --trace replays it, line by line.
+ */
+#include "sim/sim.h"
+
+#include <stdarg.h>
+
+#define SIM_STEPS_MAX 2000000
+
+uint64_t
+sim_below(Sim *sim, uint64_t limit)
+{
+	return fb_rand_below(&sim->rand, limit);
+}
+
+bool
+sim_chance(Sim *sim, uint32_t per_mille)
+{
+	return per_mille > 0 && sim_below(sim, 1000) < per_mille;
+}
+
+void
+sim_say(const Sim *sim, const char *format, ...)
+{
+	va_list		arguments;
+
+	printf("%8" PRIu64 "  -- ", sim->now_ms);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf("\n");
+}
+
+static const Sim *sim_running;
+
+void
+sim_fail(const Sim *sim, const char *format, ...)
+{
+	va_list		arguments;
+
+	fflush(stdout);
+	fprintf(stderr, "raft_sim: seed %" PRIu64 ", at %" PRIu64 " ms: ", sim->seed, sim->now_ms);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "\nreplay: build/core/sim/raft_sim --seed %" PRIu64 " --trace\n", sim->seed);
+	exit(1);
+}
+
+static void
+sim_assertion(const char *condition, const char *file, int line)
+{
+	sim_fail(sim_running, "assertion \"%s\" failed at %s:%d", condition, file, line);
+}
+
+/* ---- the cluster ---- */
+
+static SimNode *
+sim_random_node(Sim *sim, bool up)
+{
+	uint64_t	first = sim_below(sim, SIM_NODES_MAX);
+
+	for (uint64_t i = 0; i < SIM_NODES_MAX; i++)
+	{
+		SimNode    *node = &sim->nodes[1 + (first + i) % SIM_NODES_MAX];
+
+		if (node->exists && node->up == up)
+			return node;
+	}
+	return NULL;
+}
+
+/* the leader with the highest term; older ones may not know yet */
+static SimNode *
+sim_leader(Sim *sim)
+{
+	SimNode    *leader = NULL;
+
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+	{
+		SimNode    *node = &sim->nodes[id];
+
+		if (node->up && node->seen.role == RAFT_LEADER && (leader == NULL || node->seen.term > leader->seen.term))
+			leader = node;
+	}
+	return leader;
+}
+
+static void
+sim_begin(Sim *sim)
+{
+	static const uint32_t delays[] = {5, 20, 80, 400};
+	static const uint32_t drops[] = {0, 10, 50, 200};
+	static const uint32_t disks[] = {0, 0, 5, 40};
+	static const uint32_t tails[] = {0, 3, 10, 40};
+	static const uint32_t bytes[] = {1, 200, 2000, 1000000};
+	static const uint32_t submits[] = {3, 20, 100};
+	uint64_t	nodes_count = 1 + 2 * sim_below(sim, 3);	/* 1, 3, 5 */
+	RaftConfiguration configuration = {0};
+
+	if (sim_chance(sim, 200))
+		nodes_count = 2 + 2 * sim_below(sim, 2);	/* 2, 4 */
+	sim->election_timeout_ms = 150 + sim_below(sim, 300);
+	sim->heartbeat_ms = sim->election_timeout_ms / (3 + sim_below(sim, 5));
+	sim->in_flight_max = 1 + (uint32_t) sim_below(sim, 8);
+	sim->message_bytes_max = bytes[sim_below(sim, 4)];
+	sim->disk_delay_max_ms = disks[sim_below(sim, 4)];
+	sim->send_early = sim_chance(sim, 700);
+	sim->compact_tail = tails[sim_below(sim, 4)];
+	sim->crash_per_mille = sim_chance(sim, 500) ? 2 : 0;
+	sim->submit_every_ms = submits[sim_below(sim, 3)];
+	sim->fault_every_ms = sim_chance(sim, 300) ? 30 + (uint32_t) sim_below(sim, 100) : 100 + (uint32_t) sim_below(sim, 900);
+	sim->change_membership = sim_chance(sim, 500);
+	sim->heal_at_ms = 8000;
+	sim->next_value = 1;
+	sim->network.drop_per_mille = drops[sim_below(sim, 4)];
+	sim->network.double_per_mille = drops[sim_below(sim, 4)];
+	sim->network.delay_min_ms = 1;
+	sim->network.delay_max_ms = delays[sim_below(sim, 4)];
+
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+	{
+		sim->nodes[id].id = id;
+		sim->nodes[id].clock_offset_ms = sim_below(sim, 1000000);
+		if (id <= nodes_count)
+			raft_configuration_add(&configuration, id);
+	}
+	SAY(sim, "%" PRIu64 " nodes, election timeout %" PRIu64 ", drop %" PRIu32 ", double %" PRIu32 ", delay %" PRIu32 ", disk %" PRIu32
+		", in flight %" PRIu32 ", tail %" PRIu32, nodes_count, sim->election_timeout_ms, sim->network.drop_per_mille,
+		sim->network.double_per_mille, sim->network.delay_max_ms, sim->disk_delay_max_ms, sim->in_flight_max, sim->compact_tail);
+	for (uint64_t id = 1; id <= nodes_count; id++)
+	{
+		sim->nodes[id].first_configuration = configuration;
+		host_start(sim, &sim->nodes[id]);
+	}
+}
+
+/* ---- faults ---- */
+
+static void
+fault_partition(Sim *sim)
+{
+	uint32_t	side = (uint32_t) fb_rand_next(&sim->rand);
+	bool		one_way = sim_chance(sim, 300);
+
+	sim->counters->partitions++;
+	SAY(sim, "partition%s", one_way ? ", one way" : "");
+	for (uint64_t a = 1; a <= SIM_NODES_MAX; a++)
+	{
+		for (uint64_t b = 1; b <= SIM_NODES_MAX; b++)
+		{
+			bool		apart = ((side >> a) & 1) != ((side >> b) & 1);
+
+			sim->network.cut[a][b] = apart && (!one_way || ((side >> a) & 1));
+		}
+	}
+}
+
+/* the leader, alone or with one other, goes on collecting entries that the rest never sees: logs that differ */
+static void
+fault_isolate_leader(Sim *sim)
+{
+	SimNode    *leader = sim_leader(sim);
+	uint64_t	friend = 1 + sim_below(sim, SIM_NODES_MAX);
+	uint64_t	ignored;
+
+	if (leader == NULL)
+		return;
+	SAY(sim, "leader %" PRIu64 " is cut off with %" PRIu64, leader->id, friend);
+	for (uint64_t a = 1; a <= SIM_NODES_MAX; a++)
+	{
+		for (uint64_t b = 1; b <= SIM_NODES_MAX; b++)
+			sim->network.cut[a][b] = (a == leader->id || a == friend) != (b == leader->id || b == friend);
+	}
+	host_submit(sim, leader, 1 + (uint32_t) sim_below(sim, 6), &ignored);
+}
+
+static void
+fault_configure(Sim *sim)
+{
+	SimNode    *leader = sim_leader(sim);
+	RaftEvent	event = {.type = RAFT_EVENT_CONFIGURE};
+	RaftStatus	status;
+	uint64_t	id = 0;
+
+	if (leader == NULL)
+		return;
+	raft_status(leader->raft, &status);
+	event.configure = status.configuration;
+	if (status.configuration.voters_count < 3 || sim_chance(sim, 500))
+	{
+		for (id = 1; id <= SIM_NODES_MAX && sim->nodes[id].exists; id++)
+			;
+		if (id > SIM_NODES_MAX || !raft_configuration_add(&event.configure, id))
+			return;
+	}
+	else
+	{
+		id = status.configuration.voters[sim_below(sim, status.configuration.voters_count)];
+		raft_configuration_remove(&event.configure, id);
+	}
+	SAY(sim, "leader %" PRIu64 " is to %s %" PRIu64, leader->id, sim->nodes[id].exists ? "remove" : "add", id);
+	if (host_step(sim, leader, &event) != FB_OK)
+		return;
+	sim->counters->configurations++;
+	if (!sim->nodes[id].exists)
+		host_start(sim, &sim->nodes[id]);
+}
+
+static void
+sim_fault(Sim *sim)
+{
+	SimNode    *node;
+	RaftEvent	event = {.type = RAFT_EVENT_TRANSFER};
+
+	switch (sim_below(sim, 14))
+	{
+		case 0:
+		case 1:
+			if ((node = sim_random_node(sim, true)) != NULL)
+			{
+				SAY(sim, "node %" PRIu64 " crashes", node->id);
+				host_crash(sim, node);
+			}
+			break;
+		case 2:
+		case 3:
+		case 4:
+			if ((node = sim_random_node(sim, false)) != NULL)
+				host_start(sim, node);
+			break;
+		case 5:
+			fault_partition(sim);
+			break;
+		case 6:
+			SAY(sim, "partition ends");
+			memset(sim->network.cut, 0, sizeof(sim->network.cut));
+			break;
+		case 7:
+			if ((node = sim_random_node(sim, true)) != NULL)
+			{
+				node->stalled_until_ms = sim->now_ms + sim_below(sim, 4 * sim->election_timeout_ms);
+				SAY(sim, "node %" PRIu64 " stalls until %" PRIu64, node->id, node->stalled_until_ms);
+			}
+			break;
+		case 8:
+			if ((node = sim_leader(sim)) != NULL)
+			{
+				RaftStatus	status;
+
+				raft_status(node->raft, &status);
+				if (status.followers_count > 0)
+				{
+					if (sim_chance(sim, 700))
+						event.transfer.to = status.followers[sim_below(sim, status.followers_count)].id;
+					host_step(sim, node, &event);
+				}
+			}
+			break;
+		case 9:
+			if (sim->change_membership)
+				fault_configure(sim);
+			break;
+		case 10:
+		case 11:
+			fault_isolate_leader(sim);
+			break;
+		case 12:
+			if ((node = sim_leader(sim)) != NULL)
+			{
+				SAY(sim, "leader %" PRIu64 " crashes", node->id);
+				host_crash(sim, node);
+			}
+			break;
+		case 13:
+			for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+			{
+				if (sim->nodes[id].exists && !sim->nodes[id].up)
+					host_start(sim, &sim->nodes[id]);
+			}
+			break;
+	}
+}
+
+static void
+sim_heal(Sim *sim)
+{
+	SAY(sim, "healing");
+	sim->healed = true;
+	network_heal(&sim->network);
+	sim->crash_per_mille = 0;
+	sim->disk_delay_max_ms = sim->disk_delay_max_ms > 0 ? 1 : 0;
+	sim->next_fault_ms = UINT64_MAX;
+	sim->next_submit_ms = sim->now_ms;
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+	{
+		SimNode    *node = &sim->nodes[id];
+
+		node->stalled_until_ms = 0;
+		if (node->exists && !node->up)
+			host_start(sim, node);
+	}
+}
+
+/* ---- time ---- */
+
+static uint64_t
+node_due_ms(const SimNode *node)
+{
+	uint64_t	due = UINT64_MAX;
+
+	if (!node->up)
+		return UINT64_MAX;
+	if (node->seen.deadline_ms != UINT64_MAX)
+		due = node->seen.deadline_ms > node->clock_offset_ms ? node->seen.deadline_ms - node->clock_offset_ms : 0;
+	due = due < node->commit_at_ms ? due : node->commit_at_ms;
+	due = due < node->ledger_commit_at_ms ? due : node->ledger_commit_at_ms;
+	due = due < node->fetch_at_ms ? due : node->fetch_at_ms;
+	return due > node->stalled_until_ms ? due : node->stalled_until_ms;
+}
+
+static void
+node_run(Sim *sim, SimNode *node)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_TIMEOUT};
+
+	if (node->commit_at_ms <= sim->now_ms)
+		host_commit(sim, node);
+	else if (node->ledger_commit_at_ms <= sim->now_ms)
+		host_ledger_commit(sim, node);
+	else if (node->fetch_at_ms <= sim->now_ms)
+		host_fetch(sim, node);
+	else
+		host_step(sim, node, &event);
+}
+
+static void
+sim_deliver(Sim *sim)
+{
+	SimPacket	packet = network_take(&sim->network);
+	SimNode    *node = &sim->nodes[packet.to];
+
+	if (node->up && node->stalled_until_ms > sim->now_ms)
+	{
+		network_put_back(&sim->network, packet, node->stalled_until_ms);
+		return;
+	}
+	/* a cut also stops what is on its way */
+	if (node->up && !sim->network.cut[packet.from][packet.to])
+		host_receive(sim, node, packet);
+	free(packet.bytes);
+}
+
+/* healed: an entry of the newest leader is applied by every voter, and all logs end alike */
+static bool
+sim_is_whole(Sim *sim, uint64_t marker)
+{
+	SimNode    *leader = sim_leader(sim);
+	RaftStatus	status;
+
+	if (leader == NULL || marker == 0 || leader->ledger_index < marker)
+		return false;
+	raft_status(leader->raft, &status);
+	for (uint32_t i = 0; i < status.configuration.voters_count; i++)
+	{
+		SimNode    *node = &sim->nodes[status.configuration.voters[i]];
+
+		if (node->ledger_index < marker || node->seen.last_index != leader->seen.last_index || node->seen.term != leader->seen.term ||
+			node->seen.commit_index != leader->seen.commit_index)
+			return false;
+	}
+	return true;
+}
+
+/* changes while anything at all goes forward */
+static uint64_t
+sim_progress(const Sim *sim)
+{
+	uint64_t	sum = 0;
+
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+		sum += sim->nodes[id].checked_commit + sim->nodes[id].seen.last_index;
+	return sum;
+}
+
+static void
+sim_submit(Sim *sim, uint64_t *marker)
+{
+	SimNode    *leader = sim_leader(sim);
+
+	if (sim->healed)
+	{
+		sim->next_submit_ms = sim->now_ms + 3 * sim->election_timeout_ms;
+		if (leader != NULL && leader->seen.leader_ready)
+			host_submit(sim, leader, 1, marker);
+		return;
+	}
+	sim->next_submit_ms = sim->now_ms + 1 + sim_below(sim, 2 * sim->submit_every_ms);
+	/* sometimes somebody who is, or thinks it is, a leader */
+	if (leader == NULL || sim_chance(sim, 200))
+		leader = sim_random_node(sim, true);
+	if (leader != NULL)
+	{
+		uint64_t	ignored;
+
+		host_submit(sim, leader, 1 + (uint32_t) sim_below(sim, sim_chance(sim, 20) ? 200 : 4), &ignored);
+	}
+}
+
+static void
+sim_run(Sim *sim)
+{
+	uint64_t	marker = 0;
+	uint64_t	progress = 0;
+	uint64_t	progress_ms = 0;
+	uint64_t	steps_before = sim->counters->steps;
+
+	sim_begin(sim);
+	sim->next_submit_ms = sim->election_timeout_ms * 2;
+	sim->next_fault_ms = sim->fault_every_ms;
+	for (;;)
+	{
+		uint64_t	next = network_next_ms(&sim->network);
+		SimNode    *due = NULL;
+
+		for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+		{
+			uint64_t	at = node_due_ms(&sim->nodes[id]);
+
+			if (at < next)
+			{
+				next = at;
+				due = &sim->nodes[id];
+			}
+		}
+		if (next > sim->now_ms)
+		{
+			uint64_t	story = sim->next_submit_ms < sim->next_fault_ms ? sim->next_submit_ms : sim->next_fault_ms;
+
+			if (!sim->healed && sim->heal_at_ms < story)
+				story = sim->heal_at_ms;
+			if (story <= next)
+			{
+				sim->now_ms = story > sim->now_ms ? story : sim->now_ms;
+				if (!sim->healed && sim->now_ms >= sim->heal_at_ms)
+					sim_heal(sim);
+				else if (sim->next_fault_ms <= sim->now_ms)
+				{
+					sim->next_fault_ms = sim->now_ms + 1 + sim_below(sim, 2 * sim->fault_every_ms);
+					sim_fault(sim);
+				}
+				else
+					sim_submit(sim, &marker);
+				continue;
+			}
+			sim->now_ms = next;
+		}
+		if (due != NULL)
+			node_run(sim, due);
+		else
+			sim_deliver(sim);
+		if (sim->healed && sim_is_whole(sim, marker))
+			return;
+		if (!sim->healed || sim_progress(sim) != progress)
+		{
+			progress = sim_progress(sim);
+			progress_ms = sim->now_ms;
+		}
+		if (sim->healed && sim->now_ms > (progress_ms > sim->heal_at_ms ? progress_ms : sim->heal_at_ms) + 20 * sim->election_timeout_ms)
+			sim_fail(sim, "no progress for %" PRIu64 " ms, although all faults have ended", sim->now_ms - progress_ms);
+		if (sim->counters->steps - steps_before > SIM_STEPS_MAX)
+			sim_fail(sim, "%d steps without an end", SIM_STEPS_MAX);
+	}
+}
+
+static void
+sim_seed(uint64_t seed, bool trace, SimChecks *checks, SimCounters *counters)
+{
+	static Sim	sim;
+
+	memset(&sim, 0, sizeof(sim));
+	sim.seed = seed;
+	sim.trace = trace;
+	sim.checks = checks;
+	sim.counters = counters;
+	fb_rand_seed(&sim.rand, seed);
+	checks_begin(&sim);
+	sim_running = &sim;
+	sim_run(&sim);
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+	{
+		SimNode    *node = &sim.nodes[id];
+
+		if (node->up)
+			host_crash(&sim, node);
+		disk_free(&node->disk);
+		free(node->waiting);
+	}
+	network_free(&sim.network);
+}
+
+/* a simulator that never meets the hard cases proves nothing */
+static int
+sim_covered(const SimCounters *counters)
+{
+	struct
+	{
+		const char *what;
+		uint64_t	count;
+	}			rows[] = {
+		{"steps", counters->steps}, {"elections", counters->elections}, {"crashes", counters->crashes},
+		{"lost transactions", counters->lost_transactions}, {"partitions", counters->partitions}, {"truncations", counters->truncations},
+		{"refused appends", counters->refused_appends}, {"compactions", counters->compactions},
+		{"snapshots installed", counters->snapshots_installed}, {"leadership transfers", counters->transfers},
+		{"configuration changes", counters->configurations}, {"submitted", counters->submitted}, {"committed", counters->committed},
+	};
+	int			missing = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	{
+		printf("  %-22s %10" PRIu64 "\n", rows[i].what, rows[i].count);
+		missing += rows[i].count == 0;
+	}
+	return missing;
+}
+
+int
+main(int argc, char **argv)
+{
+	static SimChecks checks;
+	SimCounters counters = {0};
+	uint64_t	first = 1;
+	uint64_t	count = 0;
+	bool		trace = false;
+
+	for (int i = 1; i < argc; i++)
+	{
+		if (strcmp(argv[i], "--trace") == 0)
+			trace = true;
+		else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
+			count = strtoull(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "--first") == 0)
+			first = strtoull(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+		{
+			first = strtoull(argv[++i], NULL, 10);
+			count = 1;
+		}
+		else
+			count = 0;
+	}
+	if (count == 0)
+	{
+		fprintf(stderr, "usage: raft_sim --seeds COUNT [--first SEED] | --seed SEED [--trace]\n");
+		return 2;
+	}
+	fb_assert_hook = sim_assertion;
+	for (uint64_t seed = first; seed < first + count; seed++)
+		sim_seed(seed, trace, &checks, &counters);
+	printf("raft_sim: %" PRIu64 " seeds from %" PRIu64 " held\n", count, first);
+	if (sim_covered(&counters) > 0 && count >= 100)
+	{
+		fprintf(stderr, "raft_sim: something was never exercised\n");
+		return 1;
+	}
+	free(checks.known);
+	return 0;
+}
