@@ -9,7 +9,7 @@ CORE_OBJS = $(patsubst src/%.c,$(CORE_BUILD)/%.o,$(CORE_C))
 CORE_LIB = $(CORE_BUILD)/libfabric_core.a
 UNIT_TESTS = $(patsubst test/unit/%.c,$(CORE_BUILD)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 
-.PHONY: core unit unit-sanitize
+.PHONY: core unit unit-sanitize sim
 core: $(CORE_LIB)
 
 $(CORE_LIB): $(CORE_OBJS)
@@ -32,4 +32,18 @@ unit: $(UNIT_TESTS)
 unit-sanitize:
 	@$(MAKE) --no-print-directory unit CORE_BUILD=build/sanitize CORE_CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 
+# the Raft simulator: random faults from seeds; one seed is replayed with "raft_sim --seed N --trace"
+SIM_OBJS = $(patsubst test/sim/%.c,$(CORE_BUILD)/sim/%.o,$(wildcard test/sim/*.c))
+SIM_SEEDS ?= 2000
+sim: $(CORE_BUILD)/sim/raft_sim
+	$< --seeds $(SIM_SEEDS)
+
+$(CORE_BUILD)/sim/%.o: test/sim/%.c
+	@mkdir -p $(@D)
+	$(CORE_CC) $(CORE_FLAGS) -c $< -o $@
+
+$(CORE_BUILD)/sim/raft_sim: $(SIM_OBJS) $(CORE_LIB)
+	$(CORE_CC) $(CORE_FLAGS) $(SIM_OBJS) $(CORE_LIB) $(CORE_LIBS) -o $@
+
+-include $(SIM_OBJS:.o=.d)
 -include $(CORE_OBJS:.o=.d) $(addsuffix .d,$(UNIT_TESTS))
