@@ -171,6 +171,10 @@ extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbA
 extern FbStatus crypto_certificate_normalised_der(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
 												  FbAllocator *allocator, FbBytes *der, FbError *error);
 
+/* the same when the issuer's curve is known but its certificate is not at hand */
+extern FbStatus crypto_certificate_low_s_der(const CryptoCertificate *certificate, CryptoCurve curve, FbAllocator *allocator, FbBytes *der,
+											 FbError *error);
+
 /* a file with any number of PEM certificates (others are skipped), in order; at most certificates_max. Errors as crypto_certificate_parse */
 extern FbStatus crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *allocator, CryptoCertificate ***certificates,
 										  size_t *certificates_count, FbError *error);

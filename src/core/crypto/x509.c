@@ -388,3 +388,10 @@ crypto_certificate_normalised_der(const CryptoCertificate *certificate, const Cr
 		return fb_bytes_copy(allocator, certificate->der, der, error);
 	return der_signed_to_low_s(issuer->public_key->curve, certificate->der, allocator, der, error);
 }
+
+FbStatus
+crypto_certificate_low_s_der(const CryptoCertificate *certificate, CryptoCurve curve, FbAllocator *allocator, FbBytes *der,
+							 FbError *error)
+{
+	return der_signed_to_low_s(curve, certificate->der, allocator, der, error);
+}

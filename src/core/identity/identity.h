@@ -134,6 +134,7 @@ typedef enum PrincipalKind
 typedef struct Principal
 {
 	PrincipalKind kind;
+	bool		impossible;		/* no identity ever satisfies it */
 	const char *msp_id;			/* ROLE, ORGANIZATION_UNIT, IDENTITY; NULL otherwise */
 	IdentityRole role;			/* ROLE */
 	FbBytes		ou;				/* ORGANIZATION_UNIT: its name, and SHA-256 over the certifying chain */
@@ -147,12 +148,12 @@ typedef struct Principal
 } Principal;
 
 /*
- * Read a principal: classification and principal of MSPPrincipal. What can never be satisfied but is well formed in itself (unknown role, IDENTITY
- * without a readable certificate) is accepted, as in Fabric, and never matches. Errors: FB_INVALID_POLICY (unknown classification, malformed
- * bytes, COMBINED without parts or deeper than FB_POLICY_DEPTH_MAX).
+ * Read a principal: classification and principal of MSPPrincipal. What can never be satisfied (unknown classification or role, malformed bytes,
+ * IDENTITY without a readable certificate, COMBINED without parts) is accepted, as in Fabric, is marked impossible and never matches: other branches
+ * of its policy still count. Errors: FB_INVALID_POLICY (COMBINED deeper than FB_POLICY_DEPTH_MAX or with more than FB_POLICY_PRINCIPALS_MAX parts).
  */
 extern FbStatus principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator, const Principal **result, FbError *error);
-/* the same from MSPPrincipal bytes */
+/* the same from MSPPrincipal bytes. Further errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED */
 extern FbStatus principal_unpack(FbBytes msp_principal, FbAllocator *allocator, const Principal **result, FbError *error);
 
 /*
@@ -187,7 +188,7 @@ typedef struct CertificateAttribute
 extern FbStatus certificate_attributes(const CryptoCertificate *certificate, FbAllocator *allocator, CertificateAttribute **attributes,
 									   size_t *attributes_count, FbError *error);
 
-/* the JSON for CryptoTemplate.attributes_json: {"attrs":{"name":"value",...}}, names sorted as Go does. Errors: FB_INVALID_ARGUMENT (not UTF-8) */
+/* the JSON for CryptoTemplate.attributes_json: {"attrs":{"name":"value",...}}, names sorted as Go does. Errors: FB_INVALID_ARGUMENT (not UTF-8, or a name twice) */
 extern FbStatus attributes_make(const CertificateAttribute *attributes, size_t attributes_count, FbAllocator *allocator, FbBytes *json,
 								FbError *error);
 

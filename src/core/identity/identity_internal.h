@@ -1,0 +1,104 @@
+/*
+ * identity_internal: what the files of this room share.
+ */
+#ifndef FABRIC_CORE_IDENTITY_INTERNAL_H
+#define FABRIC_CORE_IDENTITY_INTERNAL_H
+
+#include "core/identity/identity.h"
+
+/* roles that a NodeOU can stand for: IDENTITY_ADMIN to IDENTITY_ORDERER */
+#define IDENTITY_ROLES_COUNT 5
+
+/* an organizational unit, and over which chain of CAs it counts (certifiers: SHA-256, or empty for any) */
+typedef struct OuIdentifier
+{
+	bool		present;
+	FbBytes		name;
+	FbBytes		certifiers;
+} OuIdentifier;
+
+typedef struct CertificateList
+{
+	CryptoCertificate **items;
+	size_t		count;
+} CertificateList;
+
+struct Msp
+{
+	FbAllocator *allocator;
+	char	   *id;
+	FbBytes		config;
+	CertificateList roots;		/* low-S, as Fabric keeps them */
+	CertificateList intermediates;
+	const CryptoCertificate **issuers; /* of roots, then of intermediates: who signed them (itself for a root) */
+	bool	   *inner;			/* of the intermediates: does another configured CA stand below it? likewise root_inner */
+	bool	   *root_inner;
+	CryptoCrl **crls;
+	size_t		crls_count;
+	uint8_t		(*admins)[CRYPTO_SHA256_BYTES]; /* SHA-256 of the low-S certificates */
+	size_t		admins_count;
+	bool		node_ous;
+	OuIdentifier node_ou[IDENTITY_ROLES_COUNT];
+	OuIdentifier *ous;			/* organizational_unit_identifiers */
+	size_t		ous_count;
+	CertificateList tls_roots;
+	CertificateList tls_intermediates;
+};
+
+/* which form of a certificate is hashed: depends on the key that signed it */
+typedef enum NormalForm
+{
+	NORMAL_AS_IS,				/* issuer is not ECDSA */
+	NORMAL_P256,
+	NORMAL_P384
+} NormalForm;
+
+struct Identity
+{
+	FbAllocator *allocator;
+	const Msp  *msp;
+	CryptoCertificate *certificate;
+	FbBytes		serialized;
+	NormalForm	form;
+	uint8_t		digest[CRYPTO_SHA256_BYTES]; /* of the certificate in this form: the identity id */
+	char		id[2 * CRYPTO_SHA256_BYTES + 1];
+	uint8_t		certifiers[CRYPTO_SHA256_BYTES]; /* over the chain without the certificate */
+	IdentityRole role;
+	bool		is_listed_admin;
+};
+
+/* ---- scratch.c: temporary memory out of another allocator, given back as a whole ---- */
+
+typedef struct Scratch
+{
+	FbAllocator allocator;		/* must be first */
+	FbAllocator *parent;
+	struct ScratchBlock *blocks;
+} Scratch;
+
+extern void scratch_init(Scratch *scratch, FbAllocator *parent);
+extern void scratch_free(Scratch *scratch);
+
+/* ---- msp.c ---- */
+
+/* a certificate from PEM only: where Fabric wants PEM, bare DER is an error */
+extern FbStatus certificate_from_pem(FbBytes pem, CryptoCertificate **certificate, FbError *error);
+
+/* the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s (IDN-4, IDN-5). Errors: FB_INVALID_IDENTITY */
+extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate, CryptoChain *chain, FbError *error);
+/* FB_CERTIFICATE_REVOKED if a list that the issuer signed names the certificate (IDN-7) */
+extern FbStatus msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate, const CryptoCertificate *issuer, FbError *error);
+/* does another configured CA stand below this one of the MSP's CAs? */
+extern bool msp_is_inner(const Msp *msp, const CryptoCertificate *ca);
+extern bool msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES]);
+
+/* SHA-256 over the DER of chain[from], chain[from + 1], ... */
+extern void chain_digest(const CryptoChain *chain, size_t from, uint8_t digest[CRYPTO_SHA256_BYTES]);
+extern NormalForm normal_form(const CryptoCertificate *issuer);
+
+/* ---- identity.c ---- */
+
+/* all rules about a certificate that is to be an identity; fills everything of *identity but allocator, certificate and serialized */
+extern FbStatus identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate, FbAllocator *scratch, FbError *error);
+
+#endif
