@@ -211,6 +211,8 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 
 		if (status == FB_OK)
 			status = crypto_certificate_normalised_der(*CA(i), issuer, scratch, &normal[i], error);
+		if (status == FB_INVALID_IDENTITY)
+			status = FB_INVALID_CERTIFICATE;
 		if (status != FB_OK)
 			return fail_in(status, is_root ? "root certificate" : "intermediate certificate", is_root ? i : i - msp->roots.count, error);
 		for (size_t k = 0; k < count; k++)
