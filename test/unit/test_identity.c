@@ -256,6 +256,7 @@ test_identity_id(void)
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &high, NULL), FB_OK);
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", pem), memory, &low, NULL), FB_OK);
 	CHECK_TEXT(identity_id(high), identity_id(low));
+	identity_destroy(low);
 	/* bare DER is no identity, PEM is wanted */
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", der), memory, &low, NULL), FB_INVALID_CERTIFICATE);
 	identity_destroy(high);
@@ -620,7 +621,7 @@ check_attributes(const char *json, const char *expected)
 	static CryptoPublicKey *public_key;
 	CryptoTemplate template = {
 		.subject = {.common_name = FB_BYTES_LITERAL("a")}, .not_before = 0, .not_after = 1,
-		.attributes_json = fb_bytes_of_text(json)
+		.attributes_json = fb_bytes_of_text(json == NULL ? "" : json)
 	};
 	CryptoCertificate *certificate;
 	CertificateAttribute *attributes;
