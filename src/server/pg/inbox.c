@@ -154,6 +154,17 @@ inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size)
 	return queue_take(&queue, kind, out, first_size);
 }
 
+size_t
+inbox_used(ChannelSlot *slot)
+{
+	size_t		used;
+
+	LWLockAcquire(&slot->inbox.lock, LW_SHARED);
+	used = slot->inbox.tail - slot->inbox.head;
+	LWLockRelease(&slot->inbox.lock);
+	return used;
+}
+
 /* ---- into the ledger worker ---- */
 
 static Queue

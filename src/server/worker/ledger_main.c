@@ -130,6 +130,9 @@ apply_next_entry(LedgerWorker *worker)
 	if (entries[0].batch.size == 0)
 	{
 		bracket_commit();
+		/* there is nothing to store, so it is as good as in the ledger: the orderer counts what is still on its way */
+		pg_atomic_write_u64(&worker->slot->applied_raft_index, worker->raft_position);
+		shmem_worker_wake(worker->slot, WORKER_ORDERER);
 		return true;
 	}
 	error_check(block_parse_data(entries[0].batch, memory_allocator(CurrentMemoryContext), &data, &data_count, &error), &error);
