@@ -34,12 +34,12 @@ override with_llvm = no
 
 # PGXS and protoc-c must be there before make reads the rest. The goals of a first use, and any goal on a machine where a
 # package is missing, go through tools/setup and then start make again.
-FIRST_USE = demo check bench
+FIRST_USE = demo check bench ready
 export PG_CONFIG
 
 ifneq ($(filter $(FIRST_USE),$(MAKECMDGOALS)),)
 
-.PHONY: $(MAKECMDGOALS) ready
+.PHONY: $(sort $(MAKECMDGOALS) ready)
 # the goals run one after the other; only the build inside `ready` is parallel
 .NOTPARALLEL:
 demo check bench: ready
@@ -51,7 +51,7 @@ bench:
 	@tools/bench/run
 ready:
 	@tools/setup
-	@$(MAKE) --no-print-directory -j$(shell nproc) all
+	@tools/build
 	@tools/install
 $(filter-out $(FIRST_USE),$(MAKECMDGOALS)):
 	@$(MAKE) --no-print-directory $@
