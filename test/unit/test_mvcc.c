@@ -1036,5 +1036,5 @@ main(int argc, char **argv)
 			test_random(seed);
 	}
 	test_failures();
-	return check_finish("mvcc");
+	return check_finish("rwset/mvcc");
 }

@@ -568,5 +568,5 @@ main(void)
 	test_updates(&arena.allocator);
 	fb_arena_reset(&arena);
 	test_failures();
-	return check_finish("rwset");
+	return check_finish("rwset/rwset");
 }

@@ -209,12 +209,12 @@ extern FbStatus response_parse(FbAllocator *allocator, FbBytes bytes, ProposalRe
 /* GWY-2: where the payloads of several endorsers differ */
 typedef enum ResponseDifferenceKind
 {
-	RESPONSE_DIFFERS_READ,		/* version of a key; name: empty */
-	RESPONSE_DIFFERS_RANGE,		/* range query; key: its start */
-	RESPONSE_DIFFERS_WRITE,		/* value or deletion */
-	RESPONSE_DIFFERS_METADATA,	/* name: of the metadata entry */
+	RESPONSE_DIFFERS_READ,		/* version of a key; name: the collection, if key is a hash of a private one */
+	RESPONSE_DIFFERS_RANGE,		/* range query; key: its start, name: its end */
+	RESPONSE_DIFFERS_WRITE,		/* value; empty for a deletion */
+	RESPONSE_DIFFERS_METADATA,	/* name: of the metadata entry; empty for deletion of all */
 	RESPONSE_DIFFERS_PRIVATE,	/* name: the collection; hashes of what was written there */
-	RESPONSE_DIFFERS_EVENT,
+	RESPONSE_DIFFERS_EVENT,		/* name: of the event */
 	RESPONSE_DIFFERS_RESPONSE,	/* status, message or payload */
 	RESPONSE_DIFFERS_CHAINCODE, /* name or version of the chaincode */
 	RESPONSE_DIFFERS_PROPOSAL,	/* the proposal hash: it answered another proposal */
@@ -239,7 +239,7 @@ typedef struct ResponseDifference
 extern const char *response_difference_name(ResponseDifferenceKind kind);
 
 /*
- * Compare the payloads of responses 1.. with that of response 0; *differences_count = 0 if all are equal. At most
+ * Compare the payloads of responses 1.. with that of response 0 (compare.c); *differences_count = 0 if all are equal. At most
  * FB_RESPONSE_DIFFERENCES_MAX are listed, in the order of response, then kind, namespace, key.
  */
 extern FbStatus response_compare(FbAllocator *allocator, const ProposalResponse *responses, size_t responses_count,
@@ -337,6 +337,7 @@ typedef struct TxView
 	FbBytes		proposal_payload; /* ChaincodeProposalPayload without the transient map */
 	FbBytes		proposal_response_payload;
 	FbBytes		proposal_hash;
+	FbBytes		chaincode_action; /* ChaincodeAction: the extension of proposal_response_payload */
 	TxEndorsement *endorsements;
 	size_t		endorsements_count;
 	/* check_action, endorser transactions only */

@@ -1,0 +1,239 @@
+/*
+ * envelope: the signed frame around everything that is ordered or asked for (WIRE 2.4, 2.15, 2.18), and the assembly of a
+ * transaction from a proposal and its endorsements (protoutil/txutils.go).
+ */
+#include "core/txn/txn_internal.h"
+
+#include <stdlib.h>
+
+FbStatus
+txn_text(FbAllocator *allocator, FbBytes bytes, const char *what, char **text, FbError *error)
+{
+	*text = NULL;
+	if (!fb_utf8_valid(bytes) || (bytes.size > 0 && memchr(bytes.data, 0, bytes.size) != NULL))
+		return fb_fail(error, FB_INVALID_ARGUMENT, "%s is not a valid text", what);
+	*text = fb_text_copy(allocator, bytes);
+	return *text == NULL ? fb_out_of_memory(error) : FB_OK;
+}
+
+TxTime
+txn_time(const Google__Protobuf__Timestamp *timestamp)
+{
+	TxTime		time = {false, 0, 0};
+
+	if (timestamp != NULL)
+	{
+		time.present = true;
+		time.seconds = timestamp->seconds;
+		time.nanoseconds = timestamp->nanos;
+	}
+	return time;
+}
+
+void
+tx_id_compute(FbBytes nonce, FbBytes creator, char tx_id[TX_ID_LENGTH + 1])
+{
+	const FbBytes parts[2] = {nonce, creator};
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+
+	crypto_sha256_parts(parts, 2, hash);
+	fb_hex_encode(fb_bytes(hash, sizeof(hash)), tx_id);
+}
+
+void
+txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload, uint8_t hash[32])
+{
+	const FbBytes parts[3] = {channel_header, signature_header, payload};
+
+	crypto_sha256_parts(parts, 3, hash);
+}
+
+/* ---- packing ---- */
+
+FbStatus
+txn_pack_channel_header(FbAllocator *allocator, const EnvelopeInput *input, FbBytes *bytes, FbError *error)
+{
+	Common__ChannelHeader header = COMMON__CHANNEL_HEADER__INIT;
+	Google__Protobuf__Timestamp timestamp = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+
+	header.type = input->type;
+	header.version = input->version;
+	header.epoch = input->epoch;
+	header.extension = proto_data(input->extension);
+	header.tls_cert_hash = proto_data(input->tls_cert_hash);
+	FB_TRY(txn_text(allocator, input->channel_id, "channel id", &header.channel_id, error));
+	FB_TRY(txn_text(allocator, input->tx_id, "transaction id", &header.tx_id, error));
+	if (input->timestamp.present)
+	{
+		timestamp.seconds = input->timestamp.seconds;
+		timestamp.nanos = input->timestamp.nanoseconds;
+		header.timestamp = &timestamp;
+	}
+	return PROTO_PACK(&header, allocator, bytes, error);
+}
+
+FbStatus
+txn_pack_signature_header(FbAllocator *allocator, FbBytes creator, FbBytes nonce, FbBytes *bytes, FbError *error)
+{
+	Common__SignatureHeader header = COMMON__SIGNATURE_HEADER__INIT;
+
+	header.creator = proto_data(creator);
+	header.nonce = proto_data(nonce);
+	return PROTO_PACK(&header, allocator, bytes, error);
+}
+
+FbStatus
+txn_pack_payload(FbAllocator *allocator, FbBytes channel_header, FbBytes signature_header, FbBytes data,
+				 EnvelopePayload *payload, FbError *error)
+{
+	Common__Header header = COMMON__HEADER__INIT;
+	Common__Payload message = COMMON__PAYLOAD__INIT;
+
+	header.channel_header = proto_data(channel_header);
+	header.signature_header = proto_data(signature_header);
+	message.header = &header;
+	message.data = proto_data(data);
+	FB_TRY(PROTO_PACK(&message, allocator, &payload->bytes, error));
+	crypto_sha256(payload->bytes, payload->digest);
+	return FB_OK;
+}
+
+FbStatus
+envelope_payload_build(FbAllocator *allocator, const EnvelopeInput *input, EnvelopePayload *payload, FbError *error)
+{
+	FbBytes		channel_header;
+	FbBytes		signature_header;
+
+	memset(payload, 0, sizeof(*payload));
+	FB_TRY(txn_pack_channel_header(allocator, input, &channel_header, error));
+	FB_TRY(txn_pack_signature_header(allocator, input->creator, input->nonce, &signature_header, error));
+	return txn_pack_payload(allocator, channel_header, signature_header, input->data, payload, error);
+}
+
+FbStatus
+envelope_pack(FbAllocator *allocator, FbBytes payload, FbBytes signature, FbBytes *envelope, FbError *error)
+{
+	Common__Envelope message = COMMON__ENVELOPE__INIT;
+
+	message.payload = proto_data(payload);
+	message.signature = proto_data(signature);
+	return PROTO_PACK(&message, allocator, envelope, error);
+}
+
+/* ---- unpacking ---- */
+
+FbStatus
+envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view, FbError *error)
+{
+	Common__Envelope *message;
+	Common__Payload *payload;
+	Common__ChannelHeader *channel_header;
+	Common__SignatureHeader *signature_header;
+
+	memset(view, 0, sizeof(*view));
+	FB_TRY(PROTO_UNPACK(common__envelope, envelope, allocator, &message, error));
+	view->payload = proto_bytes(message->payload);
+	view->signature = proto_bytes(message->signature);
+	FB_TRY(PROTO_UNPACK(common__payload, view->payload, allocator, &payload, error));
+	if (payload->header == NULL)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "envelope has no header");
+	view->data = proto_bytes(payload->data);
+	view->channel_header = proto_bytes(payload->header->channel_header);
+	view->signature_header = proto_bytes(payload->header->signature_header);
+	FB_TRY(PROTO_UNPACK(common__channel_header, view->channel_header, allocator, &channel_header, error));
+	FB_TRY(PROTO_UNPACK(common__signature_header, view->signature_header, allocator, &signature_header, error));
+	view->type = channel_header->type;
+	view->version = channel_header->version;
+	view->channel_id = fb_bytes_of_text(channel_header->channel_id);
+	view->tx_id = fb_bytes_of_text(channel_header->tx_id);
+	view->timestamp = txn_time(channel_header->timestamp);
+	view->epoch = channel_header->epoch;
+	view->extension = proto_bytes(channel_header->extension);
+	view->tls_cert_hash = proto_bytes(channel_header->tls_cert_hash);
+	view->creator = proto_bytes(signature_header->creator);
+	view->nonce = proto_bytes(signature_header->nonce);
+	return FB_OK;
+}
+
+/* ---- the transaction ---- */
+
+static FbStatus
+check_responses(const ProposalResponse *responses, size_t responses_count, FbError *error)
+{
+	if (responses_count == 0)
+		return fb_fail(error, FB_ENDORSEMENT_FAILED, "no endorsement was given");
+	if (responses_count > FB_ENDORSEMENTS_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d endorsements", FB_ENDORSEMENTS_MAX);
+	for (size_t i = 0; i < responses_count; i++)
+	{
+		const ChaincodeResponse *response = &responses[i].response;
+
+		if (response->status < 200 || response->status >= 400)
+			return fb_fail(error, FB_ENDORSEMENT_FAILED, "chaincode answered with status %d: %.*s", (int) response->status,
+						   response->message.size > 160 ? 160 : (int) response->message.size,
+						   response->message.size > 0 ? (const char *) response->message.data : "");
+		if (!fb_bytes_equal(responses[i].payload, responses[0].payload))
+			return fb_fail(error, FB_ENDORSEMENT_MISMATCH, "endorsements have different contents");
+	}
+	if (responses[0].payload.size == 0)
+		return fb_fail(error, FB_ENDORSEMENT_FAILED, "endorsement has no content");
+	return FB_OK;
+}
+
+/* every endorser once, in the order of the responses: the order counts at validation (POL-3) */
+static FbStatus
+build_endorsements(FbAllocator *allocator, const ProposalResponse *responses, size_t responses_count,
+				   Protos__ChaincodeEndorsedAction *action, FbError *error)
+{
+	Protos__Endorsement *items = fb_allocate_array(allocator, responses_count, sizeof(*items));
+
+	action->endorsements = fb_allocate_array(allocator, responses_count, sizeof(*action->endorsements));
+	if (items == NULL || action->endorsements == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < responses_count; i++)
+	{
+		Protos__Endorsement *item = &items[action->n_endorsements];
+		bool		repeated = false;
+
+		for (size_t j = 0; j < i && !repeated; j++)
+			repeated = fb_bytes_equal(responses[i].endorser, responses[j].endorser);
+		if (repeated || responses[i].endorser.size == 0)
+			continue;
+		protos__endorsement__init(item);
+		item->endorser = proto_data(responses[i].endorser);
+		item->signature = proto_data(responses[i].signature);
+		action->endorsements[action->n_endorsements++] = item;
+	}
+	if (action->n_endorsements == 0)
+		return fb_fail(error, FB_ENDORSEMENT_FAILED, "no endorsement was given");
+	return FB_OK;
+}
+
+FbStatus
+envelope_assemble(FbAllocator *allocator, FbBytes proposal, const ProposalResponse *responses, size_t responses_count,
+				  EnvelopePayload *payload, FbError *error)
+{
+	ProposalView view;
+	Protos__ChaincodeEndorsedAction endorsed = PROTOS__CHAINCODE_ENDORSED_ACTION__INIT;
+	Protos__ChaincodeActionPayload action_payload = PROTOS__CHAINCODE_ACTION_PAYLOAD__INIT;
+	Protos__TransactionAction action = PROTOS__TRANSACTION_ACTION__INIT;
+	Protos__TransactionAction *actions[1] = {&action};
+	Protos__Transaction transaction = PROTOS__TRANSACTION__INIT;
+	FbBytes		bytes;
+
+	memset(payload, 0, sizeof(*payload));
+	FB_TRY(proposal_parse(allocator, proposal, &view, error));
+	FB_TRY(check_responses(responses, responses_count, error));
+	endorsed.proposal_response_payload = proto_data(responses[0].payload);
+	FB_TRY(build_endorsements(allocator, responses, responses_count, &endorsed, error));
+
+	action_payload.chaincode_proposal_payload = proto_data(view.payload_for_transaction);
+	action_payload.action = &endorsed;
+	FB_TRY(PROTO_PACK(&action_payload, allocator, &bytes, error));
+	action.header = proto_data(view.signature_header);
+	action.payload = proto_data(bytes);
+	transaction.actions = actions;
+	transaction.n_actions = 1;
+	FB_TRY(PROTO_PACK(&transaction, allocator, &bytes, error));
+	return txn_pack_payload(allocator, view.channel_header, view.signature_header, bytes, payload, error);
+}

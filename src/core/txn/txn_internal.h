@@ -1,0 +1,25 @@
+/*
+ * txn_internal: what the files of this room share.
+ */
+#ifndef FABRIC_CORE_TXN_INTERNAL_H
+#define FABRIC_CORE_TXN_INTERNAL_H
+
+#include "core/proto/proto.h"
+#include "core/txn/txn.h"
+
+/* a protobuf string: valid UTF-8 without U+0000, else FB_INVALID_ARGUMENT naming what */
+extern FbStatus txn_text(FbAllocator *allocator, FbBytes bytes, const char *what, char **text, FbError *error);
+
+/* common.Header from its two parts; timestamp may be left out */
+extern FbStatus txn_pack_channel_header(FbAllocator *allocator, const EnvelopeInput *input, FbBytes *bytes, FbError *error);
+extern FbStatus txn_pack_signature_header(FbAllocator *allocator, FbBytes creator, FbBytes nonce, FbBytes *bytes,
+										  FbError *error);
+extern FbStatus txn_pack_payload(FbAllocator *allocator, FbBytes channel_header, FbBytes signature_header, FbBytes data,
+								 EnvelopePayload *payload, FbError *error);
+
+extern TxTime txn_time(const Google__Protobuf__Timestamp *timestamp);
+
+/* H(channel_header || signature_header || payload without transient map) (WIRE 2.4) */
+extern void txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload, uint8_t hash[32]);
+
+#endif
