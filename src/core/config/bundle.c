@@ -478,21 +478,10 @@ unpack_config_envelope(FbAllocator *allocator, FbBytes envelope, Common__Channel
 }
 
 FbStatus
-config_is_config_envelope(FbAllocator *allocator, FbBytes envelope, bool *is_config, FbError *error)
-{
-	Common__ChannelHeader *header;
-	FbBytes		data;
-	FbStatus	status = unpack_config_envelope(allocator, envelope, &header, &data, error);
-
-	*is_config = status == FB_OK;
-	return status == FB_OUT_OF_MEMORY ? status : FB_OK;
-}
-
-FbStatus
 config_bundle_from_envelope(FbAllocator *allocator, FbBytes envelope, ConfigBundle **bundle, FbError *error)
 {
-	Common__ChannelHeader *header;
-	FbBytes		data;
+	Common__ChannelHeader *header = NULL;
+	FbBytes		data = FB_BYTES_EMPTY;
 
 	*bundle = NULL;
 	FB_TRY(unpack_config_envelope(allocator, envelope, &header, &data, error));

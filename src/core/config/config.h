@@ -146,9 +146,6 @@ extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes enve
 /* frees what is outside the allocator (certificates of the MSPs); accepts NULL */
 extern void config_bundle_destroy(ConfigBundle *bundle);
 
-/* whether an envelope is a CONFIG transaction (CFG-4); what cannot be decoded is none. Errors: FB_OUT_OF_MEMORY */
-extern FbStatus config_is_config_envelope(FbAllocator *allocator, FbBytes envelope, bool *is_config, FbError *error);
-
 /* by MSP id, not by group name; NULL if there is none */
 extern const ConfigOrganization *config_application_organization(const ConfigBundle *bundle, const char *msp_id);
 extern const ConfigOrganization *config_orderer_organization(const ConfigBundle *bundle, const char *msp_id);

@@ -4,6 +4,7 @@
  */
 #include "core/config/config_internal.h"
 
+#include "core/block/block.h"
 #include "core/crypto/crypto.h"
 
 #include <stdio.h>
@@ -441,7 +442,7 @@ set_profile_policies(Builder *builder, Common__ConfigGroup *channel)
 	return FB_OK;
 }
 
-/* ---- envelope and block ---- */
+/* ---- the transaction ---- */
 
 static FbStatus
 build_envelope(Builder *builder, Common__ConfigGroup *channel, FbBytes *envelope_bytes)
@@ -483,40 +484,6 @@ build_envelope(Builder *builder, Common__ConfigGroup *channel, FbBytes *envelope
 	return PROTO_PACK(&envelope, builder->allocator, envelope_bytes, builder->error);
 }
 
-static FbStatus
-build_block(Builder *builder, FbBytes envelope, FbBytes *block_bytes)
-{
-	Common__LastConfig last_config = COMMON__LAST_CONFIG__INIT;
-	Common__OrdererBlockMetadata orderer_metadata = COMMON__ORDERER_BLOCK_METADATA__INIT;
-	Common__Metadata signatures = COMMON__METADATA__INIT;
-	Common__BlockHeader header = COMMON__BLOCK_HEADER__INIT;
-	Common__BlockData data = COMMON__BLOCK_DATA__INIT;
-	Common__BlockMetadata metadata = COMMON__BLOCK_METADATA__INIT;
-	Common__Block block = COMMON__BLOCK__INIT;
-	ProtobufCBinaryData entries[] = {proto_data(envelope)};
-	ProtobufCBinaryData slots[FB_BLOCK_METADATA_COUNT] = {{0}};
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
-	FbBytes		bytes;
-
-	crypto_sha256(envelope, digest);
-	header.data_hash = proto_data(fb_bytes(digest, sizeof(digest)));
-	data.data = entries;
-	data.n_data = 1;
-
-	/* the last configuration is block 0, and 0 is not written: what is left is the presence of the message. Slot 1 becomes empty that way */
-	orderer_metadata.last_config = &last_config;
-	FB_TRY(PROTO_PACK(&orderer_metadata, builder->allocator, &bytes, builder->error));
-	signatures.value = proto_data(bytes);
-	FB_TRY(PROTO_PACK(&signatures, builder->allocator, &bytes, builder->error));
-	slots[COMMON__BLOCK_METADATA_INDEX__SIGNATURES] = proto_data(bytes);
-	metadata.metadata = slots;
-	metadata.n_metadata = FB_BLOCK_METADATA_COUNT;
-	block.header = &header;
-	block.data = &data;
-	block.metadata = &metadata;
-	return PROTO_PACK(&block, builder->allocator, block_bytes, builder->error);
-}
-
 /* what can only be asked once the tree is there: do the ACLs' policies exist, and does everything parse as every node will parse it? */
 static FbStatus
 check_block(Builder *builder, FbBytes block)
@@ -538,7 +505,7 @@ config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile, FbByt
 {
 	Builder		builder = {.allocator = allocator, .profile = profile, .error = error};
 	Common__ConfigGroup *channel = NULL;
-	FbBytes		envelope;
+	FbBytes		envelope = FB_BYTES_EMPTY;
 	FbBytes		bytes;
 
 	*block = FB_BYTES_EMPTY;
@@ -546,7 +513,7 @@ config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile, FbByt
 	FB_TRY(build_channel(&builder, &channel));
 	FB_TRY(set_profile_policies(&builder, channel));
 	FB_TRY(build_envelope(&builder, channel, &envelope));
-	FB_TRY(build_block(&builder, envelope, &bytes));
+	FB_TRY(block_pack_genesis(envelope, allocator, &bytes, error));
 	FB_TRY(check_block(&builder, bytes));
 	*block = bytes;
 	return FB_OK;

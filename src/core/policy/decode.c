@@ -68,7 +68,7 @@ signature_policy_from_message(FbAllocator *allocator, const Common__SignaturePol
 		/* Fabric notices a bad principal only when an identity is compared with it, and then nobody satisfies it */
 		if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 			return status;
-		if (status != FB_OK)
+		if (status != FB_OK || principals[i]->impossible)
 			principals[i] = NULL;
 	}
 	decoder.principals_count = message->n_identities;

@@ -108,6 +108,8 @@ match_named(void *context, size_t signer_index, const Principal *principal)
 {
 	const NamedSigner *signer = &((const NamedSigner *) context)[signer_index];
 
+	if (principal->impossible)
+		return false;
 	if (principal->kind == PRINCIPAL_COMBINED)
 	{
 		for (size_t i = 0; i < principal->parts_count; i++)

@@ -40,6 +40,8 @@ typedef struct LayoutSearch
 static bool
 endorser_matches(const PolicyEndorser *endorser, const Principal *principal)
 {
+	if (principal->impossible)
+		return false;			/* a part of a combined one; others are not there at all */
 	switch (principal->kind)
 	{
 		case PRINCIPAL_ROLE:

@@ -4,7 +4,7 @@
 static void
 print_principal(FbBuffer *buffer, const Principal *principal)
 {
-	if (principal == NULL)
+	if (principal == NULL || principal->impossible)
 	{
 		fb_buffer_append_text(buffer, "<unreadable principal>");
 		return;
@@ -12,17 +12,14 @@ print_principal(FbBuffer *buffer, const Principal *principal)
 	switch (principal->kind)
 	{
 		case PRINCIPAL_ROLE:
-			if ((unsigned) principal->role <= IDENTITY_ORDERER)
-				fb_buffer_append_format(buffer, "'%s.%s'", principal->msp_id, identity_role_name(principal->role));
-			else
-				fb_buffer_append_format(buffer, "<%s role %d>", principal->msp_id, (int) principal->role);
+			fb_buffer_append_format(buffer, "'%s.%s'", principal->msp_id, identity_role_name(principal->role));
 			return;
 		case PRINCIPAL_ORGANIZATION_UNIT:
 			fb_buffer_append_format(buffer, "<%s unit %.*s>", principal->msp_id, (int) principal->ou.size,
 									(const char *) principal->ou.data);
 			return;
 		case PRINCIPAL_IDENTITY:
-			fb_buffer_append_format(buffer, "<%s identity>", principal->msp_id != NULL ? principal->msp_id : "unreadable");
+			fb_buffer_append_format(buffer, "<%s identity>", principal->msp_id);
 			return;
 		case PRINCIPAL_ANONYMITY:
 			fb_buffer_append_text(buffer, principal->anonymous ? "<anonymous>" : "<nominal>");
