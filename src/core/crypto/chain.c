@@ -1,4 +1,7 @@
-/* certificate chains: every chain that Go's x509.Certificate.Verify would find (crypto/x509/verify.go), because Fabric counts them */
+/*
+ * certificate chains: every chain that Go's x509.Certificate.Verify would find (crypto/x509/verify.go), because
+ * Fabric counts them
+ */
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/err.h>
@@ -18,7 +21,8 @@ typedef struct Search
 } Search;
 
 FbStatus
-crypto_certificate_check_signature(const CryptoCertificate *certificate, const CryptoCertificate *issuer, FbError *error)
+crypto_certificate_check_signature(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
+								   FbError *error)
 {
 	int			algorithm = X509_get_signature_nid(certificate->x509);
 	int			result;
@@ -87,7 +91,8 @@ check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, F
 	FB_TRY(check_self(candidate, search->at, error));
 	if (!is_root && !candidate->is_ca)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is not a CA", name);
-	if (candidate->basic_constraints && candidate->path_length >= 0 && search->length - 1 > (size_t) candidate->path_length)
+	if (candidate->basic_constraints && candidate->path_length >= 0 &&
+		search->length - 1 > (size_t) candidate->path_length)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "chain is longer than certificate \"%s\" allows", name);
 	if (!name_constraints_hold(candidate, search))
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "name constraints of certificate \"%s\" are violated", name);
@@ -116,7 +121,10 @@ already_in_path(const Search *search, const CryptoCertificate *candidate)
 	return false;
 }
 
-/* Go asks every certificate of a chain that states extended key usages for server authentication, unless told otherwise, and Fabric does not tell */
+/*
+ * Go asks every certificate of a chain that states extended key usages for server authentication, unless told
+ * otherwise, and Fabric does not tell
+ */
 static bool
 extended_usages_allow(const Search *search)
 {
@@ -135,7 +143,8 @@ path_complete(Search *search)
 {
 	if (!extended_usages_allow(search))
 	{
-		search->reason = fb_fail(&search->why, FB_INVALID_CERTIFICATE, "extended key usage of certificate \"%s\" or its issuers does not fit",
+		search->reason = fb_fail(&search->why, FB_INVALID_CERTIFICATE,
+								 "extended key usage of certificate \"%s\" or its issuers does not fit",
 								 search->path[0]->subject.text);
 		return;
 	}
@@ -146,7 +155,8 @@ path_complete(Search *search)
 	}
 }
 
-static FbStatus search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, bool is_root, FbError *error);
+static FbStatus search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, bool is_root,
+							FbError *error);
 
 static FbStatus
 search_above(Search *search, FbError *error)
@@ -200,7 +210,8 @@ search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, b
 }
 
 FbStatus
-crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust, int64_t at, CryptoChain *chain, size_t *chains_count,
+crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust, int64_t at, CryptoChain *chain,
+				  size_t *chains_count,
 				  FbError *error)
 {
 	Search		search = {.trust = trust, .at = at, .path = {certificate}, .length = 1, .chain = chain};
@@ -209,7 +220,8 @@ crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust
 	*chains_count = 0;
 	chain->length = 0;
 	FB_TRY(check_self(certificate, at, error));
-	search.reason = fb_fail(&search.why, FB_INVALID_CERTIFICATE, "certificate \"%s\" is signed by unknown authority \"%s\"",
+	search.reason = fb_fail(&search.why, FB_INVALID_CERTIFICATE,
+							"certificate \"%s\" is signed by unknown authority \"%s\"",
 							certificate->subject.text, certificate->issuer.text);
 	for (size_t i = 0; i < trust->roots_count && !is_root; i++)
 		is_root = fb_bytes_equal(trust->roots[i]->der, certificate->der);

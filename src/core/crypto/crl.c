@@ -39,7 +39,8 @@ read_crl(CryptoCrl *crl, FbBytes der, FbError *error)
 		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "malformed revocation list");
 	crl->aki = X509_CRL_get_ext_d2i(crl->crl, NID_authority_key_identifier, &critical, NULL);
 	if (crl->aki == NULL && critical != -1)
-		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "malformed authority key identifier in revocation list");
+		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE,
+								   "malformed authority key identifier in revocation list");
 	entries = X509_CRL_get_REVOKED(crl->crl);
 	crl->serials_count = entries == NULL ? 0 : sk_X509_REVOKED_num(entries);
 	crl->serials = fb_allocate_array(&crypto_heap, crl->serials_count, sizeof(FbBytes));
@@ -65,7 +66,8 @@ crypto_crl_parse(FbBytes pem_or_der, CryptoCrl **crl, FbError *error)
 
 	*crl = NULL;
 	if (pem_or_der.size > FB_CRL_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "revocation list has %zu bytes, more than %d", pem_or_der.size, FB_CRL_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "revocation list has %zu bytes, more than %d", pem_or_der.size,
+					   FB_CRL_BYTES_MAX);
 	if (!pem_read(pem_or_der, names, &der, NULL, NULL))
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "no revocation list found");
 	result = fb_allocate_zero(&crypto_heap, sizeof(*result));

@@ -1,14 +1,15 @@
 /*
  * crypto: hashes, ECDSA keys and signatures, X.509 certificates, chains, revocation lists, certificate requests.
  *
- * Everything is done by OpenSSL; this room chooses what is allowed and adds Fabric's rules (bccsp of Hyperledger Fabric).
+ * Everything is done by OpenSSL; this room chooses what is allowed and adds Fabric's rules (bccsp of Hyperledger
+ * Fabric).
  *
- * Ownership: the opaque objects (keys, certificates, lists, requests) are single heap objects outside every arena; whoever
- * got one frees it with its ..._free (NULL is allowed). Bytes and texts that an accessor returns live as long as the object.
- * Bytes that a function makes live in the allocator that it was given. Objects must not be used by two threads at once.
- * PEM input: the first block of the wanted type counts, text around it is ignored, as Go's pem.Decode does.
- * Times are seconds since 1970-01-01 UTC; this room has no clock. Texts are UTF-8.
- * Every function that can fail may also return FB_OUT_OF_MEMORY; FB_CRYPTO_FAILURE is a failure of OpenSSL itself.
+ * Ownership: the opaque objects (keys, certificates, lists, requests) are single heap objects outside every arena;
+ * whoever got one frees it with its ..._free (NULL is allowed). Bytes and texts that an accessor returns live as long
+ * as the object. Bytes that a function makes live in the allocator that it was given. Objects must not be used by two
+ * threads at once. PEM input: the first block of the wanted type counts, text around it is ignored, as Go's
+ * pem.Decode does. Times are seconds since 1970-01-01 UTC; this room has no clock. Texts are UTF-8. Every function
+ * that can fail may also return FB_OUT_OF_MEMORY; FB_CRYPTO_FAILURE is a failure of OpenSSL itself.
  */
 #ifndef FABRIC_CORE_CRYPTO_H
 #define FABRIC_CORE_CRYPTO_H
@@ -65,7 +66,8 @@ extern FbStatus crypto_private_key_generate(CryptoCurve curve, CryptoPrivateKey 
 extern FbStatus crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error);
 
 /* PKCS#8 PEM of the key. It is a secret: wipe it with crypto_wipe after use */
-extern FbStatus crypto_private_key_pem(const CryptoPrivateKey *key, FbAllocator *allocator, FbBytes *pem, FbError *error);
+extern FbStatus crypto_private_key_pem(const CryptoPrivateKey *key, FbAllocator *allocator, FbBytes *pem,
+									   FbError *error);
 
 /* the public half, as an object of its own */
 extern FbStatus crypto_private_key_public(const CryptoPrivateKey *key, CryptoPublicKey **public_key, FbError *error);
@@ -83,7 +85,10 @@ extern FbStatus crypto_public_key_parse(FbBytes spki_der, CryptoPublicKey **publ
 
 extern CryptoCurve crypto_public_key_curve(const CryptoPublicKey *public_key);
 
-/* the point, uncompressed: 04 || x || y; lives as long as the key. Its SHA-256 is Fabric's SKI of the key (bccsp/sw/ecdsakey.go) */
+/*
+ * the point, uncompressed: 04 || x || y; lives as long as the key. Its SHA-256 is Fabric's SKI of the key
+ * (bccsp/sw/ecdsakey.go)
+ */
 extern FbBytes crypto_public_key_point(const CryptoPublicKey *public_key);
 
 extern void crypto_public_key_free(CryptoPublicKey *public_key);
@@ -92,27 +97,30 @@ extern void crypto_public_key_free(CryptoPublicKey *public_key);
  * Sign: ECDSA over SHA-256 of the message (also for P-384: Fabric's hash family SHA2), DER, low-S: what
  * msp/identities.go Sign does (WIRE 2.4). Errors: FB_CRYPTO_FAILURE.
  */
-extern FbStatus crypto_sign(const CryptoPrivateKey *key, FbBytes message, FbAllocator *allocator, FbBytes *signature, FbError *error);
-extern FbStatus crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t digest[CRYPTO_SHA256_BYTES], FbAllocator *allocator,
-								   FbBytes *signature, FbError *error);
+extern FbStatus crypto_sign(const CryptoPrivateKey *key, FbBytes message, FbAllocator *allocator, FbBytes *signature,
+							FbError *error);
+extern FbStatus crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t digest[CRYPTO_SHA256_BYTES],
+								   FbAllocator *allocator, FbBytes *signature, FbError *error);
 
 /*
- * Verify: strict DER (nothing left over, shortest form), 0 < r, s and s at most half of the group order (IDN-10: a high-S
- * signature fails, bccsp/sw/ecdsa.go verifyECDSA), then ECDSA over SHA-256 of the message (of the parts, one after the other).
- * FB_OK or FB_INVALID_SIGNATURE; FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE when it could not be decided. The key keeps its OpenSSL context, so
- * repeated verification with the same object is cheap. Stricter than Fabric in one point: Go ignores bytes after the SEQUENCE.
+ * Verify: strict DER (nothing left over, shortest form), 0 < r, s and s at most half of the group order (IDN-10: a
+ * high-S signature fails, bccsp/sw/ecdsa.go verifyECDSA), then ECDSA over SHA-256 of the message (of the parts, one
+ * after the other). FB_OK or FB_INVALID_SIGNATURE; FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE when it could not be decided.
+ * The key keeps its OpenSSL context, so repeated verification with the same object is cheap. Stricter than Fabric in
+ * one point: Go ignores bytes after the SEQUENCE.
  */
 extern FbStatus crypto_verify(const CryptoPublicKey *public_key, FbBytes message, FbBytes signature, FbError *error);
-extern FbStatus crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count, FbBytes signature,
-									FbError *error);
-extern FbStatus crypto_verify_digest(const CryptoPublicKey *public_key, const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature,
-									 FbError *error);
+extern FbStatus crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count,
+									FbBytes signature, FbError *error);
+extern FbStatus crypto_verify_digest(const CryptoPublicKey *public_key, const uint8_t digest[CRYPTO_SHA256_BYTES],
+									 FbBytes signature, FbError *error);
 
 /*
  * Make a signature made by anybody low-S: s := order - s if needed. The input is strict DER.
  * Errors: FB_INVALID_SIGNATURE (malformed).
  */
-extern FbStatus crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *allocator, FbBytes *low_s, FbError *error);
+extern FbStatus crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *allocator,
+										  FbBytes *low_s, FbError *error);
 
 /* ---- x509.c: certificates ---- */
 
@@ -128,9 +136,9 @@ typedef struct CryptoCertificate CryptoCertificate;
 #define CRYPTO_OID_ATTRIBUTES "1.2.3.4.5.6.7.8.1"
 
 /*
- * One certificate, PEM or DER, at most FB_CERTIFICATE_BYTES_MAX. It must be strict DER without left-over bytes, have readable
- * names and times and no extension twice. Any public key is accepted here (CAs may be RSA): see crypto_certificate_public_key.
- * Errors: FB_INVALID_CERTIFICATE, FB_LIMIT_EXCEEDED.
+ * One certificate, PEM or DER, at most FB_CERTIFICATE_BYTES_MAX. It must be strict DER without left-over bytes, have
+ * readable names and times and no extension twice. Any public key is accepted here (CAs may be RSA): see
+ * crypto_certificate_public_key. Errors: FB_INVALID_CERTIFICATE, FB_LIMIT_EXCEEDED.
  */
 extern FbStatus crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate **certificate, FbError *error);
 extern void crypto_certificate_free(CryptoCertificate *certificate);
@@ -145,15 +153,19 @@ extern FbBytes crypto_certificate_issuer_der(const CryptoCertificate *certificat
 extern const char *crypto_certificate_subject(const CryptoCertificate *certificate);
 extern const char *crypto_certificate_issuer(const CryptoCertificate *certificate);
 extern const char *crypto_certificate_common_name(const CryptoCertificate *certificate); /* the last CN; "" if none */
-extern FbBytes crypto_certificate_serial(const CryptoCertificate *certificate);			 /* big-endian magnitude, no leading zeros */
-extern size_t crypto_certificate_ous_count(const CryptoCertificate *certificate);		 /* organizational units of the subject */
+/* big-endian magnitude, no leading zeros */
+extern FbBytes crypto_certificate_serial(const CryptoCertificate *certificate);
+/* organizational units of the subject */
+extern size_t crypto_certificate_ous_count(const CryptoCertificate *certificate);
 extern FbBytes crypto_certificate_ou(const CryptoCertificate *certificate, size_t index);
 extern int64_t crypto_certificate_not_before(const CryptoCertificate *certificate);
 extern int64_t crypto_certificate_not_after(const CryptoCertificate *certificate);
 extern FbBytes crypto_certificate_ski(const CryptoCertificate *certificate); /* subject key identifier; empty if none */
-extern FbBytes crypto_certificate_aki(const CryptoCertificate *certificate); /* authority key identifier; empty if none */
+/* authority key identifier; empty if none */
+extern FbBytes crypto_certificate_aki(const CryptoCertificate *certificate);
 extern bool crypto_certificate_is_ca(const CryptoCertificate *certificate);	 /* basic constraints present and CA:TRUE */
-extern uint32_t crypto_certificate_key_usage(const CryptoCertificate *certificate); /* CRYPTO_USAGE_... bits; 0 if no extension */
+/* CRYPTO_USAGE_... bits; 0 if no extension */
+extern uint32_t crypto_certificate_key_usage(const CryptoCertificate *certificate);
 
 /* the value (content of the OCTET STRING) of the extension with this dotted OID; false if there is none */
 extern bool crypto_certificate_extension(const CryptoCertificate *certificate, const char *oid, FbBytes *value);
@@ -161,22 +173,28 @@ extern bool crypto_certificate_extension(const CryptoCertificate *certificate, c
 /* the subject's ECDSA key, owned by the certificate; NULL when the key is not P-256 or P-384 */
 extern const CryptoPublicKey *crypto_certificate_public_key(const CryptoCertificate *certificate);
 
-extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes *pem, FbError *error);
+extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes *pem,
+									   FbError *error);
 
 /*
- * The DER over which Fabric computes identity identifiers (IDN-1, WIRE 2.11, msp/cert.go sanitizeECDSASignedCert): the certificate's own
- * signature made low-S with the issuer's curve; the received bytes when it is low-S already or the issuer's key is not ECDSA.
- * issuer: the certificate that signed this one (itself when self-signed). Errors: FB_INVALID_CERTIFICATE (signature malformed).
+ * The DER over which Fabric computes identity identifiers (IDN-1, WIRE 2.11, msp/cert.go sanitizeECDSASignedCert):
+ * the certificate's own signature made low-S with the issuer's curve; the received bytes when it is low-S already or
+ * the issuer's key is not ECDSA. issuer: the certificate that signed this one (itself when self-signed). Errors:
+ * FB_INVALID_CERTIFICATE (signature malformed).
  */
 extern FbStatus crypto_certificate_normalised_der(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
 												  FbAllocator *allocator, FbBytes *der, FbError *error);
 
 /* the same when the issuer's curve is known but its certificate is not at hand */
-extern FbStatus crypto_certificate_low_s_der(const CryptoCertificate *certificate, CryptoCurve curve, FbAllocator *allocator, FbBytes *der,
-											 FbError *error);
+extern FbStatus crypto_certificate_low_s_der(const CryptoCertificate *certificate, CryptoCurve curve,
+											 FbAllocator *allocator, FbBytes *der, FbError *error);
 
-/* a file with any number of PEM certificates (others are skipped), in order; at most certificates_max. Errors as crypto_certificate_parse */
-extern FbStatus crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *allocator, CryptoCertificate ***certificates,
+/*
+ * a file with any number of PEM certificates (others are skipped), in order; at most certificates_max. Errors as
+ * crypto_certificate_parse
+ */
+extern FbStatus crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *allocator,
+										  CryptoCertificate ***certificates,
 										  size_t *certificates_count, FbError *error);
 
 /* ---- chain.c: certificate chains, as Go's x509.Certificate.Verify finds them, which Fabric relies on ---- */
@@ -192,23 +210,26 @@ typedef struct CryptoTrust
 
 typedef struct CryptoChain
 {
-	const CryptoCertificate *certificates[FB_CERTIFICATE_CHAIN_LENGTH_MAX]; /* [0] is the certificate itself, the last one a root */
+	/* [0] is the certificate itself, the last one a root */
+	const CryptoCertificate *certificates[FB_CERTIFICATE_CHAIN_LENGTH_MAX];
 	size_t		length;
 } CryptoChain;
 
 /*
- * All chains from the certificate to a root at the time at: names and signatures fit, every certificate is valid at that time, issuers are CAs
- * with certificate-sign usage (if they state usages), path lengths hold, no unknown critical extension, and, as Go does when no usage
- * is asked for, extended key usages (where stated) allow server authentication or any. A certificate that is itself a root has one chain, of length 1.
- * chains_count: how many there are; chain: the first one. Fabric accepts exactly one (IDN-4); for IDN-5 pass crypto_certificate_not_before + 1.
- * Errors: FB_INVALID_CERTIFICATE (no chain; the message says why the last candidate failed), FB_CERTIFICATE_EXPIRED (that reason was a time),
- * FB_LIMIT_EXCEEDED (the search took more than 100 signature checks).
+ * All chains from the certificate to a root at the time at: names and signatures fit, every certificate is valid at
+ * that time, issuers are CAs with certificate-sign usage (if they state usages), path lengths hold, no unknown
+ * critical extension, and, as Go does when no usage is asked for, extended key usages (where stated) allow server
+ * authentication or any. A certificate that is itself a root has one chain, of length 1. chains_count: how many there
+ * are; chain: the first one. Fabric accepts exactly one (IDN-4); for IDN-5 pass crypto_certificate_not_before + 1.
+ * Errors: FB_INVALID_CERTIFICATE (no chain; the message says why the last candidate failed), FB_CERTIFICATE_EXPIRED
+ * (that reason was a time), FB_LIMIT_EXCEEDED (the search took more than 100 signature checks).
  */
-extern FbStatus crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust, int64_t at, CryptoChain *chain,
-								  size_t *chains_count, FbError *error);
+extern FbStatus crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust, int64_t at,
+								  CryptoChain *chain, size_t *chains_count, FbError *error);
 
 /* did issuer sign the certificate? Only the signature: no names, no times. FB_OK or FB_INVALID_SIGNATURE */
-extern FbStatus crypto_certificate_check_signature(const CryptoCertificate *certificate, const CryptoCertificate *issuer, FbError *error);
+extern FbStatus crypto_certificate_check_signature(const CryptoCertificate *certificate,
+												   const CryptoCertificate *issuer, FbError *error);
 
 /* ---- crl.c: revocation lists ---- */
 
@@ -242,7 +263,8 @@ typedef struct CryptoTemplate
 	int64_t		not_before;
 	int64_t		not_after;
 	FbBytes		serial;			/* big-endian, 1 to 20 bytes; empty: 16 random bytes */
-	bool		is_ca;			/* basic constraints CA:TRUE, key usages: certificate sign, CRL sign, digital signature */
+	/* basic constraints CA:TRUE, key usages: certificate sign, CRL sign, digital signature */
+	bool		is_ca;
 	int			path_length;	/* for a CA: how many CAs may follow; -1: no limit */
 	bool		is_tls;			/* adds extended key usages server and client authentication, and key encipherment */
 	const FbBytes *dns_names;	/* subject alternative names; an IP address in text form becomes an IP entry */
@@ -251,10 +273,11 @@ typedef struct CryptoTemplate
 } CryptoTemplate;
 
 /*
- * A certificate for subject_key, signed by issuer with issuer_key; issuer NULL makes a self-signed one (subject_key is then the
- * public half of issuer_key). Version 3, SHA-256 (P-384 issuers too, as Fabric CA), low-S; SKI = SHA-256 of the point, AKI = issuer's
- * SKI, as cryptogen does. Errors: FB_INVALID_ARGUMENT (empty subject, times reversed, serial, texts not UTF-8 or too long), FB_INVALID_KEY
- * (issuer_key does not belong to issuer, or issuer is not a CA), FB_CRYPTO_FAILURE.
+ * A certificate for subject_key, signed by issuer with issuer_key; issuer NULL makes a self-signed one (subject_key
+ * is then the public half of issuer_key). Version 3, SHA-256 (P-384 issuers too, as Fabric CA), low-S; SKI = SHA-256
+ * of the point, AKI = issuer's SKI, as cryptogen does. Errors: FB_INVALID_ARGUMENT (empty subject, times reversed,
+ * serial, texts not UTF-8 or too long), FB_INVALID_KEY (issuer_key does not belong to issuer, or issuer is not a CA),
+ * FB_CRYPTO_FAILURE.
  */
 extern FbStatus crypto_certificate_issue(const CryptoTemplate *template, const CryptoPublicKey *subject_key,
 										 const CryptoCertificate *issuer, const CryptoPrivateKey *issuer_key, FbAllocator *allocator,
@@ -263,16 +286,22 @@ extern FbStatus crypto_certificate_issue(const CryptoTemplate *template, const C
 typedef struct CryptoCsr CryptoCsr;
 
 /* a PKCS#10 request, PEM, signed by key. Errors: FB_INVALID_ARGUMENT, FB_CRYPTO_FAILURE */
-extern FbStatus crypto_csr_create(const CryptoName *subject, const FbBytes *dns_names, size_t dns_names_count, const CryptoPrivateKey *key,
-								  FbAllocator *allocator, FbBytes *pem, FbError *error);
+extern FbStatus crypto_csr_create(const CryptoName *subject, const FbBytes *dns_names, size_t dns_names_count,
+								  const CryptoPrivateKey *key, FbAllocator *allocator, FbBytes *pem, FbError *error);
 
-/* a PKCS#10 request, PEM or DER; its own signature is checked. Errors: FB_INVALID_CERTIFICATE, FB_INVALID_SIGNATURE, FB_LIMIT_EXCEEDED */
+/*
+ * a PKCS#10 request, PEM or DER; its own signature is checked. Errors: FB_INVALID_CERTIFICATE, FB_INVALID_SIGNATURE,
+ * FB_LIMIT_EXCEEDED
+ */
 extern FbStatus crypto_csr_parse(FbBytes pem_or_der, CryptoCsr **csr, FbError *error);
 extern void crypto_csr_free(CryptoCsr *csr);
 extern const CryptoPublicKey *crypto_csr_public_key(const CryptoCsr *csr); /* owned by the request */
 extern const char *crypto_csr_subject(const CryptoCsr *csr);			   /* as crypto_certificate_subject */
 extern const char *crypto_csr_common_name(const CryptoCsr *csr);
-/* subject alternative names (DNS and IP, IP in text form) that it asks for; whether they are granted is the CA's decision */
+/*
+ * subject alternative names (DNS and IP, IP in text form) that it asks for; whether they are granted is the CA's
+ * decision
+ */
 extern size_t crypto_csr_dns_names_count(const CryptoCsr *csr);
 extern FbBytes crypto_csr_dns_name(const CryptoCsr *csr, size_t index);
 
@@ -283,8 +312,12 @@ typedef struct CryptoRevocation
 	int			reason;			/* RFC 5280 5.3.1; -1 or 0 (unspecified): left out */
 } CryptoRevocation;
 
-/* a version 2 revocation list, PEM, with AKI and CRL number, signed by issuer. Errors: FB_INVALID_ARGUMENT, FB_INVALID_KEY, FB_CRYPTO_FAILURE */
-extern FbStatus crypto_crl_issue(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer_key, const CryptoRevocation *revocations,
+/*
+ * a version 2 revocation list, PEM, with AKI and CRL number, signed by issuer. Errors: FB_INVALID_ARGUMENT,
+ * FB_INVALID_KEY, FB_CRYPTO_FAILURE
+ */
+extern FbStatus crypto_crl_issue(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer_key,
+								 const CryptoRevocation *revocations,
 								 size_t revocations_count, int64_t this_update, int64_t next_update, uint64_t number,
 								 FbAllocator *allocator, FbBytes *pem, FbError *error);
 

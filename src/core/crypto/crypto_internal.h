@@ -58,14 +58,18 @@ struct CryptoCertificate
 /* the memory of opaque objects: OpenSSL's heap, which outlives every arena */
 extern FbAllocator crypto_heap;
 
-/* fail with status; what OpenSSL says goes into the detail, and its error queue is emptied. Out of memory in OpenSSL becomes FB_OUT_OF_MEMORY */
-extern FbStatus crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/*
+ * fail with status; what OpenSSL says goes into the detail, and its error queue is emptied. Out of memory in OpenSSL
+ * becomes FB_OUT_OF_MEMORY
+ */
+extern FbStatus crypto_openssl_fail(FbError *error, FbStatus status, const char *format,
+									...) __attribute__((format(printf, 3, 4)));
 
 /* ---- der.c ---- */
 
 /*
- * Take one element off the front of *input: its tag and content; strict DER lengths, tag numbers below 31. whole (may be NULL): the element with its
- * header. false if there is none.
+ * Take one element off the front of *input: its tag and content; strict DER lengths, tag numbers below 31. whole (may
+ * be NULL): the element with its header. false if there is none.
  */
 extern bool der_read(FbBytes *input, uint8_t *tag, FbBytes *content, FbBytes *whole);
 extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
@@ -76,17 +80,19 @@ extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
 #define DER_SEQUENCE 0x30
 
 /*
- * The content of a PEM block with one of the names (a NULL-terminated list), or the input itself when it starts like DER. *der lies in crypto_heap and
- * is the caller's to release. rest (may be NULL): what follows the block. false: no such block (nothing to release).
+ * The content of a PEM block with one of the names (a NULL-terminated list), or the input itself when it starts like
+ * DER. *der lies in crypto_heap and is the caller's to release. rest (may be NULL): what follows the block. false: no
+ * such block (nothing to release).
  */
 extern bool pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name);
 extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem, FbError *error);
 
 /*
- * A signed structure SEQUENCE { body, algorithm, BIT STRING signature } (certificate, request, revocation list) whose ECDSA signature by a key on curve
- * is made low-S; equal to the input if it is so already.
+ * A signed structure SEQUENCE { body, algorithm, BIT STRING signature } (certificate, request, revocation list) whose
+ * ECDSA signature by a key on curve is made low-S; equal to the input if it is so already.
  */
-extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBytes *result, FbError *error);
+extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBytes *result,
+									FbError *error);
 
 /* ---- ecdsa.c ---- */
 
@@ -103,8 +109,8 @@ extern FbStatus dn_make(const CryptoName *from, X509_NAME **name, FbError *error
 /* ---- issue.c ---- */
 
 /* content of a subject alternative name extension */
-extern FbStatus alternative_names_make(const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator, FbBytes *content,
-									   FbError *error);
+extern FbStatus alternative_names_make(const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator,
+									   FbBytes *content, FbError *error);
 
 /* ---- x509.c ---- */
 

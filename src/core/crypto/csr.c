@@ -19,7 +19,8 @@ struct CryptoCsr
 #define ALTERNATIVE_NAMES_MAX 256
 
 static FbStatus
-add_alternative_names(X509_REQ *request, const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator, FbError *error)
+add_alternative_names(X509_REQ *request, const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator,
+					  FbError *error)
 {
 	STACK_OF(X509_EXTENSION) *extensions;
 	ASN1_OCTET_STRING *octets;
@@ -63,7 +64,8 @@ fill_request(X509_REQ *request, const CryptoName *subject, const FbBytes *dns_na
 }
 
 FbStatus
-crypto_csr_create(const CryptoName *subject, const FbBytes *dns_names, size_t dns_names_count, const CryptoPrivateKey *key,
+crypto_csr_create(const CryptoName *subject, const FbBytes *dns_names, size_t dns_names_count,
+				  const CryptoPrivateKey *key,
 				  FbAllocator *allocator, FbBytes *pem, FbError *error)
 {
 	unsigned char *der = NULL;
@@ -93,7 +95,8 @@ read_alternative_names(CryptoCsr *csr, GENERAL_NAMES *names, FbError *error)
 	int			count = sk_GENERAL_NAME_num(names);
 
 	if (count > ALTERNATIVE_NAMES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate request has more than %d alternative names", ALTERNATIVE_NAMES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate request has more than %d alternative names",
+					   ALTERNATIVE_NAMES_MAX);
 	csr->dns_names = fb_allocate_array(&crypto_heap, count, sizeof(FbBytes));
 	if (csr->dns_names == NULL)
 		return fb_out_of_memory(error);
@@ -118,7 +121,8 @@ read_alternative_names(CryptoCsr *csr, GENERAL_NAMES *names, FbError *error)
 			if (size == 4)
 				snprintf(address, sizeof(address), "%d.%d.%d.%d", a[0], a[1], a[2], a[3]);
 			else if (size == 16)
-				snprintf(address, sizeof(address), "%x:%x:%x:%x:%x:%x:%x:%x", a[0] << 8 | a[1], a[2] << 8 | a[3], a[4] << 8 | a[5],
+				snprintf(address, sizeof(address), "%x:%x:%x:%x:%x:%x:%x:%x", a[0] << 8 | a[1], a[2] << 8 | a[3],
+						 a[4] << 8 | a[5],
 						 a[6] << 8 | a[7], a[8] << 8 | a[9], a[10] << 8 | a[11], a[12] << 8 | a[13], a[14] << 8 | a[15]);
 			else
 				return fb_fail(error, FB_INVALID_CERTIFICATE, "malformed address among the alternative names");
@@ -150,7 +154,8 @@ read_request(CryptoCsr *csr, FbBytes der, FbError *error)
 		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "malformed public key in certificate request");
 	if (public_key_wrap(pkey, &csr->public_key, error) != FB_OK)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate request is not for an ECDSA key on P-256 or P-384");
-	if (!signature_algorithm_allowed(X509_REQ_get_signature_nid(csr->request)) || X509_REQ_verify(csr->request, pkey) != 1)
+	if (!signature_algorithm_allowed(X509_REQ_get_signature_nid(csr->request)) || X509_REQ_verify(csr->request,
+																								  pkey) != 1)
 		return crypto_openssl_fail(error, FB_INVALID_SIGNATURE, "certificate request is not signed by its own key");
 	FB_TRY(dn_read(X509_REQ_get_subject_name(csr->request), &csr->subject, error));
 	extensions = X509_REQ_get_extensions(csr->request);
@@ -158,7 +163,8 @@ read_request(CryptoCsr *csr, FbBytes der, FbError *error)
 	if (names != NULL)
 		status = read_alternative_names(csr, names, error);
 	else if (extensions != NULL && critical != -1)
-		status = crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "malformed alternative names in certificate request");
+		status = crypto_openssl_fail(error, FB_INVALID_CERTIFICATE,
+									 "malformed alternative names in certificate request");
 	GENERAL_NAMES_free(names);
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
 	return status;

@@ -98,7 +98,8 @@ write_scalar(const uint8_t *scalar, size_t size, uint8_t *out)
 }
 
 static FbStatus
-write_signature(CryptoCurve curve, const uint8_t *r, const uint8_t *s, FbAllocator *allocator, FbBytes *signature, FbError *error)
+write_signature(CryptoCurve curve, const uint8_t *r, const uint8_t *s, FbAllocator *allocator, FbBytes *signature,
+				FbError *error)
 {
 	uint8_t		out[CRYPTO_SIGNATURE_BYTES_MAX];
 	size_t		size = 2;
@@ -174,7 +175,8 @@ public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error)
 	key->curve = curve;
 	EVP_PKEY_up_ref(pkey);
 	key->pkey = pkey;
-	if (EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, key->point, sizeof(key->point), &key->point_size) != 1 ||
+	if (EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, key->point, sizeof(key->point),
+										&key->point_size) != 1 ||
 		key->point_size != 1 + 2 * scalar_size(curve) || key->point[0] != POINT_CONVERSION_UNCOMPRESSED)
 	{
 		crypto_public_key_free(key);
@@ -209,7 +211,8 @@ crypto_public_key_parse(FbBytes spki_der, CryptoPublicKey **public_key, FbError 
 
 	*public_key = NULL;
 	if (spki_der.size > FB_CERTIFICATE_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "public key has %zu bytes, more than %d", spki_der.size, FB_CERTIFICATE_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "public key has %zu bytes, more than %d", spki_der.size,
+					   FB_CERTIFICATE_BYTES_MAX);
 	pkey = d2i_PUBKEY(NULL, &position, (long) spki_der.size);
 	if (pkey == NULL || position != spki_der.data + spki_der.size)
 	{
@@ -296,7 +299,8 @@ crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error)
 
 	*key = NULL;
 	if (pem.size > FB_CERTIFICATE_BYTES_MAX)
-		return fb_fail(error, FB_INVALID_KEY, "private key has %zu bytes, more than %d", pem.size, FB_CERTIFICATE_BYTES_MAX);
+		return fb_fail(error, FB_INVALID_KEY, "private key has %zu bytes, more than %d", pem.size,
+					   FB_CERTIFICATE_BYTES_MAX);
 	/* text only: pem_read would also take bare DER */
 	if (pem.size == 0 || pem.data[0] == DER_SEQUENCE || !pem_read(pem, names, &der, NULL, &name))
 	{
@@ -435,7 +439,8 @@ crypto_verify(const CryptoPublicKey *public_key, FbBytes message, FbBytes signat
 }
 
 FbStatus
-crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count, FbBytes signature, FbError *error)
+crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count, FbBytes signature,
+					FbError *error)
 {
 	uint8_t		digest[CRYPTO_SHA256_BYTES];
 

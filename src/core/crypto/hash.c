@@ -1,8 +1,9 @@
 /* SHA-256, random bytes, wiping, and the room's own memory and error reporting */
 
 /*
- * The low-level SHA-256 functions are marked deprecated since OpenSSL 3.0 in favour of EVP, but they are the only ones which neither allocate nor
- * fail, and for short inputs they are several times faster (no look-up of a provider for each hash).
+ * The low-level SHA-256 functions are marked deprecated since OpenSSL 3.0 in favour of EVP, but they are the only
+ * ones which neither allocate nor fail, and for short inputs they are several times faster (no look-up of a provider
+ * for each hash).
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 

@@ -56,7 +56,8 @@ make_aki(FbBytes key_identifier, FbAllocator *allocator, FbBytes *content, FbErr
 }
 
 FbStatus
-alternative_names_make(const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator, FbBytes *content, FbError *error)
+alternative_names_make(const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator, FbBytes *content,
+					   FbError *error)
 {
 	FbBuffer	inside;
 	FbBuffer	outside;
@@ -69,7 +70,8 @@ alternative_names_make(const FbBytes *dns_names, size_t dns_names_count, FbAlloc
 		ASN1_OCTET_STRING *address;
 
 		if (dns_names[i].size == 0 || dns_names[i].size >= sizeof(name))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "alternative name is empty or longer than %zu bytes", sizeof(name) - 1);
+			return fb_fail(error, FB_INVALID_ARGUMENT, "alternative name is empty or longer than %zu bytes",
+						   sizeof(name) - 1);
 		memcpy(name, dns_names[i].data, dns_names[i].size);
 		name[dns_names[i].size] = '\0';
 		/* IA5String without controls and spaces */
@@ -117,7 +119,8 @@ add_extensions(X509 *x509, const CryptoTemplate *template, const CryptoPublicKey
 		FB_TRY(add_extension(x509, "2.5.29.37", false, fb_bytes(server_and_client, sizeof(server_and_client)), error));
 	content = fb_bytes(no_ca, sizeof(no_ca));
 	if (template->is_ca)
-		content = template->path_length < 0 ? fb_bytes(ca_unlimited, sizeof(ca_unlimited)) : fb_bytes(ca_limited, sizeof(ca_limited));
+		content = template->path_length < 0 ? fb_bytes(ca_unlimited, sizeof(ca_unlimited)) :
+			fb_bytes(ca_limited, sizeof(ca_limited));
 	FB_TRY(add_extension(x509, "2.5.29.19", true, content, error));
 
 	crypto_sha256(crypto_public_key_point(subject_key), key_identifier);
@@ -167,7 +170,8 @@ check_issuer(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer_key
 	if (!issuer->is_ca || (issuer->key_usage != 0 && !(issuer->key_usage & usage)))
 		return fb_fail(error, FB_INVALID_KEY, "certificate \"%s\" may not issue this", issuer->subject.text);
 	if (!crypto_private_key_matches(issuer_key, issuer->public_key))
-		return fb_fail(error, FB_INVALID_KEY, "private key does not belong to certificate \"%s\"", issuer->subject.text);
+		return fb_fail(error, FB_INVALID_KEY, "private key does not belong to certificate \"%s\"",
+					   issuer->subject.text);
 	return FB_OK;
 }
 
@@ -179,7 +183,8 @@ check_template(const CryptoTemplate *template, FbError *error)
 	/* years 1 to 9999: what X.509 can say */
 	if (template->not_before < -62135596800 || template->not_after > 253402300799)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "validity of a certificate is out of range");
-	if (template->serial.size > SERIAL_BYTES_MAX || (template->serial.size == SERIAL_BYTES_MAX && template->serial.data[0] & 0x80))
+	if (template->serial.size > SERIAL_BYTES_MAX || (template->serial.size == SERIAL_BYTES_MAX &&
+													 template->serial.data[0] & 0x80))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "serial number is longer than %d bytes", SERIAL_BYTES_MAX);
 	if (template->path_length > 100)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "path length %d is out of range", template->path_length);
@@ -189,7 +194,8 @@ check_template(const CryptoTemplate *template, FbError *error)
 }
 
 static FbStatus
-fill_certificate(X509 *x509, const CryptoTemplate *template, const CryptoPublicKey *subject_key, const CryptoCertificate *issuer,
+fill_certificate(X509 *x509, const CryptoTemplate *template, const CryptoPublicKey *subject_key,
+				 const CryptoCertificate *issuer,
 				 FbAllocator *allocator, FbError *error)
 {
 	X509_NAME  *subject;
@@ -214,7 +220,8 @@ fill_certificate(X509 *x509, const CryptoTemplate *template, const CryptoPublicK
 
 /* low-S, PEM */
 static FbStatus
-finish(CryptoCurve curve, unsigned char *der, int size, const char *name, FbAllocator *allocator, FbBytes *pem, FbError *error)
+finish(CryptoCurve curve, unsigned char *der, int size, const char *name, FbAllocator *allocator, FbBytes *pem,
+	   FbError *error)
 {
 	FbBytes		low_s;
 	FbStatus	status;
@@ -228,7 +235,8 @@ finish(CryptoCurve curve, unsigned char *der, int size, const char *name, FbAllo
 }
 
 FbStatus
-crypto_certificate_issue(const CryptoTemplate *template, const CryptoPublicKey *subject_key, const CryptoCertificate *issuer,
+crypto_certificate_issue(const CryptoTemplate *template, const CryptoPublicKey *subject_key,
+						 const CryptoCertificate *issuer,
 						 const CryptoPrivateKey *issuer_key, FbAllocator *allocator, FbBytes *pem, FbError *error)
 {
 	unsigned char *der = NULL;
@@ -275,7 +283,9 @@ add_revocation(X509_CRL *crl, const CryptoRevocation *revocation, FbError *error
 	if (done)
 	{
 		status = set_serial(serial, revocation->serial, error);
-		done = status == FB_OK && X509_REVOKED_set_serialNumber(entry, serial) == 1 && X509_REVOKED_set_revocationDate(entry, at) == 1;
+		done = status == FB_OK && X509_REVOKED_set_serialNumber(entry,
+																serial) == 1 && X509_REVOKED_set_revocationDate(entry,
+																												at) == 1;
 	}
 	if (done && revocation->reason > 0)
 	{
@@ -347,7 +357,8 @@ fill_crl(X509_CRL *crl, const CryptoCertificate *issuer, const CryptoRevocation 
 }
 
 FbStatus
-crypto_crl_issue(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer_key, const CryptoRevocation *revocations,
+crypto_crl_issue(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer_key,
+				 const CryptoRevocation *revocations,
 				 size_t revocations_count, int64_t this_update, int64_t next_update, uint64_t number, FbAllocator *allocator,
 				 FbBytes *pem, FbError *error)
 {

@@ -4,7 +4,10 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-/* the attributes that Go knows, in the order of pkix.Name.ToRDNSequence; a list is one multi-valued element of the name, otherwise the last one counts */
+/*
+ * the attributes that Go knows, in the order of pkix.Name.ToRDNSequence; a list is one multi-valued element of the
+ * name, otherwise the last one counts
+ */
 static const struct
 {
 	int			nid;
@@ -109,7 +112,8 @@ dn_fill(const X509_NAME *name, CryptoDn *dn, FbBytes *values, int count, FbError
 			dn->ous_count++;
 	}
 	if (dn->ous_count > FB_CERTIFICATE_OUS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has more than %d organizational units", FB_CERTIFICATE_OUS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has more than %d organizational units",
+					   FB_CERTIFICATE_OUS_MAX);
 	dn->common_name = fb_text_copy(&crypto_heap, common_name);
 	dn->ous = fb_allocate_array(&crypto_heap, dn->ous_count, sizeof(FbBytes));
 	if (dn->common_name == NULL || dn->ous == NULL)
@@ -174,7 +178,8 @@ add_entry(X509_NAME *name, int nid, FbBytes value, FbError *error)
 	if (value.size == 0)
 		return FB_OK;
 	if (memchr(value.data, '\0', value.size) != NULL || !fb_utf8_valid(value) || value.size > INT16_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "invalid text in attribute %s of a distinguished name", OBJ_nid2sn(nid));
+		return fb_fail(error, FB_INVALID_ARGUMENT, "invalid text in attribute %s of a distinguished name",
+					   OBJ_nid2sn(nid));
 	if (X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, value.data, (int) value.size, -1, 0) != 1)
 		return crypto_openssl_fail(error, FB_INVALID_ARGUMENT, "invalid value of attribute %s in a distinguished name",
 								   OBJ_nid2sn(nid));

@@ -163,7 +163,8 @@ crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate **certificate, Fb
 }
 
 FbStatus
-crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *allocator, CryptoCertificate ***certificates,
+crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *allocator,
+						  CryptoCertificate ***certificates,
 						  size_t *certificates_count, FbError *error)
 {
 	CryptoCertificate **found = NULL;
@@ -381,7 +382,8 @@ signature_algorithm_allowed(int signature_nid)
 }
 
 FbStatus
-crypto_certificate_normalised_der(const CryptoCertificate *certificate, const CryptoCertificate *issuer, FbAllocator *allocator,
+crypto_certificate_normalised_der(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
+								  FbAllocator *allocator,
 								  FbBytes *der, FbError *error)
 {
 	if (issuer->public_key == NULL)
@@ -390,7 +392,8 @@ crypto_certificate_normalised_der(const CryptoCertificate *certificate, const Cr
 }
 
 FbStatus
-crypto_certificate_low_s_der(const CryptoCertificate *certificate, CryptoCurve curve, FbAllocator *allocator, FbBytes *der,
+crypto_certificate_low_s_der(const CryptoCertificate *certificate, CryptoCurve curve, FbAllocator *allocator,
+							 FbBytes *der,
 							 FbError *error)
 {
 	return der_signed_to_low_s(curve, certificate->der, allocator, der, error);

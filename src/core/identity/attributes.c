@@ -1,12 +1,11 @@
 /*
- * What chaincode may ask about its caller: the client id and the attributes that Fabric CA put into the certificate, as Fabric's cid and attrmgr
- * libraries do. The JSON is read as Go's encoding/json reads it into struct{Attrs map[string]string `json:"attrs"`}.
+ * What chaincode may ask about its caller: the client id and the attributes that Fabric CA put into the certificate,
+ * as Fabric's cid and attrmgr libraries do. The JSON is read as Go's encoding/json reads it into struct{Attrs
+ * map[string]string `json:"attrs"`}.
  */
 #include "core/identity/identity_internal.h"
 
-#include <ctype.h>
 #include <stdlib.h>
-#include <strings.h>
 
 /* nesting of JSON that is only skipped */
 #define JSON_DEPTH_MAX 64
@@ -33,7 +32,8 @@ append_base64(FbBuffer *buffer, FbBytes bytes)
 }
 
 FbStatus
-certificate_client_id(const CryptoCertificate *certificate, FbAllocator *allocator, const char **client_id, FbError *error)
+certificate_client_id(const CryptoCertificate *certificate, FbAllocator *allocator, const char **client_id,
+					  FbError *error)
 {
 	FbBuffer	plain;
 	FbBuffer	encoded;
@@ -226,23 +226,29 @@ read_string(Json *json, FbBytes *value)
 }
 
 static bool
+is_digit(uint8_t c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
 skip_number(Json *json)
 {
 	if (json->at < json->end && *json->at == '-')
 		json->at++;
-	if (json->at >= json->end || !isdigit(*json->at))
+	if (json->at >= json->end || !is_digit(*json->at))
 		return false;
 	if (*json->at == '0')
 		json->at++;
 	else
-		while (json->at < json->end && isdigit(*json->at))
+		while (json->at < json->end && is_digit(*json->at))
 			json->at++;
 	if (json->at < json->end && *json->at == '.')
 	{
 		json->at++;
-		if (json->at >= json->end || !isdigit(*json->at))
+		if (json->at >= json->end || !is_digit(*json->at))
 			return false;
-		while (json->at < json->end && isdigit(*json->at))
+		while (json->at < json->end && is_digit(*json->at))
 			json->at++;
 	}
 	if (json->at < json->end && (*json->at == 'e' || *json->at == 'E'))
@@ -250,9 +256,9 @@ skip_number(Json *json)
 		json->at++;
 		if (json->at < json->end && (*json->at == '+' || *json->at == '-'))
 			json->at++;
-		if (json->at >= json->end || !isdigit(*json->at))
+		if (json->at >= json->end || !is_digit(*json->at))
 			return false;
-		while (json->at < json->end && isdigit(*json->at))
+		while (json->at < json->end && is_digit(*json->at))
 			json->at++;
 	}
 	return true;
@@ -363,6 +369,20 @@ read_attributes(Json *json, AttributeList *list)
 	return take(json, '}');
 }
 
+/* Go's decoder does not mind the case of a field's name */
+static bool
+is_attrs(FbBytes name)
+{
+	static const char wanted[] = "attrs";
+
+	if (name.size != sizeof(wanted) - 1)
+		return false;
+	for (size_t i = 0; i < name.size; i++)
+		if ((name.data[i] | 0x20) != wanted[i])
+			return false;
+	return true;
+}
+
 static bool
 read_document(Json *json, AttributeList *list)
 {
@@ -378,8 +398,7 @@ read_document(Json *json, AttributeList *list)
 	{
 		if (!read_string(json, &name) || !take(json, ':'))
 			return false;
-		/* Go's decoder does not mind the case of a field's name */
-		if (name.size == 5 && strncasecmp((const char *) name.data, "attrs", 5) == 0)
+		if (is_attrs(name))
 		{
 			if (!read_attributes(json, list))
 				return false;
@@ -421,7 +440,8 @@ certificate_attributes(const CryptoCertificate *certificate, FbAllocator *alloca
 }
 
 FbStatus
-certificate_attribute(const CryptoCertificate *certificate, FbBytes name, FbAllocator *allocator, bool *found, FbBytes *value,
+certificate_attribute(const CryptoCertificate *certificate, FbBytes name, FbAllocator *allocator, bool *found,
+					  FbBytes *value,
 					  FbError *error)
 {
 	CertificateAttribute *attributes;
@@ -484,7 +504,8 @@ compare_names(const void *a, const void *b)
 }
 
 FbStatus
-attributes_make(const CertificateAttribute *attributes, size_t attributes_count, FbAllocator *allocator, FbBytes *json, FbError *error)
+attributes_make(const CertificateAttribute *attributes, size_t attributes_count, FbAllocator *allocator,
+				FbBytes *json, FbError *error)
 {
 	CertificateAttribute *sorted = fb_allocate_array(allocator, attributes_count, sizeof(*sorted));
 	FbBuffer	buffer;

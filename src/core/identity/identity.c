@@ -5,7 +5,8 @@
 /* ---- bytes ---- */
 
 FbStatus
-identity_serialize(const char *msp_id, FbBytes certificate_pem, FbAllocator *allocator, FbBytes *serialized, FbError *error)
+identity_serialize(const char *msp_id, FbBytes certificate_pem, FbAllocator *allocator, FbBytes *serialized,
+				   FbError *error)
 {
 	Msp__SerializedIdentity message = MSP__SERIALIZED_IDENTITY__INIT;
 
@@ -15,14 +16,16 @@ identity_serialize(const char *msp_id, FbBytes certificate_pem, FbAllocator *all
 }
 
 FbStatus
-identity_unpack(FbBytes serialized, FbAllocator *allocator, const char **msp_id, FbBytes *certificate_pem, FbError *error)
+identity_unpack(FbBytes serialized, FbAllocator *allocator, const char **msp_id, FbBytes *certificate_pem,
+				FbError *error)
 {
 	Msp__SerializedIdentity *message;
 
 	*msp_id = NULL;
 	*certificate_pem = FB_BYTES_EMPTY;
 	if (serialized.size > FB_IDENTITY_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d", serialized.size, FB_IDENTITY_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d", serialized.size,
+					   FB_IDENTITY_BYTES_MAX);
 	FB_TRY(PROTO_UNPACK(msp__serialized_identity, serialized, allocator, &message, error));
 	*msp_id = message->mspid;
 	*certificate_pem = proto_bytes(message->id_bytes);
@@ -32,8 +35,9 @@ identity_unpack(FbBytes serialized, FbAllocator *allocator, const char **msp_id,
 /* ---- rules ---- */
 
 /*
- * NodeOUs on: exactly one organizational unit of the certificate is one of the four, and it was given by the certifiers that the MSP names.
- * Where two roles have one name, the later of client, peer, admin, orderer counts, as in Fabric.
+ * NodeOUs on: exactly one organizational unit of the certificate is one of the four, and it was given by the
+ * certifiers that the MSP names. Where two roles have one name, the later of client, peer, admin, orderer counts, as
+ * in Fabric.
  */
 static FbStatus
 check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError *error)
@@ -52,8 +56,9 @@ check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError
 				continue;
 			if (ou->certifiers.size > 0 && !fb_bytes_equal(ou->certifiers, certifiers))
 				return fb_fail(error, FB_INVALID_IDENTITY,
-							   "organizational unit \"%.*s\" of \"%s\" was not given by the CA that MSP \"%s\" names for it",
-							   (int) ou->name.size, (const char *) ou->name.data, crypto_certificate_subject(certificate), identity->msp->id);
+							   "organizational unit \"%.*s\" of \"%s\" was not given by the CA that its MSP names",
+							   (int) ou->name.size, (const char *) ou->name.data,
+							   crypto_certificate_subject(certificate));
 			identity->role = order[k];
 			found++;
 			break;
@@ -61,7 +66,8 @@ check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError
 	}
 	if (found != 1)
 	{
-		fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" must have exactly one of the organizational units of MSP \"%s\"",
+		fb_fail(error, FB_INVALID_IDENTITY,
+				"certificate \"%s\" must have exactly one of the organizational units of MSP \"%s\"",
 				crypto_certificate_subject(certificate), identity->msp->id);
 		fb_error_hint(error, "A certificate is for a client, a peer, an admin or an orderer.");
 		return FB_INVALID_IDENTITY;
@@ -87,7 +93,8 @@ check_listed_ous(const Identity *identity, const CryptoCertificate *certificate,
 }
 
 FbStatus
-identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate, FbAllocator *scratch, FbError *error)
+identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate, FbAllocator *scratch,
+			   FbError *error)
 {
 	const CryptoCertificate *issuer;
 	CryptoChain chain;
@@ -100,17 +107,21 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 		return fb_fail(error, FB_INVALID_IDENTITY, "key of certificate \"%s\" is not ECDSA on P-256 or P-384",
 					   crypto_certificate_subject(certificate));
 	if (crypto_certificate_is_ca(certificate))
-		return fb_fail(error, FB_INVALID_IDENTITY, "CA certificate \"%s\" cannot be an identity", crypto_certificate_subject(certificate));
+		return fb_fail(error, FB_INVALID_IDENTITY, "CA certificate \"%s\" cannot be an identity",
+					   crypto_certificate_subject(certificate));
 	FB_TRY(msp_unique_chain(msp, certificate, &chain, error));
 	if (chain.length < 2)
-		return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has no issuer", crypto_certificate_subject(certificate));
+		return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has no issuer",
+					   crypto_certificate_subject(certificate));
 	issuer = chain.certificates[1];
 	if (msp_is_inner(msp, issuer))
-		return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" was issued by \"%s\", which is not a leaf of the CA tree",
+		return fb_fail(error, FB_INVALID_IDENTITY,
+					   "certificate \"%s\" was issued by \"%s\", which is not a leaf of the CA tree",
 					   crypto_certificate_subject(certificate), crypto_certificate_subject(issuer));
 	FB_TRY(msp_check_revocation(msp, certificate, issuer, error));
 	chain_digest(&chain, 1, identity->certifiers);
-	FB_TRY(msp->node_ous ? check_node_ous(identity, certificate, error) : check_listed_ous(identity, certificate, error));
+	FB_TRY(msp->node_ous ? check_node_ous(identity, certificate, error) : check_listed_ous(identity, certificate,
+																						   error));
 
 	status = crypto_certificate_normalised_der(certificate, issuer, scratch, &normal, error);
 	FB_TRY(status);
@@ -213,9 +224,11 @@ identity_verify(const Identity *identity, FbBytes message, FbBytes signature, Fb
 }
 
 FbStatus
-identity_verify_parts(const Identity *identity, const FbBytes *parts, size_t parts_count, FbBytes signature, FbError *error)
+identity_verify_parts(const Identity *identity, const FbBytes *parts, size_t parts_count, FbBytes signature,
+					  FbError *error)
 {
-	return crypto_verify_parts(crypto_certificate_public_key(identity->certificate), parts, parts_count, signature, error);
+	return crypto_verify_parts(crypto_certificate_public_key(identity->certificate), parts, parts_count, signature,
+							   error);
 }
 
 bool

@@ -31,7 +31,8 @@ struct Msp
 	CertificateList roots;		/* low-S, as Fabric keeps them */
 	CertificateList intermediates;
 	const CryptoCertificate **issuers; /* of roots, then of intermediates: who signed them (itself for a root) */
-	bool	   *inner;			/* of the intermediates: does another configured CA stand below it? likewise root_inner */
+	/* of the intermediates: does another configured CA stand below it? likewise root_inner */
+	bool	   *inner;
 	bool	   *root_inner;
 	CryptoCrl **crls;
 	size_t		crls_count;
@@ -84,10 +85,14 @@ extern void scratch_free(Scratch *scratch);
 /* a certificate from PEM only: where Fabric wants PEM, bare DER is an error */
 extern FbStatus certificate_from_pem(FbBytes pem, CryptoCertificate **certificate, FbError *error);
 
-/* the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s (IDN-4, IDN-5). Errors: FB_INVALID_IDENTITY */
-extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate, CryptoChain *chain, FbError *error);
+/*
+ * the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s (IDN-4, IDN-5). Errors: FB_INVALID_IDENTITY
+ */
+extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate, CryptoChain *chain,
+								 FbError *error);
 /* FB_CERTIFICATE_REVOKED if a list that the issuer signed names the certificate (IDN-7) */
-extern FbStatus msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate, const CryptoCertificate *issuer, FbError *error);
+extern FbStatus msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate,
+									 const CryptoCertificate *issuer, FbError *error);
 /* does another configured CA stand below this one of the MSP's CAs? */
 extern bool msp_is_inner(const Msp *msp, const CryptoCertificate *ca);
 extern bool msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES]);
@@ -98,7 +103,11 @@ extern NormalForm normal_form(const CryptoCertificate *issuer);
 
 /* ---- identity.c ---- */
 
-/* all rules about a certificate that is to be an identity; fills everything of *identity but allocator, certificate and serialized */
-extern FbStatus identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate, FbAllocator *scratch, FbError *error);
+/*
+ * all rules about a certificate that is to be an identity; fills everything of *identity but allocator, certificate
+ * and serialized
+ */
+extern FbStatus identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate,
+							   FbAllocator *scratch, FbError *error);
 
 #endif

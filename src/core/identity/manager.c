@@ -1,4 +1,7 @@
-/* the MSPs of a channel, and a cache of the identities that were met: hashed by the serialized bytes, least recently used go first */
+/*
+ * the MSPs of a channel, and a cache of the identities that were met: hashed by the serialized bytes, least recently
+ * used go first
+ */
 #include "core/identity/identity_internal.h"
 
 typedef struct CacheEntry
@@ -240,7 +243,8 @@ msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **i
 
 	*identity = NULL;
 	if (serialized.size > FB_IDENTITY_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d", serialized.size, FB_IDENTITY_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d", serialized.size,
+					   FB_IDENTITY_BYTES_MAX);
 	crypto_sha256(serialized, key);
 	bucket = find_bucket(manager, key);
 	for (entry = *bucket; entry != NULL; entry = entry->chain)

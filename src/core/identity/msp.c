@@ -1,4 +1,7 @@
-/* an organisation's definition: its CAs, revocation lists, organizational units and admins (msp/mspimplsetup.go, MSP version 1.4.3) */
+/*
+ * an organisation's definition: its CAs, revocation lists, organizational units and admins (msp/mspimplsetup.go, MSP
+ * version 1.4.3)
+ */
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
@@ -69,7 +72,8 @@ unique_chain(const CertificateList *roots, const CertificateList *intermediates,
 	size_t		count;
 	FbStatus	status;
 
-	status = crypto_chain_find(certificate, &trust, crypto_certificate_not_before(certificate) + 1, chain, &count, error);
+	status = crypto_chain_find(certificate, &trust, crypto_certificate_not_before(certificate) + 1, chain, &count,
+							   error);
 	if (status == FB_INVALID_CERTIFICATE || status == FB_CERTIFICATE_EXPIRED || status == FB_LIMIT_EXCEEDED)
 	{
 		if (error != NULL)
@@ -90,14 +94,16 @@ msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate, CryptoCha
 }
 
 FbStatus
-msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate, const CryptoCertificate *issuer, FbError *error)
+msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate, const CryptoCertificate *issuer,
+					 FbError *error)
 {
 	for (size_t i = 0; i < msp->crls_count; i++)
 	{
 		if (fb_bytes_equal(crypto_crl_aki(msp->crls[i]), crypto_certificate_ski(issuer)) &&
 			crypto_crl_lists(msp->crls[i], crypto_certificate_serial(certificate)) &&
 			crypto_crl_signed_by(msp->crls[i], issuer))
-			return fb_fail(error, FB_CERTIFICATE_REVOKED, "certificate \"%s\" has been revoked", crypto_certificate_subject(certificate));
+			return fb_fail(error, FB_CERTIFICATE_REVOKED, "certificate \"%s\" has been revoked",
+						   crypto_certificate_subject(certificate));
 	}
 	return FB_OK;
 }
@@ -152,10 +158,12 @@ msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES])
 /* ---- making it ---- */
 
 static FbStatus
-load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const char *part, CertificateList *list, FbError *error)
+load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const char *part, CertificateList *list,
+				  FbError *error)
 {
 	if (count > FB_MSP_CERTIFICATES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu times %s, more than %d", count, part, FB_MSP_CERTIFICATES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu times %s, more than %d", count, part,
+					   FB_MSP_CERTIFICATES_MAX);
 	list->items = fb_allocate_array(msp->allocator, count, sizeof(CryptoCertificate *));
 	if (list->items == NULL)
 		return fb_out_of_memory(error);
@@ -183,14 +191,15 @@ find_issuer(const Msp *msp, const CryptoCertificate *ca, bool is_root, const Cry
 	}
 	FB_TRY(msp_unique_chain(msp, ca, &chain, error));
 	if (chain.length < 2)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "root certificate \"%s\" is not signed by itself", crypto_certificate_subject(ca));
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "root certificate \"%s\" is not signed by itself",
+					   crypto_certificate_subject(ca));
 	*issuer = chain.certificates[1];
 	return FB_OK;
 }
 
 /*
- * Replace every CA by its low-S form (sanitizeCert). All issuers are found before the first one is replaced: what they are found with are the
- * certificates as configured.
+ * Replace every CA by its low-S form (sanitizeCert). All issuers are found before the first one is replaced: what
+ * they are found with are the certificates as configured.
  */
 static FbStatus
 normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
@@ -214,7 +223,8 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 		if (status == FB_INVALID_IDENTITY)
 			status = FB_INVALID_CERTIFICATE;
 		if (status != FB_OK)
-			return fail_in(status, is_root ? "root certificate" : "intermediate certificate", is_root ? i : i - msp->roots.count, error);
+			return fail_in(status, is_root ? "root certificate" : "intermediate certificate",
+						   is_root ? i : i - msp->roots.count, error);
 		for (size_t k = 0; k < count; k++)
 			if (*CA(k) == issuer)
 				issuer_index[i] = k;
@@ -237,7 +247,8 @@ static FbStatus
 load_crls(Msp *msp, const Msp__FabricMSPConfig *config, FbError *error)
 {
 	if (config->n_revocation_list > FB_MSP_CERTIFICATES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu revocation lists, more than %d", config->n_revocation_list,
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu revocation lists, more than %d",
+					   config->n_revocation_list,
 					   FB_MSP_CERTIFICATES_MAX);
 	msp->crls = fb_allocate_array(msp->allocator, config->n_revocation_list, sizeof(CryptoCrl *));
 	if (msp->crls == NULL)
@@ -261,7 +272,8 @@ load_crls(Msp *msp, const Msp__FabricMSPConfig *config, FbError *error)
 
 /* every CA is one, can be told by its key identifier, has exactly one chain and is not revoked */
 static FbStatus
-check_cas(const Msp *msp, const CertificateList *checked, const CertificateList *roots, const CertificateList *intermediates,
+check_cas(const Msp *msp, const CertificateList *checked, const CertificateList *roots,
+		  const CertificateList *intermediates,
 		  const char *part, FbError *error)
 {
 	for (size_t i = 0; i < checked->count; i++)
@@ -271,9 +283,11 @@ check_cas(const Msp *msp, const CertificateList *checked, const CertificateList 
 		FbStatus	status = FB_OK;
 
 		if (!crypto_certificate_is_ca(ca))
-			status = fb_fail(error, FB_INVALID_CERTIFICATE, "\"%s\" is not a CA certificate", crypto_certificate_subject(ca));
+			status = fb_fail(error, FB_INVALID_CERTIFICATE, "\"%s\" is not a CA certificate",
+							 crypto_certificate_subject(ca));
 		else if (crypto_certificate_ski(ca).size == 0)
-			status = fb_fail(error, FB_INVALID_CERTIFICATE, "\"%s\" has no subject key identifier", crypto_certificate_subject(ca));
+			status = fb_fail(error, FB_INVALID_CERTIFICATE, "\"%s\" has no subject key identifier",
+							 crypto_certificate_subject(ca));
 		else
 			status = unique_chain(roots, intermediates, ca, &chain, error);
 		if (status == FB_OK && chain.length > 1)
@@ -304,9 +318,13 @@ mark_inner_nodes(Msp *msp, FbError *error)
 	return FB_OK;
 }
 
-/* getCertifiersIdentifier: the hash over the chain of a CA that is named in the definition and must be one of the MSP's */
+/*
+ * getCertifiersIdentifier: the hash over the chain of a CA that is named in the definition and must be one of the
+ * MSP's
+ */
 static FbStatus
-certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch, uint8_t digest[CRYPTO_SHA256_BYTES], FbError *error)
+certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch, uint8_t digest[CRYPTO_SHA256_BYTES],
+				  FbError *error)
 {
 	CryptoCertificate *named;
 	const CryptoCertificate *ca = NULL;
@@ -340,7 +358,8 @@ certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch, uint8_t dig
 	{
 		FB_TRY(msp_unique_chain(msp, ca, &chain, error));
 		if (msp_is_inner(msp, ca))
-			return fb_fail(error, FB_INVALID_CONFIG, "organizational unit is bound to \"%s\", which issues no identities",
+			return fb_fail(error, FB_INVALID_CONFIG,
+						   "organizational unit is bound to \"%s\", which issues no identities",
 						   crypto_certificate_subject(ca));
 	}
 	chain_digest(&chain, 0, digest);
@@ -348,7 +367,8 @@ certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch, uint8_t dig
 }
 
 static FbStatus
-load_ou(const Msp *msp, const Msp__FabricOUIdentifier *from, bool certificate_needed, OuIdentifier *to, FbAllocator *scratch,
+load_ou(const Msp *msp, const Msp__FabricOUIdentifier *from, bool certificate_needed, OuIdentifier *to,
+		FbAllocator *scratch,
 		FbError *error)
 {
 	uint8_t		digest[CRYPTO_SHA256_BYTES];
@@ -370,14 +390,16 @@ load_ous(Msp *msp, const Msp__FabricMSPConfig *config, FbAllocator *scratch, FbE
 	size_t		count = config->n_organizational_unit_identifiers;
 
 	if (count > FB_MSP_CERTIFICATES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu organizational units, more than %d", count, FB_MSP_CERTIFICATES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu organizational units, more than %d", count,
+					   FB_MSP_CERTIFICATES_MAX);
 	msp->ous = fb_allocate_array(msp->allocator, count, sizeof(OuIdentifier));
 	if (msp->ous == NULL)
 		return fb_out_of_memory(error);
 	msp->ous_count = count;
 	for (size_t i = 0; i < count; i++)
 	{
-		FbStatus	status = load_ou(msp, config->organizational_unit_identifiers[i], true, &msp->ous[i], scratch, error);
+		FbStatus	status = load_ou(msp, config->organizational_unit_identifiers[i], true, &msp->ous[i], scratch,
+									 error);
 
 		if (status != FB_OK)
 			return fail_in(status, "organizational unit", i, error);
@@ -412,7 +434,8 @@ load_admins(Msp *msp, const Msp__FabricMSPConfig *config, FbAllocator *scratch, 
 	if (config->n_admins == 0 && (!msp->node_ous || !msp->node_ou[IDENTITY_ADMIN].present))
 		return fb_fail(error, FB_INVALID_CONFIG, "MSP has neither admins nor an organizational unit for them");
 	if (config->n_admins > FB_MSP_CERTIFICATES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu admins, more than %d", config->n_admins, FB_MSP_CERTIFICATES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu admins, more than %d", config->n_admins,
+					   FB_MSP_CERTIFICATES_MAX);
 	msp->admins = fb_allocate_array(msp->allocator, config->n_admins, CRYPTO_SHA256_BYTES);
 	if (msp->admins == NULL)
 		return fb_out_of_memory(error);
@@ -438,8 +461,10 @@ check_crypto_config(const Msp__FabricCryptoConfig *config, FbError *error)
 	if (config == NULL)
 		return FB_OK;			/* the defaults are what we have */
 	if (config->signature_hash_family[0] != '\0' && strcmp(config->signature_hash_family, "SHA2") != 0)
-		return fb_fail(error, FB_INVALID_CONFIG, "signature hash family \"%s\" is not supported", config->signature_hash_family);
-	if (config->identity_identifier_hash_function[0] != '\0' && strcmp(config->identity_identifier_hash_function, "SHA256") != 0)
+		return fb_fail(error, FB_INVALID_CONFIG, "signature hash family \"%s\" is not supported",
+					   config->signature_hash_family);
+	if (config->identity_identifier_hash_function[0] != '\0' && strcmp(config->identity_identifier_hash_function,
+																	   "SHA256") != 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "identity identifier hash function \"%s\" is not supported",
 					   config->identity_identifier_hash_function);
 	return FB_OK;
@@ -470,11 +495,14 @@ msp_fill(Msp *msp, FbBytes bytes, FbAllocator *scratch, FbError *error)
 	FB_TRY(check_cas(msp, &msp->roots, &msp->roots, &msp->intermediates, "root certificate", error));
 	FB_TRY(check_cas(msp, &msp->intermediates, &msp->roots, &msp->intermediates, "intermediate certificate", error));
 	FB_TRY(mark_inner_nodes(msp, error));
-	FB_TRY(load_certificates(msp, config->tls_root_certs, config->n_tls_root_certs, "TLS root certificate", &msp->tls_roots, error));
-	FB_TRY(load_certificates(msp, config->tls_intermediate_certs, config->n_tls_intermediate_certs, "TLS intermediate certificate",
+	FB_TRY(load_certificates(msp, config->tls_root_certs, config->n_tls_root_certs, "TLS root certificate",
+							 &msp->tls_roots, error));
+	FB_TRY(load_certificates(msp, config->tls_intermediate_certs, config->n_tls_intermediate_certs,
+							 "TLS intermediate certificate",
 							 &msp->tls_intermediates, error));
 	FB_TRY(check_cas(msp, &msp->tls_roots, &msp->tls_roots, &msp->tls_intermediates, "TLS root certificate", error));
-	FB_TRY(check_cas(msp, &msp->tls_intermediates, &msp->tls_roots, &msp->tls_intermediates, "TLS intermediate certificate", error));
+	FB_TRY(check_cas(msp, &msp->tls_intermediates, &msp->tls_roots, &msp->tls_intermediates,
+					 "TLS intermediate certificate", error));
 	FB_TRY(load_ous(msp, config, scratch, error));
 	return load_admins(msp, config, scratch, error);
 }
@@ -591,7 +619,8 @@ msp_tls_root(const Msp *msp, size_t index)
 FbStatus
 msp_check_tls_certificate(const Msp *msp, const CryptoCertificate *certificate, int64_t now, FbError *error)
 {
-	CryptoTrust trust = {msp->tls_roots.items, msp->tls_roots.count, msp->tls_intermediates.items, msp->tls_intermediates.count};
+	CryptoTrust trust = {msp->tls_roots.items, msp->tls_roots.count, msp->tls_intermediates.items,
+						 msp->tls_intermediates.count};
 	CryptoChain chain;
 	size_t		count;
 	FbStatus	status = crypto_chain_find(certificate, &trust, now, &chain, &count, error);

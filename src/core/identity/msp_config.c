@@ -6,7 +6,8 @@
 #define MSP_TYPE_FABRIC 0
 
 static FbStatus
-data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to, size_t *to_count, FbError *error)
+data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to, size_t *to_count,
+		   FbError *error)
 {
 	*to = fb_allocate_array(allocator, count, sizeof(ProtobufCBinaryData));
 	if (*to == NULL)
@@ -26,9 +27,11 @@ config_pack(const MspParts *parts, FbAllocator *scratch, FbAllocator *allocator,
 	Msp__FabricOUIdentifier ou[IDENTITY_ROLES_COUNT];
 
 	config.name = (char *) parts->msp_id;
-	FB_TRY(data_array(parts->root_certificates, parts->root_certificates_count, scratch, &config.root_certs, &config.n_root_certs,
+	FB_TRY(data_array(parts->root_certificates, parts->root_certificates_count, scratch, &config.root_certs,
+					  &config.n_root_certs,
 					  error));
-	FB_TRY(data_array(parts->intermediate_certificates, parts->intermediate_certificates_count, scratch, &config.intermediate_certs,
+	FB_TRY(data_array(parts->intermediate_certificates, parts->intermediate_certificates_count, scratch,
+					  &config.intermediate_certs,
 					  &config.n_intermediate_certs, error));
 	FB_TRY(data_array(parts->admins, parts->admins_count, scratch, &config.admins, &config.n_admins, error));
 	FB_TRY(data_array(parts->revocation_lists, parts->revocation_lists_count, scratch, &config.revocation_list,

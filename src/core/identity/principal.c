@@ -2,8 +2,8 @@
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
-static FbStatus principal_read(int32_t classification, FbBytes bytes, int depth, FbAllocator *allocator, const Principal **result,
-							   FbError *error);
+static FbStatus principal_read(int32_t classification, FbBytes bytes, int depth, FbAllocator *allocator,
+							   const Principal **result, FbError *error);
 
 /* a message inside a principal that does not unpack makes the principal impossible; memory and limits stay errors */
 static FbStatus
@@ -57,8 +57,12 @@ read_identity(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbErr
 	{
 		FbBytes		normal;
 
-		status = crypto_certificate_low_s_der(certificate, form == NORMAL_P256 ? CRYPTO_P256 : CRYPTO_P384, allocator, &normal, error);
-		/* not a signature of this curve: then its issuer has no key of this curve, and the digest, all zeros, is never compared with success */
+		status = crypto_certificate_low_s_der(certificate, form == NORMAL_P256 ? CRYPTO_P256 : CRYPTO_P384, allocator,
+											  &normal, error);
+		/*
+		 * not a signature of this curve: then its issuer has no key of this curve, and the digest, all zeros, is
+		 * never compared with success
+		 */
 		if (status == FB_INVALID_CERTIFICATE)
 			status = FB_OK;
 		else if (status == FB_OK)
@@ -96,7 +100,8 @@ read_combined(FbBytes bytes, int depth, FbAllocator *allocator, Principal *princ
 	if (parts == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < combined->n_principals; i++)
-		FB_TRY(principal_read(combined->principals[i]->principal_classification, proto_bytes(combined->principals[i]->principal),
+		FB_TRY(principal_read(combined->principals[i]->principal_classification,
+							  proto_bytes(combined->principals[i]->principal),
 							  depth + 1, allocator, &parts[i], error));
 	principal->parts = parts;
 	principal->parts_count = combined->n_principals;
@@ -104,7 +109,8 @@ read_combined(FbBytes bytes, int depth, FbAllocator *allocator, Principal *princ
 }
 
 static FbStatus
-principal_read(int32_t classification, FbBytes bytes, int depth, FbAllocator *allocator, const Principal **result, FbError *error)
+principal_read(int32_t classification, FbBytes bytes, int depth, FbAllocator *allocator, const Principal **result,
+			   FbError *error)
 {
 	Principal  *principal;
 	FbStatus	status = FB_OK;
@@ -143,7 +149,8 @@ principal_read(int32_t classification, FbBytes bytes, int depth, FbAllocator *al
 }
 
 FbStatus
-principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator, const Principal **result, FbError *error)
+principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator, const Principal **result,
+				FbError *error)
 {
 	return principal_read(classification, principal, 0, allocator, result, error);
 }
@@ -155,7 +162,8 @@ principal_unpack(FbBytes msp_principal, FbAllocator *allocator, const Principal 
 
 	*result = NULL;
 	FB_TRY(PROTO_UNPACK(common__mspprincipal, msp_principal, allocator, &message, error));
-	return principal_read(message->principal_classification, proto_bytes(message->principal), 0, allocator, result, error);
+	return principal_read(message->principal_classification, proto_bytes(message->principal), 0, allocator, result,
+						  error);
 }
 
 static bool
@@ -202,7 +210,8 @@ principal_matches(const Principal *principal, const Identity *identity)
 		case PRINCIPAL_ROLE:
 			return identity_has_role(identity, principal->role);
 		case PRINCIPAL_ORGANIZATION_UNIT:
-			return fb_bytes_equal(principal->certifiers, fb_bytes(identity->certifiers, sizeof(identity->certifiers))) &&
+			return fb_bytes_equal(principal->certifiers, fb_bytes(identity->certifiers,
+																  sizeof(identity->certifiers))) &&
 				has_ou(identity, principal->ou);
 		case PRINCIPAL_IDENTITY:
 			return memcmp(principal->digests[identity->form], identity->digest, CRYPTO_SHA256_BYTES) == 0;

@@ -35,7 +35,8 @@ signer_fill(Signer *signer, const char *msp_id, FbBytes certificate_pem, FbBytes
 }
 
 FbStatus
-signer_create(const char *msp_id, FbBytes certificate_pem, FbBytes key_pem, FbAllocator *allocator, Signer **signer, FbError *error)
+signer_create(const char *msp_id, FbBytes certificate_pem, FbBytes key_pem, FbAllocator *allocator, Signer **signer,
+			  FbError *error)
 {
 	Signer	   *result;
 	FbStatus	status;
