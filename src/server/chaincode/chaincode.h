@@ -13,6 +13,7 @@
 
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "core/base/base.h"
 #include "core/rwset/rwset.h"
@@ -149,6 +150,70 @@ typedef struct SimulationResult
  * itself raises, a function that the chaincode does not have, arguments that do not fit, are results with status 500.
  */
 extern void simulate(const SimulationRequest *request, SimulationResult *result);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * shim.c: what chaincode can ask for while it runs; FB_NOT_IN_SIMULATION otherwise. Keys and values as bytes; a key is UTF-8.
+ */
+
+/* the running call */
+extern const SimulationRequest *shim_request(void);
+extern bool shim_get_transient(FbBytes key, FbBytes *value);
+extern const char *shim_client_msp_id(void);
+extern const char *shim_client_id(void); /* cid.GetID: base64 of x509::subject::issuer */
+extern bool shim_client_attribute(FbBytes name, FbBytes *value); /* false: the certificate has no such attribute */
+
+/* CCA-4, 6, 7: a read does not see the writes of the same transaction. An empty value deletes. */
+extern bool shim_get_state(FbBytes key, FbBytes *value);
+extern void shim_put_state(FbBytes key, FbBytes value);
+extern void shim_delete_state(FbBytes key);
+
+/* CCA-9, 12, 16: keys of [start, end). Rows are taken from the state 100 at a time and one ahead, and recorded when taken */
+typedef struct ShimCursor ShimCursor;
+extern ShimCursor *shim_open_range(FbBytes start_key, FbBytes end_key); /* neither may begin with U+0000 */
+extern ShimCursor *shim_open_composite(FbBytes object_type, const FbBytes *attributes, size_t attributes_count);
+extern bool shim_cursor_next(ShimCursor *cursor, FbBytes *key, FbBytes *value);
+
+/* CCA-10: one page, read-only transactions only. bookmark: where to go on, empty at the start and at the end */
+typedef struct ShimRow
+{
+	FbBytes		key;
+	FbBytes		value;
+} ShimRow;
+
+typedef struct ShimPage
+{
+	ShimRow    *rows;
+	size_t		rows_count;
+	FbBytes		bookmark;
+} ShimPage;
+
+extern void shim_page_range(FbBytes start_key, FbBytes end_key, int64 page_size, FbBytes bookmark, ShimPage *page);
+extern void shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attributes_count, int64 page_size,
+								FbBytes bookmark, ShimPage *page);
+
+/* CCA-11; WIRE 2.12. Need no simulation */
+extern FbBytes shim_composite_key(FbBytes object_type, const FbBytes *attributes, size_t attributes_count);
+extern size_t shim_split_composite_key(FbBytes key, FbBytes **parts); /* [0] is the object type */
+
+/* CCA-15: newest first; not part of the read set */
+typedef struct ShimHistory
+{
+	FbBytes		tx_id;
+	FbBytes		value;
+	TimestampTz created_at;		/* the client's time */
+	bool		is_delete;
+	uint64		block_number;
+} ShimHistory;
+
+extern ShimHistory *shim_history(FbBytes key, int *count);
+
+extern void shim_set_event(FbBytes name, FbBytes payload); /* CCA-28: the last call wins */
+
+/* CCA-8: SignaturePolicyEnvelope bytes, not looked at; empty: as if there were none */
+extern void shim_set_validation_parameter(FbBytes key, FbBytes parameter);
+extern bool shim_get_validation_parameter(FbBytes key, FbBytes *parameter);
+/* CCA-37: every one of these organisations must endorse. role: "member" or "peer". Needs no simulation. FB_INVALID_ARGUMENT */
+extern FbBytes shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * lifecycle.c: the arguments of _lifecycle's functions (SCC-1): marshalled protobuf, the second argument of the call

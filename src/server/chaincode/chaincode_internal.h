@@ -8,12 +8,15 @@
 #include "nodes/parsenodes.h"
 #include "utils/snapshot.h"
 
+#include "core/config/config.h"
 #include "server/ledger/ledger.h"
 #include "server/pg/pg.h"
 
 #define CHAINCODE_TYPE_SQL "sql"
 #define CHAINCODE_SCHEMA_PREFIX "fabric_cc_"
 #define CHAINCODE_ROLE "fabric_chaincode"
+/* the key under which a chaincode's namespace keeps the version that was initialized (WIRE 2.12): U+0000, U+10FFFF, "initialized" */
+#define CHAINCODE_INITIALIZED_KEY "\0\xF4\x8F\xBF\xBF" "initialized"
 /* C symbols of the functions that chaincode may call begin with this */
 #define CHAINCODE_SHIM_PREFIX "fabric_shim_"
 
@@ -97,9 +100,6 @@ extern ChaincodeFunction *function_cache_find(Oid schema, const char *name);
 
 /* ---- simulate.c ---- */
 
-/* a range iterator: rows are taken from the state in batches, as Fabric's peer does (CCA-16) */
-typedef struct StateCursor StateCursor;
-
 typedef struct Simulation
 {
 	const SimulationRequest *request;
@@ -112,8 +112,7 @@ typedef struct Simulation
 	FbBytes		namespace_name;
 	FbError		failure;		/* of the builder; kept although the chaincode may catch the error */
 	bool		paginated;		/* a paginated query was made: no writes any more */
-	List	   *cursors;
-	struct CryptoCertificate *certificate; /* of the creator, parsed when first asked for */
+	CryptoCertificate *certificate; /* of the creator, parsed when first asked for; freed at the end */
 	const char *creator_msp_id;
 	char	   *event_name;
 	FbBytes		event_payload;
@@ -121,22 +120,35 @@ typedef struct Simulation
 
 extern Simulation *simulation_current(void); /* FB_NOT_IN_SIMULATION outside */
 
-/* ---- state_access.c: reads and writes of a simulation ---- */
+/* ---- state_access.c: reads and writes of a simulation, recorded ---- */
 
 extern bool state_access_get(Simulation *simulation, FbBytes namespace_name, FbBytes key, FbBytes *value);
+extern bool state_access_get_metadata(Simulation *simulation, FbBytes key, FbBytes *metadata);
 extern void state_access_put(Simulation *simulation, FbBytes namespace_name, FbBytes key, FbBytes value);
 extern void state_access_delete(Simulation *simulation, FbBytes namespace_name, FbBytes key);
+extern void state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetadataEntry *entries, size_t entries_count);
 extern bool state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *value);
 extern bool state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *hash);
 extern void state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes value);
-extern StateCursor *state_access_open(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, FbBytes end_key);
-extern bool state_cursor_next(StateCursor *cursor, FbBytes *key, FbBytes *value);
-extern void state_access_close_all(Simulation *simulation);
+
+/* a range iterator, see ShimCursor. limit: rows in all */
+extern ShimCursor *state_access_open(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, FbBytes end_key);
+extern void state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, int64 page_size, ShimPage *page);
 
 /* ---- lifecycle.c ---- */
 
 /* a call of _lifecycle inside a simulation; fills status, message and payload */
 extern void lifecycle_invoke(Simulation *simulation);
+
+/* ---- collections.c ---- */
+
+struct Protos__CollectionConfigPackage;
+
+/* from Fabric's collection configuration file; FB_INVALID_ARGUMENT, FB_INVALID_POLICY */
+extern struct Protos__CollectionConfigPackage *collections_of_json(Jsonb *json);
+/* FB_LIFECYCLE_ERROR when a rule of LIF-10 is broken; package may be NULL */
+extern void collections_check(const struct Protos__CollectionConfigPackage *package, const ConfigBundle *bundle);
+extern void collections_check_upgrade(const struct Protos__CollectionConfigPackage *proposed, FbBytes committed_bytes);
 
 /* ---- definition.c ---- */
 

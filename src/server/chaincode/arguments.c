@@ -1,0 +1,139 @@
+/*
+ * arguments: what is sent to _lifecycle, from the words that people use; and what CheckCommitReadiness answers, in their words.
+ */
+#include "postgres.h"
+
+#include "core/policy/policy.h"
+#include "core/proto/proto.h"
+#include "server/chaincode/chaincode_internal.h"
+
+static FbBytes
+pack(const ProtobufCMessage *message)
+{
+	FbBytes		bytes;
+	FbError		error = {0};
+
+	error_check(proto_pack(message, memory_allocator(CurrentMemoryContext), &bytes, &error), &error);
+	return bytes;
+}
+
+static void
+check_parameters(const LifecycleParameters *parameters)
+{
+	const char *why = definition_check_name(parameters->name);
+
+	if (why != NULL)
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+						errmsg("invalid chaincode name \"%s\": %s", parameters->name, why)));
+	why = definition_check_version(parameters->version);
+	if (why != NULL)
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+						errmsg("invalid chaincode version \"%s\": %s", parameters->version, why)));
+	if (parameters->sequence < 1)
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+						errmsg("invalid sequence " INT64_FORMAT, parameters->sequence),
+						errdetail("The first definition of a chaincode has sequence 1; each change of it the next one.")));
+}
+
+/* empty for the default, which the nodes fill in */
+static FbBytes
+validation_parameter(const char *policy)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	FbBytes		bytes = FB_BYTES_EMPTY;
+	FbError		error = {0};
+
+	if (policy == NULL)
+		return bytes;
+	if (policy[0] == '/')
+		error_check(application_policy_of_reference(allocator, policy, &bytes, &error), &error);
+	else
+	{
+		PolicyNotice notice = {0};
+		FbBytes		envelope;
+
+		error_check(policy_compile(allocator, fb_bytes_of_text(policy), &envelope, &notice, &error), &error);
+		if (notice.text[0] != '\0')
+			ereport(WARNING, (chaincode_errcode(FB_INVALID_POLICY), errmsg("%s", notice.text),
+							  notice.detail[0] ? errdetail("%s", notice.detail) : 0));
+		error_check(application_policy_of_envelope(allocator, envelope, &bytes, &error), &error);
+	}
+	return bytes;
+}
+
+#define FILL_COMMON(message, parameters) \
+	do { \
+		check_parameters(parameters); \
+		(message)->sequence = (parameters)->sequence; \
+		(message)->name = (char *) (parameters)->name; \
+		(message)->version = (char *) (parameters)->version; \
+		(message)->validation_parameter = proto_data(validation_parameter((parameters)->policy)); \
+		(message)->collections = (parameters)->collections ? collections_of_json((parameters)->collections) : NULL; \
+		(message)->init_required = (parameters)->init_required; \
+	} while (0)
+
+FbBytes
+lifecycle_approve_arguments(const LifecycleParameters *parameters)
+{
+	Lifecycle__ApproveChaincodeDefinitionForMyOrgArgs message = LIFECYCLE__APPROVE_CHAINCODE_DEFINITION_FOR_MY_ORG_ARGS__INIT;
+	Lifecycle__ChaincodeSource source = LIFECYCLE__CHAINCODE_SOURCE__INIT;
+	Lifecycle__ChaincodeSource__Local local = LIFECYCLE__CHAINCODE_SOURCE__LOCAL__INIT;
+	Lifecycle__ChaincodeSource__Unavailable unavailable = LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
+
+	FILL_COMMON(&message, parameters);
+	if (parameters->package_id != NULL)
+	{
+		local.package_id = (char *) parameters->package_id;
+		source.type_case = LIFECYCLE__CHAINCODE_SOURCE__TYPE_LOCAL_PACKAGE;
+		source.local_package = &local;
+	}
+	else
+	{
+		source.type_case = LIFECYCLE__CHAINCODE_SOURCE__TYPE_UNAVAILABLE;
+		source.unavailable = &unavailable;
+	}
+	message.source = &source;
+	return pack(&message.base);
+}
+
+FbBytes
+lifecycle_commit_arguments(const LifecycleParameters *parameters)
+{
+	Lifecycle__CommitChaincodeDefinitionArgs message = LIFECYCLE__COMMIT_CHAINCODE_DEFINITION_ARGS__INIT;
+
+	FILL_COMMON(&message, parameters);
+	return pack(&message.base);
+}
+
+FbBytes
+lifecycle_readiness_arguments(const LifecycleParameters *parameters)
+{
+	Lifecycle__CheckCommitReadinessArgs message = LIFECYCLE__CHECK_COMMIT_READINESS_ARGS__INIT;
+
+	FILL_COMMON(&message, parameters);
+	return pack(&message.base);
+}
+
+List *
+lifecycle_readiness_result(FbBytes payload)
+{
+	Lifecycle__CheckCommitReadinessResult *result;
+	FbError		error = {0};
+	List	   *list = NIL;
+
+	error_check(PROTO_UNPACK(lifecycle__check_commit_readiness_result, payload, memory_allocator(CurrentMemoryContext), &result, &error),
+				&error);
+	for (size_t i = 0; i < result->n_approvals; i++)
+	{
+		LifecycleReadiness *readiness = palloc0(sizeof(LifecycleReadiness));
+
+		readiness->msp_id = result->approvals[i]->key;
+		readiness->approved = result->approvals[i]->value;
+		for (size_t k = 0; k < result->n_mismatches; k++)
+			if (strcmp(result->mismatches[k]->key, readiness->msp_id) == 0 && result->mismatches[k]->value != NULL)
+				for (size_t m = 0; m < result->mismatches[k]->value->n_items; m++)
+					readiness->mismatches = lappend(readiness->mismatches, result->mismatches[k]->value->items[m]);
+		list = lappend(list, readiness);
+	}
+	return list;
+}

@@ -1,0 +1,189 @@
+/*
+ * function_cache: the functions of installed packages, looked up once per session and ready to be called.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "server/chaincode/chaincode_internal.h"
+
+typedef struct FunctionKey
+{
+	Oid			schema;
+	char		name[NAMEDATALEN];
+} FunctionKey;
+
+typedef struct FunctionEntry
+{
+	FunctionKey key;			/* must be first */
+	ChaincodeFunction *function;
+} FunctionEntry;
+
+static MemoryContext cache_context; /* the table and all functions */
+static HTAB *cache;
+static bool cache_is_stale = true;
+
+static void
+note_change(Datum argument, int cache_id, uint32 hash)
+{
+	cache_is_stale = true;
+}
+
+/* never called while a function of the cache runs */
+static void
+make_cache(void)
+{
+	static bool registered = false;
+	HASHCTL		control = {.keysize = sizeof(FunctionKey), .entrysize = sizeof(FunctionEntry)};
+
+	if (!registered)
+	{
+		CacheRegisterSyscacheCallback(PROCOID, note_change, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, note_change, (Datum) 0);
+		registered = true;
+	}
+	if (cache_context != NULL)
+	{
+		HASH_SEQ_STATUS status;
+		FunctionEntry *entry;
+
+		hash_seq_init(&status, cache);
+		while ((entry = hash_seq_search(&status)) != NULL)
+			for (int i = 0; i < entry->function->plans_count; i++)
+				if (entry->function->plans[i] != NULL)
+					SPI_freeplan(entry->function->plans[i]);
+		cache = NULL;
+		MemoryContextDelete(cache_context);
+	}
+	cache_context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode functions", ALLOCSET_DEFAULT_SIZES);
+	control.hcxt = cache_context;
+	cache = hash_create("fabric chaincode functions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	cache_is_stale = false;
+}
+
+Oid
+function_cache_schema(const char *package_id)
+{
+	char		schema_name[CHAINCODE_SCHEMA_BYTES];
+	const char *hash = strrchr(package_id, ':');
+
+	if (hash == NULL || strlen(hash + 1) < 16)
+		return InvalidOid;
+	snprintf(schema_name, sizeof(schema_name), "%s%.16s", CHAINCODE_SCHEMA_PREFIX, hash + 1);
+	return get_namespace_oid(schema_name, true);
+}
+
+static void
+load_parameters(HeapTuple tuple, ChaincodeFunction *function)
+{
+	Oid		   *types;
+	char	  **names;
+	char	   *modes;
+	int			count = get_func_arg_info(tuple, &types, &names, &modes);
+
+	function->parameters = palloc0(sizeof(ChaincodeParameter) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		ChaincodeParameter *parameter = &function->parameters[function->parameters_count];
+		Oid			input;
+
+		if (modes != NULL && modes[i] != PROARGMODE_IN && modes[i] != PROARGMODE_INOUT && modes[i] != PROARGMODE_VARIADIC)
+			continue;
+		parameter->type = types[i];
+		if (modes != NULL && modes[i] == PROARGMODE_VARIADIC)
+		{
+			/* the arguments are given one by one */
+			function->is_variadic = true;
+			parameter->type = get_element_type(types[i]);
+		}
+		parameter->name = names != NULL && names[i] != NULL ? pstrdup(names[i]) : "";
+		getTypeInputInfo(parameter->type, &input, &parameter->type_parameter);
+		fmgr_info_cxt(input, &parameter->input, cache_context);
+		function->parameters_count++;
+	}
+}
+
+static ChaincodeFunction *
+load_function(HeapTuple tuple)
+{
+	Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(tuple);
+	ChaincodeFunction *function = palloc0(sizeof(ChaincodeFunction));
+	Oid			output;
+	bool		is_varlena;
+
+	namestrcpy((Name) function->name, NameStr(procedure->proname));
+	function->oid = procedure->oid;
+	function->schema = procedure->pronamespace;
+	function->defaults_count = procedure->pronargdefaults;
+	function->returns_set = procedure->proretset;
+	function->result_type = procedure->prorettype;
+	function->result_kind = get_typtype(procedure->prorettype);
+	load_parameters(tuple, function);
+	fmgr_info_cxt(procedure->oid, &function->call, cache_context);
+	if (function->result_type != VOIDOID && function->result_type != RECORDOID)
+	{
+		getTypeOutputInfo(function->result_type, &output, &is_varlena);
+		fmgr_info_cxt(output, &function->output, cache_context);
+	}
+	return function;
+}
+
+static ChaincodeFunction *
+search_function(Oid schema, const char *name)
+{
+	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	ChaincodeFunction *function = NULL;
+
+	for (int i = 0; i < list->n_members && function == NULL; i++)
+	{
+		HeapTuple	tuple = &list->members[i]->tuple;
+
+		if (((Form_pg_proc) GETSTRUCT(tuple))->pronamespace == schema)
+		{
+			MemoryContext caller = MemoryContextSwitchTo(cache_context);
+
+			function = load_function(tuple);
+			MemoryContextSwitchTo(caller);
+		}
+	}
+	ReleaseSysCacheList(list);
+	return function;
+}
+
+ChaincodeFunction *
+function_cache_find(Oid schema, const char *name)
+{
+	FunctionKey key;
+	FunctionEntry *entry;
+	ChaincodeFunction *function;
+
+	if (name[0] == '_' || strlen(name) >= NAMEDATALEN)
+		return NULL;
+	if (cache_is_stale)
+		make_cache();
+	memset(&key, 0, sizeof(key));
+	key.schema = schema;
+	strlcpy(key.name, name, sizeof(key.name));
+	entry = hash_search(cache, &key, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->function;
+	function = search_function(schema, name);
+	if (function != NULL)
+	{
+		entry = hash_search(cache, &key, HASH_ENTER, NULL);
+		entry->function = function;
+	}
+	return function;
+}

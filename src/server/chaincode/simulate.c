@@ -1,0 +1,552 @@
+/*
+ * simulate: one call of chaincode, from its arguments to its read-write set.
+ *
+ * The function runs in a subtransaction that is always rolled back. That also undoes what sandbox_enter changed: user, settings,
+ * search path. What must survive - the result, the builder's memory - is allocated outside.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+
+#include "server/chaincode/chaincode_internal.h"
+
+/* after the time limit, chaincode that catches the cancellation is told again every second, and after this many times the session ends */
+#define TIME_UP_REPEATS_MAX 10
+
+static Simulation *current_simulation;
+
+Simulation *
+simulation_current(void)
+{
+	if (current_simulation == NULL)
+		ereport(ERROR, (chaincode_errcode(FB_NOT_IN_SIMULATION),
+						errmsg("this function works only inside a chaincode function"),
+						errhint("Chaincode functions are called with fabric.invoke and fabric.query.")));
+	return current_simulation;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * the time limit
+ */
+
+static volatile sig_atomic_t time_up_count;
+
+static void
+time_is_up(void)
+{
+	if (++time_up_count > TIME_UP_REPEATS_MAX)
+		ProcDiePending = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+static TimeoutId
+time_limit(void)
+{
+	static TimeoutId id;
+	static bool registered = false;
+
+	if (!registered)
+	{
+		id = RegisterTimeout(USER_TIMEOUT, time_is_up);
+		registered = true;
+	}
+	return id;
+}
+
+static void
+start_time_limit(void)
+{
+	enable_timeout_every(time_limit(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_execute_timeout_ms), 1000);
+}
+
+static void
+stop_time_limit(void)
+{
+	disable_timeout(time_limit(), false);
+	/* the cancellation that we asked for must not hit the caller */
+	if (time_up_count > 0)
+		QueryCancelPending = false;
+}
+
+static void
+throw_time_is_up(const SimulationRequest *request)
+{
+	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_TIMEOUT),
+					errmsg("chaincode \"%s\" did not finish in %d ms", request->chaincode, guc_execute_timeout_ms),
+					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * arguments
+ */
+
+/* the parameter that takes an argument; a variadic one takes all the rest */
+static ChaincodeParameter *
+parameter_of(ChaincodeFunction *function, int index)
+{
+	return &function->parameters[Min(index, function->parameters_count - 1)];
+}
+
+static void
+check_count(const ChaincodeFunction *function, int count)
+{
+	int			least = function->parameters_count - function->defaults_count - (function->is_variadic ? 1 : 0);
+	bool		too_many = count > function->parameters_count && !function->is_variadic;
+
+	if (count < Max(least, 0) || too_many || count > CHAINCODE_ARGUMENTS_MAX)
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+						errmsg("function \"%s\" does not take %d arguments", function->name, count),
+						function->is_variadic ? errdetail("It takes %d or more.", Max(least, 0)) :
+						least < function->parameters_count ? errdetail("It takes %d to %d.", least, function->parameters_count) :
+						errdetail("It takes %d.", least)));
+}
+
+static Datum
+cast_argument(ChaincodeParameter *parameter, FbBytes argument)
+{
+	bool		is_text = argument.size == 0 || (memchr(argument.data, 0, argument.size) == NULL &&
+												 pg_verifymbstr((const char *) argument.data, argument.size, true));
+
+	if (!is_text && parameter->type == BYTEAOID)
+		return PointerGetDatum(memory_bytea(argument));
+	if (!is_text)
+		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+						errmsg("the argument is not text in the encoding %s", GetDatabaseEncodingName())));
+	return InputFunctionCall(&parameter->input, pnstrdup((const char *) argument.data, argument.size), parameter->type_parameter, -1);
+}
+
+/* texts to values of the parameters' types; an error says which argument it was */
+static void
+cast_arguments(ChaincodeFunction *function, const FbBytes *arguments, int count, Datum *values)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int index = 0;
+
+	PG_TRY();
+	{
+		for (; index < count; index++)
+			values[index] = cast_argument(parameter_of(function, index), arguments[index]);
+	}
+	PG_CATCH();
+	{
+		ChaincodeParameter *parameter = parameter_of(function, index);
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR, (errcode(error->sqlerrcode),
+						errmsg("argument %d of function \"%s\"%s%s%s of type %s: %s", index + 1, function->name,
+							   parameter->name[0] ? " (\"" : "", parameter->name, parameter->name[0] ? "\")" : "",
+							   format_type_be(parameter->type), error->message),
+						error->detail ? errdetail_internal("%s", error->detail) : 0,
+						error->hint ? errhint("%s", error->hint) : 0));
+	}
+	PG_END_TRY();
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * results
+ */
+
+static FbBytes
+copy_result(Simulation *simulation, FbBytes bytes)
+{
+	FbBytes		copy;
+	FbError		error = {0};
+
+	error_check(fb_bytes_copy(simulation->allocator, bytes, &copy, &error), &error);
+	return copy;
+}
+
+/* bytea as it is, a row as JSON, everything else as its text */
+static FbBytes
+render(ChaincodeFunction *function, Datum value)
+{
+	if (function->result_type == BYTEAOID)
+		return memory_bytes(PG_DETOAST_DATUM_PACKED(value));
+	if (function->result_type == RECORDOID || function->result_kind == TYPTYPE_COMPOSITE)
+		return memory_bytes(PG_DETOAST_DATUM_PACKED(DirectFunctionCall1(row_to_json, value)));
+	return fb_bytes_of_text(OutputFunctionCall(&function->output, value));
+}
+
+static FbBytes
+call_directly(ChaincodeFunction *function, const Datum *values, int count)
+{
+	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
+	Datum		value;
+
+	InitFunctionCallInfoData(*fcinfo, &function->call, count, InvalidOid, NULL, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		fcinfo->args[i].value = values[i];
+		fcinfo->args[i].isnull = false;
+	}
+	value = FunctionCallInvoke(fcinfo);
+	if (fcinfo->isnull || function->result_type == VOIDOID)
+		return FB_BYTES_EMPTY;
+	return render(function, value);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * calls that need the parser: default values, variadic parameters, sets
+ */
+
+static SPIPlanPtr
+prepare_plan(ChaincodeFunction *function, int count)
+{
+	StringInfoData sql;
+	Oid			types[FUNC_MAX_ARGS];
+	bool		no_variadic_argument = function->is_variadic && count < function->parameters_count;
+	SPIPlanPtr	plan;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, function->returns_set ? "SELECT pg_catalog.to_json(r) FROM %s(" : "SELECT %s(",
+					 quote_qualified_identifier(get_namespace_name(function->schema), function->name));
+	for (int i = 0; i < count; i++)
+	{
+		types[i] = parameter_of(function, i)->type;
+		appendStringInfo(&sql, "%s$%d", i > 0 ? ", " : "", i + 1);
+	}
+	if (no_variadic_argument && count == function->parameters_count - 1)
+		appendStringInfo(&sql, "%sVARIADIC '{}'::%s[]", count > 0 ? ", " : "",
+						 format_type_be_qualified(parameter_of(function, count)->type));
+	appendStringInfoString(&sql, function->returns_set ? ") AS r" : ")");
+	plan = SPI_prepare(sql.data, count, types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the call of \"%s\": %s", function->name, SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	return plan;
+}
+
+static SPIPlanPtr
+plan_for(ChaincodeFunction *function, int count)
+{
+	if (function->plans == NULL)
+	{
+		function->plans = MemoryContextAllocZero(GetMemoryChunkContext(function), sizeof(SPIPlanPtr) * (FUNC_MAX_ARGS + 1));
+		function->plans_count = FUNC_MAX_ARGS + 1;
+	}
+	if (function->plans[count] == NULL)
+		function->plans[count] = prepare_plan(function, count);
+	return function->plans[count];
+}
+
+static FbBytes
+read_set(void)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+		if (i > 0)
+			appendStringInfoChar(&json, ',');
+		if (isnull)
+			appendStringInfoString(&json, "null");
+		else
+		{
+			FbBytes		row = memory_bytes(PG_DETOAST_DATUM_PACKED(value));
+
+			appendBinaryStringInfo(&json, (const char *) row.data, row.size);
+		}
+	}
+	appendStringInfoChar(&json, ']');
+	return fb_bytes(json.data, json.len);
+}
+
+static FbBytes
+call_by_query(Simulation *simulation, ChaincodeFunction *function, Datum *values, int count)
+{
+	FbBytes		payload = FB_BYTES_EMPTY;
+	int			code;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	code = SPI_execute_plan(plan_for(function, count), values, NULL, false, 0);
+	if (code != SPI_OK_SELECT)
+		elog(ERROR, "could not call \"%s\": %s", function->name, SPI_result_code_string(code));
+	if (function->returns_set)
+		payload = copy_result(simulation, read_set());
+	else if (SPI_processed == 1 && function->result_type != VOIDOID)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+
+		if (!isnull)
+			payload = copy_result(simulation, render(function, value));
+	}
+	SPI_finish();
+	return payload;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * one call
+ */
+
+static void
+call_function(Simulation *simulation, Oid schema)
+{
+	const SimulationRequest *request = simulation->request;
+	int			count = (int) request->arguments_count - 1;
+	Datum		values[FUNC_MAX_ARGS];
+	FbBytes		name_bytes = request->arguments_count > 0 ? request->arguments[0] : FB_BYTES_EMPTY;
+	char	   *name = pnstrdup((const char *) name_bytes.data, name_bytes.size);
+	ChaincodeFunction *function = function_cache_find(schema, name);
+
+	if (function == NULL || strlen(name) != name_bytes.size)
+		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+						errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, pg_mbstrlen(name) > 0 ? name : ""),
+						errdetail("Functions whose names begin with an underscore cannot be called from outside.")));
+	check_count(function, count);
+	cast_arguments(function, request->arguments + 1, count, values);
+	if (!function->returns_set && !function->is_variadic && count == function->parameters_count)
+		simulation->result->payload = copy_result(simulation, call_directly(function, values, count));
+	else
+		simulation->result->payload = call_by_query(simulation, function, values, count);
+}
+
+/* which errors are the node's and not the chaincode's: they are raised, everything else is an answer with status 500 */
+static bool
+is_failure_of_ours(int sqlstate)
+{
+	int			class = ERRCODE_TO_CATEGORY(sqlstate);
+	FbStatus	status = error_status_of(sqlstate);
+
+	return class == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		class == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) || class == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
+		class == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR) || class == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
+		sqlstate == ERRCODE_DATA_CORRUPTED || sqlstate == ERRCODE_INDEX_CORRUPTED || status == FB_CORRUPTED ||
+		status == FB_CRYPTO_FAILURE || sqlstate == error_sqlstate(FB_INTERNAL);
+}
+
+static void
+keep_refusal(SimulationResult *result, const ErrorData *error, int32 status)
+{
+	result->status = status;
+	result->message = pstrdup(error->message ? error->message : "unknown error");
+	result->detail = error->detail ? pstrdup(error->detail) : NULL;
+	result->hint = error->hint ? pstrdup(error->hint) : NULL;
+	strlcpy(result->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(result->sqlstate));
+	result->payload = FB_BYTES_EMPTY;
+}
+
+/*
+ * Run body(simulation, schema) in a read-only subtransaction that is rolled back; what it raises becomes a refusal. With a schema it runs
+ * as chaincode, inside the sandbox and under the time limit.
+ */
+static void
+run_isolated(Simulation *simulation, void (*body) (Simulation *, Oid), Oid schema)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	time_up_count = 0;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(simulation->context);
+	PG_TRY();
+	{
+		XactReadOnly = true;
+		if (OidIsValid(schema))
+		{
+			sandbox_enter(schema);
+			start_time_limit();
+			sandbox_guard(schema);
+		}
+		body(simulation, schema);
+		sandbox_guard(InvalidOid);
+	}
+	PG_CATCH();
+	{
+		sandbox_guard(InvalidOid);
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (OidIsValid(schema))
+		stop_time_limit();
+	MemoryContextSwitchTo(caller);
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+
+	if (OidIsValid(schema) && time_up_count > 0)
+		throw_time_is_up(simulation->request);
+	if (simulation->failure.status != FB_OK)
+		error_throw(&simulation->failure);
+	if (error == NULL)
+		return;
+	if (is_failure_of_ours(error->sqlerrcode))
+		ReThrowError(error);
+	keep_refusal(simulation->result, error, 500);
+	FreeErrorData(error);
+}
+
+/* CCA-35: the first call of each version must be an initialising one, if the definition says so (chaincode_support.go CheckInvocation) */
+static void
+check_initialized(Simulation *simulation, const ChaincodeDefinition *definition)
+{
+	FbBytes		key = FB_BYTES_LITERAL(CHAINCODE_INITIALIZED_KEY);
+	FbBytes		version = fb_bytes_of_text(definition->version);
+	bool		needed = false;
+	FbBytes		value;
+
+	if (definition->init_required)
+		needed = !state_access_get(simulation, simulation->namespace_name, key, &value) || !fb_bytes_equal(value, version);
+	if (simulation->request->is_init && !definition->init_required)
+		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+						errmsg("chaincode \"%s\" does not require initialization but was called as init", definition->name)));
+	if (simulation->request->is_init && !needed)
+		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+						errmsg("chaincode \"%s\" is already initialized but was called as init", definition->name)));
+	if (simulation->request->is_init)
+		state_access_put(simulation, simulation->namespace_name, key, version);
+	else if (needed)
+		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+						errmsg("chaincode \"%s\" has not been initialized for version \"%s\"", definition->name, definition->version),
+						errhint("Its first transaction must be one with is_init.")));
+}
+
+/* the schema of the package that this organisation approved; the definition's read is recorded, as in Fabric */
+static Oid
+find_schema(Simulation *simulation, ChaincodeDefinition *definition)
+{
+	const SimulationRequest *request = simulation->request;
+	FbBytes		lifecycle = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
+	RwSetVersion version;
+	FbError		error = {0};
+	bool		approved;
+	char	   *package_id;
+	Oid			schema;
+
+	if (!definition_load(simulation->ledger, request->chaincode, simulation->snapshot, definition, &version))
+		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+						errmsg("chaincode \"%s\" is not defined on channel \"%s\"", request->chaincode, request->channel),
+						errhint("The view fabric.chaincodes lists the committed definitions.")));
+	error_check(rwset_builder_add_read(simulation->builder, lifecycle, definition_field_key("namespaces", definition->name, "Sequence"),
+									   version, &error), &error);
+	package_id = definition_find_package(simulation->ledger, simulation->snapshot, definition, version, &approved);
+	if (!approved)
+		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+						errmsg("chaincode definition \"%s\" at sequence " INT64_FORMAT " has not been approved by this organisation",
+							   definition->name, definition->sequence),
+						errdetail("Channel \"%s\", organisation \"%s\".", request->channel, guc_node_msp_id),
+						errhint("An administrator of the organisation can approve it with fabric.approve_chaincode.")));
+	if (package_id == NULL)
+		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+						errmsg("chaincode \"%s\" was approved without a package by this organisation", definition->name),
+						errhint("Approve the definition again with a package id.")));
+	schema = function_cache_schema(package_id);
+	if (!OidIsValid(schema))
+		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+						errmsg("chaincode package \"%s\" is not installed on this node", package_id),
+						errdetail("Chaincode \"%s\" on channel \"%s\" needs it.", definition->name, request->channel),
+						errhint("Install it with fabric.install_chaincode.")));
+	return schema;
+}
+
+static void
+run_lifecycle(Simulation *simulation, Oid schema)
+{
+	lifecycle_invoke(simulation);
+}
+
+static void
+run(Simulation *simulation)
+{
+	const SimulationRequest *request = simulation->request;
+
+	if (strcmp(request->chaincode, LIFECYCLE_NAMESPACE) == 0)
+	{
+		simulation->result->chaincode_version = pstrdup(LIFECYCLE_VERSION);
+		run_isolated(simulation, run_lifecycle, InvalidOid);
+	}
+	else
+	{
+		ChaincodeDefinition definition;
+		Oid			schema = find_schema(simulation, &definition);
+
+		simulation->result->chaincode_version = definition.version;
+		check_initialized(simulation, &definition);
+		run_isolated(simulation, call_function, schema);
+	}
+}
+
+static void
+finish(Simulation *simulation)
+{
+	SimulationResult *result = simulation->result;
+	FbError		error = {0};
+
+	result->has_writes = rwset_builder_has_writes(simulation->builder);
+	error_check(rwset_builder_finish(simulation->builder, &result->rwset, &error), &error);
+	if (result->status < 400)
+	{
+		result->event_name = simulation->event_name;
+		result->event_payload = simulation->event_payload;
+	}
+}
+
+void
+simulate(const SimulationRequest *request, SimulationResult *result)
+{
+	Simulation	simulation = {.request = request, .result = result};
+	FbError		error = {0};
+	bool		pushed = false;
+
+	if (current_simulation != NULL)
+		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION), errmsg("chaincode cannot be called from chaincode")));
+	memset(result, 0, sizeof(*result));
+	result->status = 200;
+	result->message = pstrdup("");
+	strcpy(result->sqlstate, "00000");
+	simulation.ledger = ledger_open(request->channel);
+	simulation.namespace_name = fb_bytes_of_text(request->chaincode);
+	simulation.allocator = memory_allocator(CurrentMemoryContext);
+	error_check(rwset_builder_create(simulation.allocator, &simulation.builder, &error), &error);
+	simulation.context = AllocSetContextCreate(CurrentMemoryContext, "fabric simulation", ALLOCSET_DEFAULT_SIZES);
+	if (!ActiveSnapshotSet())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pushed = true;
+	}
+	simulation.snapshot = RegisterSnapshot(GetActiveSnapshot());
+	current_simulation = &simulation;
+	PG_TRY();
+	{
+		run(&simulation);
+	}
+	PG_FINALLY();
+	{
+		current_simulation = NULL;
+		crypto_certificate_free(simulation.certificate);
+	}
+	PG_END_TRY();
+	UnregisterSnapshot(simulation.snapshot);
+	if (pushed)
+		PopActiveSnapshot();
+	finish(&simulation);
+	MemoryContextDelete(simulation.context);
+}
