@@ -3,6 +3,14 @@
 -- complain if the script is sourced in psql rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION fabric CASCADE" to load this file. \quit
 
+DO $guard$
+BEGIN
+	IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+		RAISE EXCEPTION 'fabric needs a database with encoding UTF8' USING HINT = 'Create one: CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0.';
+	END IF;
+END
+$guard$;
+
 ------------------------------------------------------------------------------------------------------------------------
 -- roles: global objects, so they may be there already from another database of the same server
 ------------------------------------------------------------------------------------------------------------------------
@@ -147,6 +155,52 @@ CREATE TABLE fabric_internal.node (
 	address				text COLLATE "C" PRIMARY KEY,	-- host:port, as in the channel configuration
 	options				text NOT NULL DEFAULT ''		-- libpq connection options such as dbname=... hostaddr=...
 );
+
+
+-- the append-only tables: rows are neither changed nor removed, and a new block follows the last one
+CREATE FUNCTION fabric_internal.refuse_change() RETURNS trigger
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_refuse_change';
+COMMENT ON FUNCTION fabric_internal.refuse_change IS 'trigger: refuses every change of an append-only table';
+REVOKE ALL ON FUNCTION fabric_internal.refuse_change FROM PUBLIC;
+
+CREATE FUNCTION fabric_internal.check_block() RETURNS trigger
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_check_block';
+COMMENT ON FUNCTION fabric_internal.check_block IS 'trigger: a new block has the next number, the last block''s hash, and the data hash of its transactions';
+REVOKE ALL ON FUNCTION fabric_internal.check_block FROM PUBLIC;
+
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON fabric_internal.block
+	FOR EACH ROW EXECUTE FUNCTION fabric_internal.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.block EXECUTE FUNCTION fabric_internal.refuse_change();
+CREATE TRIGGER check_block BEFORE INSERT ON fabric_internal.block
+	FOR EACH ROW EXECUTE FUNCTION fabric_internal.check_block();
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON fabric_internal.transaction
+	FOR EACH ROW EXECUTE FUNCTION fabric_internal.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.transaction EXECUTE FUNCTION fabric_internal.refuse_change();
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON fabric_internal.history
+	FOR EACH ROW EXECUTE FUNCTION fabric_internal.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.history EXECUTE FUNCTION fabric_internal.refuse_change();
+
+------------------------------------------------------------------------------------------------------------------------
+-- channel: channels are created, joined and left
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric.create_channel(channel text, profile jsonb) RETURNS bytea
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_create_channel';
+COMMENT ON FUNCTION fabric.create_channel IS 'the genesis block of a new channel, from a profile with the content of configtx.yaml; nothing is joined yet';
+REVOKE ALL ON FUNCTION fabric.create_channel FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.create_channel TO fabric_admin;
+
+CREATE FUNCTION fabric.join_channel(genesis_block bytea) RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_join_channel';
+COMMENT ON FUNCTION fabric.join_channel IS 'join the channel of this genesis block on this node; returns the channel''s name';
+REVOKE ALL ON FUNCTION fabric.join_channel FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.join_channel TO fabric_admin;
+
+CREATE FUNCTION fabric.leave_channel(channel text) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_leave_channel';
+COMMENT ON FUNCTION fabric.leave_channel IS 'remove a channel and all its data from this node';
+REVOKE ALL ON FUNCTION fabric.leave_channel FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.leave_channel TO fabric_admin;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- chaincode: packages, their installation on this node, and what the channels agreed upon
@@ -531,3 +585,99 @@ CREATE VIEW fabric.stat_orderer_followers AS
 	FROM fabric_internal.stat_orderer_followers();
 COMMENT ON VIEW fabric.stat_orderer_followers IS 'the other consenters as this node sees them; match_index, lag and last contact are known to the leader only';
 GRANT SELECT ON fabric.stat_orderer_followers TO fabric_admin, fabric_client, fabric_node;
+
+------------------------------------------------------------------------------------------------------------------------
+-- gateway: a client's transactions. The whole call signs with an identity that this node holds for the caller's role; the split call
+-- is for clients that keep their key.
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric.invoke(channel text, chaincode text, function text, VARIADIC args text[] DEFAULT '{}') RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_invoke';
+COMMENT ON FUNCTION fabric.invoke IS 'execute a chaincode function as a transaction, and wait until it is committed on this node; returns its result';
+REVOKE ALL ON FUNCTION fabric.invoke FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.invoke TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.query(channel text, chaincode text, function text, VARIADIC args text[] DEFAULT '{}') RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_query';
+COMMENT ON FUNCTION fabric.query IS 'execute a chaincode function without ordering anything; returns its result';
+REVOKE ALL ON FUNCTION fabric.query FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.query TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.submit_transaction(channel text, chaincode text, function text, args text[] DEFAULT '{}', transient jsonb DEFAULT NULL,
+									  endorsing_orgs text[] DEFAULT NULL, wait boolean DEFAULT true, is_init boolean DEFAULT false,
+									  OUT tx_id text, OUT payload bytea, OUT block_number bigint, OUT validation_code text) RETURNS record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_submit_transaction';
+COMMENT ON FUNCTION fabric.submit_transaction IS 'as invoke, with all options; an invalid transaction is a result here, not an error';
+REVOKE ALL ON FUNCTION fabric.submit_transaction FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.submit_transaction TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.new_proposal(channel text, chaincode text, function text, args text[], creator bytea, transient jsonb DEFAULT NULL,
+								is_init boolean DEFAULT false, OUT tx_id text, OUT proposal bytea, OUT digest bytea) RETURNS record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_new_proposal';
+COMMENT ON FUNCTION fabric.new_proposal IS 'the bytes of a proposal for the creator, a SerializedIdentity, to sign; digest is their SHA-256';
+REVOKE ALL ON FUNCTION fabric.new_proposal FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.new_proposal TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.endorse(proposal bytea, signature bytea, endorsing_orgs text[] DEFAULT NULL,
+						   OUT payload bytea, OUT digest bytea, OUT result bytea) RETURNS record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_endorse';
+COMMENT ON FUNCTION fabric.endorse IS 'collect the endorsements for a signed proposal; returns the transaction for the client to sign';
+REVOKE ALL ON FUNCTION fabric.endorse FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.endorse TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.submit(payload bytea, signature bytea) RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_submit';
+COMMENT ON FUNCTION fabric.submit IS 'hand a signed transaction to an orderer; returns its transaction id';
+REVOKE ALL ON FUNCTION fabric.submit FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.submit TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.commit_status(channel text, tx_id text, timeout interval DEFAULT NULL,
+								 OUT block_number bigint, OUT validation_code text, OUT tx_number int) RETURNS record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_commit_status';
+COMMENT ON FUNCTION fabric.commit_status IS 'wait until this node has committed a transaction; nulls when the time is over';
+REVOKE ALL ON FUNCTION fabric.commit_status FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.commit_status TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.evaluate(proposal bytea, signature bytea) RETURNS bytea
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_evaluate';
+COMMENT ON FUNCTION fabric.evaluate IS 'execute a signed proposal without ordering anything; returns the chaincode''s payload';
+REVOKE ALL ON FUNCTION fabric.evaluate FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.evaluate TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.approve_chaincode(channel text, name text, version text, sequence bigint, package_id text, policy text DEFAULT NULL,
+									 collections jsonb DEFAULT NULL, init_required boolean DEFAULT false) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_approve_chaincode';
+COMMENT ON FUNCTION fabric.approve_chaincode IS 'approve a chaincode definition for this node''s organisation; package_id null: without code';
+REVOKE ALL ON FUNCTION fabric.approve_chaincode FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.approve_chaincode TO fabric_admin;
+
+CREATE FUNCTION fabric.check_commit_readiness(channel text, name text, version text, sequence bigint, policy text DEFAULT NULL,
+										  collections jsonb DEFAULT NULL, init_required boolean DEFAULT false,
+										  OUT msp_id text, OUT approved boolean, OUT mismatches text[]) RETURNS SETOF record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_check_commit_readiness';
+COMMENT ON FUNCTION fabric.check_commit_readiness IS 'which organisations have approved this chaincode definition, and what differs where they have not';
+REVOKE ALL ON FUNCTION fabric.check_commit_readiness FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.check_commit_readiness TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.commit_chaincode(channel text, name text, version text, sequence bigint, policy text DEFAULT NULL,
+									collections jsonb DEFAULT NULL, init_required boolean DEFAULT false) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_commit_chaincode';
+COMMENT ON FUNCTION fabric.commit_chaincode IS 'commit a chaincode definition that enough organisations have approved';
+REVOKE ALL ON FUNCTION fabric.commit_chaincode FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.commit_chaincode TO fabric_admin;
+
+------------------------------------------------------------------------------------------------------------------------
+-- peer to peer: what other nodes call on this one as a peer
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint) RETURNS bytea
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_endorse';
+COMMENT ON FUNCTION fabric_internal.endorse IS 'endorse a client''s signed proposal: protos.ProposalResponse';
+REVOKE ALL ON FUNCTION fabric_internal.endorse FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.endorse TO fabric_node;
+
+CREATE FUNCTION fabric_internal.deliver(seek bytea, bytes_max int, wait_ms int) RETURNS SETOF bytea
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_deliver';
+COMMENT ON FUNCTION fabric_internal.deliver IS 'blocks for a signed request (envelope of ab.SeekInfo), waiting for the first';
+REVOKE ALL ON FUNCTION fabric_internal.deliver FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.deliver TO fabric_node;

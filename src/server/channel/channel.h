@@ -7,6 +7,8 @@
 #include "server/ledger/ledger.h"
 #include "server/pg/pg.h"
 
+#include "utils/jsonb.h"
+
 #include "core/config/config.h"
 #include "core/identity/identity.h"
 
@@ -28,7 +30,13 @@ extern const Channel *channel_open(const char *name);
 extern bool channel_exists(const char *name);
 extern List *channel_names(void);		/* of char *, sorted */
 
-/* join: check the genesis (or any configuration) block, make the storage, commit block 0. Returns the channel's name, palloc'ed */
+/*
+ * The genesis block of a new channel from its profile, a document with the content of configtx.yaml: organisations, consenters, batch_size,
+ * batch_timeout, acls, policies (see docs/operations.md). Raises FB_INVALID_ARGUMENT, and what config_genesis_block raises.
+ */
+extern FbBytes channel_genesis_block(const char *name, Jsonb *profile);
+
+/* join: check the genesis block, make the storage, commit block 0. Returns the channel's name, palloc'ed */
 extern char *channel_join(FbBytes genesis_block);
 extern void channel_leave(const char *name);
 

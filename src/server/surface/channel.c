@@ -1,0 +1,42 @@
+/* surface/channel: channels are created, joined and left */
+#include "server/surface/surface_internal.h"
+
+#include "utils/jsonb.h"
+
+#include "server/channel/channel.h"
+#include "server/worker/worker.h"
+
+FABRIC_FUNCTION(fabric_create_channel);
+FABRIC_FUNCTION(fabric_join_channel);
+FABRIC_FUNCTION(fabric_leave_channel);
+
+/* create_channel(channel, profile): the genesis block */
+Datum
+fabric_create_channel(PG_FUNCTION_ARGS)
+{
+	char	   *name = argument_text(fcinfo, 0, "channel");
+
+	argument_require(fcinfo, 1, "profile");
+	PG_RETURN_BYTEA_P(memory_bytea(channel_genesis_block(name, PG_GETARG_JSONB_P(1))));
+}
+
+/* join_channel(genesis_block): the channel's name */
+Datum
+fabric_join_channel(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+
+	shmem_require();
+	name = channel_join(argument_bytes(fcinfo, 0, "genesis_block"));
+	worker_launcher_wake_at_commit();
+	PG_RETURN_TEXT_P(cstring_to_text(name));
+}
+
+/* leave_channel(channel) */
+Datum
+fabric_leave_channel(PG_FUNCTION_ARGS)
+{
+	channel_leave(argument_text(fcinfo, 0, "channel"));
+	worker_launcher_wake_at_commit();
+	PG_RETURN_VOID();
+}

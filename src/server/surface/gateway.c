@@ -1,0 +1,290 @@
+/* surface/gateway: a client's transactions: the whole call, and the split one for clients that keep their key */
+#include "server/surface/surface_internal.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/jsonb.h"
+
+#include "server/ca/ca.h"
+#include "server/chaincode/chaincode.h"
+#include "server/gateway/gateway.h"
+
+FABRIC_FUNCTION(fabric_invoke);
+FABRIC_FUNCTION(fabric_query);
+FABRIC_FUNCTION(fabric_submit_transaction);
+FABRIC_FUNCTION(fabric_new_proposal);
+FABRIC_FUNCTION(fabric_endorse);
+FABRIC_FUNCTION(fabric_submit);
+FABRIC_FUNCTION(fabric_commit_status);
+FABRIC_FUNCTION(fabric_evaluate);
+FABRIC_FUNCTION(fabric_approve_chaincode);
+FABRIC_FUNCTION(fabric_commit_chaincode);
+FABRIC_FUNCTION(fabric_check_commit_readiness);
+
+/* function name and arguments as the chaincode gets them: the function first */
+static void
+set_call(GatewayRequest *request, const char *function, const FbBytes *arguments, size_t arguments_count)
+{
+	FbBytes    *all = palloc((arguments_count + 1) * sizeof(FbBytes));
+
+	all[0] = fb_bytes_of_text(function);
+	for (size_t i = 0; i < arguments_count; i++)
+		all[i + 1] = arguments[i];
+	request->arguments = all;
+	request->arguments_count = arguments_count + 1;
+}
+
+/* channel, chaincode, function, args: the first four arguments of all of them */
+static void
+take_call(FunctionCallInfo fcinfo, GatewayRequest *request)
+{
+	size_t		count;
+	FbBytes    *arguments = argument_byte_array(fcinfo, 3, "args", &count);
+
+	memset(request, 0, sizeof(*request));
+	request->channel = argument_text(fcinfo, 0, "channel");
+	request->chaincode = argument_text(fcinfo, 1, "chaincode");
+	set_call(request, argument_text(fcinfo, 2, "function"), arguments, count);
+}
+
+static FbBytes
+run_whole_call(const GatewayRequest *request)
+{
+	GatewayTransaction transaction;
+	GatewayStatus status;
+
+	gateway_submit_transaction(request, keystore_signer(NULL), true, &transaction, &status);
+	if (!status.committed)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_COMMIT_TIMEOUT, "transaction %s was submitted, but this node has not committed it yet", transaction.tx_id);
+		fb_error_detail(&error, "It may still be committed; it can never be committed twice.");
+		fb_error_hint(&error, "Ask fabric.commit_status for it, and look at fabric.stat_channel and fabric.stat_orderer.");
+		error_throw(&error);
+	}
+	gateway_raise_invalid(request->channel, transaction.tx_id, &status);
+	return transaction.result;
+}
+
+/* invoke(channel, chaincode, function, VARIADIC args) */
+Datum
+fabric_invoke(PG_FUNCTION_ARGS)
+{
+	GatewayRequest request;
+
+	take_call(fcinfo, &request);
+	PG_RETURN_DATUM(result_payload_text(run_whole_call(&request)));
+}
+
+/* query(channel, chaincode, function, VARIADIC args) */
+Datum
+fabric_query(PG_FUNCTION_ARGS)
+{
+	GatewayRequest request;
+
+	take_call(fcinfo, &request);
+	PG_RETURN_DATUM(result_payload_text(gateway_query(&request, keystore_signer(NULL))));
+}
+
+/* submit_transaction(channel, chaincode, function, args, transient, endorsing_orgs, wait, is_init) */
+Datum
+fabric_submit_transaction(PG_FUNCTION_ARGS)
+{
+	GatewayRequest request;
+	GatewayTransaction transaction;
+	GatewayStatus status;
+	Datum		values[4];
+	bool		nulls[4] = {false};
+	const char *name;
+
+	take_call(fcinfo, &request);
+	request.transient = argument_transient(fcinfo, 4, "transient", &request.transient_count);
+	request.endorsing_organisations = argument_text_list(fcinfo, 5, "endorsing_orgs");
+	argument_require(fcinfo, 6, "wait");
+	argument_require(fcinfo, 7, "is_init");
+	request.is_init = PG_GETARG_BOOL(7);
+	gateway_submit_transaction(&request, keystore_signer(NULL), PG_GETARG_BOOL(6), &transaction, &status);
+	name = tx_code_name(status.code);
+	values[0] = CStringGetTextDatum(transaction.tx_id);
+	values[1] = PointerGetDatum(memory_bytea(transaction.result));
+	values[2] = Int64GetDatum((int64) status.block_number);
+	values[3] = CStringGetTextDatum(name != NULL ? name : psprintf("%d", status.code));
+	nulls[2] = nulls[3] = !status.committed;
+	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+}
+
+/* ---- the split call ---- */
+
+static Datum
+digest_datum(const uint8_t digest[32])
+{
+	return PointerGetDatum(memory_bytea(fb_bytes(digest, 32)));
+}
+
+/* new_proposal(channel, chaincode, function, args, creator, transient, is_init) */
+Datum
+fabric_new_proposal(PG_FUNCTION_ARGS)
+{
+	GatewayRequest request;
+	Proposal	proposal;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	take_call(fcinfo, &request);
+	request.transient = argument_transient(fcinfo, 5, "transient", &request.transient_count);
+	argument_require(fcinfo, 6, "is_init");
+	request.is_init = PG_GETARG_BOOL(6);
+	gateway_new_proposal(&request, argument_bytes(fcinfo, 4, "creator"), &proposal);
+	values[0] = CStringGetTextDatum(proposal.tx_id);
+	values[1] = PointerGetDatum(memory_bytea(proposal.bytes));
+	values[2] = digest_datum(proposal.digest);
+	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+}
+
+/* endorse(proposal, signature, endorsing_orgs) */
+Datum
+fabric_endorse(PG_FUNCTION_ARGS)
+{
+	GatewayTransaction transaction;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	gateway_endorse(argument_bytes(fcinfo, 0, "proposal"), argument_bytes(fcinfo, 1, "signature"),
+					argument_text_list(fcinfo, 2, "endorsing_orgs"), &transaction);
+	values[0] = PointerGetDatum(memory_bytea(transaction.payload.bytes));
+	values[1] = digest_datum(transaction.payload.digest);
+	values[2] = PointerGetDatum(memory_bytea(transaction.result));
+	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+}
+
+/* submit(payload, signature): the transaction id */
+Datum
+fabric_submit(PG_FUNCTION_ARGS)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	FbBytes		payload = argument_bytes(fcinfo, 0, "payload");
+	FbBytes		signature = argument_bytes(fcinfo, 1, "signature");
+	EnvelopeView view;
+	FbBytes		envelope;
+	FbError		error;
+
+	error_check(envelope_pack(allocator, payload, signature, &envelope, &error), &error);
+	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
+	gateway_submit(envelope);
+	PG_RETURN_TEXT_P(memory_text(view.tx_id));
+}
+
+/* commit_status(channel, tx_id, timeout) */
+Datum
+fabric_commit_status(PG_FUNCTION_ARGS)
+{
+	GatewayStatus status;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+	const char *name;
+
+	gateway_commit_status(argument_text(fcinfo, 0, "channel"), argument_text(fcinfo, 1, "tx_id"),
+						  argument_milliseconds(fcinfo, 2, "timeout", guc_commit_timeout_ms), FB_BYTES_EMPTY, &status);
+	name = tx_code_name(status.code);
+	values[0] = Int64GetDatum((int64) status.block_number);
+	values[1] = CStringGetTextDatum(name != NULL ? name : psprintf("%d", status.code));
+	values[2] = Int32GetDatum((int32) status.position);
+	nulls[0] = nulls[1] = nulls[2] = !status.committed;
+	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+}
+
+/* evaluate(proposal, signature): the payload */
+Datum
+fabric_evaluate(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(memory_bytea(gateway_evaluate(argument_bytes(fcinfo, 0, "proposal"), argument_bytes(fcinfo, 1, "signature"))));
+}
+
+/* ---- the lifecycle: transactions of the system chaincode _lifecycle ---- */
+
+/* name, version, sequence, policy, collections, init_required start at index first */
+static void
+take_parameters(FunctionCallInfo fcinfo, int policy_index, LifecycleParameters *parameters)
+{
+	memset(parameters, 0, sizeof(*parameters));
+	parameters->name = argument_text(fcinfo, 1, "name");
+	parameters->version = argument_text(fcinfo, 2, "version");
+	argument_require(fcinfo, 3, "sequence");
+	parameters->sequence = PG_GETARG_INT64(3);
+	parameters->policy = PG_ARGISNULL(policy_index) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(policy_index));
+	parameters->collections = PG_ARGISNULL(policy_index + 1) ? NULL : PG_GETARG_JSONB_P(policy_index + 1);
+	argument_require(fcinfo, policy_index + 2, "init_required");
+	parameters->init_required = PG_GETARG_BOOL(policy_index + 2);
+}
+
+static void
+set_lifecycle_call(FunctionCallInfo fcinfo, GatewayRequest *request, const char *function, FbBytes argument)
+{
+	memset(request, 0, sizeof(*request));
+	request->channel = argument_text(fcinfo, 0, "channel");
+	request->chaincode = LIFECYCLE_NAMESPACE;
+	set_call(request, function, &argument, 1);
+}
+
+/* approve_chaincode(channel, name, version, sequence, package_id, policy, collections, init_required) */
+Datum
+fabric_approve_chaincode(PG_FUNCTION_ARGS)
+{
+	LifecycleParameters parameters;
+	GatewayRequest request;
+
+	take_parameters(fcinfo, 5, &parameters);
+	parameters.package_id = PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4));
+	set_lifecycle_call(fcinfo, &request, "ApproveChaincodeDefinitionForMyOrg", lifecycle_approve_arguments(&parameters));
+	(void) run_whole_call(&request);
+	PG_RETURN_VOID();
+}
+
+/* commit_chaincode(channel, name, version, sequence, policy, collections, init_required) */
+Datum
+fabric_commit_chaincode(PG_FUNCTION_ARGS)
+{
+	LifecycleParameters parameters;
+	GatewayRequest request;
+
+	take_parameters(fcinfo, 4, &parameters);
+	set_lifecycle_call(fcinfo, &request, "CommitChaincodeDefinition", lifecycle_commit_arguments(&parameters));
+	(void) run_whole_call(&request);
+	PG_RETURN_VOID();
+}
+
+static Datum
+mismatches_array(List *mismatches)
+{
+	Datum	   *values = palloc(list_length(mismatches) * sizeof(Datum) + 1);
+	int			count = 0;
+	ListCell   *cell;
+
+	foreach(cell, mismatches)
+		values[count++] = CStringGetTextDatum(lfirst(cell));
+	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* check_commit_readiness(channel, name, version, sequence, policy, collections, init_required): a row per organisation */
+Datum
+fabric_check_commit_readiness(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	LifecycleParameters parameters;
+	GatewayRequest request;
+	ListCell   *cell;
+
+	take_parameters(fcinfo, 4, &parameters);
+	set_lifecycle_call(fcinfo, &request, "CheckCommitReadiness", lifecycle_readiness_arguments(&parameters));
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, lifecycle_readiness_result(gateway_query(&request, keystore_signer(NULL))))
+	{
+		LifecycleReadiness *readiness = lfirst(cell);
+		Datum		values[3] = {CStringGetTextDatum(readiness->msp_id), BoolGetDatum(readiness->approved), mismatches_array(readiness->mismatches)};
+		bool		nulls[3] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,43 @@
+/* surface/node: what other nodes call on a peer: endorse and deliver */
+#include "server/surface/surface_internal.h"
+
+#include "server/commit/commit.h"
+#include "server/endorse/endorse.h"
+
+FABRIC_FUNCTION(fabric_internal_endorse);
+FABRIC_FUNCTION(fabric_internal_deliver);
+
+/* endorse(signed_proposal, min_height): protos.ProposalResponse */
+Datum
+fabric_internal_endorse(PG_FUNCTION_ARGS)
+{
+	Endorsement endorsement;
+	FbBytes		proposal = argument_bytes(fcinfo, 0, "signed_proposal");
+
+	argument_require(fcinfo, 1, "min_height");
+	endorser_endorse(proposal, (uint64) Max(PG_GETARG_INT64(1), 0), &endorsement);
+	PG_RETURN_BYTEA_P(memory_bytea(endorsement.response_bytes));
+}
+
+/* deliver(seek, bytes_max, wait_ms): common.Block rows */
+Datum
+fabric_internal_deliver(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	FbBytes		seek = argument_bytes(fcinfo, 0, "seek");
+	List	   *blocks;
+	ListCell   *cell;
+
+	argument_require(fcinfo, 1, "bytes_max");
+	argument_require(fcinfo, 2, "wait_ms");
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	blocks = deliver_serve(seek, PG_GETARG_INT32(1), Min(PG_GETARG_INT32(2), guc_deliver_wait_ms));
+	foreach(cell, blocks)
+	{
+		Datum		value = PointerGetDatum(lfirst(cell));
+		bool		is_null = false;
+
+		tuplestore_putvalues(result->setResult, result->setDesc, &value, &is_null);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,32 @@
+/* what the files of surface share: taking SQL arguments apart, putting rows together */
+#ifndef FABRIC_SERVER_SURFACE_INTERNAL_H
+#define FABRIC_SERVER_SURFACE_INTERNAL_H
+
+#include "server/pg/pg.h"
+
+#include "funcapi.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+
+#include "core/txn/txn.h"
+
+/* FB_INVALID_ARGUMENT when the argument is null; name as in the function's declaration */
+extern void argument_require(FunctionCallInfo fcinfo, int index, const char *name);
+/* required arguments */
+extern char *argument_text(FunctionCallInfo fcinfo, int index, const char *name);
+extern FbBytes argument_bytes(FunctionCallInfo fcinfo, int index, const char *name);
+/* an SQL duration setting in ms, null: the default */
+extern int	argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name, int default_ms);
+/* text[] or bytea[] without nulls, as bytes; null array: none */
+extern FbBytes *argument_byte_array(FunctionCallInfo fcinfo, int index, const char *name, size_t *count);
+/* text[] as List of char *; null array: NIL */
+extern List *argument_text_list(FunctionCallInfo fcinfo, int index, const char *name);
+/* a jsonb object {"name": "text"} as transient entries; null: none */
+extern TransientEntry *argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t *count);
+
+/* the result row of a function with OUT parameters */
+extern Datum result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
+/* a chaincode's payload as text; bytes that are not text are shown as \x... */
+extern Datum result_payload_text(FbBytes payload);
+
+#endif
