@@ -587,6 +587,70 @@ COMMENT ON VIEW fabric.stat_orderer_followers IS 'the other consenters as this n
 GRANT SELECT ON fabric.stat_orderer_followers TO fabric_admin, fabric_client, fabric_node;
 
 ------------------------------------------------------------------------------------------------------------------------
+-- keystore: identities that this node holds for applications
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE fabric_internal.identity (
+	label				text COLLATE "C" PRIMARY KEY,
+	msp_id				text COLLATE "C" NOT NULL,
+	certificate			text COLLATE "C" NOT NULL,	-- PEM
+	key_file			text,				-- in fabric.keystore_directory; null: the key is encrypted in here
+	encrypted_key		bytea,				-- PEM, encrypted by pgcrypto under a passphrase
+	created_at			timestamptz NOT NULL DEFAULT now()
+);
+
+-- which roles may sign with an identity
+CREATE TABLE fabric_internal.identity_grant (
+	label				text COLLATE "C" NOT NULL REFERENCES fabric_internal.identity ON DELETE CASCADE,
+	role				oid NOT NULL,
+	PRIMARY KEY (label, role)
+);
+
+CREATE FUNCTION fabric.add_identity(label text, msp_id text, certificate text, private_key text, passphrase text DEFAULT NULL) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_add_identity';
+COMMENT ON FUNCTION fabric.add_identity IS 'keep a client identity (PEM): its key as a file, or encrypted under a passphrase';
+REVOKE ALL ON FUNCTION fabric.add_identity FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.add_identity TO fabric_admin, fabric_client;
+
+CREATE FUNCTION fabric.drop_identity(label text) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_drop_identity';
+COMMENT ON FUNCTION fabric.drop_identity IS 'remove an identity and its key from this node';
+REVOKE ALL ON FUNCTION fabric.drop_identity FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.drop_identity TO fabric_admin;
+
+CREATE FUNCTION fabric.grant_identity(label text, role name) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_grant_identity';
+COMMENT ON FUNCTION fabric.grant_identity IS 'let a database role sign with an identity';
+REVOKE ALL ON FUNCTION fabric.grant_identity FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.grant_identity TO fabric_admin;
+
+CREATE FUNCTION fabric.revoke_identity(label text, role name) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_revoke_identity';
+COMMENT ON FUNCTION fabric.revoke_identity IS 'take an identity away from a database role';
+REVOKE ALL ON FUNCTION fabric.revoke_identity FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.revoke_identity TO fabric_admin;
+
+CREATE FUNCTION fabric.open_identity(label text, passphrase text) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_open_identity';
+COMMENT ON FUNCTION fabric.open_identity IS 'decrypt an identity''s key for this session';
+REVOKE ALL ON FUNCTION fabric.open_identity FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.open_identity TO fabric_admin, fabric_client;
+
+CREATE FUNCTION fabric.close_identity(label text) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_close_identity';
+COMMENT ON FUNCTION fabric.close_identity IS 'forget an opened identity''s key in this session';
+REVOKE ALL ON FUNCTION fabric.close_identity FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.close_identity TO fabric_admin, fabric_client;
+
+CREATE VIEW fabric.identities AS
+	SELECT i.label, i.msp_id, i.certificate, i.encrypted_key IS NOT NULL AS encrypted,
+		   ARRAY(SELECT r.rolname FROM fabric_internal.identity_grant g JOIN pg_catalog.pg_roles r ON r.oid = g.role
+				 WHERE g.label = i.label ORDER BY r.rolname) AS roles, i.created_at
+	FROM fabric_internal.identity i;
+COMMENT ON VIEW fabric.identities IS 'identities that this node holds for applications, and the roles that may use them';
+GRANT SELECT ON fabric.identities TO fabric_admin;
+
+------------------------------------------------------------------------------------------------------------------------
 -- gateway: a client's transactions. The whole call signs with an identity that this node holds for the caller's role; the split call
 -- is for clients that keep their key.
 ------------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,217 @@
+/* key_file.c: private keys as files of the keystore directory, which come and go with the transaction; and secrets in statements */
+#include "server/ca/ca.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct PendingFile
+{
+	char	   *path;
+	bool		at_commit;		/* else at abort */
+	SubTransactionId subtransaction;
+} PendingFile;
+
+static List *pending = NIL;		/* of PendingFile *, in TopTransactionContext */
+
+/* ---- files follow the transaction ---- */
+
+static void
+end_of_transaction(XactEvent event, void *argument)
+{
+	ListCell   *cell;
+	bool		committed = event == XACT_EVENT_COMMIT;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	foreach(cell, pending)
+	{
+		PendingFile *file = lfirst(cell);
+
+		if (file->at_commit == committed)
+			(void) unlink(file->path);
+	}
+	pending = NIL;
+}
+
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId own, SubTransactionId parent, void *argument)
+{
+	ListCell   *cell;
+
+	foreach(cell, pending)
+	{
+		PendingFile *file = lfirst(cell);
+
+		if (file->subtransaction != own)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			file->subtransaction = parent;
+		else if (event == SUBXACT_EVENT_ABORT_SUB)
+		{
+			if (!file->at_commit)
+				(void) unlink(file->path);
+			pending = foreach_delete_current(pending, cell);
+		}
+	}
+}
+
+static void
+remember(const char *path, bool at_commit)
+{
+	static bool registered = false;
+	MemoryContext old;
+	PendingFile *file;
+
+	if (!registered)
+	{
+		RegisterXactCallback(end_of_transaction, NULL);
+		RegisterSubXactCallback(end_of_subtransaction, NULL);
+		registered = true;
+	}
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	file = palloc(sizeof(PendingFile));
+	file->path = pstrdup(path);
+	file->at_commit = at_commit;
+	file->subtransaction = GetCurrentSubTransactionId();
+	pending = lappend(pending, file);
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- paths ---- */
+
+static char *
+directory_path(void)
+{
+	if (guc_keystore_directory[0] == '/')
+		return pstrdup(guc_keystore_directory);
+	return psprintf("%s/%s", DataDir, guc_keystore_directory);
+}
+
+static void
+refuse(FbStatus status, const char *path, const char *why)
+{
+	FbError		error;
+
+	fb_fail(&error, status, "could not use \"%s\" of the keystore", path);
+	fb_error_detail(&error, "%s", why);
+	fb_error_hint(&error, "Check fabric.keystore_directory, its owner and its permissions (directory 0700, files 0600).");
+	error_throw(&error);
+}
+
+static void
+ensure_directory(const char *path)
+{
+	struct stat status;
+
+	if (mkdir(path, S_IRWXU) == 0)
+	{
+		fsync_fname(path, true);
+		return;
+	}
+	if (errno != EEXIST || stat(path, &status) != 0)
+		refuse(FB_NOT_CONFIGURED, path, psprintf("%s.", strerror(errno)));
+	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & (S_IRWXG | S_IRWXO)))
+		refuse(FB_NOT_CONFIGURED, path, "It must be a directory of the database user that nobody else can enter.");
+}
+
+/* labels may hold any character, so files are named by their hash */
+static char *
+file_name_of(const char *purpose, const char *label)
+{
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	char		hex[2 * CRYPTO_SHA256_BYTES + 1];
+
+	crypto_sha256(fb_bytes_of_text(label), digest);
+	fb_hex_encode(fb_bytes(digest, sizeof(digest)), hex);
+	hex[32] = '\0';
+	return psprintf("%s_%s.pem", purpose, hex);
+}
+
+/* ---- reading and writing ---- */
+
+char *
+key_file_write(const char *purpose, const char *label, FbBytes pem)
+{
+	char	   *directory = directory_path();
+	char	   *name = file_name_of(purpose, label);
+	char	   *path = psprintf("%s/%s", directory, name);
+	char	   *temporary = psprintf("%s.%d.tmp", path, MyProcPid);
+	int			file;
+
+	ensure_directory(directory);
+	file = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY, S_IRUSR | S_IWUSR);
+	if (file < 0)
+		refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(errno)));
+	if (write(file, pem.data, pem.size) != (ssize_t) pem.size || pg_fsync(file) != 0)
+	{
+		int			code = errno;
+
+		CloseTransientFile(file);
+		unlink(temporary);
+		refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(code)));
+	}
+	CloseTransientFile(file);
+	(void) durable_rename(temporary, path, ERROR);
+	remember(path, false);
+	return name;
+}
+
+FbBytes
+key_file_read(const char *file_name)
+{
+	char	   *path = psprintf("%s/%s", directory_path(), file_name);
+	struct stat status;
+	FILE	   *file = AllocateFile(path, PG_BINARY_R);
+	uint8_t    *data;
+	size_t		size;
+
+	if (file == NULL || fstat(fileno(file), &status) != 0)
+		refuse(FB_INVALID_KEY, path, psprintf("%s.", strerror(errno)));
+	if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & (S_IRWXG | S_IRWXO)))
+		refuse(FB_INVALID_KEY, path, "A private key must be a file of the database user that nobody else can read.");
+	if (status.st_size > FB_CERTIFICATE_BYTES_MAX)
+		refuse(FB_INVALID_KEY, path, "It is too large for a private key.");
+	data = palloc(status.st_size + 1);
+	size = fread(data, 1, status.st_size, file);
+	FreeFile(file);
+	return fb_bytes(data, size);
+}
+
+void
+key_file_remove_at_commit(const char *file_name)
+{
+	remember(psprintf("%s/%s", directory_path(), file_name), true);
+}
+
+/* ---- secrets in statements ---- */
+
+static void
+hide_statement(void *argument)
+{
+	errhidestmt(true);
+	errhidecontext(true);
+}
+
+StaticAssertDecl(sizeof(ErrorContextCallback) <= sizeof(((SecretScope *) 0)->callback), "room for the callback");
+
+void
+secret_scope_begin(SecretScope *scope)
+{
+	ErrorContextCallback *callback = (ErrorContextCallback *) scope->callback;
+
+	callback->callback = hide_statement;
+	callback->arg = NULL;
+	callback->previous = error_context_stack;
+	scope->previous = error_context_stack;
+	error_context_stack = callback;
+}
+
+void
+secret_scope_end(SecretScope *scope)
+{
+	error_context_stack = scope->previous;
+}

@@ -1,0 +1,414 @@
+/*
+ * keystore.c: client identities that this node holds for applications.
+ *
+ * An identity is granted to database roles. A session's signer is made from the key file once and kept as long as the identity's row is the same
+ * (its xmin); an encrypted key is decrypted by keystore_open and lives in this session's memory only.
+ */
+#include "server/ca/ca.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+
+#define LABEL_BYTES NAMEDATALEN
+
+typedef struct KeptSigner
+{
+	char		label[LABEL_BYTES]; /* hash key */
+	uint32		row_version;	/* xmin of the identity's row */
+	MemoryContext context;
+	Signer	   *signer;
+	bool		opened;			/* from an encrypted key: only keystore_open can make it again */
+} KeptSigner;
+
+static HTAB *kept = NULL;
+
+static void
+fail(FbStatus status, const char *message, const char *hint)
+{
+	FbError		error;
+
+	fb_fail(&error, status, "%s", message);
+	fb_error_hint(&error, "%s", hint);
+	error_throw(&error);
+}
+
+static void
+check_label(const char *label)
+{
+	if (label[0] == '\0' || strlen(label) >= LABEL_BYTES)
+		fail(FB_INVALID_ARGUMENT, "the label of an identity must have 1 to 63 bytes", "Choose another label.");
+}
+
+/* ---- signers of this session ---- */
+
+static void
+forget(KeptSigner *entry)
+{
+	if (entry->signer != NULL)
+	{
+		signer_destroy(entry->signer);
+		MemoryContextDelete(entry->context);
+	}
+	entry->signer = NULL;
+}
+
+static KeptSigner *
+find_kept(const char *label, bool create)
+{
+	KeptSigner *entry;
+	bool		found;
+
+	if (kept == NULL)
+	{
+		HASHCTL		control = {.keysize = LABEL_BYTES, .entrysize = sizeof(KeptSigner)};
+
+		kept = hash_create("fabric identities", 16, &control, HASH_ELEM | HASH_STRINGS);
+	}
+	entry = hash_search(kept, label, create ? HASH_ENTER : HASH_FIND, &found);
+	if (create && !found)
+		entry->signer = NULL;
+	return entry;
+}
+
+static void
+keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certificate, FbBytes key, bool opened)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric identity", ALLOCSET_SMALL_SIZES);
+	Signer	   *signer;
+	FbError		error;
+	FbStatus	status = signer_create(msp_id, certificate, key, memory_allocator(context), &signer, &error);
+	KeptSigner *entry;
+
+	crypto_wipe((void *) key.data, key.size);
+	if (status != FB_OK)
+	{
+		MemoryContextDelete(context);
+		error_throw(&error);
+	}
+	entry = find_kept(label, true);
+	forget(entry);
+	entry->signer = signer;
+	entry->context = context;
+	entry->row_version = row_version;
+	entry->opened = opened;
+}
+
+/* ---- rows ---- */
+
+typedef struct IdentityRow
+{
+	char	   *label;
+	uint32		version;
+	char	   *msp_id;
+	FbBytes		certificate;
+	char	   *key_file;		/* NULL: encrypted */
+	bytea	   *encrypted_key;
+} IdentityRow;
+
+static char *
+column_text(HeapTuple row, TupleDesc description, int column)
+{
+	return SPI_getvalue(row, description, column);
+}
+
+static bytea *
+column_bytea(HeapTuple row, TupleDesc description, int column)
+{
+	bool		is_null;
+	Datum		value = SPI_getbinval(row, description, column, &is_null);
+
+	return is_null ? NULL : DatumGetByteaPCopy(value);
+}
+
+/* identities that a role may use; label NULL: all of them. At most two rows: the caller asks whether there is exactly one */
+static int
+read_granted(const char *label, Oid role, IdentityRow rows[2])
+{
+	static SpiStatement statement = {
+		"SELECT i.label, i.xmin::text::bigint, i.msp_id, i.certificate, i.key_file, i.encrypted_key FROM fabric_internal.identity i "
+		"WHERE ($1 IS NULL OR i.label = $1) AND EXISTS (SELECT FROM fabric_internal.identity_grant g "
+		"WHERE g.label = i.label AND pg_has_role($2, g.role, 'USAGE')) LIMIT 2", 2, {TEXTOID, OIDOID}};
+	Datum		values[2] = {label == NULL ? (Datum) 0 : CStringGetTextDatum(label), ObjectIdGetDatum(role)};
+	char		nulls[3] = {label == NULL ? 'n' : ' ', ' ', '\0'};
+	SpiScope	scope;
+	int			count;
+
+	spi_begin(&scope);
+	spi_run_latest(&statement, values, nulls, 2);
+	count = (int) SPI_processed;
+	for (int i = 0; i < count; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	description = SPI_tuptable->tupdesc;
+		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
+
+		rows[i].label = column_text(row, description, 1);
+		rows[i].version = (uint32) strtoul(column_text(row, description, 2), NULL, 10);
+		rows[i].msp_id = column_text(row, description, 3);
+		rows[i].certificate = fb_bytes_of_text(column_text(row, description, 4));
+		rows[i].key_file = column_text(row, description, 5);
+		rows[i].encrypted_key = column_bytea(row, description, 6);
+		MemoryContextSwitchTo(inner);
+	}
+	spi_end(&scope);
+	return count;
+}
+
+const Signer *
+keystore_signer(const char *label)
+{
+	const char *wanted = label != NULL ? label : guc_identity[0] != '\0' ? guc_identity : NULL;
+	IdentityRow rows[2];
+	int			count = read_granted(wanted, GetUserId(), rows);
+	KeptSigner *entry;
+	FbError		error;
+
+	if (count == 0 && wanted != NULL)
+	{
+		fb_fail(&error, FB_UNKNOWN_IDENTITY, "identity \"%s\" does not exist or is not granted to role \"%s\"", wanted,
+				GetUserNameFromId(GetUserId(), false));
+		fb_error_hint(&error, "Grant it with fabric.grant_identity, or choose another one with the setting fabric.identity.");
+		error_throw(&error);
+	}
+	if (count == 0)
+	{
+		fb_fail(&error, FB_UNKNOWN_IDENTITY, "no identity is granted to role \"%s\"", GetUserNameFromId(GetUserId(), false));
+		fb_error_hint(&error, "Add one with fabric.add_identity and grant it with fabric.grant_identity.");
+		error_throw(&error);
+	}
+	if (count > 1)
+		fail(FB_UNKNOWN_IDENTITY, "several identities are granted to this role", "Choose one: SET fabric.identity = 'LABEL'.");
+	entry = find_kept(rows[0].label, false);
+	if (entry != NULL && entry->signer != NULL && entry->row_version == rows[0].version)
+		return entry->signer;
+	if (rows[0].key_file == NULL)
+	{
+		fb_fail(&error, FB_UNKNOWN_IDENTITY, "the key of identity \"%s\" is encrypted and not opened in this session", rows[0].label);
+		fb_error_hint(&error, "Open it with fabric.open_identity and its passphrase.");
+		error_throw(&error);
+	}
+	keep(rows[0].label, rows[0].version, rows[0].msp_id, rows[0].certificate, key_file_read(rows[0].key_file), false);
+	return find_kept(rows[0].label, false)->signer;
+}
+
+/* ---- encryption by pgcrypto ---- */
+
+static char *
+pgcrypto_function(const char *name)
+{
+	static SpiStatement statement = {"SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
+		"WHERE e.extname = 'pgcrypto'", 0, {0}};
+	SpiScope	scope;
+	char	   *function;
+
+	spi_begin(&scope);
+	spi_run(&statement, NULL, NULL, true, 1);
+	if (SPI_processed != 1)
+		elog(ERROR, "extension pgcrypto is missing");
+	function = MemoryContextStrdup(scope.outer, psprintf("%s.%s", SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), name));
+	spi_end(&scope);
+	return function;
+}
+
+static bytea *
+run_pgcrypto(const char *sql, bytea *data, const char *passphrase)
+{
+	Oid			types[2] = {BYTEAOID, TEXTOID};
+	Datum		values[2] = {PointerGetDatum(data), CStringGetTextDatum(passphrase)};
+	SpiScope	scope;
+	bytea	   *result;
+	MemoryContext inner;
+
+	spi_begin(&scope);
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "pgcrypto gave no result");
+	inner = MemoryContextSwitchTo(scope.outer);
+	result = column_bytea(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	MemoryContextSwitchTo(inner);
+	spi_end(&scope);
+	return result;
+}
+
+static bytea *
+encrypt(FbBytes key, const char *passphrase)
+{
+	bytea	   *clear = memory_bytea(key);
+	bytea	   *encrypted = run_pgcrypto(psprintf("SELECT %s($1, $2, 'cipher-algo=aes256, s2k-mode=3, s2k-digest-algo=sha256, s2k-count=65011712')",
+												 pgcrypto_function("pgp_sym_encrypt_bytea")), clear, passphrase);
+
+	crypto_wipe(VARDATA(clear), VARSIZE(clear) - VARHDRSZ);
+	return encrypted;
+}
+
+static FbBytes
+decrypt(bytea *encrypted, const char *passphrase)
+{
+	char	   *sql = psprintf("SELECT %s($1, $2)", pgcrypto_function("pgp_sym_decrypt_bytea"));
+	bytea	   *volatile clear = NULL;
+
+	PG_TRY();
+	{
+		clear = run_pgcrypto(sql, encrypted, passphrase);
+	}
+	PG_CATCH();
+	{
+		/* the transaction ends with an error in any case; pgcrypto's own text says less */
+		if (geterrcode() == ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION || geterrcode() == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
+		{
+			FlushErrorState();
+			fail(FB_INVALID_KEY, "the key could not be decrypted", "Check the passphrase.");
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return memory_bytes(clear);
+}
+
+/* ---- what users call ---- */
+
+static void
+check_pair(const char *msp_id, FbBytes certificate, FbBytes private_key)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric identity check", ALLOCSET_SMALL_SIZES);
+	Signer	   *signer;
+	FbError		error;
+	FbStatus	status = signer_create(msp_id, certificate, private_key, memory_allocator(context), &signer, &error);
+
+	if (status == FB_OK)
+		signer_destroy(signer);
+	MemoryContextDelete(context);
+	error_check(status, &error);
+}
+
+void
+keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes private_key, const char *passphrase)
+{
+	static SpiStatement insert = {
+		"INSERT INTO fabric_internal.identity (label, msp_id, certificate, key_file, encrypted_key) VALUES ($1, $2, $3, $4, $5) "
+		"ON CONFLICT DO NOTHING", 5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}};
+	Datum		values[5] = {CStringGetTextDatum(label), CStringGetTextDatum(msp_id), PointerGetDatum(memory_text(certificate))};
+	char		nulls[6] = "   nn";
+	SpiScope	scope;
+	bool		inserted;
+
+	check_label(label);
+	check_pair(msp_id, certificate, private_key);
+	if (passphrase != NULL && strlen(passphrase) < 8)
+		fail(FB_INVALID_ARGUMENT, "the passphrase must have at least 8 bytes", "Choose a longer one.");
+	spi_begin(&scope);
+	if (passphrase != NULL)
+	{
+		values[4] = PointerGetDatum(encrypt(private_key, passphrase));
+		nulls[4] = ' ';
+	}
+	spi_run(&insert, values, nulls, false, 0);
+	inserted = SPI_processed > 0;
+	spi_end(&scope);
+	if (!inserted)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_INVALID_ARGUMENT, "identity \"%s\" already exists", label);
+		fb_error_hint(&error, "Choose another label, or remove it with fabric.drop_identity.");
+		error_throw(&error);
+	}
+	if (passphrase == NULL)
+	{
+		/* only now: a taken label must not touch the other's file */
+		static SpiStatement update = {"UPDATE fabric_internal.identity SET key_file = $2 WHERE label = $1", 2, {TEXTOID, TEXTOID}};
+		Datum		update_values[2] = {values[0], CStringGetTextDatum(key_file_write("identity", label, private_key))};
+
+		spi_begin(&scope);
+		spi_run(&update, update_values, NULL, false, 0);
+		spi_end(&scope);
+	}
+}
+
+/* run a statement on one label; FB_UNKNOWN_IDENTITY when it touched nothing and must */
+static char *
+change(SpiStatement *statement, const char *label, Oid role, bool must_exist)
+{
+	Datum		values[2] = {CStringGetTextDatum(label), ObjectIdGetDatum(role)};
+	SpiScope	scope;
+	char	   *result = NULL;
+	bool		found;
+
+	spi_begin(&scope);
+	spi_run(statement, values, NULL, false, 0);
+	found = SPI_processed > 0;
+	if (found && SPI_tuptable != NULL)
+	{
+		char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		result = value == NULL ? NULL : MemoryContextStrdup(scope.outer, value);
+	}
+	spi_end(&scope);
+	if (!found && must_exist)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_UNKNOWN_IDENTITY, "identity \"%s\" does not exist", label);
+		error_throw(&error);
+	}
+	return result;
+}
+
+void
+keystore_drop(const char *label)
+{
+	static SpiStatement statement = {"DELETE FROM fabric_internal.identity WHERE label = $1 RETURNING key_file", 1, {TEXTOID}};
+	char	   *key_file = change(&statement, label, InvalidOid, true);
+
+	if (key_file != NULL)
+		key_file_remove_at_commit(key_file);
+	keystore_close(label);
+}
+
+void
+keystore_grant(const char *label, Oid role)
+{
+	static SpiStatement exists = {"SELECT NULL::text FROM fabric_internal.identity WHERE label = $1", 1, {TEXTOID}};
+	static SpiStatement statement = {"INSERT INTO fabric_internal.identity_grant (label, role) VALUES ($1, $2) ON CONFLICT DO NOTHING", 2,
+	{TEXTOID, OIDOID}};
+
+	(void) change(&exists, label, InvalidOid, true);
+	(void) change(&statement, label, role, false);
+}
+
+void
+keystore_revoke(const char *label, Oid role)
+{
+	static SpiStatement statement = {"DELETE FROM fabric_internal.identity_grant WHERE label = $1 AND role = $2", 2, {TEXTOID, OIDOID}};
+
+	(void) change(&statement, label, role, false);
+}
+
+void
+keystore_open(const char *label, const char *passphrase)
+{
+	IdentityRow rows[2];
+	FbError		error;
+
+	if (read_granted(label, GetUserId(), rows) == 0)
+	{
+		fb_fail(&error, FB_UNKNOWN_IDENTITY, "identity \"%s\" does not exist or is not granted to role \"%s\"", label,
+				GetUserNameFromId(GetUserId(), false));
+		error_throw(&error);
+	}
+	if (rows[0].encrypted_key == NULL)
+		return;					/* a key file needs no opening */
+	keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate, decrypt(rows[0].encrypted_key, passphrase), true);
+}
+
+void
+keystore_close(const char *label)
+{
+	KeptSigner *entry = strlen(label) < LABEL_BYTES ? find_kept(label, false) : NULL;
+
+	if (entry != NULL)
+		forget(entry);
+}
