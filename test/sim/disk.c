@@ -55,7 +55,8 @@ disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entri
 
 		if (!update->log_reset)
 			gone = (size_t) (update->log_start.index - image->base_index);
-		memmove(image->entries, image->entries + gone, (image->count - gone) * sizeof(SimEntry));
+		if (image->count > gone)
+			memmove(image->entries, image->entries + gone, (image->count - gone) * sizeof(SimEntry));
 		image->count -= gone;
 		image->base_index = update->log_start.index;
 		image->base_term = update->log_start.term;

@@ -1,0 +1,189 @@
+/* core/raft/message.c: every message survives, nothing else is accepted */
+#include "unit/check.h"
+
+#include "core/raft/raft.h"
+
+static FbArena arena;
+
+static bool
+same_message(const RaftMessage *a, const RaftMessage *b)
+{
+	bool		same = a->type == b->type && a->from == b->from && a->to == b->to && a->term == b->term && a->index == b->index &&
+		a->log_term == b->log_term && a->commit_index == b->commit_index && a->hint_index == b->hint_index && a->rejected == b->rejected &&
+		a->forced == b->forced && a->entries_count == b->entries_count && fb_bytes_equal(a->configuration, b->configuration);
+
+	for (uint32_t i = 0; same && i < a->entries_count; i++)
+		same = a->entries[i].term == b->entries[i].term && a->entries[i].kind == b->entries[i].kind &&
+			fb_bytes_equal(a->entries[i].payload, b->entries[i].payload);
+	return same;
+}
+
+/* what decodes must encode to the same bytes: there is one encoding only */
+static void
+check_canonical(FbBytes bytes)
+{
+	RaftMessage message;
+	FbBytes		again;
+	FbArena		own;
+
+	fb_arena_init(&own);
+	if (raft_message_decode(&own.allocator, bytes, &message, NULL) == FB_OK)
+	{
+		CHECK_STATUS(raft_message_encode(&own.allocator, &message, &again, NULL), FB_OK);
+		CHECK(fb_bytes_equal(bytes, again));
+	}
+	fb_arena_reset(&own);
+}
+
+static void
+check_message(const RaftMessage *message)
+{
+	RaftMessage decoded;
+	FbBytes		bytes;
+	uint8_t    *changed;
+
+	CHECK_STATUS(raft_message_encode(&arena.allocator, message, &bytes, NULL), FB_OK);
+	CHECK_STATUS(raft_message_decode(&arena.allocator, bytes, &decoded, NULL), FB_OK);
+	CHECK(same_message(message, &decoded));
+
+	/* cut off anywhere */
+	for (size_t size = 0; size < bytes.size; size++)
+	{
+		/* an exact copy, so that the sanitizer sees a read beyond the end */
+		uint8_t    *cut = malloc(size > 0 ? size : 1);
+
+		memcpy(cut, bytes.data, size);
+		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(cut, size), &decoded, NULL), FB_MALFORMED_MESSAGE);
+		free(cut);
+	}
+	changed = malloc(bytes.size + 1);
+	memcpy(changed, bytes.data, bytes.size);
+	changed[bytes.size] = 0;
+	CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(changed, bytes.size + 1), &decoded, NULL), FB_MALFORMED_MESSAGE);
+	for (size_t i = 0; i < bytes.size; i++)
+	{
+		for (int bit = 0; bit < 8; bit++)
+		{
+			changed[i] ^= (uint8_t) (1 << bit);
+			check_canonical(fb_bytes(changed, bytes.size));
+			changed[i] ^= (uint8_t) (1 << bit);
+		}
+	}
+	free(changed);
+}
+
+static void
+check_refused(RaftMessage message, FbStatus expected)
+{
+	FbBytes		bytes;
+
+	CHECK_STATUS(raft_message_encode(&arena.allocator, &message, &bytes, NULL), expected);
+}
+
+int
+main(void)
+{
+	RaftEntry	entries[FB_RAFT_ENTRIES_PER_MESSAGE_MAX + 1] = {
+		{5, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("one")},
+		{5, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY},
+		{7, RAFT_ENTRY_CONFIGURATION, FB_BYTES_LITERAL("\2\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2")},
+	};
+	RaftMessage messages[] = {
+		{.type = RAFT_PRE_VOTE, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 7},
+		{.type = RAFT_PRE_VOTE_RESPONSE, .from = 2, .to = 1, .term = 8, .rejected = true},
+		{.type = RAFT_VOTE, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 7, .forced = true},
+		{.type = RAFT_VOTE_RESPONSE, .from = 2, .to = 1, .term = 8},
+		{.type = RAFT_APPEND, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 5, .commit_index = 9, .entries_count = 3, .entries = entries},
+		{.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 8, .index = 10, .log_term = 4, .hint_index = 9, .rejected = true},
+		{.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 8, .commit_index = 9},
+		{.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 8},
+		{.type = RAFT_SNAPSHOT, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 7, .configuration = FB_BYTES_LITERAL("any bytes")},
+		{.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = UINT64_MAX},
+	};
+	RaftMessage append = messages[4];
+	RaftMessage changed;
+	RaftMessage decoded;
+	FbBytes		bytes;
+
+	fb_arena_init(&arena);
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+		check_message(&messages[i]);
+
+	/* the layout is a promise between versions */
+	CHECK_STATUS(raft_message_encode(&arena.allocator, &messages[2], &bytes, NULL), FB_OK);
+	CHECK_HEX(bytes, "52010302" "0000000000000001" "0000000000000002" "0000000000000008" "000000000000000a" "0000000000000007"
+			  "0000000000000000" "0000000000000000" "00000000" "00000000");
+
+	changed = append;
+	changed.from = 0;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = append;
+	changed.term = 0;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = append;
+	changed.rejected = true;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = append;
+	changed.log_term = 9;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = append;
+	changed.log_term = 6;		/* the first entry's term is 5 */
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = append;
+	changed.index = UINT64_MAX - 3;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = append;
+	changed.type = 11;
+	check_refused(changed, FB_INVALID_ARGUMENT);
+	for (int i = 0; i <= FB_RAFT_ENTRIES_PER_MESSAGE_MAX; i++)
+		entries[i] = (RaftEntry) {5, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("x")};
+	changed = append;
+	changed.entries_count = FB_RAFT_ENTRIES_PER_MESSAGE_MAX;
+	CHECK_STATUS(raft_message_encode(&arena.allocator, &changed, &bytes, NULL), FB_OK);
+	changed.entries_count++;
+	check_refused(changed, FB_LIMIT_EXCEEDED);
+	changed = append;
+	entries[1] = (RaftEntry) {5, RAFT_ENTRY_NOOP, FB_BYTES_LITERAL("not empty")};
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	entries[1] = (RaftEntry) {4, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	entries[1] = (RaftEntry) {5, RAFT_ENTRY_DATA, {(const uint8_t *) "", (size_t) FB_MESSAGE_BYTES_MAX + 1}};
+	check_refused(changed, FB_LIMIT_EXCEEDED);
+
+	/* a small message that claims many entries allocates nothing */
+	{
+		uint8_t		claim[4 + 56 + 8] = {'R', 1, 5, 0};
+
+		claim[11] = claim[19] = claim[27] = 1;
+		memset(claim + 64, 0xFF, 4);
+		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(claim, sizeof(claim)), &decoded, NULL), FB_LIMIT_EXCEEDED);
+	}
+
+	/* out of memory at every allocation */
+	for (size_t fail_at = 1;; fail_at++)
+	{
+		FbArena		poor;
+		FbStatus	status;
+
+		fb_arena_init(&poor);
+		poor.fail_at = fail_at;
+		status = raft_message_encode(&poor.allocator, &messages[8], &bytes, NULL);
+		if (status != FB_OK)
+			CHECK_STATUS(status, FB_OUT_OF_MEMORY);
+		fb_arena_reset(&poor);
+		if (status == FB_OK)
+			break;
+	}
+	entries[1] = (RaftEntry) {5, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
+	CHECK_STATUS(raft_message_encode(&arena.allocator, &append, &bytes, NULL), FB_OK);
+	{
+		FbArena		poor;
+
+		fb_arena_init(&poor);
+		poor.fail_at = 1;
+		CHECK_STATUS(raft_message_decode(&poor.allocator, bytes, &decoded, NULL), FB_OUT_OF_MEMORY);
+		fb_arena_reset(&poor);
+	}
+	fb_arena_reset(&arena);
+	return check_finish("raft/message");
+}
