@@ -16,6 +16,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../tools/lib";
 use Fabric::Network;
+use Fabric::Psql;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
@@ -46,6 +47,55 @@ sub start_network
 	$network->create_identities;
 	$network->create_channel($options{channel}, %{ $options{profile} // {} }) if defined $options{channel};
 	return $network;
+}
+
+# the vehicle registry as chaincode "vehicles" on channel "trade"; %options as for deploy
+sub deploy_registry
+{
+	my ($network, %options) = @_;
+
+	return $network->deploy('trade', 'vehicles', PostgreSQL::Test::Utils::slurp_file("$FindBin::Bin/../examples/vehicle_registry.sql"), %options);
+}
+
+# SQL that calls a function of the registry
+sub invoke
+{
+	my ($function, @arguments) = @_;
+
+	return "SELECT fabric.invoke('trade', 'vehicles', " . join(', ', map { Fabric::Psql::literal($_) } $function, @arguments) . ')';
+}
+
+sub create_vehicle
+{
+	my ($id) = @_;
+
+	return invoke('create_vehicle', $id, 'Volvo', 'V60', '2020', 'Ada Adler', '20000');
+}
+
+# Wait until all running nodes have all blocks that one of them has; gives what must be the same at each: a list of one text if it is
+sub fingerprints
+{
+	my ($network, $channel) = @_;
+	my @running = grep { $_->is_running } $network->nodes;
+	my ($height) = sort { $b <=> $a } map { $_->query("SELECT height FROM fabric.chain_info('$channel')") } @running;
+	my %seen;
+
+	$network->wait_for_height($channel, $height, 60);
+	$seen{ $network->fingerprint($_, $channel) } = 1 foreach @running;
+	return keys %seen;
+}
+
+# wait until an orderer leads the channel; gives its node
+sub wait_for_leader
+{
+	my ($network, $channel, $seconds) = @_;
+
+	for (my $end = time + ($seconds // 30); time < $end; select(undef, undef, undef, 0.1))
+	{
+		my $leader = $network->leader($channel);
+		return $leader if $leader;
+	}
+	die "no orderer leads channel $channel\n";
 }
 
 package FabricTest::Node;
