@@ -1,6 +1,7 @@
 /* every setting of the extension, with its unit and range */
 #include "server/pg/pg.h"
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 char	   *guc_database;
@@ -40,10 +41,17 @@ define_number(const char *name, int *variable, int value, int least, int most, G
 	DefineCustomIntVariable(name, description, NULL, variable, value, least, most, context, unit, NULL, NULL, NULL);
 }
 
+/* what is fixed at server start; without preloading such a variable cannot be made, and nobody uses its value */
+static GucContext
+startup_context(void)
+{
+	return process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
+}
+
 static void
 define_node_settings(void)
 {
-	define_text("fabric.database", &guc_database, "postgres", PGC_POSTMASTER,
+	define_text("fabric.database", &guc_database, "postgres", startup_context(),
 				"Database that holds the extension; the background workers connect to it.");
 	define_text("fabric.node_msp_id", &guc_node_msp_id, "", PGC_SIGHUP,
 				"MSP ID of the organisation that this node belongs to.");
@@ -68,9 +76,9 @@ define_node_settings(void)
 static void
 define_limits(void)
 {
-	define_number("fabric.max_channels", &guc_channels_max, 8, 1, 256, PGC_POSTMASTER, 0,
+	define_number("fabric.max_channels", &guc_channels_max, 8, 1, 256, startup_context(), 0,
 				  "Channels that this node can join at the same time.");
-	define_number("fabric.inbox_size", &guc_inbox_kb, 32 * 1024, 256, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB,
+	define_number("fabric.inbox_size", &guc_inbox_kb, 32 * 1024, 256, 1024 * 1024, startup_context(), GUC_UNIT_KB,
 				  "Bytes of envelopes and Raft messages that may wait for the orderer of a channel.");
 	define_number("fabric.deliver_batch_size", &guc_deliver_batch_kb, 8 * 1024, 64, 256 * 1024, PGC_SIGHUP, GUC_UNIT_KB,
 				  "Bytes of blocks that one request to another node asks for.");
