@@ -172,7 +172,7 @@ static void
 take_organisation(JsonbContainer *object, int index, ProfileOrganization *organisation)
 {
 	static const char *const names[] = {"msp_id", "name", "root_certificates", "intermediate_certificates", "admins", "revocation_lists",
-		"tls_root_certificates", "tls_intermediate_certificates", "application", "orderer", "orderer_endpoints", "anchor_peers", NULL};
+		"tls_root_certificates", "tls_intermediate_certificates", "application", "orderer", "endpoints", "anchor_peers", NULL};
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const char *where = psprintf("organisations[%d]", index);
 	MspParts	parts = {0};
@@ -195,7 +195,7 @@ take_organisation(JsonbContainer *object, int index, ProfileOrganization *organi
 
 	organisation->name = text_member(object, where, "name");
 	organisation->application = boolean_member(object, where, "application", true);
-	organisation->endpoints = (const char *const *) text_list(object, where, "orderer_endpoints", &organisation->endpoints_count);
+	organisation->endpoints = (const char *const *) text_list(object, where, "endpoints", &organisation->endpoints_count);
 	organisation->orderer = boolean_member(object, where, "orderer", organisation->endpoints_count > 0);
 	anchors = text_list(object, where, "anchor_peers", &organisation->anchors_count);
 	addresses = palloc0(organisation->anchors_count * sizeof(ConfigAddress) + 1);
@@ -207,12 +207,14 @@ take_organisation(JsonbContainer *object, int index, ProfileOrganization *organi
 static void
 take_consenter(JsonbContainer *object, int index, ConfigConsenter *consenter)
 {
-	static const char *const names[] = {"host", "port", "client_tls_certificate", "server_tls_certificate", NULL};
+	static const char *const names[] = {"address", "client_tls_certificate", "server_tls_certificate", NULL};
 	const char *where = psprintf("consenters[%d]", index);
+	ConfigAddress address;
 
 	check_members(object, where, names);
-	consenter->host = required_text(object, where, "host");
-	consenter->port = number_member(object, where, "port", 0);
+	parse_address(where, required_text(object, where, "address"), &address);
+	consenter->host = address.host;
+	consenter->port = address.port;
 	consenter->client_tls_certificate = fb_bytes_of_text(required_text(object, where, "client_tls_certificate"));
 	consenter->server_tls_certificate = fb_bytes_of_text(required_text(object, where, "server_tls_certificate"));
 }

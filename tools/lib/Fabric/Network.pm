@@ -203,19 +203,19 @@ sub create_identity
 sub profile
 {
 	my ($self, %changes) = @_;
-	my @organizations;
+	my @organisations;
 	my @consenters;
 
 	foreach my $node ($self->nodes)
 	{
-		push @organizations, { msp_id => $node->{msp_id}, root_certificates => [ slurp($node->path('ca.pem')) ],
+		push @organisations, { msp_id => $node->{msp_id}, root_certificates => [ slurp($node->path('ca.pem')) ],
 			tls_root_certificates => [ slurp($node->path('tlsca.pem')) ], application => JSON::PP::true,
 			orderer => $node->{orderer} ? JSON::PP::true : JSON::PP::false, anchor_peers => [ $node->address ],
 			$node->{orderer} ? (endpoints => [ $node->address ]) : () };
-		push @consenters, { address => $node->address, msp_id => $node->{msp_id}, client_tls_certificate => slurp($node->path('keys/tls.pem')),
+		push @consenters, { address => $node->address, client_tls_certificate => slurp($node->path('keys/tls.pem')),
 			server_tls_certificate => slurp($node->path('keys/tls.pem')) } if $node->{orderer};
 	}
-	return { organizations => \@organizations, consenters => \@consenters, %changes };
+	return { organisations => \@organisations, consenters => \@consenters, %changes };
 }
 
 # made by the first node, joined by all
