@@ -69,6 +69,9 @@ test_text(void)
 	CHECK(!fb_utf8_valid(FB_BYTES_LITERAL("\xED\xA0\x80")));
 	CHECK(!fb_utf8_valid(FB_BYTES_LITERAL("\xC0\x80")));
 	CHECK(!fb_utf8_valid(FB_BYTES_LITERAL("\xE2\x82")));
+	CHECK(fb_utf8_cut(FB_BYTES_LITERAL("ab"), 2) == 2 && fb_utf8_cut(FB_BYTES_LITERAL("abc"), 2) == 2);
+	CHECK(fb_utf8_cut(FB_BYTES_LITERAL("a\xc3\xa9z"), 2) == 1 && fb_utf8_cut(FB_BYTES_LITERAL("a\xc3\xa9z"), 3) == 3);
+	CHECK(fb_utf8_cut(FB_BYTES_LITERAL("\xc3\xa9"), 1) == 0 && fb_utf8_cut(FB_BYTES_EMPTY, 5) == 0);
 	CHECK(fb_hex_decode("00fFa0", 6, raw) && memcmp(raw, "\0\xff\xa0", 3) == 0);
 	CHECK(!fb_hex_decode("0", 1, raw) && !fb_hex_decode("0g", 2, raw));
 	fb_hex_encode(FB_BYTES_LITERAL("\x01\xfe"), hex);

@@ -184,6 +184,8 @@ extern bool fb_hex_decode(const char *hex, size_t hex_size, uint8_t *out); /* ou
 
 /* ---- UTF-8 ---- */
 extern bool fb_utf8_valid(FbBytes bytes); /* as Go's utf8.Valid: no surrogates, no overlong forms, up to U+10FFFF; U+0000 is valid */
+/* the length of the longest beginning of at most size_max bytes that does not end inside a character; for "%.*s" in messages */
+extern int	fb_utf8_cut(FbBytes bytes, int size_max);
 
 /* ---- pseudo-random numbers from a seed (xoshiro256**), for the Raft core and the simulator; never for secrets ---- */
 typedef struct FbRand

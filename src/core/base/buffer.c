@@ -218,3 +218,15 @@ fb_utf8_valid(FbBytes bytes)
 	}
 	return true;
 }
+
+int
+fb_utf8_cut(FbBytes bytes, int size_max)
+{
+	size_t		size = (size_t) size_max;
+
+	if (bytes.size <= size)
+		return (int) bytes.size;
+	while (size > 0 && (bytes.data[size] & 0xC0) == 0x80)
+		size--;
+	return (int) size;
+}

@@ -464,7 +464,7 @@ policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *impl
 				return fb_out_of_memory(error);
 			return PROTO_PACK(&message, allocator, implicit_meta, error);
 		}
-	fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: unknown rule \"%.*s\"", (int) (rule.size < 64 ? rule.size : 64),
+	fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: unknown rule \"%.*s\"", fb_utf8_cut(rule, 64),
 			(const char *) rule.data);
 	fb_error_hint(error, "The rules are ANY, ALL and MAJORITY.");
 	return FB_INVALID_POLICY;
