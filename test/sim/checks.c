@@ -1,23 +1,23 @@
 /*
- * checks.c: the five properties of the paper's figure 3, and what makes them survive crashes. All are checked on every step, on
- * the node that stepped: nothing else can have changed.
+ * checks.c: the five properties of the paper's figure 3, and what makes them survive crashes. All are checked on every
+ * step, on the node that stepped: nothing else can have changed.
  *
  *   election safety       one leader per term; one vote per node and term, across crashes
  *   leader append-only    a leader truncates nothing
  *   log matching          an (index, term) has the same content and the same predecessor wherever it is stored
  *   leader completeness   a new leader has every entry that was committed in an earlier term
  *   state machine safety  an index is committed, and applied, with one content only
- *   durability            what a leader calls committed is on the disks of a quorum; no message speaks of a term, a vote or an
- *                         entry that a crash of its sender could take back
+ *   durability            what a leader calls committed is on the disks of a quorum; no message speaks of a term
+ *                         or a vote that a crash of its sender could take back
  */
 #include "sim/sim.h"
 
 void
 checks_begin(Sim *sim)
 {
-	SimChecks  *checks = sim->checks;
-	SimKnown   *known = checks->known;
-	size_t		capacity = checks->known_capacity;
+	SimChecks *checks = sim->checks;
+	SimKnown *known = checks->known;
+	size_t capacity = checks->known_capacity;
 
 	if (known == NULL)
 	{
@@ -33,7 +33,7 @@ checks_begin(Sim *sim)
 uint64_t
 checks_entry_hash(const SimEntry *entry)
 {
-	uint64_t	hash = UINT64_C(1469598103934665603) ^ entry->kind;
+	uint64_t hash = UINT64_C(1469598103934665603) ^ entry->kind;
 
 	for (uint32_t i = 0; i < entry->payload_bytes; i++)
 		hash = (hash ^ entry->payload[i]) * UINT64_C(1099511628211);
@@ -43,11 +43,11 @@ checks_entry_hash(const SimEntry *entry)
 static SimKnown *
 known_place(SimKnown *known, size_t capacity, uint64_t index, uint64_t term)
 {
-	size_t		at = (index * UINT64_C(0x9E3779B97F4A7C15) ^ term * UINT64_C(0xC2B2AE3D27D4EB4F)) >> 20;
+	size_t at = (index * UINT64_C(0x9E3779B97F4A7C15) ^ term * UINT64_C(0xC2B2AE3D27D4EB4F)) >> 20;
 
 	for (;; at++)
 	{
-		SimKnown   *place = &known[at & (capacity - 1)];
+		SimKnown *place = &known[at & (capacity - 1)];
 
 		if (place->index == 0 || (place->index == index && place->term == term))
 			return place;
@@ -57,8 +57,8 @@ known_place(SimKnown *known, size_t capacity, uint64_t index, uint64_t term)
 static void
 known_grow(SimChecks *checks)
 {
-	size_t		capacity = checks->known_capacity * 2;
-	SimKnown   *known = calloc(capacity, sizeof(SimKnown));
+	size_t capacity = checks->known_capacity * 2;
+	SimKnown *known = calloc(capacity, sizeof(SimKnown));
 
 	for (size_t i = 0; i < checks->known_capacity; i++)
 	{
@@ -81,18 +81,18 @@ image_term(const SimImage *image, uint64_t index)
 }
 
 /*
- * Log matching: same index and term -> same content, same predecessor; by induction, equal logs up to there. Called when an entry becomes
- * durable and when it is sent. (An only voter may lose what it did since its last transaction, term and all, and do something
- * else in the same term: nobody has seen it.)
+ * Log matching: same index and term -> same content, same predecessor; by induction, equal logs up to there. Called
+ * when an entry becomes durable and when it is sent. (An only voter may lose what it did since its last transaction,
+ * term and all, and do something else in the same term: nobody has seen it.)
  */
 void
 checks_stored(Sim *sim, const SimNode *node, const SimImage *image, uint64_t index)
 {
-	SimChecks  *checks = sim->checks;
+	SimChecks *checks = sim->checks;
 	const SimEntry *entry = image_entry(image, index);
-	uint64_t	prev_term = image_term(image, index - 1);
-	uint64_t	hash = checks_entry_hash(entry);
-	SimKnown   *known;
+	uint64_t prev_term = image_term(image, index - 1);
+	uint64_t hash = checks_entry_hash(entry);
+	SimKnown *known;
 
 	if (checks->known_count * 2 >= checks->known_capacity)
 		known_grow(checks);
@@ -106,15 +106,16 @@ checks_stored(Sim *sim, const SimNode *node, const SimImage *image, uint64_t ind
 		checks->known_count++;
 	}
 	else if (known->hash != hash || known->prev_term != prev_term)
-		sim_fail(sim, "log matching: node %" PRIu64 " stores another entry %" PRIu64 "/%" PRIu64 " than others", node->id, index, entry->term);
+		sim_fail(sim, "log matching: node %" PRIu64 " stores another entry %" PRIu64 "/%" PRIu64 " than others",
+				 node->id, index, entry->term);
 }
 
 static void
 check_durable_quorum(Sim *sim, const SimNode *node, uint64_t index)
 {
-	RaftStatus	status;
-	uint64_t	term = image_term(&node->disk.written, index);
-	uint32_t	have = 0;
+	RaftStatus status;
+	uint64_t term = image_term(&node->disk.written, index);
+	uint32_t have = 0;
 
 	raft_status(node->raft, &status);
 	for (uint32_t i = 0; i < status.configuration.voters_count; i++)
@@ -125,7 +126,9 @@ check_durable_quorum(Sim *sim, const SimNode *node, uint64_t index)
 			have++;
 	}
 	if (have * 2 <= status.configuration.voters_count)
-		sim_fail(sim, "durability: leader %" PRIu64 " commits %" PRIu64 "/%" PRIu64 ", but only %" PRIu32 " of %" PRIu32 " disks have it",
+		sim_fail(sim,
+				 "durability: leader %" PRIu64 " commits %" PRIu64 "/%" PRIu64 ", but only %" PRIu32 " of %" PRIu32
+				 " disks have it",
 				 node->id, index, term, have, status.configuration.voters_count);
 }
 
@@ -133,24 +136,26 @@ check_durable_quorum(Sim *sim, const SimNode *node, uint64_t index)
 static void
 check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 {
-	SimChecks  *checks = sim->checks;
+	SimChecks *checks = sim->checks;
 
 	if (update->commit_index <= node->checked_commit)
 		return;
 	if (update->commit_index >= SIM_INDEX_MAX)
 		sim_fail(sim, "the simulator's index limit is too small");
 	if (update->commit_index > update->last_index)
-		sim_fail(sim, "node %" PRIu64 " commits %" PRIu64 " beyond its log's end %" PRIu64, node->id, update->commit_index, update->last_index);
+		sim_fail(sim, "node %" PRIu64 " commits %" PRIu64 " beyond its log's end %" PRIu64, node->id,
+				 update->commit_index, update->last_index);
 	for (uint64_t index = node->checked_commit + 1; index <= update->commit_index; index++)
 	{
 		const SimEntry *entry = image_entry(&node->disk.written, index);
-		SimTruth   *truth = &checks->truth[index];
+		SimTruth *truth = &checks->truth[index];
 
 		if (entry == NULL)
 		{
 			/* below the log's start: came by blocks */
 			if (truth->term == 0)
-				sim_fail(sim, "node %" PRIu64 " commits entry %" PRIu64 ", which nobody committed and it does not have", node->id, index);
+				sim_fail(sim, "node %" PRIu64 " commits entry %" PRIu64 ", which nobody committed and it does not have",
+						 node->id, index);
 			continue;
 		}
 		if (truth->term == 0)
@@ -161,7 +166,9 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 			sim->counters->committed++;
 		}
 		else if (truth->term != entry->term || truth->hash != checks_entry_hash(entry))
-			sim_fail(sim, "state machine safety: node %" PRIu64 " commits %" PRIu64 "/%" PRIu64 ", but %" PRIu64 "/%" PRIu64 " was committed",
+			sim_fail(sim,
+					 "state machine safety: node %" PRIu64 " commits %" PRIu64 "/%" PRIu64 ", but %" PRIu64 "/%" PRIu64
+					 " was committed",
 					 node->id, index, entry->term, index, truth->term);
 	}
 	if (update->role == RAFT_LEADER)
@@ -174,28 +181,32 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 static void
 check_new_leader(Sim *sim, SimNode *node, const RaftUpdate *update)
 {
-	SimChecks  *checks = sim->checks;
-	uint64_t   *leader;
-	RaftStatus	status;
+	SimChecks *checks = sim->checks;
+	uint64_t *leader;
+	RaftStatus status;
 
 	if (update->term >= SIM_TERM_MAX)
 		sim_fail(sim, "the simulator's term limit is too small");
 	leader = &checks->leader_of_term[update->term];
 	raft_status(node->raft, &status);
 	if (*leader != 0 && (*leader != node->id || status.configuration.voters_count > 1))
-		sim_fail(sim, "election safety: %" PRIu64 " and %" PRIu64 " lead in term %" PRIu64, *leader, node->id, update->term);
+		sim_fail(sim, "election safety: %" PRIu64 " and %" PRIu64 " lead in term %" PRIu64, *leader, node->id,
+				 update->term);
 	*leader = node->id;
 	sim->counters->elections++;
 	if (node->disk.durable.term < update->term && status.configuration.voters_count > 1)
-		sim_fail(sim, "durability: node %" PRIu64 " leads in term %" PRIu64 " before storing it", node->id, update->term);
+		sim_fail(sim, "durability: node %" PRIu64 " leads in term %" PRIu64 " before storing it", node->id,
+				 update->term);
 	for (uint64_t index = node->disk.written.base_index + 1; index <= checks->committed_index; index++)
 	{
 		const SimEntry *entry = image_entry(&node->disk.written, index);
 		const SimTruth *truth = &checks->truth[index];
 
 		if (truth->committed_in_term < update->term && (entry == NULL || entry->term != truth->term))
-			sim_fail(sim, "leader completeness: leader %" PRIu64 " of term %" PRIu64 " lacks the committed entry %" PRIu64 "/%" PRIu64, node->id,
-					 update->term, index, truth->term);
+			sim_fail(sim,
+					 "leader completeness: leader %" PRIu64 " of term %" PRIu64 " lacks the committed entry %" PRIu64
+					 "/%" PRIu64,
+					 node->id, update->term, index, truth->term);
 	}
 }
 
@@ -205,7 +216,8 @@ checks_step(Sim *sim, SimNode *node, const RaftUpdate *update)
 {
 	sim->counters->steps++;
 	if (update->term < node->seen.term)
-		sim_fail(sim, "node %" PRIu64 " goes back from term %" PRIu64 " to %" PRIu64, node->id, node->seen.term, update->term);
+		sim_fail(sim, "node %" PRIu64 " goes back from term %" PRIu64 " to %" PRIu64, node->id, node->seen.term,
+				 update->term);
 	if (update->commit_index < node->seen.commit_index)
 		sim_fail(sim, "node %" PRIu64 " takes back commit %" PRIu64, node->id, node->seen.commit_index);
 	if (update->last_index != image_last_index(&node->disk.written))
@@ -217,7 +229,8 @@ checks_step(Sim *sim, SimNode *node, const RaftUpdate *update)
 		if (update->role == RAFT_LEADER)
 			sim_fail(sim, "leader append-only: leader %" PRIu64 " truncates", node->id);
 		if (update->truncate_from_index <= node->checked_commit)
-			sim_fail(sim, "node %" PRIu64 " truncates the committed entry %" PRIu64, node->id, update->truncate_from_index);
+			sim_fail(sim, "node %" PRIu64 " truncates the committed entry %" PRIu64, node->id,
+					 update->truncate_from_index);
 	}
 	if (update->role == RAFT_LEADER && (node->seen.role != RAFT_LEADER || node->seen.term != update->term))
 		check_new_leader(sim, node, update);
@@ -230,30 +243,33 @@ checks_step(Sim *sim, SimNode *node, const RaftUpdate *update)
 void
 checks_sent(Sim *sim, const SimNode *node, const SimMessage *message)
 {
-	SimChecks  *checks = sim->checks;
-	bool		asks = message->type == RAFT_PRE_VOTE || message->type == RAFT_PRE_VOTE_RESPONSE;
+	SimChecks *checks = sim->checks;
+	bool asks = message->type == RAFT_PRE_VOTE || message->type == RAFT_PRE_VOTE_RESPONSE;
 
 	if (!asks && message->term > node->disk.durable.term)
 		sim_fail(sim, "durability: node %" PRIu64 " sends %s in term %" PRIu64 ", stored is %" PRIu64, node->id,
 				 raft_message_type_name(message->type), message->term, node->disk.durable.term);
 	if (message->type == RAFT_VOTE_RESPONSE && !message->rejected)
 	{
-		uint8_t    *vote = &checks->vote_sent[node->id][message->term];
+		uint8_t *vote = &checks->vote_sent[node->id][message->term];
 
 		if (*vote != 0 && *vote != message->to)
-			sim_fail(sim, "election safety: node %" PRIu64 " votes for %d and %" PRIu64 " in term %" PRIu64, node->id, *vote, message->to,
-					 message->term);
+			sim_fail(sim, "election safety: node %" PRIu64 " votes for %d and %" PRIu64 " in term %" PRIu64, node->id,
+					 *vote, message->to, message->term);
 		*vote = (uint8_t) message->to;
 		if (node->disk.durable.term == message->term && node->disk.durable.vote != message->to)
-			sim_fail(sim, "durability: node %" PRIu64 " sends its vote for %" PRIu64 " in term %" PRIu64 ", stored is %" PRIu64, node->id, message->to,
-					 message->term, node->disk.durable.vote);
+			sim_fail(sim,
+					 "durability: node %" PRIu64 " sends its vote for %" PRIu64 " in term %" PRIu64
+					 ", stored is %" PRIu64,
+					 node->id, message->to, message->term, node->disk.durable.vote);
 	}
 	if (message->type == RAFT_VOTE)
 	{
-		uint8_t    *vote = &checks->vote_sent[node->id][message->term];
+		uint8_t *vote = &checks->vote_sent[node->id][message->term];
 
 		if (*vote != 0 && *vote != node->id)
-			sim_fail(sim, "election safety: node %" PRIu64 " votes for %d and itself in term %" PRIu64, node->id, *vote, message->term);
+			sim_fail(sim, "election safety: node %" PRIu64 " votes for %d and itself in term %" PRIu64, node->id, *vote,
+					 message->term);
 		*vote = (uint8_t) node->id;
 	}
 }
@@ -268,5 +284,6 @@ checks_applied(Sim *sim, const SimNode *node, uint64_t index)
 	if (entry == NULL)
 		sim_fail(sim, "node %" PRIu64 " is to apply entry %" PRIu64 ", which is not on its disk", node->id, index);
 	if (truth->term != entry->term || truth->hash != checks_entry_hash(entry))
-		sim_fail(sim, "state machine safety: node %" PRIu64 " applies another entry %" PRIu64 " than was committed", node->id, index);
+		sim_fail(sim, "state machine safety: node %" PRIu64 " applies another entry %" PRIu64 " than was committed",
+				 node->id, index);
 }

@@ -1,6 +1,6 @@
 /*
- * disk.c: two images of a node's tables. A transaction is all or nothing: a crash throws away the open one, and everything
- * before it is there.
+ * disk.c: two images of a node's tables. A transaction is all or nothing: a crash throws away the open one, and
+ * everything before it is there.
  */
 #include "sim/sim.h"
 
@@ -38,20 +38,21 @@ disk_changed(SimDisk *disk, uint64_t from)
 void
 disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries)
 {
-	SimImage   *image = &disk->written;
+	SimImage *image = &disk->written;
 
 	if (update->persist_hard_state)
 	{
 		image->term = update->hard_state.term;
 		image->vote = update->hard_state.vote;
 		image->commit_index = update->hard_state.commit_index;
-		memcpy(image->configuration_state, update->hard_state.configuration_state.data, update->hard_state.configuration_state.size);
+		memcpy(image->configuration_state, update->hard_state.configuration_state.data,
+			   update->hard_state.configuration_state.size);
 		image->configuration_state_bytes = update->hard_state.configuration_state.size;
 		disk_changed(disk, UINT64_MAX);
 	}
 	if (update->log_start_changed)
 	{
-		size_t		gone = image->count;
+		size_t gone = image->count;
 
 		if (!update->log_reset)
 			gone = (size_t) (update->log_start.index - image->base_index);
@@ -81,12 +82,13 @@ disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entri
 static void
 image_copy(SimImage *to, const SimImage *from, uint64_t changed_from)
 {
-	SimEntry   *entries = to->entries;
-	size_t		capacity = to->capacity;
-	size_t		first = 0;
+	SimEntry *entries = to->entries;
+	size_t capacity = to->capacity;
+	size_t first = 0;
 
 	if (changed_from > from->base_index && to->base_index == from->base_index)
-		first = changed_from - from->base_index - 1 < from->count ? (size_t) (changed_from - from->base_index - 1) : from->count;
+		first = changed_from - from->base_index - 1 < from->count ? (size_t) (changed_from - from->base_index - 1)
+																  : from->count;
 	*to = *from;
 	to->entries = entries;
 	to->capacity = capacity;

@@ -1,6 +1,7 @@
 /*
- * host.c: what server/order does with a Raft, against a disk that can be lost. The duties keep the order of raft.h: store, report,
- * send, apply. With disk_delay_max_ms > 0 several steps share a transaction; a crash may come between any two duties.
+ * host.c: what server/order does with a Raft, against a disk that can be lost. The duties keep the order of raft.h:
+ * store, report, send, apply. With disk_delay_max_ms > 0 several steps share a transaction; a crash may come between
+ * any two duties.
  */
 #include "sim/sim.h"
 
@@ -44,11 +45,11 @@ host_attach(SimNode *node, RaftMessage *message)
 static void
 host_post(Sim *sim, SimNode *node, RaftMessage *message)
 {
-	FbArena		arena;
-	FbBytes		bytes;
-	FbError		error;
-	SimMessage	packed;
-	uint8_t    *copy;
+	FbArena arena;
+	FbBytes bytes;
+	FbError error;
+	SimMessage packed;
+	uint8_t *copy;
 
 	if (!host_attach(node, message))
 		return;
@@ -63,7 +64,7 @@ host_post(Sim *sim, SimNode *node, RaftMessage *message)
 		sim_fail(sim, "node %" PRIu64 " makes a message that cannot be encoded: %s", node->id, error.message);
 	copy = malloc(bytes.size);
 	memcpy(copy, bytes.data, bytes.size);
-	packed = (SimMessage) {message->to, message->type, message->term, message->rejected, fb_bytes(copy, bytes.size)};
+	packed = (SimMessage){message->to, message->type, message->term, message->rejected, fb_bytes(copy, bytes.size)};
 	fb_arena_reset(&arena);
 	if (message->early && sim->send_early)
 	{
@@ -101,7 +102,7 @@ host_collect_entries(const RaftUpdate *update, const RaftEvent *event, const Sim
 {
 	for (uint32_t i = 0; i < update->entries.count; i++)
 	{
-		FbBytes		payload;
+		FbBytes payload;
 
 		switch (update->entries.source)
 		{
@@ -133,9 +134,9 @@ static FbStatus
 host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submitted)
 {
 	static SimEntry entries[RAFT_SUBMIT_MAX];
-	RaftUpdate	update;
-	FbError		error;
-	FbStatus	status;
+	RaftUpdate update;
+	FbError error;
+	FbStatus status;
 
 	event->now_ms = sim->now_ms + node->clock_offset_ms;
 	raft_trace_enable(node->raft, sim->trace);
@@ -167,11 +168,12 @@ host_step(Sim *sim, SimNode *node, RaftEvent *event)
 static void
 host_report_applied(Sim *sim, SimNode *node)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_APPLIED};
+	RaftEvent event = {.type = RAFT_EVENT_APPLIED};
 
 	event.applied.index = node->ledger_durable;
 	host_step(sim, node, &event);
-	if (node->up && sim->compact_tail > 0 && node->ledger_durable > node->seen.log_start.index + 2 * (uint64_t) sim->compact_tail)
+	if (node->up && sim->compact_tail > 0 &&
+		node->ledger_durable > node->seen.log_start.index + 2 * (uint64_t) sim->compact_tail)
 	{
 		event.type = RAFT_EVENT_COMPACT;
 		event.compact.index = node->ledger_durable - sim->compact_tail;
@@ -182,7 +184,7 @@ host_report_applied(Sim *sim, SimNode *node)
 static void
 host_apply(Sim *sim, SimNode *node)
 {
-	bool		applied = false;
+	bool applied = false;
 
 	for (; node->ledger_index < node->seen.apply_index; applied = true)
 		checks_applied(sim, node, ++node->ledger_index);
@@ -215,7 +217,7 @@ host_after_step(Sim *sim, SimNode *node)
 void
 host_commit(Sim *sim, SimNode *node)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_PERSISTED};
+	RaftEvent event = {.type = RAFT_EVENT_PERSISTED};
 
 	node->commit_at_ms = UINT64_MAX;
 	if (sim_chance(sim, sim->crash_per_mille))
@@ -237,8 +239,9 @@ host_commit(Sim *sim, SimNode *node)
 		return;
 	}
 	event.persisted.index = image_last_index(&node->disk.durable);
-	event.persisted.term = event.persisted.index == node->disk.durable.base_index ? node->disk.durable.base_term :
-		image_entry(&node->disk.durable, event.persisted.index)->term;
+	event.persisted.term = event.persisted.index == node->disk.durable.base_index
+							   ? node->disk.durable.base_term
+							   : image_entry(&node->disk.durable, event.persisted.index)->term;
 	host_step(sim, node, &event);
 }
 
@@ -254,14 +257,15 @@ host_ledger_commit(Sim *sim, SimNode *node)
 void
 host_fetch(Sim *sim, SimNode *node)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
-	uint64_t	source = 1 + sim_below(sim, SIM_NODES_MAX);
-	SimNode    *other = &sim->nodes[source];
+	RaftEvent event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
+	uint64_t source = 1 + sim_below(sim, SIM_NODES_MAX);
+	SimNode *other = &sim->nodes[source];
 
 	node->fetch_at_ms = sim->now_ms + 1 + sim_below(sim, 50);
 	if (node->ledger_durable < node->seen.fetch_index)
 	{
-		if (!other->up || other == node || sim->network.cut[source][node->id] || other->ledger_durable < node->seen.fetch_index)
+		if (!other->up || other == node || sim->network.cut[source][node->id] ||
+			other->ledger_durable < node->seen.fetch_index)
 			return;
 		node->ledger_durable = other->ledger_durable;
 	}
@@ -274,14 +278,15 @@ host_fetch(Sim *sim, SimNode *node)
 void
 host_receive(Sim *sim, SimNode *node, SimPacket packet)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_RECEIVE};
+	RaftEvent event = {.type = RAFT_EVENT_RECEIVE};
 	RaftMessage message;
-	FbArena		arena;
-	FbError		error;
+	FbArena arena;
+	FbError error;
 
 	fb_arena_init(&arena);
 	if (raft_message_decode(&arena.allocator, fb_bytes(packet.bytes, packet.size), &message, &error) != FB_OK)
-		sim_fail(sim, "node %" PRIu64 " cannot decode a message of %" PRIu64 ": %s", node->id, packet.from, error.message);
+		sim_fail(sim, "node %" PRIu64 " cannot decode a message of %" PRIu64 ": %s", node->id, packet.from,
+				 error.message);
 	event.receive = &message;
 	host_step(sim, node, &event);
 	fb_arena_reset(&arena);
@@ -291,16 +296,17 @@ FbStatus
 host_submit(Sim *sim, SimNode *node, uint32_t count, uint64_t *last_index)
 {
 	static SimEntry entries[RAFT_SUBMIT_MAX];
-	uint32_t	sizes[RAFT_SUBMIT_MAX];
-	RaftEvent	event = {.type = RAFT_EVENT_SUBMIT};
-	FbStatus	status;
+	uint32_t sizes[RAFT_SUBMIT_MAX];
+	RaftEvent event = {.type = RAFT_EVENT_SUBMIT};
+	FbStatus status;
 
 	for (uint32_t i = 0; i < count; i++)
 	{
-		SimEntry   *entry = &entries[i];
+		SimEntry *entry = &entries[i];
 
 		entry->kind = RAFT_ENTRY_DATA;
-		entry->payload_bytes = (uint32_t) (sizeof(uint64_t) + sim_below(sim, SIM_PAYLOAD_BYTES_MAX - sizeof(uint64_t) + 1));
+		entry->payload_bytes =
+			(uint32_t) (sizeof(uint64_t) + sim_below(sim, SIM_PAYLOAD_BYTES_MAX - sizeof(uint64_t) + 1));
 		memset(entry->payload, (int) (sim->next_value & 0xFF), entry->payload_bytes);
 		memcpy(entry->payload, &sim->next_value, sizeof(sim->next_value));
 		sim->next_value++;
@@ -322,16 +328,16 @@ host_submit(Sim *sim, SimNode *node, uint32_t count, uint64_t *last_index)
 void
 host_start(Sim *sim, SimNode *node)
 {
-	SimImage   *image = &node->disk.written;
+	SimImage *image = &node->disk.written;
 	RaftTrailEntry *trail = malloc((image->count + 1) * sizeof(RaftTrailEntry));
-	RaftEvent	event = {.type = RAFT_EVENT_START};
-	FbError		error;
+	RaftEvent event = {.type = RAFT_EVENT_START};
+	FbError error;
 
 	fb_arena_init(&node->arena);
 	if (raft_create(&node->arena.allocator, &node->raft, &error) != FB_OK)
 		sim_fail(sim, "could not create node %" PRIu64 ": %s", node->id, error.message);
 	for (size_t i = 0; i < image->count; i++)
-		trail[i] = (RaftTrailEntry) {image->entries[i].term, image->entries[i].payload_bytes};
+		trail[i] = (RaftTrailEntry){image->entries[i].term, image->entries[i].payload_bytes};
 	event.start.id = node->id;
 	event.start.seed = sim->seed * 1000003 + node->id * 1009 + node->starts++;
 	event.start.election_timeout_ms = sim->election_timeout_ms;

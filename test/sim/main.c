@@ -1,8 +1,9 @@
 /*
  * main.c: raft_sim --seeds N [--first SEED] | --seed SEED [--trace]
  *
- * Every seed is one story: its knobs are drawn, faults happen until heal_at_ms, then everything is repaired, and the cluster must go
- * forward without a long pause until one leader has committed and spread a new entry. A violation prints the seed; --seed SEED --trace replays it, line by line.
+ * Every seed is one story: its knobs are drawn, faults happen until heal_at_ms, then everything is repaired, and the
+ * cluster must go forward without a long pause until one leader has committed and spread a new entry. A violation
+ * prints the seed; --seed SEED --trace replays it, line by line.
  */
 #include "sim/sim.h"
 
@@ -25,7 +26,7 @@ sim_chance(Sim *sim, uint32_t per_mille)
 void
 sim_say(const Sim *sim, const char *format, ...)
 {
-	va_list		arguments;
+	va_list arguments;
 
 	printf("%8" PRIu64 "  -- ", sim->now_ms);
 	va_start(arguments, format);
@@ -39,7 +40,7 @@ static const Sim *sim_running;
 void
 sim_fail(const Sim *sim, const char *format, ...)
 {
-	va_list		arguments;
+	va_list arguments;
 
 	fflush(stdout);
 	fprintf(stderr, "raft_sim: seed %" PRIu64 ", at %" PRIu64 " ms: ", sim->seed, sim->now_ms);
@@ -61,11 +62,11 @@ sim_assertion(const char *condition, const char *file, int line)
 static SimNode *
 sim_random_node(Sim *sim, bool up)
 {
-	uint64_t	first = sim_below(sim, SIM_NODES_MAX);
+	uint64_t first = sim_below(sim, SIM_NODES_MAX);
 
 	for (uint64_t i = 0; i < SIM_NODES_MAX; i++)
 	{
-		SimNode    *node = &sim->nodes[1 + (first + i) % SIM_NODES_MAX];
+		SimNode *node = &sim->nodes[1 + (first + i) % SIM_NODES_MAX];
 
 		if (node->exists && node->up == up)
 			return node;
@@ -77,11 +78,11 @@ sim_random_node(Sim *sim, bool up)
 static SimNode *
 sim_leader(Sim *sim)
 {
-	SimNode    *leader = NULL;
+	SimNode *leader = NULL;
 
 	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
 	{
-		SimNode    *node = &sim->nodes[id];
+		SimNode *node = &sim->nodes[id];
 
 		if (node->up && node->seen.role == RAFT_LEADER && (leader == NULL || node->seen.term > leader->seen.term))
 			leader = node;
@@ -98,11 +99,11 @@ sim_begin(Sim *sim)
 	static const uint32_t tails[] = {0, 3, 10, 40};
 	static const uint32_t bytes[] = {1, 200, 2000, 1000000};
 	static const uint32_t submits[] = {3, 20, 100};
-	uint64_t	nodes_count = 1 + 2 * sim_below(sim, 3);	/* 1, 3, 5 */
+	uint64_t nodes_count = 1 + 2 * sim_below(sim, 3); /* 1, 3, 5 */
 	RaftConfiguration configuration = {0};
 
 	if (sim_chance(sim, 200))
-		nodes_count = 2 + 2 * sim_below(sim, 2);	/* 2, 4 */
+		nodes_count = 2 + 2 * sim_below(sim, 2); /* 2, 4 */
 	sim->election_timeout_ms = 150 + sim_below(sim, 300);
 	sim->heartbeat_ms = sim->election_timeout_ms / (3 + sim_below(sim, 5));
 	sim->in_flight_max = 1 + (uint32_t) sim_below(sim, 8);
@@ -112,7 +113,8 @@ sim_begin(Sim *sim)
 	sim->compact_tail = tails[sim_below(sim, 4)];
 	sim->crash_per_mille = sim_chance(sim, 500) ? 2 : 0;
 	sim->submit_every_ms = submits[sim_below(sim, 3)];
-	sim->fault_every_ms = sim_chance(sim, 300) ? 30 + (uint32_t) sim_below(sim, 100) : 100 + (uint32_t) sim_below(sim, 900);
+	sim->fault_every_ms =
+		sim_chance(sim, 300) ? 30 + (uint32_t) sim_below(sim, 100) : 100 + (uint32_t) sim_below(sim, 900);
 	sim->change_membership = sim_chance(sim, 500);
 	sim->heal_at_ms = 8000;
 	sim->next_value = 1;
@@ -128,9 +130,11 @@ sim_begin(Sim *sim)
 		if (id <= nodes_count)
 			raft_configuration_add(&configuration, id);
 	}
-	SAY(sim, "%" PRIu64 " nodes, election timeout %" PRIu64 ", drop %" PRIu32 ", double %" PRIu32 ", delay %" PRIu32 ", disk %" PRIu32
-		", in flight %" PRIu32 ", tail %" PRIu32, nodes_count, sim->election_timeout_ms, sim->network.drop_per_mille,
-		sim->network.double_per_mille, sim->network.delay_max_ms, sim->disk_delay_max_ms, sim->in_flight_max, sim->compact_tail);
+	SAY(sim,
+		"%" PRIu64 " nodes, election timeout %" PRIu64 ", drop %" PRIu32 ", double %" PRIu32 ", delay %" PRIu32
+		", disk %" PRIu32 ", in flight %" PRIu32 ", tail %" PRIu32,
+		nodes_count, sim->election_timeout_ms, sim->network.drop_per_mille, sim->network.double_per_mille,
+		sim->network.delay_max_ms, sim->disk_delay_max_ms, sim->in_flight_max, sim->compact_tail);
 	for (uint64_t id = 1; id <= nodes_count; id++)
 	{
 		sim->nodes[id].first_configuration = configuration;
@@ -143,8 +147,8 @@ sim_begin(Sim *sim)
 static void
 fault_partition(Sim *sim)
 {
-	uint32_t	side = (uint32_t) fb_rand_next(&sim->rand);
-	bool		one_way = sim_chance(sim, 300);
+	uint32_t side = (uint32_t) fb_rand_next(&sim->rand);
+	bool one_way = sim_chance(sim, 300);
 
 	sim->counters->partitions++;
 	SAY(sim, "partition%s", one_way ? ", one way" : "");
@@ -152,7 +156,7 @@ fault_partition(Sim *sim)
 	{
 		for (uint64_t b = 1; b <= SIM_NODES_MAX; b++)
 		{
-			bool		apart = ((side >> a) & 1) != ((side >> b) & 1);
+			bool apart = ((side >> a) & 1) != ((side >> b) & 1);
 
 			sim->network.cut[a][b] = apart && (!one_way || ((side >> a) & 1));
 		}
@@ -163,9 +167,9 @@ fault_partition(Sim *sim)
 static void
 fault_isolate_leader(Sim *sim)
 {
-	SimNode    *leader = sim_leader(sim);
-	uint64_t	friend = 1 + sim_below(sim, SIM_NODES_MAX);
-	uint64_t	ignored;
+	SimNode *leader = sim_leader(sim);
+	uint64_t friend = 1 + sim_below(sim, SIM_NODES_MAX);
+	uint64_t ignored;
 
 	if (leader == NULL)
 		return;
@@ -181,10 +185,10 @@ fault_isolate_leader(Sim *sim)
 static void
 fault_configure(Sim *sim)
 {
-	SimNode    *leader = sim_leader(sim);
-	RaftEvent	event = {.type = RAFT_EVENT_CONFIGURE};
-	RaftStatus	status;
-	uint64_t	id = 0;
+	SimNode *leader = sim_leader(sim);
+	RaftEvent event = {.type = RAFT_EVENT_CONFIGURE};
+	RaftStatus status;
+	uint64_t id = 0;
 
 	if (leader == NULL)
 		return;
@@ -213,8 +217,8 @@ fault_configure(Sim *sim)
 static void
 sim_fault(Sim *sim)
 {
-	SimNode    *node;
-	RaftEvent	event = {.type = RAFT_EVENT_TRANSFER};
+	SimNode *node;
+	RaftEvent event = {.type = RAFT_EVENT_TRANSFER};
 
 	switch (sim_below(sim, 14))
 	{
@@ -249,7 +253,7 @@ sim_fault(Sim *sim)
 		case 8:
 			if ((node = sim_leader(sim)) != NULL)
 			{
-				RaftStatus	status;
+				RaftStatus status;
 
 				raft_status(node->raft, &status);
 				if (status.followers_count > 0)
@@ -297,7 +301,7 @@ sim_heal(Sim *sim)
 	sim->next_submit_ms = sim->now_ms;
 	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
 	{
-		SimNode    *node = &sim->nodes[id];
+		SimNode *node = &sim->nodes[id];
 
 		node->stalled_until_ms = 0;
 		if (node->exists && !node->up)
@@ -310,7 +314,7 @@ sim_heal(Sim *sim)
 static uint64_t
 node_due_ms(const SimNode *node)
 {
-	uint64_t	due = UINT64_MAX;
+	uint64_t due = UINT64_MAX;
 
 	if (!node->up)
 		return UINT64_MAX;
@@ -325,7 +329,7 @@ node_due_ms(const SimNode *node)
 static void
 node_run(Sim *sim, SimNode *node)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_TIMEOUT};
+	RaftEvent event = {.type = RAFT_EVENT_TIMEOUT};
 
 	if (node->commit_at_ms <= sim->now_ms)
 		host_commit(sim, node);
@@ -340,8 +344,8 @@ node_run(Sim *sim, SimNode *node)
 static void
 sim_deliver(Sim *sim)
 {
-	SimPacket	packet = network_take(&sim->network);
-	SimNode    *node = &sim->nodes[packet.to];
+	SimPacket packet = network_take(&sim->network);
+	SimNode *node = &sim->nodes[packet.to];
 
 	if (node->up && node->stalled_until_ms > sim->now_ms)
 	{
@@ -358,18 +362,18 @@ sim_deliver(Sim *sim)
 static bool
 sim_is_whole(Sim *sim, uint64_t marker)
 {
-	SimNode    *leader = sim_leader(sim);
-	RaftStatus	status;
+	SimNode *leader = sim_leader(sim);
+	RaftStatus status;
 
 	if (leader == NULL || marker == 0 || leader->ledger_index < marker)
 		return false;
 	raft_status(leader->raft, &status);
 	for (uint32_t i = 0; i < status.configuration.voters_count; i++)
 	{
-		SimNode    *node = &sim->nodes[status.configuration.voters[i]];
+		SimNode *node = &sim->nodes[status.configuration.voters[i]];
 
-		if (node->ledger_index < marker || node->seen.last_index != leader->seen.last_index || node->seen.term != leader->seen.term ||
-			node->seen.commit_index != leader->seen.commit_index)
+		if (node->ledger_index < marker || node->seen.last_index != leader->seen.last_index ||
+			node->seen.term != leader->seen.term || node->seen.commit_index != leader->seen.commit_index)
 			return false;
 	}
 	return true;
@@ -379,7 +383,7 @@ sim_is_whole(Sim *sim, uint64_t marker)
 static uint64_t
 sim_progress(const Sim *sim)
 {
-	uint64_t	sum = 0;
+	uint64_t sum = 0;
 
 	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
 		sum += sim->nodes[id].checked_commit + sim->nodes[id].seen.last_index;
@@ -389,7 +393,7 @@ sim_progress(const Sim *sim)
 static void
 sim_submit(Sim *sim, uint64_t *marker)
 {
-	SimNode    *leader = sim_leader(sim);
+	SimNode *leader = sim_leader(sim);
 
 	if (sim->healed)
 	{
@@ -404,7 +408,7 @@ sim_submit(Sim *sim, uint64_t *marker)
 		leader = sim_random_node(sim, true);
 	if (leader != NULL)
 	{
-		uint64_t	ignored;
+		uint64_t ignored;
 
 		host_submit(sim, leader, 1 + (uint32_t) sim_below(sim, sim_chance(sim, 20) ? 200 : 4), &ignored);
 	}
@@ -413,22 +417,22 @@ sim_submit(Sim *sim, uint64_t *marker)
 static void
 sim_run(Sim *sim)
 {
-	uint64_t	marker = 0;
-	uint64_t	progress = 0;
-	uint64_t	progress_ms = 0;
-	uint64_t	steps_before = sim->counters->steps;
+	uint64_t marker = 0;
+	uint64_t progress = 0;
+	uint64_t progress_ms = 0;
+	uint64_t steps_before = sim->counters->steps;
 
 	sim_begin(sim);
 	sim->next_submit_ms = sim->election_timeout_ms * 2;
 	sim->next_fault_ms = sim->fault_every_ms;
 	for (;;)
 	{
-		uint64_t	next = network_next_ms(&sim->network);
-		SimNode    *due = NULL;
+		uint64_t next = network_next_ms(&sim->network);
+		SimNode *due = NULL;
 
 		for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
 		{
-			uint64_t	at = node_due_ms(&sim->nodes[id]);
+			uint64_t at = node_due_ms(&sim->nodes[id]);
 
 			if (at < next)
 			{
@@ -438,7 +442,7 @@ sim_run(Sim *sim)
 		}
 		if (next > sim->now_ms)
 		{
-			uint64_t	story = sim->next_submit_ms < sim->next_fault_ms ? sim->next_submit_ms : sim->next_fault_ms;
+			uint64_t story = sim->next_submit_ms < sim->next_fault_ms ? sim->next_submit_ms : sim->next_fault_ms;
 
 			if (!sim->healed && sim->heal_at_ms < story)
 				story = sim->heal_at_ms;
@@ -469,7 +473,8 @@ sim_run(Sim *sim)
 			progress = sim_progress(sim);
 			progress_ms = sim->now_ms;
 		}
-		if (sim->healed && sim->now_ms > (progress_ms > sim->heal_at_ms ? progress_ms : sim->heal_at_ms) + 20 * sim->election_timeout_ms)
+		if (sim->healed && sim->now_ms > (progress_ms > sim->heal_at_ms ? progress_ms : sim->heal_at_ms) +
+											 20 * sim->election_timeout_ms)
 			sim_fail(sim, "no progress for %" PRIu64 " ms, although all faults have ended", sim->now_ms - progress_ms);
 		if (sim->counters->steps - steps_before > SIM_STEPS_MAX)
 			sim_fail(sim, "%d steps without an end", SIM_STEPS_MAX);
@@ -479,7 +484,7 @@ sim_run(Sim *sim)
 static void
 sim_seed(uint64_t seed, bool trace, SimChecks *checks, SimCounters *counters)
 {
-	static Sim	sim;
+	static Sim sim;
 
 	memset(&sim, 0, sizeof(sim));
 	sim.seed = seed;
@@ -492,7 +497,7 @@ sim_seed(uint64_t seed, bool trace, SimChecks *checks, SimCounters *counters)
 	sim_run(&sim);
 	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
 	{
-		SimNode    *node = &sim.nodes[id];
+		SimNode *node = &sim.nodes[id];
 
 		if (node->up)
 			host_crash(&sim, node);
@@ -509,15 +514,23 @@ sim_covered(const SimCounters *counters)
 	struct
 	{
 		const char *what;
-		uint64_t	count;
-	}			rows[] = {
-		{"steps", counters->steps}, {"elections", counters->elections}, {"crashes", counters->crashes},
-		{"lost transactions", counters->lost_transactions}, {"partitions", counters->partitions}, {"truncations", counters->truncations},
-		{"refused appends", counters->refused_appends}, {"compactions", counters->compactions},
-		{"snapshots installed", counters->snapshots_installed}, {"leadership transfers", counters->transfers},
-		{"configuration changes", counters->configurations}, {"submitted", counters->submitted}, {"committed", counters->committed},
+		uint64_t count;
+	} rows[] = {
+		{"steps", counters->steps},
+		{"elections", counters->elections},
+		{"crashes", counters->crashes},
+		{"lost transactions", counters->lost_transactions},
+		{"partitions", counters->partitions},
+		{"truncations", counters->truncations},
+		{"refused appends", counters->refused_appends},
+		{"compactions", counters->compactions},
+		{"snapshots installed", counters->snapshots_installed},
+		{"leadership transfers", counters->transfers},
+		{"configuration changes", counters->configurations},
+		{"submitted", counters->submitted},
+		{"committed", counters->committed},
 	};
-	int			missing = 0;
+	int missing = 0;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 	{
@@ -532,9 +545,9 @@ main(int argc, char **argv)
 {
 	static SimChecks checks;
 	SimCounters counters = {0};
-	uint64_t	first = 1;
-	uint64_t	count = 0;
-	bool		trace = false;
+	uint64_t first = 1;
+	uint64_t count = 0;
+	bool trace = false;
 
 	for (int i = 1; i < argc; i++)
 	{

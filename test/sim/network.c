@@ -12,7 +12,7 @@ packet_before(const SimPacket *a, const SimPacket *b)
 static void
 network_push(SimNetwork *network, SimPacket packet)
 {
-	size_t		at = network->count;
+	size_t at = network->count;
 
 	if (network->count == network->capacity)
 	{
@@ -32,9 +32,10 @@ static void
 network_send_once(Sim *sim, uint64_t from, uint64_t to, FbBytes bytes)
 {
 	SimNetwork *network = &sim->network;
-	SimPacket	packet;
+	SimPacket packet;
 
-	packet.at_ms = sim->now_ms + network->delay_min_ms + sim_below(sim, network->delay_max_ms - network->delay_min_ms + 1);
+	packet.at_ms =
+		sim->now_ms + network->delay_min_ms + sim_below(sim, network->delay_max_ms - network->delay_min_ms + 1);
 	packet.sequence = network->sequence++;
 	packet.from = from;
 	packet.to = to;
@@ -63,13 +64,13 @@ network_next_ms(const SimNetwork *network)
 SimPacket
 network_take(SimNetwork *network)
 {
-	SimPacket	taken = network->heap[0];
-	SimPacket	last = network->heap[--network->count];
-	size_t		at = 0;
+	SimPacket taken = network->heap[0];
+	SimPacket last = network->heap[--network->count];
+	size_t at = 0;
 
 	for (;;)
 	{
-		size_t		child = 2 * at + 1;
+		size_t child = 2 * at + 1;
 
 		if (child >= network->count)
 			break;

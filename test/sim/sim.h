@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SIM_NODES_MAX 10		/* numbers are never used again, so this bounds the additions too */
+#define SIM_NODES_MAX 10 /* numbers are never used again, so this bounds the additions too */
 #define SIM_INDEX_MAX 16384
 #define SIM_TERM_MAX 16384
 #define SIM_PAYLOAD_BYTES_MAX 128
@@ -25,70 +25,70 @@
 
 typedef struct SimEntry
 {
-	uint64_t	term;
+	uint64_t term;
 	RaftEntryKind kind;
-	uint32_t	payload_bytes;
-	uint8_t		payload[SIM_PAYLOAD_BYTES_MAX];
+	uint32_t payload_bytes;
+	uint8_t payload[SIM_PAYLOAD_BYTES_MAX];
 } SimEntry;
 
 typedef struct SimImage
 {
-	uint64_t	term;
-	uint64_t	vote;
-	uint64_t	commit_index;
-	uint8_t		configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
-	size_t		configuration_state_bytes;
-	uint64_t	base_index;
-	uint64_t	base_term;
-	SimEntry   *entries;
-	size_t		count;
-	size_t		capacity;
+	uint64_t term;
+	uint64_t vote;
+	uint64_t commit_index;
+	uint8_t configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	size_t configuration_state_bytes;
+	uint64_t base_index;
+	uint64_t base_term;
+	SimEntry *entries;
+	size_t count;
+	size_t capacity;
 } SimImage;
 
 typedef struct SimDisk
 {
-	SimImage	written;		/* what the node sees: everything up to the open transaction */
-	SimImage	durable;		/* what a crash leaves */
-	bool		open;			/* a transaction with changes is open */
-	uint64_t	changed_from;	/* entries from here on may differ between the two; 0: all */
+	SimImage written;	   /* what the node sees: everything up to the open transaction */
+	SimImage durable;	   /* what a crash leaves */
+	bool open;			   /* a transaction with changes is open */
+	uint64_t changed_from; /* entries from here on may differ between the two; 0: all */
 } SimDisk;
 
 extern void disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries);
 extern void disk_commit(SimDisk *disk);
 extern void disk_crash(SimDisk *disk);
 extern void disk_free(SimDisk *disk);
-extern const SimEntry *image_entry(const SimImage *image, uint64_t index);	/* NULL if not there */
+extern const SimEntry *image_entry(const SimImage *image, uint64_t index); /* NULL if not there */
 extern uint64_t image_last_index(const SimImage *image);
 
 /* ---- network ---- */
 
 typedef struct SimPacket
 {
-	uint64_t	at_ms;
-	uint64_t	sequence;		/* first sent, first delivered, among equals */
-	uint64_t	from;
-	uint64_t	to;
-	uint8_t    *bytes;
-	size_t		size;
+	uint64_t at_ms;
+	uint64_t sequence; /* first sent, first delivered, among equals */
+	uint64_t from;
+	uint64_t to;
+	uint8_t *bytes;
+	size_t size;
 } SimPacket;
 
 typedef struct SimNetwork
 {
-	SimPacket  *heap;
-	size_t		count;
-	size_t		capacity;
-	uint64_t	sequence;
-	bool		cut[SIM_NODES_MAX + 1][SIM_NODES_MAX + 1];	/* [from][to] */
-	uint32_t	drop_per_mille;
-	uint32_t	double_per_mille;
-	uint32_t	delay_min_ms;
-	uint32_t	delay_max_ms;
+	SimPacket *heap;
+	size_t count;
+	size_t capacity;
+	uint64_t sequence;
+	bool cut[SIM_NODES_MAX + 1][SIM_NODES_MAX + 1]; /* [from][to] */
+	uint32_t drop_per_mille;
+	uint32_t double_per_mille;
+	uint32_t delay_min_ms;
+	uint32_t delay_max_ms;
 } SimNetwork;
 
 struct Sim;
 extern void network_send(struct Sim *sim, uint64_t from, uint64_t to, FbBytes bytes);
 extern uint64_t network_next_ms(const SimNetwork *network);
-extern SimPacket network_take(SimNetwork *network);	/* the caller frees bytes */
+extern SimPacket network_take(SimNetwork *network); /* the caller frees bytes */
 extern void network_put_back(SimNetwork *network, SimPacket packet, uint64_t at_ms);
 extern void network_heal(SimNetwork *network);
 extern void network_free(SimNetwork *network);
@@ -97,99 +97,99 @@ extern void network_free(SimNetwork *network);
 
 typedef struct SimMessage
 {
-	uint64_t	to;
+	uint64_t to;
 	RaftMessageType type;
-	uint64_t	term;
-	bool		rejected;
-	FbBytes		bytes;			/* malloc */
+	uint64_t term;
+	bool rejected;
+	FbBytes bytes; /* malloc */
 } SimMessage;
 
 typedef struct SimNode
 {
-	uint64_t	id;
-	bool		exists;
-	bool		up;
+	uint64_t id;
+	bool exists;
+	bool up;
 	RaftConfiguration first_configuration;
-	FbArena		arena;
-	Raft	   *raft;
-	SimDisk		disk;
-	RaftUpdate	seen;			/* the last update; only its plain fields are valid */
-	SimMessage *waiting;		/* for the open transaction */
-	size_t		waiting_count;
-	size_t		waiting_capacity;
-	uint64_t	commit_at_ms;	/* the open transaction's end */
-	uint64_t	stalled_until_ms;
-	uint64_t	clock_offset_ms;
-	uint64_t	ledger_index;	/* applied */
-	uint64_t	ledger_durable; /* what of it survives a crash */
-	uint64_t	ledger_commit_at_ms;
-	uint64_t	fetch_at_ms;
-	uint64_t	checked_commit; /* checks.c has compared entries up to here */
-	uint32_t	starts;
+	FbArena arena;
+	Raft *raft;
+	SimDisk disk;
+	RaftUpdate seen;	 /* the last update; only its plain fields are valid */
+	SimMessage *waiting; /* for the open transaction */
+	size_t waiting_count;
+	size_t waiting_capacity;
+	uint64_t commit_at_ms; /* the open transaction's end */
+	uint64_t stalled_until_ms;
+	uint64_t clock_offset_ms;
+	uint64_t ledger_index;	 /* applied */
+	uint64_t ledger_durable; /* what of it survives a crash */
+	uint64_t ledger_commit_at_ms;
+	uint64_t fetch_at_ms;
+	uint64_t checked_commit; /* checks.c has compared entries up to here */
+	uint32_t starts;
 } SimNode;
 
 /* ---- checks ---- */
 
 typedef struct SimTruth
 {
-	uint64_t	term;			/* 0: not committed yet */
-	uint64_t	hash;
-	uint64_t	committed_in_term;
+	uint64_t term; /* 0: not committed yet */
+	uint64_t hash;
+	uint64_t committed_in_term;
 } SimTruth;
 
 typedef struct SimKnown
 {
-	uint64_t	index;
-	uint64_t	term;
-	uint64_t	hash;
-	uint64_t	prev_term;
+	uint64_t index;
+	uint64_t term;
+	uint64_t hash;
+	uint64_t prev_term;
 } SimKnown;
 
 typedef struct SimChecks
 {
-	SimTruth	truth[SIM_INDEX_MAX];
-	uint64_t	committed_index;
-	uint64_t	leader_of_term[SIM_TERM_MAX];
-	uint8_t		vote_sent[SIM_NODES_MAX + 1][SIM_TERM_MAX];
-	SimKnown   *known;			/* open addressing, every (index, term) ever stored */
-	size_t		known_capacity;
-	size_t		known_count;
+	SimTruth truth[SIM_INDEX_MAX];
+	uint64_t committed_index;
+	uint64_t leader_of_term[SIM_TERM_MAX];
+	uint8_t vote_sent[SIM_NODES_MAX + 1][SIM_TERM_MAX];
+	SimKnown *known; /* open addressing, every (index, term) ever stored */
+	size_t known_capacity;
+	size_t known_count;
 } SimChecks;
 
 typedef struct SimCounters
 {
-	uint64_t	steps, crashes, elections, truncations, compactions, snapshots_installed, transfers, configurations, partitions,
-				submitted, committed, lost_transactions, refused_appends;
+	uint64_t steps, crashes, elections, truncations, compactions, snapshots_installed, transfers, configurations,
+		partitions, submitted, committed, lost_transactions, refused_appends;
 } SimCounters;
 
 typedef struct Sim
 {
-	uint64_t	seed;
-	FbRand		rand;
-	bool		trace;
-	uint64_t	now_ms;
-	uint64_t	heal_at_ms;
-	bool		healed;
+	uint64_t seed;
+	FbRand rand;
+	bool trace;
+	uint64_t now_ms;
+	uint64_t heal_at_ms;
+	bool healed;
 
 	/* knobs, drawn from the seed */
-	uint64_t	election_timeout_ms;
-	uint64_t	heartbeat_ms;
-	uint32_t	in_flight_max;
-	uint32_t	message_bytes_max;
-	uint32_t	disk_delay_max_ms;	/* 0: every step is its own durable transaction */
-	bool		send_early;
-	uint32_t	compact_tail;
-	uint32_t	crash_per_mille;	/* at each crash point inside the duties */
-	uint32_t	submit_every_ms;
-	uint32_t	fault_every_ms;
-	bool		change_membership;
+	uint64_t election_timeout_ms;
+	uint64_t heartbeat_ms;
+	uint32_t in_flight_max;
+	uint32_t message_bytes_max;
+	uint32_t disk_delay_max_ms; /* 0: every step is its own durable transaction */
+	bool send_early;
+	uint32_t compact_tail;
+	uint32_t crash_per_mille; /* at each crash point inside the duties */
+	uint32_t submit_every_ms;
+	uint32_t fault_every_ms;
+	bool change_membership;
 
-	uint64_t	next_submit_ms;
-	uint64_t	next_fault_ms;
-	uint64_t	next_value;
-	SimNode		nodes[SIM_NODES_MAX + 1];
-	SimNetwork	network;
-	SimChecks  *checks;
+	uint64_t next_submit_ms;
+	uint64_t next_fault_ms;
+	uint64_t next_value;
+	SimNode nodes[SIM_NODES_MAX + 1];
+	SimNetwork network;
+	SimChecks *checks;
 	SimCounters *counters;
 } Sim;
 
@@ -200,7 +200,8 @@ extern void sim_fail(const Sim *sim, const char *format, ...) __attribute__((for
 extern void sim_say(const Sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define SAY(sim, ...) \
-	do { \
+	do \
+	{ \
 		if ((sim)->trace) \
 			sim_say((sim), __VA_ARGS__); \
 	} while (0)

@@ -8,13 +8,14 @@ static FbArena arena;
 static bool
 same_message(const RaftMessage *a, const RaftMessage *b)
 {
-	bool		same = a->type == b->type && a->from == b->from && a->to == b->to && a->term == b->term && a->index == b->index &&
-		a->log_term == b->log_term && a->commit_index == b->commit_index && a->hint_index == b->hint_index && a->rejected == b->rejected &&
-		a->forced == b->forced && a->entries_count == b->entries_count && fb_bytes_equal(a->configuration, b->configuration);
+	bool same = a->type == b->type && a->from == b->from && a->to == b->to && a->term == b->term &&
+				a->index == b->index && a->log_term == b->log_term && a->commit_index == b->commit_index &&
+				a->hint_index == b->hint_index && a->rejected == b->rejected && a->forced == b->forced &&
+				a->entries_count == b->entries_count && fb_bytes_equal(a->configuration, b->configuration);
 
 	for (uint32_t i = 0; same && i < a->entries_count; i++)
 		same = a->entries[i].term == b->entries[i].term && a->entries[i].kind == b->entries[i].kind &&
-			fb_bytes_equal(a->entries[i].payload, b->entries[i].payload);
+			   fb_bytes_equal(a->entries[i].payload, b->entries[i].payload);
 	return same;
 }
 
@@ -23,8 +24,8 @@ static void
 check_canonical(FbBytes bytes)
 {
 	RaftMessage message;
-	FbBytes		again;
-	FbArena		own;
+	FbBytes again;
+	FbArena own;
 
 	fb_arena_init(&own);
 	if (raft_message_decode(&own.allocator, bytes, &message, NULL) == FB_OK)
@@ -39,8 +40,8 @@ static void
 check_message(const RaftMessage *message)
 {
 	RaftMessage decoded;
-	FbBytes		bytes;
-	uint8_t    *changed;
+	FbBytes bytes;
+	uint8_t *changed;
 
 	CHECK_STATUS(raft_message_encode(&arena.allocator, message, &bytes, NULL), FB_OK);
 	CHECK_STATUS(raft_message_decode(&arena.allocator, bytes, &decoded, NULL), FB_OK);
@@ -50,7 +51,7 @@ check_message(const RaftMessage *message)
 	for (size_t size = 0; size < bytes.size; size++)
 	{
 		/* an exact copy, so that the sanitizer sees a read beyond the end */
-		uint8_t    *cut = malloc(size > 0 ? size : 1);
+		uint8_t *cut = malloc(size > 0 ? size : 1);
 
 		memcpy(cut, bytes.data, size);
 		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(cut, size), &decoded, NULL), FB_MALFORMED_MESSAGE);
@@ -59,7 +60,8 @@ check_message(const RaftMessage *message)
 	changed = malloc(bytes.size + 1);
 	memcpy(changed, bytes.data, bytes.size);
 	changed[bytes.size] = 0;
-	CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(changed, bytes.size + 1), &decoded, NULL), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(changed, bytes.size + 1), &decoded, NULL),
+				 FB_MALFORMED_MESSAGE);
 	for (size_t i = 0; i < bytes.size; i++)
 	{
 		for (int bit = 0; bit < 8; bit++)
@@ -75,7 +77,7 @@ check_message(const RaftMessage *message)
 static void
 check_refused(RaftMessage message, FbStatus expected)
 {
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &message, &bytes, NULL), expected);
 }
@@ -83,7 +85,7 @@ check_refused(RaftMessage message, FbStatus expected)
 int
 main(void)
 {
-	RaftEntry	entries[FB_RAFT_ENTRIES_PER_MESSAGE_MAX + 1] = {
+	RaftEntry entries[FB_RAFT_ENTRIES_PER_MESSAGE_MAX + 1] = {
 		{5, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("one")},
 		{5, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY},
 		{7, RAFT_ENTRY_CONFIGURATION, FB_BYTES_LITERAL("\2\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2")},
@@ -93,17 +95,38 @@ main(void)
 		{.type = RAFT_PRE_VOTE_RESPONSE, .from = 2, .to = 1, .term = 8, .rejected = true},
 		{.type = RAFT_VOTE, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 7, .forced = true},
 		{.type = RAFT_VOTE_RESPONSE, .from = 2, .to = 1, .term = 8},
-		{.type = RAFT_APPEND, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 5, .commit_index = 9, .entries_count = 3, .entries = entries},
-		{.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 8, .index = 10, .log_term = 4, .hint_index = 9, .rejected = true},
+		{.type = RAFT_APPEND,
+		 .from = 1,
+		 .to = 2,
+		 .term = 8,
+		 .index = 10,
+		 .log_term = 5,
+		 .commit_index = 9,
+		 .entries_count = 3,
+		 .entries = entries},
+		{.type = RAFT_APPEND_RESPONSE,
+		 .from = 2,
+		 .to = 1,
+		 .term = 8,
+		 .index = 10,
+		 .log_term = 4,
+		 .hint_index = 9,
+		 .rejected = true},
 		{.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 8, .commit_index = 9},
 		{.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 8},
-		{.type = RAFT_SNAPSHOT, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 7, .configuration = FB_BYTES_LITERAL("any bytes")},
+		{.type = RAFT_SNAPSHOT,
+		 .from = 1,
+		 .to = 2,
+		 .term = 8,
+		 .index = 10,
+		 .log_term = 7,
+		 .configuration = FB_BYTES_LITERAL("any bytes")},
 		{.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = UINT64_MAX},
 	};
 	RaftMessage append = messages[4];
 	RaftMessage changed;
 	RaftMessage decoded;
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	fb_arena_init(&arena);
 	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
@@ -111,8 +134,16 @@ main(void)
 
 	/* the layout is a promise between versions */
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &messages[2], &bytes, NULL), FB_OK);
-	CHECK_HEX(bytes, "52010302" "0000000000000001" "0000000000000002" "0000000000000008" "000000000000000a" "0000000000000007"
-			  "0000000000000000" "0000000000000000" "00000000" "00000000");
+	CHECK_HEX(bytes, "52010302"
+					 "0000000000000001"
+					 "0000000000000002"
+					 "0000000000000008"
+					 "000000000000000a"
+					 "0000000000000007"
+					 "0000000000000000"
+					 "0000000000000000"
+					 "00000000"
+					 "00000000");
 
 	changed = append;
 	changed.from = 0;
@@ -127,7 +158,7 @@ main(void)
 	changed.log_term = 9;
 	check_refused(changed, FB_MALFORMED_MESSAGE);
 	changed = append;
-	changed.log_term = 6;		/* the first entry's term is 5 */
+	changed.log_term = 6; /* the first entry's term is 5 */
 	check_refused(changed, FB_MALFORMED_MESSAGE);
 	changed = append;
 	changed.index = UINT64_MAX - 3;
@@ -136,34 +167,35 @@ main(void)
 	changed.type = 11;
 	check_refused(changed, FB_INVALID_ARGUMENT);
 	for (int i = 0; i <= FB_RAFT_ENTRIES_PER_MESSAGE_MAX; i++)
-		entries[i] = (RaftEntry) {5, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("x")};
+		entries[i] = (RaftEntry){5, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("x")};
 	changed = append;
 	changed.entries_count = FB_RAFT_ENTRIES_PER_MESSAGE_MAX;
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &changed, &bytes, NULL), FB_OK);
 	changed.entries_count++;
 	check_refused(changed, FB_LIMIT_EXCEEDED);
 	changed = append;
-	entries[1] = (RaftEntry) {5, RAFT_ENTRY_NOOP, FB_BYTES_LITERAL("not empty")};
+	entries[1] = (RaftEntry){5, RAFT_ENTRY_NOOP, FB_BYTES_LITERAL("not empty")};
 	check_refused(changed, FB_MALFORMED_MESSAGE);
-	entries[1] = (RaftEntry) {4, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
+	entries[1] = (RaftEntry){4, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
 	check_refused(changed, FB_MALFORMED_MESSAGE);
-	entries[1] = (RaftEntry) {5, RAFT_ENTRY_DATA, {(const uint8_t *) "", (size_t) FB_MESSAGE_BYTES_MAX + 1}};
+	entries[1] = (RaftEntry){5, RAFT_ENTRY_DATA, {(const uint8_t *) "", (size_t) FB_MESSAGE_BYTES_MAX + 1}};
 	check_refused(changed, FB_LIMIT_EXCEEDED);
 
 	/* a small message that claims many entries allocates nothing */
 	{
-		uint8_t		claim[4 + 56 + 8] = {'R', 1, 5, 0};
+		uint8_t claim[4 + 56 + 8] = {'R', 1, 5, 0};
 
 		claim[11] = claim[19] = claim[27] = 1;
 		memset(claim + 64, 0xFF, 4);
-		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(claim, sizeof(claim)), &decoded, NULL), FB_LIMIT_EXCEEDED);
+		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(claim, sizeof(claim)), &decoded, NULL),
+					 FB_LIMIT_EXCEEDED);
 	}
 
 	/* out of memory at every allocation */
 	for (size_t fail_at = 1;; fail_at++)
 	{
-		FbArena		poor;
-		FbStatus	status;
+		FbArena poor;
+		FbStatus status;
 
 		fb_arena_init(&poor);
 		poor.fail_at = fail_at;
@@ -174,10 +206,10 @@ main(void)
 		if (status == FB_OK)
 			break;
 	}
-	entries[1] = (RaftEntry) {5, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
+	entries[1] = (RaftEntry){5, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &append, &bytes, NULL), FB_OK);
 	{
-		FbArena		poor;
+		FbArena poor;
 
 		fb_arena_init(&poor);
 		poor.fail_at = 1;

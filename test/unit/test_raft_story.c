@@ -1,7 +1,7 @@
 /*
- * Stories: a small cluster, one command after the other, and the narration (core/raft/trace.c) that each must give. The stories are
- * test/unit/raft_*.txt: a command, "----", the expected lines, an empty line. With --rewrite the files get the narration of
- * now: commit only differences that you understand.
+ * Stories: a small cluster, one command after the other, and the narration (core/raft/trace.c) that each must give.
+ * The stories are test/unit/raft_*.txt: a command, "----", the expected lines, an empty line. With --rewrite the files
+ * get the narration of now: commit only differences that you understand.
  *
  *   start A B C      nodes A, B, C with each other as voters          join A            a node that knows of nobody
  *   timeout A        time passes until A's deadline, then it comes    advance MS        time passes
@@ -9,7 +9,7 @@
  *   cut A B, mend    no messages between A and B; all links whole     submit A COUNT    COUNT entries
  *   crash A          A stops                                          restart A         ... and starts from its disk
  *   compact A INDEX  A forgets entries up to INDEX                    configure A V...  A is to make V... the voters
- *   transfer A B     A hands over to B                                fetched A         A has got the blocks it asked for
+ *   transfer A B     A hands over to B                                fetched A         A has the blocks it asked for
  *   state            one line per node
  * Every node's disk is written at once, and what is committed is applied at once.
  */
@@ -26,37 +26,37 @@
 
 typedef struct StoryEntry
 {
-	uint64_t	term;
+	uint64_t term;
 	RaftEntryKind kind;
-	uint8_t		payload[64];
-	uint32_t	payload_bytes;
+	uint8_t payload[64];
+	uint32_t payload_bytes;
 } StoryEntry;
 
 typedef struct StoryNode
 {
-	bool		up;
-	FbArena		arena;
-	Raft	   *raft;
+	bool up;
+	FbArena arena;
+	Raft *raft;
 	RaftConfiguration first;
-	uint64_t	term;
-	uint64_t	vote;
-	uint64_t	commit;
-	uint8_t		configuration[RAFT_CONFIGURATION_STATE_BYTES_MAX];
-	size_t		configuration_bytes;
-	uint64_t	base_index;
-	uint64_t	base_term;
-	StoryEntry	log[LOG_MAX];	/* [index] */
-	uint64_t	last_index;
-	uint64_t	applied;
-	uint64_t	deadline_ms;
-	uint64_t	fetch_index;
+	uint64_t term;
+	uint64_t vote;
+	uint64_t commit;
+	uint8_t configuration[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	size_t configuration_bytes;
+	uint64_t base_index;
+	uint64_t base_term;
+	StoryEntry log[LOG_MAX]; /* [index] */
+	uint64_t last_index;
+	uint64_t applied;
+	uint64_t deadline_ms;
+	uint64_t fetch_index;
 } StoryNode;
 
 typedef struct StoryPacket
 {
-	uint64_t	from;
-	uint64_t	to;
-	FbBytes		bytes;			/* in story_arena */
+	uint64_t from;
+	uint64_t to;
+	FbBytes bytes; /* in story_arena */
 } StoryPacket;
 
 static FbArena story_arena;
@@ -92,7 +92,7 @@ story_store(StoryNode *node, const RaftEvent *event, const RaftUpdate *update)
 	for (uint32_t i = 0; i < update->entries.count; i++)
 	{
 		StoryEntry *entry = &node->log[++node->last_index];
-		FbBytes		payload = update->entries.payload;
+		FbBytes payload = update->entries.payload;
 
 		FB_ASSERT(node->last_index == update->entries.first_index + i && node->last_index < LOG_MAX - 1);
 		entry->term = update->entries.last_term;
@@ -119,7 +119,7 @@ story_store(StoryNode *node, const RaftEvent *event, const RaftUpdate *update)
 static void
 story_send(StoryNode *node, RaftMessage *message)
 {
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	for (uint32_t i = 0; i < message->entries_count; i++)
 	{
@@ -130,16 +130,16 @@ story_send(StoryNode *node, RaftMessage *message)
 	}
 	CHECK_STATUS(raft_message_encode(&story_arena.allocator, message, &bytes, NULL), FB_OK);
 	if (message->to <= NODES_MAX && packets_count < PACKETS_MAX)
-		packets[packets_count++] = (StoryPacket) {message->from, message->to, bytes};
+		packets[packets_count++] = (StoryPacket){message->from, message->to, bytes};
 }
 
 static void
 story_step(uint64_t id, RaftEvent *event)
 {
-	StoryNode  *node = &nodes[id];
-	RaftUpdate	update;
-	FbError		error;
-	RaftEvent	next = {.type = RAFT_EVENT_PERSISTED};
+	StoryNode *node = &nodes[id];
+	RaftUpdate update;
+	FbError error;
+	RaftEvent next = {.type = RAFT_EVENT_PERSISTED};
 
 	event->now_ms = now_ms;
 	if (raft_step(node->raft, event, &update, &error) != FB_OK)
@@ -168,15 +168,15 @@ story_step(uint64_t id, RaftEvent *event)
 static void
 story_start(uint64_t id)
 {
-	StoryNode  *node = &nodes[id];
+	StoryNode *node = &nodes[id];
 	RaftTrailEntry trail[LOG_MAX];
-	RaftEvent	event = {.type = RAFT_EVENT_START};
+	RaftEvent event = {.type = RAFT_EVENT_START};
 
 	fb_arena_init(&node->arena);
 	CHECK_STATUS(raft_create(&node->arena.allocator, &node->raft, NULL), FB_OK);
 	raft_trace_enable(node->raft, true);
 	for (uint64_t index = node->base_index + 1; index <= node->last_index; index++)
-		trail[index - node->base_index - 1] = (RaftTrailEntry) {node->log[index].term, node->log[index].payload_bytes};
+		trail[index - node->base_index - 1] = (RaftTrailEntry){node->log[index].term, node->log[index].payload_bytes};
 	event.start.id = id;
 	event.start.seed = id;
 	event.start.election_timeout_ms = 1000;
@@ -211,7 +211,7 @@ story_deliver(void)
 	for (size_t i = 0; i < packets_count; i++)
 	{
 		StoryPacket packet = packets[i];
-		RaftEvent	event = {.type = RAFT_EVENT_RECEIVE};
+		RaftEvent event = {.type = RAFT_EVENT_RECEIVE};
 		RaftMessage message;
 
 		if (!nodes[packet.to].up || cut[packet.from][packet.to])
@@ -228,27 +228,29 @@ story_state(void)
 {
 	for (uint64_t id = 1; id <= NODES_MAX; id++)
 	{
-		RaftStatus	status;
+		RaftStatus status;
 
 		if (!nodes[id].up)
 			continue;
 		raft_status(nodes[id].raft, &status);
-		fb_buffer_append_format(&said, "%" PRIu64 " %s %" PRIu64 ", leader %" PRIu64 ", log %" PRIu64 "..%" PRIu64 ", commit %" PRIu64 ", %" PRIu32 " voters\n",
-								id, raft_role_name(status.role), status.term, status.leader, status.base_index, status.last_index,
-								status.commit_index, status.configuration.voters_count);
+		fb_buffer_append_format(&said,
+								"%" PRIu64 " %s %" PRIu64 ", leader %" PRIu64 ", log %" PRIu64 "..%" PRIu64
+								", commit %" PRIu64 ", %" PRIu32 " voters\n",
+								id, raft_role_name(status.role), status.term, status.leader, status.base_index,
+								status.last_index, status.commit_index, status.configuration.voters_count);
 	}
 }
 
 static void
 story_command(char *line)
 {
-	uint64_t	numbers[NODES_MAX + 2] = {0};
-	int			count = 0;
-	char	   *save;
-	char	   *word = strtok_r(line, " \n", &save);
-	char	   *number;
-	RaftEvent	event = {.type = RAFT_EVENT_TIMEOUT};
-	uint64_t	id;
+	uint64_t numbers[NODES_MAX + 2] = {0};
+	int count = 0;
+	char *save;
+	char *word = strtok_r(line, " \n", &save);
+	char *number;
+	RaftEvent event = {.type = RAFT_EVENT_TIMEOUT};
+	uint64_t id;
 
 	while ((number = strtok_r(NULL, " \n", &save)) != NULL && count < NODES_MAX + 2)
 		numbers[count++] = strtoull(number, NULL, 10);
@@ -286,7 +288,7 @@ story_command(char *line)
 	}
 	else if (strcmp(word, "submit") == 0)
 	{
-		uint32_t	sizes[64];
+		uint32_t sizes[64];
 
 		for (int i = 0; i < 64; i++)
 			sizes[i] = 4;
@@ -328,10 +330,10 @@ story_command(char *line)
 static void
 story_run(const char *path, bool rewrite)
 {
-	FbBytes		text = check_read_file(path);
-	FbBuffer	result;
-	size_t		at = 0;
-	bool		in_answer = false;
+	FbBytes text = check_read_file(path);
+	FbBuffer result;
+	size_t at = 0;
+	bool in_answer = false;
 
 	fb_arena_init(&story_arena);
 	memset(nodes, 0, sizeof(nodes));
@@ -343,8 +345,8 @@ story_run(const char *path, bool rewrite)
 	while (at < text.size)
 	{
 		const uint8_t *end = memchr(text.data + at, '\n', text.size - at);
-		size_t		size = end == NULL ? text.size - at : (size_t) (end - (text.data + at));
-		char		line[256] = {0};
+		size_t size = end == NULL ? text.size - at : (size_t) (end - (text.data + at));
+		char line[256] = {0};
 
 		FB_ASSERT(size < sizeof(line));
 		memcpy(line, text.data + at, size);
@@ -374,15 +376,15 @@ story_run(const char *path, bool rewrite)
 	}
 	if (rewrite)
 	{
-		FILE	   *file = fopen(path, "wb");
+		FILE *file = fopen(path, "wb");
 
 		fwrite(result.data, 1, result.size, file);
 		fclose(file);
 	}
 	else if (!CHECK(fb_bytes_equal(text, fb_bytes(result.data, result.size))))
 	{
-		size_t		same = 0;
-		size_t		from;
+		size_t same = 0;
+		size_t from;
 
 		while (same < text.size && same < result.size && text.data[same] == result.data[same])
 			same++;
@@ -401,8 +403,8 @@ story_run(const char *path, bool rewrite)
 int
 main(int argc, char **argv)
 {
-	bool		rewrite = argc > 1 && strcmp(argv[1], "--rewrite") == 0;
-	glob_t		stories;
+	bool rewrite = argc > 1 && strcmp(argv[1], "--rewrite") == 0;
+	glob_t stories;
 
 	CHECK(glob("test/unit/raft_*.txt", 0, NULL, &stories) == 0 && stories.gl_pathc > 0);
 	for (size_t i = 0; i < stories.gl_pathc; i++)

@@ -1,7 +1,7 @@
 /*
- * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric (ORD-8) the snapshot carries no state: it names
- * an entry that is committed and applied at the leader, and the configuration there; the follower's host gets the blocks from
- * any node and reports. What is named stays true for ever, so it survives leader changes.
+ * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric (ORD-8) the snapshot carries no
+ * state: it names an entry that is committed and applied at the leader, and the configuration there; the follower's
+ * host gets the blocks from any node and reports. What is named stays true for ever, so it survives leader changes.
  */
 #include "core/raft/raft_internal.h"
 
@@ -11,10 +11,10 @@
 void
 catch_up_send(Raft *raft, RaftProgress *progress)
 {
-	uint64_t	index = raft->applied_index;
+	uint64_t index = raft->applied_index;
 	const RaftLogConfiguration *configuration = membership_at(raft, index);
 	RaftMessage *message;
-	size_t		bytes;
+	size_t bytes;
 
 	if (progress->state != RAFT_CATCH_UP)
 		progress_to_catch_up(progress);
@@ -31,19 +31,20 @@ catch_up_send(Raft *raft, RaftProgress *progress)
 	message->index = index;
 	message->log_term = trail_term(&raft->trail, index);
 	message->configuration = fb_bytes(raft->snapshot_configuration, bytes);
-	TRACE(raft, "%" PRIu64 " needs entry %" PRIu64 ", log starts after %" PRIu64 ": get the blocks up to %" PRIu64, progress->id,
-		  progress->next_index, raft->trail.base_index, index);
+	TRACE(raft, "%" PRIu64 " needs entry %" PRIu64 ", log starts after %" PRIu64 ": get the blocks up to %" PRIu64,
+		  progress->id, progress->next_index, raft->trail.base_index, index);
 }
 
 static FbStatus
 catch_up_decode(const RaftMessage *message, RaftLogConfiguration *configuration, FbError *error)
 {
 	RaftLogConfiguration decoded[2];
-	uint32_t	count;
+	uint32_t count;
 
 	FB_TRY(membership_decode_state(message->configuration, decoded, &count, error));
 	if (count != 1 || decoded[0].index > message->index)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft snapshot of node %" PRIu64 " has a configuration of another entry", message->from);
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "Raft snapshot of node %" PRIu64 " has a configuration of another entry", message->from);
 	*configuration = decoded[0];
 	return FB_OK;
 }
@@ -54,7 +55,8 @@ catch_up_check_snapshot(const RaftMessage *message, FbError *error)
 	RaftLogConfiguration configuration;
 
 	if (message->index == 0 || message->log_term == 0 || message->log_term > message->term)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft snapshot of node %" PRIu64 " has an impossible position", message->from);
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft snapshot of node %" PRIu64 " has an impossible position",
+					   message->from);
 	return catch_up_decode(message, &configuration, error);
 }
 
@@ -67,7 +69,7 @@ catch_up_answer(Raft *raft, uint64_t to, uint64_t index)
 void
 catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 {
-	FbStatus	status;
+	FbStatus status;
 
 	if (message->index <= raft->commit_index)
 	{
@@ -75,7 +77,10 @@ catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 		catch_up_answer(raft, message->from, raft->commit_index);
 		return;
 	}
-	/* "If existing log entry has same index and term as snapshot's last included entry, retain log entries following it" (paper, figure 13) */
+	/*
+	 * "If existing log entry has same index and term as snapshot's last included entry, retain log entries following
+	 * it" (paper, figure 13)
+	 */
 	if (trail_matches(&raft->trail, message->index, message->log_term))
 	{
 		raft_set_commit(raft, message->index);
@@ -88,7 +93,7 @@ catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 	raft->fetch.index = message->index;
 	raft->fetch.term = message->log_term;
 	status = catch_up_decode(message, &raft->fetch.configuration, NULL);
-	FB_ASSERT(status == FB_OK);	/* catch_up_check_snapshot looked */
+	FB_ASSERT(status == FB_OK); /* catch_up_check_snapshot looked */
 	TRACE(raft, "fetch the blocks up to %" PRIu64 "/%" PRIu64, message->index, message->log_term);
 }
 
@@ -98,8 +103,8 @@ catch_up_installed(Raft *raft, uint64_t index)
 	if (raft->fetch.index == 0 || index < raft->fetch.index)
 		return;
 	/*
-	 * The log from here on may be anything an old leader left; without the entry before, nothing in it can be trusted. Entries up to
-	 * the commit index are covered by the blocks. Everything counts as durable: the blocks are.
+	 * The log from here on may be anything an old leader left; without the entry before, nothing in it can be trusted.
+	 * Entries up to the commit index are covered by the blocks. Everything counts as durable: the blocks are.
 	 */
 	if (trail_matches(&raft->trail, raft->fetch.index, raft->fetch.term))
 		raft_set_commit(raft, raft->fetch.index);
@@ -112,7 +117,8 @@ catch_up_installed(Raft *raft, uint64_t index)
 		raft->update->log_reset = true;
 		raft->update->persist_hard_state = true;
 		membership_replace(raft, &raft->fetch.configuration);
-		TRACE(raft, "blocks up to %" PRIu64 " are here: log restarts after %" PRIu64 "/%" PRIu64, index, raft->fetch.index, raft->fetch.term);
+		TRACE(raft, "blocks up to %" PRIu64 " are here: log restarts after %" PRIu64 "/%" PRIu64, index,
+			  raft->fetch.index, raft->fetch.term);
 	}
 	if (index > raft->applied_reported)
 		raft->applied_reported = index;

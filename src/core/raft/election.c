@@ -1,9 +1,9 @@
 /*
  * election.c: who leads (paper 5.2, 5.4.1; thesis 3.10 leadership transfer, 9.6 pre-vote).
  *
- *      follower --- election timeout ---> pre_candidate --- a quorum would vote ---> candidate --- a quorum votes ---> leader
- *      any --- a later term, or this term's leader speaks ---> follower
- *      follower --- timeout_now ---> candidate
+ *  follower -- election timeout --> pre_candidate -- a quorum would vote --> candidate -- a quorum votes --> leader
+ *  any -- a later term, or this term's leader speaks --> follower
+ *  follower -- timeout_now --> candidate
  */
 #include "core/raft/raft_internal.h"
 
@@ -13,7 +13,8 @@
 void
 election_reset_timer(Raft *raft)
 {
-	raft->election_deadline_ms = raft->now_ms + raft->election_timeout_ms + fb_rand_below(&raft->rand, raft->election_timeout_ms);
+	raft->election_deadline_ms =
+		raft->now_ms + raft->election_timeout_ms + fb_rand_below(&raft->rand, raft->election_timeout_ms);
 }
 
 /* a leader's own lease ends by stepping down: replication_timeout watches its quorum */
@@ -78,12 +79,12 @@ election_become_leader(Raft *raft)
 {
 	raft->role = RAFT_LEADER;
 	raft->leader = raft->id;
-	TRACE(raft, "become leader with log %" PRIu64 "/%" PRIu64, trail_last_index(&raft->trail), trail_last_term(&raft->trail));
+	TRACE(raft, "become leader with log %" PRIu64 "/%" PRIu64, trail_last_index(&raft->trail),
+		  trail_last_term(&raft->trail));
 	replication_lead(raft);
 }
 
-static void
-election_campaign(Raft *raft, bool pre, bool forced);
+static void election_campaign(Raft *raft, bool pre, bool forced);
 
 static void
 election_count(Raft *raft)
@@ -125,8 +126,8 @@ election_campaign(Raft *raft, bool pre, bool forced)
 		raft->vote = raft->id;
 		raft->update->persist_hard_state = true;
 	}
-	TRACE(raft, "campaign with log %" PRIu64 "/%" PRIu64 "%s", trail_last_index(&raft->trail), trail_last_term(&raft->trail),
-		  forced ? ", as the leader wishes" : "");
+	TRACE(raft, "campaign with log %" PRIu64 "/%" PRIu64 "%s", trail_last_index(&raft->trail),
+		  trail_last_term(&raft->trail), forced ? ", as the leader wishes" : "");
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
 	{
 		RaftMessage *message;
@@ -175,17 +176,18 @@ election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 }
 
 /*
- * "The RequestVote RPC includes information about the candidate's log, and the voter denies its vote if its own log is more
- * up-to-date than that of the candidate" (paper 5.4.1).
+ * "The RequestVote RPC includes information about the candidate's log, and the voter denies its vote if its own log is
+ * more up-to-date than that of the candidate" (paper 5.4.1).
  */
 void
 election_receive_vote(Raft *raft, const RaftMessage *message)
 {
-	bool		pre = message->type == RAFT_PRE_VOTE;
-	uint64_t	last_index = trail_last_index(&raft->trail);
-	uint64_t	last_term = trail_last_term(&raft->trail);
-	bool		up_to_date = message->log_term > last_term || (message->log_term == last_term && message->index >= last_index);
-	bool		free_to_vote = raft->vote == message->from || (raft->vote == 0 && raft->leader == 0) || (pre && message->term > raft->term);
+	bool pre = message->type == RAFT_PRE_VOTE;
+	uint64_t last_index = trail_last_index(&raft->trail);
+	uint64_t last_term = trail_last_term(&raft->trail);
+	bool up_to_date = message->log_term > last_term || (message->log_term == last_term && message->index >= last_index);
+	bool free_to_vote =
+		raft->vote == message->from || (raft->vote == 0 && raft->leader == 0) || (pre && message->term > raft->term);
 	RaftMessage *answer = raft_send(raft, pre ? RAFT_PRE_VOTE_RESPONSE : RAFT_VOTE_RESPONSE, message->from);
 
 	answer->rejected = !up_to_date || !free_to_vote;
@@ -195,9 +197,12 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 		TRACE(raft, "refuse %s of %" PRIu64 " for term %" PRIu64 ": voted for %" PRIu64 ", leader %" PRIu64,
 			  raft_message_type_name(message->type), message->from, message->term, raft->vote, raft->leader);
 	else
-		TRACE(raft, "%s %s of %" PRIu64 " for term %" PRIu64 ": its log %" PRIu64 "/%" PRIu64 " is %s mine %" PRIu64 "/%" PRIu64,
-			  answer->rejected ? "refuse" : "grant", raft_message_type_name(message->type), message->from, message->term, message->index,
-			  message->log_term, answer->rejected ? "behind" : "not behind", last_index, last_term);
+		TRACE(raft,
+			  "%s %s of %" PRIu64 " for term %" PRIu64 ": its log %" PRIu64 "/%" PRIu64 " is %s mine %" PRIu64
+			  "/%" PRIu64,
+			  answer->rejected ? "refuse" : "grant", raft_message_type_name(message->type), message->from,
+			  message->term, message->index, message->log_term, answer->rejected ? "behind" : "not behind", last_index,
+			  last_term);
 	if (pre || answer->rejected)
 		return;
 	if (raft->vote != message->from)
@@ -211,8 +216,8 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 void
 election_receive_vote_response(Raft *raft, const RaftMessage *message)
 {
-	bool		pre = message->type == RAFT_PRE_VOTE_RESPONSE;
-	uint64_t	expected_term = pre && !message->rejected ? raft->term + 1 : raft->term;
+	bool pre = message->type == RAFT_PRE_VOTE_RESPONSE;
+	uint64_t expected_term = pre && !message->rejected ? raft->term + 1 : raft->term;
 
 	if (raft->role != (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) || message->term != expected_term ||
 		!raft_configuration_has(raft_configuration_in_force(raft), message->from) ||

@@ -1,9 +1,10 @@
 /*
- * membership.c: who votes. "A server always uses the latest configuration in its log, regardless of whether the entry is committed" (thesis
- * 4.1), and one node is added or removed at a time, so that majorities of neighbours always overlap.
+ * membership.c: who votes. "A server always uses the latest configuration in its log, regardless of whether the entry
+ * is committed" (thesis 4.1), and one node is added or removed at a time, so that majorities of neighbours always
+ * overlap.
  *
- * A leader starts a change only when the one before is committed, and an entry of its own term too. So of all configurations
- * in a log only the last can ever be truncated, and remembering the one before it is enough to go back.
+ * A leader starts a change only when the one before is committed, and an entry of its own term too. So of all
+ * configurations in a log only the last can ever be truncated, and remembering the one before it is enough to go back.
  */
 #include "core/raft/raft_internal.h"
 
@@ -25,7 +26,7 @@ raft_configuration_has(const RaftConfiguration *configuration, uint64_t node)
 bool
 raft_configuration_add(RaftConfiguration *configuration, uint64_t node)
 {
-	uint32_t	at = configuration->voters_count;
+	uint32_t at = configuration->voters_count;
 
 	if (node == 0 || at >= FB_RAFT_NODES_MAX || raft_configuration_has(configuration, node))
 		return false;
@@ -43,7 +44,8 @@ raft_configuration_remove(RaftConfiguration *configuration, uint64_t node)
 	{
 		if (configuration->voters[i] != node)
 			continue;
-		memmove(configuration->voters + i, configuration->voters + i + 1, (configuration->voters_count - i - 1) * sizeof(uint64_t));
+		memmove(configuration->voters + i, configuration->voters + i + 1,
+				(configuration->voters_count - i - 1) * sizeof(uint64_t));
 		configuration->voters_count--;
 		return true;
 	}
@@ -56,7 +58,10 @@ raft_configuration_equal(const RaftConfiguration *a, const RaftConfiguration *b)
 	return a->voters_count == b->voters_count && memcmp(a->voters, b->voters, a->voters_count * sizeof(uint64_t)) == 0;
 }
 
-/* ---- bytes: u8 count, u64 each; a state is u8 how many, then u64 index and the configuration, the one in force first ---- */
+/*
+ * ---- bytes: u8 count, u64 each; a state is u8 how many, then u64 index and the configuration, the one in force first
+ * ----
+ */
 
 static size_t
 membership_put_u64(uint8_t *out, uint64_t value)
@@ -69,7 +74,7 @@ membership_put_u64(uint8_t *out, uint64_t value)
 static uint64_t
 membership_get_u64(const uint8_t *in)
 {
-	uint64_t	value = 0;
+	uint64_t value = 0;
 
 	for (int i = 0; i < 8; i++)
 		value = value << 8 | in[i];
@@ -79,7 +84,7 @@ membership_get_u64(const uint8_t *in)
 size_t
 membership_encode_one(const RaftConfiguration *configuration, uint8_t *out)
 {
-	size_t		at = 0;
+	size_t at = 0;
 
 	out[at++] = (uint8_t) configuration->voters_count;
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
@@ -91,7 +96,7 @@ membership_encode_one(const RaftConfiguration *configuration, uint8_t *out)
 static FbStatus
 membership_decode_prefix(FbBytes bytes, RaftConfiguration *configuration, size_t *used, FbError *error)
 {
-	uint32_t	count;
+	uint32_t count;
 
 	memset(configuration, 0, sizeof(*configuration));
 	if (bytes.size < 1)
@@ -103,7 +108,7 @@ membership_decode_prefix(FbBytes bytes, RaftConfiguration *configuration, size_t
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft configuration is cut off");
 	for (uint32_t i = 0; i < count; i++)
 	{
-		uint64_t	node = membership_get_u64(bytes.data + 1 + 8 * (size_t) i);
+		uint64_t node = membership_get_u64(bytes.data + 1 + 8 * (size_t) i);
 
 		if (node == 0 || (i > 0 && node <= configuration->voters[i - 1]))
 			return fb_fail(error, FB_MALFORMED_MESSAGE, "nodes of a Raft configuration do not ascend");
@@ -117,7 +122,7 @@ membership_decode_prefix(FbBytes bytes, RaftConfiguration *configuration, size_t
 FbStatus
 membership_decode_one(FbBytes payload, RaftConfiguration *configuration, FbError *error)
 {
-	size_t		used;
+	size_t used;
 
 	FB_TRY(membership_decode_prefix(payload, configuration, &used, error));
 	if (used != payload.size)
@@ -128,7 +133,7 @@ membership_decode_one(FbBytes payload, RaftConfiguration *configuration, FbError
 size_t
 membership_encode_state(const RaftLogConfiguration *configurations, uint32_t count, uint8_t *out)
 {
-	size_t		at = 0;
+	size_t at = 0;
 
 	out[at++] = (uint8_t) count;
 	for (uint32_t i = 0; i < count; i++)
@@ -142,20 +147,21 @@ membership_encode_state(const RaftLogConfiguration *configurations, uint32_t cou
 FbStatus
 membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uint32_t *count, FbError *error)
 {
-	size_t		at = 1;
+	size_t at = 1;
 
 	if (state.size < 1 || state.data[0] < 1 || state.data[0] > 2)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft configuration state is malformed");
 	*count = state.data[0];
 	for (uint32_t i = 0; i < *count; i++)
 	{
-		size_t		used;
+		size_t used;
 
 		if (state.size - at < 8)
 			return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft configuration state is cut off");
 		configurations[i].index = membership_get_u64(state.data + at);
 		at += 8;
-		FB_TRY(membership_decode_prefix(fb_bytes(state.data + at, state.size - at), &configurations[i].configuration, &used, error));
+		FB_TRY(membership_decode_prefix(fb_bytes(state.data + at, state.size - at), &configurations[i].configuration,
+										&used, error));
 		at += used;
 	}
 	if (at != state.size || (*count == 2 && configurations[1].index >= configurations[0].index))
@@ -181,7 +187,8 @@ membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbEr
 	for (uint32_t i = 0; i < first->voters_count; i++)
 	{
 		if (!raft_configuration_add(&raft->configurations[0].configuration, first->voters[i]))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node %" PRIu64 " is listed twice, or is 0", first->voters[i]);
+			return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node %" PRIu64 " is listed twice, or is 0",
+						   first->voters[i]);
 	}
 	raft->configurations_count = 1;
 	return FB_OK;
@@ -202,7 +209,7 @@ membership_changed(Raft *raft, bool was_voter)
 void
 membership_push(Raft *raft, uint64_t index, const RaftConfiguration *configuration)
 {
-	bool		was_voter = raft_is_voter(raft);
+	bool was_voter = raft_is_voter(raft);
 
 	/* a snapshot may have brought it before its entry came */
 	if (index <= raft->configurations[0].index)
@@ -225,7 +232,7 @@ membership_can_truncate(const Raft *raft, uint64_t from_index)
 void
 membership_truncate(Raft *raft, uint64_t from_index)
 {
-	bool		was_voter = raft_is_voter(raft);
+	bool was_voter = raft_is_voter(raft);
 
 	FB_ASSERT(membership_can_truncate(raft, from_index));
 	if (raft->configurations[0].index < from_index)
@@ -238,7 +245,7 @@ membership_truncate(Raft *raft, uint64_t from_index)
 void
 membership_replace(Raft *raft, const RaftLogConfiguration *configuration)
 {
-	bool		was_voter = raft_is_voter(raft);
+	bool was_voter = raft_is_voter(raft);
 
 	raft->configurations[0] = *configuration;
 	raft->configurations_count = 1;
@@ -260,7 +267,7 @@ void
 membership_follow_progress(Raft *raft)
 {
 	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
-	uint32_t	kept = 0;
+	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < raft->progress_count; i++)
 	{
@@ -274,10 +281,11 @@ membership_follow_progress(Raft *raft)
 	raft->progress_count = kept;
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
 	{
-		uint64_t	id = configuration->voters[i];
+		uint64_t id = configuration->voters[i];
 
 		if (id != raft->id && replication_progress(raft, id) == NULL)
-			progress_init(&raft->progress[raft->progress_count++], id, trail_last_index(&raft->trail) + 1, raft->now_ms);
+			progress_init(&raft->progress[raft->progress_count++], id, trail_last_index(&raft->trail) + 1,
+						  raft->now_ms);
 	}
 }
 
@@ -286,9 +294,9 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 {
 	const RaftConfiguration *now = raft_configuration_in_force(raft);
 	RaftConfiguration checked = {0};
-	uint32_t	differences = 0;
-	uint32_t	payload_bytes;
-	uint64_t	index = trail_last_index(&raft->trail) + 1;
+	uint32_t differences = 0;
+	uint32_t payload_bytes;
+	uint64_t index = trail_last_index(&raft->trail) + 1;
 
 	if (next->voters_count == 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft configuration without nodes");
@@ -297,7 +305,8 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 	for (uint32_t i = 0; i < next->voters_count; i++)
 	{
 		if (!raft_configuration_add(&checked, next->voters[i]))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node %" PRIu64 " is listed twice, or is 0", next->voters[i]);
+			return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node %" PRIu64 " is listed twice, or is 0",
+						   next->voters[i]);
 		if (!raft_configuration_has(now, next->voters[i]))
 			differences++;
 	}
@@ -323,7 +332,8 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 	FB_TRY(trail_reserve(&raft->trail, 1, error));
 
 	payload_bytes = (uint32_t) membership_encode_one(&checked, raft->entry_payload);
-	raft_append_own(raft, &payload_bytes, 1, RAFT_FROM_CORE, RAFT_ENTRY_CONFIGURATION, fb_bytes(raft->entry_payload, payload_bytes));
+	raft_append_own(raft, &payload_bytes, 1, RAFT_FROM_CORE, RAFT_ENTRY_CONFIGURATION,
+					fb_bytes(raft->entry_payload, payload_bytes));
 	membership_push(raft, index, &checked);
 	membership_follow_progress(raft);
 	replication_broadcast(raft);

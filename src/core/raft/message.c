@@ -1,6 +1,6 @@
 /*
- * message.c: messages as bytes. The layout is in raft.h. One size per field, no optional parts: encoding is canonical, and
- * decoding has nothing to guess.
+ * message.c: messages as bytes. The layout is in raft.h. One size per field, no optional parts: encoding is canonical,
+ * and decoding has nothing to guess.
  */
 #include "core/raft/raft_internal.h"
 
@@ -15,7 +15,7 @@
 #define FLAG_FORCED 2
 
 /* which fields a type uses; all others are 0 */
-#define USES_INDEX 1			/* index and log_term */
+#define USES_INDEX 1 /* index and log_term */
 #define USES_COMMIT 2
 #define USES_HINT 4
 #define USES_REJECTED 8
@@ -47,7 +47,7 @@ put_u8(FbBuffer *buffer, uint8_t value)
 static void
 put_u32(FbBuffer *buffer, uint32_t value)
 {
-	uint8_t		bytes[4] = {(uint8_t) (value >> 24), (uint8_t) (value >> 16), (uint8_t) (value >> 8), (uint8_t) value};
+	uint8_t bytes[4] = {(uint8_t) (value >> 24), (uint8_t) (value >> 16), (uint8_t) (value >> 8), (uint8_t) value};
 
 	fb_buffer_append(buffer, bytes, sizeof(bytes));
 }
@@ -63,14 +63,14 @@ put_u64(FbBuffer *buffer, uint64_t value)
 
 typedef struct MessageReader
 {
-	FbBytes		rest;
-	bool		cut_off;
+	FbBytes rest;
+	bool cut_off;
 } MessageReader;
 
 static FbBytes
 get_bytes(MessageReader *reader, size_t size)
 {
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	if (reader->rest.size < size)
 	{
@@ -87,8 +87,8 @@ get_bytes(MessageReader *reader, size_t size)
 static uint64_t
 get_number(MessageReader *reader, size_t size)
 {
-	FbBytes		bytes = get_bytes(reader, size);
-	uint64_t	value = 0;
+	FbBytes bytes = get_bytes(reader, size);
+	uint64_t value = 0;
 
 	for (size_t i = 0; i < bytes.size; i++)
 		value = value << 8 | bytes.data[i];
@@ -100,19 +100,18 @@ get_number(MessageReader *reader, size_t size)
 static FbStatus
 message_check(const RaftMessage *message, FbError *error)
 {
-	uint8_t		uses = message_uses[message->type];
-	uint64_t	term = message->log_term;
+	uint8_t uses = message_uses[message->type];
+	uint64_t term = message->log_term;
 
 	if (message->from == 0 || message->to == 0 || message->term == 0)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message without sender, receiver or term");
 	if ((!(uses & USES_INDEX) && (message->index != 0 || message->log_term != 0)) ||
-		(!(uses & USES_COMMIT) && message->commit_index != 0) ||
-		(!(uses & USES_HINT) && message->hint_index != 0) ||
-		(!(uses & USES_REJECTED) && message->rejected) ||
-		(!(uses & USES_FORCED) && message->forced) ||
+		(!(uses & USES_COMMIT) && message->commit_index != 0) || (!(uses & USES_HINT) && message->hint_index != 0) ||
+		(!(uses & USES_REJECTED) && message->rejected) || (!(uses & USES_FORCED) && message->forced) ||
 		(!(uses & USES_ENTRIES) && message->entries_count != 0) ||
 		(!(uses & USES_CONFIGURATION) && message->configuration.size != 0))
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use", raft_message_type_name(message->type));
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use",
+					   raft_message_type_name(message->type));
 	if (message->log_term > message->term)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s of term %" PRIu64 " speaks of term %" PRIu64,
 					   raft_message_type_name(message->type), message->term, message->log_term);
@@ -140,8 +139,8 @@ message_check(const RaftMessage *message, FbError *error)
 FbStatus
 raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes *bytes, FbError *error)
 {
-	FbBuffer	buffer;
-	size_t		size = MESSAGE_HEAD_BYTES + 4 + message->configuration.size + 4;
+	FbBuffer buffer;
+	size_t size = MESSAGE_HEAD_BYTES + 4 + message->configuration.size + 4;
 
 	if (message->type < 1 || message->type > RAFT_MESSAGE_TYPE_MAX)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "unknown Raft message type %d", (int) message->type);
@@ -184,8 +183,8 @@ FbStatus
 raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message, FbError *error)
 {
 	MessageReader reader = {bytes, false};
-	uint64_t	type;
-	uint64_t	flags;
+	uint64_t type;
+	uint64_t flags;
 
 	memset(message, 0, sizeof(*message));
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
@@ -224,7 +223,7 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	}
 	for (uint32_t i = 0; i < message->entries_count; i++)
 	{
-		RaftEntry  *entry = &message->entries[i];
+		RaftEntry *entry = &message->entries[i];
 
 		entry->term = get_number(&reader, 8);
 		entry->kind = (RaftEntryKind) get_number(&reader, 1);

@@ -63,7 +63,7 @@ progress_to_catch_up(RaftProgress *progress)
 void
 progress_sent(RaftProgress *progress, uint64_t last_index)
 {
-	uint32_t	at = (progress->in_flight_first + progress->in_flight_count) % RAFT_IN_FLIGHT_MAX;
+	uint32_t at = (progress->in_flight_first + progress->in_flight_count) % RAFT_IN_FLIGHT_MAX;
 
 	FB_ASSERT(progress->in_flight_count < RAFT_IN_FLIGHT_MAX);
 	progress->in_flight[at] = last_index;

@@ -1,5 +1,6 @@
 /*
- * raft.c: the door: one event in, one update out. Dispatch, the rules common to all messages, and the filling in of updates.
+ * raft.c: the door: one event in, one update out. Dispatch, the rules common to all messages, and the filling in of
+ * updates.
  */
 #include "core/raft/raft_internal.h"
 
@@ -8,7 +9,7 @@
 FbStatus
 raft_create(FbAllocator *allocator, Raft **raft, FbError *error)
 {
-	Raft	   *made = fb_allocate_zero(allocator, sizeof(Raft));
+	Raft *made = fb_allocate_zero(allocator, sizeof(Raft));
 
 	*raft = NULL;
 	if (made == NULL)
@@ -95,8 +96,8 @@ raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftE
 static FbStatus
 raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 {
-	uint64_t	last_term = event->start.base_term;
-	uint64_t	last_index;
+	uint64_t last_term = event->start.base_term;
+	uint64_t last_index;
 
 	if (raft->started)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node is already started");
@@ -105,9 +106,11 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	if (event->start.heartbeat_ms == 0 || event->start.election_timeout_ms <= event->start.heartbeat_ms)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft heartbeat must be shorter than the election timeout");
 	if (event->start.in_flight_max == 0 || event->start.in_flight_max > RAFT_IN_FLIGHT_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft appends in flight must be between 1 and %d", RAFT_IN_FLIGHT_MAX);
+		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft appends in flight must be between 1 and %d",
+					   RAFT_IN_FLIGHT_MAX);
 	if (event->start.message_bytes_max == 0 || event->start.message_bytes_max > FB_RAFT_BYTES_PER_MESSAGE_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft message size must be between 1 and %d bytes", FB_RAFT_BYTES_PER_MESSAGE_MAX);
+		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft message size must be between 1 and %d bytes",
+					   FB_RAFT_BYTES_PER_MESSAGE_MAX);
 	if (event->start.entries_count > FB_RAFT_TRAIL_ENTRIES_MAX)
 		return fb_fail(error, FB_CORRUPTED, "Raft log has too many entries");
 	if (event->start.vote != 0 && event->start.term == 0)
@@ -116,10 +119,11 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		return fb_fail(error, FB_CORRUPTED, "Raft log start has an index without a term or a term without an index");
 	for (size_t i = 0; i < event->start.entries_count; i++)
 	{
-		uint64_t	term = event->start.entries[i].term;
+		uint64_t term = event->start.entries[i].term;
 
 		if (term == 0 || term < last_term)
-			return fb_fail(error, FB_CORRUPTED, "terms fall in the Raft log at entry %" PRIu64, event->start.base_index + 1 + i);
+			return fb_fail(error, FB_CORRUPTED, "terms fall in the Raft log at entry %" PRIu64,
+						   event->start.base_index + 1 + i);
 		last_term = term;
 	}
 	if (last_term > event->start.term)
@@ -146,16 +150,18 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	raft->persisted_index = last_index;
 
 	/*
-	 * Entries that make no block (no-ops, configurations) may be compacted although the last block is older: what is gone was
-	 * applied.
+	 * Entries that make no block (no-ops, configurations) may be compacted although the last block is older: what is
+	 * gone was applied.
 	 */
-	raft->applied_reported = event->start.applied_index > event->start.base_index ? event->start.applied_index : event->start.base_index;
+	raft->applied_reported =
+		event->start.applied_index > event->start.base_index ? event->start.applied_index : event->start.base_index;
 
 	/*
-	 * Applied is not committed here: blocks may have come from another node while this log still ends in entries that were never
-	 * committed, at the same indexes.
+	 * Applied is not committed here: blocks may have come from another node while this log still ends in entries that
+	 * were never committed, at the same indexes.
 	 */
-	raft->commit_index = event->start.commit_index > event->start.base_index ? event->start.commit_index : event->start.base_index;
+	raft->commit_index =
+		event->start.commit_index > event->start.base_index ? event->start.commit_index : event->start.base_index;
 	raft_clamp_applied(raft);
 	fb_rand_seed(&raft->rand, event->start.seed);
 	raft->started = true;
@@ -165,14 +171,15 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	/* nobody to wait for */
 	if (raft_is_voter(raft) && raft_configuration_in_force(raft)->voters_count == 1)
 		raft->election_deadline_ms = raft->now_ms;
-	TRACE(raft, "start with log %" PRIu64 "..%" PRIu64 ", commit %" PRIu64, raft->trail.base_index, last_index, raft->commit_index);
+	TRACE(raft, "start with log %" PRIu64 "..%" PRIu64 ", commit %" PRIu64, raft->trail.base_index, last_index,
+		  raft->commit_index);
 	return FB_OK;
 }
 
 static FbStatus
 raft_submit(Raft *raft, const RaftEvent *event, FbError *error)
 {
-	uint32_t	count = event->submit.count;
+	uint32_t count = event->submit.count;
 
 	if (count == 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "nothing to submit");
@@ -185,7 +192,8 @@ raft_submit(Raft *raft, const RaftEvent *event, FbError *error)
 	for (uint32_t i = 0; i < count; i++)
 	{
 		if (event->submit.payload_bytes[i] > FB_MESSAGE_BYTES_MAX - RAFT_MESSAGE_OVERHEAD_BYTES)
-			return fb_fail(error, FB_LIMIT_EXCEEDED, "entry of %" PRIu32 " bytes does not fit into a message", event->submit.payload_bytes[i]);
+			return fb_fail(error, FB_LIMIT_EXCEEDED, "entry of %" PRIu32 " bytes does not fit into a message",
+						   event->submit.payload_bytes[i]);
 	}
 	if (trail_room(&raft->trail) < (size_t) count + RAFT_TRAIL_HEADROOM)
 		return fb_fail(error, FB_BUSY, "Raft log is full");
@@ -206,7 +214,7 @@ raft_transfer(Raft *raft, uint64_t to, FbError *error)
 		return fb_fail(error, FB_BUSY, "leadership is already being transferred");
 	if (to == 0)
 	{
-		uint64_t	best = 0;
+		uint64_t best = 0;
 
 		for (uint32_t i = 0; i < raft->progress_count; i++)
 		{
@@ -218,7 +226,8 @@ raft_transfer(Raft *raft, uint64_t to, FbError *error)
 		}
 	}
 	if (to == raft->id || replication_progress(raft, to) == NULL)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "cannot transfer leadership to node %" PRIu64 ": not another voter", to);
+		return fb_fail(error, FB_INVALID_ARGUMENT, "cannot transfer leadership to node %" PRIu64 ": not another voter",
+					   to);
 
 	raft->transfer_to = to;
 	raft->transfer_deadline_ms = raft->now_ms + raft->election_timeout_ms;
@@ -231,7 +240,8 @@ raft_transfer(Raft *raft, uint64_t to, FbError *error)
 static void
 raft_persisted(Raft *raft, uint64_t index, uint64_t term)
 {
-	if (index <= raft->persisted_index || index > trail_last_index(&raft->trail) || trail_term(&raft->trail, index) != term)
+	if (index <= raft->persisted_index || index > trail_last_index(&raft->trail) ||
+		trail_term(&raft->trail, index) != term)
 		return;
 	raft->persisted_index = index;
 	if (raft->role == RAFT_LEADER && replication_advance_commit(raft))
@@ -275,20 +285,21 @@ raft_receive_old(Raft *raft, const RaftMessage *message)
 	else
 		return;
 	answer->rejected = true;
-	TRACE(raft, "refuse %s of %" PRIu64 ": its term %" PRIu64 " is over", raft_message_type_name(message->type), message->from, message->term);
+	TRACE(raft, "refuse %s of %" PRIu64 ": its term %" PRIu64 " is over", raft_message_type_name(message->type),
+		  message->from, message->term);
 }
 
 /* everything about a message of this or a later term that can fail; changes nothing */
 static FbStatus
 raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 {
-	uint64_t	last_index = trail_last_index(&raft->trail);
+	uint64_t last_index = trail_last_index(&raft->trail);
 
 	/* "Election Safety: at most one leader can be elected in a given term" (paper, figure 3) */
 	if (raft_comes_from_leader(message) && message->term == raft->term &&
 		(raft->role == RAFT_LEADER || (raft->leader != 0 && raft->leader != message->from)))
-		return fb_fail(error, FB_CORRUPTED, "nodes %" PRIu64 " and %" PRIu64 " both lead in term %" PRIu64, raft->leader, message->from,
-					   message->term);
+		return fb_fail(error, FB_CORRUPTED, "nodes %" PRIu64 " and %" PRIu64 " both lead in term %" PRIu64,
+					   raft->leader, message->from, message->term);
 	switch (message->type)
 	{
 		case RAFT_APPEND:
@@ -297,12 +308,15 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 			return catch_up_check_snapshot(message, error);
 		case RAFT_HEARTBEAT:
 			if (message->commit_index > last_index)
-				return fb_fail(error, FB_CORRUPTED, "Raft log ends at %" PRIu64 ", but this node had confirmed %" PRIu64, last_index,
+				return fb_fail(error, FB_CORRUPTED,
+							   "Raft log ends at %" PRIu64 ", but this node had confirmed %" PRIu64, last_index,
 							   message->commit_index);
 			return FB_OK;
 		case RAFT_APPEND_RESPONSE:
-			if (message->term == raft->term && raft->role == RAFT_LEADER && !message->rejected && message->index > last_index)
-				return fb_fail(error, FB_CORRUPTED, "node %" PRIu64 " confirms entry %" PRIu64 ", but the leader's log ends at %" PRIu64,
+			if (message->term == raft->term && raft->role == RAFT_LEADER && !message->rejected &&
+				message->index > last_index)
+				return fb_fail(error, FB_CORRUPTED,
+							   "node %" PRIu64 " confirms entry %" PRIu64 ", but the leader's log ends at %" PRIu64,
 							   message->from, message->index, last_index);
 			return FB_OK;
 		case RAFT_PRE_VOTE_RESPONSE:
@@ -323,8 +337,8 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 {
 	if (message->to != raft->id || message->from == raft->id || message->from == 0)
 	{
-		TRACE(raft, "ignore %s from %" PRIu64 " to %" PRIu64 ": not for this node", raft_message_type_name(message->type), message->from,
-			  message->to);
+		TRACE(raft, "ignore %s from %" PRIu64 " to %" PRIu64 ": not for this node",
+			  raft_message_type_name(message->type), message->from, message->to);
 		return FB_OK;
 	}
 	if (message->term < raft->term)
@@ -334,20 +348,25 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 	}
 
 	/*
-	 * "If a server receives a RequestVote request within the minimum election timeout of hearing from a current leader, it does not
-	 * update its term or grant its vote" (thesis 4.2.3): removed or cut-off nodes cannot disturb a working leader.
+	 * "If a server receives a RequestVote request within the minimum election timeout of hearing from a current
+	 * leader, it does not update its term or grant its vote" (thesis 4.2.3): removed or cut-off nodes cannot disturb a
+	 * working leader.
 	 */
-	if ((message->type == RAFT_VOTE || message->type == RAFT_PRE_VOTE) && message->term > raft->term && !message->forced &&
-		election_in_lease(raft))
+	if ((message->type == RAFT_VOTE || message->type == RAFT_PRE_VOTE) && message->term > raft->term &&
+		!message->forced && election_in_lease(raft))
 	{
-		TRACE(raft, "ignore %s of %" PRIu64 " for term %" PRIu64 ": leader %" PRIu64 " is alive", raft_message_type_name(message->type),
-			  message->from, message->term, raft->leader);
+		TRACE(raft, "ignore %s of %" PRIu64 " for term %" PRIu64 ": leader %" PRIu64 " is alive",
+			  raft_message_type_name(message->type), message->from, message->term, raft->leader);
 		return FB_OK;
 	}
 	FB_TRY(raft_check_message(raft, message, error));
 
-	/* "If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to follower"; pre-votes only ask */
-	if (message->term > raft->term && message->type != RAFT_PRE_VOTE && !(message->type == RAFT_PRE_VOTE_RESPONSE && !message->rejected))
+	/*
+	 * "If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to follower"; pre-votes
+	 * only ask
+	 */
+	if (message->term > raft->term && message->type != RAFT_PRE_VOTE &&
+		!(message->type == RAFT_PRE_VOTE_RESPONSE && !message->rejected))
 		election_become_follower(raft, message->term, 0, raft_message_type_name(message->type));
 	if (raft_comes_from_leader(message))
 		election_follow(raft, message->from);
@@ -453,7 +472,8 @@ static void
 raft_fill(Raft *raft, RaftUpdate *update)
 {
 	if (update->configuration_changed)
-		raft->configuration_state_bytes = membership_encode_state(raft->configurations, raft->configurations_count, raft->configuration_state);
+		raft->configuration_state_bytes =
+			membership_encode_state(raft->configurations, raft->configurations_count, raft->configuration_state);
 	update->hard_state.term = raft->term;
 	update->hard_state.vote = raft->vote;
 	update->hard_state.commit_index = raft->commit_index;
@@ -477,10 +497,10 @@ raft_fill(Raft *raft, RaftUpdate *update)
 FbStatus
 raft_step(Raft *raft, const RaftEvent *event, RaftUpdate *update, FbError *error)
 {
-	RaftRole	old_role = raft->role;
-	uint64_t	old_term = raft->term;
-	uint64_t	old_leader = raft->leader;
-	FbStatus	status;
+	RaftRole old_role = raft->role;
+	uint64_t old_term = raft->term;
+	uint64_t old_leader = raft->leader;
+	FbStatus status;
 
 	memset(update, 0, sizeof(*update));
 	raft->update = update;
@@ -545,7 +565,7 @@ raft_status(const Raft *raft, RaftStatus *status)
 bool
 raft_status_keeps_quorum(const RaftStatus *status, const RaftConfiguration *next)
 {
-	uint32_t	active = raft_configuration_has(next, status->id) ? 1 : 0;
+	uint32_t active = raft_configuration_has(next, status->id) ? 1 : 0;
 
 	for (uint32_t i = 0; i < status->followers_count; i++)
 	{

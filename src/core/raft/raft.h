@@ -2,12 +2,13 @@
  * raft: consensus on a log, as one pure function: an event goes in, a list of duties comes out.
  *
  * The rules are those of "In Search of an Understandable Consensus Algorithm" (Ongaro, Ousterhout; "the paper") and of
- * Ongaro's dissertation ("the thesis"): elections, replication, single-server membership changes (thesis 4.1-4.3), leadership
- * transfer (3.10), pre-vote (9.6), check-quorum (6.2). As in Fabric's etcdraft (ORD-6) pre-vote and check-quorum are always on.
+ * Ongaro's dissertation ("the thesis"): elections, replication, single-server membership changes (thesis 4.1-4.3),
+ * leadership transfer (3.10), pre-vote (9.6), check-quorum (6.2). As in Fabric's etcdraft (ORD-6) pre-vote and
+ * check-quorum are always on.
  *
- * The core has no clock (every event carries the time), no disk, no network, no callback, no random source but the seed of
- * START: the same events give the same updates. Payloads never enter it: it keeps a *trail*, the (index, term, size) of each
- * entry in the log. All of it belongs to one thread of the host; one Raft is one channel on one node.
+ * The core has no clock (every event carries the time), no disk, no network, no callback, no random source but the
+ * seed of START: the same events give the same updates. Payloads never enter it: it keeps a *trail*, the (index, term,
+ * size) of each entry in the log. All of it belongs to one thread of the host; one Raft is one channel on one node.
  *
  * ---- the host's duties after each step, in this order ----
  *   1. store update.hard_state (if persist_hard_state), the log's new start (if log_start_changed), the truncation
@@ -15,13 +16,13 @@
  *   2. report PERSISTED (if entries were stored), then send the messages;
  *   3. apply the entries up to update.apply_index, report APPLIED;
  *   4. wait for messages or until update.deadline_ms, and then report TIMEOUT.
- * Many steps may go into one transaction: keep their duties in order, and release their messages only after it. A message
- * whose `early` is true (a leader's appends, heartbeats) may leave before the transaction is durable. An append's payloads
- * are attached by the host: see RaftMessage. A crash at any point is allowed: START from the tables.
+ * Many steps may go into one transaction: keep their duties in order, and release their messages only after it. A
+ * message whose `early` is true (a leader's appends, heartbeats) may leave before the transaction is durable. An
+ * append's payloads are attached by the host: see RaftMessage. A crash at any point is allowed: START from the tables.
  *
  * ---- life of what an update points to ----
- * Everything in an update lives until the next raft_step of the same Raft: encode or copy messages at once. Everything in
- * an event is only read during the step.
+ * Everything in an update lives until the next raft_step of the same Raft: encode or copy messages at once. Everything
+ * in an event is only read during the step.
  */
 #ifndef FABRIC_CORE_RAFT_H
 #define FABRIC_CORE_RAFT_H
@@ -29,17 +30,17 @@
 #include "core/base/base.h"
 
 /*
- * A node's number is given once and never used again (ORD-16); 0 means "nobody". The first entry's index is 1; index 0 with
- * term 0 stands for "before the log". Times are milliseconds from any fixed point, never going back (a host that cannot
- * promise this of its clock must clamp it).
+ * A node's number is given once and never used again (ORD-16); 0 means "nobody". The first entry's index is 1; index 0
+ * with term 0 stands for "before the log". Times are milliseconds from any fixed point, never going back (a host that
+ * cannot promise this of its clock must clamp it).
  */
 
 /* ---- configuration: who votes ---- */
 
 typedef struct RaftConfiguration
 {
-	uint32_t	voters_count;
-	uint64_t	voters[FB_RAFT_NODES_MAX]; /* ascending, without repetition */
+	uint32_t voters_count;
+	uint64_t voters[FB_RAFT_NODES_MAX]; /* ascending, without repetition */
 } RaftConfiguration;
 
 extern bool raft_configuration_has(const RaftConfiguration *configuration, uint64_t node);
@@ -53,8 +54,8 @@ extern bool raft_configuration_equal(const RaftConfiguration *a, const RaftConfi
 
 typedef enum RaftEntryKind
 {
-	RAFT_ENTRY_DATA = 0,		/* the host's payload */
-	RAFT_ENTRY_NOOP = 1,		/* empty; a new leader's first entry (paper, section 8). Applying it does nothing */
+	RAFT_ENTRY_DATA = 0,		 /* the host's payload */
+	RAFT_ENTRY_NOOP = 1,		 /* empty; a new leader's first entry (paper, section 8). Applying it does nothing */
 	RAFT_ENTRY_CONFIGURATION = 2 /* payload made and read by the core. Applying it does nothing in the host */
 } RaftEntryKind;
 
@@ -63,23 +64,23 @@ typedef enum RaftEntryKind
 /* an entry inside a message; the host's log table has exactly these columns beside the index */
 typedef struct RaftEntry
 {
-	uint64_t	term;
+	uint64_t term;
 	RaftEntryKind kind;
-	FbBytes		payload;		/* in a received message: inside the received bytes */
+	FbBytes payload; /* in a received message: inside the received bytes */
 } RaftEntry;
 
 /* what the trail keeps of an entry */
 typedef struct RaftTrailEntry
 {
-	uint64_t	term;
-	uint32_t	payload_bytes;
+	uint64_t term;
+	uint32_t payload_bytes;
 } RaftTrailEntry;
 
 /* ---- messages between nodes ---- */
 
 typedef enum RaftMessageType
 {
-	RAFT_PRE_VOTE = 1,			/* would you vote for me in `term`? index, log_term: my last entry. Nobody's term changes */
+	RAFT_PRE_VOTE = 1, /* would you vote for me in `term`? index, log_term: my last entry. Nobody's term changes */
 	RAFT_PRE_VOTE_RESPONSE = 2, /* rejected or not */
 	RAFT_VOTE = 3,				/* index, log_term: my last entry; forced: part of a leadership transfer */
 	RAFT_VOTE_RESPONSE = 4,		/* rejected or not */
@@ -88,8 +89,8 @@ typedef enum RaftMessageType
 								 * hint_index, log_term: try after this one instead */
 	RAFT_HEARTBEAT = 7,			/* commit_index, never beyond what the receiver is known to have */
 	RAFT_HEARTBEAT_RESPONSE = 8,
-	RAFT_SNAPSHOT = 9,			/* index, log_term, configuration: what you need next is gone here; get the blocks up to index */
-	RAFT_TIMEOUT_NOW = 10		/* leadership is yours: campaign at once (thesis 3.10) */
+	RAFT_SNAPSHOT = 9, /* index, log_term, configuration: what you need next is gone here; get the blocks up to index */
+	RAFT_TIMEOUT_NOW = 10 /* leadership is yours: campaign at once (thesis 3.10) */
 } RaftMessageType;
 
 #define RAFT_MESSAGE_TYPE_MAX 10
@@ -97,53 +98,54 @@ typedef enum RaftMessageType
 typedef struct RaftMessage
 {
 	RaftMessageType type;
-	uint64_t	from;
-	uint64_t	to;
-	uint64_t	term;			/* the sender's; in PRE_VOTE and in its granted answer: the term campaigned for */
-	uint64_t	index;
-	uint64_t	log_term;
-	uint64_t	commit_index;
-	uint64_t	hint_index;
-	bool		rejected;
-	bool		forced;
+	uint64_t from;
+	uint64_t to;
+	uint64_t term; /* the sender's; in PRE_VOTE and in its granted answer: the term campaigned for */
+	uint64_t index;
+	uint64_t log_term;
+	uint64_t commit_index;
+	uint64_t hint_index;
+	bool rejected;
+	bool forced;
 
 	/*
-	 * APPEND: entries index + 1 .. index + entries_count. In an update the core has filled in only each entry's term: before
-	 * encoding, the host looks up (index, term) in its store, or in what it is about to store, and fills in kind and payload.
-	 * If it has no such entry (any more), it drops the message; Raft repairs the loss.
+	 * APPEND: entries index + 1 .. index + entries_count. In an update the core has filled in only each entry's term:
+	 * before encoding, the host looks up (index, term) in its store, or in what it is about to store, and fills in
+	 * kind and payload. If it has no such entry (any more), it drops the message; Raft repairs the loss.
 	 */
-	uint32_t	entries_count;
-	RaftEntry  *entries;
+	uint32_t entries_count;
+	RaftEntry *entries;
 
-	FbBytes		configuration;	/* SNAPSHOT: opaque; in an update it lives as long as the update */
+	FbBytes configuration; /* SNAPSHOT: opaque; in an update it lives as long as the update */
 
 	/* not encoded. In an update: may be sent before this update's transaction is durable */
-	bool		early;
+	bool early;
 } RaftMessage;
 
 /*
- * Encoding, version 1. Integers are big-endian, fixed width; every byte is covered, so decode(encode(m)) = m and no other
- * bytes decode to m:
+ * Encoding, version 1. Integers are big-endian, fixed width; every byte is covered, so decode(encode(m)) = m and no
+ * other bytes decode to m:
  *
  *   u8 'R'   u8 version = 1   u8 type   u8 flags (1 rejected, 2 forced)
  *   u64 from   u64 to   u64 term   u64 index   u64 log_term   u64 commit_index   u64 hint_index
  *   u32 configuration size, that many bytes
  *   u32 entries count, per entry: u64 term, u8 kind, u32 payload size, payload
  *
- * A message does not name its channel; the host carries it in an envelope that does. Fields that a type does not use are 0.
+ * A message does not name its channel; the host carries it in an envelope that does. Fields that a type does not use
+ * are 0.
  */
 
 /*
- * *bytes: the encoded message, in allocator. FB_LIMIT_EXCEEDED: more than FB_RAFT_ENTRIES_PER_MESSAGE_MAX entries or more
- * than FB_MESSAGE_BYTES_MAX bytes; FB_OUT_OF_MEMORY.
+ * *bytes: the encoded message, in allocator. FB_LIMIT_EXCEEDED: more than FB_RAFT_ENTRIES_PER_MESSAGE_MAX entries or
+ * more than FB_MESSAGE_BYTES_MAX bytes; FB_OUT_OF_MEMORY.
  */
 extern FbStatus raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes *bytes, FbError *error);
 
 /*
- * The inverse, for bytes that anybody may have sent. *message points into bytes, its entries array is in allocator. Checks
- * everything that can be checked without state: version, type, limits, unused fields, size to the last byte, entry terms that
- * do not fall and are not above the message's. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
- * That message.from is the node at the other end of the connection is the host's check.
+ * The inverse, for bytes that anybody may have sent. *message points into bytes, its entries array is in allocator.
+ * Checks everything that can be checked without state: version, type, limits, unused fields, size to the last byte,
+ * entry terms that do not fall and are not above the message's. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
+ * FB_OUT_OF_MEMORY. That message.from is the node at the other end of the connection is the host's check.
  */
 extern FbStatus raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message, FbError *error);
 
@@ -168,113 +170,122 @@ typedef enum RaftEventType
 typedef struct RaftEvent
 {
 	RaftEventType type;
-	uint64_t	now_ms;
+	uint64_t now_ms;
 
 	union
 	{
 		/*
-		 * START: the first event, once. A node that was never started has term 0, vote 0, no entries, base 0/0, and an empty
-		 * configuration_state; then `configuration` is the channel's first one, the same on all nodes that start with
-		 * it (a node added later may give any that does not contain itself, or none: it learns the real one from the
-		 * leader). With a stored configuration_state `configuration` is ignored.
-		 * FB_INVALID_ARGUMENT (id 0, timeouts 0, heartbeat not below the election timeout, limits), FB_CORRUPTED (terms
-		 * fall, the state does not decode, ...), FB_OUT_OF_MEMORY: the Raft is then unusable.
+		 * START: the first event, once. A node that was never started has term 0, vote 0, no entries, base 0/0, and an
+		 * empty configuration_state; then `configuration` is the channel's first one, the same on all nodes that start
+		 * with it (a node added later may give any that does not contain itself, or none: it learns the real one from
+		 * the leader). With a stored configuration_state `configuration` is ignored. FB_INVALID_ARGUMENT (id 0,
+		 * timeouts 0, heartbeat not below the election timeout, limits), FB_CORRUPTED (terms fall, the state does not
+		 * decode, ...), FB_OUT_OF_MEMORY: the Raft is then unusable.
 		 */
 		struct
 		{
-			uint64_t	id;
-			uint64_t	seed;	/* must differ between nodes */
-			uint64_t	election_timeout_ms; /* the shortest; each wait is random in [1, 2) of it. Fabric: 10 ticks of 500 ms */
-			uint64_t	heartbeat_ms;	/* Fabric: 1 tick */
-			uint32_t	in_flight_max;	/* appends on the way to one follower, 1..RAFT_IN_FLIGHT_MAX; Fabric: 5 */
-			uint32_t	message_bytes_max;	/* payloads in one append, 1..FB_RAFT_BYTES_PER_MESSAGE_MAX; one entry always fits */
+			uint64_t id;
+			uint64_t seed; /* must differ between nodes */
+			uint64_t
+				election_timeout_ms; /* the shortest; each wait is random in [1, 2) of it. Fabric: 10 ticks of 500 ms */
+			uint64_t heartbeat_ms;	 /* Fabric: 1 tick */
+			uint32_t in_flight_max;	 /* appends on the way to one follower, 1..RAFT_IN_FLIGHT_MAX; Fabric: 5 */
+			uint32_t
+				message_bytes_max; /* payloads in one append, 1..FB_RAFT_BYTES_PER_MESSAGE_MAX; one entry always fits */
 
 			/* hard_state as stored */
-			uint64_t	term;
-			uint64_t	vote;
-			uint64_t	commit_index;	/* may be older than the truth, never newer; 0 if never stored */
-			FbBytes		configuration_state;
+			uint64_t term;
+			uint64_t vote;
+			uint64_t commit_index; /* may be older than the truth, never newer; 0 if never stored */
+			FbBytes configuration_state;
 			RaftConfiguration configuration;
 
 			/* the log as stored: entries base_index + 1 ... */
-			uint64_t	base_index;
-			uint64_t	base_term;
+			uint64_t base_index;
+			uint64_t base_term;
 			const RaftTrailEntry *entries;
-			size_t		entries_count;
+			size_t entries_count;
 
 			/*
-			 * The index that the last applied block came from. It may be ahead of the log (blocks fetched from another node), and is at
-			 * first ahead of update.apply_index: what is applied already the host skips.
+			 * The index that the last applied block came from. It may be ahead of the log (blocks fetched from another
+			 * node), and is at first ahead of update.apply_index: what is applied already the host skips.
 			 */
-			uint64_t	applied_index;
-		}			start;
+			uint64_t applied_index;
+		} start;
 
-		/* RECEIVE: a decoded message. Old, repeated, misaddressed: ignored. FB_CORRUPTED: it contradicts what is committed */
+		/*
+		 * RECEIVE: a decoded message. Old, repeated, misaddressed: ignored. FB_CORRUPTED: it contradicts what is
+		 * committed
+		 */
 		const RaftMessage *receive;
 
-		/* PERSISTED: the transaction with this entry (and all before it) is durable. An unknown (index, term) is ignored */
+		/*
+		 * PERSISTED: the transaction with this entry (and all before it) is durable. An unknown (index, term) is
+		 * ignored
+		 */
 		struct
 		{
-			uint64_t	index;
-			uint64_t	term;
-		}			persisted;
+			uint64_t index;
+			uint64_t term;
+		} persisted;
 
 		/* TIMEOUT has no data. Too early does no harm */
 
 		/*
-		 * SUBMIT: a leader appends one DATA entry per size; update.entries says where. All or nothing: FB_NO_LEADER (not the
-		 * leader; update.leader says who is), FB_BUSY (leadership is being transferred, or the log is full: compact it),
-		 * FB_LIMIT_EXCEEDED (an entry or their number is too big), FB_INVALID_ARGUMENT (nothing).
+		 * SUBMIT: a leader appends one DATA entry per size; update.entries says where. All or nothing: FB_NO_LEADER
+		 * (not the leader; update.leader says who is), FB_BUSY (leadership is being transferred, or the log is full:
+		 * compact it), FB_LIMIT_EXCEEDED (an entry or their number is too big), FB_INVALID_ARGUMENT (nothing).
 		 */
 		struct
 		{
 			const uint32_t *payload_bytes;
-			uint32_t	count;	/* 1..RAFT_SUBMIT_MAX */
-		}			submit;
+			uint32_t count; /* 1..RAFT_SUBMIT_MAX */
+		} submit;
 
 		/* APPLIED: entries up to here are applied (and durable, if the host's blocks are) */
 		struct
 		{
-			uint64_t	index;
-		}			applied;
+			uint64_t index;
+		} applied;
 
 		/*
-		 * CONFIGURE: a leader appends a CONFIGURATION entry; it counts from the moment it is in a log (thesis 4.1). Differs
-		 * from the current one by at most one node added or removed (ORD-14); equal: nothing happens. A leader that removes
-		 * itself goes on until the entry is committed, then hands over. FB_NO_LEADER; FB_BUSY (the last change, or this leader's first entry,
-		 * is not committed yet, or a transfer is under way: try again); FB_INVALID_ARGUMENT (more than one difference,
-		 * nobody left).
+		 * CONFIGURE: a leader appends a CONFIGURATION entry; it counts from the moment it is in a log (thesis 4.1).
+		 * Differs from the current one by at most one node added or removed (ORD-14); equal: nothing happens. A leader
+		 * that removes itself goes on until the entry is committed, then hands over. FB_NO_LEADER; FB_BUSY (the last
+		 * change, or this leader's first entry, is not committed yet, or a transfer is under way: try again);
+		 * FB_INVALID_ARGUMENT (more than one difference, nobody left).
 		 */
 		RaftConfiguration configure;
 
 		/*
-		 * TRANSFER: a leader stops accepting SUBMIT, brings `to` (0: the most advanced follower) up to date and tells it to
-		 * campaign; gives up after one election timeout. FB_NO_LEADER, FB_BUSY (one under way), FB_INVALID_ARGUMENT (not
-		 * another voter).
+		 * TRANSFER: a leader stops accepting SUBMIT, brings `to` (0: the most advanced follower) up to date and tells
+		 * it to campaign; gives up after one election timeout. FB_NO_LEADER, FB_BUSY (one under way),
+		 * FB_INVALID_ARGUMENT (not another voter).
 		 */
 		struct
 		{
-			uint64_t	to;
-		}			transfer;
+			uint64_t to;
+		} transfer;
 
 		/*
-		 * COMPACT: the host wants to forget the entries up to index. It leaves a tail for slow followers (ORD-6) by choosing
-		 * index. Limited by the core to what is applied, committed and durable; update.log_start says what happened.
+		 * COMPACT: the host wants to forget the entries up to index. It leaves a tail for slow followers (ORD-6) by
+		 * choosing index. Limited by the core to what is applied, committed and durable; update.log_start says what
+		 * happened.
 		 */
 		struct
 		{
-			uint64_t	index;
-		}			compact;
+			uint64_t index;
+		} compact;
 
 		/*
-		 * SNAPSHOT_INSTALLED: the blocks asked for by update.fetch_index are in the ledger (further ones too, perhaps): index
-		 * is where the last of them came from (or any entry known to follow it, at least fetch_index). Ignored if below what was
-		 * asked for, or if nothing is asked for any more.
+		 * SNAPSHOT_INSTALLED: the blocks asked for by update.fetch_index are in the ledger (further ones too,
+		 * perhaps): index is where the last of them came from (or any entry known to follow it, at least fetch_index).
+		 * Ignored if below what was asked for, or if nothing is asked for any more.
 		 */
 		struct
 		{
-			uint64_t	index;
-		}			snapshot_installed;
+			uint64_t index;
+		} snapshot_installed;
 	};
 } RaftEvent;
 
@@ -293,70 +304,72 @@ extern const char *raft_role_name(RaftRole role); /* "follower" */
 /* one row per channel in the host's store */
 typedef struct RaftHardState
 {
-	uint64_t	term;
-	uint64_t	vote;
-	uint64_t	commit_index;	/* storing it is never urgent: an old one does no harm */
-	FbBytes		configuration_state; /* opaque; lives as long as the update; at most RAFT_CONFIGURATION_STATE_BYTES_MAX */
+	uint64_t term;
+	uint64_t vote;
+	uint64_t commit_index;		 /* storing it is never urgent: an old one does no harm */
+	FbBytes configuration_state; /* opaque; lives as long as the update; at most RAFT_CONFIGURATION_STATE_BYTES_MAX */
 } RaftHardState;
 
 typedef enum RaftEntriesSource
 {
-	RAFT_FROM_SUBMIT = 1,		/* all of the event's, in order, kind DATA */
-	RAFT_FROM_MESSAGE,			/* the received message's entries, from position first_position */
-	RAFT_FROM_CORE				/* one entry: entries.kind and entries.payload */
+	RAFT_FROM_SUBMIT = 1, /* all of the event's, in order, kind DATA */
+	RAFT_FROM_MESSAGE,	  /* the received message's entries, from position first_position */
+	RAFT_FROM_CORE		  /* one entry: entries.kind and entries.payload */
 } RaftEntriesSource;
 
 typedef struct RaftUpdate
 {
 	/* duty 1: store. hard_state is always filled in */
-	bool		persist_hard_state; /* term, vote or configuration changed */
+	bool persist_hard_state; /* term, vote or configuration changed */
 	RaftHardState hard_state;
-	uint64_t	truncate_from_index;	/* > 0: delete the entries with this index and above */
-	bool		log_start_changed;	/* delete the entries up to log_start.index, store log_start as base_index, base_term ... */
-	bool		log_reset;		/* ... and, if this too, delete all others as well: a snapshot took the log's place */
+	uint64_t truncate_from_index; /* > 0: delete the entries with this index and above */
+	bool log_start_changed; /* delete the entries up to log_start.index, store log_start as base_index, base_term ... */
+	bool log_reset;			/* ... and, if this too, delete all others as well: a snapshot took the log's place */
 	struct
 	{
-		uint64_t	index;
-		uint64_t	term;
-	}			log_start;		/* always filled in */
+		uint64_t index;
+		uint64_t term;
+	} log_start; /* always filled in */
 	struct
 	{
-		uint64_t	first_index;
-		uint32_t	count;		/* 0: nothing to store */
+		uint64_t first_index;
+		uint32_t count; /* 0: nothing to store */
 		RaftEntriesSource source;
-		uint32_t	first_position; /* RAFT_FROM_MESSAGE */
-		uint64_t	last_term;	/* of the last entry, for PERSISTED(first_index + count - 1, last_term). Not from a message: of all */
-		RaftEntryKind kind;		/* RAFT_FROM_CORE */
-		FbBytes		payload;	/* RAFT_FROM_CORE; lives as long as the update */
-	}			entries;
+		uint32_t first_position; /* RAFT_FROM_MESSAGE */
+		uint64_t
+			/* of the last entry, for PERSISTED(first_index + count - 1, last_term). Not from a message: of all */
+			last_term;
+		RaftEntryKind kind; /* RAFT_FROM_CORE */
+		FbBytes payload;	/* RAFT_FROM_CORE; lives as long as the update */
+	} entries;
 
 	/* duty 2: send, in this order */
-	uint32_t	messages_count;
-	RaftMessage *messages;		/* the host may write to entries[].kind and payload */
+	uint32_t messages_count;
+	RaftMessage *messages; /* the host may write to entries[].kind and payload */
 
 	/* duty 3: committed and durable here: apply everything up to this index */
-	uint64_t	apply_index;
+	uint64_t apply_index;
 
 	/*
-	 * Catching up by blocks (ORD-8): fetch_index > 0: get the blocks up to the one made from this entry from another node
-	 * (fetch_from is the leader), check and store them, then report SNAPSHOT_INSTALLED. Repeated in every update until that,
-	 * or until it is no longer needed. Until then this node takes part in elections with the log it has.
+	 * Catching up by blocks (ORD-8): fetch_index > 0: get the blocks up to the one made from this entry from another
+	 * node (fetch_from is the leader), check and store them, then report SNAPSHOT_INSTALLED. Repeated in every update
+	 * until that, or until it is no longer needed. Until then this node takes part in elections with the log it has.
 	 */
-	uint64_t	fetch_index;
-	uint64_t	fetch_from;
+	uint64_t fetch_index;
+	uint64_t fetch_from;
 
 	/* duty 4: report TIMEOUT at this time; UINT64_MAX: never (not a voter, nothing to do) */
-	uint64_t	deadline_ms;
+	uint64_t deadline_ms;
 
 	/* where things stand after the step; always filled in */
-	RaftRole	role;
-	uint64_t	term;
-	uint64_t	leader;			/* 0: unknown */
-	uint64_t	commit_index;	/* may be above apply_index while the own write is under way */
-	uint64_t	last_index;
-	bool		role_changed;	/* role, term or leader differ from the update before */
-	bool		leader_ready;	/* leader, and an entry of its own term is applied: the state is the newest there is (ORD-7) */
-	bool		configuration_changed;	/* the configuration in force differs from the update before; see raft_status */
+	RaftRole role;
+	uint64_t term;
+	uint64_t leader;	   /* 0: unknown */
+	uint64_t commit_index; /* may be above apply_index while the own write is under way */
+	uint64_t last_index;
+	bool role_changed; /* role, term or leader differ from the update before */
+	bool leader_ready; /* leader, and an entry of its own term is applied: the state is the newest there is (ORD-7) */
+	bool configuration_changed; /* the configuration in force differs from the update before; see raft_status */
 } RaftUpdate;
 
 typedef struct Raft Raft;
@@ -375,9 +388,9 @@ typedef struct Raft Raft;
 extern FbStatus raft_create(FbAllocator *allocator, Raft **raft, FbError *error);
 
 /*
- * One event in, the duties out. Any status but FB_OK means: this event had no effect at all, *update carries no duty but says
- * where things stand (apply_index, deadline, role, ...). Statuses: see each event; besides FB_OUT_OF_MEMORY (the trail cannot
- * grow; the event may be repeated). Before START, or START twice: FB_INVALID_ARGUMENT.
+ * One event in, the duties out. Any status but FB_OK means: this event had no effect at all, *update carries no duty
+ * but says where things stand (apply_index, deadline, role, ...). Statuses: see each event; besides FB_OUT_OF_MEMORY
+ * (the trail cannot grow; the event may be repeated). Before START, or START twice: FB_INVALID_ARGUMENT.
  */
 extern FbStatus raft_step(Raft *raft, const RaftEvent *event, RaftUpdate *update, FbError *error);
 
@@ -385,49 +398,49 @@ extern FbStatus raft_step(Raft *raft, const RaftEvent *event, RaftUpdate *update
 
 typedef enum RaftProgressState
 {
-	RAFT_PROBE = 0,				/* position unknown: one append at a time until one is accepted */
-	RAFT_PIPELINE,				/* position known: appends are sent without waiting, up to in_flight_max */
-	RAFT_CATCH_UP				/* needs entries that are gone here: told to get the blocks; only heartbeats until it reports */
+	RAFT_PROBE = 0, /* position unknown: one append at a time until one is accepted */
+	RAFT_PIPELINE,	/* position known: appends are sent without waiting, up to in_flight_max */
+	RAFT_CATCH_UP	/* needs entries that are gone here: told to get the blocks; only heartbeats until it reports */
 } RaftProgressState;
 
 extern const char *raft_progress_state_name(RaftProgressState state); /* "probe" */
 
 typedef struct RaftFollowerStatus
 {
-	uint64_t	id;
+	uint64_t id;
 	RaftProgressState state;
-	uint64_t	match_index;	/* known to be in its log */
-	uint64_t	next_index;		/* the next to send */
-	uint32_t	in_flight_count;
-	uint64_t	heard_ms;		/* the last message from it; 0: none in this term */
-	bool		active;			/* heard from within one election timeout */
+	uint64_t match_index; /* known to be in its log */
+	uint64_t next_index;  /* the next to send */
+	uint32_t in_flight_count;
+	uint64_t heard_ms; /* the last message from it; 0: none in this term */
+	bool active;	   /* heard from within one election timeout */
 } RaftFollowerStatus;
 
 typedef struct RaftStatus
 {
-	uint64_t	id;
-	RaftRole	role;
-	uint64_t	term;
-	uint64_t	vote;
-	uint64_t	leader;
-	uint64_t	transfer_to;	/* 0: none */
-	uint64_t	base_index;
-	uint64_t	last_index;
-	uint64_t	persisted_index;
-	uint64_t	commit_index;
-	uint64_t	applied_index;
-	RaftConfiguration configuration;	/* in force: the last in the log */
-	uint64_t	configuration_index;	/* its entry; 0: the first one */
-	bool		configuration_committed;
-	uint32_t	followers_count;	/* a leader's view; otherwise 0 */
+	uint64_t id;
+	RaftRole role;
+	uint64_t term;
+	uint64_t vote;
+	uint64_t leader;
+	uint64_t transfer_to; /* 0: none */
+	uint64_t base_index;
+	uint64_t last_index;
+	uint64_t persisted_index;
+	uint64_t commit_index;
+	uint64_t applied_index;
+	RaftConfiguration configuration; /* in force: the last in the log */
+	uint64_t configuration_index;	 /* its entry; 0: the first one */
+	bool configuration_committed;
+	uint32_t followers_count; /* a leader's view; otherwise 0 */
 	RaftFollowerStatus followers[FB_RAFT_NODES_MAX];
 } RaftStatus;
 
 extern void raft_status(const Raft *raft, RaftStatus *status);
 
 /*
- * ORD-15: would a leader with this status still have a quorum of active voters after changing to `next`? A node that is being
- * added counts as inactive. Fabric refuses such a configuration update before ordering it.
+ * ORD-15: would a leader with this status still have a quorum of active voters after changing to `next`? A node that
+ * is being added counts as inactive. Fabric refuses such a configuration update before ordering it.
  */
 extern bool raft_status_keeps_quorum(const RaftStatus *status, const RaftConfiguration *next);
 
@@ -437,8 +450,8 @@ extern uint64_t raft_entry_term(const Raft *raft, uint64_t index);
 /*
  * The trace: one readable line per decision of the last raft_step, such as
  *     "2 follower 4: vote for 3: its log 9/3 is not behind mine 9/3"
- * each followed by '\n', zero-terminated, in the Raft's own fixed memory (what does not fit is cut). Off by default, since
- * formatting costs time.
+ * each followed by '\n', zero-terminated, in the Raft's own fixed memory (what does not fit is cut). Off by default,
+ * since formatting costs time.
  */
 extern void raft_trace_enable(Raft *raft, bool enabled);
 extern const char *raft_trace(const Raft *raft);

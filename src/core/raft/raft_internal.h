@@ -1,6 +1,6 @@
 /*
- * What the files of this room share. Nouns: a Raft is one node's state; its trail is its log without payloads; a progress is
- * what a leader knows about one follower; the outbox is the memory behind an update.
+ * What the files of this room share. Nouns: a Raft is one node's state; its trail is its log without payloads; a
+ * progress is what a leader knows about one follower; the outbox is the memory behind an update.
  *
  * Every handler works in two parts: first everything that can fail (checks, memory), then the changes, which cannot.
  */
@@ -14,12 +14,12 @@
 typedef struct RaftTrail
 {
 	FbAllocator *allocator;
-	RaftTrailEntry *entries;	/* of the array; the live ones start at first */
-	size_t		capacity;
-	size_t		first;
-	size_t		count;
-	uint64_t	base_index;
-	uint64_t	base_term;
+	RaftTrailEntry *entries; /* of the array; the live ones start at first */
+	size_t capacity;
+	size_t first;
+	size_t count;
+	uint64_t base_index;
+	uint64_t base_term;
 } RaftTrail;
 
 extern void trail_init(RaftTrail *trail, FbAllocator *allocator);
@@ -57,18 +57,18 @@ extern RaftVoteResult quorum_vote(uint32_t granted, uint32_t rejected, uint32_t 
 
 typedef struct RaftProgress
 {
-	uint64_t	id;
+	uint64_t id;
 	RaftProgressState state;
-	uint64_t	match_index;
-	uint64_t	next_index;
-	uint64_t	commit_sent;	/* the commit index of the last append to it */
-	bool		probe_sent;		/* PROBE: an append is out; the next waits for an answer, or for a heartbeat's */
-	uint64_t	sent_ms;		/* the last append or snapshot message */
-	uint64_t	heard_ms;		/* 0: never in this term */
-	uint64_t	since_ms;		/* when this follower was first followed: silence counts from here */
-	uint32_t	in_flight_first;	/* ring of the last index of each append under way */
-	uint32_t	in_flight_count;
-	uint64_t	in_flight[RAFT_IN_FLIGHT_MAX];
+	uint64_t match_index;
+	uint64_t next_index;
+	uint64_t commit_sent;	  /* the commit index of the last append to it */
+	bool probe_sent;		  /* PROBE: an append is out; the next waits for an answer, or for a heartbeat's */
+	uint64_t sent_ms;		  /* the last append or snapshot message */
+	uint64_t heard_ms;		  /* 0: never in this term */
+	uint64_t since_ms;		  /* when this follower was first followed: silence counts from here */
+	uint32_t in_flight_first; /* ring of the last index of each append under way */
+	uint32_t in_flight_count;
+	uint64_t in_flight[RAFT_IN_FLIGHT_MAX];
 } RaftProgress;
 
 extern void progress_init(RaftProgress *progress, uint64_t id, uint64_t next_index, uint64_t now_ms);
@@ -84,7 +84,7 @@ extern uint64_t progress_alive_ms(const RaftProgress *progress);
 
 typedef struct RaftLogConfiguration
 {
-	uint64_t	index;			/* of its entry; 0: the first configuration */
+	uint64_t index; /* of its entry; 0: the first configuration */
 	RaftConfiguration configuration;
 } RaftLogConfiguration;
 
@@ -104,73 +104,73 @@ typedef struct RaftLogConfiguration
 
 struct Raft
 {
-	bool		started;
-	FbRand		rand;
-	uint64_t	now_ms;
+	bool started;
+	FbRand rand;
+	uint64_t now_ms;
 
 	/* settings, from START */
-	uint64_t	id;
-	uint64_t	election_timeout_ms;
-	uint64_t	heartbeat_ms;
-	uint32_t	in_flight_max;
-	uint32_t	message_bytes_max;
+	uint64_t id;
+	uint64_t election_timeout_ms;
+	uint64_t heartbeat_ms;
+	uint32_t in_flight_max;
+	uint32_t message_bytes_max;
 
 	/* durable in the host's store */
-	uint64_t	term;
-	uint64_t	vote;
-	RaftTrail	trail;
+	uint64_t term;
+	uint64_t vote;
+	RaftTrail trail;
 	RaftLogConfiguration configurations[2]; /* [0] in force; [1] the one before, to go back to if [0] is truncated */
-	uint32_t	configurations_count;
+	uint32_t configurations_count;
 
 	/* volatile */
-	RaftRole	role;
-	uint64_t	leader;
-	uint64_t	leader_heard_ms;
-	uint64_t	persisted_index;
-	uint64_t	commit_index;
-	uint64_t	applied_index;	/* never above commit_index */
-	uint64_t	applied_reported;	/* what the host said; may be ahead */
-	uint64_t	election_deadline_ms;
+	RaftRole role;
+	uint64_t leader;
+	uint64_t leader_heard_ms;
+	uint64_t persisted_index;
+	uint64_t commit_index;
+	uint64_t applied_index;	   /* never above commit_index */
+	uint64_t applied_reported; /* what the host said; may be ahead */
+	uint64_t election_deadline_ms;
 
 	/* candidates */
-	uint64_t	granted_by[FB_RAFT_NODES_MAX];
-	uint32_t	granted_count;
-	uint64_t	rejected_by[FB_RAFT_NODES_MAX];
-	uint32_t	rejected_count;
+	uint64_t granted_by[FB_RAFT_NODES_MAX];
+	uint32_t granted_count;
+	uint64_t rejected_by[FB_RAFT_NODES_MAX];
+	uint32_t rejected_count;
 
 	/* the leader */
 	RaftProgress progress[FB_RAFT_NODES_MAX];
-	uint32_t	progress_count;
-	uint64_t	term_start_index;	/* its no-op */
-	uint64_t	heartbeat_deadline_ms;
-	uint64_t	quorum_grace_ms;	/* the host was late: silence is not counted before this */
-	uint64_t	transfer_to;
-	uint64_t	transfer_deadline_ms;
-	bool		more_to_send;	/* the outbox was full */
+	uint32_t progress_count;
+	uint64_t term_start_index; /* its no-op */
+	uint64_t heartbeat_deadline_ms;
+	uint64_t quorum_grace_ms; /* the host was late: silence is not counted before this */
+	uint64_t transfer_to;
+	uint64_t transfer_deadline_ms;
+	bool more_to_send; /* the outbox was full */
 
 	/* a follower that waits for blocks; index 0: none */
 	struct
 	{
-		uint64_t	index;
-		uint64_t	term;
+		uint64_t index;
+		uint64_t term;
 		RaftLogConfiguration configuration;
-	}			fetch;
+	} fetch;
 
 	/* the outbox */
-	RaftUpdate *update;			/* the caller's, during a step */
-	uint32_t	messages_count;
+	RaftUpdate *update; /* the caller's, during a step */
+	uint32_t messages_count;
 	RaftMessage *messages;
-	RaftEntry  *entries;
-	uint32_t	entries_used;
-	uint32_t	appends_count;
-	uint8_t		configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
-	size_t		configuration_state_bytes;
-	uint8_t		snapshot_configuration[RAFT_CONFIGURATION_STATE_BYTES_MAX];
-	uint8_t		entry_payload[RAFT_CONFIGURATION_BYTES_MAX];
+	RaftEntry *entries;
+	uint32_t entries_used;
+	uint32_t appends_count;
+	uint8_t configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	size_t configuration_state_bytes;
+	uint8_t snapshot_configuration[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	uint8_t entry_payload[RAFT_CONFIGURATION_BYTES_MAX];
 
-	bool		trace_enabled;
-	size_t		trace_bytes;
-	char		trace[RAFT_TRACE_BYTES];
+	bool trace_enabled;
+	size_t trace_bytes;
+	char trace[RAFT_TRACE_BYTES];
 };
 
 /* ---- raft.c ---- */
@@ -181,7 +181,8 @@ extern const RaftConfiguration *raft_configuration_in_force(const Raft *raft);
 extern bool raft_is_voter(const Raft *raft);
 extern void raft_set_commit(Raft *raft, uint64_t index);
 /* a leader's entries: the trail has room */
-extern void raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source, RaftEntryKind kind, FbBytes payload);
+extern void raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source,
+							RaftEntryKind kind, FbBytes payload);
 
 /* ---- election.c ---- */
 
@@ -189,7 +190,7 @@ extern void election_reset_timer(Raft *raft);
 extern void election_timeout(Raft *raft);
 extern bool election_in_lease(const Raft *raft);
 extern void election_become_follower(Raft *raft, uint64_t term, uint64_t leader, const char *why);
-extern void election_follow(Raft *raft, uint64_t leader);	/* a message from this term's leader */
+extern void election_follow(Raft *raft, uint64_t leader); /* a message from this term's leader */
 extern void election_receive_vote(Raft *raft, const RaftMessage *message);
 extern void election_receive_vote_response(Raft *raft, const RaftMessage *message);
 extern void election_receive_timeout_now(Raft *raft, const RaftMessage *message);
@@ -197,7 +198,7 @@ extern void election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 /* ---- replication.c ---- */
 
 extern RaftProgress *replication_progress(Raft *raft, uint64_t id);
-extern void replication_lead(Raft *raft);	/* the first moment of leadership */
+extern void replication_lead(Raft *raft); /* the first moment of leadership */
 extern void replication_send(Raft *raft, RaftProgress *progress, bool even_empty);
 extern void replication_broadcast(Raft *raft);
 extern bool replication_advance_commit(Raft *raft);
@@ -219,11 +220,13 @@ extern void membership_truncate(Raft *raft, uint64_t from_index);
 extern void membership_replace(Raft *raft, const RaftLogConfiguration *configuration);
 /* the committed configuration at a committed index; NULL when it is no longer known */
 extern const RaftLogConfiguration *membership_at(const Raft *raft, uint64_t index);
-extern void membership_follow_progress(Raft *raft); /* a leader's progress list becomes that of the configuration in force */
+extern void
+membership_follow_progress(Raft *raft); /* a leader's progress list becomes that of the configuration in force */
 extern size_t membership_encode_one(const RaftConfiguration *configuration, uint8_t *out);
 extern FbStatus membership_decode_one(FbBytes payload, RaftConfiguration *configuration, FbError *error);
 extern size_t membership_encode_state(const RaftLogConfiguration *configurations, uint32_t count, uint8_t *out);
-extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uint32_t *count, FbError *error);
+extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uint32_t *count,
+										FbError *error);
 
 /* ---- catch_up.c ---- */
 
@@ -238,7 +241,8 @@ extern void catch_up_forget_if_done(Raft *raft);
 extern void trace_line(Raft *raft, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define TRACE(raft, ...) \
-	do { \
+	do \
+	{ \
 		if ((raft)->trace_enabled) \
 			trace_line((raft), __VA_ARGS__); \
 	} while (0)

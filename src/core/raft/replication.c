@@ -1,9 +1,10 @@
 /*
  * replication.c: from the leader's log to the followers' logs, and the commit index (paper 5.3, 5.4.2).
  *
- * A leader keeps a progress per follower. In PROBE it sends one append and waits; once one is accepted, it sends ahead (PIPELINE)
- * until in_flight_max appends are unanswered. Heartbeats repair losses: an answer to a heartbeat allows the next probe, and makes a
- * pipeline whose appends went quiet send one empty append, which a follower with a gap refuses.
+ * A leader keeps a progress per follower. In PROBE it sends one append and waits; once one is accepted, it sends ahead
+ * (PIPELINE) until in_flight_max appends are unanswered. Heartbeats repair losses: an answer to a heartbeat allows the
+ * next probe, and makes a pipeline whose appends went quiet send one empty append, which a follower with a gap
+ * refuses.
  */
 #include "core/raft/raft_internal.h"
 
@@ -26,10 +27,10 @@ replication_progress(Raft *raft, uint64_t id)
 static bool
 replication_send_one(Raft *raft, RaftProgress *progress, bool force)
 {
-	uint64_t	prev_index = progress->next_index - 1;
-	uint64_t	last_index = trail_last_index(&raft->trail);
-	uint64_t	bytes = 0;
-	uint32_t	count = 0;
+	uint64_t prev_index = progress->next_index - 1;
+	uint64_t last_index = trail_last_index(&raft->trail);
+	uint64_t bytes = 0;
+	uint32_t count = 0;
 	RaftMessage *message;
 
 	if (prev_index < raft->trail.base_index)
@@ -39,7 +40,8 @@ replication_send_one(Raft *raft, RaftProgress *progress, bool force)
 	}
 	if (progress->state == RAFT_PROBE ? progress->probe_sent : progress->in_flight_count >= raft->in_flight_max)
 		return false;
-	if (prev_index == last_index && progress->state == RAFT_PIPELINE && progress->commit_sent >= raft->commit_index && !force)
+	if (prev_index == last_index && progress->state == RAFT_PIPELINE && progress->commit_sent >= raft->commit_index &&
+		!force)
 		return false;
 	if (raft->appends_count >= RAFT_UPDATE_APPENDS_MAX ||
 		raft->entries_used + FB_RAFT_ENTRIES_PER_MESSAGE_MAX > RAFT_UPDATE_ENTRIES_MAX)
@@ -113,13 +115,14 @@ replication_heartbeat(Raft *raft)
 }
 
 /*
- * "Upon election: send initial empty AppendEntries RPCs (heartbeat) to each server" (paper, figure 2), and: "by having each leader commit a
- * blank no-op entry into the log at the start of its term" (section 8) it learns what is committed.
+ * "Upon election: send initial empty AppendEntries RPCs (heartbeat) to each server" (paper, figure 2), and: "by having
+ * each leader commit a blank no-op entry into the log at the start of its term" (section 8) it learns what is
+ * committed.
  */
 void
 replication_lead(Raft *raft)
 {
-	uint32_t	nothing = 0;
+	uint32_t nothing = 0;
 
 	raft->transfer_to = 0;
 	raft->more_to_send = false;
@@ -133,16 +136,16 @@ replication_lead(Raft *raft)
 }
 
 /*
- * "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term == currentTerm: set commitIndex = N":
- * entries of earlier terms are committed only by one of this term above them (paper 5.4.2). The leader itself counts with
- * what is durable, and only while it is a voter.
+ * "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term == currentTerm:
+ * set commitIndex = N": entries of earlier terms are committed only by one of this term above them (paper 5.4.2). The
+ * leader itself counts with what is durable, and only while it is a voter.
  */
 bool
 replication_advance_commit(Raft *raft)
 {
 	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
-	uint64_t	matches[FB_RAFT_NODES_MAX];
-	uint64_t	index;
+	uint64_t matches[FB_RAFT_NODES_MAX];
+	uint64_t index;
 
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
 	{
@@ -157,12 +160,15 @@ replication_advance_commit(Raft *raft)
 	return true;
 }
 
-/* "the leader steps down if an election timeout elapses without a successful round of heartbeats to a majority" (thesis 6.2) */
+/*
+ * "the leader steps down if an election timeout elapses without a successful round of heartbeats to a majority"
+ * (thesis 6.2)
+ */
 static bool
 replication_quorum_is_silent(Raft *raft)
 {
 	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
-	uint64_t	alive_ms[FB_RAFT_NODES_MAX];
+	uint64_t alive_ms[FB_RAFT_NODES_MAX];
 
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
 	{
@@ -177,8 +183,8 @@ void
 replication_timeout(Raft *raft)
 {
 	/*
-	 * A host that was busy with its disk calls late; the answers are waiting in its queue. Once in a while it gets the time
-	 * to read them before silence is held against the followers.
+	 * A host that was busy with its disk calls late; the answers are waiting in its queue. Once in a while it gets the
+	 * time to read them before silence is held against the followers.
 	 */
 	if (raft->now_ms > raft->heartbeat_deadline_ms + raft->election_timeout_ms / 2 &&
 		raft->now_ms >= raft->quorum_grace_ms + 2 * raft->election_timeout_ms)
@@ -215,8 +221,8 @@ replication_transfer_if_ready(Raft *raft)
 }
 
 /*
- * A leader that is no longer a voter "manages a cluster that does not include itself" until the entry that says so is committed, and
- * steps down then (thesis 4.2.2). Naming a successor spares the others the election timeout.
+ * A leader that is no longer a voter "manages a cluster that does not include itself" until the entry that says so is
+ * committed, and steps down then (thesis 4.2.2). Naming a successor spares the others the election timeout.
  */
 static bool
 replication_leave_if_removed(Raft *raft)
@@ -239,7 +245,7 @@ replication_leave_if_removed(Raft *raft)
 static void
 replication_refused(Raft *raft, RaftProgress *progress, const RaftMessage *message)
 {
-	uint64_t	next;
+	uint64_t next;
 
 	/* an answer to something older than what is known by now, or to another probe */
 	if (progress->state == RAFT_CATCH_UP || message->index <= progress->match_index ||
@@ -250,8 +256,9 @@ replication_refused(Raft *raft, RaftProgress *progress, const RaftMessage *messa
 	}
 
 	/*
-	 * The follower says: its log up to hint_index has terms up to log_term. Entries of later terms in ours cannot be in its
-	 * log, so they are skipped at once: one round trip per term that differs, not per entry (paper 5.3, last paragraphs).
+	 * The follower says: its log up to hint_index has terms up to log_term. Entries of later terms in ours cannot be
+	 * in its log, so they are skipped at once: one round trip per term that differs, not per entry (paper 5.3, last
+	 * paragraphs).
 	 */
 	next = trail_last_with_term_up_to(&raft->trail, message->hint_index, message->log_term) + 1;
 	if (message->hint_index < raft->trail.base_index)
@@ -259,7 +266,8 @@ replication_refused(Raft *raft, RaftProgress *progress, const RaftMessage *messa
 	if (next > message->index)
 		next = message->index;
 	progress_to_probe(progress, next > 0 ? next : 1);
-	TRACE(raft, "%" PRIu64 " refuses at %" PRIu64 ": try from %" PRIu64, progress->id, message->index, progress->next_index);
+	TRACE(raft, "%" PRIu64 " refuses at %" PRIu64 ": try from %" PRIu64, progress->id, message->index,
+		  progress->next_index);
 	replication_send(raft, progress, false);
 }
 
@@ -267,7 +275,7 @@ void
 replication_receive_append_response(Raft *raft, const RaftMessage *message)
 {
 	RaftProgress *progress = raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
-	bool		advanced = false;
+	bool advanced = false;
 
 	if (progress == NULL)
 		return;
@@ -288,7 +296,8 @@ replication_receive_append_response(Raft *raft, const RaftMessage *message)
 		progress_free_up_to(progress, message->index);
 	else if (progress->match_index >= raft->trail.base_index)
 	{
-		TRACE(raft, "%" PRIu64 " has %" PRIu64 ": %s to pipeline", progress->id, progress->match_index, raft_progress_state_name(progress->state));
+		TRACE(raft, "%" PRIu64 " has %" PRIu64 ": %s to pipeline", progress->id, progress->match_index,
+			  raft_progress_state_name(progress->state));
 		progress_to_pipeline(progress);
 	}
 	if (advanced && replication_advance_commit(raft))
@@ -307,7 +316,7 @@ void
 replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 {
 	RaftProgress *progress = raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
-	bool		quiet;
+	bool quiet;
 
 	if (progress == NULL)
 		return;
@@ -323,7 +332,10 @@ replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 	}
 	else if (progress->match_index < trail_last_index(&raft->trail) && quiet)
 	{
-		/* nothing was sent for a while, yet answers are missing: make room for one more, whose answer tells what is lost */
+		/*
+		 * nothing was sent for a while, yet answers are missing: make room for one more, whose answer tells what is
+		 * lost
+		 */
 		if (progress->in_flight_count >= raft->in_flight_max)
 			progress_free_first(progress);
 		replication_send(raft, progress, true);
@@ -338,7 +350,7 @@ replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 static uint32_t
 replication_first_new(const Raft *raft, const RaftMessage *message)
 {
-	uint32_t	position = 0;
+	uint32_t position = 0;
 
 	while (position < message->entries_count &&
 		   trail_matches(&raft->trail, message->index + position + 1, message->entries[position].term))
@@ -349,8 +361,8 @@ replication_first_new(const Raft *raft, const RaftMessage *message)
 static uint32_t
 replication_fitting(const Raft *raft, const RaftMessage *message, uint32_t first, uint64_t truncate_from)
 {
-	size_t		room = trail_room(&raft->trail);
-	uint32_t	count = message->entries_count - first;
+	size_t room = trail_room(&raft->trail);
+	uint32_t count = message->entries_count - first;
 
 	if (truncate_from > 0)
 		room += (size_t) (trail_last_index(&raft->trail) - truncate_from + 1);
@@ -367,9 +379,9 @@ replication_is_old(const Raft *raft, const RaftMessage *message)
 FbStatus
 replication_check_append(Raft *raft, const RaftMessage *message, FbError *error)
 {
-	uint64_t	term = message->log_term;
-	uint64_t	conflict;
-	uint32_t	first;
+	uint64_t term = message->log_term;
+	uint64_t conflict;
+	uint32_t first;
 
 	if (message->entries_count > FB_RAFT_ENTRIES_PER_MESSAGE_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft append with %" PRIu32 " entries", message->entries_count);
@@ -393,7 +405,8 @@ replication_check_append(Raft *raft, const RaftMessage *message, FbError *error)
 	if (first == message->entries_count || conflict > trail_last_index(&raft->trail))
 		conflict = 0;
 	if (conflict > 0 && (conflict <= raft->commit_index || !membership_can_truncate(raft, conflict)))
-		return fb_fail(error, FB_CORRUPTED, "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64, message->from,
+		return fb_fail(error, FB_CORRUPTED,
+					   "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64, message->from,
 					   message->term, conflict);
 	return trail_reserve(&raft->trail, replication_fitting(raft, message, first, conflict), error);
 }
@@ -402,18 +415,21 @@ static void
 replication_store(Raft *raft, const RaftMessage *message, uint32_t first)
 {
 	RaftUpdate *update = raft->update;
-	uint64_t	first_index = message->index + first + 1;
-	uint64_t	truncate_from = 0;
-	uint32_t	count;
+	uint64_t first_index = message->index + first + 1;
+	uint64_t truncate_from = 0;
+	uint32_t count;
 
-	/* "If an existing entry conflicts with a new one (same index but different terms), delete the existing entry and all that follow it" */
+	/*
+	 * "If an existing entry conflicts with a new one (same index but different terms), delete the existing entry and
+	 * all that follow it"
+	 */
 	if (first_index <= trail_last_index(&raft->trail))
 		truncate_from = first_index;
 	count = replication_fitting(raft, message, first, truncate_from);
 	if (truncate_from > 0)
 	{
-		TRACE(raft, "truncate from %" PRIu64 ": term %" PRIu64 " there, %" PRIu64 " here", truncate_from, message->entries[first].term,
-			  trail_term(&raft->trail, truncate_from));
+		TRACE(raft, "truncate from %" PRIu64 ": term %" PRIu64 " there, %" PRIu64 " here", truncate_from,
+			  message->entries[first].term, trail_term(&raft->trail, truncate_from));
 		trail_truncate(&raft->trail, truncate_from);
 		membership_truncate(raft, truncate_from);
 		update->truncate_from_index = truncate_from;
@@ -428,9 +444,9 @@ replication_store(Raft *raft, const RaftMessage *message, uint32_t first)
 		if (entry->kind == RAFT_ENTRY_CONFIGURATION)
 		{
 			RaftConfiguration configuration;
-			FbStatus	status = membership_decode_one(entry->payload, &configuration, NULL);
+			FbStatus status = membership_decode_one(entry->payload, &configuration, NULL);
 
-			FB_ASSERT(status == FB_OK);	/* replication_check_append looked */
+			FB_ASSERT(status == FB_OK); /* replication_check_append looked */
 			membership_push(raft, message->index + i + 1, &configuration);
 		}
 	}
@@ -448,8 +464,8 @@ void
 replication_receive_append(Raft *raft, const RaftMessage *message)
 {
 	RaftMessage *answer = raft_send(raft, RAFT_APPEND_RESPONSE, message->from);
-	uint64_t	equal_up_to;
-	uint32_t	first;
+	uint64_t equal_up_to;
+	uint32_t first;
 
 	if (replication_is_old(raft, message))
 	{
@@ -463,8 +479,9 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 		answer->index = message->index;
 		answer->hint_index = trail_last_with_term_up_to(&raft->trail, message->index, message->log_term);
 		answer->log_term = trail_term(&raft->trail, answer->hint_index);
-		TRACE(raft, "refuse append at %" PRIu64 "/%" PRIu64 ": term %" PRIu64 " here, hint %" PRIu64 "/%" PRIu64, message->index, message->log_term,
-			  trail_term(&raft->trail, message->index), answer->hint_index, answer->log_term);
+		TRACE(raft, "refuse append at %" PRIu64 "/%" PRIu64 ": term %" PRIu64 " here, hint %" PRIu64 "/%" PRIu64,
+			  message->index, message->log_term, trail_term(&raft->trail, message->index), answer->hint_index,
+			  answer->log_term);
 		return;
 	}
 	first = replication_first_new(raft, message);
@@ -472,7 +489,7 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 		replication_store(raft, message, first);
 	equal_up_to = message->index + message->entries_count;
 	if (equal_up_to > trail_last_index(&raft->trail))
-		equal_up_to = trail_last_index(&raft->trail);	/* no room for all of them */
+		equal_up_to = trail_last_index(&raft->trail); /* no room for all of them */
 
 	/* "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)" */
 	raft_set_commit(raft, message->commit_index < equal_up_to ? message->commit_index : equal_up_to);

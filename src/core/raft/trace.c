@@ -9,13 +9,14 @@
 void
 trace_line(Raft *raft, const char *format, ...)
 {
-	size_t		room = RAFT_TRACE_BYTES - raft->trace_bytes;
-	int			head;
-	int			body;
-	va_list		arguments;
+	size_t room = RAFT_TRACE_BYTES - raft->trace_bytes;
+	int head;
+	int body;
+	va_list arguments;
 
 	/* a line goes in whole or not at all */
-	head = snprintf(raft->trace + raft->trace_bytes, room, "%" PRIu64 " %s %" PRIu64 ": ", raft->id, raft_role_name(raft->role), raft->term);
+	head = snprintf(raft->trace + raft->trace_bytes, room, "%" PRIu64 " %s %" PRIu64 ": ", raft->id,
+					raft_role_name(raft->role), raft->term);
 	if (head < 0 || (size_t) head >= room)
 	{
 		raft->trace[raft->trace_bytes] = '\0';

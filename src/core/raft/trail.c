@@ -1,6 +1,6 @@
 /*
- * trail.c: the log without payloads: term and size of each entry after the base. The live entries are a window of one array;
- * forgetting the oldest moves the window's start, and the array is packed or doubled when its end is reached.
+ * trail.c: the log without payloads: term and size of each entry after the base. The live entries are a window of one
+ * array; forgetting the oldest moves the window's start, and the array is packed or doubled when its end is reached.
  */
 #include "core/raft/raft_internal.h"
 
@@ -60,8 +60,8 @@ trail_room(const RaftTrail *trail)
 FbStatus
 trail_reserve(RaftTrail *trail, size_t count, FbError *error)
 {
-	size_t		needed = trail->count + count;
-	size_t		capacity = trail->capacity > 0 ? trail->capacity : TRAIL_CAPACITY_MIN;
+	size_t needed = trail->count + count;
+	size_t capacity = trail->capacity > 0 ? trail->capacity : TRAIL_CAPACITY_MIN;
 	RaftTrailEntry *grown;
 
 	FB_ASSERT(count <= trail_room(trail));
@@ -111,7 +111,7 @@ trail_truncate(RaftTrail *trail, uint64_t from_index)
 void
 trail_compact(RaftTrail *trail, uint64_t index)
 {
-	size_t		gone = (size_t) (index - trail->base_index);
+	size_t gone = (size_t) (index - trail->base_index);
 
 	FB_ASSERT(index >= trail->base_index && index <= trail_last_index(trail));
 	trail->base_term = trail_term(trail, index);
@@ -132,13 +132,13 @@ trail_reset(RaftTrail *trail, uint64_t base_index, uint64_t base_term)
 uint64_t
 trail_last_with_term_up_to(const RaftTrail *trail, uint64_t index, uint64_t term)
 {
-	uint64_t	low = trail->base_index;
-	uint64_t	high = index < trail_last_index(trail) ? index : trail_last_index(trail);
+	uint64_t low = trail->base_index;
+	uint64_t high = index < trail_last_index(trail) ? index : trail_last_index(trail);
 
 	/* terms never fall along the log, so this is a binary search */
 	while (low < high)
 	{
-		uint64_t	middle = high - (high - low) / 2;
+		uint64_t middle = high - (high - low) / 2;
 
 		if (trail_term(trail, middle) <= term)
 			low = middle;
