@@ -13,7 +13,15 @@
 #define MVCC_PHANTOM_CONFLICT PROTOS__TX_VALIDATION_CODE__PHANTOM_READ_CONFLICT
 #define MVCC_INVALID_WRITESET PROTOS__TX_VALIDATION_CODE__INVALID_WRITESET
 
-/* ---- codec.c ---- */
+/* room for count elements in *array; count 0 is a valid empty array */
+#define NEW_ARRAY(array, count, allocator, error) \
+	do { \
+		(array) = fb_allocate_array((allocator), (count), sizeof(*(array))); \
+		if ((array) == NULL) \
+			return fb_out_of_memory(error); \
+	} while (0)
+
+/* ---- pack.c ---- */
 
 /* pb(KVRWSet) of a private collection; public ones are packed inside rwset_pack */
 extern FbStatus codec_pack_private(FbAllocator *allocator, const RwSetPrivate *set, FbBytes *bytes, FbError *error);
