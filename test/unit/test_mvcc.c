@@ -1,6 +1,6 @@
 /*
- * core/rwset, MVCC: tables for every rule, then random blocks against a naive model of Fabric's validator that applies
- * every transaction to a full copy of the state.
+ * core/rwset, MVCC: tables for every rule, then random blocks against a naive model of Fabric's validator that
+ * applies every transaction to a full copy of the state.
  */
 #include "core/rwset/rwset.h"
 #include "unit/check.h"
@@ -157,8 +157,9 @@ new_builder(FbAllocator *allocator)
 
 /*
  * "r k 5.0" read at a version, "r k -" read as absent, "w k v", "d k", "m k v" metadata (v = "-" deletes them),
- * "q a z k=1.0,l=2.1" an exhausted range, "Q a l k=1.0,l=2.1" one that was not; "h", "p", "x", "y", "n": hashed read, private
- * write, private delete, private purge, private metadata in collection c. Separated by ';', all in namespace ns.
+ * "q a z k=1.0,l=2.1" an exhausted range, "Q a l k=1.0,l=2.1" one that was not; "h", "p", "x", "y", "n": hashed
+ * read, private write, private delete, private purge, private metadata in collection c. Separated by ';', all in
+ * namespace ns.
  */
 static RwSet *
 transaction(FbAllocator *allocator, const char *text)

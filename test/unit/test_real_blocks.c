@@ -1,7 +1,7 @@
 /*
  * The blocks of a real Fabric network through core/txn and core/rwset: structure, transaction ids, proposal hashes,
- * signatures, read-write sets byte by byte, MVCC against the state that our own updates build up, validation codes and the
- * chain of commit hashes.
+ * signatures, read-write sets byte by byte, MVCC against the state that our own updates build up, validation codes
+ * and the chain of commit hashes.
  */
 #include "core/proto/proto.h"
 #include "core/txn/txn.h"
@@ -131,8 +131,8 @@ check_transaction_of_block(Ledger *ledger, FbAllocator *allocator, FbBytes envel
 }
 
 /*
- * committed versions: from the ledger, or, for a block whose predecessors are not here, what the first transaction that
- * read the key saw (all of these blocks' first readers are valid)
+ * committed versions: from the ledger, or, for a block whose predecessors are not here, what the first transaction
+ * that read the key saw (all of these blocks' first readers are valid)
  */
 static void
 fill_committed(Ledger *ledger, MvccBlock *block, const MvccTransaction *transactions, size_t count, bool from_reads)

@@ -1,6 +1,6 @@
 /*
- * core/rwset: builder, codec, Merkle summaries, updates, commit hash, state digest, against the golden vectors of Fabric's
- * own code (V6 to V11) and against each other.
+ * core/rwset: builder, codec, Merkle summaries, updates, commit hash, state digest, against the golden vectors of
+ * Fabric's own code (V6 to V11) and against each other.
  */
 #include "core/rwset/rwset.h"
 #include "unit/check.h"

@@ -1,6 +1,6 @@
 /*
- * core/txn: proposals, responses, envelopes and the checks of validation, against golden vectors (V3 to V5), the messages
- * and blocks of a real Fabric network, and one transaction for every code.
+ * core/txn: proposals, responses, envelopes and the checks of validation, against golden vectors (V3 to V5), the
+ * messages and blocks of a real Fabric network, and one transaction for every code.
  */
 #include "core/proto/proto.h"
 #include "core/txn/txn.h"

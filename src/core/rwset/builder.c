@@ -1,6 +1,6 @@
 /*
- * builder: collects what a simulation reads and writes. Every (kind, space, key) has one entry, found through a hash table; a
- * space is a namespace or one collection of it. Putting it into order is result.c's.
+ * builder: collects what a simulation reads and writes. Every (kind, space, key) has one entry, found through a
+ * hash table; a space is a namespace or one collection of it. Putting it into order is result.c's.
  */
 #include "core/rwset/builder_internal.h"
 

@@ -1,5 +1,6 @@
 /*
- * builder_internal: the collected reads and writes of a simulation, shared by builder.c (collecting) and result.c (ordering).
+ * builder_internal: the collected reads and writes of a simulation, shared by builder.c (collecting) and result.c
+ * (ordering).
  */
 #ifndef FABRIC_CORE_RWSET_BUILDER_INTERNAL_H
 #define FABRIC_CORE_RWSET_BUILDER_INTERNAL_H

@@ -1,9 +1,9 @@
 /*
  * codec: read-write sets from bytes (WIRE 2.7, 2.9); back to bytes: pack.c.
  *
- * The encoding is layered: a TxReadWriteSet carries, per namespace, the packed bytes of a KVRWSet, and per collection the
- * packed bytes of a HashedRWSet. Each layer passes the gate on its own. Order and repetitions are taken over as they are,
- * so that packing what was parsed gives the bytes that Fabric's encoder wrote.
+ * The encoding is layered: a TxReadWriteSet carries, per namespace, the packed bytes of a KVRWSet, and per
+ * collection the packed bytes of a HashedRWSet. Each layer passes the gate on its own. Order and repetitions are
+ * taken over as they are, so that packing what was parsed gives the bytes that Fabric's encoder wrote.
  */
 #include "core/rwset/rwset_internal.h"
 

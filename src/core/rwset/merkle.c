@@ -1,9 +1,10 @@
 /*
  * merkle: a summary of the results of a range query that grows with the logarithm of their number (WIRE 2.8, V8).
  *
- * Results are collected; when there are max_degree + 1 of them, their encoding is hashed into one hash of level 1. When a
- * level has max_degree + 1 hashes, the hash of their concatenation becomes one hash of the next level. At the end the
- * incomplete lower levels are folded upwards. Simulation and validation build the same tree from the same results.
+ * Results are collected; when there are max_degree + 1 of them, their encoding is hashed into one hash of level 1.
+ * When a level has max_degree + 1 hashes, the hash of their concatenation becomes one hash of the next level. At
+ * the end the incomplete lower levels are folded upwards. Simulation and validation build the same tree from the
+ * same results.
  */
 #include "core/rwset/rwset_internal.h"
 

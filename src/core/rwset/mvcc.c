@@ -2,8 +2,8 @@
  * mvcc: which transactions of a block read a state that is still true, and what the block does to the state
  * (validation/validator.go, tx_ops.go, batch_preparer.go).
  *
- * All keys of the block are sorted once; every read and write knows the place of its key (its slot), so that validation is
- * a walk over arrays. No hash table: keys come from outside, and sorting has no bad case.
+ * All keys of the block are sorted once; every read and write knows the place of its key (its slot), so that
+ * validation is a walk over arrays. No hash table: keys come from outside, and sorting has no bad case.
  */
 #include "core/rwset/rwset_internal.h"
 

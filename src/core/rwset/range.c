@@ -189,8 +189,8 @@ compare_summary(Merged *merged, const RwSetRange *range, MerkleTree *tree, bool 
 
 	*differs = true;
 	/*
-	 * Fabric's peers write degree 50 only, and stop for good when they meet one below 2; a summary that nobody can have
-	 * made does not match. The upper limit bounds what is kept in memory.
+	 * Fabric's peers write degree 50 only, and stop for good when they meet one below 2; a summary that nobody can
+	 * have made does not match. The upper limit bounds what is kept in memory.
 	 */
 	if (wanted->max_degree < 2 || wanted->max_degree > FB_QUERY_RESULTS_MAX)
 		return FB_OK;

@@ -1,8 +1,8 @@
 /*
  * result: the collected reads and writes in Fabric's order (rwset_builder.go, WIRE 2.7).
  *
- * All entries are sorted once. Private keys are sorted in clear and hashed afterwards: their hashes come out in the order of
- * the plaintext keys (T-9), as Fabric's peers have it.
+ * All entries are sorted once. Private keys are sorted in clear and hashed afterwards: their hashes come out in the
+ * order of the plaintext keys (T-9), as Fabric's peers have it.
  */
 #include "core/rwset/builder_internal.h"
 

@@ -10,8 +10,9 @@
  *
  * Bytes and order are those of Hyperledger Fabric (rwsetutil, validation, update_batch_bytes.go).
  *
- * Keys and names are byte strings: a key is UTF-8 and may contain U+0000 (composite keys), so none of them ends at a zero.
- * Everything returned lives in the allocator that was passed in and may point into the input bytes, which must live as long.
+ * Keys and names are byte strings: a key is UTF-8 and may contain U+0000 (composite keys), so none of them ends at
+ * a zero. Everything returned lives in the allocator that was passed in and may point into the input bytes, which
+ * must live as long.
  */
 #ifndef FABRIC_CORE_RWSET_H
 #define FABRIC_CORE_RWSET_H
@@ -131,8 +132,9 @@ extern bool rwset_namespace_writes(const RwSetNamespace *ns);
 
 /*
  * Parse the bytes of a TxReadWriteSet. FB_MALFORMED_MESSAGE (code BAD_RWSET, VAL-22; in the ledger phase
- * INVALID_OTHER_REASON), FB_LIMIT_EXCEEDED (FB_NAMESPACES_MAX, FB_RWSET_ENTRIES_MAX; treat alike), FB_OUT_OF_MEMORY. Order and repetitions are kept as they are:
- * parsing and packing again gives the same bytes for everything that a builder made.
+ * INVALID_OTHER_REASON), FB_LIMIT_EXCEEDED (FB_NAMESPACES_MAX, FB_RWSET_ENTRIES_MAX; treat alike),
+ * FB_OUT_OF_MEMORY. Order and repetitions are kept as they are: parsing and packing again gives the same bytes for
+ * everything that a builder made.
  */
 extern FbStatus rwset_parse(FbAllocator *allocator, FbBytes bytes, RwSet **rwset, FbError *error);
 extern FbStatus rwset_pack(FbAllocator *allocator, const RwSet *rwset, FbBytes *bytes, FbError *error);
@@ -199,9 +201,10 @@ extern FbStatus rwset_builder_add_metadata_write(RwSetBuilder *builder, FbBytes 
 												 const RwSetMetadataEntry *entries, size_t entries_count, FbError *error);
 
 /*
- * CCA-9, WST-5: a range query. open() at its start, in the order in which the chaincode opened its iterators; add_result()
- * for each result that the iterator took from the state (with the prefetch of CCA-16, not only those that the chaincode
- * saw); exhaust() when the state had no further result. start_key as passed to the ledger, i.e. after "" -> "\x01".
+ * CCA-9, WST-5: a range query. open() at its start, in the order in which the chaincode opened its iterators;
+ * add_result() for each result that the iterator took from the state (with the prefetch of CCA-16, not only those
+ * that the chaincode saw); exhaust() when the state had no further result. start_key as passed to the ledger, i.e.
+ * after "" -> "\x01".
  */
 typedef struct RwSetRangeBuilder RwSetRangeBuilder;
 
@@ -282,9 +285,9 @@ extern FbStatus mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactio
 extern MvccKey *mvcc_find_key(const MvccBlock *block, FbBytes namespace_name, FbBytes collection, FbBytes key);
 
 /*
- * The committed state's side of a range query, as it was before the block. One query is open at a time. next() gives the
- * keys of [start, end) in byte order (an empty end: up to the end of the namespace); the key must stay valid until the
- * next call. found = false: no more.
+ * The committed state's side of a range query, as it was before the block. One query is open at a time. next()
+ * gives the keys of [start, end) in byte order (an empty end: up to the end of the namespace); the key must stay
+ * valid until the next call. found = false: no more.
  */
 typedef struct RangeSource
 {
@@ -347,7 +350,8 @@ typedef struct MvccResult
 
 /*
  * Validate in block order and set the codes (11, 12; 24 for a key that the state cannot hold). ranges may be NULL if
- * !block->has_ranges. Fails only for FB_OUT_OF_MEMORY and what ranges returns; then nothing of the result may be used.
+ * !block->has_ranges. Fails only for FB_OUT_OF_MEMORY and what ranges returns; then nothing of the result may be
+ * used.
  */
 extern FbStatus mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, RangeSource *ranges,
 							  MvccResult *result, FbError *error);
@@ -362,15 +366,16 @@ extern size_t rwset_version_bytes(RwSetVersion version, uint8_t *out);
 extern FbStatus update_pack(FbAllocator *allocator, const StateUpdate *updates, size_t updates_count, FbBytes *bytes,
 							FbError *error);
 /*
- * H(uvarint(len(filter)) || filter || updates_bytes || previous). filter: one byte per transaction. previous: the 32 bytes
- * of the block before, empty for block 1. Block 0 has none.
+ * H(uvarint(len(filter)) || filter || updates_bytes || previous). filter: one byte per transaction. previous: the
+ * 32 bytes of the block before, empty for block 1. Block 0 has none.
  */
 extern void update_commit_hash(FbBytes filter, FbBytes updates_bytes, FbBytes previous, uint8_t hash[CRYPTO_SHA256_BYTES]);
 
 /*
- * A digest of the whole world state for comparing nodes (T-10: unlike the commit hash it covers key metadata). SHA-256
- * over, for each row in the byte order of (state namespace, key): 8-byte big-endian length and bytes of state namespace,
- * key, value and metadata, then block number and transaction index as 8 bytes each. The order is the caller's duty.
+ * A digest of the whole world state for comparing nodes (T-10: unlike the commit hash it covers key metadata).
+ * SHA-256 over, for each row in the byte order of (state namespace, key): 8-byte big-endian length and bytes of
+ * state namespace, key, value and metadata, then block number and transaction index as 8 bytes each. The order is
+ * the caller's duty.
  */
 typedef struct StateDigest
 {

@@ -70,8 +70,8 @@ extern void merkle_init(MerkleTree *tree, FbAllocator *allocator);
 extern void merkle_start(MerkleTree *tree, uint32_t max_degree);
 extern FbStatus merkle_add(MerkleTree *tree, FbBytes key, RwSetVersion version, FbError *error);
 /*
- * Up to max_degree results: the results themselves; more: the summary; none: RWSET_RANGE_NONE. Fills kind, reads, merkle,
- * which point into the tree and hold until it is started again.
+ * Up to max_degree results: the results themselves; more: the summary; none: RWSET_RANGE_NONE. Fills kind, reads,
+ * merkle, which point into the tree and hold until it is started again.
  */
 extern FbStatus merkle_finish(MerkleTree *tree, RwSetRange *range, FbError *error);
 
@@ -122,9 +122,9 @@ extern size_t mvcc_lower_bound(const MvccBlock *block, FbBytes namespace_name, F
 /* ---- range.c ---- */
 
 /*
- * VAL-12: run a recorded query again on the committed state and the block's earlier valid writes. end_slot: index of the
- * end key in block->keys (only used if !range->exhausted). *conflict: it differs; then key, version_read, version_found and
- * writer_tx_index of *found are filled in, the key as a copy.
+ * VAL-12: run a recorded query again on the committed state and the block's earlier valid writes. end_slot: index
+ * of the end key in block->keys (only used if !range->exhausted). *conflict: it differs; then key, version_read,
+ * version_found and writer_tx_index of *found are filled in, the key as a copy.
  */
 extern FbStatus range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace_name, const RwSetRange *range,
 							   uint32_t end_slot, RangeSource *source, MerkleTree *tree, bool *conflict, MvccConflict *found,

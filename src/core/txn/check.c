@@ -1,6 +1,7 @@
 /*
- * check: what is wrong with a transaction in a block, in Fabric's order of checks, so that every node finds the same code
- * (core/common/validation/msgvalidation.go, core/committer/txvalidator/v20/validator.go and plugindispatcher).
+ * check: what is wrong with a transaction in a block, in Fabric's order of checks, so that every node finds the
+ * same code (core/common/validation/msgvalidation.go, core/committer/txvalidator/v20/validator.go and
+ * plugindispatcher).
  */
 #include "core/txn/txn_internal.h"
 

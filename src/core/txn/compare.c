@@ -1,7 +1,8 @@
 /*
  * compare: where the answers of several endorsers differ, key by key (GWY-2; internal/pkg/gateway/diff.go).
  *
- * Each payload is flattened into items (kind, namespace, key, name -> value); two sorted lists of items are then merged.
+ * Each payload is flattened into items (kind, namespace, key, name -> value); two sorted lists of items are then
+ * merged.
  */
 #include "core/txn/txn_internal.h"
 

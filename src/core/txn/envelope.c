@@ -1,6 +1,6 @@
 /*
- * envelope: the signed frame around everything that is ordered or asked for (WIRE 2.4, 2.15, 2.18), and the assembly of a
- * transaction from a proposal and its endorsements (protoutil/txutils.go).
+ * envelope: the signed frame around everything that is ordered or asked for (WIRE 2.4, 2.15, 2.18), and the
+ * assembly of a transaction from a proposal and its endorsements (protoutil/txutils.go).
  */
 #include "core/txn/txn_internal.h"
 

@@ -9,7 +9,8 @@
  * Nothing here signs or verifies: the door says which bytes are to be signed by whom. What was received is hashed and
  * returned as received, never packed again.
  *
- * Everything returned lives in the allocator that was passed in and may point into the input bytes, which must live as long.
+ * Everything returned lives in the allocator that was passed in and may point into the input bytes, which must live
+ * as long.
  */
 #ifndef FABRIC_CORE_TXN_H
 #define FABRIC_CORE_TXN_H
@@ -142,9 +143,9 @@ typedef struct ProposalView
 } ProposalView;
 
 /*
- * Parse a Proposal and make the checks of an endorser that need no state, in Fabric's order (msgvalidation.go): chaincode
- * name, specification and input present; header type; epoch 0; nonce and creator present; tx id correct. What is left to
- * the caller: creator valid, signature over view->bytes, time window, tx id not committed, access.
+ * Parse a Proposal and make the checks of an endorser that need no state, in Fabric's order (msgvalidation.go):
+ * chaincode name, specification and input present; header type; epoch 0; nonce and creator present; tx id correct.
+ * What is left to the caller: creator valid, signature over view->bytes, time window, tx id not committed, access.
  * FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT (a check failed), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
  */
 extern FbStatus proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view, FbError *error);
@@ -239,8 +240,8 @@ typedef struct ResponseDifference
 extern const char *response_difference_name(ResponseDifferenceKind kind);
 
 /*
- * Compare the payloads of responses 1.. with that of response 0 (compare.c); *differences_count = 0 if all are equal. At most
- * FB_RESPONSE_DIFFERENCES_MAX are listed, in the order of response, then kind, namespace, key.
+ * Compare the payloads of responses 1.. with that of response 0 (compare.c); *differences_count = 0 if all are
+ * equal. At most FB_RESPONSE_DIFFERENCES_MAX are listed, in the order of response, then kind, namespace, key.
  */
 extern FbStatus response_compare(FbAllocator *allocator, const ProposalResponse *responses, size_t responses_count,
 								 ResponseDifference **differences, size_t *differences_count, FbError *error);
@@ -256,7 +257,8 @@ typedef struct EnvelopePayload
 /*
  * The transaction of a proposal and its endorsements: payloads byte-equal, status 200..399, an endorser's second
  * endorsement is dropped, the transient map is left out (protoutil/txutils.go, CreateSignedTx).
- * FB_ENDORSEMENT_MISMATCH (details by response_compare), FB_ENDORSEMENT_FAILED (none, or a status), FB_MALFORMED_MESSAGE.
+ * FB_ENDORSEMENT_MISMATCH (details by response_compare), FB_ENDORSEMENT_FAILED (none, or a status),
+ * FB_MALFORMED_MESSAGE.
  */
 extern FbStatus envelope_assemble(FbAllocator *allocator, FbBytes proposal, const ProposalResponse *responses,
 								  size_t responses_count, EnvelopePayload *payload, FbError *error);
@@ -313,8 +315,8 @@ typedef struct TxEndorsement
 } TxEndorsement;
 
 /*
- * What is known of a transaction. A field is filled in by the phase that is named; a phase that gives a code other than
- * TX_VALID may have filled in some of its fields, the others are empty.
+ * What is known of a transaction. A field is filled in by the phase that is named; a phase that gives a code other
+ * than TX_VALID may have filled in some of its fields, the others are empty.
  */
 typedef struct TxView
 {
@@ -372,8 +374,9 @@ extern FbStatus check_transaction(FbAllocator *allocator, FbBytes channel_id, Tx
 extern FbStatus check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why);
 
 /*
- * VAL-9 inside a block: of the transactions that are still valid (codes[i] == 0) and have a tx id, all but the first with
- * the same id get TX_DUPLICATE_TXID. tx_ids[i] is empty for transactions that are not endorser transactions.
+ * VAL-9 inside a block: of the transactions that are still valid (codes[i] == 0) and have a tx id, all but the
+ * first with the same id get TX_DUPLICATE_TXID. tx_ids[i] is empty for transactions that are not endorser
+ * transactions.
  */
 extern FbStatus check_mark_duplicates(FbAllocator *allocator, const FbBytes *tx_ids, uint8_t *codes, size_t count,
 									  FbError *error);
