@@ -144,7 +144,20 @@ sub create_instance
 	spew("$data/pg_hba.conf", Fabric::Node::authentication_rules('fabric') =~ s/^local .*$/local all all trust/mr, 0600);
 }
 
-sub start { $_[0]->{cluster}->start }
+
+sub start
+{
+	my ($self, $server_options) = @_;
+
+	# an option of one start only: the file's last line counts, and is taken away again
+	my $file = $self->{cluster}->data_dir . '/postgresql.conf';
+	my $settings = Fabric::Host::slurp($file);
+
+	$self->{cluster}->append_conf('postgresql.conf', "shared_preload_libraries = ''") if defined $server_options;
+	$self->{cluster}->start;
+	spew($file, $settings) if defined $server_options;
+}
+
 sub stop { $_[0]->{cluster}->stop('fast') if $_[0]->is_running }
 sub reload { $_[0]->{cluster}->reload }
 

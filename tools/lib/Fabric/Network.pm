@@ -9,7 +9,7 @@ use strict;
 use warnings;
 use Fabric::Host qw(top free_port give_to_server_user server_user slurp spew);
 use Fabric::Node;
-use Fabric::Pki qw(create_key create_request create_authority issue_tls);
+use Fabric::Pki qw(certify create_key create_request create_authority issue_tls);
 use Fabric::Psql qw(literal);
 use Fabric::Terminal qw(bad say_line step);
 use Cwd qw(realpath);
@@ -56,7 +56,8 @@ sub exists_in
 	return -e "$directory/network.json";
 }
 
-# %options: orgs, orderers, port (first one to try), application_roles; for tests also node_class, a subclass of Fabric::Node
+# %options: orgs, orderers, port (first one to try), application_roles, foreign_authorities (true: openssl makes the identities'
+# certificates, not the databases); for tests also node_class, a subclass of Fabric::Node
 sub new
 {
 	my ($class, $directory, %options) = @_;
@@ -74,7 +75,8 @@ sub new
 		push @nodes, { name => "org$number", number => $number, msp_id => "Org${number}MSP", role => "fabric_node_org${number}msp",
 			port => $port++, orderer => $number <= $orderers ? 1 : 0 };
 	}
-	return $class->build({ directory => $directory, nodes => \@nodes, application_roles => $options{application_roles} // [] }, $options{node_class});
+	return $class->build({ directory => $directory, nodes => \@nodes, application_roles => $options{application_roles} // [],
+			foreign_authorities => $options{foreign_authorities} ? 1 : 0 }, $options{node_class});
 }
 
 sub load
@@ -145,9 +147,12 @@ sub create_instances
 	foreach my $node ($self->nodes)
 	{
 		$node->create_instance;
-		$node->start;
+		# the workers look for their database when the server starts, so it is made before they are
+		$node->start('-c shared_preload_libraries=');
 		$node->query('CREATE DATABASE fabric', database => 'postgres');
 		$node->query('CREATE EXTENSION fabric CASCADE');
+		$node->stop;
+		$node->start;
 	}
 	foreach my $node ($self->nodes)
 	{
@@ -165,7 +170,14 @@ sub create_identities
 	{
 		my $name = $node->{name};
 
-		spew($node->path('ca.pem'), $node->query("SELECT fabric.ca_create('ca.$name', " . literal($node->{msp_id}) . ')') . "\n");
+		if ($self->{facts}{foreign_authorities})
+		{
+			create_authority($node->path('ca'), "/O=$node->{msp_id}/CN=ca.$name");
+		}
+		else
+		{
+			spew($node->path('ca.pem'), $node->query("SELECT fabric.ca_create('ca.$name', " . literal($node->{msp_id}) . ')') . "\n");
+		}
 		spew($node->path('keys/node.pem'), $self->enroll($node, "node.$name", 'peer', $node->path('keys/node.key')) . "\n");
 		$node->reload;
 		$self->create_identity($node, "admin.$name", 'admin');
@@ -178,8 +190,9 @@ sub create_identities
 sub enroll
 {
 	my ($self, $node, $label, $kind, $key_path) = @_;
-	my $request = create_request($key_path, "/CN=$label");
 
+	return certify($node->path('ca'), create_request($key_path, "/OU=$kind/CN=$label")) if $self->{facts}{foreign_authorities};
+	my $request = create_request($key_path, "/CN=$label");
 	return $node->query(<<"SQL");
 WITH registered AS MATERIALIZED (SELECT fabric.ca_register('ca.$node->{name}', ${\ literal($label)}, ${\ literal($kind)}) AS secret)
 SELECT fabric.ca_enroll('ca.$node->{name}', ${\ literal($label)}, secret, ${\ literal($request)}) FROM registered;

@@ -135,11 +135,14 @@ CONF
 	spew("$data/pg_ident.conf", join('', map { "owner   /^($owner|root)\$   $_\n" } 'postgres', @{ $self->{application_roles} }), 0600);
 }
 
+# $server_options: for this time only
 sub start
 {
-	my ($self) = @_;
+	my ($self, $server_options) = @_;
+	my @options = defined $server_options ? ('--options', $server_options) : ();
+	my ($output, $status) = capture(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--log', $self->path('log'), '--wait', '--timeout', '120', '--silent',
+		@options, 'start');
 
-	my ($output, $status) = capture(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--log', $self->path('log'), '--wait', '--timeout', '120', '--silent', 'start');
 	return if $status == 0;
 	my @log = -e $self->path('log') ? split /\n/, slurp($self->path('log')) : ();
 	splice @log, 0, @log - 15 if @log > 15;

@@ -12,7 +12,7 @@ use Fabric::Host qw(run slurp spew);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 
-our @EXPORT_OK = qw(create_key create_request create_authority issue issue_tls create_test_organisation);
+our @EXPORT_OK = qw(create_key create_request create_authority certify issue issue_tls create_test_organisation);
 
 # a P-256 key in PKCS #8 PEM, readable by its owner only
 sub create_key
@@ -43,20 +43,28 @@ sub create_authority
 		'-addext', 'keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign,cRLSign', '-addext', 'subjectKeyIdentifier=hash');
 }
 
-# a certificate for $subject with a new key: $path.pem and $path.key. %options: extensions => [lines of openssl's syntax],
-# days, start => offset in days
+# a certificate for $subject with a new key: $path.pem and $path.key; %options as for certify
 sub issue
 {
 	my ($authority, $path, $subject, %options) = @_;
+
+	create_key("$path.key");
+	spew("$path.pem", certify($authority, create_request("$path.key", $subject), %options));
+}
+
+# The certificate (PEM text) that an authority makes of a signing request. %options: extensions => [lines of openssl's syntax], days
+sub certify
+{
+	my ($authority, $request, %options) = @_;
 	my $directory = tempdir(CLEANUP => 1);
 	my $extensions = join("\n", 'basicConstraints=critical,CA:FALSE', 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid',
 		@{ $options{extensions} // ['keyUsage=critical,digitalSignature'] });
 
-	create_key("$path.key");
-	spew("$directory/request.pem", create_request("$path.key", $subject));
+	spew("$directory/request.pem", $request);
 	spew("$directory/extensions", "$extensions\n");
 	run('openssl', 'x509', '-req', '-sha256', '-in', "$directory/request.pem", '-CA', "$authority.pem", '-CAkey', "$authority.key",
-		'-set_serial', '0x' . serial(), '-days', $options{days} // 3650, '-extfile', "$directory/extensions", '-out', "$path.pem");
+		'-set_serial', '0x' . serial(), '-days', $options{days} // 3650, '-extfile', "$directory/extensions", '-out', "$directory/certificate.pem");
+	return slurp("$directory/certificate.pem");
 }
 
 # a TLS certificate for both directions of node-to-node connections; the common name is the node's role at other nodes
