@@ -524,6 +524,18 @@ COMMENT ON FUNCTION fabric.set_event(text, bytea) IS 'chaincode: the event of th
 REVOKE ALL ON FUNCTION fabric.set_event(text, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.set_event(text, bytea) TO fabric_chaincode;
 
+CREATE FUNCTION fabric.set_event(name text, payload json) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_set_event';
+COMMENT ON FUNCTION fabric.set_event(text, json) IS 'chaincode: the event of the transaction; the last call wins';
+REVOKE ALL ON FUNCTION fabric.set_event(text, json) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.set_event(text, json) TO fabric_chaincode;
+
+CREATE FUNCTION fabric.set_event(name text, payload jsonb) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_set_event_jsonb';
+COMMENT ON FUNCTION fabric.set_event(text, jsonb) IS 'chaincode: the event of the transaction; the last call wins';
+REVOKE ALL ON FUNCTION fabric.set_event(text, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.set_event(text, jsonb) TO fabric_chaincode;
+
 CREATE FUNCTION fabric.state_policy(role text, VARIADIC msp_ids text[]) RETURNS bytea
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_shim_state_policy';
 COMMENT ON FUNCTION fabric.state_policy(text, VARIADIC text[]) IS 'an endorsement policy for a key: all of these organisations, by role member or peer';

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "core/identity/identity.h"
 #include "core/policy/policy.h"
 #include "core/proto/proto.h"
 #include "server/chaincode/chaincode_internal.h"
@@ -591,6 +592,44 @@ static const struct
 	{"QueryChaincodeDefinitions", query_definitions},
 };
 
+static bool
+identity_matches(void *context, size_t signer_index, const Principal *principal)
+{
+	return principal_matches(principal, context);
+}
+
+/*
+ * ACL-1, ACL-2: what an organisation does for itself is for the administrators of this node's organisation; the rest is for whom the channel's
+ * policy of the function names. The creator was authenticated before.
+ */
+static void
+check_access(const Invocation *invocation, const char *function)
+{
+	const ConfigBundle *bundle = invocation->bundle;
+	char	   *resource = psprintf("%s/%s", LIFECYCLE_NAMESPACE, function);
+	const char *path = NULL;
+	const Identity *identity;
+	bool		allowed;
+	FbError		error = {0};
+
+	error_check(msp_manager_identity(bundle->msps, invocation->simulation->request->creator, &identity, &error), &error);
+	if (config_acl_is_local(resource) != CONFIG_ACCESS_NOT_LOCAL)
+		allowed = strcmp(identity_msp_id(identity), guc_node_msp_id) == 0 && identity_has_role(identity, IDENTITY_ADMIN);
+	else
+	{
+		path = config_acl_policy_path(bundle, resource);
+		allowed = path != NULL &&
+			policy_evaluate_match(policy_manager_find(bundle->policies, path), 1, identity_matches, (void *) identity);
+	}
+	if (!allowed)
+		ereport(ERROR, (chaincode_errcode(FB_ACCESS_DENIED),
+						errmsg("access denied to \"%s\" on channel \"%s\"", resource, invocation->simulation->request->channel),
+						path != NULL ? errdetail("Policy \"%s\" is not satisfied by the client's identity of organisation \"%s\".", path,
+												 identity_msp_id(identity)) :
+						errdetail("This is for administrators of organisation \"%s\"; the client is an identity of organisation \"%s\" with role %s.",
+								  guc_node_msp_id, identity_msp_id(identity), identity_role_name(identity_role(identity)))));
+}
+
 void
 lifecycle_invoke(Simulation *simulation)
 {
@@ -611,6 +650,7 @@ lifecycle_invoke(Simulation *simulation)
 	for (int i = 0; i < lengthof(functions); i++)
 		if (fb_bytes_equal(request->arguments[0], fb_bytes_of_text(functions[i].name)))
 		{
+			check_access(&invocation, functions[i].name);
 			functions[i].run(&invocation);
 			return;
 		}

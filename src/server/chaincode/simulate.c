@@ -115,18 +115,29 @@ check_count(const ChaincodeFunction *function, int count)
 						errdetail("It takes %d.", least)));
 }
 
+static bool
+is_text(FbBytes argument)
+{
+	return argument.size == 0 || (memchr(argument.data, 0, argument.size) == NULL &&
+								  pg_verifymbstr((const char *) argument.data, argument.size, true));
+}
+
+static char *
+text_of(FbBytes argument)
+{
+	if (!is_text(argument))
+		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+						errmsg("it is not text in the encoding %s", GetDatabaseEncodingName())));
+	return pnstrdup((const char *) argument.data, argument.size);
+}
+
+/* a bytea parameter takes what is no text as it is */
 static Datum
 cast_argument(ChaincodeParameter *parameter, FbBytes argument)
 {
-	bool		is_text = argument.size == 0 || (memchr(argument.data, 0, argument.size) == NULL &&
-												 pg_verifymbstr((const char *) argument.data, argument.size, true));
-
-	if (!is_text && parameter->type == BYTEAOID)
+	if (parameter->type == BYTEAOID && !is_text(argument))
 		return PointerGetDatum(memory_bytea(argument));
-	if (!is_text)
-		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-						errmsg("the argument is not text in the encoding %s", GetDatabaseEncodingName())));
-	return InputFunctionCall(&parameter->input, pnstrdup((const char *) argument.data, argument.size), parameter->type_parameter, -1);
+	return InputFunctionCall(&parameter->input, text_of(argument), parameter->type_parameter, -1);
 }
 
 /* texts to values of the parameters' types; an error says which argument it was */
@@ -311,13 +322,14 @@ call_function(Simulation *simulation, Oid schema)
 	int			count = (int) request->arguments_count - 1;
 	Datum		values[FUNC_MAX_ARGS];
 	FbBytes		name_bytes = request->arguments_count > 0 ? request->arguments[0] : FB_BYTES_EMPTY;
-	char	   *name = pnstrdup((const char *) name_bytes.data, name_bytes.size);
+	const char *name = text_of(name_bytes);
 	ChaincodeFunction *function = function_cache_find(schema, name);
 
-	if (function == NULL || strlen(name) != name_bytes.size)
+	if (function == NULL)
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-						errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, pg_mbstrlen(name) > 0 ? name : ""),
-						errdetail("Functions whose names begin with an underscore cannot be called from outside.")));
+						errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, name),
+						name[0] == '_' ?
+						errdetail("Functions whose names begin with an underscore are the chaincode's own, they cannot be called from outside.") : 0));
 	check_count(function, count);
 	cast_arguments(function, request->arguments + 1, count, values);
 	if (!function->returns_set && !function->is_variadic && count == function->parameters_count)

@@ -35,6 +35,7 @@ FABRIC_FUNCTION(fabric_shim_get_state_by_partial_composite_key);
 FABRIC_FUNCTION(fabric_shim_get_state_by_partial_composite_key_with_pagination);
 FABRIC_FUNCTION(fabric_shim_get_history_for_key);
 FABRIC_FUNCTION(fabric_shim_set_event);
+FABRIC_FUNCTION(fabric_shim_set_event_jsonb);
 FABRIC_FUNCTION(fabric_shim_set_state_validation_parameter);
 FABRIC_FUNCTION(fabric_shim_get_state_validation_parameter);
 FABRIC_FUNCTION(fabric_shim_state_policy);
@@ -80,6 +81,13 @@ text_array(ArrayType *array, size_t *count)
 	}
 	*count = elements_count;
 	return texts;
+}
+
+/* the text form, which is the same on every node */
+static FbBytes
+jsonb_bytes(Jsonb *value)
+{
+	return fb_bytes_of_text(JsonbToCString(NULL, &value->root, VARSIZE(value)));
 }
 
 static Datum
@@ -255,7 +263,7 @@ fabric_shim_put_state_jsonb(PG_FUNCTION_ARGS)
 
 	require_value(fcinfo);
 	value = PG_GETARG_JSONB_P(1);
-	shim_put_state(PG_GETARG_FB_BYTES(0), fb_bytes_of_text(JsonbToCString(NULL, &value->root, VARSIZE(value))));
+	shim_put_state(PG_GETARG_FB_BYTES(0), jsonb_bytes(value));
 	PG_RETURN_VOID();
 }
 
@@ -454,6 +462,15 @@ fabric_shim_set_event(PG_FUNCTION_ARGS)
 	require_argument(fcinfo, 0, "name");
 	require_argument(fcinfo, 1, "payload");
 	shim_set_event(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1));
+	PG_RETURN_VOID();
+}
+
+Datum
+fabric_shim_set_event_jsonb(PG_FUNCTION_ARGS)
+{
+	require_argument(fcinfo, 0, "name");
+	require_argument(fcinfo, 1, "payload");
+	shim_set_event(PG_GETARG_FB_BYTES(0), jsonb_bytes(PG_GETARG_JSONB_P(1)));
 	PG_RETURN_VOID();
 }
 
