@@ -182,7 +182,8 @@ sub create_identities
 		$node->reload;
 		$self->create_identity($node, "admin.$name", 'admin');
 		# the administrator signs what the superuser does, until he chooses another identity
-		$node->query("ALTER ROLE CURRENT_USER IN DATABASE fabric SET fabric.identity = 'admin.$name'");
+		$node->query("SELECT fabric.grant_identity('admin.$name', current_user);\n"
+			. "ALTER ROLE CURRENT_USER IN DATABASE fabric SET fabric.identity = 'admin.$name'");
 	}
 }
 
