@@ -29,4 +29,19 @@ extern Datum result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
 /* a chaincode's payload as text; bytes that are not text are shown as \x... */
 extern Datum result_payload_text(FbBytes payload);
 
+/* ---- json.c ---- */
+
+/* jsonb of JSON text that this room put together */
+extern Datum result_jsonb(const char *json);
+/* a member of the object that is being written: a comma if needed, the name, and (all but the first) its value */
+extern void json_add_name(StringInfo json, const char *name);
+extern void json_add_text(StringInfo json, const char *name, const char *value); /* NULL: null */
+extern void json_add_hex(StringInfo json, const char *name, FbBytes value);
+extern void json_add_time(StringInfo json, const char *name, int64 seconds); /* since 1970 UTC */
+/* a state key for people: U+2400 for the zeros of composite keys, \\x... for what is no text */
+extern char *key_to_text(FbBytes key);
+
+/* as in fabric.control */
+#define FABRIC_VERSION "1.0"
+
 #endif

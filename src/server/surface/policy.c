@@ -1,0 +1,68 @@
+/* surface/policy: signature policies without any network: what-if, tests, auditors */
+#include "server/surface/surface_internal.h"
+
+#include "core/policy/policy.h"
+
+FABRIC_FUNCTION(fabric_policy_compile);
+FABRIC_FUNCTION(fabric_policy_text);
+FABRIC_FUNCTION(fabric_policy_satisfied_bytes);
+FABRIC_FUNCTION(fabric_policy_satisfied_text);
+
+static FbBytes
+compile(FbBytes text)
+{
+	PolicyNotice notice = {{0}};
+	FbBytes		envelope;
+	FbError		error;
+
+	error_check(policy_compile(memory_allocator(CurrentMemoryContext), text, &envelope, &notice, &error), &error);
+	if (notice.text[0] != '\0')
+		ereport(NOTICE, (errmsg("%s", notice.text), notice.detail[0] != '\0' ? errdetail("%s", notice.detail) : 0));
+	return envelope;
+}
+
+/* policy_compile(policy): SignaturePolicyEnvelope */
+Datum
+fabric_policy_compile(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(memory_bytea(compile(argument_bytes(fcinfo, 0, "policy"))));
+}
+
+/* policy_text(policy) */
+Datum
+fabric_policy_text(PG_FUNCTION_ARGS)
+{
+	char	   *text;
+	FbError		error;
+
+	error_check(policy_print(memory_allocator(CurrentMemoryContext), argument_bytes(fcinfo, 0, "policy"), &text, &error), &error);
+	PG_RETURN_TEXT_P(cstring_to_text(text));
+}
+
+static Datum
+satisfied(FunctionCallInfo fcinfo, FbBytes envelope)
+{
+	size_t		count;
+	FbBytes    *principals;
+	bool		result;
+	FbError		error;
+
+	argument_require(fcinfo, 1, "principals");
+	principals = argument_byte_array(fcinfo, 1, "principals", &count);
+	error_check(policy_satisfied(memory_allocator(CurrentMemoryContext), envelope, principals, count, &result, &error), &error);
+	PG_RETURN_BOOL(result);
+}
+
+/* policy_satisfied(policy bytea, principals) */
+Datum
+fabric_policy_satisfied_bytes(PG_FUNCTION_ARGS)
+{
+	return satisfied(fcinfo, argument_bytes(fcinfo, 0, "policy"));
+}
+
+/* policy_satisfied(policy text, principals) */
+Datum
+fabric_policy_satisfied_text(PG_FUNCTION_ARGS)
+{
+	return satisfied(fcinfo, compile(argument_bytes(fcinfo, 0, "policy")));
+}
