@@ -1,7 +1,8 @@
 /*
  * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric (ORD-8) the snapshot carries no
- * state: it names an entry that is committed and applied at the leader, and the configuration there; the follower's
- * host gets the blocks from any node and reports. What is named stays true for ever, so it survives leader changes.
+ * state: it names the entry after which the leader's log starts, and the newest committed configuration (which may be of
+ * a later entry: that entry will follow, and until then it does no harm to know it already). The follower's host gets
+ * the blocks from any node and reports. What is named stays true for ever, so it survives leader changes.
  */
 #include "core/raft/raft_internal.h"
 
@@ -11,8 +12,6 @@
 void
 catch_up_send(Raft *raft, RaftProgress *progress)
 {
-	uint64_t index = raft->applied_index;
-	const RaftLogConfiguration *configuration = membership_at(raft, index);
 	RaftMessage *message;
 	size_t bytes;
 
@@ -22,17 +21,14 @@ catch_up_send(Raft *raft, RaftProgress *progress)
 		return;
 	progress->sent_ms = raft->now_ms;
 
-	/* two changes are committed but not yet applied here: soon they will be */
-	if (configuration == NULL)
-		return;
-	bytes = membership_encode_state(configuration, 1, raft->snapshot_configuration);
+	bytes = membership_encode_state(membership_committed(raft), 1, raft->snapshot_configuration);
 	message = raft_send(raft, RAFT_SNAPSHOT, progress->id);
 	message->early = true;
-	message->index = index;
-	message->log_term = trail_term(&raft->trail, index);
+	message->index = raft->trail.base_index;
+	message->log_term = raft->trail.base_term;
 	message->configuration = fb_bytes(raft->snapshot_configuration, bytes);
-	TRACE(raft, "%" PRIu64 " needs entry %" PRIu64 ", log starts after %" PRIu64 ": get the blocks up to %" PRIu64,
-		  progress->id, progress->next_index, raft->trail.base_index, index);
+	TRACE(raft, "%" PRIu64 " needs entry %" PRIu64 ": get the blocks up to %" PRIu64 ", where the log starts", progress->id,
+		  progress->next_index, raft->trail.base_index);
 }
 
 static FbStatus
@@ -42,9 +38,9 @@ catch_up_decode(const RaftMessage *message, RaftLogConfiguration *configuration,
 	uint32_t count;
 
 	FB_TRY(membership_decode_state(message->configuration, decoded, &count, error));
-	if (count != 1 || decoded[0].index > message->index)
+	if (count != 1)
 		return fb_fail(error, FB_MALFORMED_MESSAGE,
-					   "Raft snapshot of node %" PRIu64 " has a configuration of another entry", message->from);
+					   "Raft snapshot of node %" PRIu64 " must have one configuration", message->from);
 	*configuration = decoded[0];
 	return FB_OK;
 }

@@ -253,14 +253,11 @@ membership_replace(Raft *raft, const RaftLogConfiguration *configuration)
 }
 
 const RaftLogConfiguration *
-membership_at(const Raft *raft, uint64_t index)
+membership_committed(const Raft *raft)
 {
-	for (uint32_t i = 0; i < raft->configurations_count; i++)
-	{
-		if (raft->configurations[i].index <= index)
-			return &raft->configurations[i];
-	}
-	return NULL;
+	if (raft->configurations_count == 2 && raft->configurations[0].index > raft->commit_index)
+		return &raft->configurations[1];
+	return &raft->configurations[0];
 }
 
 void

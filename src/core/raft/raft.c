@@ -133,7 +133,8 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		return fb_fail(error, FB_CORRUPTED, "Raft log ends at %" PRIu64 ", but %" PRIu64 " was committed", last_index,
 					   event->start.commit_index);
 	FB_TRY(membership_start(raft, event->start.configuration_state, &event->start.configuration, error));
-	if (raft->configurations[0].index > last_index)
+	/* a single one may have come with a snapshot, ahead of its entry */
+	if (raft->configurations_count == 2 && raft->configurations[0].index > last_index)
 		return fb_fail(error, FB_CORRUPTED, "Raft configuration is newer than the log");
 	trail_reset(&raft->trail, event->start.base_index, event->start.base_term);
 	FB_TRY(trail_reserve(&raft->trail, event->start.entries_count, error));

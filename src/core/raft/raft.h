@@ -89,7 +89,7 @@ typedef enum RaftMessageType
 								 * hint_index, log_term: try after this one instead */
 	RAFT_HEARTBEAT = 7,			/* commit_index, never beyond what the receiver is known to have */
 	RAFT_HEARTBEAT_RESPONSE = 8,
-	RAFT_SNAPSHOT = 9, /* index, log_term, configuration: what you need next is gone here; get the blocks up to index */
+	RAFT_SNAPSHOT = 9, /* index, log_term: my log starts after this entry; get the blocks up to it. configuration */
 	RAFT_TIMEOUT_NOW = 10 /* leadership is yours: campaign at once (thesis 3.10) */
 } RaftMessageType;
 
@@ -270,7 +270,8 @@ typedef struct RaftEvent
 		/*
 		 * COMPACT: the host wants to forget the entries up to index. It leaves a tail for slow followers (ORD-6) by
 		 * choosing index. Limited by the core to what is applied, committed and durable; update.log_start says what
-		 * happened.
+		 * happened. A follower that needs more is told to get the blocks up to this index: so it must be the index of an
+		 * entry that became a block, or its host could not tell when it has them.
 		 */
 		struct
 		{

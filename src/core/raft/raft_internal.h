@@ -218,8 +218,8 @@ extern void membership_push(Raft *raft, uint64_t index, const RaftConfiguration 
 extern bool membership_can_truncate(const Raft *raft, uint64_t from_index);
 extern void membership_truncate(Raft *raft, uint64_t from_index);
 extern void membership_replace(Raft *raft, const RaftLogConfiguration *configuration);
-/* the committed configuration at a committed index; NULL when it is no longer known */
-extern const RaftLogConfiguration *membership_at(const Raft *raft, uint64_t index);
+/* the newest that is committed; a leader's configuration before the one in force always is */
+extern const RaftLogConfiguration *membership_committed(const Raft *raft);
 extern void
 membership_follow_progress(Raft *raft); /* a leader's progress list becomes that of the configuration in force */
 extern size_t membership_encode_one(const RaftConfiguration *configuration, uint8_t *out);
