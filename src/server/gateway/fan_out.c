@@ -34,7 +34,7 @@ typedef struct FanOut
 	EndorsementPlan	   *plan;
 	Branch	   *branches;		/* by member */
 	FbBytes		signed_proposal;
-	uint64		height;			/* of this node when the requests left */
+	uint64		height;			/* the others must have so many blocks before they answer; 0: any */
 	TimestampTz deadline;
 } FanOut;
 
@@ -286,7 +286,6 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 		ResponseDifference *differences;
 		size_t		differences_count;
 
-		fan_out.height = own_height(fan_out.channel);
 		gather(&fan_out, &chosen, &chosen_count);
 		responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
 		for (size_t i = 0; i < chosen_count; i++)
@@ -301,7 +300,9 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 		}
 		if (attempt == ATTEMPTS_MAX || GetCurrentTimestamp() >= fan_out.deadline || !only_versions_differ(differences, differences_count))
 			raise_mismatch(&fan_out, chosen, differences, differences_count);
+		/* from now on the others wait until they have the blocks that this node has; at first they do not, because most keys are not that hot */
 		forget_answers(&fan_out);
 		pause_for_blocks(&fan_out);
+		fan_out.height = own_height(fan_out.channel);
 	}
 }
