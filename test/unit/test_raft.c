@@ -145,9 +145,8 @@ test_start(void)
 	event.start.base_term = 1;
 	event.start.configuration_state = FB_BYTES_LITERAL("\1");
 	started(&event, FB_CORRUPTED);
-	event.start.configuration_state =
-		FB_BYTES_LITERAL("\2\0\0\0\0\0\0\0\x8\1\0\0\0\0\0\0\0\1"
-						 "\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1");
+	event.start.configuration_state = FB_BYTES_LITERAL("\2\0\0\0\0\0\0\0\x8\1\0\0\0\0\0\0\0\1"
+													   "\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1");
 	started(&event, FB_CORRUPTED); /* a configuration beyond the end */
 	event.start.configuration_state = FB_BYTES_EMPTY;
 

@@ -27,8 +27,8 @@ catch_up_send(Raft *raft, RaftProgress *progress)
 	message->index = raft->trail.base_index;
 	message->log_term = raft->trail.base_term;
 	message->configuration = fb_bytes(raft->snapshot_configuration, bytes);
-	TRACE(raft, "%" PRIu64 " needs entry %" PRIu64 ": get the blocks up to %" PRIu64 ", where the log starts", progress->id,
-		  progress->next_index, raft->trail.base_index);
+	TRACE(raft, "%" PRIu64 " needs entry %" PRIu64 ": get the blocks up to %" PRIu64 ", where the log starts",
+		  progress->id, progress->next_index, raft->trail.base_index);
 }
 
 static FbStatus
@@ -39,8 +39,8 @@ catch_up_decode(const RaftMessage *message, RaftLogConfiguration *configuration,
 
 	FB_TRY(membership_decode_state(message->configuration, decoded, &count, error));
 	if (count != 1)
-		return fb_fail(error, FB_MALFORMED_MESSAGE,
-					   "Raft snapshot of node %" PRIu64 " must have one configuration", message->from);
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft snapshot of node %" PRIu64 " must have one configuration",
+					   message->from);
 	*configuration = decoded[0];
 	return FB_OK;
 }

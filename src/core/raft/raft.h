@@ -89,7 +89,7 @@ typedef enum RaftMessageType
 								 * hint_index, log_term: try after this one instead */
 	RAFT_HEARTBEAT = 7,			/* commit_index, never beyond what the receiver is known to have */
 	RAFT_HEARTBEAT_RESPONSE = 8,
-	RAFT_SNAPSHOT = 9, /* index, log_term: my log starts after this entry; get the blocks up to it. configuration */
+	RAFT_SNAPSHOT = 9,	  /* index, log_term: my log starts after this entry; get the blocks up to it. configuration */
 	RAFT_TIMEOUT_NOW = 10 /* leadership is yours: campaign at once (thesis 3.10) */
 } RaftMessageType;
 
