@@ -62,7 +62,8 @@ BEGIN
 		RAISE EXCEPTION 'vehicle "%" belongs to "%" already', vehicle_id, new_owner;
 	END IF;
 	PERFORM fabric.put_state(vehicle_id, vehicle || jsonb_build_object('owner', new_owner, 'price', sale_price));
-	PERFORM fabric.set_event('sold', jsonb_build_object('id', vehicle_id, 'from', vehicle->'owner', 'to', new_owner, 'price', sale_price));
+	PERFORM fabric.set_event('sold',
+		jsonb_build_object('id', vehicle_id, 'from', vehicle->'owner', 'to', new_owner, 'price', sale_price)::text);
 	RETURN vehicle->>'owner';
 END
 $$;

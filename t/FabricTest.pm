@@ -159,6 +159,7 @@ sub start
 }
 
 sub stop { $_[0]->{cluster}->stop('fast') if $_[0]->is_running }
+sub let_owner_be { }
 sub reload { $_[0]->{cluster}->reload }
 
 sub process_id

@@ -56,8 +56,8 @@ sub exists_in
 	return -e "$directory/network.json";
 }
 
-# %options: orgs, orderers, port (first one to try), application_roles, foreign_authorities (true: openssl makes the identities'
-# certificates, not the databases); for tests also node_class, a subclass of Fabric::Node
+# %options: orgs, orderers, port (first one to try), foreign_authorities (true: openssl makes the identities' certificates, not the
+# databases); for tests also node_class, a subclass of Fabric::Node
 sub new
 {
 	my ($class, $directory, %options) = @_;
@@ -75,7 +75,7 @@ sub new
 		push @nodes, { name => "org$number", number => $number, msp_id => "Org${number}MSP", role => "fabric_node_org${number}msp",
 			port => $port++, orderer => $number <= $orderers ? 1 : 0 };
 	}
-	return $class->build({ directory => $directory, nodes => \@nodes, application_roles => $options{application_roles} // [],
+	return $class->build({ directory => $directory, nodes => \@nodes,
 			foreign_authorities => $options{foreign_authorities} ? 1 : 0 }, $options{node_class});
 }
 
@@ -92,7 +92,7 @@ sub load
 sub build
 {
 	my ($class, $facts, $node_class) = @_;
-	my @nodes = map { ($node_class // 'Fabric::Node')->new(%$_, directory => $facts->{directory}, application_roles => $facts->{application_roles}) } @{ $facts->{nodes} };
+	my @nodes = map { ($node_class // 'Fabric::Node')->new(%$_, directory => $facts->{directory}) } @{ $facts->{nodes} };
 
 	return bless { facts => $facts, directory => $facts->{directory}, nodes => \@nodes }, $class;
 }
@@ -251,6 +251,7 @@ sub create_application
 	my ($self, $node, $role, $password) = @_;
 	my $label = $self->create_identity($node, "$role.$node->{name}", 'client');
 
+	$node->let_owner_be($role);
 	$node->query("CREATE ROLE $role LOGIN PASSWORD " . literal($password) . " IN ROLE fabric_client;\n"
 		. 'SELECT fabric.grant_identity(' . literal($label) . ', ' . literal($role) . ");\n"
 		. "ALTER ROLE $role IN DATABASE fabric SET fabric.identity = " . literal($label));

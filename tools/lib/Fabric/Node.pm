@@ -16,7 +16,7 @@ use POSIX ();
 
 our @EXPORT_OK = qw(server_settings authentication_rules);
 
-# fields: name, number, msp_id, role, port, directory (of the network), application_roles => [...]
+# fields: name, number, msp_id, role, port, directory (of the network)
 sub new
 {
 	my ($class, %fields) = @_;
@@ -104,7 +104,6 @@ sub create_instance
 	my ($self) = @_;
 	my $data = $self->path('data');
 	my $keys = $self->path('keys');
-	my $owner = getpwuid($>);
 
 	run(bindir() . '/initdb', '--pgdata', $data, '--username', 'postgres', '--auth-local', 'peer', '--auth-host', 'scram-sha-256',
 		# the collation C sorts alike on every node, whatever its system's locale data
@@ -132,7 +131,19 @@ CONF
 	print $conf "\ninclude 'fabric.conf'\n";
 	close $conf;
 	spew("$data/pg_hba.conf", authentication_rules('fabric'), 0600);
-	spew("$data/pg_ident.conf", join('', map { "owner   /^($owner|root)\$   $_\n" } 'postgres', @{ $self->{application_roles} }), 0600);
+	$self->let_owner_be('postgres');
+}
+
+# the owner of the instance's files, and root, may log in as this role through the unix socket
+sub let_owner_be
+{
+	my ($self, $role) = @_;
+	my $file = $self->path('data/pg_ident.conf');
+
+	open(my $handle, '>>', $file) or die "could not write $file: $!\n";
+	print $handle sprintf("owner   /^(%s|root)\$   %s\n", scalar getpwuid($>), $role);
+	close $handle;
+	$self->reload if $self->is_running;
 }
 
 # $server_options: for this time only
