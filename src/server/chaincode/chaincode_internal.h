@@ -56,6 +56,7 @@ typedef struct CheckedSource
 	List	   *functions;		/* of SourceFunction * */
 	List	   *comments;		/* of CommentStmt * */
 	List	   *warnings;		/* of char *: what may differ between nodes */
+	const char *current;		/* the function at work, for errors of the server's parsers; NULL: none */
 } CheckedSource;
 
 /* raises FB_INVALID_PACKAGE or FB_NONDETERMINISTIC_CHAINCODE. Types are looked up in the current search path. */

@@ -127,11 +127,13 @@ create_functions(const char *schema_name, CheckedSource *checked)
 	{
 		SourceFunction *function = lfirst(cell);
 
+		checked->current = function->name;
 		function->statement->funcname = list_make2(makeString(pstrdup(schema_name)), makeString(pstrdup(function->name)));
 		function->statement->replace = false;
 		function->function = CreateFunction(state, function->statement).objectId;
 		CommandCounterIncrement();
 	}
+	checked->current = NULL;
 	foreach(cell, checked->comments)
 	{
 		CommentStmt *comment = lfirst_node(CommentStmt, cell);
@@ -157,6 +159,7 @@ validate_functions(CheckedSource *checked)
 		HeapTuple	language;
 		Oid			validator;
 
+		checked->current = function->name;
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for function %u", function->function);
 		language = SearchSysCache1(LANGOID, ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->prolang));
@@ -178,7 +181,7 @@ set_for_now(const char *name, const char *value)
 
 /* what the parser and the validators of functions object to is an invalid package */
 static void
-rethrow_as_invalid(MemoryContext context)
+rethrow_as_invalid(MemoryContext context, const char *function)
 {
 	ErrorData  *error;
 	int			class;
@@ -191,6 +194,7 @@ rethrow_as_invalid(MemoryContext context)
 		PG_RE_THROW();
 	FlushErrorState();
 	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+					function != NULL ? errmsg("invalid chaincode source: function \"%s\": %s", function, error->message) :
 					errmsg("invalid chaincode source: %s", error->message),
 					error->detail ? errdetail_internal("%s", error->detail) : 0,
 					error->hint ? errhint("%s", error->hint) : 0,
@@ -222,7 +226,7 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked)
 	}
 	PG_CATCH();
 	{
-		rethrow_as_invalid(context);
+		rethrow_as_invalid(context, checked->current);
 	}
 	PG_END_TRY();
 	AtEOXact_GUC(false, nest_level);

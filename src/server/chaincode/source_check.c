@@ -89,7 +89,7 @@ check_type(CheckedSource *checked, const SourceFunction *function, TypeName *nam
 	Oid			schema;
 
 	if (name->pct_type)
-		refuse(checked, function->location, "function \"%s\": %%TYPE refers to a table, which chaincode has not", function->name);
+		refuse(checked, function->location, "function \"%s\": %%TYPE refers to a table, and chaincode has none", function->name);
 	type = LookupTypeName(NULL, name, NULL, true);
 	if (type == NULL)
 		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s does not exist", function->name,
@@ -428,7 +428,7 @@ continues_assignment(const Token *token)
 static bool
 updates_table(const Token *token)
 {
-	for (int i = 1; i <= 6; i++)
+	for (int i = 1; i <= 8; i++)
 	{
 		const Token *next = token + i;
 
@@ -453,7 +453,7 @@ check_statement(Body *body, int index)
 		return;
 	if ((is(token, "insert") || is(token, "merge")) && is(next, "into"))
 		refuse_token(body, token, is(token, "insert") ? "INSERT" : "MERGE", why);
-	else if (is(token, "delete") && is(next, "from"))
+	else if (is(token, "delete") && is(next, "from") && !is(previous, "into"))
 		refuse_token(body, token, "DELETE", why);
 	else if (is(token, "update") && is(previous, "for"))
 		refuse_token(body, token, "FOR UPDATE", "locks rows of a table");
@@ -624,6 +624,19 @@ check_comment(CheckedSource *checked, CommentStmt *statement, int location)
 }
 
 static void
+check_comment_target(const CheckedSource *checked, const CommentStmt *statement)
+{
+	const char *name = strVal(linitial(castNode(ObjectWithArgs, statement->object)->objname));
+	ListCell   *cell;
+
+	foreach(cell, checked->functions)
+		if (strcmp(((SourceFunction *) lfirst(cell))->name, name) == 0)
+			return;
+	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+					errmsg("invalid chaincode source: a comment on function \"%s\", which the chaincode does not define", name)));
+}
+
+static void
 check_statements(CheckedSource *checked)
 {
 	List	   *statements = raw_parser(checked->text, RAW_PARSE_DEFAULT);
@@ -652,6 +665,8 @@ check_statements(CheckedSource *checked)
 	if (checked->functions == NIL)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
 						errmsg("invalid chaincode source: it defines no function")));
+	foreach(cell, checked->comments)
+		check_comment_target(checked, lfirst_node(CommentStmt, cell));
 }
 
 void
