@@ -19,6 +19,8 @@
 #define FORWARD_ENVELOPES_MAX 500
 /* not seen in the log for so long after it was forwarded: lost with a connection or a leader, or refused by a full inbox */
 #define FORWARD_RETRY_MS 3000
+/* the leader took no envelopes (its inbox is full): forward again after this */
+#define FORWARD_PAUSE_MS 50
 /* Raft took no batch (it is handing over the leadership, or its log is full): look again after this */
 #define REFUSED_RETRY_MS 50
 /* nobody waits for it any more; its client may have given up, and has tried elsewhere */
@@ -32,6 +34,7 @@ batching_reset(OrderNode *node)
 	node->last_counted = NULL;
 	node->batch_deadline_ms = UINT64_MAX;
 	node->forward_retry_ms = UINT64_MAX;
+	node->forward_pause_ms = 0;
 	for (QueueItem *item = queue_next(node->queue, NULL); item != NULL; item = queue_next(node->queue, item))
 		item->state = QUEUE_WAITING;
 }
@@ -283,15 +286,29 @@ forward_some(OrderNode *node, QueueItem **position)
 }
 
 static void
-run_follower(OrderNode *node)
+run_follower(OrderNode *node, bool refused)
 {
 	QueueItem  *position;
 
 	drop_old(node);
 	node->forward_retry_ms = UINT64_MAX;
+	if (refused)
+		node->forward_pause_ms = node->now_ms + FORWARD_PAUSE_MS;
 	position = queue_next(node->queue, NULL);
 	if (position == NULL)
 		return;
+	if (node->forward_pause_ms != 0)
+	{
+		if (node->now_ms < node->forward_pause_ms)
+		{
+			node->forward_retry_ms = node->forward_pause_ms;
+			return;
+		}
+		/* which ones were refused is not known: those that were taken are recognised by the leader */
+		node->forward_pause_ms = 0;
+		for (QueueItem *item = position; item != NULL; item = queue_next(node->queue, item))
+			item->state = QUEUE_WAITING;
+	}
 	node->forward_retry_ms = node->now_ms + FORWARD_RETRY_MS / 3;
 	if (node->leader == 0 || !wire_set_connected(node->wires, node->leader))
 		return;
@@ -302,9 +319,11 @@ run_follower(OrderNode *node)
 bool
 batching_run(OrderNode *node)
 {
+	bool		refused = wire_set_take_refusal(node->wires);
+
 	if (node->role == RAFT_LEADER)
 		return run_leader(node);
-	run_follower(node);
+	run_follower(node, refused);
 	return false;
 }
 

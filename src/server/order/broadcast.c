@@ -53,6 +53,13 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 		fb_error_hint(error, "Try again, with the same transaction id, here or at another orderer.");
 		return FB_NO_LEADER;
 	}
+	if (envelope_bytes > ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
+	{
+		fb_fail(error, FB_LIMIT_EXCEEDED, "envelope is too large for this node's orderer");
+		fb_error_detail(error, "It has %zu bytes.", envelope_bytes);
+		fb_error_hint(error, "Raise fabric.inbox_size and restart the server, or submit at another orderer.");
+		return FB_LIMIT_EXCEEDED;
+	}
 	if (pending_bytes + inbox_used(slot) + envelope_bytes > ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
 	{
 		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"", channel->name);

@@ -73,7 +73,7 @@ start_raft(OrderNode *node)
 	event.start.election_timeout_ms = guc_raft_election_ms;
 	event.start.heartbeat_ms = Min(guc_raft_heartbeat_ms, Max(guc_raft_election_ms / 2, 1));
 	event.start.in_flight_max = 16;
-	event.start.message_bytes_max = 1024 * 1024;
+	event.start.message_bytes_max = Min(1024 * 1024, inbox_capacity() / 4);
 	event.start.term = stored.term;
 	event.start.vote = stored.vote;
 	event.start.commit_index = stored.commit_index;

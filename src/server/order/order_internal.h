@@ -217,6 +217,7 @@ struct OrderNode
 
 	/* a follower's forwarding */
 	uint64		forward_retry_ms;	/* look again at what was forwarded; UINT64_MAX: nothing was */
+	uint64		forward_pause_ms;	/* nothing is forwarded until then, because the leader refused some; 0: no pause */
 
 	uint64		batches_count;
 	uint64		dropped_count;

@@ -15,7 +15,14 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 	settings->config_sequence = bundle->sequence;
 	settings->self_id = channel_raft_id(channel);
 	settings->limits.message_count_max = bundle->batch_messages_max;
-	settings->limits.preferred_bytes_max = bundle->batch_bytes_preferred_max;
+	/* a batch travels through the followers' inboxes, which are taken to be as large as this one */
+	settings->limits.preferred_bytes_max = Min(bundle->batch_bytes_preferred_max, inbox_capacity() / 4);
+	if (bundle->batch_bytes_absolute_max > inbox_capacity() / 2)
+		ereport(LOG,
+				(errmsg("fabric.inbox_size is small for channel \"%s\"", channel_name),
+				 errdetail("The channel allows transactions of %u bytes, the inbox has %zu.", bundle->batch_bytes_absolute_max,
+						   inbox_capacity()),
+				 errhint("Large transactions may not be ordered: raise fabric.inbox_size on all orderers.")));
 	settings->batch_timeout_ms = (uint64) Max(bundle->batch_timeout_ns / 1000000, 1);
 	for (size_t index = 0; index < bundle->consenters_count && index < FB_RAFT_NODES_MAX; index++)
 	{

@@ -43,7 +43,7 @@ set_error(WireConn *conn, const char *message)
 		conn->error[--size] = '\0';
 	for (size_t index = 0; index < size; index++)
 	{
-		if (conn->error[index] == '\n')
+		if (conn->error[index] == '\n' || conn->error[index] == '\t')
 			conn->error[index] = ' ';
 	}
 	if (conn->error[0] == '\0')

@@ -141,6 +141,7 @@ struct WireSet
 	SetPeer		peers[FB_RAFT_NODES_MAX];
 	int			peers_count;
 	ConnWaiter	waiter;
+	bool		forward_refused;	/* since the last wire_set_take_refusal */
 };
 
 static void
@@ -210,15 +211,29 @@ wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers_count)
 	conn_waiter_close(&set->waiter);
 }
 
+/* ConnAnswer of a forward: true (queued) is of no interest, the log will tell */
+static void
+forward_answer(void *owner, WireConn *conn, PGresult *result)
+{
+	WireSet    *set = owner;
+
+	if (result == NULL)
+		return;					/* a lost connection is seen by itself */
+	if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1 || PQgetlength(result, 0, 0) != 1 ||
+		PQgetvalue(result, 0, 0)[0] == 0)
+		set->forward_refused = true;
+	PQclear(result);
+}
+
 static bool
-set_send(WireSet *set, uint64 peer_id, const RemoteRequest *request)
+set_send(WireSet *set, uint64 peer_id, const RemoteRequest *request, ConnAnswer answer)
 {
 	SetPeer    *peer = find_peer(set, peer_id);
 
 	if (peer == NULL)
 		return false;
 	if (peer->conn->state != CONN_READY || peer->conn->pending_bytes > WIRE_UNSENT_BYTES_MAX ||
-		!conn_send(peer->conn, request, NULL, NULL))
+		!conn_send(peer->conn, request, answer, set))
 	{
 		peer->dropped_count++;
 		return false;
@@ -233,7 +248,7 @@ wire_set_send_raft(WireSet *set, uint64 peer_id, const char *channel, uint64 sen
 	RemoteRequest request;
 
 	remote_request_raft_receive(&request, channel, sender_id, message);
-	return set_send(set, peer_id, &request);
+	return set_send(set, peer_id, &request, NULL);
 }
 
 bool
@@ -242,7 +257,16 @@ wire_set_send_forward(WireSet *set, uint64 peer_id, const char *channel, uint64 
 	RemoteRequest request;
 
 	remote_request_raft_forward(&request, channel, sender_id, envelopes);
-	return set_send(set, peer_id, &request);
+	return set_send(set, peer_id, &request, forward_answer);
+}
+
+bool
+wire_set_take_refusal(WireSet *set)
+{
+	bool		refused = set->forward_refused;
+
+	set->forward_refused = false;
+	return refused;
 }
 
 void
@@ -252,7 +276,7 @@ wire_set_flush(WireSet *set)
 		conn_sync(set->peers[index].conn);
 }
 
-/* start due connections and advance all; true if one came up or went away */
+/* start due connections and advance all; true if one came up or went away, or a forward was refused */
 static bool
 set_advance(WireSet *set)
 {
@@ -270,7 +294,7 @@ set_advance(WireSet *set)
 		if (was_ready != (conn->state == CONN_READY))
 			changed = true;
 	}
-	return changed;
+	return changed || set->forward_refused;
 }
 
 void

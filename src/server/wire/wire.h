@@ -124,6 +124,8 @@ extern void wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers
  */
 extern bool wire_set_send_raft(WireSet *set, uint64 peer_id, const char *channel, uint64 sender_id, FbBytes message);
 extern bool wire_set_send_forward(WireSet *set, uint64 peer_id, const char *channel, uint64 sender_id, FbBytes envelopes);
+/* was one of the forwards answered with "not taken" (or an error) since the last call? Then they should be sent again, later */
+extern bool wire_set_take_refusal(WireSet *set);
 extern void wire_set_flush(WireSet *set);
 /*
  * Sleep on the process latch, postmaster death and all connections, at most timeout_ms (-1: no limit); drives connecting,
