@@ -7,8 +7,8 @@ use FabricTest;
 use Fabric::Pki;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 2, channel => 'trade');
-my ($org1, $org2) = $network->nodes;
+my $network = FabricTest::start_network(orgs => 3, orderers => 1, channel => 'trade');
+my ($org1, $org2, $org3) = $network->nodes;
 my $keys = $org1->path('keys');
 my $good = "host=localhost port=$org2->{port} dbname=fabric user=$org1->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key";
 
@@ -18,12 +18,13 @@ sub login
 	my ($output, $error);
 
 	local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
-	IPC::Run::run([ 'psql', '-X', '-A', '-t', '-d', $connection, '-c', 'SELECT current_user' ], '>', \$output, '2>', \$error);
+	IPC::Run::run([ 'psql', '-X', '-w', '-A', '-t', '-d', $connection, '-c', 'SELECT current_user' ], '>', \$output, '2>', \$error);
 	return $output . $error;
 }
 
 is(login($good), "$org1->{role}\n", 'a node logs in at another');
-like(login($good =~ s/user=\S+/user=postgres/r), qr/FATAL/, 'not as another role');
+like(login($good =~ s/user=\S+/user=$org3->{role}/r), qr/certificate authentication failed/, 'not as another node');
+like(login($good =~ s/user=\S+/user=postgres/r), qr/no password supplied/, 'not as a role that is no node');
 like(login($good =~ s/sslcert=\S+ sslkey=\S+//r), qr/valid client certificate/, 'not without a certificate');
 like(login($good =~ s/sslmode=\S+/sslmode=disable/r), qr/rejects connection/, 'not without TLS');
 

@@ -32,7 +32,7 @@ log_line_prefix = '%m [%p] %b %q%a '
 CONF
 
 # %options: orgs, orderers, channel (undef: none is made), settings (added to every node's postgresql.conf), profile (hash: changes to the
-# channel's profile)
+# channel's profile), own_authorities (true: the certificates come from the databases' authorities, not from openssl)
 sub start_network
 {
 	my (%options) = @_;
@@ -40,7 +40,8 @@ sub start_network
 	my $network;
 
 	mkdir $directory or die "could not make $directory: $!\n";
-	$network = Fabric::Network->new($directory, orgs => $options{orgs} // 3, orderers => $options{orderers}, node_class => 'FabricTest::Node');
+	$network = Fabric::Network->new($directory, orgs => $options{orgs} // 3, orderers => $options{orderers}, node_class => 'FabricTest::Node',
+		foreign_authorities => !$options{own_authorities});
 	$_->{settings} = $settings . ($options{settings} // '') foreach $network->nodes;
 	$network->create_keys;
 	$network->create_instances;
