@@ -41,6 +41,9 @@ sub check_directory
 	my ($directory) = @_;
 	my $owner = (stat $directory)[4];
 
+	# the path of a unix socket has at most 107 bytes
+	die "$directory is too long a path for sockets: choose another with FABRIC_NETWORK_DIR\n" if length $directory > 85;
+
 	die "there is no directory $directory\n" unless defined $owner;
 	die "$directory belongs to another user (" . (getpwuid($owner) // $owner) . "): choose another with FABRIC_NETWORK_DIR\n" if $owner != $>;
 	opendir(my $handle, $directory) or die "could not open $directory: $!\n";
