@@ -663,6 +663,118 @@ COMMENT ON VIEW fabric.identities IS 'identities that this node holds for applic
 GRANT SELECT ON fabric.identities TO fabric_admin;
 
 ------------------------------------------------------------------------------------------------------------------------
+-- ca: certificate authorities; their keys are files of the keystore
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE fabric_internal.ca (
+	ca					text COLLATE "C" PRIMARY KEY,
+	msp_id				text COLLATE "C" NOT NULL,
+	kind				text NOT NULL,		-- signing, tls
+	parent				text COLLATE "C" REFERENCES fabric_internal.ca,	-- null: a root
+	country				text,				-- of the subject, for the subjects of what it issues
+	province			text,
+	locality			text,
+	organization		text,
+	certificate			text COLLATE "C" NOT NULL,	-- PEM
+	key_file			text,				-- in fabric.keystore_directory
+	crl_number			bigint NOT NULL DEFAULT 0,	-- of its last revocation list
+	created_at			timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE fabric_internal.ca_identity (
+	ca					text COLLATE "C" NOT NULL REFERENCES fabric_internal.ca,
+	enrollment_id		text COLLATE "C" NOT NULL,
+	role				text NOT NULL,		-- client, peer, admin, orderer
+	affiliation			text NOT NULL,
+	secret_hash			text NOT NULL,		-- bcrypt of the hex SHA-256 of the secret
+	attributes			jsonb,				-- as registered
+	max_enrollments		int NOT NULL,		-- -1: no limit
+	enrollments			int NOT NULL DEFAULT 0,
+	revoked_at			timestamptz,
+	registered_at		timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (ca, enrollment_id)
+);
+
+-- every certificate that an authority has issued
+CREATE TABLE fabric_internal.ca_certificate (
+	ca					text COLLATE "C" NOT NULL REFERENCES fabric_internal.ca,
+	serial				bytea NOT NULL,
+	enrollment_id		text COLLATE "C",	-- null: an intermediate authority
+	profile				text NOT NULL,		-- signing, tls, ca
+	certificate			text COLLATE "C" NOT NULL,
+	not_before			timestamptz NOT NULL,
+	not_after			timestamptz NOT NULL,
+	revoked_at			timestamptz,
+	reason				int,				-- RFC 5280 5.3.1
+	PRIMARY KEY (ca, serial),
+	FOREIGN KEY (ca, enrollment_id) REFERENCES fabric_internal.ca_identity
+);
+CREATE INDEX ON fabric_internal.ca_certificate (ca, enrollment_id);
+
+CREATE FUNCTION fabric.ca_create(ca text, msp_id text, subject jsonb DEFAULT NULL, valid_for interval DEFAULT '10 years',
+								 kind text DEFAULT 'signing', parent text DEFAULT NULL) RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_create';
+COMMENT ON FUNCTION fabric.ca_create IS 'make a certificate authority, its key in the keystore; returns its certificate (PEM)';
+REVOKE ALL ON FUNCTION fabric.ca_create FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_create TO fabric_admin;
+
+CREATE FUNCTION fabric.ca_certificate(ca text) RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_certificate';
+COMMENT ON FUNCTION fabric.ca_certificate IS 'the certificate of an authority (PEM)';
+REVOKE ALL ON FUNCTION fabric.ca_certificate FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_certificate TO fabric_admin, fabric_client;
+
+CREATE FUNCTION fabric.ca_register(ca text, enrollment_id text, role text DEFAULT 'client', secret text DEFAULT NULL, attributes jsonb DEFAULT NULL,
+								   max_enrollments int DEFAULT -1, affiliation text DEFAULT '') RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_register';
+COMMENT ON FUNCTION fabric.ca_register IS 'register who may get a certificate (role client, peer, admin, orderer); returns the secret to enroll with';
+REVOKE ALL ON FUNCTION fabric.ca_register FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_register TO fabric_admin;
+
+CREATE FUNCTION fabric.ca_enroll(ca text, enrollment_id text, secret text, csr text, profile text DEFAULT NULL, hosts text[] DEFAULT NULL,
+								 attributes text[] DEFAULT NULL, valid_for interval DEFAULT '1 year') RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_enroll';
+COMMENT ON FUNCTION fabric.ca_enroll IS 'get a certificate for the key of a certificate request; who has the secret may';
+REVOKE ALL ON FUNCTION fabric.ca_enroll FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_enroll TO fabric_admin, fabric_client;
+
+CREATE FUNCTION fabric.ca_reenroll(ca text, certificate text, csr text, signature bytea, valid_for interval DEFAULT '1 year') RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_reenroll';
+COMMENT ON FUNCTION fabric.ca_reenroll IS 'get a new certificate for a request that is signed with the key of a valid one';
+REVOKE ALL ON FUNCTION fabric.ca_reenroll FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_reenroll TO fabric_admin, fabric_client;
+
+CREATE FUNCTION fabric.ca_revoke(ca text, enrollment_id text DEFAULT NULL, serial text DEFAULT NULL, reason text DEFAULT 'unspecified') RETURNS bigint
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_revoke';
+COMMENT ON FUNCTION fabric.ca_revoke IS 'revoke one certificate (serial, hex), or an identity with all of its; returns how many certificates that were';
+REVOKE ALL ON FUNCTION fabric.ca_revoke FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_revoke TO fabric_admin;
+
+CREATE FUNCTION fabric.ca_crl(ca text, valid_for interval DEFAULT '7 days') RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_crl';
+COMMENT ON FUNCTION fabric.ca_crl IS 'a new revocation list (PEM), for the MSP in the channels'' configurations';
+REVOKE ALL ON FUNCTION fabric.ca_crl FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_crl TO fabric_admin;
+
+CREATE VIEW fabric.cas AS
+	SELECT ca, msp_id, kind, parent, certificate, crl_number, created_at
+	FROM fabric_internal.ca;
+COMMENT ON VIEW fabric.cas IS 'the certificate authorities of this node';
+GRANT SELECT ON fabric.cas TO fabric_admin;
+
+CREATE VIEW fabric.ca_identities AS
+	SELECT ca, enrollment_id, role, affiliation, attributes, max_enrollments, enrollments, revoked_at, registered_at
+	FROM fabric_internal.ca_identity;
+COMMENT ON VIEW fabric.ca_identities IS 'who is registered at the certificate authorities of this node';
+GRANT SELECT ON fabric.ca_identities TO fabric_admin;
+
+CREATE VIEW fabric.ca_certificates AS
+	SELECT ca, encode(serial, 'hex') AS serial, enrollment_id, profile, not_before, not_after, revoked_at, reason, certificate
+	FROM fabric_internal.ca_certificate;
+COMMENT ON VIEW fabric.ca_certificates IS 'the certificates that the authorities of this node have issued; reason as in RFC 5280 5.3.1';
+GRANT SELECT ON fabric.ca_certificates TO fabric_admin;
+
+------------------------------------------------------------------------------------------------------------------------
 -- gateway: a client's transactions. The whole call signs with an identity that this node holds for the caller's role; the split call
 -- is for clients that keep their key.
 ------------------------------------------------------------------------------------------------------------------------

@@ -44,6 +44,11 @@
 #define FB_SIGNATURE_BYTES_MAX 512
 #define FB_NONCE_BYTES 24
 
+/* certificate authorities: attributes travel in every transaction of their owner; a secret is read by people; hosts of one server */
+#define FB_CA_ATTRIBUTES_BYTES_MAX (16 * 1024)
+#define FB_CA_SECRET_BYTES_MAX 1024
+#define FB_CA_HOSTS_MAX 64
+
 /* policies: a rule tree is evaluated recursively. A gate is two levels of message, and a policy sits up to five messages deep */
 #define FB_POLICY_TEXT_BYTES_MAX (64 * 1024)
 #define FB_POLICY_DEPTH_MAX 24

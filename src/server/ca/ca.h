@@ -11,6 +11,8 @@
 
 #include "core/identity/identity.h"
 
+#include "utils/jsonb.h"
+
 /* ---- key_file.c: private keys as files ---- */
 
 /*
@@ -52,5 +54,70 @@ extern void keystore_close(const char *label);
  * made, not granted, encrypted and not opened), FB_INVALID_KEY.
  */
 extern const Signer *keystore_signer(const char *label);
+
+/*
+ * ---- ca.c, ca_registry.c, ca_enroll.c, ca_revoke.c: certificate authorities (IDN-16, IDN-17) ----
+ *
+ * They do what Fabric CA does: an authority registers identities, each with a secret; whoever has the secret enrols with a certificate request and
+ * gets a certificate for the key that he keeps. Keys of authorities are files of the keystore. Names of authorities have 1 to 63 bytes. All raise
+ * FB_INVALID_ARGUMENT for an authority that does not exist.
+ */
+
+/*
+ * A new authority with a new P-256 key; returns its certificate. subject: members C, ST, L, O, OU, CN (texts), NULL: O = msp_id, CN = ca. not_after:
+ * seconds since 1970, cut to the parent's. kind: "signing" (identities of the MSP, also TLS certificates on request) or "tls" (TLS only). parent: NULL
+ * for a root, or a root of this database. Raises FB_INVALID_ARGUMENT (name taken, subject, kind, parent).
+ */
+extern FbBytes ca_create(const char *ca, const char *msp_id, Jsonb *subject, int64 not_after, const char *kind, const char *parent);
+extern FbBytes ca_certificate(const char *ca);	/* PEM */
+
+typedef struct CaRegistration
+{
+	const char *enrollment_id;	/* becomes the common name: 1 to 64 bytes */
+	const char *role;			/* client, peer, admin, orderer: becomes the one NodeOU (IDN-8) */
+	const char *secret;			/* at least 8 bytes; NULL: one is made, of 128 random bits */
+	Jsonb	   *attributes;		/* {"name": "value"} or {"name": {"value": "...", "ecert": false}}: only on request; may be NULL */
+	int			enrollments_max;	/* -1: no limit */
+	const char *affiliation;	/* "a.b.c": further OUs, as Fabric CA does; may be empty */
+} CaRegistration;
+
+/* Returns the secret, which is kept as a hash only. Raises FB_INVALID_ARGUMENT (also: the id is taken), FB_LIMIT_EXCEEDED */
+extern char *ca_register(const char *ca, const CaRegistration *registration);
+
+typedef struct CaEnrollment
+{
+	const char *enrollment_id;
+	const char *secret;
+	FbBytes		csr;			/* PEM or DER; only its key and its alternative names count, as in Fabric CA */
+	const char *profile;		/* "signing" or "tls"; NULL: the authority's kind */
+	List	   *hosts;			/* TLS of peers and orderers: alternative names (char *); NIL: those of the request */
+	List	   *attributes;		/* names (char *) of the attributes wanted, exactly; NIL: the automatic ones and those registered for all */
+	int64		not_after;		/* cut to the authority's */
+} CaEnrollment;
+
+/*
+ * The certificate, PEM. Raises FB_ACCESS_DENIED (unknown id, wrong secret: not told apart, and each failure takes half a second during which nobody
+ * else can try this id; then: enrolled too often), FB_CERTIFICATE_REVOKED (the identity), FB_INVALID_CERTIFICATE, FB_INVALID_SIGNATURE (the request),
+ * FB_INVALID_ARGUMENT, FB_CERTIFICATE_EXPIRED (the authority).
+ */
+extern FbBytes ca_enroll(const char *ca, const CaEnrollment *enrollment);
+
+/*
+ * A new certificate like one that this authority issued and that is neither expired nor revoked: same profile, attributes as registered now. signature: by
+ * the old certificate's key over the bytes of csr. Raises FB_ACCESS_DENIED, FB_INVALID_SIGNATURE and what ca_enroll raises.
+ */
+extern FbBytes ca_reenroll(const char *ca, FbBytes certificate, FbBytes csr, FbBytes signature, int64 not_after);
+
+/*
+ * Revoke one certificate (serial in hex), or an identity with all its certificates: it cannot enrol any more. reason: a name of RFC 5280 5.3.1 in any
+ * case. Returns how many certificates were revoked now. Channels learn it from a revocation list in their configuration (IDN-7). Raises FB_INVALID_ARGUMENT.
+ */
+extern int64 ca_revoke(const char *ca, const char *enrollment_id, const char *serial, const char *reason);
+
+/*
+ * A new revocation list, PEM. It keeps certificates that have expired, because Fabric validates transactions without a clock (IDN-5). Raises
+ * FB_LIMIT_EXCEEDED, FB_INVALID_ARGUMENT.
+ */
+extern FbBytes ca_crl(const char *ca, int64 next_update);
 
 #endif

@@ -25,6 +25,10 @@ end_of_transaction(XactEvent event, void *argument)
 	ListCell   *cell;
 	bool		committed = event == XACT_EVENT_COMMIT;
 
+	if (event == XACT_EVENT_PRE_PREPARE && pending != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot PREPARE a transaction that has changed the keystore")));
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
 		return;
 	foreach(cell, pending)
@@ -118,17 +122,25 @@ ensure_directory(const char *path)
 		refuse(FB_NOT_CONFIGURED, path, "It must be a directory of the database user that nobody else can enter.");
 }
 
-/* labels may hold any character, so files are named by their hash */
+/*
+ * Labels may hold any character, so files are named by their hash. The random part gives every key a file of its own: a label that is dropped and added
+ * again in one transaction needs both files until the transaction's end tells which one stays.
+ */
 static char *
 file_name_of(const char *purpose, const char *label)
 {
 	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	uint8_t		random[8];
 	char		hex[2 * CRYPTO_SHA256_BYTES + 1];
+	char		random_hex[2 * sizeof(random) + 1];
+	FbError		error;
 
 	crypto_sha256(fb_bytes_of_text(label), digest);
 	fb_hex_encode(fb_bytes(digest, sizeof(digest)), hex);
 	hex[32] = '\0';
-	return psprintf("%s_%s.pem", purpose, hex);
+	error_check(crypto_random(random, sizeof(random), &error), &error);
+	fb_hex_encode(fb_bytes(random, sizeof(random)), random_hex);
+	return psprintf("%s_%s_%s.pem", purpose, hex, random_hex);
 }
 
 /* ---- reading and writing ---- */

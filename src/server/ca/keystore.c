@@ -4,7 +4,7 @@
  * An identity is granted to database roles. A session's signer is made from the key file once and kept as long as the identity's row is the same
  * (its xmin); an encrypted key is decrypted by keystore_open and lives in this session's memory only.
  */
-#include "server/ca/ca.h"
+#include "server/ca/ca_internal.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -197,7 +197,7 @@ keystore_signer(const char *label)
 
 /* ---- encryption by pgcrypto ---- */
 
-static char *
+char *
 pgcrypto_function(const char *name)
 {
 	static SpiStatement statement = {"SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "

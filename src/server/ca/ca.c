@@ -1,0 +1,335 @@
+/*
+ * ca.c: authorities: making them, finding them, issuing with them.
+ *
+ * Fabric CA's rules that are kept here: a certificate becomes valid some minutes before it is made, because clocks differ; and never outlives its
+ * issuer. Fabric checks a chain one second after the certificate became valid (IDN-5), so it must not become valid before its issuer either.
+ */
+#include "server/ca/ca_internal.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#define NAME_BYTES_MAX 63		/* of an authority: as database identifiers */
+#define BACKDATE_S 300			/* cfssl, on which Fabric CA stands: signer.ParseCertificateRequest */
+
+void
+ca_refuse(FbStatus status, const char *message, const char *detail)
+{
+	FbError		error;
+
+	fb_fail(&error, status, "%s", message);
+	if (detail != NULL)
+		fb_error_detail(&error, "%s", detail);
+	error_throw(&error);
+}
+
+int64
+ca_now(void)
+{
+	return (int64) timestamptz_to_time_t(GetCurrentTimestamp());
+}
+
+/* ---- rows ---- */
+
+char *
+ca_column_text(SpiScope *scope, int column)
+{
+	char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+
+	return value == NULL ? NULL : MemoryContextStrdup(scope->outer, value);
+}
+
+int64
+ca_column_int64(int column)
+{
+	bool		is_null;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
+
+	return is_null ? 0 : DatumGetInt64(value);
+}
+
+bool
+ca_column_is_null(int column)
+{
+	bool		is_null;
+
+	(void) SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
+	return is_null;
+}
+
+static void
+free_certificate(void *certificate)
+{
+	crypto_certificate_free(certificate);
+}
+
+static void
+free_private_key(void *key)
+{
+	crypto_private_key_free(key);
+}
+
+static void
+free_public_key(void *key)
+{
+	crypto_public_key_free(key);
+}
+
+static CryptoCertificate *
+parse_certificate(FbBytes pem)
+{
+	CryptoCertificate *certificate;
+	FbError		error;
+
+	error_check(crypto_certificate_parse(pem, &certificate, &error), &error);
+	memory_on_reset(CurrentMemoryContext, free_certificate, certificate);
+	return certificate;
+}
+
+static FbBytes
+bytes_of(const char *text)
+{
+	return text == NULL ? FB_BYTES_EMPTY : fb_bytes_of_text(text);
+}
+
+CaAuthority *
+ca_find(const char *ca)
+{
+	static SpiStatement statement = {
+		"SELECT ca, msp_id, kind, parent, country, province, locality, organization, key_file, certificate FROM fabric_internal.ca WHERE ca = $1",
+		1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(ca)};
+	CaAuthority *authority = palloc0(sizeof(CaAuthority));
+	SpiScope	scope;
+	bool		found;
+
+	spi_begin(&scope);
+	/* not read-only: it may have been made by this very statement */
+	spi_run(&statement, values, NULL, false, 1);
+	found = SPI_processed > 0;
+	if (found)
+	{
+		authority->ca = ca_column_text(&scope, 1);
+		authority->msp_id = ca_column_text(&scope, 2);
+		authority->tls_only = strcmp(ca_column_text(&scope, 3), "tls") == 0;
+		authority->is_root = ca_column_is_null(4);
+		authority->country = bytes_of(ca_column_text(&scope, 5));
+		authority->province = bytes_of(ca_column_text(&scope, 6));
+		authority->locality = bytes_of(ca_column_text(&scope, 7));
+		authority->organization = bytes_of(ca_column_text(&scope, 8));
+		authority->key_file = ca_column_text(&scope, 9);
+		authority->certificate_pem = bytes_of(ca_column_text(&scope, 10));
+	}
+	spi_end(&scope);
+	if (!found)
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" does not exist", ca), NULL);
+	authority->certificate = parse_certificate(authority->certificate_pem);
+	return authority;
+}
+
+CryptoPrivateKey *
+ca_key(const CaAuthority *authority)
+{
+	FbBytes		pem = key_file_read(authority->key_file);
+	CryptoPrivateKey *key;
+	FbError		error;
+	FbStatus	status = crypto_private_key_parse(pem, &key, &error);
+
+	crypto_wipe((void *) pem.data, pem.size);
+	error_check(status, &error);
+	memory_on_reset(CurrentMemoryContext, free_private_key, key);
+	return key;
+}
+
+FbBytes
+ca_certificate(const char *ca)
+{
+	return ca_find(ca)->certificate_pem;
+}
+
+/* ---- issuing ---- */
+
+static void
+note_certificate(const CaAuthority *authority, const CryptoCertificate *certificate, FbBytes pem, const char *enrollment_id, const char *profile)
+{
+	static SpiStatement insert = {
+		"INSERT INTO fabric_internal.ca_certificate (ca, serial, enrollment_id, profile, certificate, not_before, not_after) "
+		"VALUES ($1, $2, $3, $4, $5, to_timestamp($6), to_timestamp($7))", 7, {TEXTOID, BYTEAOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID}};
+	Datum		values[7] = {CStringGetTextDatum(authority->ca), PointerGetDatum(memory_bytea(crypto_certificate_serial(certificate))),
+		enrollment_id == NULL ? (Datum) 0 : CStringGetTextDatum(enrollment_id), CStringGetTextDatum(profile), PointerGetDatum(memory_text(pem)),
+		Int64GetDatum(crypto_certificate_not_before(certificate)), Int64GetDatum(crypto_certificate_not_after(certificate))};
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	spi_run(&insert, values, enrollment_id == NULL ? "  n    " : NULL, false, 0);
+	spi_end(&scope);
+}
+
+FbBytes
+ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPublicKey *key, const char *enrollment_id, const char *profile)
+{
+	int64		now = ca_now();
+	int64		ca_not_after = crypto_certificate_not_after(authority->certificate);
+	FbError		error;
+	FbBytes		pem;
+
+	if (ca_not_after <= now)
+		ca_refuse(FB_CERTIFICATE_EXPIRED, psprintf("the certificate of authority \"%s\" has expired", authority->ca), NULL);
+	if (template->not_after <= now)
+		ca_refuse(FB_INVALID_ARGUMENT, "argument \"valid_for\" must be positive", NULL);
+	template->not_before = Max(now - BACKDATE_S, crypto_certificate_not_before(authority->certificate));
+	template->not_after = Min(template->not_after, ca_not_after);
+	error_check(crypto_certificate_issue(template, key, authority->certificate, ca_key(authority), memory_allocator(CurrentMemoryContext), &pem,
+										 &error), &error);
+	note_certificate(authority, parse_certificate(pem), pem, enrollment_id, profile);
+	return pem;
+}
+
+/* ---- making an authority ---- */
+
+/* one member of the subject; OpenSSL limits the lengths */
+static char *
+subject_member(Jsonb *subject, const char *name)
+{
+	JsonbValue *value = getKeyJsonValueFromContainer(&subject->root, name, (int) strlen(name), NULL);
+
+	if (value == NULL)
+		return NULL;
+	if (value->type != jbvString || value->val.string.len == 0)
+		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate", psprintf("Member \"%s\" must be a text that is not empty.", name));
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+typedef struct Subject
+{
+	char	   *country;
+	char	   *province;
+	char	   *locality;
+	char	   *organization;
+	char	   *ou;
+	char	   *common_name;
+} Subject;
+
+static Subject
+read_subject(Jsonb *json, const char *ca, const char *msp_id)
+{
+	static const char *const names[] = {"C", "ST", "L", "O", "OU", "CN"};
+	Subject		subject = {.organization = pstrdup(msp_id), .common_name = pstrdup(ca)};
+	uint32		known = 0;
+
+	if (json == NULL)
+		return subject;
+	if (!JB_ROOT_IS_OBJECT(json))
+		ca_refuse(FB_INVALID_ARGUMENT, "argument \"subject\" must be a JSON object", NULL);
+	for (int i = 0; i < lengthof(names); i++)
+		known += getKeyJsonValueFromContainer(&json->root, names[i], (int) strlen(names[i]), NULL) != NULL;
+	if (known != JB_ROOT_COUNT(json))
+		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate", "Its members are C, ST, L, O, OU and CN.");
+	subject.country = subject_member(json, "C");
+	subject.province = subject_member(json, "ST");
+	subject.locality = subject_member(json, "L");
+	subject.ou = subject_member(json, "OU");
+	if (subject_member(json, "O") != NULL)
+		subject.organization = subject_member(json, "O");
+	if (subject_member(json, "CN") != NULL)
+		subject.common_name = subject_member(json, "CN");
+	return subject;
+}
+
+static void
+insert_authority(const char *ca, const char *msp_id, const Subject *subject, const char *kind, const char *parent, FbBytes certificate)
+{
+	static SpiStatement insert = {
+		"INSERT INTO fabric_internal.ca (ca, msp_id, kind, parent, country, province, locality, organization, certificate) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING", 9,
+		{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+	const char *texts[8] = {ca, msp_id, kind, parent, subject->country, subject->province, subject->locality, subject->organization};
+	Datum		values[9];
+	char		nulls[10] = "         ";
+	SpiScope	scope;
+	bool		inserted;
+
+	for (int i = 0; i < lengthof(texts); i++)
+	{
+		values[i] = texts[i] == NULL ? (Datum) 0 : CStringGetTextDatum(texts[i]);
+		nulls[i] = texts[i] == NULL ? 'n' : ' ';
+	}
+	values[8] = PointerGetDatum(memory_text(certificate));
+	spi_begin(&scope);
+	spi_run(&insert, values, nulls, false, 0);
+	inserted = SPI_processed > 0;
+	spi_end(&scope);
+	if (!inserted)
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" already exists", ca), NULL);
+}
+
+static void
+store_key(const char *ca, const CryptoPrivateKey *key)
+{
+	static SpiStatement update = {"UPDATE fabric_internal.ca SET key_file = $2 WHERE ca = $1", 2, {TEXTOID, TEXTOID}};
+	Datum		values[2] = {CStringGetTextDatum(ca)};
+	SpiScope	scope;
+	FbError		error;
+	FbBytes		pem;
+
+	error_check(crypto_private_key_pem(key, memory_allocator(CurrentMemoryContext), &pem, &error), &error);
+	values[1] = CStringGetTextDatum(key_file_write("ca", ca, pem));
+	crypto_wipe((void *) pem.data, pem.size);
+	spi_begin(&scope);
+	spi_run(&update, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+static void
+check_arguments(const char *ca, const char *msp_id, const char *kind, const CaAuthority *parent)
+{
+	if (ca[0] == '\0' || strlen(ca) > NAME_BYTES_MAX)
+		ca_refuse(FB_INVALID_ARGUMENT, "the name of a certificate authority must have 1 to 63 bytes", NULL);
+	if (msp_id[0] == '\0' || strlen(msp_id) > FB_MSP_ID_BYTES_MAX)
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("an MSP id must have 1 to %d bytes", FB_MSP_ID_BYTES_MAX), NULL);
+	if (strcmp(kind, "signing") != 0 && strcmp(kind, "tls") != 0)
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown kind \"%s\" of a certificate authority", kind), "It must be signing or tls.");
+	if (parent == NULL)
+		return;
+	if (!parent->is_root)
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" is itself an intermediate one", parent->ca), "The parent must be a root.");
+	if (parent->tls_only != (strcmp(kind, "tls") == 0) || strcmp(parent->msp_id, msp_id) != 0)
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" is not of the same kind and MSP", parent->ca), NULL);
+}
+
+FbBytes
+ca_create(const char *ca, const char *msp_id, Jsonb *subject_json, int64 not_after, const char *kind, const char *parent)
+{
+	CaAuthority *issuer = parent == NULL ? NULL : ca_find(parent);
+	CryptoTemplate template = {.is_ca = true, .not_after = not_after, .path_length = issuer == NULL ? -1 : 0};
+	Subject		subject;
+	FbBytes		ou;
+	CryptoPrivateKey *key;
+	CryptoPublicKey *public_key;
+	FbBytes		pem;
+	FbError		error;
+
+	check_arguments(ca, msp_id, kind, issuer);
+	subject = read_subject(subject_json, ca, msp_id);
+	ou = bytes_of(subject.ou);
+	template.subject = (CryptoName) {bytes_of(subject.country), bytes_of(subject.province), bytes_of(subject.locality),
+		bytes_of(subject.organization), &ou, ou.size > 0 ? 1 : 0, bytes_of(subject.common_name)};
+
+	error_check(crypto_private_key_generate(CRYPTO_P256, &key, &error), &error);
+	memory_on_reset(CurrentMemoryContext, free_private_key, key);
+	error_check(crypto_private_key_public(key, &public_key, &error), &error);
+	memory_on_reset(CurrentMemoryContext, free_public_key, public_key);
+
+	if (issuer != NULL)
+		pem = ca_issue(issuer, &template, public_key, NULL, "ca");
+	else
+	{
+		template.not_before = ca_now() - BACKDATE_S;
+		if (not_after <= ca_now())
+			ca_refuse(FB_INVALID_ARGUMENT, "argument \"valid_for\" must be positive", NULL);
+		error_check(crypto_certificate_issue(&template, public_key, NULL, key, memory_allocator(CurrentMemoryContext), &pem, &error), &error);
+	}
+	insert_authority(ca, msp_id, &subject, kind, parent, pem);
+	store_key(ca, key);
+	return pem;
+}

@@ -1,0 +1,70 @@
+/* what the files of ca share */
+#ifndef FABRIC_SERVER_CA_INTERNAL_H
+#define FABRIC_SERVER_CA_INTERNAL_H
+
+#include "server/ca/ca.h"
+
+/* keystore.c: a function of extension pgcrypto with its schema, quoted; palloc'ed */
+extern char *pgcrypto_function(const char *name);
+
+/* ---- ca.c ---- */
+
+/* an authority as its row says; everything lives in the memory context that was current, OpenSSL objects too */
+typedef struct CaAuthority
+{
+	char	   *ca;
+	char	   *msp_id;
+	bool		tls_only;
+	bool		is_root;
+	FbBytes		country;		/* of its subject, for the subjects of what it issues */
+	FbBytes		province;
+	FbBytes		locality;
+	FbBytes		organization;
+	char	   *key_file;
+	FbBytes		certificate_pem;
+	CryptoCertificate *certificate;
+} CaAuthority;
+
+extern void ca_refuse(FbStatus status, const char *message, const char *detail) pg_attribute_noreturn();
+extern int64 ca_now(void);		/* seconds since 1970 */
+extern CaAuthority *ca_find(const char *ca);
+extern CryptoPrivateKey *ca_key(const CaAuthority *authority);
+/*
+ * Issue what the template says, its times fitted into the authority's, and note it in table ca_certificate. enrollment_id NULL: an authority.
+ */
+extern FbBytes ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPublicKey *key, const char *enrollment_id,
+						const char *profile);
+
+/* copies of result columns into the memory outside of the SPI scope; NULL for null */
+extern char *ca_column_text(SpiScope *scope, int column);
+extern int64 ca_column_int64(int column);	/* 0 for null */
+extern bool ca_column_is_null(int column);
+
+/* ---- ca_registry.c ---- */
+
+typedef struct CaAttribute
+{
+	char	   *name;
+	char	   *value;
+	bool		for_all;		/* in every certificate, not only on request */
+} CaAttribute;
+
+typedef struct CaIdentity
+{
+	char	   *enrollment_id;
+	char	   *role;
+	char	   *affiliation;
+	CaAttribute *attributes;
+	int			attributes_count;
+} CaIdentity;
+
+/* "a.b.c" as List of char *: a, b, c */
+extern List *ca_affiliation_parts(const char *affiliation);
+/* one identity at a time: also what limits the rate of guesses */
+extern void ca_lock_identity(const char *ca, const char *enrollment_id);
+/* who has this secret, and one enrolment less for him. Raises what ca_enroll raises about secrets */
+extern CaIdentity *ca_authenticate(const char *ca, const char *enrollment_id, const char *secret);
+/* without a secret, for re-enrolment: the caller has proved the possession of a certificate */
+extern CaIdentity *ca_identity(const char *ca, const char *enrollment_id);
+
+#endif

@@ -1,0 +1,127 @@
+/* surface/ca: certificate authorities */
+#include "server/surface/surface_internal.h"
+
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "server/ca/ca.h"
+
+FABRIC_FUNCTION(fabric_ca_create);
+FABRIC_FUNCTION(fabric_ca_certificate);
+FABRIC_FUNCTION(fabric_ca_register);
+FABRIC_FUNCTION(fabric_ca_enroll);
+FABRIC_FUNCTION(fabric_ca_reenroll);
+FABRIC_FUNCTION(fabric_ca_revoke);
+FABRIC_FUNCTION(fabric_ca_crl);
+
+/* now and an interval: seconds since 1970 */
+static int64
+argument_end(FunctionCallInfo fcinfo, int index, const char *name)
+{
+	Datum		end;
+
+	argument_require(fcinfo, index, name);
+	end = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), PG_GETARG_DATUM(index));
+	return (int64) timestamptz_to_time_t(DatumGetTimestampTz(end));
+}
+
+static char *
+optional_text(FunctionCallInfo fcinfo, int index)
+{
+	return PG_ARGISNULL(index) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(index));
+}
+
+static Jsonb *
+optional_jsonb(FunctionCallInfo fcinfo, int index)
+{
+	return PG_ARGISNULL(index) ? NULL : PG_GETARG_JSONB_P(index);
+}
+
+/* ca_create(ca, msp_id, subject, valid_for, kind, parent): the certificate */
+Datum
+fabric_ca_create(PG_FUNCTION_ARGS)
+{
+	char	   *ca = argument_text(fcinfo, 0, "ca");
+	char	   *msp_id = argument_text(fcinfo, 1, "msp_id");
+
+	PG_RETURN_TEXT_P(memory_text(ca_create(ca, msp_id, optional_jsonb(fcinfo, 2), argument_end(fcinfo, 3, "valid_for"),
+										   argument_text(fcinfo, 4, "kind"), optional_text(fcinfo, 5))));
+}
+
+Datum
+fabric_ca_certificate(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(memory_text(ca_certificate(argument_text(fcinfo, 0, "ca"))));
+}
+
+/* ca_register(ca, enrollment_id, role, secret, attributes, max_enrollments, affiliation): the secret */
+Datum
+fabric_ca_register(PG_FUNCTION_ARGS)
+{
+	SecretScope scope;
+	CaRegistration registration;
+	char	   *secret;
+
+	secret_scope_begin(&scope);
+	argument_require(fcinfo, 0, "ca");
+	registration.enrollment_id = argument_text(fcinfo, 1, "enrollment_id");
+	registration.role = argument_text(fcinfo, 2, "role");
+	registration.secret = optional_text(fcinfo, 3);
+	registration.attributes = optional_jsonb(fcinfo, 4);
+	argument_require(fcinfo, 5, "max_enrollments");
+	registration.enrollments_max = PG_GETARG_INT32(5);
+	registration.affiliation = argument_text(fcinfo, 6, "affiliation");
+	secret = ca_register(argument_text(fcinfo, 0, "ca"), &registration);
+	secret_scope_end(&scope);
+	PG_RETURN_TEXT_P(cstring_to_text(secret));
+}
+
+/* ca_enroll(ca, enrollment_id, secret, csr, profile, hosts, attributes, valid_for): the certificate */
+Datum
+fabric_ca_enroll(PG_FUNCTION_ARGS)
+{
+	SecretScope scope;
+	CaEnrollment enrollment;
+	FbBytes		certificate;
+
+	secret_scope_begin(&scope);
+	argument_require(fcinfo, 0, "ca");
+	enrollment.enrollment_id = argument_text(fcinfo, 1, "enrollment_id");
+	enrollment.secret = argument_text(fcinfo, 2, "secret");
+	enrollment.csr = argument_bytes(fcinfo, 3, "csr");
+	enrollment.profile = optional_text(fcinfo, 4);
+	enrollment.hosts = argument_text_list(fcinfo, 5, "hosts");
+	enrollment.attributes = argument_text_list(fcinfo, 6, "attributes");
+	enrollment.not_after = argument_end(fcinfo, 7, "valid_for");
+	certificate = ca_enroll(argument_text(fcinfo, 0, "ca"), &enrollment);
+	secret_scope_end(&scope);
+	PG_RETURN_TEXT_P(memory_text(certificate));
+}
+
+/* ca_reenroll(ca, certificate, csr, signature, valid_for): the certificate */
+Datum
+fabric_ca_reenroll(PG_FUNCTION_ARGS)
+{
+	char	   *ca = argument_text(fcinfo, 0, "ca");
+	FbBytes		certificate = argument_bytes(fcinfo, 1, "certificate");
+	FbBytes		csr = argument_bytes(fcinfo, 2, "csr");
+
+	PG_RETURN_TEXT_P(memory_text(ca_reenroll(ca, certificate, csr, argument_bytes(fcinfo, 3, "signature"), argument_end(fcinfo, 4, "valid_for"))));
+}
+
+/* ca_revoke(ca, enrollment_id, serial, reason): how many certificates */
+Datum
+fabric_ca_revoke(PG_FUNCTION_ARGS)
+{
+	char	   *ca = argument_text(fcinfo, 0, "ca");
+
+	PG_RETURN_INT64(ca_revoke(ca, optional_text(fcinfo, 1), optional_text(fcinfo, 2), argument_text(fcinfo, 3, "reason")));
+}
+
+Datum
+fabric_ca_crl(PG_FUNCTION_ARGS)
+{
+	char	   *ca = argument_text(fcinfo, 0, "ca");
+
+	PG_RETURN_TEXT_P(memory_text(ca_crl(ca, argument_end(fcinfo, 1, "valid_for"))));
+}
