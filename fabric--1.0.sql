@@ -944,3 +944,238 @@ CREATE FUNCTION fabric.key_to_text(key bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_key_to_text';
 COMMENT ON FUNCTION fabric.key_to_text IS 'a state key for people: U+2400 for the zeros of composite keys, hex for keys that are hashes';
 GRANT EXECUTE ON FUNCTION fabric.key_to_text TO PUBLIC;
+
+------------------------------------------------------------------------------------------------------------------------
+-- ledger: blocks, transactions, state and history of a channel
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric.get_block(channel text, number bigint) RETURNS bytea
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_block';
+COMMENT ON FUNCTION fabric.get_block IS 'a block (common.Block) as a peer of Fabric stores it';
+REVOKE ALL ON FUNCTION fabric.get_block FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.get_block TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.get_block_by_hash(channel text, block_hash bytea) RETURNS bytea
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_block_by_hash';
+COMMENT ON FUNCTION fabric.get_block_by_hash IS 'the block (common.Block) whose header has this hash';
+REVOKE ALL ON FUNCTION fabric.get_block_by_hash FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.get_block_by_hash TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.get_block_by_tx_id(channel text, tx_id text) RETURNS bytea
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_block_by_tx_id';
+COMMENT ON FUNCTION fabric.get_block_by_tx_id IS 'the block (common.Block) that holds a transaction';
+REVOKE ALL ON FUNCTION fabric.get_block_by_tx_id FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.get_block_by_tx_id TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.get_transaction(channel text, tx_id text) RETURNS bytea
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_transaction';
+COMMENT ON FUNCTION fabric.get_transaction IS 'a transaction with its validation code (protos.ProcessedTransaction)';
+REVOKE ALL ON FUNCTION fabric.get_transaction FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.get_transaction TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.chain_info(channel text, OUT height bigint, OUT current_block_hash bytea, OUT previous_block_hash bytea) RETURNS record
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_chain_info';
+COMMENT ON FUNCTION fabric.chain_info IS 'height of a channel on this node, hash of its last block, and of the one before';
+REVOKE ALL ON FUNCTION fabric.chain_info FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.chain_info TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.state_digest(channel text) RETURNS bytea
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_state_digest';
+COMMENT ON FUNCTION fabric.state_digest IS 'one hash over the whole world state, key policies included: the same on every node of the same height';
+REVOKE ALL ON FUNCTION fabric.state_digest FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.state_digest TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.get_history(channel text, chaincode text, key text, OUT tx_id text, OUT block_number bigint, OUT tx_number int,
+								   OUT created_at timestamptz, OUT is_delete boolean, OUT value bytea) RETURNS SETOF record
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_history';
+COMMENT ON FUNCTION fabric.get_history(text, text, text) IS 'the writes of a key by valid transactions, newest first';
+REVOKE ALL ON FUNCTION fabric.get_history(text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.get_history(text, text, text) TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.get_history(channel text, chaincode text, key bytea, OUT tx_id text, OUT block_number bigint, OUT tx_number int,
+								   OUT created_at timestamptz, OUT is_delete boolean, OUT value bytea) RETURNS SETOF record
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_history';
+COMMENT ON FUNCTION fabric.get_history(text, text, bytea) IS 'the writes of a key by valid transactions, newest first; for composite keys, which text cannot hold';
+REVOKE ALL ON FUNCTION fabric.get_history(text, text, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.get_history(text, text, bytea) TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.state_at(channel text, block_number bigint, OUT namespace text, OUT key bytea, OUT value bytea,
+								OUT written_in_block bigint, OUT tx_number int) RETURNS SETOF record
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_state_at';
+COMMENT ON FUNCTION fabric.state_at IS 'the keys and values of all chaincodes as they were after this block';
+REVOKE ALL ON FUNCTION fabric.state_at FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.state_at TO fabric_client, fabric_admin;
+
+------------------------------------------------------------------------------------------------------------------------
+-- views. Their functions are called by the reader of a view, so the roles that may read the views may call them.
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric_internal.tx_id_text(tx_id bytea) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_internal_tx_id_text';
+COMMENT ON FUNCTION fabric_internal.tx_id_text IS 'a transaction id as it is stored, to text';
+GRANT EXECUTE ON FUNCTION fabric_internal.tx_id_text TO PUBLIC;
+
+CREATE FUNCTION fabric_internal.validation_code_name(code smallint) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_internal_validation_code_name';
+COMMENT ON FUNCTION fabric_internal.validation_code_name IS 'the name of a validation code; its number if it has none';
+GRANT EXECUTE ON FUNCTION fabric_internal.validation_code_name TO PUBLIC;
+
+CREATE FUNCTION fabric_internal.block_signers(signatures bytea) RETURNS text[]
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_internal_block_signers';
+COMMENT ON FUNCTION fabric_internal.block_signers IS 'the MSP ids of a block''s signers, from its metadata; nothing is verified';
+GRANT EXECUTE ON FUNCTION fabric_internal.block_signers TO PUBLIC;
+
+CREATE FUNCTION fabric_internal.key_policy(metadata bytea) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_internal_key_policy';
+COMMENT ON FUNCTION fabric_internal.key_policy IS 'the endorsement policy in a key''s metadata; null when there is none';
+GRANT EXECUTE ON FUNCTION fabric_internal.key_policy TO PUBLIC;
+
+CREATE FUNCTION fabric_internal.envelope_bytes(channel text, envelope bytea) RETURNS bytea
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_envelope_bytes';
+COMMENT ON FUNCTION fabric_internal.envelope_bytes IS 'an envelope as it is stored, to Fabric''s bytes';
+REVOKE ALL ON FUNCTION fabric_internal.envelope_bytes FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.envelope_bytes TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric_internal.envelope_creator(channel text, envelope bytea) RETURNS bytea
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_envelope_creator';
+COMMENT ON FUNCTION fabric_internal.envelope_creator IS 'the creator of a stored envelope (msp.SerializedIdentity)';
+REVOKE ALL ON FUNCTION fabric_internal.envelope_creator FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.envelope_creator TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric_internal.envelope_arguments(channel text, envelope bytea) RETURNS text[]
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_envelope_arguments';
+COMMENT ON FUNCTION fabric_internal.envelope_arguments IS 'function and arguments of a stored envelope';
+REVOKE ALL ON FUNCTION fabric_internal.envelope_arguments FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.envelope_arguments TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric_internal.envelope_event(channel text, envelope bytea, OUT chaincode text, OUT event_name text, OUT payload bytea) RETURNS SETOF record
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'fabric_internal_envelope_event';
+COMMENT ON FUNCTION fabric_internal.envelope_event IS 'the chaincode event of a stored envelope, if it has one';
+REVOKE ALL ON FUNCTION fabric_internal.envelope_event FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.envelope_event TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric_internal.organisations(channel text, OUT msp_id text, OUT name text, OUT is_application boolean, OUT is_orderer boolean,
+		OUT peers text[], OUT orderers text[], OUT is_own boolean) RETURNS SETOF record
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_organisations';
+COMMENT ON FUNCTION fabric_internal.organisations IS 'the organisations of a channel; read it as fabric.organisations';
+REVOKE ALL ON FUNCTION fabric_internal.organisations FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.organisations TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric_internal.nodes(channel text, OUT address text, OUT role text, OUT msp_id text, OUT consenter_id bigint) RETURNS SETOF record
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_nodes';
+COMMENT ON FUNCTION fabric_internal.nodes IS 'the peers and consenters that a channel''s configuration names; read it as fabric.nodes';
+REVOKE ALL ON FUNCTION fabric_internal.nodes FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.nodes TO fabric_client, fabric_admin;
+
+CREATE VIEW fabric.channels AS
+	SELECT c.channel, l.number + 1 AS height, l.block_hash AS current_block_hash, l.committed_at AS last_block_at, c.config_block_number, c.joined_at
+	FROM fabric_internal.channel c
+	LEFT JOIN LATERAL (SELECT b.number, b.block_hash, b.committed_at FROM fabric_internal.block b WHERE b.channel = c.channel
+					   ORDER BY b.number DESC LIMIT 1) l ON true;
+COMMENT ON VIEW fabric.channels IS 'the channels that this node has joined';
+GRANT SELECT ON fabric.channels TO fabric_client, fabric_admin, fabric_node;
+
+CREATE VIEW fabric.blocks AS
+	SELECT b.channel, b.number, b.block_hash, b.previous_hash, b.data_hash, pg_catalog.length(b.transactions_filter) AS transactions,
+		   b.committed_at, b.commit_hash, b.raft_index, fabric_internal.block_signers(b.signatures) AS signers
+	FROM fabric_internal.block b;
+COMMENT ON VIEW fabric.blocks IS 'the blocks of all channels: header, number of transactions, commit hash (as Fabric''s peers compute it), signers';
+GRANT SELECT ON fabric.blocks TO fabric_client, fabric_admin;
+
+CREATE VIEW fabric.transactions AS
+	SELECT t.channel, t.block_number, t.position AS tx_number, fabric_internal.tx_id_text(t.tx_id) AS tx_id,
+		   CASE t.type WHEN 0 THEN 'MESSAGE' WHEN 1 THEN 'CONFIG' WHEN 2 THEN 'CONFIG_UPDATE' WHEN 3 THEN 'ENDORSER_TRANSACTION'
+					   WHEN 4 THEN 'ORDERER_TRANSACTION' WHEN 5 THEN 'DELIVER_SEEK_INFO' WHEN 6 THEN 'CHAINCODE_PACKAGE'
+					   WHEN -1 THEN NULL ELSE t.type::text END AS type,
+		   fabric_internal.validation_code_name(t.validation_code) AS validation_code, t.creator_msp, t.chaincode,
+		   (fabric_internal.envelope_arguments(t.channel, t.envelope))[1] AS function,
+		   (fabric_internal.envelope_arguments(t.channel, t.envelope))[2:] AS arguments,
+		   t.created_at, fabric_internal.envelope_creator(t.channel, t.envelope) AS creator,
+		   fabric_internal.envelope_bytes(t.channel, t.envelope) AS envelope
+	FROM fabric_internal.transaction t;
+COMMENT ON VIEW fabric.transactions IS 'the transactions of all blocks, valid or not; created_at is the client''s clock';
+GRANT SELECT ON fabric.transactions TO fabric_client, fabric_admin;
+
+CREATE VIEW fabric.world_state AS
+	SELECT s.channel, s.namespace, fabric.key_to_text(s.key) AS key, fabric.bytes_to_text(s.value) AS value_text,
+		   fabric.bytes_to_json(s.value) AS value_json, s.value, s.block_number, s.position AS tx_number,
+		   fabric_internal.key_policy(s.metadata) AS endorsement_policy, s.key AS key_bytes
+	FROM fabric_internal.world_state s;
+COMMENT ON VIEW fabric.world_state IS 'the newest values of all keys; value_text and value_json are null when a value is none; block and transaction that wrote it last';
+GRANT SELECT ON fabric.world_state TO fabric_client, fabric_admin;
+
+CREATE VIEW fabric.history AS
+	SELECT h.channel, h.namespace, fabric.key_to_text(h.key) AS key, h.block_number, h.position AS tx_number,
+		   (SELECT fabric_internal.tx_id_text(t.tx_id) FROM fabric_internal.transaction t
+			WHERE t.channel = h.channel AND t.block_number = h.block_number AND t.position = h.position) AS tx_id,
+		   (SELECT t.created_at FROM fabric_internal.transaction t
+			WHERE t.channel = h.channel AND t.block_number = h.block_number AND t.position = h.position) AS created_at,
+		   h.value IS NULL AS is_delete, fabric.bytes_to_text(h.value) AS value_text, fabric.bytes_to_json(h.value) AS value_json,
+		   h.value, h.key AS key_bytes
+	FROM fabric_internal.history h;
+COMMENT ON VIEW fabric.history IS 'every write of every public key by valid transactions';
+GRANT SELECT ON fabric.history TO fabric_client, fabric_admin;
+
+CREATE VIEW fabric.events AS
+	SELECT t.channel, t.block_number, t.position AS tx_number, fabric_internal.tx_id_text(t.tx_id) AS tx_id, e.chaincode, e.event_name,
+		   t.validation_code = 0 AS valid, fabric_internal.validation_code_name(t.validation_code) AS validation_code,
+		   fabric.bytes_to_text(e.payload) AS payload_text, fabric.bytes_to_json(e.payload) AS payload_json, e.payload
+	FROM fabric_internal.transaction t, fabric_internal.envelope_event(t.channel, t.envelope) e
+	WHERE t.type = 3;
+COMMENT ON VIEW fabric.events IS 'chaincode events. Those of invalid transactions are in the blocks too, but nothing happened: look at valid';
+GRANT SELECT ON fabric.events TO fabric_client, fabric_admin;
+
+CREATE VIEW fabric.organisations AS
+	SELECT c.channel, o.msp_id, o.name, o.is_application, o.is_orderer, o.peers, o.orderers, o.is_own
+	FROM fabric_internal.channel c, fabric_internal.organisations(c.channel) o;
+COMMENT ON VIEW fabric.organisations IS 'the organisations of all channels, with the addresses of their peers and orderers; is_own: this node''s';
+GRANT SELECT ON fabric.organisations TO fabric_client, fabric_admin;
+
+CREATE VIEW fabric.nodes AS
+	SELECT c.channel, n.address, n.role, n.msp_id, n.consenter_id, a.options
+	FROM fabric_internal.channel c, fabric_internal.nodes(c.channel) n LEFT JOIN fabric_internal.node a USING (address);
+COMMENT ON VIEW fabric.nodes IS 'the peers and consenters that the channels'' configurations name, and how this node connects to them';
+GRANT SELECT ON fabric.nodes TO fabric_client, fabric_admin;
+
+------------------------------------------------------------------------------------------------------------------------
+-- statistics: what this node's processes publish in shared memory
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric_internal.stat_channel(OUT channel text, OUT height bigint, OUT config_block_number bigint, OUT lifecycle_block_number bigint,
+		OUT lag bigint, OUT waiting_envelopes bigint, OUT waiting_bytes bigint, OUT inbox_records bigint, OUT inbox_bytes bigint,
+		OUT inbox_refused bigint, OUT private_inbox_records bigint, OUT private_inbox_bytes bigint, OUT private_inbox_refused bigint) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_channel';
+COMMENT ON FUNCTION fabric_internal.stat_channel IS 'what the processes of this node publish about its channels; read it as fabric.stat_channel';
+REVOKE ALL ON FUNCTION fabric_internal.stat_channel FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_channel TO fabric_admin, fabric_client, fabric_node;
+
+CREATE FUNCTION fabric_internal.stat_workers(OUT kind text, OUT channel text, OUT pid int, OUT started_at timestamptz, OUT restarts bigint,
+		OUT last_exit_at timestamptz, OUT last_error text) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_workers';
+COMMENT ON FUNCTION fabric_internal.stat_workers IS 'the background processes of this node; read it as fabric.stat_workers';
+REVOKE ALL ON FUNCTION fabric_internal.stat_workers FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_workers TO fabric_admin, fabric_client, fabric_node;
+
+CREATE FUNCTION fabric_internal.stat_validation(OUT channel text, OUT code smallint, OUT name text, OUT count bigint) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_validation';
+COMMENT ON FUNCTION fabric_internal.stat_validation IS 'transactions by validation code; read it as fabric.stat_validation';
+REVOKE ALL ON FUNCTION fabric_internal.stat_validation FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_validation TO fabric_admin, fabric_client, fabric_node;
+
+CREATE VIEW fabric.stat_channel AS
+	SELECT s.channel, s.height, l.committed_at AS last_block_at, s.lag, s.config_block_number, s.lifecycle_block_number, s.waiting_envelopes,
+		   s.waiting_bytes, s.inbox_records, s.inbox_bytes, s.inbox_refused, s.private_inbox_records, s.private_inbox_bytes, s.private_inbox_refused
+	FROM fabric_internal.stat_channel() s
+	LEFT JOIN LATERAL (SELECT b.committed_at FROM fabric_internal.block b WHERE b.channel = s.channel ORDER BY b.number DESC LIMIT 1) l ON true;
+COMMENT ON VIEW fabric.stat_channel IS 'channels of this node: height, Raft entries ordered but not yet in the ledger (lag; null on a node that does not order), queues';
+GRANT SELECT ON fabric.stat_channel TO fabric_admin, fabric_client, fabric_node;
+
+CREATE VIEW fabric.stat_workers AS
+	SELECT w.kind, w.channel, w.pid, w.started_at, w.restarts, w.last_exit_at, w.last_error FROM fabric_internal.stat_workers() w;
+COMMENT ON VIEW fabric.stat_workers IS 'the background processes of this node: pid is null while one does not run; last_error ended it, or is what it last complained about';
+GRANT SELECT ON fabric.stat_workers TO fabric_admin, fabric_client, fabric_node;
+
+CREATE VIEW fabric.stat_validation AS
+	SELECT v.channel, v.code, v.name, v.count FROM fabric_internal.stat_validation() v;
+COMMENT ON VIEW fabric.stat_validation IS 'transactions committed since the start of the server, by validation code';
+GRANT SELECT ON fabric.stat_validation TO fabric_admin, fabric_client, fabric_node;

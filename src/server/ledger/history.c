@@ -5,7 +5,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-enum { COLUMN_BLOCK = 4, COLUMN_POSITION = 5, COLUMN_VALUE = 6, INDEX_NAMESPACE = 1, INDEX_KEY = 2 };
+enum { COLUMN_NAMESPACE = 2, COLUMN_KEY = 3, COLUMN_BLOCK = 4, COLUMN_POSITION = 5, COLUMN_VALUE = 6, INDEX_NAMESPACE = 1, INDEX_KEY = 2 };
 
 void
 history_append(const Ledger *ledger, uint64 block_number, const HistoryEntry *entries, size_t entries_count)
@@ -73,4 +73,39 @@ history_of_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapsh
 	}
 	ledger_scan_end(&scan);
 	return rows;
+}
+
+struct HistoryScan
+{
+	LedgerScan	scan;
+};
+
+HistoryScan *
+history_scan(const Ledger *ledger, Snapshot snapshot)
+{
+	HistoryScan *scan = palloc(sizeof(HistoryScan));
+
+	ledger_scan_begin(&scan->scan, ledger->history.table, ledger->history.index, NULL, 0, snapshot);
+	return scan;
+}
+
+bool
+history_scan_next(HistoryScan *scan, HistoryScanRow *row)
+{
+	if (!ledger_scan_next(&scan->scan, ForwardScanDirection))
+		return false;
+	row->namespace_name = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_NAMESPACE));
+	row->key = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_KEY));
+	row->write.block_number = (uint64) ledger_scan_int8(&scan->scan, COLUMN_BLOCK);
+	row->write.position = (uint32) ledger_scan_int4(&scan->scan, COLUMN_POSITION);
+	row->write.is_delete = ledger_scan_is_null(&scan->scan, COLUMN_VALUE);
+	row->write.value = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_VALUE));
+	return true;
+}
+
+void
+history_scan_end(HistoryScan *scan)
+{
+	ledger_scan_end(&scan->scan);
+	pfree(scan);
 }

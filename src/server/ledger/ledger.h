@@ -143,6 +143,19 @@ typedef struct HistoryRow
 /* the writes of a key, newest first (WST-12); all of them that the snapshot sees */
 extern HistoryRow *history_of_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot, int *count);
 
+/* the whole history in the order of namespace, key, block, position; a row's bytes are in the context current at its call */
+typedef struct HistoryScanRow
+{
+	FbBytes		namespace_name;
+	FbBytes		key;
+	HistoryRow	write;
+} HistoryScanRow;
+
+typedef struct HistoryScan HistoryScan;
+extern HistoryScan *history_scan(const Ledger *ledger, Snapshot snapshot);
+extern bool history_scan_next(HistoryScan *scan, HistoryScanRow *row);
+extern void history_scan_end(HistoryScan *scan);
+
 /* ---- private_store.c: plaintext of private data which this node's organisation holds ---- */
 
 extern bool private_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, FbBytes key, Snapshot snapshot, StateRow *row);

@@ -1,0 +1,153 @@
+/* surface/statistics: what this node's processes publish in shared memory */
+#include "server/surface/surface_internal.h"
+
+FABRIC_FUNCTION(fabric_internal_stat_channel);
+FABRIC_FUNCTION(fabric_internal_stat_workers);
+FABRIC_FUNCTION(fabric_internal_stat_validation);
+
+static void
+put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+read_inbox(InboxHeader *inbox, uint64 *records, uint64 *bytes, uint64 *refused)
+{
+	LWLockAcquire(&inbox->lock, LW_SHARED);
+	*records = inbox->records_count;
+	*bytes = inbox->tail - inbox->head;
+	*refused = inbox->refused_count;
+	LWLockRelease(&inbox->lock);
+}
+
+/* stat_channel() */
+Datum
+fabric_internal_stat_channel(PG_FUNCTION_ARGS)
+{
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < guc_channels_max; i++)
+	{
+		ChannelSlot *slot = shmem_channel_at(i);
+		Datum		values[13];
+		bool		nulls[13] = {false};
+		uint64		commit_index;
+		uint64		applied_index;
+		uint64		records;
+		uint64		bytes;
+		uint64		refused;
+		RaftPublished raft;
+		int			column = 0;
+
+		if (slot == NULL)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		raft = slot->raft;
+		SpinLockRelease(&slot->mutex);
+		commit_index = pg_atomic_read_u64(&slot->commit_index);
+		applied_index = pg_atomic_read_u64(&slot->applied_raft_index);
+		values[column++] = CStringGetTextDatum(slot->name);
+		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->height));
+		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->config_block_number));
+		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->lifecycle_block_number));
+		nulls[column] = raft.raft_id == 0;
+		values[column++] = Int64GetDatum((int64) (commit_index > applied_index ? commit_index - applied_index : 0));
+		values[column++] = Int64GetDatum((int64) raft.pending_count);
+		values[column++] = Int64GetDatum((int64) raft.pending_bytes);
+		read_inbox(&slot->inbox, &records, &bytes, &refused);
+		values[column++] = Int64GetDatum((int64) records);
+		values[column++] = Int64GetDatum((int64) bytes);
+		values[column++] = Int64GetDatum((int64) refused);
+		read_inbox(&slot->private_inbox, &records, &bytes, &refused);
+		values[column++] = Int64GetDatum((int64) records);
+		values[column++] = Int64GetDatum((int64) bytes);
+		values[column++] = Int64GetDatum((int64) refused);
+		put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+static Datum
+time_or_null(TimestampTz time, bool *is_null)
+{
+	*is_null = time == 0;
+	return TimestampTzGetDatum(time);
+}
+
+/* stat_workers() */
+Datum
+fabric_internal_stat_workers(PG_FUNCTION_ARGS)
+{
+	static const char *const kinds[WORKER_KIND_COUNT] = {"ledger", "orderer"};
+
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	{
+		pid_t		pid = shmem_launcher_pid();
+		Datum		values[7] = {CStringGetTextDatum("launcher"), 0, Int32GetDatum((int32) pid)};
+		bool		nulls[7] = {false, true, pid == 0, true, true, true, true};
+
+		put_row(fcinfo, values, nulls);
+	}
+	for (int i = 0; i < guc_channels_max; i++)
+	{
+		ChannelSlot *slot = shmem_channel_at(i);
+
+		for (int kind = 0; slot != NULL && kind < WORKER_KIND_COUNT; kind++)
+		{
+			WorkerSlot	worker;
+			Datum		values[7];
+			bool		nulls[7] = {false};
+
+			SpinLockAcquire(&slot->mutex);
+			worker = slot->workers[kind];
+			SpinLockRelease(&slot->mutex);
+			if (worker.generation == 0)
+				continue;		/* never started: this node does not order the channel */
+			values[0] = CStringGetTextDatum(kinds[kind]);
+			values[1] = CStringGetTextDatum(slot->name);
+			nulls[2] = worker.pid == 0;
+			values[2] = Int32GetDatum((int32) worker.pid);
+			values[3] = time_or_null(worker.started_at, &nulls[3]);
+			values[4] = Int64GetDatum((int64) worker.restarts_count);
+			values[5] = time_or_null(worker.last_exit_at, &nulls[5]);
+			nulls[6] = worker.last_error[0] == '\0';
+			values[6] = nulls[6] ? (Datum) 0 : CStringGetTextDatum(worker.last_error);
+			put_row(fcinfo, values, nulls);
+		}
+	}
+	return (Datum) 0;
+}
+
+/* stat_validation() */
+Datum
+fabric_internal_stat_validation(PG_FUNCTION_ARGS)
+{
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < guc_channels_max; i++)
+	{
+		ChannelSlot *slot = shmem_channel_at(i);
+
+		for (int code = 0; slot != NULL && code < 256; code++)
+		{
+			uint64		count = pg_atomic_read_u64(&slot->validation_counts[code]);
+			const char *name = tx_code_name(code);
+			Datum		values[4];
+			bool		nulls[4] = {false};
+
+			if (count == 0)
+				continue;
+			values[0] = CStringGetTextDatum(slot->name);
+			values[1] = Int16GetDatum(code);
+			nulls[2] = name == NULL;
+			values[2] = name == NULL ? (Datum) 0 : CStringGetTextDatum(name);
+			values[3] = Int64GetDatum((int64) count);
+			put_row(fcinfo, values, nulls);
+		}
+	}
+	return (Datum) 0;
+}
