@@ -282,14 +282,14 @@ duties_finish(OrderNode *node)
 		wire_set_flush(node->wires);	/* the early messages */
 		if (node->in_transaction)
 		{
-			FAULT_POINT("raft-store-before-commit");
+			FAULT_POINT("raft_before_commit");
 			if (node->state_changed)
 				raft_store_save_state(node->channel, node->settings.self_id, &node->hard_state, node->log_start_index,
 									  node->log_start_term);
 			node->state_changed = false;
 			bracket_commit();
 			node->in_transaction = false;
-			FAULT_POINT("raft-store-after-commit");
+			FAULT_POINT("raft_after_commit");
 		}
 		for (LateMessage *late = node->late_first; late != NULL; late = late->next)
 			(void) wire_set_send_raft(node->wires, late->to, node->channel, node->settings.self_id, late->bytes);

@@ -16,8 +16,8 @@
 /* one turn takes at most this much from the inbox, so that its transaction, and what waits for it, stays short */
 #define RECORDS_PER_TURN_MAX 2000
 #define BYTES_PER_TURN_MAX ((size_t) 8 * 1024 * 1024)
-/* entries beyond the tail before the log is cut: deleting in handfuls costs less */
-#define COMPACT_STEP_ENTRIES 256
+/* entries deleted at once: a transaction with more would keep Raft waiting */
+#define COMPACT_ENTRIES_MAX 1000
 
 static uint64
 clock_ms(void)
@@ -268,10 +268,10 @@ compact(OrderNode *node)
 	uint64		up_to_index;
 	FbError		error;
 
-	if (node->applied_index < node->log_start_index + tail + COMPACT_STEP_ENTRIES)
+	/* by handfuls: deleting each entry as soon as the next one comes would be a transaction more for each */
+	if (node->applied_index < node->log_start_index + tail + Max(tail / 4, 1))
 		return;
-	/* after a change of fabric.raft_log_tail there may be many: a step at a time */
-	up_to_index = Min(node->applied_index - tail, node->log_start_index + 4 * COMPACT_STEP_ENTRIES);
+	up_to_index = Min(node->applied_index - tail, node->log_start_index + COMPACT_ENTRIES_MAX);
 	if (!node->in_transaction)
 	{
 		bracket_begin("compacting the Raft log");
