@@ -87,6 +87,16 @@ CREATE TABLE fabric_internal.transaction (
 	envelope			bytea NOT NULL		-- common.Envelope, compressed; see ledger/envelope_codec
 ) PARTITION BY LIST (channel);
 
+-- what the envelopes of a channel have in common, for their compression; append-only
+CREATE TABLE fabric_internal.envelope_dictionary (
+	channel				text COLLATE "C" NOT NULL REFERENCES fabric_internal.channel ON DELETE CASCADE,
+	id					int NOT NULL,
+	content				bytea NOT NULL,
+	digest				bytea NOT NULL,		-- SHA-256 of content
+	PRIMARY KEY (channel, id)
+);
+ALTER TABLE fabric_internal.envelope_dictionary ALTER COLUMN content SET STORAGE EXTERNAL;
+
 -- the newest value of a key
 CREATE TABLE fabric_internal.world_state (
 	channel				text COLLATE "C" NOT NULL,

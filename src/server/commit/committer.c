@@ -130,6 +130,23 @@ raft_index_of(FbAllocator *allocator, FbBytes signatures_slot)
 	return metadata->raft_index;
 }
 
+/* certificates that come again and again make envelopes small */
+static void
+maintain_dictionary(const Ledger *ledger, const BlockView *block, const ValidatedBlock *validated)
+{
+	for (size_t i = 0; i < validated->transactions_count; i++)
+	{
+		const TxView *view = &validated->transactions[i].view;
+
+		if (validated->transactions[i].code != TX_VALID)
+			continue;
+		dictionary_count(ledger, view->creator);
+		for (size_t e = 0; e < view->endorsements_count; e++)
+			dictionary_count(ledger, view->endorsements[e].endorser);
+	}
+	dictionary_maintain(ledger, (int) block->data_count, block->data[block->data_count - 1]);
+}
+
 void
 commit_block(const Channel *channel, const BlockView *block, CommittedBlock *committed)
 {
@@ -183,6 +200,7 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 	for (size_t i = 0; i < block->data_count; i++)
 		if (filter[i] == TX_VALID && validated.transactions[i].view.rwset != NULL)
 			apply_private(ledger, allocator, &validated.transactions[i].view, (RwSetVersion) {true, block->header.number, i});
+	maintain_dictionary(ledger, block, &validated);
 	FAULT_POINT("commit_after_state");
 }
 

@@ -171,4 +171,11 @@ extern void private_store_apply(const Ledger *ledger, FbBytes namespace_name, Fb
 extern FbBytes envelope_codec_encode(const Ledger *ledger, FbBytes envelope);
 extern FbBytes envelope_codec_decode(const Ledger *ledger, FbBytes stored); /* FB_CORRUPTED */
 
+/*
+ * dictionary.c: the ledger worker tells which identities the transactions of a block name, and after the block how many transactions it had and
+ * one of its envelopes; now and then that makes a new dictionary, in the caller's transaction.
+ */
+extern void dictionary_count(const Ledger *ledger, FbBytes identity);
+extern void dictionary_maintain(const Ledger *ledger, int transactions_count, FbBytes sample);
+
 #endif

@@ -10,6 +10,8 @@
 #include "executor/tuptable.h"
 #include "utils/rel.h"
 
+#include <zstd.h>
+
 /* ---- scan.c: rows of one partition in index order, through one snapshot ---- */
 
 typedef struct LedgerScan
@@ -65,5 +67,9 @@ extern SpiStatement *ledger_statement(const Ledger *ledger, LedgerStatementKind 
 extern Datum ledger_bytea_array(const FbBytes *values, const bool *nulls, int count);
 extern Datum ledger_text_array(const FbBytes *values, const bool *nulls, int count);
 extern Datum ledger_array(Datum *values, bool *nulls, int count, Oid type, int16 length, bool by_value, char align);
+
+/* ---- dictionary.c: the newest dictionary of a ledger (NULL and id 0: none), and one by its id; owned by the session ---- */
+extern ZSTD_CDict *dictionary_for_compression(const Ledger *ledger, int level, int *dictionary_id);
+extern ZSTD_DDict *dictionary_for_decompression(const Ledger *ledger, int dictionary_id);
 
 #endif
