@@ -1,7 +1,7 @@
 package FabricTest;
 
 # FabricTest: networks for TAP tests. The same building as tools/network, on instances of PostgreSQL::Test::Cluster, which ends
-# them with the test.
+# them with the test. The instances are copies of one that the first test of a run makes, with the extension in its database.
 #
 #   use FindBin; use lib $FindBin::Bin; use FabricTest;
 #   my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 10\n");
@@ -10,6 +10,7 @@ package FabricTest;
 #   my ($out, $error, $status) = $org1->try_query('...'); # the same without dying
 #   $org1->cluster->poll_query_until('fabric', '...');    # everything that PostgreSQL::Test::Cluster can do
 #   $org1->kill_hard; $org1->start;
+#   like($org1->error_of('SELECT ...'), qr/LF408/);       # the error with its SQLSTATE, detail and hint
 
 use strict;
 use warnings;
@@ -20,15 +21,25 @@ use Fabric::Psql;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
+our @EXPORT_OK = qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+use Exporter qw(import);
+
+# an endorsement policy for networks of three
+our $ANY_TWO = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')";
+
 # short times, so that tests of elections and retries are short too
 my $settings = <<'CONF';
 fabric.raft_election_timeout = 500ms
 fabric.raft_heartbeat_interval = 50ms
 fabric.worker_restart_delay = 200ms
 fabric.connect_timeout = 2s
+fabric.deliver_wait = 2s
 max_connections = 60
 max_worker_processes = 24
 log_line_prefix = '%m [%p] %b %q%a '
+log_statement = none
+shared_buffers = 16MB
+log_min_duration_statement = 2s
 CONF
 
 # %options: orgs, orderers, channel (undef: none is made), settings (added to every node's postgresql.conf), profile (hash: changes to the
@@ -40,7 +51,7 @@ sub start_network
 	my $network;
 
 	mkdir $directory or die "could not make $directory: $!\n";
-	$network = Fabric::Network->new($directory, orgs => $options{orgs} // 3, orderers => $options{orderers}, node_class => 'FabricTest::Node',
+	$network = FabricTest::Network->new($directory, orgs => $options{orgs} // 3, orderers => $options{orderers}, node_class => 'FabricTest::Node',
 		foreign_authorities => !$options{own_authorities});
 	$_->{settings} = $settings . ($options{settings} // '') foreach $network->nodes;
 	$network->create_keys;
@@ -78,12 +89,41 @@ sub fingerprints
 {
 	my ($network, $channel) = @_;
 	my @running = grep { $_->is_running } $network->nodes;
-	my ($height) = sort { $b <=> $a } map { $_->query("SELECT height FROM fabric.chain_info('$channel')") } @running;
+	my ($height) = sort { $b <=> $a } map { height_of($_, $channel) } @running;
 	my %seen;
 
 	$network->wait_for_height($channel, $height, 60);
 	$seen{ $network->fingerprint($_, $channel) } = 1 foreach @running;
-	return keys %seen;
+	my @different = sort keys %seen;
+	return @different;
+}
+
+sub height_of
+{
+	my ($node, $channel) = @_;
+
+	return $node->query("SELECT coalesce(max(number) + 1, 0) FROM fabric_internal.block WHERE channel = '$channel'");
+}
+
+# how many vehicles the node's world state has
+sub vehicles_of
+{
+	my ($node) = @_;
+
+	return $node->query("SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'");
+}
+
+# call $condition until it is true or $seconds are over; gives its last value
+sub wait_until
+{
+	my ($condition, $seconds) = @_;
+	my $value;
+
+	for (my $end = time + ($seconds // 30); !($value = $condition->()) && time < $end;)
+	{
+		select(undef, undef, undef, 0.1);
+	}
+	return $value;
 }
 
 # wait until an orderer leads the channel; gives its node
@@ -91,12 +131,58 @@ sub wait_for_leader
 {
 	my ($network, $channel, $seconds) = @_;
 
-	for (my $end = time + ($seconds // 30); time < $end; select(undef, undef, undef, 0.1))
+	return wait_until(sub { $network->leader($channel) }, $seconds) || die "no orderer leads channel $channel\n";
+}
+
+package FabricTest::Network;
+
+use strict;
+use warnings;
+use Fabric::Network;
+use Fabric::Psql qw(literal);
+
+our @ISA = ('Fabric::Network');
+
+# copies of the template, whose database is there before the workers look for it
+sub create_instances
+{
+	my ($self) = @_;
+
+	foreach my $node ($self->nodes)
 	{
-		my $leader = $network->leader($channel);
-		return $leader if $leader;
+		$node->create_instance;
+		$node->start;
+		$node->query("CREATE ROLE $_->{role} LOGIN IN ROLE fabric_node") foreach grep { $_->{name} ne $node->{name} } $self->nodes;
 	}
-	die "no orderer leads channel $channel\n";
+}
+
+# From the tables, so that a wrong view cannot hide a difference: height, block hash, commit hash, every key with value and version, the
+# validation codes of all blocks
+sub fingerprint
+{
+	my ($self, $node, $channel) = @_;
+	my $name = literal($channel);
+
+	return $node->query(<<"SQL");
+SELECT b.number + 1, encode(b.block_hash, 'hex'), encode(b.commit_hash, 'hex'),
+	   (SELECT md5(string_agg(row(namespace, key, value, metadata, block_number, position)::text, '' ORDER BY namespace, key))
+		FROM fabric_internal.world_state WHERE channel = $name AND (b.number > 0 OR block_number = 0)),
+	   (SELECT md5(string_agg(row(block_number, position, validation_code, tx_id)::text, '' ORDER BY block_number, position))
+		FROM fabric_internal.transaction WHERE channel = $name)
+FROM fabric_internal.block b WHERE b.channel = $name ORDER BY b.number DESC LIMIT 1
+SQL
+}
+
+# wait until every running node has this many blocks of the channel; dies after $seconds
+sub wait_for_height
+{
+	my ($self, $channel, $height, $seconds) = @_;
+
+	foreach my $node (grep { $_->is_running } $self->nodes)
+	{
+		FabricTest::wait_until(sub { FabricTest::height_of($node, $channel) >= $height }, $seconds // 60)
+			or die "node $node->{name} did not reach block " . ($height - 1) . " of channel $channel\n";
+	}
 }
 
 package FabricTest::Node;
@@ -104,6 +190,9 @@ package FabricTest::Node;
 use strict;
 use warnings;
 use Fabric::Node;
+use Fcntl qw(:flock);
+use File::Basename qw(dirname);
+use PostgreSQL::Test::RecursiveCopy;
 use Fabric::Host qw(spew);
 
 our @ISA = ('Fabric::Node');
@@ -133,18 +222,63 @@ sub connection
 	return { host => $self->{cluster}->host, port => $self->{port}, user => scalar getpwuid($>), database => 'fabric', %change };
 }
 
+# One instance for all tests of a run: initdb and CREATE EXTENSION once. Gives the directory of its copy
+sub template
+{
+	# another installation of the extension has another template
+	my $version = (stat(Fabric::Host::config_value('sharedir') . '/extension/fabric--1.0.sql'))[9];
+	my $shared = dirname($PostgreSQL::Test::Utils::tmp_check) . "/../template-$version";
+	my $lock = "$shared.lock";
+
+	open(my $handle, '>>', $lock) or die "could not open $lock: $!\n";
+	flock($handle, LOCK_EX) or die "could not lock $lock: $!\n";
+	return $shared if -d "$shared/instance";
+	mkdir $shared;
+	my $cluster = PostgreSQL::Test::Cluster->new('template');
+	$cluster->init(allows_streaming => 1);
+	$cluster->append_conf('postgresql.conf', "log_statement = none\n");
+	$cluster->start;
+	$cluster->safe_psql('postgres', 'CREATE DATABASE fabric');
+	$cluster->safe_psql('fabric', 'CREATE EXTENSION fabric CASCADE');
+	$cluster->stop;
+	PostgreSQL::Test::RecursiveCopy::copypath($cluster->data_dir, "$shared/copy");
+	rename("$shared/copy", "$shared/instance") or die "could not rename $shared/copy: $!\n";
+	return $shared;
+}
+
+# what PostgreSQL::Test::Cluster asks of the node that a backup is from
+sub backup_dir { return template() }
+sub name { return 'template' }
+
 sub create_instance
 {
 	my ($self) = @_;
 	my $data = $self->{cluster}->data_dir;
 
-	$self->{cluster}->init;
+	$self->{cluster}->init_from_backup($self, 'instance', standby => 0);
 	$self->{cluster}->append_conf('postgresql.conf',
 		Fabric::Node::server_settings($self->{msp_id}, $self->{role}, 'fabric', $self->path('keys')) . "listen_addresses = 'localhost'\n" . $self->{settings});
 	# through the socket, whose directory is ours, every role may come in
-	spew("$data/pg_hba.conf", Fabric::Node::authentication_rules('fabric') =~ s/^local .*$/local all all trust/mr, 0600);
+	spew("$data/pg_hba.conf", Fabric::Node::authentication_rules('fabric') =~ s/^local .*$/local all all trust\nlocal replication all trust/mr, 0600);
 }
 
+# add settings for good and let the server read them
+sub set
+{
+	my ($self, $settings) = @_;
+
+	$self->{cluster}->append_conf('postgresql.conf', "\n$settings");
+	$self->reload if $self->is_running;
+}
+
+# what psql says of a statement that fails: with SQLSTATE, detail and hint; empty when it does not fail
+sub error_of
+{
+	my ($self, $sql, %change) = @_;
+	my (undef, $error, $status) = $self->try_query("\\set VERBOSITY verbose\n$sql", %change);
+
+	return $status == 0 ? '' : $error;
+}
 
 sub start
 {
