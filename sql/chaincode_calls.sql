@@ -135,6 +135,12 @@ SELECT pg_temp.try(format('SELECT fabric.approve_chaincode(%L, %L, %L, 1, %L)', 
 SELECT pg_temp.try('SELECT fabric.commit_chaincode(''calls'', ''cc'', ''1.1'', 1)');
 SELECT fabric.commit_chaincode('calls', 'cc', '1.0', 1);
 SELECT pg_temp.try('SELECT fabric.commit_chaincode(''calls'', ''cc'', ''1.0'', 1)');
+-- Fabric's keys and bytes; what the organisation approved is a hash in public, and in clear only here
+SELECT convert_from(key, 'UTF8') AS key, value FROM fabric_internal.world_state WHERE channel = 'calls' AND namespace = '_lifecycle' ORDER BY key;
+SELECT convert_from(p.key, 'UTF8') AS key, CASE WHEN p.key::text NOT LIKE '%' || encode('PackageID', 'hex') THEN p.value END AS value, s.value = sha256(p.value) AS hash_is_public
+FROM fabric_internal.private_state p
+LEFT JOIN fabric_internal.world_state s ON s.channel = p.channel AND s.namespace = '_lifecycle$$h' || p.collection AND s.key = sha256(p.key)
+WHERE p.channel = 'calls' AND p.namespace = '_lifecycle' AND p.collection = '_implicit_org_Org1MSP' ORDER BY p.key;
 SELECT name, version, sequence, policy, init_required, collections, package_id = :'package_id' AS package, installed FROM fabric.list_chaincodes('calls');
 SELECT pg_temp.try(format('SELECT fabric.uninstall_chaincode(%L)', :'package_id'));
 

@@ -56,7 +56,7 @@ static const char *const usable_builtins[] = {
 	"timestamptz_pl_interval", "timetz", "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "to_timestamp",
 };
 
-/* settings that change how a value is written or read; chaincode sees the same ones on every node */
+/* settings that change how a value is written or read, or how code runs; chaincode sees the same ones on every node */
 static const struct
 {
 	const char *name;
@@ -71,6 +71,8 @@ static const struct
 	{"lc_monetary", "C"},
 	{"lc_numeric", "C"},
 	{"lc_time", "C"},
+	/* a parallel worker would not know of the sandbox */
+	{"max_parallel_workers_per_gather", "0"},
 	{"array_nulls", "on"},
 	{"backslash_quote", "safe_encoding"},
 	{"quote_all_identifiers", "off"},
