@@ -14,8 +14,8 @@
 #define UNCOMMITTED_BATCHES_MAX 5
 /* batches between submission and this node's ledger: beyond, waiting makes bigger batches, not slower ones */
 #define UNAPPLIED_BATCHES_MAX 8
-/* one forward message: about a batch */
-#define FORWARD_BYTES_MAX ((size_t) 1024 * 1024)
+/* one forward message: about a batch, and a small part of the leader's inbox, which is taken to be as large as ours */
+#define FORWARD_BYTES_MAX Min((size_t) 1024 * 1024, inbox_capacity() / 8)
 #define FORWARD_ENVELOPES_MAX 500
 /* not seen in the log for so long after it was forwarded: lost with a connection or a leader, or refused by a full inbox */
 #define FORWARD_RETRY_MS 3000
