@@ -17,6 +17,7 @@
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -56,7 +57,7 @@ static const char *const usable_builtins[] = {
 	"timestamptz_pl_interval", "timetz", "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "to_timestamp",
 };
 
-/* settings that change how a value is written or read, or how code runs; chaincode sees the same ones on every node */
+/* settings that change how a value is written or read; chaincode sees the same ones on every node */
 static const struct
 {
 	const char *name;
@@ -71,8 +72,6 @@ static const struct
 	{"lc_monetary", "C"},
 	{"lc_numeric", "C"},
 	{"lc_time", "C"},
-	/* a parallel worker would not know of the sandbox */
-	{"max_parallel_workers_per_gather", "0"},
 	{"array_nulls", "on"},
 	{"backslash_quote", "safe_encoding"},
 	{"quote_all_identifiers", "off"},
@@ -356,10 +355,23 @@ sandbox_enter(Oid schema)
 	SetUserIdAndSecContext(sandbox_role(), security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
 
+/*
+ * A parallel worker would not know of the sandbox, so there are none. The variable is set directly, not as a setting: that would cost more
+ * than all the rest of entering, and the caller always comes back here.
+ */
 void
 sandbox_guard(Oid schema)
 {
+	static int	saved_workers;
+
 	install_hooks();
+	if (OidIsValid(schema) && !OidIsValid(guarded_schema))
+	{
+		saved_workers = max_parallel_workers_per_gather;
+		max_parallel_workers_per_gather = 0;
+	}
+	else if (!OidIsValid(schema) && OidIsValid(guarded_schema))
+		max_parallel_workers_per_gather = saved_workers;
 	guarded_schema = schema;
 }
 
