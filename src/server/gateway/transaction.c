@@ -1,6 +1,7 @@
 /* transaction.c: proposals, queries, and the whole call, which is the split one with the node as the client's hand */
 #include "server/gateway/gateway_internal.h"
 
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
@@ -58,6 +59,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	FbBytes		envelope;
 	FbError		error;
 
+	PreventCommandDuringRecovery("a Fabric transaction");
 	shmem_require();
 	gateway_new_proposal(request, signer_identity(signer), &proposal);
 	gateway_endorse(proposal.bytes, sign_as(signer, proposal.bytes), request->endorsing_organisations, transaction);

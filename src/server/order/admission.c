@@ -2,6 +2,9 @@
  * admission: may this envelope be ordered? Fabric's rules in Fabric's order (ORD-2; orderer/common/broadcast,
  * msgprocessor/standardchannel.go): the header can be read and names this channel, the type is a normal message's, the payload
  * is not empty, the size, the creator's certificate, the policy. Nothing of the content is looked at.
+ *
+ * One rule more: the envelope is in canonical encoding. Fabric's orderer packs what it received again, so its blocks hold nothing else; here bytes
+ * are kept as they came, and a block with another encoding would be refused by every peer (WIRE 2.2) and stop the channel.
  */
 #include "server/order/order_internal.h"
 
@@ -40,6 +43,19 @@ check_expiration(const ConfigBundle *bundle, FbBytes creator, int64 now, FbError
 }
 
 FbStatus
+admission_check_canonical(const FbBytes *envelopes, size_t envelopes_count, FbError *error)
+{
+	FbError		why;
+
+	if (block_check_well_formed(envelopes, envelopes_count, &why) == FB_OK)
+		return FB_OK;
+	fb_fail(error, FB_MALFORMED_MESSAGE, "envelope cannot be put into a block");
+	fb_error_detail(error, "%s.", why.message);
+	fb_error_hint(error, "An envelope is a payload and a signature in protobuf's canonical encoding, without unknown fields.");
+	return FB_MALFORMED_MESSAGE;
+}
+
+FbStatus
 admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError *error)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
@@ -61,6 +77,7 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 						bundle->batch_bytes_absolute_max);
 		return FB_LIMIT_EXCEEDED;
 	}
+	FB_TRY(admission_check_canonical(&envelope, 1, error));
 	FB_TRY(envelope_parse(allocator, envelope, &view, error));
 	if (!fb_bytes_equal(view.channel_id, fb_bytes_of_text(bundle->channel_id)))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%.*s\", not \"%s\"",

@@ -164,7 +164,7 @@ typedef struct Wanted
 } Wanted;
 
 static List *
-read_wanted(MemoryContext context)
+read_names(MemoryContext context)
 {
 	List	   *wanted = NIL;
 	ListCell   *cell;
@@ -174,14 +174,48 @@ read_wanted(MemoryContext context)
 		foreach(cell, channel_names())
 		{
 			MemoryContext old = MemoryContextSwitchTo(context);
-			Wanted	   *entry = palloc(sizeof(Wanted));
+			Wanted	   *entry = palloc0(sizeof(Wanted));
 
 			entry->channel = pstrdup(lfirst(cell));
 			wanted = lappend(wanted, entry);
 			MemoryContextSwitchTo(old);
-			entry->orderer = channel_raft_id(channel_open(entry->channel)) != 0;
 		}
 	bracket_commit();
+	return wanted;
+}
+
+/* a channel whose configuration or files are in trouble must not keep the others from running; its ledger worker says what is wrong */
+static bool
+is_orderer(const char *channel)
+{
+	volatile bool result = false;
+
+	PG_TRY();
+	{
+		bracket_begin("looking for the channel's orderer");
+		result = channel_raft_id(channel_open(channel)) != 0;
+		bracket_commit();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		FlushErrorState();
+		bracket_abort();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	return result;
+}
+
+static List *
+read_wanted(MemoryContext context)
+{
+	List	   *wanted = read_names(context);
+	ListCell   *cell;
+
+	foreach(cell, wanted)
+		((Wanted *) lfirst(cell))->orderer = is_orderer(((Wanted *) lfirst(cell))->channel);
 	return wanted;
 }
 
