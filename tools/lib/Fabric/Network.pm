@@ -308,6 +308,18 @@ sub leader
 	return undef;
 }
 
+sub wait_for_leader
+{
+	my ($self, $channel, $seconds) = @_;
+
+	for (my $end = time + ($seconds // 60); time < $end; select(undef, undef, undef, 0.1))
+	{
+		my $leader = $self->leader($channel);
+		return $leader if defined $leader;
+	}
+	die "no orderer leads channel $channel\n";
+}
+
 # wait until every running node has this many blocks of the channel; dies after $seconds
 sub wait_for_height
 {
@@ -338,6 +350,7 @@ sub up
 		step('instances with the extension', sub { $network->create_instances });
 		step('certificate authorities, node certificates, administrators', sub { $network->create_identities });
 		step("channel $channel, joined by all", sub { $network->create_channel($channel) });
+		step('orderers elect a leader', sub { $network->wait_for_leader($channel) });
 		$network->{facts}{complete} = 1;
 		$network->save;
 		1;
