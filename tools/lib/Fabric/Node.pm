@@ -213,7 +213,8 @@ sub kill_processes
 	kill 'KILL', @all;
 	for (my $i = 0; $i < 200; $i++)
 	{
-		last unless grep { is_alive($_) } @all;
+		# the postmaster must be gone, not only dead: until its parent (on some machines a slow init) has waited for it, its lock files are in force
+		last unless kill(0, $pid) || grep { is_alive($_) } @all;
 		select(undef, undef, undef, 0.05);
 	}
 }
