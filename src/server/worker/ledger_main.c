@@ -9,8 +9,10 @@
  */
 #include "server/worker/worker_internal.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "utils/guc.h"
 
 #include "server/channel/channel.h"
 #include "server/commit/commit.h"
@@ -254,6 +256,9 @@ fabric_ledger_main(Datum argument)
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
 
 	worker.channel = MemoryContextStrdup(TopMemoryContext, worker.slot->name);
+	/* log entries are forgotten once their block is here, so it must be on the disk then, whatever the instance's default is */
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
 	load(&worker);
 	for (;;)
 	{
