@@ -1189,3 +1189,13 @@ CREATE VIEW fabric.stat_validation AS
 	SELECT v.channel, v.code, v.name, v.count FROM fabric_internal.stat_validation() v;
 COMMENT ON VIEW fabric.stat_validation IS 'transactions committed since the start of the server, by validation code';
 GRANT SELECT ON fabric.stat_validation TO fabric_admin, fabric_client, fabric_node;
+
+------------------------------------------------------------------------------------------------------------------------
+-- audit: proofs of a single block, and of a channel's whole ledger on this node
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric.verify_block(block bytea, config_block bytea DEFAULT NULL, previous_block bytea DEFAULT NULL,
+									OUT tx_number int, OUT problem text, OUT detail text) RETURNS SETOF record
+	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE ROWS 1 COST 10000 AS 'MODULE_PATHNAME', 'fabric_verify_block';
+COMMENT ON FUNCTION fabric.verify_block IS 'what is wrong with a block (common.Block), no row: nothing. With the configuration block, signers and orderers'' policy are checked too; with the block before, the link and the commit hash';
+GRANT EXECUTE ON FUNCTION fabric.verify_block TO PUBLIC;

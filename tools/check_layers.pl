@@ -21,6 +21,7 @@ my %FLOOR = (
 	(map { ("core/$_" => 2) } qw(identity rwset block)),
 	'core/policy' => 3,
 	(map { ("core/$_" => 4) } qw(config txn)),
+	'core/audit' => 5,
 	'server/pg' => 11,
 	(map { ("server/$_" => 12) } qw(ledger wire)),
 	'server/channel' => 13,

@@ -362,3 +362,17 @@ rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace_name, FbBytes c
 	fb_buffer_append_bytes(&buffer, collection);
 	return fb_buffer_bytes(&buffer, name, error);
 }
+
+void
+rwset_forget_reads(RwSet *rwset)
+{
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+	{
+		RwSetNamespace *ns = &rwset->namespaces[n];
+
+		ns->reads_count = 0;
+		ns->ranges_count = 0;
+		for (size_t c = 0; c < ns->collections_count; c++)
+			ns->collections[c].hashed_reads_count = 0;
+	}
+}

@@ -139,6 +139,9 @@ extern bool rwset_namespace_writes(const RwSetNamespace *ns);
 extern FbStatus rwset_parse(FbAllocator *allocator, FbBytes bytes, RwSet **rwset, FbError *error);
 extern FbStatus rwset_pack(FbAllocator *allocator, const RwSet *rwset, FbBytes *bytes, FbError *error);
 
+/* leave out all reads and ranges, for whoever wants the writes of a transaction whose validity is known: it conflicts with nothing then */
+extern void rwset_forget_reads(RwSet *rwset);
+
 /* VAL-23: the first namespace that occurs twice, or NULL */
 extern const RwSetNamespace *rwset_find_repeated_namespace(const RwSet *rwset);
 

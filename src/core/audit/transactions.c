@@ -1,0 +1,265 @@
+/* transactions.c: each transaction by itself, the validation codes, the commit hash */
+#include "core/audit/audit_internal.h"
+
+#include "core/proto/proto.h"
+#include "core/rwset/rwset.h"
+
+#include <inttypes.h>
+
+/* codes that the bytes of a transaction alone decide; the others depend on the ledger before it */
+static bool
+is_code_of_bytes(int code)
+{
+	switch (code)
+	{
+		case TX_VALID:
+		case TX_DUPLICATE_TXID:
+		case TX_ENDORSEMENT_POLICY_FAILURE:
+		case TX_MVCC_READ_CONFLICT:
+		case TX_PHANTOM_READ_CONFLICT:
+		case TX_INVALID_WRITESET:
+		case TX_INVALID_CHAINCODE:
+			return false;
+		default:
+			return true;
+	}
+}
+
+static const char *
+code_name(int code)
+{
+	const char *name = tx_code_name(code);
+
+	return name != NULL ? name : "unknown";
+}
+
+/* the code must be `expected`; also_allowed: another one that is possible, or expected again */
+static void
+expect_code(Audit *audit, size_t index, int code, int expected, int also_allowed, const char *why)
+{
+	if (code != expected && code != also_allowed)
+		audit_problem(audit, (int64_t) index, "validation_code", "It is marked %d (%s), but its bytes make it %d (%s)%s%s.", code, code_name(code),
+					  expected, code_name(expected), why[0] ? ": " : "", why);
+}
+
+/* what one transaction looks like */
+typedef struct Findings
+{
+	TxView		view;
+	TxCode		code;			/* by its bytes, signatures left out */
+	TxCode		code_before_action; /* of the checks that come before the look for duplicates */
+	bool		has_creator;	/* the envelope could be read */
+	bool		signed_by_creator;
+	FbError		why;
+	FbError		signature_why;
+} Findings;
+
+static FbStatus
+look(Audit *audit, FbBytes envelope, bool with_signature, Findings *findings, FbError *error)
+{
+	FbBytes		channel_id;
+
+	memset(findings, 0, sizeof(*findings));
+	FB_TRY(check_envelope(audit->allocator, envelope, &findings->view, &findings->code, &findings->why));
+	findings->code_before_action = findings->code;
+	if (findings->code != TX_VALID)
+		return FB_OK;
+	findings->has_creator = true;
+	channel_id = audit->bundle != NULL ? fb_bytes_of_text(audit->bundle->channel_id) : findings->view.channel_id;
+	if (with_signature)
+		FB_TRY(audit_signature(audit, &(PolicySignature) {findings->view.creator, findings->view.signature, {findings->view.payload}},
+							   &findings->signed_by_creator, &findings->signature_why));
+	FB_TRY(check_transaction(audit->allocator, channel_id, &findings->view, &findings->code, &findings->why));
+	findings->code_before_action = findings->code;
+	if (findings->code != TX_VALID || findings->view.type != TX_TYPE_ENDORSER_TRANSACTION)
+		return FB_OK;
+	return check_action(audit->allocator, &findings->view, &findings->code, &findings->why);
+}
+
+static FbStatus
+check_endorsements(Audit *audit, size_t index, const TxView *view, FbError *error)
+{
+	for (size_t i = 0; i < view->endorsements_count && !audit->stopped; i++)
+	{
+		PolicySignature signature = {view->endorsements[i].endorser, view->endorsements[i].signature,
+		{view->proposal_response_payload, view->endorsements[i].endorser}};
+		FbError		why = {0};
+		bool		valid;
+
+		FB_TRY(audit_signature(audit, &signature, &valid, &why));
+		if (!valid)
+			audit_problem(audit, (int64_t) index, "endorser_signature", "Endorsement %zu is not valid: %s.", i + 1, why.message);
+	}
+	return FB_OK;
+}
+
+/* code: of slot 2, -1 when the block comes from an orderer */
+static FbStatus
+check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error)
+{
+	Findings	findings;
+
+	FB_TRY(look(audit, envelope, true, &findings, error));
+	if (code == -1)
+	{
+		if (findings.code != TX_VALID)
+			audit_problem(audit, (int64_t) index, findings.code == TX_BAD_PROPOSAL_TXID ? "tx_id" : "envelope", "%s: %s.",
+						  code_name(findings.code), findings.why.message);
+	}
+	else if (!findings.has_creator)
+		expect_code(audit, index, code, findings.code, findings.code, findings.why.message);
+	else if (!findings.signed_by_creator && audit->bundle != NULL)
+		expect_code(audit, index, code, TX_BAD_CREATOR_SIGNATURE, TX_BAD_CREATOR_SIGNATURE, findings.signature_why.message);
+	else if (audit->bundle == NULL && code == TX_BAD_CREATOR_SIGNATURE)
+		return FB_OK;			/* whether the creator is one of the channel's cannot be said */
+	else if (findings.code_before_action != TX_VALID)
+		expect_code(audit, index, code, findings.code, findings.code, findings.why.message);
+	else if (findings.code != TX_VALID)
+		expect_code(audit, index, code, findings.code, TX_DUPLICATE_TXID, findings.why.message);
+	else if (is_code_of_bytes(code))
+		expect_code(audit, index, code, TX_VALID, TX_VALID, "");
+	if (findings.has_creator && !findings.signed_by_creator && code != TX_BAD_CREATOR_SIGNATURE)
+		audit_problem(audit, (int64_t) index, "creator_signature", "The client's signature is not valid: %s.", findings.signature_why.message);
+	if (code <= TX_VALID)
+		return check_endorsements(audit, index, &findings.view, error);
+	return FB_OK;
+}
+
+/* no two valid transactions of one id */
+static FbStatus
+check_ids(Audit *audit, const BlockView *view, FbBytes filter, FbError *error)
+{
+	FbBytes    *tx_ids = fb_allocate_array(audit->allocator, view->data_count, sizeof(FbBytes));
+	uint8_t    *codes = fb_allocate_array(audit->allocator, view->data_count, 1);
+
+	if (tx_ids == NULL || codes == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < view->data_count; i++)
+	{
+		EnvelopeView envelope;
+		FbStatus	status = envelope_parse(audit->allocator, view->data[i], &envelope, error);
+
+		if (audit_is_failure(status))
+			return status;
+		codes[i] = filter.data[i];
+		if (status == FB_OK && envelope.type == TX_TYPE_ENDORSER_TRANSACTION)
+			tx_ids[i] = envelope.tx_id;
+	}
+	FB_TRY(check_mark_duplicates(audit->allocator, tx_ids, codes, view->data_count, error));
+	for (size_t i = 0; i < view->data_count; i++)
+		if (codes[i] != filter.data[i])
+			audit_problem(audit, (int64_t) i, "tx_id", "An earlier valid transaction of the block has the same id.");
+	return FB_OK;
+}
+
+FbStatus
+audit_transactions(Audit *audit, const BlockView *view, FbError *error)
+{
+	FbBytes		filter = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
+	bool		has_codes = filter.size == view->data_count;
+
+	if (filter.size > 0 && !has_codes)
+		audit_problem(audit, -1, "validation_code", "There are %zu validation codes for %zu transactions.", filter.size, view->data_count);
+	for (size_t i = 0; has_codes && i < filter.size; i++)
+		if (tx_code_name(filter.data[i]) == NULL || filter.data[i] == TX_NOT_VALIDATED)
+			audit_problem(audit, (int64_t) i, "validation_code", "Code %d does not exist in a committed block.", filter.data[i]);
+	if (view->header.number == 0)
+	{
+		/* nobody signs the genesis transaction */
+		if (has_codes && filter.data[0] != TX_VALID)
+			audit_problem(audit, 0, "validation_code", "The genesis transaction is marked %d (%s).", filter.data[0], code_name(filter.data[0]));
+		return FB_OK;
+	}
+	for (size_t i = 0; i < view->data_count && !audit->stopped; i++)
+		FB_TRY(check_one(audit, i, view->data[i], has_codes ? filter.data[i] : -1, error));
+	return has_codes && !audit->stopped ? check_ids(audit, view, filter, error) : FB_OK;
+}
+
+/* ---- the commit hash ---- */
+
+/*
+ * What the valid transactions wrote, their reads left out: whether these were current is not the question here. *complete is false when that cannot be
+ * said from the block alone: a change of metadata only repeats the value that the key had before.
+ */
+static FbStatus
+pack_updates(Audit *audit, const BlockView *view, FbBytes filter, FbBytes *updates, bool *complete, FbError *error)
+{
+	MvccTransaction *transactions = fb_allocate_array(audit->allocator, view->data_count, sizeof(MvccTransaction));
+	MvccBlock  *block;
+	MvccResult	result;
+
+	*complete = false;
+	if (transactions == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < view->data_count; i++)
+	{
+		Findings	findings;
+
+		transactions[i].code = filter.data[i];
+		if (filter.data[i] != TX_VALID)
+			continue;
+		FB_TRY(look(audit, view->data[i], false, &findings, error));
+		if (findings.view.type == TX_TYPE_CONFIG)
+			return FB_OK;		/* what it wrote is not in a read-write set */
+		if (findings.view.rwset != NULL)
+			rwset_forget_reads(findings.view.rwset);
+		transactions[i].rwset = findings.view.rwset;
+	}
+	FB_TRY(mvcc_prepare(audit->allocator, transactions, view->data_count, &block, error));
+	for (size_t i = 0; i < block->keys_count; i++)
+		if (block->keys[i].value_needed)
+			return FB_OK;
+	FB_TRY(mvcc_validate(audit->allocator, block, view->header.number, NULL, &result, error));
+	*complete = true;
+	return update_pack(audit->allocator, result.updates, result.updates_count, updates, error);
+}
+
+FbStatus
+audit_commit_hash(Audit *audit, const BlockView *view, const AuditPrevious *previous, FbError *error)
+{
+	FbBytes		slot = view->metadata[COMMON__BLOCK_METADATA_INDEX__COMMIT_HASH];
+	FbBytes		filter = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
+	FbBytes		received;
+	FbBytes		packed;
+	FbBytes		updates;
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	bool		complete;
+	FbStatus	status = block_commit_hash_parse(slot, audit->allocator, &received, error);
+
+	if (audit_is_failure(status))
+		return status;
+	if (status != FB_OK)
+	{
+		audit_problem(audit, -1, "commit_hash", "Metadata slot 4 cannot be read: %s.", error->message);
+		return FB_OK;
+	}
+	FB_TRY(block_commit_hash_pack(received, audit->allocator, &packed, error));
+	if (slot.size > 0 && !fb_bytes_equal(packed, slot))
+		audit_problem(audit, -1, "commit_hash", "Metadata slot 4 holds bytes that its content does not need.");
+	if (view->header.number == 0)
+	{
+		if (received.size > 0)
+			audit_problem(audit, -1, "commit_hash", "Block 0 has no commit hash.");
+		return FB_OK;
+	}
+	if (received.size == 0)
+	{
+		if (previous != NULL && previous->commit_hash.size > 0 && filter.size > 0)
+			audit_problem(audit, -1, "commit_hash", "The block before has a commit hash, this one has none.");
+		return FB_OK;
+	}
+	if (filter.size != view->data_count)
+	{
+		audit_problem(audit, -1, "commit_hash", "There is a commit hash, but not one validation code for each transaction.");
+		return FB_OK;
+	}
+	if (view->header.number > 1 && (previous == NULL || previous->commit_hash.size == 0))
+		return FB_OK;
+	FB_TRY(pack_updates(audit, view, filter, &updates, &complete, error));
+	if (!complete)
+		return FB_OK;
+	update_commit_hash(filter, updates, view->header.number == 1 ? FB_BYTES_EMPTY : previous->commit_hash, hash);
+	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), received))
+		audit_problem(audit, -1, "commit_hash", "The commit hash is not that of the validation codes and writes.");
+	return FB_OK;
+}
