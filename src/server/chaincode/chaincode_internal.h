@@ -62,6 +62,11 @@ typedef struct CheckedSource
 /* raises FB_INVALID_PACKAGE or FB_NONDETERMINISTIC_CHAINCODE. Types are looked up in the current search path. */
 extern void source_check(const char *text, CheckedSource *checked);
 
+/* ---- install.c ---- */
+
+/* the schema of an installed package, NULL when it is not installed */
+extern char *package_schema_name(const char *package_id);
+
 /* ---- function_cache.c: the functions of installed packages, ready to be called ---- */
 
 #define CHAINCODE_ARGUMENTS_MAX FUNC_MAX_ARGS
@@ -94,7 +99,7 @@ typedef struct ChaincodeFunction
 	int			plans_count;
 } ChaincodeFunction;
 
-/* InvalidOid when the package is not installed */
+/* InvalidOid when the package is not installed. Not to be called while chaincode runs */
 extern Oid	function_cache_schema(const char *package_id);
 /* NULL when the schema has no such function, or its name begins with an underscore */
 extern ChaincodeFunction *function_cache_find(Oid schema, const char *name);

@@ -31,8 +31,15 @@ typedef struct FunctionEntry
 	ChaincodeFunction *function;
 } FunctionEntry;
 
-static MemoryContext cache_context; /* the table and all functions */
+typedef struct PackageEntry
+{
+	char		package_id[CHAINCODE_PACKAGE_ID_BYTES]; /* must be first */
+	Oid			schema;
+} PackageEntry;
+
+static MemoryContext cache_context; /* the tables and all functions */
 static HTAB *cache;
+static HTAB *packages;			/* installed ones that were asked for */
 static bool cache_is_stale = true;
 
 static void
@@ -47,6 +54,7 @@ make_cache(void)
 {
 	static bool registered = false;
 	HASHCTL		control = {.keysize = sizeof(FunctionKey), .entrysize = sizeof(FunctionEntry)};
+	HASHCTL		package_control = {.keysize = CHAINCODE_PACKAGE_ID_BYTES, .entrysize = sizeof(PackageEntry)};
 
 	if (!registered)
 	{
@@ -70,19 +78,33 @@ make_cache(void)
 	cache_context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode functions", ALLOCSET_DEFAULT_SIZES);
 	control.hcxt = cache_context;
 	cache = hash_create("fabric chaincode functions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	package_control.hcxt = cache_context;
+	packages = hash_create("fabric chaincode packages", 16, &package_control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	cache_is_stale = false;
 }
 
 Oid
 function_cache_schema(const char *package_id)
 {
-	char		schema_name[CHAINCODE_SCHEMA_BYTES];
-	const char *hash = strrchr(package_id, ':');
+	PackageEntry *entry;
+	char	   *schema_name;
+	Oid			schema;
 
-	if (hash == NULL || strlen(hash + 1) < 16)
+	if (strlen(package_id) >= CHAINCODE_PACKAGE_ID_BYTES)
 		return InvalidOid;
-	snprintf(schema_name, sizeof(schema_name), "%s%.16s", CHAINCODE_SCHEMA_PREFIX, hash + 1);
-	return get_namespace_oid(schema_name, true);
+	if (cache_is_stale)
+		make_cache();
+	entry = hash_search(packages, package_id, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->schema;
+	schema_name = package_schema_name(package_id);
+	schema = schema_name != NULL ? get_namespace_oid(schema_name, true) : InvalidOid;
+	if (OidIsValid(schema))
+	{
+		entry = hash_search(packages, package_id, HASH_ENTER, NULL);
+		entry->schema = schema;
+	}
+	return schema;
 }
 
 static void

@@ -56,14 +56,23 @@ static SpiStatement select_package = {
 	"SELECT bytes FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}
 };
 
+char *
+package_schema_name(const char *package_id)
+{
+	static SpiStatement statement = {
+		"SELECT convert_to(schema_name, 'UTF8') FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}
+	};
+	bytea	   *name;
+
+	if (!select_one(&statement, package_id, &name))
+		return NULL;
+	return pnstrdup(VARDATA(name), VARSIZE(name) - VARHDRSZ);
+}
+
 bool
 package_is_installed(const char *package_id)
 {
-	static SpiStatement statement = {
-		"SELECT 1 FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}
-	};
-
-	return select_one(&statement, package_id, NULL);
+	return OidIsValid(function_cache_schema(package_id));
 }
 
 static void
