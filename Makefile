@@ -19,7 +19,7 @@ OBJS = $(CORE_C:.c=.o) $(SERVER_C:.c=.o)
 
 WARNINGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	-Wno-declaration-after-statement -Wno-cast-function-type -Wno-clobbered
-PG_CPPFLAGS = -I$(CURDIR)/src -I$(shell $(PG_CONFIG) --includedir)
+PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir)
 # PostgreSQL 15 leaves the definition of what a hidden-by-default library exports to us
 PG_CPPFLAGS += '-DPGDLLEXPORT=__attribute__((visibility("default")))'
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -fvisibility=hidden -MMD -MP
