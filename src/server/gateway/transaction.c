@@ -64,6 +64,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	gateway_new_proposal(request, signer_identity(signer), &proposal);
 	gateway_endorse(proposal.bytes, sign_as(signer, proposal.bytes), request->endorsing_organisations, transaction);
 	error_check(envelope_pack(allocator, transaction->payload.bytes, sign_as(signer, transaction->payload.bytes), &envelope, &error), &error);
+	FAULT_POINT("gateway_before_submit");
 	gateway_submit(envelope);
 	memset(status, 0, sizeof(*status));
 	if (wait)

@@ -1,0 +1,257 @@
+package FabricWire;
+
+# FabricWire: Fabric's messages and signatures made by hand, so that tests can send what no honest client would.
+#
+# Nothing of the extension is used: protobuf is written here, signatures come from the openssl command. A message is a list of
+# fields, [number => bytes] or [number => \unsigned], in the order in which they are to be written.
+#
+#   my $client = FabricWire::identity('Org1MSP', 'client.pem', 'client.key');
+#   my $parts = FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0', creator => $client,
+#                                       endorsers => [$peer1, $peer2], writes => { key => 'value' });
+#   my $signature = FabricWire::sign($client, $parts->{payload});
+
+use strict;
+use warnings;
+use Digest::SHA qw(sha256 sha256_hex);
+use Fabric::Host qw(run slurp spew);
+use File::Temp qw(tempdir);
+use Math::BigInt;
+
+our $CONFIG = 1;
+our $CONFIG_UPDATE = 2;
+our $ENDORSER_TRANSACTION = 3;
+
+# the order of the group of P-256 (FIPS 186-4, D.1.2.3)
+our $ORDER = Math::BigInt->from_hex('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551');
+
+# ---- protobuf ----
+
+sub varint
+{
+	my ($value) = @_;
+	my $bytes = '';
+
+	for (; $value > 127; $value >>= 7)
+	{
+		$bytes .= chr(($value & 127) | 128);
+	}
+	return $bytes . chr($value);
+}
+
+# a field whose value is undef is left out, as Fabric leaves out what is empty
+sub message
+{
+	my (@fields) = @_;
+	my $bytes = '';
+
+	foreach my $field (@fields)
+	{
+		my ($number, $value) = @$field;
+
+		next unless defined $value;
+		$bytes .= ref $value ? varint($number << 3) . varint($$value) : varint($number << 3 | 2) . varint(length $value) . $value;
+	}
+	return $bytes;
+}
+
+sub take_varint
+{
+	my ($bytes, $position) = @_;
+	my ($value, $shift) = (0, 0);
+
+	for (;;)
+	{
+		die "message ends inside of a number\n" if $$position >= length $$bytes;
+		my $byte = ord substr($$bytes, $$position++, 1);
+		$value |= ($byte & 127) << $shift;
+		$shift += 7;
+		return $value if $byte < 128;
+	}
+}
+
+# the fields of a message, as message() takes them
+sub fields
+{
+	my ($bytes) = @_;
+	my $position = 0;
+	my @fields;
+
+	while ($position < length $bytes)
+	{
+		my $tag = take_varint(\$bytes, \$position);
+		my $value;
+
+		if (($tag & 7) == 0)
+		{
+			my $number = take_varint(\$bytes, \$position);
+			$value = \$number;
+		}
+		else
+		{
+			die "field of a kind that Fabric's messages do not have\n" unless ($tag & 7) == 2;
+			my $length = take_varint(\$bytes, \$position);
+			die "message ends inside of a field\n" if $position + $length > length $bytes;
+			$value = substr($bytes, $position, $length);
+			$position += $length;
+		}
+		push @fields, [ $tag >> 3, $value ];
+	}
+	return @fields;
+}
+
+# the bytes of the first field on a path of numbers: get($payload, 1, 2) is the signature header of a common.Payload
+sub get
+{
+	my ($bytes, @path) = @_;
+
+	foreach my $number (@path)
+	{
+		my ($field) = grep { $_->[0] == $number } fields($bytes);
+		return undef unless $field;
+		$bytes = $field->[1];
+	}
+	return ref $bytes ? $$bytes : $bytes;
+}
+
+# ---- signatures ----
+
+sub der_integer
+{
+	my ($value) = @_;
+	my $bytes = pack('H*', (length($value->as_hex) % 2 ? '0' : '') . substr($value->as_hex, 2));
+
+	$bytes = "\0$bytes" if ord $bytes > 127;
+	return "\x02" . chr(length $bytes) . $bytes;
+}
+
+# r and s of a signature
+sub numbers
+{
+	my ($signature) = @_;
+	my $r_size = ord substr($signature, 3, 1);
+
+	return map { Math::BigInt->from_hex(unpack 'H*', $_) } substr($signature, 4, $r_size), substr($signature, 6 + $r_size);
+}
+
+sub signature_of
+{
+	my $body = join '', map { der_integer($_) } @_;
+
+	return "\x30" . chr(length $body) . $body;
+}
+
+# ECDSA over SHA-256 with the lower s, as Fabric asks for
+sub sign
+{
+	my ($identity, $message) = @_;
+	our $directory //= tempdir(CLEANUP => 1);
+
+	spew("$directory/message", '');
+	open(my $file, '>:raw', "$directory/message") or die "could not write $directory/message: $!\n";
+	print $file $message;
+	close $file;
+	run('openssl', 'dgst', '-sha256', '-sign', $identity->{key}, '-out', "$directory/signature", "$directory/message");
+	my ($r, $s) = numbers(slurp("$directory/signature"));
+	return signature_of($r, $s > $ORDER - $s ? $ORDER - $s : $s);
+}
+
+# the same signature with the other s: mathematically good, but not Fabric's
+sub with_high_s
+{
+	my ($r, $s) = numbers($_[0]);
+
+	return signature_of($r, $ORDER - $s);
+}
+
+# ---- identities and transactions ----
+
+sub identity
+{
+	my ($msp_id, $certificate, $key) = @_;
+
+	return { key => $key, bytes => message([ 1, $msp_id ], [ 2, slurp($certificate) ]) };
+}
+
+sub nonce
+{
+	open(my $handle, '<:raw', '/dev/urandom') or die "could not open /dev/urandom: $!\n";
+	read($handle, my $bytes, 24) == 24 or die "could not read /dev/urandom\n";
+	return $bytes;
+}
+
+sub chaincode_id
+{
+	my ($name, $version) = @_;
+
+	return message([ 2, $name ], [ 3, $version ]);
+}
+
+# kvrwset.KVRWSet; reads => { key => [block, transaction] or undef when it was absent }, writes => { key => value or undef to delete }
+sub rwset
+{
+	my ($reads, $writes) = @_;
+
+	return message(
+		(map { [ 1, message([ 1, $_ ], [ 2, $reads->{$_} ? message([ 1, \$reads->{$_}[0] ], [ 2, \$reads->{$_}[1] ]) : undef ]) ] } sort keys %{ $reads // {} }),
+		(map { [ 3, defined $writes->{$_} ? message([ 1, $_ ], [ 3, $writes->{$_} ]) : message([ 1, $_ ], [ 2, \1 ]) ] } sort keys %{ $writes // {} }));
+}
+
+# rwset.TxReadWriteSet of namespace => bytes of a KVRWSet, ...
+sub results
+{
+	my (@namespaces) = @_;
+	my @fields = ([ 1, \0 ]);
+
+	push @fields, [ 2, message([ 1, shift @namespaces ], [ 2, shift @namespaces ]) ] while @namespaces;
+	return message(@fields);
+}
+
+# A whole transaction. Needed: channel, chaincode, version, creator, endorsers. What it writes: reads and writes, or results (bytes).
+# Every part can be replaced, also by what is wrong: type, tx_id, nonce, epoch, header_extension, action_name, action_version, events,
+# proposal_hash, extension (of the response payload), actions (how many), data, payload.
+# Gives payload (to be signed by the creator), tx_id and the parts.
+sub transaction
+{
+	my (%given) = @_;
+	my $nonce = $given{nonce} // nonce();
+	my $tx_id = $given{tx_id} // sha256_hex($nonce . $given{creator}{bytes});
+	my $signature_header = message([ 1, $given{creator}{bytes} ], [ 2, length $nonce ? $nonce : undef ]);
+	my $channel_header = message([ 1, \($given{type} // $ENDORSER_TRANSACTION) ], [ 3, message([ 1, \time ]) ], [ 4, $given{channel} ], [ 5, $tx_id ],
+		[ 6, $given{epoch} ? \$given{epoch} : undef ], [ 7, $given{header_extension} // message([ 2, chaincode_id($given{chaincode}) ]) ]);
+	my $invocation = message([ 1, message([ 1, \1 ], [ 2, chaincode_id($given{chaincode}) ], [ 3, message([ 1, 'by hand' ]) ]) ]);
+	my $proposal_payload = message([ 1, $invocation ]);
+	my $proposal_hash = $given{proposal_hash} // sha256($channel_header . $signature_header . $proposal_payload);
+	my $results = $given{results} // results($given{chaincode} => rwset($given{reads}, $given{writes}));
+	my $extension = $given{extension} // message([ 1, $results ], [ 2, $given{events} ], [ 3, message([ 1, \200 ]) ],
+		[ 4, chaincode_id($given{action_name} // $given{chaincode}, exists $given{action_version} ? $given{action_version} : $given{version}) ]);
+	my $response_payload = message([ 1, $proposal_hash ], [ 2, $extension ]);
+	my @endorsements = map { [ 2, message([ 1, $_->{bytes} ], [ 2, $given{endorsement} // sign($_, $response_payload . $_->{bytes}) ]) ] } @{ $given{endorsers} };
+	my $action = message([ 1, $signature_header ], [ 2, message([ 1, $proposal_payload ], [ 2, message([ 1, $response_payload ], @endorsements) ]) ]);
+	my $data = $given{data} // message(map { [ 1, $action ] } 1 .. $given{actions} // 1);
+	my $payload = $given{payload} // message([ 1, message([ 1, $channel_header ], [ 2, $signature_header ]) ], [ 2, length $data ? $data : undef ]);
+
+	return { payload => $payload, tx_id => $tx_id, nonce => $nonce, creator => $given{creator} };
+}
+
+sub envelope
+{
+	my ($payload, $signature) = @_;
+
+	return message([ 1, $payload ], [ 2, $signature ]);
+}
+
+# a transaction's envelope with its creator's signature
+sub signed
+{
+	my ($transaction) = @_;
+
+	return envelope($transaction->{payload}, sign($transaction->{creator}, $transaction->{payload}));
+}
+
+# bytes as an SQL literal
+sub bytea
+{
+	return "'\\x" . unpack('H*', $_[0]) . "'::bytea";
+}
+
+1;
