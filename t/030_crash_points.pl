@@ -1,11 +1,13 @@
-# kill -9 at each durable boundary: the height is N or N + 1 afterwards, never between, and the node goes on.
+# A node is killed at each durable boundary, as leader and as follower: its tables have height N or N + 1, never anything between, the others
+# go on, and it takes part again.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest;
+use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+use Fabric::Psql qw(start_query finish_query);
 use File::Find;
-use PostgreSQL::Test::Utils;
+use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
 # every point that the code names, so that none can be forgotten here
@@ -14,39 +16,76 @@ find({ no_chdir => 1, wanted => sub {
 	return unless /\.c$/;
 	my $text = slurp_file($_);
 	$points{$1} = 1 while $text =~ /\bFAULT_POINT\("([^"]+)"\)/g;
-} }, "$FindBin::Bin/../src");
-cmp_ok(scalar keys %points, '>', 0, 'the code has fault points');
+} }, "$FindBin::Bin/../src/server");
 
-my $network = FabricTest::start_network(orgs => 1, orderers => 1, channel => 'trade');
-my ($node) = $network->nodes;
-FabricTest::deploy_registry($network, policy => "'Org1MSP.peer'" =~ s/^(.*)$/OR($1)/r);
+my %boundaries = map { $_ => 1 } grep { /^(raft|ledger|commit)_/ } keys %points;
+cmp_ok(scalar keys %boundaries, '>=', 7, 'the code names its durable boundaries: ' . join(' ', sort keys %boundaries));
 
-sub height
+my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fsync = on\n");
+my @nodes = $network->nodes;
+deploy_registry($network, policy => $ANY_TWO);
+
+# what the tables say while no worker runs; each line is a contradiction
+my $contradictions = <<'SQL';
+SELECT 'transactions end at block ' || max(block_number) FROM fabric_internal.transaction WHERE channel = 'trade'
+HAVING max(block_number) <> (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')
+UNION ALL
+SELECT 'block ' || number || ' lacks transactions' FROM fabric_internal.block b WHERE channel = 'trade'
+AND length(transactions_filter) <> (SELECT count(*) FROM fabric_internal.transaction t WHERE t.channel = 'trade' AND t.block_number = b.number)
+UNION ALL
+SELECT 'state is ahead: ' || convert_from(key, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade'
+AND block_number > (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')
+UNION ALL
+SELECT 'history without state: ' || convert_from(key, 'UTF8') FROM fabric_internal.history h WHERE channel = 'trade' AND namespace = 'vehicles'
+AND NOT EXISTS (SELECT FROM fabric_internal.world_state w WHERE w.channel = 'trade' AND w.namespace = h.namespace AND w.key = h.key)
+UNION ALL
+SELECT 'valid transactions and vehicles differ' FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'
+HAVING count(*) <> (SELECT count(*) FROM fabric_internal.transaction WHERE channel = 'trade' AND chaincode = 'vehicles' AND validation_code = 0)
+UNION ALL
+SELECT 'a hole in the Raft log' FROM fabric_internal.raft_log l, fabric_internal.raft_state s WHERE l.channel = 'trade' AND s.channel = 'trade'
+GROUP BY s.base_index HAVING count(*) <> max(index) - s.base_index OR min(index) <> s.base_index + 1
+UNION ALL
+SELECT 'Raft state ahead of its log' FROM fabric_internal.raft_state s WHERE channel = 'trade'
+AND s.commit_index > greatest(s.base_index, (SELECT max(index) FROM fabric_internal.raft_log l WHERE l.channel = 'trade'))
+SQL
+
+my %seen;
+
+sub crash
 {
-	return $node->query("SELECT height FROM fabric.chain_info('trade')");
+	my ($point, $role) = @_;
+	my $leader = wait_for_leader($network, 'trade');
+	my ($victim) = $role eq 'leader' ? $leader : grep { $_ != $leader } @nodes;
+	my ($caller) = grep { $_ != $victim && $_ != $leader } @nodes;
+	my $name = "$point at the $role";
+
+	fingerprints($network, 'trade');
+	my $before = height_of($victim, 'trade');
+	$victim->query("ALTER SYSTEM SET fabric.fault_points = '$point=crash'");
+	$victim->reload;
+	# the workers read their settings when they next wake
+	select(undef, undef, undef, 0.2);
+	my ($output, $error, $status) = $caller->try_query(create_vehicle("$point-$role"));
+	is($status, 0, "$name: a call elsewhere succeeds all the same") or diag($error);
+	$victim->wait_for_crash;
+
+	$victim->cluster->append_conf('postgresql.auto.conf', "fabric.fault_points = ''");
+	$victim->start('-c shared_preload_libraries=');
+	my $after = height_of($victim, 'trade');
+	ok($after == $before || $after == $before + 1, "$name: height was $before and is $after");
+	is($victim->query($contradictions), '', "$name: the tables agree");
+	$seen{$point}{ $after - $before } = 1;
+	$victim->stop;
+	$victim->start;
+	is(scalar(fingerprints($network, 'trade')), 1, "$name: it has caught up, and all are the same");
 }
 
-my $number = 0;
-foreach my $point (sort keys %points)
+foreach my $point (sort keys %boundaries)
 {
-	my $id = 'V' . ++$number;
-	my $before = height();
-
-	$node->query("ALTER SYSTEM SET fabric.fault_points = '$point=crash'; SELECT pg_reload_conf(); SELECT pg_sleep(0.3)");
-	my ($output, $error, $status) = $node->try_query(FabricTest::create_vehicle($id));
-	isnt($status, 0, "$point: the server died under the call");
-	# the postmaster is dead; its children leave when they notice
-	$node->{cluster}->{_pid} = undef;
-	PostgreSQL::Test::Utils::slurp_file($node->cluster->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-	Fabric::Node::kill_processes($1);
-	$node->cluster->append_conf('postgresql.auto.conf', "fabric.fault_points = ''");
-	$node->start;
-	FabricTest::wait_for_leader($network, 'trade');
-	my $exists = "SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles' AND key = '$id'";
-	$node->query(FabricTest::create_vehicle("after-$id"));
-	my $after = height();
-	my $there = $node->query($exists);
-	is($after, $before + 1 + $there, "$point: height $before became $after, and the interrupted block is " . ($there ? 'there' : 'not there'));
-	is($node->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$point: the chain verifies");
+	crash($point, $_) foreach $point =~ /^raft/ ? ('leader', 'follower') : $point =~ /before/ ? ('follower') : ('leader');
 }
+is(join(' ', sort keys %{ $seen{ledger_before_commit} }), '0', 'before the commit of a block nothing of it is there');
+is(join(' ', sort keys %{ $seen{ledger_after_commit} }), '1', 'after it everything is');
+is(vehicles_of($_), vehicles_of($nodes[0]), "$_->{name} has all vehicles") foreach @nodes;
+is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name} verifies its chain") foreach @nodes;
 done_testing();

@@ -189,6 +189,7 @@ package FabricTest::Node;
 
 use strict;
 use warnings;
+use Cwd ();
 use Fabric::Node;
 use Fcntl qw(:flock);
 use File::Basename qw(dirname);
@@ -302,6 +303,18 @@ sub process_id
 	my ($self) = @_;
 
 	return $self->{cluster}->{_pid};
+}
+
+# wait until the postmaster and all its children, killed by a fault point, are gone
+sub wait_for_crash
+{
+	my ($self) = @_;
+	my $data = Cwd::realpath($self->{cluster}->data_dir);
+	my $pid = $self->process_id;
+
+	FabricTest::wait_until(sub { !kill(0, $pid) && !grep { (readlink($_) // '') eq $data } glob('/proc/[0-9]*/cwd') }, 30)
+		or die "node $self->{name} did not crash\n";
+	$self->{cluster}->{_pid} = undef;
 }
 
 # the postmaster and all its children, as when the machine loses power
