@@ -133,6 +133,20 @@ check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 	return FB_OK;
 }
 
+/* the sender has admitted them; what would stop the whole channel is looked for again, whatever the sender did */
+static FbStatus
+check_forwarded(FbBytes envelopes, FbError *error)
+{
+	const FbBytes *data;
+	size_t		data_count;
+
+	FB_TRY(block_parse_data(envelopes, memory_allocator(CurrentMemoryContext), &data, &data_count, error));
+	for (size_t i = 0; i < data_count; i++)
+		if (block_is_config_envelope(data[i]))
+			return fb_fail(error, FB_INVALID_ARGUMENT, "configuration transactions cannot be forwarded");
+	return admission_check_canonical(data, data_count, error);
+}
+
 static FbStatus
 receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bool *queued, FbError *error)
 {
@@ -144,6 +158,8 @@ receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bo
 	shmem_require();
 	channel = channel_open(channel_name);
 	FB_TRY(check_sender(channel, sender_id, error));
+	if (kind == RECORD_FORWARD)
+		FB_TRY(check_forwarded(bytes, error));
 	slot = shmem_channel_create(channel->name);
 	SpinLockAcquire(&slot->mutex);
 	pid = slot->workers[WORKER_ORDERER].pid;
@@ -161,20 +177,6 @@ order_receive_raft(const char *channel, uint64 sender_id, FbBytes message, bool 
 	return receive(channel, sender_id, RECORD_RAFT, message, queued, error);
 }
 
-/* the sender has admitted them; what would stop the whole channel is looked for again, whatever the sender did */
-static FbStatus
-check_forwarded(FbBytes envelopes, FbError *error)
-{
-	const FbBytes *data;
-	size_t		data_count;
-
-	FB_TRY(block_parse_data(envelopes, memory_allocator(CurrentMemoryContext), &data, &data_count, error));
-	for (size_t i = 0; i < data_count; i++)
-		if (block_is_config_envelope(data[i]))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "configuration transactions cannot be forwarded");
-	return admission_check_canonical(data, data_count, error);
-}
-
 FbStatus
 order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, bool *queued, FbError *error)
 {
@@ -182,7 +184,6 @@ order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, 
 	uint64		pending_bytes = 0;
 
 	*queued = false;
-	FB_TRY(check_forwarded(envelopes, error));
 	if (slot != NULL)
 	{
 		SpinLockAcquire(&slot->mutex);
