@@ -132,6 +132,7 @@ typedef struct SetPeer
 	uint64		id;
 	WireConn   *conn;
 	bool		wanted;			/* scratch of wire_set_configure */
+	bool		outage;			/* the log says that it cannot be reached */
 	uint64		sent_count;
 	uint64		dropped_count;
 } SetPeer;
@@ -276,6 +277,28 @@ wire_set_flush(WireSet *set)
 		conn_sync(set->peers[index].conn);
 }
 
+/* one line in the log when an outage begins, and one when it is over; not one for each attempt */
+static void
+note_state(SetPeer *peer, bool was_ready)
+{
+	const WireConn *conn = peer->conn;
+
+	if (conn->state == CONN_READY && peer->outage)
+	{
+		peer->outage = false;
+		ereport(LOG, (errmsg("connected to node \"%s\" again", conn->address)));
+	}
+	else if (conn->state == CONN_OFF && !peer->outage)
+	{
+		peer->outage = true;
+		ereport(LOG,
+				(was_ready ? errmsg("lost connection to node \"%s\"", conn->address)
+				 : errmsg("could not connect to node \"%s\"", conn->address),
+				 errdetail("%s", conn->error),
+				 errhint("It is tried again every %d ms at least.", CONN_RETRY_MAX_MS)));
+	}
+}
+
 /* start due connections and advance all; true if one came up or went away, or a forward was refused */
 static bool
 set_advance(WireSet *set)
@@ -293,6 +316,7 @@ set_advance(WireSet *set)
 		(void) conn_advance(conn);
 		if (was_ready != (conn->state == CONN_READY))
 			changed = true;
+		note_state(&set->peers[index], was_ready);
 	}
 	return changed || set->forward_refused;
 }
