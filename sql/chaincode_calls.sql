@@ -305,3 +305,4 @@ SELECT pg_temp.try('SELECT fabric.submit_transaction(''calls'', ''cc'', ''put'',
 RESET fabric.identity;
 SELECT fabric.leave_channel('calls');
 SELECT fabric.uninstall_chaincode(:'package_id');
+SELECT fabric.drop_identity('calls.admin'), fabric.drop_identity('calls.user');

@@ -1,5 +1,6 @@
 /*
- * arguments: what is sent to _lifecycle, from the words that people use; and what CheckCommitReadiness answers, in their words.
+ * arguments: what is sent to _lifecycle, from the words that people use; and what CheckCommitReadiness answers, in
+ * their words.
  */
 #include "postgres.h"
 
@@ -10,8 +11,8 @@
 static FbBytes
 pack(const ProtobufCMessage *message)
 {
-	FbBytes		bytes;
-	FbError		error = {0};
+	FbBytes bytes;
+	FbError error = {0};
 
 	error_check(proto_pack(message, memory_allocator(CurrentMemoryContext), &bytes, &error), &error);
 	return bytes;
@@ -30,9 +31,9 @@ check_parameters(const LifecycleParameters *parameters)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
 						errmsg("invalid chaincode version \"%s\": %s", parameters->version, why)));
 	if (parameters->sequence < 1)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("invalid sequence " INT64_FORMAT, parameters->sequence),
-						errdetail("The first definition of a chaincode has sequence 1; each change of it the next one.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid sequence " INT64_FORMAT, parameters->sequence),
+				 errdetail("The first definition of a chaincode has sequence 1; each change of it the next one.")));
 }
 
 /* empty for the default, which the nodes fill in */
@@ -40,8 +41,8 @@ static FbBytes
 validation_parameter(const char *policy)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	FbBytes		bytes = FB_BYTES_EMPTY;
-	FbError		error = {0};
+	FbBytes bytes = FB_BYTES_EMPTY;
+	FbError error = {0};
 
 	if (policy == NULL)
 		return bytes;
@@ -50,7 +51,7 @@ validation_parameter(const char *policy)
 	else
 	{
 		PolicyNotice notice = {0};
-		FbBytes		envelope;
+		FbBytes envelope;
 
 		error_check(policy_compile(allocator, fb_bytes_of_text(policy), &envelope, &notice, &error), &error);
 		if (notice.text[0] != '\0')
@@ -62,7 +63,8 @@ validation_parameter(const char *policy)
 }
 
 #define FILL_COMMON(message, parameters) \
-	do { \
+	do \
+	{ \
 		check_parameters(parameters); \
 		(message)->sequence = (parameters)->sequence; \
 		(message)->name = (char *) (parameters)->name; \
@@ -75,7 +77,8 @@ validation_parameter(const char *policy)
 FbBytes
 lifecycle_approve_arguments(const LifecycleParameters *parameters)
 {
-	Lifecycle__ApproveChaincodeDefinitionForMyOrgArgs message = LIFECYCLE__APPROVE_CHAINCODE_DEFINITION_FOR_MY_ORG_ARGS__INIT;
+	Lifecycle__ApproveChaincodeDefinitionForMyOrgArgs message =
+		LIFECYCLE__APPROVE_CHAINCODE_DEFINITION_FOR_MY_ORG_ARGS__INIT;
 	Lifecycle__ChaincodeSource source = LIFECYCLE__CHAINCODE_SOURCE__INIT;
 	Lifecycle__ChaincodeSource__Local local = LIFECYCLE__CHAINCODE_SOURCE__LOCAL__INIT;
 	Lifecycle__ChaincodeSource__Unavailable unavailable = LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
@@ -118,10 +121,11 @@ List *
 lifecycle_readiness_result(FbBytes payload)
 {
 	Lifecycle__CheckCommitReadinessResult *result;
-	FbError		error = {0};
-	List	   *list = NIL;
+	FbError error = {0};
+	List *list = NIL;
 
-	error_check(PROTO_UNPACK(lifecycle__check_commit_readiness_result, payload, memory_allocator(CurrentMemoryContext), &result, &error),
+	error_check(PROTO_UNPACK(lifecycle__check_commit_readiness_result, payload, memory_allocator(CurrentMemoryContext),
+							 &result, &error),
 				&error);
 	for (size_t i = 0; i < result->n_approvals; i++)
 	{

@@ -1,5 +1,6 @@
 /*
- * collections: private data collections of a definition: from Fabric's configuration file, and the rules that they must keep (LIF-10).
+ * collections: private data collections of a definition: from Fabric's configuration file, and the rules that they must
+ * keep (LIF-10).
  */
 #include "postgres.h"
 
@@ -18,22 +19,23 @@
  * from JSON (internal/peer/chaincode/common.go getCollectionConfigFromBytes)
  */
 
-static void
-invalid_json(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+static void invalid_json(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
 
 static void
 invalid_json(const char *format, ...)
 {
-	char		reason[FB_ERROR_DETAIL_BYTES];
-	va_list		arguments;
+	char reason[FB_ERROR_DETAIL_BYTES];
+	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-					errmsg("invalid collection configuration: %s", reason),
-					errhint("It is the JSON array of Fabric's collection configuration file, with \"name\", \"policy\", "
-							"\"requiredPeerCount\", \"maxPeerCount\", \"blockToLive\", \"memberOnlyRead\", \"memberOnlyWrite\".")));
+	ereport(
+		ERROR,
+		(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid collection configuration: %s", reason),
+		 errhint(
+			 "It is the JSON array of Fabric's collection configuration file, with \"name\", \"policy\", "
+			 "\"requiredPeerCount\", \"maxPeerCount\", \"blockToLive\", \"memberOnlyRead\", \"memberOnlyWrite\".")));
 }
 
 static bool
@@ -49,7 +51,7 @@ get_member(JsonbContainer *object, const char *name, enum jbvType type, JsonbVal
 static char *
 get_text(JsonbContainer *object, const char *name)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	return get_member(object, name, jbvString, &value) ? pnstrdup(value.val.string.val, value.val.string.len) : NULL;
 }
@@ -57,7 +59,7 @@ get_text(JsonbContainer *object, const char *name)
 static bool
 get_bool(JsonbContainer *object, const char *name)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	return get_member(object, name, jbvBool, &value) && value.val.boolean;
 }
@@ -65,7 +67,7 @@ get_bool(JsonbContainer *object, const char *name)
 static int64
 get_number(JsonbContainer *object, const char *name, int64 otherwise)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (!get_member(object, name, jbvNumeric, &value))
 		return otherwise;
@@ -77,9 +79,9 @@ compile_policy(const char *text)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Common__SignaturePolicyEnvelope *envelope;
-	FbBytes		bytes;
+	FbBytes bytes;
 	PolicyNotice notice = {0};
-	FbError		error = {0};
+	FbError error = {0};
 
 	error_check(policy_compile(allocator, fb_bytes_of_text(text), &bytes, &notice, &error), &error);
 	error_check(PROTO_UNPACK(common__signature_policy_envelope, bytes, allocator, &envelope, &error), &error);
@@ -90,9 +92,9 @@ static Protos__ApplicationPolicy *
 endorsement_policy(JsonbContainer *collection)
 {
 	Protos__ApplicationPolicy *policy;
-	JsonbValue	value;
-	char	   *signature;
-	char	   *reference;
+	JsonbValue value;
+	char *signature;
+	char *reference;
 
 	if (!get_member(collection, "endorsementPolicy", jbvBinary, &value))
 		return NULL;
@@ -125,10 +127,10 @@ collection_of_json(JsonbContainer *object)
 	Protos__CollectionConfig *config = palloc(sizeof(*config));
 	Protos__StaticCollectionConfig *collection = palloc(sizeof(*collection));
 	Protos__CollectionPolicyConfig *members = palloc(sizeof(*members));
-	char	   *policy = get_text(object, "policy");
-	int64		required = get_number(object, "requiredPeerCount", 0);
-	int64		most = get_number(object, "maxPeerCount", 1);
-	int64		block_to_live = get_number(object, "blockToLive", 0);
+	char *policy = get_text(object, "policy");
+	int64 required = get_number(object, "requiredPeerCount", 0);
+	int64 most = get_number(object, "maxPeerCount", 1);
+	int64 block_to_live = get_number(object, "blockToLive", 0);
 
 	protos__collection_config__init(config);
 	protos__static_collection_config__init(collection);
@@ -136,7 +138,8 @@ collection_of_json(JsonbContainer *object)
 	collection->name = get_text(object, "name");
 	if (collection->name == NULL || policy == NULL)
 		invalid_json("a collection needs \"name\" and \"policy\"");
-	if (required < PG_INT32_MIN || required > PG_INT32_MAX || most < PG_INT32_MIN || most > PG_INT32_MAX || block_to_live < 0)
+	if (required < PG_INT32_MIN || required > PG_INT32_MAX || most < PG_INT32_MIN || most > PG_INT32_MAX ||
+		block_to_live < 0)
 		invalid_json("a number of collection \"%s\" is out of range", collection->name);
 	members->payload_case = PROTOS__COLLECTION_POLICY_CONFIG__PAYLOAD_SIGNATURE_POLICY;
 	members->signature_policy = compile_policy(policy);
@@ -156,7 +159,7 @@ Protos__CollectionConfigPackage *
 collections_of_json(Jsonb *json)
 {
 	Protos__CollectionConfigPackage *package = palloc(sizeof(*package));
-	uint32		count = JB_ROOT_COUNT(json);
+	uint32 count = JB_ROOT_COUNT(json);
 
 	protos__collection_config_package__init(package);
 	if (!JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
@@ -179,14 +182,13 @@ collections_of_json(Jsonb *json)
  * rules (core/chaincode/lifecycle/scc.go validateCollectionConfigs)
  */
 
-static void
-refuse(const char *name, const char *format, ...) pg_attribute_printf(2, 3) pg_attribute_noreturn();
+static void refuse(const char *name, const char *format, ...) pg_attribute_printf(2, 3) pg_attribute_noreturn();
 
 static void
 refuse(const char *name, const char *format, ...)
 {
-	char		reason[FB_ERROR_DETAIL_BYTES];
-	va_list		arguments;
+	char reason[FB_ERROR_DETAIL_BYTES];
+	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(reason, sizeof(reason), format, arguments);
@@ -211,14 +213,14 @@ static void
 check_members(const Protos__StaticCollectionConfig *collection, const ConfigBundle *bundle)
 {
 	SignaturePolicy *policy;
-	FbError		error = {0};
+	FbError error = {0};
 
 	if (collection->member_orgs_policy == NULL ||
 		collection->member_orgs_policy->payload_case != PROTOS__COLLECTION_POLICY_CONFIG__PAYLOAD_SIGNATURE_POLICY ||
 		collection->member_orgs_policy->signature_policy == NULL)
 		refuse(collection->name, "it has no member policy");
-	if (signature_policy_from_message(memory_allocator(CurrentMemoryContext), collection->member_orgs_policy->signature_policy, &policy,
-									  &error) != FB_OK)
+	if (signature_policy_from_message(memory_allocator(CurrentMemoryContext),
+									  collection->member_orgs_policy->signature_policy, &policy, &error) != FB_OK)
 		refuse(collection->name, "invalid member policy: %s", error.message);
 	if (!is_any_of(&policy->rule))
 		refuse(collection->name, "the member policy is not an OR of principals");
@@ -230,15 +232,18 @@ check_members(const Protos__StaticCollectionConfig *collection, const ConfigBund
 								  principal->kind != PRINCIPAL_IDENTITY))
 			refuse(collection->name, "a principal of the member policy is not supported");
 		if (principal->msp_id == NULL || msp_manager_find(bundle->msps, principal->msp_id) == NULL)
-			refuse(collection->name, "member \"%s\" is not part of the channel", principal->msp_id ? principal->msp_id : "");
+			refuse(collection->name, "member \"%s\" is not part of the channel",
+				   principal->msp_id ? principal->msp_id : "");
 	}
 }
 
 static const Protos__StaticCollectionConfig *
 static_collection(const Protos__CollectionConfig *config)
 {
-	if (config->payload_case != PROTOS__COLLECTION_CONFIG__PAYLOAD_STATIC_COLLECTION_CONFIG || config->static_collection_config == NULL)
-		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("a collection's configuration is of an unknown kind")));
+	if (config->payload_case != PROTOS__COLLECTION_CONFIG__PAYLOAD_STATIC_COLLECTION_CONFIG ||
+		config->static_collection_config == NULL)
+		ereport(ERROR,
+				(chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("a collection's configuration is of an unknown kind")));
 	return config->static_collection_config;
 }
 
@@ -271,7 +276,8 @@ collections_check(const Protos__CollectionConfigPackage *package, const ConfigBu
 			refuse(collection->name, "maximum peer count (%d) cannot be less than the required peer count (%d)",
 				   collection->maximum_peer_count, collection->required_peer_count);
 		if (collection->required_peer_count < 0)
-			refuse(collection->name, "required peer count (%d) cannot be less than zero", collection->required_peer_count);
+			refuse(collection->name, "required peer count (%d) cannot be less than zero",
+				   collection->required_peer_count);
 		check_members(collection, bundle);
 	}
 }
@@ -281,10 +287,11 @@ void
 collections_check_upgrade(const Protos__CollectionConfigPackage *proposed, FbBytes committed_bytes)
 {
 	Protos__CollectionConfigPackage *committed;
-	FbError		error = {0};
+	FbError error = {0};
 
-	error_check(PROTO_UNPACK(protos__collection_config_package, committed_bytes, memory_allocator(CurrentMemoryContext), &committed,
-							 &error), &error);
+	error_check(PROTO_UNPACK(protos__collection_config_package, committed_bytes, memory_allocator(CurrentMemoryContext),
+							 &committed, &error),
+				&error);
 	for (size_t i = 0; i < committed->n_config; i++)
 	{
 		const Protos__StaticCollectionConfig *old = static_collection(committed->config[i]);

@@ -1,6 +1,6 @@
 /*
- * definition: the chaincode definitions that a channel agreed upon, as they lie in the state of _lifecycle (WIRE 2.14), and the names
- * that Fabric allows (LIF-9).
+ * definition: the chaincode definitions that a channel agreed upon, as they lie in the state of _lifecycle (WIRE 2.14),
+ * and the names that Fabric allows (LIF-9).
  */
 #include "postgres.h"
 
@@ -18,20 +18,21 @@
 
 typedef struct DefinitionKey
 {
-	int			ledger_id;
-	char		name[FB_CHAINCODE_NAME_BYTES_MAX + 1];
+	int ledger_id;
+	char name[FB_CHAINCODE_NAME_BYTES_MAX + 1];
 } DefinitionKey;
 
-/* what was parsed, and the version of the Sequence key that it was parsed at: every commit of a definition writes that key */
+/* what was parsed, and the version of the Sequence key that it was parsed at: every commit of a definition writes that
+ * key */
 typedef struct DefinitionEntry
 {
-	DefinitionKey key;			/* must be first */
-	MemoryContext context;		/* NULL while the entry is empty */
+	DefinitionKey key;	   /* must be first */
+	MemoryContext context; /* NULL while the entry is empty */
 	RwSetVersion version;
-	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	ChaincodeDefinition definition;
-	bool		approved_here;	/* this organisation's approval is known to equal the definition: that stays so */
-	char		approved_msp_id[FB_MSP_ID_BYTES_MAX + 1];
+	bool approved_here; /* this organisation's approval is known to equal the definition: that stays so */
+	char approved_msp_id[FB_MSP_ID_BYTES_MAX + 1];
 } DefinitionEntry;
 
 static HTAB *definition_cache;
@@ -60,11 +61,11 @@ const char *
 definition_check_name(const char *name)
 {
 	static const char *const system_names[] = {"cscc", "escc", "lscc", "qscc", "vscc"};
-	bool		separator = true;
+	bool separator = true;
 
 	for (const char *c = name; *c != '\0'; c++)
 	{
-		bool		alphanumeric = is_alphanumeric(*c);
+		bool alphanumeric = is_alphanumeric(*c);
 
 		if (!alphanumeric && (separator || strchr("-_", *c) == NULL))
 			return "a name consists of letters and digits, with single \"_\" or \"-\" between them";
@@ -93,8 +94,9 @@ definition_check_version(const char *version)
 const char *
 definition_check_collection_name(const char *name)
 {
-	return consists_of(name, "_-") && name[0] != '_' ? NULL :
-		"a collection's name consists of letters, digits, \"_\" and \"-\" and does not begin with \"_\"";
+	return consists_of(name, "_-") && name[0] != '_'
+			   ? NULL
+			   : "a collection's name consists of letters, digits, \"_\" and \"-\" and does not begin with \"_\"";
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -116,8 +118,8 @@ definition_field_key(const char *space, const char *name, const char *field)
 static FbBytes
 pack(const ProtobufCMessage *message)
 {
-	FbBytes		bytes;
-	FbError		error = {0};
+	FbBytes bytes;
+	FbError error = {0};
 
 	error_check(proto_pack(message, memory_allocator(CurrentMemoryContext), &bytes, &error), &error);
 	return bytes;
@@ -184,8 +186,7 @@ definition_pack_parameters(const ChaincodeDefinition *definition, FbBytes values
 static void
 corrupted(const char *name, const char *field)
 {
-	ereport(ERROR, (chaincode_errcode(FB_CORRUPTED),
-					errmsg("definition of chaincode \"%s\" cannot be read", name),
+	ereport(ERROR, (chaincode_errcode(FB_CORRUPTED), errmsg("definition of chaincode \"%s\" cannot be read", name),
 					errdetail("The field \"%s\" under %s is missing or malformed.", field, LIFECYCLE_NAMESPACE),
 					errhint("fabric.rebuild_state makes the world state anew from the blocks.")));
 }
@@ -194,7 +195,7 @@ static Lifecycle__StateData *
 unpack_field(const char *name, const char *field, FbBytes value, int type_case)
 {
 	Lifecycle__StateData *data;
-	FbError		error = {0};
+	FbError error = {0};
 
 	if (PROTO_UNPACK(lifecycle__state_data, value, memory_allocator(CurrentMemoryContext), &data, &error) != FB_OK ||
 		(int) data->type_case != type_case)
@@ -206,7 +207,7 @@ unpack_field(const char *name, const char *field, FbBytes value, int type_case)
 static FbBytes
 read_bytes(const DefinitionReader *reader, const char *name, const char *field)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	if (!reader->get(reader, definition_field_key("namespaces", name, field), &value))
 		return FB_BYTES_EMPTY;
@@ -216,7 +217,7 @@ read_bytes(const DefinitionReader *reader, const char *name, const char *field)
 int64
 definition_read_sequence(const DefinitionReader *reader, const char *name)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	if (!reader->get(reader, definition_field_key("namespaces", name, "Sequence"), &value))
 		return 0;
@@ -226,7 +227,7 @@ definition_read_sequence(const DefinitionReader *reader, const char *name)
 char *
 definition_read_text(const DefinitionReader *reader, const char *space, const char *name, const char *field)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	if (!reader->get(reader, definition_field_key(space, name, field), &value))
 		return pstrdup("");
@@ -240,13 +241,13 @@ definition_read_parameters(const DefinitionReader *reader, const char *name, Cha
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Lifecycle__ChaincodeEndorsementInfo *endorsement;
 	Lifecycle__ChaincodeValidationInfo *validation;
-	FbError		error = {0};
+	FbError error = {0};
 
-	if (PROTO_UNPACK(lifecycle__chaincode_endorsement_info, read_bytes(reader, name, "EndorsementInfo"), allocator, &endorsement,
-					 &error) != FB_OK)
+	if (PROTO_UNPACK(lifecycle__chaincode_endorsement_info, read_bytes(reader, name, "EndorsementInfo"), allocator,
+					 &endorsement, &error) != FB_OK)
 		corrupted(name, "EndorsementInfo");
-	if (PROTO_UNPACK(lifecycle__chaincode_validation_info, read_bytes(reader, name, "ValidationInfo"), allocator, &validation,
-					 &error) != FB_OK)
+	if (PROTO_UNPACK(lifecycle__chaincode_validation_info, read_bytes(reader, name, "ValidationInfo"), allocator,
+					 &validation, &error) != FB_OK)
 		corrupted(name, "ValidationInfo");
 	definition->version = endorsement->version;
 	definition->init_required = endorsement->init_required;
@@ -263,12 +264,13 @@ bool
 definition_has_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype)
 {
 	Lifecycle__StateMetadata *metadata;
-	FbBytes		value;
-	FbError		error = {0};
+	FbBytes value;
+	FbError error = {0};
 
 	if (!reader->get(reader, definition_metadata_key(space, name), &value))
 		return false;
-	if (PROTO_UNPACK(lifecycle__state_metadata, value, memory_allocator(CurrentMemoryContext), &metadata, &error) != FB_OK ||
+	if (PROTO_UNPACK(lifecycle__state_metadata, value, memory_allocator(CurrentMemoryContext), &metadata, &error) !=
+			FB_OK ||
 		strcmp(metadata->datatype, datatype) != 0)
 		corrupted(name, "metadata");
 	return true;
@@ -281,7 +283,7 @@ definition_has_metadata(const DefinitionReader *reader, const char *space, const
 static bool
 get_committed(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 {
-	StateRow	row;
+	StateRow row;
 
 	if (!state_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), key, reader->snapshot, &row))
 		return false;
@@ -292,10 +294,10 @@ get_committed(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 static bool
 get_committed_private(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 {
-	StateRow	row;
+	StateRow row;
 
-	if (!private_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(reader->collection), key,
-						   reader->snapshot, &row))
+	if (!private_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(reader->collection),
+						   key, reader->snapshot, &row))
 		return false;
 	*value = row.value;
 	return true;
@@ -304,8 +306,8 @@ get_committed_private(const DefinitionReader *reader, FbBytes key, FbBytes *valu
 static FbBytes
 copy_bytes(FbBytes from)
 {
-	FbBytes		to;
-	FbError		error = {0};
+	FbBytes to;
+	FbError error = {0};
 
 	error_check(fb_bytes_copy(memory_allocator(CurrentMemoryContext), from, &to, &error), &error);
 	return to;
@@ -327,7 +329,8 @@ copy_definition(const ChaincodeDefinition *from, ChaincodeDefinition *to)
 static void
 make_cache(void)
 {
-	HASHCTL		control = {.keysize = sizeof(DefinitionKey), .entrysize = sizeof(DefinitionEntry), .hcxt = TopMemoryContext};
+	HASHCTL control = {
+		.keysize = sizeof(DefinitionKey), .entrysize = sizeof(DefinitionEntry), .hcxt = TopMemoryContext};
 
 	definition_cache = hash_create("fabric chaincode definitions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
@@ -352,7 +355,7 @@ find_entry(const Ledger *ledger, const char *name, bool create)
 {
 	DefinitionKey key;
 	DefinitionEntry *entry;
-	bool		found;
+	bool found;
 
 	memset(&key, 0, sizeof(key));
 	key.ledger_id = ledger->id;
@@ -372,7 +375,8 @@ find_entry(const Ledger *ledger, const char *name, bool create)
 static void
 remember(const Ledger *ledger, const ChaincodeDefinition *definition, RwSetVersion version)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode definition", ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "fabric chaincode definition", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	DefinitionEntry *entry;
 	ChaincodeDefinition copy;
@@ -403,7 +407,7 @@ find_valid_entry(const Ledger *ledger, const char *name, RwSetVersion version)
 static void
 system_definition(ChaincodeDefinition *definition)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
 	memset(definition, 0, sizeof(*definition));
 	definition->name = pstrdup(LIFECYCLE_NAMESPACE);
@@ -411,15 +415,17 @@ system_definition(ChaincodeDefinition *definition)
 	definition->endorsement_plugin = pstrdup("escc");
 	definition->validation_plugin = pstrdup("vscc");
 	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext), LIFECYCLE_ENDORSEMENT_POLICY,
-												&definition->validation_parameter, &error), &error);
+												&definition->validation_parameter, &error),
+				&error);
 }
 
 bool
-definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition, RwSetVersion *version)
+definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition,
+				RwSetVersion *version)
 {
 	DefinitionReader reader = {.get = get_committed, .ledger = ledger, .snapshot = snapshot};
 	DefinitionEntry *entry;
-	StateRow	row;
+	StateRow row;
 
 	version->present = false;
 	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
@@ -428,8 +434,8 @@ definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, Chain
 		return true;
 	}
 	if (strlen(name) > FB_CHAINCODE_NAME_BYTES_MAX ||
-		!state_store_get(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), definition_field_key("namespaces", name, "Sequence"),
-						 snapshot, &row))
+		!state_store_get(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
+						 definition_field_key("namespaces", name, "Sequence"), snapshot, &row))
 		return false;
 	*version = row.version;
 	entry = find_valid_entry(ledger, name, row.version);
@@ -461,11 +467,11 @@ definition_list(const char *channel)
 {
 	static const char prefix[] = "namespaces/metadata/";
 	const Ledger *ledger = ledger_open(channel);
-	StateScan  *scan;
-	StateRow	row;
-	List	   *names = NIL;
-	List	   *definitions = NIL;
-	ListCell   *cell;
+	StateScan *scan;
+	StateRow row;
+	List *names = NIL;
+	List *definitions = NIL;
+	ListCell *cell;
 
 	/* '0' follows '/' */
 	scan = state_store_scan(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(prefix),
@@ -473,7 +479,7 @@ definition_list(const char *channel)
 	while (state_scan_next(scan, &row))
 		names = lappend(names, pnstrdup((const char *) row.key.data + strlen(prefix), row.key.size - strlen(prefix)));
 	state_scan_end(scan);
-	foreach(cell, names)
+	foreach (cell, names)
 	{
 		ChaincodeDefinition *definition = palloc(sizeof(ChaincodeDefinition));
 
@@ -497,16 +503,17 @@ definition_implicit_collection(const char *msp_id)
 static bool
 is_approved(const DefinitionReader *reader, const char *private_name, const ChaincodeDefinition *definition)
 {
-	FbBytes		expected[DEFINITION_PARAMETERS_COUNT];
+	FbBytes expected[DEFINITION_PARAMETERS_COUNT];
 
 	if (!definition_has_metadata(reader, "namespaces", private_name, "ChaincodeParameters"))
 		return false;
 	definition_pack_parameters(definition, expected);
 	for (int i = 0; i < DEFINITION_PARAMETERS_COUNT; i++)
 	{
-		FbBytes		approved;
+		FbBytes approved;
 
-		if (!reader->get(reader, definition_field_key("namespaces", private_name, definition_parameter_names[i]), &approved) ||
+		if (!reader->get(reader, definition_field_key("namespaces", private_name, definition_parameter_names[i]),
+						 &approved) ||
 			!fb_bytes_equal(approved, expected[i]))
 			return false;
 	}
@@ -514,14 +521,16 @@ is_approved(const DefinitionReader *reader, const char *private_name, const Chai
 }
 
 char *
-definition_find_package(const Ledger *ledger, Snapshot snapshot, const ChaincodeDefinition *definition, RwSetVersion version,
-						bool *approved)
+definition_find_package(const Ledger *ledger, Snapshot snapshot, const ChaincodeDefinition *definition,
+						RwSetVersion version, bool *approved)
 {
-	DefinitionReader reader = {.get = get_committed_private, .ledger = ledger, .snapshot = snapshot,
-	.collection = definition_implicit_collection(guc_node_msp_id)};
-	char	   *private_name = psprintf("%s#" INT64_FORMAT, definition->name, definition->sequence);
+	DefinitionReader reader = {.get = get_committed_private,
+							   .ledger = ledger,
+							   .snapshot = snapshot,
+							   .collection = definition_implicit_collection(guc_node_msp_id)};
+	char *private_name = psprintf("%s#" INT64_FORMAT, definition->name, definition->sequence);
 	DefinitionEntry *entry = find_valid_entry(ledger, definition->name, version);
-	char	   *package_id;
+	char *package_id;
 
 	*approved = entry != NULL && entry->approved_here && strcmp(entry->approved_msp_id, guc_node_msp_id) == 0;
 	if (!*approved)
@@ -545,12 +554,13 @@ definition_package_id(const char *channel, const ChaincodeDefinition *definition
 	const Ledger *ledger = ledger_open(channel);
 	RwSetVersion version;
 	ChaincodeDefinition committed;
-	bool		approved;
+	bool approved;
 
-	if (!definition_load(ledger, definition->name, NULL, &committed, &version) || committed.sequence != definition->sequence ||
-		!version.present)
+	if (!definition_load(ledger, definition->name, NULL, &committed, &version) ||
+		committed.sequence != definition->sequence || !version.present)
 		return NULL;
 	return definition_find_package(ledger, NULL, &committed, version, &approved);
 }
 
-const char *const definition_parameter_names[DEFINITION_PARAMETERS_COUNT] = {"EndorsementInfo", "ValidationInfo", "Collections"};
+const char *const definition_parameter_names[DEFINITION_PARAMETERS_COUNT] = {"EndorsementInfo", "ValidationInfo",
+																			 "Collections"};

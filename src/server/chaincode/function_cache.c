@@ -21,25 +21,25 @@
 
 typedef struct FunctionKey
 {
-	Oid			schema;
-	char		name[NAMEDATALEN];
+	Oid schema;
+	char name[NAMEDATALEN];
 } FunctionKey;
 
 typedef struct FunctionEntry
 {
-	FunctionKey key;			/* must be first */
+	FunctionKey key; /* must be first */
 	ChaincodeFunction *function;
 } FunctionEntry;
 
 typedef struct PackageEntry
 {
-	char		package_id[CHAINCODE_PACKAGE_ID_BYTES]; /* must be first */
-	Oid			schema;
+	char package_id[CHAINCODE_PACKAGE_ID_BYTES]; /* must be first */
+	Oid schema;
 } PackageEntry;
 
 static MemoryContext cache_context; /* the tables and all functions */
 static HTAB *cache;
-static HTAB *packages;			/* installed ones that were asked for */
+static HTAB *packages; /* installed ones that were asked for */
 static bool cache_is_stale = true;
 
 static void
@@ -53,8 +53,8 @@ static void
 make_cache(void)
 {
 	static bool registered = false;
-	HASHCTL		control = {.keysize = sizeof(FunctionKey), .entrysize = sizeof(FunctionEntry)};
-	HASHCTL		package_control = {.keysize = CHAINCODE_PACKAGE_ID_BYTES, .entrysize = sizeof(PackageEntry)};
+	HASHCTL control = {.keysize = sizeof(FunctionKey), .entrysize = sizeof(FunctionEntry)};
+	HASHCTL package_control = {.keysize = CHAINCODE_PACKAGE_ID_BYTES, .entrysize = sizeof(PackageEntry)};
 
 	if (!registered)
 	{
@@ -87,8 +87,8 @@ Oid
 function_cache_schema(const char *package_id)
 {
 	PackageEntry *entry;
-	char	   *schema_name;
-	Oid			schema;
+	char *schema_name;
+	Oid schema;
 
 	if (strlen(package_id) >= CHAINCODE_PACKAGE_ID_BYTES)
 		return InvalidOid;
@@ -110,18 +110,19 @@ function_cache_schema(const char *package_id)
 static void
 load_parameters(HeapTuple tuple, ChaincodeFunction *function)
 {
-	Oid		   *types;
-	char	  **names;
-	char	   *modes;
-	int			count = get_func_arg_info(tuple, &types, &names, &modes);
+	Oid *types;
+	char **names;
+	char *modes;
+	int count = get_func_arg_info(tuple, &types, &names, &modes);
 
 	function->parameters = palloc0(sizeof(ChaincodeParameter) * Max(count, 1));
 	for (int i = 0; i < count; i++)
 	{
 		ChaincodeParameter *parameter = &function->parameters[function->parameters_count];
-		Oid			input;
+		Oid input;
 
-		if (modes != NULL && modes[i] != PROARGMODE_IN && modes[i] != PROARGMODE_INOUT && modes[i] != PROARGMODE_VARIADIC)
+		if (modes != NULL && modes[i] != PROARGMODE_IN && modes[i] != PROARGMODE_INOUT &&
+			modes[i] != PROARGMODE_VARIADIC)
 			continue;
 		parameter->type = types[i];
 		if (modes != NULL && modes[i] == PROARGMODE_VARIADIC)
@@ -142,8 +143,8 @@ load_function(HeapTuple tuple)
 {
 	Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(tuple);
 	ChaincodeFunction *function = palloc0(sizeof(ChaincodeFunction));
-	Oid			output;
-	bool		is_varlena;
+	Oid output;
+	bool is_varlena;
 
 	namestrcpy((Name) function->name, NameStr(procedure->proname));
 	function->oid = procedure->oid;
@@ -165,12 +166,12 @@ load_function(HeapTuple tuple)
 static ChaincodeFunction *
 search_function(Oid schema, const char *name)
 {
-	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	CatCList *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	ChaincodeFunction *function = NULL;
 
 	for (int i = 0; i < list->n_members && function == NULL; i++)
 	{
-		HeapTuple	tuple = &list->members[i]->tuple;
+		HeapTuple tuple = &list->members[i]->tuple;
 
 		if (((Form_pg_proc) GETSTRUCT(tuple))->pronamespace == schema)
 		{

@@ -28,21 +28,22 @@
  * the table
  */
 
-/* run a statement with one text parameter; true when it gave a row, whose first column is copied out (NULL: not wanted) */
+/* run a statement with one text parameter; true when it gave a row, whose first column is copied out (NULL: not wanted)
+ */
 static bool
 select_one(SpiStatement *statement, const char *package_id, bytea **column)
 {
-	SpiScope	scope;
-	Datum		values[1] = {CStringGetTextDatum(package_id)};
-	bool		found;
+	SpiScope scope;
+	Datum values[1] = {CStringGetTextDatum(package_id)};
+	bool found;
 
 	spi_begin(&scope);
 	spi_run(statement, values, NULL, XactReadOnly, 1);
 	found = SPI_processed > 0;
 	if (found && column != NULL)
 	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		bool isnull;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
 
 		*column = DatumGetByteaPCopy(value);
@@ -53,16 +54,16 @@ select_one(SpiStatement *statement, const char *package_id, bytea **column)
 }
 
 static SpiStatement select_package = {
-	"SELECT bytes FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}
-};
+	"SELECT bytes FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}};
 
 char *
 package_schema_name(const char *package_id)
 {
 	static SpiStatement statement = {
-		"SELECT convert_to(schema_name, 'UTF8') FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}
-	};
-	bytea	   *name;
+		"SELECT convert_to(schema_name, 'UTF8') FROM fabric_internal.chaincode_package WHERE package_id = $1",
+		1,
+		{TEXTOID}};
+	bytea *name;
 
 	if (!select_one(&statement, package_id, &name))
 		return NULL;
@@ -78,15 +79,15 @@ package_is_installed(const char *package_id)
 static void
 package_not_found(const char *package_id)
 {
-	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-					errmsg("chaincode package \"%s\" is not installed", package_id),
-					errhint("The view fabric.installed_chaincodes lists the packages of this node.")));
+	ereport(ERROR,
+			(chaincode_errcode(FB_CHAINCODE_NOT_FOUND), errmsg("chaincode package \"%s\" is not installed", package_id),
+			 errhint("The view fabric.installed_chaincodes lists the packages of this node.")));
 }
 
 bytea *
 package_get(const char *package_id)
 {
-	bytea	   *bytes = NULL;
+	bytea *bytes = NULL;
 
 	if (!select_one(&select_package, package_id, &bytes))
 		package_not_found(package_id);
@@ -96,12 +97,12 @@ package_get(const char *package_id)
 static void
 insert_package(const ChaincodePackage *package, FbBytes bytes)
 {
-	static SpiStatement statement = {
-		"INSERT INTO fabric_internal.chaincode_package (package_id, label, type, schema_name, bytes) VALUES ($1, $2, $3, $4, $5)",
-		5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}
-	};
-	SpiScope	scope;
-	Datum		values[5];
+	static SpiStatement statement = {"INSERT INTO fabric_internal.chaincode_package (package_id, label, type, "
+									 "schema_name, bytes) VALUES ($1, $2, $3, $4, $5)",
+									 5,
+									 {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}};
+	SpiScope scope;
+	Datum values[5];
 
 	values[0] = CStringGetTextDatum(package->package_id);
 	values[1] = CStringGetTextDatum(package->label);
@@ -129,21 +130,22 @@ static void
 create_functions(const char *schema_name, CheckedSource *checked)
 {
 	ParseState *state = make_parsestate(NULL);
-	ListCell   *cell;
+	ListCell *cell;
 
 	state->p_sourcetext = checked->text;
-	foreach(cell, checked->functions)
+	foreach (cell, checked->functions)
 	{
 		SourceFunction *function = lfirst(cell);
 
 		checked->current = function->name;
-		function->statement->funcname = list_make2(makeString(pstrdup(schema_name)), makeString(pstrdup(function->name)));
+		function->statement->funcname =
+			list_make2(makeString(pstrdup(schema_name)), makeString(pstrdup(function->name)));
 		function->statement->replace = false;
 		function->function = CreateFunction(state, function->statement).objectId;
 		CommandCounterIncrement();
 	}
 	checked->current = NULL;
-	foreach(cell, checked->comments)
+	foreach (cell, checked->comments)
 	{
 		CommentStmt *comment = lfirst_node(CommentStmt, cell);
 		ObjectWithArgs *object = castNode(ObjectWithArgs, comment->object);
@@ -159,14 +161,14 @@ create_functions(const char *schema_name, CheckedSource *checked)
 static void
 validate_functions(CheckedSource *checked)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, checked->functions)
+	foreach (cell, checked->functions)
 	{
 		SourceFunction *function = lfirst(cell);
-		HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->function));
-		HeapTuple	language;
-		Oid			validator;
+		HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->function));
+		HeapTuple language;
+		Oid validator;
 
 		checked->current = function->name;
 		if (!HeapTupleIsValid(tuple))
@@ -192,40 +194,45 @@ set_for_now(const char *name, const char *value)
 static void
 rethrow_as_invalid(MemoryContext context, const char *function)
 {
-	ErrorData  *error;
-	int			class;
+	ErrorData *error;
+	int class;
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	class = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-	if (class != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) && class != ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) &&
-		class != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
+	if (class != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) &&
+		class != ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) &&
+		class != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
+		class != ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_SCHEMA) &&
+		class != ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED))
 		PG_RE_THROW();
 	FlushErrorState();
-	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
-					function != NULL ? errmsg("invalid chaincode source: function \"%s\": %s", function, error->message) :
-					errmsg("invalid chaincode source: %s", error->message),
-					error->detail ? errdetail_internal("%s", error->detail) : 0,
-					error->hint ? errhint("%s", error->hint) : 0,
-					error->context ? errcontext_msg("%s", error->context) : 0));
+	ereport(ERROR,
+			(chaincode_errcode(FB_INVALID_PACKAGE),
+			 function != NULL ? errmsg("invalid chaincode source: function \"%s\": %s", function, error->message)
+							  : errmsg("invalid chaincode source: %s", error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0, error->hint ? errhint("%s", error->hint) : 0,
+			 error->context ? errcontext_msg("%s", error->context) : 0));
 }
 
 static void
 install_functions(const ChaincodePackage *package, CheckedSource *checked)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Oid			saved_user;
-	int			saved_security;
-	int			nest_level = NewGUCNestLevel();
+	Oid saved_user;
+	int saved_security;
+	int nest_level = NewGUCNestLevel();
 
 	GetUserIdAndSecContext(&saved_user, &saved_security);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, saved_security | SECURITY_LOCAL_USERID_CHANGE);
 	NamespaceCreate(package->schema_name, sandbox_role(), false);
 	CommandCounterIncrement();
-	/* from here on with the rights of chaincode only: creating a function runs code of its source (default values, BEGIN ATOMIC) */
+	/* from here on with the rights of chaincode only: creating a function runs code of its source (default values,
+	 * BEGIN ATOMIC) */
 	set_for_now("search_path", psprintf("pg_catalog, %s, fabric, pg_temp", quote_identifier(package->schema_name)));
 	set_for_now("check_function_bodies", "off");
-	SetUserIdAndSecContext(sandbox_role(), saved_security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(sandbox_role(),
+						   saved_security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	PG_TRY();
 	{
 		source_check(package->source, checked);
@@ -246,8 +253,8 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked)
 static void
 revoke_rights(const char *schema_name)
 {
-	SpiScope	scope;
-	char	   *sql = psprintf("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %s FROM PUBLIC", quote_identifier(schema_name));
+	SpiScope scope;
+	char *sql = psprintf("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %s FROM PUBLIC", quote_identifier(schema_name));
 
 	spi_begin(&scope);
 	if (SPI_execute(sql, false, 0) < 0)
@@ -259,10 +266,10 @@ static void
 report_warnings(const CheckedSource *checked, bool allow_warnings)
 {
 	StringInfoData detail;
-	ListCell   *cell;
+	ListCell *cell;
 
 	initStringInfo(&detail);
-	foreach(cell, checked->warnings)
+	foreach (cell, checked->warnings)
 	{
 		if (allow_warnings)
 			ereport(WARNING, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("%s", (char *) lfirst(cell))));
@@ -270,8 +277,7 @@ report_warnings(const CheckedSource *checked, bool allow_warnings)
 			appendStringInfo(&detail, "%s%s", detail.len > 0 ? "\n" : "", (char *) lfirst(cell));
 	}
 	if (detail.len > 0)
-		ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
-						errmsg("chaincode may differ between nodes"),
+		ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("chaincode may differ between nodes"),
 						errdetail_internal("%s", detail.data),
 						errhint("If it does not, install it with allow_warnings => true.")));
 }
@@ -291,7 +297,8 @@ package_install(FbBytes bytes, bool allow_warnings)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
 						errmsg("chaincode package \"%s\" is of type \"%s\"", package.package_id, package.type),
 						errdetail("This node runs packages of type \"%s\".", CHAINCODE_TYPE_SQL),
-						errhint("An organisation can approve a definition without a package; it then validates, but does not endorse.")));
+						errhint("An organisation can approve a definition without a package; it then validates, but "
+								"does not endorse.")));
 	if (OidIsValid(get_namespace_oid(package.schema_name, true)))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_SCHEMA),
 						errmsg("schema \"%s\" of the package exists already", package.schema_name),
@@ -307,16 +314,16 @@ package_install(FbBytes bytes, bool allow_warnings)
 static const char *
 find_user(const char *package_id, const char **chaincode)
 {
-	ListCell   *channel;
+	ListCell *channel;
 
-	foreach(channel, channel_names())
+	foreach (channel, channel_names())
 	{
-		ListCell   *cell;
+		ListCell *cell;
 
-		foreach(cell, definition_list(lfirst(channel)))
+		foreach (cell, definition_list(lfirst(channel)))
 		{
 			ChaincodeDefinition *definition = lfirst(cell);
-			char	   *used = definition_package_id(lfirst(channel), definition);
+			char *used = definition_package_id(lfirst(channel), definition);
 
 			if (used != NULL && strcmp(used, package_id) == 0)
 			{
@@ -332,14 +339,15 @@ void
 package_uninstall(const char *package_id)
 {
 	static SpiStatement statement = {
-		"DELETE FROM fabric_internal.chaincode_package WHERE package_id = $1 RETURNING convert_to(schema_name, 'UTF8')", 1, {TEXTOID}
-	};
+		"DELETE FROM fabric_internal.chaincode_package WHERE package_id = $1 RETURNING convert_to(schema_name, 'UTF8')",
+		1,
+		{TEXTOID}};
 	const char *chaincode = NULL;
 	const char *channel;
-	bytea	   *schema_name = NULL;
+	bytea *schema_name = NULL;
 	ObjectAddress schema;
-	SpiScope	scope;
-	Datum		values[1];
+	SpiScope scope;
+	Datum values[1];
 
 	PreventCommandIfReadOnly("uninstall_chaincode()");
 	lock_packages();
@@ -347,8 +355,7 @@ package_uninstall(const char *package_id)
 		package_not_found(package_id);
 	channel = find_user(package_id, &chaincode);
 	if (channel != NULL)
-		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
-						errmsg("chaincode package \"%s\" is in use", package_id),
+		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("chaincode package \"%s\" is in use", package_id),
 						errdetail("Chaincode \"%s\" on channel \"%s\" runs it on this node.", chaincode, channel),
 						errhint("Approve another package for that definition first.")));
 	values[0] = CStringGetTextDatum(package_id);
@@ -356,8 +363,8 @@ package_uninstall(const char *package_id)
 	spi_run(&statement, values, NULL, false, 0);
 	if (SPI_processed > 0)
 	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		bool isnull;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
 
 		schema_name = DatumGetByteaPCopy(value);

@@ -1,9 +1,10 @@
 /*
- * lifecycle: the system chaincode _lifecycle, which keeps the definitions of all others (LIF-3 to LIF-8, SCC-1). It reads and writes
- * through the same read-write set as any chaincode, under Fabric's keys (core/chaincode/lifecycle/lifecycle.go, scc.go, serializer.go).
+ * lifecycle: the system chaincode _lifecycle, which keeps the definitions of all others (LIF-3 to LIF-8, SCC-1). It
+ * reads and writes through the same read-write set as any chaincode, under Fabric's keys
+ * (core/chaincode/lifecycle/lifecycle.go, scc.go, serializer.go).
  *
- * What an organisation approves is written to its implicit collection: its content stays with the organisation, its hashes
- * are what the others compare when a definition is committed.
+ * What an organisation approves is written to its implicit collection: its content stays with the organisation, its
+ * hashes are what the others compare when a definition is committed.
  */
 #include "postgres.h"
 
@@ -21,7 +22,7 @@ typedef struct Invocation
 	Simulation *simulation;
 	const ConfigBundle *bundle;
 	DefinitionReader public_state;
-	FbBytes		input;			/* the marshalled argument */
+	FbBytes input; /* the marshalled argument */
 } Invocation;
 
 #define lifecycle_error(...) ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg(__VA_ARGS__)))
@@ -39,14 +40,14 @@ get_recorded(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 static bool
 get_recorded_private(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 {
-	return state_access_get_private(reader->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(reader->collection), key,
-									value);
+	return state_access_get_private(reader->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
+									fb_bytes_of_text(reader->collection), key, value);
 }
 
 static void
 put(const DefinitionReader *state, FbBytes key, FbBytes value)
 {
-	FbBytes		space = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
+	FbBytes space = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
 
 	if (state->collection != NULL)
 		state_access_put_private(state->simulation, space, fb_bytes_of_text(state->collection), key, value);
@@ -64,17 +65,18 @@ organisation_state(const Invocation *invocation, const char *msp_id)
 	return reader;
 }
 
-/* Serializer.Serialize: only fields whose bytes changed are written, and the metadata when they differ. Our fields never change */
+/* Serializer.Serialize: only fields whose bytes changed are written, and the metadata when they differ. Our fields
+ * never change */
 static void
-serialize(const DefinitionReader *state, const char *space, const char *name, const char *datatype, const char *const *fields,
-		  const FbBytes *values, int count)
+serialize(const DefinitionReader *state, const char *space, const char *name, const char *datatype,
+		  const char *const *fields, const FbBytes *values, int count)
 {
-	bool		exists = definition_has_metadata(state, space, name, datatype);
+	bool exists = definition_has_metadata(state, space, name, datatype);
 
 	for (int i = 0; i < count; i++)
 	{
-		FbBytes		key = definition_field_key(space, name, fields[i]);
-		FbBytes		old;
+		FbBytes key = definition_field_key(space, name, fields[i]);
+		FbBytes old;
 
 		if (!exists || !state->get(state, key, &old) || !fb_bytes_equal(old, values[i]))
 			put(state, key, values[i]);
@@ -83,31 +85,33 @@ serialize(const DefinitionReader *state, const char *space, const char *name, co
 		put(state, definition_metadata_key(space, name), definition_pack_metadata(datatype, fields, count));
 }
 
-/* Serializer.IsSerialized: do the hashes in the organisation's collection fit? Fields that do not are added to *mismatches */
+/* Serializer.IsSerialized: do the hashes in the organisation's collection fit? Fields that do not are added to
+ * *mismatches */
 static bool
-is_serialized(const Invocation *invocation, const char *msp_id, const char *private_name, const ChaincodeDefinition *definition,
-			  List **mismatches)
+is_serialized(const Invocation *invocation, const char *msp_id, const char *private_name,
+			  const ChaincodeDefinition *definition, List **mismatches)
 {
-	FbBytes		space = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
-	FbBytes		collection = fb_bytes_of_text(definition_implicit_collection(msp_id));
-	FbBytes		keys[DEFINITION_PARAMETERS_COUNT + 1];
-	FbBytes		values[DEFINITION_PARAMETERS_COUNT + 1];
-	bool		fits[DEFINITION_PARAMETERS_COUNT + 1];
+	FbBytes space = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
+	FbBytes collection = fb_bytes_of_text(definition_implicit_collection(msp_id));
+	FbBytes keys[DEFINITION_PARAMETERS_COUNT + 1];
+	FbBytes values[DEFINITION_PARAMETERS_COUNT + 1];
+	bool fits[DEFINITION_PARAMETERS_COUNT + 1];
 
 	keys[0] = definition_metadata_key("namespaces", private_name);
-	values[0] = definition_pack_metadata("ChaincodeParameters", definition_parameter_names, DEFINITION_PARAMETERS_COUNT);
+	values[0] =
+		definition_pack_metadata("ChaincodeParameters", definition_parameter_names, DEFINITION_PARAMETERS_COUNT);
 	definition_pack_parameters(definition, values + 1);
 	for (int i = 0; i < DEFINITION_PARAMETERS_COUNT; i++)
 		keys[i + 1] = definition_field_key("namespaces", private_name, definition_parameter_names[i]);
 	/* all of them are read before any is compared, so that the read set does not depend on the result */
 	for (int i = 0; i < lengthof(keys); i++)
 	{
-		uint8_t		hash[CRYPTO_SHA256_BYTES];
-		FbBytes		committed;
+		uint8_t hash[CRYPTO_SHA256_BYTES];
+		FbBytes committed;
 
 		crypto_sha256(values[i], hash);
 		fits[i] = state_access_get_private_hash(invocation->simulation, space, collection, keys[i], &committed) &&
-			fb_bytes_equal(committed, fb_bytes(hash, sizeof(hash)));
+				  fb_bytes_equal(committed, fb_bytes(hash, sizeof(hash)));
 	}
 	*mismatches = NIL;
 	if (!fits[0])
@@ -126,25 +130,28 @@ is_serialized(const Invocation *invocation, const char *msp_id, const char *priv
 static void
 unpack_input(Invocation *invocation, const ProtobufCMessageDescriptor *descriptor, void *message)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
-	error_check(proto_unpack(descriptor, invocation->input, memory_allocator(CurrentMemoryContext), (ProtobufCMessage **) message, &error),
+	error_check(proto_unpack(descriptor, invocation->input, memory_allocator(CurrentMemoryContext),
+							 (ProtobufCMessage **) message, &error),
 				&error);
 }
 
 static void
 answer(Invocation *invocation, const ProtobufCMessage *message)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
-	error_check(proto_pack(message, invocation->simulation->allocator, &invocation->simulation->result->payload, &error), &error);
+	error_check(
+		proto_pack(message, invocation->simulation->allocator, &invocation->simulation->result->payload, &error),
+		&error);
 }
 
 static FbBytes
 pack_collections(const Protos__CollectionConfigPackage *package)
 {
-	FbBytes		bytes = FB_BYTES_EMPTY;
-	FbError		error = {0};
+	FbBytes bytes = FB_BYTES_EMPTY;
+	FbError error = {0};
 
 	if (package != NULL)
 		error_check(proto_pack(&package->base, memory_allocator(CurrentMemoryContext), &bytes, &error), &error);
@@ -155,9 +162,11 @@ static Protos__CollectionConfigPackage *
 unpack_collections(FbBytes bytes)
 {
 	Protos__CollectionConfigPackage *package;
-	FbError		error = {0};
+	FbError error = {0};
 
-	error_check(PROTO_UNPACK(protos__collection_config_package, bytes, memory_allocator(CurrentMemoryContext), &package, &error), &error);
+	error_check(PROTO_UNPACK(protos__collection_config_package, bytes, memory_allocator(CurrentMemoryContext), &package,
+							 &error),
+				&error);
 	return package;
 }
 
@@ -165,7 +174,7 @@ unpack_collections(FbBytes bytes)
 static void
 set_defaults(const Invocation *invocation, ChaincodeDefinition *definition)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
 	if (definition->endorsement_plugin[0] == '\0')
 		definition->endorsement_plugin = "escc";
@@ -174,17 +183,23 @@ set_defaults(const Invocation *invocation, ChaincodeDefinition *definition)
 	if (definition->validation_parameter.size > 0)
 		return;
 	if (policy_manager_find(invocation->bundle->policies, DEFAULT_ENDORSEMENT_POLICY) == NULL)
-		lifecycle_error("policy \"%s\" must be defined for channel \"%s\" before chaincode can be defined", DEFAULT_ENDORSEMENT_POLICY,
-						invocation->simulation->request->channel);
+		lifecycle_error("policy \"%s\" must be defined for channel \"%s\" before chaincode can be defined",
+						DEFAULT_ENDORSEMENT_POLICY, invocation->simulation->request->channel);
 	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext), DEFAULT_ENDORSEMENT_POLICY,
-												&definition->validation_parameter, &error), &error);
+												&definition->validation_parameter, &error),
+				&error);
 }
 
 /* the definition in the arguments of approve, commit and readiness, which have the same fields */
-#define DEFINITION_OF(args) ((ChaincodeDefinition) { \
-	.name = (args)->name, .sequence = (args)->sequence, .version = (args)->version, .init_required = (args)->init_required, \
-	.endorsement_plugin = (args)->endorsement_plugin, .validation_plugin = (args)->validation_plugin, \
-	.validation_parameter = proto_bytes((args)->validation_parameter), .collections = pack_collections((args)->collections)})
+#define DEFINITION_OF(args) \
+	((ChaincodeDefinition){.name = (args)->name, \
+						   .sequence = (args)->sequence, \
+						   .version = (args)->version, \
+						   .init_required = (args)->init_required, \
+						   .endorsement_plugin = (args)->endorsement_plugin, \
+						   .validation_plugin = (args)->validation_plugin, \
+						   .validation_parameter = proto_bytes((args)->validation_parameter), \
+						   .collections = pack_collections((args)->collections)})
 
 /* the whole committed definition, read through the simulation; false when there is none */
 static bool
@@ -203,7 +218,8 @@ read_committed(const Invocation *invocation, const char *name, ChaincodeDefiniti
 
 /* LIF-9, LIF-10 (scc.go validateInput) */
 static void
-validate_input(const Invocation *invocation, const ChaincodeDefinition *definition, const Protos__CollectionConfigPackage *collections)
+validate_input(const Invocation *invocation, const ChaincodeDefinition *definition,
+			   const Protos__CollectionConfigPackage *collections)
 {
 	const char *why = definition_check_name(definition->name);
 	ChaincodeDefinition committed;
@@ -243,7 +259,8 @@ find_difference(const ChaincodeDefinition *a, const ChaincodeDefinition *b)
 
 /* has the organisation approved exactly this already, package included? */
 static bool
-is_redefinition(const DefinitionReader *state, const char *private_name, const ChaincodeDefinition *definition, const char *package_id)
+is_redefinition(const DefinitionReader *state, const char *private_name, const ChaincodeDefinition *definition,
+				const char *package_id)
 {
 	ChaincodeDefinition approved;
 
@@ -252,18 +269,19 @@ is_redefinition(const DefinitionReader *state, const char *private_name, const C
 	memset(&approved, 0, sizeof(approved));
 	definition_read_parameters(state, private_name, &approved);
 	return find_difference(&approved, definition) == NULL &&
-		definition_has_metadata(state, "chaincode-sources", private_name, "ChaincodeLocalPackage") &&
-		strcmp(definition_read_text(state, "chaincode-sources", private_name, "PackageID"), package_id) == 0;
+		   definition_has_metadata(state, "chaincode-sources", private_name, "ChaincodeLocalPackage") &&
+		   strcmp(definition_read_text(state, "chaincode-sources", private_name, "PackageID"), package_id) == 0;
 }
 
 static void
 check_sequence_to_approve(const ChaincodeDefinition *definition, int64 current)
 {
 	if (definition->sequence < 1)
-		lifecycle_error("requested sequence is " INT64_FORMAT ", but the first definable sequence is 1", definition->sequence);
-	if (definition->sequence < current)
-		lifecycle_error("currently defined sequence " INT64_FORMAT " is larger than requested sequence " INT64_FORMAT, current,
+		lifecycle_error("requested sequence is " INT64_FORMAT ", but the first definable sequence is 1",
 						definition->sequence);
+	if (definition->sequence < current)
+		lifecycle_error("currently defined sequence " INT64_FORMAT " is larger than requested sequence " INT64_FORMAT,
+						current, definition->sequence);
 	if (definition->sequence > current + 1)
 		lifecycle_error("requested sequence " INT64_FORMAT " is larger than the next available sequence " INT64_FORMAT,
 						definition->sequence, current + 1);
@@ -274,14 +292,15 @@ approve(Invocation *invocation)
 {
 	static const char *const source_fields[] = {"PackageID"};
 	Lifecycle__ApproveChaincodeDefinitionForMyOrgArgs *args;
-	Lifecycle__ApproveChaincodeDefinitionForMyOrgResult result = LIFECYCLE__APPROVE_CHAINCODE_DEFINITION_FOR_MY_ORG_RESULT__INIT;
+	Lifecycle__ApproveChaincodeDefinitionForMyOrgResult result =
+		LIFECYCLE__APPROVE_CHAINCODE_DEFINITION_FOR_MY_ORG_RESULT__INIT;
 	DefinitionReader state = organisation_state(invocation, guc_node_msp_id);
 	const char *package_id = "";
 	ChaincodeDefinition definition;
-	char	   *private_name;
-	int64		current;
-	FbBytes		values[DEFINITION_PARAMETERS_COUNT];
-	FbBytes		source;
+	char *private_name;
+	int64 current;
+	FbBytes values[DEFINITION_PARAMETERS_COUNT];
+	FbBytes source;
 
 	unpack_input(invocation, &lifecycle__approve_chaincode_definition_for_my_org_args__descriptor, &args);
 	definition = DEFINITION_OF(args);
@@ -301,14 +320,17 @@ approve(Invocation *invocation)
 			lifecycle_error("metadata of the committed sequence " INT64_FORMAT " are missing", current);
 		difference = find_difference(&committed, &definition);
 		if (difference != NULL)
-			lifecycle_error("attempted to redefine the committed sequence " INT64_FORMAT " of chaincode \"%s\" with another %s", current,
-							definition.name, difference);
+			lifecycle_error("attempted to redefine the committed sequence " INT64_FORMAT
+							" of chaincode \"%s\" with another %s",
+							current, definition.name, difference);
 	}
 	if (is_redefinition(&state, private_name, &definition, package_id))
-		lifecycle_error("this organisation has approved sequence " INT64_FORMAT " of chaincode \"%s\" with the same content already",
+		lifecycle_error("this organisation has approved sequence " INT64_FORMAT
+						" of chaincode \"%s\" with the same content already",
 						definition.sequence, definition.name);
 	definition_pack_parameters(&definition, values);
-	serialize(&state, "namespaces", private_name, "ChaincodeParameters", definition_parameter_names, values, DEFINITION_PARAMETERS_COUNT);
+	serialize(&state, "namespaces", private_name, "ChaincodeParameters", definition_parameter_names, values,
+			  DEFINITION_PARAMETERS_COUNT);
 	source = definition_pack_text(package_id);
 	serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage", source_fields, &source, 1);
 	answer(invocation, &result.base);
@@ -321,8 +343,8 @@ approve(Invocation *invocation)
 typedef struct Approval
 {
 	const char *msp_id;
-	bool		approved;
-	List	   *mismatches;
+	bool approved;
+	List *mismatches;
 } Approval;
 
 static int
@@ -336,14 +358,15 @@ static Approval *
 query_approvals(Invocation *invocation, const ChaincodeDefinition *definition, size_t *count)
 {
 	const ConfigBundle *bundle = invocation->bundle;
-	char	   *private_name = psprintf("%s#" INT64_FORMAT, definition->name, definition->sequence);
-	Approval   *approvals = palloc0_array(Approval, bundle->application_organizations_count + 1);
+	char *private_name = psprintf("%s#" INT64_FORMAT, definition->name, definition->sequence);
+	Approval *approvals = palloc0_array(Approval, bundle->application_organizations_count + 1);
 
 	*count = bundle->application_organizations_count;
 	for (size_t i = 0; i < *count; i++)
 	{
 		approvals[i].msp_id = bundle->application_organizations[i].msp_id;
-		approvals[i].approved = is_serialized(invocation, approvals[i].msp_id, private_name, definition, &approvals[i].mismatches);
+		approvals[i].approved =
+			is_serialized(invocation, approvals[i].msp_id, private_name, definition, &approvals[i].mismatches);
 	}
 	qsort(approvals, *count, sizeof(Approval), compare_approvals);
 	return approvals;
@@ -352,7 +375,7 @@ query_approvals(Invocation *invocation, const ChaincodeDefinition *definition, s
 static void
 check_sequence_to_commit(const Invocation *invocation, const ChaincodeDefinition *definition)
 {
-	int64		current = definition_read_sequence(&invocation->public_state, definition->name);
+	int64 current = definition_read_sequence(&invocation->public_state, definition->name);
 
 	if (definition->sequence != current + 1)
 		lifecycle_error("requested sequence is " INT64_FORMAT ", but the new definition must be sequence " INT64_FORMAT,
@@ -365,8 +388,8 @@ check_readiness(Invocation *invocation)
 	Lifecycle__CheckCommitReadinessArgs *args;
 	Lifecycle__CheckCommitReadinessResult result = LIFECYCLE__CHECK_COMMIT_READINESS_RESULT__INIT;
 	ChaincodeDefinition definition;
-	Approval   *approvals;
-	size_t		count;
+	Approval *approvals;
+	size_t count;
 
 	unpack_input(invocation, &lifecycle__check_commit_readiness_args__descriptor, &args);
 	definition = DEFINITION_OF(args);
@@ -379,7 +402,7 @@ check_readiness(Invocation *invocation)
 	{
 		Lifecycle__CheckCommitReadinessResult__ApprovalsEntry *entry = palloc(sizeof(*entry));
 		Lifecycle__CheckCommitReadinessResult__MismatchesEntry *mismatch = palloc(sizeof(*mismatch));
-		ListCell   *cell;
+		ListCell *cell;
 
 		lifecycle__check_commit_readiness_result__approvals_entry__init(entry);
 		entry->key = (char *) approvals[i].msp_id;
@@ -392,7 +415,7 @@ check_readiness(Invocation *invocation)
 		mismatch->value = palloc(sizeof(*mismatch->value));
 		lifecycle__check_commit_readiness_result__mismatches__init(mismatch->value);
 		mismatch->value->items = palloc_array(char *, list_length(approvals[i].mismatches));
-		foreach(cell, approvals[i].mismatches)
+		foreach (cell, approvals[i].mismatches)
 			mismatch->value->items[mismatch->value->n_items++] = lfirst(cell);
 		result.mismatches[result.n_mismatches++] = mismatch;
 	}
@@ -406,10 +429,10 @@ commit(Invocation *invocation)
 	Lifecycle__CommitChaincodeDefinitionArgs *args;
 	Lifecycle__CommitChaincodeDefinitionResult result = LIFECYCLE__COMMIT_CHAINCODE_DEFINITION_RESULT__INIT;
 	ChaincodeDefinition definition;
-	Approval   *approvals;
-	size_t		count;
-	bool		is_member = false;
-	FbBytes		values[lengthof(fields)];
+	Approval *approvals;
+	size_t count;
+	bool is_member = false;
+	FbBytes values[lengthof(fields)];
 
 	unpack_input(invocation, &lifecycle__commit_chaincode_definition_args__descriptor, &args);
 	definition = DEFINITION_OF(args);
@@ -423,16 +446,18 @@ commit(Invocation *invocation)
 			continue;
 		is_member = true;
 		if (!approvals[i].approved)
-			ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
-							errmsg("chaincode definition not agreed to by this organisation (%s)", guc_node_msp_id),
-							errhint("fabric.check_commit_readiness shows who approved, and in what the definitions differ.")));
+			ereport(ERROR,
+					(chaincode_errcode(FB_LIFECYCLE_ERROR),
+					 errmsg("chaincode definition not agreed to by this organisation (%s)", guc_node_msp_id),
+					 errhint("fabric.check_commit_readiness shows who approved, and in what the definitions differ.")));
 	}
 	if (!is_member)
 		lifecycle_error("this node's organisation (%s) is not a member of channel \"%s\"", guc_node_msp_id,
 						invocation->simulation->request->channel);
 	values[0] = definition_pack_number(definition.sequence);
 	definition_pack_parameters(&definition, values + 1);
-	serialize(&invocation->public_state, "namespaces", definition.name, "ChaincodeDefinition", fields, values, lengthof(fields));
+	serialize(&invocation->public_state, "namespaces", definition.name, "ChaincodeDefinition", fields, values,
+			  lengthof(fields));
 	answer(invocation, &result.base);
 }
 
@@ -446,7 +471,8 @@ not_found(Invocation *invocation, const char *name)
 	SimulationResult *result = invocation->simulation->result;
 
 	result->status = 404;
-	result->message = MemoryContextStrdup(GetMemoryChunkContext(result->message), psprintf("namespace %s is not defined", name));
+	result->message =
+		MemoryContextStrdup(GetMemoryChunkContext(result->message), psprintf("namespace %s is not defined", name));
 	strlcpy(result->sqlstate, fb_status_sqlstate(FB_CHAINCODE_NOT_FOUND), sizeof(result->sqlstate));
 }
 
@@ -456,8 +482,8 @@ query_definition(Invocation *invocation)
 	Lifecycle__QueryChaincodeDefinitionArgs *args;
 	Lifecycle__QueryChaincodeDefinitionResult result = LIFECYCLE__QUERY_CHAINCODE_DEFINITION_RESULT__INIT;
 	ChaincodeDefinition definition;
-	Approval   *approvals;
-	size_t		count;
+	Approval *approvals;
+	size_t count;
 
 	unpack_input(invocation, &lifecycle__query_chaincode_definition_args__descriptor, &args);
 	if (!read_committed(invocation, args->name, &definition))
@@ -493,18 +519,19 @@ query_definitions(Invocation *invocation)
 	Lifecycle__QueryChaincodeDefinitionsResult result = LIFECYCLE__QUERY_CHAINCODE_DEFINITIONS_RESULT__INIT;
 	Lifecycle__QueryChaincodeDefinitionsArgs *args;
 	ShimCursor *cursor;
-	FbBytes		key;
-	FbBytes		value;
-	List	   *names = NIL;
-	ListCell   *cell;
+	FbBytes key;
+	FbBytes value;
+	List *names = NIL;
+	ListCell *cell;
 
 	unpack_input(invocation, &lifecycle__query_chaincode_definitions_args__descriptor, &args);
 	cursor = state_access_open(invocation->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(prefix),
 							   fb_bytes_of_text("namespaces/metadata/\x7f"));
 	while (shim_cursor_next(cursor, &key, &value))
 		names = lappend(names, pnstrdup((const char *) key.data + strlen(prefix), key.size - strlen(prefix)));
-	result.chaincode_definitions = palloc_array(Lifecycle__QueryChaincodeDefinitionsResult__ChaincodeDefinition *, list_length(names) + 1);
-	foreach(cell, names)
+	result.chaincode_definitions =
+		palloc_array(Lifecycle__QueryChaincodeDefinitionsResult__ChaincodeDefinition *, list_length(names) + 1);
+	foreach (cell, names)
 	{
 		Lifecycle__QueryChaincodeDefinitionsResult__ChaincodeDefinition *item = palloc(sizeof(*item));
 		ChaincodeDefinition definition;
@@ -525,32 +552,36 @@ query_definitions(Invocation *invocation)
 	answer(invocation, &result.base);
 }
 
-/* of this organisation; without a sequence the newest one: the next, if it is approved already, else the committed one */
+/* of this organisation; without a sequence the newest one: the next, if it is approved already, else the committed one
+ */
 static void
 query_approved(Invocation *invocation)
 {
 	Lifecycle__QueryApprovedChaincodeDefinitionArgs *args;
-	Lifecycle__QueryApprovedChaincodeDefinitionResult result = LIFECYCLE__QUERY_APPROVED_CHAINCODE_DEFINITION_RESULT__INIT;
+	Lifecycle__QueryApprovedChaincodeDefinitionResult result =
+		LIFECYCLE__QUERY_APPROVED_CHAINCODE_DEFINITION_RESULT__INIT;
 	Lifecycle__ChaincodeSource source = LIFECYCLE__CHAINCODE_SOURCE__INIT;
 	Lifecycle__ChaincodeSource__Local local = LIFECYCLE__CHAINCODE_SOURCE__LOCAL__INIT;
 	Lifecycle__ChaincodeSource__Unavailable unavailable = LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
 	DefinitionReader state = organisation_state(invocation, guc_node_msp_id);
 	ChaincodeDefinition definition;
-	int64		sequence;
-	char	   *private_name;
+	int64 sequence;
+	char *private_name;
 
 	unpack_input(invocation, &lifecycle__query_approved_chaincode_definition_args__descriptor, &args);
 	sequence = args->sequence;
 	if (sequence == 0)
 	{
 		sequence = definition_read_sequence(&invocation->public_state, args->name) + 1;
-		if (!definition_has_metadata(&state, "namespaces", psprintf("%s#" INT64_FORMAT, args->name, sequence), "ChaincodeParameters"))
+		if (!definition_has_metadata(&state, "namespaces", psprintf("%s#" INT64_FORMAT, args->name, sequence),
+									 "ChaincodeParameters"))
 			sequence--;
 	}
 	private_name = psprintf("%s#" INT64_FORMAT, args->name, sequence);
 	if (!definition_has_metadata(&state, "namespaces", private_name, "ChaincodeParameters"))
-		lifecycle_error("this organisation has not approved chaincode \"%s\", sequence " INT64_FORMAT ", on channel \"%s\"", args->name,
-						sequence, invocation->simulation->request->channel);
+		lifecycle_error("this organisation has not approved chaincode \"%s\", sequence " INT64_FORMAT
+						", on channel \"%s\"",
+						args->name, sequence, invocation->simulation->request->channel);
 	memset(&definition, 0, sizeof(definition));
 	definition_read_parameters(&state, private_name, &definition);
 	result.sequence = sequence;
@@ -582,14 +613,11 @@ query_approved(Invocation *invocation)
 static const struct
 {
 	const char *name;
-	void		(*run) (Invocation *);
-}			functions[] = {
-	{"ApproveChaincodeDefinitionForMyOrg", approve},
-	{"CheckCommitReadiness", check_readiness},
-	{"CommitChaincodeDefinition", commit},
-	{"QueryApprovedChaincodeDefinition", query_approved},
-	{"QueryChaincodeDefinition", query_definition},
-	{"QueryChaincodeDefinitions", query_definitions},
+	void (*run)(Invocation *);
+} functions[] = {
+	{"ApproveChaincodeDefinitionForMyOrg", approve}, {"CheckCommitReadiness", check_readiness},
+	{"CommitChaincodeDefinition", commit},			 {"QueryApprovedChaincodeDefinition", query_approved},
+	{"QueryChaincodeDefinition", query_definition},	 {"QueryChaincodeDefinitions", query_definitions},
 };
 
 static bool
@@ -599,53 +627,61 @@ identity_matches(void *context, size_t signer_index, const Principal *principal)
 }
 
 /*
- * ACL-1, ACL-2: what an organisation does for itself is for the administrators of this node's organisation; the rest is for whom the channel's
- * policy of the function names. The creator was authenticated before.
+ * ACL-1, ACL-2: what an organisation does for itself is for the administrators of this node's organisation; the rest is
+ * for whom the channel's policy of the function names. The creator was authenticated before.
  */
 static void
 check_access(const Invocation *invocation, const char *function)
 {
 	const ConfigBundle *bundle = invocation->bundle;
-	char	   *resource = psprintf("%s/%s", LIFECYCLE_NAMESPACE, function);
+	char *resource = psprintf("%s/%s", LIFECYCLE_NAMESPACE, function);
 	const char *path = NULL;
 	const Identity *identity;
-	bool		allowed;
-	FbError		error = {0};
+	bool allowed;
+	FbError error = {0};
 
-	error_check(msp_manager_identity(bundle->msps, invocation->simulation->request->creator, &identity, &error), &error);
+	error_check(msp_manager_identity(bundle->msps, invocation->simulation->request->creator, &identity, &error),
+				&error);
 	if (config_acl_is_local(resource) != CONFIG_ACCESS_NOT_LOCAL)
-		allowed = strcmp(identity_msp_id(identity), guc_node_msp_id) == 0 && identity_has_role(identity, IDENTITY_ADMIN);
+		allowed =
+			strcmp(identity_msp_id(identity), guc_node_msp_id) == 0 && identity_has_role(identity, IDENTITY_ADMIN);
 	else
 	{
 		path = config_acl_policy_path(bundle, resource);
-		allowed = path != NULL &&
-			policy_evaluate_match(policy_manager_find(bundle->policies, path), 1, identity_matches, (void *) identity);
+		allowed = path != NULL && policy_evaluate_match(policy_manager_find(bundle->policies, path), 1,
+														identity_matches, (void *) identity);
 	}
 	if (!allowed)
-		ereport(ERROR, (chaincode_errcode(FB_ACCESS_DENIED),
-						errmsg("access denied to \"%s\" on channel \"%s\"", resource, invocation->simulation->request->channel),
-						path != NULL ? errdetail("Policy \"%s\" is not satisfied by the client's identity of organisation \"%s\".", path,
-												 identity_msp_id(identity)) :
-						errdetail("This is for administrators of organisation \"%s\"; the client is an identity of organisation \"%s\" with role %s.",
-								  guc_node_msp_id, identity_msp_id(identity), identity_role_name(identity_role(identity)))));
+		ereport(
+			ERROR,
+			(chaincode_errcode(FB_ACCESS_DENIED),
+			 errmsg("access denied to \"%s\" on channel \"%s\"", resource, invocation->simulation->request->channel),
+			 path != NULL
+				 ? errdetail("Policy \"%s\" is not satisfied by the client's identity of organisation \"%s\".", path,
+							 identity_msp_id(identity))
+				 : errdetail("This is for administrators of organisation \"%s\"; the client is an identity of "
+							 "organisation \"%s\" with role %s.",
+							 guc_node_msp_id, identity_msp_id(identity), identity_role_name(identity_role(identity)))));
 }
 
 void
 lifecycle_invoke(Simulation *simulation)
 {
 	const SimulationRequest *request = simulation->request;
-	Invocation	invocation = {.simulation = simulation};
+	Invocation invocation = {.simulation = simulation};
 
 	if (request->arguments_count != 2)
-		lifecycle_error("_lifecycle takes exactly two arguments, a function's name and its marshalled argument, but received %zu",
-						request->arguments_count);
+		lifecycle_error(
+			"_lifecycle takes exactly two arguments, a function's name and its marshalled argument, but received %zu",
+			request->arguments_count);
 	invocation.bundle = channel_open(request->channel)->bundle;
 	if (!invocation.bundle->has_application || !config_application_capability(invocation.bundle, "V2_0"))
-		lifecycle_error("channel \"%s\" does not have the application capability V2_0 that _lifecycle needs", request->channel);
+		lifecycle_error("channel \"%s\" does not have the application capability V2_0 that _lifecycle needs",
+						request->channel);
 	if (guc_node_msp_id[0] == '\0')
 		ereport(ERROR, (chaincode_errcode(FB_NOT_CONFIGURED), errmsg("fabric.node_msp_id is not set")));
-	invocation.public_state = (DefinitionReader) {.get = get_recorded, .ledger = simulation->ledger, .snapshot = simulation->snapshot,
-	.simulation = simulation};
+	invocation.public_state = (DefinitionReader){
+		.get = get_recorded, .ledger = simulation->ledger, .snapshot = simulation->snapshot, .simulation = simulation};
 	invocation.input = request->arguments[1];
 	for (int i = 0; i < lengthof(functions); i++)
 		if (fb_bytes_equal(request->arguments[0], fb_bytes_of_text(functions[i].name)))
@@ -654,8 +690,10 @@ lifecycle_invoke(Simulation *simulation)
 			functions[i].run(&invocation);
 			return;
 		}
-	ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
-					errmsg("_lifecycle has no function \"%.*s\"", (int) Min(request->arguments[0].size, 100),
-						   (const char *) request->arguments[0].data),
-					errhint("Packages are installed with fabric.install_chaincode and listed in fabric.installed_chaincodes.")));
+	ereport(
+		ERROR,
+		(chaincode_errcode(FB_LIFECYCLE_ERROR),
+		 errmsg("_lifecycle has no function \"%.*s\"", (int) Min(request->arguments[0].size, 100),
+				(const char *) request->arguments[0].data),
+		 errhint("Packages are installed with fabric.install_chaincode and listed in fabric.installed_chaincodes.")));
 }

@@ -1,8 +1,9 @@
 /*
- * package: the file that organisations pass around: Fabric's tar.gz {metadata.json, code.tar.gz {src/chaincode.sql}} (LIF-1).
+ * package: the file that organisations pass around: Fabric's tar.gz {metadata.json, code.tar.gz {src/chaincode.sql}}
+ * (LIF-1).
  *
- * A package comes from outside: every size is checked before memory is taken for it, and an entry's size is known from its
- * header before any of it is decompressed.
+ * A package comes from outside: every size is checked before memory is taken for it, and an entry's size is known from
+ * its header before any of it is decompressed.
  */
 #include "postgres.h"
 
@@ -22,8 +23,8 @@
 /* what one archive may hold: bounds the work that a small hostile file can cause */
 typedef struct ArchiveBudget
 {
-	int			entries_left;
-	int64		bytes_left;		/* decompressed */
+	int entries_left;
+	int64 bytes_left; /* decompressed */
 } ArchiveBudget;
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -33,15 +34,15 @@ typedef struct ArchiveBudget
 /* the sink of libarchive: a buffer that was made big enough; libarchive must never be left by a jump */
 typedef struct FixedSink
 {
-	uint8	   *data;
-	size_t		size;
-	size_t		capacity;
+	uint8 *data;
+	size_t size;
+	size_t capacity;
 } FixedSink;
 
 static la_ssize_t
 sink_write(struct archive *archive, void *client, const void *data, size_t size)
 {
-	FixedSink  *sink = client;
+	FixedSink *sink = client;
 
 	if (size > sink->capacity - sink->size)
 		return -1;
@@ -54,7 +55,7 @@ static bool
 write_entry(struct archive *archive, const char *name, FbBytes content)
 {
 	struct archive_entry *entry = archive_entry_new();
-	bool		good;
+	bool good;
 
 	if (entry == NULL)
 		return false;
@@ -66,8 +67,8 @@ write_entry(struct archive *archive, const char *name, FbBytes content)
 	archive_entry_set_uid(entry, 0);
 	archive_entry_set_gid(entry, 0);
 	good = archive_write_header(archive, entry) == ARCHIVE_OK &&
-		archive_write_data(archive, content.data, content.size) == (la_ssize_t) content.size &&
-		archive_write_finish_entry(archive) == ARCHIVE_OK;
+		   archive_write_data(archive, content.data, content.size) == (la_ssize_t) content.size &&
+		   archive_write_finish_entry(archive) == ARCHIVE_OK;
 	archive_entry_free(entry);
 	return good;
 }
@@ -76,23 +77,23 @@ write_entry(struct archive *archive, const char *name, FbBytes content)
 static FbBytes
 write_archive(int count, const char *const *names, const FbBytes *contents)
 {
-	FixedSink	sink = {0};
+	FixedSink sink = {0};
 	struct archive *archive;
-	bool		good;
+	bool good;
 
-	/* deflate never grows its input by more than a thousandth; a tar needs a header and padding per entry, and its end */
+	/* deflate never grows its input by more than a thousandth; a tar needs a header and padding per entry, and its end
+	 */
 	sink.capacity = 65536;
 	for (int i = 0; i < count; i++)
 		sink.capacity += contents[i].size + contents[i].size / 1000 + 2048;
 	sink.data = palloc_extended(sink.capacity, MCXT_ALLOC_HUGE);
 
 	archive = archive_write_new();
-	good = archive != NULL &&
-		archive_write_set_format_ustar(archive) == ARCHIVE_OK &&
-		archive_write_add_filter_gzip(archive) == ARCHIVE_OK &&
-		archive_write_set_options(archive, "gzip:compression-level=9,gzip:!timestamp") == ARCHIVE_OK &&
-		archive_write_set_bytes_in_last_block(archive, 1) == ARCHIVE_OK &&
-		archive_write_open(archive, &sink, NULL, sink_write, NULL) == ARCHIVE_OK;
+	good = archive != NULL && archive_write_set_format_ustar(archive) == ARCHIVE_OK &&
+		   archive_write_add_filter_gzip(archive) == ARCHIVE_OK &&
+		   archive_write_set_options(archive, "gzip:compression-level=9,gzip:!timestamp") == ARCHIVE_OK &&
+		   archive_write_set_bytes_in_last_block(archive, 1) == ARCHIVE_OK &&
+		   archive_write_open(archive, &sink, NULL, sink_write, NULL) == ARCHIVE_OK;
 	for (int i = 0; good && i < count; i++)
 		good = write_entry(archive, names[i], contents[i]);
 	good = good && archive_write_close(archive) == ARCHIVE_OK;
@@ -109,7 +110,7 @@ is_label(const char *label)
 {
 	for (const char *c = label; *c != '\0'; c++)
 	{
-		bool		alphanumeric = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
+		bool alphanumeric = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
 
 		if (!alphanumeric && (c == label || strchr("_.+-", *c) == NULL))
 			return false;
@@ -122,27 +123,29 @@ package_build(const char *label, const char *type, FbBytes source)
 {
 	static const char *const code_names[] = {"src/chaincode.sql"};
 	static const char *const outer_names[] = {"metadata.json", "code.tar.gz"};
-	FbBytes		outer[2];
-	FbBytes		bytes;
+	FbBytes outer[2];
+	FbBytes bytes;
 	StringInfoData metadata;
-	bytea	   *result;
+	bytea *result;
 
 	if (!is_label(label))
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("invalid chaincode label \"%s\"", label),
-						errdetail("A label begins with a letter or digit and consists of letters, digits, \"_\", \".\", \"+\" and "
-								  "\"-\", at most %d in all.", CHAINCODE_LABEL_BYTES_MAX)));
+		ereport(
+			ERROR,
+			(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid chaincode label \"%s\"", label),
+			 errdetail("A label begins with a letter or digit and consists of letters, digits, \"_\", \".\", \"+\" and "
+					   "\"-\", at most %d in all.",
+					   CHAINCODE_LABEL_BYTES_MAX)));
 	if (pg_strcasecmp(type, CHAINCODE_TYPE_SQL) != 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("unknown chaincode language \"%s\"", type),
-						errdetail("A package holds SQL source; its language is \"%s\".", CHAINCODE_TYPE_SQL),
-						errhint("The LANGUAGE clause of each function in the source names the function's own language.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("unknown chaincode language \"%s\"", type),
+				 errdetail("A package holds SQL source; its language is \"%s\".", CHAINCODE_TYPE_SQL),
+				 errhint("The LANGUAGE clause of each function in the source names the function's own language.")));
 	if (source.size == 0)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("chaincode source is empty")));
 	if (source.size > FB_PACKAGE_SOURCE_BYTES_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
-						errmsg("chaincode source of %zu bytes is too long", source.size),
-						errdetail("The limit is %d bytes.", FB_PACKAGE_SOURCE_BYTES_MAX)));
+		ereport(ERROR,
+				(chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("chaincode source of %zu bytes is too long", source.size),
+				 errdetail("The limit is %d bytes.", FB_PACKAGE_SOURCE_BYTES_MAX)));
 
 	initStringInfo(&metadata);
 	appendStringInfo(&metadata, "{\"type\":\"%s\",\"path\":\"src\",\"label\":\"%s\"}", CHAINCODE_TYPE_SQL, label);
@@ -160,19 +163,19 @@ package_build(const char *label, const char *type, FbBytes source)
  * reading
  */
 
-static void
-invalid_package(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+static void invalid_package(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
 
 static void
 invalid_package(const char *format, ...)
 {
-	char		detail[FB_ERROR_DETAIL_BYTES];
-	va_list		arguments;
+	char detail[FB_ERROR_DETAIL_BYTES];
+	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(detail, sizeof(detail), format, arguments);
 	va_end(arguments);
-	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode package"), errdetail_internal("%s", detail)));
+	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode package"),
+					errdetail_internal("%s", detail)));
 }
 
 static struct archive *
@@ -182,7 +185,8 @@ open_archive(FbBytes bytes, const char *what)
 
 	if (archive == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	if (archive_read_support_format_tar(archive) != ARCHIVE_OK || archive_read_support_filter_gzip(archive) != ARCHIVE_OK ||
+	if (archive_read_support_format_tar(archive) != ARCHIVE_OK ||
+		archive_read_support_filter_gzip(archive) != ARCHIVE_OK ||
 		archive_read_open_memory(archive, bytes.data, bytes.size) != ARCHIVE_OK)
 	{
 		archive_read_free(archive);
@@ -199,7 +203,7 @@ next_file(struct archive *archive, const char *what, ArchiveBudget *budget, int6
 	{
 		struct archive_entry *entry;
 		const char *name;
-		int			status = archive_read_next_header(archive, &entry);
+		int status = archive_read_next_header(archive, &entry);
 
 		CHECK_FOR_INTERRUPTS();
 		if (status == ARCHIVE_EOF)
@@ -210,7 +214,8 @@ next_file(struct archive *archive, const char *what, ArchiveBudget *budget, int6
 			invalid_package("%s has more than %d entries.", what, FB_PACKAGE_ENTRIES_MAX);
 		*size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
 		if (*size < 0 || *size > budget->bytes_left)
-			invalid_package("%s is larger than %lld bytes when decompressed.", what, (long long) FB_PACKAGE_EXPANDED_BYTES_MAX);
+			invalid_package("%s is larger than %lld bytes when decompressed.", what,
+							(long long) FB_PACKAGE_EXPANDED_BYTES_MAX);
 		budget->bytes_left -= *size;
 		if (archive_entry_filetype(entry) != AE_IFREG)
 			continue;
@@ -225,15 +230,15 @@ next_file(struct archive *archive, const char *what, ArchiveBudget *budget, int6
 static FbBytes
 read_file(struct archive *archive, const char *name, int64 size, int64 size_max)
 {
-	uint8	   *data;
-	int64		done = 0;
+	uint8 *data;
+	int64 done = 0;
 
 	if (size > size_max)
 		invalid_package("\"%s\" has %lld bytes; the limit is %lld.", name, (long long) size, (long long) size_max);
 	data = palloc_extended(size + 1, MCXT_ALLOC_HUGE);
 	while (done < size)
 	{
-		la_ssize_t	count = archive_read_data(archive, data + done, size - done);
+		la_ssize_t count = archive_read_data(archive, data + done, size - done);
 
 		if (count <= 0)
 			invalid_package("\"%s\" is cut short or damaged.", name);
@@ -247,10 +252,10 @@ read_file(struct archive *archive, const char *name, int64 size, int64 size_max)
 /* metadata.json: a flat object; names compare without case and the last one wins, as with Go's encoding/json */
 typedef struct MetadataReader
 {
-	int			depth;
-	char	  **wanted;			/* where the next scalar goes, or NULL */
+	int depth;
+	char **wanted; /* where the next scalar goes, or NULL */
 	ChaincodePackage *package;
-	bool		not_text;
+	bool not_text;
 } MetadataReader;
 
 static void
@@ -314,8 +319,10 @@ read_metadata(FbBytes json, ChaincodePackage *package)
 	if (pg_parse_json(lexer, &actions) != JSON_SUCCESS || reader.not_text)
 		invalid_package("\"metadata.json\" is not a JSON object with the texts \"type\", \"path\" and \"label\".");
 	if (package->label == NULL || !is_label(package->label))
-		invalid_package("The label in \"metadata.json\" is missing or not allowed: a label begins with a letter or digit and consists "
-						"of letters, digits, \"_\", \".\", \"+\" and \"-\", at most %d in all.", CHAINCODE_LABEL_BYTES_MAX);
+		invalid_package("The label in \"metadata.json\" is missing or not allowed: a label begins with a letter or "
+						"digit and consists "
+						"of letters, digits, \"_\", \".\", \"+\" and \"-\", at most %d in all.",
+						CHAINCODE_LABEL_BYTES_MAX);
 	if (package->type == NULL)
 		package->type = pstrdup("");
 	for (char *c = package->type; *c != '\0'; c++)
@@ -327,7 +334,7 @@ read_metadata(FbBytes json, ChaincodePackage *package)
 typedef struct SourceFile
 {
 	const char *name;
-	FbBytes		content;
+	FbBytes content;
 } SourceFile;
 
 static int
@@ -343,19 +350,19 @@ read_source(FbBytes code)
 	ArchiveBudget budget = {FB_PACKAGE_ENTRIES_MAX, FB_PACKAGE_EXPANDED_BYTES_MAX};
 	struct archive *archive = open_archive(code, "\"code.tar.gz\"");
 	StringInfoData source;
-	List	   *files = NIL;
-	ListCell   *cell;
+	List *files = NIL;
+	ListCell *cell;
 
 	PG_TRY();
 	{
 		const char *name;
-		int64		size;
-		int64		source_bytes_left = FB_PACKAGE_SOURCE_BYTES_MAX;
+		int64 size;
+		int64 source_bytes_left = FB_PACKAGE_SOURCE_BYTES_MAX;
 
 		while ((name = next_file(archive, "\"code.tar.gz\"", &budget, &size)) != NULL)
 		{
 			SourceFile *file;
-			size_t		name_bytes = strlen(name);
+			size_t name_bytes = strlen(name);
 
 			if (name_bytes < 4 || pg_strcasecmp(name + name_bytes - 4, ".sql") != 0)
 				continue;
@@ -376,13 +383,13 @@ read_source(FbBytes code)
 		invalid_package("\"code.tar.gz\" has no file whose name ends in \".sql\".");
 	list_sort(files, compare_source_files);
 	initStringInfo(&source);
-	foreach(cell, files)
+	foreach (cell, files)
 	{
 		SourceFile *file = lfirst(cell);
 
 		if (memchr(file->content.data, '\0', file->content.size) != NULL ||
 			pg_encoding_verifymbstr(GetDatabaseEncoding(), (const char *) file->content.data, file->content.size) !=
-			(int) file->content.size)
+				(int) file->content.size)
 			invalid_package("\"%s\" is not text in the encoding %s.", file->name, GetDatabaseEncodingName());
 		if (source.len > 0)
 			appendStringInfoChar(&source, '\n');
@@ -396,10 +403,10 @@ package_read(FbBytes bytes, ChaincodePackage *package)
 {
 	ArchiveBudget budget = {FB_PACKAGE_ENTRIES_MAX, FB_PACKAGE_EXPANDED_BYTES_MAX};
 	struct archive *archive;
-	FbBytes		metadata = FB_BYTES_EMPTY;
-	FbBytes		code = FB_BYTES_EMPTY;
-	uint8		hash[CRYPTO_SHA256_BYTES];
-	char		hash_hex[2 * CRYPTO_SHA256_BYTES + 1];
+	FbBytes metadata = FB_BYTES_EMPTY;
+	FbBytes code = FB_BYTES_EMPTY;
+	uint8 hash[CRYPTO_SHA256_BYTES];
+	char hash_hex[2 * CRYPTO_SHA256_BYTES + 1];
 
 	memset(package, 0, sizeof(*package));
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
@@ -409,7 +416,7 @@ package_read(FbBytes bytes, ChaincodePackage *package)
 	PG_TRY();
 	{
 		const char *name;
-		int64		size;
+		int64 size;
 
 		while ((name = next_file(archive, "The package", &budget, &size)) != NULL)
 		{

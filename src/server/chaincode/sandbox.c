@@ -3,9 +3,11 @@
  *
  *   - role fabric_chaincode owns nothing but the functions and has no privilege on any table;
  *   - the subtransaction is read-only and rolled back;
- *   - no relation can be read, catalogs included (ExecutorCheckPerms_hook), no utility statement run (ProcessUtility_hook);
- *   - functions are refused unless they are the chaincode's own, the shim's, or built in and without effects and secrets
- *     (object_access_hook). That also names, at run time, what differs between nodes and was hidden in dynamic SQL.
+ *   - no relation can be read, catalogs included (ExecutorCheckPerms_hook), and no utility statement run
+ *     (ProcessUtility_hook);
+ *   - functions are refused unless they are the chaincode's own, the shim's, or built in and without effects and
+ *     secrets (object_access_hook). That also names, at run time, what differs between nodes and was hidden in
+ *     dynamic SQL.
  */
 #include "postgres.h"
 
@@ -33,36 +35,41 @@
  * Built-in functions that are not immutable, but whose result depends only on their arguments and on settings that the
  * sandbox fixes. Sorted by name. All others of pg_catalog that are not immutable are refused.
  */
+/* clang-format off */
 static const char *const usable_builtins[] = {
-	"anytextcat", "array_to_json", "array_to_string", "concat", "concat_ws", "convert", "convert_from", "convert_to", "date",
-	"date_add", "date_cmp_timestamptz", "date_eq_timestamptz", "date_ge_timestamptz", "date_gt_timestamptz",
-	"date_le_timestamptz", "date_lt_timestamptz", "date_ne_timestamptz", "date_part", "date_subtract", "date_trunc", "enum_first",
-	"enum_last", "enum_range", "extract", "format", "generate_series", "in_range", "interval_pl_timestamptz", "json_agg",
-	"json_agg_strict", "json_agg_strict_transfn", "json_agg_transfn", "json_build_array", "json_build_object", "json_object_agg",
-	"json_object_agg_strict", "json_object_agg_strict_transfn", "json_object_agg_transfn", "json_object_agg_unique",
+	"anytextcat", "array_to_json", "array_to_string", "concat", "concat_ws", "convert", "convert_from", "convert_to",
+	"date", "date_add", "date_cmp_timestamptz", "date_eq_timestamptz", "date_ge_timestamptz", "date_gt_timestamptz",
+	"date_le_timestamptz", "date_lt_timestamptz", "date_ne_timestamptz", "date_part", "date_subtract", "date_trunc",
+	"enum_first", "enum_last", "enum_range", "extract", "format", "generate_series", "in_range",
+	"interval_pl_timestamptz", "json_agg", "json_agg_strict", "json_agg_strict_transfn", "json_agg_transfn",
+	"json_build_array", "json_build_object", "json_object_agg", "json_object_agg_strict",
+	"json_object_agg_strict_transfn", "json_object_agg_transfn", "json_object_agg_unique",
 	"json_object_agg_unique_strict", "json_object_agg_unique_strict_transfn", "json_object_agg_unique_transfn",
-	"json_populate_record", "json_populate_recordset", "json_to_record", "json_to_recordset", "jsonb_agg", "jsonb_agg_finalfn",
-	"jsonb_agg_strict", "jsonb_agg_strict_transfn", "jsonb_agg_transfn", "jsonb_build_array", "jsonb_build_object",
-	"jsonb_object_agg", "jsonb_object_agg_finalfn", "jsonb_object_agg_strict", "jsonb_object_agg_strict_transfn",
-	"jsonb_object_agg_transfn", "jsonb_object_agg_unique", "jsonb_object_agg_unique_strict",
-	"jsonb_object_agg_unique_strict_transfn", "jsonb_object_agg_unique_transfn", "jsonb_path_exists_tz", "jsonb_path_match_tz",
-	"jsonb_path_query_array_tz", "jsonb_path_query_first_tz", "jsonb_path_query_tz", "jsonb_populate_record",
-	"jsonb_populate_recordset", "jsonb_to_record", "jsonb_to_recordset", "length", "make_timestamptz", "overlaps", "pg_typeof",
-	"quote_literal", "quote_nullable", "row_to_json", "textanycat", "time", "timestamp", "timestamp_cmp_timestamptz",
-	"timestamp_eq_timestamptz", "timestamp_ge_timestamptz", "timestamp_gt_timestamptz", "timestamp_le_timestamptz",
-	"timestamp_lt_timestamptz", "timestamp_ne_timestamptz", "timestamptz", "timestamptz_cmp_date", "timestamptz_cmp_timestamp",
-	"timestamptz_eq_date", "timestamptz_eq_timestamp", "timestamptz_ge_date", "timestamptz_ge_timestamp", "timestamptz_gt_date",
-	"timestamptz_gt_timestamp", "timestamptz_le_date", "timestamptz_le_timestamp", "timestamptz_lt_date",
-	"timestamptz_lt_timestamp", "timestamptz_mi_interval", "timestamptz_ne_date", "timestamptz_ne_timestamp",
-	"timestamptz_pl_interval", "timetz", "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "to_timestamp",
+	"json_populate_record", "json_populate_recordset", "json_to_record", "json_to_recordset", "jsonb_agg",
+	"jsonb_agg_finalfn", "jsonb_agg_strict", "jsonb_agg_strict_transfn", "jsonb_agg_transfn", "jsonb_build_array",
+	"jsonb_build_object", "jsonb_object_agg", "jsonb_object_agg_finalfn", "jsonb_object_agg_strict",
+	"jsonb_object_agg_strict_transfn", "jsonb_object_agg_transfn", "jsonb_object_agg_unique",
+	"jsonb_object_agg_unique_strict", "jsonb_object_agg_unique_strict_transfn", "jsonb_object_agg_unique_transfn",
+	"jsonb_path_exists_tz", "jsonb_path_match_tz", "jsonb_path_query_array_tz", "jsonb_path_query_first_tz",
+	"jsonb_path_query_tz", "jsonb_populate_record", "jsonb_populate_recordset", "jsonb_to_record",
+	"jsonb_to_recordset", "length", "make_timestamptz", "overlaps", "pg_typeof", "quote_literal", "quote_nullable",
+	"row_to_json", "textanycat", "time", "timestamp", "timestamp_cmp_timestamptz", "timestamp_eq_timestamptz",
+	"timestamp_ge_timestamptz", "timestamp_gt_timestamptz", "timestamp_le_timestamptz", "timestamp_lt_timestamptz",
+	"timestamp_ne_timestamptz", "timestamptz", "timestamptz_cmp_date", "timestamptz_cmp_timestamp",
+	"timestamptz_eq_date", "timestamptz_eq_timestamp", "timestamptz_ge_date", "timestamptz_ge_timestamp",
+	"timestamptz_gt_date", "timestamptz_gt_timestamp", "timestamptz_le_date", "timestamptz_le_timestamp",
+	"timestamptz_lt_date", "timestamptz_lt_timestamp", "timestamptz_mi_interval", "timestamptz_ne_date",
+	"timestamptz_ne_timestamp", "timestamptz_pl_interval", "timetz", "timezone", "to_char", "to_date", "to_json",
+	"to_jsonb", "to_number", "to_timestamp",
 };
+/* clang-format on */
 
 /* settings that change how a value is written or read; chaincode sees the same ones on every node */
 static const struct
 {
 	const char *name;
 	const char *value;
-}			fixed_settings[] = {
+} fixed_settings[] = {
 	{"DateStyle", "ISO, MDY"},
 	{"IntervalStyle", "postgres"},
 	{"TimeZone", "UTC"},
@@ -79,7 +86,7 @@ static const struct
 	{"transform_null_equals", "off"},
 };
 
-static Oid	guarded_schema = InvalidOid;
+static Oid guarded_schema = InvalidOid;
 
 static object_access_hook_type previous_object_access;
 static ExecutorCheckPerms_hook_type previous_check_permissions;
@@ -101,16 +108,16 @@ builtin_is_usable(Form_pg_proc procedure)
 	const char *name = NameStr(procedure->proname);
 
 	return procedure->provolatile == PROVOLATILE_IMMUTABLE ||
-		bsearch(&name, usable_builtins, lengthof(usable_builtins), sizeof(char *), compare_names) != NULL;
+		   bsearch(&name, usable_builtins, lengthof(usable_builtins), sizeof(char *), compare_names) != NULL;
 }
 
 static bool
 is_shim(HeapTuple tuple)
 {
-	bool		isnull;
-	Datum		source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
-	bool		result;
-	char	   *symbol;
+	bool isnull;
+	Datum source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+	bool result;
+	char *symbol;
 
 	if (isnull || ((Form_pg_proc) GETSTRUCT(tuple))->prolang != ClanguageId)
 		return false;
@@ -141,13 +148,13 @@ function_is_usable(HeapTuple tuple)
 static bool
 any_function_exists(const char *name, Oid schema, bool *usable)
 {
-	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
-	bool		exists = false;
+	CatCList *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	bool exists = false;
 
 	*usable = false;
 	for (int i = 0; i < list->n_members; i++)
 	{
-		HeapTuple	tuple = &list->members[i]->tuple;
+		HeapTuple tuple = &list->members[i]->tuple;
 
 		if (((Form_pg_proc) GETSTRUCT(tuple))->pronamespace != schema)
 			continue;
@@ -168,7 +175,7 @@ sandbox_builtin_exists(const char *name, bool *usable)
 bool
 sandbox_fabric_function_exists(const char *name, bool *usable)
 {
-	Oid			schema = get_namespace_oid("fabric", true);
+	Oid schema = get_namespace_oid("fabric", true);
 
 	*usable = false;
 	return OidIsValid(schema) && any_function_exists(name, schema, usable);
@@ -177,8 +184,8 @@ sandbox_fabric_function_exists(const char *name, bool *usable)
 /* the verdicts of this session on functions outside the chaincode's schema; few, since chaincode calls few */
 typedef struct Verdict
 {
-	Oid			function;
-	bool		usable;
+	Oid function;
+	bool usable;
 } Verdict;
 
 static Verdict verdicts[256];
@@ -193,22 +200,24 @@ static void
 refuse_function(HeapTuple tuple)
 {
 	Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(tuple);
-	char	   *schema = get_namespace_name(procedure->pronamespace);
+	char *schema = get_namespace_name(procedure->pronamespace);
 
-	ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
-					errmsg("function %s.%s cannot be called in chaincode", schema ? schema : "?", NameStr(procedure->proname)),
-					procedure->pronamespace == PG_CATALOG_NAMESPACE ?
-					errdetail("Its result may differ between nodes, or it has effects outside the ledger.") :
-					errdetail("Chaincode can call its own functions, those of schema fabric that are made for it, and functions of "
-							  "PostgreSQL that depend on nothing but their arguments.")));
+	ereport(ERROR,
+			(chaincode_errcode(FB_SANDBOX_VIOLATION),
+			 errmsg("function %s.%s cannot be called in chaincode", schema ? schema : "?", NameStr(procedure->proname)),
+			 procedure->pronamespace == PG_CATALOG_NAMESPACE
+				 ? errdetail("Its result may differ between nodes, or it has effects outside the ledger.")
+				 : errdetail("Chaincode can call its own functions, those of schema fabric that are made for it, and "
+							 "functions of "
+							 "PostgreSQL that depend on nothing but their arguments.")));
 }
 
 static void
 check_function(Oid function)
 {
-	Verdict    *verdict = &verdicts[function % lengthof(verdicts)];
-	HeapTuple	tuple;
-	bool		own;
+	Verdict *verdict = &verdicts[function % lengthof(verdicts)];
+	HeapTuple tuple;
+	bool own;
 
 	if (verdict->function == function && verdict->usable)
 		return;
@@ -242,12 +251,12 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 static void
 refuse_relations(List *range_table)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, range_table)
+	foreach (cell, range_table)
 	{
 		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
-		char	   *name;
+		char *name;
 
 		if (entry->rtekind != RTE_RELATION)
 			continue;
@@ -278,17 +287,19 @@ check_permissions(List *range_table, bool abort)
 #endif
 
 static void
-utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo parameters,
-		QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion)
+utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
+		ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion)
 {
 	if (OidIsValid(guarded_schema))
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
-						errmsg("%s cannot be used in chaincode", GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
-						errdetail("Chaincode sees nothing but the world state of its channel.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_SANDBOX_VIOLATION),
+				 errmsg("%s cannot be used in chaincode", GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
+				 errdetail("Chaincode sees nothing but the world state of its channel.")));
 	if (previous_utility)
 		previous_utility(statement, text, read_only_tree, context, parameters, environment, destination, completion);
 	else
-		standard_ProcessUtility(statement, text, read_only_tree, context, parameters, environment, destination, completion);
+		standard_ProcessUtility(statement, text, read_only_tree, context, parameters, environment, destination,
+								completion);
 }
 
 static void
@@ -321,7 +332,7 @@ sandbox_role(void)
 static void
 fix_search_path(Oid schema)
 {
-	Oid			fabric = get_namespace_oid("fabric", false);
+	Oid fabric = get_namespace_oid("fabric", false);
 #if PG_VERSION_NUM < 170000
 	OverrideSearchPath path = {.schemas = list_make2_oid(schema, fabric), .addCatalog = true, .addTemp = false};
 
@@ -329,8 +340,8 @@ fix_search_path(Oid schema)
 	PushOverrideSearchPath(&path);
 	list_free(path.schemas);
 #else
-	char	   *value = psprintf("pg_catalog, %s, %s, pg_temp", quote_identifier(get_namespace_name(schema)),
-								 quote_identifier(get_namespace_name(fabric)));
+	char *value = psprintf("pg_catalog, %s, %s, pg_temp", quote_identifier(get_namespace_name(schema)),
+						   quote_identifier(get_namespace_name(fabric)));
 
 	(void) set_config_option("search_path", value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 #endif
@@ -339,16 +350,16 @@ fix_search_path(Oid schema)
 void
 sandbox_enter(Oid schema)
 {
-	Oid			user;
-	int			security;
+	Oid user;
+	int security;
 
 	for (int i = 0; i < lengthof(fixed_settings); i++)
 	{
 		const char *value = GetConfigOption(fixed_settings[i].name, false, false);
 
 		if (value == NULL || strcmp(value, fixed_settings[i].value) != 0)
-			(void) set_config_option(fixed_settings[i].name, fixed_settings[i].value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-									 true, 0, false);
+			(void) set_config_option(fixed_settings[i].name, fixed_settings[i].value, PGC_SUSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
 	}
 	fix_search_path(schema);
 	GetUserIdAndSecContext(&user, &security);
@@ -356,13 +367,13 @@ sandbox_enter(Oid schema)
 }
 
 /*
- * A parallel worker would not know of the sandbox, so there are none. The variable is set directly, not as a setting: that would cost more
- * than all the rest of entering, and the caller always comes back here.
+ * A parallel worker would not know of the sandbox, so there are none. The variable is set directly, not as a setting:
+ * that would cost more than all the rest of entering, and the caller always comes back here.
  */
 void
 sandbox_guard(Oid schema)
 {
-	static int	saved_workers;
+	static int saved_workers;
 
 	install_hooks();
 	if (OidIsValid(schema) && !OidIsValid(guarded_schema))

@@ -43,11 +43,12 @@ static const CryptoCertificate *
 client_certificate(Simulation *simulation)
 {
 	FbAllocator *allocator = memory_allocator(simulation->context);
-	FbBytes		pem;
-	FbError		error = {0};
+	FbBytes pem;
+	FbError error = {0};
 
 	if (simulation->creator_msp_id == NULL)
-		error_check(identity_unpack(simulation->request->creator, allocator, &simulation->creator_msp_id, &pem, &error), &error);
+		error_check(identity_unpack(simulation->request->creator, allocator, &simulation->creator_msp_id, &pem, &error),
+					&error);
 	if (simulation->certificate == NULL)
 	{
 		const char *msp_id;
@@ -65,11 +66,12 @@ shim_client_msp_id(void)
 
 	if (simulation->creator_msp_id == NULL)
 	{
-		FbBytes		pem;
-		FbError		error = {0};
+		FbBytes pem;
+		FbError error = {0};
 
-		error_check(identity_unpack(simulation->request->creator, memory_allocator(simulation->context), &simulation->creator_msp_id,
-									&pem, &error), &error);
+		error_check(identity_unpack(simulation->request->creator, memory_allocator(simulation->context),
+									&simulation->creator_msp_id, &pem, &error),
+					&error);
 	}
 	return simulation->creator_msp_id;
 }
@@ -78,9 +80,10 @@ const char *
 shim_client_id(void)
 {
 	const char *id;
-	FbError		error = {0};
+	FbError error = {0};
 
-	error_check(certificate_client_id(client_certificate(simulation_current()), memory_allocator(CurrentMemoryContext), &id, &error),
+	error_check(certificate_client_id(client_certificate(simulation_current()), memory_allocator(CurrentMemoryContext),
+									  &id, &error),
 				&error);
 	return id;
 }
@@ -88,11 +91,12 @@ shim_client_id(void)
 bool
 shim_client_attribute(FbBytes name, FbBytes *value)
 {
-	bool		found;
-	FbError		error = {0};
+	bool found;
+	FbError error = {0};
 
-	error_check(certificate_attribute(client_certificate(simulation_current()), name, memory_allocator(CurrentMemoryContext), &found,
-									  value, &error), &error);
+	error_check(certificate_attribute(client_certificate(simulation_current()), name,
+									  memory_allocator(CurrentMemoryContext), &found, value, &error),
+				&error);
 	return found;
 }
 
@@ -107,7 +111,8 @@ check_key(FbBytes key)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("key must not be empty")));
 	/* T-5: Fabric would let chaincode forge it and so skip its own initialisation */
 	if (fb_bytes_equal(key, FB_BYTES_LITERAL(CHAINCODE_INITIALIZED_KEY)))
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION), errmsg("the key that marks a chaincode as initialized is reserved")));
+		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+						errmsg("the key that marks a chaincode as initialized is reserved")));
 }
 
 bool
@@ -179,7 +184,7 @@ shim_page_range(FbBytes start_key, FbBytes end_key, int64 page_size, FbBytes boo
 static void
 check_part(FbBytes part)
 {
-	bool		good = fb_utf8_valid(part) && (part.size == 0 || memchr(part.data, 0, part.size) == NULL);
+	bool good = fb_utf8_valid(part) && (part.size == 0 || memchr(part.data, 0, part.size) == NULL);
 
 	for (size_t i = 0; good && i + sizeof(composite_end) <= part.size; i++)
 		good = memcmp(part.data + i, composite_end, sizeof(composite_end)) != 0;
@@ -191,9 +196,9 @@ check_part(FbBytes part)
 FbBytes
 shim_composite_key(FbBytes object_type, const FbBytes *attributes, size_t attributes_count)
 {
-	FbBuffer	key;
-	FbBytes		bytes;
-	FbError		error = {0};
+	FbBuffer key;
+	FbBytes bytes;
+	FbError error = {0};
 
 	fb_buffer_init(&key, memory_allocator(CurrentMemoryContext));
 	check_part(object_type);
@@ -214,8 +219,8 @@ shim_composite_key(FbBytes object_type, const FbBytes *attributes, size_t attrib
 size_t
 shim_split_composite_key(FbBytes key, FbBytes **parts)
 {
-	size_t		count = 0;
-	size_t		first = 1;
+	size_t count = 0;
+	size_t first = 1;
 
 	*parts = palloc_array(FbBytes, key.size + 1);
 	for (size_t i = 1; i < key.size; i++)
@@ -230,7 +235,7 @@ shim_split_composite_key(FbBytes key, FbBytes **parts)
 static FbBytes
 composite_range_end(FbBytes start)
 {
-	uint8_t    *end = palloc(start.size + sizeof(composite_end));
+	uint8_t *end = palloc(start.size + sizeof(composite_end));
 
 	memcpy(end, start.data, start.size);
 	memcpy(end + start.size, composite_end, sizeof(composite_end));
@@ -241,18 +246,18 @@ ShimCursor *
 shim_open_composite(FbBytes object_type, const FbBytes *attributes, size_t attributes_count)
 {
 	Simulation *simulation = simulation_current();
-	FbBytes		start = shim_composite_key(object_type, attributes, attributes_count);
+	FbBytes start = shim_composite_key(object_type, attributes, attributes_count);
 
 	return state_access_open(simulation, simulation->namespace_name, start, composite_range_end(start));
 }
 
 void
-shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attributes_count, int64 page_size, FbBytes bookmark,
-					ShimPage *page)
+shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attributes_count, int64 page_size,
+					FbBytes bookmark, ShimPage *page)
 {
 	Simulation *simulation = simulation_current();
-	FbBytes		start = shim_composite_key(object_type, attributes, attributes_count);
-	FbBytes		end = composite_range_end(start);
+	FbBytes start = shim_composite_key(object_type, attributes, attributes_count);
+	FbBytes end = composite_range_end(start);
 
 	if (bookmark.size > 0 && (fb_bytes_compare(bookmark, start) < 0 || fb_bytes_compare(bookmark, end) >= 0))
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("bookmark does not belong to this query")));
@@ -274,9 +279,11 @@ shim_history(FbBytes key, int *count)
 	{
 		TransactionRow transaction;
 
-		if (!block_store_transaction(simulation->ledger, rows[i].block_number, rows[i].position, simulation->snapshot, &transaction))
-			ereport(ERROR, (chaincode_errcode(FB_CORRUPTED),
-							errmsg("transaction %u of block " UINT64_FORMAT " is missing", rows[i].position, rows[i].block_number)));
+		if (!block_store_transaction(simulation->ledger, rows[i].block_number, rows[i].position, simulation->snapshot,
+									 &transaction))
+			ereport(ERROR,
+					(chaincode_errcode(FB_CORRUPTED), errmsg("transaction %u of block " UINT64_FORMAT " is missing",
+															 rows[i].position, rows[i].block_number)));
 		result[i].tx_id = transaction.tx_id;
 		result[i].value = rows[i].value;
 		result[i].created_at = transaction.created_at;
@@ -290,13 +297,12 @@ void
 shim_set_event(FbBytes name, FbBytes payload)
 {
 	Simulation *simulation = simulation_current();
-	FbError		error = {0};
+	FbError error = {0};
 
 	if (name.size == 0)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("event name must not be empty")));
 	if (name.size > FB_EVENT_NAME_BYTES_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
-						errmsg("event name of %zu bytes is too long", name.size),
+		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("event name of %zu bytes is too long", name.size),
 						errdetail("The limit is %d bytes.", FB_EVENT_NAME_BYTES_MAX)));
 	error_check(fb_bytes_copy(simulation->allocator, payload, &simulation->event_payload, &error), &error);
 	simulation->event_name = fb_text_copy(simulation->allocator, name);
@@ -317,12 +323,14 @@ shim_set_validation_parameter(FbBytes key, FbBytes parameter)
 bool
 shim_get_validation_parameter(FbBytes key, FbBytes *parameter)
 {
-	FbBytes		metadata;
-	FbError		error = {0};
+	FbBytes metadata;
+	FbError error = {0};
 
 	if (!state_access_get_metadata(simulation_current(), key, &metadata))
 		return false;
-	error_check(rwset_metadata_validation_parameter(memory_allocator(CurrentMemoryContext), metadata, parameter, &error), &error);
+	error_check(
+		rwset_metadata_validation_parameter(memory_allocator(CurrentMemoryContext), metadata, parameter, &error),
+		&error);
 	return true;
 }
 
@@ -336,18 +344,18 @@ compare_bytes(const void *a, const void *b)
 FbBytes
 shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count)
 {
-	FbBytes    *sorted = palloc_array(FbBytes, msp_ids_count + 1);
+	FbBytes *sorted = palloc_array(FbBytes, msp_ids_count + 1);
 	StringInfoData text;
 	PolicyNotice notice = {0};
-	FbBytes		envelope;
-	FbError		error = {0};
+	FbBytes envelope;
+	FbError error = {0};
 
 	if (strcmp(role, "member") != 0 && strcmp(role, "peer") != 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("unknown role \"%s\" of a state policy", role),
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("unknown role \"%s\" of a state policy", role),
 						errdetail("The role is \"member\" or \"peer\".")));
 	if (msp_ids_count == 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("a state policy needs at least one organisation")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("a state policy needs at least one organisation")));
 	memcpy(sorted, msp_ids, msp_ids_count * sizeof(FbBytes));
 	qsort(sorted, msp_ids_count, sizeof(FbBytes), compare_bytes);
 	initStringInfo(&text);
@@ -356,9 +364,12 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 	{
 		if (i > 0 && fb_bytes_equal(sorted[i], sorted[i - 1]))
 			continue;
-		appendStringInfo(&text, "%s'%.*s.%s'", n++ > 0 ? "," : "", (int) sorted[i].size, (const char *) sorted[i].data, role);
+		appendStringInfo(&text, "%s'%.*s.%s'", n++ > 0 ? "," : "", (int) sorted[i].size, (const char *) sorted[i].data,
+						 role);
 	}
 	appendStringInfoChar(&text, ')');
-	error_check(policy_compile(memory_allocator(CurrentMemoryContext), fb_bytes(text.data, text.len), &envelope, &notice, &error), &error);
+	error_check(policy_compile(memory_allocator(CurrentMemoryContext), fb_bytes(text.data, text.len), &envelope,
+							   &notice, &error),
+				&error);
 	return envelope;
 }

@@ -1,8 +1,8 @@
 /*
  * simulate: one call of chaincode, from its arguments to its read-write set.
  *
- * The function runs in a subtransaction that is always rolled back. That also undoes what sandbox_enter changed: user, settings,
- * search path. What must survive - the result, the builder's memory - is allocated outside.
+ * The function runs in a subtransaction that is always rolled back. That also undoes what sandbox_enter changed: user,
+ * settings, search path. What must survive - the result, the builder's memory - is allocated outside.
  */
 #include "postgres.h"
 
@@ -22,7 +22,8 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
-/* after the time limit, chaincode that catches the cancellation is told again every second, and after this many times the session ends */
+/* after the time limit, chaincode that catches the cancellation is told again every second, and after this many times
+ * the session ends */
 #define TIME_UP_REPEATS_MAX 10
 
 static Simulation *current_simulation;
@@ -70,7 +71,8 @@ time_limit(void)
 static void
 start_time_limit(void)
 {
-	enable_timeout_every(time_limit(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_execute_timeout_ms), 1000);
+	enable_timeout_every(time_limit(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_execute_timeout_ms),
+						 1000);
 }
 
 static void
@@ -104,15 +106,16 @@ parameter_of(ChaincodeFunction *function, int index)
 static void
 check_count(const ChaincodeFunction *function, int count)
 {
-	int			least = function->parameters_count - function->defaults_count - (function->is_variadic ? 1 : 0);
-	bool		too_many = count > function->parameters_count && !function->is_variadic;
+	int least = function->parameters_count - function->defaults_count - (function->is_variadic ? 1 : 0);
+	bool too_many = count > function->parameters_count && !function->is_variadic;
 
 	if (count < Max(least, 0) || too_many || count > CHAINCODE_ARGUMENTS_MAX)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
 						errmsg("function \"%s\" does not take %d arguments", function->name, count),
-						function->is_variadic ? errdetail("It takes %d or more.", Max(least, 0)) :
-						least < function->parameters_count ? errdetail("It takes %d to %d.", least, function->parameters_count) :
-						errdetail("It takes %d.", least)));
+						function->is_variadic ? errdetail("It takes %d or more.", Max(least, 0))
+						: least < function->parameters_count
+							? errdetail("It takes %d to %d.", least, function->parameters_count)
+							: errdetail("It takes %d.", least)));
 }
 
 static bool
@@ -155,7 +158,7 @@ cast_arguments(ChaincodeFunction *function, const FbBytes *arguments, int count,
 	PG_CATCH();
 	{
 		ChaincodeParameter *parameter = parameter_of(function, index);
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
@@ -179,8 +182,8 @@ cast_arguments(ChaincodeFunction *function, const FbBytes *arguments, int count,
 static FbBytes
 copy_result(Simulation *simulation, FbBytes bytes)
 {
-	FbBytes		copy;
-	FbError		error = {0};
+	FbBytes copy;
+	FbError error = {0};
 
 	error_check(fb_bytes_copy(simulation->allocator, bytes, &copy, &error), &error);
 	return copy;
@@ -201,7 +204,7 @@ static FbBytes
 call_directly(ChaincodeFunction *function, const Datum *values, int count)
 {
 	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-	Datum		value;
+	Datum value;
 
 	InitFunctionCallInfoData(*fcinfo, &function->call, count, InvalidOid, NULL, NULL);
 	for (int i = 0; i < count; i++)
@@ -223,9 +226,9 @@ static SPIPlanPtr
 prepare_plan(ChaincodeFunction *function, int count)
 {
 	StringInfoData sql;
-	Oid			types[FUNC_MAX_ARGS];
-	bool		no_variadic_argument = function->is_variadic && count < function->parameters_count;
-	SPIPlanPtr	plan;
+	Oid types[FUNC_MAX_ARGS];
+	bool no_variadic_argument = function->is_variadic && count < function->parameters_count;
+	SPIPlanPtr plan;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, function->returns_set ? "SELECT pg_catalog.to_json(r) FROM %s(" : "SELECT %s(",
@@ -251,7 +254,8 @@ plan_for(ChaincodeFunction *function, int count)
 {
 	if (function->plans == NULL)
 	{
-		function->plans = MemoryContextAllocZero(GetMemoryChunkContext(function), sizeof(SPIPlanPtr) * (FUNC_MAX_ARGS + 1));
+		function->plans =
+			MemoryContextAllocZero(GetMemoryChunkContext(function), sizeof(SPIPlanPtr) * (FUNC_MAX_ARGS + 1));
 		function->plans_count = FUNC_MAX_ARGS + 1;
 	}
 	if (function->plans[count] == NULL)
@@ -268,8 +272,8 @@ read_set(void)
 	appendStringInfoChar(&json, '[');
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		bool isnull;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
 
 		if (i > 0)
 			appendStringInfoChar(&json, ',');
@@ -277,7 +281,7 @@ read_set(void)
 			appendStringInfoString(&json, "null");
 		else
 		{
-			FbBytes		row = memory_bytes(PG_DETOAST_DATUM_PACKED(value));
+			FbBytes row = memory_bytes(PG_DETOAST_DATUM_PACKED(value));
 
 			appendBinaryStringInfo(&json, (const char *) row.data, row.size);
 		}
@@ -289,8 +293,8 @@ read_set(void)
 static FbBytes
 call_by_query(Simulation *simulation, ChaincodeFunction *function, Datum *values, int count)
 {
-	FbBytes		payload = FB_BYTES_EMPTY;
-	int			code;
+	FbBytes payload = FB_BYTES_EMPTY;
+	int code;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
@@ -301,8 +305,8 @@ call_by_query(Simulation *simulation, ChaincodeFunction *function, Datum *values
 		payload = copy_result(simulation, read_set());
 	else if (SPI_processed == 1 && function->result_type != VOIDOID)
 	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		bool isnull;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 
 		if (!isnull)
 			payload = copy_result(simulation, render(function, value));
@@ -319,17 +323,18 @@ static void
 call_function(Simulation *simulation, Oid schema)
 {
 	const SimulationRequest *request = simulation->request;
-	int			count = (int) request->arguments_count - 1;
-	Datum		values[FUNC_MAX_ARGS];
-	FbBytes		name_bytes = request->arguments_count > 0 ? request->arguments[0] : FB_BYTES_EMPTY;
+	int count = (int) request->arguments_count - 1;
+	Datum values[FUNC_MAX_ARGS];
+	FbBytes name_bytes = request->arguments_count > 0 ? request->arguments[0] : FB_BYTES_EMPTY;
 	const char *name = text_of(name_bytes);
 	ChaincodeFunction *function = function_cache_find(schema, name);
 
 	if (function == NULL)
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
 						errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, name),
-						name[0] == '_' ?
-						errdetail("Functions whose names begin with an underscore are the chaincode's own, they cannot be called from outside.") : 0));
+						name[0] == '_' ? errdetail("Functions whose names begin with an underscore are the chaincode's "
+												   "own, they cannot be called from outside.")
+									   : 0));
 	check_count(function, count);
 	cast_arguments(function, request->arguments + 1, count, values);
 	if (!function->returns_set && !function->is_variadic && count == function->parameters_count)
@@ -342,14 +347,16 @@ call_function(Simulation *simulation, Oid schema)
 static bool
 is_failure_of_ours(int sqlstate)
 {
-	int			class = ERRCODE_TO_CATEGORY(sqlstate);
-	FbStatus	status = error_status_of(sqlstate);
+	int class = ERRCODE_TO_CATEGORY(sqlstate);
+	FbStatus status = error_status_of(sqlstate);
 
 	return class == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
-		class == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) || class == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
-		class == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR) || class == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
-		sqlstate == ERRCODE_DATA_CORRUPTED || sqlstate == ERRCODE_INDEX_CORRUPTED || status == FB_CORRUPTED ||
-		status == FB_CRYPTO_FAILURE || sqlstate == error_sqlstate(FB_INTERNAL);
+		   class == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		   class == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
+		   class == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR) ||
+		   class == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) || sqlstate == ERRCODE_DATA_CORRUPTED ||
+		   sqlstate == ERRCODE_INDEX_CORRUPTED || status == FB_CORRUPTED || status == FB_CRYPTO_FAILURE ||
+		   sqlstate == error_sqlstate(FB_INTERNAL);
 }
 
 static void
@@ -364,15 +371,15 @@ keep_refusal(SimulationResult *result, const ErrorData *error, int32 status)
 }
 
 /*
- * Run body(simulation, schema) in a read-only subtransaction that is rolled back; what it raises becomes a refusal. With a schema it runs
- * as chaincode, inside the sandbox and under the time limit.
+ * Run body(simulation, schema) in a read-only subtransaction that is rolled back; what it raises becomes a refusal.
+ * With a schema it runs as chaincode, inside the sandbox and under the time limit.
  */
 static void
-run_isolated(Simulation *simulation, void (*body) (Simulation *, Oid), Oid schema)
+run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData *volatile error = NULL;
 
 	time_up_count = 0;
 	BeginInternalSubTransaction(NULL);
@@ -416,20 +423,23 @@ run_isolated(Simulation *simulation, void (*body) (Simulation *, Oid), Oid schem
 	FreeErrorData(error);
 }
 
-/* CCA-35: the first call of each version must be an initialising one, if the definition says so (chaincode_support.go CheckInvocation) */
+/* CCA-35: the first call of each version must be an initialising one, if the definition says so (chaincode_support.go
+ * CheckInvocation) */
 static void
 check_initialized(Simulation *simulation, const ChaincodeDefinition *definition)
 {
-	FbBytes		key = FB_BYTES_LITERAL(CHAINCODE_INITIALIZED_KEY);
-	FbBytes		version = fb_bytes_of_text(definition->version);
-	bool		needed = false;
-	FbBytes		value;
+	FbBytes key = FB_BYTES_LITERAL(CHAINCODE_INITIALIZED_KEY);
+	FbBytes version = fb_bytes_of_text(definition->version);
+	bool needed = false;
+	FbBytes value;
 
 	if (definition->init_required)
-		needed = !state_access_get(simulation, simulation->namespace_name, key, &value) || !fb_bytes_equal(value, version);
+		needed =
+			!state_access_get(simulation, simulation->namespace_name, key, &value) || !fb_bytes_equal(value, version);
 	if (simulation->request->is_init && !definition->init_required)
-		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
-						errmsg("chaincode \"%s\" does not require initialization but was called as init", definition->name)));
+		ereport(ERROR,
+				(chaincode_errcode(FB_LIFECYCLE_ERROR),
+				 errmsg("chaincode \"%s\" does not require initialization but was called as init", definition->name)));
 	if (simulation->request->is_init && !needed)
 		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
 						errmsg("chaincode \"%s\" is already initialized but was called as init", definition->name)));
@@ -437,7 +447,8 @@ check_initialized(Simulation *simulation, const ChaincodeDefinition *definition)
 		state_access_put(simulation, simulation->namespace_name, key, version);
 	else if (needed)
 		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
-						errmsg("chaincode \"%s\" has not been initialized for version \"%s\"", definition->name, definition->version),
+						errmsg("chaincode \"%s\" has not been initialized for version \"%s\"", definition->name,
+							   definition->version),
 						errhint("Its first transaction must be one with is_init.")));
 }
 
@@ -446,30 +457,35 @@ static Oid
 find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 {
 	const SimulationRequest *request = simulation->request;
-	FbBytes		lifecycle = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
+	FbBytes lifecycle = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
 	RwSetVersion version;
-	FbError		error = {0};
-	bool		approved;
-	char	   *package_id;
-	Oid			schema;
+	FbError error = {0};
+	bool approved;
+	char *package_id;
+	Oid schema;
 
 	if (!definition_load(simulation->ledger, request->chaincode, simulation->snapshot, definition, &version))
-		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-						errmsg("chaincode \"%s\" is not defined on channel \"%s\"", request->chaincode, request->channel),
-						errhint("The view fabric.chaincodes lists the committed definitions.")));
-	error_check(rwset_builder_add_read(simulation->builder, lifecycle, definition_field_key("namespaces", definition->name, "Sequence"),
-									   version, &error), &error);
+		ereport(ERROR,
+				(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+				 errmsg("chaincode \"%s\" is not defined on channel \"%s\"", request->chaincode, request->channel),
+				 errhint("The view fabric.chaincodes lists the committed definitions.")));
+	error_check(rwset_builder_add_read(simulation->builder, lifecycle,
+									   definition_field_key("namespaces", definition->name, "Sequence"), version,
+									   &error),
+				&error);
 	package_id = definition_find_package(simulation->ledger, simulation->snapshot, definition, version, &approved);
 	if (!approved)
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-						errmsg("chaincode definition \"%s\" at sequence " INT64_FORMAT " has not been approved by this organisation",
+						errmsg("chaincode definition \"%s\" at sequence " INT64_FORMAT
+							   " has not been approved by this organisation",
 							   definition->name, definition->sequence),
 						errdetail("Channel \"%s\", organisation \"%s\".", request->channel, guc_node_msp_id),
 						errhint("An administrator of the organisation can approve it with fabric.approve_chaincode.")));
 	if (package_id == NULL)
-		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-						errmsg("chaincode \"%s\" was approved without a package by this organisation", definition->name),
-						errhint("Approve the definition again with a package id.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+				 errmsg("chaincode \"%s\" was approved without a package by this organisation", definition->name),
+				 errhint("Approve the definition again with a package id.")));
 	schema = function_cache_schema(package_id);
 	if (!OidIsValid(schema))
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
@@ -498,7 +514,7 @@ run(Simulation *simulation)
 	else
 	{
 		ChaincodeDefinition definition;
-		Oid			schema = find_schema(simulation, &definition);
+		Oid schema = find_schema(simulation, &definition);
 
 		simulation->result->chaincode_version = definition.version;
 		check_initialized(simulation, &definition);
@@ -510,7 +526,7 @@ static void
 finish(Simulation *simulation)
 {
 	SimulationResult *result = simulation->result;
-	FbError		error = {0};
+	FbError error = {0};
 
 	result->has_writes = rwset_builder_has_writes(simulation->builder);
 	error_check(rwset_builder_finish(simulation->builder, &result->rwset, &error), &error);
@@ -524,9 +540,9 @@ finish(Simulation *simulation)
 void
 simulate(const SimulationRequest *request, SimulationResult *result)
 {
-	Simulation	simulation = {.request = request, .result = result};
-	FbError		error = {0};
-	bool		pushed = false;
+	Simulation simulation = {.request = request, .result = result};
+	FbError error = {0};
+	bool pushed = false;
 
 	if (current_simulation != NULL)
 		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION), errmsg("chaincode cannot be called from chaincode")));

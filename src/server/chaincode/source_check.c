@@ -1,9 +1,10 @@
 /*
  * source_check: what the source of a chaincode package may contain.
  *
- * The source is a list of CREATE FUNCTION and COMMENT ON FUNCTION statements. PostgreSQL's own parser reads it; function bodies
- * in SQL and PL/pgSQL are read with its scanner, token by token. That finds what differs between nodes in all ordinary code and says
- * so before anything is approved; what is hidden from it (dynamic SQL) is refused by the sandbox when it runs.
+ * The source is a list of CREATE FUNCTION and COMMENT ON FUNCTION statements. PostgreSQL's own parser reads it;
+ * function bodies in SQL and PL/pgSQL are read with its scanner, token by token. That finds what differs between nodes
+ * in all ordinary code and says so before anything is approved; what is hidden from it (dynamic SQL) is refused by the
+ * sandbox when it runs.
  */
 #include "postgres.h"
 
@@ -32,40 +33,40 @@
 
 typedef struct Token
 {
-	int			code;			/* of the core scanner; 0 at the end */
-	const char *text;			/* identifier or keyword (lower case), or the content of a string; else "" */
-	int			line;			/* in the package's source */
+	int code;		  /* of the core scanner; 0 at the end */
+	const char *text; /* identifier or keyword (lower case), or the content of a string; else "" */
+	int line;		  /* in the package's source */
 } Token;
 
 typedef struct Body
 {
 	const SourceFunction *function;
 	CheckedSource *checked;
-	Token	   *tokens;			/* with two empty ones before and some after, so that looking around needs no checks */
-	int			count;
-	StringInfoData refused;		/* lines of the detail */
-	int			refused_count;
+	Token *tokens; /* with two empty ones before and some after, so that looking around needs no checks */
+	int count;
+	StringInfoData refused; /* lines of the detail */
+	int refused_count;
 	const char *hint;
 } Body;
 
 static int
 line_of(const char *text, int location)
 {
-	int			line = 1;
+	int line = 1;
 
 	for (int i = 0; i < location && text[i] != '\0'; i++)
 		line += text[i] == '\n';
 	return line;
 }
 
-static void
-refuse(const CheckedSource *checked, int location, const char *format, ...) pg_attribute_printf(3, 4) pg_attribute_noreturn();
+static void refuse(const CheckedSource *checked, int location, const char *format, ...) pg_attribute_printf(3, 4)
+	pg_attribute_noreturn();
 
 static void
 refuse(const CheckedSource *checked, int location, const char *format, ...)
 {
-	char		reason[FB_ERROR_DETAIL_BYTES];
-	va_list		arguments;
+	char reason[FB_ERROR_DETAIL_BYTES];
+	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(reason, sizeof(reason), format, arguments);
@@ -82,14 +83,15 @@ refuse(const CheckedSource *checked, int location, const char *format, ...)
 static void
 check_type(CheckedSource *checked, const SourceFunction *function, TypeName *name, bool is_result, const char *what)
 {
-	Type		type;
+	Type type;
 	Form_pg_type form;
-	Oid			oid;
-	char		kind;
-	Oid			schema;
+	Oid oid;
+	char kind;
+	Oid schema;
 
 	if (name->pct_type)
-		refuse(checked, function->location, "function \"%s\": %%TYPE refers to a table, and chaincode has none", function->name);
+		refuse(checked, function->location, "function \"%s\": %%TYPE refers to a table, and chaincode has none",
+			   function->name);
 	type = LookupTypeName(NULL, name, NULL, true);
 	if (type == NULL)
 		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s does not exist", function->name,
@@ -109,8 +111,8 @@ check_type(CheckedSource *checked, const SourceFunction *function, TypeName *nam
 		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s is a pseudo-type", function->name,
 			   TypeNameToString(name), what);
 	if (oid == REGCLASSOID || oid == REGTYPEOID || oid == REGPROCOID || oid == REGPROCEDUREOID || oid == REGOPEROID ||
-		oid == REGOPERATOROID || oid == REGROLEOID || oid == REGNAMESPACEOID || oid == REGCONFIGOID || oid == REGDICTIONARYOID ||
-		oid == REGCOLLATIONOID)
+		oid == REGOPERATOROID || oid == REGROLEOID || oid == REGNAMESPACEOID || oid == REGCONFIGOID ||
+		oid == REGDICTIONARYOID || oid == REGCOLLATIONOID)
 		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s refers to the catalogs of one database",
 			   function->name, TypeNameToString(name), what);
 }
@@ -119,19 +121,20 @@ static void
 check_signature(CheckedSource *checked, const SourceFunction *function)
 {
 	CreateFunctionStmt *statement = function->statement;
-	ListCell   *cell;
-	int			outputs = 0;
-	bool		bare_set;
+	ListCell *cell;
+	int outputs = 0;
+	bool bare_set;
 
-	foreach(cell, statement->parameters)
+	foreach (cell, statement->parameters)
 	{
 		FunctionParameter *parameter = lfirst_node(FunctionParameter, cell);
-		bool		is_result = parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE;
+		bool is_result = parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE;
 
 		if (parameter->argType->setof)
 			refuse(checked, function->location, "function \"%s\": a parameter cannot be a set", function->name);
 		check_type(checked, function, parameter->argType, false,
-				   psprintf("%s \"%s\"", is_result ? "output column" : "parameter", parameter->name ? parameter->name : "unnamed"));
+				   psprintf("%s \"%s\"", is_result ? "output column" : "parameter",
+							parameter->name ? parameter->name : "unnamed"));
 		outputs += is_result || parameter->mode == FUNC_PARAM_INOUT;
 	}
 	if (statement->returnType == NULL)
@@ -140,26 +143,29 @@ check_signature(CheckedSource *checked, const SourceFunction *function)
 	check_type(checked, function, statement->returnType, true, "the result");
 	if (bare_set && list_length(statement->returnType->names) == 1 &&
 		strcmp(strVal(linitial(statement->returnType->names)), "record") == 0)
-		refuse(checked, function->location, "function \"%s\" returns SETOF record without naming the columns; use RETURNS TABLE",
-			   function->name);
+		refuse(checked, function->location,
+			   "function \"%s\" returns SETOF record without naming the columns; use RETURNS TABLE", function->name);
 }
 
 static void
 check_language(CheckedSource *checked, const SourceFunction *function, const char *language)
 {
-	HeapTuple	tuple = SearchSysCache1(LANGNAME, CStringGetDatum(language));
-	bool		trusted;
+	HeapTuple tuple = SearchSysCache1(LANGNAME, CStringGetDatum(language));
+	bool trusted;
 
 	if (!HeapTupleIsValid(tuple))
-		refuse(checked, function->location, "function \"%s\": language \"%s\" is not installed in this database", function->name, language);
+		refuse(checked, function->location, "function \"%s\": language \"%s\" is not installed in this database",
+			   function->name, language);
 	trusted = ((Form_pg_language) GETSTRUCT(tuple))->lanpltrusted;
 	ReleaseSysCache(tuple);
 	if (!trusted)
-		refuse(checked, function->location, "function \"%s\": language \"%s\" is not trusted", function->name, language);
+		refuse(checked, function->location, "function \"%s\": language \"%s\" is not trusted", function->name,
+			   language);
 	if (strcmp(language, "sql") != 0 && strcmp(language, "plpgsql") != 0)
-		checked->warnings = lappend(checked->warnings,
-									psprintf("function \"%s\" is written in %s, which cannot be checked for what differs between nodes",
-											 function->name, language));
+		checked->warnings =
+			lappend(checked->warnings,
+					psprintf("function \"%s\" is written in %s, which cannot be checked for what differs between nodes",
+							 function->name, language));
 }
 
 /* the body's text, NULL for a body in the SQL standard's style */
@@ -167,12 +173,12 @@ static const char *
 check_options(CheckedSource *checked, const SourceFunction *function, const char **language)
 {
 	const char *body = NULL;
-	ListCell   *cell;
+	ListCell *cell;
 
 	*language = "sql";
-	foreach(cell, function->statement->options)
+	foreach (cell, function->statement->options)
 	{
-		DefElem    *option = lfirst_node(DefElem, cell);
+		DefElem *option = lfirst_node(DefElem, cell);
 
 		if (strcmp(option->defname, "language") == 0)
 			*language = strVal(option->arg);
@@ -183,13 +189,15 @@ check_options(CheckedSource *checked, const SourceFunction *function, const char
 			body = strVal(linitial((List *) option->arg));
 		}
 		else if (strcmp(option->defname, "security") == 0 && boolVal(option->arg))
-			refuse(checked, function->location, "function \"%s\": SECURITY DEFINER has no meaning in chaincode", function->name);
+			refuse(checked, function->location, "function \"%s\": SECURITY DEFINER has no meaning in chaincode",
+				   function->name);
 		else if (strcmp(option->defname, "leakproof") == 0 && boolVal(option->arg))
 			refuse(checked, function->location, "function \"%s\": LEAKPROOF is not allowed", function->name);
 		else if (strcmp(option->defname, "set") == 0 || strcmp(option->defname, "window") == 0 ||
 				 strcmp(option->defname, "support") == 0 || strcmp(option->defname, "transform") == 0)
 			refuse(checked, function->location, "function \"%s\": %s is not allowed", function->name,
-				   strcmp(option->defname, "set") == 0 ? "a SET clause" : asc_toupper(option->defname, strlen(option->defname)));
+				   strcmp(option->defname, "set") == 0 ? "a SET clause"
+													   : asc_toupper(option->defname, strlen(option->defname)));
 	}
 	check_language(checked, function, *language);
 	return body;
@@ -207,23 +215,24 @@ append_token(Body *body, int *capacity, int code, const char *text, int line)
 		*capacity *= 2;
 		body->tokens = repalloc_huge(body->tokens, *capacity * sizeof(Token));
 	}
-	body->tokens[body->count++] = (Token) {code, text, line};
+	body->tokens[body->count++] = (Token){code, text, line};
 }
 
-/* append the tokens of a text whose first line is first_line; a string equal to nested (the body) is read in its place */
+/* append the tokens of a text whose first line is first_line; a string equal to nested (the body) is read in its place
+ */
 static void
 scan(Body *body, int *capacity, const char *text, int first_line, const char *nested)
 {
 	core_yy_extra_type extra;
 	core_yyscan_t scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
-	int			line = first_line;
-	int			position = 0;
+	int line = first_line;
+	int position = 0;
 
 	for (;;)
 	{
 		core_YYSTYPE value;
-		YYLTYPE		location = 0;
-		int			code;
+		YYLTYPE location = 0;
+		int code;
 
 		value.str = NULL;
 		code = core_yylex(&value, &location, scanner);
@@ -266,14 +275,15 @@ refuse_token(Body *body, const Token *token, const char *what, const char *why)
 {
 	body->refused_count++;
 	if (body->refused_count <= FINDINGS_SHOWN_MAX)
-		appendStringInfo(&body->refused, "%sLine %d: %s %s.", body->refused.len > 0 ? "\n" : "", token->line, what, why);
+		appendStringInfo(&body->refused, "%sLine %d: %s %s.", body->refused.len > 0 ? "\n" : "", token->line, what,
+						 why);
 }
 
 static void
 warn_token(Body *body, const Token *token, const char *what, const char *why)
 {
-	body->checked->warnings = lappend(body->checked->warnings,
-									  psprintf("function \"%s\", line %d: %s %s", body->function->name, token->line, what, why));
+	body->checked->warnings = lappend(body->checked->warnings, psprintf("function \"%s\", line %d: %s %s",
+																		body->function->name, token->line, what, why));
 }
 
 /* functions and keywords that people do use, with what to say about them */
@@ -282,21 +292,29 @@ static const struct
 	const char *name;
 	const char *why;
 	const char *hint;
-}			known_names[] = {
+} known_names[] = {
 	{"random", "gives another value on every node", NULL},
 	{"random_normal", "gives another value on every node", NULL},
 	{"setseed", "gives another value on every node", NULL},
-	{"gen_random_uuid", "gives another value on every node", "Use fabric.get_tx_id() for something unique, or pass the value as an argument."},
+	{"gen_random_uuid", "gives another value on every node",
+	 "Use fabric.get_tx_id() for something unique, or pass the value as an argument."},
 	{"now", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"clock_timestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"statement_timestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"transaction_timestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"clock_timestamp", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"statement_timestamp", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"transaction_timestamp", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"timeofday", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"current_timestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"current_date", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"current_time", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"current_timestamp", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"current_date", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"current_time", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"localtime", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"localtimestamp", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"localtimestamp", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"nextval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
 	{"currval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
 	{"lastval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
@@ -330,18 +348,19 @@ check_call(Body *body, int index)
 {
 	const Token *token = &body->tokens[index];
 	const Token *previous = token - 1;
-	bool		usable;
-	bool		exists;
-	bool		of_fabric = false;
+	bool usable;
+	bool exists;
+	bool of_fabric = false;
 
-	if (token->code > NOT_EQUALS && ScanKeywordCategories[ScanKeywordLookup(token->text, &ScanKeywords)] == RESERVED_KEYWORD)
+	if (token->code > NOT_EQUALS &&
+		ScanKeywordCategories[ScanKeywordLookup(token->text, &ScanKeywords)] == RESERVED_KEYWORD)
 		return;
 	if (previous->code == '.' && is_word(previous - 1))
 	{
 		if (strcmp((previous - 1)->text, "fabric") == 0)
 			of_fabric = true;
 		else if (strcmp((previous - 1)->text, "pg_catalog") != 0)
-			return;				/* a column, or a schema that the sandbox does not let in */
+			return; /* a column, or a schema that the sandbox does not let in */
 	}
 	exists = of_fabric ? false : sandbox_builtin_exists(token->text, &usable);
 	if (!exists)
@@ -350,8 +369,8 @@ check_call(Body *body, int index)
 		refuse_name(body, token, psprintf("%s()", token->text));
 	else if (exists && strcmp(token->text, "age") == 0)
 	{
-		int			depth = 0;
-		bool		comma = false;
+		int depth = 0;
+		bool comma = false;
 
 		for (const Token *t = token + 1; t->code != 0; t++)
 		{
@@ -368,16 +387,16 @@ check_call(Body *body, int index)
 static bool
 is_date_word(const char *text)
 {
-	char	   *word = pstrdup(text);
-	char	   *first = word;
-	size_t		size;
+	char *word = pstrdup(text);
+	char *first = word;
+	size_t size;
 
 	while (isspace((unsigned char) *first))
 		first++;
 	for (size = strlen(first); size > 0 && isspace((unsigned char) first[size - 1]); size--)
 		first[size - 1] = '\0';
-	return pg_strcasecmp(first, "now") == 0 || pg_strcasecmp(first, "today") == 0 || pg_strcasecmp(first, "tomorrow") == 0 ||
-		pg_strcasecmp(first, "yesterday") == 0;
+	return pg_strcasecmp(first, "now") == 0 || pg_strcasecmp(first, "today") == 0 ||
+		   pg_strcasecmp(first, "tomorrow") == 0 || pg_strcasecmp(first, "yesterday") == 0;
 }
 
 static void
@@ -389,8 +408,8 @@ check_string(Body *body, int index)
 	if (is(previous, "sqlstate") && (strcmp(token->text, "57014") == 0 || strcmp(token->text, "57000") == 0))
 		refuse_token(body, token, "the handler", "would catch the end of the time limit");
 	if (is_date_word(token->text) &&
-		((token + 1)->code == TYPECAST || is(previous, "timestamp") || is(previous, "timestamptz") || is(previous, "date") ||
-		 is(previous, "time") || is(previous, "timetz")))
+		((token + 1)->code == TYPECAST || is(previous, "timestamp") || is(previous, "timestamptz") ||
+		 is(previous, "date") || is(previous, "time") || is(previous, "timetz")))
 		refuse_token(body, token, psprintf("'%s'", token->text), "gives another time on every node");
 }
 
@@ -399,9 +418,9 @@ static bool
 is_forbidden_statement(const char *word)
 {
 	static const char *const words[] = {
-		"alter", "analyze", "call", "checkpoint", "cluster", "comment", "commit", "copy", "deallocate", "discard", "do", "drop",
-		"grant", "listen", "load", "lock", "notify", "prepare", "refresh", "reindex", "reset", "revoke", "rollback", "set", "truncate",
-	"unlisten", "vacuum"};
+		"alter",   "analyze", "call",  "checkpoint", "cluster",	 "comment", "commit",	"copy",		"deallocate",
+		"discard", "do",	  "drop",  "grant",		 "listen",	 "load",	"lock",		"notify",	"prepare",
+		"refresh", "reindex", "reset", "revoke",	 "rollback", "set",		"truncate", "unlisten", "vacuum"};
 
 	for (int i = 0; i < lengthof(words); i++)
 		if (strcmp(word, words[i]) == 0)
@@ -414,8 +433,8 @@ starts_statement(const Token *token)
 {
 	const Token *previous = token - 1;
 
-	return previous->code == 0 || previous->code == ';' || is(previous, "begin") || is(previous, "then") || is(previous, "else") ||
-		is(previous, "loop");
+	return previous->code == 0 || previous->code == ';' || is(previous, "begin") || is(previous, "then") ||
+		   is(previous, "else") || is(previous, "loop");
 }
 
 /* what makes the word before it a variable and not a statement */
@@ -465,7 +484,8 @@ check_statement(Body *body, int index)
 		warn_token(body, token, "EXECUTE", "runs dynamic SQL, which cannot be checked for what differs between nodes");
 	else if (starts_statement(token) && !continues_assignment(next) && is_forbidden_statement(token->text))
 		refuse_token(body, token, asc_toupper(token->text, strlen(token->text)), "cannot be used in chaincode");
-	else if ((is(token, "query_canceled") || is(token, "operator_intervention")) && (is(previous, "when") || is(previous, "or")))
+	else if ((is(token, "query_canceled") || is(token, "operator_intervention")) &&
+			 (is(previous, "when") || is(previous, "or")))
 		refuse_token(body, token, "the handler", "would catch the end of the time limit");
 }
 
@@ -484,13 +504,14 @@ is_with_query(const Body *body, const char *name)
 	return false;
 }
 
-/* FROM and JOIN with the name of a relation that exists: what else stands behind FROM (EXTRACT, TRIM ...) is no relation */
+/* FROM and JOIN with the name of a relation that exists: what else stands behind FROM (EXTRACT, TRIM ...) is no
+ * relation */
 static void
 check_from(Body *body, int index)
 {
 	const Token *name = &body->tokens[index + 1];
 	const char *schema = NULL;
-	Oid			relation = InvalidOid;
+	Oid relation = InvalidOid;
 
 	if (is(name, "only"))
 		name++;
@@ -505,14 +526,14 @@ check_from(Body *body, int index)
 		return;
 	if (schema != NULL)
 	{
-		Oid			schema_oid = get_namespace_oid(schema, true);
+		Oid schema_oid = get_namespace_oid(schema, true);
 
 		if (OidIsValid(schema_oid))
 			relation = get_relname_relid(name->text, schema_oid);
 	}
 	else
 	{
-		Oid			fabric = get_namespace_oid("fabric", true);
+		Oid fabric = get_namespace_oid("fabric", true);
 
 		relation = get_relname_relid(name->text, PG_CATALOG_NAMESPACE);
 		if (!OidIsValid(relation) && OidIsValid(fabric))
@@ -554,8 +575,8 @@ check_tokens(Body *body)
 static void
 check_body(CheckedSource *checked, const SourceFunction *function, const char *statement_text, const char *body_text)
 {
-	Body		body = {.function = function, .checked = checked};
-	int			capacity = 1024;
+	Body body = {.function = function, .checked = checked};
+	int capacity = 1024;
 
 	/* two empty tokens before the first and 16 after the last: looking around never leaves the array */
 	body.tokens = palloc(capacity * sizeof(Token));
@@ -565,7 +586,7 @@ check_body(CheckedSource *checked, const SourceFunction *function, const char *s
 	initStringInfo(&body.refused);
 	scan(&body, &capacity, statement_text, line_of(checked->text, function->location), body_text);
 	for (int i = 0; i < 16; i++)
-		body.tokens[body.count + i] = (Token) {0, "", 0};
+		body.tokens[body.count + i] = (Token){0, "", 0};
 	body.tokens += 2;
 	body.count -= 2;
 	check_tokens(&body);
@@ -575,8 +596,7 @@ check_body(CheckedSource *checked, const SourceFunction *function, const char *s
 		appendStringInfo(&body.refused, "\n%d more.", body.refused_count - FINDINGS_SHOWN_MAX);
 	ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
 					errmsg("chaincode function \"%s\" is not deterministic", function->name),
-					errdetail_internal("%s", body.refused.data),
-					body.hint ? errhint("%s", body.hint) : 0));
+					errdetail_internal("%s", body.refused.data), body.hint ? errhint("%s", body.hint) : 0));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -589,7 +609,7 @@ check_function(CheckedSource *checked, CreateFunctionStmt *statement, int locati
 	SourceFunction *function = palloc0(sizeof(SourceFunction));
 	const char *language;
 	const char *body;
-	ListCell   *cell;
+	ListCell *cell;
 
 	function->statement = statement;
 	function->location = location;
@@ -597,10 +617,12 @@ check_function(CheckedSource *checked, CreateFunctionStmt *statement, int locati
 	if (statement->is_procedure)
 		refuse(checked, location, "\"%s\" is a procedure; chaincode consists of functions", function->name);
 	if (list_length(statement->funcname) != 1)
-		refuse(checked, location, "function name \"%s\" must not be qualified with a schema", NameListToString(statement->funcname));
-	foreach(cell, checked->functions)
+		refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
+			   NameListToString(statement->funcname));
+	foreach (cell, checked->functions)
 		if (strcmp(((SourceFunction *) lfirst(cell))->name, function->name) == 0)
-			refuse(checked, location, "function \"%s\" is defined twice; a chaincode has one function of a name", function->name);
+			refuse(checked, location, "function \"%s\" is defined twice; a chaincode has one function of a name",
+				   function->name);
 	if (list_length(checked->functions) >= FB_PACKAGE_FUNCTIONS_MAX)
 		refuse(checked, location, "more than %d functions", FB_PACKAGE_FUNCTIONS_MAX);
 	body = check_options(checked, function, &language);
@@ -619,7 +641,8 @@ check_comment(CheckedSource *checked, CommentStmt *statement, int location)
 		refuse(checked, location, "only functions can be commented on");
 	object = castNode(ObjectWithArgs, statement->object);
 	if (list_length(object->objname) != 1)
-		refuse(checked, location, "function name \"%s\" must not be qualified with a schema", NameListToString(object->objname));
+		refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
+			   NameListToString(object->objname));
 	checked->comments = lappend(checked->comments, statement);
 }
 
@@ -627,26 +650,28 @@ static void
 check_comment_target(const CheckedSource *checked, const CommentStmt *statement)
 {
 	const char *name = strVal(linitial(castNode(ObjectWithArgs, statement->object)->objname));
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, checked->functions)
+	foreach (cell, checked->functions)
 		if (strcmp(((SourceFunction *) lfirst(cell))->name, name) == 0)
 			return;
-	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
-					errmsg("invalid chaincode source: a comment on function \"%s\", which the chaincode does not define", name)));
+	ereport(
+		ERROR,
+		(chaincode_errcode(FB_INVALID_PACKAGE),
+		 errmsg("invalid chaincode source: a comment on function \"%s\", which the chaincode does not define", name)));
 }
 
 static void
 check_statements(CheckedSource *checked)
 {
-	List	   *statements = raw_parser(checked->text, RAW_PARSE_DEFAULT);
-	ListCell   *cell;
+	List *statements = raw_parser(checked->text, RAW_PARSE_DEFAULT);
+	ListCell *cell;
 
-	foreach(cell, statements)
+	foreach (cell, statements)
 	{
-		RawStmt    *raw = lfirst_node(RawStmt, cell);
-		int			location = raw->stmt_location;
-		int			size = raw->stmt_len > 0 ? raw->stmt_len : (int) strlen(checked->text) - location;
+		RawStmt *raw = lfirst_node(RawStmt, cell);
+		int location = raw->stmt_location;
+		int size = raw->stmt_len > 0 ? raw->stmt_len : (int) strlen(checked->text) - location;
 
 		/* the parser counts the white space before a statement to it */
 		while (size > 0 && isspace((unsigned char) checked->text[location]))
@@ -659,13 +684,14 @@ check_statements(CheckedSource *checked)
 		else if (IsA(raw->stmt, CommentStmt))
 			check_comment(checked, castNode(CommentStmt, raw->stmt), location);
 		else
-			refuse(checked, location, "%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
+			refuse(checked, location,
+				   "%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
 				   GetCommandTagName(CreateCommandTag(raw->stmt)));
 	}
 	if (checked->functions == NIL)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
-						errmsg("invalid chaincode source: it defines no function")));
-	foreach(cell, checked->comments)
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode source: it defines no function")));
+	foreach (cell, checked->comments)
 		check_comment_target(checked, lfirst_node(CommentStmt, cell));
 }
 
@@ -682,7 +708,7 @@ source_check(const char *text, CheckedSource *checked)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
@@ -692,11 +718,12 @@ source_check(const char *text, CheckedSource *checked)
 			PG_RE_THROW();
 		}
 		FlushErrorState();
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
-						error->cursorpos > 0 ?
-						errmsg("invalid chaincode source: line %d: %s",
-							   line_of(text, pg_mbcliplen(text, strlen(text), error->cursorpos - 1)), error->message) :
-						errmsg("invalid chaincode source: %s", error->message)));
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_PACKAGE),
+				 error->cursorpos > 0
+					 ? errmsg("invalid chaincode source: line %d: %s",
+							  line_of(text, pg_mbcliplen(text, strlen(text), error->cursorpos - 1)), error->message)
+					 : errmsg("invalid chaincode source: %s", error->message)));
 	}
 	PG_END_TRY();
 }

@@ -1,6 +1,6 @@
 /*
- * state_access: the reads and writes of a simulation. Reads see the simulation's snapshot and are recorded with the version found;
- * writes are only recorded.
+ * state_access: the reads and writes of a simulation. Reads see the simulation's snapshot and are recorded with the
+ * version found; writes are only recorded.
  */
 #include "postgres.h"
 
@@ -9,8 +9,8 @@
 #include "server/chaincode/chaincode_internal.h"
 
 /*
- * A failure of the builder is kept: chaincode may catch the error that it is raised as, but the transaction cannot go on, because its
- * read-write set is not complete.
+ * A failure of the builder is kept: chaincode may catch the error that it is raised as, but the transaction cannot go
+ * on, because its read-write set is not complete.
  */
 static void
 check(Simulation *simulation, FbStatus status, const FbError *error)
@@ -34,9 +34,9 @@ check_may_write(Simulation *simulation)
 bool
 state_access_get(Simulation *simulation, FbBytes namespace_name, FbBytes key, FbBytes *value)
 {
-	StateRow	row;
-	FbError		error = {0};
-	bool		found = state_store_get(simulation->ledger, namespace_name, key, simulation->snapshot, &row);
+	StateRow row;
+	FbError error = {0};
+	bool found = state_store_get(simulation->ledger, namespace_name, key, simulation->snapshot, &row);
 
 	check(simulation, rwset_builder_add_read(simulation->builder, namespace_name, key, row.version, &error), &error);
 	*value = row.value;
@@ -46,11 +46,12 @@ state_access_get(Simulation *simulation, FbBytes namespace_name, FbBytes key, Fb
 bool
 state_access_get_metadata(Simulation *simulation, FbBytes key, FbBytes *metadata)
 {
-	StateRow	row;
-	FbError		error = {0};
-	bool		found = state_store_get(simulation->ledger, simulation->namespace_name, key, simulation->snapshot, &row);
+	StateRow row;
+	FbError error = {0};
+	bool found = state_store_get(simulation->ledger, simulation->namespace_name, key, simulation->snapshot, &row);
 
-	check(simulation, rwset_builder_add_read(simulation->builder, simulation->namespace_name, key, row.version, &error), &error);
+	check(simulation, rwset_builder_add_read(simulation->builder, simulation->namespace_name, key, row.version, &error),
+		  &error);
 	*metadata = row.metadata;
 	return found && row.metadata.size > 0;
 }
@@ -58,7 +59,7 @@ state_access_get_metadata(Simulation *simulation, FbBytes key, FbBytes *metadata
 void
 state_access_put(Simulation *simulation, FbBytes namespace_name, FbBytes key, FbBytes value)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
 	check_may_write(simulation);
 	check(simulation, rwset_builder_add_write(simulation->builder, namespace_name, key, value, &error), &error);
@@ -67,7 +68,7 @@ state_access_put(Simulation *simulation, FbBytes namespace_name, FbBytes key, Fb
 void
 state_access_delete(Simulation *simulation, FbBytes namespace_name, FbBytes key)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
 	check_may_write(simulation);
 	check(simulation, rwset_builder_add_delete(simulation->builder, namespace_name, key, &error), &error);
@@ -76,11 +77,13 @@ state_access_delete(Simulation *simulation, FbBytes namespace_name, FbBytes key)
 void
 state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetadataEntry *entries, size_t entries_count)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
 	check_may_write(simulation);
-	check(simulation, rwset_builder_add_metadata_write(simulation->builder, simulation->namespace_name, key, entries, entries_count,
-													   &error), &error);
+	check(simulation,
+		  rwset_builder_add_metadata_write(simulation->builder, simulation->namespace_name, key, entries, entries_count,
+										   &error),
+		  &error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -92,22 +95,26 @@ static bool
 get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, StateRow *row)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	uint8_t		key_hash[CRYPTO_SHA256_BYTES];
-	FbBytes		hashed_namespace;
-	FbError		error = {0};
-	bool		found;
+	uint8_t key_hash[CRYPTO_SHA256_BYTES];
+	FbBytes hashed_namespace;
+	FbError error = {0};
+	bool found;
 
 	error_check(rwset_hashed_namespace(allocator, namespace_name, collection, &hashed_namespace, &error), &error);
 	crypto_sha256(key, key_hash);
-	found = state_store_get(simulation->ledger, hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)), simulation->snapshot, row);
-	check(simulation, rwset_builder_add_hashed_read(simulation->builder, namespace_name, collection, key, row->version, &error), &error);
+	found = state_store_get(simulation->ledger, hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)),
+							simulation->snapshot, row);
+	check(simulation,
+		  rwset_builder_add_hashed_read(simulation->builder, namespace_name, collection, key, row->version, &error),
+		  &error);
 	return found;
 }
 
 bool
-state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *hash)
+state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
+							  FbBytes *hash)
 {
-	StateRow	row;
+	StateRow row;
 
 	if (!get_hash(simulation, namespace_name, collection, key, &row))
 		return false;
@@ -117,10 +124,11 @@ state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, Fb
 
 /* CCA-17: the plaintext must be the one whose hash is committed */
 bool
-state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *value)
+state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
+						 FbBytes *value)
 {
-	StateRow	committed;
-	StateRow	row;
+	StateRow committed;
+	StateRow row;
 
 	if (!get_hash(simulation, namespace_name, collection, key, &committed))
 		return false;
@@ -129,8 +137,9 @@ state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_ERROR),
 						errmsg("private data matching public hash version is not available"),
 						errdetail("Collection \"%.*s\": this node does not hold the value that block " UINT64_FORMAT
-								  ", transaction " UINT64_FORMAT " wrote.", (int) collection.size, (const char *) collection.data,
-								  committed.version.block_number, committed.version.tx_index)));
+								  ", transaction " UINT64_FORMAT " wrote.",
+								  (int) collection.size, (const char *) collection.data, committed.version.block_number,
+								  committed.version.tx_index)));
 	*value = row.value;
 	return true;
 }
@@ -138,10 +147,11 @@ state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes
 void
 state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes value)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
 	check_may_write(simulation);
-	check(simulation, rwset_builder_add_private_write(simulation->builder, namespace_name, collection, key, value, &error), &error);
+	check(simulation,
+		  rwset_builder_add_private_write(simulation->builder, namespace_name, collection, key, value, &error), &error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -149,29 +159,29 @@ state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes
  */
 
 /*
- * Fabric's peer hands results over in batches of 100 and looks one row further before it does (CCA-16): what it took from the state is
- * recorded, whether chaincode sees it or not. The scan itself does not outlive one call, so that nothing has to be cleaned up when
- * a part of the chaincode is rolled back.
+ * Fabric's peer hands results over in batches of 100 and looks one row further before it does (CCA-16): what it took
+ * from the state is recorded, whether chaincode sees it or not. The scan itself does not outlive one call, so that
+ * nothing has to be cleaned up when a part of the chaincode is rolled back.
  */
 struct ShimCursor
 {
 	Simulation *simulation;
-	MemoryContext context;		/* rows of the current batch */
-	FbBytes		namespace_name;
-	FbBytes		next_key;		/* where the next batch begins */
-	FbBytes		end_key;
+	MemoryContext context; /* rows of the current batch */
+	FbBytes namespace_name;
+	FbBytes next_key; /* where the next batch begins */
+	FbBytes end_key;
 	RwSetRangeBuilder *range;
-	ShimRow		rows[FB_RANGE_PREFETCH + 1];
-	int			rows_count;
-	int			index;			/* of the next row to hand out */
-	int64		taken_count;	/* rows taken from the state in all */
-	bool		finished;		/* nothing more to take */
+	ShimRow rows[FB_RANGE_PREFETCH + 1];
+	int rows_count;
+	int index;		   /* of the next row to hand out */
+	int64 taken_count; /* rows taken from the state in all */
+	bool finished;	   /* nothing more to take */
 };
 
 static FbBytes
 copy_bytes(MemoryContext context, FbBytes from)
 {
-	uint8_t    *data = MemoryContextAllocHuge(context, from.size + 1);
+	uint8_t *data = MemoryContextAllocHuge(context, from.size + 1);
 
 	if (from.size > 0)
 		memcpy(data, from.data, from.size);
@@ -190,14 +200,16 @@ static ShimCursor *
 open_cursor(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, FbBytes end_key)
 {
 	ShimCursor *cursor = MemoryContextAllocZero(simulation->context, sizeof(ShimCursor));
-	FbError		error = {0};
+	FbError error = {0};
 
 	cursor->simulation = simulation;
 	cursor->context = AllocSetContextCreate(simulation->context, "fabric range", ALLOCSET_DEFAULT_SIZES);
 	cursor->namespace_name = namespace_name;
 	cursor->next_key = copy_bytes(simulation->context, start_key);
 	cursor->end_key = copy_bytes(simulation->context, end_key);
-	check(simulation, rwset_builder_open_range(simulation->builder, namespace_name, start_key, end_key, &cursor->range, &error), &error);
+	check(simulation,
+		  rwset_builder_open_range(simulation->builder, namespace_name, start_key, end_key, &cursor->range, &error),
+		  &error);
 	return cursor;
 }
 
@@ -212,11 +224,11 @@ static void
 take_batch(ShimCursor *cursor, int rows_max)
 {
 	Simulation *simulation = cursor->simulation;
-	ShimRow		ahead = {0};
-	bool		has_ahead = cursor->rows_count > cursor->index;
-	StateScan  *scan;
-	StateRow	row;
-	FbError		error = {0};
+	ShimRow ahead = {0};
+	bool has_ahead = cursor->rows_count > cursor->index;
+	StateScan *scan;
+	StateRow row;
+	FbError error = {0};
 
 	if (has_ahead)
 	{
@@ -232,7 +244,8 @@ take_batch(ShimCursor *cursor, int rows_max)
 		cursor->rows[0].value = copy_bytes(cursor->context, ahead.value);
 		cursor->rows_count = 1;
 	}
-	scan = state_store_scan(simulation->ledger, cursor->namespace_name, cursor->next_key, cursor->end_key, simulation->snapshot);
+	scan = state_store_scan(simulation->ledger, cursor->namespace_name, cursor->next_key, cursor->end_key,
+							simulation->snapshot);
 	while (cursor->rows_count <= rows_max)
 	{
 		/* CCA-9: the total is capped without an error */
@@ -261,7 +274,7 @@ take_batch(ShimCursor *cursor, int rows_max)
 bool
 shim_cursor_next(ShimCursor *cursor, FbBytes *key, FbBytes *value)
 {
-	int			available = cursor->finished ? cursor->rows_count : cursor->rows_count - 1;
+	int available = cursor->finished ? cursor->rows_count : cursor->rows_count - 1;
 
 	if (simulation_current() != cursor->simulation)
 		return false;
@@ -281,10 +294,10 @@ shim_cursor_next(ShimCursor *cursor, FbBytes *key, FbBytes *value)
 void
 state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, int64 page_size, ShimPage *page)
 {
-	FbError		error = {0};
+	FbError error = {0};
 	RwSetRangeBuilder *range;
-	StateScan  *scan;
-	StateRow	row;
+	StateScan *scan;
+	StateRow row;
 
 	if (page_size < 1 || page_size > FB_QUERY_RESULTS_MAX)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
@@ -297,7 +310,8 @@ state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, in
 	simulation->paginated = true;
 	memset(page, 0, sizeof(*page));
 	page->rows = palloc_array(ShimRow, page_size);
-	check(simulation, rwset_builder_open_range(simulation->builder, simulation->namespace_name, start_key, end_key, &range, &error),
+	check(simulation,
+		  rwset_builder_open_range(simulation->builder, simulation->namespace_name, start_key, end_key, &range, &error),
 		  &error);
 	scan = state_store_scan(simulation->ledger, simulation->namespace_name, start_key, end_key, simulation->snapshot);
 	while (page->rows_count < page_size && state_scan_next(scan, &row))

@@ -19,7 +19,8 @@ static void
 require_argument(FunctionCallInfo fcinfo, int index, const char *name)
 {
 	if (PG_ARGISNULL(index))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
 }
 
 Datum
@@ -36,9 +37,9 @@ Datum
 fabric_package_info(PG_FUNCTION_ARGS)
 {
 	ChaincodePackage package;
-	TupleDesc	description;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	TupleDesc description;
+	Datum values[5];
+	bool nulls[5] = {false};
 
 	require_argument(fcinfo, 0, "package");
 	if (get_call_result_type(fcinfo, NULL, &description) != TYPEFUNC_COMPOSITE)
@@ -82,9 +83,9 @@ policy_of(FbBytes application_policy)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Protos__ApplicationPolicy *policy;
-	FbError		error = {0};
-	FbBytes		envelope;
-	char	   *text;
+	FbError error = {0};
+	FbBytes envelope;
+	char *text;
 
 	if (PROTO_UNPACK(protos__application_policy, application_policy, allocator, &policy, &error) != FB_OK)
 		return NULL;
@@ -102,18 +103,18 @@ fabric_list_chaincodes(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
 	const char *channel;
-	ListCell   *cell;
+	ListCell *cell;
 
 	require_argument(fcinfo, 0, "channel");
 	channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, definition_list(channel))
+	foreach (cell, definition_list(channel))
 	{
 		ChaincodeDefinition *definition = lfirst(cell);
-		char	   *policy = policy_of(definition->validation_parameter);
-		char	   *package_id = definition_package_id(channel, definition);
-		Datum		values[8];
-		bool		nulls[8] = {false};
+		char *policy = policy_of(definition->validation_parameter);
+		char *package_id = definition_package_id(channel, definition);
+		Datum values[8];
+		bool nulls[8] = {false};
 
 		values[0] = CStringGetTextDatum(definition->name);
 		values[1] = CStringGetTextDatum(definition->version);

@@ -48,17 +48,17 @@ require_argument(FunctionCallInfo fcinfo, int index, const char *name)
 {
 	(void) shim_request();
 	if (PG_ARGISNULL(index))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
 }
 
 /* bytes that must be text here; what names them in the error */
 static text *
 checked_text(FbBytes bytes, const char *what)
 {
-	if (bytes.size > 0 && (memchr(bytes.data, 0, bytes.size) != NULL ||
-						   !pg_verifymbstr((const char *) bytes.data, bytes.size, true)))
-		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-						errmsg("%s is not text", what),
+	if (bytes.size > 0 &&
+		(memchr(bytes.data, 0, bytes.size) != NULL || !pg_verifymbstr((const char *) bytes.data, bytes.size, true)))
+		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE), errmsg("%s is not text", what),
 						errhint("Use the form of the function that takes and gives bytea.")));
 	return memory_text(bytes);
 }
@@ -66,17 +66,18 @@ checked_text(FbBytes bytes, const char *what)
 static FbBytes *
 text_array(ArrayType *array, size_t *count)
 {
-	Datum	   *elements;
-	bool	   *nulls;
-	int			elements_count;
-	FbBytes    *texts;
+	Datum *elements;
+	bool *nulls;
+	int elements_count;
+	FbBytes *texts;
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &elements_count);
 	texts = palloc_array(FbBytes, elements_count + 1);
 	for (int i = 0; i < elements_count; i++)
 	{
 		if (nulls[i])
-			ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("array element %d must not be null", i + 1)));
+			ereport(ERROR,
+					(errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("array element %d must not be null", i + 1)));
 		texts[i] = memory_bytes(PG_DETOAST_DATUM_PACKED(elements[i]));
 	}
 	*count = elements_count;
@@ -120,13 +121,14 @@ Datum
 fabric_shim_get_tx_timestamp(PG_FUNCTION_ARGS)
 {
 	const TxTime *time = &shim_request()->timestamp;
-	int64		epoch = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+	int64 epoch = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
 	TimestampTz timestamp;
 
 	if (!time->present)
 		PG_RETURN_NULL();
 	if (time->seconds < -INT64CONST(62135596800) || time->seconds > INT64CONST(253402300799))
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("the transaction's timestamp is out of range")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("the transaction's timestamp is out of range")));
 	timestamp = (time->seconds - epoch) * USECS_PER_SEC + time->nanoseconds / 1000;
 	PG_RETURN_TIMESTAMPTZ(timestamp);
 }
@@ -141,8 +143,8 @@ Datum
 fabric_shim_get_arguments(PG_FUNCTION_ARGS)
 {
 	const SimulationRequest *request = shim_request();
-	int			count = (int) request->arguments_count - 1;
-	Datum	   *elements = palloc_array(Datum, count + 1);
+	int count = (int) request->arguments_count - 1;
+	Datum *elements = palloc_array(Datum, count + 1);
 
 	for (int i = 0; i < count; i++)
 		elements[i] = bytes_datum(request->arguments[i + 1]);
@@ -152,7 +154,7 @@ fabric_shim_get_arguments(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_get_transient(PG_FUNCTION_ARGS)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	require_argument(fcinfo, 0, "name");
 	if (!shim_get_transient(PG_GETARG_FB_BYTES(0), &value))
@@ -169,8 +171,8 @@ fabric_shim_list_transient(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (size_t i = 0; i < request->transient_count; i++)
 	{
-		Datum		values[2];
-		bool		nulls[2] = {false};
+		Datum values[2];
+		bool nulls[2] = {false};
 
 		values[0] = PointerGetDatum(checked_text(request->transient[i].key, "the name of a transient value"));
 		values[1] = bytes_datum(request->transient[i].value);
@@ -194,7 +196,7 @@ fabric_shim_get_client_id(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_get_client_attribute(PG_FUNCTION_ARGS)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	require_argument(fcinfo, 0, "name");
 	if (!shim_client_attribute(PG_GETARG_FB_BYTES(0), &value))
@@ -207,7 +209,7 @@ fabric_shim_get_client_attribute(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_get_state(PG_FUNCTION_ARGS)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	require_argument(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
@@ -218,7 +220,7 @@ fabric_shim_get_state(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_get_state_text(PG_FUNCTION_ARGS)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	require_argument(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
@@ -229,7 +231,7 @@ fabric_shim_get_state_text(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_get_state_json(PG_FUNCTION_ARGS)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	require_argument(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
@@ -242,8 +244,7 @@ require_value(FunctionCallInfo fcinfo)
 {
 	require_argument(fcinfo, 0, "key");
 	if (PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-						errmsg("argument \"value\" must not be null"),
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"value\" must not be null"),
 						errhint("fabric.del_state deletes a key.")));
 }
 
@@ -259,7 +260,7 @@ fabric_shim_put_state(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_put_state_jsonb(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *value;
+	Jsonb *value;
 
 	require_value(fcinfo);
 	value = PG_GETARG_JSONB_P(1);
@@ -282,10 +283,10 @@ static Datum
 next_row(FunctionCallInfo fcinfo, bool text_keys)
 {
 	FuncCallContext *context = SRF_PERCALL_SETUP();
-	FbBytes		key;
-	FbBytes		value;
-	Datum		values[2];
-	bool		nulls[2] = {false};
+	FbBytes key;
+	FbBytes value;
+	Datum values[2];
+	bool nulls[2] = {false};
 
 	if (!shim_cursor_next(context->user_fctx, &key, &value))
 		SRF_RETURN_DONE(context);
@@ -297,7 +298,7 @@ next_row(FunctionCallInfo fcinfo, bool text_keys)
 static void
 prepare_rows(FunctionCallInfo fcinfo, FuncCallContext *context, ShimCursor *cursor)
 {
-	TupleDesc	description;
+	TupleDesc description;
 	MemoryContext caller = MemoryContextSwitchTo(context->multi_call_memory_ctx);
 
 	if (get_call_result_type(fcinfo, NULL, &description) != TYPEFUNC_COMPOSITE)
@@ -316,7 +317,7 @@ first_argument_is_text(FunctionCallInfo fcinfo)
 Datum
 fabric_shim_get_state_by_range(PG_FUNCTION_ARGS)
 {
-	bool		text_keys = first_argument_is_text(fcinfo);
+	bool text_keys = first_argument_is_text(fcinfo);
 
 	if (SRF_IS_FIRSTCALL())
 	{
@@ -332,8 +333,8 @@ fabric_shim_get_state_by_partial_composite_key(PG_FUNCTION_ARGS)
 {
 	if (SRF_IS_FIRSTCALL())
 	{
-		FbBytes    *attributes;
-		size_t		count;
+		FbBytes *attributes;
+		size_t count;
 
 		require_argument(fcinfo, 0, "object_type");
 		require_argument(fcinfo, 1, "attributes");
@@ -352,12 +353,14 @@ put_page(FunctionCallInfo fcinfo, const ShimPage *page, bool text_keys)
 	InitMaterializedSRF(fcinfo, 0);
 	for (size_t i = 0; i < page->rows_count; i++)
 	{
-		Datum		values[3];
-		bool		nulls[3] = {false};
+		Datum values[3];
+		bool nulls[3] = {false};
 
-		values[0] = text_keys ? PointerGetDatum(checked_text(page->rows[i].key, "a key of the range")) : bytes_datum(page->rows[i].key);
+		values[0] = text_keys ? PointerGetDatum(checked_text(page->rows[i].key, "a key of the range"))
+							  : bytes_datum(page->rows[i].key);
 		values[1] = bytes_datum(page->rows[i].value);
-		values[2] = text_keys ? PointerGetDatum(checked_text(page->bookmark, "the bookmark")) : bytes_datum(page->bookmark);
+		values[2] =
+			text_keys ? PointerGetDatum(checked_text(page->bookmark, "the bookmark")) : bytes_datum(page->bookmark);
 		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -366,7 +369,7 @@ put_page(FunctionCallInfo fcinfo, const ShimPage *page, bool text_keys)
 Datum
 fabric_shim_get_state_by_range_with_pagination(PG_FUNCTION_ARGS)
 {
-	ShimPage	page;
+	ShimPage page;
 
 	require_argument(fcinfo, 0, "start_key");
 	require_argument(fcinfo, 1, "end_key");
@@ -379,9 +382,9 @@ fabric_shim_get_state_by_range_with_pagination(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_get_state_by_partial_composite_key_with_pagination(PG_FUNCTION_ARGS)
 {
-	FbBytes    *attributes;
-	size_t		count;
-	ShimPage	page;
+	FbBytes *attributes;
+	size_t count;
+	ShimPage page;
 
 	require_argument(fcinfo, 0, "object_type");
 	require_argument(fcinfo, 1, "attributes");
@@ -397,8 +400,8 @@ fabric_shim_get_state_by_partial_composite_key_with_pagination(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_create_composite_key(PG_FUNCTION_ARGS)
 {
-	FbBytes    *attributes;
-	size_t		count;
+	FbBytes *attributes;
+	size_t count;
 
 	attributes = text_array(PG_GETARG_ARRAYTYPE_P(1), &count);
 	PG_RETURN_DATUM(bytes_datum(shim_composite_key(PG_GETARG_FB_BYTES(0), attributes, count)));
@@ -407,18 +410,17 @@ fabric_shim_create_composite_key(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_split_composite_key(PG_FUNCTION_ARGS)
 {
-	TupleDesc	description;
-	FbBytes    *parts;
-	size_t		count = shim_split_composite_key(PG_GETARG_FB_BYTES(0), &parts);
-	Datum	   *attributes = palloc_array(Datum, count + 1);
-	Datum		values[2];
-	bool		nulls[2] = {false};
+	TupleDesc description;
+	FbBytes *parts;
+	size_t count = shim_split_composite_key(PG_GETARG_FB_BYTES(0), &parts);
+	Datum *attributes = palloc_array(Datum, count + 1);
+	Datum values[2];
+	bool nulls[2] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &description) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (count == 0)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-						errmsg("not a composite key"),
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("not a composite key"),
 						errdetail("A composite key begins with U+0000 and ends with it.")));
 	for (size_t i = 1; i < count; i++)
 		attributes[i - 1] = PointerGetDatum(checked_text(parts[i], "an attribute of the composite key"));
@@ -434,15 +436,15 @@ fabric_shim_get_history_for_key(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
 	ShimHistory *history;
-	int			count;
+	int count;
 
 	require_argument(fcinfo, 0, "key");
 	history = shim_history(PG_GETARG_FB_BYTES(0), &count);
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < count; i++)
 	{
-		Datum		values[5];
-		bool		nulls[5] = {false};
+		Datum values[5];
+		bool nulls[5] = {false};
 
 		values[0] = PointerGetDatum(memory_text(history[i].tx_id));
 		nulls[1] = history[i].is_delete;
@@ -486,7 +488,7 @@ fabric_shim_set_state_validation_parameter(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_get_state_validation_parameter(PG_FUNCTION_ARGS)
 {
-	FbBytes		parameter;
+	FbBytes parameter;
 
 	require_argument(fcinfo, 0, "key");
 	if (!shim_get_validation_parameter(PG_GETARG_FB_BYTES(0), &parameter))
@@ -497,8 +499,8 @@ fabric_shim_get_state_validation_parameter(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_state_policy(PG_FUNCTION_ARGS)
 {
-	FbBytes    *msp_ids;
-	size_t		count;
+	FbBytes *msp_ids;
+	size_t count;
 
 	msp_ids = text_array(PG_GETARG_ARRAYTYPE_P(1), &count);
 	PG_RETURN_DATUM(bytes_datum(shim_state_policy(text_to_cstring(PG_GETARG_TEXT_PP(0)), msp_ids, count)));
