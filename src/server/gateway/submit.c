@@ -7,6 +7,8 @@
 #include "server/order/order.h"
 #include "server/wire/wire.h"
 
+/* an orderer that has not answered after this time is passed over: another one may be well */
+#define ATTEMPT_MS 5000
 #define RETRY_MS_MIN 20
 #define RETRY_MS_MAX 1000
 
@@ -48,10 +50,11 @@ static FbStatus
 submit_to(const char *address, const char *channel, FbBytes envelope, TimestampTz deadline, FbError *error)
 {
 	WireCall   *call = wire_submit_start(address, channel, envelope);
+	TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_MS);
 	const WireError *failure;
 	FbStatus	status = FB_OK;
 
-	(void) wire_wait(&call, 1, WIRE_WAIT_ALL, deadline, false);
+	(void) wire_wait(&call, 1, WIRE_WAIT_ALL, Min(deadline, patience), false);
 	failure = wire_call_error(call);
 	if (failure != NULL)
 	{

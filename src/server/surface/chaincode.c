@@ -1,5 +1,5 @@
 /* surface/chaincode: packages and committed definitions */
-#include "server/pg/pg.h"
+#include "server/surface/surface_internal.h"
 
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -15,20 +15,12 @@ FABRIC_FUNCTION(fabric_uninstall_chaincode);
 FABRIC_FUNCTION(fabric_get_installed_package);
 FABRIC_FUNCTION(fabric_list_chaincodes);
 
-static void
-require_argument(FunctionCallInfo fcinfo, int index, const char *name)
-{
-	if (PG_ARGISNULL(index))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
-}
-
 Datum
 fabric_package_chaincode(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "label");
-	require_argument(fcinfo, 1, "source");
-	require_argument(fcinfo, 2, "language");
+	argument_require(fcinfo, 0, "label");
+	argument_require(fcinfo, 1, "source");
+	argument_require(fcinfo, 2, "language");
 	PG_RETURN_BYTEA_P(package_build(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(2)),
 									PG_GETARG_FB_BYTES(1)));
 }
@@ -41,7 +33,7 @@ fabric_package_info(PG_FUNCTION_ARGS)
 	Datum values[5];
 	bool nulls[5] = {false};
 
-	require_argument(fcinfo, 0, "package");
+	argument_require(fcinfo, 0, "package");
 	if (get_call_result_type(fcinfo, NULL, &description) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	package_read(PG_GETARG_FB_BYTES(0), &package);
@@ -57,15 +49,15 @@ fabric_package_info(PG_FUNCTION_ARGS)
 Datum
 fabric_install_chaincode(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "package");
-	require_argument(fcinfo, 1, "allow_warnings");
+	argument_require(fcinfo, 0, "package");
+	argument_require(fcinfo, 1, "allow_warnings");
 	PG_RETURN_TEXT_P(cstring_to_text(package_install(PG_GETARG_FB_BYTES(0), PG_GETARG_BOOL(1))));
 }
 
 Datum
 fabric_uninstall_chaincode(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "package_id");
+	argument_require(fcinfo, 0, "package_id");
 	package_uninstall(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	PG_RETURN_VOID();
 }
@@ -73,7 +65,7 @@ fabric_uninstall_chaincode(PG_FUNCTION_ARGS)
 Datum
 fabric_get_installed_package(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "package_id");
+	argument_require(fcinfo, 0, "package_id");
 	PG_RETURN_BYTEA_P(package_get(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 }
 
@@ -105,7 +97,7 @@ fabric_list_chaincodes(PG_FUNCTION_ARGS)
 	const char *channel;
 	ListCell *cell;
 
-	require_argument(fcinfo, 0, "channel");
+	argument_require(fcinfo, 0, "channel");
 	channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	InitMaterializedSRF(fcinfo, 0);
 	foreach (cell, definition_list(channel))

@@ -1,5 +1,5 @@
 /* surface/order: what other nodes call on an orderer, and what operators see and do */
-#include "server/pg/pg.h"
+#include "server/surface/surface_internal.h"
 
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -13,13 +13,6 @@ FABRIC_FUNCTION(fabric_internal_raft_forward);
 FABRIC_FUNCTION(fabric_transfer_leadership);
 FABRIC_FUNCTION(fabric_internal_stat_orderer);
 FABRIC_FUNCTION(fabric_internal_stat_orderer_followers);
-
-static void
-require_argument(FunctionCallInfo fcinfo, int index, const char *name)
-{
-	if (PG_ARGISNULL(index))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
-}
 
 /* a consenter's number; negative ones cannot be any */
 static uint64
@@ -39,8 +32,8 @@ fabric_internal_submit(PG_FUNCTION_ARGS)
 {
 	FbError		error = {0};
 
-	require_argument(fcinfo, 0, "channel");
-	require_argument(fcinfo, 1, "envelope");
+	argument_require(fcinfo, 0, "channel");
+	argument_require(fcinfo, 1, "envelope");
 	error_check(order_broadcast(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_FB_BYTES(1), &error), &error);
 	PG_RETURN_VOID();
 }
@@ -52,9 +45,9 @@ receive(FunctionCallInfo fcinfo, const char *what,
 	FbError		error = {0};
 	bool		queued;
 
-	require_argument(fcinfo, 0, "channel");
-	require_argument(fcinfo, 1, "sender");
-	require_argument(fcinfo, 2, what);
+	argument_require(fcinfo, 0, "channel");
+	argument_require(fcinfo, 1, "sender");
+	argument_require(fcinfo, 2, what);
 	error_check(take(text_to_cstring(PG_GETARG_TEXT_PP(0)), consenter_argument(fcinfo, 1, "sender"), PG_GETARG_FB_BYTES(2),
 					 &queued, &error), &error);
 	return queued;
@@ -77,8 +70,8 @@ fabric_transfer_leadership(PG_FUNCTION_ARGS)
 {
 	FbError		error = {0};
 
-	require_argument(fcinfo, 0, "channel");
-	require_argument(fcinfo, 1, "consenter");
+	argument_require(fcinfo, 0, "channel");
+	argument_require(fcinfo, 1, "consenter");
 	error_check(order_transfer_leadership(text_to_cstring(PG_GETARG_TEXT_PP(0)), consenter_argument(fcinfo, 1, "consenter"),
 										  &error), &error);
 	PG_RETURN_VOID();
