@@ -31,8 +31,12 @@ BEGIN
 	RETURN CASE WHEN says LIKE 'LF401%' THEN 'signs' ELSE says END;
 END
 $$;
+-- other tests may have left theirs
+CREATE TABLE identity_test.before AS SELECT label, key_file FROM fabric_internal.identity;
+CREATE VIEW identity_test.identities AS SELECT * FROM fabric.identities i WHERE NOT EXISTS (SELECT FROM identity_test.before b WHERE b.label = i.label);
 CREATE FUNCTION identity_test.key_files() RETURNS bigint LANGUAGE sql AS $$
-	SELECT count(*) FROM pg_ls_dir(current_setting('fabric.keystore_directory')) AS f WHERE f LIKE 'identity\_%'
+	SELECT count(*) FROM pg_ls_dir(current_setting('fabric.keystore_directory')) AS f
+	WHERE f LIKE 'identity\_%' AND NOT EXISTS (SELECT FROM identity_test.before b WHERE b.key_file = f)
 $$;
 
 -- made by openssl, by cryptogen, and by an authority of this database; keys as PKCS #8 and SEC 1
@@ -68,13 +72,14 @@ SELECT fabric.add_identity('p384', 'Org1MSP', p384, p384_key) FROM identity_test
 SELECT fabric.ca_create('identity test', 'Org1MSP') <> '' AS made;
 SELECT fabric.add_identity('enrolled', 'Org1MSP', fabric.ca_enroll('identity test', 'enrolled', fabric.ca_register('identity test', 'enrolled'), :'request'), user1_key) FROM identity_test.material;
 SELECT fabric.add_identity('locked', 'Org1MSP', admin, admin_key, 'passphrase of locked') FROM identity_test.material;
-SELECT label, msp_id, encrypted, roles, certificate LIKE '-----BEGIN%' AS pem, created_at <= now() AS created FROM fabric.identities ORDER BY label;
+SELECT label, msp_id, encrypted, roles, certificate LIKE '-----BEGIN%' AS pem, created_at <= now() AS created FROM identity_test.identities ORDER BY label;
 -- a file for each key that is not encrypted, readable by nobody else
 SELECT identity_test.key_files();
 \! find "$FABRIC_TEST_NODE/keystore" -name 'identity_*' ! -perm 0600
 -- what is in the table is no key, and the same key under the same passphrase is encrypted differently
 SELECT fabric.add_identity('locked again', 'Org1MSP', admin, admin_key, 'passphrase of locked') FROM identity_test.material;
-SELECT count(*) FILTER (WHERE key_file IS NULL) AS encrypted, count(DISTINCT encrypted_key), count(*) FILTER (WHERE position('PRIVATE'::bytea IN encrypted_key) > 0) AS in_clear FROM fabric_internal.identity WHERE encrypted_key IS NOT NULL;
+SELECT count(*) FILTER (WHERE key_file IS NULL) AS encrypted, count(DISTINCT encrypted_key), count(*) FILTER (WHERE position('PRIVATE'::bytea IN encrypted_key) > 0) AS in_clear
+FROM fabric_internal.identity JOIN identity_test.identities USING (label) WHERE encrypted_key IS NOT NULL;
 SELECT fabric.drop_identity('locked again');
 
 SELECT identity_test.try($$SELECT fabric.add_identity('user1', 'Org1MSP', admin, admin_key) FROM identity_test.material$$);
@@ -101,7 +106,7 @@ SELECT identity_test.try($$SELECT fabric.add_identity('x', NULL, user1, user1_ke
 SELECT identity_test.try($$SELECT fabric.add_identity('x', 'Org1MSP', NULL, user1_key) FROM identity_test.material$$);
 SELECT identity_test.try($$SELECT fabric.add_identity('x', 'Org1MSP', user1, NULL) FROM identity_test.material$$);
 -- none of these left anything
-SELECT count(*) FROM fabric.identities;
+SELECT count(*) FROM identity_test.identities;
 SELECT identity_test.key_files();
 
 --
@@ -125,7 +130,7 @@ SET ROLE regress_identity_other;
 SELECT identity_test.sign('user1');
 RESET ROLE;
 SELECT fabric.grant_identity(label, 'regress_identity_app') FROM unnest('{sec1,cryptogen,p384,enrolled,locked}'::text[]) AS label;
-SELECT label, roles FROM fabric.identities ORDER BY label;
+SELECT label, roles FROM identity_test.identities ORDER BY label;
 SET ROLE regress_identity_app;
 SELECT identity_test.sign();
 SELECT label, identity_test.sign(label) FROM unnest('{user1,sec1,cryptogen,p384,enrolled}'::text[]) AS label;
@@ -271,7 +276,7 @@ SELECT identity_test.sign('x');
 SELECT fabric.drop_identity('x');
 RESET ROLE;
 
-SELECT fabric.drop_identity(label) FROM fabric.identities;
+SELECT fabric.drop_identity(label) FROM identity_test.identities;
 SELECT identity_test.key_files();
 SET client_min_messages = warning;
 DROP SCHEMA identity_test CASCADE;

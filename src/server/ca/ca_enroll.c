@@ -184,7 +184,7 @@ find_own(const CaAuthority *authority, const CryptoCertificate *certificate, cha
 {
 	static SpiStatement statement = {
 		"SELECT enrollment_id, profile, revoked_at, certificate FROM fabric_internal.ca_certificate "
-		"WHERE ca = $1 AND serial = $2 AND enrollment_id IS NOT NULL", 2, {TEXTOID, BYTEAOID}};
+		"WHERE ca = $1 AND serial = $2 AND enrollment_id IS NOT NULL FOR UPDATE", 2, {TEXTOID, BYTEAOID}};
 	Datum		values[2] = {CStringGetTextDatum(authority->ca), PointerGetDatum(memory_bytea(crypto_certificate_serial(certificate)))};
 	CryptoCertificate *kept;
 	char	   *pem = NULL;

@@ -301,15 +301,15 @@ static StoredIdentity
 read_identity(const char *ca, const char *enrollment_id)
 {
 	static SpiStatement statement = {
-		"SELECT role, affiliation, secret_hash, revoked_at, attributes FROM fabric_internal.ca_identity WHERE ca = $1 AND enrollment_id = $2", 2,
-		{TEXTOID, TEXTOID}};
+		"SELECT role, affiliation, secret_hash, revoked_at, attributes FROM fabric_internal.ca_identity WHERE ca = $1 AND enrollment_id = $2 "
+		"FOR UPDATE", 2, {TEXTOID, TEXTOID}};
 	Datum		values[2] = {CStringGetTextDatum(ca), CStringGetTextDatum(enrollment_id)};
 	StoredIdentity stored = {.identity.enrollment_id = pstrdup(enrollment_id)};
 	Jsonb	   *attributes = NULL;
 	SpiScope	scope;
 
 	spi_begin(&scope);
-	/* not read-only: it may have been registered by this very statement */
+	/* not read-only: it may have been registered by this very statement. Locked: an old snapshot must not hide a revocation */
 	spi_run(&statement, values, NULL, false, 1);
 	if (SPI_processed > 0)
 	{
