@@ -4,31 +4,58 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest;
-use Fabric::Host qw(slurp);
+use Fabric::Host qw(slurp spew);
 use Fabric::Pki;
 use IPC::Run;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 2, channel => 'trade');
-my ($org1) = $network->nodes;
+my $network = FabricTest::start_network(orgs => 2, channel => 'trade', profile => { batch_timeout => '200ms' });
+my ($org1, $org2) = $network->nodes;
 my $top = "$FindBin::Bin/..";
+my %options = (policy => "AND('Org1MSP.peer', 'Org2MSP.peer')");
 
-$network->deploy('trade', 'vehicles', slurp("$top/examples/vehicle_registry.sql"), policy => "AND('Org1MSP.peer', 'Org2MSP.peer')");
+$network->deploy('trade', 'vehicles', slurp("$top/examples/vehicle_registry.sql"), %options);
+$network->deploy('trade', 'vault', <<'SQL', %options);
+CREATE FUNCTION keep(key text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	digest text := encode(sha256(fabric.get_transient('secret')), 'hex');
+BEGIN
+	PERFORM fabric.put_state(key, digest);
+	RETURN digest;
+END $$;
+SQL
 
-# the client's key is made here and stays in its file; its organisation signs the request
-my $key = $org1->path('client.key');
-Fabric::Pki::create_key($key);
-Fabric::Host::spew($org1->path('client.pem'), $network->enroll($org1, 'node-client', 'client', $key) . "\n");
+# the clients' keys are made here and stay in their files; their organisations sign the requests
+my ($key, $other_key) = map { $_->path('client.key') } $org1, $org2;
+Fabric::Pki::create_key($_) foreach $key, $other_key;
+spew($org1->path('client.pem'), $network->enroll($org1, 'node-client', 'client', $key) . "\n");
+spew($org2->path('client.pem'), $network->enroll($org2, 'other-client', 'client', $other_key) . "\n");
+# its chain was good once, at its beginning: only that it has expired is wrong with it
+my $now = time;
+spew($org1->path('expired.pem'), Fabric::Pki::certify_between($org1->path('ca'), Fabric::Pki::create_request($key, '/OU=client/CN=expired-client'), $now, $now + 2));
 $org1->query('CREATE ROLE node_client LOGIN IN ROLE fabric_client');
+sleep 3;
 
-local %ENV = (%ENV, PGHOST => $org1->cluster->host, PGPORT => $org1->{port}, PGUSER => 'node_client', PGDATABASE => 'fabric', FABRIC_MSP_ID => 'Org1MSP',
-	FABRIC_CERTIFICATE => $org1->path('client.pem'), FABRIC_KEY => $key);
+local %ENV = (%ENV, PGHOST => $org1->cluster->host, PGPORT => $org1->{port}, PGUSER => 'node_client', PGDATABASE => 'fabric',
+	FABRIC_CERTIFICATE => $org1->path('client.pem'), FABRIC_KEY => $key, FABRIC_EXPIRED_CERTIFICATE => $org1->path('expired.pem'),
+	FABRIC_OTHER_CERTIFICATE => $org2->path('client.pem'), FABRIC_OTHER_KEY => $other_key);
 my ($output, $error);
+my $count = 0;
 IPC::Run::run([ 'node', "$top/test/node/split_call.js" ], '>', \$output, '2>', \$error);
 is($?, 0, 'the client ended well');
 foreach my $line (split /\n/, $output)
 {
+	$count++ if $line =~ /^(?:not )?ok \d/;
 	ok($1 eq 'ok', $2) if $line =~ /^(ok|not ok) \d+ - (.*)/;
+	diag($line) if $line =~ /^#/;
 }
-like($output, qr/^1\.\.8$/m, 'all of it ran') or diag($output, $error);
+like($output, qr/^1\.\.$count$/m, 'all of it ran') or diag($output, $error);
+
+# what the replays became: the first of an id keeps its place, later ones are stored as what they are
+is($org1->query("SELECT count(*) FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 9"), '2', 'both replays are on the ledger as DUPLICATE_TXID');
+# the log has every statement with its parameters
+my $log = slurp($org1->cluster->logfile);
+like($log, qr/fabric\.submit\(\$1, \$2\)/, 'the log of the server tells what the client sent');
+my ($line) = (split /\n/, slurp($key))[1];
+unlike($log, qr/\Q$line\E/, 'but knows nothing of its key');
 done_testing();

@@ -11,8 +11,9 @@ use Exporter qw(import);
 use Fabric::Host qw(run slurp spew);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
+use POSIX qw(strftime);
 
-our @EXPORT_OK = qw(create_key create_request create_authority certify issue issue_tls create_test_organisation);
+our @EXPORT_OK = qw(create_key create_request create_authority certify certify_between issue issue_tls create_test_organisation);
 
 # a P-256 key in PKCS #8 PEM, readable by its owner only
 sub create_key
@@ -65,6 +66,45 @@ sub certify
 	run('openssl', 'x509', '-req', '-sha256', '-in', "$directory/request.pem", '-CA', "$authority.pem", '-CAkey', "$authority.key",
 		'-set_serial', '0x' . serial(), '-days', $options{days} // 3650, '-extfile', "$directory/extensions", '-out', "$directory/certificate.pem");
 	return slurp("$directory/certificate.pem");
+}
+
+# The same for a time of our choice: seconds since 1970. "openssl x509" knows only days from now on, "openssl ca" wants files of its own
+sub certify_between
+{
+	my ($authority, $request, $from, $until) = @_;
+	my $directory = tempdir(CLEANUP => 1);
+
+	spew("$directory/request.pem", $request);
+	spew("$directory/index", '');
+	spew("$directory/serial", serial() . "\n");
+	spew("$directory/ca.conf", <<"CONF");
+[ca]
+default_ca = authority
+[authority]
+database = $directory/index
+new_certs_dir = $directory
+serial = $directory/serial
+default_md = sha256
+policy = names
+x509_extensions = extensions
+[names]
+organizationName = optional
+organizationalUnitName = optional
+commonName = supplied
+[extensions]
+basicConstraints = critical,CA:FALSE
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+keyUsage = critical,digitalSignature
+CONF
+	run('openssl', 'ca', '-batch', '-notext', '-config', "$directory/ca.conf", '-cert', "$authority.pem", '-keyfile', "$authority.key", '-in', "$directory/request.pem",
+		'-startdate', certificate_time($from), '-enddate', certificate_time($until), '-out', "$directory/certificate.pem");
+	return slurp("$directory/certificate.pem");
+}
+
+sub certificate_time
+{
+	return strftime('%Y%m%d%H%M%SZ', gmtime $_[0]);
 }
 
 # a TLS certificate for both directions of node-to-node connections; the common name is the node's role at other nodes
