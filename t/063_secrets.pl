@@ -121,6 +121,12 @@ my ($authority_file) = grep { /ca_/ } @keys;
 remember_key("the authority's key", slurp_file($authority_file));
 ok((grep { slurp_file($_) eq $key } @keys), 'the key of the identity is in the keystore');
 
+# a directory that others can enter is not used
+chmod 0750, $keystore;
+like(($node->psql('postgres', "\\set VERBOSITY verbose\n" . call('add_identity', 'x', 'Org1MSP', $certificate, $key)))[2], qr/LF005: .*fabric_keystore.*HINT: .*0700/s,
+	'a keystore that others can enter is refused');
+chmod 0700, $keystore;
+
 # where in the data directory (without the keystore) and in the log are these bytes?
 sub places
 {
