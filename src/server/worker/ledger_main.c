@@ -202,6 +202,13 @@ commit_received(LedgerWorker *worker, FbBytes bytes)
 	worker->raft_position = Max(worker->raft_position, pg_atomic_read_u64(&worker->slot->applied_raft_index));
 }
 
+/* operators must see which node sends what is refused */
+static void
+tell_source(void *address)
+{
+	errcontext("block received from %s", (const char *) address);
+}
+
 /* one request to one orderer; blocks are committed as they come */
 static void
 pull(LedgerWorker *worker, MemoryContext context)
@@ -210,6 +217,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 	FbBytes		seek;
 	WireCall   *call;
 	const WireError *failure;
+	ErrorContextCallback context_callback;
 	TimestampTz deadline;
 	/* a consenter that only has to fill a gap must not sleep long at a node which lacks the blocks too */
 	int			wait_ms = worker->raft_id != 0 ? RETRY_MS_MIN : guc_deliver_wait_ms;
@@ -239,11 +247,14 @@ pull(LedgerWorker *worker, MemoryContext context)
 		return;
 	}
 	worker->retry_ms = RETRY_MS_MIN;
+	context_callback = (ErrorContextCallback) {error_context_stack, tell_source, address};
+	error_context_stack = &context_callback;
 	for (int i = 0; i < wire_call_rows_count(call); i++)
 	{
 		worker_serve_interrupts();
 		commit_received(worker, wire_call_row(call, i));
 	}
+	error_context_stack = context_callback.previous;
 	if (wire_call_rows_count(call) == 0)
 		worker->source_index++;
 	wire_call_release(call);
@@ -259,6 +270,8 @@ fabric_ledger_main(Datum argument)
 	/* log entries are forgotten once their block is here, so it must be on the disk then, whatever the instance's default is */
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
 		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
+	/* when it was a bad block that ended the last worker, this one begins with another source */
+	worker.source_index = (int) (worker.slot->workers[WORKER_LEDGER].restarts_count % INT_MAX);
 	load(&worker);
 	for (;;)
 	{
