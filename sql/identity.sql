@@ -276,6 +276,28 @@ SELECT identity_test.sign('x');
 SELECT fabric.drop_identity('x');
 RESET ROLE;
 
+--
+-- what an identity says
+--
+SELECT jsonb_pretty(fabric.identity_info(fabric.identity_bytes('Org1MSP', cryptogen))) FROM identity_test.material;
+-- Fabric's client id, and its identifier of a certificate
+SELECT convert_from(decode(info ->> 'client_id', 'base64'), 'UTF8') AS client_id,
+	info ->> 'identity_id' = encode(sha256(decode(regexp_replace(cryptogen, '-----[^-]*-----', '', 'g'), 'base64')), 'hex') AS is_hash
+FROM identity_test.material, fabric.identity_info(fabric.identity_bytes('Org1MSP', cryptogen)) AS info;
+SELECT fabric.ca_register('identity test', 'with attributes', 'peer', 'secret of attributes', '{"color": "blue", "quote \" and ü": "b\\\u0009"}', affiliation => 'a.b') <> '' AS made;
+SELECT jsonb_pretty(fabric.identity_info(fabric.identity_bytes('Org2MSP', fabric.ca_enroll('identity test', 'with attributes', 'secret of attributes', :'request')))
+	- '{serial,not_before,not_after,client_id,identity_id,subject_key_id,authority_key_id}'::text[]);
+SELECT fabric.identity_bytes('Org1MSP', p384) = '\x0a074f7267314d5350'::bytea || '\x12'::bytea || substr(fabric.identity_bytes('Org1MSP', p384), 11) AS as_fabric FROM identity_test.material;
+SELECT identity_test.try($$SELECT fabric.identity_info(NULL)$$);
+SELECT identity_test.try($$SELECT fabric.identity_info('')$$);
+SELECT identity_test.try($$SELECT fabric.identity_info('\xff')$$);
+SELECT identity_test.try($$SELECT fabric.identity_info('\x0a0141120178')$$);
+SELECT identity_test.try($$SELECT fabric.identity_info(convert_to(repeat('x', 100000), 'UTF8'))$$);
+SELECT identity_test.try($$SELECT fabric.identity_bytes('Org1MSP', 'no certificate')$$);
+SELECT identity_test.try($$SELECT fabric.identity_bytes('', user1) FROM identity_test.material$$);
+SELECT identity_test.try($$SELECT fabric.identity_bytes(NULL, user1) FROM identity_test.material$$);
+SELECT identity_test.try($$SELECT fabric.identity_bytes('Org1MSP', NULL)$$);
+
 SELECT fabric.drop_identity(label) FROM identity_test.identities;
 SELECT identity_test.key_files();
 SET client_min_messages = warning;
