@@ -1,5 +1,5 @@
 /* surface/shim: the functions that chaincode calls */
-#include "server/pg/pg.h"
+#include "server/surface/surface_internal.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -43,15 +43,6 @@ FABRIC_FUNCTION(fabric_shim_state_policy);
 /* ---- arguments and results ---- */
 
 /* inside or outside of a simulation decides first: that is the more helpful error */
-static void
-require_argument(FunctionCallInfo fcinfo, int index, const char *name)
-{
-	(void) shim_request();
-	if (PG_ARGISNULL(index))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"%s\" must not be null", name)));
-}
-
 /* bytes that must be text here; what names them in the error */
 static text *
 checked_text(FbBytes bytes, const char *what)
@@ -156,7 +147,7 @@ fabric_shim_get_transient(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require_argument(fcinfo, 0, "name");
+	argument_require(fcinfo, 0, "name");
 	if (!shim_get_transient(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(bytes_datum(value));
@@ -198,7 +189,7 @@ fabric_shim_get_client_attribute(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require_argument(fcinfo, 0, "name");
+	argument_require(fcinfo, 0, "name");
 	if (!shim_client_attribute(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(checked_text(value, "the attribute's value"));
@@ -211,7 +202,7 @@ fabric_shim_get_state(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require_argument(fcinfo, 0, "key");
+	argument_require(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(bytes_datum(value));
@@ -222,7 +213,7 @@ fabric_shim_get_state_text(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require_argument(fcinfo, 0, "key");
+	argument_require(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(checked_text(value, "the value"));
@@ -233,7 +224,7 @@ fabric_shim_get_state_json(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require_argument(fcinfo, 0, "key");
+	argument_require(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(checked_text(value, "the value")))));
@@ -242,7 +233,7 @@ fabric_shim_get_state_json(PG_FUNCTION_ARGS)
 static void
 require_value(FunctionCallInfo fcinfo)
 {
-	require_argument(fcinfo, 0, "key");
+	argument_require(fcinfo, 0, "key");
 	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"value\" must not be null"),
 						errhint("fabric.del_state deletes a key.")));
@@ -271,7 +262,7 @@ fabric_shim_put_state_jsonb(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_del_state(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "key");
+	argument_require(fcinfo, 0, "key");
 	shim_delete_state(PG_GETARG_FB_BYTES(0));
 	PG_RETURN_VOID();
 }
@@ -321,8 +312,8 @@ fabric_shim_get_state_by_range(PG_FUNCTION_ARGS)
 
 	if (SRF_IS_FIRSTCALL())
 	{
-		require_argument(fcinfo, 0, "start_key");
-		require_argument(fcinfo, 1, "end_key");
+		argument_require(fcinfo, 0, "start_key");
+		argument_require(fcinfo, 1, "end_key");
 		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(), shim_open_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1)));
 	}
 	return next_row(fcinfo, text_keys);
@@ -336,8 +327,8 @@ fabric_shim_get_state_by_partial_composite_key(PG_FUNCTION_ARGS)
 		FbBytes *attributes;
 		size_t count;
 
-		require_argument(fcinfo, 0, "object_type");
-		require_argument(fcinfo, 1, "attributes");
+		argument_require(fcinfo, 0, "object_type");
+		argument_require(fcinfo, 1, "attributes");
 		attributes = text_array(PG_GETARG_ARRAYTYPE_P(1), &count);
 		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(), shim_open_composite(PG_GETARG_FB_BYTES(0), attributes, count));
 	}
@@ -371,10 +362,10 @@ fabric_shim_get_state_by_range_with_pagination(PG_FUNCTION_ARGS)
 {
 	ShimPage page;
 
-	require_argument(fcinfo, 0, "start_key");
-	require_argument(fcinfo, 1, "end_key");
-	require_argument(fcinfo, 2, "page_size");
-	require_argument(fcinfo, 3, "bookmark");
+	argument_require(fcinfo, 0, "start_key");
+	argument_require(fcinfo, 1, "end_key");
+	argument_require(fcinfo, 2, "page_size");
+	argument_require(fcinfo, 3, "bookmark");
 	shim_page_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1), PG_GETARG_INT32(2), PG_GETARG_FB_BYTES(3), &page);
 	return put_page(fcinfo, &page, first_argument_is_text(fcinfo));
 }
@@ -386,10 +377,10 @@ fabric_shim_get_state_by_partial_composite_key_with_pagination(PG_FUNCTION_ARGS)
 	size_t count;
 	ShimPage page;
 
-	require_argument(fcinfo, 0, "object_type");
-	require_argument(fcinfo, 1, "attributes");
-	require_argument(fcinfo, 2, "page_size");
-	require_argument(fcinfo, 3, "bookmark");
+	argument_require(fcinfo, 0, "object_type");
+	argument_require(fcinfo, 1, "attributes");
+	argument_require(fcinfo, 2, "page_size");
+	argument_require(fcinfo, 3, "bookmark");
 	attributes = text_array(PG_GETARG_ARRAYTYPE_P(1), &count);
 	shim_page_composite(PG_GETARG_FB_BYTES(0), attributes, count, PG_GETARG_INT32(2), PG_GETARG_FB_BYTES(3), &page);
 	return put_page(fcinfo, &page, false);
@@ -438,7 +429,7 @@ fabric_shim_get_history_for_key(PG_FUNCTION_ARGS)
 	ShimHistory *history;
 	int count;
 
-	require_argument(fcinfo, 0, "key");
+	argument_require(fcinfo, 0, "key");
 	history = shim_history(PG_GETARG_FB_BYTES(0), &count);
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < count; i++)
@@ -461,8 +452,8 @@ fabric_shim_get_history_for_key(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_set_event(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "name");
-	require_argument(fcinfo, 1, "payload");
+	argument_require(fcinfo, 0, "name");
+	argument_require(fcinfo, 1, "payload");
 	shim_set_event(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1));
 	PG_RETURN_VOID();
 }
@@ -470,8 +461,8 @@ fabric_shim_set_event(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_set_event_jsonb(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "name");
-	require_argument(fcinfo, 1, "payload");
+	argument_require(fcinfo, 0, "name");
+	argument_require(fcinfo, 1, "payload");
 	shim_set_event(PG_GETARG_FB_BYTES(0), jsonb_bytes(PG_GETARG_JSONB_P(1)));
 	PG_RETURN_VOID();
 }
@@ -479,8 +470,8 @@ fabric_shim_set_event_jsonb(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_set_state_validation_parameter(PG_FUNCTION_ARGS)
 {
-	require_argument(fcinfo, 0, "key");
-	require_argument(fcinfo, 1, "policy");
+	argument_require(fcinfo, 0, "key");
+	argument_require(fcinfo, 1, "policy");
 	shim_set_validation_parameter(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1));
 	PG_RETURN_VOID();
 }
@@ -490,7 +481,7 @@ fabric_shim_get_state_validation_parameter(PG_FUNCTION_ARGS)
 {
 	FbBytes parameter;
 
-	require_argument(fcinfo, 0, "key");
+	argument_require(fcinfo, 0, "key");
 	if (!shim_get_validation_parameter(PG_GETARG_FB_BYTES(0), &parameter))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(bytes_datum(parameter));
