@@ -4,12 +4,39 @@
 
 #include "server/commit/commit.h"
 
+#include "server/chaincode/chaincode.h"
+
+/* ---- validate.c ---- */
+
+/* what a validation needs to know of the ledger before the block: the tables for the committer, the replayed chain for an audit */
+typedef struct ValidationSource
+{
+	PolicyVerify verify;
+	/* for each id, whether a transaction before the block has it; empty ids are not found */
+	void		(*find_tx_ids) (struct ValidationSource *self, const FbBytes *tx_ids, int count, bool *found);
+	/* fill committed version, value and metadata of the keys */
+	void		(*fetch) (struct ValidationSource *self, MvccBlock *keys);
+	RangeSource *ranges;
+	bool		(*definition) (struct ValidationSource *self, const char *chaincode, ChaincodeDefinition *definition);
+} ValidationSource;
+
+/* validate_block with another source */
+extern void validate_block_from(const Channel *channel, ValidationSource *source, uint64 number, const FbBytes *data, size_t data_count,
+								ValidatedBlock *result);
+
+/* ---- committer.c ---- */
+
+/* the columns of a transaction. code: as it is in the block's filter */
+extern void commit_fill_transaction(FbAllocator *allocator, uint64 number, size_t index, FbBytes envelope, const TxView *view, uint8 code,
+									TransactionRow *row);
+extern uint64 commit_raft_index(FbAllocator *allocator, FbBytes signatures_slot); /* 0 when there is none */
+
 /* ---- endorsement_policy.c: does a transaction have the endorsements that its writes need? ---- */
 
 typedef struct PolicyChecker PolicyChecker;
 
 /* for one block; keys: what mvcc_prepare collected, with committed metadata filled in */
-extern PolicyChecker *policy_checker_create(const Channel *channel, const MvccBlock *keys, size_t transactions_count);
+extern PolicyChecker *policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys);
 /* true when the chaincode has a committed definition, or is a system chaincode that may write */
 extern bool policy_checker_defined(PolicyChecker *checker, FbBytes chaincode);
 /*

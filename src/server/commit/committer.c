@@ -3,7 +3,6 @@
 
 #include "mb/pg_wchar.h"
 
-#include "server/chaincode/chaincode.h"
 
 /* texts of hostile transactions go into text columns only if they can */
 static FbBytes
@@ -36,26 +35,31 @@ client_time(TxTime time)
 		Min(Max(time.nanoseconds, 0), 999999999) / 1000;
 }
 
+void
+commit_fill_transaction(FbAllocator *allocator, uint64 number, size_t index, FbBytes envelope, const TxView *view, uint8 code,
+						TransactionRow *row)
+{
+	memset(row, 0, sizeof(*row));
+	row->block_number = number;
+	row->position = (uint32) index;
+	row->type = view->channel_header.size > 0 && view->type >= 0 && view->type < PG_INT16_MAX ? (int16) view->type : -1;
+	row->validation_code = code;
+	row->tx_id = view->tx_id.size <= 1024 ? view->tx_id : FB_BYTES_EMPTY;
+	row->creator_msp = text_or_none(creator_msp(allocator, view->creator));
+	row->chaincode = text_or_none(view->chaincode_name);
+	row->created_at = client_time(view->timestamp);
+	row->envelope = envelope;
+}
+
 static TransactionRow *
 transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block, const ValidatedBlock *validated, uint8_t *filter)
 {
-	TransactionRow *rows = palloc0(block->data_count * sizeof(TransactionRow) + 1);
+	TransactionRow *rows = palloc(block->data_count * sizeof(TransactionRow) + 1);
 
 	for (size_t i = 0; i < block->data_count; i++)
 	{
-		const ValidatedTransaction *transaction = &validated->transactions[i];
-		const TxView *view = &transaction->view;
-
-		filter[i] = (uint8_t) transaction->code;
-		rows[i].block_number = number;
-		rows[i].position = (uint32) i;
-		rows[i].type = view->channel_header.size > 0 && view->type >= 0 && view->type < PG_INT16_MAX ? (int16) view->type : -1;
-		rows[i].validation_code = filter[i];
-		rows[i].tx_id = view->tx_id.size <= 1024 ? view->tx_id : FB_BYTES_EMPTY;
-		rows[i].creator_msp = text_or_none(creator_msp(allocator, view->creator));
-		rows[i].chaincode = text_or_none(view->chaincode_name);
-		rows[i].created_at = client_time(view->timestamp);
-		rows[i].envelope = block->data[i];
+		filter[i] = (uint8_t) validated->transactions[i].code;
+		commit_fill_transaction(allocator, number, i, block->data[i], &validated->transactions[i].view, filter[i], &rows[i]);
 	}
 	return rows;
 }
@@ -117,8 +121,8 @@ changes_lifecycle(const MvccResult *mvcc)
 	return false;
 }
 
-static uint64
-raft_index_of(FbAllocator *allocator, FbBytes signatures_slot)
+uint64
+commit_raft_index(FbAllocator *allocator, FbBytes signatures_slot)
 {
 	BlockSignatures signatures;
 	Etcdraft__BlockMetadata *metadata;
@@ -176,7 +180,7 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 
 	block_header_hash(&block->header, committed->block_hash);
 	committed->number = block->header.number;
-	committed->raft_index = raft_index_of(allocator, block->metadata[0]);
+	committed->raft_index = commit_raft_index(allocator, block->metadata[0]);
 	committed->lifecycle_changed = changes_lifecycle(&validated.mvcc);
 	for (size_t i = 0; i < block->data_count; i++)
 		committed->counts[filter[i]]++;

@@ -44,6 +44,7 @@ typedef struct TouchedKey
 struct PolicyChecker
 {
 	const Channel *channel;
+	ValidationSource *source;
 	const MvccBlock *keys;
 	FbAllocator *allocator;
 	List	   *namespaces;		/* of NamespacePolicies * */
@@ -63,12 +64,13 @@ typedef struct Evaluation
 } Evaluation;
 
 PolicyChecker *
-policy_checker_create(const Channel *channel, const MvccBlock *keys, size_t transactions_count)
+policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys)
 {
 	PolicyChecker *checker = palloc0(sizeof(PolicyChecker));
 	HASHCTL		control = {.keysize = sizeof(MvccKey *), .entrysize = sizeof(TouchedKey), .hcxt = CurrentMemoryContext};
 
 	checker->channel = channel;
+	checker->source = source;
 	checker->keys = keys;
 	checker->allocator = memory_allocator(CurrentMemoryContext);
 	checker->touched = hash_create("fabric touched keys", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -110,7 +112,7 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 	text = fb_text_copy(checker->allocator, name);
 	if (text == NULL || strlen(text) != name.size)
 		return policies;		/* a name with a zero byte is nobody's */
-	policies->defined = definition_get(checker->channel->name, text, &definition);
+	policies->defined = checker->source->definition(checker->source, text, &definition);
 	if (!policies->defined)
 		return policies;
 	policies->chaincode = application_policy(checker, definition.validation_parameter);
@@ -361,7 +363,7 @@ endorsements(PolicyChecker *checker, const TxView *view)
 		signatures[i] = (PolicySignature) {view->endorsements[i].endorser, view->endorsements[i].signature,
 		{view->proposal_response_payload, view->endorsements[i].endorser}};
 	status = policy_signatures_create(checker->allocator, checker->channel->bundle->msps, signatures, view->endorsements_count,
-									  access_verify, NULL, &set, &error);
+									  checker->source->verify, NULL, &set, &error);
 	if (status == FB_LIMIT_EXCEEDED)
 		return NULL;
 	error_check(status, &error);

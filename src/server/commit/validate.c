@@ -10,7 +10,7 @@
 
 /* is the creator valid, and the signature over the payload its own? */
 static bool
-creator_signed(const Channel *channel, const TxView *view, FbError *why)
+creator_signed(const Channel *channel, ValidationSource *source, const TxView *view, FbError *why)
 {
 	const Identity *identity;
 	PolicySignature signature = {view->creator, view->signature, {view->payload}};
@@ -21,7 +21,7 @@ creator_signed(const Channel *channel, const TxView *view, FbError *why)
 		error_throw(why);
 	if (status != FB_OK)
 		return false;
-	status = access_verify(NULL, identity, &signature, 0, &valid, why);
+	status = source->verify(NULL, identity, &signature, 0, &valid, why);
 	error_check(status, why);
 	if (!valid)
 		fb_fail(why, FB_INVALID_SIGNATURE, "the creator's signature is not valid");
@@ -29,7 +29,7 @@ creator_signed(const Channel *channel, const TxView *view, FbError *why)
 }
 
 static void
-check_first(const Channel *channel, FbAllocator *allocator, FbBytes envelope, ValidatedTransaction *transaction)
+check_first(const Channel *channel, ValidationSource *source, FbAllocator *allocator, FbBytes envelope, ValidatedTransaction *transaction)
 {
 	FbError		failure;
 
@@ -37,7 +37,7 @@ check_first(const Channel *channel, FbAllocator *allocator, FbBytes envelope, Va
 	error_check(check_envelope(allocator, envelope, &transaction->view, &transaction->code, &transaction->why), &transaction->why);
 	if (transaction->code != TX_VALID)
 		return;
-	if (!creator_signed(channel, &transaction->view, &transaction->why))
+	if (!creator_signed(channel, source, &transaction->view, &transaction->why))
 	{
 		transaction->code = TX_BAD_CREATOR_SIGNATURE;
 		return;
@@ -53,7 +53,7 @@ check_first(const Channel *channel, FbAllocator *allocator, FbBytes envelope, Va
 }
 
 static void
-check_duplicates_on_ledger(const Ledger *ledger, ValidatedTransaction *transactions, size_t count)
+check_duplicates_on_ledger(ValidationSource *source, ValidatedTransaction *transactions, size_t count)
 {
 	FbBytes    *tx_ids = palloc0(count * sizeof(FbBytes) + 1);
 	bool	   *found = palloc0(count * sizeof(bool) + 1);
@@ -61,7 +61,7 @@ check_duplicates_on_ledger(const Ledger *ledger, ValidatedTransaction *transacti
 	for (size_t i = 0; i < count; i++)
 		if (transactions[i].code == TX_VALID)
 			tx_ids[i] = transactions[i].view.tx_id;
-	tx_index_find_many(ledger, tx_ids, (int) count, found);
+	source->find_tx_ids(source, tx_ids, (int) count, found);
 	for (size_t i = 0; i < count; i++)
 		if (found[i])
 		{
@@ -79,9 +79,9 @@ check_actions(FbAllocator *allocator, ValidatedTransaction *transactions, size_t
 }
 
 static void
-check_policies(const Channel *channel, const MvccBlock *keys, ValidatedTransaction *transactions, size_t count)
+check_policies(const Channel *channel, ValidationSource *source, const MvccBlock *keys, ValidatedTransaction *transactions, size_t count)
 {
-	PolicyChecker *checker = policy_checker_create(channel, keys, count);
+	PolicyChecker *checker = policy_checker_create(channel, source, keys);
 
 	for (size_t i = 0; i < count; i++)
 	{
@@ -108,7 +108,53 @@ check_duplicates_in_block(FbAllocator *allocator, ValidatedTransaction *transact
 		transactions[i].code = (TxCode) codes[i];
 }
 
-/* ---- read conflicts; committed ranges come from the world state ---- */
+static void
+check_conflicts(ValidationSource *source, FbAllocator *allocator, uint64 number, MvccTransaction *mvcc, MvccBlock *keys,
+				ValidatedBlock *result)
+{
+	FbError		error;
+
+	for (size_t i = 0; i < result->transactions_count; i++)
+		mvcc[i].code = (uint8_t) result->transactions[i].code;
+	error_check(mvcc_validate(allocator, keys, number, source->ranges, &result->mvcc, &error), &error);
+	for (size_t i = 0; i < result->transactions_count; i++)
+		result->transactions[i].code = (TxCode) mvcc[i].code;
+}
+
+void
+validate_block_from(const Channel *channel, ValidationSource *source, uint64 number, const FbBytes *data, size_t data_count,
+					ValidatedBlock *result)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	ValidatedTransaction *transactions = palloc0(data_count * sizeof(ValidatedTransaction) + 1);
+	MvccTransaction *mvcc = palloc0(data_count * sizeof(MvccTransaction) + 1);
+	MvccBlock  *keys;
+	FbError		error;
+
+	result->transactions = transactions;
+	result->transactions_count = data_count;
+	for (size_t i = 0; i < data_count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_first(channel, source, allocator, data[i], &transactions[i]);
+	}
+	check_duplicates_on_ledger(source, transactions, data_count);
+	check_actions(allocator, transactions, data_count);
+
+	for (size_t i = 0; i < data_count; i++)
+	{
+		mvcc[i].code = (uint8_t) transactions[i].code;
+		mvcc[i].rwset = transactions[i].view.rwset;
+	}
+	error_check(mvcc_prepare(allocator, mvcc, data_count, &keys, &error), &error);
+	source->fetch(source, keys);
+
+	check_policies(channel, source, keys, transactions, data_count);
+	check_duplicates_in_block(allocator, transactions, data_count);
+	check_conflicts(source, allocator, number, mvcc, keys, result);
+}
+
+/* ---- the tables as the source ---- */
 
 typedef struct StateRangeSource
 {
@@ -155,49 +201,40 @@ range_close(RangeSource *self)
 	source->scan = NULL;
 }
 
-static void
-check_conflicts(const Channel *channel, FbAllocator *allocator, uint64 number, MvccTransaction *mvcc, MvccBlock *keys,
-				ValidatedBlock *result)
+typedef struct LedgerSource
 {
-	StateRangeSource source = {{range_open, range_next, range_close}, channel->ledger, NULL,
-	AllocSetContextCreate(CurrentMemoryContext, "fabric range validation", ALLOCSET_SMALL_SIZES)};
-	FbError		error;
+	ValidationSource source;	/* must be first */
+	const Ledger *ledger;
+	StateRangeSource ranges;
+} LedgerSource;
 
-	for (size_t i = 0; i < result->transactions_count; i++)
-		mvcc[i].code = (uint8_t) result->transactions[i].code;
-	error_check(mvcc_validate(allocator, keys, number, &source.source, &result->mvcc, &error), &error);
-	for (size_t i = 0; i < result->transactions_count; i++)
-		result->transactions[i].code = (TxCode) mvcc[i].code;
+static void
+find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *found)
+{
+	tx_index_find_many(((LedgerSource *) self)->ledger, tx_ids, count, found);
+}
+
+static void
+fetch(ValidationSource *self, MvccBlock *keys)
+{
+	state_store_fetch(((LedgerSource *) self)->ledger, keys);
+}
+
+static bool
+definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result)
+{
+	return definition_get(((LedgerSource *) self)->ledger->channel, chaincode, result);
 }
 
 void
 validate_block(const Channel *channel, uint64 number, const FbBytes *data, size_t data_count, ValidatedBlock *result)
 {
-	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	ValidatedTransaction *transactions = palloc0(data_count * sizeof(ValidatedTransaction) + 1);
-	MvccTransaction *mvcc = palloc0(data_count * sizeof(MvccTransaction) + 1);
-	MvccBlock  *keys;
-	FbError		error;
+	LedgerSource source = {
+		.source = {access_verify, find_tx_ids, fetch, &source.ranges.source, definition},
+		.ledger = channel->ledger,
+		.ranges = {{range_open, range_next, range_close}, channel->ledger, NULL,
+		AllocSetContextCreate(CurrentMemoryContext, "fabric range validation", ALLOCSET_SMALL_SIZES)},
+	};
 
-	result->transactions = transactions;
-	result->transactions_count = data_count;
-	for (size_t i = 0; i < data_count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		check_first(channel, allocator, data[i], &transactions[i]);
-	}
-	check_duplicates_on_ledger(channel->ledger, transactions, data_count);
-	check_actions(allocator, transactions, data_count);
-
-	for (size_t i = 0; i < data_count; i++)
-	{
-		mvcc[i].code = (uint8_t) transactions[i].code;
-		mvcc[i].rwset = transactions[i].view.rwset;
-	}
-	error_check(mvcc_prepare(allocator, mvcc, data_count, &keys, &error), &error);
-	state_store_fetch(channel->ledger, keys);
-
-	check_policies(channel, keys, transactions, data_count);
-	check_duplicates_in_block(allocator, transactions, data_count);
-	check_conflicts(channel, allocator, number, mvcc, keys, result);
+	validate_block_from(channel, &source.source, number, data, data_count, result);
 }
