@@ -1199,3 +1199,10 @@ CREATE FUNCTION fabric.verify_block(block bytea, config_block bytea DEFAULT NULL
 	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE ROWS 1 COST 10000 AS 'MODULE_PATHNAME', 'fabric_verify_block';
 COMMENT ON FUNCTION fabric.verify_block IS 'what is wrong with a block (common.Block), no row: nothing. With the configuration block, signers and orderers'' policy are checked too; with the block before, the link and the commit hash';
 GRANT EXECUTE ON FUNCTION fabric.verify_block TO PUBLIC;
+
+CREATE FUNCTION fabric.verify_chain(channel text, from_block bigint DEFAULT 0, to_block bigint DEFAULT NULL,
+									OUT block_number bigint, OUT tx_number int, OUT problem text, OUT detail text) RETURNS SETOF record
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 100000 AS 'MODULE_PATHNAME', 'fabric_verify_chain';
+COMMENT ON FUNCTION fabric.verify_chain IS 'what is wrong with this node''s copy of a chain, no row: nothing. Verifies every hash, signature and validation code of the blocks, and with the last block also each key of world state and history, replayed from block 0';
+REVOKE ALL ON FUNCTION fabric.verify_chain FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.verify_chain TO fabric_client, fabric_admin;

@@ -93,6 +93,12 @@ typedef struct ChaincodeDefinition
  */
 extern bool definition_get(const char *channel, const char *name, ChaincodeDefinition *definition);
 
+/*
+ * The same from a state that is not in the tables: get gives the value of a key of namespace _lifecycle. Nothing is cached.
+ */
+typedef bool (*DefinitionGet) (void *context, FbBytes key, FbBytes *value);
+extern bool definition_get_from(DefinitionGet get, void *context, const char *name, ChaincodeDefinition *definition);
+
 /* the committed definitions of a channel in order of their names: List of ChaincodeDefinition * */
 extern List *definition_list(const char *channel);
 

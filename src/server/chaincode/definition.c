@@ -462,6 +462,44 @@ definition_get(const char *channel, const char *name, ChaincodeDefinition *defin
 	return definition_load(ledger_open(channel), name, NULL, definition, &version);
 }
 
+typedef struct ForeignReader
+{
+	DefinitionReader reader;	/* must be first */
+	DefinitionGet get;
+	void	   *context;
+} ForeignReader;
+
+static bool
+get_foreign(const DefinitionReader *reader, FbBytes key, FbBytes *value)
+{
+	const ForeignReader *foreign = (const ForeignReader *) reader;
+
+	return foreign->get(foreign->context, key, value);
+}
+
+bool
+definition_get_from(DefinitionGet get, void *context, const char *name, ChaincodeDefinition *definition)
+{
+	ForeignReader foreign = {.reader = {.get = get_foreign}, .get = get, .context = context};
+	FbBytes		sequence;
+
+	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
+	{
+		system_definition(definition);
+		return true;
+	}
+	if (strlen(name) > FB_CHAINCODE_NAME_BYTES_MAX ||
+		!get(context, definition_field_key("namespaces", name, "Sequence"), &sequence))
+		return false;
+	memset(definition, 0, sizeof(*definition));
+	definition->name = pstrdup(name);
+	definition->sequence = unpack_field(name, "Sequence", sequence, LIFECYCLE__STATE_DATA__TYPE_INT64)->int64;
+	if (!definition_has_metadata(&foreign.reader, "namespaces", name, "ChaincodeDefinition"))
+		corrupted(name, "metadata");
+	definition_read_parameters(&foreign.reader, name, definition);
+	return true;
+}
+
 List *
 definition_list(const char *channel)
 {

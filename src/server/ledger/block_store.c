@@ -228,3 +228,79 @@ block_store_block(const Ledger *ledger, uint64 number, Snapshot snapshot, bool a
 	error_check(block_pack(&header, data, count, metadata, allocator, block, &error), &error);
 	return true;
 }
+
+/* ---- for audits and repairs ---- */
+
+StoredTransaction *
+block_store_stored_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot, int *count)
+{
+	LedgerScan	scan;
+	ScanKeyData key;
+	int			capacity = 16;
+	StoredTransaction *rows = palloc(capacity * sizeof(StoredTransaction));
+
+	*count = 0;
+	scan_key_int8(&key, 1, BTEqualStrategyNumber, (int64) number);
+	ledger_scan_begin(&scan, ledger->transaction.table, ledger->transaction.index, &key, 1, snapshot);
+	while (ledger_scan_next(&scan, ForwardScanDirection))
+	{
+		StoredTransaction *row;
+
+		if (*count == capacity)
+		{
+			capacity *= 2;
+			rows = repalloc_huge(rows, capacity * sizeof(StoredTransaction));
+		}
+		row = &rows[(*count)++];
+		row->position = ledger_scan_int4(&scan, TX_POSITION);
+		row->type = ledger_scan_int2(&scan, TX_TYPE);
+		row->validation_code = ledger_scan_int2(&scan, TX_CODE);
+		row->tx_id = ledger_copy(ledger_scan_bytes(&scan, TX_ID));
+		row->creator_msp = ledger_copy(ledger_scan_bytes(&scan, TX_CREATOR));
+		row->chaincode = ledger_copy(ledger_scan_bytes(&scan, TX_CHAINCODE));
+		row->created_at = ledger_scan_is_null(&scan, TX_CREATED_AT) ? DT_NOBEGIN : (TimestampTz) ledger_scan_int8(&scan, TX_CREATED_AT);
+		row->envelope = ledger_copy(ledger_scan_bytes(&scan, TX_ENVELOPE));
+	}
+	ledger_scan_end(&scan);
+	return rows;
+}
+
+List *
+block_store_strays(const Ledger *ledger, uint64 height)
+{
+	SpiScope	scope;
+	List	   *strays = NIL;
+
+	spi_begin(&scope);
+	if (SPI_execute(psprintf("SELECT format('block %%s', number) FROM %s WHERE number < 0 OR number >= " INT64_FORMAT " UNION ALL "
+							 "SELECT format('transaction %%s of block %%s', position, block_number) FROM %s "
+							 "WHERE block_number < 0 OR block_number >= " INT64_FORMAT " LIMIT 10",
+							 ledger_partition_name(ledger, "block"), (int64) height, ledger_partition_name(ledger, "transaction"),
+							 (int64) height), true, 0) < 0)
+		elog(ERROR, "could not read the blocks of channel \"%s\"", ledger->channel);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
+
+		strays = lappend(strays, pstrdup(text));
+		MemoryContextSwitchTo(inner);
+	}
+	spi_end(&scope);
+	return strays;
+}
+
+void
+block_store_replace(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions, int transactions_count)
+{
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	if (SPI_execute(psprintf("DELETE FROM %s WHERE block_number = " INT64_FORMAT, ledger_partition_name(ledger, "transaction"),
+							 (int64) block->number), false, 0) < 0 ||
+		SPI_execute(psprintf("DELETE FROM %s WHERE number = " INT64_FORMAT, ledger_partition_name(ledger, "block"), (int64) block->number),
+					false, 0) < 0)
+		elog(ERROR, "could not replace block " UINT64_FORMAT " of channel \"%s\"", block->number, ledger->channel);
+	spi_end(&scope);
+	block_store_append(ledger, block, transactions, transactions_count);
+}

@@ -7,13 +7,69 @@
 #include "server/ledger/ledger_internal.h"
 
 #include "access/stratnum.h"
+#include "access/xact.h"
 #include "commands/trigger.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 
 #include "core/block/block.h"
 
 FABRIC_FUNCTION(fabric_refuse_change);
 FABRIC_FUNCTION(fabric_check_block);
+
+/* ---- repairs ---- */
+
+static int	repaired_ledger_id = 0; /* 0: none */
+static SubTransactionId repair_subtransaction;
+
+static void
+end_repair(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		repaired_ledger_id = 0;
+}
+
+static void
+end_repair_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *argument)
+{
+	if (mine != repair_subtransaction)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		repaired_ledger_id = 0;
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		repair_subtransaction = parent;
+}
+
+void
+ledger_repair_begin(const Ledger *ledger)
+{
+	static bool registered = false;
+	/* in the order in which a commit locks them */
+	Oid			tables[] = {ledger->transaction.table, ledger->block.table, ledger->world_state.table, ledger->history.table};
+
+	if (!registered)
+	{
+		RegisterXactCallback(end_repair, NULL);
+		RegisterSubXactCallback(end_repair_subtransaction, NULL);
+		registered = true;
+	}
+	for (int i = 0; i < lengthof(tables); i++)
+		LockRelationOid(tables[i], ShareRowExclusiveLock);
+	repaired_ledger_id = ledger->id;
+	repair_subtransaction = GetCurrentSubTransactionId();
+}
+
+/* the table belongs to the ledger that this transaction repairs */
+static bool
+is_repairing(Oid table)
+{
+	static const char *const names[] = {"block", "transaction", "history"};
+
+	for (int i = 0; repaired_ledger_id != 0 && i < lengthof(names); i++)
+		if (spi_relation_oid(psprintf("%s_%d", names[i], repaired_ledger_id)) == table)
+			return true;
+	return false;
+}
 
 /* trigger: no row of a block, transaction or history table is ever changed or removed */
 Datum
@@ -24,9 +80,11 @@ fabric_refuse_change(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "not called by the trigger manager");
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) && is_repairing(RelationGetRelid(trigger->tg_relation)))
+		return PointerGetDatum(trigger->tg_trigtuple);
 	fb_fail(&error, FB_LEDGER_IMMUTABLE, "table \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation));
 	fb_error_detail(&error, "The rows of a ledger are covered by its hash chain and must not change.");
-	fb_error_hint(&error, "To remove a channel from this node, use fabric.leave_channel.");
+	fb_error_hint(&error, "To remove a channel from this node, use fabric.leave_channel; to repair its tables, fabric.repair_chain.");
 	error_throw(&error);
 }
 
@@ -105,6 +163,8 @@ fabric_check_block(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "not called by the trigger manager");
+	if (is_repairing(RelationGetRelid(trigger->tg_relation)))
+		return PointerGetDatum(trigger->tg_trigtuple);
 	context = AllocSetContextCreate(CurrentMemoryContext, "fabric block check", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	ledger = ledger_open(text_to_cstring((text *) DatumGetPointer(

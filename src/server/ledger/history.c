@@ -109,3 +109,14 @@ history_scan_end(HistoryScan *scan)
 	ledger_scan_end(&scan->scan);
 	pfree(scan);
 }
+
+void
+history_clear(const Ledger *ledger)
+{
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	if (SPI_execute(psprintf("DELETE FROM %s", ledger_partition_name(ledger, "history")), false, 0) < 0)
+		elog(ERROR, "could not clear the history of channel \"%s\"", ledger->channel);
+	spi_end(&scope);
+}

@@ -91,6 +91,22 @@ extern bool block_store_number_of_hash(const Ledger *ledger, FbBytes block_hash,
 /* the transactions of a block in order; with_envelopes false leaves envelope empty */
 extern TransactionRow *block_store_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot, bool with_envelopes, int *count);
 extern bool block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Snapshot snapshot, TransactionRow *row);
+/* the transactions of a block as they lie in the table, for an audit: nothing is decoded, every bit of a column counts */
+typedef struct StoredTransaction
+{
+	int32		position;
+	int16		type;
+	int16		validation_code;
+	FbBytes		tx_id;			/* the column's form */
+	FbBytes		creator_msp;
+	FbBytes		chaincode;
+	TimestampTz created_at;		/* DT_NOBEGIN: null */
+	FbBytes		envelope;		/* for envelope_codec_decode */
+} StoredTransaction;
+
+extern StoredTransaction *block_store_stored_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot, int *count);
+/* rows of the tables block and transaction beyond the chain of this height: "block -1", "transaction 3 of block 17"; List of char *, the first ten */
+extern List *block_store_strays(const Ledger *ledger, uint64 height);
 /* Fabric's bytes of a block as a peer serves it (slots 2 and 4 filled), or as an orderer does (bare) */
 extern bool block_store_block(const Ledger *ledger, uint64 number, Snapshot snapshot, bool as_peer, FbBytes *block);
 
@@ -106,6 +122,7 @@ extern void tx_index_find_many(const Ledger *ledger, const FbBytes *tx_ids, int 
 
 typedef struct StateRow
 {
+	FbBytes		namespace_name; /* filled by scans */
 	FbBytes		key;			/* filled by scans */
 	FbBytes		value;
 	FbBytes		metadata;
@@ -118,6 +135,8 @@ extern bool state_store_get(const Ledger *ledger, FbBytes namespace_name, FbByte
 /* keys of [start, end) in byte order; an empty end: up to the end of the namespace. The row's bytes live until the next call */
 typedef struct StateScan StateScan;
 extern StateScan *state_store_scan(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot);
+/* all keys of all namespaces, in byte order of both */
+extern StateScan *state_store_scan_all(const Ledger *ledger, Snapshot snapshot);
 extern bool state_scan_next(StateScan *scan, StateRow *row);
 extern void state_scan_end(StateScan *scan);
 
@@ -125,6 +144,9 @@ extern void state_scan_end(StateScan *scan);
 extern void state_store_fetch(const Ledger *ledger, MvccBlock *block);
 /* write the net effect of a block */
 extern void state_store_apply(const Ledger *ledger, const StateUpdate *updates, size_t updates_count);
+extern void state_store_clear(const Ledger *ledger); /* all rows, for rebuilding them; see ledger_repair_begin */
+/* a state key for people: U+2400 for the zeros of composite keys, \x... for what is no text; palloc'ed */
+extern char *state_key_text(FbBytes key);
 /* digest over the whole world state in order, for comparing nodes; *rows_count may be NULL */
 extern void state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32], uint64 *rows_count);
 
@@ -156,9 +178,23 @@ extern HistoryScan *history_scan(const Ledger *ledger, Snapshot snapshot);
 extern bool history_scan_next(HistoryScan *scan, HistoryScanRow *row);
 extern void history_scan_end(HistoryScan *scan);
 
+extern void history_clear(const Ledger *ledger);
+
 /* ---- private_store.c: plaintext of private data which this node's organisation holds ---- */
 
 extern bool private_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, FbBytes key, Snapshot snapshot, StateRow *row);
+/* all rows; those of the scan live in the context current at the call */
+typedef struct PrivateRow
+{
+	FbBytes		namespace_name;
+	FbBytes		collection;
+	StateRow	state;
+} PrivateRow;
+
+typedef struct PrivateScan PrivateScan;
+extern PrivateScan *private_store_scan(const Ledger *ledger, Snapshot snapshot);
+extern bool private_scan_next(PrivateScan *scan, PrivateRow *row);
+extern void private_scan_end(PrivateScan *scan);
 /* keep what an endorsement produced until its transaction is committed; in the caller's transaction */
 extern void private_store_put_transient(const Ledger *ledger, const char *tx_id, FbBytes private_rwset);
 /* take it out at commit; false when there is none */
@@ -177,5 +213,15 @@ extern FbBytes envelope_codec_decode(const Ledger *ledger, FbBytes stored); /* F
  */
 extern void dictionary_count(const Ledger *ledger, FbBytes identity);
 extern void dictionary_maintain(const Ledger *ledger, int transactions_count, FbBytes sample);
+
+/* ---- guard.c: the append-only tables, and the one way around it: what the chain proves to be right replaces what it proves to be wrong ---- */
+
+/*
+ * Locks the committer out and lets this transaction replace rows of the channel's append-only tables until its end. Take a new snapshot afterwards:
+ * then it sees everything that was committed. Callers check fabric_admin by the privileges of their SQL functions.
+ */
+extern void ledger_repair_begin(const Ledger *ledger);
+/* replace a block and its transactions, or put a missing one back; the caller has proved that they belong to the chain */
+extern void block_store_replace(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions, int transactions_count);
 
 #endif

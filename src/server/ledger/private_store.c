@@ -5,7 +5,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-enum { COLUMN_VALUE = 5, COLUMN_BLOCK = 6, COLUMN_POSITION = 7 };
+enum { COLUMN_NAMESPACE = 2, COLUMN_COLLECTION = 3, COLUMN_KEY = 4, COLUMN_VALUE = 5, COLUMN_BLOCK = 6, COLUMN_POSITION = 7 };
 
 bool
 private_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, FbBytes key, Snapshot snapshot, StateRow *row)
@@ -98,4 +98,40 @@ private_store_apply(const Ledger *ledger, FbBytes namespace_name, FbBytes collec
 									 7, upsert_types), values, NULL, false, 0);
 	}
 	spi_end(&scope);
+}
+
+struct PrivateScan
+{
+	LedgerScan	scan;
+};
+
+PrivateScan *
+private_store_scan(const Ledger *ledger, Snapshot snapshot)
+{
+	PrivateScan *scan = palloc(sizeof(PrivateScan));
+
+	ledger_scan_begin(&scan->scan, ledger->private_state.table, ledger->private_state.index, NULL, 0, snapshot);
+	return scan;
+}
+
+bool
+private_scan_next(PrivateScan *scan, PrivateRow *row)
+{
+	if (!ledger_scan_next(&scan->scan, ForwardScanDirection))
+		return false;
+	memset(row, 0, sizeof(*row));
+	row->namespace_name = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_NAMESPACE));
+	row->collection = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_COLLECTION));
+	row->state.key = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_KEY));
+	row->state.value = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_VALUE));
+	row->state.version = (RwSetVersion) {true, (uint64_t) ledger_scan_int8(&scan->scan, COLUMN_BLOCK),
+	(uint64_t) ledger_scan_int4(&scan->scan, COLUMN_POSITION)};
+	return true;
+}
+
+void
+private_scan_end(PrivateScan *scan)
+{
+	ledger_scan_end(&scan->scan);
+	pfree(scan);
 }

@@ -57,11 +57,21 @@ state_store_scan(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key
 	return scan;
 }
 
+StateScan *
+state_store_scan_all(const Ledger *ledger, Snapshot snapshot)
+{
+	StateScan  *scan = palloc(sizeof(StateScan));
+
+	ledger_scan_begin(&scan->scan, ledger->world_state.table, ledger->world_state.index, NULL, 0, snapshot);
+	return scan;
+}
+
 bool
 state_scan_next(StateScan *scan, StateRow *row)
 {
 	if (!ledger_scan_next(&scan->scan, ForwardScanDirection))
 		return false;
+	row->namespace_name = ledger_scan_bytes(&scan->scan, COLUMN_NAMESPACE);
 	row->key = ledger_scan_bytes(&scan->scan, COLUMN_KEY);
 	row->value = ledger_scan_bytes(&scan->scan, COLUMN_VALUE);
 	row->metadata = ledger_scan_bytes(&scan->scan, COLUMN_METADATA);
@@ -222,4 +232,37 @@ state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32], 
 	ledger_scan_end(&scan);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_context);
+}
+
+void
+state_store_clear(const Ledger *ledger)
+{
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	if (SPI_execute(psprintf("DELETE FROM %s", ledger_partition_name(ledger, "world_state")), false, 0) < 0)
+		elog(ERROR, "could not clear the world state of channel \"%s\"", ledger->channel);
+	spi_end(&scope);
+}
+
+char *
+state_key_text(FbBytes key)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (!fb_utf8_valid(key))
+	{
+		char	   *hex = palloc(key.size * 2 + 1);
+
+		fb_hex_encode(key, hex);
+		appendStringInfo(&text, "\\x%s", hex);
+		return text.data;
+	}
+	for (size_t i = 0; i < key.size; i++)
+		if (key.data[i] == 0)
+			appendStringInfoString(&text, "\xE2\x90\x80"); /* U+2400, the picture of a zero, as in decoded blocks */
+		else
+			appendStringInfoChar(&text, (char) key.data[i]);
+	return text.data;
 }

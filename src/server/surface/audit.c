@@ -3,9 +3,13 @@
 
 #include "miscadmin.h"
 
+#include "server/channel/channel.h"
+#include "server/commit/commit.h"
+
 #include "core/audit/audit.h"
 
 FABRIC_FUNCTION(fabric_verify_block);
+FABRIC_FUNCTION(fabric_verify_chain);
 
 static void
 destroy_bundle(void *bundle)
@@ -49,5 +53,42 @@ fabric_verify_block(PG_FUNCTION_ARGS)
 				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
 				 errmsg("argument \"%s\" must not be empty", "previous_block")));
 	error_check(audit_block(&audit, block, previous, &error), &error);
+	return (Datum) 0;
+}
+
+/* ---- verify_chain ---- */
+
+static void
+put_chain_problem(void *context, int64 block_number, int64 tx_index, const char *problem, const char *detail)
+{
+	ReturnSetInfo *result = context;
+	Datum		values[4] = {Int64GetDatum(block_number), Int32GetDatum((int32) tx_index), CStringGetTextDatum(problem), CStringGetTextDatum(detail)};
+	bool		nulls[4] = {block_number < 0, tx_index < 0, false, false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static uint64
+argument_number(FunctionCallInfo fcinfo, int index, const char *name, uint64 default_number)
+{
+	if (PG_ARGISNULL(index))
+		return default_number;
+	if (PG_GETARG_INT64(index) < 0)
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+				 errmsg("argument \"%s\" must not be negative", name)));
+	return (uint64) PG_GETARG_INT64(index);
+}
+
+/* verify_chain(channel, from, to): a row for each problem */
+Datum
+fabric_verify_chain(PG_FUNCTION_ARGS)
+{
+	const Ledger *ledger = ledger_open(argument_text(fcinfo, 0, "channel"));
+	uint64		from = argument_number(fcinfo, 1, "from_block", 0);
+	uint64		to = argument_number(fcinfo, 2, "to_block", UINT64_MAX);
+
+	InitMaterializedSRF(fcinfo, 0);
+	chain_verify(ledger, from, to, put_chain_problem, fcinfo->resultinfo);
 	return (Datum) 0;
 }

@@ -7,6 +7,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 
+#include "server/ledger/ledger.h"
+
 /* deeper values are not shown as JSON: the server's parser recurses, and a value must not be able to break a view */
 #define VALUE_JSON_DEPTH_MAX 500
 /* digits and exponent of a number in a value; numeric takes more, but raises an error at its own limits */
@@ -157,31 +159,9 @@ fabric_bytes_to_text(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(memory_text(bytes));
 }
 
-char *
-key_to_text(FbBytes key)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	if (!fb_utf8_valid(key))
-	{
-		char	   *hex = palloc(key.size * 2 + 1);
-
-		fb_hex_encode(key, hex);
-		appendStringInfo(&text, "\\x%s", hex);
-		return text.data;
-	}
-	for (size_t i = 0; i < key.size; i++)
-		if (key.data[i] == 0)
-			appendStringInfoString(&text, "\xE2\x90\x80");	/* U+2400, the picture of a zero, as in decoded blocks */
-		else
-			appendStringInfoChar(&text, (char) key.data[i]);
-	return text.data;
-}
-
 /* key_to_text(key): the zeros of composite keys shown, keys that are hashes as hex */
 Datum
 fabric_key_to_text(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(key_to_text(PG_GETARG_FB_BYTES(0))));
+	PG_RETURN_TEXT_P(cstring_to_text(state_key_text(PG_GETARG_FB_BYTES(0))));
 }

@@ -3,6 +3,8 @@
 
 #include "utils/json.h"
 
+#include "server/ledger/ledger.h"
+
 #include "core/block/block.h"
 #include "core/identity/identity.h"
 #include "core/proto/proto.h"
@@ -139,7 +141,7 @@ add_attributes(StringInfo json, const CryptoCertificate *certificate, FbAllocato
 	json_add_name(json, "attributes");
 	appendStringInfoChar(json, '{');
 	for (size_t i = 0; i < count; i++)
-		json_add_text(json, key_to_text(attributes[i].name), key_to_text(attributes[i].value));
+		json_add_text(json, state_key_text(attributes[i].name), state_key_text(attributes[i].value));
 	appendStringInfoChar(json, '}');
 }
 

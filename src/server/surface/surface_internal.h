@@ -38,8 +38,6 @@ extern void json_add_name(StringInfo json, const char *name);
 extern void json_add_text(StringInfo json, const char *name, const char *value); /* NULL: null */
 extern void json_add_hex(StringInfo json, const char *name, FbBytes value);
 extern void json_add_time(StringInfo json, const char *name, int64 seconds); /* since 1970 UTC */
-/* a state key for people: U+2400 for the zeros of composite keys, \\x... for what is no text */
-extern char *key_to_text(FbBytes key);
 
 /* as in fabric.control */
 #define FABRIC_VERSION "1.0"

@@ -1,0 +1,482 @@
+/*
+ * chain.c: the tables of a channel block by block against what the blocks prove.
+ *
+ * A block is damaged when its header, its transactions or its signatures are not those that the orderers signed. What it did is then taken from the codes
+ * beside it, so that one changed byte does not make everything after it look wrong.
+ */
+#include "server/commit/replay_internal.h"
+
+#include "access/xact.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/resowner.h"
+
+#include "core/audit/audit.h"
+
+/* of the block that is being looked at; reset for the next one */
+typedef struct BlockWork
+{
+	ChainWalk  *walk;
+	uint64		number;
+	bool		reporting;		/* number >= from */
+	BlockRow	row;
+	StoredTransaction **stored; /* by position; NULL: missing */
+	BlockView	view;			/* data by position; empty where missing or unreadable */
+	ChainBlock	block;
+} BlockWork;
+
+/* what the next block needs of the one before */
+typedef struct Link
+{
+	uint8_t		hash[CRYPTO_SHA256_BYTES];	/* of its header */
+	uint8_t		stored_hash[CRYPTO_SHA256_BYTES];	/* in its column */
+	bool		known;
+	uint8_t		commit_hash[CRYPTO_SHA256_BYTES];
+	bool		has_commit_hash;
+	AuditPrevious previous;
+} Link;
+
+void
+chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *problem, const char *format, ...)
+{
+	char		detail[FB_ERROR_DETAIL_BYTES];
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(detail, sizeof(detail), format, arguments);
+	va_end(arguments);
+	/* a long name may have been cut within a character */
+	detail[pg_mbcliplen(detail, strlen(detail), sizeof(detail) - 1)] = '\0';
+	walk->problems_count++;
+	walk->report(walk->report_context, block_number, tx_index, problem, detail);
+}
+
+#define PROBLEM(work, tx_index, ...) \
+	do { \
+		if ((work)->reporting) \
+			chain_problem((work)->walk, (int64) (work)->number, (tx_index), __VA_ARGS__); \
+	} while (0)
+
+/* a column that follows from the block is wrong */
+#define DERIVED(work, tx_index, ...) \
+	do { \
+		(work)->block.derived_wrong = true; \
+		PROBLEM(work, tx_index, __VA_ARGS__); \
+	} while (0)
+
+static bool
+frame_problem(void *context, const AuditProblem *problem)
+{
+	BlockWork  *work = context;
+
+	work->block.damaged = true;
+	PROBLEM(work, problem->tx_index, problem->problem, "%s", problem->detail);
+	return true;
+}
+
+/* ---- reading ---- */
+
+/* false when the stored bytes are no envelope. In a subtransaction, because a look into a dictionary may fail */
+static bool
+decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t count, FbBytes *data)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		for (size_t i = 0; i < count; i++)
+			if (stored[i] != NULL)
+				data[i] = envelope_codec_decode(ledger, stored[i]->envelope);
+		ReleaseCurrentSubTransaction();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != error_sqlstate(FB_CORRUPTED))
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+static void
+read_envelopes(BlockWork *work, FbBytes *data)
+{
+	size_t		count = work->view.data_count;
+
+	if (decode_envelopes(work->walk->ledger, work->stored, count, data))
+		return;
+	for (size_t i = 0; i < count; i++)
+	{
+		data[i] = FB_BYTES_EMPTY;
+		if (work->stored[i] != NULL && !decode_envelopes(work->walk->ledger, &work->stored[i], 1, &data[i]))
+		{
+			data[i] = FB_BYTES_EMPTY;
+			work->block.damaged = true;
+			PROBLEM(work, (int64) i, "envelope", "The stored envelope cannot be decompressed.");
+		}
+	}
+}
+
+/* header, metadata and transactions as a view; missing ones are reported */
+static void
+read_block(BlockWork *work, bool present)
+{
+	int			rows_count;
+	StoredTransaction *rows = block_store_stored_transactions(work->walk->ledger, work->number, work->walk->snapshot, &rows_count);
+	size_t		count = Max((size_t) rows_count, work->row.transactions_filter.size);
+	FbBytes    *data;
+
+	/* too many codes are a wrong column, not missing transactions, if what is there has the right hash */
+	if (count > (size_t) rows_count)
+	{
+		bool		dense = true;
+
+		for (int i = 0; i < rows_count; i++)
+			dense = dense && rows[i].position == i;
+		if (dense && present)
+		{
+			FbBytes    *envelopes = palloc0(rows_count * sizeof(FbBytes) + 1);
+			StoredTransaction **pointers = palloc(rows_count * sizeof(StoredTransaction *) + 1);
+			uint8_t		hash[CRYPTO_SHA256_BYTES];
+
+			for (int i = 0; i < rows_count; i++)
+				pointers[i] = &rows[i];
+			if (decode_envelopes(work->walk->ledger, pointers, rows_count, envelopes))
+			{
+				block_data_hash(envelopes, rows_count, hash);
+				if (fb_bytes_equal(fb_bytes(hash, sizeof(hash)), work->row.data_hash))
+					count = rows_count;
+			}
+		}
+	}
+	work->stored = palloc0(count * sizeof(StoredTransaction *) + 1);
+	for (int i = 0; i < rows_count; i++)
+		if (rows[i].position >= 0 && rows[i].position < count)
+			work->stored[rows[i].position] = &rows[i];
+		else
+		{
+			work->block.damaged = true;
+			PROBLEM(work, rows[i].position, "transaction_extra", "The block has no such transaction.");
+		}
+	for (size_t i = 0; i < count; i++)
+		if (work->stored[i] == NULL)
+		{
+			work->block.damaged = true;
+			PROBLEM(work, (int64) i, "transaction_missing", "The transaction is not in the table.");
+		}
+	data = palloc0(count * sizeof(FbBytes) + 1);
+	work->view.header = (BlockHeader) {work->number, work->row.previous_hash, work->row.data_hash};
+	work->view.data = data;
+	work->view.data_count = count;
+	work->view.metadata_count = FB_BLOCK_METADATA_COUNT;
+	work->view.metadata[0] = work->row.signatures;
+	work->view.metadata[1] = work->row.last_config;
+	work->view.metadata[3] = work->row.orderer;
+	read_envelopes(work, data);
+}
+
+/* ---- header, link, signatures ---- */
+
+static void
+check_frame(BlockWork *work, const Link *link)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	Audit		audit = {.allocator = allocator, .bundle = work->walk->replay->bundle, .report = frame_problem, .report_context = work};
+	FbError		error;
+
+	error_check(audit_frame(&audit, &work->view, NULL, &error), &error);
+	if (link->known && !fb_bytes_equal(work->row.previous_hash, fb_bytes(link->hash, CRYPTO_SHA256_BYTES)) &&
+		!fb_bytes_equal(work->row.previous_hash, fb_bytes(link->stored_hash, CRYPTO_SHA256_BYTES)))
+	{
+		work->block.damaged = true;
+		PROBLEM(work, -1, "previous_hash", "The previous hash is not the hash of block " UINT64_FORMAT ".", work->number - 1);
+	}
+	if (work->reporting)
+		error_check(audit_orderers(&audit, &work->view, link->known ? &link->previous : NULL, &error), &error);
+}
+
+/* ---- what follows from the block ---- */
+
+static const char *
+code_text(int code)
+{
+	const char *name = tx_code_name(code);
+
+	return name != NULL ? psprintf("%d (%s)", code, name) : psprintf("%d", code);
+}
+
+/* the codes beside a damaged block, for its replay: the filter's, or else those of the rows */
+static uint8_t *
+codes_beside(BlockWork *work)
+{
+	size_t		count = work->view.data_count;
+	uint8_t    *codes = palloc(count + 1);
+
+	for (size_t i = 0; i < count; i++)
+		if (work->row.transactions_filter.size == count)
+			codes[i] = work->row.transactions_filter.data[i];
+		else
+			codes[i] = work->stored[i] != NULL ? (uint8_t) work->stored[i]->validation_code : TX_NOT_VALIDATED;
+	return codes;
+}
+
+/* which transactions of a damaged block are no longer what they were: those that their bytes or signatures refute */
+static void
+name_damaged(BlockWork *work, const ValidatedBlock *validated, const uint8_t *codes)
+{
+	for (size_t i = 0; i < validated->transactions_count; i++)
+	{
+		const ValidatedTransaction *transaction = &validated->transactions[i];
+
+		if (transaction->code == (TxCode) codes[i] || transaction->code == TX_VALID || transaction->code == TX_MVCC_READ_CONFLICT ||
+			transaction->code == TX_PHANTOM_READ_CONFLICT || work->stored[i] == NULL)
+			continue;
+		PROBLEM(work, (int64) i, "envelope", "It was committed as %s, but its bytes now make it %s%s%s.", code_text(codes[i]),
+				code_text(transaction->code), transaction->why.message[0] ? ": " : "", transaction->why.message);
+	}
+}
+
+static void
+compare_text(BlockWork *work, size_t index, const char *column, FbBytes stored, FbBytes expected)
+{
+	if (!fb_bytes_equal(stored, expected))
+		DERIVED(work, (int64) index, column, "Column %s is \"%s\"; the envelope says \"%s\".", column, state_key_text(stored),
+				state_key_text(expected));
+}
+
+/* the columns of a transaction against its envelope */
+static void
+compare_transaction(BlockWork *work, size_t index, const TransactionRow *expected)
+{
+	const StoredTransaction *stored = work->stored[index];
+
+	if (stored->validation_code != expected->validation_code)
+		DERIVED(work, (int64) index, "validation_code", "Column validation_code is %s; the transaction is %s.", code_text(stored->validation_code),
+				code_text(expected->validation_code));
+	if (stored->type != expected->type)
+		DERIVED(work, (int64) index, "type", "Column type is %d; the envelope says %d.", stored->type, expected->type);
+	if (!fb_bytes_equal(stored->tx_id, tx_index_encode(expected->tx_id)))
+		DERIVED(work, (int64) index, "tx_id", "Column tx_id is not the transaction's id, %s.", state_key_text(expected->tx_id));
+	compare_text(work, index, "creator_msp", stored->creator_msp, expected->creator_msp);
+	compare_text(work, index, "chaincode", stored->chaincode, expected->chaincode);
+	if (stored->created_at != expected->created_at)
+		DERIVED(work, (int64) index, "created_at", "Column created_at is not the time in the envelope.");
+}
+
+static void
+compare_bytes(BlockWork *work, const char *problem, FbBytes stored, FbBytes expected, const char *detail)
+{
+	if (!fb_bytes_equal(stored, expected))
+		DERIVED(work, -1, problem, "%s", detail);
+}
+
+/* codes: as they should be */
+static void
+check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes, FbBytes commit_hash)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	size_t		count = work->view.data_count;
+	uint8_t    *block_hash = palloc(CRYPTO_SHA256_BYTES);
+	BlockRow   *expected = &work->block.expected;
+
+	work->block.transactions_count = count;
+	work->block.expected_transactions = palloc(count * sizeof(TransactionRow) + 1);
+	for (size_t i = 0; i < count; i++)
+	{
+		TransactionRow *row = &work->block.expected_transactions[i];
+
+		commit_fill_transaction(allocator, work->number, i, work->view.data[i], views[i], codes[i], row);
+		/* as it was when the channel was joined: seconds only */
+		if (work->number == 0 && !TIMESTAMP_IS_NOBEGIN(row->created_at))
+			row->created_at -= row->created_at % USECS_PER_SEC;
+		if (work->stored[i] != NULL && work->view.data[i].size > 0)
+			compare_transaction(work, i, row);
+	}
+	block_header_hash(&work->view.header, block_hash);
+	*expected = work->row;
+	expected->number = work->number;
+	expected->block_hash = fb_bytes(block_hash, CRYPTO_SHA256_BYTES);
+	expected->transactions_filter = fb_bytes(codes, count);
+	expected->commit_hash = commit_hash;
+	expected->raft_index = commit_raft_index(allocator, work->row.signatures);
+	compare_bytes(work, "block_hash", work->row.block_hash, expected->block_hash, "Column block_hash is not the hash of the header.");
+	if (work->row.transactions_filter.size != count)
+		DERIVED(work, -1, "transactions_filter", "There are %zu validation codes for %zu transactions.", work->row.transactions_filter.size, count);
+	else
+		for (size_t i = 0; i < count; i++)
+			if (work->row.transactions_filter.data[i] != codes[i])
+				DERIVED(work, (int64) i, "transactions_filter", "The block marks it %s; the transaction is %s.",
+						code_text(work->row.transactions_filter.data[i]), code_text(codes[i]));
+	compare_bytes(work, "commit_hash", work->row.commit_hash, expected->commit_hash,
+				  "The commit hash is not that of the validation codes and writes.");
+	if (work->row.raft_index != expected->raft_index)
+		DERIVED(work, -1, "raft_index", "Column raft_index is " UINT64_FORMAT "; the block's metadata say " UINT64_FORMAT ".",
+				work->row.raft_index, expected->raft_index);
+}
+
+static void
+check_genesis(BlockWork *work)
+{
+	static const uint8_t valid[1] = {TX_VALID};
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	TxView	   *view = palloc0(sizeof(TxView));
+	EnvelopeView envelope;
+	const TxView *views[1] = {view};
+	FbError		error;
+
+	if (work->view.data_count != 1 || envelope_parse(allocator, work->view.data[0], &envelope, &error) != FB_OK)
+		return;					/* reported as damaged */
+	view->channel_header = envelope.channel_header;
+	view->type = envelope.type;
+	view->tx_id = envelope.tx_id;
+	view->timestamp = envelope.timestamp;
+	check_derived(work, views, valid, FB_BYTES_EMPTY);
+}
+
+static void
+check_transactions(BlockWork *work, Link *link)
+{
+	size_t		count = work->view.data_count;
+	uint8_t    *beside = work->block.damaged ? codes_beside(work) : NULL;
+	uint8_t    *codes = palloc(count + 1);
+	uint8_t    *commit_hash = palloc(CRYPTO_SHA256_BYTES);
+	const TxView **views = palloc(count * sizeof(TxView *) + 1);
+	ValidatedBlock *validated = palloc(sizeof(ValidatedBlock));
+	FbBytes		updates;
+
+	replay_block(work->walk->replay, work->number, work->view.data, count, beside, validated, &updates);
+	work->block.mvcc = &validated->mvcc;
+	for (size_t i = 0; i < count; i++)
+	{
+		codes[i] = beside != NULL ? beside[i] : (uint8_t) validated->transactions[i].code;
+		views[i] = &validated->transactions[i].view;
+	}
+	if (beside != NULL)
+		name_damaged(work, validated, beside);
+	update_commit_hash(fb_bytes(codes, count), updates, link->has_commit_hash ? fb_bytes(link->commit_hash, CRYPTO_SHA256_BYTES) : FB_BYTES_EMPTY,
+					   commit_hash);
+	if (beside != NULL)
+		/* what a damaged block wrote is a guess: go on from the hash beside it */
+		check_derived(work, views, codes, work->row.commit_hash);
+	else
+		check_derived(work, views, codes, fb_bytes(commit_hash, CRYPTO_SHA256_BYTES));
+	link->has_commit_hash = work->block.expected.commit_hash.size == CRYPTO_SHA256_BYTES;
+	if (link->has_commit_hash)
+		memcpy(link->commit_hash, work->block.expected.commit_hash.data, CRYPTO_SHA256_BYTES);
+}
+
+/* ---- the walk ---- */
+
+static void
+move_link(Link *link, const BlockWork *work, bool present)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	FbError		error;
+
+	link->known = present;
+	if (!present)
+		return;
+	block_header_hash(&work->view.header, link->hash);
+	memcpy(link->stored_hash, link->hash, sizeof(link->hash));
+	if (work->row.block_hash.size == sizeof(link->stored_hash))
+		memcpy(link->stored_hash, work->row.block_hash.data, sizeof(link->stored_hash));
+	link->previous.header.number = work->number;
+	link->previous.is_config = block_has_config(work->view.data, work->view.data_count);
+	if (block_last_config(&work->view, allocator, &link->previous.last_config_number, &error) != FB_OK)
+		link->known = false;
+}
+
+static void
+check_block(ChainWalk *walk, uint64 number, Link *link)
+{
+	BlockWork	work = {.walk = walk, .number = number, .reporting = number >= walk->from, .block = {.number = number}};
+	bool		present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
+	FbError		why;
+
+	if (!present)
+	{
+		work.block.damaged = true;
+		PROBLEM(&work, -1, "block_missing", "The block is not in the table.");
+	}
+	read_block(&work, present);
+	if (number == 0 && (work.view.data_count != 1 || !replay_genesis(walk->replay, work.view.data[0], &why)))
+	{
+		chain_problem(walk, 0, 0, "envelope", "Without the channel's first configuration nothing can be verified.");
+		walk->stopped = true;
+		return;
+	}
+	if (present)
+		check_frame(&work, link);
+	if (number == 0)
+		check_genesis(&work);
+	else
+		check_transactions(&work, link);
+	if (walk->visit != NULL)
+		walk->visit(walk->visit_context, &work.block);
+	move_link(link, &work, present);
+}
+
+static void
+check_channel_row(ChainWalk *walk)
+{
+	uint64		number;
+	FbBytes		config;
+
+	if (ledger_config(walk->ledger->channel, &number, &config) &&
+		(number != walk->replay->channel.config_block_number || !fb_bytes_equal(config, walk->replay->bundle->config_envelope)))
+		chain_problem(walk, (int64) walk->replay->channel.config_block_number, 0, "config",
+					  "The stored configuration of the channel is not that of its last configuration block.");
+}
+
+void
+chain_walk(ChainWalk *walk)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric chain", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller;
+	Link		link = {{0}};
+	ListCell   *cell;
+
+	walk->height = block_store_height(walk->ledger, walk->snapshot);
+	if (walk->to == UINT64_MAX && walk->height > 0)
+		walk->to = walk->height - 1;
+	if (walk->to >= walk->height || walk->from > walk->to)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_BLOCK_NOT_FOUND, "channel \"%s\" has no blocks " UINT64_FORMAT " to " UINT64_FORMAT, walk->ledger->channel, walk->from,
+				walk->to);
+		fb_error_detail(&error, "It has " UINT64_FORMAT " blocks.", walk->height);
+		error_throw(&error);
+	}
+	walk->replay = replay_create(walk->ledger);
+	caller = MemoryContextSwitchTo(context);
+	for (uint64 number = 0; number <= walk->to && !walk->stopped; number++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(context);
+		check_block(walk, number, &link);
+	}
+	MemoryContextReset(context);
+	if (walk->to == walk->height - 1 && !walk->stopped)
+	{
+		foreach(cell, block_store_strays(walk->ledger, walk->height))
+			chain_problem(walk, -1, -1, "stray", "The tables hold %s, which is not of the chain.", (char *) lfirst(cell));
+		check_channel_row(walk);
+		chain_compare(walk);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}

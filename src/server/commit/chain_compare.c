@@ -1,0 +1,212 @@
+/* chain_compare.c: world state, history and private plaintext in the tables against those of the replayed chain, key by key */
+#include "server/commit/replay_internal.h"
+
+/* the table's rows and the replayed keys are in the same order: both are walked once, side by side */
+typedef struct Merge
+{
+	ChainWalk  *walk;
+	MemoryContext row_context;	/* of the current row of the table */
+} Merge;
+
+static char *
+describe(FbBytes namespace_name, FbBytes key)
+{
+	return psprintf("Key \"%s\" of \"%s\"", state_key_text(key), state_key_text(namespace_name));
+}
+
+/* ---- world state ---- */
+
+static void
+state_problem(ChainWalk *walk, RwSetVersion version, const char *problem, FbBytes namespace_name, FbBytes key, const char *what)
+{
+	walk->state_differences++;
+	chain_problem(walk, (int64) version.block_number, (int64) version.tx_index, problem, "%s %s", describe(namespace_name, key), what);
+}
+
+static void
+compare_state_row(ChainWalk *walk, const StateRow *row, const ReplayKey *key)
+{
+	bool		value = fb_bytes_equal(row->value, key->value);
+	bool		metadata = fb_bytes_equal(row->metadata, key->metadata);
+
+	if (value && metadata && rwset_version_equal(row->version, key->version))
+		return;
+	if (!value)
+		state_problem(walk, key->version, "state_value", key->namespace_name, key->key, "has another value than the transaction wrote.");
+	else if (!metadata)
+		state_problem(walk, key->version, "state_metadata", key->namespace_name, key->key, "has other metadata than the chain says.");
+	else
+		state_problem(walk, key->version, "state_version", key->namespace_name, key->key,
+					  psprintf("is said to be written by transaction %d of block " INT64_FORMAT ".", (int) row->version.tx_index,
+							   (int64) row->version.block_number));
+}
+
+static ReplayKey *
+next_present(ReplayKey *key)
+{
+	while (key != NULL && !key->present)
+		key = key->next[0];
+	return key;
+}
+
+static void
+compare_state(Merge *merge)
+{
+	ChainWalk  *walk = merge->walk;
+	StateScan  *scan = state_store_scan_all(walk->ledger, walk->snapshot);
+	ReplayKey  *key = next_present(replay_state_first(walk->replay->state));
+	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
+	StateRow	row;
+	bool		have = state_scan_next(scan, &row);
+
+	while (have || key != NULL)
+	{
+		int			order = !have ? 1 : key == NULL ? -1 : replay_compare(row.namespace_name, row.key, key->namespace_name, key->key);
+
+		if (order < 0)
+			state_problem(walk, row.version, "state_extra", row.namespace_name, row.key, "is in the world state, but not by the chain.");
+		else if (order > 0)
+			state_problem(walk, key->version, "state_missing", key->namespace_name, key->key, "is not in the world state.");
+		else
+			compare_state_row(walk, &row, key);
+		if (order >= 0)
+			key = next_present(key->next[0]);
+		if (order <= 0)
+		{
+			MemoryContextReset(merge->row_context);
+			have = state_scan_next(scan, &row);
+		}
+	}
+	MemoryContextSwitchTo(caller);
+	state_scan_end(scan);
+}
+
+/* ---- history ---- */
+
+static void
+history_problem(ChainWalk *walk, uint64 block_number, uint32 position, const char *problem, FbBytes namespace_name, FbBytes key, const char *what)
+{
+	walk->history_differences++;
+	chain_problem(walk, (int64) block_number, position, problem, "%s %s", describe(namespace_name, key), what);
+}
+
+/* the next write of the replayed chain, in the order of key, block, position */
+static void
+next_write(ReplayKey **key, int *index)
+{
+	while (*key != NULL && *index >= (*key)->writes_count)
+	{
+		*key = (*key)->next[0];
+		*index = 0;
+	}
+}
+
+static int
+compare_writes(const HistoryScanRow *row, const ReplayKey *key, const ReplayWrite *write)
+{
+	int			order = replay_compare(row->namespace_name, row->key, key->namespace_name, key->key);
+
+	if (order == 0 && row->write.block_number != write->block_number)
+		/* as the index has it: signed */
+		order = (int64) row->write.block_number < (int64) write->block_number ? -1 : 1;
+	if (order == 0 && row->write.position != write->position)
+		order = (int32) row->write.position < (int32) write->position ? -1 : 1;
+	return order;
+}
+
+static void
+compare_history(Merge *merge)
+{
+	ChainWalk  *walk = merge->walk;
+	HistoryScan *scan = history_scan(walk->ledger, walk->snapshot);
+	ReplayKey  *key = replay_state_first(walk->replay->state);
+	int			index = 0;
+	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
+	HistoryScanRow row;
+	bool		have = history_scan_next(scan, &row);
+
+	next_write(&key, &index);
+	while (have || key != NULL)
+	{
+		const ReplayWrite *write = key != NULL ? &key->writes[index] : NULL;
+		int			order = !have ? 1 : key == NULL ? -1 : compare_writes(&row, key, write);
+
+		if (order < 0)
+			history_problem(walk, row.write.block_number, row.write.position, "history_extra", row.namespace_name, row.key,
+							"was not written by this transaction.");
+		else if (order > 0)
+			history_problem(walk, write->block_number, write->position, "history_missing", key->namespace_name, key->key,
+							"was written by this transaction, which the history does not say.");
+		else
+		{
+			uint8_t		hash[CRYPTO_SHA256_BYTES];
+
+			crypto_sha256(row.write.value, hash);
+			if (row.write.is_delete != write->is_delete || memcmp(hash, write->value_hash, sizeof(hash)) != 0)
+				history_problem(walk, write->block_number, write->position, "history_value", key->namespace_name, key->key,
+								"has another value in the history than the transaction wrote.");
+		}
+		if (order >= 0)
+		{
+			index++;
+			next_write(&key, &index);
+		}
+		if (order <= 0)
+		{
+			MemoryContextReset(merge->row_context);
+			have = history_scan_next(scan, &row);
+		}
+	}
+	MemoryContextSwitchTo(caller);
+	history_scan_end(scan);
+}
+
+/* ---- private plaintext: what its hashes on the chain say. That some is missing is no damage: not every node gets it ---- */
+
+static void
+compare_private(Merge *merge)
+{
+	ChainWalk  *walk = merge->walk;
+	PrivateScan *scan = private_store_scan(walk->ledger, walk->snapshot);
+	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
+	PrivateRow	row;
+
+	while (MemoryContextReset(merge->row_context), private_scan_next(scan, &row))
+	{
+		FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+		uint8_t		key_hash[CRYPTO_SHA256_BYTES];
+		uint8_t		value_hash[CRYPTO_SHA256_BYTES];
+		FbBytes		hashed_namespace;
+		const ReplayKey *key;
+		const char *problem = NULL;
+		FbError		error;
+
+		error_check(rwset_hashed_namespace(allocator, row.namespace_name, row.collection, &hashed_namespace, &error), &error);
+		crypto_sha256(row.state.key, key_hash);
+		crypto_sha256(row.state.value, value_hash);
+		key = replay_state_find(walk->replay->state, hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)));
+		if (key == NULL || !key->present)
+			problem = "has no hash on the chain";
+		else if (!fb_bytes_equal(key->value, fb_bytes(value_hash, sizeof(value_hash))))
+			problem = "has another value than its hash on the chain";
+		/* a change of metadata alone moves the version of the hash only */
+		else if (key->metadata.size == 0 && !rwset_version_equal(key->version, row.state.version))
+			problem = "is said to be written by another transaction than the chain says";
+		if (problem != NULL)
+			chain_problem(walk, (int64) row.state.version.block_number, (int64) row.state.version.tx_index, "private_state",
+						  "%s, collection \"%s\", %s.", describe(row.namespace_name, row.state.key), state_key_text(row.collection), problem);
+	}
+	MemoryContextSwitchTo(caller);
+	private_scan_end(scan);
+}
+
+void
+chain_compare(ChainWalk *walk)
+{
+	Merge		merge = {walk, AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES)};
+
+	compare_state(&merge);
+	compare_history(&merge);
+	compare_private(&merge);
+	MemoryContextDelete(merge.row_context);
+}

@@ -1,0 +1,258 @@
+/* replay.c: the blocks of a channel validated and applied in memory, as the committer did it in the tables */
+#include "server/commit/replay_internal.h"
+
+#include "miscadmin.h"
+
+/* ---- what a validation asks for ---- */
+
+/* the audit decides by the signature itself */
+static FbStatus
+verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
+{
+	FbStatus	status = identity_verify_parts(identity, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX, signature->signature, error);
+
+	CHECK_FOR_INTERRUPTS();
+	*valid = status == FB_OK;
+	return status == FB_INVALID_SIGNATURE ? FB_OK : status;
+}
+
+static void
+find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *found)
+{
+	Replay	   *replay = (Replay *) self;
+
+	for (int i = 0; i < count; i++)
+	{
+		uint8_t		hash[CRYPTO_SHA256_BYTES];
+
+		if (tx_ids[i].size == 0)
+			continue;
+		crypto_sha256(tx_ids[i], hash);
+		found[i] = hash_search(replay->tx_ids, hash, HASH_FIND, NULL) != NULL;
+	}
+}
+
+static void
+fetch(ValidationSource *self, MvccBlock *keys)
+{
+	Replay	   *replay = (Replay *) self;
+
+	for (size_t i = 0; i < keys->keys_count; i++)
+	{
+		MvccKey    *key = &keys->keys[i];
+		ReplayKey  *row = replay_state_find(replay->state, key->state_namespace, key->key);
+
+		if (row == NULL || !row->present)
+			continue;
+		key->committed = row->version;
+		key->committed_value = row->value;
+		key->committed_metadata = row->metadata;
+	}
+}
+
+static FbStatus
+range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, FbError *error)
+{
+	Replay	   *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
+
+	replay->cursor = replay_state_seek(replay->state, namespace_name, start_key);
+	replay->cursor_namespace = namespace_name;
+	replay->cursor_end = end_key;
+	return FB_OK;
+}
+
+static FbStatus
+range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
+{
+	Replay	   *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
+	ReplayKey  *at;
+
+	CHECK_FOR_INTERRUPTS();
+	while (replay->cursor != NULL && !replay->cursor->present)
+		replay->cursor = replay->cursor->next[0];
+	at = replay->cursor;
+	*found = at != NULL && fb_bytes_equal(at->namespace_name, replay->cursor_namespace) &&
+		(replay->cursor_end.size == 0 || fb_bytes_compare(at->key, replay->cursor_end) < 0);
+	if (*found)
+	{
+		*key = at->key;
+		*version = at->version;
+		replay->cursor = at->next[0];
+	}
+	return FB_OK;
+}
+
+static void
+range_close(RangeSource *self)
+{
+}
+
+static bool
+get_lifecycle(void *context, FbBytes key, FbBytes *value)
+{
+	Replay	   *replay = context;
+	ReplayKey  *row = replay_state_find(replay->state, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE), key);
+
+	if (row == NULL || !row->present)
+		return false;
+	*value = row->value;
+	return true;
+}
+
+/* a definition that a damaged transaction wrote may be unreadable: nobody satisfies it, and the audit goes on */
+static bool
+definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool found = false;
+
+	PG_TRY();
+	{
+		found = definition_get_from(get_lifecycle, self, chaincode, result);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *data;
+
+		MemoryContextSwitchTo(caller);
+		data = CopyErrorData();
+		if (data->sqlerrcode != error_sqlstate(FB_CORRUPTED))
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return found;
+}
+
+/* ---- blocks ---- */
+
+Replay *
+replay_create(const Ledger *ledger)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric replay", ALLOCSET_DEFAULT_SIZES);
+	HASHCTL		control = {.keysize = CRYPTO_SHA256_BYTES, .entrysize = CRYPTO_SHA256_BYTES, .hcxt = context};
+	Replay	   *replay = MemoryContextAllocZero(context, sizeof(Replay));
+
+	replay->ranges = (RangeSource) {range_open, range_next, range_close};
+	replay->source = (ValidationSource) {verify, find_tx_ids, fetch, &replay->ranges, definition};
+	replay->context = context;
+	replay->ledger = ledger;
+	replay->state = replay_state_create(context);
+	replay->tx_ids = hash_create("fabric replayed transactions", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return replay;
+}
+
+static void
+destroy_bundle(void *bundle)
+{
+	config_bundle_destroy(bundle);
+}
+
+static void
+add_tx_id(Replay *replay, FbBytes tx_id)
+{
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+
+	/* ids too long for the index are not found by it either */
+	if (tx_id.size == 0 || tx_id.size > 1024)
+		return;
+	crypto_sha256(tx_id, hash);
+	(void) hash_search(replay->tx_ids, hash, HASH_ENTER, NULL);
+}
+
+bool
+replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
+{
+	FbAllocator *allocator = memory_allocator(replay->context);
+	FbBytes		kept;
+	ConfigBundle *bundle;
+	EnvelopeView view;
+	FbStatus	status;
+
+	error_check(fb_bytes_copy(allocator, envelope, &kept, why), why);
+	status = config_bundle_from_envelope(allocator, kept, &bundle, why);
+	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
+		error_throw(why);
+	if (status != FB_OK)
+		return false;
+	memory_on_reset(replay->context, destroy_bundle, bundle);
+	if (strcmp(bundle->channel_id, replay->ledger->channel) != 0)
+	{
+		fb_fail(why, FB_INVALID_CONFIG, "it is the configuration of channel \"%s\"", bundle->channel_id);
+		return false;
+	}
+	replay->bundle = bundle;
+	replay->channel = (Channel) {replay->ledger->channel, 0, bundle, replay->ledger};
+	if (envelope_parse(allocator, kept, &view, why) == FB_OK)
+		add_tx_id(replay, view.tx_id);
+	replay_state_set(replay->state, replay_state_enter(replay->state, FB_BYTES_EMPTY, FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES")),
+					 bundle->config_envelope, FB_BYTES_EMPTY, (RwSetVersion) {true, 0, 0});
+	return true;
+}
+
+static void
+apply(Replay *replay, uint64 number, const MvccResult *result)
+{
+	for (size_t i = 0; i < result->updates_count; i++)
+	{
+		const StateUpdate *update = &result->updates[i];
+		ReplayKey  *key = replay_state_enter(replay->state, update->state_namespace, update->key);
+
+		if (update->is_delete)
+			replay_state_delete(replay->state, key);
+		else
+			replay_state_set(replay->state, key, update->value, update->metadata_kept ? key->metadata : update->metadata, update->version);
+	}
+	for (size_t i = 0; i < result->history_count; i++)
+	{
+		const HistoryEntry *entry = &result->history[i];
+		ReplayWrite write = {number, entry->tx_index, entry->is_delete, {0}};
+
+		crypto_sha256(entry->value, write.value_hash);
+		replay_state_add_write(replay->state, replay_state_enter(replay->state, entry->namespace_name, entry->key), &write);
+	}
+}
+
+/* what the transactions with the code VALID wrote, by these codes and whatever they read */
+static void
+write_by_codes(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, const uint8_t *codes, MvccResult *result)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	MvccTransaction *transactions = palloc0(data_count * sizeof(MvccTransaction) + 1);
+	MvccBlock  *keys;
+	FbError		error;
+
+	for (size_t i = 0; i < data_count; i++)
+	{
+		TxView		view;
+		TxCode		code;
+
+		transactions[i].code = codes[i];
+		if (codes[i] != TX_VALID)
+			continue;
+		error_check(check_structure(allocator, data[i], fb_bytes_of_text(replay->ledger->channel), &view, &code, &error), &error);
+		if (view.rwset != NULL)
+			rwset_forget_reads(view.rwset);
+		transactions[i].rwset = view.rwset;
+	}
+	error_check(mvcc_prepare(allocator, transactions, data_count, &keys, &error), &error);
+	fetch(&replay->source, keys);
+	error_check(mvcc_validate(allocator, keys, number, &replay->ranges, result, &error), &error);
+}
+
+void
+replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, const uint8_t *stored_filter,
+			 ValidatedBlock *validated, FbBytes *updates)
+{
+	FbError		error;
+
+	validate_block_from(&replay->channel, &replay->source, number, data, data_count, validated);
+	if (stored_filter != NULL)
+		write_by_codes(replay, number, data, data_count, stored_filter, &validated->mvcc);
+	error_check(update_pack(memory_allocator(CurrentMemoryContext), validated->mvcc.updates, validated->mvcc.updates_count, updates, &error),
+				&error);
+	apply(replay, number, &validated->mvcc);
+	for (size_t i = 0; i < data_count; i++)
+		add_tx_id(replay, validated->transactions[i].view.tx_id);
+	msp_manager_trim(replay->bundle->msps);
+}

@@ -1,0 +1,120 @@
+/* what the files of the audit share: the chain replayed in memory, from its blocks alone */
+#ifndef FABRIC_SERVER_COMMIT_REPLAY_INTERNAL_H
+#define FABRIC_SERVER_COMMIT_REPLAY_INTERNAL_H
+
+#include "server/commit/commit_internal.h"
+
+#include "utils/hsearch.h"
+
+/* ---- replay_state.c: a state in memory, ordered as the tables are; keys stay when they are deleted, because of their history ---- */
+
+typedef struct ReplayWrite
+{
+	uint64		block_number;
+	uint32		position;
+	bool		is_delete;
+	uint8_t		value_hash[CRYPTO_SHA256_BYTES];
+} ReplayWrite;
+
+typedef struct ReplayKey
+{
+	FbBytes		namespace_name;
+	FbBytes		key;
+	bool		present;
+	FbBytes		value;			/* the rest of the state's row, if it is present */
+	FbBytes		metadata;
+	RwSetVersion version;
+	ReplayWrite *writes;		/* the key's history, oldest first */
+	int			writes_count;
+	int			writes_capacity;
+	struct ReplayKey *next[FLEXIBLE_ARRAY_MEMBER];	/* by level; [0] is the next key in order */
+} ReplayKey;
+
+typedef struct ReplayState ReplayState;
+
+extern ReplayState *replay_state_create(MemoryContext context);
+extern ReplayKey *replay_state_first(ReplayState *state);
+extern ReplayKey *replay_state_find(ReplayState *state, FbBytes namespace_name, FbBytes key); /* NULL: never written */
+/* the first key that is not before this one; NULL: none */
+extern ReplayKey *replay_state_seek(ReplayState *state, FbBytes namespace_name, FbBytes key);
+extern ReplayKey *replay_state_enter(ReplayState *state, FbBytes namespace_name, FbBytes key);
+extern void replay_state_set(ReplayState *state, ReplayKey *key, FbBytes value, FbBytes metadata, RwSetVersion version);
+extern void replay_state_delete(ReplayState *state, ReplayKey *key);
+extern void replay_state_add_write(ReplayState *state, ReplayKey *key, const ReplayWrite *write);
+/* order of (namespace, key) */
+extern int	replay_compare(FbBytes namespace_name, FbBytes key, FbBytes other_namespace, FbBytes other_key);
+
+/* ---- replay.c: blocks in order; every signature is verified here and now, none taken from the verified set ---- */
+
+typedef struct Replay
+{
+	ValidationSource source;	/* must be first */
+	RangeSource ranges;
+	ReplayKey  *cursor;			/* of the open range */
+	FbBytes		cursor_namespace;
+	FbBytes		cursor_end;
+
+	MemoryContext context;		/* of everything that outlives a block */
+	ReplayState *state;
+	HTAB	   *tx_ids;			/* SHA-256 of each id so far */
+	ConfigBundle *bundle;		/* NULL before block 0 */
+	Channel		channel;		/* with that configuration */
+	const Ledger *ledger;
+} Replay;
+
+extern Replay *replay_create(const Ledger *ledger);
+/* block 0; false when its envelope holds no configuration of this channel, why tells */
+extern bool replay_genesis(Replay *replay, FbBytes envelope, FbError *why);
+/*
+ * The next block. stored_filter (one code for each transaction, or NULL): for a block whose data are damaged, so that its transactions no longer
+ * say which code they got; then what they seem to have written is applied by these codes. updates: what the commit hash covers. Results are in the
+ * current context; of validated->mvcc only history and conflicts may be used, for the updates point into the state as it was before.
+ */
+extern void replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, const uint8_t *stored_filter,
+						 ValidatedBlock *validated, FbBytes *updates);
+
+/* ---- chain.c: the tables of a channel against its replayed chain ---- */
+
+/* a block of the walk: what the tables have, and what they should have */
+typedef struct ChainBlock
+{
+	uint64		number;
+	bool		damaged;		/* header, transactions or signatures are not what the orderers signed: only another node can help */
+	bool		derived_wrong;	/* a column that follows from them is wrong */
+	BlockRow	expected;		/* if not damaged: as it should be; time of commit as stored */
+	TransactionRow *expected_transactions;
+	size_t		transactions_count;
+	const MvccResult *mvcc;		/* its history; NULL of block 0 */
+} ChainBlock;
+
+typedef struct ChainWalk
+{
+	/* by the caller */
+	const Ledger *ledger;
+	Snapshot	snapshot;		/* one for all; the active one */
+	uint64		from;			/* problems of earlier blocks are not reported, nor their signatures checked */
+	uint64		to;				/* the last block to look at; state and history are compared if the chain ends here */
+	ChainReport report;
+	void	   *report_context;
+	void		(*visit) (void *context, const ChainBlock *block); /* may be NULL */
+	void	   *visit_context;
+
+	/* results */
+	Replay	   *replay;			/* state and history as they should be after block `to` */
+	uint64		height;
+	bool		stopped;		/* block 0 is unusable, so nothing else could be looked at */
+	uint64		problems_count;
+	uint64		state_differences;	/* rows of the world state that are wrong, missing or too many */
+	uint64		history_differences;
+} ChainWalk;
+
+extern void chain_walk(ChainWalk *walk);
+extern void chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *problem, const char *format, ...)
+			pg_attribute_printf(5, 6);
+
+/* ---- chain_compare.c ---- */
+
+/* world state, history and private plaintext against the replayed ones */
+extern void chain_compare(ChainWalk *walk);
+
+#endif

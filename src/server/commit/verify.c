@@ -1,0 +1,16 @@
+/* verify.c: this node's copy of a chain is verified */
+#include "server/commit/replay_internal.h"
+
+#include "utils/snapmgr.h"
+
+void
+chain_verify(const Ledger *ledger, uint64 from, uint64 to, ChainReport report, void *context)
+{
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "fabric verification", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(work);
+	ChainWalk	walk = {.ledger = ledger, .snapshot = GetActiveSnapshot(), .from = from, .to = to, .report = report, .report_context = context};
+
+	chain_walk(&walk);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(work);
+}
