@@ -19,6 +19,7 @@ typedef struct BlockWork
 	ChainWalk  *walk;
 	uint64		number;
 	bool		reporting;		/* number >= from */
+	bool		present;		/* there is a row of the block */
 	BlockRow	row;
 	StoredTransaction **stored; /* by position; NULL: missing */
 	BlockView	view;			/* data by position; empty where missing or unreadable */
@@ -31,8 +32,9 @@ typedef struct Link
 	uint8_t		hash[CRYPTO_SHA256_BYTES];	/* of its header */
 	uint8_t		stored_hash[CRYPTO_SHA256_BYTES];	/* in its column */
 	bool		known;
-	uint8_t		commit_hash[CRYPTO_SHA256_BYTES];
-	bool		has_commit_hash;
+	bool		commit_hash_known;
+	FbBytes		commit_hash;	/* in commit_hash_bytes; empty after block 0 */
+	uint8_t		commit_hash_bytes[CRYPTO_SHA256_BYTES];
 	AuditPrevious previous;
 } Link;
 
@@ -132,7 +134,7 @@ read_envelopes(BlockWork *work, FbBytes *data)
 
 /* header, metadata and transactions as a view; missing ones are reported */
 static void
-read_block(BlockWork *work, bool present)
+read_block(BlockWork *work)
 {
 	int			rows_count;
 	StoredTransaction *rows = block_store_stored_transactions(work->walk->ledger, work->number, work->walk->snapshot, &rows_count);
@@ -146,7 +148,7 @@ read_block(BlockWork *work, bool present)
 
 		for (int i = 0; i < rows_count; i++)
 			dense = dense && rows[i].position == i;
-		if (dense && present)
+		if (dense && work->present)
 		{
 			FbBytes    *envelopes = palloc0(rows_count * sizeof(FbBytes) + 1);
 			StoredTransaction **pointers = palloc(rows_count * sizeof(StoredTransaction *) + 1);
@@ -218,7 +220,7 @@ code_text(int code)
 	return name != NULL ? psprintf("%d (%s)", code, name) : psprintf("%d", code);
 }
 
-/* the codes beside a damaged block, for its replay: the filter's, or else those of the rows */
+/* the codes beside a block: the filter's, or else those of the rows */
 static uint8_t *
 codes_beside(BlockWork *work)
 {
@@ -312,6 +314,8 @@ check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
 	expected->transactions_filter = fb_bytes(codes, count);
 	expected->commit_hash = commit_hash;
 	expected->raft_index = commit_raft_index(allocator, work->row.signatures);
+	if (!work->present)
+		return;
 	compare_bytes(work, "block_hash", work->row.block_hash, expected->block_hash, "Column block_hash is not the hash of the header.");
 	if (work->row.transactions_filter.size != count)
 		DERIVED(work, -1, "transactions_filter", "There are %zu validation codes for %zu transactions.", work->row.transactions_filter.size, count);
@@ -350,44 +354,43 @@ static void
 check_transactions(BlockWork *work, Link *link)
 {
 	size_t		count = work->view.data_count;
-	uint8_t    *beside = work->block.damaged ? codes_beside(work) : NULL;
+	ReplayTrust trust = work->block.damaged ? REPLAY_STORED : work->walk->uncertain ? REPLAY_STATE : REPLAY_OWN;
+	uint8_t    *beside = codes_beside(work);
 	uint8_t    *codes = palloc(count + 1);
 	uint8_t    *commit_hash = palloc(CRYPTO_SHA256_BYTES);
 	const TxView **views = palloc(count * sizeof(TxView *) + 1);
 	ValidatedBlock *validated = palloc(sizeof(ValidatedBlock));
 	FbBytes		updates;
 
-	replay_block(work->walk->replay, work->number, work->view.data, count, beside, validated, &updates);
+	replay_block(work->walk->replay, work->number, work->view.data, count, trust, beside, validated, codes, &updates);
 	work->block.mvcc = &validated->mvcc;
 	for (size_t i = 0; i < count; i++)
-	{
-		codes[i] = beside != NULL ? beside[i] : (uint8_t) validated->transactions[i].code;
 		views[i] = &validated->transactions[i].view;
-	}
-	if (beside != NULL)
+	if (work->block.damaged)
 		name_damaged(work, validated, beside);
-	update_commit_hash(fb_bytes(codes, count), updates, link->has_commit_hash ? fb_bytes(link->commit_hash, CRYPTO_SHA256_BYTES) : FB_BYTES_EMPTY,
-					   commit_hash);
-	if (beside != NULL)
-		/* what a damaged block wrote is a guess: go on from the hash beside it */
-		check_derived(work, views, codes, work->row.commit_hash);
-	else
-		check_derived(work, views, codes, fb_bytes(commit_hash, CRYPTO_SHA256_BYTES));
-	link->has_commit_hash = work->block.expected.commit_hash.size == CRYPTO_SHA256_BYTES;
-	if (link->has_commit_hash)
-		memcpy(link->commit_hash, work->block.expected.commit_hash.data, CRYPTO_SHA256_BYTES);
+	update_commit_hash(fb_bytes(codes, count), updates, link->commit_hash, commit_hash);
+	/* what a damaged block wrote is a guess: go on from the hash beside it */
+	check_derived(work, views, codes,
+				  work->block.damaged || !link->commit_hash_known ? work->row.commit_hash : fb_bytes(commit_hash, CRYPTO_SHA256_BYTES));
+	link->commit_hash_known = work->block.expected.commit_hash.size == CRYPTO_SHA256_BYTES;
+	link->commit_hash = FB_BYTES_EMPTY;
+	if (link->commit_hash_known)
+	{
+		memcpy(link->commit_hash_bytes, work->block.expected.commit_hash.data, CRYPTO_SHA256_BYTES);
+		link->commit_hash = fb_bytes(link->commit_hash_bytes, CRYPTO_SHA256_BYTES);
+	}
 }
 
 /* ---- the walk ---- */
 
 static void
-move_link(Link *link, const BlockWork *work, bool present)
+move_link(Link *link, const BlockWork *work)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	FbError		error;
 
-	link->known = present;
-	if (!present)
+	link->known = work->present;
+	if (!work->present)
 		return;
 	block_header_hash(&work->view.header, link->hash);
 	memcpy(link->stored_hash, link->hash, sizeof(link->hash));
@@ -403,30 +406,50 @@ static void
 check_block(ChainWalk *walk, uint64 number, Link *link)
 {
 	BlockWork	work = {.walk = walk, .number = number, .reporting = number >= walk->from, .block = {.number = number}};
-	bool		present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
 	FbError		why;
 
-	if (!present)
+	work.present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
+	if (!work.present)
 	{
 		work.block.damaged = true;
 		PROBLEM(&work, -1, "block_missing", "The block is not in the table.");
 	}
-	read_block(&work, present);
+	read_block(&work);
 	if (number == 0 && (work.view.data_count != 1 || !replay_genesis(walk->replay, work.view.data[0], &why)))
 	{
 		chain_problem(walk, 0, 0, "envelope", "Without the channel's first configuration nothing can be verified.");
 		walk->stopped = true;
 		return;
 	}
-	if (present)
+	if (work.present)
 		check_frame(&work, link);
 	if (number == 0)
+	{
 		check_genesis(&work);
+		link->commit_hash_known = true;
+	}
 	else
 		check_transactions(&work, link);
+	walk->uncertain = walk->uncertain || work.block.damaged;
 	if (walk->visit != NULL)
 		walk->visit(walk->visit_context, &work.block);
-	move_link(link, &work, present);
+	move_link(link, &work);
+}
+
+/* the next block that is there at all, or whose transactions are; reports those in between as one run */
+static uint64
+skip_missing(ChainWalk *walk, uint64 number)
+{
+	uint64		next = block_store_next(walk->ledger, number);
+
+	if (next == number)
+		return number;
+	next = Min(next, walk->to + 1);
+	if (next > walk->from)
+		chain_problem(walk, (int64) number, -1, "block_missing", next == number + 1 ? "The block and its transactions are not in the tables." :
+					  "Blocks " UINT64_FORMAT " to " UINT64_FORMAT " and their transactions are not in the tables.", number, next - 1);
+	walk->uncertain = true;
+	return next;
 }
 
 static void
@@ -465,9 +488,19 @@ chain_walk(ChainWalk *walk)
 	caller = MemoryContextSwitchTo(context);
 	for (uint64 number = 0; number <= walk->to && !walk->stopped; number++)
 	{
+		uint64		next;
+
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
-		check_block(walk, number, &link);
+		next = skip_missing(walk, number);
+		if (next > number)
+		{
+			link.known = false;
+			link.commit_hash_known = false;
+			number = next;
+		}
+		if (number <= walk->to)
+			check_block(walk, number, &link);
 	}
 	MemoryContextReset(context);
 	if (walk->to == walk->height - 1 && !walk->stopped)

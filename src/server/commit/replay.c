@@ -240,15 +240,43 @@ write_by_codes(Replay *replay, uint64 number, const FbBytes *data, size_t data_c
 	error_check(mvcc_validate(allocator, keys, number, &replay->ranges, result, &error), &error);
 }
 
-void
-replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, const uint8_t *stored_filter,
-			 ValidatedBlock *validated, FbBytes *updates)
+/* codes that depend on what was committed before */
+static bool
+is_decided_by_state(int code)
 {
+	switch (code)
+	{
+		case TX_VALID:
+		case TX_DUPLICATE_TXID:
+		case TX_ENDORSEMENT_POLICY_FAILURE:
+		case TX_MVCC_READ_CONFLICT:
+		case TX_PHANTOM_READ_CONFLICT:
+		case TX_INVALID_CHAINCODE:
+			return true;
+		default:
+			return false;
+	}
+}
+
+void
+replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, ReplayTrust trust, const uint8_t *stored,
+			 ValidatedBlock *validated, uint8_t *codes, FbBytes *updates)
+{
+	bool		own = true;
 	FbError		error;
 
 	validate_block_from(&replay->channel, &replay->source, number, data, data_count, validated);
-	if (stored_filter != NULL)
-		write_by_codes(replay, number, data, data_count, stored_filter, &validated->mvcc);
+	for (size_t i = 0; i < data_count; i++)
+	{
+		TxCode		code = validated->transactions[i].code;
+
+		codes[i] = (uint8_t) code;
+		if (trust == REPLAY_STORED || (trust == REPLAY_STATE && is_decided_by_state(code) && is_decided_by_state(stored[i])))
+			codes[i] = stored[i];
+		own = own && codes[i] == (uint8_t) code;
+	}
+	if (!own)
+		write_by_codes(replay, number, data, data_count, codes, &validated->mvcc);
 	error_check(update_pack(memory_allocator(CurrentMemoryContext), validated->mvcc.updates, validated->mvcc.updates_count, updates, &error),
 				&error);
 	apply(replay, number, &validated->mvcc);

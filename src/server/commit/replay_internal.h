@@ -65,13 +65,21 @@ typedef struct Replay
 extern Replay *replay_create(const Ledger *ledger);
 /* block 0; false when its envelope holds no configuration of this channel, why tells */
 extern bool replay_genesis(Replay *replay, FbBytes envelope, FbError *why);
+/* how far the codes that are stored beside a block count */
+typedef enum ReplayTrust
+{
+	REPLAY_OWN,					/* not at all: each transaction gets the code that it deserves */
+	REPLAY_STATE,				/* where the state decides: an earlier block is damaged, so the state may not be what it was */
+	REPLAY_STORED				/* always: the block itself is damaged, and its transactions no longer say which code they got */
+} ReplayTrust;
+
 /*
- * The next block. stored_filter (one code for each transaction, or NULL): for a block whose data are damaged, so that its transactions no longer
- * say which code they got; then what they seem to have written is applied by these codes. updates: what the commit hash covers. Results are in the
- * current context; of validated->mvcc only history and conflicts may be used, for the updates point into the state as it was before.
+ * The next block. stored: one code for each transaction, not used for REPLAY_OWN. codes: those by which the block was applied. updates: what the
+ * commit hash covers. Results are in the current context; of validated->mvcc only history and conflicts may be used, for the updates
+ * point into the state as it was before.
  */
-extern void replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, const uint8_t *stored_filter,
-						 ValidatedBlock *validated, FbBytes *updates);
+extern void replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, ReplayTrust trust, const uint8_t *stored,
+						 ValidatedBlock *validated, uint8_t *codes, FbBytes *updates);
 
 /* ---- chain.c: the tables of a channel against its replayed chain ---- */
 
@@ -102,6 +110,7 @@ typedef struct ChainWalk
 	/* results */
 	Replay	   *replay;			/* state and history as they should be after block `to` */
 	uint64		height;
+	bool		uncertain;		/* a damaged block was met: the replayed state may not be what it was */
 	bool		stopped;		/* block 0 is unusable, so nothing else could be looked at */
 	uint64		problems_count;
 	uint64		state_differences;	/* rows of the world state that are wrong, missing or too many */

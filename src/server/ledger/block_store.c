@@ -265,6 +265,27 @@ block_store_stored_transactions(const Ledger *ledger, uint64 number, Snapshot sn
 	return rows;
 }
 
+static uint64
+next_in(LedgerTable table, AttrNumber column, uint64 number)
+{
+	LedgerScan	scan;
+	ScanKeyData key;
+	uint64		next = UINT64_MAX;
+
+	scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, (int64) number);
+	ledger_scan_begin(&scan, table.table, table.index, &key, 1, NULL);
+	if (ledger_scan_next(&scan, ForwardScanDirection))
+		next = (uint64) ledger_scan_int8(&scan, column);
+	ledger_scan_end(&scan);
+	return next;
+}
+
+uint64
+block_store_next(const Ledger *ledger, uint64 number)
+{
+	return Min(next_in(ledger->block, BLOCK_NUMBER, number), next_in(ledger->transaction, TX_BLOCK, number));
+}
+
 List *
 block_store_strays(const Ledger *ledger, uint64 height)
 {

@@ -105,6 +105,8 @@ typedef struct StoredTransaction
 } StoredTransaction;
 
 extern StoredTransaction *block_store_stored_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot, int *count);
+/* the first number >= number that a block or a transaction has; UINT64_MAX when none has */
+extern uint64 block_store_next(const Ledger *ledger, uint64 number);
 /* rows of the tables block and transaction beyond the chain of this height: "block -1", "transaction 3 of block 17"; List of char *, the first ten */
 extern List *block_store_strays(const Ledger *ledger, uint64 height);
 /* Fabric's bytes of a block as a peer serves it (slots 2 and 4 filled), or as an orderer does (bare) */
