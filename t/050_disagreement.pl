@@ -1,35 +1,109 @@
-# Endorsers that do not agree, and an organisation that does not answer.
+# Organisations that do not agree, and organisations that do not answer.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest;
+use FabricTest qw(start_network fingerprints wait_until height_of $ANY_TWO);
+use Fabric::Psql qw(literal);
 use Test::More;
+use Time::HiRes qw(time);
 
-my $network = FabricTest::start_network(orgs => 3, orderers => 1, channel => 'trade');
-my ($org1, $org2, $org3) = $network->nodes;
+my $network = start_network(orgs => 3, orderers => 1, channel => 'trade');
+my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 
-FabricTest::deploy_registry($network, policy => "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
-$org1->query(FabricTest::create_vehicle('V1'));
-is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'all nodes are the same');
+# two packages for one definition: they differ in what they write and in what they give
+sub package_of
+{
+	my ($difference) = @_;
+	my $source = <<"SQL";
+CREATE FUNCTION put(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
+BEGIN PERFORM fabric.put_state(id, (value + $difference)::text); RETURN 'stored'; END \$\$;
+CREATE FUNCTION add(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
+BEGIN PERFORM fabric.put_state(id, (fabric.get_state_text(id)::int + value)::text); RETURN 'added'; END \$\$;
+CREATE FUNCTION look(id text) RETURNS text LANGUAGE sql AS \$\$ SELECT fabric.get_state_text(id) \$\$;
+CREATE FUNCTION tell() RETURNS text LANGUAGE sql AS \$\$ SELECT 'difference $difference' \$\$;
+SQL
+	return "fabric.package_chaincode('assets_$difference', " . literal($source) . ')';
+}
 
-# one organisation falsifies its own state: its simulation gives something else than the others'
-$org2->query("BEGIN; SET LOCAL session_replication_role = replica; UPDATE fabric_internal.world_state SET value = convert_to(replace(convert_from(value, 'UTF8'), 'Ada Adler', 'Eve'), 'UTF8') WHERE channel = 'trade' AND namespace = 'vehicles' AND key = 'V1'; COMMIT");
-my ($output, $error, $status) = $org1->try_query("SELECT * FROM fabric.submit_transaction('trade', 'vehicles', 'transfer_vehicle', ARRAY['V1', 'Boris', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])");
-isnt($status, 0, 'payloads that differ are not submitted');
-like($error, qr/Org1MSP/, 'the error names one organisation');
-like($error, qr/Org2MSP/, 'and the other');
-like($error, qr/V1/, 'and the key');
-$org2->query("SELECT fabric.rebuild_state('trade')");
+sub approve
+{
+	my ($node, $package) = @_;
+	my $id = defined $package ? literal($node->query("SELECT fabric.install_chaincode($package)")) : 'NULL';
 
-# an organisation is down: another one takes its place
+	$node->query("SELECT fabric.approve_chaincode('trade', 'assets', '1', 1, $id, " . literal($ANY_TWO) . ')');
+}
+
+sub call
+{
+	my (@arguments) = @_;
+
+	return "SELECT fabric.invoke('trade', 'assets', " . join(', ', map { literal($_) } @arguments) . ')';
+}
+
+approve($org1, package_of(0));
+approve($org2, package_of(1));
+approve($org3, undef);
+$org1->query("SELECT fabric.commit_chaincode('trade', 'assets', '1', 1, " . literal($ANY_TWO) . ')');
+fingerprints($network, 'trade');
+my $height = height_of($org1, 'trade');
+
+# what differs is shown
+my $error = $org1->error_of(call('put', 'k1', 5));
+like($error, qr/LF309/, 'endorsements that differ are an error');
+like($error, qr/"k1"/, 'which names the key');
+like($error, qr/Org1MSP has "5".*Org2MSP has "6"/, 'and who would write what');
+$error = $org1->error_of(call('tell'));
+like($error, qr/LF309.*Org1MSP.*Org2MSP/s, 'results that differ are an error too');
+is(height_of($org1, 'trade'), $height, 'nothing of it is ordered');
+
+# without a package of its own a node asks others
+is($org3->query("SELECT fabric.query('trade', 'assets', 'tell')"), 'difference 0', 'a query at a node without the package is answered elsewhere');
+like($org3->error_of("SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org3MSP'])"), qr/LF001.*has not installed/s,
+	'but it cannot endorse');
+like($org1->error_of("SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org3MSP'])"), qr/LF310.*Org3MSP/s,
+	'nor when another node asks it');
+like($org1->error_of("SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org9MSP'])"), qr/LF001.*"Org9MSP"/s,
+	'an organisation that is none is named');
+
+# one organisation is enough for an endorsement but not for the policy: ordered, stored, invalid
+is($org1->query("SELECT validation_code FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP'])"), 'ENDORSEMENT_POLICY_FAILURE',
+	'a transaction with too few endorsements is invalid');
+is($org1->query("SELECT count(*) FROM fabric_internal.world_state WHERE namespace = 'assets'"), 0, 'and changes nothing');
+
+# all agree
+approve($_, package_of(0)) foreach $org2, $org3;
+is($org1->query(call('put', 'k1', 5)), 'stored', 'with the same package everywhere the call succeeds');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+
+# one organisation falsifies its own state
+sub set_state
+{
+	my ($node, $value) = @_;
+
+	$node->query("BEGIN; SET LOCAL session_replication_role = replica; UPDATE fabric_internal.world_state SET value = '$value' WHERE channel = 'trade' AND namespace = 'assets' AND key = 'k1'; COMMIT");
+}
+set_state($org2, '500');
+like($org1->error_of(call('add', 'k1', 1)), qr/LF309.*"k1".*Org1MSP has "6".*Org2MSP has "501"/s, 'a falsified state shows when it is endorsed');
+set_state($org2, '5');
+is($org1->query(call('add', 'k1', 1)), 'added', 'the true state is endorsed again');
+
+# an organisation is down, or does not answer: another one takes its place
 $org2->kill_hard;
-($output, $error, $status) = $org1->try_query(FabricTest::invoke('transfer_vehicle', 'V1', 'Carla', '500'));
-is($status, 0, 'an organisation that is down is replaced') or diag($error);
-$org3->kill_hard;
-($output, $error, $status) = $org1->try_query('SET fabric.endorsement_timeout = 3000; ' . FabricTest::invoke('transfer_vehicle', 'V1', 'Dario', '600'));
-isnt($status, 0, 'with too few organisations the call fails');
-like($error, qr/Org[23]MSP/, 'and names who is missing');
+is($org1->query(call('add', 'k1', 1)), 'added', 'an organisation that is down is replaced');
+$org2->start;
+fingerprints($network, 'trade');
+kill 'STOP', $org2->process_id;
+my $begin = time;
+is($org1->query(call('add', 'k1', 1)), 'added', 'an organisation that does not answer is replaced');
+cmp_ok(time - $begin, '<', 10, 'after fabric.connect_timeout');
+kill 'CONT', $org2->process_id;
+$_->kill_hard foreach $org2, $org3;
+$error = $org1->error_of(call('add', 'k1', 1));
+like($error, qr/LF310/, 'with too few organisations the call fails');
+like($error, qr/Org2MSP: .*Org3MSP: .*HINT/s, 'and says who failed, and why');
+is($org1->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"), '8', 'a query needs nobody else');
 $_->start foreach $org2, $org3;
-is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is($org3->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"), '8', 'each call took effect once');
 done_testing();
