@@ -30,7 +30,7 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	RETURN regexp_replace(regexp_replace(replace(SQLSTATE || ' ' || SQLERRM || coalesce(E'\n' || nullif(detail, ''), '') || coalesce(E'\n' || nullif(hint, ''), ''),
-		format('role "%s"', session_user), 'role SESSION_USER'), '[0-9a-f]{64}', 'HASH', 'g'), '\m(block|transaction) [0-9]+\M', '\1 N', 'g');
+		format('role "%s"', session_user), 'role SESSION_USER'), '[0-9a-f]{64}', 'HASH', 'g'), '\m(block|transaction|has) [0-9]+\M', '\1 N', 'g');
 END
 $$;
 
