@@ -43,6 +43,8 @@ typedef struct CommittedBlock
 	bool		lifecycle_changed;	/* a definition or an approval was written */
 	uint8_t		block_hash[CRYPTO_SHA256_BYTES];
 	int			counts[256];	/* transactions by validation code */
+	FbBytes    *tx_ids;			/* in the memory context of the caller of commit_block; gone with its transaction */
+	size_t		tx_ids_count;
 } CommittedBlock;
 
 /*
@@ -62,6 +64,8 @@ extern void commit_build_block(const Channel *channel, const FbBytes *data, size
 
 /* ---- notify.c ---- */
 
+/* right before the commit: which transactions are about to come; who looks too early finds nothing and waits on */
+extern void commit_announce(ChannelSlot *slot, const CommittedBlock *committed);
 /* after the commit: publish in shared memory, wake whoever waits */
 extern void commit_publish(ChannelSlot *slot, const CommittedBlock *committed);
 /* NOTIFY fabric_block with {"channel": ..., "block": ..., "transactions": ...}; rides on the commit of the block */

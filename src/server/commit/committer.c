@@ -182,8 +182,13 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 	committed->number = block->header.number;
 	committed->raft_index = commit_raft_index(allocator, block->metadata[0]);
 	committed->lifecycle_changed = changes_lifecycle(&validated.mvcc);
+	committed->tx_ids = palloc0(block->data_count * sizeof(FbBytes) + 1);
+	committed->tx_ids_count = block->data_count;
 	for (size_t i = 0; i < block->data_count; i++)
+	{
 		committed->counts[filter[i]]++;
+		committed->tx_ids[i] = rows[i].tx_id;
+	}
 
 	row.number = block->header.number;
 	row.previous_hash = block->header.previous_hash;

@@ -30,6 +30,20 @@ look_up(const Channel *channel, const char *tx_id, GatewayStatus *status)
 	return status->committed;
 }
 
+/* until the transaction may be there, or the time is over; blocks without it are passed over without looking into the table */
+static void
+wait_for_transaction(ChannelSlot *slot, const char *tx_id, uint64 height, uint64 mark, TimestampTz until)
+{
+	FbBytes		id = fb_bytes_of_text(tx_id);
+
+	while (shmem_wait_height(slot, height, until) && !shmem_recent_seen(slot, id, mark))
+	{
+		CHECK_FOR_INTERRUPTS();
+		height = pg_atomic_read_u64(&slot->height);
+	}
+	CHECK_FOR_INTERRUPTS();
+}
+
 void
 gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope, GatewayStatus *status)
 {
@@ -43,10 +57,11 @@ gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_m
 	memset(status, 0, sizeof(*status));
 	for (;;)
 	{
+		/* where to look from first: a block that comes after the look-up is seen by the wait */
 		uint64		height = slot != NULL ? pg_atomic_read_u64(&slot->height) : 0;
+		uint64		mark = slot != NULL ? shmem_recent_mark(slot) : 0;
 		uint64		term_now;
 
-		/* the height first: a block that comes after the look-up is seen by the wait */
 		if (look_up(channel, tx_id, status) || timeout_ms == 0)
 			return;
 		if (slot == NULL)
@@ -54,8 +69,7 @@ gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_m
 		now = GetCurrentTimestamp();
 		if (slot == NULL || now >= deadline)
 			return;
-		(void) shmem_wait_height(slot, height, Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS)));
-		CHECK_FOR_INTERRUPTS();
+		wait_for_transaction(slot, tx_id, height, mark, Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS)));
 		if (envelope.size == 0)
 			continue;
 		term_now = raft_term(slot);

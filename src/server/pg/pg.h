@@ -112,6 +112,8 @@ typedef struct InboxHeader
 	uint64		refused_count;	/* ever refused because full */
 } InboxHeader;
 
+#define SHMEM_RECENT_COUNT 4096
+
 typedef struct ChannelSlot
 {
 	/* FabricShared.lock guards in_use and name; a slot is never moved */
@@ -126,6 +128,10 @@ typedef struct ChannelSlot
 	pg_atomic_uint64 applied_raft_index; /* last log entry that is in the ledger, durably */
 	pg_atomic_uint64 validation_counts[256]; /* transactions by validation code since start */
 	ConditionVariable committed; /* broadcast after every block */
+	/* the first eight bytes of the ids of the transactions that were committed last, a ring; see shmem_recent_ */
+	pg_atomic_uint64 recent_count;	/* ever put */
+	pg_atomic_uint64 recent_settled; /* of these, in blocks whose commit is done */
+	pg_atomic_uint64 recent[SHMEM_RECENT_COUNT];
 
 	/* written by the orderer worker */
 	pg_atomic_uint64 commit_index; /* committed by Raft; entries up to here may be read from raft_log */
@@ -145,6 +151,16 @@ typedef struct ChannelSlot
 extern bool shmem_available(void);
 extern void shmem_require(void);		/* FB_NOT_PRELOADED with the hint for postgresql.conf */
 extern void shmem_install_hooks(void);	/* from _PG_init while preloading */
+
+/*
+ * Which transactions were committed lately, so that a session that waits for one need not look into the table after every block. put: by the
+ * ledger worker, before it commits. settle: after that, before the height. mark: a position to look from; a transaction whose commit is on its way
+ * lies behind it. seen: whether the transaction may have come since then; true when it is not known any more. tx_id: as in the channel header.
+ */
+extern void shmem_recent_put(ChannelSlot *slot, FbBytes tx_id);
+extern void shmem_recent_settle(ChannelSlot *slot);
+extern uint64 shmem_recent_mark(ChannelSlot *slot);
+extern bool shmem_recent_seen(ChannelSlot *slot, FbBytes tx_id, uint64 mark);
 
 extern ChannelSlot *shmem_channel_find(const char *channel);	/* NULL when there is none, or not preloaded */
 extern ChannelSlot *shmem_channel_create(const char *channel);	/* finds or makes; FB_LIMIT_EXCEEDED when all slots are used */

@@ -73,6 +73,10 @@ init_slot(ChannelSlot *slot, int index, int tranche)
 	for (int code = 0; code < 256; code++)
 		pg_atomic_init_u64(&slot->validation_counts[code], 0);
 	ConditionVariableInit(&slot->committed);
+	pg_atomic_init_u64(&slot->recent_count, 0);
+	pg_atomic_init_u64(&slot->recent_settled, 0);
+	for (int i = 0; i < SHMEM_RECENT_COUNT; i++)
+		pg_atomic_init_u64(&slot->recent[i], 0);
 	SpinLockInit(&slot->mutex);
 	LWLockInitialize(&slot->inbox.lock, tranche);
 	LWLockInitialize(&slot->private_inbox.lock, tranche);
@@ -273,6 +277,55 @@ shmem_channel_at(int index)
 		slot = &shared->slots[index];
 	LWLockRelease(&shared->lock);
 	return slot;
+}
+
+/* ---- recent transactions ---- */
+
+static uint64
+recent_value(FbBytes tx_id)
+{
+	uint64		value = 0;
+
+	memcpy(&value, tx_id.data, Min(tx_id.size, sizeof(value)));
+	return value;
+}
+
+void
+shmem_recent_put(ChannelSlot *slot, FbBytes tx_id)
+{
+	uint64		count = pg_atomic_read_u64(&slot->recent_count);
+
+	pg_atomic_write_u64(&slot->recent[count % SHMEM_RECENT_COUNT], recent_value(tx_id));
+	pg_write_barrier();
+	pg_atomic_write_u64(&slot->recent_count, count + 1);
+}
+
+void
+shmem_recent_settle(ChannelSlot *slot)
+{
+	pg_atomic_write_u64(&slot->recent_settled, pg_atomic_read_u64(&slot->recent_count));
+}
+
+uint64
+shmem_recent_mark(ChannelSlot *slot)
+{
+	return pg_atomic_read_u64(&slot->recent_settled);
+}
+
+bool
+shmem_recent_seen(ChannelSlot *slot, FbBytes tx_id, uint64 mark)
+{
+	uint64		count = pg_atomic_read_u64(&slot->recent_count);
+	uint64		wanted = recent_value(tx_id);
+
+	pg_read_barrier();
+	/* half a ring: entries that are overwritten while we look must not be missed. A smaller count: the slot is another channel's now */
+	if (count < mark || count - mark > SHMEM_RECENT_COUNT / 2)
+		return true;
+	for (uint64 i = mark; i < count; i++)
+		if (pg_atomic_read_u64(&slot->recent[i % SHMEM_RECENT_COUNT]) == wanted)
+			return true;
+	return false;
 }
 
 /* ---- workers and the launcher ---- */

@@ -9,6 +9,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -41,7 +42,8 @@ prepare(SpiStatement *statement)
 
 	if (statement->plan != NULL)
 		return;
-	plan = SPI_prepare(statement->sql, statement->argument_count, statement->argument_types);
+	/* our statements are look-ups and bulk writes whose best plan does not depend on the values: planning them again and again only costs */
+	plan = SPI_prepare_cursor(statement->sql, statement->argument_count, statement->argument_types, CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
 	SPI_keepplan(plan);

@@ -68,6 +68,7 @@ finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *bloc
 
 	commit_block(channel, block, &committed);
 	commit_notify(channel, &committed, block->data_count);
+	commit_announce(worker->slot, &committed);
 	FAULT_POINT("ledger_before_commit");
 	bracket_commit();
 	FAULT_POINT("ledger_after_commit");
