@@ -1,26 +1,43 @@
 # Without shared_preload_libraries everything that needs no worker works, and the rest says what to do.
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest qw(start_network invoke create_vehicle deploy_registry wait_until);
+use Fabric::Psql qw(literal);
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('plain');
-$node->init;
+my $network = start_network(orgs => 1, orderers => 1, channel => 'trade');
+my ($node) = $network->nodes;
+deploy_registry($network);
+$node->query(create_vehicle('V1'));
+my $block = $node->query("SELECT encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = 'trade' ORDER BY number DESC LIMIT 1");
+$node->stop;
+$node->start('-c shared_preload_libraries=');
+
+# pure functions
+like($node->query(q{SELECT (fabric.package_info(fabric.package_chaincode('label_1', 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'))).package_id}), qr/^label_1:[0-9a-f]{64}$/,
+	'a chaincode package is made');
+is($node->query("SELECT fabric.policy_satisfied('AND(''Org1MSP.peer'', ''Org2MSP.peer'')', ARRAY['Org1MSP.peer', 'Org2MSP.peer'])"), 't', 'a policy is evaluated');
+is($node->query("SELECT fabric.compute_tx_id('\\x01', '\\x02')"), 'a12871fee210fb8619291eaea194581cbd2531e4b23759d225f6806923f63222', 'a transaction id is computed');
+
+# the ledger can be read, and chaincode be asked
+is($node->query("SELECT encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = 'trade' ORDER BY number DESC LIMIT 1"), $block, 'the ledger is there');
+like($node->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')"), qr/Volvo/, 'a query needs no worker');
+
+# what needs the workers says so
+foreach my $call (create_vehicle('V2'), "SELECT fabric.transfer_leadership('trade')", "SELECT fabric.join_channel('\\x00')", "SELECT count(*) FROM fabric.stat_orderer",
+	"SELECT count(*) FROM fabric.stat_workers")
+{
+	my $error = $node->error_of($call);
+
+	like($error, qr/LF004.*HINT:.*shared_preload_libraries/s, ($call =~ /fabric\.(\w+)/)[0] . ' fails with a code of its own and a hint');
+}
+
+# preloaded again, it goes on
+$node->stop;
 $node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION fabric CASCADE');
-
-my $package = $node->safe_psql('postgres',
-	q{SELECT (fabric.package_info(fabric.package_chaincode('label_1', 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'))).package_id});
-like($package, qr/^label_1:[0-9a-f]{64}$/, 'a chaincode package is made');
-
-my ($status, $output, $error) = $node->psql('postgres', q{\set VERBOSITY verbose
-SELECT fabric.transfer_leadership('trade')});
-isnt($status, 0, 'what needs the workers fails');
-like($error, qr/LF004/, 'with an error code of its own');
-like($error, qr/HINT: .*shared_preload_libraries/, 'and with a hint');
-
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'fabric'");
-$node->restart;
-is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric launcher'}), 1, 'preloaded, the launcher runs');
+ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 3 }, 10), 'preloaded, launcher, orderer and ledger run');
+$node->query(create_vehicle('V2'));
+is(FabricTest::vehicles_of($node), 2, 'and transactions are committed');
 done_testing();
