@@ -134,6 +134,7 @@ extern void state_access_put(Simulation *simulation, FbBytes namespace_name, FbB
 extern void state_access_delete(Simulation *simulation, FbBytes namespace_name, FbBytes key);
 extern void state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetadataEntry *entries, size_t entries_count);
 extern bool state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *value);
+extern bool state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *value);
 extern bool state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *hash);
 extern void state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes value);
 

@@ -44,6 +44,14 @@ get_recorded_private(const DefinitionReader *reader, FbBytes key, FbBytes *value
 									fb_bytes_of_text(reader->collection), key, value);
 }
 
+/* for a new approval: what this node does not hold (any more) is approved again */
+static bool
+get_held_private(const DefinitionReader *reader, FbBytes key, FbBytes *value)
+{
+	return state_access_held_private(reader->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
+									 fb_bytes_of_text(reader->collection), key, value);
+}
+
 static void
 put(const DefinitionReader *state, FbBytes key, FbBytes value)
 {
@@ -302,6 +310,7 @@ approve(Invocation *invocation)
 	FbBytes values[DEFINITION_PARAMETERS_COUNT];
 	FbBytes source;
 
+	state.get = get_held_private;
 	unpack_input(invocation, &lifecycle__approve_chaincode_definition_for_my_org_args__descriptor, &args);
 	definition = DEFINITION_OF(args);
 	validate_input(invocation, &definition, args->collections);

@@ -122,6 +122,23 @@ state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, Fb
 	return true;
 }
 
+/* false when this node does not hold the committed value, as after leaving a channel and joining it again */
+bool
+state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
+						  FbBytes *value)
+{
+	StateRow committed;
+	StateRow row;
+
+	if (!get_hash(simulation, namespace_name, collection, key, &committed))
+		return false;
+	if (!private_store_get(simulation->ledger, namespace_name, collection, key, simulation->snapshot, &row) ||
+		!rwset_version_equal(row.version, committed.version))
+		return false;
+	*value = row.value;
+	return true;
+}
+
 /* CCA-17: the plaintext must be the one whose hash is committed */
 bool
 state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,

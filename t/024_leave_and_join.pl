@@ -1,0 +1,39 @@
+# A node leaves a channel and joins it again with block 0: it gets all blocks, approves again what it had approved, and takes part.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_until vehicles_of height_of);
+use Test::More;
+
+my $network = start_network(orgs => 2, orderers => 1, channel => 'trade');
+my ($org1, $org2) = $network->nodes;
+my $policy = "AND('Org1MSP.peer', 'Org2MSP.peer')";
+my $package_id = deploy_registry($network, policy => $policy);
+my $approval = "SELECT fabric.approve_chaincode('trade', 'vehicles', '1.0', 1, '$package_id', " . Fabric::Psql::literal($policy) . ')';
+
+$org1->query(join(";\n", map { create_vehicle("V$_") } 1 .. 3));
+like($org2->error_of($approval), qr/already.*LF308/s, 'the same approval twice is refused');
+
+my $genesis = $org1->query("SELECT encode(fabric.get_block('trade', 0), 'hex')");
+my $join = "SELECT fabric.join_channel('\\x$genesis')";
+like($org2->error_of($join), qr/LF402/, 'a channel that is joined is not joined again');
+$org2->query("SELECT fabric.leave_channel('trade')");
+is($org2->query('SELECT count(*) FROM fabric.channels'), 0, 'the channel is gone');
+like($org2->error_of("SELECT fabric.chain_info('trade')"), qr/LF401/, 'and so are its blocks');
+is($org2->query("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'fabric_internal' AND c.relname ~ '_[0-9]+\$' AND c.relkind = 'r'"),
+	0, 'its tables are dropped');
+
+is($org2->query($join), 'trade', 'joined again');
+is(scalar(fingerprints($network, 'trade')), 1, 'all blocks came, the nodes are the same');
+is(vehicles_of($org2), 3, 'nothing is missing');
+
+# the approval's plaintext was this node's only: the others have hashes
+is($org2->query("SELECT coalesce(package_id, 'none') FROM fabric.chaincodes WHERE channel = 'trade'"), 'none', 'which package runs is not on the ledger');
+like($org1->error_of(create_vehicle('V4')), qr/LF310/, 'without it the organisation cannot endorse');
+$org2->query($approval);
+is($org2->query("SELECT package_id, installed FROM fabric.chaincodes WHERE channel = 'trade'"), "$package_id|t", 'approved again');
+like($org2->error_of($approval), qr/already.*LF308/s, 'once is enough');
+$org1->query(create_vehicle('V4'));
+is(scalar(fingerprints($network, 'trade')), 1, 'both endorse again');
+done_testing();
