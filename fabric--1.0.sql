@@ -1206,3 +1206,16 @@ CREATE FUNCTION fabric.verify_chain(channel text, from_block bigint DEFAULT 0, t
 COMMENT ON FUNCTION fabric.verify_chain IS 'what is wrong with this node''s copy of a chain, no row: nothing. Verifies every hash, signature and validation code of the blocks, and with the last block also each key of world state and history, replayed from block 0';
 REVOKE ALL ON FUNCTION fabric.verify_chain FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.verify_chain TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.rebuild_state(channel text, OUT blocks bigint, OUT blocks_corrected bigint, OUT state_rows bigint, OUT state_corrected bigint,
+									 OUT history_rows bigint, OUT history_corrected bigint) RETURNS record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_rebuild_state';
+COMMENT ON FUNCTION fabric.rebuild_state IS 'make world state, history and all columns that follow from the blocks anew from the chain; says how many rows there are and how many were wrong';
+REVOKE ALL ON FUNCTION fabric.rebuild_state FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.rebuild_state TO fabric_admin;
+
+CREATE FUNCTION fabric.repair_chain(channel text, OUT block_number bigint, OUT address text) RETURNS SETOF record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_repair_chain';
+COMMENT ON FUNCTION fabric.repair_chain IS 'replace damaged blocks by those of other nodes, if hashes and signatures prove them, then rebuild the state; returns the blocks replaced and the nodes they came from';
+REVOKE ALL ON FUNCTION fabric.repair_chain FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.repair_chain TO fabric_admin;

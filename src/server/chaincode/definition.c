@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "core/policy/policy.h"
@@ -28,7 +29,8 @@ typedef struct DefinitionEntry
 {
 	DefinitionKey key;	   /* must be first */
 	MemoryContext context; /* NULL while the entry is empty */
-	RwSetVersion version;
+	RwSetVersion version; /* not present: no longer to be used */
+	Oid table; /* the world state that it was read from */
 	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	ChaincodeDefinition definition;
 	bool approved_here; /* this organisation's approval is known to equal the definition: that stays so */
@@ -326,6 +328,19 @@ copy_definition(const ChaincodeDefinition *from, ChaincodeDefinition *to)
 	to->collections = copy_bytes(from->collections);
 }
 
+/* a rebuilt state tells all sessions so by an invalidation of its table: versions of keys are the same afterwards, values may not be */
+static void
+invalidate(Datum argument, Oid relation)
+{
+	HASH_SEQ_STATUS status;
+	DefinitionEntry *entry;
+
+	hash_seq_init(&status, definition_cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (relation == InvalidOid || relation == entry->table)
+			entry->version.present = false;
+}
+
 static void
 make_cache(void)
 {
@@ -333,6 +348,7 @@ make_cache(void)
 		.keysize = sizeof(DefinitionKey), .entrysize = sizeof(DefinitionEntry), .hcxt = TopMemoryContext};
 
 	definition_cache = hash_create("fabric chaincode definitions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
 }
 
 static void
@@ -388,6 +404,7 @@ remember(const Ledger *ledger, const ChaincodeDefinition *definition, RwSetVersi
 		MemoryContextDelete(entry->context);
 	entry->context = context;
 	entry->version = version;
+	entry->table = ledger->world_state.table;
 	entry->definition = copy;
 	entry->approved_here = false;
 	strlcpy(entry->channel, ledger->channel, sizeof(entry->channel));

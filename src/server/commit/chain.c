@@ -35,6 +35,7 @@ typedef struct Link
 	bool		commit_hash_known;
 	FbBytes		commit_hash;	/* in commit_hash_bytes; empty after block 0 */
 	uint8_t		commit_hash_bytes[CRYPTO_SHA256_BYTES];
+	bool		previous_known;
 	AuditPrevious previous;
 } Link;
 
@@ -207,7 +208,7 @@ check_frame(BlockWork *work, const Link *link)
 		PROBLEM(work, -1, "previous_hash", "The previous hash is not the hash of block " UINT64_FORMAT ".", work->number - 1);
 	}
 	if (work->reporting)
-		error_check(audit_orderers(&audit, &work->view, link->known ? &link->previous : NULL, &error), &error);
+		error_check(audit_orderers(&audit, &work->view, link->previous_known ? &link->previous : NULL, &error), &error);
 }
 
 /* ---- what follows from the block ---- */
@@ -390,6 +391,7 @@ move_link(Link *link, const BlockWork *work)
 	FbError		error;
 
 	link->known = work->present;
+	link->previous_known = false;
 	if (!work->present)
 		return;
 	block_header_hash(&work->view.header, link->hash);
@@ -398,8 +400,7 @@ move_link(Link *link, const BlockWork *work)
 		memcpy(link->stored_hash, work->row.block_hash.data, sizeof(link->stored_hash));
 	link->previous.header.number = work->number;
 	link->previous.is_config = block_has_config(work->view.data, work->view.data_count);
-	if (block_last_config(&work->view, allocator, &link->previous.last_config_number, &error) != FB_OK)
-		link->known = false;
+	link->previous_known = block_last_config(&work->view, allocator, &link->previous.last_config_number, &error) == FB_OK;
 }
 
 static void
@@ -434,6 +435,27 @@ check_block(ChainWalk *walk, uint64 number, Link *link)
 	if (walk->visit != NULL)
 		walk->visit(walk->visit_context, &work.block);
 	move_link(link, &work);
+}
+
+bool
+chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash, uint8_t hash[CRYPTO_SHA256_BYTES])
+{
+	BlockWork	work = {.walk = walk, .number = number, .reporting = true, .block = {.number = number}};
+	Link		link = {{0}};
+
+	work.present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
+	if (!work.present)
+		return true;
+	read_block(&work);
+	if (previous_hash != NULL)
+	{
+		memcpy(link.hash, previous_hash, sizeof(link.hash));
+		memcpy(link.stored_hash, previous_hash, sizeof(link.stored_hash));
+		link.known = true;
+	}
+	check_frame(&work, &link);
+	block_header_hash(&work.view.header, hash);
+	return work.block.damaged;
 }
 
 /* the next block that is there at all, or whose transactions are; reports those in between as one run */
@@ -496,6 +518,7 @@ chain_walk(ChainWalk *walk)
 		if (next > number)
 		{
 			link.known = false;
+			link.previous_known = false;
 			link.commit_hash_known = false;
 			number = next;
 		}

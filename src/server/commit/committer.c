@@ -2,6 +2,8 @@
 #include "server/commit/commit_internal.h"
 
 #include "mb/pg_wchar.h"
+#include "storage/lmgr.h"
+#include "utils/snapmgr.h"
 
 
 /* texts of hostile transactions go into text columns only if they can */
@@ -165,6 +167,9 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 	FbError		error;
 
 	memset(committed, 0, sizeof(*committed));
+	/* a repair of the ledger locks commits out; the state is read as it is after it */
+	LockRelationOid(ledger->transaction.table, RowExclusiveLock);
+	PushActiveSnapshot(GetLatestSnapshot());
 	if (block->header.number == 0 || !block_store_row(ledger, block->header.number - 1, NULL, &previous))
 	{
 		fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
@@ -210,6 +215,7 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 		if (filter[i] == TX_VALID && validated.transactions[i].view.rwset != NULL)
 			apply_private(ledger, allocator, &validated.transactions[i].view, (RwSetVersion) {true, block->header.number, i});
 	maintain_dictionary(ledger, block, &validated);
+	PopActiveSnapshot();
 	FAULT_POINT("commit_after_state");
 }
 

@@ -118,6 +118,11 @@ typedef struct ChainWalk
 } ChainWalk;
 
 extern void chain_walk(ChainWalk *walk);
+/*
+ * Is block `number` missing, or not what the orderers signed? previous_hash: of the block before, NULL: unknown. walk: ledger, snapshot, report and a
+ * replay that has the configuration. *hash: the hash of its header, if it is not damaged.
+ */
+extern bool chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash, uint8_t hash[CRYPTO_SHA256_BYTES]);
 extern void chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *problem, const char *format, ...)
 			pg_attribute_printf(5, 6);
 

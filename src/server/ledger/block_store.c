@@ -312,6 +312,20 @@ block_store_strays(const Ledger *ledger, uint64 height)
 }
 
 void
+block_store_remove_strays(const Ledger *ledger, uint64 height)
+{
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	if (SPI_execute(psprintf("DELETE FROM %s WHERE block_number < 0 OR block_number >= " INT64_FORMAT, ledger_partition_name(ledger, "transaction"),
+							 (int64) height), false, 0) < 0 ||
+		SPI_execute(psprintf("DELETE FROM %s WHERE number < 0 OR number >= " INT64_FORMAT, ledger_partition_name(ledger, "block"),
+							 (int64) height), false, 0) < 0)
+		elog(ERROR, "could not remove rows of channel \"%s\"", ledger->channel);
+	spi_end(&scope);
+}
+
+void
 block_store_replace(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions, int transactions_count)
 {
 	SpiScope	scope;

@@ -109,6 +109,7 @@ extern StoredTransaction *block_store_stored_transactions(const Ledger *ledger, 
 extern uint64 block_store_next(const Ledger *ledger, uint64 number);
 /* rows of the tables block and transaction beyond the chain of this height: "block -1", "transaction 3 of block 17"; List of char *, the first ten */
 extern List *block_store_strays(const Ledger *ledger, uint64 height);
+extern void block_store_remove_strays(const Ledger *ledger, uint64 height); /* see ledger_repair_begin */
 /* Fabric's bytes of a block as a peer serves it (slots 2 and 4 filled), or as an orderer does (bare) */
 extern bool block_store_block(const Ledger *ledger, uint64 number, Snapshot snapshot, bool as_peer, FbBytes *block);
 

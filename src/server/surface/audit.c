@@ -1,6 +1,7 @@
 /* surface/audit: proofs: of a single block, and of a channel's whole ledger on this node */
 #include "server/surface/surface_internal.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 
 #include "server/channel/channel.h"
@@ -10,6 +11,8 @@
 
 FABRIC_FUNCTION(fabric_verify_block);
 FABRIC_FUNCTION(fabric_verify_chain);
+FABRIC_FUNCTION(fabric_rebuild_state);
+FABRIC_FUNCTION(fabric_repair_chain);
 
 static void
 destroy_bundle(void *bundle)
@@ -90,5 +93,50 @@ fabric_verify_chain(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	chain_verify(ledger, from, to, put_chain_problem, fcinfo->resultinfo);
+	return (Datum) 0;
+}
+
+/* ---- rebuild_state, repair_chain ---- */
+
+/* rebuild_state(channel): how much there is, and how much of it was wrong */
+Datum
+fabric_rebuild_state(PG_FUNCTION_ARGS)
+{
+	const Ledger *ledger = ledger_open(argument_text(fcinfo, 0, "channel"));
+	ChainRebuild rebuild;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	chain_rebuild(ledger, &rebuild);
+	values[0] = Int64GetDatum((int64) rebuild.blocks_count);
+	values[1] = Int64GetDatum((int64) rebuild.blocks_corrected);
+	values[2] = Int64GetDatum((int64) rebuild.state_rows);
+	values[3] = Int64GetDatum((int64) rebuild.state_corrected);
+	values[4] = Int64GetDatum((int64) rebuild.history_rows);
+	values[5] = Int64GetDatum((int64) rebuild.history_corrected);
+	return result_row(fcinfo, values, nulls);
+}
+
+static void
+put_replaced(void *context, uint64 number, const char *address)
+{
+	ReturnSetInfo *result = context;
+	Datum		values[2] = {Int64GetDatum((int64) number), CStringGetTextDatum(address)};
+	bool		nulls[2] = {false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* repair_chain(channel): the blocks that were replaced, and by whom */
+Datum
+fabric_repair_chain(PG_FUNCTION_ARGS)
+{
+	const Channel *channel = channel_open(argument_text(fcinfo, 0, "channel"));
+	ChainRebuild rebuild;
+
+	InitMaterializedSRF(fcinfo, 0);
+	chain_repair(channel, put_replaced, fcinfo->resultinfo);
+	CommandCounterIncrement();
+	chain_rebuild(channel->ledger, &rebuild);
 	return (Datum) 0;
 }
