@@ -92,8 +92,8 @@ static void
 write_state(Rebuild *rebuild, ReplayState *state)
 {
 	MemoryContext batch_context = AllocSetContextCreate(CurrentMemoryContext, "fabric state batch", ALLOCSET_DEFAULT_SIZES);
-	StateUpdate *updates = palloc(STATE_BATCH * sizeof(StateUpdate));
-	size_t		count = 0;
+	StateRow   *rows = palloc(STATE_BATCH * sizeof(StateRow));
+	int			count = 0;
 
 	state_store_clear(rebuild->ledger);
 	for (ReplayKey *key = replay_state_first(state);; key = key->next[0])
@@ -103,7 +103,7 @@ write_state(Rebuild *rebuild, ReplayState *state)
 			MemoryContext caller = MemoryContextSwitchTo(batch_context);
 
 			CHECK_FOR_INTERRUPTS();
-			state_store_apply(rebuild->ledger, updates, count);
+			state_store_fill(rebuild->ledger, rows, count);
 			MemoryContextSwitchTo(caller);
 			MemoryContextReset(batch_context);
 			rebuild->result->state_rows += count;
@@ -113,14 +113,7 @@ write_state(Rebuild *rebuild, ReplayState *state)
 			break;
 		if (!key->present)
 			continue;
-		updates[count++] = (StateUpdate) {
-			.namespace_name = key->namespace_name,
-			.state_namespace = key->namespace_name,
-			.key = key->key,
-			.value = key->value,
-			.metadata = key->metadata,
-			.version = key->version,
-		};
+		rows[count++] = (StateRow) {key->namespace_name, key->key, key->value, key->metadata, key->version};
 	}
 	MemoryContextDelete(batch_context);
 }

@@ -147,7 +147,9 @@ extern void state_scan_end(StateScan *scan);
 extern void state_store_fetch(const Ledger *ledger, MvccBlock *block);
 /* write the net effect of a block */
 extern void state_store_apply(const Ledger *ledger, const StateUpdate *updates, size_t updates_count);
-extern void state_store_clear(const Ledger *ledger); /* all rows, for rebuilding them; see ledger_repair_begin */
+/* all rows go, and new ones come, for rebuilding the state; see ledger_repair_begin */
+extern void state_store_clear(const Ledger *ledger);
+extern void state_store_fill(const Ledger *ledger, const StateRow *rows, int count);
 /* a state key for people: U+2400 for the zeros of composite keys, \x... for what is no text; palloc'ed */
 extern char *state_key_text(FbBytes key);
 /* digest over the whole world state in order, for comparing nodes; *rows_count may be NULL */

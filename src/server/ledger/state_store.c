@@ -245,6 +245,43 @@ state_store_clear(const Ledger *ledger)
 	spi_end(&scope);
 }
 
+void
+state_store_fill(const Ledger *ledger, const StateRow *rows, int count)
+{
+	static const Oid types[] = {TEXTOID, TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, INT8ARRAYOID, INT4ARRAYOID};
+	FbBytes    *columns = palloc(4 * count * sizeof(FbBytes) + 1);
+	bool	   *metadata_nulls = palloc(count * sizeof(bool) + 1);
+	Datum	   *numbers = palloc(count * sizeof(Datum) + 1);
+	Datum	   *positions = palloc(count * sizeof(Datum) + 1);
+	Datum		values[7];
+	SpiScope	scope;
+
+	for (int i = 0; i < count; i++)
+	{
+		columns[i] = rows[i].namespace_name;
+		columns[count + i] = rows[i].key;
+		columns[2 * count + i] = rows[i].value;
+		columns[3 * count + i] = rows[i].metadata;
+		metadata_nulls[i] = rows[i].metadata.size == 0;
+		numbers[i] = Int64GetDatum((int64) rows[i].version.block_number);
+		positions[i] = Int32GetDatum((int32) rows[i].version.tx_index);
+	}
+	values[0] = CStringGetTextDatum(ledger->channel);
+	values[1] = ledger_text_array(columns, NULL, count);
+	values[2] = ledger_bytea_array(columns + count, NULL, count);
+	values[3] = ledger_bytea_array(columns + 2 * count, NULL, count);
+	values[4] = ledger_bytea_array(columns + 3 * count, metadata_nulls, count);
+	values[5] = ledger_array(numbers, NULL, count, INT8OID, 8, true, TYPALIGN_DOUBLE);
+	values[6] = ledger_array(positions, NULL, count, INT4OID, 4, true, TYPALIGN_INT);
+	spi_begin(&scope);
+	spi_run(ledger_statement(ledger, LEDGER_FILL_STATE,
+							 "INSERT INTO fabric_internal.world_state_%d (channel, namespace, key, value, metadata, block_number, position) "
+							 "SELECT $1, u.namespace, u.key, u.value, u.metadata, u.block_number, u.position "
+							 "FROM unnest($2, $3, $4, $5, $6, $7) u(namespace, key, value, metadata, block_number, position)", 7, types),
+			values, NULL, false, 0);
+	spi_end(&scope);
+}
+
 char *
 state_key_text(FbBytes key)
 {
