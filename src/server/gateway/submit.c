@@ -60,7 +60,11 @@ submit_to(const char *address, const char *channel, FbBytes envelope, TimestampT
 	{
 		*error = failure->error;
 		status = error->status;
-		if (error->detail[0] == '\0')
+		if (error->detail[0] != '\0')
+			;
+		else if (status == FB_NODE_UNREACHABLE)
+			fb_error_detail(error, "It is not known whether the orderer at %s has taken the transaction.", address);
+		else
 			fb_error_detail(error, "Answer of the orderer at %s.", address);
 	}
 	wire_call_release(call);
