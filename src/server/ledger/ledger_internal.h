@@ -21,6 +21,7 @@ typedef struct LedgerScan
 	IndexScanDesc scan;
 	TupleTableSlot *slot;
 	Snapshot	snapshot;
+	MemoryContext context;		/* where the scan began */
 } LedgerScan;
 
 /* keys: scan keys over the leading columns of the index, by index column number */

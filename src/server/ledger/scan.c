@@ -14,6 +14,7 @@
 void
 ledger_scan_begin(LedgerScan *scan, Oid table, Oid index, ScanKey keys, int keys_count, Snapshot snapshot)
 {
+	scan->context = CurrentMemoryContext;
 	scan->table = table_open(table, AccessShareLock);
 	scan->index = index_open(index, AccessShareLock);
 	scan->slot = table_slot_create(scan->table, NULL);
@@ -25,8 +26,15 @@ ledger_scan_begin(LedgerScan *scan, Oid table, Oid index, ScanKey keys, int keys
 bool
 ledger_scan_next(LedgerScan *scan, ScanDirection direction)
 {
+	/* what the index allocates on the way (its list of dead entries) lives as long as the scan, whatever the caller's context does */
+	MemoryContext old;
+	bool		found;
+
 	CHECK_FOR_INTERRUPTS();
-	return index_getnext_slot(scan->scan, direction, scan->slot);
+	old = MemoryContextSwitchTo(scan->context);
+	found = index_getnext_slot(scan->scan, direction, scan->slot);
+	MemoryContextSwitchTo(old);
+	return found;
 }
 
 void
