@@ -191,18 +191,6 @@ describe_value(FbBytes value, bool present)
 	return psprintf("\"%.*s\"", (int) value.size, (const char *) value.data);
 }
 
-static char *
-describe_key(FbBytes key)
-{
-	char	   *text = pnstrdup((const char *) key.data, key.size);
-
-	/* composite keys are shown with slashes */
-	for (size_t i = 0; i < key.size; i++)
-		if (text[i] == '\0')
-			text[i] = '/';
-	return text;
-}
-
 static void
 raise_mismatch(FanOut *fan_out, const uint32_t *chosen, const ResponseDifference *differences, size_t count)
 {
@@ -216,7 +204,7 @@ raise_mismatch(FanOut *fan_out, const uint32_t *chosen, const ResponseDifference
 
 		appendStringInfo(&detail, "%s%s of ", i > 0 ? " " : "", response_difference_name(difference->kind));
 		if (difference->key.size > 0)
-			appendStringInfo(&detail, "key \"%s\" in ", describe_key(difference->key));
+			appendStringInfo(&detail, "key \"%s\" in ", key_text(difference->key));
 		appendStringInfo(&detail, "\"%.*s\": ", (int) difference->namespace_name.size, (const char *) difference->namespace_name.data);
 		appendStringInfo(&detail, "%s has %s, %s has %s.", fan_out->plan->members[chosen[0]].msp_id,
 						 describe_value(difference->expected, difference->expected_present),

@@ -32,4 +32,9 @@ extern EndorsementPlan *plan_create(const Channel *channel, const ProposalView *
 /* the members to ask, those that failed left out: indexes in ascending order; false when the rest cannot satisfy the policy */
 extern bool plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_count);
 
+/* ---- status.c ---- */
+
+/* a key for messages: the zeros of a composite key are shown as slashes */
+extern char *key_text(FbBytes key);
+
 #endif

@@ -94,7 +94,7 @@ version_text(RwSetVersion version)
 		: "absent";
 }
 
-static char *
+char *
 key_text(FbBytes key)
 {
 	char	   *text = pnstrdup((const char *) key.data, key.size);
