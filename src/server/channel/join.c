@@ -44,6 +44,20 @@ store_config_state(const Ledger *ledger, FbBytes config_envelope)
 	state_store_apply(ledger, &update, 1);
 }
 
+/* with the new one there must be a slot in shared memory for each channel */
+static void
+check_room(void)
+{
+	FbError		error;
+
+	if (list_length(channel_names()) <= guc_channels_max)
+		return;
+	fb_fail(&error, FB_LIMIT_EXCEEDED, "too many channels");
+	fb_error_detail(&error, "This node can join %d channels.", guc_channels_max);
+	fb_error_hint(&error, "Raise fabric.max_channels in postgresql.conf and restart the server.");
+	error_throw(&error);
+}
+
 char *
 channel_join(FbBytes genesis_block)
 {
@@ -69,6 +83,7 @@ channel_join(FbBytes genesis_block)
 
 	name = pstrdup(bundle->channel_id);
 	ledger = ledger_create(name, 0, bundle->config_envelope);
+	check_room();
 	fill_transaction(allocator, view.data[0], &transaction);
 	block_header_hash(&view.header, hash);
 	block.data_hash = view.header.data_hash;
