@@ -79,9 +79,9 @@ frame_problem(void *context, const AuditProblem *problem)
 
 /* ---- reading ---- */
 
-/* false when the stored bytes are no envelope. In a subtransaction, because a look into a dictionary may fail */
+/* false when the stored bytes are no envelope, *why tells. In a subtransaction, because a look into a dictionary may fail */
 static bool
-decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t count, FbBytes *data)
+decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t count, FbBytes *data, const char **why)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -107,6 +107,7 @@ decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t 
 		RollbackAndReleaseCurrentSubTransaction();
 		if (error->sqlerrcode != error_sqlstate(FB_CORRUPTED))
 			ReThrowError(error);
+		*why = error->message;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
@@ -118,17 +119,18 @@ static void
 read_envelopes(BlockWork *work, FbBytes *data)
 {
 	size_t		count = work->view.data_count;
+	const char *why;
 
-	if (decode_envelopes(work->walk->ledger, work->stored, count, data))
+	if (decode_envelopes(work->walk->ledger, work->stored, count, data, &why))
 		return;
 	for (size_t i = 0; i < count; i++)
 	{
 		data[i] = FB_BYTES_EMPTY;
-		if (work->stored[i] != NULL && !decode_envelopes(work->walk->ledger, &work->stored[i], 1, &data[i]))
+		if (work->stored[i] != NULL && !decode_envelopes(work->walk->ledger, &work->stored[i], 1, &data[i], &why))
 		{
 			data[i] = FB_BYTES_EMPTY;
 			work->block.damaged = true;
-			PROBLEM(work, (int64) i, "envelope", "The stored envelope cannot be decompressed.");
+			PROBLEM(work, (int64) i, "envelope", "The envelope cannot be read: %s.", why);
 		}
 	}
 }
@@ -154,10 +156,11 @@ read_block(BlockWork *work)
 			FbBytes    *envelopes = palloc0(rows_count * sizeof(FbBytes) + 1);
 			StoredTransaction **pointers = palloc(rows_count * sizeof(StoredTransaction *) + 1);
 			uint8_t		hash[CRYPTO_SHA256_BYTES];
+			const char *why;
 
 			for (int i = 0; i < rows_count; i++)
 				pointers[i] = &rows[i];
-			if (decode_envelopes(work->walk->ledger, pointers, rows_count, envelopes))
+			if (decode_envelopes(work->walk->ledger, pointers, rows_count, envelopes, &why))
 			{
 				block_data_hash(envelopes, rows_count, hash);
 				if (fb_bytes_equal(fb_bytes(hash, sizeof(hash)), work->row.data_hash))
@@ -407,7 +410,7 @@ static void
 check_block(ChainWalk *walk, uint64 number, Link *link)
 {
 	BlockWork	work = {.walk = walk, .number = number, .reporting = number >= walk->from, .block = {.number = number}};
-	FbError		why;
+	FbError		why = {0};
 
 	work.present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
 	if (!work.present)
@@ -418,7 +421,8 @@ check_block(ChainWalk *walk, uint64 number, Link *link)
 	read_block(&work);
 	if (number == 0 && (work.view.data_count != 1 || !replay_genesis(walk->replay, work.view.data[0], &why)))
 	{
-		chain_problem(walk, 0, 0, "envelope", "Without the channel's first configuration nothing can be verified.");
+		chain_problem(walk, 0, 0, "envelope", "Without the channel's first configuration nothing can be verified%s%s.",
+					  why.message[0] ? ": " : "", why.message);
 		walk->stopped = true;
 		return;
 	}

@@ -329,12 +329,15 @@ void
 block_store_replace(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions, int transactions_count)
 {
 	SpiScope	scope;
+	char	   *hash = palloc(block->block_hash.size * 2 + 1);
 
+	fb_hex_encode(block->block_hash, hash);
 	spi_begin(&scope);
+	/* another row with this block's hash is a forgery: nothing else can have it */
 	if (SPI_execute(psprintf("DELETE FROM %s WHERE block_number = " INT64_FORMAT, ledger_partition_name(ledger, "transaction"),
 							 (int64) block->number), false, 0) < 0 ||
-		SPI_execute(psprintf("DELETE FROM %s WHERE number = " INT64_FORMAT, ledger_partition_name(ledger, "block"), (int64) block->number),
-					false, 0) < 0)
+		SPI_execute(psprintf("DELETE FROM %s WHERE number = " INT64_FORMAT " OR block_hash = '\\x%s'", ledger_partition_name(ledger, "block"),
+							 (int64) block->number, hash), false, 0) < 0)
 		elog(ERROR, "could not replace block " UINT64_FORMAT " of channel \"%s\"", block->number, ledger->channel);
 	spi_end(&scope);
 	block_store_append(ledger, block, transactions, transactions_count);
