@@ -35,7 +35,7 @@ extern bool fb_bytes_equal(FbBytes a, FbBytes b);
 /* memcmp order, a shorter prefix first: the order of Go strings, and of bytea */
 extern int	fb_bytes_compare(FbBytes a, FbBytes b);
 
-/* ---- status: the one list of what can go wrong. SQLSTATE class LF, see docs/errors ---- */
+/* ---- status: the one list of what can go wrong. SQLSTATE class LF, see docs/operations.md ---- */
 
 #define FB_STATUS_LIST(X) \
 	X(FB_OK, "00000", "successful completion") \
