@@ -88,5 +88,5 @@ is(join(' ', sort keys %{ $seen{ledger_before_commit} }), '0', 'before the commi
 is(join(' ', sort keys %{ $seen{ledger_after_commit} }), '1', 'after it everything is');
 is(vehicles_of($_), vehicles_of($nodes[0]), "$_->{name} has all vehicles") foreach @nodes;
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name} verifies its chain")
-	foreach grep { $_->query("SELECT count(*) FROM pg_proc WHERE proname = 'verify_chain'") } @nodes;
+	foreach @nodes;
 done_testing();

@@ -4,11 +4,10 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until $ANY_TWO);
-use Fabric::Host qw(run slurp spew);
-use Fabric::Pki qw(create_authority create_key create_request issue issue_tls);
+use Fabric::Host qw(slurp spew);
+use Fabric::Pki qw(certify_between create_authority create_key create_request issue issue_tls);
 use Fabric::Psql qw(literal);
 use File::Copy qw(copy);
-use POSIX ();
 use Test::More;
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
@@ -71,25 +70,6 @@ foreach my $role ('plain', 'client')
 
 # ---- identities of clients ----
 
-# a certificate that ends a few seconds from now
-sub certify_for_seconds
-{
-	my ($seconds, $label) = @_;
-	my $directory = $org1->path('short');
-
-	mkdir $directory;
-	create_key("$directory/$label.key");
-	spew("$directory/request.pem", create_request("$directory/$label.key", "/O=Org1MSP/OU=client/CN=$label"));
-	spew("$directory/index.txt", '');
-	spew("$directory/serial", "4242\n");
-	spew("$directory/ca.cnf", "[ca]\ndefault_ca = d\n[d]\nnew_certs_dir = $directory\ndatabase = $directory/index.txt\nserial = $directory/serial\ndefault_md = sha256\npolicy = p\n"
-		. "x509_extensions = e\n[p]\norganizationName = supplied\norganizationalUnitName = supplied\ncommonName = supplied\n"
-		. "[e]\nbasicConstraints = critical,CA:FALSE\nkeyUsage = critical,digitalSignature\nsubjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n");
-	run('openssl', 'ca', '-batch', '-notext', '-config', "$directory/ca.cnf", '-cert', $org1->path('ca.pem'), '-keyfile', $org1->path('ca.key'), '-in', "$directory/request.pem",
-		'-startdate', POSIX::strftime('%Y%m%d%H%M%SZ', gmtime), '-enddate', POSIX::strftime('%Y%m%d%H%M%SZ', gmtime(time + $seconds)), '-out', "$directory/$label.pem");
-	return ("$directory/$label.pem", "$directory/$label.key");
-}
-
 sub add_identity
 {
 	my ($label, $msp_id, $certificate, $key) = @_;
@@ -107,7 +87,10 @@ sub attempt
 }
 
 $org1->query('CREATE ROLE app LOGIN IN ROLE fabric_client');
-add_identity('short', 'Org1MSP', certify_for_seconds(4, 'short'));
+create_key("$keys/short.key");
+my $now = time;
+spew("$keys/short.pem", certify_between($org1->path('ca'), create_request("$keys/short.key", '/O=Org1MSP/OU=client/CN=short'), $now, $now + 4));
+add_identity('short', 'Org1MSP', "$keys/short.pem", "$keys/short.key");
 is(attempt('short'), '', 'an identity works while its certificate is valid');
 issue("$keys/foreign", "$keys/stranger", '/O=Org9MSP/OU=client/CN=stranger');
 add_identity('unknown-msp', 'Org9MSP', "$keys/stranger.pem", "$keys/stranger.key");

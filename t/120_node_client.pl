@@ -9,7 +9,7 @@ use Fabric::Pki;
 use IPC::Run;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 2, channel => 'trade', profile => { batch_timeout => '200ms' });
+my $network = FabricTest::start_network(orgs => 2, channel => 'trade', settings => "log_statement = all\n", profile => { batch_timeout => '200ms' });
 my ($org1, $org2) = $network->nodes;
 my $top = "$FindBin::Bin/..";
 my %options = (policy => "AND('Org1MSP.peer', 'Org2MSP.peer')");

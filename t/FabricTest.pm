@@ -39,7 +39,6 @@ max_worker_processes = 24
 log_line_prefix = '%m [%p] %b %q%a '
 log_statement = none
 shared_buffers = 16MB
-log_min_duration_statement = 2s
 CONF
 
 # %options: orgs, orderers, channel (undef: none is made), settings (added to every node's postgresql.conf), profile (hash: changes to the
