@@ -1,4 +1,4 @@
-# The whole street: a chaincode deployed by its lifecycle, called by application roles at every organisation, the same ledger everywhere.
+# The whole street, with certificates of the databases' own authorities: a chaincode deployed by its lifecycle, called by application roles at every organisation, the same ledger everywhere.
 use strict;
 use warnings;
 use FindBin;
@@ -6,7 +6,7 @@ use lib $FindBin::Bin;
 use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints vehicles_of height_of $ANY_TWO);
 use Test::More;
 
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
+my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', own_authorities => 1);
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 
 like($org1->error_of(invoke('read_vehicle', 'V1')), qr/LF302/, 'before its definition is committed a chaincode cannot be called');
