@@ -41,6 +41,7 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 is(vehicles_of($_), 75, "$_->{name} has all vehicles") foreach @nodes;
 
 # what operators see
+is($_->query("SELECT leader_id FROM fabric.stat_orderer WHERE channel = 'trade'"), $new->{number}, "$_->{name} knows the new leader") foreach @nodes;
 is($new->query("SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'trade' AND connected"), 2, 'the leader is connected to both followers');
 ok(wait_until(sub { $new->query("SELECT bool_and(lag = 0) FROM fabric.stat_orderer_followers WHERE channel = 'trade'") eq 't' }, 10), 'and neither lags');
 done_testing();
