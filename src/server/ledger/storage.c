@@ -21,6 +21,7 @@ typedef struct LedgerEntry
 } LedgerEntry;
 
 static HTAB *ledgers = NULL;
+static uint64 invalidations_count = 0;
 
 static const char *const partition_sql[] = {
 	"CREATE TABLE fabric_internal.block_%1$d PARTITION OF fabric_internal.block FOR VALUES IN (%2$s)",
@@ -52,15 +53,24 @@ static const char *const partitioned_tables[] = {
 
 /* ---- the session's list of ledgers ---- */
 
+static bool
+has_table(const Ledger *ledger, Oid table)
+{
+	return table == ledger->block.table || table == ledger->transaction.table || table == ledger->world_state.table ||
+		table == ledger->history.table || table == ledger->private_state.table || table == ledger->transient.table ||
+		table == ledger->raft_log.table;
+}
+
 static void
 invalidate(Datum argument, Oid relation)
 {
 	HASH_SEQ_STATUS status;
 	LedgerEntry *entry;
 
+	invalidations_count++;
 	hash_seq_init(&status, ledgers);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		if (relation == InvalidOid || relation == entry->ledger.block.table)
+		if (relation == InvalidOid || has_table(&entry->ledger, relation))
 			entry->valid = false;
 }
 
@@ -136,6 +146,8 @@ const Ledger *
 ledger_find(const char *channel)
 {
 	LedgerEntry *entry;
+	Ledger		ledger = {0};
+	uint64		invalidations_before;
 	bool		found;
 	int			id;
 
@@ -150,17 +162,21 @@ ledger_find(const char *channel)
 	id = read_id(channel);
 	if (id == 0)
 		return NULL;
+	invalidations_before = invalidations_count;
+	strlcpy(ledger.channel, channel, sizeof(ledger.channel));
+	ledger.id = id;
+	look_up_partitions(&ledger);
 	entry = hash_search(ledgers, channel, HASH_ENTER, &found);
-	if (found)
-		free_statements(entry);
-	else
+	if (!found)
 		memset(entry->statements, 0, sizeof(entry->statements));
-	entry->valid = false;
-	memset(&entry->ledger, 0, sizeof(entry->ledger));
-	strlcpy(entry->ledger.channel, channel, sizeof(entry->ledger.channel));
-	entry->ledger.id = id;
-	look_up_partitions(&entry->ledger);
-	entry->valid = true;
+	/*
+	 * Statements are for the partitions of one id. With the same id they stay, all the more since one of them may be running: the trigger on
+	 * the blocks comes here from within an INSERT. Their plans look after themselves.
+	 */
+	else if (entry->ledger.id != id)
+		free_statements(entry);
+	entry->ledger = ledger;
+	entry->valid = invalidations_count == invalidations_before;
 	return &entry->ledger;
 }
 

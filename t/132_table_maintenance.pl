@@ -1,0 +1,38 @@
+# Maintenance of the ledger's tables by others (VACUUM, ANALYZE, REINDEX, ALTER TABLE) while a block is written: its messages reach the ledger process
+# in the middle of its statements, whose plans it must not give up while they run.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest;
+use Fabric::Psql;
+use Test::More;
+
+my $network = FabricTest::start_network(orgs => 1, orderers => 1, channel => 'trade');
+my ($org1) = $network->nodes;
+
+$network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer')");
+CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
+SQL
+
+my $id = $org1->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
+my $workers = "SELECT string_agg(kind || ' ' || pid || ' ' || restarts || ' ' || coalesce(last_error, ''), ', ' ORDER BY kind) FROM fabric.stat_workers";
+my $before = $org1->query($workers);
+
+$org1->query("ALTER SYSTEM SET fabric.fault_points = 'commit_before_block=sleep:700'");
+$org1->query('SELECT pg_reload_conf()');
+foreach my $maintenance ("VACUUM ANALYZE fabric_internal.block_$id", "VACUUM ANALYZE fabric_internal.transaction_$id", "REINDEX TABLE CONCURRENTLY fabric_internal.world_state_$id",
+	"CREATE INDEX CONCURRENTLY ON fabric_internal.block_$id (committed_at)", "CREATE STATISTICS ON number, raft_index FROM fabric_internal.block_$id")
+{
+	my $invocation = Fabric::Psql::start_query($org1->connection, "SELECT fabric.invoke('trade', 'book', 'put', 'key', \$\$$maintenance\$\$)");
+
+	ok(FabricTest::wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND state = 'active' AND wait_event_type IN ('Extension', 'Timeout')") }, 10),
+		'the ledger process is about to write the block');
+	$org1->try_query($maintenance);
+	my ($output, $error, $status) = Fabric::Psql::finish_query($invocation);
+	is($status, 0, "committed in spite of $maintenance") or diag($error);
+	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'key')"), $maintenance, 'and the state has it');
+}
+is($org1->query($workers), $before, 'no process ended');
+done_testing();
