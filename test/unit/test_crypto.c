@@ -3,7 +3,10 @@
 #include "unit/check.h"
 
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/ecdsa.h>
+#include <openssl/pem.h>
 
 #define X509_DIR "test/vectors/x509/"
 #define ORG1 "test/vectors/crypto/peerOrganizations/org1.example.com/"
@@ -159,6 +162,73 @@ test_sign(CryptoCurve curve)
 	CHECK_STATUS(crypto_verify(other, message, signature, NULL), FB_INVALID_SIGNATURE);
 	crypto_public_key_free(other);
 	crypto_private_key_free(again);
+	crypto_public_key_free(public_key);
+	crypto_private_key_free(key);
+}
+
+/* the secret number of a key of ours */
+static BIGNUM *
+secret_of(const CryptoPrivateKey *key)
+{
+	BIGNUM	   *secret = NULL;
+	EVP_PKEY   *pkey;
+	BIO		   *bio;
+	FbBytes		pem;
+
+	CHECK_STATUS(crypto_private_key_pem(key, memory, &pem, NULL), FB_OK);
+	bio = BIO_new_mem_buf(pem.data, (int) pem.size);
+	pkey = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+	CHECK(EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_PRIV_KEY, &secret) == 1);
+	EVP_PKEY_free(pkey);
+	BIO_free(bio);
+	return secret;
+}
+
+/*
+ * r = -e / d and any s: u1 * G + u2 * Q is the point at infinity, which OpenSSL takes for a failure of its own. Whoever owns a certificate can
+ * make one, so it must be a wrong signature and nothing else
+ */
+static void
+test_signature_of_infinity(CryptoCurve curve)
+{
+	CryptoPrivateKey *key;
+	CryptoPublicKey *public_key;
+	EC_GROUP   *group = EC_GROUP_new_by_curve_name(curve == CRYPTO_P256 ? NID_X9_62_prime256v1 : NID_secp384r1);
+	const BIGNUM *order = EC_GROUP_get0_order(group);
+	BN_CTX	   *context = BN_CTX_new();
+	ECDSA_SIG  *signature = ECDSA_SIG_new();
+	BIGNUM	   *secret;
+	BIGNUM	   *e;
+	BIGNUM	   *r = BN_new();
+	BIGNUM	   *s = BN_new();
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	unsigned char *der = NULL;
+	FbBytes		good;
+	int			size;
+	FbError		error;
+
+	CHECK_STATUS(crypto_private_key_generate(curve, &key, NULL), FB_OK);
+	CHECK_STATUS(crypto_private_key_public(key, &public_key, NULL), FB_OK);
+	secret = secret_of(key);
+	crypto_sha256(FB_BYTES_LITERAL("hello"), digest);
+	e = BN_bin2bn(digest, sizeof(digest), NULL);
+	BN_mod_inverse(r, secret, order, context);
+	BN_mod_mul(r, r, e, order, context);
+	BN_sub(r, order, r);
+	BN_set_word(s, 12345);
+	ECDSA_SIG_set0(signature, r, s);
+	size = i2d_ECDSA_SIG(signature, &der);
+	CHECK_STATUS(crypto_verify_digest(public_key, digest, fb_bytes(der, size), &error), FB_INVALID_SIGNATURE);
+	CHECK_TEXT(error.message, "signature does not match");
+	/* and the key is as good as before */
+	CHECK_STATUS(crypto_sign_digest(key, digest, memory, &good, NULL), FB_OK);
+	CHECK_STATUS(crypto_verify_digest(public_key, digest, good, NULL), FB_OK);
+	OPENSSL_free(der);
+	ECDSA_SIG_free(signature);
+	BN_free(e);
+	BN_clear_free(secret);
+	BN_CTX_free(context);
+	EC_GROUP_free(group);
 	crypto_public_key_free(public_key);
 	crypto_private_key_free(key);
 }
@@ -730,6 +800,8 @@ main(void)
 	test_hash();
 	test_sign(CRYPTO_P256);
 	test_sign(CRYPTO_P384);
+	test_signature_of_infinity(CRYPTO_P256);
+	test_signature_of_infinity(CRYPTO_P384);
 	test_malformed_signatures();
 	test_keys_of_openssl();
 	test_certificate_fields();
