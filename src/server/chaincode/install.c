@@ -314,21 +314,22 @@ package_install(FbBytes bytes, bool allow_warnings)
 static const char *
 find_user(const char *package_id, const char **chaincode)
 {
-	ListCell *channel;
+	ListCell *membership;
 
-	foreach (channel, channel_names())
+	foreach (membership, channel_memberships())
 	{
+		const char *channel = ((ChannelMembership *) lfirst(membership))->name;
 		ListCell *cell;
 
-		foreach (cell, definition_list(lfirst(channel)))
+		foreach (cell, definition_list(channel))
 		{
 			ChaincodeDefinition *definition = lfirst(cell);
-			char *used = definition_package_id(lfirst(channel), definition);
+			char *used = definition_package_id(channel, definition);
 
 			if (used != NULL && strcmp(used, package_id) == 0)
 			{
 				*chaincode = definition->name;
-				return lfirst(channel);
+				return channel;
 			}
 		}
 	}

@@ -188,24 +188,29 @@ channel_exists(const char *name)
 }
 
 List *
-channel_names(void)
+channel_memberships(void)
 {
-	static SpiStatement statement = {"SELECT channel FROM fabric_internal.channel ORDER BY channel", 0, {0}};
+	static SpiStatement statement = {"SELECT channel, id FROM fabric_internal.channel ORDER BY channel", 0, {0}};
 	SpiScope	scope;
-	List	   *names = NIL;
+	List	   *memberships = NIL;
 
 	spi_begin(&scope);
 	spi_run_latest(&statement, NULL, NULL, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		HeapTuple	row = SPI_tuptable->vals[i];
+		char	   *name = SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
+		bool		is_null;
+		int			ledger_id = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null));
 		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
+		ChannelMembership *membership = palloc(sizeof(ChannelMembership));
 
-		names = lappend(names, pstrdup(name));
+		*membership = (ChannelMembership) {pstrdup(name), ledger_id};
+		memberships = lappend(memberships, membership);
 		MemoryContextSwitchTo(inner);
 	}
 	spi_end(&scope);
-	return names;
+	return memberships;
 }
 
 uint64

@@ -28,7 +28,14 @@ typedef struct Channel
  */
 extern const Channel *channel_open(const char *name);
 extern bool channel_exists(const char *name);
-extern List *channel_names(void);		/* of char *, sorted */
+
+typedef struct ChannelMembership
+{
+	char	   *name;
+	int			ledger_id;		/* leaving and joining again makes another one */
+} ChannelMembership;
+
+extern List *channel_memberships(void); /* of ChannelMembership *, sorted by name, palloc'ed in the current memory context */
 
 /*
  * The genesis block of a new channel from its profile, a document with the content of configtx.yaml: organisations, consenters, batch_size,

@@ -1,6 +1,8 @@
 /* join.c: the first block of a channel comes to this node (CFG-11, CFG-12) */
 #include "server/channel/channel.h"
 
+#include "storage/lmgr.h"
+
 #include "core/block/block.h"
 #include "core/txn/txn.h"
 
@@ -44,13 +46,17 @@ store_config_state(const Ledger *ledger, FbBytes config_envelope)
 	state_store_apply(ledger, &update, 1);
 }
 
-/* with the new one there must be a slot in shared memory for each channel */
+/*
+ * With the new one there must be a slot in shared memory for each channel. The lock lets one session count at a time; it is held until the end of the
+ * transaction, and does not disturb those who only read.
+ */
 static void
 check_room(void)
 {
 	FbError		error;
 
-	if (list_length(channel_names()) <= guc_channels_max)
+	LockRelationOid(spi_relation_oid("channel"), ShareRowExclusiveLock);
+	if (list_length(channel_memberships()) <= guc_channels_max)
 		return;
 	fb_fail(&error, FB_LIMIT_EXCEEDED, "too many channels");
 	fb_error_detail(&error, "This node can join %d channels.", guc_channels_max);

@@ -1,8 +1,8 @@
 /*
  * fan_out.c: endorsements are collected from several organisations at once.
  *
- * The requests leave before this node simulates. When an organisation fails, the plan is asked for another combination; those that have answered
- * keep their answers. Two nodes that are some blocks apart read different versions of a key: then all are asked again, a moment later, because the
+ * The requests leave before this node simulates. When an organisation fails, or does not answer for a while, the plan is asked for another combination;
+ * those that have answered keep their answers. Two nodes that are some blocks apart read different versions of a key: then all are asked again, a moment later, because the
  * one that is behind is catching up (the proposal and its transaction id stay the same).
  */
 #include "server/gateway/gateway_internal.h"
@@ -17,11 +17,14 @@
 /* how often differing read versions are asked for again */
 #define ATTEMPTS_MAX 20
 #define ATTEMPT_PAUSE_MS 20
+/* this part of the time for all is waited for an answer before somebody else is asked too */
+#define PATIENCE_OF(timeout_ms) ((timeout_ms) / 3)
 
 /* one organisation's part in the fan-out */
 typedef struct Branch
 {
 	WireCall   *call;			/* NULL: this node, or not asked */
+	TimestampTz patience_until; /* of the call */
 	bool		answered;
 	ProposalResponse response;
 	char	   *failure;		/* of a member that failed */
@@ -53,8 +56,10 @@ start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		PlanMember *member = &fan_out->plan->members[chosen[i]];
 		Branch	   *branch = &fan_out->branches[chosen[i]];
 
-		if (member->address != NULL && !branch->answered && branch->call == NULL)
-			branch->call = wire_endorse_start(member->address, fan_out->signed_proposal, fan_out->height);
+		if (member->address == NULL || branch->answered || branch->call != NULL)
+			continue;
+		branch->call = wire_endorse_start(member->address, fan_out->signed_proposal, fan_out->height);
+		branch->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PATIENCE_OF(guc_endorse_timeout_ms));
 	}
 }
 
@@ -121,17 +126,84 @@ finish_call(FanOut *fan_out, uint32_t index)
 	branch->call = NULL;
 }
 
+/* the unfinished calls of the chosen ones, and until when they are waited for before somebody else is asked */
+static size_t
+list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCall **calls, TimestampTz *until)
+{
+	size_t		count = 0;
+
+	*until = fan_out->deadline;
+	for (size_t i = 0; i < chosen_count; i++)
+	{
+		Branch	   *branch = &fan_out->branches[chosen[i]];
+
+		if (branch->call == NULL)
+			continue;
+		calls[count++] = branch->call;
+		if (!fan_out->plan->members[chosen[i]].slow)
+			*until = Min(*until, branch->patience_until);
+	}
+	return count;
+}
+
+/* wait for the calls of the chosen ones, until all have answered or one may have to be replaced */
 static void
 collect_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
-	WireCall  **calls = palloc0(chosen_count * sizeof(WireCall *) + 1);
+	WireCall  **calls = palloc(chosen_count * sizeof(WireCall *) + 1);
+	TimestampTz until;
+	size_t		count;
+	bool		replace = false;
 
-	for (size_t i = 0; i < chosen_count; i++)
-		calls[i] = fan_out->branches[chosen[i]].call;
-	(void) wire_wait(calls, (int) chosen_count, WIRE_WAIT_ALL, fan_out->deadline, false);
-	for (size_t i = 0; i < chosen_count; i++)
-		if (calls[i] != NULL)
-			finish_call(fan_out, chosen[i]);
+	while (!replace && (count = list_calls(fan_out, chosen, chosen_count, calls, &until)) > 0)
+	{
+		TimestampTz now;
+
+		(void) wire_wait(calls, (int) count, WIRE_WAIT_ANY, until, false);
+		now = GetCurrentTimestamp();
+		for (size_t i = 0; i < chosen_count; i++)
+		{
+			PlanMember *member = &fan_out->plan->members[chosen[i]];
+			Branch	   *branch = &fan_out->branches[chosen[i]];
+
+			if (branch->call == NULL)
+				continue;
+			if (wire_call_finished(branch->call) || now >= fan_out->deadline)
+			{
+				finish_call(fan_out, chosen[i]);
+				replace |= member->failed;
+			}
+			else if (!member->slow && now >= branch->patience_until)
+				member->slow = replace = true;
+		}
+	}
+	pfree(calls);
+}
+
+/* answers of slow members that came while others were asked */
+static void
+collect_late(FanOut *fan_out)
+{
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+	{
+		WireCall   *call = fan_out->branches[i].call;
+
+		if (call == NULL || !wire_poll(call))
+			continue;
+		fan_out->plan->members[i].slow = false;
+		finish_call(fan_out, i);
+	}
+}
+
+/* nobody waits for them any more */
+static void
+release_calls(FanOut *fan_out)
+{
+	for (size_t i = 0; i < fan_out->plan->members_count; i++)
+	{
+		wire_call_release(fan_out->branches[i].call);
+		fan_out->branches[i].call = NULL;
+	}
 }
 
 static bool
@@ -169,6 +241,7 @@ gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
+		collect_late(fan_out);
 		if (!plan_choose(fan_out->plan, chosen, chosen_count))
 			raise_failed(fan_out);
 		start_calls(fan_out, *chosen, *chosen_count);
@@ -275,6 +348,7 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 		size_t		differences_count;
 
 		gather(&fan_out, &chosen, &chosen_count);
+		release_calls(&fan_out);
 		responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
 		for (size_t i = 0; i < chosen_count; i++)
 			responses[i] = fan_out.branches[chosen[i]].response;

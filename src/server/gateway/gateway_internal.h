@@ -12,7 +12,7 @@ typedef struct PlanMember
 	const char *msp_id;
 	const char *address;		/* NULL: this node */
 	bool		failed;			/* it answered with an error, or not at all */
-	bool		asked;
+	bool		slow;			/* it has not answered yet, or did not lately: asked only where nobody else will do */
 } PlanMember;
 
 typedef struct EndorsementPlan
@@ -29,8 +29,29 @@ typedef struct EndorsementPlan
  * FB_INVALID_ARGUMENT (an organisation that is not in the channel or has no address).
  */
 extern EndorsementPlan *plan_create(const Channel *channel, const ProposalView *proposal, List *organisations);
-/* the members to ask, those that failed left out: indexes in ascending order; false when the rest cannot satisfy the policy */
+/* the members to ask, those that failed left out, slow ones if possible: indexes in ascending order; false when the rest cannot satisfy the policy */
 extern bool plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_count);
+
+/* ---- submit.c ---- */
+
+/*
+ * From its first attempt at an orderer on until its end is known, a transaction may be committed although the call ends with an error (a cancellation
+ * included). Between begin and end such an error says so.
+ */
+typedef struct Doubt
+{
+	ErrorContextCallback callback;
+	char		tx_id[TX_ID_LENGTH + 1];
+	bool		exists;
+} Doubt;
+
+extern void doubt_begin(Doubt *doubt, FbBytes tx_id);
+extern void doubt_end(Doubt *doubt);
+
+/* gateway_submit within a Doubt: it exists afterwards, also when this raises an error and an orderer may have taken the transaction */
+extern void submit_in_doubt(FbBytes envelope, Doubt *doubt);
+/* every orderer once, of a transaction that has been handed in before: whether one has taken it. Nothing is raised for what orderers say */
+extern bool submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline);
 
 /* ---- status.c ---- */
 

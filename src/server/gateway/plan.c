@@ -7,13 +7,23 @@
 #include "server/gateway/gateway_internal.h"
 
 #include "server/chaincode/chaincode.h"
+#include "server/wire/wire.h"
 
 #define APPROVE_FUNCTION "ApproveChaincodeDefinitionForMyOrg"
 
 static void
 add_member(EndorsementPlan *plan, const char *msp_id, const char *address)
 {
-	plan->members[plan->members_count++] = (PlanMember) {msp_id, address, false, false};
+	plan->members[plan->members_count++] = (PlanMember) {msp_id, address, false, address != NULL && wire_is_silent(address)};
+}
+
+static bool
+has_member(const EndorsementPlan *plan, const char *msp_id)
+{
+	for (size_t i = 0; i < plan->members_count; i++)
+		if (strcmp(plan->members[i].msp_id, msp_id) == 0)
+			return true;
+	return false;
 }
 
 static bool
@@ -57,6 +67,8 @@ add_named(EndorsementPlan *plan, const Channel *channel, const ChaincodeDefiniti
 		const char *address = own ? NULL : channel_peer_address(channel, msp_id);
 		FbError		error;
 
+		if (has_member(plan, msp_id))
+			continue;
 		if (own ? can_endorse_here(channel, definition) : address != NULL)
 		{
 			add_member(plan, msp_id, address);
@@ -123,34 +135,41 @@ choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_co
 	return plan->members_count > 0;
 }
 
-bool
-plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_count)
+static bool
+choose_among(EndorsementPlan *plan, bool slow_too, const uint32_t **members, size_t *members_count)
 {
-	PolicyEndorser *endorsers;
-	uint32_t   *places;
+	PolicyEndorser *endorsers = palloc0(plan->members_count * sizeof(PolicyEndorser) + 1);
+	uint32_t   *places = palloc(plan->members_count * sizeof(uint32_t) + 1);
 	uint32_t   *chosen;
 	size_t		endorsers_count = 0;
 	PolicyLayout *layouts;
 	size_t		layouts_count;
 	FbError		error;
 
-	if (plan->fixed)
-		return choose_fixed(plan, members, members_count);
-	endorsers = palloc0(plan->members_count * sizeof(PolicyEndorser) + 1);
-	places = palloc(plan->members_count * sizeof(uint32_t) + 1);
 	for (size_t i = 0; i < plan->members_count && endorsers_count < FB_POLICY_ENDORSERS_MAX; i++)
-		if (!plan->members[i].failed)
+		if (!plan->members[i].failed && (slow_too || !plan->members[i].slow))
 		{
 			endorsers[endorsers_count].msp_id = plan->members[i].msp_id;
 			places[endorsers_count++] = (uint32_t) i;
 		}
 	error_check(policy_layouts(plan->allocator, &plan->policy, 1, endorsers, endorsers_count, 1, &layouts, &layouts_count, &error), &error);
-	if (layouts_count == 0)
+	if (layouts_count == 0 || endorsers_count == 0)
 		return false;
-	chosen = palloc(layouts[0].endorsers_count * sizeof(uint32_t) + 1);
+	chosen = palloc((layouts[0].endorsers_count + 1) * sizeof(uint32_t));
 	for (size_t i = 0; i < layouts[0].endorsers_count; i++)
 		chosen[i] = places[layouts[0].endorsers[i]];
+	/* a policy that nobody has to satisfy: somebody has to execute the function all the same */
+	if (layouts[0].endorsers_count == 0)
+		chosen[0] = places[0];
 	*members = chosen;
-	*members_count = layouts[0].endorsers_count;
+	*members_count = Max(layouts[0].endorsers_count, 1);
 	return true;
+}
+
+bool
+plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_count)
+{
+	if (plan->fixed)
+		return choose_fixed(plan, members, members_count);
+	return choose_among(plan, false, members, members_count) || choose_among(plan, true, members, members_count);
 }

@@ -8,7 +8,7 @@
 
 /* an envelope that is not committed after this time is handed in again: its orderer may have died with it (ORD-5) */
 #define RESUBMIT_MS 10000
-/* ... and sooner when the leader has changed meanwhile */
+/* ... and sooner when the leader has changed meanwhile, or no orderer would take it the last time */
 #define LOOK_MS 500
 
 static uint64
@@ -78,9 +78,12 @@ gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_m
 			/* committed just now? then there is nothing to hand in */
 			if (look_up(channel, tx_id, status))
 				return;
-			gateway_submit(envelope);
-			submitted_at = GetCurrentTimestamp();
-			term = term_now;
+			/* what orderers say now is not the transaction's fate: it has been handed in before */
+			if (submit_again(channel, envelope, deadline))
+			{
+				submitted_at = GetCurrentTimestamp();
+				term = term_now;
+			}
 		}
 	}
 }

@@ -57,6 +57,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Proposal	proposal;
 	FbBytes		envelope;
+	Doubt		doubt;
 	FbError		error;
 
 	PreventCommandDuringRecovery("a Fabric transaction");
@@ -65,10 +66,12 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	gateway_endorse(proposal.bytes, sign_as(signer, proposal.bytes), request->endorsing_organisations, transaction);
 	error_check(envelope_pack(allocator, transaction->payload.bytes, sign_as(signer, transaction->payload.bytes), &envelope, &error), &error);
 	FAULT_POINT("gateway_before_submit");
-	gateway_submit(envelope);
+	doubt_begin(&doubt, fb_bytes_of_text(transaction->tx_id));
+	submit_in_doubt(envelope, &doubt);
 	memset(status, 0, sizeof(*status));
 	if (wait)
 		gateway_commit_status(request->channel, transaction->tx_id, guc_commit_timeout_ms, envelope, status);
+	doubt_end(&doubt);
 }
 
 /* ---- queries ---- */

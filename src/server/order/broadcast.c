@@ -26,13 +26,22 @@ hint_other_orderers(const Channel *channel, FbError *error)
 	fb_error_hint(error, "The channel is ordered by %s.", addresses.data);
 }
 
+/* the channel's place in shared memory; NULL: none of its processes was started yet, as just after joining */
+static ChannelSlot *
+find_slot(const Channel *channel)
+{
+	ChannelSlot *slot = shmem_channel_find(channel->name);
+
+	return slot != NULL && slot->ledger_id == channel->ledger->id ? slot : NULL;
+}
+
 /* can this node's worker take an envelope now, as far as can be seen from here? */
 static FbStatus
 check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, FbError *error)
 {
-	pid_t		pid;
-	uint64		leader_id;
-	uint64		pending_bytes;
+	pid_t		pid = 0;
+	uint64		leader_id = 0;
+	uint64		pending_bytes = 0;
 
 	if (channel_raft_id(channel) == 0)
 	{
@@ -40,11 +49,14 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 		hint_other_orderers(channel, error);
 		return FB_NOT_CONSENTER;
 	}
-	SpinLockAcquire(&slot->mutex);
-	pid = slot->workers[WORKER_ORDERER].pid;
-	leader_id = slot->raft.leader_id;
-	pending_bytes = slot->raft.pending_bytes;
-	SpinLockRelease(&slot->mutex);
+	if (slot != NULL)
+	{
+		SpinLockAcquire(&slot->mutex);
+		pid = slot->workers[WORKER_ORDERER].pid;
+		leader_id = slot->raft.leader_id;
+		pending_bytes = slot->raft.pending_bytes;
+		SpinLockRelease(&slot->mutex);
+	}
 	if (pid == 0 || leader_id == 0)
 	{
 		fb_fail(error, FB_NO_LEADER, "channel \"%s\" has no leader now", channel->name);
@@ -80,7 +92,7 @@ order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
 
 	shmem_require();
 	channel = channel_open(channel_name);
-	slot = shmem_channel_create(channel->name);
+	slot = find_slot(channel);
 	FB_TRY(check_worker(channel, slot, envelope.size, error));
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
@@ -160,7 +172,9 @@ receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bo
 	FB_TRY(check_sender(channel, sender_id, error));
 	if (kind == RECORD_FORWARD)
 		FB_TRY(check_forwarded(bytes, error));
-	slot = shmem_channel_create(channel->name);
+	slot = find_slot(channel);
+	if (slot == NULL)
+		return FB_OK;
 	SpinLockAcquire(&slot->mutex);
 	pid = slot->workers[WORKER_ORDERER].pid;
 	SpinLockRelease(&slot->mutex);
@@ -201,7 +215,7 @@ order_transfer_leadership(const char *channel_name, uint64 target_id, FbError *e
 {
 	const Channel *channel;
 	ChannelSlot *slot;
-	RaftRole	role;
+	RaftRole	role = RAFT_FOLLOWER;
 
 	shmem_require();
 	channel = channel_open(channel_name);
@@ -210,10 +224,13 @@ order_transfer_leadership(const char *channel_name, uint64 target_id, FbError *e
 	if (target_id > channel->bundle->consenters_count || target_id == channel_raft_id(channel))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "consenter %llu cannot take over the leadership of channel \"%s\"",
 					   (unsigned long long) target_id, channel_name);
-	slot = shmem_channel_create(channel->name);
-	SpinLockAcquire(&slot->mutex);
-	role = slot->workers[WORKER_ORDERER].pid != 0 ? (RaftRole) slot->raft.role : RAFT_FOLLOWER;
-	SpinLockRelease(&slot->mutex);
+	slot = find_slot(channel);
+	if (slot != NULL)
+	{
+		SpinLockAcquire(&slot->mutex);
+		role = slot->workers[WORKER_ORDERER].pid != 0 ? (RaftRole) slot->raft.role : RAFT_FOLLOWER;
+		SpinLockRelease(&slot->mutex);
+	}
 	if (role != RAFT_LEADER)
 	{
 		fb_fail(error, FB_NO_LEADER, "this node is not the leader of channel \"%s\"", channel_name);

@@ -11,22 +11,11 @@
 #include "access/xact.h"
 #include "utils/guc.h"
 
-#include <time.h>
-
 /* one turn takes at most this much from the inbox, so that its transaction, and what waits for it, stays short */
 #define RECORDS_PER_TURN_MAX 2000
 #define BYTES_PER_TURN_MAX ((size_t) 8 * 1024 * 1024)
 /* entries deleted at once: a transaction with more would keep Raft waiting */
 #define COMPACT_ENTRIES_MAX 1000
-
-static uint64
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64) now.tv_sec * 1000 + (uint64) now.tv_nsec / 1000000;
-}
 
 /* ---- start ---- */
 
@@ -56,6 +45,7 @@ start_raft(OrderNode *node)
 
 	bracket_begin("loading the Raft log");
 	old_context = MemoryContextSwitchTo(node->turn_context);
+	node->raft_log = ledger_open(node->channel)->raft_log.table;
 	error_check(raft_store_load(node->channel, &stored, &error), &error);
 	event.start.applied_index = ledger_raft_index(node->channel);
 	MemoryContextSwitchTo(old_context);
@@ -88,8 +78,7 @@ start_raft(OrderNode *node)
 	/* from now on there is a row: a node that has promised nothing yet is told from one that has lost its memory */
 	if (!stored.present && !node->in_transaction)
 	{
-		bracket_begin("storing Raft state");
-		node->in_transaction = true;
+		duties_open_transaction(node);
 		node->state_changed = true;
 	}
 	duties_finish(node);
@@ -272,11 +261,7 @@ compact(OrderNode *node)
 	if (node->applied_index < node->log_start_index + tail + Max(tail / 4, 1))
 		return;
 	up_to_index = Min(node->applied_index - tail, node->log_start_index + COMPACT_ENTRIES_MAX);
-	if (!node->in_transaction)
-	{
-		bracket_begin("compacting the Raft log");
-		node->in_transaction = true;
-	}
+	duties_open_transaction(node);
 	up_to_index = raft_store_last_batch(node->channel, up_to_index);
 	if (up_to_index <= node->log_start_index)
 		return;
@@ -303,25 +288,20 @@ publish(OrderNode *node)
 void
 order_node_turn(OrderNode *node)
 {
-	bool		more;
-
-	do
-	{
-		MemoryContextReset(node->turn_context);
-		node->turn_allocator = memory_allocator(node->turn_context);
-		node->now_ms = Max(node->now_ms, clock_ms());
-		take_configuration(node);
-		more = take_inbox(node);
-		take_ledger(node);
-		take_time(node);
-		(void) batching_run(node);
-		compact(node);
+	MemoryContextReset(node->turn_context);
+	node->turn_allocator = memory_allocator(node->turn_context);
+	node->now_ms = Max(node->now_ms, clock_ms());
+	take_configuration(node);
+	node->more = take_inbox(node);
+	take_ledger(node);
+	take_time(node);
+	(void) batching_run(node);
+	compact(node);
+	duties_finish(node);
+	/* what has just been committed may have freed the pipeline: a consenter alone would otherwise sleep on it */
+	while (batching_run(node))
 		duties_finish(node);
-		/* what has just been committed may have freed the pipeline: a consenter alone would otherwise sleep on it */
-		while (batching_run(node))
-			duties_finish(node);
-		publish(node);
-	} while (more);
+	publish(node);
 }
 
 void
@@ -331,7 +311,9 @@ order_node_sleep(OrderNode *node)
 	uint64		now_ms = clock_ms();
 	long		timeout_ms = -1;
 
-	if (deadline_ms != UINT64_MAX)
+	if (node->more)
+		timeout_ms = 0;			/* only a look at the connections */
+	else if (deadline_ms != UINT64_MAX)
 		timeout_ms = deadline_ms <= now_ms ? 0 : (long) Min(deadline_ms - now_ms, 60000);
 	wire_set_wait(node->wires, timeout_ms);
 }

@@ -64,7 +64,7 @@ typedef struct OrderNode OrderNode;
 
 /* from the tables; NULL if this node is no consenter of the channel (any more). In a process connected to the database */
 extern OrderNode *order_node_start(ChannelSlot *slot);
-/* do everything that there is to do now */
+/* do what there is to do now, as much as fits into one turn */
 extern void order_node_turn(OrderNode *node);
 /* sleep until there is something to do: latch, connections, Raft's deadline, batch timeout */
 extern void order_node_sleep(OrderNode *node);

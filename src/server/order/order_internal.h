@@ -175,6 +175,7 @@ struct OrderNode
 {
 	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	ChannelSlot *slot;
+	Oid			raft_log;		/* the partition of this membership of the channel */
 	OrderSettings settings;
 	Raft	   *raft;
 	WireSet    *wires;
@@ -184,6 +185,7 @@ struct OrderNode
 	MemoryContext turn_context; /* reset at the beginning of each turn */
 	FbAllocator *turn_allocator;
 	uint64		now_ms;			/* of the present turn; never goes back */
+	bool		more;			/* the turn left something in the inbox */
 
 	/* where Raft stands after the last step */
 	RaftRole	role;
@@ -234,6 +236,9 @@ typedef struct StepInput
 	const RaftMessage *message; /* RECEIVE */
 	const FbBytes *payloads;	/* SUBMIT */
 } StepInput;
+
+/* begin the turn's transaction, unless it is there already. An error when the channel was left since this worker started */
+extern void duties_open_transaction(OrderNode *node);
 
 /*
  * One event: Raft's step, and of its duties those that can be done at once (writing in an open transaction, sending early

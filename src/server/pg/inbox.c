@@ -173,10 +173,23 @@ private_queue(ChannelSlot *slot)
 	return (Queue) {&slot->private_inbox, shmem_private_inbox_ring(slot), shmem_private_inbox_capacity()};
 }
 
+/* which ledger worker is at work: what an earlier one took and did not store is lost */
+static uint32
+ledger_generation(ChannelSlot *slot)
+{
+	uint32		generation;
+
+	SpinLockAcquire(&slot->mutex);
+	generation = slot->workers[WORKER_LEDGER].generation;
+	SpinLockRelease(&slot->mutex);
+	return generation;
+}
+
 bool
 private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset, TimestampTz deadline)
 {
 	Queue		queue = private_queue(slot);
+	uint32		generation = ledger_generation(slot);
 	uint64		end = queue_put(&queue, 'p', fb_bytes_of_text(tx_id), private_rwset);
 	bool		stored;
 
@@ -188,12 +201,14 @@ private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset, T
 	{
 		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
-		if (left_ms <= 0)
+		if (left_ms <= 0 || ledger_generation(slot) != generation)
 			break;
 		(void) ConditionVariableTimedSleep(&slot->private_stored_changed, left_ms, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
-	return stored;
+	/* read after the position: a newer worker's position says nothing about what was lost with the one before */
+	pg_read_barrier();
+	return stored && ledger_generation(slot) == generation;
 }
 
 bool

@@ -1,6 +1,6 @@
 /*
  * pg: what we need from the PostgreSQL server, each thing once: settings, shared memory, the inbox of a worker, allocators bound to
- * memory contexts, errors, SPI, the transaction bracket of workers, fault points.
+ * memory contexts, a clock, errors, SPI, the transaction bracket of workers, fault points.
  */
 #ifndef FABRIC_SERVER_PG_H
 #define FABRIC_SERVER_PG_H
@@ -63,12 +63,12 @@ typedef enum WorkerKind
 } WorkerKind;
 #define WORKER_KIND_COUNT 2
 
-/* a background worker of a channel. All fields: ChannelSlot.mutex; latch: only under FabricShared.lock */
+/* a background worker of a channel. All fields: ChannelSlot.mutex; pid and latch are written only under FabricShared.lock too */
 typedef struct WorkerSlot
 {
 	pid_t		pid;			/* 0 when not running */
 	Latch	   *latch;			/* the running worker's, NULL when not attached */
-	uint32		generation;		/* counts starts, tells my worker from an earlier one */
+	uint32		generation;		/* of the last start; grows for the life of the server, also when the slot becomes another channel's */
 	TimestampTz started_at;
 	TimestampTz last_exit_at;	/* 0 when it never ended */
 	uint64		restarts_count;
@@ -116,9 +116,10 @@ typedef struct InboxHeader
 
 typedef struct ChannelSlot
 {
-	/* FabricShared.lock guards in_use and name; a slot is never moved */
+	/* FabricShared.lock guards in_use, name and ledger_id; a slot is never moved */
 	bool		in_use;
 	char		name[FB_CHANNEL_ID_BYTES_MAX + 1];
+	int			ledger_id;		/* of this membership: leaving and joining again makes another one */
 	int			index;
 
 	/* written by the ledger worker (after its commit), read by everybody */
@@ -163,16 +164,22 @@ extern uint64 shmem_recent_mark(ChannelSlot *slot);
 extern bool shmem_recent_seen(ChannelSlot *slot, FbBytes tx_id, uint64 mark);
 
 extern ChannelSlot *shmem_channel_find(const char *channel);	/* NULL when there is none, or not preloaded */
-extern ChannelSlot *shmem_channel_create(const char *channel);	/* finds or makes; FB_LIMIT_EXCEEDED when all slots are used */
-extern void shmem_channel_drop(const char *channel);
+/* for the launcher alone. create: finds or makes; NULL when all slots are used. drop: nobody may be attached to it any more */
+extern ChannelSlot *shmem_channel_create(const char *channel, int ledger_id);
+extern void shmem_channel_drop(ChannelSlot *slot);
 /*
  * Wait until the channel has more than height blocks on this node; false when the deadline passed first, or the channel was left. Interruptible.
  */
 extern bool shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline);
 extern ChannelSlot *shmem_channel_at(int index);				/* NULL when unused; 0 <= index < guc_channels_max */
 
-/* a worker announces itself; its latch is withdrawn at exit by a callback that this installs */
-extern void shmem_worker_attach(ChannelSlot *slot, WorkerKind kind, uint32 generation);
+/*
+ * A worker announces itself; its latch is withdrawn at exit by a callback that this installs. NULL when it is not the one that the launcher waits for:
+ * it came too late, or the channel was left. So there is never more than one worker of a kind for a channel.
+ */
+extern ChannelSlot *shmem_worker_attach(int slot_index, WorkerKind kind, uint32 generation);
+extern uint32 shmem_worker_next_generation(ChannelSlot *slot, WorkerKind kind); /* whoever was started earlier may not attach any more */
+extern bool shmem_worker_stop(ChannelSlot *slot, WorkerKind kind); /* SIGTERM; true when it does not run any more, nor will */
 extern void shmem_worker_wake(ChannelSlot *slot, WorkerKind kind); /* set its latch, if it runs */
 extern void shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message);
 extern void shmem_launcher_attach(void);
@@ -214,6 +221,9 @@ extern FbBytes memory_bytes(const void *varlena);		/* of a detoasted bytea or te
 #define PG_GETARG_FB_BYTES(n) memory_bytes(PG_GETARG_VARLENA_PP(n))
 /* cleanup of foreign objects: free_object(pointer) runs when the context is reset or deleted */
 extern void memory_on_reset(MemoryContext context, void (*free_object) (void *), void *pointer);
+
+/* ---- clock.c: milliseconds that never jump, whatever happens to the time of day ---- */
+extern uint64 clock_ms(void);
 
 /* ---- error.c: the only translator from FbError to ereport ---- */
 

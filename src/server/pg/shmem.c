@@ -16,6 +16,8 @@
 #include "storage/shmem.h"
 #include "utils/wait_event.h"
 
+#include <signal.h>
+
 /* 64 K digests of 32 bytes = 2 MB: about 20 blocks of 500 transactions with 5 signatures each */
 #define VERIFIED_SLOTS_COUNT 65536
 
@@ -188,7 +190,13 @@ clear_slot(ChannelSlot *slot)
 	for (int code = 0; code < 256; code++)
 		pg_atomic_write_u64(&slot->validation_counts[code], 0);
 	SpinLockAcquire(&slot->mutex);
-	memset(slot->workers, 0, sizeof(slot->workers));
+	for (int kind = 0; kind < WORKER_KIND_COUNT; kind++)
+	{
+		uint32		generation = slot->workers[kind].generation;
+
+		memset(&slot->workers[kind], 0, sizeof(slot->workers[kind]));
+		slot->workers[kind].generation = generation;
+	}
 	memset(&slot->raft, 0, sizeof(slot->raft));
 	SpinLockRelease(&slot->mutex);
 	LWLockAcquire(&slot->inbox.lock, LW_EXCLUSIVE);
@@ -203,7 +211,7 @@ clear_slot(ChannelSlot *slot)
 }
 
 ChannelSlot *
-shmem_channel_create(const char *channel)
+shmem_channel_create(const char *channel, int ledger_id)
 {
 	ChannelSlot *slot;
 
@@ -216,35 +224,21 @@ shmem_channel_create(const char *channel)
 			slot = &shared->slots[i];
 			clear_slot(slot);
 			strlcpy(slot->name, channel, sizeof(slot->name));
+			slot->ledger_id = ledger_id;
 			slot->in_use = true;
 		}
 	LWLockRelease(&shared->lock);
-	if (slot == NULL)
-	{
-		FbError		error;
-
-		fb_fail(&error, FB_LIMIT_EXCEEDED, "too many channels");
-		fb_error_detail(&error, "This node can join %d channels.", guc_channels_max);
-		fb_error_hint(&error, "Raise fabric.max_channels in postgresql.conf and restart the server.");
-		error_throw(&error);
-	}
 	return slot;
 }
 
 void
-shmem_channel_drop(const char *channel)
+shmem_channel_drop(ChannelSlot *slot)
 {
-	ChannelSlot *slot;
-
-	if (!shmem_available())
-		return;
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	slot = find_locked(channel);
-	if (slot != NULL)
-		slot->in_use = false;
+	slot->in_use = false;
 	LWLockRelease(&shared->lock);
-	if (slot != NULL)
-		ConditionVariableBroadcast(&slot->committed);
+	ConditionVariableBroadcast(&slot->committed);
+	ConditionVariableBroadcast(&slot->private_stored_changed);
 }
 
 bool
@@ -332,7 +326,6 @@ shmem_recent_seen(ChannelSlot *slot, FbBytes tx_id, uint64 mark)
 
 static ChannelSlot *attached_slot;
 static WorkerKind attached_kind;
-static uint32 attached_generation;
 
 static void
 worker_detach(int code, Datum argument)
@@ -342,34 +335,65 @@ worker_detach(int code, Datum argument)
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	SpinLockAcquire(&attached_slot->mutex);
-	if (worker->generation == attached_generation)
-	{
-		worker->pid = 0;
-		worker->latch = NULL;
-		worker->last_exit_at = now;
-	}
+	worker->pid = 0;
+	worker->latch = NULL;
+	worker->last_exit_at = now;
 	SpinLockRelease(&attached_slot->mutex);
 	LWLockRelease(&shared->lock);
 	shmem_launcher_wake();
 }
 
-void
-shmem_worker_attach(ChannelSlot *slot, WorkerKind kind, uint32 generation)
+ChannelSlot *
+shmem_worker_attach(int slot_index, WorkerKind kind, uint32 generation)
 {
+	ChannelSlot *slot = &shared->slots[slot_index];
 	WorkerSlot *worker = &slot->workers[kind];
 	TimestampTz now = GetCurrentTimestamp();
+	bool		expected;
 
-	attached_slot = slot;
-	attached_kind = kind;
-	attached_generation = generation;
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	SpinLockAcquire(&slot->mutex);
-	worker->pid = MyProcPid;
-	worker->latch = MyLatch;
-	worker->started_at = now;
+	expected = slot->in_use && worker->generation == generation && worker->pid == 0;
+	if (expected)
+	{
+		worker->pid = MyProcPid;
+		worker->latch = MyLatch;
+		worker->started_at = now;
+	}
 	SpinLockRelease(&slot->mutex);
 	LWLockRelease(&shared->lock);
+	if (!expected)
+		return NULL;
+	attached_slot = slot;
+	attached_kind = kind;
 	before_shmem_exit(worker_detach, (Datum) 0);
+	return slot;
+}
+
+uint32
+shmem_worker_next_generation(ChannelSlot *slot, WorkerKind kind)
+{
+	uint32		generation;
+
+	SpinLockAcquire(&slot->mutex);
+	generation = ++slot->workers[kind].generation;
+	SpinLockRelease(&slot->mutex);
+	return generation;
+}
+
+bool
+shmem_worker_stop(ChannelSlot *slot, WorkerKind kind)
+{
+	bool		stopped;
+
+	(void) shmem_worker_next_generation(slot, kind);
+	/* while the lock is held a process cannot withdraw its id, so the id is still its own */
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	stopped = slot->workers[kind].pid == 0;
+	if (!stopped)
+		kill(slot->workers[kind].pid, SIGTERM);
+	LWLockRelease(&shared->lock);
+	return stopped;
 }
 
 void

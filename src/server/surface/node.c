@@ -31,7 +31,8 @@ fabric_internal_deliver(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 1, "bytes_max");
 	argument_require(fcinfo, 2, "wait_ms");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	blocks = deliver_serve(seek, PG_GETARG_INT32(1), Min(PG_GETARG_INT32(2), guc_deliver_wait_ms));
+	/* whatever the other node wishes: the memory and the time are ours */
+	blocks = deliver_serve(seek, Min(PG_GETARG_INT32(1), guc_deliver_batch_kb * INT64CONST(1024)), Min(PG_GETARG_INT32(2), guc_deliver_wait_ms));
 	foreach(cell, blocks)
 	{
 		Datum		value = PointerGetDatum(lfirst(cell));

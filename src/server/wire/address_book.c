@@ -21,8 +21,17 @@
 /* options of fabric_internal.node that only say where a node is */
 static const char *const location_keywords[] = {"dbname", "host", "hostaddr", "port", "user"};
 
-static void
-set_option(ConnOptions *options, const char *keyword, const char *value)
+const char *
+conn_option(const ConnOptions *options, const char *keyword)
+{
+	for (int index = 0; options->keywords[index] != NULL; index++)
+		if (strcmp(options->keywords[index], keyword) == 0)
+			return options->values[index];
+	return NULL;
+}
+
+void
+conn_option_set(ConnOptions *options, const char *keyword, const char *value)
 {
 	int			index = 0;
 
@@ -30,7 +39,8 @@ set_option(ConnOptions *options, const char *keyword, const char *value)
 		index++;
 	FB_ASSERT(index < OPTIONS_MAX - 1);
 	options->keywords[index] = keyword;
-	options->values[index] = value;
+	/* of its own: a setting may change while the options are in use */
+	options->values[index] = pstrdup(value);
 }
 
 /* "host:port", "[v6]:port"; both parts are palloc'ed */
@@ -110,7 +120,7 @@ apply_stored_options(ConnOptions *options, const char *address, const char *stor
 		{
 			if (strcmp(option->keyword, location_keywords[index]) == 0)
 			{
-				set_option(options, location_keywords[index], pstrdup(option->val));
+				conn_option_set(options, location_keywords[index], option->val);
 				allowed = true;
 			}
 		}
@@ -181,28 +191,28 @@ address_book_options(const char *address, ConnOptions *options, FbError *error)
 
 	options->keywords = palloc0(sizeof(char *) * OPTIONS_MAX);
 	options->values = palloc0(sizeof(char *) * OPTIONS_MAX);
-	set_option(options, "host", host);
-	set_option(options, "port", port);
-	set_option(options, "user", guc_node_role);
-	set_option(options, "dbname", database);
+	conn_option_set(options, "host", host);
+	conn_option_set(options, "port", port);
+	conn_option_set(options, "user", guc_node_role);
+	conn_option_set(options, "dbname", database);
 	if (stored != NULL)
 		FB_TRY(apply_stored_options(options, address, stored, error));
-	set_option(options, "sslmode", "verify-full");
-	set_option(options, "sslcert", guc_tls_certificate_file);
-	set_option(options, "sslkey", guc_tls_key_file);
-	set_option(options, "sslrootcert", guc_tls_ca_file);
-	set_option(options, "sslcompression", "0");
-	set_option(options, "gssencmode", "disable");
-	set_option(options, "client_encoding", GetDatabaseEncodingName());
-	set_option(options, "application_name", "fabric node");
-	set_option(options, "fallback_application_name", "fabric node");
+	conn_option_set(options, "sslmode", "verify-full");
+	conn_option_set(options, "sslcert", guc_tls_certificate_file);
+	conn_option_set(options, "sslkey", guc_tls_key_file);
+	conn_option_set(options, "sslrootcert", guc_tls_ca_file);
+	conn_option_set(options, "sslcompression", "0");
+	conn_option_set(options, "gssencmode", "disable");
+	conn_option_set(options, "client_encoding", GetDatabaseEncodingName());
+	conn_option_set(options, "application_name", "fabric node");
+	conn_option_set(options, "fallback_application_name", "fabric node");
 	/* a request that takes longer than this is of no use to anybody any more: it frees the other node from lost callers */
-	set_option(options, "options", "-c search_path=pg_catalog -c statement_timeout=120s -c jit=off");
+	conn_option_set(options, "options", "-c search_path=pg_catalog -c statement_timeout=120s -c jit=off");
 	/* notice within seconds that the other host has gone, rather than after the system's default of two hours */
-	set_option(options, "keepalives", "1");
-	set_option(options, "keepalives_idle", "5");
-	set_option(options, "keepalives_interval", "2");
-	set_option(options, "keepalives_count", "3");
-	set_option(options, "tcp_user_timeout", "10000");
+	conn_option_set(options, "keepalives", "1");
+	conn_option_set(options, "keepalives_idle", "5");
+	conn_option_set(options, "keepalives_interval", "2");
+	conn_option_set(options, "keepalives_count", "3");
+	conn_option_set(options, "tcp_user_timeout", "10000");
 	return FB_OK;
 }

@@ -15,10 +15,13 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-/* calls in one wait: bounded by organisations in a channel, far below */
-#define CALLS_PER_WAIT_MAX FB_RAFT_NODES_MAX
 /* idle connections of one process; each holds a backend on another node */
 #define IDLE_CONNECTIONS_MAX 32
+/* addresses that are remembered because they did not answer, and for how long: every call to one of them costs a timeout */
+#define SILENT_MAX 64
+#define SILENT_MS 10000
+/* a call that was given up earlier says nothing about the node */
+#define SILENT_AFTER_MS 500
 
 struct WireCall
 {
@@ -27,6 +30,7 @@ struct WireCall
 	SubTransactionId subtransaction; /* Invalid: not bound to a transaction */
 	char		address[WIRE_ADDRESS_BYTES];
 	RemoteRequest *request;
+	uint64		started_ms;		/* of clock_ms */
 	bool		sent;
 	bool		finished;
 	bool		failed;
@@ -96,6 +100,57 @@ conn_keep(WireConn *conn)
 	idle->conn = conn;
 	dlist_push_tail(&idle_conns, &idle->node);
 	idle_conns_count++;
+}
+
+/* ---- addresses that did not answer ---- */
+
+static struct
+{
+	char		address[WIRE_ADDRESS_BYTES];
+	uint64		until_ms;		/* of clock_ms; 0: unused */
+}			silent[SILENT_MAX];
+
+static int
+find_silent(const char *address)
+{
+	for (int index = 0; index < SILENT_MAX; index++)
+		if (silent[index].until_ms != 0 && strcmp(silent[index].address, address) == 0)
+			return index;
+	return -1;
+}
+
+static void
+note_silent(const char *address)
+{
+	int			place = find_silent(address);
+
+	if (place < 0)
+	{
+		/* an unused one, or the one that ends first */
+		place = 0;
+		for (int index = 1; index < SILENT_MAX; index++)
+			if (silent[index].until_ms < silent[place].until_ms)
+				place = index;
+	}
+	strlcpy(silent[place].address, address, sizeof(silent[place].address));
+	silent[place].until_ms = clock_ms() + SILENT_MS;
+}
+
+static void
+note_answer(const char *address)
+{
+	int			place = find_silent(address);
+
+	if (place >= 0)
+		silent[place].until_ms = 0;
+}
+
+bool
+wire_is_silent(const char *address)
+{
+	int			place = find_silent(address);
+
+	return place >= 0 && clock_ms() < silent[place].until_ms;
 }
 
 /* ---- ends of transactions and of the process ---- */
@@ -179,6 +234,7 @@ call_finish_unreachable(WireCall *call, const char *reason, bool not_executed)
 	fb_error_detail(&call->error.error, "%s", reason);
 	call->failed = true;
 	call->finished = true;
+	note_silent(call->address);
 }
 
 /* ConnAnswer */
@@ -198,6 +254,7 @@ call_answer(void *owner, WireConn *conn, PGresult *result)
 		return;
 	}
 	call->finished = true;
+	note_answer(call->address);
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 	{
 		call->result = result;
@@ -251,6 +308,7 @@ call_start(const char *address, const RemoteRequest *request)
 	call->context = context;
 	call->subtransaction = IsTransactionState() ? GetCurrentSubTransactionId() : InvalidSubTransactionId;
 	strlcpy(call->address, address, sizeof(call->address));
+	call->started_ms = clock_ms();
 	dlist_push_tail(&all_calls, &call->node);
 	call->request = remote_request_copy(context, request);
 	call->conn = conn_take(address);
@@ -307,26 +365,24 @@ calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns
 	return finished_count;
 }
 
-int
-wire_poll(WireCall *const *calls, int calls_count)
+bool
+wire_poll(WireCall *call)
 {
-	WireConn   *conns[CALLS_PER_WAIT_MAX];
-	int			conns_count;
-
-	FB_ASSERT(calls_count <= CALLS_PER_WAIT_MAX);
-	return calls_look(calls, calls_count, conns, &conns_count);
+	call_advance(call);
+	return call->finished;
 }
 
-/* the loop of wire_wait: sleeps with waiter, which the caller closes whatever happens. Not inlined: a frame that longjmp returns to keeps no variables of it */
+/*
+ * The loop of wire_wait: sleeps with waiter, which the caller closes whatever happens; conns has room for calls_count. Not inlined: a frame that longjmp
+ * returns to keeps no variables of it.
+ */
 static pg_noinline int
-wait_loop(ConnWaiter *waiter, WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline,
+wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline,
 		  bool return_on_latch)
 {
-	WireConn   *conns[CALLS_PER_WAIT_MAX];
 	int			conns_count;
 	int			unfinished_at_start_count = 0;
 
-	FB_ASSERT(calls_count <= CALLS_PER_WAIT_MAX);
 	for (int index = 0; index < calls_count; index++)
 	{
 		if (calls[index] != NULL && !calls[index]->finished)
@@ -351,7 +407,7 @@ wait_loop(ConnWaiter *waiter, WireCall *const *calls, int calls_count, WireWaitM
 		}
 		for (int index = 0; index < conns_count; index++)
 		{
-			long		conn_ms = conn_timeout_ms(conns[index], now, false);
+			long		conn_ms = conn_timeout_ms(conns[index], false);
 
 			if (conn_ms >= 0 && (wait_ms < 0 || conn_ms < wait_ms))
 				wait_ms = conn_ms;
@@ -369,11 +425,12 @@ int
 wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline, bool return_on_latch)
 {
 	ConnWaiter	waiter = {0};
+	WireConn  **conns = palloc(sizeof(WireConn *) * Max(calls_count, 1));
 	volatile int finished_count = 0;
 
 	PG_TRY();
 	{
-		finished_count = wait_loop(&waiter, calls, calls_count, mode, deadline, return_on_latch);
+		finished_count = wait_loop(&waiter, conns, calls, calls_count, mode, deadline, return_on_latch);
 	}
 	PG_FINALLY();
 	{
@@ -382,6 +439,7 @@ wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampT
 			pfree(waiter.entries);
 	}
 	PG_END_TRY();
+	pfree(conns);
 	return finished_count;
 }
 
@@ -433,6 +491,9 @@ wire_call_release(WireCall *call)
 	dlist_delete(&call->node);
 	if (call->conn != NULL)
 	{
+		/* given up before the answer came: because of a time limit, unless it was soon */
+		if (clock_ms() - call->started_ms >= SILENT_AFTER_MS)
+			note_silent(call->address);
 		conn_forget(call->conn, call);
 		conn_destroy(call->conn);
 	}

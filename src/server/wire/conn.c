@@ -13,7 +13,11 @@
 
 #include "miscadmin.h"
 #include "storage/fd.h"
-#include "utils/timestamp.h"
+
+#include <poll.h>
+
+/* how often a name is looked for again */
+#define RESOLVE_LOOK_MS_MAX 50
 
 static void conn_fail(WireConn *conn, const char *message);
 
@@ -76,6 +80,18 @@ pending_remove(WireConn *conn)
 	conn->pending_count--;
 }
 
+/* what is needed while the addresses of the name are looked for */
+static void
+end_resolving(WireConn *conn)
+{
+	if (conn->resolution != NULL)
+		resolve_release(conn->resolution);
+	conn->resolution = NULL;
+	if (conn->options_context != NULL)
+		MemoryContextDelete(conn->options_context);
+	conn->options_context = NULL;
+}
+
 /* release the socket and tell every waiter; conn->error is set */
 static void
 conn_off(WireConn *conn)
@@ -87,6 +103,7 @@ conn_off(WireConn *conn)
 	conn->wants_write = false;
 	conn->synced = true;
 	memset(conn->prepared, 0, sizeof(conn->prepared));
+	end_resolving(conn);
 	if (pg != NULL)
 	{
 		PQfinish(pg);
@@ -113,7 +130,7 @@ conn_fail(WireConn *conn, const char *message)
 		delay_ms *= 2;
 	delay_ms = Min(delay_ms, CONN_RETRY_MAX_MS);
 	conn->failures_count++;
-	conn->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms);
+	conn->retry_at_ms = clock_ms() + delay_ms;
 	conn_off(conn);
 }
 
@@ -133,43 +150,110 @@ conn_destroy(WireConn *conn)
 	pfree(conn);
 }
 
+/* hand it over to libpq */
+static void
+begin_connecting(WireConn *conn)
+{
+	if (!AcquireExternalFD())
+	{
+		conn_fail(conn, "too many open files on this server");
+		return;
+	}
+	conn->pg = PQconnectStartParams(conn->options.keywords, conn->options.values, 0);
+	if (conn->pg == NULL)
+	{
+		ReleaseExternalFD();
+		conn_fail(conn, "out of memory");
+		return;
+	}
+	if (PQstatus(conn->pg) == CONNECTION_BAD)
+	{
+		conn_fail(conn, PQerrorMessage(conn->pg));
+		return;
+	}
+	end_resolving(conn);
+	conn->state = CONN_CONNECTING;
+	conn->wants_write = true;	/* as libpq's manual says of the first PQconnectPoll */
+}
+
+/* the options are there; a name is turned into addresses first */
+static void
+begin(WireConn *conn)
+{
+	const char *host = conn_option(&conn->options, "host");
+
+	if (conn_option(&conn->options, "hostaddr") != NULL || !resolve_needed(host))
+	{
+		begin_connecting(conn);
+		return;
+	}
+	conn->resolution = resolve_start(host);
+	if (conn->resolution == NULL)
+		conn_fail(conn, "could not ask for the address of the host");
+	else
+		conn->state = CONN_RESOLVING;
+}
+
 bool
 conn_connect(WireConn *conn)
 {
-	MemoryContext old_context,
-				context;
-	ConnOptions options;
+	MemoryContext old_context;
 	FbError		error = {0};
+	FbStatus	status;
 
 	FB_ASSERT(conn->state == CONN_OFF);
 	conn->generation = ++last_generation;
+	conn->connect_start_ms = clock_ms();
+	conn->connect_deadline_ms = conn->connect_start_ms + guc_connect_timeout_ms;
 
-	context = AllocSetContextCreate(CurrentMemoryContext, "fabric connection options", ALLOCSET_SMALL_SIZES);
-	old_context = MemoryContextSwitchTo(context);
-	if (address_book_options(conn->address, &options, &error) != FB_OK)
+	end_resolving(conn);		/* an error may have left it */
+	conn->options_context = AllocSetContextCreate(TopMemoryContext, "fabric connection options", ALLOCSET_SMALL_SIZES);
+	old_context = MemoryContextSwitchTo(conn->options_context);
+	status = address_book_options(conn->address, &conn->options, &error);
+	MemoryContextSwitchTo(old_context);
+	if (status != FB_OK)
 		conn_fail(conn, error.message);
-	else if (!AcquireExternalFD())
-		conn_fail(conn, "too many open files on this server");
 	else
+		begin(conn);
+	return conn->state != CONN_OFF;
+}
+
+static bool
+is_too_late(WireConn *conn)
+{
+	if (clock_ms() < conn->connect_deadline_ms)
+		return false;
+	conn_fail(conn, "timeout expired while connecting");
+	return true;
+}
+
+static bool
+advance_resolving(WireConn *conn)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(conn->options_context);
+	char	   *hosts;
+	char	   *addresses;
+	const char *error;
+	ResolveState state = resolve_poll(conn->resolution, &hosts, &addresses, &error);
+
+	if (state == RESOLVE_DONE)
 	{
-		conn->pg = PQconnectStartParams(options.keywords, options.values, 0);
-		if (conn->pg == NULL)
-		{
-			ReleaseExternalFD();
-			conn_fail(conn, "out of memory");
-		}
-		else if (PQstatus(conn->pg) == CONNECTION_BAD)
-			conn_fail(conn, PQerrorMessage(conn->pg));
-		else
-		{
-			conn->state = CONN_CONNECTING;
-			conn->wants_write = true;	/* as libpq's manual says of the first PQconnectPoll */
-			conn->connect_deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_connect_timeout_ms);
-		}
+		conn_option_set(&conn->options, "host", hosts);
+		conn_option_set(&conn->options, "hostaddr", addresses);
 	}
 	MemoryContextSwitchTo(old_context);
-	MemoryContextDelete(context);
-	return conn->state == CONN_CONNECTING;
+	if (state == RESOLVE_RUNNING)
+		return is_too_late(conn);
+	if (state == RESOLVE_DONE)
+		begin_connecting(conn);
+	else
+	{
+		char		message[sizeof(conn->error)];
+
+		snprintf(message, sizeof(message), "could not find the address of host \"%s\": %s", conn_option(&conn->options, "host"), error);
+		conn_fail(conn, message);
+	}
+	return true;
 }
 
 /* libpq's default prints notices to stderr; what another node wants to tell a session of its own is of no interest here */
@@ -178,9 +262,20 @@ ignore_notice(void *arg, const PGresult *result)
 {
 }
 
+/* is the socket ready for what libpq waits for? Asked before its time, PQconnectPoll takes the connection for made, and waits in a send until it is */
+static bool
+socket_is_ready(const WireConn *conn)
+{
+	struct pollfd poll_one = {.fd = PQsocket(conn->pg), .events = conn->wants_write ? POLLOUT : POLLIN};
+
+	return poll(&poll_one, 1, 0) != 0;
+}
+
 static bool
 advance_connecting(WireConn *conn)
 {
+	if (!socket_is_ready(conn))
+		return is_too_late(conn);
 	switch (PQconnectPoll(conn->pg))
 	{
 		case PGRES_POLLING_READING:
@@ -205,12 +300,7 @@ advance_connecting(WireConn *conn)
 			conn_fail(conn, PQerrorMessage(conn->pg));
 			return true;
 	}
-	if (GetCurrentTimestamp() >= conn->connect_deadline)
-	{
-		conn_fail(conn, "timeout expired while connecting");
-		return true;
-	}
-	return false;
+	return is_too_late(conn);
 }
 
 /* push out what libpq holds; false if the connection failed */
@@ -334,6 +424,8 @@ conn_advance(WireConn *conn)
 	{
 		case CONN_OFF:
 			return false;
+		case CONN_RESOLVING:
+			return advance_resolving(conn);
 		case CONN_CONNECTING:
 			return advance_connecting(conn);
 		case CONN_READY:
@@ -421,16 +513,27 @@ conn_forget(WireConn *conn, void *owner)
 }
 
 long
-conn_timeout_ms(const WireConn *conn, TimestampTz now, bool reconnects)
+conn_timeout_ms(const WireConn *conn, bool reconnects)
 {
-	TimestampTz when;
+	uint64		now_ms = clock_ms();
+	uint64		when_ms;
 
-	if (conn->state == CONN_CONNECTING)
-		when = conn->connect_deadline;
-	else if (conn->state == CONN_OFF && reconnects)
-		when = conn->retry_at;
-	else
-		return -1;
-	/* one more, so that it has passed when we wake */
-	return when <= now ? 0 : (long) ((when - now) / 1000) + 1;
+	switch (conn->state)
+	{
+		case CONN_RESOLVING:
+			/* soon at first: most names are in a file or a cache */
+			when_ms = Min(now_ms + Min(1 + (now_ms - conn->connect_start_ms) / 4, RESOLVE_LOOK_MS_MAX), conn->connect_deadline_ms);
+			break;
+		case CONN_CONNECTING:
+			when_ms = conn->connect_deadline_ms;
+			break;
+		case CONN_OFF:
+			if (!reconnects)
+				return -1;
+			when_ms = conn->retry_at_ms;
+			break;
+		default:
+			return -1;
+	}
+	return when_ms <= now_ms ? 0 : (long) (when_ms - now_ms);
 }

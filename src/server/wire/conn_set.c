@@ -8,7 +8,6 @@
 
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 typedef struct ConnWaiterEntry
@@ -38,8 +37,8 @@ waiter_fits(const ConnWaiter *waiter, WireConn *const *conns, int conns_count)
 		return false;
 	for (int index = 0; index < conns_count; index++)
 	{
-		if (conns[index]->state == CONN_OFF)
-			continue;
+		if (conns[index]->pg == NULL)
+			continue;			/* no socket yet */
 		if (conns[index]->state == CONN_CONNECTING)
 			return false;
 		if (entry_index >= waiter->count || waiter->entries[entry_index].generation != conns[index]->generation)
@@ -69,7 +68,7 @@ waiter_build(ConnWaiter *waiter, WireConn *const *conns, int conns_count)
 		WireConn   *conn = conns[index];
 		ConnWaiterEntry *entry;
 
-		if (conn->state == CONN_OFF)
+		if (conn->pg == NULL)
 			continue;
 		entry = &waiter->entries[waiter->count++];
 		entry->generation = conn->generation;
@@ -96,7 +95,7 @@ conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count, lo
 			ConnWaiterEntry *entry;
 			uint32		events;
 
-			if (conns[index]->state == CONN_OFF)
+			if (conns[index]->pg == NULL)
 				continue;
 			entry = &waiter->entries[entry_index++];
 			events = wanted_events(conns[index]);
@@ -303,7 +302,7 @@ note_state(SetPeer *peer, bool was_ready)
 static bool
 set_advance(WireSet *set)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	uint64		now_ms = clock_ms();
 	bool		changed = false;
 
 	for (int index = 0; index < set->peers_count; index++)
@@ -311,7 +310,7 @@ set_advance(WireSet *set)
 		WireConn   *conn = set->peers[index].conn;
 		bool		was_ready = conn->state == CONN_READY;
 
-		if (conn->state == CONN_OFF && conn->retry_at <= now)
+		if (conn->state == CONN_OFF && conn->retry_at_ms <= now_ms)
 			(void) conn_connect(conn);
 		(void) conn_advance(conn);
 		if (was_ready != (conn->state == CONN_READY))
@@ -325,46 +324,37 @@ void
 wire_set_wait(WireSet *set, long timeout_ms)
 {
 	WireConn   *conns[FB_RAFT_NODES_MAX];
-	TimestampTz start = GetCurrentTimestamp();
+	uint64		end_ms = timeout_ms < 0 ? UINT64_MAX : clock_ms() + timeout_ms;
 
 	wire_set_flush(set);
 	for (int index = 0; index < set->peers_count; index++)
 		conns[index] = set->peers[index].conn;
 	for (;;)
 	{
-		TimestampTz now;
-		long		wait_ms = timeout_ms;
-		uint32		result;
+		uint64		now_ms;
+		long		wait_ms = -1;
 
 		if (set_advance(set))
 			return;
-		now = GetCurrentTimestamp();
-		if (timeout_ms >= 0)
-		{
-			wait_ms = timeout_ms - (long) ((now - start) / 1000);
-			if (wait_ms <= 0)
-				wait_ms = 0;
-		}
+		now_ms = clock_ms();
+		if (end_ms != UINT64_MAX)
+			wait_ms = now_ms >= end_ms ? 0 : (long) (end_ms - now_ms);
 		for (int index = 0; index < set->peers_count; index++)
 		{
-			long		conn_ms = conn_timeout_ms(conns[index], now, true);
+			long		conn_ms = conn_timeout_ms(conns[index], true);
 
 			if (conn_ms >= 0 && (wait_ms < 0 || conn_ms < wait_ms))
 				wait_ms = conn_ms;
 		}
-		result = conn_waiter_wait(&set->waiter, conns, set->peers_count, wait_ms, PG_WAIT_EXTENSION);
-		if (result & WL_LATCH_SET)
+		if (conn_waiter_wait(&set->waiter, conns, set->peers_count, wait_ms, PG_WAIT_EXTENSION) & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
-			(void) set_advance(set);
-			return;
+			break;
 		}
-		if (timeout_ms >= 0 && GetCurrentTimestamp() >= TimestampTzPlusMilliseconds(start, timeout_ms))
-		{
-			(void) set_advance(set);
-			return;
-		}
+		if (clock_ms() >= end_ms)
+			break;
 	}
+	(void) set_advance(set);
 }
 
 bool

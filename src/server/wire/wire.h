@@ -80,8 +80,8 @@ typedef enum WireWaitMode
  */
 extern int	wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline, bool return_on_latch);
 
-/* what wire_wait would wait for, without waiting: takes what has arrived. For callers between two pieces of own work */
-extern int	wire_poll(WireCall *const *calls, int calls_count);
+/* whether the call is finished, after taking what has arrived; does not wait */
+extern bool wire_poll(WireCall *call);
 
 extern bool wire_call_finished(const WireCall *call);
 /* NULL if the call succeeded; also for one that is not finished: "no answer yet" as FB_NODE_UNREACHABLE */
@@ -90,6 +90,8 @@ extern const char *wire_call_address(const WireCall *call);
 extern int	wire_call_rows_count(const WireCall *call);
 /* borrowed until wire_call_release */
 extern FbBytes wire_call_row(const WireCall *call, int row_index);
+/* did the last call of this process to the address get no answer, a few seconds ago? Others should be asked first then */
+extern bool wire_is_silent(const char *address);
 /* frees the call; its connection goes back to the kept ones, or is closed if the answer is still outstanding. NULL is allowed */
 extern void wire_call_release(WireCall *call);
 

@@ -1,6 +1,6 @@
 /*
  * wire, inside the room: one connection (conn.c), waiting for many (conn_set.c), the texts of remote statements
- * (remote.c), where a node is (address_book.c).
+ * (remote.c), where a node is (address_book.c, resolve.c).
  */
 #ifndef FABRIC_SERVER_WIRE_INTERNAL_H
 #define FABRIC_SERVER_WIRE_INTERNAL_H
@@ -75,21 +75,48 @@ typedef struct ConnOptions
 } ConnOptions;
 
 extern FbStatus address_book_options(const char *address, ConnOptions *options, FbError *error);
+/* the value of an option, NULL if it is not among them */
+extern const char *conn_option(const ConnOptions *options, const char *keyword);
+extern void conn_option_set(ConnOptions *options, const char *keyword, const char *value);
+
+/* ---- resolve.c: addresses of a name, without waiting ---- */
+
+typedef struct Resolution Resolution;
+
+typedef enum ResolveState
+{
+	RESOLVE_RUNNING,
+	RESOLVE_DONE,
+	RESOLVE_FAILED
+} ResolveState;
+
+/* is this a name, rather than an address or a socket's directory? */
+extern bool resolve_needed(const char *host);
+extern Resolution *resolve_start(const char *host);	/* NULL when that is not possible now */
+/*
+ * RESOLVE_DONE: *hosts and *addresses are lists of the same length, for libpq's options host and hostaddr, palloc'ed. RESOLVE_FAILED: *error says why,
+ * a constant text.
+ */
+extern ResolveState resolve_poll(Resolution *resolution, char **hosts, char **addresses, const char **error);
+extern void resolve_release(Resolution *resolution);
 
 /* ---- conn.c: one connection ----
  *
- *            conn_connect            established
- *     OFF  ----------------> CONNECTING ---------> READY
- *      ^                          |                  |
- *      +--------------------------+------------------+     conn_fail (refused, timeout, broken), conn_close
+ *            conn_connect            address known            established
+ *     OFF  ----------------> RESOLVING ------------> CONNECTING ---------> READY
+ *      ^                          |                       |                  |
+ *      +--------------------------+-----------------------+------------------+     conn_fail (refused, timeout, broken), conn_close
  */
 typedef enum ConnState
 {
-	/* No socket. Put there by creation, by a failure (then retry_at says when it may be tried again), by conn_close.
+	/* No socket. Put there by creation, by a failure (then retry_at_ms says when it may be tried again), by conn_close.
 	 * conn_connect moves it on. */
 	CONN_OFF,
-	/* libpq is establishing the connection. Put there by conn_connect. conn_advance moves it on when the socket is ready, or
-	 * fails it when connect_deadline has passed. */
+	/* The name service is asked for the host's addresses. Put there by conn_connect, unless the address is known. conn_advance moves it on,
+	 * or fails it when connect_deadline_ms has passed. There is nothing to wait on: it has to be looked at again and again. */
+	CONN_RESOLVING,
+	/* libpq is establishing the connection. Put there by conn_connect or conn_advance. conn_advance moves it on when the socket is ready, or
+	 * fails it when connect_deadline_ms has passed. */
 	CONN_CONNECTING,
 	/* In pipeline mode, requests may be sent. Put there by conn_advance. Stays until it breaks or is closed. */
 	CONN_READY
@@ -127,8 +154,14 @@ struct WireConn
 	uint64		generation;		/* changes with every attempt: a new socket may have an old number */
 	bool		wants_write;	/* libpq has something to send (or, while connecting, waits for writable) */
 	bool		synced;			/* nothing was sent since the last sync */
-	TimestampTz connect_deadline;
-	TimestampTz retry_at;
+	/* of clock_ms */
+	uint64		connect_start_ms;
+	uint64		connect_deadline_ms;
+	uint64		retry_at_ms;
+	/* while RESOLVING */
+	Resolution *resolution;
+	MemoryContext options_context; /* owns options */
+	ConnOptions options;
 	int			failures_count; /* since the last success */
 	bool		prepared[REMOTE_STATEMENTS_COUNT];
 	ConnPending *pending;		/* ring of CONN_PENDING_MAX */
@@ -154,7 +187,7 @@ extern void conn_forget(WireConn *conn, void *owner);
 extern void conn_close(WireConn *conn); /* to OFF; waiters are told */
 extern void conn_destroy(WireConn *conn);
 /* milliseconds until conn_advance has to look without the socket asking for it (connect timeout, retry); -1: never */
-extern long conn_timeout_ms(const WireConn *conn, TimestampTz now, bool reconnects);
+extern long conn_timeout_ms(const WireConn *conn, bool reconnects);
 
 /* ---- conn_set.c: waiting ---- */
 

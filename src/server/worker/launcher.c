@@ -22,6 +22,11 @@
 #define LAUNCHER_NAP_MS 5000
 /* a registered worker that did not announce itself within this time has failed to start */
 #define ATTACH_TIMEOUT_MS 10000
+/* a worker that lives for less has failed: each time, the next one waits twice as long, up to RESTART_DELAY_MS_MAX */
+#define STEADY_MS 60000
+#define RESTART_DELAY_MS_MAX 10000
+/* how often a leaving channel's workers are looked for */
+#define STOP_LOOK_MS 50
 
 static const char *const kind_names[WORKER_KIND_COUNT] = {"ledger", "orderer"};
 static const char *const kind_functions[WORKER_KIND_COUNT] = {"fabric_ledger_main", "fabric_orderer_main"};
@@ -29,7 +34,9 @@ static const char *const kind_functions[WORKER_KIND_COUNT] = {"fabric_ledger_mai
 /* what the launcher alone knows of a worker, by slot and kind */
 typedef struct Start
 {
-	TimestampTz at;				/* last registration, 0 = never */
+	uint64		at_ms;			/* last registration, of clock_ms; 0 = never */
+	int			failures_count; /* starts in a row that did not last */
+	bool		refused;		/* the last registration was: that was said already */
 	BackgroundWorkerHandle *handle;
 } Start;
 
@@ -86,28 +93,38 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 		.bgw_restart_time = BGW_NEVER_RESTART,
 		.bgw_notify_pid = MyProcPid,
 	};
-	WorkerOrder order = {.slot_index = slot->index};
+	WorkerOrder order = {.slot_index = slot->index, .generation = shmem_worker_next_generation(slot, kind)};
 
-	SpinLockAcquire(&slot->mutex);
-	order.generation = ++slot->workers[kind].generation;
-	if (order.generation > 1)
-		slot->workers[kind].restarts_count++;
-	SpinLockRelease(&slot->mutex);
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 	strlcpy(worker.bgw_library_name, "fabric", BGW_MAXLEN);
 	strlcpy(worker.bgw_function_name, kind_functions[kind], BGW_MAXLEN);
 	snprintf(worker.bgw_name, BGW_MAXLEN, "fabric %s %s", kind_names[kind], slot->name);
 	snprintf(worker.bgw_type, BGW_MAXLEN, "fabric %s", kind_names[kind]);
-	start->at = GetCurrentTimestamp();
-	if (!RegisterDynamicBackgroundWorker(&worker, &start->handle))
+	start->at_ms = clock_ms();
+	if (RegisterDynamicBackgroundWorker(&worker, &start->handle))
 	{
-		start->handle = NULL;
-		shmem_worker_note_error(slot, kind, "too many background workers: raise max_worker_processes");
+		start->refused = false;
+		return;
+	}
+	start->handle = NULL;
+	shmem_worker_note_error(slot, kind, "too many background workers: raise max_worker_processes");
+	if (!start->refused)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("could not start background process \"%s\"", worker.bgw_name),
+				 errdetail("It is tried again until there is room for it."),
 				 errhint("Raise max_worker_processes in postgresql.conf and restart the server.")));
-	}
+	start->refused = true;
+}
+
+static long
+restart_delay_ms(const Start *start)
+{
+	int64		delay_ms = guc_worker_restart_ms;
+
+	for (int i = 0; i < start->failures_count && delay_ms < RESTART_DELAY_MS_MAX; i++)
+		delay_ms *= 2;
+	return (long) Max(Min(delay_ms, RESTART_DELAY_MS_MAX), guc_worker_restart_ms);
 }
 
 /* start it if it does not run and may be tried again; returns the milliseconds until then, or the longest nap */
@@ -115,43 +132,65 @@ static long
 keep_running(ChannelSlot *slot, WorkerKind kind)
 {
 	Start	   *start = &starts[slot->index * WORKER_KIND_COUNT + kind];
-	TimestampTz now = GetCurrentTimestamp();
+	uint64		waited_ms = clock_ms() - start->at_ms;
+	bool		runs;
+	bool		ran;
 	pid_t		pid;
-	long		waited;
 
 	SpinLockAcquire(&slot->mutex);
-	pid = slot->workers[kind].pid;
+	runs = slot->workers[kind].pid != 0;
+	ran = slot->workers[kind].started_at != 0;
 	SpinLockRelease(&slot->mutex);
-	if (pid != 0)
-		return LAUNCHER_NAP_MS;
-	waited = start->at == 0 ? PG_INT32_MAX : TimestampDifferenceMilliseconds(start->at, now);
-	if (start->handle != NULL && waited < ATTACH_TIMEOUT_MS)
+	if (runs)
 	{
-		pid_t		started;
-
-		/* registered, and on its way to announce itself */
-		if (GetBackgroundWorkerPid(start->handle, &started) != BGWH_STOPPED)
-			return 100;
+		if (waited_ms >= STEADY_MS)
+			start->failures_count = 0;
+		return LAUNCHER_NAP_MS;
 	}
-	if (waited < guc_worker_restart_ms)
-		return guc_worker_restart_ms - waited;
+	if (start->at_ms != 0)
+	{
+		/* registered, and on its way to announce itself */
+		if (start->handle != NULL && waited_ms < ATTACH_TIMEOUT_MS && GetBackgroundWorkerPid(start->handle, &pid) != BGWH_STOPPED)
+			return 100;
+		if (waited_ms < restart_delay_ms(start))
+			return restart_delay_ms(start) - (long) waited_ms;
+		if (waited_ms < STEADY_MS && !start->refused)
+			start->failures_count++;
+	}
+	if (ran)
+	{
+		SpinLockAcquire(&slot->mutex);
+		slot->workers[kind].restarts_count++;
+		SpinLockRelease(&slot->mutex);
+	}
 	if (start->handle != NULL)
 		pfree(start->handle);
 	register_worker(slot, kind, start);
 	return 100;
 }
 
-static void
+/* true when none of them runs any more */
+static bool
 stop_workers(ChannelSlot *slot)
+{
+	bool		stopped = true;
+
+	for (int kind = 0; kind < WORKER_KIND_COUNT; kind++)
+		stopped &= shmem_worker_stop(slot, kind);
+	return stopped;
+}
+
+/* the slot is free for another channel */
+static void
+forget_starts(ChannelSlot *slot)
 {
 	for (int kind = 0; kind < WORKER_KIND_COUNT; kind++)
 	{
 		Start	   *start = &starts[slot->index * WORKER_KIND_COUNT + kind];
 
 		if (start->handle != NULL)
-			TerminateBackgroundWorker(start->handle);
-		start->handle = NULL;
-		start->at = 0;
+			pfree(start->handle);
+		memset(start, 0, sizeof(*start));
 	}
 }
 
@@ -159,24 +198,25 @@ stop_workers(ChannelSlot *slot)
 
 typedef struct Wanted
 {
-	char	   *channel;
+	ChannelMembership membership;
 	bool		orderer;
 } Wanted;
 
 static List *
-read_names(MemoryContext context)
+read_memberships(MemoryContext context)
 {
 	List	   *wanted = NIL;
 	ListCell   *cell;
 
 	bracket_begin("reading the list of channels");
 	if (OidIsValid(get_extension_oid("fabric", true)))
-		foreach(cell, channel_names())
+		foreach(cell, channel_memberships())
 		{
+			const ChannelMembership *membership = lfirst(cell);
 			MemoryContext old = MemoryContextSwitchTo(context);
 			Wanted	   *entry = palloc0(sizeof(Wanted));
 
-			entry->channel = pstrdup(lfirst(cell));
+			entry->membership = (ChannelMembership) {pstrdup(membership->name), membership->ledger_id};
 			wanted = lappend(wanted, entry);
 			MemoryContextSwitchTo(old);
 		}
@@ -211,23 +251,50 @@ is_orderer(const char *channel)
 static List *
 read_wanted(MemoryContext context)
 {
-	List	   *wanted = read_names(context);
+	List	   *wanted = read_memberships(context);
 	ListCell   *cell;
 
 	foreach(cell, wanted)
-		((Wanted *) lfirst(cell))->orderer = is_orderer(((Wanted *) lfirst(cell))->channel);
+	{
+		Wanted	   *entry = lfirst(cell);
+
+		entry->orderer = is_orderer(entry->membership.name);
+	}
 	return wanted;
 }
 
 static bool
-is_wanted(List *wanted, const char *channel)
+is_wanted(List *wanted, const ChannelSlot *slot)
 {
 	ListCell   *cell;
 
 	foreach(cell, wanted)
-		if (strcmp(((Wanted *) lfirst(cell))->channel, channel) == 0)
-			return true;
+	{
+		const ChannelMembership *membership = &((Wanted *) lfirst(cell))->membership;
+
+		if (strcmp(membership->name, slot->name) == 0)
+			return membership->ledger_id == slot->ledger_id;
+	}
 	return false;
+}
+
+/* the channel's slot, made if there is none; NULL while it is still the one of an earlier membership, or all are used */
+static ChannelSlot *
+find_slot(const ChannelMembership *membership)
+{
+	static bool told = false;
+	ChannelSlot *slot = shmem_channel_create(membership->name, membership->ledger_id);
+
+	if (slot == NULL && !told)
+	{
+		told = true;
+		ereport(WARNING,
+				(errcode(error_sqlstate(FB_LIMIT_EXCEEDED)),
+				 errmsg("too many channels: no process is started for channel \"%s\"", membership->name),
+				 errdetail("This node has room for %d channels.", guc_channels_max),
+				 errhint("Raise fabric.max_channels in postgresql.conf and restart the server.")));
+	}
+	return slot == NULL || slot->ledger_id != membership->ledger_id ? NULL : slot;
 }
 
 static long
@@ -241,17 +308,24 @@ look(MemoryContext context)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);
 
-		if (slot != NULL && !is_wanted(wanted, slot->name))
+		if (slot == NULL || is_wanted(wanted, slot))
+			continue;
+		if (!stop_workers(slot))
 		{
-			stop_workers(slot);
-			shmem_channel_drop(slot->name);
+			/* they write into the slot until they are gone */
+			nap_ms = STOP_LOOK_MS;
+			continue;
 		}
+		forget_starts(slot);
+		shmem_channel_drop(slot);
 	}
 	foreach(cell, wanted)
 	{
 		Wanted	   *entry = lfirst(cell);
-		ChannelSlot *slot = shmem_channel_create(entry->channel);
+		ChannelSlot *slot = find_slot(&entry->membership);
 
+		if (slot == NULL)
+			continue;
 		nap_ms = Min(nap_ms, keep_running(slot, WORKER_LEDGER));
 		if (entry->orderer)
 			nap_ms = Min(nap_ms, keep_running(slot, WORKER_ORDERER));

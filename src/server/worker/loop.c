@@ -27,23 +27,20 @@ ChannelSlot *
 worker_start(WorkerKind kind)
 {
 	WorkerOrder order;
-	ChannelSlot *slot;
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
-	slot = shmem_channel_at(order.slot_index);
-	if (slot == NULL || slot->workers[kind].generation != order.generation)
+	own_slot = shmem_worker_attach(order.slot_index, kind, order.generation);
+	if (own_slot == NULL)
 		proc_exit(0);
-	shmem_worker_attach(slot, kind, order.generation);
-	own_slot = slot;
 	own_kind = kind;
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = note_error;
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
-	return slot;
+	return own_slot;
 }
 
 void
