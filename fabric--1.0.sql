@@ -54,6 +54,7 @@ CREATE TABLE fabric_internal.channel (
 	id					int GENERATED ALWAYS AS IDENTITY UNIQUE,	-- in the names of the partitions
 	config_block_number	bigint NOT NULL,	-- the last configuration block
 	config				bytea NOT NULL,		-- its ConfigEnvelope, as received
+	dictionaries		int NOT NULL DEFAULT 0,	-- made so far: the number of the newest envelope_dictionary
 	joined_at			timestamptz NOT NULL DEFAULT now()
 );
 
@@ -189,6 +190,10 @@ CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.transaction EX
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON fabric_internal.history
 	FOR EACH ROW EXECUTE FUNCTION fabric_internal.refuse_change();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.history EXECUTE FUNCTION fabric_internal.refuse_change();
+-- goes with its channel
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON fabric_internal.envelope_dictionary
+	FOR EACH ROW EXECUTE FUNCTION fabric_internal.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.envelope_dictionary EXECUTE FUNCTION fabric_internal.refuse_change();
 
 ------------------------------------------------------------------------------------------------------------------------
 -- channel: channels are created, joined and left
@@ -1202,7 +1207,7 @@ GRANT EXECUTE ON FUNCTION fabric.verify_block TO PUBLIC;
 
 CREATE FUNCTION fabric.verify_chain(channel text, from_block bigint DEFAULT 0, to_block bigint DEFAULT NULL,
 									OUT block_number bigint, OUT tx_number int, OUT problem text, OUT detail text) RETURNS SETOF record
-	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED COST 100000 AS 'MODULE_PATHNAME', 'fabric_verify_chain';
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME', 'fabric_verify_chain';
 COMMENT ON FUNCTION fabric.verify_chain IS 'what is wrong with this node''s copy of a chain, no row: nothing. Verifies every hash, signature and validation code of the blocks, and with the last block also each key of world state and history, replayed from block 0';
 REVOKE ALL ON FUNCTION fabric.verify_chain FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.verify_chain TO fabric_client, fabric_admin;

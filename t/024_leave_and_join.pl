@@ -4,6 +4,8 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_until vehicles_of height_of);
+use Fabric::Host qw(slurp);
+use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
 my $network = start_network(orgs => 2, orderers => 1, channel => 'trade');
@@ -36,4 +38,14 @@ is($org2->query("SELECT package_id, installed FROM fabric.chaincodes WHERE chann
 like($org2->error_of($approval), qr/already.*LF308/s, 'once is enough');
 $org1->query(create_vehicle('V4'));
 is(scalar(fingerprints($network, 'trade')), 1, 'both endorse again');
+
+# leaving waits for the block that is being written, and neither stops the other
+$org2->set("fabric.fault_points = 'commit_before_block=sleep:1500'");
+my $invocation = start_query($org1->connection, create_vehicle('V5'));
+ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND wait_event_type IN ('Extension', 'Timeout')") }, 10),
+	'a block is being written');
+is($org2->error_of("SELECT fabric.leave_channel('trade')"), '', 'the channel is left meanwhile');
+(undef, my $error, my $status) = finish_query($invocation);
+is($status, 0, 'the transaction is committed where it was sent') or diag($error);
+unlike(slurp($org2->cluster->logfile), qr/deadlock/, 'without a deadlock');
 done_testing();

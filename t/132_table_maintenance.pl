@@ -35,4 +35,14 @@ foreach my $maintenance ("VACUUM ANALYZE fabric_internal.block_$id", "VACUUM ANA
 	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'key')"), $maintenance, 'and the state has it');
 }
 is($org1->query($workers), $before, 'no process ended');
+
+# an index is made anew between two statements of a transaction, which holds no lock in between
+my ($host, $port) = @{ $org1->connection }{qw(host port)};
+foreach my $table ('block', 'transaction', 'world_state')
+{
+	my $look = "SELECT fabric.query('trade', 'book', 'get', 'key') IS NOT NULL, length(fabric.get_block('trade', 1)) > 0;";
+	my ($output, $error, $status) = $org1->try_query("BEGIN;\n$look\n\\! " . Fabric::Host::bindir()
+		. "/psql -h $host -p $port -qc 'REINDEX TABLE CONCURRENTLY fabric_internal.${table}_$id' fabric\n$look\nCOMMIT");
+	is($output, "t|t\nt|t", "$table: and read after that") or diag($error);
+}
 done_testing();

@@ -92,7 +92,5 @@
 #define FB_RAFT_BYTES_PER_MESSAGE_MAX (4 * 1024 * 1024)
 /* entries that one node keeps in its log: 16 bytes each in memory; a host that never compacts is stopped here */
 #define FB_RAFT_TRAIL_ENTRIES_MAX (4 * 1024 * 1024)
-/* entries that one node keeps in its log: 16 bytes each in memory; a host that never compacts is stopped here */
-#define FB_RAFT_TRAIL_ENTRIES_MAX (4 * 1024 * 1024)
 
 #endif

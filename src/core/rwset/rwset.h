@@ -383,7 +383,6 @@ extern void update_commit_hash(FbBytes filter, FbBytes updates_bytes, FbBytes pr
 typedef struct StateDigest
 {
 	CryptoSha256 hash;
-	uint64_t	rows_count;
 } StateDigest;
 
 extern void state_digest_start(StateDigest *digest);

@@ -106,7 +106,6 @@ void
 state_digest_start(StateDigest *digest)
 {
 	crypto_sha256_start(&digest->hash);
-	digest->rows_count = 0;
 }
 
 void
@@ -122,7 +121,6 @@ state_digest_add(StateDigest *digest, FbBytes state_namespace, FbBytes key, FbBy
 	}
 	digest_number(&digest->hash, version.block_number);
 	digest_number(&digest->hash, version.tx_index);
-	digest->rows_count++;
 }
 
 void

@@ -202,7 +202,7 @@ extern void shim_page_composite(FbBytes object_type, const FbBytes *attributes, 
 extern FbBytes shim_composite_key(FbBytes object_type, const FbBytes *attributes, size_t attributes_count);
 extern size_t shim_split_composite_key(FbBytes key, FbBytes **parts); /* [0] is the object type */
 
-/* CCA-15: newest first; not part of the read set */
+/* CCA-15: newest first; not part of the read set. put is called for each write; what it is given lives until it returns */
 typedef struct ShimHistory
 {
 	FbBytes		tx_id;
@@ -212,7 +212,7 @@ typedef struct ShimHistory
 	uint64		block_number;
 } ShimHistory;
 
-extern ShimHistory *shim_history(FbBytes key, int *count);
+extern void shim_history(FbBytes key, void (*put) (void *context, const ShimHistory *write), void *context);
 
 extern void shim_set_event(FbBytes name, FbBytes payload); /* CCA-28: the last call wins */
 

@@ -268,29 +268,34 @@ shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attri
  * history, events, policies of keys
  */
 
-ShimHistory *
-shim_history(FbBytes key, int *count)
+static void
+put_history(Simulation *simulation, const HistoryRow *row, void (*put) (void *context, const ShimHistory *write), void *context)
+{
+	TransactionRow transaction;
+	ShimHistory write = {.value = row->value, .is_delete = row->is_delete, .block_number = row->block_number};
+
+	if (!block_store_transaction(simulation->ledger, row->block_number, row->position, simulation->snapshot, false, &transaction))
+		ereport(ERROR, (chaincode_errcode(FB_CORRUPTED), errmsg("transaction %u of block " UINT64_FORMAT " is missing",
+																row->position, row->block_number)));
+	write.tx_id = transaction.tx_id;
+	write.created_at = transaction.created_at;
+	put(context, &write);
+}
+
+void
+shim_history(FbBytes key, void (*put) (void *context, const ShimHistory *write), void *context)
 {
 	Simulation *simulation = simulation_current();
-	HistoryRow *rows = history_of_key(simulation->ledger, simulation->namespace_name, key, simulation->snapshot, count);
-	ShimHistory *result = palloc0_array(ShimHistory, *count + 1);
+	HistoryScan *scan = history_scan_key(simulation->ledger, simulation->namespace_name, key, simulation->snapshot);
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric history row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(row_context);
+	HistoryRow row;
 
-	for (int i = 0; i < *count; i++)
-	{
-		TransactionRow transaction;
-
-		if (!block_store_transaction(simulation->ledger, rows[i].block_number, rows[i].position, simulation->snapshot,
-									 &transaction))
-			ereport(ERROR,
-					(chaincode_errcode(FB_CORRUPTED), errmsg("transaction %u of block " UINT64_FORMAT " is missing",
-															 rows[i].position, rows[i].block_number)));
-		result[i].tx_id = transaction.tx_id;
-		result[i].value = rows[i].value;
-		result[i].created_at = transaction.created_at;
-		result[i].is_delete = rows[i].is_delete;
-		result[i].block_number = rows[i].block_number;
-	}
-	return result;
+	while (MemoryContextReset(row_context), history_scan_next(scan, &row))
+		put_history(simulation, &row, put, context);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(row_context);
+	history_scan_end(scan);
 }
 
 void

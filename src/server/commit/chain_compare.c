@@ -102,15 +102,15 @@ next_write(ReplayKey **key, int *index)
 }
 
 static int
-compare_writes(const HistoryScanRow *row, const ReplayKey *key, const ReplayWrite *write)
+compare_writes(const HistoryRow *row, const ReplayKey *key, const ReplayWrite *write)
 {
 	int			order = replay_compare(row->namespace_name, row->key, key->namespace_name, key->key);
 
-	if (order == 0 && row->write.block_number != write->block_number)
+	if (order == 0 && row->block_number != write->block_number)
 		/* as the index has it: signed */
-		order = (int64) row->write.block_number < (int64) write->block_number ? -1 : 1;
-	if (order == 0 && row->write.position != write->position)
-		order = (int32) row->write.position < (int32) write->position ? -1 : 1;
+		order = (int64) row->block_number < (int64) write->block_number ? -1 : 1;
+	if (order == 0 && row->position != write->position)
+		order = (int32) row->position < (int32) write->position ? -1 : 1;
 	return order;
 }
 
@@ -122,7 +122,7 @@ compare_history(Merge *merge)
 	ReplayKey  *key = replay_state_first(walk->replay->state);
 	int			index = 0;
 	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
-	HistoryScanRow row;
+	HistoryRow row;
 	bool		have = history_scan_next(scan, &row);
 
 	next_write(&key, &index);
@@ -132,7 +132,7 @@ compare_history(Merge *merge)
 		int			order = !have ? 1 : key == NULL ? -1 : compare_writes(&row, key, write);
 
 		if (order < 0)
-			history_problem(walk, row.write.block_number, row.write.position, "history_extra", row.namespace_name, row.key,
+			history_problem(walk, row.block_number, row.position, "history_extra", row.namespace_name, row.key,
 							"was not written by this transaction.");
 		else if (order > 0)
 			history_problem(walk, write->block_number, write->position, "history_missing", key->namespace_name, key->key,
@@ -141,8 +141,8 @@ compare_history(Merge *merge)
 		{
 			uint8_t		hash[CRYPTO_SHA256_BYTES];
 
-			crypto_sha256(row.write.value, hash);
-			if (row.write.is_delete != write->is_delete || memcmp(hash, write->value_hash, sizeof(hash)) != 0)
+			crypto_sha256(row.value, hash);
+			if (row.is_delete != write->is_delete || memcmp(hash, write->value_hash, sizeof(hash)) != 0)
 				history_problem(walk, write->block_number, write->position, "history_value", key->namespace_name, key->key,
 								"has another value in the history than the transaction wrote.");
 		}

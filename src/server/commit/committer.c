@@ -1,10 +1,8 @@
 /* committer.c: a validated block is written: block, transactions, state, history, private plaintext, all in the caller's transaction */
 #include "server/commit/commit_internal.h"
 
-#include "mb/pg_wchar.h"
 #include "storage/lmgr.h"
 #include "utils/snapmgr.h"
-
 
 /* texts of hostile transactions go into text columns only if they can */
 static FbBytes
@@ -140,6 +138,8 @@ commit_raft_index(FbAllocator *allocator, FbBytes signatures_slot)
 static void
 maintain_dictionary(const Ledger *ledger, const BlockView *block, const ValidatedBlock *validated)
 {
+	FbBytes		sample = FB_BYTES_EMPTY;
+
 	for (size_t i = 0; i < validated->transactions_count; i++)
 	{
 		const TxView *view = &validated->transactions[i].view;
@@ -149,8 +149,10 @@ maintain_dictionary(const Ledger *ledger, const BlockView *block, const Validate
 		dictionary_count(ledger, view->creator);
 		for (size_t e = 0; e < view->endorsements_count; e++)
 			dictionary_count(ledger, view->endorsements[e].endorser);
+		sample = block->data[i];
 	}
-	dictionary_maintain(ledger, (int) block->data_count, block->data[block->data_count - 1]);
+	if (sample.size > 0)
+		dictionary_maintain(ledger, (int) block->data_count, sample);
 }
 
 void

@@ -6,22 +6,11 @@
  */
 #include "server/commit/commit.h"
 
-/* the newest write of the key before (block_number, position) */
-static RwSetVersion
-version_before(const Ledger *ledger, FbBytes ns, FbBytes key, uint64 block_number, uint32 position, Snapshot snapshot, RwSetVersion *writer)
+/* both present */
+static bool
+is_before(RwSetVersion a, RwSetVersion b)
 {
-	int			count;
-	HistoryRow *rows = history_of_key(ledger, ns, key, snapshot, &count);
-
-	for (int i = 0; i < count; i++)
-	{
-		if (rows[i].block_number > block_number || (rows[i].block_number == block_number && rows[i].position >= position))
-			continue;
-		*writer = (RwSetVersion) {true, rows[i].block_number, rows[i].position};
-		return rows[i].is_delete ? (RwSetVersion) {false, 0, 0} : *writer;
-	}
-	*writer = (RwSetVersion) {false, 0, 0};
-	return *writer;
+	return a.present && b.present && (a.block_number < b.block_number || (a.block_number == b.block_number && a.tx_index < b.tx_index));
 }
 
 void
@@ -34,7 +23,7 @@ commit_explain_conflict(const Ledger *ledger, uint64 block_number, uint32 positi
 	FbError		error;
 
 	memset(conflict, 0, sizeof(*conflict));
-	if (!block_store_transaction(ledger, block_number, position, snapshot, &row))
+	if (!block_store_transaction(ledger, block_number, position, snapshot, true, &row))
 		return;
 	if (check_structure(allocator, row.envelope, fb_bytes_of_text(ledger->channel), &view, &code, &error) != FB_OK || view.rwset == NULL)
 		return;
@@ -44,13 +33,18 @@ commit_explain_conflict(const Ledger *ledger, uint64 block_number, uint32 positi
 			const RwSetNamespace *ns = &view.rwset->namespaces[n];
 			const RwSetRead *read = &ns->reads[r];
 			RwSetVersion writer;
-			RwSetVersion found = version_before(ledger, ns->name, read->key, block_number, position, snapshot, &writer);
+			RwSetVersion found = {false, 0, 0};
+			bool		is_delete = true;
+			bool		written = history_version_before(ledger, ns->name, read->key, block_number, position, snapshot, &writer, &is_delete);
 			TransactionRow writer_row;
 
-			if (rwset_version_equal(found, read->version))
+			if (!is_delete)
+				found = writer;
+			/* an older one than was read: a later transaction changed the key's metadata */
+			if (rwset_version_equal(found, read->version) || is_before(found, read->version))
 				continue;
 			*conflict = (CommitConflict) {true, ns->name, read->key, read->version, found, FB_BYTES_EMPTY};
-			if (writer.present && block_store_transaction(ledger, writer.block_number, (uint32) writer.tx_index, snapshot, &writer_row))
+			if (written && block_store_transaction(ledger, writer.block_number, (uint32) writer.tx_index, snapshot, false, &writer_row))
 				conflict->writer_tx_id = writer_row.tx_id;
 			return;
 		}

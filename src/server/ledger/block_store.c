@@ -88,7 +88,7 @@ block_store_height(const Ledger *ledger, Snapshot snapshot)
 	LedgerScan	scan;
 	uint64		height = 0;
 
-	ledger_scan_begin(&scan, ledger->block.table, ledger->block.index, NULL, 0, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->block, LEDGER_MAIN_INDEX, NULL, 0, snapshot);
 	if (ledger_scan_next(&scan, BackwardScanDirection))
 		height = (uint64) ledger_scan_int8(&scan, BLOCK_NUMBER) + 1;
 	ledger_scan_end(&scan);
@@ -106,7 +106,7 @@ block_store_row(const Ledger *ledger, uint64 number, Snapshot snapshot, BlockRow
 	if (number > PG_INT64_MAX)
 		return false;
 	scan_key_int8(&key, 1, BTEqualStrategyNumber, (int64) number);
-	ledger_scan_begin(&scan, ledger->block.table, ledger->block.index, &key, 1, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->block, LEDGER_MAIN_INDEX, &key, 1, snapshot);
 	found = ledger_scan_next(&scan, ForwardScanDirection);
 	if (found)
 	{
@@ -134,7 +134,7 @@ block_store_number_of_hash(const Ledger *ledger, FbBytes block_hash, Snapshot sn
 	bool		found;
 
 	scan_key_bytea(&key, 1, BTEqualStrategyNumber, block_hash);
-	ledger_scan_begin(&scan, ledger->block.table, ledger->block.other_index, &key, 1, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->block, LEDGER_OTHER_INDEX, &key, 1, snapshot);
 	found = ledger_scan_next(&scan, ForwardScanDirection);
 	if (found)
 		*number = (uint64) ledger_scan_int8(&scan, BLOCK_NUMBER);
@@ -168,7 +168,7 @@ block_store_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot,
 
 	*count = 0;
 	scan_key_int8(&key, 1, BTEqualStrategyNumber, (int64) number);
-	ledger_scan_begin(&scan, ledger->transaction.table, ledger->transaction.index, &key, 1, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_MAIN_INDEX, &key, 1, snapshot);
 	while (ledger_scan_next(&scan, ForwardScanDirection))
 	{
 		if (*count == capacity)
@@ -183,7 +183,7 @@ block_store_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot,
 }
 
 bool
-block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Snapshot snapshot, TransactionRow *row)
+block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Snapshot snapshot, bool with_envelope, TransactionRow *row)
 {
 	LedgerScan	scan;
 	ScanKeyData keys[2];
@@ -191,10 +191,10 @@ block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Sn
 
 	scan_key_int8(&keys[0], 1, BTEqualStrategyNumber, (int64) number);
 	scan_key_int4(&keys[1], 2, BTEqualStrategyNumber, (int32) position);
-	ledger_scan_begin(&scan, ledger->transaction.table, ledger->transaction.index, keys, 2, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_MAIN_INDEX, keys, 2, snapshot);
 	found = ledger_scan_next(&scan, ForwardScanDirection);
 	if (found)
-		fill_transaction(ledger, &scan, true, row);
+		fill_transaction(ledger, &scan, with_envelope, row);
 	ledger_scan_end(&scan);
 	return found;
 }
@@ -241,7 +241,7 @@ block_store_stored_transactions(const Ledger *ledger, uint64 number, Snapshot sn
 
 	*count = 0;
 	scan_key_int8(&key, 1, BTEqualStrategyNumber, (int64) number);
-	ledger_scan_begin(&scan, ledger->transaction.table, ledger->transaction.index, &key, 1, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_MAIN_INDEX, &key, 1, snapshot);
 	while (ledger_scan_next(&scan, ForwardScanDirection))
 	{
 		StoredTransaction *row;
@@ -266,14 +266,14 @@ block_store_stored_transactions(const Ledger *ledger, uint64 number, Snapshot sn
 }
 
 static uint64
-next_in(LedgerTable table, AttrNumber column, uint64 number)
+next_in(const Ledger *ledger, const LedgerTable *table, AttrNumber column, uint64 number)
 {
 	LedgerScan	scan;
 	ScanKeyData key;
 	uint64		next = UINT64_MAX;
 
 	scan_key_int8(&key, 1, BTGreaterEqualStrategyNumber, (int64) number);
-	ledger_scan_begin(&scan, table.table, table.index, &key, 1, NULL);
+	ledger_scan_begin(&scan, ledger, table, LEDGER_MAIN_INDEX, &key, 1, NULL);
 	if (ledger_scan_next(&scan, ForwardScanDirection))
 		next = (uint64) ledger_scan_int8(&scan, column);
 	ledger_scan_end(&scan);
@@ -283,7 +283,7 @@ next_in(LedgerTable table, AttrNumber column, uint64 number)
 uint64
 block_store_next(const Ledger *ledger, uint64 number)
 {
-	return Min(next_in(ledger->block, BLOCK_NUMBER, number), next_in(ledger->transaction, TX_BLOCK, number));
+	return Min(next_in(ledger, &ledger->block, BLOCK_NUMBER, number), next_in(ledger, &ledger->transaction, TX_BLOCK, number));
 }
 
 List *

@@ -6,7 +6,8 @@
  * them one whole envelope for the rest of the structure. Dictionaries are numbered and never change, because stored envelopes name theirs.
  *
  * A lost dictionary would make envelopes unreadable, so the table is append-only like the ledger's own, and the digest of a dictionary is checked when
- * it is loaded. After a damage the blocks can be fetched again from another node.
+ * it is loaded. Numbers are counted in the channel's row, so that none is ever given again, even if its dictionary was lost. After a damage the blocks can
+ * be fetched again from another node (fabric.repair_chain); the committer meanwhile goes on without the dictionary.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -44,11 +45,11 @@ typedef struct Loaded
 
 static HTAB *loaded = NULL;
 
-/* the newest dictionary's id by ledger, -1 = not looked up */
+/* the newest dictionary's id by ledger, as this session knows it */
 typedef struct Newest
 {
 	int			ledger_id;		/* hash key */
-	int			dictionary_id;	/* 0: none */
+	int			dictionary_id;	/* 0: none that can be used */
 } Newest;
 
 static HTAB *newest = NULL;
@@ -71,7 +72,7 @@ refuse_dictionary(const Ledger *ledger, int dictionary_id, const char *why)
 	FbError		error;
 
 	fb_fail(&error, FB_CORRUPTED, "envelope dictionary %d of channel \"%s\" %s", dictionary_id, ledger->channel, why);
-	fb_error_hint(&error, "Stored transactions cannot be read without it: restore it from a backup, or leave the channel and join it again.");
+	fb_error_hint(&error, "What was stored with it cannot be read: fabric.repair_chain fetches it again from another node.");
 	error_throw(&error);
 }
 
@@ -91,8 +92,9 @@ keep(const Ledger *ledger, int dictionary_id, FbBytes bytes)
 	entry->size = bytes.size;
 }
 
+/* NULL: *why tells what is wrong with it */
 static Loaded *
-find(const Ledger *ledger, int dictionary_id)
+load(const Ledger *ledger, int dictionary_id, const char **why)
 {
 	static SpiStatement statement = {
 		"SELECT content, digest FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2", 2, {TEXTOID, INT4OID}};
@@ -106,59 +108,81 @@ find(const Ledger *ledger, int dictionary_id)
 	entry = hash_search(loaded, &key, HASH_FIND, NULL);
 	if (entry != NULL)
 		return entry;
+	*why = "is missing";
 	spi_begin(&scope);
 	spi_run_latest(&statement, values, NULL, 1);
-	if (SPI_processed == 0)
-		refuse_dictionary(ledger, dictionary_id, "is missing");
-	else
+	if (SPI_processed > 0)
 	{
 		bool		is_null;
 		FbBytes		content = memory_bytes(DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
 		FbBytes		expected = memory_bytes(DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null)));
 
+		*why = "was changed";
 		crypto_sha256(content, digest);
-		if (!fb_bytes_equal(fb_bytes(digest, sizeof(digest)), expected))
-			refuse_dictionary(ledger, dictionary_id, "was changed");
-		keep(ledger, dictionary_id, content);
+		if (fb_bytes_equal(fb_bytes(digest, sizeof(digest)), expected))
+			keep(ledger, dictionary_id, content);
 	}
 	spi_end(&scope);
 	return hash_search(loaded, &key, HASH_FIND, NULL);
 }
 
-static Newest *
+static int
+read_newest(const Ledger *ledger)
+{
+	static SpiStatement statement = {"SELECT dictionaries FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
+	Datum		value = CStringGetTextDatum(ledger->channel);
+	int			dictionary_id = 0;
+	bool		is_null;
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	spi_run_latest(&statement, &value, NULL, 1);
+	if (SPI_processed > 0)
+		dictionary_id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	spi_end(&scope);
+	return dictionary_id;
+}
+
+/* the newest dictionary, NULL: there is none that can be used */
+static Loaded *
 find_newest(const Ledger *ledger)
 {
-	static SpiStatement statement = {
-		"SELECT coalesce(max(id), 0) FROM fabric_internal.envelope_dictionary WHERE channel = $1", 1, {TEXTOID}};
-	Datum		value = CStringGetTextDatum(ledger->channel);
+	const char *why;
 	Newest	   *entry;
-	bool		found;
-	bool		is_null;
+	Loaded	   *dictionary;
 	int			dictionary_id;
-	SpiScope	scope;
 
 	create_tables();
 	entry = hash_search(newest, &ledger->id, HASH_FIND, NULL);
-	if (entry != NULL)
-		return entry;
-	spi_begin(&scope);
-	spi_run_latest(&statement, &value, NULL, 1);
-	dictionary_id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	spi_end(&scope);
-	entry = hash_search(newest, &ledger->id, HASH_ENTER, &found);
-	entry->dictionary_id = dictionary_id;
-	return entry;
+	if (entry == NULL)
+	{
+		dictionary_id = read_newest(ledger);
+		entry = hash_search(newest, &ledger->id, HASH_ENTER, NULL);
+		entry->dictionary_id = dictionary_id;
+	}
+	if (entry->dictionary_id == 0)
+		return NULL;
+	dictionary = load(ledger, entry->dictionary_id, &why);
+	if (dictionary == NULL)
+	{
+		ereport(WARNING,
+				(errcode(error_sqlstate(FB_CORRUPTED)),
+				 errmsg("envelope dictionary %d of channel \"%s\" %s", entry->dictionary_id, ledger->channel, why),
+				 errdetail("New transactions are stored without it."),
+				 errhint("fabric.repair_chain fetches what was stored with it again from another node.")));
+		entry->dictionary_id = 0;
+	}
+	return dictionary;
 }
 
 ZSTD_CDict *
 dictionary_for_compression(const Ledger *ledger, int level, int *dictionary_id)
 {
-	Loaded	   *entry;
+	Loaded	   *entry = find_newest(ledger);
 
-	*dictionary_id = find_newest(ledger)->dictionary_id;
-	if (*dictionary_id == 0)
+	if (entry == NULL)
 		return NULL;
-	entry = find(ledger, *dictionary_id);
+	*dictionary_id = entry->key.dictionary_id;
 	if (entry->compress == NULL)
 		entry->compress = ZSTD_createCDict(entry->bytes, entry->size, level);
 	return entry->compress;
@@ -167,8 +191,11 @@ dictionary_for_compression(const Ledger *ledger, int level, int *dictionary_id)
 ZSTD_DDict *
 dictionary_for_decompression(const Ledger *ledger, int dictionary_id)
 {
-	Loaded	   *entry = find(ledger, dictionary_id);
+	const char *why;
+	Loaded	   *entry = load(ledger, dictionary_id, &why);
 
+	if (entry == NULL)
+		refuse_dictionary(ledger, dictionary_id, why);
 	if (entry->decompress == NULL)
 		entry->decompress = ZSTD_createDDict(entry->bytes, entry->size);
 	if (entry->decompress == NULL)
@@ -208,8 +235,7 @@ start_counting(void)
 static bool
 newest_contains(const Ledger *ledger, FbBytes identity)
 {
-	int			dictionary_id = find_newest(ledger)->dictionary_id;
-	Loaded	   *entry = dictionary_id == 0 ? NULL : find(ledger, dictionary_id);
+	Loaded	   *entry = find_newest(ledger);
 
 	return entry != NULL && memmem(entry->bytes, entry->size, identity.data, identity.size) != NULL;
 }
@@ -273,36 +299,54 @@ make_content(FbBytes sample)
 	return fb_bytes(content.data, content.len);
 }
 
+/* store it under the next number; 0: there are no more numbers */
+static int
+insert_dictionary(const Ledger *ledger, FbBytes content)
+{
+	static SpiStatement statement = {
+		"WITH number AS (UPDATE fabric_internal.channel SET dictionaries = dictionaries + 1 WHERE channel = $1 AND dictionaries < $4 "
+		"RETURNING dictionaries) "
+		"INSERT INTO fabric_internal.envelope_dictionary (channel, id, content, digest) SELECT $1, number.dictionaries, $2, $3 FROM number "
+		"RETURNING id", 4, {TEXTOID, BYTEAOID, BYTEAOID, INT4OID}};
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	Datum		values[4];
+	int			dictionary_id = 0;
+	bool		is_null;
+	SpiScope	scope;
+
+	crypto_sha256(content, digest);
+	values[0] = CStringGetTextDatum(ledger->channel);
+	values[1] = PointerGetDatum(memory_bytea(content));
+	values[2] = PointerGetDatum(memory_bytea(fb_bytes(digest, sizeof(digest))));
+	/* two bytes in front of each envelope */
+	values[3] = Int32GetDatum(PG_UINT16_MAX);
+	spi_begin(&scope);
+	spi_run(&statement, values, NULL, false, 0);
+	if (SPI_processed > 0)
+		dictionary_id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	spi_end(&scope);
+	return dictionary_id;
+}
+
 void
 dictionary_maintain(const Ledger *ledger, int transactions_count, FbBytes sample)
 {
-	static SpiStatement statement = {
-		"INSERT INTO fabric_internal.envelope_dictionary (channel, id, content, digest) VALUES ($1, $2, $3, $4)", 4,
-		{TEXTOID, INT4OID, BYTEAOID, BYTEAOID}};
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
-	Datum		values[4];
 	FbBytes		content;
 	Newest	   *current;
-	SpiScope	scope;
+	int			dictionary_id;
 
 	transactions_since += transactions_count;
 	if (candidates == 0 || transactions_since < transactions_wanted)
 		return;
-	current = find_newest(ledger);
-	if (current->dictionary_id >= PG_UINT16_MAX)
-		return;
 	content = make_content(sample);
-	crypto_sha256(content, digest);
-	values[0] = CStringGetTextDatum(ledger->channel);
-	values[1] = Int32GetDatum(current->dictionary_id + 1);
-	values[2] = PointerGetDatum(memory_bytea(content));
-	values[3] = PointerGetDatum(memory_bytea(fb_bytes(digest, sizeof(digest))));
-	spi_begin(&scope);
-	spi_run(&statement, values, NULL, false, 0);
-	spi_end(&scope);
-	/* should this transaction abort, the process ends with it and forgets */
-	current->dictionary_id++;
-	keep(ledger, current->dictionary_id, content);
+	dictionary_id = insert_dictionary(ledger, content);
+	if (dictionary_id > 0)
+	{
+		/* should this transaction abort, the process ends with it and forgets */
+		current = hash_search(newest, &ledger->id, HASH_ENTER, NULL);
+		current->dictionary_id = dictionary_id;
+		keep(ledger, dictionary_id, content);
+	}
 	transactions_since = 0;
 	transactions_wanted = Min(Max(transactions_wanted * 4, 1000), NEXT_AFTER_TRANSACTIONS_MAX);
 	start_counting();

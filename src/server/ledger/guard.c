@@ -71,7 +71,20 @@ is_repairing(Oid table)
 	return false;
 }
 
-/* trigger: no row of a block, transaction or history table is ever changed or removed */
+/* the envelope dictionaries of a channel go when it is left */
+static bool
+is_left(TriggerData *trigger)
+{
+	bool		is_null;
+	Datum		channel;
+
+	if (RelationGetRelid(trigger->tg_relation) != spi_relation_oid("envelope_dictionary"))
+		return false;
+	channel = heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, "channel"), trigger->tg_relation->rd_att, &is_null);
+	return ledger_find(TextDatumGetCString(channel)) == NULL;
+}
+
+/* trigger: no row of an append-only table is ever changed or removed */
 Datum
 fabric_refuse_change(PG_FUNCTION_ARGS)
 {
@@ -80,7 +93,7 @@ fabric_refuse_change(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "not called by the trigger manager");
-	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) && is_repairing(RelationGetRelid(trigger->tg_relation)))
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) && (is_repairing(RelationGetRelid(trigger->tg_relation)) || is_left(trigger)))
 		return PointerGetDatum(trigger->tg_trigtuple);
 	fb_fail(&error, FB_LEDGER_IMMUTABLE, "table \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation));
 	fb_error_detail(&error, "The rows of a ledger are covered by its hash chain and must not change.");
@@ -88,13 +101,18 @@ fabric_refuse_change(PG_FUNCTION_ARGS)
 	error_throw(&error);
 }
 
+static Datum
+new_column(TriggerData *trigger, const char *column, bool *is_null)
+{
+	return heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, column), trigger->tg_relation->rd_att, is_null);
+}
+
 /* a column of the new row */
 static FbBytes
 new_bytes(TriggerData *trigger, const char *column)
 {
 	bool		is_null;
-	Datum		datum = heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, column),
-									 trigger->tg_relation->rd_att, &is_null);
+	Datum		datum = new_column(trigger, column, &is_null);
 
 	return is_null ? FB_BYTES_EMPTY : memory_bytes(PG_DETOAST_DATUM_PACKED(datum));
 }
@@ -156,20 +174,25 @@ fabric_check_block(PG_FUNCTION_ARGS)
 	const Ledger *ledger;
 	BlockHeader header;
 	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	bool		is_null;
+	bool		no_channel;
+	bool		no_number;
 	MemoryContext context;
 	MemoryContext old;
+	Datum		channel;
 	Datum		number;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "not called by the trigger manager");
 	if (is_repairing(RelationGetRelid(trigger->tg_relation)))
 		return PointerGetDatum(trigger->tg_trigtuple);
+	channel = new_column(trigger, "channel", &no_channel);
+	number = new_column(trigger, "number", &no_number);
+	/* nulls are for the constraints of the columns, which are looked at after the triggers */
+	if (no_channel || no_number)
+		return PointerGetDatum(trigger->tg_trigtuple);
 	context = AllocSetContextCreate(CurrentMemoryContext, "fabric block check", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	ledger = ledger_open(text_to_cstring((text *) DatumGetPointer(
-																  heap_getattr(trigger->tg_trigtuple, 1, trigger->tg_relation->rd_att, &is_null))));
-	number = heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, "number"), trigger->tg_relation->rd_att, &is_null);
+	ledger = ledger_open(TextDatumGetCString(channel));
 	header = (BlockHeader) {(uint64) DatumGetInt64(number), new_bytes(trigger, "previous_hash"), new_bytes(trigger, "data_hash")};
 	block_header_hash(&header, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), new_bytes(trigger, "block_hash")))

@@ -5,7 +5,8 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-enum { COLUMN_NAMESPACE = 2, COLUMN_KEY = 3, COLUMN_BLOCK = 4, COLUMN_POSITION = 5, COLUMN_VALUE = 6, INDEX_NAMESPACE = 1, INDEX_KEY = 2 };
+enum { COLUMN_NAMESPACE = 2, COLUMN_KEY = 3, COLUMN_BLOCK = 4, COLUMN_POSITION = 5, COLUMN_VALUE = 6, INDEX_NAMESPACE = 1, INDEX_KEY = 2,
+	INDEX_BLOCK = 3 };
 
 void
 history_append(const Ledger *ledger, uint64 block_number, const HistoryEntry *entries, size_t entries_count)
@@ -44,40 +45,33 @@ history_append(const Ledger *ledger, uint64 block_number, const HistoryEntry *en
 	spi_end(&scope);
 }
 
-HistoryRow *
-history_of_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot, int *count)
+bool
+history_version_before(const Ledger *ledger, FbBytes namespace_name, FbBytes key, uint64 block_number, uint32 position, Snapshot snapshot,
+					   RwSetVersion *writer, bool *is_delete)
 {
 	LedgerScan	scan;
-	ScanKeyData keys[2];
-	int			capacity = 16;
-	HistoryRow *rows = palloc(capacity * sizeof(HistoryRow));
+	ScanKeyData keys[3];
+	bool		found = false;
 
-	*count = 0;
 	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
 	scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, key);
-	ledger_scan_begin(&scan, ledger->history.table, ledger->history.index, keys, 2, snapshot);
-	while (ledger_scan_next(&scan, BackwardScanDirection))
+	scan_key_int8(&keys[2], INDEX_BLOCK, BTLessEqualStrategyNumber, (int64) block_number);
+	ledger_scan_begin(&scan, ledger, &ledger->history, LEDGER_MAIN_INDEX, keys, 3, snapshot);
+	/* passes by no more than the later writes of the same block */
+	while (!found && ledger_scan_next(&scan, BackwardScanDirection))
 	{
-		HistoryRow *row;
-
-		if (*count == capacity)
-		{
-			capacity *= 2;
-			rows = repalloc_huge(rows, capacity * sizeof(HistoryRow));
-		}
-		row = &rows[(*count)++];
-		row->block_number = (uint64) ledger_scan_int8(&scan, COLUMN_BLOCK);
-		row->position = (uint32) ledger_scan_int4(&scan, COLUMN_POSITION);
-		row->is_delete = ledger_scan_is_null(&scan, COLUMN_VALUE);
-		row->value = ledger_copy(ledger_scan_bytes(&scan, COLUMN_VALUE));
+		*writer = (RwSetVersion) {true, (uint64_t) ledger_scan_int8(&scan, COLUMN_BLOCK), (uint64_t) ledger_scan_int4(&scan, COLUMN_POSITION)};
+		*is_delete = ledger_scan_is_null(&scan, COLUMN_VALUE);
+		found = writer->block_number < block_number || writer->tx_index < position;
 	}
 	ledger_scan_end(&scan);
-	return rows;
+	return found;
 }
 
 struct HistoryScan
 {
 	LedgerScan	scan;
+	ScanDirection direction;
 };
 
 HistoryScan *
@@ -85,21 +79,35 @@ history_scan(const Ledger *ledger, Snapshot snapshot)
 {
 	HistoryScan *scan = palloc(sizeof(HistoryScan));
 
-	ledger_scan_begin(&scan->scan, ledger->history.table, ledger->history.index, NULL, 0, snapshot);
+	scan->direction = ForwardScanDirection;
+	ledger_scan_begin(&scan->scan, ledger, &ledger->history, LEDGER_MAIN_INDEX, NULL, 0, snapshot);
+	return scan;
+}
+
+HistoryScan *
+history_scan_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot)
+{
+	HistoryScan *scan = palloc(sizeof(HistoryScan));
+	ScanKeyData keys[2];
+
+	scan->direction = BackwardScanDirection;
+	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
+	scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, key);
+	ledger_scan_begin(&scan->scan, ledger, &ledger->history, LEDGER_MAIN_INDEX, keys, 2, snapshot);
 	return scan;
 }
 
 bool
-history_scan_next(HistoryScan *scan, HistoryScanRow *row)
+history_scan_next(HistoryScan *scan, HistoryRow *row)
 {
-	if (!ledger_scan_next(&scan->scan, ForwardScanDirection))
+	if (!ledger_scan_next(&scan->scan, scan->direction))
 		return false;
 	row->namespace_name = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_NAMESPACE));
 	row->key = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_KEY));
-	row->write.block_number = (uint64) ledger_scan_int8(&scan->scan, COLUMN_BLOCK);
-	row->write.position = (uint32) ledger_scan_int4(&scan->scan, COLUMN_POSITION);
-	row->write.is_delete = ledger_scan_is_null(&scan->scan, COLUMN_VALUE);
-	row->write.value = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_VALUE));
+	row->block_number = (uint64) ledger_scan_int8(&scan->scan, COLUMN_BLOCK);
+	row->position = (uint32) ledger_scan_int4(&scan->scan, COLUMN_POSITION);
+	row->is_delete = ledger_scan_is_null(&scan->scan, COLUMN_VALUE);
+	row->value = ledger_copy(ledger_scan_bytes(&scan->scan, COLUMN_VALUE));
 	return true;
 }
 

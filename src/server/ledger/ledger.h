@@ -90,7 +90,8 @@ extern bool block_store_row(const Ledger *ledger, uint64 number, Snapshot snapsh
 extern bool block_store_number_of_hash(const Ledger *ledger, FbBytes block_hash, Snapshot snapshot, uint64 *number);
 /* the transactions of a block in order; with_envelopes false leaves envelope empty */
 extern TransactionRow *block_store_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot, bool with_envelopes, int *count);
-extern bool block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Snapshot snapshot, TransactionRow *row);
+extern bool block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Snapshot snapshot, bool with_envelope,
+									TransactionRow *row);
 /* the transactions of a block as they lie in the table, for an audit: nothing is decoded, every bit of a column counts */
 typedef struct StoredTransaction
 {
@@ -152,8 +153,8 @@ extern void state_store_clear(const Ledger *ledger);
 extern void state_store_fill(const Ledger *ledger, const StateRow *rows, int count);
 /* a state key for people: U+2400 for the zeros of composite keys, \x... for what is no text; palloc'ed */
 extern char *state_key_text(FbBytes key);
-/* digest over the whole world state in order, for comparing nodes; *rows_count may be NULL */
-extern void state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32], uint64 *rows_count);
+/* digest over the whole world state in order, for comparing nodes */
+extern void state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32]);
 
 /* ---- history.c ---- */
 
@@ -161,27 +162,26 @@ extern void history_append(const Ledger *ledger, uint64 block_number, const Hist
 
 typedef struct HistoryRow
 {
+	FbBytes		namespace_name;
+	FbBytes		key;
 	uint64		block_number;
 	uint32		position;
 	bool		is_delete;
 	FbBytes		value;
 } HistoryRow;
 
-/* the writes of a key, newest first (WST-12); all of them that the snapshot sees */
-extern HistoryRow *history_of_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot, int *count);
-
-/* the whole history in the order of namespace, key, block, position; a row's bytes are in the context current at its call */
-typedef struct HistoryScanRow
-{
-	FbBytes		namespace_name;
-	FbBytes		key;
-	HistoryRow	write;
-} HistoryScanRow;
-
+/* a row's bytes are in the context current at its call */
 typedef struct HistoryScan HistoryScan;
+/* the whole history in the order of namespace, key, block, position */
 extern HistoryScan *history_scan(const Ledger *ledger, Snapshot snapshot);
-extern bool history_scan_next(HistoryScan *scan, HistoryScanRow *row);
+/* the writes of a key, newest first (WST-12) */
+extern HistoryScan *history_scan_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot);
+extern bool history_scan_next(HistoryScan *scan, HistoryRow *row);
 extern void history_scan_end(HistoryScan *scan);
+
+/* the last transaction before this place in the chain that wrote the key, and whether it deleted it; false: there is none */
+extern bool history_version_before(const Ledger *ledger, FbBytes namespace_name, FbBytes key, uint64 block_number, uint32 position,
+								   Snapshot snapshot, RwSetVersion *writer, bool *is_delete);
 
 extern void history_clear(const Ledger *ledger);
 

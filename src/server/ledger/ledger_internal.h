@@ -24,8 +24,15 @@ typedef struct LedgerScan
 	MemoryContext context;		/* where the scan began */
 } LedgerScan;
 
-/* keys: scan keys over the leading columns of the index, by index column number */
-extern void ledger_scan_begin(LedgerScan *scan, Oid table, Oid index, ScanKey keys, int keys_count, Snapshot snapshot);
+typedef enum LedgerIndex
+{
+	LEDGER_MAIN_INDEX,
+	LEDGER_OTHER_INDEX
+} LedgerIndex;
+
+/* table: of this ledger. keys: scan keys over the leading columns of the index, by index column number. FB_CHANNEL_NOT_FOUND when it was left meanwhile */
+extern void ledger_scan_begin(LedgerScan *scan, const Ledger *ledger, const LedgerTable *table, LedgerIndex index, ScanKey keys, int keys_count,
+							  Snapshot snapshot);
 extern bool ledger_scan_next(LedgerScan *scan, ScanDirection direction);
 extern void ledger_scan_end(LedgerScan *scan);
 /* a column of the current row; borrowed (detoasted copies live in the current context) */
@@ -43,6 +50,9 @@ extern void scan_key_bytea(ScanKey key, AttrNumber column, StrategyNumber strate
 extern void scan_key_text(ScanKey key, AttrNumber column, FbBytes value); /* equality, collation "C" */
 
 /* ---- storage.c: statements that name a partition, prepared once per session and ledger ---- */
+
+/* in place, what is known of the tables' ids, if a message has come that some changed. FB_CHANNEL_NOT_FOUND */
+extern void ledger_refresh(const Ledger *ledger);
 
 typedef enum LedgerStatementKind
 {

@@ -18,7 +18,7 @@ private_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes collecti
 	scan_key_text(&keys[0], 1, namespace_name);
 	scan_key_text(&keys[1], 2, collection);
 	scan_key_bytea(&keys[2], 3, BTEqualStrategyNumber, key);
-	ledger_scan_begin(&scan, ledger->private_state.table, ledger->private_state.index, keys, 3, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->private_state, LEDGER_MAIN_INDEX, keys, 3, snapshot);
 	found = ledger_scan_next(&scan, ForwardScanDirection);
 	if (found)
 	{
@@ -110,7 +110,7 @@ private_store_scan(const Ledger *ledger, Snapshot snapshot)
 {
 	PrivateScan *scan = palloc(sizeof(PrivateScan));
 
-	ledger_scan_begin(&scan->scan, ledger->private_state.table, ledger->private_state.index, NULL, 0, snapshot);
+	ledger_scan_begin(&scan->scan, ledger, &ledger->private_state, LEDGER_MAIN_INDEX, NULL, 0, snapshot);
 	return scan;
 }
 

@@ -11,12 +11,35 @@
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
 
+/*
+ * The table, locked. The lock brings the news of what others did meanwhile: the channel may be left (and joined again), an index made anew. As long
+ * as the lock is held, it stays as it is now.
+ */
+static Relation
+open_table(const Ledger *ledger, const LedgerTable *table)
+{
+	for (;;)
+	{
+		Oid			wanted = table->table;
+		Relation	relation = try_table_open(wanted, AccessShareLock);
+
+		ledger_refresh(ledger);
+		if (relation != NULL && wanted == table->table)
+			return relation;
+		if (relation != NULL)
+			table_close(relation, AccessShareLock);
+		else if (wanted == table->table)
+			elog(ERROR, "table %u of channel \"%s\" is missing", wanted, ledger->channel);
+	}
+}
+
 void
-ledger_scan_begin(LedgerScan *scan, Oid table, Oid index, ScanKey keys, int keys_count, Snapshot snapshot)
+ledger_scan_begin(LedgerScan *scan, const Ledger *ledger, const LedgerTable *table, LedgerIndex index, ScanKey keys, int keys_count,
+				  Snapshot snapshot)
 {
 	scan->context = CurrentMemoryContext;
-	scan->table = table_open(table, AccessShareLock);
-	scan->index = index_open(index, AccessShareLock);
+	scan->table = open_table(ledger, table);
+	scan->index = index_open(index == LEDGER_MAIN_INDEX ? table->index : table->other_index, AccessShareLock);
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->snapshot = RegisterSnapshot(snapshot != NULL ? snapshot : GetActiveSnapshot());
 	scan->scan = index_beginscan(scan->table, scan->index, scan->snapshot, keys_count, 0);

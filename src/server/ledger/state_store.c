@@ -25,7 +25,7 @@ state_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snaps
 	memset(row, 0, sizeof(*row));
 	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
 	scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, key);
-	ledger_scan_begin(&scan, ledger->world_state.table, ledger->world_state.index, keys, 2, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->world_state, LEDGER_MAIN_INDEX, keys, 2, snapshot);
 	found = ledger_scan_next(&scan, ForwardScanDirection);
 	if (found)
 	{
@@ -53,7 +53,7 @@ state_store_scan(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key
 	scan_key_bytea(&keys[1], INDEX_KEY, BTGreaterEqualStrategyNumber, start_key);
 	if (end_key.size > 0)
 		scan_key_bytea(&keys[keys_count++], INDEX_KEY, BTLessStrategyNumber, end_key);
-	ledger_scan_begin(&scan->scan, ledger->world_state.table, ledger->world_state.index, keys, keys_count, snapshot);
+	ledger_scan_begin(&scan->scan, ledger, &ledger->world_state, LEDGER_MAIN_INDEX, keys, keys_count, snapshot);
 	return scan;
 }
 
@@ -62,7 +62,7 @@ state_store_scan_all(const Ledger *ledger, Snapshot snapshot)
 {
 	StateScan  *scan = palloc(sizeof(StateScan));
 
-	ledger_scan_begin(&scan->scan, ledger->world_state.table, ledger->world_state.index, NULL, 0, snapshot);
+	ledger_scan_begin(&scan->scan, ledger, &ledger->world_state, LEDGER_MAIN_INDEX, NULL, 0, snapshot);
 	return scan;
 }
 
@@ -100,7 +100,7 @@ state_store_fetch(const Ledger *ledger, MvccBlock *block)
 	 */
 	scan_key_text(&keys[0], INDEX_NAMESPACE, FB_BYTES_EMPTY);
 	scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, FB_BYTES_EMPTY);
-	ledger_scan_begin(&scan, ledger->world_state.table, ledger->world_state.index, keys, 2, NULL);
+	ledger_scan_begin(&scan, ledger, &ledger->world_state, LEDGER_MAIN_INDEX, keys, 2, NULL);
 	for (size_t i = 0; i < block->keys_count; i++)
 	{
 		MvccKey    *key = &block->keys[i];
@@ -211,27 +211,21 @@ state_store_apply(const Ledger *ledger, const StateUpdate *updates, size_t updat
 }
 
 void
-state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32], uint64 *rows_count)
+state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32])
 {
 	StateDigest state;
-	LedgerScan	scan;
+	StateScan  *scan = state_store_scan_all(ledger, snapshot);
+	StateRow	row;
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric state digest", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row_context);
 
 	state_digest_start(&state);
-	ledger_scan_begin(&scan, ledger->world_state.table, ledger->world_state.index, NULL, 0, snapshot);
-	while (ledger_scan_next(&scan, ForwardScanDirection))
-	{
-		state_digest_add(&state, ledger_scan_bytes(&scan, COLUMN_NAMESPACE), ledger_scan_bytes(&scan, COLUMN_KEY),
-						 ledger_scan_bytes(&scan, COLUMN_VALUE), ledger_scan_bytes(&scan, COLUMN_METADATA), current_version(&scan));
-		ExecClearTuple(scan.slot);
-	}
-	if (rows_count != NULL)
-		*rows_count = state.rows_count;
+	while (MemoryContextReset(row_context), state_scan_next(scan, &row))
+		state_digest_add(&state, row.namespace_name, row.key, row.value, row.metadata, row.version);
 	state_digest_finish(&state, digest);
-	ledger_scan_end(&scan);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_context);
+	state_scan_end(scan);
 }
 
 void

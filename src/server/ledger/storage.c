@@ -47,8 +47,9 @@ static const char *const partition_sql[] = {
 	"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.history_%1$d EXECUTE FUNCTION fabric_internal.refuse_change()",
 };
 
+/* in the order in which the workers lock them, so that leaving a channel cannot lock itself and a commit up */
 static const char *const partitioned_tables[] = {
-	"block", "transaction", "world_state", "history", "private_state", "transient", "raft_log"
+	"raft_log", "transaction", "block", "world_state", "history", "private_state", "transient"
 };
 
 /* ---- the session's list of ledgers ---- */
@@ -194,6 +195,15 @@ ledger_open(const char *channel)
 		error_throw(&error);
 	}
 	return ledger;
+}
+
+void
+ledger_refresh(const Ledger *ledger)
+{
+	const LedgerEntry *entry = (const LedgerEntry *) ((const char *) ledger - offsetof(LedgerEntry, ledger));
+
+	if (!entry->valid)
+		(void) ledger_open(ledger->channel);
 }
 
 char *

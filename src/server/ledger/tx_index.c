@@ -70,7 +70,7 @@ tx_index_find(const Ledger *ledger, FbBytes tx_id, Snapshot snapshot, uint64 *bl
 	if (tx_id.size == 0)
 		return false;
 	scan_key_bytea(&key, INDEX_TX_ID, BTEqualStrategyNumber, tx_index_encode(tx_id));
-	ledger_scan_begin(&scan, ledger->transaction.table, ledger->transaction.other_index, &key, 1, snapshot);
+	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_OTHER_INDEX, &key, 1, snapshot);
 	while (ledger_scan_next(&scan, ForwardScanDirection))
 	{
 		uint64		block = (uint64) ledger_scan_int8(&scan, COLUMN_BLOCK);
@@ -98,7 +98,7 @@ tx_index_find_many(const Ledger *ledger, const FbBytes *tx_ids, int count, bool 
 		return;
 	/* one scan object, moved from id to id: opening it once is most of the cost of a single look-up */
 	scan_key_bytea(&key, INDEX_TX_ID, BTEqualStrategyNumber, FB_BYTES_EMPTY);
-	ledger_scan_begin(&scan, ledger->transaction.table, ledger->transaction.other_index, &key, 1, NULL);
+	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_OTHER_INDEX, &key, 1, NULL);
 	for (int i = 0; i < count; i++)
 	{
 		if (tx_ids[i].size == 0)

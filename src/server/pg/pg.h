@@ -263,7 +263,10 @@ typedef struct SpiStatement
 
 /* between spi_begin and spi_end. nulls may be NULL; row_limit 0 = all; returns the SPI result code; results in SPI_tuptable */
 extern int	spi_run(SpiStatement *statement, Datum *values, const char *nulls, bool read_only, long row_limit);
-/* the same with the latest snapshot, for reads in a session whose own snapshot is older (waiting for commits) */
+/*
+ * The same with the latest snapshot, for reads in a session whose own snapshot is older (waiting for commits); above a parallel plan, with the active
+ * one.
+ */
 extern int	spi_run_latest(SpiStatement *statement, Datum *values, const char *nulls, long row_limit);
 
 /* a relation of schema fabric_internal; FB_INTERNAL with a hint when the extension is not in this database */

@@ -6,6 +6,7 @@
  */
 #include "server/pg/pg.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
@@ -68,10 +69,12 @@ spi_run(SpiStatement *statement, Datum *values, const char *nulls, bool read_onl
 int
 spi_run_latest(SpiStatement *statement, Datum *values, const char *nulls, long row_limit)
 {
+	/* the leader of a parallel query must not take a new snapshot, and its own is of this statement */
+	Snapshot	snapshot = IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
 	int			code;
 
 	prepare(statement);
-	code = SPI_execute_snapshot(statement->plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot, true, false, row_limit);
+	code = SPI_execute_snapshot(statement->plan, values, nulls, snapshot, InvalidSnapshot, true, false, row_limit);
 	return check_result(statement, code);
 }
 

@@ -127,7 +127,7 @@ fabric_get_transaction(PG_FUNCTION_ARGS)
 	uint8		code;
 
 	find_transaction(fcinfo, ledger, &number, &position, &code);
-	if (!block_store_transaction(ledger, number, position, NULL, &row))
+	if (!block_store_transaction(ledger, number, position, NULL, true, &row))
 		elog(ERROR, "transaction %u of block " UINT64_FORMAT " is missing", position, number);
 	error_check(PROTO_UNPACK(common__envelope, row.envelope, allocator, &processed.transactionenvelope, &error), &error);
 	processed.validationcode = code;
@@ -159,7 +159,7 @@ fabric_state_digest(PG_FUNCTION_ARGS)
 {
 	uint8_t		digest[32];
 
-	state_store_digest(argument_ledger(fcinfo, 0), NULL, digest, NULL);
+	state_store_digest(argument_ledger(fcinfo, 0), NULL, digest);
 	PG_RETURN_BYTEA_P(memory_bytea(fb_bytes(digest, sizeof(digest))));
 }
 
@@ -171,53 +171,59 @@ fabric_get_history(PG_FUNCTION_ARGS)
 	const Ledger *ledger = argument_ledger(fcinfo, 0);
 	FbBytes		chaincode = argument_bytes(fcinfo, 1, "chaincode");
 	FbBytes		key = argument_bytes(fcinfo, 2, "key");
-	HistoryRow *rows;
-	int			count;
+	HistoryScan *scan;
+	HistoryRow	row;
+	MemoryContext row_context;
+	MemoryContext caller;
 
 	InitMaterializedSRF(fcinfo, 0);
-	rows = history_of_key(ledger, chaincode, key, NULL, &count);
-	for (int i = 0; i < count; i++)
+	scan = history_scan_key(ledger, chaincode, key, NULL);
+	row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric history row", ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(row_context);
+	while (MemoryContextReset(row_context), history_scan_next(scan, &row))
 	{
 		TransactionRow transaction;
-		bool		known = block_store_transaction(ledger, rows[i].block_number, rows[i].position, NULL, &transaction);
+		bool		known = block_store_transaction(ledger, row.block_number, row.position, NULL, false, &transaction);
 		Datum		values[6];
 		bool		nulls[6] = {false};
 
 		nulls[0] = !known || transaction.tx_id.size == 0;
 		values[0] = nulls[0] ? (Datum) 0 : PointerGetDatum(memory_text(transaction.tx_id));
-		values[1] = Int64GetDatum((int64) rows[i].block_number);
-		values[2] = Int32GetDatum((int32) rows[i].position);
+		values[1] = Int64GetDatum((int64) row.block_number);
+		values[2] = Int32GetDatum((int32) row.position);
 		nulls[3] = !known || TIMESTAMP_IS_NOBEGIN(transaction.created_at);
 		values[3] = nulls[3] ? (Datum) 0 : TimestampTzGetDatum(transaction.created_at);
-		values[4] = BoolGetDatum(rows[i].is_delete);
-		nulls[5] = rows[i].is_delete;
-		values[5] = nulls[5] ? (Datum) 0 : PointerGetDatum(memory_bytea(rows[i].value));
+		values[4] = BoolGetDatum(row.is_delete);
+		nulls[5] = row.is_delete;
+		values[5] = nulls[5] ? (Datum) 0 : PointerGetDatum(memory_bytea(row.value));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
+	MemoryContextSwitchTo(caller);
+	history_scan_end(scan);
 	return (Datum) 0;
 }
 
 /* ---- state_at ---- */
 
 static bool
-same_key(const HistoryScanRow *a, const HistoryScanRow *b)
+same_key(const HistoryRow *a, const HistoryRow *b)
 {
 	return fb_bytes_equal(a->namespace_name, b->namespace_name) && fb_bytes_equal(a->key, b->key);
 }
 
 static void
-put_state(ReturnSetInfo *result, const HistoryScanRow *row)
+put_state(ReturnSetInfo *result, const HistoryRow *row)
 {
 	Datum		values[5];
 	bool		nulls[5] = {false};
 
-	if (row->write.is_delete)
+	if (row->is_delete)
 		return;
 	values[0] = PointerGetDatum(memory_text(row->namespace_name));
 	values[1] = PointerGetDatum(memory_bytea(row->key));
-	values[2] = PointerGetDatum(memory_bytea(row->write.value));
-	values[3] = Int64GetDatum((int64) row->write.block_number);
-	values[4] = Int32GetDatum((int32) row->write.position);
+	values[2] = PointerGetDatum(memory_bytea(row->value));
+	values[3] = Int64GetDatum((int64) row->block_number);
+	values[4] = Int32GetDatum((int32) row->position);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -231,7 +237,7 @@ fabric_state_at(PG_FUNCTION_ARGS)
 	MemoryContext contexts[2];
 	MemoryContext caller;
 	HistoryScan *scan;
-	HistoryScanRow rows[2];
+	HistoryRow rows[2];
 	bool		have = false;	/* rows[last] is the newest write so far of its key */
 	int			last = 0;
 
@@ -251,7 +257,7 @@ fabric_state_at(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(contexts[next]);
 		if (!history_scan_next(scan, &rows[next]))
 			break;
-		if (rows[next].write.block_number > number)
+		if (rows[next].block_number > number)
 			continue;
 		if (have && !same_key(&rows[last], &rows[next]))
 			put_state(result, &rows[last]);

@@ -422,30 +422,29 @@ fabric_shim_split_composite_key(PG_FUNCTION_ARGS)
 
 /* ---- history, events, policies of keys ---- */
 
+static void
+put_history(void *context, const ShimHistory *write)
+{
+	ReturnSetInfo *set = context;
+	Datum values[5];
+	bool nulls[5] = {false};
+
+	values[0] = PointerGetDatum(memory_text(write->tx_id));
+	nulls[1] = write->is_delete;
+	values[1] = nulls[1] ? (Datum) 0 : bytes_datum(write->value);
+	nulls[2] = TIMESTAMP_IS_NOBEGIN(write->created_at);
+	values[2] = TimestampTzGetDatum(write->created_at);
+	values[3] = BoolGetDatum(write->is_delete);
+	values[4] = Int64GetDatum((int64) write->block_number);
+	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+}
+
 Datum
 fabric_shim_get_history_for_key(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
-	ShimHistory *history;
-	int count;
-
 	argument_require(fcinfo, 0, "key");
-	history = shim_history(PG_GETARG_FB_BYTES(0), &count);
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < count; i++)
-	{
-		Datum values[5];
-		bool nulls[5] = {false};
-
-		values[0] = PointerGetDatum(memory_text(history[i].tx_id));
-		nulls[1] = history[i].is_delete;
-		values[1] = nulls[1] ? (Datum) 0 : bytes_datum(history[i].value);
-		nulls[2] = TIMESTAMP_IS_NOBEGIN(history[i].created_at);
-		values[2] = TimestampTzGetDatum(history[i].created_at);
-		values[3] = BoolGetDatum(history[i].is_delete);
-		values[4] = Int64GetDatum((int64) history[i].block_number);
-		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
-	}
+	shim_history(PG_GETARG_FB_BYTES(0), put_history, fcinfo->resultinfo);
 	return (Datum) 0;
 }
 

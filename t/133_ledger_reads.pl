@@ -1,0 +1,76 @@
+# Reading and guarding the ledger's tables: inside parallel plans, long histories, rows that are not blocks, envelope dictionaries.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest qw(start_network);
+use Fabric::Host qw(slurp);
+use Test::More;
+
+my $network = FabricTest::start_network(orgs => 2, orderers => 1, channel => 'trade');
+my ($org1, $org2) = $network->nodes;
+
+$network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer')");
+CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION history(key text) RETURNS text LANGUAGE sql AS
+	$$ SELECT count(*) || ' ' || max(block_number) || ' ' || bool_and(length(tx_id) = 64) FROM fabric.get_history_for_key(key) $$;
+SQL
+sub put { return "SELECT fabric.invoke('trade', 'book', 'put', '$_[0]', '$_[1]')" }
+$org1->query(join(";\n", map { put('k', $_) } 1 .. 80));
+my $height = $org1->query("SELECT height FROM fabric.chain_info('trade')");
+my $id = $org1->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
+
+# views whose columns are decoded, and functions that read, above a parallel plan
+my $parallel = "SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; ";
+like($org1->query("$parallel EXPLAIN SELECT max(length(envelope)) FROM fabric.transactions"), qr/Gather/, 'the view is read in parallel');
+is($org1->query("$parallel SELECT count(envelope), count(creator) FROM fabric.transactions WHERE channel = 'trade'"),
+	$org1->query("SELECT count(*), count(*) - 1 FROM fabric_internal.transaction WHERE channel = 'trade'"), 'and its columns are decoded all the same');
+is($org1->query("$parallel SELECT count(*), max(d.name) FROM fabric_internal.block b, fabric.list_chaincodes('trade') d WHERE b.number = 1"), '1|book',
+	'so are functions that look into the state');
+is($org1->query("$parallel SELECT count(v.problem) FROM fabric_internal.block b, fabric.verify_chain('trade') v"), 0, 'and the audit');
+
+# history
+is($org1->query("SELECT fabric.query('trade', 'book', 'history', 'k')"), '80 ' . ($height - 1) . ' true', 'chaincode sees every write of a key');
+is($org1->query("SELECT count(*), max(block_number), bool_and(length(tx_id) = 64) FROM fabric.get_history('trade', 'book', 'k')"), '80|' . ($height - 1) . '|t',
+	'and so does everybody else');
+
+# rows that are no blocks
+like($org1->error_of("INSERT INTO fabric_internal.block_$id DEFAULT VALUES"), qr/null value in column/, 'a row of nulls is refused by the constraints');
+like($org1->error_of("INSERT INTO fabric_internal.block_$id (channel) VALUES ('trade')"), qr/null value in column/, 'also without a number');
+
+# envelope dictionaries
+my $column = 'dictionaries';
+is($org1->query("SELECT $column FROM fabric_internal.channel"), 1, 'a dictionary was made');
+is($org1->query("SELECT count(*) > 0 FROM fabric_internal.transaction_$id WHERE get_byte(envelope, 0) = 2"), 't', 'and is used');
+like($org1->error_of($_), qr/LF406.*append-only/s, "refused: $_")
+	foreach 'DELETE FROM fabric_internal.envelope_dictionary', "UPDATE fabric_internal.envelope_dictionary SET content = ''", 'TRUNCATE fabric_internal.envelope_dictionary';
+
+my $last = "SELECT length(envelope) > 0 FROM fabric.transactions WHERE channel = 'trade' AND block_number = " . ($height - 1);
+my $disable = 'ALTER TABLE fabric_internal.envelope_dictionary DISABLE TRIGGER refuse_change';
+$org1->query("$disable; UPDATE fabric_internal.envelope_dictionary SET content = content || '\\x00'");
+like($org1->error_of($last), qr/LF902.*dictionary 1 of channel "trade" was changed/s, 'a changed dictionary is noticed');
+$org1->query('DELETE FROM fabric_internal.envelope_dictionary');
+like($org1->error_of($last), qr/LF902.*dictionary 1 of channel "trade" is missing/s, 'so is a lost one');
+is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade') WHERE detail LIKE '%dictionary 1%is missing%'") > 0, 1, 'the audit says which blocks need it');
+
+# the process that knew it ends; the next one goes on without, and the number is not given again
+$org1->stop;
+$org1->start;
+$org1->query(join(";\n", map { put('k', $_) } 81 .. 160));
+is($org1->query("SELECT id FROM fabric_internal.envelope_dictionary"), 2, 'the next dictionary has the next number');
+like($org1->error_of($last), qr/dictionary 1 of channel "trade" is missing/, 'what was stored with the lost one is not read with another');
+is($org1->query("SELECT count(*) FROM fabric.transactions t WHERE channel = 'trade' AND block_number > $height + 1 AND length(envelope) > 0"),
+	$org1->query("SELECT count(*) FROM fabric_internal.transaction WHERE block_number > $height + 1"), 'everything since then can be read');
+like(slurp($org1->cluster->logfile), qr/WARNING:  envelope dictionary 1 of channel "trade" is missing/, "the server log tells");
+
+# the other node has the blocks
+$org1->query('ALTER TABLE fabric_internal.envelope_dictionary ENABLE TRIGGER refuse_change');
+ok(FabricTest::wait_until(sub { FabricTest::height_of($org2, 'trade') == FabricTest::height_of($org1, 'trade') }, 20), 'the other node has all blocks');
+cmp_ok($org1->query("SELECT count(*) FROM fabric.repair_chain('trade')"), '>', 0, 'what was stored with the lost dictionary is fetched again');
+is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is missing any more');
+is($org1->query($last), 't', 'it can be read');
+
+# a channel's dictionaries go with it
+$org1->query("SELECT fabric.leave_channel('trade')");
+is($org1->query('SELECT count(*) FROM fabric_internal.envelope_dictionary'), 0, 'leaving a channel removes its dictionaries');
+done_testing();
