@@ -207,8 +207,8 @@ sub results
 }
 
 # A whole transaction. Needed: channel, chaincode, version, creator, endorsers. What it writes: reads and writes, or results (bytes).
-# Every part can be replaced, also by what is wrong: type, tx_id, nonce, epoch, header_extension, action_name, action_version, events,
-# proposal_hash, extension (of the response payload), actions (how many), data, payload.
+# Every part can be replaced, also by what is wrong: type, timestamp, tx_id, nonce, epoch, header_extension, arguments, response, action_name,
+# action_version, events, proposal_hash, extension (of the response payload), actions (how many), data, payload.
 # Gives payload (to be signed by the creator), tx_id and the parts.
 sub transaction
 {
@@ -216,13 +216,13 @@ sub transaction
 	my $nonce = $given{nonce} // nonce();
 	my $tx_id = $given{tx_id} // sha256_hex($nonce . $given{creator}{bytes});
 	my $signature_header = message([ 1, $given{creator}{bytes} ], [ 2, length $nonce ? $nonce : undef ]);
-	my $channel_header = message([ 1, \($given{type} // $ENDORSER_TRANSACTION) ], [ 3, message([ 1, \time ]) ], [ 4, $given{channel} ], [ 5, $tx_id ],
+	my $channel_header = message([ 1, \($given{type} // $ENDORSER_TRANSACTION) ], [ 3, $given{timestamp} // message([ 1, \time ]) ], [ 4, $given{channel} ], [ 5, $tx_id ],
 		[ 6, $given{epoch} ? \$given{epoch} : undef ], [ 7, $given{header_extension} // message([ 2, chaincode_id($given{chaincode}) ]) ]);
-	my $invocation = message([ 1, message([ 1, \1 ], [ 2, chaincode_id($given{chaincode}) ], [ 3, message([ 1, 'by hand' ]) ]) ]);
+	my $invocation = message([ 1, message([ 1, \1 ], [ 2, chaincode_id($given{chaincode}) ], [ 3, message(map { [ 1, $_ ] } @{ $given{arguments} // ['by hand'] }) ]) ]);
 	my $proposal_payload = message([ 1, $invocation ]);
 	my $proposal_hash = $given{proposal_hash} // sha256($channel_header . $signature_header . $proposal_payload);
 	my $results = $given{results} // results($given{chaincode} => rwset($given{reads}, $given{writes}));
-	my $extension = $given{extension} // message([ 1, $results ], [ 2, $given{events} ], [ 3, message([ 1, \200 ]) ],
+	my $extension = $given{extension} // message([ 1, $results ], [ 2, $given{events} ], [ 3, $given{response} // message([ 1, \200 ]) ],
 		[ 4, chaincode_id($given{action_name} // $given{chaincode}, exists $given{action_version} ? $given{action_version} : $given{version}) ]);
 	my $response_payload = message([ 1, $proposal_hash ], [ 2, $extension ]);
 	my @endorsements = map { [ 2, message([ 1, $_->{bytes} ], [ 2, $given{endorsement} // sign($_, $response_payload . $_->{bytes}) ]) ] } @{ $given{endorsers} };

@@ -571,6 +571,60 @@ test_writes(FbAllocator *allocator)
 	free(state);
 }
 
+/* names that the state cannot hold: read as absent, never written down once more, never compared byte by byte */
+static void
+test_long_names(FbAllocator *allocator)
+{
+	enum { NAME_BYTES = 8 * 1024 * 1024, COLLECTIONS = 20000 };
+	State	   *state = new_state();
+	uint8_t    *name = malloc(NAME_BYTES);
+	RwSetRead	hashed_read = {B("h"), {false, 0, 0}};
+	RwSetWrite	hashed_write = {B("h"), B("v"), false, false};
+	RwSetCollection *collections = calloc(COLLECTIONS, sizeof(RwSetCollection));
+	RwSetNamespace ns = {.name = fb_bytes(name, NAME_BYTES), .collections = collections, .collections_count = COLLECTIONS};
+	RwSet		set = {0, &ns, 1};
+	MvccTransaction transaction = {&set, 0, false};
+	MvccBlock  *block;
+	MvccResult	result;
+
+	memset(name, 'n', NAME_BYTES);
+	for (size_t i = 0; i < COLLECTIONS; i++)
+		collections[i] = (RwSetCollection) {.name = fb_bytes(name, i % 2 == 0 ? NAME_BYTES - i : 9), .hashed_reads = &hashed_read, .hashed_reads_count = 1};
+	/* 160 GB of names if each collection had the whole one */
+	CHECK_STATUS(mvcc_prepare(allocator, &transaction, 1, &block, NULL), FB_OK);
+	CHECK(block->keys_count == 1 && !block->keys[0].storable && block->keys[0].read);
+	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
+	CHECK(transaction.code == 0 && result.updates_count == 0);
+
+	/* a version of what cannot be there; its names in the conflict */
+	hashed_read.version = (RwSetVersion) {true, 1, 1};
+	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
+	CHECK(transaction.code == 11 && result.conflicts_count == 1 && !result.conflicts[0].version_found.present);
+	CHECK(result.conflicts[0].namespace_name.size == NAME_BYTES && fb_bytes_equal(result.conflicts[0].key, B("h")));
+
+	/* a write of a collection whose name is too long, in a chaincode whose name is not; a neighbour with the longest possible names */
+	ns.name = fb_bytes(name, FB_CHAINCODE_NAME_BYTES_MAX);
+	ns.collections_count = 2;
+	collections[0] = (RwSetCollection) {.name = fb_bytes(name, FB_COLLECTION_NAME_BYTES_MAX), .hashed_writes = &hashed_write, .hashed_writes_count = 1};
+	collections[1] = (RwSetCollection) {.name = fb_bytes(name, FB_COLLECTION_NAME_BYTES_MAX + 1), .hashed_writes = &hashed_write, .hashed_writes_count = 1};
+	transaction.code = 0;
+	CHECK_STATUS(mvcc_prepare(allocator, &transaction, 1, &block, NULL), FB_OK);
+	CHECK(block->keys_count == 2 && block->keys[1].storable &&
+		  block->keys[1].state_namespace.size == FB_CHAINCODE_NAME_BYTES_MAX + 3 + FB_COLLECTION_NAME_BYTES_MAX);
+	CHECK(mvcc_find_key(block, ns.name, collections[0].name, B("h")) == &block->keys[1]);
+	CHECK(mvcc_find_key(block, ns.name, collections[1].name, B("h")) == NULL);
+	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
+	CHECK(transaction.code == 24 && result.conflicts[0].collection.size == FB_COLLECTION_NAME_BYTES_MAX + 1 && result.updates_count == 0);
+	ns.collections_count = 1;
+	transaction.code = 0;
+	CHECK_STATUS(mvcc_prepare(allocator, &transaction, 1, &block, NULL), FB_OK);
+	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
+	CHECK(transaction.code == 0 && result.updates_count == 1);
+	free(collections);
+	free(name);
+	free(state);
+}
+
 /* ---- random blocks against the naive model ---- */
 
 typedef struct Naive
@@ -1027,6 +1081,7 @@ main(int argc, char **argv)
 	test_ranges(&arena.allocator);
 	test_summaries(&arena.allocator);
 	test_writes(&arena.allocator);
+	test_long_names(&arena.allocator);
 	fb_arena_reset(&arena);
 	/* a seed on the command line runs that one alone */
 	if (argc > 1)

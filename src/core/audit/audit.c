@@ -14,7 +14,7 @@ audit_problem(Audit *audit, int64_t tx_index, const char *problem, const char *f
 	if (audit->stopped)
 		return;
 	va_start(arguments, format);
-	vsnprintf(row.detail, sizeof(row.detail), format, arguments);
+	fb_print_cut(row.detail, sizeof(row.detail), format, arguments);
 	va_end(arguments);
 	audit->problems_count++;
 	audit->stopped = !audit->report(audit->report_context, &row);

@@ -27,6 +27,8 @@
 #define FB_CHAINCODE_NAME_BYTES_MAX 255
 #define FB_CHAINCODE_VERSION_BYTES_MAX 255
 #define FB_MSP_ID_BYTES_MAX 255
+/* of a private data collection; an organisation's own has a prefix of 14 bytes before its MSP id */
+#define FB_COLLECTION_NAME_BYTES_MAX (14 + FB_MSP_ID_BYTES_MAX)
 
 /* a serialized identity: a PEM certificate is about 1 kB; leaves room for RSA issuers and many attributes */
 #define FB_IDENTITY_BYTES_MAX (64 * 1024)
@@ -63,7 +65,7 @@
 
 /* reads, writes and range results of one simulation: far above what fits into a transaction of 10 MB */
 #define FB_RWSET_ENTRIES_MAX 1000000
-/* a key of the world state: namespace and key must fit into one entry of a B-tree index, which holds 2704 bytes */
+/* a key of the world state: chaincode, collection and key must fit into one entry of a B-tree index, which holds 2704 bytes */
 #define FB_STATE_KEY_BYTES_MAX 1536
 /* differences between endorsements that are listed: a message for people */
 #define FB_RESPONSE_DIFFERENCES_MAX 100

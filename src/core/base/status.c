@@ -41,10 +41,8 @@ fb_status_text(FbStatus status)
 	return status_entry(status)->text;
 }
 
-/* print into a fixed field; when the text is cut, do not leave half a UTF-8 character behind */
-__attribute__((format(printf, 3, 0)))
-static void
-print_cut(char *field, size_t field_bytes, const char *format, va_list arguments)
+void
+fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments)
 {
 	int			printed = vsnprintf(field, field_bytes, format, arguments);
 
@@ -84,7 +82,7 @@ fb_fail(FbError *error, FbStatus status, const char *format, ...)
 		error->detail[0] = '\0';
 		error->hint[0] = '\0';
 		va_start(arguments, format);
-		print_cut(error->message, sizeof(error->message), format, arguments);
+		fb_print_cut(error->message, sizeof(error->message), format, arguments);
 		va_end(arguments);
 	}
 	return status;
@@ -98,7 +96,7 @@ fb_error_detail(FbError *error, const char *format, ...)
 	if (error == NULL)
 		return;
 	va_start(arguments, format);
-	print_cut(error->detail, sizeof(error->detail), format, arguments);
+	fb_print_cut(error->detail, sizeof(error->detail), format, arguments);
 	va_end(arguments);
 }
 
@@ -110,7 +108,7 @@ fb_error_hint(FbError *error, const char *format, ...)
 	if (error == NULL)
 		return;
 	va_start(arguments, format);
-	print_cut(error->hint, sizeof(error->hint), format, arguments);
+	fb_print_cut(error->hint, sizeof(error->hint), format, arguments);
 	va_end(arguments);
 }
 

@@ -104,7 +104,7 @@ crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...)
 		return fb_out_of_memory(error);
 	}
 	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
+	fb_print_cut(message, sizeof(message), format, arguments);
 	va_end(arguments);
 	fb_fail(error, status, "%s", message);
 	if (code != 0 && error != NULL)

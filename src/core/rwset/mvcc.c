@@ -26,7 +26,16 @@ typedef struct Reference
 	const FbBytes *key;
 	uint32_t	order;
 	uint8_t		use;
+	bool		storable;
 } Reference;
+
+/* what is longer than our limits is nowhere in the state: it can be read, and is absent */
+static bool
+is_storable(FbBytes namespace_name, const FbBytes *collection, FbBytes key)
+{
+	return namespace_name.size <= FB_CHAINCODE_NAME_BYTES_MAX && key.size <= FB_STATE_KEY_BYTES_MAX &&
+		(collection == NULL || collection->size <= FB_COLLECTION_NAME_BYTES_MAX);
+}
 
 /* ---- the references of a read-write set, always in the same order ---- */
 
@@ -34,21 +43,19 @@ typedef struct Visit
 {
 	Reference  *references;		/* NULL: only count */
 	size_t		count;
+	Reference	unstorable;		/* the first one; its key is NULL while there is none */
 } Visit;
 
 static void
 visit(Visit *to, const FbBytes *namespace_name, const FbBytes *collection, const FbBytes *key, ReferenceUse use)
 {
-	if (to->references != NULL)
-	{
-		Reference  *reference = &to->references[to->count];
+	Reference	reference = {namespace_name, collection, key, (uint32_t) to->count, (uint8_t) use,
+	is_storable(*namespace_name, collection, *key)};
 
-		reference->namespace_name = namespace_name;
-		reference->collection = collection;
-		reference->key = key;
-		reference->order = (uint32_t) to->count;
-		reference->use = (uint8_t) use;
-	}
+	if (!reference.storable && to->unstorable.key == NULL)
+		to->unstorable = reference;
+	if (to->references != NULL)
+		to->references[to->count] = reference;
 	to->count++;
 }
 
@@ -115,6 +122,7 @@ compare_spaces(FbBytes namespace_a, const FbBytes *collection_a, FbBytes namespa
 	return fb_bytes_compare(*collection_a, *collection_b);
 }
 
+/* long names are never compared: all that cannot be in the state is one key, the first */
 static int
 compare_references(const void *a, const void *b)
 {
@@ -122,12 +130,33 @@ compare_references(const void *a, const void *b)
 	const Reference *y = b;
 	int			order = 0;
 
+	if (!x->storable || !y->storable)
+		return x->storable - y->storable;
 	/* most keys of a block are in the same namespace: the same bytes, often at the same address */
 	if (x->namespace_name != y->namespace_name || x->collection != y->collection)
 		order = compare_spaces(*x->namespace_name, x->collection, *y->namespace_name, y->collection);
 	if (order == 0)
 		order = fb_bytes_compare(*x->key, *y->key);
 	return order;
+}
+
+/* before: the reference that the key before this one was made from, or NULL */
+static FbStatus
+fill_key(FbAllocator *allocator, const Reference *reference, const Reference *before, MvccKey *key, FbError *error)
+{
+	key->namespace_name = *reference->namespace_name;
+	key->collection = reference->collection == NULL ? FB_BYTES_EMPTY : *reference->collection;
+	key->hashed = reference->collection != NULL;
+	key->key = *reference->key;
+	key->storable = true;
+	key->state_namespace = key->namespace_name;
+	if (!key->hashed)
+		return FB_OK;
+	if (before == NULL || !before->storable || before->collection == NULL ||
+		compare_spaces(*before->namespace_name, before->collection, key->namespace_name, reference->collection) != 0)
+		return rwset_hashed_namespace(allocator, key->namespace_name, key->collection, &key->state_namespace, error);
+	key->state_namespace = key[-1].state_namespace;
+	return FB_OK;
 }
 
 /* one MvccKey for each distinct reference, and the slots of all of them */
@@ -154,19 +183,8 @@ merge_references(FbAllocator *allocator, const Reference *references, size_t cou
 		if (before == NULL || compare_references(before, reference) != 0)
 		{
 			key = &block->keys[block->keys_count++];
-			key->namespace_name = *reference->namespace_name;
-			key->collection = reference->collection == NULL ? FB_BYTES_EMPTY : *reference->collection;
-			key->hashed = reference->collection != NULL;
-			key->key = *reference->key;
-			if (!key->hashed)
-				key->state_namespace = key->namespace_name;
-			else if (before != NULL && before->collection != NULL &&
-					 compare_spaces(*before->namespace_name, before->collection, key->namespace_name,
-									reference->collection) == 0)
-				key->state_namespace = key[-1].state_namespace;
-			else
-				FB_TRY(rwset_hashed_namespace(allocator, key->namespace_name, key->collection, &key->state_namespace,
-											  error));
+			if (reference->storable)
+				FB_TRY(fill_key(allocator, reference, before, key, error));
 			before = reference;
 		}
 		key = &block->keys[block->keys_count - 1];
@@ -188,7 +206,7 @@ mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t trans
 {
 	MvccBlock  *made = fb_allocate_zero(allocator, sizeof(MvccBlock));
 	MvccPlan   *plan = fb_allocate_zero(allocator, sizeof(MvccPlan));
-	Visit		visit_state = {NULL, 0};
+	Visit		visit_state = {0};
 	size_t		count;
 
 	*block = NULL;
@@ -240,7 +258,8 @@ mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t trans
 static int
 compare_key(const MvccKey *key, FbBytes namespace_name, const FbBytes *collection, FbBytes wanted)
 {
-	int			order = compare_spaces(key->namespace_name, key->hashed ? &key->collection : NULL, namespace_name, collection);
+	int			order = !key->storable ? -1 :
+		compare_spaces(key->namespace_name, key->hashed ? &key->collection : NULL, namespace_name, collection);
 
 	return order != 0 ? order : fb_bytes_compare(key->key, wanted);
 }
@@ -273,8 +292,11 @@ MvccKey *
 mvcc_find_key(const MvccBlock *block, FbBytes namespace_name, FbBytes collection, FbBytes key)
 {
 	const FbBytes *hashed = collection.size > 0 ? &collection : NULL;
-	size_t		i = lower_bound(block, namespace_name, hashed, key);
+	size_t		i;
 
+	if (!is_storable(namespace_name, hashed, key))
+		return NULL;
+	i = lower_bound(block, namespace_name, hashed, key);
 	if (i < block->keys_count && compare_key(&block->keys[i], namespace_name, hashed, key) == 0)
 		return &block->keys[i];
 	return NULL;
@@ -295,7 +317,8 @@ typedef struct Validation
 
 /* what a read finds: the version that an earlier transaction of the block will give the key, or the committed one */
 static bool
-read_conflicts(const MvccBlock *block, const RwSetRead *read, uint32_t slot, MvccConflict *conflict)
+read_conflicts(const MvccBlock *block, FbBytes namespace_name, FbBytes collection, const RwSetRead *read, uint32_t slot,
+			   MvccConflict *conflict)
 {
 	const MvccKey *key = &block->keys[slot];
 	const MvccState *state = &block->plan->states[slot];
@@ -313,9 +336,9 @@ read_conflicts(const MvccBlock *block, const RwSetRead *read, uint32_t slot, Mvc
 		conflict->version_found = key->committed;
 	conflict->version_read = read->version;
 	conflict->code = MVCC_READ_CONFLICT;
-	conflict->namespace_name = key->namespace_name;
-	conflict->collection = key->collection;
-	conflict->key = key->key;
+	conflict->namespace_name = namespace_name;
+	conflict->collection = collection;
+	conflict->key = read->key;
 	return true;
 }
 
@@ -331,7 +354,7 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 
 		for (size_t i = 0; i < ns->reads_count; i++)
 		{
-			if (read_conflicts(block, &ns->reads[i], *slot++, conflict))
+			if (read_conflicts(block, ns->name, FB_BYTES_EMPTY, &ns->reads[i], *slot++, conflict))
 				return FB_OK;
 		}
 		for (size_t i = 0; i < ns->ranges_count; i++)
@@ -356,7 +379,7 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 
 			for (size_t i = 0; i < collection->hashed_reads_count; i++)
 			{
-				if (read_conflicts(block, &collection->hashed_reads[i], *slot++, conflict))
+				if (read_conflicts(block, ns->name, collection->name, &collection->hashed_reads[i], *slot++, conflict))
 					return FB_OK;
 			}
 		}
@@ -364,22 +387,19 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 	return FB_OK;
 }
 
-/* VAL-24: our state has a limit for keys. As in Fabric's preprocessing, this is looked at before the reads */
+/* VAL-24: our state has limits for keys and names. As in Fabric's preprocessing, this is looked at before the reads */
 static void
-check_writes(const MvccBlock *block, const uint32_t *slots, size_t count, MvccConflict *conflict)
+check_writes(const RwSet *rwset, MvccConflict *conflict)
 {
-	for (size_t i = 0; i < count; i++)
-	{
-		const MvccKey *key = &block->keys[slots[i]];
+	Visit		look = {0};
 
-		if (key->key.size <= FB_STATE_KEY_BYTES_MAX)
-			continue;
-		conflict->code = MVCC_INVALID_WRITESET;
-		conflict->namespace_name = key->namespace_name;
-		conflict->collection = key->collection;
-		conflict->key = key->key;
+	visit_writes(&look, rwset);
+	if (look.unstorable.key == NULL)
 		return;
-	}
+	conflict->code = MVCC_INVALID_WRITESET;
+	conflict->namespace_name = *look.unstorable.namespace_name;
+	conflict->collection = look.unstorable.collection == NULL ? FB_BYTES_EMPTY : *look.unstorable.collection;
+	conflict->key = *look.unstorable.key;
 }
 
 /* ---- applying a valid transaction ---- */
@@ -576,13 +596,12 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 	{
 		MvccTransaction *transaction = &plan->transactions[t];
 		MvccConflict conflict = {.tx_index = (uint32_t) t, .code = MVCC_VALID, .writer_tx_index = -1};
-		size_t		slots_end = t + 1 < plan->transactions_count ? plan->first_slots[t + 1] : plan->slots_count;
 		const uint32_t *writes;
 
 		if (transaction->code != MVCC_VALID || transaction->rwset == NULL)
 			continue;
 		writes = plan->slots + plan->first_writes[t];
-		check_writes(block, writes, slots_end - plan->first_writes[t], &conflict);
+		check_writes(transaction->rwset, &conflict);
 		if (conflict.code == MVCC_VALID)
 			FB_TRY(check_reads(&validation, transaction->rwset, plan->slots + plan->first_slots[t], &conflict, error));
 		if (conflict.code != MVCC_VALID)

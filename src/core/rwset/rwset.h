@@ -260,6 +260,7 @@ typedef struct MvccKey
 	bool		hashed;			/* of a collection: key is a hash */
 	FbBytes		key;
 	FbBytes		state_namespace; /* where the state has it: namespace, or ns$$hCOLL */
+	bool		storable;		/* false: stands for everything whose names or key are too long for the state, and has no name itself */
 	bool		read;			/* the committed version is needed */
 	bool		written;		/* value or metadata; for the checks of key-level policies (POL-8) */
 	bool		value_needed;	/* a metadata write without a value: the committed value is needed */
@@ -272,7 +273,7 @@ typedef struct MvccKey
 
 typedef struct MvccBlock
 {
-	MvccKey    *keys;			/* distinct; sorted by namespace, collection (public first), key */
+	MvccKey    *keys;			/* distinct; one that is not storable first, then by namespace, collection (public first), key */
 	size_t		keys_count;
 	bool		has_ranges;		/* a RangeSource is needed */
 	struct MvccPlan *plan;		/* private */

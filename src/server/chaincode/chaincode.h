@@ -94,12 +94,16 @@ typedef struct ChaincodeDefinition
 extern bool definition_get(const char *channel, const char *name, ChaincodeDefinition *definition);
 
 /*
- * The same from a state that is not in the tables: get gives the value of a key of namespace _lifecycle. Nothing is cached.
+ * The same for a validation, to which nothing that lies there is an error: FB_CHAINCODE_NOT_FOUND when there is none, FB_CORRUPTED when
+ * it cannot be parsed.
  */
-typedef bool (*DefinitionGet) (void *context, FbBytes key, FbBytes *value);
-extern bool definition_get_from(DefinitionGet get, void *context, const char *name, ChaincodeDefinition *definition);
+extern FbStatus definition_find(const char *channel, const char *name, ChaincodeDefinition *definition, FbError *error);
 
-/* the committed definitions of a channel in order of their names: List of ChaincodeDefinition * */
+/* The same from a state that is not in the tables: get gives the value of a key of namespace _lifecycle. Nothing is cached. */
+typedef bool (*DefinitionGet) (void *context, FbBytes key, FbBytes *value);
+extern FbStatus definition_find_in(DefinitionGet get, void *context, const char *name, ChaincodeDefinition *definition, FbError *error);
+
+/* the committed definitions of a channel in order of their names: List of ChaincodeDefinition *; of one that cannot be parsed only the name */
 extern List *definition_list(const char *channel);
 
 /*

@@ -181,7 +181,7 @@ extern FbBytes definition_pack_text(const char *value);
 extern FbBytes definition_pack_number(int64 value);
 extern FbBytes definition_pack_metadata(const char *datatype, const char *const *fields, int count);
 extern void definition_pack_parameters(const ChaincodeDefinition *definition, FbBytes values[DEFINITION_PARAMETERS_COUNT]);
-/* reading; absent fields give 0 and "", as in Fabric */
+/* reading; absent fields give 0 and "", as in Fabric; FB_CORRUPTED is raised for what cannot be parsed or is of another type */
 extern bool definition_has_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype);
 extern int64 definition_read_sequence(const DefinitionReader *reader, const char *name);
 extern char *definition_read_text(const DefinitionReader *reader, const char *space, const char *name, const char *field);

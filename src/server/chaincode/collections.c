@@ -28,7 +28,7 @@ invalid_json(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(reason, sizeof(reason), format, arguments);
+	fb_print_cut(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
 	ereport(
 		ERROR,
@@ -191,7 +191,7 @@ refuse(const char *name, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(reason, sizeof(reason), format, arguments);
+	fb_print_cut(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
 	ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("collection \"%s\": %s", name, reason)));
 }

@@ -96,6 +96,8 @@ definition_check_version(const char *version)
 const char *
 definition_check_collection_name(const char *name)
 {
+	if (strlen(name) > FB_COLLECTION_NAME_BYTES_MAX)
+		return "the name is too long";
 	return consists_of(name, "_-") && name[0] != '_'
 			   ? NULL
 			   : "a collection's name consists of letters, digits, \"_\" and \"-\" and does not begin with \"_\"";
@@ -185,97 +187,149 @@ definition_pack_parameters(const ChaincodeDefinition *definition, FbBytes values
 	values[2] = definition_pack_bytes(definition->collections);
 }
 
-static void
-corrupted(const char *name, const char *field)
+/* what lies there came through endorsed transactions, so it can be anything: who reads it decides whether that is an error */
+static FbStatus
+corrupted(FbError *error, const char *name, const char *field)
 {
-	ereport(ERROR, (chaincode_errcode(FB_CORRUPTED), errmsg("definition of chaincode \"%s\" cannot be read", name),
-					errdetail("The field \"%s\" under %s is missing or malformed.", field, LIFECYCLE_NAMESPACE),
-					errhint("fabric.rebuild_state makes the world state anew from the blocks.")));
+	fb_fail(error, FB_CORRUPTED, "definition of chaincode \"%s\" cannot be read", name);
+	fb_error_detail(error, "The field \"%s\" under %s is missing or malformed.", field, LIFECYCLE_NAMESPACE);
+	fb_error_hint(error, "Committing a definition with the next sequence replaces it. If fabric.verify_chain finds problems, "
+						 "fabric.rebuild_state makes the world state anew from the blocks.");
+	return FB_CORRUPTED;
 }
 
-static Lifecycle__StateData *
-unpack_field(const char *name, const char *field, FbBytes value, int type_case)
+static FbStatus
+unpack_field(const char *name, const char *field, FbBytes value, int type_case, Lifecycle__StateData **data, FbError *error)
+{
+	if (PROTO_UNPACK(lifecycle__state_data, value, memory_allocator(CurrentMemoryContext), data, error) != FB_OK ||
+		(int) (*data)->type_case != type_case)
+		return corrupted(error, name, field);
+	return FB_OK;
+}
+
+static FbStatus
+unpack_sequence(const char *name, FbBytes value, int64 *sequence, FbError *error)
 {
 	Lifecycle__StateData *data;
-	FbError error = {0};
 
-	if (PROTO_UNPACK(lifecycle__state_data, value, memory_allocator(CurrentMemoryContext), &data, &error) != FB_OK ||
-		(int) data->type_case != type_case)
-		corrupted(name, field);
-	return data;
+	FB_TRY(unpack_field(name, "Sequence", value, LIFECYCLE__STATE_DATA__TYPE_INT64, &data, error));
+	*sequence = data->int64;
+	return FB_OK;
 }
 
 /* a field's bytes as the reader gives them; an absent key has none, as in Fabric's Deserialize */
-static FbBytes
-read_bytes(const DefinitionReader *reader, const char *name, const char *field)
+static FbStatus
+read_bytes(const DefinitionReader *reader, const char *name, const char *field, FbBytes *bytes, FbError *error)
 {
+	Lifecycle__StateData *data;
 	FbBytes value;
 
+	*bytes = FB_BYTES_EMPTY;
 	if (!reader->get(reader, definition_field_key("namespaces", name, field), &value))
-		return FB_BYTES_EMPTY;
-	return proto_bytes(unpack_field(name, field, value, LIFECYCLE__STATE_DATA__TYPE_BYTES)->bytes);
-}
-
-int64
-definition_read_sequence(const DefinitionReader *reader, const char *name)
-{
-	FbBytes value;
-
-	if (!reader->get(reader, definition_field_key("namespaces", name, "Sequence"), &value))
-		return 0;
-	return unpack_field(name, "Sequence", value, LIFECYCLE__STATE_DATA__TYPE_INT64)->int64;
-}
-
-char *
-definition_read_text(const DefinitionReader *reader, const char *space, const char *name, const char *field)
-{
-	FbBytes value;
-
-	if (!reader->get(reader, definition_field_key(space, name, field), &value))
-		return pstrdup("");
-	return unpack_field(name, field, value, LIFECYCLE__STATE_DATA__TYPE_STRING)->string;
+		return FB_OK;
+	FB_TRY(unpack_field(name, field, value, LIFECYCLE__STATE_DATA__TYPE_BYTES, &data, error));
+	*bytes = proto_bytes(data->bytes);
+	return FB_OK;
 }
 
 /* the parameters under a name, which is a chaincode's or, in an organisation's collection, "chaincode#sequence" */
-void
-definition_read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition)
+static FbStatus
+read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition, FbError *error)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Lifecycle__ChaincodeEndorsementInfo *endorsement;
 	Lifecycle__ChaincodeValidationInfo *validation;
-	FbError error = {0};
+	FbBytes bytes;
 
-	if (PROTO_UNPACK(lifecycle__chaincode_endorsement_info, read_bytes(reader, name, "EndorsementInfo"), allocator,
-					 &endorsement, &error) != FB_OK)
-		corrupted(name, "EndorsementInfo");
-	if (PROTO_UNPACK(lifecycle__chaincode_validation_info, read_bytes(reader, name, "ValidationInfo"), allocator,
-					 &validation, &error) != FB_OK)
-		corrupted(name, "ValidationInfo");
+	FB_TRY(read_bytes(reader, name, "EndorsementInfo", &bytes, error));
+	if (PROTO_UNPACK(lifecycle__chaincode_endorsement_info, bytes, allocator, &endorsement, error) != FB_OK)
+		return corrupted(error, name, "EndorsementInfo");
+	FB_TRY(read_bytes(reader, name, "ValidationInfo", &bytes, error));
+	if (PROTO_UNPACK(lifecycle__chaincode_validation_info, bytes, allocator, &validation, error) != FB_OK)
+		return corrupted(error, name, "ValidationInfo");
 	definition->version = endorsement->version;
 	definition->init_required = endorsement->init_required;
 	definition->endorsement_plugin = endorsement->endorsement_plugin;
 	definition->validation_plugin = validation->validation_plugin;
 	definition->validation_parameter = proto_bytes(validation->validation_parameter);
-	definition->collections = read_bytes(reader, name, "Collections");
-	if (PROTO_CHECK(protos__collection_config_package, definition->collections, &error) != FB_OK)
-		corrupted(name, "Collections");
+	FB_TRY(read_bytes(reader, name, "Collections", &definition->collections, error));
+	if (PROTO_CHECK(protos__collection_config_package, definition->collections, error) != FB_OK)
+		return corrupted(error, name, "Collections");
+	return FB_OK;
 }
 
-/* false when there is no metadata; FB_CORRUPTED when it is of another type */
-bool
-definition_has_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype)
+static FbStatus
+read_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype, bool *exists, FbError *error)
 {
 	Lifecycle__StateMetadata *metadata;
 	FbBytes value;
+
+	*exists = reader->get(reader, definition_metadata_key(space, name), &value);
+	if (*exists && (PROTO_UNPACK(lifecycle__state_metadata, value, memory_allocator(CurrentMemoryContext), &metadata, error) != FB_OK ||
+					strcmp(metadata->datatype, datatype) != 0))
+		return corrupted(error, name, "metadata");
+	return FB_OK;
+}
+
+/* the definition whose Sequence key has this value */
+static FbStatus
+read_definition(const DefinitionReader *reader, const char *name, FbBytes sequence, ChaincodeDefinition *definition, FbError *error)
+{
+	bool exists;
+
+	memset(definition, 0, sizeof(*definition));
+	definition->name = pstrdup(name);
+	FB_TRY(unpack_sequence(name, sequence, &definition->sequence, error));
+	FB_TRY(read_metadata(reader, "namespaces", name, "ChaincodeDefinition", &exists, error));
+	if (!exists)
+		return corrupted(error, name, "metadata");
+	return read_parameters(reader, name, definition, error);
+}
+
+/* ---- the same for those to whom it is an error ---- */
+
+int64
+definition_read_sequence(const DefinitionReader *reader, const char *name)
+{
+	int64 sequence;
+	FbBytes value;
 	FbError error = {0};
 
-	if (!reader->get(reader, definition_metadata_key(space, name), &value))
-		return false;
-	if (PROTO_UNPACK(lifecycle__state_metadata, value, memory_allocator(CurrentMemoryContext), &metadata, &error) !=
-			FB_OK ||
-		strcmp(metadata->datatype, datatype) != 0)
-		corrupted(name, "metadata");
-	return true;
+	if (!reader->get(reader, definition_field_key("namespaces", name, "Sequence"), &value))
+		return 0;
+	error_check(unpack_sequence(name, value, &sequence, &error), &error);
+	return sequence;
+}
+
+char *
+definition_read_text(const DefinitionReader *reader, const char *space, const char *name, const char *field)
+{
+	Lifecycle__StateData *data;
+	FbBytes value;
+	FbError error = {0};
+
+	if (!reader->get(reader, definition_field_key(space, name, field), &value))
+		return pstrdup("");
+	error_check(unpack_field(name, field, value, LIFECYCLE__STATE_DATA__TYPE_STRING, &data, &error), &error);
+	return data->string;
+}
+
+void
+definition_read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition)
+{
+	FbError error = {0};
+
+	error_check(read_parameters(reader, name, definition, &error), &error);
+}
+
+bool
+definition_has_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype)
+{
+	bool exists;
+	FbError error = {0};
+
+	error_check(read_metadata(reader, space, name, datatype, &exists, &error), &error);
+	return exists;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -436,9 +490,16 @@ system_definition(ChaincodeDefinition *definition)
 				&error);
 }
 
-bool
-definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition,
-				RwSetVersion *version)
+static FbStatus
+not_found(const char *name, FbError *error)
+{
+	return fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%.*s\" is not defined on the channel", FB_CHAINCODE_NAME_BYTES_MAX, name);
+}
+
+/* version: of the Sequence key */
+static FbStatus
+look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition, RwSetVersion *version,
+		FbError *error)
 {
 	DefinitionReader reader = {.get = get_committed, .ledger = ledger, .snapshot = snapshot};
 	DefinitionEntry *entry;
@@ -448,26 +509,43 @@ definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, Chain
 	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
 	{
 		system_definition(definition);
-		return true;
+		return FB_OK;
 	}
-	if (strlen(name) > FB_CHAINCODE_NAME_BYTES_MAX ||
+	/* keys of other names are not written by a definition; those of some would be fields of others */
+	if (definition_check_name(name) != NULL ||
 		!state_store_get(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
 						 definition_field_key("namespaces", name, "Sequence"), snapshot, &row))
-		return false;
+		return not_found(name, error);
 	*version = row.version;
 	entry = find_valid_entry(ledger, name, row.version);
 	if (entry != NULL)
 	{
 		copy_definition(&entry->definition, definition);
-		return true;
+		return FB_OK;
 	}
-	memset(definition, 0, sizeof(*definition));
-	definition->name = pstrdup(name);
-	definition->sequence = unpack_field(name, "Sequence", row.value, LIFECYCLE__STATE_DATA__TYPE_INT64)->int64;
-	if (!definition_has_metadata(&reader, "namespaces", name, "ChaincodeDefinition"))
-		corrupted(name, "metadata");
-	definition_read_parameters(&reader, name, definition);
+	FB_TRY(read_definition(&reader, name, row.value, definition, error));
 	remember(ledger, definition, row.version);
+	return FB_OK;
+}
+
+FbStatus
+definition_find(const char *channel, const char *name, ChaincodeDefinition *definition, FbError *error)
+{
+	RwSetVersion version;
+
+	return look_up(ledger_open(channel), name, NULL, definition, &version, error);
+}
+
+bool
+definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition,
+				RwSetVersion *version)
+{
+	FbError error = {0};
+	FbStatus status = look_up(ledger, name, snapshot, definition, version, &error);
+
+	if (status == FB_CHAINCODE_NOT_FOUND)
+		return false;
+	error_check(status, &error);
 	return true;
 }
 
@@ -494,8 +572,8 @@ get_foreign(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 	return foreign->get(foreign->context, key, value);
 }
 
-bool
-definition_get_from(DefinitionGet get, void *context, const char *name, ChaincodeDefinition *definition)
+FbStatus
+definition_find_in(DefinitionGet get, void *context, const char *name, ChaincodeDefinition *definition, FbError *error)
 {
 	ForeignReader foreign = {.reader = {.get = get_foreign}, .get = get, .context = context};
 	FbBytes		sequence;
@@ -503,18 +581,11 @@ definition_get_from(DefinitionGet get, void *context, const char *name, Chaincod
 	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
 	{
 		system_definition(definition);
-		return true;
+		return FB_OK;
 	}
-	if (strlen(name) > FB_CHAINCODE_NAME_BYTES_MAX ||
-		!get(context, definition_field_key("namespaces", name, "Sequence"), &sequence))
-		return false;
-	memset(definition, 0, sizeof(*definition));
-	definition->name = pstrdup(name);
-	definition->sequence = unpack_field(name, "Sequence", sequence, LIFECYCLE__STATE_DATA__TYPE_INT64)->int64;
-	if (!definition_has_metadata(&foreign.reader, "namespaces", name, "ChaincodeDefinition"))
-		corrupted(name, "metadata");
-	definition_read_parameters(&foreign.reader, name, definition);
-	return true;
+	if (definition_check_name(name) != NULL || !get(context, definition_field_key("namespaces", name, "Sequence"), &sequence))
+		return not_found(name, error);
+	return read_definition(&foreign.reader, name, sequence, definition, error);
 }
 
 List *
@@ -532,14 +603,26 @@ definition_list(const char *channel)
 	scan = state_store_scan(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(prefix),
 							fb_bytes_of_text("namespaces/metadata0"), NULL);
 	while (state_scan_next(scan, &row))
-		names = lappend(names, pnstrdup((const char *) row.key.data + strlen(prefix), row.key.size - strlen(prefix)));
+	{
+		char *name = pnstrdup((const char *) row.key.data + strlen(prefix), row.key.size - strlen(prefix));
+
+		if (strlen(prefix) + strlen(name) == row.key.size)
+			names = lappend(names, name);
+	}
 	state_scan_end(scan);
 	foreach (cell, names)
 	{
-		ChaincodeDefinition *definition = palloc(sizeof(ChaincodeDefinition));
+		ChaincodeDefinition *definition = palloc0(sizeof(ChaincodeDefinition));
+		FbError error = {0};
+		FbStatus status = definition_find(channel, lfirst(cell), definition, &error);
 
-		if (definition_get(channel, lfirst(cell), definition))
-			definitions = lappend(definitions, definition);
+		if (status == FB_CHAINCODE_NOT_FOUND)
+			continue;
+		if (status == FB_CORRUPTED)
+			*definition = (ChaincodeDefinition) {.name = lfirst(cell)};
+		else
+			error_check(status, &error);
+		definitions = lappend(definitions, definition);
 	}
 	return definitions;
 }
@@ -610,9 +693,13 @@ definition_package_id(const char *channel, const ChaincodeDefinition *definition
 	RwSetVersion version;
 	ChaincodeDefinition committed;
 	bool approved;
+	FbError error = {0};
+	FbStatus status = look_up(ledger, definition->name, NULL, &committed, &version, &error);
 
-	if (!definition_load(ledger, definition->name, NULL, &committed, &version) ||
-		committed.sequence != definition->sequence || !version.present)
+	if (status == FB_CHAINCODE_NOT_FOUND || status == FB_CORRUPTED)
+		return NULL;
+	error_check(status, &error);
+	if (committed.sequence != definition->sequence || !version.present)
 		return NULL;
 	return definition_find_package(ledger, NULL, &committed, version, &approved);
 }

@@ -172,7 +172,7 @@ invalid_package(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(detail, sizeof(detail), format, arguments);
+	fb_print_cut(detail, sizeof(detail), format, arguments);
 	va_end(arguments);
 	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode package"),
 					errdetail_internal("%s", detail)));

@@ -69,7 +69,7 @@ refuse(const CheckedSource *checked, int location, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(reason, sizeof(reason), format, arguments);
+	fb_print_cut(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
 	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
 					errmsg("invalid chaincode source: line %d: %s", line_of(checked->text, location), reason)));

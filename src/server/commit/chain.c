@@ -7,7 +7,6 @@
 #include "server/commit/replay_internal.h"
 
 #include "access/xact.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/resowner.h"
 
@@ -46,10 +45,8 @@ chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *p
 	va_list		arguments;
 
 	va_start(arguments, format);
-	vsnprintf(detail, sizeof(detail), format, arguments);
+	fb_print_cut(detail, sizeof(detail), format, arguments);
 	va_end(arguments);
-	/* a long name may have been cut within a character */
-	detail[pg_mbcliplen(detail, strlen(detail), sizeof(detail) - 1)] = '\0';
 	walk->problems_count++;
 	walk->report(walk->report_context, block_number, tx_index, problem, detail);
 }

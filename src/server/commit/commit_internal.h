@@ -17,7 +17,8 @@ typedef struct ValidationSource
 	/* fill committed version, value and metadata of the keys */
 	void		(*fetch) (struct ValidationSource *self, MvccBlock *keys);
 	RangeSource *ranges;
-	bool		(*definition) (struct ValidationSource *self, const char *chaincode, ChaincodeDefinition *definition);
+	/* FB_CHAINCODE_NOT_FOUND, FB_CORRUPTED: no transaction of the chaincode is valid */
+	FbStatus	(*definition) (struct ValidationSource *self, const char *chaincode, ChaincodeDefinition *definition, FbError *error);
 } ValidationSource;
 
 /* validate_block with another source */
@@ -37,8 +38,6 @@ typedef struct PolicyChecker PolicyChecker;
 
 /* for one block; keys: what mvcc_prepare collected, with committed metadata filled in */
 extern PolicyChecker *policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys);
-/* true when the chaincode has a committed definition, or is a system chaincode that may write */
-extern bool policy_checker_defined(PolicyChecker *checker, FbBytes chaincode);
 /*
  * All written namespaces of one transaction in their order: VALID, INVALID_CHAINCODE (25) or ENDORSEMENT_POLICY_FAILURE (10) with the reason.
  * Transactions must be passed in block order, and only those that are valid so far (POL-10 remembers them).

@@ -22,6 +22,7 @@ typedef struct NamespacePolicies
 {
 	FbBytes		name;
 	bool		defined;
+	FbError		why;			/* it is not defined */
 	const Policy *chaincode;	/* NULL: cannot be satisfied */
 	List	   *collections;	/* of CollectionPolicy * */
 	Protos__CollectionConfigPackage *package; /* NULL when there are no collections */
@@ -60,6 +61,7 @@ typedef struct Evaluation
 	PolicySignatureSet *signatures;
 	bool		chaincode_checked;
 	List	   *collections_checked; /* of CollectionPolicy * */
+	FbBytes		parameter_checked;	/* the last policy of a key that held: often many keys have the same one */
 	FbError    *why;
 } Evaluation;
 
@@ -98,6 +100,7 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 	ListCell   *cell;
 	NamespacePolicies *policies;
 	ChaincodeDefinition definition;
+	FbStatus	status;
 	char	   *text;
 
 	foreach(cell, checker->namespaces)
@@ -109,12 +112,15 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 	policies = palloc0(sizeof(NamespacePolicies));
 	policies->name = name;
 	checker->namespaces = lappend(checker->namespaces, policies);
+	/* the gate lets no text with a zero byte in */
 	text = fb_text_copy(checker->allocator, name);
-	if (text == NULL || strlen(text) != name.size)
-		return policies;		/* a name with a zero byte is nobody's */
-	policies->defined = checker->source->definition(checker->source, text, &definition);
-	if (!policies->defined)
+	if (text == NULL)
+		error_check(fb_out_of_memory(&policies->why), &policies->why);
+	status = checker->source->definition(checker->source, text, &definition, &policies->why);
+	if (status == FB_CHAINCODE_NOT_FOUND || status == FB_CORRUPTED)
 		return policies;
+	error_check(status, &policies->why);
+	policies->defined = true;
 	policies->chaincode = application_policy(checker, definition.validation_parameter);
 	if (definition.collections.size > 0)
 	{
@@ -192,12 +198,6 @@ collection_policy(PolicyChecker *checker, NamespacePolicies *policies, FbBytes c
 	return policy;
 }
 
-bool
-policy_checker_defined(PolicyChecker *checker, FbBytes chaincode)
-{
-	return namespace_policies(checker, chaincode)->defined;
-}
-
 /* ---- evaluation ---- */
 
 static bool
@@ -242,6 +242,24 @@ require_collection_policy(Evaluation *evaluation, FbBytes collection)
 	return require(evaluation, policy->policy);
 }
 
+static bool
+require_key_policy(Evaluation *evaluation, FbBytes parameter)
+{
+	const Policy *policy = NULL;
+	FbError		error;
+	FbStatus	status;
+
+	if (fb_bytes_equal(evaluation->parameter_checked, parameter))
+		return true;
+	status = policy_from_envelope(evaluation->checker->allocator, parameter, &policy, &error);
+	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
+		error_throw(&error);
+	if (!require(evaluation, status == FB_OK ? policy : NULL))
+		return false;
+	evaluation->parameter_checked = parameter;
+	return true;
+}
+
 /* one written key: its own policy, or that of its collection or chaincode */
 static bool
 check_key(Evaluation *evaluation, FbBytes collection, FbBytes key)
@@ -263,14 +281,7 @@ check_key(Evaluation *evaluation, FbBytes collection, FbBytes key)
 			error_check(rwset_metadata_validation_parameter(checker->allocator, known->committed_metadata, &parameter, &error), &error);
 	}
 	if (parameter.size > 0)
-	{
-		const Policy *policy = NULL;
-		FbStatus	status = policy_from_envelope(checker->allocator, parameter, &policy, &error);
-
-		if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
-			error_throw(&error);
-		return require(evaluation, status == FB_OK ? policy : NULL);
-	}
+		return require_key_policy(evaluation, parameter);
 	return collection.size > 0 ? require_collection_policy(evaluation, collection) : require_chaincode_policy(evaluation);
 }
 
@@ -386,8 +397,7 @@ policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view
 
 		if (!evaluation.policies->defined)
 		{
-			fb_fail(why, FB_CHAINCODE_NOT_FOUND, "chaincode \"%.*s\" is not defined on the channel",
-					(int) view->written_namespaces[i].size, (const char *) view->written_namespaces[i].data);
+			*why = evaluation.policies->why;
 			return TX_INVALID_CHAINCODE;
 		}
 		if (!check_namespace(&evaluation))

@@ -40,7 +40,7 @@ fetch(ValidationSource *self, MvccBlock *keys)
 	for (size_t i = 0; i < keys->keys_count; i++)
 	{
 		MvccKey    *key = &keys->keys[i];
-		ReplayKey  *row = replay_state_find(replay->state, key->state_namespace, key->key);
+		ReplayKey  *row = key->storable ? replay_state_find(replay->state, key->state_namespace, key->key) : NULL;
 
 		if (row == NULL || !row->present)
 			continue;
@@ -99,29 +99,10 @@ get_lifecycle(void *context, FbBytes key, FbBytes *value)
 	return true;
 }
 
-/* a definition that a damaged transaction wrote may be unreadable: nobody satisfies it, and the audit goes on */
-static bool
-definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result)
+static FbStatus
+definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result, FbError *error)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	volatile bool found = false;
-
-	PG_TRY();
-	{
-		found = definition_get_from(get_lifecycle, self, chaincode, result);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *data;
-
-		MemoryContextSwitchTo(caller);
-		data = CopyErrorData();
-		if (data->sqlerrcode != error_sqlstate(FB_CORRUPTED))
-			PG_RE_THROW();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return found;
+	return definition_find_in(get_lifecycle, self, chaincode, result, error);
 }
 
 /* ---- blocks ---- */

@@ -144,7 +144,7 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 	for (size_t i = 0; i < data_count; i++)
 	{
 		mvcc[i].code = (uint8_t) transactions[i].code;
-		mvcc[i].rwset = transactions[i].view.rwset;
+		mvcc[i].rwset = transactions[i].code == TX_VALID ? transactions[i].view.rwset : NULL;
 	}
 	error_check(mvcc_prepare(allocator, mvcc, data_count, &keys, &error), &error);
 	source->fetch(source, keys);
@@ -220,10 +220,10 @@ fetch(ValidationSource *self, MvccBlock *keys)
 	state_store_fetch(((LedgerSource *) self)->ledger, keys);
 }
 
-static bool
-definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result)
+static FbStatus
+definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result, FbError *error)
 {
-	return definition_get(((LedgerSource *) self)->ledger->channel, chaincode, result);
+	return definition_find(((LedgerSource *) self)->ledger->channel, chaincode, result, error);
 }
 
 void

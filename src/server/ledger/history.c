@@ -8,21 +8,17 @@
 enum { COLUMN_NAMESPACE = 2, COLUMN_KEY = 3, COLUMN_BLOCK = 4, COLUMN_POSITION = 5, COLUMN_VALUE = 6, INDEX_NAMESPACE = 1, INDEX_KEY = 2,
 	INDEX_BLOCK = 3 };
 
-void
-history_append(const Ledger *ledger, uint64 block_number, const HistoryEntry *entries, size_t entries_count)
+static void
+insert_entries(const Ledger *ledger, uint64 block_number, const HistoryEntry *entries, int count)
 {
 	static const Oid types[] = {TEXTOID, INT8OID, TEXTARRAYOID, BYTEAARRAYOID, INT4ARRAYOID, BYTEAARRAYOID};
-	int			count = (int) entries_count;
-	FbBytes    *namespaces = palloc(count * sizeof(FbBytes) + 1);
-	FbBytes    *keys = palloc(count * sizeof(FbBytes) + 1);
-	FbBytes    *history_values = palloc(count * sizeof(FbBytes) + 1);
-	bool	   *deleted = palloc(count * sizeof(bool) + 1);
-	Datum	   *positions = palloc(count * sizeof(Datum) + 1);
+	FbBytes    *namespaces = palloc(count * sizeof(FbBytes));
+	FbBytes    *keys = palloc(count * sizeof(FbBytes));
+	FbBytes    *history_values = palloc(count * sizeof(FbBytes));
+	bool	   *deleted = palloc(count * sizeof(bool));
+	Datum	   *positions = palloc(count * sizeof(Datum));
 	Datum		values[6];
-	SpiScope	scope;
 
-	if (count == 0)
-		return;
 	for (int i = 0; i < count; i++)
 	{
 		namespaces[i] = entries[i].namespace_name;
@@ -37,12 +33,33 @@ history_append(const Ledger *ledger, uint64 block_number, const HistoryEntry *en
 	values[3] = ledger_bytea_array(keys, NULL, count);
 	values[4] = ledger_array(positions, NULL, count, INT4OID, 4, true, TYPALIGN_INT);
 	values[5] = ledger_bytea_array(history_values, deleted, count);
-	spi_begin(&scope);
 	spi_run(ledger_statement(ledger, LEDGER_INSERT_HISTORY,
 							 "INSERT INTO fabric_internal.history_%d (channel, namespace, key, block_number, position, value) "
 							 "SELECT $1, u.namespace, u.key, $2, u.position, u.value FROM unnest($3, $4, $5, $6) u(namespace, key, position, value)",
 							 6, types), values, NULL, false, 0);
-	spi_end(&scope);
+}
+
+static size_t
+entry_bytes(const void *entries, int index)
+{
+	const HistoryEntry *entry = (const HistoryEntry *) entries + index;
+
+	return entry->namespace_name.size + entry->key.size + entry->value.size;
+}
+
+void
+history_append(const Ledger *ledger, uint64 block_number, const HistoryEntry *entries, size_t entries_count)
+{
+	for (size_t from = 0; from < entries_count;)
+	{
+		SpiScope	scope;
+		int			count = ledger_batch_rows(entries + from, (int) (entries_count - from), entry_bytes);
+
+		spi_begin(&scope);
+		insert_entries(ledger, block_number, entries + from, count);
+		spi_end(&scope);
+		from += (size_t) count;
+	}
 }
 
 bool

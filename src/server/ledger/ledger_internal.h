@@ -65,8 +65,6 @@ typedef enum LedgerStatementKind
 	LEDGER_DELETE_TRANSIENT,
 	LEDGER_UPSERT_PRIVATE,
 	LEDGER_DELETE_PRIVATE,
-	LEDGER_FIND_TX_IDS,
-	LEDGER_FETCH_STATE,
 	LEDGER_FILL_STATE,
 	LEDGER_STATEMENT_COUNT
 } LedgerStatementKind;
@@ -75,7 +73,11 @@ typedef enum LedgerStatementKind
 extern SpiStatement *ledger_statement(const Ledger *ledger, LedgerStatementKind kind, const char *format, int argument_count,
 									  const Oid *argument_types);
 
-/* arrays for the set-wise statements */
+/*
+ * Arrays for the set-wise statements. An array holds at most 1 GB, and a few large values reach that: ledger_batch_rows says how many of the rows go
+ * into one statement, at least one. row_bytes: what one of them adds to the arrays.
+ */
+extern int	ledger_batch_rows(const void *rows, int count, size_t (*row_bytes) (const void *rows, int index));
 extern Datum ledger_bytea_array(const FbBytes *values, const bool *nulls, int count);
 extern Datum ledger_text_array(const FbBytes *values, const bool *nulls, int count);
 extern Datum ledger_array(Datum *values, bool *nulls, int count, Oid type, int16 length, bool by_value, char align);

@@ -105,6 +105,8 @@ state_store_fetch(const Ledger *ledger, MvccBlock *block)
 	{
 		MvccKey    *key = &block->keys[i];
 
+		if (!key->storable)
+			continue;
 		scan_key_text(&keys[0], INDEX_NAMESPACE, key->state_namespace);
 		scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, key->key);
 		index_rescan(scan.scan, keys, 2, NULL, 0);
@@ -128,8 +130,6 @@ delete_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
 	Datum		values[2];
 	SpiStatement *statement;
 
-	if (count == 0)
-		return;
 	for (int i = 0; i < count; i++)
 	{
 		namespaces[i] = updates[i]->state_namespace;
@@ -157,8 +157,6 @@ upsert_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
 	Datum		values[8];
 	SpiStatement *statement;
 
-	if (count == 0)
-		return;
 	for (int i = 0; i < count; i++)
 	{
 		namespaces[i] = updates[i]->state_namespace;
@@ -190,6 +188,29 @@ upsert_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
 	spi_run(statement, values, NULL, false, 0);
 }
 
+static size_t
+update_bytes(const void *updates, int index)
+{
+	const StateUpdate *update = ((const StateUpdate *const *) updates)[index];
+
+	return update->state_namespace.size + update->key.size + update->value.size + update->metadata.size;
+}
+
+/* the change in as many statements as its values need; what a statement needed is free after it */
+static void
+apply_keys(const Ledger *ledger, void (*change) (const Ledger *, const StateUpdate *const *, int), const StateUpdate *const *updates, int count)
+{
+	for (int rows; count > 0; updates += rows, count -= rows)
+	{
+		SpiScope	scope;
+
+		rows = ledger_batch_rows(updates, count, update_bytes);
+		spi_begin(&scope);
+		change(ledger, updates, rows);
+		spi_end(&scope);
+	}
+}
+
 void
 state_store_apply(const Ledger *ledger, const StateUpdate *updates, size_t updates_count)
 {
@@ -197,17 +218,14 @@ state_store_apply(const Ledger *ledger, const StateUpdate *updates, size_t updat
 	const StateUpdate **upserts = palloc(updates_count * sizeof(StateUpdate *) + 1);
 	int			deletes_count = 0;
 	int			upserts_count = 0;
-	SpiScope	scope;
 
 	for (size_t i = 0; i < updates_count; i++)
 		if (updates[i].is_delete)
 			deletes[deletes_count++] = &updates[i];
 		else
 			upserts[upserts_count++] = &updates[i];
-	spi_begin(&scope);
-	delete_keys(ledger, deletes, deletes_count);
-	upsert_keys(ledger, upserts, upserts_count);
-	spi_end(&scope);
+	apply_keys(ledger, delete_keys, deletes, deletes_count);
+	apply_keys(ledger, upsert_keys, upserts, upserts_count);
 }
 
 void
@@ -239,16 +257,15 @@ state_store_clear(const Ledger *ledger)
 	spi_end(&scope);
 }
 
-void
-state_store_fill(const Ledger *ledger, const StateRow *rows, int count)
+static void
+insert_rows(const Ledger *ledger, const StateRow *rows, int count)
 {
 	static const Oid types[] = {TEXTOID, TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, INT8ARRAYOID, INT4ARRAYOID};
-	FbBytes    *columns = palloc(4 * count * sizeof(FbBytes) + 1);
-	bool	   *metadata_nulls = palloc(count * sizeof(bool) + 1);
-	Datum	   *numbers = palloc(count * sizeof(Datum) + 1);
-	Datum	   *positions = palloc(count * sizeof(Datum) + 1);
+	FbBytes    *columns = palloc(4 * count * sizeof(FbBytes));
+	bool	   *metadata_nulls = palloc(count * sizeof(bool));
+	Datum	   *numbers = palloc(count * sizeof(Datum));
+	Datum	   *positions = palloc(count * sizeof(Datum));
 	Datum		values[7];
-	SpiScope	scope;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -267,13 +284,33 @@ state_store_fill(const Ledger *ledger, const StateRow *rows, int count)
 	values[4] = ledger_bytea_array(columns + 3 * count, metadata_nulls, count);
 	values[5] = ledger_array(numbers, NULL, count, INT8OID, 8, true, TYPALIGN_DOUBLE);
 	values[6] = ledger_array(positions, NULL, count, INT4OID, 4, true, TYPALIGN_INT);
-	spi_begin(&scope);
 	spi_run(ledger_statement(ledger, LEDGER_FILL_STATE,
 							 "INSERT INTO fabric_internal.world_state_%d (channel, namespace, key, value, metadata, block_number, position) "
 							 "SELECT $1, u.namespace, u.key, u.value, u.metadata, u.block_number, u.position "
 							 "FROM unnest($2, $3, $4, $5, $6, $7) u(namespace, key, value, metadata, block_number, position)", 7, types),
 			values, NULL, false, 0);
-	spi_end(&scope);
+}
+
+static size_t
+row_bytes(const void *rows, int index)
+{
+	const StateRow *row = (const StateRow *) rows + index;
+
+	return row->namespace_name.size + row->key.size + row->value.size + row->metadata.size;
+}
+
+void
+state_store_fill(const Ledger *ledger, const StateRow *rows, int count)
+{
+	for (int batch; count > 0; rows += batch, count -= batch)
+	{
+		SpiScope	scope;
+
+		batch = ledger_batch_rows(rows, count, row_bytes);
+		spi_begin(&scope);
+		insert_rows(ledger, rows, batch);
+		spi_end(&scope);
+	}
 }
 
 char *

@@ -12,6 +12,9 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 
+/* values of one set-wise statement: far more than those of a usual block, far less than an array can hold */
+#define BATCH_BYTES_MAX (64 * 1024 * 1024)
+
 typedef struct LedgerEntry
 {
 	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1]; /* hash key */
@@ -326,6 +329,20 @@ ledger_statement(const Ledger *ledger, LedgerStatementKind kind, const char *for
 		entry->statements[kind] = statement;
 	}
 	return statement;
+}
+
+int
+ledger_batch_rows(const void *rows, int count, size_t (*row_bytes) (const void *rows, int index))
+{
+	size_t		bytes = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		bytes += row_bytes(rows, i);
+		if (bytes > BATCH_BYTES_MAX && i > 0)
+			return i;
+	}
+	return count;
 }
 
 Datum

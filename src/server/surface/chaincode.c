@@ -105,10 +105,17 @@ fabric_list_chaincodes(PG_FUNCTION_ARGS)
 		ChaincodeDefinition *definition = lfirst(cell);
 		char *policy = policy_of(definition->validation_parameter);
 		char *package_id = definition_package_id(channel, definition);
-		Datum values[8];
+		Datum values[8] = {0};
 		bool nulls[8] = {false};
 
 		values[0] = CStringGetTextDatum(definition->name);
+		if (definition->version == NULL)
+		{
+			/* it cannot be read: nothing but the name is known */
+			memset(nulls + 1, true, sizeof(nulls) - 1);
+			tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+			continue;
+		}
 		values[1] = CStringGetTextDatum(definition->version);
 		values[2] = Int64GetDatum(definition->sequence);
 		nulls[3] = policy == NULL;
