@@ -3,7 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of height_of $ANY_TWO);
+use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of height_of wait_until $ANY_TWO);
 use Test::More;
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 4\nfsync = on\n");
@@ -70,4 +70,15 @@ wait_for_leader($network, 'trade');
 make_blocks($others[0], 2);
 is(scalar(fingerprints($network, 'trade')), 1, 'when they are back all nodes are the same');
 is(vehicles_of($_), $vehicles, "$_->{name} has all vehicles") foreach $network->nodes;
+
+# the log is kept by size too, whatever that is in entries, but for the last four
+$_->set("fabric.raft_log_tail = 1000\nfabric.raft_log_tail_size = '64kB'") foreach $network->nodes;
+make_blocks($leader, 60);
+my ($entries, $bytes) = split /\|/, $leader->query("SELECT count(*), sum(octet_length(payload)) FROM fabric_internal.raft_log WHERE channel = 'trade'");
+cmp_ok($entries, '>', 10, 'a tail of 64 kB has some entries');
+cmp_ok($bytes, '<', 100_000, 'and not many more bytes');
+my $owner = 'x' x 40_000;
+$leader->query(join(";\n", map { "SELECT fabric.invoke('trade', 'vehicles', 'create_vehicle', 'L$_', 'Volvo', 'V60', '2020', '$owner', '1')" } 1 .. 8));
+ok(wait_until(sub { last_entry($leader) - first_entry($leader) < 6 }, 10), 'of large entries only the last ones are kept');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 done_testing();

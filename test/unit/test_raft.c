@@ -363,6 +363,27 @@ test_parts(void)
 	CHECK(trail_last_index(&trail) == 99959 && trail_matches(&trail, 99959, 100) && !trail_matches(&trail, 99960, 100));
 }
 
+static void
+test_tail(void)
+{
+	const RaftTrailEntry entries[] = {{1, 10}, {1, 0}, {1, 30}, {1, 5}};
+	RaftEvent event = start_event(1, 3);
+	Raft *raft;
+
+	event.start.base_index = 4;
+	event.start.base_term = 1;
+	event.start.entries = entries;
+	event.start.entries_count = 4;
+	event.start.term = 1;
+	raft = started(&event, FB_OK);
+	CHECK(raft_tail_start(raft, 8, 1000) == 4 && raft_tail_start(raft, 8, 45) == 4);
+	CHECK(raft_tail_start(raft, 8, 44) == 5);
+	CHECK(raft_tail_start(raft, 8, 35) == 5 && raft_tail_start(raft, 8, 34) == 7 && raft_tail_start(raft, 8, 4) == 8);
+	CHECK(raft_tail_start(raft, 6, 0) == 5 && raft_tail_start(raft, 6, 10) == 4);
+	/* the ledger may be ahead of the log, or behind it */
+	CHECK(raft_tail_start(raft, 100, 5) == 7 && raft_tail_start(raft, 2, 5) == 2);
+}
+
 /* a step that finds no memory has done nothing, and can be repeated */
 static void
 test_memory(void)
@@ -410,6 +431,7 @@ main(void)
 	test_follower();
 	test_late_host();
 	test_parts();
+	test_tail();
 	test_memory();
 	fb_arena_reset(&arena);
 	return check_finish("raft");

@@ -581,3 +581,20 @@ raft_entry_term(const Raft *raft, uint64_t index)
 {
 	return trail_term(&raft->trail, index);
 }
+
+uint64_t
+raft_tail_start(const Raft *raft, uint64_t last_index, uint64_t bytes_max)
+{
+	const RaftTrail *trail = &raft->trail;
+	uint64_t index = last_index < trail_last_index(trail) ? last_index : trail_last_index(trail);
+	uint64_t bytes = 0;
+
+	while (index > trail->base_index)
+	{
+		bytes += trail_payload_bytes(trail, index);
+		if (bytes > bytes_max)
+			break;
+		index--;
+	}
+	return index;
+}

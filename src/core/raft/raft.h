@@ -449,6 +449,12 @@ extern bool raft_status_keeps_quorum(const RaftStatus *status, const RaftConfigu
 extern uint64_t raft_entry_term(const Raft *raft, uint64_t index);
 
 /*
+ * Where a tail of the log that ends with last_index (or before it, with the last entry) begins: the first entry behind
+ * which at most bytes_max bytes of payload follow up to there; the base when all of them fit.
+ */
+extern uint64_t raft_tail_start(const Raft *raft, uint64_t last_index, uint64_t bytes_max);
+
+/*
  * The trace: one readable line per decision of the last raft_step, such as
  *     "2 follower 4: vote for 3: its log 9/3 is not behind mine 9/3"
  * each followed by '\n', zero-terminated, in the Raft's own fixed memory (what does not fit is cut). Off by default,

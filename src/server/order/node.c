@@ -16,6 +16,8 @@
 #define BYTES_PER_TURN_MAX ((size_t) 8 * 1024 * 1024)
 /* entries deleted at once: a transaction with more would keep Raft waiting */
 #define COMPACT_ENTRIES_MAX 1000
+/* entries of the tail that are kept whatever their size is, as in Fabric (SnapshotCatchUpEntries) */
+#define TAIL_ENTRIES_MIN 4
 
 /* ---- start ---- */
 
@@ -245,6 +247,16 @@ take_configuration(OrderNode *node)
 	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
 }
 
+/* where a tail begins that has at most so many entries and bytes up to the last entry that is in the ledger, but a few in any case */
+static uint64
+tail_start(const OrderNode *node, uint64 entries_max, uint64 bytes_max)
+{
+	uint64		by_entries = node->applied_index - Min(node->applied_index, entries_max);
+	uint64		by_bytes = Min(raft_tail_start(node->raft, node->applied_index, bytes_max), node->applied_index - Min(node->applied_index, TAIL_ENTRIES_MIN));
+
+	return Max(by_entries, by_bytes);
+}
+
 /*
  * Forget entries that are in the ledger, but for a tail (ORD-6). The new start must be an entry that became a block:
  * a node that is sent there finds that block's metadata naming it.
@@ -253,14 +265,16 @@ static void
 compact(OrderNode *node)
 {
 	RaftEvent	event = {.type = RAFT_EVENT_COMPACT};
-	uint64		tail = guc_raft_tail_entries;
+	uint64		entries_max = guc_raft_tail_entries;
+	uint64		bytes_max = guc_raft_tail_kb * UINT64CONST(1024);
 	uint64		up_to_index;
 	FbError		error;
 
 	/* by handfuls: deleting each entry as soon as the next one comes would be a transaction more for each */
-	if (node->applied_index < node->log_start_index + tail + Max(tail / 4, 1))
+	if (node->applied_index <= node->log_start_index ||
+		tail_start(node, entries_max + Max(entries_max / 4, 1) - 1, bytes_max + bytes_max / 4) <= node->log_start_index)
 		return;
-	up_to_index = Min(node->applied_index - tail, node->log_start_index + COMPACT_ENTRIES_MAX);
+	up_to_index = Min(tail_start(node, entries_max, bytes_max), node->log_start_index + COMPACT_ENTRIES_MAX);
 	duties_open_transaction(node);
 	up_to_index = raft_store_last_batch(node->channel, up_to_index);
 	if (up_to_index <= node->log_start_index)

@@ -27,6 +27,7 @@ int			guc_time_window_s;
 int			guc_raft_election_ms;
 int			guc_raft_heartbeat_ms;
 int			guc_raft_tail_entries;
+int			guc_raft_tail_kb;
 int			guc_worker_restart_ms;
 
 static void
@@ -83,7 +84,9 @@ define_limits(void)
 	define_number("fabric.deliver_batch_size", &guc_deliver_batch_kb, 8 * 1024, 64, 256 * 1024, PGC_SIGHUP, GUC_UNIT_KB,
 				  "Bytes of blocks that one request to another node asks for.");
 	define_number("fabric.raft_log_tail", &guc_raft_tail_entries, 1000, 4, 1000000, PGC_SIGHUP, 0,
-				  "Log entries that the orderer keeps for slow followers after they are in the ledger.");
+				  "Log entries that the orderer keeps for slow followers after they are in the ledger, at most.");
+	define_number("fabric.raft_log_tail_size", &guc_raft_tail_kb, 64 * 1024, 64, 64 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB,
+				  "Bytes of log entries that the orderer keeps for slow followers after they are in the ledger, at most.");
 }
 
 static void

@@ -50,6 +50,7 @@ extern int	guc_time_window_s;			/* fabric.authentication_time_window */
 extern int	guc_raft_election_ms;		/* fabric.raft_election_timeout */
 extern int	guc_raft_heartbeat_ms;		/* fabric.raft_heartbeat_interval */
 extern int	guc_raft_tail_entries;		/* fabric.raft_log_tail: entries kept for slow followers */
+extern int	guc_raft_tail_kb;			/* fabric.raft_log_tail_size: kB of them */
 extern int	guc_worker_restart_ms;		/* fabric.worker_restart_delay */
 
 extern void guc_define(void);			/* once, from _PG_init */
