@@ -15,6 +15,9 @@ my ($org1, $org2, $org3) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => $FabricTest::ANY_TWO);
 CREATE FUNCTION get(key text) RETURNS bytea LANGUAGE sql AS $$ SELECT fabric.get_state(key) $$;
+CREATE FUNCTION put_large(number int) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state('large ' || number, repeat(lpad(number::text, 8), 900000)) $$;
+CREATE FUNCTION guard_large(count int) RETURNS void LANGUAGE sql AS
+$$ SELECT fabric.set_state_validation_parameter('large ' || number, fabric.policy_compile('OR(''Org1MSP.peer'')')) FROM generate_series(1, count) number $$;
 SQL
 Fabric::Pki::create_key($org1->path('client.key'));
 spew($org1->path('client.pem'), $network->enroll($org1, 'client', 'client', $org1->path('client.key')));
@@ -143,9 +146,10 @@ my $workers = "SELECT string_agg(kind || ' ' || pid || ' ' || restarts || ' ' ||
 my %before = map { ($_->{name} => $_->query($workers)) } $network->nodes;
 
 # a definition counts from the block after its own
+my $height;
 foreach my $batch (\@cases, \@uses)
 {
-	my $height = FabricTest::height_of($org1, 'trade');
+	$height = FabricTest::height_of($org1, 'trade');
 	my $committed = "FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $height";
 
 	$org1->query(join(";\n", map { 'SELECT fabric.submit(' . FabricWire::bytea($_->[2]{payload}) . ', ' . FabricWire::bytea(FabricWire::sign($client, $_->[2]{payload})) . ')' } @$batch));
@@ -174,4 +178,14 @@ my ($fingerprint) = FabricTest::fingerprints($network, 'trade');
 is($org1->query("SET work_mem = '64kB';\nSELECT blocks_corrected, state_corrected, history_corrected FROM fabric.rebuild_state('trade')"), '0|0|0', 'the state made anew is no other');
 is($network->fingerprint($org1, 'trade'), $fingerprint, 'by its fingerprint too');
 is($org1->query("SELECT * FROM fabric.verify_chain('trade')"), '', 'and verifies');
+
+# values that are repeated in a change of nothing but metadata: more than fit into one message, or into one statement's share
+$org1->query(join(';', map { "SELECT fabric.invoke('trade', 'book', 'put_large', '$_')" } 1 .. 15));
+is($org1->error_of("SELECT fabric.invoke('trade', 'book', 'guard_large', '15')"), '', 'the metadata of large values are changed by one small transaction');
+is($org1->query("SELECT count(*), sum(length(value)) FROM fabric_internal.world_state WHERE channel = 'trade' AND metadata IS NOT NULL AND convert_from(key, 'UTF8') LIKE 'large%'"),
+	'15|108000000', 'and the values are kept');
+$height = FabricTest::height_of($org1, 'trade');
+$network->wait_for_height('trade', $height);
+my %found = map { ($_->query("SELECT b.commit_hash, fabric.state_digest('trade') FROM fabric.blocks b WHERE channel = 'trade' AND number = $height - 1") => 1) } $network->nodes;
+is(scalar keys %found, 1, 'all nodes found the same of that too');
 done_testing();

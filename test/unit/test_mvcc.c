@@ -1041,7 +1041,6 @@ test_failures(void)
 		MvccTransaction transactions[4] = {{sets[0]}, {sets[1]}, {sets[2]}, {sets[3]}};
 		MvccBlock  *block;
 		MvccResult	result;
-		FbBytes		bytes;
 		FbStatus	status;
 
 		fb_arena_init(&arena);
@@ -1052,8 +1051,6 @@ test_failures(void)
 			fill_committed(&keep.allocator, block, state);
 			status = mvcc_validate(&arena.allocator, block, 9, &state->source, &result, NULL);
 		}
-		if (status == FB_OK)
-			status = update_pack(&arena.allocator, result.updates, result.updates_count, &bytes, NULL);
 		CHECK(state->open_count == 0);
 		fb_arena_reset(&arena);
 		if (status == FB_OK)

@@ -187,7 +187,6 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 	MvccBlock  *prepared;
 	MvccResult	result;
 	FbBytes		filter;
-	FbBytes		updates;
 
 	fb_arena_init(&arena);
 	snprintf(path, sizeof(path), "test/vectors/blocks/%llu.block", (unsigned long long) number);
@@ -241,10 +240,9 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 	ledger->history_count += result.history_count;
 	apply_updates(ledger, &result);
 
-	CHECK_STATUS(update_pack(allocator, result.updates, result.updates_count, &updates, NULL), FB_OK);
 	if (number == 1 || ledger->has_commit_hash)
 	{
-		update_commit_hash(filter, updates, ledger->has_commit_hash ? fb_bytes(ledger->commit_hash, 32) : FB_BYTES_EMPTY,
+		update_commit_hash(filter, result.updates, result.updates_count, ledger->has_commit_hash ? fb_bytes(ledger->commit_hash, 32) : FB_BYTES_EMPTY,
 						   ledger->commit_hash);
 		ledger->has_commit_hash = true;
 		CHECK_STATUS(PROTO_UNPACK(common__metadata, proto_bytes(block->metadata->metadata[4]), allocator, &commit_hash, NULL),

@@ -182,11 +182,10 @@ audit_transactions(Audit *audit, const BlockView *view, FbError *error)
  * said from the block alone: a change of metadata only repeats the value that the key had before.
  */
 static FbStatus
-pack_updates(Audit *audit, const BlockView *view, FbBytes filter, FbBytes *updates, bool *complete, FbError *error)
+find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *result, bool *complete, FbError *error)
 {
 	MvccTransaction *transactions = fb_allocate_array(audit->allocator, view->data_count, sizeof(MvccTransaction));
 	MvccBlock  *block;
-	MvccResult	result;
 
 	*complete = false;
 	if (transactions == NULL)
@@ -209,9 +208,8 @@ pack_updates(Audit *audit, const BlockView *view, FbBytes filter, FbBytes *updat
 	for (size_t i = 0; i < block->keys_count; i++)
 		if (block->keys[i].value_needed)
 			return FB_OK;
-	FB_TRY(mvcc_validate(audit->allocator, block, view->header.number, NULL, &result, error));
 	*complete = true;
-	return update_pack(audit->allocator, result.updates, result.updates_count, updates, error);
+	return mvcc_validate(audit->allocator, block, view->header.number, NULL, result, error);
 }
 
 FbStatus
@@ -221,7 +219,7 @@ audit_commit_hash(Audit *audit, const BlockView *view, const AuditPrevious *prev
 	FbBytes		filter = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
 	FbBytes		received;
 	FbBytes		packed;
-	FbBytes		updates;
+	MvccResult	result;
 	uint8_t		hash[CRYPTO_SHA256_BYTES];
 	bool		complete;
 	FbStatus	status = block_commit_hash_parse(slot, audit->allocator, &received, error);
@@ -255,10 +253,10 @@ audit_commit_hash(Audit *audit, const BlockView *view, const AuditPrevious *prev
 	}
 	if (view->header.number > 1 && (previous == NULL || previous->commit_hash.size == 0))
 		return FB_OK;
-	FB_TRY(pack_updates(audit, view, filter, &updates, &complete, error));
+	FB_TRY(find_updates(audit, view, filter, &result, &complete, error));
 	if (!complete)
 		return FB_OK;
-	update_commit_hash(filter, updates, view->header.number == 1 ? FB_BYTES_EMPTY : previous->commit_hash, hash);
+	update_commit_hash(filter, result.updates, result.updates_count, view->header.number == 1 ? FB_BYTES_EMPTY : previous->commit_hash, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), received))
 		audit_problem(audit, -1, "commit_hash", "The commit hash is not that of the validation codes and writes.");
 	return FB_OK;

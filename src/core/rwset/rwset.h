@@ -6,7 +6,7 @@
  *                     mvcc_prepare   the transactions of a block  ->  the set of keys that they touch
  *                     (the caller looks all of them up in the committed state, in one query)
  *                     mvcc_validate  ->  a code for each transaction, the conflicts, the state updates, the history
- *   commit            update_pack, update_commit_hash, StateDigest
+ *   commit            update_commit_hash, StateDigest
  *
  * Bytes and order are those of Hyperledger Fabric (rwsetutil, validation, update_batch_bytes.go).
  *
@@ -366,14 +366,12 @@ extern FbStatus mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t
 #define RWSET_VERSION_BYTES_MAX 18
 extern size_t rwset_version_bytes(RwSetVersion version, uint8_t *out);
 
-/* pb(Updates): what the commit hash is made of. Namespace "" is left out */
-extern FbStatus update_pack(FbAllocator *allocator, const StateUpdate *updates, size_t updates_count, FbBytes *bytes,
-							FbError *error);
 /*
- * H(uvarint(len(filter)) || filter || updates_bytes || previous). filter: one byte per transaction. previous: the
- * 32 bytes of the block before, empty for block 1. Block 0 has none.
+ * H(uvarint(len(filter)) || filter || pb(Updates) || previous). filter: one byte per transaction. updates: namespace "" is left out. previous:
+ * the 32 bytes of the block before, empty for block 1. Block 0 has none.
  */
-extern void update_commit_hash(FbBytes filter, FbBytes updates_bytes, FbBytes previous, uint8_t hash[CRYPTO_SHA256_BYTES]);
+extern void update_commit_hash(FbBytes filter, const StateUpdate *updates, size_t updates_count, FbBytes previous,
+							   uint8_t hash[CRYPTO_SHA256_BYTES]);
 
 /*
  * A digest of the whole world state for comparing nodes (T-10: unlike the commit hash it covers key metadata).

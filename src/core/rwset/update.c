@@ -25,72 +25,95 @@ rwset_version_bytes(RwSetVersion version, uint8_t *out)
 	return size + ordvar(version.tx_index, out + size);
 }
 
-FbStatus
-update_pack(FbAllocator *allocator, const StateUpdate *updates, size_t updates_count, FbBytes *bytes, FbError *error)
+/* ---- the commit hash: pb(Updates) goes into it piece by piece, since the values of a block's keys may be larger than any message ---- */
+
+/* field 1 of Updates, length-delimited */
+#define UPDATES_KVWRITES_TAG 0x0A
+
+typedef struct HashBuffer
 {
-	Txmgr__Updates message = TXMGR__UPDATES__INIT;
-	Txmgr__KVWrite *writes = fb_allocate_array(allocator, updates_count, sizeof(*writes));
-	uint8_t		(*versions)[RWSET_VERSION_BYTES_MAX] = fb_allocate_array(allocator, updates_count, sizeof(*versions));
-	const StateUpdate *before = NULL;
+	ProtobufCBuffer buffer;		/* must be first */
+	CryptoSha256 hash;
+} HashBuffer;
 
-	*bytes = FB_BYTES_EMPTY;
-	message.kvwrites = fb_allocate_array(allocator, updates_count, sizeof(*message.kvwrites));
-	if (writes == NULL || versions == NULL || message.kvwrites == NULL)
-		return fb_out_of_memory(error);
-	for (size_t i = 0; i < updates_count; i++)
-	{
-		const StateUpdate *update = &updates[i];
-		Txmgr__KVWrite *write = &writes[message.n_kvwrites];
-		bool		new_namespace;
-
-		/* the configuration has maps, hence no canonical bytes: Fabric leaves its namespace out */
-		if (update->namespace_name.size == 0)
-			continue;
-		new_namespace = before == NULL || !fb_bytes_equal(before->namespace_name, update->namespace_name);
-		txmgr__kvwrite__init(write);
-		if (new_namespace)
-		{
-			write->namespace_ = fb_text_copy(allocator, update->namespace_name);
-			if (write->namespace_ == NULL)
-				return fb_out_of_memory(error);
-		}
-		if (update->hashed &&
-			(new_namespace || !before->hashed || !fb_bytes_equal(before->collection, update->collection)))
-		{
-			write->collection = fb_text_copy(allocator, update->collection);
-			if (write->collection == NULL)
-				return fb_out_of_memory(error);
-		}
-		write->key = proto_data(update->key);
-		write->isdelete = update->is_delete;
-		write->value = proto_data(update->is_delete ? FB_BYTES_EMPTY : update->value);
-		write->version_bytes.data = versions[message.n_kvwrites];
-		write->version_bytes.len = rwset_version_bytes(update->version, versions[message.n_kvwrites]);
-		message.kvwrites[message.n_kvwrites++] = write;
-		before = update;
-	}
-	return PROTO_PACK(&message, allocator, bytes, error);
+static void
+append_to_hash(ProtobufCBuffer *buffer, size_t size, const uint8_t *data)
+{
+	crypto_sha256_add(&((HashBuffer *) buffer)->hash, fb_bytes(data, size));
 }
 
-void
-update_commit_hash(FbBytes filter, FbBytes updates_bytes, FbBytes previous, uint8_t hash[CRYPTO_SHA256_BYTES])
+static void
+hash_varint(CryptoSha256 *hash, uint64_t number)
 {
-	uint8_t		varint[10];
-	size_t		varint_size = 0;
-	uint64_t	rest = filter.size;
-	FbBytes		parts[4];
+	uint8_t		bytes[10];
+	size_t		size = 0;
 
 	do
 	{
-		varint[varint_size++] = (uint8_t) ((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
-		rest >>= 7;
-	} while (rest > 0);
-	parts[0] = fb_bytes(varint, varint_size);
-	parts[1] = filter;
-	parts[2] = updates_bytes;
-	parts[3] = previous;
-	crypto_sha256_parts(parts, 4, hash);
+		bytes[size++] = (uint8_t) ((number & 0x7f) | (number > 0x7f ? 0x80 : 0));
+		number >>= 7;
+	} while (number > 0);
+	crypto_sha256_add(hash, fb_bytes(bytes, size));
 }
+
+/* a name as protobuf-c wants it; those of the state are short */
+static char *
+print_name(char *field, size_t field_bytes, FbBytes name)
+{
+	FB_ASSERT(name.size < field_bytes);
+	memcpy(field, name.size > 0 ? name.data : (const uint8_t *) "", name.size);
+	field[name.size] = '\0';
+	return field;
+}
+
+/* before: the update before this one, or NULL */
+static void
+hash_update(HashBuffer *to, const StateUpdate *update, const StateUpdate *before)
+{
+	Txmgr__KVWrite write = TXMGR__KVWRITE__INIT;
+	char		namespace_name[FB_CHAINCODE_NAME_BYTES_MAX + 1];
+	char		collection[FB_COLLECTION_NAME_BYTES_MAX + 1];
+	uint8_t		version[RWSET_VERSION_BYTES_MAX];
+	bool		new_namespace = before == NULL || !fb_bytes_equal(before->namespace_name, update->namespace_name);
+	static const uint8_t tag = UPDATES_KVWRITES_TAG;
+
+	if (new_namespace)
+		write.namespace_ = print_name(namespace_name, sizeof(namespace_name), update->namespace_name);
+	if (update->hashed && (new_namespace || !before->hashed || !fb_bytes_equal(before->collection, update->collection)))
+		write.collection = print_name(collection, sizeof(collection), update->collection);
+	write.key = proto_data(update->key);
+	write.isdelete = update->is_delete;
+	write.value = proto_data(update->is_delete ? FB_BYTES_EMPTY : update->value);
+	write.version_bytes.data = version;
+	write.version_bytes.len = rwset_version_bytes(update->version, version);
+	crypto_sha256_add(&to->hash, fb_bytes(&tag, 1));
+	hash_varint(&to->hash, protobuf_c_message_get_packed_size(&write.base));
+	protobuf_c_message_pack_to_buffer(&write.base, &to->buffer);
+}
+
+void
+update_commit_hash(FbBytes filter, const StateUpdate *updates, size_t updates_count, FbBytes previous,
+				   uint8_t hash[CRYPTO_SHA256_BYTES])
+{
+	HashBuffer	to = {.buffer = {append_to_hash}};
+	const StateUpdate *before = NULL;
+
+	crypto_sha256_start(&to.hash);
+	hash_varint(&to.hash, filter.size);
+	crypto_sha256_add(&to.hash, filter);
+	for (size_t i = 0; i < updates_count; i++)
+	{
+		/* the configuration has maps, hence no canonical bytes: Fabric leaves its namespace out */
+		if (updates[i].namespace_name.size == 0)
+			continue;
+		hash_update(&to, &updates[i], before);
+		before = &updates[i];
+	}
+	crypto_sha256_add(&to.hash, previous);
+	crypto_sha256_finish(&to.hash, hash);
+}
+
+/* ---- the state digest ---- */
 
 static void
 digest_number(CryptoSha256 *hash, uint64_t number)

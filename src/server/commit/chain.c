@@ -358,21 +358,19 @@ check_transactions(BlockWork *work, Link *link)
 	ReplayTrust trust = work->block.damaged ? REPLAY_STORED : work->walk->uncertain ? REPLAY_STATE : REPLAY_OWN;
 	uint8_t    *beside = codes_beside(work);
 	uint8_t    *codes = palloc(count + 1);
-	uint8_t    *commit_hash = palloc(CRYPTO_SHA256_BYTES);
+	FbBytes		commit_hash = link->commit_hash;
 	const TxView **views = palloc(count * sizeof(TxView *) + 1);
 	ValidatedBlock *validated = palloc(sizeof(ValidatedBlock));
-	FbBytes		updates;
 
-	replay_block(work->walk->replay, work->number, work->view.data, count, trust, beside, validated, codes, &updates);
+	replay_block(work->walk->replay, work->number, work->view.data, count, trust, beside, validated, codes, &commit_hash);
 	work->block.mvcc = &validated->mvcc;
 	for (size_t i = 0; i < count; i++)
 		views[i] = &validated->transactions[i].view;
 	if (work->block.damaged)
 		name_damaged(work, validated, beside);
-	update_commit_hash(fb_bytes(codes, count), updates, link->commit_hash, commit_hash);
 	/* what a damaged block wrote is a guess: go on from the hash beside it */
 	check_derived(work, views, codes,
-				  work->block.damaged || !link->commit_hash_known ? work->row.commit_hash : fb_bytes(commit_hash, CRYPTO_SHA256_BYTES));
+				  work->block.damaged || !link->commit_hash_known ? work->row.commit_hash : commit_hash);
 	link->commit_hash_known = work->block.expected.commit_hash.size == CRYPTO_SHA256_BYTES;
 	link->commit_hash = FB_BYTES_EMPTY;
 	if (link->commit_hash_known)

@@ -64,17 +64,6 @@ transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block, 
 	return rows;
 }
 
-/* the hash of the state changes (WIRE 2.6); block 1 starts the chain */
-static void
-commit_hash(FbAllocator *allocator, FbBytes filter, const MvccResult *mvcc, FbBytes previous, uint8_t hash[CRYPTO_SHA256_BYTES])
-{
-	FbBytes		updates;
-	FbError		error;
-
-	error_check(update_pack(allocator, mvcc->updates, mvcc->updates_count, &updates, &error), &error);
-	update_commit_hash(filter, updates, previous, hash);
-}
-
 /* plaintext that this node kept for a transaction goes into the private state if it is what the transaction says (VAL-33) */
 static void
 apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, RwSetVersion version)
@@ -183,7 +172,8 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 
 	validate_block(channel, block->header.number, block->data, block->data_count, &validated);
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
-	commit_hash(allocator, fb_bytes(filter, block->data_count), &validated.mvcc, previous.commit_hash, hash);
+	/* the hash of the state changes (WIRE 2.6); block 1 starts the chain */
+	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates, validated.mvcc.updates_count, previous.commit_hash, hash);
 
 	block_header_hash(&block->header, committed->block_hash);
 	committed->number = block->header.number;

@@ -241,10 +241,10 @@ is_decided_by_state(int code)
 
 void
 replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, ReplayTrust trust, const uint8_t *stored,
-			 ValidatedBlock *validated, uint8_t *codes, FbBytes *updates)
+			 ValidatedBlock *validated, uint8_t *codes, FbBytes *commit_hash)
 {
+	uint8_t    *hash = palloc(CRYPTO_SHA256_BYTES);
 	bool		own = true;
-	FbError		error;
 
 	validate_block_from(&replay->channel, &replay->source, number, data, data_count, validated);
 	for (size_t i = 0; i < data_count; i++)
@@ -258,8 +258,8 @@ replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_cou
 	}
 	if (!own)
 		write_by_codes(replay, number, data, data_count, codes, &validated->mvcc);
-	error_check(update_pack(memory_allocator(CurrentMemoryContext), validated->mvcc.updates, validated->mvcc.updates_count, updates, &error),
-				&error);
+	update_commit_hash(fb_bytes(codes, data_count), validated->mvcc.updates, validated->mvcc.updates_count, *commit_hash, hash);
+	*commit_hash = fb_bytes(hash, CRYPTO_SHA256_BYTES);
 	apply(replay, number, &validated->mvcc);
 	for (size_t i = 0; i < data_count; i++)
 		add_tx_id(replay, validated->transactions[i].view.tx_id);

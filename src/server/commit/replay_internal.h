@@ -74,12 +74,12 @@ typedef enum ReplayTrust
 } ReplayTrust;
 
 /*
- * The next block. stored: one code for each transaction, not used for REPLAY_OWN. codes: those by which the block was applied. updates: what the
- * commit hash covers. Results are in the current context; of validated->mvcc only history and conflicts may be used, for the updates
- * point into the state as it was before.
+ * The next block. stored: one code for each transaction, not used for REPLAY_OWN. codes: those by which the block was applied. commit_hash:
+ * in: of the block before, empty if it has none; out: of this block. Results are in the current context; of validated->mvcc only history and conflicts
+ * may be used, for the updates point into the state as it was before.
  */
 extern void replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, ReplayTrust trust, const uint8_t *stored,
-						 ValidatedBlock *validated, uint8_t *codes, FbBytes *updates);
+						 ValidatedBlock *validated, uint8_t *codes, FbBytes *commit_hash);
 
 /* ---- chain.c: the tables of a channel against its replayed chain ---- */
 
