@@ -48,7 +48,7 @@ foreach my $call (@calls)
 	{
 		push @taken, { %$call, tx_id => (split /\|/, $output)[0] };
 	}
-	elsif ($error =~ /LF503.*It is not known whether/s)
+	elsif ($error =~ /may be committed all the same/)
 	{
 		# its time was over while the orderer's answer was on its way
 		push @unknown, $call;

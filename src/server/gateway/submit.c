@@ -103,6 +103,8 @@ submit_to(const char *address, const char *channel, FbBytes envelope, TimestampT
 		if (!failure->not_executed)
 			fb_error_detail(error, "%s%sIt is not known whether the orderer at %s has taken the transaction.", failure->error.detail,
 							failure->error.detail[0] != '\0' ? ". " : "", address);
+		else if (error->detail[0] == '\0' && status == FB_NODE_UNREACHABLE)
+			fb_error_detail(error, "There was no connection to the orderer at %s in time.", address);
 		else if (error->detail[0] == '\0')
 			fb_error_detail(error, "Answer of the orderer at %s.", address);
 	}
@@ -110,7 +112,7 @@ submit_to(const char *address, const char *channel, FbBytes envelope, TimestampT
 	return status;
 }
 
-/* every orderer once; FB_OK when one has taken it */
+/* every orderer once, as long as there is time; FB_OK when one has taken it */
 static FbStatus
 try_all(const Channel *channel, FbBytes envelope, TimestampTz deadline, bool *doubtful, FbError *error)
 {
@@ -127,7 +129,7 @@ try_all(const Channel *channel, FbBytes envelope, TimestampTz deadline, bool *do
 	foreach(cell, other_orderers(channel))
 	{
 		status = submit_to(lfirst(cell), channel->name, envelope, deadline, doubtful, error);
-		if (!is_temporary(status))
+		if (!is_temporary(status) || GetCurrentTimestamp() >= deadline)
 			return status;
 	}
 	return status;

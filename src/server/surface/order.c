@@ -35,6 +35,7 @@ fabric_internal_submit(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 0, "channel");
 	argument_require(fcinfo, 1, "envelope");
 	error_check(order_broadcast(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_FB_BYTES(1), &error), &error);
+	FAULT_POINT("submit_before_answer");
 	PG_RETURN_VOID();
 }
 

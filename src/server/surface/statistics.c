@@ -105,7 +105,7 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 			SpinLockAcquire(&slot->mutex);
 			worker = slot->workers[kind];
 			SpinLockRelease(&slot->mutex);
-			if (worker.generation == 0)
+			if (worker.started_at == 0 && worker.last_error[0] == '\0')
 				continue;		/* never started: this node does not order the channel */
 			values[0] = CStringGetTextDatum(kinds[kind]);
 			values[1] = CStringGetTextDatum(slot->name);
