@@ -174,7 +174,7 @@ SELECT certificate FROM issued WHERE name = 'user1' \g (format=unaligned tuples_
 SELECT certificate FROM issued WHERE name = 'tls of node1' \g (format=unaligned tuples_only=on) |openssl verify -x509_strict -purpose sslserver -verify_hostname node.example.com -CAfile "$FABRIC_TEST_NODE/ca_tlsca.pem"
 SELECT certificate FROM issued WHERE name = 'tls of node1' \g (format=unaligned tuples_only=on) |openssl verify -x509_strict -purpose sslclient -verify_ip 10.1.2.3 -CAfile "$FABRIC_TEST_NODE/ca_tlsca.pem"
 SELECT certificate FROM issued WHERE name = 'user1' \g (format=unaligned tuples_only=on) |openssl verify -CAfile "$FABRIC_TEST_NODE/ca_tlsca.pem" 2>/dev/null || echo 'another authority'
--- and so do MSPs
+-- and so do MSPs; a peer is no admin, though
 SELECT name, pg_temp.msp_says(fabric.ca_certificate('ca1'), certificate) FROM issued WHERE name NOT LIKE '%tls%' ORDER BY name;
 SELECT pg_temp.msp_says(fabric.ca_certificate('ca1'), certificate) LIKE 'LF105%' AS other_authority FROM issued WHERE name = 'tls of node1';
 SELECT ca, enrollment_id, profile, count(*), bool_and(not_before < now() AND not_after > now()) AS valid, bool_and(revoked_at IS NULL AND reason IS NULL) AS unrevoked,

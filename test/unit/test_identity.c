@@ -212,6 +212,15 @@ test_other_chains(void)
 		identity_destroy(identity);
 		msp_destroy(msp);
 	}
+	/* a root that is listed among the intermediates, too, is no second chain */
+	{
+		static const MspCase both = {{"root", "root384"}, {"inter", "root384"}, {NULL}, {NULL}, true};
+
+		msp = make_msp(&both);
+		CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &identity, NULL), FB_OK);
+		identity_destroy(identity);
+		msp_destroy(msp);
+	}
 	msp = make_msp(&p384);
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("p384")), memory, &identity, NULL), FB_OK);
 	{
@@ -233,6 +242,37 @@ test_other_chains(void)
 	CHECK_TEXT(identity_id(identity), hex);
 	crypto_certificate_free(certificate);
 	identity_destroy(identity);
+	msp_destroy(msp);
+}
+
+/* name constraints of a CA; and the rule that Fabric kept of Go 1.14: who looks like a host then needs alternative names */
+static void
+test_name_constraints(void)
+{
+	static const MspCase narrow = {{"narrow"}, {NULL}, {NULL}, {NULL}, true};
+	static const struct
+	{
+		const char *leaf;
+		FbStatus	status;
+		const char *why;
+	}			cases[] = {
+		{"inside", FB_OK, NULL},
+		{"person", FB_OK, NULL},
+		{"outside", FB_INVALID_IDENTITY, "name constraints of certificate"},
+		{"hostname", FB_INVALID_IDENTITY, "has no alternative names"},
+	};
+	Msp		   *msp = make_msp(&narrow);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		Identity   *identity;
+		FbError		error = {0};
+
+		if (!CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509(cases[i].leaf)), memory, &identity, &error), cases[i].status) ||
+			!CHECK(cases[i].why == NULL || strstr(error.message, cases[i].why) != NULL))
+			fprintf(stderr, "    %s: %s\n", cases[i].leaf, error.message);
+		identity_destroy(identity);
+	}
 	msp_destroy(msp);
 }
 
@@ -295,6 +335,7 @@ test_bad_definitions(void)
 		{{{"root"}, {"inter"}, {"wrongou"}, {NULL}, true}, FB_INVALID_IDENTITY, "admin 0"},
 		{{{"root"}, {"inter"}, {"client", "revoked"}, {"inter.crl"}, true}, FB_CERTIFICATE_REVOKED, "admin 1"},
 		{{{"root"}, {"inter"}, {"message.sig"}, {NULL}, true}, FB_INVALID_CERTIFICATE, "admin 0"},
+		{{{"root"}, {"inter"}, {"client", "peer"}, {NULL}, true}, FB_INVALID_IDENTITY, "neither a client nor an admin"},
 		{{{"root"}, {"inter"}, {NULL}, {"peer"}, true}, FB_INVALID_CERTIFICATE, "revocation list 0"},
 	};
 	FbError		error;
@@ -367,7 +408,7 @@ test_bad_definitions(void)
 	}
 }
 
-/* NodeOUs off, organizational units listed: a certificate needs one of them, from the right CA */
+/* organizational units listed: a certificate needs one of them, from the right CA, whether NodeOUs are on or off */
 static void
 test_listed_ous(void)
 {
@@ -397,10 +438,10 @@ test_listed_ous(void)
 		ou.certificate = proto_data(x509(cases[i].certifier));
 		message->organizational_unit_identifiers = ous;
 		message->n_organizational_unit_identifiers = 1;
-		/* with NodeOUs on the list does not matter */
+		/* NodeOUs on: one of the list and one of the four (msp/mspimplvalidate.go validateIdentityOUsV142) */
 		CHECK_STATUS(PROTO_PACK(message, memory, &config, NULL), FB_OK);
 		CHECK_STATUS(msp_create(config, memory, &msp, NULL), FB_OK);
-		CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("peer")), memory, &identity, NULL), FB_OK);
+		CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509(cases[i].leaf)), memory, &identity, NULL), cases[i].status);
 		identity_destroy(identity);
 		msp_destroy(msp);
 		/* off: an admin is needed, and is subject to the list, too */
@@ -1136,6 +1177,7 @@ main(void)
 	fb_arena_init(&arena);
 	test_identities();
 	test_other_chains();
+	test_name_constraints();
 	test_identity_id();
 	test_bad_definitions();
 	test_listed_ous();

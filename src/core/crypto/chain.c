@@ -25,16 +25,23 @@ crypto_certificate_check_signature(const CryptoCertificate *certificate, const C
 								   FbError *error)
 {
 	int			algorithm = X509_get_signature_nid(certificate->x509);
-	int			result;
+	int			result = 0;
 
 	if (!signature_algorithm_allowed(algorithm))
 		return fb_fail(error, FB_INVALID_SIGNATURE, "certificate is signed with %s, which is not allowed",
 					   algorithm == NID_undef ? "an unknown algorithm" : OBJ_nid2sn(algorithm));
-	result = X509_verify(certificate->x509, X509_get0_pubkey(issuer->x509));
+	/* twice: see crypto_openssl_starved */
 	ERR_clear_error();
-	if (result != 1)
-		return fb_fail(error, FB_INVALID_SIGNATURE, "certificate is not signed by \"%s\"", issuer->subject.text);
-	return FB_OK;
+	for (int attempt = 0; attempt < 2 && result != 1; attempt++)
+	{
+		result = X509_verify(certificate->x509, X509_get0_pubkey(issuer->x509));
+		if (crypto_openssl_starved() && result != 1)
+			return fb_out_of_memory(error);
+	}
+	if (result == 1)
+		return FB_OK;
+	return crypto_memory_is_short() ? fb_out_of_memory(error) :
+		fb_fail(error, FB_INVALID_SIGNATURE, "certificate is not signed by \"%s\"", issuer->subject.text);
 }
 
 static FbStatus
@@ -57,20 +64,25 @@ check_self(const CryptoCertificate *certificate, int64_t at, FbError *error)
 }
 
 /* do the name constraints of a CA, if there are any, allow everything below it? */
-static bool
-name_constraints_hold(const CryptoCertificate *ca, const Search *search)
+static FbStatus
+check_name_constraints(const CryptoCertificate *ca, const Search *search, FbError *error)
 {
 	int			critical;
-	NAME_CONSTRAINTS *constraints = X509_get_ext_d2i(ca->x509, NID_name_constraints, &critical, NULL);
-	bool		hold = true;
+	NAME_CONSTRAINTS *constraints;
+	int			result = X509_V_OK;
 
-	if (constraints == NULL)
-		return critical == -1;	/* absent; otherwise it could not be read */
-	for (size_t i = 0; i < search->length && hold; i++)
-		hold = NAME_CONSTRAINTS_check(search->path[i]->x509, constraints) == X509_V_OK;
-	NAME_CONSTRAINTS_free(constraints);
 	ERR_clear_error();
-	return hold;
+	constraints = X509_get_ext_d2i(ca->x509, NID_name_constraints, &critical, NULL);
+	if (constraints == NULL && critical != -1)
+		result = X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX;	/* it is there, and could not be read */
+	for (size_t i = 0; constraints != NULL && i < search->length && result == X509_V_OK; i++)
+		result = NAME_CONSTRAINTS_check(search->path[i]->x509, constraints);
+	NAME_CONSTRAINTS_free(constraints);
+	if ((crypto_openssl_starved() && result != X509_V_OK) || result == X509_V_ERR_OUT_OF_MEM)
+		return fb_out_of_memory(error);
+	if (result != X509_V_OK)
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "name constraints of certificate \"%s\" are violated", ca->subject.text);
+	return FB_OK;
 }
 
 /* may the candidate stand above the last certificate of the path? */
@@ -79,14 +91,16 @@ check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, F
 {
 	const CryptoCertificate *child = search->path[search->length - 1];
 	const char *name = candidate->subject.text;
+	FbStatus	status;
 
 	/* Certificate.CheckSignatureFrom. Version 1 roots have no constraints to ask for */
 	if ((X509_get_version(candidate->x509) == X509_VERSION_3 || candidate->basic_constraints) && !candidate->is_ca)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is not a CA", name);
 	if (candidate->key_usage != 0 && !(candidate->key_usage & CRYPTO_USAGE_CERTIFICATE_SIGN))
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" may not sign certificates", name);
-	if (crypto_certificate_check_signature(child, candidate, error) != FB_OK)
-		return FB_INVALID_CERTIFICATE;
+	status = crypto_certificate_check_signature(child, candidate, error);
+	if (status != FB_OK)
+		return status == FB_INVALID_SIGNATURE ? FB_INVALID_CERTIFICATE : status;
 	/* Certificate.isValid */
 	FB_TRY(check_self(candidate, search->at, error));
 	if (!is_root && !candidate->is_ca)
@@ -94,9 +108,21 @@ check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, F
 	if (candidate->basic_constraints && candidate->path_length >= 0 &&
 		search->length - 1 > (size_t) candidate->path_length)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "chain is longer than certificate \"%s\" allows", name);
-	if (!name_constraints_hold(candidate, search))
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "name constraints of certificate \"%s\" are violated", name);
-	return FB_OK;
+	return check_name_constraints(candidate, search, error);
+}
+
+static bool
+same_key(const CryptoCertificate *a, const CryptoCertificate *b)
+{
+	bool		same;
+
+	/* EVP_PKEY_eq needs memory for points, and says "no" when there is none */
+	if (a->public_key != NULL || b->public_key != NULL)
+		return a->public_key != NULL && b->public_key != NULL && a->public_key->curve == b->public_key->curve &&
+			fb_bytes_equal(crypto_public_key_point(a->public_key), crypto_public_key_point(b->public_key));
+	same = EVP_PKEY_eq(X509_get0_pubkey(a->x509), X509_get0_pubkey(b->x509)) == 1;
+	ERR_clear_error();
+	return same;
 }
 
 /* the same entity twice in one chain: subject, key and alternative names */
@@ -111,10 +137,8 @@ already_in_path(const Search *search, const CryptoCertificate *candidate)
 		const CryptoCertificate *certificate = search->path[i];
 		FbBytes		names;
 		bool		has = crypto_certificate_extension(certificate, "2.5.29.17", &names);
-		bool		same_key = EVP_PKEY_eq(X509_get0_pubkey(certificate->x509), X509_get0_pubkey(candidate->x509)) == 1;
 
-		ERR_clear_error();
-		if (same_key && has == candidate_has && fb_bytes_equal(names, candidate_names) &&
+		if (same_key(certificate, candidate) && has == candidate_has && fb_bytes_equal(names, candidate_names) &&
 			fb_bytes_equal(crypto_certificate_subject_der(certificate), crypto_certificate_subject_der(candidate)))
 			return true;
 	}
@@ -187,6 +211,8 @@ search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, b
 			return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d signature checks for one certificate chain",
 						   FB_CHAIN_SIGNATURE_CHECKS_MAX);
 		status = check_issuer(search, candidate, is_root, &search->why);
+		if (status == FB_OUT_OF_MEMORY)
+			return fb_out_of_memory(error);
 		if (status != FB_OK)
 		{
 			search->reason = status;
@@ -228,7 +254,13 @@ crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust
 	if (is_root)
 		path_complete(&search);
 	else
-		FB_TRY(search_above(&search, error));
+	{
+		FbStatus	status = search_above(&search, error);
+
+		/* chains that were found before the limit count, as in Go */
+		if (status != FB_OK && !(status == FB_LIMIT_EXCEEDED && search.chains_count > 0))
+			return status;
+	}
 	if (search.chains_count == 0)
 	{
 		if (error != NULL)

@@ -68,7 +68,8 @@ crypto_crl_parse(FbBytes pem_or_der, CryptoCrl **crl, FbError *error)
 	if (pem_or_der.size > FB_CRL_BYTES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "revocation list has %zu bytes, more than %d", pem_or_der.size,
 					   FB_CRL_BYTES_MAX);
-	if (!pem_read(pem_or_der, names, &der, NULL, NULL))
+	FB_TRY(pem_read(pem_or_der, names, &der, NULL, NULL, error));
+	if (der.data == NULL)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "no revocation list found");
 	result = fb_allocate_zero(&crypto_heap, sizeof(*result));
 	status = result == NULL ? fb_out_of_memory(error) : read_crl(result, der, error);
@@ -108,14 +109,25 @@ crypto_crl_entries_count(const CryptoCrl *crl)
 	return crl->serials_count;
 }
 
-bool
-crypto_crl_signed_by(const CryptoCrl *crl, const CryptoCertificate *issuer)
+FbStatus
+crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer, FbError *error)
 {
-	bool		is_signed = signature_algorithm_allowed(X509_CRL_get_signature_nid(crl->crl)) &&
-		X509_CRL_verify(crl->crl, X509_get0_pubkey(issuer->x509)) == 1;
+	int			result = 0;
 
+	if (!signature_algorithm_allowed(X509_CRL_get_signature_nid(crl->crl)))
+		return fb_fail(error, FB_INVALID_SIGNATURE, "revocation list is signed with an algorithm that is not allowed");
+	/* twice: see crypto_openssl_starved */
 	ERR_clear_error();
-	return is_signed;
+	for (int attempt = 0; attempt < 2 && result != 1; attempt++)
+	{
+		result = X509_CRL_verify(crl->crl, X509_get0_pubkey(issuer->x509));
+		if (crypto_openssl_starved() && result != 1)
+			return fb_out_of_memory(error);
+	}
+	if (result == 1)
+		return FB_OK;
+	return crypto_memory_is_short() ? fb_out_of_memory(error) :
+		fb_fail(error, FB_INVALID_SIGNATURE, "revocation list is not signed by \"%s\"", issuer->subject.text);
 }
 
 bool

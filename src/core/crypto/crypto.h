@@ -107,7 +107,7 @@ extern FbStatus crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t di
  * high-S signature fails, bccsp/sw/ecdsa.go verifyECDSA), then ECDSA over SHA-256 of the message (of the parts, one
  * after the other). FB_OK or FB_INVALID_SIGNATURE; FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE when it could not be decided.
  * The key keeps its OpenSSL context, so repeated verification with the same object is cheap. Stricter than Fabric in
- * one point: Go ignores bytes after the SEQUENCE.
+ * one point: Go ignores what follows the two numbers, inside the SEQUENCE and after it, so that anybody can give a signature other bytes.
  */
 extern FbStatus crypto_verify(const CryptoPublicKey *public_key, FbBytes message, FbBytes signature, FbError *error);
 extern FbStatus crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count,
@@ -222,7 +222,7 @@ typedef struct CryptoChain
  * authentication or any. A certificate that is itself a root has one chain, of length 1. chains_count: how many there
  * are; chain: the first one. Fabric accepts exactly one (IDN-4); for IDN-5 pass crypto_certificate_not_before + 1.
  * Errors: FB_INVALID_CERTIFICATE (no chain; the message says why the last candidate failed), FB_CERTIFICATE_EXPIRED
- * (that reason was a time), FB_LIMIT_EXCEEDED (the search took more than 100 signature checks).
+ * (that reason was a time), FB_LIMIT_EXCEEDED (none found in 100 signature checks; chains found by then count, as in Go).
  */
 extern FbStatus crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust, int64_t at,
 								  CryptoChain *chain, size_t *chains_count, FbError *error);
@@ -240,7 +240,8 @@ extern FbStatus crypto_crl_parse(FbBytes pem_or_der, CryptoCrl **crl, FbError *e
 extern void crypto_crl_free(CryptoCrl *crl);
 extern FbBytes crypto_crl_aki(const CryptoCrl *crl); /* authority key identifier; empty if none */
 extern size_t crypto_crl_entries_count(const CryptoCrl *crl);
-extern bool crypto_crl_signed_by(const CryptoCrl *crl, const CryptoCertificate *issuer);
+/* did issuer sign the list? FB_OK or FB_INVALID_SIGNATURE */
+extern FbStatus crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer, FbError *error);
 /* is the serial number (big-endian magnitude) listed? Dates are ignored (IDN-7) */
 extern bool crypto_crl_lists(const CryptoCrl *crl, FbBytes serial);
 

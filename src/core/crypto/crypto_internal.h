@@ -59,6 +59,14 @@ struct CryptoCertificate
 extern FbAllocator crypto_heap;
 
 /*
+ * A verdict that was found without memory is none: "not valid" would give a transaction another code than on all other nodes. So whoever is about
+ * to say it asks whether OpenSSL ran out of memory since its error queue was empty (which empties it). But OpenSSL does not always leave a word
+ * of it there. Where it may not, the question is put once more; and a lasting shortage shows in that a plain allocation fails.
+ */
+extern bool crypto_openssl_starved(void);
+extern bool crypto_memory_is_short(void);
+
+/*
  * fail with status; what OpenSSL says goes into the detail, and its error queue is emptied. Out of memory in OpenSSL
  * becomes FB_OUT_OF_MEMORY
  */
@@ -81,10 +89,11 @@ extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
 
 /*
  * The content of a PEM block with one of the names (a NULL-terminated list), or the input itself when it starts like
- * DER. *der lies in crypto_heap and is the caller's to release. rest (may be NULL): what follows the block. false: no
- * such block (nothing to release).
+ * DER. *der lies in crypto_heap and is the caller's to release; its data is NULL when there is no such block. rest (may
+ * be NULL): what follows the block. Errors: FB_OUT_OF_MEMORY.
  */
-extern bool pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name);
+extern FbStatus pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name,
+						 FbError *error);
 extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem, FbError *error);
 
 /*

@@ -152,8 +152,10 @@ read_request(CryptoCsr *csr, FbBytes der, FbError *error)
 	pkey = X509_REQ_get0_pubkey(csr->request);
 	if (pkey == NULL)
 		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "malformed public key in certificate request");
-	if (public_key_wrap(pkey, &csr->public_key, error) != FB_OK)
+	status = public_key_wrap(pkey, &csr->public_key, error);
+	if (status == FB_INVALID_KEY)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate request is not for an ECDSA key on P-256 or P-384");
+	FB_TRY(status);
 	if (!signature_algorithm_allowed(X509_REQ_get_signature_nid(csr->request)) || X509_REQ_verify(csr->request,
 																								  pkey) != 1)
 		return crypto_openssl_fail(error, FB_INVALID_SIGNATURE, "certificate request is not signed by its own key");
@@ -182,7 +184,8 @@ crypto_csr_parse(FbBytes pem_or_der, CryptoCsr **csr, FbError *error)
 	if (pem_or_der.size > FB_CERTIFICATE_BYTES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate request has %zu bytes, more than %d", pem_or_der.size,
 					   FB_CERTIFICATE_BYTES_MAX);
-	if (!pem_read(pem_or_der, names, &der, NULL, NULL))
+	FB_TRY(pem_read(pem_or_der, names, &der, NULL, NULL, error));
+	if (der.data == NULL)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "no certificate request found");
 	result = fb_allocate_zero(&crypto_heap, sizeof(*result));
 	status = result == NULL ? fb_out_of_memory(error) : read_request(result, der, error);

@@ -59,28 +59,13 @@ der_append(FbBuffer *buffer, uint8_t tag, FbBytes content)
 	fb_buffer_append_bytes(buffer, content);
 }
 
-bool
-pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name)
+/* the next block of the BIO with one of the names; *der stays empty when there is none */
+static FbStatus
+pem_next(BIO *bio, const char *const *names, FbBytes *der, const char **found_name, FbError *error)
 {
-	BIO		   *bio;
-	bool		found = false;
+	FbStatus	status = FB_OK;
 
-	*der = FB_BYTES_EMPTY;
-	/* an ASN.1 SEQUENCE with a length of two bytes or more: no text starts like this */
-	if (input.size > 1 && input.data[0] == DER_SEQUENCE && input.data[1] >= 0x80)
-	{
-		if (found_name != NULL)
-			*found_name = names[0];
-		if (rest != NULL)
-			*rest = FB_BYTES_EMPTY;
-		return fb_bytes_copy(&crypto_heap, input, der, NULL) == FB_OK;
-	}
-	if (input.size == 0 || input.size > INT32_MAX)
-		return false;
-	bio = BIO_new_mem_buf(input.data, (int) input.size);
-	if (bio == NULL)
-		return false;
-	while (!found)
+	while (status == FB_OK && der->data == NULL)
 	{
 		char	   *name = NULL;
 		char	   *header = NULL;
@@ -88,15 +73,14 @@ pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, c
 		long		size = 0;
 
 		if (PEM_read_bio(bio, &name, &header, &data, &size) != 1)
-			break;
-		for (int i = 0; names[i] != NULL && !found; i++)
+			return crypto_openssl_starved() ? fb_out_of_memory(error) : FB_OK;
+		for (int i = 0; names[i] != NULL; i++)
 		{
 			/* a header means encryption: nothing here reads that */
-			if (strcmp(names[i], name) == 0 && header[0] == '\0')
+			if (strcmp(names[i], name) == 0 && header[0] == '\0' && size > 0)
 			{
-				found = fb_bytes_copy(&crypto_heap, fb_bytes(data, size), der, NULL) == FB_OK;
-				if (found_name != NULL)
-					*found_name = names[i];
+				status = fb_bytes_copy(&crypto_heap, fb_bytes(data, size), der, error);
+				*found_name = names[i];
 				break;
 			}
 		}
@@ -105,15 +89,56 @@ pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, c
 		OPENSSL_free(header);
 		OPENSSL_free(data);
 	}
-	if (found && rest != NULL)
-	{
-		size_t		left = BIO_ctrl_pending(bio);
+	return status;
+}
 
-		*rest = fb_bytes(input.data + input.size - left, left);
+static FbStatus
+pem_read_text(FbBytes text, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name, FbError *error)
+{
+	BIO		   *bio;
+	FbStatus	status;
+	size_t		left;
+
+	ERR_clear_error();
+	bio = BIO_new_mem_buf(text.data, (int) text.size);
+	if (bio == NULL)
+	{
+		ERR_clear_error();
+		return fb_out_of_memory(error);
 	}
+	status = pem_next(bio, names, der, found_name, error);
+	left = BIO_ctrl_pending(bio);
+	*rest = fb_bytes(text.data + text.size - left, left);
 	BIO_free(bio);
 	ERR_clear_error();
-	return found;
+	return status;
+}
+
+FbStatus
+pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name, FbError *error)
+{
+	const char *ignored_name;
+	FbBytes		ignored_rest;
+
+	*der = FB_BYTES_EMPTY;
+	if (found_name == NULL)
+		found_name = &ignored_name;
+	if (rest == NULL)
+		rest = &ignored_rest;
+	*rest = FB_BYTES_EMPTY;
+	/* an ASN.1 SEQUENCE with a length of two bytes or more: no text starts like this */
+	if (input.size > 1 && input.data[0] == DER_SEQUENCE && input.data[1] >= 0x80)
+	{
+		*found_name = names[0];
+		return fb_bytes_copy(&crypto_heap, input, der, error);
+	}
+	if (input.size == 0 || input.size > INT32_MAX)
+		return FB_OK;
+	FB_TRY(pem_read_text(input, names, der, rest, found_name, error));
+	/* see crypto_openssl_starved */
+	if (der->data == NULL)
+		FB_TRY(pem_read_text(input, names, der, rest, found_name, error));
+	return der->data == NULL && crypto_memory_is_short() ? fb_out_of_memory(error) : FB_OK;
 }
 
 FbStatus

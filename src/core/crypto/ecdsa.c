@@ -136,28 +136,30 @@ crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *all
 
 /* ---- keys ---- */
 
-/* only keys with the name of their curve: parameters spelled out are refused, as Go does */
-static bool
-key_curve(const EVP_PKEY *pkey, CryptoCurve *curve)
+/* only keys with the name of their curve: parameters spelled out are refused, as Go does. kind: "public key", ... */
+static FbStatus
+key_curve(const EVP_PKEY *pkey, CryptoCurve *curve, const char *kind, FbError *error)
 {
-	char		name[64];
+	char		name[64] = "";
 	size_t		size;
 
+	ERR_clear_error();
 	if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_EC ||
 		EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING, name, sizeof(name), &size) != 1 ||
 		strcmp(name, OSSL_PKEY_EC_ENCODING_GROUP) != 0 ||
 		EVP_PKEY_get_group_name(pkey, name, sizeof(name), &size) != 1)
 	{
-		ERR_clear_error();
-		return false;
+		if (crypto_openssl_starved())
+			return fb_out_of_memory(error);
+		name[0] = '\0';
 	}
 	if (strcmp(name, "prime256v1") == 0)
 		*curve = CRYPTO_P256;
 	else if (strcmp(name, "secp384r1") == 0)
 		*curve = CRYPTO_P384;
 	else
-		return false;
-	return true;
+		return fb_fail(error, FB_INVALID_KEY, "%s is not an ECDSA key on P-256 or P-384", kind);
+	return FB_OK;
 }
 
 FbStatus
@@ -167,8 +169,7 @@ public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error)
 	CryptoCurve curve;
 
 	*public_key = NULL;
-	if (!key_curve(pkey, &curve))
-		return fb_fail(error, FB_INVALID_KEY, "public key is not an ECDSA key on P-256 or P-384");
+	FB_TRY(key_curve(pkey, &curve, "public key", error));
 	key = fb_allocate_zero(&crypto_heap, sizeof(*key));
 	if (key == NULL)
 		return fb_out_of_memory(error);
@@ -249,12 +250,13 @@ private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
 	CryptoPrivateKey *result;
 	EVP_PKEY_CTX *check = NULL;
 	CryptoCurve curve;
+	FbStatus	status = key_curve(pkey, &curve, "private key", error);
 
 	*key = NULL;
-	if (!key_curve(pkey, &curve))
+	if (status != FB_OK)
 	{
 		EVP_PKEY_free(pkey);
-		return fb_fail(error, FB_INVALID_KEY, "private key is not an ECDSA key on P-256 or P-384");
+		return status;
 	}
 	/* range of the secret, and that the public half belongs to it */
 	check = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
@@ -293,7 +295,7 @@ crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error)
 {
 	static const char *const names[] = {"PRIVATE KEY", "EC PRIVATE KEY", NULL};
 	const unsigned char *position;
-	const char *name;
+	const char *name = NULL;
 	FbBytes		der;
 	EVP_PKEY   *pkey = NULL;
 
@@ -301,8 +303,11 @@ crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error)
 	if (pem.size > FB_CERTIFICATE_BYTES_MAX)
 		return fb_fail(error, FB_INVALID_KEY, "private key has %zu bytes, more than %d", pem.size,
 					   FB_CERTIFICATE_BYTES_MAX);
+	der = FB_BYTES_EMPTY;
 	/* text only: pem_read would also take bare DER */
-	if (pem.size == 0 || pem.data[0] == DER_SEQUENCE || !pem_read(pem, names, &der, NULL, &name))
+	if (pem.size > 0 && pem.data[0] != DER_SEQUENCE)
+		FB_TRY(pem_read(pem, names, &der, NULL, &name, error));
+	if (der.data == NULL)
 	{
 		fb_fail(error, FB_INVALID_KEY, "no private key found");
 		fb_error_hint(error, "Expected is an unencrypted PEM block PRIVATE KEY or EC PRIVATE KEY.");

@@ -13,7 +13,6 @@
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
-#include <stdio.h>
 
 _Static_assert(sizeof(SHA256_CTX) <= sizeof(CryptoSha256), "CryptoSha256 is too small");
 _Static_assert(_Alignof(SHA256_CTX) <= _Alignof(CryptoSha256), "CryptoSha256 is not aligned");
@@ -90,6 +89,29 @@ heap_release(FbAllocator *self, void *pointer)
 
 FbAllocator crypto_heap = {heap_allocate, heap_release};
 
+bool
+crypto_openssl_starved(void)
+{
+	bool		starved = false;
+	unsigned long code;
+
+	/* the failure is seldom the last entry: each caller in OpenSSL adds its own */
+	while ((code = ERR_get_error()) != 0)
+		starved |= ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+	return starved;
+}
+
+bool
+crypto_memory_is_short(void)
+{
+	/* more than any structure of a certificate */
+	void	   *probe = OPENSSL_malloc(65536);
+
+	OPENSSL_free(probe);
+	ERR_clear_error();
+	return probe == NULL;
+}
+
 FbStatus
 crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...)
 {
@@ -98,11 +120,8 @@ crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...)
 	char		reason[256];
 	va_list		arguments;
 
-	if (code != 0 && ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
-	{
-		ERR_clear_error();
+	if (crypto_openssl_starved())
 		return fb_out_of_memory(error);
-	}
 	va_start(arguments, format);
 	fb_print_cut(message, sizeof(message), format, arguments);
 	va_end(arguments);
@@ -112,6 +131,5 @@ crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...)
 		ERR_error_string_n(code, reason, sizeof(reason));
 		fb_error_detail(error, "The cryptographic library says: %s.", reason);
 	}
-	ERR_clear_error();
 	return status;
 }

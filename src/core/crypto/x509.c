@@ -107,7 +107,7 @@ read_fields(CryptoCertificate *certificate, FbError *error)
 }
 
 static FbStatus
-certificate_from_der(FbBytes der, CryptoCertificate **result, FbError *error)
+read_certificate(FbBytes der, CryptoCertificate **result, FbError *error)
 {
 	CryptoCertificate *certificate = fb_allocate_zero(&crypto_heap, sizeof(*certificate));
 	const unsigned char *position = der.data;
@@ -145,6 +145,21 @@ certificate_from_der(FbBytes der, CryptoCertificate **result, FbError *error)
 	return FB_OK;
 }
 
+static FbStatus
+certificate_from_der(FbBytes der, CryptoCertificate **result, FbError *error)
+{
+	FbStatus	status = read_certificate(der, result, error);
+	CryptoCertificate *again;
+
+	if (status != FB_INVALID_CERTIFICATE)
+		return status;
+	/* see crypto_openssl_starved: what is malformed once is malformed twice */
+	if (read_certificate(der, &again, NULL) == status && !crypto_memory_is_short())
+		return status;
+	crypto_certificate_free(again);
+	return fb_out_of_memory(error);
+}
+
 FbStatus
 crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate **certificate, FbError *error)
 {
@@ -155,7 +170,8 @@ crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate **certificate, Fb
 	if (pem_or_der.size > FB_CERTIFICATE_BYTES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has %zu bytes, more than %d", pem_or_der.size,
 					   FB_CERTIFICATE_BYTES_MAX);
-	if (!pem_read(pem_or_der, certificate_names, &der, NULL, NULL))
+	FB_TRY(pem_read(pem_or_der, certificate_names, &der, NULL, NULL, error));
+	if (der.data == NULL)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "no certificate found");
 	status = certificate_from_der(der, certificate, error);
 	fb_release(&crypto_heap, (void *) der.data);
@@ -176,8 +192,11 @@ crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *all
 
 	*certificates = NULL;
 	*certificates_count = 0;
-	while (status == FB_OK && rest.size > 0 && pem_read(rest, certificate_names, &der, &rest, NULL))
+	while (status == FB_OK && rest.size > 0)
 	{
+		status = pem_read(rest, certificate_names, &der, &rest, NULL, error);
+		if (status != FB_OK || der.data == NULL)
+			break;
 		if (count == certificates_max)
 			status = fb_fail(error, FB_LIMIT_EXCEEDED, "more than %zu certificates", certificates_max);
 		else if (der.size > FB_CERTIFICATE_BYTES_MAX)
@@ -340,21 +359,21 @@ crypto_certificate_public_key(const CryptoCertificate *certificate)
 bool
 crypto_certificate_extension(const CryptoCertificate *certificate, const char *oid, FbBytes *value)
 {
-	ASN1_OBJECT *object = OBJ_txt2obj(oid, 1);
-	int			index;
-
 	*value = FB_BYTES_EMPTY;
-	if (object == NULL)
+	/* by the text of each: nothing is allocated, so nothing can fail */
+	for (int i = 0; i < X509_get_ext_count(certificate->x509); i++)
 	{
-		ERR_clear_error();
-		return false;
+		X509_EXTENSION *extension = X509_get_ext(certificate->x509, i);
+		char		text[80];
+		int			size = OBJ_obj2txt(text, sizeof(text), X509_EXTENSION_get_object(extension), 1);
+
+		if (size > 0 && size < (int) sizeof(text) && strcmp(text, oid) == 0)
+		{
+			*value = octets(X509_EXTENSION_get_data(extension));
+			return true;
+		}
 	}
-	index = X509_get_ext_by_OBJ(certificate->x509, object, -1);
-	ASN1_OBJECT_free(object);
-	if (index < 0)
-		return false;
-	*value = octets(X509_EXTENSION_get_data(X509_get_ext(certificate->x509, index)));
-	return true;
+	return false;
 }
 
 FbStatus

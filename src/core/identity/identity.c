@@ -75,7 +75,7 @@ check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError
 	return FB_OK;
 }
 
-/* NodeOUs off: if the MSP lists organizational units, the certificate must have one of them */
+/* if the MSP lists organizational units, the certificate must have one of them */
 static FbStatus
 check_listed_ous(const Identity *identity, const CryptoCertificate *certificate, FbError *error)
 {
@@ -120,8 +120,9 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 					   crypto_certificate_subject(certificate), crypto_certificate_subject(issuer));
 	FB_TRY(msp_check_revocation(msp, certificate, issuer, error));
 	chain_digest(&chain, 1, identity->certifiers);
-	FB_TRY(msp->node_ous ? check_node_ous(identity, certificate, error) : check_listed_ous(identity, certificate,
-																						   error));
+	FB_TRY(check_listed_ous(identity, certificate, error));
+	if (msp->node_ous)
+		FB_TRY(check_node_ous(identity, certificate, error));
 
 	status = crypto_certificate_normalised_der(certificate, issuer, scratch, &normal, error);
 	FB_TRY(status);

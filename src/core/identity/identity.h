@@ -39,8 +39,8 @@ extern const char *identity_role_name(IdentityRole role);
 
 /*
  * An MSP from FabricMSPConfig bytes (IDN-2). All certificates must be well formed CAs with SKI and exactly one chain;
- * NodeOUs and OU identifiers must be bound to CAs of this MSP; admins must be valid identities; without an admin OU
- * at least one admin is needed. An expired CA is no error (IDN-5). Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
+ * NodeOUs and OU identifiers must be bound to CAs of this MSP; admins must be valid identities, with NodeOUs clients or
+ * admins; without an admin OU at least one admin is needed. An expired CA is no error (IDN-5). Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
  * FB_INVALID_CERTIFICATE, FB_INVALID_IDENTITY (an admin), FB_CERTIFICATE_REVOKED (an admin or a CA),
  * FB_INVALID_CONFIG (everything else); the message names the part.
  */
@@ -107,7 +107,7 @@ extern FbStatus identity_unpack(FbBytes serialized, FbAllocator *allocator, cons
 /*
  * A valid identity of msp from SerializedIdentity bytes, at most FB_IDENTITY_BYTES_MAX. Rules: IDN-4 (ECDSA key; not
  * a CA; exactly one chain of at least 2 certificates; the issuer is a leaf of the CA tree), IDN-5, IDN-7 (revocation,
- * date ignored), IDN-8 (NodeOUs), IDN-10. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_UNKNOWN_MSP (not msp's
+ * date ignored), IDN-8 (one of the OUs that the MSP lists, if it lists any; NodeOUs), IDN-10. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_UNKNOWN_MSP (not msp's
  * id), FB_INVALID_CERTIFICATE (does not parse), FB_CERTIFICATE_REVOKED, FB_INVALID_IDENTITY (all other rules).
  */
 extern FbStatus identity_create(const Msp *msp, FbBytes serialized, FbAllocator *allocator, Identity **identity,

@@ -5,6 +5,9 @@
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
+#define OID_ALTERNATIVE_NAMES "2.5.29.17"
+#define OID_NAME_CONSTRAINTS "2.5.29.30"
+
 const char *
 identity_role_name(IdentityRole role)
 {
@@ -64,6 +67,52 @@ chain_digest(const CryptoChain *chain, size_t from, uint8_t digest[CRYPTO_SHA256
 
 /* ---- chains ---- */
 
+/* labels of letters, digits, '-', '_' and ':', the first of which may be "*" (validHostname of Go's crypto/x509) */
+static bool
+is_host_name(const char *name)
+{
+	size_t		size = strlen(name);
+	size_t		label = 0;		/* where the present one starts */
+
+	if (size > 0 && name[size - 1] == '.')
+		size--;
+	for (size_t i = 0; i <= size; i++)
+	{
+		char		c = name[i];
+
+		if (i == size || c == '.')
+		{
+			if (i == label)
+				return false;	/* an empty one */
+			label = i + 1;
+		}
+		else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == ':' ||
+				   (c == '-' && i > label) || (c == '*' && i == 0 && (size == 1 || name[1] == '.'))))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A rule of Go 1.14 that Fabric keeps (verifyLegacyNameConstraints): a certificate whose common name looks like that of a host needs alternative
+ * names when a CA above it has name constraints
+ */
+static FbStatus
+check_legacy_name_constraints(const CryptoChain *chain, FbError *error)
+{
+	const CryptoCertificate *certificate = chain->certificates[0];
+	FbBytes		ignored;
+
+	if (chain->length < 2 || crypto_certificate_extension(certificate, OID_ALTERNATIVE_NAMES, &ignored) ||
+		!is_host_name(crypto_certificate_common_name(certificate)))
+		return FB_OK;
+	for (size_t i = 1; i < chain->length; i++)
+		if (crypto_certificate_extension(chain->certificates[i], OID_NAME_CONSTRAINTS, &ignored))
+			return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has no alternative names, but its CA has name constraints",
+						   crypto_certificate_subject(certificate));
+	return FB_OK;
+}
+
 static FbStatus
 unique_chain(const CertificateList *roots, const CertificateList *intermediates, const CryptoCertificate *certificate,
 			 CryptoChain *chain, FbError *error)
@@ -84,7 +133,7 @@ unique_chain(const CertificateList *roots, const CertificateList *intermediates,
 	if (count != 1)
 		return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has %zu chains, but only one is allowed",
 					   crypto_certificate_subject(certificate), count);
-	return FB_OK;
+	return check_legacy_name_constraints(chain, error);
 }
 
 FbStatus
@@ -99,11 +148,17 @@ msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate, const
 {
 	for (size_t i = 0; i < msp->crls_count; i++)
 	{
-		if (fb_bytes_equal(crypto_crl_aki(msp->crls[i]), crypto_certificate_ski(issuer)) &&
-			crypto_crl_lists(msp->crls[i], crypto_certificate_serial(certificate)) &&
-			crypto_crl_signed_by(msp->crls[i], issuer))
+		FbStatus	status;
+
+		if (!fb_bytes_equal(crypto_crl_aki(msp->crls[i]), crypto_certificate_ski(issuer)) ||
+			!crypto_crl_lists(msp->crls[i], crypto_certificate_serial(certificate)))
+			continue;
+		status = crypto_crl_check_signature(msp->crls[i], issuer, error);
+		if (status == FB_OK)
 			return fb_fail(error, FB_CERTIFICATE_REVOKED, "certificate \"%s\" has been revoked",
 						   crypto_certificate_subject(certificate));
+		if (status != FB_INVALID_SIGNATURE)
+			return status;
 	}
 	return FB_OK;
 }
@@ -178,16 +233,20 @@ load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const
 	return FB_OK;
 }
 
-/* who signed a CA; a root signs itself */
+/* who signed a CA; a root signs itself, also where it is listed among the intermediates */
 static FbStatus
 find_issuer(const Msp *msp, const CryptoCertificate *ca, bool is_root, const CryptoCertificate **issuer, FbError *error)
 {
 	CryptoChain chain;
 
-	if (is_root && crypto_certificate_is_ca(ca) && crypto_certificate_check_signature(ca, ca, NULL) == FB_OK)
+	if (crypto_certificate_is_ca(ca) &&
+		(is_root || fb_bytes_equal(crypto_certificate_subject_der(ca), crypto_certificate_issuer_der(ca))))
 	{
+		FbStatus	status = crypto_certificate_check_signature(ca, ca, error);
+
 		*issuer = ca;
-		return FB_OK;
+		if (status != FB_INVALID_SIGNATURE)
+			return status;
 	}
 	FB_TRY(msp_unique_chain(msp, ca, &chain, error));
 	if (chain.length < 2)
@@ -447,6 +506,9 @@ load_admins(Msp *msp, const Msp__FabricMSPConfig *config, FbAllocator *scratch, 
 
 		if (status == FB_OK)
 			status = identity_check(&admin, msp, certificate, scratch, error);
+		if (status == FB_OK && msp->node_ous && admin.role != IDENTITY_CLIENT && admin.role != IDENTITY_ADMIN)
+			status = fb_fail(error, FB_INVALID_IDENTITY, "\"%s\" is by its organizational unit neither a client nor an admin",
+							 crypto_certificate_subject(certificate));
 		crypto_certificate_free(certificate);
 		if (status != FB_OK)
 			return fail_in(status, "admin", i, error);

@@ -49,6 +49,21 @@ basicConstraints = critical,CA:false
 keyUsage = critical,digitalSignature
 authorityKeyIdentifier = keyid
 1.2.3.4.5.6.7.8.1 = DER:7b226174747273223a7b2268662e456e726f6c6c6d656e744944223a22616c696365222c22726f6c65223a2261756469746f7220c3a9227d7d
+[narrow]
+basicConstraints = critical,CA:true,pathlen:0
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+nameConstraints = critical,permitted;DNS:example.com
+[inside]
+basicConstraints = critical,CA:false
+keyUsage = critical,digitalSignature
+authorityKeyIdentifier = keyid
+subjectAltName = DNS:peer0.example.com
+[outside]
+basicConstraints = critical,CA:false
+keyUsage = critical,digitalSignature
+authorityKeyIdentifier = keyid
+subjectAltName = DNS:peer0.example.org
 [plain]
 basicConstraints = critical,CA:false
 keyUsage = critical,digitalSignature
@@ -65,11 +80,11 @@ authorityKeyIdentifier = keyid
 authorityKeyIdentifier = keyid
 CONF
 key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:"${2:-P-256}" -out "$1.key" 2>/dev/null; }
-# root NAME SUBJECT
+# root NAME SUBJECT [EXTENSIONS]
 root() {
 	mkdir -p "$1"; : > "$1/index.txt"; echo 1000 > "$1/serial"; echo 01 > "$1/crlnumber"
 	CA=$1 openssl req -new -key "$1.key" -subj "$2" -config ca.cnf -out "$1.csr"
-	CA=$1 openssl ca -batch -config ca.cnf -selfsign -keyfile "$1.key" -in "$1.csr" -extensions root -startdate 20200101000000Z \
+	CA=$1 openssl ca -batch -config ca.cnf -selfsign -keyfile "$1.key" -in "$1.csr" -extensions "${3:-root}" -startdate 20200101000000Z \
 		-enddate 20400101000000Z -preserveDN -notext -out "$1.pem" 2>/dev/null
 }
 # sign CA NAME SUBJECT EXTENSIONS [START END]
@@ -106,6 +121,12 @@ key escape; sign inter escape "$S/OU=client/CN= a,b\\+c\"d\\\\e<f>g;h#é " plain
 key cross; sign root cross "/C=US/O=org.example.com/CN=cross" inter; cp cross.pem crossa.pem; cp cross.key crossb.key
 sign other crossb "/C=US/O=org.example.com/CN=cross" inter
 key twochains; sign cross twochains "$S/OU=client/CN=two chains" plain
+# a root with name constraints
+key narrow; root narrow "/C=US/O=narrow.example.com/CN=ca.narrow.example.com" narrow
+key inside; sign narrow inside "$S/OU=client/CN=peer0.example.com" inside
+key outside; sign narrow outside "$S/OU=client/CN=peer0.example.com" outside
+key hostname; sign narrow hostname "$S/OU=client/CN=peer0.example.com" plain
+key person; sign narrow person "$S/OU=client/CN=a person" plain
 # two floors of intermediates; the upper one is an inner node of the tree
 key upper; sign root upper "/C=US/O=org.example.com/CN=upper" deep
 key lower; sign upper lower "/C=US/O=org.example.com/CN=lower" inter
