@@ -22,7 +22,7 @@ build/fuzz/fuzz_%: test/fuzz/fuzz_%.c fuzz-core
 fuzz: $(FUZZERS)
 	@status=0; for fuzzer in $(FUZZERS); do name=$${fuzzer##*/fuzz_}; \
 		mkdir -p build/fuzz/corpus/$$name test/fuzz/corpus/$$name; \
-		if $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/crash-$$name- -verbosity=1 \
+		if $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=60 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/crash-$$name- -verbosity=1 \
 			build/fuzz/corpus/$$name test/fuzz/corpus/$$name >build/fuzz/$$name.log 2>&1; \
 		then echo "fuzz $$name: 1 passed, 0 failed ($$(sed -n 's/.*Done \([0-9]*\) runs.*/\1/p' build/fuzz/$$name.log) runs)"; \
 		else status=1; tail -n 60 build/fuzz/$$name.log; echo "fuzz $$name: 0 passed, 1 failed"; fi; done; exit $$status

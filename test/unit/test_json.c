@@ -1,7 +1,7 @@
 /* JSON: the text that configtxlator prints, for real blocks; and what it does with bytes that are not what they should be */
 #include "unit/check.h"
 
-#include "core/proto/proto.h"
+#include "core/proto/proto_internal.h"
 
 static FbArena arena;
 static FbError error;
@@ -238,6 +238,62 @@ test_nesting(void)
 	fb_arena_reset(&arena);
 }
 
+/* counts what is allocated and not released: malloc with the size in front */
+typedef struct CountingAllocator
+{
+	FbAllocator allocator;		/* must be first */
+	size_t		bytes;
+	size_t		bytes_max;
+} CountingAllocator;
+
+static void *
+counting_allocate(FbAllocator *self, size_t size)
+{
+	CountingAllocator *counting = (CountingAllocator *) self;
+	max_align_t *block = malloc(sizeof(max_align_t) + size);
+
+	memcpy(block, &size, sizeof(size));
+	counting->bytes += size;
+	if (counting->bytes > counting->bytes_max)
+		counting->bytes_max = counting->bytes;
+	return block + 1;
+}
+
+static void
+counting_release(FbAllocator *self, void *pointer)
+{
+	max_align_t *block = (max_align_t *) pointer - 1;
+	size_t		size;
+
+	memcpy(&size, block, sizeof(size));
+	((CountingAllocator *) self)->bytes -= size;
+	free(block);
+}
+
+/* unpacking with a limit: the estimate is not below what is really allocated, and is not passed by */
+static void
+test_memory_of_a_message(void)
+{
+	FbBytes		block = check_read_file("test/vectors/blocks/15.block");
+	CountingAllocator counting = {{counting_allocate, counting_release}, 0, 0};
+	uint64_t	estimate = UINT64_MAX;
+	uint64_t	limit;
+	ProtobufCMessage *message;
+
+	CHECK_STATUS(proto_unpack_within(&common__block__descriptor, block, &counting.allocator, &estimate, &message, NULL), FB_OK);
+	CHECK(estimate >= counting.bytes && estimate < 2 * block.size + 4096);
+	proto_release(message, &counting.allocator);
+	CHECK(counting.bytes == 0);
+	counting.bytes_max = 0;
+	limit = estimate - 1;
+	CHECK_STATUS(proto_unpack_within(&common__block__descriptor, block, &counting.allocator, &limit, &message, &error), FB_LIMIT_EXCEEDED);
+	CHECK(message == NULL && counting.bytes_max == 0);
+	limit = estimate;
+	CHECK_STATUS(proto_unpack_within(&common__block__descriptor, block, &counting.allocator, &limit, &message, NULL), FB_OK);
+	proto_release(message, &counting.allocator);
+	free((void *) block.data);
+}
+
 static void
 test_out_of_memory(void)
 {
@@ -272,6 +328,7 @@ main(void)
 	test_opaque();
 	test_styles();
 	test_nesting();
+	test_memory_of_a_message();
 	test_out_of_memory();
 	fb_arena_reset(&arena);
 	return check_finish("proto/json");

@@ -3,8 +3,6 @@
 
 #include "core/proto/proto.h"
 
-#include <stdio.h>
-
 void
 audit_problem(Audit *audit, int64_t tx_index, const char *problem, const char *format, ...)
 {

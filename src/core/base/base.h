@@ -123,6 +123,9 @@ extern void fb_error_detail(FbError *error, const char *format, ...) __attribute
 extern void fb_error_hint(FbError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern FbStatus fb_out_of_memory(FbError *error);
 
+/* print into a field of fixed size, which messages have; what does not fit is cut at a character boundary */
+extern void fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
+
 /* return early with the status of a failed call */
 #define FB_TRY(call) \
 	do { \

@@ -17,8 +17,13 @@
 #define FB_MESSAGE_FIELDS_MAX 4000000
 /* messages within messages within opaque bytes, when decoded to JSON: a configuration block uses about 30 levels */
 #define FB_JSON_DEPTH_MAX 200
-/* memory of an unpacked message, estimated before anything is allocated: the largest message and its structures */
+/*
+ * memory of an unpacked message, estimated before anything is allocated: the largest message and its structures. When a message is decoded to
+ * JSON, of all messages that are unpacked on top of each other
+ */
 #define FB_MESSAGE_MEMORY_BYTES_MAX (512 * 1024 * 1024)
+/* the JSON of a message: below what a text or jsonb value can hold, far above what anybody reads */
+#define FB_JSON_TEXT_BYTES_MAX (512 * 1024 * 1024)
 
 /* channel and configuration names: common/configtx/validator.go */
 #define FB_CHANNEL_ID_BYTES_MAX 249

@@ -43,10 +43,11 @@ fb_rand_next(FbRand *rand)
 uint64_t
 fb_rand_below(FbRand *rand, uint64_t limit)
 {
-	uint64_t	threshold = -limit % limit; /* reject the uneven tail */
+	uint64_t	threshold;
 	uint64_t	value;
 
 	FB_ASSERT(limit > 0);
+	threshold = -limit % limit; /* reject the uneven tail */
 	do
 		value = fb_rand_next(rand);
 	while (value < threshold);

@@ -15,6 +15,7 @@ typedef struct Json
 	ProtoJsonStyle style;
 	int			indent;			/* open objects and arrays */
 	int			level;			/* messages inside messages */
+	uint64_t	memory_left;	/* for messages that are unpacked now: each holds the bytes of all inside it once more */
 	bool		empty;			/* nothing written yet in the innermost object or array */
 	FbStatus	status;			/* anything but FB_OK: stop */
 } Json;
@@ -213,12 +214,15 @@ write_bytes(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 	if (inner != NULL)
 	{
 		static const OpaquePlace nowhere;
+		uint64_t	memory_bytes = json->memory_left;
 
-		status = proto_unpack(inner, bytes, json->allocator, &inner_message, NULL);
+		status = proto_unpack_within(inner, bytes, json->allocator, &memory_bytes, &inner_message, NULL);
 		if (status == FB_OK)
 		{
+			json->memory_left -= memory_bytes;
 			write_message(json, inner_message, &nowhere);
 			proto_release(inner_message, json->allocator);
+			json->memory_left += memory_bytes;
 			return;
 		}
 		if (status == FB_OUT_OF_MEMORY)
@@ -388,6 +392,8 @@ write_message(Json *json, const ProtobufCMessage *message, const OpaquePlace *pl
 
 	if (json->buffer.failed)
 		json->status = FB_OUT_OF_MEMORY;
+	else if (json->buffer.size > FB_JSON_TEXT_BYTES_MAX)
+		json->status = FB_LIMIT_EXCEEDED;
 	if (json->status != FB_OK)
 		return;
 	if (descriptor == &google__protobuf__timestamp__descriptor)
@@ -409,15 +415,20 @@ proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, ProtoJso
 {
 	static const OpaquePlace nowhere;
 	Json		json = {.allocator = allocator,.style = style};
+	uint64_t	memory_bytes = FB_MESSAGE_MEMORY_BYTES_MAX;
 	ProtobufCMessage *message;
 
 	*text = FB_BYTES_EMPTY;
-	FB_TRY(proto_unpack(descriptor, bytes, allocator, &message, error));
+	FB_TRY(proto_unpack_within(descriptor, bytes, allocator, &memory_bytes, &message, error));
+	json.memory_left = FB_MESSAGE_MEMORY_BYTES_MAX - memory_bytes;
 	fb_buffer_init(&json.buffer, allocator);
 	write_message(&json, message, &nowhere);
 	if (style == PROTO_JSON_PRETTY)
 		fb_buffer_append_byte(&json.buffer, '\n');
 	proto_release(message, allocator);
+	if (json.status == FB_LIMIT_EXCEEDED)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "message of type %s gives JSON of more than %d bytes", descriptor->name,
+					   FB_JSON_TEXT_BYTES_MAX);
 	if (json.status != FB_OK)
 		return fb_out_of_memory(error);
 	return fb_buffer_bytes(&json.buffer, text, error);

@@ -151,9 +151,9 @@ typedef enum ProtoJsonStyle
  * as base64, enums as names, and opaque bytes that hold another message decoded in place (payload data by header type,
  * configuration values by name, policies by type, principals by classification, ...), as Fabric's protolator does.
  *
- * bytes: a packed message of the descriptor's type, from anywhere. Errors: FB_MALFORMED_MESSAGE and FB_LIMIT_EXCEEDED for
- * the outer message only. Inner bytes that do not hold what their place says are printed as base64 (protolator gives up
- * instead): auditors need to see the rest.
+ * bytes: a packed message of the descriptor's type, from anywhere. Errors: FB_MALFORMED_MESSAGE for the outer message only;
+ * FB_LIMIT_EXCEEDED for the outer message, and for more than FB_JSON_TEXT_BYTES_MAX bytes of text. Inner bytes that do not hold
+ * what their place says, or that lie too deep, are printed as base64 (protolator gives up instead): auditors need to see the rest.
  */
 extern FbStatus proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, ProtoJsonStyle style,
 						   FbAllocator *allocator, FbBytes *text, FbError *error);

@@ -10,6 +10,12 @@ extern bool proto_is_map_entry(const ProtobufCMessageDescriptor *descriptor);
 /* bring the map fields of message, and of all messages in it, into order. Errors: FB_OUT_OF_MEMORY */
 extern FbStatus proto_order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *error);
 
+/*
+ * proto_unpack with another limit for the estimated memory. *memory_bytes: the limit, then the estimate. Errors: also FB_LIMIT_EXCEEDED
+ */
+extern FbStatus proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
+									uint64_t *memory_bytes, ProtobufCMessage **message, FbError *error);
+
 /* is this bytes field a string for Fabric? (unpack.c) */
 extern bool proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field);
 

@@ -319,8 +319,8 @@ memory_release(void *data, void *pointer)
 }
 
 FbStatus
-proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
-			 ProtobufCMessage **message, FbError *error)
+proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator, uint64_t *memory_bytes,
+					ProtobufCMessage **message, FbError *error)
 {
 	Gate		gate;
 	Memory		memory = {.allocator = allocator};
@@ -329,6 +329,9 @@ proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllo
 
 	*message = NULL;
 	FB_TRY(gate_check(&gate, descriptor, bytes, error));
+	if (gate.memory_bytes > *memory_bytes)
+		return exceed(&gate, "bytes of memory", *memory_bytes);
+	*memory_bytes = gate.memory_bytes;
 	*message = protobuf_c_message_unpack(descriptor, &adapter, bytes.size, bytes.data);
 	if (*message == NULL)
 	{
@@ -346,6 +349,15 @@ proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllo
 		}
 	}
 	return FB_OK;
+}
+
+FbStatus
+proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
+			 ProtobufCMessage **message, FbError *error)
+{
+	uint64_t	memory_bytes = UINT64_MAX; /* the gate has its own limit */
+
+	return proto_unpack_within(descriptor, bytes, allocator, &memory_bytes, message, error);
 }
 
 void

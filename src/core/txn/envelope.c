@@ -170,7 +170,7 @@ check_responses(const ProposalResponse *responses, size_t responses_count, FbErr
 
 		if (response->status < 200 || response->status >= 400)
 			return fb_fail(error, FB_ENDORSEMENT_FAILED, "chaincode answered with status %d: %.*s", (int) response->status,
-						   response->message.size > 160 ? 160 : (int) response->message.size,
+						   fb_utf8_cut(response->message, 160),
 						   response->message.size > 0 ? (const char *) response->message.data : "");
 		if (!fb_bytes_equal(responses[i].payload, responses[0].payload))
 			return fb_fail(error, FB_ENDORSEMENT_MISMATCH, "endorsements have different contents");
