@@ -91,8 +91,7 @@ apply(const MvccResult *result)
 		}
 		row->value = update->value;
 		row->version = update->version;
-		if (!update->metadata_kept)
-			row->metadata = update->metadata;
+		row->metadata = update->metadata;
 	}
 }
 

@@ -279,6 +279,9 @@ fill_committed(FbAllocator *allocator, MvccBlock *prepared, State *state)
 		if (row == NULL || !row->version.present)
 			continue;
 		key->committed = row->version;
+		if (key->written &&
+			fb_bytes_copy(allocator, fb_bytes(row->metadata, row->metadata_size), &key->committed_metadata, NULL) != FB_OK)
+			exit(2);
 		if (key->value_needed && fb_bytes_copy(allocator, fb_bytes_of_text(row->value), &key->committed_value, NULL) != FB_OK)
 			exit(2);
 	}
@@ -382,11 +385,15 @@ test_metadata(FbAllocator *allocator)
 	Block		block;
 
 	put_row(state, "ns", "k", "v", at(5, 0));
+	memcpy(find_row(state, "ns", "k", false)->metadata, "old", 3);
+	find_row(state, "ns", "k", false)->metadata_size = 3;
 	/* WST-3: a value write keeps the metadata, a metadata write keeps the value, a deletion drops both */
 	RUN("0", "w k v2");
-	CHECK(find_update(&block, "k")->metadata_kept);
+	CHECK(fb_bytes_equal(find_update(&block, "k")->metadata, B("old")));
+	RUN("0 0", "w k v2", "w k v3");
+	CHECK(fb_bytes_equal(find_update(&block, "k")->metadata, B("old")));
 	RUN("0 11", "m k EP", "r k 5.0");
-	CHECK(fb_bytes_equal(find_update(&block, "k")->value, B("v")) && !find_update(&block, "k")->metadata_kept);
+	CHECK(fb_bytes_equal(find_update(&block, "k")->value, B("v")));
 	CHECK_HEX(find_update(&block, "k")->metadata, "121a0a1456414c49444154494f4e5f504152414d4554455212024550");
 	CHECK(rwset_version_equal(find_update(&block, "k")->version, at(9, 0)) && block.result.history_count == 0);
 	CHECK(mvcc_find_key(block.prepared, B("ns"), FB_BYTES_EMPTY, B("k"))->value_needed);
@@ -397,11 +404,11 @@ test_metadata(FbAllocator *allocator)
 	RUN("0 0", "d k", "m k EP");
 	CHECK(find_update(&block, "k")->is_delete && find_update(&block, "k")->tx_index == 0);
 	RUN("0 0", "d k", "w k v2");
-	CHECK(!find_update(&block, "k")->metadata_kept && find_update(&block, "k")->metadata.size == 0);
+	CHECK(find_update(&block, "k")->metadata.size == 0);
 	RUN("0", "d k;m k EP");
 	CHECK(find_update(&block, "k")->is_delete);
 	RUN("0", "w k v2;m k -");
-	CHECK(!find_update(&block, "k")->metadata_kept && find_update(&block, "k")->metadata.size == 0);
+	CHECK(find_update(&block, "k")->metadata.size == 0);
 	/* on a key that does not exist metadata are no update, and nobody conflicts with it */
 	RUN("0 0", "m new EP", "r new -");
 	CHECK(block.result.updates_count == 0);
@@ -917,12 +924,8 @@ apply_updates(State *state, const MvccResult *result)
 			row_name(row->value, sizeof(row->value), update->value, true);
 		else
 			row_name(row->value, sizeof(row->value), update->value, false);
-		if (update->is_delete || !update->metadata_kept)
-		{
-			memcpy(row->metadata, update->metadata.size > 0 ? update->metadata.data : (const uint8_t *) "",
-				   update->metadata.size);
-			row->metadata_size = update->is_delete ? 0 : update->metadata.size;
-		}
+		memcpy(row->metadata, update->metadata.size > 0 ? update->metadata.data : (const uint8_t *) "", update->metadata.size);
+		row->metadata_size = update->metadata.size;
 	}
 }
 

@@ -463,17 +463,13 @@ apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 		state->deleted = true;
 		state->value = FB_BYTES_EMPTY;
 		state->metadata = FB_BYTES_EMPTY;
-		state->metadata_kept = false;
 	}
 	else if (state->pending_value)
 	{
 		if (state->pending_metadata)
-		{
 			state->metadata = state->new_metadata;
-			state->metadata_kept = false;
-		}
 		else if (!state->updated)
-			state->metadata_kept = true; /* WST-3 */
+			state->metadata = key->committed_metadata; /* WST-3 */
 		state->deleted = false;
 		state->value = state->new_value;
 	}
@@ -485,7 +481,6 @@ apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 		if (!state->updated)
 			state->value = key->committed_value;
 		state->metadata = state->new_metadata;
-		state->metadata_kept = false;
 	}
 	state->updated = true;
 	state->tx_index = (uint32_t) tx_index;
@@ -565,7 +560,6 @@ list_updates(Validation *validation, FbError *error)
 		update->is_purge = state->purged;
 		update->purge_tx_index = state->purge_tx_index;
 		update->value = state->value;
-		update->metadata_kept = state->metadata_kept;
 		update->metadata = state->metadata;
 		update->version = mvcc_version(block->plan->block_number, state->tx_index);
 		update->tx_index = state->tx_index;

@@ -262,13 +262,13 @@ typedef struct MvccKey
 	FbBytes		state_namespace; /* where the state has it: namespace, or ns$$hCOLL */
 	bool		storable;		/* false: stands for everything whose names or key are too long for the state, and has no name itself */
 	bool		read;			/* the committed version is needed */
-	bool		written;		/* value or metadata; for the checks of key-level policies (POL-8) */
+	bool		written;		/* value or metadata: the committed metadata are needed */
 	bool		value_needed;	/* a metadata write without a value: the committed value is needed */
 
 	/* filled in by the caller before mvcc_validate; as they are for a key that does not exist */
 	RwSetVersion committed;
 	FbBytes		committed_value; /* only if value_needed */
-	FbBytes		committed_metadata; /* mvcc does not look at it; a place for the caller's policy checks */
+	FbBytes		committed_metadata; /* only if written; also for the checks of key-level policies */
 } MvccKey;
 
 typedef struct MvccBlock
@@ -326,8 +326,7 @@ typedef struct StateUpdate
 	bool		is_purge;		/* CCA-21: transaction purge_tx_index purged the key, whatever was written afterwards */
 	uint32_t	purge_tx_index;
 	FbBytes		value;			/* complete, also when only the metadata were written */
-	bool		metadata_kept;	/* the row keeps its committed metadata, if any; else: */
-	FbBytes		metadata;		/* the new ones as stored; may be empty */
+	FbBytes		metadata;		/* complete as well, as stored; may be empty */
 	RwSetVersion version;
 	uint32_t	tx_index;		/* of the last valid transaction that wrote it */
 } StateUpdate;

@@ -82,7 +82,6 @@ typedef struct MvccState
 {
 	bool		updated;
 	bool		deleted;
-	bool		metadata_kept;
 	bool		purged;
 	uint32_t	tx_index;		/* of the last writer */
 	uint32_t	purge_tx_index;

@@ -182,7 +182,7 @@ apply(Replay *replay, uint64 number, const MvccResult *result)
 		if (update->is_delete)
 			replay_state_delete(replay->state, key);
 		else
-			replay_state_set(replay->state, key, update->value, update->metadata_kept ? key->metadata : update->metadata, update->version);
+			replay_state_set(replay->state, key, update->value, update->metadata, update->version);
 	}
 	for (size_t i = 0; i < result->history_count; i++)
 	{

@@ -146,15 +146,14 @@ delete_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
 static void
 upsert_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
 {
-	static const Oid types[] = {TEXTOID, TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, BOOLARRAYOID, INT8OID, INT4ARRAYOID};
+	static const Oid types[] = {TEXTOID, TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, INT8OID, INT4ARRAYOID};
 	FbBytes    *namespaces = palloc(count * sizeof(FbBytes));
 	FbBytes    *keys = palloc(count * sizeof(FbBytes));
 	FbBytes    *state_values = palloc(count * sizeof(FbBytes));
 	FbBytes    *metadata = palloc(count * sizeof(FbBytes));
 	bool	   *metadata_nulls = palloc(count * sizeof(bool));
-	Datum	   *kept = palloc(count * sizeof(Datum));
 	Datum	   *positions = palloc(count * sizeof(Datum));
-	Datum		values[8];
+	Datum		values[7];
 	SpiStatement *statement;
 
 	for (int i = 0; i < count; i++)
@@ -163,8 +162,7 @@ upsert_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
 		keys[i] = updates[i]->key;
 		state_values[i] = updates[i]->value;
 		metadata[i] = updates[i]->metadata;
-		metadata_nulls[i] = updates[i]->metadata_kept || updates[i]->metadata.size == 0;
-		kept[i] = BoolGetDatum(updates[i]->metadata_kept);
+		metadata_nulls[i] = updates[i]->metadata.size == 0;
 		positions[i] = Int32GetDatum((int32) updates[i]->version.tx_index);
 	}
 	values[0] = CStringGetTextDatum(ledger->channel);
@@ -172,19 +170,14 @@ upsert_keys(const Ledger *ledger, const StateUpdate *const *updates, int count)
 	values[2] = ledger_bytea_array(keys, NULL, count);
 	values[3] = ledger_bytea_array(state_values, NULL, count);
 	values[4] = ledger_bytea_array(metadata, metadata_nulls, count);
-	values[5] = ledger_array(kept, NULL, count, BOOLOID, 1, true, TYPALIGN_CHAR);
-	values[6] = Int64GetDatum((int64) updates[0]->version.block_number);
-	values[7] = ledger_array(positions, NULL, count, INT4OID, 4, true, TYPALIGN_INT);
-	/* kept metadata: the old row's, read here because DO UPDATE cannot see the flag */
+	values[5] = Int64GetDatum((int64) updates[0]->version.block_number);
+	values[6] = ledger_array(positions, NULL, count, INT4OID, 4, true, TYPALIGN_INT);
 	statement = ledger_statement(ledger, LEDGER_UPSERT_STATE,
-								 "INSERT INTO fabric_internal.world_state_%1$d AS w "
-								 "(channel, namespace, key, value, metadata, block_number, position) "
-								 "SELECT $1, u.namespace, u.key, u.value, CASE WHEN u.kept THEN "
-								 "(SELECT o.metadata FROM fabric_internal.world_state_%1$d o "
-								 "WHERE o.namespace = u.namespace COLLATE \"C\" AND o.key = u.key) ELSE u.metadata END, $7, u.position "
-								 "FROM unnest($2, $3, $4, $5, $6, $8) u(namespace, key, value, metadata, kept, position) "
+								 "INSERT INTO fabric_internal.world_state_%d (channel, namespace, key, value, metadata, block_number, position) "
+								 "SELECT $1, u.namespace, u.key, u.value, u.metadata, $6, u.position "
+								 "FROM unnest($2, $3, $4, $5, $7) u(namespace, key, value, metadata, position) "
 								 "ON CONFLICT (namespace, key) DO UPDATE SET value = EXCLUDED.value, metadata = EXCLUDED.metadata, "
-								 "block_number = EXCLUDED.block_number, position = EXCLUDED.position", 8, types);
+								 "block_number = EXCLUDED.block_number, position = EXCLUDED.position", 7, types);
 	spi_run(statement, values, NULL, false, 0);
 }
 

@@ -23,6 +23,19 @@ note_error(ErrorData *data)
 		previous_log_hook(data);
 }
 
+/*
+ * The workers' statements look rows up by their keys. Whether they do it through the index must not depend on what was known of a table when the
+ * plan was made: a plan for a table that was small would read all of it, for every block, while it grows.
+ */
+static void
+fix_plans(void)
+{
+	static const char *const settings[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i], "off", PGC_USERSET, PGC_S_OVERRIDE);
+}
+
 ChannelSlot *
 worker_start(WorkerKind kind)
 {
@@ -40,6 +53,7 @@ worker_start(WorkerKind kind)
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = note_error;
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
+	fix_plans();
 	return own_slot;
 }
 
