@@ -64,6 +64,8 @@ SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'c c', '1.0
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', '', '1.0', 1, NULL)$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '', 1, NULL)$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, 'gateway_1.0:nosuch')$$);
+-- a package that is not here yet may be approved
+SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, 'gateway_1.0:' || repeat('0', 64))$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, NULL, policy => 'AND(')$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, NULL, policy => '')$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, NULL, collections => '{"a": 1}')$$);

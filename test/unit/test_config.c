@@ -194,7 +194,7 @@ test_bundle(void)
 
 	/* other blocks are no configuration */
 	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 1), &bundle, &error), FB_INVALID_CONFIG);
-	CHECK_TEXT(error.message, "the transaction is not a configuration");
+	CHECK_TEXT(error.message, "the transaction is not a configuration: it has type 3");
 	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 9), &bundle, &error), FB_INVALID_CONFIG);
 	CHECK_STATUS(config_bundle_from_block(allocator, FB_BYTES_EMPTY, &bundle, &error), FB_INVALID_CONFIG);
 	CHECK_STATUS(config_bundle_from_block(allocator, FB_BYTES_LITERAL("\xff"), &bundle, &error), FB_MALFORMED_MESSAGE);

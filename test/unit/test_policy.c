@@ -95,7 +95,7 @@ test_compile_errors(void)
 		const char *message;
 		const char *detail;		/* its beginning */
 	}			errors[] = {
-		{"", "expected AND, OR or OutOf", "At the end of the policy, after: "},
+		{"", "expected AND, OR or OutOf", "The policy is empty."},
 		{"   ", "expected AND, OR or OutOf", "At the end of the policy"},
 		{"'A.member'", "expected AND, OR or OutOf", "At character 1, before: 'A.member'"},
 		{"A.member", "expected AND, OR or OutOf", "At character 1, before: A.member"},

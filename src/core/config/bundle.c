@@ -472,7 +472,7 @@ unpack_config_envelope(FbAllocator *allocator, FbBytes envelope, Common__Channel
 		return fb_fail(error, FB_INVALID_CONFIG, "the transaction has no header");
 	FB_TRY(PROTO_UNPACK(common__channel_header, proto_bytes(payload->header->channel_header), allocator, header, error));
 	if ((*header)->type != COMMON__HEADER_TYPE__CONFIG)
-		return fb_fail(error, FB_INVALID_CONFIG, "the transaction is not a configuration");
+		return fb_fail(error, FB_INVALID_CONFIG, "the transaction is not a configuration: it has type %d", (int) (*header)->type);
 	*data = proto_bytes(payload->data);
 	return FB_OK;
 }

@@ -75,7 +75,9 @@ describe_place(FbBytes text, size_t position, char *out, size_t out_bytes)
 	size_t		from = position > 20 ? character_start(text, position - 20) : 0;
 	size_t		to = text.size - position > 40 ? character_start(text, position + 40) : text.size;
 
-	if (position >= text.size)
+	if (text.size == 0)
+		snprintf(out, out_bytes, "The policy is empty.");
+	else if (position >= text.size)
 		snprintf(out, out_bytes, "At the end of the policy, after: %s%.*s", from > 0 ? "..." : "", (int) (text.size - from),
 				 (const char *) text.data + from);
 	else

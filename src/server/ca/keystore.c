@@ -368,14 +368,21 @@ keystore_drop(const char *label)
 	keystore_close(label);
 }
 
+static void
+require_identity(const char *label)
+{
+	static SpiStatement exists = {"SELECT NULL::text FROM fabric_internal.identity WHERE label = $1", 1, {TEXTOID}};
+
+	(void) change(&exists, label, InvalidOid, true);
+}
+
 void
 keystore_grant(const char *label, Oid role)
 {
-	static SpiStatement exists = {"SELECT NULL::text FROM fabric_internal.identity WHERE label = $1", 1, {TEXTOID}};
 	static SpiStatement statement = {"INSERT INTO fabric_internal.identity_grant (label, role) VALUES ($1, $2) ON CONFLICT DO NOTHING", 2,
 	{TEXTOID, OIDOID}};
 
-	(void) change(&exists, label, InvalidOid, true);
+	require_identity(label);
 	(void) change(&statement, label, role, false);
 }
 
@@ -384,6 +391,7 @@ keystore_revoke(const char *label, Oid role)
 {
 	static SpiStatement statement = {"DELETE FROM fabric_internal.identity_grant WHERE label = $1 AND role = $2", 2, {TEXTOID, OIDOID}};
 
+	require_identity(label);
 	(void) change(&statement, label, role, false);
 }
 

@@ -25,11 +25,11 @@ check_parameters(const LifecycleParameters *parameters)
 
 	if (why != NULL)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("invalid chaincode name \"%s\": %s", parameters->name, why)));
+						errmsg("invalid chaincode name \"%s\": %s", error_excerpt(parameters->name), why)));
 	why = definition_check_version(parameters->version);
 	if (why != NULL)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("invalid chaincode version \"%s\": %s", parameters->version, why)));
+						errmsg("invalid chaincode version \"%s\": %s", error_excerpt(parameters->version), why)));
 	if (parameters->sequence < 1)
 		ereport(ERROR,
 				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid sequence " INT64_FORMAT, parameters->sequence),
@@ -86,6 +86,11 @@ lifecycle_approve_arguments(const LifecycleParameters *parameters)
 	FILL_COMMON(&message, parameters);
 	if (parameters->package_id != NULL)
 	{
+		if (!package_is_id(parameters->package_id))
+			ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+							errmsg("invalid package id \"%s\"", error_excerpt(parameters->package_id)),
+							errdetail("A package id is a label, a colon, and the hash of the package in hex."),
+							errhint("fabric.install_chaincode returns it; null approves a definition without code.")));
 		local.package_id = (char *) parameters->package_id;
 		source.type_case = LIFECYCLE__CHAINCODE_SOURCE__TYPE_LOCAL_PACKAGE;
 		source.local_package = &local;

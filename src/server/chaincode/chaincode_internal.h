@@ -65,6 +65,7 @@ extern void source_check(const char *text, CheckedSource *checked);
 /* ---- install.c ---- */
 
 /* the schema of an installed package, NULL when it is not installed */
+extern bool package_is_id(const char *package_id); /* could be one */
 extern char *package_schema_name(const char *package_id);
 
 /* ---- function_cache.c: the functions of installed packages, ready to be called ---- */

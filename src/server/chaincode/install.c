@@ -80,7 +80,7 @@ static void
 package_not_found(const char *package_id)
 {
 	ereport(ERROR,
-			(chaincode_errcode(FB_CHAINCODE_NOT_FOUND), errmsg("chaincode package \"%s\" is not installed", package_id),
+			(chaincode_errcode(FB_CHAINCODE_NOT_FOUND), errmsg("chaincode package \"%s\" is not installed", error_excerpt(package_id)),
 			 errhint("The view fabric.installed_chaincodes lists the packages of this node.")));
 }
 

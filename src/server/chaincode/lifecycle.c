@@ -233,10 +233,10 @@ validate_input(const Invocation *invocation, const ChaincodeDefinition *definiti
 	ChaincodeDefinition committed;
 
 	if (why != NULL)
-		lifecycle_error("invalid chaincode name \"%s\": %s", definition->name, why);
+		lifecycle_error("invalid chaincode name \"%s\": %s", error_excerpt(definition->name), why);
 	why = definition_check_version(definition->version);
 	if (why != NULL)
-		lifecycle_error("invalid chaincode version \"%s\": %s", definition->version, why);
+		lifecycle_error("invalid chaincode version \"%s\": %s", error_excerpt(definition->version), why);
 	collections_check(collections, invocation->bundle);
 	if (read_committed(invocation, definition->name, &committed))
 		collections_check_upgrade(collections, committed.collections);

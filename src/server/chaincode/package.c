@@ -118,6 +118,19 @@ is_label(const char *label)
 	return *label != '\0' && strlen(label) <= CHAINCODE_LABEL_BYTES_MAX;
 }
 
+/* label:hash, WIRE 2.13 */
+bool
+package_is_id(const char *package_id)
+{
+	const char *colon = strchr(package_id, ':');
+	const char *hash;
+
+	if (colon == NULL || !is_label(pnstrdup(package_id, colon - package_id)))
+		return false;
+	hash = colon + 1;
+	return strlen(hash) == 2 * CRYPTO_SHA256_BYTES && strspn(hash, "0123456789abcdef") == 2 * CRYPTO_SHA256_BYTES;
+}
+
 bytea *
 package_build(const char *label, const char *type, FbBytes source)
 {
@@ -131,13 +144,13 @@ package_build(const char *label, const char *type, FbBytes source)
 	if (!is_label(label))
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid chaincode label \"%s\"", label),
+			(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid chaincode label \"%s\"", error_excerpt(label)),
 			 errdetail("A label begins with a letter or digit and consists of letters, digits, \"_\", \".\", \"+\" and "
 					   "\"-\", at most %d in all.",
 					   CHAINCODE_LABEL_BYTES_MAX)));
 	if (pg_strcasecmp(type, CHAINCODE_TYPE_SQL) != 0)
 		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("unknown chaincode language \"%s\"", type),
+				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("unknown chaincode language \"%s\"", error_excerpt(type)),
 				 errdetail("A package holds SQL source; its language is \"%s\".", CHAINCODE_TYPE_SQL),
 				 errhint("The LANGUAGE clause of each function in the source names the function's own language.")));
 	if (source.size == 0)

@@ -320,8 +320,13 @@ shim_set_validation_parameter(FbBytes key, FbBytes parameter)
 {
 	RwSetMetadataEntry entry = {.name = fb_bytes_of_text(RWSET_VALIDATION_PARAMETER), .value = parameter};
 	Simulation *simulation = simulation_current();
+	SignaturePolicy *policy;
+	FbError error = {0};
 
 	check_key(key);
+	/* Fabric takes any bytes here, and then nobody can write the key ever again */
+	if (parameter.size > 0)
+		error_check(signature_policy_decode(memory_allocator(CurrentMemoryContext), parameter, &policy, &error), &error);
 	state_access_put_metadata(simulation, key, &entry, 1);
 }
 
@@ -356,7 +361,7 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 	FbError error = {0};
 
 	if (strcmp(role, "member") != 0 && strcmp(role, "peer") != 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("unknown role \"%s\" of a state policy", role),
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("unknown role \"%s\" of a state policy", error_excerpt(role)),
 						errdetail("The role is \"member\" or \"peer\".")));
 	if (msp_ids_count == 0)
 		ereport(ERROR,

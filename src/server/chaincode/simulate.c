@@ -331,7 +331,7 @@ call_function(Simulation *simulation, Oid schema)
 
 	if (function == NULL)
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-						errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, name),
+						errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, error_excerpt(name)),
 						name[0] == '_' ? errdetail("Functions whose names begin with an underscore are the chaincode's "
 												   "own, they cannot be called from outside.")
 									   : 0));

@@ -485,6 +485,29 @@ check_channel_row(ChainWalk *walk)
 					  "The stored configuration of the channel is not that of its last configuration block.");
 }
 
+/* the blocks to look at: those asked for must be there */
+static void
+set_range(ChainWalk *walk)
+{
+	FbError		error;
+
+	walk->height = block_store_height(walk->ledger, walk->snapshot);
+	if (walk->to == UINT64_MAX && walk->from < walk->height)
+		walk->to = walk->height - 1;
+	if (walk->from > walk->to)
+	{
+		fb_fail(&error, FB_INVALID_ARGUMENT, "first block " UINT64_FORMAT " is after last block " UINT64_FORMAT, walk->from, walk->to);
+		error_throw(&error);
+	}
+	if (walk->to >= walk->height)
+	{
+		fb_fail(&error, FB_BLOCK_NOT_FOUND, "channel \"%s\" has no block " UINT64_FORMAT, walk->ledger->channel,
+				walk->from >= walk->height ? walk->from : walk->to);
+		fb_error_detail(&error, "It has " UINT64_FORMAT " blocks.", walk->height);
+		error_throw(&error);
+	}
+}
+
 void
 chain_walk(ChainWalk *walk)
 {
@@ -493,18 +516,7 @@ chain_walk(ChainWalk *walk)
 	Link		link = {{0}};
 	ListCell   *cell;
 
-	walk->height = block_store_height(walk->ledger, walk->snapshot);
-	if (walk->to == UINT64_MAX && walk->height > 0)
-		walk->to = walk->height - 1;
-	if (walk->to >= walk->height || walk->from > walk->to)
-	{
-		FbError		error;
-
-		fb_fail(&error, FB_BLOCK_NOT_FOUND, "channel \"%s\" has no blocks " UINT64_FORMAT " to " UINT64_FORMAT, walk->ledger->channel, walk->from,
-				walk->to);
-		fb_error_detail(&error, "It has " UINT64_FORMAT " blocks.", walk->height);
-		error_throw(&error);
-	}
+	set_range(walk);
 	walk->replay = replay_create(walk->ledger);
 	caller = MemoryContextSwitchTo(context);
 	for (uint64 number = 0; number <= walk->to && !walk->stopped; number++)

@@ -134,10 +134,10 @@ store_private(const Channel *channel, const ProposalView *view, FbBytes private_
 
 	if (private_rwset.size == 0)
 		return;
-	shmem_require();
-	slot = shmem_channel_find(channel->name);
-	if (slot != NULL && private_inbox_put(slot, pnstrdup((const char *) view->tx_id.data, view->tx_id.size), private_rwset,
-										  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms)))
+	/* right after join_channel the ledger process is still to come: it finds what waits for it */
+	slot = shmem_channel_create(channel->name);
+	if (private_inbox_put(slot, pnstrdup((const char *) view->tx_id.data, view->tx_id.size), private_rwset,
+						  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms)))
 		return;
 	fb_fail(&error, FB_BUSY, "private data of the transaction could not be stored in time");
 	fb_error_detail(&error, "The ledger process of channel \"%s\" is busy or does not run.", channel->name);

@@ -1,6 +1,11 @@
 /* FbError <-> ereport */
 #include "server/pg/pg.h"
 
+#include "mb/pg_wchar.h"
+
+/* enough to know a name by */
+#define EXCERPT_BYTES 200
+
 int
 error_sqlstate(FbStatus status)
 {
@@ -16,6 +21,16 @@ error_status_of(int sqlstate)
 		if (error_sqlstate((FbStatus) status) == sqlstate)
 			return (FbStatus) status;
 	return FB_INTERNAL;
+}
+
+const char *
+error_excerpt(const char *text)
+{
+	size_t		size = strnlen(text, EXCERPT_BYTES + 1);
+
+	if (size <= EXCERPT_BYTES)
+		return text;
+	return psprintf("%.*s...", pg_mbcliplen(text, (int) size, EXCERPT_BYTES), text);
 }
 
 void

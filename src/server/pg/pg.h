@@ -236,6 +236,8 @@ error_check(FbStatus status, const FbError *error)
 		error_throw(error);
 }
 extern int	error_sqlstate(FbStatus status);			/* as MAKE_SQLSTATE packs it */
+/* text from outside, of any length, for a message: a long one is cut */
+extern const char *error_excerpt(const char *text);
 extern FbStatus error_status_of(int sqlstate);			/* FB_INTERNAL when it is none of ours */
 /* in PG_CATCH, after CopyErrorData: what core would have reported */
 extern void error_capture(const ErrorData *data, FbError *error);

@@ -47,7 +47,7 @@ fabric_verify_block(PG_FUNCTION_ARGS)
 	{
 		ConfigBundle *bundle;
 
-		error_check(config_bundle_from_block(allocator, PG_GETARG_FB_BYTES(1), &bundle, &error), &error);
+		argument_check(config_bundle_from_block(allocator, PG_GETARG_FB_BYTES(1), &bundle, &error), &error, "config_block");
 		memory_on_reset(CurrentMemoryContext, destroy_bundle, bundle);
 		audit.bundle = bundle;
 	}
@@ -55,7 +55,7 @@ fabric_verify_block(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
 				 errmsg("argument \"%s\" must not be empty", "previous_block")));
-	error_check(audit_block(&audit, block, previous, &error), &error);
+	argument_check(audit_block(&audit, block, previous, &error), &error, "previous_block");
 	return (Datum) 0;
 }
 

@@ -14,8 +14,8 @@
 /* digits and exponent of a number in a value; numeric takes more, but raises an error at its own limits */
 #define VALUE_NUMBER_BYTES_MAX 1000
 #define VALUE_EXPONENT_MAX 1000
-/* jsonb has 28 bits for the length of a string */
-#define VALUE_JSON_BYTES_MAX (64 * 1024 * 1024)
+/* jsonb has 28 bits for the size of an array, and makes up to six bytes of one: a list of small numbers */
+#define VALUE_JSON_BYTES_MAX (32 * 1024 * 1024)
 
 FABRIC_FUNCTION(fabric_bytes_to_json);
 FABRIC_FUNCTION(fabric_bytes_to_text);

@@ -93,7 +93,7 @@ find_transaction(FunctionCallInfo fcinfo, const Ledger *ledger, uint64 *block_nu
 	{
 		FbError		error;
 
-		fb_fail(&error, FB_TRANSACTION_NOT_FOUND, "channel \"%s\" has no transaction %.*s", ledger->channel,
+		fb_fail(&error, FB_TRANSACTION_NOT_FOUND, "channel \"%s\" has no transaction \"%.*s\"", ledger->channel,
 				(int) Min(tx_id.size, 100), (const char *) tx_id.data);
 		error_throw(&error);
 	}

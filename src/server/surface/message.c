@@ -51,7 +51,7 @@ fabric_decode_message(PG_FUNCTION_ARGS)
 	if (descriptor == NULL)
 		ereport(ERROR,
 				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("unknown message type \"%s\"", type),
+				 errmsg("unknown message type \"%s\"", error_excerpt(type)),
 				 errhint("Message types are named as in Fabric's .proto files: common.Block, common.Envelope, protos.Transaction.")));
 	return decode(descriptor, message);
 }

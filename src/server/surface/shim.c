@@ -42,7 +42,14 @@ FABRIC_FUNCTION(fabric_shim_state_policy);
 
 /* ---- arguments and results ---- */
 
-/* inside or outside of a simulation decides first: that is the more helpful error */
+/* a required argument; outside of a simulation that is the error to tell */
+static void
+require(FunctionCallInfo fcinfo, int index, const char *name)
+{
+	(void) shim_request();
+	argument_require(fcinfo, index, name);
+}
+
 /* bytes that must be text here; what names them in the error */
 static text *
 checked_text(FbBytes bytes, const char *what)
@@ -52,27 +59,6 @@ checked_text(FbBytes bytes, const char *what)
 		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE), errmsg("%s is not text", what),
 						errhint("Use the form of the function that takes and gives bytea.")));
 	return memory_text(bytes);
-}
-
-static FbBytes *
-text_array(ArrayType *array, size_t *count)
-{
-	Datum *elements;
-	bool *nulls;
-	int elements_count;
-	FbBytes *texts;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &elements_count);
-	texts = palloc_array(FbBytes, elements_count + 1);
-	for (int i = 0; i < elements_count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("array element %d must not be null", i + 1)));
-		texts[i] = memory_bytes(PG_DETOAST_DATUM_PACKED(elements[i]));
-	}
-	*count = elements_count;
-	return texts;
 }
 
 /* the text form, which is the same on every node */
@@ -147,7 +133,7 @@ fabric_shim_get_transient(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	argument_require(fcinfo, 0, "name");
+	require(fcinfo, 0, "name");
 	if (!shim_get_transient(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(bytes_datum(value));
@@ -189,7 +175,7 @@ fabric_shim_get_client_attribute(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	argument_require(fcinfo, 0, "name");
+	require(fcinfo, 0, "name");
 	if (!shim_client_attribute(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(checked_text(value, "the attribute's value"));
@@ -202,7 +188,7 @@ fabric_shim_get_state(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	argument_require(fcinfo, 0, "key");
+	require(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(bytes_datum(value));
@@ -213,7 +199,7 @@ fabric_shim_get_state_text(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	argument_require(fcinfo, 0, "key");
+	require(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(checked_text(value, "the value"));
@@ -224,7 +210,7 @@ fabric_shim_get_state_json(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	argument_require(fcinfo, 0, "key");
+	require(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(checked_text(value, "the value")))));
@@ -233,7 +219,7 @@ fabric_shim_get_state_json(PG_FUNCTION_ARGS)
 static void
 require_value(FunctionCallInfo fcinfo)
 {
-	argument_require(fcinfo, 0, "key");
+	require(fcinfo, 0, "key");
 	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"value\" must not be null"),
 						errhint("fabric.del_state deletes a key.")));
@@ -262,7 +248,7 @@ fabric_shim_put_state_jsonb(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_del_state(PG_FUNCTION_ARGS)
 {
-	argument_require(fcinfo, 0, "key");
+	require(fcinfo, 0, "key");
 	shim_delete_state(PG_GETARG_FB_BYTES(0));
 	PG_RETURN_VOID();
 }
@@ -312,8 +298,8 @@ fabric_shim_get_state_by_range(PG_FUNCTION_ARGS)
 
 	if (SRF_IS_FIRSTCALL())
 	{
-		argument_require(fcinfo, 0, "start_key");
-		argument_require(fcinfo, 1, "end_key");
+		require(fcinfo, 0, "start_key");
+		require(fcinfo, 1, "end_key");
 		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(), shim_open_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1)));
 	}
 	return next_row(fcinfo, text_keys);
@@ -327,9 +313,9 @@ fabric_shim_get_state_by_partial_composite_key(PG_FUNCTION_ARGS)
 		FbBytes *attributes;
 		size_t count;
 
-		argument_require(fcinfo, 0, "object_type");
-		argument_require(fcinfo, 1, "attributes");
-		attributes = text_array(PG_GETARG_ARRAYTYPE_P(1), &count);
+		require(fcinfo, 0, "object_type");
+		require(fcinfo, 1, "attributes");
+		attributes = argument_byte_array(fcinfo, 1, "attributes", &count);
 		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(), shim_open_composite(PG_GETARG_FB_BYTES(0), attributes, count));
 	}
 	return next_row(fcinfo, false);
@@ -362,10 +348,10 @@ fabric_shim_get_state_by_range_with_pagination(PG_FUNCTION_ARGS)
 {
 	ShimPage page;
 
-	argument_require(fcinfo, 0, "start_key");
-	argument_require(fcinfo, 1, "end_key");
-	argument_require(fcinfo, 2, "page_size");
-	argument_require(fcinfo, 3, "bookmark");
+	require(fcinfo, 0, "start_key");
+	require(fcinfo, 1, "end_key");
+	require(fcinfo, 2, "page_size");
+	require(fcinfo, 3, "bookmark");
 	shim_page_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1), PG_GETARG_INT32(2), PG_GETARG_FB_BYTES(3), &page);
 	return put_page(fcinfo, &page, first_argument_is_text(fcinfo));
 }
@@ -377,11 +363,11 @@ fabric_shim_get_state_by_partial_composite_key_with_pagination(PG_FUNCTION_ARGS)
 	size_t count;
 	ShimPage page;
 
-	argument_require(fcinfo, 0, "object_type");
-	argument_require(fcinfo, 1, "attributes");
-	argument_require(fcinfo, 2, "page_size");
-	argument_require(fcinfo, 3, "bookmark");
-	attributes = text_array(PG_GETARG_ARRAYTYPE_P(1), &count);
+	require(fcinfo, 0, "object_type");
+	require(fcinfo, 1, "attributes");
+	require(fcinfo, 2, "page_size");
+	require(fcinfo, 3, "bookmark");
+	attributes = argument_byte_array(fcinfo, 1, "attributes", &count);
 	shim_page_composite(PG_GETARG_FB_BYTES(0), attributes, count, PG_GETARG_INT32(2), PG_GETARG_FB_BYTES(3), &page);
 	return put_page(fcinfo, &page, false);
 }
@@ -394,7 +380,7 @@ fabric_shim_create_composite_key(PG_FUNCTION_ARGS)
 	FbBytes *attributes;
 	size_t count;
 
-	attributes = text_array(PG_GETARG_ARRAYTYPE_P(1), &count);
+	attributes = argument_byte_array(fcinfo, 1, "attributes", &count);
 	PG_RETURN_DATUM(bytes_datum(shim_composite_key(PG_GETARG_FB_BYTES(0), attributes, count)));
 }
 
@@ -442,7 +428,7 @@ put_history(void *context, const ShimHistory *write)
 Datum
 fabric_shim_get_history_for_key(PG_FUNCTION_ARGS)
 {
-	argument_require(fcinfo, 0, "key");
+	require(fcinfo, 0, "key");
 	InitMaterializedSRF(fcinfo, 0);
 	shim_history(PG_GETARG_FB_BYTES(0), put_history, fcinfo->resultinfo);
 	return (Datum) 0;
@@ -451,8 +437,8 @@ fabric_shim_get_history_for_key(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_set_event(PG_FUNCTION_ARGS)
 {
-	argument_require(fcinfo, 0, "name");
-	argument_require(fcinfo, 1, "payload");
+	require(fcinfo, 0, "name");
+	require(fcinfo, 1, "payload");
 	shim_set_event(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1));
 	PG_RETURN_VOID();
 }
@@ -460,8 +446,8 @@ fabric_shim_set_event(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_set_event_jsonb(PG_FUNCTION_ARGS)
 {
-	argument_require(fcinfo, 0, "name");
-	argument_require(fcinfo, 1, "payload");
+	require(fcinfo, 0, "name");
+	require(fcinfo, 1, "payload");
 	shim_set_event(PG_GETARG_FB_BYTES(0), jsonb_bytes(PG_GETARG_JSONB_P(1)));
 	PG_RETURN_VOID();
 }
@@ -469,8 +455,8 @@ fabric_shim_set_event_jsonb(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_set_state_validation_parameter(PG_FUNCTION_ARGS)
 {
-	argument_require(fcinfo, 0, "key");
-	argument_require(fcinfo, 1, "policy");
+	require(fcinfo, 0, "key");
+	require(fcinfo, 1, "policy");
 	shim_set_validation_parameter(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1));
 	PG_RETURN_VOID();
 }
@@ -480,7 +466,7 @@ fabric_shim_get_state_validation_parameter(PG_FUNCTION_ARGS)
 {
 	FbBytes parameter;
 
-	argument_require(fcinfo, 0, "key");
+	require(fcinfo, 0, "key");
 	if (!shim_get_validation_parameter(PG_GETARG_FB_BYTES(0), &parameter))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(bytes_datum(parameter));
@@ -492,6 +478,6 @@ fabric_shim_state_policy(PG_FUNCTION_ARGS)
 	FbBytes *msp_ids;
 	size_t count;
 
-	msp_ids = text_array(PG_GETARG_ARRAYTYPE_P(1), &count);
+	msp_ids = argument_byte_array(fcinfo, 1, "msp_ids", &count);
 	PG_RETURN_DATUM(bytes_datum(shim_state_policy(text_to_cstring(PG_GETARG_TEXT_PP(0)), msp_ids, count)));
 }

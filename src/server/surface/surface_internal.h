@@ -12,6 +12,8 @@
 
 /* FB_INVALID_ARGUMENT when the argument is null; name as in the function's declaration */
 extern void argument_require(FunctionCallInfo fcinfo, int index, const char *name);
+/* raise the error that an argument's content led to, with the argument's name: for functions that take several of a kind */
+extern void argument_check(FbStatus status, const FbError *error, const char *name);
 /* required arguments */
 extern char *argument_text(FunctionCallInfo fcinfo, int index, const char *name);
 extern FbBytes argument_bytes(FunctionCallInfo fcinfo, int index, const char *name);
