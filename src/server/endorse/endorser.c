@@ -1,11 +1,17 @@
 /* endorser.c: check, simulate, sign */
 #include "server/endorse/endorse.h"
 
+#include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/snapmgr.h"
+#include "utils/wait_event.h"
 
 #include "server/chaincode/chaincode.h"
 
 #include "core/rwset/rwset.h"
+
+/* how often to look for the channel's place in shared memory */
+#define SLOT_LOOK_MS 20
 
 /* TXF-2: who asks, when, and whether it was asked before */
 static const Channel *
@@ -125,19 +131,37 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	(void) shmem_wait_height(slot, min_height - 1, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms));
 }
 
+/* the channel's place in shared memory, which the launcher has yet to make just after the channel was joined; NULL when the deadline passed first */
+static ChannelSlot *
+wait_for_slot(const Channel *channel, TimestampTz deadline)
+{
+	for (;;)
+	{
+		ChannelSlot *slot = shmem_channel_find(channel->name);
+
+		if (slot != NULL && slot->ledger_id == channel->ledger->id)
+			return slot;
+		if (GetCurrentTimestamp() >= deadline)
+			return NULL;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SLOT_LOOK_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 /* PVT-3: plaintext is kept, durably, before anybody can submit the transaction that it belongs to */
 static void
 store_private(const Channel *channel, const ProposalView *view, FbBytes private_rwset)
 {
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
 	ChannelSlot *slot;
 	FbError		error;
 
 	if (private_rwset.size == 0)
 		return;
-	/* right after join_channel the ledger process is still to come: it finds what waits for it */
-	slot = shmem_channel_create(channel->name);
-	if (private_inbox_put(slot, pnstrdup((const char *) view->tx_id.data, view->tx_id.size), private_rwset,
-						  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms)))
+	shmem_require();
+	slot = wait_for_slot(channel, deadline);
+	if (slot != NULL && private_inbox_put(slot, pnstrdup((const char *) view->tx_id.data, view->tx_id.size), private_rwset, deadline))
 		return;
 	fb_fail(&error, FB_BUSY, "private data of the transaction could not be stored in time");
 	fb_error_detail(&error, "The ledger process of channel \"%s\" is busy or does not run.", channel->name);
