@@ -222,6 +222,11 @@ test_leader(void)
 	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = 1}), FB_CORRUPTED);
 	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 2, .to = 7, .term = 9}), FB_OK);
 	CHECK(update.term == 1);
+	/* a term that would leave none for later elections */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = (UINT64_C(1) << 32) + 2}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE, .from = 2, .to = 1, .term = UINT64_MAX, .forced = true}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = UINT64_MAX}), FB_OK);
+	CHECK(update.term == 1 && update.role == RAFT_LEADER && !update.persist_hard_state);
 
 	/* ORD-15: 2 was heard, 3 too, 4 never */
 	raft_status(raft, &status);

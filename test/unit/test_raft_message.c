@@ -121,7 +121,7 @@ main(void)
 		 .index = 10,
 		 .log_term = 7,
 		 .configuration = FB_BYTES_LITERAL("any bytes")},
-		{.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = UINT64_MAX},
+		{.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = UINT64_MAX >> 2},
 	};
 	RaftMessage append = messages[4];
 	RaftMessage changed;
@@ -162,6 +162,17 @@ main(void)
 	check_refused(changed, FB_MALFORMED_MESSAGE);
 	changed = append;
 	changed.index = UINT64_MAX - 3;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = append;
+	changed.commit_index = UINT64_C(1) << 63;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = messages[5];
+	CHECK(changed.type == RAFT_APPEND_RESPONSE);
+	changed.hint_index = UINT64_C(1) << 63;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	/* a term that no store of signed numbers could keep */
+	changed = messages[sizeof(messages) / sizeof(messages[0]) - 1];
+	changed.term++;
 	check_refused(changed, FB_MALFORMED_MESSAGE);
 	changed = append;
 	changed.type = 11;

@@ -86,6 +86,8 @@
 
 /* a block: Fabric's absolute maximum is set per channel; this is ours above it */
 #define FB_BLOCK_TRANSACTIONS_MAX 100000
+/* transactions of one batch: with their framing and the block around them they must still be one message */
+#define FB_BATCH_BYTES_MAX (96 * 1024 * 1024)
 #define FB_BLOCK_METADATA_COUNT 5
 
 /* range queries: core/ledger/kvledger/txmgmt/txmgr/query_executor.go, chaincode_support.go */

@@ -11,6 +11,8 @@
 #define MESSAGE_HEAD_BYTES (4 + 7 * 8)
 #define MESSAGE_ENTRY_HEAD_BYTES (8 + 1 + 4)
 
+#define NUMBER_MAX (UINT64_MAX >> 2)
+
 #define FLAG_REJECTED 1
 #define FLAG_FORCED 2
 
@@ -105,6 +107,10 @@ message_check(const RaftMessage *message, FbError *error)
 
 	if (message->from == 0 || message->to == 0 || message->term == 0)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message without sender, receiver or term");
+	/* a host keeps them as signed numbers, and there must be room for the next ones */
+	if (message->term > NUMBER_MAX || message->index > NUMBER_MAX || message->commit_index > NUMBER_MAX || message->hint_index > NUMBER_MAX)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has an impossible term or index",
+					   raft_message_type_name(message->type));
 	if ((!(uses & USES_INDEX) && (message->index != 0 || message->log_term != 0)) ||
 		(!(uses & USES_COMMIT) && message->commit_index != 0) || (!(uses & USES_HINT) && message->hint_index != 0) ||
 		(!(uses & USES_REJECTED) && message->rejected) || (!(uses & USES_FORCED) && message->forced) ||
@@ -115,8 +121,6 @@ message_check(const RaftMessage *message, FbError *error)
 	if (message->log_term > message->term)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s of term %" PRIu64 " speaks of term %" PRIu64,
 					   raft_message_type_name(message->type), message->term, message->log_term);
-	if (message->index > UINT64_MAX - FB_RAFT_ENTRIES_PER_MESSAGE_MAX - 1)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft index %" PRIu64 " is impossible", message->index);
 	if (message->entries_count > FB_RAFT_ENTRIES_PER_MESSAGE_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft message with %" PRIu32 " entries", message->entries_count);
 	if (message->configuration.size > RAFT_CONFIGURATION_STATE_BYTES_MAX)

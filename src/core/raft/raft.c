@@ -263,6 +263,9 @@ raft_compact(Raft *raft, uint64_t index)
 	TRACE(raft, "log starts after %" PRIu64, index);
 }
 
+/* elections that a node can have missed: one each second for more than a century */
+#define TERM_STEP_MAX (UINT64_C(1) << 32)
+
 /* ---- messages: the rules common to all of them (paper, figure 2, "rules for servers") ---- */
 
 static bool
@@ -345,6 +348,13 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 	if (message->term < raft->term)
 	{
 		raft_receive_old(raft, message);
+		return FB_OK;
+	}
+	/* terms only grow: after the last one there could never be a leader again */
+	if (message->term - raft->term > TERM_STEP_MAX)
+	{
+		TRACE(raft, "ignore %s of %" PRIu64 ": term %" PRIu64 " is out of reach", raft_message_type_name(message->type),
+			  message->from, message->term);
 		return FB_OK;
 	}
 

@@ -61,6 +61,7 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	/* CFG-9: in maintenance mode only orderers may write */
 	const char *path = bundle->maintenance ? "/Channel/Orderer/Writers" : CONFIG_POLICY_CHANNEL_WRITERS;
+	size_t		bytes_max = Min(bundle->batch_bytes_absolute_max, FB_BATCH_BYTES_MAX);
 	PolicySignature signature = {0};
 	PolicySignatureSet *set;
 	EnvelopeView view;
@@ -70,11 +71,10 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 	FB_TRY(block_parse_envelope(envelope, &payload, &signature_bytes, error));
 	if (payload.size == 0)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "envelope has no payload");
-	if (payload.size + signature_bytes.size > bundle->batch_bytes_absolute_max)
+	if (payload.size + signature_bytes.size > bytes_max)
 	{
 		fb_fail(error, FB_LIMIT_EXCEEDED, "envelope is too large");
-		fb_error_detail(error, "It has %zu bytes, the channel allows %u.", payload.size + signature_bytes.size,
-						bundle->batch_bytes_absolute_max);
+		fb_error_detail(error, "It has %zu bytes, the channel allows %zu.", payload.size + signature_bytes.size, bytes_max);
 		return FB_LIMIT_EXCEEDED;
 	}
 	FB_TRY(admission_check_canonical(&envelope, 1, error));

@@ -251,7 +251,8 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 
 	event->now_ms = node->now_ms;
 	status = raft_step(node->raft, event, &update, error);
-	if (status == FB_CORRUPTED || status == FB_OUT_OF_MEMORY || status == FB_INTERNAL)
+	/* what another node says can be anything; what we have ourselves must be right */
+	if (status == FB_OUT_OF_MEMORY || status == FB_INTERNAL || (status == FB_CORRUPTED && event->type != RAFT_EVENT_RECEIVE))
 		error_throw(error);
 	if (status == FB_OK)
 	{

@@ -14,6 +14,8 @@
 /* one turn takes at most this much from the inbox, so that its transaction, and what waits for it, stays short */
 #define RECORDS_PER_TURN_MAX 2000
 #define BYTES_PER_TURN_MAX ((size_t) 8 * 1024 * 1024)
+/* refused messages are not logged more often: their sender decides how many there are */
+#define REFUSAL_LOG_MS 10000
 /* entries deleted at once: a transaction with more would keep Raft waiting */
 #define COMPACT_ENTRIES_MAX 1000
 /* entries of the tail that are kept whatever their size is, as in Fabric (SnapshotCatchUpEntries) */
@@ -115,6 +117,20 @@ order_node_start(ChannelSlot *slot)
 
 /* ---- inputs ---- */
 
+/* a message that cannot be true: the sender lies, or one of us has lost what it knew. It changed nothing, and we go on */
+static void
+note_refused_message(OrderNode *node, uint64 sender_id, const FbError *error)
+{
+	char	   *text = MemoryContextStrdup(node->turn_context, error->message);
+
+	shmem_worker_note_error(node->slot, WORKER_ORDERER, text);
+	if (node->refusal_logged_ms != 0 && node->now_ms < node->refusal_logged_ms + REFUSAL_LOG_MS)
+		return;
+	node->refusal_logged_ms = node->now_ms;
+	ereport(LOG,
+			(errmsg("channel \"%s\": Raft message of consenter %llu refused: %s", node->channel, (unsigned long long) sender_id, text)));
+}
+
 static void
 take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
 {
@@ -122,13 +138,20 @@ take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
 	StepInput	input = {0};
 	RaftMessage message;
 	FbError		error;
+	FbStatus	status;
 
 	/* its sender was checked when it came in; that it speaks for itself only, is checked here */
-	if (raft_message_decode(node->turn_allocator, bytes, &message, &error) != FB_OK || message.from != sender_id)
-		return;
-	event.receive = &message;
-	input.message = &message;
-	(void) duties_step(node, &event, &input, &error);
+	status = raft_message_decode(node->turn_allocator, bytes, &message, &error);
+	if (status == FB_OK && message.from != sender_id)
+		status = fb_fail(&error, FB_MALFORMED_MESSAGE, "it is not the sender's own");
+	if (status == FB_OK)
+	{
+		event.receive = &message;
+		input.message = &message;
+		status = duties_step(node, &event, &input, &error);
+	}
+	if (status != FB_OK)
+		note_refused_message(node, sender_id, &error);
 }
 
 static void

@@ -226,6 +226,7 @@ struct OrderNode
 	uint64		batches_count;
 	uint64		dropped_count;
 	uint64		leader_changes_count;
+	uint64		refusal_logged_ms;	/* when a message of another consenter was last refused in the log; 0: never */
 };
 
 /* duties.c */

@@ -260,6 +260,36 @@ raft_store_last_batch(const char *channel, uint64 up_to_index)
 	return result;
 }
 
+/*
+ * Can a block be made of this batch? Leaders that follow the rules put nothing else into the log; from one that does not, it would stop the channel on
+ * every node. All nodes find the same, and go on without it.
+ */
+static bool
+makes_block(const char *channel, const RaftStoredEntry *entry)
+{
+	const FbBytes *data;
+	size_t		data_count;
+	FbError		error;
+	FbStatus	status;
+
+	if (entry->kind != RAFT_ENTRY_DATA)
+		return false;
+	status = block_parse_data(entry->payload, memory_allocator(CurrentMemoryContext), &data, &data_count, &error);
+	if (status == FB_OK && data_count > FB_BLOCK_TRANSACTIONS_MAX)
+		status = fb_fail(&error, FB_LIMIT_EXCEEDED, "it has %zu transactions", data_count);
+	if (status == FB_OK)
+		status = block_check_well_formed(data, data_count, &error);
+	if (status == FB_OUT_OF_MEMORY)
+		error_throw(&error);
+	if (status == FB_OK)
+		return true;
+	ereport(LOG,
+			(errmsg("channel \"%s\": entry %llu of the Raft log makes no block", channel, (unsigned long long) entry->index),
+			 errdetail("%s.", error.message),
+			 errhint("The leader of term %llu put it there, which no leader should.", (unsigned long long) entry->term)));
+	return false;
+}
+
 FbStatus
 order_read_entries(const char *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries, int *entries_count,
 				   bool *lost, FbError *error)
@@ -291,7 +321,7 @@ order_read_entries(const char *channel, uint64 after_index, size_t bytes_max, Or
 	{
 		(*entries)[index].index = stored[index].index;
 		(*entries)[index].term = stored[index].term;
-		(*entries)[index].batch = stored[index].kind == RAFT_ENTRY_DATA ? stored[index].payload : FB_BYTES_EMPTY;
+		(*entries)[index].batch = makes_block(channel, &stored[index]) ? stored[index].payload : FB_BYTES_EMPTY;
 	}
 	*entries_count = stored_count;
 	return FB_OK;

@@ -14,9 +14,10 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 	settings->config_block_number = channel->config_block_number;
 	settings->config_sequence = bundle->sequence;
 	settings->self_id = channel_raft_id(channel);
-	settings->limits.message_count_max = bundle->batch_messages_max;
+	/* whatever the channel allows, every node must be able to take the block */
+	settings->limits.message_count_max = Min(bundle->batch_messages_max, FB_BLOCK_TRANSACTIONS_MAX);
 	/* a batch travels through the followers' inboxes, which are taken to be as large as this one */
-	settings->limits.preferred_bytes_max = Min(bundle->batch_bytes_preferred_max, inbox_capacity() / 4);
+	settings->limits.preferred_bytes_max = Min(Min(bundle->batch_bytes_preferred_max, inbox_capacity() / 4), FB_BATCH_BYTES_MAX);
 	if (bundle->batch_bytes_absolute_max > inbox_capacity() / 2)
 		ereport(LOG,
 				(errmsg("fabric.inbox_size is small for channel \"%s\"", channel_name),

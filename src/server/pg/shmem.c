@@ -408,8 +408,13 @@ shmem_worker_wake(ChannelSlot *slot, WorkerKind kind)
 void
 shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message)
 {
+	char		text[sizeof(slot->workers[kind].last_error)];
+	size_t		size = (size_t) fb_utf8_cut(fb_bytes_of_text(message), (int) sizeof(text) - 1);
+
+	memcpy(text, message, size);
+	text[size] = '\0';
 	SpinLockAcquire(&slot->mutex);
-	strlcpy(slot->workers[kind].last_error, message, sizeof(slot->workers[kind].last_error));
+	memcpy(slot->workers[kind].last_error, text, size + 1);
 	SpinLockRelease(&slot->mutex);
 }
 

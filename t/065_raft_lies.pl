@@ -1,0 +1,123 @@
+# A consenter that lies to the others in its own name: messages that cannot be true, terms and indexes beyond all numbers, a leadership that nobody voted for,
+# and batches in the log of which no block can be made. Raft trusts its consenters, so one of them can disturb the ordering; but no process ends, nothing
+# is lost, and the channel goes on.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest;
+use FabricWire qw();
+use Test::More;
+
+my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade');
+my @nodes = $network->nodes;
+
+$network->deploy('trade', 'book', <<'SQL', policy => $FabricTest::ANY_TWO);
+CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
+SQL
+my $leader = FabricTest::wait_for_leader($network, 'trade');
+my ($liar) = grep { $_ != $leader } @nodes;
+my @others = grep { $_ != $liar } @nodes;
+my ($PRE_VOTE, $PRE_VOTE_RESPONSE, $VOTE, $VOTE_RESPONSE, $APPEND, $APPEND_RESPONSE, $HEARTBEAT, $HEARTBEAT_RESPONSE, $SNAPSHOT, $TIMEOUT_NOW) = 1 .. 10;
+my ($REJECTED, $FORCED) = (1, 2);
+
+# a message as core/raft/message.c writes it; entries: [term, kind, payload]
+sub raft_message
+{
+	my (%m) = @_;
+	my @entries = @{ $m{entries} // [] };
+
+	return pack('a C3 Q>7 N/a* N', 'R', 1, $m{type}, $m{flags} // 0, $liar->{number}, $m{to}, $m{term}, $m{index} // 0, $m{log_term} // 0, $m{commit} // 0, $m{hint} // 0,
+		$m{configuration} // '', scalar @entries) . join '', map { pack('Q> C N/a*', @$_) } @entries;
+}
+
+# tell a node something over the liar's own connection; gives what psql says
+sub lie_to
+{
+	my ($node, @messages) = @_;
+	my $keys = $liar->path('keys');
+	my $sql = join ";\n", map { "SELECT fabric_internal.raft_receive('trade', $liar->{number}, " . FabricWire::bytea($_) . ')' } @messages;
+	my ($output, $error) = ('', '');
+
+	local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
+	IPC::Run::run([ 'psql', '-XqAtw', '-d',
+			"host=localhost port=$node->{port} dbname=fabric user=$liar->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key" ],
+		'<', \$sql, '>', \$output, '2>', \$error);
+	return $output . $error;
+}
+
+sub orderer
+{
+	my ($node, $column) = @_;
+
+	return $node->query("SELECT $column FROM fabric.stat_orderer WHERE channel = 'trade'");
+}
+
+my $workers = "SELECT string_agg(kind || ' ' || coalesce(pid, 0) || ' ' || restarts, ', ' ORDER BY kind) FROM fabric.stat_workers WHERE channel = 'trade'";
+my %before = map { ($_->{name} => $_->query($workers)) } @nodes;
+my $round = 0;
+
+# the channel goes on: some node leads, a transaction is committed by all, no process ended
+sub goes_on
+{
+	my ($name) = @_;
+
+	$round++;
+	is((FabricTest::wait_until(sub { ($nodes[0]->try_query("SELECT fabric.invoke('trade', 'book', 'put', 'round', '$round')"))[2] == 0 }, 60) ? 'yes' : 'no'), 'yes', "$name: transactions are committed");
+	is(scalar FabricTest::fingerprints($network, 'trade'), 1, "$name: all nodes have the same");
+	is($nodes[2]->query("SELECT fabric.query('trade', 'book', 'get', 'round')"), $round, "$name: and the last transaction");
+	is($_->query($workers), $before{ $_->{name} }, "$name: no process of $_->{name} ended") foreach @nodes;
+}
+
+# ---- what cannot be read, and what cannot be true ----
+
+my $term = orderer($leader, 'term');
+my $largest = ~0;
+
+foreach my $node (@others)
+{
+	my %to = (to => $node->{number});
+	my @lies = (
+		'', 'R', "R\1\5", "\xff" x 1000, pack('a C3 Q>7 N N', 'R', 1, $APPEND, 0, $liar->{number}, $node->{number}, (1) x 5, 0xffffffff, 0xffffffff),
+		(map { my $type = $_; map { raft_message(%to, type => $type, term => $_, index => $_, log_term => $_, commit => $_, hint => $_) } 1, $term, $term + 1, $largest } 0 .. 11),
+		(map { my $type = $_; map { raft_message(%to, type => $type, term => $_) } $term + (1 << 40), 1 << 63, $largest } 1 .. 10),
+		(map { raft_message(%to, type => $VOTE, flags => $FORCED, term => $_, index => 1 << 40, log_term => $term) } $term + (1 << 33), 1 << 61),
+		# confirmations of what was never sent, the leadership of the others' own term, a commit beyond the log
+		raft_message(%to, type => $APPEND_RESPONSE, term => $term, index => 1 << 50), raft_message(%to, type => $HEARTBEAT, term => $term), raft_message(%to, type => $HEARTBEAT, term => $term, commit => 1 << 50),
+		raft_message(%to, type => $APPEND, term => $term, index => 1, log_term => $largest >> 2), raft_message(%to, type => $SNAPSHOT, term => $term, index => 1 << 50, log_term => $term));
+
+	my $answers = lie_to($node, @lies);
+	is($answers, "t\n" x @lies, "$node->{name} lets all of it in");
+}
+goes_on('after messages that cannot be true');
+cmp_ok(orderer($_, 'term'), '<', $term + 1000, "$_->{name} is in no term that is out of reach") foreach @others;
+like($others[0]->query("SELECT string_agg(last_error, ' ') FROM fabric.stat_workers WHERE kind = 'orderer'"), qr/Raft|term/, 'what was refused last is shown');
+
+# ---- a leadership that nobody voted for, and what it puts into the log ----
+
+FabricTest::wait_until(sub { orderer($others[0], 'last_index') == orderer($others[1], 'last_index') }, 30);
+$term = (sort { $b <=> $a } map { orderer($_, 'term') } @nodes)[0] + 1;
+my $last = orderer($others[0], 'last_index');
+my $last_term = $others[0]->query("SELECT term FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $last");
+my $good = FabricWire::envelope('p', 's');
+my @batches = ("\xff", '', "\x0a\x80", FabricWire::message([ 1, "\xff" ]), FabricWire::message([ 1, $good ], [ 1, FabricWire::envelope('p', undef) ]),
+	FabricWire::message([ 1, FabricWire::message([ 2, 's' ], [ 1, 'p' ]) ]), FabricWire::message([ 1, $good . FabricWire::message([ 3, 'x' ]) ]), FabricWire::message([ 1, $good ]) x 100001);
+my @entries = map { [ $term, 0, $_ ] } @batches;
+my $height = FabricTest::height_of($others[0], 'trade');
+
+foreach my $node (@others)
+{
+	my %append = (to => $node->{number}, type => $APPEND, term => $term);
+
+	# the last one is too large to go with the others; then the commit
+	is(lie_to($node, raft_message(%append, index => $last, log_term => $last_term, entries => [ @entries[ 0 .. 6 ] ]), raft_message(%append, index => $last + 7, log_term => $term, entries => [ $entries[7] ]),
+			raft_message(%append, index => $last + 8, log_term => $term, commit => $last + 8)), "t\nt\nt\n", "$node->{name} is told by a leader of its own making");
+}
+goes_on('after batches of which no block can be made');
+foreach my $node (@others)
+{
+	is($node->query("SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND term = $term AND kind = 0"), '8', "$node->{name} has them in its log");
+	is($node->query("SELECT string_agg(DISTINCT channel, '') FROM fabric.verify_chain('trade') v, fabric.channels"), '', "$node->{name}: its chain is clean");
+}
+done_testing();
