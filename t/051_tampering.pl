@@ -103,6 +103,24 @@ foreach my $block ($newest, $middle)
 	}
 }
 
+# a plausible lie everywhere: in the state, its history, and the transaction itself, which keeps its form and length
+my $lied = height_of($org2, 'trade');
+$org2->query(invoke('transfer_vehicle', 'V6', 'Boris', '18000'));
+falsify("UPDATE fabric_internal.world_state SET value = convert_to(replace(convert_from(value, 'UTF8'), '18000', '8000'), 'UTF8') WHERE $vehicles AND key = 'V6';\n"
+	. "UPDATE fabric_internal.history SET value = convert_to(replace(convert_from(value, 'UTF8'), '18000', '8000'), 'UTF8') WHERE $vehicles AND key = 'V6' AND block_number = $lied;\n"
+	. "UPDATE fabric_internal.transaction t SET envelope = '\\x00' || decode(replace(encode(v.envelope, 'hex'), encode('18000', 'hex'), encode(' 8000', 'hex')), 'hex') FROM fabric.transactions v "
+	. "WHERE v.channel = 'trade' AND v.block_number = $lied AND t.channel = 'trade' AND t.block_number = $lied AND t.position = v.tx_number");
+is($org2->query("SELECT arguments[3] FROM fabric.transactions WHERE channel = 'trade' AND block_number = $lied"), ' 8000', 'a plausible lie');
+my $found = problems($org2);
+like($found, qr/^block $lied transaction data_hash\b/m, 'the block is named');
+like($found, qr/^block $lied transaction 0 envelope .*BAD_CREATOR_SIGNATURE/m, 'the transaction is named');
+like($found, qr/state_value Key "V6" of "vehicles"/, 'the key is named');
+unlike($found, qr/^block $lied transaction 0 (chaincode|tx_id|type|creator_msp|created_at)\b/m, 'columns are not measured by bytes that are refuted');
+like($org2->error_of("SELECT fabric.rebuild_state('trade')"), qr/LF902.*block $lied.*repair_chain/s, 'the own chain alone cannot help');
+is($org2->query("SELECT block_number, address FROM fabric.repair_chain('trade')"), "$lied|localhost:$org1->{port}", 'another node can');
+is(problems($org2), '', 'all is well again');
+is($org2->query("SELECT value_json->>'price' FROM fabric.world_state WHERE channel = 'trade' AND key = 'V6'"), 18000, 'with the true price');
+
 # a chain whose last block is false takes no further block until it is repaired
 $newest = height_of($org2, 'trade') - 1;
 falsify('UPDATE fabric_internal.block SET ' . flipped('block_hash', 13) . " WHERE channel = 'trade' AND number = $newest");

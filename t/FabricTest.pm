@@ -321,7 +321,7 @@ sub kill_hard
 {
 	my ($self) = @_;
 
-	Fabric::Node::kill_processes($self->process_id // die "node $self->{name} does not run\n");
+	Fabric::Node::wait_until_gone(Fabric::Node::kill_processes($self->process_id // die "node $self->{name} does not run\n"));
 	$self->{cluster}->{_pid} = undef;
 }
 

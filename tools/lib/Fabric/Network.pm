@@ -13,6 +13,7 @@ use Fabric::Pki qw(certify create_key create_request create_authority issue_tls)
 use Fabric::Psql qw(literal);
 use Fabric::Terminal qw(bad say_line step);
 use Cwd qw(realpath);
+use Fcntl qw(:flock);
 use File::Path qw(make_path remove_tree);
 use JSON::PP ();
 
@@ -30,7 +31,9 @@ sub prepare_directory
 
 	if (!-e $directory)
 	{
-		make_path($directory, { mode => 0700 });
+		make_path($directory, { mode => 0700, error => \my $errors });
+		my ($message) = map { values %$_ } @$errors;
+		die "could not make $directory: $message: choose another directory with FABRIC_NETWORK_DIR\n" if defined $message;
 		give_to_server_user($directory);
 	}
 }
@@ -44,12 +47,22 @@ sub check_directory
 	# the path of a unix socket has at most 107 bytes
 	die "$directory is too long a path for sockets: choose another with FABRIC_NETWORK_DIR\n" if length $directory > 85;
 
-	die "there is no directory $directory\n" unless defined $owner;
+	die "the user " . (getpwuid($>) // $>) . " cannot reach the directory $directory: choose another with FABRIC_NETWORK_DIR\n" unless defined $owner && -x $directory;
 	die "$directory belongs to another user (" . (getpwuid($owner) // $owner) . "): choose another with FABRIC_NETWORK_DIR\n" if $owner != $>;
 	opendir(my $handle, $directory) or die "could not open $directory: $!\n";
-	my @entries = grep { !/^\.\.?$/ } readdir $handle;
+	my @entries = grep { !/^\.\.?$|^lock$/ } readdir $handle;
 	closedir $handle;
 	die "$directory is neither empty nor a network: choose another with FABRIC_NETWORK_DIR\n" if @entries && !-e "$directory/network.json";
+}
+
+# one program at a time makes, changes or removes the network: for the life of this process
+sub lock_directory
+{
+	my ($directory) = @_;
+	our $lock;
+
+	open($lock, '>>', "$directory/lock") or die "could not open $directory/lock: $!\n";
+	flock($lock, LOCK_EX | LOCK_NB) or die "another program works on the network in $directory: wait until it is done\n";
 }
 
 sub exists_in
@@ -60,7 +73,7 @@ sub exists_in
 }
 
 # %options: orgs, orderers, port (first one to try), foreign_authorities (true: openssl makes the identities' certificates, not the
-# databases); for tests also node_class, a subclass of Fabric::Node
+# databases), facts (to be kept in network.json); for tests also node_class, a subclass of Fabric::Node
 sub new
 {
 	my ($class, $directory, %options) = @_;
@@ -78,8 +91,25 @@ sub new
 		push @nodes, { name => "org$number", number => $number, msp_id => "Org${number}MSP", role => "fabric_node_org${number}msp",
 			port => $port++, orderer => $number <= $orderers ? 1 : 0 };
 	}
-	return $class->build({ directory => $directory, nodes => \@nodes,
+	return $class->build({ directory => $directory, nodes => \@nodes, %{ $options{facts} // {} },
 			foreign_authorities => $options{foreign_authorities} ? 1 : 0 }, $options{node_class});
+}
+
+# Is this what save has written? Somebody else may have a file of this name, and what it names is started, stopped and removed
+sub check_facts
+{
+	my ($facts) = @_;
+
+	return ref $facts eq 'HASH' && ref $facts->{nodes} eq 'ARRAY' && @{ $facts->{nodes} } > 0 && !grep { !check_node_facts($_) } @{ $facts->{nodes} };
+}
+
+sub check_node_facts
+{
+	my ($node) = @_;
+
+	return 0 unless ref $node eq 'HASH' && !grep { !defined $node->{$_} || ref $node->{$_} } qw(name number msp_id role port orderer);
+	return $node->{number} =~ /^\d+\z/ && $node->{name} eq "org$node->{number}" && $node->{msp_id} eq "Org$node->{number}MSP"
+		&& $node->{role} eq "fabric_node_org$node->{number}msp" && $node->{port} =~ /^\d+\z/;
 }
 
 sub load
@@ -87,7 +117,8 @@ sub load
 	my ($class, $directory) = @_;
 
 	die "there is no network in $directory: start one with tools/network up\n" unless exists_in($directory);
-	my $facts = $json->decode(slurp("$directory/network.json"));
+	my $facts = eval { $json->decode(slurp("$directory/network.json")) };
+	die "$directory/network.json was not written by tools/network: choose another directory with FABRIC_NETWORK_DIR\n" unless check_facts($facts);
 	$facts->{directory} = realpath($directory);
 	return $class->build($facts);
 }
@@ -387,13 +418,18 @@ sub stop
 	$_->stop foreach $self->nodes;
 }
 
-# stop everything and remove the directory's contents (the directory too, where we may)
+# stop everything and remove what we have made. The directory too, where we may, and if nothing else is in it
 sub remove
 {
 	my ($self) = @_;
 
 	$self->stop;
-	remove_tree($self->{directory}, { keep_root => 1 });
+	foreach my $node ($self->nodes)
+	{
+		remove_tree($node->path);
+		unlink map { "$self->{directory}/.s.PGSQL.$node->{port}$_" } '', '.lock';
+	}
+	unlink "$self->{directory}/network.json", "$self->{directory}/lock";
 	rmdir $self->{directory};
 }
 

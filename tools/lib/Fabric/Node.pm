@@ -141,7 +141,7 @@ sub let_owner_be
 	my $file = $self->path('data/pg_ident.conf');
 
 	open(my $handle, '>>', $file) or die "could not write $file: $!\n";
-	print $handle sprintf("owner   /^(%s|root)\$   %s\n", scalar getpwuid($>), $role);
+	print $handle sprintf("owner   /^(%s|root)\$   %s\n", quotemeta(scalar getpwuid($>)), $role);
 	close $handle;
 	$self->reload if $self->is_running;
 }
@@ -198,10 +198,18 @@ sub kill_hard
 {
 	my ($self) = @_;
 
-	kill_processes($self->process_id // die "node $self->{name} does not run\n");
+	wait_until_gone($self->kill_now);
 }
 
-# kill a postmaster and its children, and wait until they are gone: its shared memory is free then for the next start
+# the same without waiting; gives the processes for wait_until_gone, after which the instance can be started again
+sub kill_now
+{
+	my ($self) = @_;
+
+	return kill_processes($self->process_id // die "node $self->{name} does not run\n");
+}
+
+# kill a postmaster and its children
 sub kill_processes
 {
 	my ($pid) = @_;
@@ -211,10 +219,18 @@ sub kill_processes
 	kill 'STOP', $pid;
 	@all = ($pid, children_of($pid));
 	kill 'KILL', @all;
+	return @all;
+}
+
+# a postmaster and its children, killed: until their shared memory is free for the next start
+sub wait_until_gone
+{
+	my ($pid, @children) = @_;
+
 	for (my $i = 0; $i < 200; $i++)
 	{
 		# the postmaster must be gone, not only dead: until its parent (on some machines a slow init) has waited for it, its lock files are in force
-		last unless kill(0, $pid) || grep { is_alive($_) } @all;
+		last unless kill(0, $pid) || grep { is_alive($_) } @children;
 		select(undef, undef, undef, 0.05);
 	}
 }

@@ -7,7 +7,7 @@ use warnings;
 use Exporter qw(import);
 use Time::HiRes qw(time);
 
-our @EXPORT_OK = qw(heading say_line step detail good bad emphasis thousands);
+our @EXPORT_OK = qw(heading say_line step detail good bad emphasis thousands shell_word);
 
 my $colours = -t STDOUT && !defined $ENV{NO_COLOR} && ($ENV{TERM} // 'dumb') ne 'dumb';
 
@@ -56,6 +56,16 @@ sub step
 	@result = wantarray ? $code->() : scalar $code->();
 	printf "%s (%.1f s)\n", good('done'), time - $start;
 	return wantarray ? @result : $result[0];
+}
+
+# a word of a command for people to copy into a shell
+sub shell_word
+{
+	my ($word) = @_;
+
+	return $word if $word =~ m{^[\w./:=+,-]+\z};
+	$word =~ s/'/'\\''/g;
+	return "'$word'";
 }
 
 # 12345 -> 12,345
