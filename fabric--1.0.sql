@@ -81,7 +81,7 @@ CREATE TABLE fabric_internal.transaction (
 	position			int NOT NULL,		-- in the block, from 0
 	type				smallint NOT NULL,	-- common.HeaderType; -1 when it could not be read
 	validation_code		smallint NOT NULL,	-- protos.TxValidationCode
-	tx_id				bytea,				-- the 32 bytes of a well-formed id; others: a zero byte and the text; null: none
+	tx_id				bytea,				-- the 32 bytes of a well-formed id; others: see ledger/tx_index; null: none
 	creator_msp			text COLLATE "C",
 	chaincode			text COLLATE "C",
 	created_at			timestamptz,		-- the client's timestamp

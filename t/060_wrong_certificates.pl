@@ -128,6 +128,11 @@ like(with_node_key(sub { chmod 0644, "$keys/node.key" }), qr/LF102.*could not us
 like(with_node_key(sub { unlink "$keys/node.key" }), qr/LF005.*could not use file.*No such file.*HINT/s, 'a missing key is named');
 like(with_node_key(sub { spew("$keys/node.key", slurp("$keys/forged.key"), 0600) }), qr/LF102.*HINT:.*fabric\.node_key_file/s, 'a key that is not the certificate\'s is refused');
 like(with_node_key(sub { spew("$keys/node.key", "nonsense\n", 0600) }), qr/LF102/, 'so is a file that holds no key');
+# a session that has used the good key before
+my $refusals = with_node_key(sub { 1 }) . join('', ($org1->try_query(join("\n", '\set VERBOSITY verbose', '\set ON_ERROR_STOP 0', create_vehicle('V' . ++$vehicle) . ';',
+	"\\! echo nonsense > $keys/node.key", 'SELECT pg_sleep(1.1);', map { create_vehicle('V' . ++$vehicle) . ';' } 1 .. 2)))[1]);
+is(() = $refusals =~ /LF102/g, 2, 'does not go on with it') or diag($refusals);
+spew("$keys/node.key", slurp("$keys/kept.key"), 0600);
 ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }, 10), 'with its own key the node endorses again');
 
 # ---- TLS as a client of other nodes ----

@@ -155,20 +155,17 @@ key_file_write(const char *purpose, const char *label, FbBytes pem)
 	int			file;
 
 	ensure_directory(directory);
+	/* before there is anything: whatever fails from here on, no key stays behind */
+	remember(temporary, false);
+	remember(path, false);
 	file = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY, S_IRUSR | S_IWUSR);
 	if (file < 0)
 		refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(errno)));
+	errno = 0;
 	if (write(file, pem.data, pem.size) != (ssize_t) pem.size || pg_fsync(file) != 0)
-	{
-		int			code = errno;
-
-		CloseTransientFile(file);
-		unlink(temporary);
-		refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(code)));
-	}
+		refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(errno != 0 ? errno : ENOSPC)));
 	CloseTransientFile(file);
 	(void) durable_rename(temporary, path, ERROR);
-	remember(path, false);
 	return name;
 }
 

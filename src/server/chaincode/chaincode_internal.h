@@ -88,9 +88,7 @@ typedef struct ChaincodeFunction
 	int			parameters_count;	/* input parameters */
 	int			defaults_count;
 	bool		is_variadic;
-	bool		is_strict;
 	bool		returns_set;
-	bool		broken;			/* an error passed through it: look it up anew */
 	Oid			result_type;
 	char		result_kind;	/* typtype of the result */
 	FmgrInfo	call;
@@ -139,7 +137,7 @@ extern bool state_access_held_private(Simulation *simulation, FbBytes namespace_
 extern bool state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes *hash);
 extern void state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes value);
 
-/* a range iterator, see ShimCursor. limit: rows in all */
+/* a range iterator, see ShimCursor */
 extern ShimCursor *state_access_open(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, FbBytes end_key);
 extern void state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, int64 page_size, ShimPage *page);
 

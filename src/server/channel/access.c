@@ -87,8 +87,8 @@ access_authenticate(const Channel *channel, const SignedMessage *message)
 	return identity;
 }
 
-void
-access_check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message)
+static void
+check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Policy *policy = policy_manager_find(channel->bundle->policies, policy_path);
@@ -97,7 +97,6 @@ access_check_policy(const Channel *channel, const char *policy_path, const Signe
 	FbError		error;
 	FbStatus	status;
 
-	(void) access_authenticate(channel, message);
 	error_check(policy_signatures_create(allocator, channel->bundle->msps, &signature, 1, access_verify, NULL, &set, &error), &error);
 	status = policy_require(allocator, policy, set, &error);
 	if (status == FB_POLICY_NOT_SATISFIED)
@@ -106,7 +105,14 @@ access_check_policy(const Channel *channel, const char *policy_path, const Signe
 }
 
 void
-access_check(const Channel *channel, const char *resource, const SignedMessage *message)
+access_check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message)
+{
+	(void) access_authenticate(channel, message);
+	check_policy(channel, policy_path, message);
+}
+
+void
+access_authorize(const Channel *channel, const char *resource, const SignedMessage *message)
 {
 	const char *path = config_acl_policy_path(channel->bundle, resource);
 
@@ -117,7 +123,7 @@ access_check(const Channel *channel, const char *resource, const SignedMessage *
 		fb_fail(&error, FB_ACCESS_DENIED, "no policy of channel \"%s\" allows \"%s\"", channel->name, resource);
 		error_throw(&error);
 	}
-	access_check_policy(channel, path, message);
+	check_policy(channel, path, message);
 }
 
 void

@@ -242,6 +242,40 @@ channel_peer_address(const Channel *channel, const char *msp_id)
 	return psprintf("%s:%u", organization->anchors[0].host, organization->anchors[0].port);
 }
 
+List *
+channel_other_orderers(const Channel *channel)
+{
+	List	   *addresses = NIL;
+
+	for (size_t i = 0; i < channel->bundle->orderer_organizations_count; i++)
+	{
+		const ConfigOrganization *organization = &channel->bundle->orderer_organizations[i];
+
+		if (strcmp(organization->msp_id, guc_node_msp_id) == 0)
+			continue;
+		for (size_t e = 0; e < organization->endpoints_count; e++)
+			addresses = lappend(addresses, pstrdup(organization->endpoints[e]));
+	}
+	return addresses;
+}
+
+List *
+channel_other_peers(const Channel *channel)
+{
+	List	   *addresses = NIL;
+
+	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
+	{
+		const ConfigOrganization *organization = &channel->bundle->application_organizations[i];
+
+		if (strcmp(organization->msp_id, guc_node_msp_id) == 0)
+			continue;
+		for (size_t a = 0; a < organization->anchors_count; a++)
+			addresses = lappend(addresses, psprintf("%s:%u", organization->anchors[a].host, organization->anchors[a].port));
+	}
+	return addresses;
+}
+
 void
 channel_leave(const char *name)
 {

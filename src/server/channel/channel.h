@@ -55,6 +55,10 @@ extern uint64 channel_consenter_of_certificate(const Channel *channel, FbBytes c
 /* where an organisation's peer can be asked: "host:port" of its first anchor peer, NULL when it has none */
 extern const char *channel_peer_address(const Channel *channel, const char *msp_id);
 
+/* "host:port" of the orderers, and of the anchor peers, of all organisations but this node's: List of char * in the current memory context */
+extern List *channel_other_orderers(const Channel *channel);
+extern List *channel_other_peers(const Channel *channel);
+
 /* ---- node.c: this node's own identity, from the files that the settings name ---- */
 
 /*
@@ -77,14 +81,14 @@ typedef struct SignedMessage
 } SignedMessage;
 
 /*
- * Is the signature valid and its creator allowed to do this (ACL-1..7)? resource: Fabric's name, such as "peer/Propose". Raises
- * FB_ACCESS_DENIED, FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP, FB_INVALID_IDENTITY, FB_CERTIFICATE_EXPIRED (IDN-6).
+ * Who made a message: the identity of the creator, its signature verified (the verified set is asked first). Raises FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP,
+ * FB_INVALID_IDENTITY, FB_CERTIFICATE_EXPIRED (IDN-6).
  */
-extern void access_check(const Channel *channel, const char *resource, const SignedMessage *message);
-/* the same for a policy by its path */
-extern void access_check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message);
-/* the identity of the creator, its signature verified (the verified set is asked first); raises as above */
 extern const Identity *access_authenticate(const Channel *channel, const SignedMessage *message);
+/* May the creator of an authenticated message do this (ACL-1..7)? resource: Fabric's name, such as "peer/Propose". Raises FB_ACCESS_DENIED */
+extern void access_authorize(const Channel *channel, const char *resource, const SignedMessage *message);
+/* both, for a policy by its path */
+extern void access_check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message);
 /* T-15: the client's time must be within fabric.authentication_time_window of ours. Raises FB_INVALID_ARGUMENT */
 extern void access_check_time(int64 seconds, int32 nanos);
 

@@ -21,16 +21,16 @@ refuse(const char *message, const char *detail)
 static void
 fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
 {
-	EnvelopeView view;
+	EnvelopeView parts;
+	TxView		view = {0};
 	FbError		error;
 
-	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
-	memset(row, 0, sizeof(*row));
-	row->type = (int16) view.type;
-	row->validation_code = TX_VALID;
-	row->tx_id = view.tx_id;
-	row->created_at = view.timestamp.present ? time_t_to_timestamptz((pg_time_t) view.timestamp.seconds) : DT_NOBEGIN;
-	row->envelope = envelope;
+	error_check(envelope_parse(allocator, envelope, &parts, &error), &error);
+	view.channel_header = parts.channel_header;
+	view.type = parts.type;
+	view.tx_id = parts.tx_id;
+	view.timestamp = parts.timestamp;
+	transaction_row_fill(row, allocator, 0, 0, envelope, &view, TX_VALID);
 }
 
 /* the state copy of the configuration, as Fabric keeps it (WIRE 2.15) */
@@ -48,14 +48,14 @@ store_config_state(const Ledger *ledger, FbBytes config_envelope)
 
 /*
  * With the new one there must be a slot in shared memory for each channel. The lock lets one session count at a time; it is held until the end of the
- * transaction, and does not disturb those who only read.
+ * transaction, and disturbs neither those who read nor the workers, which change the rows of their channels.
  */
 static void
 check_room(void)
 {
 	FbError		error;
 
-	LockRelationOid(spi_relation_oid("channel"), ShareRowExclusiveLock);
+	LockRelationOid(spi_relation_oid("channel"), ShareUpdateExclusiveLock);
 	if (list_length(channel_memberships()) <= guc_channels_max)
 		return;
 	fb_fail(&error, FB_LIMIT_EXCEEDED, "too many channels");

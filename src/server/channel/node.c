@@ -124,14 +124,18 @@ is_current(void)
 		return true;
 	mark_file(guc_node_certificate_file, &certificate);
 	mark_file(guc_node_key_file, &key);
+	if (memcmp(&certificate, &kept_certificate_mark, sizeof(FileMark)) != 0 || memcmp(&key, &kept_key_mark, sizeof(FileMark)) != 0)
+		return false;
 	checked_at = now;
-	return memcmp(&certificate, &kept_certificate_mark, sizeof(FileMark)) == 0 && memcmp(&key, &kept_key_mark, sizeof(FileMark)) == 0;
+	return true;
 }
 
 const Signer *
 node_signer(void)
 {
 	MemoryContext context;
+	FileMark	certificate_mark;
+	FileMark	key_mark;
 	FbBytes		certificate;
 	FbBytes		key;
 	Signer	   *signer;
@@ -146,8 +150,8 @@ node_signer(void)
 		fb_error_hint(&error, "Set it to the MSP ID of this node's organisation in postgresql.conf and reload.");
 		error_throw(&error);
 	}
-	mark_file(guc_node_certificate_file, &kept_certificate_mark);
-	mark_file(guc_node_key_file, &kept_key_mark);
+	mark_file(guc_node_certificate_file, &certificate_mark);
+	mark_file(guc_node_key_file, &key_mark);
 	certificate = node_read_file("fabric.node_certificate_file", guc_node_certificate_file, false);
 	key = node_read_file("fabric.node_key_file", guc_node_key_file, true);
 
@@ -164,6 +168,8 @@ node_signer(void)
 	if (kept_signer_context != NULL)
 		MemoryContextDelete(kept_signer_context);
 	kept_signer = signer;
+	kept_certificate_mark = certificate_mark;
+	kept_key_mark = key_mark;
 	kept_signer_context = context;
 	kept_msp_id = MemoryContextStrdup(context, guc_node_msp_id);
 	checked_at = GetCurrentTimestamp();

@@ -304,10 +304,7 @@ check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
 	{
 		TransactionRow *row = &work->block.expected_transactions[i];
 
-		commit_fill_transaction(allocator, work->number, i, work->view.data[i], views[i], codes[i], row);
-		/* as it was when the channel was joined: seconds only */
-		if (work->number == 0 && !TIMESTAMP_IS_NOBEGIN(row->created_at))
-			row->created_at -= row->created_at % USECS_PER_SEC;
+		transaction_row_fill(row, allocator, work->number, i, work->view.data[i], views[i], codes[i]);
 		/* what refuted bytes say about the columns beside them is of no interest */
 		if (work->stored[i] != NULL && work->view.data[i].size > 0 && !(work->refuted != NULL && work->refuted[i]))
 			compare_transaction(work, i, row);

@@ -27,9 +27,6 @@ extern void validate_block_from(const Channel *channel, ValidationSource *source
 
 /* ---- committer.c ---- */
 
-/* the columns of a transaction. code: as it is in the block's filter */
-extern void commit_fill_transaction(FbAllocator *allocator, uint64 number, size_t index, FbBytes envelope, const TxView *view, uint8 code,
-									TransactionRow *row);
 extern uint64 commit_raft_index(FbAllocator *allocator, FbBytes signatures_slot); /* 0 when there is none */
 
 /* ---- endorsement_policy.c: does a transaction have the endorsements that its writes need? ---- */

@@ -29,32 +29,6 @@ ignore_problem(void *context, int64 block_number, int64 tx_index, const char *pr
 {
 }
 
-static List *
-other_nodes(const Channel *channel)
-{
-	List	   *addresses = NIL;
-
-	for (size_t i = 0; i < channel->bundle->orderer_organizations_count; i++)
-	{
-		const ConfigOrganization *organization = &channel->bundle->orderer_organizations[i];
-
-		if (strcmp(organization->msp_id, guc_node_msp_id) == 0)
-			continue;
-		for (size_t e = 0; e < organization->endpoints_count; e++)
-			addresses = lappend(addresses, pstrdup(organization->endpoints[e]));
-	}
-	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
-	{
-		const ConfigOrganization *organization = &channel->bundle->application_organizations[i];
-
-		if (strcmp(organization->msp_id, guc_node_msp_id) == 0)
-			continue;
-		for (size_t a = 0; a < organization->anchors_count; a++)
-			addresses = lappend(addresses, psprintf("%s:%u", organization->anchors[a].host, organization->anchors[a].port));
-	}
-	return addresses;
-}
-
 /* ---- judging ---- */
 
 static bool
@@ -170,7 +144,7 @@ replace(Repair *repair, uint64 number, const BlockView *view)
 		FbError		error;
 
 		error_check(check_structure(allocator, view->data[i], fb_bytes_of_text(ledger->channel), &transaction, &code, &error), &error);
-		commit_fill_transaction(allocator, number, i, view->data[i], &transaction, filter[i], &rows[i]);
+		transaction_row_fill(&rows[i], allocator, number, i, view->data[i], &transaction, filter[i]);
 	}
 	block_header_hash(&view->header, repair->hash);
 	row.number = number;
@@ -214,7 +188,7 @@ chain_repair(const Channel *channel, void (*replaced) (void *context, uint64 num
 	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "fabric repair", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext block_context = AllocSetContextCreate(work, "fabric repaired block", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(work);
-	Repair		repair = {.channel = channel, .addresses = other_nodes(channel)};
+	Repair		repair = {.channel = channel, .addresses = list_concat(channel_other_orderers(channel), channel_other_peers(channel))};
 	uint64		height;
 
 	fb_fail(&repair.last_error, FB_NODE_UNREACHABLE, "the channel has no other node");

@@ -13,6 +13,7 @@
 #include "utils/snapshot.h"
 
 #include "core/rwset/rwset.h"
+#include "core/txn/txn.h"
 
 /* ---- storage.c: the partitions of a channel ---- */
 
@@ -78,6 +79,13 @@ typedef struct TransactionRow
 	TimestampTz created_at;		/* DT_NOBEGIN: none */
 	FbBytes		envelope;		/* uncompressed */
 } TransactionRow;
+
+/*
+ * The row of a transaction (transaction_row.c): what follows from its envelope, and its code. view: of that envelope, as far as it could be read.
+ * Texts that are no names, and times that are none, are left out: they are still in the envelope.
+ */
+extern void transaction_row_fill(TransactionRow *row, FbAllocator *allocator, uint64 number, size_t position, FbBytes envelope, const TxView *view,
+								 uint8 code);
 
 /*
  * Append one block with its transactions, in the caller's transaction. The triggers check number, previous hash and data hash:

@@ -1,9 +1,9 @@
 /*
  * tx_index.c: transaction ids.
  *
- * A well-formed id is 64 lower-case hex digits: its 32 bytes are stored. Whatever else a hostile client wrote there is kept behind a zero
- * byte (and one more zero byte if it would have 32 bytes then), so the two forms cannot be confused. The index may hold an id several times:
- * a duplicate is stored as an invalid transaction. The first occurrence counts (LED-4).
+ * A well-formed id is 64 lower-case hex digits: its 32 bytes are stored. Whatever else a hostile client wrote there is kept behind a byte 0, or behind
+ * two bytes 1 if it would have 32 bytes then, so no two ids are stored in the same form. The index may hold an id several times: a duplicate is stored as
+ * an invalid transaction. The first occurrence counts (LED-4).
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -28,7 +28,7 @@ FbBytes
 tx_index_encode(FbBytes tx_id)
 {
 	uint8_t    *stored;
-	size_t		zeros;
+	size_t		mark;
 
 	if (tx_id.size == 0)
 		return FB_BYTES_EMPTY;
@@ -38,11 +38,11 @@ tx_index_encode(FbBytes tx_id)
 		(void) fb_hex_decode((const char *) tx_id.data, 64, stored);
 		return fb_bytes(stored, 32);
 	}
-	zeros = tx_id.size == 31 ? 2 : 1;
-	stored = palloc(tx_id.size + zeros);
-	memset(stored, 0, zeros);
-	memcpy(stored + zeros, tx_id.data, tx_id.size);
-	return fb_bytes(stored, tx_id.size + zeros);
+	mark = tx_id.size == 31 ? 2 : 1;
+	stored = palloc(mark + tx_id.size);
+	memset(stored, mark == 2 ? 1 : 0, mark);
+	memcpy(stored + mark, tx_id.data, tx_id.size);
+	return fb_bytes(stored, mark + tx_id.size);
 }
 
 FbBytes
@@ -55,7 +55,7 @@ tx_index_decode(FbBytes stored)
 		fb_hex_encode(stored, hex);
 		return fb_bytes(hex, 64);
 	}
-	if (stored.size == 33 && stored.data[0] == 0 && stored.data[1] == 0)
+	if (stored.size == 33 && stored.data[0] == 1)
 		return fb_bytes(stored.data + 2, 31);
 	return stored.size > 0 ? fb_bytes(stored.data + 1, stored.size - 1) : FB_BYTES_EMPTY;
 }

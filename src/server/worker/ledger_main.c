@@ -146,24 +146,6 @@ apply_next_entry(LedgerWorker *worker)
 
 /* ---- from other nodes ---- */
 
-/* addresses of the channel's orderers, without our own organisation's; List of char * in the current context */
-static List *
-orderer_addresses(const Channel *channel)
-{
-	List	   *addresses = NIL;
-
-	for (size_t i = 0; i < channel->bundle->orderer_organizations_count; i++)
-	{
-		const ConfigOrganization *organization = &channel->bundle->orderer_organizations[i];
-
-		if (strcmp(organization->msp_id, guc_node_msp_id) == 0)
-			continue;
-		for (size_t e = 0; e < organization->endpoints_count; e++)
-			addresses = lappend(addresses, pstrdup(organization->endpoints[e]));
-	}
-	return addresses;
-}
-
 /* the next source in turn and a signed request for it; false when the channel has no other orderer */
 static bool
 next_request(LedgerWorker *worker, MemoryContext context, char **address, FbBytes *seek)
@@ -173,7 +155,7 @@ next_request(LedgerWorker *worker, MemoryContext context, char **address, FbByte
 
 	bracket_begin("asking for blocks");
 	channel = channel_open(worker->channel);
-	addresses = orderer_addresses(channel);
+	addresses = channel_other_orderers(channel);
 	if (addresses != NIL)
 	{
 		FbBytes		request = deliver_seek(channel, worker->height);

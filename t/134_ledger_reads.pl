@@ -5,6 +5,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use FabricTest qw(start_network);
 use Fabric::Host qw(slurp);
+use JSON::PP ();
 use Test::More;
 
 my $network = FabricTest::start_network(orgs => 2, orderers => 1, channel => 'trade');
@@ -34,13 +35,16 @@ is($org1->query("SELECT fabric.query('trade', 'book', 'history', 'k')"), '80 ' .
 is($org1->query("SELECT count(*), max(block_number), bool_and(length(tx_id) = 64) FROM fabric.get_history('trade', 'book', 'k')"), '80|' . ($height - 1) . '|t',
 	'and so does everybody else');
 
+# transaction ids that are none are kept as they came, each in a form of its own
+is($org1->query("SELECT fabric_internal.tx_id_text('\\x0101' || convert_to(repeat('a', 31), 'UTF8'))"), 'a' x 31, 'an id of 31 bytes');
+is($org1->query("SELECT fabric_internal.tx_id_text('\\x0000' || convert_to(repeat('a', 31), 'UTF8'))"), '\\x00' . '61' x 31, 'an id of 32 bytes that begins with a zero');
+
 # rows that are no blocks
 like($org1->error_of("INSERT INTO fabric_internal.block_$id DEFAULT VALUES"), qr/null value in column/, 'a row of nulls is refused by the constraints');
 like($org1->error_of("INSERT INTO fabric_internal.block_$id (channel) VALUES ('trade')"), qr/null value in column/, 'also without a number');
 
 # envelope dictionaries
-my $column = 'dictionaries';
-is($org1->query("SELECT $column FROM fabric_internal.channel"), 1, 'a dictionary was made');
+is($org1->query("SELECT dictionaries FROM fabric_internal.channel"), 1, 'a dictionary was made');
 is($org1->query("SELECT count(*) > 0 FROM fabric_internal.transaction_$id WHERE get_byte(envelope, 0) = 2"), 't', 'and is used');
 like($org1->error_of($_), qr/LF406.*append-only/s, "refused: $_")
 	foreach 'DELETE FROM fabric_internal.envelope_dictionary', "UPDATE fabric_internal.envelope_dictionary SET content = ''", 'TRUNCATE fabric_internal.envelope_dictionary';
@@ -52,6 +56,13 @@ like($org1->error_of($last), qr/LF902.*dictionary 1 of channel "trade" was chang
 $org1->query('DELETE FROM fabric_internal.envelope_dictionary');
 like($org1->error_of($last), qr/LF902.*dictionary 1 of channel "trade" is missing/s, 'so is a lost one');
 is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade') WHERE detail LIKE '%dictionary 1%is missing%'") > 0, 1, 'the audit says which blocks need it');
+
+# making one changes the channel's row, which a session that joins another channel must not hinder
+my ($host, $port) = @{ $org1->connection }{qw(host port)};
+my $genesis = $org1->query("SELECT encode(fabric.create_channel('other', '" . JSON::PP->new->canonical->encode($network->profile) . "'), 'hex')");
+my ($joined, $hindered) = $org1->try_query("BEGIN;\nSELECT fabric.join_channel('\\x$genesis');\n\\! " . Fabric::Host::bindir()
+	. "/psql -h $host -p $port -qAtc \"SET lock_timeout = '3s'\" -c \"UPDATE fabric_internal.channel SET dictionaries = dictionaries WHERE channel = 'trade' RETURNING channel\" fabric\nROLLBACK");
+is($joined, "other\ntrade", 'somebody joins another channel meanwhile') or diag($hindered);
 
 # the process that knew it ends; the next one goes on without, and the number is not given again
 $org1->stop;
