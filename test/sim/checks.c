@@ -7,8 +7,8 @@
  *   log matching          an (index, term) has the same content and the same predecessor wherever it is stored
  *   leader completeness   a new leader has every entry that was committed in an earlier term
  *   state machine safety  an index is committed, and applied, with one content only
- *   durability            what a leader calls committed is on the disks of a quorum; no message speaks of a term
- *                         or a vote that a crash of its sender could take back
+ *   durability            what a leader calls committed is on the disks of a quorum; no message speaks of a term,
+ *                         a vote or an entry that a crash of its sender could take back
  */
 #include "sim/sim.h"
 
@@ -263,6 +263,11 @@ checks_sent(Sim *sim, const SimNode *node, const SimMessage *message)
 					 ", stored is %" PRIu64,
 					 node->id, message->to, message->term, node->disk.durable.vote);
 	}
+	/* an answer to the leader of an earlier term is only late: what it confirms may be gone by the word of the next leader */
+	if (message->type == RAFT_APPEND_RESPONSE && !message->rejected && message->term == node->disk.durable.term &&
+		image_last_index(&node->disk.durable) < message->index)
+		sim_fail(sim, "durability: node %" PRIu64 " confirms entry %" PRIu64 ", its stored log ends at %" PRIu64, node->id,
+				 message->index, image_last_index(&node->disk.durable));
 	if (message->type == RAFT_VOTE)
 	{
 		uint8_t *vote = &checks->vote_sent[node->id][message->term];

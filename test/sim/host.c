@@ -64,7 +64,8 @@ host_post(Sim *sim, SimNode *node, RaftMessage *message)
 		sim_fail(sim, "node %" PRIu64 " makes a message that cannot be encoded: %s", node->id, error.message);
 	copy = malloc(bytes.size);
 	memcpy(copy, bytes.data, bytes.size);
-	packed = (SimMessage){message->to, message->type, message->term, message->rejected, fb_bytes(copy, bytes.size)};
+	packed = (SimMessage){message->to, message->type, message->term, message->rejected, message->index,
+						  fb_bytes(copy, bytes.size)};
 	fb_arena_reset(&arena);
 	if (message->early && sim->send_early)
 	{

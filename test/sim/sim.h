@@ -101,6 +101,7 @@ typedef struct SimMessage
 	RaftMessageType type;
 	uint64_t term;
 	bool rejected;
+	uint64_t index;
 	FbBytes bytes; /* malloc */
 } SimMessage;
 
