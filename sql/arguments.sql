@@ -161,7 +161,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-SET fabric.endorsement_timeout = '500ms';
+SET fabric.endorsement_timeout = '2s';
 SELECT arguments_test.walk();
 
 -- the outcomes: ok, or the SQLSTATE

@@ -191,7 +191,7 @@ SELECT pg_temp.try($$SELECT fabric.ca_enroll('ca1', 'nosuch', 'password of user1
 SELECT clock_timestamp() - :'start'::timestamptz >= '0.5 s' AS slow \gset
 \echo :slow
 -- a timeout cannot shorten it
-SET statement_timeout = '400ms';
+SET statement_timeout = '490ms';
 SELECT fabric.ca_enroll('ca1', 'user1', 'password of node1', csr) FROM request;
 RESET statement_timeout;
 SELECT pg_temp.try($$SELECT fabric.ca_enroll('ca1', 'user1', '', csr) FROM request$$);
