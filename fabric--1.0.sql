@@ -57,6 +57,8 @@ CREATE TABLE fabric_internal.channel (
 	dictionaries		int NOT NULL DEFAULT 0,	-- made so far: the number of the newest envelope_dictionary
 	joined_at			timestamptz NOT NULL DEFAULT now()
 );
+-- sessions know a channel's tables by its id: none comes again, not even after DROP EXTENSION
+SELECT setval(pg_get_serial_sequence('fabric_internal.channel', 'id'), 'fabric_internal.channel'::regclass::oid::bigint % 1000000000);
 
 -- one block without its transactions; append-only
 CREATE TABLE fabric_internal.block (

@@ -42,7 +42,7 @@ is(scalar(fingerprints($network, 'trade')), 1, 'both endorse again');
 # leaving waits for the block that is being written, and neither stops the other
 $org2->set("fabric.fault_points = 'commit_before_block=sleep:1500'");
 my $invocation = start_query($org1->connection, create_vehicle('V5'));
-ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND wait_event_type IN ('Extension', 'Timeout')") }, 10),
+ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND state = 'active' AND query = 'committing a block'") }, 10),
 	'a block is being written');
 is($org2->error_of("SELECT fabric.leave_channel('trade')"), '', 'the channel is left meanwhile');
 (undef, my $error, my $status) = finish_query($invocation);

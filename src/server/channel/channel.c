@@ -12,9 +12,13 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/wait_event.h"
 
 #include "core/block/block.h"
 #include "core/txn/txn.h"
+
+/* how often a session looks for the processes of a channel that was just joined */
+#define SLOT_LOOK_MS 20
 
 typedef struct ChannelEntry
 {
@@ -137,15 +141,15 @@ load(ChannelEntry *entry, const Ledger *ledger)
 
 /* the number of the last configuration block that is committed here */
 static uint64
-current_config_block(const char *name)
+current_config_block(const Ledger *ledger)
 {
-	ChannelSlot *slot = shmem_channel_find(name);
+	ChannelSlot *slot = shmem_channel_find(ledger->channel, ledger->id);
 	uint64		number;
 	FbBytes		config;
 
 	if (slot != NULL && pg_atomic_read_u64(&slot->height) > 0)
 		return pg_atomic_read_u64(&slot->config_block_number);
-	if (!ledger_config(name, &number, &config))
+	if (!ledger_config(ledger->channel, &number, &config))
 		return 0;
 	return number;
 }
@@ -175,7 +179,7 @@ channel_open(const char *name)
 		entry->context = NULL;
 		entry->bundle = NULL;
 	}
-	if (entry->bundle == NULL || entry->ledger_id != ledger->id || entry->channel.config_block_number != current_config_block(name))
+	if (entry->bundle == NULL || entry->ledger_id != ledger->id || entry->channel.config_block_number != current_config_block(ledger))
 		load(entry, ledger);
 	entry->channel.ledger = ledger;
 	return &entry->channel;
@@ -274,6 +278,32 @@ channel_other_peers(const Channel *channel)
 			addresses = lappend(addresses, psprintf("%s:%u", organization->anchors[a].host, organization->anchors[a].port));
 	}
 	return addresses;
+}
+
+ChannelSlot *
+channel_slot(const Channel *channel)
+{
+	return shmem_channel_find(channel->name, channel->ledger->id);
+}
+
+ChannelSlot *
+channel_wait_slot(const Channel *channel, TimestampTz deadline)
+{
+	int			ledger_id = channel->ledger->id;
+	ChannelSlot *slot;
+
+	while ((slot = shmem_channel_find(channel->name, ledger_id)) == NULL && GetCurrentTimestamp() < deadline)
+	{
+		const Ledger *ledger;
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SLOT_LOOK_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		ledger = ledger_find(channel->name);
+		if (ledger == NULL || ledger->id != ledger_id)
+			break;
+	}
+	return slot;
 }
 
 void

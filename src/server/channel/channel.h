@@ -47,6 +47,11 @@ extern FbBytes channel_genesis_block(const char *name, Jsonb *profile);
 extern char *channel_join(FbBytes genesis_block);
 extern void channel_leave(const char *name);
 
+/* what the channel's processes publish in shared memory; NULL while there are none, as just after joining */
+extern ChannelSlot *channel_slot(const Channel *channel);
+/* the same for a session that cannot do without: waits while they are being started. NULL when the deadline passed, or the channel was left */
+extern ChannelSlot *channel_wait_slot(const Channel *channel, TimestampTz deadline);
+
 /* the Raft id of this node on the channel: its place (from 1) in the consenter list, by TLS client certificate; 0: not a consenter */
 extern uint64 channel_raft_id(const Channel *channel);
 /* the place (from 1) of the consenter with this TLS client certificate (DER); 0: none */

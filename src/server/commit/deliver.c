@@ -93,7 +93,7 @@ seek_stop(const Orderer__SeekInfo *info)
 static bool
 wait_for_block(const Channel *channel, uint64 number, int wait_ms)
 {
-	ChannelSlot *slot = shmem_channel_find(channel->name);
+	ChannelSlot *slot = channel_slot(channel);
 
 	if (block_store_height(channel->ledger, GetLatestSnapshot()) > number)
 		return true;

@@ -1,17 +1,11 @@
 /* endorser.c: check, simulate, sign */
 #include "server/endorse/endorse.h"
 
-#include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 #include "server/chaincode/chaincode.h"
 
 #include "core/rwset/rwset.h"
-
-/* how often to look for the channel's place in shared memory */
-#define SLOT_LOOK_MS 20
 
 /* TXF-2: who asks, when, whether it was asked before, and whether he may */
 static const Channel *
@@ -127,29 +121,11 @@ sign(FbAllocator *allocator, ProposalResponse *response)
 static void
 wait_for_height(const Channel *channel, uint64 min_height)
 {
-	ChannelSlot *slot = shmem_channel_find(channel->name);
+	ChannelSlot *slot = channel_slot(channel);
 
 	if (slot == NULL || min_height == 0 || pg_atomic_read_u64(&slot->height) >= min_height)
 		return;
 	(void) shmem_wait_height(slot, min_height - 1, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms));
-}
-
-/* the channel's place in shared memory, which the launcher has yet to make just after the channel was joined; NULL when the deadline passed first */
-static ChannelSlot *
-wait_for_slot(const Channel *channel, TimestampTz deadline)
-{
-	for (;;)
-	{
-		ChannelSlot *slot = shmem_channel_find(channel->name);
-
-		if (slot != NULL && slot->ledger_id == channel->ledger->id)
-			return slot;
-		if (GetCurrentTimestamp() >= deadline)
-			return NULL;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SLOT_LOOK_MS, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
 }
 
 /* PVT-3: plaintext is kept, durably, before anybody can submit the transaction that it belongs to */
@@ -163,7 +139,7 @@ store_private(const Channel *channel, const ProposalView *view, FbBytes private_
 	if (private_rwset.size == 0)
 		return;
 	shmem_require();
-	slot = wait_for_slot(channel, deadline);
+	slot = channel_wait_slot(channel, deadline);
 	if (slot != NULL && private_inbox_put(slot, pnstrdup((const char *) view->tx_id.data, view->tx_id.size), private_rwset, deadline))
 		return;
 	fb_fail(&error, FB_BUSY, "private data of the transaction could not be stored in time");

@@ -311,7 +311,7 @@ forget_answers(FanOut *fan_out)
 static uint64
 own_height(const Channel *channel)
 {
-	ChannelSlot *slot = shmem_channel_find(channel->name);
+	ChannelSlot *slot = channel_slot(channel);
 
 	return slot != NULL ? pg_atomic_read_u64(&slot->height) : 0;
 }
@@ -319,7 +319,7 @@ own_height(const Channel *channel)
 static void
 pause_for_blocks(FanOut *fan_out)
 {
-	ChannelSlot *slot = shmem_channel_find(fan_out->channel->name);
+	ChannelSlot *slot = channel_slot(fan_out->channel);
 
 	if (slot != NULL)
 		(void) shmem_wait_height(slot, own_height(fan_out->channel), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_PAUSE_MS));

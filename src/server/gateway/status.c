@@ -44,11 +44,26 @@ wait_for_transaction(ChannelSlot *slot, const char *tx_id, uint64 height, uint64
 	CHECK_FOR_INTERRUPTS();
 }
 
+/* between two looks the channel may have been left */
+static const Channel *
+open_again(const char *channel_name, const char *tx_id, int ledger_id)
+{
+	const Ledger *ledger = ledger_find(channel_name);
+	FbError		error;
+
+	if (ledger != NULL && ledger->id == ledger_id)
+		return channel_open(channel_name);
+	fb_fail(&error, FB_CHANNEL_NOT_FOUND, "this node has left channel \"%s\"", channel_name);
+	fb_error_detail(&error, "What becomes of transaction %s is not known here; other nodes of the channel know it.", tx_id);
+	error_throw(&error);
+}
+
 void
 gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope, GatewayStatus *status)
 {
 	const Channel *channel = channel_open(channel_name);
-	ChannelSlot *slot = shmem_channel_find(channel_name);
+	ChannelSlot *slot = channel_slot(channel);
+	int			ledger_id = channel->ledger->id;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz deadline = TimestampTzPlusMilliseconds(now, timeout_ms);
 	TimestampTz submitted_at = now;
@@ -61,16 +76,22 @@ gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_m
 		uint64		height = slot != NULL ? pg_atomic_read_u64(&slot->height) : 0;
 		uint64		mark = slot != NULL ? shmem_recent_mark(slot) : 0;
 		uint64		term_now;
+		TimestampTz until;
 
 		if (look_up(channel, tx_id, status) || timeout_ms == 0)
 			return;
-		if (slot == NULL)
-			shmem_require();
+		shmem_require();
 		now = GetCurrentTimestamp();
-		if (slot == NULL || now >= deadline)
+		if (now >= deadline)
 			return;
-		wait_for_transaction(slot, tx_id, height, mark, Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS)));
-		if (envelope.size == 0)
+		until = Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS));
+		if (slot != NULL)
+			wait_for_transaction(slot, tx_id, height, mark, until);
+		else
+			(void) channel_wait_slot(channel, until);
+		channel = open_again(channel_name, tx_id, ledger_id);
+		slot = channel_slot(channel);
+		if (envelope.size == 0 || slot == NULL)
 			continue;
 		term_now = raft_term(slot);
 		if ((term_now != 0 && term_now != term) || TimestampDifferenceMilliseconds(submitted_at, GetCurrentTimestamp()) >= RESUBMIT_MS)

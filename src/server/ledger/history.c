@@ -114,6 +114,21 @@ history_scan_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snap
 	return scan;
 }
 
+HistoryScan *
+history_scan_range(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot)
+{
+	HistoryScan *scan = palloc(sizeof(HistoryScan));
+	ScanKeyData keys[3];
+
+	scan->direction = ForwardScanDirection;
+	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
+	scan_key_bytea(&keys[1], INDEX_KEY, BTGreaterEqualStrategyNumber, start_key);
+	if (end_key.size > 0)
+		scan_key_bytea(&keys[2], INDEX_KEY, BTLessStrategyNumber, end_key);
+	ledger_scan_begin(&scan->scan, ledger, &ledger->history, LEDGER_MAIN_INDEX, keys, end_key.size > 0 ? 3 : 2, snapshot);
+	return scan;
+}
+
 bool
 history_scan_next(HistoryScan *scan, HistoryRow *row)
 {

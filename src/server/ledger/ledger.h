@@ -46,6 +46,32 @@ extern const Ledger *ledger_create(const char *channel, uint64 config_block_numb
 extern void ledger_drop(const char *channel); /* FB_CHANNEL_NOT_FOUND */
 extern char *ledger_partition_name(const Ledger *ledger, const char *table); /* fabric_internal.<table>_<id>, for SQL text */
 
+/* statements that name a partition, prepared once per session and ledger */
+typedef enum LedgerStatementKind
+{
+	LEDGER_INSERT_TRANSACTIONS,
+	LEDGER_INSERT_BLOCK,
+	LEDGER_UPSERT_STATE,
+	LEDGER_DELETE_STATE,
+	LEDGER_INSERT_HISTORY,
+	LEDGER_INSERT_TRANSIENT,
+	LEDGER_DELETE_TRANSIENT,
+	LEDGER_UPSERT_PRIVATE,
+	LEDGER_DELETE_PRIVATE,
+	LEDGER_FILL_STATE,
+	LEDGER_LOAD_RAFT_LOG,
+	LEDGER_APPEND_RAFT_LOG,
+	LEDGER_TRUNCATE_RAFT_LOG,
+	LEDGER_COMPACT_RAFT_LOG,
+	LEDGER_READ_RAFT_LOG,
+	LEDGER_FIND_RAFT_BATCH,
+	LEDGER_STATEMENT_COUNT
+} LedgerStatementKind;
+
+/* format: SQL with %d where the ledger's id belongs, the same everywhere; made at first use */
+extern SpiStatement *ledger_statement(const Ledger *ledger, LedgerStatementKind kind, const char *format, int argument_count,
+									  const Oid *argument_types);
+
 /* the channel's configuration as stored: false when the channel is not joined */
 extern bool ledger_config(const char *channel, uint64 *config_block_number, FbBytes *config);
 extern void ledger_set_config(const char *channel, uint64 config_block_number, FbBytes config);
@@ -184,6 +210,8 @@ typedef struct HistoryScan HistoryScan;
 extern HistoryScan *history_scan(const Ledger *ledger, Snapshot snapshot);
 /* the writes of a key, newest first (WST-12) */
 extern HistoryScan *history_scan_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot);
+/* the writes of the keys from start_key up to end_key (not included; empty: the end of the namespace), key by key, oldest first */
+extern HistoryScan *history_scan_range(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot);
 extern bool history_scan_next(HistoryScan *scan, HistoryRow *row);
 extern void history_scan_end(HistoryScan *scan);
 

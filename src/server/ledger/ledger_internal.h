@@ -49,29 +49,10 @@ extern void scan_key_int4(ScanKey key, AttrNumber column, StrategyNumber strateg
 extern void scan_key_bytea(ScanKey key, AttrNumber column, StrategyNumber strategy, FbBytes value);
 extern void scan_key_text(ScanKey key, AttrNumber column, FbBytes value); /* equality, collation "C" */
 
-/* ---- storage.c: statements that name a partition, prepared once per session and ledger ---- */
+/* ---- storage.c ---- */
 
 /* in place, what is known of the tables' ids, if a message has come that some changed. FB_CHANNEL_NOT_FOUND */
 extern void ledger_refresh(const Ledger *ledger);
-
-typedef enum LedgerStatementKind
-{
-	LEDGER_INSERT_TRANSACTIONS,
-	LEDGER_INSERT_BLOCK,
-	LEDGER_UPSERT_STATE,
-	LEDGER_DELETE_STATE,
-	LEDGER_INSERT_HISTORY,
-	LEDGER_INSERT_TRANSIENT,
-	LEDGER_DELETE_TRANSIENT,
-	LEDGER_UPSERT_PRIVATE,
-	LEDGER_DELETE_PRIVATE,
-	LEDGER_FILL_STATE,
-	LEDGER_STATEMENT_COUNT
-} LedgerStatementKind;
-
-/* format: SQL with %d where the ledger's id belongs, the same everywhere; made at first use */
-extern SpiStatement *ledger_statement(const Ledger *ledger, LedgerStatementKind kind, const char *format, int argument_count,
-									  const Oid *argument_types);
 
 /*
  * Arrays for the set-wise statements. An array holds at most 1 GB, and a few large values reach that: ledger_batch_rows says how many of the rows go

@@ -6,11 +6,14 @@
  */
 #include "server/ledger/ledger_internal.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 
 /* values of one set-wise statement: far more than those of a usual block, far less than an array can hold */
 #define BATCH_BYTES_MAX (64 * 1024 * 1024)
@@ -26,14 +29,17 @@ typedef struct LedgerEntry
 static HTAB *ledgers = NULL;
 static uint64 invalidations_count = 0;
 
+/* Both lists in the order in which the workers lock the tables: joining and leaving must not wait for a worker that waits for them. */
 static const char *const partition_sql[] = {
-	"CREATE TABLE fabric_internal.block_%1$d PARTITION OF fabric_internal.block FOR VALUES IN (%2$s)",
-	"CREATE UNIQUE INDEX block_%1$d_number ON fabric_internal.block_%1$d (number)",
-	"CREATE UNIQUE INDEX block_%1$d_hash ON fabric_internal.block_%1$d (block_hash)",
+	"CREATE TABLE fabric_internal.raft_log_%1$d PARTITION OF fabric_internal.raft_log FOR VALUES IN (%2$s)",
+	"CREATE UNIQUE INDEX raft_log_%1$d_index ON fabric_internal.raft_log_%1$d (index)",
 	"CREATE TABLE fabric_internal.transaction_%1$d PARTITION OF fabric_internal.transaction FOR VALUES IN (%2$s)",
 	"ALTER TABLE fabric_internal.transaction_%1$d ALTER envelope SET STORAGE EXTERNAL",
 	"CREATE UNIQUE INDEX transaction_%1$d_position ON fabric_internal.transaction_%1$d (block_number, position)",
 	"CREATE INDEX transaction_%1$d_tx_id ON fabric_internal.transaction_%1$d (tx_id) WHERE tx_id IS NOT NULL",
+	"CREATE TABLE fabric_internal.block_%1$d PARTITION OF fabric_internal.block FOR VALUES IN (%2$s)",
+	"CREATE UNIQUE INDEX block_%1$d_number ON fabric_internal.block_%1$d (number)",
+	"CREATE UNIQUE INDEX block_%1$d_hash ON fabric_internal.block_%1$d (block_hash)",
 	"CREATE TABLE fabric_internal.world_state_%1$d PARTITION OF fabric_internal.world_state FOR VALUES IN (%2$s)",
 	"CREATE UNIQUE INDEX world_state_%1$d_key ON fabric_internal.world_state_%1$d (namespace, key)",
 	"CREATE TABLE fabric_internal.history_%1$d PARTITION OF fabric_internal.history FOR VALUES IN (%2$s)",
@@ -42,15 +48,12 @@ static const char *const partition_sql[] = {
 	"CREATE UNIQUE INDEX private_state_%1$d_key ON fabric_internal.private_state_%1$d (namespace, collection, key)",
 	"CREATE TABLE fabric_internal.transient_%1$d PARTITION OF fabric_internal.transient FOR VALUES IN (%2$s)",
 	"CREATE UNIQUE INDEX transient_%1$d_tx_id ON fabric_internal.transient_%1$d (tx_id)",
-	"CREATE TABLE fabric_internal.raft_log_%1$d PARTITION OF fabric_internal.raft_log FOR VALUES IN (%2$s)",
-	"CREATE UNIQUE INDEX raft_log_%1$d_index ON fabric_internal.raft_log_%1$d (index)",
 	/* triggers for statements are not inherited by partitions; those for rows are */
 	"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.block_%1$d EXECUTE FUNCTION fabric_internal.refuse_change()",
 	"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.transaction_%1$d EXECUTE FUNCTION fabric_internal.refuse_change()",
 	"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON fabric_internal.history_%1$d EXECUTE FUNCTION fabric_internal.refuse_change()",
 };
 
-/* in the order in which the workers lock them, so that leaving a channel cannot lock itself and a commit up */
 static const char *const partitioned_tables[] = {
 	"raft_log", "transaction", "block", "world_state", "history", "private_state", "transient"
 };
@@ -104,25 +107,29 @@ free_statements(LedgerEntry *entry)
 	}
 }
 
-static Oid
-find_relation(const char *format, int id)
+static bool
+find_table(LedgerTable *table, Oid schema, const char *name, const char *index, const char *other_index, int id)
 {
-	return spi_relation_oid(psprintf(format, id));
+	table->table = get_relname_relid(psprintf("%s_%d", name, id), schema);
+	table->index = get_relname_relid(psprintf("%s_%d_%s", name, id, index), schema);
+	table->other_index = other_index != NULL ? get_relname_relid(psprintf("%s_%d_%s", name, id, other_index), schema) : InvalidOid;
+	return OidIsValid(table->table) && OidIsValid(table->index) && (other_index == NULL || OidIsValid(table->other_index));
 }
 
-static void
-look_up_partitions(Ledger *ledger)
+/* false: not all of them are there */
+static bool
+find_partitions(Ledger *ledger)
 {
 	int			id = ledger->id;
+	Oid			schema = get_namespace_oid("fabric_internal", false);
 
-	ledger->block = (LedgerTable) {find_relation("block_%d", id), find_relation("block_%d_number", id), find_relation("block_%d_hash", id)};
-	ledger->transaction = (LedgerTable) {find_relation("transaction_%d", id), find_relation("transaction_%d_position", id),
-		find_relation("transaction_%d_tx_id", id)};
-	ledger->world_state = (LedgerTable) {find_relation("world_state_%d", id), find_relation("world_state_%d_key", id), InvalidOid};
-	ledger->history = (LedgerTable) {find_relation("history_%d", id), find_relation("history_%d_key", id), InvalidOid};
-	ledger->private_state = (LedgerTable) {find_relation("private_state_%d", id), find_relation("private_state_%d_key", id), InvalidOid};
-	ledger->transient = (LedgerTable) {find_relation("transient_%d", id), find_relation("transient_%d_tx_id", id), InvalidOid};
-	ledger->raft_log = (LedgerTable) {find_relation("raft_log_%d", id), find_relation("raft_log_%d_index", id), InvalidOid};
+	return find_table(&ledger->block, schema, "block", "number", "hash", id) &&
+		find_table(&ledger->transaction, schema, "transaction", "position", "tx_id", id) &&
+		find_table(&ledger->world_state, schema, "world_state", "key", NULL, id) &&
+		find_table(&ledger->history, schema, "history", "key", NULL, id) &&
+		find_table(&ledger->private_state, schema, "private_state", "key", NULL, id) &&
+		find_table(&ledger->transient, schema, "transient", "tx_id", NULL, id) &&
+		find_table(&ledger->raft_log, schema, "raft_log", "index", NULL, id);
 }
 
 /* the id of a joined channel, 0 when it is not joined */
@@ -146,30 +153,46 @@ read_id(const char *channel)
 	return id;
 }
 
+/* what the tables say now; false when the channel is not joined */
+static bool
+look_up(const char *channel, Ledger *ledger)
+{
+	for (;;)
+	{
+		memset(ledger, 0, sizeof(*ledger));
+		strlcpy(ledger->channel, channel, sizeof(ledger->channel));
+		ledger->id = read_id(channel);
+		if (ledger->id == 0)
+			return false;
+		if (find_partitions(ledger))
+			return true;
+		/* left between the two looks, or damaged */
+		if (read_id(channel) == ledger->id)
+			elog(ERROR, "channel \"%s\" lacks some of its tables (number %d)", channel, ledger->id);
+	}
+}
+
 const Ledger *
 ledger_find(const char *channel)
 {
 	LedgerEntry *entry;
-	Ledger		ledger = {0};
+	Ledger		ledger;
 	uint64		invalidations_before;
 	bool		found;
-	int			id;
 
 	if (strlen(channel) > FB_CHANNEL_ID_BYTES_MAX)
 		return NULL;
 	if (ledgers == NULL)
 		create_list();
+	/* a channel may have been left or joined since the statement began */
+	AcceptInvalidationMessages();
 	entry = hash_search(ledgers, channel, HASH_FIND, NULL);
 	if (entry != NULL && entry->valid)
 		return &entry->ledger;
 
-	id = read_id(channel);
-	if (id == 0)
-		return NULL;
 	invalidations_before = invalidations_count;
-	strlcpy(ledger.channel, channel, sizeof(ledger.channel));
-	ledger.id = id;
-	look_up_partitions(&ledger);
+	if (!look_up(channel, &ledger))
+		return NULL;
 	entry = hash_search(ledgers, channel, HASH_ENTER, &found);
 	if (!found)
 		memset(entry->statements, 0, sizeof(entry->statements));
@@ -177,7 +200,7 @@ ledger_find(const char *channel)
 	 * Statements are for the partitions of one id. With the same id they stay, all the more since one of them may be running: the trigger on
 	 * the blocks comes here from within an INSERT. Their plans look after themselves.
 	 */
-	else if (entry->ledger.id != id)
+	else if (entry->ledger.id != ledger.id)
 		free_statements(entry);
 	entry->ledger = ledger;
 	entry->valid = invalidations_count == invalidations_before;
@@ -256,11 +279,14 @@ void
 ledger_drop(const char *channel)
 {
 	static SpiStatement delete = {"DELETE FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
-	const Ledger *ledger = ledger_open(channel);
 	Datum		value = CStringGetTextDatum(channel);
-	int			id = ledger->id;
 	SpiScope	scope;
+	int			id;
 
+	(void) ledger_open(channel);
+	/* who drops a partition locks the table above it: of two that leave at once, the second one finds out here */
+	LockRelationOid(spi_relation_oid(partitioned_tables[0]), AccessExclusiveLock);
+	id = ledger_open(channel)->id;
 	spi_begin(&scope);
 	for (int i = 0; i < lengthof(partitioned_tables); i++)
 		if (SPI_execute(psprintf("DROP TABLE fabric_internal.%s_%d", partitioned_tables[i], id), false, 0) < 0)
@@ -324,7 +350,8 @@ ledger_statement(const Ledger *ledger, LedgerStatementKind kind, const char *for
 		statement = palloc0(sizeof(SpiStatement));
 		statement->sql = psprintf(format, ledger->id);
 		statement->argument_count = argument_count;
-		memcpy(statement->argument_types, argument_types, argument_count * sizeof(Oid));
+		for (int i = 0; i < argument_count; i++)
+			statement->argument_types[i] = argument_types[i];
 		MemoryContextSwitchTo(old);
 		entry->statements[kind] = statement;
 	}

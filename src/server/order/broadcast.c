@@ -26,15 +26,6 @@ hint_other_orderers(const Channel *channel, FbError *error)
 	fb_error_hint(error, "The channel is ordered by %s.", addresses.data);
 }
 
-/* the channel's place in shared memory; NULL: none of its processes was started yet, as just after joining */
-static ChannelSlot *
-find_slot(const Channel *channel)
-{
-	ChannelSlot *slot = shmem_channel_find(channel->name);
-
-	return slot != NULL && slot->ledger_id == channel->ledger->id ? slot : NULL;
-}
-
 /* can this node's worker take an envelope now, as far as can be seen from here? */
 static FbStatus
 check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, FbError *error)
@@ -92,7 +83,7 @@ order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
 
 	shmem_require();
 	channel = channel_open(channel_name);
-	slot = find_slot(channel);
+	slot = channel_slot(channel);
 	FB_TRY(check_worker(channel, slot, envelope.size, error));
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
@@ -117,7 +108,7 @@ order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
 /* the last sender that was checked on this connection: the certificate of a connection does not change, the configuration may */
 static struct
 {
-	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+	int			ledger_id;
 	uint64		config_block_number;
 	uint64		sender_id;
 }			known_sender;
@@ -129,7 +120,7 @@ check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 	FbBytes		certificate;
 
 	if (known_sender.sender_id == sender_id && known_sender.config_block_number == channel->config_block_number &&
-		strcmp(known_sender.channel, channel->name) == 0)
+		known_sender.ledger_id == channel->ledger->id)
 		return FB_OK;
 	FB_TRY(wire_sender_certificate(&certificate, error));
 	if (sender_id == 0 || channel_consenter_of_certificate(channel, certificate) != sender_id)
@@ -139,7 +130,7 @@ check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 		fb_error_detail(error, "The TLS client certificate of the connection is not the consenter's in the channel configuration.");
 		return FB_ACCESS_DENIED;
 	}
-	strlcpy(known_sender.channel, channel->name, sizeof(known_sender.channel));
+	known_sender.ledger_id = channel->ledger->id;
 	known_sender.config_block_number = channel->config_block_number;
 	known_sender.sender_id = sender_id;
 	return FB_OK;
@@ -172,7 +163,7 @@ receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bo
 	FB_TRY(check_sender(channel, sender_id, error));
 	if (kind == RECORD_FORWARD)
 		FB_TRY(check_forwarded(bytes, error));
-	slot = find_slot(channel);
+	slot = channel_slot(channel);
 	if (slot == NULL)
 		return FB_OK;
 	SpinLockAcquire(&slot->mutex);
@@ -194,10 +185,12 @@ order_receive_raft(const char *channel, uint64 sender_id, FbBytes message, bool 
 FbStatus
 order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, bool *queued, FbError *error)
 {
-	ChannelSlot *slot = shmem_channel_find(channel);
+	ChannelSlot *slot;
 	uint64		pending_bytes = 0;
 
 	*queued = false;
+	shmem_require();
+	slot = channel_slot(channel_open(channel));
 	if (slot != NULL)
 	{
 		SpinLockAcquire(&slot->mutex);
@@ -224,7 +217,7 @@ order_transfer_leadership(const char *channel_name, uint64 target_id, FbError *e
 	if (target_id > channel->bundle->consenters_count || target_id == channel_raft_id(channel))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "consenter %llu cannot take over the leadership of channel \"%s\"",
 					   (unsigned long long) target_id, channel_name);
-	slot = find_slot(channel);
+	slot = channel_slot(channel);
 	if (slot != NULL)
 	{
 		SpinLockAcquire(&slot->mutex);

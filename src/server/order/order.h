@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "core/base/base.h"
+#include "server/channel/channel.h"
 #include "server/pg/pg.h"
 
 /*
@@ -52,7 +53,7 @@ typedef struct OrderEntry
  * transaction with a snapshot. *lost: the log does not hold the entry after_index + 1 any more (it was compacted, or this
  * node was sent a snapshot): the blocks in between have to be fetched by deliver.
  */
-extern FbStatus order_read_entries(const char *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries,
+extern FbStatus order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries,
 								   int *entries_count, bool *lost, FbError *error);
 
 /* ask the worker to hand over the leadership to this consenter (0: the most up-to-date one). FB_NO_LEADER if not leader here */

@@ -1,6 +1,7 @@
 /*
  * raft_store: the Raft log and the state that Raft must not forget, in tables. The orderer worker is the only writer; the
- * ledger worker reads committed entries.
+ * ledger worker reads committed entries. The log is addressed by its partition: whoever joins or leaves another channel has locked
+ * the table above it.
  */
 #include "server/order/order_internal.h"
 
@@ -79,21 +80,17 @@ load_state(Datum channel, MemoryContext context, RaftStored *stored)
 FbStatus
 raft_store_load(const char *channel, RaftStored *stored, FbError *error)
 {
-	static SpiStatement statement = {
-		.sql = "SELECT index, term, octet_length(payload)::bigint FROM fabric_internal.raft_log WHERE channel = $1 ORDER BY index",
-		.argument_count = 1,
-		.argument_types = {TEXTOID},
-	};
+	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_LOAD_RAFT_LOG,
+											   "SELECT index, term, octet_length(payload)::bigint FROM fabric_internal.raft_log_%d ORDER BY index",
+											   0, NULL);
 	SpiScope	scope;
-	Datum		values[1];
 	FbStatus	status = FB_OK;
 
 	memset(stored, 0, sizeof(*stored));
 	spi_begin(&scope);
-	values[0] = CStringGetTextDatum(channel);
-	stored->present = load_state(values[0], scope.outer, stored);
+	stored->present = load_state(CStringGetTextDatum(channel), scope.outer, stored);
 
-	(void) spi_run(&statement, values, NULL, true, 0);
+	(void) spi_run(statement, NULL, NULL, true, 0);
 	stored->entries_count = SPI_processed;
 	stored->entries = MemoryContextAllocHuge(scope.outer, sizeof(RaftTrailEntry) * Max(SPI_processed, 1));
 	for (size_t index = 0; index < stored->entries_count; index++)
@@ -144,11 +141,10 @@ raft_store_save_state(const char *channel, uint64 raft_id, const RaftHardState *
 void
 raft_store_append(const char *channel, uint64 index, uint64 term, RaftEntryKind kind, FbBytes payload)
 {
-	static SpiStatement statement = {
-		.sql = "INSERT INTO fabric_internal.raft_log (channel, index, term, kind, payload) VALUES ($1, $2, $3, $4, $5)",
-		.argument_count = 5,
-		.argument_types = {TEXTOID, INT8OID, INT8OID, INT2OID, BYTEAOID},
-	};
+	static const Oid types[] = {TEXTOID, INT8OID, INT8OID, INT2OID, BYTEAOID};
+	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_APPEND_RAFT_LOG,
+											   "INSERT INTO fabric_internal.raft_log_%d (channel, index, term, kind, payload) VALUES ($1, $2, $3, $4, $5)",
+											   lengthof(types), types);
 	SpiScope	scope;
 	Datum		values[5];
 
@@ -158,73 +154,59 @@ raft_store_append(const char *channel, uint64 index, uint64 term, RaftEntryKind 
 	values[2] = Int64GetDatum((int64) term);
 	values[3] = Int16GetDatum((int16) kind);
 	values[4] = bytes_datum(payload);
-	(void) spi_run(&statement, values, NULL, false, 0);
+	(void) spi_run(statement, values, NULL, false, 0);
 	spi_end(&scope);
 }
 
 static void
-run_with_index(SpiStatement *statement, const char *channel, uint64 index)
+run_with_index(const char *channel, LedgerStatementKind kind, const char *sql, uint64 index)
 {
+	static const Oid types[] = {INT8OID};
+	SpiStatement *statement = ledger_statement(ledger_open(channel), kind, sql, lengthof(types), types);
 	SpiScope	scope;
-	Datum		values[2];
+	Datum		value = Int64GetDatum((int64) index);
 
 	spi_begin(&scope);
-	values[0] = CStringGetTextDatum(channel);
-	values[1] = Int64GetDatum((int64) index);
-	(void) spi_run(statement, values, NULL, false, 0);
+	(void) spi_run(statement, &value, NULL, false, 0);
 	spi_end(&scope);
 }
 
 void
 raft_store_truncate(const char *channel, uint64 from_index)
 {
-	static SpiStatement statement = {
-		.sql = "DELETE FROM fabric_internal.raft_log WHERE channel = $1 AND index >= $2",
-		.argument_count = 2,
-		.argument_types = {TEXTOID, INT8OID},
-	};
-
-	run_with_index(&statement, channel, from_index);
+	run_with_index(channel, LEDGER_TRUNCATE_RAFT_LOG, "DELETE FROM fabric_internal.raft_log_%d WHERE index >= $1", from_index);
 }
 
 void
 raft_store_compact(const char *channel, uint64 up_to_index)
 {
-	static SpiStatement statement = {
-		.sql = "DELETE FROM fabric_internal.raft_log WHERE channel = $1 AND index <= $2",
-		.argument_count = 2,
-		.argument_types = {TEXTOID, INT8OID},
-	};
-
-	run_with_index(&statement, channel, up_to_index);
+	run_with_index(channel, LEDGER_COMPACT_RAFT_LOG, "DELETE FROM fabric_internal.raft_log_%d WHERE index <= $1", up_to_index);
 }
 
 RaftStoredEntry *
 raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size_t bytes_max, int *entries_count)
 {
+	static const Oid types[] = {INT8OID, INT8OID, INT8OID};
 	/* a running sum, so that big payloads behind the limit are not fetched from their TOAST table */
-	static SpiStatement statement = {
-		.sql = "SELECT index, term, kind, payload FROM ("
-		"SELECT index, term, kind, payload, sum(octet_length(payload)) OVER (ORDER BY index) - octet_length(payload) AS before "
-		"FROM fabric_internal.raft_log WHERE channel = $1 AND index BETWEEN $2 AND $3) AS entry "
-		"WHERE before < $4 ORDER BY index",
-		.argument_count = 4,
-		.argument_types = {TEXTOID, INT8OID, INT8OID, INT8OID},
-	};
+	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_READ_RAFT_LOG,
+											   "SELECT index, term, kind, payload FROM ("
+											   "SELECT index, term, kind, payload, sum(octet_length(payload)) OVER (ORDER BY index) - octet_length(payload) AS before "
+											   "FROM fabric_internal.raft_log_%d WHERE index BETWEEN $1 AND $2) AS entry "
+											   "WHERE before < $3 ORDER BY index",
+											   lengthof(types), types);
 	SpiScope	scope;
-	Datum		values[4];
+	Datum		values[3];
 	RaftStoredEntry *entries;
 
 	*entries_count = 0;
 	/* bounds the work of the sum, whatever the length of the log */
 	last_index = Min(last_index, first_index + FB_RAFT_ENTRIES_PER_MESSAGE_MAX - 1);
 	spi_begin(&scope);
-	values[0] = CStringGetTextDatum(channel);
-	values[1] = Int64GetDatum((int64) first_index);
-	values[2] = Int64GetDatum((int64) last_index);
-	values[3] = Int64GetDatum((int64) Max(bytes_max, 1));
+	values[0] = Int64GetDatum((int64) first_index);
+	values[1] = Int64GetDatum((int64) last_index);
+	values[2] = Int64GetDatum((int64) Max(bytes_max, 1));
 	/* not the transaction's snapshot: the commit index that the caller saw may be newer */
-	(void) spi_run_latest(&statement, values, NULL, 0);
+	(void) spi_run_latest(statement, values, NULL, 0);
 	entries = MemoryContextAlloc(scope.outer, sizeof(RaftStoredEntry) * Max(SPI_processed, 1));
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
@@ -241,19 +223,16 @@ raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size
 uint64
 raft_store_last_batch(const char *channel, uint64 up_to_index)
 {
-	static SpiStatement statement = {
-		.sql = "SELECT index FROM fabric_internal.raft_log WHERE channel = $1 AND index <= $2 AND kind = 0 ORDER BY index DESC LIMIT 1",
-		.argument_count = 2,
-		.argument_types = {TEXTOID, INT8OID},
-	};
+	static const Oid types[] = {INT8OID};
+	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_FIND_RAFT_BATCH,
+											   "SELECT index FROM fabric_internal.raft_log_%d WHERE index <= $1 AND kind = 0 ORDER BY index DESC LIMIT 1",
+											   lengthof(types), types);
 	SpiScope	scope;
-	Datum		values[2];
+	Datum		value = Int64GetDatum((int64) up_to_index);
 	uint64		result = 0;
 
 	spi_begin(&scope);
-	values[0] = CStringGetTextDatum(channel);
-	values[1] = Int64GetDatum((int64) up_to_index);
-	(void) spi_run(&statement, values, NULL, true, 1);
+	(void) spi_run(statement, &value, NULL, true, 1);
 	if (SPI_processed > 0)
 		result = column_u64(0, 1);
 	spi_end(&scope);
@@ -291,10 +270,10 @@ makes_block(const char *channel, const RaftStoredEntry *entry)
 }
 
 FbStatus
-order_read_entries(const char *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries, int *entries_count,
+order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries, int *entries_count,
 				   bool *lost, FbError *error)
 {
-	ChannelSlot *slot = shmem_channel_find(channel);
+	ChannelSlot *slot = channel_slot(channel);
 	RaftStoredEntry *stored;
 	uint64		commit_index;
 	int			stored_count;
@@ -303,13 +282,13 @@ order_read_entries(const char *channel, uint64 after_index, size_t bytes_max, Or
 	*entries_count = 0;
 	*lost = false;
 	if (slot == NULL)
-		return fb_fail(error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" is not joined on this node", channel);
+		return fb_fail(error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" is not joined on this node", channel->name);
 	*lost = pg_atomic_read_u64(&slot->snapshot_wanted_index) > after_index;
 	commit_index = pg_atomic_read_u64(&slot->commit_index);
 	if (*lost || commit_index <= after_index)
 		return FB_OK;
 
-	stored = raft_store_read(channel, after_index + 1, commit_index, bytes_max, &stored_count);
+	stored = raft_store_read(channel->name, after_index + 1, commit_index, bytes_max, &stored_count);
 	if (stored_count == 0 || stored[0].index != after_index + 1)
 	{
 		/* committed, and not in the log: compacted, because this ledger had it once, or replaced by a snapshot */
@@ -321,7 +300,7 @@ order_read_entries(const char *channel, uint64 after_index, size_t bytes_max, Or
 	{
 		(*entries)[index].index = stored[index].index;
 		(*entries)[index].term = stored[index].term;
-		(*entries)[index].batch = makes_block(channel, &stored[index]) ? stored[index].payload : FB_BYTES_EMPTY;
+		(*entries)[index].batch = makes_block(channel->name, &stored[index]) ? stored[index].payload : FB_BYTES_EMPTY;
 	}
 	*entries_count = stored_count;
 	return FB_OK;

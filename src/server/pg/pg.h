@@ -164,7 +164,8 @@ extern void shmem_recent_settle(ChannelSlot *slot);
 extern uint64 shmem_recent_mark(ChannelSlot *slot);
 extern bool shmem_recent_seen(ChannelSlot *slot, FbBytes tx_id, uint64 mark);
 
-extern ChannelSlot *shmem_channel_find(const char *channel);	/* NULL when there is none, or not preloaded */
+/* NULL when there is none for this membership (yet), or not preloaded */
+extern ChannelSlot *shmem_channel_find(const char *channel, int ledger_id);
 /* for the launcher alone. create: finds or makes; NULL when all slots are used. drop: nobody may be attached to it any more */
 extern ChannelSlot *shmem_channel_create(const char *channel, int ledger_id);
 extern void shmem_channel_drop(ChannelSlot *slot);

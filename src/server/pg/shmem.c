@@ -165,7 +165,7 @@ find_locked(const char *channel)
 }
 
 ChannelSlot *
-shmem_channel_find(const char *channel)
+shmem_channel_find(const char *channel, int ledger_id)
 {
 	ChannelSlot *slot;
 
@@ -173,6 +173,8 @@ shmem_channel_find(const char *channel)
 		return NULL;
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	slot = find_locked(channel);
+	if (slot != NULL && slot->ledger_id != ledger_id)
+		slot = NULL;
 	LWLockRelease(&shared->lock);
 	return slot;
 }

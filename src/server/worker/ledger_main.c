@@ -123,7 +123,7 @@ apply_next_entry(LedgerWorker *worker)
 		return false;
 	bracket_begin("committing a block");
 	channel = channel_open(worker->channel);
-	error_check(order_read_entries(worker->channel, worker->raft_position, 1, &entries, &entries_count, &worker->log_lost, &error), &error);
+	error_check(order_read_entries(channel, worker->raft_position, 1, &entries, &entries_count, &worker->log_lost, &error), &error);
 	if (worker->log_lost || entries_count == 0)
 	{
 		bracket_commit();
