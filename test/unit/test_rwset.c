@@ -339,6 +339,9 @@ test_refusals(FbAllocator *allocator)
 	RwSetMetadataEntry twice[2] = {{B("n"), B("1")}, {B("n"), B("2")}};
 	RwSetMetadataEntry bad = {B("\xff"), B("1")};
 	static uint8_t long_key[FB_STATE_KEY_BYTES_MAX + 1];
+	uint8_t    *large;
+	FbBytes		quarter;
+	RwSetMetadataEntry entry;
 	FbError		error;
 	RwSet	   *set;
 	FbBuffer	many;
@@ -363,6 +366,26 @@ test_refusals(FbAllocator *allocator)
 			CHECK_TEXT(error.message, "");
 	}
 	CHECK_STATUS(rwset_builder_add_read(builder, B("one too many"), B("k"), absent, &error), FB_LIMIT_EXCEEDED);
+
+	/* more than a message can have, of each kind; what is replaced does not count */
+	large = calloc(1, FB_MESSAGE_BYTES_MAX / 4);
+	quarter = fb_bytes(large, FB_MESSAGE_BYTES_MAX / 4);
+	memset(large, 'x', FB_MESSAGE_BYTES_MAX / 4);
+	builder = new_builder(allocator);
+	entry = (RwSetMetadataEntry) {B("n"), quarter};
+	for (int i = 0; i < 10; i++)
+	{
+		CHECK_STATUS(rwset_builder_add_write(builder, B("ns"), B("a"), quarter, &error), FB_OK);
+		CHECK_STATUS(rwset_builder_add_metadata_write(builder, B("ns"), B("a"), &entry, 1, &error), FB_OK);
+	}
+	CHECK_STATUS(rwset_builder_add_write(builder, B("ns"), B("b"), quarter, &error), FB_OK);
+	CHECK_STATUS(rwset_builder_add_write(builder, B("ns"), B("c"), quarter, &error), FB_LIMIT_EXCEEDED);
+	CHECK_TEXT(error.message, "transaction reads and writes more than 104857600 bytes");
+	builder = new_builder(allocator);
+	CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), quarter, quarter, &range, &error), FB_OK);
+	CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), quarter, quarter, &range, &error), FB_OK);
+	CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), B("a"), B(""), &range, &error), FB_LIMIT_EXCEEDED);
+	free(large);
 
 	/* bytes from outside */
 	CHECK_STATUS(rwset_parse(allocator, B("\x12\x05xx"), &set, &error), FB_MALFORMED_MESSAGE);

@@ -115,9 +115,7 @@ typedef struct FbError
 	char		hint[FB_ERROR_HINT_BYTES];	   /* may be empty */
 } FbError;
 
-/* print into a fixed field; when the text is cut, no half of a UTF-8 character is left behind */
-extern void fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
-/* fill *error (which may be NULL) and return status; long texts are cut in the same way */
+/* fill *error (which may be NULL) and return status; long texts are cut at a character boundary */
 extern FbStatus fb_fail(FbError *error, FbStatus status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 extern void fb_error_detail(FbError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern void fb_error_hint(FbError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -152,6 +152,17 @@ check_room(const RwSetBuilder *builder, FbError *error)
 	return FB_OK;
 }
 
+/* what cannot become a transaction must not be collected first: a chaincode could fill all memory with it */
+static FbStatus
+count_bytes(RwSetBuilder *builder, size_t added, size_t replaced, FbError *error)
+{
+	builder->bytes += added;
+	builder->bytes -= replaced;
+	if (builder->bytes > FB_MESSAGE_BYTES_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "transaction reads and writes more than %d bytes", FB_MESSAGE_BYTES_MAX);
+	return FB_OK;
+}
+
 /* the entry of a key, new or known */
 static FbStatus
 find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name, const FbBytes *collection, FbBytes key,
@@ -176,6 +187,7 @@ find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name, const 
 	if (!fb_utf8_valid(key))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "key is not valid UTF-8");
 	FB_TRY(check_room(builder, error));
+	FB_TRY(count_bytes(builder, key.size, 0, error));
 	if ((builder->entries_count + 1) * 4 > builder->table_size * 3)
 	{
 		FB_TRY(grow_table(builder, error));
@@ -214,8 +226,9 @@ add_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collecti
 
 	if (value.size > FB_MESSAGE_BYTES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "value has %zu bytes, more than %d", value.size, FB_MESSAGE_BYTES_MAX);
-	FB_TRY(fb_bytes_copy(builder->allocator, value, &copy, error));
 	FB_TRY(find_entry(builder, ENTRY_WRITE, namespace_name, collection, key, &entry, error));
+	FB_TRY(count_bytes(builder, value.size, entry->value.size, error));
+	FB_TRY(fb_bytes_copy(builder->allocator, value, &copy, error));
 	if (entry->value.size > 0)
 		fb_release(builder->allocator, (void *) entry->value.data);
 	entry->value = copy;
@@ -230,13 +243,38 @@ compare_metadata_entries(const void *a, const void *b)
 	return fb_bytes_compare(((const RwSetMetadataEntry *) a)->name, ((const RwSetMetadataEntry *) b)->name);
 }
 
+static size_t
+metadata_bytes(const RwSetMetadataEntry *entries, size_t entries_count)
+{
+	size_t		bytes = 0;
+
+	for (size_t i = 0; i < entries_count; i++)
+		bytes += sizeof(RwSetMetadataEntry) + entries[i].name.size + entries[i].value.size;
+	return bytes;
+}
+
+static void
+release_metadata(FbAllocator *allocator, RwSetMetadataEntry *entries, size_t entries_count)
+{
+	for (size_t i = 0; i < entries_count; i++)
+	{
+		fb_release(allocator, (void *) entries[i].name.data);
+		fb_release(allocator, (void *) entries[i].value.data);
+	}
+	fb_release(allocator, entries);
+}
+
 static FbStatus
 add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection, FbBytes key,
 				   const RwSetMetadataEntry *entries, size_t entries_count, FbError *error)
 {
-	RwSetMetadataEntry *copies = fb_allocate_array(builder->allocator, entries_count, sizeof(RwSetMetadataEntry));
+	size_t		bytes = metadata_bytes(entries, entries_count);
+	RwSetMetadataEntry *copies;
 	Entry	   *entry;
 
+	if (bytes > FB_MESSAGE_BYTES_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "metadata of a key have more than %d bytes", FB_MESSAGE_BYTES_MAX);
+	copies = fb_allocate_array(builder->allocator, entries_count, sizeof(RwSetMetadataEntry));
 	if (copies == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < entries_count; i++)
@@ -254,6 +292,8 @@ add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes 
 			return fb_fail(error, FB_INVALID_ARGUMENT, "a metadata entry is given twice");
 	}
 	FB_TRY(find_entry(builder, ENTRY_METADATA, namespace_name, collection, key, &entry, error));
+	FB_TRY(count_bytes(builder, bytes, metadata_bytes(entry->entries, entry->entries_count), error));
+	release_metadata(builder->allocator, entry->entries, entry->entries_count);
 	entry->entries = copies;
 	entry->entries_count = entries_count;
 	builder->has_writes = true;
@@ -332,6 +372,7 @@ rwset_builder_open_range(RwSetBuilder *builder, FbBytes namespace_name, FbBytes 
 	if (!fb_utf8_valid(start_key) || !fb_utf8_valid(end_key))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "bound of a range is not valid UTF-8");
 	FB_TRY(check_room(builder, error));
+	FB_TRY(count_bytes(builder, start_key.size + end_key.size, 0, error));
 	made = fb_allocate_zero(builder->allocator, sizeof(*made));
 	if (made == NULL)
 		return fb_out_of_memory(error);

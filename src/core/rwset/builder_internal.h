@@ -61,6 +61,7 @@ struct RwSetBuilder
 	RwSetRangeBuilder *first_range;
 	RwSetRangeBuilder *last_range;
 	size_t		ranges_count;
+	size_t		bytes;			/* of keys, values, metadata and bounds of ranges */
 	bool		has_writes;
 	bool		finished;
 };

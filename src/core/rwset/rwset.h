@@ -185,8 +185,8 @@ extern FbStatus rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace
 
 /*
  * Collects in any order, produces Fabric's order. All given bytes are copied. Every function returns FB_OK,
- * FB_OUT_OF_MEMORY, FB_LIMIT_EXCEEDED (FB_RWSET_ENTRIES_MAX, FB_STATE_KEY_BYTES_MAX, FB_NAMESPACES_MAX) or
- * FB_INVALID_ARGUMENT (a key, namespace or collection that is not UTF-8).
+ * FB_OUT_OF_MEMORY, FB_LIMIT_EXCEEDED (FB_RWSET_ENTRIES_MAX, FB_STATE_KEY_BYTES_MAX, FB_NAMESPACES_MAX; FB_MESSAGE_BYTES_MAX for all of it) or
+ * FB_INVALID_ARGUMENT (a key, namespace or collection that is not UTF-8). After a limit was exceeded it can only be given up.
  */
 typedef struct RwSetBuilder RwSetBuilder;
 

@@ -157,7 +157,7 @@ typedef struct SimulationResult
  * inside a simulation.
  * Raises: FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND (no definition, not approved by this organisation, not installed),
  * FB_LIFECYCLE_ERROR (CCA-35: not initialized, or initialized already), FB_LIMIT_EXCEEDED (the read-write set), FB_CHAINCODE_TIMEOUT
- * (fabric.chaincode_execute_timeout), cancellation, out of memory, what the ledger raises. What the function
+ * (fabric.chaincode_execute_timeout), FB_LIMIT_EXCEEDED (fabric.chaincode_memory_limit), cancellation, what the ledger raises. What the function
  * itself raises, a function that the chaincode does not have, arguments that do not fit, are results with status 500.
  */
 extern void simulate(const SimulationRequest *request, SimulationResult *result);

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <sys/resource.h>
+
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
@@ -367,6 +369,33 @@ sandbox_enter(Oid schema)
 }
 
 /*
+ * The memory that chaincode takes is the process's own. Without a limit the kernel would end some process of the instance when there is no more, and the
+ * postmaster all the others with it; with one an allocation fails, which is an error like any other.
+ */
+static struct rlimit saved_memory_limit;
+static bool memory_is_limited;
+
+static void
+limit_memory(void)
+{
+	struct rlimit limit;
+
+	if (guc_chaincode_memory_kb == 0 || getrlimit(RLIMIT_DATA, &saved_memory_limit) != 0)
+		return;
+	limit = saved_memory_limit;
+	limit.rlim_cur = Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_kb * 1024);
+	memory_is_limited = setrlimit(RLIMIT_DATA, &limit) == 0;
+}
+
+static void
+unlimit_memory(void)
+{
+	if (memory_is_limited && setrlimit(RLIMIT_DATA, &saved_memory_limit) != 0)
+		elog(FATAL, "could not reset the limit of memory: %m");
+	memory_is_limited = false;
+}
+
+/*
  * A parallel worker would not know of the sandbox, so there are none. The variable is set directly, not as a setting:
  * that would cost more than all the rest of entering, and the caller always comes back here.
  */
@@ -380,9 +409,13 @@ sandbox_guard(Oid schema)
 	{
 		saved_workers = max_parallel_workers_per_gather;
 		max_parallel_workers_per_gather = 0;
+		limit_memory();
 	}
 	else if (!OidIsValid(schema) && OidIsValid(guarded_schema))
+	{
 		max_parallel_workers_per_gather = saved_workers;
+		unlimit_memory();
+	}
 	guarded_schema = schema;
 }
 

@@ -92,6 +92,14 @@ throw_time_is_up(const SimulationRequest *request)
 					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
 }
 
+static void
+throw_out_of_memory(const SimulationRequest *request, const ErrorData *error)
+{
+	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("chaincode \"%s\" needs too much memory", request->chaincode),
+					error->detail ? errdetail_internal("%s", error->detail) : 0,
+					errhint("The limit of this node is fabric.chaincode_memory_limit.")));
+}
+
 /* ---------------------------------------------------------------------------------------------------------------------
  * arguments
  */
@@ -417,6 +425,8 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 		error_throw(&simulation->failure);
 	if (error == NULL)
 		return;
+	if (OidIsValid(schema) && error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+		throw_out_of_memory(simulation->request, error);
 	if (is_failure_of_ours(error->sqlerrcode))
 		ReThrowError(error);
 	keep_refusal(simulation->result, error, 500);

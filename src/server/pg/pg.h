@@ -40,6 +40,7 @@ extern char *guc_identity;				/* fabric.identity: label of the client identity o
 extern int	guc_channels_max;			/* fabric.max_channels */
 extern int	guc_inbox_kb;				/* fabric.inbox_size, kB, for each channel */
 extern int	guc_execute_timeout_ms;		/* fabric.chaincode_execute_timeout */
+extern int	guc_chaincode_memory_kb;	/* fabric.chaincode_memory_limit */
 extern int	guc_endorse_timeout_ms;		/* fabric.endorsement_timeout */
 extern int	guc_submit_timeout_ms;		/* fabric.broadcast_timeout */
 extern int	guc_commit_timeout_ms;		/* fabric.commit_timeout */
