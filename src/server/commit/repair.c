@@ -3,11 +3,18 @@
  *
  * Nobody is believed: a block from elsewhere must have the hash of its transactions, follow the block before, which is proved already, and bear
  * the signatures that the channel's BlockValidation policy wants. Block 0, which nobody signs, must be the one that block 1 follows.
+ *
+ * Other nodes are asked before anything is locked. What they gave is kept aside, and goes into the tables under the lock, where it is still needed.
  */
 #include "server/commit/replay_internal.h"
 
+#include "access/tupdesc.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
 #include "core/audit/audit.h"
 #include "server/wire/wire.h"
@@ -19,10 +26,17 @@ typedef struct Repair
 {
 	const Channel *channel;
 	ChainWalk	walk;
+	MemoryContext block_context;	/* of the block at work */
 	uint8_t		hash[CRYPTO_SHA256_BYTES];	/* of the block before */
 	List	   *addresses;
+	bool		nobody_has_it;	/* all nodes answered that they do not have the block asked for */
 	FbError		last_error;		/* why the last node could not help */
+	Tuplestorestate *found;		/* blocks of other nodes, proved: on disk when there are many */
+	TupleTableSlot *found_row;
+	uint64		end;			/* what the tables have from this number on is forged; UINT64_MAX: nothing */
 } Repair;
+
+enum { FOUND_NUMBER, FOUND_ADDRESS, FOUND_BLOCK, FOUND_COLUMNS };
 
 static void
 ignore_problem(void *context, int64 block_number, int64 tx_index, const char *problem, const char *detail)
@@ -103,61 +117,35 @@ ask(Repair *repair, const char *address, uint64 number, FbBytes *bytes)
 	return found;
 }
 
+/* the address of the node that gave the bytes of the right block; NULL: none did. Moves on to its hash */
 static const char *
-fetch_block(Repair *repair, uint64 number, BlockView *view)
+fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 {
 	ListCell   *cell;
 
+	repair->nobody_has_it = repair->addresses != NIL;
 	foreach(cell, repair->addresses)
 	{
-		FbBytes		bytes;
+		BlockView	view;
 
 		CHECK_FOR_INTERRUPTS();
-		if (ask(repair, lfirst(cell), number, &bytes) && is_proved(repair, number, bytes, view))
+		if (ask(repair, lfirst(cell), number, bytes) && is_proved(repair, number, *bytes, &view))
+		{
+			block_header_hash(&view.header, repair->hash);
 			return lfirst(cell);
+		}
+		repair->nobody_has_it = repair->nobody_has_it && repair->last_error.status == FB_BLOCK_NOT_FOUND;
 	}
 	return NULL;
 }
 
-/* ---- replacing ---- */
-
-/* validation codes and what else follows from the chain are left to the rebuild */
 static void
-replace(Repair *repair, uint64 number, const BlockView *view)
+keep(Repair *repair, uint64 number, const char *address, FbBytes block)
 {
-	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	const Ledger *ledger = repair->channel->ledger;
-	TransactionRow *rows = palloc(view->data_count * sizeof(TransactionRow) + 1);
-	uint8_t    *filter = palloc(view->data_count + 1);
-	BlockRow	row;
+	Datum		values[FOUND_COLUMNS] = {Int64GetDatum((int64) number), CStringGetTextDatum(address), PointerGetDatum(memory_bytea(block))};
+	bool		nulls[FOUND_COLUMNS] = {false};
 
-	if (!block_store_row(ledger, number, repair->walk.snapshot, &row))
-	{
-		memset(&row, 0, sizeof(row));
-		row.committed_at = GetCurrentTimestamp();
-	}
-	txflags_start(filter, view->data_count);
-	for (size_t i = 0; i < view->data_count; i++)
-	{
-		TxView		transaction;
-		TxCode		code;
-		FbError		error;
-
-		error_check(check_structure(allocator, view->data[i], fb_bytes_of_text(ledger->channel), &transaction, &code, &error), &error);
-		transaction_row_fill(&rows[i], allocator, number, i, view->data[i], &transaction, filter[i]);
-	}
-	block_header_hash(&view->header, repair->hash);
-	row.number = number;
-	row.previous_hash = view->header.previous_hash;
-	row.data_hash = view->header.data_hash;
-	row.block_hash = fb_bytes(repair->hash, sizeof(repair->hash));
-	row.signatures = view->metadata[0];
-	row.last_config = view->metadata[1];
-	row.transactions_filter = fb_bytes(filter, view->data_count);
-	row.orderer = view->metadata[3];
-	row.commit_hash = FB_BYTES_EMPTY;
-	row.raft_index = commit_raft_index(allocator, view->metadata[0]);
-	block_store_replace(ledger, &row, rows, (int) view->data_count);
+	tuplestore_putvalues(repair->found, repair->found_row->tts_tupleDescriptor, values, nulls);
 }
 
 static void
@@ -182,51 +170,150 @@ is_forged(Repair *repair, uint64 number)
 	return chain_block_damaged(&repair->walk, number, NULL, hash);
 }
 
+/* find what is damaged, and the right blocks for it */
+static void
+collect(Repair *repair)
+{
+	const Ledger *ledger = repair->channel->ledger;
+	uint64		height = block_store_height(ledger, repair->walk.snapshot);
+
+	for (uint64 number = 0; number < height; number++)
+	{
+		uint8_t		hash[CRYPTO_SHA256_BYTES];
+		const char *address;
+		FbBytes		block;
+		uint64		next;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(repair->block_context);
+		if (!chain_block_damaged(&repair->walk, number, number > 0 ? repair->hash : NULL, hash))
+		{
+			memcpy(repair->hash, hash, sizeof(hash));
+			continue;
+		}
+		address = fetch_block(repair, number, &block);
+		if (address != NULL)
+		{
+			keep(repair, number, address, block);
+			continue;
+		}
+		/* perhaps the chain ends here, and what follows is forged */
+		next = block_store_next(ledger, number);
+		if (!repair->nobody_has_it || next == number || next == UINT64_MAX || !is_forged(repair, next))
+			refuse_unrepaired(repair, number);
+		repair->end = number;
+		return;
+	}
+}
+
+/* ---- replacing ---- */
+
+/* validation codes and what else follows from the chain are left to the rebuild */
+static void
+replace(Repair *repair, uint64 number, const BlockView *view)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	const Ledger *ledger = repair->channel->ledger;
+	TransactionRow *rows = palloc(view->data_count * sizeof(TransactionRow) + 1);
+	uint8_t    *filter = palloc(view->data_count + 1);
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	BlockRow	row;
+
+	if (!block_store_row(ledger, number, repair->walk.snapshot, &row))
+	{
+		memset(&row, 0, sizeof(row));
+		row.committed_at = GetCurrentTimestamp();
+	}
+	txflags_start(filter, view->data_count);
+	for (size_t i = 0; i < view->data_count; i++)
+	{
+		TxView		transaction;
+		TxCode		code;
+		FbError		error;
+
+		error_check(check_structure(allocator, view->data[i], fb_bytes_of_text(ledger->channel), &transaction, &code, &error), &error);
+		transaction_row_fill(&rows[i], allocator, number, i, view->data[i], &transaction, filter[i]);
+	}
+	block_header_hash(&view->header, hash);
+	row.number = number;
+	row.previous_hash = view->header.previous_hash;
+	row.data_hash = view->header.data_hash;
+	row.block_hash = fb_bytes(hash, sizeof(hash));
+	row.signatures = view->metadata[0];
+	row.last_config = view->metadata[1];
+	row.transactions_filter = fb_bytes(filter, view->data_count);
+	row.orderer = view->metadata[3];
+	row.commit_hash = FB_BYTES_EMPTY;
+	row.raft_index = commit_raft_index(allocator, view->metadata[0]);
+	block_store_replace(ledger, &row, rows, (int) view->data_count);
+}
+
+/* under the lock: another repair may have been faster, and the chain may go on where it had ended */
+static void
+replace_damaged(Repair *repair, void (*replaced) (void *context, uint64 number, const char *address), void *context)
+{
+	TupleTableSlot *slot = repair->found_row;
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+
+	while (MemoryContextReset(repair->block_context), tuplestore_gettupleslot(repair->found, true, false, slot))
+	{
+		bool		is_null;
+		uint64		number = (uint64) DatumGetInt64(slot_getattr(slot, FOUND_NUMBER + 1, &is_null));
+		const char *address = TextDatumGetCString(slot_getattr(slot, FOUND_ADDRESS + 1, &is_null));
+		FbBytes		block = memory_bytes(DatumGetByteaPP(slot_getattr(slot, FOUND_BLOCK + 1, &is_null)));
+		BlockView	view;
+		FbError		error;
+
+		CHECK_FOR_INTERRUPTS();
+		error_check(block_parse(block, memory_allocator(CurrentMemoryContext), &view, &error), &error);
+		if (!chain_block_damaged(&repair->walk, number, number > 0 ? view.header.previous_hash.data : NULL, hash))
+			continue;
+		replace(repair, number, &view);
+		replaced(context, number, address);
+	}
+	if (repair->end != UINT64_MAX && chain_block_damaged(&repair->walk, repair->end, NULL, hash))
+		block_store_remove_strays(repair->channel->ledger, repair->end);
+}
+
+static void
+start(Repair *repair)
+{
+	TupleDesc	row = CreateTemplateTupleDesc(FOUND_COLUMNS);
+
+	TupleDescInitEntry(row, FOUND_NUMBER + 1, "number", INT8OID, -1, 0);
+	TupleDescInitEntry(row, FOUND_ADDRESS + 1, "address", TEXTOID, -1, 0);
+	TupleDescInitEntry(row, FOUND_BLOCK + 1, "block", BYTEAOID, -1, 0);
+	repair->found_row = MakeSingleTupleTableSlot(row, &TTSOpsMinimalTuple);
+	repair->found = tuplestore_begin_heap(false, false, work_mem);
+	repair->walk = (ChainWalk) {.ledger = repair->channel->ledger, .report = ignore_problem};
+	repair->walk.replay = replay_create(repair->channel->ledger);
+	repair->walk.replay->bundle = (ConfigBundle *) repair->channel->bundle;
+	fb_fail(&repair->last_error, FB_NODE_UNREACHABLE, "the channel has no other node");
+}
+
 void
 chain_repair(const Channel *channel, void (*replaced) (void *context, uint64 number, const char *address), void *context)
 {
 	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "fabric repair", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext block_context = AllocSetContextCreate(work, "fabric repaired block", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(work);
-	Repair		repair = {.channel = channel, .addresses = list_concat(channel_other_orderers(channel), channel_other_peers(channel))};
-	uint64		height;
+	Repair		repair = {.channel = channel, .end = UINT64_MAX};
 
-	fb_fail(&repair.last_error, FB_NODE_UNREACHABLE, "the channel has no other node");
+	repair.block_context = AllocSetContextCreate(work, "fabric repaired block", ALLOCSET_DEFAULT_SIZES);
+	repair.addresses = list_concat(channel_other_orderers(channel), channel_other_peers(channel));
+	start(&repair);
+	MemoryContextSwitchTo(repair.block_context);
+	PushActiveSnapshot(GetLatestSnapshot());
+	repair.walk.snapshot = GetActiveSnapshot();
+	collect(&repair);
+	PopActiveSnapshot();
+
 	ledger_repair_begin(channel->ledger);
 	PushActiveSnapshot(GetLatestSnapshot());
-	repair.walk = (ChainWalk) {.ledger = channel->ledger, .snapshot = GetActiveSnapshot(), .report = ignore_problem};
-	repair.walk.replay = replay_create(channel->ledger);
-	repair.walk.replay->bundle = (ConfigBundle *) channel->bundle;
-	height = block_store_height(channel->ledger, repair.walk.snapshot);
-	MemoryContextSwitchTo(block_context);
-	for (uint64 number = 0; number < height; number++)
-	{
-		uint8_t		hash[CRYPTO_SHA256_BYTES];
-		BlockView	view;
-		const char *address;
-
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextReset(block_context);
-		if (!chain_block_damaged(&repair.walk, number, number > 0 ? repair.hash : NULL, hash))
-		{
-			memcpy(repair.hash, hash, sizeof(hash));
-			continue;
-		}
-		address = fetch_block(&repair, number, &view);
-		if (address == NULL)
-		{
-			/* perhaps the chain ends here, and what follows is forged */
-			uint64		next = block_store_next(channel->ledger, number);
-
-			if (repair.last_error.status != FB_BLOCK_NOT_FOUND || next == number || next == UINT64_MAX || !is_forged(&repair, next))
-				refuse_unrepaired(&repair, number);
-			block_store_remove_strays(channel->ledger, number);
-			break;
-		}
-		replace(&repair, number, &view);
-		replaced(context, number, address);
-	}
-	MemoryContextSwitchTo(caller);
+	repair.walk.snapshot = GetActiveSnapshot();
+	replace_damaged(&repair, replaced, context);
 	PopActiveSnapshot();
+	MemoryContextSwitchTo(caller);
+	ExecDropSingleTupleTableSlot(repair.found_row);
+	tuplestore_end(repair.found);
 	MemoryContextDelete(work);
 }
