@@ -554,6 +554,7 @@ check_tokens(Body *body)
 	{
 		const Token *token = &body->tokens[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (token->code == SCONST)
 			check_string(body, i);
 		if (!is_word(token))

@@ -17,7 +17,29 @@ transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block, 
 	return rows;
 }
 
-/* plaintext that this node kept for a transaction goes into the private state if it is what the transaction says (VAL-33) */
+/* a transaction's collection that has just these writes; NULL: none has */
+static const RwSetCollection *
+find_collection(const RwSet *rwset, const RwSetPrivateCollection *kept)
+{
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+
+	crypto_sha256(kept->bytes, hash);
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+		for (size_t c = 0; c < rwset->namespaces[n].collections_count; c++)
+		{
+			const RwSetCollection *collection = &rwset->namespaces[n].collections[c];
+
+			if (fb_bytes_equal(rwset->namespaces[n].name, kept->namespace_name) && fb_bytes_equal(collection->name, kept->collection) &&
+				fb_bytes_equal(collection->private_hash, fb_bytes(hash, sizeof(hash))))
+				return collection;
+		}
+	return NULL;
+}
+
+/*
+ * Plaintext that this node kept for a transaction goes into the private state if it is what the transaction says (VAL-33). What cannot be read is
+ * missing, which changes nothing in the validity of a block.
+ */
 static void
 apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, RwSetVersion version)
 {
@@ -25,33 +47,31 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, 
 	size_t		collections_count;
 	FbBytes		kept;
 	FbError		error;
+	FbStatus	status;
 	bool		any = false;
 
 	for (size_t i = 0; i < view->rwset->namespaces_count; i++)
 		any = any || view->rwset->namespaces[i].collections_count > 0;
 	if (!any || !private_store_take_transient(ledger, fb_text_copy(allocator, view->tx_id), &kept))
 		return;
-	error_check(rwset_private_collections_parse(allocator, kept, &collections, &collections_count, &error), &error);
-	for (size_t i = 0; i < collections_count; i++)
-		for (size_t n = 0; n < view->rwset->namespaces_count; n++)
-		{
-			const RwSetNamespace *ns = &view->rwset->namespaces[n];
+	status = rwset_private_collections_parse(allocator, kept, &collections, &collections_count, &error);
+	for (size_t i = 0; status == FB_OK && i < collections_count; i++)
+	{
+		RwSetPrivate *set;
 
-			for (size_t c = 0; c < ns->collections_count; c++)
-			{
-				uint8_t		hash[CRYPTO_SHA256_BYTES];
-				RwSetPrivate *set;
-
-				if (!fb_bytes_equal(ns->name, collections[i].namespace_name) ||
-					!fb_bytes_equal(ns->collections[c].name, collections[i].collection))
-					continue;
-				crypto_sha256(collections[i].bytes, hash);
-				if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), ns->collections[c].private_hash))
-					continue;
-				error_check(rwset_private_parse(allocator, collections[i].bytes, &set, &error), &error);
-				private_store_apply(ledger, ns->name, ns->collections[c].name, set, version);
-			}
-		}
+		if (find_collection(view->rwset, &collections[i]) == NULL)
+			continue;
+		status = rwset_private_parse(allocator, collections[i].bytes, &set, &error);
+		if (status == FB_OK)
+			private_store_apply(ledger, collections[i].namespace_name, collections[i].collection, set, version);
+	}
+	if (status == FB_OUT_OF_MEMORY)
+		error_throw(&error);
+	if (status != FB_OK)
+		ereport(WARNING,
+				(errcode(error_sqlstate(FB_CORRUPTED)),
+				 errmsg("private data of transaction %s of channel \"%s\" cannot be read", fb_text_copy(allocator, view->tx_id), ledger->channel),
+				 errdetail("%s", error.message)));
 }
 
 static bool

@@ -1,10 +1,11 @@
-# Reading and guarding the ledger's tables: inside parallel plans, long histories, rows that are not blocks, envelope dictionaries.
+# The ledger's tables read and guarded: inside parallel plans, long histories, rows that are not blocks, envelope dictionaries, private plaintext.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest qw(start_network);
 use Fabric::Host qw(slurp);
+use Fabric::Psql ();
 use JSON::PP ();
 use Test::More;
 
@@ -80,6 +81,18 @@ ok(FabricTest::wait_until(sub { FabricTest::height_of($org2, 'trade') == FabricT
 cmp_ok($org1->query("SELECT count(*) FROM fabric.repair_chain('trade')"), '>', 0, 'what was stored with the lost dictionary is fetched again');
 is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is missing any more');
 is($org1->query($last), 't', 'it can be read');
+
+# private plaintext that was spoilt before its transaction came is missing, and no reason to stop
+my $package_id = $org1->query("SELECT package_id FROM fabric.chaincodes WHERE channel = 'trade'");
+$org1->set("fabric.fault_points = 'commit_before_block=sleep:1000'");
+my $approval = Fabric::Psql::start_query($org1->connection, "SELECT fabric.approve_chaincode('trade', 'book', '2.0', 2, '$package_id')");
+ok(FabricTest::wait_until(sub { ($org1->try_query("UPDATE fabric_internal.transient_$id SET private_rwset = '\\x0aff' RETURNING tx_id"))[0] =~ /^[0-9a-f]{64}/ }, 10),
+	'the plaintext of an approval is spoilt on its way');
+my (undef, $why, $failed) = Fabric::Psql::finish_query($approval);
+is($failed, 0, 'it is committed') or diag($why);
+$org1->set("fabric.fault_points = ''");
+like(slurp($org1->cluster->logfile), qr/WARNING:  private data of transaction [0-9a-f]{64} of channel "trade" cannot be read/, 'the server log tells');
+is($org1->query("SELECT approved FROM fabric.check_commit_readiness('trade', 'book', '2.0', 2) WHERE msp_id = 'Org1MSP'"), 't', 'its hashes count');
 
 # a channel's dictionaries go with it
 $org1->query("SELECT fabric.leave_channel('trade')");
