@@ -117,6 +117,52 @@ maintain_dictionary(const Ledger *ledger, const BlockView *block, const Validate
 		dictionary_maintain(ledger, (int) block->data_count, sample);
 }
 
+/* the last block, which this one must follow */
+static void
+check_follows(const Channel *channel, const BlockView *block, BlockRow *previous)
+{
+	FbError		error;
+
+	if (block->header.number == 0 || !block_store_row(channel->ledger, block->header.number - 1, NULL, previous))
+	{
+		fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
+				(uint64) block->header.number, channel->name);
+		error_throw(&error);
+	}
+	error_check(block_check_link(&block->header, previous->number, previous->block_hash, &error), &error);
+	error_check(block_check_data(block, &error), &error);
+}
+
+static void
+describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *validated, const TransactionRow *rows, CommittedBlock *committed)
+{
+	memset(committed, 0, sizeof(*committed));
+	block_header_hash(&block->header, committed->block_hash);
+	committed->number = block->header.number;
+	committed->raft_index = commit_raft_index(allocator, block->metadata[0]);
+	committed->lifecycle_changed = changes_lifecycle(&validated->mvcc);
+	committed->tx_ids = palloc0(block->data_count * sizeof(FbBytes) + 1);
+	committed->tx_ids_count = block->data_count;
+	for (size_t i = 0; i < block->data_count; i++)
+	{
+		committed->counts[rows[i].validation_code]++;
+		committed->tx_ids[i] = rows[i].tx_id;
+	}
+}
+
+static void
+store(const Ledger *ledger, FbAllocator *allocator, const BlockRow *row, const TransactionRow *rows, const ValidatedBlock *validated)
+{
+	FAULT_POINT("commit_before_block");
+	block_store_append(ledger, row, rows, (int) validated->transactions_count);
+	FAULT_POINT("commit_before_state");
+	state_store_apply(ledger, validated->mvcc.updates, validated->mvcc.updates_count);
+	history_append(ledger, row->number, validated->mvcc.history, validated->mvcc.history_count);
+	for (size_t i = 0; i < validated->transactions_count; i++)
+		if (validated->transactions[i].code == TX_VALID && validated->transactions[i].view.rwset != NULL)
+			apply_private(ledger, allocator, &validated->transactions[i].view, (RwSetVersion) {true, row->number, i});
+}
+
 void
 commit_block(const Channel *channel, const BlockView *block, CommittedBlock *committed)
 {
@@ -128,37 +174,16 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 	TransactionRow *rows;
 	BlockRow	previous;
 	BlockRow	row = {0};
-	FbError		error;
 
-	memset(committed, 0, sizeof(*committed));
 	/* a repair of the ledger locks commits out; the state is read as it is after it */
 	LockRelationOid(ledger->transaction.table, RowExclusiveLock);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (block->header.number == 0 || !block_store_row(ledger, block->header.number - 1, NULL, &previous))
-	{
-		fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
-				(uint64) block->header.number, channel->name);
-		error_throw(&error);
-	}
-	error_check(block_check_link(&block->header, previous.number, previous.block_hash, &error), &error);
-	error_check(block_check_data(block, &error), &error);
-
+	check_follows(channel, block, &previous);
 	validate_block(channel, block->header.number, block->data, block->data_count, &validated);
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
 	/* the hash of the state changes (WIRE 2.6); block 1 starts the chain */
 	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates, validated.mvcc.updates_count, previous.commit_hash, hash);
-
-	block_header_hash(&block->header, committed->block_hash);
-	committed->number = block->header.number;
-	committed->raft_index = commit_raft_index(allocator, block->metadata[0]);
-	committed->lifecycle_changed = changes_lifecycle(&validated.mvcc);
-	committed->tx_ids = palloc0(block->data_count * sizeof(FbBytes) + 1);
-	committed->tx_ids_count = block->data_count;
-	for (size_t i = 0; i < block->data_count; i++)
-	{
-		committed->counts[filter[i]]++;
-		committed->tx_ids[i] = rows[i].tx_id;
-	}
+	describe(allocator, block, &validated, rows, committed);
 
 	row.number = block->header.number;
 	row.previous_hash = block->header.previous_hash;
@@ -171,14 +196,7 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 	row.commit_hash = fb_bytes(hash, sizeof(hash));
 	row.raft_index = committed->raft_index;
 	row.committed_at = GetCurrentTimestamp();
-	FAULT_POINT("commit_before_block");
-	block_store_append(ledger, &row, rows, (int) block->data_count);
-	FAULT_POINT("commit_before_state");
-	state_store_apply(ledger, validated.mvcc.updates, validated.mvcc.updates_count);
-	history_append(ledger, block->header.number, validated.mvcc.history, validated.mvcc.history_count);
-	for (size_t i = 0; i < block->data_count; i++)
-		if (filter[i] == TX_VALID && validated.transactions[i].view.rwset != NULL)
-			apply_private(ledger, allocator, &validated.transactions[i].view, (RwSetVersion) {true, block->header.number, i});
+	store(ledger, allocator, &row, rows, &validated);
 	maintain_dictionary(ledger, block, &validated);
 	PopActiveSnapshot();
 	FAULT_POINT("commit_after_state");
