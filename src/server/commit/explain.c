@@ -7,6 +7,9 @@
  */
 #include "server/commit/commit.h"
 
+/* keys of a range that are looked at: an explanation is not worth more */
+#define RANGE_KEYS_MAX 10000
+
 /* both present */
 static bool
 is_before(RwSetVersion a, RwSetVersion b)
@@ -30,71 +33,69 @@ differs(RwSetVersion found, RwSetVersion read)
 	return !rwset_version_equal(found, read) && !is_before(found, read);
 }
 
+/* is the key, which was read with this version (not present: not read), why the transaction conflicts? */
 static bool
-explain_read(const Place *place, FbBytes ns, const RwSetRead *read, CommitConflict *conflict, RwSetVersion *writer)
+explain_key(const Place *place, FbBytes ns, FbBytes key, RwSetVersion read, CommitConflict *conflict, RwSetVersion *writer)
 {
 	RwSetVersion found = {false, 0, 0};
 	bool		is_delete;
 
-	if (!history_version_before(place->ledger, ns, read->key, place->block_number, place->position, place->snapshot, writer, &is_delete))
+	if (!history_version_before(place->ledger, ns, key, place->block_number, place->position, place->snapshot, writer, &is_delete))
 		writer->present = false;
 	else if (!is_delete)
 		found = *writer;
-	if (!differs(found, read->version))
+	if (!differs(found, read))
 		return false;
-	*conflict = (CommitConflict) {true, ns, read->key, read->version, found, FB_BYTES_EMPTY};
+	*conflict = (CommitConflict) {true, ns, key, read, found, FB_BYTES_EMPTY};
 	return true;
 }
 
-/* an iterator that was left early has read its end key, too: up to the key that follows it */
+/* the first key behind this one */
 static FbBytes
-end_of_range(const RwSetRange *range)
+key_behind(FbBytes key)
 {
-	uint8_t    *following;
+	uint8_t    *following = palloc0(key.size + 1);
 
-	if (range->exhausted || range->end_key.size == 0)
-		return range->end_key;
-	following = palloc0(range->end_key.size + 1);
-	memcpy(following, range->end_key.data, range->end_key.size);
-	return fb_bytes(following, range->end_key.size + 1);
+	if (key.size > 0)
+		memcpy(following, key.data, key.size);
+	return fb_bytes(following, key.size + 1);
 }
 
 /* the first key of the range that is not what was read: changed, gone, or come in. Only if the keys are recorded one by one */
 static bool
 explain_range(const Place *place, FbBytes ns, const RwSetRange *range, CommitConflict *conflict, RwSetVersion *writer)
 {
-	static const RwSetVersion absent = {false, 0, 0};
+	/* an iterator that was left early has read its end key, too */
+	FbBytes		end = range->exhausted || range->end_key.size == 0 ? range->end_key : key_behind(range->end_key);
+	FbBytes		at = range->start_key;
 	size_t		next_read = 0;
-	HistoryScan *scan;
-	HistoryRow	row;
-	bool		more;
 
 	if (range->kind == RWSET_RANGE_MERKLE)
 		return false;
-	scan = history_scan_range(place->ledger, ns, range->start_key, end_of_range(range), place->snapshot);
-	more = history_scan_next(scan, &row);
-	while (!conflict->found && (more || next_read < range->reads_count))
+	/* keys that were deleted long ago are in the history, too */
+	for (int looks = 0; looks < RANGE_KEYS_MAX; looks++)
 	{
 		const RwSetRead *read = next_read < range->reads_count ? &range->reads[next_read] : NULL;
-		int			order = !more ? 1 : read == NULL ? -1 : fb_bytes_compare(row.key, read->key);
-		RwSetVersion version_read = order >= 0 ? read->version : absent;
-		FbBytes		key = order > 0 ? read->key : row.key;
-		RwSetVersion found = absent;
+		RwSetVersion version_read = {false, 0, 0};
+		FbBytes		key;
 
-		*writer = absent;
-		for (; order <= 0 && more && fb_bytes_equal(row.key, key); more = history_scan_next(scan, &row))
+		if (!history_next_key(place->ledger, ns, at, end, place->snapshot, &key))
 		{
-			if (row.block_number > place->block_number || (row.block_number == place->block_number && row.position >= place->position))
-				continue;
-			*writer = (RwSetVersion) {true, row.block_number, row.position};
-			found = row.is_delete ? absent : *writer;
+			if (read == NULL)
+				return false;
+			key = read->key;
 		}
-		next_read += order >= 0 ? 1 : 0;
-		if (differs(found, version_read))
-			*conflict = (CommitConflict) {true, ns, key, version_read, found, FB_BYTES_EMPTY};
+		if (read != NULL && fb_bytes_compare(read->key, key) <= 0)
+		{
+			key = read->key;
+			version_read = read->version;
+			next_read++;
+		}
+		if (explain_key(place, ns, key, version_read, conflict, writer))
+			return true;
+		at = key_behind(key);
 	}
-	history_scan_end(scan);
-	return conflict->found;
+	return false;
 }
 
 /* in the order in which the validation looks */
@@ -102,7 +103,7 @@ static bool
 explain_namespace(const Place *place, const RwSetNamespace *ns, CommitConflict *conflict, RwSetVersion *writer)
 {
 	for (size_t i = 0; i < ns->reads_count; i++)
-		if (explain_read(place, ns->name, &ns->reads[i], conflict, writer))
+		if (explain_key(place, ns->name, ns->reads[i].key, ns->reads[i].version, conflict, writer))
 			return true;
 	for (size_t i = 0; i < ns->ranges_count; i++)
 		if (explain_range(place, ns->name, &ns->ranges[i], conflict, writer))

@@ -85,6 +85,25 @@ history_version_before(const Ledger *ledger, FbBytes namespace_name, FbBytes key
 	return found;
 }
 
+bool
+history_next_key(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot, FbBytes *key)
+{
+	LedgerScan	scan;
+	ScanKeyData keys[3];
+	bool		found;
+
+	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
+	scan_key_bytea(&keys[1], INDEX_KEY, BTGreaterEqualStrategyNumber, start_key);
+	if (end_key.size > 0)
+		scan_key_bytea(&keys[2], INDEX_KEY, BTLessStrategyNumber, end_key);
+	ledger_scan_begin(&scan, ledger, &ledger->history, LEDGER_MAIN_INDEX, keys, end_key.size > 0 ? 3 : 2, snapshot);
+	found = ledger_scan_next(&scan, ForwardScanDirection);
+	if (found)
+		*key = ledger_copy(ledger_scan_bytes(&scan, COLUMN_KEY));
+	ledger_scan_end(&scan);
+	return found;
+}
+
 struct HistoryScan
 {
 	LedgerScan	scan;
@@ -111,21 +130,6 @@ history_scan_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snap
 	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
 	scan_key_bytea(&keys[1], INDEX_KEY, BTEqualStrategyNumber, key);
 	ledger_scan_begin(&scan->scan, ledger, &ledger->history, LEDGER_MAIN_INDEX, keys, 2, snapshot);
-	return scan;
-}
-
-HistoryScan *
-history_scan_range(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot)
-{
-	HistoryScan *scan = palloc(sizeof(HistoryScan));
-	ScanKeyData keys[3];
-
-	scan->direction = ForwardScanDirection;
-	scan_key_text(&keys[0], INDEX_NAMESPACE, namespace_name);
-	scan_key_bytea(&keys[1], INDEX_KEY, BTGreaterEqualStrategyNumber, start_key);
-	if (end_key.size > 0)
-		scan_key_bytea(&keys[2], INDEX_KEY, BTLessStrategyNumber, end_key);
-	ledger_scan_begin(&scan->scan, ledger, &ledger->history, LEDGER_MAIN_INDEX, keys, end_key.size > 0 ? 3 : 2, snapshot);
 	return scan;
 }
 

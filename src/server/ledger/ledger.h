@@ -210,11 +210,11 @@ typedef struct HistoryScan HistoryScan;
 extern HistoryScan *history_scan(const Ledger *ledger, Snapshot snapshot);
 /* the writes of a key, newest first (WST-12) */
 extern HistoryScan *history_scan_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key, Snapshot snapshot);
-/* the writes of the keys from start_key up to end_key (not included; empty: the end of the namespace), key by key, oldest first */
-extern HistoryScan *history_scan_range(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot);
 extern bool history_scan_next(HistoryScan *scan, HistoryRow *row);
 extern void history_scan_end(HistoryScan *scan);
 
+/* the first key from start_key up to end_key (not included; empty: the end of the namespace) that was ever written */
+extern bool history_next_key(const Ledger *ledger, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, Snapshot snapshot, FbBytes *key);
 /* the last transaction before this place in the chain that wrote the key, and whether it deleted it; false: there is none */
 extern bool history_version_before(const Ledger *ledger, FbBytes namespace_name, FbBytes key, uint64 block_number, uint32 position,
 								   Snapshot snapshot, RwSetVersion *writer, bool *is_delete);
