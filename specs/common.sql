@@ -47,12 +47,27 @@ END $$;
 $cc$)
 $package$;
 
-DO $$
+CREATE PROCEDURE race.prepare() LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM fabric.add_identity('race.admin', 'Org1MSP', race.file('admin.pem'), race.file('admin.key'));
 	PERFORM fabric.add_identity('race.user', 'Org1MSP', race.file('user1.pem'), race.file('user1.key'));
 	PERFORM fabric.grant_identity('race.admin', current_user), fabric.grant_identity('race.user', current_user);
 	PERFORM fabric.install_chaincode(race.package());
+END $$;
+CALL race.prepare();
+
+-- the schemas with the code of packages, which DROP EXTENSION leaves behind
+CREATE FUNCTION race.drop_packages() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	name text;
+	many bigint := 0;
+BEGIN
+	PERFORM set_config('client_min_messages', 'warning', true);
+	FOR name IN SELECT nspname FROM pg_namespace WHERE nspname ~ '^fabric_cc_' LOOP
+		EXECUTE format('DROP SCHEMA %I CASCADE', name);
+		many := many + 1;
+	END LOOP;
+	RETURN many;
 END $$;
 ALTER DATABASE :"DBNAME" SET fabric.identity = 'race.user';
 
@@ -98,7 +113,8 @@ BEGIN
 			result := replace(result, c.tx_id, format('(block %s, transaction %s)', c.block_number, c.tx_number));
 		END LOOP;
 	END IF;
-	FOR c IN SELECT height + i AS number, CASE WHEN i < 0 THEN 'base' ELSE '+' || i + 1 END AS name FROM race.base, generate_series(-1, 9) i LOOP
+	FOR c IN SELECT height + i AS number, CASE WHEN i < -1 THEN 'base' || i + 1 WHEN i < 0 THEN 'base' ELSE '+' || i + 1 END AS name
+		FROM race.base, generate_series(-5, 9) i WHERE height + i >= 0 LOOP
 		result := regexp_replace(result, format('\mblock %s\M', c.number), 'block ' || c.name, 'g');
 	END LOOP;
 	RETURN regexp_replace(result, '\m[0-9a-f]{64}\M', 'ID', 'g');
@@ -165,17 +181,17 @@ $$;
 
 -- ---- stopping the node's processes where a race needs it ----
 
--- until the end of the transaction: nothing is committed, the orderer goes on
-CREATE FUNCTION race.hold_ledger() RETURNS void LANGUAGE plpgsql AS $$
+-- one of the channel's tables can be read but not written until the end of the transaction
+CREATE FUNCTION race.hold(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	EXECUTE (SELECT format('LOCK TABLE fabric_internal.transaction_%s IN SHARE MODE', id) FROM fabric_internal.channel WHERE channel = 'races');
+	EXECUTE (SELECT format('LOCK TABLE fabric_internal.%s_%s IN SHARE MODE', name, id) FROM fabric_internal.channel WHERE channel = 'races');
 END $$;
 
+-- nothing is committed, the orderer goes on
+CREATE FUNCTION race.hold_ledger() RETURNS void LANGUAGE sql AS $$ SELECT race.hold('transaction') $$;
+
 -- nothing is ordered: what comes meanwhile, behind the first transaction, makes one block
-CREATE FUNCTION race.hold_orderer() RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	EXECUTE (SELECT format('LOCK TABLE fabric_internal.raft_log_%s IN SHARE MODE', id) FROM fabric_internal.channel WHERE channel = 'races');
-END $$;
+CREATE FUNCTION race.hold_orderer() RETURNS void LANGUAGE sql AS $$ SELECT race.hold('raft_log') $$;
 
 -- waits for something that another process does; false after ten seconds
 CREATE FUNCTION race.wait_until(condition text) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -183,6 +199,8 @@ DECLARE
 	reached boolean := false;
 BEGIN
 	FOR i IN 1 .. 1000 LOOP
+		-- a transaction would see the same sessions again and again
+		PERFORM pg_stat_clear_snapshot();
 		EXECUTE 'SELECT ' || condition INTO reached;
 		EXIT WHEN reached;
 		PERFORM pg_sleep(0.01);
@@ -190,10 +208,13 @@ BEGIN
 	RETURN reached;
 END $$;
 
--- the orderer has taken what there was, and is stopped
-CREATE FUNCTION race.orderer_stands() RETURNS boolean LANGUAGE sql AS $$
-	SELECT race.wait_until('EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.backend_type = ''fabric orderer'')')
+-- a process has taken what there was, and is stopped
+CREATE FUNCTION race.stands(kind text) RETURNS boolean LANGUAGE sql AS $$
+	SELECT race.wait_until(format('EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.backend_type = %L)', kind))
 $$;
+
+CREATE FUNCTION race.orderer_stands() RETURNS boolean LANGUAGE sql AS $$ SELECT race.stands('fabric orderer') $$;
+CREATE FUNCTION race.ledger_stands() RETURNS boolean LANGUAGE sql AS $$ SELECT race.stands('fabric ledger') $$;
 
 -- so many transactions are ordered, each alone, and not yet committed
 CREATE FUNCTION race.ordered(many int) RETURNS boolean LANGUAGE sql AS $$
@@ -203,10 +224,10 @@ $$;
 -- ---- sessions of their own ----
 
 -- A statement in a session of its own: what waits for something else than a lock would stop isolationtester. Its result is text
-CREATE FUNCTION race.start(call_name text, statement text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION race.start(call_name text, statement text, settings text DEFAULT '') RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM dblink_connect(call_name, format('host=%s port=%s dbname=%s application_name=%s', current_setting('unix_socket_directories'), current_setting('port'),
-		current_database(), call_name));
+	PERFORM dblink_connect(call_name, format('host=%s port=%s dbname=%s application_name=%s options=''%s''', current_setting('unix_socket_directories'),
+		current_setting('port'), current_database(), call_name, settings));
 	PERFORM dblink_send_query(call_name, statement);
 END $$;
 
@@ -233,7 +254,13 @@ BEGIN
 	SELECT race.mask(r) INTO answer FROM dblink_get_result(call_name) AS t (r text);
 	PERFORM dblink_disconnect(call_name);
 	RETURN answer;
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION WHEN OTHERS OR query_canceled THEN
 	PERFORM dblink_disconnect(call_name);
-	RETURN race.mask(SQLSTATE || ' ' || SQLERRM);
+	GET STACKED DIAGNOSTICS answer = PG_EXCEPTION_DETAIL;
+	RETURN race.mask(SQLSTATE || ' ' || regexp_replace(SQLERRM, '\n.*', '') || coalesce(' | ' || nullif(answer, ''), ''));
 END $$;
+
+-- what only an administrator's identity may do
+CREATE FUNCTION race.start_admin(call_name text, expression text) RETURNS void LANGUAGE sql AS $$
+	SELECT race.start(call_name, format('SELECT race.try(%L)', 'SELECT ' || expression), '-c fabric.identity=race.admin')
+$$;

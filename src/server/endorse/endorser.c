@@ -42,7 +42,7 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, ProposalView *vi
 }
 
 static void
-run(FbAllocator *allocator, const Channel *channel, const ProposalView *view, SimulationResult *result)
+run(FbAllocator *allocator, const Channel *channel, const ProposalView *view, Snapshot snapshot, SimulationResult *result)
 {
 	SimulationRequest request = {
 		.channel = channel->name,
@@ -57,7 +57,7 @@ run(FbAllocator *allocator, const Channel *channel, const ProposalView *view, Si
 		.is_init = view->is_init,
 	};
 
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(snapshot);
 	simulate(&request, result);
 	PopActiveSnapshot();
 }
@@ -163,7 +163,8 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endors
 	(void) node_signer();		/* a node that cannot sign need not simulate */
 	channel = check_proposal(allocator, signed_proposal, view);
 	wait_for_height(channel, min_height);
-	run(allocator, channel, view, &result);
+	/* the newest state, also in a transaction that goes on seeing an old one: what it read there would only conflict */
+	run(allocator, channel, view, GetLatestSnapshot(), &result);
 	check_status(view, &result);
 	store_private(channel, view, result.rwset.private_bytes);
 	payload.proposal_hash = fb_bytes(view->proposal_hash, sizeof(view->proposal_hash));
@@ -190,7 +191,8 @@ endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
 
 	memset(endorsement, 0, sizeof(*endorsement));
 	channel = check_proposal(allocator, signed_proposal, &endorsement->proposal);
-	run(allocator, channel, &endorsement->proposal, &result);
+	/* a query is a query: under REPEATABLE READ it sees what the transaction's others see */
+	run(allocator, channel, &endorsement->proposal, GetTransactionSnapshot(), &result);
 	check_status(&endorsement->proposal, &result);
 	endorsement->response.response = chaincode_response(&result);
 	error_check(response_pack(allocator, &endorsement->response, &endorsement->response_bytes, &error), &error);

@@ -44,6 +44,12 @@ typedef struct GatewayTransaction
 extern void gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, GatewayTransaction *transaction);
 
 /*
+ * May a transaction be handed in here and now? Raises 25006 on a standby and in a read-only SQL transaction, 55006 in one that locks the committer out,
+ * FB_CHANNEL_NOT_FOUND.
+ */
+extern void gateway_check_writable(const char *channel);
+
+/*
  * Hand an envelope to an orderer: this node's own if it is one, else the channel's others in turn, until fabric.broadcast_timeout. Raises
  * the last orderer's refusal: FB_BUSY, FB_NO_LEADER, FB_NODE_UNREACHABLE, FB_POLICY_NOT_SATISFIED, FB_LIMIT_EXCEEDED ...
  */

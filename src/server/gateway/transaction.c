@@ -51,6 +51,20 @@ sign_as(const Signer *signer, FbBytes message)
 }
 
 void
+gateway_check_writable(const char *channel_name)
+{
+	PreventCommandDuringRecovery("a Fabric transaction");
+	PreventCommandIfReadOnly("a Fabric transaction");
+	/* its commit would be waited for in vain */
+	if (ledger_is_locked_here(channel_open(channel_name)->ledger))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("this transaction keeps blocks of channel \"%s\" from being committed", channel_name),
+				 errdetail("It has locked the channel's tables, as joining it, fabric.rebuild_state and fabric.repair_chain do."),
+				 errhint("Commit it first.")));
+}
+
+void
 gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, bool wait, GatewayTransaction *transaction,
 						   GatewayStatus *status)
 {
@@ -60,7 +74,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	Doubt		doubt;
 	FbError		error;
 
-	PreventCommandDuringRecovery("a Fabric transaction");
+	gateway_check_writable(request->channel);
 	shmem_require();
 	gateway_new_proposal(request, signer_identity(signer), &proposal);
 	gateway_endorse(proposal.bytes, sign_as(signer, proposal.bytes), request->endorsing_organisations, transaction);

@@ -9,6 +9,7 @@
 #include "access/stratnum.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
@@ -57,6 +58,23 @@ ledger_repair_begin(const Ledger *ledger)
 		LockRelationOid(tables[i], ShareRowExclusiveLock);
 	repaired_ledger_id = ledger->id;
 	repair_subtransaction = GetCurrentSubTransactionId();
+}
+
+bool
+ledger_is_locked_here(const Ledger *ledger)
+{
+	Oid			tables[] = {ledger->transaction.table, ledger->block.table, ledger->world_state.table, ledger->history.table};
+
+	for (int i = 0; i < lengthof(tables); i++)
+		for (LOCKMODE mode = ShareLock; mode <= AccessExclusiveLock; mode++)
+		{
+			LOCKTAG		tag;
+
+			SET_LOCKTAG_RELATION(tag, MyDatabaseId, tables[i]);
+			if (LockHeldByMe(&tag, mode))
+				return true;
+		}
+	return false;
 }
 
 /* the table belongs to the ledger that this transaction repairs */

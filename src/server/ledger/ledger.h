@@ -262,6 +262,8 @@ extern void dictionary_maintain(const Ledger *ledger, int transactions_count, Fb
  * then it sees everything that was committed. Callers check fabric_admin by the privileges of their SQL functions.
  */
 extern void ledger_repair_begin(const Ledger *ledger);
+/* does this transaction hold a lock that keeps blocks from being committed? */
+extern bool ledger_is_locked_here(const Ledger *ledger);
 /* replace a block and its transactions, or put a missing one back; the caller has proved that they belong to the chain */
 extern void block_store_replace(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions, int transactions_count);
 

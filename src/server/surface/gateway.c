@@ -171,6 +171,7 @@ fabric_submit(PG_FUNCTION_ARGS)
 
 	error_check(envelope_pack(allocator, payload, signature, &envelope, &error), &error);
 	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
+	gateway_check_writable(fb_text_copy(allocator, view.channel_id));
 	gateway_submit(envelope);
 	PG_RETURN_TEXT_P(memory_text(view.tx_id));
 }
