@@ -14,10 +14,15 @@
 #include "miscadmin.h"
 #include "storage/fd.h"
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 /* how often a name is looked for again */
 #define RESOLVE_LOOK_MS_MAX 50
+/* what may have come of the answers behind the first one, and of TLS */
+#define RECEIVED_AHEAD_BYTES_MAX ((uint64) 16 * 1024 * 1024)
 
 static void conn_fail(WireConn *conn, const char *message);
 
@@ -28,7 +33,6 @@ conn_create(const char *address)
 {
 	WireConn   *conn = MemoryContextAllocZero(TopMemoryContext, sizeof(WireConn));
 
-	conn->pending = MemoryContextAllocZero(TopMemoryContext, sizeof(ConnPending) * CONN_PENDING_MAX);
 	strlcpy(conn->address, address, sizeof(conn->address));
 	conn->state = CONN_OFF;
 	conn->synced = true;
@@ -57,7 +61,36 @@ set_error(WireConn *conn, const char *message)
 static ConnPending *
 pending_at(WireConn *conn, int position)
 {
-	return &conn->pending[(conn->pending_first + position) % CONN_PENDING_MAX];
+	return &conn->pending[(conn->pending_first + position) % conn->pending_capacity];
+}
+
+/* most connections never have more than a request and its sync under way */
+static void
+pending_grow(WireConn *conn)
+{
+	int			capacity = Max(conn->pending_capacity * 2, 4);
+	ConnPending *grown = MemoryContextAlloc(TopMemoryContext, sizeof(ConnPending) * capacity);
+
+	for (int position = 0; position < conn->pending_count; position++)
+		grown[position] = *pending_at(conn, position);
+	if (conn->pending != NULL)
+		pfree(conn->pending);
+	conn->pending = grown;
+	conn->pending_capacity = capacity;
+	conn->pending_first = 0;
+}
+
+/* bytes that have come over the socket since it was made, as the system counts them; 0 for sockets of this machine, whose other end is no stranger */
+static uint64
+received_bytes(const WireConn *conn)
+{
+	struct tcp_info info = {0};
+	socklen_t	size = sizeof(info);
+
+	if (getsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+		size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
+		return 0;
+	return info.tcpi_bytes_received;
 }
 
 static ConnPending *
@@ -66,6 +99,10 @@ pending_add(WireConn *conn)
 	ConnPending *pending;
 
 	FB_ASSERT(conn->pending_count < CONN_PENDING_MAX);
+	if (conn->pending_count == conn->pending_capacity)
+		pending_grow(conn);
+	if (conn->pending_count == 0)
+		conn->received_before = received_bytes(conn);
 	pending = pending_at(conn, conn->pending_count++);
 	memset(pending, 0, sizeof(*pending));
 	return pending;
@@ -76,8 +113,27 @@ pending_remove(WireConn *conn)
 {
 	FB_ASSERT(conn->pending_count > 0);
 	conn->pending_bytes -= pending_at(conn, 0)->bytes;
-	conn->pending_first = (conn->pending_first + 1) % CONN_PENDING_MAX;
+	conn->pending_first = (conn->pending_first + 1) % conn->pending_capacity;
 	conn->pending_count--;
+	if (conn->pg != NULL)
+		conn->received_before = received_bytes(conn);
+}
+
+/* libpq keeps an answer in memory until it is complete, and the other side could go on for ever */
+static bool
+is_too_much(WireConn *conn)
+{
+	char		message[sizeof(conn->error)];
+	uint64		allowed;
+
+	if (conn->pending_count == 0)
+		return false;
+	allowed = pending_at(conn, 0)->answer_bytes_max;
+	if (received_bytes(conn) <= conn->received_before + allowed + RECEIVED_AHEAD_BYTES_MAX)
+		return false;
+	snprintf(message, sizeof(message), "it sends more than the " UINT64_FORMAT " bytes that an answer may have", allowed);
+	conn_fail(conn, message);
+	return true;
 }
 
 /* what is needed while the addresses of the name are looked for */
@@ -146,7 +202,8 @@ conn_destroy(WireConn *conn)
 {
 	FB_ASSERT(!conn->in_answer);
 	conn_close(conn);
-	pfree(conn->pending);
+	if (conn->pending != NULL)
+		pfree(conn->pending);
 	pfree(conn);
 }
 
@@ -378,6 +435,8 @@ advance_ready(WireConn *conn)
 {
 	bool		changed = false;
 
+	if (is_too_much(conn))
+		return true;
 	if (!PQconsumeInput(conn->pg))
 	{
 		/* take what arrived before the end: usually the reason */
@@ -478,6 +537,7 @@ conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void 
 	pending->kind = PENDING_QUERY;
 	pending->statement = request->statement;
 	pending->bytes = bytes;
+	pending->answer_bytes_max = request->answer_bytes_max;
 	pending->answer = answer;
 	pending->owner = owner;
 	conn->pending_bytes += bytes;

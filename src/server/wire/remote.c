@@ -40,6 +40,9 @@ const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
 	},
 };
 
+/* answers of a few bytes, or an error with its texts */
+#define SHORT_ANSWER_BYTES_MAX (64 * 1024)
+
 static void
 set_int4(RemoteRequest *request, int parameter_index, int32 value)
 {
@@ -62,6 +65,7 @@ void
 remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height)
 {
 	request->statement = REMOTE_ENDORSE;
+	request->answer_bytes_max = FB_MESSAGE_BYTES_MAX;
 	request->parameters[0] = signed_proposal;
 	set_int8(request, 1, min_height);
 }
@@ -70,6 +74,7 @@ void
 remote_request_submit(RemoteRequest *request, const char *channel, FbBytes envelope)
 {
 	request->statement = REMOTE_SUBMIT;
+	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
 	request->parameters[0] = fb_bytes_of_text(channel);
 	request->parameters[1] = envelope;
 }
@@ -78,6 +83,8 @@ void
 remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, int32 wait_ms)
 {
 	request->statement = REMOTE_DELIVER;
+	/* a block more than fits, at least one */
+	request->answer_bytes_max = (size_t) Max(bytes_max, 0) + FB_MESSAGE_BYTES_MAX;
 	request->parameters[0] = seek;
 	set_int4(request, 1, bytes_max);
 	set_int4(request, 2, wait_ms);
@@ -87,6 +94,7 @@ void
 remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes message)
 {
 	request->statement = REMOTE_RAFT_RECEIVE;
+	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
 	request->parameters[0] = fb_bytes_of_text(channel);
 	set_int8(request, 1, sender_id);
 	request->parameters[2] = message;
@@ -96,6 +104,7 @@ void
 remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes envelopes)
 {
 	request->statement = REMOTE_RAFT_FORWARD;
+	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
 	request->parameters[0] = fb_bytes_of_text(channel);
 	set_int8(request, 1, sender_id);
 	request->parameters[2] = envelopes;
@@ -107,6 +116,7 @@ remote_request_copy(MemoryContext context, const RemoteRequest *request)
 	RemoteRequest *copy = MemoryContextAllocZero(context, sizeof(RemoteRequest));
 
 	copy->statement = request->statement;
+	copy->answer_bytes_max = request->answer_bytes_max;
 	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
 	{
 		FbBytes		from = request->parameters[index];

@@ -49,6 +49,7 @@ typedef struct RemoteRequest
 	RemoteStatement statement;
 	FbBytes		parameters[REMOTE_PARAMETERS_MAX];
 	uint8_t		integers[REMOTE_PARAMETERS_MAX][8]; /* where integer parameters are put */
+	size_t		answer_bytes_max;	/* a node that sends more is not listened to any longer */
 } RemoteRequest;
 
 /* fill *request; it borrows the bytes, and points into itself (do not copy it by assignment) */
@@ -142,6 +143,7 @@ typedef struct ConnPending
 	bool		answered;		/* a result came; the NULL that ends it is still to come */
 	RemoteStatement statement;
 	size_t		bytes;
+	size_t		answer_bytes_max;
 	ConnAnswer	answer;			/* NULL: nobody waits for it */
 	void	   *owner;
 } ConnPending;
@@ -164,10 +166,12 @@ struct WireConn
 	ConnOptions options;
 	int			failures_count; /* since the last success */
 	bool		prepared[REMOTE_STATEMENTS_COUNT];
-	ConnPending *pending;		/* ring of CONN_PENDING_MAX */
+	ConnPending *pending;		/* ring of pending_capacity, which grows up to CONN_PENDING_MAX */
+	int			pending_capacity;
 	int			pending_first;
 	int			pending_count;
 	size_t		pending_bytes;	/* sent and not yet answered */
+	uint64		received_before;	/* bytes that had come over the socket when the first of them became the first */
 	char		error[256];		/* last failure; empty after a successful connect */
 	bool		in_answer;		/* a callback runs: it must not free the connection */
 };
