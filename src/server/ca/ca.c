@@ -75,13 +75,13 @@ free_public_key(void *key)
 	crypto_public_key_free(key);
 }
 
-static CryptoCertificate *
-parse_certificate(FbBytes pem)
+CryptoCertificate *
+ca_parse_certificate(FbBytes bytes)
 {
 	CryptoCertificate *certificate;
 	FbError		error;
 
-	error_check(crypto_certificate_parse(pem, &certificate, &error), &error);
+	error_check(crypto_certificate_parse(bytes, &certificate, &error), &error);
 	memory_on_reset(CurrentMemoryContext, free_certificate, certificate);
 	return certificate;
 }
@@ -123,7 +123,7 @@ ca_find(const char *ca)
 	spi_end(&scope);
 	if (!found)
 		ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" does not exist", ca), NULL);
-	authority->certificate = parse_certificate(authority->certificate_pem);
+	authority->certificate = ca_parse_certificate(authority->certificate_pem);
 	return authority;
 }
 
@@ -181,7 +181,7 @@ ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPub
 	template->not_after = Min(template->not_after, ca_not_after);
 	error_check(crypto_certificate_issue(template, key, authority->certificate, ca_key(authority), memory_allocator(CurrentMemoryContext), &pem,
 										 &error), &error);
-	note_certificate(authority, parse_certificate(pem), pem, enrollment_id, profile);
+	note_certificate(authority, ca_parse_certificate(pem), pem, enrollment_id, profile);
 	return pem;
 }
 

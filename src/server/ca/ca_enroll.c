@@ -12,12 +12,6 @@ free_csr(void *csr)
 	crypto_csr_free(csr);
 }
 
-static void
-free_certificate(void *certificate)
-{
-	crypto_certificate_free(certificate);
-}
-
 static CryptoCsr *
 parse_csr(FbBytes bytes)
 {
@@ -190,7 +184,6 @@ find_own(const CaAuthority *authority, const CryptoCertificate *certificate, cha
 	char	   *pem = NULL;
 	bool		revoked = false;
 	SpiScope	scope;
-	FbError		error;
 
 	spi_begin(&scope);
 	spi_run(&statement, values, NULL, false, 1);
@@ -204,8 +197,7 @@ find_own(const CaAuthority *authority, const CryptoCertificate *certificate, cha
 	spi_end(&scope);
 	if (pem == NULL)
 		ca_refuse(FB_ACCESS_DENIED, psprintf("the certificate is not of authority \"%s\"", authority->ca), NULL);
-	error_check(crypto_certificate_parse(fb_bytes_of_text(pem), &kept, &error), &error);
-	memory_on_reset(CurrentMemoryContext, free_certificate, kept);
+	kept = ca_parse_certificate(fb_bytes_of_text(pem));
 	if (!fb_bytes_equal(crypto_certificate_der(kept), crypto_certificate_der(certificate)))
 		ca_refuse(FB_ACCESS_DENIED, psprintf("the certificate is not of authority \"%s\"", authority->ca), NULL);
 	if (revoked)
@@ -225,8 +217,7 @@ ca_reenroll(const char *ca, FbBytes certificate_bytes, FbBytes csr, FbBytes sign
 	FbBytes		low_s;
 	FbError		error;
 
-	error_check(crypto_certificate_parse(certificate_bytes, &certificate, &error), &error);
-	memory_on_reset(CurrentMemoryContext, free_certificate, certificate);
+	certificate = ca_parse_certificate(certificate_bytes);
 	find_own(authority, certificate, &enrollment_id, &profile);
 	key = crypto_certificate_public_key(certificate);
 	/* whatever made the signature: OpenSSL's are high-S half of the time */

@@ -35,6 +35,9 @@ extern CryptoPrivateKey *ca_key(const CaAuthority *authority);
 extern FbBytes ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPublicKey *key, const char *enrollment_id,
 						const char *profile);
 
+/* PEM or DER; freed with the current memory context */
+extern CryptoCertificate *ca_parse_certificate(FbBytes bytes);
+
 /* copies of result columns into the memory outside of the SPI scope; NULL for null */
 extern char *ca_column_text(SpiScope *scope, int column);
 extern int64 ca_column_int64(int column);	/* 0 for null */

@@ -8,16 +8,6 @@
 #include "core/proto/proto.h"
 #include "server/chaincode/chaincode_internal.h"
 
-static FbBytes
-pack(const ProtobufCMessage *message)
-{
-	FbBytes bytes;
-	FbError error = {0};
-
-	error_check(proto_pack(message, memory_allocator(CurrentMemoryContext), &bytes, &error), &error);
-	return bytes;
-}
-
 static void
 check_parameters(const LifecycleParameters *parameters)
 {
@@ -101,7 +91,7 @@ lifecycle_approve_arguments(const LifecycleParameters *parameters)
 		source.unavailable = &unavailable;
 	}
 	message.source = &source;
-	return pack(&message.base);
+	return definition_pack(&message.base);
 }
 
 FbBytes
@@ -110,7 +100,7 @@ lifecycle_commit_arguments(const LifecycleParameters *parameters)
 	Lifecycle__CommitChaincodeDefinitionArgs message = LIFECYCLE__COMMIT_CHAINCODE_DEFINITION_ARGS__INIT;
 
 	FILL_COMMON(&message, parameters);
-	return pack(&message.base);
+	return definition_pack(&message.base);
 }
 
 FbBytes
@@ -119,7 +109,7 @@ lifecycle_readiness_arguments(const LifecycleParameters *parameters)
 	Lifecycle__CheckCommitReadinessArgs message = LIFECYCLE__CHECK_COMMIT_READINESS_ARGS__INIT;
 
 	FILL_COMMON(&message, parameters);
-	return pack(&message.base);
+	return definition_pack(&message.base);
 }
 
 List *

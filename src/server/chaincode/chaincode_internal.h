@@ -149,6 +149,7 @@ extern void lifecycle_invoke(Simulation *simulation);
 /* ---- collections.c ---- */
 
 struct Protos__CollectionConfigPackage;
+struct ProtobufCMessage;
 
 /* from Fabric's collection configuration file; FB_INVALID_ARGUMENT, FB_INVALID_POLICY */
 extern struct Protos__CollectionConfigPackage *collections_of_json(Jsonb *json);
@@ -175,6 +176,7 @@ typedef struct DefinitionReader
 extern FbBytes definition_metadata_key(const char *space, const char *name);
 extern FbBytes definition_field_key(const char *space, const char *name, const char *field);
 /* values */
+extern FbBytes definition_pack(const struct ProtobufCMessage *message);
 extern FbBytes definition_pack_bytes(FbBytes bytes);
 extern FbBytes definition_pack_text(const char *value);
 extern FbBytes definition_pack_number(int64 value);

@@ -119,8 +119,8 @@ definition_field_key(const char *space, const char *name, const char *field)
 	return fb_bytes_of_text(psprintf("%s/fields/%s/%s", space, name, field));
 }
 
-static FbBytes
-pack(const ProtobufCMessage *message)
+FbBytes
+definition_pack(const ProtobufCMessage *message)
 {
 	FbBytes bytes;
 	FbError error = {0};
@@ -136,7 +136,7 @@ definition_pack_bytes(FbBytes bytes)
 
 	data.type_case = LIFECYCLE__STATE_DATA__TYPE_BYTES;
 	data.bytes = proto_data(bytes);
-	return pack(&data.base);
+	return definition_pack(&data.base);
 }
 
 FbBytes
@@ -146,7 +146,7 @@ definition_pack_text(const char *value)
 
 	data.type_case = LIFECYCLE__STATE_DATA__TYPE_STRING;
 	data.string = (char *) value;
-	return pack(&data.base);
+	return definition_pack(&data.base);
 }
 
 FbBytes
@@ -156,7 +156,7 @@ definition_pack_number(int64 value)
 
 	data.type_case = LIFECYCLE__STATE_DATA__TYPE_INT64;
 	data.int64 = value;
-	return pack(&data.base);
+	return definition_pack(&data.base);
 }
 
 FbBytes
@@ -167,7 +167,7 @@ definition_pack_metadata(const char *datatype, const char *const *fields, int co
 	metadata.datatype = (char *) datatype;
 	metadata.n_fields = count;
 	metadata.fields = (char **) fields;
-	return pack(&metadata.base);
+	return definition_pack(&metadata.base);
 }
 
 /* the values of EndorsementInfo, ValidationInfo and Collections */
@@ -182,8 +182,8 @@ definition_pack_parameters(const ChaincodeDefinition *definition, FbBytes values
 	endorsement.endorsement_plugin = definition->endorsement_plugin;
 	validation.validation_plugin = definition->validation_plugin;
 	validation.validation_parameter = proto_data(definition->validation_parameter);
-	values[0] = definition_pack_bytes(pack(&endorsement.base));
-	values[1] = definition_pack_bytes(pack(&validation.base));
+	values[0] = definition_pack_bytes(definition_pack(&endorsement.base));
+	values[1] = definition_pack_bytes(definition_pack(&validation.base));
 	values[2] = definition_pack_bytes(definition->collections);
 }
 

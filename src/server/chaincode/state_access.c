@@ -122,21 +122,28 @@ state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, Fb
 	return true;
 }
 
+/* the plaintext that belongs to the committed hash; false when this node does not hold it */
+static bool
+get_plaintext(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, RwSetVersion version, FbBytes *value)
+{
+	StateRow row;
+
+	if (!private_store_get(simulation->ledger, namespace_name, collection, key, simulation->snapshot, &row) ||
+		!rwset_version_equal(row.version, version))
+		return false;
+	*value = row.value;
+	return true;
+}
+
 /* false when this node does not hold the committed value, as after leaving a channel and joining it again */
 bool
 state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
 						  FbBytes *value)
 {
 	StateRow committed;
-	StateRow row;
 
-	if (!get_hash(simulation, namespace_name, collection, key, &committed))
-		return false;
-	if (!private_store_get(simulation->ledger, namespace_name, collection, key, simulation->snapshot, &row) ||
-		!rwset_version_equal(row.version, committed.version))
-		return false;
-	*value = row.value;
-	return true;
+	return get_hash(simulation, namespace_name, collection, key, &committed) &&
+		   get_plaintext(simulation, namespace_name, collection, key, committed.version, value);
 }
 
 /* CCA-17: the plaintext must be the one whose hash is committed */
@@ -145,19 +152,16 @@ state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes
 						 FbBytes *value)
 {
 	StateRow committed;
-	StateRow row;
 
 	if (!get_hash(simulation, namespace_name, collection, key, &committed))
 		return false;
-	if (!private_store_get(simulation->ledger, namespace_name, collection, key, simulation->snapshot, &row) ||
-		!rwset_version_equal(row.version, committed.version))
+	if (!get_plaintext(simulation, namespace_name, collection, key, committed.version, value))
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_ERROR),
 						errmsg("private data matching public hash version is not available"),
 						errdetail("Collection \"%.*s\": this node does not hold the value that block " UINT64_FORMAT
 								  ", transaction " UINT64_FORMAT " wrote.",
 								  (int) collection.size, (const char *) collection.data, committed.version.block_number,
 								  committed.version.tx_index)));
-	*value = row.value;
 	return true;
 }
 
