@@ -370,18 +370,22 @@ sandbox_enter(Oid schema)
 
 /*
  * The memory that chaincode takes is the process's own. Without a limit the kernel would end some process of the instance when there is no more, and the
- * postmaster all the others with it; with one an allocation fails, which is an error like any other.
+ * postmaster all the others with it; with one an allocation fails, which is an error like any other. Sorts that go to temporary files instead are stopped there.
  */
 static struct rlimit saved_memory_limit;
 static bool memory_is_limited;
+static int saved_temp_file_limit;
 
 static void
 limit_memory(void)
 {
 	struct rlimit limit;
 
+	saved_temp_file_limit = temp_file_limit;
 	if (guc_chaincode_memory_kb == 0 || getrlimit(RLIMIT_DATA, &saved_memory_limit) != 0)
 		return;
+	if (temp_file_limit < 0 || temp_file_limit > guc_chaincode_memory_kb)
+		temp_file_limit = guc_chaincode_memory_kb;
 	limit = saved_memory_limit;
 	limit.rlim_cur = Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_kb * 1024);
 	memory_is_limited = setrlimit(RLIMIT_DATA, &limit) == 0;
@@ -390,6 +394,7 @@ limit_memory(void)
 static void
 unlimit_memory(void)
 {
+	temp_file_limit = saved_temp_file_limit;
 	if (memory_is_limited && setrlimit(RLIMIT_DATA, &saved_memory_limit) != 0)
 		elog(FATAL, "could not reset the limit of memory: %m");
 	memory_is_limited = false;

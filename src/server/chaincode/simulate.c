@@ -96,7 +96,7 @@ static void
 throw_out_of_memory(const SimulationRequest *request, const ErrorData *error)
 {
 	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("chaincode \"%s\" needs too much memory", request->chaincode),
-					error->detail ? errdetail_internal("%s", error->detail) : 0,
+					errdetail_internal("%s", error->detail ? error->detail : error->message),
 					errhint("The limit of this node is fabric.chaincode_memory_limit.")));
 }
 
@@ -425,7 +425,7 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 		error_throw(&simulation->failure);
 	if (error == NULL)
 		return;
-	if (OidIsValid(schema) && error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+	if (OidIsValid(schema) && (error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED))
 		throw_out_of_memory(simulation->request, error);
 	if (is_failure_of_ours(error->sqlerrcode))
 		ReThrowError(error);

@@ -96,7 +96,7 @@ define_times(void)
 	define_number("fabric.chaincode_execute_timeout", &guc_execute_timeout_ms, 30000, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS,
 				  "Longest time that a chaincode function may run.");
 	define_number("fabric.chaincode_memory_limit", &guc_chaincode_memory_kb, 1024 * 1024, 0, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB,
-				  "Largest memory of a process while a chaincode function runs in it; 0 turns the limit off.");
+				  "Largest memory of a process, and of its temporary files, while a chaincode function runs in it; 0 turns the limit off.");
 	define_number("fabric.endorsement_timeout", &guc_endorse_timeout_ms, 30000, 100, 3600000, PGC_USERSET, GUC_UNIT_MS,
 				  "Longest time to wait for the endorsements of a transaction.");
 	define_number("fabric.broadcast_timeout", &guc_submit_timeout_ms, 30000, 100, 3600000, PGC_USERSET, GUC_UNIT_MS,
