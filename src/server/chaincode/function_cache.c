@@ -72,8 +72,8 @@ make_cache(void)
 			for (int i = 0; i < entry->function->plans_count; i++)
 				if (entry->function->plans[i] != NULL)
 					SPI_freeplan(entry->function->plans[i]);
-		cache = NULL;
 		MemoryContextDelete(cache_context);
+		cache_context = NULL;
 	}
 	cache_context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode functions", ALLOCSET_DEFAULT_SIZES);
 	control.hcxt = cache_context;

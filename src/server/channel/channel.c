@@ -113,7 +113,8 @@ own_raft_id(const ConfigBundle *bundle)
 static void
 load(ChannelEntry *entry, const Ledger *ledger)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric channel configuration", ALLOCSET_DEFAULT_SIZES);
+	/* not to be lost if an error comes in between */
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric channel configuration", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	uint64		config_block_number;
 	FbBytes		config;
@@ -131,6 +132,7 @@ load(ChannelEntry *entry, const Ledger *ledger)
 		error_throw(&error);
 	}
 	memory_on_reset(context, destroy_bundle, bundle);
+	MemoryContextSetParent(context, TopMemoryContext);
 	retire(entry);
 	entry->context = context;
 	entry->bundle = bundle;

@@ -43,13 +43,19 @@ void
 chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *problem, const char *format, ...)
 {
 	char		detail[FB_ERROR_DETAIL_BYTES];
+	MemoryContext caller;
 	va_list		arguments;
 
 	va_start(arguments, format);
 	fb_print_cut(detail, sizeof(detail), format, arguments);
 	va_end(arguments);
 	walk->problems_count++;
+	/* there may be millions */
+	caller = MemoryContextSwitchTo(walk->problem_context != NULL ? walk->problem_context : CurrentMemoryContext);
 	walk->report(walk->report_context, block_number, tx_index, problem, detail);
+	MemoryContextSwitchTo(caller);
+	if (walk->problem_context != NULL)
+		MemoryContextReset(walk->problem_context);
 }
 
 #define PROBLEM(work, tx_index, ...) \
@@ -518,6 +524,7 @@ chain_walk(ChainWalk *walk)
 	ListCell   *cell;
 
 	set_range(walk);
+	walk->problem_context = AllocSetContextCreate(CurrentMemoryContext, "fabric problem", ALLOCSET_SMALL_SIZES);
 	walk->replay = replay_create(walk->ledger);
 	caller = MemoryContextSwitchTo(context);
 	for (uint64 number = 0; number <= walk->to && !walk->stopped; number++)

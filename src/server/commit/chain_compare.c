@@ -1,6 +1,8 @@
 /* chain_compare.c: world state, history and private plaintext in the tables against those of the replayed chain, key by key */
 #include "server/commit/replay_internal.h"
 
+#include "miscadmin.h"
+
 /* the table's rows and the replayed keys are in the same order: both are walked once, side by side */
 typedef struct Merge
 {
@@ -11,7 +13,13 @@ typedef struct Merge
 static char *
 describe(FbBytes namespace_name, FbBytes key)
 {
-	return psprintf("Key \"%s\" of \"%s\"", state_key_text(key), state_key_text(namespace_name));
+	char	   *key_text = state_key_text(key);
+	char	   *namespace_text = state_key_text(namespace_name);
+	char	   *text = psprintf("Key \"%s\" of \"%s\"", key_text, namespace_text);
+
+	pfree(key_text);
+	pfree(namespace_text);
+	return text;
 }
 
 /* ---- world state ---- */
@@ -19,8 +27,11 @@ describe(FbBytes namespace_name, FbBytes key)
 static void
 state_problem(ChainWalk *walk, RwSetVersion version, const char *problem, FbBytes namespace_name, FbBytes key, const char *what)
 {
+	char	   *name = describe(namespace_name, key);
+
 	walk->state_differences++;
-	chain_problem(walk, (int64) version.block_number, (int64) version.tx_index, problem, "%s %s", describe(namespace_name, key), what);
+	chain_problem(walk, (int64) version.block_number, (int64) version.tx_index, problem, "%s %s", name, what);
+	pfree(name);
 }
 
 static void
@@ -63,6 +74,7 @@ compare_state(Merge *merge)
 	{
 		int			order = !have ? 1 : key == NULL ? -1 : replay_compare(row.namespace_name, row.key, key->namespace_name, key->key);
 
+		CHECK_FOR_INTERRUPTS();
 		if (order < 0)
 			state_problem(walk, row.version, "state_extra", row.namespace_name, row.key, "is in the world state, but not by the chain.");
 		else if (order > 0)
@@ -86,8 +98,11 @@ compare_state(Merge *merge)
 static void
 history_problem(ChainWalk *walk, uint64 block_number, uint32 position, const char *problem, FbBytes namespace_name, FbBytes key, const char *what)
 {
+	char	   *name = describe(namespace_name, key);
+
 	walk->history_differences++;
-	chain_problem(walk, (int64) block_number, position, problem, "%s %s", describe(namespace_name, key), what);
+	chain_problem(walk, (int64) block_number, position, problem, "%s %s", name, what);
+	pfree(name);
 }
 
 /* the next write of the replayed chain, in the order of key, block, position */
@@ -131,6 +146,7 @@ compare_history(Merge *merge)
 		const ReplayWrite *write = key != NULL ? &key->writes[index] : NULL;
 		int			order = !have ? 1 : key == NULL ? -1 : compare_writes(&row, key, write);
 
+		CHECK_FOR_INTERRUPTS();
 		if (order < 0)
 			history_problem(walk, row.block_number, row.position, "history_extra", row.namespace_name, row.key,
 							"was not written by this transaction.");

@@ -107,6 +107,8 @@ typedef struct ChainWalk
 	void		(*visit) (void *context, const ChainBlock *block); /* may be NULL */
 	void	   *visit_context;
 
+	MemoryContext problem_context;	/* by chain_walk: of one call of report */
+
 	/* results */
 	Replay	   *replay;			/* state and history as they should be after block `to` */
 	uint64		height;
