@@ -653,6 +653,54 @@ change_raft(Common__ConfigGroup *orderer, int what)
 	set_value_bytes(orderer, "ConsensusType", pack(&consensus->base));
 }
 
+/* a name that nothing else has; it lives as long as the configuration */
+static char *
+numbered_name(size_t number)
+{
+	char	   *name = fb_allocate(allocator, 16);
+
+	snprintf(name, 16, "x%zu", number);
+	return name;
+}
+
+/* empty ones, until there are so many */
+static void
+add_groups(Common__ConfigGroup *group, size_t count)
+{
+	Common__ConfigGroup__GroupsEntry **groups = fb_allocate_array(allocator, count, sizeof(*groups));
+
+	memcpy(groups, group->groups, group->n_groups * sizeof(*groups));
+	for (size_t i = group->n_groups; i < count; i++)
+	{
+		Common__ConfigGroup *empty = fb_allocate(allocator, sizeof(*empty));
+
+		groups[i] = fb_allocate(allocator, sizeof(*groups[i]));
+		common__config_group__groups_entry__init(groups[i]);
+		common__config_group__init(empty);
+		groups[i]->key = numbered_name(i);
+		groups[i]->value = empty;
+	}
+	group->groups = groups;
+	group->n_groups = count;
+}
+
+static void
+add_policies(Common__ConfigGroup *group, size_t count)
+{
+	Common__ConfigGroup__PoliciesEntry **policies = fb_allocate_array(allocator, count, sizeof(*policies));
+
+	memcpy(policies, group->policies, group->n_policies * sizeof(*policies));
+	for (size_t i = group->n_policies; i < count; i++)
+	{
+		policies[i] = fb_allocate(allocator, sizeof(*policies[i]));
+		common__config_group__policies_entry__init(policies[i]);
+		policies[i]->key = numbered_name(i);
+		policies[i]->value = group->policies[0]->value;
+	}
+	group->policies = policies;
+	group->n_policies = count;
+}
+
 static void
 test_changed_configurations(void)
 {
@@ -699,6 +747,8 @@ test_changed_configurations(void)
 		[35] = {FB_OK, NULL},	/* orderers only */
 		[36] = {FB_OK, NULL},	/* application only */
 		[37] = {FB_OK, NULL},	/* another consensus type is read, without consenters */
+		[38] = {FB_LIMIT_EXCEEDED, "/Channel/Application has 1025 sub-groups, more than 1024"},
+		[39] = {FB_LIMIT_EXCEEDED, "/Channel/Application has 1025 policies, more than 1024"},
 	};
 
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
@@ -819,6 +869,12 @@ test_changed_configurations(void)
 			case 37:
 				consensus.type = "BFT";
 				set_value_bytes(orderer, "ConsensusType", pack(&consensus.base));
+				break;
+			case 38:
+				add_groups(application, FB_CONFIG_GROUPS_MAX + 1);
+				break;
+			case 39:
+				add_policies(application, FB_CONFIG_POLICIES_MAX + 1);
 				break;
 		}
 		status = try_config(config);

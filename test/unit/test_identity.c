@@ -628,7 +628,8 @@ test_other_principals(void)
 	}
 	CHECK(parsed(PRINCIPAL_COMBINED, FB_BYTES_EMPTY)->impossible);
 	bytes = FB_BYTES_EMPTY;
-	for (int depth = 0; depth < FB_POLICY_DEPTH_MAX + 2; depth++)
+	/* a part in a part in a part; and many beside each other */
+	for (int depth = 0; depth < FB_PRINCIPAL_PARTS_MAX + 2; depth++)
 	{
 		combined.n_principals = 1;
 		parts[0].principal_classification = depth == 0 ? COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE :
@@ -636,7 +637,20 @@ test_other_principals(void)
 		parts[0].principal = proto_data(bytes);
 		CHECK_STATUS(PROTO_PACK(&combined, memory, &bytes, NULL), FB_OK);
 		CHECK_STATUS(principal_parse(PRINCIPAL_COMBINED, bytes, memory, &principal, NULL),
-					 depth + 1 <= FB_POLICY_DEPTH_MAX ? FB_OK : FB_INVALID_POLICY);
+					 depth + 1 <= FB_PRINCIPAL_PARTS_MAX ? FB_OK : FB_INVALID_POLICY);
+	}
+	for (size_t count = FB_PRINCIPAL_PARTS_MAX; count <= FB_PRINCIPAL_PARTS_MAX + 1; count++)
+	{
+		Common__MSPPrincipal *many[FB_PRINCIPAL_PARTS_MAX + 1];
+
+		for (size_t i = 0; i < count; i++)
+			many[i] = &parts[1];
+		combined.principals = many;
+		combined.n_principals = count;
+		CHECK_STATUS(PROTO_PACK(&combined, memory, &bytes, NULL), FB_OK);
+		CHECK_STATUS(principal_parse(PRINCIPAL_COMBINED, bytes, memory, &principal, NULL),
+					 count <= FB_PRINCIPAL_PARTS_MAX ? FB_OK : FB_INVALID_POLICY);
+		CHECK(count > FB_PRINCIPAL_PARTS_MAX || (!principal_matches(principal, client) && !principal->impossible));
 	}
 	/* malformed or unknown: never satisfied, and no error */
 	for (int kind = -1; kind < 7; kind++)

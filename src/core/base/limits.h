@@ -63,6 +63,13 @@
 #define FB_POLICY_PRINCIPALS_MAX 1024
 #define FB_POLICY_SIGNATURES_MAX 1024
 
+/* parts of one combined principal, at all levels: who is compared with one is compared with all of them, for every signature */
+#define FB_PRINCIPAL_PARTS_MAX 16
+
+/* sub-groups and policies of one group of a channel's configuration: each ImplicitMeta policy refers to every sub-group */
+#define FB_CONFIG_GROUPS_MAX 1024
+#define FB_CONFIG_POLICIES_MAX 1024
+
 /* transactions */
 #define FB_ENDORSEMENTS_MAX 1024
 #define FB_ARGUMENTS_MAX 1024

@@ -9,7 +9,10 @@
 extern const Common__ConfigGroup *config_tree_group(const Common__ConfigGroup *group, const char *name);
 extern const Common__ConfigValue *config_tree_value(const Common__ConfigGroup *group, const char *name);
 
-/* the names of all groups, values and policies below group (CFG-2); path is the group's own, for messages. Errors: FB_INVALID_CONFIG */
+/*
+ * The names of all groups, values and policies below group (CFG-2), and how many groups and policies there are; path is the group's own, for
+ * messages. Errors: FB_INVALID_CONFIG, FB_LIMIT_EXCEEDED
+ */
 extern FbStatus config_tree_check_names(const Common__ConfigGroup *group, const char *path, FbError *error);
 
 /* only these values may be in the group; names ends with NULL. Errors: FB_INVALID_CONFIG */

@@ -34,6 +34,10 @@ check_name(const char *name, const char *kind, const char *path, FbError *error)
 FbStatus
 config_tree_check_names(const Common__ConfigGroup *group, const char *path, FbError *error)
 {
+	if (group->n_groups > FB_CONFIG_GROUPS_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "%s has %zu sub-groups, more than %d", path, group->n_groups, FB_CONFIG_GROUPS_MAX);
+	if (group->n_policies > FB_CONFIG_POLICIES_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "%s has %zu policies, more than %d", path, group->n_policies, FB_CONFIG_POLICIES_MAX);
 	for (size_t i = 0; i < group->n_values; i++)
 		FB_TRY(check_name(group->values[i]->key, "value", path, error));
 	for (size_t i = 0; i < group->n_policies; i++)

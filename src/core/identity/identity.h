@@ -173,7 +173,7 @@ typedef struct Principal
  * Read a principal: classification and principal of MSPPrincipal. What can never be satisfied (unknown classification
  * or role, malformed bytes, IDENTITY without a readable certificate, COMBINED without parts) is accepted, as in
  * Fabric, is marked impossible and never matches: other branches of its policy still count. Errors: FB_INVALID_POLICY
- * (COMBINED deeper than FB_POLICY_DEPTH_MAX or with more than FB_POLICY_PRINCIPALS_MAX parts).
+ * (COMBINED with more than FB_PRINCIPAL_PARTS_MAX parts in all; Fabric has no limit).
  */
 extern FbStatus principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator,
 								const Principal **result, FbError *error);

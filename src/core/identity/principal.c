@@ -2,7 +2,7 @@
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
-static FbStatus principal_read(int32_t classification, FbBytes bytes, int depth, FbAllocator *allocator,
+static FbStatus principal_read(int32_t classification, FbBytes bytes, size_t *parts_left, FbAllocator *allocator,
 							   const Principal **result, FbError *error);
 
 /* a message inside a principal that does not unpack makes the principal impossible; memory and limits stay errors */
@@ -83,7 +83,7 @@ read_anonymity(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbEr
 }
 
 static FbStatus
-read_combined(FbBytes bytes, int depth, FbAllocator *allocator, Principal *principal, FbError *error)
+read_combined(FbBytes bytes, size_t *parts_left, FbAllocator *allocator, Principal *principal, FbError *error)
 {
 	Common__CombinedPrincipal *combined;
 	const Principal **parts;
@@ -94,30 +94,29 @@ read_combined(FbBytes bytes, int depth, FbAllocator *allocator, Principal *princ
 		principal->impossible = true;
 		return FB_OK;
 	}
-	if (combined->n_principals > FB_POLICY_PRINCIPALS_MAX)
-		return fb_fail(error, FB_INVALID_POLICY, "combined principal has more than %d parts", FB_POLICY_PRINCIPALS_MAX);
+	if (combined->n_principals > *parts_left)
+		return fb_fail(error, FB_INVALID_POLICY, "combined principal has more than %d parts", FB_PRINCIPAL_PARTS_MAX);
+	*parts_left -= combined->n_principals;
 	parts = fb_allocate_array(allocator, combined->n_principals, sizeof(*parts));
 	if (parts == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < combined->n_principals; i++)
 		FB_TRY(principal_read(combined->principals[i]->principal_classification,
 							  proto_bytes(combined->principals[i]->principal),
-							  depth + 1, allocator, &parts[i], error));
+							  parts_left, allocator, &parts[i], error));
 	principal->parts = parts;
 	principal->parts_count = combined->n_principals;
 	return FB_OK;
 }
 
 static FbStatus
-principal_read(int32_t classification, FbBytes bytes, int depth, FbAllocator *allocator, const Principal **result,
-			   FbError *error)
+principal_read(int32_t classification, FbBytes bytes, size_t *parts_left, FbAllocator *allocator,
+			   const Principal **result, FbError *error)
 {
 	Principal  *principal;
 	FbStatus	status = FB_OK;
 
 	*result = NULL;
-	if (depth > FB_POLICY_DEPTH_MAX)
-		return fb_fail(error, FB_INVALID_POLICY, "combined principal is nested deeper than %d", FB_POLICY_DEPTH_MAX);
 	principal = fb_allocate_zero(allocator, sizeof(*principal));
 	if (principal == NULL)
 		return fb_out_of_memory(error);
@@ -137,7 +136,7 @@ principal_read(int32_t classification, FbBytes bytes, int depth, FbAllocator *al
 			status = read_anonymity(bytes, allocator, principal, error);
 			break;
 		case PRINCIPAL_COMBINED:
-			status = read_combined(bytes, depth, allocator, principal, error);
+			status = read_combined(bytes, parts_left, allocator, principal, error);
 			break;
 		default:
 			principal->impossible = true;
@@ -152,7 +151,9 @@ FbStatus
 principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator, const Principal **result,
 				FbError *error)
 {
-	return principal_read(classification, principal, 0, allocator, result, error);
+	size_t		parts_left = FB_PRINCIPAL_PARTS_MAX;
+
+	return principal_read(classification, principal, &parts_left, allocator, result, error);
 }
 
 FbStatus
@@ -162,8 +163,7 @@ principal_unpack(FbBytes msp_principal, FbAllocator *allocator, const Principal 
 
 	*result = NULL;
 	FB_TRY(PROTO_UNPACK(common__mspprincipal, msp_principal, allocator, &message, error));
-	return principal_read(message->principal_classification, proto_bytes(message->principal), 0, allocator, result,
-						  error);
+	return principal_parse(message->principal_classification, proto_bytes(message->principal), allocator, result, error);
 }
 
 static bool
