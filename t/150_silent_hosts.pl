@@ -77,6 +77,7 @@ cmp_ok($times[1] - $times[0], '<', 2, 'which is asked first from then on');
 cmp_ok($times[2] - $times[1], '<', 2, 'each time');
 like($leader->error_of("SET fabric.endorsement_timeout = '1s'; SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E2', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$hanging->{msp_id}'])"),
 	qr/LF310.*$hanging->{msp_id}: no answer yet/s, 'who insists on it is told');
+ok(wait_until(sub { $hanging->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$leader->{role}' AND wait_event_type = 'Lock'") == 0 }, 20), 'where nobody waits for the answer any more, the request is given up');
 $hanging->query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'%pg_sleep(60)\' AND pid <> pg_backend_pid()');
 finish_query($lock);
 
