@@ -39,6 +39,7 @@ like(on_standby(create_vehicle('V2')), qr/25006|LF\d\d\d/, 'a call that would be
 like(on_standby(create_vehicle('V2')), qr/standby|recovery|read-only/, 'in words that say why');
 my $genesis = $org1->query("SELECT encode(fabric.create_channel('other', " . Fabric::Psql::literal(JSON::PP->new->encode($network->profile)) . "), 'hex')");
 like(on_standby("SELECT fabric.join_channel('\\x$genesis')"), qr/25006/, 'nor can it join a channel');
+like(on_standby("SELECT fabric.leave_channel('trade')"), qr/25006/, 'or leave one');
 is(on_standby("SELECT name FROM fabric.chaincodes WHERE channel = 'trade'"), 'vehicles', 'the views answer');
 is(on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"), 0, 'no worker writes there');
 is(on_standby("SELECT height FROM fabric.chain_info('trade')"), height_of($org1, 'trade'), 'with the same height');

@@ -311,6 +311,7 @@ channel_wait_slot(const Channel *channel, TimestampTz deadline)
 void
 channel_leave(const char *name)
 {
+	PreventCommandIfReadOnly("leave_channel()");
 	check_name(name);
 	ledger_drop(name);
 }

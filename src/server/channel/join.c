@@ -1,6 +1,8 @@
 /* join.c: the first block of a channel comes to this node (CFG-11, CFG-12) */
 #include "server/channel/channel.h"
 
+#include "miscadmin.h"
+
 #include "core/block/block.h"
 #include "core/txn/txn.h"
 
@@ -72,6 +74,7 @@ channel_join(FbBytes genesis_block)
 	char	   *name;
 	FbError		error;
 
+	PreventCommandIfReadOnly("join_channel()");
 	error_check(block_parse(genesis_block, allocator, &view, &error), &error);
 	if (view.header.number != 0)
 		refuse("a channel is joined with its block 0", psprintf("This is block " UINT64_FORMAT ".", (uint64) view.header.number));
