@@ -106,4 +106,20 @@ is(app('BEGIN; SELECT fabric.submit(' . bytes($kept_payload) . ', ' . bytes(Fabr
 	"$kept_id\nVALID", 'submitted in a transaction that is rolled back');
 is(app("SELECT validation_code FROM fabric.commit_status('trade', '$kept_id')"), 'VALID', 'it stays committed');
 is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'both nodes are the same');
+
+# a chaincode that this organisation approved without its code: queries go to another one, but not what only this one may know
+my $package_id = $org2->query("SELECT fabric.install_chaincode(fabric.package_chaincode('other_1', 'CREATE FUNCTION who() RETURNS text LANGUAGE sql AS \$\$ SELECT fabric.get_client_msp_id() \$\$;'))");
+my $definition = "'trade', 'other', '1', 1";
+$org1->query("SELECT fabric.approve_chaincode($definition, NULL)");
+$org2->query("SELECT fabric.approve_chaincode($definition, '$package_id')");
+$org2->query("SELECT fabric.commit_chaincode($definition)");
+FabricTest::fingerprints($network, 'trade');
+foreach my $transient ('NULL', '\'{"secret": "s"}\'')
+{
+	my $asked = pack 'H*', app("SELECT encode(proposal, 'hex') FROM fabric.new_proposal('trade', 'other', 'who', '{}', " . bytes($client->{bytes}) . ", $transient)");
+	my $answer = app("SELECT encode(fabric.evaluate(" . bytes($asked) . ', ' . bytes(FabricWire::sign($client, $asked)) . "), 'escape')");
+
+	like($answer, $transient eq 'NULL' ? qr/^Org1MSP$/ : qr/ERROR:  LF302: chaincode "other" is not installed on this node\nDETAIL:  .*transient data, which is not sent to other organisations/,
+		"evaluated elsewhere, transient data $transient");
+}
 done_testing();

@@ -17,8 +17,6 @@
 /* how often differing read versions are asked for again */
 #define ATTEMPTS_MAX 20
 #define ATTEMPT_PAUSE_MS 20
-/* this part of the time for all is waited for an answer before somebody else is asked too */
-#define PATIENCE_OF(timeout_ms) ((timeout_ms) / 3)
 
 /* one organisation's part in the fan-out */
 typedef struct Branch
@@ -59,7 +57,7 @@ start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		if (member->address == NULL || branch->answered || branch->call != NULL)
 			continue;
 		branch->call = wire_endorse_start(member->address, fan_out->signed_proposal, fan_out->height);
-		branch->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PATIENCE_OF(guc_endorse_timeout_ms));
+		branch->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GATEWAY_PATIENCE_MS);
 	}
 }
 

@@ -4,6 +4,9 @@
 
 #include "server/gateway/gateway.h"
 
+/* this part of the time for all is waited for an answer before somebody else is asked too */
+#define GATEWAY_PATIENCE_MS (guc_endorse_timeout_ms / 3)
+
 /* ---- plan.c: whom to ask ---- */
 
 /* an organisation that can be asked for an endorsement */

@@ -90,38 +90,53 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 
 /* ---- queries ---- */
 
-/* a node of another organisation answers; those that fail are passed over (GWY-1) */
+/* one node's answer; false: none came until then, or no good one. Its chaincode's refusal is raised */
+static bool
+evaluate_at(const char *address, FbBytes signed_proposal, TimestampTz until, FbBytes *payload)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	WireCall   *call = wire_endorse_start(address, signed_proposal, 0);
+	const WireError *failure;
+	ProposalResponse response;
+	FbBytes		answer = FB_BYTES_EMPTY;
+	FbError		error;
+	bool		answered;
+
+	(void) wire_wait(&call, 1, WIRE_WAIT_ALL, until, false);
+	failure = wire_call_error(call);
+	if (failure != NULL && failure->error.status == FB_CHAINCODE_ERROR)
+		error_throw(&failure->error);
+	answered = failure == NULL && wire_call_rows_count(call) == 1 &&
+		fb_bytes_copy(allocator, wire_call_row(call, 0), &answer, &error) == FB_OK &&
+		response_parse(allocator, answer, &response, &error) == FB_OK;
+	wire_call_release(call);
+	if (answered)
+		*payload = response.response.payload;
+	return answered;
+}
+
+/*
+ * A node of another organisation answers; those that fail, or do not answer for a while, are passed over (GWY-1). At the end those that did not answer
+ * lately are given the rest of the time.
+ */
 static FbBytes
 evaluate_elsewhere(const Channel *channel, FbBytes signed_proposal, const FbError *own_error)
 {
-	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+	FbBytes		payload;
 
-	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
-	{
-		const char *msp_id = channel->bundle->application_organizations[i].msp_id;
-		const char *address = strcmp(msp_id, guc_node_msp_id) == 0 ? NULL : channel_peer_address(channel, msp_id);
-		WireCall   *call;
-		const WireError *failure;
-		ProposalResponse response;
-		FbBytes		answer = FB_BYTES_EMPTY;
-		FbError		error;
-		bool		answered;
+	for (int silent = 0; silent <= 1; silent++)
+		for (size_t i = 0; i < channel->bundle->application_organizations_count && GetCurrentTimestamp() < deadline; i++)
+		{
+			const char *msp_id = channel->bundle->application_organizations[i].msp_id;
+			const char *address = strcmp(msp_id, guc_node_msp_id) == 0 ? NULL : channel_peer_address(channel, msp_id);
+			TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GATEWAY_PATIENCE_MS);
 
-		if (address == NULL)
-			continue;
-		call = wire_endorse_start(address, signed_proposal, 0);
-		(void) wire_wait(&call, 1, WIRE_WAIT_ALL, deadline, false);
-		failure = wire_call_error(call);
-		if (failure != NULL && failure->error.status == FB_CHAINCODE_ERROR)
-			error_throw(&failure->error);
-		answered = failure == NULL && wire_call_rows_count(call) == 1 &&
-			fb_bytes_copy(allocator, wire_call_row(call, 0), &answer, &error) == FB_OK &&
-			response_parse(allocator, answer, &response, &error) == FB_OK;
-		wire_call_release(call);
-		if (answered)
-			return response.response.payload;
-	}
+			if (address == NULL || wire_is_silent(address) != silent)
+				continue;
+			if (evaluate_at(address, signed_proposal, silent ? deadline : Min(deadline, patience), &payload))
+				return payload;
+		}
 	error_throw(own_error);
 }
 
@@ -162,7 +177,16 @@ gateway_evaluate(FbBytes proposal, FbBytes signature)
 	error_check(proposal_pack_signed(allocator, proposal, signature, &signed_proposal, &error), &error);
 	channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	if (!runs_here(channel, &view, allocator, &error))
-		return evaluate_elsewhere(channel, signed_proposal, &error);
+	{
+		if (view.transient_count == 0)
+			return evaluate_elsewhere(channel, signed_proposal, &error);
+		/* GWY-1: what perhaps only this organisation may know stays here */
+		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%.*s\" is not installed on this node", (int) view.chaincode_name.size,
+				(const char *) view.chaincode_name.data);
+		fb_error_detail(&error, "The proposal has transient data, which is not sent to other organisations.");
+		fb_error_hint(&error, "Install the package and approve it for this organisation.");
+		error_throw(&error);
+	}
 	endorser_evaluate(signed_proposal, &endorsement);
 	return endorsement.response.response.payload;
 }
