@@ -20,8 +20,10 @@ find({ no_chdir => 1, wanted => sub {
 
 my %boundaries = map { $_ => 1 } grep { /^(raft|ledger|commit)_/ } keys %points;
 cmp_ok(scalar keys %boundaries, '>=', 7, 'the code names its durable boundaries: ' . join(' ', sort keys %boundaries));
+my $other_tests = join('', map { slurp_file($_) } grep { !/030_/ } glob("$FindBin::Bin/*.pl"));
+is(join(' ', grep { !$boundaries{$_} && $other_tests !~ /\b$_\b/ } sort keys %points), '', 'its other points have tests of their own');
 
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fsync = on\n");
+my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
 my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 

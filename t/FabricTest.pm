@@ -321,7 +321,23 @@ sub kill_hard
 {
 	my ($self) = @_;
 
-	Fabric::Node::wait_until_gone(Fabric::Node::kill_processes($self->process_id // die "node $self->{name} does not run\n"));
+	$self->kill_now;
+	$self->wait_until_dead;
+}
+
+# of several nodes: first kill all, then wait for each
+sub kill_now
+{
+	my ($self) = @_;
+
+	$self->{killed} = [ Fabric::Node::kill_now($self) ];
+}
+
+sub wait_until_dead
+{
+	my ($self) = @_;
+
+	Fabric::Node::wait_until_gone(@{ $self->{killed} });
 	$self->{cluster}->{_pid} = undef;
 }
 
