@@ -71,6 +71,8 @@ extern List *channel_other_peers(const Channel *channel);
  * (permissions too open, does not belong to the certificate), FB_INVALID_CERTIFICATE.
  */
 extern const Signer *node_signer(void);
+/* the same for what others of the channel must accept: raises also what is wrong with the certificate there (FB_UNKNOWN_MSP, FB_INVALID_IDENTITY ...) */
+extern const Signer *node_channel_signer(const Channel *channel);
 extern bool node_is_configured(void);	/* the settings are not empty */
 extern FbBytes node_read_file(const char *setting, const char *path, bool secret); /* palloc'ed; secret: must be 0600 and ours */
 extern FbBytes node_tls_certificate_der(void); /* of fabric.tls_certificate_file; empty when not set */

@@ -176,6 +176,24 @@ node_signer(void)
 	return kept_signer;
 }
 
+const Signer *
+node_channel_signer(const Channel *channel)
+{
+	const Signer *signer = node_signer();
+	const Identity *identity;
+	FbError		error;
+	FbError		refused;
+
+	if (msp_manager_identity(channel->bundle->msps, signer_identity(signer), &identity, &error) == FB_OK)
+		return signer;
+	if (error.status == FB_OUT_OF_MEMORY || error.status == FB_CRYPTO_FAILURE)
+		error_throw(&error);
+	fb_fail(&refused, error.status, "this node cannot sign anything on channel \"%s\"", channel->name);
+	fb_error_detail(&refused, "%s%s%s", error.message, error.detail[0] ? ": " : "", error.detail);
+	fb_error_hint(&refused, "Check fabric.node_certificate_file and fabric.node_msp_id: the other organisations would not accept it.");
+	error_throw(&refused);
+}
+
 FbBytes
 node_tls_certificate_der(void)
 {

@@ -256,7 +256,8 @@ random_nonce(void)
 static FbBytes
 sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index, FbAllocator *allocator)
 {
-	const Signer *signer = node_signer();
+	/* what the others would refuse must not be written down: a block cannot be signed anew */
+	const Signer *signer = node_channel_signer(channel);
 	size_t		consenters_count = channel->bundle->consenters_count;
 	uint64_t   *consenter_ids = palloc(consenters_count * sizeof(uint64_t) + 1);
 	Common__SignatureHeader signature_header = COMMON__SIGNATURE_HEADER__INIT;

@@ -104,9 +104,9 @@ pack_event(FbAllocator *allocator, const ProposalView *view, const SimulationRes
 
 /* TXF-4: sign payload and identity; the committer here need not verify it again */
 static void
-sign(FbAllocator *allocator, ProposalResponse *response)
+sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
 {
-	const Signer *signer = node_signer();
+	const Signer *signer = node_channel_signer(channel);
 	FbBytes		message;
 	FbBytes		parts[FB_POLICY_MESSAGE_PARTS_MAX] = {response->payload, signer_identity(signer)};
 	FbError		error;
@@ -177,7 +177,7 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endors
 	payload.chaincode_version = fb_bytes_of_text(result.chaincode_version);
 	error_check(response_payload_build(allocator, &payload, &response->payload, &error), &error);
 	response->response = payload.response;
-	sign(allocator, response);
+	sign(allocator, channel, response);
 	error_check(response_pack(allocator, response, &endorsement->response_bytes, &error), &error);
 }
 

@@ -99,11 +99,37 @@ raise_chaincode_error(const PlanMember *member, const FbError *remote)
 	error_throw(&error);
 }
 
+/* why no committer would count the answer; NULL: it is in order */
+static const char *
+flaw_of(FanOut *fan_out, uint32_t index)
+{
+	const ProposalResponse *response = &fan_out->branches[index].response;
+	PolicySignature signature = {response->endorser, response->signature, {response->payload, response->endorser}};
+	const Identity *identity;
+	bool		valid;
+	FbError		error;
+	FbStatus	status;
+
+	if (response->payload.size == 0 || response->signature.size == 0)
+		return "it did not endorse";
+	status = msp_manager_identity(fan_out->channel->bundle->msps, response->endorser, &identity, &error);
+	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
+		error_throw(&error);
+	if (status != FB_OK)
+		return psprintf("it signed with a certificate that is not valid on the channel (%s)", error.message);
+	if (strcmp(identity_msp_id(identity), fan_out->plan->members[index].msp_id) != 0)
+		return psprintf("it signed with a certificate of %s", identity_msp_id(identity));
+	/* this node's committer will not verify it again */
+	error_check(access_verify(NULL, identity, &signature, 0, &valid, &error), &error);
+	return valid ? NULL : "its signature is not valid";
+}
+
 static void
 finish_call(FanOut *fan_out, uint32_t index)
 {
 	Branch	   *branch = &fan_out->branches[index];
 	const WireError *failure = wire_call_error(branch->call);
+	const char *flaw;
 	FbError		error;
 
 	if (failure != NULL)
@@ -116,8 +142,8 @@ finish_call(FanOut *fan_out, uint32_t index)
 	else if (wire_call_rows_count(branch->call) != 1 ||
 			 response_parse(fan_out->allocator, copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)), &branch->response, &error) != FB_OK)
 		note_failure(fan_out, index, "its answer cannot be read");
-	else if (branch->response.payload.size == 0 || branch->response.signature.size == 0)
-		note_failure(fan_out, index, "it did not endorse");
+	else if ((flaw = flaw_of(fan_out, index)) != NULL)
+		note_failure(fan_out, index, flaw);
 	else
 		branch->answered = true;
 	wire_call_release(branch->call);
@@ -213,6 +239,56 @@ all_answered(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 	return true;
 }
 
+static bool
+is_peer(FanOut *fan_out, uint32_t index)
+{
+	const Identity *identity;
+	FbError		error;
+
+	error_check(msp_manager_identity(fan_out->channel->bundle->msps, fan_out->branches[index].response.endorser, &identity, &error), &error);
+	return identity_has_role(identity, IDENTITY_PEER);
+}
+
+/* do the endorsements satisfy the policy that they were collected for? Policies may ask for other roles than the usual one */
+static bool
+satisfy_policy(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	PolicySignature *signatures = palloc0(chosen_count * sizeof(PolicySignature) + 1);
+	PolicySignatureSet *set;
+	bool		satisfied;
+	FbError		error;
+
+	for (size_t i = 0; i < chosen_count; i++)
+	{
+		const ProposalResponse *response = &fan_out->branches[chosen[i]].response;
+
+		signatures[i] = (PolicySignature) {response->endorser, response->signature, {response->payload, response->endorser}};
+	}
+	error_check(policy_signatures_create(fan_out->allocator, fan_out->channel->bundle->msps, signatures, chosen_count, access_verify, NULL, &set,
+										 &error), &error);
+	error_check(policy_evaluate(fan_out->plan->policy, set, &satisfied, &error), &error);
+	return satisfied;
+}
+
+/* a node whose certificate has another role than peer may not be who the policy wants; false: such ones are to be replaced */
+static bool
+roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	bool		peers = true;
+
+	for (size_t i = 0; i < chosen_count && peers; i++)
+		peers = is_peer(fan_out, chosen[i]);
+	if (peers || fan_out->plan->fixed || satisfy_policy(fan_out, chosen, chosen_count))
+		return true;
+	for (size_t i = 0; i < chosen_count; i++)
+		if (!is_peer(fan_out, chosen[i]))
+		{
+			fan_out->branches[chosen[i]].answered = false;
+			note_failure(fan_out, chosen[i], "the certificate that it signed with does not have the role peer");
+		}
+	return false;
+}
+
 static void
 raise_failed(FanOut *fan_out)
 {
@@ -245,7 +321,7 @@ gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 		start_calls(fan_out, *chosen, *chosen_count);
 		endorse_here(fan_out, *chosen, *chosen_count);
 		collect_calls(fan_out, *chosen, *chosen_count);
-		if (all_answered(fan_out, *chosen, *chosen_count))
+		if (all_answered(fan_out, *chosen, *chosen_count) && roles_suffice(fan_out, *chosen, *chosen_count))
 			return;
 	}
 }
