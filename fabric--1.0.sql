@@ -299,7 +299,7 @@ GRANT EXECUTE ON FUNCTION fabric.get_channel_id() TO fabric_chaincode;
 
 CREATE FUNCTION fabric.get_creator() RETURNS bytea
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_creator';
-COMMENT ON FUNCTION fabric.get_creator() IS 'chaincode: the clients SerializedIdentity';
+COMMENT ON FUNCTION fabric.get_creator() IS 'chaincode: the client''s identity (msp.SerializedIdentity)';
 REVOKE ALL ON FUNCTION fabric.get_creator() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.get_creator() TO fabric_chaincode;
 
@@ -335,19 +335,19 @@ GRANT EXECUTE ON FUNCTION fabric.list_transient() TO fabric_chaincode;
 
 CREATE FUNCTION fabric.get_client_msp_id() RETURNS text
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_client_msp_id';
-COMMENT ON FUNCTION fabric.get_client_msp_id() IS 'chaincode: the MSP id of the clients organisation';
+COMMENT ON FUNCTION fabric.get_client_msp_id() IS 'chaincode: the MSP id of the client''s organisation';
 REVOKE ALL ON FUNCTION fabric.get_client_msp_id() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.get_client_msp_id() TO fabric_chaincode;
 
 CREATE FUNCTION fabric.get_client_id() RETURNS text
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_client_id';
-COMMENT ON FUNCTION fabric.get_client_id() IS 'chaincode: the clients id, base64 of x509::subject::issuer';
+COMMENT ON FUNCTION fabric.get_client_id() IS 'chaincode: the client''s id, base64 of x509::subject::issuer';
 REVOKE ALL ON FUNCTION fabric.get_client_id() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.get_client_id() TO fabric_chaincode;
 
 CREATE FUNCTION fabric.get_client_attribute(name text) RETURNS text
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_client_attribute';
-COMMENT ON FUNCTION fabric.get_client_attribute(text) IS 'chaincode: an attribute that the CA put into the clients certificate; null when there is none';
+COMMENT ON FUNCTION fabric.get_client_attribute(text) IS 'chaincode: an attribute that the CA put into the client''s certificate; null when there is none';
 REVOKE ALL ON FUNCTION fabric.get_client_attribute(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.get_client_attribute(text) TO fabric_chaincode;
 

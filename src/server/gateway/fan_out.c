@@ -22,7 +22,7 @@
 typedef struct Branch
 {
 	WireCall   *call;			/* NULL: this node, or not asked */
-	TimestampTz patience_until; /* of the call */
+	TimestampTz patience_until; /* of the call; 0: it was not waited for yet, because this node simulates */
 	bool		answered;
 	ProposalResponse response;
 	char	   *failure;		/* of a member that failed */
@@ -57,7 +57,7 @@ start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		if (member->address == NULL || branch->answered || branch->call != NULL)
 			continue;
 		branch->call = wire_endorse_start(member->address, fan_out->signed_proposal, fan_out->height);
-		branch->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GATEWAY_PATIENCE_MS);
+		branch->patience_until = 0;
 	}
 }
 
@@ -164,6 +164,8 @@ list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCal
 		if (branch->call == NULL)
 			continue;
 		calls[count++] = branch->call;
+		if (branch->patience_until == 0)
+			branch->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GATEWAY_PATIENCE_MS);
 		if (!fan_out->plan->members[chosen[i]].slow)
 			*until = Min(*until, branch->patience_until);
 	}
