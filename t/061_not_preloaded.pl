@@ -40,4 +40,29 @@ $node->start;
 ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 3 }, 10), 'preloaded, launcher, orderer and ledger run');
 $node->query(create_vehicle('V2'));
 is(FabricTest::vehicles_of($node), 2, 'and transactions are committed');
+
+# in another database of the instance there is no node either, and nothing there reaches this one's processes
+$node->query('CREATE DATABASE other TEMPLATE template0');
+$node->query('CREATE EXTENSION fabric CASCADE', database => 'other');
+my $genesis = $node->query("SELECT encode(fabric.get_block('trade', 0), 'hex')");
+like($node->error_of($_, database => 'other'), qr/LF004: database "other" is not the one in which this node works\nHINT:  Connect to database "fabric"/, 'another database is told to be one: ' . ($_ =~ /fabric\.(\w+)/)[0])
+	foreach "SELECT fabric.join_channel('\\x$genesis')", "SELECT fabric.transfer_leadership('trade')", 'SELECT * FROM fabric.stat_workers';
+is($node->query("SELECT count(*) FROM fabric.channels", database => 'other'), 0, 'which has no channels');
+is($node->query("SELECT fabric.policy_text(fabric.policy_compile('OR(''A.peer'')'))", database => 'other'), "OR('A.peer')", 'but all that needs no node');
+$node->query(create_vehicle('V3'));
+
+# the database of a node cannot be dropped, or copied, under its processes
+like($node->error_of("$_", database => 'postgres'), qr/being accessed by other users/, 'no ' . lc $_) foreach 'DROP DATABASE fabric', 'CREATE DATABASE copy TEMPLATE fabric';
+
+# the extension goes with its channels, and comes back without any
+$node->query('DROP EXTENSION fabric');
+ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 1 }, 20), 'without the extension only the launcher runs');
+$node->query('CREATE EXTENSION fabric');
+is($node->query('SELECT count(*) FROM fabric.channels'), 0, 'created again, it has no channels');
+is($node->query("SELECT fabric.join_channel('\\x$genesis')"), 'trade', 'one can be joined');
+ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 3 }, 20), 'and its processes run');
+
+# a database whose text is in another encoding
+$node->query("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+like($node->error_of('CREATE EXTENSION fabric CASCADE', database => 'latin'), qr/fabric needs a database with encoding UTF8\nHINT/, 'another encoding is refused');
 done_testing();

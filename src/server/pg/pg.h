@@ -152,7 +152,7 @@ typedef struct ChannelSlot
 
 /* true in a server that preloads the library; otherwise nothing below that takes a slot can be used */
 extern bool shmem_available(void);
-extern void shmem_require(void);		/* FB_NOT_PRELOADED with the hint for postgresql.conf */
+extern void shmem_require(void);		/* FB_NOT_PRELOADED with the hint for postgresql.conf, or when the workers serve another database */
 extern void shmem_install_hooks(void);	/* from _PG_init while preloading */
 
 /*

@@ -11,6 +11,7 @@
  */
 #include "server/pg/shmem_internal.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -130,13 +131,36 @@ shmem_available(void)
 	return shared != NULL;
 }
 
+/* the workers serve one database; what another one asks of them they would do there */
+static void
+require_database(void)
+{
+	static bool known = false;
+	char	   *name;
+	FbError		error;
+
+	/* the workers themselves are in the right one */
+	if (known || MyBackendType != B_BACKEND)
+		return;
+	name = get_database_name(MyDatabaseId);
+	known = name != NULL && strcmp(name, guc_database) == 0;
+	if (known)
+		return;
+	fb_fail(&error, FB_NOT_PRELOADED, "database \"%s\" is not the one in which this node works", name != NULL ? name : "");
+	fb_error_hint(&error, "Connect to database \"%s\", or change the setting fabric.database and restart the server.", guc_database);
+	error_throw(&error);
+}
+
 void
 shmem_require(void)
 {
 	FbError		error;
 
 	if (shmem_available())
+	{
+		require_database();
 		return;
+	}
 	fb_fail(&error, FB_NOT_PRELOADED, "fabric must be loaded at server start for this function");
 	fb_error_hint(&error, "Add fabric to shared_preload_libraries in postgresql.conf and restart the server.");
 	error_throw(&error);
