@@ -18,6 +18,16 @@ from_hex(FbAllocator *allocator, const char *hex)
 	return fb_bytes(bytes, strlen(hex) / 2);
 }
 
+static FbBytes
+pack(FbAllocator *allocator, const ProtobufCMessage *message)
+{
+	FbBytes		bytes;
+
+	if (proto_pack(message, allocator, &bytes, NULL) != FB_OK)
+		exit(2);
+	return bytes;
+}
+
 /* ---- golden vectors ---- */
 
 static const uint8_t nonce_bytes[24] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
@@ -51,6 +61,10 @@ test_proposal(FbAllocator *allocator)
 	ProposalView view;
 	FbBytes		signed_bytes;
 	FbError		error;
+	static const char *const bad_inputs[6] = {
+		"channel id must not be empty", "chaincode name must not be empty", "creator must not be empty", "nonce must not be empty",
+		"channel id is not a valid text", "chaincode name is not a valid text",
+	};
 	char		tx_id[TX_ID_LENGTH + 1];
 	uint8_t		digest[32];
 
@@ -100,7 +114,7 @@ test_proposal(FbAllocator *allocator)
 	transient[1].key = B("b");
 	input.transient_count = 2;
 	CHECK_STATUS(proposal_build(allocator, &input, &proposal, &error), FB_INVALID_ARGUMENT);
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 6; i++)
 	{
 		ProposalInput bad = v4_input();
 
@@ -124,15 +138,175 @@ test_proposal(FbAllocator *allocator)
 			case 5:
 				bad.chaincode_name = B("\xff");
 				break;
-			case 6:
-				bad.args_count = FB_ARGUMENTS_MAX + 1;
-				break;
-			case 7:
-				bad.creator.size = FB_IDENTITY_BYTES_MAX + 1;
-				break;
 		}
-		CHECK_STATUS(proposal_build(allocator, &bad, &proposal, &error), i < 6 ? FB_INVALID_ARGUMENT : FB_LIMIT_EXCEEDED);
+		CHECK_STATUS(proposal_build(allocator, &bad, &proposal, &error), FB_INVALID_ARGUMENT);
+		CHECK_TEXT(error.message, bad_inputs[i]);
 	}
+}
+
+/* what is as long as its limit passes, one byte or entry more does not */
+static void
+test_proposal_limits(FbAllocator *allocator)
+{
+	uint8_t    *letters = fb_allocate(allocator, FB_IDENTITY_BYTES_MAX + 1);
+	FbBytes    *args = fb_allocate_array(allocator, FB_ARGUMENTS_MAX + 1, sizeof(FbBytes));
+	TransientEntry *transient = fb_allocate_array(allocator, FB_ARGUMENTS_MAX + 1, sizeof(TransientEntry));
+	Proposal	proposal;
+	ProposalView view;
+
+	memset(letters, 'x', FB_IDENTITY_BYTES_MAX + 1);
+	for (int i = 0; i <= FB_ARGUMENTS_MAX; i++)
+	{
+		args[i] = B("argument");
+		transient[i] = (TransientEntry) {fb_bytes(letters, i + 1), B("value")};
+	}
+	for (int what = 0; what < 5; what++)
+	{
+		for (int more = 0; more <= 1; more++)
+		{
+			ProposalInput input = v4_input();
+			FbError		error;
+
+			switch (what)
+			{
+				case 0:
+					input.channel_id = fb_bytes(letters, FB_CHANNEL_ID_BYTES_MAX + more);
+					break;
+				case 1:
+					input.chaincode_name = fb_bytes(letters, FB_CHAINCODE_NAME_BYTES_MAX + more);
+					break;
+				case 2:
+					input.creator = fb_bytes(letters, FB_IDENTITY_BYTES_MAX + more);
+					break;
+				case 3:
+					input.args = args;
+					input.args_count = FB_ARGUMENTS_MAX + more;
+					break;
+				case 4:
+					input.transient = transient;
+					input.transient_count = FB_ARGUMENTS_MAX + more;
+					break;
+			}
+			CHECK_STATUS(proposal_build(allocator, &input, &proposal, &error), more ? FB_LIMIT_EXCEEDED : FB_OK);
+			if (!more)
+				CHECK_STATUS(proposal_parse(allocator, proposal.bytes, &view, &error), FB_OK);
+		}
+	}
+	CHECK(view.transient_count == FB_ARGUMENTS_MAX && fb_bytes_equal(view.transient[7].value, B("value")));
+}
+
+typedef enum ProposalFault
+{
+	PROPOSAL_GOOD,
+	PROPOSAL_OF_CONFIG,
+	PROPOSAL_NAMES_NOBODY,
+	PROPOSAL_NAMES_EMPTY,
+	PROPOSAL_WITHOUT_SPECIFICATION,
+	PROPOSAL_WITHOUT_INPUT,
+	PROPOSAL_OF_UPDATE,
+	PROPOSAL_OF_MESSAGE,
+	PROPOSAL_WITH_EPOCH,
+	PROPOSAL_WITHOUT_NONCE,
+	PROPOSAL_WITHOUT_CREATOR,
+	PROPOSAL_WITH_WRONG_ID,
+	PROPOSAL_WITH_CUT_ID,
+	PROPOSAL_WITH_MANY_ARGUMENTS,
+	PROPOSAL_WITH_MANY_TRANSIENTS,
+	PROPOSAL_FAULTS_COUNT
+} ProposalFault;
+
+static FbBytes
+make_proposal(FbAllocator *allocator, ProposalFault fault)
+{
+	Common__ChannelHeader channel_header = COMMON__CHANNEL_HEADER__INIT;
+	Common__SignatureHeader signature_header = COMMON__SIGNATURE_HEADER__INIT;
+	Common__Header header = COMMON__HEADER__INIT;
+	Protos__ChaincodeInput input = PROTOS__CHAINCODE_INPUT__INIT;
+	Protos__ChaincodeSpec spec = PROTOS__CHAINCODE_SPEC__INIT;
+	Protos__ChaincodeInvocationSpec invocation = PROTOS__CHAINCODE_INVOCATION_SPEC__INIT;
+	Protos__ChaincodeProposalPayload payload = PROTOS__CHAINCODE_PROPOSAL_PAYLOAD__INIT;
+	Protos__ChaincodeProposalPayload__TransientMapEntry items[FB_ARGUMENTS_MAX + 1];
+	Protos__ChaincodeProposalPayload__TransientMapEntry *item_pointers[FB_ARGUMENTS_MAX + 1];
+	Protos__Proposal proposal = PROTOS__PROPOSAL__INIT;
+	ProtobufCBinaryData args[FB_ARGUMENTS_MAX + 1];
+	char		keys[FB_ARGUMENTS_MAX + 1][8];
+	char		tx_id[TX_ID_LENGTH + 1];
+
+	for (int i = 0; i <= FB_ARGUMENTS_MAX; i++)
+	{
+		args[i] = proto_data(B("a"));
+		snprintf(keys[i], sizeof(keys[i]), "%04d", i);
+		protos__chaincode_proposal_payload__transient_map_entry__init(&items[i]);
+		items[i].key = keys[i];
+		item_pointers[i] = &items[i];
+	}
+	signature_header.creator = proto_data(fault == PROPOSAL_WITHOUT_CREATOR ? FB_BYTES_EMPTY : B("creator"));
+	signature_header.nonce = proto_data(fault == PROPOSAL_WITHOUT_NONCE ? FB_BYTES_EMPTY : NONCE);
+	tx_id_compute(proto_bytes(signature_header.nonce), proto_bytes(signature_header.creator), tx_id);
+	if (fault == PROPOSAL_WITH_WRONG_ID)
+		tx_id[0] = tx_id[0] == '0' ? '1' : '0';
+	if (fault == PROPOSAL_WITH_CUT_ID)
+		tx_id[TX_ID_LENGTH - 1] = 0;
+	channel_header.type = fault == PROPOSAL_OF_CONFIG ? 1 : fault == PROPOSAL_OF_UPDATE ? 2 : fault == PROPOSAL_OF_MESSAGE ? 0 : 3;
+	channel_header.epoch = fault == PROPOSAL_WITH_EPOCH;
+	channel_header.channel_id = "mychannel";
+	channel_header.tx_id = tx_id;
+	channel_header.tls_cert_hash = proto_data(B("hash"));
+	channel_header.extension = proto_data(fault == PROPOSAL_NAMES_NOBODY ? FB_BYTES_EMPTY :
+										  fault == PROPOSAL_NAMES_EMPTY ? B("\x12\x00") : B("\x12\x07\x12\x05" "basic"));
+	header.channel_header = proto_data(pack(allocator, &channel_header.base));
+	header.signature_header = proto_data(pack(allocator, &signature_header.base));
+	input.args = args;
+	input.n_args = fault == PROPOSAL_WITH_MANY_ARGUMENTS ? FB_ARGUMENTS_MAX + 1 : FB_ARGUMENTS_MAX;
+	input.is_init = true;
+	spec.input = fault == PROPOSAL_WITHOUT_INPUT ? NULL : &input;
+	invocation.chaincode_spec = fault == PROPOSAL_WITHOUT_SPECIFICATION ? NULL : &spec;
+	payload.input = proto_data(pack(allocator, &invocation.base));
+	payload.transientmap = item_pointers;
+	payload.n_transientmap = fault == PROPOSAL_WITH_MANY_TRANSIENTS ? FB_ARGUMENTS_MAX + 1 : FB_ARGUMENTS_MAX;
+	proposal.header = proto_data(pack(allocator, &header.base));
+	proposal.payload = proto_data(pack(allocator, &payload.base));
+	return pack(allocator, &proposal.base);
+}
+
+/* what no client of ours builds */
+static void
+test_proposal_refused(FbAllocator *allocator)
+{
+	static const char *const messages[PROPOSAL_FAULTS_COUNT] = {
+		[PROPOSAL_NAMES_NOBODY] = "proposal names no chaincode",
+		[PROPOSAL_NAMES_EMPTY] = "proposal names no chaincode",
+		[PROPOSAL_WITHOUT_SPECIFICATION] = "proposal has no chaincode specification",
+		[PROPOSAL_WITHOUT_INPUT] = "proposal has no chaincode input",
+		[PROPOSAL_OF_UPDATE] = "proposal has header type 2, which cannot be endorsed",
+		[PROPOSAL_OF_MESSAGE] = "proposal has header type 0, which cannot be endorsed",
+		[PROPOSAL_WITH_EPOCH] = "epoch of the proposal is not zero",
+		[PROPOSAL_WITHOUT_NONCE] = "proposal has no nonce",
+		[PROPOSAL_WITHOUT_CREATOR] = "proposal has no creator",
+		[PROPOSAL_WITH_WRONG_ID] = "transaction id is not the hash of nonce and creator",
+		[PROPOSAL_WITH_CUT_ID] = "transaction id is not the hash of nonce and creator",
+		[PROPOSAL_WITH_MANY_ARGUMENTS] = "more than 1024 arguments or transient entries",
+		[PROPOSAL_WITH_MANY_TRANSIENTS] = "more than 1024 arguments or transient entries",
+	};
+	ProposalView view;
+	FbError		error;
+
+	for (int fault = 0; fault < PROPOSAL_FAULTS_COUNT; fault++)
+	{
+		FbBytes		bytes = make_proposal(allocator, (ProposalFault) fault);
+
+		if (messages[fault] == NULL)
+			CHECK_STATUS(proposal_parse(allocator, bytes, &view, &error), FB_OK);
+		else
+		{
+			CHECK_STATUS(proposal_parse(allocator, bytes, &view, &error),
+						 fault >= PROPOSAL_WITH_MANY_ARGUMENTS ? FB_LIMIT_EXCEEDED : FB_INVALID_ARGUMENT);
+			CHECK_TEXT(error.message, messages[fault]);
+		}
+	}
+	CHECK_STATUS(proposal_parse(allocator, make_proposal(allocator, PROPOSAL_GOOD), &view, &error), FB_OK);
+	CHECK(view.is_init && view.args_count == FB_ARGUMENTS_MAX && view.transient_count == FB_ARGUMENTS_MAX);
+	CHECK(fb_bytes_equal(view.tls_cert_hash, B("hash")) && fb_bytes_equal(view.transient[1023].key, B("1023")));
 }
 
 static void
@@ -169,6 +343,7 @@ test_response(FbAllocator *allocator)
 	CHECK_HEX(bytes, "0a056261736963120269641a046e616d652201ff");
 	CHECK_STATUS(response_event_parse(allocator, bytes, &event_parsed, NULL), FB_OK);
 	CHECK(fb_bytes_equal(event_parsed.event_name, B("name")) && fb_bytes_equal(event_parsed.payload, B("\xff")));
+	CHECK(fb_bytes_equal(event_parsed.chaincode_name, B("basic")) && fb_bytes_equal(event_parsed.tx_id, B("id")));
 	event.event_name = B("a\0");
 	CHECK_STATUS(response_event_pack(allocator, &event, &bytes, NULL), FB_INVALID_ARGUMENT);
 
@@ -176,8 +351,14 @@ test_response(FbAllocator *allocator)
 	CHECK_STATUS(response_parse(allocator, bytes, &response_parsed, NULL), FB_OK);
 	CHECK(fb_bytes_equal(response_parsed.payload, response.payload) && fb_bytes_equal(response_parsed.endorser, B("E")));
 	CHECK(fb_bytes_equal(response_parsed.signature, B("S")) && response_parsed.response.status == 200);
+	CHECK(fb_bytes_equal(response_parsed.response.message, B("ok")) && fb_bytes_equal(response_parsed.response.payload, B("p")));
+	/* the version is that of an endorsed response only */
+	response.payload = B("P");
+	CHECK_STATUS(response_pack(allocator, &response, &bytes, NULL), FB_OK);
+	CHECK_HEX(bytes, "0801" "220a08c80112026f6b1a0170" "2a0150" "32060a0145120153");
 	response.endorser = FB_BYTES_EMPTY;
 	CHECK_STATUS(response_pack(allocator, &response, &bytes, NULL), FB_OK);
+	CHECK_HEX(bytes, "220a08c80112026f6b1a0170" "2a0150");
 	CHECK_STATUS(response_parse(allocator, bytes, &response_parsed, NULL), FB_OK);
 	CHECK(response_parsed.endorser.size == 0 && response_parsed.signature.size == 0);
 	CHECK_STATUS(response_parse(allocator, FB_BYTES_EMPTY, &response_parsed, NULL), FB_MALFORMED_MESSAGE);
@@ -232,6 +413,8 @@ typedef enum Knob
 	TWO_ACTIONS,
 	ACTION_HEADER_BROKEN,
 	ACTION_HEADER_EMPTY,
+	ACTION_HEADER_NO_NONCE,
+	ACTION_HEADER_NO_CREATOR,
 	ACTION_PAYLOAD_BROKEN,
 	NO_ENDORSED_ACTION,
 	RESPONSE_PAYLOAD_BROKEN,
@@ -284,6 +467,8 @@ static const struct
 	{TWO_ACTIONS, TX_INVALID_ENDORSER_TRANSACTION},
 	{ACTION_HEADER_BROKEN, TX_INVALID_ENDORSER_TRANSACTION},
 	{ACTION_HEADER_EMPTY, TX_INVALID_ENDORSER_TRANSACTION},
+	{ACTION_HEADER_NO_NONCE, TX_INVALID_ENDORSER_TRANSACTION},
+	{ACTION_HEADER_NO_CREATOR, TX_INVALID_ENDORSER_TRANSACTION},
 	{ACTION_PAYLOAD_BROKEN, TX_INVALID_ENDORSER_TRANSACTION},
 	{NO_ENDORSED_ACTION, TX_INVALID_ENDORSER_TRANSACTION},
 	{RESPONSE_PAYLOAD_BROKEN, TX_INVALID_ENDORSER_TRANSACTION},
@@ -307,20 +492,11 @@ static const struct
 	{NAMESPACE_TWICE_AND_NO_VERSION, TX_INVALID_CHAINCODE},
 };
 
-/* rwset that writes namespaces b and basic, reads c */
-#define RESULTS B("\x12\x0d\x0a\x01" "b" "\x12\x08\x1a\x06\x0a\x01k\x1a\x01v" \
+/* rwset that writes namespaces z, b and basic, reads c */
+#define RESULTS B("\x12\x0d\x0a\x01" "z" "\x12\x08\x1a\x06\x0a\x01k\x1a\x01v" \
+				  "\x12\x0d\x0a\x01" "b" "\x12\x08\x1a\x06\x0a\x01k\x1a\x01v" \
 				  "\x12\x0b\x0a\x05" "basic" "\x12\x02\x1a\x00" "\x12\x09\x0a\x01" "c" "\x12\x04\x0a\x02\x12\x00")
 #define BROKEN B("\xff\xff")
-
-static FbBytes
-pack(FbAllocator *allocator, const ProtobufCMessage *message)
-{
-	FbBytes		bytes;
-
-	if (proto_pack(message, allocator, &bytes, NULL) != FB_OK)
-		exit(2);
-	return bytes;
-}
 
 static FbBytes
 make_action(FbAllocator *allocator, Knob knob)
@@ -347,6 +523,8 @@ make_action(FbAllocator *allocator, Knob knob)
 	chaincode.name = knob == CHAINCODE_NAME_EMPTY ? "" : knob == CHAINCODE_DIFFERS ? "other" : "basic";
 	chaincode.version = knob == NO_VERSION || knob == NAMESPACE_TWICE_AND_NO_VERSION ? "" : "1.0";
 	response.status = 200;
+	response.message = "message";
+	response.payload = proto_data(B("answer"));
 	action.results = proto_data(results);
 	action.events = proto_data(knob == EVENT_BROKEN ? BROKEN : bytes);
 	action.response = &response;
@@ -377,6 +555,10 @@ make_data(FbAllocator *allocator, Knob knob, FbBytes channel_header, FbBytes sig
 		action_header = BROKEN;
 	if (knob == ACTION_HEADER_EMPTY)
 		action_header = FB_BYTES_EMPTY;
+	if (knob == ACTION_HEADER_NO_NONCE)
+		action_header = B("\x0a\x07" "creator");
+	if (knob == ACTION_HEADER_NO_CREATOR)
+		action_header = B("\x12\x05" "nonce");
 	crypto_sha256_parts((FbBytes[]) {channel_header, action_header, proposal_payload}, 3, hash);
 	if (knob == WRONG_HASH || knob == WRONG_TX_ID_AND_HASH || knob == OTHER_CHANNEL_AND_HASH)
 		hash[31] ^= 1;
@@ -407,6 +589,7 @@ make_envelope(FbAllocator *allocator, Knob knob)
 	Common__Header header = COMMON__HEADER__INIT;
 	Common__Payload payload = COMMON__PAYLOAD__INIT;
 	Common__Envelope envelope = COMMON__ENVELOPE__INIT;
+	Google__Protobuf__Timestamp timestamp = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
 	char		tx_id[TX_ID_LENGTH + 1];
 	FbBytes		channel_bytes;
 	FbBytes		signature_bytes;
@@ -422,6 +605,8 @@ make_envelope(FbAllocator *allocator, Knob knob)
 		tx_id[0] = tx_id[0] == '0' ? '1' : '0';
 	channel_header.type = knob == TYPE_MESSAGE ? 0 : knob == TYPE_UNKNOWN ? 77 : knob == TYPE_CONFIG_UPDATE ? 2 :
 		knob == TYPE_CONFIG || knob == TYPE_CONFIG_EMPTY ? 1 : 3;
+	timestamp.seconds = 77;
+	channel_header.timestamp = &timestamp;
 	channel_header.epoch = knob == EPOCH;
 	channel_header.channel_id = knob == OTHER_CHANNEL || knob == OTHER_CHANNEL_AND_HASH ? "yourchannel" : "mychannel";
 	channel_header.tx_id = tx_id;
@@ -436,6 +621,49 @@ make_envelope(FbAllocator *allocator, Knob knob)
 	envelope.payload = proto_data(knob == PAYLOAD_BROKEN ? BROKEN : pack(allocator, &payload.base));
 	envelope.signature = proto_data(B("signature"));
 	return pack(allocator, &envelope.base);
+}
+
+/* is the code because of bytes that are no such message? Then the reason says where */
+static bool
+is_unreadable(Knob knob)
+{
+	return knob == ENVELOPE_BROKEN || knob == PAYLOAD_BROKEN || knob == CHANNEL_HEADER_BROKEN || knob == SIGNATURE_HEADER_BROKEN ||
+		knob == DATA_BROKEN || knob == ACTION_HEADER_BROKEN || knob == ACTION_PAYLOAD_BROKEN || knob == RESPONSE_PAYLOAD_BROKEN ||
+		knob == EXTENSION_BROKEN || knob == CHAINCODE_ACTION_BROKEN || knob == RESULTS_BROKEN || knob == RESULTS_BROKEN_INSIDE ||
+		knob == EVENT_BROKEN;
+}
+
+/* random blocks of few ids: whoever is valid and not the first of its id is a duplicate */
+static void
+test_duplicates(FbAllocator *allocator)
+{
+	static const char *const names[] = {"", "a", "b", "ab", "c", "\xff"};
+	FbRand		rand;
+	size_t		duplicates = 0;
+
+	fb_rand_seed(&rand, 9);
+	for (int block = 0; block < 200; block++)
+	{
+		FbBytes		ids[40];
+		uint8_t		codes[40];
+		uint8_t		expected[40];
+		size_t		count = fb_rand_below(&rand, 41);
+
+		for (size_t i = 0; i < count; i++)
+		{
+			ids[i] = fb_bytes_of_text(names[fb_rand_below(&rand, 6)]);
+			codes[i] = expected[i] = fb_rand_below(&rand, 4) == 0 ? TX_BAD_RWSET : TX_VALID;
+			for (size_t j = 0; j < i; j++)
+			{
+				if (expected[i] == TX_VALID && expected[j] == TX_VALID && ids[i].size > 0 && fb_bytes_equal(ids[i], ids[j]))
+					expected[i] = TX_DUPLICATE_TXID;
+			}
+			duplicates += expected[i] == TX_DUPLICATE_TXID;
+		}
+		CHECK_STATUS(check_mark_duplicates(allocator, ids, codes, count, NULL), FB_OK);
+		CHECK(memcmp(codes, expected, count) == 0);
+	}
+	CHECK(duplicates > 500);
 }
 
 static void
@@ -458,6 +686,7 @@ test_checks(FbAllocator *allocator)
 		if (!CHECK(code == knob_codes[i].code))
 			fprintf(stderr, "    knob %zu: code %d, expected %d: %s\n", i, code, knob_codes[i].code, why.message);
 		CHECK((code == TX_VALID) == (why.message[0] == 0));
+		CHECK(is_unreadable(knob_codes[i].knob) == (strncmp(why.detail, "The decoder says: ", 18) == 0));
 		CHECK_STATUS(check_structure(allocator, make_envelope(allocator, knob_codes[i].knob), B("mychannel"), &view, &code,
 									 NULL),
 					 FB_OK);
@@ -466,14 +695,19 @@ test_checks(FbAllocator *allocator)
 
 	/* what the view says of a good one */
 	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, AS_IT_IS), B("mychannel"), &view, &code, NULL), FB_OK);
-	CHECK(view.written_namespaces_count == 2 && fb_bytes_equal(view.written_namespaces[0], B("b")));
-	CHECK(fb_bytes_equal(view.written_namespaces[1], B("basic")) && fb_bytes_equal(view.chaincode_version, B("1.0")));
+	CHECK(view.written_namespaces_count == 3 && fb_bytes_equal(view.written_namespaces[0], B("b")));
+	CHECK(fb_bytes_equal(view.written_namespaces[1], B("basic")) && fb_bytes_equal(view.written_namespaces[2], B("z")));
+	CHECK(fb_bytes_equal(view.chaincode_version, B("1.0")));
 	CHECK(view.endorsements_count == 1 && fb_bytes_equal(view.endorsements[0].endorser, B("endorser")));
-	CHECK(fb_bytes_equal(view.event_view.event_name, B("name")) && view.response.status == 200);
+	CHECK(fb_bytes_equal(view.event_view.event_name, B("name")) && fb_bytes_equal(view.event_view.payload, B("payload")));
+	CHECK(fb_bytes_equal(view.event_view.chaincode_name, B("basic")) && fb_bytes_equal(view.event_view.tx_id, B("id")));
+	CHECK(view.response.status == 200 && fb_bytes_equal(view.response.message, B("message")));
+	CHECK(fb_bytes_equal(view.response.payload, B("answer")) && view.timestamp.present && view.timestamp.seconds == 77);
 	CHECK(fb_bytes_equal(view.tx_id, B(V3_ID)) && fb_bytes_equal(view.creator, B("creator")));
 
 	/* a generic view of the same envelope; broken ones are errors */
 	CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, AS_IT_IS), &parts, NULL), FB_OK);
+	CHECK(fb_bytes_equal(parts.channel_id, B("mychannel")));
 	CHECK(parts.type == 3 && fb_bytes_equal(parts.payload, view.payload) && fb_bytes_equal(parts.data, view.data));
 	CHECK(fb_bytes_equal(parts.signature, B("signature")) && fb_bytes_equal(parts.tx_id, view.tx_id));
 	for (size_t i = ENVELOPE_BROKEN; i <= SIGNATURE_HEADER_BROKEN; i++)
@@ -528,6 +762,7 @@ test_assembly(FbAllocator *allocator)
 	TransientEntry transient = {B("secret"), B("hush")};
 	Proposal	proposal;
 	ProposalResponse responses[4];
+	ProposalResponse many[FB_ENDORSEMENTS_MAX + 1];
 	EnvelopePayload payload;
 	FbBytes		envelope;
 	TxView		view;
@@ -562,6 +797,14 @@ test_assembly(FbAllocator *allocator)
 	CHECK(count == 0);
 
 	CHECK_STATUS(envelope_assemble(allocator, proposal.bytes, responses, 0, &payload, &error), FB_ENDORSEMENT_FAILED);
+	CHECK_TEXT(error.message, "no endorsement was given");
+	for (int i = 0; i <= FB_ENDORSEMENTS_MAX; i++)
+		many[i] = responses[0];
+	CHECK_STATUS(envelope_assemble(allocator, proposal.bytes, many, FB_ENDORSEMENTS_MAX, &payload, &error), FB_OK);
+	CHECK_STATUS(envelope_assemble(allocator, proposal.bytes, many, FB_ENDORSEMENTS_MAX + 1, &payload, &error), FB_LIMIT_EXCEEDED);
+	many[0].payload = FB_BYTES_EMPTY;
+	CHECK_STATUS(envelope_assemble(allocator, proposal.bytes, many, 1, &payload, &error), FB_ENDORSEMENT_FAILED);
+	CHECK_TEXT(error.message, "endorsement has no content");
 	CHECK_STATUS(envelope_assemble(allocator, proposal.bytes, &responses[3], 1, &payload, &error), FB_ENDORSEMENT_FAILED);
 	CHECK_STATUS(envelope_assemble(allocator, B("\xff"), responses, 2, &payload, &error), FB_MALFORMED_MESSAGE);
 	responses[1].response.status = 400;
@@ -591,7 +834,7 @@ results_hex(FbAllocator *allocator, int variant)
 	if (rwset_builder_create(allocator, &builder, NULL) != FB_OK ||
 		rwset_builder_add_read(builder, B("basic"), B("k"), version, NULL) != FB_OK ||
 		rwset_builder_add_write(builder, B("basic"), B("k"), variant == 2 ? B("random 2") : B("random 1"), NULL) != FB_OK ||
-		rwset_builder_add_metadata_write(builder, B("basic"), B("k"), &entry, 1, NULL) != FB_OK ||
+		rwset_builder_add_metadata_write(builder, B("basic"), B("k"), &entry, variant != 7, NULL) != FB_OK ||
 		rwset_builder_add_private_write(builder, B("basic"), B("coll"), B("p"), variant == 4 ? B("2") : B("1"), NULL) != FB_OK ||
 		rwset_builder_open_range(builder, B("basic"), B("a"), B("z"), &range, NULL) != FB_OK ||
 		rwset_range_add_result(range, variant == 5 ? B("m") : B("n"), version, NULL) != FB_OK)
@@ -599,6 +842,35 @@ results_hex(FbAllocator *allocator, int variant)
 	rwset_range_exhaust(range);
 	if (variant == 6 && rwset_builder_add_write(builder, B("basic"), B("extra"), B("v"), NULL) != FB_OK)
 		exit(2);
+	if (rwset_builder_finish(builder, &result, NULL) != FB_OK)
+		exit(2);
+	hex = fb_allocate(allocator, result.public_bytes.size * 2 + 1);
+	fb_hex_encode(result.public_bytes, hex);
+	return hex;
+}
+
+/* a long range and many writes */
+static char *
+many_hex(FbAllocator *allocator, int variant)
+{
+	RwSetBuilder *builder;
+	RwSetRangeBuilder *range;
+	RwSetResult result;
+	char	   *hex;
+
+	if (rwset_builder_create(allocator, &builder, NULL) != FB_OK ||
+		rwset_builder_open_range(builder, B("basic"), B("a"), B("z"), &range, NULL) != FB_OK)
+		exit(2);
+	for (int i = 0; i < 120; i++)
+	{
+		char		key[8];
+
+		snprintf(key, sizeof(key), "k%03d", i);
+		if (rwset_range_add_result(range, fb_bytes_of_text(key), (RwSetVersion) {true, 5 + variant * i / 119, 0}, NULL) != FB_OK ||
+			rwset_builder_add_write(builder, B("basic"), fb_bytes_of_text(key), variant == 0 ? B("0") : B("1"), NULL) != FB_OK)
+			exit(2);
+	}
+	rwset_range_exhaust(range);
 	if (rwset_builder_finish(builder, &result, NULL) != FB_OK)
 		exit(2);
 	hex = fb_allocate(allocator, result.public_bytes.size * 2 + 1);
@@ -685,6 +957,49 @@ test_compare(FbAllocator *allocator)
 	}
 	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
 	CHECK(count == 1 && differences[0].kind == RESPONSE_DIFFERS_ENCODING);
+	/* what only the first has; a metadata deletion; who is unreadable first is said once, the others one by one */
+	responses[0].payload = make_payload(allocator, &proposal, results_hex(allocator, 6), "1.0", 200, FB_BYTES_EMPTY);
+	responses[1].payload = base;
+	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
+	CHECK(count == 1 && differences[0].kind == RESPONSE_DIFFERS_WRITE && fb_bytes_equal(differences[0].key, B("extra")));
+	CHECK(differences[0].expected_present && !differences[0].actual_present && fb_bytes_equal(differences[0].expected, B("v")));
+	responses[0].payload = base;
+	responses[1].payload = make_payload(allocator, &proposal, results_hex(allocator, 7), "1.0", 200, FB_BYTES_EMPTY);
+	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
+	if (CHECK(count == 2))
+	{
+		CHECK(differences[0].kind == RESPONSE_DIFFERS_METADATA && differences[0].name.size == 0 && differences[0].actual_present);
+		CHECK(differences[1].kind == RESPONSE_DIFFERS_METADATA && fb_bytes_equal(differences[1].name, B("VALIDATION_PARAMETER")));
+		CHECK(!differences[1].actual_present && fb_bytes_equal(differences[1].expected, B("EP")));
+	}
+	{
+		ProposalResponse three[3] = {{.payload = B("\xff")}, {.payload = base}, {.payload = B("\xff\xff")}};
+
+		CHECK_STATUS(response_compare(allocator, three, 3, &differences, &count, NULL), FB_OK);
+		CHECK(count == 2 && differences[0].response_index == 0 && differences[1].response_index == 2);
+	}
+	/* the order of a set is no difference of its content */
+	responses[0].payload = make_payload(allocator, &proposal,
+										"12150a016e12101a060a016b1a01761a060a016c1a0176" "120d0a016f12081a060a016b1a0176",
+										"1.0", 200, FB_BYTES_EMPTY);
+	responses[1].payload = make_payload(allocator, &proposal,
+										"120d0a016f12081a060a016b1a0176" "12150a016e12101a060a016c1a01761a060a016b1a0176",
+										"1.0", 200, FB_BYTES_EMPTY);
+	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
+	CHECK(count == 1 && differences[0].kind == RESPONSE_DIFFERS_ENCODING);
+	/* long ranges are told apart by their hashes, many differences are cut off */
+	responses[0].payload = make_payload(allocator, &proposal, many_hex(allocator, 0), "1.0", 200, FB_BYTES_EMPTY);
+	responses[1].payload = make_payload(allocator, &proposal, many_hex(allocator, 1), "1.0", 200, FB_BYTES_EMPTY);
+	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
+	if (CHECK(count == FB_RESPONSE_DIFFERENCES_MAX))
+	{
+		static const char *const beginning = "more than 50 results (level 1, 3 hashes), SHA-256 ";
+
+		CHECK(differences[0].kind == RESPONSE_DIFFERS_RANGE && fb_bytes_equal(differences[0].key, B("a")));
+		CHECK(fb_bytes_equal(differences[0].name, B("z")) && differences[1].kind == RESPONSE_DIFFERS_WRITE);
+		CHECK(differences[0].expected.size == strlen(beginning) + 64 &&
+			  memcmp(differences[0].expected.data, beginning, strlen(beginning)) == 0);
+	}
 	for (int kind = RESPONSE_DIFFERS_READ; kind <= RESPONSE_UNREADABLE; kind++)
 		CHECK(strlen(response_difference_name((ResponseDifferenceKind) kind)) > 3);
 }
@@ -922,8 +1237,11 @@ main(void)
 	fb_arena_init(&arena);
 	test_codes();
 	test_proposal(&arena.allocator);
+	test_proposal_limits(&arena.allocator);
+	test_proposal_refused(&arena.allocator);
 	test_response(&arena.allocator);
 	test_checks(&arena.allocator);
+	test_duplicates(&arena.allocator);
 	test_assembly(&arena.allocator);
 	test_compare(&arena.allocator);
 	test_messages(&arena.allocator);
