@@ -437,6 +437,22 @@ test_signature_sets(void)
 		CHECK(!satisfies(bundle, both, NULL, 0));
 	}
 
+	/* ... also when it writes itself in another way: the certificate and the MSP are who it is */
+	{
+		PolicySignature other = a;
+		uint8_t    *bytes = fb_allocate(allocator, a.identity.size + 3);
+		PolicySignature a_other[] = {a, other};
+		PolicySignature other_a[] = {other, a};
+		PolicySignature bad_other[] = {bad, other};
+
+		memcpy(bytes, a.identity.data, a.identity.size);
+		memcpy(bytes + a.identity.size, "\x92\x03", 3); /* an unknown field, empty */
+		other.identity = fb_bytes(bytes, a.identity.size + 3);
+		a_other[1] = other_a[0] = bad_other[1] = other;
+		CHECK(satisfies(bundle, first, &other, 1) && satisfies(bundle, first, bad_other, 2));
+		CHECK(!satisfies(bundle, twice, a_other, 2) && !satisfies(bundle, twice, other_a, 2) && !satisfies(bundle, twice, bad_other, 2));
+	}
+
 	/* each signature is verified once for all policies, and only if a principal asks for it */
 	{
 		PolicySignature ab[] = {a, b};
@@ -461,6 +477,8 @@ test_signature_sets(void)
 		CHECK_TEXT(error.message, "verifier is ill");
 		verifier.fail = FB_CRYPTO_FAILURE;
 		CHECK_STATUS(policy_require(allocator, both, set, &error), FB_CRYPTO_FAILURE);
+		verifier.fail = FB_BUSY;	/* no failure of memory or OpenSSL, but the verifier's own */
+		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_BUSY);
 		verifier.fail = FB_OK;
 		CHECK_STATUS(policy_require(allocator, both, set, &error), FB_OK);
 	}
@@ -479,6 +497,7 @@ test_signature_sets(void)
 		CHECK_STATUS(policy_require(allocator, NULL, set, &error), FB_POLICY_NOT_SATISFIED);
 		CHECK_TEXT(error.message, "policy \"missing policy\" is not satisfied");
 	}
+	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, NULL, FB_POLICY_SIGNATURES_MAX, NULL, NULL, &set, &error), FB_OK);
 	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, NULL, FB_POLICY_SIGNATURES_MAX + 1, NULL, NULL, &set, &error), FB_LIMIT_EXCEEDED);
 	config_bundle_destroy(bundle);
 }

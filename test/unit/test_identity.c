@@ -1,5 +1,5 @@
 /* identity: the rules of MSPs, identities and principals, one by one and on the real blocks; attributes, signer, cache */
-#include "core/identity/identity.h"
+#include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 #include "unit/check.h"
 
@@ -169,6 +169,16 @@ test_identities(void)
 			CHECK(identity_role(identity) == IDENTITY_MEMBER);
 		identity_destroy(identity);
 	}
+	/* a CA is none by its own rule, whatever its place in the tree */
+	for (int i = 0; i < 3; i++)
+	{
+		static const char *const cas[] = {"caleaf", "root", "inter"};
+		Identity   *identity;
+		FbError		error;
+
+		CHECK_STATUS(identity_create(plain, serialized("TestMSP", x509(cas[i])), memory, &identity, &error), FB_INVALID_IDENTITY);
+		CHECK(strstr(error.message, "cannot be an identity") != NULL);
+	}
 	msp_destroy(node_ous);
 	msp_destroy(plain);
 	msp_destroy(NULL);
@@ -230,6 +240,26 @@ test_other_chains(void)
 		CHECK_STATUS(identity_verify(identity, file(X509_DIR "message"), low_s, NULL), FB_OK);
 		CHECK_STATUS(identity_verify(identity, FB_BYTES_LITERAL("x"), low_s, NULL), FB_INVALID_SIGNATURE);
 	}
+	/* a principal that names it, with either signature of its certificate */
+	{
+		CryptoCertificate *other;
+		FbBytes		pem;
+		const Principal *principal;
+
+		for (int form = 0; form < 2; form++)
+		{
+			CHECK_STATUS(crypto_certificate_parse(x509("p384"), &certificate, NULL), FB_OK);
+			CHECK_STATUS(crypto_certificate_low_s_der(certificate, CRYPTO_P384, memory, &pem, NULL), FB_OK);
+			CHECK_STATUS(crypto_certificate_parse(form == 0 ? crypto_certificate_der(certificate) : pem, &other, NULL), FB_OK);
+			CHECK_STATUS(crypto_certificate_pem(other, memory, &pem, NULL), FB_OK);
+			CHECK_STATUS(principal_parse(PRINCIPAL_IDENTITY, serialized("TestMSP", pem), memory, &principal, NULL), FB_OK);
+			CHECK(principal_matches(principal, identity));
+			crypto_certificate_free(certificate);
+			crypto_certificate_free(other);
+		}
+		CHECK_STATUS(principal_parse(PRINCIPAL_IDENTITY, serialized("TestMSP", x509("root384")), memory, &principal, NULL), FB_OK);
+		CHECK(!principal_matches(principal, identity));
+	}
 	identity_destroy(identity);
 	msp_destroy(msp);
 
@@ -276,6 +306,192 @@ test_name_constraints(void)
 	msp_destroy(msp);
 }
 
+static void
+test_host_names(void)
+{
+	static const char *const hosts[] = {
+		"a", "z", "A", "Z", "0", "9", "_", ":", "a.b", "peer0.org1.example.com", "peer0.org1.example.com.", "a-b", "a--", "*", "*.", "*.a",
+		"_x.y:7051", "x.9-Z"
+	};
+	static const char *const others[] = {
+		"", ".", "..", ".a", "a..b", "a..", "-", "-a", "a.-b", "a b", "Peer 0", "user@org1", "a*", "*a", "**", "a.*", "*.*", "*..a", "a/b",
+		"@", "[", "`", "{", "/", ";", "\xc3\xa9"
+	};
+
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+		if (!CHECK(msp_is_host_name(hosts[i])))
+			fprintf(stderr, "    \"%s\"\n", hosts[i]);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (!CHECK(!msp_is_host_name(others[i])))
+			fprintf(stderr, "    \"%s\"\n", others[i]);
+}
+
+/* a list counts only if the issuer signed it; one that does not count hides no other (IDN-7) */
+static void
+test_revocation_lists(void)
+{
+	FbBytes		good = x509("inter.crl");
+	FbBytes		bad;
+	FbBytes		root = x509("root");
+	FbBytes		inter = x509("inter");
+	const char *text = fb_text_copy(memory, good);
+	size_t		changed = (size_t) (strstr(text, "-----END") - text) - 12; /* well inside of the signature */
+
+	CHECK_STATUS(fb_bytes_copy(memory, good, &bad, NULL), FB_OK);
+	((uint8_t *) bad.data)[changed] = bad.data[changed] == 'A' ? 'B' : 'A';
+	for (int lists = 0; lists < 4; lists++)
+	{
+		FbBytes		both[2] = {lists & 1 ? bad : good, good};
+		MspParts	parts = {.msp_id = "TestMSP", .node_ous = true, .root_certificates = &root, .root_certificates_count = 1,
+			.intermediate_certificates = &inter, .intermediate_certificates_count = 1, .revocation_lists = both};
+		FbBytes		config;
+		Msp		   *msp;
+		Identity   *identity;
+
+		parts.revocation_lists_count = lists < 2 ? 1 : 2;
+		CHECK_STATUS(msp_config_make(&parts, memory, &config, NULL), FB_OK);
+		CHECK_STATUS(msp_create(config, memory, &msp, NULL), FB_OK);
+		CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("revoked")), memory, &identity, NULL),
+					 lists == 1 ? FB_OK : FB_CERTIFICATE_REVOKED);
+		identity_destroy(identity);
+		CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &identity, NULL), FB_OK);
+		identity_destroy(identity);
+		msp_destroy(msp);
+	}
+}
+
+/* ---- trees of CAs made here ---- */
+
+#define MADE_AT 1795176000
+
+typedef struct MadeCa
+{
+	CryptoPrivateKey *key;
+	CryptoCertificate *certificate;
+	FbBytes		pem;
+} MadeCa;
+
+/* a CA, or a client, below issuer; NULL: a root */
+static MadeCa
+make_certificate(const char *name, CryptoCurve curve, const MadeCa *issuer, bool is_ca)
+{
+	FbBytes		ou = FB_BYTES_LITERAL("client");
+	CryptoTemplate template = {.subject = {.common_name = fb_bytes_of_text(name)},.not_before = MADE_AT,.not_after = MADE_AT + 1000000,
+	.is_ca = is_ca,.path_length = -1};
+	CryptoPublicKey *public_key;
+	MadeCa		made;
+
+	if (!is_ca)
+	{
+		template.subject.ous = &ou;
+		template.subject.ous_count = 1;
+	}
+	CHECK_STATUS(crypto_private_key_generate(curve, &made.key, NULL), FB_OK);
+	CHECK_STATUS(crypto_private_key_public(made.key, &public_key, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_issue(&template, public_key, issuer == NULL ? NULL : issuer->certificate,
+										  issuer == NULL ? made.key : issuer->key, memory, &made.pem, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_parse(made.pem, &made.certificate, NULL), FB_OK);
+	crypto_public_key_free(public_key);
+	return made;
+}
+
+static FbBytes
+make_crl(const MadeCa *issuer, const MadeCa *revoked)
+{
+	CryptoRevocation revocation = {crypto_certificate_serial(revoked->certificate), MADE_AT, -1};
+	FbBytes		pem;
+
+	CHECK_STATUS(crypto_crl_issue(issuer->certificate, issuer->key, &revocation, 1, MADE_AT, MADE_AT + 1000, 1, memory, &pem, NULL), FB_OK);
+	return pem;
+}
+
+static void
+free_made(MadeCa *made, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+	{
+		crypto_private_key_free(made[i].key);
+		crypto_certificate_free(made[i].certificate);
+	}
+}
+
+static void
+test_made_trees(void)
+{
+	MadeCa		made[6];
+	MadeCa	   *root = &made[0];
+	MadeCa	   *root384 = &made[1];
+	MadeCa	   *inter = &made[2];		/* below root384 */
+	MadeCa	   *client = &made[3];		/* below inter */
+	MadeCa	   *tls_inter = &made[4];	/* below root */
+	MadeCa	   *root_client = &made[5];
+	FbBytes		roots[FB_MSP_CERTIFICATES_MAX + 1];
+	FbBytes		crls[FB_MSP_CERTIFICATES_MAX + 1];
+	MspParts	parts = {.msp_id = "TestMSP",.node_ous = true,.root_certificates = roots,.root_certificates_count = 2,
+	.revocation_lists = crls,.revocation_lists_count = 1};
+	FbBytes		config;
+	FbError		error;
+	Msp		   *msp;
+	Identity   *identity;
+
+	*root = make_certificate("root", CRYPTO_P256, NULL, true);
+	*root384 = make_certificate("root384", CRYPTO_P384, NULL, true);
+	*inter = make_certificate("inter", CRYPTO_P256, root384, true);
+	*client = make_certificate("client", CRYPTO_P256, inter, false);
+	*tls_inter = make_certificate("tls inter", CRYPTO_P256, root, true);
+	*root_client = make_certificate("client of the root", CRYPTO_P256, root, false);
+	roots[0] = root->pem;
+	roots[1] = root384->pem;
+
+	/* the first CAs are of another curve than those that the units are bound to; each is compared in its own issuer's form */
+	crls[0] = make_crl(root, inter);	/* of another CA: it revokes nothing */
+	parts.intermediate_certificates = &inter->pem;
+	parts.intermediate_certificates_count = 1;
+	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_OK);
+	CHECK_STATUS(msp_create(config, memory, &msp, &error), FB_OK);
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", client->pem), memory, &identity, &error), FB_OK);
+	CHECK(identity_role(identity) == IDENTITY_CLIENT);
+	identity_destroy(identity);
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", root_client->pem), memory, &identity, &error), FB_INVALID_IDENTITY);
+	CHECK(strstr(error.message, "was not given by the CA that its MSP names") != NULL);
+	msp_destroy(msp);
+
+	/* a revoked CA is none, neither for identities nor for TLS */
+	crls[0] = make_crl(root384, inter);
+	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_CERTIFICATE_REVOKED);
+	CHECK(strstr(error.message, "intermediate certificate 0") != NULL);
+	parts.intermediate_certificates_count = 0;
+	parts.tls_root_certificates = roots;
+	parts.tls_root_certificates_count = 2;
+	parts.tls_intermediate_certificates = &tls_inter->pem;
+	parts.tls_intermediate_certificates_count = 1;
+	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_OK);
+	crls[0] = make_crl(root, tls_inter);
+	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_CERTIFICATE_REVOKED);
+	CHECK(strstr(error.message, "TLS intermediate certificate 0") != NULL);
+
+	/* more than enough of everything */
+	parts.tls_intermediate_certificates_count = 0;
+	for (size_t i = 0; i <= FB_MSP_CERTIFICATES_MAX; i++)
+	{
+		roots[i] = root->pem;
+		crls[i] = crls[0];
+	}
+	parts.tls_root_certificates_count = 0;
+	parts.root_certificates_count = 1;
+	parts.revocation_lists_count = FB_MSP_CERTIFICATES_MAX;
+	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_OK);
+	parts.revocation_lists_count++;
+	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_LIMIT_EXCEEDED);
+	CHECK(strstr(error.message, "revocation lists") != NULL);
+	parts.revocation_lists_count = 0;
+	parts.tls_root_certificates_count = FB_MSP_CERTIFICATES_MAX;
+	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_OK);	/* one CA many times is one CA */
+	parts.tls_root_certificates_count++;
+	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_LIMIT_EXCEEDED);
+	free_made(made, 6);
+}
+
 /* the identity id does not depend on which of the two signatures a certificate carries (IDN-1) */
 static void
 test_identity_id(void)
@@ -308,6 +524,18 @@ test_identity_id(void)
 	CHECK_STATUS(identity_create(msp, FB_BYTES_EMPTY, memory, &low, NULL), FB_UNKNOWN_MSP);
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", FB_BYTES_EMPTY), memory, &low, NULL), FB_INVALID_CERTIFICATE);
 	CHECK_STATUS(identity_create(msp, fb_bytes(pem.data, FB_IDENTITY_BYTES_MAX + 1), memory, &low, NULL), FB_LIMIT_EXCEEDED);
+	/* as long as it may be: the rest is an unknown field */
+	{
+		FbBytes		good = serialized("TestMSP", pem);
+		uint8_t    *longest = fb_allocate_zero(memory, FB_IDENTITY_BYTES_MAX);
+		size_t		filler = FB_IDENTITY_BYTES_MAX - good.size - 5;
+
+		memcpy(longest, good.data, good.size);
+		memcpy(longest + good.size, (uint8_t[]) {0x92, 0x03, 0x80 | (filler & 0x7f), 0x80 | (filler >> 7 & 0x7f), filler >> 14}, 5);
+		CHECK_STATUS(identity_create(msp, fb_bytes(longest, FB_IDENTITY_BYTES_MAX), memory, &low, NULL), FB_OK);
+		CHECK_TEXT(identity_msp_id(low), "TestMSP");
+		identity_destroy(low);
+	}
 	msp_destroy(msp);
 }
 
@@ -1192,6 +1420,9 @@ main(void)
 	test_identities();
 	test_other_chains();
 	test_name_constraints();
+	test_host_names();
+	test_revocation_lists();
+	test_made_trees();
 	test_identity_id();
 	test_bad_definitions();
 	test_listed_ous();

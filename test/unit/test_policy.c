@@ -372,6 +372,8 @@ test_decode_limits(void)
 	n_out_of.n_rules = FB_POLICY_RULES_MAX;
 	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_LIMIT_EXCEEDED);
 	n_out_of.n_rules = 1;
+	envelope.n_identities = FB_POLICY_PRINCIPALS_MAX;
+	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_OK);
 	envelope.n_identities = FB_POLICY_PRINCIPALS_MAX + 1;
 	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_LIMIT_EXCEEDED);
 	envelope.n_identities = 1;
@@ -542,7 +544,7 @@ test_manager(void)
 	CHECK_TEXT(policy_path(policy), "/Channel/Application/A/Admins");
 	CHECK(policy_manager_find(manager, "Any") == policy_manager_find(manager, "/Channel/Any"));
 	{
-		static const char *const unknown[] = {"", "/", "/Channel", "/Channel/", "Channel/Any", "/ChannelX/Any", "/Channel//Any", "//Any",
+		static const char *const unknown[] = {"", "/", "/Orderer/Any", "/Orderer/ANY Admins", "/Channel", "/Channel/", "Channel/Any", "/ChannelX/Any", "/Channel//Any", "//Any",
 			"/Channel/Any/", "/Channel/Application/E/Admins", "/Channel/Application/A/admins", "Application", "/Application/A/Admins",
 		"/Channel/Application/A/B/Admins"};
 
@@ -749,6 +751,237 @@ test_layouts(void)
 	two[0] = policy_manager_find(manager, "Application/All");
 	CHECK_TEXT(layouts_text(two, 1, "E D C B A", 10), "E D C B A");
 	CHECK_TEXT(layouts_text(two, 1, "E D C B", 10), "");
+
+	/* one endorser can serve several organisations' policies, then the organisations say nothing about how many are needed */
+	application = add_group(channel, "Shared");
+	add_policy(add_group(application, "A"), "Endorsement", "OR('A.peer')");
+	add_policy(add_group(application, "B"), "Endorsement", "OR('A.peer')");
+	add_policy(add_group(application, "C"), "Endorsement", "OR('C.peer')");
+	add_policy(application, "Majority", "MAJORITY Endorsement");
+	CHECK_STATUS(policy_manager_create(allocator, channel, &manager, NULL), FB_OK);
+	two[0] = policy_manager_find(manager, "Shared/Majority");
+	CHECK_TEXT(layouts_text(two, 1, "C A B", 10), "A");
+}
+
+static const Policy *
+policy_of_principal(Common__MSPPrincipal__Classification kind, FbBytes bytes)
+{
+	Common__SignaturePolicyEnvelope envelope = COMMON__SIGNATURE_POLICY_ENVELOPE__INIT;
+	Common__SignaturePolicy rule = COMMON__SIGNATURE_POLICY__INIT;
+	Common__MSPPrincipal principal = COMMON__MSPPRINCIPAL__INIT;
+	Common__MSPPrincipal *principals[] = {&principal};
+	const Policy *policy = NULL;
+	FbBytes		packed;
+
+	principal.principal_classification = kind;
+	principal.principal = proto_data(bytes);
+	rule.type_case = COMMON__SIGNATURE_POLICY__TYPE_SIGNED_BY;
+	envelope.rule = &rule;
+	envelope.identities = principals;
+	envelope.n_identities = 1;
+	CHECK_STATUS(PROTO_PACK(&envelope, allocator, &packed, NULL), FB_OK);
+	CHECK_STATUS(policy_from_envelope(allocator, packed, &policy, NULL), FB_OK);
+	return policy;
+}
+
+/* principals that are no roles: an endorser is its identity and nominal; of its organizational units nothing is known */
+static void
+test_layouts_of_kinds(void)
+{
+	static const struct
+	{
+		Common__MSPPrincipal__Classification kind;
+		const char *principal;	/* hex */
+		size_t		layouts_count;
+	}			table[] = {
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE, "0a0141" "1000", 1},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE, "0a0141" "1003", 1},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE, "0a0141" "1001", 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE, "0a0142" "1000", 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ORGANIZATION_UNIT, "0a0141" "1203616263", 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__IDENTITY, "0a0141" "120158", 0}, /* no certificate */
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "", 2},	  /* nominal: anybody */
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "0801", 0}, /* anonymous */
+		/* combined: a member and a peer; a member and an admin; a member and anonymous */
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED, "0a0712050a0141" "1000" "0a0712050a0141" "1003", 1},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED, "0a0712050a0141" "1000" "0a0712050a0141" "1001", 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED, "0a0712050a0141" "1000" "0a060803" "12020801", 0},
+	};
+
+	PolicyEndorser endorsers[] = {{.msp_id = "C"}, {.msp_id = "A"}, {.msp_id = "A"}};
+	PolicyLayout *layouts;
+	size_t		layouts_count;
+	const Policy *policy;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+	{
+		policy = policy_of_principal(table[i].kind, from_hex(table[i].principal));
+		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, 2, 10, &layouts, &layouts_count, NULL), FB_OK);
+		if (!CHECK(layouts_count == table[i].layouts_count))
+			fprintf(stderr, "    %zu: %zu\n", i, layouts_count);
+		for (size_t k = 0; k < layouts_count; k++)
+			CHECK(layouts[k].endorsers_count == 1 && layouts[k].endorsers[0] == 1 - (layouts_count - 1 - k));
+	}
+
+	/* one endorser and no other, byte for byte */
+	for (uint32_t i = 1; i <= 2; i++)
+	{
+		FbBytes		pem = check_read_file(i == 1 ? "test/vectors/x509/peer.pem" : "test/vectors/x509/client.pem");
+
+		CHECK_STATUS(identity_serialize("A", pem, allocator, &endorsers[i].identity, NULL), FB_OK);
+		free((void *) pem.data);
+	}
+	for (uint32_t i = 1; i <= 2; i++)
+	{
+		policy = policy_of_principal(COMMON__MSPPRINCIPAL__CLASSIFICATION__IDENTITY, endorsers[i].identity);
+		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, 3, 10, &layouts, &layouts_count, NULL), FB_OK);
+		CHECK(layouts_count == 1 && layouts[0].endorsers_count == 1 && layouts[0].endorsers[0] == i);
+		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, i, 10, &layouts, &layouts_count, NULL), FB_OK);
+		CHECK(layouts_count == 0);
+	}
+}
+
+/* ---- layouts of random policies against the plain definition: all sets, by size, then in order, without those that contain a known one ---- */
+
+static void
+append_random_rule(FbBuffer *text, FbRand *rand, int depth)
+{
+	static const char *const roles[] = {"member", "peer", "peer", "member", "admin"};
+	uint64_t	rules = fb_rand_below(rand, 4) + 1;
+
+	if (depth == 0 || (depth < 3 && fb_rand_below(rand, 2) == 0))
+	{
+		fb_buffer_append_format(text, "'%c.%s'", (char) ('A' + fb_rand_below(rand, 4)), roles[fb_rand_below(rand, 5)]);
+		return;
+	}
+	fb_buffer_append_format(text, "OutOf(%d", (int) fb_rand_below(rand, 12) == 0 ? 0 : (int) fb_rand_below(rand, rules) + 1);
+	for (uint64_t i = 0; i < rules; i++)
+	{
+		fb_buffer_append_text(text, ",");
+		append_random_rule(text, rand, depth - 1);
+	}
+	fb_buffer_append_text(text, ")");
+}
+
+typedef struct Chosen
+{
+	const PolicyEndorser *endorsers;
+	uint32_t	places[8];
+	size_t		count;
+} Chosen;
+
+static bool
+match_peer(void *context, size_t signer_index, const Principal *principal)
+{
+	const Chosen *chosen = context;
+
+	return strcmp(chosen->endorsers[chosen->places[signer_index]].msp_id, principal->msp_id) == 0 &&
+		(principal->role == IDENTITY_MEMBER || principal->role == IDENTITY_PEER);
+}
+
+/* bits of the sets of this size in the order of their members: 0 1 2, 0 1 3, 0 2 3, ... */
+static void
+plain_layouts(const Policy *const *policies, size_t policies_count, Chosen *chosen, size_t endorsers_count, size_t size,
+			  uint32_t *found, size_t *found_count, size_t max)
+{
+	uint32_t	mask = 0;
+	bool		good = true;
+
+	if (chosen->count < size)
+	{
+		uint32_t	from = chosen->count == 0 ? 0 : chosen->places[chosen->count - 1] + 1;
+
+		for (uint32_t i = from; i < endorsers_count; i++)
+		{
+			chosen->places[chosen->count++] = i;
+			plain_layouts(policies, policies_count, chosen, endorsers_count, size, found, found_count, max);
+			chosen->count--;
+		}
+		return;
+	}
+	for (size_t i = 0; i < size; i++)
+		mask |= UINT32_C(1) << chosen->places[i];
+	for (size_t i = 0; i < *found_count; i++)
+		good = good && (found[i] & ~mask) != 0;
+	for (size_t i = 0; i < policies_count; i++)
+		good = good && policy_evaluate_match(policies[i], chosen->count, match_peer, chosen);
+	if (good && *found_count < max)
+		found[(*found_count)++] = mask;
+}
+
+static void
+test_random_layouts(void)
+{
+	FbRand		rand;
+	size_t		several = 0;
+
+	fb_rand_seed(&rand, 13);
+	for (int round = 0; round < 2000; round++)
+	{
+		static const char *const names[] = {"A", "B", "C", "D", "E"};
+		PolicyEndorser endorsers[6];
+		size_t		endorsers_count = fb_rand_below(&rand, 7);
+		size_t		policies_count = fb_rand_below(&rand, 3) == 0 ? 2 : 1;
+		size_t		max = fb_rand_below(&rand, 2) == 0 ? 64 : fb_rand_below(&rand, 4) + 1;
+		const Policy *policies[2];
+		Chosen		chosen = {.endorsers = endorsers};
+		uint32_t	expected[64];
+		size_t		expected_count = 0;
+		PolicyLayout *layouts;
+		size_t		layouts_count;
+		FbBytes		bytes = FB_BYTES_EMPTY;
+
+		for (size_t i = 0; i < endorsers_count; i++)
+			endorsers[i] = (PolicyEndorser) {.msp_id = names[fb_rand_below(&rand, 5)]};
+		for (size_t i = 0; i < policies_count; i++)
+		{
+			FbBuffer	text;
+
+			fb_buffer_init(&text, allocator);
+			append_random_rule(&text, &rand, 3);
+			CHECK_STATUS(fb_buffer_bytes(&text, &bytes, NULL), FB_OK);
+			policies[i] = policy_of(fb_text_copy(allocator, bytes));
+		}
+		for (size_t size = 0; size <= endorsers_count; size++)
+			plain_layouts(policies, policies_count, &chosen, endorsers_count, size, expected, &expected_count, max);
+		CHECK_STATUS(policy_layouts(allocator, policies, policies_count, endorsers, endorsers_count, max, &layouts, &layouts_count, NULL),
+					 FB_OK);
+		if (!CHECK(layouts_count == expected_count))
+		{
+			fprintf(stderr, "    round %d: %.*s\n", round, (int) bytes.size, (const char *) bytes.data);
+			continue;
+		}
+		several += layouts_count > 1;
+		for (size_t i = 0; i < layouts_count; i++)
+		{
+			uint32_t	mask = 0;
+
+			for (size_t k = 0; k < layouts[i].endorsers_count; k++)
+			{
+				CHECK(k == 0 || layouts[i].endorsers[k] > layouts[i].endorsers[k - 1]);
+				mask |= UINT32_C(1) << layouts[i].endorsers[k];
+			}
+			CHECK(mask == expected[i]);
+		}
+	}
+	CHECK(several > 200);
+}
+
+/* a layout's endorsers, one of them left out */
+typedef struct Layout
+{
+	const PolicyEndorser *endorsers;
+	const PolicyLayout *layout;
+	size_t		without;
+} Layout;
+
+static bool
+match_layout(void *context, size_t signer_index, const Principal *principal)
+{
+	const Layout *layout = context;
+	size_t		place = signer_index + (signer_index >= layout->without);
+
+	return strcmp(layout->endorsers[layout->layout->endorsers[place]].msp_id, principal->msp_id) == 0;
 }
 
 /* many organisations: the lower bound finds the first set at once, and the budget ends a hopeless search */
@@ -760,6 +993,7 @@ test_large_layouts(void)
 	FbBytes		bytes;
 	const Policy *policy;
 	PolicyEndorser list[FB_POLICY_ENDORSERS_MAX + 1] = {{0}};
+	char		names[FB_POLICY_ENDORSERS_MAX][8];
 	PolicyLayout *layouts;
 	size_t		layouts_count;
 	FbError		error;
@@ -787,12 +1021,28 @@ test_large_layouts(void)
 	fb_buffer_append_text(&text, ")");
 	fb_buffer_bytes(&text, &bytes, NULL);
 	policy = policy_of(fb_text_copy(allocator, bytes));
-	CHECK(layouts_text(&policy, 1, (const char *) endorsers.data, 1)[0] != '\0');
+	{
+		for (size_t i = 0; i < 30; i++)
+		{
+			snprintf(names[i], sizeof(names[i]), "Org%zu", i);
+			list[i].msp_id = names[i];
+		}
+		CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, 30, 2, &layouts, &layouts_count, &error), FB_OK);
+		if (CHECK(layouts_count == 1 && layouts[0].endorsers_count < 30))
+		{
+			CHECK(policy_evaluate_match(policy, layouts[0].endorsers_count, match_layout, &(Layout) {list, &layouts[0], SIZE_MAX}));
+			for (size_t i = 0; i < layouts[0].endorsers_count; i++)
+				CHECK(!policy_evaluate_match(policy, layouts[0].endorsers_count - 1, match_layout, &(Layout) {list, &layouts[0], i}));
+		}
+	}
 
 	for (size_t i = 0; i <= FB_POLICY_ENDORSERS_MAX; i++)
 		list[i].msp_id = "A";
 	CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, FB_POLICY_ENDORSERS_MAX + 1, 1, &layouts, &layouts_count, &error),
 				 FB_LIMIT_EXCEEDED);
+	policy = policy_of("AND('A.peer','A.peer')");
+	CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, FB_POLICY_ENDORSERS_MAX, 1, &layouts, &layouts_count, &error), FB_OK);
+	CHECK(layouts_count == 1 && layouts[0].endorsers_count == 2);
 }
 
 /* ---- hostile bytes: every envelope with one byte changed decodes or is refused, and what decodes can be used ---- */
@@ -905,6 +1155,8 @@ main(void)
 	test_manager_errors();
 	test_implicit_meta_text();
 	test_layouts();
+	test_layouts_of_kinds();
+	test_random_layouts();
 	test_large_layouts();
 	test_hostile();
 	walk_failures(work_compile);

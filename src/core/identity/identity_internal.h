@@ -93,6 +93,11 @@ extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certif
 /* FB_CERTIFICATE_REVOKED if a list that the issuer signed names the certificate (IDN-7) */
 extern FbStatus msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate,
 									 const CryptoCertificate *issuer, FbError *error);
+/*
+ * is this a name that a host can have? Labels of letters, digits, '-', '_' and ':', none empty, none begins with '-'; the first one may be "*"
+ * (validHostname of Go's crypto/x509)
+ */
+extern bool msp_is_host_name(const char *name);
 /* does another configured CA stand below this one of the MSP's CAs? */
 extern bool msp_is_inner(const Msp *msp, const CryptoCertificate *ca);
 extern bool msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES]);

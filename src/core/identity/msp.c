@@ -67,9 +67,8 @@ chain_digest(const CryptoChain *chain, size_t from, uint8_t digest[CRYPTO_SHA256
 
 /* ---- chains ---- */
 
-/* labels of letters, digits, '-', '_' and ':', the first of which may be "*" (validHostname of Go's crypto/x509) */
-static bool
-is_host_name(const char *name)
+bool
+msp_is_host_name(const char *name)
 {
 	size_t		size = strlen(name);
 	size_t		label = 0;		/* where the present one starts */
@@ -104,7 +103,7 @@ check_legacy_name_constraints(const CryptoChain *chain, FbError *error)
 	FbBytes		ignored;
 
 	if (chain->length < 2 || crypto_certificate_extension(certificate, OID_ALTERNATIVE_NAMES, &ignored) ||
-		!is_host_name(crypto_certificate_common_name(certificate)))
+		!msp_is_host_name(crypto_certificate_common_name(certificate)))
 		return FB_OK;
 	for (size_t i = 1; i < chain->length; i++)
 		if (crypto_certificate_extension(chain->certificates[i], OID_NAME_CONSTRAINTS, &ignored))
