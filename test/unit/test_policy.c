@@ -993,7 +993,7 @@ test_large_layouts(void)
 	FbBytes		bytes;
 	const Policy *policy;
 	PolicyEndorser list[FB_POLICY_ENDORSERS_MAX + 1] = {{0}};
-	char		names[FB_POLICY_ENDORSERS_MAX][8];
+	char		names[FB_POLICY_ENDORSERS_MAX][32];
 	PolicyLayout *layouts;
 	size_t		layouts_count;
 	FbError		error;

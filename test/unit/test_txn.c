@@ -229,7 +229,7 @@ make_proposal(FbAllocator *allocator, ProposalFault fault)
 	Protos__ChaincodeProposalPayload__TransientMapEntry *item_pointers[FB_ARGUMENTS_MAX + 1];
 	Protos__Proposal proposal = PROTOS__PROPOSAL__INIT;
 	ProtobufCBinaryData args[FB_ARGUMENTS_MAX + 1];
-	char		keys[FB_ARGUMENTS_MAX + 1][8];
+	char		keys[FB_ARGUMENTS_MAX + 1][16];
 	char		tx_id[TX_ID_LENGTH + 1];
 
 	for (int i = 0; i <= FB_ARGUMENTS_MAX; i++)
@@ -863,7 +863,7 @@ many_hex(FbAllocator *allocator, int variant)
 		exit(2);
 	for (int i = 0; i < 120; i++)
 	{
-		char		key[8];
+		char		key[16];
 
 		snprintf(key, sizeof(key), "k%03d", i);
 		if (rwset_range_add_result(range, fb_bytes_of_text(key), (RwSetVersion) {true, 5 + variant * i / 119, 0}, NULL) != FB_OK ||
