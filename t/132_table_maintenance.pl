@@ -14,6 +14,8 @@ my ($org1) = $network->nodes;
 $network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer')");
 CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
+CREATE FUNCTION get_for_a_while(key text) RETURNS text LANGUAGE plpgsql AS
+	$$ BEGIN FOR i IN 1 .. 200000 LOOP PERFORM fabric.get_state(key); END LOOP; RETURN fabric.get_state_text(key); END $$;
 CREATE FUNCTION fill(first int, last int) RETURNS void LANGUAGE plpgsql AS
 	$$ BEGIN FOR i IN first .. last LOOP PERFORM fabric.put_state('n' || i, i::text); END LOOP; END $$;
 CREATE FUNCTION remove(first int, last int) RETURNS void LANGUAGE plpgsql AS
@@ -50,6 +52,15 @@ foreach my $maintenance ("VACUUM ANALYZE fabric_internal.block_$id", "VACUUM ANA
 	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'key')"), $maintenance, 'and the state has it');
 }
 is($org1->query($workers), $before, 'no process ended');
+
+# the tables are looked for again in the middle of a simulation, where chaincode may look at none
+my $running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%get_for_a_while%' AND state = 'active' AND pid <> pg_backend_pid()";
+my $reading = Fabric::Psql::start_query($org1->connection, "SELECT fabric.query('trade', 'book', 'get_for_a_while', 'key') IS NOT NULL");
+ok(FabricTest::wait_until(sub { $org1->query($running) }, 10), 'chaincode reads');
+$org1->query("ALTER TABLE fabric_internal.world_state_$id SET (autovacuum_vacuum_threshold = $_)") foreach 51 .. 55;
+is($org1->query($running), 1, 'and reads on');
+my ($read_output, $read_error, $read_status) = Fabric::Psql::finish_query($reading);
+is($read_status, 0, 'it does not notice') or diag($read_error);
 
 # an index is made anew between two statements of a transaction, which holds no lock in between
 my ($host, $port) = @{ $org1->connection }{qw(host port)};
