@@ -1108,12 +1108,78 @@ test_manager(void)
 	CHECK(b == NULL);
 	CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("peer")), &b, NULL), FB_UNKNOWN_MSP);
 	CHECK_STATUS(msp_manager_identity(manager, FB_BYTES_LITERAL("\xff"), &b, NULL), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(msp_manager_identity(manager, fb_bytes(peer.data, FB_IDENTITY_BYTES_MAX + 1), &b, NULL), FB_LIMIT_EXCEEDED);
 	CHECK(msp_manager_identities_count(manager) == 3);
 	msp_manager_trim(manager);
 	msp_manager_trim(manager);
 	CHECK(msp_manager_identities_count(manager) == 2);
 	msp_manager_destroy(manager);
 	msp_manager_destroy(NULL);
+}
+
+/* random requests of more identities than there are buckets, against a list in the order of their last use */
+static void
+test_cache(void)
+{
+	enum
+	{
+		WHO = 40,
+		KEPT = 6
+	};
+	static const char *const names[] = {"peer", "client", "escape", "expired"};
+	MspManager *manager;
+	FbBytes		who[WHO];
+	const Identity *known[WHO] = {NULL};
+	size_t		used[WHO];		/* the latest at the end */
+	size_t		used_count = 0;
+	FbBytes		config;
+	FbRand		rand;
+
+	fb_rand_seed(&rand, 5);
+	CHECK_STATUS(make_config(&node_ous_case, &config, NULL), FB_OK);
+	CHECK_STATUS(msp_config_wrap(config, memory, &config, NULL), FB_OK);
+	CHECK_STATUS(msp_manager_create(KEPT, memory, &manager, NULL), FB_OK);
+	CHECK_STATUS(msp_manager_add(manager, config, NULL, NULL), FB_OK);
+	for (size_t i = 0; i < WHO; i++)
+	{
+		FbBytes		plain = serialized("TestMSP", x509(names[i % 4]));
+		uint8_t    *bytes = fb_allocate(memory, plain.size + 3);
+
+		/* the same people, written in many ways: an unknown field with a number */
+		memcpy(bytes, plain.data, plain.size);
+		memcpy(bytes + plain.size, (uint8_t[]) {0x90, 0x03, (uint8_t) i}, 3);
+		who[i] = fb_bytes(bytes, plain.size + 3);
+	}
+	for (int round = 0; round < 600; round++)
+	{
+		size_t		one = fb_rand_below(&rand, fb_rand_below(&rand, 3) == 0 ? WHO : KEPT + 2);
+		size_t		place = 0;
+		const Identity *identity;
+
+		CHECK_STATUS(msp_manager_identity(manager, who[one], &identity, NULL), FB_OK);
+		CHECK(fb_bytes_equal(identity_serialized(identity), who[one]));
+		while (place < used_count && used[place] != one)
+			place++;
+		if (place < used_count)
+		{
+			CHECK(identity == known[one]);
+			memmove(&used[place], &used[place + 1], (used_count - place - 1) * sizeof(used[0]));
+			used_count--;
+		}
+		used[used_count++] = one;
+		known[one] = identity;
+		if (fb_rand_below(&rand, 4) == 0)
+		{
+			msp_manager_trim(manager);
+			if (used_count > KEPT)
+			{
+				memmove(used, &used[used_count - KEPT], KEPT * sizeof(used[0]));
+				used_count = KEPT;
+			}
+		}
+		CHECK(msp_manager_identities_count(manager) == used_count);
+	}
+	msp_manager_destroy(manager);
 }
 
 /* ---- the real network ---- */
@@ -1431,6 +1497,7 @@ main(void)
 	test_attributes();
 	test_signer();
 	test_manager();
+	test_cache();
 	test_real_blocks();
 	test_out_of_memory();
 	test_nothing_is_kept();
