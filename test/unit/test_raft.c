@@ -318,6 +318,82 @@ test_follower(void)
 	CHECK(update.messages_count == 1 && update.messages[0].rejected && update.messages[0].term == 3);
 }
 
+/* what a leader replaces is on no disk any longer, also if the report of its writing comes later */
+static void
+test_truncation(void)
+{
+	RaftEvent event = start_event(2, 3);
+	Raft *raft = started(&event, FB_OK);
+	RaftEntry first[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")}, {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
+	RaftEntry second[] = {{2, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}, {3, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("d")}};
+	RaftMessage append = {.type = RAFT_APPEND, .from = 1, .to = 2, .term = 1, .entries_count = 2, .entries = first};
+
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.entries.last_term == 1 && raft->persisted_index == 0);
+	CHECK_STATUS(persisted(raft, 2, 1), FB_OK);
+	CHECK(raft->persisted_index == 2);
+	append = (RaftMessage){.type = RAFT_APPEND,
+						   .from = 3,
+						   .to = 2,
+						   .term = 3,
+						   .index = 1,
+						   .log_term = 1,
+						   .commit_index = 3,
+						   .entries_count = 2,
+						   .entries = second};
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.truncate_from_index == 2 && update.entries.first_index == 2 && update.entries.last_term == 3);
+	CHECK(raft->persisted_index == 1 && update.commit_index == 3 && update.apply_index == 1);
+	CHECK_STATUS(persisted(raft, 2, 1), FB_OK);
+	CHECK(raft->persisted_index == 1 && update.apply_index == 1);
+	CHECK_STATUS(persisted(raft, 2, 2), FB_OK);
+	CHECK(raft->persisted_index == 2 && update.apply_index == 2);
+	CHECK_STATUS(persisted(raft, 3, 3), FB_OK);
+	CHECK(update.apply_index == 3);
+}
+
+/* a log without room takes what fits, confirms no more than that, and does not want to lead */
+static void
+test_full_log(void)
+{
+	size_t count = FB_RAFT_TRAIL_ENTRIES_MAX - 1;
+	RaftTrailEntry *trail = calloc(count, sizeof(RaftTrailEntry));
+	RaftEvent event = start_event(2, 3);
+	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")},
+						   {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")},
+						   {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}};
+	RaftMessage append = {.type = RAFT_APPEND,
+						  .from = 1,
+						  .to = 2,
+						  .term = 1,
+						  .index = count,
+						  .log_term = 1,
+						  .commit_index = count + 3,
+						  .entries_count = 3,
+						  .entries = entries};
+	Raft *raft;
+
+	for (size_t i = 0; i < count; i++)
+		trail[i] = (RaftTrailEntry){1, 1};
+	event.start.entries = trail;
+	event.start.entries_count = count;
+	event.start.term = 1;
+	raft = started(&event, FB_OK);
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.entries.count == 1 && update.last_index == count + 1 && update.commit_index == count + 1);
+	CHECK(update.messages_count == 1 && !update.messages[0].rejected && update.messages[0].index == count + 1);
+	append.index = count + 1;
+	append.entries_count = 2;
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.entries.count == 0 && update.messages[0].index == count + 1 && update.commit_index == count + 1);
+	/* the leader is silent */
+	CHECK_STATUS(timeout(raft, update.deadline_ms), FB_OK);
+	CHECK(update.role == RAFT_FOLLOWER && update.messages_count == 0 && update.deadline_ms > raft->now_ms);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = 1}), FB_OK);
+	CHECK(update.role == RAFT_FOLLOWER && update.term == 1 && update.messages_count == 0);
+	free(trail);
+}
+
 /* a host that was late itself does not blame its followers at once */
 static void
 test_late_host(void)
@@ -434,6 +510,8 @@ main(void)
 	test_start();
 	test_leader();
 	test_follower();
+	test_truncation();
+	test_full_log();
 	test_late_host();
 	test_parts();
 	test_tail();
