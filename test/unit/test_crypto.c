@@ -233,6 +233,103 @@ test_signature_of_infinity(CryptoCurve curve)
 	crypto_private_key_free(key);
 }
 
+static FbBytes
+bytes_of_hex(const char *hex)
+{
+	uint8_t    *bytes = fb_allocate(memory, strlen(hex) / 2);
+
+	CHECK(fb_hex_decode(hex, strlen(hex), bytes));
+	return fb_bytes(bytes, strlen(hex) / 2);
+}
+
+/* signatures (1, s) at the edges of what s may be: half of the order, rounded down, is the largest low one */
+static void
+test_scalar_edges(void)
+{
+	static const struct
+	{
+		CryptoCurve curve;
+		const char *s;			/* content of its INTEGER */
+		const char *low;		/* the same in low form; NULL: no signature */
+	}			cases[] = {
+		{CRYPTO_P256, "01",
+		"01"},
+		{CRYPTO_P256, "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8",
+		"7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8"},
+		{CRYPTO_P256, "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a9",
+		"7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8"},
+		{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632550",
+		"01"},
+		{CRYPTO_P256, "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+		"7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffff"},
+		{CRYPTO_P256, "0080",
+		"0080"},
+		{CRYPTO_P256, "00ff",
+		"00ff"},
+		{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", NULL},
+		{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632552", NULL},
+		{CRYPTO_P256, "010000000000000000000000000000000000000000000000000000000000000000", NULL},
+		{CRYPTO_P256, "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", NULL},
+		{CRYPTO_P384, "01",
+		"01"},
+		{CRYPTO_P384, "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9",
+		"7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9"},
+		{CRYPTO_P384, "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294ba",
+		"7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9"},
+		{CRYPTO_P384, "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52972",
+		"01"},
+		{CRYPTO_P384, "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+		"7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"},
+		{CRYPTO_P384, "0080",
+		"0080"},
+		{CRYPTO_P384, "00ff",
+		"00ff"},
+		{CRYPTO_P384, "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973", NULL},
+		{CRYPTO_P384, "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52974", NULL},
+		{CRYPTO_P384, "01000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000", NULL},
+		{CRYPTO_P384, "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", NULL},
+		{CRYPTO_P256, "", NULL},
+		{CRYPTO_P256, "00", NULL},
+		{CRYPTO_P256, "0001", NULL},	/* not the shortest form */
+		{CRYPTO_P256, "80", NULL},		/* negative */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		for (int order = 0; order < 2; order++)
+		{
+			/* s as the second number, and as the first one, where it may be high */
+			FbBytes		s = bytes_of_hex(cases[i].s);
+			FbBytes		low = bytes_of_hex(cases[i].low == NULL ? "" : order == 0 ? cases[i].low : cases[i].s);
+			FbBytes		made;
+			uint8_t		der[128];
+			size_t		size = 2;
+
+			for (int number = 0; number < 2; number++)
+			{
+				FbBytes		content = number == 1 - order ? s : FB_BYTES_LITERAL("\1");
+
+				der[size++] = 0x02;
+				der[size++] = (uint8_t) content.size;
+				if (content.size > 0)
+					memcpy(der + size, content.data, content.size);
+				size += content.size;
+			}
+			der[0] = 0x30;
+			der[1] = (uint8_t) (size - 2);
+			if (!CHECK_STATUS(crypto_signature_to_low_s(cases[i].curve, fb_bytes(der, size), memory, &made, NULL),
+							  cases[i].low == NULL ? FB_INVALID_SIGNATURE : FB_OK))
+				fprintf(stderr, "    %s\n", cases[i].s);
+			if (cases[i].low == NULL)
+				continue;
+			if (order == 0)
+				CHECK(made.size == 7 + low.size && fb_bytes_equal(fb_bytes(made.data + 7, made.size - 7), low));
+			else
+				CHECK(fb_bytes_equal(made, fb_bytes(der, size)));
+		}
+	}
+}
+
 /* every damage to the form of a signature is refused, whatever the numbers say */
 static void
 test_malformed_signatures(void)
@@ -545,6 +642,96 @@ test_chains(void)
 	}
 }
 
+/* a CA, or a leaf, of key below issuer; issuer NULL: a root */
+static CryptoCertificate *
+issue(const char *name, bool is_ca, CryptoPrivateKey *key, const CryptoCertificate *issuer, CryptoPrivateKey *issuer_key)
+{
+	CryptoTemplate template = {
+		.subject = {.common_name = fb_bytes_of_text(name)}, .not_before = 1000, .not_after = 2000, .is_ca = is_ca, .path_length = -1
+	};
+	CryptoPublicKey *public_key;
+	CryptoCertificate *certificate;
+	FbBytes		pem;
+
+	CHECK_STATUS(crypto_private_key_public(key, &public_key, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_issue(&template, public_key, issuer, issuer_key, memory, &pem, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_parse(pem, &certificate, NULL), FB_OK);
+	crypto_public_key_free(public_key);
+	return certificate;
+}
+
+/* hostile trees: CAs of one name, and a CA below a CA below a CA */
+static void
+test_chain_limits(void)
+{
+	enum
+	{
+		SAME = FB_CHAIN_SIGNATURE_CHECKS_MAX + 1,
+		DEEP = FB_CERTIFICATE_CHAIN_LENGTH_MAX
+	};
+	CryptoPrivateKey *keys[2];
+	CryptoCertificate *same[SAME];
+	CryptoCertificate *deep[DEEP + 1];
+	CryptoCertificate *intermediates[DEEP + 1];
+	CryptoCertificate *leaf;
+	CryptoTrust trust = {same, SAME, NULL, 0};
+	CryptoChain chain;
+	size_t		count;
+
+	for (int i = 0; i < 2; i++)
+		CHECK_STATUS(crypto_private_key_generate(CRYPTO_P256, &keys[i], NULL), FB_OK);
+
+	/* the right one of many is the last that is looked at, one too late, and the first: what was found then counts */
+	for (size_t i = 0; i < SAME; i++)
+		same[i] = issue("ca", true, keys[1], NULL, keys[1]);
+	for (int place = 0; place < 3; place++)
+	{
+		size_t		index = place == 0 ? SAME - 2 : place == 1 ? SAME - 1 : 0;
+		CryptoCertificate *other = same[index];
+
+		same[index] = issue("ca", true, keys[0], NULL, keys[0]);
+		leaf = issue("leaf", false, keys[0], same[index], keys[0]);
+		trust.roots_count = place == 0 ? SAME - 1 : SAME;
+		CHECK_STATUS(crypto_chain_find(leaf, &trust, 1500, &chain, &count, NULL), place == 1 ? FB_LIMIT_EXCEEDED : FB_OK);
+		CHECK(place == 1 || (count == 1 && chain.length == 2 && chain.certificates[1] == same[index]));
+		crypto_certificate_free(leaf);
+		crypto_certificate_free(same[index]);
+		same[index] = other;
+	}
+
+	for (size_t i = 0; i <= DEEP; i++)
+	{
+		char		name[16];
+
+		snprintf(name, sizeof(name), "ca %zu", i);
+		deep[i] = issue(name, true, keys[0], i == 0 ? NULL : deep[i - 1], keys[0]);
+		intermediates[i] = deep[i];
+	}
+	for (size_t depth = DEEP - 2; depth < DEEP; depth++)
+	{
+		trust = (CryptoTrust) {deep, 1, intermediates + 1, DEEP};
+		leaf = issue("leaf", false, keys[1], deep[depth], keys[0]);
+		CHECK_STATUS(crypto_chain_find(leaf, &trust, 1500, &chain, &count, NULL), depth == DEEP - 2 ? FB_OK : FB_INVALID_CERTIFICATE);
+		CHECK(depth != DEEP - 2 || (count == 1 && chain.length == DEEP));
+		crypto_certificate_free(leaf);
+	}
+
+	/* times: from the first second to the last */
+	trust = (CryptoTrust) {deep, 1, NULL, 0};
+	leaf = issue("leaf", false, keys[1], deep[0], keys[0]);
+	CHECK_STATUS(crypto_chain_find(leaf, &trust, 999, &chain, &count, NULL), FB_CERTIFICATE_EXPIRED);
+	CHECK_STATUS(crypto_chain_find(leaf, &trust, 1000, &chain, &count, NULL), FB_OK);
+	CHECK_STATUS(crypto_chain_find(leaf, &trust, 2000, &chain, &count, NULL), FB_OK);
+	CHECK_STATUS(crypto_chain_find(leaf, &trust, 2001, &chain, &count, NULL), FB_CERTIFICATE_EXPIRED);
+	crypto_certificate_free(leaf);
+	for (size_t i = 0; i < SAME; i++)
+		crypto_certificate_free(same[i]);
+	for (size_t i = 0; i <= DEEP; i++)
+		crypto_certificate_free(deep[i]);
+	for (int i = 0; i < 2; i++)
+		crypto_private_key_free(keys[i]);
+}
+
 static void
 test_crl(void)
 {
@@ -804,11 +991,13 @@ main(void)
 	test_sign(CRYPTO_P384);
 	test_signature_of_infinity(CRYPTO_P256);
 	test_signature_of_infinity(CRYPTO_P384);
+	test_scalar_edges();
 	test_malformed_signatures();
 	test_keys_of_openssl();
 	test_certificate_fields();
 	test_malformed_certificates();
 	test_chains();
+	test_chain_limits();
 	test_crl();
 	test_issue(CRYPTO_P256);
 	test_issue(CRYPTO_P384);
