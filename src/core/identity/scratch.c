@@ -4,7 +4,7 @@
 typedef struct ScratchBlock
 {
 	struct ScratchBlock *next;
-	max_align_t data[];
+	uint64_t	data[];			/* the alignment of a memory context's chunks, not malloc's */
 } ScratchBlock;
 
 static void *

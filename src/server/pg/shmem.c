@@ -306,7 +306,9 @@ recent_value(FbBytes tx_id)
 {
 	uint64		value = 0;
 
-	memcpy(&value, tx_id.data, Min(tx_id.size, sizeof(value)));
+	/* a transaction without an id has no bytes at all */
+	if (tx_id.size > 0)
+		memcpy(&value, tx_id.data, Min(tx_id.size, sizeof(value)));
 	return value;
 }
 
