@@ -55,6 +55,8 @@ CREATE TABLE fabric_internal.channel (
 	config_block_number	bigint NOT NULL,	-- the last configuration block
 	config				bytea NOT NULL,		-- its ConfigEnvelope, as received
 	dictionaries		int NOT NULL DEFAULT 0,	-- made so far: the number of the newest envelope_dictionary
+	-- where blocks come from: the channel's orderers (a node that orders: its Raft log), or fabric.import_block alone
+	source				text COLLATE "C" NOT NULL DEFAULT 'orderers' CHECK (source IN ('orderers', 'import')),
 	joined_at			timestamptz NOT NULL DEFAULT now()
 );
 -- sessions know a channel's tables by its id: none comes again, not even after DROP EXTENSION
@@ -207,9 +209,9 @@ COMMENT ON FUNCTION fabric.create_channel IS 'the genesis block of a new channel
 REVOKE ALL ON FUNCTION fabric.create_channel FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.create_channel TO fabric_admin;
 
-CREATE FUNCTION fabric.join_channel(genesis_block bytea) RETURNS text
+CREATE FUNCTION fabric.join_channel(genesis_block bytea, source text DEFAULT 'orderers') RETURNS text
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_join_channel';
-COMMENT ON FUNCTION fabric.join_channel IS 'join the channel of this genesis block on this node; returns the channel''s name';
+COMMENT ON FUNCTION fabric.join_channel IS 'join the channel of this genesis block on this node; source: where its blocks come from, ''orderers'' or ''import'' (only from fabric.import_block); returns the channel''s name';
 REVOKE ALL ON FUNCTION fabric.join_channel FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.join_channel TO fabric_admin;
 
@@ -218,6 +220,23 @@ CREATE FUNCTION fabric.leave_channel(channel text) RETURNS void
 COMMENT ON FUNCTION fabric.leave_channel IS 'remove a channel and all its data from this node';
 REVOKE ALL ON FUNCTION fabric.leave_channel FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.leave_channel TO fabric_admin;
+
+------------------------------------------------------------------------------------------------------------------------
+-- import: blocks that an administrator brings
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric.set_channel_source(channel text, source text) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_set_channel_source';
+COMMENT ON FUNCTION fabric.set_channel_source IS 'where the blocks of a channel come from on this node: ''orderers'', or ''import'' (only from fabric.import_block)';
+REVOKE ALL ON FUNCTION fabric.set_channel_source FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.set_channel_source TO fabric_admin;
+
+CREATE FUNCTION fabric.import_block(channel text, block bytea, accept_differences boolean DEFAULT false, OUT block_number bigint, OUT imported boolean,
+									OUT validation_codes jsonb) RETURNS record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_import_block';
+COMMENT ON FUNCTION fabric.import_block IS 'validate the next block of a channel as if an orderer had delivered it, and commit it at once, independent of the caller''s transaction; imported: false if the ledger has it already. Validation codes and commit hash in the block must be those that this node finds; accept_differences: store this node''s own, with a warning';
+REVOKE ALL ON FUNCTION fabric.import_block FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.import_block TO fabric_admin;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- chaincode: packages, their installation on this node, and what the channels agreed upon
@@ -1085,7 +1104,8 @@ REVOKE ALL ON FUNCTION fabric_internal.nodes FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.nodes TO fabric_client, fabric_admin;
 
 CREATE VIEW fabric.channels AS
-	SELECT c.channel, l.number + 1 AS height, l.block_hash AS current_block_hash, l.committed_at AS last_block_at, c.config_block_number, c.joined_at
+	SELECT c.channel, l.number + 1 AS height, l.block_hash AS current_block_hash, l.committed_at AS last_block_at, c.config_block_number, c.joined_at,
+		   c.source
 	FROM fabric_internal.channel c
 	LEFT JOIN LATERAL (SELECT b.number, b.block_hash, b.committed_at FROM fabric_internal.block b WHERE b.channel = c.channel
 					   ORDER BY b.number DESC LIMIT 1) l ON true;

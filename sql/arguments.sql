@@ -67,12 +67,12 @@ SELECT encode(arguments_test.field(1, arguments_test.field(1, '\x0805' || argume
 -- an ordinary value of each argument, as SQL; function null: of every function
 CREATE TABLE arguments_test.ordinary (function text, argument text, value text);
 INSERT INTO arguments_test.ordinary VALUES
-	(NULL, 'affiliation', '''org1'''), (NULL, 'allow_warnings', 'false'), (NULL, 'args', '''{a}'''), (NULL, 'attributes', 'NULL'), (NULL, 'block', 'fabric.get_block(''arguments'', 1)'),
+	(NULL, 'accept_differences', 'false'), (NULL, 'affiliation', '''org1'''), (NULL, 'allow_warnings', 'false'), (NULL, 'args', '''{a}'''), (NULL, 'attributes', 'NULL'), (NULL, 'block', 'fabric.get_block(''arguments'', 1)'),
 	(NULL, 'block_number', '1'), (NULL, 'bytes_max', '1000000'), (NULL, 'ca', '''arguments'''), ('ca_create', 'ca', '''another'''), (NULL, 'certificate', quote_literal(:'admin')), ('ca_reenroll', 'certificate', quote_literal(:'certificate')), (NULL, 'chaincode', '''cc'''),
 	(NULL, 'channel', '''arguments'''), (NULL, 'collections', 'NULL'), (NULL, 'config_block', 'fabric.get_block(''arguments'', 0)'), (NULL, 'consenter', '1'),
 	(NULL, 'creator', quote_literal('\x' || :'creator')), (NULL, 'csr', quote_literal(:'csr')), (NULL, 'data_hash', 'sha256(''x'')'), (NULL, 'endorsing_orgs', 'NULL'),
 	(NULL, 'enrollment_id', '''who'''), ('ca_register', 'enrollment_id', '''another'''), (NULL, 'envelope', '''x'''), (NULL, 'envelopes', '''x'''),
-	(NULL, 'from_block', '0'), (NULL, 'function', '''count'''), (NULL, 'hosts', 'NULL'), (NULL, 'init_required', 'false'), (NULL, 'is_init', 'false'), (NULL, 'key', '''k'''),
+	(NULL, 'from_block', '0'), (NULL, 'function', '''count'''), (NULL, 'genesis_block', 'fabric.get_block(''arguments'', 0)'), (NULL, 'hosts', 'NULL'), (NULL, 'init_required', 'false'), (NULL, 'is_init', 'false'), (NULL, 'key', '''k'''),
 	(NULL, 'kind', '''signing'''), (NULL, 'label', '''arguments.admin'''), ('add_identity', 'label', '''another'''), ('open_identity', 'label', '''arguments.locked'''), ('package_chaincode', 'label', '''a_1'''), (NULL, 'language', '''sql'''),
 	(NULL, 'max_enrollments', '-1'), (NULL, 'message', '''x'''), (NULL, 'min_height', '0'), (NULL, 'msp_id', '''Org1MSP'''), (NULL, 'msp_ids', '''{Org1MSP}'''), (NULL, 'name', '''other'''),
 	(NULL, 'nonce', '''x'''), (NULL, 'number', '1'), (NULL, 'object_type', '''color'''), (NULL, 'package', 'fabric.package_chaincode(''a_1'', ''CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'')'), (NULL, 'package_id', 'NULL'), (NULL, 'parent', 'NULL'), (NULL, 'passphrase', 'NULL'), ('open_identity', 'passphrase', '''the passphrase'''),
@@ -85,7 +85,7 @@ INSERT INTO arguments_test.ordinary VALUES
 	(NULL, 'sender', '1'), (NULL, 'sequence', '1'), (NULL, 'serial', 'NULL'), (NULL, 'signature', quote_literal('\x' || :'signature')), ('submit', 'signature', quote_literal('\x' || :'payload_signature')),
 	('ca_reenroll', 'signature', quote_literal('\x' || :'csr_signature')),
 	(NULL, 'signed_proposal', quote_literal('\x' || encode(arguments_test.field(1, decode(:'proposal', 'hex')) || arguments_test.field(2, decode(:'signature', 'hex')), 'hex'))),
-	(NULL, 'source', '''CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'''), (NULL, 'subject', 'NULL'), (NULL, 'timeout', '''0'''), (NULL, 'to_block', 'NULL'),
+	(NULL, 'source', '''CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'''), ('join_channel', 'source', '''orderers'''), ('set_channel_source', 'source', '''orderers'''), (NULL, 'subject', 'NULL'), (NULL, 'timeout', '''0'''), (NULL, 'to_block', 'NULL'),
 	(NULL, 'transient', 'NULL'), (NULL, 'tx_id', '(SELECT tx_id FROM fabric.transactions WHERE channel = ''arguments'' AND block_number = 1)'), (NULL, 'type', '''common.Block'''), (NULL, 'valid_for', '''1 day'''), (NULL, 'version', '''1.0'''), (NULL, 'wait', 'true'), (NULL, 'wait_ms', '100');
 
 -- what else may come, by type

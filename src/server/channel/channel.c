@@ -196,7 +196,7 @@ channel_exists(const char *name)
 List *
 channel_memberships(void)
 {
-	static SpiStatement statement = {"SELECT channel, id FROM fabric_internal.channel ORDER BY channel", 0, {0}};
+	static SpiStatement statement = {"SELECT channel, id, source = 'import' FROM fabric_internal.channel ORDER BY channel", 0, {0}};
 	SpiScope	scope;
 	List	   *memberships = NIL;
 
@@ -208,10 +208,11 @@ channel_memberships(void)
 		char	   *name = SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
 		bool		is_null;
 		int			ledger_id = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null));
+		bool		import_only = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &is_null));
 		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
 		ChannelMembership *membership = palloc(sizeof(ChannelMembership));
 
-		*membership = (ChannelMembership) {pstrdup(name), ledger_id};
+		*membership = (ChannelMembership) {pstrdup(name), ledger_id, import_only};
 		memberships = lappend(memberships, membership);
 		MemoryContextSwitchTo(inner);
 	}
@@ -224,6 +225,8 @@ channel_raft_id(const Channel *channel)
 {
 	ChannelEntry *entry = hash_search(channels, channel->name, HASH_FIND, NULL);
 
+	if (channel->ledger->import_only)
+		return 0;
 	if (!entry->raft_id_known)
 	{
 		entry->raft_id = own_raft_id(entry->bundle);
@@ -306,6 +309,42 @@ channel_wait_slot(const Channel *channel, TimestampTz deadline)
 			break;
 	}
 	return slot;
+}
+
+void
+channel_refuse_consenter(const ConfigBundle *bundle)
+{
+	if (own_raft_id(bundle) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot import blocks of channel \"%s\": this node is one of its orderers", bundle->channel_id),
+			 errdetail("An orderer's blocks come from its Raft log; blocks that did not could contradict it."),
+			 errhint("Import them on a node whose TLS certificate is not in the channel's list of consenters.")));
+}
+
+void
+channel_refuse_locked(const Channel *channel)
+{
+	if (ledger_is_locked_here(channel->ledger))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("this transaction keeps blocks of channel \"%s\" from being committed", channel->name),
+				 errdetail("It has locked the channel's tables, as joining it, fabric.rebuild_state and fabric.repair_chain do."),
+				 errhint("Commit it first.")));
+}
+
+void
+channel_set_source(const char *name, bool import_only)
+{
+	const Channel *channel;
+
+	PreventCommandIfReadOnly("set_channel_source()");
+	channel = channel_open(name);
+	/* both ways: the Raft log of an orderer would not fit the blocks that are here */
+	if (import_only != channel->ledger->import_only)
+		channel_refuse_consenter(channel->bundle);
+	ledger_set_import_only(channel->ledger, import_only);
 }
 
 void

@@ -33,6 +33,7 @@ typedef struct ChannelMembership
 {
 	char	   *name;
 	int			ledger_id;		/* leaving and joining again makes another one */
+	bool		import_only;	/* see Ledger */
 } ChannelMembership;
 
 extern List *channel_memberships(void); /* of ChannelMembership *, sorted by name, palloc'ed in the current memory context */
@@ -43,16 +44,28 @@ extern List *channel_memberships(void); /* of ChannelMembership *, sorted by nam
  */
 extern FbBytes channel_genesis_block(const char *name, Jsonb *profile);
 
-/* join: check the genesis block, make the storage, commit block 0. Returns the channel's name, palloc'ed */
-extern char *channel_join(FbBytes genesis_block);
+/*
+ * join: check the genesis block, make the storage, commit block 0. Returns the channel's name, palloc'ed. import_only: a channel that is fed by
+ * fabric.import_block alone; 55000 (object_not_in_prerequisite_state) when this node is one of its consenters. Raises FB_BLOCK_REFUSED, FB_CHANNEL_EXISTS ...
+ */
+extern char *channel_join(FbBytes genesis_block, bool import_only);
 extern void channel_leave(const char *name);
+/* where the blocks come from after this transaction. 55000 when this node is one of the channel's consenters, FB_CHANNEL_NOT_FOUND */
+extern void channel_set_source(const char *name, bool import_only);
+/* 55006 when the caller's transaction has locked the channel's tables: a commit would be waited for in vain */
+extern void channel_refuse_locked(const Channel *channel);
+/* 55000 when this node's TLS certificate is a consenter's of this configuration, whatever the channel's source is */
+extern void channel_refuse_consenter(const ConfigBundle *bundle);
 
 /* what the channel's processes publish in shared memory; NULL while there are none, as just after joining */
 extern ChannelSlot *channel_slot(const Channel *channel);
 /* the same for a session that cannot do without: waits while they are being started. NULL when the deadline passed, or the channel was left */
 extern ChannelSlot *channel_wait_slot(const Channel *channel, TimestampTz deadline);
 
-/* the Raft id of this node on the channel: its place (from 1) in the consenter list, by TLS client certificate; 0: not a consenter */
+/*
+ * The Raft id of this node on the channel: its place (from 1) in the consenter list, by TLS client certificate; 0: not a consenter, or the channel's
+ * blocks come from fabric.import_block alone, so that this node takes no part in ordering it.
+ */
 extern uint64 channel_raft_id(const Channel *channel);
 /* the place (from 1) of the consenter with this TLS client certificate (DER); 0: none */
 extern uint64 channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der);

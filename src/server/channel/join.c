@@ -61,7 +61,7 @@ check_room(void)
 }
 
 char *
-channel_join(FbBytes genesis_block)
+channel_join(FbBytes genesis_block, bool import_only)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	static const uint8_t valid[1] = {TX_VALID};
@@ -84,8 +84,10 @@ channel_join(FbBytes genesis_block)
 	error_check(config_bundle_from_block(allocator, genesis_block, &bundle, &error), &error);
 	memory_on_reset(CurrentMemoryContext, (void (*) (void *)) config_bundle_destroy, bundle);
 
+	if (import_only)
+		channel_refuse_consenter(bundle);
 	name = pstrdup(bundle->channel_id);
-	ledger = ledger_create(name, 0, bundle->config_envelope);
+	ledger = ledger_create(name, 0, bundle->config_envelope, import_only);
 	check_room();
 	fill_transaction(allocator, view.data[0], &transaction);
 	block_header_hash(&view.header, hash);

@@ -47,11 +47,19 @@ typedef struct CommittedBlock
 	size_t		tx_ids_count;
 } CommittedBlock;
 
+/* the codes and the commit hash that a received block holds in slots 2 and 4, against this node's own */
+typedef struct CommitComparison
+{
+	bool		accept;			/* a difference is no error */
+	FbError		difference;		/* found; message empty: none */
+} CommitComparison;
+
 /*
  * Commit a block that was received (its slots 0, 1 and 3 are kept as they are; 2 and 4 are filled in here). It must follow the last one
- * (FB_BLOCK_REFUSED). Signatures of the orderers are checked by commit_check_signatures, not here.
+ * (FB_BLOCK_REFUSED). Signatures of the orderers are checked by commit_check_signatures, not here. comparison: NULL: slots 2 and 4 are not looked
+ * at; else FB_BLOCK_REFUSED, before anything is written, when they differ and that is not accepted.
  */
-extern void commit_block(const Channel *channel, const BlockView *block, CommittedBlock *committed);
+extern void commit_block(const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed);
 
 /* BlockValidation over slot 0 (ORD-10, DLV-4); raises FB_BLOCK_REFUSED */
 extern void commit_check_signatures(const Channel *channel, const BlockView *block);
@@ -61,6 +69,21 @@ extern void commit_check_signatures(const Channel *channel, const BlockView *blo
  * points into memory of the current context.
  */
 extern void commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count, uint64 raft_index, BlockView *block);
+
+/* ---- block_import.c: blocks that an administrator brings ---- */
+
+/*
+ * In a session: hand the block to the channel's ledger worker, wait until it is committed, which the caller's transaction does not undo. Raises what is wrong
+ * with it: FB_BLOCK_REFUSED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_INVALID_CONFIG (a configuration transaction), FB_CHANNEL_NOT_FOUND; 55000 on a
+ * consenter of the channel; 55006 when the caller's transaction has locked the channel's tables; FB_BUSY when the worker does not run or ends. A
+ * difference that is accepted is raised as a warning.
+ */
+extern void import_block(const char *channel, FbBytes block, bool accept_differences, ImportAnswer *answer);
+/*
+ * In the worker: parse the block and find its place. True: it follows the last one; signatures and transactions are still to be checked. False: the ledger
+ * has this block already; committed has its number and codes. Raises as above.
+ */
+extern bool import_check_block(const Channel *channel, FbBytes bytes, BlockView *block, CommitComparison *comparison, CommittedBlock *committed);
 
 /* ---- notify.c ---- */
 

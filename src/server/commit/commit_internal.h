@@ -29,6 +29,11 @@ extern void validate_block_from(const Channel *channel, ValidationSource *source
 
 extern uint64 commit_raft_index(FbAllocator *allocator, FbBytes signatures_slot); /* 0 when there is none */
 
+/* ---- comparison.c ---- */
+
+/* codes: this node's own, one byte for each transaction; commit_hash: empty if it has none */
+extern void comparison_check(const Channel *channel, const BlockView *block, FbBytes codes, FbBytes commit_hash, CommitComparison *comparison);
+
 /* ---- endorsement_policy.c: does a transaction have the endorsements that its writes need? ---- */
 
 typedef struct PolicyChecker PolicyChecker;

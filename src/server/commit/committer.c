@@ -164,7 +164,7 @@ store(const Ledger *ledger, FbAllocator *allocator, const BlockRow *row, const T
 }
 
 void
-commit_block(const Channel *channel, const BlockView *block, CommittedBlock *committed)
+commit_block(const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Ledger *ledger = channel->ledger;
@@ -183,6 +183,8 @@ commit_block(const Channel *channel, const BlockView *block, CommittedBlock *com
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
 	/* the hash of the state changes (WIRE 2.6); block 1 starts the chain */
 	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates, validated.mvcc.updates_count, previous.commit_hash, hash);
+	if (comparison != NULL)
+		comparison_check(channel, block, fb_bytes(filter, block->data_count), fb_bytes(hash, sizeof(hash)), comparison);
 	describe(allocator, block, &validated, rows, committed);
 
 	row.number = block->header.number;
@@ -237,6 +239,7 @@ commit_check_signatures(const Channel *channel, const BlockView *block)
 		fb_fail(&refused, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " of channel \"%s\" is not signed by an orderer of the channel",
 				(uint64) block->header.number, channel->name);
 		fb_error_detail(&refused, "%s: %s", error.message, error.detail);
+		fb_error_hint(&refused, "Take the block from another node.");
 		error_throw(&refused);
 	}
 	error_check(status, &error);

@@ -53,15 +53,19 @@ sign_as(const Signer *signer, FbBytes message)
 void
 gateway_check_writable(const char *channel_name)
 {
+	const Channel *channel;
+
 	PreventCommandDuringRecovery("a Fabric transaction");
 	PreventCommandIfReadOnly("a Fabric transaction");
-	/* its commit would be waited for in vain */
-	if (ledger_is_locked_here(channel_open(channel_name)->ledger))
+	channel = channel_open(channel_name);
+	/* in both cases its commit would be waited for in vain */
+	channel_refuse_locked(channel);
+	if (channel->ledger->import_only)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("this transaction keeps blocks of channel \"%s\" from being committed", channel_name),
-				 errdetail("It has locked the channel's tables, as joining it, fabric.rebuild_state and fabric.repair_chain do."),
-				 errhint("Commit it first.")));
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("channel \"%s\" takes no transactions on this node", channel_name),
+				 errdetail("Its blocks come from fabric.import_block alone."),
+				 errhint("Call a node that gets its blocks from the channel's orderers, or change the source with fabric.set_channel_source.")));
 }
 
 void

@@ -28,6 +28,7 @@ typedef struct Ledger
 {
 	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	int			id;				/* in the names of its partitions */
+	bool		import_only;	/* its blocks come from fabric.import_block alone: nobody is asked for any */
 	LedgerTable block;
 	LedgerTable transaction;
 	LedgerTable world_state;
@@ -42,7 +43,9 @@ extern const Ledger *ledger_find(const char *channel);
 /* the same; raises FB_CHANNEL_NOT_FOUND */
 extern const Ledger *ledger_open(const char *channel);
 /* row and partitions of a new channel. config: ConfigEnvelope of block config_block_number. FB_CHANNEL_EXISTS */
-extern const Ledger *ledger_create(const char *channel, uint64 config_block_number, FbBytes config);
+extern const Ledger *ledger_create(const char *channel, uint64 config_block_number, FbBytes config, bool import_only);
+/* other sessions know it once this transaction has committed */
+extern void ledger_set_import_only(const Ledger *ledger, bool import_only);
 extern void ledger_drop(const char *channel); /* FB_CHANNEL_NOT_FOUND */
 extern char *ledger_partition_name(const Ledger *ledger, const char *table); /* fabric_internal.<table>_<id>, for SQL text */
 

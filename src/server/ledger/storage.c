@@ -137,9 +137,9 @@ find_partitions(Ledger *ledger)
 
 /* the id of a joined channel, 0 when it is not joined */
 static int
-read_id(const char *channel)
+read_id(const char *channel, bool *import_only)
 {
-	static SpiStatement statement = {"SELECT id FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
+	static SpiStatement statement = {"SELECT id, source = 'import' FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
 	SpiScope	scope;
 	Datum		value = CStringGetTextDatum(channel);
 	int			id = 0;
@@ -151,6 +151,7 @@ read_id(const char *channel)
 		bool		is_null;
 
 		id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+		*import_only = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
 	}
 	spi_end(&scope);
 	return id;
@@ -164,13 +165,13 @@ look_up(const char *channel, Ledger *ledger)
 	{
 		memset(ledger, 0, sizeof(*ledger));
 		strlcpy(ledger->channel, channel, sizeof(ledger->channel));
-		ledger->id = read_id(channel);
+		ledger->id = read_id(channel, &ledger->import_only);
 		if (ledger->id == 0)
 			return false;
 		if (find_partitions(ledger))
 			return true;
 		/* left between the two looks, or damaged */
-		if (read_id(channel) == ledger->id)
+		if (read_id(channel, &ledger->import_only) == ledger->id)
 			elog(ERROR, "channel \"%s\" lacks some of its tables (number %d)", channel, ledger->id);
 	}
 }
@@ -253,13 +254,19 @@ lock_memberships(void)
 	LockRelationOid(spi_relation_oid("channel"), ShareUpdateExclusiveLock);
 }
 
-const Ledger *
-ledger_create(const char *channel, uint64 config_block_number, FbBytes config)
+static const char *
+source_name(bool import_only)
 {
-	static SpiStatement insert = {"INSERT INTO fabric_internal.channel (channel, config_block_number, config) VALUES ($1, $2, $3) "
-		"ON CONFLICT DO NOTHING RETURNING id", 3, {TEXTOID, INT8OID, BYTEAOID}};
-	Datum		values[3] = {CStringGetTextDatum(channel), Int64GetDatum((int64) config_block_number),
-	PointerGetDatum(memory_bytea(config))};
+	return import_only ? "import" : "orderers";
+}
+
+const Ledger *
+ledger_create(const char *channel, uint64 config_block_number, FbBytes config, bool import_only)
+{
+	static SpiStatement insert = {"INSERT INTO fabric_internal.channel (channel, config_block_number, config, source) VALUES ($1, $2, $3, $4) "
+		"ON CONFLICT DO NOTHING RETURNING id", 4, {TEXTOID, INT8OID, BYTEAOID, TEXTOID}};
+	Datum		values[4] = {CStringGetTextDatum(channel), Int64GetDatum((int64) config_block_number),
+	PointerGetDatum(memory_bytea(config)), CStringGetTextDatum(source_name(import_only))};
 	SpiScope	scope;
 	char	   *channel_literal;
 	int			id;
@@ -350,6 +357,21 @@ ledger_set_config(const char *channel, uint64 config_block_number, FbBytes confi
 	spi_begin(&scope);
 	spi_run(&statement, values, NULL, false, 0);
 	spi_end(&scope);
+}
+
+void
+ledger_set_import_only(const Ledger *ledger, bool import_only)
+{
+	static SpiStatement statement = {"UPDATE fabric_internal.channel SET source = $2 WHERE channel = $1", 2, {TEXTOID, TEXTOID}};
+	Datum		values[2] = {CStringGetTextDatum(ledger->channel), CStringGetTextDatum(source_name(import_only))};
+	SpiScope	scope;
+
+	lock_memberships();
+	spi_begin(&scope);
+	spi_run(&statement, values, NULL, false, 0);
+	spi_end(&scope);
+	/* sessions that keep the ledger look it up again */
+	CacheInvalidateRelcacheByRelid(ledger->block.table);
 }
 
 /* ---- statements and arrays ---- */

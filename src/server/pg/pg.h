@@ -12,6 +12,7 @@
 #include "lib/stringinfo.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
+#include "storage/dsm.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
@@ -148,6 +149,9 @@ typedef struct ChannelSlot
 	InboxHeader private_inbox;	/* into the ledger worker: private plaintext of endorsements, see inbox.c */
 	pg_atomic_uint64 private_stored; /* position in private_inbox up to which everything is in the table */
 	ConditionVariable private_stored_changed;
+
+	dsm_handle	import_handle;	/* of the block that a session passes to the ledger worker, see import_queue.c; mutex */
+	bool		import_only;	/* the mode that the running workers were started in; of the launcher alone */
 } ChannelSlot;
 
 /* true in a server that preloads the library; otherwise nothing below that takes a slot can be used */
@@ -213,6 +217,31 @@ extern bool private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes priv
 extern bool private_inbox_take(ChannelSlot *slot, StringInfo out, size_t *first_size);
 extern void private_inbox_stored(ChannelSlot *slot);
 extern size_t inbox_used(ChannelSlot *slot); /* bytes waiting now */
+
+/* ---- import_queue.c: a block on its way from a session to the ledger worker of a channel ---- */
+
+/* what the worker says about it */
+typedef struct ImportAnswer
+{
+	int			sqlstate;		/* as MAKE_SQLSTATE packs it; 0: no error */
+	FbError		error;			/* its texts; without an error: of a warning, if message is not empty */
+	uint64		block_number;
+	bool		stored;			/* false: the ledger had the block already */
+	int			counts[256];	/* its transactions by validation code */
+} ImportAnswer;
+
+/*
+ * Pass a block to the channel's ledger worker and wait for the answer. ledger_id: of the ledger that the caller means. The caller sees to it that
+ * there is one sender for a channel at a time. Interruptible at any time; the block may be stored all the same then. False when the worker does not run
+ * within start_timeout_ms, or ends before it has answered.
+ */
+extern bool import_queue_send(ChannelSlot *slot, int ledger_id, FbBytes block, bool accept_differences, int start_timeout_ms, ImportAnswer *answer);
+/*
+ * The worker's side. receive: never waits; true once a whole block has arrived, which stays valid until it is answered. The process's latch is set when
+ * it is worth trying again.
+ */
+extern bool import_queue_receive(ChannelSlot *slot, FbBytes *block, bool *accept_differences);
+extern void import_queue_answer(const ImportAnswer *answer);
 
 /* ---- memory.c ---- */
 

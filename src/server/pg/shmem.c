@@ -224,7 +224,9 @@ clear_slot(ChannelSlot *slot)
 		slot->workers[kind].generation = generation;
 	}
 	memset(&slot->raft, 0, sizeof(slot->raft));
+	slot->import_handle = DSM_HANDLE_INVALID;
 	SpinLockRelease(&slot->mutex);
+	slot->import_only = false;
 	LWLockAcquire(&slot->inbox.lock, LW_EXCLUSIVE);
 	slot->inbox.head = slot->inbox.tail = 0;
 	slot->inbox.records_count = slot->inbox.refused_count = 0;

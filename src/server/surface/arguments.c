@@ -42,6 +42,19 @@ argument_bytes(FunctionCallInfo fcinfo, int index, const char *name)
 	return PG_GETARG_FB_BYTES(index);
 }
 
+bool
+argument_is_import(FunctionCallInfo fcinfo, int index, const char *name)
+{
+	char	   *source = argument_text(fcinfo, index, name);
+
+	if (strcmp(source, "import") != 0 && strcmp(source, "orderers") != 0)
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+				 errmsg("unrecognized source of blocks \"%s\"", error_excerpt(source)),
+				 errhint("It is 'orderers', or 'import' for a channel whose blocks come from fabric.import_block alone.")));
+	return strcmp(source, "import") == 0;
+}
+
 int
 argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name, int default_ms)
 {

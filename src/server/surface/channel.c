@@ -20,14 +20,16 @@ fabric_create_channel(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(memory_bytea(channel_genesis_block(name, PG_GETARG_JSONB_P(1))));
 }
 
-/* join_channel(genesis_block): the channel's name */
+/* join_channel(genesis_block, source): the channel's name */
 Datum
 fabric_join_channel(PG_FUNCTION_ARGS)
 {
+	FbBytes		genesis_block;
 	char	   *name;
 
 	shmem_require();
-	name = channel_join(argument_bytes(fcinfo, 0, "genesis_block"));
+	genesis_block = argument_bytes(fcinfo, 0, "genesis_block");
+	name = channel_join(genesis_block, argument_is_import(fcinfo, 1, "source"));
 	worker_launcher_wake_at_commit();
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }

@@ -17,6 +17,8 @@ extern void argument_check(FbStatus status, const FbError *error, const char *na
 /* required arguments */
 extern char *argument_text(FunctionCallInfo fcinfo, int index, const char *name);
 extern FbBytes argument_bytes(FunctionCallInfo fcinfo, int index, const char *name);
+/* where a channel's blocks come from: 'import' or 'orderers'; FB_INVALID_ARGUMENT for other texts */
+extern bool argument_is_import(FunctionCallInfo fcinfo, int index, const char *name);
 /* an SQL duration setting in ms, null: the default */
 extern int	argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name, int default_ms);
 /* text[] or bytea[] without nulls, as bytes; null array: none */

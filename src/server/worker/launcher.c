@@ -194,6 +194,22 @@ forget_starts(ChannelSlot *slot)
 	}
 }
 
+/*
+ * Workers keep the source of the channel's blocks that they were started with; when another one is chosen, new workers are started. False while the old
+ * ones still run.
+ */
+static bool
+start_in_mode(ChannelSlot *slot, bool import_only)
+{
+	if (slot->import_only == import_only)
+		return true;
+	if (!stop_workers(slot))
+		return false;
+	forget_starts(slot);
+	slot->import_only = import_only;
+	return true;
+}
+
 /* ---- one look at the list of channels ---- */
 
 typedef struct Wanted
@@ -216,7 +232,7 @@ read_memberships(MemoryContext context)
 			MemoryContext old = MemoryContextSwitchTo(context);
 			Wanted	   *entry = palloc0(sizeof(Wanted));
 
-			entry->membership = (ChannelMembership) {pstrdup(membership->name), membership->ledger_id};
+			entry->membership = (ChannelMembership) {pstrdup(membership->name), membership->ledger_id, membership->import_only};
 			wanted = lappend(wanted, entry);
 			MemoryContextSwitchTo(old);
 		}
@@ -326,6 +342,11 @@ look(MemoryContext context)
 
 		if (slot == NULL)
 			continue;
+		if (!start_in_mode(slot, entry->membership.import_only))
+		{
+			nap_ms = STOP_LOOK_MS;
+			continue;
+		}
 		nap_ms = Min(nap_ms, keep_running(slot, WORKER_LEDGER));
 		if (entry->orderer)
 			nap_ms = Min(nap_ms, keep_running(slot, WORKER_ORDERER));

@@ -4,7 +4,8 @@
  * Where the blocks come from:
  *   - on a consenter, the local Raft log: each committed entry is the next block, built and signed here;
  *   - elsewhere, and on a consenter whose log begins too late (it was down for long), other orderers: long polls for the blocks after
- *     the last one, each checked against the channel's BlockValidation policy.
+ *     the last one, each checked against the channel's BlockValidation policy;
+ *   - everywhere but on a consenter, sessions that import blocks, checked in the same way; the only source of a channel that was joined for that.
  * One block is one transaction. After a crash there is nothing to repair: go on after the last block.
  */
 #include "server/worker/worker_internal.h"
@@ -29,9 +30,12 @@ typedef struct LedgerWorker
 	uint64		height;
 	uint64		raft_position;	/* the last Raft entry that was looked at */
 	uint64		raft_id;		/* 0: no consenter */
+	bool		import_only;	/* no other node is asked for blocks */
 	bool		log_lost;		/* the local log does not reach back to raft_position */
 	int			source_index;	/* which orderer to ask */
+	uint64		requested_height;	/* the first block that was asked for last */
 	long		retry_ms;		/* back-off after failures */
+	uint64		pull_at_ms;		/* of clock_ms: nobody is asked before, whatever wakes the worker */
 } LedgerWorker;
 
 /* what the tables say, published before anything else */
@@ -50,6 +54,7 @@ load(LedgerWorker *worker)
 	}
 	channel = channel_open(worker->channel);
 	worker->raft_id = channel_raft_id(channel);
+	worker->import_only = channel->ledger->import_only;
 	worker->height = block_store_height(channel->ledger, NULL);
 	if (worker->height == 0 || !block_store_row(channel->ledger, worker->height - 1, NULL, &last))
 		elog(ERROR, "channel \"%s\" has no block", worker->channel);
@@ -61,19 +66,18 @@ load(LedgerWorker *worker)
 	ConditionVariableBroadcast(&worker->slot->committed);
 }
 
+/* comparison: see commit_block. *committed: its tx ids are gone afterwards */
 static void
-finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block)
+finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
 {
-	CommittedBlock committed;
-
-	commit_block(channel, block, &committed);
-	commit_notify(channel, &committed, block->data_count);
-	commit_announce(worker->slot, &committed);
+	commit_block(channel, block, comparison, committed);
+	commit_notify(channel, committed, block->data_count);
+	commit_announce(worker->slot, committed);
 	FAULT_POINT("ledger_before_commit");
 	bracket_commit();
 	FAULT_POINT("ledger_after_commit");
-	worker->height = committed.number + 1;
-	commit_publish(worker->slot, &committed);
+	worker->height = committed->number + 1;
+	commit_publish(worker->slot, committed);
 	shmem_worker_wake(worker->slot, WORKER_ORDERER);
 }
 
@@ -105,6 +109,103 @@ store_private(LedgerWorker *worker)
 	pfree(record.data);
 }
 
+/* ---- from sessions ---- */
+
+/* is the error about the block, and not about this node? Nothing was written then, and no cache was filled with what is rolled back */
+static bool
+is_refusal(int sqlstate)
+{
+	switch (error_status_of(sqlstate))
+	{
+		case FB_INTERNAL:
+			return sqlstate == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		case FB_CORRUPTED:
+		case FB_CRYPTO_FAILURE:
+		case FB_OUT_OF_MEMORY:
+			return false;
+		default:
+			return true;
+	}
+}
+
+static void
+try_import(LedgerWorker *worker, FbBytes bytes, CommitComparison *comparison, CommittedBlock *committed, ImportAnswer *answer)
+{
+	const Channel *channel;
+	BlockView	block;
+
+	bracket_begin("importing a block");
+	channel = channel_open(worker->channel);
+	answer->stored = import_check_block(channel, bytes, &block, comparison, committed);
+	if (answer->stored)
+	{
+		commit_check_signatures(channel, &block);
+		finish_block(worker, channel, &block, comparison, committed);
+	}
+	else
+		bracket_commit();
+	answer->block_number = committed->number;
+	memcpy(answer->counts, committed->counts, sizeof(answer->counts));
+	answer->error = comparison->difference;
+}
+
+/* what a session wants to import; an error goes to the session, and ends this process only if it is not about the block */
+static void
+serve_import(LedgerWorker *worker)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	CommitComparison comparison = {0};
+	ImportAnswer *answer;
+	CommittedBlock *committed;
+	FbBytes		bytes;
+
+	if (!import_queue_receive(worker->slot, &bytes, &comparison.accept))
+		return;
+	answer = palloc0(sizeof(ImportAnswer));
+	committed = palloc0(sizeof(CommittedBlock));
+	PG_TRY();
+	{
+		try_import(worker, bytes, &comparison, committed, answer);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *data;
+
+		MemoryContextSwitchTo(caller);
+		data = CopyErrorData();
+		memset(answer, 0, sizeof(*answer));
+		answer->sqlstate = data->sqlerrcode;
+		error_capture(data, &answer->error);
+		if (!is_refusal(data->sqlerrcode))
+		{
+			import_queue_answer(answer);
+			PG_RE_THROW();
+		}
+		HOLD_INTERRUPTS();
+		FlushErrorState();
+		FreeErrorData(data);
+		bracket_abort();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	import_queue_answer(answer);
+	pfree(answer);
+	pfree(committed);
+}
+
+/* what sessions want from this process */
+static void
+serve_sessions(LedgerWorker *worker)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	store_private(worker);
+	MemoryContextSwitchTo(caller);
+	serve_import(worker);
+	MemoryContextSwitchTo(caller);
+}
+
 /* ---- from the local Raft log ---- */
 
 /* apply the next entry; false when there is none */
@@ -117,6 +218,7 @@ apply_next_entry(LedgerWorker *worker)
 	const FbBytes *data;
 	size_t		data_count;
 	BlockView	block;
+	CommittedBlock committed;
 	FbError		error;
 
 	if (pg_atomic_read_u64(&worker->slot->commit_index) <= worker->raft_position)
@@ -140,7 +242,7 @@ apply_next_entry(LedgerWorker *worker)
 	}
 	error_check(block_parse_data(entries[0].batch, memory_allocator(CurrentMemoryContext), &data, &data_count, &error), &error);
 	commit_build_block(channel, data, data_count, entries[0].index, &block);
-	finish_block(worker, channel, &block);
+	finish_block(worker, channel, &block, NULL, &committed);
 	return true;
 }
 
@@ -163,6 +265,7 @@ next_request(LedgerWorker *worker, MemoryContext context, char **address, FbByte
 
 		*address = pstrdup(list_nth(addresses, worker->source_index % list_length(addresses)));
 		*seek = memory_bytes(memory_bytea(request));
+		worker->requested_height = worker->height;
 		MemoryContextSwitchTo(old);
 	}
 	bracket_commit();
@@ -174,13 +277,20 @@ commit_received(LedgerWorker *worker, FbBytes bytes)
 {
 	const Channel *channel;
 	BlockView	block;
+	CommittedBlock committed;
 	FbError		error;
 
 	bracket_begin("committing a block");
 	channel = channel_open(worker->channel);
 	error_check(block_parse(bytes, memory_allocator(CurrentMemoryContext), &block, &error), &error);
+	/* a session imported it while it was on its way */
+	if (block.header.number >= worker->requested_height && block.header.number < worker->height)
+	{
+		bracket_commit();
+		return;
+	}
 	commit_check_signatures(channel, &block);
-	finish_block(worker, channel, &block);
+	finish_block(worker, channel, &block, NULL, &committed);
 	/* the log, if we have one, goes on behind this block's entry */
 	worker->raft_position = Max(worker->raft_position, pg_atomic_read_u64(&worker->slot->applied_raft_index));
 }
@@ -207,7 +317,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 
 	if (!next_request(worker, context, &address, &seek))
 	{
-		worker_sleep(RETRY_MS_MAX);
+		worker->pull_at_ms = clock_ms() + RETRY_MS_MAX;
 		return;
 	}
 	call = wire_deliver_start(address, seek, guc_deliver_batch_kb * 1024, wait_ms);
@@ -216,7 +326,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 	{
 		(void) wire_wait(&call, 1, WIRE_WAIT_ALL, deadline, true);
 		worker_serve_interrupts();
-		store_private(worker);
+		serve_sessions(worker);
 	}
 	failure = wire_call_error(call);
 	if (failure != NULL)
@@ -225,7 +335,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 		ereport(LOG, (errmsg("could not get blocks of channel \"%s\" from %s: %s", worker->channel, address, failure->error.message)));
 		wire_call_release(call);
 		worker->source_index++;
-		worker_sleep(worker->retry_ms);
+		worker->pull_at_ms = clock_ms() + worker->retry_ms;
 		worker->retry_ms = Min(worker->retry_ms * 2, RETRY_MS_MAX);
 		return;
 	}
@@ -247,6 +357,7 @@ void
 fabric_ledger_main(Datum argument)
 {
 	LedgerWorker worker = {.slot = worker_start(WORKER_LEDGER), .retry_ms = RETRY_MS_MIN};
+	uint64		now_ms;
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
 
 	worker.channel = MemoryContextStrdup(TopMemoryContext, worker.slot->name);
@@ -261,11 +372,17 @@ fabric_ledger_main(Datum argument)
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
 		worker_serve_interrupts();
-		store_private(&worker);
+		serve_sessions(&worker);
 		if (worker.raft_id != 0 && !worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
 		{
 			if (!apply_next_entry(&worker) && !worker.log_lost)
 				worker_sleep(-1);
+			continue;
+		}
+		now_ms = clock_ms();
+		if (worker.import_only || now_ms < worker.pull_at_ms)
+		{
+			worker_sleep(worker.import_only ? -1 : (long) (worker.pull_at_ms - now_ms));
 			continue;
 		}
 		pull(&worker, context);

@@ -1,0 +1,239 @@
+/*
+ * block_import.c: a channel is fed by an administrator, block by block (fabric.import_block).
+ *
+ * The problem. A node without a way to the orderers, a copy of a Fabric network's channel at an auditor who is no member of it, and a test with blocks
+ * that others made all need the same: the committer, without a source that it asks. Nothing about the blocks may be taken on trust, and the ledger
+ * tables have one writer, whose caches (configuration, chaincode definitions, envelope dictionary) hold only because it is the one.
+ *
+ * The rule. The session hands the bytes to the channel's ledger worker and waits (pg/import_queue.c). The worker checks and commits the block as it does
+ * with one from an orderer: number, previous hash, data hash, the signatures that the policy BlockValidation wants, then every transaction; one block,
+ * one transaction, flushed to disk. So a block is imported when the call returns, whatever becomes of the caller's transaction, as it is with
+ * fabric.invoke; and the isolation level of the caller does not matter. A refused block changes nothing, and the worker goes on: only an error that is no
+ * judgement about the block (disk full, damaged tables) ends it, as always.
+ *
+ * Which channels. One that was joined with source 'import' asks nobody for blocks and signs nothing, so the node needs no certificate and no membership.
+ * On any other channel a block may be imported too: the checks are the same, so the block is the one that an orderer would deliver, and what the worker
+ * is fetching meanwhile is passed over when it arrives. The exception is a consenter: its blocks come from Raft log entries, and the position in the log is
+ * part of what it promised to the others.
+ *
+ * Rejected: committing in the session under the lock that rebuild_state takes. It would make a loop over many blocks one transaction, but the session would
+ * need all caches of the worker and their invalidation (a definition committed by block N decides about block N + 1 of the same, uncommitted, transaction),
+ * and would have to publish heights that a rollback takes back.
+ *
+ * What the block says about itself beyond that (codes, commit hash) is compared, see comparison.c. Private data never travel in blocks; they are missing here
+ * as on any node whose organization is no member of the collection.
+ */
+#include "server/commit/commit_internal.h"
+
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+
+/* how long the channel's ledger worker may need to start: longer than the launcher's longest delay */
+#define WORKER_START_MS 20000
+
+/* ---- the worker's side ---- */
+
+/* when a block does not fit, the reason may be that it is another channel's; names that no channel can have are not repeated */
+static void
+refuse_foreign(const Channel *channel, const BlockView *block)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	EnvelopeView view;
+	FbError		error;
+
+	if (block->data_count == 0 || envelope_parse(allocator, block->data[0], &view, &error) != FB_OK ||
+		config_check_channel_id(view.channel_id, &error) != FB_OK || fb_bytes_equal(view.channel_id, fb_bytes_of_text(channel->name)))
+		return;
+	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " is not of channel \"%s\"", (uint64) block->header.number, channel->name);
+	fb_error_detail(&error, "Its first transaction is of channel \"%s\".", fb_text_copy(allocator, view.channel_id));
+	fb_error_hint(&error, "Import it into that channel.");
+	error_throw(&error);
+}
+
+static void
+refuse_gap(const Channel *channel, const BlockView *block, uint64 height)
+{
+	FbError		error;
+
+	refuse_foreign(channel, block);
+	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"", (uint64) block->header.number,
+			channel->name);
+	fb_error_detail(&error, "The next block is number " UINT64_FORMAT ".", height);
+	fb_error_hint(&error, "Import the blocks in the order of their numbers.");
+	error_throw(&error);
+}
+
+static void
+hash_text(FbBytes hash, char hex[2 * CRYPTO_SHA256_BYTES + 1])
+{
+	if (hash.size == CRYPTO_SHA256_BYTES)
+		fb_hex_encode(hash, hex);
+	else
+		strcpy(hex, "no hash of 32 bytes");
+}
+
+/* a block with this number is on the ledger: it must be this one */
+static void
+check_same(const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
+{
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	char		here[2 * CRYPTO_SHA256_BYTES + 1];
+	char		there[2 * CRYPTO_SHA256_BYTES + 1];
+	BlockRow	row;
+	FbError		error;
+
+	if (!block_store_row(channel->ledger, block->header.number, NULL, &row))
+		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing", (uint64) block->header.number, channel->name);
+	block_header_hash(&block->header, hash);
+	if (!fb_bytes_equal(row.block_hash, fb_bytes(hash, sizeof(hash))))
+	{
+		refuse_foreign(channel, block);
+		hash_text(row.block_hash, here);
+		hash_text(fb_bytes(hash, sizeof(hash)), there);
+		fb_fail(&error, FB_BLOCK_REFUSED, "channel \"%s\" has another block " UINT64_FORMAT, channel->name, (uint64) block->header.number);
+		fb_error_detail(&error, "The block on the ledger has the hash %s, the one that was passed %s.", here, there);
+		fb_error_hint(&error, "Signatures of the block that was passed were not looked at. Compare with other nodes before you trust either: fabric.get_block, fabric.verify_block, fabric.verify_chain.");
+		error_throw(&error);
+	}
+	comparison_check(channel, block, row.transactions_filter, row.commit_hash, comparison);
+	committed->number = row.number;
+	for (size_t i = 0; i < row.transactions_filter.size; i++)
+		committed->counts[row.transactions_filter.data[i]]++;
+}
+
+/* the rest of the check of the link says what is wrong by itself */
+static void
+check_previous(const Channel *channel, const BlockView *block)
+{
+	char		here[2 * CRYPTO_SHA256_BYTES + 1];
+	char		there[2 * CRYPTO_SHA256_BYTES + 1];
+	BlockRow	last;
+	FbError		error;
+
+	if (!block_store_row(channel->ledger, block->header.number - 1, NULL, &last))
+		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing", (uint64) block->header.number - 1, channel->name);
+	if (fb_bytes_equal(last.block_hash, block->header.previous_hash))
+		return;
+	refuse_foreign(channel, block);
+	hash_text(last.block_hash, here);
+	hash_text(block->header.previous_hash, there);
+	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"", (uint64) block->header.number,
+			channel->name);
+	fb_error_detail(&error, "Its previous hash is %s, the hash of block " UINT64_FORMAT " here is %s.", there, last.number, here);
+	fb_error_hint(&error, "The block is damaged, or one of the two copies of the chain is not the channel's: compare with other nodes.");
+	error_throw(&error);
+}
+
+/*
+ * The number of the last configuration block stands in slot 0, where it is signed, and again in slot 1, where it is not. A copy with another number there
+ * was altered on its way. (Blocks from before Fabric 2.0 have it in slot 1 only.)
+ */
+static void
+check_last_config(const BlockView *block)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	BlockView	without_signatures = *block;
+	uint64_t	number;
+	uint64_t	unsigned_number;
+	FbError		error;
+
+	error_check(block_last_config(block, allocator, &number, &error), &error);
+	without_signatures.metadata[COMMON__BLOCK_METADATA_INDEX__SIGNATURES] = FB_BYTES_EMPTY;
+	if (block->metadata[COMMON__BLOCK_METADATA_INDEX__LAST_CONFIG].size == 0 ||
+		(block_last_config(&without_signatures, allocator, &unsigned_number, &error) == FB_OK && unsigned_number == number))
+		return;
+	fb_fail(&error, FB_BLOCK_REFUSED, "metadata of block " UINT64_FORMAT " contradict each other", (uint64) block->header.number);
+	fb_error_detail(&error, "The last configuration is block " UINT64_FORMAT " by slot 0, and another one by slot 1.", (uint64) number);
+	fb_error_hint(&error, "The copy of the block is damaged: take it from another node.");
+	error_throw(&error);
+}
+
+bool
+import_check_block(const Channel *channel, FbBytes bytes, BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
+{
+	uint64		height = block_store_height(channel->ledger, NULL);
+	FbError		error;
+
+	memset(committed, 0, sizeof(*committed));
+	if (block_parse(bytes, memory_allocator(CurrentMemoryContext), block, &error) != FB_OK)
+	{
+		if (error.hint[0] == '\0')
+			fb_error_hint(&error, "Pass the bytes of a block, as fabric.get_block gives them or \"peer channel fetch\" writes them.");
+		error_throw(&error);
+	}
+	if (!channel->ledger->import_only)
+		channel_refuse_consenter(channel->bundle);
+	if (block->header.number > height)
+		refuse_gap(channel, block, height);
+	if (block->header.number == height)
+		check_previous(channel, block);
+	if (block_check_data(block, &error) != FB_OK)
+	{
+		if (error.hint[0] == '\0')
+			fb_error_hint(&error, "The copy of the block is damaged: take it from another node.");
+		error_throw(&error);
+	}
+	check_last_config(block);
+	if (block->header.number == height)
+		return true;
+	check_same(channel, block, comparison, committed);
+	return false;
+}
+
+/* ---- the session's side ---- */
+
+static void
+refuse_unanswered(const Channel *channel)
+{
+	ereport(ERROR,
+			(errcode(error_sqlstate(FB_BUSY)),
+			 errmsg("ledger process of channel \"%s\" does not answer", channel->name),
+			 errdetail("It does not run, or ended before the block was imported; whether the block was stored is not known."),
+			 errhint("Look at fabric.stat_workers, and import the same block again: one that is stored already is left as it is.")));
+}
+
+static void
+raise_answer(const ImportAnswer *answer)
+{
+	const FbError *error = &answer->error;
+
+	if (answer->sqlstate == 0 && error->message[0] == '\0')
+		return;
+	ereport(answer->sqlstate != 0 ? ERROR : WARNING,
+			(errcode(answer->sqlstate != 0 ? answer->sqlstate : error_sqlstate(FB_BLOCK_REFUSED)),
+			 errmsg("%s", error->message),
+			 error->detail[0] ? errdetail("%s", error->detail) : 0,
+			 error->hint[0] ? errhint("%s", error->hint) : 0));
+}
+
+void
+import_block(const char *channel_name, FbBytes block, bool accept_differences, ImportAnswer *answer)
+{
+	const Channel *channel;
+	ChannelSlot *slot;
+	Oid			channels;
+	int			ledger_id;
+	bool		answered;
+
+	PreventCommandIfReadOnly("import_block()");
+	channel = channel_open(channel_name);
+	channel_refuse_locked(channel);
+	if (block.size > FB_MESSAGE_BYTES_MAX)
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_LIMIT_EXCEEDED)),
+				 errmsg("block is too large"),
+				 errdetail("It has %zu bytes, %d are allowed.", block.size, FB_MESSAGE_BYTES_MAX),
+				 errhint("No orderer makes such blocks: check what was passed.")));
+	ledger_id = channel->ledger->id;
+	channels = spi_relation_oid("channel");
+	/* one importer at a time for a channel; a lock of our own, which no statement takes */
+	LockDatabaseObject(channels, (Oid) ledger_id, 0, ExclusiveLock);
+	channel = channel_open(channel_name);
+	slot = channel_wait_slot(channel, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WORKER_START_MS));
+	answered = slot != NULL && channel->ledger->id == ledger_id &&
+		import_queue_send(slot, ledger_id, block, accept_differences, WORKER_START_MS, answer);
+	UnlockDatabaseObject(channels, (Oid) ledger_id, 0, ExclusiveLock);
+	if (!answered)
+		refuse_unanswered(channel);
+	raise_answer(answer);
+}

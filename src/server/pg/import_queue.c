@@ -1,0 +1,245 @@
+/*
+ * import_queue.c: a block on its way from a session to the ledger worker of a channel, and the worker's answer.
+ *
+ * A block may have 100 MB, so it does not fit into the fixed shared memory, and a segment of its size could exceed what the operating system gives. The
+ * session makes a small segment of dynamic shared memory for its request: a header, and a shm_mq of 64 kB through which the block streams into the
+ * worker's own memory. The handle of the segment stands in the channel's slot; the worker attaches when it is woken.
+ *
+ * Neither side ever waits for the other without a way out. The worker reads without waiting, between its other duties, so a session that is stopped
+ * stops nothing else. The session waits for its latch, can be cancelled at any time, and finds out when the worker ends: the worker's process id in the slot
+ * is another then. Whoever leaves detaches from the segment, and the other side notices. A session that left before the worker looked leaves a
+ * handle that can no longer be attached, or the handle of the next session.
+ */
+#include "server/pg/shmem_internal.h"
+
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "storage/shm_mq.h"
+#include "utils/wait_event.h"
+
+/* bytes of a block on their way: few wake-ups for a usual block, little memory for a large one */
+#define QUEUE_BYTES (64 * 1024)
+/* how often a session looks at the worker without being woken */
+#define LOOK_MS 1000
+
+/* the start of the segment; the queue follows */
+typedef struct ImportRequest
+{
+	int			ledger_id;
+	bool		accept_differences;
+	PGPROC	   *session;
+	pg_atomic_uint32 answered;	/* 1: answer is complete */
+	ImportAnswer answer;
+} ImportRequest;
+
+#define REQUEST_BYTES MAXALIGN(sizeof(ImportRequest))
+
+static shm_mq *
+request_queue(ImportRequest *request)
+{
+	return (shm_mq *) ((char *) request + REQUEST_BYTES);
+}
+
+/* ---- the session ---- */
+
+typedef struct RunningWorker
+{
+	pid_t		pid;			/* 0: none runs */
+	uint32		generation;
+} RunningWorker;
+
+static RunningWorker
+running_worker(ChannelSlot *slot)
+{
+	RunningWorker worker;
+
+	SpinLockAcquire(&slot->mutex);
+	worker = (RunningWorker) {slot->workers[WORKER_LEDGER].pid, slot->workers[WORKER_LEDGER].generation};
+	SpinLockRelease(&slot->mutex);
+	return worker;
+}
+
+static bool
+still_runs(ChannelSlot *slot, const RunningWorker *worker)
+{
+	RunningWorker now = running_worker(slot);
+
+	return now.pid == worker->pid && now.generation == worker->generation;
+}
+
+static void
+wait_for_latch(long timeout_ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* after a failure the launcher may take its time to start the next one */
+static bool
+wait_for_worker(ChannelSlot *slot, int timeout_ms, RunningWorker *worker)
+{
+	uint64		started_ms = clock_ms();
+
+	while ((*worker = running_worker(slot)).pid == 0)
+	{
+		if (clock_ms() - started_ms >= (uint64) timeout_ms)
+			return false;
+		wait_for_latch(50);
+	}
+	return true;
+}
+
+static bool
+is_answered(ImportRequest *request)
+{
+	if (pg_atomic_read_u32(&request->answered) == 0)
+		return false;
+	pg_read_barrier();
+	return true;
+}
+
+/* true once the worker has answered; false when it left before */
+static bool
+stream_block(ChannelSlot *slot, const RunningWorker *worker, ImportRequest *request, shm_mq_handle *queue, FbBytes block)
+{
+	bool		sent = false;
+
+	while (!is_answered(request))
+	{
+		if (!sent)
+		{
+			shm_mq_result result = shm_mq_send(queue, block.size, block.data, true, true);
+
+			if (result == SHM_MQ_DETACHED)
+				return is_answered(request);
+			sent = result == SHM_MQ_SUCCESS;
+		}
+		/* it answers before it leaves */
+		if (!still_runs(slot, worker))
+			return is_answered(request);
+		wait_for_latch(LOOK_MS);
+	}
+	return true;
+}
+
+bool
+import_queue_send(ChannelSlot *slot, int ledger_id, FbBytes block, bool accept_differences, int start_timeout_ms, ImportAnswer *answer)
+{
+	RunningWorker worker;
+	dsm_segment *segment;
+	ImportRequest *request;
+	shm_mq	   *queue;
+	shm_mq_handle *handle;
+	bool		answered;
+
+	if (!wait_for_worker(slot, start_timeout_ms, &worker))
+		return false;
+	/* an error from here on: the segment goes with the resource owner, and the worker sees that */
+	segment = dsm_create(REQUEST_BYTES + QUEUE_BYTES, 0);
+	request = dsm_segment_address(segment);
+	memset(request, 0, sizeof(*request));
+	request->ledger_id = ledger_id;
+	request->accept_differences = accept_differences;
+	request->session = MyProc;
+	pg_atomic_init_u32(&request->answered, 0);
+	queue = shm_mq_create(request_queue(request), QUEUE_BYTES);
+	shm_mq_set_sender(queue, MyProc);
+	handle = shm_mq_attach(queue, segment, NULL);
+
+	SpinLockAcquire(&slot->mutex);
+	slot->import_handle = dsm_segment_handle(segment);
+	SpinLockRelease(&slot->mutex);
+	shmem_worker_wake(slot, WORKER_LEDGER);
+	answered = stream_block(slot, &worker, request, handle, block);
+	if (answered)
+		*answer = request->answer;
+	shm_mq_detach(handle);
+	dsm_detach(segment);
+	return answered;
+}
+
+/* ---- the worker ---- */
+
+static dsm_segment *taken_segment = NULL;
+static ImportRequest *taken_request = NULL;
+static shm_mq_handle *taken_queue = NULL;
+
+static void
+leave_request(void)
+{
+	shm_mq_detach(taken_queue);
+	dsm_detach(taken_segment);
+	taken_segment = NULL;
+	taken_request = NULL;
+	taken_queue = NULL;
+}
+
+/* the request that stands in the slot; false: there is none, or its session is gone */
+static bool
+take_request(ChannelSlot *slot)
+{
+	MemoryContext caller;
+	dsm_handle	handle;
+	shm_mq	   *queue;
+
+	SpinLockAcquire(&slot->mutex);
+	handle = slot->import_handle;
+	slot->import_handle = DSM_HANDLE_INVALID;
+	SpinLockRelease(&slot->mutex);
+	if (handle == DSM_HANDLE_INVALID)
+		return false;
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	taken_segment = dsm_attach(handle);
+	if (taken_segment != NULL)
+	{
+		/* it outlives the transaction in which the block is committed */
+		dsm_pin_mapping(taken_segment);
+		taken_request = dsm_segment_address(taken_segment);
+		queue = request_queue(taken_request);
+		shm_mq_set_receiver(queue, MyProc);
+		taken_queue = shm_mq_attach(queue, taken_segment, NULL);
+		/* a channel that was left and joined again has another ledger */
+		if (taken_request->ledger_id != slot->ledger_id)
+			leave_request();
+	}
+	MemoryContextSwitchTo(caller);
+	return taken_segment != NULL;
+}
+
+bool
+import_queue_receive(ChannelSlot *slot, FbBytes *block, bool *accept_differences)
+{
+	while (taken_segment != NULL || take_request(slot))
+	{
+		Size		size;
+		void	   *data;
+
+		switch (shm_mq_receive(taken_queue, &size, &data, true))
+		{
+			case SHM_MQ_SUCCESS:
+				*block = fb_bytes(data, size);
+				*accept_differences = taken_request->accept_differences;
+				return true;
+			case SHM_MQ_WOULD_BLOCK:
+				return false;
+			case SHM_MQ_DETACHED:
+				leave_request();
+				break;
+		}
+	}
+	return false;
+}
+
+void
+import_queue_answer(const ImportAnswer *answer)
+{
+	PGPROC	   *session = taken_request->session;
+
+	taken_request->answer = *answer;
+	pg_write_barrier();
+	pg_atomic_write_u32(&taken_request->answered, 1);
+	/* should the session be gone, another process is woken for nothing */
+	SetLatch(&session->procLatch);
+	leave_request();
+}
