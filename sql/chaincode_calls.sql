@@ -246,7 +246,7 @@ SELECT fabric.policy_text(pg_temp.query('protection', 'k001')::bytea);
 --
 SELECT q AS query, split_part(pg_temp.query('run', q), E'\n', 1) AS answer FROM (VALUES
 	('SELECT random()'), ('SELECT now()'), ('SELECT clock_timestamp()'), ('SELECT gen_random_uuid()'), ('SELECT pg_sleep(1)'), ('SELECT txid_current()'),
-	('SELECT count(*) FROM pg_class'), ('SELECT count(*) FROM pg_catalog.pg_settings'), ('SELECT count(*) FROM information_schema.tables'),
+	('SELECT count(*) FROM pg_class'), ('SELECT count(*) FROM pg_catalog.pg_proc'), ('SELECT count(*) FROM information_schema.sql_features'),
 	('SELECT count(*) FROM fabric.chaincodes'), ('SELECT count(*) FROM fabric_internal.world_state'), ('TABLE pg_authid'),
 	('CREATE TABLE t (a int)'), ('CREATE TEMP TABLE t (a int)'), ('DROP FUNCTION put'), ('SET work_mem = 100'), ('RESET ROLE'), ('SET ROLE postgres'),
 	('SET SESSION AUTHORIZATION DEFAULT'), ('LISTEN x'), ('NOTIFY x'), ('DO $$BEGIN END$$'), ('PREPARE p AS SELECT 1'), ('DECLARE c CURSOR WITH HOLD FOR SELECT 1'),

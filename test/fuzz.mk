@@ -4,7 +4,7 @@
 #   make fuzz FUZZ_SECONDS=3600     longer; what it finds new is kept in build/fuzz/corpus/NAME
 # A crash is in build/fuzz/crash-...: build/fuzz/fuzz_NAME FILE replays it.
 
-FUZZ_CC ?= clang-14
+FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 10
 FUZZ_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZERS = $(patsubst test/fuzz/%.c,build/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))

@@ -73,6 +73,7 @@ sub judge_include
 			if $FLOOR{$other} == $floor;
 		return undef if $header eq $noun;
 		return undef if $other eq 'core/base' && $header eq 'limits';
+		return undef if $other eq 'server/pg' && $header eq 'compat';
 		return undef if $other eq 'core/proto' && $header =~ /\.pb-c$/;
 		return "$target is private to its room: include its door \"$other/$noun.h\", and move there what is missing";
 	}

@@ -10,7 +10,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/json.h"
@@ -18,6 +17,7 @@
 
 #include "core/crypto/crypto.h"
 #include "server/chaincode/chaincode_internal.h"
+#include "server/pg/compat.h"
 #include "server/pg/pg.h"
 
 /* what one archive may hold: bounds the work that a small hostile file can cause */
@@ -271,35 +271,38 @@ typedef struct MetadataReader
 	bool not_text;
 } MetadataReader;
 
-static void
+static CompatJsonResult
 metadata_object_start(void *state)
 {
 	((MetadataReader *) state)->depth++;
+	COMPAT_JSON_RETURN();
 }
 
-static void
+static CompatJsonResult
 metadata_object_end(void *state)
 {
 	((MetadataReader *) state)->depth--;
+	COMPAT_JSON_RETURN();
 }
 
-static void
+static CompatJsonResult
 metadata_field(void *state, char *name, bool isnull)
 {
 	MetadataReader *reader = state;
 
 	reader->wanted = NULL;
 	if (reader->depth != 1)
-		return;
+		COMPAT_JSON_RETURN();
 	if (pg_strcasecmp(name, "label") == 0)
 		reader->wanted = &reader->package->label;
 	else if (pg_strcasecmp(name, "type") == 0)
 		reader->wanted = &reader->package->type;
 	else if (pg_strcasecmp(name, "path") == 0)
 		reader->wanted = &reader->package->path;
+	COMPAT_JSON_RETURN();
 }
 
-static void
+static CompatJsonResult
 metadata_scalar(void *state, char *token, JsonTokenType type)
 {
 	MetadataReader *reader = state;
@@ -309,6 +312,7 @@ metadata_scalar(void *state, char *token, JsonTokenType type)
 	else if (reader->wanted != NULL && type != JSON_TOKEN_NULL)
 		reader->not_text = true;
 	reader->wanted = NULL;
+	COMPAT_JSON_RETURN();
 }
 
 static void
@@ -328,7 +332,7 @@ read_metadata(FbBytes json, ChaincodePackage *package)
 
 	if (json.size == 0 || memchr(json.data, '\0', json.size) != NULL || !fb_utf8_valid(json))
 		invalid_package("\"metadata.json\" is not a JSON object.");
-	lexer = makeJsonLexContextCstringLen((char *) json.data, json.size, GetDatabaseEncoding(), true);
+	lexer = compat_json_lexer((const char *) json.data, json.size, GetDatabaseEncoding());
 	if (pg_parse_json(lexer, &actions) != JSON_SUCCESS || reader.not_text)
 		invalid_package("\"metadata.json\" is not a JSON object with the texts \"type\", \"path\" and \"label\".");
 	if (package->label == NULL || !is_label(package->label))

@@ -16,7 +16,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "parser/gramparse.h"
 #include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "parser/scanner.h"
@@ -27,6 +26,7 @@
 #include "utils/syscache.h"
 
 #include "server/chaincode/chaincode_internal.h"
+#include "server/pg/compat.h"
 
 /* findings shown in one error */
 #define FINDINGS_SHOWN_MAX 20
@@ -240,11 +240,11 @@ scan(Body *body, int *capacity, const char *text, int first_line, const char *ne
 			break;
 		for (; position < location; position++)
 			line += text[position] == '\n';
-		if (code == SCONST && nested != NULL && strcmp(value.str, nested) == 0)
+		if (code == TOKEN_SCONST && nested != NULL && strcmp(value.str, nested) == 0)
 			scan(body, capacity, nested, line, NULL);
-		else if (code == IDENT || code == SCONST)
+		else if (code == TOKEN_IDENT || code == TOKEN_SCONST)
 			append_token(body, capacity, code, value.str, line);
-		else if (code > NOT_EQUALS)
+		else if (code > TOKEN_NOT_EQUALS)
 			append_token(body, capacity, code, value.keyword, line);
 		else
 			append_token(body, capacity, code, "", line);
@@ -256,7 +256,7 @@ scan(Body *body, int *capacity, const char *text, int first_line, const char *ne
 static bool
 is_word(const Token *token)
 {
-	return token->code == IDENT || token->code > NOT_EQUALS;
+	return token->code == TOKEN_IDENT || token->code > TOKEN_NOT_EQUALS;
 }
 
 /* a keyword, written as such */
@@ -352,7 +352,7 @@ check_call(Body *body, int index)
 	bool exists;
 	bool of_fabric = false;
 
-	if (token->code > NOT_EQUALS &&
+	if (token->code > TOKEN_NOT_EQUALS &&
 		ScanKeywordCategories[ScanKeywordLookup(token->text, &ScanKeywords)] == RESERVED_KEYWORD)
 		return;
 	if (previous->code == '.' && is_word(previous - 1))
@@ -408,7 +408,7 @@ check_string(Body *body, int index)
 	if (is(previous, "sqlstate") && (strcmp(token->text, "57014") == 0 || strcmp(token->text, "57000") == 0))
 		refuse_token(body, token, "the handler", "would catch the end of the time limit");
 	if (is_date_word(token->text) &&
-		((token + 1)->code == TYPECAST || is(previous, "timestamp") || is(previous, "timestamptz") ||
+		((token + 1)->code == TOKEN_TYPECAST || is(previous, "timestamp") || is(previous, "timestamptz") ||
 		 is(previous, "date") || is(previous, "time") || is(previous, "timetz")))
 		refuse_token(body, token, psprintf("'%s'", token->text), "gives another time on every node");
 }
@@ -441,7 +441,7 @@ starts_statement(const Token *token)
 static bool
 continues_assignment(const Token *token)
 {
-	return token->code == COLON_EQUALS || token->code == '=' || token->code == '.' || token->code == '[';
+	return token->code == TOKEN_COLON_EQUALS || token->code == '=' || token->code == '.' || token->code == '[';
 }
 
 static bool
@@ -478,7 +478,7 @@ check_statement(Body *body, int index)
 		refuse_token(body, token, "FOR UPDATE", "locks rows of a table");
 	else if (is(token, "update") && updates_table(token))
 		refuse_token(body, token, "UPDATE", why);
-	else if (token->code > NOT_EQUALS && is(token, "create"))
+	else if (token->code > TOKEN_NOT_EQUALS && is(token, "create"))
 		refuse_token(body, token, "CREATE", "makes objects in one database");
 	else if (is(token, "execute") && !continues_assignment(next) && next->code != '(' && next->code != ')')
 		warn_token(body, token, "EXECUTE", "runs dynamic SQL, which cannot be checked for what differs between nodes");
@@ -555,13 +555,13 @@ check_tokens(Body *body)
 		const Token *token = &body->tokens[i];
 
 		CHECK_FOR_INTERRUPTS();
-		if (token->code == SCONST)
+		if (token->code == TOKEN_SCONST)
 			check_string(body, i);
 		if (!is_word(token))
 			continue;
 		if ((token + 1)->code == '(')
 			check_call(body, i);
-		else if (token->code > NOT_EQUALS && (token - 1)->code != '.' && !is(token - 1, "as"))
+		else if (token->code > TOKEN_NOT_EQUALS && (token - 1)->code != '.' && !is(token - 1, "as"))
 		{
 			for (int k = 0; k < lengthof(known_names); k++)
 				if (strcmp(known_names[k].name, token->text) == 0)

@@ -13,6 +13,8 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
+#include "server/pg/compat.h"
+
 #include "core/block/block.h"
 
 FABRIC_FUNCTION(fabric_refuse_change);
@@ -71,7 +73,7 @@ ledger_is_locked_here(const Ledger *ledger)
 			LOCKTAG		tag;
 
 			SET_LOCKTAG_RELATION(tag, MyDatabaseId, tables[i]);
-			if (LockHeldByMe(&tag, mode))
+			if (compat_lock_is_held(&tag, mode))
 				return true;
 		}
 	return false;

@@ -1,13 +1,13 @@
 /* json.c: JSON results, and stored bytes as people can read them */
 #include "server/surface/surface_internal.h"
 
-#include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "pgtime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 
 #include "server/ledger/ledger.h"
+#include "server/pg/compat.h"
 
 /* deeper values are not shown as JSON: the server's parser recurses, and a value must not be able to break a view */
 #define VALUE_JSON_DEPTH_MAX 500
@@ -107,18 +107,19 @@ is_too_deep(FbBytes bytes)
 }
 
 /* the parser's callback for every scalar: is it a number that numeric refuses? */
-static void
+static CompatJsonResult
 look_at_scalar(void *state, char *token, JsonTokenType type)
 {
 	bool	   *refused = state;
 	char	   *exponent;
 
 	if (type != JSON_TOKEN_NUMBER)
-		return;
+		COMPAT_JSON_RETURN();
 	exponent = strpbrk(token, "eE");
 	if (strlen(token) > VALUE_NUMBER_BYTES_MAX ||
 		(exponent != NULL && (strlen(exponent) > 6 || abs(atoi(exponent + 1)) > VALUE_EXPONENT_MAX)))
 		*refused = true;
+	COMPAT_JSON_RETURN();
 }
 
 /* whether jsonb_in takes these bytes without an error */
@@ -131,7 +132,7 @@ is_json(FbBytes bytes)
 
 	if (bytes.size == 0 || bytes.size > VALUE_JSON_BYTES_MAX || !is_text(bytes) || is_too_deep(bytes))
 		return false;
-	lexer = makeJsonLexContextCstringLen((char *) bytes.data, (int) bytes.size, PG_UTF8, true);
+	lexer = compat_json_lexer((const char *) bytes.data, bytes.size, PG_UTF8);
 	actions.semstate = &refused;
 	actions.scalar = look_at_scalar;
 	return pg_parse_json(lexer, &actions) == JSON_SUCCESS && !refused;

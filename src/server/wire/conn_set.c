@@ -10,6 +10,8 @@
 #include "storage/ipc.h"
 #include "utils/wait_event.h"
 
+#include "server/pg/compat.h"
+
 typedef struct ConnWaiterEntry
 {
 	uint64		generation;
@@ -60,7 +62,7 @@ waiter_build(ConnWaiter *waiter, WireConn *const *conns, int conns_count)
 			: repalloc(waiter->entries, size);
 		waiter->capacity = conns_count;
 	}
-	waiter->events = CreateWaitEventSet(TopMemoryContext, conns_count + 2);
+	waiter->events = compat_wait_event_set_create(conns_count + 2);
 	AddWaitEventToSet(waiter->events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(waiter->events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int index = 0; index < conns_count; index++)
