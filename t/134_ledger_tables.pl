@@ -23,7 +23,9 @@ my $height = $org1->query("SELECT height FROM fabric.chain_info('trade')");
 my $id = $org1->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
 
 # views whose columns are decoded, and functions that read, above a parallel plan
-my $parallel = "SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; ";
+# PostgreSQL 16 renamed it
+my $always_parallel = $org1->query("SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
+my $parallel = "SET $always_parallel = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; ";
 like($org1->query("$parallel EXPLAIN SELECT max(length(envelope)) FROM fabric.transactions"), qr/Gather/, 'the view is read in parallel');
 is($org1->query("$parallel SELECT count(envelope), count(creator) FROM fabric.transactions WHERE channel = 'trade'"),
 	$org1->query("SELECT count(*), count(*) - 1 FROM fabric_internal.transaction WHERE channel = 'trade'"), 'and its columns are decoded all the same');
