@@ -894,9 +894,9 @@ GRANT EXECUTE ON FUNCTION fabric.commit_chaincode TO fabric_admin;
 -- peer to peer: what other nodes call on this one as a peer
 ------------------------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint) RETURNS bytea
+CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint, OUT response bytea, OUT height bigint) RETURNS record
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_endorse';
-COMMENT ON FUNCTION fabric_internal.endorse IS 'endorse a client''s signed proposal: protos.ProposalResponse';
+COMMENT ON FUNCTION fabric_internal.endorse IS 'endorse a client''s signed proposal: protos.ProposalResponse, and how many blocks the simulation has seen; waits until this node has min_height blocks (LF507 when it takes too long)';
 REVOKE ALL ON FUNCTION fabric_internal.endorse FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.endorse TO fabric_node;
 

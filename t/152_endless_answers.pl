@@ -16,13 +16,13 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 # the superuser of an organisation replaces what its node says to others
 sub falsify_answer
 {
-	my ($node, $function, $arguments) = @_;
+	my ($node, $function, $arguments, $result) = @_;
 
 	$node->query(<<"SQL");
 ALTER EXTENSION fabric DROP FUNCTION fabric_internal.$function;
 DROP FUNCTION fabric_internal.$function;
-CREATE FUNCTION fabric_internal.$function($arguments) RETURNS SETOF bytea LANGUAGE sql
-	AS \$\$ SELECT convert_to(repeat('x', 1000000), 'UTF8') FROM generate_series(1, 1000000) \$\$;
+CREATE FUNCTION fabric_internal.$function($arguments) RETURNS SETOF $result LANGUAGE sql STABLE
+	AS \$\$ SELECT convert_to(repeat('x', 1000000), 'UTF8')@{[ $result eq 'record' ? ', 1::bigint' : '' ]} FROM generate_series(1, 1000000) \$\$;
 SQL
 }
 
@@ -38,7 +38,7 @@ sub memory_of
 
 # ---- endorsements ----
 
-falsify_answer($org1, 'endorse', 'signed_proposal bytea, min_height bigint');
+falsify_answer($org1, 'endorse', 'signed_proposal bytea, min_height bigint, OUT response bytea, OUT height bigint', 'record');
 my $insist = "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP'])";
 like($org3->error_of($insist), qr/LF310.*Org1MSP: lost connection.*it sends more than the \d+ bytes that an answer may have/s, 'who insists on it is told');
 my $session = start_query($org3->connection, create_vehicle('E2') . ";\nSELECT pg_backend_pid();\nSELECT pg_sleep(1.5)");
@@ -51,7 +51,7 @@ ok(wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE us
 # ---- blocks ----
 
 my $genesis = $org1->query("SELECT encode(fabric.get_block('trade', 0), 'hex')");
-falsify_answer($org1, 'deliver', 'seek bytea, bytes_max int, wait_ms int');
+falsify_answer($org1, 'deliver', 'seek bytea, bytes_max int, wait_ms int', 'bytea');
 $org3->query("SELECT fabric.leave_channel('trade')");
 $org3->query("SELECT fabric.join_channel('\\x$genesis')");
 # endorsed by too few, so not valid, but a block

@@ -87,6 +87,7 @@ extern int	fb_bytes_compare(FbBytes a, FbBytes b);
 	X(FB_COMMIT_TIMEOUT, "LF504", "commit status unknown") \
 	X(FB_NOT_CONSENTER, "LF505", "node is not a consenter") \
 	X(FB_STALE_CONFIG, "LF506", "configuration changed") \
+	X(FB_NODE_BEHIND, "LF507", "node lacks recent blocks") \
 	/* LF9: internal */ \
 	X(FB_OUT_OF_MEMORY, "53200", "out of memory") \
 	X(FB_CRYPTO_FAILURE, "LF901", "cryptographic library failure") \

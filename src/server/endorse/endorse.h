@@ -13,17 +13,23 @@ typedef struct Endorsement
 	ProposalView proposal;
 	ProposalResponse response;	/* payload, endorser and signature are empty for endorser_evaluate */
 	FbBytes		response_bytes; /* pb(ProposalResponse) */
+	uint64		height;			/* how many blocks of the channel the simulation has seen, exactly */
+	FbError		refusal;		/* FB_OK: it was endorsed. Else what the chaincode refused with, and there is no response */
 } Endorsement;
 
 /*
- * Endorse a SignedProposal with this node's identity. min_height: wait (at most fabric.endorsement_timeout) until this node has that many blocks,
- * because the asking node has simulated at that height; 0: do not wait. Private plaintext is stored durably before this returns. Raises what
- * TXF-2 refuses (FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT, FB_DUPLICATE_TXID, FB_ACCESS_DENIED, FB_INVALID_SIGNATURE, FB_CERTIFICATE_EXPIRED ...),
- * FB_CHAINCODE_NOT_FOUND, and FB_CHAINCODE_ERROR with the chaincode's message, detail and hint.
+ * Endorse a SignedProposal with this node's identity. min_height: the caller has seen that many blocks of the channel (0: none). This waits until this
+ * node has them too, at most half of fabric.endorsement_timeout, so that its answer still arrives before the caller gives up; then it raises
+ * FB_NODE_BEHIND, since an answer about an older state could refuse what the caller knows to exist. Private plaintext is stored durably before this
+ * returns. What the chaincode refuses is a result (refusal), not an error. Raises what TXF-2 refuses (FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT,
+ * FB_DUPLICATE_TXID, FB_ACCESS_DENIED, FB_INVALID_SIGNATURE, FB_CERTIFICATE_EXPIRED ...), FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND.
  */
 extern void endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endorsement);
 
-/* the same without a signature and without any trace: a query (TXF-10). Works on a hot standby */
+/* raise the refusal of an endorsement, if there is one: FB_CHAINCODE_ERROR with the chaincode's message, detail and hint */
+extern void endorser_check_refusal(const Endorsement *endorsement);
+
+/* the same without a signature and without any trace: a query (TXF-10). Raises a refusal. Works on a hot standby */
 extern void endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement);
 
 #endif

@@ -7,11 +7,41 @@
 
 #include "core/rwset/rwset.h"
 
+/* the time to wait for blocks; the rest of fabric.endorsement_timeout remains for the simulation and the way back */
+#define HEIGHT_WAIT_MS (guc_endorse_timeout_ms / 2)
+
+/*
+ * Wait until this node has min_height blocks, which the caller has seen. Nothing but the caller's word says that such a block exists, so the wait is
+ * bounded and holds nothing.
+ */
+static void
+wait_for_height(const Channel *channel, uint64 min_height)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HEIGHT_WAIT_MS);
+	ChannelSlot *slot = channel_slot(channel);
+	uint64		height;
+	FbError		error;
+
+	if (min_height == 0 || (slot != NULL && pg_atomic_read_u64(&slot->height) >= min_height))
+		return;
+	/* the table knows it where no worker runs (a standby), and before the worker has told it (after a start) */
+	height = block_store_height(channel->ledger, GetLatestSnapshot());
+	if (height >= min_height)
+		return;
+	if (shmem_available() && (slot = channel_wait_slot(channel, deadline)) != NULL && shmem_wait_height(slot, min_height - 1, deadline))
+		return;
+	fb_fail(&error, FB_NODE_BEHIND, "this node lacks blocks of channel \"%s\" that the caller has seen", channel->name);
+	fb_error_detail(&error, "It has " UINT64_FORMAT " blocks, the caller has seen " UINT64_FORMAT ".", height, min_height);
+	fb_error_hint(&error, "Try again; if it lasts, look at fabric.stat_workers on this node.");
+	error_throw(&error);
+}
+
 /* TXF-2: who asks, when, whether it was asked before, and whether he may */
 static const Channel *
-check_proposal(FbAllocator *allocator, FbBytes signed_proposal, ProposalView *view)
+check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_height, ProposalView *view)
 {
 	const Channel *channel;
+	const char *channel_name;
 	SignedMessage message;
 	uint64		block_number;
 	uint32		position;
@@ -19,7 +49,10 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, ProposalView *vi
 	FbError		error;
 
 	error_check(proposal_parse_signed(allocator, signed_proposal, view, &error), &error);
-	channel = channel_open(fb_text_copy(allocator, view->channel_id));
+	channel_name = fb_text_copy(allocator, view->channel_id);
+	/* before the other checks: the configuration that tells who may ask may be in a block that is still missing */
+	wait_for_height(channel_open(channel_name), min_height);
+	channel = channel_open(channel_name);
 	if (!view->timestamp.present)
 	{
 		fb_fail(&error, FB_INVALID_ARGUMENT, "the proposal has no timestamp");
@@ -28,7 +61,7 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, ProposalView *vi
 	access_check_time(view->timestamp.seconds, view->timestamp.nanoseconds);
 	message = (SignedMessage) {view->creator, view->signature, view->bytes};
 	(void) access_authenticate(channel, &message);
-	if (tx_index_find(channel->ledger, view->tx_id, NULL, &block_number, &position, &code))
+	if (tx_index_find(channel->ledger, view->tx_id, GetLatestSnapshot(), &block_number, &position, &code))
 	{
 		fb_fail(&error, FB_DUPLICATE_TXID, "transaction \"%.*s\" is on the ledger already", (int) view->tx_id.size,
 				(const char *) view->tx_id.data);
@@ -41,9 +74,12 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, ProposalView *vi
 	return channel;
 }
 
-static void
+/* the snapshot's height comes with the result: a block is one transaction, so that a snapshot sees all of it or nothing */
+static uint64
 run(FbAllocator *allocator, const Channel *channel, const ProposalView *view, Snapshot snapshot, SimulationResult *result)
 {
+	uint64		height;
+
 	SimulationRequest request = {
 		.channel = channel->name,
 		.chaincode = fb_text_copy(allocator, view->chaincode_name),
@@ -58,27 +94,34 @@ run(FbAllocator *allocator, const Channel *channel, const ProposalView *view, Sn
 	};
 
 	PushActiveSnapshot(snapshot);
+	height = block_store_height(channel->ledger, GetActiveSnapshot());
 	simulate(&request, result);
 	PopActiveSnapshot();
+	return height;
 }
 
 /* CCA-34: what the chaincode refused cannot be endorsed */
-static void
-check_status(const ProposalView *view, const SimulationResult *result)
+static bool
+is_refused(const ProposalView *view, const SimulationResult *result, FbError *refusal)
 {
-	FbError		error;
-
 	if (result->status >= 200 && result->status < 400)
-		return;
-	fb_fail(&error, FB_CHAINCODE_ERROR, "%s", result->message[0] ? result->message : "chaincode refused the transaction");
+		return false;
+	fb_fail(refusal, FB_CHAINCODE_ERROR, "%s", result->message[0] ? result->message : "chaincode refused the transaction");
 	if (result->detail != NULL)
-		fb_error_detail(&error, "%s", result->detail);
+		fb_error_detail(refusal, "%s", result->detail);
 	else
-		fb_error_detail(&error, "Raised by chaincode \"%.*s\" with SQLSTATE %s.", (int) view->chaincode_name.size,
+		fb_error_detail(refusal, "Raised by chaincode \"%.*s\" with SQLSTATE %s.", (int) view->chaincode_name.size,
 						(const char *) view->chaincode_name.data, result->sqlstate);
 	if (result->hint != NULL)
-		fb_error_hint(&error, "%s", result->hint);
-	error_throw(&error);
+		fb_error_hint(refusal, "%s", result->hint);
+	return true;
+}
+
+void
+endorser_check_refusal(const Endorsement *endorsement)
+{
+	if (endorsement->refusal.status != FB_OK)
+		error_throw(&endorsement->refusal);
 }
 
 static ChaincodeResponse
@@ -117,17 +160,6 @@ sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
 	access_note_verified(response->endorser, response->signature, parts, FB_POLICY_MESSAGE_PARTS_MAX);
 }
 
-/* the asking node has simulated with this many blocks; with fewer the read versions would differ */
-static void
-wait_for_height(const Channel *channel, uint64 min_height)
-{
-	ChannelSlot *slot = channel_slot(channel);
-
-	if (slot == NULL || min_height == 0 || pg_atomic_read_u64(&slot->height) >= min_height)
-		return;
-	(void) shmem_wait_height(slot, min_height - 1, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms));
-}
-
 /* PVT-3: plaintext is kept, durably, before anybody can submit the transaction that it belongs to */
 static void
 store_private(const Channel *channel, const ProposalView *view, FbBytes private_rwset)
@@ -161,11 +193,11 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endors
 
 	memset(endorsement, 0, sizeof(*endorsement));
 	(void) node_signer();		/* a node that cannot sign need not simulate */
-	channel = check_proposal(allocator, signed_proposal, view);
-	wait_for_height(channel, min_height);
+	channel = check_proposal(allocator, signed_proposal, min_height, view);
 	/* the newest state, also in a transaction that goes on seeing an old one: what it read there would only conflict */
-	run(allocator, channel, view, GetLatestSnapshot(), &result);
-	check_status(view, &result);
+	endorsement->height = run(allocator, channel, view, GetLatestSnapshot(), &result);
+	if (is_refused(view, &result, &endorsement->refusal))
+		return;
 	store_private(channel, view, result.rwset.private_bytes);
 	payload.proposal_hash = fb_bytes(view->proposal_hash, sizeof(view->proposal_hash));
 	payload.results = result.rwset.public_bytes;
@@ -190,10 +222,11 @@ endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
 	FbError		error;
 
 	memset(endorsement, 0, sizeof(*endorsement));
-	channel = check_proposal(allocator, signed_proposal, &endorsement->proposal);
+	channel = check_proposal(allocator, signed_proposal, 0, &endorsement->proposal);
 	/* a query is a query: under REPEATABLE READ it sees what the transaction's others see */
-	run(allocator, channel, &endorsement->proposal, GetTransactionSnapshot(), &result);
-	check_status(&endorsement->proposal, &result);
+	endorsement->height = run(allocator, channel, &endorsement->proposal, GetTransactionSnapshot(), &result);
+	if (is_refused(&endorsement->proposal, &result, &endorsement->refusal))
+		endorser_check_refusal(endorsement);
 	endorsement->response.response = chaincode_response(&result);
 	error_check(response_pack(allocator, &endorsement->response, &endorsement->response_bytes, &error), &error);
 }

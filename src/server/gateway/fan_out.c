@@ -1,68 +1,80 @@
 /*
  * fan_out.c: endorsements are collected from several organisations at once.
  *
- * The requests leave before this node simulates. When an organisation fails, or does not answer for a while, the plan is asked for another combination;
- * those that have answered keep their answers. Two nodes that are some blocks apart read different versions of a key: then all are asked again, a moment later, because the
- * one that is behind is catching up (the proposal and its transaction id stay the same).
+ * The requests leave before this node simulates. When an organization fails, refuses, answers otherwise than this node, or does not answer for a while,
+ * the plan is asked for another combination; those that have answered keep their answers. So one organization cannot block the others where the policy
+ * can be satisfied without it. Fabric's gateway does the same with the layouts of its endorsement plan (internal/pkg/gateway/endorse.go, Endorse;
+ * endorsement.go, processEndorsement). What this node's own chaincode refuses is final, as it is there (planFromFirstEndorser), except for _lifecycle:
+ * there a refusal can mean that this organization alone has not approved what a majority has.
+ *
+ * Nodes that are some blocks apart answer differently without any fault. heights.c tells what is waited for; agree.c brings answers together. The proposal
+ * and its transaction id stay the same however often it is asked.
  */
 #include "server/gateway/gateway_internal.h"
 
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
+#include "server/chaincode/chaincode.h"
 #include "server/endorse/endorse.h"
-#include "server/wire/wire.h"
 
-/* how often differing read versions are asked for again */
-#define ATTEMPTS_MAX 20
-#define ATTEMPT_PAUSE_MS 20
-
-/* one organisation's part in the fan-out */
-typedef struct Branch
-{
-	WireCall   *call;			/* NULL: this node, or not asked */
-	TimestampTz patience_until; /* of the call; 0: it was not waited for yet, because this node simulates */
-	bool		answered;
-	ProposalResponse response;
-	char	   *failure;		/* of a member that failed */
-} Branch;
-
-typedef struct FanOut
-{
-	const Channel *channel;
-	FbAllocator *allocator;
-	EndorsementPlan	   *plan;
-	Branch	   *branches;		/* by member */
-	FbBytes		signed_proposal;
-	uint64		height;			/* the others must have so many blocks before they answer; 0: any */
-	TimestampTz deadline;
-} FanOut;
-
-static void
-note_failure(FanOut *fan_out, uint32_t member, const char *why)
+void
+fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why)
 {
 	fan_out->plan->members[member].failed = true;
+	fan_out->branches[member].answered = false;
 	fan_out->branches[member].failure = pstrdup(why);
+}
+
+static void
+note_refusal(FanOut *fan_out, uint32_t member, const FbError *refusal)
+{
+	fan_out->branches[member].refusal = memcpy(palloc(sizeof(FbError)), refusal, sizeof(FbError));
+	fan_out_note_failure(fan_out, member, refusal->detail[0] ? psprintf("%s (%s)", refusal->message, refusal->detail) : refusal->message);
+}
+
+static void
+start_call(FanOut *fan_out, uint32_t index, uint64 height)
+{
+	Branch	   *branch = &fan_out->branches[index];
+
+	branch->asked_height = Max(height, branch->wanted_height);
+	branch->call = wire_endorse_start(fan_out->plan->members[index].address, fan_out->signed_proposal, branch->asked_height);
+	branch->patience_until = 0;
+}
+
+static bool
+includes_this_node(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	for (size_t i = 0; i < chosen_count; i++)
+		if (fan_out->plan->members[chosen[i]].address == NULL)
+			return true;
+	return false;
 }
 
 static void
 start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
+	/* see heights.c: this node's own answer shows when another one is old */
+	uint64		height = includes_this_node(fan_out, chosen, chosen_count) ? height_of_session(fan_out->channel) : fan_out->seen_height;
+
 	for (size_t i = 0; i < chosen_count; i++)
 	{
-		PlanMember *member = &fan_out->plan->members[chosen[i]];
-		Branch	   *branch = &fan_out->branches[chosen[i]];
+		const Branch *branch = &fan_out->branches[chosen[i]];
 
-		if (member->address == NULL || branch->answered || branch->call != NULL)
-			continue;
-		branch->call = wire_endorse_start(member->address, fan_out->signed_proposal, fan_out->height);
-		branch->patience_until = 0;
+		if (fan_out->plan->members[chosen[i]].address != NULL && !branch->answered && branch->call == NULL)
+			start_call(fan_out, chosen[i], height);
 	}
 }
 
-/* a refusal here is the chaincode's own word, and final: it is raised as it is */
-static void
+static bool
+is_lifecycle(const Endorsement *endorsement)
+{
+	return fb_bytes_equal(endorsement->proposal.chaincode_name, fb_bytes_of_text(LIFECYCLE_NAMESPACE));
+}
+
+/* false: this node is no part of the combination any more */
+static bool
 endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
 	for (size_t i = 0; i < chosen_count; i++)
@@ -72,10 +84,21 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 
 		if (fan_out->plan->members[chosen[i]].address != NULL || branch->answered)
 			continue;
-		endorser_endorse(fan_out->signed_proposal, 0, &endorsement);
+		endorser_endorse(fan_out->signed_proposal, branch->wanted_height, &endorsement);
+		if (endorsement.refusal.status != FB_OK)
+		{
+			if (!is_lifecycle(&endorsement))
+				endorser_check_refusal(&endorsement);
+			note_refusal(fan_out, chosen[i], &endorsement.refusal);
+			return false;
+		}
 		branch->response = endorsement.response;
+		branch->height = endorsement.height;
 		branch->answered = true;
+		/* the others' refusals are judged by what this answer has seen */
+		fan_out->seen_height = Max(fan_out->seen_height, endorsement.height);
 	}
+	return true;
 }
 
 static FbBytes
@@ -86,17 +109,6 @@ copy_bytes(FbAllocator *allocator, FbBytes bytes)
 
 	error_check(fb_bytes_copy(allocator, bytes, &copy, &error), &error);
 	return copy;
-}
-
-/* the remote chaincode's refusal is passed on with its detail and hint */
-static void
-raise_chaincode_error(const PlanMember *member, const FbError *remote)
-{
-	FbError		error = *remote;
-
-	if (error.detail[0] == '\0')
-		fb_error_detail(&error, "Raised by the chaincode on a node of %s.", member->msp_id);
-	error_throw(&error);
 }
 
 /* why no committer would count the answer; NULL: it is in order */
@@ -124,30 +136,53 @@ flaw_of(FanOut *fan_out, uint32_t index)
 	return valid ? NULL : "its signature is not valid";
 }
 
+/*
+ * May a node's error be due to blocks that it lacks? Then it is asked once more at the height that the caller has seen: the refusal of a chaincode that
+ * did not find what was just created, a definition that is not committed there yet, a configuration that does not know the client yet.
+ */
+static bool
+may_be_old(const FanOut *fan_out, const Branch *branch, const FbError *error)
+{
+	return error->status != FB_NODE_UNREACHABLE && error->status != FB_NODE_BEHIND && branch->asked_height < fan_out->seen_height &&
+		GetCurrentTimestamp() < fan_out->deadline;
+}
+
+static void
+take_answer(FanOut *fan_out, uint32_t index)
+{
+	Branch	   *branch = &fan_out->branches[index];
+	const char *flaw;
+	FbError		error;
+
+	if (wire_call_rows_count(branch->call) != 1 || !wire_call_height(branch->call, &branch->height) ||
+		response_parse(fan_out->allocator, copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)), &branch->response, &error) != FB_OK)
+		fan_out_note_failure(fan_out, index, "its answer cannot be read");
+	else if (branch->height < branch->asked_height)
+		fan_out_note_failure(fan_out, index, "it answered without the blocks that it was asked to wait for");
+	else if ((flaw = flaw_of(fan_out, index)) != NULL)
+		fan_out_note_failure(fan_out, index, flaw);
+	else
+		branch->answered = true;
+}
+
 static void
 finish_call(FanOut *fan_out, uint32_t index)
 {
 	Branch	   *branch = &fan_out->branches[index];
 	const WireError *failure = wire_call_error(branch->call);
-	const char *flaw;
-	FbError		error;
+	bool		again = failure != NULL && may_be_old(fan_out, branch, &failure->error);
 
-	if (failure != NULL)
-	{
-		if (failure->error.status == FB_CHAINCODE_ERROR)
-			raise_chaincode_error(&fan_out->plan->members[index], &failure->error);
-		note_failure(fan_out, index, failure->error.detail[0] ? psprintf("%s (%s)", failure->error.message, failure->error.detail) :
-					 failure->error.message);
-	}
-	else if (wire_call_rows_count(branch->call) != 1 ||
-			 response_parse(fan_out->allocator, copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)), &branch->response, &error) != FB_OK)
-		note_failure(fan_out, index, "its answer cannot be read");
-	else if ((flaw = flaw_of(fan_out, index)) != NULL)
-		note_failure(fan_out, index, flaw);
-	else
-		branch->answered = true;
+	if (failure == NULL)
+		take_answer(fan_out, index);
+	else if (failure->error.status == FB_CHAINCODE_ERROR && !again)
+		note_refusal(fan_out, index, &failure->error);
+	else if (!again)
+		fan_out_note_failure(fan_out, index, failure->error.detail[0] ? psprintf("%s (%s)", failure->error.message, failure->error.detail) :
+							 failure->error.message);
 	wire_call_release(branch->call);
 	branch->call = NULL;
+	if (again)
+		start_call(fan_out, index, fan_out->seen_height);
 }
 
 /* the unfinished calls of the chosen ones, and until when they are waited for before somebody else is asked */
@@ -284,33 +319,11 @@ roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		return true;
 	for (size_t i = 0; i < chosen_count; i++)
 		if (!is_peer(fan_out, chosen[i]))
-		{
-			fan_out->branches[chosen[i]].answered = false;
-			note_failure(fan_out, chosen[i], "the certificate that it signed with does not have the role peer");
-		}
+			fan_out_note_failure(fan_out, chosen[i], "the certificate that it signed with does not have the role peer");
 	return false;
 }
 
-static void
-raise_failed(FanOut *fan_out)
-{
-	StringInfoData detail;
-	FbError		error;
-
-	initStringInfo(&detail);
-	for (size_t i = 0; i < fan_out->plan->members_count; i++)
-		if (fan_out->plan->members[i].failed)
-			appendStringInfo(&detail, "%s%s: %s", detail.len > 0 ? "; " : "", fan_out->plan->members[i].msp_id, fan_out->branches[i].failure);
-	fb_fail(&error, FB_ENDORSEMENT_FAILED, "not enough organisations endorsed the transaction");
-	if (detail.len > 0)
-		fb_error_detail(&error, "%s.", detail.data);
-	else
-		fb_error_detail(&error, "No organisation that the endorsement policy asks for can be reached from this node.");
-	fb_error_hint(&error, "Look at fabric.nodes, and try again when the organisations' nodes answer.");
-	error_throw(&error);
-}
-
-/* ask until one combination has answered completely; returns its members */
+/* ask until one combination has answered alike; returns its members */
 static void
 gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 {
@@ -318,88 +331,19 @@ gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 	{
 		CHECK_FOR_INTERRUPTS();
 		collect_late(fan_out);
-		if (!plan_choose(fan_out->plan, chosen, chosen_count))
-			raise_failed(fan_out);
+		if (!answers_choose(fan_out, chosen, chosen_count))
+			answers_raise(fan_out);
 		start_calls(fan_out, *chosen, *chosen_count);
-		endorse_here(fan_out, *chosen, *chosen_count);
+		if (!endorse_here(fan_out, *chosen, *chosen_count))
+			continue;
 		collect_calls(fan_out, *chosen, *chosen_count);
-		if (all_answered(fan_out, *chosen, *chosen_count) && roles_suffice(fan_out, *chosen, *chosen_count))
+		if (!all_answered(fan_out, *chosen, *chosen_count) || !roles_suffice(fan_out, *chosen, *chosen_count))
+			continue;
+		if (answers_agree(fan_out, *chosen, *chosen_count))
 			return;
+		if (!answers_catch_up(fan_out))
+			answers_note_difference(fan_out, *chosen, *chosen_count);
 	}
-}
-
-/* ---- comparing ---- */
-
-static char *
-describe_value(FbBytes value, bool present)
-{
-	if (!present)
-		return "none";
-	if (value.size > 64 || !fb_utf8_valid(value) || memchr(value.data, 0, value.size) != NULL)
-		return psprintf("%zu bytes", value.size);
-	return psprintf("\"%.*s\"", (int) value.size, (const char *) value.data);
-}
-
-static void
-raise_mismatch(FanOut *fan_out, const uint32_t *chosen, const ResponseDifference *differences, size_t count)
-{
-	StringInfoData detail;
-	FbError		error;
-
-	initStringInfo(&detail);
-	for (size_t i = 0; i < count && detail.len < FB_ERROR_DETAIL_BYTES; i++)
-	{
-		const ResponseDifference *difference = &differences[i];
-
-		appendStringInfo(&detail, "%s%s of ", i > 0 ? " " : "", response_difference_name(difference->kind));
-		if (difference->key.size > 0)
-			appendStringInfo(&detail, "key \"%s\" in ", key_text(difference->key));
-		appendStringInfo(&detail, "\"%.*s\": ", (int) difference->namespace_name.size, (const char *) difference->namespace_name.data);
-		appendStringInfo(&detail, "%s has %s, %s has %s.", fan_out->plan->members[chosen[0]].msp_id,
-						 describe_value(difference->expected, difference->expected_present),
-						 fan_out->plan->members[chosen[difference->response_index]].msp_id,
-						 describe_value(difference->actual, difference->actual_present));
-	}
-	fb_fail(&error, FB_ENDORSEMENT_MISMATCH, "the organisations' endorsements differ");
-	fb_error_detail(&error, "%s", detail.data);
-	fb_error_hint(&error, "Chaincode must give the same result everywhere: compare the installed packages, and look for random values or "
-				  "local time in it.");
-	error_throw(&error);
-}
-
-/* true when everything that differs is how far the nodes are: the same question a moment later may be answered alike */
-static bool
-only_versions_differ(const ResponseDifference *differences, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (differences[i].kind == RESPONSE_DIFFERS_READ || differences[i].kind == RESPONSE_DIFFERS_RANGE)
-			return true;
-	return false;
-}
-
-static void
-forget_answers(FanOut *fan_out)
-{
-	for (size_t i = 0; i < fan_out->plan->members_count; i++)
-		fan_out->branches[i].answered = false;
-}
-
-static uint64
-own_height(const Channel *channel)
-{
-	ChannelSlot *slot = channel_slot(channel);
-
-	return slot != NULL ? pg_atomic_read_u64(&slot->height) : 0;
-}
-
-static void
-pause_for_blocks(FanOut *fan_out)
-{
-	ChannelSlot *slot = channel_slot(fan_out->channel);
-
-	if (slot != NULL)
-		(void) shmem_wait_height(slot, own_height(fan_out->channel), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_PAUSE_MS));
-	CHECK_FOR_INTERRUPTS();
 }
 
 void
@@ -407,40 +351,24 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 {
 	FanOut		fan_out = {.allocator = memory_allocator(CurrentMemoryContext)};
 	ProposalView view;
+	const uint32_t *chosen;
+	size_t		chosen_count;
+	ProposalResponse *responses;
 	FbError		error;
 
 	error_check(proposal_parse(fan_out.allocator, proposal, &view, &error), &error);
 	error_check(proposal_pack_signed(fan_out.allocator, proposal, signature, &fan_out.signed_proposal, &error), &error);
 	fan_out.channel = channel_open(fb_text_copy(fan_out.allocator, view.channel_id));
+	fan_out.seen_height = height_of_node(fan_out.channel);
 	fan_out.plan = plan_create(fan_out.channel, &view, organisations);
 	fan_out.branches = palloc0(fan_out.plan->members_count * sizeof(Branch) + 1);
 	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
-	for (int attempt = 1;; attempt++)
-	{
-		const uint32_t *chosen;
-		size_t		chosen_count;
-		ProposalResponse *responses;
-		ResponseDifference *differences;
-		size_t		differences_count;
-
-		gather(&fan_out, &chosen, &chosen_count);
-		release_calls(&fan_out);
-		responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
-		for (size_t i = 0; i < chosen_count; i++)
-			responses[i] = fan_out.branches[chosen[i]].response;
-		error_check(response_compare(fan_out.allocator, responses, chosen_count, &differences, &differences_count, &error), &error);
-		if (differences_count == 0)
-		{
-			error_check(envelope_assemble(fan_out.allocator, proposal, responses, chosen_count, &transaction->payload, &error), &error);
-			transaction->result = responses[0].response.payload;
-			strlcpy(transaction->tx_id, fb_text_copy(fan_out.allocator, view.tx_id), sizeof(transaction->tx_id));
-			return;
-		}
-		if (attempt == ATTEMPTS_MAX || GetCurrentTimestamp() >= fan_out.deadline || !only_versions_differ(differences, differences_count))
-			raise_mismatch(&fan_out, chosen, differences, differences_count);
-		/* from now on the others wait until they have the blocks that this node has; at first they do not, because most keys are not that hot */
-		forget_answers(&fan_out);
-		pause_for_blocks(&fan_out);
-		fan_out.height = own_height(fan_out.channel);
-	}
+	gather(&fan_out, &chosen, &chosen_count);
+	release_calls(&fan_out);
+	responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
+	for (size_t i = 0; i < chosen_count; i++)
+		responses[i] = fan_out.branches[chosen[i]].response;
+	error_check(envelope_assemble(fan_out.allocator, proposal, responses, chosen_count, &transaction->payload, &error), &error);
+	transaction->result = responses[0].response.payload;
+	strlcpy(transaction->tx_id, fb_text_copy(fan_out.allocator, view.tx_id), sizeof(transaction->tx_id));
 }

@@ -3,6 +3,7 @@
 #define FABRIC_SERVER_GATEWAY_INTERNAL_H
 
 #include "server/gateway/gateway.h"
+#include "server/wire/wire.h"
 
 /* this part of the time for all is waited for an answer before somebody else is asked too */
 #define GATEWAY_PATIENCE_MS (guc_endorse_timeout_ms / 3)
@@ -16,6 +17,7 @@ typedef struct PlanMember
 	const char *address;		/* NULL: this node */
 	bool		failed;			/* it answered with an error, or not at all */
 	bool		slow;			/* it has not answered yet, or did not lately: asked only where nobody else will do */
+	bool		differs;		/* it answered otherwise than those whose answers are being combined */
 } PlanMember;
 
 typedef struct EndorsementPlan
@@ -32,8 +34,67 @@ typedef struct EndorsementPlan
  * FB_INVALID_ARGUMENT (an organisation that is not in the channel or has no address).
  */
 extern EndorsementPlan *plan_create(const Channel *channel, const ProposalView *proposal, List *organisations);
-/* the members to ask, those that failed left out, slow ones if possible: indexes in ascending order; false when the rest cannot satisfy the policy */
+/*
+ * The members to ask, indexes in ascending order: none that failed or differs, and no slow one if possible. False when the rest cannot satisfy the
+ * policy.
+ */
 extern bool plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_count);
+
+/* ---- heights.c: how many blocks of a channel the caller may have seen ---- */
+
+/* those that this node has now: everything that a view or a query can show */
+extern uint64 height_of_node(const Channel *channel);
+/* those up to the last one in which this session was told a transaction's end; 0: none */
+extern uint64 height_of_session(const Channel *channel);
+/* the session has been told that a transaction is in this block */
+extern void height_note_block(const Channel *channel, uint64 block_number);
+
+/* ---- fan_out.c, agree.c: one proposal, asked at several organizations ---- */
+
+/* one member's part in the fan-out */
+typedef struct Branch
+{
+	WireCall   *call;			/* NULL: this node, or not asked */
+	TimestampTz patience_until; /* of the call; 0: it was not waited for yet, because this node simulates */
+	uint64		asked_height;	/* what the last request said that the caller has seen */
+	uint64		wanted_height;	/* what the next one has to say at least */
+	bool		answered;
+	ProposalResponse response;
+	uint64		height;			/* of the answer: how many blocks its simulation has seen */
+	char	   *failure;		/* of a member that failed */
+	FbError    *refusal;		/* of one whose chaincode refused */
+} Branch;
+
+typedef struct FanOut
+{
+	const Channel *channel;
+	FbAllocator *allocator;
+	EndorsementPlan *plan;
+	Branch	   *branches;		/* by member */
+	FbBytes		signed_proposal;
+	uint64		seen_height;	/* a refusal counts only from a node that has so many blocks */
+	TimestampTz deadline;
+	int			catch_ups_count;
+	/* answers that differ although the nodes have the same blocks: the first ones found; members NULL: none */
+	const uint32_t *differing_members;
+	ResponseDifference *differences;
+	size_t		differences_count;
+} FanOut;
+
+extern void fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why);
+
+/* plan_choose among members whose answers agree; false when no such combination is left */
+extern bool answers_choose(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count);
+extern bool answers_agree(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_count);
+/*
+ * Differing answers of nodes that have seen different blocks: those that are behind are to be asked again. False when that cannot explain, or has not
+ * ended, the difference.
+ */
+extern bool answers_catch_up(FanOut *fan_out);
+/* remember for the error message in what the chosen members' answers differ */
+extern void answers_note_difference(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count);
+/* no combination is left: raise why */
+extern void answers_raise(FanOut *fan_out) pg_attribute_noreturn();
 
 /* ---- submit.c ---- */
 

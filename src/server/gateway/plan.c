@@ -14,7 +14,7 @@
 static void
 add_member(EndorsementPlan *plan, const char *msp_id, const char *address)
 {
-	plan->members[plan->members_count++] = (PlanMember) {msp_id, address, false, address != NULL && wire_is_silent(address)};
+	plan->members[plan->members_count++] = (PlanMember) {.msp_id = msp_id, .address = address, .slow = address != NULL && wire_is_silent(address)};
 }
 
 static bool
@@ -126,7 +126,7 @@ choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_co
 
 	for (size_t i = 0; i < plan->members_count; i++)
 	{
-		if (plan->members[i].failed)
+		if (plan->members[i].failed || plan->members[i].differs)
 			return false;
 		all[i] = (uint32_t) i;
 	}
@@ -147,7 +147,7 @@ choose_among(EndorsementPlan *plan, bool slow_too, const uint32_t **members, siz
 	FbError		error;
 
 	for (size_t i = 0; i < plan->members_count && endorsers_count < FB_POLICY_ENDORSERS_MAX; i++)
-		if (!plan->members[i].failed && (slow_too || !plan->members[i].slow))
+		if (!plan->members[i].failed && !plan->members[i].differs && (slow_too || !plan->members[i].slow))
 		{
 			endorsers[endorsers_count].msp_id = plan->members[i].msp_id;
 			places[endorsers_count++] = (uint32_t) i;

@@ -2,6 +2,7 @@
 #include "server/gateway/gateway_internal.h"
 
 #include "access/xlog.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
@@ -94,12 +95,16 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 
 /* ---- queries ---- */
 
-/* one node's answer; false: none came until then, or no good one. Its chaincode's refusal is raised */
+/*
+ * One node's answer at this node's height, so that the caller finds there what it has seen here; false: none until then, or no good one, and
+ * why is added to reasons. Its chaincode's refusal is raised.
+ */
 static bool
-evaluate_at(const char *address, FbBytes signed_proposal, TimestampTz until, FbBytes *payload)
+evaluate_at(const Channel *channel, const char *msp_id, const char *address, FbBytes signed_proposal, TimestampTz until, StringInfo reasons,
+			FbBytes *payload)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	WireCall   *call = wire_endorse_start(address, signed_proposal, 0);
+	WireCall   *call = wire_endorse_start(address, signed_proposal, height_of_node(channel));
 	const WireError *failure;
 	ProposalResponse response;
 	FbBytes		answer = FB_BYTES_EMPTY;
@@ -113,6 +118,8 @@ evaluate_at(const char *address, FbBytes signed_proposal, TimestampTz until, FbB
 	answered = failure == NULL && wire_call_rows_count(call) == 1 &&
 		fb_bytes_copy(allocator, wire_call_row(call, 0), &answer, &error) == FB_OK &&
 		response_parse(allocator, answer, &response, &error) == FB_OK;
+	if (!answered)
+		appendStringInfo(reasons, "%s%s: %s", reasons->len > 0 ? "; " : "", msp_id, failure != NULL ? failure->error.message : "its answer cannot be read");
 	wire_call_release(call);
 	if (answered)
 		*payload = response.response.payload;
@@ -124,11 +131,13 @@ evaluate_at(const char *address, FbBytes signed_proposal, TimestampTz until, FbB
  * lately are given the rest of the time.
  */
 static FbBytes
-evaluate_elsewhere(const Channel *channel, FbBytes signed_proposal, const FbError *own_error)
+evaluate_elsewhere(const Channel *channel, FbBytes signed_proposal, FbError *own_error)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+	StringInfoData reasons;
 	FbBytes		payload;
 
+	initStringInfo(&reasons);
 	for (int silent = 0; silent <= 1; silent++)
 		for (size_t i = 0; i < channel->bundle->application_organizations_count && GetCurrentTimestamp() < deadline; i++)
 		{
@@ -138,9 +147,11 @@ evaluate_elsewhere(const Channel *channel, FbBytes signed_proposal, const FbErro
 
 			if (address == NULL || wire_is_silent(address) != silent)
 				continue;
-			if (evaluate_at(address, signed_proposal, silent ? deadline : Min(deadline, patience), &payload))
+			if (evaluate_at(channel, msp_id, address, signed_proposal, silent ? deadline : Min(deadline, patience), &reasons, &payload))
 				return payload;
 		}
+	if (reasons.len > 0)
+		fb_error_detail(own_error, "%s.", reasons.data);
 	error_throw(own_error);
 }
 

@@ -7,16 +7,21 @@
 FABRIC_FUNCTION(fabric_internal_endorse);
 FABRIC_FUNCTION(fabric_internal_deliver);
 
-/* endorse(signed_proposal, min_height): protos.ProposalResponse */
+/* endorse(signed_proposal, min_height): protos.ProposalResponse, and the height at which it was simulated */
 Datum
 fabric_internal_endorse(PG_FUNCTION_ARGS)
 {
 	Endorsement endorsement;
+	Datum		values[2];
+	bool		nulls[2] = {false};
 	FbBytes		proposal = argument_bytes(fcinfo, 0, "signed_proposal");
 
 	argument_require(fcinfo, 1, "min_height");
 	endorser_endorse(proposal, (uint64) Max(PG_GETARG_INT64(1), 0), &endorsement);
-	PG_RETURN_BYTEA_P(memory_bytea(endorsement.response_bytes));
+	endorser_check_refusal(&endorsement);
+	values[0] = PointerGetDatum(memory_bytea(endorsement.response_bytes));
+	values[1] = Int64GetDatum((int64) endorsement.height);
+	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
 }
 
 /* deliver(seek, bytes_max, wait_ms): common.Block rows */

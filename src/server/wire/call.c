@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -481,6 +482,19 @@ wire_call_row(const WireCall *call, int row_index)
 {
 	FB_ASSERT(row_index >= 0 && row_index < wire_call_rows_count(call));
 	return fb_bytes(PQgetvalue(call->result, row_index, 0), (size_t) PQgetlength(call->result, row_index, 0));
+}
+
+bool
+wire_call_height(const WireCall *call, uint64 *height)
+{
+	uint64		network;
+
+	if (call->result == NULL || PQntuples(call->result) != 1 || PQnfields(call->result) < 2 || PQgetisnull(call->result, 0, 1) ||
+		PQgetlength(call->result, 0, 1) != sizeof(network))
+		return false;
+	memcpy(&network, PQgetvalue(call->result, 0, 1), sizeof(network));
+	*height = pg_ntoh64(network);
+	return true;
 }
 
 void

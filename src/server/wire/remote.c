@@ -10,7 +10,7 @@
 const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
 	[REMOTE_ENDORSE] = {
 		.name = "fabric_endorse",
-		.sql = "SELECT fabric_internal.endorse($1, $2)",
+		.sql = "SELECT response, height FROM fabric_internal.endorse($1, $2)",
 		.parameters_count = 2,
 		.parameter_types = {BYTEAOID, INT8OID},
 	},

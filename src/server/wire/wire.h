@@ -56,7 +56,7 @@ typedef struct WireCall WireCall;
  * subtransaction (released then, also on abort); outside of one until wire_call_release.
  *
  * wire_endorse_start: signed_proposal = protos.SignedProposal; min_height: the other node waits until it has so many blocks (0: it does
- *     not); the answer is one row, a protos.ProposalResponse.
+ *     not), and fails with FB_NODE_BEHIND if that takes too long; the answer is one row, a protos.ProposalResponse, and wire_call_height.
  * wire_submit_start: envelope = common.Envelope; one row, empty. Success means: in the consenter's queue (ORD-5).
  * wire_deliver_start: seek = signed common.Envelope of an ab.SeekInfo; rows are common.Block bytes in order of number, at
  *     most about bytes_max in all (at least one block); no row if none arrived within wait_ms.
@@ -90,6 +90,8 @@ extern const char *wire_call_address(const WireCall *call);
 extern int	wire_call_rows_count(const WireCall *call);
 /* borrowed until wire_call_release */
 extern FbBytes wire_call_row(const WireCall *call, int row_index);
+/* of an endorsement: how many blocks its simulation has seen, as the other node says; false when it does not say it properly */
+extern bool wire_call_height(const WireCall *call, uint64 *height);
 /* did the last call of this process to the address get no answer, a few seconds ago? Others should be asked first then */
 extern bool wire_is_silent(const char *address);
 /* frees the call; its connection goes back to the kept ones, or is closed if the answer is still outstanding. NULL is allowed */

@@ -1,0 +1,278 @@
+/*
+ * agree.c: answers that are not the same (GWY-2).
+ *
+ * Chaincode gives the same result everywhere if it runs on the same state, so answers differ for one of two reasons.
+ *
+ * The nodes have different blocks. Each answer comes with the number of blocks that its simulation has seen. The one that has seen most stays, and the
+ * others are asked again once they have these blocks; meanwhile there may be further blocks, so this repeats, ATTEMPTS_MAX times at most. What another node
+ * claims to have seen is believed, and waited for by others, only when this node gets these blocks too: else a node that makes heights up could block
+ * all.
+ *
+ * Or one of them is wrong: another package, chaincode that depends on the node, a falsified state, a lie. Fabric's gateway takes the first answer, its own
+ * organization's, for right, drops endorsers that differ from it, and goes on with the next layout (endorsement.go, processEndorsement). So does this.
+ * If this node does not endorse, Fabric still believes whoever came first, which lets one organization block all others; here every group of equal
+ * answers is tried, larger ones first, until one can be completed to a combination that satisfies the policies.
+ */
+#include "server/gateway/gateway_internal.h"
+
+#include "lib/stringinfo.h"
+
+/* how often answers of different heights are asked for again: with the hottest keys there is a new block for almost every answer */
+#define ATTEMPTS_MAX 20
+/* how long a height that another node claims is waited for here; nodes are rarely more than some ten milliseconds apart */
+#define CLAIM_WAIT_MS 3000
+
+static FbBytes
+payload_of(const FanOut *fan_out, uint32_t member)
+{
+	return fan_out->branches[member].response.payload;
+}
+
+bool
+answers_agree(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	for (size_t i = 1; i < chosen_count; i++)
+		if (!fb_bytes_equal(payload_of(fan_out, chosen[i]), payload_of(fan_out, chosen[0])))
+			return false;
+	return true;
+}
+
+/* ---- choosing among answers that differ ---- */
+
+/* how many members gave the same answer as this one, itself included */
+static uint32_t
+count_equal(const FanOut *fan_out, uint32_t member)
+{
+	uint32_t	count = 0;
+
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+		if (fan_out->branches[i].answered && fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member)))
+			count++;
+	return count;
+}
+
+static bool
+is_first_of_group(const FanOut *fan_out, uint32_t member)
+{
+	for (uint32_t i = 0; i < member; i++)
+		if (fan_out->branches[i].answered && fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member)))
+			return false;
+	return true;
+}
+
+static bool
+choose_with(FanOut *fan_out, uint32_t member, const uint32_t **chosen, size_t *chosen_count)
+{
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+		fan_out->plan->members[i].differs = fan_out->branches[i].answered &&
+			!fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member));
+	return plan_choose(fan_out->plan, chosen, chosen_count);
+}
+
+bool
+answers_choose(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
+{
+	bool		any = false;
+
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+	{
+		fan_out->plan->members[i].differs = false;
+		if (!fan_out->branches[i].answered)
+			continue;
+		if (fan_out->plan->members[i].address == NULL)
+			return choose_with(fan_out, i, chosen, chosen_count);
+		any = true;
+	}
+	if (!any)
+		return plan_choose(fan_out->plan, chosen, chosen_count);
+	for (uint32_t count = fan_out->plan->members_count; count > 0; count--)
+		for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+			if (fan_out->branches[i].answered && is_first_of_group(fan_out, i) && count_equal(fan_out, i) == count &&
+				choose_with(fan_out, i, chosen, chosen_count))
+				return true;
+	return false;
+}
+
+/* ---- bringing nodes to the same height ---- */
+
+/* the member that has seen most blocks; UINT32_MAX: nobody has answered */
+static uint32_t
+find_highest(const FanOut *fan_out)
+{
+	uint32_t	highest = UINT32_MAX;
+
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+		if (fan_out->branches[i].answered && (highest == UINT32_MAX || fan_out->branches[i].height > fan_out->branches[highest].height))
+			highest = i;
+	return highest;
+}
+
+static bool
+has_height(const FanOut *fan_out, uint64 height)
+{
+	ChannelSlot *slot = channel_slot(fan_out->channel);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CLAIM_WAIT_MS);
+
+	if (height_of_node(fan_out->channel) >= height)
+		return true;
+	return slot != NULL && shmem_wait_height(slot, height - 1, Min(until, fan_out->deadline));
+}
+
+/* members that say they have seen blocks that there are not */
+static void
+drop_unconfirmed(FanOut *fan_out)
+{
+	uint64		height = height_of_node(fan_out->channel);
+
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+		if (fan_out->branches[i].answered && fan_out->branches[i].height > height)
+			fan_out_note_failure(fan_out, i, psprintf("it answered at block " UINT64_FORMAT ", which this node does not have",
+													  fan_out->branches[i].height - 1));
+}
+
+bool
+answers_catch_up(FanOut *fan_out)
+{
+	uint32_t	highest = find_highest(fan_out);
+	uint64		height;
+	bool		found = false;
+
+	if (highest == UINT32_MAX || fan_out->catch_ups_count == ATTEMPTS_MAX || GetCurrentTimestamp() >= fan_out->deadline)
+		return false;
+	fan_out->catch_ups_count++;
+	height = fan_out->branches[highest].height;
+	if (!has_height(fan_out, height))
+	{
+		drop_unconfirmed(fan_out);
+		return true;
+	}
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+	{
+		Branch	   *branch = &fan_out->branches[i];
+
+		if (!branch->answered || branch->height >= height || fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, highest)))
+			continue;
+		branch->answered = false;
+		branch->wanted_height = height;
+		found = true;
+	}
+	return found;
+}
+
+/* ---- errors ---- */
+
+static char *
+describe_value(FbBytes value, bool present)
+{
+	if (!present)
+		return "none";
+	if (value.size > 64 || !fb_utf8_valid(value) || memchr(value.data, 0, value.size) != NULL)
+		return psprintf("%zu bytes", value.size);
+	return psprintf("\"%.*s\"", (int) value.size, (const char *) value.data);
+}
+
+void
+answers_note_difference(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	ProposalResponse *responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
+	FbError		error;
+
+	if (fan_out->differing_members != NULL)
+		return;
+	for (size_t i = 0; i < chosen_count; i++)
+		responses[i] = fan_out->branches[chosen[i]].response;
+	error_check(response_compare(fan_out->allocator, responses, chosen_count, &fan_out->differences, &fan_out->differences_count, &error), &error);
+	fan_out->differing_members = chosen;
+}
+
+/* "Org2MSP: could not connect ...; Org3MSP: ...": every member that failed */
+static void
+append_failures(const FanOut *fan_out, StringInfo detail)
+{
+	bool		first = true;
+
+	for (size_t i = 0; i < fan_out->plan->members_count; i++)
+	{
+		if (!fan_out->plan->members[i].failed)
+			continue;
+		appendStringInfo(detail, "%s%s: %s", first ? "" : "; ", fan_out->plan->members[i].msp_id, fan_out->branches[i].failure);
+		first = false;
+	}
+	if (!first)
+		appendStringInfoChar(detail, '.');
+}
+
+static void
+raise_mismatch(const FanOut *fan_out)
+{
+	const uint32_t *members = fan_out->differing_members;
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	for (size_t i = 0; i < fan_out->differences_count && detail.len < FB_ERROR_DETAIL_BYTES; i++)
+	{
+		const ResponseDifference *difference = &fan_out->differences[i];
+
+		appendStringInfo(&detail, "%s of ", response_difference_name(difference->kind));
+		if (difference->key.size > 0)
+			appendStringInfo(&detail, "key \"%s\" in ", key_text(difference->key));
+		appendStringInfo(&detail, "\"%.*s\": ", (int) difference->namespace_name.size, (const char *) difference->namespace_name.data);
+		appendStringInfo(&detail, "%s has %s, %s has %s. ", fan_out->plan->members[members[0]].msp_id,
+						 describe_value(difference->expected, difference->expected_present),
+						 fan_out->plan->members[members[difference->response_index]].msp_id,
+						 describe_value(difference->actual, difference->actual_present));
+	}
+	append_failures(fan_out, &detail);
+	while (detail.len > 0 && detail.data[detail.len - 1] == ' ')
+		detail.data[--detail.len] = '\0';
+	ereport(ERROR,
+			(errcode(error_sqlstate(FB_ENDORSEMENT_MISMATCH)),
+			 errmsg("the organisations' endorsements differ"),
+			 errdetail_internal("%s", detail.data),
+			 errhint("Chaincode must give the same result everywhere: compare the installed packages, and look for random values or "
+					 "local time in it.")));
+}
+
+/* the chaincode's own words; if others failed too, with the reason of each */
+static void
+raise_refusal(const FanOut *fan_out, uint32_t member)
+{
+	const FbError *refusal = fan_out->branches[member].refusal;
+	StringInfoData detail;
+	size_t		failed_count = 0;
+
+	initStringInfo(&detail);
+	for (size_t i = 0; i < fan_out->plan->members_count; i++)
+		failed_count += fan_out->plan->members[i].failed;
+	if (failed_count > 1)
+		append_failures(fan_out, &detail);
+	else if (refusal->detail[0] != '\0')
+		appendStringInfoString(&detail, refusal->detail);
+	else
+		appendStringInfo(&detail, "Raised by the chaincode on a node of %s.", fan_out->plan->members[member].msp_id);
+	ereport(ERROR,
+			(errcode(error_sqlstate(refusal->status)),
+			 errmsg("%s", refusal->message),
+			 errdetail_internal("%s", detail.data),
+			 refusal->hint[0] ? errhint("%s", refusal->hint) : 0));
+}
+
+void
+answers_raise(FanOut *fan_out)
+{
+	StringInfoData detail;
+
+	if (fan_out->differing_members != NULL)
+		raise_mismatch(fan_out);
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+		if (fan_out->branches[i].refusal != NULL)
+			raise_refusal(fan_out, i);
+	initStringInfo(&detail);
+	append_failures(fan_out, &detail);
+	ereport(ERROR,
+			(errcode(error_sqlstate(FB_ENDORSEMENT_FAILED)),
+			 errmsg("not enough organisations endorsed the transaction"),
+			 detail.len > 0 ? errdetail_internal("%s", detail.data) :
+			 errdetail("No organisation that the endorsement policy asks for can be reached from this node."),
+			 errhint("Look at fabric.nodes, and try again when the organisations' nodes answer.")));
+}
