@@ -126,6 +126,12 @@ SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.0'', 
 SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.0'', 1, NULL, collections => ''[{"name": "c", "policy": "OR(''''Org9MSP.member'''')"}]'')');
 SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.0'', 1, NULL, collections => ''[{"name": "c", "policy": "AND(''''Org1MSP.member'''', ''''Org1MSP.admin'''')"}]'')');
 SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.0'', 1, NULL, collections => ''[{"name": "c", "policy": "OR(''''Org1MSP.member'''')", "requiredPeerCount": 2}]'')');
+-- plugins that do not exist: the argument of _lifecycle made by hand, since no function of ours names one
+CREATE FUNCTION pg_temp.approve_with(field int, plugin text) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.try(format('SELECT tx_id FROM fabric.submit_transaction(%L, %L, %L, ARRAY[%L])', 'calls', '_lifecycle', 'ApproveChaincodeDefinitionForMyOrg',
+		chr(8) || chr(1) || chr(18) || chr(2) || 'cc' || chr(26) || chr(3) || '1.0' || chr(field * 8 + 2) || chr(length(plugin)) || plugin)) $$;
+SELECT pg_temp.approve_with(4, 'escc2');
+SELECT pg_temp.approve_with(5, 'vscc ');
 SELECT pg_temp.try('SELECT fabric.commit_chaincode(''calls'', ''cc'', ''1.0'', 1)');
 SELECT * FROM fabric.check_commit_readiness('calls', 'cc', '1.0', 1);
 SELECT fabric.approve_chaincode('calls', 'cc', '1.0', 1, :'package_id');
@@ -312,6 +318,9 @@ SELECT pg_temp.query('get_text', 'j');
 SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.3'', 3, NULL)');
 -- the same definition again, now with a package
 SELECT fabric.approve_chaincode('calls', 'cc', '1.2', 3, :'package_id');
+-- the committed sequence may be approved again as it is
+SELECT fabric.approve_chaincode('calls', 'cc', '1.2', 3, :'package_id');
+SELECT validation_code FROM fabric.transactions WHERE channel = 'calls' ORDER BY block_number DESC, tx_number DESC LIMIT 1;
 SELECT pg_temp.query('get_text', 'j');
 SELECT pg_temp.try('SELECT fabric.submit_transaction(''calls'', ''cc'', ''put'', ''{i,1}'', is_init => true)');
 

@@ -56,6 +56,13 @@ INSERT INTO part
 CREATE FUNCTION pg_temp.flip(bytes bytea, place int) RETURNS bytea LANGUAGE sql AS $$ SELECT set_byte(bytes, place - 1, get_byte(bytes, place - 1) # 1) $$;
 -- by itself
 SELECT part, v.* FROM part LEFT JOIN LATERAL fabric.verify_block(pg_temp.flip(pg_temp.block(9), place)) v ON true ORDER BY number, tx_number NULLS FIRST, problem;
+-- an endorsement that is not valid is no problem beside one that is; if none is, it is one
+SELECT v.tx_number, v.problem, v.detail
+FROM block, fabric.decode_block(bytes) j,
+	LATERAL (SELECT j #> '{data,data,3,payload,data,actions,0,payload,action,endorsements}' AS e) e,
+	LATERAL fabric.verify_block(pg_temp.flip(pg_temp.flip(bytes,
+		position(decode(e #>> '{0,signature}', 'base64') IN bytes) + 20), position(decode(e #>> '{1,signature}', 'base64') IN bytes) + 20)) v
+WHERE number = 9 AND v.problem = 'endorser_signature';
 -- with the configuration and the block before there is nothing that may be changed
 SELECT part, string_agg(coalesce(tx_number || ' ', '') || problem, ', ' ORDER BY tx_number NULLS FIRST, problem) AS problems
 FROM part LEFT JOIN LATERAL fabric.verify_block(pg_temp.flip(pg_temp.block(9), place), pg_temp.block(0), pg_temp.block(8)) v ON true GROUP BY number, part ORDER BY number;

@@ -76,20 +76,33 @@ look(Audit *audit, FbBytes envelope, bool with_signature, Findings *findings, Fb
 	return check_action(audit->allocator, &findings->view, &findings->code, &findings->why);
 }
 
+/*
+ * A valid transaction has at least one valid endorsement; only a policy that needs nobody asks for none. More than one valid endorsement cannot be asked
+ * for here: which ones counted depends on the policies of the ledger before the block, and others may stand beside them without being wrong.
+ */
 static FbStatus
 check_endorsements(Audit *audit, size_t index, const TxView *view, FbError *error)
 {
-	for (size_t i = 0; i < view->endorsements_count && !audit->stopped; i++)
+	FbError		why = {0};
+
+	for (size_t i = 0; i < view->endorsements_count; i++)
 	{
 		PolicySignature signature = {view->endorsements[i].endorser, view->endorsements[i].signature,
 		{view->proposal_response_payload, view->endorsements[i].endorser}};
-		FbError		why = {0};
+		FbError		reason = {0};
 		bool		valid;
 
-		FB_TRY(audit_signature(audit, &signature, &valid, &why));
-		if (!valid)
-			audit_problem(audit, (int64_t) index, "endorser_signature", "Endorsement %zu is not valid: %s.", i + 1, why.message);
+		FB_TRY(audit_signature(audit, &signature, &valid, &reason));
+		if (valid)
+			return FB_OK;
+		if (i == 0)
+			why = reason;
 	}
+	if (view->endorsements_count == 0)
+		audit_problem(audit, (int64_t) index, "endorser_signature", "It has no endorsement.");
+	else
+		audit_problem(audit, (int64_t) index, "endorser_signature", "None of its %zu endorsements is valid; the first: %s.",
+					  view->endorsements_count, why.message);
 	return FB_OK;
 }
 
@@ -120,7 +133,7 @@ check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error
 		expect_code(audit, index, code, TX_VALID, TX_VALID, "");
 	if (findings.has_creator && !findings.signed_by_creator && code != TX_BAD_CREATOR_SIGNATURE)
 		audit_problem(audit, (int64_t) index, "creator_signature", "The client's signature is not valid: %s.", findings.signature_why.message);
-	if (code <= TX_VALID)
+	if (code <= TX_VALID && findings.code == TX_VALID && findings.view.type == TX_TYPE_ENDORSER_TRANSACTION && !audit->stopped)
 		return check_endorsements(audit, index, &findings.view, error);
 	return FB_OK;
 }

@@ -205,6 +205,7 @@ read_channel(Reader *reader)
 	Common__HashingAlgorithm *algorithm;
 	Common__BlockDataHashingStructure *structure;
 	Common__OrdererAddresses *addresses;
+	Common__Consortium *consortium;
 
 	FB_TRY(config_tree_check_values(reader->channel, "/Channel", values, reader->error));
 	for (size_t i = 0; i < reader->channel->n_groups; i++)
@@ -227,6 +228,7 @@ read_channel(Reader *reader)
 	if (structure->width != UINT32_MAX)
 		return fb_fail(reader->error, FB_INVALID_CONFIG, "block data hashing structure width %u is not supported", structure->width);
 	FB_TRY(READ_VALUE(reader, reader->channel, "/Channel", "OrdererAddresses", common__orderer_addresses, &addresses));
+	FB_TRY(READ_VALUE(reader, reader->channel, "/Channel", "Consortium", common__consortium, &consortium));
 	bundle->orderer_addresses_count = addresses->n_addresses;
 	return copy_texts(reader, addresses->addresses, addresses->n_addresses, &bundle->orderer_addresses);
 }
@@ -331,6 +333,24 @@ read_raft(Reader *reader)
 	return config_check_raft(&bundle->raft, consenters, metadata->n_consenters, reader->error);
 }
 
+/*
+ * Values that nothing here needs, and that Fabric checks all the same (common/channelconfig/orderer.go): each must decode, and a Kafka broker be
+ * "host:port"
+ */
+static FbStatus
+check_unused_values(Reader *reader, const char *path)
+{
+	Orderer__ChannelRestrictions *restrictions;
+	Orderer__KafkaBrokers *brokers;
+
+	FB_TRY(READ_VALUE(reader, reader->orderer, path, "ChannelRestrictions", orderer__channel_restrictions, &restrictions));
+	FB_TRY(READ_VALUE(reader, reader->orderer, path, "KafkaBrokers", orderer__kafka_brokers, &brokers));
+	for (size_t i = 0; i < brokers->n_brokers; i++)
+		if (!config_is_kafka_broker(brokers->brokers[i]))
+			return fb_fail(reader->error, FB_INVALID_CONFIG, "Kafka broker %zu in %s is not \"host:port\"", i + 1, path);
+	return FB_OK;
+}
+
 static FbStatus
 read_orderer(Reader *reader)
 {
@@ -357,6 +377,7 @@ read_orderer(Reader *reader)
 	FB_TRY(config_parse_duration(fb_bytes_of_text(batch_timeout->timeout), &bundle->batch_timeout_ns, reader->error));
 	FB_TRY(config_check_batch(bundle->batch_messages_max, bundle->batch_bytes_absolute_max, bundle->batch_bytes_preferred_max,
 							  bundle->batch_timeout_ns, reader->error));
+	FB_TRY(check_unused_values(reader, path));
 	if (strcmp(bundle->consensus_type, "etcdraft") == 0)
 		FB_TRY(read_raft(reader));
 	return read_organizations(reader, reader->orderer, path, true, &bundle->orderer_organizations, &bundle->orderer_organizations_count);
@@ -396,13 +417,43 @@ read_application(Reader *reader)
 							  &bundle->application_organizations_count);
 }
 
+/*
+ * Policies that a configuration need not have: who endorses _lifecycle is a majority of the organizations, each by a member, if it does not say
+ * otherwise (core/chaincode/lifecycle/deployedcc_infoprovider.go, lifecycle.go LifecycleEndorsementPolicyAsBytes); an organization's implicit
+ * collections need any of its members (ImplicitCollectionEndorsementPolicyAsBytes).
+ */
+static FbStatus
+read_default_policies(Reader *reader)
+{
+	ConfigBundle *bundle = reader->bundle;
+	ConfigOrganization *organizations = (ConfigOrganization *) bundle->application_organizations;
+	size_t		count = bundle->application_organizations_count;
+	const char **msp_ids = fb_allocate_array(reader->allocator, count, sizeof(*msp_ids));
+
+	if (msp_ids == NULL)
+		return fb_out_of_memory(reader->error);
+	for (size_t i = 0; i < count; i++)
+	{
+		char		path[FB_ERROR_DETAIL_BYTES];
+
+		msp_ids[i] = organizations[i].msp_id;
+		snprintf(path, sizeof(path), "/Channel/Application/%s/Endorsement", organizations[i].name);
+		organizations[i].endorsement = policy_manager_find(bundle->policies, path);
+		if (organizations[i].endorsement == NULL)
+			FB_TRY(policy_from_members(reader->allocator, 1, &msp_ids[i], 1, &organizations[i].endorsement, reader->error));
+	}
+	bundle->lifecycle_endorsement = policy_manager_find(bundle->policies, CONFIG_POLICY_LIFECYCLE_ENDORSEMENT);
+	if (bundle->lifecycle_endorsement != NULL)
+		return FB_OK;
+	return policy_from_members(reader->allocator, count / 2 + 1, msp_ids, count, &bundle->lifecycle_endorsement, reader->error);
+}
+
 static FbStatus
 read_bundle(Reader *reader, const char *channel_id, FbBytes config_envelope)
 {
 	ConfigBundle *bundle = reader->bundle;
 	Common__ConfigEnvelope *envelope;
 	PolicyManager *policies;
-	FbStatus	status;
 
 	FB_TRY(config_check_channel_id(fb_bytes_of_text(channel_id), reader->error));
 	bundle->channel_id = fb_text_copy(reader->allocator, fb_bytes_of_text(channel_id));
@@ -425,9 +476,9 @@ read_bundle(Reader *reader, const char *channel_id, FbBytes config_envelope)
 	if (reader->application != NULL)
 		FB_TRY(read_application(reader));
 	FB_TRY(check_levels(reader));
-	status = policy_manager_create(reader->allocator, reader->channel, &policies, reader->error);
+	FB_TRY(policy_manager_create(reader->allocator, reader->channel, &policies, reader->error));
 	bundle->policies = policies;
-	return status;
+	return bundle->has_application ? read_default_policies(reader) : FB_OK;
 }
 
 FbStatus

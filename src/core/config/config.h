@@ -55,6 +55,7 @@ typedef struct ConfigOrganization
 	const char *const *endpoints;
 	size_t		anchors_count;	/* application organisations: its anchor peers */
 	const ConfigAddress *anchors;
+	const Policy *endorsement;	/* application organisations: guards its implicit collections; never NULL */
 } ConfigOrganization;
 
 /* a member of the Raft group, etcdraft.Consenter. Its place in the list is its node number minus 1 at the genesis block */
@@ -114,6 +115,7 @@ typedef struct ConfigBundle
 	const ConfigOrganization *application_organizations; /* sorted by name */
 	size_t		acls_count;		/* overrides only; ask config_acl_policy_path */
 	const ConfigAcl *acls;
+	const Policy *lifecycle_endorsement; /* guards _lifecycle; never NULL if has_application */
 
 	/* capabilities (CFG-10), required ones as received, sorted */
 	size_t		channel_capabilities_count;

@@ -39,6 +39,12 @@ extern FbStatus config_check_batch(uint32_t messages_max, uint32_t bytes_absolut
 /* an absolute path; relative ones are below /Channel/Application. NULL when out of memory */
 extern const char *config_acl_absolute_path(FbAllocator *allocator, const char *policy);
 
+/*
+ * "host:port" as common/channelconfig/orderer.go brokerEntrySeemsValid has it: letters, digits, '.' and '-' inside, nothing else at the ends; the host may be
+ * missing; port below 65536
+ */
+extern bool config_is_kafka_broker(const char *broker);
+
 /* whether Fabric's channels guard this resource by default */
 extern bool config_acl_is_known(const char *resource);
 

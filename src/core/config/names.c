@@ -35,6 +35,32 @@ config_check_channel_id(FbBytes channel_id, FbError *error)
 	return FB_INVALID_ARGUMENT;
 }
 
+bool
+config_is_kafka_broker(const char *broker)
+{
+	const char *colon = strchr(broker, ':');
+	uint32_t	port = 0;
+
+	if (colon == NULL || colon[1] == '\0')
+		return false;
+	for (const char *c = colon + 1; *c != '\0'; c++)
+	{
+		if (!is_digit((uint8_t) *c))
+			return false;
+		port = port * 10 + (uint32_t) (*c - '0');
+		if (port > UINT16_MAX)
+			return false;
+	}
+	for (const char *c = broker; c < colon; c++)
+	{
+		bool		inside = c > broker && c + 1 < colon && (*c == '.' || *c == '-');
+
+		if (!inside && !is_lower((uint8_t) *c) && !(*c >= 'A' && *c <= 'Z') && !is_digit((uint8_t) *c))
+			return false;
+	}
+	return true;
+}
+
 FbStatus
 config_check_element_id(FbBytes element_id, FbError *error)
 {

@@ -545,6 +545,9 @@ msp_fill(Msp *msp, FbBytes bytes, FbAllocator *scratch, FbError *error)
 	msp->id = fb_text_copy(msp->allocator, fb_bytes(config->name, id_size));
 	if (msp->id == NULL)
 		return fb_out_of_memory(error);
+	/* Fabric refuses one without a usable certificate and key; a key has no place in what all members read */
+	if (config->signing_identity != NULL)
+		return fb_fail(error, FB_INVALID_CONFIG, "MSP \"%s\" has a signing identity", msp->id);
 	FB_TRY(check_crypto_config(config->crypto_config, error));
 	if (config->n_root_certs == 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "MSP \"%s\" has no root certificate", msp->id);

@@ -4,6 +4,8 @@
  */
 #include "core/policy/policy_internal.h"
 
+#include <stdlib.h>
+
 typedef struct NamedPolicy
 {
 	const char *name;
@@ -276,6 +278,49 @@ policy_from_application_policy(FbAllocator *allocator, const PolicyManager *mana
 		default:
 			return fb_fail(error, FB_INVALID_POLICY, "the endorsement policy names neither a signature policy nor a channel policy");
 	}
+}
+
+static int
+compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+FbStatus
+policy_from_members(FbAllocator *allocator, size_t needed, const char *const *msp_ids, size_t msp_ids_count, const Policy **policy,
+					FbError *error)
+{
+	Policy	   *made = fb_allocate_zero(allocator, sizeof(*made));
+	SignaturePolicy *signature = fb_allocate_zero(allocator, sizeof(*signature));
+	const char **ids = fb_allocate_array(allocator, msp_ids_count, sizeof(*ids));
+	PolicyRule *rules = fb_allocate_array(allocator, msp_ids_count, sizeof(*rules));
+	const Principal **principals = fb_allocate_array(allocator, msp_ids_count, sizeof(*principals));
+
+	*policy = NULL;
+	if (made == NULL || signature == NULL || ids == NULL || rules == NULL || principals == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < msp_ids_count; i++)
+		ids[i] = msp_ids[i];
+	if (msp_ids_count > 1)
+		qsort(ids, msp_ids_count, sizeof(*ids), compare_texts);
+	for (size_t i = 0; i < msp_ids_count; i++)
+	{
+		Common__MSPRole role = COMMON__MSPROLE__INIT;
+		FbBytes		bytes;
+
+		role.msp_identifier = (char *) ids[i];
+		role.role = COMMON__MSPROLE__MSPROLE_TYPE__MEMBER;
+		FB_TRY(PROTO_PACK(&role, allocator, &bytes, error));
+		FB_TRY(principal_parse(PRINCIPAL_ROLE, bytes, allocator, &principals[i], error));
+		rules[i] = (PolicyRule) {.signed_by = (int32_t) i};
+	}
+	signature->rule = (PolicyRule) {.signed_by = -1, .needed = (int32_t) needed, .rules_count = msp_ids_count, .rules = rules};
+	signature->principals_count = msp_ids_count;
+	signature->principals = principals;
+	made->kind = POLICY_SIGNATURE;
+	made->signature = signature;
+	*policy = made;
+	return FB_OK;
 }
 
 FbStatus

@@ -144,6 +144,13 @@ extern FbStatus policy_from_message(FbAllocator *allocator, const struct Common_
 extern FbStatus policy_from_application_policy(FbAllocator *allocator, const PolicyManager *manager, FbBytes application_policy,
 											   const Policy **policy, FbError *error);
 
+/*
+ * The policy that `needed` of these MSPs' members must sign, each principal once, sorted by MSP id (common/policydsl/policydsl_builder.go,
+ * SignedByNOutOfGivenRole with MEMBER). Errors: FB_OUT_OF_MEMORY.
+ */
+extern FbStatus policy_from_members(FbAllocator *allocator, size_t needed, const char *const *msp_ids, size_t msp_ids_count,
+									const Policy **policy, FbError *error);
+
 /* bytes of an ApplicationPolicy that holds a signature policy (its envelope bytes) or refers to a channel policy; for chaincode definitions */
 extern FbStatus application_policy_of_envelope(FbAllocator *allocator, FbBytes envelope, FbBytes *application_policy, FbError *error);
 extern FbStatus application_policy_of_reference(FbAllocator *allocator, const char *reference, FbBytes *application_policy, FbError *error);

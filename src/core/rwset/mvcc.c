@@ -84,7 +84,11 @@ visit_reads(Visit *to, const RwSet *rwset)
 	}
 }
 
-/* per namespace: writes, metadata writes, then those of its collections */
+/*
+ * Per namespace: writes, metadata writes, then those of its collections. A collection without a name writes to the public state, and reads what
+ * nothing writes: Fabric collects the writes of a transaction by (namespace, collection, key) with "" for public ones (tx_ops.go, applyTxRwset),
+ * but keeps public and hashed reads apart (validator.go).
+ */
 static void
 visit_writes(Visit *to, const RwSet *rwset)
 {
@@ -99,11 +103,12 @@ visit_writes(Visit *to, const RwSet *rwset)
 		for (size_t c = 0; c < ns->collections_count; c++)
 		{
 			const RwSetCollection *collection = &ns->collections[c];
+			const FbBytes *name = collection->name.size > 0 ? &collection->name : NULL;
 
 			for (size_t i = 0; i < collection->hashed_writes_count; i++)
-				visit(to, &ns->name, &collection->name, &collection->hashed_writes[i].key, USE_WRITE);
+				visit(to, &ns->name, name, &collection->hashed_writes[i].key, USE_WRITE);
 			for (size_t i = 0; i < collection->metadata_writes_count; i++)
-				visit(to, &ns->name, &collection->name, &collection->metadata_writes[i].key, USE_METADATA_WRITE);
+				visit(to, &ns->name, name, &collection->metadata_writes[i].key, USE_METADATA_WRITE);
 		}
 	}
 }
@@ -200,6 +205,30 @@ merge_references(FbAllocator *allocator, const Reference *references, size_t cou
 	return FB_OK;
 }
 
+/*
+ * A key that one transaction writes more than once may end as a change of its metadata only, which repeats the value that it has. The stamps of
+ * the states mark what the transaction at hand has written already; mvcc_validate starts with clean ones.
+ */
+static void
+mark_repeated_writes(MvccBlock *block)
+{
+	MvccPlan   *plan = block->plan;
+
+	for (size_t t = 0; t < plan->transactions_count; t++)
+	{
+		size_t		end = t + 1 < plan->transactions_count ? plan->first_slots[t + 1] : plan->slots_count;
+
+		for (size_t i = plan->first_writes[t]; plan->transactions[t].rwset != NULL && i < end; i++)
+		{
+			uint32_t	slot = plan->slots[i];
+
+			if (plan->states[slot].pending_stamp == t + 1)
+				block->keys[slot].value_needed = true;
+			plan->states[slot].pending_stamp = t + 1;
+		}
+	}
+}
+
 FbStatus
 mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t transactions_count, MvccBlock **block,
 			 FbError *error)
@@ -250,6 +279,7 @@ mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t trans
 	if (count > 1)
 		qsort(visit_state.references, count, sizeof(Reference), compare_references);
 	FB_TRY(merge_references(allocator, visit_state.references, count, made, error));
+	mark_repeated_writes(made);
 	fb_release(allocator, visit_state.references);
 	*block = made;
 	return FB_OK;
@@ -404,6 +434,19 @@ check_writes(const RwSet *rwset, MvccConflict *conflict)
 
 /* ---- applying a valid transaction ---- */
 
+/*
+ * What the writes of one transaction do to one key is a sum, as in Fabric (tx_ops.go, keyOps): each write adds its operation to a byte, and the
+ * bits of the byte decide. For a key that is written once this is what one expects. Two values written to one key sum up to a change of its
+ * metadata; every peer of a network finds that, so it is kept exactly. No builder makes such a set, but endorsers can sign one.
+ */
+typedef enum KeyOperation
+{
+	KEY_UPSERT = 1,
+	KEY_METADATA_UPDATE = 2,
+	KEY_METADATA_DELETE = 4,
+	KEY_DELETE = 8
+} KeyOperation;
+
 static MvccState *
 touch(Validation *validation, uint32_t slot, size_t stamp)
 {
@@ -412,30 +455,56 @@ touch(Validation *validation, uint32_t slot, size_t stamp)
 	if (state->pending_stamp != stamp)
 	{
 		state->pending_stamp = stamp;
-		state->pending_value = false;
-		state->pending_delete = false;
-		state->pending_metadata = false;
+		state->pending_sum = 0;
+		state->new_value = FB_BYTES_EMPTY;
+		state->new_metadata = FB_BYTES_EMPTY;
 		validation->touched[validation->touched_count++] = slot;
 	}
 	return state;
 }
 
+/* history/db.go, Commit: public writes of endorser transactions; of several of one key query_executer.go finds the first */
 static void
-collect_writes(Validation *validation, const RwSetWrite *writes, size_t count, bool hashed, const uint32_t **slot,
+add_history(Validation *validation, const RwSetWrite *write, uint32_t slot, size_t tx_index)
+{
+	const MvccKey *key = &validation->block->keys[slot];
+	MvccState  *state = &validation->block->plan->states[slot];
+	HistoryEntry *entry;
+
+	if (state->history_stamp == tx_index + 1)
+		return;
+	state->history_stamp = tx_index + 1;
+	entry = &validation->result->history[validation->result->history_count++];
+	entry->namespace_name = key->namespace_name;
+	entry->key = key->key;
+	entry->tx_index = (uint32_t) tx_index;
+	entry->is_delete = rwset_write_deletes(write);
+	entry->value = entry->is_delete ? FB_BYTES_EMPTY : write->value;
+}
+
+static void
+collect_writes(Validation *validation, const RwSetWrite *writes, size_t count, bool hashed, bool with_history, const uint32_t **slot,
 			   size_t tx_index)
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		MvccState  *state = touch(validation, *(*slot)++, tx_index + 1);
+		MvccState  *state = touch(validation, **slot, tx_index + 1);
 
-		state->pending_value = true;
-		state->pending_delete = hashed ? rwset_hashed_write_deletes(&writes[i]) : rwset_write_deletes(&writes[i]);
-		state->new_value = state->pending_delete ? FB_BYTES_EMPTY : writes[i].value;
+		if (hashed ? rwset_hashed_write_deletes(&writes[i]) : rwset_write_deletes(&writes[i]))
+			state->pending_sum += KEY_DELETE;
+		else
+		{
+			state->pending_sum += KEY_UPSERT;
+			state->new_value = writes[i].value;
+		}
 		if (writes[i].is_purge)
 		{
 			state->purged = true;
 			state->purge_tx_index = (uint32_t) tx_index;
 		}
+		if (with_history)
+			add_history(validation, &writes[i], **slot, tx_index);
+		(*slot)++;
 	}
 }
 
@@ -447,7 +516,12 @@ collect_metadata(Validation *validation, const RwSetMetadataWrite *writes, size_
 	{
 		MvccState  *state = touch(validation, *(*slot)++, tx_index + 1);
 
-		state->pending_metadata = true;
+		if (writes[i].entries_count == 0)
+		{
+			state->pending_sum += KEY_METADATA_DELETE;
+			continue;
+		}
+		state->pending_sum += KEY_METADATA_UPDATE;
 		FB_TRY(rwset_metadata_pack(validation->allocator, writes[i].entries, writes[i].entries_count, &state->new_metadata,
 								   error));
 	}
@@ -458,15 +532,20 @@ collect_metadata(Validation *validation, const RwSetMetadataWrite *writes, size_
 static void
 apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 {
-	if (state->pending_value && state->pending_delete)
+	uint8_t		sum = state->pending_sum;
+	bool		value_and_metadata = (sum & KEY_UPSERT) && (sum & (KEY_METADATA_UPDATE | KEY_METADATA_DELETE));
+	bool		value_only = (sum | KEY_UPSERT) == KEY_UPSERT;	/* 0 after 256 writes */
+
+	/* a value that is nowhere, after 32 deletions: Fabric's peers end there */
+	if ((sum & KEY_DELETE) || ((value_and_metadata || value_only) && state->new_value.size == 0))
 	{
 		state->deleted = true;
 		state->value = FB_BYTES_EMPTY;
 		state->metadata = FB_BYTES_EMPTY;
 	}
-	else if (state->pending_value)
+	else if (value_and_metadata || value_only)
 	{
-		if (state->pending_metadata)
+		if (value_and_metadata)
 			state->metadata = state->new_metadata;
 		else if (!state->updated)
 			state->metadata = key->committed_metadata; /* WST-3 */
@@ -497,34 +576,22 @@ apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *er
 	{
 		const RwSetNamespace *ns = &transaction->rwset->namespaces[n];
 
-		collect_writes(validation, ns->writes, ns->writes_count, false, &slot, tx_index);
+		collect_writes(validation, ns->writes, ns->writes_count, false, !transaction->post_order, &slot, tx_index);
 		FB_TRY(collect_metadata(validation, ns->metadata_writes, ns->metadata_writes_count, &slot, tx_index, error));
 		for (size_t c = 0; c < ns->collections_count; c++)
 		{
 			const RwSetCollection *collection = &ns->collections[c];
 
-			collect_writes(validation, collection->hashed_writes, collection->hashed_writes_count, true, &slot, tx_index);
+			collect_writes(validation, collection->hashed_writes, collection->hashed_writes_count, true, false, &slot, tx_index);
 			FB_TRY(collect_metadata(validation, collection->metadata_writes, collection->metadata_writes_count, &slot,
 									tx_index, error));
 		}
 	}
 	for (size_t i = 0; i < validation->touched_count; i++)
 	{
-		uint32_t	slot = validation->touched[i];
-		const MvccKey *key = &block->keys[slot];
-		MvccState  *state = &block->plan->states[slot];
+		uint32_t	touched = validation->touched[i];
 
-		if (state->pending_value && !key->hashed && !transaction->post_order)
-		{
-			HistoryEntry *entry = &validation->result->history[validation->result->history_count++];
-
-			entry->namespace_name = key->namespace_name;
-			entry->key = key->key;
-			entry->tx_index = (uint32_t) tx_index;
-			entry->is_delete = state->pending_delete;
-			entry->value = state->new_value;
-		}
-		apply_key(key, state, tx_index);
+		apply_key(&block->keys[touched], &block->plan->states[touched], tx_index);
 	}
 	return FB_OK;
 }
@@ -557,7 +624,7 @@ list_updates(Validation *validation, FbError *error)
 		update->state_namespace = key->state_namespace;
 		update->key = key->key;
 		update->is_delete = state->deleted;
-		update->is_purge = state->purged;
+		update->is_purge = state->purged && key->hashed;
 		update->purge_tx_index = state->purge_tx_index;
 		update->value = state->value;
 		update->metadata = state->metadata;

@@ -90,11 +90,10 @@ typedef struct MvccState
 
 	/* what the transaction that is being applied does to it; valid if pending_stamp is that transaction's */
 	size_t		pending_stamp;
-	bool		pending_value;	/* writes the value or deletes */
-	bool		pending_delete;
-	bool		pending_metadata;
-	FbBytes		new_value;
-	FbBytes		new_metadata;
+	uint8_t		pending_sum;	/* of KeyOperation, see mvcc.c */
+	FbBytes		new_value;		/* of the last write that does not delete */
+	FbBytes		new_metadata;	/* of the last metadata write that has entries */
+	size_t		history_stamp;	/* pending_stamp of the transaction that history has an entry of */
 } MvccState;
 
 typedef struct MvccPlan

@@ -92,6 +92,7 @@ check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *c
 	view->type = channel_header->type;
 	view->channel_id = fb_bytes_of_text(channel_header->channel_id);
 	view->tx_id = fb_bytes_of_text(channel_header->tx_id);
+	view->ledger_tx_id = view->tx_id;
 	view->timestamp = txn_time(channel_header->timestamp);
 	view->epoch = channel_header->epoch;
 	view->extension = proto_bytes(channel_header->extension);
@@ -99,6 +100,7 @@ check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *c
 					 "signature header cannot be decoded");
 	view->creator = proto_bytes(signature_header->creator);
 	view->nonce = proto_bytes(signature_header->nonce);
+	FB_TRY(tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id, why));
 
 	if (view->type != TX_TYPE_ENDORSER_TRANSACTION && view->type != TX_TYPE_CONFIG_UPDATE && view->type != TX_TYPE_CONFIG)
 		REFUSE(TX_BAD_COMMON_HEADER, "header type is not one of a transaction");

@@ -40,6 +40,18 @@ tx_id_compute(FbBytes nonce, FbBytes creator, char tx_id[TX_ID_LENGTH + 1])
 	fb_hex_encode(fb_bytes(hash, sizeof(hash)), tx_id);
 }
 
+FbStatus
+tx_id_on_ledger(FbAllocator *allocator, FbBytes tx_id, FbBytes nonce, FbBytes creator, FbBytes *ledger_tx_id, FbError *error)
+{
+	char		computed[TX_ID_LENGTH + 1];
+
+	*ledger_tx_id = tx_id;
+	if (tx_id.size > 0)
+		return FB_OK;
+	tx_id_compute(nonce, creator, computed);
+	return fb_bytes_copy(allocator, fb_bytes(computed, TX_ID_LENGTH), ledger_tx_id, error);
+}
+
 void
 txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload, uint8_t hash[32])
 {
@@ -152,7 +164,7 @@ envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view, FbE
 	view->tls_cert_hash = proto_bytes(channel_header->tls_cert_hash);
 	view->creator = proto_bytes(signature_header->creator);
 	view->nonce = proto_bytes(signature_header->nonce);
-	return FB_OK;
+	return tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id, error);
 }
 
 /* ---- the transaction ---- */

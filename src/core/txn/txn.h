@@ -82,6 +82,13 @@ typedef struct TxTime
 /* lower-case hex of H(nonce || creator), zero-terminated */
 extern void tx_id_compute(FbBytes nonce, FbBytes creator, char tx_id[TX_ID_LENGTH + 1]);
 
+/*
+ * The id under which the ledger knows a transaction, valid or not: the one in its header, or, if that is empty, the one that the header should have
+ * (protoutil/txutils.go, GetOrComputeTxIDFromEnvelope). A later transaction with this id is a duplicate. Errors: FB_OUT_OF_MEMORY.
+ */
+extern FbStatus tx_id_on_ledger(FbAllocator *allocator, FbBytes tx_id, FbBytes nonce, FbBytes creator, FbBytes *ledger_tx_id,
+								FbError *error);
+
 /* ---- proposal (proposal.c; WIRE 2.4, V4; TXF-1, TXF-2) ---- */
 
 typedef struct TransientEntry
@@ -292,6 +299,7 @@ typedef struct EnvelopeView
 	int32_t		version;
 	FbBytes		channel_id;
 	FbBytes		tx_id;
+	FbBytes		ledger_tx_id;	/* see tx_id_on_ledger */
 	TxTime		timestamp;
 	uint64_t	epoch;
 	FbBytes		extension;
@@ -326,6 +334,7 @@ typedef struct TxView
 	int32_t		type;
 	FbBytes		channel_id;
 	FbBytes		tx_id;
+	FbBytes		ledger_tx_id;	/* see tx_id_on_ledger; set if both headers can be read, or if tx_id is not empty */
 	TxTime		timestamp;
 	uint64_t	epoch;
 	FbBytes		creator;

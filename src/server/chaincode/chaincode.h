@@ -72,6 +72,10 @@ extern void package_uninstall(const char *package_id); /* FB_CHAINCODE_NOT_FOUND
 #define LIFECYCLE_NAMESPACE "_lifecycle"
 #define LIFECYCLE_VERSION "syscc" /* the version of a system chaincode in a ChaincodeAction */
 
+/* the plugins that there are; a definition that names another one cannot be approved or committed */
+#define DEFINITION_ENDORSEMENT_PLUGIN "escc"
+#define DEFINITION_VALIDATION_PLUGIN "vscc"
+
 typedef struct ChaincodeDefinition
 {
 	char	   *name;
@@ -86,7 +90,8 @@ typedef struct ChaincodeDefinition
 
 /*
  * The committed definition of a chaincode as the active snapshot sees it; false when there is none. A system chaincode
- * (_lifecycle) has a fixed one: version "syscc", policy reference /Channel/Application/LifecycleEndorsement.
+ * (_lifecycle) has a fixed one: version "syscc", policy reference /Channel/Application/LifecycleEndorsement, where ConfigBundle.lifecycle_endorsement counts,
+ * because a channel need not have a policy at that path.
  * Costs one point read: the Sequence key changes with every commit of a definition, so the parsed form is kept per session
  * under (channel, name, version of that key). Needs no shared memory; right inside any snapshot and on a hot standby.
  * FB_CORRUPTED when the state under _lifecycle cannot be parsed.

@@ -483,8 +483,8 @@ system_definition(ChaincodeDefinition *definition)
 	memset(definition, 0, sizeof(*definition));
 	definition->name = pstrdup(LIFECYCLE_NAMESPACE);
 	definition->version = pstrdup(LIFECYCLE_VERSION);
-	definition->endorsement_plugin = pstrdup("escc");
-	definition->validation_plugin = pstrdup("vscc");
+	definition->endorsement_plugin = pstrdup(DEFINITION_ENDORSEMENT_PLUGIN);
+	definition->validation_plugin = pstrdup(DEFINITION_VALIDATION_PLUGIN);
 	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext), LIFECYCLE_ENDORSEMENT_POLICY,
 												&definition->validation_parameter, &error),
 				&error);

@@ -74,23 +74,27 @@ organisation_state(const Invocation *invocation, const char *msp_id)
 }
 
 /* Serializer.Serialize: only fields whose bytes changed are written, and the metadata when they differ. Our fields
- * never change */
-static void
+ * never change. Returns whether anything was written */
+static bool
 serialize(const DefinitionReader *state, const char *space, const char *name, const char *datatype,
 		  const char *const *fields, const FbBytes *values, int count)
 {
 	bool exists = definition_has_metadata(state, space, name, datatype);
+	bool written = !exists;
 
 	for (int i = 0; i < count; i++)
 	{
 		FbBytes key = definition_field_key(space, name, fields[i]);
 		FbBytes old;
 
-		if (!exists || !state->get(state, key, &old) || !fb_bytes_equal(old, values[i]))
-			put(state, key, values[i]);
+		if (exists && state->get(state, key, &old) && fb_bytes_equal(old, values[i]))
+			continue;
+		put(state, key, values[i]);
+		written = true;
 	}
 	if (!exists)
 		put(state, definition_metadata_key(space, name), definition_pack_metadata(datatype, fields, count));
+	return written;
 }
 
 /* Serializer.IsSerialized: do the hashes in the organisation's collection fit? Fields that do not are added to
@@ -185,9 +189,9 @@ set_defaults(const Invocation *invocation, ChaincodeDefinition *definition)
 	FbError error = {0};
 
 	if (definition->endorsement_plugin[0] == '\0')
-		definition->endorsement_plugin = "escc";
+		definition->endorsement_plugin = DEFINITION_ENDORSEMENT_PLUGIN;
 	if (definition->validation_plugin[0] == '\0')
-		definition->validation_plugin = "vscc";
+		definition->validation_plugin = DEFINITION_VALIDATION_PLUGIN;
 	if (definition->validation_parameter.size > 0)
 		return;
 	if (policy_manager_find(invocation->bundle->policies, DEFAULT_ENDORSEMENT_POLICY) == NULL)
@@ -224,6 +228,21 @@ read_committed(const Invocation *invocation, const char *name, ChaincodeDefiniti
 	return true;
 }
 
+/*
+ * Fabric takes any plugin's name here. Where no peer has the plugin, the first transaction of the chaincode stops the channel, or none is ever endorsed, so
+ * the name is refused before it is agreed upon.
+ */
+static void
+check_plugin(const char *kind, const char *plugin, const char *existing)
+{
+	if (plugin[0] == '\0' || strcmp(plugin, existing) == 0)
+		return;
+	ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+					errmsg("%s plugin \"%s\" does not exist", kind, error_excerpt(plugin)),
+					errdetail("The only %s plugin is \"%s\".", kind, existing),
+					errhint("Leave the field empty.")));
+}
+
 /* LIF-9, LIF-10 (scc.go validateInput) */
 static void
 validate_input(const Invocation *invocation, const ChaincodeDefinition *definition,
@@ -237,6 +256,8 @@ validate_input(const Invocation *invocation, const ChaincodeDefinition *definiti
 	why = definition_check_version(definition->version);
 	if (why != NULL)
 		lifecycle_error("invalid chaincode version \"%s\": %s", error_excerpt(definition->version), why);
+	check_plugin("endorsement", definition->endorsement_plugin, DEFINITION_ENDORSEMENT_PLUGIN);
+	check_plugin("validation", definition->validation_plugin, DEFINITION_VALIDATION_PLUGIN);
 	collections_check(collections, invocation->bundle);
 	if (read_committed(invocation, definition->name, &committed))
 		collections_check_upgrade(collections, committed.collections);
@@ -309,6 +330,7 @@ approve(Invocation *invocation)
 	int64 current;
 	FbBytes values[DEFINITION_PARAMETERS_COUNT];
 	FbBytes source;
+	bool written;
 
 	state.get = get_held_private;
 	unpack_input(invocation, &lifecycle__approve_chaincode_definition_for_my_org_args__descriptor, &args);
@@ -333,15 +355,21 @@ approve(Invocation *invocation)
 							" of chaincode \"%s\" with another %s",
 							current, definition.name, difference);
 	}
-	if (is_redefinition(&state, private_name, &definition, package_id))
+	/* the committed sequence may be approved again, to write what this node's collection lacks */
+	if (definition.sequence == current + 1 && is_redefinition(&state, private_name, &definition, package_id))
 		lifecycle_error("this organisation has approved sequence " INT64_FORMAT
 						" of chaincode \"%s\" with the same content already",
 						definition.sequence, definition.name);
 	definition_pack_parameters(&definition, values);
-	serialize(&state, "namespaces", private_name, "ChaincodeParameters", definition_parameter_names, values,
-			  DEFINITION_PARAMETERS_COUNT);
+	written = serialize(&state, "namespaces", private_name, "ChaincodeParameters", definition_parameter_names, values,
+						DEFINITION_PARAMETERS_COUNT);
 	source = definition_pack_text(package_id);
-	serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage", source_fields, &source, 1);
+	/*
+	 * The committed sequence approved once more, unchanged: the package id is written again. A transaction that writes nothing would need the endorsements
+	 * of all of _lifecycle, so this one, endorsed here alone, would be invalid, as it is in Fabric.
+	 */
+	if (!serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage", source_fields, &source, 1) && !written)
+		put(&state, definition_field_key("chaincode-sources", private_name, source_fields[0]), source);
 	answer(invocation, &result.base);
 }
 
@@ -465,7 +493,7 @@ commit(Invocation *invocation)
 						invocation->simulation->request->channel);
 	values[0] = definition_pack_number(definition.sequence);
 	definition_pack_parameters(&definition, values + 1);
-	serialize(&invocation->public_state, "namespaces", definition.name, "ChaincodeDefinition", fields, values,
+	(void) serialize(&invocation->public_state, "namespaces", definition.name, "ChaincodeDefinition", fields, values,
 			  lengthof(fields));
 	answer(invocation, &result.base);
 }

@@ -29,6 +29,7 @@ fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
 	view.channel_header = parts.channel_header;
 	view.type = parts.type;
 	view.tx_id = parts.tx_id;
+	view.ledger_tx_id = parts.ledger_tx_id;
 	view.timestamp = parts.timestamp;
 	transaction_row_fill(row, allocator, 0, 0, envelope, &view, TX_VALID);
 }

@@ -354,6 +354,7 @@ check_genesis(BlockWork *work)
 	view->channel_header = envelope.channel_header;
 	view->type = envelope.type;
 	view->tx_id = envelope.tx_id;
+	view->ledger_tx_id = envelope.ledger_tx_id;
 	view->timestamp = envelope.timestamp;
 	check_derived(work, views, valid, FB_BYTES_EMPTY);
 }

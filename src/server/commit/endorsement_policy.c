@@ -94,6 +94,23 @@ application_policy(PolicyChecker *checker, FbBytes bytes)
 	return status == FB_OK ? policy : NULL;
 }
 
+/*
+ * Plugindispatcher's dispatcher.go, getCDataForCC: a definition without a plugin or a policy makes the transaction invalid, with the code of a chaincode that
+ * is not defined. A plugin that a Fabric peer does not have stops its channel; here it is the same as none.
+ */
+static bool
+is_judgeable(const ChaincodeDefinition *definition, FbError *why)
+{
+	if (strcmp(definition->validation_plugin, DEFINITION_VALIDATION_PLUGIN) != 0)
+		fb_fail(why, FB_CHAINCODE_NOT_FOUND, "the definition of chaincode \"%s\" names the validation plugin \"%.*s\", which does not exist",
+				definition->name, fb_utf8_cut(fb_bytes_of_text(definition->validation_plugin), 64), definition->validation_plugin);
+	else if (definition->validation_parameter.size == 0)
+		fb_fail(why, FB_CHAINCODE_NOT_FOUND, "the definition of chaincode \"%s\" has no endorsement policy", definition->name);
+	else
+		return true;
+	return false;
+}
+
 static NamespacePolicies *
 namespace_policies(PolicyChecker *checker, FbBytes name)
 {
@@ -120,8 +137,11 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 	if (status == FB_CHAINCODE_NOT_FOUND || status == FB_CORRUPTED)
 		return policies;
 	error_check(status, &policies->why);
+	if (!is_judgeable(&definition, &policies->why))
+		return policies;
 	policies->defined = true;
-	policies->chaincode = application_policy(checker, definition.validation_parameter);
+	policies->chaincode = strcmp(text, LIFECYCLE_NAMESPACE) == 0 ? checker->channel->bundle->lifecycle_endorsement :
+		application_policy(checker, definition.validation_parameter);
 	if (definition.collections.size > 0)
 	{
 		FbError		error;
@@ -134,24 +154,27 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 
 #define IMPLICIT_PREFIX "_implicit_org_"
 
-/* PVT-9: every organisation has its own collection in every chaincode; its Endorsement policy guards it */
+/*
+ * PVT-9: every organisation has its own collection in every chaincode; its Endorsement policy guards it. False if the name is not one of
+ * these; one of an organization that is no member does not exist.
+ */
 static bool
 implicit_collection_policy(PolicyChecker *checker, FbBytes collection, CollectionPolicy *policy)
 {
 	size_t		prefix = strlen(IMPLICIT_PREFIX);
 	const ConfigOrganization *organization;
 	char	   *msp_id;
+	FbError		error;
 
-	if (collection.size <= prefix || memcmp(collection.data, IMPLICIT_PREFIX, prefix) != 0)
+	if (collection.size < prefix || memcmp(collection.data, IMPLICIT_PREFIX, prefix) != 0)
 		return false;
 	msp_id = fb_text_copy(checker->allocator, fb_bytes(collection.data + prefix, collection.size - prefix));
-	organization = msp_id == NULL ? NULL : config_application_organization(checker->channel->bundle, msp_id);
-	if (organization == NULL)
-		return false;
-	policy->exists = true;
+	if (msp_id == NULL)
+		error_check(fb_out_of_memory(&error), &error);
+	organization = strlen(msp_id) == collection.size - prefix ? config_application_organization(checker->channel->bundle, msp_id) : NULL;
+	policy->exists = organization != NULL;
 	policy->has_policy = true;
-	policy->policy = policy_manager_find(checker->channel->bundle->policies,
-										 psprintf("/Channel/Application/%s/Endorsement", organization->name));
+	policy->policy = organization == NULL ? NULL : organization->endorsement;
 	return true;
 }
 
@@ -190,8 +213,10 @@ collection_policy(PolicyChecker *checker, NamespacePolicies *policies, FbBytes c
 			FbError		error;
 
 			error_check(PROTO_PACK(fixed->endorsement_policy, checker->allocator, &bytes, &error), &error);
-			policy->has_policy = true;
-			policy->policy = application_policy(checker, bytes);
+			/* an ApplicationPolicy without content is none (statebased/v20.go, CheckCCEPIfNotChecked) */
+			policy->has_policy = bytes.size > 0;
+			if (policy->has_policy)
+				policy->policy = application_policy(checker, bytes);
 		}
 		break;
 	}
@@ -381,10 +406,36 @@ endorsements(PolicyChecker *checker, const TxView *view)
 	return set;
 }
 
+/* does the transaction change metadata of keys of this namespace? */
+static bool
+changes_metadata(const RwSet *rwset, FbBytes name)
+{
+	for (size_t i = 0; i < rwset->namespaces_count; i++)
+	{
+		const RwSetNamespace *ns = &rwset->namespaces[i];
+
+		if (!fb_bytes_equal(ns->name, name))
+			continue;
+		if (ns->metadata_writes_count > 0)
+			return true;
+		for (size_t c = 0; c < ns->collections_count; c++)
+			if (ns->collections[c].metadata_writes_count > 0)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * All written namespaces, also after one has failed, as far as they change policies of keys: Fabric's plugin judges each namespace by itself, and a later
+ * transaction must not write a key whose policy changes in a namespace that passed (vpmanagerimpl.go, SetTxValidationResult), whatever became of the
+ * other namespaces. Fabric visits them in random order and stops at the first failure; a later transaction that needs the result of one that was
+ * not visited waits for it forever. Whenever Fabric's peer comes to an end, this is what it found.
+ */
 TxCode
 policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view, FbError *why)
 {
 	PolicySignatureSet *set = endorsements(checker, view);
+	TxCode		code = TX_VALID;
 
 	if (set == NULL)
 	{
@@ -393,16 +444,25 @@ policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view
 	}
 	for (size_t i = 0; i < view->written_namespaces_count; i++)
 	{
-		Evaluation	evaluation = {checker, view, namespace_policies(checker, view->written_namespaces[i]), set, .why = why};
+		FbError		ignored;
+		FbBytes		name = view->written_namespaces[i];
+		Evaluation	evaluation = {checker, view, NULL, set, .why = code == TX_VALID ? why : &ignored};
 
+		if (code != TX_VALID && !changes_metadata(view->rwset, name))
+			continue;
+		evaluation.policies = namespace_policies(checker, name);
 		if (!evaluation.policies->defined)
 		{
-			*why = evaluation.policies->why;
-			return TX_INVALID_CHAINCODE;
+			if (code == TX_VALID)
+			{
+				*why = evaluation.policies->why;
+				code = TX_INVALID_CHAINCODE;
+			}
 		}
-		if (!check_namespace(&evaluation))
-			return TX_ENDORSEMENT_POLICY_FAILURE;
-		touch_namespace(checker, view->rwset, view->written_namespaces[i]);
+		else if (check_namespace(&evaluation))
+			touch_namespace(checker, view->rwset, name);
+		else if (code == TX_VALID)
+			code = TX_ENDORSEMENT_POLICY_FAILURE;
 	}
-	return TX_VALID;
+	return code;
 }

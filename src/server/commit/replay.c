@@ -165,7 +165,7 @@ replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 	replay->bundle = bundle;
 	replay->channel = (Channel) {replay->ledger->channel, 0, bundle, replay->ledger};
 	if (envelope_parse(allocator, kept, &view, why) == FB_OK)
-		add_tx_id(replay, view.tx_id);
+		add_tx_id(replay, view.ledger_tx_id);
 	replay_state_set(replay->state, replay_state_enter(replay->state, FB_BYTES_EMPTY, FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES")),
 					 bundle->config_envelope, FB_BYTES_EMPTY, (RwSetVersion) {true, 0, 0});
 	return true;
@@ -262,6 +262,6 @@ replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_cou
 	*commit_hash = fb_bytes(hash, CRYPTO_SHA256_BYTES);
 	apply(replay, number, &validated->mvcc);
 	for (size_t i = 0; i < data_count; i++)
-		add_tx_id(replay, validated->transactions[i].view.tx_id);
+		add_tx_id(replay, validated->transactions[i].view.ledger_tx_id);
 	msp_manager_trim(replay->bundle->msps);
 }

@@ -113,8 +113,10 @@ plan_create(const Channel *channel, const ProposalView *proposal, List *organisa
 	else
 	{
 		add_all(plan, channel, &definition);
-		error_check(policy_from_application_policy(plan->allocator, channel->bundle->policies, definition.validation_parameter, &plan->policy,
-												   &error), &error);
+		plan->policy = channel->bundle->lifecycle_endorsement;
+		if (strcmp(name, LIFECYCLE_NAMESPACE) != 0)
+			error_check(policy_from_application_policy(plan->allocator, channel->bundle->policies, definition.validation_parameter, &plan->policy,
+													   &error), &error);
 	}
 	return plan;
 }

@@ -42,7 +42,7 @@ transaction_row_fill(TransactionRow *row, FbAllocator *allocator, uint64 number,
 	row->position = (uint32) position;
 	row->type = view->channel_header.size > 0 && view->type >= 0 && view->type < PG_INT16_MAX ? (int16) view->type : -1;
 	row->validation_code = code;
-	row->tx_id = view->tx_id.size <= 1024 ? view->tx_id : FB_BYTES_EMPTY;
+	row->tx_id = view->ledger_tx_id.size <= 1024 ? view->ledger_tx_id : FB_BYTES_EMPTY;
 	row->creator_msp = text_or_none(creator_msp(allocator, view->creator));
 	row->chaincode = text_or_none(view->chaincode_name);
 	row->created_at = client_time(view->timestamp);
