@@ -16,9 +16,15 @@ static FbBytes
 read_block(int number)
 {
 	char		path[100];
+	FbBytes		file;
+	FbBytes		copy;
 
 	snprintf(path, sizeof(path), "test/vectors/blocks/%d.block", number);
-	return check_read_file(path);
+	file = check_read_file(path);
+	if (fb_bytes_copy(allocator, file, &copy, NULL) != FB_OK)
+		exit(2);
+	free((void *) file.data);
+	return copy;
 }
 
 /* the first transaction's ConfigEnvelope, or whatever its payload holds */
