@@ -40,6 +40,42 @@ extern bool sandbox_builtin_exists(const char *name, bool *usable);
 /* a function of schema fabric by name: likewise */
 extern bool sandbox_fabric_function_exists(const char *name, bool *usable);
 
+/* ---- time_limit.c: the end of code that does not end by itself; its design is described there ---- */
+
+/*
+ * From now to time_limit_stop code of a package runs: it is ended after limit_ms, and when it does not react to a cancellation or termination of the session.
+ * what: the code's name in messages. stack_base: an address in a frame of the caller; what lies outside of it is the node's own code. Not to be nested.
+ */
+extern void time_limit_start(const char *what, int limit_ms, void *stack_base);
+/* true: the limit has passed. Not to be called before the code's errors have been caught. Ends the session if it was told to end */
+extern bool time_limit_stop(void);
+/* for conditions.c: the code was cancelled (and may catch that); the error at work is the end of the session that the limit asked for; its texts */
+extern void time_limit_note_cancellation(void);
+extern bool time_limit_ends_session(void);
+extern void time_limit_describe_end(void);
+
+/* ---- interpreter.c: languages other than SQL and PL/pgSQL bring an interpreter that can reach this process ---- */
+
+/* does the schema have functions in such languages? Not to be called while chaincode runs */
+extern bool interpreter_needed(Oid schema);
+/* From now on signal handlers stay as they are, and standard output and standard error lead nowhere. leave: as before, also when not entered */
+extern void interpreter_enter(void);
+extern void interpreter_leave(void);
+/* the process ends, or writes a line into the server's log: standard error is the log again. Can be called in a signal handler */
+extern void interpreter_abandon(void);
+extern void interpreter_show_log(void);
+
+/* ---- conditions.c: messages and errors of code that runs ---- */
+
+/*
+ * From now to conditions_stop messages below ERROR are limited in number and size and name the code (what), and errors that are the node's own are kept
+ * even if the code catches them. To be called inside PG_TRY, which takes the context callback away; context: for the kept error.
+ */
+extern void conditions_start(const char *what, MemoryContext context);
+extern void conditions_stop(void);		/* also when not started */
+/* the first error of the node itself since conditions_start, NULL: none. error: what the code ended with, or NULL */
+extern const ErrorData *conditions_node_failure(const ErrorData *error);
+
 /* ---- source_check.c: what the source of a package may contain ---- */
 
 typedef struct SourceFunction
@@ -56,6 +92,7 @@ typedef struct CheckedSource
 	List	   *functions;		/* of SourceFunction * */
 	List	   *comments;		/* of CommentStmt * */
 	List	   *warnings;		/* of char *: what may differ between nodes */
+	bool		needs_interpreter;	/* a function is in a language other than SQL and PL/pgSQL */
 	const char *current;		/* the function at work, for errors of the server's parsers; NULL: none */
 } CheckedSource;
 

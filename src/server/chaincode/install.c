@@ -215,13 +215,75 @@ rethrow_as_invalid(MemoryContext context, const char *function)
 			 error->context ? errcontext_msg("%s", error->context) : 0));
 }
 
+/* before anything is made: code in a language that cannot be checked may run when its function is compiled */
 static void
-install_functions(const ChaincodePackage *package, CheckedSource *checked)
+refuse_warnings(const CheckedSource *checked)
+{
+	StringInfoData detail;
+	ListCell *cell;
+
+	if (checked->warnings == NIL)
+		return;
+	initStringInfo(&detail);
+	foreach (cell, checked->warnings)
+		appendStringInfo(&detail, "%s%s", detail.len > 0 ? "\n" : "", (char *) lfirst(cell));
+	ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("chaincode may differ between nodes"),
+					errdetail_internal("%s", detail.data),
+					errhint("If it does not, install it with allow_warnings => true.")));
+}
+
+static void
+throw_time_is_up(const ChaincodePackage *package)
+{
+	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_TIMEOUT),
+					errmsg("chaincode package \"%s\" could not be installed in %d ms", package->package_id,
+						   guc_execute_timeout_ms),
+					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
+}
+
+/* true: the time limit has passed */
+static bool
+leave_package(void)
+{
+	bool expired;
+
+	sandbox_guard(InvalidOid);
+	expired = time_limit_stop();
+	interpreter_leave();
+	conditions_stop();
+	return expired;
+}
+
+/*
+ * Functions of a package are made under the same limits as they run: their languages' validators compile them, PL/Perl runs their BEGIN blocks, and default values are read by the
+ * input functions of their types.
+ */
+static void
+make_functions(const ChaincodePackage *package, CheckedSource *checked, bool allow_warnings, void *stack_base)
+{
+	const char *what = psprintf("chaincode package \"%s\"", package->label);
+
+	conditions_start(what, CurrentMemoryContext);
+	time_limit_start(what, guc_execute_timeout_ms, stack_base);
+	sandbox_guard(get_namespace_oid(package->schema_name, false));
+	source_check(package->source, checked);
+	if (!allow_warnings)
+		refuse_warnings(checked);
+	if (checked->needs_interpreter)
+		interpreter_enter();
+	create_functions(package->schema_name, checked);
+	set_for_now("check_function_bodies", "on");
+	validate_functions(checked);
+}
+
+static void
+install_functions(const ChaincodePackage *package, CheckedSource *checked, bool allow_warnings)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Oid saved_user;
 	int saved_security;
 	int nest_level = NewGUCNestLevel();
+	bool expired;
 
 	GetUserIdAndSecContext(&saved_user, &saved_security);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, saved_security | SECURITY_LOCAL_USERID_CHANGE);
@@ -235,16 +297,22 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked)
 						   saved_security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	PG_TRY();
 	{
-		source_check(package->source, checked);
-		create_functions(package->schema_name, checked);
-		set_for_now("check_function_bodies", "on");
-		validate_functions(checked);
+		make_functions(package, checked, allow_warnings, __builtin_frame_address(0));
+		expired = leave_package();
 	}
 	PG_CATCH();
 	{
+		if (leave_package())
+		{
+			MemoryContextSwitchTo(context);
+			FlushErrorState();
+			throw_time_is_up(package);
+		}
 		rethrow_as_invalid(context, checked->current);
 	}
 	PG_END_TRY();
+	if (expired)
+		throw_time_is_up(package);
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(saved_user, saved_security);
 }
@@ -263,23 +331,12 @@ revoke_rights(const char *schema_name)
 }
 
 static void
-report_warnings(const CheckedSource *checked, bool allow_warnings)
+report_warnings(const CheckedSource *checked)
 {
-	StringInfoData detail;
 	ListCell *cell;
 
-	initStringInfo(&detail);
 	foreach (cell, checked->warnings)
-	{
-		if (allow_warnings)
-			ereport(WARNING, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("%s", (char *) lfirst(cell))));
-		else
-			appendStringInfo(&detail, "%s%s", detail.len > 0 ? "\n" : "", (char *) lfirst(cell));
-	}
-	if (detail.len > 0)
-		ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("chaincode may differ between nodes"),
-						errdetail_internal("%s", detail.data),
-						errhint("If it does not, install it with allow_warnings => true.")));
+		ereport(WARNING, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("%s", (char *) lfirst(cell))));
 }
 
 char *
@@ -303,8 +360,8 @@ package_install(FbBytes bytes, bool allow_warnings)
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_SCHEMA),
 						errmsg("schema \"%s\" of the package exists already", package.schema_name),
 						errhint("Drop the schema; only chaincode may use that name.")));
-	install_functions(&package, &checked);
-	report_warnings(&checked, allow_warnings);
+	install_functions(&package, &checked, allow_warnings);
+	report_warnings(&checked);
 	revoke_rights(package.schema_name);
 	insert_package(&package, bytes);
 	return pstrdup(package.package_id);

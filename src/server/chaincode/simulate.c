@@ -10,21 +10,14 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
-#include "utils/timeout.h"
 
 #include "server/chaincode/chaincode_internal.h"
-
-/* after the time limit, chaincode that catches the cancellation is told again every second, and after this many times
- * the session ends */
-#define TIME_UP_REPEATS_MAX 10
 
 static Simulation *current_simulation;
 
@@ -39,50 +32,8 @@ simulation_current(void)
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * the time limit
+ * the node's limits
  */
-
-static volatile sig_atomic_t time_up_count;
-
-static void
-time_is_up(void)
-{
-	if (++time_up_count > TIME_UP_REPEATS_MAX)
-		ProcDiePending = true;
-	QueryCancelPending = true;
-	InterruptPending = true;
-	SetLatch(MyLatch);
-}
-
-static TimeoutId
-time_limit(void)
-{
-	static TimeoutId id;
-	static bool registered = false;
-
-	if (!registered)
-	{
-		id = RegisterTimeout(USER_TIMEOUT, time_is_up);
-		registered = true;
-	}
-	return id;
-}
-
-static void
-start_time_limit(void)
-{
-	enable_timeout_every(time_limit(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_execute_timeout_ms),
-						 1000);
-}
-
-static void
-stop_time_limit(void)
-{
-	disable_timeout(time_limit(), false);
-	/* the cancellation that we asked for must not hit the caller */
-	if (time_up_count > 0)
-		QueryCancelPending = false;
-}
 
 static void
 throw_time_is_up(const SimulationRequest *request)
@@ -90,6 +41,14 @@ throw_time_is_up(const SimulationRequest *request)
 	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_TIMEOUT),
 					errmsg("chaincode \"%s\" did not finish in %d ms", request->chaincode, guc_execute_timeout_ms),
 					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
+}
+
+static void
+throw_out_of_stack(const SimulationRequest *request, const ErrorData *error)
+{
+	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("chaincode \"%s\" nests its calls too deeply", request->chaincode),
+					errdetail_internal("%s", error->message),
+					errhint("The limit of this node is max_stack_depth.")));
 }
 
 static void
@@ -351,22 +310,6 @@ call_function(Simulation *simulation, Oid schema)
 		simulation->result->payload = call_by_query(simulation, function, values, count);
 }
 
-/* which errors are the node's and not the chaincode's: they are raised, everything else is an answer with status 500 */
-static bool
-is_failure_of_ours(int sqlstate)
-{
-	int class = ERRCODE_TO_CATEGORY(sqlstate);
-	FbStatus status = error_status_of(sqlstate);
-
-	return class == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
-		   class == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
-		   class == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
-		   class == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR) ||
-		   class == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) || sqlstate == ERRCODE_DATA_CORRUPTED ||
-		   sqlstate == ERRCODE_INDEX_CORRUPTED || status == FB_CORRUPTED || status == FB_CRYPTO_FAILURE ||
-		   sqlstate == error_sqlstate(FB_INTERNAL);
-}
-
 static void
 keep_refusal(SimulationResult *result, const ErrorData *error, int32 status)
 {
@@ -376,6 +319,41 @@ keep_refusal(SimulationResult *result, const ErrorData *error, int32 status)
 	result->hint = error->hint ? pstrdup(error->hint) : NULL;
 	strlcpy(result->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(result->sqlstate));
 	result->payload = FB_BYTES_EMPTY;
+}
+
+/* an error of the node itself: raised as what it is, or as the limit that was met */
+static void
+throw_node_failure(const SimulationRequest *request, const ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
+		throw_out_of_memory(request, error);
+	if (error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX)
+		throw_out_of_stack(request, error);
+	ReThrowError((ErrorData *) error);
+}
+
+static void
+enter_chaincode(const Simulation *simulation, Oid schema, bool needs_interpreter, MemoryContext context, void *stack_base)
+{
+	const char *what = psprintf("chaincode \"%s\"", simulation->request->chaincode);
+
+	sandbox_enter(schema);
+	conditions_start(what, context);
+	if (needs_interpreter)
+		interpreter_enter();
+	time_limit_start(what, guc_execute_timeout_ms, stack_base);
+	sandbox_guard(schema);
+}
+
+/* true: the time limit has passed */
+static bool
+leave_chaincode(void)
+{
+	bool expired = time_limit_stop();
+
+	interpreter_leave();
+	conditions_stop();
+	return expired;
 }
 
 /*
@@ -388,19 +366,17 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
+	bool needs_interpreter = OidIsValid(schema) && interpreter_needed(schema);
+	const ErrorData *failure;
+	bool expired;
 
-	time_up_count = 0;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(simulation->context);
 	PG_TRY();
 	{
 		XactReadOnly = true;
 		if (OidIsValid(schema))
-		{
-			sandbox_enter(schema);
-			start_time_limit();
-			sandbox_guard(schema);
-		}
+			enter_chaincode(simulation, schema, needs_interpreter, caller, __builtin_frame_address(0));
 		body(simulation, schema);
 		sandbox_guard(InvalidOid);
 	}
@@ -412,23 +388,21 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 		FlushErrorState();
 	}
 	PG_END_TRY();
-	if (OidIsValid(schema))
-		stop_time_limit();
+	expired = leave_chaincode();
 	MemoryContextSwitchTo(caller);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 
-	if (OidIsValid(schema) && time_up_count > 0)
+	if (expired)
 		throw_time_is_up(simulation->request);
 	if (simulation->failure.status != FB_OK)
 		error_throw(&simulation->failure);
+	failure = conditions_node_failure(error);
+	if (failure != NULL)
+		throw_node_failure(simulation->request, failure);
 	if (error == NULL)
 		return;
-	if (OidIsValid(schema) && (error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED))
-		throw_out_of_memory(simulation->request, error);
-	if (is_failure_of_ours(error->sqlerrcode))
-		ReThrowError(error);
 	keep_refusal(simulation->result, error, 500);
 	FreeErrorData(error);
 }

@@ -161,11 +161,13 @@ check_language(CheckedSource *checked, const SourceFunction *function, const cha
 	if (!trusted)
 		refuse(checked, function->location, "function \"%s\": language \"%s\" is not trusted", function->name,
 			   language);
-	if (strcmp(language, "sql") != 0 && strcmp(language, "plpgsql") != 0)
-		checked->warnings =
-			lappend(checked->warnings,
-					psprintf("function \"%s\" is written in %s, which cannot be checked for what differs between nodes",
-							 function->name, language));
+	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
+		return;
+	checked->needs_interpreter = true;
+	checked->warnings =
+		lappend(checked->warnings,
+				psprintf("function \"%s\" is written in %s, which cannot be checked for what differs between nodes",
+						 function->name, language));
 }
 
 /* the body's text, NULL for a body in the SQL standard's style */

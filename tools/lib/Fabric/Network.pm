@@ -299,13 +299,14 @@ sub deploy
 	my $version = $options{version} // '1.0';
 	my $sequence = $options{sequence} // 1;
 	my $policy = defined $options{policy} ? ', policy => ' . literal($options{policy}) : '';
+	my $warnings = $options{allow_warnings} ? 'true' : 'false';
 	my $package = $first->query("SELECT encode(fabric.package_chaincode('${name}_$version', " . literal($source) . "), 'hex')");
 	my $definition = join(', ', map { literal($_) } $channel, $name, $version) . ", $sequence";
 	my $package_id;
 
 	foreach my $node ($self->nodes)
 	{
-		$package_id = $node->query("SELECT fabric.install_chaincode('\\x$package')");
+		$package_id = $node->query("SELECT fabric.install_chaincode('\\x$package', allow_warnings => $warnings)");
 		$node->query("SELECT fabric.approve_chaincode($definition, " . literal($package_id) . "$policy)");
 	}
 	$first->query("SELECT fabric.commit_chaincode($definition$policy)");

@@ -1,0 +1,239 @@
+/*
+ * conditions.c: what code of a package says: messages, and errors.
+ *
+ * Messages. RAISE LOG, NOTICE and their like, elog in PL/Perl and PL/Tcl, and messages of built-in functions reach the client and the server's log as usual, but only so
+ * many of a call, and each only up to a length: whoever may call chaincode could fill the log otherwise, of other organizations' nodes too. They name
+ * the code, since a reader of the log could take them for the server's own. The hook for messages (emit_log_hook) sees only what goes to the server's log, so the level of the log is lowered
+ * for the time, and the hook decides by the true one. DEBUG messages go nowhere.
+ *
+ * Errors. What chaincode raises is chaincode's, whatever SQLSTATE it gives: the call has status 500. What differs between nodes and moments - memory, disk, stack, the
+ * cancellation, conflicts of locks, failures of the server itself - is the node's, and makes the whole call fail, even if chaincode catches it: otherwise its result would
+ * depend on how much memory a node has. A context callback at the base of the call sees every error when it is raised, before any handler. RAISE is told from the server's own errors by
+ * where the error was raised: PL/pgSQL's exec_stmt_raise. Other languages cannot choose the SQLSTATE of what they raise (it is 38000).
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/elog.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "server/chaincode/chaincode_internal.h"
+
+/* messages of one call, and bytes of one field of a message */
+#define CLIENT_MESSAGES_MAX 100
+#define LOG_MESSAGES_MAX 10
+#define FIELD_BYTES_MAX 1000
+
+static struct
+{
+	bool active;
+	const char *what;
+	MemoryContext context;
+	ErrorContextCallback callback;
+	ErrorData *failure;
+	int failure_sqlstate; /* when the failure could not be copied; 0: none */
+	bool copying;
+	int client_count;
+	int log_count;
+	int saved_log_min_messages;
+	int saved_client_min_messages;
+} conditions;
+
+static emit_log_hook_type previous_log_hook;
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * errors
+ */
+
+/* what depends on the node or the moment, and not on the call and the state */
+static bool
+is_node_condition(int sqlstate)
+{
+	int class = ERRCODE_TO_CATEGORY(sqlstate);
+	FbStatus status;
+
+	if (class == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		class == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		class == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
+		class == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR) ||
+		class == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
+		class == ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) || sqlstate == ERRCODE_STATEMENT_TOO_COMPLEX ||
+		sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == MAKE_SQLSTATE('7', '2', '0', '0', '0'))
+		return true;
+	if (class != MAKE_SQLSTATE('L', 'F', '0', '0', '0'))
+		return false;
+	status = error_status_of(sqlstate);
+	return status == FB_CORRUPTED || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL;
+}
+
+static bool
+is_raised_by_chaincode(const ErrorData *error)
+{
+	const char *file = error->filename ? error->filename : "";
+	const char *slash = strrchr(file, '/');
+
+	return error->funcname != NULL && strcmp(error->funcname, "exec_stmt_raise") == 0 &&
+		   strcmp(slash ? slash + 1 : file, "pl_exec.c") == 0;
+}
+
+/* the context callback: an error, or a message, is being raised */
+static void
+note_condition(void *argument)
+{
+	int sqlstate = geterrcode();
+	MemoryContext caller;
+	ErrorData *error;
+
+	if (sqlstate == ERRCODE_ADMIN_SHUTDOWN && time_limit_ends_session())
+	{
+		interpreter_abandon();
+		time_limit_describe_end();
+		return;
+	}
+	if (conditions.copying || !is_node_condition(sqlstate))
+		return;
+	/* copying may fail where memory is short; that error must not come here again */
+	conditions.copying = true;
+	if (conditions.failure == NULL)
+		conditions.failure_sqlstate = sqlstate;
+	caller = MemoryContextSwitchTo(conditions.context);
+	error = CopyErrorData();
+	MemoryContextSwitchTo(caller);
+	conditions.copying = false;
+	conditions.failure_sqlstate = 0;
+	if (error->elevel < ERROR || is_raised_by_chaincode(error) || conditions.failure != NULL)
+		FreeErrorData(error);
+	else
+		conditions.failure = error;
+	if (conditions.failure != NULL && sqlstate == ERRCODE_QUERY_CANCELED)
+		time_limit_note_cancellation();
+}
+
+const ErrorData *
+conditions_node_failure(const ErrorData *error)
+{
+	if (conditions.failure != NULL)
+		return conditions.failure;
+	if (conditions.failure_sqlstate != 0)
+		ereport(ERROR, (errcode(conditions.failure_sqlstate),
+						errmsg("%s needs more than this node has", conditions.what)));
+	if (error != NULL && is_node_condition(error->sqlerrcode) && !is_raised_by_chaincode(error))
+		return error;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * messages
+ */
+
+/* elog.c, is_log_level_output: LOG is between ERROR and FATAL for the log */
+static bool
+log_wants(int level, int log_level)
+{
+	if (level == LOG || level == LOG_SERVER_ONLY)
+		return log_level == LOG || log_level <= ERROR;
+	if (log_level == LOG)
+		return level >= FATAL;
+	return level >= log_level;
+}
+
+static char *
+cut_field(char *text)
+{
+	size_t size;
+
+	if (text == NULL || (size = strnlen(text, FIELD_BYTES_MAX + 1)) <= FIELD_BYTES_MAX)
+		return text;
+	return psprintf("%.*s...", pg_mbcliplen(text, (int) size, FIELD_BYTES_MAX), text);
+}
+
+/* memory is that of the message, whose context is current */
+static void
+limit_message(ErrorData *message, bool is_last)
+{
+	if (is_last)
+	{
+		message->message = psprintf("%s: more messages of this call are not shown", conditions.what);
+		message->detail = message->detail_log = message->hint = message->context = NULL;
+	}
+	else
+		message->message = psprintf("%s: %s", conditions.what, cut_field(message->message ? message->message : ""));
+	message->detail = cut_field(message->detail);
+	message->detail_log = cut_field(message->detail_log);
+	message->hint = cut_field(message->hint);
+	message->context = cut_field(message->context);
+	message->internalquery = NULL;
+	message->internalpos = message->cursorpos = 0;
+	message->schema_name = message->table_name = message->column_name = NULL;
+	message->datatype_name = message->constraint_name = NULL;
+	/* the statement is the caller's, with the arguments */
+	message->hide_stmt = true;
+}
+
+static void
+filter_message(ErrorData *message)
+{
+	if (!conditions.active)
+		goto pass;
+	message->output_to_server = log_wants(message->elevel, conditions.saved_log_min_messages);
+	if (message->elevel < ERROR)
+	{
+		if (message->output_to_server && ++conditions.log_count > LOG_MESSAGES_MAX)
+			message->output_to_server = false;
+		if (message->output_to_client && ++conditions.client_count > CLIENT_MESSAGES_MAX)
+			message->output_to_client = false;
+		if (message->output_to_server || message->output_to_client)
+			limit_message(message, (!message->output_to_server || conditions.log_count == LOG_MESSAGES_MAX) &&
+									   (!message->output_to_client || conditions.client_count == CLIENT_MESSAGES_MAX));
+	}
+	if (message->output_to_server)
+		interpreter_show_log();
+	if (message->elevel >= FATAL)
+		interpreter_abandon();
+pass:
+	if (message->output_to_server && previous_log_hook)
+		previous_log_hook(message);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * beginning and end
+ */
+
+void
+conditions_start(const char *what, MemoryContext context)
+{
+	static bool installed = false;
+
+	if (!installed)
+	{
+		previous_log_hook = emit_log_hook;
+		emit_log_hook = filter_message;
+		installed = true;
+	}
+	conditions.what = what;
+	conditions.context = context;
+	conditions.failure = NULL;
+	conditions.failure_sqlstate = 0;
+	conditions.copying = false;
+	conditions.client_count = conditions.log_count = 0;
+	conditions.callback.callback = note_condition;
+	conditions.callback.arg = NULL;
+	conditions.callback.previous = error_context_stack;
+	error_context_stack = &conditions.callback;
+	conditions.saved_log_min_messages = log_min_messages;
+	conditions.saved_client_min_messages = client_min_messages;
+	log_min_messages = INFO;
+	client_min_messages = Max(client_min_messages, LOG);
+	conditions.active = true;
+}
+
+void
+conditions_stop(void)
+{
+	if (!conditions.active)
+		return;
+	conditions.active = false;
+	log_min_messages = conditions.saved_log_min_messages;
+	client_min_messages = conditions.saved_client_min_messages;
+}
