@@ -1199,6 +1199,13 @@ COMMENT ON FUNCTION fabric_internal.stat_validation IS 'transactions by validati
 REVOKE ALL ON FUNCTION fabric_internal.stat_validation FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.stat_validation TO fabric_admin, fabric_client, fabric_node;
 
+CREATE FUNCTION fabric_internal.stat_relay(OUT pid int, OUT connections int, OUT requests_now int, OUT requests bigint, OUT refused bigint)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'fabric_internal_stat_relay';
+COMMENT ON FUNCTION fabric_internal.stat_relay IS 'the process that carries the requests of sessions to other nodes; read it as fabric.stat_relay';
+REVOKE ALL ON FUNCTION fabric_internal.stat_relay FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_relay TO fabric_admin, fabric_client, fabric_node;
+
 CREATE VIEW fabric.stat_channel AS
 	SELECT s.channel, s.height, l.committed_at AS last_block_at, s.lag, s.config_block_number, s.lifecycle_block_number, s.waiting_envelopes,
 		   s.waiting_bytes, s.inbox_records, s.inbox_bytes, s.inbox_refused, s.private_inbox_records, s.private_inbox_bytes, s.private_inbox_refused
@@ -1216,6 +1223,11 @@ CREATE VIEW fabric.stat_validation AS
 	SELECT v.channel, v.code, v.name, v.count FROM fabric_internal.stat_validation() v;
 COMMENT ON VIEW fabric.stat_validation IS 'transactions committed since the start of the server, by validation code';
 GRANT SELECT ON fabric.stat_validation TO fabric_admin, fabric_client, fabric_node;
+
+CREATE VIEW fabric.stat_relay AS
+	SELECT r.pid, r.connections, r.requests_now, r.requests, r.refused FROM fabric_internal.stat_relay() r;
+COMMENT ON VIEW fabric.stat_relay IS 'the process that carries the requests of sessions to other nodes: pid is null while it does not run; connections it has; requests that wait or are under way now; requests since the start of the server; refused ones, whose sessions made connections of their own';
+GRANT SELECT ON fabric.stat_relay TO fabric_admin, fabric_client, fabric_node;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- audit: proofs of a single block, and of a channel's whole ledger on this node

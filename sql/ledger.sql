@@ -127,6 +127,7 @@ SELECT count(*) AS followers FROM fabric.stat_orderer_followers WHERE channel = 
 SELECT (SELECT count(*) FROM fabric_internal.stat_channel()) = (SELECT count(*) FROM fabric.stat_channel) AS stat_channel,
 	(SELECT count(*) FROM fabric_internal.stat_workers()) = (SELECT count(*) FROM fabric.stat_workers) AS stat_workers,
 	(SELECT count(*) FROM fabric_internal.stat_validation()) = (SELECT count(*) FROM fabric.stat_validation) AS stat_validation;
+SELECT pid IS NOT NULL AS runs, connections >= 0 AS connections, requests_now, requests >= refused AS requests FROM fabric.stat_relay;
 
 --
 -- history and the past

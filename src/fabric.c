@@ -27,5 +27,6 @@ _PG_init(void)
 	{
 		shmem_install_hooks();
 		worker_register_launcher();
+		worker_register_relay();
 	}
 }

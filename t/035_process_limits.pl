@@ -43,8 +43,8 @@ sub invoke_on
 	return $node->error_of("SET fabric.broadcast_timeout = '300ms'; SELECT fabric.invoke('$channel', 'notes', 'put', '$key')");
 }
 
-# a place for the launcher and the processes of one channel
-my $start = restart('max_worker_processes = 3');
+# a place for launcher, relay and the processes of one channel
+my $start = restart('max_worker_processes = 4');
 ok(wait_until(sub { workers() =~ /^\w+ \w+, \w+ \w+$/ }, 20), 'two processes have a place') or diag(workers());
 ok(wait_until(sub { log_from($start) =~ /WARNING:  could not start background process "fabric orderer beta"/ }, 20), 'the others are named');
 like(log_from($start), qr/DETAIL:  It is tried again.*HINT:  Raise max_worker_processes in postgresql\.conf/s, 'with what to do');

@@ -37,7 +37,7 @@ foreach my $call (create_vehicle('V2'), "SELECT fabric.transfer_leadership('trad
 # preloaded again, it goes on
 $node->stop;
 $node->start;
-ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 3 }, 10), 'preloaded, launcher, orderer and ledger run');
+ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 4 }, 10), 'preloaded, launcher, relay, orderer and ledger run');
 $node->query(create_vehicle('V2'));
 is(FabricTest::vehicles_of($node), 2, 'and transactions are committed');
 
@@ -56,11 +56,11 @@ like($node->error_of("$_", database => 'postgres'), qr/being accessed by other u
 
 # the extension goes with its channels, and comes back without any
 $node->query('DROP EXTENSION fabric');
-ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 1 }, 20), 'without the extension only the launcher runs');
+ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 2 }, 20), 'without the extension only launcher and relay run');
 $node->query('CREATE EXTENSION fabric');
 is($node->query('SELECT count(*) FROM fabric.channels'), 0, 'created again, it has no channels');
 is($node->query("SELECT fabric.join_channel('\\x$genesis')"), 'trade', 'one can be joined');
-ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 3 }, 20), 'and its processes run');
+ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 4 }, 20), 'and its processes run');
 
 # a database whose text is in another encoding
 $node->query("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");

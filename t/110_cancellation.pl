@@ -3,7 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of);
+use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of processes_for);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 use Time::HiRes qw(time);
@@ -65,24 +65,27 @@ ok(wait_until(sub { vehicles_of($org1) == 4 }, 40), 'transactions whose caller w
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 # waiting for an endorsement of a node that does not answer
-kill 'STOP', $org2->process_id;
+my @stopped = processes_for($org2, $org1);
+kill 'STOP', @stopped;
 my $endorse = "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])";
 like(interrupted($endorse, 'pg_cancel_backend'), qr/57014/, 'cancelled while it waits for an endorsement');
 like(timed($endorse), qr/57014.*statement timeout/, 'the time is over while it waits for an endorsement');
 like($org1->error_of("SET fabric.endorsement_timeout = '700ms'; $endorse"), qr/LF310.*Org2MSP/s, 'fabric.endorsement_timeout is honoured');
-kill 'CONT', $org2->process_id;
+kill 'CONT', @stopped;
 
-# many cancelled calls in one session: it works afterwards, and holds one connection to each node
-kill 'STOP', $org2->process_id;
+# many cancelled calls in one session: it works afterwards
+@stopped = processes_for($org2, $org1);
+kill 'STOP', @stopped;
 my $session = start_query($org1->connection, "SET application_name = 'many';\n\\set ON_ERROR_STOP off\nSET statement_timeout = '150ms';\n" . ("$endorse;\n" x 8) . "RESET statement_timeout;\n"
 	. "SELECT pg_sleep(3);\n" . create_vehicle('E2') . ";\nSELECT fabric.query('trade', 'vehicles', 'vehicle_exists', 'E2');\nSELECT pg_sleep(1)");
 select(undef, undef, undef, 2.5);
-kill 'CONT', $org2->process_id;
+kill 'CONT', @stopped;
 my ($output, $error, $status) = finish_query($session);
 like($output, qr/true|^t$/m, 'a session goes on after cancelled calls') or diag($error);
 is(() = $error =~ /statement timeout/g, 8, 'each was cancelled');
 is($org1->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'many'"), 0, 'the session is gone');
-ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$org1->{role}' AND query LIKE '%endorse%'") == 0 }, 10), 'with its connections to other nodes');
+ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$org1->{role}' AND query LIKE '%endorse%' AND state <> 'idle'") == 0 }, 10), 'and nothing of it is left at the other node');
+is($org1->query('SELECT requests_now FROM fabric.stat_relay'), 0, 'nor on its way there');
 
 # waiting for orderers: two of three are down
 $_->kill_hard foreach $org2, $org3;

@@ -21,7 +21,7 @@ use Fabric::Psql;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+our @EXPORT_OK = qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of processes_for $ANY_TWO);
 use Exporter qw(import);
 
 # an endorsement policy for networks of three
@@ -110,6 +110,14 @@ sub vehicles_of
 	my ($node) = @_;
 
 	return $node->query("SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'");
+}
+
+# The processes of $node without which requests of the sessions at $other get no answer: the postmaster, and those that serve its relay
+sub processes_for
+{
+	my ($node, $other) = @_;
+
+	return ($node->process_id, split /\n/, $node->query("SELECT pid FROM pg_stat_activity WHERE usename = '$other->{role}' AND query NOT LIKE '%raft%'"));
 }
 
 # call $condition until it is true or $seconds are over; gives its last value

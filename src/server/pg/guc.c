@@ -30,6 +30,7 @@ int			guc_raft_heartbeat_ms;
 int			guc_raft_tail_entries;
 int			guc_raft_tail_kb;
 int			guc_worker_restart_ms;
+int			guc_relay_connections;
 
 static void
 define_text(const char *name, char **variable, const char *value, GucContext context, const char *description)
@@ -82,6 +83,8 @@ define_limits(void)
 				  "Channels that this node can join at the same time.");
 	define_number("fabric.inbox_size", &guc_inbox_kb, 32 * 1024, 256, 1024 * 1024, startup_context(), GUC_UNIT_KB,
 				  "Bytes of envelopes and Raft messages that may wait for the orderer of a channel.");
+	define_number("fabric.relay_connections", &guc_relay_connections, 64, 0, 1000, PGC_SIGHUP, 0,
+				  "Connections to one other node that carry the requests of all sessions, at most; 0 lets every session make its own.");
 	define_number("fabric.deliver_batch_size", &guc_deliver_batch_kb, 8 * 1024, 64, 256 * 1024, PGC_SIGHUP, GUC_UNIT_KB,
 				  "Bytes of blocks that one request to another node asks for.");
 	define_number("fabric.raft_log_tail", &guc_raft_tail_entries, 1000, 4, 1000000, PGC_SIGHUP, 0,

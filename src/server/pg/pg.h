@@ -54,6 +54,7 @@ extern int	guc_raft_heartbeat_ms;		/* fabric.raft_heartbeat_interval */
 extern int	guc_raft_tail_entries;		/* fabric.raft_log_tail: entries kept for slow followers */
 extern int	guc_raft_tail_kb;			/* fabric.raft_log_tail_size: kB of them */
 extern int	guc_worker_restart_ms;		/* fabric.worker_restart_delay */
+extern int	guc_relay_connections;		/* fabric.relay_connections: of the relay to one other node; 0: sessions use their own */
 
 extern void guc_define(void);			/* once, from _PG_init */
 
@@ -157,6 +158,7 @@ typedef struct ChannelSlot
 /* true in a server that preloads the library; otherwise nothing below that takes a slot can be used */
 extern bool shmem_available(void);
 extern void shmem_require(void);		/* FB_NOT_PRELOADED with the hint for postgresql.conf, or when the workers serve another database */
+extern bool shmem_serves_database(void); /* is the session in the database in which the workers are? In a transaction */
 extern void shmem_install_hooks(void);	/* from _PG_init while preloading */
 
 /*
@@ -242,6 +244,39 @@ extern bool import_queue_send(ChannelSlot *slot, int ledger_id, FbBytes block, b
  */
 extern bool import_queue_receive(ChannelSlot *slot, FbBytes *block, bool *accept_differences);
 extern void import_queue_answer(const ImportAnswer *answer);
+
+/* ---- exchange.c: requests of sessions to the process `fabric relay`, and its answers ---- */
+
+/* "host:port": a DNS name has at most 253 characters */
+#define EXCHANGE_ADDRESS_BYTES 272
+/* of a request or an answer; larger ones are rare, and would take the place of many */
+#define EXCHANGE_MESSAGE_BYTES_MAX ((size_t) 1024 * 1024)
+/* the kind of an answer: the relay has none, and the session uses a connection of its own. Other kinds are the caller's */
+#define EXCHANGE_ASK_YOURSELF '-'
+
+typedef struct ExchangeCounts
+{
+	uint64		requests;		/* since the start of the server */
+	uint64		refused;		/* of these no slot or no room */
+	int			used;			/* slots in use now: requests that wait, are under way, or whose answer was not taken yet */
+	int			connections;	/* of the relay, to all nodes */
+} ExchangeCounts;
+
+/* hand over a request; returns its ticket, or -1: no relay runs, or there is no room. Does not wait */
+extern int exchange_put(const char *address, char kind, FbBytes request);
+/* take the answer, if it is there, as a copy in context: then the ticket is used up. MyLatch is set when it comes */
+extern bool exchange_receive(int ticket, MemoryContext context, char *kind, FbBytes *answer);
+/* nobody waits for it any more: the ticket is used up. Done for all tickets of a process when it exits */
+extern void exchange_abandon(int ticket);
+extern void exchange_counts(ExchangeCounts *counts, pid_t *relay_pid); /* zeros when not preloaded; relay_pid 0: it does not run */
+
+/* for the relay alone. attach: false when there is one; withdrawn at exit. take: the oldest request, copied into context; -1: there is none */
+extern bool exchange_attach_relay(void);
+extern int exchange_take(MemoryContext context, char *kind, char address[EXCHANGE_ADDRESS_BYTES], FbBytes *request);
+extern bool exchange_is_abandoned(int ticket);
+/* also of an abandoned one: afterwards the ticket is not the relay's any more */
+extern void exchange_answer(int ticket, char kind, FbBytes answer);
+extern void exchange_publish_connections(int connections);
 
 /* ---- memory.c ---- */
 

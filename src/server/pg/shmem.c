@@ -1,7 +1,7 @@
 /*
  * shmem.c: all shared memory of the extension.
  *
- * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, then the verified set. It is a notice board,
+ * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the exchange with the relay process, and the verified set. It is a notice board,
  * not a store: workers publish here what the tables say (or what Raft knows at this moment), sessions read it instead of asking the
  * tables. After a crash it starts empty, and the workers fill it again.
  *
@@ -50,6 +50,7 @@ shared_bytes(void)
 
 	size = add_size(size, slots_bytes());
 	size = add_size(size, mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max));
+	size = add_size(size, exchange_bytes());
 	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
 }
 
@@ -107,6 +108,8 @@ startup(void)
 		position += slots_bytes();
 		shared->rings = position;
 		position += mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max);
+		exchange_init(position, tranche);
+		position += exchange_bytes();
 		shared->verified = (pg_atomic_uint64 *) position;
 		for (int i = 0; i < guc_channels_max; i++)
 			init_slot(&shared->slots[i], i, tranche);
@@ -131,21 +134,30 @@ shmem_available(void)
 	return shared != NULL;
 }
 
+bool
+shmem_serves_database(void)
+{
+	static bool known = false;
+	char	   *name;
+
+	/* the workers themselves are in the right one */
+	if (known || MyBackendType != B_BACKEND)
+		return true;
+	name = get_database_name(MyDatabaseId);
+	known = name != NULL && strcmp(name, guc_database) == 0;
+	return known;
+}
+
 /* the workers serve one database; what another one asks of them they would do there */
 static void
 require_database(void)
 {
-	static bool known = false;
-	char	   *name;
+	const char *name;
 	FbError		error;
 
-	/* the workers themselves are in the right one */
-	if (known || MyBackendType != B_BACKEND)
+	if (shmem_serves_database())
 		return;
 	name = get_database_name(MyDatabaseId);
-	known = name != NULL && strcmp(name, guc_database) == 0;
-	if (known)
-		return;
 	fb_fail(&error, FB_NOT_PRELOADED, "database \"%s\" is not the one in which this node works", name != NULL ? name : "");
 	fb_error_hint(&error, "Connect to database \"%s\", or change the setting fabric.database and restart the server.", guc_database);
 	error_throw(&error);

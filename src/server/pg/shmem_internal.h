@@ -8,4 +8,8 @@ extern char *shmem_inbox_ring(ChannelSlot *slot); /* inbox_capacity() bytes */
 extern char *shmem_private_inbox_ring(ChannelSlot *slot); /* shmem_private_inbox_capacity() bytes */
 extern size_t shmem_private_inbox_capacity(void);
 
+/* ---- exchange.c: its part of the segment; init once, in the postmaster ---- */
+extern Size exchange_bytes(void);
+extern void exchange_init(char *place, int tranche);
+
 #endif

@@ -4,6 +4,7 @@
 FABRIC_FUNCTION(fabric_internal_stat_channel);
 FABRIC_FUNCTION(fabric_internal_stat_workers);
 FABRIC_FUNCTION(fabric_internal_stat_validation);
+FABRIC_FUNCTION(fabric_internal_stat_relay);
 
 static void
 put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -148,6 +149,26 @@ fabric_internal_stat_validation(PG_FUNCTION_ARGS)
 			values[3] = Int64GetDatum((int64) count);
 			put_row(fcinfo, values, nulls);
 		}
+	}
+	return (Datum) 0;
+}
+
+/* stat_relay() */
+Datum
+fabric_internal_stat_relay(PG_FUNCTION_ARGS)
+{
+	ExchangeCounts counts;
+	pid_t		pid;
+
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	exchange_counts(&counts, &pid);
+	{
+		Datum		values[5] = {Int32GetDatum((int32) pid), Int32GetDatum(counts.connections), Int32GetDatum(counts.used),
+			Int64GetDatum((int64) counts.requests), Int64GetDatum((int64) counts.refused)};
+		bool		nulls[5] = {pid == 0};
+
+		put_row(fcinfo, values, nulls);
 	}
 	return (Datum) 0;
 }

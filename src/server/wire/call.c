@@ -1,6 +1,9 @@
 /*
  * call: one request to one node and its answer.
  *
+ * A session's call is handed to the relay process, if there is one (relay.c): then it has a ticket, and no connection. Otherwise it has a connection of its
+ * own.
+ *
  * A call owns its request (copied), its connection while it is under way, and its answer. It is a member of the list of
  * all calls of this process and remembers the subtransaction in which it was started, so that an error anywhere releases
  * it. Connections of finished calls are kept idle, one per address, for the next call; one with an outstanding answer
@@ -35,8 +38,11 @@ struct WireCall
 	bool		sent;
 	bool		finished;
 	bool		failed;
-	WireConn   *conn;			/* while under way; NULL once finished */
+	int			ticket;			/* of pg/exchange.c, while the relay works on it; -1: it does not */
+	WireConn   *conn;			/* while under way; NULL once finished, or with a ticket */
 	PGresult   *result;
+	bool		has_row;		/* the relay's answer, without a result */
+	FbBytes		row;			/* see relay_value; in context */
 	WireError	error;
 };
 
@@ -224,15 +230,7 @@ at_process_exit(int code, Datum arg)
 static void
 call_finish_unreachable(WireCall *call, const char *reason, bool not_executed)
 {
-	memset(&call->error, 0, sizeof(call->error));
-	strlcpy(call->error.address, call->address, sizeof(call->error.address));
-	strlcpy(call->error.sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(call->error.sqlstate));
-	call->error.not_executed = not_executed;
-	if (not_executed)
-		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "could not connect to node \"%s\"", call->address);
-	else
-		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "lost connection to node \"%s\"", call->address);
-	fb_error_detail(&call->error.error, "%s", reason);
+	wire_error_unreachable(&call->error, call->address, reason, not_executed);
 	call->failed = true;
 	call->finished = true;
 	note_silent(call->address);
@@ -266,14 +264,57 @@ call_answer(void *owner, WireConn *conn, PGresult *result)
 	PQclear(result);
 }
 
+static void
+call_connect(WireCall *call)
+{
+	call->conn = conn_take(call->address);
+	if (call->conn->state == CONN_OFF)
+		(void) conn_connect(call->conn);
+}
+
+/* the relay's answer, if it is there; without a relay any more the call goes on with a connection of its own */
+static void
+call_receive(WireCall *call)
+{
+	FbBytes		answer;
+	char		kind;
+
+	if (!exchange_receive(call->ticket, call->context, &kind, &answer))
+		return;
+	call->ticket = -1;
+	if (kind == EXCHANGE_ASK_YOURSELF)
+	{
+		call->sent = false;
+		call_connect(call);
+		return;
+	}
+	call->finished = true;
+	if (kind == RELAY_ANSWER_ERROR)
+	{
+		call->failed = true;
+		memcpy(&call->error, answer.data, sizeof(call->error));
+	}
+	if (call->failed && call->error.error.status == FB_NODE_UNREACHABLE)
+		note_silent(call->address);
+	else
+		note_answer(call->address);
+	call->has_row = kind == RELAY_ANSWER_ROW;
+	call->row = answer;
+}
+
 /* move a call as far as it goes without waiting */
 static void
 call_advance(WireCall *call)
 {
-	WireConn   *conn = call->conn;
+	WireConn   *conn;
 
 	if (call->finished)
 		return;
+	if (call->ticket >= 0)
+		call_receive(call);
+	if (call->finished || call->ticket >= 0)
+		return;
+	conn = call->conn;
 	(void) conn_advance(conn);
 	if (!call->sent && conn->state == CONN_READY)
 	{
@@ -311,10 +352,13 @@ call_start(const char *address, const RemoteRequest *request)
 	strlcpy(call->address, address, sizeof(call->address));
 	call->started_ms = clock_ms();
 	dlist_push_tail(&all_calls, &call->node);
+	call->ticket = -1;
 	call->request = remote_request_copy(context, request);
-	call->conn = conn_take(address);
-	if (call->conn->state == CONN_OFF)
-		(void) conn_connect(call->conn);
+	call->ticket = relay_ask(address, request);
+	/* the relay may send it at any moment */
+	call->sent = call->ticket >= 0;
+	if (call->ticket < 0)
+		call_connect(call);
 	call_advance(call);
 	return call;
 }
@@ -346,21 +390,27 @@ wire_deliver_start(const char *address, FbBytes seek, int bytes_max, int wait_ms
 	return call_start(address, &request);
 }
 
-/* how many of the calls are finished, and the connections of the others */
+/* how many of the calls are finished and how many are not, and the connections of these */
 static int
-calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns_count)
+calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns_count, int *unfinished_count)
 {
 	int			finished_count = 0;
 
 	*conns_count = 0;
+	*unfinished_count = 0;
 	for (int index = 0; index < calls_count; index++)
 	{
 		if (calls[index] == NULL)
 			continue;
 		call_advance(calls[index]);
 		if (calls[index]->finished)
+		{
 			finished_count++;
-		else
+			continue;
+		}
+		(*unfinished_count)++;
+		/* the relay sets the latch */
+		if (calls[index]->conn != NULL)
 			conns[(*conns_count)++] = calls[index]->conn;
 	}
 	return finished_count;
@@ -382,6 +432,7 @@ wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int call
 		  bool return_on_latch)
 {
 	int			conns_count;
+	int			unfinished_count;
 	int			unfinished_at_start_count = 0;
 
 	for (int index = 0; index < calls_count; index++)
@@ -396,8 +447,8 @@ wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int call
 		int			finished_count;
 
 		CHECK_FOR_INTERRUPTS();
-		finished_count = calls_look(calls, calls_count, conns, &conns_count);
-		if (conns_count == 0 || (mode == WIRE_WAIT_ANY && conns_count < unfinished_at_start_count))
+		finished_count = calls_look(calls, calls_count, conns, &conns_count, &unfinished_count);
+		if (unfinished_count == 0 || (mode == WIRE_WAIT_ANY && unfinished_count < unfinished_at_start_count))
 			return finished_count;
 		now = GetCurrentTimestamp();
 		if (deadline != 0)
@@ -417,7 +468,7 @@ wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int call
 		{
 			ResetLatch(MyLatch);
 			if (return_on_latch)
-				return calls_look(calls, calls_count, conns, &conns_count);
+				return calls_look(calls, calls_count, conns, &conns_count, &unfinished_count);
 		}
 	}
 }
@@ -474,25 +525,41 @@ wire_call_address(const WireCall *call)
 int
 wire_call_rows_count(const WireCall *call)
 {
-	return call->result != NULL ? PQntuples(call->result) : 0;
+	if (call->result == NULL)
+		return call->has_row ? 1 : 0;
+	return PQntuples(call->result);
+}
+
+/* a value of an answer of whichever kind; false when there is no such column, or it is null */
+static bool
+call_value(const WireCall *call, int row_index, int column, FbBytes *value)
+{
+	if (call->result == NULL)
+		return relay_value(call->row, column, value);
+	if (column >= PQnfields(call->result) || PQgetisnull(call->result, row_index, column))
+		return false;
+	*value = fb_bytes(PQgetvalue(call->result, row_index, column), (size_t) PQgetlength(call->result, row_index, column));
+	return true;
 }
 
 FbBytes
 wire_call_row(const WireCall *call, int row_index)
 {
+	FbBytes		value;
+
 	FB_ASSERT(row_index >= 0 && row_index < wire_call_rows_count(call));
-	return fb_bytes(PQgetvalue(call->result, row_index, 0), (size_t) PQgetlength(call->result, row_index, 0));
+	return call_value(call, row_index, 0, &value) ? value : FB_BYTES_EMPTY;
 }
 
 bool
 wire_call_height(const WireCall *call, uint64 *height)
 {
 	uint64		network;
+	FbBytes		value;
 
-	if (call->result == NULL || PQntuples(call->result) != 1 || PQnfields(call->result) < 2 || PQgetisnull(call->result, 0, 1) ||
-		PQgetlength(call->result, 0, 1) != sizeof(network))
+	if (wire_call_rows_count(call) != 1 || !call_value(call, 0, 1, &value) || value.size != sizeof(network))
 		return false;
-	memcpy(&network, PQgetvalue(call->result, 0, 1), sizeof(network));
+	memcpy(&network, value.data, sizeof(network));
 	*height = pg_ntoh64(network);
 	return true;
 }
@@ -503,11 +570,13 @@ wire_call_release(WireCall *call)
 	if (call == NULL)
 		return;
 	dlist_delete(&call->node);
+	/* given up before the answer came: because of a time limit, unless it was soon */
+	if (!call->finished && clock_ms() - call->started_ms >= SILENT_AFTER_MS)
+		note_silent(call->address);
+	if (call->ticket >= 0)
+		exchange_abandon(call->ticket);
 	if (call->conn != NULL)
 	{
-		/* given up before the answer came: because of a time limit, unless it was soon */
-		if (clock_ms() - call->started_ms >= SILENT_AFTER_MS)
-			note_silent(call->address);
 		conn_forget(call->conn, call);
 		conn_destroy(call->conn);
 	}

@@ -131,6 +131,7 @@ is_too_much(WireConn *conn)
 	allowed = pending_at(conn, 0)->answer_bytes_max;
 	if (received_bytes(conn) <= conn->received_before + allowed + RECEIVED_AHEAD_BYTES_MAX)
 		return false;
+	conn->flooded = true;
 	snprintf(message, sizeof(message), "it sends more than the " UINT64_FORMAT " bytes that an answer may have", allowed);
 	conn_fail(conn, message);
 	return true;
@@ -260,6 +261,7 @@ conn_connect(WireConn *conn)
 
 	FB_ASSERT(conn->state == CONN_OFF);
 	conn->generation = ++last_generation;
+	conn->flooded = false;
 	conn->connect_start_ms = clock_ms();
 	conn->connect_deadline_ms = conn->connect_start_ms + guc_connect_timeout_ms;
 

@@ -75,7 +75,7 @@ waiter_build(ConnWaiter *waiter, WireConn *const *conns, int conns_count)
 		entry = &waiter->entries[waiter->count++];
 		entry->generation = conn->generation;
 		entry->events = wanted_events(conn);
-		entry->position = AddWaitEventToSet(waiter->events, entry->events, PQsocket(conn->pg), NULL, NULL);
+		entry->position = AddWaitEventToSet(waiter->events, entry->events, PQsocket(conn->pg), NULL, conn);
 	}
 }
 
@@ -113,6 +113,8 @@ conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count, lo
 	{
 		if (occurred[index].events & WL_LATCH_SET)
 			result |= WL_LATCH_SET;
+		else if (occurred[index].user_data != NULL)
+			((WireConn *) occurred[index].user_data)->signaled = true;
 	}
 	return result;
 }

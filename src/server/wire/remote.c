@@ -168,3 +168,17 @@ remote_error(WireError *to, const char *address, const PGresult *result)
 	if (hint != NULL)
 		fb_error_hint(&to->error, "%s", hint);
 }
+
+void
+wire_error_unreachable(WireError *to, const char *address, const char *reason, bool not_executed)
+{
+	memset(to, 0, sizeof(*to));
+	strlcpy(to->address, address, sizeof(to->address));
+	strlcpy(to->sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(to->sqlstate));
+	to->not_executed = not_executed;
+	if (not_executed)
+		fb_fail(&to->error, FB_NODE_UNREACHABLE, "could not connect to node \"%s\"", address);
+	else
+		fb_fail(&to->error, FB_NODE_UNREACHABLE, "lost connection to node \"%s\"", address);
+	fb_error_detail(&to->error, "%s", reason);
+}

@@ -16,7 +16,9 @@
  * The login role is fabric.node_role, the database by default the one of the same name as here, the certificates are
  * fabric.tls_certificate_file, fabric.tls_key_file and fabric.tls_ca_file; the other side's name is always verified.
  *
- * Connections of calls are kept for the life of the process, one idle per address, and are closed when it exits.
+ * Sessions hand their endorse and submit calls to the process `fabric relay`, which has a few connections to each node. Where it does not run, for calls that
+ * are too large for it, and in other processes a call has a connection of its own; such connections are kept for the life of the process, one idle per
+ * address, and are closed when it exits.
  */
 #ifndef FABRIC_SERVER_WIRE_H
 #define FABRIC_SERVER_WIRE_H
@@ -96,6 +98,14 @@ extern bool wire_call_height(const WireCall *call, uint64 *height);
 extern bool wire_is_silent(const char *address);
 /* frees the call; its connection goes back to the kept ones, or is closed if the answer is still outstanding. NULL is allowed */
 extern void wire_call_release(WireCall *call);
+
+/* ---- the relay ---- */
+
+/*
+ * One turn of the process that carries the calls of all sessions: takes requests and answers, sleeps until there is more of them or the latch is set.
+ * The process has called exchange_attach_relay. Interrupts are the caller's to serve.
+ */
+extern void wire_relay_turn(void);
 
 /* ---- sets ---- */
 

@@ -1,6 +1,6 @@
 /*
- * wire, inside the room: one connection (conn.c), waiting for many (conn_set.c), the texts of remote statements
- * (remote.c), where a node is (address_book.c, resolve.c).
+ * Private header of wire: one connection (conn.c), waiting for many (conn_set.c), the texts of remote statements
+ * (remote.c), where a node is (address_book.c, resolve.c), the requests of all sessions over a few connections (relay.c).
  */
 #ifndef FABRIC_SERVER_WIRE_INTERNAL_H
 #define FABRIC_SERVER_WIRE_INTERNAL_H
@@ -62,6 +62,8 @@ extern void remote_request_raft_forward(RemoteRequest *request, const char *chan
 extern RemoteRequest *remote_request_copy(MemoryContext context, const RemoteRequest *request);
 /* what a failed result says */
 extern void remote_error(WireError *to, const char *address, const PGresult *result);
+/* of a node that could not be reached (not_executed), or whose answer did not come */
+extern void wire_error_unreachable(WireError *to, const char *address, const char *reason, bool not_executed);
 
 /* ---- address_book.c ---- */
 
@@ -174,6 +176,8 @@ struct WireConn
 	uint64		received_before;	/* bytes that had come over the socket when the first of them became the first */
 	char		error[256];		/* last failure; empty after a successful connect */
 	bool		in_answer;		/* a callback runs: it must not free the connection */
+	bool		flooded;		/* it ended because an answer was longer than its request allows */
+	bool		signaled;		/* set by conn_waiter_wait: its socket has something; the waiting process takes it back */
 };
 
 /* in TopMemoryContext */
@@ -209,5 +213,17 @@ typedef struct ConnWaiter
  */
 extern uint32 conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count, long timeout_ms, uint32 wait_event);
 extern void conn_waiter_close(ConnWaiter *waiter);
+
+/* ---- relay.c: the session's side ---- */
+
+/* kinds of answers; EXCHANGE_ASK_YOURSELF is one more */
+#define RELAY_ANSWER_ROW 'r'	/* the bytes are the row's values, see relay_value */
+#define RELAY_ANSWER_NONE 'n'	/* not one row */
+#define RELAY_ANSWER_ERROR 'x'	/* the bytes are a WireError */
+
+/* hand a request to the relay; a ticket of pg/exchange.c, or -1: this session has to ask by itself. Waits for nothing */
+extern int relay_ask(const char *address, const RemoteRequest *request);
+/* a value of the row in an answer; false when there is no such column, or it is null */
+extern bool relay_value(FbBytes answer, int column, FbBytes *value);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * worker: the background processes. `fabric launcher` keeps one `fabric ledger CHANNEL` for every joined channel and one `fabric orderer CHANNEL` for every
- * channel that this node orders. A worker that fails exits and is started again; what it knows is in the tables.
+ * channel that this node orders. A worker that fails exits and is started again; what it knows is in the tables. `fabric relay` is one for the node, and is
+ * started by the server itself.
  */
 #ifndef FABRIC_SERVER_WORKER_H
 #define FABRIC_SERVER_WORKER_H
@@ -9,6 +10,7 @@
 
 /* from _PG_init while preloading */
 extern void worker_register_launcher(void);
+extern void worker_register_relay(void);
 
 /* let the launcher look at the list of channels again once this transaction has committed */
 extern void worker_launcher_wake_at_commit(void);
@@ -17,5 +19,6 @@ extern void worker_launcher_wake_at_commit(void);
 extern PGDLLEXPORT void fabric_launcher_main(Datum argument);
 extern PGDLLEXPORT void fabric_ledger_main(Datum argument);
 extern PGDLLEXPORT void fabric_orderer_main(Datum argument);
+extern PGDLLEXPORT void fabric_relay_main(Datum argument);
 
 #endif
