@@ -358,7 +358,7 @@ test_malformed_signatures(void)
 	}
 	memcpy(bad, signature.data, signature.size);
 	bad[signature.size] = 0;
-	CHECK_STATUS(crypto_verify(key, message, fb_bytes(bad, signature.size + 1), NULL), FB_INVALID_SIGNATURE);
+	CHECK_STATUS(crypto_verify(key, message, fb_bytes(bad, signature.size + 1), NULL), FB_OK);	/* Go ignores what follows */
 	for (size_t size = 0; size < signature.size; size++)
 		CHECK_STATUS(crypto_verify(key, message, fb_bytes(bad, size), NULL), FB_INVALID_SIGNATURE);
 	for (size_t i = 0; i < signature.size; i++)

@@ -108,7 +108,7 @@ check_integrity(FbAllocator *allocator, const PolicySignature *signature, bool *
 	*valid = false;
 	status = identity_unpack(signature->identity, allocator, &msp_id, &pem, error);
 	if (status == FB_OK)
-		status = crypto_certificate_parse(pem, &certificate, error);
+		status = crypto_certificate_parse_pem(pem, &certificate, error);
 	if (status != FB_OK)
 		return audit_is_failure(status) ? status : FB_OK;
 	if (crypto_certificate_public_key(certificate) != NULL)

@@ -54,7 +54,7 @@ block_parse_data(FbBytes bytes, FbAllocator *allocator, const FbBytes **data, si
 {
 	*data = NULL;
 	*data_count = 0;
-	FB_TRY(PROTO_CHECK(common__block_data, bytes, error));
+	FB_TRY(PROTO_CHECK_PLAIN(common__block_data, bytes, error));
 	return collect_data(bytes, allocator, data, data_count, error);
 }
 
@@ -111,7 +111,7 @@ block_parse(FbBytes bytes, FbAllocator *allocator, BlockView *view, FbError *err
 	FbBytes		block_data = FB_BYTES_EMPTY;
 
 	memset(view, 0, sizeof(*view));
-	FB_TRY(PROTO_CHECK(common__block, bytes, error));
+	FB_TRY(PROTO_CHECK_PLAIN(common__block, bytes, error));
 	while (proto_next_field(&rest, &field))
 	{
 		switch (field.number)
@@ -160,32 +160,40 @@ block_parse_envelope(FbBytes envelope, FbBytes *payload, FbBytes *signature, FbE
 {
 	*payload = FB_BYTES_EMPTY;
 	*signature = FB_BYTES_EMPTY;
-	FB_TRY(PROTO_CHECK(common__envelope, envelope, error));
+	FB_TRY(PROTO_CHECK_PLAIN(common__envelope, envelope, error));
 	*payload = last_field(envelope, 1);
 	*signature = last_field(envelope, 2);
 	return FB_OK;
 }
 
+/*
+ * The payload is a transaction's: it is read as check_envelope reads it, whatever its encoding. Of a header that is sent in parts the last channel header
+ * counts.
+ */
 bool
 block_is_config_envelope(FbBytes envelope)
 {
 	FbBytes		payload;
 	FbBytes		signature;
-	FbBytes		channel_header;
+	FbBytes		channel_header = FB_BYTES_EMPTY;
 	ProtoField	field;
-	uint32_t	type = 0;
+	int32_t		type = 0;
 
-	if (block_parse_envelope(envelope, &payload, &signature, NULL) != FB_OK ||
-		PROTO_CHECK(common__payload, payload, NULL) != FB_OK)
+	if (block_parse_envelope(envelope, &payload, &signature, NULL) != FB_OK || PROTO_CHECK(common__payload, payload, NULL) != FB_OK)
 		return false;
-	channel_header = last_field(last_field(payload, 1), 1);
+	while (proto_next_field(&payload, &field))
+	{
+		ProtoField	part;
+
+		while (field.number == 1 && field.is_bytes && proto_next_field(&field.bytes, &part))
+			if (part.number == 1 && part.is_bytes)
+				channel_header = part.bytes;
+	}
 	if (PROTO_CHECK(common__channel_header, channel_header, NULL) != FB_OK)
 		return false;
 	while (proto_next_field(&channel_header, &field))
-	{
-		if (field.number == 1)
-			type = (uint32_t) field.value;
-	}
+		if (field.number == 1 && field.wire_type == 0)
+			type = (int32_t) field.value;
 	return type == COMMON__HEADER_TYPE__CONFIG;
 }
 

@@ -85,6 +85,17 @@ check_name_constraints(const CryptoCertificate *ca, const Search *search, FbErro
 	return FB_OK;
 }
 
+FbStatus
+crypto_certificate_check_may_sign(const CryptoCertificate *certificate, FbError *error)
+{
+	/* version 1 roots have no constraints to ask for */
+	if ((X509_get_version(certificate->x509) == X509_VERSION_3 || certificate->basic_constraints) && !certificate->is_ca)
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is not a CA", certificate->subject.text);
+	if (certificate->key_usage != 0 && !(certificate->key_usage & CRYPTO_USAGE_CERTIFICATE_SIGN))
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" may not sign certificates", certificate->subject.text);
+	return FB_OK;
+}
+
 /* may the candidate stand above the last certificate of the path? */
 static FbStatus
 check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, FbError *error)
@@ -93,11 +104,7 @@ check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, F
 	const char *name = candidate->subject.text;
 	FbStatus	status;
 
-	/* Certificate.CheckSignatureFrom. Version 1 roots have no constraints to ask for */
-	if ((X509_get_version(candidate->x509) == X509_VERSION_3 || candidate->basic_constraints) && !candidate->is_ca)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is not a CA", name);
-	if (candidate->key_usage != 0 && !(candidate->key_usage & CRYPTO_USAGE_CERTIFICATE_SIGN))
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" may not sign certificates", name);
+	FB_TRY(crypto_certificate_check_may_sign(candidate, error));
 	status = crypto_certificate_check_signature(child, candidate, error);
 	if (status != FB_OK)
 		return status == FB_INVALID_SIGNATURE ? FB_INVALID_CERTIFICATE : status;

@@ -42,19 +42,26 @@ extern FbStatus crypto_random(uint8_t *out, size_t size, FbError *error);
 /* overwrite a secret before its memory is given back; the compiler cannot remove it */
 extern void crypto_wipe(void *data, size_t size);
 
-/* ---- ecdsa.c: keys and signatures. Curves P-256 and P-384 only (IDN-10) ---- */
+/* ---- ecdsa.c: keys and signatures. The four curves that Go's crypto/x509 knows (IDN-10; bccsp/utils/ecdsa.go) ---- */
 
 typedef enum CryptoCurve
 {
+	CRYPTO_P224,
 	CRYPTO_P256,
-	CRYPTO_P384
+	CRYPTO_P384,
+	CRYPTO_P521
 } CryptoCurve;
 
 typedef struct CryptoPrivateKey CryptoPrivateKey;
 typedef struct CryptoPublicKey CryptoPublicKey;
 
-/* the longest signature: SEQUENCE of two INTEGERs of P-384 */
-#define CRYPTO_SIGNATURE_BYTES_MAX 104
+#define CRYPTO_CURVES_COUNT 4
+
+/* "P-256" */
+extern const char *crypto_curve_name(CryptoCurve curve);
+
+/* the longest signature: SEQUENCE of two INTEGERs of P-521 */
+#define CRYPTO_SIGNATURE_BYTES_MAX 139
 
 /* a new key pair. Errors: FB_CRYPTO_FAILURE */
 extern FbStatus crypto_private_key_generate(CryptoCurve curve, CryptoPrivateKey **key, FbError *error);
@@ -103,11 +110,11 @@ extern FbStatus crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t di
 								   FbAllocator *allocator, FbBytes *signature, FbError *error);
 
 /*
- * Verify: strict DER (nothing left over, shortest form), 0 < r, s and s at most half of the group order (IDN-10: a
+ * Verify: DER in its shortest form, 0 < r, s and s at most half of the group order (IDN-10: a
  * high-S signature fails, bccsp/sw/ecdsa.go verifyECDSA), then ECDSA over SHA-256 of the message (of the parts, one
  * after the other). FB_OK or FB_INVALID_SIGNATURE; FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE when it could not be decided.
- * The key keeps its OpenSSL context, so repeated verification with the same object is cheap. Stricter than Fabric in
- * one point: Go ignores what follows the two numbers, inside the SEQUENCE and after it, so that anybody can give a signature other bytes.
+ * The key keeps its OpenSSL context, so repeated verification with the same object is cheap. What follows the two numbers, inside the SEQUENCE and after
+ * it, is ignored, as Go ignores it: anybody can give a signature other bytes, so bytes of signatures identify nothing.
  */
 extern FbStatus crypto_verify(const CryptoPublicKey *public_key, FbBytes message, FbBytes signature, FbError *error);
 extern FbStatus crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count,
@@ -141,6 +148,12 @@ typedef struct CryptoCertificate CryptoCertificate;
  * crypto_certificate_public_key. Errors: FB_INVALID_CERTIFICATE, FB_LIMIT_EXCEEDED.
  */
 extern FbStatus crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate **certificate, FbError *error);
+
+/*
+ * The same where Fabric wants PEM: the first block, of any type, with any headers, is the certificate (msp/mspimpl.go, deserializeIdentityInternal;
+ * encoding/pem). Errors: those of crypto_certificate_parse.
+ */
+extern FbStatus crypto_certificate_parse_pem(FbBytes pem, CryptoCertificate **certificate, FbError *error);
 extern void crypto_certificate_free(CryptoCertificate *certificate);
 
 extern FbBytes crypto_certificate_der(const CryptoCertificate *certificate);		 /* as received */
@@ -170,7 +183,24 @@ extern uint32_t crypto_certificate_key_usage(const CryptoCertificate *certificat
 /* the value (content of the OCTET STRING) of the extension with this dotted OID; false if there is none */
 extern bool crypto_certificate_extension(const CryptoCertificate *certificate, const char *oid, FbBytes *value);
 
-/* the subject's ECDSA key, owned by the certificate; NULL when the key is not P-256 or P-384 */
+/* what the subject's key is; an ECDSA key on another curve, or with its curve spelled out, makes Go's parser refuse the certificate */
+typedef enum CryptoKeyKind
+{
+	CRYPTO_KEY_ECDSA,
+	CRYPTO_KEY_ECDSA_OTHER,
+	CRYPTO_KEY_RSA,
+	CRYPTO_KEY_OTHER
+} CryptoKeyKind;
+
+extern CryptoKeyKind crypto_certificate_key_kind(const CryptoCertificate *certificate);
+
+/* is the certificate itself signed with ECDSA, SHA-1 included? (msp/cert.go, isECDSASignedCert) */
+extern bool crypto_certificate_signed_with_ecdsa(const CryptoCertificate *certificate);
+
+/* may it sign certificates at all? (crypto/x509, CheckSignatureFrom, without the signature) FB_INVALID_CERTIFICATE if not */
+extern FbStatus crypto_certificate_check_may_sign(const CryptoCertificate *certificate, FbError *error);
+
+/* the subject's ECDSA key, owned by the certificate; NULL when it is none, or not on one of the four curves */
 extern const CryptoPublicKey *crypto_certificate_public_key(const CryptoCertificate *certificate);
 
 extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes *pem,

@@ -9,8 +9,8 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
-/* coordinates of the largest curve, P-384 */
-#define CRYPTO_SCALAR_BYTES_MAX 48
+/* coordinates of the largest curve, P-521 */
+#define CRYPTO_SCALAR_BYTES_MAX 66
 
 struct CryptoPrivateKey
 {
@@ -52,7 +52,7 @@ struct CryptoCertificate
 	int			path_length;	/* -1: no limit */
 	uint32_t	key_usage;
 	bool		unknown_critical; /* has a critical extension that nobody here understands */
-	CryptoPublicKey *public_key; /* NULL if not P-256 or P-384 */
+	CryptoPublicKey *public_key; /* NULL if not ECDSA, or on another curve */
 };
 
 /* the memory of opaque objects: OpenSSL's heap, which outlives every arena */
@@ -87,14 +87,6 @@ extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
 #define DER_OCTET_STRING 0x04
 #define DER_SEQUENCE 0x30
 
-/*
- * The content of a PEM block with one of the names (a NULL-terminated list), or the input itself when it starts like
- * DER. *der lies in crypto_heap and is the caller's to release; its data is NULL when there is no such block. rest (may
- * be NULL): what follows the block. Errors: FB_OUT_OF_MEMORY.
- */
-extern FbStatus pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name,
-						 FbError *error);
-extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem, FbError *error);
 
 /*
  * A signed structure SEQUENCE { body, algorithm, BIT STRING signature } (certificate, request, revocation list) whose
@@ -103,9 +95,25 @@ extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator,
 extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBytes *result,
 									FbError *error);
 
+/* ---- pem.c ---- */
+
+/*
+ * The content of the first PEM block of any type and with any headers, as Go's pem.Decode finds it. *der is in crypto_heap and is the caller's to
+ * release; its data is NULL when there is no block. Errors: FB_OUT_OF_MEMORY.
+ */
+extern FbStatus pem_read_first(FbBytes input, FbBytes *der, FbError *error);
+
+/*
+ * The content of the first block without headers with one of the names (a NULL-terminated list), or the input itself when it starts like DER; otherwise
+ * as above. found_name, rest (what follows the block) may be NULL. Errors: FB_OUT_OF_MEMORY.
+ */
+extern FbStatus pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name,
+						 FbError *error);
+extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem, FbError *error);
+
 /* ---- ecdsa.c ---- */
 
-/* wrap pkey (a new reference is taken). FB_INVALID_KEY when it is not an uncompressed, named P-256 or P-384 key */
+/* wrap pkey (a new reference is taken). FB_INVALID_KEY when it is not an uncompressed point on a named curve of CryptoCurve */
 extern FbStatus public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error);
 
 /* ---- name.c ---- */

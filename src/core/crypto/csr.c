@@ -154,7 +154,7 @@ read_request(CryptoCsr *csr, FbBytes der, FbError *error)
 		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "malformed public key in certificate request");
 	status = public_key_wrap(pkey, &csr->public_key, error);
 	if (status == FB_INVALID_KEY)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate request is not for an ECDSA key on P-256 or P-384");
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate request is not for an ECDSA key on P-224, P-256, P-384 or P-521");
 	FB_TRY(status);
 	if (!signature_algorithm_allowed(X509_REQ_get_signature_nid(csr->request)) || X509_REQ_verify(csr->request,
 																								  pkey) != 1)

@@ -1,9 +1,5 @@
-/* the little DER and PEM that this room does itself: elements, PEM blocks, and low-S signatures of signed structures */
+/* the little DER that crypto does itself: elements, and low-S signatures of signed structures */
 #include "core/crypto/crypto_internal.h"
-
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 
 bool
 der_read(FbBytes *input, uint8_t *tag, FbBytes *content, FbBytes *whole)
@@ -57,107 +53,6 @@ der_append(FbBuffer *buffer, uint8_t tag, FbBytes content)
 			fb_buffer_append_byte(buffer, (uint8_t) (content.size >> (8 * count)));
 	}
 	fb_buffer_append_bytes(buffer, content);
-}
-
-/* the next block of the BIO with one of the names; *der stays empty when there is none */
-static FbStatus
-pem_next(BIO *bio, const char *const *names, FbBytes *der, const char **found_name, FbError *error)
-{
-	FbStatus	status = FB_OK;
-
-	while (status == FB_OK && der->data == NULL)
-	{
-		char	   *name = NULL;
-		char	   *header = NULL;
-		unsigned char *data = NULL;
-		long		size = 0;
-
-		if (PEM_read_bio(bio, &name, &header, &data, &size) != 1)
-			return crypto_openssl_starved() ? fb_out_of_memory(error) : FB_OK;
-		for (int i = 0; names[i] != NULL; i++)
-		{
-			/* a header means encryption: nothing here reads that */
-			if (strcmp(names[i], name) == 0 && header[0] == '\0' && size > 0)
-			{
-				status = fb_bytes_copy(&crypto_heap, fb_bytes(data, size), der, error);
-				*found_name = names[i];
-				break;
-			}
-		}
-		crypto_wipe(data, size);
-		OPENSSL_free(name);
-		OPENSSL_free(header);
-		OPENSSL_free(data);
-	}
-	return status;
-}
-
-static FbStatus
-pem_read_text(FbBytes text, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name, FbError *error)
-{
-	BIO		   *bio;
-	FbStatus	status;
-	size_t		left;
-
-	ERR_clear_error();
-	bio = BIO_new_mem_buf(text.data, (int) text.size);
-	if (bio == NULL)
-	{
-		ERR_clear_error();
-		return fb_out_of_memory(error);
-	}
-	status = pem_next(bio, names, der, found_name, error);
-	left = BIO_ctrl_pending(bio);
-	*rest = fb_bytes(text.data + text.size - left, left);
-	BIO_free(bio);
-	ERR_clear_error();
-	return status;
-}
-
-FbStatus
-pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name, FbError *error)
-{
-	const char *ignored_name;
-	FbBytes		ignored_rest;
-
-	*der = FB_BYTES_EMPTY;
-	if (found_name == NULL)
-		found_name = &ignored_name;
-	if (rest == NULL)
-		rest = &ignored_rest;
-	*rest = FB_BYTES_EMPTY;
-	/* an ASN.1 SEQUENCE with a length of two bytes or more: no text starts like this */
-	if (input.size > 1 && input.data[0] == DER_SEQUENCE && input.data[1] >= 0x80)
-	{
-		*found_name = names[0];
-		return fb_bytes_copy(&crypto_heap, input, der, error);
-	}
-	if (input.size == 0 || input.size > INT32_MAX)
-		return FB_OK;
-	FB_TRY(pem_read_text(input, names, der, rest, found_name, error));
-	/* see crypto_openssl_starved */
-	if (der->data == NULL)
-		FB_TRY(pem_read_text(input, names, der, rest, found_name, error));
-	return der->data == NULL && crypto_memory_is_short() ? fb_out_of_memory(error) : FB_OK;
-}
-
-FbStatus
-pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem, FbError *error)
-{
-	BIO		   *bio = BIO_new(BIO_s_mem());
-	FbStatus	status;
-	char	   *data;
-	long		size;
-
-	if (bio == NULL || PEM_write_bio(bio, name, "", der.data, (long) der.size) <= 0)
-	{
-		BIO_free(bio);
-		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not write PEM");
-	}
-	size = BIO_get_mem_data(bio, &data);
-	status = fb_bytes_copy(allocator, fb_bytes(data, size), pem, error);
-	BIO_free(bio);
-	return status;
 }
 
 FbStatus

@@ -1,4 +1,4 @@
-/* ECDSA keys and signatures on P-256 and P-384, with Fabric's low-S rule */
+/* ECDSA keys and signatures on the curves of Go's crypto/x509, with Fabric's low-S rule */
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/bio.h>
@@ -7,27 +7,53 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-/* group orders, FIPS 186-4 D.1.2, big-endian */
-static const uint8_t order_p256[32] = {
-	0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-	0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51
+typedef struct CurveFacts
+{
+	const char *name;
+	const char *group_name;		/* OpenSSL's */
+	size_t		scalar_bytes;
+	uint8_t		order[CRYPTO_SCALAR_BYTES_MAX]; /* of the group, FIPS 186-4 D.1.2, big-endian */
+} CurveFacts;
+
+static const CurveFacts curves[CRYPTO_CURVES_COUNT] = {
+	[CRYPTO_P224] = {"P-224", "secp224r1", 28, {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x16, 0xa2,
+		0xe0, 0xb8, 0xf0, 0x3e, 0x13, 0xdd, 0x29, 0x45, 0x5c, 0x5c, 0x2a, 0x3d
+	}},
+	[CRYPTO_P256] = {"P-256", "prime256v1", 32, {
+		0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51
+	}},
+	[CRYPTO_P384] = {"P-384", "secp384r1", 48, {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf,
+		0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73
+	}},
+	[CRYPTO_P521] = {"P-521", "secp521r1", 66, {
+		0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xfa, 0x51, 0x86, 0x87, 0x83, 0xbf, 0x2f, 0x96, 0x6b, 0x7f, 0xcc, 0x01, 0x48, 0xf7, 0x09,
+		0xa5, 0xd0, 0x3b, 0xb5, 0xc9, 0xb8, 0x89, 0x9c, 0x47, 0xae, 0xbb, 0x6f, 0xb7, 0x1e, 0x91, 0x38,
+		0x64, 0x09
+	}},
 };
-static const uint8_t order_p384[48] = {
-	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf,
-	0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73
-};
+
+const char *
+crypto_curve_name(CryptoCurve curve)
+{
+	return curves[curve].name;
+}
 
 static size_t
 scalar_size(CryptoCurve curve)
 {
-	return curve == CRYPTO_P256 ? 32 : 48;
+	return curves[curve].scalar_bytes;
 }
 
 static const uint8_t *
 curve_order(CryptoCurve curve)
 {
-	return curve == CRYPTO_P256 ? order_p256 : order_p384;
+	return curves[curve].order;
 }
 
 /* ---- signatures as bytes ---- */
@@ -57,14 +83,18 @@ read_scalar(FbBytes *input, CryptoCurve curve, uint8_t *scalar)
 	return memcmp(scalar, curve_order(curve), size) < 0;
 }
 
+/*
+ * SEQUENCE { r INTEGER, s INTEGER }. Of a certificate's signature this is all there is (crypto/ecdsa, VerifyASN1). Of a message's, bytes behind s or behind the
+ * sequence do not matter to Fabric (bccsp/utils/ecdsa.go, UnmarshalECDSASignature; encoding/asn1).
+ */
 static bool
-read_signature(FbBytes signature, CryptoCurve curve, uint8_t *r, uint8_t *s)
+read_signature(FbBytes signature, CryptoCurve curve, bool strict, uint8_t *r, uint8_t *s)
 {
 	FbBytes		content;
 	uint8_t		tag;
 
-	return der_read(&signature, &tag, &content, NULL) && tag == DER_SEQUENCE && signature.size == 0 &&
-		read_scalar(&content, curve, r) && read_scalar(&content, curve, s) && content.size == 0;
+	return der_read(&signature, &tag, &content, NULL) && tag == DER_SEQUENCE && read_scalar(&content, curve, r) &&
+		read_scalar(&content, curve, s) && (!strict || (signature.size == 0 && content.size == 0));
 }
 
 /* s <= order / 2, rounded down: the doubled s is below the (odd) order */
@@ -97,18 +127,24 @@ write_scalar(const uint8_t *scalar, size_t size, uint8_t *out)
 	return 2 + pad + size - zeros;
 }
 
-static FbStatus
-write_signature(CryptoCurve curve, const uint8_t *r, const uint8_t *s, FbAllocator *allocator, FbBytes *signature,
-				FbError *error)
+/* out has CRYPTO_SIGNATURE_BYTES_MAX bytes; returns how many it takes */
+static size_t
+write_signature(CryptoCurve curve, const uint8_t *r, const uint8_t *s, uint8_t *out)
 {
-	uint8_t		out[CRYPTO_SIGNATURE_BYTES_MAX];
-	size_t		size = 2;
+	uint8_t		numbers[CRYPTO_SIGNATURE_BYTES_MAX];
+	size_t		size = write_scalar(r, scalar_size(curve), numbers);
+	size_t		header = 2;
 
-	size += write_scalar(r, scalar_size(curve), out + size);
-	size += write_scalar(s, scalar_size(curve), out + size);
+	size += write_scalar(s, scalar_size(curve), numbers + size);
 	out[0] = DER_SEQUENCE;
-	out[1] = (uint8_t) (size - 2);	/* at most 102: one length byte */
-	return fb_bytes_copy(allocator, fb_bytes(out, size), signature, error);
+	if (size >= 0x80)
+	{
+		out[1] = 0x81;
+		header = 3;
+	}
+	out[header - 1] = (uint8_t) size;	/* at most 136 */
+	memcpy(out + header, numbers, size);
+	return header + size;
 }
 
 FbStatus
@@ -116,10 +152,11 @@ crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *all
 {
 	uint8_t		r[CRYPTO_SCALAR_BYTES_MAX];
 	uint8_t		s[CRYPTO_SCALAR_BYTES_MAX];
+	uint8_t		out[CRYPTO_SIGNATURE_BYTES_MAX];
 	const uint8_t *order = curve_order(curve);
 	int			borrow = 0;
 
-	if (!read_signature(signature, curve, r, s))
+	if (!read_signature(signature, curve, true, r, s))
 		return fb_fail(error, FB_INVALID_SIGNATURE, "malformed ECDSA signature");
 	if (!is_low_s(s, curve))
 	{
@@ -131,7 +168,7 @@ crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *all
 			s[i] = (uint8_t) difference;
 		}
 	}
-	return write_signature(curve, r, s, allocator, low_s, error);
+	return fb_bytes_copy(allocator, fb_bytes(out, write_signature(curve, r, s, out)), low_s, error);
 }
 
 /* ---- keys ---- */
@@ -153,13 +190,13 @@ key_curve(const EVP_PKEY *pkey, CryptoCurve *curve, const char *kind, FbError *e
 			return fb_out_of_memory(error);
 		name[0] = '\0';
 	}
-	if (strcmp(name, "prime256v1") == 0)
-		*curve = CRYPTO_P256;
-	else if (strcmp(name, "secp384r1") == 0)
-		*curve = CRYPTO_P384;
-	else
-		return fb_fail(error, FB_INVALID_KEY, "%s is not an ECDSA key on P-256 or P-384", kind);
-	return FB_OK;
+	for (int i = 0; i < CRYPTO_CURVES_COUNT; i++)
+		if (strcmp(name, curves[i].group_name) == 0)
+		{
+			*curve = (CryptoCurve) i;
+			return FB_OK;
+		}
+	return fb_fail(error, FB_INVALID_KEY, "%s is not an ECDSA key on P-224, P-256, P-384 or P-521", kind);
 }
 
 FbStatus
@@ -282,7 +319,7 @@ private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
 FbStatus
 crypto_private_key_generate(CryptoCurve curve, CryptoPrivateKey **key, FbError *error)
 {
-	EVP_PKEY   *pkey = EVP_EC_gen(curve == CRYPTO_P256 ? "P-256" : "P-384");
+	EVP_PKEY   *pkey = EVP_EC_gen(curves[curve].name);
 
 	*key = NULL;
 	if (pkey == NULL)
@@ -430,14 +467,16 @@ crypto_verify_digest(const CryptoPublicKey *public_key, const uint8_t digest[CRY
 {
 	uint8_t		r[CRYPTO_SCALAR_BYTES_MAX];
 	uint8_t		s[CRYPTO_SCALAR_BYTES_MAX];
+	uint8_t		numbers[CRYPTO_SIGNATURE_BYTES_MAX];
 	int			result;
 
-	if (!read_signature(signature, public_key->curve, r, s))
+	if (!read_signature(signature, public_key->curve, false, r, s))
 		return fb_fail(error, FB_INVALID_SIGNATURE, "malformed ECDSA signature");
 	if (!is_low_s(s, public_key->curve))
 		return fb_fail(error, FB_INVALID_SIGNATURE, "ECDSA signature has a high S value");
 	ERR_clear_error();
-	result = EVP_PKEY_verify(public_key->verify_context, signature.data, signature.size, digest, CRYPTO_SHA256_BYTES);
+	result = EVP_PKEY_verify(public_key->verify_context, numbers, write_signature(public_key->curve, r, s, numbers), digest,
+							 CRYPTO_SHA256_BYTES);
 	if (result < 0 && !sum_is_infinity(ERR_peek_error()))
 		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not verify a signature");
 	if (result != 1)

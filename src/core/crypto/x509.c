@@ -179,6 +179,25 @@ crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate **certificate, Fb
 }
 
 FbStatus
+crypto_certificate_parse_pem(FbBytes pem, CryptoCertificate **certificate, FbError *error)
+{
+	FbBytes		der;
+	FbStatus	status;
+
+	*certificate = NULL;
+	if (pem.size > FB_CERTIFICATE_BYTES_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has %zu bytes, more than %d", pem.size, FB_CERTIFICATE_BYTES_MAX);
+	FB_TRY(pem_read_first(pem, &der, error));
+	if (der.data == NULL && pem.size > 1 && pem.data[0] == DER_SEQUENCE && pem.data[1] >= 0x80)
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate is not in PEM");
+	if (der.data == NULL)
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "no certificate found");
+	status = certificate_from_der(der, certificate, error);
+	fb_release(&crypto_heap, (void *) der.data);
+	return status;
+}
+
+FbStatus
 crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *allocator,
 						  CryptoCertificate ***certificates,
 						  size_t *certificates_count, FbError *error)
@@ -348,6 +367,37 @@ uint32_t
 crypto_certificate_key_usage(const CryptoCertificate *certificate)
 {
 	return certificate->key_usage;
+}
+
+CryptoKeyKind
+crypto_certificate_key_kind(const CryptoCertificate *certificate)
+{
+	if (certificate->public_key != NULL)
+		return CRYPTO_KEY_ECDSA;
+	switch (EVP_PKEY_get_base_id(X509_get0_pubkey(certificate->x509)))
+	{
+		case EVP_PKEY_EC:
+			return CRYPTO_KEY_ECDSA_OTHER;
+		case EVP_PKEY_RSA:
+			return CRYPTO_KEY_RSA;
+		default:
+			return CRYPTO_KEY_OTHER;
+	}
+}
+
+bool
+crypto_certificate_signed_with_ecdsa(const CryptoCertificate *certificate)
+{
+	switch (X509_get_signature_nid(certificate->x509))
+	{
+		case NID_ecdsa_with_SHA1:
+		case NID_ecdsa_with_SHA256:
+		case NID_ecdsa_with_SHA384:
+		case NID_ecdsa_with_SHA512:
+			return true;
+		default:
+			return false;
+	}
 }
 
 const CryptoPublicKey *

@@ -104,7 +104,7 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 	identity->msp = msp;
 	identity->role = IDENTITY_MEMBER;
 	if (crypto_certificate_public_key(certificate) == NULL)
-		return fb_fail(error, FB_INVALID_IDENTITY, "key of certificate \"%s\" is not ECDSA on P-256 or P-384",
+		return fb_fail(error, FB_INVALID_IDENTITY, "key of certificate \"%s\" is not ECDSA on P-224, P-256, P-384 or P-521",
 					   crypto_certificate_subject(certificate));
 	if (crypto_certificate_is_ca(certificate))
 		return fb_fail(error, FB_INVALID_IDENTITY, "CA certificate \"%s\" cannot be an identity",
@@ -142,7 +142,7 @@ identity_fill(Identity *identity, const Msp *msp, FbBytes serialized, FbAllocato
 	FB_TRY(identity_unpack(serialized, scratch, &id, &pem, error));
 	if (strcmp(id, msp->id) != 0)
 		return fb_fail(error, FB_UNKNOWN_MSP, "identity is of MSP \"%s\", expected \"%s\"", id, msp->id);
-	FB_TRY(certificate_from_pem(pem, &identity->certificate, error));
+	FB_TRY(crypto_certificate_parse_pem(pem, &identity->certificate, error));
 	FB_TRY(identity_check(identity, msp, identity->certificate, scratch, error));
 	return fb_bytes_copy(identity->allocator, serialized, &identity->serialized, error);
 }

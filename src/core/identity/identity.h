@@ -160,10 +160,9 @@ typedef struct Principal
 	FbBytes		certifiers;
 	FbBytes		serialized;		/* IDENTITY: as in the policy */
 	/*
-	 * IDENTITY: SHA-256 of the certificate as it is, and low-S by P-256 and by P-384; which one counts depends on the
-	 * issuer's key
+	 * IDENTITY: SHA-256 of the certificate as it is, then low-S by each curve; which one counts depends on the issuer's key
 	 */
-	uint8_t		digests[3][CRYPTO_SHA256_BYTES];
+	uint8_t		digests[1 + CRYPTO_CURVES_COUNT][CRYPTO_SHA256_BYTES];
 	bool		anonymous;		/* ANONYMITY: true ANONYMOUS, false NOMINAL */
 	const struct Principal *const *parts; /* COMBINED: all of them */
 	size_t		parts_count;

@@ -49,10 +49,11 @@ struct Msp
 /* which form of a certificate is hashed: depends on the key that signed it */
 typedef enum NormalForm
 {
-	NORMAL_AS_IS,				/* issuer is not ECDSA */
-	NORMAL_P256,
-	NORMAL_P384
+	NORMAL_AS_IS,				/* not signed with ECDSA */
+	NORMAL_FIRST_CURVE			/* + CryptoCurve */
 } NormalForm;
+
+#define NORMAL_FORMS_COUNT (NORMAL_FIRST_CURVE + CRYPTO_CURVES_COUNT)
 
 struct Identity
 {
@@ -81,9 +82,6 @@ extern void scratch_init(Scratch *scratch, FbAllocator *parent);
 extern void scratch_free(Scratch *scratch);
 
 /* ---- msp.c ---- */
-
-/* a certificate from PEM only: where Fabric wants PEM, bare DER is an error */
-extern FbStatus certificate_from_pem(FbBytes pem, CryptoCertificate **certificate, FbError *error);
 
 /*
  * the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s (IDN-4, IDN-5). Errors: FB_INVALID_IDENTITY

@@ -17,15 +17,6 @@ identity_role_name(IdentityRole role)
 	return names[role];
 }
 
-FbStatus
-certificate_from_pem(FbBytes pem, CryptoCertificate **certificate, FbError *error)
-{
-	*certificate = NULL;
-	if (pem.size > 1 && pem.data[0] == 0x30 && pem.data[1] >= 0x80)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate is not in PEM");
-	return crypto_certificate_parse(pem, certificate, error);
-}
-
 /* say which part of the definition an error is about */
 static FbStatus
 fail_in(FbStatus status, const char *part, size_t index, FbError *error)
@@ -51,7 +42,7 @@ normal_form(const CryptoCertificate *issuer)
 
 	if (key == NULL)
 		return NORMAL_AS_IS;
-	return crypto_public_key_curve(key) == CRYPTO_P256 ? NORMAL_P256 : NORMAL_P384;
+	return (NormalForm) (NORMAL_FIRST_CURVE + crypto_public_key_curve(key));
 }
 
 void
@@ -211,10 +202,25 @@ msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES])
 
 /* ---- making it ---- */
 
+/* mspimpl.go, getIdentityFromConf: the software provider takes ECDSA and RSA keys only; of TLS CAs only what Go's parser takes counts */
+static FbStatus
+check_key(const CryptoCertificate *certificate, bool tls, FbError *error)
+{
+	CryptoKeyKind kind = crypto_certificate_key_kind(certificate);
+
+	if (kind == CRYPTO_KEY_ECDSA || kind == CRYPTO_KEY_RSA || (tls && kind == CRYPTO_KEY_OTHER))
+		return FB_OK;
+	return fb_fail(error, FB_INVALID_CERTIFICATE, "the key of \"%s\" is neither RSA nor ECDSA on P-224, P-256, P-384 or P-521",
+				   crypto_certificate_subject(certificate));
+}
+
 static FbStatus
 load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const char *part, CertificateList *list,
 				  FbError *error)
 {
+	bool		tls = strncmp(part, "TLS", 3) == 0;
+
+
 	if (count > FB_MSP_CERTIFICATES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu times %s, more than %d", count, part,
 					   FB_MSP_CERTIFICATES_MAX);
@@ -223,23 +229,32 @@ load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < count; i++)
 	{
-		FbStatus	status = certificate_from_pem(proto_bytes(from[i]), &list->items[i], error);
+		FbStatus	status = crypto_certificate_parse_pem(proto_bytes(from[i]), &list->items[i], error);
 
+		if (status == FB_OK)
+		{
+			list->count++;
+			status = check_key(list->items[i], tls, error);
+		}
 		if (status != FB_OK)
 			return fail_in(status, part, i, error);
-		list->count++;
 	}
 	return FB_OK;
 }
 
-/* who signed a CA; a root signs itself, also where it is listed among the intermediates */
+/*
+ * Who signed a CA, as far as its normal form depends on it (mspimpl.go, sanitizeCert): NULL when it is not signed with ECDSA. A root signs itself, also
+ * where it is listed among the intermediates, and must be allowed to.
+ */
 static FbStatus
-find_issuer(const Msp *msp, const CryptoCertificate *ca, bool is_root, const CryptoCertificate **issuer, FbError *error)
+find_issuer(const Msp *msp, const CryptoCertificate *ca, const CryptoCertificate **issuer, FbError *error)
 {
 	CryptoChain chain;
 
-	if (crypto_certificate_is_ca(ca) &&
-		(is_root || fb_bytes_equal(crypto_certificate_subject_der(ca), crypto_certificate_issuer_der(ca))))
+	*issuer = NULL;
+	if (!crypto_certificate_signed_with_ecdsa(ca))
+		return FB_OK;
+	if (crypto_certificate_is_ca(ca) && crypto_certificate_check_may_sign(ca, error) == FB_OK)
 	{
 		FbStatus	status = crypto_certificate_check_signature(ca, ca, error);
 
@@ -249,10 +264,19 @@ find_issuer(const Msp *msp, const CryptoCertificate *ca, bool is_root, const Cry
 	}
 	FB_TRY(msp_unique_chain(msp, ca, &chain, error));
 	if (chain.length < 2)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "root certificate \"%s\" is not signed by itself",
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is neither signed by itself, as one that may sign certificates, nor by another CA",
 					   crypto_certificate_subject(ca));
 	*issuer = chain.certificates[1];
 	return FB_OK;
+}
+
+/* the form of a certificate that is hashed and compared; issuer NULL: as it is */
+static FbStatus
+normalise(const CryptoCertificate *certificate, const CryptoCertificate *issuer, FbAllocator *allocator, FbBytes *normal, FbError *error)
+{
+	if (issuer == NULL)
+		return fb_bytes_copy(allocator, crypto_certificate_der(certificate), normal, error);
+	return crypto_certificate_normalised_der(certificate, issuer, allocator, normal, error);
 }
 
 /*
@@ -274,15 +298,16 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 	{
 		bool		is_root = i < msp->roots.count;
 		const CryptoCertificate *issuer = NULL;
-		FbStatus	status = find_issuer(msp, *CA(i), is_root, &issuer, error);
+		FbStatus	status = find_issuer(msp, *CA(i), &issuer, error);
 
 		if (status == FB_OK)
-			status = crypto_certificate_normalised_der(*CA(i), issuer, scratch, &normal[i], error);
+			status = normalise(*CA(i), issuer, scratch, &normal[i], error);
 		if (status == FB_INVALID_IDENTITY)
 			status = FB_INVALID_CERTIFICATE;
 		if (status != FB_OK)
 			return fail_in(status, is_root ? "root certificate" : "intermediate certificate",
 						   is_root ? i : i - msp->roots.count, error);
+		issuer_index[i] = count;
 		for (size_t k = 0; k < count; k++)
 			if (*CA(k) == issuer)
 				issuer_index[i] = k;
@@ -296,7 +321,7 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 		*CA(i) = low_s;
 	}
 	for (size_t i = 0; i < count; i++)
-		msp->issuers[i] = *CA(issuer_index[i]);
+		msp->issuers[i] = issuer_index[i] == count ? NULL : *CA(issuer_index[i]);
 #undef CA
 	return FB_OK;
 }
@@ -390,7 +415,7 @@ certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch, uint8_t dig
 	CryptoChain chain;
 	FbStatus	status;
 
-	FB_TRY(certificate_from_pem(pem, &named, error));
+	FB_TRY(crypto_certificate_parse_pem(pem, &named, error));
 	status = FB_OK;
 	for (size_t i = 0; i < msp->roots.count + msp->intermediates.count && status == FB_OK && ca == NULL; i++)
 	{
@@ -399,7 +424,7 @@ certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch, uint8_t dig
 
 		is_root = i < msp->roots.count;
 		candidate = is_root ? msp->roots.items[i] : msp->intermediates.items[i - msp->roots.count];
-		status = crypto_certificate_normalised_der(named, msp->issuers[i], scratch, &normal, error);
+		status = normalise(named, msp->issuers[i], scratch, &normal, error);
 		if (status == FB_INVALID_CERTIFICATE)
 			status = FB_OK;		/* signed with another kind of key: not this one */
 		else if (status == FB_OK && fb_bytes_equal(normal, crypto_certificate_der(candidate)))
@@ -501,7 +526,7 @@ load_admins(Msp *msp, const Msp__FabricMSPConfig *config, FbAllocator *scratch, 
 	{
 		CryptoCertificate *certificate;
 		Identity	admin;
-		FbStatus	status = certificate_from_pem(proto_bytes(config->admins[i]), &certificate, error);
+		FbStatus	status = crypto_certificate_parse_pem(proto_bytes(config->admins[i]), &certificate, error);
 
 		if (status == FB_OK)
 			status = identity_check(&admin, msp, certificate, scratch, error);

@@ -50,15 +50,15 @@ read_identity(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbErr
 
 	FB_TRY(fb_bytes_copy(allocator, bytes, &principal->serialized, error));
 	FB_TRY(identity_unpack(bytes, allocator, &principal->msp_id, &pem, error));
-	FB_TRY(certificate_from_pem(pem, &certificate, error));
+	FB_TRY(crypto_certificate_parse_pem(pem, &certificate, error));
 	crypto_sha256(crypto_certificate_der(certificate), principal->digests[NORMAL_AS_IS]);
 	status = FB_OK;
-	for (int form = NORMAL_P256; form <= NORMAL_P384 && status == FB_OK; form++)
+	for (int form = NORMAL_FIRST_CURVE; form < NORMAL_FORMS_COUNT && status == FB_OK; form++)
 	{
 		FbBytes		normal;
 
-		status = crypto_certificate_low_s_der(certificate, form == NORMAL_P256 ? CRYPTO_P256 : CRYPTO_P384, allocator,
-											  &normal, error);
+		status = crypto_certificate_low_s_der(certificate, (CryptoCurve) (form - NORMAL_FIRST_CURVE), allocator, &normal,
+											  error);
 		/*
 		 * not a signature of this curve: then its issuer has no key of this curve, and the digest, all zeros, is
 		 * never compared with success

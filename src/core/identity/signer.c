@@ -20,7 +20,7 @@ signer_fill(Signer *signer, const char *msp_id, FbBytes certificate_pem, FbBytes
 	signer->msp_id = fb_text_copy(signer->allocator, fb_bytes_of_text(msp_id));
 	if (signer->msp_id == NULL)
 		return fb_out_of_memory(error);
-	FB_TRY(certificate_from_pem(certificate_pem, &signer->certificate, error));
+	FB_TRY(crypto_certificate_parse_pem(certificate_pem, &signer->certificate, error));
 	FB_TRY(crypto_private_key_parse(key_pem, &signer->key, error));
 	if (!crypto_private_key_matches(signer->key, crypto_certificate_public_key(signer->certificate)))
 		return fb_fail(error, FB_INVALID_KEY, "private key does not belong to certificate \"%s\"",

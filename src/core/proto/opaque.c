@@ -71,7 +71,7 @@ header_type(FbBytes channel_header)
 		return -1;
 	while (proto_next_field(&channel_header, &field))
 	{
-		if (field.number == 1)
+		if (field.number == 1 && field.wire_type == 0)
 			type = (int32_t) field.value;
 	}
 	return type;

@@ -53,18 +53,23 @@
  * fields, memory that unpacking would take, UTF-8 of every string. Needs no trust in bytes.
  *
  * Errors: FB_MALFORMED_MESSAGE (detail names field and offset), FB_LIMIT_EXCEEDED.
- * What Go's proto.Unmarshal accepts is accepted, except (never written by any encoder, and all of them dangerous or
- * ambiguous): the same singular sub-message twice (Go merges), a known field with a foreign wire type (Go keeps it as
- * unknown), groups, U+0000 in fields declared as string, tags and lengths of more than 5 bytes.
+ * What Go's proto.Unmarshal accepts is accepted, up to the limits, except U+0000 in fields declared as string; fields of transactions that Go
+ * would take with it are declared as bytes (proto_bytes_hold_text).
  */
 extern FbStatus proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error);
+
+/*
+ * The same for what will be read with proto_next_field: also refused is what proto_unpack rewrites: messages sent in parts, known fields of another wire
+ * type, groups, tags and lengths of more than 5 bytes. No encoder writes any of these.
+ */
+extern FbStatus proto_check_plain(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error);
 
 /*
  * proto_check, then unpack into memory of the allocator. Nothing in the message points into bytes. On failure *message is
  * NULL. Map fields come out sorted by key (strcmp order), each key once (the last one sent wins, as in Go), and with a
  * value that is never NULL.
  *
- * Errors: those of proto_check, FB_OUT_OF_MEMORY.
+ * Errors: those of proto_check, FB_LIMIT_EXCEEDED (sub-messages sent in parts of parts, more than FB_MESSAGE_BYTES_MAX to join), FB_OUT_OF_MEMORY.
  */
 extern FbStatus proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
 							 ProtobufCMessage **message, FbError *error);
@@ -89,16 +94,19 @@ extern FbStatus proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbByt
 extern void proto_release(ProtobufCMessage *message, FbAllocator *allocator);
 
 #define PROTO_CHECK(name, bytes, error) proto_check(&name##__descriptor, (bytes), (error))
+#define PROTO_CHECK_PLAIN(name, bytes, error) proto_check_plain(&name##__descriptor, (bytes), (error))
 
 /*
  * Reading without unpacking, for messages too large to copy: the fields of a message one after the other, in the order
- * sent. rest: the message, shortened by each call; it must have passed proto_check, and the caller must know what to do
- * with fields sent twice (the last one counts). Returns false at the end. bytes point into rest.
+ * sent. rest: the message, shortened by each call; it must have passed proto_check_plain, or the caller looks at wire types and joins parts itself.
+ * The caller must know what to do with fields sent twice (the last one counts). Returns false at the end. bytes point into rest.
  */
 typedef struct ProtoField
 {
 	uint32_t	number;
+	int			wire_type;		/* 0 varint, 1 eight bytes, 2 bytes, 3 a group, which has no content here, 5 four bytes */
 	bool		is_bytes;		/* string, bytes, message or packed numbers: the content is in bytes; otherwise in value */
+	bool		is_long;		/* tag or length have more bytes than any needs */
 	uint64_t	value;
 	FbBytes		bytes;
 } ProtoField;

@@ -16,6 +16,25 @@ extern FbStatus proto_order_maps(ProtobufCMessage *message, FbAllocator *allocat
 extern FbStatus proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
 									uint64_t *memory_bytes, ProtobufCMessage **message, FbError *error);
 
+/*
+ * Take one field off the front of a message that is not empty, of whatever wire type; groups are skipped as a whole. NULL, or what is wrong with it (a
+ * constant text) and where; then rest is as before, and the field's number is 0 if it could not be read.
+ */
+extern const char *proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where);
+
+/* the wire type of a number, text, bytes or message */
+extern int	proto_wire_type(ProtobufCType type);
+
+/* is a field with this number the one that the descriptor knows, or, by its wire type, another, unknown one? */
+extern bool proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoField *field);
+
+/*
+ * Bytes that passed proto_check, rewritten so that protobuf-c reads what Go reads (normalize.c). *normal is new memory of the allocator.
+ * Errors: FB_OUT_OF_MEMORY.
+ */
+extern FbStatus proto_normalize(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator, FbBytes *normal,
+								FbError *error);
+
 /* is this bytes field a string for Fabric? (unpack.c) */
 extern bool proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field);
 

@@ -4,6 +4,11 @@
  * protobuf-c's unpacker recurses without a limit, allocates a structure of a hundred bytes for two bytes of input, merges
  * repeated singular messages by copying arrays, and does not look at UTF-8. So the bytes are walked first, with our limits
  * and without allocating anything; only what passed is given to it.
+ *
+ * What passes is what Go's decoder takes (google.golang.org/protobuf, internal/impl/decode.go), since validation codes depend on that: a known field of
+ * another wire type is an unknown one; groups are skipped; singular messages sent more than once are merged; tags and lengths may be written with
+ * more bytes than they need. protobuf-c reads these differently or not at all, so bytes with any of them are rewritten first (normalize.c). Encoders
+ * do not write them: the usual message costs nothing more.
  */
 #include "core/proto/proto_internal.h"
 
@@ -11,12 +16,18 @@
 #define WIRE_VARINT 0
 #define WIRE_FIXED64 1
 #define WIRE_BYTES 2
+#define WIRE_GROUP_START 3
+#define WIRE_GROUP_END 4
 #define WIRE_FIXED32 5
 
-#define TAG_BYTES_MAX 5
-#define LENGTH_BYTES_MAX 5
 #define VARINT_BYTES_MAX 10
 #define FIELD_NUMBER_MAX ((1 << 29) - 1)
+/* of a tag or a length, in protobuf-c */
+#define SHORT_VARINT_BYTES_MAX 5
+/* groups within groups; Go's limit is 10,000, and nothing writes any */
+#define GROUP_DEPTH_MAX FB_MESSAGE_DEPTH_MAX
+/* inside of groups Go looks less closely (encoding/protowire, DecodeTag) */
+#define GROUP_FIELD_NUMBER_MAX INT32_MAX
 
 /* what an allocator needs besides the bytes asked for: an estimate, for the limit on memory */
 #define ALLOCATION_OVERHEAD 16
@@ -30,6 +41,7 @@ typedef struct Gate
 	uint64_t	memory_bytes;
 	uint32_t	fields_count;
 	bool		maps_seen;
+	bool		unusual;		/* protobuf-c would read it differently than Go */
 	FbError    *error;
 } Gate;
 
@@ -83,8 +95,8 @@ read_varint(const uint8_t *data, const uint8_t *end, size_t limit, uint64_t *val
 	return 0;
 }
 
-static int
-natural_wire_type(ProtobufCType type)
+int
+proto_wire_type(ProtobufCType type)
 {
 	switch (type)
 	{
@@ -128,7 +140,7 @@ static FbStatus
 check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field,
 			 FbBytes content)
 {
-	int			wire_type = natural_wire_type(field->type);
+	int			wire_type = proto_wire_type(field->type);
 	const uint8_t *end = content.data + content.size;
 	uint64_t	count = 0;
 
@@ -185,87 +197,168 @@ check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const Pr
 	}
 }
 
+/* the end of a group whose start tag has been read; NULL when it has none, or on what no decoder takes, or nested too deep */
+static const uint8_t *
+skip_group(const uint8_t *at, const uint8_t *end, uint32_t number)
+{
+	uint32_t	open[GROUP_DEPTH_MAX] = {number};
+	int			depth = 1;
+
+	while (depth > 0)
+	{
+		uint64_t	tag;
+		uint64_t	value = 0;
+		size_t		size = read_varint(at, end, VARINT_BYTES_MAX, &tag);
+
+		if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > GROUP_FIELD_NUMBER_MAX)
+			return NULL;
+		at += size;
+		size = 0;
+		switch (tag & 7)
+		{
+			case WIRE_VARINT:
+				size = read_varint(at, end, VARINT_BYTES_MAX, &value);
+				if (size == 0)
+					return NULL;
+				break;
+			case WIRE_FIXED64:
+				size = 8;
+				break;
+			case WIRE_FIXED32:
+				size = 4;
+				break;
+			case WIRE_BYTES:
+				size = read_varint(at, end, VARINT_BYTES_MAX, &value);
+				if (size == 0 || value > (uint64_t) (end - at) - size)
+					return NULL;
+				size += (size_t) value;
+				break;
+			case WIRE_GROUP_START:
+				if (depth == GROUP_DEPTH_MAX)
+					return NULL;
+				open[depth++] = (uint32_t) (tag >> 3);
+				break;
+			case WIRE_GROUP_END:
+				if (open[--depth] != tag >> 3)
+					return NULL;
+				break;
+			default:
+				return NULL;
+		}
+		if (size > (size_t) (end - at))
+			return NULL;
+		at += size;
+	}
+	return at;
+}
+
+const char *
+proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where)
+{
+	const uint8_t *at = rest->data;
+	const uint8_t *end = at + rest->size;
+	uint64_t	tag;
+	size_t		size = read_varint(at, end, VARINT_BYTES_MAX, &tag);
+
+	*field = (ProtoField) {0};
+	*where = at;
+	if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > FIELD_NUMBER_MAX)
+		return "bad field tag";
+	*field = (ProtoField) {.number = (uint32_t) (tag >> 3), .wire_type = (int) (tag & 7), .is_long = size > SHORT_VARINT_BYTES_MAX};
+	if (field->wire_type == WIRE_GROUP_END || field->wire_type > WIRE_FIXED32)
+		return "wire type not supported";
+	at += size;
+	*where = at;
+	switch (field->wire_type)
+	{
+		case WIRE_VARINT:
+			size = read_varint(at, end, VARINT_BYTES_MAX, &field->value);
+			if (size == 0)
+				return "bad variable-length integer";
+			break;
+		case WIRE_BYTES:
+			size = read_varint(at, end, VARINT_BYTES_MAX, &field->value);
+			if (size == 0)
+				return "bad length";
+			at += size;
+			*where = at;
+			if (field->value > (uint64_t) (end - at))
+				return "message is cut off";
+			field->is_long |= size > SHORT_VARINT_BYTES_MAX;
+			size = (size_t) field->value;
+			field->is_bytes = true;
+			field->bytes = fb_bytes(at, size);
+			break;
+		case WIRE_GROUP_START:
+			size = 0;
+			at = skip_group(at, end, field->number);
+			if (at == NULL)
+				return "bad group";
+			break;
+		default:
+			size = field->wire_type == WIRE_FIXED64 ? 8 : 4;
+			if ((size_t) (end - at) < size)
+				return "message is cut off";
+			for (size_t i = size; i > 0; i--)
+				field->value = field->value << 8 | at[i - 1];
+			break;
+	}
+	at += size;
+	*rest = fb_bytes(at, (size_t) (end - at));
+	return NULL;
+}
+
+bool
+proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoField *field)
+{
+	int			wire_type = proto_wire_type(known->type);
+
+	/* a number may come packed, but only where many are allowed */
+	return field->wire_type == wire_type ||
+		(field->wire_type == WIRE_BYTES && known->label == PROTOBUF_C_LABEL_REPEATED && wire_type != WIRE_BYTES);
+}
+
 static FbStatus
 check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, int depth)
 {
-	const uint8_t *at = bytes.size > 0 ? bytes.data : (const uint8_t *) "";	/* data may be NULL */
-	const uint8_t *end = at + bytes.size;
+	FbBytes		rest = bytes.size > 0 ? bytes : FB_BYTES_LITERAL("");	/* data may be NULL */
 	uint64_t	messages_seen = 0;	/* bit i: the singular message field with index i was there */
 
 	FB_ASSERT(descriptor->n_fields <= 64);
 	if (depth > FB_MESSAGE_DEPTH_MAX)
 		return exceed(gate, "levels of nesting", FB_MESSAGE_DEPTH_MAX);
 	FB_TRY(count_memory(gate, descriptor->sizeof_message));
-	while (at < end)
+	while (rest.size > 0)
 	{
-		const uint8_t *field_start = at;
-		const ProtobufCFieldDescriptor *field;
-		uint64_t	tag;
-		uint64_t	value = 0;
-		int			wire_type;
-		size_t		size = read_varint(at, end, TAG_BYTES_MAX, &tag);
-		FbBytes		content = FB_BYTES_EMPTY;
+		FbBytes		before = rest;
+		ProtoField	field;
+		const uint8_t *where;
+		const char *problem = proto_take_field(&rest, &field, &where);
+		const ProtobufCFieldDescriptor *known = protobuf_c_message_descriptor_get_field(descriptor, field.number);
 
-		if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > FIELD_NUMBER_MAX)
-			return refuse(gate, descriptor, NULL, at, "bad field tag");
-		at += size;
-		wire_type = (int) (tag & 7);
-		field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned) (tag >> 3));
+		if (problem != NULL)
+			return refuse(gate, descriptor, known, where, problem);
 		FB_TRY(count_fields(gate, 1));
 		gate->memory_bytes += SCANNED_MEMBER_BYTES;
-
-		switch (wire_type)
+		if (field.is_long || field.wire_type == WIRE_GROUP_START || (known != NULL && !proto_field_fits(known, &field)))
+			gate->unusual = true;
+		if (known == NULL || !proto_field_fits(known, &field))
 		{
-			case WIRE_VARINT:
-				size = read_varint(at, end, VARINT_BYTES_MAX, &value);
-				if (size == 0)
-					return refuse(gate, descriptor, field, at, "bad variable-length integer");
-				break;
-			case WIRE_FIXED64:
-			case WIRE_FIXED32:
-				size = wire_type == WIRE_FIXED64 ? 8 : 4;
-				if ((size_t) (end - at) < size)
-					return refuse(gate, descriptor, field, at, "message is cut off");
-				break;
-			case WIRE_BYTES:
-				size = read_varint(at, end, LENGTH_BYTES_MAX, &value);
-				if (size == 0)
-					return refuse(gate, descriptor, field, at, "bad length");
-				at += size;
-				if (value > (uint64_t) (end - at))
-					return refuse(gate, descriptor, field, at, "message is cut off");
-				size = (size_t) value;
-				content = fb_bytes(at, size);
-				break;
-			default:
-				return refuse(gate, descriptor, field, field_start, "wire type not supported");
-		}
-		at += size;
-
-		if (field == NULL)
-		{
-			FB_TRY(count_memory(gate, sizeof(ProtobufCMessageUnknownField) + (size_t) (at - field_start)));
+			FB_TRY(count_memory(gate, sizeof(ProtobufCMessageUnknownField) + before.size - rest.size));
 			continue;
 		}
-		if (field->label == PROTOBUF_C_LABEL_REPEATED)
+		if (known->label == PROTOBUF_C_LABEL_REPEATED)
 			gate->memory_bytes += sizeof(ProtobufCBinaryData);
-		else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+		else if (known->type == PROTOBUF_C_TYPE_MESSAGE)
 		{
-			uint64_t	bit = UINT64_C(1) << (field - descriptor->fields);
+			uint64_t	bit = UINT64_C(1) << (known - descriptor->fields);
 
 			if (messages_seen & bit)
-				return refuse(gate, descriptor, field, field_start, "message is there twice");
+				gate->unusual = true;
 			messages_seen |= bit;
 		}
-		if (wire_type == WIRE_BYTES)
-		{
-			/* a number may come packed, but only where many are allowed */
-			if (natural_wire_type(field->type) != WIRE_BYTES && field->label != PROTOBUF_C_LABEL_REPEATED)
-				return refuse(gate, descriptor, field, field_start, "wrong wire type");
-			FB_TRY(check_content(gate, descriptor, field, content, depth));
-		}
-		else if (wire_type != natural_wire_type(field->type))
-			return refuse(gate, descriptor, field, field_start, "wrong wire type");
+		if (field.is_bytes)
+			FB_TRY(check_content(gate, descriptor, known, field.bytes, depth));
 	}
 	return FB_OK;
 }
@@ -289,6 +382,19 @@ proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError
 	Gate		gate;
 
 	return gate_check(&gate, descriptor, bytes, error);
+}
+
+FbStatus
+proto_check_plain(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
+{
+	Gate		gate;
+
+	FB_TRY(gate_check(&gate, descriptor, bytes, error));
+	if (!gate.unusual)
+		return FB_OK;
+	fb_fail(error, FB_MALFORMED_MESSAGE, "malformed message of type %s", descriptor->name);
+	fb_error_detail(error, "It is encoded as no encoder does it: with groups, fields of another type, long tags, or messages sent in parts.");
+	return FB_MALFORMED_MESSAGE;
 }
 
 /* ---- unpacking ---- */
@@ -332,6 +438,8 @@ proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 	if (gate.memory_bytes > *memory_bytes)
 		return exceed(&gate, "bytes of memory", *memory_bytes);
 	*memory_bytes = gate.memory_bytes;
+	if (gate.unusual)
+		FB_TRY(proto_normalize(descriptor, bytes, allocator, &bytes, error));
 	*message = protobuf_c_message_unpack(descriptor, &adapter, bytes.size, bytes.data);
 	if (*message == NULL)
 	{
@@ -375,47 +483,7 @@ proto_release(ProtobufCMessage *message, FbAllocator *allocator)
 bool
 proto_next_field(FbBytes *rest, ProtoField *field)
 {
-	const uint8_t *at = rest->data;
-	const uint8_t *end;
-	uint64_t	tag;
-	size_t		size;
+	const uint8_t *where;
 
-	if (rest->size == 0)
-		return false;			/* data may be NULL */
-	end = at + rest->size;
-	size = read_varint(at, end, TAG_BYTES_MAX, &tag);
-	if (size == 0)
-		return false;
-	at += size;
-	*field = (ProtoField) {.number = (uint32_t) (tag >> 3)};
-	switch (tag & 7)
-	{
-		case WIRE_VARINT:
-			size = read_varint(at, end, VARINT_BYTES_MAX, &field->value);
-			if (size == 0)
-				return false;
-			break;
-		case WIRE_FIXED64:
-		case WIRE_FIXED32:
-			size = (tag & 7) == WIRE_FIXED64 ? 8 : 4;
-			if ((size_t) (end - at) < size)
-				return false;
-			for (size_t i = size; i > 0; i--)
-				field->value = field->value << 8 | at[i - 1];
-			break;
-		case WIRE_BYTES:
-			size = read_varint(at, end, LENGTH_BYTES_MAX, &field->value);
-			if (size == 0 || field->value > (uint64_t) (end - at) - size)
-				return false;
-			at += size;
-			size = (size_t) field->value;
-			field->is_bytes = true;
-			field->bytes = fb_bytes(at, size);
-			break;
-		default:
-			return false;
-	}
-	at += size;
-	*rest = fb_bytes(at, (size_t) (end - at));
-	return true;
+	return rest->size > 0 && proto_take_field(rest, field, &where) == NULL;
 }

@@ -193,7 +193,7 @@ fabric_identity_info(PG_FUNCTION_ARGS)
 	json_add_name(&json, "is_ca");
 	appendStringInfoString(&json, crypto_certificate_is_ca(certificate) ? "true" : "false");
 	key = crypto_certificate_public_key(certificate);
-	json_add_text(&json, "key", key == NULL ? NULL : crypto_public_key_curve(key) == CRYPTO_P256 ? "P-256" : "P-384");
+	json_add_text(&json, "key", key == NULL ? NULL : crypto_curve_name(crypto_public_key_curve(key)));
 	json_add_hex(&json, "subject_key_id", crypto_certificate_ski(certificate));
 	json_add_hex(&json, "authority_key_id", crypto_certificate_aki(certificate));
 	error_check(certificate_client_id(certificate, allocator, &client_id, &error), &error);
