@@ -330,7 +330,7 @@ channel_refuse_locked(const Channel *channel)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("this transaction keeps blocks of channel \"%s\" from being committed", channel->name),
-				 errdetail("It has locked the channel's tables, as joining it, fabric.rebuild_state and fabric.repair_chain do."),
+				 errdetail("It has locked the channel's tables, as joining it, fabric.set_channel_source, fabric.rebuild_state and fabric.repair_chain do."),
 				 errhint("Commit it first.")));
 }
 
@@ -344,7 +344,7 @@ channel_set_source(const char *name, bool import_only)
 	/* both ways: the Raft log of an orderer would not fit the blocks that are here */
 	if (import_only != channel->ledger->import_only)
 		channel_refuse_consenter(channel->bundle);
-	ledger_set_import_only(channel->ledger, import_only);
+	ledger_set_import_only(name, import_only);
 }
 
 void

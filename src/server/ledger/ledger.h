@@ -44,8 +44,8 @@ extern const Ledger *ledger_find(const char *channel);
 extern const Ledger *ledger_open(const char *channel);
 /* row and partitions of a new channel. config: ConfigEnvelope of block config_block_number. FB_CHANNEL_EXISTS */
 extern const Ledger *ledger_create(const char *channel, uint64 config_block_number, FbBytes config, bool import_only);
-/* other sessions know it once this transaction has committed */
-extern void ledger_set_import_only(const Ledger *ledger, bool import_only);
+/* keeps the committer out until the end of this transaction; other sessions know it then. FB_CHANNEL_NOT_FOUND */
+extern void ledger_set_import_only(const char *channel, bool import_only);
 extern void ledger_drop(const char *channel); /* FB_CHANNEL_NOT_FOUND */
 extern char *ledger_partition_name(const Ledger *ledger, const char *table); /* fabric_internal.<table>_<id>, for SQL text */
 

@@ -360,13 +360,21 @@ ledger_set_config(const char *channel, uint64 config_block_number, FbBytes confi
 }
 
 void
-ledger_set_import_only(const Ledger *ledger, bool import_only)
+ledger_set_import_only(const char *channel, bool import_only)
 {
 	static SpiStatement statement = {"UPDATE fabric_internal.channel SET source = $2 WHERE channel = $1", 2, {TEXTOID, TEXTOID}};
-	Datum		values[2] = {CStringGetTextDatum(ledger->channel), CStringGetTextDatum(source_name(import_only))};
+	Datum		values[2] = {CStringGetTextDatum(channel), CStringGetTextDatum(source_name(import_only))};
+	const Ledger *ledger;
 	SpiScope	scope;
 
 	lock_memberships();
+	/* left meanwhile? */
+	ledger = ledger_open(channel);
+	/*
+	 * The committer changes the channel's row too, for a new envelope dictionary. Lock it out first: it must not wait for this transaction, which may
+	 * wait for a block in its turn; ledger_is_locked_here tells that.
+	 */
+	LockRelationOid(ledger->transaction.table, ShareRowExclusiveLock);
 	spi_begin(&scope);
 	spi_run(&statement, values, NULL, false, 0);
 	spi_end(&scope);
