@@ -128,7 +128,10 @@ foreach my $case (
 	[ 'no signatures', changed($next, metadata => sub { $_[0][0] = '' }), qr/LF405.*not signed by an orderer.*HINT/s ],
 	[ 'the signatures of another block', changed($next, metadata => sub { $_[0][0] = FabricWire::get(vector(8), 3, 1) }), qr/LF405.*not signed by an orderer.*HINT/s ],
 	[ 'one bit of a signature', changed($next, metadata => sub { substr($_[0][0], -1, 1) ^= "\x01" }), qr/LF405.*not signed by an orderer.*HINT/s ],
-	[ 'the number of the last configuration', changed($next, metadata => sub { $_[0][1] = FabricWire::message([ 1 => FabricWire::message([ 1 => \7 ]) ]) }), qr/LF405.*contradict.*HINT/s ],
+	[ 'the number of the last configuration', changed($next, metadata => sub { $_[0][1] = FabricWire::message([ 1 => FabricWire::message([ 1 => \7 ]) ]) }), qr/LF405.*metadata of block 9 were altered.*slot 1.*HINT/s ],
+	[ 'metadata that nobody signed', changed($next, metadata => sub { $_[0][3] = 'by nobody' }), qr/LF405.*altered.*slot 3.*HINT/s ],
+	[ 'a second signature', changed($next, metadata => sub { $_[0][0] .= FabricWire::message([ 2 => FabricWire::get(vector(8), 3, 1, 2) // FabricWire::get(FabricWire::get(vector(8), 3, 1), 2) ]) }), qr/LF405.*altered.*Signature 2.*HINT/s ],
+	[ 'bytes between the signatures', changed($next, metadata => sub { $_[0][0] .= FabricWire::message([ 7 => 'nothing' ]) }), qr/LF405.*altered.*slot 0.*HINT|LF002/s ],
 	[ 'a code', changed($next, metadata => sub { substr($_[0][2], 3, 1) = "\x0b" }),
 		qr/LF405.*validation codes.*Transaction 3 is MVCC_READ_CONFLICT \(11\) in the block, and VALID \(0\).*HINT:.*accept_differences/s ],
 	[ 'too few codes', changed($next, metadata => sub { $_[0][2] = "\0" }), qr/LF405.*1 codes for 10 transactions/s ],
@@ -162,7 +165,8 @@ for my $round (1 .. 400)
 
 	for (0 .. random(3))
 	{
-		my $at = random(length $bytes);
+		# transactions make up most of the block: every second time what is around them
+		my $at = $round % 2 ? random(length $bytes) : random(2) ? random(80) : length($bytes) - 1 - random(1200);
 		my $kind = random(4);
 
 		substr($bytes, $at, 1) = chr random(256) if $kind == 0;
@@ -184,11 +188,10 @@ SELECT string_agg(DISTINCT state, ' '), count(*), count(*) FILTER (WHERE state L
 SQL
 like($tried, qr/^[^|]*\bLF405\b[^|]*\|400\|\d+$/, "random damage: $tried");
 unlike($tried, qr/[^|]*\b(LF9|XX|57|53)/, 'none of it is taken for a failure of the node');
-if (height() == 9)
-{
-	is(contents(), $before, 'nothing of it is stored');
-	is(outcome(import($next)), '9|t|{"VALID": 10}', 'the true block is imported then');
-}
+# damage in what is not stored, such as a field that no block has, leaves the block as it is
+like($tried, qr/stored: t/, 'a copy that differs in nothing that counts is the block') if height() == 10;
+is(contents(), $before, 'nothing of it is stored') if height() == 9;
+like(outcome(import($next)), qr/^9\|[tf]\|\{"VALID": 10\}$/, 'the true block is imported then');
 ok(value("SELECT encode(fabric.get_block('bench', 9), 'hex')") eq unpack('H*', $next), "block 9: Fabric's bytes");
 is(value("SELECT pid IS NOT NULL, restarts FROM fabric.stat_workers WHERE kind = 'ledger'"), 't|0', 'the worker has gone on all the time');
 

@@ -85,6 +85,9 @@ extern void import_block(const char *channel, FbBytes block, bool accept_differe
  */
 extern bool import_check_block(const Channel *channel, FbBytes bytes, BlockView *block, CommitComparison *comparison, CommittedBlock *committed);
 
+/* also there: nothing unsigned in metadata slots 0, 1 and 3 that the signed part does not say. FB_BLOCK_REFUSED */
+extern void import_check_metadata(const Channel *channel, const BlockView *block);
+
 /* ---- notify.c ---- */
 
 /* right before the commit: which transactions are about to come; who looks too early finds nothing and waits on */

@@ -140,6 +140,7 @@ try_import(LedgerWorker *worker, FbBytes bytes, CommitComparison *comparison, Co
 	if (answer->stored)
 	{
 		commit_check_signatures(channel, &block);
+		import_check_metadata(channel, &block);
 		finish_block(worker, channel, &block, comparison, committed);
 	}
 	else
