@@ -184,12 +184,12 @@ is(outcome(import($next)), "$next|f|{\"VALID\": 1}", 'which the caller finds out
 $next++;
 
 # a block that does not fit into the queue, and a worker that does not read
-$orderer->query("SELECT fabric.invoke('trade', 'cc', 'fill', 'large', '100000')");
+$orderer->query("SELECT fabric.invoke('trade', 'cc', 'fill', 'large', '300000')");
 is(outcome(import($_)), "$_|t|{\"VALID\": 1}", "block $_") foreach $next .. $height - 1;
 $next = $height;
 my $large = import($next);
 my $pid = on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'");
-cmp_ok(length $large, '>', 500000, 'a large block');
+cmp_ok(length $large, '>', 3000000, 'a block that does not fit into the queue');
 kill 'STOP', $pid;
 interrupt(start_query(connection(), $large));
 kill 'CONT', $pid;
@@ -218,7 +218,8 @@ sub der
 	return chr($tag) . chr(length $bytes) . $bytes;
 }
 
-# a block with these envelopes, which follows the last one and is signed
+# a block with these envelopes, which follows the last one and is signed; $config: it says itself that it has a configuration
+our $config = 0;
 sub forged_block
 {
 	my ($number, @envelopes) = @_;
@@ -231,6 +232,7 @@ sub forged_block
 	my $value = FabricWire::get(pack('H*', $orderer->query("SELECT encode(fabric.get_block('trade', 1), 'hex')")), 3);
 	my $slot = (FabricWire::fields($value))[0][1];
 	my $signed = FabricWire::get($slot, 1);
+	$signed = FabricWire::message([ 1 => FabricWire::message([ 1 => \$number ]) ], [ 2 => FabricWire::get($signed, 2) ]) if $config;
 	my $signature_header = FabricWire::message([ 1 => $signer->{bytes} ], [ 2 => FabricWire::nonce() ]);
 	my $signature = FabricWire::sign($signer, $signed . $signature_header . $der);
 	$slot = FabricWire::message([ 1 => $signed ], [ 2 => FabricWire::message([ 1 => $signature_header ], [ 2 => $signature ]) ]);
@@ -245,16 +247,18 @@ sub import_forged
 }
 
 my $client = FabricWire::identity('Org1MSP', $orderer->path('keys/node.pem'), $orderer->path('keys/node.key'));
-my $config = FabricWire::get(pack('H*', $orderer->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")), 2, 1);
-my $config_payload = FabricWire::get($config, 1);
+my $genesis = FabricWire::get(pack('H*', $orderer->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")), 2, 1);
+my $config_payload = FabricWire::get($genesis, 1);
 my $last = $next++;
 my $before = fingerprint(\&on_mirror);
 my $running = "SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'";
 $pid = on_mirror($running);
 my $configuration = FabricWire::signed({ payload => $config_payload, creator => $client });
+$config = 1;
 my $refused = import_forged($next, FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0', creator => $client, endorsers => [], type => $FabricWire::CONFIG, tx_id => '',
 			data => FabricWire::get($config_payload, 2))));
 like($refused, qr/LF410.*configuration change that this version cannot apply/s, 'a configuration transaction is an error of its own');
+$config = 0;
 is(fingerprint(\&on_mirror), $before, 'nothing of it is stored');
 is(on_mirror($running), $pid, 'the worker goes on');
 like(import_forged($next + 1, $configuration), qr/LF405.*next block is number $next\b/s, 'a signed block after a gap');

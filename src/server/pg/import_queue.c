@@ -2,7 +2,7 @@
  * import_queue.c: a block on its way from a session to the ledger worker of a channel, and the worker's answer.
  *
  * A block may have 100 MB, so it does not fit into the fixed shared memory, and a segment of its size could exceed what the operating system gives. The
- * session makes a small segment of dynamic shared memory for its request: a header, and a shm_mq of 64 kB through which the block streams into the
+ * session makes a segment of dynamic shared memory for its request: a header, and a shm_mq of at most 1 MB through which the block streams into the
  * worker's own memory. The handle of the segment stands in the channel's slot; the worker attaches when it is woken.
  *
  * Neither side ever waits for the other without a way out. The worker reads without waiting, between its other duties, so a session that is stopped
@@ -17,8 +17,9 @@
 #include "storage/shm_mq.h"
 #include "utils/wait_event.h"
 
-/* bytes of a block on their way: few wake-ups for a usual block, little memory for a large one */
-#define QUEUE_BYTES (64 * 1024)
+/* bytes of a block on their way: a usual block fits in, so that nobody is woken in between; a large one needs a hundred times less than its size */
+#define QUEUE_BYTES_MIN (16 * 1024)
+#define QUEUE_BYTES_MAX (1024 * 1024)
 /* how often a session looks at the worker without being woken */
 #define LOOK_MS 1000
 
@@ -131,19 +132,20 @@ import_queue_send(ChannelSlot *slot, int ledger_id, FbBytes block, bool accept_d
 	ImportRequest *request;
 	shm_mq	   *queue;
 	shm_mq_handle *handle;
+	Size		queue_bytes = MAXALIGN(Min(Max(block.size + block.size / 8, QUEUE_BYTES_MIN), QUEUE_BYTES_MAX));
 	bool		answered;
 
 	if (!wait_for_worker(slot, start_timeout_ms, &worker))
 		return false;
 	/* an error from here on: the segment goes with the resource owner, and the worker sees that */
-	segment = dsm_create(REQUEST_BYTES + QUEUE_BYTES, 0);
+	segment = dsm_create(REQUEST_BYTES + queue_bytes, 0);
 	request = dsm_segment_address(segment);
 	memset(request, 0, sizeof(*request));
 	request->ledger_id = ledger_id;
 	request->accept_differences = accept_differences;
 	request->session = MyProc;
 	pg_atomic_init_u32(&request->answered, 0);
-	queue = shm_mq_create(request_queue(request), QUEUE_BYTES);
+	queue = shm_mq_create(request_queue(request), queue_bytes);
 	shm_mq_set_sender(queue, MyProc);
 	handle = shm_mq_attach(queue, segment, NULL);
 
