@@ -1180,7 +1180,7 @@ GRANT SELECT ON fabric.nodes TO fabric_client, fabric_admin;
 
 CREATE FUNCTION fabric_internal.stat_channel(OUT channel text, OUT height bigint, OUT config_block_number bigint, OUT lifecycle_block_number bigint,
 		OUT lag bigint, OUT waiting_envelopes bigint, OUT waiting_bytes bigint, OUT inbox_records bigint, OUT inbox_bytes bigint,
-		OUT inbox_refused bigint, OUT private_inbox_records bigint, OUT private_inbox_bytes bigint, OUT private_inbox_refused bigint) RETURNS SETOF record
+		OUT inbox_refused bigint, OUT private_inbox_records bigint, OUT private_inbox_bytes bigint, OUT private_inbox_refused bigint, OUT sessions_waiting int, OUT sessions_woken bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_channel';
 COMMENT ON FUNCTION fabric_internal.stat_channel IS 'what the processes of this node publish about its channels; read it as fabric.stat_channel';
 REVOKE ALL ON FUNCTION fabric_internal.stat_channel FROM PUBLIC;
@@ -1208,10 +1208,11 @@ GRANT EXECUTE ON FUNCTION fabric_internal.stat_relay TO fabric_admin, fabric_cli
 
 CREATE VIEW fabric.stat_channel AS
 	SELECT s.channel, s.height, l.committed_at AS last_block_at, s.lag, s.config_block_number, s.lifecycle_block_number, s.waiting_envelopes,
-		   s.waiting_bytes, s.inbox_records, s.inbox_bytes, s.inbox_refused, s.private_inbox_records, s.private_inbox_bytes, s.private_inbox_refused
+		   s.waiting_bytes, s.inbox_records, s.inbox_bytes, s.inbox_refused, s.private_inbox_records, s.private_inbox_bytes, s.private_inbox_refused,
+		   s.sessions_waiting, s.sessions_woken
 	FROM fabric_internal.stat_channel() s
 	LEFT JOIN LATERAL (SELECT b.committed_at FROM fabric_internal.block b WHERE b.channel = s.channel ORDER BY b.number DESC LIMIT 1) l ON true;
-COMMENT ON VIEW fabric.stat_channel IS 'channels of this node: height, Raft entries ordered but not yet in the ledger (lag; null on a node that does not order), queues';
+COMMENT ON VIEW fabric.stat_channel IS 'channels of this node: height, Raft entries ordered but not yet in the ledger (lag; null on a node that does not order), queues, sessions that wait for a transaction now and that were woken by one since the start of the server';
 GRANT SELECT ON fabric.stat_channel TO fabric_admin, fabric_client, fabric_node;
 
 CREATE VIEW fabric.stat_workers AS

@@ -7,7 +7,7 @@ use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprin
 use Fabric::Psql qw(start_query finish_query literal);
 use Test::More;
 
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
+my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.hot_key_timeout = 0\n");
 my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 $nodes[0]->query(create_vehicle('V1'));

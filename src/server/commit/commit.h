@@ -90,9 +90,7 @@ extern void import_check_metadata(const Channel *channel, const BlockView *block
 
 /* ---- notify.c ---- */
 
-/* right before the commit: which transactions are about to come; who looks too early finds nothing and waits on */
-extern void commit_announce(ChannelSlot *slot, const CommittedBlock *committed);
-/* after the commit: publish in shared memory, wake whoever waits */
+/* after the commit: publish in shared memory, wake whoever waits for the block */
 extern void commit_publish(ChannelSlot *slot, const CommittedBlock *committed);
 /* NOTIFY fabric_block with {"channel": ..., "block": ..., "transactions": ...}; rides on the commit of the block */
 extern void commit_notify(const Channel *channel, const CommittedBlock *committed, size_t transactions_count);

@@ -12,13 +12,6 @@ commit_notify(const Channel *channel, const CommittedBlock *committed, size_t tr
 }
 
 void
-commit_announce(ChannelSlot *slot, const CommittedBlock *committed)
-{
-	for (size_t i = 0; i < committed->tx_ids_count; i++)
-		shmem_recent_put(slot, committed->tx_ids[i]);
-}
-
-void
 commit_publish(ChannelSlot *slot, const CommittedBlock *committed)
 {
 	for (int code = 0; code < 256; code++)
@@ -28,7 +21,6 @@ commit_publish(ChannelSlot *slot, const CommittedBlock *committed)
 		pg_atomic_write_u64(&slot->lifecycle_block_number, committed->number);
 	if (committed->raft_index > 0)
 		pg_atomic_write_u64(&slot->applied_raft_index, committed->raft_index);
-	shmem_recent_settle(slot);
 	/* the height last: whoever sees it finds the rest in place */
 	pg_write_barrier();
 	pg_atomic_write_u64(&slot->height, committed->number + 1);

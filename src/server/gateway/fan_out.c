@@ -370,5 +370,6 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 		responses[i] = fan_out.branches[chosen[i]].response;
 	error_check(envelope_assemble(fan_out.allocator, proposal, responses, chosen_count, &transaction->payload, &error), &error);
 	transaction->result = responses[0].response.payload;
+	transaction->response_payload = responses[0].payload;
 	strlcpy(transaction->tx_id, fb_text_copy(fan_out.allocator, view.tx_id), sizeof(transaction->tx_id));
 }

@@ -32,6 +32,7 @@ typedef struct GatewayTransaction
 {
 	EnvelopePayload payload;	/* common.Payload, and its SHA-256: what the client signs */
 	FbBytes		result;			/* what the chaincode returned */
+	FbBytes		response_payload;	/* what the endorsers signed */
 	char		tx_id[TX_ID_LENGTH + 1];
 } GatewayTransaction;
 

@@ -117,6 +117,14 @@ extern void submit_in_doubt(FbBytes envelope, Doubt *doubt);
 /* every orderer once, of a transaction that has been handed in before: whether one has taken it. Nothing is raised for what orderers say */
 extern bool submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline);
 
+/* ---- hot_keys.c ---- */
+
+/*
+ * Take turns with the other sessions of this node for the keys that the transaction reads and writes; the caller ends them with turns_end, also after an
+ * error. True when one of the keys was written since it was read: then the transaction has to be endorsed again, or would be invalid.
+ */
+extern bool hot_keys_take_turns(const Channel *channel, FbBytes response_payload);
+
 /* ---- status.c ---- */
 
 /* a key for messages: the zeros of a composite key are shown as slashes */

@@ -32,20 +32,6 @@ look_up(const Channel *channel, const char *tx_id, GatewayStatus *status)
 	return status->committed;
 }
 
-/* until the transaction may be there, or the time is over; blocks without it are passed over without looking into the table */
-static void
-wait_for_transaction(ChannelSlot *slot, const char *tx_id, uint64 height, uint64 mark, TimestampTz until)
-{
-	FbBytes		id = fb_bytes_of_text(tx_id);
-
-	while (shmem_wait_height(slot, height, until) && !shmem_recent_seen(slot, id, mark))
-	{
-		CHECK_FOR_INTERRUPTS();
-		height = pg_atomic_read_u64(&slot->height);
-	}
-	CHECK_FOR_INTERRUPTS();
-}
-
 /* between two looks the channel may have been left */
 static const Channel *
 open_again(const char *channel_name, const char *tx_id, int ledger_id)
@@ -60,8 +46,8 @@ open_again(const char *channel_name, const char *tx_id, int ledger_id)
 	error_throw(&error);
 }
 
-void
-gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope, GatewayStatus *status)
+static void
+wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope, GatewayStatus *status)
 {
 	const Channel *channel = channel_open(channel_name);
 	ChannelSlot *slot = channel_slot(channel);
@@ -74,12 +60,12 @@ gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_m
 	memset(status, 0, sizeof(*status));
 	for (;;)
 	{
-		/* where to look from first: a block that comes after the look-up is seen by the wait */
-		uint64		height = slot != NULL ? pg_atomic_read_u64(&slot->height) : 0;
-		uint64		mark = slot != NULL ? shmem_recent_mark(slot) : 0;
 		uint64		term_now;
 		TimestampTz until;
 
+		/* first: a block that comes after the look-up ends the sleep */
+		if (slot != NULL && timeout_ms > 0)
+			waiter_enter(slot, fb_bytes_of_text(tx_id));
 		if (look_up(channel, tx_id, status) || timeout_ms == 0)
 			return;
 		shmem_require();
@@ -88,7 +74,7 @@ gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_m
 			return;
 		until = Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS));
 		if (slot != NULL)
-			wait_for_transaction(slot, tx_id, height, mark, until);
+			(void) waiter_sleep(slot, until);
 		else
 			(void) channel_wait_slot(channel, until);
 		channel = open_again(channel_name, tx_id, ledger_id);
@@ -109,6 +95,20 @@ gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_m
 			}
 		}
 	}
+}
+
+void
+gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope, GatewayStatus *status)
+{
+	PG_TRY();
+	{
+		wait_for_commit(channel_name, tx_id, timeout_ms, envelope, status);
+	}
+	PG_FINALLY();
+	{
+		waiter_leave();
+	}
+	PG_END_TRY();
 }
 
 /* ---- errors ---- */

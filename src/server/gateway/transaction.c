@@ -69,28 +69,53 @@ gateway_check_writable(const char *channel_name)
 				 errhint("Call a node that gets its blocks from the channel's orderers, or change the source with fabric.set_channel_source.")));
 }
 
-void
-gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, bool wait, GatewayTransaction *transaction,
-						   GatewayStatus *status)
+/* from the endorsed transaction on */
+static void
+submit_and_wait(const GatewayRequest *request, const Signer *signer, bool wait, GatewayTransaction *transaction, GatewayStatus *status)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	Proposal	proposal;
 	FbBytes		envelope;
 	Doubt		doubt;
 	FbError		error;
 
-	gateway_check_writable(request->channel);
-	shmem_require();
-	gateway_new_proposal(request, signer_identity(signer), &proposal);
-	gateway_endorse(proposal.bytes, sign_as(signer, proposal.bytes), request->endorsing_organisations, transaction);
 	error_check(envelope_pack(allocator, transaction->payload.bytes, sign_as(signer, transaction->payload.bytes), &envelope, &error), &error);
 	FAULT_POINT("gateway_before_submit");
 	doubt_begin(&doubt, fb_bytes_of_text(transaction->tx_id));
 	submit_in_doubt(envelope, &doubt);
-	memset(status, 0, sizeof(*status));
 	if (wait)
 		gateway_commit_status(request->channel, transaction->tx_id, guc_commit_timeout_ms, envelope, status);
 	doubt_end(&doubt);
+}
+
+void
+gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, bool wait, GatewayTransaction *transaction,
+						   GatewayStatus *status)
+{
+	Proposal	proposal;
+	FbBytes		signature;
+
+	memset(status, 0, sizeof(*status));
+	gateway_check_writable(request->channel);
+	shmem_require();
+	gateway_new_proposal(request, signer_identity(signer), &proposal);
+	signature = sign_as(signer, proposal.bytes);
+	gateway_endorse(proposal.bytes, signature, request->endorsing_organisations, transaction);
+	if (!wait)
+	{
+		submit_and_wait(request, signer, false, transaction, status);
+		return;
+	}
+	PG_TRY();
+	{
+		if (hot_keys_take_turns(channel_open(request->channel), transaction->response_payload))
+			gateway_endorse(proposal.bytes, signature, request->endorsing_organisations, transaction);
+		submit_and_wait(request, signer, true, transaction, status);
+	}
+	PG_FINALLY();
+	{
+		turns_end();
+	}
+	PG_END_TRY();
 }
 
 /* ---- queries ---- */

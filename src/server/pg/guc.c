@@ -21,6 +21,7 @@ int			guc_chaincode_memory_kb;
 int			guc_endorse_timeout_ms;
 int			guc_submit_timeout_ms;
 int			guc_commit_timeout_ms;
+int			guc_hot_key_timeout_ms;
 int			guc_connect_timeout_ms;
 int			guc_deliver_wait_ms;
 int			guc_deliver_batch_kb;
@@ -106,6 +107,8 @@ define_times(void)
 				  "Longest time to try to hand a transaction to the orderers.");
 	define_number("fabric.commit_timeout", &guc_commit_timeout_ms, 60000, 100, 3600000, PGC_USERSET, GUC_UNIT_MS,
 				  "Longest time to wait for a submitted transaction to be committed on this node.");
+	define_number("fabric.hot_key_timeout", &guc_hot_key_timeout_ms, 5000, 0, 3600000, PGC_USERSET, GUC_UNIT_MS,
+				  "Longest time that a transaction waits for others of this node that change the same keys; 0 hands it in at once.");
 	define_number("fabric.connect_timeout", &guc_connect_timeout_ms, 5000, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS,
 				  "Longest time to connect to another node.");
 	define_number("fabric.deliver_wait", &guc_deliver_wait_ms, 10000, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS,

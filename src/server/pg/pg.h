@@ -45,6 +45,7 @@ extern int	guc_chaincode_memory_kb;	/* fabric.chaincode_memory_limit */
 extern int	guc_endorse_timeout_ms;		/* fabric.endorsement_timeout */
 extern int	guc_submit_timeout_ms;		/* fabric.broadcast_timeout */
 extern int	guc_commit_timeout_ms;		/* fabric.commit_timeout */
+extern int	guc_hot_key_timeout_ms;		/* fabric.hot_key_timeout: longest wait for the turn of a key; 0: no turns */
 extern int	guc_connect_timeout_ms;		/* fabric.connect_timeout: to another node */
 extern int	guc_deliver_wait_ms;		/* fabric.deliver_wait: how long one long poll for blocks may wait */
 extern int	guc_deliver_batch_kb;		/* fabric.deliver_batch_size */
@@ -116,8 +117,6 @@ typedef struct InboxHeader
 	uint64		refused_count;	/* ever refused because full */
 } InboxHeader;
 
-#define SHMEM_RECENT_COUNT 4096
-
 typedef struct ChannelSlot
 {
 	/* FabricShared.lock guards in_use, name and ledger_id; a slot is never moved */
@@ -132,11 +131,8 @@ typedef struct ChannelSlot
 	pg_atomic_uint64 lifecycle_block_number; /* last block that wrote namespace _lifecycle */
 	pg_atomic_uint64 applied_raft_index; /* last log entry that is in the ledger, durably */
 	pg_atomic_uint64 validation_counts[256]; /* transactions by validation code since start */
-	ConditionVariable committed; /* broadcast after every block */
-	/* the first eight bytes of the ids of the transactions that were committed last, a ring; see shmem_recent_ */
-	pg_atomic_uint64 recent_count;	/* ever put */
-	pg_atomic_uint64 recent_settled; /* of these, in blocks whose commit is done */
-	pg_atomic_uint64 recent[SHMEM_RECENT_COUNT];
+	ConditionVariable committed; /* broadcast after every block, for those that wait for a height */
+	pg_atomic_uint64 sessions_woken; /* because their transactions were committed */
 
 	/* written by the orderer worker */
 	pg_atomic_uint64 commit_index; /* committed by Raft; entries up to here may be read from raft_log */
@@ -160,16 +156,6 @@ extern bool shmem_available(void);
 extern void shmem_require(void);		/* FB_NOT_PRELOADED with the hint for postgresql.conf, or when the workers serve another database */
 extern bool shmem_serves_database(void); /* is the session in the database in which the workers are? In a transaction */
 extern void shmem_install_hooks(void);	/* from _PG_init while preloading */
-
-/*
- * Which transactions were committed lately, so that a session that waits for one need not look into the table after every block. put: by the
- * ledger worker, before it commits. settle: after that, before the height. mark: a position to look from; a transaction whose commit is on its way
- * lies behind it. seen: whether the transaction may have come since then; true when it is not known any more. tx_id: as in the channel header.
- */
-extern void shmem_recent_put(ChannelSlot *slot, FbBytes tx_id);
-extern void shmem_recent_settle(ChannelSlot *slot);
-extern uint64 shmem_recent_mark(ChannelSlot *slot);
-extern bool shmem_recent_seen(ChannelSlot *slot, FbBytes tx_id, uint64 mark);
 
 /* NULL when there is none for this membership (yet), or not preloaded */
 extern ChannelSlot *shmem_channel_find(const char *channel, int ledger_id);
@@ -201,6 +187,30 @@ extern pid_t shmem_launcher_pid(void);	/* 0 when it does not run */
  */
 extern void shmem_verified_add(const uint8_t digest[32]);
 extern bool shmem_verified_contains(const uint8_t digest[32]);
+
+/* ---- waiters.c: sessions that wait for a transaction, and that change the same keys ---- */
+
+/*
+ * enter: from now on a block with this transaction wakes this session, until leave; done before it looks into the tables. Entering again with the same
+ * id makes ready for the next wait. sleep: true when it was woken; false when the time was over, or the channel was left. Interruptible. One transaction at a time.
+ */
+extern void waiter_enter(const ChannelSlot *slot, FbBytes tx_id);
+extern bool waiter_sleep(const ChannelSlot *slot, TimestampTz until);
+extern void waiter_leave(void);
+/* for the ledger worker. names: before its commit, because the ids do not outlive that. wake: after it; frees the names */
+extern uint64 *waiters_names(const FbBytes *tx_ids, size_t count);
+extern void waiters_wake(ChannelSlot *slot, uint64 *names, size_t count);
+extern int	waiters_count(const ChannelSlot *slot);
+
+/* places that one session can hold */
+#define TURNS_MAX 8
+
+/*
+ * Take the turn for a key, given by a hash; wait for it until then at most. False: not taken, go on without. *waited becomes true when there was a
+ * wait. Interruptible; an error leaves the turns taken before, which the caller ends. end: of all turns of this session.
+ */
+extern bool turn_take(const ChannelSlot *slot, uint32 hash, TimestampTz until, bool *waited);
+extern void turns_end(void);
 
 /* ---- inbox.c: a bounded queue into the orderer worker of a channel ---- */
 

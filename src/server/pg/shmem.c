@@ -1,7 +1,7 @@
 /*
  * shmem.c: all shared memory of the extension.
  *
- * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the exchange with the relay process, and the verified set. It is a notice board,
+ * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the exchange with the relay process, the waiting sessions, and the verified set. It is a notice board,
  * not a store: workers publish here what the tables say (or what Raft knows at this moment), sessions read it instead of asking the
  * tables. After a crash it starts empty, and the workers fill it again.
  *
@@ -51,6 +51,7 @@ shared_bytes(void)
 	size = add_size(size, slots_bytes());
 	size = add_size(size, mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max));
 	size = add_size(size, exchange_bytes());
+	size = add_size(size, waiters_bytes());
 	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
 }
 
@@ -77,10 +78,7 @@ init_slot(ChannelSlot *slot, int index, int tranche)
 	for (int code = 0; code < 256; code++)
 		pg_atomic_init_u64(&slot->validation_counts[code], 0);
 	ConditionVariableInit(&slot->committed);
-	pg_atomic_init_u64(&slot->recent_count, 0);
-	pg_atomic_init_u64(&slot->recent_settled, 0);
-	for (int i = 0; i < SHMEM_RECENT_COUNT; i++)
-		pg_atomic_init_u64(&slot->recent[i], 0);
+	pg_atomic_init_u64(&slot->sessions_woken, 0);
 	SpinLockInit(&slot->mutex);
 	LWLockInitialize(&slot->inbox.lock, tranche);
 	LWLockInitialize(&slot->private_inbox.lock, tranche);
@@ -110,6 +108,8 @@ startup(void)
 		position += mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max);
 		exchange_init(position, tranche);
 		position += exchange_bytes();
+		waiters_init(position, tranche);
+		position += waiters_bytes();
 		shared->verified = (pg_atomic_uint64 *) position;
 		for (int i = 0; i < guc_channels_max; i++)
 			init_slot(&shared->slots[i], i, tranche);
@@ -227,6 +227,7 @@ clear_slot(ChannelSlot *slot)
 	pg_atomic_write_u64(&slot->snapshot_wanted_index, 0);
 	for (int code = 0; code < 256; code++)
 		pg_atomic_write_u64(&slot->validation_counts[code], 0);
+	pg_atomic_write_u64(&slot->sessions_woken, 0);
 	SpinLockAcquire(&slot->mutex);
 	for (int kind = 0; kind < WORKER_KIND_COUNT; kind++)
 	{
@@ -311,57 +312,6 @@ shmem_channel_at(int index)
 		slot = &shared->slots[index];
 	LWLockRelease(&shared->lock);
 	return slot;
-}
-
-/* ---- recent transactions ---- */
-
-static uint64
-recent_value(FbBytes tx_id)
-{
-	uint64		value = 0;
-
-	/* a transaction without an id has no bytes at all */
-	if (tx_id.size > 0)
-		memcpy(&value, tx_id.data, Min(tx_id.size, sizeof(value)));
-	return value;
-}
-
-void
-shmem_recent_put(ChannelSlot *slot, FbBytes tx_id)
-{
-	uint64		count = pg_atomic_read_u64(&slot->recent_count);
-
-	pg_atomic_write_u64(&slot->recent[count % SHMEM_RECENT_COUNT], recent_value(tx_id));
-	pg_write_barrier();
-	pg_atomic_write_u64(&slot->recent_count, count + 1);
-}
-
-void
-shmem_recent_settle(ChannelSlot *slot)
-{
-	pg_atomic_write_u64(&slot->recent_settled, pg_atomic_read_u64(&slot->recent_count));
-}
-
-uint64
-shmem_recent_mark(ChannelSlot *slot)
-{
-	return pg_atomic_read_u64(&slot->recent_settled);
-}
-
-bool
-shmem_recent_seen(ChannelSlot *slot, FbBytes tx_id, uint64 mark)
-{
-	uint64		count = pg_atomic_read_u64(&slot->recent_count);
-	uint64		wanted = recent_value(tx_id);
-
-	pg_read_barrier();
-	/* half a ring: entries that are overwritten while we look must not be missed. A smaller count: the slot is another channel's now */
-	if (count < mark || count - mark > SHMEM_RECENT_COUNT / 2)
-		return true;
-	for (uint64 i = mark; i < count; i++)
-		if (pg_atomic_read_u64(&slot->recent[i % SHMEM_RECENT_COUNT]) == wanted)
-			return true;
-	return false;
 }
 
 /* ---- workers and the launcher ---- */

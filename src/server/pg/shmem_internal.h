@@ -12,4 +12,8 @@ extern size_t shmem_private_inbox_capacity(void);
 extern Size exchange_bytes(void);
 extern void exchange_init(char *place, int tranche);
 
+/* ---- waiters.c: likewise ---- */
+extern Size waiters_bytes(void);
+extern void waiters_init(char *place, int tranche);
+
 #endif

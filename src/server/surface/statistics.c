@@ -33,8 +33,8 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 	for (int i = 0; i < guc_channels_max; i++)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);
-		Datum		values[13];
-		bool		nulls[13] = {false};
+		Datum		values[15];
+		bool		nulls[15] = {false};
 		uint64		commit_index;
 		uint64		applied_index;
 		uint64		records;
@@ -66,6 +66,8 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 		values[column++] = Int64GetDatum((int64) records);
 		values[column++] = Int64GetDatum((int64) bytes);
 		values[column++] = Int64GetDatum((int64) refused);
+		values[column++] = Int32GetDatum(waiters_count(slot));
+		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->sessions_woken));
 		put_row(fcinfo, values, nulls);
 	}
 	return (Datum) 0;

@@ -70,14 +70,17 @@ load(LedgerWorker *worker)
 static void
 finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
 {
+	uint64	   *names;
+
 	commit_block(channel, block, comparison, committed);
 	commit_notify(channel, committed, block->data_count);
-	commit_announce(worker->slot, committed);
+	names = waiters_names(committed->tx_ids, committed->tx_ids_count);
 	FAULT_POINT("ledger_before_commit");
 	bracket_commit();
 	FAULT_POINT("ledger_after_commit");
 	worker->height = committed->number + 1;
 	commit_publish(worker->slot, committed);
+	waiters_wake(worker->slot, names, committed->tx_ids_count);
 	shmem_worker_wake(worker->slot, WORKER_ORDERER);
 }
 

@@ -13,7 +13,7 @@ use File::Basename qw(dirname);
 use IO::Socket::INET;
 use POSIX ();
 
-our @EXPORT_OK = qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port run capture slurp spew);
+our @EXPORT_OK = qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port run capture start finish slurp spew);
 
 my $TOP = realpath(dirname(__FILE__) . '/../../..');
 my %config;
@@ -115,8 +115,15 @@ sub run
 sub capture
 {
 	my (@command) = @_;
+
+	return finish(start(@command));
+}
+
+# the same in two steps
+sub start
+{
+	my (@command) = @_;
 	my $pid = open(my $pipe, '-|') // die "could not fork: $!\n";
-	my $output;
 
 	if ($pid == 0)
 	{
@@ -128,6 +135,14 @@ sub capture
 		POSIX::write(2, $words, length $words);
 		POSIX::_exit(127);
 	}
+	return $pipe;
+}
+
+sub finish
+{
+	my ($pipe) = @_;
+	my $output;
+
 	{ local $/; $output = <$pipe>; }
 	close $pipe;
 	return ($output // '', $?);

@@ -5,9 +5,10 @@ package Fabric::Load;
 use strict;
 use warnings;
 use Exporter qw(import);
-use Fabric::Host qw(bindir capture slurp);
+use Fabric::Host qw(bindir start finish slurp);
 use File::Temp qw(tempdir);
 use POSIX ();
+use Time::HiRes qw(sleep time);
 
 our @EXPORT_OK = qw(run_load percentile);
 
@@ -21,36 +22,68 @@ sub percentile
 	return $sorted->[ $index < 0 ? 0 : $index ];
 }
 
-# Run a pgbench script on a node. %options: sessions, seconds or transactions (per session), user, variables => {name => value}.
-# Returns {count, seconds, tps, p50, p95, p99, max (ms), cpu_ms (of pgbench itself, per transaction), errors (text), ok}.
+# Run a pgbench script on a node. %options: sessions, seconds or transactions (per session), user, variables => {name => value}; with seconds also
+# warm_up (seconds: for so long, and until every session has had an answer, nothing is measured) and sample (called at the begin and at the end of what is measured).
+# Returns {count, seconds, tps, p50, p95, p99, max (ms), cpu_ms (of pgbench itself, per transaction), first (ms: the longest first call of a session), samples
+# (what sample gave), errors (text), ok}.
 sub run_load
 {
 	my ($node, $script, %options) = @_;
 	my $directory = tempdir(CLEANUP => 1);
 	my $sessions = $options{sessions};
-	my @length = $options{seconds} ? ('--time', $options{seconds}) : ('--transactions', $options{transactions});
+	my $warm_up = $options{warm_up} // 0;
+	# samples take time too, the more the busier the machine is
+	my $spare = $options{sample} ? 4 : 0;
+	my @length = $options{seconds} ? ('--time', $options{seconds} + $warm_up + $spare) : ('--transactions', $options{transactions});
 	my @variables = map { ('--define', "$_=$options{variables}{$_}") } sort keys %{ $options{variables} // {} };
 	my $before = (times)[2] + (times)[3];
-	my ($output, $status) = capture(bindir() . '/pgbench', '--no-vacuum', '--host', $node->connection->{host}, '--port', $node->{port},
+	my $load = start(bindir() . '/pgbench', '--no-vacuum', '--host', $node->connection->{host}, '--port', $node->{port},
 		'--username', $options{user} // 'postgres', '--client', $sessions, '--jobs', $sessions < 2 ? 1 : 2, @length, @variables,
 		'--file', $script, '--log', '--log-prefix', "$directory/log", 'fabric');
+	my ($begin, $end) = (0, 0);
+	my @samples;
+
+	if ($options{sample})
+	{
+		sleep $warm_up;
+		push @samples, $options{sample}->();
+		$begin = time;
+		sleep $options{seconds};
+		$end = time;
+		push @samples, $options{sample}->();
+	}
+	my ($output, $status) = finish($load);
+	my ($tps) = $output =~ /^tps = ([\d.]+)/m;
+	my $calls = read_log("$directory/log", $begin, $end);
+	my $count = @{ $calls->{latencies} };
 	my $client_cpu = (times)[2] + (times)[3] - $before;
+	my ($p50, $p95, $p99, $max) = map { percentile($calls->{latencies}, $_) } 50, 95, 99, 100;
+	return { count => $count, tps => $tps // 0, seconds => $end ? $end - $begin : $tps ? $count / $tps : 0, p50 => $p50, p95 => $p95, p99 => $p99, max => $max,
+		cpu_ms => $calls->{all} ? $client_cpu * 1000 / $calls->{all} : 0, first => $calls->{first}, samples => \@samples,
+		errors => join("\n", grep { /error|abort|fatal/i } split /\n/, $output), ok => $status == 0 };
+}
+
+# pgbench's log: the sorted latencies (ms) of the calls that ended between begin and end (0: all), how many there are in all, the longest first call
+sub read_log
+{
+	my ($prefix, $begin, $end) = @_;
+	my ($all, $first) = (0, 0);
 	my @latencies;
 
-	foreach my $file (glob "$directory/log*")
+	foreach my $file (glob "$prefix*")
 	{
 		foreach my $line (split /\n/, slurp($file))
 		{
-			my @fields = split ' ', $line;
-			push @latencies, $fields[2] / 1000 if @fields >= 6 && $fields[2] =~ /^\d+$/;
+			my ($client, $number, $latency, undef, $seconds, $microseconds) = split ' ', $line;
+
+			next unless defined $microseconds && $latency =~ /^\d+$/;
+			my $at = $seconds + $microseconds / 1e6;
+			$all++;
+			$first = $latency / 1000 if $number == 1 && $latency / 1000 > $first;
+			push @latencies, $latency / 1000 if !$end || $at >= $begin && $at < $end;
 		}
 	}
-	@latencies = sort { $a <=> $b } @latencies;
-	my ($tps) = $output =~ /^tps = ([\d.]+)/m;
-	my $count = @latencies;
-	return { count => $count, tps => $tps // 0, seconds => $tps ? $count / $tps : 0, p50 => percentile(\@latencies, 50), p95 => percentile(\@latencies, 95),
-		p99 => percentile(\@latencies, 99), max => @latencies ? $latencies[-1] : 0, cpu_ms => $count ? $client_cpu * 1000 / $count : 0,
-		errors => join("\n", grep { /error|abort|fatal/i } split /\n/, $output), ok => $status == 0 };
+	return { latencies => [ sort { $a <=> $b } @latencies ], all => $all, first => $first };
 }
 
 1;

@@ -115,7 +115,8 @@ listen_addresses = 'localhost'
 port = $self->{port}
 unix_socket_directories = '$self->{directory}'
 unix_socket_permissions = 0700
-max_connections = 300
+# 500 sessions, and 64 of each other node's relay
+max_connections = 700
 max_worker_processes = 32
 shared_buffers = 256MB
 work_mem = 8MB
@@ -278,6 +279,25 @@ sub cpu_seconds
 		$ticks += $fields[13] + $fields[14] if $each == $pid;
 	}
 	return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# context switches of the instance's living processes so far
+sub context_switches
+{
+	my ($self) = @_;
+	my $pid = $self->process_id // return 0;
+	my $switches = 0;
+
+	foreach my $each ($pid, children_of($pid))
+	{
+		open(my $handle, '<', "/proc/$each/status") or next;
+		while (my $line = <$handle>)
+		{
+			$switches += $1 if $line =~ /^(?:non)?voluntary_ctxt_switches:\s*(\d+)/;
+		}
+		close $handle;
+	}
+	return $switches;
 }
 
 1;
