@@ -289,7 +289,9 @@ config_check_raft(const ConfigRaftOptions *options, const ConfigConsenter *conse
 		const ConfigConsenter *consenter = &consenters[i];
 
 		FB_TRY(check_consenter_certificate(consenter, consenter->client_tls_certificate, "client", error));
-		FB_TRY(check_consenter_certificate(consenter, consenter->server_tls_certificate, "server", error));
+		/* mostly the same one; OpenSSL takes long to decode it */
+		if (!fb_bytes_equal(consenter->server_tls_certificate, consenter->client_tls_certificate))
+			FB_TRY(check_consenter_certificate(consenter, consenter->server_tls_certificate, "server", error));
 		/* orderer/consensus/etcdraft/util.go MetadataHasDuplication: a certificate is a consenter's name */
 		for (size_t k = 0; k < i; k++)
 			if (fb_bytes_equal(consenters[k].client_tls_certificate, consenter->client_tls_certificate) ||

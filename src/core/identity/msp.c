@@ -316,6 +316,9 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 	{
 		CryptoCertificate *low_s;
 
+		/* OpenSSL takes long to decode a certificate, and most are normal already */
+		if (fb_bytes_equal(normal[i], crypto_certificate_der(*CA(i))))
+			continue;
 		FB_TRY(crypto_certificate_parse(normal[i], &low_s, error));
 		crypto_certificate_free(*CA(i));
 		*CA(i) = low_s;
@@ -466,6 +469,23 @@ load_ou(const Msp *msp, const Msp__FabricOUIdentifier *from, bool certificate_ne
 	return FB_OK;
 }
 
+/* the roles mostly name the same certificate, which OpenSSL takes long to decode */
+static FbStatus
+load_node_ou(Msp *msp, const Msp__FabricOUIdentifier *const from[IDENTITY_ROLES_COUNT], int role, FbAllocator *scratch, FbError *error)
+{
+	OuIdentifier *to = &msp->node_ou[role];
+	FbBytes		certificate = proto_bytes(from[role]->certificate);
+
+	for (int other = IDENTITY_ADMIN; other < role && certificate.size > 0; other++)
+		if (from[other] != NULL && fb_bytes_equal(proto_bytes(from[other]->certificate), certificate))
+		{
+			to->present = true;
+			FB_TRY(fb_bytes_copy(msp->allocator, fb_bytes_of_text(from[role]->organizational_unit_identifier), &to->name, error));
+			return fb_bytes_copy(msp->allocator, msp->node_ou[other].certifiers, &to->certifiers, error);
+		}
+	return load_ou(msp, from[role], false, to, scratch, error);
+}
+
 static FbStatus
 load_ous(Msp *msp, const Msp__FabricMSPConfig *config, FbAllocator *scratch, FbError *error)
 {
@@ -502,7 +522,7 @@ load_ous(Msp *msp, const Msp__FabricMSPConfig *config, FbAllocator *scratch, FbE
 			if (from[role] == NULL)
 				continue;
 			any = true;
-			status = load_ou(msp, from[role], false, &msp->node_ou[role], scratch, error);
+			status = load_node_ou(msp, from, role, scratch, error);
 			if (status != FB_OK)
 				return fail_in(status, "node organizational unit", role, error);
 		}
