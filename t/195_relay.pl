@@ -98,6 +98,16 @@ $before = relay('requests');
 like($org1->query(ask('F2')), qr/^[0-9a-f]{64}$/m, 'which works');
 cmp_ok(relay('requests'), '>', $before, 'and is used');
 
+# its connections hang: others are not kept from the node, which is well
+set_on_org1('fabric.relay_connections = 1');
+@stopped = grep { $_ != $org2->process_id } processes_for($org2, $org1);
+kill 'STOP', @stopped;
+my @stuck = map { start_query($org1->connection, ask("G$_")) } 1 .. $CONNECTIONS + 1;
+ok(wait_until(sub { relay('requests_now') > 0 }, 20), 'requests hang');
+like($org1->query(ask('G9')), qr/^[0-9a-f]{64}$/m, 'a session whose request would have to wait behind them makes a connection of its own');
+kill 'CONT', @stopped;
+is(scalar(grep { (finish_query($_))[2] == 0 } @stuck), scalar(@stuck), 'the others succeed when they are answered');
+
 # without a relay
 set_on_org1('fabric.relay_connections = 0');
 $before = relay('requests');

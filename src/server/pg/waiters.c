@@ -16,6 +16,7 @@
  */
 #include "server/pg/shmem_internal.h"
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
@@ -146,7 +147,7 @@ name_of(FbBytes tx_id)
 static int *
 bucket_of(uint64 name)
 {
-	return &shared->buckets[(name ^ (name >> 32)) % BUCKETS_COUNT];
+	return &shared->buckets[hash_bytes((const unsigned char *) &name, sizeof(name)) % BUCKETS_COUNT];
 }
 
 void

@@ -12,6 +12,9 @@
  * A request whose session has gone is not waited for longer than ABANDONED_MS: then its connection is closed. Sooner would let sessions that are cancelled
  * again and again pay with connections; later would let a hanging node keep them.
  *
+ * When all connections to a node are busy and none has answered for STALLED_MS, its requests that wait go back to their sessions, which make connections of
+ * their own: calls that take long, or hang, cannot keep others from a node that is well.
+ *
  * What holds afterwards: nothing here waits for a session, a session never waits for anything but an answer, and at the exit of this process every session
  * is told to ask by itself.
  */
@@ -27,6 +30,8 @@
 #define IDLE_MS 60000
 /* after an attempt at one more connection has failed: the other node may have no room for more */
 #define GROW_PAUSE_MS 1000
+/* requests wait so long for a connection at most, unless answers keep coming */
+#define STALLED_MS 2000
 /* the longest sleep while requests are under way, or connections are kept */
 #define NAP_MS 1000
 
@@ -39,6 +44,7 @@ typedef struct RelayRequest
 	RelayPeer  *peer;
 	int			ticket;
 	RemoteRequest *request;
+	uint64		arrived_ms;		/* of clock_ms */
 	uint64		abandoned_ms;	/* of clock_ms; 0: its session waits, as far as is known */
 } RelayRequest;
 
@@ -62,6 +68,7 @@ struct RelayPeer
 	RelayLink  *connecting;		/* NULL: none */
 	int			links_count;
 	uint64		grow_after_ms;	/* of clock_ms */
+	uint64		answered_ms;	/* of clock_ms: the last answer, or new connection */
 };
 
 static dlist_head peers = DLIST_STATIC_INIT(peers);
@@ -243,6 +250,7 @@ take_answer(void *owner, WireConn *conn, PGresult *result)
 	RelayRequest *request = link->request;
 
 	link->request = NULL;
+	link->peer->answered_ms = clock_ms();
 	if (request == NULL)
 		PQclear(result);
 	else if (result == NULL && conn->flooded)
@@ -292,6 +300,7 @@ link_settle(RelayLink *link)
 	if (link->conn->state == CONN_READY)
 	{
 		peer->connecting = NULL;
+		peer->answered_ms = clock_ms();
 		link->idle_since_ms = clock_ms();
 		dlist_push_head(&peer->idle, &link->node);
 		return;
@@ -412,21 +421,34 @@ peer_dispatch(RelayPeer *peer)
 	}
 }
 
+static void
+peer_look_at_waiting(RelayPeer *peer, uint64 now_ms)
+{
+	bool		stalled = peer->links_count >= Max(guc_relay_connections, 1) && peer->connecting == NULL && now_ms >= peer->answered_ms + STALLED_MS;
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &peer->waiting)
+	{
+		RelayRequest *request = dlist_container(RelayRequest, node, iter.cur);
+		bool		abandoned = exchange_is_abandoned(request->ticket);
+
+		if (!abandoned && !(stalled && now_ms >= request->arrived_ms + STALLED_MS))
+			continue;
+		dlist_delete(iter.cur);
+		if (abandoned)
+			request_drop(request);
+		else
+			request_return(request);
+	}
+}
+
 /* what time alone brings about */
 static void
 peer_look_at_clock(RelayPeer *peer, uint64 now_ms)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &peer->waiting)
-	{
-		RelayRequest *request = dlist_container(RelayRequest, node, iter.cur);
-
-		if (!exchange_is_abandoned(request->ticket))
-			continue;
-		dlist_delete(iter.cur);
-		request_drop(request);
-	}
+	peer_look_at_waiting(peer, now_ms);
 	dlist_foreach_modify(iter, &peer->busy)
 	{
 		RelayLink  *link = dlist_container(RelayLink, node, iter.cur);
@@ -483,6 +505,7 @@ take_requests(void)
 		request->context = context;
 		request->peer = peer_find(address);
 		request->ticket = ticket;
+		request->arrived_ms = clock_ms();
 		request->request = unpack_request(context, kind, bytes);
 		dlist_push_tail(&request->peer->waiting, &request->node);
 	}
