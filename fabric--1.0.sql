@@ -680,7 +680,7 @@ GRANT EXECUTE ON FUNCTION fabric.revoke_identity TO fabric_admin;
 
 CREATE FUNCTION fabric.open_identity(label text, passphrase text) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_open_identity';
-COMMENT ON FUNCTION fabric.open_identity IS 'decrypt an identity''s key for this session';
+COMMENT ON FUNCTION fabric.open_identity IS 'decrypt an identity''s key for the current role, until the end of the transaction; with fabric.session_identity, of the session';
 REVOKE ALL ON FUNCTION fabric.open_identity FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.open_identity TO fabric_admin, fabric_client;
 
@@ -829,11 +829,19 @@ GRANT EXECUTE ON FUNCTION fabric.query TO fabric_client, fabric_admin;
 
 CREATE FUNCTION fabric.submit_transaction(channel text, chaincode text, function text, args text[] DEFAULT '{}', transient jsonb DEFAULT NULL,
 									  endorsing_orgs text[] DEFAULT NULL, wait boolean DEFAULT true, is_init boolean DEFAULT false,
+									  identity text DEFAULT NULL,
 									  OUT tx_id text, OUT payload bytea, OUT block_number bigint, OUT validation_code text) RETURNS record
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_submit_transaction';
-COMMENT ON FUNCTION fabric.submit_transaction IS 'as invoke, with all options; an invalid transaction is a result here, not an error';
+COMMENT ON FUNCTION fabric.submit_transaction IS 'as invoke, with all options; an invalid transaction is a result here, not an error; identity: the label of the one that signs';
 REVOKE ALL ON FUNCTION fabric.submit_transaction FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.submit_transaction TO fabric_client, fabric_admin;
+
+CREATE FUNCTION fabric.evaluate_transaction(channel text, chaincode text, function text, args text[] DEFAULT '{}', transient jsonb DEFAULT NULL,
+											identity text DEFAULT NULL) RETURNS bytea
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_evaluate_transaction';
+COMMENT ON FUNCTION fabric.evaluate_transaction IS 'as query, with all options: returns the chaincode''s payload; identity: the label of the one that signs';
+REVOKE ALL ON FUNCTION fabric.evaluate_transaction FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.evaluate_transaction TO fabric_client, fabric_admin;
 
 CREATE FUNCTION fabric.new_proposal(channel text, chaincode text, function text, args text[], creator bytea, transient jsonb DEFAULT NULL,
 								is_init boolean DEFAULT false, OUT tx_id text, OUT proposal bytea, OUT digest bytea) RETURNS record

@@ -107,7 +107,7 @@ SELECT short, t.state, regexp_replace(t.message, 'fabric_cc_[0-9a-f]+', 'SCHEMA'
 SELECT fabric.query('privileges', 'cc', 'pure');
 
 --
--- settings: those of a session are everybody's, the others the server's
+-- settings: those of a session are everybody's, the others the server's; fabric.session_identity is the user's to set, but not with SET
 --
 SELECT name, context FROM pg_settings WHERE name LIKE 'fabric.%' ORDER BY name COLLATE "C";
 SELECT s.name, t.state, t.message FROM pg_settings s, privileges_test.try_as('regress_privileges_nobody', format('SET %s = %L', s.name, s.setting)) t

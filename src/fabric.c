@@ -23,6 +23,7 @@ _PG_init(void)
 {
 	fb_assert_hook = assertion_failed;
 	guc_define();
+	unlogged_install();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shmem_install_hooks();

@@ -30,8 +30,8 @@ is($org2->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V-org
 # the chaincode's own refusal comes to the client, and nothing is ordered
 my $height = height_of($org1, 'trade');
 my $error = $org3->error_of(create_vehicle('V-org1'), user => 'dealer');
-like($error, qr/LF301.*vehicle "V-org1" is registered already/, "the function's error is the caller's error");
-like($org3->error_of(invoke('read_vehicle', 'V-none'), user => 'dealer'), qr/LF301.*is not registered.*HINT:\s+Register it/s, 'with its hint');
+like($error, qr/P0001.*vehicle "V-org1" is registered already/, "the function's error is the caller's error");
+like($org3->error_of(invoke('read_vehicle', 'V-none'), user => 'dealer'), qr/P0001.*is not registered.*HINT:\s+Register it/s, 'with its hint');
 is(height_of($org1, 'trade'), $height, 'and makes no block');
 
 # the facts of a transaction

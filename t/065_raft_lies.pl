@@ -22,14 +22,9 @@ my @others = grep { $_ != $liar } @nodes;
 my ($PRE_VOTE, $PRE_VOTE_RESPONSE, $VOTE, $VOTE_RESPONSE, $APPEND, $APPEND_RESPONSE, $HEARTBEAT, $HEARTBEAT_RESPONSE, $SNAPSHOT, $TIMEOUT_NOW) = 1 .. 10;
 my ($REJECTED, $FORCED) = (1, 2);
 
-# a message as core/raft/message.c writes it; entries: [term, kind, payload]
 sub raft_message
 {
-	my (%m) = @_;
-	my @entries = @{ $m{entries} // [] };
-
-	return pack('a C3 Q>7 N/a* N', 'R', 1, $m{type}, $m{flags} // 0, $liar->{number}, $m{to}, $m{term}, $m{index} // 0, $m{log_term} // 0, $m{commit} // 0, $m{hint} // 0,
-		$m{configuration} // '', scalar @entries) . join '', map { pack('Q> C N/a*', @$_) } @entries;
+	return FabricWire::raft_message(from => $liar->{number}, @_);
 }
 
 # tell a node something over the liar's own connection; gives what psql says

@@ -103,8 +103,6 @@ my @by_client = (
 	[ 5, 'no action', make(data => FabricWire::message([ 1, '' ])) ],
 	[ 5, 'two actions', make(actions => 2, writes => { bad => 1 }) ],
 	[ 5, 'the endorsement of another proposal', make(proposal_hash => 'x' x 32, writes => { bad => 1 }) ],
-	[ 8, 'a transaction id of its own choice', make(tx_id => 'ab' x 32, writes => { bad => 1 }) ],
-	[ 8, 'no transaction id', make(tx_id => '', writes => { bad => 1 }) ],
 	[ 9, 'the transaction once more', $used ],
 	[ 10, 'one endorsement of two', make(endorsers => [$peer1], writes => { bad => 1 }) ],
 	[ 10, 'the same endorsement twice', make(endorsers => [ $peer1, $peer1 ], writes => { bad => 1 }) ],
@@ -142,25 +140,50 @@ foreach my $node ($org2, $org3)
 
 # what fabric says about them
 is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$used->{tx_id}')"), 'VALID', 'status of the valid one');
-is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$by_client[12][2]{tx_id}')"), 'ENDORSEMENT_POLICY_FAILURE', 'status of one with too few endorsements');
-is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '" . 'ab' x 32 . "')"), 'BAD_PROPOSAL_TXID', 'status of one with a wrong id');
+is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$by_client[10][2]{tx_id}')"), 'ENDORSEMENT_POLICY_FAILURE', 'status of one with too few endorsements');
 
-# ---- what only an orderer that checks nothing can bring into a block: one consenter forwards it to the leader ----
+# ---- what only an orderer that checks nothing can bring into a block: a consenter that makes itself the leader, and tells the others what is committed ----
 
-my $leader = FabricTest::wait_for_leader($network, 'trade');
-my ($evil) = grep { $_ != $leader } $network->orderers;
-my $connection = "host=localhost port=$leader->{port} dbname=fabric user=$evil->{role} sslmode=verify-full sslcert=" . $evil->path('keys/tls.pem')
-	. ' sslkey=' . $evil->path('keys/tls.key') . ' sslrootcert=' . $evil->path('keys/tlscas.pem');
+my ($evil, @others) = $network->orderers;
 
-# the leader's answer to a consenter: (output, error, status)
-sub forward
+# SQL that one consenter sends to another: (output, error, status)
+sub tell_node
 {
-	my (@envelopes) = @_;
-	my $sql = "SELECT fabric_internal.raft_forward('trade', $evil->{number}, " . FabricWire::bytea(FabricWire::message(map { [ 1, $_ ] } @envelopes)) . ')';
+	my ($node, $sql) = @_;
+	my $keys = $evil->path('keys');
 	my ($output, $error);
 
-	IPC::Run::run([ Fabric::Host::bindir() . '/psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d', $connection ], '<', \$sql, '>', \$output, '2>', \$error);
+	IPC::Run::run([ Fabric::Host::bindir() . '/psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d',
+			"host=localhost port=$node->{port} dbname=fabric user=$evil->{role} sslmode=verify-full sslcert=$keys/tls.pem sslkey=$keys/tls.key sslrootcert=$keys/tlscas.pem" ],
+		'<', \$sql, '>', \$output, '2>', \$error);
 	return ($output, $error, $?);
+}
+
+sub forward
+{
+	my ($node, @envelopes) = @_;
+
+	return tell_node($node, "SELECT fabric_internal.raft_forward('trade', $evil->{number}, " . FabricWire::bytea(FabricWire::message(map { [ 1, $_ ] } @envelopes)) . ')');
+}
+
+# one batch, which becomes one block
+sub order_as_leader
+{
+	my (@envelopes) = @_;
+	my @last = map { $_->query("SELECT index || ' ' || term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1") } @others;
+	my ($index, $log_term) = split / /, $last[0];
+	my ($term) = sort { $b <=> $a } map { $_->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") } @others;
+	my $entry = [ $term + 1, 0, FabricWire::message(map { [ 1, $_ ] } @envelopes) ];
+
+	is($last[1], $last[0], 'the others have the same log');
+	foreach my $node (@others)
+	{
+		my $message = FabricWire::raft_message(type => $FabricWire::RAFT_APPEND, from => $evil->{number}, to => $node->{number}, term => $term + 1, index => $index,
+			log_term => $log_term, commit => $index + 1, entries => [$entry]);
+		my ($output, $error) = tell_node($node, "SELECT fabric_internal.raft_receive('trade', $evil->{number}, " . FabricWire::bytea($message) . ')');
+
+		is($output, "t\n", "$node->{name} is told by a leader of its own making") or diag($error);
+	}
 }
 
 my $unsigned = make(writes => { bad => 1 });
@@ -188,14 +211,17 @@ my @by_orderer = (
 	[ 9, 'the same once more in the same block', FabricWire::envelope($twice->{payload}, FabricWire::sign($client, $twice->{payload})) ],
 	[ 0, 'the first of two that read and write the same key', FabricWire::signed($winner) ],
 	[ 11, 'the second of them', FabricWire::signed($loser) ],
-	[ 9, 'the id of a transaction that was invalid before', FabricWire::envelope($by_client[12][2]{payload}, FabricWire::sign($client, $by_client[12][2]{payload})) ]);
+	[ 8, 'a transaction id of its own choice', FabricWire::signed(make(tx_id => 'ab' x 32, writes => { bad => 1 })) ],
+	[ 8, 'no transaction id', FabricWire::signed(make(tx_id => '', writes => { bad => 1 })) ],
+	[ 9, 'the id of a transaction that was invalid before', FabricWire::envelope($by_client[10][2]{payload}, FabricWire::sign($client, $by_client[10][2]{payload})) ]);
 
 $block = height($org1);
-my @answer = forward(map { $_->[2] } @by_orderer);
-is($answer[0], "t\n", 'the leader took what was forwarded') or diag($answer[1]);
+wait_until($_, "SELECT max(number) + 1 = $block FROM fabric_internal.block WHERE channel = 'trade'") foreach @others;
+order_as_leader(map { $_->[2] } @by_orderer);
 $codes = codes_from($org1, $block, scalar @by_orderer);
 is($codes->[$_], $by_orderer[$_][0], $by_orderer[$_][1]) foreach 0 .. $#by_orderer;
 is($org1->query("SELECT count(DISTINCT block_number) FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block"), '1', 'all in one block');
+is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '" . 'ab' x 32 . "')"), 'BAD_PROPOSAL_TXID', 'status of one with a wrong id');
 is(state($org1), ($state_before =~ s/a=1/a=winner/r) . ' twice=once used=yes', 'only the valid ones changed the state');
 is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'a')"), 'winner', 'and it can be read');
 
@@ -204,7 +230,7 @@ foreach my $case ([ 'a configuration', FabricWire::signed($configuration), qr/LF
 	[ 'an envelope with an unknown field', FabricWire::envelope($unsigned->{payload}, $signature) . FabricWire::message([ 3, 'x' ]) ])
 {
 	my ($name, $envelope, $words) = @$case;
-	my ($output, $error, $status) = forward(FabricWire::signed(make(writes => { bad => 1 })), $envelope);
+	my ($output, $error, $status) = forward($others[0], FabricWire::signed(make(writes => { bad => 1 })), $envelope);
 
 	isnt($status, 0, "$name is not taken");
 	like($error, $words // qr/LF002: envelope cannot be put into a block/, 'and the error says so');

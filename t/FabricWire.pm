@@ -113,6 +113,20 @@ sub get
 	return ref $bytes ? $$bytes : $bytes;
 }
 
+# ---- Raft ----
+
+our $RAFT_APPEND = 5;
+
+# a message as core/raft/message.c writes it; entries: [term, kind, payload]
+sub raft_message
+{
+	my (%m) = @_;
+	my @entries = @{ $m{entries} // [] };
+
+	return pack('a C3 Q>7 N/a* N', 'R', 1, $m{type}, $m{flags} // 0, $m{from}, $m{to}, $m{term}, $m{index} // 0, $m{log_term} // 0, $m{commit} // 0, $m{hint} // 0,
+		$m{configuration} // '', scalar @entries) . join '', map { pack('Q> C N/a*', @$_) } @entries;
+}
+
 # ---- signatures ----
 
 sub der_integer

@@ -203,8 +203,8 @@ async function checkRefusals(client)
 
 	// the chaincode's own refusal comes through with its words
 	const missing = await propose(client, 'vehicles', 'read_vehicle', ['nosuch']);
-	await refused(endorse(client, missing), 'LF301', /vehicle "nosuch" is not registered[^]*create_vehicle/, 'what the chaincode refuses');
-	await refused(evaluate(client, 'vehicles', 'read_vehicle', ['nosuch']), 'LF301', /is not registered/, 'also in a query');
+	await refused(endorse(client, missing), 'P0001', /vehicle "nosuch" is not registered[^]*create_vehicle/, 'what the chaincode refuses');
+	await refused(evaluate(client, 'vehicles', 'read_vehicle', ['nosuch']), 'P0001', /is not registered/, 'also in a query');
 	await refused(evaluate(client, 'nosuch', 'f', []), 'LF302', /"nosuch" is not defined on channel "trade"/, 'a chaincode that is not there');
 	await refused(endorse(client, proposal, signature, ['Org9MSP']), 'LF001', /Org9MSP/, 'an organisation that is not in the channel');
 

@@ -1229,6 +1229,37 @@ test_failures(void)
 	}
 }
 
+/* an observer of a proposal has its id; with any other creator or nonce it is not the envelope's own */
+static void
+test_envelope_tx_id(void)
+{
+	EnvelopeView good = {.type = TX_TYPE_ENDORSER_TRANSACTION, .nonce = NONCE, .creator = B("creator"), .tx_id = B(V3_ID)};
+	EnvelopeView view;
+	FbError		error;
+
+	CHECK_STATUS(envelope_check_tx_id(&good, &error), FB_OK);
+	view = good;
+	view.creator = B("observer");
+	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_INVALID_ARGUMENT);
+	CHECK_TEXT(error.message, "transaction id is not the hash of nonce and creator");
+	CHECK(strstr(error.detail, V3_ID) != NULL);
+	view = good;
+	view.nonce.size--;
+	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_INVALID_ARGUMENT);
+	view = good;
+	view.tx_id.size--;
+	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_INVALID_ARGUMENT);
+	view.tx_id = FB_BYTES_EMPTY;
+	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_INVALID_ARGUMENT);
+	/* another message may do without, but cannot have another's */
+	view.type = 0;
+	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_OK);
+	view.tx_id = B(V3_ID);
+	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_OK);
+	view.creator = B("observer");
+	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_INVALID_ARGUMENT);
+}
+
 int
 main(void)
 {
@@ -1236,6 +1267,7 @@ main(void)
 
 	fb_arena_init(&arena);
 	test_codes();
+	test_envelope_tx_id();
 	test_proposal(&arena.allocator);
 	test_proposal_limits(&arena.allocator);
 	test_proposal_refused(&arena.allocator);

@@ -167,6 +167,23 @@ envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view, FbE
 	return tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id, error);
 }
 
+FbStatus
+envelope_check_tx_id(const EnvelopeView *view, FbError *error)
+{
+	char		tx_id[TX_ID_LENGTH + 1];
+
+	if (view->tx_id.size == 0 && view->type != TX_TYPE_ENDORSER_TRANSACTION)
+		return FB_OK;
+	tx_id_compute(view->nonce, view->creator, tx_id);
+	if (fb_bytes_equal(view->tx_id, fb_bytes(tx_id, TX_ID_LENGTH)))
+		return FB_OK;
+	fb_fail(error, FB_INVALID_ARGUMENT, "transaction id is not the hash of nonce and creator");
+	fb_error_detail(error, "The channel header has \"%.*s\", nonce and creator give \"%s\".", fb_utf8_cut(view->tx_id, 2 * TX_ID_LENGTH),
+					view->tx_id.size > 0 ? (const char *) view->tx_id.data : "", tx_id);
+	fb_error_hint(error, "Compute the id as hex(SHA-256(nonce, creator)), or use the one that fabric.new_proposal returns.");
+	return FB_INVALID_ARGUMENT;
+}
+
 /* ---- the transaction ---- */
 
 static FbStatus

@@ -313,6 +313,12 @@ typedef struct EnvelopeView
 
 /* FB_MALFORMED_MESSAGE: something that must be there is missing or cannot be decoded */
 extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view, FbError *error);
+/*
+ * Is the envelope's transaction id its creator's own: hex(SHA-256(nonce, creator))? FB_INVALID_ARGUMENT if not. Fabric finds that at validation
+ * (msgvalidation.go, ValidateTransaction, through protoutil.CheckTxID) and keeps the id as used all the same; so an orderer asks before.
+ * Messages that are no endorser transactions may have no id: blkstorage computes it for them from the same two fields.
+ */
+extern FbStatus envelope_check_tx_id(const EnvelopeView *view, FbError *error);
 
 /* ---- validation (check.c; FEATURES I) ---- */
 

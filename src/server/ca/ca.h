@@ -44,14 +44,17 @@ extern void keystore_add(const char *label, const char *msp_id, FbBytes certific
 extern void keystore_drop(const char *label);						/* FB_UNKNOWN_IDENTITY */
 extern void keystore_grant(const char *label, Oid role);			/* FB_UNKNOWN_IDENTITY */
 extern void keystore_revoke(const char *label, Oid role);
-/* decrypt and keep for this session. FB_UNKNOWN_IDENTITY, FB_INVALID_KEY (wrong passphrase) */
+/*
+ * Decrypt and keep, for the current role: to the end of the transaction, or with fabric.session_identity to the end of the session, a change of the session
+ * user, RESET ALL or DISCARD ALL. FB_UNKNOWN_IDENTITY, FB_INVALID_KEY (wrong passphrase)
+ */
 extern void keystore_open(const char *label, const char *passphrase);
 extern void keystore_close(const char *label);
 
 /*
  * The client identity that signs for this session: the label given, or (NULL) the one that fabric.identity names, or the only one that is granted to
  * the current role. Kept in the session, valid until the end of the transaction. Raises FB_UNKNOWN_IDENTITY (none, several and no choice
- * made, not granted, encrypted and not opened), FB_INVALID_KEY.
+ * made in this transaction, not granted, encrypted and not opened), FB_INVALID_KEY.
  */
 extern const Signer *keystore_signer(const char *label);
 

@@ -3,6 +3,10 @@
  *
  * An identity is granted to database roles. A session's signer is made from the key file once and kept as long as the identity's row is the same
  * (its xmin); an encrypted key is decrypted by keystore_open and lives in this session's memory only.
+ *
+ * Whoever opened a key has shown the passphrase; nobody else gets it for free. So an opened key is used only by the role that opened it, and it is wiped
+ * with the end of the transaction, unless fabric.session_identity says that the session has one client (guc.c has the reasons); and in any case when the
+ * session user changes, and when fabric.identity_opened is turned off, as RESET ALL and DISCARD ALL do. Poolers run these when a client leaves.
  */
 #include "server/ca/ca_internal.h"
 
@@ -22,6 +26,8 @@ typedef struct KeptSigner
 	MemoryContext context;
 	Signer	   *signer;
 	bool		opened;			/* from an encrypted key: only keystore_open can make it again */
+	Oid			opened_by;		/* of an opened one: the current role then */
+	Oid			opened_in;		/* and the session user */
 } KeptSigner;
 
 static HTAB *kept = NULL;
@@ -75,6 +81,45 @@ find_kept(const char *label, bool create)
 }
 
 static void
+forget_opened(bool of_other_users_only)
+{
+	HASH_SEQ_STATUS status;
+	KeptSigner *entry;
+
+	if (kept == NULL)
+		return;
+	hash_seq_init(&status, kept);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->opened && (!of_other_users_only || entry->opened_in != GetSessionUserId()))
+			forget(entry);
+}
+
+static void
+forget_all_opened(void)
+{
+	forget_opened(false);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		forget_opened(guc_session_identity);
+}
+
+static void
+watch_opened(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	RegisterXactCallback(at_transaction_end, NULL);
+	guc_on_identities_closed(forget_all_opened);
+	registered = true;
+}
+
+static void
 keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certificate, FbBytes key, bool opened)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric identity", ALLOCSET_SMALL_SIZES);
@@ -95,6 +140,8 @@ keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certific
 	entry->context = context;
 	entry->row_version = row_version;
 	entry->opened = opened;
+	entry->opened_by = GetUserId();
+	entry->opened_in = GetSessionUserId();
 }
 
 /* ---- rows ---- */
@@ -158,14 +205,34 @@ read_granted(const char *label, Oid role, IdentityRow rows[2])
 	return count;
 }
 
+/* what another client of the same connection may have left behind does not choose; where there is nothing to choose, it does no harm */
+static void
+check_choice(void)
+{
+	IdentityRow rows[2];
+
+	if (guc_identity_is_chosen() || (read_granted(NULL, GetUserId(), rows) == 1 && strcmp(rows[0].label, guc_identity) == 0))
+		return;
+	ereport(ERROR,
+			(errcode(error_sqlstate(FB_UNKNOWN_IDENTITY)),
+			 errmsg("identity \"%s\" was not chosen in this transaction", error_excerpt(guc_identity)),
+			 errdetail("fabric.identity was set in an earlier transaction of this session, perhaps for another client of a connection pooler."),
+			 errhint("Choose it in the same transaction with SET LOCAL fabric.identity, or with the argument identity of fabric.submit_transaction. "
+					 "For connections that are not shared, turn on fabric.session_identity in the options of the connection or with ALTER ROLE.")));
+}
+
 const Signer *
 keystore_signer(const char *label)
 {
 	const char *wanted = label != NULL ? label : guc_identity[0] != '\0' ? guc_identity : NULL;
 	IdentityRow rows[2];
-	int			count = read_granted(wanted, GetUserId(), rows);
+	int			count;
 	KeptSigner *entry;
 	FbError		error;
+
+	if (label == NULL && wanted != NULL)
+		check_choice();
+	count = read_granted(wanted, GetUserId(), rows);
 
 	if (count == 0 && wanted != NULL)
 	{
@@ -181,14 +248,20 @@ keystore_signer(const char *label)
 		error_throw(&error);
 	}
 	if (count > 1)
-		fail(FB_UNKNOWN_IDENTITY, "several identities are granted to this role", "Choose one: SET fabric.identity = 'LABEL'.");
+		fail(FB_UNKNOWN_IDENTITY, "several identities are granted to this role", "Choose one: SET LOCAL fabric.identity = 'LABEL', in the same transaction.");
 	entry = find_kept(rows[0].label, false);
-	if (entry != NULL && entry->signer != NULL && entry->row_version == rows[0].version)
+	if (entry != NULL && entry->opened && entry->opened_in != GetSessionUserId())
+		forget(entry);
+	if (entry != NULL && entry->signer != NULL && entry->row_version == rows[0].version && (!entry->opened || entry->opened_by == GetUserId()))
 		return entry->signer;
 	if (rows[0].key_file == NULL)
 	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY, "the key of identity \"%s\" is encrypted and not opened in this session", rows[0].label);
-		fb_error_hint(&error, "Open it with fabric.open_identity and its passphrase.");
+		fb_fail(&error, FB_UNKNOWN_IDENTITY, "the key of identity \"%s\" is encrypted and not opened in this %s", rows[0].label,
+				guc_session_identity ? "session" : "transaction");
+		if (entry != NULL && entry->signer != NULL && entry->opened)
+			fb_error_detail(&error, "Another role has opened it.");
+		fb_error_hint(&error, guc_session_identity ? "Open it with fabric.open_identity and its passphrase." :
+					  "Open it with fabric.open_identity and its passphrase, in the same transaction or with fabric.session_identity on.");
 		error_throw(&error);
 	}
 	keep(rows[0].label, rows[0].version, rows[0].msp_id, rows[0].certificate, key_file_read(rows[0].key_file), false);
@@ -409,7 +482,9 @@ keystore_open(const char *label, const char *passphrase)
 	}
 	if (rows[0].encrypted_key == NULL)
 		return;					/* a key file needs no opening */
+	watch_opened();
 	keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate, decrypt(rows[0].encrypted_key, passphrase), true);
+	guc_note_identity_opened();
 }
 
 void

@@ -110,6 +110,8 @@ extern FbStatus definition_find_in(DefinitionGet get, void *context, const char 
 
 /* the committed definitions of a channel in order of their names: List of ChaincodeDefinition *; of one that cannot be parsed only the name */
 extern List *definition_list(const char *channel);
+/* the same for a message: a sentence with their names, cut where there are many */
+extern char *definition_list_text(const char *channel);
 
 /*
  * The package this node's organisation approved for that definition; NULL when it has not approved this definition, or has
@@ -125,6 +127,9 @@ extern const char *definition_check_collection_name(const char *name);
 /* ---------------------------------------------------------------------------------------------------------------------
  * simulate.c: one call (CCA-*)
  */
+
+/* message, detail, hint and context of a refusal are cut here, each: another node's memory and log have to take them */
+#define CHAINCODE_REFUSAL_TEXT_BYTES_MAX 8192
 
 typedef struct SimulationRequest
 {
@@ -147,6 +152,7 @@ typedef struct SimulationResult
 	char	   *detail;			/* of the error, or NULL; not part of Fabric's response: for the client of our own gateway */
 	char	   *hint;			/* likewise */
 	char		sqlstate[6];	/* likewise; "00000" when good */
+	char	   *context;		/* likewise: the functions that were running, a line each, innermost first; NULL or not empty */
 	FbBytes		payload;		/* the function's result */
 	char	   *chaincode_version;	/* of the definition that ran, for ChaincodeAction.chaincode_id */
 	RwSetResult rwset;			/* all reads and writes; the private ones in clear only in private_bytes */

@@ -72,6 +72,8 @@ extern void interpreter_show_log(void);
  * even if the code catches them. To be called inside PG_TRY, which takes the context callback away; context: for the kept error.
  */
 extern void conditions_start(const char *what, MemoryContext context);
+/* after start: what the code says goes to the client only, since it may quote transient data */
+extern void conditions_hide_from_log(void);
 extern void conditions_stop(void);		/* also when not started */
 /* the first error of the node itself since conditions_start, NULL: none. error: what the code ended with, or NULL */
 extern const ErrorData *conditions_node_failure(const ErrorData *error);
@@ -83,6 +85,8 @@ typedef struct SourceFunction
 	CreateFunctionStmt *statement;
 	const char *name;
 	int			location;		/* of the statement in the source */
+	int			line;			/* of the statement; the first line is 1 */
+	int			body_line;		/* where the text of the body begins */
 	Oid			function;		/* filled in when created */
 } SourceFunction;
 
@@ -94,10 +98,24 @@ typedef struct CheckedSource
 	List	   *warnings;		/* of char *: what may differ between nodes */
 	bool		needs_interpreter;	/* a function is in a language other than SQL and PL/pgSQL */
 	const char *current;		/* the function at work, for errors of the server's parsers; NULL: none */
+	List	   *problems;		/* of SourceProblem *, see install_problems.c */
 } CheckedSource;
 
 /* raises FB_INVALID_PACKAGE or FB_NONDETERMINISTIC_CHAINCODE. Types are looked up in the current search path. */
 extern void source_check(const char *text, CheckedSource *checked);
+
+/* ---- install_problems.c: everything that is wrong with a source, not only the first thing ---- */
+
+/* a piece of the installation that concerns one function; its errors are about the function's source, or raised as they are */
+typedef void (*SourceStep) (CheckedSource *checked, void *argument);
+
+/*
+ * Run a step in a subtransaction. An error about the source is noted, the step is undone, and the next function can be looked at; any other error is
+ * raised. function: NULL when the step itself finds out which it is.
+ */
+extern void install_problems_try(CheckedSource *checked, const SourceFunction *function, SourceStep step, void *argument);
+/* raise what was noted: one problem as it is, several as one error that lists them */
+extern void install_problems_raise(const CheckedSource *checked);
 
 /* ---- install.c ---- */
 
@@ -139,6 +157,12 @@ typedef struct ChaincodeFunction
 extern Oid	function_cache_schema(const char *package_id);
 /* NULL when the schema has no such function, or its name begins with an underscore */
 extern ChaincodeFunction *function_cache_find(Oid schema, const char *name);
+
+/* for messages: "name(parameter type, ...)"; those of all functions that can be called, in order of name, cut where there are many */
+extern char *function_cache_signature(const ChaincodeFunction *function);
+extern char *function_cache_list(Oid schema);
+/* the name among them that is most like this one; NULL when none is much like it */
+extern char *function_cache_nearest(Oid schema, const char *name);
 
 /* ---- simulate.c ---- */
 

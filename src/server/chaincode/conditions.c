@@ -36,6 +36,7 @@ static struct
 	bool copying;
 	int client_count;
 	int log_count;
+	bool hidden_from_log;
 	int saved_log_min_messages;
 	int saved_client_min_messages;
 } conditions;
@@ -176,7 +177,8 @@ filter_message(ErrorData *message)
 {
 	if (!conditions.active)
 		goto pass;
-	message->output_to_server = log_wants(message->elevel, conditions.saved_log_min_messages);
+	message->output_to_server = log_wants(message->elevel, conditions.saved_log_min_messages) &&
+								!(conditions.hidden_from_log && message->elevel < ERROR);
 	if (message->elevel < ERROR)
 	{
 		if (message->output_to_server && ++conditions.log_count > LOG_MESSAGES_MAX)
@@ -217,6 +219,7 @@ conditions_start(const char *what, MemoryContext context)
 	conditions.failure_sqlstate = 0;
 	conditions.copying = false;
 	conditions.client_count = conditions.log_count = 0;
+	conditions.hidden_from_log = false;
 	conditions.callback.callback = note_condition;
 	conditions.callback.arg = NULL;
 	conditions.callback.previous = error_context_stack;
@@ -226,6 +229,12 @@ conditions_start(const char *what, MemoryContext context)
 	log_min_messages = INFO;
 	client_min_messages = Max(client_min_messages, LOG);
 	conditions.active = true;
+}
+
+void
+conditions_hide_from_log(void)
+{
+	conditions.hidden_from_log = true;
 }
 
 void

@@ -627,6 +627,35 @@ definition_list(const char *channel)
 	return definitions;
 }
 
+/* the list is cut here */
+#define LIST_TEXT_BYTES_MAX 500
+
+char *
+definition_list_text(const char *channel)
+{
+	List *definitions = definition_list(channel);
+	StringInfoData text;
+	ListCell *cell;
+
+	if (definitions == NIL)
+		return pstrdup(_("No chaincode is defined on the channel."));
+	initStringInfo(&text);
+	appendStringInfoString(&text, _("Chaincodes of the channel: "));
+	foreach (cell, definitions)
+	{
+		const char *name = ((ChaincodeDefinition *) lfirst(cell))->name;
+
+		if (text.len + strlen(name) > LIST_TEXT_BYTES_MAX)
+		{
+			appendStringInfo(&text, _(" and %d more"), list_length(definitions) - foreach_current_index(cell));
+			break;
+		}
+		appendStringInfo(&text, "%s\"%s\"", foreach_current_index(cell) > 0 ? ", " : "", name);
+	}
+	appendStringInfoChar(&text, '.');
+	return text.data;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------------
  * this organisation's approval
  */

@@ -3,7 +3,9 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -11,11 +13,14 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 #include "server/chaincode/chaincode_internal.h"
 
@@ -209,4 +214,98 @@ function_cache_find(Oid schema, const char *name)
 		entry->function = function;
 	}
 	return function;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * what there is, for the message to a caller who asked for something else
+ */
+
+/* a list in a message is cut here */
+#define LIST_BYTES_MAX 900
+/* so many changed, missing or superfluous letters of ten make another word */
+#define NEAR_LETTERS_OF_TEN 4
+
+char *
+function_cache_signature(const ChaincodeFunction *function)
+{
+	/* parameters with names, types and default values as they were written */
+	return psprintf("%s(%s)", function->name,
+					TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments, ObjectIdGetDatum(function->oid))));
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* the names of the functions that can be called from outside, sorted. A sequential scan: pg_proc has no index that begins with the schema */
+static List *
+list_names(Oid schema)
+{
+	Relation procedures = table_open(ProcedureRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	List *names = NIL;
+
+	ScanKeyInit(&key, Anum_pg_proc_pronamespace, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(procedures, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		const char *name = NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname);
+
+		if (name[0] != '_')
+			names = lappend(names, pstrdup(name));
+	}
+	systable_endscan(scan);
+	table_close(procedures, AccessShareLock);
+	list_sort(names, compare_names);
+	return names;
+}
+
+char *
+function_cache_list(Oid schema)
+{
+	StringInfoData list;
+	List *names = list_names(schema);
+	ListCell *cell;
+
+	initStringInfo(&list);
+	foreach (cell, names)
+	{
+		ChaincodeFunction *function = function_cache_find(schema, lfirst(cell));
+		char *signature = function != NULL ? function_cache_signature(function) : lfirst(cell);
+
+		if (list.len + strlen(signature) > LIST_BYTES_MAX)
+		{
+			appendStringInfo(&list, "%s%d more", list.len > 0 ? ", and " : "", list_length(names) - foreach_current_index(cell));
+			break;
+		}
+		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", signature);
+	}
+	return list.data;
+}
+
+char *
+function_cache_nearest(Oid schema, const char *name)
+{
+	int length = (int) strlen(name);
+	int nearest = Max(length * NEAR_LETTERS_OF_TEN / 10, 1);
+	char *found = NULL;
+	ListCell *cell;
+
+	if (length == 0 || length >= NAMEDATALEN)
+		return NULL;
+	foreach (cell, list_names(schema))
+	{
+		const char *other = lfirst(cell);
+		int distance = varstr_levenshtein_less_equal(name, length, other, (int) strlen(other), 1, 1, 1, nearest, true);
+
+		if (distance > nearest || (found != NULL && distance == nearest))
+			continue;
+		nearest = distance;
+		found = lfirst(cell);
+	}
+	return found;
 }

@@ -126,6 +126,26 @@ lock_packages(void)
  * the functions
  */
 
+typedef struct CreationStep
+{
+	ParseState *state;
+	const char *schema_name;
+	SourceFunction *function;
+} CreationStep;
+
+static void
+create_function(CheckedSource *checked, void *argument)
+{
+	CreationStep *step = argument;
+	SourceFunction *function = step->function;
+
+	function->statement->funcname =
+		list_make2(makeString(pstrdup(step->schema_name)), makeString(pstrdup(function->name)));
+	function->statement->replace = false;
+	function->function = CreateFunction(step->state, function->statement).objectId;
+	CommandCounterIncrement();
+}
+
 static void
 create_functions(const char *schema_name, CheckedSource *checked)
 {
@@ -135,15 +155,12 @@ create_functions(const char *schema_name, CheckedSource *checked)
 	state->p_sourcetext = checked->text;
 	foreach (cell, checked->functions)
 	{
-		SourceFunction *function = lfirst(cell);
+		CreationStep step = {state, schema_name, lfirst(cell)};
 
-		checked->current = function->name;
-		function->statement->funcname =
-			list_make2(makeString(pstrdup(schema_name)), makeString(pstrdup(function->name)));
-		function->statement->replace = false;
-		function->function = CreateFunction(state, function->statement).objectId;
-		CommandCounterIncrement();
+		checked->current = step.function->name;
+		install_problems_try(checked, step.function, create_function, &step);
 	}
+	install_problems_raise(checked);
 	checked->current = NULL;
 	foreach (cell, checked->comments)
 	{
@@ -157,6 +174,26 @@ create_functions(const char *schema_name, CheckedSource *checked)
 	free_parsestate(state);
 }
 
+static void
+validate_function(CheckedSource *checked, void *argument)
+{
+	SourceFunction *function = argument;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->function));
+	HeapTuple language;
+	Oid validator;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function->function);
+	language = SearchSysCache1(LANGOID, ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->prolang));
+	if (!HeapTupleIsValid(language))
+		elog(ERROR, "cache lookup failed for the language of function %u", function->function);
+	validator = ((Form_pg_language) GETSTRUCT(language))->lanvalidator;
+	ReleaseSysCache(language);
+	ReleaseSysCache(tuple);
+	if (OidIsValid(validator))
+		OidFunctionCall1(validator, ObjectIdGetDatum(function->function));
+}
+
 /* the languages' own checks of the bodies, now that all functions exist and can refer to each other */
 static void
 validate_functions(CheckedSource *checked)
@@ -166,22 +203,11 @@ validate_functions(CheckedSource *checked)
 	foreach (cell, checked->functions)
 	{
 		SourceFunction *function = lfirst(cell);
-		HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->function));
-		HeapTuple language;
-		Oid validator;
 
 		checked->current = function->name;
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for function %u", function->function);
-		language = SearchSysCache1(LANGOID, ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->prolang));
-		if (!HeapTupleIsValid(language))
-			elog(ERROR, "cache lookup failed for the language of function %u", function->function);
-		validator = ((Form_pg_language) GETSTRUCT(language))->lanvalidator;
-		ReleaseSysCache(language);
-		ReleaseSysCache(tuple);
-		if (OidIsValid(validator))
-			OidFunctionCall1(validator, ObjectIdGetDatum(function->function));
+		install_problems_try(checked, function, validate_function, function);
 	}
+	install_problems_raise(checked);
 }
 
 static void

@@ -79,10 +79,10 @@ check_count(const ChaincodeFunction *function, int count)
 	if (count < Max(least, 0) || too_many || count > CHAINCODE_ARGUMENTS_MAX)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
 						errmsg("function \"%s\" does not take %d arguments", function->name, count),
-						function->is_variadic ? errdetail("It takes %d or more.", Max(least, 0))
+						function->is_variadic ? errdetail("It takes %d or more: %s.", Max(least, 0), function_cache_signature(function))
 						: least < function->parameters_count
-							? errdetail("It takes %d to %d.", least, function->parameters_count)
-							: errdetail("It takes %d.", least)));
+							? errdetail("It takes %d to %d: %s.", least, function->parameters_count, function_cache_signature(function))
+							: errdetail("It takes %d: %s.", least, function_cache_signature(function))));
 }
 
 static bool
@@ -137,7 +137,7 @@ cast_arguments(ChaincodeFunction *function, const FbBytes *arguments, int count,
 							   parameter->name[0] ? " (\"" : "", parameter->name, parameter->name[0] ? "\")" : "",
 							   format_type_be(parameter->type), error->message),
 						error->detail ? errdetail_internal("%s", error->detail) : 0,
-						error->hint ? errhint("%s", error->hint) : 0));
+						error->hint ? errhint("%s", error->hint) : errhint("The function is %s.", function_cache_signature(function))));
 	}
 	PG_END_TRY();
 }
@@ -287,6 +287,20 @@ call_by_query(Simulation *simulation, ChaincodeFunction *function, Datum *values
  */
 
 static void
+throw_no_function(const SimulationRequest *request, Oid schema, const char *name)
+{
+	char *nearest = function_cache_nearest(schema, name);
+	char *list = function_cache_list(schema);
+
+	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+					errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, error_excerpt(name)),
+					name[0] == '_' ? errdetail("Functions whose names begin with an underscore are the chaincode's own, they "
+											   "cannot be called from outside. The others are: %s.", list)
+					: list[0] != '\0' ? errdetail("Its functions are: %s.", list) : errdetail("It has no functions."),
+					nearest != NULL ? errhint("Perhaps you meant the function \"%s\".", nearest) : 0));
+}
+
+static void
 call_function(Simulation *simulation, Oid schema)
 {
 	const SimulationRequest *request = simulation->request;
@@ -297,11 +311,7 @@ call_function(Simulation *simulation, Oid schema)
 	ChaincodeFunction *function = function_cache_find(schema, name);
 
 	if (function == NULL)
-		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-						errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, error_excerpt(name)),
-						name[0] == '_' ? errdetail("Functions whose names begin with an underscore are the chaincode's "
-												   "own, they cannot be called from outside.")
-									   : 0));
+		throw_no_function(request, schema, name);
 	check_count(function, count);
 	cast_arguments(function, request->arguments + 1, count, values);
 	if (!function->returns_set && !function->is_variadic && count == function->parameters_count)
@@ -310,13 +320,25 @@ call_function(Simulation *simulation, Oid schema)
 		simulation->result->payload = call_by_query(simulation, function, values, count);
 }
 
+/* a text of the chaincode's own, of any length, for a message to the client */
+static char *
+refusal_text(const char *text)
+{
+	return text == NULL || text[0] == '\0' ? NULL : pnstrdup(text, pg_mbcliplen(text, (int) strnlen(text, CHAINCODE_REFUSAL_TEXT_BYTES_MAX + 1),
+																			 CHAINCODE_REFUSAL_TEXT_BYTES_MAX));
+}
+
 static void
 keep_refusal(SimulationResult *result, const ErrorData *error, int32 status)
 {
+	char *message = refusal_text(error->message);
+
 	result->status = status;
-	result->message = pstrdup(error->message ? error->message : "unknown error");
-	result->detail = error->detail ? pstrdup(error->detail) : NULL;
-	result->hint = error->hint ? pstrdup(error->hint) : NULL;
+	result->message = message != NULL ? message : pstrdup("unknown error");
+	result->detail = refusal_text(error->detail);
+	result->hint = refusal_text(error->hint);
+	/* the other lines quote what was worked on (JSON data, dynamic statements, parameters), and the logs of all endorsers would have it */
+	result->context = refusal_text(unlogged_functions(error->context));
 	strlcpy(result->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(result->sqlstate));
 	result->payload = FB_BYTES_EMPTY;
 }
@@ -339,6 +361,8 @@ enter_chaincode(const Simulation *simulation, Oid schema, bool needs_interpreter
 
 	sandbox_enter(schema);
 	conditions_start(what, context);
+	if (simulation->request->transient_count > 0)
+		conditions_hide_from_log();
 	if (needs_interpreter)
 		interpreter_enter();
 	time_limit_start(what, guc_execute_timeout_ms, stack_base);
@@ -452,6 +476,7 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 		ereport(ERROR,
 				(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
 				 errmsg("chaincode \"%s\" is not defined on channel \"%s\"", request->chaincode, request->channel),
+				 errdetail_internal("%s", definition_list_text(request->channel)),
 				 errhint("The view fabric.chaincodes lists the committed definitions.")));
 	error_check(rwset_builder_add_read(simulation->builder, lifecycle,
 									   definition_field_key("namespaces", definition->name, "Sequence"), version,

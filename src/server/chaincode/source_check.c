@@ -40,7 +40,7 @@ typedef struct Token
 
 typedef struct Body
 {
-	const SourceFunction *function;
+	SourceFunction *function;
 	CheckedSource *checked;
 	Token *tokens; /* with two empty ones before and some after, so that looking around needs no checks */
 	int count;
@@ -243,7 +243,10 @@ scan(Body *body, int *capacity, const char *text, int first_line, const char *ne
 		for (; position < location; position++)
 			line += text[position] == '\n';
 		if (code == TOKEN_SCONST && nested != NULL && strcmp(value.str, nested) == 0)
+		{
+			body->function->body_line = line;
 			scan(body, capacity, nested, line, NULL);
+		}
 		else if (code == TOKEN_IDENT || code == TOKEN_SCONST)
 			append_token(body, capacity, code, value.str, line);
 		else if (code > TOKEN_NOT_EQUALS)
@@ -576,7 +579,7 @@ check_tokens(Body *body)
 }
 
 static void
-check_body(CheckedSource *checked, const SourceFunction *function, const char *statement_text, const char *body_text)
+check_body(CheckedSource *checked, SourceFunction *function, const char *statement_text, const char *body_text)
 {
 	Body body = {.function = function, .checked = checked};
 	int capacity = 1024;
@@ -616,6 +619,8 @@ check_function(CheckedSource *checked, CreateFunctionStmt *statement, int locati
 
 	function->statement = statement;
 	function->location = location;
+	function->line = line_of(checked->text, location);
+	function->body_line = function->line;
 	function->name = strVal(llast(statement->funcname));
 	if (statement->is_procedure)
 		refuse(checked, location, "\"%s\" is a procedure; chaincode consists of functions", function->name);
@@ -633,6 +638,22 @@ check_function(CheckedSource *checked, CreateFunctionStmt *statement, int locati
 	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
 		check_body(checked, function, pnstrdup(checked->text + location, size), body);
 	checked->functions = lappend(checked->functions, function);
+}
+
+/* the arguments of check_function */
+typedef struct FoundFunction
+{
+	CreateFunctionStmt *statement;
+	int location;
+	int size;
+} FoundFunction;
+
+static void
+check_found_function(CheckedSource *checked, void *argument)
+{
+	FoundFunction *found = argument;
+
+	check_function(checked, found->statement, found->location, found->size);
 }
 
 static void
@@ -683,7 +704,8 @@ check_statements(CheckedSource *checked)
 			size--;
 		}
 		if (IsA(raw->stmt, CreateFunctionStmt))
-			check_function(checked, castNode(CreateFunctionStmt, raw->stmt), location, size);
+			install_problems_try(checked, NULL, check_found_function,
+								 &(FoundFunction){castNode(CreateFunctionStmt, raw->stmt), location, size});
 		else if (IsA(raw->stmt, CommentStmt))
 			check_comment(checked, castNode(CommentStmt, raw->stmt), location);
 		else
@@ -691,6 +713,8 @@ check_statements(CheckedSource *checked)
 				   "%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
 				   GetCommandTagName(CreateCommandTag(raw->stmt)));
 	}
+	/* comments may be on functions with problems */
+	install_problems_raise(checked);
 	if (checked->functions == NIL)
 		ereport(ERROR,
 				(chaincode_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode source: it defines no function")));

@@ -6,6 +6,8 @@
 
 #include "server/channel/channel.h"
 
+#include "server/wire/wire.h"
+
 #include "core/txn/txn.h"
 
 typedef struct Endorsement
@@ -14,7 +16,7 @@ typedef struct Endorsement
 	ProposalResponse response;	/* payload, endorser and signature are empty for endorser_evaluate */
 	FbBytes		response_bytes; /* pb(ProposalResponse) */
 	uint64		height;			/* how many blocks of the channel the simulation has seen, exactly */
-	FbError		refusal;		/* FB_OK: it was endorsed. Else what the chaincode refused with, and there is no response */
+	const WireRefusal *refusal; /* NULL: it was endorsed. Else what the chaincode refused with, and there is no response */
 } Endorsement;
 
 /*
@@ -26,10 +28,10 @@ typedef struct Endorsement
  */
 extern void endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endorsement);
 
-/* raise the refusal of an endorsement, if there is one: FB_CHAINCODE_ERROR with the chaincode's message, detail and hint */
+/* raise the refusal of an endorsement, if there is one, for another node, which reads it with wire_call_refusal: FB_CHAINCODE_ERROR */
 extern void endorser_check_refusal(const Endorsement *endorsement);
 
-/* the same without a signature and without any trace: a query (TXF-10). Raises a refusal. Works on a hot standby */
+/* the same without a signature and without any trace: a query (TXF-10). A refusal is a result here too. Works on a hot standby */
 extern void endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement);
 
 #endif

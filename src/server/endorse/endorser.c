@@ -100,28 +100,44 @@ run(FbAllocator *allocator, const Channel *channel, const ProposalView *view, Sn
 	return height;
 }
 
-/* CCA-34: what the chaincode refused cannot be endorsed */
-static bool
-is_refused(const ProposalView *view, const SimulationResult *result, FbError *refusal)
+/* CCA-34: what the chaincode refused cannot be endorsed. NULL: it did not refuse */
+static const WireRefusal *
+refusal_of(const SimulationResult *result)
 {
+	WireRefusal *refusal;
+
 	if (result->status >= 200 && result->status < 400)
-		return false;
-	fb_fail(refusal, FB_CHAINCODE_ERROR, "%s", result->message[0] ? result->message : "chaincode refused the transaction");
-	if (result->detail != NULL)
-		fb_error_detail(refusal, "%s", result->detail);
-	else
-		fb_error_detail(refusal, "Raised by chaincode \"%.*s\" with SQLSTATE %s.", (int) view->chaincode_name.size,
-						(const char *) view->chaincode_name.data, result->sqlstate);
-	if (result->hint != NULL)
-		fb_error_hint(refusal, "%s", result->hint);
-	return true;
+		return NULL;
+	refusal = palloc0(sizeof(WireRefusal));
+	strlcpy(refusal->sqlstate, result->sqlstate, sizeof(refusal->sqlstate));
+	refusal->message = result->message[0] ? result->message : "chaincode refused the transaction";
+	refusal->detail = result->detail;
+	refusal->hint = result->hint;
+	refusal->context = result->context;
+	return refusal;
 }
 
+/*
+ * The SQLSTATE is FB_CHAINCODE_ERROR, so that no node takes a chaincode's error for another node's; the chaincode's own one is in the field DATATYPE_NAME.
+ * What the client sees is the gateway's decision.
+ */
 void
 endorser_check_refusal(const Endorsement *endorsement)
 {
-	if (endorsement->refusal.status != FB_OK)
-		error_throw(&endorsement->refusal);
+	const ProposalView *view = &endorsement->proposal;
+	const WireRefusal *refusal = endorsement->refusal;
+
+	if (refusal == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(error_sqlstate(FB_CHAINCODE_ERROR)),
+			 errmsg_internal("%s", refusal->message),
+			 refusal->detail != NULL ? errdetail_internal("%s", refusal->detail) : 0,
+			 refusal->hint != NULL ? errhint("%s", refusal->hint) : 0,
+			 err_generic_string(PG_DIAG_DATATYPE_NAME, refusal->sqlstate),
+			 refusal->context != NULL ? errcontext_msg("%s", refusal->context) : 0,
+			 errcontext("chaincode \"%s\", function \"%s\", organization %s (SQLSTATE %s)", error_printable(view->chaincode_name),
+						view->args_count > 0 ? error_printable(view->args[0]) : "", guc_node_msp_id, refusal->sqlstate)));
 }
 
 static ChaincodeResponse
@@ -196,7 +212,8 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endors
 	channel = check_proposal(allocator, signed_proposal, min_height, view);
 	/* the newest state, also in a transaction that goes on seeing an old one: what it read there would only conflict */
 	endorsement->height = run(allocator, channel, view, GetLatestSnapshot(), &result);
-	if (is_refused(view, &result, &endorsement->refusal))
+	endorsement->refusal = refusal_of(&result);
+	if (endorsement->refusal != NULL)
 		return;
 	store_private(channel, view, result.rwset.private_bytes);
 	payload.proposal_hash = fb_bytes(view->proposal_hash, sizeof(view->proposal_hash));
@@ -225,8 +242,9 @@ endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
 	channel = check_proposal(allocator, signed_proposal, 0, &endorsement->proposal);
 	/* a query is a query: under REPEATABLE READ it sees what the transaction's others see */
 	endorsement->height = run(allocator, channel, &endorsement->proposal, GetTransactionSnapshot(), &result);
-	if (is_refused(&endorsement->proposal, &result, &endorsement->refusal))
-		endorser_check_refusal(endorsement);
+	endorsement->refusal = refusal_of(&result);
+	if (endorsement->refusal != NULL)
+		return;
 	endorsement->response.response = chaincode_response(&result);
 	error_check(response_pack(allocator, &endorsement->response, &endorsement->response_bytes, &error), &error);
 }

@@ -237,7 +237,7 @@ raise_mismatch(const FanOut *fan_out)
 static void
 raise_refusal(const FanOut *fan_out, uint32_t member)
 {
-	const FbError *refusal = fan_out->branches[member].refusal;
+	const PlanMember *asked = &fan_out->plan->members[member];
 	StringInfoData detail;
 	size_t		failed_count = 0;
 
@@ -246,15 +246,7 @@ raise_refusal(const FanOut *fan_out, uint32_t member)
 		failed_count += fan_out->plan->members[i].failed;
 	if (failed_count > 1)
 		append_failures(fan_out, &detail);
-	else if (refusal->detail[0] != '\0')
-		appendStringInfoString(&detail, refusal->detail);
-	else
-		appendStringInfo(&detail, "Raised by the chaincode on a node of %s.", fan_out->plan->members[member].msp_id);
-	ereport(ERROR,
-			(errcode(error_sqlstate(refusal->status)),
-			 errmsg("%s", refusal->message),
-			 errdetail_internal("%s", detail.data),
-			 refusal->hint[0] ? errhint("%s", refusal->hint) : 0));
+	refusal_raise(fan_out->proposal, asked->msp_id, asked->address, fan_out->branches[member].refusal, detail.len > 0 ? detail.data : NULL);
 }
 
 void

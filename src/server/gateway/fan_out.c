@@ -27,10 +27,10 @@ fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why)
 }
 
 static void
-note_refusal(FanOut *fan_out, uint32_t member, const FbError *refusal)
+note_refusal(FanOut *fan_out, uint32_t member, const WireRefusal *refusal)
 {
-	fan_out->branches[member].refusal = memcpy(palloc(sizeof(FbError)), refusal, sizeof(FbError));
-	fan_out_note_failure(fan_out, member, refusal->detail[0] ? psprintf("%s (%s)", refusal->message, refusal->detail) : refusal->message);
+	fan_out->branches[member].refusal = refusal_copy(refusal);
+	fan_out_note_failure(fan_out, member, refusal->detail != NULL ? psprintf("%s (%s)", refusal->message, refusal->detail) : refusal->message);
 }
 
 static void
@@ -85,11 +85,11 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		if (fan_out->plan->members[chosen[i]].address != NULL || branch->answered)
 			continue;
 		endorser_endorse(fan_out->signed_proposal, branch->wanted_height, &endorsement);
-		if (endorsement.refusal.status != FB_OK)
+		if (endorsement.refusal != NULL)
 		{
 			if (!is_lifecycle(&endorsement))
-				endorser_check_refusal(&endorsement);
-			note_refusal(fan_out, chosen[i], &endorsement.refusal);
+				refusal_raise(fan_out->proposal, guc_node_msp_id, NULL, endorsement.refusal, NULL);
+			note_refusal(fan_out, chosen[i], endorsement.refusal);
 			return false;
 		}
 		branch->response = endorsement.response;
@@ -174,8 +174,8 @@ finish_call(FanOut *fan_out, uint32_t index)
 
 	if (failure == NULL)
 		take_answer(fan_out, index);
-	else if (failure->error.status == FB_CHAINCODE_ERROR && !again)
-		note_refusal(fan_out, index, &failure->error);
+	else if (wire_call_refusal(branch->call) != NULL && !again)
+		note_refusal(fan_out, index, wire_call_refusal(branch->call));
 	else if (!again)
 		fan_out_note_failure(fan_out, index, failure->error.detail[0] ? psprintf("%s (%s)", failure->error.message, failure->error.detail) :
 							 failure->error.message);
@@ -358,6 +358,7 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 
 	error_check(proposal_parse(fan_out.allocator, proposal, &view, &error), &error);
 	error_check(proposal_pack_signed(fan_out.allocator, proposal, signature, &fan_out.signed_proposal, &error), &error);
+	fan_out.proposal = &view;
 	fan_out.channel = channel_open(fb_text_copy(fan_out.allocator, view.channel_id));
 	fan_out.seen_height = height_of_node(fan_out.channel);
 	fan_out.plan = plan_create(fan_out.channel, &view, organisations);

@@ -5,6 +5,8 @@
 #include "server/gateway/gateway.h"
 #include "server/wire/wire.h"
 
+#include "server/wire/wire.h"
+
 /* this part of the time for all is waited for an answer before somebody else is asked too */
 #define GATEWAY_PATIENCE_MS (guc_endorse_timeout_ms / 3)
 
@@ -62,7 +64,7 @@ typedef struct Branch
 	ProposalResponse response;
 	uint64		height;			/* of the answer: how many blocks its simulation has seen */
 	char	   *failure;		/* of a member that failed */
-	FbError    *refusal;		/* of one whose chaincode refused */
+	const WireRefusal *refusal; /* of one whose chaincode refused */
 } Branch;
 
 typedef struct FanOut
@@ -71,6 +73,7 @@ typedef struct FanOut
 	FbAllocator *allocator;
 	EndorsementPlan *plan;
 	Branch	   *branches;		/* by member */
+	const ProposalView *proposal;
 	FbBytes		signed_proposal;
 	uint64		seen_height;	/* a refusal counts only from a node that has so many blocks */
 	TimestampTz deadline;
@@ -124,6 +127,16 @@ extern bool submit_again(const Channel *channel, FbBytes envelope, TimestampTz d
  * error. True when one of the keys was written since it was read: then the transaction has to be endorsed again, or would be invalid.
  */
 extern bool hot_keys_take_turns(const Channel *channel, FbBytes response_payload);
+
+/* ---- refusal.c: what a chaincode refused, told to the client ---- */
+
+/*
+ * Raise it. organization, address: of the node where that was; address NULL: this one. detail: instead of the chaincode's own, or NULL.
+ */
+extern void refusal_raise(const ProposalView *proposal, const char *organization, const char *address, const WireRefusal *refusal,
+						  const char *detail) pg_attribute_noreturn();
+/* palloc'ed: the call that a refusal came with is released before it is known whether it counts */
+extern const WireRefusal *refusal_copy(const WireRefusal *refusal);
 
 /* ---- status.c ---- */
 

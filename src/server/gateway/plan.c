@@ -103,6 +103,7 @@ plan_create(const Channel *channel, const ProposalView *proposal, List *organisa
 	if (!definition_get(channel->name, name, &definition))
 	{
 		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"", name, channel->name);
+		fb_error_detail(&error, "%s", definition_list_text(channel->name));
 		fb_error_hint(&error, "The view fabric.chaincodes lists the definitions; fabric.commit_chaincode makes one.");
 		error_throw(&error);
 	}

@@ -125,8 +125,8 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
  * why is added to reasons. Its chaincode's refusal is raised.
  */
 static bool
-evaluate_at(const Channel *channel, const char *msp_id, const char *address, FbBytes signed_proposal, TimestampTz until, StringInfo reasons,
-			FbBytes *payload)
+evaluate_at(const Channel *channel, const ProposalView *proposal, const char *msp_id, const char *address, FbBytes signed_proposal, TimestampTz until,
+			StringInfo reasons, FbBytes *payload)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	WireCall   *call = wire_endorse_start(address, signed_proposal, height_of_node(channel));
@@ -138,8 +138,8 @@ evaluate_at(const Channel *channel, const char *msp_id, const char *address, FbB
 
 	(void) wire_wait(&call, 1, WIRE_WAIT_ALL, until, false);
 	failure = wire_call_error(call);
-	if (failure != NULL && failure->error.status == FB_CHAINCODE_ERROR)
-		error_throw(&failure->error);
+	if (wire_call_refusal(call) != NULL)
+		refusal_raise(proposal, msp_id, address, wire_call_refusal(call), NULL);
 	answered = failure == NULL && wire_call_rows_count(call) == 1 &&
 		fb_bytes_copy(allocator, wire_call_row(call, 0), &answer, &error) == FB_OK &&
 		response_parse(allocator, answer, &response, &error) == FB_OK;
@@ -156,7 +156,7 @@ evaluate_at(const Channel *channel, const char *msp_id, const char *address, FbB
  * lately are given the rest of the time.
  */
 static FbBytes
-evaluate_elsewhere(const Channel *channel, FbBytes signed_proposal, FbError *own_error)
+evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes signed_proposal, FbError *own_error)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
 	StringInfoData reasons;
@@ -172,7 +172,7 @@ evaluate_elsewhere(const Channel *channel, FbBytes signed_proposal, FbError *own
 
 			if (address == NULL || wire_is_silent(address) != silent)
 				continue;
-			if (evaluate_at(channel, msp_id, address, signed_proposal, silent ? deadline : Min(deadline, patience), &reasons, &payload))
+			if (evaluate_at(channel, proposal, msp_id, address, signed_proposal, silent ? deadline : Min(deadline, patience), &reasons, &payload))
 				return payload;
 		}
 	if (reasons.len > 0)
@@ -192,6 +192,7 @@ runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocat
 	if (!definition_get(channel->name, name, &definition))
 	{
 		fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"", name, channel->name);
+		fb_error_detail(error, "%s", definition_list_text(channel->name));
 		fb_error_hint(error, "The view fabric.chaincodes lists the definitions.");
 		error_throw(error);
 	}
@@ -219,7 +220,7 @@ gateway_evaluate(FbBytes proposal, FbBytes signature)
 	if (!runs_here(channel, &view, allocator, &error))
 	{
 		if (view.transient_count == 0)
-			return evaluate_elsewhere(channel, signed_proposal, &error);
+			return evaluate_elsewhere(channel, &view, signed_proposal, &error);
 		/* GWY-1: what perhaps only this organisation may know stays here */
 		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%.*s\" is not installed on this node", (int) view.chaincode_name.size,
 				(const char *) view.chaincode_name.data);
@@ -228,6 +229,8 @@ gateway_evaluate(FbBytes proposal, FbBytes signature)
 		error_throw(&error);
 	}
 	endorser_evaluate(signed_proposal, &endorsement);
+	if (endorsement.refusal != NULL)
+		refusal_raise(&view, guc_node_msp_id, NULL, endorsement.refusal, NULL);
 	return endorsement.response.response.payload;
 }
 

@@ -8,6 +8,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -211,6 +212,26 @@ ledger_find(const char *channel)
 	return &entry->ledger;
 }
 
+/* the names of the channels that this node has joined, for whoever may see them in the view; the list is cut where it is long */
+static char *
+joined_channels_text(void)
+{
+	static SpiStatement statement = {
+		"SELECT left(string_agg('\"' || channel || '\"', ', ' ORDER BY channel), 500) FROM fabric_internal.channel "
+		"WHERE has_table_privilege($1, 'fabric.channels', 'SELECT')", 1, {OIDOID}};
+	Datum		values[1] = {ObjectIdGetDatum(GetUserId())};
+	SpiScope	scope;
+	char	   *names;
+
+	spi_begin(&scope);
+	spi_run_latest(&statement, values, NULL, 1);
+	names = SPI_processed == 1 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
+	if (names != NULL)
+		names = MemoryContextStrdup(scope.outer, names);
+	spi_end(&scope);
+	return names;
+}
+
 const Ledger *
 ledger_open(const char *channel)
 {
@@ -218,9 +239,12 @@ ledger_open(const char *channel)
 
 	if (ledger == NULL)
 	{
+		char	   *joined = joined_channels_text();
 		FbError		error;
 
 		fb_fail(&error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" does not exist on this node", channel);
+		if (joined != NULL)
+			fb_error_detail(&error, "Channels of this node: %s.", joined);
 		fb_error_hint(&error, "Join it with fabric.join_channel; the view fabric.channels lists those that are joined.");
 		error_throw(&error);
 	}

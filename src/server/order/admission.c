@@ -3,7 +3,11 @@
  * msgprocessor/standardchannel.go): the header can be read and names this channel, the type is a normal message's, the payload
  * is not empty, the size, the creator's certificate, the policy. Nothing of the content is looked at.
  *
- * One rule more: the envelope is in canonical encoding. Fabric's orderer packs what it received again, so its blocks hold nothing else; here bytes
+ * Two rules more. The transaction id is the hash of nonce and creator: an observer of a proposal could otherwise submit an envelope of its
+ * own under the proposal's id first; that would be invalid, but the id would be used and the real transaction a duplicate. With the
+ * creator in the hash and the creator's signature checked below, only the creator can use up an id. Fabric's orderer does not check this.
+ *
+ * And the envelope is in canonical encoding. Fabric's orderer packs what it received again, so its blocks hold nothing else; here bytes
  * are kept as they came, and a block with another encoding would be refused by every peer (WIRE 2.2) and stop the channel.
  */
 #include "server/order/order_internal.h"
@@ -84,6 +88,7 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 					   (int) Min(view.channel_id.size, FB_CHANNEL_ID_BYTES_MAX), (const char *) view.channel_id.data,
 					   bundle->channel_id);
 	FB_TRY(check_type(view.type, error));
+	FB_TRY(envelope_check_tx_id(&view, error));
 	FB_TRY(check_expiration(bundle, view.creator, now, error));
 
 	signature.identity = view.creator;

@@ -3,6 +3,8 @@
  */
 #include "server/order/order_internal.h"
 
+#include "miscadmin.h"
+
 #include <time.h>
 
 /* envelopes may fill the inbox up to here: Raft's own messages must always find room, or a busy leader looks like a dead one */
@@ -136,18 +138,66 @@ check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 	return FB_OK;
 }
 
-/* the sender has admitted them; what would stop the whole channel is looked for again, whatever the sender did */
-static FbStatus
-check_forwarded(FbBytes envelopes, FbError *error)
-{
-	const FbBytes *data;
-	size_t		data_count;
+/* a lying consenter can have envelopes dropped as fast as it likes: one line in the log for each connection and minute */
+#define DROPPED_REPORT_MS 60000
 
-	FB_TRY(block_parse_data(envelopes, memory_allocator(CurrentMemoryContext), &data, &data_count, error));
+static void
+report_dropped(const Channel *channel, uint64 sender_id, size_t dropped_count, const FbError *why)
+{
+	static uint64 reported_ms = 0;
+	uint64		now_ms = clock_ms();
+
+	if (reported_ms != 0 && now_ms - reported_ms < DROPPED_REPORT_MS)
+		return;
+	reported_ms = now_ms;
+	ereport(LOG,
+			(errcode(error_sqlstate(why->status)),
+			 errmsg("consenter " UINT64_FORMAT " of channel \"%s\" forwarded %zu envelopes that cannot be ordered", sender_id, channel->name, dropped_count),
+			 errdetail("The last one: %s.", why->message)));
+}
+
+/*
+ * The sender has admitted them, or says so. Whatever it did, what would stop the whole channel is refused; and each envelope is admitted again, because
+ * one with another client's nonce and creator and a wrong signature would use up that client's transaction id. This costs the node nothing: the signature
+ * is verified once, here or by the committer, and here sessions do it side by side. An envelope that is not admitted is dropped and not refused: the
+ * others with it must go on, and the sender would send it again.
+ */
+static FbStatus
+admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes *envelopes, FbError *error)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	MemoryContext context;
+	const FbBytes *data;
+	FbBytes    *admitted;
+	size_t		data_count;
+	size_t		admitted_count = 0;
+	FbError		why;
+
+	FB_TRY(block_parse_data(*envelopes, allocator, &data, &data_count, error));
 	for (size_t i = 0; i < data_count; i++)
 		if (block_is_config_envelope(data[i]))
 			return fb_fail(error, FB_INVALID_ARGUMENT, "configuration transactions cannot be forwarded");
-	return admission_check_canonical(data, data_count, error);
+	FB_TRY(admission_check_canonical(data, data_count, error));
+	admitted = palloc(Max(data_count, 1) * sizeof(FbBytes));
+	context = AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
+	for (size_t i = 0; i < data_count; i++)
+	{
+		MemoryContext old_context = MemoryContextSwitchTo(context);
+		FbError		refusal;
+
+		CHECK_FOR_INTERRUPTS();
+		if (admission_check(channel->bundle, data[i], (int64) time(NULL), &refusal) == FB_OK)
+			admitted[admitted_count++] = data[i];
+		else
+			why = refusal;
+		MemoryContextSwitchTo(old_context);
+		MemoryContextReset(context);
+	}
+	MemoryContextDelete(context);
+	if (admitted_count == data_count)
+		return FB_OK;
+	report_dropped(channel, sender_id, data_count - admitted_count, &why);
+	return block_pack_data(admitted, admitted_count, allocator, envelopes, error);
 }
 
 static FbStatus
@@ -162,7 +212,7 @@ receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bo
 	channel = channel_open(channel_name);
 	FB_TRY(check_sender(channel, sender_id, error));
 	if (kind == RECORD_FORWARD)
-		FB_TRY(check_forwarded(bytes, error));
+		FB_TRY(admit_forwarded(channel, sender_id, &bytes, error));
 	slot = channel_slot(channel);
 	if (slot == NULL)
 		return FB_OK;

@@ -54,7 +54,7 @@ extern void order_settings_load(const char *channel, OrderSettings *settings);
 
 /*
  * ORD-2, for everything but configuration transactions. now: seconds since 1970 UTC. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
- * FB_CERTIFICATE_EXPIRED, FB_POLICY_NOT_SATISFIED, FB_INVALID_ARGUMENT (type, channel). Allocates in the current memory context.
+ * FB_CERTIFICATE_EXPIRED, FB_POLICY_NOT_SATISFIED, FB_INVALID_ARGUMENT (type, channel, transaction id). Allocates in the current memory context.
  */
 /* every envelope is canonical: payload, signature, nothing else. FB_MALFORMED_MESSAGE */
 extern FbStatus admission_check_canonical(const FbBytes *envelopes, size_t envelopes_count, FbError *error);

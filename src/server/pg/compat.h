@@ -11,6 +11,8 @@
 #include "common/jsonapi.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM < 160000
 #include "parser/gramparse.h"
@@ -64,6 +66,28 @@ compat_lock_is_held(const LOCKTAG *tag, LOCKMODE mode)
 	return LockHeldByMe(tag, mode, false);
 #else
 	return LockHeldByMe(tag, mode);
+#endif
+}
+
+/* The number of this process's current top-level transaction: another one for each transaction of the process. */
+static inline LocalTransactionId
+compat_local_transaction(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProc->vxid.lxid;
+#else
+	return MyProc->lxid;
+#endif
+}
+
+/* Memory for the "extra" value of a setting's check hook; NULL when there is none. */
+static inline void *
+compat_setting_extra(size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return malloc(size);
 #endif
 }
 

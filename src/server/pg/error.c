@@ -33,6 +33,26 @@ error_excerpt(const char *text)
 	return psprintf("%.*s...", pg_mbcliplen(text, (int) size, EXCERPT_BYTES), text);
 }
 
+const char *
+error_printable(FbBytes bytes)
+{
+	bool		cut = bytes.size > EXCERPT_BYTES;
+	const char *data = (const char *) bytes.data;
+	int			size;
+	char	   *text;
+
+	if (bytes.size == 0)
+		return "";
+	size = cut ? pg_mbcliplen(data, EXCERPT_BYTES + 1, EXCERPT_BYTES) : (int) bytes.size;
+	if (!pg_verifymbstr(data, size, true) || memchr(data, '\0', size) != NULL)
+		return psprintf("(%zu bytes)", bytes.size);
+	text = psprintf("%.*s%s", size, data, cut ? "..." : "");
+	for (char *at = text; *at != '\0'; at++)
+		if ((unsigned char) *at < ' ' || *at == 0x7f)
+			*at = '?';
+	return text;
+}
+
 void
 error_throw(const FbError *error)
 {

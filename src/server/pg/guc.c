@@ -1,8 +1,26 @@
-/* every setting of the extension, with its unit and range */
+/*
+ * guc.c: every setting of the extension, with its unit and range.
+ *
+ * Who chose the identity?
+ *
+ * A server process can be lent to many clients in turn: a pooler in transaction mode gives it to one for a transaction, then to the next, and nothing tells
+ * the server. What one client leaves behind (a SET, an opened key) the next one would use. The server cannot tell such a connection from a direct one,
+ * so it does not try. A value of fabric.identity counts when it certainly belongs to the client of the current transaction:
+ *
+ *   - it was set in this very transaction: SET LOCAL, or SET in the same transaction block or string of statements, or the SET clause of a function;
+ *   - nobody has set it in the session: postgresql.conf, ALTER ROLE, ALTER DATABASE, or the options of the connection, which poolers do not pass on;
+ *   - fabric.session_identity is on: the administrator, or the client when it connects, says that the connection is not shared. That cannot be turned on
+ *     by SET, which would be left behind too.
+ *
+ * Otherwise the keystore refuses it: falling back to another identity would sign as somebody whom the client did not choose. Opened identities follow
+ * the same rule (keystore.c). Rejected: guessing from the peer's address or application_name (wrong sometimes, and then silently).
+ */
 #include "server/pg/pg.h"
 
 #include "miscadmin.h"
 #include "utils/guc.h"
+
+#include "server/pg/compat.h"
 
 char	   *guc_database;
 char	   *guc_node_msp_id;
@@ -14,6 +32,8 @@ char	   *guc_tls_ca_file;
 char	   *guc_node_role;
 char	   *guc_keystore_directory;
 char	   *guc_identity;
+bool		guc_session_identity;
+static bool guc_identity_opened;
 int			guc_channels_max;
 int			guc_inbox_kb;
 int			guc_execute_timeout_ms;
@@ -73,8 +93,95 @@ define_node_settings(void)
 				"Database role as which this node logs in at other nodes.");
 	define_text("fabric.keystore_directory", &guc_keystore_directory, "fabric_keystore", PGC_SIGHUP,
 				"Directory of the private keys that this node holds for CAs and client identities.");
-	define_text("fabric.identity", &guc_identity, "", PGC_USERSET,
-				"Label of the client identity that signs for this session.");
+}
+
+/* ---- which identity signs ---- */
+
+/* how a value of fabric.identity came about: the "extra" of the setting, which PostgreSQL keeps and restores with the value */
+typedef struct IdentityChoice
+{
+	bool		in_session;		/* by SET and the like, not by configuration */
+	LocalTransactionId transaction; /* if so: in which one */
+} IdentityChoice;
+
+static const IdentityChoice *identity_choice;
+static void (*identities_closed) (void);
+
+static bool
+made_in_session(GucSource source)
+{
+	return source > PGC_S_OVERRIDE && source != PGC_S_TEST;
+}
+
+static bool
+check_identity(char **value, void **extra, GucSource source)
+{
+	IdentityChoice *choice = compat_setting_extra(sizeof(IdentityChoice));
+
+	if (choice == NULL)
+		return false;
+	choice->in_session = made_in_session(source);
+	choice->transaction = choice->in_session && MyProc != NULL ? compat_local_transaction() : InvalidLocalTransactionId;
+	*extra = choice;
+	return true;
+}
+
+static void
+assign_identity(const char *value, void *extra)
+{
+	identity_choice = extra;
+}
+
+static bool
+check_session_identity(bool *value, void **extra, GucSource source)
+{
+	if (!made_in_session(source))
+		return true;
+	GUC_check_errmsg("parameter \"fabric.session_identity\" cannot be changed in a session");
+	GUC_check_errdetail("A connection pooler would leave the change behind for its next client.");
+	GUC_check_errhint("Set it in postgresql.conf, with ALTER ROLE or ALTER DATABASE, or in the options of the connection.");
+	return false;
+}
+
+static void
+assign_identity_opened(bool value, void *extra)
+{
+	if (!value && identities_closed != NULL)
+		identities_closed();
+}
+
+bool
+guc_identity_is_chosen(void)
+{
+	return guc_session_identity || identity_choice == NULL || !identity_choice->in_session ||
+		identity_choice->transaction == compat_local_transaction();
+}
+
+void
+guc_note_identity_opened(void)
+{
+	(void) set_config_option("fabric.identity_opened", "on", PGC_USERSET, PGC_S_SESSION, guc_session_identity ? GUC_ACTION_SET : GUC_ACTION_LOCAL,
+							 true, 0, false);
+}
+
+void
+guc_on_identities_closed(void (*closed) (void))
+{
+	identities_closed = closed;
+}
+
+static void
+define_identity_settings(void)
+{
+	DefineCustomStringVariable("fabric.identity", "Label of the client identity that signs.",
+							   "Set it in the transaction that uses it (SET LOCAL), unless fabric.session_identity is on.",
+							   &guc_identity, "", PGC_USERSET, 0, check_identity, assign_identity, NULL);
+	DefineCustomBoolVariable("fabric.session_identity", "Lets a chosen and an opened identity last for the session instead of the transaction.",
+							 "Only for connections that no pooler shares among clients. Cannot be changed by SET.",
+							 &guc_session_identity, false, PGC_USERSET, 0, check_session_identity, NULL, NULL);
+	DefineCustomBoolVariable("fabric.identity_opened", "Whether this session has opened an identity.",
+							 "Turning it off closes them all; so do RESET ALL and DISCARD ALL.",
+							 &guc_identity_opened, false, PGC_USERSET, GUC_DISALLOW_IN_FILE | GUC_NOT_IN_SAMPLE, NULL, assign_identity_opened, NULL);
 }
 
 static void
@@ -127,6 +234,7 @@ void
 guc_define(void)
 {
 	define_node_settings();
+	define_identity_settings();
 	define_limits();
 	define_times();
 	fault_define();

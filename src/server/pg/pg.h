@@ -37,7 +37,8 @@ extern char *guc_tls_key_file;
 extern char *guc_tls_ca_file;
 extern char *guc_node_role;				/* fabric.node_role: login role of this node at the other nodes */
 extern char *guc_keystore_directory;	/* fabric.keystore_directory */
-extern char *guc_identity;				/* fabric.identity: label of the client identity of this session */
+extern char *guc_identity;				/* fabric.identity: label of the client identity that signs */
+extern bool guc_session_identity;		/* fabric.session_identity: choosing and opening an identity lasts for the session */
 extern int	guc_channels_max;			/* fabric.max_channels */
 extern int	guc_inbox_kb;				/* fabric.inbox_size, kB, for each channel */
 extern int	guc_execute_timeout_ms;		/* fabric.chaincode_execute_timeout */
@@ -58,6 +59,12 @@ extern int	guc_worker_restart_ms;		/* fabric.worker_restart_delay */
 extern int	guc_relay_connections;		/* fabric.relay_connections: of the relay to one other node; 0: sessions use their own */
 
 extern void guc_define(void);			/* once, from _PG_init */
+/* was the present value of fabric.identity chosen by whoever runs this transaction? See the note in guc.c */
+extern bool guc_identity_is_chosen(void);
+/* turn fabric.identity_opened on, for as long as an opened identity may last */
+extern void guc_note_identity_opened(void);
+/* closed is called when fabric.identity_opened is turned off, by whatever does that; it must not raise errors */
+extern void guc_on_identities_closed(void (*closed) (void));
 
 /* ---- shmem.c: all shared memory. Nothing here is needed for recovery: it is rebuilt from the tables ---- */
 
@@ -314,9 +321,22 @@ error_check(FbStatus status, const FbError *error)
 extern int	error_sqlstate(FbStatus status);			/* as MAKE_SQLSTATE packs it */
 /* text from outside, of any length, for a message: a long one is cut */
 extern const char *error_excerpt(const char *text);
+/* bytes from outside, of any length and content, for one line of a message: cut, without control characters; what is no text is counted */
+extern const char *error_printable(FbBytes bytes);
 extern FbStatus error_status_of(int sqlstate);			/* FB_INTERNAL when it is none of ours */
 /* in PG_CATCH, after CopyErrorData: what core would have reported */
 extern void error_capture(const ErrorData *data, FbError *error);
+
+/* ---- unlogged.c: errors whose text is for the client, and not for the server's log ---- */
+
+extern void unlogged_install(void);		/* once, from _PG_init */
+/*
+ * In PG_CATCH: raise the error again, so that the client gets all of it, and the log neither its text nor the statement, but its SQLSTATE and the
+ * functions that were running. context: where to work, not ErrorContext.
+ */
+extern void unlogged_rethrow(MemoryContext context) pg_attribute_noreturn();
+/* the lines of an error's context that name a function and a place in it, palloc'ed; the others may quote data. NULL when there are none */
+extern char *unlogged_functions(const char *context);
 
 /* ---- spi.c: SQL as the extension's owner, with a search path of pg_catalog only ---- */
 

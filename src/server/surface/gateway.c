@@ -12,6 +12,7 @@
 FABRIC_FUNCTION(fabric_invoke);
 FABRIC_FUNCTION(fabric_query);
 FABRIC_FUNCTION(fabric_submit_transaction);
+FABRIC_FUNCTION(fabric_evaluate_transaction);
 FABRIC_FUNCTION(fabric_new_proposal);
 FABRIC_FUNCTION(fabric_endorse);
 FABRIC_FUNCTION(fabric_submit);
@@ -87,9 +88,15 @@ fabric_query(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result_payload_text(gateway_query(&request, keystore_signer(NULL))));
 }
 
-/* submit_transaction(channel, chaincode, function, args, transient, endorsing_orgs, wait, is_init) */
-Datum
-fabric_submit_transaction(PG_FUNCTION_ARGS)
+/* null: no choice of the call's own */
+static const char *
+argument_identity(FunctionCallInfo fcinfo, int index)
+{
+	return PG_ARGISNULL(index) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(index));
+}
+
+static Datum
+submit_transaction(PG_FUNCTION_ARGS)
 {
 	GatewayRequest request;
 	GatewayTransaction transaction;
@@ -104,7 +111,7 @@ fabric_submit_transaction(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 6, "wait");
 	argument_require(fcinfo, 7, "is_init");
 	request.is_init = PG_GETARG_BOOL(7);
-	gateway_submit_transaction(&request, keystore_signer(NULL), PG_GETARG_BOOL(6), &transaction, &status);
+	gateway_submit_transaction(&request, keystore_signer(argument_identity(fcinfo, 8)), PG_GETARG_BOOL(6), &transaction, &status);
 	name = tx_code_name(status.code);
 	values[0] = CStringGetTextDatum(transaction.tx_id);
 	values[1] = PointerGetDatum(memory_bytea(transaction.result));
@@ -112,6 +119,30 @@ fabric_submit_transaction(PG_FUNCTION_ARGS)
 	values[3] = CStringGetTextDatum(name != NULL ? name : psprintf("%d", status.code));
 	nulls[2] = nulls[3] = !status.committed;
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+}
+
+/* submit_transaction(channel, chaincode, function, args, transient, endorsing_orgs, wait, is_init, identity) */
+Datum
+fabric_submit_transaction(PG_FUNCTION_ARGS)
+{
+	return PG_ARGISNULL(4) ? submit_transaction(fcinfo) : transient_call(fcinfo, submit_transaction);
+}
+
+static Datum
+evaluate_transaction(PG_FUNCTION_ARGS)
+{
+	GatewayRequest request;
+
+	take_call(fcinfo, &request);
+	request.transient = argument_transient(fcinfo, 4, "transient", &request.transient_count);
+	PG_RETURN_BYTEA_P(memory_bytea(gateway_query(&request, keystore_signer(argument_identity(fcinfo, 5)))));
+}
+
+/* evaluate_transaction(channel, chaincode, function, args, transient, identity): the payload */
+Datum
+fabric_evaluate_transaction(PG_FUNCTION_ARGS)
+{
+	return PG_ARGISNULL(4) ? evaluate_transaction(fcinfo) : transient_call(fcinfo, evaluate_transaction);
 }
 
 /* ---- the split call ---- */
@@ -122,9 +153,8 @@ digest_datum(const uint8_t digest[32])
 	return PointerGetDatum(memory_bytea(fb_bytes(digest, 32)));
 }
 
-/* new_proposal(channel, chaincode, function, args, creator, transient, is_init) */
-Datum
-fabric_new_proposal(PG_FUNCTION_ARGS)
+static Datum
+new_proposal(PG_FUNCTION_ARGS)
 {
 	GatewayRequest request;
 	Proposal	proposal;
@@ -142,9 +172,22 @@ fabric_new_proposal(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
 }
 
-/* endorse(proposal, signature, endorsing_orgs) */
+/* new_proposal(channel, chaincode, function, args, creator, transient, is_init) */
 Datum
-fabric_endorse(PG_FUNCTION_ARGS)
+fabric_new_proposal(PG_FUNCTION_ARGS)
+{
+	return PG_ARGISNULL(5) ? new_proposal(fcinfo) : transient_call(fcinfo, new_proposal);
+}
+
+/* does a function's first argument, a proposal, have transient data? */
+static bool
+has_transient(FunctionCallInfo fcinfo)
+{
+	return !PG_ARGISNULL(0) && transient_in_proposal(PG_GETARG_FB_BYTES(0), false);
+}
+
+static Datum
+endorse(PG_FUNCTION_ARGS)
 {
 	GatewayTransaction transaction;
 	Datum		values[3];
@@ -156,6 +199,13 @@ fabric_endorse(PG_FUNCTION_ARGS)
 	values[1] = digest_datum(transaction.payload.digest);
 	values[2] = PointerGetDatum(memory_bytea(transaction.result));
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+}
+
+/* endorse(proposal, signature, endorsing_orgs) */
+Datum
+fabric_endorse(PG_FUNCTION_ARGS)
+{
+	return has_transient(fcinfo) ? transient_call(fcinfo, endorse) : endorse(fcinfo);
 }
 
 /* submit(payload, signature): the transaction id */
@@ -195,11 +245,17 @@ fabric_commit_status(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
 }
 
+static Datum
+evaluate(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(memory_bytea(gateway_evaluate(argument_bytes(fcinfo, 0, "proposal"), argument_bytes(fcinfo, 1, "signature"))));
+}
+
 /* evaluate(proposal, signature): the payload */
 Datum
 fabric_evaluate(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BYTEA_P(memory_bytea(gateway_evaluate(argument_bytes(fcinfo, 0, "proposal"), argument_bytes(fcinfo, 1, "signature"))));
+	return has_transient(fcinfo) ? transient_call(fcinfo, evaluate) : evaluate(fcinfo);
 }
 
 /* ---- the lifecycle: transactions of the system chaincode _lifecycle ---- */

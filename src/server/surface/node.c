@@ -7,9 +7,8 @@
 FABRIC_FUNCTION(fabric_internal_endorse);
 FABRIC_FUNCTION(fabric_internal_deliver);
 
-/* endorse(signed_proposal, min_height): protos.ProposalResponse, and the height at which it was simulated */
-Datum
-fabric_internal_endorse(PG_FUNCTION_ARGS)
+static Datum
+endorse_proposal(PG_FUNCTION_ARGS)
 {
 	Endorsement endorsement;
 	Datum		values[2];
@@ -22,6 +21,15 @@ fabric_internal_endorse(PG_FUNCTION_ARGS)
 	values[0] = PointerGetDatum(memory_bytea(endorsement.response_bytes));
 	values[1] = Int64GetDatum((int64) endorsement.height);
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+}
+
+/* endorse(signed_proposal, min_height): protos.ProposalResponse, and the height at which it was simulated */
+Datum
+fabric_internal_endorse(PG_FUNCTION_ARGS)
+{
+	bool		transient = !PG_ARGISNULL(0) && transient_in_proposal(PG_GETARG_FB_BYTES(0), true);
+
+	return transient ? transient_call(fcinfo, endorse_proposal) : endorse_proposal(fcinfo);
 }
 
 /* deliver(seek, bytes_max, wait_ms): common.Block rows */

@@ -28,6 +28,18 @@ extern List *argument_text_list(FunctionCallInfo fcinfo, int index, const char *
 /* a jsonb object {"name": "text"} as transient entries; null: none */
 extern TransientEntry *argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t *count);
 
+/* ---- transient.c ---- */
+
+/*
+ * Run the body of an SQL function that has transient data among its arguments: the statement does not get into the log when it fails, nor does the error's
+ * text, which only the client gets.
+ */
+extern Datum transient_call(FunctionCallInfo fcinfo, PGFunction body);
+/* does a protos.Proposal, or (is_signed) protos.SignedProposal, have transient data? Yes, too, when it cannot be read */
+extern bool transient_in_proposal(FbBytes proposal, bool is_signed);
+
+/* ---- arguments.c again ---- */
+
 /* the result row of a function with OUT parameters */
 extern Datum result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
 /* a chaincode's payload as text; bytes that are not text are shown as \x... */

@@ -44,6 +44,7 @@ struct WireCall
 	bool		has_row;		/* the relay's answer, without a result */
 	FbBytes		row;			/* see relay_value; in context */
 	WireError	error;
+	WireRefusal *refusal;		/* of a chaincode; NULL: it failed otherwise, or not at all */
 };
 
 typedef struct IdleConn
@@ -261,6 +262,8 @@ call_answer(void *owner, WireConn *conn, PGresult *result)
 	}
 	call->failed = true;
 	remote_error(&call->error, call->address, result);
+	if (call->error.error.status == FB_CHAINCODE_ERROR)
+		call->refusal = remote_refusal(call->context, remote_pack_refusal(call->context, result));
 	PQclear(result);
 }
 
@@ -293,6 +296,8 @@ call_receive(WireCall *call)
 	{
 		call->failed = true;
 		memcpy(&call->error, answer.data, sizeof(call->error));
+		if (call->error.error.status == FB_CHAINCODE_ERROR)
+			call->refusal = remote_refusal(call->context, fb_bytes(answer.data + sizeof(call->error), answer.size - sizeof(call->error)));
 	}
 	if (call->failed && call->error.error.status == FB_NODE_UNREACHABLE)
 		note_silent(call->address);
@@ -514,6 +519,12 @@ wire_call_error(WireCall *call)
 		return &call->error;
 	}
 	return call->failed ? &call->error : NULL;
+}
+
+const WireRefusal *
+wire_call_refusal(const WireCall *call)
+{
+	return call->refusal;
 }
 
 const char *

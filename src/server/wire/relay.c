@@ -223,6 +223,27 @@ answer_row(RelayRequest *request, const PGresult *result)
 		exchange_answer(request->ticket, RELAY_ANSWER_ROW, pack_row(request->context, result));
 }
 
+/* a WireError, and behind it what a chaincode refused */
+static void
+answer_error(RelayRequest *request, const PGresult *result)
+{
+	WireError	error;
+	StringInfoData answer;
+	MemoryContext old_context = MemoryContextSwitchTo(request->context);
+
+	initStringInfo(&answer);
+	remote_error(&error, request->peer->address, result);
+	appendBinaryStringInfo(&answer, (const char *) &error, sizeof(error));
+	if (error.error.status == FB_CHAINCODE_ERROR)
+	{
+		FbBytes		refusal = remote_pack_refusal(request->context, result);
+
+		appendBinaryStringInfo(&answer, (const char *) refusal.data, (int) refusal.size);
+	}
+	MemoryContextSwitchTo(old_context);
+	exchange_answer(request->ticket, RELAY_ANSWER_ERROR, fb_bytes(answer.data, answer.len));
+}
+
 static void
 request_answer(RelayRequest *request, PGresult *result)
 {
@@ -232,12 +253,7 @@ request_answer(RelayRequest *request, PGresult *result)
 	else if (PQresultStatus(result) == PGRES_TUPLES_OK)
 		answer_row(request, result);
 	else
-	{
-		WireError	error;
-
-		remote_error(&error, request->peer->address, result);
-		exchange_answer(request->ticket, RELAY_ANSWER_ERROR, fb_bytes((const uint8_t *) &error, sizeof(error)));
-	}
+		answer_error(request, result);
 	PQclear(result);
 	request_free(request);
 }

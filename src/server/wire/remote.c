@@ -5,6 +5,8 @@
 #include "server/wire/wire_internal.h"
 
 #include "catalog/pg_type_d.h"
+#include "mb/pg_wchar.h"
+#include "lib/stringinfo.h"
 #include "port/pg_bswap.h"
 
 const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
@@ -181,4 +183,77 @@ wire_error_unreachable(WireError *to, const char *address, const char *reason, b
 	else
 		fb_fail(&to->error, FB_NODE_UNREACHABLE, "lost connection to node \"%s\"", address);
 	fb_error_detail(&to->error, "%s", reason);
+}
+
+/* the fields of an error that make a refusal, in this order when packed: each its size as int32 (-1: absent), and its bytes */
+static const int refusal_fields[] = {
+	PG_DIAG_DATATYPE_NAME, PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT, PG_DIAG_CONTEXT
+};
+
+FbBytes
+remote_pack_refusal(MemoryContext context, const PGresult *result)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	StringInfoData packed;
+
+	initStringInfo(&packed);
+	for (int i = 0; i < lengthof(refusal_fields); i++)
+	{
+		const char *value = PQresultErrorField(result, refusal_fields[i]);
+		/* another node chooses the length */
+		int32		size = value != NULL ? (int32) strnlen(value, WIRE_REFUSAL_TEXT_BYTES_MAX) : -1;
+
+		appendBinaryStringInfo(&packed, (const char *) &size, sizeof(size));
+		if (size > 0)
+			appendBinaryStringInfo(&packed, value, size);
+	}
+	MemoryContextSwitchTo(old_context);
+	return fb_bytes(packed.data, packed.len);
+}
+
+/* takes the next field off the packed ones; NULL when it is absent or empty. Another node chooses the content: what is not valid here becomes question marks */
+static char *
+refusal_field(MemoryContext context, FbBytes *packed)
+{
+	int32		size = -1;
+	char	   *text;
+	int			at = 0;
+
+	if (packed->size < sizeof(size))
+		return NULL;
+	memcpy(&size, packed->data, sizeof(size));
+	*packed = fb_bytes(packed->data + sizeof(size), packed->size - sizeof(size));
+	if (size <= 0 || (size_t) size > packed->size)
+		return NULL;
+	text = MemoryContextAlloc(context, size + 1);
+	memcpy(text, packed->data, size);
+	text[size] = '\0';
+	*packed = fb_bytes(packed->data + size, packed->size - size);
+	while (at < size)
+	{
+		unsigned char byte = (unsigned char) text[at];
+		int			length = Max(pg_mblen(text + at), 1);
+		bool		valid = length <= size - at && pg_verifymbstr(text + at, length, true);
+
+		if (!valid || (byte < ' ' && byte != '\n' && byte != '\t') || byte == 0x7f)
+			text[at] = '?';
+		at += valid ? length : 1;
+	}
+	return text;
+}
+
+WireRefusal *
+remote_refusal(MemoryContext context, FbBytes packed)
+{
+	WireRefusal *refusal = MemoryContextAllocZero(context, sizeof(WireRefusal));
+	char	   *sqlstate = refusal_field(context, &packed);
+	char	   *message = refusal_field(context, &packed);
+
+	if (sqlstate != NULL && strlen(sqlstate) == 5 && strspn(sqlstate, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5)
+		strlcpy(refusal->sqlstate, sqlstate, sizeof(refusal->sqlstate));
+	refusal->message = message != NULL ? message : "chaincode refused the transaction";
+	refusal->detail = refusal_field(context, &packed);
+	refusal->hint = refusal_field(context, &packed);
+	refusal->context = refusal_field(context, &packed);
+	return refusal;
 }

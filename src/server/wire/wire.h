@@ -50,6 +50,21 @@ typedef struct WireError
 	bool		not_executed;
 } WireError;
 
+/*
+ * What a chaincode refused. From another node (the error's status is FB_CHAINCODE_ERROR) it is what that node says: texts in this database's encoding, of
+ * at most WIRE_REFUSAL_TEXT_BYTES_MAX bytes, without control characters but line feeds and tabs.
+ */
+#define WIRE_REFUSAL_TEXT_BYTES_MAX 8192
+
+typedef struct WireRefusal
+{
+	char		sqlstate[6];	/* that the chaincode raised; "" when the node does not say */
+	const char *message;		/* not empty */
+	const char *detail;			/* NULL when there is none; likewise hint and context */
+	const char *hint;
+	const char *context;
+} WireRefusal;
+
 typedef struct WireCall WireCall;
 
 /*
@@ -88,6 +103,8 @@ extern bool wire_poll(WireCall *call);
 extern bool wire_call_finished(const WireCall *call);
 /* NULL if the call succeeded; also for one that is not finished: "no answer yet" as FB_NODE_UNREACHABLE */
 extern const WireError *wire_call_error(WireCall *call);
+/* NULL if the call did not fail with FB_CHAINCODE_ERROR; borrowed until wire_call_release */
+extern const WireRefusal *wire_call_refusal(const WireCall *call);
 extern const char *wire_call_address(const WireCall *call);
 extern int	wire_call_rows_count(const WireCall *call);
 /* borrowed until wire_call_release */

@@ -64,6 +64,10 @@ extern RemoteRequest *remote_request_copy(MemoryContext context, const RemoteReq
 extern void remote_error(WireError *to, const char *address, const PGresult *result);
 /* of a node that could not be reached (not_executed), or whose answer did not come */
 extern void wire_error_unreachable(WireError *to, const char *address, const char *reason, bool not_executed);
+/* the refusal in an error of status FB_CHAINCODE_ERROR, as it travels from the relay to a session; allocated in context */
+extern FbBytes remote_pack_refusal(MemoryContext context, const PGresult *result);
+/* unpacked, and made fit for this database's encoding; allocated in context */
+extern WireRefusal *remote_refusal(MemoryContext context, FbBytes packed);
 
 /* ---- address_book.c ---- */
 
