@@ -61,9 +61,10 @@ extern bool interpreter_needed(Oid schema);
 /* From now on signal handlers stay as they are, and standard output and standard error lead nowhere. leave: as before, also when not entered */
 extern void interpreter_enter(void);
 extern void interpreter_leave(void);
-/* the process ends, or writes a line into the server's log: standard error is the log again. Can be called in a signal handler */
+/* true between enter and leave: what goes to the server's log is lost */
+extern bool interpreter_entered(void);
+/* the process ends: standard error is the log again. Can be called in a signal handler */
 extern void interpreter_abandon(void);
-extern void interpreter_show_log(void);
 
 /* ---- conditions.c: messages and errors of code that runs ---- */
 

@@ -37,6 +37,7 @@ static struct
 	int client_count;
 	int log_count;
 	bool hidden_from_log;
+	List *deferred; /* of char *: lines for the log, while standard error leads nowhere */
 	int saved_log_min_messages;
 	int saved_client_min_messages;
 } conditions;
@@ -172,6 +173,16 @@ limit_message(ErrorData *message, bool is_last)
 	message->hide_stmt = true;
 }
 
+/* to be written when the interpreter has been left: until then its code could write beside it */
+static void
+defer_message(const ErrorData *message)
+{
+	MemoryContext caller = MemoryContextSwitchTo(conditions.context);
+
+	conditions.deferred = lappend(conditions.deferred, pstrdup(message->message));
+	MemoryContextSwitchTo(caller);
+}
+
 static void
 filter_message(ErrorData *message)
 {
@@ -189,10 +200,13 @@ filter_message(ErrorData *message)
 			limit_message(message, (!message->output_to_server || conditions.log_count == LOG_MESSAGES_MAX) &&
 									   (!message->output_to_client || conditions.client_count == CLIENT_MESSAGES_MAX));
 	}
-	if (message->output_to_server)
-		interpreter_show_log();
 	if (message->elevel >= FATAL)
 		interpreter_abandon();
+	else if (message->output_to_server && interpreter_entered())
+	{
+		defer_message(message);
+		message->output_to_server = false;
+	}
 pass:
 	if (message->output_to_server && previous_log_hook)
 		previous_log_hook(message);
@@ -220,6 +234,7 @@ conditions_start(const char *what, MemoryContext context)
 	conditions.copying = false;
 	conditions.client_count = conditions.log_count = 0;
 	conditions.hidden_from_log = false;
+	conditions.deferred = NIL;
 	conditions.callback.callback = note_condition;
 	conditions.callback.arg = NULL;
 	conditions.callback.previous = error_context_stack;
@@ -240,9 +255,14 @@ conditions_hide_from_log(void)
 void
 conditions_stop(void)
 {
+	ListCell *cell;
+
 	if (!conditions.active)
 		return;
 	conditions.active = false;
 	log_min_messages = conditions.saved_log_min_messages;
 	client_min_messages = conditions.saved_client_min_messages;
+	foreach (cell, conditions.deferred)
+		ereport(LOG_SERVER_ONLY, (errmsg_internal("%s", (char *) lfirst(cell)), errhidestmt(true), errhidecontext(true)));
+	conditions.deferred = NIL;
 }

@@ -41,13 +41,10 @@
 static struct
 {
 	bool entered;
-	bool abandoned;
 	struct sigaction handlers[NSIG];
 	bool has_handler[NSIG];
 	int output; /* copies of standard output and error */
 	int error;
-	int nowhere;
-	volatile sig_atomic_t log_shown; /* standard error is the log for a moment */
 	pthread_t keeper;
 	int stop; /* eventfd */
 	pid_t session_thread;
@@ -150,11 +147,6 @@ keep_handlers(void *argument)
 	while (poll(&stop, 1, KEEPER_MS) == 0)
 	{
 		restore_handlers();
-		if (interpreter.log_shown)
-		{
-			interpreter.log_shown = false;
-			(void) dup2(interpreter.nowhere, STDERR_FILENO);
-		}
 		(void) syscall(SYS_tgkill, MyProcPid, interpreter.session_thread, SIGALRM);
 	}
 	return NULL;
@@ -199,42 +191,41 @@ close_output(void)
 		close(interpreter.output);
 	if (interpreter.error >= 0)
 		close(interpreter.error);
-	if (interpreter.nowhere >= 0)
-		close(interpreter.nowhere);
 }
 
 static bool
 redirect_output(void)
 {
+	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
 	interpreter.output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 	interpreter.error = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	interpreter.nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (interpreter.output < 0 || interpreter.error < 0 || interpreter.nowhere < 0)
+	if (interpreter.output < 0 || interpreter.error < 0 || nowhere < 0)
 	{
 		close_output();
+		if (nowhere >= 0)
+			close(nowhere);
 		return false;
 	}
 	fflush(stdout);
 	fflush(stderr);
-	(void) dup2(interpreter.nowhere, STDOUT_FILENO);
-	(void) dup2(interpreter.nowhere, STDERR_FILENO);
+	(void) dup2(nowhere, STDOUT_FILENO);
+	(void) dup2(nowhere, STDERR_FILENO);
+	close(nowhere);
 	return true;
-}
-
-void
-interpreter_show_log(void)
-{
-	if (!interpreter.entered)
-		return;
-	(void) dup2(interpreter.error, STDERR_FILENO);
-	interpreter.log_shown = !interpreter.abandoned;
 }
 
 void
 interpreter_abandon(void)
 {
-	interpreter.abandoned = true;
-	interpreter_show_log();
+	if (interpreter.entered)
+		(void) dup2(interpreter.error, STDERR_FILENO);
+}
+
+bool
+interpreter_entered(void)
+{
+	return interpreter.entered;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -245,7 +236,6 @@ void
 interpreter_enter(void)
 {
 	Assert(!interpreter.entered);
-	interpreter.log_shown = interpreter.abandoned = false;
 	save_handlers();
 	if (!redirect_output())
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),

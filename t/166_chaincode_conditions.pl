@@ -1,0 +1,157 @@
+# What chaincode says: its messages cannot fill the log or flood the client, its errors are not taken for the node's, the node's cannot be caught, and nothing of a package
+# runs before it is accepted.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest qw(start_network wait_until);
+use Fabric::Host qw(slurp);
+use Fabric::Psql qw(start_query finish_query literal);
+use Test::More;
+
+my $network = start_network(orgs => 1, orderers => 1, channel => 'trade', settings => "log_min_messages = warning\n");
+my ($node) = $network->nodes;
+$node->query('CREATE EXTENSION plperl; CREATE EXTENSION pltcl');
+$network->deploy('trade', 'loud', <<'SQL', policy => "OR('Org1MSP.peer')", allow_warnings => 1);
+CREATE FUNCTION says(level text, n integer, bytes integer) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..n LOOP
+		CASE level
+			WHEN 'log' THEN RAISE LOG 'said % %', i, repeat('x', bytes) USING DETAIL = repeat('d', bytes), HINT = repeat('h', bytes), COLUMN = repeat('c', bytes);
+			WHEN 'warning' THEN RAISE WARNING 'said % %', i, repeat('x', bytes) USING ERRCODE = '53200';
+			WHEN 'notice' THEN RAISE NOTICE 'said % %', i, repeat('x', bytes);
+			WHEN 'info' THEN RAISE INFO 'said % %', i, repeat('x', bytes);
+			ELSE RAISE DEBUG 'said % %', i, repeat('x', bytes);
+		END CASE;
+	END LOOP;
+	RETURN 'done';
+END $$;
+CREATE FUNCTION says_in_perl() RETURNS text LANGUAGE plperl AS $$
+	elog(WARNING, "said in perl $_") for 1 .. 1000;
+	delete $SIG{__WARN__};
+	warn "printed by warn\n" for 1 .. 1000;
+	print STDERR "printed to STDERR\n" for 1 .. 1000;
+	print STDOUT "printed to STDOUT\n" for 1 .. 10000;
+	return 'done';
+$$;
+CREATE FUNCTION says_in_tcl() RETURNS text LANGUAGE pltcl AS $$ for {set i 0} {$i < 1000} {incr i} { elog WARNING "said in tcl $i" }; return done $$;
+CREATE FUNCTION says_names() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN
+	FOR i IN 1..1000 LOOP EXECUTE 'SELECT 1 AS ' || repeat('n', 100) INTO r; END LOOP; RETURN 'done'; END $$;
+CREATE FUNCTION raises(code text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'raised with %', code USING ERRCODE = code; END $$;
+CREATE FUNCTION raises_again(code text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM raises(code); EXCEPTION WHEN OTHERS THEN RAISE; END $$;
+CREATE FUNCTION catches_its_own(code text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM raises(code); RETURN 'never'; EXCEPTION WHEN OTHERS THEN RETURN 'caught ' || SQLSTATE; END $$;
+CREATE FUNCTION deep(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN deep(n + 1) + 1; END $$;
+CREATE FUNCTION big() RETURNS integer LANGUAGE sql AS $$ SELECT cardinality(array_agg(repeat('x', 1000000) || a)) FROM generate_series(1, 2000) a $$;
+CREATE FUNCTION sorts() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM (SELECT repeat(a::text, 100) FROM generate_series(1, 3000000) a ORDER BY 1 OFFSET 0) x $$;
+CREATE FUNCTION catches(what text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	CASE what WHEN 'stack' THEN PERFORM deep(1); WHEN 'memory' THEN PERFORM big(); ELSE PERFORM sorts(); END CASE;
+	RETURN 'never';
+EXCEPTION WHEN OTHERS THEN
+	RETURN 'caught ' || SQLSTATE;
+END $$;
+CREATE FUNCTION catches_in_perl(what text) RETURNS text LANGUAGE plperl AS $$ eval { spi_exec_query($_[0] eq 'stack' ? 'SELECT deep(1)' : 'SELECT big()') }; return 'caught'; $$;
+CREATE FUNCTION catches_in_tcl(what text) RETURNS text LANGUAGE pltcl AS $$ if {$1 eq "stack"} { catch { spi_exec "SELECT deep(1)" } } else { catch { spi_exec "SELECT big()" } }; return caught $$;
+CREATE FUNCTION dies() RETURNS text LANGUAGE plperl AS $$ die "died\n"; $$;
+CREATE FUNCTION answer() RETURNS integer LANGUAGE sql AS $$ SELECT 42 $$;
+SQL
+
+sub call_of
+{
+	return "SELECT fabric.query('trade', 'loud', " . join(', ', map { literal($_) } @_) . ')';
+}
+
+# (output, errors and notices, what was added to the server's log) of a call
+sub called
+{
+	my ($settings, @call) = @_;
+	my $size = -s $node->cluster->logfile;
+	my ($output, $error) = $node->try_query("\\set VERBOSITY verbose\n$settings;\n" . call_of(@call));
+
+	return ($output, $error, substr(slurp($node->cluster->logfile), $size));
+}
+
+sub count_of
+{
+	my ($text, $pattern) = @_;
+
+	return scalar(() = $text =~ /$pattern/g);
+}
+
+# ---- messages ----
+
+foreach my $level (qw(log warning notice info debug))
+{
+	my ($output, $error, $log) = called('SET client_min_messages = debug5', 'says', $level, 1000, 100000);
+
+	is($output, 'done', "RAISE $level");
+	cmp_ok(length $log, '<', 60_000, 'the log grows by little') or diag(length $log);
+	is(count_of($log, qr/: +chaincode "loud": /), { log => 10, warning => 10 }->{$level} // 0, 'a few messages that name the chaincode');
+	unlike($log, qr/^said|(?<!"loud": )said \d/m, 'none looks like the server\'s own');
+	unlike($log, qr/STATEMENT/, 'nor shows the caller\'s arguments');
+	is(count_of($error, qr/chaincode "loud": said/), $level eq 'debug' ? 0 : 99, 'the client gets a bounded number');
+	is(count_of($error, qr/more messages of this call are not shown/), $level eq 'debug' ? 0 : 1, 'and is told so') if $level !~ /log|warning/;
+	cmp_ok(length $error, '<', 500_000, 'of bounded size');
+}
+my ($output, $error, $log) = called('SET client_min_messages = warning', 'says', 'notice', 5, 3);
+is($error, '', 'client_min_messages holds');
+foreach my $function (qw(says_in_perl says_in_tcl says_names))
+{
+	($output, $error, $log) = called('SELECT', $function);
+	is($output, 'done', $function);
+	cmp_ok(length $log, '<', 30_000, 'the log grows by little');
+	is(count_of($log, qr/: +chaincode "loud": /), $function eq 'says_names' ? 0 : 10, 'with messages that name the chaincode');
+	unlike($log, qr/printed/, 'nothing was printed into it');
+	cmp_ok(count_of($error, qr/(?:WARNING|NOTICE): /), '<=', 100, 'and a bounded number of messages reaches the client');
+}
+$node->query("DO \$\$ BEGIN RAISE WARNING 'of the session'; END \$\$");
+like(slurp($node->cluster->logfile), qr/WARNING:  of the session/, 'messages of others are as before');
+
+# ---- errors of the chaincode ----
+
+foreach my $code (qw(LF306 LF001 LF002 57014 57P01 XX000 XX001 53200 53100 58030 40001 54001 55P03 72000 LF999 P0001))
+{
+	like($node->error_of(call_of('raises', $code)), qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s, "$code raised by chaincode is its refusal");
+	like($node->error_of(call_of('raises_again', $code)), qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s, 'also when it is raised again');
+}
+is($node->query(call_of('catches_its_own', '53200')), 'caught 53200', 'it can catch what it raised');
+like($node->error_of(call_of('dies')), qr/LF301: died/, 'die in PL/Perl is a refusal');
+
+# ---- errors of the node ----
+
+$node->query("ALTER SYSTEM SET fabric.chaincode_memory_limit = '200MB'");
+$node->reload;
+ok(wait_until(sub { $node->query('SHOW fabric.chaincode_memory_limit') eq '200MB' }, 20), 'a limit of memory');
+foreach my $language ('', '_in_perl', '_in_tcl')
+{
+	like($node->error_of(call_of("catches$language", 'stack')), qr/LF003: chaincode "loud" nests its calls too deeply/, "a full stack cannot be caught$language");
+	like($node->error_of(call_of("catches$language", 'memory')), qr/LF003: chaincode "loud" needs too much memory/, 'nor can a lack of memory');
+}
+like($node->error_of(call_of('catches', 'disk')), qr/LF003: chaincode "loud" needs too much memory/, 'nor one of disk');
+
+# ---- installation ----
+
+sub install
+{
+	my ($source, $warnings) = @_;
+
+	return 'SELECT fabric.install_chaincode(fabric.package_chaincode(' . literal('p_' . length $source) . ', ' . literal($source) . '), allow_warnings => ' . ($warnings ? 'true' : 'false') . ')';
+}
+
+my $begin_block = 'CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { elog(WARNING, "BEGIN block ran"); print STDERR "BEGIN block printed\n"; } return 1; $$;';
+my $size = -s $node->cluster->logfile;
+like($node->error_of(install($begin_block)), qr/LF304.*is written in plperl/s, 'another language is refused');
+unlike(substr(slurp($node->cluster->logfile), $size), qr/WARNING: .*BEGIN block ran|^BEGIN block printed/m, 'before anything of it runs');
+(undef, $error) = $node->try_query(install($begin_block, 1));
+like($error, qr/WARNING:  chaincode package "p_\d+": BEGIN block ran/, 'what runs during an accepted installation names the package');
+unlike(substr(slurp($node->cluster->logfile), $size), qr/^BEGIN block printed/m, 'and prints nothing into the log');
+$node->query("ALTER SYSTEM SET fabric.chaincode_execute_timeout = '1s'");
+$node->reload;
+ok(wait_until(sub { $node->query('SHOW fabric.chaincode_execute_timeout') eq '1s' }, 20), 'a limit of time');
+like($node->error_of(install('CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { while (1) {} } return 1; $$;', 1)),
+	qr/LF306: terminating connection because chaincode package "p_\d+" did not finish in 1000 ms/, 'a BEGIN block without an end is ended');
+like($node->error_of(install('CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { while (1) { eval { spi_exec_query("SELECT count(*) FROM generate_series(1, 100000000)") } } } return 1; $$;', 1)),
+	qr/LF306/, 'also one that catches');
+is($node->query(call_of('answer')), '42', 'the node works');
+unlike(slurp($node->cluster->logfile), qr/terminating any other active server processes/, 'and was never restarted');
+done_testing();
