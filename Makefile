@@ -3,6 +3,7 @@
 #   make demo    set up what is missing, build, install, start a local network of three organisations, run the main job
 #   make check   set up what is missing, build, install, run every test
 #   make bench   figures of the demo network
+#   make check-long   what takes too long for make check: random chaincode for some minutes, with another seed each time
 #
 #   make         build fabric.so          make core    build src/core alone, with plain cc (the proof of the waterline)
 #   make unit    the unit tests of core   make install into the PostgreSQL of PG_CONFIG
@@ -34,7 +35,7 @@ override with_llvm = no
 
 # PGXS and protoc-c must be there before make reads the rest. The goals of a first use, and any goal on a machine where a
 # package is missing, go through tools/setup and then start make again.
-FIRST_USE = demo check bench ready
+FIRST_USE = demo check check-long bench ready
 export PG_CONFIG
 
 ifneq ($(filter $(FIRST_USE),$(MAKECMDGOALS)),)
@@ -43,11 +44,13 @@ ifneq ($(filter $(FIRST_USE),$(MAKECMDGOALS)),)
 # the goals run one after the other; only the build inside `ready` is parallel
 .NOTPARALLEL:
 demo bench: ready-to-run
-check: ready
+check check-long: ready
 demo:
 	@tools/demo
 check:
 	@tools/run_tests
+check-long:
+	@FABRIC_FUZZ_SECONDS=420 FABRIC_FUZZ_SEED=random tools/run_tests t/167
 bench:
 	@tools/bench/run
 ready-to-run:
