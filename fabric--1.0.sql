@@ -892,11 +892,18 @@ REVOKE ALL ON FUNCTION fabric.check_commit_readiness FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.check_commit_readiness TO fabric_client, fabric_admin;
 
 CREATE FUNCTION fabric.commit_chaincode(channel text, name text, version text, sequence bigint, policy text DEFAULT NULL,
-									collections jsonb DEFAULT NULL, init_required boolean DEFAULT false) RETURNS void
+									collections jsonb DEFAULT NULL, init_required boolean DEFAULT false, endorsing_orgs text[] DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_commit_chaincode';
-COMMENT ON FUNCTION fabric.commit_chaincode IS 'commit a chaincode definition that enough organisations have approved';
+COMMENT ON FUNCTION fabric.commit_chaincode IS 'commit a chaincode definition that enough organisations have approved; those that have not are passed over. endorsing_orgs: ask exactly these';
 REVOKE ALL ON FUNCTION fabric.commit_chaincode FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.commit_chaincode TO fabric_admin;
+
+CREATE FUNCTION fabric.endorsement_plan(channel text, chaincode text, collections text[] DEFAULT NULL, keys bytea[] DEFAULT NULL,
+									no_private_reads boolean DEFAULT false) RETURNS jsonb
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_endorsement_plan';
+COMMENT ON FUNCTION fabric.endorsement_plan IS 'which combinations of organisations can endorse a call, as Fabric''s "discover endorsers" shows them; with collections or public keys that it would write: as their policies ask (LF001: no such collection, LF302: no such chaincode)';
+REVOKE ALL ON FUNCTION fabric.endorsement_plan FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.endorsement_plan TO fabric_client, fabric_admin;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- peer to peer: what other nodes call on this one as a peer

@@ -72,7 +72,7 @@ INSERT INTO arguments_test.ordinary VALUES
 	(NULL, 'channel', '''arguments'''), (NULL, 'collections', 'NULL'), (NULL, 'config_block', 'fabric.get_block(''arguments'', 0)'), (NULL, 'consenter', '1'),
 	(NULL, 'creator', quote_literal('\x' || :'creator')), (NULL, 'csr', quote_literal(:'csr')), (NULL, 'data_hash', 'sha256(''x'')'), (NULL, 'endorsing_orgs', 'NULL'),
 	(NULL, 'enrollment_id', '''who'''), ('ca_register', 'enrollment_id', '''another'''), (NULL, 'envelope', '''x'''), (NULL, 'envelopes', '''x'''),
-	(NULL, 'from_block', '0'), (NULL, 'function', '''count'''), (NULL, 'genesis_block', 'fabric.get_block(''arguments'', 0)'), (NULL, 'hosts', 'NULL'), (NULL, 'identity', '''arguments.admin'''), (NULL, 'init_required', 'false'), (NULL, 'is_init', 'false'), (NULL, 'key', '''k'''),
+	(NULL, 'from_block', '0'), (NULL, 'function', '''count'''), (NULL, 'genesis_block', 'fabric.get_block(''arguments'', 0)'), (NULL, 'hosts', 'NULL'), (NULL, 'identity', '''arguments.admin'''), (NULL, 'init_required', 'false'), (NULL, 'is_init', 'false'), (NULL, 'key', '''k'''), (NULL, 'keys', 'NULL'), (NULL, 'no_private_reads', 'false'),
 	(NULL, 'kind', '''signing'''), (NULL, 'label', '''arguments.admin'''), ('add_identity', 'label', '''another'''), ('open_identity', 'label', '''arguments.locked'''), ('package_chaincode', 'label', '''a_1'''), (NULL, 'language', '''sql'''),
 	(NULL, 'max_enrollments', '-1'), (NULL, 'message', '''x'''), (NULL, 'min_height', '0'), (NULL, 'msp_id', '''Org1MSP'''), (NULL, 'msp_ids', '''{Org1MSP}'''), (NULL, 'name', '''other'''),
 	(NULL, 'nonce', '''x'''), (NULL, 'number', '1'), (NULL, 'object_type', '''color'''), (NULL, 'package', 'fabric.package_chaincode(''a_1'', ''CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'')'), (NULL, 'package_id', 'NULL'), (NULL, 'parent', 'NULL'), (NULL, 'passphrase', 'NULL'), ('open_identity', 'passphrase', '''the passphrase'''),
@@ -91,12 +91,13 @@ INSERT INTO arguments_test.ordinary VALUES
 -- what else may come, by type
 CREATE TABLE arguments_test.hostile (number int GENERATED ALWAYS AS IDENTITY, type regtype, kind text, value text);
 INSERT INTO arguments_test.hostile (type, kind, value)
-	SELECT t, 'null', 'NULL' FROM unnest('{text,bytea,bigint,integer,smallint,boolean,jsonb,json,text[],interval,name}'::regtype[]) t UNION ALL
+	SELECT t, 'null', 'NULL' FROM unnest('{text,bytea,bigint,integer,smallint,boolean,jsonb,json,text[],bytea[],interval,name}'::regtype[]) t UNION ALL
 	SELECT t, 'empty', '''''' FROM unnest('{text,bytea,name}'::regtype[]) t UNION ALL
 	SELECT t, 'empty', '''{}''' FROM unnest('{json,jsonb}'::regtype[]) t UNION ALL
-	SELECT 'text[]', 'empty', '''{}''' UNION ALL
-	SELECT 'text[]', 'of null', '''{NULL}''' UNION ALL
-	SELECT 'text[]', 'of empty', '''{""}''' UNION ALL
+	SELECT t, 'empty', '''{}''' FROM unnest('{text[],bytea[]}'::regtype[]) t UNION ALL
+	SELECT t, 'of null', '''{NULL}''' FROM unnest('{text[],bytea[]}'::regtype[]) t UNION ALL
+	SELECT t, 'of empty', '''{""}''' FROM unnest('{text[],bytea[]}'::regtype[]) t UNION ALL
+	SELECT 'bytea[]', 'odd', '''{{"\\xff"},{"\\x00"}}''' UNION ALL
 	SELECT 'text', 'huge', 'repeat(''x'', 2000000)' UNION ALL
 	SELECT 'json', 'huge', 'to_json(repeat(''x'', 2000000))' UNION ALL
 	SELECT 'bytea', 'huge', 'decode(repeat(''0a'', 2000000), ''hex'')' UNION ALL

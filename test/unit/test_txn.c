@@ -364,6 +364,28 @@ test_response(FbAllocator *allocator)
 	CHECK_STATUS(response_parse(allocator, FB_BYTES_EMPTY, &response_parsed, NULL), FB_MALFORMED_MESSAGE);
 }
 
+/* the numbers are those of peer/proposal_response.proto; what a response says of itself is not read */
+static void
+test_interest(FbAllocator *allocator)
+{
+	FbBytes		policies[3] = {B("\x08\x01"), B("\xff"), B("\x08\x02")};
+	InterestCall calls[3] = {
+		{.name = B("cc"), .key_policies = policies, .key_policies_count = 3},
+		{.name = B("cc"), .collection = B("coll"), .no_private_reads = true, .policy_needed = true},
+		{.name = B("dd"), .policy_needed = true},
+	};
+	ProposalResponse response = {.response = {200, FB_BYTES_EMPTY, FB_BYTES_EMPTY}, .interest = calls, .interest_count = 3};
+	ProposalResponse parsed;
+	FbBytes		bytes;
+
+	CHECK_STATUS(response_pack(allocator, &response, &bytes, NULL), FB_OK);
+	CHECK_HEX(bytes, "220308c801" "3a24" "0a0e" "0a026363" "2a020801" "2a020802" "3001" "0a0c" "0a026363" "1204636f6c6c" "1801" "0a04" "0a026464");
+	CHECK_STATUS(response_parse(allocator, bytes, &parsed, NULL), FB_OK);
+	CHECK(parsed.interest == NULL && parsed.interest_count == 0);
+	calls[0].name = B("c\0");
+	CHECK_STATUS(response_pack(allocator, &response, &bytes, NULL), FB_INVALID_ARGUMENT);
+}
+
 static void
 test_codes(void)
 {
@@ -1272,6 +1294,7 @@ main(void)
 	test_proposal_limits(&arena.allocator);
 	test_proposal_refused(&arena.allocator);
 	test_response(&arena.allocator);
+	test_interest(&arena.allocator);
 	test_checks(&arena.allocator);
 	test_duplicates(&arena.allocator);
 	test_assembly(&arena.allocator);

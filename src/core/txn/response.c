@@ -117,12 +117,68 @@ response_endorsement_message(FbAllocator *allocator, FbBytes payload, FbBytes en
 
 /* ---- the whole answer ---- */
 
+/* bytes that are no policy are left out: the message has no place for them, and nobody can satisfy them anyhow */
+static FbStatus
+build_key_policies(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCall *message, FbError *error)
+{
+	message->key_policies = fb_allocate_array(allocator, call->key_policies_count + 1, sizeof(*message->key_policies));
+	if (message->key_policies == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < call->key_policies_count; i++)
+	{
+		FbStatus	status = PROTO_UNPACK(common__signature_policy_envelope, call->key_policies[i], allocator,
+										  &message->key_policies[message->n_key_policies], error);
+
+		if (status == FB_OK)
+			message->n_key_policies++;
+		else if (status != FB_MALFORMED_MESSAGE && status != FB_LIMIT_EXCEEDED)
+			return status;
+	}
+	return FB_OK;
+}
+
+static FbStatus
+build_call(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCall *message, FbError *error)
+{
+	protos__chaincode_call__init(message);
+	FB_TRY(txn_text(allocator, call->name, "chaincode name", &message->name, error));
+	if (call->collection.size > 0)
+	{
+		message->collection_names = fb_allocate_array(allocator, 1, sizeof(*message->collection_names));
+		if (message->collection_names == NULL)
+			return fb_out_of_memory(error);
+		FB_TRY(txn_text(allocator, call->collection, "collection name", &message->collection_names[0], error));
+		message->n_collection_names = 1;
+		message->no_private_reads = call->no_private_reads;
+	}
+	/* with a collection the flag would mean that the chaincode's policy does not apply beside the collection's, which it never does */
+	message->disregard_namespace_policy = call->collection.size == 0 && !call->policy_needed;
+	return build_key_policies(allocator, call, message, error);
+}
+
+static FbStatus
+build_interest(FbAllocator *allocator, const ProposalResponse *response, Protos__ChaincodeInterest *interest, FbError *error)
+{
+	Protos__ChaincodeCall *calls = fb_allocate_array(allocator, response->interest_count, sizeof(*calls));
+
+	interest->chaincodes = fb_allocate_array(allocator, response->interest_count, sizeof(*interest->chaincodes));
+	if (calls == NULL || interest->chaincodes == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < response->interest_count; i++)
+	{
+		FB_TRY(build_call(allocator, &response->interest[i], &calls[i], error));
+		interest->chaincodes[interest->n_chaincodes++] = &calls[i];
+	}
+	return FB_OK;
+}
+
 FbStatus
 response_pack(FbAllocator *allocator, const ProposalResponse *response, FbBytes *bytes, FbError *error)
 {
 	Protos__ProposalResponse message = PROTOS__PROPOSAL_RESPONSE__INIT;
 	Protos__Response chaincode_response;
 	Protos__Endorsement endorsement = PROTOS__ENDORSEMENT__INIT;
+	Protos__ChaincodeInterest interest = PROTOS__CHAINCODE_INTEREST__INIT;
 
 	FB_TRY(build_response(allocator, &response->response, &chaincode_response, error));
 	message.response = &chaincode_response;
@@ -133,6 +189,11 @@ response_pack(FbAllocator *allocator, const ProposalResponse *response, FbBytes 
 		endorsement.signature = proto_data(response->signature);
 		message.endorsement = &endorsement;
 		message.version = 1;	/* as Fabric: only endorsed responses carry it */
+	}
+	if (response->interest_count > 0)
+	{
+		FB_TRY(build_interest(allocator, response, &interest, error));
+		message.interest = &interest;
 	}
 	return PROTO_PACK(&message, allocator, bytes, error);
 }

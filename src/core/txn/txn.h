@@ -203,12 +203,28 @@ extern FbStatus response_endorsement_message(FbAllocator *allocator, FbBytes pay
 											 FbError *error);
 
 /* ProposalResponse. payload and endorsement are empty for a response that may not be endorsed */
+/*
+ * What a transaction touches of one chaincode: its public keys, or those of one collection (protos.ChaincodeCall; core/endorser/endorser.go,
+ * buildChaincodeInterest)
+ */
+typedef struct InterestCall
+{
+	FbBytes		name;			/* of the chaincode */
+	FbBytes		collection;		/* empty: the public keys */
+	bool		no_private_reads; /* of the collection */
+	bool		policy_needed;	/* not only keys with policies of their own: the collection's or chaincode's policy applies too */
+	const FbBytes *key_policies;	/* SignaturePolicyEnvelope of keys that have one, each once */
+	size_t		key_policies_count;
+} InterestCall;
+
 typedef struct ProposalResponse
 {
 	ChaincodeResponse response;
 	FbBytes		payload;		/* ProposalResponsePayload */
 	FbBytes		endorser;		/* SerializedIdentity */
 	FbBytes		signature;
+	const InterestCall *interest;	/* packed for foreign clients; not parsed: what another node says about it proves nothing */
+	size_t		interest_count;
 } ProposalResponse;
 
 extern FbStatus response_pack(FbAllocator *allocator, const ProposalResponse *response, FbBytes *bytes, FbError *error);

@@ -34,4 +34,17 @@ extern void endorser_check_refusal(const Endorsement *endorsement);
 /* the same without a signature and without any trace: a query (TXF-10). A refusal is a result here too. Works on a hot standby */
 extern void endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement);
 
+/* ---- interest.c: what a transaction touches ---- */
+
+/*
+ * From the bytes of a TxReadWriteSet and the metadata of its written keys in the active snapshot: the chaincodes and collections that it touches, each
+ * with the policies of its keys; without system chaincodes. Lives in allocator and the current memory context.
+ * Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED of the bytes. Raises what the ledger raises.
+ */
+extern FbStatus interest_collect(const Channel *channel, FbBytes results, FbAllocator *allocator, InterestCall **calls, size_t *calls_count,
+								 FbError *error);
+/* the same for a transaction that would write these public keys of a chaincode */
+extern void interest_of_keys(const Channel *channel, FbBytes chaincode, const FbBytes *keys, size_t keys_count, FbAllocator *allocator,
+							 InterestCall *call);
+
 #endif

@@ -74,11 +74,13 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_heigh
 	return channel;
 }
 
-/* the snapshot's height comes with the result: a block is one transaction, so that a snapshot sees all of it or nothing */
-static uint64
-run(FbAllocator *allocator, const Channel *channel, const ProposalView *view, Snapshot snapshot, SimulationResult *result)
+/* height and interest are the snapshot's: a block is one transaction, so that a snapshot sees all of it or nothing */
+static void
+run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, Endorsement *endorsement, SimulationResult *result)
 {
-	uint64		height;
+	const ProposalView *view = &endorsement->proposal;
+	InterestCall *interest;
+	FbError		error;
 
 	SimulationRequest request = {
 		.channel = channel->name,
@@ -94,10 +96,11 @@ run(FbAllocator *allocator, const Channel *channel, const ProposalView *view, Sn
 	};
 
 	PushActiveSnapshot(snapshot);
-	height = block_store_height(channel->ledger, GetActiveSnapshot());
+	endorsement->height = block_store_height(channel->ledger, GetActiveSnapshot());
 	simulate(&request, result);
+	error_check(interest_collect(channel, result->rwset.public_bytes, allocator, &interest, &endorsement->response.interest_count, &error), &error);
+	endorsement->response.interest = interest;
 	PopActiveSnapshot();
-	return height;
 }
 
 /* CCA-34: what the chaincode refused cannot be endorsed. NULL: it did not refuse */
@@ -211,7 +214,7 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endors
 	(void) node_signer();		/* a node that cannot sign need not simulate */
 	channel = check_proposal(allocator, signed_proposal, min_height, view);
 	/* the newest state, also in a transaction that goes on seeing an old one: what it read there would only conflict */
-	endorsement->height = run(allocator, channel, view, GetLatestSnapshot(), &result);
+	run(allocator, channel, GetLatestSnapshot(), endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL)
 		return;
@@ -241,7 +244,7 @@ endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
 	memset(endorsement, 0, sizeof(*endorsement));
 	channel = check_proposal(allocator, signed_proposal, 0, &endorsement->proposal);
 	/* a query is a query: under REPEATABLE READ it sees what the transaction's others see */
-	endorsement->height = run(allocator, channel, &endorsement->proposal, GetTransactionSnapshot(), &result);
+	run(allocator, channel, GetTransactionSnapshot(), endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL)
 		return;

@@ -202,6 +202,24 @@ append_failures(const FanOut *fan_out, StringInfo detail)
 		appendStringInfoChar(detail, '.');
 }
 
+/* the policies of what was touched, where these are not only the chaincode's: nothing else tells why so many are needed */
+static void
+append_policies(const EndorsementPlan *plan, StringInfo detail)
+{
+	if (plan->fixed || plan->plain)
+		return;
+	appendStringInfo(detail, "%sThe transaction touches what has endorsement policies of its own; it needs ", detail->len > 0 ? " " : "");
+	for (size_t i = 0; i < plan->policies_count; i++)
+	{
+		char	   *text;
+		FbError		error;
+
+		error_check(policy_describe(plan->allocator, plan->policies[i], &text, &error), &error);
+		appendStringInfo(detail, "%s%s", i > 0 ? ", and " : "", text);
+	}
+	appendStringInfoChar(detail, '.');
+}
+
 static void
 raise_mismatch(const FanOut *fan_out)
 {
@@ -261,6 +279,7 @@ answers_raise(FanOut *fan_out)
 			raise_refusal(fan_out, i);
 	initStringInfo(&detail);
 	append_failures(fan_out, &detail);
+	append_policies(fan_out->plan, &detail);
 	ereport(ERROR,
 			(errcode(error_sqlstate(FB_ENDORSEMENT_FAILED)),
 			 errmsg("not enough organisations endorsed the transaction"),

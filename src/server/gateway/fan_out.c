@@ -286,7 +286,7 @@ is_peer(FanOut *fan_out, uint32_t index)
 	return identity_has_role(identity, IDENTITY_PEER);
 }
 
-/* do the endorsements satisfy the policy that they were collected for? Policies may ask for other roles than the usual one */
+/* do the endorsements satisfy the policies that they were collected for? Policies may ask for other roles than the usual one */
 static bool
 satisfy_policy(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
@@ -303,8 +303,13 @@ satisfy_policy(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 	}
 	error_check(policy_signatures_create(fan_out->allocator, fan_out->channel->bundle->msps, signatures, chosen_count, access_verify, NULL, &set,
 										 &error), &error);
-	error_check(policy_evaluate(fan_out->plan->policy, set, &satisfied, &error), &error);
-	return satisfied;
+	for (size_t i = 0; i < fan_out->plan->policies_count; i++)
+	{
+		error_check(policy_evaluate(fan_out->plan->policies[i], set, &satisfied, &error), &error);
+		if (!satisfied)
+			return false;
+	}
+	return true;
 }
 
 /* a node whose certificate has another role than peer may not be who the policy wants; false: such ones are to be replaced */
@@ -323,6 +328,73 @@ roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 	return false;
 }
 
+/* ---- the policies of what was touched ---- */
+
+/* this node's answer if there is one, else the first; UINT32_MAX: none */
+static uint32_t
+find_reference(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	uint32_t	reference = UINT32_MAX;
+
+	for (size_t i = 0; i < chosen_count; i++)
+	{
+		if (!fan_out->branches[chosen[i]].answered)
+			continue;
+		if (fan_out->plan->members[chosen[i]].address == NULL)
+			return chosen[i];
+		if (reference == UINT32_MAX)
+			reference = chosen[i];
+	}
+	return reference;
+}
+
+/* what another node's answer touches, by this node's state; false: its answer cannot be read, and it has failed */
+static bool
+collect_interest(FanOut *fan_out, uint32_t member, InterestCall **calls, size_t *calls_count)
+{
+	ResponsePayload payload;
+	FbError		error;
+	FbStatus	status = response_payload_parse(fan_out->allocator, fan_out->branches[member].response.payload, &payload, &error);
+
+	if (status == FB_OK)
+	{
+		PushActiveSnapshot(GetLatestSnapshot());
+		status = interest_collect(fan_out->channel, payload.results, fan_out->allocator, calls, calls_count, &error);
+		PopActiveSnapshot();
+	}
+	if (status == FB_OK)
+		return true;
+	if (status != FB_MALFORMED_MESSAGE && status != FB_LIMIT_EXCEEDED)
+		error_throw(&error);
+	fan_out_note_failure(fan_out, member, psprintf("its read-write set cannot be read (%s)", error.message));
+	return false;
+}
+
+/*
+ * Once there is an answer, the plan has to satisfy what committers ask of just this transaction: policies of keys and collections, and perhaps not that
+ * of the chaincode. True when the plan may have changed: members have to be chosen again, who have answered keep their answers. A client that named the
+ * organizations takes care of that itself, as in Fabric; approvals and commits of definitions have only the policy of _lifecycle.
+ */
+static bool
+grow_plan(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+{
+	EndorsementPlan *plan = fan_out->plan;
+	uint32_t	reference = find_reference(fan_out, chosen, chosen_count);
+	const ProposalResponse *response;
+	InterestCall *calls;
+	size_t		calls_count;
+
+	if (plan->fixed || reference == UINT32_MAX || strcmp(plan->definition.name, LIFECYCLE_NAMESPACE) == 0)
+		return false;
+	response = &fan_out->branches[reference].response;
+	if (fb_bytes_equal(fan_out->grown_payload, response->payload))
+		return false;
+	fan_out->grown_payload = response->payload;
+	if (plan->members[reference].address == NULL)
+		return plan_set_interest(plan, fan_out->channel, response->interest, response->interest_count);
+	return !collect_interest(fan_out, reference, &calls, &calls_count) || plan_set_interest(plan, fan_out->channel, calls, calls_count);
+}
+
 /* ask until one combination has answered alike; returns its members */
 static void
 gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
@@ -336,8 +408,12 @@ gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 		start_calls(fan_out, *chosen, *chosen_count);
 		if (!endorse_here(fan_out, *chosen, *chosen_count))
 			continue;
+		if (grow_plan(fan_out, *chosen, *chosen_count))
+			continue;
 		collect_calls(fan_out, *chosen, *chosen_count);
 		if (!all_answered(fan_out, *chosen, *chosen_count) || !roles_suffice(fan_out, *chosen, *chosen_count))
+			continue;
+		if (grow_plan(fan_out, *chosen, *chosen_count))
 			continue;
 		if (answers_agree(fan_out, *chosen, *chosen_count))
 			return;

@@ -11,6 +11,7 @@
 
 #include "server/channel/channel.h"
 
+#include "core/policy/policy.h"
 #include "core/txn/txn.h"
 
 typedef struct GatewayRequest
@@ -82,5 +83,40 @@ extern void gateway_submit_transaction(const GatewayRequest *request, const Sign
  */
 extern FbBytes gateway_evaluate(FbBytes proposal, FbBytes signature);
 extern FbBytes gateway_query(const GatewayRequest *request, const Signer *signer);
+
+/* ---- layouts.c: who could endorse (DSC-2) ---- */
+
+/* what a call would touch; all empty: public keys without policies of their own */
+typedef struct GatewayInterest
+{
+	const FbBytes *collections; /* names */
+	size_t		collections_count;
+	bool		no_private_reads; /* of these collections: only written */
+	const FbBytes *keys;		/* public keys that would be written; their policies are those of this node's state */
+	size_t		keys_count;
+} GatewayInterest;
+
+typedef struct GatewayEndorser
+{
+	const char *msp_id;
+	const char *address;		/* NULL: this node, whose organization has no anchor peer */
+	uint64		height;			/* 0: of another node, not known here */
+} GatewayEndorser;
+
+typedef struct GatewayPlan
+{
+	char	  **policies;		/* in words */
+	size_t		policies_count;
+	GatewayEndorser *endorsers; /* all that can be asked, this node first */
+	size_t		endorsers_count;
+	PolicyLayout *layouts;		/* of indexes into endorsers; those that are tried first come first */
+	size_t		layouts_count;	/* 0: these endorsers cannot satisfy the policies */
+} GatewayPlan;
+
+/*
+ * The combinations of organizations of which each satisfies all policies that such a call needs: minimal ones, the smallest first, at most 256. No other
+ * node is asked. Raises FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND, FB_INVALID_ARGUMENT (no such collection).
+ */
+extern void gateway_plan(const char *channel, const char *chaincode, const GatewayInterest *interest, GatewayPlan *plan);
 
 #endif

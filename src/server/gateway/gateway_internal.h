@@ -2,6 +2,7 @@
 #ifndef FABRIC_SERVER_GATEWAY_INTERNAL_H
 #define FABRIC_SERVER_GATEWAY_INTERNAL_H
 
+#include "server/chaincode/chaincode.h"
 #include "server/gateway/gateway.h"
 #include "server/wire/wire.h"
 
@@ -26,7 +27,10 @@ typedef struct EndorsementPlan
 {
 	PlanMember *members;		/* this node first */
 	size_t		members_count;
-	const Policy *policy;		/* NULL: `fixed` decides */
+	ChaincodeDefinition definition;
+	const Policy *const *policies;	/* all of them have to be satisfied; an entry NULL is satisfied by nobody */
+	size_t		policies_count;
+	bool		plain;			/* the policies are those of the chaincode itself, and nothing else */
 	bool		fixed;			/* the client named the organisations: all of them, no replacement */
 	FbAllocator *allocator;
 } EndorsementPlan;
@@ -36,11 +40,31 @@ typedef struct EndorsementPlan
  * FB_INVALID_ARGUMENT (an organisation that is not in the channel or has no address).
  */
 extern EndorsementPlan *plan_create(const Channel *channel, const ProposalView *proposal, List *organisations);
+/* the same for any call of a chaincode, as far as it is known without a proposal */
+extern EndorsementPlan *plan_create_for_chaincode(const Channel *channel, const char *chaincode);
+/* from now on the members have to satisfy what a transaction needs that touches this; false: that is what they had to satisfy before */
+extern bool plan_set_interest(EndorsementPlan *plan, const Channel *channel, const InterestCall *calls, size_t calls_count);
 /*
  * The members to ask, indexes in ascending order: none that failed or differs, and no slow one if possible. False when the rest cannot satisfy the
  * policy.
  */
 extern bool plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_count);
+
+/* all minimal combinations of members that have not failed, up to a number */
+extern void plan_list_layouts(EndorsementPlan *plan, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count);
+
+/* ---- needs.c: which policies a transaction needs ---- */
+
+/*
+ * The policies that committers ask for, by the present definitions and configuration; at least one, each application policy once. definition: of the
+ * chaincode that is called
+ */
+extern void needs_of_interest(const Channel *channel, const ChaincodeDefinition *definition, const InterestCall *calls, size_t calls_count,
+							  FbAllocator *allocator, const Policy *const **policies, size_t *policies_count);
+extern bool needs_collection_exists(const Channel *channel, const ChaincodeDefinition *definition, FbBytes collection, FbAllocator *allocator);
+/* may an organization have the plaintext of a collection? As Fabric's discovery asks where private data is read; false for no such collection */
+extern bool needs_is_member(const Channel *channel, const ChaincodeDefinition *definition, FbBytes collection, const char *msp_id,
+							FbAllocator *allocator);
 
 /* ---- heights.c: how many blocks of a channel the caller may have seen ---- */
 
@@ -78,6 +102,7 @@ typedef struct FanOut
 	uint64		seen_height;	/* a refusal counts only from a node that has so many blocks */
 	TimestampTz deadline;
 	int			catch_ups_count;
+	FbBytes		grown_payload;	/* the answer from which the plan's policies were taken; empty: none yet */
 	/* answers that differ although the nodes have the same blocks: the first ones found; members NULL: none */
 	const uint32_t *differing_members;
 	ResponseDifference *differences;

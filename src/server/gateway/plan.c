@@ -2,12 +2,10 @@
  * plan.c: which organisations are asked for an endorsement (GWY-2, POL-13).
  *
  * The committed definition of the chaincode tells the policy; the channel's configuration tells where the organisations' nodes are. Of the smallest sets
- * that satisfy the policy the first is taken whose members have not failed; this node's own organisation comes first.
+ * that satisfy the policy the first is taken whose members have not failed; this node's own organisation comes first. Once it is known what the
+ * transaction touches, the policies of keys and collections count as well (plan_set_interest).
  */
 #include "server/gateway/gateway_internal.h"
-
-#include "server/chaincode/chaincode.h"
-#include "server/wire/wire.h"
 
 #define APPROVE_FUNCTION "ApproveChaincodeDefinitionForMyOrg"
 
@@ -89,36 +87,70 @@ is_approval(const ProposalView *proposal)
 		fb_bytes_equal(proposal->args[0], fb_bytes_of_text(APPROVE_FUNCTION));
 }
 
-EndorsementPlan *
-plan_create(const Channel *channel, const ProposalView *proposal, List *organisations)
+/* room for this many members by name beside all organizations */
+static EndorsementPlan *
+make_plan(const Channel *channel, const char *chaincode, int named_count)
 {
-	EndorsementPlan	   *plan = palloc0(sizeof(EndorsementPlan));
-	ChaincodeDefinition definition;
-	char	   *name;
+	EndorsementPlan *plan = palloc0(sizeof(EndorsementPlan));
 	FbError		error;
 
 	plan->allocator = memory_allocator(CurrentMemoryContext);
-	plan->members = palloc0((channel->bundle->application_organizations_count + list_length(organisations) + 1) * sizeof(PlanMember));
-	name = fb_text_copy(plan->allocator, proposal->chaincode_name);
-	if (!definition_get(channel->name, name, &definition))
+	plan->members = palloc0((channel->bundle->application_organizations_count + named_count + 1) * sizeof(PlanMember));
+	if (!definition_get(channel->name, chaincode, &plan->definition))
 	{
-		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"", name, channel->name);
+		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"", chaincode, channel->name);
 		fb_error_detail(&error, "%s", definition_list_text(channel->name));
 		fb_error_hint(&error, "The view fabric.chaincodes lists the definitions; fabric.commit_chaincode makes one.");
 		error_throw(&error);
 	}
-	if (organisations != NIL)
-		add_named(plan, channel, &definition, organisations);
-	else if (is_approval(proposal))
-		add_named(plan, channel, &definition, list_make1(guc_node_msp_id));
-	else
-	{
-		add_all(plan, channel, &definition);
-		plan->policy = channel->bundle->lifecycle_endorsement;
-		if (strcmp(name, LIFECYCLE_NAMESPACE) != 0)
-			error_check(policy_from_application_policy(plan->allocator, channel->bundle->policies, definition.validation_parameter, &plan->policy,
-													   &error), &error);
-	}
+	return plan;
+}
+
+/* is only the policy of the chaincode itself needed? So it is for most transactions */
+static bool
+is_plain(const EndorsementPlan *plan, const InterestCall *calls, size_t calls_count)
+{
+	for (size_t i = 0; i < calls_count; i++)
+		if (calls[i].collection.size > 0 || !calls[i].policy_needed || calls[i].key_policies_count > 0 ||
+			!fb_bytes_equal(calls[i].name, fb_bytes_of_text(plan->definition.name)))
+			return false;
+	return true;
+}
+
+bool
+plan_set_interest(EndorsementPlan *plan, const Channel *channel, const InterestCall *calls, size_t calls_count)
+{
+	bool		plain = is_plain(plan, calls, calls_count);
+
+	if (plain && plan->plain)
+		return false;
+	plan->plain = plain;
+	needs_of_interest(channel, &plan->definition, calls, calls_count, plan->allocator, &plan->policies, &plan->policies_count);
+	return true;
+}
+
+EndorsementPlan *
+plan_create_for_chaincode(const Channel *channel, const char *chaincode)
+{
+	EndorsementPlan *plan = make_plan(channel, chaincode, 0);
+
+	add_all(plan, channel, &plan->definition);
+	(void) plan_set_interest(plan, channel, NULL, 0);
+	return plan;
+}
+
+EndorsementPlan *
+plan_create(const Channel *channel, const ProposalView *proposal, List *organisations)
+{
+	char	   *chaincode = fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->chaincode_name);
+	EndorsementPlan *plan;
+
+	if (organisations == NIL && is_approval(proposal))
+		organisations = list_make1(guc_node_msp_id);
+	if (organisations == NIL)
+		return plan_create_for_chaincode(channel, chaincode);
+	plan = make_plan(channel, chaincode, list_length(organisations));
+	add_named(plan, channel, &plan->definition, organisations);
 	return plan;
 }
 
@@ -138,34 +170,69 @@ choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_co
 	return plan->members_count > 0;
 }
 
+/* the members that may be asked, for a search of layouts; places: their indexes in the plan */
+static size_t
+list_endorsers(const EndorsementPlan *plan, bool slow_too, PolicyEndorser **endorsers, uint32_t **places)
+{
+	size_t		count = 0;
+
+	*endorsers = palloc0(plan->members_count * sizeof(PolicyEndorser) + 1);
+	*places = palloc(plan->members_count * sizeof(uint32_t) + 1);
+	for (size_t i = 0; i < plan->members_count && count < FB_POLICY_ENDORSERS_MAX; i++)
+		if (!plan->members[i].failed && !plan->members[i].differs && (slow_too || !plan->members[i].slow))
+		{
+			(*endorsers)[count].msp_id = plan->members[i].msp_id;
+			(*places)[count++] = (uint32_t) i;
+		}
+	return count;
+}
+
+/* layouts of members instead of endorsers */
+static void
+find_layouts(EndorsementPlan *plan, bool slow_too, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
+{
+	PolicyEndorser *endorsers;
+	uint32_t   *places;
+	size_t		endorsers_count = list_endorsers(plan, slow_too, &endorsers, &places);
+	FbError		error;
+
+	*layouts_count = 0;
+	if (endorsers_count == 0)
+		return;
+	error_check(policy_layouts(plan->allocator, plan->policies, plan->policies_count, endorsers, endorsers_count, layouts_max, layouts, layouts_count,
+							   &error), &error);
+	for (size_t l = 0; l < *layouts_count; l++)
+	{
+		PolicyLayout *layout = &(*layouts)[l];
+		uint32_t   *members = palloc((layout->endorsers_count + 1) * sizeof(uint32_t));
+
+		for (size_t i = 0; i < layout->endorsers_count; i++)
+			members[i] = places[layout->endorsers[i]];
+		/* a policy that nobody has to satisfy: some node has to execute the function nevertheless */
+		if (layout->endorsers_count == 0)
+			members[0] = places[0];
+		layout->endorsers_count = Max(layout->endorsers_count, 1);
+		layout->endorsers = members;
+	}
+}
+
+void
+plan_list_layouts(EndorsementPlan *plan, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
+{
+	find_layouts(plan, true, layouts_max, layouts, layouts_count);
+}
+
 static bool
 choose_among(EndorsementPlan *plan, bool slow_too, const uint32_t **members, size_t *members_count)
 {
-	PolicyEndorser *endorsers = palloc0(plan->members_count * sizeof(PolicyEndorser) + 1);
-	uint32_t   *places = palloc(plan->members_count * sizeof(uint32_t) + 1);
-	uint32_t   *chosen;
-	size_t		endorsers_count = 0;
 	PolicyLayout *layouts;
 	size_t		layouts_count;
-	FbError		error;
 
-	for (size_t i = 0; i < plan->members_count && endorsers_count < FB_POLICY_ENDORSERS_MAX; i++)
-		if (!plan->members[i].failed && !plan->members[i].differs && (slow_too || !plan->members[i].slow))
-		{
-			endorsers[endorsers_count].msp_id = plan->members[i].msp_id;
-			places[endorsers_count++] = (uint32_t) i;
-		}
-	error_check(policy_layouts(plan->allocator, &plan->policy, 1, endorsers, endorsers_count, 1, &layouts, &layouts_count, &error), &error);
-	if (layouts_count == 0 || endorsers_count == 0)
+	find_layouts(plan, slow_too, 1, &layouts, &layouts_count);
+	if (layouts_count == 0)
 		return false;
-	chosen = palloc((layouts[0].endorsers_count + 1) * sizeof(uint32_t));
-	for (size_t i = 0; i < layouts[0].endorsers_count; i++)
-		chosen[i] = places[layouts[0].endorsers[i]];
-	/* a policy that nobody has to satisfy: somebody has to execute the function all the same */
-	if (layouts[0].endorsers_count == 0)
-		chosen[0] = places[0];
-	*members = chosen;
-	*members_count = Max(layouts[0].endorsers_count, 1);
+	*members = layouts[0].endorsers;
+	*members_count = layouts[0].endorsers_count;
 	return true;
 }
 

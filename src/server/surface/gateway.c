@@ -3,6 +3,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
+#include "utils/json.h"
 #include "utils/jsonb.h"
 
 #include "server/ca/ca.h"
@@ -21,6 +22,7 @@ FABRIC_FUNCTION(fabric_evaluate);
 FABRIC_FUNCTION(fabric_approve_chaincode);
 FABRIC_FUNCTION(fabric_commit_chaincode);
 FABRIC_FUNCTION(fabric_check_commit_readiness);
+FABRIC_FUNCTION(fabric_endorsement_plan);
 
 /* function name and arguments as the chaincode gets them: the function first */
 static void
@@ -298,7 +300,7 @@ fabric_approve_chaincode(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* commit_chaincode(channel, name, version, sequence, policy, collections, init_required) */
+/* commit_chaincode(channel, name, version, sequence, policy, collections, init_required, endorsing_orgs) */
 Datum
 fabric_commit_chaincode(PG_FUNCTION_ARGS)
 {
@@ -307,6 +309,7 @@ fabric_commit_chaincode(PG_FUNCTION_ARGS)
 
 	take_parameters(fcinfo, 4, &parameters);
 	set_lifecycle_call(fcinfo, &request, "CommitChaincodeDefinition", lifecycle_commit_arguments(&parameters));
+	request.endorsing_organisations = argument_text_list(fcinfo, 7, "endorsing_orgs");
 	(void) run_whole_call(&request);
 	PG_RETURN_VOID();
 }
@@ -344,4 +347,95 @@ fabric_check_commit_readiness(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/* ---- who could endorse ---- */
+
+/* the names are those of Fabric's `discover endorsers`; a group is an organization */
+static void
+add_groups(StringInfo json, const GatewayPlan *plan)
+{
+	json_add_name(json, "EndorsersByGroups");
+	appendStringInfoChar(json, '{');
+	for (size_t i = 0; i < plan->endorsers_count; i++)
+	{
+		const GatewayEndorser *endorser = &plan->endorsers[i];
+		bool		used = false;
+
+		for (size_t l = 0; l < plan->layouts_count; l++)
+			for (size_t e = 0; e < plan->layouts[l].endorsers_count; e++)
+				used |= plan->layouts[l].endorsers[e] == i;
+		if (!used)
+			continue;
+		json_add_name(json, psprintf("G%zu", i));
+		appendStringInfoString(json, "[{");
+		json_add_text(json, "MSPID", endorser->msp_id);
+		json_add_text(json, "Endpoint", endorser->address);
+		if (endorser->height > 0)
+		{
+			json_add_name(json, "LedgerHeight");
+			appendStringInfo(json, UINT64_FORMAT, endorser->height);
+		}
+		appendStringInfoString(json, "}]");
+	}
+	appendStringInfoChar(json, '}');
+}
+
+static void
+add_layouts(StringInfo json, const GatewayPlan *plan)
+{
+	json_add_name(json, "Layouts");
+	appendStringInfoChar(json, '[');
+	for (size_t l = 0; l < plan->layouts_count; l++)
+	{
+		appendStringInfoString(json, l > 0 ? ",{" : "{");
+		json_add_name(json, "quantities_by_group");
+		appendStringInfoChar(json, '{');
+		for (size_t e = 0; e < plan->layouts[l].endorsers_count; e++)
+		{
+			json_add_name(json, psprintf("G%u", plan->layouts[l].endorsers[e]));
+			appendStringInfoChar(json, '1');
+		}
+		appendStringInfoString(json, "}}");
+	}
+	appendStringInfoChar(json, ']');
+}
+
+static void
+add_policies(StringInfo json, const GatewayPlan *plan)
+{
+	json_add_name(json, "Policies");
+	appendStringInfoChar(json, '[');
+	for (size_t i = 0; i < plan->policies_count; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(json, ',');
+		escape_json(json, plan->policies[i]);
+	}
+	appendStringInfoChar(json, ']');
+}
+
+/* endorsement_plan(channel, chaincode, collections, keys, no_private_reads) */
+Datum
+fabric_endorsement_plan(PG_FUNCTION_ARGS)
+{
+	char	   *channel = argument_text(fcinfo, 0, "channel");
+	char	   *chaincode = argument_text(fcinfo, 1, "chaincode");
+	GatewayInterest interest = {0};
+	GatewayPlan plan;
+	StringInfoData json;
+
+	interest.collections = argument_byte_array(fcinfo, 2, "collections", &interest.collections_count);
+	interest.keys = argument_byte_array(fcinfo, 3, "keys", &interest.keys_count);
+	argument_require(fcinfo, 4, "no_private_reads");
+	interest.no_private_reads = PG_GETARG_BOOL(4);
+	gateway_plan(channel, chaincode, &interest, &plan);
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	json_add_text(&json, "Chaincode", chaincode);
+	add_groups(&json, &plan);
+	add_layouts(&json, &plan);
+	add_policies(&json, &plan);
+	appendStringInfoChar(&json, '}');
+	PG_RETURN_DATUM(result_jsonb(json.data));
 }

@@ -1,0 +1,92 @@
+/* layouts.c: who can endorse a call, and in which combinations, for people and for clients that choose organizations themselves (DSC-2) */
+#include "server/gateway/gateway_internal.h"
+
+#include "utils/snapmgr.h"
+
+#include "server/endorse/endorse.h"
+
+/* more combinations than anybody reads; with policies such as "6 of 12" there are some hundreds */
+#define LAYOUTS_MAX 256
+
+/* what a call would touch, by the names that the client gives */
+static InterestCall *
+list_interest(const Channel *channel, const EndorsementPlan *plan, const GatewayInterest *interest, size_t *count)
+{
+	InterestCall *calls = palloc0((interest->collections_count + 1) * sizeof(InterestCall));
+	FbBytes		name = fb_bytes_of_text(plan->definition.name);
+
+	*count = 0;
+	if (interest->keys_count > 0)
+		interest_of_keys(channel, name, interest->keys, interest->keys_count, plan->allocator, &calls[(*count)++]);
+	for (size_t i = 0; i < interest->collections_count; i++)
+		calls[(*count)++] = (InterestCall) {.name = name, .collection = interest->collections[i],
+		.no_private_reads = interest->no_private_reads, .policy_needed = true};
+	return calls;
+}
+
+static void
+check_collections(const Channel *channel, const EndorsementPlan *plan, const GatewayInterest *interest)
+{
+	for (size_t i = 0; i < interest->collections_count; i++)
+	{
+		FbError		error;
+
+		if (needs_collection_exists(channel, &plan->definition, interest->collections[i], plan->allocator))
+			continue;
+		fb_fail(&error, FB_INVALID_ARGUMENT, "chaincode \"%s\" has no collection \"%s\"", plan->definition.name,
+				error_excerpt(fb_text_copy(plan->allocator, interest->collections[i])));
+		error_throw(&error);
+	}
+}
+
+/* private data can be read only by members of the collection, so that only they can endorse */
+static void
+drop_nonmembers(const Channel *channel, EndorsementPlan *plan, const GatewayInterest *interest)
+{
+	for (size_t i = 0; i < plan->members_count && !interest->no_private_reads; i++)
+		for (size_t c = 0; c < interest->collections_count; c++)
+			if (!needs_is_member(channel, &plan->definition, interest->collections[c], plan->members[i].msp_id, plan->allocator))
+				plan->members[i].failed = true;
+}
+
+static void
+describe_policies(const EndorsementPlan *plan, GatewayPlan *result)
+{
+	FbError		error;
+
+	result->policies_count = plan->policies_count;
+	result->policies = palloc0(plan->policies_count * sizeof(char *) + 1);
+	for (size_t i = 0; i < plan->policies_count; i++)
+		error_check(policy_describe(plan->allocator, plan->policies[i], &result->policies[i], &error), &error);
+}
+
+void
+gateway_plan(const char *channel_name, const char *chaincode, const GatewayInterest *interest, GatewayPlan *result)
+{
+	const Channel *channel = channel_open(channel_name);
+	EndorsementPlan *plan;
+	InterestCall *calls;
+	size_t		calls_count;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	plan = plan_create_for_chaincode(channel, chaincode);
+	check_collections(channel, plan, interest);
+	calls = list_interest(channel, plan, interest, &calls_count);
+	(void) plan_set_interest(plan, channel, calls, calls_count);
+	drop_nonmembers(channel, plan, interest);
+	PopActiveSnapshot();
+	memset(result, 0, sizeof(*result));
+	describe_policies(plan, result);
+	result->endorsers = palloc0(plan->members_count * sizeof(GatewayEndorser) + 1);
+	plan_list_layouts(plan, LAYOUTS_MAX, &result->layouts, &result->layouts_count);
+	for (size_t i = 0; i < plan->members_count; i++)
+	{
+		const PlanMember *member = &plan->members[i];
+
+		result->endorsers[result->endorsers_count++] = (GatewayEndorser) {
+			.msp_id = member->msp_id,
+			.address = member->address != NULL ? member->address : channel_peer_address(channel, member->msp_id),
+			.height = member->address == NULL ? height_of_node(channel) : 0,
+		};
+	}
+}
