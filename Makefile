@@ -3,7 +3,8 @@
 #   make demo    set up what is missing, build, install, start a local network of three organisations, run the main job
 #   make check   set up what is missing, build, install, run every test
 #   make bench   figures of the demo network
-#   make check-long   what takes too long for make check: random chaincode for some minutes, with another seed each time
+#   make check-long   what takes too long for make check: random chaincode for some minutes, with another seed each time, then half an hour of
+#                     calls that use each other's results (LONG_SECONDS=60 makes that short)
 #
 #   make         build fabric.so          make core    build src/core alone, with plain cc (the proof of the waterline)
 #   make unit    the unit tests of core   make install into the PostgreSQL of PG_CONFIG
@@ -36,6 +37,9 @@ override with_llvm = no
 # PGXS and protoc-c must be there before make reads the rest. The goals of a first use, and any goal on a machine where a
 # package is missing, go through tools/setup and then start make again.
 FIRST_USE = demo check check-long bench ready
+
+# what check-long runs beside tests of check; each tells its options in its first lines
+LONG_CHECKS ?= test/long/own_writes
 export PG_CONFIG
 
 ifneq ($(filter $(FIRST_USE),$(MAKECMDGOALS)),)
@@ -51,6 +55,7 @@ check:
 	@tools/run_tests
 check-long:
 	@FABRIC_FUZZ_SECONDS=420 FABRIC_FUZZ_SEED=random tools/run_tests t/167
+	@for check in $(LONG_CHECKS); do $$check || exit 1; done
 bench:
 	@tools/bench/run
 ready-to-run:

@@ -16,12 +16,15 @@ my $two = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.pee
 # the chaincode of an organization may refuse, or add something
 sub package_of
 {
-	my ($label, $refuses, $difference) = @_;
+	my ($label, $refuses, $difference, $more) = @_;
+
+	$more //= '';
 	my $source = <<"SQL";
 CREATE FUNCTION put(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
 BEGIN
 	IF $refuses THEN RAISE EXCEPTION 'we do not want %', id USING DETAIL = 'Ask somebody else.'; END IF;
 	PERFORM fabric.put_state(id, (value + $difference)::text);
+	$more
 	RETURN 'stored';
 END \$\$;
 CREATE FUNCTION add(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
@@ -112,6 +115,13 @@ fingerprints($network, 'trade');
 is($org1->query(call('third', 'put', 'a', 5)), 'stored', 'organizations that agree are found');
 is(endorsers($org1), 'Org3MSP Org4MSP', 'and only their endorsements are used');
 is($org1->query("SELECT fabric.bytes_to_text(value) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'third' AND key = 'a'"), 5, 'the value is theirs');
+# what a wrong answer touches must not count for those that are right: here a key that nobody may change
+approve($org2, 'third', package_of('touching', 'false', 0, "PERFORM fabric.put_state('locked', '1');"));
+$org3->query(call('third', 'put', 'locked', 1) . ";\n" . call('third', 'guard', 'locked', 'Org9MSP'));
+fingerprints($network, 'trade');
+is($org1->query(call('third', 'put', 'a', 5)), 'stored', 'an answer that touches what nobody may change does not count for the others');
+approve($org2, 'third', package_of('lying', 'false', 1));
+fingerprints($network, 'trade');
 $org4->kill_hard;
 like($org1->error_of(call('third', 'put', 'a', 6)), qr/LF309.*"a".*Org2MSP has "7".*Org3MSP has "6".*Org4MSP: /s, 'when nobody decides, the difference is told, and who did not answer');
 $org4->start;

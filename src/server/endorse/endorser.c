@@ -76,7 +76,7 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_heigh
 
 /* height and interest are the snapshot's: a block is one transaction, so that a snapshot sees all of it or nothing */
 static void
-run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, Endorsement *endorsement, SimulationResult *result)
+run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with_interest, Endorsement *endorsement, SimulationResult *result)
 {
 	const ProposalView *view = &endorsement->proposal;
 	InterestCall *interest;
@@ -98,8 +98,11 @@ run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, Endorseme
 	PushActiveSnapshot(snapshot);
 	endorsement->height = block_store_height(channel->ledger, GetActiveSnapshot());
 	simulate(&request, result);
-	error_check(interest_collect(channel, result->rwset.public_bytes, allocator, &interest, &endorsement->response.interest_count, &error), &error);
-	endorsement->response.interest = interest;
+	if (with_interest && result->status < 400)
+	{
+		error_check(interest_collect(channel, result->rwset.public_bytes, allocator, &interest, &endorsement->response.interest_count, &error), &error);
+		endorsement->response.interest = interest;
+	}
 	PopActiveSnapshot();
 }
 
@@ -214,7 +217,7 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endors
 	(void) node_signer();		/* a node that cannot sign need not simulate */
 	channel = check_proposal(allocator, signed_proposal, min_height, view);
 	/* the newest state, also in a transaction that goes on seeing an old one: what it read there would only conflict */
-	run(allocator, channel, GetLatestSnapshot(), endorsement, &result);
+	run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL)
 		return;
@@ -244,7 +247,7 @@ endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
 	memset(endorsement, 0, sizeof(*endorsement));
 	channel = check_proposal(allocator, signed_proposal, 0, &endorsement->proposal);
 	/* a query is a query: under REPEATABLE READ it sees what the transaction's others see */
-	run(allocator, channel, GetTransactionSnapshot(), endorsement, &result);
+	run(allocator, channel, GetTransactionSnapshot(), false, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL)
 		return;

@@ -16,6 +16,9 @@
 #include "server/gateway/gateway_internal.h"
 
 #include "lib/stringinfo.h"
+#include "utils/snapmgr.h"
+
+#include "server/endorse/endorse.h"
 
 /* how often answers of different heights are asked for again: with the hottest keys there is a new block for almost every answer */
 #define ATTEMPTS_MAX 20
@@ -60,9 +63,42 @@ is_first_of_group(const FanOut *fan_out, uint32_t member)
 	return true;
 }
 
+/* what another node's answer touches; one that cannot be read has failed */
+static void
+learn_interest(FanOut *fan_out, uint32_t member)
+{
+	Branch	   *branch = &fan_out->branches[member];
+	ResponsePayload payload;
+	InterestCall *calls;
+	FbError		error;
+	FbStatus	status;
+
+	if (!branch->answered || branch->interest_known || fan_out->plan->fixed)
+		return;
+	status = response_payload_parse(fan_out->allocator, branch->response.payload, &payload, &error);
+	if (status == FB_OK)
+	{
+		PushActiveSnapshot(GetLatestSnapshot());
+		status = interest_collect(fan_out->channel, payload.results, fan_out->allocator, &calls, &branch->interest_count, &error);
+		PopActiveSnapshot();
+	}
+	if (status == FB_MALFORMED_MESSAGE || status == FB_LIMIT_EXCEEDED)
+	{
+		fan_out_note_failure(fan_out, member, psprintf("its read-write set cannot be read (%s)", error.message));
+		return;
+	}
+	error_check(status, &error);
+	branch->interest = calls;
+	branch->interest_known = true;
+}
+
+/* what has to be satisfied is what this very answer touches: an answer that is wrong must not make others need more */
 static bool
 choose_with(FanOut *fan_out, uint32_t member, const uint32_t **chosen, size_t *chosen_count)
 {
+	const Branch *branch = &fan_out->branches[member];
+
+	(void) plan_set_interest(fan_out->plan, fan_out->channel, branch->interest, branch->interest_count);
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 		fan_out->plan->members[i].differs = fan_out->branches[i].answered &&
 			!fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member));
@@ -77,11 +113,13 @@ answers_choose(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 	{
 		fan_out->plan->members[i].differs = false;
-		if (!fan_out->branches[i].answered)
-			continue;
-		if (fan_out->plan->members[i].address == NULL)
+		if (fan_out->plan->members[i].address == NULL && fan_out->branches[i].answered)
 			return choose_with(fan_out, i, chosen, chosen_count);
-		any = true;
+	}
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+	{
+		learn_interest(fan_out, i);
+		any |= fan_out->branches[i].answered;
 	}
 	if (!any)
 		return plan_choose(fan_out->plan, chosen, chosen_count);
@@ -185,6 +223,20 @@ answers_note_difference(FanOut *fan_out, const uint32_t *chosen, size_t chosen_c
 	fan_out->differing_members = chosen;
 }
 
+/* answers that were never part of one combination may differ too: the first of each group of equal ones */
+static void
+note_groups(FanOut *fan_out)
+{
+	uint32_t   *members = palloc(fan_out->plan->members_count * sizeof(uint32_t) + 1);
+	size_t		count = 0;
+
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+		if (fan_out->branches[i].answered && is_first_of_group(fan_out, i))
+			members[count++] = i;
+	if (count > 1)
+		answers_note_difference(fan_out, members, count);
+}
+
 /* "Org2MSP: could not connect ...; Org3MSP: ...": every member that failed */
 static void
 append_failures(const FanOut *fan_out, StringInfo detail)
@@ -272,6 +324,7 @@ answers_raise(FanOut *fan_out)
 {
 	StringInfoData detail;
 
+	note_groups(fan_out);
 	if (fan_out->differing_members != NULL)
 		raise_mismatch(fan_out);
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)

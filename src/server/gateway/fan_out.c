@@ -94,6 +94,9 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		}
 		branch->response = endorsement.response;
 		branch->height = endorsement.height;
+		branch->interest = endorsement.response.interest;
+		branch->interest_count = endorsement.response.interest_count;
+		branch->interest_known = true;
 		branch->answered = true;
 		/* the others' refusals are judged by what this answer has seen */
 		fan_out->seen_height = Max(fan_out->seen_height, endorsement.height);
@@ -154,6 +157,7 @@ take_answer(FanOut *fan_out, uint32_t index)
 	const char *flaw;
 	FbError		error;
 
+	branch->interest_known = false;
 	if (wire_call_rows_count(branch->call) != 1 || !wire_call_height(branch->call, &branch->height) ||
 		response_parse(fan_out->allocator, copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)), &branch->response, &error) != FB_OK)
 		fan_out_note_failure(fan_out, index, "its answer cannot be read");
@@ -328,71 +332,27 @@ roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 	return false;
 }
 
-/* ---- the policies of what was touched ---- */
-
-/* this node's answer if there is one, else the first; UINT32_MAX: none */
-static uint32_t
-find_reference(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
+/*
+ * With the first answer it is known what this transaction touches, and that may need other members than the chaincode's policy alone. True when they have
+ * to be chosen again; those that have answered keep their answers.
+ */
+static bool
+needs_other_choice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
-	uint32_t	reference = UINT32_MAX;
+	const Branch *reference = NULL;
 
 	for (size_t i = 0; i < chosen_count; i++)
 	{
-		if (!fan_out->branches[chosen[i]].answered)
-			continue;
-		if (fan_out->plan->members[chosen[i]].address == NULL)
-			return chosen[i];
-		if (reference == UINT32_MAX)
-			reference = chosen[i];
+		const Branch *branch = &fan_out->branches[chosen[i]];
+
+		if (branch->answered && (reference == NULL || fan_out->plan->members[chosen[i]].address == NULL))
+			reference = branch;
 	}
-	return reference;
-}
-
-/* what another node's answer touches, by this node's state; false: its answer cannot be read, and it has failed */
-static bool
-collect_interest(FanOut *fan_out, uint32_t member, InterestCall **calls, size_t *calls_count)
-{
-	ResponsePayload payload;
-	FbError		error;
-	FbStatus	status = response_payload_parse(fan_out->allocator, fan_out->branches[member].response.payload, &payload, &error);
-
-	if (status == FB_OK)
-	{
-		PushActiveSnapshot(GetLatestSnapshot());
-		status = interest_collect(fan_out->channel, payload.results, fan_out->allocator, calls, calls_count, &error);
-		PopActiveSnapshot();
-	}
-	if (status == FB_OK)
-		return true;
-	if (status != FB_MALFORMED_MESSAGE && status != FB_LIMIT_EXCEEDED)
-		error_throw(&error);
-	fan_out_note_failure(fan_out, member, psprintf("its read-write set cannot be read (%s)", error.message));
-	return false;
-}
-
-/*
- * Once there is an answer, the plan has to satisfy what committers ask of just this transaction: policies of keys and collections, and perhaps not that
- * of the chaincode. True when the plan may have changed: members have to be chosen again, who have answered keep their answers. A client that named the
- * organizations takes care of that itself, as in Fabric; approvals and commits of definitions have only the policy of _lifecycle.
- */
-static bool
-grow_plan(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
-{
-	EndorsementPlan *plan = fan_out->plan;
-	uint32_t	reference = find_reference(fan_out, chosen, chosen_count);
-	const ProposalResponse *response;
-	InterestCall *calls;
-	size_t		calls_count;
-
-	if (plan->fixed || reference == UINT32_MAX || strcmp(plan->definition.name, LIFECYCLE_NAMESPACE) == 0)
+	if (reference == NULL || fan_out->plan->fixed || fb_bytes_equal(fan_out->grown_payload, reference->response.payload))
 		return false;
-	response = &fan_out->branches[reference].response;
-	if (fb_bytes_equal(fan_out->grown_payload, response->payload))
-		return false;
-	fan_out->grown_payload = response->payload;
-	if (plan->members[reference].address == NULL)
-		return plan_set_interest(plan, fan_out->channel, response->interest, response->interest_count);
-	return !collect_interest(fan_out, reference, &calls, &calls_count) || plan_set_interest(plan, fan_out->channel, calls, calls_count);
+	fan_out->grown_payload = reference->response.payload;
+	/* in the usual case nothing has changed, and the search for a combination is saved */
+	return !reference->interest_known || plan_set_interest(fan_out->plan, fan_out->channel, reference->interest, reference->interest_count);
 }
 
 /* ask until one combination has answered alike; returns its members */
@@ -408,12 +368,12 @@ gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 		start_calls(fan_out, *chosen, *chosen_count);
 		if (!endorse_here(fan_out, *chosen, *chosen_count))
 			continue;
-		if (grow_plan(fan_out, *chosen, *chosen_count))
+		if (needs_other_choice(fan_out, *chosen, *chosen_count))
 			continue;
 		collect_calls(fan_out, *chosen, *chosen_count);
 		if (!all_answered(fan_out, *chosen, *chosen_count) || !roles_suffice(fan_out, *chosen, *chosen_count))
 			continue;
-		if (grow_plan(fan_out, *chosen, *chosen_count))
+		if (needs_other_choice(fan_out, *chosen, *chosen_count))
 			continue;
 		if (answers_agree(fan_out, *chosen, *chosen_count))
 			return;

@@ -87,6 +87,9 @@ typedef struct Branch
 	bool		answered;
 	ProposalResponse response;
 	uint64		height;			/* of the answer: how many blocks its simulation has seen */
+	const InterestCall *interest;	/* what the answer touches, by this node's state */
+	size_t		interest_count;
+	bool		interest_known;
 	char	   *failure;		/* of a member that failed */
 	const WireRefusal *refusal; /* of one whose chaincode refused */
 } Branch;
@@ -111,7 +114,10 @@ typedef struct FanOut
 
 extern void fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why);
 
-/* plan_choose among members whose answers agree; false when no such combination is left */
+/*
+ * plan_choose among members whose answers agree, with the policies that this answer needs; false when no such combination is left. A client that named
+ * the organizations takes care of the policies itself, as in Fabric; definitions have only the policy of _lifecycle.
+ */
 extern bool answers_choose(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count);
 extern bool answers_agree(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_count);
 /*

@@ -106,7 +106,7 @@ make_plan(const Channel *channel, const char *chaincode, int named_count)
 	return plan;
 }
 
-/* is only the policy of the chaincode itself needed? So it is for most transactions */
+/* is only the policy of the chaincode itself needed? So it is for most transactions, and for _lifecycle, whose interest is always empty */
 static bool
 is_plain(const EndorsementPlan *plan, const InterestCall *calls, size_t calls_count)
 {
@@ -122,7 +122,7 @@ plan_set_interest(EndorsementPlan *plan, const Channel *channel, const InterestC
 {
 	bool		plain = is_plain(plan, calls, calls_count);
 
-	if (plain && plan->plain)
+	if (plan->fixed || (plain && plan->plain))
 		return false;
 	plan->plain = plain;
 	needs_of_interest(channel, &plan->definition, calls, calls_count, plan->allocator, &plan->policies, &plan->policies_count);
