@@ -909,9 +909,9 @@ GRANT EXECUTE ON FUNCTION fabric.endorsement_plan TO fabric_client, fabric_admin
 -- peer to peer: what other nodes call on this one as a peer
 ------------------------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint, OUT response bytea, OUT height bigint) RETURNS record
+CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint, seen_height bigint, OUT response bytea, OUT height bigint) RETURNS record
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_endorse';
-COMMENT ON FUNCTION fabric_internal.endorse IS 'endorse a client''s signed proposal: protos.ProposalResponse, and how many blocks the simulation has seen; waits until this node has min_height blocks (LF507 when it takes too long)';
+COMMENT ON FUNCTION fabric_internal.endorse IS 'endorse a client''s signed proposal: protos.ProposalResponse, and how many blocks the simulation has seen; waits until this node has min_height blocks, and before it refuses seen_height (LF507 when it takes too long)';
 REVOKE ALL ON FUNCTION fabric_internal.endorse FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.endorse TO fabric_node;
 

@@ -80,7 +80,7 @@ INSERT INTO arguments_test.ordinary VALUES
 	('fabric.policy_satisfied(bytea,text[])', 'policy', 'fabric.policy_compile(''OR(''''Org1MSP.peer'''')'')'), (NULL, 'previous_block', 'fabric.get_block(''arguments'', 0)'),
 	(NULL, 'previous_hash', 'sha256(''x'')'), (NULL, 'principals', '''{Org1MSP.peer}'''), (NULL, 'private_key', quote_literal(:'admin_key')), (NULL, 'profile', 'NULL'),
 	(NULL, 'proposal', quote_literal('\x' || :'proposal')), (NULL, 'reason', '''unspecified'''), (NULL, 'role', '''client'''), ('grant_identity', 'role', 'current_user'),
-	('revoke_identity', 'role', 'current_user'), ('state_policy', 'role', '''peer'''), (NULL, 'secret', '''the secret'''),
+	('revoke_identity', 'role', 'current_user'), ('state_policy', 'role', '''peer'''), (NULL, 'seen_height', '0'), (NULL, 'secret', '''the secret'''),
 	(NULL, 'seek', quote_literal('\x' || encode(arguments_test.field(1, decode(:'seek', 'hex')) || arguments_test.field(2, decode(:'seek_signature', 'hex')), 'hex'))),
 	(NULL, 'sender', '1'), (NULL, 'sequence', '1'), (NULL, 'serial', 'NULL'), (NULL, 'signature', quote_literal('\x' || :'signature')), ('submit', 'signature', quote_literal('\x' || :'payload_signature')),
 	('ca_reenroll', 'signature', quote_literal('\x' || :'csr_signature')),

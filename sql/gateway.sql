@@ -254,7 +254,7 @@ CREATE FUNCTION gateway_test.all_calls(creator text, proposal text, signature te
 		(9, 'approve_chaincode', 'SELECT fabric.approve_chaincode(''gateway'', ''other'', ''1.0'', 1, NULL)'),
 		(10, 'check_commit_readiness', 'SELECT count(*) FROM fabric.check_commit_readiness(''gateway'', ''other'', ''1.0'', 1)'),
 		(11, 'commit_chaincode', 'SELECT fabric.commit_chaincode(''gateway'', ''other'', ''1.0'', 1)'),
-		(12, 'internal endorse', 'SELECT fabric_internal.endorse(''x'', 0)'),
+		(12, 'internal endorse', 'SELECT fabric_internal.endorse(''x'', 0, 0)'),
 		(13, 'internal submit', 'SELECT fabric_internal.submit(''gateway'', ''x'')'),
 		(14, 'internal deliver', 'SELECT fabric_internal.deliver(''x'', 1, 1)')) AS calls (number, name, call) ORDER BY number
 $$;

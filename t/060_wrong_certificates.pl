@@ -65,7 +65,7 @@ $org2->query('CREATE ROLE plain LOGIN; CREATE ROLE client LOGIN IN ROLE fabric_c
 foreach my $role ('plain', 'client')
 {
 	like($org2->error_of($_, user => $role), qr/42501/, "role $role may not do what nodes do")
-		foreach raft_receive(1), "SELECT fabric_internal.submit('trade', '\\x')", "SELECT fabric_internal.endorse('\\x', 0)", "SELECT fabric_internal.deliver('\\x', 1, 1)";
+		foreach raft_receive(1), "SELECT fabric_internal.submit('trade', '\\x')", "SELECT fabric_internal.endorse('\\x', 0, 0)", "SELECT fabric_internal.deliver('\\x', 1, 1)";
 }
 
 # ---- identities of clients ----

@@ -38,7 +38,7 @@ sub memory_of
 
 # ---- endorsements ----
 
-falsify_answer($org1, 'endorse', 'signed_proposal bytea, min_height bigint, OUT response bytea, OUT height bigint', 'record');
+falsify_answer($org1, 'endorse', 'signed_proposal bytea, min_height bigint, seen_height bigint, OUT response bytea, OUT height bigint', 'record');
 my $insist = "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP'])";
 like($org3->error_of($insist), qr/LF310.*Org1MSP: lost connection.*it sends more than the \d+ bytes that an answer may have/s, 'who insists on it is told');
 my $session = start_query($org3->connection, create_vehicle('E2') . ";\nSELECT pg_backend_pid();\nSELECT pg_sleep(1.5)");

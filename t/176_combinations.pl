@@ -133,10 +133,10 @@ fingerprints($network, 'trade');
 $org1->query(call('assets', 'put', 'hot', 1));
 fingerprints($network, 'trade');
 $org2->query(<<'SQL');
-ALTER EXTENSION fabric DROP FUNCTION fabric_internal.endorse(bytea, bigint);
-ALTER FUNCTION fabric_internal.endorse(bytea, bigint) RENAME TO endorse_truly;
-CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint, OUT response bytea, OUT height bigint) LANGUAGE sql SECURITY DEFINER
-	AS $$ SELECT t.response, t.height + 1000000 FROM fabric_internal.endorse_truly(signed_proposal, min_height) t $$;
+ALTER EXTENSION fabric DROP FUNCTION fabric_internal.endorse(bytea, bigint, bigint);
+ALTER FUNCTION fabric_internal.endorse(bytea, bigint, bigint) RENAME TO endorse_truly;
+CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint, seen_height bigint, OUT response bytea, OUT height bigint) LANGUAGE sql SECURITY DEFINER
+	AS $$ SELECT t.response, t.height + 1000000 FROM fabric_internal.endorse_truly(signed_proposal, min_height, seen_height) t $$;
 BEGIN;
 SET LOCAL session_replication_role = replica;
 UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND namespace = 'assets' AND key = 'hot';
@@ -144,9 +144,9 @@ COMMIT;
 SQL
 is($org1->query(call('assets', 'add', 'hot', 1)), 'added', 'who falsifies its state and its height does not keep the others from going on');
 $org2->query(<<'SQL');
-DROP FUNCTION fabric_internal.endorse(bytea, bigint);
-ALTER FUNCTION fabric_internal.endorse_truly(bytea, bigint) RENAME TO endorse;
-ALTER EXTENSION fabric ADD FUNCTION fabric_internal.endorse(bytea, bigint);
+DROP FUNCTION fabric_internal.endorse(bytea, bigint, bigint);
+ALTER FUNCTION fabric_internal.endorse_truly(bytea, bigint, bigint) RENAME TO endorse;
+ALTER EXTENSION fabric ADD FUNCTION fabric_internal.endorse(bytea, bigint, bigint);
 SQL
 is($org2->query("SELECT fabric.rebuild_state('trade') IS NOT NULL"), 't', 'its state is put right');
 

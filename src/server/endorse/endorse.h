@@ -20,13 +20,14 @@ typedef struct Endorsement
 } Endorsement;
 
 /*
- * Endorse a SignedProposal with this node's identity. min_height: the caller has seen that many blocks of the channel (0: none). This waits until this
- * node has them too, at most half of fabric.endorsement_timeout, so that its answer still arrives before the caller gives up; then it raises
- * FB_NODE_BEHIND, since an answer about an older state could refuse what the caller knows to exist. Private plaintext is stored durably before this
+ * Endorse a SignedProposal with this node's identity. min_height: this waits until this node has that many blocks of the channel, at most half of
+ * fabric.endorsement_timeout, so that its answer still arrives before the caller gives up; then it raises FB_NODE_BEHIND. seen_height: the caller has
+ * seen that many blocks. What the chaincode refuses on an older state it may not refuse on theirs, so before it refuses this waits for them
+ * likewise, and simulates again. 0: do not wait. Private plaintext is stored durably before this
  * returns. What the chaincode refuses is a result (refusal), not an error. Raises what TXF-2 refuses (FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT,
  * FB_DUPLICATE_TXID, FB_ACCESS_DENIED, FB_INVALID_SIGNATURE, FB_CERTIFICATE_EXPIRED ...), FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND.
  */
-extern void endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endorsement);
+extern void endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height, Endorsement *endorsement);
 
 /* raise the refusal of an endorsement, if there is one, for another node, which reads it with wire_call_refusal: FB_CHAINCODE_ERROR */
 extern void endorser_check_refusal(const Endorsement *endorsement);

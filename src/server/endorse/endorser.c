@@ -203,7 +203,7 @@ store_private(const Channel *channel, const ProposalView *view, FbBytes private_
 }
 
 void
-endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endorsement)
+endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height, Endorsement *endorsement)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	ProposalView *view = &endorsement->proposal;
@@ -219,6 +219,12 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, Endorsement *endors
 	/* the newest state, also in a transaction that goes on seeing an old one: what it read there would only conflict */
 	run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
+	if (endorsement->refusal != NULL && endorsement->height < seen_height)
+	{
+		wait_for_height(channel, seen_height);
+		run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
+		endorsement->refusal = refusal_of(&result);
+	}
 	if (endorsement->refusal != NULL)
 		return;
 	store_private(channel, view, result.rwset.private_bytes);

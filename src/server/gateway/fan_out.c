@@ -39,7 +39,8 @@ start_call(FanOut *fan_out, uint32_t index, uint64 height)
 	Branch	   *branch = &fan_out->branches[index];
 
 	branch->asked_height = Max(height, branch->wanted_height);
-	branch->call = wire_endorse_start(fan_out->plan->members[index].address, fan_out->signed_proposal, branch->asked_height);
+	branch->asked_seen = fan_out->seen_height;
+	branch->call = wire_endorse_start(fan_out->plan->members[index].address, fan_out->signed_proposal, branch->asked_height, branch->asked_seen);
 	branch->patience_until = 0;
 }
 
@@ -56,7 +57,7 @@ static void
 start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
 	/* see heights.c: this node's own answer shows when another one is old */
-	uint64		height = includes_this_node(fan_out, chosen, chosen_count) ? height_of_session(fan_out->channel) : fan_out->seen_height;
+	uint64		height = includes_this_node(fan_out, chosen, chosen_count) ? 0 : fan_out->seen_height;
 
 	for (size_t i = 0; i < chosen_count; i++)
 	{
@@ -84,7 +85,7 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 
 		if (fan_out->plan->members[chosen[i]].address != NULL || branch->answered)
 			continue;
-		endorser_endorse(fan_out->signed_proposal, branch->wanted_height, &endorsement);
+		endorser_endorse(fan_out->signed_proposal, branch->wanted_height, 0, &endorsement);
 		if (endorsement.refusal != NULL)
 		{
 			if (!is_lifecycle(&endorsement))
@@ -139,14 +140,23 @@ flaw_of(FanOut *fan_out, uint32_t index)
 	return valid ? NULL : "its signature is not valid";
 }
 
+/* did the chaincode there say no? */
+static bool
+is_refusal(const FbError *error)
+{
+	return error->status == FB_CHAINCODE_ERROR;
+}
+
 /*
- * May a node's error be due to blocks that it lacks? Then it is asked once more at the height that the caller has seen: the refusal of a chaincode that
- * did not find what was just created, a definition that is not committed there yet, a configuration that does not know the client yet.
+ * May a node's error be due to blocks that it lacks? Then it is asked once more at the height that the caller has seen: a definition that is not committed
+ * there yet, a configuration that does not know the client yet. Before its chaincode refuses the node waits by itself.
  */
 static bool
 may_be_old(const FanOut *fan_out, const Branch *branch, const FbError *error)
 {
-	return error->status != FB_NODE_UNREACHABLE && error->status != FB_NODE_BEHIND && branch->asked_height < fan_out->seen_height &&
+	uint64		height = is_refusal(error) ? Max(branch->asked_height, branch->asked_seen) : branch->asked_height;
+
+	return error->status != FB_NODE_UNREACHABLE && error->status != FB_NODE_BEHIND && height < fan_out->seen_height &&
 		GetCurrentTimestamp() < fan_out->deadline;
 }
 

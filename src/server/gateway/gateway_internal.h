@@ -70,10 +70,6 @@ extern bool needs_is_member(const Channel *channel, const ChaincodeDefinition *d
 
 /* those that this node has now: everything that a view or a query can show */
 extern uint64 height_of_node(const Channel *channel);
-/* those up to the last one in which this session was told a transaction's end; 0: none */
-extern uint64 height_of_session(const Channel *channel);
-/* the session has been told that a transaction is in this block */
-extern void height_note_block(const Channel *channel, uint64 block_number);
 
 /* ---- fan_out.c, agree.c: one proposal, asked at several organizations ---- */
 
@@ -82,8 +78,9 @@ typedef struct Branch
 {
 	WireCall   *call;			/* NULL: this node, or not asked */
 	TimestampTz patience_until; /* of the call; 0: it was not waited for yet, because this node simulates */
-	uint64		asked_height;	/* what the last request said that the caller has seen */
-	uint64		wanted_height;	/* what the next one has to say at least */
+	uint64		asked_height;	/* the last request asked for an answer with so many blocks */
+	uint64		asked_seen;		/* ... and said that the caller has seen so many */
+	uint64		wanted_height;	/* what the next one has to ask for at least */
 	bool		answered;
 	ProposalResponse response;
 	uint64		height;			/* of the answer: how many blocks its simulation has seen */

@@ -27,8 +27,6 @@ look_up(const Channel *channel, const char *tx_id, GatewayStatus *status)
 {
 	status->committed = tx_index_find(channel->ledger, fb_bytes_of_text(tx_id), GetLatestSnapshot(), &status->block_number,
 									  &status->position, &status->code);
-	if (status->committed)
-		height_note_block(channel, status->block_number);
 	return status->committed;
 }
 

@@ -129,7 +129,7 @@ evaluate_at(const Channel *channel, const ProposalView *proposal, const char *ms
 			StringInfo reasons, FbBytes *payload)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	WireCall   *call = wire_endorse_start(address, signed_proposal, height_of_node(channel));
+	WireCall   *call = wire_endorse_start(address, signed_proposal, height_of_node(channel), 0);
 	const WireError *failure;
 	ProposalResponse response;
 	FbBytes		answer = FB_BYTES_EMPTY;

@@ -16,14 +16,15 @@ endorse_proposal(PG_FUNCTION_ARGS)
 	FbBytes		proposal = argument_bytes(fcinfo, 0, "signed_proposal");
 
 	argument_require(fcinfo, 1, "min_height");
-	endorser_endorse(proposal, (uint64) Max(PG_GETARG_INT64(1), 0), &endorsement);
+	argument_require(fcinfo, 2, "seen_height");
+	endorser_endorse(proposal, (uint64) Max(PG_GETARG_INT64(1), 0), (uint64) Max(PG_GETARG_INT64(2), 0), &endorsement);
 	endorser_check_refusal(&endorsement);
 	values[0] = PointerGetDatum(memory_bytea(endorsement.response_bytes));
 	values[1] = Int64GetDatum((int64) endorsement.height);
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
 }
 
-/* endorse(signed_proposal, min_height): protos.ProposalResponse, and the height at which it was simulated */
+/* endorse(signed_proposal, min_height, seen_height): protos.ProposalResponse, and the height at which it was simulated */
 Datum
 fabric_internal_endorse(PG_FUNCTION_ARGS)
 {

@@ -369,11 +369,11 @@ call_start(const char *address, const RemoteRequest *request)
 }
 
 WireCall *
-wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height)
+wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height, uint64 seen_height)
 {
 	RemoteRequest request;
 
-	remote_request_endorse(&request, signed_proposal, min_height);
+	remote_request_endorse(&request, signed_proposal, min_height, seen_height);
 	return call_start(address, &request);
 }
 

@@ -12,9 +12,9 @@
 const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
 	[REMOTE_ENDORSE] = {
 		.name = "fabric_endorse",
-		.sql = "SELECT response, height FROM fabric_internal.endorse($1, $2)",
-		.parameters_count = 2,
-		.parameter_types = {BYTEAOID, INT8OID},
+		.sql = "SELECT response, height FROM fabric_internal.endorse($1, $2, $3)",
+		.parameters_count = 3,
+		.parameter_types = {BYTEAOID, INT8OID, INT8OID},
 	},
 	[REMOTE_SUBMIT] = {
 		.name = "fabric_submit",
@@ -64,12 +64,13 @@ set_int8(RemoteRequest *request, int parameter_index, uint64 value)
 }
 
 void
-remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height)
+remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height, uint64 seen_height)
 {
 	request->statement = REMOTE_ENDORSE;
 	request->answer_bytes_max = FB_MESSAGE_BYTES_MAX;
 	request->parameters[0] = signed_proposal;
 	set_int8(request, 1, min_height);
+	set_int8(request, 2, seen_height);
 }
 
 void

@@ -73,12 +73,13 @@ typedef struct WireCall WireCall;
  * subtransaction (released then, also on abort); outside of one until wire_call_release.
  *
  * wire_endorse_start: signed_proposal = protos.SignedProposal; min_height: the other node waits until it has so many blocks (0: it does
- *     not), and fails with FB_NODE_BEHIND if that takes too long; the answer is one row, a protos.ProposalResponse, and wire_call_height.
+ *     not), and fails with FB_NODE_BEHIND if that takes too long; seen_height: it does not refuse on an older state than
+ *     that; the answer is one row, a protos.ProposalResponse, and wire_call_height.
  * wire_submit_start: envelope = common.Envelope; one row, empty. Success means: in the consenter's queue (ORD-5).
  * wire_deliver_start: seek = signed common.Envelope of an ab.SeekInfo; rows are common.Block bytes in order of number, at
  *     most about bytes_max in all (at least one block); no row if none arrived within wait_ms.
  */
-extern WireCall *wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height);
+extern WireCall *wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height, uint64 seen_height);
 extern WireCall *wire_submit_start(const char *address, const char *channel, FbBytes envelope);
 extern WireCall *wire_deliver_start(const char *address, FbBytes seek, int bytes_max, int wait_ms);
 

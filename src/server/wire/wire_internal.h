@@ -53,7 +53,7 @@ typedef struct RemoteRequest
 } RemoteRequest;
 
 /* fill *request; it borrows the bytes, and points into itself (do not copy it by assignment) */
-extern void remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height);
+extern void remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height, uint64 seen_height);
 extern void remote_request_submit(RemoteRequest *request, const char *channel, FbBytes envelope);
 extern void remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, int32 wait_ms);
 extern void remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes message);
