@@ -151,6 +151,13 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 	is($error, '', 'a chaincode can be called at once after its definition was committed');
 	like($out, qr/created/, 'with the endorsement of a node that had to wait for the definition');
 	ok($waited, 'it was seen waiting');
+
+	approve($_, 'same', $both, $package) foreach @nodes;
+	fingerprints($network, 'trade');
+	($out, $error) = finish_query(start_query($org1->connection,
+		"BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) FROM fabric.channels;\n" . commit_sql('same', $both) . ";\n" . call('same', 'create_item', 'a') . ";\nCOMMIT"));
+	is($error, '', 'also in a transaction whose own snapshot is older');
+	like($out, qr/created/, 'which calls with the newest state');
 }
 
 # ---- a query that another organization's node answers ----

@@ -156,8 +156,18 @@ may_be_old(const FanOut *fan_out, const Branch *branch, const FbError *error)
 {
 	uint64		height = is_refusal(error) ? Max(branch->asked_height, branch->asked_seen) : branch->asked_height;
 
-	return error->status != FB_NODE_UNREACHABLE && error->status != FB_NODE_BEHIND && height < fan_out->seen_height &&
-		GetCurrentTimestamp() < fan_out->deadline;
+	switch (error->status)
+	{
+		case FB_NODE_UNREACHABLE:
+		case FB_NODE_BEHIND:
+		case FB_CHAINCODE_TIMEOUT:
+		case FB_LIMIT_EXCEEDED:
+		case FB_BUSY:
+		case FB_DUPLICATE_TXID:
+			return false;
+		default:
+			return height < fan_out->seen_height && GetCurrentTimestamp() < fan_out->deadline;
+	}
 }
 
 static void
@@ -407,7 +417,10 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 	fan_out.proposal = &view;
 	fan_out.channel = channel_open(fb_text_copy(fan_out.allocator, view.channel_id));
 	fan_out.seen_height = height_of_node(fan_out.channel);
+	/* the newest definition, also in a transaction that goes on seeing an old one */
+	PushActiveSnapshot(GetLatestSnapshot());
 	fan_out.plan = plan_create(fan_out.channel, &view, organisations);
+	PopActiveSnapshot();
 	fan_out.branches = palloc0(fan_out.plan->members_count * sizeof(Branch) + 1);
 	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
 	gather(&fan_out, &chosen, &chosen_count);

@@ -7,8 +7,9 @@
  *
  * To wait for these blocks always would make each call as slow as the slowest node asked, although most calls touch nothing of the last blocks: in
  * test/long/own_writes the creating calls took 40 % longer with a pure peer as second endorser than without, whether all blocks of the node were waited
- * for or only those of the session's own transactions. So a node answers at once with what it has, and waits only before it refuses; and an answer that differs from this node's is asked again at the same height (agree.c). The same read versions are the same state as far as the
- * call is concerned. Where this node does not simulate itself nothing would show that an answer is old, and the other nodes have to wait first.
+ * for or only those of the session's own transactions. So a node answers at once with what it has, and waits only before it refuses; and an answer that
+ * differs from this node's is asked again at the same height (agree.c). The same read versions are the same state as far as the call is concerned. Where
+ * this node does not simulate itself nothing would show that an answer is old, and the other nodes have to wait first.
  *
  * What the caller has seen on another node is not known here: it waits for that with fabric.commit_status on this node.
  */

@@ -134,11 +134,12 @@ add_collection_policy(Needs *needs, const ChaincodeDefinition *definition, FbByt
 }
 
 static void
-add_call(Needs *needs, const InterestCall *call)
+add_call(Needs *needs, const ChaincodeDefinition *called, const InterestCall *call)
 {
-	ChaincodeDefinition definition;
+	ChaincodeDefinition definition = *called;
 
-	if (!definition_get(needs->channel->name, fb_text_copy(needs->allocator, call->name), &definition))
+	if (!fb_bytes_equal(call->name, fb_bytes_of_text(called->name)) &&
+		!definition_get(needs->channel->name, fb_text_copy(needs->allocator, call->name), &definition))
 	{
 		add_policy(needs, NULL);
 		return;
@@ -173,7 +174,7 @@ needs_of_interest(const Channel *channel, const ChaincodeDefinition *definition,
 	Needs		needs = {.channel = channel, .allocator = allocator};
 
 	for (size_t i = 0; i < calls_count; i++)
-		add_call(&needs, &calls[i]);
+		add_call(&needs, definition, &calls[i]);
 	/* a transaction that wrote nothing still needs the policy of the chaincode that was called (FAB-9473) */
 	if (!mentions_chaincode(calls, calls_count, fb_bytes_of_text(definition->name)))
 		add_chaincode_policy(&needs, definition);
