@@ -29,6 +29,11 @@ CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_
 CREATE FUNCTION add(key text, amount int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE total int := fabric.get_state_text(key)::int + amount;
 BEGIN PERFORM fabric.put_state(key, total::text); RETURN total; END $$;
+CREATE FUNCTION add_owned(owner text, amount int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	key bytea := fabric.create_composite_key('owner~account', VARIADIC ARRAY[owner, '1']);
+	total int := coalesce(fabric.get_state_text(key)::int, 0) + amount;
+BEGIN PERFORM fabric.put_state(key, total::text); RETURN total; END $$;
 CREATE FUNCTION copy(source text, target text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE value text := coalesce(fabric.get_state_text(source), 'nothing');
 BEGIN PERFORM fabric.put_state(target, value); RETURN value; END $$;
@@ -41,6 +46,7 @@ BEGIN PERFORM fabric.put_state(target, many::text); RETURN many; END $$;
 CREATE FUNCTION reset() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM fabric.del_state(r.key) FROM (SELECT key FROM fabric.get_state_by_range('', '') ORDER BY key) r;
+	PERFORM fabric.del_state(fabric.create_composite_key('owner~account', VARIADIC ARRAY['Ada', '1']));
 	PERFORM fabric.put_state('k', '1');
 	PERFORM fabric.put_state('l', '1');
 END $$;

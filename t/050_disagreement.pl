@@ -18,6 +18,8 @@ sub package_of
 	my $source = <<"SQL";
 CREATE FUNCTION put(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
 BEGIN PERFORM fabric.put_state(id, (value + $difference)::text); RETURN 'stored'; END \$\$;
+CREATE FUNCTION put_owned(owner text, id text) RETURNS text LANGUAGE plpgsql AS \$\$
+BEGIN PERFORM fabric.put_state(fabric.create_composite_key('owner~id', VARIADIC ARRAY[owner, id]), '$difference'); RETURN 'stored'; END \$\$;
 CREATE FUNCTION add(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
 BEGIN PERFORM fabric.put_state(id, (fabric.get_state_text(id)::int + value)::text); RETURN 'added'; END \$\$;
 CREATE FUNCTION look(id text) RETURNS text LANGUAGE sql AS \$\$ SELECT fabric.get_state_text(id) \$\$;
@@ -53,6 +55,12 @@ my $error = $org1->error_of(call('put', 'k1', 5));
 like($error, qr/LF309/, 'endorsements that differ are an error');
 like($error, qr/"k1"/, 'which names the key');
 like($error, qr/Org1MSP has "5".*Org2MSP has "6"/, 'and who would write what');
+
+# a composite key, with U+0000 before, between and behind its parts, is shown whole and with nothing behind it
+$error = $org1->error_of(call('put_owned', 'Ada', "k\x{1b}[2J1"));
+my $zero = "\xe2\x90\x80";
+utf8::encode($error) if utf8::is_utf8($error);
+like($error, qr/LF309.* of key "${zero}owner~id${zero}Ada${zero}k\\u001b\[2J1${zero}" in "assets": Org1MSP has "0", Org2MSP has "1"\./s, 'a composite key is shown as text');
 $error = $org1->error_of(call('tell'));
 like($error, qr/LF309.*Org1MSP.*Org2MSP/s, 'results that differ are an error too');
 is(height_of($org1, 'trade'), $height, 'nothing of it is ordered');

@@ -6,6 +6,7 @@
 #
 # Rules: a room includes doors of lower floors only; the door of a room is ROOM/ROOM.h; nothing of the server below the
 # waterline; libpq only in server/wire; core reads no clock, opens no file, prints nothing, keeps no random state.
+# What only a helper may use is used nowhere else: pnstrdup and tuplestore_gettupleslot (server/pg), "%.*s" (FB_DISPLAY of core/base).
 use strict;
 use warnings;
 use File::Basename qw(dirname);
@@ -43,6 +44,20 @@ my %FORBIDDEN_CALL = (
 	(map { ($_ => 'core neither ends nor leaves its caller: return an FbStatus') } qw(exit _exit longjmp siglongjmp)),
 	(map { ($_ => 'core waits for nothing') } qw(sleep usleep nanosleep)),
 	(map { ($_ => 'use the seeded generator of core/base') } qw(rand srand random srandom)));
+
+# what only one place in the server may call, because its callers got it wrong
+my %ONE_PLACE = (
+	pnstrdup => 'stops at a zero: use memory_cstring for names, FB_DISPLAY for messages',
+	tuplestore_gettupleslot => 'reads into a context that the caller may reset: use memory_next_row');
+
+# a message prints a part of a text that is no C string: bytes of any kind
+sub complain_of_format
+{
+	my ($room, $source) = @_;
+
+	return undef if $room =~ m{^(?:core/base|server/pg)$};
+	return $source =~ /%\.\*s/ ? '%.*s: bytes need not be text: use FB_DISPLAY and %s' : undef;
+}
 
 sub without_comments_and_strings
 {
@@ -126,7 +141,14 @@ sub check_tree
 			my $complaint = judge_include($room, $1 eq '"', $2);
 			push @problems, "$file:$line: $complaint" if $complaint;
 		}
-		$clean = $FLOOR{$room} < $WATERLINE ? without_comments_and_strings($text) : '';
+		$line = 0;
+		foreach my $source (split /\n/, $text)
+		{
+			$line++;
+			my $complaint = complain_of_format($room, $source);
+			push @problems, "$file:$line: $complaint" if $complaint;
+		}
+		$clean = without_comments_and_strings($text);
 		$line = 0;
 		foreach my $source (split /\n/, $clean)
 		{
@@ -134,7 +156,8 @@ sub check_tree
 			while ($source =~ m{(?<![\w.>])([a-z_]+)\s*\(}g)
 			{
 				next if $room eq 'core/base' && $1 eq 'fprintf';	# the last words of a failed assertion
-				push @problems, "$file:$line: $1(): $FORBIDDEN_CALL{$1}" if $FORBIDDEN_CALL{$1};
+				push @problems, "$file:$line: $1(): $FORBIDDEN_CALL{$1}" if $FORBIDDEN_CALL{$1} && $FLOOR{$room} < $WATERLINE;
+				push @problems, "$file:$line: $1(): $ONE_PLACE{$1}" if $ONE_PLACE{$1} && $room ne 'server/pg';
 			}
 		}
 		$count++ if @problems == $before;
@@ -160,6 +183,11 @@ sub self_test
 		[ 'core/txn/file.c', "void f(void)\n{\n\tfopen(\"x\", \"r\");\n}\n", 'opens no file' ],
 		[ 'server/order/libpq.c', "#include \"libpq-fe.h\"\n", 'libpq belongs' ],
 		[ 'server/order/sideways.c', "#include \"server/commit/commit.h\"\n", 'neighbours' ],
+		[ 'server/pg/ok.c', "char *f(void)\n{\n\treturn pnstrdup(\"a\", 1);\n}\n", undef ],
+		[ 'server/gateway/text.c', "char *f(void)\n{\n\treturn pnstrdup(\"a\", 1);\n}\n", 'stops at a zero' ],
+		[ 'server/gateway/format.c', "const char *f = \"%.*s\";\n", 'need not be text' ],
+		[ 'core/txn/format.c', "const char *f = \"a %.*s\";\n", 'need not be text' ],
+		[ 'server/commit/rows.c', "void f(void)\n{\n\ttuplestore_gettupleslot(0, 1, 0, 0);\n}\n", 'reads into a context' ],
 		[ 'server/attic/x.c', "\n", 'not in a room' ],
 		[ 'loose.c', "\n", 'not in a room' ]);
 	my ($passed, $failed) = (0, 0);

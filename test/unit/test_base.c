@@ -81,6 +81,45 @@ test_text(void)
 }
 
 static void
+test_display(void)
+{
+	char		many[2000];
+	const char *shown;
+	FbError		error;
+
+	CHECK_TEXT(FB_DISPLAY(FB_BYTES_EMPTY), "");
+	CHECK_TEXT(FB_DISPLAY(FB_BYTES_LITERAL("gar\xC3\xA7on \xF0\x9F\x98\x80 %s%n")), "gar\xC3\xA7on \xF0\x9F\x98\x80 %s%n");
+	/* composite keys */
+	CHECK_TEXT(FB_DISPLAY(FB_BYTES_LITERAL("\0owner~id\0Ada\0")), "\xE2\x90\x80owner~id\xE2\x90\x80" "Ada\xE2\x90\x80");
+	/* what would move the cursor, begin another line, or turn the text around */
+	CHECK_TEXT(FB_DISPLAY(FB_BYTES_LITERAL("a\x1b[2J\r\nb\x7f\xC2\x85\xE2\x80\xAE\xEF\xBB\xBF")), "a\\u001b[2J\\u000d\\u000ab\\u007f\\u0085\\u202e\\ufeff");
+	CHECK_TEXT(FB_DISPLAY(FB_BYTES_LITERAL("a\xff")), "\\x61ff");
+	CHECK_TEXT(FB_DISPLAY(FB_BYTES_LITERAL("\xE2\x82")), "\\xe282");
+	for (int lead = 0; lead < 5; lead++)
+	{
+		memset(many, 'a', sizeof(many));
+		for (int i = lead; i + 1 < (int) sizeof(many); i += 2)
+			memcpy(many + i, "\xC3\xA9", 2);
+		many[sizeof(many) - 1] = 'z';
+		shown = FB_DISPLAY(fb_bytes(many, sizeof(many)));
+		CHECK(strlen(shown) < FB_DISPLAY_BYTES && strlen(shown) > FB_DISPLAY_BYTES - 16);
+		CHECK(fb_utf8_valid(fb_bytes_of_text(shown)) && strcmp(shown + strlen(shown) - 3, "...") == 0);
+	}
+	/* nothing but what takes most room, and no text at all */
+	memset(many, 1, sizeof(many));
+	shown = FB_DISPLAY(fb_bytes(many, sizeof(many)));
+	CHECK(strlen(shown) < FB_DISPLAY_BYTES && strncmp(shown, "\\u0001\\u0001", 12) == 0 && strcmp(shown + strlen(shown) - 3, "...") == 0);
+	memset(many, 0xff, sizeof(many));
+	shown = FB_DISPLAY(fb_bytes(many, sizeof(many)));
+	CHECK(strlen(shown) < FB_DISPLAY_BYTES && strncmp(shown, "\\xffff", 6) == 0 && strcmp(shown + strlen(shown) - 3, "...") == 0);
+	/* whatever a message is given, it is text for clients and logs */
+	fb_fail(&error, FB_INTERNAL, "%s", "a\xff\xE2\x82 \x1b[2J\xC3\xA9\tb\nc\x7f");
+	CHECK_TEXT(error.message, "a??? ?[2J\xC3\xA9\tb\nc?");
+	fb_error_detail(&error, "%s", "\xED\xA0\x80.");
+	CHECK_TEXT(error.detail, "???.");
+}
+
+static void
 test_rand(void)
 {
 	FbRand		a;
@@ -105,6 +144,7 @@ main(void)
 	test_errors();
 	test_buffer();
 	test_text();
+	test_display();
 	test_rand();
 	return check_finish("base");
 }

@@ -122,7 +122,11 @@ extern void fb_error_detail(FbError *error, const char *format, ...) __attribute
 extern void fb_error_hint(FbError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern FbStatus fb_out_of_memory(FbError *error);
 
-/* print into a field of fixed size, which messages have; what does not fit is cut at a character boundary */
+/*
+ * Print into a field of fixed size, which messages have; what does not fit is cut at a character boundary. Whatever the arguments hold, the text is
+ * valid UTF-8 without control characters other than tab and line feed: a question mark stands for each byte that is neither. So no message can put
+ * bytes that are no text into a client's session, or escape sequences into the terminal of whoever reads the log.
+ */
 extern void fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
 
 /* return early with the status of a failed call */
@@ -188,8 +192,25 @@ extern bool fb_hex_decode(const char *hex, size_t hex_size, uint8_t *out); /* ou
 
 /* ---- UTF-8 ---- */
 extern bool fb_utf8_valid(FbBytes bytes); /* as Go's utf8.Valid: no surrogates, no overlong forms, up to U+10FFFF; U+0000 is valid */
+/* bytes of the character that the data begin with; 0: they do not begin with a whole valid one */
+extern size_t fb_utf8_character(const uint8_t *data, size_t size);
 /* the length of the longest beginning of at most size_max bytes that does not end inside a character; for "%.*s" in messages */
 extern int	fb_utf8_cut(FbBytes bytes, int size_max);
+
+/*
+ * Bytes as people read them, in messages: those of keys, names and values, which may hold anything. Text stays text; U+0000, which separates the parts
+ * of composite keys, becomes U+2400; other control characters, and those that change the direction of text, become \u and four hex digits. What is no
+ * UTF-8 becomes \x and hex digits. Longer ones are cut at a character boundary and end with "...". Use it as the argument of a %s:
+ * FB_DISPLAY(key). The text lives until the end of the enclosing block.
+ */
+#define FB_DISPLAY_BYTES 256
+typedef struct FbDisplay
+{
+	char		text[FB_DISPLAY_BYTES];
+} FbDisplay;
+
+#define FB_DISPLAY(bytes) fb_display(&(FbDisplay) {{0}}, (bytes))
+extern const char *fb_display(FbDisplay *display, FbBytes bytes);
 
 /* ---- pseudo-random numbers from a seed (xoshiro256**), for the Raft core and the simulator; never for secrets ---- */
 typedef struct FbRand

@@ -41,6 +41,23 @@ fb_status_text(FbStatus status)
 	return status_entry(status)->text;
 }
 
+/* in place: see fb_print_cut */
+static void
+make_printable(char *text)
+{
+	for (size_t i = 0; text[i] != '\0';)
+	{
+		size_t		size = fb_utf8_character((const uint8_t *) text + i, strnlen(text + i, 4));
+
+		if (size == 0 || (size == 1 && ((unsigned char) text[i] < 0x20 || text[i] == 0x7F) && text[i] != '\n' && text[i] != '\t'))
+		{
+			text[i] = '?';
+			size = 1;
+		}
+		i += size;
+	}
+}
+
 void
 fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments)
 {
@@ -69,6 +86,7 @@ fb_print_cut(char *field, size_t field_bytes, const char *format, va_list argume
 		}
 		field[end] = '\0';
 	}
+	make_printable(field);
 }
 
 FbStatus

@@ -30,7 +30,7 @@ config_check_channel_id(FbBytes channel_id, FbError *error)
 	}
 	if (good)
 		return FB_OK;
-	fb_fail(error, FB_INVALID_ARGUMENT, "invalid channel name \"%.*s\"", fb_utf8_cut(channel_id, 64), (const char *) channel_id.data);
+	fb_fail(error, FB_INVALID_ARGUMENT, "invalid channel name \"%s\"", FB_DISPLAY(channel_id));
 	fb_error_hint(error, "A channel name begins with a lower-case letter and has lower-case letters, digits, \".\" and \"-\".");
 	return FB_INVALID_ARGUMENT;
 }
@@ -78,8 +78,7 @@ config_check_element_id(FbBytes element_id, FbError *error)
 	}
 	if (good)
 		return FB_OK;
-	fb_fail(error, FB_INVALID_CONFIG, "invalid name \"%.*s\" of a configuration element", fb_utf8_cut(element_id, 64),
-			(const char *) element_id.data);
+	fb_fail(error, FB_INVALID_CONFIG, "invalid name \"%s\" of a configuration element", FB_DISPLAY(element_id));
 	fb_error_hint(error, "Names of groups, values and policies have letters, digits, \".\" and \"-\".");
 	return FB_INVALID_CONFIG;
 }
@@ -114,7 +113,7 @@ config_parse_address(FbAllocator *allocator, FbBytes address, char **host, uint1
 		good = name.data[i] > ' ' && name.data[i] < 0x7F && name.data[i] != '[' && name.data[i] != ']';
 	if (!good || number == 0 || number > UINT16_MAX)
 	{
-		fb_fail(error, FB_INVALID_ARGUMENT, "invalid address \"%.*s\"", fb_utf8_cut(address, 64), (const char *) address.data);
+		fb_fail(error, FB_INVALID_ARGUMENT, "invalid address \"%s\"", FB_DISPLAY(address));
 		fb_error_hint(error, "An address is host:port; an IPv6 address is written in brackets.");
 		return FB_INVALID_ARGUMENT;
 	}
@@ -193,7 +192,7 @@ config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error)
 	}
 	if (!good)
 	{
-		fb_fail(error, FB_INVALID_CONFIG, "invalid duration \"%.*s\"", fb_utf8_cut(text, 64), (const char *) text.data);
+		fb_fail(error, FB_INVALID_CONFIG, "invalid duration \"%s\"", FB_DISPLAY(text));
 		fb_error_hint(error, "A duration is a number with a unit: ns, us, ms, s, m or h, such as \"500ms\".");
 		return FB_INVALID_CONFIG;
 	}

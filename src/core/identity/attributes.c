@@ -525,8 +525,7 @@ attributes_make(const CertificateAttribute *attributes, size_t attributes_count,
 	for (size_t i = 0; i < attributes_count; i++)
 	{
 		if (i > 0 && fb_bytes_equal(sorted[i].name, sorted[i - 1].name))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "attribute \"%.*s\" is given twice", (int) sorted[i].name.size,
-						   (const char *) sorted[i].name.data);
+			return fb_fail(error, FB_INVALID_ARGUMENT, "attribute \"%s\" is given twice", FB_DISPLAY(sorted[i].name));
 		if (i > 0)
 			fb_buffer_append_byte(&buffer, ',');
 		append_string(&buffer, sorted[i].name);

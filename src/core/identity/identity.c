@@ -56,9 +56,8 @@ check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError
 				continue;
 			if (ou->certifiers.size > 0 && !fb_bytes_equal(ou->certifiers, certifiers))
 				return fb_fail(error, FB_INVALID_IDENTITY,
-							   "organizational unit \"%.*s\" of \"%s\" was not given by the CA that its MSP names",
-							   (int) ou->name.size, (const char *) ou->name.data,
-							   crypto_certificate_subject(certificate));
+							   "organizational unit \"%s\" of \"%s\" was not given by the CA that its MSP names",
+							   FB_DISPLAY(ou->name), crypto_certificate_subject(certificate));
 			identity->role = order[k];
 			found++;
 			break;

@@ -141,8 +141,7 @@ policy_satisfied(FbAllocator *allocator, FbBytes envelope, const FbBytes *princi
 
 		if (!policy_parse_principal(principals[i], &msp_id, &signers[i].role))
 		{
-			fb_fail(error, FB_INVALID_ARGUMENT, "invalid principal \"%.*s\"", fb_utf8_cut(principals[i], 128),
-					(const char *) principals[i].data);
+			fb_fail(error, FB_INVALID_ARGUMENT, "invalid principal \"%s\"", FB_DISPLAY(principals[i]));
 			fb_error_hint(error, "A principal is MSPID.role; roles are admin, member, client, peer and orderer, in lower case.");
 			return FB_INVALID_ARGUMENT;
 		}

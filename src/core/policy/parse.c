@@ -78,11 +78,11 @@ describe_place(FbBytes text, size_t position, char *out, size_t out_bytes)
 	if (text.size == 0)
 		snprintf(out, out_bytes, "The policy is empty.");
 	else if (position >= text.size)
-		snprintf(out, out_bytes, "At the end of the policy, after: %s%.*s", from > 0 ? "..." : "", (int) (text.size - from),
-				 (const char *) text.data + from);
+		snprintf(out, out_bytes, "At the end of the policy, after: %s%s", from > 0 ? "..." : "",
+				 FB_DISPLAY(fb_bytes(text.data + from, text.size - from)));
 	else
-		snprintf(out, out_bytes, "At character %zu, before: %.*s%s", character_number(text, position), (int) (to - position),
-				 (const char *) text.data + position, to < text.size ? "..." : "");
+		snprintf(out, out_bytes, "At character %zu, before: %s%s", character_number(text, position),
+				 FB_DISPLAY(fb_bytes(text.data + position, to - position)), to < text.size ? "..." : "");
 }
 
 static FbStatus
@@ -466,8 +466,7 @@ policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *impl
 				return fb_out_of_memory(error);
 			return PROTO_PACK(&message, allocator, implicit_meta, error);
 		}
-	fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: unknown rule \"%.*s\"", fb_utf8_cut(rule, 64),
-			(const char *) rule.data);
+	fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: unknown rule \"%s\"", FB_DISPLAY(rule));
 	fb_error_hint(error, "The rules are ANY, ALL and MAJORITY.");
 	return FB_INVALID_POLICY;
 }

@@ -15,8 +15,7 @@ print_principal(FbBuffer *buffer, const Principal *principal)
 			fb_buffer_append_format(buffer, "'%s.%s'", principal->msp_id, identity_role_name(principal->role));
 			return;
 		case PRINCIPAL_ORGANIZATION_UNIT:
-			fb_buffer_append_format(buffer, "<%s unit %.*s>", principal->msp_id, (int) principal->ou.size,
-									(const char *) principal->ou.data);
+			fb_buffer_append_format(buffer, "<%s unit %s>", principal->msp_id, FB_DISPLAY(principal->ou));
 			return;
 		case PRINCIPAL_IDENTITY:
 			fb_buffer_append_format(buffer, "<%s identity>", principal->msp_id);

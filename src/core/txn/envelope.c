@@ -198,9 +198,8 @@ check_responses(const ProposalResponse *responses, size_t responses_count, FbErr
 		const ChaincodeResponse *response = &responses[i].response;
 
 		if (response->status < 200 || response->status >= 400)
-			return fb_fail(error, FB_ENDORSEMENT_FAILED, "chaincode answered with status %d: %.*s", (int) response->status,
-						   fb_utf8_cut(response->message, 160),
-						   response->message.size > 0 ? (const char *) response->message.data : "");
+			return fb_fail(error, FB_ENDORSEMENT_FAILED, "chaincode answered with status %d: %s", (int) response->status,
+						   FB_DISPLAY(response->message));
 		if (!fb_bytes_equal(responses[i].payload, responses[0].payload))
 			return fb_fail(error, FB_ENDORSEMENT_MISMATCH, "endorsements have different contents");
 	}

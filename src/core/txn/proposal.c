@@ -245,8 +245,7 @@ proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view, FbE
 	if (!fb_bytes_equal(view->tx_id, fb_bytes(tx_id, TX_ID_LENGTH)))
 	{
 		fb_fail(error, FB_INVALID_ARGUMENT, "transaction id is not the hash of nonce and creator");
-		fb_error_detail(error, "The proposal has \"%.*s\", expected is \"%s\".", fb_utf8_cut(view->tx_id, 80),
-						(const char *) view->tx_id.data, tx_id);
+		fb_error_detail(error, "The proposal has \"%s\", expected is \"%s\".", FB_DISPLAY(view->tx_id), tx_id);
 		return FB_INVALID_ARGUMENT;
 	}
 	return FB_OK;

@@ -197,7 +197,7 @@ subject_member(Jsonb *subject, const char *name)
 		return NULL;
 	if (value->type != jbvString || value->val.string.len == 0)
 		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate", psprintf("Member \"%s\" must be a text that is not empty.", name));
-	return pnstrdup(value->val.string.val, value->val.string.len);
+	return memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 }
 
 typedef struct Subject

@@ -44,7 +44,7 @@ read_flagged(JsonbContainer *object, CaAttribute *attribute)
 	if (value == NULL || value->type != jbvString || (ecert != NULL && ecert->type != jbvBool) ||
 		JsonContainerSize(object) != 1 + (ecert != NULL))
 		refuse_attributes(psprintf("Attribute \"%s\" must have a text \"value\" and may have a boolean \"ecert\", nothing else.", attribute->name));
-	attribute->value = pnstrdup(value->val.string.val, value->val.string.len);
+	attribute->value = memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 	/* as in Fabric CA, where the flag has to be set */
 	attribute->for_all = ecert != NULL && ecert->val.boolean;
 }
@@ -72,7 +72,7 @@ read_attributes(Jsonb *json, int *count)
 
 		if (token == WJB_KEY)
 		{
-			attribute->name = pnstrdup(value.val.string.val, value.val.string.len);
+			attribute->name = memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 			if (attribute->name[0] == '\0' || strncmp(attribute->name, "hf.", 3) == 0)
 				refuse_attributes(psprintf("\"%s\" is no possible name: it is empty, or begins with \"hf.\".", attribute->name));
 		}
@@ -80,7 +80,7 @@ read_attributes(Jsonb *json, int *count)
 		{
 			if (value.type == jbvString)
 			{
-				attribute->value = pnstrdup(value.val.string.val, value.val.string.len);
+				attribute->value = memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 				attribute->for_all = true;
 			}
 			else if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
@@ -255,7 +255,7 @@ ca_affiliation_parts(const char *affiliation)
 	{
 		if (*c != '.' && *c != '\0')
 			continue;
-		parts = lappend(parts, pnstrdup(start, c - start));
+		parts = lappend(parts, memory_cstring(fb_bytes(start, c - start)));
 		if (*c == '\0')
 			return parts;
 		start = c + 1;

@@ -53,7 +53,7 @@ get_text(JsonbContainer *object, const char *name)
 {
 	JsonbValue value;
 
-	return get_member(object, name, jbvString, &value) ? pnstrdup(value.val.string.val, value.val.string.len) : NULL;
+	return get_member(object, name, jbvString, &value) ? memory_cstring(fb_bytes(value.val.string.val, value.val.string.len)) : NULL;
 }
 
 static bool

@@ -147,7 +147,7 @@ cut_field(char *text)
 
 	if (text == NULL || (size = strnlen(text, FIELD_BYTES_MAX + 1)) <= FIELD_BYTES_MAX)
 		return text;
-	return psprintf("%.*s...", pg_mbcliplen(text, (int) size, FIELD_BYTES_MAX), text);
+	return psprintf("%s...", memory_cstring(fb_bytes(text, pg_mbcliplen(text, (int) size, FIELD_BYTES_MAX))));
 }
 
 /* memory is that of the message, whose context is current */

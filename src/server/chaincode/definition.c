@@ -493,7 +493,7 @@ system_definition(ChaincodeDefinition *definition)
 static FbStatus
 not_found(const char *name, FbError *error)
 {
-	return fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%.*s\" is not defined on the channel", FB_CHAINCODE_NAME_BYTES_MAX, name);
+	return fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on the channel", FB_DISPLAY(fb_bytes_of_text(name)));
 }
 
 /* version: of the Sequence key */
@@ -604,10 +604,10 @@ definition_list(const char *channel)
 							fb_bytes_of_text("namespaces/metadata0"), NULL);
 	while (state_scan_next(scan, &row))
 	{
-		char *name = pnstrdup((const char *) row.key.data + strlen(prefix), row.key.size - strlen(prefix));
+		FbBytes name = fb_bytes(row.key.data + strlen(prefix), row.key.size - strlen(prefix));
 
-		if (strlen(prefix) + strlen(name) == row.key.size)
-			names = lappend(names, name);
+		if (memchr(name.data, 0, name.size) == NULL)
+			names = lappend(names, memory_cstring(name));
 	}
 	state_scan_end(scan);
 	foreach (cell, names)

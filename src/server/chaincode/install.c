@@ -67,7 +67,7 @@ package_schema_name(const char *package_id)
 
 	if (!select_one(&statement, package_id, &name))
 		return NULL;
-	return pnstrdup(VARDATA(name), VARSIZE(name) - VARHDRSZ);
+	return memory_cstring(memory_bytes(name));
 }
 
 bool
@@ -458,7 +458,7 @@ package_uninstall(const char *package_id)
 	if (schema_name == NULL)
 		package_not_found(package_id);
 	ObjectAddressSet(schema, NamespaceRelationId,
-					 get_namespace_oid(pnstrdup(VARDATA(schema_name), VARSIZE(schema_name) - VARHDRSZ), true));
+					 get_namespace_oid(memory_cstring(memory_bytes(schema_name)), true));
 	if (OidIsValid(schema.objectId))
 		performDeletion(&schema, DROP_CASCADE, PERFORM_DELETION_QUIETLY);
 }

@@ -565,7 +565,7 @@ query_definitions(Invocation *invocation)
 	cursor = state_access_open(invocation->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(prefix),
 							   fb_bytes_of_text("namespaces/metadata/\x7f"));
 	while (shim_cursor_next(cursor, &key, &value))
-		names = lappend(names, pnstrdup((const char *) key.data + strlen(prefix), key.size - strlen(prefix)));
+		names = lappend(names, memory_cstring(fb_bytes(key.data + strlen(prefix), key.size - strlen(prefix))));
 	result.chaincode_definitions =
 		palloc_array(Lifecycle__QueryChaincodeDefinitionsResult__ChaincodeDefinition *, list_length(names) + 1);
 	foreach (cell, names)
@@ -730,7 +730,6 @@ lifecycle_invoke(Simulation *simulation)
 	ereport(
 		ERROR,
 		(chaincode_errcode(FB_LIFECYCLE_ERROR),
-		 errmsg("_lifecycle has no function \"%.*s\"", (int) Min(request->arguments[0].size, 100),
-				(const char *) request->arguments[0].data),
+		 errmsg("_lifecycle has no function \"%s\"", FB_DISPLAY(request->arguments[0])),
 		 errhint("Packages are installed with fabric.install_chaincode and listed in fabric.installed_chaincodes.")));
 }

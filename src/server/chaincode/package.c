@@ -125,7 +125,7 @@ package_is_id(const char *package_id)
 	const char *colon = strchr(package_id, ':');
 	const char *hash;
 
-	if (colon == NULL || !is_label(pnstrdup(package_id, colon - package_id)))
+	if (colon == NULL || !is_label(memory_cstring(fb_bytes(package_id, colon - package_id))))
 		return false;
 	hash = colon + 1;
 	return strlen(hash) == 2 * CRYPTO_SHA256_BYTES && strspn(hash, "0123456789abcdef") == 2 * CRYPTO_SHA256_BYTES;

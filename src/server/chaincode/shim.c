@@ -374,8 +374,9 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 	{
 		if (i > 0 && fb_bytes_equal(sorted[i], sorted[i - 1]))
 			continue;
-		appendStringInfo(&text, "%s'%.*s.%s'", n++ > 0 ? "," : "", (int) sorted[i].size, (const char *) sorted[i].data,
-						 role);
+		appendStringInfoString(&text, n++ > 0 ? ",'" : "'");
+		appendBinaryStringInfo(&text, (const char *) sorted[i].data, (int) sorted[i].size);
+		appendStringInfo(&text, ".%s'", role);
 	}
 	appendStringInfoChar(&text, ')');
 	error_check(policy_compile(memory_allocator(CurrentMemoryContext), fb_bytes(text.data, text.len), &envelope,

@@ -98,7 +98,7 @@ text_of(FbBytes argument)
 	if (!is_text(argument))
 		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 						errmsg("it is not text in the encoding %s", GetDatabaseEncodingName())));
-	return pnstrdup((const char *) argument.data, argument.size);
+	return memory_cstring(argument);
 }
 
 /* a bytea parameter takes what is no text as it is */

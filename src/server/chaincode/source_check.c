@@ -636,7 +636,7 @@ check_function(CheckedSource *checked, CreateFunctionStmt *statement, int locati
 	body = check_options(checked, function, &language);
 	check_signature(checked, function);
 	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
-		check_body(checked, function, pnstrdup(checked->text + location, size), body);
+		check_body(checked, function, memory_cstring(fb_bytes(checked->text + location, size)), body);
 	checked->functions = lappend(checked->functions, function);
 }
 

@@ -158,9 +158,9 @@ state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes
 	if (!get_plaintext(simulation, namespace_name, collection, key, committed.version, value))
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_ERROR),
 						errmsg("private data matching public hash version is not available"),
-						errdetail("Collection \"%.*s\": this node does not hold the value that block " UINT64_FORMAT
+						errdetail("Collection \"%s\": this node does not hold the value that block " UINT64_FORMAT
 								  ", transaction " UINT64_FORMAT " wrote.",
-								  (int) collection.size, (const char *) collection.data, committed.version.block_number,
+								  FB_DISPLAY(collection), committed.version.block_number,
 								  committed.version.tx_index)));
 	return true;
 }

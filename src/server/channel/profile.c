@@ -44,7 +44,7 @@ check_members(JsonbContainer *object, const char *where, const char *const *name
 
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 		if (token == WJB_KEY && !is_known(names, &value))
-			refuse(where, psprintf("unknown member \"%.*s\".", value.val.string.len, value.val.string.val));
+			refuse(where, psprintf("unknown member \"%s\".", FB_DISPLAY(fb_bytes(value.val.string.val, value.val.string.len))));
 }
 
 static JsonbValue *
@@ -60,7 +60,7 @@ text_of(const JsonbValue *value, const char *where, const char *name)
 		return NULL;
 	if (value->type != jbvString)
 		refuse(where, psprintf("\"%s\" must be a text.", name));
-	return pnstrdup(value->val.string.val, value->val.string.len);
+	return memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 }
 
 static char *
@@ -275,7 +275,7 @@ take_acls(JsonbContainer *root, ConfigProfile *profile)
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
-			list[count].resource = pnstrdup(value.val.string.val, value.val.string.len);
+			list[count].resource = memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 		else if (token == WJB_VALUE)
 			list[count++].policy = text_of(&value, "acls", "policy");
 	}

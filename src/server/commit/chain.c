@@ -265,8 +265,7 @@ static void
 compare_text(BlockWork *work, size_t index, const char *column, FbBytes stored, FbBytes expected)
 {
 	if (!fb_bytes_equal(stored, expected))
-		DERIVED(work, (int64) index, column, "Column %s is \"%s\"; the envelope says \"%s\".", column, state_key_text(stored),
-				state_key_text(expected));
+		DERIVED(work, (int64) index, column, "Column %s is \"%s\"; the envelope says \"%s\".", column, FB_DISPLAY(stored), FB_DISPLAY(expected));
 }
 
 /* the columns of a transaction against its envelope */
@@ -281,7 +280,7 @@ compare_transaction(BlockWork *work, size_t index, const TransactionRow *expecte
 	if (stored->type != expected->type)
 		DERIVED(work, (int64) index, "type", "Column type is %d; the envelope says %d.", stored->type, expected->type);
 	if (!fb_bytes_equal(stored->tx_id, tx_index_encode(expected->tx_id)))
-		DERIVED(work, (int64) index, "tx_id", "Column tx_id is not the transaction's id, %s.", state_key_text(expected->tx_id));
+		DERIVED(work, (int64) index, "tx_id", "Column tx_id is not the transaction's id, %s.", FB_DISPLAY(expected->tx_id));
 	compare_text(work, index, "creator_msp", stored->creator_msp, expected->creator_msp);
 	compare_text(work, index, "chaincode", stored->chaincode, expected->chaincode);
 	if (stored->created_at != expected->created_at)

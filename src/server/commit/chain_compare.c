@@ -13,13 +13,7 @@ typedef struct Merge
 static char *
 describe(FbBytes namespace_name, FbBytes key)
 {
-	char	   *key_text = state_key_text(key);
-	char	   *namespace_text = state_key_text(namespace_name);
-	char	   *text = psprintf("Key \"%s\" of \"%s\"", key_text, namespace_text);
-
-	pfree(key_text);
-	pfree(namespace_text);
-	return text;
+	return psprintf("Key \"%s\" of \"%s\"", FB_DISPLAY(key), FB_DISPLAY(namespace_name));
 }
 
 /* ---- world state ---- */
@@ -210,7 +204,7 @@ compare_private(Merge *merge)
 			problem = "is said to be written by another transaction than the chain says";
 		if (problem != NULL)
 			chain_problem(walk, (int64) row.state.version.block_number, (int64) row.state.version.tx_index, "private_state",
-						  "%s, collection \"%s\", %s.", describe(row.namespace_name, row.state.key), state_key_text(row.collection), problem);
+						  "%s, collection \"%s\", %s.", describe(row.namespace_name, row.state.key), FB_DISPLAY(row.collection), problem);
 	}
 	MemoryContextSwitchTo(caller);
 	private_scan_end(scan);

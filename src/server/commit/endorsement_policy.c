@@ -102,8 +102,8 @@ static bool
 is_judgeable(const ChaincodeDefinition *definition, FbError *why)
 {
 	if (strcmp(definition->validation_plugin, DEFINITION_VALIDATION_PLUGIN) != 0)
-		fb_fail(why, FB_CHAINCODE_NOT_FOUND, "the definition of chaincode \"%s\" names the validation plugin \"%.*s\", which does not exist",
-				definition->name, fb_utf8_cut(fb_bytes_of_text(definition->validation_plugin), 64), definition->validation_plugin);
+		fb_fail(why, FB_CHAINCODE_NOT_FOUND, "the definition of chaincode \"%s\" names the validation plugin \"%s\", which does not exist",
+				definition->name, FB_DISPLAY(fb_bytes_of_text(definition->validation_plugin)));
 	else if (definition->validation_parameter.size == 0)
 		fb_fail(why, FB_CHAINCODE_NOT_FOUND, "the definition of chaincode \"%s\" has no endorsement policy", definition->name);
 	else
@@ -255,8 +255,7 @@ require_collection_policy(Evaluation *evaluation, FbBytes collection)
 
 	if (!policy->exists)
 	{
-		fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED, "collection \"%.*s\" is not defined", (int) collection.size,
-				(const char *) collection.data);
+		fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED, "collection \"%s\" is not defined", FB_DISPLAY(collection));
 		return false;
 	}
 	if (!policy->has_policy)

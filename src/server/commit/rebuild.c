@@ -152,10 +152,7 @@ write_history(Rebuild *rebuild)
 		int64		number = -1;
 
 		CHECK_FOR_INTERRUPTS();
-		/* a row that was on disk is read into the current context, and is still needed after the reset below */
-		MemoryContextSwitchTo(caller);
-		more = tuplestore_gettupleslot(rebuild->history, true, false, slot);
-		MemoryContextSwitchTo(block_context);
+		more = memory_next_row(rebuild->history, slot);
 		if (more)
 			number = DatumGetInt64(slot_getattr(slot, HISTORY_BLOCK + 1, &is_null));
 		if (count > 0 && number != current)

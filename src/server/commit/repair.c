@@ -255,7 +255,7 @@ replace_damaged(Repair *repair, void (*replaced) (void *context, uint64 number, 
 	TupleTableSlot *slot = repair->found_row;
 	uint8_t		hash[CRYPTO_SHA256_BYTES];
 
-	while (MemoryContextReset(repair->block_context), tuplestore_gettupleslot(repair->found, true, false, slot))
+	while (MemoryContextReset(repair->block_context), memory_next_row(repair->found, slot))
 	{
 		bool		is_null;
 		uint64		number = (uint64) DatumGetInt64(slot_getattr(slot, FOUND_NUMBER + 1, &is_null));

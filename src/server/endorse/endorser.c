@@ -63,8 +63,7 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_heigh
 	(void) access_authenticate(channel, &message);
 	if (tx_index_find(channel->ledger, view->tx_id, GetLatestSnapshot(), &block_number, &position, &code))
 	{
-		fb_fail(&error, FB_DUPLICATE_TXID, "transaction \"%.*s\" is on the ledger already", (int) view->tx_id.size,
-				(const char *) view->tx_id.data);
+		fb_fail(&error, FB_DUPLICATE_TXID, "transaction \"%s\" is on the ledger already", FB_DISPLAY(view->tx_id));
 		fb_error_hint(&error, "Make a new proposal: it has a new nonce and so a new transaction id.");
 		error_throw(&error);
 	}
@@ -194,7 +193,7 @@ store_private(const Channel *channel, const ProposalView *view, FbBytes private_
 		return;
 	shmem_require();
 	slot = channel_wait_slot(channel, deadline);
-	if (slot != NULL && private_inbox_put(slot, pnstrdup((const char *) view->tx_id.data, view->tx_id.size), private_rwset, deadline))
+	if (slot != NULL && private_inbox_put(slot, memory_cstring(view->tx_id), private_rwset, deadline))
 		return;
 	fb_fail(&error, FB_BUSY, "private data of the transaction could not be stored in time");
 	fb_error_detail(&error, "The ledger process of channel \"%s\" is busy or does not run.", channel->name);

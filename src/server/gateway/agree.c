@@ -206,7 +206,7 @@ describe_value(FbBytes value, bool present)
 		return "none";
 	if (value.size > 64 || !fb_utf8_valid(value) || memchr(value.data, 0, value.size) != NULL)
 		return psprintf("%zu bytes", value.size);
-	return psprintf("\"%.*s\"", (int) value.size, (const char *) value.data);
+	return psprintf("\"%s\"", FB_DISPLAY(value));
 }
 
 void
@@ -285,8 +285,8 @@ raise_mismatch(const FanOut *fan_out)
 
 		appendStringInfo(&detail, "%s of ", response_difference_name(difference->kind));
 		if (difference->key.size > 0)
-			appendStringInfo(&detail, "key \"%s\" in ", key_text(difference->key));
-		appendStringInfo(&detail, "\"%.*s\": ", (int) difference->namespace_name.size, (const char *) difference->namespace_name.data);
+			appendStringInfo(&detail, "key \"%s\" in ", FB_DISPLAY(difference->key));
+		appendStringInfo(&detail, "\"%s\": ", FB_DISPLAY(difference->namespace_name));
 		appendStringInfo(&detail, "%s has %s, %s has %s. ", fan_out->plan->members[members[0]].msp_id,
 						 describe_value(difference->expected, difference->expected_present),
 						 fan_out->plan->members[members[difference->response_index]].msp_id,

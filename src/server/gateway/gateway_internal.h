@@ -169,6 +169,5 @@ extern const WireRefusal *refusal_copy(const WireRefusal *refusal);
 /* ---- status.c ---- */
 
 /* a key for messages: the zeros of a composite key are shown as slashes */
-extern char *key_text(FbBytes key);
 
 #endif

@@ -118,17 +118,6 @@ version_text(RwSetVersion version)
 		: "absent";
 }
 
-char *
-key_text(FbBytes key)
-{
-	char	   *text = pnstrdup((const char *) key.data, key.size);
-
-	for (size_t i = 0; i < key.size; i++)
-		if (text[i] == '\0')
-			text[i] = '/';
-	return text;
-}
-
 static void
 raise_conflict(const Channel *channel, const char *tx_id, const GatewayStatus *status)
 {
@@ -140,11 +129,11 @@ raise_conflict(const Channel *channel, const char *tx_id, const GatewayStatus *s
 	PopActiveSnapshot();
 	fb_fail(&error, FB_MVCC_READ_CONFLICT, "transaction %s is invalid: %s", tx_id, tx_code_name(status->code));
 	if (conflict.found)
-		fb_error_detail(&error, "Key \"%s\" of chaincode \"%.*s\" was read at version %s, but found at version %s%s%.*s when block "
-						UINT64_FORMAT " was committed.", key_text(conflict.key), (int) conflict.namespace_name.size,
-						(const char *) conflict.namespace_name.data, version_text(conflict.version_read), version_text(conflict.version_found),
-						conflict.writer_tx_id.size > 0 ? ", written by transaction " : "", (int) conflict.writer_tx_id.size,
-						(const char *) conflict.writer_tx_id.data, status->block_number);
+		fb_error_detail(&error, "Key \"%s\" of chaincode \"%s\" was read at version %s, but found at version %s%s%s when block "
+						UINT64_FORMAT " was committed.", FB_DISPLAY(conflict.key), FB_DISPLAY(conflict.namespace_name),
+						version_text(conflict.version_read), version_text(conflict.version_found),
+						conflict.writer_tx_id.size > 0 ? ", written by transaction " : "", FB_DISPLAY(conflict.writer_tx_id),
+						status->block_number);
 	else
 		fb_error_detail(&error, "Something that it read was changed before it was committed in block " UINT64_FORMAT ".", status->block_number);
 	fb_error_hint(&error, "Nothing was changed. Call the function again: it will read the present values.");

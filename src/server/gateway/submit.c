@@ -26,7 +26,7 @@ tell_doubt(void *argument)
 void
 doubt_begin(Doubt *doubt, FbBytes tx_id)
 {
-	snprintf(doubt->tx_id, sizeof(doubt->tx_id), "%.*s", (int) Min(tx_id.size, TX_ID_LENGTH), (const char *) tx_id.data);
+	strlcpy(doubt->tx_id, FB_DISPLAY(tx_id), sizeof(doubt->tx_id));
 	doubt->exists = false;
 	doubt->callback.callback = tell_doubt;
 	doubt->callback.arg = doubt;

@@ -222,8 +222,7 @@ gateway_evaluate(FbBytes proposal, FbBytes signature)
 		if (view.transient_count == 0)
 			return evaluate_elsewhere(channel, &view, signed_proposal, &error);
 		/* GWY-1: what perhaps only this organisation may know stays here */
-		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%.*s\" is not installed on this node", (int) view.chaincode_name.size,
-				(const char *) view.chaincode_name.data);
+		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not installed on this node", FB_DISPLAY(view.chaincode_name));
 		fb_error_detail(&error, "The proposal has transient data, which is not sent to other organisations.");
 		fb_error_hint(&error, "Install the package and approve it for this organisation.");
 		error_throw(&error);

@@ -84,8 +84,7 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 	FB_TRY(admission_check_canonical(&envelope, 1, error));
 	FB_TRY(envelope_parse(allocator, envelope, &view, error));
 	if (!fb_bytes_equal(view.channel_id, fb_bytes_of_text(bundle->channel_id)))
-		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%.*s\", not \"%s\"",
-					   (int) Min(view.channel_id.size, FB_CHANNEL_ID_BYTES_MAX), (const char *) view.channel_id.data,
+		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%s\", not \"%s\"", FB_DISPLAY(view.channel_id),
 					   bundle->channel_id);
 	FB_TRY(check_type(view.type, error));
 	FB_TRY(envelope_check_tx_id(&view, error));

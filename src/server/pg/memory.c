@@ -69,6 +69,35 @@ memory_bytes(const void *varlena)
 	return fb_bytes(VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena));
 }
 
+char *
+memory_cstring(FbBytes bytes)
+{
+	char	   *text;
+
+	if (bytes.size > 0 && memchr(bytes.data, 0, bytes.size) != NULL)
+	{
+		FbError		error;
+
+		fb_fail(&error, FB_INVALID_ARGUMENT, "text contains U+0000: \"%s\"", FB_DISPLAY(bytes));
+		error_throw(&error);
+	}
+	text = palloc(bytes.size + 1);
+	if (bytes.size > 0)
+		memcpy(text, bytes.data, bytes.size);
+	text[bytes.size] = '\0';
+	return text;
+}
+
+bool
+memory_next_row(Tuplestorestate *rows, TupleTableSlot *slot)
+{
+	MemoryContext caller = MemoryContextSwitchTo(slot->tts_mcxt);
+	bool		found = tuplestore_gettupleslot(rows, true, false, slot);
+
+	MemoryContextSwitchTo(caller);
+	return found;
+}
+
 typedef struct ResetCallback
 {
 	MemoryContextCallback callback;

@@ -18,6 +18,7 @@
 #include "storage/spin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "core/base/base.h"
 
@@ -303,6 +304,18 @@ extern bytea *memory_bytea(FbBytes bytes);				/* palloc'd copy */
 extern text *memory_text(FbBytes bytes);
 extern FbBytes memory_bytes(const void *varlena);		/* of a detoasted bytea or text, no copy */
 #define PG_GETARG_FB_BYTES(n) memory_bytes(PG_GETARG_VARLENA_PP(n))
+/*
+ * All the bytes as a C string, palloc'ed. Raises FB_INVALID_ARGUMENT when they contain a zero: the string would be shorter than the bytes, and so
+ * another name. For messages there is FB_DISPLAY. The only way from bytes to a C string in the server's code: pnstrdup stops at a zero and then has
+ * allocated less than its caller believes.
+ */
+extern char *memory_cstring(FbBytes bytes);
+/*
+ * The next row of a tuplestore, false at its end. A row that was on disk is read into the context of the slot, which frees it: tuplestore_gettupleslot
+ * itself reads into the current context, and a caller that resets that one for each row leaves the slot with memory that is gone. The only way to read
+ * a tuplestore.
+ */
+extern bool memory_next_row(Tuplestorestate *rows, TupleTableSlot *slot);
 /* cleanup of foreign objects: free_object(pointer) runs when the context is reset or deleted */
 extern void memory_on_reset(MemoryContext context, void (*free_object) (void *), void *pointer);
 

@@ -146,7 +146,7 @@ fabric_bytes_to_json(PG_FUNCTION_ARGS)
 
 	if (!is_json(bytes))
 		PG_RETURN_NULL();
-	return result_jsonb(pnstrdup((const char *) bytes.data, bytes.size));
+	return result_jsonb(memory_cstring(bytes));
 }
 
 /* bytes_to_text(bytes): null when they are no text */

@@ -93,8 +93,8 @@ find_transaction(FunctionCallInfo fcinfo, const Ledger *ledger, uint64 *block_nu
 	{
 		FbError		error;
 
-		fb_fail(&error, FB_TRANSACTION_NOT_FOUND, "channel \"%s\" has no transaction \"%.*s\"", ledger->channel,
-				(int) Min(tx_id.size, 100), (const char *) tx_id.data);
+		fb_fail(&error, FB_TRANSACTION_NOT_FOUND, "channel \"%s\" has no transaction \"%s\"", ledger->channel,
+				FB_DISPLAY(tx_id));
 		error_throw(&error);
 	}
 }

@@ -30,7 +30,7 @@ decode(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
 	FbBytes		text;
 
 	error_check(proto_json(descriptor, bytes, PROTO_JSON_DATABASE, memory_allocator(CurrentMemoryContext), &text, &error), &error);
-	return result_jsonb(pnstrdup((const char *) text.data, text.size));
+	return result_jsonb(memory_cstring(text));
 }
 
 /* decode_block(block): the JSON of configtxlator */
@@ -118,12 +118,11 @@ add_ous(StringInfo json, const CryptoCertificate *certificate)
 	for (size_t i = 0; i < crypto_certificate_ous_count(certificate); i++)
 	{
 		FbBytes		ou = crypto_certificate_ou(certificate, i);
-		char	   *text = pnstrdup((const char *) ou.data, ou.size);
 
 		appendStringInfoString(json, i == 0 ? "" : ",");
-		escape_json(json, text);
+		escape_json(json, state_key_text(ou));
 		for (int r = 0; r < lengthof(roles); r++)
-			if (strcmp(text, roles[r]) == 0)
+			if (fb_bytes_equal(ou, fb_bytes_of_text(roles[r])))
 				role = roles[r];
 	}
 	appendStringInfoChar(json, ']');

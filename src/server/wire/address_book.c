@@ -60,9 +60,9 @@ split_address(const char *address, char **host, char **port, FbError *error)
 		return FB_INVALID_ARGUMENT;
 	}
 	if (address[0] == '[' && address[host_size - 1] == ']')
-		*host = pnstrdup(address + 1, host_size - 2);
+		*host = memory_cstring(fb_bytes(address + 1, host_size - 2));
 	else
-		*host = pnstrdup(address, host_size);
+		*host = memory_cstring(fb_bytes(address, host_size));
 	*port = pstrdup(colon + 1);
 	return FB_OK;
 }

@@ -101,7 +101,7 @@ store_private(LedgerWorker *worker)
 			bracket_begin("storing private data");
 		any = true;
 		channel = channel_open(worker->channel);
-		private_store_put_transient(channel->ledger, pnstrdup(record.data, tx_id_size),
+		private_store_put_transient(channel->ledger, memory_cstring(fb_bytes(record.data, tx_id_size)),
 									fb_bytes(record.data + tx_id_size, record.len - tx_id_size));
 	}
 	if (any)
