@@ -101,4 +101,5 @@ src/core/proto/%.pb-c.c src/core/proto/%.pb-c.h: src/core/proto/%.proto
 
 include test/core.mk
 include test/fuzz.mk
+include test/valgrind.mk
 endif

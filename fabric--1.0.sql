@@ -134,6 +134,14 @@ CREATE TABLE fabric_internal.private_state (
 	position			int NOT NULL
 ) PARTITION BY LIST (channel);
 
+-- transactions that wrote a private collection of this organisation, and whose plaintext this node did not have when it committed them
+CREATE TABLE fabric_internal.private_missing (
+	channel				text COLLATE "C" NOT NULL REFERENCES fabric_internal.channel ON DELETE CASCADE,
+	block_number		bigint NOT NULL,
+	position			int NOT NULL,
+	PRIMARY KEY (channel, block_number, position)
+);
+
 -- plaintext of private writes that this node endorsed or received, until their transaction is committed
 CREATE TABLE fabric_internal.transient (
 	channel				text COLLATE "C" NOT NULL,
@@ -1268,6 +1276,12 @@ CREATE FUNCTION fabric.rebuild_state(channel text, OUT blocks bigint, OUT blocks
 COMMENT ON FUNCTION fabric.rebuild_state IS 'make world state, history and all columns that follow from the blocks anew from the chain; says how many rows there are and how many were wrong';
 REVOKE ALL ON FUNCTION fabric.rebuild_state FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.rebuild_state TO fabric_admin;
+
+CREATE FUNCTION fabric.repair_tables(channel text, OUT table_name text, OUT page bigint, OUT detail text) RETURNS SETOF record
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_repair_tables';
+COMMENT ON FUNCTION fabric.repair_tables IS 'take rows that cannot be read out of the pages of a channel''s tables, one row for each, and make triggers and indexes again; then fabric.repair_chain brings back what is missing. LF401 when the channel is not joined';
+REVOKE ALL ON FUNCTION fabric.repair_tables FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.repair_tables TO fabric_admin;
 
 CREATE FUNCTION fabric.repair_chain(channel text, OUT block_number bigint, OUT address text) RETURNS SETOF record
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_repair_chain';

@@ -243,7 +243,7 @@ sub template
 	return $shared if -d "$shared/instance";
 	mkdir $shared;
 	my $cluster = PostgreSQL::Test::Cluster->new('template');
-	$cluster->init(allows_streaming => 1);
+	$cluster->init(allows_streaming => 1, extra => ['--data-checksums']);
 	$cluster->append_conf('postgresql.conf', "log_statement = none\n");
 	$cluster->start;
 	$cluster->safe_psql('postgres', 'CREATE DATABASE fabric');

@@ -60,6 +60,12 @@ extern void package_read(FbBytes bytes, ChaincodePackage *package);
  * checked) is refused too, or a WARNING with allow_warnings. The caller has checked the right to install.
  */
 extern char *package_install(FbBytes bytes, bool allow_warnings);
+/* the package once more under the name of its schema, which takes another name; the caller rolls both back */
+extern void package_install_aside(const ChaincodePackage *package);
+
+/* package_compare.c: installed packages whose bytes, schema or functions are not what their hash says; detail: sentences that go on from "Package X:" */
+typedef void (*PackageProblem)(void *context, const char *package_id, const char *detail);
+extern void package_compare_all(PackageProblem report, void *context);
 
 extern bool package_is_installed(const char *package_id);
 extern bytea *package_get(const char *package_id);	/* FB_CHAINCODE_NOT_FOUND */

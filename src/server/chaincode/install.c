@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "commands/defrem.h"
+#include "commands/schemacmds.h"
 #include "miscadmin.h"
 #include "parser/parse_node.h"
 #include "storage/lmgr.h"
@@ -98,7 +99,9 @@ static void
 insert_package(const ChaincodePackage *package, FbBytes bytes)
 {
 	static SpiStatement statement = {"INSERT INTO fabric_internal.chaincode_package (package_id, label, type, "
-									 "schema_name, bytes) VALUES ($1, $2, $3, $4, $5)",
+									 "schema_name, bytes) VALUES ($1, $2, $3, $4, $5) "
+									 "ON CONFLICT (package_id) DO UPDATE SET label = EXCLUDED.label, type = EXCLUDED.type, "
+									 "schema_name = EXCLUDED.schema_name, bytes = EXCLUDED.bytes",
 									 5,
 									 {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}};
 	SpiScope scope;
@@ -354,6 +357,23 @@ revoke_rights(const char *schema_name)
 	if (SPI_execute(sql, false, 0) < 0)
 		elog(ERROR, "could not revoke the rights on schema \"%s\"", schema_name);
 	spi_end(&scope);
+}
+
+void
+package_install_aside(const ChaincodePackage *package)
+{
+	CheckedSource checked;
+	Oid saved_user;
+	int saved_security;
+
+	GetUserIdAndSecContext(&saved_user, &saved_security);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, saved_security | SECURITY_LOCAL_USERID_CHANGE);
+	(void) RenameSchema(package->schema_name, psprintf("%s_aside", package->schema_name));
+	SetUserIdAndSecContext(saved_user, saved_security);
+	CommandCounterIncrement();
+	/* what was a warning at the installation is none now */
+	install_functions(package, &checked, true);
+	revoke_rights(package->schema_name);
 }
 
 static void

@@ -2,7 +2,8 @@
  * channel.c: joined channels and their configuration.
  *
  * A session keeps the parsed configuration of each channel it used. It is current while the number of the last configuration block is the same: in
- * shared memory where that is published, else in the table. A replaced configuration is freed at the end of the transaction, so pointers into
+ * shared memory where that is published, else in the table; and until a rebuild says, by an invalidation of the table of the world state, that what the
+ * tables say was repaired: the number stays the same then. A replaced configuration is freed at the end of the transaction, so pointers into
  * it stay good until then.
  */
 #include "server/channel/channel.h"
@@ -12,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/wait_event.h"
 
 #include "core/block/block.h"
@@ -24,6 +26,8 @@ typedef struct ChannelEntry
 {
 	char		name[FB_CHANNEL_ID_BYTES_MAX + 1]; /* hash key */
 	int			ledger_id;		/* of the ledger that the configuration is from: leaving and joining again makes a new one */
+	Oid			table;			/* of its world state */
+	bool		is_stale;		/* bundle is not what the tables say any more */
 	MemoryContext context;		/* owns bundle; NULL when there is none */
 	ConfigBundle *bundle;
 	bool		raft_id_known;
@@ -54,6 +58,19 @@ end_of_transaction(XactEvent event, void *argument)
 			msp_manager_trim(entry->bundle->msps);
 }
 
+/* the configuration may have been repaired; as for the definitions of chaincode, chaincode/definition.c */
+static void
+invalidate(Datum argument, Oid relation)
+{
+	HASH_SEQ_STATUS status;
+	ChannelEntry *entry;
+
+	hash_seq_init(&status, channels);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (relation == InvalidOid || relation == entry->table)
+			entry->is_stale = true;
+}
+
 static void
 create_list(void)
 {
@@ -61,6 +78,7 @@ create_list(void)
 
 	channels = hash_create("fabric channels", 8, &control, HASH_ELEM | HASH_STRINGS);
 	RegisterXactCallback(end_of_transaction, NULL);
+	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
 }
 
 static void
@@ -122,6 +140,8 @@ load(ChannelEntry *entry, const Ledger *ledger)
 	ConfigBundle *bundle;
 	FbStatus	status;
 
+	/* before the look: an invalidation that comes meanwhile counts */
+	entry->is_stale = false;
 	if (!ledger_config(entry->name, &config_block_number, &config))
 		elog(ERROR, "channel \"%s\" has no configuration", entry->name);
 	status = config_bundle_create(memory_allocator(context), entry->name, config, &bundle, &error);
@@ -129,6 +149,7 @@ load(ChannelEntry *entry, const Ledger *ledger)
 	if (status != FB_OK)
 	{
 		MemoryContextDelete(context);
+		entry->is_stale = true;
 		error_throw(&error);
 	}
 	memory_on_reset(context, destroy_bundle, bundle);
@@ -137,6 +158,7 @@ load(ChannelEntry *entry, const Ledger *ledger)
 	entry->context = context;
 	entry->bundle = bundle;
 	entry->ledger_id = ledger->id;
+	entry->table = ledger->world_state.table;
 	entry->raft_id_known = false;
 	entry->channel = (Channel) {entry->name, config_block_number, bundle, ledger};
 }
@@ -178,10 +200,12 @@ channel_open(const char *name)
 	entry = hash_search(channels, name, HASH_ENTER, &found);
 	if (!found)
 	{
+		entry->table = InvalidOid;
+		entry->is_stale = false;
 		entry->context = NULL;
 		entry->bundle = NULL;
 	}
-	if (entry->bundle == NULL || entry->ledger_id != ledger->id || entry->channel.config_block_number != current_config_block(ledger))
+	if (entry->bundle == NULL || entry->is_stale || entry->ledger_id != ledger->id || entry->channel.config_block_number != current_config_block(ledger))
 		load(entry, ledger);
 	entry->channel.ledger = ledger;
 	return &entry->channel;

@@ -523,8 +523,10 @@ chain_walk(ChainWalk *walk)
 	Link		link = {{0}};
 	ListCell   *cell;
 
-	set_range(walk);
 	walk->problem_context = AllocSetContextCreate(CurrentMemoryContext, "fabric problem", ALLOCSET_SMALL_SIZES);
+	if (walk->with_tables && !chain_tables(walk))
+		return;
+	set_range(walk);
 	walk->replay = replay_create(walk->ledger);
 	caller = MemoryContextSwitchTo(context);
 	for (uint64 number = 0; number <= walk->to && !walk->stopped; number++)

@@ -171,12 +171,52 @@ compare_history(Merge *merge)
 	history_scan_end(scan);
 }
 
-/* ---- private plaintext: what its hashes on the chain say. That some is missing is no damage: not every node gets it ---- */
+/*
+ * ---- private plaintext: what its hashes on the chain say ----
+ *
+ * That some is missing is no damage: not every node gets it. But of its own organization's collections a node has everything whose lack the committer
+ * did not note.
+ */
+
+/* the hashes whose plaintext is here: SHA-256 over namespace and key of the hashed state */
+static void
+plaintext_digest(FbBytes hashed_namespace, FbBytes key_hash, uint8_t digest[CRYPTO_SHA256_BYTES])
+{
+	FbBytes		parts[2] = {hashed_namespace, key_hash};
+
+	crypto_sha256_parts(parts, lengthof(parts), digest);
+}
+
+static void
+find_removed(ChainWalk *walk, HTAB *present)
+{
+	FbBytes		suffix = fb_bytes_of_text(psprintf("$$h_implicit_org_%s", guc_node_msp_id));
+
+	if (guc_node_msp_id[0] == '\0')
+		return;
+	for (const ReplayKey *key = next_present(replay_state_first(walk->replay->state)); key != NULL; key = next_present(key->next[0]))
+	{
+		FbBytes		ns = key->namespace_name;
+		uint8_t		digest[CRYPTO_SHA256_BYTES];
+
+		CHECK_FOR_INTERRUPTS();
+		if (ns.size <= suffix.size || memcmp(ns.data + ns.size - suffix.size, suffix.data, suffix.size) != 0 || key->metadata.size > 0)
+			continue;
+		plaintext_digest(ns, key->key, digest);
+		if (hash_search(present, digest, HASH_FIND, NULL) != NULL || private_store_is_missing(walk->ledger, key->version))
+			continue;
+		chain_problem(walk, (int64) key->version.block_number, (int64) key->version.tx_index, "private_state",
+					  "The plaintext of the key with hash \"%s\" of \"%s\" is not there any more: it comes back from a backup, or when it is written again.",
+					  FB_DISPLAY(key->key), FB_DISPLAY(ns));
+	}
+}
 
 static void
 compare_private(Merge *merge)
 {
 	ChainWalk  *walk = merge->walk;
+	HASHCTL		control = {.keysize = CRYPTO_SHA256_BYTES, .entrysize = CRYPTO_SHA256_BYTES, .hcxt = CurrentMemoryContext};
+	HTAB	   *present = hash_create("fabric private plaintext", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	PrivateScan *scan = private_store_scan(walk->ledger, walk->snapshot);
 	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
 	PrivateRow	row;
@@ -189,11 +229,14 @@ compare_private(Merge *merge)
 		FbBytes		hashed_namespace;
 		const ReplayKey *key;
 		const char *problem = NULL;
+		uint8_t		digest[CRYPTO_SHA256_BYTES];
 		FbError		error;
 
 		error_check(rwset_hashed_namespace(allocator, row.namespace_name, row.collection, &hashed_namespace, &error), &error);
 		crypto_sha256(row.state.key, key_hash);
 		crypto_sha256(row.state.value, value_hash);
+		plaintext_digest(hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)), digest);
+		(void) hash_search(present, digest, HASH_ENTER, NULL);
 		key = replay_state_find(walk->replay->state, hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)));
 		if (key == NULL || !key->present)
 			problem = "has no hash on the chain";
@@ -208,6 +251,8 @@ compare_private(Merge *merge)
 	}
 	MemoryContextSwitchTo(caller);
 	private_scan_end(scan);
+	find_removed(walk, present);
+	hash_destroy(present);
 }
 
 void

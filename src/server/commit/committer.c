@@ -36,9 +36,30 @@ find_collection(const RwSet *rwset, const RwSetPrivateCollection *kept)
 	return NULL;
 }
 
+static bool
+is_own_collection(FbBytes collection)
+{
+	return fb_bytes_equal(collection, fb_bytes_of_text(psprintf("_implicit_org_%s", guc_node_msp_id)));
+}
+
+/* collections of this node's own organization whose plaintext the transaction wrote */
+static int
+count_own_collections(const RwSet *rwset)
+{
+	int			count = 0;
+
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+		for (size_t c = 0; c < rwset->namespaces[n].collections_count; c++)
+			if (rwset->namespaces[n].collections[c].private_hash.size > 0 &&
+				is_own_collection(rwset->namespaces[n].collections[c].name))
+				count++;
+	return count;
+}
+
 /*
  * Plaintext that this node kept for a transaction goes into the private state if it is what the transaction says (VAL-33). What cannot be read is
- * missing, which changes nothing in the validity of a block.
+ * missing, which changes nothing in the validity of a block. What is missing of this organization's own collections is noted, as Fabric notes missing
+ * private data (pvtdatastorage/store.go, Commit): what is not there and not noted was removed, which an audit finds.
  */
 static void
 apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, RwSetVersion version)
@@ -48,12 +69,19 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, 
 	FbBytes		kept;
 	FbError		error;
 	FbStatus	status;
+	int			missing = count_own_collections(view->rwset);
 	bool		any = false;
 
 	for (size_t i = 0; i < view->rwset->namespaces_count; i++)
 		any = any || view->rwset->namespaces[i].collections_count > 0;
-	if (!any || !private_store_take_transient(ledger, fb_text_copy(allocator, view->tx_id), &kept))
+	if (!any)
 		return;
+	if (!private_store_take_transient(ledger, fb_text_copy(allocator, view->tx_id), &kept))
+	{
+		if (missing > 0)
+			private_store_note_missing(ledger, version);
+		return;
+	}
 	status = rwset_private_collections_parse(allocator, kept, &collections, &collections_count, &error);
 	for (size_t i = 0; status == FB_OK && i < collections_count; i++)
 	{
@@ -62,9 +90,13 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, 
 		if (find_collection(view->rwset, &collections[i]) == NULL)
 			continue;
 		status = rwset_private_parse(allocator, collections[i].bytes, &set, &error);
-		if (status == FB_OK)
-			private_store_apply(ledger, collections[i].namespace_name, collections[i].collection, set, version);
+		if (status != FB_OK)
+			break;
+		private_store_apply(ledger, collections[i].namespace_name, collections[i].collection, set, version);
+		missing -= is_own_collection(collections[i].collection) ? 1 : 0;
 	}
+	if (missing > 0)
+		private_store_note_missing(ledger, version);
 	if (status == FB_OUT_OF_MEMORY)
 		error_throw(&error);
 	if (status != FB_OK)

@@ -211,6 +211,7 @@ chain_rebuild(const Ledger *ledger, ChainRebuild *result)
 	ChainWalk	walk = {.ledger = ledger, .to = UINT64_MAX, .report = note_problem, .report_context = &rebuild, .visit = visit, .visit_context = &rebuild};
 
 	memset(result, 0, sizeof(*result));
+	chain_require_pages(ledger);
 	ledger_repair_begin(ledger);
 	/* what was committed before the lock was granted, and nothing after it */
 	PushActiveSnapshot(GetLatestSnapshot());

@@ -298,6 +298,7 @@ chain_repair(const Channel *channel, void (*replaced) (void *context, uint64 num
 	MemoryContext caller = MemoryContextSwitchTo(work);
 	Repair		repair = {.channel = channel, .end = UINT64_MAX};
 
+	chain_require_pages(channel->ledger);
 	repair.block_context = AllocSetContextCreate(work, "fabric repaired block", ALLOCSET_DEFAULT_SIZES);
 	repair.addresses = list_concat(channel_other_orderers(channel), channel_other_peers(channel));
 	start(&repair);

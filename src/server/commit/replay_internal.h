@@ -107,6 +107,8 @@ typedef struct ChainWalk
 	void		(*visit) (void *context, const ChainBlock *block); /* may be NULL */
 	void	   *visit_context;
 
+	bool		with_tables;	/* the tables themselves are checked first */
+
 	MemoryContext problem_context;	/* by chain_walk: of one call of report */
 
 	/* results */
@@ -127,6 +129,13 @@ extern void chain_walk(ChainWalk *walk);
 extern bool chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash, uint8_t hash[CRYPTO_SHA256_BYTES]);
 extern void chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *problem, const char *format, ...)
 			pg_attribute_printf(5, 6);
+
+/* ---- chain_tables.c ---- */
+
+/* what is below the chain: pages, indexes, catalogs, dictionaries. False: reading on would not be safe, or would fail, which is reported */
+extern bool chain_tables(ChainWalk *walk);
+/* pages alone, before a rebuild or a repair reads them: FB_CORRUPTED when one is damaged */
+extern void chain_require_pages(const Ledger *ledger);
 
 /* ---- chain_compare.c ---- */
 

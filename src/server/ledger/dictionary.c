@@ -11,8 +11,10 @@
  */
 #include "server/ledger/ledger_internal.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "storage/itemptr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
@@ -26,7 +28,13 @@
 /* identities that are counted at the same time; when there are more, counting starts anew */
 #define COUNTED_MAX 4096
 
-/* ---- loaded dictionaries ---- */
+/*
+ * ---- loaded dictionaries ----
+ *
+ * A process keeps what it loaded, and looks once in each transaction whether the row is still the one that it loaded: by its place and its writer, which
+ * no other version of the row shares. So a dictionary that was changed, lost or put back behind the triggers is noticed by processes that run for months;
+ * a worker that went on with what it remembers would write envelopes that nobody else can read.
+ */
 
 typedef struct LoadedKey
 {
@@ -37,6 +45,9 @@ typedef struct LoadedKey
 typedef struct Loaded
 {
 	LoadedKey	key;			/* hash key */
+	uint64		seen_in;		/* transactions_ended when the row was last looked at */
+	ItemPointerData place;		/* of the row */
+	TransactionId writer;
 	ZSTD_CDict *compress;		/* made when first needed */
 	ZSTD_DDict *decompress;
 	uint8_t    *bytes;
@@ -49,10 +60,21 @@ static HTAB *loaded = NULL;
 typedef struct Newest
 {
 	int			ledger_id;		/* hash key */
-	int			dictionary_id;	/* 0: none that can be used */
+	int			dictionary_id;	/* 0: none */
+	uint64		seen_in;
+	int			warned_of_id;	/* of a dictionary that cannot be used, once */
 } Newest;
 
 static HTAB *newest = NULL;
+static uint64 transactions_ended = 0;
+
+static void
+end_of_transaction(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT ||
+		event == XACT_EVENT_PREPARE)
+		transactions_ended++;
+}
 
 static void
 create_tables(void)
@@ -64,6 +86,7 @@ create_tables(void)
 		return;
 	newest = hash_create("fabric newest dictionaries", 8, &newest_control, HASH_ELEM | HASH_BLOBS);
 	loaded = hash_create("fabric dictionaries", 8, &loaded_control, HASH_ELEM | HASH_BLOBS);
+	RegisterXactCallback(end_of_transaction, NULL);
 }
 
 static void
@@ -77,7 +100,31 @@ refuse_dictionary(const Ledger *ledger, int dictionary_id, const char *why)
 }
 
 static void
-keep(const Ledger *ledger, int dictionary_id, FbBytes bytes)
+forget(Loaded *entry)
+{
+	LoadedKey	key = entry->key;
+
+	ZSTD_freeCDict(entry->compress);
+	ZSTD_freeDDict(entry->decompress);
+	pfree(entry->bytes);
+	hash_search(loaded, &key, HASH_REMOVE, NULL);
+}
+
+void
+dictionary_forget_all(void)
+{
+	HASH_SEQ_STATUS status;
+	Loaded	   *entry;
+
+	if (loaded == NULL)
+		return;
+	hash_seq_init(&status, loaded);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		forget(entry);
+}
+
+static Loaded *
+keep(const Ledger *ledger, int dictionary_id, FbBytes bytes, const ItemPointerData *place, TransactionId writer)
 {
 	LoadedKey	key = {ledger->id, dictionary_id};
 	Loaded	   *entry;
@@ -86,10 +133,43 @@ keep(const Ledger *ledger, int dictionary_id, FbBytes bytes)
 
 	memcpy(copy, bytes.data, bytes.size);
 	entry = hash_search(loaded, &key, HASH_ENTER, &found);
+	entry->seen_in = transactions_ended;
+	entry->place = *place;
+	entry->writer = writer;
 	entry->compress = NULL;
 	entry->decompress = NULL;
 	entry->bytes = copy;
 	entry->size = bytes.size;
+	return entry;
+}
+
+static Datum
+result_column(int column)
+{
+	bool		is_null;
+
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
+}
+
+/* the row that the entry was made of is still there */
+static bool
+is_current(const Ledger *ledger, Loaded *entry)
+{
+	static SpiStatement statement = {
+		"SELECT ctid, xmin FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2", 2, {TEXTOID, INT4OID}};
+	Datum		values[2] = {CStringGetTextDatum(ledger->channel), Int32GetDatum(entry->key.dictionary_id)};
+	bool		current;
+	SpiScope	scope;
+
+	if (entry->seen_in == transactions_ended)
+		return true;
+	spi_begin(&scope);
+	spi_run_latest(&statement, values, NULL, 1);
+	current = SPI_processed > 0 && ItemPointerEquals((ItemPointer) DatumGetPointer(result_column(1)), &entry->place) &&
+		DatumGetTransactionId(result_column(2)) == entry->writer;
+	spi_end(&scope);
+	entry->seen_in = transactions_ended;
+	return current;
 }
 
 /* NULL: *why tells what is wrong with it */
@@ -97,7 +177,7 @@ static Loaded *
 load(const Ledger *ledger, int dictionary_id, const char **why)
 {
 	static SpiStatement statement = {
-		"SELECT content, digest FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2", 2, {TEXTOID, INT4OID}};
+		"SELECT content, digest, ctid, xmin FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2", 2, {TEXTOID, INT4OID}};
 	LoadedKey	key = {ledger->id, dictionary_id};
 	Datum		values[2] = {CStringGetTextDatum(ledger->channel), Int32GetDatum(dictionary_id)};
 	Loaded	   *entry;
@@ -106,24 +186,27 @@ load(const Ledger *ledger, int dictionary_id, const char **why)
 
 	create_tables();
 	entry = hash_search(loaded, &key, HASH_FIND, NULL);
-	if (entry != NULL)
+	if (entry != NULL && is_current(ledger, entry))
 		return entry;
+	if (entry != NULL)
+		forget(entry);
+	entry = NULL;
 	*why = "is missing";
 	spi_begin(&scope);
 	spi_run_latest(&statement, values, NULL, 1);
 	if (SPI_processed > 0)
 	{
-		bool		is_null;
-		FbBytes		content = memory_bytes(DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
-		FbBytes		expected = memory_bytes(DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null)));
+		FbBytes		content = memory_bytes(DatumGetByteaPP(result_column(1)));
+		FbBytes		expected = memory_bytes(DatumGetByteaPP(result_column(2)));
 
 		*why = "was changed";
 		crypto_sha256(content, digest);
 		if (fb_bytes_equal(fb_bytes(digest, sizeof(digest)), expected))
-			keep(ledger, dictionary_id, content);
+			entry = keep(ledger, dictionary_id, content, (ItemPointer) DatumGetPointer(result_column(3)),
+						 DatumGetTransactionId(result_column(4)));
 	}
 	spi_end(&scope);
-	return hash_search(loaded, &key, HASH_FIND, NULL);
+	return entry;
 }
 
 static int
@@ -154,25 +237,32 @@ find_newest(const Ledger *ledger)
 
 	create_tables();
 	entry = hash_search(newest, &ledger->id, HASH_FIND, NULL);
-	if (entry == NULL)
+	if (entry == NULL || entry->seen_in != transactions_ended)
 	{
+		bool		found;
+
 		dictionary_id = read_newest(ledger);
-		entry = hash_search(newest, &ledger->id, HASH_ENTER, NULL);
+		entry = hash_search(newest, &ledger->id, HASH_ENTER, &found);
+		if (!found)
+			entry->warned_of_id = 0;
 		entry->dictionary_id = dictionary_id;
+		entry->seen_in = transactions_ended;
 	}
 	if (entry->dictionary_id == 0)
 		return NULL;
 	dictionary = load(ledger, entry->dictionary_id, &why);
-	if (dictionary == NULL)
-	{
+	if (dictionary != NULL)
+		return dictionary;
+	if (entry->warned_of_id != entry->dictionary_id)
 		ereport(WARNING,
 				(errcode(error_sqlstate(FB_CORRUPTED)),
 				 errmsg("envelope dictionary %d of channel \"%s\" %s", entry->dictionary_id, ledger->channel, why),
 				 errdetail("New transactions are stored without it."),
 				 errhint("fabric.repair_chain fetches what was stored with it again from another node.")));
-		entry->dictionary_id = 0;
-	}
-	return dictionary;
+	entry->warned_of_id = entry->dictionary_id;
+	/* not again in this transaction */
+	entry->dictionary_id = 0;
+	return NULL;
 }
 
 ZSTD_CDict *
@@ -342,10 +432,10 @@ dictionary_maintain(const Ledger *ledger, int transactions_count, FbBytes sample
 	dictionary_id = insert_dictionary(ledger, content);
 	if (dictionary_id > 0)
 	{
-		/* should this transaction abort, the process ends with it and forgets */
-		current = hash_search(newest, &ledger->id, HASH_ENTER, NULL);
-		current->dictionary_id = dictionary_id;
-		keep(ledger, dictionary_id, content);
+		/* it is loaded when the next block looks */
+		current = hash_search(newest, &ledger->id, HASH_FIND, NULL);
+		if (current != NULL)
+			current->seen_in = transactions_ended - 1;
 	}
 	transactions_since = 0;
 	transactions_wanted = Min(Max(transactions_wanted * 4, 1000), NEXT_AFTER_TRANSACTIONS_MAX);

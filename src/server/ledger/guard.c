@@ -91,17 +91,19 @@ is_repairing(Oid table)
 	return false;
 }
 
-/* the envelope dictionaries of a channel go when it is left */
+/* the envelope dictionaries of a channel go when it is left; one that cannot be used, when its ledger is repaired */
 static bool
 is_left(TriggerData *trigger)
 {
+	const Ledger *ledger;
 	bool		is_null;
 	Datum		channel;
 
 	if (RelationGetRelid(trigger->tg_relation) != spi_relation_oid("envelope_dictionary"))
 		return false;
 	channel = heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, "channel"), trigger->tg_relation->rd_att, &is_null);
-	return ledger_find(TextDatumGetCString(channel)) == NULL;
+	ledger = ledger_find(TextDatumGetCString(channel));
+	return ledger == NULL || (repaired_ledger_id != 0 && ledger->id == repaired_ledger_id);
 }
 
 /* trigger: no row of an append-only table is ever changed or removed */

@@ -10,6 +10,7 @@
 
 #include "server/pg/pg.h"
 
+#include "storage/block.h"
 #include "utils/snapshot.h"
 
 #include "core/rwset/rwset.h"
@@ -243,8 +244,43 @@ extern void private_scan_end(PrivateScan *scan);
 extern void private_store_put_transient(const Ledger *ledger, const char *tx_id, FbBytes private_rwset);
 /* take it out at commit; false when there is none */
 extern bool private_store_take_transient(const Ledger *ledger, const char *tx_id, FbBytes *private_rwset);
+/* the committed transaction wrote a collection of this organisation, and its plaintext is not here; was that noted? */
+extern void private_store_note_missing(const Ledger *ledger, RwSetVersion transaction);
+extern bool private_store_is_missing(const Ledger *ledger, RwSetVersion transaction);
 /* one collection's writes of a committed transaction, already checked against the public hash */
 extern void private_store_apply(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, const RwSetPrivate *set, RwSetVersion version);
+
+/*
+ * ---- page_check.c, index_check.c, catalog_check.c: the tables of a channel below what SQL shows: see each file's beginning ----
+ *
+ * Each reports what is wrong by a callback and returns how many problems it found. Locks nothing but the tables against being dropped; runs on a standby.
+ */
+
+/* a page of a table or an index of the ledger is damaged: page: its number; detail: a sentence about it */
+typedef void (*LedgerDamage) (void *context, const char *relation, BlockNumber page, const char *detail);
+/* every page of every table, TOAST table and index. Only when there is no problem, everything else can be read without danger for the process */
+extern uint64 ledger_check_pages(const Ledger *ledger, LedgerDamage report, void *context);
+
+/* a row of a table: row: its key as text, NULL: the whole index; readable: false when one of its values cannot be read. detail: a sentence without "The row" */
+typedef void (*LedgerRowDamage) (void *context, const char *table, const char *index, const char *row, bool readable, const char *detail);
+/* the rows that the snapshot sees against all indexes, both ways */
+extern uint64 ledger_check_indexes(const Ledger *ledger, Snapshot snapshot, LedgerRowDamage report, void *context);
+
+/* an object of the catalogs on which the ledger depends: a trigger, an index, a partition, a column. detail: a sentence about it */
+typedef void (*LedgerCatalogDamage) (void *context, const char *detail);
+extern uint64 ledger_check_catalog(const Ledger *ledger, LedgerCatalogDamage report, void *context);
+/* an envelope dictionary that cannot be used; detail as above */
+extern uint64 ledger_check_dictionaries(const Ledger *ledger, LedgerCatalogDamage report, void *context);
+
+/*
+ * Locks the channel's workers out until the end of the transaction; takes rows that cannot be read out of their pages (report tells which), makes pages
+ * with a damaged header empty, puts triggers and indexes back, removes rows with the key of another row, makes all indexes again, and removes
+ * dictionaries that cannot be used. Blocks that are missing then come from other nodes (fabric.repair_chain). FB_CHANNEL_NOT_FOUND
+ */
+extern void ledger_repair_tables(const char *channel, LedgerDamage report, void *context);
+
+/* work(context) in a subtransaction; false when it failed as reading damaged bytes fails: *why tells, palloc'ed. Other errors are raised */
+extern bool ledger_try(void (*work) (void *context), void *context, char **why);
 
 /* ---- envelope_codec.c: how an envelope lies in its column; lossless, checked when written ---- */
 

@@ -5,6 +5,8 @@
 #include "server/ledger/ledger.h"
 
 #include "access/genam.h"
+#include "access/htup.h"
+#include "access/itup.h"
 #include "access/relscan.h"
 #include "access/skey.h"
 #include "executor/tuptable.h"
@@ -35,6 +37,15 @@ extern void ledger_scan_begin(LedgerScan *scan, const Ledger *ledger, const Ledg
 							  Snapshot snapshot);
 extern bool ledger_scan_next(LedgerScan *scan, ScanDirection direction);
 extern void ledger_scan_end(LedgerScan *scan);
+/* a set of places of rows in a table, for comparing an index with its table: how many, and the sum of a hash of each */
+typedef struct LedgerPlaces
+{
+	uint64		count;
+	uint64		sum;
+} LedgerPlaces;
+
+extern void ledger_scan_add_place(LedgerScan *scan, LedgerPlaces *places); /* of the current row */
+extern void ledger_scan_places(LedgerScan *scan, LedgerPlaces *places);	/* of all rows of the table, not through the index */
 /* a column of the current row; borrowed (detoasted copies live in the current context) */
 extern bool ledger_scan_is_null(LedgerScan *scan, AttrNumber column);
 extern FbBytes ledger_scan_bytes(LedgerScan *scan, AttrNumber column); /* bytea or text; empty when null */
@@ -42,6 +53,24 @@ extern int64 ledger_scan_int8(LedgerScan *scan, AttrNumber column);
 extern int32 ledger_scan_int4(LedgerScan *scan, AttrNumber column);
 extern int16 ledger_scan_int2(LedgerScan *scan, AttrNumber column);
 extern FbBytes ledger_copy(FbBytes bytes);	/* palloc'ed in the current context */
+
+#define LEDGER_DAMAGE_HINT "fabric.verify_chain lists what is damaged; fabric.repair_tables and then fabric.repair_chain repair it."
+
+/* ---- row_check.c: what is wrong with a row before anything reads its values; NULL: nothing ---- */
+
+/* the row within its page; page: its first byte */
+extern const char *row_check_place(const char *page, const char *row, size_t bytes);
+/* the place and length of every value within the row. columns: of its table. toast_table: where its long values are, InvalidOid: nowhere */
+extern const char *row_check(TupleDesc columns, Oid toast_table, HeapTupleHeader header, size_t bytes);
+/* the same of an entry of an index, whose size is known to be right */
+extern const char *index_entry_check(TupleDesc columns, IndexTuple entry);
+
+/* page_check.c: takes what cannot be read out of the tables' pages, under the locks of the repair */
+extern void page_check_repair(const Ledger *ledger, LedgerDamage report, void *context);
+
+/* of a ledger, in the order in which a commit locks them */
+#define LEDGER_TABLES(ledger) {(ledger)->raft_log.table, (ledger)->transaction.table, (ledger)->block.table, (ledger)->world_state.table, \
+	(ledger)->history.table, (ledger)->private_state.table, (ledger)->transient.table}
 
 /* scan keys */
 extern void scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value);
@@ -53,6 +82,8 @@ extern void scan_key_text(ScanKey key, AttrNumber column, FbBytes value); /* equ
 
 /* in place, what is known of the tables' ids, if a message has come that some changed. FB_CHANNEL_NOT_FOUND */
 extern void ledger_refresh(const Ledger *ledger);
+/* of a joined channel: indexes and triggers of its partitions that are missing; nothing when there is no such channel */
+extern void ledger_repair_partitions(const char *channel);
 
 /*
  * Arrays for the set-wise statements. An array holds at most 1 GB, and a few large values reach that: ledger_batch_rows says how many of the rows go
@@ -66,5 +97,7 @@ extern Datum ledger_array(Datum *values, bool *nulls, int count, Oid type, int16
 /* ---- dictionary.c: the newest dictionary of a ledger (NULL and id 0: none), and one by its id; owned by the session ---- */
 extern ZSTD_CDict *dictionary_for_compression(const Ledger *ledger, int level, int *dictionary_id);
 extern ZSTD_DDict *dictionary_for_decompression(const Ledger *ledger, int dictionary_id);
+/* after this transaction has removed dictionaries */
+extern void dictionary_forget_all(void);
 
 #endif

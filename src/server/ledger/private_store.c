@@ -72,6 +72,38 @@ private_store_take_transient(const Ledger *ledger, const char *tx_id, FbBytes *p
 }
 
 void
+private_store_note_missing(const Ledger *ledger, RwSetVersion transaction)
+{
+	static SpiStatement statement = {
+		"INSERT INTO fabric_internal.private_missing (channel, block_number, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", 3,
+		{TEXTOID, INT8OID, INT4OID}};
+	Datum		values[3] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) transaction.block_number),
+	Int32GetDatum((int32) transaction.tx_index)};
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	spi_run(&statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+bool
+private_store_is_missing(const Ledger *ledger, RwSetVersion transaction)
+{
+	static SpiStatement statement = {
+		"SELECT FROM fabric_internal.private_missing WHERE channel = $1 AND block_number = $2 AND position = $3", 3, {TEXTOID, INT8OID, INT4OID}};
+	Datum		values[3] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) transaction.block_number),
+	Int32GetDatum((int32) transaction.tx_index)};
+	SpiScope	scope;
+	bool		found;
+
+	spi_begin(&scope);
+	spi_run_latest(&statement, values, NULL, 1);
+	found = SPI_processed > 0;
+	spi_end(&scope);
+	return found;
+}
+
+void
 private_store_apply(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, const RwSetPrivate *set, RwSetVersion version)
 {
 	static const Oid delete_types[] = {TEXTOID, TEXTOID, BYTEAOID};

@@ -6,7 +6,9 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_collation.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
@@ -46,6 +48,29 @@ ledger_scan_begin(LedgerScan *scan, const Ledger *ledger, const LedgerTable *tab
 	index_rescan(scan->scan, keys, keys_count, NULL, 0);
 }
 
+/* the row that was found, before its values are read: FB_CORRUPTED when they are not all within it */
+static void
+check_row(LedgerScan *scan)
+{
+	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) scan->slot;
+	HeapTuple	row = slot->base.tuple;
+	const char *problem;
+	FbError		error;
+
+	if (!TTS_IS_BUFFERTUPLE(scan->slot) || row == NULL || !BufferIsValid(slot->buffer))
+		return;
+	problem = row_check_place(BufferGetPage(slot->buffer), (const char *) row->t_data, row->t_len);
+	if (problem == NULL)
+		problem = row_check(RelationGetDescr(scan->table), scan->table->rd_rel->reltoastrelid, row->t_data, row->t_len);
+	if (problem == NULL)
+		return;
+	fb_fail(&error, FB_CORRUPTED, "page %u of table \"%s\" is damaged", ItemPointerGetBlockNumberNoCheck(&row->t_self),
+			RelationGetRelationName(scan->table));
+	fb_error_detail(&error, "Row %u: %s.", ItemPointerGetOffsetNumberNoCheck(&row->t_self), problem);
+	fb_error_hint(&error, LEDGER_DAMAGE_HINT);
+	error_throw(&error);
+}
+
 bool
 ledger_scan_next(LedgerScan *scan, ScanDirection direction)
 {
@@ -57,7 +82,39 @@ ledger_scan_next(LedgerScan *scan, ScanDirection direction)
 	old = MemoryContextSwitchTo(scan->context);
 	found = index_getnext_slot(scan->scan, direction, scan->slot);
 	MemoryContextSwitchTo(old);
+	if (found)
+		check_row(scan);
 	return found;
+}
+
+static void
+add_place(const ItemPointerData *place, LedgerPlaces *places)
+{
+	uint64		number = (uint64) ItemPointerGetBlockNumberNoCheck(place) << 16 | ItemPointerGetOffsetNumberNoCheck(place);
+
+	places->count++;
+	places->sum += hash_bytes_extended((const unsigned char *) &number, sizeof(number), 0);
+}
+
+void
+ledger_scan_add_place(LedgerScan *scan, LedgerPlaces *places)
+{
+	add_place(&scan->slot->tts_tid, places);
+}
+
+void
+ledger_scan_places(LedgerScan *scan, LedgerPlaces *places)
+{
+	TupleTableSlot *slot = table_slot_create(scan->table, NULL);
+	TableScanDesc rows = table_beginscan(scan->table, scan->snapshot, 0, NULL);
+
+	while (table_scan_getnextslot(rows, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_place(&slot->tts_tid, places);
+	}
+	table_endscan(rows);
+	ExecDropSingleTupleTableSlot(slot);
 }
 
 void

@@ -225,6 +225,9 @@ void
 state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32])
 {
 	StateDigest state;
+	LedgerPlaces through_index = {0};
+	LedgerPlaces in_table = {0};
+	FbError		error;
 	StateScan  *scan = state_store_scan_all(ledger, snapshot);
 	StateRow	row;
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric state digest", ALLOCSET_DEFAULT_SIZES);
@@ -232,11 +235,21 @@ state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32])
 
 	state_digest_start(&state);
 	while (MemoryContextReset(row_context), state_scan_next(scan, &row))
+	{
+		ledger_scan_add_place(&scan->scan, &through_index);
 		state_digest_add(&state, row.namespace_name, row.key, row.value, row.metadata, row.version);
+	}
 	state_digest_finish(&state, digest);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row_context);
+	ledger_scan_places(&scan->scan, &in_table);
 	state_scan_end(scan);
+	if (through_index.count == in_table.count && through_index.sum == in_table.sum)
+		return;
+	fb_fail(&error, FB_CORRUPTED, "index of the world state of channel \"%s\" does not have the rows of its table", ledger->channel);
+	fb_error_detail(&error, "The table has " UINT64_FORMAT " rows, the index gives " UINT64_FORMAT ".", in_table.count, through_index.count);
+	fb_error_hint(&error, LEDGER_DAMAGE_HINT);
+	error_throw(&error);
 }
 
 void

@@ -158,6 +158,17 @@ read_id(const char *channel, bool *import_only)
 	return id;
 }
 
+static void
+refuse_incomplete(const Ledger *ledger)
+{
+	FbError		error;
+
+	fb_fail(&error, FB_CORRUPTED, "channel \"%s\" lacks some of its tables or their indexes", ledger->channel);
+	fb_error_detail(&error, "Its partitions are fabric_internal.block_%d and so on.", ledger->id);
+	fb_error_hint(&error, "fabric.repair_tables makes indexes again; tables come back from a backup only.");
+	error_throw(&error);
+}
+
 /* what the tables say now; false when the channel is not joined */
 static bool
 look_up(const char *channel, Ledger *ledger)
@@ -173,7 +184,7 @@ look_up(const char *channel, Ledger *ledger)
 			return true;
 		/* left between the two looks, or damaged */
 		if (read_id(channel, &ledger->import_only) == ledger->id)
-			elog(ERROR, "channel \"%s\" lacks some of its tables (number %d)", channel, ledger->id);
+			refuse_incomplete(ledger);
 	}
 }
 
@@ -321,6 +332,35 @@ ledger_create(const char *channel, uint64 config_block_number, FbBytes config, b
 	spi_end(&scope);
 	CommandCounterIncrement();
 	return ledger_open(channel);
+}
+
+void
+ledger_repair_partitions(const char *channel)
+{
+	bool		import_only;
+	int			id = read_id(channel, &import_only);
+	SpiScope	scope;
+
+	if (id == 0)
+		return;
+	lock_memberships();
+	spi_begin(&scope);
+	for (int i = 0; i < lengthof(partition_sql); i++)
+	{
+		static const struct
+		{
+			const char *begin;
+			const char *instead;
+		}			again[] = {{"CREATE INDEX ", "CREATE INDEX IF NOT EXISTS "}, {"CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX IF NOT EXISTS "},
+		{"CREATE TRIGGER ", "CREATE OR REPLACE TRIGGER "}};
+
+		for (int k = 0; k < lengthof(again); k++)
+			if (strncmp(partition_sql[i], again[k].begin, strlen(again[k].begin)) == 0 &&
+				SPI_execute(psprintf("%s%s", again[k].instead, psprintf(partition_sql[i] + strlen(again[k].begin), id)), false, 0) < 0)
+				elog(ERROR, "could not put an index or a trigger of channel \"%s\" back", channel);
+	}
+	spi_end(&scope);
+	CommandCounterIncrement();
 }
 
 void

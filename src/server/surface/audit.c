@@ -13,6 +13,7 @@ FABRIC_FUNCTION(fabric_verify_block);
 FABRIC_FUNCTION(fabric_verify_chain);
 FABRIC_FUNCTION(fabric_rebuild_state);
 FABRIC_FUNCTION(fabric_repair_chain);
+FABRIC_FUNCTION(fabric_repair_tables);
 
 static void
 destroy_bundle(void *bundle)
@@ -138,5 +139,27 @@ fabric_repair_chain(PG_FUNCTION_ARGS)
 	chain_repair(channel, put_replaced, fcinfo->resultinfo);
 	CommandCounterIncrement();
 	chain_rebuild(channel->ledger, &rebuild);
+	return (Datum) 0;
+}
+
+static void
+put_damage(void *context, const char *relation, BlockNumber page, const char *detail)
+{
+	ReturnSetInfo *result = context;
+	Datum		values[3] = {CStringGetTextDatum(relation), Int64GetDatum((int64) page), CStringGetTextDatum(detail)};
+	bool		nulls[3] = {false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* repair_tables(channel): what could not be read, and is not there any more */
+Datum
+fabric_repair_tables(PG_FUNCTION_ARGS)
+{
+	const char *channel = argument_text(fcinfo, 0, "channel");
+
+	PreventCommandIfReadOnly("fabric.repair_tables");
+	InitMaterializedSRF(fcinfo, 0);
+	ledger_repair_tables(channel, put_damage, fcinfo->resultinfo);
 	return (Datum) 0;
 }

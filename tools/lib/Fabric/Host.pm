@@ -39,10 +39,10 @@ sub config_value
 	return $config{$option};
 }
 
-# PostgreSQL's programs
+# PostgreSQL's programs; FABRIC_BINDIR: a directory with others of the same names (tools/check_valgrind)
 sub bindir
 {
-	return config_value('bindir');
+	return $ENV{FABRIC_BINDIR} || config_value('bindir');
 }
 
 # the directory with pg_regress and the Perl modules for tests

@@ -105,7 +105,7 @@ sub create_instance
 	my $data = $self->path('data');
 	my $keys = $self->path('keys');
 
-	run(bindir() . '/initdb', '--pgdata', $data, '--username', 'postgres', '--auth-local', 'peer', '--auth-host', 'scram-sha-256',
+	run(bindir() . '/initdb', '--pgdata', $data, '--data-checksums', '--username', 'postgres', '--auth-local', 'peer', '--auth-host', 'scram-sha-256',
 		# the collation C sorts alike on every node, whatever its system's locale data
 		'--encoding', 'UTF8', '--locale', 'C', '--no-instructions');
 	spew("$data/fabric.conf", <<"CONF" . server_settings($self->{msp_id}, $self->{role}, 'fabric', $keys));
