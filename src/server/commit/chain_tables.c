@@ -88,26 +88,11 @@ chain_tables(ChainWalk *walk)
 	return false;
 }
 
-static void
-ignore_page(void *context, const char *relation, BlockNumber page, const char *detail)
-{
-	char	   *first = context;
-
-	if (first[0] == '\0')
-		snprintf(first, FB_ERROR_DETAIL_BYTES, "Page %u of \"%s\" is damaged. %s", page, relation, detail);
-}
-
 void
 chain_require_pages(const Ledger *ledger)
 {
-	char		first[FB_ERROR_DETAIL_BYTES] = "";
-	uint64		count = ledger_check_pages(ledger, ignore_page, first);
-	FbError		error;
+	const LedgerTable *tables[] = {&ledger->block, &ledger->transaction, &ledger->world_state, &ledger->history, &ledger->private_state};
 
-	if (count == 0)
-		return;
-	fb_fail(&error, FB_CORRUPTED, "tables of channel \"%s\" are damaged", ledger->channel);
-	fb_error_detail(&error, "%s", first);
-	fb_error_hint(&error, "fabric.repair_tables removes what cannot be read; then fabric.repair_chain brings it back.");
-	error_throw(&error);
+	for (int i = 0; i < lengthof(tables); i++)
+		ledger_require_pages(ledger, tables[i]);
 }

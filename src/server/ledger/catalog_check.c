@@ -9,7 +9,6 @@
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 /*
  * One row for each problem. $1: the channel, $2: its number. Triggers of partitions are clones of their parents' (those for statements are their own, see
@@ -122,30 +121,23 @@ run_sql(const char *format, ...)
 		elog(ERROR, "could not run \"%s\"", sql);
 }
 
-/*
- * Of rows with the same key all but the first: a unique index could not be made over them. Which of them is right is for the chain to say. Without the
- * indexes, which may be wrong.
- */
 static void
-remove_duplicates(const Ledger *ledger)
+reindex_table(void *context)
 {
-	static const struct
-	{
-		const char *table;
-		const char *key;
-	}			keys[] = {{"raft_log", "index"}, {"transaction", "block_number, position"}, {"block", "number"}, {"block", "block_hash"},
-	{"world_state", "namespace, key"}, {"history", "namespace, key, block_number, position"}, {"private_state", "namespace, collection, key"},
-	{"transient", "tx_id"}};
-	int			nest_level = NewGUCNestLevel();
+	run_sql("REINDEX TABLE %s", (const char *) context);
+}
 
-	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("enable_indexonlyscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("enable_bitmapscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	for (int i = 0; i < lengthof(keys); i++)
-		run_sql("DELETE FROM fabric_internal.%1$s_%2$d WHERE ctid = ANY (ARRAY(SELECT ctid FROM "
-				"(SELECT ctid, row_number() OVER (PARTITION BY %3$s ORDER BY ctid) AS n FROM fabric_internal.%1$s_%2$d) x WHERE n > 1))",
-				keys[i].table, ledger->id, keys[i].key);
-	AtEOXact_GUC(true, nest_level);
+/* as a rule that is all; a unique index cannot be made over rows with the same key, and which of them is right is for the chain to say */
+static void
+make_indexes(const Ledger *ledger, const char *name, Oid table)
+{
+	char	   *full_name = psprintf("fabric_internal.%s_%d", name, ledger->id);
+	char	   *why;
+
+	if (ledger_try(reindex_table, full_name, &why))
+		return;
+	index_check_remove_duplicates(table);
+	reindex_table(full_name);
 }
 
 static void
@@ -161,6 +153,7 @@ ledger_repair_tables(const char *channel, LedgerDamage report, void *context)
 {
 	static const char *const guarded[] = {"transaction", "block", "history"};
 	static const char *const names[] = {"raft_log", "transaction", "block", "world_state", "history", "private_state", "transient"};
+	Oid			tables[lengthof(names)];
 	const Ledger *ledger;
 	SpiScope	scope;
 
@@ -172,13 +165,13 @@ ledger_repair_tables(const char *channel, LedgerDamage report, void *context)
 	LockRelationOid(ledger->private_state.table, ShareRowExclusiveLock);
 	LockRelationOid(ledger->transient.table, ShareRowExclusiveLock);
 	page_check_repair(ledger, report, context);
+	memcpy(tables, (Oid[]) LEDGER_TABLES(ledger), sizeof(tables));
 	spi_begin(&scope);
 	for (int i = 0; i < lengthof(guarded); i++)
 		run_sql("ALTER TABLE fabric_internal.%s_%d ENABLE TRIGGER USER", guarded[i], ledger->id);
 	run_sql("ALTER TABLE fabric_internal.envelope_dictionary ENABLE TRIGGER USER");
-	remove_duplicates(ledger);
 	for (int i = 0; i < lengthof(names); i++)
-		run_sql("REINDEX TABLE fabric_internal.%s_%d", names[i], ledger->id);
+		make_indexes(ledger, names[i], tables[i]);
 	remove_dictionaries(ledger);
 	spi_end(&scope);
 }

@@ -11,6 +11,7 @@
 #include "server/ledger/ledger_internal.h"
 
 #include "access/detoast.h"
+#include "access/heapam.h"
 #include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/table.h"
@@ -21,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -228,7 +230,7 @@ ledger_try(void (*work) (void *context), void *context, char **why)
 		RollbackAndReleaseCurrentSubTransaction();
 		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 		/* what damaged bytes lead to; a cancellation, too little memory, a channel that was left go on */
-		if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) && category != ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) &&
+		if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) && error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION && category != ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) &&
 			category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) && error->sqlerrcode != error_sqlstate(FB_CORRUPTED))
 			ReThrowError(error);
 		*why = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail) : error->message;
@@ -315,4 +317,80 @@ ledger_check_indexes(const Ledger *ledger, Snapshot snapshot, LedgerRowDamage re
 		check_table(&check, tables[i]);
 	MemoryContextDelete(check.row_context);
 	return check.problems_count;
+}
+
+/* ---- rows with the same key ---- */
+
+/* of the row's key in the index: its values with their sizes */
+static void
+digest_key(IndexCheck *check, IndexLookup *lookup, uint8_t digest[CRYPTO_SHA256_BYTES])
+{
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
+	CryptoSha256 hash;
+
+	FormIndexDatum(lookup->info, check->row, NULL, values, nulls);
+	crypto_sha256_start(&hash);
+	for (int i = 0; i < lookup->info->ii_NumIndexKeyAttrs; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(lookup->index), i);
+		FbBytes		bytes = fb_bytes(&values[i], sizeof(Datum));
+		uint64		size;
+
+		if (column->attlen == -1)
+			bytes = memory_bytes(PG_DETOAST_DATUM(values[i]));
+		size = bytes.size;
+		crypto_sha256_add(&hash, fb_bytes(&size, sizeof(size)));
+		crypto_sha256_add(&hash, bytes);
+	}
+	crypto_sha256_finish(&hash, digest);
+}
+
+static void
+remove_of_index(IndexCheck *check, IndexLookup *lookup)
+{
+	HASHCTL		control = {.keysize = CRYPTO_SHA256_BYTES, .entrysize = CRYPTO_SHA256_BYTES, .hcxt = CurrentMemoryContext};
+	HTAB	   *seen = hash_create("fabric keys", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	TableScanDesc scan = table_beginscan(check->table, check->snapshot, 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, check->row))
+	{
+		MemoryContext caller = MemoryContextSwitchTo(check->row_context);
+		uint8_t		digest[CRYPTO_SHA256_BYTES];
+		bool		found;
+
+		CHECK_FOR_INTERRUPTS();
+		digest_key(check, lookup, digest);
+		(void) hash_search(seen, digest, HASH_ENTER, &found);
+		if (found)
+			simple_heap_delete(check->table, &check->row->tts_tid);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(check->row_context);
+	}
+	table_endscan(scan);
+	hash_destroy(seen);
+}
+
+void
+index_check_remove_duplicates(Oid table)
+{
+	IndexCheck	check = {.table = table_open(table, RowExclusiveLock)};
+
+	check.row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES);
+	check.row = table_slot_create(check.table, NULL);
+	open_indexes(&check);
+	for (int i = 0; i < check.indexes_count; i++)
+	{
+		if (!check.indexes[i].index->rd_index->indisunique)
+			continue;
+		CommandCounterIncrement();
+		check.snapshot = RegisterSnapshot(GetLatestSnapshot());
+		remove_of_index(&check, &check.indexes[i]);
+		UnregisterSnapshot(check.snapshot);
+	}
+	close_indexes(&check);
+	ExecDropSingleTupleTableSlot(check.row);
+	table_close(check.table, NoLock);
+	MemoryContextDelete(check.row_context);
+	CommandCounterIncrement();
 }

@@ -261,6 +261,9 @@ typedef void (*LedgerDamage) (void *context, const char *relation, BlockNumber p
 /* every page of every table, TOAST table and index. Only when there is no problem, everything else can be read without danger for the process */
 extern uint64 ledger_check_pages(const Ledger *ledger, LedgerDamage report, void *context);
 
+/* of one table alone, with its indexes: FB_CORRUPTED when there is a problem */
+extern void ledger_require_pages(const Ledger *ledger, const LedgerTable *table);
+
 /* a row of a table: row: its key as text, NULL: the whole index; readable: false when one of its values cannot be read. detail: a sentence without "The row" */
 typedef void (*LedgerRowDamage) (void *context, const char *table, const char *index, const char *row, bool readable, const char *detail);
 /* the rows that the snapshot sees against all indexes, both ways */

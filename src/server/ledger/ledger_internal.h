@@ -68,6 +68,9 @@ extern const char *index_entry_check(TupleDesc columns, IndexTuple entry);
 /* page_check.c: takes what cannot be read out of the tables' pages, under the locks of the repair */
 extern void page_check_repair(const Ledger *ledger, LedgerDamage report, void *context);
 
+/* index_check.c: of rows with the same key in a unique index all but the first; the table alone is read. For the repair, under its locks */
+extern void index_check_remove_duplicates(Oid table);
+
 /* of a ledger, in the order in which a commit locks them */
 #define LEDGER_TABLES(ledger) {(ledger)->raft_log.table, (ledger)->transaction.table, (ledger)->block.table, (ledger)->world_state.table, \
 	(ledger)->history.table, (ledger)->private_state.table, (ledger)->transient.table}

@@ -324,6 +324,31 @@ check_family(PageCheck *check, Oid table)
 		check_family(check, toast_table);
 }
 
+static void
+note_first(void *context, const char *relation, BlockNumber page, const char *detail)
+{
+	char	   *first = context;
+
+	if (first[0] == '\0')
+		snprintf(first, FB_ERROR_DETAIL_BYTES, "Page %u of \"%s\" is damaged. %s", page, relation, detail);
+}
+
+void
+ledger_require_pages(const Ledger *ledger, const LedgerTable *table)
+{
+	char		first[FB_ERROR_DETAIL_BYTES] = "";
+	PageCheck	check = {.report = note_first, .context = first};
+	FbError		error;
+
+	check_family(&check, table->table);
+	if (check.damaged_count == 0)
+		return;
+	fb_fail(&error, FB_CORRUPTED, "tables of channel \"%s\" are damaged", ledger->channel);
+	fb_error_detail(&error, "%s", first);
+	fb_error_hint(&error, LEDGER_DAMAGE_HINT);
+	error_throw(&error);
+}
+
 uint64
 ledger_check_pages(const Ledger *ledger, LedgerDamage report, void *context)
 {

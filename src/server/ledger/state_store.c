@@ -228,11 +228,14 @@ state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32])
 	LedgerPlaces through_index = {0};
 	LedgerPlaces in_table = {0};
 	FbError		error;
-	StateScan  *scan = state_store_scan_all(ledger, snapshot);
+	StateScan  *scan;
 	StateRow	row;
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric state digest", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(row_context);
+	MemoryContext old;
 
+	ledger_require_pages(ledger, &ledger->world_state);
+	scan = state_store_scan_all(ledger, snapshot);
+	old = MemoryContextSwitchTo(row_context);
 	state_digest_start(&state);
 	while (MemoryContextReset(row_context), state_scan_next(scan, &row))
 	{

@@ -12,6 +12,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -345,6 +346,8 @@ ledger_repair_partitions(const char *channel)
 		return;
 	lock_memberships();
 	spi_begin(&scope);
+	/* not "already exists, skipping"; spi_end takes it back */
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	for (int i = 0; i < lengthof(partition_sql); i++)
 	{
 		static const struct
