@@ -307,6 +307,12 @@ CREATE VIEW fabric.installed_chaincodes AS
 COMMENT ON VIEW fabric.installed_chaincodes IS 'chaincode packages that are installed on this node';
 GRANT SELECT ON fabric.installed_chaincodes TO fabric_admin;
 
+CREATE FUNCTION fabric.chaincode_settings(OUT name text, OUT value text, OUT reason text) RETURNS SETOF record
+	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_chaincode_settings';
+COMMENT ON FUNCTION fabric.chaincode_settings IS 'the settings of a session while chaincode runs: the fixed value ("default": as without configuration), or null where the session''s own is left, each with its reason';
+REVOKE ALL ON FUNCTION fabric.chaincode_settings FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.chaincode_settings TO fabric_admin, fabric_client;
+
 ------------------------------------------------------------------------------------------------------------------------
 -- shim: what chaincode functions call. Outside of a simulation all but the pure ones are an error. Keys are text; composite keys, which contain
 -- U+0000 and so cannot be text in PostgreSQL, are bytea. Nothing that reads or writes the state may be folded or moved: VOLATILE.

@@ -180,6 +180,21 @@ typedef struct SimulationResult
 extern void simulate(const SimulationRequest *request, SimulationResult *result);
 
 /* ---------------------------------------------------------------------------------------------------------------------
+ * settings_table.c: the settings of a session while chaincode runs
+ */
+
+typedef struct SettingRule
+{
+	const char *name;
+	const char *value;			/* while chaincode runs; "default": as without configuration; NULL: left as it is */
+	const char *reason;			/* for the value, or for leaving it */
+} SettingRule;
+
+/* sorted by name */
+extern const SettingRule settings_table[];
+extern const int settings_table_count;
+
+/* ---------------------------------------------------------------------------------------------------------------------
  * shim.c: what chaincode can ask for while it runs; FB_NOT_IN_SIMULATION otherwise. Keys and values as bytes; a key is UTF-8.
  */
 

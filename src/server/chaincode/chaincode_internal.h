@@ -27,7 +27,7 @@
 extern Oid	sandbox_role(void);
 /*
  * From now to the end of the current subtransaction: role fabric_chaincode, fixed search path (pg_catalog, the schema, fabric), fixed
- * values of all settings that change what text a value has. Must run inside a subtransaction that will be rolled back, or
+ * values of all settings that can change a result. Must run inside a subtransaction that will be rolled back, or
  * whose owner restores user and settings.
  */
 extern void sandbox_enter(Oid schema);
@@ -35,6 +35,8 @@ extern void sandbox_enter(Oid schema);
 extern void sandbox_guard(Oid schema);	/* InvalidOid: off */
 extern Oid	sandbox_guarded_schema(void);
 
+/* can code of that schema call the function */
+extern bool sandbox_function_is_usable(Oid function, Oid schema);
 /* a function of pg_catalog by name: is there one, and can chaincode call at least one of that name */
 extern bool sandbox_builtin_exists(const char *name, bool *usable);
 /* a function of schema fabric by name: likewise */
@@ -78,6 +80,61 @@ extern void conditions_hide_from_log(void);
 extern void conditions_stop(void);		/* also when not started */
 /* the first error of the node itself since conditions_start, NULL: none. error: what the code ended with, or NULL */
 extern const ErrorData *conditions_node_failure(const ErrorData *error);
+/* ---- settings_table.c, fixed_settings.c: the settings under which chaincode runs ---- */
+
+/* a value of a rule: what PostgreSQL has without any configuration */
+#define SETTING_BOOT_VALUE "default"
+
+/* NULL when the table has no such setting */
+extern const SettingRule *settings_table_find(const char *name);
+
+/*
+ * From enter to leave, each setting that could change a result has the value of the table. Must be called inside a subtransaction, or a
+ * GUC nest level, whose end undoes the settings with assign hooks; leave puts back the others, and may be called at any time.
+ */
+extern void fixed_settings_enter(void);
+extern void fixed_settings_leave(void);
+/*
+ * To be called before the first function of a language runs: loads its library, which may define settings. FB_SANDBOX_VIOLATION when one of
+ * them cannot be fixed any more in this call.
+ */
+extern void fixed_settings_prepare_language(Oid language);
+
+/* ---- fixed_clock.c: the time of the transaction while chaincode runs ---- */
+
+/* what 'now' is as time or timetz (in UTC), in microseconds of the day */
+#define FIXED_CLOCK_TIME_OF_DAY INT64CONST(40063510973)
+
+/* From enter to leave, 'now', 'today' and the like are errors in dates and timestamps. Both may be called at any time */
+extern void fixed_clock_enter(void);
+extern void fixed_clock_leave(void);
+
+/* ---- hidden_portals.c: the session's cursors ---- */
+
+/*
+ * From enter to leave, no portal that exists now can be found by its name. leave must come after the subtransaction of the call has been
+ * rolled back; it may be called at any time.
+ */
+extern void hidden_portals_enter(void);
+extern void hidden_portals_leave(void);
+
+/* ---- query_check.c: what an analyzed query may contain ---- */
+
+typedef struct QueryProblem
+{
+	char	   *what;			/* "type regclass", "CURRENT_TIMESTAMP" */
+	const char *why;			/* goes on: "refers to the catalogs of one database" */
+	const char *hint;			/* or NULL */
+	bool		is_function;	/* what is a function */
+	int			location;		/* in the text that was analyzed, in bytes; -1: not known */
+} QueryProblem;
+
+/* why chaincode cannot use a type, to follow its name; NULL: it can */
+extern const char *query_check_type(Oid type);
+/* the first thing in a query, or a list of expressions, that chaincode of that schema cannot use; false: there is none */
+extern bool query_check_find(Node *query, Oid schema, QueryProblem *problem);
+/* likewise, raises FB_SANDBOX_VIOLATION */
+extern void query_check_run(Query *query, Oid schema);
 
 /* ---- source_check.c: what the source of a package may contain ---- */
 
@@ -117,6 +174,11 @@ typedef void (*SourceStep) (CheckedSource *checked, void *argument);
 extern void install_problems_try(CheckedSource *checked, const SourceFunction *function, SourceStep step, void *argument);
 /* raise what was noted: one problem as it is, several as one error that lists them */
 extern void install_problems_raise(const CheckedSource *checked);
+
+/* ---- body_check.c: the queries in the bodies of functions ---- */
+
+/* of a function that has been created in the schema; raises FB_NONDETERMINISTIC_CHAINCODE */
+extern void body_check(const SourceFunction *function, Oid schema);
 
 /* ---- install.c ---- */
 

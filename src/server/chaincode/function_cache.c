@@ -159,6 +159,7 @@ load_function(HeapTuple tuple)
 	function->result_type = procedure->prorettype;
 	function->result_kind = get_typtype(procedure->prorettype);
 	load_parameters(tuple, function);
+	fixed_settings_prepare_language(procedure->prolang);
 	fmgr_info_cxt(procedure->oid, &function->call, cache_context);
 	if (function->result_type != VOIDOID && function->result_type != RECORDOID)
 	{

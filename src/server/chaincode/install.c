@@ -129,6 +129,30 @@ lock_packages(void)
  * the functions
  */
 
+/*
+ * What the planner would take a function's label for: it folds an immutable function into the plan of a session, where the value of one
+ * call would appear in the next one. Chaincode reads and writes state, so every function is volatile, and has the costs of all others.
+ * STRICT stays: it says what the function does.
+ */
+static void
+remove_labels(CreateFunctionStmt *statement)
+{
+	static const char *const labels[] = {"volatility", "leakproof", "cost", "rows", "support", "parallel"};
+	ListCell *cell;
+
+	foreach (cell, statement->options)
+	{
+		const char *name = lfirst_node(DefElem, cell)->defname;
+
+		for (int i = 0; i < lengthof(labels); i++)
+			if (strcmp(name, labels[i]) == 0)
+			{
+				statement->options = foreach_delete_current(statement->options, cell);
+				break;
+			}
+	}
+}
+
 typedef struct CreationStep
 {
 	ParseState *state;
@@ -145,6 +169,7 @@ create_function(CheckedSource *checked, void *argument)
 	function->statement->funcname =
 		list_make2(makeString(pstrdup(step->schema_name)), makeString(pstrdup(function->name)));
 	function->statement->replace = false;
+	remove_labels(function->statement);
 	function->function = CreateFunction(step->state, function->statement).objectId;
 	CommandCounterIncrement();
 }
@@ -177,10 +202,17 @@ create_functions(const char *schema_name, CheckedSource *checked)
 	free_parsestate(state);
 }
 
+typedef struct ValidationStep
+{
+	SourceFunction *function;
+	Oid schema;
+} ValidationStep;
+
 static void
 validate_function(CheckedSource *checked, void *argument)
 {
-	SourceFunction *function = argument;
+	ValidationStep *step = argument;
+	SourceFunction *function = step->function;
 	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->function));
 	HeapTuple language;
 	Oid validator;
@@ -195,20 +227,22 @@ validate_function(CheckedSource *checked, void *argument)
 	ReleaseSysCache(tuple);
 	if (OidIsValid(validator))
 		OidFunctionCall1(validator, ObjectIdGetDatum(function->function));
+	body_check(function, step->schema);
 }
 
 /* the languages' own checks of the bodies, now that all functions exist and can refer to each other */
 static void
-validate_functions(CheckedSource *checked)
+validate_functions(CheckedSource *checked, Oid schema)
 {
 	ListCell *cell;
 
 	foreach (cell, checked->functions)
 	{
 		SourceFunction *function = lfirst(cell);
+		ValidationStep step = {function, schema};
 
 		checked->current = function->name;
-		install_problems_try(checked, function, validate_function, function);
+		install_problems_try(checked, function, validate_function, &step);
 	}
 	install_problems_raise(checked);
 }
@@ -280,6 +314,7 @@ leave_package(void)
 	expired = time_limit_stop();
 	interpreter_leave();
 	conditions_stop();
+	hidden_portals_leave();
 	return expired;
 }
 
@@ -292,6 +327,8 @@ make_functions(const ChaincodePackage *package, CheckedSource *checked, bool all
 {
 	const char *what = psprintf("chaincode package \"%s\"", package->label);
 
+	hidden_portals_enter();
+	fixed_settings_enter();
 	conditions_start(what, CurrentMemoryContext);
 	time_limit_start(what, guc_execute_timeout_ms, stack_base);
 	sandbox_guard(get_namespace_oid(package->schema_name, false));
@@ -302,7 +339,7 @@ make_functions(const ChaincodePackage *package, CheckedSource *checked, bool all
 		interpreter_enter();
 	create_functions(package->schema_name, checked);
 	set_for_now("check_function_bodies", "on");
-	validate_functions(checked);
+	validate_functions(checked, get_namespace_oid(package->schema_name, false));
 }
 
 static void
@@ -318,8 +355,8 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked, bool 
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, saved_security | SECURITY_LOCAL_USERID_CHANGE);
 	NamespaceCreate(package->schema_name, sandbox_role(), false);
 	CommandCounterIncrement();
-	/* from here on with the rights of chaincode only: creating a function runs code of its source (default values,
-	 * BEGIN ATOMIC) */
+	/* from here on with the rights and settings of chaincode only: creating a function runs code of its source (default
+	 * values, BEGIN ATOMIC) */
 	set_for_now("search_path", psprintf("pg_catalog, %s, fabric, pg_temp", quote_identifier(package->schema_name)));
 	set_for_now("check_function_bodies", "off");
 	SetUserIdAndSecContext(sandbox_role(),

@@ -5,6 +5,7 @@
  *   - the subtransaction is read-only and rolled back;
  *   - no relation can be read, catalogs included (ExecutorCheckPerms_hook), and no utility statement run
  *     (ProcessUtility_hook);
+ *   - what the planner is given is checked as a tree: query_check.c;
  *   - functions are refused unless they are the chaincode's own, the shim's, or built in and without effects and
  *     secrets (object_access_hook). That also names, at run time, what differs between nodes and was hidden in
  *     dynamic SQL.
@@ -22,7 +23,7 @@
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "optimizer/cost.h"
+#include "optimizer/planner.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -67,26 +68,15 @@ static const char *const usable_builtins[] = {
 };
 /* clang-format on */
 
-/* settings that change how a value is written or read; chaincode sees the same ones on every node */
-static const struct
-{
-	const char *name;
-	const char *value;
-} fixed_settings[] = {
-	{"DateStyle", "ISO, MDY"},
-	{"IntervalStyle", "postgres"},
-	{"TimeZone", "UTC"},
-	{"timezone_abbreviations", "Default"},
-	{"extra_float_digits", "1"},
-	{"bytea_output", "hex"},
-	{"lc_monetary", "C"},
-	{"lc_numeric", "C"},
-	{"lc_time", "C"},
-	{"array_nulls", "on"},
-	{"backslash_quote", "safe_encoding"},
-	{"quote_all_identifiers", "off"},
-	{"standard_conforming_strings", "on"},
-	{"transform_null_equals", "off"},
+/*
+ * The conversions from and to text of types that query_check.c lets through. The executor calls them without a look at
+ * privileges; only the planner, when it evaluates a conversion for an estimate, does it as for any function. In the text
+ * of a query they are refused. Sorted by name.
+ */
+static const char *const conversions[] = {
+	"array_in",	 "array_out",	  "cash_in",	 "cash_out",	   "date_in",		"date_out",		   "interval_in",
+	"interval_out", "multirange_in", "multirange_out", "range_in", "range_out", "record_in", "record_out", "time_in",
+	"timestamp_in", "timestamp_out", "timestamptz_in", "timestamptz_out", "timetz_in", "xml_in",
 };
 
 static Oid guarded_schema = InvalidOid;
@@ -94,6 +84,7 @@ static Oid guarded_schema = InvalidOid;
 static object_access_hook_type previous_object_access;
 static ExecutorCheckPerms_hook_type previous_check_permissions;
 static ProcessUtility_hook_type previous_utility;
+static planner_hook_type previous_planner;
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * which functions
@@ -188,7 +179,8 @@ sandbox_fabric_function_exists(const char *name, bool *usable)
 typedef struct Verdict
 {
 	Oid function;
-	bool usable;
+	bool is_usable;
+	bool is_conversion;
 } Verdict;
 
 static Verdict verdicts[256];
@@ -197,6 +189,52 @@ static void
 forget_verdicts(Datum argument, int cache, uint32 hash)
 {
 	memset(verdicts, 0, sizeof(verdicts));
+}
+
+static bool
+is_conversion(Form_pg_proc procedure)
+{
+	const char *name = NameStr(procedure->proname);
+
+	return procedure->pronamespace == PG_CATALOG_NAMESPACE &&
+		   bsearch(&name, conversions, lengthof(conversions), sizeof(char *), compare_names) != NULL;
+}
+
+static HeapTuple
+search_function(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	return tuple;
+}
+
+/* on a function that is not the chaincode's own; one that is refused is judged each time */
+static const Verdict *
+judge_function(Oid function, HeapTuple tuple)
+{
+	Verdict *verdict = &verdicts[function % lengthof(verdicts)];
+
+	verdict->is_usable = function_is_usable(tuple);
+	verdict->is_conversion = is_conversion((Form_pg_proc) GETSTRUCT(tuple));
+	verdict->function = verdict->is_usable || verdict->is_conversion ? function : InvalidOid;
+	return verdict;
+}
+
+bool
+sandbox_function_is_usable(Oid function, Oid schema)
+{
+	const Verdict *verdict = &verdicts[function % lengthof(verdicts)];
+	HeapTuple tuple;
+	bool usable;
+
+	if (verdict->function == function)
+		return verdict->is_usable;
+	tuple = search_function(function);
+	usable = ((Form_pg_proc) GETSTRUCT(tuple))->pronamespace == schema || judge_function(function, tuple)->is_usable;
+	ReleaseSysCache(tuple);
+	return usable;
 }
 
 static void
@@ -218,24 +256,17 @@ refuse_function(HeapTuple tuple)
 static void
 check_function(Oid function)
 {
-	Verdict *verdict = &verdicts[function % lengthof(verdicts)];
+	const Verdict *verdict = &verdicts[function % lengthof(verdicts)];
 	HeapTuple tuple;
-	bool own;
 
-	if (verdict->function == function && verdict->usable)
+	if (verdict->function == function)
 		return;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	own = ((Form_pg_proc) GETSTRUCT(tuple))->pronamespace == guarded_schema;
-	if (!own && !function_is_usable(tuple))
+	tuple = search_function(function);
+	if (((Form_pg_proc) GETSTRUCT(tuple))->pronamespace == guarded_schema)
+		fixed_settings_prepare_language(((Form_pg_proc) GETSTRUCT(tuple))->prolang);
+	else if (judge_function(function, tuple)->function != function)
 		refuse_function(tuple);
 	ReleaseSysCache(tuple);
-	if (!own)
-	{
-		verdict->function = function;
-		verdict->usable = true;
-	}
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -315,6 +346,15 @@ utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUt
 								completion);
 }
 
+static PlannedStmt *
+plan_query(Query *query, const char *text, int options, ParamListInfo parameters)
+{
+	if (is_chaincode_running())
+		query_check_run(query, guarded_schema);
+	return previous_planner ? previous_planner(query, text, options, parameters)
+							: standard_planner(query, text, options, parameters);
+}
+
 static void
 install_hooks(void)
 {
@@ -329,6 +369,8 @@ install_hooks(void)
 	ExecutorCheckPerms_hook = check_permissions;
 	previous_utility = ProcessUtility_hook;
 	ProcessUtility_hook = utility;
+	previous_planner = planner_hook;
+	planner_hook = plan_query;
 	installed = true;
 }
 
@@ -366,14 +408,7 @@ sandbox_enter(Oid schema)
 	Oid user;
 	int security;
 
-	for (int i = 0; i < lengthof(fixed_settings); i++)
-	{
-		const char *value = GetConfigOption(fixed_settings[i].name, false, false);
-
-		if (value == NULL || strcmp(value, fixed_settings[i].value) != 0)
-			(void) set_config_option(fixed_settings[i].name, fixed_settings[i].value, PGC_SUSET, PGC_S_SESSION,
-									 GUC_ACTION_SAVE, true, 0, false);
-	}
+	fixed_settings_enter();
 	fix_search_path(schema);
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(sandbox_role(), security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
@@ -411,26 +446,21 @@ unlimit_memory(void)
 	memory_is_limited = false;
 }
 
-/*
- * A parallel worker would not know of the sandbox, so there are none. The variable is set directly, not as a setting:
- * that would cost more than all the rest of entering, and the caller always comes back here.
- */
 void
 sandbox_guard(Oid schema)
 {
-	static int saved_workers;
-
 	install_hooks();
 	if (OidIsValid(schema) && !OidIsValid(guarded_schema))
 	{
-		saved_workers = max_parallel_workers_per_gather;
-		max_parallel_workers_per_gather = 0;
+		fixed_clock_enter();
 		limit_memory();
 	}
-	else if (!OidIsValid(schema) && OidIsValid(guarded_schema))
+	else if (!OidIsValid(schema))
 	{
-		max_parallel_workers_per_gather = saved_workers;
-		unlimit_memory();
+		if (OidIsValid(guarded_schema))
+			unlimit_memory();
+		fixed_clock_leave();
+		fixed_settings_leave();
 	}
 	guarded_schema = schema;
 }

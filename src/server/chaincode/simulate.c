@@ -389,6 +389,7 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	ErrorContextCallback *outer_contexts = error_context_stack;
 	ErrorData *volatile error = NULL;
 	bool needs_interpreter = OidIsValid(schema) && interpreter_needed(schema);
 	const ErrorData *failure;
@@ -399,8 +400,13 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 	PG_TRY();
 	{
 		XactReadOnly = true;
+		/* PG_CONTEXT and PG_EXCEPTION_CONTEXT show the chaincode's own calls, not who called it */
+		error_context_stack = NULL;
 		if (OidIsValid(schema))
+		{
+			hidden_portals_enter();
 			enter_chaincode(simulation, schema, needs_interpreter, caller, __builtin_frame_address(0));
+		}
 		body(simulation, schema);
 		sandbox_guard(InvalidOid);
 	}
@@ -412,9 +418,11 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 		FlushErrorState();
 	}
 	PG_END_TRY();
+	error_context_stack = outer_contexts;
 	expired = leave_chaincode();
 	MemoryContextSwitchTo(caller);
 	RollbackAndReleaseCurrentSubTransaction();
+	hidden_portals_leave();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 

@@ -85,6 +85,7 @@ check_type(CheckedSource *checked, const SourceFunction *function, TypeName *nam
 {
 	Type type;
 	Form_pg_type form;
+	const char *why;
 	Oid oid;
 	char kind;
 	Oid schema;
@@ -110,11 +111,10 @@ check_type(CheckedSource *checked, const SourceFunction *function, TypeName *nam
 	if (kind == TYPTYPE_PSEUDO)
 		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s is a pseudo-type", function->name,
 			   TypeNameToString(name), what);
-	if (oid == REGCLASSOID || oid == REGTYPEOID || oid == REGPROCOID || oid == REGPROCEDUREOID || oid == REGOPEROID ||
-		oid == REGOPERATOROID || oid == REGROLEOID || oid == REGNAMESPACEOID || oid == REGCONFIGOID ||
-		oid == REGDICTIONARYOID || oid == REGCOLLATIONOID)
-		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s refers to the catalogs of one database",
-			   function->name, TypeNameToString(name), what);
+	why = query_check_type(oid);
+	if (why != NULL)
+		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s %s", function->name,
+			   TypeNameToString(name), what, why);
 }
 
 static void

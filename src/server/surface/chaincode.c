@@ -14,6 +14,7 @@ FABRIC_FUNCTION(fabric_install_chaincode);
 FABRIC_FUNCTION(fabric_uninstall_chaincode);
 FABRIC_FUNCTION(fabric_get_installed_package);
 FABRIC_FUNCTION(fabric_list_chaincodes);
+FABRIC_FUNCTION(fabric_chaincode_settings);
 
 Datum
 fabric_package_chaincode(PG_FUNCTION_ARGS)
@@ -126,6 +127,27 @@ fabric_list_chaincodes(PG_FUNCTION_ARGS)
 		nulls[6] = package_id == NULL;
 		values[6] = nulls[6] ? (Datum) 0 : CStringGetTextDatum(package_id);
 		values[7] = BoolGetDatum(package_id != NULL && package_is_installed(package_id));
+		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+Datum
+fabric_chaincode_settings(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < settings_table_count; i++)
+	{
+		const SettingRule *rule = &settings_table[i];
+		Datum values[3] = {0};
+		bool nulls[3] = {false};
+
+		values[0] = CStringGetTextDatum(rule->name);
+		nulls[1] = rule->value == NULL;
+		values[1] = nulls[1] ? (Datum) 0 : CStringGetTextDatum(rule->value);
+		values[2] = CStringGetTextDatum(rule->reason);
 		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -1,0 +1,350 @@
+/*
+ * query_check: what an analyzed query of chaincode may contain.
+ *
+ * The text of a function is read token by token when it is installed (source_check.c), but only PostgreSQL's analysis says what a token
+ * means: which function an operator is, which type a literal gets, that U&"\0063urrent_date" is a name and CURRENT_DATE is not. This file
+ * looks at the result. It is used at installation (body_check.c), and for every query that the planner is given while chaincode runs, so
+ * that dynamic SQL and other languages are covered. Plans are kept, so a warm call does not come here.
+ *
+ * Refused are relations; functions that sandbox.c refuses; CURRENT_TIMESTAMP, CURRENT_USER and their relatives, which are no functions;
+ * and types whose values depend on more than the value. The input and output of a type are called without any hook and without a look at
+ * privileges, so the type is what can be refused:
+ *
+ *   - reg* and aclitem read the catalogs of one database: names of relations, roles, functions;
+ *   - refcursor names a cursor of the session, with a number that counts the session's cursors;
+ *   - row types of relations, domains and types outside pg_catalog are objects of one database;
+ *   - any type of pg_catalog whose input or output is not immutable, unless it depends only on fixed settings and the fixed clock.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "server/chaincode/chaincode_internal.h"
+
+#define HINT_TIME "Use fabric.get_tx_timestamp() for the time of the transaction."
+#define HINT_CLIENT "Use fabric.get_client_id() and fabric.get_client_msp_id()."
+#define HINT_STATE "Use fabric.get_state, fabric.put_state and the other functions of schema fabric."
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * types
+ */
+
+static const char *find_type_problem(Oid type);
+
+/*
+ * Types whose input or output is not immutable although it depends on nothing but the text, the fixed settings (DateStyle,
+ * IntervalStyle, TimeZone, lc_monetary, xmloption) and the fixed clock. Arrays and ranges depend on their elements.
+ */
+static bool
+conversion_is_fixed(Oid type, Form_pg_type form)
+{
+	switch (type)
+	{
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+		case MONEYOID:
+		case XMLOID:
+			return true;
+		default:
+			return func_volatile(form->typinput) == PROVOLATILE_IMMUTABLE &&
+				   func_volatile(form->typoutput) == PROVOLATILE_IMMUTABLE;
+	}
+}
+
+static const char *
+find_base_type_problem(Oid type, Form_pg_type form)
+{
+	if (type == REFCURSOROID)
+		return "names a cursor of one session";
+	if (type == ACLITEMOID || type == REGCLASSOID || type == REGTYPEOID || type == REGPROCOID ||
+		type == REGPROCEDUREOID || type == REGOPEROID || type == REGOPERATOROID || type == REGROLEOID ||
+		type == REGNAMESPACEOID || type == REGCONFIGOID || type == REGDICTIONARYOID || type == REGCOLLATIONOID)
+		return "refers to the catalogs of one database";
+	if (IsTrueArrayType(form))
+		return find_type_problem(form->typelem);
+	return conversion_is_fixed(type, form) ? NULL : "has values that depend on more than their text";
+}
+
+/* what is wrong with a type, to follow its name; NULL: chaincode can use it */
+static const char *
+find_type_problem(Oid type)
+{
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+	const char *problem = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	if (form->typnamespace != PG_CATALOG_NAMESPACE)
+		problem = "is not a built-in type of PostgreSQL";
+	else if (form->typtype == TYPTYPE_BASE)
+		problem = find_base_type_problem(type, form);
+	else if (form->typtype == TYPTYPE_RANGE)
+		problem = find_type_problem(get_range_subtype(type));
+	else if (form->typtype == TYPTYPE_MULTIRANGE)
+		problem = find_type_problem(get_multirange_range(type));
+	else if (form->typtype != TYPTYPE_PSEUDO)
+		problem = "refers to the catalogs of one database";
+	ReleaseSysCache(tuple);
+	return problem;
+}
+
+/* types that are good; those of pg_catalog never change */
+static Oid usable_types[128];
+
+const char *
+query_check_type(Oid type)
+{
+	Oid *known = &usable_types[type % lengthof(usable_types)];
+	const char *problem;
+
+	if (!OidIsValid(type) || *known == type)
+		return NULL;
+	problem = find_type_problem(type);
+	if (problem == NULL)
+		*known = type;
+	return problem;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * queries
+ */
+
+typedef struct QueryWalk
+{
+	Oid schema; /* of the package */
+	QueryProblem *problem;
+} QueryWalk;
+
+/* the location of a function that check_functions_in_node finds is that of its node */
+typedef struct FunctionWalk
+{
+	QueryWalk *walk;
+	Node *node;
+} FunctionWalk;
+
+static bool
+note_problem(QueryWalk *walk, Node *node, char *what, const char *why, const char *hint)
+{
+	walk->problem->what = what;
+	walk->problem->why = why;
+	walk->problem->hint = hint;
+	walk->problem->location = node != NULL ? exprLocation(node) : -1;
+	return true;
+}
+
+static bool
+check_type(QueryWalk *walk, Node *node, Oid type)
+{
+	const char *why = query_check_type(type);
+
+	if (why == NULL)
+		return false;
+	return note_problem(walk, node, psprintf("type %s", format_type_be(type)), why, NULL);
+}
+
+static bool
+check_types(QueryWalk *walk, Node *node, const List *types)
+{
+	ListCell *cell;
+
+	foreach (cell, types)
+		if (check_type(walk, node, lfirst_oid(cell)))
+			return true;
+	return false;
+}
+
+static bool
+check_function(Oid function, void *context)
+{
+	FunctionWalk *call = context;
+	char *schema;
+
+	if (sandbox_function_is_usable(function, call->walk->schema))
+		return false;
+	schema = get_namespace_name(get_func_namespace(function));
+	call->walk->problem->is_function = true;
+	return note_problem(call->walk, call->node,
+						psprintf("function %s.%s", schema ? schema : "?", get_func_name(function)),
+						"may give another result on another node, or has effects outside the ledger", NULL);
+}
+
+/* 'now' as time of day is the only special string that the fixed clock does not turn into an error */
+static bool
+check_constant(QueryWalk *walk, Const *constant)
+{
+	bool is_now = false;
+
+	if (!constant->constisnull && constant->consttype == TIMEOID)
+		is_now = DatumGetTimeADT(constant->constvalue) == FIXED_CLOCK_TIME_OF_DAY;
+	else if (!constant->constisnull && constant->consttype == TIMETZOID)
+		is_now = DatumGetTimeTzADTP(constant->constvalue)->time == FIXED_CLOCK_TIME_OF_DAY;
+	if (is_now)
+		return note_problem(walk, (Node *) constant, pstrdup("'now'"), "gives another time on every node", HINT_TIME);
+	/* the name of a cursor variable, with which PL/pgSQL itself begins */
+	if (constant->consttype == REFCURSOROID)
+		return false;
+	return check_type(walk, (Node *) constant, constant->consttype);
+}
+
+static bool
+check_value_function(QueryWalk *walk, SQLValueFunction *function)
+{
+	static const struct
+	{
+		SQLValueFunctionOp op;
+		const char *name;
+		bool is_time;
+	} names[] = {
+		{SVFOP_CURRENT_DATE, "CURRENT_DATE", true},
+		{SVFOP_CURRENT_TIME, "CURRENT_TIME", true},
+		{SVFOP_CURRENT_TIME_N, "CURRENT_TIME", true},
+		{SVFOP_CURRENT_TIMESTAMP, "CURRENT_TIMESTAMP", true},
+		{SVFOP_CURRENT_TIMESTAMP_N, "CURRENT_TIMESTAMP", true},
+		{SVFOP_LOCALTIME, "LOCALTIME", true},
+		{SVFOP_LOCALTIME_N, "LOCALTIME", true},
+		{SVFOP_LOCALTIMESTAMP, "LOCALTIMESTAMP", true},
+		{SVFOP_LOCALTIMESTAMP_N, "LOCALTIMESTAMP", true},
+		{SVFOP_CURRENT_ROLE, "CURRENT_ROLE", false},
+		{SVFOP_CURRENT_USER, "CURRENT_USER", false},
+		{SVFOP_USER, "USER", false},
+		{SVFOP_SESSION_USER, "SESSION_USER", false},
+		{SVFOP_CURRENT_CATALOG, "CURRENT_CATALOG", false},
+		{SVFOP_CURRENT_SCHEMA, "CURRENT_SCHEMA", false},
+	};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (names[i].op == function->op)
+			return note_problem(walk, (Node *) function, pstrdup(names[i].name),
+								names[i].is_time ? "gives another time on every node"
+												 : "names an object of one database",
+								names[i].is_time ? HINT_TIME : HINT_CLIENT);
+	return note_problem(walk, (Node *) function, pstrdup("a value of the session"), "differs between nodes", NULL);
+}
+
+static bool
+check_relations(QueryWalk *walk, List *range_table)
+{
+	ListCell *cell;
+
+	foreach (cell, range_table)
+	{
+		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+
+		if (entry->rtekind == RTE_RELATION)
+		{
+			char *name = get_rel_name(entry->relid);
+
+			return note_problem(walk, NULL, psprintf("relation \"%s\"", name ? name : "?"), "belongs to one database",
+								HINT_STATE);
+		}
+	}
+	return false;
+}
+
+static bool
+check_node(Node *node, QueryWalk *walk)
+{
+	switch (nodeTag(node))
+	{
+		case T_Const:
+			return check_constant(walk, castNode(Const, node));
+		case T_SQLValueFunction:
+			return check_value_function(walk, castNode(SQLValueFunction, node));
+		case T_NextValueExpr:
+		case T_CurrentOfExpr:
+			return note_problem(walk, NULL, pstrdup("a sequence or cursor of a table"), "belongs to one database",
+								HINT_STATE);
+		case T_RangeTblFunction:
+			return check_types(walk, NULL, castNode(RangeTblFunction, node)->funccoltypes);
+		case T_TableFunc:
+			return check_types(walk, NULL, castNode(TableFunc, node)->coltypes);
+		case T_Var:
+		case T_Param:
+		case T_Aggref:
+		case T_WindowFunc:
+		case T_SubscriptingRef:
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_NullIfExpr:
+		case T_FieldSelect:
+		case T_FieldStore:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_ArrayCoerceExpr:
+		case T_ConvertRowtypeExpr:
+		case T_CaseExpr:
+		case T_ArrayExpr:
+		case T_RowExpr:
+		case T_CoalesceExpr:
+		case T_MinMaxExpr:
+		case T_CoerceToDomain:
+#if PG_VERSION_NUM >= 160000
+		case T_JsonConstructorExpr:
+		case T_JsonValueExpr:
+#endif
+#if PG_VERSION_NUM >= 170000
+		case T_JsonExpr:
+#endif
+			return check_type(walk, node, exprType(node));
+		default:
+			return false;
+	}
+}
+
+static bool
+walk_query(Node *node, void *context)
+{
+	QueryWalk *walk = context;
+	FunctionWalk call = {walk, node};
+
+	if (node == NULL)
+		return false;
+	check_stack_depth();
+	if (IsA(node, Query))
+		return check_relations(walk, castNode(Query, node)->rtable) ||
+			   query_tree_walker(castNode(Query, node), walk_query, context, 0);
+	if (check_node(node, walk))
+		return true;
+	/* the input and output functions of types are judged by their types */
+	if (!IsA(node, CoerceViaIO) && check_functions_in_node(node, check_function, &call))
+		return true;
+	return expression_tree_walker(node, walk_query, context);
+}
+
+bool
+query_check_find(Node *query, Oid schema, QueryProblem *problem)
+{
+	QueryWalk walk = {schema, problem};
+
+	memset(problem, 0, sizeof(*problem));
+	return walk_query(query, &walk);
+}
+
+void
+query_check_run(Query *query, Oid schema)
+{
+	QueryProblem problem;
+
+	if (query_check_find((Node *) query, schema, &problem))
+		ereport(ERROR,
+				(chaincode_errcode(FB_SANDBOX_VIOLATION),
+				 errmsg(problem.is_function ? "%s cannot be called in chaincode" : "%s cannot be used in chaincode",
+						problem.what),
+				 errdetail_internal("It %s.", problem.why), problem.hint ? errhint("%s", problem.hint) : 0));
+}
