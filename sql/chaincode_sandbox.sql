@@ -107,8 +107,16 @@ BEGIN
 END $$;
 CREATE FUNCTION as_time(t text) RETURNS text LANGUAGE sql AS $$ SELECT t::time::text $$;
 CREATE FUNCTION give_date(d date) RETURNS text LANGUAGE sql AS $$ SELECT d::text $$;
+CREATE FUNCTION context_of_call() RETURNS text LANGUAGE plpgsql AS $$ DECLARE c text; BEGIN GET DIAGNOSTICS c = PG_CONTEXT; RETURN c; END $$;
+CREATE FUNCTION context_of_error() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE c text; BEGIN PERFORM 1 / 0; RETURN ''; EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS c = PG_EXCEPTION_CONTEXT; RETURN c; END $$;
+CREATE FUNCTION count_dates(t text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM unnest(ARRAY[t]::date[]) d); END $$;
+CREATE FUNCTION opening(t time) RETURNS text LANGUAGE sql AS $$ SELECT t::text $$;
+CREATE FUNCTION run(q text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN EXECUTE q INTO r; RETURN r; END $$;
+CREATE FUNCTION try(q text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN EXECUTE q INTO r; RETURN r; EXCEPTION WHEN OTHERS THEN RETURN 'caught ' || SQLSTATE; END $$;
 CREATE FUNCTION strings() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'a\b' || ('{NULL}'::text)::text[]::text; END $$;
-$cc$)) AS package_id \gset
+$cc$), allow_warnings => true) AS package_id \gset
+-- (two functions run dynamic SQL: the warnings)
 SELECT fabric.approve_chaincode('sandbox', 'cc', '1.0', 1, :'package_id');
 SELECT fabric.commit_chaincode('sandbox', 'cc', '1.0', 1);
 
@@ -196,6 +204,57 @@ SELECT w, sandbox_test.query('as_date', w), sandbox_test.query('as_times', w) FR
 SELECT w, sandbox_test.query('as_date', w), sandbox_test.query('as_times', w) FROM unnest(ARRAY['epoch', 'infinity', '2024-02-29', '0044-03-15 BC', '2024-02-29 12:00 Europe/Berlin']) WITH ORDINALITY AS u (w, o) ORDER BY o;
 SELECT w, sandbox_test.query('as_time', w) FROM unnest(ARRAY['allballs', '12:00', '12:00:00+02', 'now']) WITH ORDINALITY AS u (w, o) ORDER BY o;
 SELECT sandbox_test.query('give_date', 'today'), sandbox_test.query('give_date', '2024-02-29');
+
+SELECT sandbox_test.query('opening', 'now'), sandbox_test.query('opening', '08:30');
+-- planned with the values of a call or without them, the same
+SELECT DISTINCT sandbox_test.query('count_dates', '2024-02-29') FROM generate_series(1, 10);
+
+--
+-- the caller's functions are not in the contexts that chaincode can read
+--
+SELECT sandbox_test.query('context_of_call') = fabric.query('sandbox', 'cc', 'context_of_call') AS same, sandbox_test.query('context_of_error') = fabric.query('sandbox', 'cc', 'context_of_error') AS same,
+	sandbox_test.query('context_of_error') ~ 'sandbox_test' AS shows_caller;
+
+--
+-- dynamic SQL: what the analysis sees is stopped when it runs
+--
+SELECT q AS query, split_part(sandbox_test.query('run', q), E'\n', 1) AS result FROM (VALUES
+	('SELECT CURRENT_TIMESTAMP'), ('SELECT current_date'), ('SELECT localtime(0)'), ('SELECT CURRENT_USER'), ('SELECT session_user'), ('SELECT user'), ('SELECT current_schema'), ('SELECT current_catalog'),
+	('SELECT upper(x) FROM (SELECT current_role::text AS x) s'), ('SELECT CASE WHEN false THEN current_user END'),
+	('SELECT ''now''::timestamptz'), ('SELECT U&''\006eow''::timestamp'), ('SELECT date ''today'''), ('SELECT timestamp ''today 12:00'''), ('SELECT ''[yesterday,tomorrow)''::daterange'), ('SELECT ''{today}''::date[]'),
+	('SELECT time ''now'''), ('SELECT ''now''::timetz'), ('SELECT x FROM json_to_record(''{"x": "today"}'') AS x (x date)'), ('SELECT (jsonb_path_query(''"now"'', ''$.datetime()''))::text'),
+	('SELECT ''pg_authid''::regclass'), ('SELECT 1260::regclass'), ('SELECT 1260::oid::regclass::text'), ('SELECT ''{pg_authid}''::regclass[]'), ('SELECT ''fabric_chaincode''::regrole'), ('SELECT ''text''::regtype::oid'),
+	('SELECT ''now''::regproc'), ('SELECT x FROM json_to_record(''{"x": "pg_authid"}'') AS x (x regclass)'), ('SELECT x FROM jsonb_to_recordset(''[{"x": 10}]'') AS x (x regrole)'),
+	('SELECT ''fabric_chaincode=r/fabric_chaincode''::aclitem'), ('SELECT makeaclitem(10, 10, ''SELECT'', false)'), ('SELECT to_tsvector(''english'', ''a'')'), ('SELECT pg_typeof(1)'),
+	('SELECT NULL::pg_catalog.pg_class'), ('SELECT jsonb_populate_record(NULL::pg_catalog.pg_proc, ''{}'')'), ('SELECT ''x''::information_schema.sql_identifier'), ('SELECT (''a'' || ''b'')::refcursor'),
+	('SELECT record_in(''(1)'', 1247::oid, -1)'), ('SELECT date_in(''today''::cstring)'), ('SELECT count(*) FROM pg_authid'), ('SELECT nosuch(1)'), ('SELECT count(*) FROM nosuch'),
+	('SELECT date ''2024-02-29'' + 1'), ('SELECT time ''12:00'' + interval ''1 hour'''), ('SELECT ''[2024-01-01,2024-02-01)''::daterange * ''[2024-01-15,)'''), ('SELECT ''1.5''::money + ''2''::money'),
+	('SELECT ''{"a": 1}''::jsonb #>> ''{a}''')) AS v (q);
+-- and cannot be caught, nor names be tried out; other errors can
+SELECT q AS query, split_part(sandbox_test.query('try', q), E'\n', 1) AS result FROM (VALUES ('SELECT CURRENT_USER'), ('SELECT ''pg_authid''::regclass'), ('SELECT ''nosuch''::regclass'), ('SELECT random()'), ('SELECT nosuch()'),
+	('SELECT count(*) FROM nosuch'), ('SELECT count(*) FROM fabric_internal.world_state'), ('SELECT ''x''::nosuch'), ('COMMIT'), ('SELECT 1 / 0'), ('SELECT ''today''::date')) AS v (q);
+-- each built-in type whose input or output is not immutable, and the verdict; a new one is refused until it is known to depend on nothing but its text
+SELECT t.typname, regexp_replace(split_part(sandbox_test.query('run', format('SELECT count(NULL::%I)', t.typname)), E'\n', 1), '^0$', 'usable') AS verdict
+FROM pg_type t JOIN pg_proc i ON i.oid = t.typinput JOIN pg_proc o ON o.oid = t.typoutput
+WHERE t.typnamespace = 'pg_catalog'::regnamespace AND t.typtype IN ('b', 'r', 'm') AND t.typcategory <> 'A' AND (i.provolatile <> 'i' OR o.provolatile <> 'i') ORDER BY t.typname::text COLLATE "C";
+
+--
+-- installation: the same, with function and line
+--
+SET client_min_messages = error;
+SELECT sandbox_test.install(E'CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS $$\nDECLARE\n  d date := ''today'';\n  r regclass;\n  c refcursor;\n  v record;\nBEGIN\n  d := U&''\\0074omorrow'';\n  IF d > ''yesterday'' THEN\n    PERFORM x FROM json_to_record(''{}'') AS x (x regrole);\n  END IF;\n  FOR v IN SELECT i AS day FROM generate_series(1, 2) i LOOP\n    d := d + v.day; PERFORM v.day > 0 AND c::text = ''x'';\n  END LOOP;\n  RETURN ''{postgres=r/postgres}''::aclitem[];\nEND $$;');
+SELECT sandbox_test.install(E'CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$\n  SELECT x::text\n  FROM json_to_record(''{}'') AS x (x regclass)\n$$;');
+SELECT sandbox_test.install(E'CREATE FUNCTION f() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT (1260::oid::regclass)::text; END;');
+SELECT sandbox_test.install(E'CREATE FUNCTION f(d date DEFAULT ''today'') RETURNS text LANGUAGE sql AS $$ SELECT d::text $$;');
+SELECT sandbox_test.install(E'CREATE FUNCTION f(t text DEFAULT 1260::oid::regclass::text) RETURNS text LANGUAGE sql AS $$ SELECT t $$;');
+SELECT sandbox_test.install(E'CREATE FUNCTION f(c refcursor) RETURNS text LANGUAGE sql AS $$ SELECT ''a'' $$;');
+SELECT sandbox_test.install(E'CREATE FUNCTION f(t time) RETURNS boolean LANGUAGE plpgsql AS $$\nBEGIN\n  RETURN t > ''now'';\nEND $$;');
+SELECT sandbox_test.install(E'CREATE FUNCTION f() RETURNS date LANGUAGE plpgsql AS $$\nDECLARE d date := ''2024-02-29''; r record; c CURSOR FOR SELECT 1 AS a;\nBEGIN\n  SELECT d AS x INTO r; r.x := r.x + 1; OPEN c; FETCH c INTO r; CLOSE c; RETURN r.x::text;\nEND $$;');
+
+--
+-- functions of chaincode cannot be called in any other way
+--
+SELECT sandbox_test.try(format('SELECT %I.pay(1)', (SELECT schema_name FROM fabric.installed_chaincodes WHERE package_id = :'package_id')));
 
 DROP SCHEMA sandbox_test CASCADE;
 RESET fabric.identity;

@@ -3,6 +3,7 @@
 
 #include "miscadmin.h"
 
+#include "server/chaincode/chaincode.h"
 #include "server/worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -24,6 +25,7 @@ _PG_init(void)
 	fb_assert_hook = assertion_failed;
 	guc_define();
 	unlogged_install();
+	sandbox_install_hooks();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shmem_install_hooks();

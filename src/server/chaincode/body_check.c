@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/functions.h"
 #include "funcapi.h"
@@ -29,6 +30,7 @@
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/expandedrecord.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
@@ -38,6 +40,7 @@
 /* problems shown in one error */
 #define PROBLEMS_SHOWN_MAX 20
 
+#define HINT_TIME "Use fabric.get_tx_timestamp() for the time of the transaction."
 #define WHY_CONTEXT "tells an identifier of one database"
 
 typedef struct BodyCheck
@@ -138,8 +141,7 @@ try_analysis(BodyCheck *check, Analysis analysis, void *argument, int line)
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES))
 		ReThrowError(error);
 	if (error->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW)
-		add_problem(check, line, error->message, "(a special date string gives another time on every node)",
-					"Use fabric.get_tx_timestamp() for the time of the transaction.");
+		add_problem(check, line, error->message, "(a special date string gives another time on every node)", HINT_TIME);
 	FreeErrorData(error);
 	return false;
 }
@@ -217,6 +219,7 @@ typedef struct Expression
 	PLpgSQL_expr *expression;
 	int line;
 	PLpgSQL_variable *target; /* a record that gets its rows, or NULL */
+	Oid type;				  /* of the variable or result that gets its value; InvalidOid: not known */
 } Expression;
 
 /* a record variable has the columns of the query that fills it: what comes after can be analyzed */
@@ -232,6 +235,29 @@ assume_columns(BodyCheck *check, PLpgSQL_variable *target, Query *query)
 	columns = BlessTupleDesc(ExecCleanTypeFromTL(query->targetList));
 	((PLpgSQL_rec *) target)->erh = make_expanded_record_from_tupdesc(columns, CurrentMemoryContext);
 	MemoryContextSwitchTo(caller);
+}
+
+/* a string that PL/pgSQL converts when it runs: d date := 'today' */
+static void
+check_assigned_string(BodyCheck *check, const Expression *item, Query *query)
+{
+	Const *constant;
+	Oid input;
+	Oid parameter;
+	char *string;
+
+	if (item->type != DATEOID && item->type != TIMESTAMPOID && item->type != TIMESTAMPTZOID && item->type != TIMEOID &&
+		item->type != TIMETZOID)
+		return;
+	if (list_length(query->targetList) != 1)
+		return;
+	constant = (Const *) linitial_node(TargetEntry, query->targetList)->expr;
+	if (!IsA(constant, Const) || constant->constisnull || constant->consttype != TEXTOID)
+		return;
+	string = TextDatumGetCString(constant->constvalue);
+	getTypeInputInfo(item->type, &input, &parameter);
+	if (query_check_is_now(item->type, OidInputFunctionCall(input, string, parameter, -1)))
+		add_problem(check, item->line, "'now'", "gives another time on every node", HINT_TIME);
 }
 
 static void
@@ -251,6 +277,7 @@ analyze_expression(BodyCheck *check, void *argument)
 			parse_analyze_withcb(lfirst_node(RawStmt, cell), expression->query, parser_setup, expression, NULL);
 
 		check_query(check, query, expression->query, item->line);
+		check_assigned_string(check, item, query);
 		if (item->target != NULL)
 			assume_columns(check, item->target, query);
 	}
@@ -259,7 +286,7 @@ analyze_expression(BodyCheck *check, void *argument)
 static void
 check_rows(BodyCheck *check, int body_line, PLpgSQL_expr *expression, PLpgSQL_variable *target)
 {
-	Expression item = {expression, source_line(check, body_line), target};
+	Expression item = {expression, source_line(check, body_line), target, InvalidOid};
 
 	if (target != NULL && target->dtype == PLPGSQL_DTYPE_REC && ((PLpgSQL_rec *) target)->rectypeid == RECORDOID)
 		((PLpgSQL_rec *) target)->erh = NULL;
@@ -271,6 +298,15 @@ static void
 check_expression(BodyCheck *check, int body_line, PLpgSQL_expr *expression)
 {
 	check_rows(check, body_line, expression, NULL);
+}
+
+static void
+check_value(BodyCheck *check, int body_line, PLpgSQL_expr *expression, Oid type)
+{
+	Expression item = {expression, source_line(check, body_line), NULL, type};
+
+	if (expression != NULL)
+		(void) try_analysis(check, analyze_expression, &item, item.line);
 }
 
 static void
@@ -428,7 +464,7 @@ check_simple_statement(BodyCheck *check, PLpgSQL_stmt *statement)
 			check_expression(check, line, ((PLpgSQL_stmt_exit *) statement)->cond);
 			break;
 		case PLPGSQL_STMT_RETURN:
-			check_expression(check, line, ((PLpgSQL_stmt_return *) statement)->expr);
+			check_value(check, line, ((PLpgSQL_stmt_return *) statement)->expr, check->compiled->fn_rettype);
 			break;
 		case PLPGSQL_STMT_RETURN_NEXT:
 			check_expression(check, line, ((PLpgSQL_stmt_return_next *) statement)->expr);
@@ -533,7 +569,7 @@ check_variable(BodyCheck *check, PLpgSQL_datum *datum)
 		type = ((PLpgSQL_rec *) datum)->rectypeid;
 	else
 		return;
-	check_expression(check, variable->lineno, variable->default_val);
+	check_value(check, variable->lineno, variable->default_val, type);
 	if (type != REFCURSOROID)
 		why = query_check_type(type);
 	if (why != NULL)

@@ -179,6 +179,12 @@ typedef struct SimulationResult
  */
 extern void simulate(const SimulationRequest *request, SimulationResult *result);
 
+/*
+ * sandbox.c: hooks of the server that guard chaincode while it runs, and keep its functions from being called in any other way. To be called
+ * when the library is loaded; what was not called then is done by the first simulation of a session.
+ */
+extern void sandbox_install_hooks(void);
+
 /* ---------------------------------------------------------------------------------------------------------------------
  * settings_table.c: the settings of a session while chaincode runs
  */

@@ -78,8 +78,12 @@ extern void conditions_start(const char *what, MemoryContext context);
 /* after start: what the code says goes to the client only, since it may quote transient data */
 extern void conditions_hide_from_log(void);
 extern void conditions_stop(void);		/* also when not started */
+/* forgets the errors of an earlier call */
+extern void conditions_clear(void);
 /* the first error of the node itself since conditions_start, NULL: none. error: what the code ended with, or NULL */
 extern const ErrorData *conditions_node_failure(const ErrorData *error);
+/* the first error since conditions_start that tells something about the objects of this database, NULL: none. The call is refused with it */
+extern const ErrorData *conditions_refusal(void);
 /* ---- settings_table.c, fixed_settings.c: the settings under which chaincode runs ---- */
 
 /* a value of a rule: what PostgreSQL has without any configuration */
@@ -108,6 +112,8 @@ extern void fixed_settings_prepare_language(Oid language);
 /* From enter to leave, 'now', 'today' and the like are errors in dates and timestamps. Both may be called at any time */
 extern void fixed_clock_enter(void);
 extern void fixed_clock_leave(void);
+/* has the text a word in it that input functions of dates and times replace by the present time? Only for hints */
+extern bool fixed_clock_has_special_word(const char *text);
 
 /* ---- hidden_portals.c: the session's cursors ---- */
 
@@ -129,6 +135,8 @@ typedef struct QueryProblem
 	int			location;		/* in the text that was analyzed, in bytes; -1: not known */
 } QueryProblem;
 
+/* is it what 'now' gives as a time of day under the fixed clock? */
+extern bool query_check_is_now(Oid type, Datum value);
 /* why chaincode cannot use a type, to follow its name; NULL: it can */
 extern const char *query_check_type(Oid type);
 /* the first thing in a query, or a list of expressions, that chaincode of that schema cannot use; false: there is none */

@@ -10,6 +10,9 @@
  * cancellation, conflicts of locks, failures of the server itself - is the node's, and makes the whole call fail, even if chaincode catches it: otherwise its result would
  * depend on how much memory a node has. A context callback at the base of the call sees every error when it is raised, before any handler. RAISE is told from the server's own errors by
  * where the error was raised: PL/pgSQL's exec_stmt_raise. Other languages cannot choose the SQLSTATE of what they raise (it is 38000).
+ *
+ * What the sandbox refuses, and names of objects that do not exist or may not be used, tell something about one database. Dynamic SQL could try names and act on the error; so a call in which
+ * such an error was raised has status 500 with that error, even if chaincode catches it.
  */
 #include "postgres.h"
 
@@ -32,6 +35,7 @@ static struct
 	MemoryContext context;
 	ErrorContextCallback callback;
 	ErrorData *failure;
+	ErrorData *refusal; /* of the sandbox, or a name that is not there */
 	int failure_sqlstate; /* when the failure could not be copied; 0: none */
 	bool copying;
 	int client_count;
@@ -69,6 +73,17 @@ is_node_condition(int sqlstate)
 	return status == FB_CORRUPTED || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL;
 }
 
+/* what depends on the objects of one database */
+static bool
+is_object_condition(int sqlstate)
+{
+	return sqlstate == error_sqlstate(FB_SANDBOX_VIOLATION) || sqlstate == ERRCODE_UNDEFINED_TABLE ||
+		   sqlstate == ERRCODE_UNDEFINED_OBJECT || sqlstate == ERRCODE_UNDEFINED_FUNCTION ||
+		   sqlstate == ERRCODE_UNDEFINED_SCHEMA || sqlstate == ERRCODE_UNDEFINED_DATABASE ||
+		   sqlstate == ERRCODE_AMBIGUOUS_FUNCTION || sqlstate == ERRCODE_WRONG_OBJECT_TYPE ||
+		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE;
+}
+
 static bool
 is_raised_by_chaincode(const ErrorData *error)
 {
@@ -85,7 +100,9 @@ note_condition(void *argument)
 {
 	int sqlstate = geterrcode();
 	MemoryContext caller;
+	ErrorData **kept;
 	ErrorData *error;
+	bool is_of_node;
 
 	if (sqlstate == ERRCODE_ADMIN_SHUTDOWN && time_limit_ends_session())
 	{
@@ -93,21 +110,23 @@ note_condition(void *argument)
 		time_limit_describe_end();
 		return;
 	}
-	if (conditions.copying || !is_node_condition(sqlstate))
+	is_of_node = is_node_condition(sqlstate);
+	if (conditions.copying || (!is_of_node && !is_object_condition(sqlstate)))
 		return;
+	kept = is_of_node ? &conditions.failure : &conditions.refusal;
 	/* copying may fail where memory is short; that error must not come here again */
 	conditions.copying = true;
 	if (conditions.failure == NULL)
-		conditions.failure_sqlstate = sqlstate;
+		conditions.failure_sqlstate = is_of_node ? sqlstate : ERRCODE_OUT_OF_MEMORY;
 	caller = MemoryContextSwitchTo(conditions.context);
 	error = CopyErrorData();
 	MemoryContextSwitchTo(caller);
 	conditions.copying = false;
 	conditions.failure_sqlstate = 0;
-	if (error->elevel < ERROR || is_raised_by_chaincode(error) || conditions.failure != NULL)
+	if (error->elevel < ERROR || is_raised_by_chaincode(error) || *kept != NULL)
 		FreeErrorData(error);
 	else
-		conditions.failure = error;
+		*kept = error;
 	if (conditions.failure != NULL && sqlstate == ERRCODE_QUERY_CANCELED)
 		time_limit_note_cancellation();
 }
@@ -123,6 +142,12 @@ conditions_node_failure(const ErrorData *error)
 	if (error != NULL && is_node_condition(error->sqlerrcode) && !is_raised_by_chaincode(error))
 		return error;
 	return NULL;
+}
+
+const ErrorData *
+conditions_refusal(void)
+{
+	return conditions.refusal;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -217,6 +242,14 @@ pass:
  */
 
 void
+conditions_clear(void)
+{
+	conditions.failure = NULL;
+	conditions.refusal = NULL;
+	conditions.failure_sqlstate = 0;
+}
+
+void
 conditions_start(const char *what, MemoryContext context)
 {
 	static bool installed = false;
@@ -229,8 +262,7 @@ conditions_start(const char *what, MemoryContext context)
 	}
 	conditions.what = what;
 	conditions.context = context;
-	conditions.failure = NULL;
-	conditions.failure_sqlstate = 0;
+	conditions_clear();
 	conditions.copying = false;
 	conditions.client_count = conditions.log_count = 0;
 	conditions.hidden_from_log = false;

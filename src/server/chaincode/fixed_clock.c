@@ -59,3 +59,15 @@ fixed_clock_leave(void)
 	set_start_times(saved_transaction_start, saved_statement_start);
 	is_fixed = false;
 }
+
+bool
+fixed_clock_has_special_word(const char *text)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+
+	for (; *text != '\0'; text++)
+		for (int i = 0; i < lengthof(words); i++)
+			if (pg_strncasecmp(text, words[i], strlen(words[i])) == 0)
+				return true;
+	return false;
+}

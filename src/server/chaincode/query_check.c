@@ -185,16 +185,18 @@ check_function(Oid function, void *context)
 }
 
 /* 'now' as time of day is the only special string that the fixed clock does not turn into an error */
+bool
+query_check_is_now(Oid type, Datum value)
+{
+	if (type == TIMEOID)
+		return DatumGetTimeADT(value) == FIXED_CLOCK_TIME_OF_DAY;
+	return type == TIMETZOID && DatumGetTimeTzADTP(value)->time == FIXED_CLOCK_TIME_OF_DAY;
+}
+
 static bool
 check_constant(QueryWalk *walk, Const *constant)
 {
-	bool is_now = false;
-
-	if (!constant->constisnull && constant->consttype == TIMEOID)
-		is_now = DatumGetTimeADT(constant->constvalue) == FIXED_CLOCK_TIME_OF_DAY;
-	else if (!constant->constisnull && constant->consttype == TIMETZOID)
-		is_now = DatumGetTimeTzADTP(constant->constvalue)->time == FIXED_CLOCK_TIME_OF_DAY;
-	if (is_now)
+	if (!constant->constisnull && query_check_is_now(constant->consttype, constant->constvalue))
 		return note_problem(walk, (Node *) constant, pstrdup("'now'"), "gives another time on every node", HINT_TIME);
 	/* the name of a cursor variable, with which PL/pgSQL itself begins */
 	if (constant->consttype == REFCURSOROID)

@@ -56,7 +56,7 @@ static const char *const usable_builtins[] = {
 	"jsonb_object_agg_unique_strict", "jsonb_object_agg_unique_strict_transfn", "jsonb_object_agg_unique_transfn",
 	"jsonb_path_exists_tz", "jsonb_path_match_tz", "jsonb_path_query_array_tz", "jsonb_path_query_first_tz",
 	"jsonb_path_query_tz", "jsonb_populate_record", "jsonb_populate_recordset", "jsonb_to_record",
-	"jsonb_to_recordset", "length", "make_timestamptz", "overlaps", "pg_typeof", "quote_literal", "quote_nullable",
+	"jsonb_to_recordset", "length", "make_timestamptz", "overlaps", "quote_literal", "quote_nullable",
 	"row_to_json", "textanycat", "time", "timestamp", "timestamp_cmp_timestamptz", "timestamp_eq_timestamptz",
 	"timestamp_ge_timestamptz", "timestamp_gt_timestamptz", "timestamp_le_timestamptz", "timestamp_lt_timestamptz",
 	"timestamp_ne_timestamptz", "timestamptz", "timestamptz_cmp_date", "timestamptz_cmp_timestamp",
@@ -185,10 +185,14 @@ typedef struct Verdict
 
 static Verdict verdicts[256];
 
+/* functions that are not of a chaincode; looked at where no chaincode runs */
+static Oid other_functions[64];
+
 static void
 forget_verdicts(Datum argument, int cache, uint32 hash)
 {
 	memset(verdicts, 0, sizeof(verdicts));
+	memset(other_functions, 0, sizeof(other_functions));
 }
 
 static bool
@@ -269,8 +273,31 @@ check_function(Oid function)
 	ReleaseSysCache(tuple);
 }
 
+/*
+ * Only superusers could call a function of a chaincode directly. They are stopped too: it would be compiled and planned under the
+ * settings of their session, and a later simulation in it would use the result.
+ */
+static void
+refuse_chaincode(Oid function)
+{
+	Oid *known = &other_functions[function % lengthof(other_functions)];
+	HeapTuple tuple;
+	Form_pg_proc procedure;
+
+	if (*known == function)
+		return;
+	tuple = search_function(function);
+	procedure = (Form_pg_proc) GETSTRUCT(tuple);
+	if (procedure->proowner == get_role_oid(CHAINCODE_ROLE, true))
+		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+						errmsg("chaincode function \"%s\" cannot be called directly", NameStr(procedure->proname)),
+						errhint("Call it with fabric.invoke or fabric.query.")));
+	ReleaseSysCache(tuple);
+	*known = function;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------------
- * the hooks; they do nothing unless a schema is guarded
+ * the hooks; unless a schema is guarded they only keep its functions from being called
  */
 
 /*
@@ -288,8 +315,12 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 {
 	if (previous_object_access)
 		previous_object_access(access, class_id, object_id, sub_id, argument);
-	if (access == OAT_FUNCTION_EXECUTE && is_chaincode_running())
+	if (access != OAT_FUNCTION_EXECUTE)
+		return;
+	if (is_chaincode_running())
 		check_function(object_id);
+	else if (object_id >= FirstNormalObjectId && !OidIsValid(guarded_schema))
+		refuse_chaincode(object_id);
 }
 
 static void
@@ -355,8 +386,8 @@ plan_query(Query *query, const char *text, int options, ParamListInfo parameters
 							: standard_planner(query, text, options, parameters);
 }
 
-static void
-install_hooks(void)
+void
+sandbox_install_hooks(void)
 {
 	static bool installed = false;
 
@@ -449,7 +480,7 @@ unlimit_memory(void)
 void
 sandbox_guard(Oid schema)
 {
-	install_hooks();
+	sandbox_install_hooks();
 	if (OidIsValid(schema) && !OidIsValid(guarded_schema))
 	{
 		fixed_clock_enter();

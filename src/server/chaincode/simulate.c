@@ -105,9 +105,23 @@ text_of(FbBytes argument)
 static Datum
 cast_argument(ChaincodeParameter *parameter, FbBytes argument)
 {
+	Datum value;
+
 	if (parameter->type == BYTEAOID && !is_text(argument))
 		return PointerGetDatum(memory_bytea(argument));
-	return InputFunctionCall(&parameter->input, text_of(argument), parameter->type_parameter, -1);
+	value = InputFunctionCall(&parameter->input, text_of(argument), parameter->type_parameter, -1);
+	if (query_check_is_now(parameter->type, value))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_FIELD_OVERFLOW), errmsg("it depends on the clock of the node")));
+	return value;
+}
+
+static const char *
+argument_hint(FbBytes argument, const ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW && is_text(argument) &&
+		fixed_clock_has_special_word(text_of(argument)))
+		return "Give the date or time itself: special strings such as \"today\" would differ between nodes.";
+	return error->hint;
 }
 
 /* texts to values of the parameters' types; an error says which argument it was */
@@ -126,18 +140,20 @@ cast_arguments(ChaincodeFunction *function, const FbBytes *arguments, int count,
 	{
 		ChaincodeParameter *parameter = parameter_of(function, index);
 		ErrorData *error;
+		const char *hint;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
 			PG_RE_THROW();
 		FlushErrorState();
+		hint = argument_hint(arguments[index], error);
 		ereport(ERROR, (errcode(error->sqlerrcode),
 						errmsg("argument %d of function \"%s\"%s%s%s of type %s: %s", index + 1, function->name,
 							   parameter->name[0] ? " (\"" : "", parameter->name, parameter->name[0] ? "\")" : "",
 							   format_type_be(parameter->type), error->message),
 						error->detail ? errdetail_internal("%s", error->detail) : 0,
-						error->hint ? errhint("%s", error->hint) : errhint("The function is %s.", function_cache_signature(function))));
+						hint ? errhint("%s", hint) : errhint("The function is %s.", function_cache_signature(function))));
 	}
 	PG_END_TRY();
 }
@@ -395,6 +411,7 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 	const ErrorData *failure;
 	bool expired;
 
+	conditions_clear();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(simulation->context);
 	PG_TRY();
@@ -433,10 +450,10 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 	failure = conditions_node_failure(error);
 	if (failure != NULL)
 		throw_node_failure(simulation->request, failure);
-	if (error == NULL)
-		return;
-	keep_refusal(simulation->result, error, 500);
-	FreeErrorData(error);
+	if (error != NULL)
+		keep_refusal(simulation->result, error, 500);
+	else if (conditions_refusal() != NULL)
+		keep_refusal(simulation->result, conditions_refusal(), 500);
 }
 
 /* CCA-35: the first call of each version must be an initialising one, if the definition says so (chaincode_support.go
