@@ -191,7 +191,7 @@ BEGIN
 	FOR r IN SELECT s FROM sandbox_test.secret LOOP
 		seen := seen || r.s || ' ';
 		FOR i IN 1..60 LOOP
-			answers := answers || fabric.query('sandbox', 'cc', 'fetch_by_name', '<unnamed portal ' || i || '>');
+			answers := answers || sandbox_test.query('fetch_by_name', '<unnamed portal ' || i || '>');
 		END LOOP;
 	END LOOP;
 	RAISE NOTICE '%, % answers with a secret', seen, (SELECT count(*) FROM unnest(answers) a WHERE a ~ 'secret');

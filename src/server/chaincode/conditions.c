@@ -73,7 +73,7 @@ is_node_condition(int sqlstate)
 	return status == FB_CORRUPTED || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL;
 }
 
-/* what depends on the objects of one database */
+/* what depends on the objects of one database, or has the name of a cursor in it, which counts the session's cursors */
 static bool
 is_object_condition(int sqlstate)
 {
@@ -81,7 +81,8 @@ is_object_condition(int sqlstate)
 		   sqlstate == ERRCODE_UNDEFINED_OBJECT || sqlstate == ERRCODE_UNDEFINED_FUNCTION ||
 		   sqlstate == ERRCODE_UNDEFINED_SCHEMA || sqlstate == ERRCODE_UNDEFINED_DATABASE ||
 		   sqlstate == ERRCODE_AMBIGUOUS_FUNCTION || sqlstate == ERRCODE_WRONG_OBJECT_TYPE ||
-		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE;
+		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE || sqlstate == ERRCODE_UNDEFINED_CURSOR ||
+		   sqlstate == ERRCODE_DUPLICATE_CURSOR || sqlstate == ERRCODE_INVALID_CURSOR_STATE;
 }
 
 static bool
