@@ -248,7 +248,8 @@ check_relations(QueryWalk *walk, List *range_table)
 	{
 		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
 
-		if (entry->rtekind == RTE_RELATION)
+		/* a view is a subquery already, which in PostgreSQL 16 and later keeps the view's oid */
+		if (entry->rtekind == RTE_RELATION || (entry->rtekind == RTE_SUBQUERY && OidIsValid(entry->relid)))
 		{
 			char *name = get_rel_name(entry->relid);
 
