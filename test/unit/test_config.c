@@ -244,7 +244,7 @@ read_transaction(FbBytes envelope_bytes)
 	CHECK_STATUS(PROTO_UNPACK(protos__chaincode_action, proto_bytes(response->extension), allocator, &chaincode_action, &error), FB_OK);
 	CHECK_STATUS(PROTO_UNPACK(rwset__tx_read_write_set, proto_bytes(chaincode_action->results), allocator, &rwset, &error), FB_OK);
 	for (size_t i = 0; i < rwset->n_ns_rwset; i++)
-		if (strcmp(rwset->ns_rwset[i]->namespace_, "_lifecycle") == 0)
+		if (fb_bytes_equal(proto_bytes(rwset->ns_rwset[i]->namespace_), FB_BYTES_LITERAL("_lifecycle")))
 			CHECK_STATUS(PROTO_UNPACK(kvrwset__kvrwset, proto_bytes(rwset->ns_rwset[i]->rwset), allocator, &endorsed.lifecycle, &error), FB_OK);
 	return endorsed;
 }

@@ -208,6 +208,41 @@ test_unnamed_collection(FbAllocator *allocator)
 		  fb_bytes_equal(result.updates[0].value, B("hash")) && !result.updates[0].is_purge);
 }
 
+static FbStatus
+no_range(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, FbError *error)
+{
+	CHECK(!"a namespace that cannot exist is looked up");
+	return FB_OK;
+}
+
+/* names with U+0000: no state has them, and none of "ns" is found under "ns", U+0000, "x" */
+static void
+test_names_with_zero(FbAllocator *allocator)
+{
+	static RangeSource source = {no_range, NULL, NULL};
+
+	for (int present = 0; present < 2; present++)
+	{
+		RwSetRead	read = {B("k"), {present, 1, 1}};
+		RwSetRange	range = {.start_key = B("a"), .end_key = B("z"), .exhausted = true, .kind = RWSET_RANGE_READS};
+		RwSetCollection collection = {.name = B("c\0"), .hashed_reads = &read, .hashed_reads_count = 1};
+		RwSetNamespace namespaces[2] = {
+			{.name = B("ns\0x"), .reads = &read, .reads_count = 1, .ranges = &range, .ranges_count = 1},
+			{.name = B("ns"), .collections = &collection, .collections_count = 1},
+		};
+		RwSet		sets[2] = {{0, &namespaces[0], 1}, {0, &namespaces[1], 1}};
+		MvccTransaction transactions[2] = {{&sets[0], 0, false}, {&sets[1], 0, false}};
+		MvccBlock  *block;
+		MvccResult	result;
+
+		CHECK_STATUS(mvcc_prepare(allocator, transactions, 2, &block, NULL), FB_OK);
+		for (size_t i = 0; i < block->keys_count; i++)
+			CHECK(!block->keys[i].storable);
+		CHECK_STATUS(mvcc_validate(allocator, block, 2, &source, &result, NULL), FB_OK);
+		CHECK(transactions[0].code == (present ? 11 : 0) && transactions[1].code == (present ? 11 : 0));
+	}
+}
+
 int
 main(void)
 {
@@ -216,6 +251,7 @@ main(void)
 	fb_arena_init(&arena);
 	test_operations(&arena.allocator);
 	test_unnamed_collection(&arena.allocator);
+	test_names_with_zero(&arena.allocator);
 	fb_arena_reset(&arena);
 	return check_finish("rwset/key_operations");
 }

@@ -253,7 +253,17 @@ test_malformed(void)
 		{&common__channel_header__descriptor, "2202c3a4", FB_OK},	/* U+00E4 */
 		{&common__channel_header__descriptor, "2201c3", FB_MALFORMED_MESSAGE},	/* invalid UTF-8 */
 		{&common__channel_header__descriptor, "2203eda080", FB_MALFORMED_MESSAGE},	/* a surrogate */
-		{&common__channel_header__descriptor, "220361" "0062", FB_MALFORMED_MESSAGE},	/* U+0000 in a string */
+		{&msp__serialized_identity__descriptor, "0a0361" "0062", FB_MALFORMED_MESSAGE},	/* U+0000 in a string */
+		{&common__channel_header__descriptor, "220361" "0062", FB_OK},	/* where a valid transaction may have it */
+		{&protos__response__descriptor, "120361" "0062", FB_OK},
+		{&protos__response__descriptor, "1201ff", FB_MALFORMED_MESSAGE},
+		{&protos__chaincode_event__descriptor, "0a010012010" "01a0100", FB_OK},
+		{&protos__chaincode_event__descriptor, "1a01ff", FB_MALFORMED_MESSAGE},
+		{&protos__chaincode_id__descriptor, "0a0100" "120100" "1a0100", FB_OK},
+		{&protos__chaincode_id__descriptor, "1a01ff", FB_MALFORMED_MESSAGE},
+		{&rwset__ns_read_write_set__descriptor, "0a0100", FB_OK},
+		{&rwset__ns_read_write_set__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
+		{&rwset__collection_hashed_read_write_set__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
 		{&kvrwset__kvread__descriptor, "0a03610062", FB_OK},	/* U+0000 in a key */
 		{&kvrwset__kvread__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},	/* a key is UTF-8 */
 		{&kvrwset__kvwrite__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},

@@ -249,8 +249,8 @@ make_proposal(FbAllocator *allocator, ProposalFault fault)
 		tx_id[TX_ID_LENGTH - 1] = 0;
 	channel_header.type = fault == PROPOSAL_OF_CONFIG ? 1 : fault == PROPOSAL_OF_UPDATE ? 2 : fault == PROPOSAL_OF_MESSAGE ? 0 : 3;
 	channel_header.epoch = fault == PROPOSAL_WITH_EPOCH;
-	channel_header.channel_id = "mychannel";
-	channel_header.tx_id = tx_id;
+	channel_header.channel_id = proto_data(B("mychannel"));
+	channel_header.tx_id = proto_data(fb_bytes_of_text(tx_id));
 	channel_header.tls_cert_hash = proto_data(B("hash"));
 	channel_header.extension = proto_data(fault == PROPOSAL_NAMES_NOBODY ? FB_BYTES_EMPTY :
 										  fault == PROPOSAL_NAMES_EMPTY ? B("\x12\x00") : B("\x12\x07\x12\x05" "basic"));
@@ -458,6 +458,30 @@ typedef enum Knob
 	EVENT_OF_ANOTHER,
 	NAMESPACE_TWICE,
 	NAMESPACE_TWICE_AND_NO_VERSION,
+	NO_TX_ID,
+	ZERO_IN_TX_ID,
+	ZERO_IN_CHANNEL,
+	ZERO_IN_CHAINCODE,
+	ZERO_IN_VERSION,
+	ZERO_IN_MESSAGE,
+	ZERO_IN_EVENT,
+	ZERO_IN_NAMES,
+	HEADER_IN_PARTS,
+	CHAINCODE_IN_PARTS,
+	GROUP_IN_ACTION,
+	RESPONSE_OF_ANOTHER_TYPE,
+	LONG_TAG,
+	MANY_ENDORSEMENTS,
+	TOO_MANY_ENDORSEMENTS,
+	LONG_ENDORSER,
+	LONG_KEY,
+	LONG_NAMESPACE,
+	DEEP_POLICY,
+	TOO_DEEP_POLICY,
+	TOO_DEEP_POLICY_OF_HASH,
+	BROKEN_POLICY,
+	MANY_NAMESPACES,
+	LARGE_DEGREE,
 	KNOBS_COUNT
 } Knob;
 
@@ -512,6 +536,32 @@ static const struct
 	{EVENT_OF_ANOTHER, TX_INVALID_OTHER_REASON},
 	{NAMESPACE_TWICE, TX_ILLEGAL_WRITESET},
 	{NAMESPACE_TWICE_AND_NO_VERSION, TX_INVALID_CHAINCODE},
+	/* what Go's decoder takes: U+0000 in texts, and encodings that no encoder writes */
+	{NO_TX_ID, TX_BAD_PROPOSAL_TXID},
+	{ZERO_IN_TX_ID, TX_BAD_PROPOSAL_TXID},
+	{ZERO_IN_CHANNEL, TX_TARGET_CHAIN_NOT_FOUND},
+	{ZERO_IN_CHAINCODE, TX_INVALID_CHAINCODE},	/* the header names the one before the zero */
+	{ZERO_IN_VERSION, TX_VALID},
+	{ZERO_IN_MESSAGE, TX_VALID},
+	{ZERO_IN_EVENT, TX_VALID},
+	{ZERO_IN_NAMES, TX_VALID},
+	{HEADER_IN_PARTS, TX_VALID},
+	{CHAINCODE_IN_PARTS, TX_VALID},
+	{GROUP_IN_ACTION, TX_VALID},
+	{RESPONSE_OF_ANOTHER_TYPE, TX_VALID},
+	{LONG_TAG, TX_VALID},
+	/* limits that Fabric does not have: see test_limits */
+	{MANY_ENDORSEMENTS, TX_VALID},
+	{TOO_MANY_ENDORSEMENTS, TX_VALID},
+	{LONG_ENDORSER, TX_VALID},
+	{LONG_KEY, TX_VALID},
+	{LONG_NAMESPACE, TX_VALID},
+	{DEEP_POLICY, TX_VALID},
+	{TOO_DEEP_POLICY, TX_VALID},
+	{TOO_DEEP_POLICY_OF_HASH, TX_VALID},
+	{BROKEN_POLICY, TX_VALID},
+	{MANY_NAMESPACES, TX_BAD_RWSET},
+	{LARGE_DEGREE, TX_VALID},
 };
 
 /* rwset that writes namespaces z, b and basic, reads c */
@@ -519,6 +569,101 @@ static const struct
 				  "\x12\x0d\x0a\x01" "b" "\x12\x08\x1a\x06\x0a\x01k\x1a\x01v" \
 				  "\x12\x0b\x0a\x05" "basic" "\x12\x02\x1a\x00" "\x12\x09\x0a\x01" "c" "\x12\x04\x0a\x02\x12\x00")
 #define BROKEN B("\xff\xff")
+
+static FbBytes
+join(FbAllocator *allocator, FbBytes a, FbBytes b)
+{
+	FbBuffer	buffer;
+	FbBytes		bytes;
+
+	fb_buffer_init(&buffer, allocator);
+	fb_buffer_append_bytes(&buffer, a);
+	fb_buffer_append_bytes(&buffer, b);
+	if (fb_buffer_bytes(&buffer, &bytes, NULL) != FB_OK)
+		exit(2);
+	return bytes;
+}
+
+/* a length-delimited field */
+static FbBytes
+field(FbAllocator *allocator, uint32_t number, FbBytes content)
+{
+	FbBuffer	buffer;
+	FbBytes		bytes;
+	size_t		size = content.size;
+
+	fb_buffer_init(&buffer, allocator);
+	fb_buffer_append_byte(&buffer, (uint8_t) (number << 3 | 2));
+	for (; size > 0x7f; size >>= 7)
+		fb_buffer_append_byte(&buffer, (uint8_t) (size | 0x80));
+	fb_buffer_append_byte(&buffer, (uint8_t) size);
+	fb_buffer_append_bytes(&buffer, content);
+	if (fb_buffer_bytes(&buffer, &bytes, NULL) != FB_OK)
+		exit(2);
+	return bytes;
+}
+
+static FbBytes
+text_of_size(FbAllocator *allocator, size_t size)
+{
+	uint8_t    *text = fb_allocate(allocator, size);
+
+	memset(text, 'x', size);
+	return fb_bytes(text, size);
+}
+
+/* a policy of so many gates around each other, without principals, which its own depth makes hard */
+static FbBytes
+nested_policy(FbAllocator *allocator, int gates)
+{
+	FbBytes		rule = B("\x12\x00");
+
+	for (int i = 1; i < gates; i++)
+		rule = field(allocator, 2, field(allocator, 2, rule));
+	return field(allocator, 2, rule);
+}
+
+/* a metadata write of a key with this policy: KVMetadataWrite or KVMetadataWriteHash */
+static FbBytes
+metadata_write(FbAllocator *allocator, FbBytes policy)
+{
+	FbBytes		entry = join(allocator, field(allocator, 1, B(RWSET_VALIDATION_PARAMETER)), field(allocator, 2, policy));
+
+	return join(allocator, field(allocator, 1, B("k")), field(allocator, 2, entry));
+}
+
+static FbBytes
+make_large_results(FbAllocator *allocator, Knob knob)
+{
+	FbBytes		name = field(allocator, 1, knob == LONG_NAMESPACE ? text_of_size(allocator, FB_CHAINCODE_NAME_BYTES_MAX + 1) : B("basic"));
+	FbBytes		set = FB_BYTES_EMPTY;
+	FbBytes		results = FB_BYTES_EMPTY;
+
+	switch (knob)
+	{
+		case LONG_KEY:
+			set = field(allocator, 3, field(allocator, 1, text_of_size(allocator, FB_STATE_KEY_BYTES_MAX + 1)));
+			break;
+		case LONG_NAMESPACE:
+			set = field(allocator, 3, field(allocator, 1, B("k")));
+			break;
+		case LARGE_DEGREE:
+			set = field(allocator, 2, field(allocator, 5, B("\x08\xff\xff\xff\x0f")));
+			break;
+		case MANY_NAMESPACES:
+			for (int i = 0; i <= FB_NAMESPACES_MAX; i++)
+				results = join(allocator, results, B("\x12\x00"));
+			return results;
+		case TOO_DEEP_POLICY_OF_HASH:
+			set = field(allocator, 3, metadata_write(allocator, nested_policy(allocator, FB_POLICY_DEPTH_MAX + 2)));
+			return field(allocator, 2, join(allocator, name, field(allocator, 3, join(allocator, field(allocator, 1, B("c")), field(allocator, 2, set)))));
+		default:
+			set = field(allocator, 4, metadata_write(allocator, knob == BROKEN_POLICY ? BROKEN :
+													 nested_policy(allocator, FB_POLICY_DEPTH_MAX + (knob == DEEP_POLICY ? 0 : 2))));
+			break;
+	}
+	return field(allocator, 2, join(allocator, name, field(allocator, 2, set)));
+}
 
 static FbBytes
 make_action(FbAllocator *allocator, Knob knob)
@@ -542,15 +687,32 @@ make_action(FbAllocator *allocator, Knob knob)
 		results = B("\x12\x05\x0a\x01" "b" "\x12\x00\x12\x04\x12\x02\xff\xff");
 	if (knob == NAMESPACE_TWICE || knob == NAMESPACE_TWICE_AND_NO_VERSION)
 		results = B("\x12\x03\x0a\x01" "b" "\x12\x03\x0a\x01" "b");
-	chaincode.name = knob == CHAINCODE_NAME_EMPTY ? "" : knob == CHAINCODE_DIFFERS ? "other" : "basic";
-	chaincode.version = knob == NO_VERSION || knob == NAMESPACE_TWICE_AND_NO_VERSION ? "" : "1.0";
+	if (knob >= LONG_KEY && knob <= LARGE_DEGREE)
+		results = make_large_results(allocator, knob);
+	if (knob == ZERO_IN_NAMES)
+		results = B("\x12\x08\x0a\x02" "b\0" "\x1a\x02\x0a\x00" "\x12\x0d\x0a\x01" "b" "\x1a\x08\x0a\x02" "c\0" "\x12\x02\x0a\x00");
+	if (knob == ZERO_IN_EVENT)
+		bytes = B("\x0a\x05" "basic" "\x12\x02i\0" "\x1a\x03" "a\0b");
+	chaincode.name = proto_data(knob == CHAINCODE_NAME_EMPTY ? B("") : knob == CHAINCODE_DIFFERS ? B("other") :
+								knob == ZERO_IN_CHAINCODE ? B("basic\0x") : B("basic"));
+	chaincode.version = proto_data(knob == NO_VERSION || knob == NAMESPACE_TWICE_AND_NO_VERSION ? B("") :
+								   knob == ZERO_IN_VERSION ? B("\0" "1") : B("1.0"));
 	response.status = 200;
-	response.message = "message";
+	response.message = proto_data(knob == ZERO_IN_MESSAGE ? B("mess\0age") : B("message"));
 	response.payload = proto_data(B("answer"));
 	action.results = proto_data(results);
 	action.events = proto_data(knob == EVENT_BROKEN ? BROKEN : bytes);
 	action.response = &response;
 	action.chaincode_id = knob == NO_CHAINCODE_IN_ACTION ? NULL : &chaincode;
+	if (knob == CHAINCODE_IN_PARTS)
+	{
+		chaincode.name = proto_data(FB_BYTES_EMPTY);
+		return join(allocator, pack(allocator, &action.base), B("\x22\x07\x12\x05" "basic"));
+	}
+	if (knob == GROUP_IN_ACTION)
+		return join(allocator, B("\x0b\x13\x12\x01x\x14\x0c"), pack(allocator, &action.base));
+	if (knob == RESPONSE_OF_ANOTHER_TYPE)
+		return join(allocator, pack(allocator, &action.base), B("\x18\x07\x08\x01\x25" "four"));
 	return pack(allocator, &action.base);
 }
 
@@ -590,6 +752,15 @@ make_data(FbAllocator *allocator, Knob knob, FbBytes channel_header, FbBytes sig
 	endorsement.signature = proto_data(B("signature"));
 	endorsed.endorsements = endorsements;
 	endorsed.n_endorsements = 1;
+	if (knob == LONG_ENDORSER)
+		endorsement.endorser = proto_data(text_of_size(allocator, FB_IDENTITY_BYTES_MAX + 1));
+	if (knob == MANY_ENDORSEMENTS || knob == TOO_MANY_ENDORSEMENTS)
+	{
+		endorsed.n_endorsements = FB_ENDORSEMENTS_MAX + (knob == TOO_MANY_ENDORSEMENTS);
+		endorsed.endorsements = fb_allocate_array(allocator, endorsed.n_endorsements, sizeof(endorsements[0]));
+		for (size_t i = 0; i < endorsed.n_endorsements; i++)
+			endorsed.endorsements[i] = &endorsement;
+	}
 	endorsed.proposal_response_payload = proto_data(knob == RESPONSE_PAYLOAD_BROKEN ? BROKEN
 													: pack(allocator, &response_payload.base));
 	payload.chaincode_proposal_payload = proto_data(proposal_payload);
@@ -630,8 +801,9 @@ make_envelope(FbAllocator *allocator, Knob knob)
 	timestamp.seconds = 77;
 	channel_header.timestamp = &timestamp;
 	channel_header.epoch = knob == EPOCH;
-	channel_header.channel_id = knob == OTHER_CHANNEL || knob == OTHER_CHANNEL_AND_HASH ? "yourchannel" : "mychannel";
-	channel_header.tx_id = tx_id;
+	channel_header.channel_id = proto_data(knob == OTHER_CHANNEL || knob == OTHER_CHANNEL_AND_HASH ? B("yourchannel") :
+										   knob == ZERO_IN_CHANNEL ? B("mychannel\0") : B("mychannel"));
+	channel_header.tx_id = proto_data(knob == NO_TX_ID ? FB_BYTES_EMPTY : fb_bytes(tx_id, TX_ID_LENGTH + (knob == ZERO_IN_TX_ID)));
 	channel_header.extension = proto_data(knob == EXTENSION_BROKEN ? BROKEN : knob == NO_CHAINCODE_IN_HEADER ? FB_BYTES_EMPTY :
 										  knob == CHAINCODE_NAME_EMPTY ? B("\x12\x00") : B("\x12\x07\x12\x05" "basic"));
 	channel_bytes = knob == CHANNEL_HEADER_BROKEN ? BROKEN : pack(allocator, &channel_header.base);
@@ -641,6 +813,18 @@ make_envelope(FbAllocator *allocator, Knob knob)
 	payload.header = knob == NO_HEADER ? NULL : &header;
 	payload.data = proto_data(make_data(allocator, knob, channel_bytes, signature_bytes));
 	envelope.payload = proto_data(knob == PAYLOAD_BROKEN ? BROKEN : pack(allocator, &payload.base));
+	if (knob == HEADER_IN_PARTS)
+	{
+		Common__Header first = COMMON__HEADER__INIT;
+		Common__Payload only_header = COMMON__PAYLOAD__INIT;
+
+		first.signature_header = header.signature_header;
+		only_header.header = &first;
+		header.signature_header = proto_data(FB_BYTES_EMPTY);
+		envelope.payload = proto_data(join(allocator, pack(allocator, &only_header.base), pack(allocator, &payload.base)));
+	}
+	if (knob == LONG_TAG)
+		envelope.payload = proto_data(join(allocator, B("\x9a\x80\x80\x80\x80\x80\x00\x80\x80\x80\x80\x80\x80\x00"), pack(allocator, &payload.base)));
 	envelope.signature = proto_data(B("signature"));
 	return pack(allocator, &envelope.base);
 }
@@ -652,7 +836,30 @@ is_unreadable(Knob knob)
 	return knob == ENVELOPE_BROKEN || knob == PAYLOAD_BROKEN || knob == CHANNEL_HEADER_BROKEN || knob == SIGNATURE_HEADER_BROKEN ||
 		knob == DATA_BROKEN || knob == ACTION_HEADER_BROKEN || knob == ACTION_PAYLOAD_BROKEN || knob == RESPONSE_PAYLOAD_BROKEN ||
 		knob == EXTENSION_BROKEN || knob == CHAINCODE_ACTION_BROKEN || knob == RESULTS_BROKEN || knob == RESULTS_BROKEN_INSIDE ||
-		knob == EVENT_BROKEN;
+		knob == EVENT_BROKEN || knob == MANY_NAMESPACES;
+}
+
+/* what is refused before it is ordered: nothing but what a limit would decide afterwards */
+static void
+test_limits(FbAllocator *allocator)
+{
+	FbError		error;
+
+	for (size_t i = 0; i < KNOBS_COUNT; i++)
+	{
+		Knob		knob = knob_codes[i].knob;
+		bool		over = knob == TOO_MANY_ENDORSEMENTS || knob == LONG_ENDORSER || knob == LONG_KEY || knob == LONG_NAMESPACE ||
+			knob == TOO_DEEP_POLICY || knob == TOO_DEEP_POLICY_OF_HASH || knob == MANY_NAMESPACES || knob == LARGE_DEGREE;
+
+		if (!CHECK_STATUS(check_limits(allocator, make_envelope(allocator, knob), &error), over ? FB_LIMIT_EXCEEDED : FB_OK))
+			fprintf(stderr, "    knob %zu\n", i);
+		if (over)
+		{
+			CHECK_TEXT(error.message, "transaction exceeds a limit of validation");
+			CHECK(error.detail[0] != '\0');
+		}
+		CHECK_STATUS(check_limits(allocator, make_envelope(allocator, knob), NULL), over ? FB_LIMIT_EXCEEDED : FB_OK);
+	}
 }
 
 /* random blocks of few ids: whoever is valid and not the first of its id is a duplicate */
@@ -714,6 +921,17 @@ test_checks(FbAllocator *allocator)
 					 FB_OK);
 		CHECK(code == knob_codes[i].code);
 	}
+
+	/* under which id the ledger knows one without any, and with one that is not its own */
+	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, NO_TX_ID), B("mychannel"), &view, &code, NULL), FB_OK);
+	CHECK(view.tx_id.size == 0 && fb_bytes_equal(view.ledger_tx_id, B(V3_ID)));
+	CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, NO_TX_ID), &parts, NULL), FB_OK);
+	CHECK(parts.tx_id.size == 0 && fb_bytes_equal(parts.ledger_tx_id, B(V3_ID)));
+	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, WRONG_TX_ID), B("mychannel"), &view, &code, NULL), FB_OK);
+	CHECK(fb_bytes_equal(view.ledger_tx_id, view.tx_id) && !fb_bytes_equal(view.tx_id, B(V3_ID)));
+	/* what becomes a C string elsewhere does not hold U+0000 */
+	CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, ZERO_IN_TX_ID), &parts, NULL), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, ZERO_IN_CHANNEL), &parts, NULL), FB_MALFORMED_MESSAGE);
 
 	/* what the view says of a good one */
 	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, AS_IT_IS), B("mychannel"), &view, &code, NULL), FB_OK);
@@ -1296,6 +1514,7 @@ main(void)
 	test_response(&arena.allocator);
 	test_interest(&arena.allocator);
 	test_checks(&arena.allocator);
+	test_limits(&arena.allocator);
 	test_duplicates(&arena.allocator);
 	test_assembly(&arena.allocator);
 	test_compare(&arena.allocator);

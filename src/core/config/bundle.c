@@ -535,10 +535,15 @@ config_bundle_from_envelope(FbAllocator *allocator, FbBytes envelope, ConfigBund
 {
 	Common__ChannelHeader *header = NULL;
 	FbBytes		data = FB_BYTES_EMPTY;
+	char	   *channel_id;
 
 	*bundle = NULL;
 	FB_TRY(unpack_config_envelope(allocator, envelope, &header, &data, error));
-	return config_bundle_create(allocator, header->channel_id, data, bundle, error);
+	FB_TRY(config_check_channel_id(proto_bytes(header->channel_id), error));
+	channel_id = fb_text_copy(allocator, proto_bytes(header->channel_id));
+	if (channel_id == NULL)
+		return fb_out_of_memory(error);
+	return config_bundle_create(allocator, channel_id, data, bundle, error);
 }
 
 FbStatus

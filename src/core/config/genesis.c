@@ -467,8 +467,8 @@ build_envelope(Builder *builder, Common__ConfigGroup *channel, FbBytes *envelope
 	channel_header.type = COMMON__HEADER_TYPE__CONFIG;
 	channel_header.version = 1;
 	channel_header.timestamp = &timestamp;
-	channel_header.channel_id = (char *) profile->channel_id;
-	channel_header.tx_id = tx_id;
+	channel_header.channel_id = proto_data(fb_bytes_of_text(profile->channel_id));
+	channel_header.tx_id = proto_data(fb_bytes_of_text(tx_id));
 	FB_TRY(PROTO_PACK(&channel_header, builder->allocator, &bytes, builder->error));
 	header.channel_header = proto_data(bytes);
 	signature_header.nonce = proto_data(fb_bytes(profile->nonce, FB_NONCE_BYTES));

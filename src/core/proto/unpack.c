@@ -45,15 +45,33 @@ typedef struct Gate
 	FbError    *error;
 } Gate;
 
-/* fields declared as bytes that are strings for Fabric (see ledger_kvrwset.proto) */
+/* fields declared as bytes that are strings for Fabric: U+0000 may be in them, and a transaction with it may be valid */
 bool
 proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field)
 {
-	if (descriptor == &kvrwset__kvread__descriptor || descriptor == &kvrwset__kvwrite__descriptor ||
-		descriptor == &kvrwset__kvmetadata_write__descriptor || descriptor == &kvrwset__kvmetadata_entry__descriptor)
-		return field->id == 1;
-	if (descriptor == &kvrwset__range_query_info__descriptor || descriptor == &queryresult__kv__descriptor)
-		return (descriptor == &queryresult__kv__descriptor) ? field->id == 2 : field->id <= 2;
+	static const struct
+	{
+		const ProtobufCMessageDescriptor *descriptor;
+		uint32_t	first;
+		uint32_t	last;
+	}			texts[] = {
+		{&kvrwset__kvread__descriptor, 1, 1},
+		{&kvrwset__kvwrite__descriptor, 1, 1},
+		{&kvrwset__kvmetadata_write__descriptor, 1, 1},
+		{&kvrwset__kvmetadata_entry__descriptor, 1, 1},
+		{&kvrwset__range_query_info__descriptor, 1, 2},
+		{&queryresult__kv__descriptor, 2, 2},
+		{&rwset__ns_read_write_set__descriptor, 1, 1},
+		{&rwset__collection_hashed_read_write_set__descriptor, 1, 1},
+		{&common__channel_header__descriptor, 4, 5},
+		{&protos__chaincode_id__descriptor, 1, 3},
+		{&protos__chaincode_event__descriptor, 1, 3},
+		{&protos__response__descriptor, 2, 2},
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (texts[i].descriptor == descriptor)
+			return field->id >= texts[i].first && field->id <= texts[i].last;
 	return false;
 }
 

@@ -154,7 +154,7 @@ parse_collection(FbAllocator *allocator, const Rwset__CollectionHashedReadWriteS
 {
 	Kvrwset__HashedRWSet *set;
 
-	collection->name = fb_bytes_of_text(message->collection_name);
+	collection->name = proto_bytes(message->collection_name);
 	collection->private_hash = proto_bytes(message->pvt_rwset_hash);
 	FB_TRY(PROTO_UNPACK(kvrwset__hashed_rwset, proto_bytes(message->hashed_rwset), allocator, &set, error));
 
@@ -194,7 +194,7 @@ parse_namespace(FbAllocator *allocator, const Rwset__NsReadWriteSet *message, Rw
 {
 	Kvrwset__KVRWSet *set;
 
-	ns->name = fb_bytes_of_text(message->namespace_);
+	ns->name = proto_bytes(message->namespace_);
 	FB_TRY(PROTO_UNPACK(kvrwset__kvrwset, proto_bytes(message->rwset), allocator, &set, error));
 	FB_TRY(parse_reads(allocator, set->reads, set->n_reads, &ns->reads, &ns->reads_count, error));
 	FB_TRY(parse_writes(allocator, set->writes, set->n_writes, &ns->writes, &ns->writes_count, error));

@@ -29,12 +29,24 @@ typedef struct Reference
 	bool		storable;
 } Reference;
 
-/* what is longer than our limits is nowhere in the state: it can be read, and is absent */
+static bool
+is_storable_name(FbBytes name, size_t bytes_max)
+{
+	return name.size <= bytes_max && (name.size == 0 || memchr(name.data, 0, name.size) == NULL);
+}
+
+bool
+mvcc_namespace_is_storable(FbBytes namespace_name)
+{
+	return is_storable_name(namespace_name, FB_CHAINCODE_NAME_BYTES_MAX);
+}
+
+/* what is longer than our limits, or has a name with U+0000, is nowhere in the state: it can be read, and is absent */
 static bool
 is_storable(FbBytes namespace_name, const FbBytes *collection, FbBytes key)
 {
-	return namespace_name.size <= FB_CHAINCODE_NAME_BYTES_MAX && key.size <= FB_STATE_KEY_BYTES_MAX &&
-		(collection == NULL || collection->size <= FB_COLLECTION_NAME_BYTES_MAX);
+	return mvcc_namespace_is_storable(namespace_name) && key.size <= FB_STATE_KEY_BYTES_MAX &&
+		(collection == NULL || is_storable_name(*collection, FB_COLLECTION_NAME_BYTES_MAX));
 }
 
 /* ---- the references of a read-write set, always in the same order ---- */
@@ -415,6 +427,19 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 		}
 	}
 	return FB_OK;
+}
+
+bool
+rwset_find_unstorable_write(const RwSet *rwset, FbBytes *namespace_name, FbBytes *key)
+{
+	Visit		look = {0};
+
+	visit_writes(&look, rwset);
+	if (look.unstorable.key == NULL)
+		return false;
+	*namespace_name = *look.unstorable.namespace_name;
+	*key = *look.unstorable.key;
+	return true;
 }
 
 /* VAL-24: our state has limits for keys and names. As in Fabric's preprocessing, this is looked at before the reads */

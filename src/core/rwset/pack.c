@@ -23,6 +23,14 @@ text_of(FbAllocator *allocator, FbBytes bytes, char **text, FbError *error)
 }
 
 static FbStatus
+check_text(FbBytes bytes, FbError *error)
+{
+	if (!fb_utf8_valid(bytes))
+		return fb_fail(error, FB_INVALID_ARGUMENT, "the name of a namespace or collection is not a valid text");
+	return FB_OK;
+}
+
+static FbStatus
 build_version(FbAllocator *allocator, RwSetVersion version, Kvrwset__Version **message, FbError *error)
 {
 	*message = NULL;
@@ -192,14 +200,16 @@ build_namespace(FbAllocator *allocator, const RwSetNamespace *ns, Rwset__NsReadW
 		FB_TRY(build_range(allocator, &ns->ranges[i], &ranges[i], error));
 	set.n_range_queries_info = ns->ranges_count;
 
-	FB_TRY(text_of(allocator, ns->name, &message->namespace_, error));
+	FB_TRY(check_text(ns->name, error));
+	message->namespace_ = proto_data(ns->name);
 	FB_TRY(PROTO_PACK(&set, allocator, &bytes, error));
 	message->rwset = proto_data(bytes);
 	NEW_MESSAGES(collections, message->collection_hashed_rwset, ns->collections_count,
 				 rwset__collection_hashed_read_write_set__init, allocator, error);
 	for (size_t i = 0; i < ns->collections_count; i++)
 	{
-		FB_TRY(text_of(allocator, ns->collections[i].name, &collections[i].collection_name, error));
+		FB_TRY(check_text(ns->collections[i].name, error));
+		collections[i].collection_name = proto_data(ns->collections[i].name);
 		FB_TRY(pack_hashed(allocator, &ns->collections[i], &bytes, error));
 		collections[i].hashed_rwset = proto_data(bytes);
 		collections[i].pvt_rwset_hash = proto_data(ns->collections[i].private_hash);

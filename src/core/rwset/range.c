@@ -230,11 +230,18 @@ range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace
 	FbStatus	status;
 
 	*conflict = true;
-	FB_TRY(source->open(source, namespace_name, range->start_key, range->end_key, error));
+	if (mvcc_namespace_is_storable(namespace_name))
+		FB_TRY(source->open(source, namespace_name, range->start_key, range->end_key, error));
+	else
+	{
+		merged.state_taken = false;
+		merged.state_ended = true;
+	}
 	if (range->kind == RWSET_RANGE_MERKLE)
 		status = compare_summary(&merged, range, tree, conflict, error);
 	else
 		status = compare_reads(allocator, &merged, range, conflict, found, error);
-	source->close(source);
+	if (mvcc_namespace_is_storable(namespace_name))
+		source->close(source);
 	return status;
 }

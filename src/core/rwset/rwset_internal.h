@@ -114,6 +114,9 @@ mvcc_version(uint64_t block_number, uint32_t tx_index)
 	return (RwSetVersion) {true, block_number, tx_index};
 }
 
+/* can a namespace of this name be in the state? Others are read as empty */
+extern bool mvcc_namespace_is_storable(FbBytes namespace_name);
+
 /* the first key that is not before (namespace, public, key) */
 extern size_t mvcc_lower_bound(const MvccBlock *block, FbBytes namespace_name, FbBytes key);
 

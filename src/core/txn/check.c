@@ -62,6 +62,7 @@ refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *me
 		FbStatus	unpack_status_ = PROTO_UNPACK(name, (bytes), allocator, (target), why); \
 		if (unpack_status_ == FB_OUT_OF_MEMORY) \
 			return unpack_status_; \
+		view->over_limit |= unpack_status_ == FB_LIMIT_EXCEEDED; \
 		if (unpack_status_ != FB_OK) \
 			return refuse(code, (value), why, true, (message)); \
 	} while (0)
@@ -90,8 +91,8 @@ check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *c
 	UNPACK_OR_REFUSE(common__channel_header, view->channel_header, &channel_header, TX_BAD_COMMON_HEADER,
 					 "channel header cannot be decoded");
 	view->type = channel_header->type;
-	view->channel_id = fb_bytes_of_text(channel_header->channel_id);
-	view->tx_id = fb_bytes_of_text(channel_header->tx_id);
+	view->channel_id = proto_bytes(channel_header->channel_id);
+	view->tx_id = proto_bytes(channel_header->tx_id);
 	view->ledger_tx_id = view->tx_id;
 	view->timestamp = txn_time(channel_header->timestamp);
 	view->epoch = channel_header->epoch;
@@ -246,11 +247,11 @@ check_chaincode(const Protos__ChaincodeHeaderExtension *extension, const Protos_
 		REFUSE(TX_INVALID_OTHER_REASON, "header names no chaincode");
 	if (action->chaincode_id == NULL)
 		REFUSE(TX_INVALID_OTHER_REASON, "action names no chaincode");
-	view->chaincode_name = fb_bytes_of_text(extension->chaincode_id->name);
-	view->chaincode_version = fb_bytes_of_text(action->chaincode_id->version);
+	view->chaincode_name = proto_bytes(extension->chaincode_id->name);
+	view->chaincode_version = proto_bytes(action->chaincode_id->version);
 	if (view->chaincode_name.size == 0)
 		REFUSE(TX_INVALID_CHAINCODE, "chaincode name is empty");
-	if (!fb_bytes_equal(view->chaincode_name, fb_bytes_of_text(action->chaincode_id->name)))
+	if (!fb_bytes_equal(view->chaincode_name, proto_bytes(action->chaincode_id->name)))
 		REFUSE(TX_INVALID_CHAINCODE, "header and action name different chaincodes");
 	if (view->chaincode_version.size == 0)
 		REFUSE(TX_INVALID_CHAINCODE, "chaincode version is empty");
@@ -280,12 +281,13 @@ check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why)
 	if (action->response != NULL)
 	{
 		view->response.status = action->response->status;
-		view->response.message = fb_bytes_of_text(action->response->message);
+		view->response.message = proto_bytes(action->response->message);
 		view->response.payload = proto_bytes(action->response->payload);
 	}
 	status = rwset_parse(allocator, view->results, &view->rwset, why);
 	if (status == FB_OUT_OF_MEMORY)
 		return status;
+	view->over_limit |= status == FB_LIMIT_EXCEEDED;
 	if (status != FB_OK)
 		return refuse(code, TX_BAD_RWSET, why, true, "read-write set cannot be decoded");
 	FB_TRY(check_chaincode(extension, action, view, code, why));
@@ -295,9 +297,9 @@ check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why)
 	{
 		UNPACK_OR_REFUSE(protos__chaincode_event, view->event, &event, TX_INVALID_OTHER_REASON,
 						 "chaincode event cannot be decoded");
-		view->event_view.chaincode_name = fb_bytes_of_text(event->chaincode_id);
-		view->event_view.tx_id = fb_bytes_of_text(event->tx_id);
-		view->event_view.event_name = fb_bytes_of_text(event->event_name);
+		view->event_view.chaincode_name = proto_bytes(event->chaincode_id);
+		view->event_view.tx_id = proto_bytes(event->tx_id);
+		view->event_view.event_name = proto_bytes(event->event_name);
 		view->event_view.payload = proto_bytes(event->payload);
 		if (!fb_bytes_equal(view->event_view.chaincode_name, view->chaincode_name))
 			REFUSE(TX_INVALID_OTHER_REASON, "chaincode event is of another chaincode");

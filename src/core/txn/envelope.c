@@ -16,6 +16,23 @@ txn_text(FbAllocator *allocator, FbBytes bytes, const char *what, char **text, F
 	return *text == NULL ? fb_out_of_memory(error) : FB_OK;
 }
 
+FbStatus
+txn_check_text(FbBytes bytes, const char *what, ProtobufCBinaryData *field, FbError *error)
+{
+	if (!fb_utf8_valid(bytes) || (bytes.size > 0 && memchr(bytes.data, 0, bytes.size) != NULL))
+		return fb_fail(error, FB_INVALID_ARGUMENT, "%s is not a valid text", what);
+	*field = proto_data(bytes);
+	return FB_OK;
+}
+
+FbStatus
+txn_refuse_zero(FbBytes bytes, const char *what, FbError *error)
+{
+	if (bytes.size > 0 && memchr(bytes.data, 0, bytes.size) != NULL)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "%s contains U+0000", what);
+	return FB_OK;
+}
+
 TxTime
 txn_time(const Google__Protobuf__Timestamp *timestamp)
 {
@@ -73,8 +90,8 @@ txn_pack_channel_header(FbAllocator *allocator, const EnvelopeInput *input, FbBy
 	header.epoch = input->epoch;
 	header.extension = proto_data(input->extension);
 	header.tls_cert_hash = proto_data(input->tls_cert_hash);
-	FB_TRY(txn_text(allocator, input->channel_id, "channel id", &header.channel_id, error));
-	FB_TRY(txn_text(allocator, input->tx_id, "transaction id", &header.tx_id, error));
+	FB_TRY(txn_check_text(input->channel_id, "channel id", &header.channel_id, error));
+	FB_TRY(txn_check_text(input->tx_id, "transaction id", &header.tx_id, error));
 	if (input->timestamp.present)
 	{
 		timestamp.seconds = input->timestamp.seconds;
@@ -156,14 +173,16 @@ envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view, FbE
 	FB_TRY(PROTO_UNPACK(common__signature_header, view->signature_header, allocator, &signature_header, error));
 	view->type = channel_header->type;
 	view->version = channel_header->version;
-	view->channel_id = fb_bytes_of_text(channel_header->channel_id);
-	view->tx_id = fb_bytes_of_text(channel_header->tx_id);
+	view->channel_id = proto_bytes(channel_header->channel_id);
+	view->tx_id = proto_bytes(channel_header->tx_id);
 	view->timestamp = txn_time(channel_header->timestamp);
 	view->epoch = channel_header->epoch;
 	view->extension = proto_bytes(channel_header->extension);
 	view->tls_cert_hash = proto_bytes(channel_header->tls_cert_hash);
 	view->creator = proto_bytes(signature_header->creator);
 	view->nonce = proto_bytes(signature_header->nonce);
+	FB_TRY(txn_refuse_zero(view->channel_id, "channel id", error));
+	FB_TRY(txn_refuse_zero(view->tx_id, "transaction id", error));
 	return tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id, error);
 }
 

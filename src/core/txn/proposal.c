@@ -28,7 +28,7 @@ check_input(const ProposalInput *input, FbError *error)
 
 /* pb(ChaincodeHeaderExtension): says in the header which chaincode is meant */
 static FbStatus
-pack_extension(FbAllocator *allocator, char *chaincode_name, FbBytes *bytes, FbError *error)
+pack_extension(FbAllocator *allocator, ProtobufCBinaryData chaincode_name, FbBytes *bytes, FbError *error)
 {
 	Protos__ChaincodeID chaincode = PROTOS__CHAINCODE_ID__INIT;
 	Protos__ChaincodeHeaderExtension extension = PROTOS__CHAINCODE_HEADER_EXTENSION__INIT;
@@ -40,7 +40,7 @@ pack_extension(FbAllocator *allocator, char *chaincode_name, FbBytes *bytes, FbE
 
 /* pb(ChaincodeInvocationSpec) */
 static FbStatus
-pack_invocation(FbAllocator *allocator, const ProposalInput *input, char *chaincode_name, FbBytes *bytes, FbError *error)
+pack_invocation(FbAllocator *allocator, const ProposalInput *input, ProtobufCBinaryData chaincode_name, FbBytes *bytes, FbError *error)
 {
 	Protos__ChaincodeID chaincode = PROTOS__CHAINCODE_ID__INIT;
 	Protos__ChaincodeInput arguments = PROTOS__CHAINCODE_INPUT__INIT;
@@ -109,7 +109,7 @@ proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *pro
 	};
 	Common__Header header = COMMON__HEADER__INIT;
 	Protos__Proposal message = PROTOS__PROPOSAL__INIT;
-	char	   *chaincode_name;
+	ProtobufCBinaryData chaincode_name;
 	FbBytes		channel_header;
 	FbBytes		signature_header;
 	FbBytes		header_bytes;
@@ -118,7 +118,7 @@ proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *pro
 
 	memset(proposal, 0, sizeof(*proposal));
 	FB_TRY(check_input(input, error));
-	FB_TRY(txn_text(allocator, input->chaincode_name, "chaincode name", &chaincode_name, error));
+	FB_TRY(txn_check_text(input->chaincode_name, "chaincode name", &chaincode_name, error));
 	tx_id_compute(input->nonce, input->creator, proposal->tx_id);
 	header_input.tx_id = fb_bytes(proposal->tx_id, TX_ID_LENGTH);
 	FB_TRY(pack_extension(allocator, chaincode_name, &header_input.extension, error));
@@ -168,17 +168,20 @@ parse_headers(FbAllocator *allocator, FbBytes header_bytes, ProposalView *view, 
 	FB_TRY(PROTO_UNPACK(common__signature_header, view->signature_header, allocator, &signature_header, error));
 	FB_TRY(PROTO_UNPACK(protos__chaincode_header_extension, proto_bytes(channel_header->extension), allocator, &extension,
 						error));
-	if (extension->chaincode_id == NULL || extension->chaincode_id->name[0] == 0)
+	if (extension->chaincode_id == NULL || extension->chaincode_id->name.len == 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "proposal names no chaincode");
 	view->type = channel_header->type;
-	view->channel_id = fb_bytes_of_text(channel_header->channel_id);
-	view->tx_id = fb_bytes_of_text(channel_header->tx_id);
+	view->channel_id = proto_bytes(channel_header->channel_id);
+	view->tx_id = proto_bytes(channel_header->tx_id);
 	view->timestamp = txn_time(channel_header->timestamp);
 	view->tls_cert_hash = proto_bytes(channel_header->tls_cert_hash);
 	view->creator = proto_bytes(signature_header->creator);
 	view->nonce = proto_bytes(signature_header->nonce);
-	view->chaincode_name = fb_bytes_of_text(extension->chaincode_id->name);
+	view->chaincode_name = proto_bytes(extension->chaincode_id->name);
 	*epoch = channel_header->epoch;
+	FB_TRY(txn_refuse_zero(view->channel_id, "channel id", error));
+	FB_TRY(txn_refuse_zero(view->tx_id, "transaction id", error));
+	FB_TRY(txn_refuse_zero(view->chaincode_name, "chaincode name", error));
 	return FB_OK;
 }
 

@@ -10,9 +10,9 @@ response_event_pack(FbAllocator *allocator, const ChaincodeEvent *event, FbBytes
 {
 	Protos__ChaincodeEvent message = PROTOS__CHAINCODE_EVENT__INIT;
 
-	FB_TRY(txn_text(allocator, event->chaincode_name, "chaincode name", &message.chaincode_id, error));
-	FB_TRY(txn_text(allocator, event->tx_id, "transaction id", &message.tx_id, error));
-	FB_TRY(txn_text(allocator, event->event_name, "event name", &message.event_name, error));
+	FB_TRY(txn_check_text(event->chaincode_name, "chaincode name", &message.chaincode_id, error));
+	FB_TRY(txn_check_text(event->tx_id, "transaction id", &message.tx_id, error));
+	FB_TRY(txn_check_text(event->event_name, "event name", &message.event_name, error));
 	message.payload = proto_data(event->payload);
 	return PROTO_PACK(&message, allocator, bytes, error);
 }
@@ -24,9 +24,9 @@ response_event_parse(FbAllocator *allocator, FbBytes bytes, ChaincodeEvent *even
 
 	memset(event, 0, sizeof(*event));
 	FB_TRY(PROTO_UNPACK(protos__chaincode_event, bytes, allocator, &message, error));
-	event->chaincode_name = fb_bytes_of_text(message->chaincode_id);
-	event->tx_id = fb_bytes_of_text(message->tx_id);
-	event->event_name = fb_bytes_of_text(message->event_name);
+	event->chaincode_name = proto_bytes(message->chaincode_id);
+	event->tx_id = proto_bytes(message->tx_id);
+	event->event_name = proto_bytes(message->event_name);
 	event->payload = proto_bytes(message->payload);
 	return FB_OK;
 }
@@ -38,7 +38,7 @@ build_response(FbAllocator *allocator, const ChaincodeResponse *response, Protos
 {
 	protos__response__init(message);
 	message->status = response->status;
-	FB_TRY(txn_text(allocator, response->message, "message of the chaincode's response", &message->message, error));
+	FB_TRY(txn_check_text(response->message, "message of the chaincode's response", &message->message, error));
 	message->payload = proto_data(response->payload);
 	return FB_OK;
 }
@@ -51,7 +51,7 @@ response_of(const Protos__Response *message)
 	if (message != NULL)
 	{
 		response.status = message->status;
-		response.message = fb_bytes_of_text(message->message);
+		response.message = proto_bytes(message->message);
 		response.payload = proto_bytes(message->payload);
 	}
 	return response;
@@ -67,8 +67,8 @@ response_payload_build(FbAllocator *allocator, const ResponsePayload *content, F
 	FbBytes		extension;
 
 	FB_TRY(build_response(allocator, &content->response, &response, error));
-	FB_TRY(txn_text(allocator, content->chaincode_name, "chaincode name", &chaincode.name, error));
-	FB_TRY(txn_text(allocator, content->chaincode_version, "chaincode version", &chaincode.version, error));
+	FB_TRY(txn_check_text(content->chaincode_name, "chaincode name", &chaincode.name, error));
+	FB_TRY(txn_check_text(content->chaincode_version, "chaincode version", &chaincode.version, error));
 	action.results = proto_data(content->results);
 	action.events = proto_data(content->event);
 	action.response = &response;
@@ -98,9 +98,12 @@ response_payload_parse(FbAllocator *allocator, FbBytes bytes, ResponsePayload *c
 	content->has_chaincode = action->chaincode_id != NULL;
 	if (content->has_chaincode)
 	{
-		content->chaincode_name = fb_bytes_of_text(action->chaincode_id->name);
-		content->chaincode_version = fb_bytes_of_text(action->chaincode_id->version);
+		content->chaincode_name = proto_bytes(action->chaincode_id->name);
+		content->chaincode_version = proto_bytes(action->chaincode_id->version);
 	}
+	FB_TRY(txn_refuse_zero(content->response.message, "message of the chaincode's response", error));
+	FB_TRY(txn_refuse_zero(content->chaincode_name, "chaincode name", error));
+	FB_TRY(txn_refuse_zero(content->chaincode_version, "chaincode version", error));
 	return FB_OK;
 }
 

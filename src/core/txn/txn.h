@@ -381,6 +381,7 @@ typedef struct TxView
 	FbBytes		event;			/* ChaincodeEvent as received; empty if none */
 	ChaincodeEvent event_view;
 	ChaincodeResponse response;
+	bool		over_limit;		/* the code is that of undecodable bytes because a limit of this project was reached, any phase */
 	FbBytes    *written_namespaces; /* the invoked chaincode and every namespace written, sorted (T-2), distinct */
 	size_t		written_namespaces_count;
 } TxView;
@@ -403,6 +404,14 @@ typedef struct TxView
 extern FbStatus check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *code, FbError *why);
 extern FbStatus check_transaction(FbAllocator *allocator, FbBytes channel_id, TxView *view, TxCode *code, FbError *why);
 extern FbStatus check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why);
+
+/*
+ * Is there anything in an endorser transaction that would be judged by a limit of this project, which a Fabric peer does not have: too large or too many
+ * parts, keys that the state cannot hold, endorsement policies that are not evaluated? Asked before ordering, so that no transaction is judged by it
+ * afterwards unless an orderer did not ask. What else is wrong with it does not matter here.
+ * Errors: FB_LIMIT_EXCEEDED with the limit in the detail, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus check_limits(FbAllocator *allocator, FbBytes envelope, FbError *error);
 
 /*
  * VAL-9 inside a block: of the transactions that are still valid (codes[i] == 0) and have a tx id, all but the

@@ -7,6 +7,15 @@
 #include "core/proto/proto.h"
 #include "core/txn/txn.h"
 
+/* a text that is packed as it is: valid UTF-8 without U+0000, else FB_INVALID_ARGUMENT naming what. *field points to the bytes */
+extern FbStatus txn_check_text(FbBytes bytes, const char *what, ProtobufCBinaryData *field, FbError *error);
+
+/*
+ * Received text that becomes a C string or a value of the database somewhere: without U+0000, which Go's decoder takes. Validation does not ask this.
+ * Errors: FB_MALFORMED_MESSAGE naming what
+ */
+extern FbStatus txn_refuse_zero(FbBytes bytes, const char *what, FbError *error);
+
 /* a protobuf string: valid UTF-8 without U+0000, else FB_INVALID_ARGUMENT naming what */
 extern FbStatus txn_text(FbAllocator *allocator, FbBytes bytes, const char *what, char **text, FbError *error);
 

@@ -243,6 +243,33 @@ check_plugin(const char *kind, const char *plugin, const char *existing)
 					errhint("Leave the field empty.")));
 }
 
+/* a policy that no node of this project can evaluate must not be agreed upon; whether it makes sense is its authors' business, as in Fabric */
+static void
+check_policy_limits(const Invocation *invocation, FbBytes application_policy)
+{
+	const Policy *policy;
+	FbError error = {0};
+	FbStatus status = policy_from_application_policy(memory_allocator(CurrentMemoryContext), invocation->bundle->policies, application_policy,
+													 &policy, &error);
+
+	if (status == FB_LIMIT_EXCEEDED || status == FB_OUT_OF_MEMORY)
+		error_throw(&error);
+}
+
+static void
+check_policies(const Invocation *invocation, const ChaincodeDefinition *definition, const Protos__CollectionConfigPackage *collections)
+{
+	check_policy_limits(invocation, definition->validation_parameter);
+	for (size_t i = 0; collections != NULL && i < collections->n_config; i++)
+	{
+		const Protos__CollectionConfig *config = collections->config[i];
+
+		if (config->payload_case == PROTOS__COLLECTION_CONFIG__PAYLOAD_STATIC_COLLECTION_CONFIG &&
+			config->static_collection_config->endorsement_policy != NULL)
+			check_policy_limits(invocation, definition_pack(&config->static_collection_config->endorsement_policy->base));
+	}
+}
+
 /* LIF-9, LIF-10 (scc.go validateInput) */
 static void
 validate_input(const Invocation *invocation, const ChaincodeDefinition *definition,
@@ -259,6 +286,7 @@ validate_input(const Invocation *invocation, const ChaincodeDefinition *definiti
 	check_plugin("endorsement", definition->endorsement_plugin, DEFINITION_ENDORSEMENT_PLUGIN);
 	check_plugin("validation", definition->validation_plugin, DEFINITION_VALIDATION_PLUGIN);
 	collections_check(collections, invocation->bundle);
+	check_policies(invocation, definition, collections);
 	if (read_committed(invocation, definition->name, &committed))
 		collections_check_upgrade(collections, committed.collections);
 }

@@ -129,10 +129,14 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 	policies = palloc0(sizeof(NamespacePolicies));
 	policies->name = name;
 	checker->namespaces = lappend(checker->namespaces, policies);
-	/* the gate lets no text with a zero byte in */
 	text = fb_text_copy(checker->allocator, name);
 	if (text == NULL)
 		error_check(fb_out_of_memory(&policies->why), &policies->why);
+	if (strlen(text) != name.size)
+	{
+		fb_fail(&policies->why, FB_CHAINCODE_NOT_FOUND, "no chaincode has a name with U+0000");
+		return policies;
+	}
 	status = checker->source->definition(checker->source, text, &definition, &policies->why);
 	if (status == FB_CHAINCODE_NOT_FOUND || status == FB_CORRUPTED)
 		return policies;

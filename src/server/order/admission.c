@@ -1,11 +1,14 @@
 /*
  * admission: may this envelope be ordered? Fabric's rules in Fabric's order (ORD-2; orderer/common/broadcast,
  * msgprocessor/standardchannel.go): the header can be read and names this channel, the type is a normal message's, the payload
- * is not empty, the size, the creator's certificate, the policy. Nothing of the content is looked at.
+ * is not empty, the size, the creator's certificate, the policy.
  *
- * Two rules more. The transaction id is the hash of nonce and creator: an observer of a proposal could otherwise submit an envelope of its
+ * Three rules more. The transaction id is the hash of nonce and creator: an observer of a proposal could otherwise submit an envelope of its
  * own under the proposal's id first; that would be invalid, but the id would be used and the real transaction a duplicate. With the
  * creator in the hash and the creator's signature checked below, only the creator can use up an id. Fabric's orderer does not check this.
+ *
+ * The content stays within the limits of this project (check_limits): Fabric's peers have none, and what is ordered must be judged as they
+ * judge it.
  *
  * And the envelope is in canonical encoding. Fabric's orderer packs what it received again, so its blocks hold nothing else; here bytes
  * are kept as they came, and a block with another encoding would be refused by every peer (WIRE 2.2) and stop the channel.
@@ -94,5 +97,7 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 	signature.signature = view.signature;
 	signature.parts[0] = view.payload;
 	FB_TRY(policy_signatures_create(allocator, bundle->msps, &signature, 1, access_verify, NULL, &set, error));
-	return policy_require(allocator, policy_manager_find(bundle->policies, path), set, error);
+	FB_TRY(policy_require(allocator, policy_manager_find(bundle->policies, path), set, error));
+	/* last, for what it costs; what peers would judge by a limit that only this project has must not be ordered */
+	return view.type == TX_TYPE_ENDORSER_TRANSACTION ? check_limits(allocator, envelope, error) : FB_OK;
 }

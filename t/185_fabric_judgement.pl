@@ -1,0 +1,150 @@
+# Transactions that no client writes and that Fabric's validator judges all the same: forms of certificates, signatures and messages that Go's decoders take, writes
+# that add up, key policies that a failed transaction changes. A consenter that checks nothing brings them into blocks. Every node finds the same
+# codes and state, in the committer and when the chain is replayed; and what only a limit of this project would decide is not ordered.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest;
+use FabricWire qw();
+use Fabric::Host qw(spew slurp);
+use IPC::Run;
+use Test::More;
+
+my $network = FabricTest::start_network(orgs => 2, orderers => 2, channel => 'trade', profile => { batch_timeout => '200ms', batch_size => { max_message_count => 200 } });
+my ($org1, $org2) = $network->nodes;
+my $source = 'CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;';
+
+$network->deploy('trade', 'book', $source, policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
+$network->deploy('trade', 'audit', $source, policy => "AND('Org1MSP.peer', 'Org2MSP.peer')");
+$org1->query("SELECT fabric.invoke('trade', 'book', 'put', '$_', 'old')") foreach qw(a guarded);
+
+Fabric::Pki::create_key($org1->path('client.key'));
+spew($org1->path('client.pem'), $network->enroll($org1, 'client', 'client', $org1->path('client.key')));
+my $client = FabricWire::identity('Org1MSP', $org1->path('client.pem'), $org1->path('client.key'));
+my ($peer1, $peer2) = map { FabricWire::identity($_->{msp_id}, $_->path('keys/node.pem'), $_->path('keys/node.key')) } $network->nodes;
+
+sub make
+{
+	return FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [$peer1], @_);
+}
+
+# the same identity with its certificate in another form
+sub in_form
+{
+	my ($identity, $change) = @_;
+	my $pem = FabricWire::get($identity->{bytes}, 2);
+
+	return { %$identity, bytes => FabricWire::message([ 1, FabricWire::get($identity->{bytes}, 1) ], [ 2, $change->($pem) ]) };
+}
+
+sub write_of { return [ 3, FabricWire::message([ 1, $_[0] ], [ 3, $_[1] ]) ] }
+
+sub codes_from
+{
+	my ($node, $block, $count) = @_;
+
+	FabricTest::wait_until(sub { $node->query("SELECT count(*) >= $count FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block") eq 't' }, 60);
+	return [ split /\n/, $node->query("SELECT validation_code FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block ORDER BY block_number, position") ];
+}
+
+sub state_of
+{
+	return $_[0]->query("SELECT string_agg(convert_from(key, 'UTF8') || '=' || convert_from(value, 'UTF8'), ' ' ORDER BY key) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book'");
+}
+
+my $leader = FabricTest::wait_for_leader($network, 'trade');
+my ($evil) = grep { $_ != $leader } $network->orderers;
+my $connection = "host=localhost port=$leader->{port} dbname=fabric user=$evil->{role} sslmode=verify-full sslcert=" . $evil->path('keys/tls.pem')
+	. ' sslkey=' . $evil->path('keys/tls.key') . ' sslrootcert=' . $evil->path('keys/tlscas.pem');
+
+sub forward
+{
+	my (@envelopes) = @_;
+	my $sql = "SELECT fabric_internal.raft_forward('trade', $evil->{number}, " . FabricWire::bytea(FabricWire::message(map { [ 1, $_ ] } @envelopes)) . ')';
+	my ($output, $error);
+
+	IPC::Run::run([ Fabric::Host::bindir() . '/psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d', $connection ], '<', \$sql, '>', \$output, '2>', \$error);
+	return ($output, $error);
+}
+
+# brings the cases into one block and compares codes at both nodes
+sub judge
+{
+	my (@cases) = @_;
+	my $block = $org1->query("SELECT max(number) + 1 FROM fabric_internal.block WHERE channel = 'trade'");
+	my ($output, $error) = forward(map { $_->[2] } @cases);
+
+	is($output, "t\n", 'the leader took what was forwarded') or diag($error);
+	foreach my $node ($org1, $org2)
+	{
+		my $codes = codes_from($node, $block, scalar @cases);
+
+		is($codes->[$_], $cases[$_][0], "$node->{name}: $cases[$_][1]") foreach 0 .. $#cases;
+	}
+	return $block;
+}
+
+# ---- identities, signatures, encodings ----
+
+my $good = make(writes => { parts => 'yes' });
+my ($header, $data) = (FabricWire::get($good->{payload}, 1), FabricWire::get($good->{payload}, 2));
+my $in_parts = FabricWire::message([ 1, FabricWire::message([ 2, FabricWire::get($header, 2) ]) ], [ 2, $data ], [ 1, FabricWire::message([ 1, FabricWire::get($header, 1) ]) ]);
+my $signed = make(writes => { junk => 'yes' });
+my $beside = make(endorsers => [ { %$peer2, key => $peer1->{key} }, $peer1 ], writes => { beside => 'yes' });
+my $typed = in_form($client, sub { return "a note\n" . ($_[0] =~ s/CERTIFICATE/ANY TYPE/gr) });
+my $indented = in_form($client, sub { return ' ' . $_[0] });
+my $first_block = in_form($client, sub { return "-----BEGIN X-----\nAAAA\n-----END X-----\n" . $_[0] });
+my $endorser = in_form($peer1, sub { return $_[0] =~ s/\n(?!-|$)/ \n\t/gr });
+my $nameless = FabricWire::nonce();
+my $twice = FabricWire::message(write_of('a', 'new'), write_of('a', 'newer'), write_of('never', '1'), write_of('never', '2'), write_of('thrice', '1'), write_of('thrice', '2'), write_of('thrice', '3'));
+my $unnamed = FabricWire::message([ 2, FabricWire::message([ 1, 'hashed' ], [ 3, 'hash' ]) ]);
+
+judge(
+	[ 0, 'a header in two parts', FabricWire::envelope($in_parts, FabricWire::sign($client, $in_parts)) ],
+	[ 0, 'a signature with bytes behind it', FabricWire::envelope($signed->{payload}, FabricWire::sign($client, $signed->{payload}) . 'junk') ],
+	[ 0, 'an endorsement that does not count', FabricWire::signed($beside) ],
+	[ 0, 'a certificate of another PEM type, behind text', FabricWire::signed(make(creator => $typed, writes => { typed => 'yes' })) ],
+	[ 4, 'a blank before the PEM block', FabricWire::signed(make(creator => $indented, writes => { bad => 1 })) ],
+	[ 4, 'another PEM block before it', FabricWire::signed(make(creator => $first_block, writes => { bad => 1 })) ],
+	[ 0, 'an endorser whose PEM has blanks and tabs', FabricWire::signed(make(endorsers => [$endorser], writes => { blanks => 'yes' })) ],
+	[ 10, 'the same endorser in two forms', FabricWire::signed(make(chaincode => 'audit', endorsers => [ $peer1, $endorser ], writes => { bad => 1 })) ],
+	[ 0, 'U+0000 in the name of an event and in the version', FabricWire::signed(make(action_version => "1\0", events => FabricWire::message([ 1, 'book' ], [ 3, "sold\0out" ]), writes => { event => 'yes' })) ],
+	[ 25, 'U+0000 in the name of the chaincode', FabricWire::signed(make(chaincode => "book\0", writes => { bad => 1 })) ],
+	[ 8, 'no transaction id', FabricWire::signed(make(nonce => $nameless, tx_id => '', writes => { bad => 1 })) ],
+	[ 0, 'keys written more than once', FabricWire::signed(make(results => FabricWire::results(book => $twice))) ],
+	[ 0, 'a collection without a name', FabricWire::signed(make(results => FabricWire::message([ 1, \0 ], [ 2, FabricWire::message([ 1, 'book' ], [ 3, FabricWire::message([ 2, $unnamed ]) ]) ]))) ]);
+is(state_of($_), 'a=old beside=yes blanks=yes event=yes guarded=old hashed=hash junk=yes parts=yes thrice=3 typed=yes', "the state at $_->{name}") foreach $org1, $org2;
+
+# ---- policies of keys, and an id that was taken by a transaction without one ----
+
+my $principal = FabricWire::message([ 2, FabricWire::message([ 1, 'Org1MSP' ], [ 2, \3 ]) ]);
+my $policy = FabricWire::message([ 2, FabricWire::message([ 2, FabricWire::message([ 1, \1 ], [ 2, FabricWire::message([ 1, \0 ]) ]) ]) ], [ 3, $principal ]);
+my $guarding = FabricWire::message([ 4, FabricWire::message([ 1, 'guarded' ], [ 2, FabricWire::message([ 1, 'VALIDATION_PARAMETER' ], [ 2, $policy ]) ]) ]);
+
+judge(
+	[ 10, 'audit fails; book, which changes the policy of a key, does not', FabricWire::signed(make(results => FabricWire::results(audit => FabricWire::rwset(undef, { bad => 1 }), book => $guarding))) ],
+	[ 10, 'a write of that key later in the block', FabricWire::signed(make(writes => { guarded => 'bad' })) ],
+	[ 0, 'a write of another key', FabricWire::signed(make(writes => { other => 'yes' })) ],
+	[ 9, 'the id of the one without id', FabricWire::signed(make(nonce => $nameless, writes => { bad => 1 })) ]);
+judge([ 0, 'the key in the next block', FabricWire::signed(make(writes => { guarded => 'new' })) ]);
+
+# ---- limits: not ordered; and if they are, the same everywhere ----
+
+my $long = make(writes => { 'x' x 2000 => 'bad' });
+my (undef, $error) = $org1->try_query("\\set VERBOSITY verbose\nSELECT fabric.submit(" . FabricWire::bytea($long->{payload}) . ', ' . FabricWire::bytea(FabricWire::sign($client, $long->{payload})) . ')');
+like($error, qr/transaction exceeds a limit of validation/, 'a key that is too long is not ordered');
+like($error, qr/It writes a key of 2000 bytes/, 'and the error says why');
+judge([ 24, 'the same, brought by an orderer', FabricWire::signed($long) ]);
+
+# ---- afterwards ----
+
+foreach my $node ($org1, $org2)
+{
+	is($node->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$node->{name}: a replay finds the same codes, state and columns");
+	is($node->query("SELECT count(fabric.decode_block(fabric.get_block('trade', number))) = count(*) FROM fabric.blocks WHERE channel = 'trade'"), 't', "$node->{name}: all blocks can be decoded");
+	is($node->query("SELECT event_name FROM fabric.events WHERE channel = 'trade' AND chaincode = 'book'"), '\x736f6c64006f7574', "$node->{name}: the event can be read");
+	is($node->query("SELECT count(*) FROM fabric.blocks b, fabric.verify_block(fabric.get_block('trade', number), fabric.get_block('trade', 0)) WHERE channel = 'trade' AND number > 0"), '0', "$node->{name}: no block has a problem of its own");
+}
+is($org1->query("SELECT fabric.state_digest('trade')"), $org2->query("SELECT fabric.state_digest('trade')"), 'the same state');
+done_testing();
