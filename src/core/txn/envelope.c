@@ -197,8 +197,7 @@ envelope_check_tx_id(const EnvelopeView *view, FbError *error)
 	if (fb_bytes_equal(view->tx_id, fb_bytes(tx_id, TX_ID_LENGTH)))
 		return FB_OK;
 	fb_fail(error, FB_INVALID_ARGUMENT, "transaction id is not the hash of nonce and creator");
-	fb_error_detail(error, "The channel header has \"%.*s\", nonce and creator give \"%s\".", fb_utf8_cut(view->tx_id, 2 * TX_ID_LENGTH),
-					view->tx_id.size > 0 ? (const char *) view->tx_id.data : "", tx_id);
+	fb_error_detail(error, "The channel header has \"%s\", nonce and creator give \"%s\".", FB_DISPLAY(view->tx_id), tx_id);
 	fb_error_hint(error, "Compute the id as hex(SHA-256(nonce, creator)), or use the one that fabric.new_proposal returns.");
 	return FB_INVALID_ARGUMENT;
 }

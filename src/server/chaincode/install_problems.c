@@ -174,7 +174,7 @@ raise_one(const SourceProblem *problem)
 static void
 append_cut(StringInfo text, const char *part)
 {
-	appendStringInfo(text, "%.*s", pg_mbcliplen(part, (int) strnlen(part, PROBLEM_BYTES_MAX + 1), PROBLEM_BYTES_MAX), part);
+	appendBinaryStringInfo(text, part, pg_mbcliplen(part, (int) strnlen(part, PROBLEM_BYTES_MAX + 1), PROBLEM_BYTES_MAX));
 }
 
 void

@@ -340,8 +340,12 @@ call_function(Simulation *simulation, Oid schema)
 static char *
 refusal_text(const char *text)
 {
-	return text == NULL || text[0] == '\0' ? NULL : pnstrdup(text, pg_mbcliplen(text, (int) strnlen(text, CHAINCODE_REFUSAL_TEXT_BYTES_MAX + 1),
-																			 CHAINCODE_REFUSAL_TEXT_BYTES_MAX));
+	int size;
+
+	if (text == NULL || text[0] == '\0')
+		return NULL;
+	size = pg_mbcliplen(text, (int) strnlen(text, CHAINCODE_REFUSAL_TEXT_BYTES_MAX + 1), CHAINCODE_REFUSAL_TEXT_BYTES_MAX);
+	return memory_cstring(fb_bytes(text, size));
 }
 
 static void

@@ -65,7 +65,7 @@ refusal_raise(const ProposalView *proposal, const char *organization, const char
 			 errmsg_internal("%s", refusal->message),
 			 detail != NULL ? errdetail_internal("%s", detail) : 0,
 			 refusal->hint != NULL ? errhint("%s", refusal->hint) : 0,
-			 context_size > 0 ? errcontext_msg("%.*s", context_size, refusal->context) : 0,
+			 context_size > 0 ? errcontext_msg("%s", memory_cstring(fb_bytes(refusal->context, context_size))) : 0,
 			 errcontext("chaincode \"%s\", function \"%s\", organization %s%s%s%s%s%s%s", chaincode,
 						proposal->args_count > 0 ? error_printable(proposal->args[0]) : "", organization,
 						address != NULL ? ", node \"" : "", address != NULL ? address : "", address != NULL ? "\"" : "",
