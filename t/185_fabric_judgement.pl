@@ -134,7 +134,7 @@ judge([ 0, 'the key in the next block', FabricWire::signed(make(writes => { guar
 my $long = make(writes => { 'x' x 2000 => 'bad' });
 my (undef, $error) = $org1->try_query("\\set VERBOSITY verbose\nSELECT fabric.submit(" . FabricWire::bytea($long->{payload}) . ', ' . FabricWire::bytea(FabricWire::sign($client, $long->{payload})) . ')');
 like($error, qr/transaction exceeds a limit of validation/, 'a key that is too long is not ordered');
-like($error, qr/It writes a key of 2000 bytes/, 'and the error says why');
+like($error, qr/Bytes of a key that is written: 2000, more than 1536/, 'and the error says why');
 judge([ 24, 'the same, brought by an orderer', FabricWire::signed($long) ]);
 
 # ---- afterwards ----

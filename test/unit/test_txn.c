@@ -848,7 +848,7 @@ test_limits(FbAllocator *allocator)
 	for (size_t i = 0; i < KNOBS_COUNT; i++)
 	{
 		Knob		knob = knob_codes[i].knob;
-		bool		over = knob == TOO_MANY_ENDORSEMENTS || knob == LONG_ENDORSER || knob == LONG_KEY || knob == LONG_NAMESPACE ||
+		bool		over = knob == TOO_MANY_ENDORSEMENTS || knob == LONG_ENDORSER || knob == LONG_KEY ||
 			knob == TOO_DEEP_POLICY || knob == TOO_DEEP_POLICY_OF_HASH || knob == MANY_NAMESPACES || knob == LARGE_DEGREE;
 
 		if (!CHECK_STATUS(check_limits(allocator, make_envelope(allocator, knob), &error), over ? FB_LIMIT_EXCEEDED : FB_OK))

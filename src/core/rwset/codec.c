@@ -45,6 +45,35 @@ rwset_namespace_writes(const RwSetNamespace *ns)
 	return false;
 }
 
+static size_t
+longest_key(const RwSetWrite *writes, size_t writes_count, const RwSetMetadataWrite *metadata, size_t metadata_count, size_t longest)
+{
+	for (size_t i = 0; i < writes_count; i++)
+		if (writes[i].key.size > longest)
+			longest = writes[i].key.size;
+	for (size_t i = 0; i < metadata_count; i++)
+		if (metadata[i].key.size > longest)
+			longest = metadata[i].key.size;
+	return longest;
+}
+
+size_t
+rwset_longest_written_key(const RwSet *rwset)
+{
+	size_t		longest = 0;
+
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+	{
+		const RwSetNamespace *ns = &rwset->namespaces[n];
+
+		longest = longest_key(ns->writes, ns->writes_count, ns->metadata_writes, ns->metadata_writes_count, longest);
+		for (size_t c = 0; c < ns->collections_count; c++)
+			longest = longest_key(ns->collections[c].hashed_writes, ns->collections[c].hashed_writes_count, ns->collections[c].metadata_writes,
+								  ns->collections[c].metadata_writes_count, longest);
+	}
+	return longest;
+}
+
 /* ---- bytes to structure ---- */
 
 static RwSetVersion

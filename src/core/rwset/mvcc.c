@@ -429,19 +429,6 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 	return FB_OK;
 }
 
-bool
-rwset_find_unstorable_write(const RwSet *rwset, FbBytes *namespace_name, FbBytes *key)
-{
-	Visit		look = {0};
-
-	visit_writes(&look, rwset);
-	if (look.unstorable.key == NULL)
-		return false;
-	*namespace_name = *look.unstorable.namespace_name;
-	*key = *look.unstorable.key;
-	return true;
-}
-
 /* VAL-24: our state has limits for keys and names. As in Fabric's preprocessing, this is looked at before the reads */
 static void
 check_writes(const RwSet *rwset, MvccConflict *conflict)

@@ -139,11 +139,8 @@ extern bool rwset_namespace_writes(const RwSetNamespace *ns);
 extern FbStatus rwset_parse(FbAllocator *allocator, FbBytes bytes, RwSet **rwset, FbError *error);
 extern FbStatus rwset_pack(FbAllocator *allocator, const RwSet *rwset, FbBytes *bytes, FbError *error);
 
-/*
- * A write of a key that the state cannot hold: a namespace longer than FB_CHAINCODE_NAME_BYTES_MAX, a collection longer than FB_COLLECTION_NAME_BYTES_MAX,
- * a key longer than FB_STATE_KEY_BYTES_MAX, or a name with U+0000. False if there is none.
- */
-extern bool rwset_find_unstorable_write(const RwSet *rwset, FbBytes *namespace_name, FbBytes *key);
+/* the size of the longest key that is written, its value or its metadata */
+extern size_t rwset_longest_written_key(const RwSet *rwset);
 
 /* leave out all reads and ranges, for whoever wants the writes of a transaction whose validity is known: it conflicts with nothing then */
 extern void rwset_forget_reads(RwSet *rwset);

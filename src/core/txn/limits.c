@@ -62,16 +62,11 @@ check_ranges(const RwSetNamespace *ns, FbError *error)
 static FbStatus
 check_rwset(FbAllocator *allocator, const RwSet *rwset, FbError *error)
 {
-	FbBytes		namespace_name;
-	FbBytes		key;
+	size_t		key_bytes = rwset_longest_written_key(rwset);
 
-	if (rwset_find_unstorable_write(rwset, &namespace_name, &key))
-	{
-		fb_fail(error, FB_LIMIT_EXCEEDED, "transaction exceeds a limit of validation");
-		fb_error_detail(error, "It writes a key of %zu bytes in a namespace with %zu bytes; keys have at most %d, chaincode names %d, collection names %d.",
-						key.size, namespace_name.size, FB_STATE_KEY_BYTES_MAX, FB_CHAINCODE_NAME_BYTES_MAX, FB_COLLECTION_NAME_BYTES_MAX);
-		return FB_LIMIT_EXCEEDED;
-	}
+	/* longer names than any definition that is approved has get the code of what is not defined, as in Fabric */
+	if (key_bytes > FB_STATE_KEY_BYTES_MAX)
+		return exceed(error, "Bytes of a key that is written", key_bytes, FB_STATE_KEY_BYTES_MAX);
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 	{
 		const RwSetNamespace *ns = &rwset->namespaces[n];

@@ -407,7 +407,7 @@ extern FbStatus check_action(FbAllocator *allocator, TxView *view, TxCode *code,
 
 /*
  * Is there anything in an endorser transaction that would be judged by a limit of this project, which a Fabric peer does not have: too large or too many
- * parts, keys that the state cannot hold, endorsement policies that are not evaluated? Asked before ordering, so that no transaction is judged by it
+ * parts, keys that are too long for the state, endorsement policies that are not evaluated? Asked before ordering, so that no transaction is judged by it
  * afterwards unless an orderer did not ask. What else is wrong with it does not matter here.
  * Errors: FB_LIMIT_EXCEEDED with the limit in the detail, FB_OUT_OF_MEMORY.
  */
