@@ -121,7 +121,12 @@ sub definition
 }
 
 my $anybody = message([ 2, message([ 1, 'vscc' ], [ 2, message([ 2, '/Channel/Application/Endorsement' ]) ]) ]);
-my $collections = message([ 2, message(map { [ 1, message([ 1, message([ 1, $_ ]) ]) ] } 'c' x 4000, '', 'ok') ]);
+# the last two have an endorsement policy: one without content, which is none, and one of an unknown kind
+my $collections = message([ 2, message((map { [ 1, message([ 1, message([ 1, $_ ]) ]) ] } 'c' x 4000, '', 'ok'), [ 1, message([ 1, message([ 1, 'empty' ], [ 8, '' ]) ]) ],
+	[ 1, message([ 1, message([ 1, 'unknown' ], [ 8, message([ 9, 'x' ]) ]) ]) ]) ]);
+my $other_plugin = message([ 2, message([ 1, 'other' ], [ 2, message([ 2, '/Channel/Application/Endorsement' ]) ]) ]);
+my $no_plugin = message([ 2, message([ 2, message([ 2, '/Channel/Application/Endorsement' ]) ]) ]);
+my $no_policy = message([ 2, message([ 1, 'vscc' ]) ]);
 my @definitions = (
 	[ 25, 'sequence', lifecycle('namespaces/fields/sequence/Sequence' => message([ 1, \1 ])) ],
 	[ 25, 'metadata', lifecycle('namespaces/metadata/metadata' => "\xff", 'namespaces/fields/metadata/Sequence' => message([ 1, \1 ])) ],
@@ -130,12 +135,16 @@ my @definitions = (
 	[ 25, 'package', definition('package', Collections => message([ 2, "\x0a\xff" ])) ], [ 25, 'nothing', definition('nothing') ],
 	[ 10, 'policy', definition('policy', ValidationInfo => message([ 2, message([ 1, 'vscc' ], [ 2, "\xff\xff" ]) ])) ],
 	[ 10, 'path', definition('path', ValidationInfo => message([ 2, message([ 1, 'vscc' ], [ 2, message([ 2, '/Channel/No/Such' ]) ]) ])) ],
+	[ 25, 'plugin', definition('plugin', ValidationInfo => $other_plugin) ], [ 25, 'noplugin', definition('noplugin', ValidationInfo => $no_plugin) ],
+	[ 25, 'nopolicy', definition('nopolicy', ValidationInfo => $no_policy) ],
 	[ 25, 'sl/ash', definition('sl/ash', ValidationInfo => $anybody) ], [ 25, 'l' x 300, definition('l' x 300, ValidationInfo => $anybody) ],
 	[ 0, 'collections', definition('collections', ValidationInfo => $anybody, Collections => $collections) ]);
 push @cases, map { [ 0, "definition \"$_->[1]\"", $_->[2] ] } @definitions;
 push @cases, [ 0, 'definition with a zero in its name', definition("ze\0ro") ], [ 0, 'definition without a name', definition('') ];
 my @uses = map { [ $_->[0], "a transaction of chaincode \"$_->[1]\"", make(chaincode => $_->[1], writes => { used => 1 }) ] } @definitions;
 push @uses, [ 24, 'a collection with a name that is too long', make(chaincode => 'collections', results => results(ns('collections', undef, collection('c' x 4000, $hashed_write)))) ],
+	[ 0, 'a collection with an empty policy', make(chaincode => 'collections', results => results(ns('collections', undef, collection('empty', $hashed_write)))) ],
+	[ 10, 'a collection with a policy of an unknown kind', make(chaincode => 'collections', results => results(ns('collections', undef, collection('unknown', $hashed_write)))) ],
 	[ 0, 'a collection with a good name', make(chaincode => 'collections', results => results(ns('collections', undef, collection('ok', $hashed_write)))) ];
 
 # ---- not ordered: what only a limit would decide ----
@@ -180,7 +189,7 @@ foreach my $view (split /\n/, $org1->query("SELECT viewname FROM pg_views WHERE 
 }
 is($org1->error_of("\\o /dev/null\nSELECT fabric.decode_block(fabric.get_block('trade', number)) FROM fabric.blocks WHERE channel = 'trade'"), '', 'every block can be decoded');
 is($org1->query("SELECT string_agg(name, ' ' ORDER BY name) FROM fabric.chaincodes WHERE version IS NULL"), 'datatype info kind metadata package', 'of definitions that cannot be read only the name is shown');
-is($org1->query("SELECT string_agg(name, ' ' ORDER BY name) FROM fabric.chaincodes WHERE version IS NOT NULL"), 'book collections nothing path policy', 'the others are shown');
+is($org1->query("SELECT string_agg(name, ' ' ORDER BY name) FROM fabric.chaincodes WHERE version IS NOT NULL"), 'book collections noplugin nopolicy nothing path plugin policy', 'the others are shown');
 like($org1->error_of("SELECT fabric.invoke('trade', 'info', 'put')"), qr/LF902: definition of chaincode "info" cannot be read\nDETAIL:  The field "EndorsementInfo"/, 'calling one says why it cannot be');
 is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'time')"), '1', 'chaincode goes on');
 is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name} verifies") foreach $network->nodes;
