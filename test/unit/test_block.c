@@ -490,6 +490,40 @@ test_out_of_memory(void)
 	fb_arena_reset(&arena);
 }
 
+/* is it a configuration? As check_envelope reads it, whatever the encoding of the payload; hex of the payload's header fields and what they say */
+static void
+test_config_envelopes(void)
+{
+	static const struct
+	{
+		const char *payload;
+		bool		is_config;
+	}			cases[] = {
+		{"0a040a020801", true},
+		{"0a040a020803", false},
+		{"0a040a020801" "0a03120178", true},	/* the header in two parts */
+		{"0a03120178" "0a040a020801", true},
+		{"0a040a020803" "0a040a020801", true},	/* the later channel header counts */
+		{"0a040a020801" "0a040a020803", false},
+		{"0a080a020801" "0a020803", false},
+		{"0a070a050d01000000", false},	/* the type with another wire type is no type */
+		{"0a090a0708010d03000000", true},
+		{"08010a040a020801", true},	/* so is a header */
+		{"0b0c0a040a020801", true},	/* a group before it */
+		{"0a040a0208", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		FbBytes		payload = from_hex(cases[i].payload);
+		uint8_t		envelope[64] = {0x0a, (uint8_t) payload.size};
+
+		memcpy(envelope + 2, payload.data, payload.size);
+		if (!CHECK(block_is_config_envelope(fb_bytes(envelope, payload.size + 2)) == cases[i].is_config))
+			fprintf(stderr, "    %s\n", cases[i].payload);
+	}
+}
+
 int
 main(void)
 {
@@ -503,6 +537,7 @@ main(void)
 	test_parse();
 	test_metadata();
 	test_txflags();
+	test_config_envelopes();
 	test_signed_bytes();
 	test_out_of_memory();
 	fb_arena_reset(&arena);
