@@ -197,7 +197,20 @@ is(outcome($large), "$next|t|{\"VALID\": 1}", 'the next session imports it');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
 is(on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"), $pid, 'by the same worker');
 
-# leaving while a session waits for the worker
+# a repair keeps the worker out; the session can wait for it, or be cancelled
+my $repair = start_query(connection(), "BEGIN; SELECT blocks FROM fabric.rebuild_state('trade'); SELECT pg_sleep(60) /* repair */");
+ok(wait_until(sub { on_mirror("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%/* repair */%' AND pid <> pg_backend_pid()") == 1 }, 20), 'a transaction has rebuilt the state');
+$orderer->query(put('behind the repair'));
+$next++;
+$waiting = start_query(connection(), import($next));
+ok(wait_until(sub { on_mirror("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND wait_event_type = 'Lock'") == 1 }, 20), 'the worker waits for it');
+on_mirror("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%/* repair */%' AND pid <> pg_backend_pid()");
+finish_query($repair);
+my ($behind) = finish_query($waiting);
+is($behind, "$next|t|{\"VALID\": 1}", 'and imports the block then');
+$large = import($next);
+
+# the worker ends while a session waits for it
 kill 'STOP', $pid;
 $waiting = start_query(connection(), $large);
 ok(wait_until(sub { on_mirror("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'Extension' AND query LIKE 'SELECT * FROM fabric.import_block%'") == 1 }, 20), 'a session waits');

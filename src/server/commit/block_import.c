@@ -8,13 +8,13 @@
  * The rule. The session hands the bytes to the channel's ledger worker and waits (pg/import_queue.c). The worker checks and commits the block as it does
  * with one from an orderer: number, previous hash, data hash, the signatures that the policy BlockValidation wants, then every transaction; one block,
  * one transaction, flushed to disk. So a block is imported when the call returns, whatever becomes of the caller's transaction, as it is with
- * fabric.invoke; and the isolation level of the caller does not matter. A refused block changes nothing, and the worker goes on: only an error that is no
- * judgement about the block (disk full, damaged tables) ends it, as always.
+ * fabric.invoke; and the isolation level of the caller does not matter. A refused block changes nothing and the worker continues; only an error that is
+ * no judgement about the block (disk full, damaged tables) ends the process, as with any other block.
  *
  * Which channels. One that was joined with source 'import' asks nobody for blocks and signs nothing, so the node needs no certificate and no membership.
  * On any other channel a block may be imported too: the checks are the same, so the block is the one that an orderer would deliver, and what the worker
- * is fetching meanwhile is passed over when it arrives. The exception is a consenter: its blocks come from Raft log entries, and the position in the log is
- * part of what it promised to the others.
+ * is fetching meanwhile is passed over when it arrives. The exception is a consenter: its blocks come from the entries of its Raft log, and the ledger must not
+ * be ahead of the entries that this node has confirmed to the others.
  *
  * Rejected: committing in the session under the lock that rebuild_state takes. It would make a loop over many blocks one transaction, but the session would
  * need all caches of the worker and their invalidation (a definition committed by block N decides about block N + 1 of the same, uncommitted, transaction),
@@ -103,7 +103,7 @@ check_same(const Channel *channel, const BlockView *block, CommitComparison *com
 		committed->counts[row.transactions_filter.data[i]]++;
 }
 
-/* the rest of the check of the link says what is wrong by itself */
+/* block_check_link in commit_block does not name hashes or channels */
 static void
 check_previous(const Channel *channel, const BlockView *block)
 {
@@ -170,8 +170,8 @@ refuse_problem(void *context, const AuditProblem *problem)
 }
 
 /*
- * Slots 1 and 3 repeat what slot 0 says under a signature, and between the signatures there is room for anything. fabric.verify_chain would report for ever
- * what somebody wrote there on the way of the block to this node, so it is not taken in.
+ * Slots 1 and 3 repeat what slot 0 says under a signature, and slot 0 has room for fields and signatures that count for nothing. Refuse a copy of a block
+ * in which somebody changed these: fabric.verify_chain would report them from then on. Fabric's peer stores them.
  */
 void
 import_check_metadata(const Channel *channel, const BlockView *block)
@@ -183,10 +183,10 @@ import_check_metadata(const Channel *channel, const BlockView *block)
 	FbError		error;
 
 	error_check(block_signatures_parse(block->metadata[COMMON__BLOCK_METADATA_INDEX__SIGNATURES], allocator, &slot, &error), &error);
-	/* Fabric 1.4 does not sign these slots */
+	/* the first releases of Fabric sign the header only */
 	if (slot.value.size == 0)
 		return;
-	/* nor does it leave slot 3 empty */
+	/* Fabric 1.4 fills slot 3 too (blockwriter.go, addBlockSignature) */
 	if (fb_bytes_equal(block->metadata[COMMON__BLOCK_METADATA_INDEX__ORDERER], slot.consenter_metadata))
 		checked.metadata[COMMON__BLOCK_METADATA_INDEX__ORDERER] = FB_BYTES_EMPTY;
 	error_check(audit_orderers(&audit, &checked, NULL, &error), &error);

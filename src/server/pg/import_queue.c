@@ -5,7 +5,7 @@
  * session makes a segment of dynamic shared memory for its request: a header, and a shm_mq of at most 1 MB through which the block streams into the
  * worker's own memory. The handle of the segment stands in the channel's slot; the worker attaches when it is woken.
  *
- * Neither side ever waits for the other without a way out. The worker reads without waiting, between its other duties, so a session that is stopped
+ * Neither side waits for the other without a limit or a way to interrupt it. The worker reads without waiting, between its other duties, so a session that is stopped
  * stops nothing else. The session waits for its latch, can be cancelled at any time, and finds out when the worker ends: the worker's process id in the slot
  * is another then. Whoever leaves detaches from the segment, and the other side notices. A session that left before the worker looked leaves a
  * handle that can no longer be attached, or the handle of the next session.
