@@ -174,7 +174,7 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 	is($error, '', 'a chaincode that is not installed here is called elsewhere');
 	is($out, "created\n1", 'a query there sees what this node has committed');
 	ok($waited, 'it was seen waiting');
-	like($org3->error_of("SET fabric.endorsement_timeout = '5s'; SELECT fabric.query('trade', 'away', 'change_item', 'b')"), qr/LF301.*item b does not exist/s, 'what does not exist is still refused');
+	like($org3->error_of("SET fabric.endorsement_timeout = '5s'; SELECT fabric.query('trade', 'away', 'change_item', 'b')"), qr/P0001.*item b does not exist/s, 'what does not exist is still refused');
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
 done_testing();
