@@ -157,7 +157,7 @@ free_bytes(dsa_pointer bytes)
 
 /* what an exiting session has asked for nobody waits for any more */
 static void
-leave(int code, Datum argument)
+leave_exchange(int code, Datum argument)
 {
 	ended = true;
 	for (int i = 0; tickets_count > 0 && i < exchange->slots_count; i++)
@@ -180,7 +180,7 @@ leave(int code, Datum argument)
 }
 
 static void
-attach(void)
+attach_area(void)
 {
 	MemoryContext old;
 
@@ -190,7 +190,7 @@ attach(void)
 	area = dsa_attach_in_place(area_place, NULL);
 	MemoryContextSwitchTo(old);
 	dsa_pin_mapping(area);
-	before_shmem_exit(leave, (Datum) 0);
+	before_shmem_exit(leave_exchange, (Datum) 0);
 }
 
 static dsa_pointer
@@ -215,7 +215,7 @@ exchange_put(const char *address, char kind, FbBytes request)
 	if (exchange == NULL || ended || exchange->relay_latch == NULL || request.size == 0 || request.size > EXCHANGE_MESSAGE_BYTES_MAX ||
 		strlen(address) >= EXCHANGE_ADDRESS_BYTES)
 		return -1;
-	attach();
+	attach_area();
 	bytes = store_bytes(request);
 	LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
 	index = exchange->first_free;
@@ -339,7 +339,7 @@ exchange_attach_relay(void)
 {
 	bool		alone;
 
-	attach();
+	attach_area();
 	LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
 	alone = exchange->relay_latch == NULL;
 	if (alone)
@@ -348,7 +348,7 @@ exchange_attach_relay(void)
 		exchange->relay_pid = MyProcPid;
 	}
 	LWLockRelease(&exchange->lock);
-	/* called before leave(), which it needs the area of */
+	/* Registered after leave_exchange, so it runs first, and the area is still there. */
 	if (alone)
 		before_shmem_exit(detach_relay, (Datum) 0);
 	return alone;
