@@ -11,10 +11,10 @@
  * A slot belongs to the session until it takes the answer or abandons the request, which it does at the latest when it exits. From
  * exchange_take on the slot also belongs to the relay: whoever is last frees it.
  *
- *      exchange_put         exchange_take         exchange_answer       exchange_receive
- *     FREE -----> WAITING --------------> TAKEN ----------------> ANSWERED ----------> FREE
- *                    |                      |                         |
- *                    +-----> ABANDONED <----+   (freed by the relay)  +-- exchange_abandon --> FREE
+ *      exchange_put         exchange_take        exchange_begin        exchange_answer       exchange_receive
+ *     FREE -----> WAITING --------------> TAKEN --------------> SENT ----------------> ANSWERED ----------> FREE
+ *                    |                      |                     |                         |
+ *                    +-----> ABANDONED <----+---------------------+   (freed by the relay)  +-- exchange_abandon --> FREE
  *
  * Rejected: a ring like that of an inbox (answers are taken in any order), message queues in dynamic shared memory (two for each session), a growing
  * area (a request that does not fit has another way).
@@ -34,7 +34,8 @@ typedef enum SlotState
 {
 	SLOT_FREE,
 	SLOT_WAITING,				/* in the queue */
-	SLOT_TAKEN,					/* the relay works on it */
+	SLOT_TAKEN,					/* the relay has it, and has not sent it yet */
+	SLOT_SENT,
 	SLOT_ANSWERED,
 	SLOT_ABANDONED				/* in the queue or taken; the relay frees it */
 } SlotState;
@@ -288,6 +289,21 @@ exchange_abandon(int index)
 	tickets_count--;
 }
 
+bool
+exchange_withdraw(int index)
+{
+	bool		withdrawn;
+
+	LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
+	withdrawn = exchange->slots[index].state == SLOT_WAITING || exchange->slots[index].state == SLOT_TAKEN;
+	if (withdrawn)
+		(void) abandon_slot(index);
+	LWLockRelease(&exchange->lock);
+	if (withdrawn)
+		tickets_count--;
+	return withdrawn;
+}
+
 void
 exchange_counts(ExchangeCounts *counts, pid_t *relay_pid)
 {
@@ -317,7 +333,7 @@ detach_relay(int code, Datum argument)
 		ExchangeSlot *slot = &exchange->slots[i];
 		SlotState	state = slot->state;
 
-		if (state != SLOT_WAITING && state != SLOT_TAKEN && state != SLOT_ABANDONED)
+		if (state == SLOT_FREE || state == SLOT_ANSWERED)
 			continue;
 		/* the request's bytes, if the relay has not taken them */
 		free_bytes(slot->bytes);
@@ -407,6 +423,19 @@ exchange_take(MemoryContext context, char *kind, char address[EXCHANGE_ADDRESS_B
 		if (wanted)
 			return index;
 	}
+}
+
+bool
+exchange_begin(int index)
+{
+	bool		wanted;
+
+	LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
+	wanted = exchange->slots[index].state == SLOT_TAKEN;
+	if (wanted)
+		exchange->slots[index].state = SLOT_SENT;
+	LWLockRelease(&exchange->lock);
+	return wanted;
 }
 
 bool

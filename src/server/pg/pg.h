@@ -286,12 +286,16 @@ extern int exchange_put(const char *address, char kind, FbBytes request);
 extern bool exchange_receive(int ticket, MemoryContext context, char *kind, FbBytes *answer);
 /* nobody waits for it any more: the ticket is used up. Done for all tickets of a process when it exits */
 extern void exchange_abandon(int ticket);
+/* the same, if it has not been sent; false: it has, or was answered, and the ticket is still this session's */
+extern bool exchange_withdraw(int ticket);
 extern void exchange_counts(ExchangeCounts *counts, pid_t *relay_pid); /* zeros when not preloaded; relay_pid 0: it does not run */
 
 /* for the relay alone. attach: false when there is one; withdrawn at exit. take: the oldest request, copied into context; -1: there is none */
 extern bool exchange_attach_relay(void);
 extern int exchange_take(MemoryContext context, char *kind, char address[EXCHANGE_ADDRESS_BYTES], FbBytes *request);
 extern bool exchange_is_abandoned(int ticket);
+/* right before it is sent; false: its session does not want that any more */
+extern bool exchange_begin(int ticket);
 /* also of an abandoned one: afterwards the ticket is not the relay's any more */
 extern void exchange_answer(int ticket, char kind, FbBytes answer);
 extern void exchange_publish_connections(int connections);

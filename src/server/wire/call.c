@@ -514,6 +514,14 @@ wire_call_error(WireCall *call)
 		memset(&call->error, 0, sizeof(call->error));
 		strlcpy(call->error.address, call->address, sizeof(call->error.address));
 		strlcpy(call->error.sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(call->error.sqlstate));
+		/* what the relay has not sent yet it must not send after this answer */
+		if (call->ticket >= 0 && exchange_withdraw(call->ticket))
+		{
+			call->ticket = -1;
+			call->sent = false;
+			call->finished = call->failed = true;
+			note_silent(call->address);
+		}
 		call->error.not_executed = !call->sent;
 		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "no answer yet from node \"%s\"", call->address);
 		return &call->error;

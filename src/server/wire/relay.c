@@ -421,7 +421,7 @@ peer_dispatch(RelayPeer *peer)
 			continue;
 		}
 		request = dlist_container(RelayRequest, node, dlist_pop_head_node(&peer->waiting));
-		if (exchange_is_abandoned(request->ticket))
+		if (!exchange_begin(request->ticket))
 		{
 			request_drop(request);
 			continue;

@@ -102,7 +102,7 @@ extern int	wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode,
 extern bool wire_poll(WireCall *call);
 
 extern bool wire_call_finished(const WireCall *call);
-/* NULL if the call succeeded; also for one that is not finished: "no answer yet" as FB_NODE_UNREACHABLE */
+/* NULL if the call succeeded; for one that is not finished "no answer yet" as FB_NODE_UNREACHABLE: only for who waits no longer, as it may end the call */
 extern const WireError *wire_call_error(WireCall *call);
 /* NULL if the call did not fail with FB_CHAINCODE_ERROR; borrowed until wire_call_release */
 extern const WireRefusal *wire_call_refusal(const WireCall *call);
