@@ -23,8 +23,8 @@ CREATE FUNCTION trims(n integer) RETURNS integer LANGUAGE sql AS $$ SELECT put_s
 CREATE FUNCTION translates() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN length(translate(repeat('a', 3000000), repeat('b', 3000000), 'c')); END $$;
 CREATE FUNCTION overlaps_arrays() RETURNS boolean LANGUAGE sql AS $$
 	SELECT array_agg(i) && array_agg(-i) FROM generate_series(1, 1000000) i $$;
-CREATE FUNCTION divides() RETURNS integer LANGUAGE plpgsql AS $$ DECLARE a numeric := (repeat('9', 60000))::numeric;
-BEGIN FOR i IN 1..1000000 LOOP a := (a * (repeat('7', 60000))::numeric) % (repeat('9', 60000))::numeric; END LOOP; RETURN length(a::text); END $$;
+CREATE FUNCTION divides() RETURNS integer LANGUAGE plpgsql AS $$ DECLARE a numeric := (repeat('3', 60000))::numeric;
+BEGIN FOR i IN 1..1000000 LOOP a := (a * (repeat('7', 60000))::numeric) % (repeat('9', 59999) || '7')::numeric; END LOOP; RETURN length(a::text); END $$;
 CREATE FUNCTION trims_bytes(a bytea DEFAULT btrim(repeat('a', 3000000)::bytea, repeat('b', 3000000)::bytea || 'a')) RETURNS integer LANGUAGE sql AS $$ SELECT length(a) $$;
 CREATE FUNCTION renders() RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..1000000000 LOOP RETURN NEXT 'x'; END LOOP; END $$;
 CREATE FUNCTION perl_loops() RETURNS integer LANGUAGE plperl AS $$ while (1) {} $$;
