@@ -171,7 +171,10 @@ ledger_repair_tables(const char *channel, LedgerDamage report, void *context)
 		run_sql("ALTER TABLE fabric_internal.%s_%d ENABLE TRIGGER USER", guarded[i], ledger->id);
 	run_sql("ALTER TABLE fabric_internal.envelope_dictionary ENABLE TRIGGER USER");
 	for (int i = 0; i < lengthof(names); i++)
+	{
 		make_indexes(ledger, names[i], tables[i]);
+		index_check_remove_unreadable(tables[i], report, context);
+	}
 	remove_dictionaries(ledger);
 	spi_end(&scope);
 }

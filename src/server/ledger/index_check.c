@@ -394,3 +394,45 @@ index_check_remove_duplicates(Oid table)
 	MemoryContextDelete(check.row_context);
 	CommandCounterIncrement();
 }
+
+/* ---- rows whose values are gone ---- */
+
+static void
+read_row(void *context)
+{
+	read_values(context);
+}
+
+void
+index_check_remove_unreadable(Oid table, LedgerDamage report, void *context)
+{
+	IndexCheck	check = {.table = table_open(table, RowExclusiveLock)};
+	TableScanDesc scan;
+	char	   *why;
+
+	CommandCounterIncrement();
+	check.row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES);
+	check.row = table_slot_create(check.table, NULL);
+	check.snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan(check.table, check.snapshot, 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, check.row))
+	{
+		MemoryContext caller = MemoryContextSwitchTo(check.row_context);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!ledger_try(read_row, &check, &why))
+		{
+			report(context, RelationGetRelationName(check.table), ItemPointerGetBlockNumber(&check.row->tts_tid),
+				   psprintf("Row %u cannot be read: %s.", ItemPointerGetOffsetNumber(&check.row->tts_tid), why));
+			simple_heap_delete(check.table, &check.row->tts_tid);
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(check.row_context);
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(check.snapshot);
+	ExecDropSingleTupleTableSlot(check.row);
+	table_close(check.table, NoLock);
+	MemoryContextDelete(check.row_context);
+	CommandCounterIncrement();
+}

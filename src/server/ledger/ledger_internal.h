@@ -70,6 +70,8 @@ extern void page_check_repair(const Ledger *ledger, LedgerDamage report, void *c
 
 /* index_check.c: of rows with the same key in a unique index all but the first; the table alone is read. For the repair, under its locks */
 extern void index_check_remove_duplicates(Oid table);
+/* rows with a value that cannot be read, because its part of the TOAST table is gone; after the indexes were made */
+extern void index_check_remove_unreadable(Oid table, LedgerDamage report, void *context);
 
 /* of a ledger, in the order in which a commit locks them */
 #define LEDGER_TABLES(ledger) {(ledger)->raft_log.table, (ledger)->transaction.table, (ledger)->block.table, (ledger)->world_state.table, \

@@ -115,7 +115,7 @@ check_table_header(Page page)
 
 	if (header->pd_special != BLCKSZ || header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper ||
 		header->pd_upper > header->pd_special || (header->pd_lower - SizeOfPageHeaderData) % sizeof(ItemIdData) != 0 ||
-		PageGetPageLayoutVersion(page) != PG_PAGE_LAYOUT_VERSION || PageGetPageSize(page) != BLCKSZ)
+		PageGetMaxOffsetNumber(page) > MaxHeapTuplesPerPage || PageGetPageLayoutVersion(page) != PG_PAGE_LAYOUT_VERSION || PageGetPageSize(page) != BLCKSZ)
 		return "its header is damaged";
 	return NULL;
 }
@@ -146,6 +146,15 @@ remove_rows(Relation relation, Buffer buffer, const OffsetNumber *lines, int cou
 	ReleaseBuffer(map);
 }
 
+static bool
+contains_line(const OffsetNumber *lines, int count, OffsetNumber line)
+{
+	for (int i = 0; i < count; i++)
+		if (lines[i] == line)
+			return true;
+	return false;
+}
+
 /* a page of a table; the lines of damaged rows end as dead ones, which no index entry can be led astray by */
 static void
 check_table_page(PageCheck *check, Buffer buffer)
@@ -173,9 +182,13 @@ check_table_page(PageCheck *check, Buffer buffer)
 		if (problem == NULL)
 			continue;
 		report_damage(check, "Row %u: %s.", offset, problem);
-		if (damaged_count < MaxHeapTuplesPerPage)
-			damaged[damaged_count++] = offset;
+		damaged[damaged_count++] = offset;
 	}
+	/* what leads to a row that goes has to go with it */
+	for (OffsetNumber offset = FirstOffsetNumber; check->repair && offset <= last; offset++)
+		if (ItemIdIsRedirected(PageGetItemId(page, offset)) && contains_line(damaged, damaged_count, ItemIdGetRedirect(PageGetItemId(page, offset))) &&
+			!contains_line(damaged, damaged_count, offset))
+			damaged[damaged_count++] = offset;
 	if (check->repair && damaged_count > 0)
 		remove_rows(check->relation, buffer, damaged, damaged_count);
 }
