@@ -15,7 +15,7 @@ static const char *const withheld_classes[] = {
 	"09", "0A", "0B",			/* 0A000: drivers prepare their statements again */
 	"25", "26", "28", "2D", "34", "3B",	/* state of transaction, statement, authorization, cursor, savepoint */
 	"40",						/* transaction rollback: frameworks repeat */
-	"53", "54", "55", "57", "58",	/* resources, limits, object state, operator intervention, system error */
+	"53", "54", "55", "57", "58", "72",	/* resources, limits, object state, operator intervention, system error, snapshot failure */
 	"F0", "HV", "LF", "XX"		/* configuration file, foreign data, this extension, internal error */
 };
 
