@@ -110,12 +110,12 @@ like(slurp($node->cluster->logfile), qr/WARNING:  of the session/, 'messages of 
 # ---- errors of the chaincode ----
 
 # SQLSTATEs that mean something to the node's clients are not passed on, others are
-foreach my $code (qw(LF306 LF001 LF002 57014 57P01 XX000 XX001 53200 53100 58030 40001 54001 55P03 LF999))
+foreach my $code (qw(LF306 LF001 LF002 57014 57P01 XX000 XX001 53200 53100 58030 40001 54001 55P03 72000 LF999))
 {
 	like($node->error_of(call_of('raises', $code)), qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s, "$code raised by chaincode is its refusal");
 	like($node->error_of(call_of('raises_again', $code)), qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s, 'also when it is raised again');
 }
-foreach my $code (qw(P0001 22012 72000))
+foreach my $code (qw(P0001 22012))
 {
 	like($node->error_of(call_of('raises', $code)), qr/$code: raised with $code.*chaincode "loud", function "raises", organization Org1MSP/s, "$code keeps its SQLSTATE");
 	like($node->error_of(call_of('raises_again', $code)), qr/$code: raised with $code.*chaincode "loud", function "raises_again", organization Org1MSP/s, 'also when it is raised again');
