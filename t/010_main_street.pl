@@ -46,6 +46,6 @@ like($org1->error_of("SELECT count(*) FROM fabric_internal.world_state", user =>
 like($org1->error_of("SELECT fabric.install_chaincode('\\x00')", user => 'dealer'), qr/42501/, 'nor does it install chaincode');
 $org1->query('CREATE ROLE stranger LOGIN IN ROLE fabric_client');
 like($org1->error_of(create_vehicle('V9'), user => 'stranger'), qr/LF108/, 'a role to which no identity is granted cannot sign');
-like($org1->error_of('SET fabric.identity = \'admin.org1\'; ' . create_vehicle('V9'), user => 'dealer'), qr/LF108|LF203/, 'nor with an identity that is not granted to it');
+like($org1->error_of('BEGIN; SET LOCAL fabric.identity = \'admin.org1\'; ' . create_vehicle('V9'), user => 'dealer'), qr/LF108|LF203/, 'nor with an identity that is not granted to it');
 is(scalar(fingerprints($network, 'trade')), 1, 'the ledgers are still the same');
 done_testing();

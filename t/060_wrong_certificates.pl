@@ -83,7 +83,7 @@ sub attempt
 {
 	my ($label) = @_;
 
-	return $org1->error_of("SET fabric.identity = '$label'; " . create_vehicle('V' . ++$vehicle), user => 'app');
+	return $org1->error_of("BEGIN; SET LOCAL fabric.identity = '$label'; " . create_vehicle('V' . ++$vehicle), user => 'app');
 }
 
 $org1->query('CREATE ROLE app LOGIN IN ROLE fabric_client');
@@ -104,7 +104,7 @@ issue($org1->path('ca'), "$keys/client", '/O=Org1MSP/OU=client/CN=client');
 $org1->query('GRANT fabric_admin TO app');
 add_identity('only-client', 'Org1MSP', "$keys/client.pem", "$keys/client.key");
 is(attempt('only-client'), '', "a client's identity invokes");
-like($org1->error_of("SET fabric.identity = 'only-client'; SELECT fabric.approve_chaincode('trade', 'vehicles', '2', 2, NULL)", user => 'app'), qr/access denied.*administrators of organisation "Org1MSP"/s, 'but approves no chaincode');
+like($org1->error_of("BEGIN; SET LOCAL fabric.identity = 'only-client'; SELECT fabric.approve_chaincode('trade', 'vehicles', '2', 2, NULL)", user => 'app'), qr/access denied.*administrators of organisation "Org1MSP"/s, 'but approves no chaincode');
 ok(wait_until(sub { attempt('short') =~ /LF106.*HINT:\s+Enrol again/s }, 15), 'once its certificate has expired it is refused');
 
 # ---- the node's own key ----

@@ -59,11 +59,11 @@ is(attempt($org2), '', 'also at its own node');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 $network->create_identity($org2, 'second.admin', 'admin');
 $org2->query("SELECT fabric.grant_identity('second.admin', current_user)");
-is($org2->error_of("SET fabric.identity = 'second.admin'; SELECT fabric.approve_chaincode('trade', 'other', '1', 1, NULL)"), '', 'a second administrator is as good as the first');
+is($org2->error_of("BEGIN; SET LOCAL fabric.identity = 'second.admin'; SELECT fabric.approve_chaincode('trade', 'other', '1', 1, NULL)"), '', 'a second administrator is as good as the first');
 issue($org3->path('ca'), "$keys/foreign", '/OU=admin/CN=foreign');
 $org2->query('SELECT fabric.add_identity(' . join(', ', map { literal($_) } 'foreign.admin', 'Org3MSP', slurp("$keys/foreign.pem"), slurp("$keys/foreign.key"))
 	. "), fabric.grant_identity('foreign.admin', current_user)");
-like($org2->error_of("SET fabric.identity = 'foreign.admin'; SELECT fabric.approve_chaincode('trade', 'third', '1', 1, NULL)"), qr/access denied.*administrators of organisation "Org2MSP"/s,
+like($org2->error_of("BEGIN; SET LOCAL fabric.identity = 'foreign.admin'; SELECT fabric.approve_chaincode('trade', 'third', '1', 1, NULL)"), qr/access denied.*administrators of organisation "Org2MSP"/s,
 	"another organisation's administrator is none here");
 
 # ---- another role: nobody's policy ----

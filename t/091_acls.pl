@@ -14,7 +14,7 @@ my $admins = '/Channel/Application/Admins';
 $network->create_channel('ruled', acls => { 'peer/Propose' => $admins, '_lifecycle/QueryChaincodeDefinition' => 'Admins' });
 $network->deploy($_, 'notes', $source, policy => "OR('Org1MSP.peer')") foreach 'open', 'ruled';
 $network->create_application($org1, 'app', 'secret-of-app');
-my $client = "SET fabric.identity = 'app.org1'; ";
+my $client = "BEGIN; SET LOCAL fabric.identity = 'app.org1'; ";
 
 sub put { return "SELECT fabric.invoke('$_[0]', 'notes', 'put', 'k', 'v')" }
 sub readiness { return "SELECT count(*) FROM fabric.check_commit_readiness('$_[0]', 'notes', '2.0', 2)" }

@@ -56,6 +56,7 @@ typedef struct RelayLink
 	WireConn   *conn;
 	RelayRequest *request;		/* under way; NULL: idle, or connecting */
 	uint64		idle_since_ms;
+	bool		retired;		/* made with settings that have changed: carries no further request */
 } RelayLink;
 
 struct RelayPeer
@@ -313,6 +314,11 @@ link_settle(RelayLink *link)
 	RelayPeer  *peer = link->peer;
 	dlist_mutable_iter iter;
 
+	if (link->conn->state == CONN_READY && link->retired)
+	{
+		link_destroy(link);
+		return;
+	}
 	if (link->conn->state == CONN_READY)
 	{
 		peer->connecting = NULL;
@@ -357,6 +363,11 @@ link_look(RelayLink *link)
 	}
 	if (link->request != NULL || link->idle_since_ms != 0)
 		return;
+	if (link->retired)
+	{
+		link_destroy(link);
+		return;
+	}
 	dlist_delete(&link->node);
 	link->idle_since_ms = clock_ms();
 	dlist_push_head(&peer->idle, &link->node);
@@ -496,6 +507,38 @@ peer_free_unused(RelayPeer *peer)
 		return;
 	dlist_delete(&peer->node);
 	pfree(peer);
+}
+
+static void
+retire_links(dlist_head *links)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, links)
+	{
+		RelayLink  *link = dlist_container(RelayLink, node, iter.cur);
+
+		link->retired = true;
+		/* busy ones end with their request */
+		if (link->idle_since_ms != 0)
+			link_destroy(link);
+	}
+}
+
+void
+wire_relay_reconnect(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &peers)
+	{
+		RelayPeer  *peer = dlist_container(RelayPeer, node, iter.cur);
+
+		retire_links(&peer->idle);
+		retire_links(&peer->busy);
+		if (peer->connecting != NULL)
+			peer->connecting->retired = true;
+	}
 }
 
 /* ---- the loop ---- */

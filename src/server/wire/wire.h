@@ -124,6 +124,8 @@ extern void wire_call_release(WireCall *call);
  * The process has called exchange_attach_relay. Interrupts are the caller's to serve.
  */
 extern void wire_relay_turn(void);
+/* the settings have been read again: no further request is sent over the connections that exist now */
+extern void wire_relay_reconnect(void);
 
 /* ---- sets ---- */
 

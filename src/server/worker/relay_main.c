@@ -40,7 +40,12 @@ fabric_relay_main(Datum argument)
 		proc_exit(1);
 	for (;;)
 	{
+		bool		reloaded = ConfigReloadPending;
+
 		worker_serve_interrupts();
+		/* certificates, keys and addresses may be others now, also where only the contents of a file have changed */
+		if (reloaded)
+			wire_relay_reconnect();
 		wire_relay_turn();
 	}
 }
