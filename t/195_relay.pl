@@ -100,6 +100,7 @@ cmp_ok(relay('requests'), '>', $before, 'and is used');
 
 # its connections hang: others are not kept from the node, which is well
 set_on_org1('fabric.relay_connections = 1');
+$org1->query(ask('F3'));
 @stopped = grep { $_ != $org2->process_id } processes_for($org2, $org1);
 kill 'STOP', @stopped;
 my @stuck = map { start_query($org1->connection, ask("G$_")) } 1 .. $CONNECTIONS + 1;

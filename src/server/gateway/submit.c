@@ -155,13 +155,19 @@ submit_in_doubt(FbBytes envelope, Doubt *doubt)
 	const Channel *channel;
 	FbStatus	status;
 	FbError		error;
+	FbError		answer = {0};	/* the last one that an orderer gave */
 
 	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
 	channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	while ((status = try_all(channel, envelope, deadline, &doubt->exists, &error)) != FB_OK)
 	{
+		if (status != FB_NODE_UNREACHABLE)
+			answer = error;
 		if (!is_temporary(status) || GetCurrentTimestamp() >= deadline)
 		{
+			/* an attempt that the deadline cut off before it was sent says less than what an orderer answered before */
+			if (!doubt->exists && answer.status != FB_OK)
+				error = answer;
 			if (doubt->exists)
 				fb_error_hint(&error, "Ask fabric.commit_status what became of it before the call is repeated.");
 			error_throw(&error);
