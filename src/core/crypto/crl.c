@@ -34,7 +34,15 @@ read_crl(CryptoCrl *crl, FbBytes der, FbError *error)
 	STACK_OF(X509_REVOKED) *entries;
 	int			critical;
 
-	crl->crl = d2i_X509_CRL(NULL, &position, (long) der.size);
+	/*
+	 * OpenSSL 3.2 and later do not report that a list of entries could not grow for want of memory, so one failure does not prove that the bytes are
+	 * malformed. A second one does: if there is still no memory, other allocations fail too, and those are reported.
+	 */
+	for (int attempt = 1; attempt <= 2 && crl->crl == NULL; attempt++)
+	{
+		position = der.data;
+		crl->crl = d2i_X509_CRL(NULL, &position, (long) der.size);
+	}
 	if (crl->crl == NULL || position != der.data + der.size)
 		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "malformed revocation list");
 	crl->aki = X509_CRL_get_ext_d2i(crl->crl, NID_authority_key_identifier, &critical, NULL);
