@@ -282,19 +282,6 @@ SELECT pg_temp.query('spin');
 SELECT pg_temp.query('spin_sql');
 SELECT pg_temp.query('divide', '6', '3');
 ALTER SYSTEM RESET fabric.chaincode_execute_timeout;
-
--- the limit of memory
-ALTER SYSTEM SET fabric.chaincode_memory_limit = '128MB';
-SELECT pg_reload_conf();
-SELECT pg_sleep(0.5);
-SHOW fabric.chaincode_memory_limit;
-SELECT split_part(pg_temp.query('run', 'SELECT cardinality(array_agg(repeat(''x'', 1000000) || a)) FROM generate_series(1, 1000) a'), E'\n', 1);
-SELECT pg_temp.query('run_caught', 'SELECT cardinality(array_agg(repeat(''x'', 1000000) || a)) FROM generate_series(1, 1000) a');
-SELECT split_part(pg_temp.query('run', 'SELECT count(*) FROM (SELECT repeat(a::text, 100) FROM generate_series(1, 1000000) a ORDER BY 1 OFFSET 0) x'), E'\n', 2);
--- it was chaincode's alone
-SELECT cardinality(array_agg(repeat('x', 1000000) || a)) FROM generate_series(1, 200) a;
-SELECT pg_temp.query('divide', '6', '3');
-ALTER SYSTEM RESET fabric.chaincode_memory_limit;
 SELECT pg_reload_conf();
 
 --
