@@ -41,6 +41,11 @@ log_statement = none
 shared_buffers = 16MB
 CONF
 
+# how much slower everything is than usual (tools/check_valgrind); a test that sets a time itself has the last word
+my $slowdown = $ENV{FABRIC_TEST_SLOWDOWN} || 1;
+$settings =~ s/^(fabric\.(?:raft_\w+|connect_timeout) = )(\d+)/$1 . $2 * $slowdown/gme;
+$settings .= join '', map { "fabric.${_}_timeout = " . 60 * $slowdown . "s\n" } qw(commit endorsement broadcast chaincode_execute) if $slowdown > 1;
+
 # %options: orgs, orderers, channel (undef: none is made), settings (added to every node's postgresql.conf), profile (hash: changes to the
 # channel's profile), own_authorities (true: the certificates come from the databases' authorities, not from openssl)
 sub start_network
@@ -126,7 +131,7 @@ sub wait_until
 	my ($condition, $seconds) = @_;
 	my $value;
 
-	for (my $end = time + ($seconds // 30); !($value = $condition->()) && time < $end;)
+	for (my $end = time + ($seconds // 30) * $slowdown; !($value = $condition->()) && time < $end;)
 	{
 		select(undef, undef, undef, 0.1);
 	}
