@@ -5,11 +5,11 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
+use FabricConsenter qw();
 use FabricTest;
 use FabricWire qw();
 use Fabric::Host qw(spew);
 use Fabric::Psql qw(literal);
-use IPC::Run;
 use Test::More;
 
 my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade',
@@ -146,46 +146,6 @@ is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$by_
 
 my ($evil, @others) = $network->orderers;
 
-# SQL that one consenter sends to another: (output, error, status)
-sub tell_node
-{
-	my ($node, $sql) = @_;
-	my $keys = $evil->path('keys');
-	my ($output, $error);
-
-	IPC::Run::run([ Fabric::Host::bindir() . '/psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d',
-			"host=localhost port=$node->{port} dbname=fabric user=$evil->{role} sslmode=verify-full sslcert=$keys/tls.pem sslkey=$keys/tls.key sslrootcert=$keys/tlscas.pem" ],
-		'<', \$sql, '>', \$output, '2>', \$error);
-	return ($output, $error, $?);
-}
-
-sub forward
-{
-	my ($node, @envelopes) = @_;
-
-	return tell_node($node, "SELECT fabric_internal.raft_forward('trade', $evil->{number}, " . FabricWire::bytea(FabricWire::message(map { [ 1, $_ ] } @envelopes)) . ')');
-}
-
-# one batch, which becomes one block
-sub order_as_leader
-{
-	my (@envelopes) = @_;
-	my @last = map { $_->query("SELECT index || ' ' || term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1") } @others;
-	my ($index, $log_term) = split / /, $last[0];
-	my ($term) = sort { $b <=> $a } map { $_->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") } @others;
-	my $entry = [ $term + 1, 0, FabricWire::message(map { [ 1, $_ ] } @envelopes) ];
-
-	is($last[1], $last[0], 'the others have the same log');
-	foreach my $node (@others)
-	{
-		my $message = FabricWire::raft_message(type => $FabricWire::RAFT_APPEND, from => $evil->{number}, to => $node->{number}, term => $term + 1, index => $index,
-			log_term => $log_term, commit => $index + 1, entries => [$entry]);
-		my ($output, $error) = tell_node($node, "SELECT fabric_internal.raft_receive('trade', $evil->{number}, " . FabricWire::bytea($message) . ')');
-
-		is($output, "t\n", "$node->{name} is told by a leader of its own making") or diag($error);
-	}
-}
-
 my $unsigned = make(writes => { bad => 1 });
 my $twice = make(writes => { twice => 'once' });
 my $first = make(reads => { used => undef }, writes => { bad => 1 });
@@ -217,7 +177,7 @@ my @by_orderer = (
 
 $block = height($org1);
 wait_until($_, "SELECT max(number) + 1 = $block FROM fabric_internal.block WHERE channel = 'trade'") foreach @others;
-order_as_leader(map { $_->[2] } @by_orderer);
+FabricConsenter::order_as_leader($evil, \@others, 'trade', map { $_->[2] } @by_orderer);
 $codes = codes_from($org1, $block, scalar @by_orderer);
 is($codes->[$_], $by_orderer[$_][0], $by_orderer[$_][1]) foreach 0 .. $#by_orderer;
 is($org1->query("SELECT count(DISTINCT block_number) FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block"), '1', 'all in one block');
@@ -230,7 +190,7 @@ foreach my $case ([ 'a configuration', FabricWire::signed($configuration), qr/LF
 	[ 'an envelope with an unknown field', FabricWire::envelope($unsigned->{payload}, $signature) . FabricWire::message([ 3, 'x' ]) ])
 {
 	my ($name, $envelope, $words) = @$case;
-	my ($output, $error, $status) = forward($others[0], FabricWire::signed(make(writes => { bad => 1 })), $envelope);
+	my ($output, $error, $status) = FabricConsenter::forward($evil, $others[0], 'trade', FabricWire::signed(make(writes => { bad => 1 })), $envelope);
 
 	isnt($status, 0, "$name is not taken");
 	like($error, $words // qr/LF002: envelope cannot be put into a block/, 'and the error says so');

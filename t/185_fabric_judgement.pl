@@ -1,14 +1,17 @@
 # Transactions that no client writes and that Fabric's validator judges all the same: forms of certificates, signatures and messages that Go's decoders take, writes
-# that add up, key policies that a failed transaction changes. A consenter forwards them, so that they come into one block. Every node finds the same
-# codes and state, in the committer and when the chain is replayed; and what only a limit of this project would decide is not ordered.
+# that add up, key policies that a failed transaction changes. A consenter forwards them, so that they come into one block;
+# those that are not admitted it brings there as a leader of its own making. Every node finds the same codes and state, in the committer and when the chain is
+# replayed; and what only a limit of this project would decide is not ordered.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
+use FabricConsenter qw();
 use FabricTest;
 use FabricWire qw();
-use Fabric::Host qw(spew slurp);
-use IPC::Run;
+use Fabric::Host qw(spew);
+use Digest::SHA qw(sha256_hex);
+use MIME::Base64 qw(decode_base64 encode_base64);
 use Test::More;
 
 my $network = FabricTest::start_network(orgs => 2, orderers => 2, channel => 'trade', profile => { batch_timeout => '200ms', batch_size => { max_message_count => 200 } });
@@ -53,36 +56,49 @@ sub state_of
 	return $_[0]->query("SELECT string_agg(convert_from(key, 'UTF8') || '=' || convert_from(value, 'UTF8'), ' ' ORDER BY key) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book'");
 }
 
-my $leader = FabricTest::wait_for_leader($network, 'trade');
-my ($evil) = grep { $_ != $leader } $network->orderers;
-my $connection = "host=localhost port=$leader->{port} dbname=fabric user=$evil->{role} sslmode=verify-full sslcert=" . $evil->path('keys/tls.pem')
-	. ' sslkey=' . $evil->path('keys/tls.key') . ' sslrootcert=' . $evil->path('keys/tlscas.pem');
-
-sub forward
+# compares codes at both nodes, of the blocks from this one on
+sub compare
 {
-	my (@envelopes) = @_;
-	my $sql = "SELECT fabric_internal.raft_forward('trade', $evil->{number}, " . FabricWire::bytea(FabricWire::message(map { [ 1, $_ ] } @envelopes)) . ')';
-	my ($output, $error);
+	my ($block, @cases) = @_;
 
-	IPC::Run::run([ Fabric::Host::bindir() . '/psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d', $connection ], '<', \$sql, '>', \$output, '2>', \$error);
-	return ($output, $error);
-}
-
-# brings the cases into one block and compares codes at both nodes
-sub judge
-{
-	my (@cases) = @_;
-	my $block = $org1->query("SELECT max(number) + 1 FROM fabric_internal.block WHERE channel = 'trade'");
-	my ($output, $error) = forward(map { $_->[2] } @cases);
-
-	is($output, "t\n", 'the leader took what was forwarded') or diag($error);
 	foreach my $node ($org1, $org2)
 	{
 		my $codes = codes_from($node, $block, scalar @cases);
 
 		is($codes->[$_], $cases[$_][0], "$node->{name}: $cases[$_][1]") foreach 0 .. $#cases;
+		is(scalar @$codes, scalar @cases, "$node->{name}: and nothing else");
 	}
-	return $block;
+}
+
+# the leader of the channel and the other orderer
+sub leader_and_other
+{
+	my $leader = FabricTest::wait_for_leader($network, 'trade');
+
+	return ($leader, grep { $_ != $leader } $network->orderers);
+}
+
+# brings the cases into one block
+sub judge
+{
+	my (@cases) = @_;
+	my ($leader, $other) = leader_and_other();
+	my $block = FabricTest::height_of($org1, 'trade');
+	my ($output, $error) = FabricConsenter::forward($other, $leader, 'trade', map { $_->[2] } @cases);
+
+	is($output, "t\n", 'the leader took what was forwarded') or diag($error);
+	compare($block, @cases);
+}
+
+# the same with cases that are not admitted
+sub judge_unadmitted
+{
+	my (@cases) = @_;
+	my ($leader, $evil) = leader_and_other();
+	my $block = FabricTest::height_of($org1, 'trade');
+
+	FabricConsenter::order_as_leader($evil, [$leader], 'trade', map { $_->[2] } @cases);
+	compare($block, @cases);
 }
 
 # ---- identities, signatures, encodings ----
@@ -110,6 +126,51 @@ judge(
 	[ 0, 'a collection without a name', FabricWire::signed(make(results => FabricWire::message([ 1, \0 ], [ 2, FabricWire::message([ 1, 'book' ], [ 3, FabricWire::message([ 2, $unnamed ]) ]) ]))) ]);
 is(state_of($_), 'a=old beside=yes blanks=yes event=yes guarded=old hashed=hash junk=yes parts=yes thrice=3 typed=yes', "the state at $_->{name}") foreach $org1, $org2;
 
+# ---- what is not admitted: creators and transaction ids ----
+
+sub block_of { return "-----BEGIN $_[0]-----\n$_[1]\n-----END $_[0]-----\n" }
+
+# Go's pem.Decode takes the first block that it can decode, wherever a line begins with one, and Fabric takes no other
+my @creators = (
+	[ 4, 'a blank before the PEM block', sub { ' ' . $_[0] } ],
+	[ 4, 'another PEM block before it', sub { block_of('X', 'AAAA') . $_[0] } ],
+	[ 0, 'a block before it that is not in base64', sub { block_of('X', 'A*A') . $_[0] } ],
+	[ 0, 'a header in the PEM block', sub { $_[0] =~ s/(CERTIFICATE-----\n)/$1Note: one\n\n/r } ],
+	[ 0, 'no line break at the end', sub { $_[0] =~ s/\n$//r } ],
+	[ 0, 'bytes behind the PEM block', sub { $_[0] . "\0junk" } ],
+	[ 4, 'no end of the PEM block', sub { $_[0] =~ s/-----END.*//sr } ],
+	[ 4, 'the end of a block of another type', sub { $_[0] =~ s/END CERTIFICATE/END X/r } ],
+	[ 4, 'DER instead of PEM', sub { decode_base64($_[0] =~ s/-----[^\n]*\n//gr) } ],
+	[ 4, 'a certificate with a byte behind it', sub { my $der = decode_base64($_[0] =~ s/-----[^\n]*\n//gr) . "\0"; block_of('CERTIFICATE', encode_base64($der, '')) } ],
+	[ 4, 'no certificate', sub { '' } ]);
+my @of_creators = map { [ @$_[ 0, 1 ], FabricWire::signed(make(creator => in_form($client, $_->[2]), writes => $_->[0] ? { bad => 1 } : { "creator: $_->[1]" => 'yes' })) ] } @creators;
+my $nobody = { %$client, bytes => "\x0a\xff" };
+my ($nameless, $named, $shouted) = map { FabricWire::nonce() } 1 .. 3;
+my $victim = make(writes => { bad => 1 });
+my $long_id = join '', map { unpack 'H*', FabricWire::nonce() } 1 .. 200;
+my $long = make(writes => { 'x' x 2000 => 'bad' });
+
+judge_unadmitted(
+	@of_creators,
+	[ 4, 'a creator that cannot be decoded', FabricWire::signed(make(creator => $nobody, writes => { bad => 1 })) ],
+	[ 3, 'no creator', FabricWire::signed(make(creator => { %$client, bytes => '' }, writes => { bad => 1 })) ],
+	[ 8, 'no transaction id', FabricWire::signed(make(nonce => $nameless, tx_id => '', writes => { bad => 1 })) ],
+	[ 8, 'no transaction id either', FabricWire::signed(make(nonce => $named, tx_id => '', writes => { bad => 1 })) ],
+	[ 0, 'its id in the same block', FabricWire::signed(make(nonce => $named, writes => { named => 'yes' })) ],
+	[ 8, 'the id in capitals', FabricWire::signed(make(nonce => $shouted, tx_id => uc sha256_hex($shouted . $client->{bytes}), writes => { bad => 1 })) ],
+	[ 8, 'the id of another', FabricWire::signed(make(tx_id => $victim->{tx_id}, writes => { bad => 1 })) ],
+	[ 8, 'the same once more', FabricWire::signed(make(tx_id => $victim->{tx_id}, writes => { bad => 1 })) ],
+	[ 8, 'an id that is no hexadecimal number', FabricWire::signed(make(tx_id => "it's\n\0 \\x", writes => { bad => 1 })) ],
+	[ 8, 'an id of 9600 bytes', FabricWire::signed(make(tx_id => $long_id, writes => { bad => 1 })) ],
+	[ 3, 'an id that is not in UTF-8', FabricWire::signed(make(tx_id => "\xff", writes => { bad => 1 })) ],
+	[ 24, 'a key that is too long for the state', FabricWire::signed($long) ]);
+
+# an id is used by what came into a block, whatever the code; and one that is computed where there is none
+judge(
+	[ 9, 'the id of the one without id', FabricWire::signed(make(nonce => $nameless, writes => { bad => 1 })) ],
+	[ 9, 'the id that another took', FabricWire::signed($victim) ],
+	[ 0, 'the id that was in capitals', FabricWire::signed(make(nonce => $shouted, writes => { shouted => 'yes' })) ]);
+
 # ---- policies of keys ----
 
 my $principal = FabricWire::message([ 2, FabricWire::message([ 1, 'Org1MSP' ], [ 2, \3 ]) ]);
@@ -124,7 +185,6 @@ judge([ 0, 'the key in the next block', FabricWire::signed(make(writes => { guar
 
 # ---- limits: not ordered ----
 
-my $long = make(writes => { 'x' x 2000 => 'bad' });
 my (undef, $error) = $org1->try_query("\\set VERBOSITY verbose\nSELECT fabric.submit(" . FabricWire::bytea($long->{payload}) . ', ' . FabricWire::bytea(FabricWire::sign($client, $long->{payload})) . ')');
 like($error, qr/transaction exceeds a limit of validation/, 'a key that is too long is not ordered');
 like($error, qr/Bytes of a key that is written: 2000, more than 1536/, 'and the error says why');
@@ -139,4 +199,5 @@ foreach my $node ($org1, $org2)
 	is($node->query("SELECT count(*) FROM fabric.blocks b, fabric.verify_block(fabric.get_block('trade', number), fabric.get_block('trade', 0)) WHERE channel = 'trade' AND number > 0"), '0', "$node->{name}: no block has a problem of its own");
 }
 is($org1->query("SELECT fabric.state_digest('trade')"), $org2->query("SELECT fabric.state_digest('trade')"), 'the same state');
+is(scalar FabricTest::fingerprints($network, 'trade'), 1, 'the same blocks and codes');
 done_testing();
