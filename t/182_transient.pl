@@ -20,7 +20,7 @@ CREATE FUNCTION message() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPT
 CREATE FUNCTION detail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'with detail' USING DETAIL = the_value(); END $$;
 CREATE FUNCTION hint() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'with hint' USING HINT = the_value(); END $$;
 CREATE FUNCTION number() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN the_value()::integer; END $$;
-CREATE FUNCTION json() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (the_value())::jsonb ->> 'a'; END $$;
+CREATE FUNCTION as_json() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (the_value())::jsonb ->> 'a'; END $$;
 CREATE FUNCTION part() RETURNS numeric LANGUAGE sql AS $$ SELECT substr(the_value(), 3, 12)::numeric $$;
 CREATE FUNCTION assertion() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ASSERT false, the_value(); END $$;
 CREATE FUNCTION failure(state text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'failure %', the_value() USING ERRCODE = state; END $$;
@@ -70,13 +70,13 @@ sub refused
 
 foreach my $node ($org1, $org2)
 {
-	foreach my $function ('message', 'detail', 'hint', 'number', 'json', 'assertion')
+	foreach my $function ('message', 'detail', 'hint', 'number', 'as_json', 'assertion')
 	{
 		my $name = "$function at $node->{name}";
 		my $value = secret($name);
 
 		refused($name, "SELECT fabric.submit_transaction('trade', 'secrets', '$function', transient => " . transient($value) . ", endorsing_orgs => ARRAY['$node->{msp_id}'])",
-			$function eq 'json' ? qr/22P02/ : qr/\Q$value\E/);
+			$function eq 'as_json' ? qr/22P02/ : qr/\Q$value\E/);
 	}
 	refused("a message at $node->{name}", "SELECT fabric.submit_transaction('trade', 'secrets', 'says', transient => " . transient(secret("a message at $node->{name}")) . ", endorsing_orgs => ARRAY['$node->{msp_id}'])", qr/P0001/);
 	foreach my $state ('40001', '57014', 'XX000', 'LF409', '53200')
