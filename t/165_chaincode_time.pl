@@ -121,7 +121,8 @@ my $both = "endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP']";
 	sprintf($submit, "'trims', '{20000}', $both"), sprintf($submit, "'trims', '{20000}'"));
 is($output, "VALID\nVALID", 'an endorser that gave up is replaced');
 like($error, qr/\AERROR:  LF310.*Org2MSP: [^;]*did not finish in 300 ms[^;]*\z/s, 'and named with its reason where it cannot be');
-like(slurp($org2->cluster->logfile), qr/FATAL:  terminating connection because chaincode "endless" did not finish in 300 ms/, 'its log says so');
+# on a fast machine the function returns before its process is ended
+like(slurp($org2->cluster->logfile), qr/(?:FATAL:  terminating connection because |ERROR:  )chaincode "endless" did not finish in 300 ms/, 'its log says so');
 is($org2->query("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"), 0, 'its node is free');
 
 # nothing else has noticed
