@@ -180,6 +180,8 @@ typedef void (*SourceStep) (CheckedSource *checked, void *argument);
  * raised. function: NULL when the step itself finds out which it is.
  */
 extern void install_problems_try(CheckedSource *checked, const SourceFunction *function, SourceStep step, void *argument);
+/* the server's parser and the validators of languages object with such SQLSTATEs */
+extern bool install_problems_is_of_parser(int sqlerrcode);
 /* raise what was noted: one problem as it is, several as one error that lists them */
 extern void install_problems_raise(const CheckedSource *checked);
 

@@ -258,16 +258,10 @@ static void
 rethrow_as_invalid(MemoryContext context, const char *function)
 {
 	ErrorData *error;
-	int class;
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	class = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-	if (class != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) &&
-		class != ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) &&
-		class != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
-		class != ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_SCHEMA) &&
-		class != ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED))
+	if (!install_problems_is_of_parser(error->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
 	ereport(ERROR,

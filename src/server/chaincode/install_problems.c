@@ -28,21 +28,27 @@ typedef struct SourceProblem
 	ErrorData *error;
 } SourceProblem;
 
-/* what the checks of the source refuse, and what the parser and the validators of functions object to */
-static bool
-is_about_source(const ErrorData *error)
+bool
+install_problems_is_of_parser(int sqlerrcode)
 {
-	int class = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+	int class = ERRCODE_TO_CATEGORY(sqlerrcode);
 
-	if (conditions_node_failure(error) != NULL)
-		return false;
-	return error->sqlerrcode == error_sqlstate(FB_INVALID_PACKAGE) ||
-		   error->sqlerrcode == error_sqlstate(FB_NONDETERMINISTIC_CHAINCODE) ||
-		   class == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) ||
+	return class == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) ||
 		   class == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) ||
 		   class == ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
 		   class == ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_SCHEMA) ||
 		   class == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
+}
+
+/* what the checks of the source refuse, and what the parser and the validators of functions object to */
+static bool
+is_about_source(const ErrorData *error)
+{
+	if (conditions_node_failure(error) != NULL)
+		return false;
+	return error->sqlerrcode == error_sqlstate(FB_INVALID_PACKAGE) ||
+		   error->sqlerrcode == error_sqlstate(FB_NONDETERMINISTIC_CHAINCODE) ||
+		   install_problems_is_of_parser(error->sqlerrcode);
 }
 
 static bool
