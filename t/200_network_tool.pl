@@ -134,14 +134,16 @@ my $broken = "$base/broken";
 	my $up = IPC::Run::start([ $tool, 'up', '--orgs', 2, '--port', $port ], '<', \'', '>', \$log, '2>&1');
 	ok(wait_until(sub { $up->pump_nb; servers($broken) > 0 }, 60), 'up is at work');
 	$up->signal('INT');
-	eval { $up->finish };
+	$up->finish;
+	isnt($up->result(0), 0, 'a signal ends it');
+	like($log, qr/failed.*ended by SIGINT\nThe instances are stopped/s, 'and it says so');
+	is(scalar(servers($broken)), 0, 'when everything that it started has ended');
 }
 ($status, $output) = network($broken, 'up');
 isnt($status, 0, 'after an interruption up does not go on with half a network');
 like($output, qr/was not finished: remove it with tools\/network down/, 'but says what to do');
 ($status, $output) = network($broken, 'down');
 is($status, 0, 'down') or diag($output);
-# what the interrupted program had started ends by itself
-ok(wait_until(sub { servers($broken) == 0 }, 30), 'no server is left');
+is(scalar(servers($broken)), 0, 'no server is left');
 ok(!-e $broken, 'nor a file');
 done_testing();

@@ -13,7 +13,7 @@ use File::Basename qw(dirname);
 use IO::Socket::INET;
 use POSIX ();
 
-our @EXPORT_OK = qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port run capture start finish slurp spew);
+our @EXPORT_OK = qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port run capture start finish hold_signals check_signals slurp spew);
 
 my $TOP = realpath(dirname(__FILE__) . '/../../..');
 my %config;
@@ -145,7 +145,33 @@ sub finish
 
 	{ local $/; $output = <$pipe>; }
 	close $pipe;
-	return ($output // '', $?);
+	my $status = $?;
+	check_signals();
+	return ($output // '', $status);
+}
+
+my $signal;
+
+# Run code that starts servers. A signal that asks us to end does not end us while a command runs, or what it
+# started would be left behind: it is noted, and we die of it when the command has ended.
+sub hold_signals
+{
+	my ($code) = @_;
+
+	local @SIG{qw(HUP INT TERM)} = (sub { $signal = $_[0] }) x 3;
+	my $result = eval { $code->() };
+	my $error = $@;
+	$signal = undef;
+	die $error if $error ne '';
+	return $result;
+}
+
+sub check_signals
+{
+	return unless defined $signal;
+	my $name = $signal;
+	$signal = undef;
+	die "ended by SIG$name\n";
 }
 
 sub slurp

@@ -7,7 +7,7 @@ package Fabric::Network;
 
 use strict;
 use warnings;
-use Fabric::Host qw(top free_port give_to_server_user server_user slurp spew);
+use Fabric::Host qw(top free_port give_to_server_user server_user hold_signals slurp spew);
 use Fabric::Node;
 use Fabric::Pki qw(certify create_key create_request create_authority issue_tls);
 use Fabric::Psql qw(literal);
@@ -377,7 +377,7 @@ sub up
 	my @nodes = $network->nodes;
 
 	say_line(sprintf 'A network of %d organisations, %d of them orderers too, in %s', scalar @nodes, scalar($network->orderers), $directory);
-	eval {
+	eval { hold_signals(sub {
 		step('TLS authorities, certificates and keys', sub { $network->create_keys });
 		step('instances with the extension', sub { $network->create_instances });
 		step('certificate authorities, node certificates, administrators', sub { $network->create_identities });
@@ -386,10 +386,11 @@ sub up
 		$network->{facts}{complete} = 1;
 		$network->save;
 		1;
-	} or do {
+	}) } or do {
 		my $error = $@;
 
 		print bad('failed'), "\n";
+		local @SIG{qw(HUP INT TERM)} = ('IGNORE') x 3;
 		$network->stop;
 		die "${error}The instances are stopped; their logs are in $network->{directory}/*/log, and tools/network down removes it all.\n";
 	};

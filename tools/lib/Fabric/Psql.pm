@@ -5,7 +5,7 @@ package Fabric::Psql;
 use strict;
 use warnings;
 use Exporter qw(import);
-use Fabric::Host qw(bindir);
+use Fabric::Host qw(bindir check_signals);
 use IO::Handle;
 use POSIX ();
 
@@ -76,6 +76,7 @@ sub finish_query
 		$text =~ s/\n\z//;
 		push @texts, $text;
 	}
+	check_signals();
 	return (@texts, $status & 127 ? 128 + ($status & 127) : $status >> 8);
 }
 
