@@ -54,12 +54,26 @@ is($status, 0, 'status');
 is(() = $output =~ /^org\d .* runs$/mg, 2, 'all run');
 like($output, qr/channel trade: height 1, orderer: leader in term \d+/, 'with their channels');
 
-# a second network at the same time takes other ports
+# a second network at the same time takes other ports; this one has two peers of one organization, and its orderer in another one
 my $second = "$base/second";
-($status, $output) = network($second, 'up', '--orgs', 1, '--port', $port);
+($status, $output) = network($second, 'up', '--orgs', 1, '--peers-per-org', 2, '--orderer-org', '--orderers', 1, '--port', $port);
 is($status, 0, 'a second network beside it') or diag($output);
+like($output, qr/^A network of 1 organisations with 2 peers each and an orderer organisation with 1 orderers in/m, 'of another kind');
 my ($second_port) = $output =~ /-p (\d+)/;
 isnt($second_port, $first_port, 'with another port');
+my ($second_peer) = $output =~ /^  Org1MSP org1peer2:  (psql .*)$/m;
+is(qx{$second_peer -X -A -t -c "SELECT string_agg(concat_ws(' ', role, msp_id, consenter_id), ', ' ORDER BY address) FROM fabric.nodes"},
+	"peer Org1MSP, peer Org1MSP, orderer OrdererMSP 1\n", 'all nodes are in the configuration');
+($status, $output) = network($second, 'status');
+like($output, qr/^org1peer1 .*^org1peer2 +Org1MSP .*^orderer1 +OrdererMSP .* runs\n +channel trade: height 1, orderer: leader in term/ms, 'and in the status')
+	or diag($output);
+foreach my $case ([ [ '--peers-per-org', 0 ], qr/1 to 5 peers/ ], [ [ '--orderer-org', '--orderers', 10 ], qr/1 to 9 orderers/ ],
+	[ [ '--orgs', 2, '--peers-per-org', 2, '--orderers', 3 ], qr/as many as it has organisations/ ])
+{
+	($status, $output) = network("$base/none", 'up', @{ $case->[0] });
+	isnt($status, 0, "@{ $case->[0] } is refused");
+	like($output, $case->[1], 'in plain words');
+}
 
 # one at a time
 open(my $lock, '>>', "$directory/lock") or die "could not open the lock: $!\n";
@@ -103,6 +117,7 @@ foreach my $case (
 	[ 'some file', 'notes.txt', 'mine' ],
 	[ 'a file of the same name', 'network.json', '{"nodes": [], "name": "another program"}' ],
 	[ 'a file that names other directories', 'network.json', '{"nodes": [{"name": "../../other", "number": 1, "msp_id": "Org1MSP", "role": "fabric_node_org1msp", "port": 5432, "orderer": 1}]}' ],
+	[ 'a file that gives a node to another organization', 'network.json', '{"nodes": [{"name": "org1peer1", "number": 1, "msp_id": "Org2MSP", "role": "fabric_node_org1peer1", "port": 5432, "orderer": 1}]}' ],
 	[ 'a file that is none', 'network.json', 'mine' ])
 {
 	my ($name, $file, $content) = @$case;

@@ -6,6 +6,7 @@ package FabricTest;
 #   use FindBin; use lib $FindBin::Bin; use FabricTest;
 #   my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 10\n");
 #   my ($org1, $org2) = $network->nodes;
+#   my %node = map { $_->{name} => $_ } FabricTest::start_network(peers_per_org => 2, orderer_org => 1)->nodes;  # org1peer1 ... orderer3
 #   is($org1->query('SELECT ...'), 'expected');           # as superuser; dies with the server's words
 #   my ($out, $error, $status) = $org1->try_query('...'); # the same without dying
 #   $org1->cluster->poll_query_until('fabric', '...');    # everything that PostgreSQL::Test::Cluster can do
@@ -46,7 +47,7 @@ my $slowdown = $ENV{FABRIC_TEST_SLOWDOWN} || 1;
 $settings =~ s/^(fabric\.(?:raft_\w+|connect_timeout) = )(\d+)/$1 . $2 * $slowdown/gme;
 $settings .= join '', map { "fabric.${_}_timeout = " . 60 * $slowdown . "s\n" } qw(commit endorsement broadcast chaincode_execute) if $slowdown > 1;
 
-# %options: orgs, orderers, channel (undef: none is made), settings (added to every node's postgresql.conf), profile (hash: changes to the
+# %options: orgs, peers_per_org, orderer_org (as tools/network's), orderers, channel (undef: none is made), settings (added to every node's postgresql.conf), profile (hash: changes to the
 # channel's profile), own_authorities (true: the certificates come from the databases' authorities, not from openssl)
 sub start_network
 {
@@ -55,7 +56,8 @@ sub start_network
 	my $network;
 
 	mkdir $directory or die "could not make $directory: $!\n";
-	$network = FabricTest::Network->new($directory, orgs => $options{orgs} // 3, orderers => $options{orderers}, node_class => 'FabricTest::Node',
+	$network = FabricTest::Network->new($directory, orgs => $options{orgs} // 3, orderers => $options{orderers},
+		peers_per_org => $options{peers_per_org}, orderer_org => $options{orderer_org}, node_class => 'FabricTest::Node',
 		foreign_authorities => !$options{own_authorities});
 	$_->{settings} = $settings . ($options{settings} // '') foreach $network->nodes;
 	$network->create_keys;

@@ -2,8 +2,16 @@ package Fabric::Network;
 
 # Network: several organisations' instances on this machine that form one Fabric network.
 #
-# Every organisation has one node (peer; the first ones are orderers too), a certificate authority in its database, and a TLS
-# authority of its own. What was decided is in DIRECTORY/network.json.
+# Every organization has one node or several, a certificate authority in the database of its first node, and a TLS authority of
+# its own. Its nodes are peers; the first nodes of the first organizations are orderers too, unless an organization of its own
+# (OrdererMSP) has the orderers, which then are no peers. A node is a login role of its own at all other nodes, those of its
+# organization included: PostgreSQL shows and limits connections by role, and one node can be shut out without the other.
+# What was decided is in DIRECTORY/network.json.
+#
+# A node's fields: name (org1, or org1peer1 and so on where organizations have several nodes, or orderer1), org (org1, orderer),
+# msp_id, role, port, number (unique in the network; of an orderer its consenter number), orderer and application (is it an
+# orderer, is it a peer of an application organization?), home (the name of the organization's first node, whose directory and
+# database have the authorities).
 
 use strict;
 use warnings;
@@ -72,27 +80,71 @@ sub exists_in
 	return -e "$directory/network.json";
 }
 
-# %options: orgs, orderers, port (first one to try), foreign_authorities (true: openssl makes the identities' certificates, not the
-# databases), facts (to be kept in network.json); for tests also node_class, a subclass of Fabric::Node
+# What a node's name tells of it; undef for what is no name of a node
+sub facts_of_name
+{
+	my ($name) = @_;
+
+	return { org => 'orderer', msp_id => 'OrdererMSP', role => "fabric_node_$name", application => 0 } if $name =~ /^orderer\d+\z/;
+	return undef unless $name =~ /^org(\d+)(peer\d+)?\z/;
+	return { org => "org$1", msp_id => "Org$1MSP", role => defined $2 ? "fabric_node_$name" : "fabric_node_org$1msp", application => 1 };
+}
+
+# the names of a network's orderers and of its other nodes, in the order in which they get their numbers
+sub names_of_nodes
+{
+	my ($orgs, $peers_per_org, $orderers, $orderer_org) = @_;
+	my @peers = map { my $org = "org$_"; $peers_per_org == 1 ? [$org] : [ map { "${org}peer$_" } 1 .. $peers_per_org ] } 1 .. $orgs;
+	my @orderers = $orderer_org ? (map { "orderer$_" } 1 .. $orderers) : (map { $_->[0] } @peers[ 0 .. $orderers - 1 ]);
+	my %is_orderer = map { $_ => 1 } @orderers;
+
+	return (\@orderers, [ grep { !$is_orderer{$_} } map { @$_ } @peers ]);
+}
+
+# %options: orgs, peers_per_org (1), orderer_org (true: an organization of its own has the orderers), orderers (how many), port (first
+# one to try), foreign_authorities (true: openssl makes the identities' certificates, not the databases), facts (to be kept in
+# network.json); for tests also node_class, a subclass of Fabric::Node
 sub new
 {
 	my ($class, $directory, %options) = @_;
 	my $orgs = $options{orgs} // 3;
+	my $peers_per_org = $options{peers_per_org} // 1;
+	my $orderer_org = $options{orderer_org} ? 1 : 0;
 	# an odd number of orderers: an even one tolerates no more failures than one less
-	my $orderers = $options{orderers} // ($orgs >= 5 ? 5 : $orgs >= 3 ? 3 : 1);
+	my $orderers = $options{orderers} // ($orderer_org ? 3 : $orgs >= 5 ? 5 : $orgs >= 3 ? 3 : 1);
 	my $port = $options{port} // 5441;
+	my $number = 0;
 	my @nodes;
 
 	die "a network has 1 to 20 organisations\n" unless $orgs =~ /^\d+$/ && $orgs >= 1 && $orgs <= 20;
-	die "a network has 1 orderer to as many as it has organisations ($orgs)\n" unless $orderers =~ /^\d+$/ && $orderers >= 1 && $orderers <= $orgs;
-	foreach my $number (1 .. $orgs)
+	die "an organisation has 1 to 5 peers\n" unless $peers_per_org =~ /^\d+$/ && $peers_per_org >= 1 && $peers_per_org <= 5;
+	die "an orderer organisation has 1 to 9 orderers\n" if $orderer_org && !($orderers =~ /^\d+$/ && $orderers >= 1 && $orderers <= 9);
+	die "a network has 1 orderer to as many as it has organisations ($orgs)\n"
+		if !$orderer_org && !($orderers =~ /^\d+$/ && $orderers >= 1 && $orderers <= $orgs);
+	my ($orderer_names, $other_names) = names_of_nodes($orgs, $peers_per_org, $orderers, $orderer_org);
+	foreach my $name (@$orderer_names, @$other_names)
+	{
+		my $facts = facts_of_name($name);
+
+		push @nodes, { name => $name, number => ++$number, msp_id => $facts->{msp_id}, role => $facts->{role}, orderer => $number <= @$orderer_names ? 1 : 0 };
+	}
+	# in the order that people read: organization by organization, an orderer organization last
+	my ($peers, $pure_orderers) = map { my $application = $_; [ grep { facts_of_name($_->{name})->{application} == $application } @nodes ] } 1, 0;
+	@nodes = ((sort { order_of_name($a->{name}) <=> order_of_name($b->{name}) } @$peers), @$pure_orderers);
+	foreach my $node (@nodes)
 	{
 		$port = free_port($port);
-		push @nodes, { name => "org$number", number => $number, msp_id => "Org${number}MSP", role => "fabric_node_org${number}msp",
-			port => $port++, orderer => $number <= $orderers ? 1 : 0 };
+		$node->{port} = $port++;
 	}
 	return $class->build({ directory => $directory, nodes => \@nodes, %{ $options{facts} // {} },
 			foreign_authorities => $options{foreign_authorities} ? 1 : 0 }, $options{node_class});
+}
+
+sub order_of_name
+{
+	my ($org, $peer) = $_[0] =~ /(\d+)/g;
+
+	return $org * 100 + ($peer // 0);
 }
 
 # Is this what save has written? Somebody else may have a file of this name, and what it names is started, stopped and removed
@@ -108,8 +160,8 @@ sub check_node_facts
 	my ($node) = @_;
 
 	return 0 unless ref $node eq 'HASH' && !grep { !defined $node->{$_} || ref $node->{$_} } qw(name number msp_id role port orderer);
-	return $node->{number} =~ /^\d+\z/ && $node->{name} eq "org$node->{number}" && $node->{msp_id} eq "Org$node->{number}MSP"
-		&& $node->{role} eq "fabric_node_org$node->{number}msp" && $node->{port} =~ /^\d+\z/;
+	my $facts = facts_of_name($node->{name}) // return 0;
+	return $node->{number} =~ /^\d+\z/ && $node->{msp_id} eq $facts->{msp_id} && $node->{role} eq $facts->{role} && $node->{port} =~ /^\d+\z/;
 }
 
 sub load
@@ -126,7 +178,17 @@ sub load
 sub build
 {
 	my ($class, $facts, $node_class) = @_;
-	my @nodes = map { ($node_class // 'Fabric::Node')->new(%$_, directory => $facts->{directory}) } @{ $facts->{nodes} };
+	my $nodes_count = @{ $facts->{nodes} };
+	my %homes;
+	my @nodes;
+
+	foreach my $node (@{ $facts->{nodes} })
+	{
+		my $more = facts_of_name($node->{name});
+
+		push @nodes, ($node_class // 'Fabric::Node')->new(%$node, org => $more->{org}, application => $more->{application},
+			home => $homes{ $more->{org} } //= $node->{name}, nodes_count => $nodes_count, directory => $facts->{directory});
+	}
 
 	return bless { facts => $facts, directory => $facts->{directory}, nodes => \@nodes }, $class;
 }
@@ -145,11 +207,36 @@ sub nodes
 	return @{ $self->{nodes} };
 }
 
+# in the order of their consenter numbers
 sub orderers
 {
 	my ($self) = @_;
 
-	return grep { $_->{orderer} } $self->nodes;
+	return sort { $a->{number} <=> $b->{number} } grep { $_->{orderer} } $self->nodes;
+}
+
+# the nodes that have chaincode and endorse: all but those of an orderer organization
+sub peers
+{
+	my ($self) = @_;
+
+	return grep { $_->{application} } $self->nodes;
+}
+
+# the first node of each organization, which has its authorities
+sub homes
+{
+	my ($self) = @_;
+
+	return grep { $_->{home} eq $_->{name} } $self->nodes;
+}
+
+sub home_of
+{
+	my ($self, $node) = @_;
+	my ($home) = grep { $_->{name} eq $node->{home} } $self->nodes;
+
+	return $home;
 }
 
 # ---- building, in the order in which it is called ----
@@ -165,15 +252,15 @@ sub create_keys
 	{
 		make_path($node->path('keys/keystore'));
 		chmod 0700, $node->path, $node->path('keys'), $node->path('keys/keystore');
-		create_authority($node->path('tlsca'), "/O=$node->{msp_id}/CN=tlsca.$node->{name}");
-		issue_tls($node->path('tlsca'), $node->path('keys/tls'), $node->{msp_id}, $node->{role}, 'localhost', '127.0.0.1', '::1');
+		create_authority($node->org_path('tlsca'), "/O=$node->{msp_id}/CN=tlsca.$node->{org}") if $node->is_home;
+		issue_tls($node->org_path('tlsca'), $node->path('keys/tls'), $node->{msp_id}, $node->{role}, 'localhost', '127.0.0.1', '::1');
 		create_key($node->path('keys/node.key'));
-		$roots .= slurp($node->path('tlsca.pem'));
+		$roots .= slurp($node->path('tlsca.pem')) if $node->is_home;
 	}
 	spew($_->path('keys/tlscas.pem'), $roots) foreach $self->nodes;
 }
 
-# the instances, with a role for every other organisation's node
+# the instances, with a role for every other node
 sub create_instances
 {
 	my ($self) = @_;
@@ -194,7 +281,7 @@ sub create_instances
 	}
 }
 
-# Each organisation's authority in its own database, and with it the certificates of its node and of its administrator. The keys of nodes
+# Each organisation's authority in the database of its first node, and with it the certificates of its nodes and of an administrator at each. The keys of nodes
 # are made here and never enter a database; the administrator's goes into the keystore.
 sub create_identities
 {
@@ -204,15 +291,9 @@ sub create_identities
 	{
 		my $name = $node->{name};
 
-		if ($self->{facts}{foreign_authorities})
-		{
-			create_authority($node->path('ca'), "/O=$node->{msp_id}/CN=ca.$name");
-		}
-		else
-		{
-			spew($node->path('ca.pem'), $node->query("SELECT fabric.ca_create('ca.$name', " . literal($node->{msp_id}) . ')') . "\n");
-		}
-		spew($node->path('keys/node.pem'), $self->enroll($node, "node.$name", 'peer', $node->path('keys/node.key')) . "\n");
+		$self->create_organization_authority($node) if $node->is_home;
+		spew($node->path('keys/node.pem'),
+			$self->enroll($node, "node.$name", $node->{application} ? 'peer' : 'orderer', $node->path('keys/node.key')) . "\n");
 		$node->reload;
 		$self->create_identity($node, "admin.$name", 'admin');
 		# the administrator signs what the superuser does, until he chooses another identity
@@ -221,16 +302,29 @@ sub create_identities
 	}
 }
 
+sub create_organization_authority
+{
+	my ($self, $home) = @_;
+	my $label = "ca.$home->{org}";
+
+	if ($self->{facts}{foreign_authorities})
+	{
+		create_authority($home->path('ca'), "/O=$home->{msp_id}/CN=$label");
+		return;
+	}
+	spew($home->path('ca.pem'), $home->query("SELECT fabric.ca_create('$label', " . literal($home->{msp_id}) . ')') . "\n");
+}
+
 # register and enrol one identity at its organisation's authority; gives the certificate for the key in $key_path
 sub enroll
 {
 	my ($self, $node, $label, $kind, $key_path) = @_;
 
-	return certify($node->path('ca'), create_request($key_path, "/OU=$kind/CN=$label")) if $self->{facts}{foreign_authorities};
+	return certify($node->org_path('ca'), create_request($key_path, "/OU=$kind/CN=$label")) if $self->{facts}{foreign_authorities};
 	my $request = create_request($key_path, "/CN=$label");
-	return $node->query(<<"SQL");
-WITH registered AS MATERIALIZED (SELECT fabric.ca_register('ca.$node->{name}', ${\ literal($label)}, ${\ literal($kind)}) AS secret)
-SELECT fabric.ca_enroll('ca.$node->{name}', ${\ literal($label)}, secret, ${\ literal($request)}) FROM registered;
+	return $self->home_of($node)->query(<<"SQL");
+WITH registered AS MATERIALIZED (SELECT fabric.ca_register('ca.$node->{org}', ${\ literal($label)}, ${\ literal($kind)}) AS secret)
+SELECT fabric.ca_enroll('ca.$node->{org}', ${\ literal($label)}, secret, ${\ literal($request)}) FROM registered;
 SQL
 }
 
@@ -254,14 +348,21 @@ sub profile
 	my @organisations;
 	my @consenters;
 
-	foreach my $node ($self->nodes)
+	foreach my $home ($self->homes)
 	{
-		push @organisations, { msp_id => $node->{msp_id}, root_certificates => [ slurp($node->path('ca.pem')) ],
-			tls_root_certificates => [ slurp($node->path('tlsca.pem')) ], application => JSON::PP::true,
-			orderer => $node->{orderer} ? JSON::PP::true : JSON::PP::false, anchor_peers => [ $node->address ],
-			$node->{orderer} ? (endpoints => [ $node->address ]) : () };
+		my @members = grep { $_->{org} eq $home->{org} } $self->nodes;
+		my @orderers = grep { $_->{orderer} } @members;
+
+		push @organisations, { msp_id => $home->{msp_id}, root_certificates => [ slurp($home->path('ca.pem')) ],
+			tls_root_certificates => [ slurp($home->path('tlsca.pem')) ], application => $home->{application} ? JSON::PP::true : JSON::PP::false,
+			orderer => @orderers ? JSON::PP::true : JSON::PP::false,
+			$home->{application} ? (anchor_peers => [ map { $_->address } @members ]) : (),
+			@orderers ? (endpoints => [ map { $_->address } @orderers ]) : () };
+	}
+	foreach my $node ($self->orderers)
+	{
 		push @consenters, { address => $node->address, client_tls_certificate => slurp($node->path('keys/tls.pem')),
-			server_tls_certificate => slurp($node->path('keys/tls.pem')) } if $node->{orderer};
+			server_tls_certificate => slurp($node->path('keys/tls.pem')) };
 	}
 	return { organisations => \@organisations, consenters => \@consenters, %changes };
 }
@@ -291,11 +392,11 @@ sub create_application
 		. "ALTER ROLE $role IN DATABASE fabric SET fabric.identity = " . literal($label));
 }
 
-# The lifecycle of a chaincode: every organisation installs and approves it, one commits it. Gives the package's id
+# The lifecycle of a chaincode: every peer installs it and approves it for its organization, one commits it. Gives the package's id
 sub deploy
 {
 	my ($self, $channel, $name, $source, %options) = @_;
-	my ($first) = $self->nodes;
+	my ($first) = $self->peers;
 	my $version = $options{version} // '1.0';
 	my $sequence = $options{sequence} // 1;
 	my $policy = defined $options{policy} ? ', policy => ' . literal($options{policy}) : '';
@@ -304,7 +405,7 @@ sub deploy
 	my $definition = join(', ', map { literal($_) } $channel, $name, $version) . ", $sequence";
 	my $package_id;
 
-	foreach my $node ($self->nodes)
+	foreach my $node ($self->peers)
 	{
 		$package_id = $node->query("SELECT fabric.install_chaincode('\\x$package', allow_warnings => $warnings)");
 		$node->query("SELECT fabric.approve_chaincode($definition, " . literal($package_id) . "$policy)");
@@ -368,15 +469,27 @@ sub wait_for_height
 	}
 }
 
+# its size in words
+sub description
+{
+	my ($self) = @_;
+	my @peers = $self->peers;
+	my @orderers = $self->orderers;
+	my $orgs = grep { $_->{application} } $self->homes;
+	my $words = @peers == $orgs ? "$orgs organisations" : sprintf '%d organisations with %d peers each', $orgs, @peers / $orgs;
+
+	return sprintf '%s, %d of them orderers too,', $words, scalar @orderers if $orderers[0]{application};
+	return sprintf '%s and an orderer organisation with %d orderers', $words, scalar @orderers;
+}
+
 # All of the above, with its progress on the terminal. %options: those of new, and channel
 sub up
 {
 	my ($class, $directory, %options) = @_;
 	my $channel = delete $options{channel} // 'trade';
 	my $network = $class->new($directory, %options);
-	my @nodes = $network->nodes;
 
-	say_line(sprintf 'A network of %d organisations, %d of them orderers too, in %s', scalar @nodes, scalar($network->orderers), $directory);
+	say_line('A network of ' . $network->description . " in $directory");
 	eval { hold_signals(sub {
 		step('TLS authorities, certificates and keys', sub { $network->create_keys });
 		step('instances with the extension', sub { $network->create_instances });

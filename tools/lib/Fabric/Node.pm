@@ -4,7 +4,7 @@ package Fabric::Node;
 #
 #   DIRECTORY/NODE/data       the instance           DIRECTORY/NODE/log        its log
 #   DIRECTORY/NODE/keys       node.pem, node.key, tls.pem, tls.key, tlscas.pem, keystore/
-#   DIRECTORY/NODE/tlsca.*    the organisation's TLS authority (.pem, .key)
+#   DIRECTORY/NODE/tlsca.*    the organisation's TLS authority (.pem, .key), at its first node
 #   DIRECTORY/.s.PGSQL.PORT   its unix socket
 
 use strict;
@@ -12,11 +12,12 @@ use warnings;
 use Exporter qw(import);
 use Fabric::Host qw(bindir run capture slurp spew);
 use Fabric::Psql ();
+use List::Util qw(max);
 use POSIX ();
 
 our @EXPORT_OK = qw(server_settings authentication_rules);
 
-# fields: name, number, msp_id, role, port, directory (of the network)
+# fields: those that Fabric::Network names, and directory (of the network), nodes_count (how many nodes the network has)
 sub new
 {
 	my ($class, %fields) = @_;
@@ -29,6 +30,22 @@ sub path
 	my ($self, $file) = @_;
 
 	return "$self->{directory}/$self->{name}" . (defined $file ? "/$file" : '');
+}
+
+# does it have its organization's authorities?
+sub is_home
+{
+	my ($self) = @_;
+
+	return $self->{home} eq $self->{name};
+}
+
+# a file of its organization, kept at the organization's first node
+sub org_path
+{
+	my ($self, $file) = @_;
+
+	return "$self->{directory}/$self->{home}/$file";
 }
 
 sub address
@@ -104,6 +121,8 @@ sub create_instance
 	my ($self) = @_;
 	my $data = $self->path('data');
 	my $keys = $self->path('keys');
+	# 500 sessions, and 64 of each other node's relay
+	my $connections = max(700, 500 + 72 * ($self->{nodes_count} - 1));
 
 	run(bindir() . '/initdb', '--pgdata', $data, '--data-checksums', '--username', 'postgres', '--auth-local', 'peer', '--auth-host', 'scram-sha-256',
 		# the collation C sorts alike on every node, whatever its system's locale data
@@ -115,8 +134,7 @@ listen_addresses = 'localhost'
 port = $self->{port}
 unix_socket_directories = '$self->{directory}'
 unix_socket_permissions = 0700
-# 500 sessions, and 64 of each other node's relay
-max_connections = 700
+max_connections = $connections
 max_worker_processes = 32
 shared_buffers = 256MB
 work_mem = 8MB

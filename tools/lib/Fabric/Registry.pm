@@ -29,9 +29,9 @@ sub read
 sub policy
 {
 	my ($self, $network) = @_;
-	my @nodes = $network->nodes;
+	my @homes = grep { $_->{application} } $network->homes;
 
-	return sprintf 'OutOf(%d, %s)', @nodes < 2 ? 1 : 2, join(', ', map { "'$_->{msp_id}.peer'" } @nodes);
+	return sprintf 'OutOf(%d, %s)', @homes < 2 ? 1 : 2, join(', ', map { "'$_->{msp_id}.peer'" } @homes);
 }
 
 # chaincode on all nodes, and an application with a role and an identity of its own at each
@@ -45,7 +45,7 @@ sub deploy
 	});
 	step("application role $ROLE with a client identity at every organisation", sub {
 		$network->{facts}{registry_password} = password();
-		$network->create_application($_, $ROLE, $network->{facts}{registry_password}) foreach $network->nodes;
+		$network->create_application($_, $ROLE, $network->{facts}{registry_password}) foreach $network->peers;
 	});
 	$network->{facts}{registry} = 1;
 	$network->save;
