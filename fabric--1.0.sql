@@ -1235,6 +1235,13 @@ COMMENT ON FUNCTION fabric_internal.stat_relay IS 'the process that carries the 
 REVOKE ALL ON FUNCTION fabric_internal.stat_relay FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.stat_relay TO fabric_admin, fabric_client, fabric_node;
 
+CREATE FUNCTION fabric_internal.stat_notifications(OUT channel text, OUT block_number bigint, OUT blocks_behind bigint, OUT failures bigint,
+		OUT failing_since timestamptz, OUT last_error text) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_notifications';
+COMMENT ON FUNCTION fabric_internal.stat_notifications IS 'how NOTIFY of blocks goes; read it as fabric.stat_notifications';
+REVOKE ALL ON FUNCTION fabric_internal.stat_notifications FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_notifications TO fabric_admin, fabric_client, fabric_node;
+
 CREATE VIEW fabric.stat_channel AS
 	SELECT s.channel, s.height, l.committed_at AS last_block_at, s.lag, s.config_block_number, s.lifecycle_block_number, s.waiting_envelopes,
 		   s.waiting_bytes, s.inbox_records, s.inbox_bytes, s.inbox_refused, s.private_inbox_records, s.private_inbox_bytes, s.private_inbox_refused,
@@ -1258,6 +1265,12 @@ CREATE VIEW fabric.stat_relay AS
 	SELECT r.pid, r.connections, r.requests_now, r.requests, r.refused FROM fabric_internal.stat_relay() r;
 COMMENT ON VIEW fabric.stat_relay IS 'the process that carries the requests of sessions to other nodes: pid is null while it does not run; connections it has; requests that wait or are under way now; requests since the start of the server; refused ones, whose sessions made connections of their own';
 GRANT SELECT ON fabric.stat_relay TO fabric_admin, fabric_client, fabric_node;
+
+CREATE VIEW fabric.stat_notifications AS
+	SELECT n.channel, n.block_number, n.blocks_behind, n.failures, n.failing_since, n.last_error, pg_notification_queue_usage() AS queue_usage
+	FROM fabric_internal.stat_notifications() n;
+COMMENT ON VIEW fabric.stat_notifications IS 'NOTIFY fabric_block by channel: the last block that was told, later blocks without a notification, failed attempts since the start of the server, since when they fail (null: they do not), what went wrong last; and how full the instance''s queue is (0 to 1). Blocks do not depend on it';
+GRANT SELECT ON fabric.stat_notifications TO fabric_admin, fabric_client, fabric_node;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- audit: proofs of a single block, and of a channel's whole ledger on this node

@@ -128,6 +128,7 @@ SELECT (SELECT count(*) FROM fabric_internal.stat_channel()) = (SELECT count(*) 
 	(SELECT count(*) FROM fabric_internal.stat_workers()) = (SELECT count(*) FROM fabric.stat_workers) AS stat_workers,
 	(SELECT count(*) FROM fabric_internal.stat_validation()) = (SELECT count(*) FROM fabric.stat_validation) AS stat_validation;
 SELECT pid IS NOT NULL AS runs, connections >= 0 AS connections, requests_now, requests >= refused AS requests FROM fabric.stat_relay;
+SELECT channel, failures, failing_since, last_error, queue_usage < 0.5 AS room FROM fabric.stat_notifications;
 
 --
 -- history and the past

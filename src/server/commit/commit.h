@@ -92,8 +92,28 @@ extern void import_check_metadata(const Channel *channel, const BlockView *block
 
 /* after the commit: publish in shared memory, wake whoever waits for the block */
 extern void commit_publish(ChannelSlot *slot, const CommittedBlock *committed);
-/* NOTIFY fabric_block with {"channel": ..., "block": ..., "transactions": ...}; rides on the commit of the block */
-extern void commit_notify(const Channel *channel, const CommittedBlock *committed, size_t transactions_count);
+
+/* what the ledger worker has still to tell to the sessions that LISTEN; see the note in notify.c */
+typedef struct BlockNotifier
+{
+	ChannelSlot *slot;
+	uint64		height;			/* count of blocks committed here */
+	size_t		transactions_count; /* of the last one */
+	uint64		notified_height;	/* blocks below have a notification, their own or a later one */
+	uint32		failures_in_a_row;
+	uint64		retry_at_ms;	/* of clock_ms; after a failure */
+	char		error_text[256];
+} BlockNotifier;
+
+/* height: what is committed already. Blocks that another process of this server committed without notifying are told by the first notifier_run */
+extern void notifier_init(BlockNotifier *notifier, ChannelSlot *slot, uint64 height);
+/*
+ * After the commit of a block, outside a transaction: NOTIFY fabric_block with {"channel": ..., "block": ..., "transactions": ...}. Raises nothing, and waits
+ * for no other session; what could not be sent is left to notifier_run.
+ */
+extern void notifier_add(BlockNotifier *notifier, const CommittedBlock *committed);
+/* send what could not be sent, if it is time; returns the milliseconds until it is time, -1: there is nothing to send */
+extern long notifier_run(BlockNotifier *notifier);
 
 /* ---- deliver.c: blocks for other nodes (DLV-1) ---- */
 

@@ -115,6 +115,15 @@ typedef struct RaftPublished
 	FollowerState followers[FB_RAFT_NODES_MAX];
 } RaftPublished;
 
+/* how NOTIFY of this channel's blocks goes; ChannelSlot.mutex, written by the ledger worker */
+typedef struct NotificationState
+{
+	uint64		height;			/* blocks below have a notification, their own or a later one; 0: no worker has run yet */
+	uint64		failures_count; /* since the start */
+	TimestampTz failing_since;	/* 0: the last attempt did not fail */
+	char		last_error[256];
+} NotificationState;
+
 /* a bounded queue of records; head and tail are byte positions that only grow. InboxHeader.lock guards everything */
 typedef struct InboxHeader
 {
@@ -146,8 +155,9 @@ typedef struct ChannelSlot
 	pg_atomic_uint64 commit_index; /* committed by Raft; entries up to here may be read from raft_log */
 	pg_atomic_uint64 snapshot_wanted_index; /* > 0: the log lacks entries up to here, the ledger must pull blocks from others */
 
-	slock_t		mutex;			/* guards workers and raft; held for a few copies only */
+	slock_t		mutex;			/* guards workers, notifications and raft; held for a few copies only */
 	WorkerSlot	workers[WORKER_KIND_COUNT];
+	NotificationState notifications;
 	RaftPublished raft;
 
 	InboxHeader inbox;			/* into the orderer worker; its bytes lie behind all slots */

@@ -236,6 +236,7 @@ clear_slot(ChannelSlot *slot)
 		memset(&slot->workers[kind], 0, sizeof(slot->workers[kind]));
 		slot->workers[kind].generation = generation;
 	}
+	memset(&slot->notifications, 0, sizeof(slot->notifications));
 	memset(&slot->raft, 0, sizeof(slot->raft));
 	slot->import_handle = DSM_HANDLE_INVALID;
 	SpinLockRelease(&slot->mutex);

@@ -5,6 +5,7 @@ FABRIC_FUNCTION(fabric_internal_stat_channel);
 FABRIC_FUNCTION(fabric_internal_stat_workers);
 FABRIC_FUNCTION(fabric_internal_stat_validation);
 FABRIC_FUNCTION(fabric_internal_stat_relay);
+FABRIC_FUNCTION(fabric_internal_stat_notifications);
 
 static void
 put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -170,6 +171,39 @@ fabric_internal_stat_relay(PG_FUNCTION_ARGS)
 			Int64GetDatum((int64) counts.requests), Int64GetDatum((int64) counts.refused)};
 		bool		nulls[5] = {pid == 0};
 
+		put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* stat_notifications() */
+Datum
+fabric_internal_stat_notifications(PG_FUNCTION_ARGS)
+{
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < guc_channels_max; i++)
+	{
+		ChannelSlot *slot = shmem_channel_at(i);
+		uint64		height;
+		NotificationState state;
+		Datum		values[6];
+		bool		nulls[6] = {false};
+
+		if (slot == NULL)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		state = slot->notifications;
+		SpinLockRelease(&slot->mutex);
+		height = pg_atomic_read_u64(&slot->height);
+		values[0] = CStringGetTextDatum(slot->name);
+		nulls[1] = state.height == 0;
+		values[1] = Int64GetDatum((int64) state.height - 1);
+		values[2] = Int64GetDatum((int64) (height > state.height ? height - state.height : 0));
+		values[3] = Int64GetDatum((int64) state.failures_count);
+		values[4] = time_or_null(state.failing_since, &nulls[4]);
+		nulls[5] = state.last_error[0] == '\0';
+		values[5] = nulls[5] ? (Datum) 0 : CStringGetTextDatum(state.last_error);
 		put_row(fcinfo, values, nulls);
 	}
 	return (Datum) 0;

@@ -28,6 +28,7 @@ typedef struct LedgerWorker
 	ChannelSlot *slot;
 	const char *channel;
 	uint64		height;
+	BlockNotifier notifier;
 	uint64		raft_position;	/* the last Raft entry that was looked at */
 	uint64		raft_id;		/* 0: no consenter */
 	bool		import_only;	/* no other node is asked for blocks */
@@ -63,6 +64,7 @@ load(LedgerWorker *worker)
 	pg_atomic_write_u64(&worker->slot->applied_raft_index, last.raft_index);
 	pg_atomic_write_u64(&worker->slot->height, worker->height);
 	bracket_commit();
+	notifier_init(&worker->notifier, worker->slot, worker->height);
 	ConditionVariableBroadcast(&worker->slot->committed);
 }
 
@@ -73,7 +75,6 @@ finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *bloc
 	uint64	   *names;
 
 	commit_block(channel, block, comparison, committed);
-	commit_notify(channel, committed, block->data_count);
 	names = waiters_names(committed->tx_ids, committed->tx_ids_count);
 	FAULT_POINT("ledger_before_commit");
 	bracket_commit();
@@ -82,6 +83,8 @@ finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *bloc
 	commit_publish(worker->slot, committed);
 	waiters_wake(worker->slot, names, committed->tx_ids_count);
 	shmem_worker_wake(worker->slot, WORKER_ORDERER);
+	/* last, because nothing depends on it */
+	notifier_add(&worker->notifier, committed);
 }
 
 /* private plaintext that sessions hand over: into the table, durably, before they answer */
@@ -198,6 +201,15 @@ serve_import(LedgerWorker *worker)
 	pfree(committed);
 }
 
+/* until something is to be done, at most timeout_ms (-1: for ever); a notification that failed is to be sent again in time */
+static void
+sleep_until_work(LedgerWorker *worker, long timeout_ms)
+{
+	long		notify_ms = notifier_run(&worker->notifier);
+
+	worker_sleep(notify_ms >= 0 && (timeout_ms < 0 || notify_ms < timeout_ms) ? notify_ms : timeout_ms);
+}
+
 /* what sessions want from this process */
 static void
 serve_sessions(LedgerWorker *worker)
@@ -207,6 +219,7 @@ serve_sessions(LedgerWorker *worker)
 	store_private(worker);
 	MemoryContextSwitchTo(caller);
 	serve_import(worker);
+	(void) notifier_run(&worker->notifier);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -380,13 +393,13 @@ fabric_ledger_main(Datum argument)
 		if (worker.raft_id != 0 && !worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
 		{
 			if (!apply_next_entry(&worker) && !worker.log_lost)
-				worker_sleep(-1);
+				sleep_until_work(&worker, -1);
 			continue;
 		}
 		now_ms = clock_ms();
 		if (worker.import_only || now_ms < worker.pull_at_ms)
 		{
-			worker_sleep(worker.import_only ? -1 : (long) (worker.pull_at_ms - now_ms));
+			sleep_until_work(&worker, worker.import_only ? -1 : (long) (worker.pull_at_ms - now_ms));
 			continue;
 		}
 		pull(&worker, context);
