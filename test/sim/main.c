@@ -260,6 +260,7 @@ sim_fault(Sim *sim)
 				{
 					if (sim_chance(sim, 700))
 						event.transfer.to = status.followers[sim_below(sim, status.followers_count)].id;
+					event.transfer.leaving = sim_chance(sim, 500);
 					host_step(sim, node, &event);
 				}
 			}

@@ -10,6 +10,7 @@
  *   crash A          A stops                                          restart A         ... and starts from its disk
  *   compact A INDEX  A forgets entries up to INDEX                    configure A V...  A is to make V... the voters
  *   transfer A B     A hands over to B                                fetched A         A has the blocks it asked for
+ *   transfer A B 1   A hands over to B and waits for no answer: it leaves
  *   state            one line per node
  * Every node's disk is written at once, and what is committed is applied at once.
  */
@@ -307,6 +308,7 @@ story_command(char *line)
 	{
 		event.type = RAFT_EVENT_TRANSFER;
 		event.transfer.to = numbers[1];
+		event.transfer.leaving = count > 2;
 		story_step(id, &event);
 	}
 	else if (strcmp(word, "configure") == 0)

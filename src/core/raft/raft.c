@@ -207,34 +207,35 @@ raft_submit(Raft *raft, const RaftEvent *event, FbError *error)
 }
 
 static FbStatus
-raft_transfer(Raft *raft, uint64_t to, FbError *error)
+raft_transfer(Raft *raft, uint64_t to, bool leaving, FbError *error)
 {
+	RaftProgress *progress;
+
 	if (raft->role != RAFT_LEADER)
 		return fb_fail(error, FB_NO_LEADER, "this node is not the leader");
-	if (raft->transfer_to != 0)
+	if (raft->transfer_to != 0 && !leaving)
 		return fb_fail(error, FB_BUSY, "leadership is already being transferred");
 	if (to == 0)
-	{
-		uint64_t best = 0;
-
-		for (uint32_t i = 0; i < raft->progress_count; i++)
-		{
-			if (to == 0 || raft->progress[i].match_index > best)
-			{
-				to = raft->progress[i].id;
-				best = raft->progress[i].match_index;
-			}
-		}
-	}
-	if (to == raft->id || replication_progress(raft, to) == NULL)
+		to = replication_successor(raft);
+	progress = replication_progress(raft, to);
+	if (to == raft->id || progress == NULL)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "cannot transfer leadership to node %" PRIu64 ": not another voter",
 					   to);
 
 	raft->transfer_to = to;
 	raft->transfer_deadline_ms = raft->now_ms + raft->election_timeout_ms;
-	TRACE(raft, "transfer leadership to %" PRIu64, to);
+	TRACE(raft, "transfer leadership to %" PRIu64 "%s", to, leaving ? ", leaving" : "");
+	if (leaving)
+	{
+		replication_send(raft, progress, false);
+		if (progress->state == RAFT_PIPELINE && progress->next_index > trail_last_index(&raft->trail))
+		{
+			replication_hand_over(raft);
+			return FB_OK;
+		}
+	}
 	replication_transfer_if_ready(raft);
-	replication_send(raft, replication_progress(raft, to), false);
+	replication_send(raft, progress, false);
 	return FB_OK;
 }
 
@@ -450,7 +451,7 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 		case RAFT_EVENT_CONFIGURE:
 			return membership_configure(raft, &event->configure, error);
 		case RAFT_EVENT_TRANSFER:
-			return raft_transfer(raft, event->transfer.to, error);
+			return raft_transfer(raft, event->transfer.to, event->transfer.leaving, error);
 		case RAFT_EVENT_COMPACT:
 			raft_compact(raft, event->compact.index);
 			return FB_OK;

@@ -261,10 +261,16 @@ typedef struct RaftEvent
 		 * TRANSFER: a leader stops accepting SUBMIT, brings `to` (0: the most advanced follower) up to date and tells
 		 * it to campaign; gives up after one election timeout. FB_NO_LEADER, FB_BUSY (one under way),
 		 * FB_INVALID_ARGUMENT (not another voter).
+		 *
+		 * leaving: this node ends in a moment and may hear no answer any more. Then timeout_now does not wait for the
+		 * answer to what was sent: it follows the last append on its way to a follower in RAFT_PIPELINE. That is safe
+		 * whatever is lost, since a follower without all committed entries wins no election (paper 5.4.1). May be
+		 * repeated, with another `to`, while a transfer is under way.
 		 */
 		struct
 		{
 			uint64_t to;
+			bool leaving;
 		} transfer;
 
 		/*

@@ -203,7 +203,11 @@ extern void replication_send(Raft *raft, RaftProgress *progress, bool even_empty
 extern void replication_broadcast(Raft *raft);
 extern bool replication_advance_commit(Raft *raft);
 extern void replication_timeout(Raft *raft);
+/* whom a leader that is not told otherwise hands over to; 0: nobody */
+extern uint64_t replication_successor(const Raft *raft);
 extern void replication_transfer_if_ready(Raft *raft);
+/* timeout_now for transfer_to, behind everything that was sent to it */
+extern void replication_hand_over(Raft *raft);
 extern FbStatus replication_check_append(Raft *raft, const RaftMessage *message, FbError *error);
 extern void replication_receive_append(Raft *raft, const RaftMessage *message);
 extern void replication_receive_heartbeat(Raft *raft, const RaftMessage *message);

@@ -208,6 +208,37 @@ replication_timeout(Raft *raft)
 		replication_heartbeat(raft);
 }
 
+/*
+ * Who takes over: the most advanced follower, and of those that were heard within the last heartbeats before others: a
+ * follower that has stopped keeps the match index it had.
+ */
+uint64_t
+replication_successor(const Raft *raft)
+{
+	const RaftProgress *best = NULL;
+	bool best_heard = false;
+
+	for (uint32_t i = 0; i < raft->progress_count; i++)
+	{
+		const RaftProgress *progress = &raft->progress[i];
+		bool heard = progress->heard_ms != 0 && raft->now_ms <= progress->heard_ms + 3 * raft->heartbeat_ms;
+
+		if (best == NULL || heard > best_heard || (heard == best_heard && progress->match_index > best->match_index))
+		{
+			best = progress;
+			best_heard = heard;
+		}
+	}
+	return best != NULL ? best->id : 0;
+}
+
+void
+replication_hand_over(Raft *raft)
+{
+	raft_send(raft, RAFT_TIMEOUT_NOW, raft->transfer_to)->early = true;
+	TRACE(raft, "%" PRIu64 " has been sent everything: timeout_now", raft->transfer_to);
+}
+
 /* "the prior leader sends a TimeoutNow request to the target server" once its log is complete (thesis 3.10) */
 void
 replication_transfer_if_ready(Raft *raft)
@@ -227,17 +258,12 @@ replication_transfer_if_ready(Raft *raft)
 static bool
 replication_leave_if_removed(Raft *raft)
 {
-	RaftProgress *best = NULL;
+	uint64_t successor = replication_successor(raft);
 
 	if (raft_is_voter(raft) || raft->configurations[0].index > raft->commit_index)
 		return false;
-	for (uint32_t i = 0; i < raft->progress_count; i++)
-	{
-		if (best == NULL || raft->progress[i].match_index > best->match_index)
-			best = &raft->progress[i];
-	}
-	if (best != NULL)
-		raft_send(raft, RAFT_TIMEOUT_NOW, best->id)->early = true;
+	if (successor != 0)
+		raft_send(raft, RAFT_TIMEOUT_NOW, successor)->early = true;
 	election_become_follower(raft, raft->term, 0, "removed from the configuration");
 	return true;
 }

@@ -320,6 +320,9 @@ publish(OrderNode *node)
 	};
 
 	publish_status(node->slot, node->raft, node->wires, &counts, node->now_ms);
+	if (node->leader_changes_told != node->leader_changes_count)
+		waiters_wake_all(node->slot);
+	node->leader_changes_told = node->leader_changes_count;
 }
 
 void
@@ -344,7 +347,7 @@ order_node_turn(OrderNode *node)
 void
 order_node_sleep(OrderNode *node)
 {
-	uint64		deadline_ms = Min(node->deadline_ms, batching_deadline_ms(node));
+	uint64		deadline_ms = Min(Min(node->deadline_ms, batching_deadline_ms(node)), node->sleep_until_ms != 0 ? node->sleep_until_ms : UINT64_MAX);
 	uint64		now_ms = clock_ms();
 	long		timeout_ms = -1;
 

@@ -69,5 +69,9 @@ extern OrderNode *order_node_start(ChannelSlot *slot);
 extern void order_node_turn(OrderNode *node);
 /* sleep until there is something to do: latch, connections, Raft's deadline, batch timeout */
 extern void order_node_sleep(OrderNode *node);
+/* is there a leadership that others could take over? */
+extern bool order_node_leads(const OrderNode *node);
+/* before a leader ends: names its successor and goes on until that leads, a fraction of a second at most. Raises what a turn raises */
+extern void order_node_hand_over(OrderNode *node);
 
 #endif

@@ -10,6 +10,7 @@
  *   node.c        the worker's turn: inputs, duties, sleep
  *   duties.c      the Raft host's duties after each step
  *   batching.c    a leader cuts batches, a follower forwards
+ *   hand_over.c   a leader that ends gives the leadership away
  *   publish.c     what the worker shows of itself in shared memory
  */
 #ifndef FABRIC_SERVER_ORDER_INTERNAL_H
@@ -198,6 +199,7 @@ struct OrderNode
 	uint64		log_start_term;
 	uint64		fetch_index;
 	uint64		deadline_ms;
+	uint64		sleep_until_ms; /* while the leadership is handed over: the next sleep ends then at the latest; 0: no limit */
 
 	/* duties that the steps of this turn left: first the transaction, then PERSISTED, then the late messages */
 	bool		in_transaction;
@@ -226,6 +228,7 @@ struct OrderNode
 	uint64		batches_count;
 	uint64		dropped_count;
 	uint64		leader_changes_count;
+	uint64		leader_changes_told;	/* of them: those that waiting sessions were woken for */
 	uint64		refusal_logged_ms;	/* when a message of another consenter was last refused in the log; 0: never */
 };
 

@@ -218,6 +218,8 @@ extern void waiter_leave(void);
 /* for the ledger worker. names: before its commit, because the ids do not outlive that. wake: after it; frees the names */
 extern uint64 *waiters_names(const FbBytes *tx_ids, size_t count);
 extern void waiters_wake(ChannelSlot *slot, uint64 *names, size_t count);
+/* all that wait for a transaction of the channel: there is another leader, and what the old one had may be lost */
+extern void waiters_wake_all(ChannelSlot *slot);
 extern int	waiters_count(const ChannelSlot *slot);
 
 /* places that one session can hold */

@@ -235,6 +235,16 @@ waiters_wake(ChannelSlot *slot, uint64 *names, size_t count)
 	pfree(names);
 }
 
+void
+waiters_wake_all(ChannelSlot *slot)
+{
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	for (int i = 0; i < shared->waiters_count; i++)
+		if (shared->waiters[i].slot == slot && pg_atomic_exchange_u32(&shared->waiters[i].woken, 1) == 0)
+			SetLatch(latch_of(i));
+	LWLockRelease(&shared->lock);
+}
+
 int
 waiters_count(const ChannelSlot *slot)
 {
