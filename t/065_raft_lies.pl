@@ -115,4 +115,69 @@ foreach my $node (@others)
 	is($node->query("SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND term = $term AND kind = 0"), '8', "$node->{name} has them in its log");
 	is($node->query("SELECT string_agg(DISTINCT channel, '') FROM fabric.verify_chain('trade') v, fabric.channels"), '', "$node->{name}: its chain is clean");
 }
+
+# ---- who votes: only the channel's configuration says so ----
+
+my $only_me = pack('C Q>', 1, $liar->{number});
+
+sub newest_term { return (sort { $b <=> $a } map { orderer($_, 'term') } @nodes)[0] }
+sub last_entry { return split / /, $_[0]->query("SELECT index || ' ' || term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1") }
+sub same_log { return FabricTest::wait_until(sub { join(' ', last_entry($others[0])) eq join(' ', last_entry($others[1])) }, 30) }
+
+same_log();
+$term = newest_term() + 1;
+($last, $last_term) = last_entry($others[0]);
+foreach my $node (@others)
+{
+	my %as_leader = (to => $node->{number}, term => $term);
+
+	is(lie_to($node, raft_message(%as_leader, type => $APPEND, index => $last, log_term => $last_term, commit => $last + 1, entries => [ [ $term, 2, $only_me ] ]),
+			raft_message(%as_leader, type => $SNAPSHOT, index => $last + 1, log_term => $term, configuration => pack('C Q>', 1, 0) . $only_me)), "t\nt\n", "$node->{name} is told that only the liar votes");
+}
+goes_on('after an entry that makes the liar the only voter');
+foreach my $node (@others)
+{
+	is($node->query("SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2"), '0', "$node->{name} has not put it into its log");
+	is($node->query("SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'trade'"), '2', "$node->{name} knows two other voters");
+}
+
+# ---- what is to be fetched: a leader's word, for as long as it says so ----
+
+my $configuration = pack('C Q> C Q>3', 1, 0, 3, 1, 2, 3);
+
+same_log();
+$term = newest_term() + 1;
+foreach my $node (@others)
+{
+	is(lie_to($node, map { raft_message(to => $node->{number}, type => $SNAPSHOT, term => $term, index => $_, log_term => $term, configuration => $configuration) } 1 << 50, 1 << 49), "t\nt\n",
+		"$node->{name} is told to fetch what nobody has");
+}
+goes_on('after a snapshot with an absurd index');
+
+# ---- terms are not used up by jumps ----
+
+$term = newest_term();
+is(lie_to($others[0], map { raft_message(to => $others[0]->{number}, type => $VOTE_RESPONSE, flags => $REJECTED, term => $term + $_ * (1 << 31)) } 1 .. 2000), "t\n" x 2000, 'two thousand messages, each of a term that is far ahead');
+goes_on('after terms that jump');
+cmp_ok(newest_term(), '<', $term + 100 * (1 << 31), 'most of the jumps were not taken');
+
+# ---- a lie that is in the tables does not survive a start ----
+
+my ($healed) = @others;
+my $state_of = "SELECT encode(configuration, 'hex') FROM fabric_internal.raft_state WHERE channel = 'trade'";
+my $right = $healed->query($state_of);
+
+$healed->stop;
+$healed->start('without workers');
+$healed->query(<<"SQL");
+INSERT INTO fabric_internal.raft_log SELECT channel, index + 1, term, 2, '\\x010000000000000001' FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1;
+UPDATE fabric_internal.raft_state SET configuration = '\\x01' || int8send((SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade')) || '\\x01' || int8send($healed->{number});
+SQL
+$healed->stop;
+$healed->start;
+$before{ $healed->{name} } = undef;
+ok(FabricTest::wait_until(sub { $healed->query($state_of) eq $right }, 30), 'a stored configuration of one voter is replaced by that of the channel');
+ok(FabricTest::wait_until(sub { $healed->query("SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2") == 0 }, 30), 'and its entry in the log makes no voters');
+$before{ $healed->{name} } = $healed->query($workers);
+goes_on('after a stored configuration of one voter');
 done_testing();

@@ -394,6 +394,222 @@ test_full_log(void)
 	free(trail);
 }
 
+/* node 2 of three with entries 1/1, 2/1, both committed, following node 1 in term 1; voters are fixed */
+static Raft *
+follower_of_three(void)
+{
+	static const RaftTrailEntry trail[] = {{1, 1}, {1, 1}};
+	RaftEvent event = start_event(2, 3);
+	Raft *raft;
+
+	event.start.configuration_fixed = true;
+	event.start.entries = trail;
+	event.start.entries_count = 2;
+	event.start.term = 1;
+	event.start.commit_index = 2;
+	event.start.applied_index = 2;
+	raft = started(&event, FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 1}), FB_OK);
+	CHECK(update.leader == 1);
+	return raft;
+}
+
+static FbBytes
+configuration_state(uint32_t voters)
+{
+	RaftLogConfiguration configuration = {0};
+	uint8_t *bytes = fb_allocate(&arena.allocator, RAFT_CONFIGURATION_STATE_BYTES_MAX);
+
+	for (uint64_t voter = 1; voter <= voters; voter++)
+		raft_configuration_add(&configuration.configuration, voter);
+	return fb_bytes(bytes, membership_encode_state(&configuration, 1, bytes));
+}
+
+static FbStatus
+offer(Raft *raft, uint64_t from, uint64_t term, uint64_t index, uint64_t log_term)
+{
+	return receive(raft, (RaftMessage){.type = RAFT_SNAPSHOT,
+									   .from = from,
+									   .to = 2,
+									   .term = term,
+									   .index = index,
+									   .log_term = log_term,
+									   .configuration = configuration_state(3)});
+}
+
+/* what a leader says is to be fetched counts while it says so */
+static void
+test_offer_expires(void)
+{
+	Raft *raft = follower_of_three();
+
+	CHECK_STATUS(offer(raft, 1, 1, UINT64_C(1) << 50, 1), FB_OK);
+	CHECK(update.fetch_index == UINT64_C(1) << 50 && update.fetch_from == 1);
+	/* a lower index of the same leader counts, a higher one confirms */
+	CHECK_STATUS(offer(raft, 1, 1, 100, 1), FB_OK);
+	CHECK(update.fetch_index == 100);
+	CHECK_STATUS(offer(raft, 1, 1, 200, 1), FB_OK);
+	CHECK(update.fetch_index == 100);
+	/* heartbeats do not repeat it */
+	for (uint64_t now_ms = 1000; now_ms < 1000 + 4 * 1000; now_ms += 100)
+	{
+		RaftMessage heartbeat = {.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 1};
+		RaftEvent event = {.type = RAFT_EVENT_RECEIVE, .receive = &heartbeat, .now_ms = now_ms};
+
+		CHECK_STATUS(raft_step(raft, &event, &update, &error), FB_OK);
+		CHECK(update.fetch_index == 100);
+	}
+	CHECK_STATUS(timeout(raft, 5000), FB_OK);
+	CHECK(update.fetch_index == 0 && update.leader == 1);
+
+	/* another leader, or only a later term, ends it at once */
+	CHECK_STATUS(offer(raft, 1, 1, 100, 1), FB_OK);
+	CHECK(update.fetch_index == 100);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 3, .to = 2, .term = 2}), FB_OK);
+	CHECK(update.fetch_index == 0 && update.leader == 3);
+	CHECK_STATUS(offer(raft, 3, 2, 100, 1), FB_OK);
+	CHECK(update.fetch_index == 100);
+	CHECK_STATUS(
+		receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .rejected = true, .from = 1, .to = 2, .term = 3}),
+		FB_OK);
+	CHECK(update.fetch_index == 0);
+}
+
+/* a log that starts anew behind fetched blocks does not take over the term that was offered with them */
+static void
+test_offered_term(void)
+{
+	Raft *raft = follower_of_three();
+	RaftEvent installed = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
+	RaftEntry entries[] = {{3, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")}};
+
+	CHECK_STATUS(offer(raft, 1, 9, 10, 9), FB_OK);
+	installed.snapshot_installed.index = 9;
+	CHECK_STATUS(raft_step(raft, &installed, &update, &error), FB_OK);
+	CHECK(!update.log_reset && update.fetch_index == 10);
+	installed.snapshot_installed.index = 12;
+	CHECK_STATUS(raft_step(raft, &installed, &update, &error), FB_OK);
+	CHECK(update.log_reset && update.log_start.index == 10 && update.log_start.term == 1 && update.commit_index == 10);
+	/* a candidate whose log really has entry 10 of term 2 is not behind */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE, .forced = true, .from = 3, .to = 2, .term = 10, .index = 10, .log_term = 2}), FB_OK);
+	CHECK(update.messages_count == 1 && !update.messages[0].rejected && update.hard_state.vote == 3);
+	/* and can go on from there */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND, .from = 3, .to = 2, .term = 10, .index = 10, .log_term = 2, .commit_index = 10, .entries_count = 1, .entries = entries}), FB_OK);
+	CHECK(update.entries.count == 1 && update.entries.first_index == 11 && !update.messages[0].rejected && update.messages[0].index == 11);
+}
+
+/* the voters are those of START: no entry, no snapshot and no stored state can say otherwise */
+static void
+test_fixed_configuration(void)
+{
+	Raft *raft = follower_of_three();
+	uint8_t payload[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	RaftConfiguration only_three = {1, {3}};
+	RaftEntry entry = {2, RAFT_ENTRY_CONFIGURATION, fb_bytes(payload, membership_encode_one(&only_three, payload))};
+	RaftMessage append = {.type = RAFT_APPEND, .from = 3, .to = 2, .term = 2, .index = 2, .log_term = 1, .commit_index = 3, .entries_count = 1, .entries = &entry};
+	RaftEvent configure = {.type = RAFT_EVENT_CONFIGURE, .configure = only_three};
+	RaftEvent event = start_event(2, 3);
+	RaftStatus status;
+
+	CHECK_STATUS(receive(raft, append), FB_CORRUPTED);
+	CHECK(update.term == 1 && update.last_index == 2);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_SNAPSHOT, .from = 3, .to = 2, .term = 2, .index = 5, .log_term = 1, .configuration = configuration_state(1)}), FB_CORRUPTED);
+	CHECK_STATUS(raft_step(raft, &configure, &update, &error), FB_INVALID_ARGUMENT);
+	raft_status(raft, &status);
+	CHECK(status.configuration.voters_count == 3);
+
+	/* one that repeats what is so changes nothing, however many there are and whatever is truncated */
+	entry.payload = fb_bytes(payload, membership_encode_one(&status.configuration, payload));
+	for (append.index = 2; append.index < 6; append.index++)
+	{
+		append.log_term = append.index == 2 ? 1 : 2;
+		append.commit_index = 2;
+		CHECK_STATUS(receive(raft, append), FB_OK);
+		CHECK(update.entries.count == 1 && !update.configuration_changed);
+	}
+	entry = (RaftEntry){3, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY};
+	append.index = 2;
+	append.log_term = 1;
+	append.term = 3;
+	append.from = 1;
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.truncate_from_index == 3 && update.last_index == 3);
+
+	event.start.configuration_fixed = true;
+	event.start.configuration_state = configuration_state(1);
+	raft = started(&event, FB_OK);
+	raft_status(raft, &status);
+	CHECK(status.configuration.voters_count == 3 && update.persist_hard_state);
+	CHECK(fb_bytes_equal(update.hard_state.configuration_state, configuration_state(3)));
+}
+
+/* one large step of the term in an election timeout */
+static void
+test_term_jumps(void)
+{
+	Raft *raft = follower_of_three();
+	uint64_t term = 1;
+
+	for (uint64_t i = 1; i <= 100; i++)
+	{
+		CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .rejected = true, .from = 3, .to = 2, .term = 1 + (i << 31)}), FB_OK);
+		term = update.term;
+	}
+	CHECK(term == 1 + (UINT64_C(1) << 31));
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .rejected = true, .from = 3, .to = 2, .term = term + 1000}), FB_OK);
+	CHECK(update.term == term + 1000);
+	CHECK_STATUS(timeout(raft, 2100), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .rejected = true, .from = 3, .to = 2, .term = term + (UINT64_C(1) << 31)}), FB_OK);
+	CHECK(update.term == term + (UINT64_C(1) << 31));
+	/* only who leads gives the leadership away */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = update.term}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 3, .to = 2, .term = update.term}), FB_OK);
+	CHECK(update.role == RAFT_FOLLOWER && update.leader == 1);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = update.term}), FB_OK);
+	CHECK(update.role == RAFT_CANDIDATE);
+}
+
+/* what is not committed fills the log of a follower only up to a limit; what is committed always finds its place */
+static void
+test_uncommitted_limit(void)
+{
+	size_t count = FB_RAFT_UNCOMMITTED_ENTRIES_MAX - 1;
+	RaftTrailEntry *trail = calloc(count, sizeof(RaftTrailEntry));
+	RaftEvent event = start_event(2, 3);
+	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")}, {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
+	RaftMessage append = {.type = RAFT_APPEND, .from = 1, .to = 2, .term = 1, .index = count, .log_term = 1, .entries_count = 2, .entries = entries};
+	Raft *raft;
+
+	for (size_t i = 0; i < count; i++)
+		trail[i] = (RaftTrailEntry){1, 1};
+	event.start.entries = trail;
+	event.start.entries_count = count;
+	event.start.term = 1;
+	raft = started(&event, FB_OK);
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.entries.count == 1 && update.messages[0].index == count + 1);
+	append.index = count + 1;
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.entries.count == 0 && !update.messages[0].rejected && update.messages[0].index == count + 1);
+	append.commit_index = 1;
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.entries.count == 1 && update.commit_index == 1);
+	append.index = count + 2;
+	append.commit_index = count + 2;
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.entries.count == 2 && update.commit_index == count + 2);
+
+	/* by bytes too */
+	trail[0] = trail[1] = trail[2] = (RaftTrailEntry){1, (uint32_t) (FB_RAFT_UNCOMMITTED_BYTES_MAX / 3)};
+	event.start.entries_count = 3;
+	raft = started(&event, FB_OK);
+	append.index = 3;
+	append.commit_index = 0;
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.entries.count == 1);
+	free(trail);
+}
+
 /* a host that was late itself does not blame its followers at once */
 static void
 test_late_host(void)
@@ -512,6 +728,11 @@ main(void)
 	test_follower();
 	test_truncation();
 	test_full_log();
+	test_offer_expires();
+	test_offered_term();
+	test_fixed_configuration();
+	test_term_jumps();
+	test_uncommitted_limit();
 	test_late_host();
 	test_parts();
 	test_tail();

@@ -108,5 +108,11 @@
 #define FB_RAFT_BYTES_PER_MESSAGE_MAX (4 * 1024 * 1024)
 /* entries that one node keeps in its log: 16 bytes each in memory; a host that never compacts is stopped here */
 #define FB_RAFT_TRAIL_ENTRIES_MAX (4 * 1024 * 1024)
+/*
+ * Entries that a follower stores beyond what is committed. A leader that follows the rules has a handful of batches on their way; one
+ * that does not fills the disks of the others with no more than this, and the next leader's entries take their place.
+ */
+#define FB_RAFT_UNCOMMITTED_ENTRIES_MAX (64 * 1024)
+#define FB_RAFT_UNCOMMITTED_BYTES_MAX (UINT64_C(1024) * 1024 * 1024)
 
 #endif

@@ -2,7 +2,28 @@
  * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric (ORD-8) the snapshot carries no
  * state: it names the entry after which the leader's log starts, and the newest committed configuration (which may be of
  * a later entry: that entry will follow, and until then it does no harm to know it already). The follower's host gets
- * the blocks from any node and reports. What is named stays true for ever, so it survives leader changes.
+ * the blocks from any node and reports.
+ *
+ * An offer is one node's word, and the node may lie. What it can do is bounded by four rules:
+ *
+ *   It expires. An offer counts while the leader that made it is followed, in the term in which it was made, and repeats
+ *   it (catch_up_send does, once per election timeout). Whoever leads next makes its own offer if one is needed, so
+ *   dropping an offer costs one round trip, and an index that no ledger ever reaches holds this node up only while
+ *   somebody keeps saying it.
+ *
+ *   It alone changes nothing. The log is replaced only when the host reports that its ledger has come that far, and how
+ *   far the ledger is follows from blocks that the host has checked, never from the offer.
+ *
+ *   Its term is not believed. The new log start gets the term of this node's own last committed entry, which is never
+ *   above the true one; an offered term that is too high would win elections with a log that lacks entries. A term that
+ *   is too low does no harm: as a candidate this node claims less than it has, and as a voter it was not part of the
+ *   majority that committed what it fetched, so its vote is not what protects those entries. What leaders append behind
+ *   the log start is accepted whatever term they give it: replication_follows.
+ *
+ *   Its configuration counts only where configurations may change at all (RaftEvent, START).
+ *
+ * Rejected: to ask the other voters for the term of the offered entry. They may have forgotten it, and a quorum of two
+ * with one node down could not go on.
  */
 #include "core/raft/raft_internal.h"
 
@@ -46,14 +67,15 @@ catch_up_decode(const RaftMessage *message, RaftLogConfiguration *configuration,
 }
 
 FbStatus
-catch_up_check_snapshot(const RaftMessage *message, FbError *error)
+catch_up_check_snapshot(const Raft *raft, const RaftMessage *message, FbError *error)
 {
 	RaftLogConfiguration configuration;
 
 	if (message->index == 0 || message->log_term == 0 || message->log_term > message->term)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft snapshot of node %" PRIu64 " has an impossible position",
 					   message->from);
-	return catch_up_decode(message, &configuration, error);
+	FB_TRY(catch_up_decode(message, &configuration, error));
+	return membership_check_fixed(raft, message, &configuration.configuration, error);
 }
 
 static void
@@ -83,14 +105,32 @@ catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 		catch_up_answer(raft, message->from, message->index);
 		return;
 	}
-	/* what is being fetched stays the goal; after it the leader says what is next */
-	if (raft->fetch.index > 0)
+	/* what is being fetched stays the goal, unless the leader has never been that far; after it the leader says what is next */
+	catch_up_forget_if_over(raft);
+	if (raft->fetch.index > 0 && raft->fetch.index <= message->index)
+	{
+		raft->fetch.confirmed_ms = raft->now_ms;
 		return;
+	}
 	raft->fetch.index = message->index;
-	raft->fetch.term = message->log_term;
+	raft->fetch.log_term = message->log_term;
+	raft->fetch.leader = message->from;
+	raft->fetch.leader_term = message->term;
+	raft->fetch.confirmed_ms = raft->now_ms;
 	status = catch_up_decode(message, &raft->fetch.configuration, NULL);
 	FB_ASSERT(status == FB_OK); /* catch_up_check_snapshot looked */
 	TRACE(raft, "fetch the blocks up to %" PRIu64 "/%" PRIu64, message->index, message->log_term);
+}
+
+/* see the top of the file; at least 1, since a log start has a term */
+static uint64_t
+catch_up_log_start_term(const Raft *raft)
+{
+	uint64_t term = trail_term(&raft->trail, raft->commit_index);
+
+	if (term > raft->fetch.log_term)
+		term = raft->fetch.log_term;
+	return term > 0 ? term : 1;
 }
 
 void
@@ -102,19 +142,20 @@ catch_up_installed(Raft *raft, uint64_t index)
 	 * The log from here on may be anything an old leader left; without the entry before, nothing in it can be trusted.
 	 * Entries up to the commit index are covered by the blocks. Everything counts as durable: the blocks are.
 	 */
-	if (trail_matches(&raft->trail, raft->fetch.index, raft->fetch.term))
+	if (trail_matches(&raft->trail, raft->fetch.index, raft->fetch.log_term))
 		raft_set_commit(raft, raft->fetch.index);
 	else
 	{
-		trail_reset(&raft->trail, raft->fetch.index, raft->fetch.term);
+		trail_reset(&raft->trail, raft->fetch.index, catch_up_log_start_term(raft));
 		raft->commit_index = raft->fetch.index;
 		raft->persisted_index = raft->fetch.index;
 		raft->update->log_start_changed = true;
 		raft->update->log_reset = true;
 		raft->update->persist_hard_state = true;
-		membership_replace(raft, &raft->fetch.configuration);
+		if (!raft->configuration_fixed)
+			membership_replace(raft, &raft->fetch.configuration);
 		TRACE(raft, "blocks up to %" PRIu64 " are here: log restarts after %" PRIu64 "/%" PRIu64, index,
-			  raft->fetch.index, raft->fetch.term);
+			  raft->fetch.index, raft->trail.base_term);
 	}
 	if (index > raft->applied_reported)
 		raft->applied_reported = index;
@@ -123,9 +164,20 @@ catch_up_installed(Raft *raft, uint64_t index)
 	raft->fetch.index = 0;
 }
 
+/* an offer is repeated once per election timeout: so many may get lost */
+#define OFFERS_LOST_MAX 4
+
+/* done, or not said any more by the leader of this term */
 void
-catch_up_forget_if_done(Raft *raft)
+catch_up_forget_if_over(Raft *raft)
 {
-	if (raft->fetch.index > 0 && raft->fetch.index <= raft->commit_index)
-		raft->fetch.index = 0;
+	if (raft->fetch.index == 0)
+		return;
+	if (raft->fetch.index > raft->commit_index && raft->fetch.leader_term == raft->term &&
+		(raft->leader == 0 || raft->leader == raft->fetch.leader) &&
+		raft->now_ms < raft->fetch.confirmed_ms + OFFERS_LOST_MAX * raft->election_timeout_ms)
+		return;
+	if (raft->fetch.index > raft->commit_index)
+		TRACE(raft, "the blocks up to %" PRIu64 " are not wanted any more", raft->fetch.index);
+	raft->fetch.index = 0;
 }

@@ -167,7 +167,8 @@ election_timeout(Raft *raft)
 void
 election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 {
-	if (raft->role != RAFT_FOLLOWER || !election_may_campaign(raft))
+	/* only the leader may give its leadership away: from anybody else it would end a leadership that works */
+	if (raft->role != RAFT_FOLLOWER || raft->leader != message->from || !election_may_campaign(raft))
 	{
 		TRACE(raft, "ignore timeout_now of %" PRIu64, message->from);
 		return;

@@ -174,7 +174,7 @@ membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uin
 FbStatus
 membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbError *error)
 {
-	if (state.size > 0)
+	if (state.size > 0 && !raft->configuration_fixed)
 	{
 		/* it comes from our own store */
 		if (membership_decode_state(state, raft->configurations, &raft->configurations_count, error) != FB_OK)
@@ -192,6 +192,17 @@ membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbEr
 	}
 	raft->configurations_count = 1;
 	return FB_OK;
+}
+
+FbStatus
+membership_check_fixed(const Raft *raft, const RaftMessage *message, const RaftConfiguration *configuration,
+					   FbError *error)
+{
+	if (!raft->configuration_fixed || raft_configuration_equal(configuration, raft_configuration_in_force(raft)))
+		return FB_OK;
+	return fb_fail(error, FB_CORRUPTED,
+				   "%s of node %" PRIu64 " in term %" PRIu64 " names other voters than the channel's configuration",
+				   raft_message_type_name(message->type), message->from, message->term);
 }
 
 /* what the node may do, and when it must wake up, follow from the configuration */
@@ -212,7 +223,7 @@ membership_push(Raft *raft, uint64_t index, const RaftConfiguration *configurati
 	bool was_voter = raft_is_voter(raft);
 
 	/* a snapshot may have brought it before its entry came */
-	if (index <= raft->configurations[0].index)
+	if (index <= raft->configurations[0].index || raft->configuration_fixed)
 		return;
 	raft->configurations[1] = raft->configurations[0];
 	raft->configurations[0].index = index;
@@ -312,6 +323,8 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 		if (!raft_configuration_has(next, now->voters[i]))
 			differences++;
 	}
+	if (raft->configuration_fixed)
+		return fb_fail(error, FB_INVALID_ARGUMENT, "the Raft configuration of this node is fixed");
 	if (raft->role != RAFT_LEADER)
 		return fb_fail(error, FB_NO_LEADER, "this node is not the leader");
 	if (differences == 0)

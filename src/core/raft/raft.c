@@ -132,6 +132,7 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	if (event->start.commit_index > last_index)
 		return fb_fail(error, FB_CORRUPTED, "Raft log ends at %" PRIu64 ", but %" PRIu64 " was committed", last_index,
 					   event->start.commit_index);
+	raft->configuration_fixed = event->start.configuration_fixed;
 	FB_TRY(membership_start(raft, event->start.configuration_state, &event->start.configuration, error));
 	/* a single one may have come with a snapshot, ahead of its entry */
 	if (raft->configurations_count == 2 && raft->configurations[0].index > last_index)
@@ -167,7 +168,7 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	fb_rand_seed(&raft->rand, event->start.seed);
 	raft->started = true;
 	raft->update->configuration_changed = true;
-	raft->update->persist_hard_state = event->start.configuration_state.size == 0;
+	raft->update->persist_hard_state = event->start.configuration_state.size == 0 || raft->configuration_fixed;
 	election_reset_timer(raft);
 	/* nobody to wait for */
 	if (raft_is_voter(raft) && raft_configuration_in_force(raft)->voters_count == 1)
@@ -267,6 +268,26 @@ raft_compact(Raft *raft, uint64_t index)
 /* elections that a node can have missed: one each second for more than a century */
 #define TERM_STEP_MAX (UINT64_C(1) << 32)
 
+/*
+ * Terms only grow: after the last one there could never be a leader again. A node that was away catches up with one large step;
+ * more than one in an election timeout is not taken, so no sender can use the terms up: 2^62 of them last for 30 years at
+ * TERM_STEP_MAX per second.
+ */
+#define TERM_STEP_SMALL 1000
+
+static bool
+raft_term_is_in_reach(Raft *raft, const RaftMessage *message)
+{
+	if (message->term - raft->term <= TERM_STEP_SMALL)
+		return true;
+	if (message->term - raft->term <= TERM_STEP_MAX &&
+		(raft->term_jump_ms == 0 || raft->now_ms >= raft->term_jump_ms + raft->election_timeout_ms))
+		return true;
+	TRACE(raft, "ignore %s of %" PRIu64 ": term %" PRIu64 " is out of reach", raft_message_type_name(message->type),
+		  message->from, message->term);
+	return false;
+}
+
 /* ---- messages: the rules common to all of them (paper, figure 2, "rules for servers") ---- */
 
 static bool
@@ -310,7 +331,7 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 		case RAFT_APPEND:
 			return replication_check_append(raft, message, error);
 		case RAFT_SNAPSHOT:
-			return catch_up_check_snapshot(message, error);
+			return catch_up_check_snapshot(raft, message, error);
 		case RAFT_HEARTBEAT:
 			if (message->commit_index > last_index)
 				return fb_fail(error, FB_CORRUPTED,
@@ -351,13 +372,8 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 		raft_receive_old(raft, message);
 		return FB_OK;
 	}
-	/* terms only grow: after the last one there could never be a leader again */
-	if (message->term - raft->term > TERM_STEP_MAX)
-	{
-		TRACE(raft, "ignore %s of %" PRIu64 ": term %" PRIu64 " is out of reach", raft_message_type_name(message->type),
-			  message->from, message->term);
+	if (!raft_term_is_in_reach(raft, message))
 		return FB_OK;
-	}
 
 	/*
 	 * "If a server receives a RequestVote request within the minimum election timeout of hearing from a current
@@ -379,7 +395,11 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 	 */
 	if (message->term > raft->term && message->type != RAFT_PRE_VOTE &&
 		!(message->type == RAFT_PRE_VOTE_RESPONSE && !message->rejected))
+	{
+		if (message->term - raft->term > TERM_STEP_SMALL)
+			raft->term_jump_ms = raft->now_ms;
 		election_become_follower(raft, message->term, 0, raft_message_type_name(message->type));
+	}
 	if (raft_comes_from_leader(message))
 		election_follow(raft, message->from);
 
@@ -526,7 +546,7 @@ raft_step(Raft *raft, const RaftEvent *event, RaftUpdate *update, FbError *error
 
 	status = raft_dispatch(raft, event, error);
 	if (status == FB_OK)
-		catch_up_forget_if_done(raft);
+		catch_up_forget_if_over(raft);
 	else
 		FB_ASSERT(raft->messages_count == 0 && update->entries.count == 0 && raft->term == old_term);
 

@@ -200,6 +200,13 @@ typedef struct RaftEvent
 			FbBytes configuration_state;
 			RaftConfiguration configuration;
 
+			/*
+			 * The voters are decided outside of the log, and are `configuration` until the next START: a stored state that
+			 * says otherwise is replaced by it. CONFIGURE is refused, and so is every message (FB_CORRUPTED) with an entry
+			 * or a snapshot that brings another configuration.
+			 */
+			bool configuration_fixed;
+
 			/* the log as stored: entries base_index + 1 ... */
 			uint64_t base_index;
 			uint64_t base_term;
@@ -360,7 +367,9 @@ typedef struct RaftUpdate
 	/*
 	 * Catching up by blocks (ORD-8): fetch_index > 0: get the blocks up to the one made from this entry from another
 	 * node (fetch_from is the leader), check and store them, then report SNAPSHOT_INSTALLED. Repeated in every update
-	 * until that, or until it is no longer needed. Until then this node takes part in elections with the log it has.
+	 * until that, or until it is no longer needed, or not said any more: when another node leads, the term ends, or the
+	 * leader has not repeated it for some election timeouts. It is one node's word: how far the ledger is must follow from
+	 * blocks that were checked. Until then this node takes part in elections with the log it has.
 	 */
 	uint64_t fetch_index;
 	uint64_t fetch_from;

@@ -29,6 +29,8 @@ extern uint64_t trail_last_term(const RaftTrail *trail);
 extern uint64_t trail_term(const RaftTrail *trail, uint64_t index);
 extern bool trail_matches(const RaftTrail *trail, uint64_t index, uint64_t term);
 extern uint32_t trail_payload_bytes(const RaftTrail *trail, uint64_t index); /* index must be there */
+/* payloads of the entries after_index + 1 .. up_to_index, which must be there */
+extern uint64_t trail_bytes_between(const RaftTrail *trail, uint64_t after_index, uint64_t up_to_index);
 extern size_t trail_room(const RaftTrail *trail);
 /* after FB_OK, count more entries can be appended; they must be within trail_room */
 extern FbStatus trail_reserve(RaftTrail *trail, size_t count, FbError *error);
@@ -114,6 +116,7 @@ struct Raft
 	uint64_t heartbeat_ms;
 	uint32_t in_flight_max;
 	uint32_t message_bytes_max;
+	bool configuration_fixed;
 
 	/* durable in the host's store */
 	uint64_t term;
@@ -130,6 +133,7 @@ struct Raft
 	uint64_t commit_index;
 	uint64_t applied_index;	   /* never above commit_index */
 	uint64_t applied_reported; /* what the host said; may be ahead */
+	uint64_t term_jump_ms;	   /* when a message last brought a term far ahead; 0: never */
 	uint64_t election_deadline_ms;
 
 	/* candidates */
@@ -152,7 +156,10 @@ struct Raft
 	struct
 	{
 		uint64_t index;
-		uint64_t term;
+		uint64_t log_term;
+		uint64_t leader; /* whose word it is, in which term, and when it was said last */
+		uint64_t leader_term;
+		uint64_t confirmed_ms;
 		RaftLogConfiguration configuration;
 	} fetch;
 
@@ -217,7 +224,10 @@ extern void replication_receive_heartbeat_response(Raft *raft, const RaftMessage
 /* ---- membership.c ---- */
 
 extern FbStatus membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error);
-extern FbStatus membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbError *error);
+extern FbStatus membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbError *error); /* configuration_fixed is set */
+/* where configurations are fixed, a message must not bring another one: FB_CORRUPTED */
+extern FbStatus membership_check_fixed(const Raft *raft, const RaftMessage *message,
+									   const RaftConfiguration *configuration, FbError *error);
 extern void membership_push(Raft *raft, uint64_t index, const RaftConfiguration *configuration);
 extern bool membership_can_truncate(const Raft *raft, uint64_t from_index);
 extern void membership_truncate(Raft *raft, uint64_t from_index);
@@ -235,10 +245,10 @@ extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *con
 /* ---- catch_up.c ---- */
 
 extern void catch_up_send(Raft *raft, RaftProgress *progress);
-extern FbStatus catch_up_check_snapshot(const RaftMessage *message, FbError *error);
+extern FbStatus catch_up_check_snapshot(const Raft *raft, const RaftMessage *message, FbError *error);
 extern void catch_up_receive_snapshot(Raft *raft, const RaftMessage *message);
 extern void catch_up_installed(Raft *raft, uint64_t index);
-extern void catch_up_forget_if_done(Raft *raft);
+extern void catch_up_forget_if_over(Raft *raft);
 
 /* ---- trace.c ---- */
 

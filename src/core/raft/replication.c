@@ -372,6 +372,17 @@ replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 
 /* ---- the follower's side ---- */
 
+/*
+ * Does this log have the entry before the message's first? What is committed here is in every leader's log, so at the
+ * commit index the terms need not be compared; and they cannot be where the log started anew behind fetched blocks, see
+ * catch_up.c.
+ */
+static bool
+replication_follows(const Raft *raft, const RaftMessage *message)
+{
+	return message->index == raft->commit_index || trail_matches(&raft->trail, message->index, message->log_term);
+}
+
 /* the first position in the message that this log does not have yet: beyond the end, or with another term */
 static uint32_t
 replication_first_new(const Raft *raft, const RaftMessage *message)
@@ -384,15 +395,41 @@ replication_first_new(const Raft *raft, const RaftMessage *message)
 	return position;
 }
 
+/*
+ * How many of the new entries are stored. Leaders keep few entries uncommitted at a time, and whatever they say, what
+ * they have not said is committed must not fill this node's disk: the rest waits until the leader commits.
+ */
 static uint32_t
 replication_fitting(const Raft *raft, const RaftMessage *message, uint32_t first, uint64_t truncate_from)
 {
 	size_t room = trail_room(&raft->trail);
 	uint32_t count = message->entries_count - first;
+	uint64_t equal_up_to = message->index + first;
+	uint64_t committed = message->commit_index < equal_up_to ? message->commit_index : equal_up_to;
+	uint64_t uncommitted_count;
+	uint64_t uncommitted_bytes;
+	uint32_t fitting = 0;
 
 	if (truncate_from > 0)
 		room += (size_t) (trail_last_index(&raft->trail) - truncate_from + 1);
-	return count < room ? count : (uint32_t) room;
+	if (count > room)
+		count = (uint32_t) room;
+	if (committed < raft->commit_index)
+		committed = raft->commit_index;
+	uncommitted_count = equal_up_to - committed;
+	uncommitted_bytes = trail_bytes_between(&raft->trail, committed, equal_up_to);
+	for (; fitting < count; fitting++)
+	{
+		/* what the message says is committed is applied and forgotten */
+		if (equal_up_to + fitting + 1 > message->commit_index)
+		{
+			uncommitted_count++;
+			uncommitted_bytes += message->entries[first + fitting].payload.size;
+		}
+		if (uncommitted_count > FB_RAFT_UNCOMMITTED_ENTRIES_MAX || uncommitted_bytes > FB_RAFT_UNCOMMITTED_BYTES_MAX)
+			break;
+	}
+	return fitting;
 }
 
 /* what is known to be equal to the leader's log is not looked at again */
@@ -421,12 +458,19 @@ replication_check_append(Raft *raft, const RaftMessage *message, FbError *error)
 		if (entry->payload.size > FB_MESSAGE_BYTES_MAX)
 			return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft entry of %zu bytes", entry->payload.size);
 		if (entry->kind == RAFT_ENTRY_CONFIGURATION)
+		{
 			FB_TRY(membership_decode_one(entry->payload, &configuration, error));
+			FB_TRY(membership_check_fixed(raft, message, &configuration, error));
+		}
 		term = entry->term;
 	}
-	if (replication_is_old(raft, message) || !trail_matches(&raft->trail, message->index, message->log_term))
+	if (replication_is_old(raft, message) || !replication_follows(raft, message))
 		return FB_OK;
 	first = replication_first_new(raft, message);
+	if (first == 0 && message->entries_count > 0 && message->entries[0].term < trail_term(&raft->trail, message->index))
+		return fb_fail(error, FB_CORRUPTED,
+					   "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64, message->from,
+					   message->term, message->index);
 	conflict = message->index + first + 1;
 	if (first == message->entries_count || conflict > trail_last_index(&raft->trail))
 		conflict = 0;
@@ -498,7 +542,7 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 		answer->index = raft->commit_index;
 		return;
 	}
-	if (!trail_matches(&raft->trail, message->index, message->log_term))
+	if (!replication_follows(raft, message))
 	{
 		/* "reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm" */
 		answer->rejected = true;

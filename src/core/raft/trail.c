@@ -51,6 +51,16 @@ trail_payload_bytes(const RaftTrail *trail, uint64_t index)
 	return trail->entries[trail->first + (size_t) (index - trail->base_index - 1)].payload_bytes;
 }
 
+uint64_t
+trail_bytes_between(const RaftTrail *trail, uint64_t after_index, uint64_t up_to_index)
+{
+	uint64_t bytes = 0;
+
+	for (uint64_t index = after_index + 1; index <= up_to_index; index++)
+		bytes += trail_payload_bytes(trail, index);
+	return bytes;
+}
+
 size_t
 trail_room(const RaftTrail *trail)
 {

@@ -36,6 +36,25 @@ ledger_raft_index(const char *channel)
 	return row.raft_index;
 }
 
+/*
+ * Who votes is decided by the channel's configuration alone. A state that says otherwise, and entries of the log that name voters, were put there by
+ * a consenter that lied, or by a version that let it: they are set right here.
+ */
+static void
+report_healed(const OrderNode *node, const RaftStored *stored, uint64 entries_healed)
+{
+	FbBytes		now = node->hard_state.configuration_state;
+
+	if (entries_healed == 0 && (!stored->present || stored->configuration.size == 0 || fb_bytes_equal(stored->configuration, now)))
+		return;
+	ereport(LOG,
+			(errcode(error_sqlstate(FB_CORRUPTED)),
+			 errmsg("channel \"%s\": the Raft log named other voters than the channel's configuration", node->channel),
+			 errdetail("The consenters of the channel's configuration vote again. Entries that had no right to be in the log: %llu.",
+					   (unsigned long long) entries_healed),
+			 errhint("A consenter that led the channel put that there.")));
+}
+
 static void
 start_raft(OrderNode *node)
 {
@@ -43,6 +62,7 @@ start_raft(OrderNode *node)
 	MemoryContext old_context;
 	RaftEvent	event = {.type = RAFT_EVENT_START};
 	RaftStored	stored;
+	uint64		entries_healed;
 	FbError		error = {0};
 
 	error_check(raft_create(memory_allocator(raft_context), &node->raft, &error), &error);
@@ -50,6 +70,7 @@ start_raft(OrderNode *node)
 	bracket_begin("loading the Raft log");
 	old_context = MemoryContextSwitchTo(node->turn_context);
 	node->raft_log = ledger_open(node->channel)->raft_log.table;
+	entries_healed = raft_store_remove_configurations(node->channel);
 	error_check(raft_store_load(node->channel, &stored, &error), &error);
 	event.start.applied_index = ledger_raft_index(node->channel);
 	MemoryContextSwitchTo(old_context);
@@ -73,12 +94,14 @@ start_raft(OrderNode *node)
 	event.start.commit_index = stored.commit_index;
 	event.start.configuration_state = stored.configuration;
 	event.start.configuration = node->settings.voters;
+	event.start.configuration_fixed = true;
 	event.start.base_index = stored.base_index;
 	event.start.base_term = stored.base_term;
 	event.start.entries = stored.entries;
 	event.start.entries_count = stored.entries_count;
 	node->applied_index = event.start.applied_index;
 	error_check(duties_step(node, &event, NULL, &error), &error);
+	report_healed(node, &stored, entries_healed);
 	/* from now on there is a row: a node that has promised nothing yet is told from one that has lost its memory */
 	if (!stored.present && !node->in_transaction)
 	{

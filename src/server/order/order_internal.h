@@ -156,6 +156,9 @@ typedef struct RaftStoredEntry
 	FbBytes		payload;
 } RaftStoredEntry;
 
+/* entries of kind CONFIGURATION become no-ops: nothing may put them into the log. How many there were */
+extern uint64 raft_store_remove_configurations(const char *channel);
+
 /* entries first_index..last_index that are there, up to about bytes_max (at least one), palloc'ed in the current context */
 extern RaftStoredEntry *raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size_t bytes_max,
 										int *entries_count);

@@ -221,6 +221,21 @@ raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size
 }
 
 uint64
+raft_store_remove_configurations(const char *channel)
+{
+	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_HEAL_RAFT_LOG,
+											   "UPDATE fabric_internal.raft_log_%d SET kind = 1, payload = '' WHERE kind = 2", 0, NULL);
+	SpiScope	scope;
+	uint64		count;
+
+	spi_begin(&scope);
+	(void) spi_run(statement, NULL, NULL, false, 0);
+	count = SPI_processed;
+	spi_end(&scope);
+	return count;
+}
+
+uint64
 raft_store_last_batch(const char *channel, uint64 up_to_index)
 {
 	static const Oid types[] = {INT8OID};
@@ -283,10 +298,13 @@ order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
 	*lost = false;
 	if (slot == NULL)
 		return fb_fail(error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" is not joined on this node", channel->name);
-	*lost = pg_atomic_read_u64(&slot->snapshot_wanted_index) > after_index;
+	/* what this node's own log has is not looked for elsewhere, whatever a leader says that is to be fetched */
 	commit_index = pg_atomic_read_u64(&slot->commit_index);
-	if (*lost || commit_index <= after_index)
+	if (commit_index <= after_index)
+	{
+		*lost = pg_atomic_read_u64(&slot->snapshot_wanted_index) > after_index;
 		return FB_OK;
+	}
 
 	stored = raft_store_read(channel->name, after_index + 1, commit_index, bytes_max, &stored_count);
 	if (stored_count == 0 || stored[0].index != after_index + 1)

@@ -390,11 +390,16 @@ fabric_ledger_main(Datum argument)
 		MemoryContextSwitchTo(context);
 		worker_serve_interrupts();
 		serve_sessions(&worker);
-		if (worker.raft_id != 0 && !worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
+		/* the own log first: what it has is not asked for, whatever another consenter says is to be fetched */
+		if (worker.raft_id != 0 && !worker.log_lost)
 		{
-			if (!apply_next_entry(&worker) && !worker.log_lost)
+			if (apply_next_entry(&worker))
+				continue;
+			if (!worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
+			{
 				sleep_until_work(&worker, -1);
-			continue;
+				continue;
+			}
 		}
 		now_ms = clock_ms();
 		if (worker.import_only || now_ms < worker.pull_at_ms)
