@@ -719,8 +719,8 @@ GRANT SELECT ON fabric.identities TO fabric_admin;
 CREATE TABLE fabric_internal.ca (
 	ca					text COLLATE "C" PRIMARY KEY,
 	msp_id				text COLLATE "C" NOT NULL,
-	kind				text NOT NULL,		-- signing, tls
-	parent				text COLLATE "C" REFERENCES fabric_internal.ca,	-- null: a root
+	kind				text NOT NULL CHECK (kind IN ('signing', 'tls')),
+	parent				text COLLATE "C" REFERENCES fabric_internal.ca,	-- null: a root, or its parent is not in this database
 	country				text,				-- of the subject, for the subjects of what it issues
 	province			text,
 	locality			text,
@@ -734,12 +734,12 @@ CREATE TABLE fabric_internal.ca (
 CREATE TABLE fabric_internal.ca_identity (
 	ca					text COLLATE "C" NOT NULL REFERENCES fabric_internal.ca,
 	enrollment_id		text COLLATE "C" NOT NULL,
-	role				text NOT NULL,		-- client, peer, admin, orderer
+	role				text NOT NULL CHECK (role IN ('client', 'peer', 'admin', 'orderer')),
 	affiliation			text NOT NULL,
 	secret_hash			text NOT NULL,		-- bcrypt of the hex SHA-256 of the secret
-	attributes			jsonb,				-- as registered
-	max_enrollments		int NOT NULL,		-- -1: no limit
-	enrollments			int NOT NULL DEFAULT 0,
+	attributes			jsonb CHECK (jsonb_typeof(attributes) = 'object'),	-- as registered
+	max_enrollments		int NOT NULL CHECK (max_enrollments >= -1),			-- -1: no limit
+	enrollments			int NOT NULL DEFAULT 0 CHECK (enrollments >= 0),
 	revoked_at			timestamptz,
 	registered_at		timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (ca, enrollment_id)
@@ -750,7 +750,7 @@ CREATE TABLE fabric_internal.ca_certificate (
 	ca					text COLLATE "C" NOT NULL REFERENCES fabric_internal.ca,
 	serial				bytea NOT NULL,
 	enrollment_id		text COLLATE "C",	-- null: an intermediate authority
-	profile				text NOT NULL,		-- signing, tls, ca
+	profile				text NOT NULL CHECK (profile IN ('signing', 'tls', 'ca')),
 	certificate			text COLLATE "C" NOT NULL,
 	not_before			timestamptz NOT NULL,
 	not_after			timestamptz NOT NULL,
@@ -790,7 +790,7 @@ GRANT EXECUTE ON FUNCTION fabric.ca_enroll TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric.ca_reenroll(ca text, certificate text, csr text, signature bytea, valid_for interval DEFAULT '1 year') RETURNS text
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_reenroll';
-COMMENT ON FUNCTION fabric.ca_reenroll IS 'get a new certificate for a request that is signed with the key of a valid one';
+COMMENT ON FUNCTION fabric.ca_reenroll IS 'get a new certificate for a request that is signed with the key of a valid one; a TLS certificate keeps its host names unless the request names others';
 REVOKE ALL ON FUNCTION fabric.ca_reenroll FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.ca_reenroll TO fabric_admin, fabric_client;
 
@@ -805,6 +805,28 @@ CREATE FUNCTION fabric.ca_crl(ca text, valid_for interval DEFAULT '7 days') RETU
 COMMENT ON FUNCTION fabric.ca_crl IS 'a new revocation list (PEM), for the MSP in the channels'' configurations';
 REVOKE ALL ON FUNCTION fabric.ca_crl FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.ca_crl TO fabric_admin;
+
+CREATE FUNCTION fabric.ca_export(ca text, passphrase text) RETURNS bytea
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_export';
+COMMENT ON FUNCTION fabric.ca_export IS 'an authority with its key, registrations and certificates, as an OpenPGP message under a passphrase of at least 8 bytes: for a copy in a safe place, and for ca_import on another node; superusers only, unless granted';
+REVOKE ALL ON FUNCTION fabric.ca_export FROM PUBLIC;
+
+CREATE FUNCTION fabric.ca_import(export bytea, passphrase text) RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_import';
+COMMENT ON FUNCTION fabric.ca_import(bytea, text) IS 'take in an authority that ca_export wrote; returns its name. LF102: wrong passphrase, or the key is another one''s; LF001: it exists here, or this is no export';
+REVOKE ALL ON FUNCTION fabric.ca_import(bytea, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_import(bytea, text) TO fabric_admin;
+
+CREATE FUNCTION fabric.ca_import(ca text, msp_id text, certificate text, private_key text, kind text DEFAULT 'signing') RETURNS text
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_adopt';
+COMMENT ON FUNCTION fabric.ca_import(text, text, text, text, text) IS 'take over an authority of Fabric CA, cryptogen or openssl: certificate and key (PEM), kind signing or tls; returns its name. What it issued before is not known here';
+REVOKE ALL ON FUNCTION fabric.ca_import(text, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.ca_import(text, text, text, text, text) TO fabric_admin;
+
+CREATE FUNCTION fabric.ca_drop(ca text) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_ca_drop';
+COMMENT ON FUNCTION fabric.ca_drop IS 'remove an authority from this node, with its key, registrations and certificates: export it first; superusers only, unless granted';
+REVOKE ALL ON FUNCTION fabric.ca_drop FROM PUBLIC;
 
 CREATE VIEW fabric.cas AS
 	SELECT ca, msp_id, kind, parent, certificate, crl_number, created_at
@@ -1315,3 +1337,16 @@ GRANT EXECUTE ON FUNCTION fabric.repair_chain TO fabric_admin;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA fabric, fabric_internal FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA fabric, fabric_internal FROM PUBLIC;
+
+------------------------------------------------------------------------------------------------------------------------
+-- What keeps the extension from being dropped by mistake is in the library, which an ordinary session without
+-- shared_preload_libraries has not loaded.
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fabric_internal.load_library() RETURNS event_trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'fabric_load_library';
+COMMENT ON FUNCTION fabric_internal.load_library IS 'event trigger: loads the library, which refuses to drop joined channels and authorities (fabric.allow_drop_extension)';
+REVOKE ALL ON FUNCTION fabric_internal.load_library FROM PUBLIC;
+CREATE EVENT TRIGGER fabric_drop_guard ON ddl_command_start WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED')
+	EXECUTE FUNCTION fabric_internal.load_library();
+COMMENT ON EVENT TRIGGER fabric_drop_guard IS 'loads the library before a statement that could drop the extension';

@@ -49,7 +49,7 @@ CREATE TABLE privileges_test.function AS
 	SELECT p.oid::regprocedure AS function, n.nspname AS schema, p.proname, r.number, r.short, r.name AS role, has_function_privilege(r.name, p.oid, 'EXECUTE') AS granted, has_schema_privilege(r.name, n.oid, 'USAGE') AS visible,
 		format('SELECT * FROM %s(%s)', regexp_replace(p.oid::regprocedure::text, '\(.*', ''), (SELECT string_agg(format('%s(SELECT NULL::%s)', CASE WHEN p.proargmodes[i] = 'v' THEN 'VARIADIC ' ELSE '' END, t::oid::regtype), ', ' ORDER BY i)
 			FROM unnest(string_to_array(p.proargtypes::text, ' ')) WITH ORDINALITY AS x (t, i) WHERE t <> '')) AS call
-	FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, privileges_test.role r WHERE n.nspname IN ('fabric', 'fabric_internal') AND p.prorettype <> 'trigger'::regtype;
+	FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, privileges_test.role r WHERE n.nspname IN ('fabric', 'fabric_internal') AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype);
 SELECT function::text COLLATE "C" AS function, CASE WHEN bool_and(granted) THEN 'everybody' ELSE coalesce(string_agg(short, ', ' ORDER BY number) FILTER (WHERE granted), 'the owner') END AS may_execute
 FROM privileges_test.function GROUP BY function ORDER BY 1;
 

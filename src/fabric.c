@@ -4,6 +4,7 @@
 #include "miscadmin.h"
 
 #include "server/chaincode/chaincode.h"
+#include "server/surface/surface.h"
 #include "server/worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -26,10 +27,15 @@ _PG_init(void)
 	guc_define();
 	unlogged_install();
 	sandbox_install_hooks();
+	drop_guard_install();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shmem_install_hooks();
-		worker_register_launcher();
-		worker_register_relay();
+		/* pg_upgrade starts the old and the new cluster to copy catalogs: nothing else may write, or take part in a channel, meanwhile */
+		if (!IsBinaryUpgrade)
+		{
+			worker_register_launcher();
+			worker_register_relay();
+		}
 	}
 }

@@ -52,10 +52,12 @@ is($node->query("SELECT fabric.policy_text(fabric.policy_compile('OR(''A.peer'')
 $node->query(create_vehicle('V3'));
 
 # the database of a node cannot be dropped, or copied, under its processes
-like($node->error_of("$_", database => 'postgres'), qr/being accessed by other users/, 'no ' . lc $_) foreach 'DROP DATABASE fabric', 'CREATE DATABASE copy TEMPLATE fabric';
+like($node->error_of('DROP DATABASE fabric', database => 'postgres'), qr/channel "trade" is joined in it/, 'no drop');
+like($node->error_of('CREATE DATABASE copy TEMPLATE fabric', database => 'postgres'), qr/being accessed by other users/, 'no copy');
 
-# the extension goes with its channels, and comes back without any
-$node->query('DROP EXTENSION fabric');
+# the extension goes with its channels only if that is wanted, and comes back without any
+like($node->error_of('DROP EXTENSION fabric'), qr/2BP01: cannot drop extension fabric because channel "trade" is joined\nDETAIL:.*\nHINT:.*leave_channel/s, 'with a channel it is not dropped');
+$node->query('SET fabric.allow_drop_extension = on; DROP EXTENSION fabric');
 ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 2 }, 20), 'without the extension only launcher and relay run');
 $node->query('CREATE EXTENSION fabric');
 is($node->query('SELECT count(*) FROM fabric.channels'), 0, 'created again, it has no channels');

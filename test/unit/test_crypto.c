@@ -781,6 +781,8 @@ test_issue(CryptoCurve curve)
 	CryptoChain chain;
 	FbBytes		pem;
 	FbBytes		value;
+	FbBytes    *hosts;
+	CryptoName	name;
 	size_t		count;
 	CryptoRevocation revocations[2];
 
@@ -830,6 +832,17 @@ test_issue(CryptoCurve curve)
 	CHECK(crypto_certificate_key_usage(leaf) == (CRYPTO_USAGE_DIGITAL_SIGNATURE | CRYPTO_USAGE_KEY_ENCIPHERMENT));
 	CHECK(crypto_certificate_extension(leaf, CRYPTO_OID_ATTRIBUTES, &value) && fb_bytes_equal(value, template.attributes_json));
 	CHECK(crypto_certificate_extension(leaf, "2.5.29.17", &value) && value.size == 2 + 2 + 17 + 6 + 18);
+	CHECK_STATUS(crypto_certificate_hosts(leaf, memory, &hosts, &count, NULL), FB_OK);
+	if (CHECK(count == 3))
+	{
+		CHECK(fb_bytes_equal(hosts[0], names[0]) && fb_bytes_equal(hosts[1], names[1]));
+		CHECK(fb_bytes_equal(hosts[2], FB_BYTES_LITERAL("2001:db8:0:0:0:0:0:1")));
+	}
+	CHECK_STATUS(crypto_certificate_hosts(ca, memory, &hosts, &count, NULL), FB_OK);
+	CHECK(count == 0);
+	CHECK_STATUS(crypto_certificate_name(leaf, memory, &name, NULL), FB_OK);
+	CHECK(fb_bytes_equal(name.country, template.subject.country) && fb_bytes_equal(name.organization, template.subject.organization));
+	CHECK(fb_bytes_equal(name.common_name, template.subject.common_name) && name.province.size == 0 && name.locality.size == 0);
 	CHECK(fb_bytes_equal(crypto_certificate_aki(leaf), crypto_certificate_ski(ca)));
 	trust = (CryptoTrust) {&ca, 1, NULL, 0};
 	CHECK_STATUS(crypto_chain_find(leaf, &trust, TEST_TIME + 1, &chain, &count, NULL), FB_OK);

@@ -203,6 +203,13 @@ extern FbStatus crypto_certificate_check_may_sign(const CryptoCertificate *certi
 /* the subject's ECDSA key, owned by the certificate; NULL when it is none, or not on one of the four curves */
 extern const CryptoPublicKey *crypto_certificate_public_key(const CryptoCertificate *certificate);
 
+/*
+ * The DNS names and IP addresses (as texts) among the certificate's subject alternative names, in their order. Errors:
+ * FB_INVALID_CERTIFICATE (malformed), FB_LIMIT_EXCEEDED (more than 256), FB_OUT_OF_MEMORY.
+ */
+extern FbStatus crypto_certificate_hosts(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes **hosts,
+										 size_t *hosts_count, FbError *error);
+
 extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes *pem,
 									   FbError *error);
 
@@ -287,6 +294,13 @@ typedef struct CryptoName
 	size_t		ous_count;
 	FbBytes		common_name;
 } CryptoName;
+
+/*
+ * The country, province, locality, organization and common name of a certificate's subject, UTF-8; ous stays empty. Of an
+ * attribute that occurs more than once, the first. Errors: FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus crypto_certificate_name(const CryptoCertificate *certificate, FbAllocator *allocator, CryptoName *name,
+										FbError *error);
 
 typedef struct CryptoTemplate
 {

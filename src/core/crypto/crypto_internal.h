@@ -8,6 +8,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 /* coordinates of the largest curve, P-521 */
 #define CRYPTO_SCALAR_BYTES_MAX 66
@@ -115,6 +116,16 @@ extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator,
 
 /* wrap pkey (a new reference is taken). FB_INVALID_KEY when it is not an uncompressed point on a named curve of CryptoCurve */
 extern FbStatus public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error);
+
+/* ---- alternative_names.c ---- */
+
+/*
+ * DNS names and IP addresses as texts. With crypto_heap as allocator, free them with alternative_names_free, also after an
+ * error (*list NULL: nothing to free). Errors: FB_LIMIT_EXCEEDED, FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus alternative_names_read(const GENERAL_NAMES *names, FbAllocator *allocator, FbBytes **list, size_t *count,
+									   FbError *error);
+extern void alternative_names_free(FbBytes *list, size_t count);
 
 /* ---- name.c ---- */
 

@@ -3,7 +3,6 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 
 struct CryptoCsr
@@ -11,12 +10,9 @@ struct CryptoCsr
 	X509_REQ   *request;
 	CryptoDn	subject;
 	CryptoPublicKey *public_key;
-	FbBytes    *dns_names;		/* each in memory of its own */
+	FbBytes    *dns_names;
 	size_t		dns_names_count;
 };
-
-/* alternative names of one request: a certificate has no use for more */
-#define ALTERNATIVE_NAMES_MAX 256
 
 static FbStatus
 add_alternative_names(X509_REQ *request, const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator,
@@ -88,54 +84,6 @@ crypto_csr_create(const CryptoName *subject, const FbBytes *dns_names, size_t dn
 	return status;
 }
 
-/* DNS names and addresses; other kinds are skipped */
-static FbStatus
-read_alternative_names(CryptoCsr *csr, GENERAL_NAMES *names, FbError *error)
-{
-	int			count = sk_GENERAL_NAME_num(names);
-
-	if (count > ALTERNATIVE_NAMES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate request has more than %d alternative names",
-					   ALTERNATIVE_NAMES_MAX);
-	csr->dns_names = fb_allocate_array(&crypto_heap, count, sizeof(FbBytes));
-	if (csr->dns_names == NULL)
-		return fb_out_of_memory(error);
-	for (int i = 0; i < count; i++)
-	{
-		int			type;
-		ASN1_STRING *value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
-		char		address[64];
-		FbBytes		text;
-
-		if (type == GEN_DNS)
-		{
-			text = fb_bytes(ASN1_STRING_get0_data(value), ASN1_STRING_length(value));
-			if (memchr(text.data, '\0', text.size) != NULL || !fb_utf8_valid(text))
-				return fb_fail(error, FB_INVALID_CERTIFICATE, "invalid character in an alternative name");
-		}
-		else if (type == GEN_IPADD)
-		{
-			const uint8_t *a = ASN1_STRING_get0_data(value);
-			int			size = ASN1_STRING_length(value);
-
-			if (size == 4)
-				snprintf(address, sizeof(address), "%d.%d.%d.%d", a[0], a[1], a[2], a[3]);
-			else if (size == 16)
-				snprintf(address, sizeof(address), "%x:%x:%x:%x:%x:%x:%x:%x", a[0] << 8 | a[1], a[2] << 8 | a[3],
-						 a[4] << 8 | a[5],
-						 a[6] << 8 | a[7], a[8] << 8 | a[9], a[10] << 8 | a[11], a[12] << 8 | a[13], a[14] << 8 | a[15]);
-			else
-				return fb_fail(error, FB_INVALID_CERTIFICATE, "malformed address among the alternative names");
-			text = fb_bytes_of_text(address);
-		}
-		else
-			continue;
-		FB_TRY(fb_bytes_copy(&crypto_heap, text, &csr->dns_names[csr->dns_names_count], error));
-		csr->dns_names_count++;
-	}
-	return FB_OK;
-}
-
 static FbStatus
 read_request(CryptoCsr *csr, FbBytes der, FbError *error)
 {
@@ -163,7 +111,7 @@ read_request(CryptoCsr *csr, FbBytes der, FbError *error)
 	extensions = X509_REQ_get_extensions(csr->request);
 	names = extensions == NULL ? NULL : X509V3_get_d2i(extensions, NID_subject_alt_name, &critical, NULL);
 	if (names != NULL)
-		status = read_alternative_names(csr, names, error);
+		status = alternative_names_read(names, &crypto_heap, &csr->dns_names, &csr->dns_names_count, error);
 	else if (extensions != NULL && critical != -1)
 		status = crypto_openssl_fail(error, FB_INVALID_CERTIFICATE,
 									 "malformed alternative names in certificate request");
@@ -205,9 +153,7 @@ crypto_csr_free(CryptoCsr *csr)
 {
 	if (csr == NULL)
 		return;
-	for (size_t i = 0; i < csr->dns_names_count; i++)
-		fb_release(&crypto_heap, (void *) csr->dns_names[i].data);
-	fb_release(&crypto_heap, csr->dns_names);
+	alternative_names_free(csr->dns_names, csr->dns_names_count);
 	dn_free(&csr->subject);
 	crypto_public_key_free(csr->public_key);
 	X509_REQ_free(csr->request);

@@ -2,7 +2,6 @@
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 /*
  * the attributes that Go knows, in the order of pkix.Name.ToRDNSequence; a list is one multi-valued element of the
@@ -170,6 +169,39 @@ dn_free(CryptoDn *dn)
 	fb_release(&crypto_heap, dn->common_name);
 	fb_release(&crypto_heap, dn->text);
 	memset(dn, 0, sizeof(*dn));
+}
+
+FbStatus
+crypto_certificate_name(const CryptoCertificate *certificate, FbAllocator *allocator, CryptoName *name, FbError *error)
+{
+	const X509_NAME *subject = X509_get_subject_name(certificate->x509);
+	const struct
+	{
+		int			nid;
+		FbBytes    *value;
+	}			parts[] = {
+		{NID_countryName, &name->country},
+		{NID_stateOrProvinceName, &name->province},
+		{NID_localityName, &name->locality},
+		{NID_organizationName, &name->organization},
+		{NID_commonName, &name->common_name},
+	};
+
+	memset(name, 0, sizeof(*name));
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+	{
+		int			at = X509_NAME_get_index_by_NID((X509_NAME *) subject, parts[i].nid, -1);
+		FbBytes		value;
+		FbStatus	status;
+
+		if (at < 0)
+			continue;
+		FB_TRY(entry_value(subject, at, &value, error));
+		status = fb_bytes_copy(allocator, value, parts[i].value, error);
+		fb_release(&crypto_heap, (void *) value.data);
+		FB_TRY(status);
+	}
+	return FB_OK;
 }
 
 static FbStatus

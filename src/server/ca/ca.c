@@ -96,7 +96,7 @@ CaAuthority *
 ca_find(const char *ca)
 {
 	static SpiStatement statement = {
-		"SELECT ca, msp_id, kind, parent, country, province, locality, organization, key_file, certificate FROM fabric_internal.ca WHERE ca = $1",
+		"SELECT ca, msp_id, kind, country, province, locality, organization, key_file, certificate FROM fabric_internal.ca WHERE ca = $1",
 		1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(ca)};
 	CaAuthority *authority = palloc0(sizeof(CaAuthority));
@@ -112,19 +112,32 @@ ca_find(const char *ca)
 		authority->ca = ca_column_text(&scope, 1);
 		authority->msp_id = ca_column_text(&scope, 2);
 		authority->tls_only = strcmp(ca_column_text(&scope, 3), "tls") == 0;
-		authority->is_root = ca_column_is_null(4);
-		authority->country = bytes_of(ca_column_text(&scope, 5));
-		authority->province = bytes_of(ca_column_text(&scope, 6));
-		authority->locality = bytes_of(ca_column_text(&scope, 7));
-		authority->organization = bytes_of(ca_column_text(&scope, 8));
-		authority->key_file = ca_column_text(&scope, 9);
-		authority->certificate_pem = bytes_of(ca_column_text(&scope, 10));
+		authority->country = bytes_of(ca_column_text(&scope, 4));
+		authority->province = bytes_of(ca_column_text(&scope, 5));
+		authority->locality = bytes_of(ca_column_text(&scope, 6));
+		authority->organization = bytes_of(ca_column_text(&scope, 7));
+		authority->key_file = ca_column_text(&scope, 8);
+		authority->certificate_pem = bytes_of(ca_column_text(&scope, 9));
 	}
 	spi_end(&scope);
 	if (!found)
 		ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" does not exist", ca), NULL);
 	authority->certificate = ca_parse_certificate(authority->certificate_pem);
+	/* The column parent does not tell: the parent of an imported authority may be elsewhere. */
+	authority->is_root = fb_bytes_equal(crypto_certificate_subject_der(authority->certificate),
+										crypto_certificate_issuer_der(authority->certificate));
 	return authority;
+}
+
+CryptoPrivateKey *
+ca_parse_key(FbBytes pem)
+{
+	CryptoPrivateKey *key;
+	FbError		error;
+
+	error_check(crypto_private_key_parse(pem, &key, &error), &error);
+	memory_on_reset(CurrentMemoryContext, free_private_key, key);
+	return key;
 }
 
 CryptoPrivateKey *
@@ -260,11 +273,17 @@ insert_authority(const char *ca, const char *msp_id, const Subject *subject, con
 	inserted = SPI_processed > 0;
 	spi_end(&scope);
 	if (!inserted)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" already exists", ca), NULL);
+		ca_fail_exists(ca);
 }
 
-static void
-store_key(const char *ca, const CryptoPrivateKey *key)
+void
+ca_fail_exists(const char *ca)
+{
+	ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" already exists", ca), NULL);
+}
+
+void
+ca_store_key(const char *ca, const CryptoPrivateKey *key)
 {
 	static SpiStatement update = {"UPDATE fabric_internal.ca SET key_file = $2 WHERE ca = $1", 2, {TEXTOID, TEXTOID}};
 	Datum		values[2] = {CStringGetTextDatum(ca)};
@@ -280,8 +299,8 @@ store_key(const char *ca, const CryptoPrivateKey *key)
 	spi_end(&scope);
 }
 
-static void
-check_arguments(const char *ca, const char *msp_id, const char *kind, const CaAuthority *parent)
+void
+ca_check_names(const char *ca, const char *msp_id, const char *kind)
 {
 	if (ca[0] == '\0' || strlen(ca) > NAME_BYTES_MAX)
 		ca_refuse(FB_INVALID_ARGUMENT, "the name of a certificate authority must have 1 to 63 bytes", NULL);
@@ -289,6 +308,11 @@ check_arguments(const char *ca, const char *msp_id, const char *kind, const CaAu
 		ca_refuse(FB_INVALID_ARGUMENT, psprintf("an MSP id must have 1 to %d bytes", FB_MSP_ID_BYTES_MAX), NULL);
 	if (strcmp(kind, "signing") != 0 && strcmp(kind, "tls") != 0)
 		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown kind \"%s\" of a certificate authority", kind), "It must be signing or tls.");
+}
+
+static void
+check_parent(const char *msp_id, const char *kind, const CaAuthority *parent)
+{
 	if (parent == NULL)
 		return;
 	if (!parent->is_root)
@@ -309,7 +333,8 @@ ca_create(const char *ca, const char *msp_id, Jsonb *subject_json, int64 not_aft
 	FbBytes		pem;
 	FbError		error;
 
-	check_arguments(ca, msp_id, kind, issuer);
+	ca_check_names(ca, msp_id, kind);
+	check_parent(msp_id, kind, issuer);
 	subject = read_subject(subject_json, ca, msp_id);
 	ou = bytes_of(subject.ou);
 	template.subject = (CryptoName) {bytes_of(subject.country), bytes_of(subject.province), bytes_of(subject.locality),
@@ -330,6 +355,6 @@ ca_create(const char *ca, const char *msp_id, Jsonb *subject_json, int64 not_aft
 		error_check(crypto_certificate_issue(&template, public_key, NULL, key, memory_allocator(CurrentMemoryContext), &pem, &error), &error);
 	}
 	insert_authority(ca, msp_id, &subject, kind, parent, pem);
-	store_key(ca, key);
+	ca_store_key(ca, key);
 	return pem;
 }

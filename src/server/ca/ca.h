@@ -59,7 +59,7 @@ extern void keystore_close(const char *label);
 extern const Signer *keystore_signer(const char *label);
 
 /*
- * ---- ca.c, ca_registry.c, ca_enroll.c, ca_revoke.c: certificate authorities (IDN-16, IDN-17) ----
+ * ---- ca.c, ca_registry.c, ca_enroll.c, ca_revoke.c, ca_transfer.c: certificate authorities (IDN-16, IDN-17) ----
  *
  * They do what Fabric CA does: an authority registers identities, each with a secret; whoever has the secret enrols with a certificate request and
  * gets a certificate for the key that he keeps. Keys of authorities are files of the keystore. Names of authorities have 1 to 63 bytes. All raise
@@ -106,8 +106,8 @@ typedef struct CaEnrollment
 extern FbBytes ca_enroll(const char *ca, const CaEnrollment *enrollment);
 
 /*
- * A new certificate like one that this authority issued and that is neither expired nor revoked: same profile, attributes as registered now. signature: by
- * the old certificate's key over the bytes of csr. Raises FB_ACCESS_DENIED, FB_INVALID_SIGNATURE and what ca_enroll raises.
+ * A new certificate like one that this authority issued and that is neither expired nor revoked: same profile, attributes as registered now, and the old
+ * one's host names unless the request names some. signature: by the old certificate's key over the bytes of csr. Raises FB_ACCESS_DENIED, FB_INVALID_SIGNATURE and what ca_enroll raises.
  */
 extern FbBytes ca_reenroll(const char *ca, FbBytes certificate, FbBytes csr, FbBytes signature, int64 not_after);
 
@@ -122,5 +122,26 @@ extern int64 ca_revoke(const char *ca, const char *enrollment_id, const char *se
  * FB_LIMIT_EXCEEDED, FB_INVALID_ARGUMENT.
  */
 extern FbBytes ca_crl(const char *ca, int64 next_update);
+
+/*
+ * ---- ca_transfer.c: authorities that move ----
+ *
+ * Everything of an authority as an OpenPGP message (RFC 4880) under a passphrase: its certificate and key, registrations with the hashes of their secrets,
+ * and what it has issued and revoked. For a copy in a safe place, and for a move to another node. Raises FB_INVALID_ARGUMENT (no such authority,
+ * passphrase shorter than 8 bytes), FB_INVALID_KEY.
+ */
+extern bytea *ca_export(const char *ca, const char *passphrase);
+/*
+ * Take in what ca_export gave; returns the authority's name. Everything is checked: the key belongs to the certificate, and each certificate is signed with
+ * it. Raises FB_INVALID_ARGUMENT (the authority exists, or this is no export), FB_INVALID_KEY (passphrase), and what parsing certificates raises.
+ */
+extern char *ca_import(bytea *exported, const char *passphrase);
+/*
+ * Take over an authority that was made elsewhere (Fabric CA, cryptogen, openssl). Registrations and issued certificates are not known here: only what
+ * it issues from now on can be renewed and revoked. Raises FB_INVALID_ARGUMENT (exists, name, kind), FB_INVALID_CERTIFICATE (no CA), FB_INVALID_KEY.
+ */
+extern void ca_adopt(const char *ca, const char *msp_id, FbBytes certificate, FbBytes private_key, const char *kind);
+/* Remove an authority with all that it registered and issued; its key file goes when the transaction commits. FB_INVALID_ARGUMENT: authorities under it are here */
+extern void ca_drop(const char *ca);
 
 #endif

@@ -75,30 +75,49 @@ make_attributes(const CaIdentity *identity, List *wanted)
 
 /* ---- names ---- */
 
+typedef struct Request
+{
+	const char *profile;
+	FbBytes		csr;
+	List	   *hosts;
+	const CryptoCertificate *previous; /* of a re-enrollment; NULL */
+	List	   *attributes;
+	int64		not_after;
+} Request;
+
 static bool
 may_be_server(const CaIdentity *identity)
 {
 	return strcmp(identity->role, "peer") == 0 || strcmp(identity->role, "orderer") == 0;
 }
 
-/* the alternative names: only for what runs servers. A client that could choose them could pass for a server */
+/*
+ * The alternative names: only for what runs servers. A client that could choose them could pass for a server. A re-enrollment
+ * whose request names none keeps those of the certificate: without them the node could not be reached any more.
+ */
 static void
-choose_hosts(CryptoTemplate *template, const CaIdentity *identity, const CryptoCsr *csr, List *hosts)
+choose_hosts(CryptoTemplate *template, const CaIdentity *identity, const CryptoCsr *csr, const Request *request)
 {
-	size_t		count = hosts != NIL ? (size_t) list_length(hosts) : crypto_csr_dns_names_count(csr);
+	size_t		count = request->hosts != NIL ? (size_t) list_length(request->hosts) : crypto_csr_dns_names_count(csr);
 	FbBytes    *names;
+	FbError		error;
 
 	if (!may_be_server(identity))
 	{
-		if (hosts != NIL)
+		if (request->hosts != NIL)
 			ca_refuse(FB_INVALID_ARGUMENT, "only peers and orderers can have hosts in their certificates", NULL);
 		return;
 	}
+	if (count == 0 && request->previous != NULL)
+		error_check(crypto_certificate_hosts(request->previous, memory_allocator(CurrentMemoryContext), &names, &count, &error), &error);
+	else
+	{
+		names = palloc(count * sizeof(FbBytes) + 1);
+		for (size_t i = 0; i < count; i++)
+			names[i] = request->hosts != NIL ? fb_bytes_of_text(list_nth(request->hosts, (int) i)) : crypto_csr_dns_name(csr, i);
+	}
 	if (count > FB_CA_HOSTS_MAX)
 		ca_refuse(FB_LIMIT_EXCEEDED, psprintf("a certificate has more than %d hosts", FB_CA_HOSTS_MAX), NULL);
-	names = palloc(count * sizeof(FbBytes) + 1);
-	for (size_t i = 0; i < count; i++)
-		names[i] = hosts != NIL ? fb_bytes_of_text(list_nth(hosts, (int) i)) : crypto_csr_dns_name(csr, i);
 	template->dns_names = names;
 	template->dns_names_count = count;
 }
@@ -119,15 +138,6 @@ make_ous(const CaIdentity *identity, size_t *count)
 
 /* ---- issuing ---- */
 
-typedef struct Request
-{
-	const char *profile;
-	FbBytes		csr;
-	List	   *hosts;
-	List	   *attributes;
-	int64		not_after;
-} Request;
-
 static FbBytes
 issue(const CaAuthority *authority, const CaIdentity *identity, const Request *request)
 {
@@ -140,7 +150,7 @@ issue(const CaAuthority *authority, const CaIdentity *identity, const Request *r
 		fb_bytes_of_text(identity->enrollment_id)};
 	template.is_tls = strcmp(request->profile, "tls") == 0;
 	if (template.is_tls)
-		choose_hosts(&template, identity, csr, request->hosts);
+		choose_hosts(&template, identity, csr, request);
 	else if (request->hosts != NIL)
 		ca_refuse(FB_INVALID_ARGUMENT, "only certificates of profile tls can have hosts", NULL);
 	template.attributes_json = make_attributes(identity, request->attributes);
@@ -164,7 +174,7 @@ ca_enroll(const char *ca, const CaEnrollment *enrollment)
 {
 	CaAuthority *authority = ca_find(ca);
 	CaIdentity *identity = ca_authenticate(ca, enrollment->enrollment_id, enrollment->secret);
-	Request		request = {choose_profile(authority, enrollment->profile), enrollment->csr, enrollment->hosts, enrollment->attributes,
+	Request		request = {choose_profile(authority, enrollment->profile), enrollment->csr, enrollment->hosts, NULL, enrollment->attributes,
 		enrollment->not_after};
 
 	return issue(authority, identity, &request);
@@ -224,5 +234,5 @@ ca_reenroll(const char *ca, FbBytes certificate_bytes, FbBytes csr, FbBytes sign
 	error_check(crypto_signature_to_low_s(crypto_public_key_curve(key), signature, memory_allocator(CurrentMemoryContext), &low_s, &error), &error);
 	error_check(crypto_verify(key, csr, low_s, &error), &error);
 	ca_lock_identity(ca, enrollment_id);
-	return issue(authority, ca_identity(ca, enrollment_id), &(Request) {profile, csr, NIL, NIL, not_after});
+	return issue(authority, ca_identity(ca, enrollment_id), &(Request) {profile, csr, NIL, certificate, NIL, not_after});
 }

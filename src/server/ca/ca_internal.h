@@ -6,6 +6,12 @@
 
 /* keystore.c: a function of extension pgcrypto with its schema, quoted; palloc'ed */
 extern char *pgcrypto_function(const char *name);
+/* FB_INVALID_ARGUMENT for one of fewer than 8 bytes */
+extern void secret_check_passphrase(const char *passphrase);
+/* an OpenPGP message (RFC 4880) under a passphrase: AES-256, iterated and salted S2K with SHA-256; palloc'ed */
+extern bytea *secret_encrypt(FbBytes secret, const char *passphrase);
+/* what: names it in the error message. FB_INVALID_KEY: wrong passphrase, or no such message */
+extern FbBytes secret_decrypt(bytea *encrypted, const char *passphrase, const char *what);
 
 /* ---- ca.c ---- */
 
@@ -28,6 +34,12 @@ typedef struct CaAuthority
 extern void ca_refuse(FbStatus status, const char *message, const char *detail) pg_attribute_noreturn();
 extern int64 ca_now(void);		/* seconds since 1970 */
 extern CaAuthority *ca_find(const char *ca);
+/* FB_INVALID_ARGUMENT: name, MSP id or kind cannot be those of an authority */
+extern void ca_check_names(const char *ca, const char *msp_id, const char *kind);
+/* write the key into the keystore and note the file in the authority's row */
+extern void ca_store_key(const char *ca, const CryptoPrivateKey *key);
+extern CryptoPrivateKey *ca_parse_key(FbBytes pem); /* freed with the current memory context */
+extern void ca_fail_exists(const char *ca) pg_attribute_noreturn();
 extern CryptoPrivateKey *ca_key(const CaAuthority *authority);
 /*
  * Issue what the template says, its times fitted into the authority's, and note it in table ca_certificate. enrollment_id NULL: an authority.

@@ -19,6 +19,17 @@ static List *pending = NIL;		/* of PendingFile *, in TopTransactionContext */
 
 /* ---- files follow the transaction ---- */
 
+/* The transaction has ended, so nothing may be raised here. A private key that stays where nothing owns it is told. */
+static void
+remove_file(const char *path)
+{
+	if (unlink(path) != 0 && errno != ENOENT)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not remove key file \"%s\": %m", path),
+				 errhint("Remove it by hand: nothing in the database refers to it.")));
+}
+
 static void
 end_of_transaction(XactEvent event, void *argument)
 {
@@ -36,7 +47,7 @@ end_of_transaction(XactEvent event, void *argument)
 		PendingFile *file = lfirst(cell);
 
 		if (file->at_commit == committed)
-			(void) unlink(file->path);
+			remove_file(file->path);
 	}
 	pending = NIL;
 }
@@ -57,7 +68,7 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId own, SubTransactionId
 		else if (event == SUBXACT_EVENT_ABORT_SUB)
 		{
 			if (!file->at_commit)
-				(void) unlink(file->path);
+				remove_file(file->path);
 			pending = foreach_delete_current(pending, cell);
 		}
 	}

@@ -306,8 +306,15 @@ run_pgcrypto(const char *sql, bytea *data, const char *passphrase)
 	return result;
 }
 
-static bytea *
-encrypt(FbBytes key, const char *passphrase)
+void
+secret_check_passphrase(const char *passphrase)
+{
+	if (strlen(passphrase) < 8)
+		fail(FB_INVALID_ARGUMENT, "the passphrase must have at least 8 bytes", "Choose a longer one.");
+}
+
+bytea *
+secret_encrypt(FbBytes key, const char *passphrase)
 {
 	bytea	   *clear = memory_bytea(key);
 	bytea	   *encrypted = run_pgcrypto(psprintf("SELECT %s($1, $2, 'cipher-algo=aes256, s2k-mode=3, s2k-digest-algo=sha256, s2k-count=65011712')",
@@ -317,8 +324,8 @@ encrypt(FbBytes key, const char *passphrase)
 	return encrypted;
 }
 
-static FbBytes
-decrypt(bytea *encrypted, const char *passphrase)
+FbBytes
+secret_decrypt(bytea *encrypted, const char *passphrase, const char *what)
 {
 	char	   *sql = psprintf("SELECT %s($1, $2)", pgcrypto_function("pgp_sym_decrypt_bytea"));
 	bytea	   *volatile clear = NULL;
@@ -333,7 +340,7 @@ decrypt(bytea *encrypted, const char *passphrase)
 		if (geterrcode() == ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION || geterrcode() == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
 		{
 			FlushErrorState();
-			fail(FB_INVALID_KEY, "the key could not be decrypted", "Check the passphrase.");
+			fail(FB_INVALID_KEY, psprintf("%s could not be decrypted", what), "Check the passphrase.");
 		}
 		PG_RE_THROW();
 	}
@@ -370,12 +377,12 @@ keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes
 
 	check_label(label);
 	check_pair(msp_id, certificate, private_key);
-	if (passphrase != NULL && strlen(passphrase) < 8)
-		fail(FB_INVALID_ARGUMENT, "the passphrase must have at least 8 bytes", "Choose a longer one.");
+	if (passphrase != NULL)
+		secret_check_passphrase(passphrase);
 	spi_begin(&scope);
 	if (passphrase != NULL)
 	{
-		values[4] = PointerGetDatum(encrypt(private_key, passphrase));
+		values[4] = PointerGetDatum(secret_encrypt(private_key, passphrase));
 		nulls[4] = ' ';
 	}
 	spi_run(&insert, values, nulls, false, 0);
@@ -483,7 +490,7 @@ keystore_open(const char *label, const char *passphrase)
 	if (rows[0].encrypted_key == NULL)
 		return;					/* a key file needs no opening */
 	watch_opened();
-	keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate, decrypt(rows[0].encrypted_key, passphrase), true);
+	keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate, secret_decrypt(rows[0].encrypted_key, passphrase, "the key"), true);
 	guc_note_identity_opened();
 }
 

@@ -7,12 +7,14 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "commands/schemacmds.h"
 #include "miscadmin.h"
 #include "parser/parse_node.h"
@@ -377,6 +379,35 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked, bool 
 	SetUserIdAndSecContext(saved_user, saved_security);
 }
 
+/*
+ * The schema and its functions go with the extension: without an entry in pg_depend, DROP EXTENSION would leave code behind
+ * that nothing refers to. DEPENDENCY_AUTO, so that it needs no CASCADE.
+ */
+static void
+depend_on_extension(Oid schema)
+{
+	static SpiStatement statement = {"SELECT oid FROM pg_proc WHERE pronamespace = $1", 1, {OIDOID}};
+	Datum values[1] = {ObjectIdGetDatum(schema)};
+	ObjectAddress extension;
+	ObjectAddress dependent;
+	SpiScope scope;
+
+	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("fabric", false));
+	ObjectAddressSet(dependent, NamespaceRelationId, schema);
+	recordDependencyOn(&dependent, &extension, DEPENDENCY_AUTO);
+	spi_begin(&scope);
+	spi_run(&statement, values, NULL, false, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		Datum function = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+		ObjectAddressSet(dependent, ProcedureRelationId, DatumGetObjectId(function));
+		recordDependencyOn(&dependent, &extension, DEPENDENCY_AUTO);
+	}
+	spi_end(&scope);
+}
+
 /* nobody but the owner, and nobody through the schema */
 static void
 revoke_rights(const char *schema_name)
@@ -440,6 +471,7 @@ package_install(FbBytes bytes, bool allow_warnings)
 	install_functions(&package, &checked, allow_warnings);
 	report_warnings(&checked);
 	revoke_rights(package.schema_name);
+	depend_on_extension(get_namespace_oid(package.schema_name, false));
 	insert_package(&package, bytes);
 	return pstrdup(package.package_id);
 }

@@ -102,6 +102,7 @@ const SettingRule settings_table[] = {
 	{"exit_on_error", "off", "makes an error that a handler would catch the end of the session"},
 	{"extension_destdir", NULL, REASON_STORAGE},
 	{"extra_float_digits", "1", REASON_TEXT},
+	{"fabric.allow_drop_extension", NULL, "of the statement that drops; chaincode runs no such statement"},
 	{"fabric.broadcast_timeout", NULL, "of the client's transaction; chaincode sees the proposal only"},
 	{"fabric.commit_timeout", NULL, "of the client's transaction; chaincode sees the proposal only"},
 	{"fabric.endorsement_timeout", NULL, "of the client's transaction; chaincode sees the proposal only"},

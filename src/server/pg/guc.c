@@ -33,6 +33,7 @@ char	   *guc_node_role;
 char	   *guc_keystore_directory;
 char	   *guc_identity;
 bool		guc_session_identity;
+bool		guc_allow_drop_extension;
 static bool guc_identity_opened;
 int			guc_channels_max;
 int			guc_inbox_kb;
@@ -185,6 +186,14 @@ define_identity_settings(void)
 }
 
 static void
+define_guards(void)
+{
+	DefineCustomBoolVariable("fabric.allow_drop_extension", "Lets DROP EXTENSION remove joined channels and certificate authorities.",
+							 "Also by CASCADE from something else, and with DROP DATABASE ... WITH (FORCE).",
+							 &guc_allow_drop_extension, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+}
+
+static void
 define_limits(void)
 {
 	define_number("fabric.max_channels", &guc_channels_max, 8, 1, 256, startup_context(), 0,
@@ -235,6 +244,7 @@ guc_define(void)
 {
 	define_node_settings();
 	define_identity_settings();
+	define_guards();
 	define_limits();
 	define_times();
 	fault_define();

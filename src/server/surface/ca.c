@@ -13,6 +13,10 @@ FABRIC_FUNCTION(fabric_ca_enroll);
 FABRIC_FUNCTION(fabric_ca_reenroll);
 FABRIC_FUNCTION(fabric_ca_revoke);
 FABRIC_FUNCTION(fabric_ca_crl);
+FABRIC_FUNCTION(fabric_ca_export);
+FABRIC_FUNCTION(fabric_ca_import);
+FABRIC_FUNCTION(fabric_ca_adopt);
+FABRIC_FUNCTION(fabric_ca_drop);
 
 /* an X.509 certificate ends before the year 10000 */
 #define VALID_YEARS_MAX 8000
@@ -136,4 +140,54 @@ fabric_ca_crl(PG_FUNCTION_ARGS)
 	char	   *ca = argument_text(fcinfo, 0, "ca");
 
 	PG_RETURN_TEXT_P(memory_text(ca_crl(ca, argument_end(fcinfo, 1, "valid_for"))));
+}
+
+/* ca_export(ca, passphrase): an OpenPGP message */
+Datum
+fabric_ca_export(PG_FUNCTION_ARGS)
+{
+	SecretScope scope;
+	bytea	   *exported;
+
+	secret_scope_begin(&scope);
+	argument_require(fcinfo, 0, "ca");
+	exported = ca_export(argument_text(fcinfo, 0, "ca"), argument_text(fcinfo, 1, "passphrase"));
+	secret_scope_end(&scope);
+	PG_RETURN_BYTEA_P(exported);
+}
+
+/* ca_import(export, passphrase): the authority's name */
+Datum
+fabric_ca_import(PG_FUNCTION_ARGS)
+{
+	SecretScope scope;
+	char	   *ca;
+
+	secret_scope_begin(&scope);
+	argument_require(fcinfo, 0, "export");
+	ca = ca_import(PG_GETARG_BYTEA_PP(0), argument_text(fcinfo, 1, "passphrase"));
+	secret_scope_end(&scope);
+	PG_RETURN_TEXT_P(cstring_to_text(ca));
+}
+
+/* ca_import(ca, msp_id, certificate, private_key, kind): the authority's name */
+Datum
+fabric_ca_adopt(PG_FUNCTION_ARGS)
+{
+	SecretScope scope;
+	char	   *ca;
+
+	secret_scope_begin(&scope);
+	ca = argument_text(fcinfo, 0, "ca");
+	ca_adopt(ca, argument_text(fcinfo, 1, "msp_id"), argument_bytes(fcinfo, 2, "certificate"), argument_bytes(fcinfo, 3, "private_key"),
+			 argument_text(fcinfo, 4, "kind"));
+	secret_scope_end(&scope);
+	PG_RETURN_TEXT_P(cstring_to_text(ca));
+}
+
+Datum
+fabric_ca_drop(PG_FUNCTION_ARGS)
+{
+	ca_drop(argument_text(fcinfo, 0, "ca"));
+	PG_RETURN_VOID();
 }

@@ -324,7 +324,7 @@ sub enroll
 	my $request = create_request($key_path, "/CN=$label");
 	return $self->home_of($node)->query(<<"SQL");
 WITH registered AS MATERIALIZED (SELECT fabric.ca_register('ca.$node->{org}', ${\ literal($label)}, ${\ literal($kind)}) AS secret)
-SELECT fabric.ca_enroll('ca.$node->{org}', ${\ literal($label)}, secret, ${\ literal($request)}) FROM registered;
+SELECT fabric.ca_enroll('ca.$node->{org}', ${\ literal($label)}, secret, ${\ literal($request)}, valid_for => '10 years') FROM registered;
 SQL
 }
 
