@@ -1344,7 +1344,7 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA fabric, fabric_internal FROM PUBLIC;
 ------------------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION fabric_internal.load_library() RETURNS event_trigger
-	LANGUAGE c AS 'MODULE_PATHNAME', 'fabric_load_library';
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_load_library';
 COMMENT ON FUNCTION fabric_internal.load_library IS 'event trigger: loads the library, which refuses to drop joined channels and authorities (fabric.allow_drop_extension)';
 REVOKE ALL ON FUNCTION fabric_internal.load_library FROM PUBLIC;
 CREATE EVENT TRIGGER fabric_drop_guard ON ddl_command_start WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED')
