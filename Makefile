@@ -4,7 +4,8 @@
 #   make check   set up what is missing, build, install, run every test
 #   make bench   figures of the demo network
 #   make check-long   what takes too long for make check: random chaincode for some minutes, with another seed each time, then half an hour of
-#                     calls that use each other's results (LONG_SECONDS=60 makes that short)
+#                     calls that use each other's results, and half an hour of calls while nodes are killed, frozen and cut off
+#                     (LONG_SECONDS=60 makes these short)
 #
 #   make         build fabric.so          make core    build src/core alone, with plain cc (the proof of the waterline)
 #   make unit    the unit tests of core   make install into the PostgreSQL of PG_CONFIG
@@ -39,7 +40,7 @@ override with_llvm = no
 FIRST_USE = demo check check-long bench ready
 
 # what check-long runs beside tests of check; each tells its options in its first lines
-LONG_CHECKS ?= test/long/own_writes
+LONG_CHECKS ?= test/long/own_writes test/long/faults
 export PG_CONFIG
 
 ifneq ($(filter $(FIRST_USE),$(MAKECMDGOALS)),)

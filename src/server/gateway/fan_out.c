@@ -1,8 +1,9 @@
 /*
  * fan_out.c: endorsements are collected from several organisations at once.
  *
- * The requests leave before this node simulates. When an organization fails, refuses, answers otherwise than this node, or does not answer for a while,
- * the plan is asked for another combination; those that have answered keep their answers. So one organization cannot block the others where the policy
+ * The requests leave before this node simulates. When an organization fails, refuses, answers otherwise than this node, or does not answer for longer than
+ * it usually takes (pg/answer_times.c), the plan is asked for another combination; those that have answered keep their answers, and those that are
+ * late may still answer: whichever combination is complete first counts. So one organization cannot block the others where the policy
  * can be satisfied without it. Fabric's gateway does the same with the layouts of its endorsement plan (internal/pkg/gateway/endorse.go, Endorse;
  * endorsement.go, processEndorsement). What this node's own chaincode refuses is final, as it is there (planFromFirstEndorser), except for _lifecycle:
  * there a refusal can mean that this organization alone has not approved what a majority has.
@@ -33,6 +34,20 @@ note_refusal(FanOut *fan_out, uint32_t member, const WireRefusal *refusal)
 	fan_out_note_failure(fan_out, member, refusal->detail != NULL ? psprintf("%s (%s)", refusal->message, refusal->detail) : refusal->message);
 }
 
+FbBytes
+fan_out_call_name(const ProposalView *proposal)
+{
+	FbBytes		function = proposal->args_count > 0 ? proposal->args[0] : FB_BYTES_EMPTY;
+	StringInfoData name;
+
+	initStringInfo(&name);
+	appendBinaryStringInfo(&name, (const char *) proposal->chaincode_name.data, (int) proposal->chaincode_name.size);
+	appendStringInfoChar(&name, '\0');
+	/* the argument may be anything, of any size */
+	appendBinaryStringInfo(&name, (const char *) function.data, (int) Min(function.size, NAMEDATALEN));
+	return fb_bytes(name.data, (size_t) name.len);
+}
+
 static void
 start_call(FanOut *fan_out, uint32_t index, uint64 height)
 {
@@ -40,7 +55,8 @@ start_call(FanOut *fan_out, uint32_t index, uint64 height)
 
 	branch->asked_height = Max(height, branch->wanted_height);
 	branch->asked_seen = fan_out->seen_height;
-	branch->call = wire_endorse_start(fan_out->plan->members[index].address, fan_out->signed_proposal, branch->asked_height, branch->asked_seen);
+	branch->call = wire_endorse_start(fan_out->plan->members[index].address, fan_out->signed_proposal, branch->asked_height, branch->asked_seen,
+									  fan_out->call_name);
 	branch->patience_until = 0;
 }
 
@@ -65,6 +81,19 @@ start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 
 		if (fan_out->plan->members[chosen[i]].address != NULL && !branch->answered && branch->call == NULL)
 			start_call(fan_out, chosen[i], height);
+	}
+}
+
+/* those that did not answer lately: is one of them back? Nobody waits for these answers; the relay takes one that comes after this call's end */
+static void
+send_probes(FanOut *fan_out)
+{
+	for (uint32_t i = 0; i < fan_out->plan->members_count && !fan_out->plan->fixed; i++)
+	{
+		const PlanMember *member = &fan_out->plan->members[i];
+
+		if (member->slow && member->address != NULL && fan_out->branches[i].call == NULL && answer_take_probe(member->address, ANSWER_ENDORSEMENT))
+			start_call(fan_out, i, 0);
 	}
 }
 
@@ -209,63 +238,88 @@ finish_call(FanOut *fan_out, uint32_t index)
 		start_call(fan_out, index, fan_out->seen_height);
 }
 
-/* the unfinished calls of the chosen ones, and until when they are waited for before somebody else is asked */
+static bool
+is_chosen(uint32_t index, const uint32_t *chosen, size_t chosen_count)
+{
+	for (size_t i = 0; i < chosen_count; i++)
+		if (chosen[i] == index)
+			return true;
+	return false;
+}
+
+/*
+ * The unfinished calls, of members that are not chosen (any more) too; returns how many of them are the chosen ones', and until when these are waited for
+ * before somebody else is asked.
+ */
 static size_t
-list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCall **calls, TimestampTz *until)
+list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCall **calls, int *calls_count, TimestampTz *until)
 {
 	size_t		count = 0;
 
+	*calls_count = 0;
 	*until = fan_out->deadline;
-	for (size_t i = 0; i < chosen_count; i++)
+	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 	{
-		Branch	   *branch = &fan_out->branches[chosen[i]];
+		Branch	   *branch = &fan_out->branches[i];
 
 		if (branch->call == NULL)
 			continue;
-		calls[count++] = branch->call;
+		calls[(*calls_count)++] = branch->call;
+		if (!is_chosen(i, chosen, chosen_count))
+			continue;
+		count++;
 		if (branch->patience_until == 0)
-			branch->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GATEWAY_PATIENCE_MS);
-		if (!fan_out->plan->members[chosen[i]].slow)
+			branch->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(wire_call_patience_ms(branch->call), GATEWAY_PATIENCE_MS_MAX));
+		if (!fan_out->plan->members[i].late)
 			*until = Min(*until, branch->patience_until);
 	}
 	return count;
 }
 
-/* wait for the calls of the chosen ones, until all have answered or one may have to be replaced */
+/* what has come, or did not come in time; true: the members are to be chosen again */
+static bool
+look_at_call(FanOut *fan_out, uint32_t index, bool chosen, TimestampTz now)
+{
+	PlanMember *member = &fan_out->plan->members[index];
+	Branch	   *branch = &fan_out->branches[index];
+
+	if (wire_call_finished(branch->call) || (chosen && now >= fan_out->deadline))
+	{
+		/* who was passed over counts again */
+		member->slow = member->late = false;
+		finish_call(fan_out, index);
+		return !chosen || member->failed;
+	}
+	if (!chosen || member->late || now < branch->patience_until)
+		return false;
+	wire_call_note_late(branch->call);
+	member->late = true;
+	return true;
+}
+
+/* wait for the calls of the chosen ones, until all have answered, or one may have to be replaced, or one that was replaced has answered */
 static void
 collect_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
-	WireCall  **calls = palloc(chosen_count * sizeof(WireCall *) + 1);
+	WireCall  **calls = palloc(fan_out->plan->members_count * sizeof(WireCall *) + 1);
 	TimestampTz until;
-	size_t		count;
+	int			calls_count;
 	bool		replace = false;
 
-	while (!replace && (count = list_calls(fan_out, chosen, chosen_count, calls, &until)) > 0)
+	while (!replace && list_calls(fan_out, chosen, chosen_count, calls, &calls_count, &until) > 0)
 	{
 		TimestampTz now;
 
-		(void) wire_wait(calls, (int) count, WIRE_WAIT_ANY, until, false);
+		(void) wire_wait(calls, calls_count, WIRE_WAIT_ANY, until, false);
 		now = GetCurrentTimestamp();
-		for (size_t i = 0; i < chosen_count; i++)
-		{
-			PlanMember *member = &fan_out->plan->members[chosen[i]];
-			Branch	   *branch = &fan_out->branches[chosen[i]];
-
-			if (branch->call == NULL)
-				continue;
-			if (wire_call_finished(branch->call) || now >= fan_out->deadline)
-			{
-				finish_call(fan_out, chosen[i]);
-				replace |= member->failed;
-			}
-			else if (!member->slow && now >= branch->patience_until)
-				member->slow = replace = true;
-		}
+		for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
+			if (fan_out->branches[i].call != NULL)
+				replace |= look_at_call(fan_out, i, is_chosen(i, chosen, chosen_count), now);
 	}
 	pfree(calls);
 }
 
-/* answers of slow members that came while others were asked */
+/* answers of members that are not chosen, which came while others were asked */
 static void
 collect_late(FanOut *fan_out)
 {
@@ -275,7 +329,7 @@ collect_late(FanOut *fan_out)
 
 		if (call == NULL || !wire_poll(call))
 			continue;
-		fan_out->plan->members[i].slow = false;
+		fan_out->plan->members[i].slow = fan_out->plan->members[i].late = false;
 		finish_call(fan_out, i);
 	}
 }
@@ -413,6 +467,7 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 	FbError		error;
 
 	error_check(proposal_parse(fan_out.allocator, proposal, &view, &error), &error);
+	fan_out.call_name = fan_out_call_name(&view);
 	error_check(proposal_pack_signed(fan_out.allocator, proposal, signature, &fan_out.signed_proposal, &error), &error);
 	fan_out.proposal = &view;
 	fan_out.channel = channel_open(fb_text_copy(fan_out.allocator, view.channel_id));
@@ -423,6 +478,7 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 	PopActiveSnapshot();
 	fan_out.branches = palloc0(fan_out.plan->members_count * sizeof(Branch) + 1);
 	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+	send_probes(&fan_out);
 	gather(&fan_out, &chosen, &chosen_count);
 	release_calls(&fan_out);
 	responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);

@@ -8,8 +8,8 @@
 
 #include "server/wire/wire.h"
 
-/* this part of the time for all is waited for an answer before somebody else is asked too */
-#define GATEWAY_PATIENCE_MS (guc_endorse_timeout_ms / 3)
+/* the longest that an answer is waited for before somebody else is asked too, whatever it usually takes (wire_call_patience_ms) */
+#define GATEWAY_PATIENCE_MS_MAX (guc_endorse_timeout_ms / 3)
 
 /* ---- plan.c: whom to ask ---- */
 
@@ -19,7 +19,8 @@ typedef struct PlanMember
 	const char *msp_id;
 	const char *address;		/* NULL: this node */
 	bool		failed;			/* it answered with an error, or not at all */
-	bool		slow;			/* it has not answered yet, or did not lately: asked only where nobody else will do */
+	bool		slow;			/* no session of this node got an answer lately: asked only where nobody else will do */
+	bool		late;			/* it was asked in this call and has not answered for longer than usual: likewise, after all others */
 	bool		differs;		/* it answered otherwise than those whose answers are being combined */
 } PlanMember;
 
@@ -99,6 +100,7 @@ typedef struct FanOut
 	Branch	   *branches;		/* by member */
 	const ProposalView *proposal;
 	FbBytes		signed_proposal;
+	FbBytes		call_name;		/* see fan_out_call_name */
 	uint64		seen_height;	/* a refusal counts only from a node that has so many blocks */
 	TimestampTz deadline;
 	int			catch_ups_count;
@@ -109,6 +111,8 @@ typedef struct FanOut
 	size_t		differences_count;
 } FanOut;
 
+/* what is called, as the usual time of its answer is kept by: the chaincode and its function */
+extern FbBytes fan_out_call_name(const ProposalView *proposal);
 extern void fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why);
 
 /*
@@ -145,8 +149,8 @@ extern void doubt_end(Doubt *doubt);
 
 /* gateway_submit within a Doubt: it exists afterwards, also when this raises an error and an orderer may have taken the transaction */
 extern void submit_in_doubt(FbBytes envelope, Doubt *doubt);
-/* every orderer once, of a transaction that has been handed in before: whether one has taken it. Nothing is raised for what orderers say */
-extern bool submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline);
+/* every orderer once, for at most two seconds, of a transaction that has been handed in before. FB_OK: one has taken it. What orderers say is not raised */
+extern FbStatus submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline, FbError *error);
 
 /* ---- hot_keys.c ---- */
 

@@ -170,16 +170,32 @@ choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_co
 	return plan->members_count > 0;
 }
 
+/* whom a choice may contain */
+typedef enum Choice
+{
+	CHOICE_PROMPT,				/* members that answer as usual, as far as is known */
+	CHOICE_NOT_LATE,			/* also those that did not answer lately */
+	CHOICE_ALL
+} Choice;
+
+static bool
+may_choose(const PlanMember *member, Choice choice)
+{
+	if (member->failed || member->differs)
+		return false;
+	return choice == CHOICE_ALL || (!member->late && (choice == CHOICE_NOT_LATE || !member->slow));
+}
+
 /* the members that may be asked, for a search of layouts; places: their indexes in the plan */
 static size_t
-list_endorsers(const EndorsementPlan *plan, bool slow_too, PolicyEndorser **endorsers, uint32_t **places)
+list_endorsers(const EndorsementPlan *plan, Choice choice, PolicyEndorser **endorsers, uint32_t **places)
 {
 	size_t		count = 0;
 
 	*endorsers = palloc0(plan->members_count * sizeof(PolicyEndorser) + 1);
 	*places = palloc(plan->members_count * sizeof(uint32_t) + 1);
 	for (size_t i = 0; i < plan->members_count && count < FB_POLICY_ENDORSERS_MAX; i++)
-		if (!plan->members[i].failed && !plan->members[i].differs && (slow_too || !plan->members[i].slow))
+		if (may_choose(&plan->members[i], choice))
 		{
 			(*endorsers)[count].msp_id = plan->members[i].msp_id;
 			(*places)[count++] = (uint32_t) i;
@@ -189,11 +205,11 @@ list_endorsers(const EndorsementPlan *plan, bool slow_too, PolicyEndorser **endo
 
 /* layouts of members instead of endorsers */
 static void
-find_layouts(EndorsementPlan *plan, bool slow_too, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
+find_layouts(EndorsementPlan *plan, Choice choice, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
 {
 	PolicyEndorser *endorsers;
 	uint32_t   *places;
-	size_t		endorsers_count = list_endorsers(plan, slow_too, &endorsers, &places);
+	size_t		endorsers_count = list_endorsers(plan, choice, &endorsers, &places);
 	FbError		error;
 
 	*layouts_count = 0;
@@ -219,16 +235,16 @@ find_layouts(EndorsementPlan *plan, bool slow_too, size_t layouts_max, PolicyLay
 void
 plan_list_layouts(EndorsementPlan *plan, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
 {
-	find_layouts(plan, true, layouts_max, layouts, layouts_count);
+	find_layouts(plan, CHOICE_ALL, layouts_max, layouts, layouts_count);
 }
 
 static bool
-choose_among(EndorsementPlan *plan, bool slow_too, const uint32_t **members, size_t *members_count)
+choose_among(EndorsementPlan *plan, Choice choice, const uint32_t **members, size_t *members_count)
 {
 	PolicyLayout *layouts;
 	size_t		layouts_count;
 
-	find_layouts(plan, slow_too, 1, &layouts, &layouts_count);
+	find_layouts(plan, choice, 1, &layouts, &layouts_count);
 	if (layouts_count == 0)
 		return false;
 	*members = layouts[0].endorsers;
@@ -241,5 +257,8 @@ plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_cou
 {
 	if (plan->fixed)
 		return choose_fixed(plan, members, members_count);
-	return choose_among(plan, false, members, members_count) || choose_among(plan, true, members, members_count);
+	for (Choice choice = CHOICE_PROMPT; choice <= CHOICE_ALL; choice++)
+		if (choose_among(plan, choice, members, members_count))
+			return true;
+	return false;
 }

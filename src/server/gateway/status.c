@@ -1,4 +1,14 @@
-/* status.c: what became of a transaction (GWY-4, EVT-3) */
+/*
+ * status.c: what became of a transaction (GWY-4, EVT-3).
+ *
+ * An orderer that has taken a transaction can lose it: its queue is memory, as Fabric's (ORD-5). The session that waits hands the same bytes in again, which are
+ * ordered at most once: when the leader has changed, as far as this node knows of leaders, and otherwise when the block takes longer than usual
+ * (pg/answer_times.c), at first after RESUBMIT_MS_MIN, then after twice the time, and so on. What usual is, is learned: under load, when all blocks take long,
+ * nothing is handed in again.
+ *
+ * When no orderer takes it any more because there is no leader, for longer than fabric.broadcast_timeout, the wait ends with that error: without a quorum nothing
+ * is committed, and the caller learns why. Its context says that the transaction may be committed when there is one again.
+ */
 #include "server/gateway/gateway_internal.h"
 
 #include "miscadmin.h"
@@ -6,9 +16,9 @@
 
 #include "server/commit/commit.h"
 
-/* an envelope that is not committed after this time is handed in again: its orderer may have died with it (ORD-5) */
-#define RESUBMIT_MS 10000
-/* ... and sooner when the leader has changed meanwhile, or no orderer would take it the last time */
+#define RESUBMIT_MS_MIN 1000
+#define RESUBMIT_MS_MAX 10000
+/* how often it is looked whether the leader has changed, or tried again when no orderer would take it the last time */
 #define LOOK_MS 500
 
 static uint64
@@ -44,54 +54,111 @@ open_again(const char *channel_name, const char *tx_id, int ledger_id)
 	error_throw(&error);
 }
 
+/* what a session that waits remembers of handing the envelope in */
+typedef struct Resubmission
+{
+	FbBytes		envelope;		/* empty: it is not this session's to hand in */
+	TimestampTz submitted_at;
+	int			pause_ms;		/* after that it is handed in again */
+	uint64		term;			/* of the leader to whom it went, as far as is known; 0: not known */
+	bool		repeated;
+	TimestampTz leaderless_since;	/* 0: the last time an orderer took it */
+} Resubmission;
+
+static bool
+is_due(const Resubmission *again, uint64 term_now)
+{
+	return (term_now != 0 && term_now != again->term) || again->leaderless_since != 0 ||
+		TimestampDifferenceMilliseconds(again->submitted_at, GetCurrentTimestamp()) >= again->pause_ms;
+}
+
+/* the orderers' words when none of them has a leader for long; the context tells of the doubt. Not while blocks are on their way that were ordered before */
+static void
+note_leaderless(Resubmission *again, ChannelSlot *slot, FbError *error)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (error->status != FB_NO_LEADER || pg_atomic_read_u64(&slot->commit_index) > pg_atomic_read_u64(&slot->applied_raft_index))
+	{
+		again->leaderless_since = 0;
+		return;
+	}
+	if (again->leaderless_since == 0)
+		again->leaderless_since = now;
+	if (TimestampDifferenceMilliseconds(again->leaderless_since, now) < guc_submit_timeout_ms)
+		return;
+	fb_error_hint(error, "Ask fabric.commit_status what became of it when more than half of the channel's orderers run again.");
+	error_throw(error);
+}
+
+/* hand the envelope in once more, if it is time for that; true: it has been committed meanwhile */
+static bool
+submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, const char *tx_id, TimestampTz deadline, GatewayStatus *status)
+{
+	uint64		term_now = raft_term(slot);
+	FbError		error;
+
+	if (!is_due(again, term_now))
+		return false;
+	/* committed just now? then there is nothing to hand in */
+	if (look_up(channel, tx_id, status))
+		return true;
+	again->repeated = true;
+	/* what orderers say now is not the transaction's fate: it has been handed in before */
+	if (submit_again(channel, again->envelope, deadline, &error) != FB_OK)
+	{
+		note_leaderless(again, slot, &error);
+		return false;
+	}
+	again->submitted_at = GetCurrentTimestamp();
+	again->pause_ms = Min(again->pause_ms * 2, RESUBMIT_MS_MAX);
+	again->leaderless_since = 0;
+	again->term = term_now;
+	return false;
+}
+
 static void
 wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope, GatewayStatus *status)
 {
 	const Channel *channel = channel_open(channel_name);
 	ChannelSlot *slot = channel_slot(channel);
 	int			ledger_id = channel->ledger->id;
+	uint64		label = answer_label(channel_name, ANSWER_COMMIT, FB_BYTES_EMPTY);
+	uint64		began_ms = clock_ms();
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz deadline = TimestampTzPlusMilliseconds(now, timeout_ms);
-	TimestampTz submitted_at = now;
-	uint64		term = slot != NULL ? raft_term(slot) : 0;
+	Resubmission again = {
+		.envelope = envelope, .submitted_at = now, .term = slot != NULL ? raft_term(slot) : 0,
+		.pause_ms = Min(Max(answer_patience_ms(label), RESUBMIT_MS_MIN), RESUBMIT_MS_MAX)
+	};
 
 	memset(status, 0, sizeof(*status));
 	for (;;)
 	{
-		uint64		term_now;
-		TimestampTz until;
-
 		/* first: a block that comes after the look-up ends the sleep */
 		if (slot != NULL && timeout_ms > 0)
 			waiter_enter(slot, fb_bytes_of_text(tx_id));
-		if (look_up(channel, tx_id, status) || timeout_ms == 0)
+		if (look_up(channel, tx_id, status))
+		{
+			if (envelope.size > 0 && !again.repeated)
+				answer_note_time(label, clock_ms() - began_ms);
+			return;
+		}
+		if (timeout_ms == 0)
 			return;
 		shmem_require();
 		now = GetCurrentTimestamp();
 		if (now >= deadline)
 			return;
-		until = Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS));
+		now = Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS));
 		if (slot != NULL)
-			(void) waiter_sleep(slot, until);
+			(void) waiter_sleep(slot, now);
 		else
-			(void) channel_wait_slot(channel, until);
+			(void) channel_wait_slot(channel, now);
 		channel = open_again(channel_name, tx_id, ledger_id);
 		slot = channel_slot(channel);
-		if (envelope.size == 0 || slot == NULL)
-			continue;
-		term_now = raft_term(slot);
-		if ((term_now != 0 && term_now != term) || TimestampDifferenceMilliseconds(submitted_at, GetCurrentTimestamp()) >= RESUBMIT_MS)
-		{
-			/* committed just now? then there is nothing to hand in */
-			if (look_up(channel, tx_id, status))
-				return;
-			/* what orderers say now is not the transaction's fate: it has been handed in before */
-			if (submit_again(channel, envelope, deadline))
-			{
-				submitted_at = GetCurrentTimestamp();
-				term = term_now;
-			}
-		}
+		if (envelope.size > 0 && slot != NULL && submit_if_due(&again, channel, slot, tx_id, deadline, status))
+			return;
 	}
 }
 

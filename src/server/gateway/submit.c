@@ -1,4 +1,13 @@
-/* submit.c: a signed transaction goes to an orderer (GWY-3) */
+/*
+ * submit.c: a signed transaction goes to an orderer (GWY-3).
+ *
+ * This node's own orderer takes it if there is one: that costs a copy. Otherwise, and when that one cannot, the channel's other orderers are asked, one after the
+ * other. One that does not answer for longer than usual (pg/answer_times.c) is not given up: the next one is asked too, and whoever takes it first counts. An
+ * envelope that several orderers take is ordered once, so asking twice costs nothing but work.
+ *
+ * Busy, no leader and unreachable are tried again, in rounds, until fabric.broadcast_timeout. What each orderer said last is kept: when the time is over,
+ * the error is the one that says most (an orderer that knows of no leader says more than one that cannot be reached), with the words of all.
+ */
 #include "server/gateway/gateway_internal.h"
 
 #include "miscadmin.h"
@@ -7,8 +16,10 @@
 #include "server/order/order.h"
 #include "server/wire/wire.h"
 
-/* an orderer that has not answered after this time is passed over: another one may be well */
+/* when all orderers have been asked: until a round begins anew */
 #define ATTEMPT_MS 5000
+/* a round of a session that waits for its block is shorter: the block may come meanwhile */
+#define ATTEMPT_AGAIN_MS 2000
 #define RETRY_MS_MIN 20
 #define RETRY_MS_MAX 1000
 
@@ -40,37 +51,54 @@ doubt_end(Doubt *doubt)
 	error_context_stack = doubt->callback.previous;
 }
 
-/* ---- one orderer ---- */
+/* ---- what the orderers say ---- */
 
-/* orderers of other organisations, in random order so that load spreads, those that did not answer lately last; List of char * */
-static List *
-other_orderers(const Channel *channel)
+/* one orderer's last answer */
+typedef struct Said
 {
-	List	   *addresses = NIL;
-	List	   *silent = NIL;
-	uint8_t		start = 0;
+	const char *address;		/* NULL: this node's own */
+	FbStatus	status;
 	FbError		error;
+} Said;
 
-	for (size_t i = 0; i < channel->bundle->orderer_organizations_count; i++)
+typedef struct Submission
+{
+	const Channel *channel;
+	FbBytes		envelope;
+	List	   *said;			/* of Said * */
+	const struct Said *last;	/* of them: the last one */
+	bool		doubtful;		/* an orderer may have taken it */
+} Submission;
+
+static Said *
+find_said(const Submission *submission, const char *address)
+{
+	ListCell   *cell;
+
+	foreach(cell, submission->said)
 	{
-		const ConfigOrganization *organization = &channel->bundle->orderer_organizations[i];
+		Said	   *said = lfirst(cell);
 
-		if (channel_raft_id(channel) != 0 && strcmp(organization->msp_id, guc_node_msp_id) == 0)
-			continue;
-		for (size_t e = 0; e < organization->endpoints_count; e++)
-			if (wire_is_silent(organization->endpoints[e]))
-				silent = lappend(silent, (void *) organization->endpoints[e]);
-			else
-				addresses = lappend(addresses, (void *) organization->endpoints[e]);
+		if (address == NULL ? said->address == NULL : said->address != NULL && strcmp(said->address, address) == 0)
+			return said;
 	}
-	error_check(crypto_random(&start, 1, &error), &error);
-	for (int turns = addresses == NIL ? 0 : start % list_length(addresses); turns > 0; turns--)
+	return NULL;
+}
+
+static void
+note_said(Submission *submission, const char *address, const FbError *error)
+{
+	Said	   *said = find_said(submission, address);
+
+	if (said == NULL)
 	{
-		void	   *first = linitial(addresses);
-
-		addresses = lappend(list_delete_first(addresses), first);
+		said = palloc0(sizeof(Said));
+		said->address = address != NULL ? pstrdup(address) : NULL;
+		submission->said = lappend(submission->said, said);
 	}
-	return list_concat(addresses, silent);
+	said->status = error->status;
+	said->error = *error;
+	submission->last = said;
 }
 
 /* worth trying at another orderer, or a moment later */
@@ -80,59 +108,258 @@ is_temporary(FbStatus status)
 	return status == FB_BUSY || status == FB_NO_LEADER || status == FB_NODE_UNREACHABLE || status == FB_NOT_CONSENTER;
 }
 
-/* what it says; *doubtful becomes true where it may have taken the envelope, although it does not say so */
-static FbStatus
-submit_to(const char *address, const char *channel, FbBytes envelope, TimestampTz deadline, bool *doubtful, FbError *error)
+/* which of these says most of why the transaction was not taken */
+static int
+rank_status(FbStatus status)
 {
-	bool		doubtful_before = *doubtful;
-	WireCall   *call = wire_submit_start(address, channel, envelope);
-	TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_MS);
-	const WireError *failure;
-	FbStatus	status = FB_OK;
+	switch (status)
+	{
+		case FB_BUSY:
+			return 3;
+		case FB_NO_LEADER:
+			return 2;
+		case FB_NOT_CONSENTER:
+			return 1;
+		default:
+			return 0;
+	}
+}
 
-	/* a cancellation finds it so */
-	*doubtful = true;
-	(void) wire_wait(&call, 1, WIRE_WAIT_ALL, Min(deadline, patience), false);
-	failure = wire_call_error(call);
+/* "localhost:5441: channel ... has no leader now (...); localhost:5442: could not connect ...": every orderer's last words */
+static void
+compose_error(const Submission *submission, FbError *error)
+{
+	const Said *most = NULL;
+	StringInfoData detail;
+	ListCell   *cell;
+
+	foreach(cell, submission->said)
+	{
+		const Said *said = lfirst(cell);
+
+		if (most == NULL || rank_status(said->status) > rank_status(most->status))
+			most = said;
+	}
+	if (most == NULL)
+	{
+		fb_fail(error, FB_NO_LEADER, "channel \"%s\" has no orderer that can be asked", submission->channel->name);
+		return;
+	}
+	*error = most->error;
+	if (list_length(submission->said) == 1)
+		return;
+	initStringInfo(&detail);
+	foreach(cell, submission->said)
+	{
+		const Said *said = lfirst(cell);
+
+		appendStringInfo(&detail, "%s%s: %s", detail.len > 0 ? "; " : "", said->address != NULL ? said->address : "this node", said->error.message);
+		if (said->error.detail[0] != '\0')
+		{
+			appendStringInfo(&detail, " (%s", said->error.detail);
+			while (detail.len > 0 && detail.data[detail.len - 1] == '.')
+				detail.data[--detail.len] = '\0';
+			appendStringInfoChar(&detail, ')');
+		}
+	}
+	fb_error_detail(error, "%s.", detail.data);
+	if (most->status == FB_NO_LEADER)
+		fb_error_hint(error, "More than half of the channel's orderers must run and reach one another: see fabric.stat_orderer at each.");
+}
+
+/* ---- one round ---- */
+
+/* one orderer that is asked in this round */
+typedef struct Attempt
+{
+	const char *address;
+	WireCall   *call;			/* NULL: not asked, or finished */
+	TimestampTz patience_until;
+} Attempt;
+
+typedef struct Round
+{
+	Submission *submission;
+	Attempt    *attempts;
+	int			count;
+	int			asked_count;
+	TimestampTz until;			/* the round's end */
+	bool	   *in_doubt;		/* the session's: true while an answer is awaited, so that a cancellation finds it so */
+} Round;
+
+/* orderers of other organisations, in random order so that load spreads, those that did not answer lately last, but for one that is to be probed */
+static void
+list_orderers(const Channel *channel, Round *round)
+{
+	List	   *addresses = NIL;
+	List	   *silent = NIL;
+	const char *probed = NULL;
+	uint8_t		start = 0;
+	ListCell   *cell;
+	FbError		error;
+
+	for (size_t i = 0; i < channel->bundle->orderer_organizations_count; i++)
+	{
+		const ConfigOrganization *organization = &channel->bundle->orderer_organizations[i];
+
+		if (channel_raft_id(channel) != 0 && strcmp(organization->msp_id, guc_node_msp_id) == 0)
+			continue;
+		for (size_t e = 0; e < organization->endpoints_count; e++)
+		{
+			const char *address = organization->endpoints[e];
+
+			if (!answer_is_silent(address, ANSWER_SUBMISSION))
+				addresses = lappend(addresses, (void *) address);
+			else if (probed == NULL && answer_take_probe(address, ANSWER_SUBMISSION))
+				probed = address;
+			else
+				silent = lappend(silent, (void *) address);
+		}
+	}
+	error_check(crypto_random(&start, 1, &error), &error);
+	for (int turns = addresses == NIL ? 0 : start % list_length(addresses); turns > 0; turns--)
+	{
+		void	   *first = linitial(addresses);
+
+		addresses = lappend(list_delete_first(addresses), first);
+	}
+	addresses = list_concat(addresses, silent);
+	if (probed != NULL)
+		addresses = lcons((void *) probed, addresses);
+	round->attempts = palloc0(list_length(addresses) * sizeof(Attempt) + 1);
+	foreach(cell, addresses)
+		round->attempts[round->count++].address = lfirst(cell);
+	if (probed != NULL)
+	{
+		/* it is asked besides: nobody waits for it */
+		*round->in_doubt = true;
+		round->attempts[0].call = wire_submit_start(probed, channel->name, round->submission->envelope);
+		round->attempts[0].patience_until = GetCurrentTimestamp();
+		round->asked_count = 1;
+	}
+}
+
+static int
+count_unanswered(const Round *round)
+{
+	int			count = 0;
+
+	for (int i = 0; i < round->asked_count; i++)
+		count += round->attempts[i].call != NULL;
+	return count;
+}
+
+/* the answer of one, or that there is none; the call is released */
+static FbStatus
+take_answer(Round *round, Attempt *attempt)
+{
+	bool		finished = wire_call_finished(attempt->call);
+	const WireError *failure = wire_call_error(attempt->call);
+	FbStatus	status = failure != NULL ? failure->error.status : FB_OK;
+	FbError		error;
+
 	if (failure != NULL)
 	{
-		*error = failure->error;
-		status = error->status;
-		if (failure->not_executed)
-			*doubtful = doubtful_before;
+		error = failure->error;
 		if (!failure->not_executed)
-			fb_error_detail(error, "%s%sIt is not known whether the orderer at %s has taken the transaction.", failure->error.detail,
-							failure->error.detail[0] != '\0' ? ". " : "", address);
-		else if (error->detail[0] == '\0' && status == FB_NODE_UNREACHABLE)
-			fb_error_detail(error, "There was no connection to the orderer at %s in time.", address);
-		else if (error->detail[0] == '\0')
-			fb_error_detail(error, "Answer of the orderer at %s.", address);
+		{
+			round->submission->doubtful = true;
+			fb_error_detail(&error, "%s%sIt is not known whether the orderer at %s has taken the transaction.", failure->error.detail,
+							failure->error.detail[0] != '\0' ? ". " : "", attempt->address);
+		}
+		else if (error.detail[0] == '\0' && status == FB_NODE_UNREACHABLE)
+			fb_error_detail(&error, "There was no connection to the orderer at %s in time.", attempt->address);
+		else if (error.detail[0] == '\0')
+			fb_error_detail(&error, "Answer of the orderer at %s.", attempt->address);
+		/* what was not sent in time says less than what the orderer said before */
+		if (finished || !failure->not_executed || find_said(round->submission, attempt->address) == NULL)
+			note_said(round->submission, attempt->address, &error);
 	}
-	wire_call_release(call);
+	wire_call_release(attempt->call);
+	attempt->call = NULL;
 	return status;
 }
 
-/* every orderer once, as long as there is time; FB_OK when one has taken it */
-static FbStatus
-try_all(const Channel *channel, FbBytes envelope, TimestampTz deadline, bool *doubtful, FbError *error)
+/* ask the next one, if it is its turn */
+static void
+ask_next(Round *round)
 {
-	FbStatus	status = FB_NO_LEADER;
-	ListCell   *cell;
+	const Attempt *last = round->asked_count > 0 ? &round->attempts[round->asked_count - 1] : NULL;
+	Attempt    *next = &round->attempts[round->asked_count];
 
-	fb_fail(error, FB_NO_LEADER, "channel \"%s\" has no orderer that can be reached", channel->name);
-	if (channel_raft_id(channel) != 0)
+	if (round->asked_count == round->count || (last != NULL && last->call != NULL && GetCurrentTimestamp() < last->patience_until))
+		return;
+	*round->in_doubt = true;
+	next->call = wire_submit_start(next->address, round->submission->channel->name, round->submission->envelope);
+	next->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wire_call_patience_ms(next->call));
+	round->asked_count++;
+}
+
+/* wait for those that were asked, until one answers or the next one is to be asked; a final status, or FB_NO_LEADER when there is none yet */
+static FbStatus
+collect_answers(Round *round)
+{
+	WireCall  **calls = palloc(round->asked_count * sizeof(WireCall *) + 1);
+	TimestampTz until = round->until;
+	FbStatus	status = FB_NO_LEADER;
+	int			count = 0;
+
+	for (int i = 0; i < round->asked_count; i++)
+		if (round->attempts[i].call != NULL)
+			calls[count++] = round->attempts[i].call;
+	if (round->asked_count < round->count)
+		until = Min(until, round->attempts[round->asked_count - 1].patience_until);
+	(void) wire_wait(calls, count, WIRE_WAIT_ANY, until, false);
+	for (int i = 0; i < round->asked_count && is_temporary(status); i++)
 	{
-		status = order_broadcast(channel->name, envelope, error);
+		Attempt    *attempt = &round->attempts[i];
+
+		if (attempt->call == NULL)
+			continue;
+		if (wire_call_finished(attempt->call))
+			status = take_answer(round, attempt);
+		else if (GetCurrentTimestamp() >= attempt->patience_until)
+			wire_call_note_late(attempt->call);
+	}
+	pfree(calls);
+	return status;
+}
+
+/* every orderer once, as long as there is time; FB_OK when one has taken it. *in_doubt: see Round */
+static FbStatus
+try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *error)
+{
+	Round		round = {.submission = submission, .until = until, .in_doubt = in_doubt};
+	FbStatus	status = FB_NO_LEADER;
+
+	if (channel_raft_id(submission->channel) != 0)
+	{
+		status = order_broadcast(submission->channel->name, submission->envelope, error);
 		if (!is_temporary(status))
 			return status;
+		note_said(submission, NULL, error);
 	}
-	foreach(cell, other_orderers(channel))
+	list_orderers(submission->channel, &round);
+	status = FB_NO_LEADER;
+	do
 	{
-		status = submit_to(lfirst(cell), channel->name, envelope, deadline, doubtful, error);
-		if (!is_temporary(status) || GetCurrentTimestamp() >= deadline)
-			return status;
+		ask_next(&round);
+		if (count_unanswered(&round) > 0)
+			status = collect_answers(&round);
+	} while (is_temporary(status) && GetCurrentTimestamp() < until && (count_unanswered(&round) > 0 || round.asked_count < round.count));
+	for (int i = 0; i < round.asked_count; i++)
+	{
+		if (round.attempts[i].call != NULL && is_temporary(status))
+			(void) take_answer(&round, &round.attempts[i]);
+		else
+			wire_call_release(round.attempts[i].call);
 	}
-	return status;
+	*in_doubt = submission->doubtful;
+	if (is_temporary(status))
+		compose_error(submission, error);
+	else if (status != FB_OK)
+		*error = submission->last->error;
+	return is_temporary(status) ? error->status : status;
 }
 
 /* ---- until one has taken it ---- */
@@ -150,24 +377,18 @@ submit_in_doubt(FbBytes envelope, Doubt *doubt)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_submit_timeout_ms);
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	Submission	submission = {.envelope = envelope, .doubtful = doubt->exists};
 	long		retry_ms = RETRY_MS_MIN;
 	EnvelopeView view;
-	const Channel *channel;
 	FbStatus	status;
 	FbError		error;
-	FbError		answer = {0};	/* the last one that an orderer gave */
 
 	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
-	channel = channel_open(fb_text_copy(allocator, view.channel_id));
-	while ((status = try_all(channel, envelope, deadline, &doubt->exists, &error)) != FB_OK)
+	submission.channel = channel_open(fb_text_copy(allocator, view.channel_id));
+	while ((status = try_all(&submission, Min(deadline, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_MS)), &doubt->exists, &error)) != FB_OK)
 	{
-		if (status != FB_NODE_UNREACHABLE)
-			answer = error;
 		if (!is_temporary(status) || GetCurrentTimestamp() >= deadline)
 		{
-			/* an attempt that the deadline cut off before it was sent says less than what an orderer answered before */
-			if (!doubt->exists && answer.status != FB_OK)
-				error = answer;
 			if (doubt->exists)
 				fb_error_hint(&error, "Ask fabric.commit_status what became of it before the call is repeated.");
 			error_throw(&error);
@@ -178,13 +399,13 @@ submit_in_doubt(FbBytes envelope, Doubt *doubt)
 	doubt->exists = true;
 }
 
-bool
-submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline)
+FbStatus
+submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline, FbError *error)
 {
-	bool		doubtful = true;
-	FbError		error;
+	Submission	submission = {.channel = channel, .envelope = envelope, .doubtful = true};
+	bool		in_doubt = true;
 
-	return try_all(channel, envelope, deadline, &doubtful, &error) == FB_OK;
+	return try_all(&submission, Min(deadline, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_AGAIN_MS)), &in_doubt, error);
 }
 
 void

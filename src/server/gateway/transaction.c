@@ -120,61 +120,130 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 
 /* ---- queries ---- */
 
-/*
- * One node's answer at this node's height, so that the caller finds there what it has seen here; false: none until then, or no good one, and
- * why is added to reasons. Its chaincode's refusal is raised.
- */
+/* one that is asked for a query */
+typedef struct Evaluation
+{
+	const char *msp_id;
+	const char *address;
+	WireCall   *call;
+	TimestampTz patience_until;
+} Evaluation;
+
+/* the answer of a finished call; false: there is no good one, and why is added to reasons. Its chaincode's refusal is raised */
 static bool
-evaluate_at(const Channel *channel, const ProposalView *proposal, const char *msp_id, const char *address, FbBytes signed_proposal, TimestampTz until,
-			StringInfo reasons, FbBytes *payload)
+take_evaluation(Evaluation *asked, const ProposalView *proposal, StringInfo reasons, FbBytes *payload)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	WireCall   *call = wire_endorse_start(address, signed_proposal, height_of_node(channel), 0);
-	const WireError *failure;
+	const WireError *failure = wire_call_error(asked->call);
 	ProposalResponse response;
 	FbBytes		answer = FB_BYTES_EMPTY;
 	FbError		error;
 	bool		answered;
 
-	(void) wire_wait(&call, 1, WIRE_WAIT_ALL, until, false);
-	failure = wire_call_error(call);
-	if (wire_call_refusal(call) != NULL)
-		refusal_raise(proposal, msp_id, address, wire_call_refusal(call), NULL);
-	answered = failure == NULL && wire_call_rows_count(call) == 1 &&
-		fb_bytes_copy(allocator, wire_call_row(call, 0), &answer, &error) == FB_OK &&
+	if (wire_call_refusal(asked->call) != NULL)
+		refusal_raise(proposal, asked->msp_id, asked->address, wire_call_refusal(asked->call), NULL);
+	answered = failure == NULL && wire_call_rows_count(asked->call) == 1 &&
+		fb_bytes_copy(allocator, wire_call_row(asked->call, 0), &answer, &error) == FB_OK &&
 		response_parse(allocator, answer, &response, &error) == FB_OK;
 	if (!answered)
-		appendStringInfo(reasons, "%s%s: %s", reasons->len > 0 ? "; " : "", msp_id, failure != NULL ? failure->error.message : "its answer cannot be read");
-	wire_call_release(call);
+		appendStringInfo(reasons, "%s%s: %s", reasons->len > 0 ? "; " : "", asked->msp_id, failure != NULL ? failure->error.message : "its answer cannot be read");
+	wire_call_release(asked->call);
+	asked->call = NULL;
 	if (answered)
 		*payload = response.response.payload;
 	return answered;
 }
 
+/* the other organizations' nodes, those that did not answer lately last */
+static Evaluation *
+list_evaluations(const Channel *channel, int *count)
+{
+	Evaluation *list = palloc0((channel->bundle->application_organizations_count + 1) * sizeof(Evaluation));
+
+	*count = 0;
+	for (int silent = 0; silent <= 1; silent++)
+		for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
+		{
+			const char *msp_id = channel->bundle->application_organizations[i].msp_id;
+			const char *address = strcmp(msp_id, guc_node_msp_id) == 0 ? NULL : channel_peer_address(channel, msp_id);
+
+			if (address != NULL && wire_is_silent(address) == silent)
+				list[(*count)++] = (Evaluation) {msp_id, address};
+		}
+	return list;
+}
+
+/* wait for those that are asked; true: one has answered. until: when the next one is asked too */
+static bool
+collect_evaluations(Evaluation *list, int asked_count, const ProposalView *proposal, TimestampTz until, StringInfo reasons, FbBytes *payload)
+{
+	WireCall  **calls = palloc(asked_count * sizeof(WireCall *) + 1);
+	int			count = 0;
+
+	for (int i = 0; i < asked_count; i++)
+		if (list[i].call != NULL)
+			calls[count++] = list[i].call;
+	if (count > 0)
+		(void) wire_wait(calls, count, WIRE_WAIT_ANY, until, false);
+	for (int i = 0; i < asked_count; i++)
+	{
+		if (list[i].call == NULL)
+			continue;
+		if (wire_call_finished(list[i].call))
+		{
+			if (take_evaluation(&list[i], proposal, reasons, payload))
+				return true;
+		}
+		else if (GetCurrentTimestamp() >= list[i].patience_until)
+			wire_call_note_late(list[i].call);
+	}
+	return false;
+}
+
 /*
- * A node of another organisation answers; those that fail, or do not answer for a while, are passed over (GWY-1). At the end those that did not answer
- * lately are given the rest of the time.
+ * A node of another organisation answers, at this node's height, so that the caller finds there what it has seen here (GWY-1). One that fails is passed over;
+ * when one does not answer for longer than usual, the next one is asked too, and the first answer counts.
  */
 static FbBytes
 evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes signed_proposal, FbError *own_error)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+	FbBytes		name = fan_out_call_name(proposal);
 	StringInfoData reasons;
 	FbBytes		payload;
+	int			count;
+	int			asked_count = 0;
+	Evaluation *list = list_evaluations(channel, &count);
+	bool		answered = false;
 
 	initStringInfo(&reasons);
-	for (int silent = 0; silent <= 1; silent++)
-		for (size_t i = 0; i < channel->bundle->application_organizations_count && GetCurrentTimestamp() < deadline; i++)
-		{
-			const char *msp_id = channel->bundle->application_organizations[i].msp_id;
-			const char *address = strcmp(msp_id, guc_node_msp_id) == 0 ? NULL : channel_peer_address(channel, msp_id);
-			TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GATEWAY_PATIENCE_MS);
+	while (!answered && GetCurrentTimestamp() < deadline)
+	{
+		TimestampTz until = deadline;
+		bool		waits = false;
 
-			if (address == NULL || wire_is_silent(address) != silent)
-				continue;
-			if (evaluate_at(channel, proposal, msp_id, address, signed_proposal, silent ? deadline : Min(deadline, patience), &reasons, &payload))
-				return payload;
+		for (int i = 0; i < asked_count; i++)
+			waits |= list[i].call != NULL;
+		if (!waits && asked_count == count)
+			break;
+		if (!waits || (asked_count < count && GetCurrentTimestamp() >= list[asked_count - 1].patience_until))
+		{
+			Evaluation *next = &list[asked_count++];
+
+			next->call = wire_endorse_start(next->address, signed_proposal, height_of_node(channel), 0, name);
+			next->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(wire_call_patience_ms(next->call), GATEWAY_PATIENCE_MS_MAX));
 		}
+		if (asked_count < count)
+			until = Min(until, list[asked_count - 1].patience_until);
+		answered = collect_evaluations(list, asked_count, proposal, until, &reasons, &payload);
+	}
+	for (int i = 0; i < asked_count; i++)
+		if (list[i].call != NULL && !answered)
+			(void) take_evaluation(&list[i], proposal, &reasons, &payload);
+		else
+			wire_call_release(list[i].call);
+	if (answered)
+		return payload;
 	if (reasons.len > 0)
 		fb_error_detail(own_error, "%s.", reasons.data);
 	error_throw(own_error);

@@ -35,6 +35,7 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 	pid_t		pid = 0;
 	uint64		leader_id = 0;
 	uint64		pending_bytes = 0;
+	TimestampTz leaderless_since = 0;
 
 	if (channel_raft_id(channel) == 0)
 	{
@@ -48,6 +49,7 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 		pid = slot->workers[WORKER_ORDERER].pid;
 		leader_id = slot->raft.leader_id;
 		pending_bytes = slot->raft.pending_bytes;
+		leaderless_since = slot->raft.leaderless_since;
 		SpinLockRelease(&slot->mutex);
 	}
 	if (pid == 0 || leader_id == 0)
@@ -55,6 +57,9 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 		fb_fail(error, FB_NO_LEADER, "channel \"%s\" has no leader now", channel->name);
 		if (pid == 0)
 			fb_error_detail(error, "The orderer process of this node is not running.");
+		else if (leaderless_since != 0)
+			fb_error_detail(error, "The orderer of this node, consenter %llu, has known of no leader since %s.",
+							(unsigned long long) channel_raft_id(channel), timestamptz_to_str(leaderless_since));
 		fb_error_hint(error, "Try again, with the same transaction id, here or at another orderer.");
 		return FB_NO_LEADER;
 	}

@@ -334,12 +334,19 @@ compact(OrderNode *node)
 static void
 publish(OrderNode *node)
 {
-	PublishCounts counts = {
+	PublishCounts counts;
+
+	if (node->leader != 0)
+		node->leaderless_since = 0;
+	else if (node->leaderless_since == 0)
+		node->leaderless_since = GetCurrentTimestamp();
+	counts = (PublishCounts) {
 		.pending_count = queue_count(node->queue),
 		.pending_bytes = queue_bytes(node->queue),
 		.batches_count = node->batches_count,
 		.dropped_count = node->dropped_count,
 		.leader_changes_count = node->leader_changes_count,
+		.leaderless_since = node->leaderless_since,
 	};
 
 	publish_status(node->slot, node->raft, node->wires, &counts, node->now_ms);

@@ -230,6 +230,7 @@ struct OrderNode
 
 	uint64		batches_count;
 	uint64		dropped_count;
+	TimestampTz leaderless_since;	/* 0 while there is a leader */
 	uint64		leader_changes_count;
 	uint64		leader_changes_told;	/* of them: those that waiting sessions were woken for */
 	uint64		refusal_logged_ms;	/* when a message of another consenter was last refused in the log; 0: never */
@@ -275,6 +276,7 @@ typedef struct PublishCounts
 	uint64		batches_count;	/* cut by this node */
 	uint64		dropped_count;	/* envelopes given up */
 	uint64		leader_changes_count;
+	TimestampTz leaderless_since;	/* 0 while there is a leader */
 } PublishCounts;
 
 /* what the worker is doing, for sessions and views. now_ms: the clock of the Raft events */

@@ -13,6 +13,7 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 	published.role = status.role;
 	published.term = status.term;
 	published.leader_id = status.leader;
+	published.leaderless_since = counts->leaderless_since;
 	published.last_index = status.last_index;
 	published.pending_count = counts->pending_count;
 	published.pending_bytes = counts->pending_bytes;

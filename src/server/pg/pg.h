@@ -106,6 +106,7 @@ typedef struct RaftPublished
 	int			role;			/* as core/raft numbers its roles */
 	uint64		term;
 	uint64		leader_id;		/* 0 when unknown */
+	TimestampTz leaderless_since;	/* 0 while there is one */
 	uint64		last_index;
 	uint64		pending_count;	/* envelopes in the worker, not yet in the log */
 	uint64		pending_bytes;	/* of them */
@@ -312,6 +313,30 @@ extern bool exchange_begin(int ticket);
 /* also of an abandoned one: afterwards the ticket is not the relay's any more */
 extern void exchange_answer(int ticket, char kind, FbBytes answer);
 extern void exchange_publish_connections(int connections);
+
+/* ---- answer_times.c: how long other nodes usually take, and which do not answer: shared by all processes of this node ---- */
+
+typedef enum AnswerKind
+{
+	ANSWER_ENDORSEMENT,
+	ANSWER_SUBMISSION,
+	ANSWER_COMMIT				/* from a submission until the block is here; the address is the channel's name */
+} AnswerKind;
+
+/* the name of what is measured: a node, what it does, and which of these (a chaincode and its function); never 0 */
+extern uint64 answer_label(const char *address, AnswerKind kind, FbBytes what);
+/* how long the answer is waited for before somebody else is asked too */
+extern int	answer_patience_ms(uint64 label);
+/* an answer that came, to a request sent at started_ms of clock_ms; label 0: how long it took says nothing */
+extern void answer_note(const char *address, AnswerKind kind, uint64 label, uint64 started_ms);
+extern void answer_note_time(uint64 label, uint64 elapsed_ms);
+/* somebody's patience has passed, or the node could not be reached */
+extern void answer_note_silent(const char *address, AnswerKind kind);
+extern void answer_note_heard(const char *address, AnswerKind kind);
+/* ask others first, where there are others */
+extern bool answer_is_silent(const char *address, AnswerKind kind);
+/* true for one caller once in a second while the node is silent: that one sends it a request too, and does not wait for the answer */
+extern bool answer_take_probe(const char *address, AnswerKind kind);
 
 /* ---- memory.c ---- */
 

@@ -52,6 +52,7 @@ shared_bytes(void)
 	size = add_size(size, mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max));
 	size = add_size(size, exchange_bytes());
 	size = add_size(size, waiters_bytes());
+	size = add_size(size, answer_times_bytes());
 	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
 }
 
@@ -110,6 +111,8 @@ startup(void)
 		position += exchange_bytes();
 		waiters_init(position, tranche);
 		position += waiters_bytes();
+		answer_times_init(position);
+		position += answer_times_bytes();
 		shared->verified = (pg_atomic_uint64 *) position;
 		for (int i = 0; i < guc_channels_max; i++)
 			init_slot(&shared->slots[i], i, tranche);

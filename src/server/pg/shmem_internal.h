@@ -16,4 +16,8 @@ extern void exchange_init(char *place, int tranche);
 extern Size waiters_bytes(void);
 extern void waiters_init(char *place, int tranche);
 
+/* ---- answer_times.c: likewise ---- */
+extern Size answer_times_bytes(void);
+extern void answer_times_init(char *place);
+
 #endif

@@ -21,12 +21,6 @@
 
 /* idle connections of one process; each holds a backend on another node */
 #define IDLE_CONNECTIONS_MAX 32
-/* addresses that are remembered because they did not answer, and for how long: every call to one of them costs a timeout */
-#define SILENT_MAX 64
-#define SILENT_MS 10000
-/* a call that was given up earlier says nothing about the node */
-#define SILENT_AFTER_MS 500
-
 struct WireCall
 {
 	dlist_node	node;			/* in all_calls */
@@ -110,58 +104,38 @@ conn_keep(WireConn *conn)
 	idle_conns_count++;
 }
 
-/* ---- addresses that did not answer ---- */
-
-static struct
-{
-	char		address[WIRE_ADDRESS_BYTES];
-	uint64		until_ms;		/* of clock_ms; 0: unused */
-}			silent[SILENT_MAX];
-
-static int
-find_silent(const char *address)
-{
-	for (int index = 0; index < SILENT_MAX; index++)
-		if (silent[index].until_ms != 0 && strcmp(silent[index].address, address) == 0)
-			return index;
-	return -1;
-}
-
-static void
-note_silent(const char *address)
-{
-	int			place = find_silent(address);
-
-	if (place < 0)
-	{
-		/* an unused one, or the one that ends first */
-		place = 0;
-		for (int index = 1; index < SILENT_MAX; index++)
-			if (silent[index].until_ms < silent[place].until_ms)
-				place = index;
-	}
-	strlcpy(silent[place].address, address, sizeof(silent[place].address));
-	silent[place].until_ms = clock_ms() + SILENT_MS;
-}
-
-static void
-note_answer(const char *address)
-{
-	int			place = find_silent(address);
-
-	if (place >= 0)
-		silent[place].until_ms = 0;
-}
+/* ---- nodes that do not answer ---- */
 
 bool
 wire_is_silent(const char *address)
 {
-	int			place = find_silent(address);
+	return answer_is_silent(address, ANSWER_ENDORSEMENT);
+}
 
-	return place >= 0 && clock_ms() < silent[place].until_ms;
+static void
+call_note_silent(const WireCall *call)
+{
+	AnswerKind	kind;
+
+	if (remote_answer_kind(call->request, &kind))
+		answer_note_silent(call->address, kind);
+}
+
+int
+wire_call_patience_ms(const WireCall *call)
+{
+	return answer_patience_ms(call->request->label);
+}
+
+void
+wire_call_note_late(const WireCall *call)
+{
+	call_note_silent(call);
 }
 
 /* ---- ends of transactions and of the process ---- */
+
+static void call_free(WireCall *call);
 
 static void
 release_calls_of(SubTransactionId subtransaction, bool any)
@@ -173,7 +147,7 @@ release_calls_of(SubTransactionId subtransaction, bool any)
 		WireCall   *call = dlist_container(WireCall, node, iter.cur);
 
 		if (call->subtransaction != InvalidSubTransactionId && (any || call->subtransaction == subtransaction))
-			wire_call_release(call);
+			call_free(call);
 	}
 }
 
@@ -217,7 +191,7 @@ static void
 at_process_exit(int code, Datum arg)
 {
 	while (!dlist_is_empty(&all_calls))
-		wire_call_release(dlist_head_element(WireCall, node, &all_calls));
+		call_free(dlist_head_element(WireCall, node, &all_calls));
 	while (!dlist_is_empty(&idle_conns))
 	{
 		IdleConn   *idle = dlist_container(IdleConn, node, dlist_pop_head_node(&idle_conns));
@@ -234,7 +208,7 @@ call_finish_unreachable(WireCall *call, const char *reason, bool not_executed)
 	wire_error_unreachable(&call->error, call->address, reason, not_executed);
 	call->failed = true;
 	call->finished = true;
-	note_silent(call->address);
+	call_note_silent(call);
 }
 
 /* ConnAnswer */
@@ -242,6 +216,7 @@ static void
 call_answer(void *owner, WireConn *conn, PGresult *result)
 {
 	WireCall   *call = owner;
+	AnswerKind	kind;
 
 	if (call->finished)
 	{
@@ -254,7 +229,8 @@ call_answer(void *owner, WireConn *conn, PGresult *result)
 		return;
 	}
 	call->finished = true;
-	note_answer(call->address);
+	if (remote_answer_kind(call->request, &kind))
+		answer_note(call->address, kind, remote_is_usual(result) ? call->request->label : 0, call->started_ms);
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 	{
 		call->result = result;
@@ -299,10 +275,7 @@ call_receive(WireCall *call)
 		if (call->error.error.status == FB_CHAINCODE_ERROR)
 			call->refusal = remote_refusal(call->context, fb_bytes(answer.data + sizeof(call->error), answer.size - sizeof(call->error)));
 	}
-	if (call->failed && call->error.error.status == FB_NODE_UNREACHABLE)
-		note_silent(call->address);
-	else
-		note_answer(call->address);
+	/* that it answered, or did not, the relay has noted */
 	call->has_row = kind == RELAY_ANSWER_ROW;
 	call->row = answer;
 }
@@ -369,11 +342,12 @@ call_start(const char *address, const RemoteRequest *request)
 }
 
 WireCall *
-wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height, uint64 seen_height)
+wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height, uint64 seen_height, FbBytes what)
 {
 	RemoteRequest request;
 
 	remote_request_endorse(&request, signed_proposal, min_height, seen_height);
+	request.label = answer_label(address, ANSWER_ENDORSEMENT, what);
 	return call_start(address, &request);
 }
 
@@ -383,6 +357,7 @@ wire_submit_start(const char *address, const char *channel, FbBytes envelope)
 	RemoteRequest request;
 
 	remote_request_submit(&request, channel, envelope);
+	request.label = answer_label(address, ANSWER_SUBMISSION, FB_BYTES_EMPTY);
 	return call_start(address, &request);
 }
 
@@ -520,7 +495,6 @@ wire_call_error(WireCall *call)
 			call->ticket = -1;
 			call->sent = false;
 			call->finished = call->failed = true;
-			note_silent(call->address);
 		}
 		call->error.not_executed = !call->sent;
 		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "no answer yet from node \"%s\"", call->address);
@@ -583,15 +557,10 @@ wire_call_height(const WireCall *call, uint64 *height)
 	return true;
 }
 
-void
-wire_call_release(WireCall *call)
+static void
+call_free(WireCall *call)
 {
-	if (call == NULL)
-		return;
 	dlist_delete(&call->node);
-	/* given up before the answer came: because of a time limit, unless it was soon */
-	if (!call->finished && clock_ms() - call->started_ms >= SILENT_AFTER_MS)
-		note_silent(call->address);
 	if (call->ticket >= 0)
 		exchange_abandon(call->ticket);
 	if (call->conn != NULL)
@@ -602,4 +571,15 @@ wire_call_release(WireCall *call)
 	if (call->result != NULL)
 		PQclear(call->result);
 	MemoryContextDelete(call->context);
+}
+
+void
+wire_call_release(WireCall *call)
+{
+	if (call == NULL)
+		return;
+	/* given up before the answer came: that says something about the node only after a while */
+	if (!call->finished && clock_ms() - call->started_ms >= (uint64) wire_call_patience_ms(call))
+		call_note_silent(call);
+	call_free(call);
 }

@@ -94,6 +94,7 @@ relay_ask(const char *address, const RemoteRequest *request)
 		return -1;
 	initStringInfo(&bytes);
 	appendBinaryStringInfo(&bytes, (const char *) &request->answer_bytes_max, sizeof(request->answer_bytes_max));
+	appendBinaryStringInfo(&bytes, (const char *) &request->label, sizeof(request->label));
 	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
 	{
 		uint32		size = (uint32) request->parameters[index].size;
@@ -121,6 +122,8 @@ unpack_request(MemoryContext context, char kind, FbBytes bytes)
 	request->statement = kind == request_kinds[REMOTE_ENDORSE] ? REMOTE_ENDORSE : REMOTE_SUBMIT;
 	memcpy(&request->answer_bytes_max, position, sizeof(request->answer_bytes_max));
 	position += sizeof(request->answer_bytes_max);
+	memcpy(&request->label, position, sizeof(request->label));
+	position += sizeof(request->label);
 	/* what is larger than the exchange takes a session asks for by itself: this process's memory is everybody's */
 	request->answer_bytes_max = Min(request->answer_bytes_max, 2 * EXCHANGE_MESSAGE_BYTES_MAX);
 	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
@@ -196,7 +199,11 @@ static void
 request_fail(RelayRequest *request, const char *reason, bool not_executed)
 {
 	WireError	error;
+	AnswerKind	kind;
 
+	/* also when its session does not wait any more: others are spared the wait */
+	if (remote_answer_kind(request->request, &kind))
+		answer_note_silent(request->peer->address, kind);
 	wire_error_unreachable(&error, request->peer->address, reason, not_executed);
 	exchange_answer(request->ticket, RELAY_ANSWER_ERROR, fb_bytes((const uint8_t *) &error, sizeof(error)));
 	request_free(request);
@@ -248,6 +255,10 @@ answer_error(RelayRequest *request, const PGresult *result)
 static void
 request_answer(RelayRequest *request, PGresult *result)
 {
+	AnswerKind	kind;
+
+	if (remote_answer_kind(request->request, &kind))
+		answer_note(request->peer->address, kind, remote_is_usual(result) ? request->request->label : 0, request->arrived_ms);
 	/* these requests have one row as their answer; any other number is no answer, whatever the rows are */
 	if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) != 1)
 		exchange_answer(request->ticket, RELAY_ANSWER_NONE, FB_BYTES_EMPTY);

@@ -67,6 +67,7 @@ void
 remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height, uint64 seen_height)
 {
 	request->statement = REMOTE_ENDORSE;
+	request->label = 0;
 	request->answer_bytes_max = FB_MESSAGE_BYTES_MAX;
 	request->parameters[0] = signed_proposal;
 	set_int8(request, 1, min_height);
@@ -77,15 +78,24 @@ void
 remote_request_submit(RemoteRequest *request, const char *channel, FbBytes envelope)
 {
 	request->statement = REMOTE_SUBMIT;
+	request->label = 0;
 	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
 	request->parameters[0] = fb_bytes_of_text(channel);
 	request->parameters[1] = envelope;
+}
+
+bool
+remote_answer_kind(const RemoteRequest *request, AnswerKind *kind)
+{
+	*kind = request->statement == REMOTE_ENDORSE ? ANSWER_ENDORSEMENT : ANSWER_SUBMISSION;
+	return request->statement == REMOTE_ENDORSE || request->statement == REMOTE_SUBMIT;
 }
 
 void
 remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, int32 wait_ms)
 {
 	request->statement = REMOTE_DELIVER;
+	request->label = 0;
 	/* a block more than fits, at least one */
 	request->answer_bytes_max = (size_t) Max(bytes_max, 0) + FB_MESSAGE_BYTES_MAX;
 	request->parameters[0] = seek;
@@ -97,6 +107,7 @@ void
 remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes message)
 {
 	request->statement = REMOTE_RAFT_RECEIVE;
+	request->label = 0;
 	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
 	request->parameters[0] = fb_bytes_of_text(channel);
 	set_int8(request, 1, sender_id);
@@ -107,6 +118,7 @@ void
 remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes envelopes)
 {
 	request->statement = REMOTE_RAFT_FORWARD;
+	request->label = 0;
 	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
 	request->parameters[0] = fb_bytes_of_text(channel);
 	set_int8(request, 1, sender_id);
@@ -120,6 +132,7 @@ remote_request_copy(MemoryContext context, const RemoteRequest *request)
 
 	copy->statement = request->statement;
 	copy->answer_bytes_max = request->answer_bytes_max;
+	copy->label = request->label;
 	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
 	{
 		FbBytes		from = request->parameters[index];
@@ -130,6 +143,14 @@ remote_request_copy(MemoryContext context, const RemoteRequest *request)
 		copy->parameters[index] = fb_bytes(data, from.size);
 	}
 	return copy;
+}
+
+bool
+remote_is_usual(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return PQresultStatus(result) == PGRES_TUPLES_OK || (sqlstate != NULL && strcmp(sqlstate, fb_status_sqlstate(FB_CHAINCODE_ERROR)) == 0);
 }
 
 /* the status whose SQLSTATE this is; FB_INTERNAL for those of PostgreSQL itself */

@@ -74,12 +74,13 @@ typedef struct WireCall WireCall;
  *
  * wire_endorse_start: signed_proposal = protos.SignedProposal; min_height: the other node waits until it has so many blocks (0: it does
  *     not), and fails with FB_NODE_BEHIND if that takes too long; seen_height: it does not refuse on an older state than
- *     that; the answer is one row, a protos.ProposalResponse, and wire_call_height.
+ *     that; what: names the chaincode and function, whose calls take about as long as one another (pg/answer_times.c); the answer is one row, a
+ *     protos.ProposalResponse, and wire_call_height.
  * wire_submit_start: envelope = common.Envelope; one row, empty. Success means: in the consenter's queue (ORD-5).
  * wire_deliver_start: seek = signed common.Envelope of an ab.SeekInfo; rows are common.Block bytes in order of number, at
  *     most about bytes_max in all (at least one block); no row if none arrived within wait_ms.
  */
-extern WireCall *wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height, uint64 seen_height);
+extern WireCall *wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height, uint64 seen_height, FbBytes what);
 extern WireCall *wire_submit_start(const char *address, const char *channel, FbBytes envelope);
 extern WireCall *wire_deliver_start(const char *address, FbBytes seek, int bytes_max, int wait_ms);
 
@@ -112,8 +113,15 @@ extern int	wire_call_rows_count(const WireCall *call);
 extern FbBytes wire_call_row(const WireCall *call, int row_index);
 /* of an endorsement: how many blocks its simulation has seen, as the other node says; false when it does not say it properly */
 extern bool wire_call_height(const WireCall *call, uint64 *height);
-/* did the last call of this process to the address get no answer, a few seconds ago? Others should be asked first then */
+/*
+ * Did a call of this node (of whichever process) to the address get no endorsement in time, and none has come since? Others should be asked first then.
+ * answer_take_probe says when it is asked nevertheless.
+ */
 extern bool wire_is_silent(const char *address);
+/* how long this call's answer is waited for before another node is asked too, from what such answers usually take */
+extern int	wire_call_patience_ms(const WireCall *call);
+/* ... and that this time has passed: all processes ask others first from now on, until it answers. The call goes on */
+extern void wire_call_note_late(const WireCall *call);
 /* frees the call; its connection goes back to the kept ones, or is closed if the answer is still outstanding. NULL is allowed */
 extern void wire_call_release(WireCall *call);
 

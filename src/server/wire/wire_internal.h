@@ -50,7 +50,11 @@ typedef struct RemoteRequest
 	FbBytes		parameters[REMOTE_PARAMETERS_MAX];
 	uint8_t		integers[REMOTE_PARAMETERS_MAX][8]; /* where integer parameters are put */
 	size_t		answer_bytes_max;	/* a node that sends more is not listened to any longer */
+	uint64		label;			/* under which its answer's time is kept, see pg/answer_times.c; 0: it is not */
 } RemoteRequest;
+
+/* what the other node does for this request; false: nothing whose time is measured */
+extern bool remote_answer_kind(const RemoteRequest *request, AnswerKind *kind);
 
 /* fill *request; it borrows the bytes, and points into itself (do not copy it by assignment) */
 extern void remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height, uint64 seen_height);
@@ -60,6 +64,8 @@ extern void remote_request_raft_receive(RemoteRequest *request, const char *chan
 extern void remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes envelopes);
 /* deep copy into a memory context */
 extern RemoteRequest *remote_request_copy(MemoryContext context, const RemoteRequest *request);
+/* does the time that this answer took tell how long such answers take? An answer that was refused before anything was done, or after a wait, does not */
+extern bool remote_is_usual(const PGresult *result);
 /* what a failed result says */
 extern void remote_error(WireError *to, const char *address, const PGresult *result);
 /* of a node that could not be reached (not_executed), or whose answer did not come */

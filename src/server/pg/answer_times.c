@@ -1,0 +1,257 @@
+/*
+ * answer_times.c: how long other nodes usually take to answer, and which of them do not answer now; known to all processes of this node.
+ *
+ * Problem: a node that is frozen, or cut off, takes a request and says nothing. How long is that waited for before somebody else is asked? A fixed time is too
+ * long for a call that usually takes 20 ms, and too short for a chaincode function that computes for two seconds. And when every session has to find out by itself,
+ * 500 sessions wait 500 times.
+ *
+ * Rule: for each label (a node and what it is asked for: a function of a chaincode, or to take a transaction) mean and mean deviation of the answer times are
+ * kept, as TCP does for its retransmissions (Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). Patience is the mean, four deviations, and
+ * PATIENCE_MS_MIN on top, so that the pauses of a busy machine are no reason; for what was never asked before it is PATIENCE_MS_UNKNOWN. When it is over, the
+ * caller asks another node too and takes the answer that comes first: nothing is lost but work.
+ *
+ * A node that let a caller's patience pass is marked silent: from then on, others ask it only where nobody else will do. Once in PROBE_MS one of them sends it its request
+ * nevertheless, without waiting for the answer; any answer takes the mark away. So one session stalls when a node freezes, none while it stays frozen,
+ * and a node that is back is used again within a second. Marks are kept for each service of a node: one whose orderer answers may have a peer that hangs.
+ * A mark that nobody renews ends by itself (SILENT_MS), for a node that nobody could probe.
+ *
+ * Answers that come after a mark are not measured: the time that a node was frozen says nothing about how long it usually takes.
+ *
+ * Everything is atomics in tables of fixed size, found by hash: two processes that write at the same moment lose a measurement, an entry that has to make room
+ * for another one is learned again. Without shared memory (not preloaded) each process learns for itself.
+ *
+ * Rejected: percentiles (memory, for the same decision), asking two nodes always (twice the work for all), a process that pings (what answers a ping may
+ * hang in the ledger's tables).
+ */
+#include "server/pg/shmem_internal.h"
+
+#include "common/hashfn.h"
+
+#define PATIENCE_MS_MIN 500
+#define PATIENCE_MS_UNKNOWN 1500
+#define SILENT_MS 10000
+#define PROBE_MS 1000
+
+#define TIMES_COUNT 4096
+#define SERVICES_COUNT 512
+/* places that a hash may have */
+#define PLACES 4
+
+/* a label's times; 0: unused */
+typedef struct AnswerTime
+{
+	pg_atomic_uint64 label;
+	pg_atomic_uint64 value;		/* mean in the upper, deviation in the lower 32 bits, in microseconds */
+} AnswerTime;
+
+/* a service of a node; times of clock_ms */
+typedef struct AnswerService
+{
+	pg_atomic_uint64 name;
+	pg_atomic_uint64 silent_until_ms;	/* 0: it answers */
+	pg_atomic_uint64 probe_ms;	/* the next probe is due */
+	pg_atomic_uint64 heard_ms;	/* when the last mark was taken away */
+} AnswerService;
+
+typedef struct AnswerTimes
+{
+	AnswerTime	times[TIMES_COUNT];
+	AnswerService services[SERVICES_COUNT];
+} AnswerTimes;
+
+static AnswerTimes *shared = NULL;
+
+Size
+answer_times_bytes(void)
+{
+	return MAXALIGN(sizeof(AnswerTimes));
+}
+
+void
+answer_times_init(char *place)
+{
+	shared = (AnswerTimes *) place;
+	for (int i = 0; i < TIMES_COUNT; i++)
+	{
+		pg_atomic_init_u64(&shared->times[i].label, 0);
+		pg_atomic_init_u64(&shared->times[i].value, 0);
+	}
+	for (int i = 0; i < SERVICES_COUNT; i++)
+	{
+		pg_atomic_init_u64(&shared->services[i].name, 0);
+		pg_atomic_init_u64(&shared->services[i].silent_until_ms, 0);
+		pg_atomic_init_u64(&shared->services[i].probe_ms, 0);
+		pg_atomic_init_u64(&shared->services[i].heard_ms, 0);
+	}
+}
+
+static AnswerTimes *
+answer_table(void)
+{
+	if (shared == NULL)
+		answer_times_init(MemoryContextAlloc(TopMemoryContext, answer_times_bytes()));
+	return shared;
+}
+
+uint64
+answer_label(const char *address, AnswerKind kind, FbBytes what)
+{
+	uint64		label = hash_bytes_extended((const unsigned char *) address, (int) strlen(address), (uint64) kind + 1);
+
+	if (what.size > 0)
+		label = hash_bytes_extended(what.data, (int) what.size, label);
+	return Max(label, 1);
+}
+
+/* ---- services ---- */
+
+static AnswerService *
+service_find(const char *address, AnswerKind kind, bool make)
+{
+	AnswerTimes *table = answer_table();
+	uint64		name = answer_label(address, kind, FB_BYTES_EMPTY);
+	AnswerService *unused = NULL;
+
+	for (int i = 0; i < PLACES; i++)
+	{
+		AnswerService *service = &table->services[(name + i) % SERVICES_COUNT];
+		uint64		found = pg_atomic_read_u64(&service->name);
+
+		if (found == name)
+			return service;
+		if (found == 0 && unused == NULL)
+			unused = service;
+	}
+	if (!make)
+		return NULL;
+	if (unused == NULL)
+		unused = &table->services[name % SERVICES_COUNT];
+	pg_atomic_write_u64(&unused->silent_until_ms, 0);
+	pg_atomic_write_u64(&unused->heard_ms, 0);
+	pg_atomic_write_u64(&unused->name, name);
+	return unused;
+}
+
+static bool
+service_is_silent(AnswerService *service)
+{
+	return service != NULL && clock_ms() < pg_atomic_read_u64(&service->silent_until_ms);
+}
+
+bool
+answer_is_silent(const char *address, AnswerKind kind)
+{
+	return service_is_silent(service_find(address, kind, false));
+}
+
+void
+answer_note_silent(const char *address, AnswerKind kind)
+{
+	AnswerService *service = service_find(address, kind, true);
+	uint64		now_ms = clock_ms();
+
+	if (!service_is_silent(service))
+		pg_atomic_write_u64(&service->probe_ms, now_ms + PROBE_MS);
+	pg_atomic_write_u64(&service->silent_until_ms, now_ms + SILENT_MS);
+}
+
+void
+answer_note_heard(const char *address, AnswerKind kind)
+{
+	AnswerService *service = service_find(address, kind, false);
+
+	if (service == NULL || pg_atomic_read_u64(&service->silent_until_ms) == 0)
+		return;
+	pg_atomic_write_u64(&service->heard_ms, clock_ms());
+	pg_atomic_write_u64(&service->silent_until_ms, 0);
+}
+
+bool
+answer_take_probe(const char *address, AnswerKind kind)
+{
+	AnswerService *service = service_find(address, kind, false);
+	uint64		now_ms = clock_ms();
+	uint64		due_ms;
+
+	if (!service_is_silent(service))
+		return false;
+	due_ms = pg_atomic_read_u64(&service->probe_ms);
+	/* whoever exchanges it first */
+	return now_ms >= due_ms && pg_atomic_compare_exchange_u64(&service->probe_ms, &due_ms, now_ms + PROBE_MS);
+}
+
+/* ---- times ---- */
+
+static AnswerTime *
+time_find(uint64 label, bool make)
+{
+	AnswerTimes *table = answer_table();
+	AnswerTime *unused = NULL;
+
+	for (int i = 0; i < PLACES; i++)
+	{
+		AnswerTime *time = &table->times[(label + i) % TIMES_COUNT];
+		uint64		found = pg_atomic_read_u64(&time->label);
+
+		if (found == label)
+			return time;
+		if (found == 0 && unused == NULL)
+			unused = time;
+	}
+	if (!make)
+		return NULL;
+	if (unused == NULL)
+		unused = &table->times[label % TIMES_COUNT];
+	pg_atomic_write_u64(&unused->value, 0);
+	pg_atomic_write_u64(&unused->label, label);
+	return unused;
+}
+
+void
+answer_note_time(uint64 label, uint64 elapsed_ms)
+{
+	AnswerTime *time = time_find(label, true);
+	uint64		value = pg_atomic_read_u64(&time->value);
+	int64		mean = (int64) (value >> 32);
+	int64		deviation = (int64) (value & PG_UINT32_MAX);
+	int64		measured = (int64) Min(elapsed_ms, 3600 * 1000) * 1000;
+	int64		difference;
+
+	if (value == 0)
+	{
+		mean = measured;
+		deviation = measured / 2;
+	}
+	else
+	{
+		difference = measured - mean;
+		mean += difference / 8;
+		deviation += ((difference < 0 ? -difference : difference) - deviation) / 4;
+	}
+	mean = Min(Max(mean, 1), PG_UINT32_MAX);
+	deviation = Min(Max(deviation, 0), PG_UINT32_MAX);
+	pg_atomic_write_u64(&time->value, (uint64) mean << 32 | (uint64) deviation);
+}
+
+void
+answer_note(const char *address, AnswerKind kind, uint64 label, uint64 started_ms)
+{
+	AnswerService *service = service_find(address, kind, false);
+	bool		measured = service == NULL ||
+	(pg_atomic_read_u64(&service->silent_until_ms) == 0 && pg_atomic_read_u64(&service->heard_ms) <= started_ms);
+
+	answer_note_heard(address, kind);
+	if (measured && label != 0)
+		answer_note_time(label, clock_ms() - started_ms);
+}
+
+int
+answer_patience_ms(uint64 label)
+{
+	AnswerTime *time = time_find(label, false);
+	uint64		value = time != NULL ? pg_atomic_read_u64(&time->value) : 0;
+
+	if (value == 0)
+		return PATIENCE_MS_UNKNOWN;
+	return (int) Min(((value >> 32) + 4 * (value & PG_UINT32_MAX)) / 1000 + PATIENCE_MS_MIN, INT_MAX);
+}
