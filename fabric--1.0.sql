@@ -1257,6 +1257,14 @@ COMMENT ON FUNCTION fabric_internal.stat_relay IS 'the process that carries the 
 REVOKE ALL ON FUNCTION fabric_internal.stat_relay FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.stat_relay TO fabric_admin, fabric_client, fabric_node;
 
+CREATE FUNCTION fabric_internal.stat_validation_work(OUT channel text, OUT blocks bigint, OUT policies_parsed bigint, OUT policies_evaluated bigint,
+		OUT signatures_checked bigint, OUT identities_checked bigint, OUT total_ms float8, OUT last_ms float8, OUT longest_ms float8,
+		OUT longest_block bigint) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_validation_work';
+COMMENT ON FUNCTION fabric_internal.stat_validation_work IS 'what validating blocks costs; read it as fabric.stat_validation_work';
+REVOKE ALL ON FUNCTION fabric_internal.stat_validation_work FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_validation_work TO fabric_admin, fabric_client, fabric_node;
+
 CREATE FUNCTION fabric_internal.stat_notifications(OUT channel text, OUT block_number bigint, OUT blocks_behind bigint, OUT failures bigint,
 		OUT failing_since timestamptz, OUT last_error text) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_notifications';
@@ -1287,6 +1295,13 @@ CREATE VIEW fabric.stat_relay AS
 	SELECT r.pid, r.connections, r.requests_now, r.requests, r.refused FROM fabric_internal.stat_relay() r;
 COMMENT ON VIEW fabric.stat_relay IS 'the process that carries the requests of sessions to other nodes: pid is null while it does not run; connections it has; requests that wait or are under way now; requests since the start of the server; refused ones, whose sessions made connections of their own';
 GRANT SELECT ON fabric.stat_relay TO fabric_admin, fabric_client, fabric_node;
+
+CREATE VIEW fabric.stat_validation_work AS
+	SELECT w.channel, w.blocks, w.policies_parsed, w.policies_evaluated, w.signatures_checked, w.identities_checked, w.total_ms, w.last_ms, w.longest_ms,
+		   w.longest_block
+	FROM fabric_internal.stat_validation_work() w;
+COMMENT ON VIEW fabric.stat_validation_work IS 'what validating blocks has cost since the start of the server: policies parsed and evaluated, signatures checked (also those that this node had verified before), certificates parsed and verified; milliseconds of all blocks, of the last one, of the longest one and its number';
+GRANT SELECT ON fabric.stat_validation_work TO fabric_admin, fabric_client, fabric_node;
 
 CREATE VIEW fabric.stat_notifications AS
 	SELECT n.channel, n.block_number, n.blocks_behind, n.failures, n.failing_since, n.last_error, pg_notification_queue_usage() AS queue_usage

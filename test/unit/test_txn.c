@@ -935,8 +935,8 @@ test_checks(FbAllocator *allocator)
 
 	/* what the view says of a good one */
 	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, AS_IT_IS), B("mychannel"), &view, &code, NULL), FB_OK);
-	CHECK(view.written_namespaces_count == 3 && fb_bytes_equal(view.written_namespaces[0], B("b")));
-	CHECK(fb_bytes_equal(view.written_namespaces[1], B("basic")) && fb_bytes_equal(view.written_namespaces[2], B("z")));
+	CHECK(view.written_namespaces_count == 3 && fb_bytes_equal(view.written_namespaces[0].name, B("b")));
+	CHECK(fb_bytes_equal(view.written_namespaces[1].name, B("basic")) && fb_bytes_equal(view.written_namespaces[2].name, B("z")));
 	CHECK(fb_bytes_equal(view.chaincode_version, B("1.0")));
 	CHECK(view.endorsements_count == 1 && fb_bytes_equal(view.endorsements[0].endorser, B("endorser")));
 	CHECK(fb_bytes_equal(view.event_view.event_name, B("name")) && fb_bytes_equal(view.event_view.payload, B("payload")));

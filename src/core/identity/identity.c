@@ -2,6 +2,8 @@
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
+#include <stdlib.h>
+
 /* ---- bytes ---- */
 
 FbStatus
@@ -132,6 +134,34 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 	return FB_OK;
 }
 
+static int
+compare_ous(const void *a, const void *b)
+{
+	return fb_bytes_compare(*(const FbBytes *) a, *(const FbBytes *) b);
+}
+
+static FbStatus
+sort_ous(Identity *identity, FbError *error)
+{
+	size_t		count = crypto_certificate_ous_count(identity->certificate);
+
+	identity->ous = fb_allocate_array(identity->allocator, count, sizeof(FbBytes));
+	if (identity->ous == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < count; i++)
+		identity->ous[i] = crypto_certificate_ou(identity->certificate, i);
+	if (count > 1)
+		qsort(identity->ous, count, sizeof(FbBytes), compare_ous);
+	identity->ous_count = count;
+	return FB_OK;
+}
+
+bool
+identity_has_ou(const Identity *identity, FbBytes name)
+{
+	return identity->ous_count > 0 && bsearch(&name, identity->ous, identity->ous_count, sizeof(FbBytes), compare_ous) != NULL;
+}
+
 static FbStatus
 identity_fill(Identity *identity, const Msp *msp, FbBytes serialized, FbAllocator *scratch, FbError *error)
 {
@@ -143,6 +173,7 @@ identity_fill(Identity *identity, const Msp *msp, FbBytes serialized, FbAllocato
 		return fb_fail(error, FB_UNKNOWN_MSP, "identity is of MSP \"%s\", expected \"%s\"", id, msp->id);
 	FB_TRY(crypto_certificate_parse_pem(pem, &identity->certificate, error));
 	FB_TRY(identity_check(identity, msp, identity->certificate, scratch, error));
+	FB_TRY(sort_ous(identity, error));
 	return fb_bytes_copy(identity->allocator, serialized, &identity->serialized, error);
 }
 
@@ -174,6 +205,7 @@ identity_destroy(Identity *identity)
 {
 	if (identity == NULL)
 		return;
+	fb_release(identity->allocator, identity->ous);
 	crypto_certificate_free(identity->certificate);
 	fb_release(identity->allocator, (void *) identity->serialized.data);
 	fb_release(identity->allocator, identity);
@@ -229,6 +261,12 @@ identity_verify_parts(const Identity *identity, const FbBytes *parts, size_t par
 {
 	return crypto_verify_parts(crypto_certificate_public_key(identity->certificate), parts, parts_count, signature,
 							   error);
+}
+
+FbStatus
+identity_verify_digest(const Identity *identity, const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature, FbError *error)
+{
+	return crypto_verify_digest(crypto_certificate_public_key(identity->certificate), digest, signature, error);
 }
 
 bool

@@ -131,6 +131,7 @@ extern IdentityRole identity_role(const Identity *identity);
 
 /* verify a signature by this identity (IDN-10: SHA-256, strict DER, low-S). FB_OK or FB_INVALID_SIGNATURE */
 extern FbStatus identity_verify(const Identity *identity, FbBytes message, FbBytes signature, FbError *error);
+extern FbStatus identity_verify_digest(const Identity *identity, const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature, FbError *error);
 extern FbStatus identity_verify_parts(const Identity *identity, const FbBytes *parts, size_t parts_count,
 									  FbBytes signature, FbError *error);
 
@@ -273,5 +274,7 @@ extern FbStatus msp_manager_identity(MspManager *manager, FbBytes serialized, co
  */
 extern void msp_manager_trim(MspManager *manager);
 extern size_t msp_manager_identities_count(const MspManager *manager);
+/* how many times bytes were parsed and checked because neither an identity nor a refusal of them was remembered */
+extern uint64_t msp_manager_checks_count(const MspManager *manager);
 
 #endif

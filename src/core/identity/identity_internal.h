@@ -67,6 +67,8 @@ struct Identity
 	uint8_t		certifiers[CRYPTO_SHA256_BYTES]; /* over the chain without the certificate */
 	IdentityRole role;
 	bool		is_listed_admin;
+	FbBytes    *ous;			/* of the certificate, sorted: policies ask for them again and again. NULL where only the role is of interest */
+	size_t		ous_count;
 };
 
 /* ---- scratch.c: temporary memory out of another allocator, given back as a whole ---- */
@@ -112,5 +114,7 @@ extern NormalForm normal_form(const CryptoCertificate *issuer);
  */
 extern FbStatus identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate,
 							   FbAllocator *scratch, FbError *error);
+/* one of the certificate's organizational units has this name; not for an identity that only identity_check has filled */
+extern bool identity_has_ou(const Identity *identity, FbBytes name);
 
 #endif

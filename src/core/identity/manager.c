@@ -1,17 +1,27 @@
 /*
  * the MSPs of a channel, and a cache of the identities that were met: hashed by the serialized bytes, least recently
- * used go first
+ * used go first. What was found not to be an identity is remembered too, with its reason: whoever sends the same rubbish a thousand times
+ * has it looked at once. The verdict depends on bytes and configuration alone, and not on the time (IDN-5).
  */
 #include "core/identity/identity_internal.h"
 
 typedef struct CacheEntry
 {
-	Identity   *identity;
+	Identity   *identity;		/* NULL: refused, for this reason */
+	FbError    *refusal;
 	uint8_t		key[CRYPTO_SHA256_BYTES]; /* SHA-256 of the serialized bytes: equal keys are equal bytes */
 	struct CacheEntry *chain;	/* next in the bucket */
 	struct CacheEntry *older;
 	struct CacheEntry *newer;
 } CacheEntry;
+
+/* by last use; refusals by the time at which they were found */
+typedef struct EntryList
+{
+	CacheEntry *newest;
+	CacheEntry *oldest;
+	size_t		count;
+} EntryList;
 
 struct MspManager
 {
@@ -20,11 +30,11 @@ struct MspManager
 	size_t		msps_count;
 	size_t		msps_capacity;
 	size_t		identities_max;
-	size_t		identities_count;
+	uint64_t	checks_count;
 	CacheEntry **buckets;
 	size_t		buckets_count;	/* a power of two */
-	CacheEntry *newest;
-	CacheEntry *oldest;
+	EntryList	identities;
+	EntryList	refusals;
 };
 
 FbStatus
@@ -54,28 +64,30 @@ msp_manager_create(size_t identities_max, FbAllocator *allocator, MspManager **m
 /* ---- the list by last use ---- */
 
 static void
-list_remove(MspManager *manager, CacheEntry *entry)
+list_remove(EntryList *list, CacheEntry *entry)
 {
 	if (entry->newer != NULL)
 		entry->newer->older = entry->older;
 	else
-		manager->newest = entry->older;
+		list->newest = entry->older;
 	if (entry->older != NULL)
 		entry->older->newer = entry->newer;
 	else
-		manager->oldest = entry->newer;
+		list->oldest = entry->newer;
+	list->count--;
 }
 
 static void
-list_add_newest(MspManager *manager, CacheEntry *entry)
+list_add_newest(EntryList *list, CacheEntry *entry)
 {
 	entry->newer = NULL;
-	entry->older = manager->newest;
-	if (manager->newest != NULL)
-		manager->newest->newer = entry;
+	entry->older = list->newest;
+	if (list->newest != NULL)
+		list->newest->newer = entry;
 	else
-		manager->oldest = entry;
-	manager->newest = entry;
+		list->oldest = entry;
+	list->newest = entry;
+	list->count++;
 }
 
 static CacheEntry **
@@ -88,31 +100,37 @@ find_bucket(const MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES])
 }
 
 static void
-forget_oldest(MspManager *manager)
+forget_oldest(MspManager *manager, EntryList *list)
 {
-	CacheEntry *entry = manager->oldest;
+	CacheEntry *entry = list->oldest;
 	CacheEntry **link = find_bucket(manager, entry->key);
 
 	while (*link != entry)
 		link = &(*link)->chain;
 	*link = entry->chain;
-	list_remove(manager, entry);
+	list_remove(list, entry);
 	identity_destroy(entry->identity);
+	fb_release(manager->allocator, entry->refusal);
 	fb_release(manager->allocator, entry);
-	manager->identities_count--;
 }
 
 void
 msp_manager_trim(MspManager *manager)
 {
-	while (manager->identities_count > manager->identities_max)
-		forget_oldest(manager);
+	while (manager->identities.count > manager->identities_max)
+		forget_oldest(manager, &manager->identities);
 }
 
 size_t
 msp_manager_identities_count(const MspManager *manager)
 {
-	return manager->identities_count;
+	return manager->identities.count;
+}
+
+uint64_t
+msp_manager_checks_count(const MspManager *manager)
+{
+	return manager->checks_count;
 }
 
 void
@@ -120,8 +138,10 @@ msp_manager_destroy(MspManager *manager)
 {
 	if (manager == NULL)
 		return;
-	while (manager->oldest != NULL)
-		forget_oldest(manager);
+	while (manager->identities.oldest != NULL)
+		forget_oldest(manager, &manager->identities);
+	while (manager->refusals.oldest != NULL)
+		forget_oldest(manager, &manager->refusals);
 	for (size_t i = 0; i < manager->msps_count; i++)
 		msp_destroy(manager->msps[i]);
 	fb_release(manager->allocator, manager->msps);
@@ -181,6 +201,9 @@ msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp, FbErro
 			return status;
 		}
 		manager->msps[manager->msps_count++] = added;
+		/* what was nobody's may be this one's */
+		while (manager->refusals.oldest != NULL)
+			forget_oldest(manager, &manager->refusals);
 		existing = added;
 	}
 	if (msp != NULL)
@@ -232,13 +255,50 @@ find_msp(const MspManager *manager, FbBytes serialized, const Msp **msp, FbError
 	return status;
 }
 
+/* whether a status tells about the bytes, and not about a failure of our own */
+static bool
+is_refusal(FbStatus status)
+{
+	return status != FB_OK && status != FB_OUT_OF_MEMORY && status != FB_CRYPTO_FAILURE && status != FB_INTERNAL;
+}
+
+/* identity NULL: a refusal. Takes the identity */
+static FbStatus
+add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], Identity *identity, const FbError *refusal, FbError *error)
+{
+	CacheEntry **bucket = find_bucket(manager, key);
+	CacheEntry *entry = fb_allocate_zero(manager->allocator, sizeof(*entry));
+	FbError    *reason = NULL;
+
+	if (entry != NULL && identity == NULL)
+		reason = fb_allocate(manager->allocator, sizeof(*reason));
+	if (entry == NULL || (identity == NULL && reason == NULL))
+	{
+		fb_release(manager->allocator, entry);
+		identity_destroy(identity);
+		return fb_out_of_memory(error);
+	}
+	if (identity == NULL)
+		*reason = *refusal;
+	entry->identity = identity;
+	entry->refusal = reason;
+	memcpy(entry->key, key, CRYPTO_SHA256_BYTES);
+	entry->chain = *bucket;
+	*bucket = entry;
+	list_add_newest(identity != NULL ? &manager->identities : &manager->refusals, entry);
+	/* nobody holds a refusal, so the oldest can go at once */
+	if (manager->refusals.count > manager->identities_max)
+		forget_oldest(manager, &manager->refusals);
+	return FB_OK;
+}
+
 FbStatus
 msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **identity, FbError *error)
 {
 	uint8_t		key[CRYPTO_SHA256_BYTES];
-	CacheEntry **bucket;
-	CacheEntry *entry;
 	const Msp  *msp = NULL;
+	Identity   *found = NULL;
+	FbError		reason = {.status = FB_OK};
 	FbStatus	status;
 
 	*identity = NULL;
@@ -246,34 +306,33 @@ msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **i
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d", serialized.size,
 					   FB_IDENTITY_BYTES_MAX);
 	crypto_sha256(serialized, key);
-	bucket = find_bucket(manager, key);
-	for (entry = *bucket; entry != NULL; entry = entry->chain)
+	for (CacheEntry *entry = *find_bucket(manager, key); entry != NULL; entry = entry->chain)
 	{
 		if (memcmp(entry->key, key, sizeof(key)) != 0)
 			continue;
-		if (entry != manager->newest)
+		if (entry->identity == NULL)
 		{
-			list_remove(manager, entry);
-			list_add_newest(manager, entry);
+			if (error != NULL)
+				*error = *entry->refusal;
+			return entry->refusal->status;
+		}
+		if (entry != manager->identities.newest)
+		{
+			list_remove(&manager->identities, entry);
+			list_add_newest(&manager->identities, entry);
 		}
 		*identity = entry->identity;
 		return FB_OK;
 	}
-	FB_TRY(find_msp(manager, serialized, &msp, error));
-	entry = fb_allocate_zero(manager->allocator, sizeof(*entry));
-	if (entry == NULL)
-		return fb_out_of_memory(error);
-	status = identity_create(msp, serialized, manager->allocator, &entry->identity, error);
-	if (status != FB_OK)
-	{
-		fb_release(manager->allocator, entry);
-		return status;
-	}
-	memcpy(entry->key, key, sizeof(key));
-	entry->chain = *bucket;
-	*bucket = entry;
-	list_add_newest(manager, entry);
-	manager->identities_count++;
-	*identity = entry->identity;
-	return FB_OK;
+	manager->checks_count++;
+	status = find_msp(manager, serialized, &msp, &reason);
+	if (status == FB_OK)
+		status = identity_create(msp, serialized, manager->allocator, &found, &reason);
+	reason.status = status;
+	if (status == FB_OK || is_refusal(status))
+		FB_TRY(add_entry(manager, key, found, &reason, error));
+	if (status != FB_OK && error != NULL)
+		*error = reason;
+	*identity = found;
+	return status;
 }

@@ -166,15 +166,6 @@ principal_unpack(FbBytes msp_principal, FbAllocator *allocator, const Principal 
 	return principal_parse(message->principal_classification, proto_bytes(message->principal), allocator, result, error);
 }
 
-static bool
-has_ou(const Identity *identity, FbBytes name)
-{
-	for (size_t i = 0; i < crypto_certificate_ous_count(identity->certificate); i++)
-		if (fb_bytes_equal(crypto_certificate_ou(identity->certificate, i), name))
-			return true;
-	return false;
-}
-
 bool
 identity_has_role(const Identity *identity, IdentityRole role)
 {
@@ -195,7 +186,7 @@ identity_has_role(const Identity *identity, IdentityRole role)
 		default:
 			return false;
 	}
-	return msp->node_ous && msp->node_ou[role].present && has_ou(identity, msp->node_ou[role].name);
+	return msp->node_ous && msp->node_ou[role].present && identity_has_ou(identity, msp->node_ou[role].name);
 }
 
 bool
@@ -212,7 +203,7 @@ principal_matches(const Principal *principal, const Identity *identity)
 		case PRINCIPAL_ORGANIZATION_UNIT:
 			return fb_bytes_equal(principal->certifiers, fb_bytes(identity->certifiers,
 																  sizeof(identity->certifiers))) &&
-				has_ou(identity, principal->ou);
+				identity_has_ou(identity, principal->ou);
 		case PRINCIPAL_IDENTITY:
 			return memcmp(principal->digests[identity->form], identity->digest, CRYPTO_SHA256_BYTES) == 0;
 		case PRINCIPAL_ANONYMITY:

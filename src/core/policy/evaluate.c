@@ -6,21 +6,69 @@
 
 #include <stdio.h>
 
-#define USED_WORDS (FB_POLICY_SIGNATURES_MAX / 64)
-
 /* which signers have been used up by a principal; one identity satisfies at most one of the whole tree */
 typedef struct UsedSet
 {
-	uint64_t	words[USED_WORDS];
+	uint64_t	words[POLICY_SIGNER_WORDS_MAX];
 } UsedSet;
 
 typedef struct Evaluation
 {
 	const SignaturePolicy *policy;
 	size_t		signers_count;
+	size_t		words_count;	/* of a UsedSet that count */
 	PolicyMatch match;
 	void	   *context;
+	PolicySigners *signers;		/* NULL: match decides alone, and is asked for each rule */
 } Evaluation;
+
+/* the signers that match the principal, as bits */
+static uint64_t *
+matching_signers(const Evaluation *evaluation, int32_t signed_by)
+{
+	PolicySigners *signers = evaluation->signers;
+	uint64_t   *words = signers->matching + (size_t) signed_by * evaluation->words_count;
+
+	if (signers->compared[signed_by])
+		return words;
+	signers->compared[signed_by] = 1;
+	memset(words, 0, evaluation->words_count * sizeof(uint64_t));
+	for (size_t i = 0; i < evaluation->signers_count; i++)
+	{
+		uint64_t	bit = UINT64_C(1) << (i % 64);
+
+		if ((signers->bad[i / 64] & bit) == 0 && signers->match(signers->context, i, evaluation->policy->principals[signed_by]))
+			words[i / 64] |= bit;
+	}
+	return words;
+}
+
+/* the first signer that matches, is not used and valid, in the order of the signatures */
+static bool
+take_signer(const Evaluation *evaluation, int32_t signed_by, UsedSet *used)
+{
+	PolicySigners *signers = evaluation->signers;
+	const uint64_t *matching = matching_signers(evaluation, signed_by);
+
+	for (size_t word = 0; word < evaluation->words_count; word++)
+	{
+		uint64_t	left = matching[word] & ~used->words[word] & ~signers->bad[word];
+
+		while (left != 0)
+		{
+			uint64_t	bit = left & -left;
+
+			if (signers->valid(signers->context, word * 64 + (size_t) __builtin_ctzll(left)))
+			{
+				used->words[word] |= bit;
+				return true;
+			}
+			signers->bad[word] |= bit;
+			left &= ~bit;
+		}
+	}
+	return false;
+}
 
 static bool
 evaluate_principal(const Evaluation *evaluation, int32_t signed_by, UsedSet *used)
@@ -29,6 +77,8 @@ evaluate_principal(const Evaluation *evaluation, int32_t signed_by, UsedSet *use
 
 	if (principal == NULL)
 		return false;
+	if (evaluation->signers != NULL)
+		return take_signer(evaluation, signed_by, used);
 	for (size_t i = 0; i < evaluation->signers_count; i++)
 	{
 		uint64_t	bit = UINT64_C(1) << (i % 64);
@@ -45,35 +95,45 @@ evaluate_principal(const Evaluation *evaluation, int32_t signed_by, UsedSet *use
 static bool
 evaluate_rule(const Evaluation *evaluation, const PolicyRule *rule, UsedSet *used)
 {
+	size_t		used_bytes = evaluation->words_count * sizeof(uint64_t);
 	int64_t		satisfied = 0;
 
+	/* a principal that is not satisfied uses up nobody */
 	if (rule->signed_by >= 0)
 		return evaluate_principal(evaluation, rule->signed_by, used);
 
 	/* all rules, also when enough are satisfied: later ones still use up signers, and that decides about rules further on */
 	for (size_t i = 0; i < rule->rules_count; i++)
 	{
-		UsedSet		attempt = *used;
+		UsedSet		before;
 
-		if (evaluate_rule(evaluation, &rule->rules[i], &attempt))
-		{
+		memcpy(before.words, used->words, used_bytes);
+		if (evaluate_rule(evaluation, &rule->rules[i], used))
 			satisfied++;
-			*used = attempt;
-		}
+		else
+			memcpy(used->words, before.words, used_bytes);
 	}
 	return satisfied >= rule->needed;
+}
+
+static bool
+evaluate_tree(Evaluation *evaluation)
+{
+	UsedSet		used;
+
+	if (evaluation->signers_count > FB_POLICY_SIGNATURES_MAX)
+		evaluation->signers_count = FB_POLICY_SIGNATURES_MAX;
+	evaluation->words_count = (evaluation->signers_count + 63) / 64;
+	memset(&used, 0, sizeof(used));
+	return evaluate_rule(evaluation, &evaluation->policy->rule, &used);
 }
 
 bool
 signature_policy_evaluate(const SignaturePolicy *policy, size_t signers_count, PolicyMatch match, void *context)
 {
-	Evaluation	evaluation = {policy, signers_count, match, context};
-	UsedSet		used;
+	Evaluation	evaluation = {.policy = policy, .signers_count = signers_count, .match = match, .context = context};
 
-	if (evaluation.signers_count > FB_POLICY_SIGNATURES_MAX)
-		evaluation.signers_count = FB_POLICY_SIGNATURES_MAX;
-	memset(&used, 0, sizeof(used));
-	return evaluate_rule(&evaluation, &policy->rule, &used);
+	return evaluate_tree(&evaluation);
 }
 
 /*
@@ -93,6 +153,57 @@ policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch ma
 		if (policy_evaluate_match(policy->members[i], signers_count, match, context))
 			satisfied++;
 	return satisfied >= policy->threshold;
+}
+
+/* ---- signers with signatures ---- */
+
+/* room to note the comparisons of a policy's principals, none made yet */
+static FbStatus
+prepare_comparisons(PolicySigners *signers, size_t principals_count, FbError *error)
+{
+	size_t		words_count = (signers->count + 63) / 64;
+
+	if (signers->capacity < principals_count)
+	{
+		fb_release(signers->allocator, signers->compared);
+		fb_release(signers->allocator, signers->matching);
+		signers->capacity = 0;
+		signers->compared = fb_allocate_array(signers->allocator, principals_count, 1);
+		signers->matching = fb_allocate_array(signers->allocator, principals_count, words_count * sizeof(uint64_t));
+		if (signers->compared == NULL || signers->matching == NULL)
+			return fb_out_of_memory(error);
+		signers->capacity = principals_count;
+	}
+	if (principals_count > 0)
+		memset(signers->compared, 0, principals_count);
+	return FB_OK;
+}
+
+FbStatus
+policy_evaluate_signers(const Policy *policy, PolicySigners *signers, bool *satisfied, FbError *error)
+{
+	size_t		passed = 0;
+
+	*satisfied = false;
+	if (policy == NULL)
+		return FB_OK;
+	if (policy->kind == POLICY_SIGNATURE)
+	{
+		Evaluation	evaluation = {.policy = policy->signature, .signers_count = signers->count, .signers = signers};
+
+		FB_TRY(prepare_comparisons(signers, policy->signature->principals_count, error));
+		*satisfied = evaluate_tree(&evaluation);
+		return FB_OK;
+	}
+	for (size_t i = 0; i < policy->members_count && passed < policy->threshold; i++)
+	{
+		bool		member_satisfied;
+
+		FB_TRY(policy_evaluate_signers(policy->members[i], signers, &member_satisfied, error));
+		passed += member_satisfied;
+	}
+	*satisfied = passed >= policy->threshold;
+	return FB_OK;
 }
 
 /* ---- signers that are only names: 'MSPID.role' ---- */

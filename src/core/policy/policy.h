@@ -95,6 +95,9 @@ extern FbStatus policy_compile_implicit_meta(FbAllocator *allocator, FbBytes tex
 typedef bool (*PolicyMatch) (void *context, size_t signer_index, const Principal *principal);
 
 /*
+ * The work of an evaluation with real signatures (policy_evaluate) is one comparison for each principal and each signer that may be valid, and some
+ * machine words for each rule; signature_policy_evaluate, for names that are few, compares for each rule.
+ *
  * Greedy evaluation: a principal takes the first signer not yet used that satisfies it; a gate evaluates all its rules and keeps what
  * those that succeed have used; what a failing rule used is given back. No backtracking, no memory allocated.
  * signers_count at most FB_POLICY_SIGNATURES_MAX, more are not looked at.
@@ -165,7 +168,11 @@ typedef struct PolicySignature
 	FbBytes		identity;		/* SerializedIdentity, as received */
 	FbBytes		signature;
 	FbBytes		parts[FB_POLICY_MESSAGE_PARTS_MAX]; /* unused ones empty */
+	const CryptoSha256 *first_part; /* a hash to which parts[0] was added, for those who sign the same long part; NULL: there is none */
 } PolicySignature;
+
+/* the digest that was signed: SHA-256 of the parts, one after the other */
+extern void policy_signature_digest(const PolicySignature *signature, uint8_t digest[CRYPTO_SHA256_BYTES]);
 
 /*
  * How a signature set verifies: *valid tells whether the signature is the identity's over the parts. FB_OK also for an invalid one;
@@ -180,8 +187,9 @@ typedef struct PolicySignatureSet PolicySignatureSet;
 /*
  * Signatures in the order of the message. Identities that cannot be decoded, are unknown or not valid to their MSP, and wrong signatures
  * are skipped silently; of one identity only the first *valid* signature counts. Identities and signatures are looked at when an
- * evaluation first needs them, and once: keep the set for all policies that one message must satisfy. signatures[] and msps must
- * outlive the set, without msp_manager_trim in between. More than FB_POLICY_SIGNATURES_MAX: FB_LIMIT_EXCEEDED. Also FB_OUT_OF_MEMORY.
+ * evaluation first needs them, and once: keep the set for all policies that one message must satisfy. After the first evaluations all are
+ * looked at, so that what is not valid costs later ones nothing. signatures[] and msps must outlive the set, without msp_manager_trim in
+ * between. More than FB_POLICY_SIGNATURES_MAX: FB_LIMIT_EXCEEDED. Also FB_OUT_OF_MEMORY.
  */
 extern FbStatus policy_signatures_create(FbAllocator *allocator, MspManager *msps, const PolicySignature *signatures,
 										 size_t signatures_count, PolicyVerify verify, void *verify_context,

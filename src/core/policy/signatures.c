@@ -2,6 +2,10 @@
  * Real signatures against policies (POL-4; common/policies/policy.go SignatureSetToValidIdentities). Fabric first makes the list of valid,
  * de-duplicated identities and then evaluates. Here each signature is looked at when the evaluation first asks for it, which gives the same
  * verdict: a signature that is not valid, or whose identity has signed validly before, satisfies nobody, wherever it stands.
+ *
+ * A message with one signature too many costs nothing so; but one with a thousand signatures of nobody, for ten thousand keys with a policy each, would
+ * have every policy compared with all of them. So from the third evaluation on all signatures are verified first, each once as before, and only
+ * valid ones are compared. A copy of a wrong signature is wrong without a second look.
  */
 #include "core/policy/policy_internal.h"
 
@@ -22,11 +26,17 @@ typedef struct SignerSlot
 	const Identity *identity;
 } SignerSlot;
 
+/* evaluations of one set before all its signatures are verified */
+#define LAZY_EVALUATIONS_MAX 2
+
 struct PolicySignatureSet
 {
 	MspManager *msps;
 	const PolicySignature *signatures;
 	size_t		count;
+	size_t		evaluations_count;
+	bool		all_verified;
+	PolicySigners signers;
 	PolicyVerify verify;
 	void	   *verify_context;
 	SignerSlot *slots;
@@ -37,11 +47,36 @@ struct PolicySignatureSet
 static FbStatus
 verify_plainly(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
 {
-	FbStatus	status = identity_verify_parts(identity, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX, signature->signature, error);
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	FbStatus	status;
 
+	policy_signature_digest(signature, digest);
+	status = identity_verify_digest(identity, digest, signature->signature, error);
 	*valid = status == FB_OK;
 	return status == FB_INVALID_SIGNATURE ? FB_OK : status;
 }
+
+void
+policy_signature_digest(const PolicySignature *signature, uint8_t digest[CRYPTO_SHA256_BYTES])
+{
+	CryptoSha256 hash;
+	int			part = 0;
+
+	if (signature->first_part != NULL)
+	{
+		hash = *signature->first_part;
+		part = 1;
+	}
+	else
+		crypto_sha256_start(&hash);
+	for (; part < FB_POLICY_MESSAGE_PARTS_MAX; part++)
+		crypto_sha256_add(&hash, signature->parts[part]);
+	crypto_sha256_finish(&hash, digest);
+}
+
+static bool slot_is_valid(PolicySignatureSet *set, size_t index);
+static bool match_identity(void *context, size_t signer_index, const Principal *principal);
+static bool signer_is_valid(void *context, size_t signer_index);
 
 FbStatus
 policy_signatures_create(FbAllocator *allocator, MspManager *msps, const PolicySignature *signatures, size_t signatures_count,
@@ -63,6 +98,8 @@ policy_signatures_create(FbAllocator *allocator, MspManager *msps, const PolicyS
 	made->count = signatures_count;
 	made->verify = verify != NULL ? verify : verify_plainly;
 	made->verify_context = verify_context;
+	made->signers = (PolicySigners) {.count = signatures_count, .match = match_identity, .valid = signer_is_valid, .context = made,
+	.allocator = allocator};
 	*set = made;
 	return FB_OK;
 }
@@ -100,6 +137,18 @@ same_identity(const Identity *a, const Identity *b)
 	return a == b || (strcmp(identity_id(a), identity_id(b)) == 0 && strcmp(identity_msp_id(a), identity_msp_id(b)) == 0);
 }
 
+/* the same signature of the same bytes: what is known of the one holds for the other */
+static bool
+same_signature(const PolicySignature *a, const PolicySignature *b)
+{
+	if (!fb_bytes_equal(a->signature, b->signature))
+		return false;
+	for (int i = 0; i < FB_POLICY_MESSAGE_PARTS_MAX; i++)
+		if ((a->parts[i].data != b->parts[i].data || a->parts[i].size != b->parts[i].size) && !fb_bytes_equal(a->parts[i], b->parts[i]))
+			return false;
+	return true;
+}
+
 /* whether this signature counts; verifies it, and earlier ones of the same identity, at most once */
 static bool
 slot_is_valid(PolicySignatureSet *set, size_t index)
@@ -134,6 +183,11 @@ slot_is_valid(PolicySignatureSet *set, size_t index)
 		}
 		if (set->failure != FB_OK)
 			return false;
+		if (same_signature(&set->signatures[i], &set->signatures[index]))
+		{
+			slot->state = SIGNER_BAD_SIGNATURE;
+			return false;
+		}
 	}
 	status = set->verify(set->verify_context, identity, &set->signatures[index], index, &valid, &set->error);
 	if (status != FB_OK)
@@ -148,7 +202,7 @@ slot_is_valid(PolicySignatureSet *set, size_t index)
 
 /* the principal first: comparing costs nothing, verifying a signature does */
 static bool
-match_signer(void *context, size_t signer_index, const Principal *principal)
+match_identity(void *context, size_t signer_index, const Principal *principal)
 {
 	PolicySignatureSet *set = context;
 	const Identity *identity;
@@ -156,18 +210,47 @@ match_signer(void *context, size_t signer_index, const Principal *principal)
 	if (set->failure != FB_OK)
 		return false;
 	identity = slot_identity(set, signer_index);
-	return identity != NULL && principal_matches(principal, identity) && slot_is_valid(set, signer_index);
+	return identity != NULL && principal_matches(principal, identity);
+}
+
+static bool
+signer_is_valid(void *context, size_t signer_index)
+{
+	PolicySignatureSet *set = context;
+
+	return set->failure == FB_OK && slot_is_valid(set, signer_index);
+}
+
+static void
+verify_all(PolicySignatureSet *set)
+{
+	for (size_t i = 0; i < set->count && set->failure == FB_OK; i++)
+		if (!slot_is_valid(set, i))
+			set->signers.bad[i / 64] |= UINT64_C(1) << (i % 64);
+	set->all_verified = set->failure == FB_OK;
 }
 
 FbStatus
 policy_evaluate(const Policy *policy, PolicySignatureSet *set, bool *satisfied, FbError *error)
 {
+	bool		result;
+
 	*satisfied = false;
 	set->failure = FB_OK;
-	if (policy_evaluate_match(policy, set->count, match_signer, set) && set->failure == FB_OK)
-		*satisfied = true;
-	if (set->failure != FB_OK && error != NULL)
-		*error = set->error;
+	if (++set->evaluations_count > LAZY_EVALUATIONS_MAX && !set->all_verified)
+		verify_all(set);
+	if (set->failure == FB_OK)
+	{
+		FB_TRY(policy_evaluate_signers(policy, &set->signers, &result, error));
+		*satisfied = result && set->failure == FB_OK;
+	}
+	if (set->failure != FB_OK)
+	{
+		/* a verdict that a failure of our own stood in for is none */
+		memset(set->signers.bad, 0, sizeof(set->signers.bad));
+		if (error != NULL)
+			*error = set->error;
+	}
 	return set->failure;
 }
 

@@ -285,21 +285,6 @@ rwset_parse(FbAllocator *allocator, FbBytes bytes, RwSet **rwset, FbError *error
 	return FB_OK;
 }
 
-const RwSetNamespace *
-rwset_find_repeated_namespace(const RwSet *rwset)
-{
-	/* at most FB_NAMESPACES_MAX, and nearly always one or two */
-	for (size_t i = 1; i < rwset->namespaces_count; i++)
-	{
-		for (size_t j = 0; j < i; j++)
-		{
-			if (fb_bytes_equal(rwset->namespaces[i].name, rwset->namespaces[j].name))
-				return &rwset->namespaces[i];
-		}
-	}
-	return NULL;
-}
-
 FbStatus
 rwset_private_parse(FbAllocator *allocator, FbBytes bytes, RwSetPrivate **set, FbError *error)
 {

@@ -291,6 +291,7 @@ mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t trans
 	if (count > 1)
 		qsort(visit_state.references, count, sizeof(Reference), compare_references);
 	FB_TRY(merge_references(allocator, visit_state.references, count, made, error));
+	FB_TRY(visible_keys_init(&plan->visible, allocator, made->keys_count, error));
 	mark_repeated_writes(made);
 	fb_release(allocator, visit_state.references);
 	*block = made;
@@ -352,6 +353,7 @@ typedef struct Validation
 	MvccBlock  *block;
 	RangeSource *ranges;
 	MerkleTree	tree;
+	bool	   *repeated;		/* of the namespace at hand: range queries that are the same as earlier ones */
 	uint32_t   *touched;		/* slots that the transaction being applied writes */
 	size_t		touched_count;
 	MvccResult *result;
@@ -399,12 +401,16 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 			if (read_conflicts(block, ns->name, FB_BYTES_EMPTY, &ns->reads[i], *slot++, conflict))
 				return FB_OK;
 		}
+		if (ns->ranges_count > 0)
+			FB_TRY(range_find_repeated(validation->allocator, ns, &validation->repeated, error));
 		for (size_t i = 0; i < ns->ranges_count; i++)
 		{
 			const RwSetRange *range = &ns->ranges[i];
 			uint32_t	end_slot = range->exhausted ? 0 : *slot++;
 			bool		phantom;
 
+			if (validation->repeated[i])
+				continue;
 			FB_TRY(range_validate(validation->allocator, block, ns->name, range, end_slot, validation->ranges,
 								  &validation->tree, &phantom, conflict, error));
 			if (phantom)
@@ -415,6 +421,8 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 				return FB_OK;
 			}
 		}
+		if (ns->ranges_count > 0)
+			fb_release(validation->allocator, validation->repeated);
 		for (size_t c = 0; c < ns->collections_count; c++)
 		{
 			const RwSetCollection *collection = &ns->collections[c];
@@ -604,6 +612,8 @@ apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *er
 		uint32_t	touched = validation->touched[i];
 
 		apply_key(&block->keys[touched], &block->plan->states[touched], tx_index);
+		visible_keys_set(&block->plan->visible, touched,
+						 block->plan->states[touched].updated && (!block->plan->states[touched].deleted || block->keys[touched].committed.present));
 	}
 	return FB_OK;
 }
@@ -657,6 +667,7 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 	FB_ASSERT(ranges != NULL || !block->has_ranges);
 	memset(result, 0, sizeof(*result));
 	memset(plan->states, 0, block->keys_count * sizeof(MvccState));
+	visible_keys_clear(&plan->visible);
 	plan->block_number = block_number;
 	merkle_init(&validation.tree, allocator);
 	validation.touched = fb_allocate_array(allocator, block->keys_count, sizeof(uint32_t));

@@ -4,6 +4,155 @@
  */
 #include "core/rwset/rwset_internal.h"
 
+#include <stdlib.h>
+
+/* ---- the keys that a query must look at ---- */
+
+FbStatus
+visible_keys_init(VisibleKeys *visible, FbAllocator *allocator, size_t keys_count, FbError *error)
+{
+	visible->words_count = (keys_count + 63) / 64;
+	visible->words = fb_allocate_array(allocator, visible->words_count, sizeof(uint64_t));
+	visible->summary = fb_allocate_array(allocator, (visible->words_count + 63) / 64, sizeof(uint64_t));
+	return visible->words == NULL || visible->summary == NULL ? fb_out_of_memory(error) : FB_OK;
+}
+
+void
+visible_keys_clear(VisibleKeys *visible)
+{
+	memset(visible->words, 0, visible->words_count * sizeof(uint64_t));
+	memset(visible->summary, 0, (visible->words_count + 63) / 64 * sizeof(uint64_t));
+}
+
+void
+visible_keys_set(VisibleKeys *visible, size_t slot, bool is_visible)
+{
+	size_t		word = slot / 64;
+	uint64_t	bit = UINT64_C(1) << (slot % 64);
+
+	if (is_visible)
+		visible->words[word] |= bit;
+	else
+		visible->words[word] &= ~bit;
+	if (visible->words[word] != 0)
+		visible->summary[word / 64] |= UINT64_C(1) << (word % 64);
+	else
+		visible->summary[word / 64] &= ~(UINT64_C(1) << (word % 64));
+}
+
+size_t
+visible_keys_next(const VisibleKeys *visible, size_t slot)
+{
+	size_t		word = slot / 64;
+	size_t		summary_word;
+	uint64_t	bits;
+
+	if (word >= visible->words_count)
+		return SIZE_MAX;
+	bits = visible->words[word] & (UINT64_MAX << (slot % 64));
+	if (bits != 0)
+		return word * 64 + (size_t) __builtin_ctzll(bits);
+	word++;
+	summary_word = word / 64;
+	for (bits = word % 64 == 0 ? UINT64_MAX : UINT64_MAX << (word % 64); summary_word * 64 < visible->words_count; bits = UINT64_MAX)
+	{
+		bits &= visible->summary[summary_word];
+		if (bits != 0)
+		{
+			word = summary_word * 64 + (size_t) __builtin_ctzll(bits);
+			return word * 64 + (size_t) __builtin_ctzll(visible->words[word]);
+		}
+		summary_word++;
+	}
+	return SIZE_MAX;
+}
+
+/* ---- queries that are the same ---- */
+
+static int
+compare_sizes(size_t a, size_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int
+compare_versions(RwSetVersion a, RwSetVersion b)
+{
+	if (a.present != b.present)
+		return a.present - b.present;
+	if (a.block_number != b.block_number)
+		return a.block_number > b.block_number ? 1 : -1;
+	return (a.tx_index > b.tx_index) - (a.tx_index < b.tx_index);
+}
+
+static int
+compare_results(const RwSetRange *a, const RwSetRange *b)
+{
+	int			order = compare_sizes(a->reads_count, b->reads_count);
+
+	if (order == 0)
+		order = compare_sizes(a->merkle.hashes_count, b->merkle.hashes_count);
+	if (order == 0)
+		order = compare_sizes(a->merkle.max_degree, b->merkle.max_degree);
+	if (order == 0)
+		order = compare_sizes(a->merkle.max_level, b->merkle.max_level);
+	for (size_t i = 0; order == 0 && i < a->reads_count; i++)
+	{
+		order = fb_bytes_compare(a->reads[i].key, b->reads[i].key);
+		if (order == 0)
+			order = compare_versions(a->reads[i].version, b->reads[i].version);
+	}
+	for (size_t i = 0; order == 0 && i < a->merkle.hashes_count; i++)
+		order = fb_bytes_compare(a->merkle.hashes[i], b->merkle.hashes[i]);
+	return order;
+}
+
+/* in the order of content; equal ones in the order of the read-write set, which is that of their addresses */
+static int
+compare_contents(const void *a, const void *b)
+{
+	const RwSetRange *x = *(const RwSetRange *const *) a;
+	const RwSetRange *y = *(const RwSetRange *const *) b;
+	int			order = fb_bytes_compare(x->start_key, y->start_key);
+
+	if (order == 0)
+		order = fb_bytes_compare(x->end_key, y->end_key);
+	if (order == 0)
+		order = x->exhausted - y->exhausted;
+	if (order == 0)
+		order = (int) x->kind - (int) y->kind;
+	return order != 0 ? order : compare_results(x, y);
+}
+
+static int
+compare_ranges(const void *a, const void *b)
+{
+	int			order = compare_contents(a, b);
+
+	return order != 0 ? order : (*(const RwSetRange *const *) a > *(const RwSetRange *const *) b) -
+		(*(const RwSetRange *const *) a < *(const RwSetRange *const *) b);
+}
+
+FbStatus
+range_find_repeated(FbAllocator *allocator, const RwSetNamespace *ns, bool **repeated, FbError *error)
+{
+	const RwSetRange **sorted = fb_allocate_array(allocator, ns->ranges_count, sizeof(*sorted));
+
+	*repeated = fb_allocate_array(allocator, ns->ranges_count, sizeof(bool));
+	if (sorted == NULL || *repeated == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < ns->ranges_count; i++)
+		sorted[i] = &ns->ranges[i];
+	if (ns->ranges_count > 1)
+		qsort(sorted, ns->ranges_count, sizeof(*sorted), compare_ranges);
+	for (size_t i = 1; i < ns->ranges_count; i++)
+		(*repeated)[sorted[i] - ns->ranges] = compare_contents(&sorted[i - 1], &sorted[i]) == 0;
+	fb_release(allocator, sorted);
+	return FB_OK;
+}
+
+/* ---- the state as a query finds it ---- */
+
 /* committed state and updates of the block, merged: where both have a key, the update counts */
 typedef struct Merged
 {
@@ -20,24 +169,22 @@ typedef struct Merged
 	uint32_t	end_slot;
 } Merged;
 
-/* the next update inside the range, or NULL; deletions are updates too */
+/* the next update inside the range, or NULL; deletions of what the state has are updates too */
 static const MvccKey *
 peek_update(Merged *merged)
 {
 	const MvccBlock *block = merged->block;
+	const MvccKey *key;
+	size_t		slot = visible_keys_next(&block->plan->visible, merged->next_update);
 
-	while (merged->next_update < block->keys_count)
-	{
-		const MvccKey *key = &block->keys[merged->next_update];
-
-		if (key->hashed || !fb_bytes_equal(key->namespace_name, merged->namespace_name) ||
-			(merged->end_key.size > 0 && fb_bytes_compare(key->key, merged->end_key) >= 0))
-			return NULL;
-		if (block->plan->states[merged->next_update].updated)
-			return key;
-		merged->next_update++;
-	}
-	return NULL;
+	if (slot == SIZE_MAX)
+		return NULL;
+	key = &block->keys[slot];
+	if (key->hashed || !fb_bytes_equal(key->namespace_name, merged->namespace_name) ||
+		(merged->end_key.size > 0 && fb_bytes_compare(key->key, merged->end_key) >= 0))
+		return NULL;
+	merged->next_update = slot;
+	return key;
 }
 
 /* the end key of an iterator that was not exhausted comes last, whatever its order (combined_iterator.go) */

@@ -145,9 +145,6 @@ extern size_t rwset_longest_written_key(const RwSet *rwset);
 /* leave out all reads and ranges, for whoever wants the writes of a transaction whose validity is known: it conflicts with nothing then */
 extern void rwset_forget_reads(RwSet *rwset);
 
-/* VAL-23: the first namespace that occurs twice, or NULL */
-extern const RwSetNamespace *rwset_find_repeated_namespace(const RwSet *rwset);
-
 /* key metadata as stored in the state: pb(KVMetadataWrite{entries}); no entries give no bytes */
 extern FbStatus rwset_metadata_pack(FbAllocator *allocator, const RwSetMetadataEntry *entries, size_t entries_count,
 									FbBytes *bytes, FbError *error);
@@ -264,12 +261,12 @@ typedef struct MvccKey
 	FbBytes		key;
 	FbBytes		state_namespace; /* where the state has it: namespace, or ns$$hCOLL */
 	bool		storable;		/* false: stands for everything whose names or key are too long for the state, and has no name itself */
-	bool		read;			/* the committed version is needed */
+	bool		read;			/* some transaction reads it */
 	bool		written;		/* value or metadata: the committed metadata are needed */
 	bool		value_needed;	/* a metadata write without a value: the committed value is needed */
 
 	/* filled in by the caller before mvcc_validate; as they are for a key that does not exist */
-	RwSetVersion committed;
+	RwSetVersion committed;		/* of every key */
 	FbBytes		committed_value; /* only if value_needed */
 	FbBytes		committed_metadata; /* only if written; also for the checks of key-level policies */
 } MvccKey;

@@ -96,6 +96,18 @@ typedef struct MvccState
 	size_t		history_stamp;	/* pending_stamp of the transaction that history has an entry of */
 } MvccState;
 
+/*
+ * The keys that a range query must see although the state has them otherwise, or not at all: those that the block has changed so far, without
+ * deletions of what the state does not have. A bit for each key of the block, and a bit for each word of these, so that a query skips the keys that the block
+ * only mentions: a transaction may have ten thousand queries over a hundred thousand of them.
+ */
+typedef struct VisibleKeys
+{
+	uint64_t   *words;
+	uint64_t   *summary;
+	size_t		words_count;
+} VisibleKeys;
+
 typedef struct MvccPlan
 {
 	MvccTransaction *transactions;
@@ -105,6 +117,7 @@ typedef struct MvccPlan
 	size_t	   *first_slots;	/* of each transaction: its reads */
 	size_t	   *first_writes;	/* of each transaction: its writes, which follow the reads */
 	MvccState  *states;
+	VisibleKeys visible;
 	uint64_t	block_number;
 } MvccPlan;
 
@@ -121,6 +134,18 @@ extern bool mvcc_namespace_is_storable(FbBytes namespace_name);
 extern size_t mvcc_lower_bound(const MvccBlock *block, FbBytes namespace_name, FbBytes key);
 
 /* ---- range.c ---- */
+
+extern FbStatus visible_keys_init(VisibleKeys *visible, FbAllocator *allocator, size_t keys_count, FbError *error);
+extern void visible_keys_clear(VisibleKeys *visible);
+extern void visible_keys_set(VisibleKeys *visible, size_t slot, bool is_visible);
+/* the first one from this slot on; SIZE_MAX: there is none */
+extern size_t visible_keys_next(const VisibleKeys *visible, size_t slot);
+
+/*
+ * For each range query of a namespace, whether an earlier one of it is the same in all: what was found for that one holds for this one, since both ask for the
+ * same state. Errors: FB_OUT_OF_MEMORY.
+ */
+extern FbStatus range_find_repeated(FbAllocator *allocator, const RwSetNamespace *ns, bool **repeated, FbError *error);
 
 /*
  * VAL-12: run a recorded query again on the committed state and the block's earlier valid writes. end_slot: index

@@ -206,36 +206,67 @@ check_transaction(FbAllocator *allocator, FbBytes channel_id, TxView *view, TxCo
 
 /* ---- what the chaincode did: 19, 21, 22, 255, 25, 23 ---- */
 
-static int
-compare_names(const void *a, const void *b)
+/* a namespace of the read-write set, or the invoked chaincode, which has none if set is NULL */
+typedef struct NamedSet
 {
-	return fb_bytes_compare(*(const FbBytes *) a, *(const FbBytes *) b);
+	FbBytes		name;
+	const RwSetNamespace *set;
+} NamedSet;
+
+/* of one name the chaincode comes before the namespace */
+static int
+compare_named_sets(const void *a, const void *b)
+{
+	const NamedSet *x = a;
+	const NamedSet *y = b;
+	int			order = fb_bytes_compare(x->name, y->name);
+
+	return order != 0 ? order : (x->set != NULL) - (y->set != NULL);
+}
+
+/* all namespaces and the invoked chaincode, sorted by name; *repeated: two namespaces have one name */
+static FbStatus
+sort_namespaces(FbAllocator *allocator, const TxView *view, NamedSet **sorted, size_t *count, bool *repeated, FbError *error)
+{
+	const RwSet *rwset = view->rwset;
+	NamedSet   *sets = fb_allocate_array(allocator, rwset->namespaces_count + 1, sizeof(NamedSet));
+
+	if (sets == NULL)
+		return fb_out_of_memory(error);
+	sets[0] = (NamedSet) {view->chaincode_name, NULL};
+	for (size_t i = 0; i < rwset->namespaces_count; i++)
+		sets[i + 1] = (NamedSet) {rwset->namespaces[i].name, &rwset->namespaces[i]};
+	*count = rwset->namespaces_count + 1;
+	qsort(sets, *count, sizeof(*sets), compare_named_sets);
+	*repeated = false;
+	for (size_t i = 1; i < *count; i++)
+		*repeated |= sets[i - 1].set != NULL && fb_bytes_equal(sets[i - 1].name, sets[i].name);
+	*sorted = sets;
+	return FB_OK;
 }
 
 /* T-2: sorted, since different namespaces can give different codes */
 static FbStatus
-list_written_namespaces(FbAllocator *allocator, TxView *view, FbError *error)
+list_written_namespaces(FbAllocator *allocator, TxView *view, const NamedSet *sorted, size_t sorted_count, FbError *error)
 {
+	TxNamespace *written = fb_allocate_array(allocator, sorted_count, sizeof(TxNamespace));
 	size_t		count = 0;
-	size_t		distinct = 0;
-	FbBytes    *names = fb_allocate_array(allocator, view->rwset->namespaces_count + 1, sizeof(FbBytes));
 
-	if (names == NULL)
+	if (written == NULL)
 		return fb_out_of_memory(error);
-	names[count++] = view->chaincode_name;
-	for (size_t i = 0; i < view->rwset->namespaces_count; i++)
+	for (size_t i = 0; i < sorted_count; i++)
 	{
-		if (rwset_namespace_writes(&view->rwset->namespaces[i]))
-			names[count++] = view->rwset->namespaces[i].name;
+		const RwSetNamespace *set = sorted[i].set;
+
+		if (set != NULL && !rwset_namespace_writes(set))
+			continue;
+		if (count > 0 && fb_bytes_equal(written[count - 1].name, sorted[i].name))
+			written[count - 1].set = set;
+		else
+			written[count++] = (TxNamespace) {sorted[i].name, set};
 	}
-	qsort(names, count, sizeof(*names), compare_names);
-	for (size_t i = 0; i < count; i++)
-	{
-		if (i == 0 || !fb_bytes_equal(names[i], names[i - 1]))
-			names[distinct++] = names[i];
-	}
-	view->written_namespaces = names;
-	view->written_namespaces_count = distinct;
+	view->written_namespaces = written;
+	view->written_namespaces_count = count;
 	return FB_OK;
 }
 
@@ -265,6 +296,9 @@ check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why)
 	Protos__ChaincodeHeaderExtension *extension;
 	Protos__ChaincodeAction *action;
 	Protos__ChaincodeEvent *event;
+	NamedSet   *sorted = NULL;
+	size_t		sorted_count = 0;
+	bool		repeated = false;
 	FbStatus	status;
 
 	*code = TX_VALID;
@@ -304,9 +338,10 @@ check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why)
 		if (!fb_bytes_equal(view->event_view.chaincode_name, view->chaincode_name))
 			REFUSE(TX_INVALID_OTHER_REASON, "chaincode event is of another chaincode");
 	}
-	if (rwset_find_repeated_namespace(view->rwset) != NULL)
+	FB_TRY(sort_namespaces(allocator, view, &sorted, &sorted_count, &repeated, why));
+	if (repeated)
 		REFUSE(TX_ILLEGAL_WRITESET, "read-write set has a namespace twice");
-	return list_written_namespaces(allocator, view, why);
+	return list_written_namespaces(allocator, view, sorted, sorted_count, why);
 }
 
 FbStatus

@@ -344,6 +344,13 @@ typedef struct TxEndorsement
 	FbBytes		signature;		/* over proposal_response_payload || endorser */
 } TxEndorsement;
 
+/* a namespace that a transaction writes, or the chaincode that was invoked and writes nothing: set is NULL then */
+typedef struct TxNamespace
+{
+	FbBytes		name;
+	const RwSetNamespace *set;
+} TxNamespace;
+
 /*
  * What is known of a transaction. A field is filled in by the phase that is named; a phase that gives a code other
  * than TX_VALID may have filled in some of its fields, the others are empty.
@@ -382,7 +389,7 @@ typedef struct TxView
 	ChaincodeEvent event_view;
 	ChaincodeResponse response;
 	bool		over_limit;		/* the code is that of undecodable bytes because a limit of this project was reached, any phase */
-	FbBytes    *written_namespaces; /* the invoked chaincode and every namespace written, sorted (T-2), distinct */
+	TxNamespace *written_namespaces; /* the invoked chaincode and every namespace written, sorted (T-2), distinct */
 	size_t		written_namespaces_count;
 } TxView;
 

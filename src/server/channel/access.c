@@ -9,9 +9,9 @@ now_seconds(void)
 	return (int64) time(NULL);
 }
 
-/* what the verified set knows a verification by */
+/* what the verified set knows a verification by: who, with which signature, over what */
 static void
-verification_digest(FbBytes identity, FbBytes signature, const FbBytes *parts, size_t parts_count, uint8_t digest[32])
+verification_digest(FbBytes identity, FbBytes signature, const uint8_t message_digest[CRYPTO_SHA256_BYTES], uint8_t digest[32])
 {
 	CryptoSha256 hash;
 	uint64		sizes[2] = {identity.size, signature.size};
@@ -20,22 +20,24 @@ verification_digest(FbBytes identity, FbBytes signature, const FbBytes *parts, s
 	crypto_sha256_add(&hash, fb_bytes(sizes, sizeof(sizes)));
 	crypto_sha256_add(&hash, identity);
 	crypto_sha256_add(&hash, signature);
-	for (size_t i = 0; i < parts_count; i++)
-		crypto_sha256_add(&hash, parts[i]);
+	crypto_sha256_add(&hash, fb_bytes(message_digest, CRYPTO_SHA256_BYTES));
 	crypto_sha256_finish(&hash, digest);
 }
 
 FbStatus
 access_verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
 {
+	uint8_t		message_digest[CRYPTO_SHA256_BYTES];
 	uint8_t		digest[32];
 	FbStatus	status;
 
-	verification_digest(signature->identity, signature->signature, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX, digest);
+	/* once: the message may be long, and have a thousand signatures */
+	policy_signature_digest(signature, message_digest);
+	verification_digest(signature->identity, signature->signature, message_digest, digest);
 	*valid = shmem_verified_contains(digest);
 	if (*valid)
 		return FB_OK;
-	status = identity_verify_parts(identity, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX, signature->signature, error);
+	status = identity_verify_digest(identity, message_digest, signature->signature, error);
 	if (status == FB_OK)
 	{
 		*valid = true;
@@ -48,9 +50,11 @@ access_verify(void *context, const Identity *identity, const PolicySignature *si
 void
 access_note_verified(FbBytes identity, FbBytes signature, const FbBytes *parts, size_t parts_count)
 {
+	uint8_t		message_digest[CRYPTO_SHA256_BYTES];
 	uint8_t		digest[32];
 
-	verification_digest(identity, signature, parts, parts_count, digest);
+	crypto_sha256_parts(parts, parts_count, message_digest);
+	verification_digest(identity, signature, message_digest, digest);
 	shmem_verified_add(digest);
 }
 

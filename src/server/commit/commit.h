@@ -25,6 +25,7 @@ typedef struct ValidatedBlock
 	ValidatedTransaction *transactions;
 	size_t		transactions_count;
 	MvccResult	mvcc;
+	ValidationWork work;
 } ValidatedBlock;
 
 /*
@@ -43,6 +44,8 @@ typedef struct CommittedBlock
 	bool		lifecycle_changed;	/* a definition or an approval was written */
 	uint8_t		block_hash[CRYPTO_SHA256_BYTES];
 	int			counts[256];	/* transactions by validation code */
+	ValidationWork work;
+	uint64		validation_us;	/* how long the validation took */
 	FbBytes    *tx_ids;			/* in the memory context of the caller of commit_block; gone with its transaction */
 	size_t		tx_ids_count;
 } CommittedBlock;

@@ -38,8 +38,9 @@ extern void comparison_check(const Channel *channel, const BlockView *block, FbB
 
 typedef struct PolicyChecker PolicyChecker;
 
-/* for one block; keys: what mvcc_prepare collected, with committed metadata filled in */
-extern PolicyChecker *policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys);
+/* for one block; keys: what mvcc_prepare collected, with committed metadata filled in; verify: for endorsements; work is added to */
+extern PolicyChecker *policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys, PolicyVerify verify,
+											void *verify_context, ValidationWork *work);
 /*
  * All written namespaces of one transaction in their order: VALID, INVALID_CHAINCODE (25) or ENDORSEMENT_POLICY_FAILURE (10) with the reason.
  * Transactions must be passed in block order, and only those that are valid so far (POL-10 remembers them).

@@ -1,6 +1,7 @@
 /* committer.c: a validated block is written: block, transactions, state, history, private plaintext, all in the caller's transaction */
 #include "server/commit/commit_internal.h"
 
+#include "portability/instr_time.h"
 #include "storage/lmgr.h"
 #include "utils/snapmgr.h"
 
@@ -173,6 +174,7 @@ describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *v
 	committed->number = block->header.number;
 	committed->raft_index = commit_raft_index(allocator, block->metadata[0]);
 	committed->lifecycle_changed = changes_lifecycle(&validated->mvcc);
+	committed->work = validated->work;
 	committed->tx_ids = palloc0(block->data_count * sizeof(FbBytes) + 1);
 	committed->tx_ids_count = block->data_count;
 	for (size_t i = 0; i < block->data_count; i++)
@@ -206,18 +208,24 @@ commit_block(const Channel *channel, const BlockView *block, CommitComparison *c
 	TransactionRow *rows;
 	BlockRow	previous;
 	BlockRow	row = {0};
+	instr_time	begin;
+	instr_time	duration;
 
 	/* a repair of the ledger locks commits out; the state is read as it is after it */
 	LockRelationOid(ledger->transaction.table, RowExclusiveLock);
 	PushActiveSnapshot(GetLatestSnapshot());
 	check_follows(channel, block, &previous);
+	INSTR_TIME_SET_CURRENT(begin);
 	validate_block(channel, block->header.number, block->data, block->data_count, &validated);
+	INSTR_TIME_SET_CURRENT(duration);
+	INSTR_TIME_SUBTRACT(duration, begin);
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
 	/* the hash of the state changes (WIRE 2.6); block 1 starts the chain */
 	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates, validated.mvcc.updates_count, previous.commit_hash, hash);
 	if (comparison != NULL)
 		comparison_check(channel, block, fb_bytes(filter, block->data_count), fb_bytes(hash, sizeof(hash)), comparison);
 	describe(allocator, block, &validated, rows, committed);
+	committed->validation_us = INSTR_TIME_GET_MICROSEC(duration);
 
 	row.number = block->header.number;
 	row.previous_hash = block->header.previous_hash;

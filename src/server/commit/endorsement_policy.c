@@ -5,11 +5,20 @@
  * one, else that of its collection, else that of the chaincode; collection and chaincode policies are evaluated once. If nothing asked
  * for any policy, the chaincode's must hold all the same. Namespaces are visited in byte order (T-2).
  *
+ * The work is bounded by the bytes of the block and of the state that it touches, not by products of its parts. Whoever endorses a transaction decides how many
+ * keys it has, which policies these have and how often they alternate; whoever submits it, how many endorsements. So nothing is done twice for the same bytes:
+ *   - a policy is parsed once for a block, found by the hash of its bytes (as are a key's metadata, namespaces and collections);
+ *   - a policy is evaluated once for a transaction: the signatures are the same for all its keys and namespaces;
+ *   - a signature is verified once for a block, also if it is wrong; the bytes that all endorsers of a transaction signed are hashed once for all;
+ *   - an evaluation compares each principal with each valid signer once (core/policy/evaluate.c), and a reason is a line, not a list of signers.
+ * Fabric's validator remembers none of this; the verdicts are the same. ValidationWork counts what is done.
+ *
  * POL-10: once an earlier transaction of the block has passed for a namespace and changes the metadata of a key there, every later
  * transaction that writes this key fails, because nobody can know yet which policy it needs.
  */
 #include "server/commit/commit_internal.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
@@ -17,24 +26,46 @@
 
 #include "core/proto/proto.h"
 
-/* the parsed policies of one namespace, kept for the block */
+/* the policies of one namespace, kept for the block */
 typedef struct NamespacePolicies
 {
-	FbBytes		name;
+	uint8_t		digest[CRYPTO_SHA256_BYTES];	/* hash key: of the name */
 	bool		defined;
-	FbError		why;			/* it is not defined */
+	FbError    *why;			/* it is not defined */
 	const Policy *chaincode;	/* NULL: cannot be satisfied */
-	List	   *collections;	/* of CollectionPolicy * */
 	Protos__CollectionConfigPackage *package; /* NULL when there are no collections */
 } NamespacePolicies;
 
 typedef struct CollectionPolicy
 {
-	FbBytes		name;
+	uint8_t		digest[CRYPTO_SHA256_BYTES];	/* hash key: of the namespace's digest and the name */
 	bool		exists;
 	bool		has_policy;		/* else the chaincode's applies */
 	const Policy *policy;
 } CollectionPolicy;
+
+/* a policy by its bytes */
+typedef struct ParsedPolicy
+{
+	uint8_t		digest[CRYPTO_SHA256_BYTES];	/* hash key: of the kind and the bytes */
+	const Policy *policy;		/* NULL: it cannot be read */
+} ParsedPolicy;
+
+/* what the metadata of a key say, by their bytes */
+typedef struct KeyMetadata
+{
+	uint8_t		digest[CRYPTO_SHA256_BYTES];	/* hash key */
+	bool		has_policy;
+	const Policy *policy;
+} KeyMetadata;
+
+/* the last verdict on a policy */
+typedef struct JudgedPolicy
+{
+	const Policy *policy;		/* hash key */
+	size_t		transaction;	/* for which it was: its index + 1 */
+	bool		satisfied;
+} JudgedPolicy;
 
 /* a key whose metadata an earlier transaction of the block changes */
 typedef struct TouchedKey
@@ -47,8 +78,15 @@ struct PolicyChecker
 	const Channel *channel;
 	ValidationSource *source;
 	const MvccBlock *keys;
+	PolicyVerify verify;
+	void	   *verify_context;
+	ValidationWork *work;
 	FbAllocator *allocator;
-	List	   *namespaces;		/* of NamespacePolicies * */
+	HTAB	   *namespaces;		/* of NamespacePolicies */
+	HTAB	   *collections;	/* of CollectionPolicy */
+	HTAB	   *parsed;			/* of ParsedPolicy */
+	HTAB	   *metadata;		/* of KeyMetadata */
+	HTAB	   *judged;			/* of JudgedPolicy */
 	HTAB	   *touched;		/* of TouchedKey, keys changed by transactions that passed for the key's namespace */
 };
 
@@ -56,42 +94,79 @@ struct PolicyChecker
 typedef struct Evaluation
 {
 	PolicyChecker *checker;
-	const TxView *view;
+	size_t		tx_index;
+	const RwSetNamespace *set;	/* NULL: the transaction writes nothing there */
 	NamespacePolicies *policies;
 	PolicySignatureSet *signatures;
-	bool		chaincode_checked;
-	List	   *collections_checked; /* of CollectionPolicy * */
-	FbBytes		parameter_checked;	/* the last policy of a key that held: often many keys have the same one */
+	bool		policy_asked;	/* of the chaincode or of a collection */
 	FbError    *why;
 } Evaluation;
 
+static HTAB *
+create_table(const char *name, Size key_bytes, Size entry_bytes)
+{
+	HASHCTL		control = {.keysize = key_bytes, .entrysize = entry_bytes, .hcxt = CurrentMemoryContext};
+
+	return hash_create(name, 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
 PolicyChecker *
-policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys)
+policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys, PolicyVerify verify, void *verify_context,
+					  ValidationWork *work)
 {
 	PolicyChecker *checker = palloc0(sizeof(PolicyChecker));
-	HASHCTL		control = {.keysize = sizeof(MvccKey *), .entrysize = sizeof(TouchedKey), .hcxt = CurrentMemoryContext};
 
 	checker->channel = channel;
 	checker->source = source;
 	checker->keys = keys;
+	checker->verify = verify;
+	checker->verify_context = verify_context;
+	checker->work = work;
 	checker->allocator = memory_allocator(CurrentMemoryContext);
-	checker->touched = hash_create("fabric touched keys", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	checker->namespaces = create_table("fabric namespaces", CRYPTO_SHA256_BYTES, sizeof(NamespacePolicies));
+	checker->collections = create_table("fabric collections", CRYPTO_SHA256_BYTES, sizeof(CollectionPolicy));
+	checker->parsed = create_table("fabric policies", CRYPTO_SHA256_BYTES, sizeof(ParsedPolicy));
+	checker->metadata = create_table("fabric key metadata", CRYPTO_SHA256_BYTES, sizeof(KeyMetadata));
+	checker->judged = create_table("fabric judged policies", sizeof(Policy *), sizeof(JudgedPolicy));
+	checker->touched = create_table("fabric touched keys", sizeof(MvccKey *), sizeof(TouchedKey));
 	return checker;
 }
 
 /* ---- the policies of a namespace ---- */
 
-static const Policy *
-application_policy(PolicyChecker *checker, FbBytes bytes)
+typedef enum PolicyForm
 {
-	const Policy *policy = NULL;
-	FbError		error;
-	FbStatus	status = policy_from_application_policy(checker->allocator, checker->channel->bundle->policies, bytes, &policy, &error);
+	FORM_APPLICATION_POLICY,	/* of a definition */
+	FORM_SIGNATURE_POLICY		/* of a key */
+} PolicyForm;
 
-	/* a policy that cannot be read or does not exist satisfies nobody; only our own failures are errors */
+/* parse a policy, or find it among those that were parsed. NULL: one that cannot be read or does not exist, which nobody satisfies */
+static const Policy *
+parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
+{
+	uint8_t		kind = (uint8_t) form;
+	FbBytes		parts[2] = {fb_bytes(&kind, 1), bytes};
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	ParsedPolicy *parsed;
+	bool		found;
+	FbError		error;
+	FbStatus	status;
+
+	crypto_sha256_parts(parts, lengthof(parts), digest);
+	parsed = hash_search(checker->parsed, digest, HASH_ENTER, &found);
+	if (found)
+		return parsed->policy;
+	checker->work->policies_parsed++;
+	if (form == FORM_APPLICATION_POLICY)
+		status = policy_from_application_policy(checker->allocator, checker->channel->bundle->policies, bytes, &parsed->policy, &error);
+	else
+		status = policy_from_envelope(checker->allocator, bytes, &parsed->policy, &error);
+	/* only our own failures are errors */
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 		error_throw(&error);
-	return status == FB_OK ? policy : NULL;
+	if (status != FB_OK)
+		parsed->policy = NULL;
+	return parsed->policy;
 }
 
 /*
@@ -111,47 +186,51 @@ is_judgeable(const ChaincodeDefinition *definition, FbError *why)
 	return false;
 }
 
+static void
+read_definition(PolicyChecker *checker, FbBytes name, NamespacePolicies *policies)
+{
+	ChaincodeDefinition definition;
+	FbStatus	status;
+	FbError		error;
+	char	   *text = fb_text_copy(checker->allocator, name);
+
+	if (text == NULL)
+		error_check(fb_out_of_memory(&error), &error);
+	if (strlen(text) != name.size)
+		status = fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "no chaincode has a name with U+0000");
+	else
+		status = checker->source->definition(checker->source, text, &definition, &error);
+	if (status != FB_CHAINCODE_NOT_FOUND && status != FB_CORRUPTED)
+	{
+		error_check(status, &error);
+		policies->defined = is_judgeable(&definition, &error);
+	}
+	if (!policies->defined)
+	{
+		policies->why = palloc(sizeof(FbError));
+		*policies->why = error;
+		return;
+	}
+	policies->chaincode = strcmp(text, LIFECYCLE_NAMESPACE) == 0 ? checker->channel->bundle->lifecycle_endorsement :
+		parse_policy(checker, FORM_APPLICATION_POLICY, definition.validation_parameter);
+	if (definition.collections.size > 0)
+		error_check(PROTO_UNPACK(protos__collection_config_package, definition.collections, checker->allocator, &policies->package, &error),
+					&error);
+}
+
 static NamespacePolicies *
 namespace_policies(PolicyChecker *checker, FbBytes name)
 {
-	ListCell   *cell;
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
 	NamespacePolicies *policies;
-	ChaincodeDefinition definition;
-	FbStatus	status;
-	char	   *text;
+	bool		found;
 
-	foreach(cell, checker->namespaces)
+	crypto_sha256(name, digest);
+	policies = hash_search(checker->namespaces, digest, HASH_ENTER, &found);
+	if (!found)
 	{
-		policies = lfirst(cell);
-		if (fb_bytes_equal(policies->name, name))
-			return policies;
-	}
-	policies = palloc0(sizeof(NamespacePolicies));
-	policies->name = name;
-	checker->namespaces = lappend(checker->namespaces, policies);
-	text = fb_text_copy(checker->allocator, name);
-	if (text == NULL)
-		error_check(fb_out_of_memory(&policies->why), &policies->why);
-	if (strlen(text) != name.size)
-	{
-		fb_fail(&policies->why, FB_CHAINCODE_NOT_FOUND, "no chaincode has a name with U+0000");
-		return policies;
-	}
-	status = checker->source->definition(checker->source, text, &definition, &policies->why);
-	if (status == FB_CHAINCODE_NOT_FOUND || status == FB_CORRUPTED)
-		return policies;
-	error_check(status, &policies->why);
-	if (!is_judgeable(&definition, &policies->why))
-		return policies;
-	policies->defined = true;
-	policies->chaincode = strcmp(text, LIFECYCLE_NAMESPACE) == 0 ? checker->channel->bundle->lifecycle_endorsement :
-		application_policy(checker, definition.validation_parameter);
-	if (definition.collections.size > 0)
-	{
-		FbError		error;
-
-		error_check(PROTO_UNPACK(protos__collection_config_package, definition.collections, checker->allocator, &policies->package, &error),
-					&error);
+		memset((char *) policies + sizeof(digest), 0, sizeof(*policies) - sizeof(digest));
+		read_definition(checker, name, policies);
 	}
 	return policies;
 }
@@ -182,24 +261,13 @@ implicit_collection_policy(PolicyChecker *checker, FbBytes collection, Collectio
 	return true;
 }
 
-static CollectionPolicy *
-collection_policy(PolicyChecker *checker, NamespacePolicies *policies, FbBytes collection)
+static void
+read_collection(PolicyChecker *checker, const NamespacePolicies *policies, FbBytes collection, CollectionPolicy *policy)
 {
-	ListCell   *cell;
-	CollectionPolicy *policy;
 	size_t		count = policies->package == NULL ? 0 : policies->package->n_config;
 
-	foreach(cell, policies->collections)
-	{
-		policy = lfirst(cell);
-		if (fb_bytes_equal(policy->name, collection))
-			return policy;
-	}
-	policy = palloc0(sizeof(CollectionPolicy));
-	policy->name = collection;
-	policies->collections = lappend(policies->collections, policy);
 	if (implicit_collection_policy(checker, collection, policy))
-		return policy;
+		return;
 	for (size_t i = 0; i < count; i++)
 	{
 		Protos__CollectionConfig *config = policies->package->config[i];
@@ -220,43 +288,71 @@ collection_policy(PolicyChecker *checker, NamespacePolicies *policies, FbBytes c
 			/* an ApplicationPolicy without content is none (statebased/v20.go, CheckCCEPIfNotChecked) */
 			policy->has_policy = bytes.size > 0;
 			if (policy->has_policy)
-				policy->policy = application_policy(checker, bytes);
+				policy->policy = parse_policy(checker, FORM_APPLICATION_POLICY, bytes);
 		}
 		break;
+	}
+}
+
+static CollectionPolicy *
+collection_policy(PolicyChecker *checker, const NamespacePolicies *policies, FbBytes collection)
+{
+	FbBytes		parts[2] = {fb_bytes(policies->digest, CRYPTO_SHA256_BYTES), collection};
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	CollectionPolicy *policy;
+	bool		found;
+
+	crypto_sha256_parts(parts, lengthof(parts), digest);
+	policy = hash_search(checker->collections, digest, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset((char *) policy + sizeof(digest), 0, sizeof(*policy) - sizeof(digest));
+		read_collection(checker, policies, collection, policy);
 	}
 	return policy;
 }
 
 /* ---- evaluation ---- */
 
+/* policies are compared by their place: equal bytes have the same one */
 static bool
 require(Evaluation *evaluation, const Policy *policy)
 {
+	PolicyChecker *checker = evaluation->checker;
+	JudgedPolicy *judged = NULL;
+	bool		satisfied = false;
+	bool		found;
 	FbError		error;
-	FbStatus	status = policy_require(evaluation->checker->allocator, policy, evaluation->signatures, &error);
 
-	if (status == FB_OK)
-		return true;
-	if (status != FB_POLICY_NOT_SATISFIED)
-		error_throw(&error);
-	*evaluation->why = error;
-	return false;
+	if (policy != NULL)
+	{
+		judged = hash_search(checker->judged, &policy, HASH_ENTER, &found);
+		if (found && judged->transaction == evaluation->tx_index + 1)
+			satisfied = judged->satisfied;
+		else
+		{
+			checker->work->policies_evaluated++;
+			judged->transaction = 0;
+			error_check(policy_evaluate(policy, evaluation->signatures, &satisfied, &error), &error);
+			judged->transaction = evaluation->tx_index + 1;
+			judged->satisfied = satisfied;
+		}
+	}
+	if (!satisfied)
+		fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED, "policy \"%s\" is not satisfied", policy_path(policy));
+	return satisfied;
 }
 
 static bool
 require_chaincode_policy(Evaluation *evaluation)
 {
-	if (evaluation->chaincode_checked)
-		return true;
-	evaluation->chaincode_checked = true;
+	evaluation->policy_asked = true;
 	return require(evaluation, evaluation->policies->chaincode);
 }
 
 static bool
-require_collection_policy(Evaluation *evaluation, FbBytes collection)
+require_collection_policy(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *policy)
 {
-	CollectionPolicy *policy = collection_policy(evaluation->checker, evaluation->policies, collection);
-
 	if (!policy->exists)
 	{
 		fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED, "collection \"%s\" is not defined", FB_DISPLAY(collection));
@@ -264,39 +360,38 @@ require_collection_policy(Evaluation *evaluation, FbBytes collection)
 	}
 	if (!policy->has_policy)
 		return require_chaincode_policy(evaluation);
-	if (list_member_ptr(evaluation->collections_checked, policy))
-		return true;
-	evaluation->collections_checked = lappend(evaluation->collections_checked, policy);
+	evaluation->policy_asked = true;
 	return require(evaluation, policy->policy);
 }
 
-static bool
-require_key_policy(Evaluation *evaluation, FbBytes parameter)
+/* what the committed metadata of a key say */
+static const KeyMetadata *
+key_metadata(PolicyChecker *checker, FbBytes bytes)
 {
-	const Policy *policy = NULL;
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	KeyMetadata *metadata;
+	FbBytes		parameter;
+	bool		found;
 	FbError		error;
-	FbStatus	status;
 
-	if (fb_bytes_equal(evaluation->parameter_checked, parameter))
-		return true;
-	status = policy_from_envelope(evaluation->checker->allocator, parameter, &policy, &error);
-	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
-		error_throw(&error);
-	if (!require(evaluation, status == FB_OK ? policy : NULL))
-		return false;
-	evaluation->parameter_checked = parameter;
-	return true;
+	crypto_sha256(bytes, digest);
+	metadata = hash_search(checker->metadata, digest, HASH_ENTER, &found);
+	if (found)
+		return metadata;
+	error_check(rwset_metadata_validation_parameter(checker->allocator, bytes, &parameter, &error), &error);
+	metadata->has_policy = parameter.size > 0;
+	metadata->policy = metadata->has_policy ? parse_policy(checker, FORM_SIGNATURE_POLICY, parameter) : NULL;
+	return metadata;
 }
 
-/* one written key: its own policy, or that of its collection or chaincode */
+/* one written key: its own policy, or that of its collection (NULL: the public state) or chaincode */
 static bool
-check_key(Evaluation *evaluation, FbBytes collection, FbBytes key)
+check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *policy, FbBytes key)
 {
 	PolicyChecker *checker = evaluation->checker;
-	const MvccKey *known = mvcc_find_key(checker->keys, evaluation->policies->name, collection, key);
-	FbBytes		parameter = FB_BYTES_EMPTY;
-	FbError		error;
+	const MvccKey *known = mvcc_find_key(checker->keys, evaluation->set->name, collection, key);
 
+	CHECK_FOR_INTERRUPTS();
 	if (known != NULL)
 	{
 		if (hash_search(checker->touched, &known, HASH_FIND, NULL) != NULL)
@@ -306,22 +401,30 @@ check_key(Evaluation *evaluation, FbBytes collection, FbBytes key)
 			return false;
 		}
 		if (known->committed_metadata.size > 0)
-			error_check(rwset_metadata_validation_parameter(checker->allocator, known->committed_metadata, &parameter, &error), &error);
+		{
+			const KeyMetadata *metadata = key_metadata(checker, known->committed_metadata);
+
+			if (metadata->has_policy)
+				return require(evaluation, metadata->policy);
+		}
 	}
-	if (parameter.size > 0)
-		return require_key_policy(evaluation, parameter);
-	return collection.size > 0 ? require_collection_policy(evaluation, collection) : require_chaincode_policy(evaluation);
+	return policy != NULL ? require_collection_policy(evaluation, collection, policy) : require_chaincode_policy(evaluation);
 }
 
 static bool
 check_writes(Evaluation *evaluation, FbBytes collection, const RwSetWrite *writes, size_t writes_count,
 			 const RwSetMetadataWrite *metadata, size_t metadata_count)
 {
+	const CollectionPolicy *policy = NULL;
+
+	/* a collection without a name writes to the public state (see mvcc.c) */
+	if (collection.size > 0 && writes_count + metadata_count > 0)
+		policy = collection_policy(evaluation->checker, evaluation->policies, collection);
 	for (size_t i = 0; i < writes_count; i++)
-		if (!check_key(evaluation, collection, writes[i].key))
+		if (!check_key(evaluation, collection, policy, writes[i].key))
 			return false;
 	for (size_t i = 0; i < metadata_count; i++)
-		if (!check_key(evaluation, collection, metadata[i].key))
+		if (!check_key(evaluation, collection, policy, metadata[i].key))
 			return false;
 	return true;
 }
@@ -329,36 +432,24 @@ check_writes(Evaluation *evaluation, FbBytes collection, const RwSetWrite *write
 static bool
 check_namespace(Evaluation *evaluation)
 {
-	const RwSet *rwset = evaluation->view->rwset;
+	const RwSetNamespace *set = evaluation->set;
 
-	for (size_t i = 0; i < rwset->namespaces_count; i++)
+	if (set != NULL)
 	{
-		const RwSetNamespace *ns = &rwset->namespaces[i];
-
-		if (!fb_bytes_equal(ns->name, evaluation->policies->name))
-			continue;
-		if (!check_writes(evaluation, FB_BYTES_EMPTY, ns->writes, ns->writes_count, ns->metadata_writes, ns->metadata_writes_count))
+		if (!check_writes(evaluation, FB_BYTES_EMPTY, set->writes, set->writes_count, set->metadata_writes, set->metadata_writes_count))
 			return false;
-		for (size_t c = 0; c < ns->collections_count; c++)
+		for (size_t c = 0; c < set->collections_count; c++)
 		{
-			const RwSetCollection *collection = &ns->collections[c];
+			const RwSetCollection *collection = &set->collections[c];
 
 			if (!check_writes(evaluation, collection->name, collection->hashed_writes, collection->hashed_writes_count,
 							  collection->metadata_writes, collection->metadata_writes_count))
 				return false;
 		}
 	}
-	if (!evaluation->chaincode_checked && evaluation->collections_checked == NIL)
-	{
-		bool		any_key = false;
-
-		/* key policies may have been enough; if nothing was written, the chaincode's policy must hold (FAB-9473) */
-		for (size_t i = 0; i < rwset->namespaces_count; i++)
-			if (fb_bytes_equal(rwset->namespaces[i].name, evaluation->policies->name) && rwset_namespace_writes(&rwset->namespaces[i]))
-				any_key = true;
-		if (!any_key)
-			return require_chaincode_policy(evaluation);
-	}
+	/* key policies may have been enough; if nothing was written, the chaincode's policy must hold (FAB-9473) */
+	if (!evaluation->policy_asked && (set == NULL || !rwset_namespace_writes(set)))
+		return require_chaincode_policy(evaluation);
 	return true;
 }
 
@@ -376,33 +467,30 @@ touch(PolicyChecker *checker, FbBytes ns, FbBytes collection, const RwSetMetadat
 
 /* POL-10: remember the keys whose metadata this transaction changes in a namespace for which it has passed */
 static void
-touch_namespace(PolicyChecker *checker, const RwSet *rwset, FbBytes name)
+touch_namespace(PolicyChecker *checker, const RwSetNamespace *set)
 {
-	for (size_t i = 0; i < rwset->namespaces_count; i++)
-	{
-		const RwSetNamespace *ns = &rwset->namespaces[i];
-
-		if (!fb_bytes_equal(ns->name, name))
-			continue;
-		touch(checker, name, FB_BYTES_EMPTY, ns->metadata_writes, ns->metadata_writes_count);
-		for (size_t c = 0; c < ns->collections_count; c++)
-			touch(checker, name, ns->collections[c].name, ns->collections[c].metadata_writes, ns->collections[c].metadata_writes_count);
-	}
+	touch(checker, set->name, FB_BYTES_EMPTY, set->metadata_writes, set->metadata_writes_count);
+	for (size_t c = 0; c < set->collections_count; c++)
+		touch(checker, set->name, set->collections[c].name, set->collections[c].metadata_writes, set->collections[c].metadata_writes_count);
 }
 
 static PolicySignatureSet *
 endorsements(PolicyChecker *checker, const TxView *view)
 {
 	PolicySignature *signatures = palloc0(view->endorsements_count * sizeof(PolicySignature) + 1);
+	CryptoSha256 *payload_hash = palloc(sizeof(CryptoSha256));
 	PolicySignatureSet *set;
 	FbError		error;
 	FbStatus	status;
 
+	/* each endorser signs the payload and itself */
+	crypto_sha256_start(payload_hash);
+	crypto_sha256_add(payload_hash, view->proposal_response_payload);
 	for (size_t i = 0; i < view->endorsements_count; i++)
 		signatures[i] = (PolicySignature) {view->endorsements[i].endorser, view->endorsements[i].signature,
-		{view->proposal_response_payload, view->endorsements[i].endorser}};
+		{view->proposal_response_payload, view->endorsements[i].endorser}, payload_hash};
 	status = policy_signatures_create(checker->allocator, checker->channel->bundle->msps, signatures, view->endorsements_count,
-									  checker->source->verify, NULL, &set, &error);
+									  checker->verify, checker->verify_context, &set, &error);
 	if (status == FB_LIMIT_EXCEEDED)
 		return NULL;
 	error_check(status, &error);
@@ -411,21 +499,14 @@ endorsements(PolicyChecker *checker, const TxView *view)
 
 /* does the transaction change metadata of keys of this namespace? */
 static bool
-changes_metadata(const RwSet *rwset, FbBytes name)
+changes_metadata(const RwSetNamespace *set)
 {
-	for (size_t i = 0; i < rwset->namespaces_count; i++)
-	{
-		const RwSetNamespace *ns = &rwset->namespaces[i];
-
-		if (!fb_bytes_equal(ns->name, name))
-			continue;
-		if (ns->metadata_writes_count > 0)
+	if (set == NULL)
+		return false;
+	for (size_t c = 0; c < set->collections_count; c++)
+		if (set->collections[c].metadata_writes_count > 0)
 			return true;
-		for (size_t c = 0; c < ns->collections_count; c++)
-			if (ns->collections[c].metadata_writes_count > 0)
-				return true;
-	}
-	return false;
+	return set->metadata_writes_count > 0;
 }
 
 /*
@@ -448,24 +529,24 @@ policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view
 	for (size_t i = 0; i < view->written_namespaces_count; i++)
 	{
 		FbError		ignored;
-		FbBytes		name = view->written_namespaces[i];
-		Evaluation	evaluation = {checker, view, NULL, set, .why = code == TX_VALID ? why : &ignored};
+		const TxNamespace *written = &view->written_namespaces[i];
+		Evaluation	evaluation = {checker, tx_index, written->set, NULL, set, .why = code == TX_VALID ? why : &ignored};
 
-		if (code != TX_VALID && !changes_metadata(view->rwset, name))
+		if (code != TX_VALID && !changes_metadata(written->set))
 			continue;
-		evaluation.policies = namespace_policies(checker, name);
+		evaluation.policies = namespace_policies(checker, written->name);
 		if (!evaluation.policies->defined)
 		{
 			if (code == TX_VALID)
 			{
-				*why = evaluation.policies->why;
+				*why = *evaluation.policies->why;
 				code = TX_INVALID_CHAINCODE;
 			}
 		}
-		else if (check_namespace(&evaluation))
-			touch_namespace(checker, view->rwset, name);
-		else if (code == TX_VALID)
-			code = TX_ENDORSEMENT_POLICY_FAILURE;
+		else if (!check_namespace(&evaluation))
+			code = code == TX_VALID ? TX_ENDORSEMENT_POLICY_FAILURE : code;
+		else if (written->set != NULL)
+			touch_namespace(checker, written->set);
 	}
 	return code;
 }

@@ -177,12 +177,34 @@ notifier_add(BlockNotifier *notifier, const CommittedBlock *committed)
 	(void) notifier_run(notifier);
 }
 
+static void
+publish_work(ChannelSlot *slot, const CommittedBlock *committed)
+{
+	ValidationState *state = &slot->validation;
+
+	SpinLockAcquire(&slot->mutex);
+	state->work.policies_parsed += committed->work.policies_parsed;
+	state->work.policies_evaluated += committed->work.policies_evaluated;
+	state->work.signatures_checked += committed->work.signatures_checked;
+	state->work.identities_checked += committed->work.identities_checked;
+	state->blocks_count++;
+	state->total_us += committed->validation_us;
+	state->last_us = committed->validation_us;
+	if (committed->validation_us >= state->longest_us)
+	{
+		state->longest_us = committed->validation_us;
+		state->longest_block_number = committed->number;
+	}
+	SpinLockRelease(&slot->mutex);
+}
+
 void
 commit_publish(ChannelSlot *slot, const CommittedBlock *committed)
 {
 	for (int code = 0; code < 256; code++)
 		if (committed->counts[code] > 0)
 			pg_atomic_fetch_add_u64(&slot->validation_counts[code], committed->counts[code]);
+	publish_work(slot, committed);
 	if (committed->lifecycle_changed)
 		pg_atomic_write_u64(&slot->lifecycle_block_number, committed->number);
 	if (committed->raft_index > 0)

@@ -9,9 +9,12 @@
 static FbStatus
 verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
 {
-	FbStatus	status = identity_verify_parts(identity, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX, signature->signature, error);
+	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	FbStatus	status;
 
 	CHECK_FOR_INTERRUPTS();
+	policy_signature_digest(signature, digest);
+	status = identity_verify_digest(identity, digest, signature->signature, error);
 	*valid = status == FB_OK;
 	return status == FB_INVALID_SIGNATURE ? FB_OK : status;
 }

@@ -7,10 +7,63 @@
 #include "server/commit/commit_internal.h"
 
 #include "miscadmin.h"
+#include "utils/hsearch.h"
+
+/*
+ * The signatures of a block: one that is wrong is looked at once. Right ones are remembered by this node anyway (access_verify); an audit remembers
+ * none of them, and verifies what it is asked for.
+ */
+typedef struct BlockVerifier
+{
+	ValidationSource *source;
+	ValidationWork *work;
+	HTAB	   *wrong;			/* digests; NULL: there is none yet */
+} BlockVerifier;
+
+static void
+signature_key(const PolicySignature *signature, uint8_t key[CRYPTO_SHA256_BYTES])
+{
+	uint8_t		message_digest[CRYPTO_SHA256_BYTES];
+	uint64		size = signature->identity.size;
+	FbBytes		parts[4] = {fb_bytes(&size, sizeof(size)), signature->identity, fb_bytes(message_digest, sizeof(message_digest)),
+	signature->signature};
+
+	policy_signature_digest(signature, message_digest);
+	crypto_sha256_parts(parts, lengthof(parts), key);
+}
+
+static FbStatus
+verify_once(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
+{
+	BlockVerifier *verifier = context;
+	uint8_t		key[CRYPTO_SHA256_BYTES];
+
+	CHECK_FOR_INTERRUPTS();
+	*valid = false;
+	if (verifier->wrong != NULL)
+	{
+		signature_key(signature, key);
+		if (hash_search(verifier->wrong, key, HASH_FIND, NULL) != NULL)
+			return FB_OK;
+	}
+	verifier->work->signatures_checked++;
+	FB_TRY(verifier->source->verify(NULL, identity, signature, index, valid, error));
+	if (*valid)
+		return FB_OK;
+	if (verifier->wrong == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(key), .entrysize = sizeof(key), .hcxt = CurrentMemoryContext};
+
+		verifier->wrong = hash_create("fabric wrong signatures", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		signature_key(signature, key);
+	}
+	(void) hash_search(verifier->wrong, key, HASH_ENTER, NULL);
+	return FB_OK;
+}
 
 /* is the creator valid, and the signature over the payload its own? */
 static bool
-creator_signed(const Channel *channel, ValidationSource *source, const TxView *view, FbError *why)
+creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *view, FbError *why)
 {
 	const Identity *identity;
 	PolicySignature signature = {view->creator, view->signature, {view->payload}};
@@ -21,7 +74,7 @@ creator_signed(const Channel *channel, ValidationSource *source, const TxView *v
 		error_throw(why);
 	if (status != FB_OK)
 		return false;
-	status = source->verify(NULL, identity, &signature, 0, &valid, why);
+	status = verify_once(verifier, identity, &signature, 0, &valid, why);
 	error_check(status, why);
 	if (!valid)
 		fb_fail(why, FB_INVALID_SIGNATURE, "the creator's signature is not valid");
@@ -29,7 +82,7 @@ creator_signed(const Channel *channel, ValidationSource *source, const TxView *v
 }
 
 static void
-check_first(const Channel *channel, ValidationSource *source, FbAllocator *allocator, FbBytes envelope, ValidatedTransaction *transaction)
+check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator, FbBytes envelope, ValidatedTransaction *transaction)
 {
 	FbError		failure;
 
@@ -37,7 +90,7 @@ check_first(const Channel *channel, ValidationSource *source, FbAllocator *alloc
 	error_check(check_envelope(allocator, envelope, &transaction->view, &transaction->code, &transaction->why), &transaction->why);
 	if (transaction->code != TX_VALID)
 		return;
-	if (!creator_signed(channel, source, &transaction->view, &transaction->why))
+	if (!creator_signed(channel, verifier, &transaction->view, &transaction->why))
 	{
 		transaction->code = TX_BAD_CREATOR_SIGNATURE;
 		return;
@@ -79,9 +132,10 @@ check_actions(FbAllocator *allocator, ValidatedTransaction *transactions, size_t
 }
 
 static void
-check_policies(const Channel *channel, ValidationSource *source, const MvccBlock *keys, ValidatedTransaction *transactions, size_t count)
+check_policies(const Channel *channel, ValidationSource *source, BlockVerifier *verifier, const MvccBlock *keys,
+			   ValidatedTransaction *transactions, size_t count)
 {
-	PolicyChecker *checker = policy_checker_create(channel, source, keys);
+	PolicyChecker *checker = policy_checker_create(channel, source, keys, verify_once, verifier, verifier->work);
 
 	for (size_t i = 0; i < count; i++)
 	{
@@ -128,15 +182,18 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	ValidatedTransaction *transactions = palloc0(data_count * sizeof(ValidatedTransaction) + 1);
 	MvccTransaction *mvcc = palloc0(data_count * sizeof(MvccTransaction) + 1);
+	BlockVerifier verifier = {source, &result->work};
+	uint64		checks_before = msp_manager_checks_count(channel->bundle->msps);
 	MvccBlock  *keys;
 	FbError		error;
 
 	result->transactions = transactions;
 	result->transactions_count = data_count;
+	memset(&result->work, 0, sizeof(result->work));
 	for (size_t i = 0; i < data_count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		check_first(channel, source, allocator, data[i], &transactions[i]);
+		check_first(channel, &verifier, allocator, data[i], &transactions[i]);
 	}
 	check_duplicates_on_ledger(source, transactions, data_count);
 	check_actions(allocator, transactions, data_count);
@@ -149,7 +206,8 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 	error_check(mvcc_prepare(allocator, mvcc, data_count, &keys, &error), &error);
 	source->fetch(source, keys);
 
-	check_policies(channel, source, keys, transactions, data_count);
+	check_policies(channel, source, &verifier, keys, transactions, data_count);
+	result->work.identities_checked = msp_manager_checks_count(channel->bundle->msps) - checks_before;
 	check_duplicates_in_block(allocator, transactions, data_count);
 	check_conflicts(source, allocator, number, mvcc, keys, result);
 }
@@ -180,9 +238,10 @@ range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, 
 	MemoryContext old;
 	StateRow	row;
 
+	CHECK_FOR_INTERRUPTS();
 	MemoryContextReset(source->row_context);
 	old = MemoryContextSwitchTo(source->row_context);
-	*found = state_scan_next(source->scan, &row);
+	*found = state_scan_next_version(source->scan, &row);
 	if (*found)
 	{
 		*key = row.key;

@@ -181,6 +181,8 @@ extern StateScan *state_store_scan(const Ledger *ledger, FbBytes namespace_name,
 /* all keys of all namespaces, in byte order of both */
 extern StateScan *state_store_scan_all(const Ledger *ledger, Snapshot snapshot);
 extern bool state_scan_next(StateScan *scan, StateRow *row);
+/* the same with key and version only: a large value is not read */
+extern bool state_scan_next_version(StateScan *scan, StateRow *row);
 extern void state_scan_end(StateScan *scan);
 
 /* fill committed version (and value, metadata where asked for) of the keys of a block that is being validated */

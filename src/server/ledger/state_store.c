@@ -3,6 +3,7 @@
 
 #include "access/stratnum.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -79,6 +80,17 @@ state_scan_next(StateScan *scan, StateRow *row)
 	return true;
 }
 
+bool
+state_scan_next_version(StateScan *scan, StateRow *row)
+{
+	memset(row, 0, sizeof(*row));
+	if (!ledger_scan_next(&scan->scan, ForwardScanDirection))
+		return false;
+	row->key = ledger_scan_bytes(&scan->scan, COLUMN_KEY);
+	row->version = current_version(&scan->scan);
+	return true;
+}
+
 void
 state_scan_end(StateScan *scan)
 {
@@ -105,6 +117,7 @@ state_store_fetch(const Ledger *ledger, MvccBlock *block)
 	{
 		MvccKey    *key = &block->keys[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (!key->storable)
 			continue;
 		scan_key_text(&keys[0], INDEX_NAMESPACE, key->state_namespace);

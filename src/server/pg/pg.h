@@ -126,6 +126,26 @@ typedef struct NotificationState
 	char		last_error[256];
 } NotificationState;
 
+/* what validating blocks costs: the parts of the work that grow with what transactions ask for, and not only with their bytes */
+typedef struct ValidationWork
+{
+	uint64		policies_parsed;	/* of chaincodes, collections and keys */
+	uint64		policies_evaluated;
+	uint64		signatures_checked; /* also those that this node had verified before */
+	uint64		identities_checked; /* certificates parsed and verified, not found among those met before */
+} ValidationWork;
+
+/* ChannelSlot.mutex, written by the ledger worker; since the start of the server */
+typedef struct ValidationState
+{
+	ValidationWork work;
+	uint64		blocks_count;
+	uint64		total_us;
+	uint64		last_us;		/* of the last block */
+	uint64		longest_us;
+	uint64		longest_block_number;
+} ValidationState;
+
 /* a bounded queue of records; head and tail are byte positions that only grow. InboxHeader.lock guards everything */
 typedef struct InboxHeader
 {
@@ -157,9 +177,10 @@ typedef struct ChannelSlot
 	pg_atomic_uint64 commit_index; /* committed by Raft; entries up to here may be read from raft_log */
 	pg_atomic_uint64 snapshot_wanted_index; /* > 0: the log lacks entries up to here, the ledger must pull blocks from others */
 
-	slock_t		mutex;			/* guards workers, notifications and raft; held for a few copies only */
+	slock_t		mutex;			/* guards workers, notifications, validation and raft; held for a few copies only */
 	WorkerSlot	workers[WORKER_KIND_COUNT];
 	NotificationState notifications;
+	ValidationState validation;
 	RaftPublished raft;
 
 	InboxHeader inbox;			/* into the orderer worker; its bytes lie behind all slots */

@@ -240,6 +240,7 @@ clear_slot(ChannelSlot *slot)
 		slot->workers[kind].generation = generation;
 	}
 	memset(&slot->notifications, 0, sizeof(slot->notifications));
+	memset(&slot->validation, 0, sizeof(slot->validation));
 	memset(&slot->raft, 0, sizeof(slot->raft));
 	slot->import_handle = DSM_HANDLE_INVALID;
 	SpinLockRelease(&slot->mutex);

@@ -6,6 +6,7 @@ FABRIC_FUNCTION(fabric_internal_stat_workers);
 FABRIC_FUNCTION(fabric_internal_stat_validation);
 FABRIC_FUNCTION(fabric_internal_stat_relay);
 FABRIC_FUNCTION(fabric_internal_stat_notifications);
+FABRIC_FUNCTION(fabric_internal_stat_validation_work);
 
 static void
 put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -204,6 +205,41 @@ fabric_internal_stat_notifications(PG_FUNCTION_ARGS)
 		values[4] = time_or_null(state.failing_since, &nulls[4]);
 		nulls[5] = state.last_error[0] == '\0';
 		values[5] = nulls[5] ? (Datum) 0 : CStringGetTextDatum(state.last_error);
+		put_row(fcinfo, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* stat_validation_work() */
+Datum
+fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
+{
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < guc_channels_max; i++)
+	{
+		ChannelSlot *slot = shmem_channel_at(i);
+		ValidationState state;
+		Datum		values[10];
+		bool		nulls[10] = {false};
+		int			column = 0;
+
+		if (slot == NULL)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		state = slot->validation;
+		SpinLockRelease(&slot->mutex);
+		values[column++] = CStringGetTextDatum(slot->name);
+		values[column++] = Int64GetDatum((int64) state.blocks_count);
+		values[column++] = Int64GetDatum((int64) state.work.policies_parsed);
+		values[column++] = Int64GetDatum((int64) state.work.policies_evaluated);
+		values[column++] = Int64GetDatum((int64) state.work.signatures_checked);
+		values[column++] = Int64GetDatum((int64) state.work.identities_checked);
+		values[column++] = Float8GetDatum(state.total_us / 1000.0);
+		values[column++] = Float8GetDatum(state.last_us / 1000.0);
+		values[column++] = Float8GetDatum(state.longest_us / 1000.0);
+		nulls[column] = state.blocks_count == 0;
+		values[column++] = Int64GetDatum((int64) state.longest_block_number);
 		put_row(fcinfo, values, nulls);
 	}
 	return (Datum) 0;
