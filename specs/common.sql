@@ -62,19 +62,6 @@ BEGIN
 END $$;
 CALL race.prepare();
 
--- the schemas with the code of packages, which DROP EXTENSION leaves behind
-CREATE FUNCTION race.drop_packages() RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-	name text;
-	many bigint := 0;
-BEGIN
-	PERFORM set_config('client_min_messages', 'warning', true);
-	FOR name IN SELECT nspname FROM pg_namespace WHERE nspname ~ '^fabric_cc_' LOOP
-		EXECUTE format('DROP SCHEMA %I CASCADE', name);
-		many := many + 1;
-	END LOOP;
-	RETURN many;
-END $$;
 ALTER DATABASE :"DBNAME" SET fabric.identity = 'race.user';
 
 -- where the channel stood when a permutation began, and the transactions that it names
