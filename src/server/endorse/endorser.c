@@ -30,6 +30,9 @@ wait_for_height(const Channel *channel, uint64 min_height)
 		return;
 	if (shmem_available() && (slot = channel_wait_slot(channel, deadline)) != NULL && shmem_wait_height(slot, min_height - 1, deadline))
 		return;
+	/* A node whose certificate the channel does not accept gets no blocks either: that is the reason to tell. */
+	if (guc_node_certificate_file[0] != '\0')
+		(void) node_channel_signer(channel);
 	fb_fail(&error, FB_NODE_BEHIND, "this node lacks blocks of channel \"%s\" that the caller has seen", channel->name);
 	fb_error_detail(&error, "It has " UINT64_FORMAT " blocks, the caller has seen " UINT64_FORMAT ".", height, min_height);
 	fb_error_hint(&error, "Try again; if it lasts, look at fabric.stat_workers on this node.");
@@ -215,6 +218,7 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height,
 	memset(endorsement, 0, sizeof(*endorsement));
 	(void) node_signer();		/* a node that cannot sign need not simulate */
 	channel = check_proposal(allocator, signed_proposal, min_height, view);
+	(void) node_channel_signer(channel);	/* nor wait for blocks, which it could not ask for */
 	/* the newest state, also in a transaction that goes on seeing an old one: what it read there would only conflict */
 	run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
