@@ -626,27 +626,27 @@ CREATE FUNCTION fabric_internal.stat_orderer(OUT channel text, OUT consenter_id 
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_stat_orderer';
 COMMENT ON FUNCTION fabric_internal.stat_orderer IS 'what the orderer processes of this node publish; read it as fabric.stat_orderer';
 REVOKE ALL ON FUNCTION fabric_internal.stat_orderer FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fabric_internal.stat_orderer TO fabric_admin, fabric_client, fabric_node;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_orderer TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric_internal.stat_orderer_followers(OUT channel text, OUT consenter_id bigint, OUT connected boolean, OUT progress text,
 		OUT match_index bigint, OUT next_index bigint, OUT lag bigint, OUT last_contact_at timestamptz) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_stat_orderer_followers';
 COMMENT ON FUNCTION fabric_internal.stat_orderer_followers IS 'what the orderer processes of this node know of the other consenters; read it as fabric.stat_orderer_followers';
 REVOKE ALL ON FUNCTION fabric_internal.stat_orderer_followers FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fabric_internal.stat_orderer_followers TO fabric_admin, fabric_client, fabric_node;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_orderer_followers TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_orderer AS
 	SELECT channel, consenter_id, running, role, term, leader_id, leader_changes, last_index, commit_index, applied_index, batches,
 		   pending_envelopes, pending_bytes, dropped_envelopes, inbox_records, inbox_bytes, inbox_refused, inbox_size
 	FROM fabric_internal.stat_orderer();
 COMMENT ON VIEW fabric.stat_orderer IS 'one row for each channel that this node orders: Raft role, term, leader, log and ledger position, queues';
-GRANT SELECT ON fabric.stat_orderer TO fabric_admin, fabric_client, fabric_node;
+GRANT SELECT ON fabric.stat_orderer TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_orderer_followers AS
 	SELECT channel, consenter_id, connected, progress, match_index, next_index, lag, last_contact_at
 	FROM fabric_internal.stat_orderer_followers();
 COMMENT ON VIEW fabric.stat_orderer_followers IS 'the other consenters as this node sees them; match_index, lag and last contact are known to the leader only';
-GRANT SELECT ON fabric.stat_orderer_followers TO fabric_admin, fabric_client, fabric_node;
+GRANT SELECT ON fabric.stat_orderer_followers TO fabric_admin, fabric_client;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- keystore: identities that this node holds for applications
@@ -1161,7 +1161,7 @@ CREATE VIEW fabric.channels AS
 	LEFT JOIN LATERAL (SELECT b.number, b.block_hash, b.committed_at FROM fabric_internal.block b WHERE b.channel = c.channel
 					   ORDER BY b.number DESC LIMIT 1) l ON true;
 COMMENT ON VIEW fabric.channels IS 'the channels that this node has joined';
-GRANT SELECT ON fabric.channels TO fabric_client, fabric_admin, fabric_node;
+GRANT SELECT ON fabric.channels TO fabric_client, fabric_admin;
 
 CREATE VIEW fabric.blocks AS
 	SELECT b.channel, b.number, b.block_hash, b.previous_hash, b.data_hash, pg_catalog.length(b.transactions_filter) AS transactions,
@@ -1235,27 +1235,27 @@ CREATE FUNCTION fabric_internal.stat_channel(OUT channel text, OUT height bigint
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_channel';
 COMMENT ON FUNCTION fabric_internal.stat_channel IS 'what the processes of this node publish about its channels; read it as fabric.stat_channel';
 REVOKE ALL ON FUNCTION fabric_internal.stat_channel FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fabric_internal.stat_channel TO fabric_admin, fabric_client, fabric_node;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_channel TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric_internal.stat_workers(OUT kind text, OUT channel text, OUT pid int, OUT started_at timestamptz, OUT restarts bigint,
 		OUT last_exit_at timestamptz, OUT last_error text) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_workers';
 COMMENT ON FUNCTION fabric_internal.stat_workers IS 'the background processes of this node; read it as fabric.stat_workers';
 REVOKE ALL ON FUNCTION fabric_internal.stat_workers FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fabric_internal.stat_workers TO fabric_admin, fabric_client, fabric_node;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_workers TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric_internal.stat_validation(OUT channel text, OUT code smallint, OUT name text, OUT count bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_validation';
 COMMENT ON FUNCTION fabric_internal.stat_validation IS 'transactions by validation code; read it as fabric.stat_validation';
 REVOKE ALL ON FUNCTION fabric_internal.stat_validation FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fabric_internal.stat_validation TO fabric_admin, fabric_client, fabric_node;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_validation TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric_internal.stat_relay(OUT pid int, OUT connections int, OUT requests_now int, OUT requests bigint, OUT refused bigint)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'fabric_internal_stat_relay';
 COMMENT ON FUNCTION fabric_internal.stat_relay IS 'the process that carries the requests of sessions to other nodes; read it as fabric.stat_relay';
 REVOKE ALL ON FUNCTION fabric_internal.stat_relay FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fabric_internal.stat_relay TO fabric_admin, fabric_client, fabric_node;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_relay TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric_internal.stat_validation_work(OUT channel text, OUT blocks bigint, OUT policies_parsed bigint, OUT policies_evaluated bigint,
 		OUT signatures_checked bigint, OUT identities_checked bigint, OUT total_ms float8, OUT last_ms float8, OUT longest_ms float8,
@@ -1263,14 +1263,14 @@ CREATE FUNCTION fabric_internal.stat_validation_work(OUT channel text, OUT block
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_validation_work';
 COMMENT ON FUNCTION fabric_internal.stat_validation_work IS 'what validating blocks costs; read it as fabric.stat_validation_work';
 REVOKE ALL ON FUNCTION fabric_internal.stat_validation_work FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fabric_internal.stat_validation_work TO fabric_admin, fabric_client, fabric_node;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_validation_work TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric_internal.stat_notifications(OUT channel text, OUT block_number bigint, OUT blocks_behind bigint, OUT failures bigint,
 		OUT failing_since timestamptz, OUT last_error text) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_notifications';
 COMMENT ON FUNCTION fabric_internal.stat_notifications IS 'how NOTIFY of blocks goes; read it as fabric.stat_notifications';
 REVOKE ALL ON FUNCTION fabric_internal.stat_notifications FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fabric_internal.stat_notifications TO fabric_admin, fabric_client, fabric_node;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_notifications TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_channel AS
 	SELECT s.channel, s.height, l.committed_at AS last_block_at, s.lag, s.config_block_number, s.lifecycle_block_number, s.waiting_envelopes,
@@ -1279,35 +1279,35 @@ CREATE VIEW fabric.stat_channel AS
 	FROM fabric_internal.stat_channel() s
 	LEFT JOIN LATERAL (SELECT b.committed_at FROM fabric_internal.block b WHERE b.channel = s.channel ORDER BY b.number DESC LIMIT 1) l ON true;
 COMMENT ON VIEW fabric.stat_channel IS 'channels of this node: height, Raft entries ordered but not yet in the ledger (lag; null on a node that does not order), queues, sessions that wait for a transaction now and that were woken by one since the start of the server';
-GRANT SELECT ON fabric.stat_channel TO fabric_admin, fabric_client, fabric_node;
+GRANT SELECT ON fabric.stat_channel TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_workers AS
 	SELECT w.kind, w.channel, w.pid, w.started_at, w.restarts, w.last_exit_at, w.last_error FROM fabric_internal.stat_workers() w;
 COMMENT ON VIEW fabric.stat_workers IS 'the background processes of this node: pid is null while one does not run; last_error ended it, or is what it last complained about';
-GRANT SELECT ON fabric.stat_workers TO fabric_admin, fabric_client, fabric_node;
+GRANT SELECT ON fabric.stat_workers TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_validation AS
 	SELECT v.channel, v.code, v.name, v.count FROM fabric_internal.stat_validation() v;
 COMMENT ON VIEW fabric.stat_validation IS 'transactions committed since the start of the server, by validation code';
-GRANT SELECT ON fabric.stat_validation TO fabric_admin, fabric_client, fabric_node;
+GRANT SELECT ON fabric.stat_validation TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_relay AS
 	SELECT r.pid, r.connections, r.requests_now, r.requests, r.refused FROM fabric_internal.stat_relay() r;
 COMMENT ON VIEW fabric.stat_relay IS 'the process that carries the requests of sessions to other nodes: pid is null while it does not run; connections it has; requests that wait or are under way now; requests since the start of the server; refused ones, whose sessions made connections of their own';
-GRANT SELECT ON fabric.stat_relay TO fabric_admin, fabric_client, fabric_node;
+GRANT SELECT ON fabric.stat_relay TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_validation_work AS
 	SELECT w.channel, w.blocks, w.policies_parsed, w.policies_evaluated, w.signatures_checked, w.identities_checked, w.total_ms, w.last_ms, w.longest_ms,
 		   w.longest_block
 	FROM fabric_internal.stat_validation_work() w;
 COMMENT ON VIEW fabric.stat_validation_work IS 'what validating blocks has cost since the start of the server: policies parsed and evaluated, signatures checked (also those that this node had verified before), certificates parsed and verified; milliseconds of all blocks, of the last one, of the longest one and its number';
-GRANT SELECT ON fabric.stat_validation_work TO fabric_admin, fabric_client, fabric_node;
+GRANT SELECT ON fabric.stat_validation_work TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_notifications AS
 	SELECT n.channel, n.block_number, n.blocks_behind, n.failures, n.failing_since, n.last_error, pg_notification_queue_usage() AS queue_usage
 	FROM fabric_internal.stat_notifications() n;
 COMMENT ON VIEW fabric.stat_notifications IS 'NOTIFY fabric_block by channel: the last block that was told, later blocks without a notification, failed attempts since the start of the server, since when they fail (null: they do not), what went wrong last; and how full the instance''s queue is (0 to 1). Blocks do not depend on it';
-GRANT SELECT ON fabric.stat_notifications TO fabric_admin, fabric_client, fabric_node;
+GRANT SELECT ON fabric.stat_notifications TO fabric_admin, fabric_client;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- audit: proofs of a single block, and of a channel's whole ledger on this node

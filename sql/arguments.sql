@@ -194,7 +194,7 @@ END
 $$;
 TRUNCATE arguments_test.outcome;
 SELECT arguments_test.walk_shim_outside();
-SELECT count(*) > 100 AS calls, state, message, hint FROM arguments_test.outcome GROUP BY state, message, hint;
+SELECT count(*) > 100 AS calls, state, message, hint FROM arguments_test.outcome GROUP BY state, message, hint ORDER BY state DESC;
 
 --
 -- inside: a chaincode that has a function for each of these calls

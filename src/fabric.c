@@ -5,6 +5,7 @@
 
 #include "server/chaincode/chaincode.h"
 #include "server/surface/surface.h"
+#include "server/wire/wire.h"
 #include "server/worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -31,6 +32,7 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shmem_install_hooks();
+		wire_install_hooks();
 		/* pg_upgrade starts the old and the new cluster to copy catalogs: nothing else may write, or take part in a channel, meanwhile */
 		if (!IsBinaryUpgrade)
 		{

@@ -29,12 +29,14 @@ sub login
 	return $output . $error;
 }
 
-is(login($good), "$org1->{role}\n", 'a node logs in at another');
+# nobody but the session itself says who it is, and it may not ask
+my $logged_in = qr/42501: this statement is not allowed in a session of another node.*Role "\Q$org1->{role}\E"/s;
+like(login($good), $logged_in, 'a node logs in at another');
 like(login($good =~ s/user=\S+/user=$org3->{role}/r), qr/certificate authentication failed/, 'not as another node');
 like(login($good =~ s/user=\S+/user=postgres/r), qr/no password supplied/, 'not as a role that is no node');
 like(login($good =~ s/sslcert=\S+ sslkey=\S+//r), qr/valid client certificate/, 'not without a certificate');
 like(login($good =~ s/sslmode=\S+/sslmode=disable/r), qr/rejects connection/, 'not without TLS');
-unlike(login($good =~ s/dbname=fabric/dbname=postgres/r), qr/^\Q$org1->{role}\E$/m, 'not in another database');
+unlike(login($good =~ s/dbname=fabric/dbname=postgres/r), qr/\Q$org1->{role}\E"? is a member/, 'not in another database');
 # a certificate with the right name from an authority that is not the network's
 create_authority("$keys/foreign", '/O=Foreign/CN=foreign');
 issue_tls("$keys/foreign", "$keys/forged", $org1->{msp_id}, $org1->{role}, 'localhost');
@@ -56,7 +58,7 @@ like(login($good, raft_receive(3)), qr/LF203.*not consenter 3.*DETAIL/s, 'not in
 like(login($good, raft_receive(7)), qr/LF203/, 'nor of one that does not exist');
 issue_tls($org1->path('tlsca'), "$keys/second", $org1->{msp_id}, $org1->{role}, 'localhost');
 my $second = $good =~ s/tls\.pem/second.pem/r =~ s/tls\.key/second.key/r;
-is(login($second), "$org1->{role}\n", 'with another certificate of the same organisation a node logs in');
+like(login($second), $logged_in, 'with another certificate of the same organisation a node logs in');
 like(login($second, raft_receive(1)), qr/LF203/, 'but it is not the consenter');
 like($org2->error_of(raft_receive(1)), qr/LF203|LF1/, 'nor is a session without a certificate');
 like(login($good, 'SELECT count(*) FROM fabric_internal.raft_log'), qr/42501/, 'tables are closed to node roles');

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "common/jsonapi.h"
+#include "postmaster/postmaster.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -88,6 +89,30 @@ compat_setting_extra(size_t size)
 	return guc_malloc(LOG, size);
 #else
 	return malloc(size);
+#endif
+}
+
+/* Connections that are not for ordinary roles: superuser_reserved_connections, and reserved_connections of PostgreSQL 16. */
+static inline int
+compat_reserved_connections(void)
+{
+#if PG_VERSION_NUM >= 160000
+	return SuperuserReservedConnections + ReservedConnections;
+#else
+	return ReservedBackends;
+#endif
+}
+
+/* At least count more backends could start. */
+static inline bool
+compat_has_free_connections(int count)
+{
+#if PG_VERSION_NUM >= 160000
+	int free_count;
+
+	return HaveNFreeProcs(count, &free_count);
+#else
+	return HaveNFreeProcs(count);
 #endif
 }
 

@@ -18,6 +18,7 @@
 #include "server/pg/pg.h"
 
 #include "miscadmin.h"
+#include "postmaster/postmaster.h"
 #include "utils/guc.h"
 
 #include "server/pg/compat.h"
@@ -53,6 +54,8 @@ int			guc_raft_tail_entries;
 int			guc_raft_tail_kb;
 int			guc_worker_restart_ms;
 int			guc_relay_connections;
+int			guc_node_connections;
+int			guc_reserved_connections;
 
 static void
 define_text(const char *name, char **variable, const char *value, GucContext context, const char *description)
@@ -202,6 +205,10 @@ define_limits(void)
 				  "Bytes of envelopes and Raft messages that may wait for the orderer of a channel.");
 	define_number("fabric.relay_connections", &guc_relay_connections, 64, 0, 1000, PGC_SIGHUP, 0,
 				  "Connections to one other node that carry the requests of all sessions, at most; 0 lets every session make its own.");
+	define_number("fabric.node_connections", &guc_node_connections, 0, 0, MAX_BACKENDS, PGC_SIGHUP, 0,
+				  "Connections that the role of one other node may have here, at most; 0: half of all, divided by the number of such roles.");
+	define_number("fabric.reserved_connections", &guc_reserved_connections, -1, -1, MAX_BACKENDS, PGC_SIGHUP, 0,
+				  "Connections that are kept for the role of each other node; -1: 2 for each channel and 4 more.");
 	define_number("fabric.deliver_batch_size", &guc_deliver_batch_kb, 8 * 1024, 64, 256 * 1024, PGC_SIGHUP, GUC_UNIT_KB,
 				  "Bytes of blocks that one request to another node asks for.");
 	define_number("fabric.raft_log_tail", &guc_raft_tail_entries, 1000, 4, 1000000, PGC_SIGHUP, 0,

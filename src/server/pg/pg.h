@@ -59,6 +59,8 @@ extern int	guc_raft_tail_entries;		/* fabric.raft_log_tail: entries kept for slo
 extern int	guc_raft_tail_kb;			/* fabric.raft_log_tail_size: kB of them */
 extern int	guc_worker_restart_ms;		/* fabric.worker_restart_delay */
 extern int	guc_relay_connections;		/* fabric.relay_connections: of the relay to one other node; 0: sessions use their own */
+extern int	guc_node_connections;		/* fabric.node_connections: of one other node's role here; 0: see node_roles.c */
+extern int	guc_reserved_connections;	/* fabric.reserved_connections: kept for each other node's role; -1: see node_roles.c */
 
 extern void guc_define(void);			/* once, from _PG_init */
 /* was the present value of fabric.identity chosen by whoever runs this transaction? See the note in guc.c */
@@ -358,6 +360,40 @@ extern void answer_note_heard(const char *address, AnswerKind kind);
 extern bool answer_is_silent(const char *address, AnswerKind kind);
 /* true for one caller once in a second while the node is silent: that one sends it a request too, and does not wait for the answer */
 extern bool answer_take_probe(const char *address, AnswerKind kind);
+
+/* ---- node_roles.c: connections of other nodes' roles, and what they put into the log; only where the library is preloaded ---- */
+
+#define NODE_ROLES_MAX 256
+
+typedef struct NodeRole NodeRole;
+
+typedef struct NodeConnections
+{
+	int			roles;			/* of other nodes */
+	int			limit;			/* connections that one of them may have */
+	int			share;			/* of them, kept free for it */
+	int			share_needed;	/* what a node needs to take part in all channels */
+	int			places;			/* max_connections, without those of superusers */
+} NodeConnections;
+
+typedef enum NodeRolesVerdict
+{
+	NODE_ROLES_ADMITTED,
+	NODE_ROLES_OVER_LIMIT,		/* the role has as many as it may have */
+	NODE_ROLES_RESERVED			/* what is free is kept for (other) nodes */
+} NodeRolesVerdict;
+
+/* the launcher's: which roles of other nodes there are, and how many joined channels; what follows from that */
+extern NodeConnections node_roles_publish(const Oid *role_ids, int count, int channels_count);
+/* the entry of a role for node_roles_may_log, for the life of the process */
+extern NodeRole *node_roles_enter(Oid role_id);
+/*
+ * May this backend, which already has its place, stay? role_id: of its client, superusers excepted. For a node, MyProc->roleId must be set already, so that of
+ * several backends that come at the same time each counts the others.
+ */
+extern NodeRolesVerdict node_roles_judge(Oid role_id, bool is_node, int *limit);
+/* takes one message from the role's budget; false: none is left. *left_out: messages since the last allowed one that were not */
+extern bool node_roles_may_log(NodeRole *role, uint64 *left_out);
 
 /* ---- memory.c ---- */
 

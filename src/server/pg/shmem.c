@@ -1,7 +1,7 @@
 /*
  * shmem.c: all shared memory of the extension.
  *
- * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the exchange with the relay process, the waiting sessions, and the verified set. It is a notice board,
+ * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the exchange with the relay process, the waiting sessions, the roles of other nodes, and the verified set. It is a notice board,
  * not a store: workers publish here what the tables say (or what Raft knows at this moment), sessions read it instead of asking the
  * tables. After a crash it starts empty, and the workers fill it again.
  *
@@ -53,6 +53,7 @@ shared_bytes(void)
 	size = add_size(size, exchange_bytes());
 	size = add_size(size, waiters_bytes());
 	size = add_size(size, answer_times_bytes());
+	size = add_size(size, node_roles_bytes());
 	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
 }
 
@@ -113,6 +114,8 @@ startup(void)
 		position += waiters_bytes();
 		answer_times_init(position);
 		position += answer_times_bytes();
+		node_roles_init(position, tranche);
+		position += node_roles_bytes();
 		shared->verified = (pg_atomic_uint64 *) position;
 		for (int i = 0; i < guc_channels_max; i++)
 			init_slot(&shared->slots[i], i, tranche);

@@ -20,4 +20,8 @@ extern void waiters_init(char *place, int tranche);
 extern Size answer_times_bytes(void);
 extern void answer_times_init(char *place);
 
+/* ---- node_roles.c: likewise ---- */
+extern Size node_roles_bytes(void);
+extern void node_roles_init(char *place, int tranche);
+
 #endif

@@ -206,9 +206,6 @@ address_book_options(const char *address, ConnOptions *options, FbError *error)
 	conn_option_set(options, "client_encoding", GetDatabaseEncodingName());
 	conn_option_set(options, "application_name", "fabric node");
 	conn_option_set(options, "fallback_application_name", "fabric node");
-	/* the other node is freed from a caller that has gone within seconds, and from one that is merely lost after the longest time that settings allow */
-	conn_option_set(options, "options",
-					"-c search_path=pg_catalog -c client_connection_check_interval=5s -c statement_timeout=3700s -c lock_timeout=0 -c jit=off");
 	/* notice within seconds that the other host has gone, rather than after the system's default of two hours */
 	conn_option_set(options, "keepalives", "1");
 	conn_option_set(options, "keepalives_idle", "5");

@@ -45,6 +45,25 @@ const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
 /* answers of a few bytes, or an error with its texts */
 #define SHORT_ANSWER_BYTES_MAX (64 * 1024)
 
+bool
+remote_function_is(const char *function_name)
+{
+	static const char schema[] = "fabric_internal.";
+	size_t		size = strlen(function_name);
+
+	for (int i = 0; i < REMOTE_STATEMENTS_COUNT; i++)
+	{
+		const char *called = strstr(remote_statements[i].sql, schema);
+
+		if (called == NULL)
+			continue;
+		called += sizeof(schema) - 1;
+		if (strncmp(called, function_name, size) == 0 && called[size] == '(')
+			return true;
+	}
+	return false;
+}
+
 static void
 set_int4(RemoteRequest *request, int parameter_index, int32 value)
 {

@@ -188,4 +188,10 @@ extern bool wire_set_peer_state(const WireSet *set, uint64 peer_id, WireSetPeerS
  */
 extern FbStatus wire_sender_certificate(FbBytes *der, FbError *error);
 
+/*
+ * Once, from _PG_init, when the library is preloaded: sessions of other nodes can call the interface between nodes only, and have limits of connections, time
+ * and messages (node_login.c, node_session.c).
+ */
+extern void wire_install_hooks(void);
+
 #endif

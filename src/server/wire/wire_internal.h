@@ -75,6 +75,15 @@ extern FbBytes remote_pack_refusal(MemoryContext context, const PGresult *result
 /* unpacked, and made fit for this database's encoding; allocated in context */
 extern WireRefusal *remote_refusal(MemoryContext context, FbBytes packed);
 
+/* is this a function of schema fabric_internal that one of the statements calls? */
+extern bool remote_function_is(const char *function_name);
+
+/* ---- node_login.c, node_session.c: the sessions of other nodes here ---- */
+
+extern void node_login_install(void);
+/* once the client of this backend is known to be a node: from now on it is restricted, and its messages to the log are limited */
+extern void node_session_start(Oid role_id, const char *role_name);
+
 /* ---- address_book.c ---- */
 
 /*

@@ -320,6 +320,7 @@ look(MemoryContext context)
 	ListCell   *cell;
 	long		nap_ms = LAUNCHER_NAP_MS;
 
+	connections_publish(list_length(wanted));
 	for (int i = 0; i < guc_channels_max; i++)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);

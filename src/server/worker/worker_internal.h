@@ -22,4 +22,7 @@ extern void worker_sleep(long timeout_ms);
 /* the part of it that workers with an own wait need: interrupts and reloads */
 extern void worker_serve_interrupts(void);
 
+/* the launcher's: tell node_roles.c which other nodes there are; a warning when they have too few connections */
+extern void connections_publish(int channels_count);
+
 #endif

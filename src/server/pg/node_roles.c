@@ -1,0 +1,235 @@
+/*
+ * node_roles.c: the roles of other nodes: how many connections they may have, how many are kept for them, how much they may put into the log.
+ *
+ * The problem. All sessions of an instance share max_connections. Applications that take them all keep the other organizations' nodes out: Raft
+ * messages, blocks and requests for endorsements are not taken any more, and a channel can lose its majority because of a connection pool. A member's
+ * node that takes them all keeps the applications out. Neither may be possible.
+ *
+ * The rule. Let `places` be max_connections without what is reserved for superusers, and `nodes` the number of roles of other nodes.
+ *
+ *     limit    what one role may have:        fabric.node_connections;      default: places / 2 / nodes
+ *     share    what is kept free for a role:  fabric.reserved_connections;  default: 2 for each channel (Raft, blocks) and 4 for requests,
+ *                                             at most the limit
+ *
+ * A role within its share is refused only where a superuser alone would have a place. Everybody else, nodes beyond their share included, is refused when
+ * not more places are free than the others' shares still need. So with the defaults all nodes together have at most half of the places, applications
+ * never less than half, and a node that takes its limit takes nothing from the share of another node.
+ *
+ * Who the nodes are, and how many channels there are, is known to the launcher alone (a backend that authenticates its client has no database yet); it
+ * publishes both here. Until it has done so nothing is reserved, and a role's limit is half of the places.
+ *
+ * Messages to the log: each role has a budget, shared by all its sessions, since a session costs nothing: LOG_BURST messages at once, and one more every
+ * LOG_INTERVAL_MS. What is left out is counted, and the count is logged with the next message.
+ *
+ * Rejected: PostgreSQL's CONNECTION LIMIT of a role (the operator's, and it does not reserve anything); reserved_connections of PostgreSQL 16 (not in 15,
+ * and one member could take all that is reserved).
+ */
+#include "server/pg/shmem_internal.h"
+
+#include "miscadmin.h"
+#include "storage/procarray.h"
+
+#include "server/pg/compat.h"
+
+#define LOG_BURST 300
+#define LOG_INTERVAL_MS 3000
+
+/* connections of one role that a node needs to take part: requests, beside 2 for each channel */
+#define SHARE_FOR_REQUESTS 4
+#define SHARE_FOR_CHANNEL 2
+
+struct NodeRole
+{
+	Oid			role_id;		/* InvalidOid: unused */
+	bool		known;			/* to the launcher: has a share */
+	slock_t		mutex;			/* of what follows */
+	int			log_budget;
+	uint64		log_refilled_ms;	/* of clock_ms */
+	uint64		log_left_out;
+};
+
+typedef struct NodeRoles
+{
+	LWLock		lock;			/* all but what a mutex protects */
+	int			known_count;
+	int			channels_count;
+	NodeRole	roles[NODE_ROLES_MAX];
+} NodeRoles;
+
+static NodeRoles *shared = NULL;
+
+Size
+node_roles_bytes(void)
+{
+	return MAXALIGN(sizeof(NodeRoles));
+}
+
+void
+node_roles_init(char *place, int tranche)
+{
+	shared = (NodeRoles *) place;
+	memset(shared, 0, sizeof(*shared));
+	LWLockInitialize(&shared->lock, tranche);
+	for (int i = 0; i < NODE_ROLES_MAX; i++)
+		SpinLockInit(&shared->roles[i].mutex);
+}
+
+static int
+count_places(void)
+{
+	return Max(MaxConnections - compat_reserved_connections(), 1);
+}
+
+/* the lock is held */
+static int
+limit_of_role(void)
+{
+	if (guc_node_connections > 0)
+		return guc_node_connections;
+	return Max(count_places() / 2 / Max(shared->known_count, 1), 1);
+}
+
+/* the lock is held */
+static int
+share_needed(void)
+{
+	return SHARE_FOR_CHANNEL * Max(shared->channels_count, 1) + SHARE_FOR_REQUESTS;
+}
+
+/* the lock is held */
+static int
+share_of_role(void)
+{
+	int			share = guc_reserved_connections < 0 ? share_needed() : guc_reserved_connections;
+
+	return Min(share, limit_of_role());
+}
+
+/* the role's entry, or an unused one; the last one is shared by all that have none of their own. The lock is held, exclusively */
+static NodeRole *
+find_role(Oid role_id)
+{
+	NodeRole   *unused = NULL;
+
+	for (int i = NODE_ROLES_MAX - 1; i >= 0; i--)
+	{
+		if (shared->roles[i].role_id == role_id)
+			return &shared->roles[i];
+		if (!OidIsValid(shared->roles[i].role_id))
+			unused = &shared->roles[i];
+	}
+	if (unused == NULL)
+		return &shared->roles[NODE_ROLES_MAX - 1];
+	unused->role_id = role_id;
+	unused->known = false;
+	SpinLockAcquire(&unused->mutex);
+	unused->log_budget = LOG_BURST;
+	unused->log_refilled_ms = clock_ms();
+	unused->log_left_out = 0;
+	SpinLockRelease(&unused->mutex);
+	return unused;
+}
+
+NodeConnections
+node_roles_publish(const Oid *role_ids, int count, int channels_count)
+{
+	NodeConnections connections;
+
+	count = Min(count, NODE_ROLES_MAX);
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < NODE_ROLES_MAX; i++)
+	{
+		NodeRole   *role = &shared->roles[i];
+		bool		is_known = false;
+
+		for (int j = 0; j < count && !is_known; j++)
+			is_known = role->role_id == role_ids[j];
+		/* a role that is gone; a session of it that is still there may share the entry with another one */
+		if (role->known && !is_known)
+			role->role_id = InvalidOid;
+		role->known = is_known;
+	}
+	for (int j = 0; j < count; j++)
+		find_role(role_ids[j])->known = true;
+	shared->known_count = count;
+	shared->channels_count = channels_count;
+	connections = (NodeConnections) {.roles = count, .limit = limit_of_role(), .share = share_of_role(), .share_needed = share_needed(), .places = count_places()};
+	LWLockRelease(&shared->lock);
+	return connections;
+}
+
+NodeRole *
+node_roles_enter(Oid role_id)
+{
+	NodeRole   *role;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	role = find_role(role_id);
+	LWLockRelease(&shared->lock);
+	return role;
+}
+
+/* places that the shares of known roles, without this one's, still need. The lock is held */
+static int
+count_kept(Oid except_role_id)
+{
+	int			share = share_of_role();
+	int			kept = 0;
+
+	for (int i = 0; i < NODE_ROLES_MAX; i++)
+	{
+		const NodeRole *role = &shared->roles[i];
+
+		if (role->known && OidIsValid(role->role_id) && role->role_id != except_role_id)
+			kept += Max(share - CountUserBackends(role->role_id), 0);
+	}
+	return kept;
+}
+
+NodeRolesVerdict
+node_roles_judge(Oid role_id, bool is_node, int *limit)
+{
+	NodeRolesVerdict verdict = NODE_ROLES_ADMITTED;
+	int			used = is_node ? CountUserBackends(role_id) : 0;
+	int			kept = 0;
+	int			share;
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	*limit = limit_of_role();
+	share = share_of_role();
+	if (shared->known_count > 0 && (!is_node || used > share))
+		kept = count_kept(is_node ? role_id : InvalidOid);
+	LWLockRelease(&shared->lock);
+	if (is_node && used > *limit)
+		verdict = NODE_ROLES_OVER_LIMIT;
+	else if (kept > 0 && !compat_has_free_connections(compat_reserved_connections() + kept))
+		verdict = NODE_ROLES_RESERVED;
+	return verdict;
+}
+
+bool
+node_roles_may_log(NodeRole *role, uint64 *left_out)
+{
+	uint64		now_ms = clock_ms();
+	bool		allowed;
+
+	SpinLockAcquire(&role->mutex);
+	if (now_ms >= role->log_refilled_ms + LOG_INTERVAL_MS)
+	{
+		uint64		refill = (now_ms - role->log_refilled_ms) / LOG_INTERVAL_MS;
+
+		role->log_budget = (int) Min((uint64) role->log_budget + refill, LOG_BURST);
+		role->log_refilled_ms += refill * LOG_INTERVAL_MS;
+	}
+	allowed = role->log_budget > 0;
+	*left_out = allowed ? role->log_left_out : 0;
+	if (allowed)
+	{
+		role->log_budget--;
+		role->log_left_out = 0;
+	}
+	else
+		role->log_left_out++;
+	SpinLockRelease(&role->mutex);
+	return allowed;
+}
