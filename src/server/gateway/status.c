@@ -61,7 +61,7 @@ typedef struct Resubmission
 	TimestampTz submitted_at;
 	int			pause_ms;		/* after that it is handed in again */
 	uint64		term;			/* of the leader to whom it went, as far as is known; 0: not known */
-	bool		repeated;
+	bool		leader_changed;	/* since it was handed in: then the time it took is not the usual one */
 	TimestampTz leaderless_since;	/* 0: the last time an orderer took it */
 } Resubmission;
 
@@ -103,7 +103,7 @@ submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, co
 	/* committed just now? then there is nothing to hand in */
 	if (look_up(channel, tx_id, status))
 		return true;
-	again->repeated = true;
+	again->leader_changed |= term_now != again->term;
 	/* what orderers say now is not the transaction's fate: it has been handed in before */
 	if (submit_again(channel, again->envelope, deadline, &error) != FB_OK)
 	{
@@ -140,7 +140,7 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbB
 			waiter_enter(slot, fb_bytes_of_text(tx_id));
 		if (look_up(channel, tx_id, status))
 		{
-			if (envelope.size > 0 && !again.repeated)
+			if (envelope.size > 0 && !again.leader_changed)
 				answer_note_time(label, clock_ms() - began_ms);
 			return;
 		}

@@ -15,7 +15,8 @@
  * and a node that is back is used again within a second. Marks are kept for each service of a node: one whose orderer answers may have a peer that hangs.
  * A mark that nobody renews ends by itself (SILENT_MS), for a node that nobody could probe.
  *
- * Answers that come after a mark are not measured: the time that a node was frozen says nothing about how long it usually takes.
+ * The time that a node was frozen says little about how long it usually takes; but a function that takes longer than anybody expected must not be held to be
+ * frozen for ever. So of the answers that come after a mark only the one that takes it away is measured, as twice the patience at most.
  *
  * Everything is atomics in tables of fixed size, found by hash: two processes that write at the same moment lose a measurement, an entry that has to make room
  * for another one is learned again. Without shared memory (not preloaded) each process learns for itself.
@@ -237,12 +238,17 @@ void
 answer_note(const char *address, AnswerKind kind, uint64 label, uint64 started_ms)
 {
 	AnswerService *service = service_find(address, kind, false);
-	bool		measured = service == NULL ||
-	(pg_atomic_read_u64(&service->silent_until_ms) == 0 && pg_atomic_read_u64(&service->heard_ms) <= started_ms);
+	uint64		elapsed_ms = clock_ms() - started_ms;
 
-	answer_note_heard(address, kind);
-	if (measured && label != 0)
-		answer_note_time(label, clock_ms() - started_ms);
+	if (service != NULL && pg_atomic_read_u64(&service->silent_until_ms) != 0)
+	{
+		answer_note_heard(address, kind);
+		elapsed_ms = Min(elapsed_ms, 2 * (uint64) answer_patience_ms(label));
+	}
+	else if (service != NULL && pg_atomic_read_u64(&service->heard_ms) > started_ms)
+		return;
+	if (label != 0)
+		answer_note_time(label, elapsed_ms);
 }
 
 int
