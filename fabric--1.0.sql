@@ -635,6 +635,13 @@ COMMENT ON FUNCTION fabric_internal.stat_orderer_followers IS 'what the orderer 
 REVOKE ALL ON FUNCTION fabric_internal.stat_orderer_followers FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.stat_orderer_followers TO fabric_admin, fabric_client;
 
+CREATE FUNCTION fabric_internal.stat_conditions(OUT process text, OUT channel text, OUT topic text, OUT subject text, OUT sqlstate text,
+		OUT message text, OUT detail text, OUT hint text, OUT since timestamptz, OUT last_at timestamptz, OUT count bigint) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_conditions';
+COMMENT ON FUNCTION fabric_internal.stat_conditions IS 'what is wrong now at this node, as its processes report it; read it as fabric.stat_conditions';
+REVOKE ALL ON FUNCTION fabric_internal.stat_conditions FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.stat_conditions TO fabric_admin, fabric_client;
+
 CREATE VIEW fabric.stat_orderer AS
 	SELECT channel, consenter_id, running, role, term, leader_id, leader_changes, last_index, commit_index, applied_index, batches,
 		   pending_envelopes, pending_bytes, dropped_envelopes, inbox_records, inbox_bytes, inbox_refused, inbox_size
@@ -643,9 +650,12 @@ COMMENT ON VIEW fabric.stat_orderer IS 'one row for each channel that this node 
 GRANT SELECT ON fabric.stat_orderer TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_orderer_followers AS
-	SELECT channel, consenter_id, connected, progress, match_index, next_index, lag, last_contact_at
-	FROM fabric_internal.stat_orderer_followers();
-COMMENT ON VIEW fabric.stat_orderer_followers IS 'the other consenters as this node sees them; match_index, lag and last contact are known to the leader only';
+	SELECT f.channel, f.consenter_id, f.connected, f.progress, f.match_index, f.next_index, f.lag, f.last_contact_at,
+		   nullif(concat_ws(': ', c.message, c.detail), '') AS error, c.since AS error_since
+	FROM fabric_internal.stat_orderer_followers() f
+	LEFT JOIN fabric_internal.stat_conditions() c
+		ON c.process = 'orderer' AND c.channel = f.channel AND c.topic = 'consenter' AND c.subject = f.consenter_id::text;
+COMMENT ON VIEW fabric.stat_orderer_followers IS 'the other consenters as this node sees them; match_index, lag and last contact are known to the leader only; error: why one cannot be reached or refuses messages now, and since when';
 GRANT SELECT ON fabric.stat_orderer_followers TO fabric_admin, fabric_client;
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -1231,14 +1241,15 @@ GRANT SELECT ON fabric.nodes TO fabric_client, fabric_admin;
 
 CREATE FUNCTION fabric_internal.stat_channel(OUT channel text, OUT height bigint, OUT config_block_number bigint, OUT lifecycle_block_number bigint,
 		OUT lag bigint, OUT waiting_envelopes bigint, OUT waiting_bytes bigint, OUT inbox_records bigint, OUT inbox_bytes bigint,
-		OUT inbox_refused bigint, OUT private_inbox_records bigint, OUT private_inbox_bytes bigint, OUT private_inbox_refused bigint, OUT sessions_waiting int, OUT sessions_woken bigint) RETURNS SETOF record
+		OUT inbox_refused bigint, OUT private_inbox_records bigint, OUT private_inbox_bytes bigint, OUT private_inbox_refused bigint, OUT sessions_waiting int, OUT sessions_woken bigint,
+		OUT source text, OUT source_at timestamptz) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_channel';
 COMMENT ON FUNCTION fabric_internal.stat_channel IS 'what the processes of this node publish about its channels; read it as fabric.stat_channel';
 REVOKE ALL ON FUNCTION fabric_internal.stat_channel FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.stat_channel TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric_internal.stat_workers(OUT kind text, OUT channel text, OUT pid int, OUT started_at timestamptz, OUT restarts bigint,
-		OUT last_exit_at timestamptz, OUT last_error text) RETURNS SETOF record
+		OUT last_exit_at timestamptz, OUT last_error text, OUT last_error_at timestamptz) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_workers';
 COMMENT ON FUNCTION fabric_internal.stat_workers IS 'the background processes of this node; read it as fabric.stat_workers';
 REVOKE ALL ON FUNCTION fabric_internal.stat_workers FROM PUBLIC;
@@ -1275,15 +1286,21 @@ GRANT EXECUTE ON FUNCTION fabric_internal.stat_notifications TO fabric_admin, fa
 CREATE VIEW fabric.stat_channel AS
 	SELECT s.channel, s.height, l.committed_at AS last_block_at, s.lag, s.config_block_number, s.lifecycle_block_number, s.waiting_envelopes,
 		   s.waiting_bytes, s.inbox_records, s.inbox_bytes, s.inbox_refused, s.private_inbox_records, s.private_inbox_bytes, s.private_inbox_refused,
-		   s.sessions_waiting, s.sessions_woken
+		   s.sessions_waiting, s.sessions_woken, s.source, s.source_at
 	FROM fabric_internal.stat_channel() s
 	LEFT JOIN LATERAL (SELECT b.committed_at FROM fabric_internal.block b WHERE b.channel = s.channel ORDER BY b.number DESC LIMIT 1) l ON true;
-COMMENT ON VIEW fabric.stat_channel IS 'channels of this node: height, Raft entries ordered but not yet in the ledger (lag; null on a node that does not order), queues, sessions that wait for a transaction now and that were woken by one since the start of the server';
+COMMENT ON VIEW fabric.stat_channel IS 'channels of this node: height, Raft entries ordered but not yet in the ledger (lag; null on a node that does not order), queues, sessions that wait for a transaction now and that were woken by one since the start of the server, the node that last answered a request for blocks and when (null where all came from the own Raft log)';
 GRANT SELECT ON fabric.stat_channel TO fabric_admin, fabric_client;
 
+CREATE VIEW fabric.stat_conditions AS
+	SELECT c.process, c.channel, c.topic, c.subject, c.sqlstate, c.message, c.detail, c.hint, c.since, c.last_at, c.count FROM fabric_internal.stat_conditions() c;
+COMMENT ON VIEW fabric.stat_conditions IS 'what is wrong now at this node, with the whole reason: no row, no trouble. process reports it, of a topic (source, blocks, consenter, leader, certificate, private data, node, start ...) and in it a subject (an address, a consenter); since when it holds, when it was met last and how often. What is over is not shown; the log has a line for its beginning, its end, and in between';
+GRANT SELECT ON fabric.stat_conditions TO fabric_admin, fabric_client;
+
 CREATE VIEW fabric.stat_workers AS
-	SELECT w.kind, w.channel, w.pid, w.started_at, w.restarts, w.last_exit_at, w.last_error FROM fabric_internal.stat_workers() w;
-COMMENT ON VIEW fabric.stat_workers IS 'the background processes of this node: pid is null while one does not run; last_error ended it, or is what it last complained about';
+	SELECT w.kind, w.channel, w.pid, w.started_at, w.restarts, w.last_exit_at, w.last_error, w.last_error_at
+	FROM fabric_internal.stat_workers() w;
+COMMENT ON VIEW fabric.stat_workers IS 'the background processes of this node: pid is null while one does not run; last_error ended it, or is what it last complained about, at last_error_at; what is wrong now is in fabric.stat_conditions';
 GRANT SELECT ON fabric.stat_workers TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_validation AS

@@ -116,16 +116,19 @@ SELECT fabric_internal.nodes('nowhere');
 -- statistics
 --
 SELECT height, last_block_at <= now() AS last_block_at, lag, config_block_number, lifecycle_block_number, waiting_envelopes, waiting_bytes, inbox_records, inbox_bytes, inbox_refused,
-	private_inbox_records, private_inbox_bytes, private_inbox_refused FROM fabric.stat_channel WHERE channel = 'ledger';
-SELECT kind, pid IS NOT NULL AS runs, started_at <= now() AS started, restarts, last_error FROM fabric.stat_workers WHERE channel = 'ledger' ORDER BY kind;
+	private_inbox_records, private_inbox_bytes, private_inbox_refused, source, source_at FROM fabric.stat_channel WHERE channel = 'ledger';
+SELECT kind, pid IS NOT NULL AS runs, started_at <= now() AS started, restarts, last_error, last_error_at FROM fabric.stat_workers WHERE channel = 'ledger' ORDER BY kind;
 SELECT kind, channel, pid IS NOT NULL AS runs FROM fabric.stat_workers WHERE kind = 'launcher';
 SELECT code, name, count FROM fabric.stat_validation WHERE channel = 'ledger' ORDER BY code;
 SELECT consenter_id, running, role, term > 0 AS term, leader_id, commit_index = applied_index AND commit_index <= last_index AS applied, batches > 0 AS batches, pending_envelopes, pending_bytes,
 	dropped_envelopes, inbox_records, inbox_bytes, inbox_refused, inbox_size > 0 AS inbox_size FROM fabric.stat_orderer WHERE channel = 'ledger';
 SELECT count(*) AS followers FROM fabric.stat_orderer_followers WHERE channel = 'ledger';
+-- nothing is wrong
+SELECT * FROM fabric.stat_conditions WHERE channel = 'ledger';
 -- the views show what the functions give
 SELECT (SELECT count(*) FROM fabric_internal.stat_channel()) = (SELECT count(*) FROM fabric.stat_channel) AS stat_channel,
 	(SELECT count(*) FROM fabric_internal.stat_workers()) = (SELECT count(*) FROM fabric.stat_workers) AS stat_workers,
+	(SELECT count(*) FROM fabric_internal.stat_conditions()) = (SELECT count(*) FROM fabric.stat_conditions) AS stat_conditions,
 	(SELECT count(*) FROM fabric_internal.stat_validation()) = (SELECT count(*) FROM fabric.stat_validation) AS stat_validation;
 SELECT pid IS NOT NULL AS runs, connections >= 0 AS connections, requests_now, requests >= refused AS requests FROM fabric.stat_relay;
 SELECT channel, failures, failing_since, last_error, queue_usage < 0.5 AS room FROM fabric.stat_notifications;

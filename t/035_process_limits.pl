@@ -46,14 +46,14 @@ sub invoke_on
 # a place for launcher, relay and the processes of one channel
 my $start = restart('max_worker_processes = 4');
 ok(wait_until(sub { workers() =~ /^\w+ \w+, \w+ \w+$/ }, 20), 'two processes have a place') or diag(workers());
-ok(wait_until(sub { log_from($start) =~ /WARNING:  could not start background process "fabric orderer beta"/ }, 20), 'the others are named');
+ok(wait_until(sub { log_from($start) =~ /LOG:  channel "beta": could not start background process "fabric orderer beta"/ }, 20), 'the others are named');
 like(log_from($start), qr/DETAIL:  It is tried again.*HINT:  Raise max_worker_processes in postgresql\.conf/s, 'with what to do');
 is($node->query("SELECT string_agg(DISTINCT last_error, '; ') FROM fabric.stat_workers WHERE channel = 'beta'"), 'too many background workers: raise max_worker_processes', 'the view says so too');
 is(invoke_on('alpha', 'a1'), '', 'the channel with processes works');
 like(invoke_on('beta', 'b1'), qr/LF502.*The orderer process of this node is not running/s, 'the other one says what is wrong');
 # it has been tried several times by now
 select(undef, undef, undef, 3);
-my $warnings = () = log_from($start) =~ /WARNING:  could not start background process/g;
+my $warnings = () = log_from($start) =~ /could not start background process/g;
 is($warnings, 2, 'each is complained about once');
 
 # no place in shared memory for the second channel
@@ -61,7 +61,7 @@ $start = restart('max_worker_processes = 24');
 ok(wait_until(sub { workers() =~ /^alpha ledger, alpha orderer, beta ledger, beta orderer$/ }, 20), 'with enough places all run');
 $start = restart('fabric.max_channels = 1');
 ok(wait_until(sub { workers() eq 'alpha ledger, alpha orderer' }, 20), 'the first channel has a place') or diag(workers());
-ok(wait_until(sub { log_from($start) =~ /WARNING:  LF003|WARNING:  too many channels: no process is started for channel "beta"/ }, 20), 'the second one is named');
+ok(wait_until(sub { log_from($start) =~ /LOG:  channel "beta": too many channels: no process is started for channel "beta"/ }, 20), 'the second one is named');
 like(log_from($start), qr/HINT:  Raise fabric\.max_channels in postgresql\.conf/, 'with what to do');
 is(invoke_on('alpha', 'a2'), '', 'the first one works');
 like(invoke_on('beta', 'b2'), qr/LF502/, 'the second one does not');

@@ -995,6 +995,54 @@ test_out_of_memory(void)
 	fb_arena_reset(&kept);
 }
 
+/* whose key a certificate has, whoever issued it and when; and which hosts it names */
+static void
+test_same_key(void)
+{
+	FbBytes		names[3] = {FB_BYTES_LITERAL("node1.org1.example.com"), FB_BYTES_LITERAL("10.0.0.7"), FB_BYTES_LITERAL("*.org2.example.com")};
+	CryptoTemplate template = {
+		.subject = {.common_name = FB_BYTES_LITERAL("node1.com")}, .not_before = 1000, .not_after = 2000, .path_length = -1, .is_tls = true,
+		.dns_names = names, .dns_names_count = 3
+	};
+	CryptoPrivateKey *keys[2];
+	CryptoPublicKey *public_key;
+	CryptoCertificate *authority;
+	CryptoCertificate *first;
+	CryptoCertificate *renewed;
+	CryptoCertificate *other;
+	CryptoCertificate *rsa = load("rsaleaf");
+	CryptoCertificate *named;
+	FbBytes		pem;
+
+	for (int i = 0; i < 2; i++)
+		CHECK_STATUS(crypto_private_key_generate(CRYPTO_P256, &keys[i], NULL), FB_OK);
+	authority = issue("ca", true, keys[1], NULL, keys[1]);
+	first = issue("node", false, keys[0], authority, keys[1]);
+	renewed = issue("node, renewed", false, keys[0], authority, keys[1]);
+	other = issue("node", false, keys[1], authority, keys[1]);
+	CHECK(crypto_certificate_same_key(first, first) && crypto_certificate_same_key(first, renewed));
+	CHECK(!crypto_certificate_same_key(first, other) && !crypto_certificate_same_key(first, rsa) && crypto_certificate_same_key(rsa, rsa));
+
+	CHECK_STATUS(crypto_private_key_public(keys[0], &public_key, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_issue(&template, public_key, authority, keys[1], memory, &pem, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_parse(pem, &named, NULL), FB_OK);
+	CHECK(crypto_certificate_names_host(named, "node1.org1.example.com") && crypto_certificate_names_host(named, "NODE1.org1.example.com"));
+	CHECK(crypto_certificate_names_host(named, "10.0.0.7"));
+	CHECK(!crypto_certificate_names_host(named, "node2.org1.example.com") && !crypto_certificate_names_host(named, "10.0.0.8"));
+	/* a wildcard tells no host from another, and the common name does not count beside alternative names */
+	CHECK(!crypto_certificate_names_host(named, "node1.org2.example.com") && !crypto_certificate_names_host(named, "node1.com"));
+	CHECK(!crypto_certificate_names_host(named, ""));
+	crypto_certificate_free(named);
+	crypto_public_key_free(public_key);
+	crypto_certificate_free(rsa);
+	crypto_certificate_free(other);
+	crypto_certificate_free(renewed);
+	crypto_certificate_free(first);
+	crypto_certificate_free(authority);
+	for (int i = 0; i < 2; i++)
+		crypto_private_key_free(keys[i]);
+}
+
 int
 main(void)
 {
@@ -1011,6 +1059,7 @@ main(void)
 	test_malformed_certificates();
 	test_chains();
 	test_chain_limits();
+	test_same_key();
 	test_crl();
 	test_issue(CRYPTO_P256);
 	test_issue(CRYPTO_P384);

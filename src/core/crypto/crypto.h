@@ -210,6 +210,18 @@ extern const CryptoPublicKey *crypto_certificate_public_key(const CryptoCertific
 extern FbStatus crypto_certificate_hosts(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes **hosts,
 										 size_t *hosts_count, FbError *error);
 
+/*
+ * Do both have the same public key? The keys are compared, not their bytes (common/crypto/expiration.go, CertificatesWithSamePublicKey, which
+ * compares both after encoding them once more). Of any kind that OpenSSL knows.
+ */
+extern bool crypto_certificate_same_key(const CryptoCertificate *first, const CryptoCertificate *second);
+
+/*
+ * Is the certificate made out for this host, a DNS name or an IP address? By the alternative names, by the common name only where there is no
+ * alternative one (RFC 6125, 6.4.4), and never by a wildcard: such a certificate does not tell one host from another.
+ */
+extern bool crypto_certificate_names_host(const CryptoCertificate *certificate, const char *host);
+
 extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes *pem,
 									   FbError *error);
 

@@ -407,6 +407,26 @@ crypto_certificate_public_key(const CryptoCertificate *certificate)
 }
 
 bool
+crypto_certificate_same_key(const CryptoCertificate *first, const CryptoCertificate *second)
+{
+	bool		same = EVP_PKEY_eq(X509_get0_pubkey(first->x509), X509_get0_pubkey(second->x509)) == 1;
+
+	/* keys of different kinds leave an entry there */
+	ERR_clear_error();
+	return same;
+}
+
+bool
+crypto_certificate_names_host(const CryptoCertificate *certificate, const char *host)
+{
+	bool		named = X509_check_ip_asc(certificate->x509, host, 0) == 1 ||
+		X509_check_host(certificate->x509, host, 0, X509_CHECK_FLAG_NO_WILDCARDS, NULL) == 1;
+
+	ERR_clear_error();
+	return named;
+}
+
+bool
 crypto_certificate_extension(const CryptoCertificate *certificate, const char *oid, FbBytes *value)
 {
 	*value = FB_BYTES_EMPTY;

@@ -30,7 +30,7 @@ typedef struct ChannelEntry
 	bool		is_stale;		/* bundle is not what the tables say any more */
 	MemoryContext context;		/* owns bundle; NULL when there is none */
 	ConfigBundle *bundle;
-	bool		raft_id_known;
+	uint64		raft_id_generation;	/* of the TLS certificate that raft_id is of; 0: it is not known */
 	uint64		raft_id;
 	Channel		channel;
 } ChannelEntry;
@@ -104,20 +104,24 @@ destroy_bundle(void *bundle)
 static uint64
 find_consenter(const ConfigBundle *bundle, FbBytes certificate_der)
 {
-	for (size_t i = 0; i < bundle->consenters_count; i++)
+	CryptoCertificate *wanted;
+	uint64		found = 0;
+	FbError		error;
+
+	if (crypto_certificate_parse(certificate_der, &wanted, &error) != FB_OK)
+		return 0;
+	for (size_t i = 0; i < bundle->consenters_count && found == 0; i++)
 	{
 		CryptoCertificate *certificate;
-		FbError		error;
-		bool		same;
 
 		if (crypto_certificate_parse(bundle->consenters[i].client_tls_certificate, &certificate, &error) != FB_OK)
 			continue;
-		same = fb_bytes_equal(crypto_certificate_der(certificate), certificate_der);
+		if (crypto_certificate_same_key(certificate, wanted))
+			found = i + 1;
 		crypto_certificate_free(certificate);
-		if (same)
-			return i + 1;
 	}
-	return 0;
+	crypto_certificate_free(wanted);
+	return found;
 }
 
 static uint64
@@ -159,7 +163,7 @@ load(ChannelEntry *entry, const Ledger *ledger)
 	entry->bundle = bundle;
 	entry->ledger_id = ledger->id;
 	entry->table = ledger->world_state.table;
-	entry->raft_id_known = false;
+	entry->raft_id_generation = 0;
 	entry->channel = (Channel) {entry->name, config_block_number, bundle, ledger};
 }
 
@@ -245,18 +249,23 @@ channel_memberships(void)
 }
 
 uint64
-channel_raft_id(const Channel *channel)
+channel_own_consenter(const Channel *channel)
 {
 	ChannelEntry *entry = hash_search(channels, channel->name, HASH_FIND, NULL);
+	uint64		generation = node_tls_generation();
 
-	if (channel->ledger->import_only)
-		return 0;
-	if (!entry->raft_id_known)
+	if (entry->raft_id_generation != generation)
 	{
 		entry->raft_id = own_raft_id(entry->bundle);
-		entry->raft_id_known = true;
+		entry->raft_id_generation = generation;
 	}
 	return entry->raft_id;
+}
+
+uint64
+channel_raft_id(const Channel *channel)
+{
+	return channel->ledger->import_only ? 0 : channel_own_consenter(channel);
 }
 
 uint64
@@ -273,40 +282,6 @@ channel_peer_address(const Channel *channel, const char *msp_id)
 	if (organization == NULL || organization->anchors_count == 0)
 		return NULL;
 	return psprintf("%s:%u", organization->anchors[0].host, organization->anchors[0].port);
-}
-
-List *
-channel_other_orderers(const Channel *channel)
-{
-	List	   *addresses = NIL;
-
-	for (size_t i = 0; i < channel->bundle->orderer_organizations_count; i++)
-	{
-		const ConfigOrganization *organization = &channel->bundle->orderer_organizations[i];
-
-		if (strcmp(organization->msp_id, guc_node_msp_id) == 0)
-			continue;
-		for (size_t e = 0; e < organization->endpoints_count; e++)
-			addresses = lappend(addresses, pstrdup(organization->endpoints[e]));
-	}
-	return addresses;
-}
-
-List *
-channel_other_peers(const Channel *channel)
-{
-	List	   *addresses = NIL;
-
-	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
-	{
-		const ConfigOrganization *organization = &channel->bundle->application_organizations[i];
-
-		if (strcmp(organization->msp_id, guc_node_msp_id) == 0)
-			continue;
-		for (size_t a = 0; a < organization->anchors_count; a++)
-			addresses = lappend(addresses, psprintf("%s:%u", organization->anchors[a].host, organization->anchors[a].port));
-	}
-	return addresses;
 }
 
 ChannelSlot *

@@ -63,19 +63,50 @@ extern ChannelSlot *channel_slot(const Channel *channel);
 extern ChannelSlot *channel_wait_slot(const Channel *channel, TimestampTz deadline);
 
 /*
- * The Raft id of this node on the channel: its place (from 1) in the consenter list, by TLS client certificate; 0: not a consenter, or the channel's
+ * The Raft id of this node on the channel: its place (from 1) in the consenter list, by the public key of its TLS certificate
+ * (fabric.tls_certificate_file, looked at again when it has changed); 0: not a consenter, or the channel's
  * blocks come from fabric.import_block alone, so that this node takes no part in ordering it.
  */
 extern uint64 channel_raft_id(const Channel *channel);
-/* the place (from 1) of the consenter with this TLS client certificate (DER); 0: none */
+/* the same whatever the channel's blocks come from */
+extern uint64 channel_own_consenter(const Channel *channel);
+/*
+ * The place (from 1) of the consenter whose TLS client certificate has the public key of this one (DER); 0: none. As Fabric compares them
+ * (orderer/consensus/etcdraft/consenter.go, detectSelfID): a certificate that is renewed with its key is the same consenter's.
+ */
 extern uint64 channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der);
 
 /* where an organisation's peer can be asked: "host:port" of its first anchor peer, NULL when it has none */
 extern const char *channel_peer_address(const Channel *channel, const char *msp_id);
 
-/* "host:port" of the orderers, and of the anchor peers, of all organisations but this node's: List of char * in the current memory context */
-extern List *channel_other_orderers(const Channel *channel);
-extern List *channel_other_peers(const Channel *channel);
+/* ---- addresses.c: where the other nodes are; see the note there ---- */
+
+/* in the order in which they are asked */
+typedef enum BlockSourceTier
+{
+	SOURCE_OWN_ORDERER,			/* of this node's organization */
+	SOURCE_OTHER_ORDERER,
+	SOURCE_OWN_PEER				/* anchor peers of this node's organization: when no orderer answers */
+} BlockSourceTier;
+
+typedef struct BlockSource
+{
+	const char *address;		/* "host:port" */
+	BlockSourceTier tier;
+} BlockSource;
+
+/*
+ * Where blocks of the channel can be got: BlockSource *, each address once, this node's own left out, palloc'ed in the current memory context. Orderers are
+ * the Endpoints of all orderer organizations; without any, OrdererAddresses (internal/pkg/peer/orderers/connection.go, Update,
+ * has it); without these too, the consenters.
+ */
+extern List *channel_block_sources(const Channel *channel);
+/* all orderers and anchor peers but this node: char * */
+extern List *channel_other_nodes(const Channel *channel);
+/* the anchor peers of this node's organization but this node: char * */
+extern List *channel_own_peers(const Channel *channel);
+/* does a consenter have this node's address, and another key? *why says so */
+extern bool channel_lost_consenter(const Channel *channel, FbError *why);
 
 /* ---- node.c: this node's own identity, from the files that the settings name ---- */
 
@@ -89,6 +120,7 @@ extern const Signer *node_channel_signer(const Channel *channel);
 extern bool node_is_configured(void);	/* the settings are not empty */
 extern FbBytes node_read_file(const char *setting, const char *path, bool secret); /* palloc'ed; secret: must be 0600 and ours */
 extern FbBytes node_tls_certificate_der(void); /* of fabric.tls_certificate_file; empty when not set */
+extern uint64 node_tls_generation(void); /* another number when that file is another one, or has changed; it is looked at once a second at most */
 
 /* ---- access.c ---- */
 

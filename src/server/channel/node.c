@@ -194,6 +194,25 @@ node_channel_signer(const Channel *channel)
 	error_throw(&refused);
 }
 
+uint64
+node_tls_generation(void)
+{
+	static FileMark kept_mark;
+	static TimestampTz looked_at = 0;
+	static uint64 generation = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	FileMark	mark;
+
+	if (generation > 0 && now - looked_at < USECS_PER_SEC && strcmp(kept_mark.path, guc_tls_certificate_file) == 0)
+		return generation;
+	mark_file(guc_tls_certificate_file, &mark);
+	if (generation == 0 || memcmp(&mark, &kept_mark, sizeof(FileMark)) != 0)
+		generation++;
+	kept_mark = mark;
+	looked_at = now;
+	return generation;
+}
+
 FbBytes
 node_tls_certificate_der(void)
 {

@@ -133,6 +133,9 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	message = (SignedMessage) {view.creator, view.signature, view.payload};
 	access_check_policy(channel, CONFIG_POLICY_CHANNEL_READERS, &message);
 
+	/* this very node, under an address that it did not know for its own: it has nothing for itself */
+	if (node_is_configured() && fb_bytes_equal(view.creator, signer_identity(node_signer())))
+		return NIL;
 	if (number > stop || !wait_for_block(channel, number, info->behavior == ORDERER__SEEK_INFO__SEEK_BEHAVIOR__FAIL_IF_NOT_READY ? 0 : wait_ms))
 		return NIL;
 	snapshot = RegisterSnapshot(GetLatestSnapshot());

@@ -300,7 +300,7 @@ chain_repair(const Channel *channel, void (*replaced) (void *context, uint64 num
 
 	chain_require_pages(channel->ledger);
 	repair.block_context = AllocSetContextCreate(work, "fabric repaired block", ALLOCSET_DEFAULT_SIZES);
-	repair.addresses = list_concat(channel_other_orderers(channel), channel_other_peers(channel));
+	repair.addresses = channel_other_nodes(channel);
 	start(&repair);
 	MemoryContextSwitchTo(repair.block_context);
 	PushActiveSnapshot(GetLatestSnapshot());

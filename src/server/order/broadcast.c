@@ -134,7 +134,8 @@ check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 	{
 		fb_fail(error, FB_ACCESS_DENIED, "sender is not consenter %llu of channel \"%s\"", (unsigned long long) sender_id,
 				channel->name);
-		fb_error_detail(error, "The TLS client certificate of the connection is not the consenter's in the channel configuration.");
+		fb_error_detail(error, "The TLS client certificate of the connection has not the key of the consenter's certificate in the channel configuration.");
+		fb_error_hint(error, "A renewed certificate must have the key of the old one.");
 		return FB_ACCESS_DENIED;
 	}
 	known_sender.ledger_id = channel->ledger->id;

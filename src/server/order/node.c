@@ -79,7 +79,7 @@ start_raft(OrderNode *node)
 	{
 		fb_fail(&error, FB_INVALID_CONFIG, "this node was consenter %llu of channel \"%s\" and is now consenter %llu",
 				(unsigned long long) stored.raft_id, node->channel, (unsigned long long) node->settings.self_id);
-		fb_error_hint(&error, "A consenter keeps its place in the list of consenters and its TLS certificate.");
+		fb_error_hint(&error, "A consenter keeps its place in the list of consenters and the key of its TLS certificate.");
 		error_throw(&error);
 	}
 
@@ -129,7 +129,7 @@ order_node_start(ChannelSlot *slot)
 	node->turn_context = AllocSetContextCreate(TopMemoryContext, "fabric orderer turn", ALLOCSET_DEFAULT_SIZES);
 	node->cache = log_cache_create(TopMemoryContext);
 	node->queue = queue_create(TopMemoryContext);
-	node->wires = wire_set_create();
+	node->wires = wire_set_create(node->channel);
 	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
 	node->now_ms = clock_ms();
 	batching_reset(node);
@@ -353,6 +353,7 @@ publish(OrderNode *node)
 	if (node->leader_changes_told != node->leader_changes_count)
 		waiters_wake_all(node->slot);
 	node->leader_changes_told = node->leader_changes_count;
+	publish_leadership(node);
 }
 
 void

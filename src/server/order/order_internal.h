@@ -233,6 +233,8 @@ struct OrderNode
 	TimestampTz leaderless_since;	/* 0 while there is a leader */
 	uint64		leader_changes_count;
 	uint64		leader_changes_told;	/* of them: those that waiting sessions were woken for */
+	uint64		leaderless_ms;	/* since when no leader is known, of now_ms; 0: one is */
+	uint64		leaderless_told_ms;	/* when that was reported last */
 	uint64		refusal_logged_ms;	/* when a message of another consenter was last refused in the log; 0: never */
 };
 
@@ -281,5 +283,7 @@ typedef struct PublishCounts
 
 /* what the worker is doing, for sessions and views. now_ms: the clock of the Raft events */
 extern void publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const PublishCounts *counts, uint64 now_ms);
+/* the condition "leader": no leader is known for longer than an election takes, and which consenters are not reached, and why */
+extern void publish_leadership(OrderNode *node);
 
 #endif

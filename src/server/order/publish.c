@@ -47,3 +47,55 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 	slot->raft = published;
 	SpinLockRelease(&slot->mutex);
 }
+
+/* an election that goes well takes two timeouts at most, and the first connections take a moment */
+#define LEADERLESS_TIMEOUTS 3
+#define LEADERLESS_REPORT_MS 1000
+
+static void
+report_leaderless(OrderNode *node)
+{
+	StringInfoData lacking;
+	int			connected_count = 0;
+	FbError		why;
+
+	initStringInfo(&lacking);
+	for (int index = 0; index < node->settings.peers_count; index++)
+	{
+		uint64		id = node->settings.peers[index].id;
+		WireSetPeerState state;
+
+		if (!wire_set_peer_state(node->wires, id, &state))
+			continue;
+		if (state.connected)
+			connected_count++;
+		else
+			appendStringInfo(&lacking, " Not consenter %llu at %s: %s.", (unsigned long long) id, state.address,
+							 state.last_error[0] != '\0' ? state.last_error : "it has not answered yet");
+	}
+	fb_fail(&why, FB_NO_LEADER, "the channel has no leader: nothing is ordered");
+	fb_error_detail(&why, "Of %d other consenters this node is connected to %d; a leader needs the votes of %d of %d.%s", node->settings.peers_count,
+					connected_count, (node->settings.peers_count + 1) / 2 + 1, node->settings.peers_count + 1, lacking.data);
+	fb_error_hint(&why, "See the conditions of topic consenter, here and at the other orderers.");
+	pfree(lacking.data);
+	condition_report(node->channel, "leader", NULL, &why);
+}
+
+void
+publish_leadership(OrderNode *node)
+{
+	if (node->leader != 0)
+	{
+		if (node->leaderless_told_ms != 0)
+			condition_end(node->channel, "leader", NULL);
+		node->leaderless_ms = node->leaderless_told_ms = 0;
+		return;
+	}
+	if (node->leaderless_ms == 0)
+		node->leaderless_ms = node->now_ms;
+	if (node->now_ms < node->leaderless_ms + LEADERLESS_TIMEOUTS * (uint64) guc_raft_election_ms ||
+		(node->leaderless_told_ms != 0 && node->now_ms < node->leaderless_told_ms + LEADERLESS_REPORT_MS))
+		return;
+	node->leaderless_told_ms = node->now_ms;
+	report_leaderless(node);
+}

@@ -89,6 +89,7 @@ typedef struct WorkerSlot
 	TimestampTz last_exit_at;	/* 0 when it never ended */
 	uint64		restarts_count;
 	char		last_error[256]; /* primary text of the error that ended the last one; empty if none */
+	TimestampTz last_error_at;
 } WorkerSlot;
 
 /* what the leader knows of a consenter; ChannelSlot.mutex */
@@ -179,7 +180,9 @@ typedef struct ChannelSlot
 	pg_atomic_uint64 commit_index; /* committed by Raft; entries up to here may be read from raft_log */
 	pg_atomic_uint64 snapshot_wanted_index; /* > 0: the log lacks entries up to here, the ledger must pull blocks from others */
 
-	slock_t		mutex;			/* guards workers, notifications, validation and raft; held for a few copies only */
+	slock_t		mutex;			/* guards workers, notifications, validation, raft, source; held for a few copies only */
+	char		source[272];	/* "host:port" of the node that last answered a request for blocks; empty: none was asked */
+	TimestampTz source_at;		/* when it did */
 	WorkerSlot	workers[WORKER_KIND_COUNT];
 	NotificationState notifications;
 	ValidationState validation;
@@ -220,6 +223,7 @@ extern uint32 shmem_worker_next_generation(ChannelSlot *slot, WorkerKind kind); 
 extern bool shmem_worker_stop(ChannelSlot *slot, WorkerKind kind); /* SIGTERM; true when it does not run any more, nor will */
 extern void shmem_worker_wake(ChannelSlot *slot, WorkerKind kind); /* set its latch, if it runs */
 extern void shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message);
+extern void shmem_note_source(ChannelSlot *slot, const char *address); /* it answered a request for blocks, now */
 extern void shmem_launcher_attach(void);
 extern void shmem_launcher_wake(void);
 extern pid_t shmem_launcher_pid(void);	/* 0 when it does not run */
@@ -256,6 +260,43 @@ extern int	waiters_count(const ChannelSlot *slot);
  */
 extern bool turn_take(const ChannelSlot *slot, uint32 hash, TimestampTz until, bool *waited);
 extern void turns_end(void);
+
+/* ---- condition.c: what is wrong now, with the reason and the time; see the note there ---- */
+
+#define CONDITION_PROCESS_BYTES 16
+#define CONDITION_TOPIC_BYTES 24
+#define CONDITION_SUBJECT_BYTES 272	/* an address */
+
+typedef struct Condition
+{
+	char		process[CONDITION_PROCESS_BYTES]; /* "ledger", "orderer", "launcher", "relay", "session" */
+	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1]; /* empty: of no channel */
+	char		topic[CONDITION_TOPIC_BYTES];
+	char		subject[CONDITION_SUBJECT_BYTES]; /* empty: the topic has one only */
+	FbStatus	status;
+	char		message[FB_ERROR_MESSAGE_BYTES];
+	char		detail[FB_ERROR_DETAIL_BYTES];
+	char		hint[FB_ERROR_HINT_BYTES];
+	TimestampTz since;
+	TimestampTz last_at;		/* when it was met last */
+	uint64		count;			/* how often */
+} Condition;
+
+/* what this process is called in the view; once, at its start */
+extern void condition_process(const char *name);
+/*
+ * The process meets a condition: now in the view, and in the log when it is time for that. Key: channel, topic, subject (each may be NULL). Call it each
+ * time; it is cheap enough for attempts, not for every message. Outside of transactions too. Raises nothing but what memory does.
+ */
+extern void condition_report(const char *channel, const char *topic, const char *subject, const FbError *why);
+/* it is over: out of the view, and a line in the log. Nothing when it was not reported */
+extern void condition_end(const char *channel, const char *topic, const char *subject);
+/* those of a topic whose subject has gone (holds says false): out of the view without a line */
+extern void condition_end_others(const char *channel, const char *topic, bool (*holds) (void *context, const char *subject), void *context);
+/* those of a topic that were not met again for so long, because nothing is tried any more: out of the view without a line */
+extern void condition_expire(const char *topic, uint64 unmet_ms);
+/* of all processes; palloc'ed */
+extern Condition *conditions_list(int *count);
 
 /* ---- inbox.c: a bounded queue into the orderer worker of a channel ---- */
 

@@ -1,7 +1,7 @@
 /*
  * shmem.c: all shared memory of the extension.
  *
- * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the exchange with the relay process, the waiting sessions, the roles of other nodes, and the verified set. It is a notice board,
+ * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the exchange with the relay process, the waiting sessions, the roles of other nodes, the conditions, and the verified set. It is a notice board,
  * not a store: workers publish here what the tables say (or what Raft knows at this moment), sessions read it instead of asking the
  * tables. After a crash it starts empty, and the workers fill it again.
  *
@@ -54,6 +54,7 @@ shared_bytes(void)
 	size = add_size(size, waiters_bytes());
 	size = add_size(size, answer_times_bytes());
 	size = add_size(size, node_roles_bytes());
+	size = add_size(size, conditions_bytes());
 	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
 }
 
@@ -116,6 +117,8 @@ startup(void)
 		position += answer_times_bytes();
 		node_roles_init(position, tranche);
 		position += node_roles_bytes();
+		conditions_init(position, tranche);
+		position += conditions_bytes();
 		shared->verified = (pg_atomic_uint64 *) position;
 		for (int i = 0; i < guc_channels_max; i++)
 			init_slot(&shared->slots[i], i, tranche);
@@ -246,6 +249,8 @@ clear_slot(ChannelSlot *slot)
 	memset(&slot->validation, 0, sizeof(slot->validation));
 	memset(&slot->raft, 0, sizeof(slot->raft));
 	slot->import_handle = DSM_HANDLE_INVALID;
+	slot->source[0] = '\0';
+	slot->source_at = 0;
 	SpinLockRelease(&slot->mutex);
 	slot->import_only = false;
 	LWLockAcquire(&slot->inbox.lock, LW_EXCLUSIVE);
@@ -410,11 +415,24 @@ shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message)
 {
 	char		text[sizeof(slot->workers[kind].last_error)];
 	size_t		size = (size_t) fb_utf8_cut(fb_bytes_of_text(message), (int) sizeof(text) - 1);
+	TimestampTz now = GetCurrentTimestamp();
 
 	memcpy(text, message, size);
 	text[size] = '\0';
 	SpinLockAcquire(&slot->mutex);
 	memcpy(slot->workers[kind].last_error, text, size + 1);
+	slot->workers[kind].last_error_at = now;
+	SpinLockRelease(&slot->mutex);
+}
+
+void
+shmem_note_source(ChannelSlot *slot, const char *address)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	SpinLockAcquire(&slot->mutex);
+	strlcpy(slot->source, address, sizeof(slot->source));
+	slot->source_at = now;
 	SpinLockRelease(&slot->mutex);
 }
 

@@ -24,4 +24,8 @@ extern void answer_times_init(char *place);
 extern Size node_roles_bytes(void);
 extern void node_roles_init(char *place, int tranche);
 
+/* ---- condition.c: likewise ---- */
+extern Size conditions_bytes(void);
+extern void conditions_init(char *place, int tranche);
+
 #endif

@@ -26,6 +26,13 @@ read_inbox(InboxHeader *inbox, uint64 *records, uint64 *bytes, uint64 *refused)
 	LWLockRelease(&inbox->lock);
 }
 
+static Datum
+time_or_null(TimestampTz time, bool *is_null)
+{
+	*is_null = time == 0;
+	return TimestampTzGetDatum(time);
+}
+
 /* stat_channel() */
 Datum
 fabric_internal_stat_channel(PG_FUNCTION_ARGS)
@@ -35,20 +42,24 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 	for (int i = 0; i < guc_channels_max; i++)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);
-		Datum		values[15];
-		bool		nulls[15] = {false};
+		Datum		values[17];
+		bool		nulls[17] = {false};
 		uint64		commit_index;
 		uint64		applied_index;
 		uint64		records;
 		uint64		bytes;
 		uint64		refused;
 		RaftPublished raft;
+		char		source[sizeof(slot->source)];
+		TimestampTz source_at;
 		int			column = 0;
 
 		if (slot == NULL)
 			continue;
 		SpinLockAcquire(&slot->mutex);
 		raft = slot->raft;
+		memcpy(source, slot->source, sizeof(source));
+		source_at = slot->source_at;
 		SpinLockRelease(&slot->mutex);
 		commit_index = pg_atomic_read_u64(&slot->commit_index);
 		applied_index = pg_atomic_read_u64(&slot->applied_raft_index);
@@ -70,16 +81,12 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 		values[column++] = Int64GetDatum((int64) refused);
 		values[column++] = Int32GetDatum(waiters_count(slot));
 		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->sessions_woken));
+		nulls[column] = source[0] == '\0';
+		values[column++] = CStringGetTextDatum(source);
+		values[column] = time_or_null(source_at, &nulls[column]);
 		put_row(fcinfo, values, nulls);
 	}
 	return (Datum) 0;
-}
-
-static Datum
-time_or_null(TimestampTz time, bool *is_null)
-{
-	*is_null = time == 0;
-	return TimestampTzGetDatum(time);
 }
 
 /* stat_workers() */
@@ -92,8 +99,8 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	{
 		pid_t		pid = shmem_launcher_pid();
-		Datum		values[7] = {CStringGetTextDatum("launcher"), 0, Int32GetDatum((int32) pid)};
-		bool		nulls[7] = {false, true, pid == 0, true, true, true, true};
+		Datum		values[8] = {CStringGetTextDatum("launcher"), 0, Int32GetDatum((int32) pid)};
+		bool		nulls[8] = {false, true, pid == 0, true, true, true, true, true};
 
 		put_row(fcinfo, values, nulls);
 	}
@@ -104,8 +111,8 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 		for (int kind = 0; slot != NULL && kind < WORKER_KIND_COUNT; kind++)
 		{
 			WorkerSlot	worker;
-			Datum		values[7];
-			bool		nulls[7] = {false};
+			Datum		values[8];
+			bool		nulls[8] = {false};
 
 			SpinLockAcquire(&slot->mutex);
 			worker = slot->workers[kind];
@@ -121,6 +128,7 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 			values[5] = time_or_null(worker.last_exit_at, &nulls[5]);
 			nulls[6] = worker.last_error[0] == '\0';
 			values[6] = nulls[6] ? (Datum) 0 : CStringGetTextDatum(worker.last_error);
+			values[7] = time_or_null(worker.last_error_at, &nulls[7]);
 			put_row(fcinfo, values, nulls);
 		}
 	}

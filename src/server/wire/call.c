@@ -515,6 +515,12 @@ wire_call_address(const WireCall *call)
 	return call->address;
 }
 
+uint64
+wire_call_received(const WireCall *call)
+{
+	return call->conn == NULL ? 0 : conn_received_bytes(call->conn);
+}
+
 int
 wire_call_rows_count(const WireCall *call)
 {

@@ -80,14 +80,13 @@ pending_grow(WireConn *conn)
 	conn->pending_first = 0;
 }
 
-/* bytes that have come over the socket since it was made, as the system counts them; 0 for sockets of this machine, whose other end is no stranger */
-static uint64
-received_bytes(const WireConn *conn)
+uint64
+conn_received_bytes(const WireConn *conn)
 {
 	struct tcp_info info = {0};
 	socklen_t	size = sizeof(info);
 
-	if (getsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+	if (conn->pg == NULL || getsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
 		size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
 		return 0;
 	return info.tcpi_bytes_received;
@@ -102,7 +101,7 @@ pending_add(WireConn *conn)
 	if (conn->pending_count == conn->pending_capacity)
 		pending_grow(conn);
 	if (conn->pending_count == 0)
-		conn->received_before = received_bytes(conn);
+		conn->received_before = conn_received_bytes(conn);
 	pending = pending_at(conn, conn->pending_count++);
 	memset(pending, 0, sizeof(*pending));
 	return pending;
@@ -116,7 +115,7 @@ pending_remove(WireConn *conn)
 	conn->pending_first = (conn->pending_first + 1) % conn->pending_capacity;
 	conn->pending_count--;
 	if (conn->pg != NULL)
-		conn->received_before = received_bytes(conn);
+		conn->received_before = conn_received_bytes(conn);
 }
 
 /* libpq keeps an answer in memory until it is complete, and the other side could go on for ever */
@@ -129,7 +128,7 @@ is_too_much(WireConn *conn)
 	if (conn->pending_count == 0)
 		return false;
 	allowed = pending_at(conn, 0)->answer_bytes_max;
-	if (received_bytes(conn) <= conn->received_before + allowed + RECEIVED_AHEAD_BYTES_MAX)
+	if (conn_received_bytes(conn) <= conn->received_before + allowed + RECEIVED_AHEAD_BYTES_MAX)
 		return false;
 	conn->flooded = true;
 	snprintf(message, sizeof(message), "it sends more than the " UINT64_FORMAT " bytes that an answer may have", allowed);

@@ -130,12 +130,18 @@ conn_waiter_close(ConnWaiter *waiter)
 
 /* ---- the set ---- */
 
+/* a node that refuses one message refuses the next one too, and each makes a line in its log */
+#define REFUSED_PAUSE_MS_MIN 500
+#define REFUSED_PAUSE_MS_MAX 8000
+
 typedef struct SetPeer
 {
 	uint64		id;
 	WireConn   *conn;
 	bool		wanted;			/* scratch of wire_set_configure */
-	bool		outage;			/* the log says that it cannot be reached */
+	bool		refused;		/* its last answer to a message was an error */
+	uint64		pause_ms;		/* after such an answer nothing is sent for so long ... */
+	uint64		paused_until_ms;	/* ... until then, of clock_ms */
 	uint64		sent_count;
 	uint64		dropped_count;
 } SetPeer;
@@ -144,6 +150,7 @@ struct WireSet
 {
 	SetPeer		peers[FB_RAFT_NODES_MAX];
 	int			peers_count;
+	const char *channel;
 	ConnWaiter	waiter;
 	bool		forward_refused;	/* since the last wire_set_take_refusal */
 };
@@ -158,10 +165,11 @@ set_close(int code, Datum arg)
 }
 
 WireSet *
-wire_set_create(void)
+wire_set_create(const char *channel)
 {
 	WireSet    *set = MemoryContextAllocZero(TopMemoryContext, sizeof(WireSet));
 
+	set->channel = channel;
 	on_proc_exit(set_close, PointerGetDatum(set));
 	return set;
 }
@@ -175,6 +183,16 @@ find_peer(WireSet *set, uint64 peer_id)
 			return &set->peers[index];
 	}
 	return NULL;
+}
+
+/* of its condition; valid until the next call */
+static const char *
+peer_subject(const SetPeer *peer)
+{
+	static char subject[24];
+
+	snprintf(subject, sizeof(subject), UINT64_FORMAT, peer->id);
+	return subject;
 }
 
 void
@@ -197,7 +215,10 @@ wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers_count)
 		if (set->peers[index].wanted)
 			set->peers[kept_count++] = set->peers[index];
 		else
+		{
+			condition_end(set->channel, "consenter", peer_subject(&set->peers[index]));
 			conn_destroy(set->peers[index].conn);
+		}
 	}
 	set->peers_count = kept_count;
 	for (int index = 0; index < peers_count; index++)
@@ -229,6 +250,47 @@ forward_answer(void *owner, WireConn *conn, PGresult *result)
 	PQclear(result);
 }
 
+/* ConnAnswer of a Raft message: whether it was queued is of no interest, but why it was refused is */
+static void
+raft_answer(void *owner, WireConn *conn, PGresult *result)
+{
+	WireSet    *set = owner;
+	SetPeer    *peer = NULL;
+	WireError	error;
+	FbError		why;
+
+	for (int index = 0; index < set->peers_count; index++)
+		if (set->peers[index].conn == conn)
+			peer = &set->peers[index];
+	if (result == NULL || peer == NULL)
+	{
+		PQclear(result);
+		return;
+	}
+	if (PQresultStatus(result) == PGRES_TUPLES_OK)
+	{
+		if (peer->refused)
+			condition_end(set->channel, "consenter", peer_subject(peer));
+		peer->refused = false;
+		peer->pause_ms = 0;
+		PQclear(result);
+		return;
+	}
+	remote_error(&error, conn->address, result);
+	PQclear(result);
+	/* those that were on their way already are refused as well */
+	if (clock_ms() < peer->paused_until_ms)
+		return;
+	fb_fail(&why, error.error.status, "consenter %llu at %s refuses the messages of this node: %s", (unsigned long long) peer->id, conn->address,
+			error.error.message);
+	fb_error_detail(&why, "%s", error.error.detail);
+	fb_error_hint(&why, "%s", error.error.hint);
+	condition_report(set->channel, "consenter", peer_subject(peer), &why);
+	peer->refused = true;
+	peer->pause_ms = Min(Max(peer->pause_ms * 2, REFUSED_PAUSE_MS_MIN), REFUSED_PAUSE_MS_MAX);
+	peer->paused_until_ms = clock_ms() + peer->pause_ms;
+}
+
 static bool
 set_send(WireSet *set, uint64 peer_id, const RemoteRequest *request, ConnAnswer answer)
 {
@@ -236,7 +298,7 @@ set_send(WireSet *set, uint64 peer_id, const RemoteRequest *request, ConnAnswer 
 
 	if (peer == NULL)
 		return false;
-	if (peer->conn->state != CONN_READY || peer->conn->pending_bytes > WIRE_UNSENT_BYTES_MAX ||
+	if (peer->conn->state != CONN_READY || clock_ms() < peer->paused_until_ms || peer->conn->pending_bytes > WIRE_UNSENT_BYTES_MAX ||
 		!conn_send(peer->conn, request, answer, set))
 	{
 		peer->dropped_count++;
@@ -252,7 +314,7 @@ wire_set_send_raft(WireSet *set, uint64 peer_id, const char *channel, uint64 sen
 	RemoteRequest request;
 
 	remote_request_raft_receive(&request, channel, sender_id, message);
-	return set_send(set, peer_id, &request, NULL);
+	return set_send(set, peer_id, &request, raft_answer);
 }
 
 bool
@@ -280,26 +342,27 @@ wire_set_flush(WireSet *set)
 		conn_sync(set->peers[index].conn);
 }
 
-/* one line in the log when an outage begins, and one when it is over; not one for each attempt */
+/* after an attempt to connect has failed, or a connection has come or gone */
 static void
-note_state(SetPeer *peer, bool was_ready)
+note_state(WireSet *set, SetPeer *peer, bool was_ready)
 {
 	const WireConn *conn = peer->conn;
+	FbError		why;
 
-	if (conn->state == CONN_READY && peer->outage)
+	if (conn->state == CONN_READY)
 	{
-		peer->outage = false;
-		ereport(LOG, (errmsg("connected to node \"%s\" again", conn->address)));
+		/* whether it takes messages now, the next answer tells */
+		if (!peer->refused)
+			condition_end(set->channel, "consenter", peer_subject(peer));
+		return;
 	}
-	else if (conn->state == CONN_OFF && !peer->outage)
-	{
-		peer->outage = true;
-		ereport(LOG,
-				(was_ready ? errmsg("lost connection to node \"%s\"", conn->address)
-				 : errmsg("could not connect to node \"%s\"", conn->address),
-				 errdetail("%s", conn->error),
-				 errhint("It is tried again every %d ms at least.", CONN_RETRY_MAX_MS)));
-	}
+	fb_fail(&why, FB_NODE_UNREACHABLE, was_ready ? "lost connection to consenter %llu at %s" : "could not connect to consenter %llu at %s",
+			(unsigned long long) peer->id, conn->address);
+	fb_error_detail(&why, "%s", conn->error);
+	condition_report(set->channel, "consenter", peer_subject(peer), &why);
+	/* the condition is another one now */
+	peer->refused = false;
+	peer->paused_until_ms = 0;
 }
 
 /* start due connections and advance all; true if one came up or went away, or a forward was refused */
@@ -313,13 +376,15 @@ set_advance(WireSet *set)
 	{
 		WireConn   *conn = set->peers[index].conn;
 		bool		was_ready = conn->state == CONN_READY;
+		int			failures_count = conn->failures_count;
 
 		if (conn->state == CONN_OFF && conn->retry_at_ms <= now_ms)
 			(void) conn_connect(conn);
 		(void) conn_advance(conn);
 		if (was_ready != (conn->state == CONN_READY))
 			changed = true;
-		note_state(&set->peers[index], was_ready);
+		if (was_ready != (conn->state == CONN_READY) || (conn->state == CONN_OFF && conn->failures_count != failures_count))
+			note_state(set, &set->peers[index], was_ready);
 	}
 	return changed || set->forward_refused;
 }
@@ -379,6 +444,7 @@ wire_set_peer_state(const WireSet *set, uint64 peer_id, WireSetPeerState *state)
 	state->connected = peer->conn->state == CONN_READY;
 	state->sent_count = peer->sent_count;
 	state->dropped_count = peer->dropped_count;
+	strlcpy(state->address, peer->conn->address, sizeof(state->address));
 	strlcpy(state->last_error, peer->conn->error, sizeof(state->last_error));
 	return true;
 }

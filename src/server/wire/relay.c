@@ -32,6 +32,8 @@
 #define GROW_PAUSE_MS 1000
 /* requests wait so long for a connection at most, unless answers keep coming */
 #define STALLED_MS 2000
+/* a node that could not be reached is no trouble any more when no session has asked it for so long */
+#define UNASKED_MS 120000
 /* the longest sleep while requests are under way, or connections are kept */
 #define NAP_MS 1000
 
@@ -318,6 +320,16 @@ link_destroy(RelayLink *link)
 	conns_changed = true;
 }
 
+static void
+report_unreachable(const RelayPeer *peer, const char *reason)
+{
+	FbError		why;
+
+	fb_fail(&why, FB_NODE_UNREACHABLE, "could not connect to node %s for the requests of sessions", peer->address);
+	fb_error_detail(&why, "%s", reason);
+	condition_report(NULL, "node", peer->address, &why);
+}
+
 /* an attempt to connect is over, one way or the other */
 static void
 link_settle(RelayLink *link)
@@ -332,6 +344,7 @@ link_settle(RelayLink *link)
 	}
 	if (link->conn->state == CONN_READY)
 	{
+		condition_end(NULL, "node", peer->address);
 		peer->connecting = NULL;
 		peer->answered_ms = clock_ms();
 		link->idle_since_ms = clock_ms();
@@ -341,6 +354,7 @@ link_settle(RelayLink *link)
 	peer->grow_after_ms = clock_ms() + GROW_PAUSE_MS;
 	if (peer->links_count == 1)
 	{
+		report_unreachable(peer, link->conn->error);
 		/* the next request makes the next attempt */
 		peer->grow_after_ms = 0;
 		dlist_foreach_modify(iter, &peer->waiting)
@@ -688,7 +702,10 @@ wire_relay_turn(void)
 		}
 	}
 	if (now_ms >= looked_ms + NAP_MS)
+	{
 		looked_ms = now_ms;
+		condition_expire("node", UNASKED_MS);
+	}
 	list_conns();
 	if (conn_waiter_wait(&waiter, conns, conns_count, nap_ms(), PG_WAIT_EXTENSION) & WL_LATCH_SET)
 		ResetLatch(MyLatch);

@@ -108,6 +108,8 @@ extern const WireError *wire_call_error(WireCall *call);
 /* NULL if the call did not fail with FB_CHAINCODE_ERROR; borrowed until wire_call_release */
 extern const WireRefusal *wire_call_refusal(const WireCall *call);
 extern const char *wire_call_address(const WireCall *call);
+/* bytes that have come from the node while the call is under way, as far as the system counts them: as long as it grows, the answer is coming */
+extern uint64 wire_call_received(const WireCall *call);
 extern int	wire_call_rows_count(const WireCall *call);
 /* borrowed until wire_call_release */
 extern FbBytes wire_call_row(const WireCall *call, int row_index);
@@ -151,11 +153,15 @@ typedef struct WireSetPeerState
 	bool		connected;
 	uint64		sent_count;
 	uint64		dropped_count;	/* not sent: no connection, or too much unsent already */
-	char		last_error[256]; /* empty if none since the last successful connect */
+	char		address[WIRE_ADDRESS_BYTES];
+	char		last_error[FB_ERROR_DETAIL_BYTES]; /* empty if none since the last successful connect */
 } WireSetPeerState;
 
-/* in TopMemoryContext, closed at the exit of the process */
-extern WireSet *wire_set_create(void);
+/*
+ * In TopMemoryContext, closed at the exit of the process. channel: of the conditions "consenter", whose subjects are the numbers of peers that cannot be
+ * reached, or refuse what is sent to them; it must outlive the set
+ */
+extern WireSet *wire_set_create(const char *channel);
 /* the wanted peers; connections to peers that stay the same are kept, others closed. Not inside a transaction */
 extern void wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers_count);
 /*

@@ -193,7 +193,7 @@ struct WireConn
 	int			pending_count;
 	size_t		pending_bytes;	/* sent and not yet answered */
 	uint64		received_before;	/* bytes that had come over the socket when the first of them became the first */
-	char		error[256];		/* last failure; empty after a successful connect */
+	char		error[FB_ERROR_DETAIL_BYTES];	/* last failure, whole; empty after a successful connect */
 	bool		in_answer;		/* a callback runs: it must not free the connection */
 	bool		flooded;		/* it ended because an answer was longer than its request allows */
 	bool		signaled;		/* set by conn_waiter_wait: its socket has something; the waiting process takes it back */
@@ -209,6 +209,8 @@ extern bool conn_advance(WireConn *conn);
 extern bool conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void *owner);
 /* end the batch of requests sent since the last sync and push it out: an error in a batch undoes only the batch */
 extern void conn_sync(WireConn *conn);
+/* bytes that have come over its present socket, as the system counts them; 0 for sockets of this machine, whose other end is no stranger */
+extern uint64 conn_received_bytes(const WireConn *conn);
 /* forget a waiter: its answer will be thrown away */
 extern void conn_forget(WireConn *conn, void *owner);
 extern void conn_close(WireConn *conn); /* to OFF; waiters are told */

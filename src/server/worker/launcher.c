@@ -36,7 +36,7 @@ typedef struct Start
 {
 	uint64		at_ms;			/* last registration, of clock_ms; 0 = never */
 	int			failures_count; /* starts in a row that did not last */
-	bool		refused;		/* the last registration was: that was said already */
+	bool		refused;		/* the last registration was */
 	BackgroundWorkerHandle *handle;
 } Start;
 
@@ -94,6 +94,7 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 		.bgw_notify_pid = MyProcPid,
 	};
 	WorkerOrder order = {.slot_index = slot->index, .generation = shmem_worker_next_generation(slot, kind)};
+	FbError		why;
 
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 	strlcpy(worker.bgw_library_name, "fabric", BGW_MAXLEN);
@@ -101,20 +102,18 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 	snprintf(worker.bgw_name, BGW_MAXLEN, "fabric %s %s", kind_names[kind], slot->name);
 	snprintf(worker.bgw_type, BGW_MAXLEN, "fabric %s", kind_names[kind]);
 	start->at_ms = clock_ms();
-	if (RegisterDynamicBackgroundWorker(&worker, &start->handle))
+	start->refused = !RegisterDynamicBackgroundWorker(&worker, &start->handle);
+	if (!start->refused)
 	{
-		start->refused = false;
+		condition_end(slot->name, "start", kind_names[kind]);
 		return;
 	}
 	start->handle = NULL;
 	shmem_worker_note_error(slot, kind, "too many background workers: raise max_worker_processes");
-	if (!start->refused)
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("could not start background process \"%s\"", worker.bgw_name),
-				 errdetail("It is tried again until there is room for it."),
-				 errhint("Raise max_worker_processes in postgresql.conf and restart the server.")));
-	start->refused = true;
+	fb_fail(&why, FB_LIMIT_EXCEEDED, "could not start background process \"%s\"", worker.bgw_name);
+	fb_error_detail(&why, "It is tried again until there is room for it.");
+	fb_error_hint(&why, "Raise max_worker_processes in postgresql.conf and restart the server.");
+	condition_report(slot->name, "start", kind_names[kind], &why);
 }
 
 static long
@@ -244,6 +243,7 @@ read_memberships(MemoryContext context)
 static bool
 is_orderer(const char *channel)
 {
+	MemoryContext context = CurrentMemoryContext;
 	volatile bool result = false;
 
 	PG_TRY();
@@ -254,13 +254,23 @@ is_orderer(const char *channel)
 	}
 	PG_CATCH();
 	{
+		ErrorData  *data;
+		FbError		why;
+
+		MemoryContextSwitchTo(context);
+		data = CopyErrorData();
 		HOLD_INTERRUPTS();
-		EmitErrorReport();
 		FlushErrorState();
 		bracket_abort();
 		RESUME_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		error_capture(data, &why);
+		FreeErrorData(data);
+		condition_report(channel, "configuration", NULL, &why);
+		return false;
 	}
 	PG_END_TRY();
+	condition_end(channel, "configuration", NULL);
 	return result;
 }
 
@@ -298,18 +308,18 @@ is_wanted(List *wanted, const ChannelSlot *slot)
 static ChannelSlot *
 find_slot(const ChannelMembership *membership)
 {
-	static bool told = false;
 	ChannelSlot *slot = shmem_channel_create(membership->name, membership->ledger_id);
+	FbError		why;
 
-	if (slot == NULL && !told)
+	if (slot == NULL)
 	{
-		told = true;
-		ereport(WARNING,
-				(errcode(error_sqlstate(FB_LIMIT_EXCEEDED)),
-				 errmsg("too many channels: no process is started for channel \"%s\"", membership->name),
-				 errdetail("This node has room for %d channels.", guc_channels_max),
-				 errhint("Raise fabric.max_channels in postgresql.conf and restart the server.")));
+		fb_fail(&why, FB_LIMIT_EXCEEDED, "too many channels: no process is started for channel \"%s\"", membership->name);
+		fb_error_detail(&why, "This node has room for %d channels.", guc_channels_max);
+		fb_error_hint(&why, "Raise fabric.max_channels in postgresql.conf and restart the server.");
+		condition_report(membership->name, "slot", NULL, &why);
 	}
+	else
+		condition_end(membership->name, "slot", NULL);
 	return slot == NULL || slot->ledger_id != membership->ledger_id ? NULL : slot;
 }
 
@@ -365,6 +375,7 @@ fabric_launcher_main(Datum argument)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
 	shmem_launcher_attach();
+	condition_process("launcher");
 	starts = MemoryContextAllocZero(TopMemoryContext, sizeof(Start) * guc_channels_max * WORKER_KIND_COUNT);
 	context = AllocSetContextCreate(TopMemoryContext, "fabric launcher", ALLOCSET_DEFAULT_SIZES);
 	for (;;)

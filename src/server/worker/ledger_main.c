@@ -3,7 +3,7 @@
  *
  * Where the blocks come from:
  *   - on a consenter, the local Raft log: each committed entry is the next block, built and signed here;
- *   - elsewhere, and on a consenter whose log begins too late (it was down for long), other orderers: long polls for the blocks after
+ *   - elsewhere, and on a consenter whose log begins too late (it was down for long), other nodes (sources.c): long polls for the blocks after
  *     the last one, each checked against the channel's BlockValidation policy;
  *   - everywhere but on a consenter, sessions that import blocks, checked in the same way; the only source of a channel that was joined for that.
  * One block is one transaction. After a crash there is nothing to repair: go on after the last block.
@@ -20,8 +20,8 @@
 #include "server/order/order.h"
 #include "server/wire/wire.h"
 
-#define RETRY_MS_MIN 100
-#define RETRY_MS_MAX 10000
+/* how long a consenter's request may wait at another node */
+#define CONSENTER_WAIT_MS 100
 
 typedef struct LedgerWorker
 {
@@ -33,9 +33,11 @@ typedef struct LedgerWorker
 	uint64		raft_id;		/* 0: no consenter */
 	bool		import_only;	/* no other node is asked for blocks */
 	bool		log_lost;		/* the local log does not reach back to raft_position */
-	int			source_index;	/* which orderer to ask */
+	uint64		role_config;	/* the configuration and the TLS certificate that raft_id is of */
+	uint64		role_generation;
+	BlockSources sources;
 	uint64		requested_height;	/* the first block that was asked for last */
-	long		retry_ms;		/* back-off after failures */
+	bool		pulled;			/* other nodes were asked since the local log was used last */
 	uint64		pull_at_ms;		/* of clock_ms: nobody is asked before, whatever wakes the worker */
 } LedgerWorker;
 
@@ -54,7 +56,6 @@ load(LedgerWorker *worker)
 		proc_exit(0);
 	}
 	channel = channel_open(worker->channel);
-	worker->raft_id = channel_raft_id(channel);
 	worker->import_only = channel->ledger->import_only;
 	worker->height = block_store_height(channel->ledger, NULL);
 	if (worker->height == 0 || !block_store_row(channel->ledger, worker->height - 1, NULL, &last))
@@ -265,28 +266,28 @@ apply_next_entry(LedgerWorker *worker)
 
 /* ---- from other nodes ---- */
 
-/* the next source in turn and a signed request for it; false when the channel has no other orderer */
-static bool
-next_request(LedgerWorker *worker, MemoryContext context, char **address, FbBytes *seek)
+/* the source to ask and a signed request for it; NULL when there is none now */
+static BlockSourceState *
+next_request(LedgerWorker *worker, MemoryContext context, FbBytes *seek)
 {
 	const Channel *channel;
-	List	   *addresses;
+	BlockSourceState *source;
 
 	bracket_begin("asking for blocks");
 	channel = channel_open(worker->channel);
-	addresses = channel_other_orderers(channel);
-	if (addresses != NIL)
+	sources_refresh(&worker->sources, channel);
+	source = sources_choose(&worker->sources, clock_ms());
+	if (source != NULL)
 	{
 		FbBytes		request = deliver_seek(channel, worker->height);
 		MemoryContext old = MemoryContextSwitchTo(context);
 
-		*address = pstrdup(list_nth(addresses, worker->source_index % list_length(addresses)));
 		*seek = memory_bytes(memory_bytea(request));
 		worker->requested_height = worker->height;
 		MemoryContextSwitchTo(old);
 	}
 	bracket_commit();
-	return addresses != NIL;
+	return source;
 }
 
 static void
@@ -319,61 +320,105 @@ tell_source(void *address)
 	errcontext("block received from %s", (const char *) address);
 }
 
-/* one request to one orderer; blocks are committed as they come */
+/* wait for the answer as long as it comes: another source is not helped by giving up one that is merely slow */
 static void
-pull(LedgerWorker *worker, MemoryContext context)
+wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
 {
-	char	   *address;
-	FbBytes		seek;
-	WireCall   *call;
-	const WireError *failure;
-	ErrorContextCallback context_callback;
-	TimestampTz deadline;
-	/* a consenter that only has to fill a gap must not sleep long at a node which lacks the blocks too */
-	int			wait_ms = worker->raft_id != 0 ? RETRY_MS_MIN : guc_deliver_wait_ms;
+	long		patience_ms = wait_ms + sources_patience_ms(&worker->sources);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), patience_ms);
+	uint64		received = 0;
 
-	if (!next_request(worker, context, &address, &seek))
-	{
-		worker->pull_at_ms = clock_ms() + RETRY_MS_MAX;
-		return;
-	}
-	call = wire_deliver_start(address, seek, guc_deliver_batch_kb * 1024, wait_ms);
-	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms + guc_connect_timeout_ms + 5000);
 	while (!wire_call_finished(call) && GetCurrentTimestamp() < deadline)
 	{
 		(void) wire_wait(&call, 1, WIRE_WAIT_ALL, deadline, true);
 		worker_serve_interrupts();
 		serve_sessions(worker);
+		if (wire_call_received(call) != received)
+			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), patience_ms);
+		received = wire_call_received(call);
 	}
+}
+
+static void
+note_failure(LedgerWorker *worker, BlockSourceState *source, const FbError *error)
+{
+	shmem_worker_note_error(worker->slot, WORKER_LEDGER, psprintf("%s: %s", source->address, error->message));
+	sources_failed(&worker->sources, source, worker->channel, error);
+}
+
+/* one request to one node; blocks are committed as they come */
+static void
+pull(LedgerWorker *worker, MemoryContext context)
+{
+	BlockSourceState *source;
+	char	   *address;
+	FbBytes		seek;
+	WireCall   *call;
+	const WireError *failure;
+	ErrorContextCallback context_callback;
+	uint64		started_ms = clock_ms();
+	int			wait_ms;
+	int			rows_count;
+
+	source = next_request(worker, context, &seek);
+	if (source == NULL)
+	{
+		worker->pull_at_ms = sources_next_ms(&worker->sources, started_ms);
+		return;
+	}
+	/* a consenter that only has to fill a gap must not sleep long at a node which lacks the blocks too */
+	wait_ms = worker->raft_id != 0 ? CONSENTER_WAIT_MS : sources_wait_ms(&worker->sources);
+	address = MemoryContextStrdup(context, source->address);
+	call = wire_deliver_start(address, seek, guc_deliver_batch_kb * 1024, wait_ms);
+	wait_for_answer(worker, call, wait_ms);
 	failure = wire_call_error(call);
 	if (failure != NULL)
 	{
-		shmem_worker_note_error(worker->slot, WORKER_LEDGER, psprintf("%s: %s", address, failure->error.message));
-		ereport(LOG, (errmsg("could not get blocks of channel \"%s\" from %s: %s", worker->channel, address, failure->error.message)));
+		note_failure(worker, source, &failure->error);
 		wire_call_release(call);
-		worker->source_index++;
-		worker->pull_at_ms = clock_ms() + worker->retry_ms;
-		worker->retry_ms = Min(worker->retry_ms * 2, RETRY_MS_MAX);
 		return;
 	}
-	worker->retry_ms = RETRY_MS_MIN;
+	rows_count = wire_call_rows_count(call);
+	sources_answered(&worker->sources, source, worker->channel, rows_count > 0, rows_count == 0 && clock_ms() < started_ms + wait_ms / 2);
+	shmem_note_source(worker->slot, address);
 	context_callback = (ErrorContextCallback) {error_context_stack, tell_source, address};
 	error_context_stack = &context_callback;
-	for (int i = 0; i < wire_call_rows_count(call); i++)
+	for (int i = 0; i < rows_count; i++)
 	{
 		worker_serve_interrupts();
 		commit_received(worker, wire_call_row(call, i));
 	}
 	error_context_stack = context_callback.previous;
-	if (wire_call_rows_count(call) == 0)
-		worker->source_index++;
 	wire_call_release(call);
+}
+
+/* is this node a consenter of the channel? Looked at again when the configuration or the node's TLS certificate has changed */
+static void
+look_at_role(LedgerWorker *worker)
+{
+	uint64		config = pg_atomic_read_u64(&worker->slot->config_block_number);
+	uint64		generation = node_tls_generation();
+	const Channel *channel;
+	FbError		why;
+
+	if (config == worker->role_config && generation == worker->role_generation)
+		return;
+	bracket_begin("reading the channel configuration");
+	channel = channel_open(worker->channel);
+	worker->raft_id = channel_raft_id(channel);
+	if (channel_lost_consenter(channel, &why))
+		condition_report(worker->channel, "certificate", NULL, &why);
+	else
+		condition_end(worker->channel, "certificate", NULL);
+	bracket_commit();
+	worker->role_config = config;
+	worker->role_generation = generation;
 }
 
 void
 fabric_ledger_main(Datum argument)
 {
-	LedgerWorker worker = {.slot = worker_start(WORKER_LEDGER), .retry_ms = RETRY_MS_MIN};
+	LedgerWorker worker = {.slot = worker_start(WORKER_LEDGER)};
 	uint64		now_ms;
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
 
@@ -382,7 +427,8 @@ fabric_ledger_main(Datum argument)
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
 		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
 	/* when it was a bad block that ended the last worker, this one begins with another source */
-	worker.source_index = (int) (worker.slot->workers[WORKER_LEDGER].restarts_count % INT_MAX);
+	worker.sources.first = worker.slot->workers[WORKER_LEDGER].restarts_count;
+	worker.role_config = UINT64_MAX;
 	load(&worker);
 	for (;;)
 	{
@@ -390,6 +436,7 @@ fabric_ledger_main(Datum argument)
 		MemoryContextSwitchTo(context);
 		worker_serve_interrupts();
 		serve_sessions(&worker);
+		look_at_role(&worker);
 		/* the own log first: what it has is not asked for, whatever another consenter says is to be fetched */
 		if (worker.raft_id != 0 && !worker.log_lost)
 		{
@@ -397,6 +444,9 @@ fabric_ledger_main(Datum argument)
 				continue;
 			if (!worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
 			{
+				if (worker.pulled)
+					sources_unneeded(worker.channel);
+				worker.pulled = false;
 				sleep_until_work(&worker, -1);
 				continue;
 			}
@@ -407,6 +457,7 @@ fabric_ledger_main(Datum argument)
 			sleep_until_work(&worker, worker.import_only ? -1 : (long) (worker.pull_at_ms - now_ms));
 			continue;
 		}
+		worker.pulled = true;
 		pull(&worker, context);
 		/* perhaps the local log can take over now */
 		worker.log_lost = false;

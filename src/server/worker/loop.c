@@ -65,6 +65,7 @@ worker_start(WorkerKind kind)
 	if (own_slot == NULL)
 		proc_exit(0);
 	own_kind = kind;
+	condition_process(kind == WORKER_LEDGER ? "ledger" : "orderer");
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = note_error;
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);

@@ -35,6 +35,7 @@ fabric_relay_main(Datum argument)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
+	condition_process("relay");
 	/* announced last: nobody waits for a process that cannot reach its database */
 	if (!exchange_attach_relay())
 		proc_exit(1);

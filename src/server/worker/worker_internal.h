@@ -4,6 +4,9 @@
 
 #include "server/worker/worker.h"
 
+#include "server/channel/channel.h"
+#include "server/wire/wire.h"
+
 /* what the launcher tells a worker, in BackgroundWorker.bgw_extra */
 typedef struct WorkerOrder
 {
@@ -24,5 +27,41 @@ extern void worker_serve_interrupts(void);
 
 /* the launcher's: tell node_roles.c which other nodes there are; a warning when they have too few connections */
 extern void connections_publish(int channels_count);
+
+/* ---- sources.c: whom the ledger worker asks for blocks; see the note there ---- */
+
+/* those behind the first ones of a configuration are not asked */
+#define BLOCK_SOURCES_MAX 64
+
+typedef struct BlockSourceState
+{
+	char		address[WIRE_ADDRESS_BYTES];
+	BlockSourceTier tier;
+	uint64		not_before_ms;	/* of clock_ms: left out until then, because it failed */
+	uint64		backoff_ms;		/* how long that was last; 0: it answered */
+} BlockSourceState;
+
+typedef struct BlockSources
+{
+	BlockSourceState list[BLOCK_SOURCES_MAX];
+	int			count;
+	int			current;
+	uint64		first;			/* where to begin */
+	uint64		away_ms;		/* of clock_ms: an orderer of its own organization was last asked then, if it has any */
+} BlockSources;
+
+/* the channel's configuration as it is now; states of addresses that stay are kept. In a transaction */
+extern void sources_refresh(BlockSources *sources, const Channel *channel);
+/* the one to ask now; NULL: none before sources_next_ms */
+extern BlockSourceState *sources_choose(BlockSources *sources, uint64 now_ms);
+extern uint64 sources_next_ms(const BlockSources *sources, uint64 now_ms);
+/* how long a request may wait for new blocks there, and how long beyond that nothing may arrive before it is given up */
+extern int	sources_wait_ms(const BlockSources *sources);
+extern int	sources_patience_ms(const BlockSources *sources);
+/* what became of a request. too_early: no block, and it did not wait for any. Conditions "source" and "blocks" follow from these */
+extern void sources_answered(BlockSources *sources, BlockSourceState *state, const char *channel, bool with_blocks, bool too_early);
+extern void sources_failed(BlockSources *sources, BlockSourceState *state, const char *channel, const FbError *error);
+/* blocks come from the local log again: what other nodes do is of no interest */
+extern void sources_unneeded(const char *channel);
 
 #endif

@@ -1,0 +1,274 @@
+/*
+ * condition.c: what is wrong now, and since when.
+ *
+ * The problem. A background process meets troubles that do not end it: another node refuses its connection, nobody has the blocks that it needs, no
+ * orderer leads. Each is met again at every attempt, several times a second. One line in the log for each attempt buries everything else; one line for the
+ * first attempt alone is long gone when somebody looks; and a text in a view that stays after the trouble is over sends people after what is not there.
+ *
+ * The rule. A condition has a topic ("source", "consenter"), a subject (an address, a number), the whole reason, and a time since which it holds. Its process
+ * reports it as often as it meets it, and says when it is over. Reports make a line in the log at once, then after 1, 2, 4 ... minutes as long as it is
+ * met, with the number of times; another reason is told at once, but not more often than every 10 s. Its end makes a line with its duration. What holds
+ * now, and nothing else, is in shared memory, for the views: the entries of a process go with it.
+ *
+ * Rejected: the text of the last error alone (stat_workers.last_error). It says what was, and is kept for what ended a process; a process has several
+ * troubles at once, of which that shows one. Rejected too: counters without texts, which need the log of that moment to be understood.
+ *
+ * When the table in shared memory is full, conditions are in the log only. The lock is held for copies of a few kB.
+ */
+#include "server/pg/shmem_internal.h"
+
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+
+#define CONDITIONS_MAX 256
+#define REPEAT_MS_MIN UINT64CONST(60000)
+#define REPEAT_MS_MAX (64 * REPEAT_MS_MIN)
+#define CHANGE_MS 10000
+
+typedef struct ConditionTable
+{
+	LWLock		lock;
+	struct
+	{
+		pid_t		pid;		/* 0: unused */
+		Condition	condition;
+	}			entries[CONDITIONS_MAX];
+} ConditionTable;
+
+/* what this process knows of one of its own */
+typedef struct OwnCondition
+{
+	dlist_node	node;
+	int			entry;			/* in the table; -1: there was no room */
+	uint64		began_ms;		/* of clock_ms */
+	uint64		met_ms;			/* last */
+	uint64		logged_ms;
+	uint64		repeat_ms;		/* from logged_ms to the next line */
+	bool		changed;		/* the reason is another one than the log says */
+	Condition	condition;
+} OwnCondition;
+
+static ConditionTable *table = NULL;
+static dlist_head own = DLIST_STATIC_INIT(own);
+static char process_name[CONDITION_PROCESS_BYTES] = "session";
+static bool exit_registered = false;
+
+Size
+conditions_bytes(void)
+{
+	return MAXALIGN(sizeof(ConditionTable));
+}
+
+void
+conditions_init(char *place, int tranche)
+{
+	table = (ConditionTable *) place;
+	memset(table, 0, sizeof(*table));
+	LWLockInitialize(&table->lock, tranche);
+}
+
+static void
+leave_table(int code, Datum argument)
+{
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < CONDITIONS_MAX; i++)
+		if (table->entries[i].pid == MyProcPid)
+			table->entries[i].pid = 0;
+	LWLockRelease(&table->lock);
+}
+
+void
+condition_process(const char *name)
+{
+	strlcpy(process_name, name, sizeof(process_name));
+}
+
+/* into a free place, or its own; -1 when all are taken */
+static int
+publish(int entry, const Condition *condition)
+{
+	if (table == NULL)
+		return -1;
+	if (!exit_registered)
+		before_shmem_exit(leave_table, (Datum) 0);
+	exit_registered = true;
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (int i = 0; entry < 0 && i < CONDITIONS_MAX; i++)
+		if (table->entries[i].pid == 0)
+			entry = i;
+	if (entry >= 0)
+	{
+		table->entries[entry].pid = MyProcPid;
+		table->entries[entry].condition = *condition;
+	}
+	LWLockRelease(&table->lock);
+	return entry;
+}
+
+static OwnCondition *
+find_own(const char *channel, const char *topic, const char *subject)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &own)
+	{
+		OwnCondition *known = dlist_container(OwnCondition, node, iter.cur);
+		const Condition *condition = &known->condition;
+
+		if (strcmp(condition->topic, topic) == 0 && strncmp(condition->subject, subject, sizeof(condition->subject) - 1) == 0 &&
+			strcmp(condition->channel, channel) == 0)
+			return known;
+	}
+	return NULL;
+}
+
+static void
+log_condition(OwnCondition *known, uint64 now_ms)
+{
+	const Condition *condition = &known->condition;
+	bool		first = known->logged_ms == 0;
+	char		again[96] = "";
+
+	known->logged_ms = now_ms;
+	known->changed = false;
+	if (!first)
+		snprintf(again, sizeof(again), "%sSeen " UINT64_FORMAT " times in " UINT64_FORMAT " s.", condition->detail[0] != '\0' ? " " : "",
+				 condition->count, (now_ms - known->began_ms) / 1000);
+	ereport(LOG,
+			(errcode(error_sqlstate(condition->status)),
+			 condition->channel[0] != '\0' ? errmsg("channel \"%s\": %s", condition->channel, condition->message) : errmsg("%s", condition->message),
+			 condition->detail[0] != '\0' || !first ? errdetail("%s%s", condition->detail, again) : 0,
+			 condition->hint[0] != '\0' ? errhint("%s", condition->hint) : 0));
+}
+
+/* the texts of the reason; true when they are others than before */
+static bool
+take_reason(Condition *condition, const FbError *why)
+{
+	bool		changed = strcmp(condition->message, why->message) != 0 || strcmp(condition->detail, why->detail) != 0;
+
+	condition->status = why->status;
+	strlcpy(condition->message, why->message, sizeof(condition->message));
+	strlcpy(condition->detail, why->detail, sizeof(condition->detail));
+	strlcpy(condition->hint, why->hint, sizeof(condition->hint));
+	return changed;
+}
+
+static OwnCondition *
+begin_condition(const char *channel, const char *topic, const char *subject, uint64 now_ms)
+{
+	OwnCondition *known = MemoryContextAllocZero(TopMemoryContext, sizeof(OwnCondition));
+	Condition  *condition = &known->condition;
+
+	strlcpy(condition->process, process_name, sizeof(condition->process));
+	strlcpy(condition->channel, channel, sizeof(condition->channel));
+	strlcpy(condition->topic, topic, sizeof(condition->topic));
+	strlcpy(condition->subject, subject, sizeof(condition->subject));
+	condition->since = GetCurrentTimestamp();
+	known->entry = -1;
+	known->began_ms = now_ms;
+	known->repeat_ms = REPEAT_MS_MIN;
+	dlist_push_tail(&own, &known->node);
+	return known;
+}
+
+void
+condition_report(const char *channel, const char *topic, const char *subject, const FbError *why)
+{
+	uint64		now_ms = clock_ms();
+	OwnCondition *known;
+
+	channel = channel != NULL ? channel : "";
+	subject = subject != NULL ? subject : "";
+	known = find_own(channel, topic, subject);
+	if (known == NULL)
+		known = begin_condition(channel, topic, subject, now_ms);
+	if (take_reason(&known->condition, why))
+		known->changed = true;
+	known->condition.count++;
+	known->met_ms = now_ms;
+	known->condition.last_at = GetCurrentTimestamp();
+	known->entry = publish(known->entry, &known->condition);
+	if (known->logged_ms == 0 || (known->changed && now_ms >= known->logged_ms + CHANGE_MS))
+		log_condition(known, now_ms);
+	else if (now_ms >= known->logged_ms + known->repeat_ms)
+	{
+		known->repeat_ms = Min(known->repeat_ms * 2, REPEAT_MS_MAX);
+		log_condition(known, now_ms);
+	}
+}
+
+static void
+forget(OwnCondition *known)
+{
+	if (known->entry >= 0)
+	{
+		LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+		table->entries[known->entry].pid = 0;
+		LWLockRelease(&table->lock);
+	}
+	dlist_delete(&known->node);
+	pfree(known);
+}
+
+void
+condition_end(const char *channel, const char *topic, const char *subject)
+{
+	OwnCondition *known = find_own(channel != NULL ? channel : "", topic, subject != NULL ? subject : "");
+
+	if (known == NULL)
+		return;
+	ereport(LOG,
+			(known->condition.channel[0] != '\0' ?
+			 errmsg("channel \"%s\": over after " UINT64_FORMAT " s: %s", known->condition.channel, (clock_ms() - known->began_ms) / 1000,
+					known->condition.message) :
+			 errmsg("over after " UINT64_FORMAT " s: %s", (clock_ms() - known->began_ms) / 1000, known->condition.message)));
+	forget(known);
+}
+
+void
+condition_end_others(const char *channel, const char *topic, bool (*holds) (void *context, const char *subject), void *context)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &own)
+	{
+		OwnCondition *known = dlist_container(OwnCondition, node, iter.cur);
+
+		if (strcmp(known->condition.topic, topic) == 0 && strcmp(known->condition.channel, channel) == 0 && !holds(context, known->condition.subject))
+			forget(known);
+	}
+}
+
+void
+condition_expire(const char *topic, uint64 unmet_ms)
+{
+	uint64		now_ms = clock_ms();
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &own)
+	{
+		OwnCondition *known = dlist_container(OwnCondition, node, iter.cur);
+
+		if (strcmp(known->condition.topic, topic) == 0 && now_ms >= known->met_ms + unmet_ms)
+			forget(known);
+	}
+}
+
+Condition *
+conditions_list(int *count)
+{
+	Condition  *list = palloc(sizeof(Condition) * CONDITIONS_MAX);
+
+	*count = 0;
+	if (table == NULL)
+		return list;
+	LWLockAcquire(&table->lock, LW_SHARED);
+	for (int i = 0; i < CONDITIONS_MAX; i++)
+		if (table->entries[i].pid != 0)
+			list[(*count)++] = table->entries[i].condition;
+	LWLockRelease(&table->lock);
+	return list;
+}
