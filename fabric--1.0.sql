@@ -1158,9 +1158,10 @@ COMMENT ON FUNCTION fabric_internal.organisations IS 'the organisations of a cha
 REVOKE ALL ON FUNCTION fabric_internal.organisations FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.organisations TO fabric_client, fabric_admin;
 
-CREATE FUNCTION fabric_internal.nodes(channel text, OUT address text, OUT role text, OUT msp_id text, OUT consenter_id bigint) RETURNS SETOF record
+CREATE FUNCTION fabric_internal.nodes(channel text, OUT address text, OUT role text, OUT msp_id text, OUT consenter_id bigint, OUT is_own boolean,
+		OUT state text, OUT last_answer_at timestamptz, OUT last_error text, OUT last_error_at timestamptz) RETURNS SETOF record
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_nodes';
-COMMENT ON FUNCTION fabric_internal.nodes IS 'the peers and consenters that a channel''s configuration names; read it as fabric.nodes';
+COMMENT ON FUNCTION fabric_internal.nodes IS 'the peers and orderers that a channel''s configuration names; read it as fabric.nodes';
 REVOKE ALL ON FUNCTION fabric_internal.nodes FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.nodes TO fabric_client, fabric_admin;
 
@@ -1230,9 +1231,9 @@ COMMENT ON VIEW fabric.organisations IS 'the organisations of all channels, with
 GRANT SELECT ON fabric.organisations TO fabric_client, fabric_admin;
 
 CREATE VIEW fabric.nodes AS
-	SELECT c.channel, n.address, n.role, n.msp_id, n.consenter_id, a.options
+	SELECT c.channel, n.address, n.role, n.msp_id, n.consenter_id, n.is_own, n.state, n.last_answer_at, n.last_error, n.last_error_at, a.options
 	FROM fabric_internal.channel c, fabric_internal.nodes(c.channel) n LEFT JOIN fabric_internal.node a USING (address);
-COMMENT ON VIEW fabric.nodes IS 'the peers and consenters that the channels'' configurations name, and how this node connects to them';
+COMMENT ON VIEW fabric.nodes IS 'the peers and orderers that the channels'' configurations name, and how this node connects to them. state: whether the node answered the last request of this one (answers, silent; behind: it lacked blocks; null: none since the start of the server); last_error: why not, or what was wrong, however long ago';
 GRANT SELECT ON fabric.nodes TO fabric_client, fabric_admin;
 
 ------------------------------------------------------------------------------------------------------------------------

@@ -1,19 +1,130 @@
-# Organizations with two peers each and an orderer organization whose three orderers are no peers.
+# Organizations with two peers each and an orderer organization whose three orderers are no peers. Whichever node of an organization fails or cannot
+# endorse, the other one is asked; the orderers stand in for each other; the views show who answers.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of);
+use Fabric::Psql qw(literal);
 use Test::More;
 
+my $ALL = "AND('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')";
 my $network = start_network(orgs => 3, peers_per_org => 2, orderer_org => 1, channel => 'trade');
 my %node = map { $_->{name} => $_ } $network->nodes;
 my @peers = $network->peers;
+my ($org1, $other1) = @node{qw(org1peer1 org1peer2)};
 
-is(join(' ', sort keys %node), 'orderer1 orderer2 orderer3 org1peer1 org1peer2 org2peer1 org2peer2 org3peer1 org3peer2', 'nine nodes');
 wait_for_leader($network, 'trade', 60);
-deploy_registry($network, policy => $ANY_TWO);
-$_->query(create_vehicle("V$_->{name}")) foreach @peers;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
-is(vehicles_of($_), 6, "$_->{name} has the vehicles") foreach $network->nodes;
+
+# what a node knows of another one
+sub known
+{
+	my ($node, $other, $columns) = @_;
+
+	return $node->query("SELECT $columns FROM fabric.nodes WHERE address = '" . $other->address . "'");
+}
+
+# that many calls of one session
+sub calls
+{
+	my ($count, $chaincode, $prefix) = @_;
+
+	return join ";\n", map { "SELECT fabric.invoke('trade', '$chaincode', 'put', '$prefix$_', '$_')" } 1 .. $count;
+}
+
+# a chaincode that only these nodes have installed and approved
+sub deploy_at
+{
+	my ($name, $policy, @nodes) = @_;
+	my $package = $org1->query("SELECT encode(fabric.package_chaincode('$name', " . literal(<<'SQL') . "), 'hex')");
+CREATE FUNCTION put(id text, value text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, value); SELECT 'stored' $$;
+CREATE FUNCTION get(id text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(id) $$;
+SQL
+	my $definition = "'trade', '$name', '1', 1";
+	my $parameters = 'policy => ' . literal($policy);
+
+	foreach my $node (@nodes)
+	{
+		my $id = $node->query("SELECT fabric.install_chaincode('\\x$package')");
+		$node->query("SELECT fabric.approve_chaincode($definition, '$id', $parameters)");
+	}
+	$nodes[0]->query("SELECT fabric.commit_chaincode($definition, $parameters)");
+	$network->wait_for_height('trade', FabricTest::height_of($nodes[0], 'trade'));
+}
+
+subtest 'every peer calls and every node has the same' => sub {
+	deploy_registry($network, policy => $ALL);
+	$_->query(create_vehicle("V$_->{name}")) foreach @peers;
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
+	is(vehicles_of($_), 6, "$_->{name} has the vehicles") foreach $network->nodes;
+	is(known($_, $_, 'is_own'), 't', "$_->{name} knows its own address") foreach $network->nodes;
+	is($_->query('SELECT count(*) FROM fabric.nodes WHERE is_own'), 1, '... and no other') foreach $network->nodes;
+	is($org1->query("SELECT plan->'EndorsersByGroups'->'G0'->0->>'Endpoint', jsonb_array_length(plan->'EndorsersByGroups'->'G0'), plan->'Layouts' FROM fabric.endorsement_plan('trade', 'vehicles') AS plan"),
+		$org1->address . '|2|[{"quantities_by_group": {"G0": 1, "G2": 1, "G4": 1}}]', 'the plan has both peers of each organization, this node first');
+};
+
+subtest 'chaincode on the second peers alone' => sub {
+	deploy_at('second', $ALL, @node{qw(org1peer2 org2peer2 org3peer2)});
+	# The caller's node has it; the other node of its organization does not, nor do the first ones of the others. Which node of an organization is asked
+	# first depends on chance and speed
+	my $lacking = sub { join '', map { known($other1, $node{$_}, 'last_error') } qw(org2peer1 org3peer1) };
+	my $session = 0;
+	ok(wait_until(sub { $other1->query(calls(4, 'second', 'a' . ++$session)); $lacking->() ne '' }, 90), 'one that lacks it is asked, and another one answers');
+	like($lacking->(), qr/"second"/, 'the view tells what it said');
+	# the caller's node lacks it
+	$org1->query(calls(8, 'second', 'b'));
+	is($org1->query("SELECT fabric.query('trade', 'second', 'get', 'b8')"), '8', 'a query goes to the other node of the organization');
+	is($org1->query("SELECT fabric.evaluate_transaction('trade', 'second', 'get', ARRAY['b8'], transient => '{\"a\": \"b\"}')") =~ s/^\\x//r, unpack('H*', '8'),
+		'also with transient data, which other organizations do not get');
+};
+
+subtest 'one peer of each organization is killed' => sub {
+	$_->kill_now foreach my @killed = @node{qw(org1peer2 org2peer1 org3peer2)};
+	$_->wait_until_dead foreach @killed;
+	foreach my $session (1 .. 3)
+	{
+		$org1->query(join ";\n", map { create_vehicle("K$session$_") } 1 .. 4);
+	}
+	$node{org2peer2}->query(create_vehicle('L'));
+	is(vehicles_of($org1), 6 + 12 + 1, 'all is committed');
+};
+
+subtest 'no peer of an organization is left' => sub {
+	$node{org2peer2}->kill_hard;
+	my $error = $org1->error_of(create_vehicle('lost'));
+	my ($first, $second) = map { $_->address } @node{qw(org2peer1 org2peer2)};
+	like($error, qr/LF310.*Org2MSP \(\Q$first\E\): [^;]+; Org2MSP \(\Q$second\E\): |LF310.*Org2MSP \(\Q$second\E\): [^;]+; Org2MSP \(\Q$first\E\): /s, 'both nodes are named, with their reasons');
+	is(known($org1, $node{org2peer1}, 'state'), 'silent', 'who does not answer is shown');
+	like(known($org1, $node{org2peer1}, 'last_error'), qr/refused|closed|lost|terminat/i, 'with the reason');
+	is(known($org1, $node{org2peer1}, "last_error_at > now() - interval '5 min' AND coalesce(last_answer_at < last_error_at, true)"), 't', 'and the times');
+	is(known($org1, $node{org3peer1}, 'state'), 'answers', 'and who answers');
+	$_->start foreach @node{qw(org1peer2 org2peer1 org2peer2 org3peer2)};
+	my $calls = 0;
+	ok(wait_until(sub {
+		$org1->try_query(create_vehicle('again' . ++$calls));
+		known($org1, $node{org2peer1}, 'state') eq 'answers' && known($org1, $node{org2peer2}, 'state') eq 'answers';
+	}, 60), 'both are asked again when they are back');
+};
+
+subtest 'an orderer is killed, be it the leader' => sub {
+	my $leader = wait_for_leader($network, 'trade', 60);
+	$leader->kill_hard;
+	foreach my $session (1 .. 3)
+	{
+		$org1->query(join ";\n", map { create_vehicle("O$session$_") } 1 .. 3);
+	}
+	is($org1->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key LIKE 'O__'"), 9, 'transactions go on');
+	$leader->start;
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
+};
+
+subtest 'a policy that wants two identities of one organization' => sub {
+	deploy_at('pair', "AND('Org2MSP.peer', 'Org2MSP.peer')", @node{qw(org1peer1 org2peer1 org2peer2 org3peer1)});
+	$org1->query("SELECT fabric.invoke('trade', 'pair', 'put', 'a', 'b')");
+	is($org1->query(<<'SQL'), '2', 'both nodes have signed');
+SELECT count(DISTINCT e) FROM fabric.transactions t, jsonb_path_query(fabric.decode_block(fabric.get_block('trade', t.block_number)), '$.**.endorsements[*].endorser') e
+WHERE t.channel = 'trade' AND t.chaincode = 'pair'
+SQL
+	is($org1->query("SELECT jsonb_path_query_array(plan->'Layouts', '\$[*].quantities_by_group.*') FROM fabric.endorsement_plan('trade', 'pair') AS plan"), '[2]', 'the plan says so');
+};
 done_testing();

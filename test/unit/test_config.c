@@ -1136,6 +1136,7 @@ test_profile_errors(void)
 		{FB_INVALID_CONFIG, "policy \"P\" of /Channel is given twice"},
 		{FB_INVALID_CONFIG, "unknown Channel capability \"V3_0\""},
 		{FB_INVALID_CONFIG, "application capability V2_0 is not enabled"},
+		{FB_INVALID_ARGUMENT, "invalid address \"localhost\""},
 	};
 	ConfigBundle *real;
 
@@ -1262,12 +1263,51 @@ test_profile_errors(void)
 			case 29:
 				profile.application_capability = "V1_3";
 				break;
+			case 30:
+				/* not even beside an organization's endpoints, where it is not used */
+				profile.orderer_addresses = &endpoint;
+				profile.orderer_addresses_count = 1;
+				break;
 		}
 		status = config_genesis_block(allocator, &profile, &block, &error);
 		CHECK(block.size == 0);
 		if (!CHECK_STATUS(status, expected[i].status) || !CHECK_TEXT(error.message, expected[i].message))
 			fprintf(stderr, "    case %s: %s %s\n", number_text(i), error.message, error.detail);
 	}
+	config_bundle_destroy(real);
+}
+
+/* addresses of the channel instead of the organizations': as configtxgen writes them (encoder.go, NewChannelGroup), and read again */
+static void
+test_orderer_addresses(void)
+{
+	static const char *const addresses[] = {"orderer1.example.com:7050", "orderer2.example.com:7050"};
+	ConfigBundle *real;
+	ConfigBundle *bundle;
+	ConfigProfile profile;
+	ProfileOrganization organizations[3];
+	FbBytes		block;
+	const Common__ConfigGroup *group;
+	bool		found = false;
+
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error), FB_OK);
+	profile = real_profile(real);
+	memcpy(organizations, profile.organizations, sizeof(organizations));
+	organizations[2].endpoints_count = 0;
+	profile.organizations = organizations;
+	profile.orderer_addresses = addresses;
+	profile.orderer_addresses_count = 2;
+	CHECK_STATUS(config_genesis_block(allocator, &profile, &block, &error), FB_OK);
+	CHECK_STATUS(config_bundle_from_block(allocator, block, &bundle, &error), FB_OK);
+	CHECK(bundle->orderer_addresses_count == 2);
+	CHECK_TEXT(bundle->orderer_addresses[1], addresses[1]);
+	CHECK(bundle->orderer_organizations[0].endpoints_count == 0);
+	group = bundle->config->channel_group;
+	for (size_t i = 0; i < group->n_values; i++)
+		if (strcmp(group->values[i]->key, "OrdererAddresses") == 0)
+			found = CHECK_TEXT(group->values[i]->value->mod_policy, "/Channel/Orderer/Admins");
+	CHECK(found);
+	config_bundle_destroy(bundle);
 	config_bundle_destroy(real);
 }
 
@@ -1390,6 +1430,7 @@ main(void)
 	test_genesis();
 	test_genesis_variants();
 	test_profile_errors();
+	test_orderer_addresses();
 	test_hostile();
 	test_failing_allocator();
 	fb_arena_reset(&arena);

@@ -198,7 +198,7 @@ typedef struct ProfileOrganization
 	FbBytes		msp_config;		/* bytes of msp.MSPConfig; the MSP id is inside */
 	bool		application;	/* member of the Application group */
 	bool		orderer;		/* member of the Orderer group */
-	size_t		endpoints_count; /* "host:port"; for orderer members, at least one */
+	size_t		endpoints_count; /* "host:port"; for orderer members, at least one unless the profile has orderer_addresses */
 	const char *const *endpoints;
 	size_t		anchors_count;	/* application members; may be none */
 	const ConfigAddress *anchors;
@@ -217,6 +217,8 @@ typedef struct ConfigProfile
 	uint32_t	batch_bytes_absolute_max;
 	uint32_t	batch_bytes_preferred_max;
 	int64_t		batch_timeout_ns;
+	size_t		orderer_addresses_count; /* "host:port" of all orderers, for configurations without endpoints; usually none */
+	const char *const *orderer_addresses;
 	size_t		acls_count;
 	const ConfigAcl *acls;		/* policy absolute, or relative to /Channel/Application */
 	size_t		policies_count; /* changes to the default policies */

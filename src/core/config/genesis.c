@@ -212,7 +212,8 @@ build_orderer_member(Builder *builder, const Member *member, Common__ConfigGroup
 
 	endpoints.addresses = (char **) member->organization->endpoints;
 	endpoints.n_addresses = member->organization->endpoints_count;
-	FB_TRY(ADD_VALUE(builder, group, "Endpoints", &endpoints));
+	if (endpoints.n_addresses > 0)
+		FB_TRY(ADD_VALUE(builder, group, "Endpoints", &endpoints));
 	FB_TRY(add_value_bytes(builder, group, "MSP", member->organization->msp_config));
 	FB_TRY(set_role_policy(builder, group, "Admins", member->msp_id, admins));
 	FB_TRY(set_role_policy(builder, group, "Readers", member->msp_id, anybody));
@@ -384,6 +385,7 @@ build_channel(Builder *builder, Common__ConfigGroup **channel)
 {
 	Common__HashingAlgorithm algorithm = COMMON__HASHING_ALGORITHM__INIT;
 	Common__BlockDataHashingStructure structure = COMMON__BLOCK_DATA_HASHING_STRUCTURE__INIT;
+	Common__OrdererAddresses addresses = COMMON__ORDERER_ADDRESSES__INIT;
 	Common__ConfigGroup *application = NULL;
 	Common__ConfigGroup *orderer = NULL;
 	Member	   *members = NULL;
@@ -391,10 +393,18 @@ build_channel(Builder *builder, Common__ConfigGroup **channel)
 	algorithm.name = "SHA256";
 	structure.width = UINT32_MAX;
 	FB_TRY(sort_members(builder, &members));
-	FB_TRY(new_group(builder, 2, 3, 3, channel));
+	FB_TRY(new_group(builder, 2, 4, 3, channel));
 	FB_TRY(ADD_VALUE(builder, *channel, "BlockDataHashingStructure", &structure));
 	FB_TRY(add_capability(builder, *channel, builder->profile->channel_capability));
 	FB_TRY(ADD_VALUE(builder, *channel, "HashingAlgorithm", &algorithm));
+	addresses.addresses = (char **) builder->profile->orderer_addresses;
+	addresses.n_addresses = builder->profile->orderer_addresses_count;
+	if (addresses.n_addresses > 0)
+	{
+		FB_TRY(ADD_VALUE(builder, *channel, "OrdererAddresses", &addresses));
+		/* the orderers' own affair (encoder.go, NewChannelGroup) */
+		(*channel)->values[(*channel)->n_values - 1]->value->mod_policy = "/Channel/Orderer/Admins";
+	}
 	FB_TRY(set_meta_policies(builder, *channel));
 	FB_TRY(build_application(builder, members, &application));
 	FB_TRY(add_group(builder, *channel, "Application", application));

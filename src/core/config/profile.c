@@ -52,14 +52,14 @@ check_msp_id(const char *msp_id, FbError *error)
 }
 
 static FbStatus
-check_addresses(FbAllocator *allocator, const ProfileOrganization *organization, FbError *error)
+check_addresses(FbAllocator *allocator, const ConfigProfile *profile, const ProfileOrganization *organization, FbError *error)
 {
 	char	   *host;
 	uint16_t	port;
 
 	for (size_t i = 0; i < organization->endpoints_count; i++)
 		FB_TRY(config_parse_address(allocator, fb_bytes_of_text(organization->endpoints[i]), &host, &port, error));
-	if (organization->orderer && organization->endpoints_count == 0)
+	if (organization->orderer && organization->endpoints_count == 0 && profile->orderer_addresses_count == 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "an orderer organisation has no endpoint");
 	for (size_t i = 0; i < organization->anchors_count; i++)
 		if (organization->anchors[i].host == NULL || organization->anchors[i].host[0] == '\0' || organization->anchors[i].port == 0 ||
@@ -93,7 +93,7 @@ check_organization(FbAllocator *allocator, const ConfigProfile *profile, size_t 
 		if (strcmp(other != NULL ? other : msp_id(msp_manager_msp(msps, i)), name) == 0)
 			return fb_fail(error, FB_INVALID_CONFIG, "organisation \"%s\" is given twice", name);
 	}
-	return at_organization(error, check_addresses(allocator, organization, error), index, name);
+	return at_organization(error, check_addresses(allocator, profile, organization, error), index, name);
 }
 
 /* a consenter's certificates must come from the TLS CA of an orderer organisation: others would not let it connect. Its expiry is not asked */
@@ -200,6 +200,13 @@ check_with_msps(FbAllocator *allocator, const ConfigProfile *profile, MspManager
 	size_t		orderers_count = 0;
 	size_t		members_count = 0;
 
+	for (size_t i = 0; i < profile->orderer_addresses_count; i++)
+	{
+		char	   *host;
+		uint16_t	port;
+
+		FB_TRY(config_parse_address(allocator, fb_bytes_of_text(profile->orderer_addresses[i]), &host, &port, error));
+	}
 	for (size_t i = 0; i < profile->organizations_count; i++)
 	{
 		FB_TRY(check_organization(allocator, profile, i, msps, error));

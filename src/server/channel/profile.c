@@ -316,7 +316,7 @@ take_policies(JsonbContainer *root, ConfigProfile *profile)
 FbBytes
 channel_genesis_block(const char *name, Jsonb *document)
 {
-	static const char *const names[] = {"organisations", "consenters", "batch_size", "batch_timeout", "acls", "policies", NULL};
+	static const char *const names[] = {"organisations", "consenters", "orderer_addresses", "batch_size", "batch_timeout", "acls", "policies", NULL};
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	ConfigProfile profile;
 	FbBytes		block;
@@ -328,6 +328,7 @@ channel_genesis_block(const char *name, Jsonb *document)
 	config_profile_defaults(&profile);
 	profile.channel_id = name;
 	take_lists(&document->root, &profile);
+	profile.orderer_addresses = (const char *const *) text_list(&document->root, "profile", "orderer_addresses", &profile.orderer_addresses_count);
 	take_batch(&document->root, &profile);
 	take_acls(&document->root, &profile);
 	take_policies(&document->root, &profile);

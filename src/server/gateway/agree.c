@@ -237,7 +237,13 @@ note_groups(FanOut *fan_out)
 		answers_note_difference(fan_out, members, count);
 }
 
-/* "Org2MSP: could not connect ...; Org3MSP: ...": every member that failed */
+static const char *
+member_name(const FanOut *fan_out, size_t member)
+{
+	return candidate_name(fan_out->channel, fan_out->plan->members[member].msp_id, fan_out->plan->members[member].address);
+}
+
+/* "Org2MSP: could not connect ...; Org3MSP (host:port): ...": every member that failed */
 static void
 append_failures(const FanOut *fan_out, StringInfo detail)
 {
@@ -247,7 +253,7 @@ append_failures(const FanOut *fan_out, StringInfo detail)
 	{
 		if (!fan_out->plan->members[i].failed)
 			continue;
-		appendStringInfo(detail, "%s%s: %s", first ? "" : "; ", fan_out->plan->members[i].msp_id, fan_out->branches[i].failure);
+		appendStringInfo(detail, "%s%s: %s", first ? "" : "; ", member_name(fan_out, i), fan_out->branches[i].failure);
 		first = false;
 	}
 	if (!first)
@@ -287,9 +293,9 @@ raise_mismatch(const FanOut *fan_out)
 		if (difference->key.size > 0)
 			appendStringInfo(&detail, "key \"%s\" in ", FB_DISPLAY(difference->key));
 		appendStringInfo(&detail, "\"%s\": ", FB_DISPLAY(difference->namespace_name));
-		appendStringInfo(&detail, "%s has %s, %s has %s. ", fan_out->plan->members[members[0]].msp_id,
+		appendStringInfo(&detail, "%s has %s, %s has %s. ", member_name(fan_out, members[0]),
 						 describe_value(difference->expected, difference->expected_present),
-						 fan_out->plan->members[members[difference->response_index]].msp_id,
+						 member_name(fan_out, members[difference->response_index]),
 						 describe_value(difference->actual, difference->actual_present));
 	}
 	append_failures(fan_out, &detail);

@@ -203,6 +203,7 @@ static void
 take_answer(FanOut *fan_out, uint32_t index)
 {
 	Branch	   *branch = &fan_out->branches[index];
+	const char *address = fan_out->plan->members[index].address;
 	const char *flaw;
 	FbError		error;
 
@@ -213,9 +214,14 @@ take_answer(FanOut *fan_out, uint32_t index)
 	else if (branch->height < branch->asked_height)
 		fan_out_note_failure(fan_out, index, "it answered without the blocks that it was asked to wait for");
 	else if ((flaw = flaw_of(fan_out, index)) != NULL)
+	{
+		candidate_note_unfit(fan_out->channel, fan_out->proposal->chaincode_name, address);
 		fan_out_note_failure(fan_out, index, flaw);
+	}
 	else
 		branch->answered = true;
+	if (branch->answered && branch->height + GATEWAY_BLOCKS_BEHIND < fan_out->seen_height)
+		contact_note_behind(address, GATEWAY_BEHIND_MS);
 }
 
 static void
@@ -225,6 +231,8 @@ finish_call(FanOut *fan_out, uint32_t index)
 	const WireError *failure = wire_call_error(branch->call);
 	bool		again = failure != NULL && may_be_old(fan_out, branch, &failure->error);
 
+	if (failure != NULL && !again)
+		candidate_note_error(fan_out->channel, fan_out->proposal->chaincode_name, fan_out->plan->members[index].address, failure->error.status);
 	if (failure == NULL)
 		take_answer(fan_out, index);
 	else if (wire_call_refusal(branch->call) != NULL && !again)

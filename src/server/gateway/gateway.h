@@ -99,9 +99,18 @@ typedef struct GatewayInterest
 typedef struct GatewayEndorser
 {
 	const char *msp_id;
-	const char *address;		/* NULL: this node, whose organization has no anchor peer */
+	const char *address;		/* NULL: this node, whose address is not known, or which is no anchor peer */
 	uint64		height;			/* 0: of another node, not known here */
+	size_t		group;			/* index of the first endorser of its organization */
 } GatewayEndorser;
+
+/* a combination: from each of these groups so many endorsers, whichever they are */
+typedef struct GatewayLayout
+{
+	size_t		groups_count;
+	size_t	   *groups;			/* ascending */
+	uint32	   *quantities;
+} GatewayLayout;
 
 typedef struct GatewayPlan
 {
@@ -109,7 +118,7 @@ typedef struct GatewayPlan
 	size_t		policies_count;
 	GatewayEndorser *endorsers; /* all that can be asked, this node first */
 	size_t		endorsers_count;
-	PolicyLayout *layouts;		/* of indexes into endorsers; those that are tried first come first */
+	GatewayLayout *layouts;		/* those that are tried first come first */
 	size_t		layouts_count;	/* 0: these endorsers cannot satisfy the policies */
 } GatewayPlan;
 

@@ -11,9 +11,39 @@
 /* the longest that an answer is waited for before somebody else is asked too, whatever it usually takes (wire_call_patience_ms) */
 #define GATEWAY_PATIENCE_MS_MAX (guc_endorse_timeout_ms / 3)
 
+/* a node that answers with so many blocks less than the caller has seen is asked after the others of its organization for so long */
+#define GATEWAY_BLOCKS_BEHIND 10
+#define GATEWAY_BEHIND_MS 10000
+
+/* ---- candidates.c: the nodes of an organization, in the order in which they are asked ---- */
+
+typedef struct Candidate
+{
+	const char *address;		/* of another node: "host:port" */
+	bool		avoid;			/* it did not answer lately, or cannot endorse the chaincode: asked only where nobody else will do */
+} Candidate;
+
+/*
+ * The other nodes of an organization, this node's own organization included: List of Candidate *; NIL: none is known. call_name: see fan_out_call_name;
+ * empty: the function is not known.
+ */
+extern List *candidates_of_organization(const Channel *channel, const char *msp_id, FbBytes chaincode, FbBytes call_name);
+/* the node has just shown that it cannot endorse the chaincode; note_error: if that is what this error of it means */
+extern void candidate_note_unfit(const Channel *channel, FbBytes chaincode, const char *address);
+extern void candidate_note_error(const Channel *channel, FbBytes chaincode, const char *address, FbStatus status);
+/* for messages: the organization, and where it has several nodes also which one; address NULL: this node */
+extern const char *candidate_name(const Channel *channel, const char *msp_id, const char *address);
+/* this node's address among the anchor peers of its organization; NULL: it has none, or it is not known which */
+extern const char *candidate_own_address(const Channel *channel);
+/*
+ * The other nodes that order the channel: List of char *. *probe becomes true when the first one did not answer lately and is to be asked besides, without
+ * waiting for its answer (answer_take_probe).
+ */
+extern List *candidates_for_submission(const Channel *channel, bool *probe);
+
 /* ---- plan.c: whom to ask ---- */
 
-/* an organisation that can be asked for an endorsement */
+/* a node that can be asked for an endorsement. Those of one organization stand together, the ones to be asked first at the front */
 typedef struct PlanMember
 {
 	const char *msp_id;
@@ -26,7 +56,7 @@ typedef struct PlanMember
 
 typedef struct EndorsementPlan
 {
-	PlanMember *members;		/* this node first */
+	PlanMember *members;		/* this node first, then those of its organization */
 	size_t		members_count;
 	ChaincodeDefinition definition;
 	const Policy *const *policies;	/* all of them have to be satisfied; an entry NULL is satisfied by nobody */
@@ -46,12 +76,12 @@ extern EndorsementPlan *plan_create_for_chaincode(const Channel *channel, const 
 /* from now on the members have to satisfy what a transaction needs that touches this; false: that is what they had to satisfy before */
 extern bool plan_set_interest(EndorsementPlan *plan, const Channel *channel, const InterestCall *calls, size_t calls_count);
 /*
- * The members to ask, indexes in ascending order: none that failed or differs, and no slow one if possible. False when the rest cannot satisfy the
- * policy.
+ * The members to ask, indexes in ascending order: none that failed or differs, no slow one if possible, and of each organization the first of them, unless
+ * the policy wants several. False when the rest cannot satisfy the policy.
  */
 extern bool plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_count);
 
-/* all minimal combinations of members that have not failed, up to a number */
+/* all minimal combinations of members that have not failed, up to a number; of the nodes of one organization the first ones stand for all */
 extern void plan_list_layouts(EndorsementPlan *plan, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count);
 
 /* ---- needs.c: which policies a transaction needs ---- */

@@ -60,6 +60,73 @@ describe_policies(const EndorsementPlan *plan, GatewayPlan *result)
 		error_check(policy_describe(plan->allocator, plan->policies[i], &result->policies[i], &error), &error);
 }
 
+/* of the members of a plan to groups: the first member of an organization stands for it */
+static size_t
+group_of(const EndorsementPlan *plan, size_t member)
+{
+	size_t		group = 0;
+
+	while (strcmp(plan->members[group].msp_id, plan->members[member].msp_id) != 0)
+		group++;
+	return group;
+}
+
+static GatewayLayout
+count_groups(const EndorsementPlan *plan, const PolicyLayout *layout)
+{
+	GatewayLayout result = {0};
+
+	result.groups = palloc(layout->endorsers_count * sizeof(size_t) + 1);
+	result.quantities = palloc(layout->endorsers_count * sizeof(uint32) + 1);
+	/* members of one organization stand together */
+	for (size_t i = 0; i < layout->endorsers_count; i++)
+	{
+		size_t		group = group_of(plan, layout->endorsers[i]);
+
+		if (result.groups_count > 0 && result.groups[result.groups_count - 1] == group)
+		{
+			result.quantities[result.groups_count - 1]++;
+			continue;
+		}
+		result.groups[result.groups_count] = group;
+		result.quantities[result.groups_count++] = 1;
+	}
+	return result;
+}
+
+static bool
+has_layout(const GatewayPlan *plan, const GatewayLayout *layout)
+{
+	for (size_t l = 0; l < plan->layouts_count; l++)
+	{
+		const GatewayLayout *known = &plan->layouts[l];
+
+		if (known->groups_count == layout->groups_count &&
+			memcmp(known->groups, layout->groups, layout->groups_count * sizeof(size_t)) == 0 &&
+			memcmp(known->quantities, layout->quantities, layout->groups_count * sizeof(uint32)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* sets of nodes of the same organizations are one combination */
+static void
+list_layouts(EndorsementPlan *plan, GatewayPlan *result)
+{
+	PolicyLayout *layouts;
+	size_t		layouts_count;
+
+	plan_list_layouts(plan, LAYOUTS_MAX, &layouts, &layouts_count);
+	result->layouts = palloc0(layouts_count * sizeof(GatewayLayout) + 1);
+	for (size_t l = 0; l < layouts_count; l++)
+	{
+		GatewayLayout layout = count_groups(plan, &layouts[l]);
+
+		if (!has_layout(result, &layout))
+			result->layouts[result->layouts_count++] = layout;
+	}
+}
+
 void
 gateway_plan(const char *channel_name, const char *chaincode, const GatewayInterest *interest, GatewayPlan *result)
 {
@@ -78,15 +145,16 @@ gateway_plan(const char *channel_name, const char *chaincode, const GatewayInter
 	memset(result, 0, sizeof(*result));
 	describe_policies(plan, result);
 	result->endorsers = palloc0(plan->members_count * sizeof(GatewayEndorser) + 1);
-	plan_list_layouts(plan, LAYOUTS_MAX, &result->layouts, &result->layouts_count);
+	list_layouts(plan, result);
 	for (size_t i = 0; i < plan->members_count; i++)
 	{
 		const PlanMember *member = &plan->members[i];
 
 		result->endorsers[result->endorsers_count++] = (GatewayEndorser) {
 			.msp_id = member->msp_id,
-			.address = member->address != NULL ? member->address : channel_peer_address(channel, member->msp_id),
+			.address = member->address != NULL ? member->address : candidate_own_address(channel),
 			.height = member->address == NULL ? height_of_node(channel) : 0,
+			.group = group_of(plan, i),
 		};
 	}
 }

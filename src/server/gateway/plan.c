@@ -1,18 +1,35 @@
 /*
- * plan.c: which organisations are asked for an endorsement (GWY-2, POL-13).
+ * plan.c: which nodes are asked for an endorsement (GWY-2, POL-13).
  *
- * The committed definition of the chaincode tells the policy; the channel's configuration tells where the organisations' nodes are. Of the smallest sets
- * that satisfy the policy the first is taken whose members have not failed; this node's own organisation comes first. Once it is known what the
- * transaction touches, the policies of keys and collections count as well (plan_set_interest).
+ * The committed definition of the chaincode tells the policy; the channel's configuration tells where the organizations' nodes are. Of the smallest sets of
+ * organizations that satisfy the policy the first is taken of which each has a node that has not failed; this node's own organization comes first, and this
+ * node before the others of it. Of each organization one node is asked, in the order of candidates.c; when it fails the next one takes its place, and only
+ * when none is left another set of organizations. Only where a policy wants two identities of one organization several of its nodes are asked at once, as
+ * in Fabric, whose layouts have a quantity for each group. Once it is known what the transaction touches, the policies of keys and collections count as well
+ * (plan_set_interest).
  */
 #include "server/gateway/gateway_internal.h"
 
 #define APPROVE_FUNCTION "ApproveChaincodeDefinitionForMyOrg"
 
 static void
-add_member(EndorsementPlan *plan, const char *msp_id, const char *address)
+add_member(EndorsementPlan *plan, const char *msp_id, const char *address, bool slow)
 {
-	plan->members[plan->members_count++] = (PlanMember) {.msp_id = msp_id, .address = address, .slow = address != NULL && wire_is_silent(address)};
+	plan->members[plan->members_count++] = (PlanMember) {.msp_id = msp_id, .address = address, .slow = slow};
+}
+
+/* the other nodes of an organization */
+static void
+add_candidates(EndorsementPlan *plan, const Channel *channel, const char *msp_id, FbBytes call_name)
+{
+	ListCell   *cell;
+
+	foreach(cell, candidates_of_organization(channel, msp_id, fb_bytes_of_text(plan->definition.name), call_name))
+	{
+		const Candidate *candidate = lfirst(cell);
+
+		add_member(plan, msp_id, candidate->address, candidate->avoid);
+	}
 }
 
 static bool
@@ -38,22 +55,20 @@ can_endorse_here(const Channel *channel, const ChaincodeDefinition *definition)
 }
 
 static void
-add_all(EndorsementPlan *plan, const Channel *channel, const ChaincodeDefinition *definition)
+add_all(EndorsementPlan *plan, const Channel *channel, FbBytes call_name)
 {
-	if (can_endorse_here(channel, definition))
-		add_member(plan, guc_node_msp_id, NULL);
-	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
-	{
-		const char *msp_id = channel->bundle->application_organizations[i].msp_id;
-		const char *address = strcmp(msp_id, guc_node_msp_id) == 0 ? NULL : channel_peer_address(channel, msp_id);
+	const ConfigBundle *bundle = channel->bundle;
 
-		if (address != NULL)
-			add_member(plan, msp_id, address);
-	}
+	if (can_endorse_here(channel, &plan->definition))
+		add_member(plan, guc_node_msp_id, NULL, false);
+	add_candidates(plan, channel, guc_node_msp_id, call_name);
+	for (size_t i = 0; i < bundle->application_organizations_count; i++)
+		if (strcmp(bundle->application_organizations[i].msp_id, guc_node_msp_id) != 0)
+			add_candidates(plan, channel, bundle->application_organizations[i].msp_id, call_name);
 }
 
 static void
-add_named(EndorsementPlan *plan, const Channel *channel, const ChaincodeDefinition *definition, List *organisations)
+add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, FbBytes call_name)
 {
 	ListCell   *cell;
 
@@ -62,21 +77,37 @@ add_named(EndorsementPlan *plan, const Channel *channel, const ChaincodeDefiniti
 	{
 		const char *msp_id = lfirst(cell);
 		bool		own = strcmp(msp_id, guc_node_msp_id) == 0;
-		const char *address = own ? NULL : channel_peer_address(channel, msp_id);
 		FbError		error;
 
 		if (has_member(plan, msp_id))
 			continue;
-		if (own ? can_endorse_here(channel, definition) : address != NULL)
-		{
-			add_member(plan, msp_id, address);
+		if (own && can_endorse_here(channel, &plan->definition))
+			add_member(plan, msp_id, NULL, false);
+		add_candidates(plan, channel, msp_id, call_name);
+		if (has_member(plan, msp_id))
 			continue;
-		}
 		fb_fail(&error, FB_INVALID_ARGUMENT, "organisation \"%s\" cannot be asked for an endorsement", msp_id);
 		fb_error_detail(&error, own ? "This node has not installed an approved package of the chaincode." :
 						"It is no member of channel \"%s\", or has no anchor peer in its configuration.", channel->name);
 		error_throw(&error);
 	}
+}
+
+/* what this organization has approved is only known to the node that endorses it, until the others of the organization get the block (LIF-3) */
+static void
+add_this_node(EndorsementPlan *plan, const Channel *channel)
+{
+	FbError		error;
+
+	plan->fixed = true;
+	if (can_endorse_here(channel, &plan->definition))
+	{
+		add_member(plan, guc_node_msp_id, NULL, false);
+		return;
+	}
+	fb_fail(&error, FB_INVALID_ARGUMENT, "organisation \"%s\" cannot approve chaincode on channel \"%s\"", guc_node_msp_id, channel->name);
+	fb_error_detail(&error, "It is no application organisation of the channel, or this node is not configured.");
+	error_throw(&error);
 }
 
 /* approving concerns one organisation alone: its own collection is written, its own node endorses (LIF-3) */
@@ -87,15 +118,17 @@ is_approval(const ProposalView *proposal)
 		fb_bytes_equal(proposal->args[0], fb_bytes_of_text(APPROVE_FUNCTION));
 }
 
-/* room for this many members by name beside all organizations */
 static EndorsementPlan *
-make_plan(const Channel *channel, const char *chaincode, int named_count)
+make_plan(const Channel *channel, const char *chaincode)
 {
 	EndorsementPlan *plan = palloc0(sizeof(EndorsementPlan));
+	size_t		members_max = 1;
 	FbError		error;
 
+	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
+		members_max += channel->bundle->application_organizations[i].anchors_count;
 	plan->allocator = memory_allocator(CurrentMemoryContext);
-	plan->members = palloc0((channel->bundle->application_organizations_count + named_count + 1) * sizeof(PlanMember));
+	plan->members = palloc0(members_max * sizeof(PlanMember));
 	if (!definition_get(channel->name, chaincode, &plan->definition))
 	{
 		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"", chaincode, channel->name);
@@ -129,14 +162,20 @@ plan_set_interest(EndorsementPlan *plan, const Channel *channel, const InterestC
 	return true;
 }
 
+static EndorsementPlan *
+plan_for_call(const Channel *channel, const char *chaincode, FbBytes call_name)
+{
+	EndorsementPlan *plan = make_plan(channel, chaincode);
+
+	add_all(plan, channel, call_name);
+	(void) plan_set_interest(plan, channel, NULL, 0);
+	return plan;
+}
+
 EndorsementPlan *
 plan_create_for_chaincode(const Channel *channel, const char *chaincode)
 {
-	EndorsementPlan *plan = make_plan(channel, chaincode, 0);
-
-	add_all(plan, channel, &plan->definition);
-	(void) plan_set_interest(plan, channel, NULL, 0);
-	return plan;
+	return plan_for_call(channel, chaincode, FB_BYTES_EMPTY);
 }
 
 EndorsementPlan *
@@ -145,29 +184,14 @@ plan_create(const Channel *channel, const ProposalView *proposal, List *organisa
 	char	   *chaincode = fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->chaincode_name);
 	EndorsementPlan *plan;
 
-	if (organisations == NIL && is_approval(proposal))
-		organisations = list_make1(guc_node_msp_id);
+	if (organisations == NIL && !is_approval(proposal))
+		return plan_for_call(channel, chaincode, fan_out_call_name(proposal));
+	plan = make_plan(channel, chaincode);
 	if (organisations == NIL)
-		return plan_create_for_chaincode(channel, chaincode);
-	plan = make_plan(channel, chaincode, list_length(organisations));
-	add_named(plan, channel, &plan->definition, organisations);
+		add_this_node(plan, channel);
+	else
+		add_named(plan, channel, organisations, fan_out_call_name(proposal));
 	return plan;
-}
-
-static bool
-choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_count)
-{
-	uint32_t   *all = palloc(plan->members_count * sizeof(uint32_t) + 1);
-
-	for (size_t i = 0; i < plan->members_count; i++)
-	{
-		if (plan->members[i].failed || plan->members[i].differs)
-			return false;
-		all[i] = (uint32_t) i;
-	}
-	*members = all;
-	*members_count = plan->members_count;
-	return plan->members_count > 0;
 }
 
 /* whom a choice may contain */
@@ -186,16 +210,62 @@ may_choose(const PlanMember *member, Choice choice)
 	return choice == CHOICE_ALL || (!member->late && (choice == CHOICE_NOT_LATE || !member->slow));
 }
 
-/* the members that may be asked, for a search of layouts; places: their indexes in the plan */
+/* is it the one to be asked first of its organization, as far as these may be asked? */
+static bool
+is_first_usable(const EndorsementPlan *plan, size_t index, Choice choice)
+{
+	if (!may_choose(&plan->members[index], choice))
+		return false;
+	for (size_t i = 0; i < index; i++)
+		if (strcmp(plan->members[i].msp_id, plan->members[index].msp_id) == 0 && may_choose(&plan->members[i], choice))
+			return false;
+	return true;
+}
+
+/* the member of an organization to ask, when the client wants one of each; members_count: there is none */
 static size_t
-list_endorsers(const EndorsementPlan *plan, Choice choice, PolicyEndorser **endorsers, uint32_t **places)
+choose_of_organization(const EndorsementPlan *plan, const char *msp_id)
+{
+	for (Choice choice = CHOICE_PROMPT; choice <= CHOICE_ALL; choice++)
+		for (size_t i = 0; i < plan->members_count; i++)
+			if (strcmp(plan->members[i].msp_id, msp_id) == 0 && may_choose(&plan->members[i], choice))
+				return i;
+	return plan->members_count;
+}
+
+static bool
+choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_count)
+{
+	uint32_t   *all = palloc(plan->members_count * sizeof(uint32_t) + 1);
+	size_t		count = 0;
+
+	for (size_t i = 0; i < plan->members_count; i++)
+	{
+		size_t		chosen;
+
+		/* those of an organization stand together */
+		if (i > 0 && strcmp(plan->members[i].msp_id, plan->members[i - 1].msp_id) == 0)
+			continue;
+		chosen = choose_of_organization(plan, plan->members[i].msp_id);
+		if (chosen == plan->members_count)
+			return false;
+		all[count++] = (uint32_t) chosen;
+	}
+	*members = all;
+	*members_count = count;
+	return count > 0;
+}
+
+/* the members that may be asked, for a search of layouts; places: their indexes in the plan. single: one of each organization */
+static size_t
+list_endorsers(const EndorsementPlan *plan, Choice choice, bool single, PolicyEndorser **endorsers, uint32_t **places)
 {
 	size_t		count = 0;
 
 	*endorsers = palloc0(plan->members_count * sizeof(PolicyEndorser) + 1);
 	*places = palloc(plan->members_count * sizeof(uint32_t) + 1);
 	for (size_t i = 0; i < plan->members_count && count < FB_POLICY_ENDORSERS_MAX; i++)
-		if (may_choose(&plan->members[i], choice))
+		if (single ? is_first_usable(plan, i, choice) : may_choose(&plan->members[i], choice))
 		{
 			(*endorsers)[count].msp_id = plan->members[i].msp_id;
 			(*places)[count++] = (uint32_t) i;
@@ -205,11 +275,11 @@ list_endorsers(const EndorsementPlan *plan, Choice choice, PolicyEndorser **endo
 
 /* layouts of members instead of endorsers */
 static void
-find_layouts(EndorsementPlan *plan, Choice choice, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
+find_layouts(EndorsementPlan *plan, Choice choice, bool single, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
 {
 	PolicyEndorser *endorsers;
 	uint32_t   *places;
-	size_t		endorsers_count = list_endorsers(plan, choice, &endorsers, &places);
+	size_t		endorsers_count = list_endorsers(plan, choice, single, &endorsers, &places);
 	FbError		error;
 
 	*layouts_count = 0;
@@ -235,16 +305,18 @@ find_layouts(EndorsementPlan *plan, Choice choice, size_t layouts_max, PolicyLay
 void
 plan_list_layouts(EndorsementPlan *plan, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
 {
-	find_layouts(plan, CHOICE_ALL, layouts_max, layouts, layouts_count);
+	find_layouts(plan, CHOICE_ALL, true, layouts_max, layouts, layouts_count);
+	if (*layouts_count == 0)
+		find_layouts(plan, CHOICE_ALL, false, layouts_max, layouts, layouts_count);
 }
 
 static bool
-choose_among(EndorsementPlan *plan, Choice choice, const uint32_t **members, size_t *members_count)
+choose_among(EndorsementPlan *plan, Choice choice, bool single, const uint32_t **members, size_t *members_count)
 {
 	PolicyLayout *layouts;
 	size_t		layouts_count;
 
-	find_layouts(plan, choice, 1, &layouts, &layouts_count);
+	find_layouts(plan, choice, single, 1, &layouts, &layouts_count);
 	if (layouts_count == 0)
 		return false;
 	*members = layouts[0].endorsers;
@@ -257,8 +329,9 @@ plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_cou
 {
 	if (plan->fixed)
 		return choose_fixed(plan, members, members_count);
+	/* several nodes of one organization only for a policy that wants several of its identities: there are many more sets of nodes than of organizations */
 	for (Choice choice = CHOICE_PROMPT; choice <= CHOICE_ALL; choice++)
-		if (choose_among(plan, choice, members, members_count))
+		if (choose_among(plan, choice, true, members, members_count) || choose_among(plan, choice, false, members, members_count))
 			return true;
 	return false;
 }

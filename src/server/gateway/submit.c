@@ -187,53 +187,22 @@ typedef struct Round
 	bool	   *in_doubt;		/* the session's: true while an answer is awaited, so that a cancellation finds it so */
 } Round;
 
-/* orderers of other organisations, in random order so that load spreads, those that did not answer lately last, but for one that is to be probed */
+/* the other orderers, those that are to be asked first at the front */
 static void
 list_orderers(const Channel *channel, Round *round)
 {
-	List	   *addresses = NIL;
-	List	   *silent = NIL;
-	const char *probed = NULL;
-	uint8_t		start = 0;
+	bool		probe;
+	List	   *addresses = candidates_for_submission(channel, &probe);
 	ListCell   *cell;
-	FbError		error;
 
-	for (size_t i = 0; i < channel->bundle->orderer_organizations_count; i++)
-	{
-		const ConfigOrganization *organization = &channel->bundle->orderer_organizations[i];
-
-		if (channel_raft_id(channel) != 0 && strcmp(organization->msp_id, guc_node_msp_id) == 0)
-			continue;
-		for (size_t e = 0; e < organization->endpoints_count; e++)
-		{
-			const char *address = organization->endpoints[e];
-
-			if (!answer_is_silent(address, ANSWER_SUBMISSION))
-				addresses = lappend(addresses, (void *) address);
-			else if (probed == NULL && answer_take_probe(address, ANSWER_SUBMISSION))
-				probed = address;
-			else
-				silent = lappend(silent, (void *) address);
-		}
-	}
-	error_check(crypto_random(&start, 1, &error), &error);
-	for (int turns = addresses == NIL ? 0 : start % list_length(addresses); turns > 0; turns--)
-	{
-		void	   *first = linitial(addresses);
-
-		addresses = lappend(list_delete_first(addresses), first);
-	}
-	addresses = list_concat(addresses, silent);
-	if (probed != NULL)
-		addresses = lcons((void *) probed, addresses);
 	round->attempts = palloc0(list_length(addresses) * sizeof(Attempt) + 1);
 	foreach(cell, addresses)
 		round->attempts[round->count++].address = lfirst(cell);
-	if (probed != NULL)
+	if (probe)
 	{
 		/* it is asked besides: nobody waits for it */
 		*round->in_doubt = true;
-		round->attempts[0].call = wire_submit_start(probed, channel->name, round->submission->envelope);
+		round->attempts[0].call = wire_submit_start(round->attempts[0].address, channel->name, round->submission->envelope);
 		round->attempts[0].patience_until = GetCurrentTimestamp();
 		round->asked_count = 1;
 	}

@@ -131,7 +131,7 @@ typedef struct Evaluation
 
 /* the answer of a finished call; false: there is no good one, and why is added to reasons. Its chaincode's refusal is raised */
 static bool
-take_evaluation(Evaluation *asked, const ProposalView *proposal, StringInfo reasons, FbBytes *payload)
+take_evaluation(const Channel *channel, Evaluation *asked, const ProposalView *proposal, StringInfo reasons, FbBytes *payload)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const WireError *failure = wire_call_error(asked->call);
@@ -145,8 +145,11 @@ take_evaluation(Evaluation *asked, const ProposalView *proposal, StringInfo reas
 	answered = failure == NULL && wire_call_rows_count(asked->call) == 1 &&
 		fb_bytes_copy(allocator, wire_call_row(asked->call, 0), &answer, &error) == FB_OK &&
 		response_parse(allocator, answer, &response, &error) == FB_OK;
+	if (failure != NULL)
+		candidate_note_error(channel, proposal->chaincode_name, asked->address, failure->error.status);
 	if (!answered)
-		appendStringInfo(reasons, "%s%s: %s", reasons->len > 0 ? "; " : "", asked->msp_id, failure != NULL ? failure->error.message : "its answer cannot be read");
+		appendStringInfo(reasons, "%s%s: %s", reasons->len > 0 ? "; " : "", candidate_name(channel, asked->msp_id, asked->address),
+						 failure != NULL ? failure->error.message : "its answer cannot be read");
 	wire_call_release(asked->call);
 	asked->call = NULL;
 	if (answered)
@@ -154,28 +157,46 @@ take_evaluation(Evaluation *asked, const ProposalView *proposal, StringInfo reas
 	return answered;
 }
 
-/* the other organizations' nodes, those that did not answer lately last */
+/* the nodes that can be asked: those of this node's organization first, those to be avoided last. own_only: no others */
 static Evaluation *
-list_evaluations(const Channel *channel, int *count)
+list_evaluations(const Channel *channel, const ProposalView *proposal, FbBytes call_name, bool own_only, int *count)
 {
-	Evaluation *list = palloc0((channel->bundle->application_organizations_count + 1) * sizeof(Evaluation));
+	const ConfigBundle *bundle = channel->bundle;
+	List	   *kept = NIL;
+	List	   *avoided = NIL;
+	Evaluation *list;
+	ListCell   *cell;
 
-	*count = 0;
-	for (int silent = 0; silent <= 1; silent++)
-		for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
+	for (int others = 0; others <= (own_only ? 0 : 1); others++)
+		for (size_t i = 0; i < bundle->application_organizations_count; i++)
 		{
-			const char *msp_id = channel->bundle->application_organizations[i].msp_id;
-			const char *address = strcmp(msp_id, guc_node_msp_id) == 0 ? NULL : channel_peer_address(channel, msp_id);
+			const char *msp_id = bundle->application_organizations[i].msp_id;
 
-			if (address != NULL && wire_is_silent(address) == silent)
-				list[(*count)++] = (Evaluation) {msp_id, address};
+			if ((strcmp(msp_id, guc_node_msp_id) != 0) != others)
+				continue;
+			foreach(cell, candidates_of_organization(channel, msp_id, proposal->chaincode_name, call_name))
+			{
+				const Candidate *candidate = lfirst(cell);
+				Evaluation *evaluation = palloc0(sizeof(Evaluation));
+
+				*evaluation = (Evaluation) {msp_id, candidate->address};
+				if (candidate->avoid)
+					avoided = lappend(avoided, evaluation);
+				else
+					kept = lappend(kept, evaluation);
+			}
 		}
+	kept = list_concat(kept, avoided);
+	list = palloc0(list_length(kept) * sizeof(Evaluation) + 1);
+	*count = 0;
+	foreach(cell, kept)
+		list[(*count)++] = *(const Evaluation *) lfirst(cell);
 	return list;
 }
 
 /* wait for those that are asked; true: one has answered. until: when the next one is asked too */
 static bool
-collect_evaluations(Evaluation *list, int asked_count, const ProposalView *proposal, TimestampTz until, StringInfo reasons, FbBytes *payload)
+collect_evaluations(const Channel *channel, Evaluation *list, int asked_count, const ProposalView *proposal, TimestampTz until, StringInfo reasons, FbBytes *payload)
 {
 	WireCall  **calls = palloc(asked_count * sizeof(WireCall *) + 1);
 	int			count = 0;
@@ -191,7 +212,7 @@ collect_evaluations(Evaluation *list, int asked_count, const ProposalView *propo
 			continue;
 		if (wire_call_finished(list[i].call))
 		{
-			if (take_evaluation(&list[i], proposal, reasons, payload))
+			if (take_evaluation(channel, &list[i], proposal, reasons, payload))
 				return true;
 		}
 		else if (GetCurrentTimestamp() >= list[i].patience_until)
@@ -201,7 +222,7 @@ collect_evaluations(Evaluation *list, int asked_count, const ProposalView *propo
 }
 
 /*
- * A node of another organisation answers, at this node's height, so that the caller finds there what it has seen here (GWY-1). One that fails is passed over;
+ * Another node answers, of this organization or else of another one (registry.go, evaluator), at this node's height, so that the caller finds there what it has seen here (GWY-1). One that fails is passed over;
  * when one does not answer for longer than usual, the next one is asked too, and the first answer counts.
  */
 static FbBytes
@@ -213,7 +234,8 @@ evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes
 	FbBytes		payload;
 	int			count;
 	int			asked_count = 0;
-	Evaluation *list = list_evaluations(channel, &count);
+	/* what perhaps only this organization may know stays in it */
+	Evaluation *list = list_evaluations(channel, proposal, name, proposal->transient_count > 0, &count);
 	bool		answered = false;
 
 	initStringInfo(&reasons);
@@ -235,17 +257,23 @@ evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes
 		}
 		if (asked_count < count)
 			until = Min(until, list[asked_count - 1].patience_until);
-		answered = collect_evaluations(list, asked_count, proposal, until, &reasons, &payload);
+		answered = collect_evaluations(channel, list, asked_count, proposal, until, &reasons, &payload);
 	}
 	for (int i = 0; i < asked_count; i++)
 		if (list[i].call != NULL && !answered)
-			(void) take_evaluation(&list[i], proposal, &reasons, &payload);
+			(void) take_evaluation(channel, &list[i], proposal, &reasons, &payload);
 		else
 			wire_call_release(list[i].call);
 	if (answered)
 		return payload;
 	if (reasons.len > 0)
 		fb_error_detail(own_error, "%s.", reasons.data);
+	else if (proposal->transient_count > 0)
+	{
+		fb_fail(own_error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not installed on this node", FB_DISPLAY(proposal->chaincode_name));
+		fb_error_detail(own_error, "The proposal has transient data, which is not sent to other organisations.");
+		fb_error_hint(own_error, "Install the package and approve it for this organisation.");
+	}
 	error_throw(own_error);
 }
 
@@ -287,15 +315,7 @@ gateway_evaluate(FbBytes proposal, FbBytes signature)
 	error_check(proposal_pack_signed(allocator, proposal, signature, &signed_proposal, &error), &error);
 	channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	if (!runs_here(channel, &view, allocator, &error))
-	{
-		if (view.transient_count == 0)
-			return evaluate_elsewhere(channel, &view, signed_proposal, &error);
-		/* GWY-1: what perhaps only this organisation may know stays here */
-		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not installed on this node", FB_DISPLAY(view.chaincode_name));
-		fb_error_detail(&error, "The proposal has transient data, which is not sent to other organisations.");
-		fb_error_hint(&error, "Install the package and approve it for this organisation.");
-		error_throw(&error);
-	}
+		return evaluate_elsewhere(channel, &view, signed_proposal, &error);
 	endorser_evaluate(signed_proposal, &endorsement);
 	if (endorsement.refusal != NULL)
 		refusal_raise(&view, guc_node_msp_id, NULL, endorsement.refusal, NULL);

@@ -252,12 +252,20 @@ answer_note(const char *address, AnswerKind kind, uint64 label, uint64 started_m
 }
 
 int
-answer_patience_ms(uint64 label)
+answer_usual_ms(uint64 label)
 {
 	AnswerTime *time = time_find(label, false);
 	uint64		value = time != NULL ? pg_atomic_read_u64(&time->value) : 0;
 
 	if (value == 0)
-		return PATIENCE_MS_UNKNOWN;
-	return (int) Min(((value >> 32) + 4 * (value & PG_UINT32_MAX)) / 1000 + PATIENCE_MS_MIN, INT_MAX);
+		return -1;
+	return (int) Min(((value >> 32) + 4 * (value & PG_UINT32_MAX)) / 1000, INT_MAX - PATIENCE_MS_MIN);
+}
+
+int
+answer_patience_ms(uint64 label)
+{
+	int			usual_ms = answer_usual_ms(label);
+
+	return usual_ms < 0 ? PATIENCE_MS_UNKNOWN : usual_ms + PATIENCE_MS_MIN;
 }

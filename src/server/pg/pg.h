@@ -391,6 +391,8 @@ typedef enum AnswerKind
 extern uint64 answer_label(const char *address, AnswerKind kind, FbBytes what);
 /* how long the answer is waited for before somebody else is asked too */
 extern int	answer_patience_ms(uint64 label);
+/* how long the answer takes, but for few; -1: it is not known */
+extern int	answer_usual_ms(uint64 label);
 /* an answer that came, to a request sent at started_ms of clock_ms; label 0: how long it took says nothing */
 extern void answer_note(const char *address, AnswerKind kind, uint64 label, uint64 started_ms);
 extern void answer_note_time(uint64 label, uint64 elapsed_ms);
@@ -435,6 +437,31 @@ extern NodeRole *node_roles_enter(Oid role_id);
 extern NodeRolesVerdict node_roles_judge(Oid role_id, bool is_node, int *limit);
 /* takes one message from the role's budget; false: none is left. *left_out: messages since the last allowed one that were not */
 extern bool node_roles_may_log(NodeRole *role, uint64 *left_out);
+
+/* ---- contacts.c: what this server's processes have learned about other nodes ---- */
+
+typedef struct Contact
+{
+	TimestampTz answered_at;	/* of the last answer; 0: none since the start of the server */
+	TimestampTz failed_at;		/* of the last failure; 0: none */
+	uint64		answered_ms;	/* of clock_ms: the same as answered_at */
+	bool		unanswered;		/* it did not answer, and nobody has heard of it since */
+	bool		behind;			/* it lacked many blocks lately */
+	char		last_error[256]; /* empty: none since the start of the server */
+} Contact;
+
+/* All do nothing, and find nothing, in a server that does not preload the library */
+extern void contact_note_answer(const char *address);
+/*
+ * since_ms: of clock_ms, when the request began that got no answer; if the node has answered somebody since, the failure does not count.
+ * CONTACT_SINCE_NOW: it counts; CONTACT_ANSWERED: the node did answer, only not well.
+ */
+#define CONTACT_ANSWERED 0
+#define CONTACT_SINCE_NOW UINT64_MAX
+extern void contact_note_failure(const char *address, const char *reason, uint64 since_ms);
+/* for so long the node counts as one that lacks blocks */
+extern void contact_note_behind(const char *address, int behind_ms);
+extern bool contact_find(const char *address, Contact *contact); /* false, and zeros: nothing is known */
 
 /* ---- memory.c ---- */
 

@@ -55,6 +55,7 @@ shared_bytes(void)
 	size = add_size(size, answer_times_bytes());
 	size = add_size(size, node_roles_bytes());
 	size = add_size(size, conditions_bytes());
+	size = add_size(size, contacts_bytes());
 	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
 }
 
@@ -119,6 +120,8 @@ startup(void)
 		position += node_roles_bytes();
 		conditions_init(position, tranche);
 		position += conditions_bytes();
+		contacts_init(position, tranche);
+		position += contacts_bytes();
 		shared->verified = (pg_atomic_uint64 *) position;
 		for (int i = 0; i < guc_channels_max; i++)
 			init_slot(&shared->slots[i], i, tranche);

@@ -28,4 +28,8 @@ extern void node_roles_init(char *place, int tranche);
 extern Size conditions_bytes(void);
 extern void conditions_init(char *place, int tranche);
 
+/* ---- contacts.c: likewise ---- */
+extern Size contacts_bytes(void);
+extern void contacts_init(char *place, int tranche);
+
 #endif

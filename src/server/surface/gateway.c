@@ -351,6 +351,33 @@ fabric_check_commit_readiness(PG_FUNCTION_ARGS)
 
 /* ---- who could endorse ---- */
 
+static void
+add_group(StringInfo json, const GatewayPlan *plan, size_t group)
+{
+	bool		first = true;
+
+	json_add_name(json, psprintf("G%zu", group));
+	appendStringInfoChar(json, '[');
+	for (size_t i = group; i < plan->endorsers_count; i++)
+	{
+		const GatewayEndorser *endorser = &plan->endorsers[i];
+
+		if (endorser->group != group)
+			continue;
+		appendStringInfoString(json, first ? "{" : ",{");
+		json_add_text(json, "MSPID", endorser->msp_id);
+		json_add_text(json, "Endpoint", endorser->address);
+		if (endorser->height > 0)
+		{
+			json_add_name(json, "LedgerHeight");
+			appendStringInfo(json, UINT64_FORMAT, endorser->height);
+		}
+		appendStringInfoChar(json, '}');
+		first = false;
+	}
+	appendStringInfoChar(json, ']');
+}
+
 /* the names are those of Fabric's `discover endorsers`; a group is an organization */
 static void
 add_groups(StringInfo json, const GatewayPlan *plan)
@@ -359,24 +386,13 @@ add_groups(StringInfo json, const GatewayPlan *plan)
 	appendStringInfoChar(json, '{');
 	for (size_t i = 0; i < plan->endorsers_count; i++)
 	{
-		const GatewayEndorser *endorser = &plan->endorsers[i];
 		bool		used = false;
 
 		for (size_t l = 0; l < plan->layouts_count; l++)
-			for (size_t e = 0; e < plan->layouts[l].endorsers_count; e++)
-				used |= plan->layouts[l].endorsers[e] == i;
-		if (!used)
-			continue;
-		json_add_name(json, psprintf("G%zu", i));
-		appendStringInfoString(json, "[{");
-		json_add_text(json, "MSPID", endorser->msp_id);
-		json_add_text(json, "Endpoint", endorser->address);
-		if (endorser->height > 0)
-		{
-			json_add_name(json, "LedgerHeight");
-			appendStringInfo(json, UINT64_FORMAT, endorser->height);
-		}
-		appendStringInfoString(json, "}]");
+			for (size_t g = 0; g < plan->layouts[l].groups_count; g++)
+				used |= plan->layouts[l].groups[g] == i;
+		if (used)
+			add_group(json, plan, i);
 	}
 	appendStringInfoChar(json, '}');
 }
@@ -388,13 +404,15 @@ add_layouts(StringInfo json, const GatewayPlan *plan)
 	appendStringInfoChar(json, '[');
 	for (size_t l = 0; l < plan->layouts_count; l++)
 	{
+		const GatewayLayout *layout = &plan->layouts[l];
+
 		appendStringInfoString(json, l > 0 ? ",{" : "{");
 		json_add_name(json, "quantities_by_group");
 		appendStringInfoChar(json, '{');
-		for (size_t e = 0; e < plan->layouts[l].endorsers_count; e++)
+		for (size_t g = 0; g < layout->groups_count; g++)
 		{
-			json_add_name(json, psprintf("G%u", plan->layouts[l].endorsers[e]));
-			appendStringInfoChar(json, '1');
+			json_add_name(json, psprintf("G%zu", layout->groups[g]));
+			appendStringInfo(json, "%u", layout->quantities[g]);
 		}
 		appendStringInfoString(json, "}}");
 	}

@@ -244,11 +244,32 @@ consenter_msp_id(const ConfigBundle *bundle, const ConfigConsenter *consenter)
 	return found;
 }
 
+/* columns of fabric_internal.nodes */
+#define NODES_COLUMNS 9
+
+/* what this server's processes have learned about the node: state, answered_at, last_error, failed_at */
 static void
-put_node(ReturnSetInfo *result, const char *address, const char *role, const char *id, uint64 consenter_id)
+set_contact(const char *address, Datum *values, bool *nulls)
 {
-	Datum		values[4];
-	bool		nulls[4] = {false};
+	Contact		contact;
+
+	(void) contact_find(address, &contact);
+	nulls[0] = contact.answered_at == 0 && contact.failed_at == 0;
+	values[0] = CStringGetTextDatum(contact.unanswered ? "silent" : contact.behind ? "behind" : "answers");
+	nulls[1] = contact.answered_at == 0;
+	values[1] = TimestampTzGetDatum(contact.answered_at);
+	nulls[2] = contact.failed_at == 0;
+	values[2] = CStringGetTextDatum(contact.last_error);
+	nulls[3] = contact.failed_at == 0;
+	values[3] = TimestampTzGetDatum(contact.failed_at);
+}
+
+/* own: is it this node? */
+static void
+put_node(ReturnSetInfo *result, const char *address, const char *role, const char *id, uint64 consenter_id, bool own)
+{
+	Datum		values[NODES_COLUMNS] = {0};
+	bool		nulls[NODES_COLUMNS] = {false};
 
 	values[0] = CStringGetTextDatum(address);
 	values[1] = CStringGetTextDatum(role);
@@ -256,30 +277,77 @@ put_node(ReturnSetInfo *result, const char *address, const char *role, const cha
 	values[2] = nulls[2] ? (Datum) 0 : CStringGetTextDatum(id);
 	nulls[3] = consenter_id == 0;
 	values[3] = Int64GetDatum((int64) consenter_id);
+	values[4] = BoolGetDatum(own);
+	set_contact(address, &values[5], &nulls[5]);
+	/* of this node itself there is nothing to tell */
+	for (int i = 5; own && i < NODES_COLUMNS; i++)
+		nulls[i] = true;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* nodes(channel): the peers and consenters that the configuration names */
+static bool
+has_text(const List *texts, const char *text)
+{
+	const ListCell *cell;
+
+	foreach(cell, texts)
+		if (pg_strcasecmp(lfirst(cell), text) == 0)
+			return true;
+	return false;
+}
+
+static void
+put_peers(ReturnSetInfo *result, const Channel *channel)
+{
+	const ConfigBundle *bundle = channel->bundle;
+	List	   *own_others = channel_own_peers(channel);
+	ListCell   *cell;
+
+	for (size_t i = 0; i < bundle->application_organizations_count; i++)
+	{
+		const ConfigOrganization *organization = &bundle->application_organizations[i];
+		bool		own = strcmp(organization->msp_id, guc_node_msp_id) == 0;
+
+		foreach(cell, anchor_list(organization))
+			put_node(result, lfirst(cell), "peer", organization->msp_id, 0, own && !has_text(own_others, lfirst(cell)));
+	}
+}
+
+/* the consenters, and addresses of orderers that are no consenter's */
+static void
+put_orderers(ReturnSetInfo *result, const Channel *channel)
+{
+	const ConfigBundle *bundle = channel->bundle;
+	List	   *addresses = NIL;
+	ListCell   *cell;
+
+	for (size_t i = 0; i < bundle->consenters_count; i++)
+	{
+		const ConfigConsenter *consenter = &bundle->consenters[i];
+		char	   *address = psprintf("%s:%u", consenter->host, consenter->port);
+
+		put_node(result, address, "orderer", consenter_msp_id(bundle, consenter), i + 1, channel_own_consenter(channel) == i + 1);
+		addresses = lappend(addresses, address);
+	}
+	foreach(cell, channel_block_sources(channel))
+	{
+		const BlockSource *source = lfirst(cell);
+
+		if (source->tier == SOURCE_OWN_PEER || has_text(addresses, source->address))
+			continue;
+		put_node(result, source->address, "orderer", source->tier == SOURCE_OWN_ORDERER ? guc_node_msp_id : NULL, 0, false);
+	}
+}
+
+/* nodes(channel): the peers and orderers that the configuration names */
 Datum
 fabric_internal_nodes(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const ConfigBundle *bundle = channel_open(argument_text(fcinfo, 0, "channel"))->bundle;
+	const Channel *channel = channel_open(argument_text(fcinfo, 0, "channel"));
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (size_t i = 0; i < bundle->application_organizations_count; i++)
-	{
-		const ConfigOrganization *organization = &bundle->application_organizations[i];
-		ListCell   *cell;
-
-		foreach(cell, anchor_list(organization))
-			put_node(result, lfirst(cell), "peer", organization->msp_id, 0);
-	}
-	for (size_t i = 0; i < bundle->consenters_count; i++)
-	{
-		const ConfigConsenter *consenter = &bundle->consenters[i];
-
-		put_node(result, psprintf("%s:%u", consenter->host, consenter->port), "orderer", consenter_msp_id(bundle, consenter), i + 1);
-	}
+	put_peers(result, channel);
+	put_orderers(result, channel);
 	return (Datum) 0;
 }

@@ -131,6 +131,7 @@ void
 wire_call_note_late(const WireCall *call)
 {
 	call_note_silent(call);
+	contact_note_failure(call->address, "It gave no answer in the usual time.", call->started_ms);
 }
 
 /* ---- ends of transactions and of the process ---- */
@@ -209,6 +210,7 @@ call_finish_unreachable(WireCall *call, const char *reason, bool not_executed)
 	call->failed = true;
 	call->finished = true;
 	call_note_silent(call);
+	contact_note_failure(call->address, reason, call->started_ms);
 }
 
 /* ConnAnswer */
@@ -231,6 +233,7 @@ call_answer(void *owner, WireConn *conn, PGresult *result)
 	call->finished = true;
 	if (remote_answer_kind(call->request, &kind))
 		answer_note(call->address, kind, remote_is_usual(result) ? call->request->label : 0, call->started_ms);
+	remote_note_contact(call->address, result);
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 	{
 		call->result = result;

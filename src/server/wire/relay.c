@@ -206,6 +206,7 @@ request_fail(RelayRequest *request, const char *reason, bool not_executed)
 	/* also when its session does not wait any more: others are spared the wait */
 	if (remote_answer_kind(request->request, &kind))
 		answer_note_silent(request->peer->address, kind);
+	contact_note_failure(request->peer->address, reason, request->arrived_ms);
 	wire_error_unreachable(&error, request->peer->address, reason, not_executed);
 	exchange_answer(request->ticket, RELAY_ANSWER_ERROR, fb_bytes((const uint8_t *) &error, sizeof(error)));
 	request_free(request);
@@ -261,6 +262,7 @@ request_answer(RelayRequest *request, PGresult *result)
 
 	if (remote_answer_kind(request->request, &kind))
 		answer_note(request->peer->address, kind, remote_is_usual(result) ? request->request->label : 0, request->arrived_ms);
+	remote_note_contact(request->peer->address, result);
 	/* these requests have one row as their answer; any other number is no answer, whatever the rows are */
 	if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) != 1)
 		exchange_answer(request->ticket, RELAY_ANSWER_NONE, FB_BYTES_EMPTY);

@@ -213,6 +213,40 @@ remote_error(WireError *to, const char *address, const PGresult *result)
 }
 
 void
+remote_note_contact(const char *address, const PGresult *result)
+{
+	WireError	error;
+
+	if (PQresultStatus(result) == PGRES_TUPLES_OK)
+	{
+		contact_note_answer(address);
+		return;
+	}
+	remote_error(&error, address, result);
+	/* it is going down */
+	if (error.error.status == FB_NODE_UNREACHABLE)
+	{
+		contact_note_failure(address, error.error.detail[0] != '\0' ? error.error.detail : error.error.message, CONTACT_SINCE_NOW);
+		return;
+	}
+	contact_note_answer(address);
+	/* what concerns the node, and not the request: other texts may quote what a client sent */
+	switch (error.error.status)
+	{
+		case FB_CHAINCODE_NOT_FOUND:
+		case FB_NODE_BEHIND:
+		case FB_CHANNEL_NOT_FOUND:
+		case FB_NOT_CONSENTER:
+		case FB_NO_LEADER:
+		case FB_NOT_CONFIGURED:
+			contact_note_failure(address, error.error.message, CONTACT_ANSWERED);
+			break;
+		default:
+			break;
+	}
+}
+
+void
 wire_error_unreachable(WireError *to, const char *address, const char *reason, bool not_executed)
 {
 	memset(to, 0, sizeof(*to));

@@ -73,6 +73,8 @@ extern void wire_error_unreachable(WireError *to, const char *address, const cha
 /* the refusal in an error of status FB_CHAINCODE_ERROR, as it travels from the relay to a session; allocated in context */
 extern FbBytes remote_pack_refusal(MemoryContext context, const PGresult *result);
 /* unpacked, and made fit for this database's encoding; allocated in context */
+/* tells pg/contacts.c of an answer, whatever it says */
+extern void remote_note_contact(const char *address, const PGresult *result);
 extern WireRefusal *remote_refusal(MemoryContext context, FbBytes packed);
 
 /* is this a function of schema fabric_internal that one of the statements calls? */
