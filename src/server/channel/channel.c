@@ -274,16 +274,6 @@ channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der
 	return find_consenter(channel->bundle, certificate_der);
 }
 
-const char *
-channel_peer_address(const Channel *channel, const char *msp_id)
-{
-	const ConfigOrganization *organization = config_application_organization(channel->bundle, msp_id);
-
-	if (organization == NULL || organization->anchors_count == 0)
-		return NULL;
-	return psprintf("%s:%u", organization->anchors[0].host, organization->anchors[0].port);
-}
-
 ChannelSlot *
 channel_slot(const Channel *channel)
 {

@@ -76,9 +76,6 @@ extern uint64 channel_own_consenter(const Channel *channel);
  */
 extern uint64 channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der);
 
-/* where an organisation's peer can be asked: "host:port" of its first anchor peer, NULL when it has none */
-extern const char *channel_peer_address(const Channel *channel, const char *msp_id);
-
 /* ---- addresses.c: where the other nodes are; see the note there ---- */
 
 /* in the order in which they are asked */
