@@ -123,7 +123,8 @@ sub raft_message
 	my (%m) = @_;
 	my @entries = @{ $m{entries} // [] };
 
-	return pack('a C3 Q>7 N/a* N', 'R', 1, $m{type}, $m{flags} // 0, $m{from}, $m{to}, $m{term}, $m{index} // 0, $m{log_term} // 0, $m{commit} // 0, $m{hint} // 0,
+	return pack('a C3 Q>11 N/a* N', 'R', 2, $m{type}, $m{flags} // 0, $m{from}, $m{to}, $m{term}, $m{index} // 0, $m{log_term} // 0, $m{commit} // 0, $m{hint} // 0,
+		$m{nonce} // 0, $m{promised_term} // 0, $m{promised_index} // 0, $m{leader} // 0,
 		$m{configuration} // '', scalar @entries) . join '', map { pack('Q> C N/a*', @$_) } @entries;
 }
 

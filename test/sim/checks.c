@@ -2,7 +2,8 @@
  * checks.c: the five properties of the paper's figure 3, and what makes them survive crashes. All are checked on every
  * step, on the node that stepped: nothing else can have changed.
  *
- *   election safety       one leader per term; one vote per node and term, across crashes
+ *   election safety       one leader per term; one vote per node and term, across crashes (after a loss of memory its
+ *                         votes begin anew: it is one leader per term that must hold)
  *   leader append-only    a leader truncates nothing
  *   log matching          an (index, term) has the same content and the same predecessor wherever it is stored
  *   leader completeness   a new leader has every entry that was committed in an earlier term
@@ -123,9 +124,11 @@ check_durable_quorum(Sim *sim, const SimNode *node, uint64_t index)
 	raft_status(node->raft, &status);
 	for (uint32_t i = 0; i < status.configuration.voters_count; i++)
 	{
-		const SimImage *image = &sim->nodes[status.configuration.voters[i]].disk.durable;
+		const SimNode *voter = &sim->nodes[status.configuration.voters[i]];
+		const SimImage *image = &voter->disk.durable;
 
-		if (image->base_index >= index || image_term(image, index) == term)
+		/* one that lost its memory had confirmed; it does not vote before it has the entry again */
+		if (image->base_index >= index || image_term(image, index) == term || host_is_recovering(voter))
 			have++;
 	}
 	if (have * 2 <= status.configuration.voters_count)
@@ -247,7 +250,8 @@ void
 checks_sent(Sim *sim, const SimNode *node, const SimMessage *message)
 {
 	SimChecks *checks = sim->checks;
-	bool asks = message->type == RAFT_PRE_VOTE || message->type == RAFT_PRE_VOTE_RESPONSE;
+	bool asks = message->type == RAFT_PRE_VOTE || message->type == RAFT_PRE_VOTE_RESPONSE ||
+				message->type == RAFT_HELLO || message->type == RAFT_HELLO_RESPONSE;
 
 	if (!asks && message->term > node->disk.durable.term)
 		sim_fail(sim, "durability: node %" PRIu64 " sends %s in term %" PRIu64 ", stored is %" PRIu64, node->id,

@@ -48,6 +48,11 @@ disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entri
 		memcpy(image->configuration_state, update->hard_state.configuration_state.data,
 			   update->hard_state.configuration_state.size);
 		image->configuration_state_bytes = update->hard_state.configuration_state.size;
+		memcpy(image->memory, update->hard_state.memory.data, update->hard_state.memory.size);
+		image->memory_bytes = update->hard_state.memory.size;
+		image->recovery = update->hard_state.recovery;
+		image->recovery_witness = update->hard_state.recovery_witness;
+		image->established = update->hard_state.established;
 		disk_changed(disk, UINT64_MAX);
 	}
 	if (update->log_start_changed)
@@ -110,6 +115,22 @@ disk_crash(SimDisk *disk)
 {
 	if (disk->open)
 		image_copy(&disk->written, &disk->durable, 0);
+	disk->open = false;
+}
+
+void
+disk_backup(const SimDisk *disk, SimImage *backup)
+{
+	image_copy(backup, &disk->durable, 0);
+}
+
+void
+disk_restore(SimDisk *disk, const SimImage *backup)
+{
+	static const SimImage empty;
+
+	image_copy(&disk->durable, backup != NULL ? backup : &empty, 0);
+	image_copy(&disk->written, &disk->durable, 0);
 	disk->open = false;
 }
 

@@ -152,6 +152,8 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 		sim->counters->snapshots_installed++;
 	if (update.log_start_changed && !update.log_reset)
 		sim->counters->compactions++;
+	if (node->seen.participation == RAFT_RECOVERING && update.participation == RAFT_VOTING)
+		sim->counters->recovered++;
 	checks_step(sim, node, &update);
 	for (uint32_t i = 0; i < update.messages_count; i++)
 		host_post(sim, node, &update.messages[i]);
@@ -233,6 +235,8 @@ host_commit(Sim *sim, SimNode *node)
 			checks_stored(sim, node, &node->disk.written, index);
 	}
 	disk_commit(&node->disk);
+	if (node->lost && node->disk.durable.recovery != RAFT_RECOVERY_NONE)
+		node->lost = false;
 	if (sim_chance(sim, sim->crash_per_mille))
 	{
 		SAY(sim, "node %" PRIu64 " crashes after its transaction", node->id);
@@ -350,6 +354,10 @@ host_start(Sim *sim, SimNode *node)
 	event.start.commit_index = image->commit_index;
 	event.start.configuration_state = fb_bytes(image->configuration_state, image->configuration_state_bytes);
 	event.start.configuration = node->first_configuration;
+	event.start.memory = fb_bytes(image->memory, image->memory_bytes);
+	event.start.recovery = node->lost ? RAFT_RECOVERY_TOLD : image->recovery;
+	event.start.recovery_witness = image->recovery_witness;
+	event.start.established = image->established;
 	event.start.base_index = image->base_index;
 	event.start.base_term = image->base_term;
 	event.start.entries = trail;
@@ -380,4 +388,25 @@ host_crash(Sim *sim, SimNode *node)
 	fb_arena_reset(&node->arena);
 	node->raft = NULL;
 	node->up = false;
+}
+
+bool
+host_is_recovering(const SimNode *node)
+{
+	return node->lost || node->disk.written.recovery != RAFT_RECOVERY_NONE ||
+		   node->disk.durable.recovery != RAFT_RECOVERY_NONE;
+}
+
+void
+host_lose_memory(Sim *sim, SimNode *node)
+{
+	FB_ASSERT(!node->up);
+	sim->counters->memories_lost++;
+	if (node->has_backup)
+		sim->counters->restored++;
+	SAY(sim, "node %" PRIu64 " %s", node->id, node->has_backup ? "is set back to its backup" : "loses everything");
+	disk_restore(&node->disk, node->has_backup ? &node->backup : NULL);
+	node->ledger_durable = node->has_backup ? node->backup_ledger : 0;
+	node->lost = true;
+	memset(sim->checks->vote_sent[node->id], 0, sizeof(sim->checks->vote_sent[node->id]));
 }

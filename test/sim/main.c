@@ -116,6 +116,7 @@ sim_begin(Sim *sim)
 	sim->fault_every_ms =
 		sim_chance(sim, 300) ? 30 + (uint32_t) sim_below(sim, 100) : 100 + (uint32_t) sim_below(sim, 900);
 	sim->change_membership = sim_chance(sim, 500);
+	sim->lose_memory = !sim->change_membership && nodes_count > 2 && sim_chance(sim, 700);
 	sim->heal_at_ms = 8000;
 	sim->next_value = 1;
 	sim->network.drop_per_mille = drops[sim_below(sim, 4)];
@@ -214,13 +215,43 @@ fault_configure(Sim *sim)
 		host_start(sim, &sim->nodes[id]);
 }
 
+/* at most so many nodes at a time that the others are a quorum; the others may be down, cut off, and recover from crashes */
+static void
+fault_lose_memory(Sim *sim)
+{
+	SimNode *node = &sim->nodes[1 + sim_below(sim, SIM_NODES_MAX)];
+	uint32_t voters_count = 0;
+	uint32_t recovering_count = 1;
+
+	if (!sim->lose_memory || !node->exists)
+		return;
+	if (sim_chance(sim, 400))
+	{
+		disk_backup(&node->disk, &node->backup);
+		node->backup_ledger = node->ledger_durable;
+		node->has_backup = true;
+		return;
+	}
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+	{
+		voters_count += sim->nodes[id].exists ? 1 : 0;
+		if (&sim->nodes[id] != node && sim->nodes[id].exists)
+			recovering_count += host_is_recovering(&sim->nodes[id]) || !sim->nodes[id].disk.durable.established ? 1 : 0;
+	}
+	if (2 * recovering_count >= voters_count)
+		return;
+	if (node->up)
+		host_crash(sim, node);
+	host_lose_memory(sim, node);
+}
+
 static void
 sim_fault(Sim *sim)
 {
 	SimNode *node;
 	RaftEvent event = {.type = RAFT_EVENT_TRANSFER};
 
-	switch (sim_below(sim, 14))
+	switch (sim_below(sim, 17))
 	{
 		case 0:
 		case 1:
@@ -268,6 +299,11 @@ sim_fault(Sim *sim)
 		case 9:
 			if (sim->change_membership)
 				fault_configure(sim);
+			break;
+		case 14:
+		case 15:
+		case 16:
+			fault_lose_memory(sim);
 			break;
 		case 10:
 		case 11:
@@ -373,7 +409,7 @@ sim_is_whole(Sim *sim, uint64_t marker)
 	{
 		SimNode *node = &sim->nodes[status.configuration.voters[i]];
 
-		if (node->ledger_index < marker || node->seen.last_index != leader->seen.last_index ||
+		if (node->ledger_index < marker || node->seen.participation != RAFT_VOTING || node->seen.last_index != leader->seen.last_index ||
 			node->seen.term != leader->seen.term || node->seen.commit_index != leader->seen.commit_index)
 			return false;
 	}
@@ -504,6 +540,7 @@ sim_seed(uint64_t seed, bool trace, SimChecks *checks, SimCounters *counters)
 			host_crash(&sim, node);
 		disk_free(&node->disk);
 		free(node->waiting);
+		free(node->backup.entries);
 	}
 	network_free(&sim.network);
 }
@@ -530,6 +567,9 @@ sim_covered(const SimCounters *counters)
 		{"configuration changes", counters->configurations},
 		{"submitted", counters->submitted},
 		{"committed", counters->committed},
+		{"memories lost", counters->memories_lost},
+		{"set back to a backup", counters->restored},
+		{"recovered", counters->recovered},
 	};
 	int missing = 0;
 

@@ -38,6 +38,11 @@ typedef struct SimImage
 	uint64_t commit_index;
 	uint8_t configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
 	size_t configuration_state_bytes;
+	uint8_t memory[RAFT_MEMORY_BYTES_MAX];
+	size_t memory_bytes;
+	RaftRecoveryReason recovery;
+	uint64_t recovery_witness;
+	bool established;
 	uint64_t base_index;
 	uint64_t base_term;
 	SimEntry *entries;
@@ -57,6 +62,8 @@ extern void disk_write_update(SimDisk *disk, const RaftUpdate *update, const Sim
 extern void disk_commit(SimDisk *disk);
 extern void disk_crash(SimDisk *disk);
 extern void disk_free(SimDisk *disk);
+extern void disk_backup(const SimDisk *disk, SimImage *backup);
+extern void disk_restore(SimDisk *disk, const SimImage *backup); /* NULL: everything is gone */
 extern const SimEntry *image_entry(const SimImage *image, uint64_t index); /* NULL if not there */
 extern uint64_t image_last_index(const SimImage *image);
 
@@ -126,6 +133,10 @@ typedef struct SimNode
 	uint64_t ledger_commit_at_ms;
 	uint64_t fetch_at_ms;
 	uint64_t checked_commit; /* checks.c has compared entries up to here */
+	SimImage backup;		 /* an older copy of the durable image, if has_backup */
+	uint64_t backup_ledger;
+	bool has_backup;
+	bool lost; /* it lost its memory, and has not written down that it recovers */
 	uint32_t starts;
 } SimNode;
 
@@ -160,7 +171,8 @@ typedef struct SimChecks
 typedef struct SimCounters
 {
 	uint64_t steps, crashes, elections, truncations, compactions, snapshots_installed, transfers, configurations,
-		partitions, submitted, committed, lost_transactions, refused_appends;
+		partitions, submitted, committed, lost_transactions, refused_appends,
+		memories_lost, restored, recovered;
 } SimCounters;
 
 typedef struct Sim
@@ -184,6 +196,7 @@ typedef struct Sim
 	uint32_t submit_every_ms;
 	uint32_t fault_every_ms;
 	bool change_membership;
+	bool lose_memory;
 
 	uint64_t next_submit_ms;
 	uint64_t next_fault_ms;
@@ -209,6 +222,9 @@ extern void sim_say(const Sim *sim, const char *format, ...) __attribute__((form
 
 extern void host_start(Sim *sim, SimNode *node);
 extern void host_crash(Sim *sim, SimNode *node);
+/* a node that is down: its tables are gone, or those of its last backup */
+extern void host_lose_memory(Sim *sim, SimNode *node);
+extern bool host_is_recovering(const SimNode *node);
 /* one event and its duties; false if the node crashed on the way */
 extern FbStatus host_step(Sim *sim, SimNode *node, RaftEvent *event);
 extern void host_receive(Sim *sim, SimNode *node, SimPacket packet);

@@ -23,6 +23,9 @@ start_event(uint64_t id, uint32_t voters)
 	return event;
 }
 
+static FbStatus receive(Raft *raft, RaftMessage message);
+
+/* the others remember nothing of it */
 static Raft *
 started(const RaftEvent *event, FbStatus expected)
 {
@@ -30,6 +33,15 @@ started(const RaftEvent *event, FbStatus expected)
 
 	CHECK_STATUS(raft_create(&arena.allocator, &raft, NULL), FB_OK);
 	CHECK_STATUS(raft_step(raft, event, &update, &error), expected);
+	for (uint32_t i = 0; expected == FB_OK && i < event->start.configuration.voters_count; i++)
+	{
+		if (event->start.configuration.voters[i] != event->start.id)
+			CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HELLO_RESPONSE,
+													 .from = event->start.configuration.voters[i],
+													 .to = event->start.id,
+													 .nonce = raft->nonce}),
+						 FB_OK);
+	}
 	return raft;
 }
 

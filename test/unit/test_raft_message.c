@@ -11,6 +11,9 @@ same_message(const RaftMessage *a, const RaftMessage *b)
 	bool same = a->type == b->type && a->from == b->from && a->to == b->to && a->term == b->term &&
 				a->index == b->index && a->log_term == b->log_term && a->commit_index == b->commit_index &&
 				a->hint_index == b->hint_index && a->rejected == b->rejected && a->forced == b->forced &&
+				a->nonce == b->nonce && a->recovering == b->recovering && a->recovered == b->recovered &&
+				a->promised_term == b->promised_term && a->promised_index == b->promised_index && a->voted == b->voted &&
+				a->leader == b->leader &&
 				a->entries_count == b->entries_count && fb_bytes_equal(a->configuration, b->configuration);
 
 	for (uint32_t i = 0; same && i < a->entries_count; i++)
@@ -114,6 +117,20 @@ main(void)
 		 .rejected = true},
 		{.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 8, .commit_index = 9},
 		{.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 8},
+		{.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 8, .nonce = 77, .recovering = true},
+		{.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 8, .index = 12, .commit_index = 9, .nonce = 77, .recovered = true},
+		{.type = RAFT_HELLO, .from = 2, .to = 1, .nonce = 77, .recovering = true},
+		{.type = RAFT_HELLO_RESPONSE,
+		 .from = 1,
+		 .to = 2,
+		 .term = 8,
+		 .index = 12,
+		 .log_term = 8,
+		 .nonce = 77,
+		 .promised_term = 7,
+		 .promised_index = 11,
+		 .voted = true,
+		 .leader = 3},
 		{.type = RAFT_SNAPSHOT,
 		 .from = 1,
 		 .to = 2,
@@ -134,12 +151,16 @@ main(void)
 
 	/* the layout is a promise between versions */
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &messages[2], &bytes, NULL), FB_OK);
-	CHECK_HEX(bytes, "52010302"
+	CHECK_HEX(bytes, "52020302"
 					 "0000000000000001"
 					 "0000000000000002"
 					 "0000000000000008"
 					 "000000000000000a"
 					 "0000000000000007"
+					 "0000000000000000"
+					 "0000000000000000"
+					 "0000000000000000"
+					 "0000000000000000"
 					 "0000000000000000"
 					 "0000000000000000"
 					 "00000000"
@@ -175,7 +196,7 @@ main(void)
 	changed.term++;
 	check_refused(changed, FB_MALFORMED_MESSAGE);
 	changed = append;
-	changed.type = 11;
+	changed.type = RAFT_MESSAGE_TYPE_MAX + 1;
 	check_refused(changed, FB_INVALID_ARGUMENT);
 	for (int i = 0; i <= FB_RAFT_ENTRIES_PER_MESSAGE_MAX; i++)
 		entries[i] = (RaftEntry){5, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("x")};
@@ -194,10 +215,10 @@ main(void)
 
 	/* a small message that claims many entries allocates nothing */
 	{
-		uint8_t claim[4 + 56 + 8] = {'R', 1, 5, 0};
+		uint8_t claim[4 + 88 + 8] = {'R', 2, 5, 0};
 
 		claim[11] = claim[19] = claim[27] = 1;
-		memset(claim + 64, 0xFF, 4);
+		memset(claim + 96, 0xFF, 4);
 		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(claim, sizeof(claim)), &decoded, NULL),
 					 FB_LIMIT_EXCEEDED);
 	}

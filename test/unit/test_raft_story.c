@@ -11,6 +11,9 @@
  *   compact A INDEX  A forgets entries up to INDEX                    configure A V...  A is to make V... the voters
  *   transfer A B     A hands over to B                                fetched A         A has the blocks it asked for
  *   transfer A B 1   A hands over to B and waits for no answer: it leaves
+ *   greet            only hellos and their answers, until there are none
+ *   lose A           A has stopped and lost everything               backup A, restore A  a copy of A's disk; A gets it back
+ *   recover A        A is told that it has lost promises             trust A          A is told to take part as it is
  *   state            one line per node
  * Every node's disk is written at once, and what is committed is applied at once.
  */
@@ -51,6 +54,11 @@ typedef struct StoryNode
 	uint64_t applied;
 	uint64_t deadline_ms;
 	uint64_t fetch_index;
+	uint8_t memory[RAFT_MEMORY_BYTES_MAX];
+	size_t memory_bytes;
+	RaftRecoveryReason recovery;
+	uint64_t recovery_witness;
+	bool established;
 } StoryNode;
 
 typedef struct StoryPacket
@@ -62,6 +70,7 @@ typedef struct StoryPacket
 
 static FbArena story_arena;
 static StoryNode nodes[NODES_MAX + 1];
+static StoryNode backup;
 static StoryPacket packets[PACKETS_MAX];
 static size_t packets_count;
 static bool cut[NODES_MAX + 1][NODES_MAX + 1];
@@ -80,6 +89,11 @@ story_store(StoryNode *node, const RaftEvent *event, const RaftUpdate *update)
 		node->commit = update->hard_state.commit_index;
 		node->configuration_bytes = update->hard_state.configuration_state.size;
 		memcpy(node->configuration, update->hard_state.configuration_state.data, node->configuration_bytes);
+		node->memory_bytes = update->hard_state.memory.size;
+		memcpy(node->memory, update->hard_state.memory.data, node->memory_bytes);
+		node->recovery = update->hard_state.recovery;
+		node->recovery_witness = update->hard_state.recovery_witness;
+		node->established = update->hard_state.established;
 	}
 	if (update->log_start_changed)
 	{
@@ -189,6 +203,10 @@ story_start(uint64_t id)
 	event.start.commit_index = node->commit;
 	event.start.configuration_state = fb_bytes(node->configuration, node->configuration_bytes);
 	event.start.configuration = node->first;
+	event.start.memory = fb_bytes(node->memory, node->memory_bytes);
+	event.start.recovery = node->recovery;
+	event.start.recovery_witness = node->recovery_witness;
+	event.start.established = node->established;
 	event.start.base_index = node->base_index;
 	event.start.base_term = node->base_term;
 	event.start.entries = trail;
@@ -207,8 +225,10 @@ story_crash(uint64_t id)
 }
 
 static void
-story_deliver(void)
+story_deliver(bool greetings_only)
 {
+	size_t kept = 0;
+
 	for (size_t i = 0; i < packets_count; i++)
 	{
 		StoryPacket packet = packets[i];
@@ -218,10 +238,30 @@ story_deliver(void)
 		if (!nodes[packet.to].up || cut[packet.from][packet.to])
 			continue;
 		CHECK_STATUS(raft_message_decode(&story_arena.allocator, packet.bytes, &message, NULL), FB_OK);
+		if (greetings_only && message.type != RAFT_HELLO && message.type != RAFT_HELLO_RESPONSE)
+		{
+			packets[kept++] = packet;
+			continue;
+		}
 		event.receive = &message;
 		story_step(packet.to, &event);
 	}
-	packets_count = 0;
+	packets_count = kept;
+}
+
+/* the node's disk becomes that of `from`, or empty */
+static void
+story_set_back(uint64_t id, const StoryNode *from)
+{
+	RaftConfiguration first = nodes[id].first;
+
+	CHECK(!nodes[id].up);
+	if (from != NULL)
+		nodes[id] = *from;
+	else
+		memset(&nodes[id], 0, sizeof(nodes[id]));
+	nodes[id].up = false;
+	nodes[id].first = first;
 }
 
 static void
@@ -236,9 +276,11 @@ story_state(void)
 		raft_status(nodes[id].raft, &status);
 		fb_buffer_append_format(&said,
 								"%" PRIu64 " %s %" PRIu64 ", leader %" PRIu64 ", log %" PRIu64 "..%" PRIu64
-								", commit %" PRIu64 ", %" PRIu32 " voters\n",
+								", commit %" PRIu64 ", %" PRIu32 " voters%s%s\n",
 								id, raft_role_name(status.role), status.term, status.leader, status.base_index,
-								status.last_index, status.commit_index, status.configuration.voters_count);
+								status.last_index, status.commit_index, status.configuration.voters_count,
+								status.participation != RAFT_VOTING ? ", " : "",
+								status.participation != RAFT_VOTING ? raft_participation_name(status.participation) : "");
 	}
 }
 
@@ -272,7 +314,21 @@ story_command(char *line)
 	else if (strcmp(word, "advance") == 0)
 		now_ms += id;
 	else if (strcmp(word, "deliver") == 0)
-		story_deliver();
+		story_deliver(false);
+	else if (strcmp(word, "greet") == 0)
+		story_deliver(true);
+	else if (strcmp(word, "lose") == 0)
+		story_set_back(id, NULL);
+	else if (strcmp(word, "backup") == 0)
+		backup = nodes[id];
+	else if (strcmp(word, "restore") == 0)
+		story_set_back(id, &backup);
+	else if (strcmp(word, "recover") == 0 || strcmp(word, "trust") == 0)
+	{
+		event.type = RAFT_EVENT_RECOVER;
+		event.recover.begin = strcmp(word, "recover") == 0;
+		story_step(id, &event);
+	}
 	else if (strcmp(word, "drop") == 0)
 		packets_count = 0;
 	else if (strcmp(word, "cut") == 0)

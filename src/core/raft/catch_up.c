@@ -48,6 +48,7 @@ catch_up_send(Raft *raft, RaftProgress *progress)
 	message->index = raft->trail.base_index;
 	message->log_term = raft->trail.base_term;
 	message->configuration = fb_bytes(raft->snapshot_configuration, bytes);
+	message->nonce = progress->recovery_nonce;
 	TRACE(raft, "%" PRIu64 " needs entry %" PRIu64 ": get the blocks up to %" PRIu64 ", where the log starts",
 		  progress->id, progress->next_index, raft->trail.base_index);
 }
@@ -79,9 +80,12 @@ catch_up_check_snapshot(const Raft *raft, const RaftMessage *message, FbError *e
 }
 
 static void
-catch_up_answer(Raft *raft, uint64_t to, uint64_t index)
+catch_up_answer(Raft *raft, uint64_t to, uint64_t index, const RaftMessage *received)
 {
-	raft_send(raft, RAFT_APPEND_RESPONSE, to)->index = index;
+	RaftMessage *answer = raft_send(raft, RAFT_APPEND_RESPONSE, to);
+
+	answer->index = index;
+	recovery_mark_answer(raft, answer, received);
 }
 
 void
@@ -92,7 +96,7 @@ catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 	if (message->index <= raft->commit_index)
 	{
 		TRACE(raft, "snapshot %" PRIu64 " is not needed: committed %" PRIu64, message->index, raft->commit_index);
-		catch_up_answer(raft, message->from, raft->commit_index);
+		catch_up_answer(raft, message->from, raft->commit_index, message);
 		return;
 	}
 	/*
@@ -102,7 +106,7 @@ catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 	if (trail_matches(&raft->trail, message->index, message->log_term))
 	{
 		raft_set_commit(raft, message->index);
-		catch_up_answer(raft, message->from, message->index);
+		catch_up_answer(raft, message->from, message->index, message);
 		return;
 	}
 	/* what is being fetched stays the goal, unless the leader has never been that far; after it the leader says what is next */
@@ -160,7 +164,7 @@ catch_up_installed(Raft *raft, uint64_t index)
 	if (index > raft->applied_reported)
 		raft->applied_reported = index;
 	if (raft->leader != 0 && raft->role == RAFT_FOLLOWER)
-		catch_up_answer(raft, raft->leader, raft->fetch.index);
+		catch_up_answer(raft, raft->leader, raft->fetch.index, NULL);
 	raft->fetch.index = 0;
 }
 

@@ -79,6 +79,7 @@ election_become_leader(Raft *raft)
 {
 	raft->role = RAFT_LEADER;
 	raft->leader = raft->id;
+	recovery_note_votes(raft);
 	TRACE(raft, "become leader with log %" PRIu64 "/%" PRIu64, trail_last_index(&raft->trail),
 		  trail_last_term(&raft->trail));
 	replication_lead(raft);
@@ -144,11 +145,14 @@ election_campaign(Raft *raft, bool pre, bool forced)
 	election_count(raft);
 }
 
-/* a node whose log has no room for a first entry cannot lead; one outside the configuration may not */
+/*
+ * a node whose log has no room for a first entry cannot lead; one outside the configuration may not, nor one that may
+ * have forgotten a vote
+ */
 static bool
 election_may_campaign(const Raft *raft)
 {
-	return raft_is_voter(raft) && trail_room(&raft->trail) > 0;
+	return raft_is_voter(raft) && trail_room(&raft->trail) > 0 && raft->participation == RAFT_VOTING;
 }
 
 void
@@ -189,12 +193,23 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 	bool up_to_date = message->log_term > last_term || (message->log_term == last_term && message->index >= last_index);
 	bool free_to_vote =
 		raft->vote == message->from || (raft->vote == 0 && raft->leader == 0) || (pre && message->term > raft->term);
-	RaftMessage *answer = raft_send(raft, pre ? RAFT_PRE_VOTE_RESPONSE : RAFT_VOTE_RESPONSE, message->from);
+	RaftMessage *answer;
 
-	answer->rejected = !up_to_date || !free_to_vote;
+	/* there is no term yet to refuse in */
+	if (raft->participation != RAFT_VOTING && raft->term == 0)
+	{
+		TRACE(raft, "ignore %s of %" PRIu64 ": %s", raft_message_type_name(message->type), message->from,
+			  raft_participation_name(raft->participation));
+		return;
+	}
+	answer = raft_send(raft, pre ? RAFT_PRE_VOTE_RESPONSE : RAFT_VOTE_RESPONSE, message->from);
+	answer->rejected = !up_to_date || !free_to_vote || raft->participation != RAFT_VOTING;
 	if (pre && !answer->rejected)
 		answer->term = message->term;
-	if (answer->rejected && !free_to_vote)
+	if (raft->participation != RAFT_VOTING)
+		TRACE(raft, "refuse %s of %" PRIu64 " for term %" PRIu64 ": %s", raft_message_type_name(message->type),
+			  message->from, message->term, raft_participation_name(raft->participation));
+	else if (answer->rejected && !free_to_vote)
 		TRACE(raft, "refuse %s of %" PRIu64 " for term %" PRIu64 ": voted for %" PRIu64 ", leader %" PRIu64,
 			  raft_message_type_name(message->type), message->from, message->term, raft->vote, raft->leader);
 	else

@@ -7,14 +7,18 @@
 #include <inttypes.h>
 
 #define MESSAGE_MAGIC 'R'
-#define MESSAGE_VERSION 1
-#define MESSAGE_HEAD_BYTES (4 + 7 * 8)
+#define MESSAGE_VERSION 2
+#define MESSAGE_HEAD_BYTES (4 + 11 * 8)
 #define MESSAGE_ENTRY_HEAD_BYTES (8 + 1 + 4)
 
 #define NUMBER_MAX (UINT64_MAX >> 2)
 
 #define FLAG_REJECTED 1
 #define FLAG_FORCED 2
+#define FLAG_RECOVERING 4
+#define FLAG_RECOVERED 8
+#define FLAG_VOTED 16
+#define FLAGS_ALL 31
 
 /* which fields a type uses; all others are 0 */
 #define USES_INDEX 1 /* index and log_term */
@@ -24,18 +28,25 @@
 #define USES_FORCED 16
 #define USES_ENTRIES 32
 #define USES_CONFIGURATION 64
+#define USES_NONCE 128
+#define USES_RECOVERING 256
+#define USES_RECOVERED 512
+#define USES_PROMISE 1024 /* promised_term, promised_index, voted, leader */
+#define WITHOUT_TERM 2048 /* term may be 0 */
 
-static const uint8_t message_uses[RAFT_MESSAGE_TYPE_MAX + 1] = {
+static const uint16_t message_uses[RAFT_MESSAGE_TYPE_MAX + 1] = {
 	[RAFT_PRE_VOTE] = USES_INDEX,
 	[RAFT_PRE_VOTE_RESPONSE] = USES_REJECTED,
 	[RAFT_VOTE] = USES_INDEX | USES_FORCED,
 	[RAFT_VOTE_RESPONSE] = USES_REJECTED,
-	[RAFT_APPEND] = USES_INDEX | USES_COMMIT | USES_ENTRIES,
-	[RAFT_APPEND_RESPONSE] = USES_INDEX | USES_HINT | USES_REJECTED,
-	[RAFT_HEARTBEAT] = USES_COMMIT,
-	[RAFT_HEARTBEAT_RESPONSE] = 0,
-	[RAFT_SNAPSHOT] = USES_INDEX | USES_CONFIGURATION,
+	[RAFT_APPEND] = USES_INDEX | USES_COMMIT | USES_ENTRIES | USES_NONCE,
+	[RAFT_APPEND_RESPONSE] = USES_INDEX | USES_HINT | USES_REJECTED | USES_NONCE | USES_RECOVERING,
+	[RAFT_HEARTBEAT] = USES_INDEX | USES_COMMIT | USES_NONCE | USES_RECOVERED,
+	[RAFT_HEARTBEAT_RESPONSE] = USES_NONCE | USES_RECOVERING,
+	[RAFT_SNAPSHOT] = USES_INDEX | USES_CONFIGURATION | USES_NONCE,
 	[RAFT_TIMEOUT_NOW] = 0,
+	[RAFT_HELLO] = USES_INDEX | USES_NONCE | USES_RECOVERING | WITHOUT_TERM,
+	[RAFT_HELLO_RESPONSE] = USES_INDEX | USES_NONCE | USES_RECOVERING | USES_PROMISE | WITHOUT_TERM,
 };
 
 /* ---- writing ---- */
@@ -102,20 +113,25 @@ get_number(MessageReader *reader, size_t size)
 static FbStatus
 message_check(const RaftMessage *message, FbError *error)
 {
-	uint8_t uses = message_uses[message->type];
+	uint16_t uses = message_uses[message->type];
 	uint64_t term = message->log_term;
 
-	if (message->from == 0 || message->to == 0 || message->term == 0)
+	if (message->from == 0 || message->to == 0 || (message->term == 0 && !(uses & WITHOUT_TERM)))
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message without sender, receiver or term");
 	/* a host keeps them as signed numbers, and there must be room for the next ones */
-	if (message->term > NUMBER_MAX || message->index > NUMBER_MAX || message->commit_index > NUMBER_MAX || message->hint_index > NUMBER_MAX)
+	if (message->term > NUMBER_MAX || message->index > NUMBER_MAX || message->commit_index > NUMBER_MAX ||
+		message->hint_index > NUMBER_MAX || message->promised_term > NUMBER_MAX || message->promised_index > NUMBER_MAX ||
+		message->leader > NUMBER_MAX)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has an impossible term or index",
 					   raft_message_type_name(message->type));
 	if ((!(uses & USES_INDEX) && (message->index != 0 || message->log_term != 0)) ||
 		(!(uses & USES_COMMIT) && message->commit_index != 0) || (!(uses & USES_HINT) && message->hint_index != 0) ||
 		(!(uses & USES_REJECTED) && message->rejected) || (!(uses & USES_FORCED) && message->forced) ||
 		(!(uses & USES_ENTRIES) && message->entries_count != 0) ||
-		(!(uses & USES_CONFIGURATION) && message->configuration.size != 0))
+		(!(uses & USES_CONFIGURATION) && message->configuration.size != 0) || (!(uses & USES_NONCE) && message->nonce != 0) ||
+		(!(uses & USES_RECOVERING) && message->recovering) || (!(uses & USES_RECOVERED) && message->recovered) ||
+		(!(uses & USES_PROMISE) &&
+		 (message->promised_term != 0 || message->promised_index != 0 || message->voted || message->leader != 0)))
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use",
 					   raft_message_type_name(message->type));
 	if (message->log_term > message->term)
@@ -162,7 +178,9 @@ raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes 
 	put_u8(&buffer, MESSAGE_MAGIC);
 	put_u8(&buffer, MESSAGE_VERSION);
 	put_u8(&buffer, (uint8_t) message->type);
-	put_u8(&buffer, (uint8_t) ((message->rejected ? FLAG_REJECTED : 0) | (message->forced ? FLAG_FORCED : 0)));
+	put_u8(&buffer, (uint8_t) ((message->rejected ? FLAG_REJECTED : 0) | (message->forced ? FLAG_FORCED : 0) |
+							   (message->recovering ? FLAG_RECOVERING : 0) | (message->recovered ? FLAG_RECOVERED : 0) |
+							   (message->voted ? FLAG_VOTED : 0)));
 	put_u64(&buffer, message->from);
 	put_u64(&buffer, message->to);
 	put_u64(&buffer, message->term);
@@ -170,6 +188,10 @@ raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes 
 	put_u64(&buffer, message->log_term);
 	put_u64(&buffer, message->commit_index);
 	put_u64(&buffer, message->hint_index);
+	put_u64(&buffer, message->nonce);
+	put_u64(&buffer, message->promised_term);
+	put_u64(&buffer, message->promised_index);
+	put_u64(&buffer, message->leader);
 	put_u32(&buffer, (uint32_t) message->configuration.size);
 	fb_buffer_append_bytes(&buffer, message->configuration);
 	put_u32(&buffer, message->entries_count);
@@ -201,11 +223,14 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	flags = get_number(&reader, 1);
 	if (type < 1 || type > RAFT_MESSAGE_TYPE_MAX)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %" PRIu64, type);
-	if (flags & ~(uint64_t) (FLAG_REJECTED | FLAG_FORCED))
+	if (flags & ~(uint64_t) FLAGS_ALL)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown flags of a Raft message");
 	message->type = (RaftMessageType) type;
 	message->rejected = (flags & FLAG_REJECTED) != 0;
 	message->forced = (flags & FLAG_FORCED) != 0;
+	message->recovering = (flags & FLAG_RECOVERING) != 0;
+	message->recovered = (flags & FLAG_RECOVERED) != 0;
+	message->voted = (flags & FLAG_VOTED) != 0;
 	message->from = get_number(&reader, 8);
 	message->to = get_number(&reader, 8);
 	message->term = get_number(&reader, 8);
@@ -213,6 +238,10 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	message->log_term = get_number(&reader, 8);
 	message->commit_index = get_number(&reader, 8);
 	message->hint_index = get_number(&reader, 8);
+	message->nonce = get_number(&reader, 8);
+	message->promised_term = get_number(&reader, 8);
+	message->promised_index = get_number(&reader, 8);
+	message->leader = get_number(&reader, 8);
 	message->configuration = get_bytes(&reader, (size_t) get_number(&reader, 4));
 	message->entries_count = (uint32_t) get_number(&reader, 4);
 	if (reader.cut_off)

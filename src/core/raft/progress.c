@@ -90,5 +90,5 @@ progress_free_up_to(RaftProgress *progress, uint64_t index)
 uint64_t
 progress_alive_ms(const RaftProgress *progress)
 {
-	return progress->heard_ms > progress->since_ms ? progress->heard_ms : progress->since_ms;
+	return progress->counted_ms > progress->since_ms ? progress->counted_ms : progress->since_ms;
 }

@@ -133,6 +133,7 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		return fb_fail(error, FB_CORRUPTED, "Raft log ends at %" PRIu64 ", but %" PRIu64 " was committed", last_index,
 					   event->start.commit_index);
 	raft->configuration_fixed = event->start.configuration_fixed;
+	FB_TRY(recovery_check_start(event, error));
 	FB_TRY(membership_start(raft, event->start.configuration_state, &event->start.configuration, error));
 	/* a single one may have come with a snapshot, ahead of its entry */
 	if (raft->configurations_count == 2 && raft->configurations[0].index > last_index)
@@ -175,6 +176,7 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		raft->election_deadline_ms = raft->now_ms;
 	TRACE(raft, "start with log %" PRIu64 "..%" PRIu64 ", commit %" PRIu64, raft->trail.base_index, last_index,
 		  raft->commit_index);
+	recovery_start(raft, event);
 	return FB_OK;
 }
 
@@ -221,6 +223,9 @@ raft_transfer(Raft *raft, uint64_t to, bool leaving, FbError *error)
 	progress = replication_progress(raft, to);
 	if (to == raft->id || progress == NULL)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "cannot transfer leadership to node %" PRIu64 ": not another voter",
+					   to);
+	if (progress->recovery_nonce != 0)
+		return fb_fail(error, FB_BUSY, "cannot transfer leadership to node %" PRIu64 ": it is recovering",
 					   to);
 
 	raft->transfer_to = to;
@@ -333,7 +338,7 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 		case RAFT_SNAPSHOT:
 			return catch_up_check_snapshot(raft, message, error);
 		case RAFT_HEARTBEAT:
-			if (message->commit_index > last_index)
+			if (message->commit_index > last_index && recovery_leader_knows(raft, message))
 				return fb_fail(error, FB_CORRUPTED,
 							   "Raft log ends at %" PRIu64 ", but this node had confirmed %" PRIu64, last_index,
 							   message->commit_index);
@@ -353,6 +358,8 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 		case RAFT_PRE_VOTE:
 		case RAFT_VOTE:
 		case RAFT_HEARTBEAT_RESPONSE:
+		case RAFT_HELLO:
+		case RAFT_HELLO_RESPONSE:
 			return FB_OK;
 	}
 	return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %d", (int) message->type);
@@ -365,6 +372,15 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 	{
 		TRACE(raft, "ignore %s from %" PRIu64 " to %" PRIu64 ": not for this node",
 			  raft_message_type_name(message->type), message->from, message->to);
+		return FB_OK;
+	}
+	/* outside of terms: a node that has lost its own does not know them */
+	if (message->type == RAFT_HELLO || message->type == RAFT_HELLO_RESPONSE)
+	{
+		if (message->type == RAFT_HELLO)
+			recovery_receive_hello(raft, message);
+		else
+			recovery_receive_hello_response(raft, message);
 		return FB_OK;
 	}
 	if (message->term < raft->term)
@@ -431,6 +447,9 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 		case RAFT_SNAPSHOT:
 			catch_up_receive_snapshot(raft, message);
 			break;
+		case RAFT_HELLO:
+		case RAFT_HELLO_RESPONSE:
+			break;
 	}
 	return FB_OK;
 }
@@ -456,6 +475,7 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 		case RAFT_EVENT_TIMEOUT:
 			if (trail_room(&raft->trail) > 0)
 				FB_TRY(trail_reserve(&raft->trail, 1, error));
+			recovery_timeout(raft);
 			if (raft->role == RAFT_LEADER)
 				replication_timeout(raft);
 			else
@@ -479,6 +499,12 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 			catch_up_installed(raft, event->snapshot_installed.index);
 			raft_clamp_applied(raft);
 			return FB_OK;
+		case RAFT_EVENT_RECOVER:
+			if (event->recover.begin)
+				recovery_begin(raft, RAFT_RECOVERY_TOLD, 0);
+			else
+				recovery_end_as_told(raft);
+			return FB_OK;
 	}
 	return fb_fail(error, FB_INVALID_ARGUMENT, "unknown Raft event %d", (int) event->type);
 }
@@ -486,17 +512,19 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 static uint64_t
 raft_deadline(const Raft *raft)
 {
+	uint64_t deadline_ms = UINT64_MAX;
+
 	if (!raft->started)
 		return UINT64_MAX;
 	if (raft->role == RAFT_LEADER)
 	{
-		if (raft->more_to_send)
-			return raft->now_ms;
-		if (raft->transfer_to != 0 && raft->transfer_deadline_ms < raft->heartbeat_deadline_ms)
-			return raft->transfer_deadline_ms;
-		return raft->heartbeat_deadline_ms;
+		deadline_ms = raft->more_to_send ? raft->now_ms : raft->heartbeat_deadline_ms;
+		if (raft->transfer_to != 0 && raft->transfer_deadline_ms < deadline_ms)
+			deadline_ms = raft->transfer_deadline_ms;
 	}
-	return raft_is_voter(raft) ? raft->election_deadline_ms : UINT64_MAX;
+	else if (raft_is_voter(raft))
+		deadline_ms = raft->election_deadline_ms;
+	return deadline_ms < recovery_deadline(raft) ? deadline_ms : recovery_deadline(raft);
 }
 
 /* the part of an update that is always filled in */
@@ -510,6 +538,12 @@ raft_fill(Raft *raft, RaftUpdate *update)
 	update->hard_state.vote = raft->vote;
 	update->hard_state.commit_index = raft->commit_index;
 	update->hard_state.configuration_state = fb_bytes(raft->configuration_state, raft->configuration_state_bytes);
+	update->hard_state.recovery = raft->recovery;
+	update->hard_state.recovery_witness = raft->recovery_witness;
+	update->hard_state.established = raft->established;
+	update->hard_state.memory = fb_bytes(raft->memory, recovery_encode_memory(raft, raft->memory));
+	if (update->persist_hard_state)
+		raft->promises_changed = false;
 	update->log_start.index = raft->trail.base_index;
 	update->log_start.term = raft->trail.base_term;
 	update->messages_count = raft->messages_count;
@@ -523,6 +557,7 @@ raft_fill(Raft *raft, RaftUpdate *update)
 	update->leader = raft->leader;
 	update->commit_index = raft->commit_index;
 	update->last_index = trail_last_index(&raft->trail);
+	update->participation = raft->participation;
 	update->leader_ready = raft->role == RAFT_LEADER && raft->applied_index >= raft->term_start_index;
 }
 
@@ -576,6 +611,15 @@ raft_status(const Raft *raft, RaftStatus *status)
 	status->configuration = raft->configurations[0].configuration;
 	status->configuration_index = raft->configurations[0].index;
 	status->configuration_committed = raft->configurations[0].index <= raft->commit_index;
+	status->participation = raft->participation;
+	status->recovery = raft->recovery;
+	status->recovery_witness = raft->recovery_witness;
+	status->recovery_index = raft->recovery_index;
+	for (uint32_t i = 0; i < raft->witnesses_count; i++)
+	{
+		status->answered_count += raft->witnesses[i].answered ? 1 : 0;
+		status->other_recovering_count += raft->witnesses[i].answered && raft->witnesses[i].recovering ? 1 : 0;
+	}
 	if (raft->role != RAFT_LEADER)
 		return;
 	status->followers_count = raft->progress_count;
@@ -590,7 +634,9 @@ raft_status(const Raft *raft, RaftStatus *status)
 		follower->next_index = progress->next_index;
 		follower->in_flight_count = progress->in_flight_count;
 		follower->heard_ms = progress->heard_ms;
-		follower->active = progress->heard_ms > 0 && progress->heard_ms + raft->election_timeout_ms > raft->now_ms;
+		follower->recovering = progress->recovery_nonce != 0;
+		follower->active = !follower->recovering && progress->heard_ms > 0 &&
+						   progress->heard_ms + raft->election_timeout_ms > raft->now_ms;
 	}
 }
 

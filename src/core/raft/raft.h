@@ -4,7 +4,8 @@
  * The rules are those of "In Search of an Understandable Consensus Algorithm" (Ongaro, Ousterhout; "the paper") and of
  * Ongaro's dissertation ("the thesis"): elections, replication, single-server membership changes (thesis 4.1-4.3),
  * leadership transfer (3.10), pre-vote (9.6), check-quorum (6.2). As in Fabric's etcdraft (ORD-6) pre-vote and
- * check-quorum are always on.
+ * check-quorum are always on. A node that may have lost what it promised takes no part until it is brought up to date:
+ * see recovery.c.
  *
  * The core has no clock (every event carries the time), no disk, no network, no callback, no random source but the
  * seed of START: the same events give the same updates. Payloads never enter it: it keeps a *trail*, the (index, term,
@@ -90,10 +91,14 @@ typedef enum RaftMessageType
 	RAFT_HEARTBEAT = 7,			/* commit_index, never beyond what the receiver is known to have */
 	RAFT_HEARTBEAT_RESPONSE = 8,
 	RAFT_SNAPSHOT = 9,	  /* index, log_term: my log starts after this entry; get the blocks up to it. configuration */
-	RAFT_TIMEOUT_NOW = 10 /* leadership is yours: campaign at once (thesis 3.10) */
+	RAFT_TIMEOUT_NOW = 10, /* leadership is yours: campaign at once (thesis 3.10) */
+	RAFT_HELLO = 11, /* I have started, or am recovering: what do you remember of me? nonce; index, log_term: my last
+					  * entry. Outside of terms: term may be 0, and nobody's changes */
+	RAFT_HELLO_RESPONSE = 12 /* index, log_term: my last entry; promised_term, promised_index, voted: the last that you
+							  * promised me; leader: the one that I hear */
 } RaftMessageType;
 
-#define RAFT_MESSAGE_TYPE_MAX 10
+#define RAFT_MESSAGE_TYPE_MAX 12
 
 typedef struct RaftMessage
 {
@@ -107,6 +112,21 @@ typedef struct RaftMessage
 	uint64_t hint_index;
 	bool rejected;
 	bool forced;
+
+	/*
+	 * Recovery (recovery.c). nonce: in HELLO and in what a node without a vote answers, drawn for this start; in
+	 * HELLO_RESPONSE, and in what a leader sends to a node that it knows to be recovering, that of the other; in what a
+	 * voter answers, that of the leader's message. recovering: the sender has no vote. recovered: to the receiver with
+	 * this nonce: you have all that was committed; index: up to here. A HEARTBEAT with a nonce has index: how far the
+	 * receiver must come.
+	 */
+	uint64_t nonce;
+	bool recovering;
+	bool recovered;
+	uint64_t promised_term;
+	uint64_t promised_index;
+	bool voted;
+	uint64_t leader;
 
 	/*
 	 * APPEND: entries index + 1 .. index + entries_count. In an update the core has filled in only each entry's term:
@@ -123,11 +143,12 @@ typedef struct RaftMessage
 } RaftMessage;
 
 /*
- * Encoding, version 1. Integers are big-endian, fixed width; every byte is covered, so decode(encode(m)) = m and no
+ * Encoding, version 2. Integers are big-endian, fixed width; every byte is covered, so decode(encode(m)) = m and no
  * other bytes decode to m:
  *
- *   u8 'R'   u8 version = 1   u8 type   u8 flags (1 rejected, 2 forced)
+ *   u8 'R'   u8 version = 2   u8 type   u8 flags (1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted)
  *   u64 from   u64 to   u64 term   u64 index   u64 log_term   u64 commit_index   u64 hint_index
+ *   u64 nonce   u64 promised_term   u64 promised_index   u64 leader
  *   u32 configuration size, that many bytes
  *   u32 entries count, per entry: u64 term, u8 kind, u32 payload size, payload
  *
@@ -164,8 +185,30 @@ typedef enum RaftEventType
 	RAFT_EVENT_CONFIGURE,
 	RAFT_EVENT_TRANSFER,
 	RAFT_EVENT_COMPACT,
-	RAFT_EVENT_SNAPSHOT_INSTALLED
+	RAFT_EVENT_SNAPSHOT_INSTALLED,
+	RAFT_EVENT_RECOVER
 } RaftEventType;
+
+/* does this node take part? (recovery.c) */
+typedef enum RaftParticipation
+{
+	RAFT_VOTING = 0,
+	RAFT_ASKING,   /* since its start it has not heard yet what the others remember of it: no vote, no confirmation */
+	RAFT_RECOVERING /* it has lost, or may have lost, what it promised: no vote until a leader has brought it up to date */
+} RaftParticipation;
+
+/* why a node is recovering; stored as this number */
+typedef enum RaftRecoveryReason
+{
+	RAFT_RECOVERY_NONE = 0,
+	RAFT_RECOVERY_TOLD,		 /* by START or by RAFT_EVENT_RECOVER: the host knows why */
+	RAFT_RECOVERY_STATELESS, /* it has no state, and another node has entries */
+	RAFT_RECOVERY_REMEMBERED /* another node remembers a promise that it does not know of */
+} RaftRecoveryReason;
+
+#define RAFT_RECOVERY_REASON_MAX 3
+
+extern const char *raft_participation_name(RaftParticipation participation); /* "voting" */
 
 typedef struct RaftEvent
 {
@@ -199,6 +242,10 @@ typedef struct RaftEvent
 			uint64_t commit_index; /* may be older than the truth, never newer; 0 if never stored */
 			FbBytes configuration_state;
 			RaftConfiguration configuration;
+			FbBytes memory;				 /* empty if never stored */
+			RaftRecoveryReason recovery; /* as stored, or TOLD: there is a sign that this node has lost promises */
+			uint64_t recovery_witness;
+			bool established;
 
 			/*
 			 * The voters are decided outside of the log, and are `configuration` until the next START: a stored state that
@@ -266,7 +313,7 @@ typedef struct RaftEvent
 
 		/*
 		 * TRANSFER: a leader stops accepting SUBMIT, brings `to` (0: the most advanced follower) up to date and tells
-		 * it to campaign; gives up after one election timeout. FB_NO_LEADER, FB_BUSY (one under way),
+		 * it to campaign; gives up after one election timeout. FB_NO_LEADER, FB_BUSY (one under way, or `to` is recovering),
 		 * FB_INVALID_ARGUMENT (not another voter).
 		 *
 		 * leaving: this node ends in a moment and may hear no answer any more. Then timeout_now does not wait for the
@@ -300,6 +347,15 @@ typedef struct RaftEvent
 		{
 			uint64_t index;
 		} snapshot_installed;
+
+		/*
+		 * RECOVER: an operator's word. begin: this node has lost promises, it recovers. Otherwise: whatever it has lost,
+		 * it takes part at once; committed entries can be lost by that. Never refused.
+		 */
+		struct
+		{
+			bool begin;
+		} recover;
 	};
 } RaftEvent;
 
@@ -322,6 +378,10 @@ typedef struct RaftHardState
 	uint64_t vote;
 	uint64_t commit_index;		 /* storing it is never urgent: an old one does no harm */
 	FbBytes configuration_state; /* opaque; lives as long as the update; at most RAFT_CONFIGURATION_STATE_BYTES_MAX */
+	FbBytes memory; /* what the others promised to this node; opaque, likewise, at most RAFT_MEMORY_BYTES_MAX */
+	RaftRecoveryReason recovery; /* NONE: not recovering */
+	uint64_t recovery_witness;	 /* STATELESS, REMEMBERED: the node that knows */
+	bool established; /* it has had a vote: without entries it is a node that has nothing yet, not one that lost them */
 } RaftHardState;
 
 typedef enum RaftEntriesSource
@@ -386,6 +446,7 @@ typedef struct RaftUpdate
 	bool role_changed; /* role, term or leader differ from the update before */
 	bool leader_ready; /* leader, and an entry of its own term is applied: the state is the newest there is (ORD-7) */
 	bool configuration_changed; /* the configuration in force differs from the update before; see raft_status */
+	RaftParticipation participation;
 } RaftUpdate;
 
 typedef struct Raft Raft;
@@ -396,6 +457,8 @@ typedef struct Raft Raft;
 #define RAFT_SUBMIT_MAX 1024
 /* two configurations with their indexes */
 #define RAFT_CONFIGURATION_STATE_BYTES_MAX (1 + 2 * (8 + 1 + 8 * FB_RAFT_NODES_MAX))
+/* count, and for each node: id, term, index, voted */
+#define RAFT_MEMORY_BYTES_MAX (1 + 25 * FB_RAFT_NODES_MAX)
 
 /*
  * A Raft waiting for START. Everything it ever needs is in allocator; only the trail grows, by doubling, up to
@@ -429,7 +492,8 @@ typedef struct RaftFollowerStatus
 	uint64_t next_index;  /* the next to send */
 	uint32_t in_flight_count;
 	uint64_t heard_ms; /* the last message from it; 0: none in this term */
-	bool active;	   /* heard from within one election timeout */
+	bool active;	   /* heard from within one election timeout, and not recovering */
+	bool recovering;   /* not counted: it asks what it has promised, or recovers */
 } RaftFollowerStatus;
 
 typedef struct RaftStatus
@@ -450,6 +514,12 @@ typedef struct RaftStatus
 	bool configuration_committed;
 	uint32_t followers_count; /* a leader's view; otherwise 0 */
 	RaftFollowerStatus followers[FB_RAFT_NODES_MAX];
+	RaftParticipation participation;
+	RaftRecoveryReason recovery;
+	uint64_t recovery_witness;
+	uint64_t recovery_index;	 /* where the recovery ends, as far as the leader has said; 0: not known yet */
+	uint32_t answered_count;	 /* other voters that answered since the start of this node */
+	uint32_t other_recovering_count; /* of them, those that said that they are recovering themselves */
 } RaftStatus;
 
 extern void raft_status(const Raft *raft, RaftStatus *status);

@@ -67,10 +67,13 @@ typedef struct RaftProgress
 	bool probe_sent;		  /* PROBE: an append is out; the next waits for an answer, or for a heartbeat's */
 	uint64_t sent_ms;		  /* the last append or snapshot message */
 	uint64_t heard_ms;		  /* 0: never in this term */
+	uint64_t counted_ms;	  /* the last message that counts: not of a node without a vote */
 	uint64_t since_ms;		  /* when this follower was first followed: silence counts from here */
 	uint32_t in_flight_first; /* ring of the last index of each append under way */
 	uint32_t in_flight_count;
 	uint64_t in_flight[RAFT_IN_FLIGHT_MAX];
+	uint64_t recovery_nonce; /* not 0: it has no vote, and is not counted (recovery.c) */
+	uint64_t recovery_index; /* the first entry appended after it said so: where its recovery ends */
 } RaftProgress;
 
 extern void progress_init(RaftProgress *progress, uint64_t id, uint64_t next_index, uint64_t now_ms);
@@ -92,12 +95,33 @@ typedef struct RaftLogConfiguration
 
 #define RAFT_CONFIGURATION_BYTES_MAX (1 + 8 * FB_RAFT_NODES_MAX)
 
+/* ---- recovery.c ---- */
+
+/* the last that another node promised to this one */
+typedef struct RaftPromise
+{
+	uint64_t id;
+	uint64_t term;
+	uint64_t index; /* confirmed in that term; 0: nothing */
+	bool voted;		/* for this node, in that term */
+} RaftPromise;
+
+/* what another voter has answered since this node's start */
+typedef struct RaftWitness
+{
+	uint64_t id;
+	bool answered;
+	bool recovering;	 /* it said so in its last answer */
+	uint64_t leader;	 /* whom it heard then */
+	uint64_t answered_ms;
+} RaftWitness;
+
 /* ---- the node ---- */
 
 /* appends in one update; when there is more to send, the update's deadline is "now" */
 #define RAFT_UPDATE_APPENDS_MAX 64
 #define RAFT_UPDATE_ENTRIES_MAX 2048
-#define RAFT_UPDATE_MESSAGES_MAX (RAFT_UPDATE_APPENDS_MAX + 4 * FB_RAFT_NODES_MAX)
+#define RAFT_UPDATE_MESSAGES_MAX (RAFT_UPDATE_APPENDS_MAX + 6 * FB_RAFT_NODES_MAX)
 #define RAFT_TRACE_BYTES 8192
 /* room that SUBMIT leaves in the trail, so that a full log does not keep new leaders from their first entries */
 #define RAFT_TRAIL_HEADROOM 4096
@@ -163,6 +187,22 @@ struct Raft
 		RaftLogConfiguration configuration;
 	} fetch;
 
+	/* recovery */
+	RaftParticipation participation;
+	RaftRecoveryReason recovery;
+	uint64_t recovery_witness;
+	uint64_t recovery_index;  /* where it ends, as the leader said; 0: not yet */
+	uint64_t nonce;			  /* of this start, or of the recovery begun later; never 0 */
+	bool established;		  /* durable: it has had a vote */
+	bool stateless;			  /* nor entries: it may be new, or have lost everything */
+	uint64_t asking_since_ms;
+	uint64_t hello_ms;		  /* when to ask again; UINT64_MAX: everybody has answered */
+	RaftWitness witnesses[FB_RAFT_NODES_MAX];
+	uint32_t witnesses_count;
+	RaftPromise promises[FB_RAFT_NODES_MAX]; /* durable, but late: see recovery.c */
+	uint32_t promises_count;
+	bool promises_changed;	  /* since they were last given to the host */
+
 	/* the outbox */
 	RaftUpdate *update; /* the caller's, during a step */
 	uint32_t messages_count;
@@ -174,6 +214,7 @@ struct Raft
 	size_t configuration_state_bytes;
 	uint8_t snapshot_configuration[RAFT_CONFIGURATION_STATE_BYTES_MAX];
 	uint8_t entry_payload[RAFT_CONFIGURATION_BYTES_MAX];
+	uint8_t memory[RAFT_MEMORY_BYTES_MAX];
 
 	bool trace_enabled;
 	size_t trace_bytes;
@@ -249,6 +290,34 @@ extern FbStatus catch_up_check_snapshot(const Raft *raft, const RaftMessage *mes
 extern void catch_up_receive_snapshot(Raft *raft, const RaftMessage *message);
 extern void catch_up_installed(Raft *raft, uint64_t index);
 extern void catch_up_forget_if_over(Raft *raft);
+
+/* ---- recovery.c ---- */
+
+extern FbStatus recovery_check_start(const RaftEvent *event, FbError *error);
+extern void recovery_start(Raft *raft, const RaftEvent *event);
+extern size_t recovery_encode_memory(const Raft *raft, uint8_t *out);
+/* the outcome of an election: these nodes voted for this one */
+extern void recovery_note_votes(Raft *raft);
+/* a follower that is counted has confirmed this */
+extern void recovery_note_match(Raft *raft, uint64_t id, uint64_t index);
+extern void recovery_begin(Raft *raft, RaftRecoveryReason reason, uint64_t witness);
+extern void recovery_end_as_told(Raft *raft);
+/* asks again when it is time; ends the asking when it is over */
+extern void recovery_timeout(Raft *raft);
+extern uint64_t recovery_deadline(const Raft *raft);
+extern void recovery_receive_hello(Raft *raft, const RaftMessage *message);
+extern void recovery_receive_hello_response(Raft *raft, const RaftMessage *message);
+/* fills in what an answer to a leader says of this node; received: the leader's message, or NULL */
+extern void recovery_mark_answer(const Raft *raft, RaftMessage *answer, const RaftMessage *received);
+/* does the leader that sent this know of this node's present state? Otherwise what it takes for matched may be lost */
+extern bool recovery_leader_knows(const Raft *raft, const RaftMessage *message);
+/* the leader's word on this node's recovery, in a heartbeat */
+extern void recovery_receive_heartbeat(Raft *raft, const RaftMessage *message);
+/* the leader's side: what an answer says of its sender. false: the answer is of an earlier life and must be ignored */
+extern bool recovery_note_follower(Raft *raft, RaftProgress *progress, const RaftMessage *message);
+/* the leader needs an entry that is younger than the recovery of a follower */
+extern bool recovery_wants_entry(const Raft *raft);
+extern bool recovery_is_complete(const Raft *raft, const RaftProgress *progress);
 
 /* ---- trace.c ---- */
 

@@ -62,6 +62,7 @@ replication_send_one(Raft *raft, RaftProgress *progress, bool force)
 	message->index = prev_index;
 	message->log_term = trail_term(&raft->trail, prev_index);
 	message->commit_index = raft->commit_index;
+	message->nonce = progress->recovery_nonce;
 	message->entries_count = count;
 	message->entries = raft->entries + raft->entries_used;
 	for (uint32_t i = 0; i < count; i++)
@@ -111,6 +112,9 @@ replication_heartbeat(Raft *raft)
 
 		message->early = true;
 		message->commit_index = progress->match_index < raft->commit_index ? progress->match_index : raft->commit_index;
+		message->nonce = progress->recovery_nonce;
+		message->index = progress->recovery_index;
+		message->recovered = recovery_is_complete(raft, progress);
 	}
 }
 
@@ -138,7 +142,7 @@ replication_lead(Raft *raft)
 /*
  * "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term == currentTerm:
  * set commitIndex = N": entries of earlier terms are committed only by one of this term above them (paper 5.4.2). The
- * leader itself counts with what is durable, and only while it is a voter.
+ * leader itself counts with what is durable, and only while it is a voter. A node that recovers does not count.
  */
 bool
 replication_advance_commit(Raft *raft)
@@ -151,7 +155,10 @@ replication_advance_commit(Raft *raft)
 	{
 		RaftProgress *progress = replication_progress(raft, configuration->voters[i]);
 
-		matches[i] = configuration->voters[i] == raft->id ? raft->persisted_index : progress->match_index;
+		if (configuration->voters[i] == raft->id)
+			matches[i] = raft->persisted_index;
+		else
+			matches[i] = progress->recovery_nonce == 0 ? progress->match_index : 0;
 	}
 	index = quorum_value(matches, configuration->voters_count);
 	if (index <= raft->commit_index || trail_term(&raft->trail, index) != raft->term)
@@ -182,6 +189,8 @@ replication_quorum_is_silent(Raft *raft)
 void
 replication_timeout(Raft *raft)
 {
+	uint32_t nothing = 0;
+
 	/*
 	 * A host that was busy with its disk calls late; the answers are waiting in its queue. Once in a while it gets the
 	 * time to read them before silence is held against the followers.
@@ -204,8 +213,18 @@ replication_timeout(Raft *raft)
 		raft->more_to_send = false;
 		replication_broadcast(raft);
 	}
-	if (raft->now_ms >= raft->heartbeat_deadline_ms)
-		replication_heartbeat(raft);
+	if (raft->now_ms < raft->heartbeat_deadline_ms)
+		return;
+	/* a follower recovers with an entry that is younger than its recovery: without traffic, one of the leader's own */
+	if (recovery_wants_entry(raft) && raft->transfer_to == 0 && trail_room(&raft->trail) > 0)
+	{
+		raft_append_own(raft, &nothing, 1, RAFT_FROM_CORE, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY);
+		replication_broadcast(raft);
+	}
+	/* what the others promised is written here: once for many confirmations */
+	if (raft->promises_changed)
+		raft->update->persist_hard_state = true;
+	replication_heartbeat(raft);
 }
 
 /*
@@ -223,6 +242,8 @@ replication_successor(const Raft *raft)
 		const RaftProgress *progress = &raft->progress[i];
 		bool heard = progress->heard_ms != 0 && raft->now_ms <= progress->heard_ms + 3 * raft->heartbeat_ms;
 
+		if (progress->recovery_nonce != 0)
+			continue;
 		if (best == NULL || heard > best_heard || (heard == best_heard && progress->match_index > best->match_index))
 		{
 			best = progress;
@@ -245,7 +266,7 @@ replication_transfer_if_ready(Raft *raft)
 {
 	RaftProgress *progress = raft->transfer_to != 0 ? replication_progress(raft, raft->transfer_to) : NULL;
 
-	if (progress == NULL || progress->match_index < trail_last_index(&raft->trail))
+	if (progress == NULL || progress->recovery_nonce != 0 || progress->match_index < trail_last_index(&raft->trail))
 		return;
 	raft_send(raft, RAFT_TIMEOUT_NOW, raft->transfer_to)->early = true;
 	TRACE(raft, "%" PRIu64 " has everything: timeout_now", raft->transfer_to);
@@ -303,9 +324,8 @@ replication_receive_append_response(Raft *raft, const RaftMessage *message)
 	RaftProgress *progress = raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
 	bool advanced = false;
 
-	if (progress == NULL)
+	if (progress == NULL || !recovery_note_follower(raft, progress, message))
 		return;
-	progress->heard_ms = raft->now_ms;
 	if (message->rejected)
 	{
 		replication_refused(raft, progress, message);
@@ -315,6 +335,8 @@ replication_receive_append_response(Raft *raft, const RaftMessage *message)
 	{
 		progress->match_index = message->index;
 		advanced = true;
+		if (progress->recovery_nonce == 0)
+			recovery_note_match(raft, progress->id, message->index);
 	}
 	if (progress->next_index <= progress->match_index)
 		progress->next_index = progress->match_index + 1;
@@ -344,9 +366,8 @@ replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 	RaftProgress *progress = raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
 	bool quiet;
 
-	if (progress == NULL)
+	if (progress == NULL || !recovery_note_follower(raft, progress, message))
 		return;
-	progress->heard_ms = raft->now_ms;
 	quiet = raft->now_ms >= progress->sent_ms + raft->heartbeat_ms;
 	if (progress->state == RAFT_CATCH_UP)
 		catch_up_send(raft, progress);
@@ -537,6 +558,7 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 	uint64_t equal_up_to;
 	uint32_t first;
 
+	recovery_mark_answer(raft, answer, message);
 	if (replication_is_old(raft, message))
 	{
 		answer->index = raft->commit_index;
@@ -569,6 +591,8 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 void
 replication_receive_heartbeat(Raft *raft, const RaftMessage *message)
 {
-	raft_set_commit(raft, message->commit_index);
-	raft_send(raft, RAFT_HEARTBEAT_RESPONSE, message->from);
+	if (recovery_leader_knows(raft, message))
+		raft_set_commit(raft, message->commit_index);
+	recovery_receive_heartbeat(raft, message);
+	recovery_mark_answer(raft, raft_send(raft, RAFT_HEARTBEAT_RESPONSE, message->from), message);
 }

@@ -91,6 +91,10 @@ raft_message_type_name(RaftMessageType type)
 			return "snapshot";
 		case RAFT_TIMEOUT_NOW:
 			return "timeout_now";
+		case RAFT_HELLO:
+			return "hello";
+		case RAFT_HELLO_RESPONSE:
+			return "hello_response";
 	}
 	return "unknown";
 }

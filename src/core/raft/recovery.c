@@ -1,0 +1,574 @@
+/*
+ * recovery.c: a node that may have lost what it promised.
+ *
+ * The problem. Raft is safe because a vote and a confirmed entry are never forgotten. A node whose tables are gone, or
+ * are an older copy, breaks both: it votes twice in a term, and lets a leader be elected that lacks an entry which was
+ * committed with its help. Nothing then looks wrong on any node.
+ *
+ * The rule, after Viewstamped Replication Revisited (Liskov, Cowling), section 4.3. A node is in one of three states:
+ *
+ *   ASKING      after every start. It tells the other voters a fresh nonce (HELLO); each answers with the last that this
+ *               node promised to it. Until this is over the node neither votes, nor campaigns, nor confirms.
+ *   RECOVERING  (durable) it has lost promises, or may have. It stores what a leader sends, and answers, but its answers
+ *               carry `recovering` and the nonce: the leader does not count them, for nothing. The leader appends an
+ *               entry after it heard the nonce first (X). When X is committed without this node, and this node has it,
+ *               the leader says so (HEARTBEAT, `recovered`), and the node is VOTING again.
+ *   VOTING      as in the paper.
+ *
+ * Why X suffices. Let Q be the quorum without this node C that stored X in the leader's term T, after C's loss. If C had
+ * promised anything to a leader of a later term before its loss, then that leader's quorum has a node in Q, which was in
+ * that later term before it stored X in term T: impossible. If C had voted in a later term for a candidate that is not
+ * elected yet: that one lacks X, all of Q refuse it, and the nodes outside of Q are no quorum. What C had confirmed to
+ * leaders up to T was counted by them, or is in the log of T's leader, which is elected by nodes that forgot nothing; X
+ * comes after it. An answer of C's earlier life that arrives late is without the nonce: while C recovers it is ignored,
+ * later it says less than what C has.
+ *
+ * When asking is over: all other voters have answered, or a quorum (with this node, without those that are recovering)
+ * has and one election timeout has passed. A leader that this node or one of those who answered hears must be among them: it is what counts with this
+ * node's confirmations, and while it lives nobody waits for this node. Those that answer later are still believed.
+ *
+ * When an answer makes a node recover: it remembers a term that this node is not yet in, or in this node's term a vote
+ * that it did not give, or an entry behind its log's end. (In a later term a log may legally be shorter: nothing
+ * follows.) What is remembered is written with a leader's heartbeats, not with each confirmation: it may be a heartbeat
+ * old after a crash, a copy from which a node was restored is older.
+ *
+ * Founding. A node without any state (no term, no entries, no note that it ever had a vote) may be new, or may have lost everything. It asks too, and
+ * recovers if any that answers has entries, a leader, or a memory of it. If a quorum answers
+ * that it has nothing either, the channel is being founded; whoever is missing gets four election timeouts, since
+ * nodes join one after the other. So a network is founded by any majority, and who joins later is brought up to date by it.
+ *
+ * What holds: with a sign (the host's: see server/order/recovery.c; or an answer) a minority may lose its memory at any
+ * time, and nothing that was committed is lost, and it recovers without help while a majority is left. If so many
+ * recover that the others are no quorum, nobody is elected; an operator's word decides (RAFT_EVENT_RECOVER).
+ *
+ * What does not hold: a node that was set back without a sign of its host, while each node that remembers its promises
+ * is away, counts itself complete. To exclude that, a node would have to wait for all others after each start (VR does),
+ * and one dead node of three would keep another from ever starting again. Likewise a node that lost everything, among
+ * a quorum of nodes that have nothing: that is what founding looks like.
+ *
+ * Rejected: a new number for a node that lost its memory, as etcd and Fabric do (remove and add a consenter): the list of
+ * consenters cannot be changed here. Recovering by the leader's word alone, without X: a leader that was cut off with
+ * this node before a later one was elected would take it back into its old term. Believing heartbeats ("you had
+ * confirmed") while voting: any one node could then take all others out; the answers to HELLO are believed once for each start.
+ */
+#include "core/raft/raft_internal.h"
+
+#include <inttypes.h>
+
+/* founding: so many election timeouts for nodes that have not joined yet */
+#define FOUNDING_PATIENCE 4
+
+const char *
+raft_participation_name(RaftParticipation participation)
+{
+	switch (participation)
+	{
+		case RAFT_VOTING:
+			return "voting";
+		case RAFT_ASKING:
+			return "asking";
+		case RAFT_RECOVERING:
+			return "recovering";
+	}
+	return "unknown";
+}
+
+/* ---- what the others promised ---- */
+
+static RaftPromise *
+recovery_find_promise(Raft *raft, uint64_t id)
+{
+	for (uint32_t i = 0; i < raft->promises_count; i++)
+	{
+		if (raft->promises[i].id == id)
+			return &raft->promises[i];
+	}
+	return NULL;
+}
+
+/* a promise of this term, empty if the last one was older. When there is no room, the oldest goes: its node was removed long ago */
+static RaftPromise *
+recovery_make_promise(Raft *raft, uint64_t id)
+{
+	RaftPromise *promise = recovery_find_promise(raft, id);
+
+	if (promise == NULL)
+	{
+		promise = &raft->promises[0];
+		if (raft->promises_count < FB_RAFT_NODES_MAX)
+			promise = &raft->promises[raft->promises_count++];
+		else
+		{
+			for (uint32_t i = 1; i < raft->promises_count; i++)
+			{
+				if (raft->promises[i].term < promise->term)
+					promise = &raft->promises[i];
+			}
+		}
+		memset(promise, 0, sizeof(*promise));
+		promise->id = id;
+	}
+	if (promise->term < raft->term)
+	{
+		promise->term = raft->term;
+		promise->index = 0;
+		promise->voted = false;
+	}
+	raft->promises_changed = true;
+	return promise;
+}
+
+void
+recovery_note_votes(Raft *raft)
+{
+	for (uint32_t i = 0; i < raft->granted_count; i++)
+	{
+		if (raft->granted_by[i] != raft->id)
+			recovery_make_promise(raft, raft->granted_by[i])->voted = true;
+	}
+}
+
+void
+recovery_note_match(Raft *raft, uint64_t id, uint64_t index)
+{
+	RaftPromise *promise = recovery_make_promise(raft, id);
+
+	if (promise->index < index)
+		promise->index = index;
+}
+
+static size_t
+recovery_put(uint8_t *out, uint64_t value)
+{
+	for (int i = 0; i < 8; i++)
+		out[i] = (uint8_t) (value >> (56 - 8 * i));
+	return 8;
+}
+
+static uint64_t
+recovery_get(const uint8_t *in)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < 8; i++)
+		value = value << 8 | in[i];
+	return value;
+}
+
+size_t
+recovery_encode_memory(const Raft *raft, uint8_t *out)
+{
+	size_t at = 0;
+
+	out[at++] = (uint8_t) raft->promises_count;
+	for (uint32_t i = 0; i < raft->promises_count; i++)
+	{
+		at += recovery_put(out + at, raft->promises[i].id);
+		at += recovery_put(out + at, raft->promises[i].term);
+		at += recovery_put(out + at, raft->promises[i].index);
+		out[at++] = raft->promises[i].voted ? 1 : 0;
+	}
+	return at;
+}
+
+static void
+recovery_decode_memory(Raft *raft, FbBytes memory)
+{
+	const uint8_t *in = memory.data;
+
+	raft->promises_count = 0;
+	if (memory.size == 0)
+		return;
+	for (uint32_t count = *in++; raft->promises_count < count; in += 25)
+	{
+		RaftPromise *promise = &raft->promises[raft->promises_count++];
+
+		promise->id = recovery_get(in);
+		promise->term = recovery_get(in + 8);
+		promise->index = recovery_get(in + 16);
+		promise->voted = in[24] != 0;
+	}
+}
+
+/* ---- the other voters, and their answers ---- */
+
+static RaftWitness *
+recovery_witness_of(Raft *raft, uint64_t id)
+{
+	RaftWitness *witness;
+
+	for (uint32_t i = 0; i < raft->witnesses_count; i++)
+	{
+		if (raft->witnesses[i].id == id)
+			return &raft->witnesses[i];
+	}
+	if (id == raft->id || !raft_configuration_has(raft_configuration_in_force(raft), id))
+		return NULL;
+	/* those that were removed since make room */
+	if (raft->witnesses_count == FB_RAFT_NODES_MAX)
+	{
+		uint32_t kept = 0;
+
+		for (uint32_t i = 0; i < raft->witnesses_count; i++)
+		{
+			if (raft_configuration_has(raft_configuration_in_force(raft), raft->witnesses[i].id))
+				raft->witnesses[kept++] = raft->witnesses[i];
+		}
+		raft->witnesses_count = kept;
+	}
+	witness = &raft->witnesses[raft->witnesses_count++];
+	memset(witness, 0, sizeof(*witness));
+	witness->id = id;
+	return witness;
+}
+
+static bool
+recovery_has_answered(Raft *raft, uint64_t id)
+{
+	const RaftWitness *witness = recovery_witness_of(raft, id);
+
+	return witness == NULL || witness->answered;
+}
+
+/* how many voters, with this one, have answered; remembering: without those that have lost their own memory */
+static uint32_t
+recovery_count_answers(Raft *raft, bool remembering)
+{
+	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < configuration->voters_count; i++)
+	{
+		const RaftWitness *witness = recovery_witness_of(raft, configuration->voters[i]);
+
+		count += witness == NULL || (witness->answered && !(remembering && witness->recovering)) ? 1 : 0;
+	}
+	return count;
+}
+
+/* is there a leader that has not answered? This node hears it, or one that has answered does */
+static bool
+recovery_awaits_leader(Raft *raft)
+{
+	if (raft->leader != 0 && election_in_lease(raft) && !recovery_has_answered(raft, raft->leader))
+		return true;
+	for (uint32_t i = 0; i < raft->witnesses_count; i++)
+	{
+		const RaftWitness *witness = &raft->witnesses[i];
+
+		if (witness->answered && witness->leader != 0 && witness->answered_ms + raft->election_timeout_ms > raft->now_ms &&
+			!recovery_has_answered(raft, witness->leader))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t
+recovery_patience_ms(const Raft *raft)
+{
+	return (raft->stateless ? FOUNDING_PATIENCE : 1) * raft->election_timeout_ms;
+}
+
+/* ---- the three states ---- */
+
+static void
+recovery_say_hello(Raft *raft)
+{
+	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+	bool asked = false;
+
+	for (uint32_t i = 0; i < configuration->voters_count; i++)
+	{
+		RaftMessage *message;
+
+		/* before it votes it wants to know whom the others hear now */
+		if (configuration->voters[i] == raft->id ||
+			(raft->participation == RAFT_VOTING && recovery_has_answered(raft, configuration->voters[i])))
+			continue;
+		asked = true;
+		message = raft_send(raft, RAFT_HELLO, configuration->voters[i]);
+		message->index = trail_last_index(&raft->trail);
+		message->log_term = trail_last_term(&raft->trail);
+		message->nonce = raft->nonce;
+		message->recovering = raft->participation == RAFT_RECOVERING;
+	}
+	if (!asked)
+		raft->hello_ms = UINT64_MAX;
+	else
+		raft->hello_ms =
+			raft->now_ms + (raft->participation == RAFT_ASKING ? raft->heartbeat_ms : raft->election_timeout_ms);
+}
+
+static void
+recovery_draw_nonce(Raft *raft)
+{
+	raft->nonce = fb_rand_next(&raft->rand) | 1;
+}
+
+FbStatus
+recovery_check_start(const RaftEvent *event, FbError *error)
+{
+	FbBytes memory = event->start.memory;
+
+	if (memory.size > 0 && (memory.data[0] > FB_RAFT_NODES_MAX || memory.size != 1 + 25 * (size_t) memory.data[0]))
+		return fb_fail(error, FB_CORRUPTED, "stored memory of promises does not decode");
+	if (event->start.recovery > RAFT_RECOVERY_REASON_MAX)
+		return fb_fail(error, FB_CORRUPTED, "unknown reason %d of a Raft recovery", (int) event->start.recovery);
+	return FB_OK;
+}
+
+void
+recovery_start(Raft *raft, const RaftEvent *event)
+{
+	recovery_decode_memory(raft, event->start.memory);
+	recovery_draw_nonce(raft);
+	raft->established = event->start.established;
+	raft->stateless = !raft->established && raft->term == 0 && trail_last_index(&raft->trail) == 0;
+	raft->recovery = event->start.recovery;
+	raft->recovery_witness = event->start.recovery_witness;
+	raft->asking_since_ms = raft->now_ms;
+	raft->hello_ms = UINT64_MAX;
+	if (raft->recovery != RAFT_RECOVERY_NONE)
+	{
+		raft->participation = RAFT_RECOVERING;
+		raft->update->persist_hard_state = true;
+	}
+	else if (raft_is_voter(raft) && raft_configuration_in_force(raft)->voters_count > 1)
+		raft->participation = RAFT_ASKING;
+	else if (!raft->established)
+	{
+		raft->established = true;
+		raft->update->persist_hard_state = true;
+	}
+	if (raft->participation != RAFT_VOTING)
+		recovery_say_hello(raft);
+	if (raft->participation == RAFT_RECOVERING)
+		TRACE(raft, "recover");
+}
+
+void
+recovery_begin(Raft *raft, RaftRecoveryReason reason, uint64_t witness)
+{
+	TRACE(raft, "recover: reason %d, witness %" PRIu64, (int) reason, witness);
+	if (raft->role != RAFT_FOLLOWER)
+		election_become_follower(raft, raft->term, 0, "recovering");
+	raft->participation = RAFT_RECOVERING;
+	raft->recovery = reason;
+	raft->recovery_witness = witness;
+	raft->recovery_index = 0;
+	recovery_draw_nonce(raft);
+	raft->hello_ms = raft->now_ms;
+	raft->update->persist_hard_state = true;
+}
+
+static void
+recovery_end(Raft *raft, const char *why)
+{
+	TRACE(raft, "vote again: %s", why);
+	if (raft->recovery != RAFT_RECOVERY_NONE || !raft->established)
+		raft->update->persist_hard_state = true;
+	raft->established = true;
+	raft->participation = RAFT_VOTING;
+	raft->recovery = RAFT_RECOVERY_NONE;
+	raft->recovery_witness = 0;
+	raft->recovery_index = 0;
+	raft->stateless = false;
+	raft->hello_ms = recovery_count_answers(raft, false) == raft_configuration_in_force(raft)->voters_count
+						 ? UINT64_MAX
+						 : raft->now_ms + raft->election_timeout_ms;
+	election_reset_timer(raft);
+}
+
+/* what the others remember counts no more: answers that are on their way are not to this nonce */
+void
+recovery_end_as_told(Raft *raft)
+{
+	if (raft->participation == RAFT_VOTING)
+		return;
+	recovery_end(raft, "as told");
+	recovery_draw_nonce(raft);
+	raft->hello_ms = UINT64_MAX;
+}
+
+/* is asking over? */
+static void
+recovery_conclude(Raft *raft)
+{
+	uint32_t voters_count = raft_configuration_in_force(raft)->voters_count;
+
+	if (raft->participation != RAFT_ASKING)
+		return;
+	if (recovery_count_answers(raft, false) == voters_count)
+		recovery_end(raft, "everybody has answered");
+	else if (recovery_count_answers(raft, true) >= quorum_size(voters_count) &&
+			 raft->now_ms >= raft->asking_since_ms + recovery_patience_ms(raft) && !recovery_awaits_leader(raft))
+		recovery_end(raft, "a quorum has answered");
+}
+
+void
+recovery_timeout(Raft *raft)
+{
+	if (raft->now_ms >= raft->hello_ms)
+		recovery_say_hello(raft);
+	recovery_conclude(raft);
+}
+
+uint64_t
+recovery_deadline(const Raft *raft)
+{
+	return raft->hello_ms;
+}
+
+/* ---- question and answer ---- */
+
+void
+recovery_receive_hello(Raft *raft, const RaftMessage *message)
+{
+	const RaftPromise *promise = recovery_find_promise(raft, message->from);
+	RaftMessage *answer = raft_send(raft, RAFT_HELLO_RESPONSE, message->from);
+
+	answer->nonce = message->nonce;
+	answer->index = trail_last_index(&raft->trail);
+	answer->log_term = trail_last_term(&raft->trail);
+	answer->recovering = raft->participation == RAFT_RECOVERING;
+	answer->leader = raft->leader != 0 && election_in_lease(raft) ? raft->leader : 0;
+	if (promise != NULL)
+	{
+		answer->promised_term = promise->term;
+		answer->promised_index = promise->index;
+		answer->voted = promise->voted;
+	}
+	/* a vote that may still make this node the leader */
+	for (uint32_t i = 0; raft->role == RAFT_CANDIDATE && i < raft->granted_count; i++)
+	{
+		if (raft->granted_by[i] != message->from)
+			continue;
+		answer->promised_term = raft->term;
+		answer->promised_index = 0;
+		answer->voted = true;
+	}
+	TRACE(raft, "answer hello of %" PRIu64 ": it promised %" PRIu64 "/%" PRIu64 "%s", message->from,
+		  answer->promised_index, answer->promised_term, answer->voted ? " and its vote" : "");
+}
+
+/* a promise that this node does not know of. In a later term nothing follows: its log may have been truncated since */
+static bool
+recovery_is_unknown_promise(const Raft *raft, const RaftMessage *message)
+{
+	if (message->promised_term > raft->term)
+		return true;
+	if (message->promised_term < raft->term || message->promised_term == 0)
+		return false;
+	return message->promised_index > trail_last_index(&raft->trail) || (message->voted && raft->vote != message->from);
+}
+
+void
+recovery_receive_hello_response(Raft *raft, const RaftMessage *message)
+{
+	RaftWitness *witness = recovery_witness_of(raft, message->from);
+
+	if (message->nonce != raft->nonce || witness == NULL)
+	{
+		TRACE(raft, "ignore hello_response of %" PRIu64, message->from);
+		return;
+	}
+	witness->answered = true;
+	witness->answered_ms = raft->now_ms;
+	witness->recovering = message->recovering;
+	witness->leader = message->leader != raft->id ? message->leader : 0;
+	if (raft->participation == RAFT_RECOVERING)
+		return;
+	if (recovery_is_unknown_promise(raft, message))
+		recovery_begin(raft, RAFT_RECOVERY_REMEMBERED, message->from);
+	else if (raft->participation == RAFT_ASKING && raft->stateless &&
+			 (message->index > 0 || message->leader != 0 || message->promised_term > 0))
+		recovery_begin(raft, RAFT_RECOVERY_STATELESS, message->from);
+	else
+		recovery_conclude(raft);
+}
+
+/* ---- between a leader and a node without a vote ---- */
+
+void
+recovery_mark_answer(const Raft *raft, RaftMessage *answer, const RaftMessage *received)
+{
+	answer->recovering = raft->participation != RAFT_VOTING;
+	if (answer->recovering)
+		answer->nonce = raft->nonce;
+	else if (received != NULL)
+		answer->nonce = received->nonce;
+}
+
+bool
+recovery_leader_knows(const Raft *raft, const RaftMessage *message)
+{
+	return raft->participation == RAFT_VOTING || message->nonce == raft->nonce;
+}
+
+void
+recovery_receive_heartbeat(Raft *raft, const RaftMessage *message)
+{
+	if (raft->participation == RAFT_VOTING || message->nonce != raft->nonce)
+		return;
+	raft->recovery_index = message->index;
+	if (!message->recovered || message->index > raft->persisted_index)
+		return;
+	/* in this term it has followed this leader: another one may not have its vote */
+	if (raft->vote == 0)
+	{
+		raft->vote = message->from;
+		raft->update->persist_hard_state = true;
+	}
+	recovery_end(raft, "brought up to date");
+}
+
+bool
+recovery_note_follower(Raft *raft, RaftProgress *progress, const RaftMessage *message)
+{
+	progress->heard_ms = raft->now_ms;
+	if (message->recovering && message->nonce != progress->recovery_nonce)
+	{
+		TRACE(raft, "%" PRIu64 " has no vote: not counted before it has %" PRIu64, progress->id,
+			  trail_last_index(&raft->trail) + 1);
+		progress->recovery_nonce = message->nonce;
+		progress->recovery_index = trail_last_index(&raft->trail) + 1;
+		progress->match_index = 0;
+		progress_to_probe(progress, trail_last_index(&raft->trail) + 1);
+		replication_send(raft, progress, false);
+		return false;
+	}
+	if (message->recovering)
+		return true;
+	if (progress->recovery_nonce != 0)
+	{
+		if (message->nonce != progress->recovery_nonce)
+			return false;
+		TRACE(raft, "%" PRIu64 " is counted again", progress->id);
+		progress->recovery_nonce = 0;
+		progress->recovery_index = 0;
+		if (progress->match_index > 0)
+			recovery_note_match(raft, progress->id, progress->match_index);
+		if (replication_advance_commit(raft))
+			replication_broadcast(raft);
+	}
+	progress->counted_ms = raft->now_ms;
+	return true;
+}
+
+bool
+recovery_wants_entry(const Raft *raft)
+{
+	for (uint32_t i = 0; i < raft->progress_count; i++)
+	{
+		if (raft->progress[i].recovery_index > trail_last_index(&raft->trail))
+			return true;
+	}
+	return false;
+}
+
+bool
+recovery_is_complete(const Raft *raft, const RaftProgress *progress)
+{
+	return progress->recovery_nonce != 0 && raft->commit_index >= progress->recovery_index &&
+		   progress->match_index >= progress->recovery_index;
+}
