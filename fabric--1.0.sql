@@ -170,8 +170,26 @@ CREATE TABLE fabric_internal.raft_state (
 	commit_index		bigint NOT NULL,	-- at least; the truth may be ahead
 	configuration		bytea NOT NULL,		-- opaque, of core/raft
 	base_index			bigint NOT NULL,	-- the log begins after this entry
-	base_term			bigint NOT NULL
+	base_term			bigint NOT NULL,
+	promises			bytea NOT NULL,		-- what the others promised to this node; opaque, of core/raft
+	has_voted			boolean NOT NULL,	-- ever had a vote: without entries it is new, not one that lost them
+	recovery			bigint NOT NULL,	-- 0: takes part; else why it recovers, as core/raft numbers the reasons
+	recovery_witness	bigint NOT NULL,	-- the consenter that knew more, or 0
+	recovering_since	timestamptz,
+	recovery_detail		text,
+	timeline			bigint NOT NULL,	-- of the server when this was written
+	storage				text NOT NULL		-- identity of the data directory when this was written
 ) WITH (fillfactor = 50);
+
+-- what the orderer worker must know of this node's memory: written by leave_channel, recover_consenter and trust_consenter;
+-- deleted by the worker when it has done it. It outlives the channel's membership
+CREATE TABLE fabric_internal.consenter_note (
+	channel				text COLLATE "C" PRIMARY KEY,
+	genesis_hash		bytea NOT NULL,		-- of block 0: for another channel of this name it says nothing
+	action				text COLLATE "C" NOT NULL CHECK (action IN ('recover', 'trust')),
+	reason				text NOT NULL,
+	noted_at			timestamptz NOT NULL DEFAULT now()
+);
 
 -- how to reach a node where its address in the channel configuration is not enough
 CREATE TABLE fabric_internal.node (
@@ -619,10 +637,24 @@ COMMENT ON FUNCTION fabric.transfer_leadership IS 'ask this node, the leader, to
 REVOKE ALL ON FUNCTION fabric.transfer_leadership FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric.transfer_leadership TO fabric_admin;
 
+CREATE FUNCTION fabric.recover_consenter(channel text) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_recover_consenter';
+COMMENT ON FUNCTION fabric.recover_consenter IS 'this node was set back to an older state as a consenter of the channel: it neither votes nor is counted until a leader, elected without it, has brought it up to date; see fabric.stat_orderer. LF401, LF505 where it is no consenter';
+REVOKE ALL ON FUNCTION fabric.recover_consenter FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.recover_consenter TO fabric_admin;
+
+CREATE FUNCTION fabric.trust_consenter(channel text, accept_loss boolean) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_trust_consenter';
+COMMENT ON FUNCTION fabric.trust_consenter IS 'DANGEROUS: a recovering consenter takes part at once with the state that it has; transactions that were committed with what it lost are lost, and nodes that have them differ for good. For the case that a majority has lost its memory. accept_loss must be true. LF401, LF505 where it is no consenter';
+REVOKE ALL ON FUNCTION fabric.trust_consenter FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.trust_consenter TO fabric_admin;
+
 CREATE FUNCTION fabric_internal.stat_orderer(OUT channel text, OUT consenter_id bigint, OUT running boolean, OUT role text, OUT term bigint,
 		OUT leader_id bigint, OUT leader_changes bigint, OUT last_index bigint, OUT commit_index bigint, OUT applied_index bigint,
 		OUT batches bigint, OUT pending_envelopes bigint, OUT pending_bytes bigint, OUT dropped_envelopes bigint,
-		OUT inbox_records bigint, OUT inbox_bytes bigint, OUT inbox_refused bigint, OUT inbox_size bigint) RETURNS SETOF record
+		OUT inbox_records bigint, OUT inbox_bytes bigint, OUT inbox_refused bigint, OUT inbox_size bigint,
+		OUT participation text, OUT recovering_since timestamptz, OUT recovering_reason text, OUT recovering_to bigint,
+		OUT others_recovering bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_stat_orderer';
 COMMENT ON FUNCTION fabric_internal.stat_orderer IS 'what the orderer processes of this node publish; read it as fabric.stat_orderer';
 REVOKE ALL ON FUNCTION fabric_internal.stat_orderer FROM PUBLIC;
@@ -644,7 +676,8 @@ GRANT EXECUTE ON FUNCTION fabric_internal.stat_conditions TO fabric_admin, fabri
 
 CREATE VIEW fabric.stat_orderer AS
 	SELECT channel, consenter_id, running, role, term, leader_id, leader_changes, last_index, commit_index, applied_index, batches,
-		   pending_envelopes, pending_bytes, dropped_envelopes, inbox_records, inbox_bytes, inbox_refused, inbox_size
+		   pending_envelopes, pending_bytes, dropped_envelopes, inbox_records, inbox_bytes, inbox_refused, inbox_size,
+		   participation, recovering_since, recovering_reason, recovering_to, others_recovering
 	FROM fabric_internal.stat_orderer();
 COMMENT ON VIEW fabric.stat_orderer IS 'one row for each channel that this node orders: Raft role, term, leader, log and ledger position, queues';
 GRANT SELECT ON fabric.stat_orderer TO fabric_admin, fabric_client;

@@ -37,7 +37,7 @@
  * that it has nothing either, the channel is being founded; whoever is missing gets four election timeouts, since
  * nodes join one after the other. So a network is founded by any majority, and who joins later is brought up to date by it.
  *
- * What holds: with a sign (the host's: see server/order/recovery.c; or an answer) a minority may lose its memory at any
+ * What holds: with a sign (the host's: see server/order/lost_state.c; or an answer) a minority may lose its memory at any
  * time, and nothing that was committed is lost, and it recovers without help while a majority is left. If so many
  * recover that the others are no quorum, nobody is elected; an operator's word decides (RAFT_EVENT_RECOVER).
  *

@@ -370,7 +370,15 @@ void
 ledger_drop(const char *channel)
 {
 	static SpiStatement delete = {"DELETE FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
+	/* what this node promised as a consenter goes with the log: when it joins again, it must know (order/lost_state.c) */
+	static SpiStatement promised = {"SELECT 1 FROM fabric_internal.raft_state WHERE channel = $1 AND (term > 0 OR recovery > 0)", 1, {TEXTOID}};
+	static SpiStatement note = {"INSERT INTO fabric_internal.consenter_note (channel, genesis_hash, action, reason) "
+		"VALUES ($1, $2, 'recover', 'the channel was left on ' || to_char(now(), 'YYYY-MM-DD HH24:MI:SS TZ')) "
+		"ON CONFLICT (channel) DO UPDATE SET genesis_hash = excluded.genesis_hash, action = excluded.action, reason = excluded.reason, noted_at = excluded.noted_at",
+		2, {TEXTOID, BYTEAOID}};
 	Datum		value = CStringGetTextDatum(channel);
+	Datum		note_values[2];
+	BlockRow	genesis;
 	SpiScope	scope;
 	int			id;
 
@@ -378,10 +386,16 @@ ledger_drop(const char *channel)
 	/* of two that leave at once, the second one finds out here */
 	lock_memberships();
 	id = ledger_open(channel)->id;
+	note_values[0] = value;
+	note_values[1] = PointerGetDatum(memory_bytea(block_store_row(ledger_open(channel), 0, NULL, &genesis) ? genesis.block_hash : FB_BYTES_EMPTY));
 	spi_begin(&scope);
 	for (int i = 0; i < lengthof(partitioned_tables); i++)
 		if (SPI_execute(psprintf("DROP TABLE fabric_internal.%s_%d", partitioned_tables[i], id), false, 0) < 0)
 			elog(ERROR, "could not drop partition of channel \"%s\"", channel);
+	/* the log's table is locked by now: the orderer writes nothing more. With a snapshot that shows its last transaction */
+	spi_run_latest(&promised, &value, NULL, 1);
+	if (SPI_processed > 0)
+		spi_run(&note, note_values, NULL, false, 0);
 	spi_run(&delete, &value, NULL, false, 0);
 	spi_end(&scope);
 }

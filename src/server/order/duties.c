@@ -121,6 +121,10 @@ store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 		memcpy(node->configuration_state, update->hard_state.configuration_state.data,
 			   update->hard_state.configuration_state.size);
 	node->hard_state.configuration_state = fb_bytes(node->configuration_state, update->hard_state.configuration_state.size);
+	FB_ASSERT(update->hard_state.memory.size <= sizeof(node->memory));
+	if (update->hard_state.memory.size > 0)
+		memcpy(node->memory, update->hard_state.memory.data, update->hard_state.memory.size);
+	node->hard_state.memory = fb_bytes(node->memory, update->hard_state.memory.size);
 	node->log_start_index = update->log_start.index;
 	node->log_start_term = update->log_start.term;
 
@@ -243,6 +247,34 @@ note_role(OrderNode *node, const RaftUpdate *update)
 		batching_reset(node);
 }
 
+/* the host's own reason is in recovery_detail before the step that it leads to */
+static void
+note_recovery(OrderNode *node, const RaftUpdate *update)
+{
+	unsigned long long witness = update->hard_state.recovery_witness;
+	RaftRecoveryReason before = node->recovery;
+
+	node->recovery = update->hard_state.recovery;
+	if (node->recovery == before)
+		return;
+	if (node->recovery == RAFT_RECOVERY_NONE)
+	{
+		ereport(LOG,
+				(errmsg("channel \"%s\": this node takes part as a consenter again", node->channel),
+				 errdetail("It has the log up to entry %llu.", (unsigned long long) update->last_index)));
+		node->recovering_since = 0;
+		node->recovery_detail[0] = '\0';
+		return;
+	}
+	if (node->recovery == RAFT_RECOVERY_STATELESS)
+		snprintf(node->recovery_detail, sizeof(node->recovery_detail), "it has no Raft state, and consenter %llu has entries", witness);
+	else if (node->recovery == RAFT_RECOVERY_REMEMBERED)
+		snprintf(node->recovery_detail, sizeof(node->recovery_detail), "consenter %llu remembers a vote or a confirmation that this node does not know of", witness);
+	if (node->recovering_since == 0)
+		node->recovering_since = GetCurrentTimestamp();
+	lost_state_log_begin(node->channel, node->recovery_detail);
+}
+
 FbStatus
 duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *error)
 {
@@ -256,6 +288,7 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 		error_throw(error);
 	if (status == FB_OK)
 	{
+		note_recovery(node, &update);
 		store(node, &update, input);
 		send_messages(node, &update);
 	}
@@ -301,8 +334,7 @@ duties_finish(OrderNode *node)
 		{
 			FAULT_POINT("raft_before_commit");
 			if (node->state_changed)
-				raft_store_save_state(node->channel, node->settings.self_id, &node->hard_state, node->log_start_index,
-									  node->log_start_term);
+				raft_store_save_state(node);
 			node->state_changed = false;
 			bracket_commit();
 			node->in_transaction = false;

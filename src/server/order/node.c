@@ -16,6 +16,11 @@
 #define BYTES_PER_TURN_MAX ((size_t) 8 * 1024 * 1024)
 /* refused messages are not logged more often: their sender decides how many there are */
 #define REFUSAL_LOG_MS 10000
+/* an operator's word is looked for so often */
+#define NOTES_MS 1000
+/* between two warnings that too many consenters are recovering */
+#define HOPELESS_PAUSE_MS 60000
+#define HOPELESS_PAUSE_MAX_MS 3600000
 /* entries deleted at once: a transaction with more would keep Raft waiting */
 #define COMPACT_ENTRIES_MAX 1000
 /* entries of the tail that are kept whatever their size is, as in Fabric (SnapshotCatchUpEntries) */
@@ -75,6 +80,7 @@ start_raft(OrderNode *node)
 	event.start.applied_index = ledger_raft_index(node->channel);
 	MemoryContextSwitchTo(old_context);
 	bracket_commit();
+	lost_state_describe(&node->place);
 	if (stored.present && stored.raft_id != node->settings.self_id)
 	{
 		fb_fail(&error, FB_INVALID_CONFIG, "this node was consenter %llu of channel \"%s\" and is now consenter %llu",
@@ -82,6 +88,16 @@ start_raft(OrderNode *node)
 		fb_error_hint(&error, "A consenter keeps its place in the list of consenters and the key of its TLS certificate.");
 		error_throw(&error);
 	}
+
+	/* what is found here, and the note that says so, are deleted and stored in one transaction */
+	duties_open_transaction(node);
+	node->state_changed = true;
+	event.start.recovery = lost_state_judge(node->channel, &stored, &node->place, node->settings.voters.voters_count,
+											node->recovery_detail, sizeof(node->recovery_detail));
+	node->recovering_since = stored.recovery != RAFT_RECOVERY_NONE ? stored.recovering_since : 0;
+	event.start.recovery_witness = stored.recovery_witness;
+	event.start.memory = stored.memory;
+	event.start.established = stored.established;
 
 	event.start.id = node->settings.self_id;
 	error_check(crypto_random((uint8_t *) &event.start.seed, sizeof(event.start.seed), &error), &error);
@@ -102,12 +118,6 @@ start_raft(OrderNode *node)
 	node->applied_index = event.start.applied_index;
 	error_check(duties_step(node, &event, NULL, &error), &error);
 	report_healed(node, &stored, entries_healed);
-	/* from now on there is a row: a node that has promised nothing yet is told from one that has lost its memory */
-	if (!stored.present && !node->in_transaction)
-	{
-		duties_open_transaction(node);
-		node->state_changed = true;
-	}
 	duties_finish(node);
 }
 
@@ -282,6 +292,56 @@ take_time(OrderNode *node)
 		(void) duties_step(node, &event, NULL, &error);
 }
 
+/* an operator's word on this node's state; leave_channel's is read at the start */
+static void
+take_note(OrderNode *node)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_RECOVER};
+	char		reason[LOST_STATE_REASON_BYTES];
+	ConsenterNote note;
+	FbError		error;
+
+	if (node->now_ms < node->notes_read_ms + NOTES_MS)
+		return;
+	node->notes_read_ms = node->now_ms;
+	duties_open_transaction(node);
+	note = lost_state_take_note(node->channel, reason, sizeof(reason));
+	if (note == CONSENTER_NOTE_NONE)
+		return;
+	node->state_changed = true;
+	event.recover.begin = note == CONSENTER_NOTE_RECOVER;
+	if (event.recover.begin)
+		strlcpy(node->recovery_detail, reason, sizeof(node->recovery_detail));
+	else
+		lost_state_log_trust(node->channel, reason);
+	(void) duties_step(node, &event, NULL, &error);
+}
+
+/* so many recover that nobody can be elected: an operator must know, at growing intervals */
+static void
+warn_if_hopeless(OrderNode *node)
+{
+	RaftStatus	status;
+	uint32		voters_count;
+	uint32		recovering_count;
+
+	if (node->recovery == RAFT_RECOVERY_NONE)
+	{
+		node->hopeless_logged_ms = 0;
+		return;
+	}
+	raft_status(node->raft, &status);
+	voters_count = status.configuration.voters_count;
+	recovering_count = status.other_recovering_count + 1;
+	if (2 * (voters_count - Min(recovering_count, voters_count)) > voters_count)
+		return;
+	if (node->hopeless_logged_ms != 0 && node->now_ms < node->hopeless_logged_ms + node->hopeless_pause_ms)
+		return;
+	node->hopeless_pause_ms = node->hopeless_logged_ms == 0 ? HOPELESS_PAUSE_MS : Min(2 * node->hopeless_pause_ms, HOPELESS_PAUSE_MAX_MS);
+	node->hopeless_logged_ms = node->now_ms;
+	lost_state_log_hopeless(node->channel, recovering_count, voters_count);
+}
+
 static void
 take_configuration(OrderNode *node)
 {
@@ -347,6 +407,8 @@ publish(OrderNode *node)
 		.dropped_count = node->dropped_count,
 		.leader_changes_count = node->leader_changes_count,
 		.leaderless_since = node->leaderless_since,
+		.recovering_since = node->recovering_since,
+		.recovery_detail = node->recovery_detail,
 	};
 
 	publish_status(node->slot, node->raft, node->wires, &counts, node->now_ms);
@@ -366,12 +428,14 @@ order_node_turn(OrderNode *node)
 	node->more = take_inbox(node);
 	take_ledger(node);
 	take_time(node);
+	take_note(node);
 	(void) batching_run(node);
 	compact(node);
 	duties_finish(node);
 	/* what has just been committed may have freed the pipeline: a consenter alone would otherwise sleep on it */
 	while (batching_run(node))
 		duties_finish(node);
+	warn_if_hopeless(node);
 	publish(node);
 }
 

@@ -59,6 +59,13 @@ extern FbStatus order_read_entries(const Channel *channel, uint64 after_index, s
 /* ask the worker to hand over the leadership to this consenter (0: the most up-to-date one). FB_NO_LEADER if not leader here */
 extern FbStatus order_transfer_leadership(const char *channel, uint64 target_id, FbError *error);
 
+/*
+ * An operator's word on what this node remembers as a consenter: recover: it has lost promises (a restored copy); else: it takes
+ * part with what it has, which can lose committed transactions. The worker finds it within a second after the commit, or
+ * at its start. Raises FB_CHANNEL_NOT_FOUND, FB_NOT_CONSENTER. reason: for the log and fabric.stat_orderer.
+ */
+extern void order_write_note(const char *channel, bool recover, const char *reason);
+
 /* ---- the worker `fabric orderer CH`, see worker/orderer_main.c ---- */
 
 typedef struct OrderNode OrderNode;

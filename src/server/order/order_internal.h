@@ -7,6 +7,7 @@
  *   queue.c       envelopes that are not in the log yet, and which ones were seen lately
  *   log_cache.c   payloads of the newest log entries
  *   raft_store.c  tables raft_log and raft_state
+ *   lost_state.c  signs that this node has lost what it promised
  *   node.c        the worker's turn: inputs, duties, sleep
  *   duties.c      the Raft host's duties after each step
  *   batching.c    a leader cuts batches, a follower forwards
@@ -126,6 +127,15 @@ extern void log_cache_clear(LogCache *cache);
 
 /* ---- raft_store.c: all functions need a transaction ---- */
 
+/* where the state was written: see lost_state.c */
+typedef struct RaftPlace
+{
+	uint32		timeline;
+	char		storage[64];
+} RaftPlace;
+
+#define LOST_STATE_REASON_BYTES 192
+
 typedef struct RaftStored
 {
 	bool		present;		/* false: this node never ran Raft for the channel */
@@ -136,14 +146,20 @@ typedef struct RaftStored
 	FbBytes		configuration;
 	uint64		base_index;
 	uint64		base_term;
+	FbBytes		memory;
+	bool		established;
+	RaftRecoveryReason recovery;
+	uint64		recovery_witness;
+	TimestampTz recovering_since;
+	char		recovery_detail[LOST_STATE_REASON_BYTES];
+	RaftPlace	place;
 	RaftTrailEntry *entries;	/* base_index + 1 ... */
 	size_t		entries_count;
 } RaftStored;
 
 /* palloc'ed in the current memory context. FB_CORRUPTED if the log has gaps */
 extern FbStatus raft_store_load(const char *channel, RaftStored *stored, FbError *error);
-extern void raft_store_save_state(const char *channel, uint64 raft_id, const RaftHardState *state, uint64 base_index,
-								  uint64 base_term);
+extern void raft_store_save_state(const OrderNode *node);
 extern void raft_store_append(const char *channel, uint64 index, uint64 term, RaftEntryKind kind, FbBytes payload);
 extern void raft_store_truncate(const char *channel, uint64 from_index); /* this and all above */
 extern void raft_store_compact(const char *channel, uint64 up_to_index); /* this and all below */
@@ -164,6 +180,26 @@ extern RaftStoredEntry *raft_store_read(const char *channel, uint64 first_index,
 										int *entries_count);
 /* the highest index <= up_to_index of a batch; 0 if there is none: only such an entry has a block to refer to */
 extern uint64 raft_store_last_batch(const char *channel, uint64 up_to_index);
+
+/* ---- lost_state.c ---- */
+
+typedef enum ConsenterNote
+{
+	CONSENTER_NOTE_NONE,
+	CONSENTER_NOTE_RECOVER,
+	CONSENTER_NOTE_TRUST
+} ConsenterNote;
+
+/* how this server can be told from its older self */
+extern void lost_state_describe(RaftPlace *place);
+/* the operator's word, or leave_channel's; it is deleted. In a transaction */
+extern ConsenterNote lost_state_take_note(const char *channel, char *reason, size_t reason_size);
+/* the state to start with; reason in words, if it is not NONE. In a transaction */
+extern RaftRecoveryReason lost_state_judge(const char *channel, const RaftStored *stored, const RaftPlace *place,
+										   uint32 voters_count, char *reason, size_t reason_size);
+extern void lost_state_log_trust(const char *channel, const char *words);
+extern void lost_state_log_begin(const char *channel, const char *reason);
+extern void lost_state_log_hopeless(const char *channel, uint32 recovering_count, uint32 voters_count);
 
 /* ---- the worker: node.c, duties.c, batching.c ---- */
 
@@ -209,10 +245,20 @@ struct OrderNode
 	bool		state_changed;	/* raft_state has to be written */
 	RaftHardState hard_state;
 	uint8_t		configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	uint8_t		memory[RAFT_MEMORY_BYTES_MAX];
 	uint64		stored_index;	/* last entry stored in this transaction, 0: none */
 	uint64		stored_term;
 	LateMessage *late_first;
 	LateMessage *late_last;
+
+	/* recovery (lost_state.c) */
+	RaftPlace	place;
+	RaftRecoveryReason recovery;	/* after the last step */
+	TimestampTz recovering_since;	/* 0: not recovering */
+	char		recovery_detail[LOST_STATE_REASON_BYTES];
+	uint64		notes_read_ms;	/* when consenter_note was last read */
+	uint64		hopeless_logged_ms; /* when it was last said that too many are recovering; 0: never */
+	uint64		hopeless_pause_ms;	/* until it is said again */
 
 	/* told to Raft already */
 	uint64		applied_index;
@@ -279,6 +325,8 @@ typedef struct PublishCounts
 	uint64		dropped_count;	/* envelopes given up */
 	uint64		leader_changes_count;
 	TimestampTz leaderless_since;	/* 0 while there is a leader */
+	TimestampTz recovering_since;	/* 0: not recovering */
+	const char *recovery_detail;
 } PublishCounts;
 
 /* what the worker is doing, for sessions and views. now_ms: the clock of the Raft events */

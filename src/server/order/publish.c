@@ -20,6 +20,11 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 	published.leader_changes_count = counts->leader_changes_count;
 	published.batches_count = counts->batches_count;
 	published.dropped_count = counts->dropped_count;
+	published.participation = status.participation;
+	published.recovery_index = status.recovery_index;
+	published.others_recovering_count = status.other_recovering_count;
+	published.recovering_since = counts->recovering_since;
+	strlcpy(published.recovery_detail, counts->recovery_detail, sizeof(published.recovery_detail));
 	for (uint32 index = 0; index < status.configuration.voters_count; index++)
 	{
 		uint64		id = status.configuration.voters[index];
@@ -39,6 +44,7 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 			follower->match_index = known->match_index;
 			follower->next_index = known->next_index;
 			follower->progress = known->state;
+			follower->recovering = known->recovering;
 			if (known->heard_ms != 0)
 				follower->last_contact_at = now - (TimestampTz) (now_ms - known->heard_ms) * 1000;
 		}

@@ -54,11 +54,21 @@ column_bytes(int row_index, int column_number, MemoryContext context)
 	return fb_bytes(copy, bytes.size);
 }
 
+static void
+column_text(int row_index, int column_number, char *text, size_t size)
+{
+	char	   *value = SPI_getvalue(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number);
+
+	strlcpy(text, value != NULL ? value : "", size);
+}
+
 static bool
 load_state(Datum channel, MemoryContext context, RaftStored *stored)
 {
+	bool		is_null;
 	static SpiStatement statement = {
-		.sql = "SELECT raft_id, term, vote, commit_index, configuration, base_index, base_term "
+		.sql = "SELECT raft_id, term, vote, commit_index, configuration, base_index, base_term, promises, has_voted, "
+		"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage "
 		"FROM fabric_internal.raft_state WHERE channel = $1",
 		.argument_count = 1,
 		.argument_types = {TEXTOID},
@@ -74,6 +84,16 @@ load_state(Datum channel, MemoryContext context, RaftStored *stored)
 	stored->configuration = column_bytes(0, 5, context);
 	stored->base_index = column_u64(0, 6);
 	stored->base_term = column_u64(0, 7);
+	stored->memory = column_bytes(0, 8, context);
+	stored->established = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 9, &is_null));
+	stored->recovery = (RaftRecoveryReason) column_u64(0, 10);
+	stored->recovery_witness = column_u64(0, 11);
+	stored->recovering_since = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 12, &is_null));
+	if (is_null)
+		stored->recovering_since = 0;
+	column_text(0, 13, stored->recovery_detail, sizeof(stored->recovery_detail));
+	stored->place.timeline = (uint32) column_u64(0, 14);
+	column_text(0, 15, stored->place.storage, sizeof(stored->place.storage));
 	return true;
 }
 
@@ -111,30 +131,48 @@ raft_store_load(const char *channel, RaftStored *stored, FbError *error)
 }
 
 void
-raft_store_save_state(const char *channel, uint64 raft_id, const RaftHardState *state, uint64 base_index, uint64 base_term)
+raft_store_save_state(const OrderNode *node)
 {
 	static SpiStatement statement = {
 		.sql = "INSERT INTO fabric_internal.raft_state AS s "
-		"(channel, raft_id, term, vote, commit_index, configuration, base_index, base_term) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+		"(channel, raft_id, term, vote, commit_index, configuration, base_index, base_term, promises, has_voted, "
+		"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) "
 		"ON CONFLICT (channel) DO UPDATE SET raft_id = excluded.raft_id, term = excluded.term, vote = excluded.vote, "
 		"commit_index = excluded.commit_index, configuration = excluded.configuration, "
-		"base_index = excluded.base_index, base_term = excluded.base_term",
-		.argument_count = 8,
-		.argument_types = {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID, INT8OID},
+		"base_index = excluded.base_index, base_term = excluded.base_term, promises = excluded.promises, "
+		"has_voted = excluded.has_voted, recovery = excluded.recovery, recovery_witness = excluded.recovery_witness, "
+		"recovering_since = excluded.recovering_since, recovery_detail = excluded.recovery_detail, "
+		"timeline = excluded.timeline, storage = excluded.storage",
+		.argument_count = 16,
+		.argument_types = {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID, INT8OID, BYTEAOID, BOOLOID,
+			INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID},
 	};
+	const RaftHardState *state = &node->hard_state;
 	SpiScope	scope;
-	Datum		values[8];
+	Datum		values[16];
+	char		nulls[17] = "                ";
 
 	spi_begin(&scope);
-	values[0] = CStringGetTextDatum(channel);
-	values[1] = Int64GetDatum((int64) raft_id);
+	values[0] = CStringGetTextDatum(node->channel);
+	values[1] = Int64GetDatum((int64) node->settings.self_id);
 	values[2] = Int64GetDatum((int64) state->term);
 	values[3] = Int64GetDatum((int64) state->vote);
 	values[4] = Int64GetDatum((int64) state->commit_index);
 	values[5] = bytes_datum(state->configuration_state);
-	values[6] = Int64GetDatum((int64) base_index);
-	values[7] = Int64GetDatum((int64) base_term);
-	(void) spi_run(&statement, values, NULL, false, 0);
+	values[6] = Int64GetDatum((int64) node->log_start_index);
+	values[7] = Int64GetDatum((int64) node->log_start_term);
+	values[8] = bytes_datum(state->memory);
+	values[9] = BoolGetDatum(state->established);
+	values[10] = Int64GetDatum((int64) state->recovery);
+	values[11] = Int64GetDatum((int64) state->recovery_witness);
+	values[12] = TimestampTzGetDatum(node->recovering_since);
+	values[13] = CStringGetTextDatum(node->recovery_detail);
+	values[14] = Int64GetDatum((int64) node->place.timeline);
+	values[15] = CStringGetTextDatum(node->place.storage);
+	if (state->recovery == RAFT_RECOVERY_NONE)
+		nulls[12] = nulls[13] = 'n';
+	(void) spi_run(&statement, values, nulls, false, 0);
 	spi_end(&scope);
 }
 

@@ -40,6 +40,7 @@ extern char *guc_node_role;				/* fabric.node_role: login role of this node at t
 extern char *guc_keystore_directory;	/* fabric.keystore_directory */
 extern char *guc_identity;				/* fabric.identity: label of the client identity that signs */
 extern bool guc_allow_drop_extension;	/* fabric.allow_drop_extension: see surface/drop_guard.c */
+extern bool guc_detect_copied_directory;	/* fabric.detect_copied_data_directory */
 extern bool guc_session_identity;		/* fabric.session_identity: choosing and opening an identity lasts for the session */
 extern int	guc_channels_max;			/* fabric.max_channels */
 extern int	guc_inbox_kb;				/* fabric.inbox_size, kB, for each channel */
@@ -101,6 +102,7 @@ typedef struct FollowerState
 	int			progress;		/* probe, replicate, snapshot as the core numbers them */
 	TimestampTz last_contact_at;
 	bool		connected;
+	bool		recovering;		/* it has no vote yet and is not counted */
 } FollowerState;
 
 typedef struct RaftPublished
@@ -116,6 +118,11 @@ typedef struct RaftPublished
 	uint64		leader_changes_count;
 	uint64		batches_count;	/* proposed by this node */
 	uint64		dropped_count;	/* envelopes that could not be handed on */
+	int			participation;	/* as core/raft numbers it */
+	TimestampTz recovering_since;	/* 0: not recovering */
+	uint64		recovery_index; /* the entry with which the recovery ends; 0: no leader has said */
+	uint64		others_recovering_count;
+	char		recovery_detail[192];
 	int			followers_count;
 	FollowerState followers[FB_RAFT_NODES_MAX];
 } RaftPublished;

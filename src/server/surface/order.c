@@ -2,6 +2,7 @@
 #include "server/surface/surface_internal.h"
 
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "core/raft/raft.h"
@@ -11,6 +12,8 @@ FABRIC_FUNCTION(fabric_internal_submit);
 FABRIC_FUNCTION(fabric_internal_raft_receive);
 FABRIC_FUNCTION(fabric_internal_raft_forward);
 FABRIC_FUNCTION(fabric_transfer_leadership);
+FABRIC_FUNCTION(fabric_recover_consenter);
+FABRIC_FUNCTION(fabric_trust_consenter);
 FABRIC_FUNCTION(fabric_internal_stat_orderer);
 FABRIC_FUNCTION(fabric_internal_stat_orderer_followers);
 
@@ -78,6 +81,34 @@ fabric_transfer_leadership(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* recover_consenter(channel) */
+Datum
+fabric_recover_consenter(PG_FUNCTION_ARGS)
+{
+	argument_require(fcinfo, 0, "channel");
+	order_write_note(text_to_cstring(PG_GETARG_TEXT_PP(0)), true,
+					 psprintf("%s called fabric.recover_consenter", GetUserNameFromId(GetSessionUserId(), false)));
+	PG_RETURN_VOID();
+}
+
+/* trust_consenter(channel, accept_loss) */
+Datum
+fabric_trust_consenter(PG_FUNCTION_ARGS)
+{
+	argument_require(fcinfo, 0, "channel");
+	argument_require(fcinfo, 1, "accept_loss");
+	if (!PG_GETARG_BOOL(1))
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+				 errmsg("cannot trust this node's state without accepting loss"),
+				 errdetail("Transactions that were committed with what this node has forgotten can be lost."),
+				 errhint("If consenters that have lost nothing can come back, wait for them. Otherwise pass accept_loss => true.")));
+	order_write_note(text_to_cstring(PG_GETARG_TEXT_PP(0)), false,
+					 psprintf("%s called fabric.trust_consenter and accepts that committed transactions are lost",
+							  GetUserNameFromId(GetSessionUserId(), false)));
+	PG_RETURN_VOID();
+}
+
 /* ---- statistics ---- */
 
 /* the next channel that this node orders, with a copy of what its worker published */
@@ -113,8 +144,8 @@ fabric_internal_stat_orderer(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	while ((slot = next_ordered(&slot_index, &raft, &running)) != NULL)
 	{
-		Datum		values[18];
-		bool		nulls[18] = {false};
+		Datum		values[23];
+		bool		nulls[23] = {false};
 		int			column = 0;
 
 		values[column++] = CStringGetTextDatum(slot->name);
@@ -138,6 +169,13 @@ fabric_internal_stat_orderer(PG_FUNCTION_ARGS)
 		values[column++] = Int64GetDatum((int64) slot->inbox.refused_count);
 		LWLockRelease(&slot->inbox.lock);
 		values[column++] = Int64GetDatum((int64) inbox_capacity());
+		values[column++] = CStringGetTextDatum(raft_participation_name((RaftParticipation) raft.participation));
+		nulls[column] = nulls[column + 1] = raft.recovering_since == 0;
+		values[column++] = TimestampTzGetDatum(raft.recovering_since);
+		values[column++] = CStringGetTextDatum(raft.recovery_detail);
+		nulls[column] = raft.recovery_index == 0;
+		values[column++] = Int64GetDatum((int64) raft.recovery_index);
+		values[column++] = Int64GetDatum((int64) raft.others_recovering_count);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -169,7 +207,8 @@ fabric_internal_stat_orderer_followers(PG_FUNCTION_ARGS)
 			values[2] = BoolGetDatum(running && follower->connected);
 			/* only a leader knows the rest */
 			nulls[3] = nulls[4] = nulls[5] = nulls[6] = !leads;
-			values[3] = leads ? CStringGetTextDatum(raft_progress_state_name((RaftProgressState) follower->progress)) : (Datum) 0;
+			if (leads)
+				values[3] = CStringGetTextDatum(follower->recovering ? "recovering" : raft_progress_state_name((RaftProgressState) follower->progress));
 			values[4] = Int64GetDatum((int64) follower->match_index);
 			values[5] = Int64GetDatum((int64) follower->next_index);
 			values[6] = Int64GetDatum((int64) (raft.last_index > follower->match_index ? raft.last_index - follower->match_index : 0));

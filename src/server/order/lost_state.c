@@ -1,0 +1,203 @@
+/*
+ * lost_state: has this node lost what it promised as a consenter? The signs that the server can see; what they lead to is
+ * in core/raft/recovery.c, which also asks the other consenters after every start.
+ *
+ *   left          fabric.leave_channel dropped the Raft log: it leaves a row in consenter_note, with the hash of block 0,
+ *                 so that another channel of this name is not taken for the same
+ *   timeline      the server was promoted, or restored to a point in time: what was written after the branch is gone. A
+ *                 standby that has everything (a synchronous one) loses nothing by recovering
+ *   copy          the data directory is a copy of the one in which the state was written: a cold backup that was put
+ *                 back. PostgreSQL writes global/pg_control in place from initdb on and never replaces the file, so its
+ *                 time of birth (its inode number, where the file system has no such time) changes with a copy and with nothing else
+ *   word          fabric.recover_consenter: a row in consenter_note
+ *
+ * A copy below the file system (a snapshot of the volume or of the virtual machine) has no sign here: then there is what
+ * the others remember, and the word, which can be given before the first start with shared_preload_libraries = ''.
+ * pg_upgrade and moving the directory to another file system make copies too: one node after the other.
+ *
+ * An only consenter is told apart: there is nobody to be brought up to date by. After leaving it waits for the
+ * operator's word like others; timeline and copy are only logged, for a restore is the operator's word already.
+ */
+#include "server/order/order_internal.h"
+
+#include <sys/stat.h>
+
+#include "access/xlog.h"
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/builtins.h"
+
+/* the data directory's identity: "born SECONDS.NANOSECONDS", or "inode NUMBER"; empty when it cannot be told */
+static void
+lost_state_describe_storage(char *storage, size_t size)
+{
+	char		path[MAXPGPATH];
+	struct stat status;
+
+	storage[0] = '\0';
+	snprintf(path, sizeof(path), "%s/global/pg_control", DataDir);
+#ifdef STATX_BTIME
+	{
+		struct statx extended;
+
+		if (statx(AT_FDCWD, path, 0, STATX_BTIME, &extended) == 0 && (extended.stx_mask & STATX_BTIME) != 0)
+		{
+			snprintf(storage, size, "born %lld.%09u", (long long) extended.stx_btime.tv_sec, (unsigned) extended.stx_btime.tv_nsec);
+			return;
+		}
+	}
+#endif
+	if (stat(path, &status) == 0)
+		snprintf(storage, size, "inode %llu", (unsigned long long) status.st_ino);
+}
+
+void
+lost_state_describe(RaftPlace *place)
+{
+	place->timeline = GetWALInsertionTimeLine();
+	lost_state_describe_storage(place->storage, sizeof(place->storage));
+}
+
+/* ---- notes: the operator's words, and what leave_channel left ---- */
+
+ConsenterNote
+lost_state_take_note(const char *channel, char *reason, size_t reason_size)
+{
+	static SpiStatement find = {
+		.sql = "SELECT n.action, n.reason FROM fabric_internal.consenter_note n JOIN fabric_internal.block b "
+		"ON b.channel = n.channel AND b.number = 0 AND b.block_hash = n.genesis_hash WHERE n.channel = $1",
+		.argument_count = 1,
+		.argument_types = {TEXTOID},
+	};
+	static SpiStatement forget = {
+		.sql = "DELETE FROM fabric_internal.consenter_note WHERE channel = $1",
+		.argument_count = 1,
+		.argument_types = {TEXTOID},
+	};
+	ConsenterNote note = CONSENTER_NOTE_NONE;
+	Datum		value = CStringGetTextDatum(channel);
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	(void) spi_run_latest(&find, &value, NULL, 1);
+	if (SPI_processed > 0)
+	{
+		char	   *action = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		char	   *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+
+		note = strcmp(action, "trust") == 0 ? CONSENTER_NOTE_TRUST : CONSENTER_NOTE_RECOVER;
+		strlcpy(reason, text, reason_size);
+	}
+	if (note != CONSENTER_NOTE_NONE)
+		(void) spi_run(&forget, &value, NULL, false, 0);
+	spi_end(&scope);
+	return note;
+}
+
+void
+order_write_note(const char *channel_name, bool recover, const char *reason)
+{
+	static SpiStatement statement = {
+		.sql = "INSERT INTO fabric_internal.consenter_note AS n (channel, genesis_hash, action, reason) "
+		"SELECT $1, b.block_hash, $2, $3 FROM fabric_internal.block b WHERE b.channel = $1 AND b.number = 0 "
+		"ON CONFLICT (channel) DO UPDATE SET genesis_hash = excluded.genesis_hash, action = excluded.action, "
+		"reason = excluded.reason, noted_at = excluded.noted_at",
+		.argument_count = 3,
+		.argument_types = {TEXTOID, TEXTOID, TEXTOID},
+	};
+	const Channel *channel = channel_open(channel_name);
+	Datum		values[3];
+	SpiScope	scope;
+
+	PreventCommandIfReadOnly(recover ? "recover_consenter()" : "trust_consenter()");
+	if (channel_raft_id(channel) == 0)
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_NOT_CONSENTER)),
+				 errmsg("this node does not order channel \"%s\"", channel_name),
+				 errdetail("Its TLS certificate is not in the channel's list of consenters."),
+				 errhint("Only a consenter has promises that it can lose.")));
+	spi_begin(&scope);
+	values[0] = CStringGetTextDatum(channel_name);
+	values[1] = CStringGetTextDatum(recover ? "recover" : "trust");
+	values[2] = CStringGetTextDatum(reason);
+	(void) spi_run(&statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+/* ---- at the start of the worker ---- */
+
+RaftRecoveryReason
+lost_state_judge(const char *channel, const RaftStored *stored, const RaftPlace *place, uint32 voters_count, char *reason,
+				 size_t reason_size)
+{
+	char		words[LOST_STATE_REASON_BYTES];
+	const char *sign = NULL;
+
+	switch (lost_state_take_note(channel, words, sizeof(words)))
+	{
+		case CONSENTER_NOTE_RECOVER:
+			strlcpy(reason, words, reason_size);
+			return RAFT_RECOVERY_TOLD;
+		case CONSENTER_NOTE_TRUST:
+			lost_state_log_trust(channel, words);
+			return RAFT_RECOVERY_NONE;
+		case CONSENTER_NOTE_NONE:
+			break;
+	}
+	if (stored->recovery != RAFT_RECOVERY_NONE)
+	{
+		strlcpy(reason, stored->recovery_detail, reason_size);
+		return stored->recovery;
+	}
+	/* nothing promised, nothing lost */
+	if (!stored->present || (stored->term == 0 && stored->entries_count == 0))
+		return RAFT_RECOVERY_NONE;
+	if (stored->place.timeline != place->timeline)
+		sign = psprintf("the server's timeline was %u and is %u: it was promoted or restored", stored->place.timeline, place->timeline);
+	else if (guc_detect_copied_directory && stored->place.storage[0] != '\0' && place->storage[0] != '\0' &&
+			 strcmp(stored->place.storage, place->storage) != 0)
+		sign = psprintf("the data directory is a copy: pg_control was \"%s\" and is \"%s\"", stored->place.storage, place->storage);
+	if (sign == NULL)
+		return RAFT_RECOVERY_NONE;
+	if (voters_count == 1)
+	{
+		ereport(WARNING,
+				(errmsg("channel \"%s\": %s", channel, sign),
+				 errdetail("This node is the channel's only consenter: it goes on with the blocks that it has."),
+				 errhint("If other nodes of the channel have more blocks, stop this node, and restore it from a newer backup.")));
+		return RAFT_RECOVERY_NONE;
+	}
+	strlcpy(reason, sign, reason_size);
+	return RAFT_RECOVERY_TOLD;
+}
+
+/* ---- the log ---- */
+
+void
+lost_state_log_trust(const char *channel, const char *words)
+{
+	ereport(WARNING,
+			(errmsg("channel \"%s\": this node takes part in Raft with the state that it has", channel),
+			 errdetail("%s.", words),
+			 errhint("If it had confirmed transactions that no other consenter has, these are lost. Compare the block hashes of all nodes.")));
+}
+
+void
+lost_state_log_begin(const char *channel, const char *reason)
+{
+	ereport(LOG,
+			(errmsg("channel \"%s\": this node is recovering as a consenter", channel),
+			 errdetail("It may have lost what it promised: %s.", reason),
+			 errhint("It does not vote and is not counted until a leader, elected without it, has brought it up to date. See fabric.stat_orderer.")));
+}
+
+void
+lost_state_log_hopeless(const char *channel, uint32 recovering_count, uint32 voters_count)
+{
+	ereport(WARNING,
+			(errmsg("channel \"%s\": no leader can be elected: %u of %u consenters are recovering", channel, recovering_count, voters_count),
+			 errdetail("The others are no majority."),
+			 errhint("Bring back consenters that have lost nothing. If there are none, take the node with the most blocks, and call fabric.trust_consenter on it, "
+					 "and on as many others as a majority needs.")));
+}
