@@ -63,3 +63,8 @@ SELECT fabric.transfer_leadership('nowhere');
 SELECT fabric_internal.raft_receive('nowhere', 1, '\x00');
 RESET ROLE;
 DROP ROLE regress_order_nobody, regress_order_client, regress_order_node, regress_order_admin;
+-- an operator's word on what a consenter remembers is for consenters, and losing something must be accepted
+SELECT fabric.recover_consenter('nowhere');
+SELECT fabric.trust_consenter('nowhere', true);
+SELECT fabric.trust_consenter('nowhere', false);
+SELECT fabric.recover_consenter(NULL);

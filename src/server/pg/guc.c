@@ -243,7 +243,7 @@ define_times(void)
 				  "Time without a leader after which an orderer calls an election (randomised up to twice this value).");
 	define_number("fabric.raft_heartbeat_interval", &guc_raft_heartbeat_ms, 100, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS,
 				  "Time between two heartbeats of a Raft leader; must be well below fabric.raft_election_timeout.");
-	DefineCustomBoolVariable("fabric.detect_copied_data_directory", "Takes a consenter whose data directory is a copy for restored: it recovers before it votes.",
+	DefineCustomBoolVariable("fabric.detect_copied_directory", "Takes a consenter whose data directory is a copy for restored: it recovers before it votes.",
 							 "Turn it off only where files change their identity without being copied.",
 							 &guc_detect_copied_directory, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_number("fabric.worker_restart_delay", &guc_worker_restart_ms, 1000, 10, 600000, PGC_SIGHUP, GUC_UNIT_MS,

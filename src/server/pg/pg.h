@@ -40,7 +40,7 @@ extern char *guc_node_role;				/* fabric.node_role: login role of this node at t
 extern char *guc_keystore_directory;	/* fabric.keystore_directory */
 extern char *guc_identity;				/* fabric.identity: label of the client identity that signs */
 extern bool guc_allow_drop_extension;	/* fabric.allow_drop_extension: see surface/drop_guard.c */
-extern bool guc_detect_copied_directory;	/* fabric.detect_copied_data_directory */
+extern bool guc_detect_copied_directory;	/* fabric.detect_copied_directory */
 extern bool guc_session_identity;		/* fabric.session_identity: choosing and opening an identity lasts for the session */
 extern int	guc_channels_max;			/* fabric.max_channels */
 extern int	guc_inbox_kb;				/* fabric.inbox_size, kB, for each channel */
