@@ -204,6 +204,14 @@ fault_configure(Sim *sim)
 	}
 	else
 	{
+		/* a node that is recovering needs all others */
+		for (uint32_t i = 0; i < status.configuration.voters_count; i++)
+		{
+			SimNode *voter = &sim->nodes[status.configuration.voters[i]];
+
+			if (host_is_recovering(voter) || !voter->disk.durable.established)
+				return;
+		}
 		id = status.configuration.voters[sim_below(sim, status.configuration.voters_count)];
 		raft_configuration_remove(&event.configure, id);
 	}
@@ -215,13 +223,31 @@ fault_configure(Sim *sim)
 		host_start(sim, &sim->nodes[id]);
 }
 
-/* at most so many nodes at a time that the others are a quorum; the others may be down, cut off, and recover from crashes */
+/* at most so many nodes at a time that the others are a quorum; these may be down, cut off, and recover from crashes */
+static bool
+fault_lose_memory_of(Sim *sim, SimNode *node)
+{
+	uint32_t voters_count = 0;
+	uint32_t recovering_count = 1;
+
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+	{
+		voters_count += sim->nodes[id].exists ? 1 : 0;
+		if (&sim->nodes[id] != node && sim->nodes[id].exists)
+			recovering_count += host_is_recovering(&sim->nodes[id]) || !sim->nodes[id].disk.durable.established ? 1 : 0;
+	}
+	if (!node->exists || 2 * recovering_count >= voters_count)
+		return false;
+	if (node->up)
+		host_crash(sim, node);
+	host_lose_memory(sim, node);
+	return true;
+}
+
 static void
 fault_lose_memory(Sim *sim)
 {
 	SimNode *node = &sim->nodes[1 + sim_below(sim, SIM_NODES_MAX)];
-	uint32_t voters_count = 0;
-	uint32_t recovering_count = 1;
 
 	if (!sim->lose_memory || !node->exists)
 		return;
@@ -232,17 +258,54 @@ fault_lose_memory(Sim *sim)
 		node->has_backup = true;
 		return;
 	}
+	(void) fault_lose_memory_of(sim, node);
+}
+
+/*
+ * The leader is frozen for so long that the others elect another one, and commit. Then a minority of the others loses its
+ * memory, and is alone with the old leader, which wakes up: if it counted them, it would commit other entries.
+ */
+static void
+fault_freeze_leader(Sim *sim)
+{
+	SimNode *leader = sim_leader(sim);
+
+	if (!sim->lose_memory || leader == NULL || sim->frozen != 0)
+		return;
+	leader->stalled_until_ms = sim->now_ms + 5 * sim->election_timeout_ms;
+	SAY(sim, "leader %" PRIu64 " freezes until %" PRIu64, leader->id, leader->stalled_until_ms);
+	sim->frozen = leader->id;
+	sim->thaw_at_ms = leader->stalled_until_ms > sim->submit_every_ms * 3 ? leader->stalled_until_ms - sim->submit_every_ms * 3 : 0;
+}
+
+static void
+fault_thaw_leader(Sim *sim)
+{
+	SimNode *old = &sim->nodes[sim->frozen];
+	SimNode *leader = sim_leader(sim);
+	bool friend[SIM_NODES_MAX + 1] = {false};
+
+	sim->frozen = 0;
+	if (!old->up || old->seen.role != RAFT_LEADER || leader == NULL || leader == old)
+		return;
+	SAY(sim, "old leader %" PRIu64 " is alone with those that lose their memory", old->id);
+	sim->counters->old_leaders++;
 	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
 	{
-		voters_count += sim->nodes[id].exists ? 1 : 0;
-		if (&sim->nodes[id] != node && sim->nodes[id].exists)
-			recovering_count += host_is_recovering(&sim->nodes[id]) || !sim->nodes[id].disk.durable.established ? 1 : 0;
+		SimNode *node = &sim->nodes[id];
+
+		friend[id] = node == old || (node != leader && fault_lose_memory_of(sim, node));
 	}
-	if (2 * recovering_count >= voters_count)
-		return;
-	if (node->up)
-		host_crash(sim, node);
-	host_lose_memory(sim, node);
+	for (uint64_t a = 1; a <= SIM_NODES_MAX; a++)
+	{
+		for (uint64_t b = 1; b <= SIM_NODES_MAX; b++)
+			sim->network.cut[a][b] = friend[a] != friend[b];
+	}
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+	{
+		if (friend[id] && !sim->nodes[id].up)
+			host_start(sim, &sim->nodes[id]);
+	}
 }
 
 static void
@@ -251,7 +314,7 @@ sim_fault(Sim *sim)
 	SimNode *node;
 	RaftEvent event = {.type = RAFT_EVENT_TRANSFER};
 
-	switch (sim_below(sim, 17))
+	switch (sim_below(sim, 18))
 	{
 		case 0:
 		case 1:
@@ -304,6 +367,9 @@ sim_fault(Sim *sim)
 		case 15:
 		case 16:
 			fault_lose_memory(sim);
+			break;
+		case 17:
+			fault_freeze_leader(sim);
 			break;
 		case 10:
 		case 11:
@@ -440,6 +506,8 @@ sim_submit(Sim *sim, uint64_t *marker)
 		return;
 	}
 	sim->next_submit_ms = sim->now_ms + 1 + sim_below(sim, 2 * sim->submit_every_ms);
+	if (sim->frozen != 0 && sim->now_ms >= sim->thaw_at_ms)
+		fault_thaw_leader(sim);
 	/* sometimes somebody who is, or thinks it is, a leader */
 	if (leader == NULL || sim_chance(sim, 200))
 		leader = sim_random_node(sim, true);
@@ -570,6 +638,7 @@ sim_covered(const SimCounters *counters)
 		{"memories lost", counters->memories_lost},
 		{"set back to a backup", counters->restored},
 		{"recovered", counters->recovered},
+		{"old leaders with them", counters->old_leaders},
 	};
 	int missing = 0;
 

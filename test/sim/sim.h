@@ -172,7 +172,7 @@ typedef struct SimCounters
 {
 	uint64_t steps, crashes, elections, truncations, compactions, snapshots_installed, transfers, configurations,
 		partitions, submitted, committed, lost_transactions, refused_appends,
-		memories_lost, restored, recovered;
+		memories_lost, restored, recovered, old_leaders;
 } SimCounters;
 
 typedef struct Sim
@@ -197,6 +197,10 @@ typedef struct Sim
 	uint32_t fault_every_ms;
 	bool change_membership;
 	bool lose_memory;
+
+	/* a leader that does not know yet that it is none any more: see fault_freeze_leader; 0: none */
+	uint64_t frozen;
+	uint64_t thaw_at_ms;
 
 	uint64_t next_submit_ms;
 	uint64_t next_fault_ms;

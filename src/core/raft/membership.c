@@ -303,6 +303,7 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 	const RaftConfiguration *now = raft_configuration_in_force(raft);
 	RaftConfiguration checked = {0};
 	uint32_t differences = 0;
+	uint32_t recovering = 0;
 	uint32_t payload_bytes;
 	uint64_t index = trail_last_index(&raft->trail) + 1;
 
@@ -317,6 +318,7 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 						   next->voters[i]);
 		if (!raft_configuration_has(now, next->voters[i]))
 			differences++;
+		recovering += replication_is_recovering(raft, next->voters[i]) ? 1 : 0;
 	}
 	for (uint32_t i = 0; i < now->voters_count; i++)
 	{
@@ -337,6 +339,8 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 		return fb_fail(error, FB_BUSY, "the last change of the Raft configuration is not committed yet");
 	if (trail_term(&raft->trail, raft->commit_index) != raft->term)
 		return fb_fail(error, FB_BUSY, "the leader has not committed an entry of its term yet");
+	if (next->voters_count - recovering < quorum_size(next->voters_count))
+		return fb_fail(error, FB_BUSY, "too many voters of the new Raft configuration are recovering");
 	if (trail_room(&raft->trail) == 0)
 		return fb_fail(error, FB_BUSY, "Raft log is full");
 	FB_TRY(trail_reserve(&raft->trail, 1, error));

@@ -220,6 +220,8 @@ raft_transfer(Raft *raft, uint64_t to, bool leaving, FbError *error)
 		return fb_fail(error, FB_BUSY, "leadership is already being transferred");
 	if (to == 0)
 		to = replication_successor(raft);
+	if (to == 0 && raft->progress_count > 0)
+		return fb_fail(error, FB_BUSY, "cannot transfer leadership: all other voters are recovering");
 	progress = replication_progress(raft, to);
 	if (to == raft->id || progress == NULL)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "cannot transfer leadership to node %" PRIu64 ": not another voter",

@@ -246,6 +246,7 @@ extern void election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 /* ---- replication.c ---- */
 
 extern RaftProgress *replication_progress(Raft *raft, uint64_t id);
+extern bool replication_is_recovering(Raft *raft, uint64_t id); /* as the leader knows */
 extern void replication_lead(Raft *raft); /* the first moment of leadership */
 extern void replication_send(Raft *raft, RaftProgress *progress, bool even_empty);
 extern void replication_broadcast(Raft *raft);

@@ -23,6 +23,14 @@ replication_progress(Raft *raft, uint64_t id)
 	return NULL;
 }
 
+bool
+replication_is_recovering(Raft *raft, uint64_t id)
+{
+	const RaftProgress *progress = replication_progress(raft, id);
+
+	return progress != NULL && progress->recovery_nonce != 0;
+}
+
 /* one append; true if another may follow */
 static bool
 replication_send_one(Raft *raft, RaftProgress *progress, bool force)

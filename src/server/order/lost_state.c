@@ -129,11 +129,12 @@ order_write_note(const char *channel_name, bool recover, const char *reason)
 
 RaftRecoveryReason
 lost_state_judge(const char *channel, const RaftStored *stored, const RaftPlace *place, uint32 voters_count, char *reason,
-				 size_t reason_size)
+				 size_t reason_size, bool *trusted)
 {
 	char		words[LOST_STATE_REASON_BYTES];
 	const char *sign = NULL;
 
+	*trusted = false;
 	switch (lost_state_take_note(channel, words, sizeof(words)))
 	{
 		case CONSENTER_NOTE_RECOVER:
@@ -141,6 +142,7 @@ lost_state_judge(const char *channel, const RaftStored *stored, const RaftPlace 
 			return RAFT_RECOVERY_TOLD;
 		case CONSENTER_NOTE_TRUST:
 			lost_state_log_trust(channel, words);
+			*trusted = true;
 			return RAFT_RECOVERY_NONE;
 		case CONSENTER_NOTE_NONE:
 			break;

@@ -68,6 +68,7 @@ start_raft(OrderNode *node)
 	RaftEvent	event = {.type = RAFT_EVENT_START};
 	RaftStored	stored;
 	uint64		entries_healed;
+	bool		trusted;
 	FbError		error = {0};
 
 	error_check(raft_create(memory_allocator(raft_context), &node->raft, &error), &error);
@@ -93,7 +94,7 @@ start_raft(OrderNode *node)
 	duties_open_transaction(node);
 	node->state_changed = true;
 	event.start.recovery = lost_state_judge(node->channel, &stored, &node->place, node->settings.voters.voters_count,
-											node->recovery_detail, sizeof(node->recovery_detail));
+											node->recovery_detail, sizeof(node->recovery_detail), &trusted);
 	node->recovering_since = stored.recovery != RAFT_RECOVERY_NONE ? stored.recovering_since : 0;
 	event.start.recovery_witness = stored.recovery_witness;
 	event.start.memory = stored.memory;
@@ -117,6 +118,11 @@ start_raft(OrderNode *node)
 	event.start.entries_count = stored.entries_count;
 	node->applied_index = event.start.applied_index;
 	error_check(duties_step(node, &event, NULL, &error), &error);
+	if (trusted)
+	{
+		event = (RaftEvent) {.type = RAFT_EVENT_RECOVER};
+		error_check(duties_step(node, &event, NULL, &error), &error);
+	}
 	report_healed(node, &stored, entries_healed);
 	duties_finish(node);
 }

@@ -194,9 +194,9 @@ typedef enum ConsenterNote
 extern void lost_state_describe(RaftPlace *place);
 /* the operator's word, or leave_channel's; it is deleted. In a transaction */
 extern ConsenterNote lost_state_take_note(const char *channel, char *reason, size_t reason_size);
-/* the state to start with; reason in words, if it is not NONE. In a transaction */
+/* the state to start with; reason in words, if it is not NONE; trusted: by an operator's word, it does not even ask. In a transaction */
 extern RaftRecoveryReason lost_state_judge(const char *channel, const RaftStored *stored, const RaftPlace *place,
-										   uint32 voters_count, char *reason, size_t reason_size);
+										   uint32 voters_count, char *reason, size_t reason_size, bool *trusted);
 extern void lost_state_log_trust(const char *channel, const char *words);
 extern void lost_state_log_begin(const char *channel, const char *reason);
 extern void lost_state_log_hopeless(const char *channel, uint32 recovering_count, uint32 voters_count);
