@@ -6,7 +6,10 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest;
+use FabricConsenter;
 use FabricWire qw();
+use Fabric::Host qw();
+use Fabric::Pki qw();
 use Test::More;
 
 my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade');
@@ -161,6 +164,51 @@ is(lie_to($others[0], map { raft_message(to => $others[0]->{number}, type => $VO
 goes_on('after terms that jump');
 cmp_ok(newest_term(), '<', $term + 100 * (1 << 31), 'most of the jumps were not taken');
 
+# ---- contents that nobody could have ordered honestly have a code ----
+
+Fabric::Pki::create_key($nodes[0]->path('client.key'));
+Fabric::Host::spew($nodes[0]->path('client.pem'), $network->enroll($nodes[0], 'client', 'client', $nodes[0]->path('client.key')));
+my $client = FabricWire::identity('Org1MSP', $nodes[0]->path('client.pem'), $nodes[0]->path('client.key'));
+my $genesis = FabricWire::get(pack('H*', $nodes[0]->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")), 2, 1, 1, 2);
+my $config = FabricWire::get($genesis, 1);
+my %next_config = (channel => 'trade', organization => 'Org1MSP', config => $config, admin => $client);
+my $nothing = FabricWire::message([ 1, 'trade' ], [ 2, '' ], [ 3, FabricWire::message([ 3, FabricWire::config_entry('New', FabricWire::message([ 3, 'Admins' ])) ]) ]);
+
+sub content
+{
+	return FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [], writes => { a => 1 }, @_));
+}
+
+sub is_ordered
+{
+	my ($name, @cases) = @_;
+
+	same_log();
+	my $height = FabricTest::height_of($others[0], 'trade');
+	FabricConsenter::order_as_leader($liar, \@others, 'trade', map { $_->[2] } @cases);
+	goes_on($name);
+	my @codes = split /\n/, $others[0]->query("SELECT validation_code FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = $height ORDER BY position");
+	is($codes[$_], $cases[$_][0], "$name: $cases[$_][1]") foreach 0 .. $#cases;
+}
+
+my @config_type = (type => $FabricWire::CONFIG, tx_id => '');
+my @contents = (
+	[ 6, 'an empty configuration', content(@config_type, data => '') ],
+	[ 6, 'a configuration that cannot be read', content(@config_type, data => "\xff") ],
+	[ 6, 'the configuration of the genesis block', content(@config_type, data => $genesis) ],
+	[ 6, 'a configuration without an update', content(@config_type, data => FabricWire::message([ 1, FabricWire::message([ 1, \1 ], [ 2, FabricWire::get($config, 2) ]) ])) ],
+	[ 6, 'an update that a client has signed', content(@config_type, data => FabricWire::next_configuration(%next_config)) ],
+	[ 6, 'an update of which nothing becomes part of the configuration', content(@config_type, data => FabricWire::next_configuration(%next_config, update => $nothing, group => FabricWire::get($config, 2))) ],
+	[ 6, 'an update of nothing', content(@config_type, data => FabricWire::next_configuration(%next_config, update => FabricWire::message([ 1, 'trade' ], [ 3, '' ]), group => FabricWire::get($config, 2))) ],
+	[ 4, 'a configuration that nobody has signed', FabricWire::envelope(FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [], @config_type, data => $genesis)->{payload}, 'x') ],
+	[ 7, 'an update of the configuration alone', content(type => $FabricWire::CONFIG_UPDATE) ],
+	(map { [ 3, "header type $_", content(type => $_) ] } 0, 4, 5, 6, 7, 8, 99, (1 << 31) - 1));
+is_ordered('a batch of odd types', @contents);
+# alone in its block it looks like a configuration block
+is_ordered('a block with nothing but a configuration', $contents[4]);
+is_ordered('one that cannot be read', $contents[1]);
+is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name}: its chain is clean") foreach @nodes;
+
 # ---- a lie that is in the tables does not survive a start ----
 
 my ($healed) = @others;
@@ -170,8 +218,9 @@ my $right = $healed->query($state_of);
 $healed->stop;
 $healed->start('without workers');
 $healed->query(<<"SQL");
-INSERT INTO fabric_internal.raft_log SELECT channel, index + 1, term, 2, '\\x010000000000000001' FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1;
-UPDATE fabric_internal.raft_state SET configuration = '\\x01' || int8send((SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade')) || '\\x01' || int8send($healed->{number});
+UPDATE fabric_internal.raft_log SET kind = 2, payload = '\\x01' || int8send($healed->{number})
+	WHERE channel = 'trade' AND index = (SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 1);
+UPDATE fabric_internal.raft_state SET configuration = '\\x01' || int8send((SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2)) || '\\x01' || int8send($healed->{number});
 SQL
 $healed->stop;
 $healed->start;

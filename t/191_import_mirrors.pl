@@ -233,6 +233,8 @@ sub der
 
 # a block with these envelopes, which follows the last one and is signed; $config: it says itself that it has a configuration
 our $config = 0;
+# the codes of its transactions, as the node has them where it comes from
+our $codes = '';
 sub forged_block
 {
 	my ($number, @envelopes) = @_;
@@ -249,7 +251,7 @@ sub forged_block
 	my $signature_header = FabricWire::message([ 1 => $signer->{bytes} ], [ 2 => FabricWire::nonce() ]);
 	my $signature = FabricWire::sign($signer, $signed . $signature_header . $der);
 	$slot = FabricWire::message([ 1 => $signed ], [ 2 => FabricWire::message([ 1 => $signature_header ], [ 2 => $signature ]) ]);
-	my $metadata = join '', map { FabricWire::varint(1 << 3 | 2) . FabricWire::varint(length $_) . $_ } $slot, '', '', '', '';
+	my $metadata = join '', map { FabricWire::varint(1 << 3 | 2) . FabricWire::varint(length $_) . $_ } $slot, '', $codes, '', '';
 
 	return FabricWire::message([ 1 => $header ], [ 2 => FabricWire::message(map { [ 1 => $_ ] } @envelopes) ], [ 3 => $metadata ]);
 }
@@ -267,15 +269,29 @@ my $before = fingerprint(\&on_mirror);
 my $running = "SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'";
 $pid = on_mirror($running);
 my $configuration = FabricWire::signed({ payload => $config_payload, creator => $client });
+Fabric::Pki::create_key($orderer->path('boss.key'));
+Fabric::Host::spew($orderer->path('boss.pem'), $network->enroll($orderer, 'boss', 'admin', $orderer->path('boss.key')));
+my $boss = FabricWire::identity('Org1MSP', $orderer->path('boss.pem'), $orderer->path('boss.key'));
+my @next_config = (channel => 'trade', organization => 'Org1MSP', config => FabricWire::get($config_payload, 2, 1));
+sub config_transaction
+{
+	return FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0', creator => $client, endorsers => [], type => $FabricWire::CONFIG, tx_id => '', data => $_[0]));
+}
 $config = 1;
-my $refused = import_forged($next, FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0', creator => $client, endorsers => [], type => $FabricWire::CONFIG, tx_id => '',
-			data => FabricWire::get($config_payload, 2))));
+my $refused = import_forged($next, config_transaction(FabricWire::next_configuration(@next_config, admin => $boss)));
 like($refused, qr/LF410.*configuration change that this version cannot apply/s, 'a configuration transaction is an error of its own');
 $config = 0;
 is(fingerprint(\&on_mirror), $before, 'nothing of it is stored');
 is(on_mirror($running), $pid, 'the worker goes on');
 like(import_forged($next + 1, $configuration), qr/LF405.*next block is number $next\b/s, 'a signed block after a gap');
 like(import_forged($last, $configuration), qr/LF405.*another block $last/s, 'a signed block in the place of another');
+# what is only called a configuration is an invalid transaction: nobody with the right to has signed it
+$codes = chr(6);
+my $no_config = forged_block($next, config_transaction(FabricWire::next_configuration(@next_config, admin => $client)));
+like(outcome("SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea($no_config) . ')'), qr/^$next\|t\|\{"INVALID_CONFIG_TRANSACTION": 1\}/, 'a configuration that the organization has not signed is an invalid transaction');
+is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing in it');
+$codes = '';
+$next++;
 my $foreign = forged_block($next, FabricWire::signed(FabricWire::transaction(channel => 'other', chaincode => 'cc', version => '1.0', creator => $client, endorsers => [$client], writes => { a => 'b' })));
 like(outcome("SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea($foreign) . ')'), qr/^$next\|t\|\{"TARGET_CHAIN_NOT_FOUND": 1\}/,
 	'a transaction of another channel, in a block that is signed for this one, is an invalid transaction');
@@ -283,7 +299,7 @@ like(import_forged($next + 1, FabricWire::signed(FabricWire::transaction(channel
 	qr/"ENDORSEMENT_POLICY_FAILURE": 1/, 'transactions are judged as ever');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
 # the mirror has left the true chain
-$height = add_blocks(1);
+$height = add_blocks(2);
 like(outcome(import($next)), qr/LF405.*another block $next.*[0-9a-f]{64}.*[0-9a-f]{64}/s, 'a chain that forked is an error with both hashes');
 
 # ---- a standby of the mirror ----

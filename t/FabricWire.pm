@@ -263,6 +263,46 @@ sub signed
 	return envelope($transaction->{payload}, sign($transaction->{creator}, $transaction->{payload}));
 }
 
+# ---- configurations ----
+
+# an entry of a map in a group of the configuration
+sub config_entry
+{
+	my ($name, $value) = @_;
+
+	return message([ 1, $name ], [ 2, $value ]);
+}
+
+# a group with the entry $name of the map $number replaced by what $change makes of it
+sub change_entry
+{
+	my ($group, $number, $name, $change) = @_;
+
+	return message(map { $_->[0] == $number && get($_->[1], 1) eq $name ? [ $number, config_entry($name, $change->(get($_->[1], 2) // '')) ] : $_ } fields($group));
+}
+
+# The data of a CONFIG transaction that follows the configuration $given{config} (bytes of common.Config), made as orderers make it: the organization's
+# anchor peers are set again, as $given{admin} of that organization signs. Other parts can be replaced: sequence, update, group (the result).
+sub next_configuration
+{
+	my (%given) = @_;
+	my ($channel, $organization) = @given{qw(channel organization)};
+	my $value;
+	my $group = change_entry(get($given{config}, 2), 2, 'Application', sub {
+		change_entry($_[0], 2, $organization, sub {
+			change_entry($_[0], 3, 'AnchorPeers', sub { $value = message([ 1, \1 ], [ 2, get($_[0], 2) ], [ 3, 'Admins' ]) });
+		});
+	});
+	my $in_group = sub { message([ 2, config_entry('Application', message([ 2, config_entry($organization, $_[0]) ])) ]) };
+	my $update = $given{update} // message([ 1, $channel ], [ 2, $in_group->('') ], [ 3, $in_group->(message([ 3, config_entry('AnchorPeers', $value) ])) ]);
+	my $header = message([ 1, $given{admin}{bytes} ], [ 2, nonce() ]);
+	my $signed = message([ 1, $update ], [ 2, message([ 1, $header ], [ 2, sign($given{admin}, $header . $update) ]) ]);
+	my $payload = message([ 1, message([ 1, message([ 1, \$CONFIG_UPDATE ], [ 4, $channel ]) ], [ 2, $header ]) ], [ 2, $signed ]);
+	my $sequence = $given{sequence} // 1;
+
+	return message([ 1, message([ 1, \$sequence ], [ 2, $given{group} // $group ]) ], [ 2, envelope($payload, sign($given{admin}, $payload)) ]);
+}
+
 # bytes as an SQL literal
 sub bytea
 {

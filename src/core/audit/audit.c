@@ -33,7 +33,7 @@ read_previous(Audit *audit, FbBytes bytes, AuditPrevious *previous, FbError *err
 	}
 	memset(previous, 0, sizeof(*previous));
 	previous->header = view.header;
-	previous->is_config = block_has_config(view.data, view.data_count);
+	previous->is_config = block_is_configuration(&view);
 	slot = view.metadata[COMMON__BLOCK_METADATA_INDEX__COMMIT_HASH];
 	status = block_commit_hash_parse(slot, audit->allocator, &previous->commit_hash, error);
 	if (audit_is_failure(status))

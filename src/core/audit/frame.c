@@ -61,10 +61,14 @@ check_last_config(Audit *audit, const BlockView *view, const BlockSignatures *sl
 	uint64_t	number = slot->last_config_number;
 	FbBytes		received = view->metadata[COMMON__BLOCK_METADATA_INDEX__LAST_CONFIG];
 	FbBytes		expected;
+	bool		is_config = block_is_configuration(view);
 
+	/* without codes nothing but its orderers says whether it is one */
+	if (view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER].size == 0 && number != view->header.number)
+		is_config = false;
 	if (number > view->header.number)
 		audit_problem(audit, -1, "last_config", "Its last configuration is said to be block %" PRIu64 ".", number);
-	if (block_has_config(view->data, view->data_count))
+	if (is_config)
 	{
 		if (number != view->header.number)
 			audit_problem(audit, -1, "last_config", "A configuration block names block %" PRIu64 " as the last configuration.", number);

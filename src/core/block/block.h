@@ -93,6 +93,12 @@ extern bool block_is_config_envelope(FbBytes envelope);
 /* is this the data of a configuration block: one transaction, a configuration? (protoutil.HasConfigTx) */
 extern bool block_has_config(const FbBytes *data, size_t data_count);
 
+/*
+ * Is it a block with a new configuration? One that is called so but has another code than VALID in slot 2 is not: no orderer that follows the rules made
+ * it, and later blocks go on from the configuration before. True without codes.
+ */
+extern bool block_is_configuration(const BlockView *view);
+
 /* ---- metadata.c: slots 0 SIGNATURES, 1 LAST_CONFIG, 2 TRANSACTIONS_FILTER, 3 ORDERER, 4 COMMIT_HASH (WIRE 2.5) ---- */
 
 /*

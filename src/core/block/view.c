@@ -202,3 +202,11 @@ block_has_config(const FbBytes *data, size_t data_count)
 {
 	return data_count == 1 && block_is_config_envelope(data[0]);
 }
+
+bool
+block_is_configuration(const BlockView *view)
+{
+	FbBytes		codes = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
+
+	return block_has_config(view->data, view->data_count) && (codes.size != 1 || codes.data[0] == PROTOS__TX_VALIDATION_CODE__VALID);
+}

@@ -7,6 +7,7 @@
  *   bundle.c    ConfigBundle: one configuration, parsed once and then read only
  *   profile.c   ConfigProfile: what the creator of a channel decides; checked
  *   genesis.c   the genesis block of a profile
+ *   update.c    was a new configuration made by the rules of the present one?
  *
  * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder; CFG-1..5, 8, 10, 14, 15; WIRE 2.15.
  * Configuration messages contain protobuf maps and have no canonical bytes: received bytes are kept and passed on, never packed again.
@@ -144,6 +145,16 @@ extern FbStatus config_bundle_create(FbAllocator *allocator, const char *channel
  */
 extern FbStatus config_bundle_from_block(FbAllocator *allocator, FbBytes block, ConfigBundle **bundle, FbError *error);
 extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes envelope, ConfigBundle **bundle, FbError *error);
+
+/*
+ * Is this the configuration that follows the bundle's, made as Fabric's orderers make it? config_envelope: the data of a CONFIG transaction, as
+ * received. FB_OK only if its sequence is the next one, it holds an update of this channel for the present versions, with the signatures that the
+ * mod_policy of every element changed asks for (at least one existing element), and it is what this update gives (common/configtx/validator.go,
+ * Validate). What the new configuration says is not looked at. verify: as in policy_signatures_create.
+ * Errors: FB_INVALID_CONFIG, FB_POLICY_NOT_SATISFIED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED; FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE.
+ */
+extern FbStatus config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes config_envelope, PolicyVerify verify,
+									void *verify_context, FbError *error);
 
 /* frees what is outside the allocator (certificates of the MSPs); accepts NULL */
 extern void config_bundle_destroy(ConfigBundle *bundle);

@@ -194,6 +194,7 @@ read_block(BlockWork *work)
 	work->view.metadata_count = FB_BLOCK_METADATA_COUNT;
 	work->view.metadata[0] = work->row.signatures;
 	work->view.metadata[1] = work->row.last_config;
+	work->view.metadata[2] = work->row.transactions_filter;
 	work->view.metadata[3] = work->row.orderer;
 	read_envelopes(work, data);
 }
@@ -404,7 +405,7 @@ move_link(Link *link, const BlockWork *work)
 	if (work->row.block_hash.size == sizeof(link->stored_hash))
 		memcpy(link->stored_hash, work->row.block_hash.data, sizeof(link->stored_hash));
 	link->previous.header.number = work->number;
-	link->previous.is_config = block_has_config(work->view.data, work->view.data_count);
+	link->previous.is_config = block_is_configuration(&work->view);
 	link->previous_known = block_last_config(&work->view, allocator, &link->previous.last_config_number, &error) == FB_OK;
 }
 

@@ -81,11 +81,31 @@ creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *vi
 	return valid;
 }
 
+/*
+ * A configuration transaction: what the channel decided by its own rules stops the ledger here, since this version cannot apply it. Anything else under
+ * that name is invalid and no more: nobody could have ordered it honestly, and whoever gets one ordered must not stop every node. In Fabric the orderers
+ * see to that, and a peer that meets such a transaction ends (txvalidator/v20/validator.go, validateTx).
+ */
+static void
+check_configuration(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator, ValidatedTransaction *transaction)
+{
+	FbStatus	status = config_check_update(allocator, channel->bundle, transaction->view.data, verify_once, verifier, &transaction->why);
+	FbError		failure;
+
+	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL)
+		error_throw(&transaction->why);
+	if (status == FB_OK)
+	{
+		fb_fail(&failure, FB_INVALID_CONFIG, "block of channel \"%s\" holds a configuration change that this version cannot apply", channel->name);
+		fb_error_hint(&failure, "Update the extension on this node; the ledger goes on from this block then.");
+		error_throw(&failure);
+	}
+	transaction->code = TX_INVALID_CONFIG_TRANSACTION;
+}
+
 static void
 check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator, FbBytes envelope, ValidatedTransaction *transaction)
 {
-	FbError		failure;
-
 	transaction->why.message[0] = '\0';
 	error_check(check_envelope(allocator, envelope, &transaction->view, &transaction->code, &transaction->why), &transaction->why);
 	if (transaction->code != TX_VALID)
@@ -98,11 +118,7 @@ check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *alloca
 	error_check(check_transaction(allocator, fb_bytes_of_text(channel->name), &transaction->view, &transaction->code, &transaction->why),
 				&transaction->why);
 	if (transaction->code == TX_VALID && transaction->view.type == TX_TYPE_CONFIG)
-	{
-		fb_fail(&failure, FB_INVALID_CONFIG, "block of channel \"%s\" holds a configuration change that this version cannot apply", channel->name);
-		fb_error_hint(&failure, "Update the extension on this node; the ledger goes on from this block then.");
-		error_throw(&failure);
-	}
+		check_configuration(channel, verifier, allocator, transaction);
 }
 
 static void
