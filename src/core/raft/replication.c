@@ -402,14 +402,17 @@ replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 /* ---- the follower's side ---- */
 
 /*
- * Does this log have the entry before the message's first? What is committed here is in every leader's log, so at the
- * commit index the terms need not be compared; and they cannot be where the log started anew behind fetched blocks, see
- * catch_up.c.
+ * Does this log have the entry before the message's first? A log that started again behind fetched blocks gives the entry
+ * at its start a term that is too low (catch_up.c). What is committed here is in every leader's log, so at the commit
+ * index a term of such a log is not compared: mine, if that is where my log starts, or else the leader's, which is lower.
  */
 static bool
 replication_follows(const Raft *raft, const RaftMessage *message)
 {
-	return message->index == raft->commit_index || trail_matches(&raft->trail, message->index, message->log_term);
+	if (trail_matches(&raft->trail, message->index, message->log_term))
+		return true;
+	return message->index == raft->commit_index &&
+		   (message->index == raft->trail.base_index || message->log_term < trail_term(&raft->trail, message->index));
 }
 
 /* the first position in the message that this log does not have yet: beyond the end, or with another term */

@@ -64,6 +64,9 @@ typedef struct CommitComparison
  */
 extern void commit_block(const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed);
 
+/* the Raft index that the signer of the block says; 0: none */
+extern uint64 commit_block_raft_index(const BlockView *block);
+
 /* BlockValidation over slot 0 (ORD-10, DLV-4); raises FB_BLOCK_REFUSED */
 extern void commit_check_signatures(const Channel *channel, const BlockView *block);
 
@@ -125,6 +128,9 @@ extern long notifier_run(BlockNotifier *notifier);
  * each request, since its timestamp is checked.
  */
 extern FbBytes deliver_seek(const Channel *channel, uint64 from);
+
+/* the same for the headers and metadata of the blocks from `from` to `to`, without their transactions (ab.SeekInfo, HEADER_WITH_SIG_BYTES) */
+extern FbBytes deliver_seek_headers(const Channel *channel, uint64 from, uint64 to);
 
 /*
  * Serve such a request: the blocks from its start (specified or oldest; to its stop if that is specified) that are committed here, as orderers serve them,

@@ -129,6 +129,12 @@ commit_raft_index(FbAllocator *allocator, FbBytes signatures_slot)
 	return metadata->raft_index;
 }
 
+uint64
+commit_block_raft_index(const BlockView *block)
+{
+	return commit_raft_index(memory_allocator(CurrentMemoryContext), block->metadata[0]);
+}
+
 /* certificates that come again and again make envelopes small */
 static void
 maintain_dictionary(const Ledger *ledger, const BlockView *block, const ValidatedBlock *validated)

@@ -6,7 +6,7 @@
 #include <sys/time.h>
 
 static FbBytes
-pack_seek_info(FbAllocator *allocator, uint64 from)
+pack_seek_info(FbAllocator *allocator, uint64 from, uint64 to, bool headers_only)
 {
 	Orderer__SeekSpecified first = ORDERER__SEEK_SPECIFIED__INIT;
 	Orderer__SeekSpecified last = ORDERER__SEEK_SPECIFIED__INIT;
@@ -17,7 +17,7 @@ pack_seek_info(FbAllocator *allocator, uint64 from)
 	FbError		error;
 
 	first.number = from;
-	last.number = UINT64_MAX;
+	last.number = to;
 	start.type_case = ORDERER__SEEK_POSITION__TYPE_SPECIFIED;
 	start.specified = &first;
 	stop.type_case = ORDERER__SEEK_POSITION__TYPE_SPECIFIED;
@@ -25,12 +25,14 @@ pack_seek_info(FbAllocator *allocator, uint64 from)
 	info.start = &start;
 	info.stop = &stop;
 	info.behavior = ORDERER__SEEK_INFO__SEEK_BEHAVIOR__BLOCK_UNTIL_READY;
+	if (headers_only)
+		info.content_type = ORDERER__SEEK_INFO__SEEK_CONTENT_TYPE__HEADER_WITH_SIG;
 	error_check(PROTO_PACK(&info, allocator, &bytes, &error), &error);
 	return bytes;
 }
 
-FbBytes
-deliver_seek(const Channel *channel, uint64 from)
+static FbBytes
+sign_seek(const Channel *channel, uint64 from, uint64 to, bool headers_only)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Signer *signer = node_signer();
@@ -48,11 +50,23 @@ deliver_seek(const Channel *channel, uint64 from)
 	input.timestamp = (TxTime) {true, now.tv_sec, (int32_t) now.tv_usec * 1000};
 	input.creator = signer_identity(signer);
 	input.nonce = fb_bytes(nonce, sizeof(nonce));
-	input.data = pack_seek_info(allocator, from);
+	input.data = pack_seek_info(allocator, from, to, headers_only);
 	error_check(envelope_payload_build(allocator, &input, &payload, &error), &error);
 	error_check(signer_sign(signer, payload.bytes, allocator, &signature, &error), &error);
 	error_check(envelope_pack(allocator, payload.bytes, signature, &envelope, &error), &error);
 	return envelope;
+}
+
+FbBytes
+deliver_seek(const Channel *channel, uint64 from)
+{
+	return sign_seek(channel, from, UINT64_MAX, false);
+}
+
+FbBytes
+deliver_seek_headers(const Channel *channel, uint64 from, uint64 to)
+{
+	return sign_seek(channel, from, to, true);
 }
 
 static void
@@ -143,7 +157,9 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	{
 		FbBytes		block;
 
-		if (!block_store_block(channel->ledger, number, snapshot, false, &block))
+		if (info->content_type == ORDERER__SEEK_INFO__SEEK_CONTENT_TYPE__HEADER_WITH_SIG ?
+			!block_store_header(channel->ledger, number, snapshot, &block) :
+			!block_store_block(channel->ledger, number, snapshot, false, &block))
 			break;
 		blocks = lappend(blocks, memory_bytea(block));
 		bytes += block.size;

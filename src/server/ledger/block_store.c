@@ -229,6 +229,24 @@ block_store_block(const Ledger *ledger, uint64 number, Snapshot snapshot, bool a
 	return true;
 }
 
+bool
+block_store_header(const Ledger *ledger, uint64 number, Snapshot snapshot, FbBytes *block)
+{
+	BlockRow	row;
+	BlockHeader header;
+	FbBytes		metadata[FB_BLOCK_METADATA_COUNT] = {{0}};
+	FbError		error;
+
+	if (!block_store_row(ledger, number, snapshot, &row))
+		return false;
+	header = (BlockHeader) {number, row.previous_hash, row.data_hash};
+	metadata[0] = row.signatures;
+	metadata[1] = row.last_config;
+	metadata[3] = row.orderer;
+	error_check(block_pack(&header, NULL, 0, metadata, memory_allocator(CurrentMemoryContext), block, &error), &error);
+	return true;
+}
+
 /* ---- for audits and repairs ---- */
 
 StoredTransaction *

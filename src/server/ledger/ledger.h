@@ -152,6 +152,8 @@ extern List *block_store_strays(const Ledger *ledger, uint64 height);
 extern void block_store_remove_strays(const Ledger *ledger, uint64 height); /* see ledger_repair_begin */
 /* Fabric's bytes of a block as a peer serves it (slots 2 and 4 filled), or as an orderer does (bare) */
 extern bool block_store_block(const Ledger *ledger, uint64 number, Snapshot snapshot, bool as_peer, FbBytes *block);
+/* a bare block without its transactions */
+extern bool block_store_header(const Ledger *ledger, uint64 number, Snapshot snapshot, FbBytes *block);
 
 /* ---- tx_index.c: transaction ids. The first occurrence counts (LED-4) ---- */
 

@@ -4,7 +4,7 @@
  * Where the blocks come from:
  *   - on a consenter, the local Raft log: each committed entry is the next block, built and signed here;
  *   - elsewhere, and on a consenter whose log begins too late (it was down for long), other nodes (sources.c): long polls for the blocks after
- *     the last one, each checked against the channel's BlockValidation policy;
+ *     the last one, each checked against the channel's BlockValidation policy and with another orderer (witnesses.c);
  *   - everywhere but on a consenter, sessions that import blocks, checked in the same way; the only source of a channel that was joined for that.
  * One block is one transaction. After a crash there is nothing to repair: go on after the last block.
  */
@@ -39,6 +39,7 @@ typedef struct LedgerWorker
 	uint64		requested_height;	/* the first block that was asked for last */
 	bool		pulled;			/* other nodes were asked since the local log was used last */
 	uint64		pull_at_ms;		/* of clock_ms: nobody is asked before, whatever wakes the worker */
+	Witnesses	witnesses;		/* who says the same of the blocks that one node sends */
 } LedgerWorker;
 
 /* what the tables say, published before anything else */
@@ -346,6 +347,14 @@ note_failure(LedgerWorker *worker, BlockSourceState *source, const FbError *erro
 	sources_failed(&worker->sources, source, worker->channel, error);
 }
 
+/* while other nodes are waited for */
+static void
+serve_meanwhile(void *worker)
+{
+	worker_serve_interrupts();
+	serve_sessions(worker);
+}
+
 /* one request to one node; blocks are committed as they come */
 static void
 pull(LedgerWorker *worker, MemoryContext context)
@@ -359,6 +368,8 @@ pull(LedgerWorker *worker, MemoryContext context)
 	uint64		started_ms = clock_ms();
 	int			wait_ms;
 	int			rows_count;
+	int			confirmed_count;
+	FbError		why;
 
 	source = next_request(worker, context, &seek);
 	if (source == NULL)
@@ -383,12 +394,15 @@ pull(LedgerWorker *worker, MemoryContext context)
 	shmem_note_source(worker->slot, address);
 	context_callback = (ErrorContextCallback) {error_context_stack, tell_source, address};
 	error_context_stack = &context_callback;
-	for (int i = 0; i < rows_count; i++)
+	confirmed_count = witnesses_confirm(&worker->witnesses, worker->channel, address, call, serve_meanwhile, worker, &why);
+	for (int i = 0; i < confirmed_count; i++)
 	{
 		worker_serve_interrupts();
 		commit_received(worker, wire_call_row(call, i));
 	}
 	error_context_stack = context_callback.previous;
+	if (rows_count > 0 && confirmed_count == 0)
+		note_failure(worker, source, &why);
 	wire_call_release(call);
 }
 

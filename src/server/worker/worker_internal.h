@@ -64,4 +64,30 @@ extern void sources_failed(BlockSources *sources, BlockSourceState *state, const
 /* blocks come from the local log again: what other nodes do is of no interest */
 extern void sources_unneeded(const char *channel);
 
+/* ---- witnesses.c: what other consenters say of a block that was sent ---- */
+
+typedef struct Witness
+{
+	char		address[WIRE_ADDRESS_BYTES];
+	bool		is_self;
+	long		away_ms;		/* how long it is not asked after it did not answer; 0: it answered */
+	uint64		away_until_ms;	/* of clock_ms */
+} Witness;
+
+/* zero at first; lives as long as the process */
+typedef struct Witnesses
+{
+	Witness		list[FB_RAFT_NODES_MAX];	/* the consenters in the order of the configuration */
+	int			count;
+	int			preferred;		/* who is asked first */
+} Witnesses;
+
+/*
+ * The first blocks of an answer that may be committed: how many of its rows. When none of them may, *why says what other consenters have instead:
+ * FB_BLOCK_REFUSED. source: the address that sent them. idle is called again and again while others are waited for. Outside of a transaction; allocates
+ * in the current memory context.
+ */
+extern int	witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source, const WireCall *delivered,
+							  void (*idle) (void *argument), void *argument, FbError *why);
+
 #endif
