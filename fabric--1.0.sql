@@ -1303,7 +1303,7 @@ REVOKE ALL ON FUNCTION fabric_internal.stat_relay FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.stat_relay TO fabric_admin, fabric_client;
 
 CREATE FUNCTION fabric_internal.stat_validation_work(OUT channel text, OUT blocks bigint, OUT policies_parsed bigint, OUT policies_evaluated bigint,
-		OUT signatures_checked bigint, OUT identities_checked bigint, OUT total_ms float8, OUT last_ms float8, OUT longest_ms float8,
+		OUT signatures_checked bigint, OUT identities_checked bigint, OUT range_rows bigint, OUT total_ms float8, OUT last_ms float8, OUT longest_ms float8,
 		OUT longest_block bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_validation_work';
 COMMENT ON FUNCTION fabric_internal.stat_validation_work IS 'what validating blocks costs; read it as fabric.stat_validation_work';
@@ -1348,10 +1348,10 @@ COMMENT ON VIEW fabric.stat_relay IS 'the process that carries the requests of s
 GRANT SELECT ON fabric.stat_relay TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_validation_work AS
-	SELECT w.channel, w.blocks, w.policies_parsed, w.policies_evaluated, w.signatures_checked, w.identities_checked, w.total_ms, w.last_ms, w.longest_ms,
-		   w.longest_block
+	SELECT w.channel, w.blocks, w.policies_parsed, w.policies_evaluated, w.signatures_checked, w.identities_checked, w.range_rows, w.total_ms, w.last_ms,
+		   w.longest_ms, w.longest_block
 	FROM fabric_internal.stat_validation_work() w;
-COMMENT ON VIEW fabric.stat_validation_work IS 'what validating blocks has cost since the start of the server: policies parsed and evaluated, signatures checked (also those that this node had verified before), certificates parsed and verified; milliseconds of all blocks, of the last one, of the longest one and its number';
+COMMENT ON VIEW fabric.stat_validation_work IS 'what validating blocks has cost since the start of the server: policies parsed and evaluated, signatures checked (also those that this node had verified before), certificates parsed and verified, keys that range queries looked at when they were run again; milliseconds of all blocks, of the last one, of the longest one and its number';
 GRANT SELECT ON fabric.stat_validation_work TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_notifications AS

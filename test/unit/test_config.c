@@ -377,7 +377,7 @@ test_real_signatures(void)
 typedef struct Verifier
 {
 	size_t		calls;
-	size_t		calls_of[8];
+	size_t		calls_of[256];
 	FbStatus	fail;			/* answer with this instead */
 } Verifier;
 
@@ -471,6 +471,44 @@ test_signature_sets(void)
 		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_OK);
 		CHECK_STATUS(policy_evaluate(twice, set, &satisfied, &error), FB_OK);
 		CHECK(!satisfied && verifier.calls == 2);
+	}
+
+	/* a wrong signature is verified once however often it is there; what is wrong is not compared any more after the first policies */
+	{
+		PolicySignature many[200];
+		FbBytes		names[2] = {FB_BYTES_LITERAL("OR('Org1MSP.peer','Org1MSP.peer','Org2MSP.peer')"), FB_BYTES_LITERAL("AND('Org2MSP.peer','Org1MSP.peer')")};
+
+		for (int i = 0; i < 198; i++)
+			many[i] = bad;
+		many[198] = a;
+		many[199] = b;
+		verifier = (Verifier) {0};
+		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, many, 200, counting_verify, &verifier, &set, &error), FB_OK);
+		for (int i = 0; i < 20; i++)
+		{
+			const Policy *policy;
+
+			CHECK_STATUS(policy_compile(allocator, names[i % 2], &envelope, NULL, &error), FB_OK);
+			CHECK_STATUS(policy_from_envelope(allocator, envelope, &policy, &error), FB_OK);
+			CHECK_STATUS(policy_evaluate(policy, set, &satisfied, &error), FB_OK);
+			CHECK(satisfied);
+		}
+		CHECK(verifier.calls == 3 && verifier.calls_of[0] == 1 && verifier.calls_of[198] == 1 && verifier.calls_of[199] == 1);
+	}
+
+	/* the part that many sign is hashed once */
+	{
+		CryptoSha256 hash;
+		uint8_t		digests[2][CRYPTO_SHA256_BYTES];
+		PolicySignature started = a;
+
+		crypto_sha256_start(&hash);
+		crypto_sha256_add(&hash, a.parts[0]);
+		started.first_part = &hash;
+		policy_signature_digest(&a, digests[0]);
+		policy_signature_digest(&started, digests[1]);
+		CHECK(memcmp(digests[0], digests[1], CRYPTO_SHA256_BYTES) == 0);
+		CHECK(satisfies(bundle, first, &started, 1));
 	}
 
 	/* a failure of the verifier is an error, not a verdict, and a later attempt may succeed */

@@ -1103,7 +1103,26 @@ test_manager(void)
 	CHECK(b == c);
 	CHECK_STATUS(msp_manager_identity(manager, client, &b, NULL), FB_OK);
 	CHECK(msp_manager_identities_count(manager) == 3);
-	/* failures are told and not kept */
+	/* what is no identity is looked at once, and told each time */
+	{
+		FbBytes		revoked = serialized("TestMSP", x509("revoked"));
+		uint64_t	before = msp_manager_checks_count(manager);
+		FbError		first = {0};
+		FbError		second = {0};
+
+		CHECK_STATUS(msp_manager_identity(manager, revoked, &b, &first), FB_CERTIFICATE_REVOKED);
+		CHECK_STATUS(msp_manager_identity(manager, revoked, &b, &second), FB_CERTIFICATE_REVOKED);
+		CHECK(b == NULL && msp_manager_checks_count(manager) == before + 1);
+		CHECK(second.status == FB_CERTIFICATE_REVOKED && first.message[0] != '\0');
+		CHECK_TEXT(second.message, first.message);
+		CHECK_TEXT(second.detail, first.detail);
+		/* of others only as many are remembered as identities */
+		CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("peer")), &b, NULL), FB_UNKNOWN_MSP);
+		CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("client")), &b, NULL), FB_UNKNOWN_MSP);
+		CHECK_STATUS(msp_manager_identity(manager, revoked, &b, NULL), FB_CERTIFICATE_REVOKED);
+		CHECK(msp_manager_checks_count(manager) == before + 4);
+	}
+	/* failures are told and are no identities */
 	CHECK_STATUS(msp_manager_identity(manager, serialized("TestMSP", x509("revoked")), &b, NULL), FB_CERTIFICATE_REVOKED);
 	CHECK(b == NULL);
 	CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("peer")), &b, NULL), FB_UNKNOWN_MSP);

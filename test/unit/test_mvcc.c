@@ -2,7 +2,7 @@
  * core/rwset, MVCC: tables for every rule, then random blocks against a naive model of Fabric's validator that
  * applies every transaction to a full copy of the state.
  */
-#include "core/rwset/rwset.h"
+#include "core/rwset/rwset_internal.h"
 #include "unit/check.h"
 
 #define B FB_BYTES_LITERAL
@@ -40,6 +40,7 @@ typedef struct State
 	char		cursor_namespace[24];
 	char		cursor_end[40];
 	int			open_count;
+	size_t		queries;		/* ever opened */
 } State;
 
 static Row *
@@ -85,6 +86,7 @@ source_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbByte
 
 	CHECK(state->open_count == 0);
 	state->open_count++;
+	state->queries++;
 	snprintf(state->cursor_namespace, sizeof(state->cursor_namespace), "%.*s", (int) namespace_name.size,
 			 (const char *) namespace_name.data);
 	snprintf(state->cursor_end, sizeof(state->cursor_end), "%.*s", (int) end_key.size, (const char *) end_key.data);
@@ -462,6 +464,102 @@ test_ranges(FbAllocator *allocator)
 	/* an open end: to the end of the namespace, not of the next one */
 	RUN("0 12", "w zz v", "q g - y=1.0");
 	free(state);
+}
+
+/*
+ * What range queries cost: each looks at what it finds, and not at the keys that the block only mentions, or deletes although they are not there; and the same
+ * query is run once for a transaction.
+ */
+static void
+test_range_work(FbAllocator *allocator)
+{
+	enum
+	{
+		KEYS = 5000,
+		QUERIES = 500
+	};
+	State	   *state = new_state();
+	Block		block = {.count = 3};
+	RwSetBuilder *mention = new_builder(allocator);
+	RwSetBuilder *delete = new_builder(allocator);
+	RwSetBuilder *query = new_builder(allocator);
+
+	for (int i = 0; i < KEYS; i++)
+	{
+		char		key[16];
+
+		snprintf(key, sizeof(key), "k%06d", i);
+		CHECK_STATUS(rwset_builder_add_read(mention, B("ns"), fb_bytes_of_text(key), absent, NULL), FB_OK);
+		snprintf(key, sizeof(key), "l%06d", i);
+		CHECK_STATUS(rwset_builder_add_delete(delete, B("ns"), fb_bytes_of_text(key), NULL), FB_OK);
+	}
+	for (int i = 0; i < QUERIES; i++)
+	{
+		RwSetRangeBuilder *range;
+		char		start[16];
+
+		/* each twice */
+		snprintf(start, sizeof(start), "k%06d", i / 2);
+		CHECK_STATUS(rwset_builder_open_range(query, B("ns"), fb_bytes_of_text(start), B("m"), &range, NULL), FB_OK);
+		rwset_range_exhaust(range);
+	}
+	block.transactions[0].rwset = finish(allocator, mention);
+	block.transactions[1].rwset = finish(allocator, delete);
+	block.transactions[2].rwset = finish(allocator, query);
+	CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared, NULL), FB_OK);
+	CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL), FB_OK);
+	check_codes(&block, "0 0 0", __FILE__, __LINE__);
+	CHECK(state->queries == QUERIES / 2);
+	CHECK(block.result.range_rows == QUERIES / 2);
+
+	/* of two that differ in nothing but what they say they found, the second is looked at; no builder makes them */
+	put_row(state, "ns", "b", "v", at(1, 0));
+	for (int i = 0; i < 3; i++)
+	{
+		static const char *const texts[] = {"q a y b=1.0;q a z b=1.0", "q a y b=1.0;q a z b=1.1", "q a y b=1.0;q a z"};
+		RwSet	   *set = transaction(allocator, texts[i]);
+
+		set->namespaces[0].ranges[1].end_key = set->namespaces[0].ranges[0].end_key;
+		memset(&block, 0, sizeof(block));
+		block.count = 1;
+		block.transactions[0].rwset = set;
+		state->queries = 0;
+		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, 1, &block.prepared, NULL), FB_OK);
+		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL), FB_OK);
+		check_codes(&block, i == 0 ? "0" : "12", __FILE__, __LINE__);
+		CHECK(state->queries == (i == 0 ? 1 : 2));
+	}
+	free(state);
+}
+
+/* the set of keys that queries see, against an array */
+static void
+test_visible_keys(FbAllocator *allocator)
+{
+	uint64_t	random = 4711;
+
+	for (size_t count = 1; count < 9000; count = count * 3 + count % 5)
+	{
+		VisibleKeys visible;
+		bool	   *model = fb_allocate_array(allocator, count, sizeof(bool));
+
+		CHECK_STATUS(visible_keys_init(&visible, allocator, count, NULL), FB_OK);
+		for (int i = 0; i < 400; i++)
+		{
+			size_t		slot = (random >> 20) % count;
+			size_t		from = (random >> 33) % (count + 1);
+			size_t		next = from;
+
+			model[slot] = (random >> 50) % 3 == 0;
+			visible_keys_set(&visible, slot, model[slot]);
+			while (next < count && !model[next])
+				next++;
+			CHECK(visible_keys_next(&visible, from) == (next < count ? next : SIZE_MAX));
+			random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		}
+		visible_keys_clear(&visible);
+		CHECK(visible_keys_next(&visible, 0) == SIZE_MAX);
+	}
 }
 
 static RwSetRange *
@@ -1075,6 +1173,8 @@ main(int argc, char **argv)
 	test_reads(&arena.allocator);
 	test_metadata(&arena.allocator);
 	test_ranges(&arena.allocator);
+	test_range_work(&arena.allocator);
+	test_visible_keys(&arena.allocator);
 	test_summaries(&arena.allocator);
 	test_writes(&arena.allocator);
 	test_long_names(&arena.allocator);

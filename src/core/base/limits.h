@@ -75,6 +75,25 @@
 #define FB_ARGUMENTS_MAX 1024
 #define FB_NAMESPACES_MAX 1024
 
+/*
+ * What one transaction may ask of every committer, as far as it is not bounded by its bytes: more is not ordered (core/txn/limits.c). Orders of magnitude above
+ * what applications do; the time that is left for the worst that is admitted is in docs/performance.md.
+ *
+ * Endorsements: one per organization, of at most FB_POLICY_ENDORSERS_MAX that a gateway asks. Each is a signature and perhaps a certificate chain to
+ * verify, and a signer to compare with every principal.
+ */
+#define FB_ADMITTED_ENDORSEMENTS_MAX 128
+/* chaincodes that call each other; each needs a definition. Collections of all of them */
+#define FB_ADMITTED_NAMESPACES_MAX 64
+#define FB_ADMITTED_COLLECTIONS_MAX 256
+/* range queries, each of which is run again; their results count as FB_RWSET_ENTRIES_MAX allows for a simulation */
+#define FB_ADMITTED_RANGES_MAX 10000
+/* the endorsement policy of a key: it is evaluated with every write of the key, by whoever. One member of each organization is a principal and a rule */
+#define FB_ADMITTED_KEY_POLICY_RULES_MAX 256
+#define FB_ADMITTED_KEY_POLICY_PRINCIPALS_MAX 128
+/* each key that is written may have a policy of its own, and each endorsement is compared with it */
+#define FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX 2000000
+
 /* reads, writes and range results of one simulation: far above what fits into a transaction of 10 MB */
 #define FB_RWSET_ENTRIES_MAX 1000000
 /* a key of the world state: chaincode, collection and key must fit into one entry of a B-tree index, which holds 2704 bytes */

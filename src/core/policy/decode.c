@@ -89,3 +89,27 @@ signature_policy_decode(FbAllocator *allocator, FbBytes envelope, SignaturePolic
 	FB_TRY(PROTO_UNPACK(common__signature_policy_envelope, envelope, allocator, &message, error));
 	return signature_policy_from_message(allocator, message, policy, error);
 }
+
+static FbStatus
+measure_rule(const Common__SignaturePolicy *message, size_t depth, size_t *count, FbError *error)
+{
+	if (depth > FB_POLICY_DEPTH_MAX + 1)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep", FB_POLICY_DEPTH_MAX);
+	(*count)++;
+	if (message == NULL || message->type_case != COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF)
+		return FB_OK;
+	for (size_t i = 0; i < message->n_out_of->n_rules; i++)
+		FB_TRY(measure_rule(message->n_out_of->rules[i], depth + 1, count, error));
+	return FB_OK;
+}
+
+FbStatus
+signature_policy_measure(FbAllocator *allocator, FbBytes envelope, size_t *rules_count, size_t *principals_count, FbError *error)
+{
+	Common__SignaturePolicyEnvelope *message;
+
+	*rules_count = *principals_count = 0;
+	FB_TRY(PROTO_UNPACK(common__signature_policy_envelope, envelope, allocator, &message, error));
+	*principals_count = message->n_identities;
+	return measure_rule(message->rule, 1, rules_count, error);
+}

@@ -51,6 +51,12 @@ typedef struct SignaturePolicy
  */
 extern FbStatus signature_policy_decode(FbAllocator *allocator, FbBytes envelope, SignaturePolicy **policy, FbError *error);
 
+/*
+ * The size of a SignaturePolicyEnvelope: its rules, gates among them, and its principals. Cheaper than decoding it: principals, which may be certificates, are not
+ * read, and nothing is checked but the depth. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED (depth), FB_OUT_OF_MEMORY.
+ */
+extern FbStatus signature_policy_measure(FbAllocator *allocator, FbBytes envelope, size_t *rules_count, size_t *principals_count, FbError *error);
+
 /* the same from a message that came through the gate already and lives as long as the policy */
 extern FbStatus signature_policy_from_message(FbAllocator *allocator, const struct Common__SignaturePolicyEnvelope *message,
 											  SignaturePolicy **policy, FbError *error);

@@ -668,6 +668,7 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 	memset(result, 0, sizeof(*result));
 	memset(plan->states, 0, block->keys_count * sizeof(MvccState));
 	visible_keys_clear(&plan->visible);
+	plan->range_rows = 0;
 	plan->block_number = block_number;
 	merkle_init(&validation.tree, allocator);
 	validation.touched = fb_allocate_array(allocator, block->keys_count, sizeof(uint32_t));
@@ -697,5 +698,6 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 		FB_TRY(apply(&validation, t, writes, error));
 	}
 	fb_release(allocator, validation.touched);
+	result->range_rows = plan->range_rows;
 	return list_updates(&validation, error);
 }

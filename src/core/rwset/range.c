@@ -212,6 +212,7 @@ merged_next(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found, Fb
 		const MvccState *state;
 		int			order;
 
+		merged->block->plan->range_rows++;
 		if (merged->state_taken && !merged->state_ended)
 		{
 			bool		more;

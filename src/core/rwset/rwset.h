@@ -347,6 +347,7 @@ typedef struct MvccResult
 	size_t		updates_count;
 	HistoryEntry *history;
 	size_t		history_count;
+	uint64_t	range_rows;		/* keys of the state and of the block that range queries looked at, and one for each query's end */
 	MvccConflict *conflicts;	/* one for each transaction that was invalidated here, in order */
 	size_t		conflicts_count;
 } MvccResult;

@@ -118,6 +118,7 @@ typedef struct MvccPlan
 	size_t	   *first_writes;	/* of each transaction: its writes, which follow the reads */
 	MvccState  *states;
 	VisibleKeys visible;
+	uint64_t	range_rows;		/* see MvccResult */
 	uint64_t	block_number;
 } MvccPlan;
 

@@ -1,6 +1,20 @@
 /*
- * limits: transactions that this project would judge by one of its own limits. Fabric's orderers look at no content, and its peers have no such limits
- * (but those of memory); here an orderer refuses what its peers could not judge as Fabric does. An honest client never comes near.
+ * limits: what is not ordered although its form is right.
+ *
+ * The problem. Fabric's orderers look at no content, and its peers have no limits but those of memory and time. A transaction is validated by every committer,
+ * in the order of the chain, so one that costs a minute holds up everybody for a minute, and so does the next. And the limits that this project has where Fabric has
+ * none must not decide what becomes of an ordered transaction, since a Fabric peer would find another code.
+ *
+ * The rule. An orderer refuses, with the limit in the detail (FB_LIMIT_EXCEEDED):
+ *   - what its peers could not judge as Fabric does: too many endorsements, names and keys that are too long, policies too deep;
+ *   - what asks a committer for more work than its bytes pay for (FB_ADMITTED_* in base/limits.h): endorsements, namespaces, collections, range queries and
+ *     their results, keys times endorsements, and the size of policies of keys, which later transactions pay for.
+ * An honest client never comes near. Codes do not depend on the second kind: what a leader that does not ask has ordered, or what comes in a block from elsewhere, is
+ * validated as Fabric does it; the algorithms of validation are linear in its size up to logarithms, but for range queries over keys that the same block
+ * deletes and for Merkle summaries, whose work is that of running the query once more.
+ *
+ * Rejected: a code at commit for what exceeds the budget (two networks would disagree about the same block); a time limit for a transaction (nodes would
+ * disagree); a price in the batch, so that expensive transactions get blocks of their own (they would still be validated by everybody).
  */
 #include "core/txn/txn_internal.h"
 
@@ -28,55 +42,120 @@ exceed_inside(FbError *error, const char *part)
 	return FB_LIMIT_EXCEEDED;
 }
 
-/* only limits matter: a policy that cannot be decoded satisfies nobody, here as in Fabric */
+static FbStatus
+check_count(FbError *error, const char *what, size_t count, size_t limit)
+{
+	return count > limit ? exceed(error, what, count, limit) : FB_OK;
+}
+
+/* only sizes matter: a policy that cannot be decoded satisfies nobody, here as in Fabric */
 static FbStatus
 check_policy(FbAllocator *allocator, FbBytes envelope, FbError *error)
 {
-	SignaturePolicy *policy;
-	FbStatus	status = signature_policy_decode(allocator, envelope, &policy, error);
+	size_t		rules_count;
+	size_t		principals_count;
+	FbStatus	status = signature_policy_measure(allocator, envelope, &rules_count, &principals_count, error);
 
 	if (status == FB_LIMIT_EXCEEDED)
 		return exceed_inside(error, "The endorsement policy of a key");
-	return status == FB_OUT_OF_MEMORY ? status : FB_OK;
+	if (status != FB_OK)
+		return status == FB_OUT_OF_MEMORY ? status : FB_OK;
+	FB_TRY(check_count(error, "Rules of the endorsement policy of a key", rules_count, FB_ADMITTED_KEY_POLICY_RULES_MAX));
+	return check_count(error, "Principals of the endorsement policy of a key", principals_count, FB_ADMITTED_KEY_POLICY_PRINCIPALS_MAX);
 }
 
 static FbStatus
 check_metadata(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t count, FbError *error)
 {
+	const FbBytes *before = NULL;
+
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < writes[i].entries_count; k++)
-			if (fb_bytes_equal(writes[i].entries[k].name, FB_BYTES_LITERAL(RWSET_VALIDATION_PARAMETER)))
-				FB_TRY(check_policy(allocator, writes[i].entries[k].value, error));
+		{
+			const FbBytes *policy = &writes[i].entries[k].value;
+
+			if (!fb_bytes_equal(writes[i].entries[k].name, FB_BYTES_LITERAL(RWSET_VALIDATION_PARAMETER)))
+				continue;
+			/* many keys in a row often have the same */
+			if (before == NULL || !fb_bytes_equal(*before, *policy))
+				FB_TRY(check_policy(allocator, *policy, error));
+			before = policy;
+		}
 	return FB_OK;
 }
 
-static FbStatus
-check_ranges(const RwSetNamespace *ns, FbError *error)
+/*
+ * How many results a query had at least, by what it says: a hash of level L stands for (degree + 1)^L of them, only the last of a level may stand for fewer
+ * (merkle.c). A summary that says less than there is fails after about as many.
+ */
+static size_t
+count_results(const RwSetRange *range)
 {
-	for (size_t i = 0; i < ns->ranges_count; i++)
-		if (ns->ranges[i].kind == RWSET_RANGE_MERKLE && ns->ranges[i].merkle.max_degree > FB_QUERY_RESULTS_MAX)
-			return exceed(error, "Degree of the hashes of a range", ns->ranges[i].merkle.max_degree, FB_QUERY_RESULTS_MAX);
-	return FB_OK;
+	uint64_t	width = (uint64_t) range->merkle.max_degree + 1;
+	uint64_t	count = range->merkle.hashes_count > 1 ? range->merkle.hashes_count - 1 : range->merkle.max_degree;
+	uint32_t	levels = range->merkle.hashes_count > 1 ? range->merkle.max_level : range->merkle.max_level > 0 ? range->merkle.max_level - 1 : 0;
+
+	if (range->kind != RWSET_RANGE_MERKLE)
+		return range->reads_count;
+	/* nobody can have made it, and nobody looks further */
+	if (range->merkle.max_degree < 2 || range->merkle.hashes_count == 0)
+		return 0;
+	for (uint32_t i = 0; i < levels && count <= FB_RWSET_ENTRIES_MAX; i++)
+		count *= width;
+	return (size_t) count;
 }
 
 static FbStatus
-check_rwset(FbAllocator *allocator, const RwSet *rwset, FbError *error)
+check_ranges(const RwSet *rwset, FbError *error)
 {
-	size_t		key_bytes = rwset_longest_written_key(rwset);
+	size_t		ranges_count = 0;
+	size_t		results_count = 0;
 
-	/* longer names than any definition that is approved has get the code of what is not defined, as in Fabric */
-	if (key_bytes > FB_STATE_KEY_BYTES_MAX)
-		return exceed(error, "Bytes of a key that is written", key_bytes, FB_STATE_KEY_BYTES_MAX);
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 	{
 		const RwSetNamespace *ns = &rwset->namespaces[n];
 
-		FB_TRY(check_ranges(ns, error));
+		ranges_count += ns->ranges_count;
+		for (size_t i = 0; i < ns->ranges_count; i++)
+		{
+			if (ns->ranges[i].kind == RWSET_RANGE_MERKLE)
+				FB_TRY(check_count(error, "Degree of the hashes of a range", ns->ranges[i].merkle.max_degree, FB_QUERY_RESULTS_MAX));
+			/* each at most a little more than the limit: no overflow */
+			results_count += count_results(&ns->ranges[i]);
+			FB_TRY(check_count(error, "Results of range queries", results_count, FB_RWSET_ENTRIES_MAX));
+		}
+	}
+	return check_count(error, "Range queries", ranges_count, FB_ADMITTED_RANGES_MAX);
+}
+
+FbStatus
+check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorsements_count, FbError *error)
+{
+	size_t		collections_count = 0;
+	size_t		keys_count = 0;
+
+	/* longer names than any definition that is approved has get the code of what is not defined, as in Fabric */
+	FB_TRY(check_count(error, "Bytes of a key that is written", rwset_longest_written_key(rwset), FB_STATE_KEY_BYTES_MAX));
+	FB_TRY(check_count(error, "Namespaces", rwset->namespaces_count, FB_ADMITTED_NAMESPACES_MAX));
+	FB_TRY(check_ranges(rwset, error));
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+	{
+		const RwSetNamespace *ns = &rwset->namespaces[n];
+
+		collections_count += ns->collections_count;
+		FB_TRY(check_count(error, "Collections", collections_count, FB_ADMITTED_COLLECTIONS_MAX));
+		keys_count += ns->writes_count + ns->metadata_writes_count;
 		FB_TRY(check_metadata(allocator, ns->metadata_writes, ns->metadata_writes_count, error));
 		for (size_t c = 0; c < ns->collections_count; c++)
-			FB_TRY(check_metadata(allocator, ns->collections[c].metadata_writes, ns->collections[c].metadata_writes_count, error));
+		{
+			const RwSetCollection *collection = &ns->collections[c];
+
+			keys_count += collection->hashed_writes_count + collection->metadata_writes_count;
+			FB_TRY(check_metadata(allocator, collection->metadata_writes, collection->metadata_writes_count, error));
+		}
 	}
-	return FB_OK;
+	/* neither is above a million */
+	return check_count(error, "Written keys times endorsements", keys_count * endorsements_count, FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX);
 }
 
 FbStatus
@@ -88,14 +167,12 @@ check_limits(FbAllocator *allocator, FbBytes envelope, FbError *error)
 	FB_TRY(check_envelope(allocator, envelope, &view, &code, error));
 	if (code == TX_VALID)
 		FB_TRY(check_transaction(allocator, view.channel_id, &view, &code, error));
-	if (view.endorsements_count > FB_ENDORSEMENTS_MAX)
-		return exceed(error, "Endorsements", view.endorsements_count, FB_ENDORSEMENTS_MAX);
+	FB_TRY(check_count(error, "Endorsements", view.endorsements_count, FB_ADMITTED_ENDORSEMENTS_MAX));
 	for (size_t i = 0; i < view.endorsements_count; i++)
-		if (view.endorsements[i].endorser.size > FB_IDENTITY_BYTES_MAX)
-			return exceed(error, "Bytes of an endorser's identity", view.endorsements[i].endorser.size, FB_IDENTITY_BYTES_MAX);
+		FB_TRY(check_count(error, "Bytes of an endorser's identity", view.endorsements[i].endorser.size, FB_IDENTITY_BYTES_MAX));
 	if (code == TX_VALID)
 		FB_TRY(check_action(allocator, &view, &code, error));
 	if (view.over_limit)
 		return exceed_inside(error, "It cannot be decoded");
-	return view.rwset == NULL ? FB_OK : check_rwset(allocator, view.rwset, error);
+	return view.rwset == NULL ? FB_OK : check_limits_of_rwset(allocator, view.rwset, view.endorsements_count, error);
 }

@@ -414,11 +414,14 @@ extern FbStatus check_action(FbAllocator *allocator, TxView *view, TxCode *code,
 
 /*
  * Is there anything in an endorser transaction that would be judged by a limit of this project, which a Fabric peer does not have: too large or too many
- * parts, keys that are too long for the state, endorsement policies that are not evaluated? Asked before ordering, so that no transaction is judged by it
- * afterwards unless an orderer did not ask. What else is wrong with it does not matter here.
+ * parts, keys that are too long for the state, endorsement policies that are not evaluated? Or more work than one transaction may ask of every
+ * committer (limits.c)? Asked before ordering, so that no transaction is judged by it afterwards unless an orderer did not ask. What else is
+ * wrong with it does not matter here.
  * Errors: FB_LIMIT_EXCEEDED with the limit in the detail, FB_OUT_OF_MEMORY.
  */
 extern FbStatus check_limits(FbAllocator *allocator, FbBytes envelope, FbError *error);
+/* the same for a read-write set with so many endorsements */
+extern FbStatus check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorsements_count, FbError *error);
 
 /*
  * VAL-9 inside a block: of the transactions that are still valid (codes[i] == 0) and have a tx id, all but the

@@ -186,6 +186,7 @@ publish_work(ChannelSlot *slot, const CommittedBlock *committed)
 	state->work.policies_parsed += committed->work.policies_parsed;
 	state->work.policies_evaluated += committed->work.policies_evaluated;
 	state->work.signatures_checked += committed->work.signatures_checked;
+	state->work.range_rows += committed->work.range_rows;
 	state->work.identities_checked += committed->work.identities_checked;
 	state->blocks_count++;
 	state->total_us += committed->validation_us;

@@ -226,6 +226,7 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 	result->work.identities_checked = msp_manager_checks_count(channel->bundle->msps) - checks_before;
 	check_duplicates_in_block(allocator, transactions, data_count);
 	check_conflicts(source, allocator, number, mvcc, keys, result);
+	result->work.range_rows = result->mvcc.range_rows;
 }
 
 /* ---- the tables as the source ---- */

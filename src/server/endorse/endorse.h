@@ -40,7 +40,7 @@ extern void endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
 /*
  * From the bytes of a TxReadWriteSet and the metadata of its written keys in the active snapshot: the chaincodes and collections that it touches, each
  * with the policies of its keys; without system chaincodes. Lives in allocator and the current memory context.
- * Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED of the bytes. Raises what the ledger raises.
+ * Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED of the bytes, or of what an orderer admits (check_limits_of_rwset). Raises what the ledger raises.
  */
 extern FbStatus interest_collect(const Channel *channel, FbBytes results, FbAllocator *allocator, InterestCall **calls, size_t *calls_count,
 								 FbError *error);

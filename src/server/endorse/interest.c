@@ -133,6 +133,8 @@ interest_collect(const Channel *channel, FbBytes results, FbAllocator *allocator
 	*calls_count = 0;
 	if (status != FB_OK)
 		return status;
+	/* what no orderer would take need not be endorsed: the caller learns it at once */
+	FB_TRY(check_limits_of_rwset(allocator, rwset, 1, error));
 	for (size_t i = 0; i < rwset->namespaces_count; i++)
 		if (!fb_bytes_equal(rwset->namespaces[i].name, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE)))
 			add_namespace(&list, &rwset->namespaces[i]);

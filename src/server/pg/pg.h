@@ -142,6 +142,7 @@ typedef struct ValidationWork
 	uint64		policies_parsed;	/* of chaincodes, collections and keys */
 	uint64		policies_evaluated;
 	uint64		signatures_checked; /* also those that this node had verified before */
+	uint64		range_rows;		/* keys that range queries looked at when they were run again */
 	uint64		identities_checked; /* certificates parsed and verified, not found among those met before */
 } ValidationWork;
 

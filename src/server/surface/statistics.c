@@ -228,8 +228,8 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);
 		ValidationState state;
-		Datum		values[10];
-		bool		nulls[10] = {false};
+		Datum		values[11];
+		bool		nulls[11] = {false};
 		int			column = 0;
 
 		if (slot == NULL)
@@ -243,6 +243,7 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 		values[column++] = Int64GetDatum((int64) state.work.policies_evaluated);
 		values[column++] = Int64GetDatum((int64) state.work.signatures_checked);
 		values[column++] = Int64GetDatum((int64) state.work.identities_checked);
+		values[column++] = Int64GetDatum((int64) state.work.range_rows);
 		values[column++] = Float8GetDatum(state.total_us / 1000.0);
 		values[column++] = Float8GetDatum(state.last_us / 1000.0);
 		values[column++] = Float8GetDatum(state.longest_us / 1000.0);
