@@ -38,6 +38,7 @@ sub deploy_at
 	my ($name, $policy, @nodes) = @_;
 	my $package = $org1->query("SELECT encode(fabric.package_chaincode('$name', " . literal(<<'SQL') . "), 'hex')");
 CREATE FUNCTION put(id text, value text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, value); SELECT 'stored' $$;
+CREATE FUNCTION add(id text, value text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, (fabric.get_state_text(id)::int + value::int)::text); SELECT 'added' $$;
 CREATE FUNCTION get(id text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(id) $$;
 SQL
 	my $definition = "'trade', '$name', '1', 1";
@@ -116,6 +117,24 @@ subtest 'an orderer is killed, be it the leader' => sub {
 	is($org1->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key LIKE 'O__'"), 9, 'transactions go on');
 	$leader->start;
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
+};
+
+subtest 'an organization that has only orderers' => sub {
+	my $orderer = $node{orderer1};
+	like($orderer->error_of("SELECT fabric.approve_chaincode('trade', 'none', '1', 1, NULL)"), qr/LF001.*"OrdererMSP" cannot approve chaincode.*no application organisation/s, 'approves no chaincode');
+	like($orderer->error_of(create_vehicle('by an orderer')), qr/LF\d\d\d/, 'nor has it clients that may call');
+	like($org1->error_of("SELECT fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', '{x,a,b,1,c,1}', endorsing_orgs => '{OrdererMSP}')"), qr/LF001.*"OrdererMSP" cannot be asked/s, 'and is asked for no endorsement');
+};
+
+subtest 'a peer with a falsified state' => sub {
+	deploy_at('count', $ALL, @node{qw(org1peer1 org2peer1 org2peer2 org3peer1)});
+	$org1->query(calls(8, 'count', 'k'));
+	$network->wait_for_height('trade', FabricTest::height_of($org1, 'trade'));
+	$node{org2peer1}->query("UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND namespace = 'count'");
+	# each key once: a write that is committed mends it
+	$org1->query(join ";\n", map { "SELECT fabric.invoke('trade', 'count', 'add', 'k$_', '1')" } 1 .. 8);
+	is($org1->query("SELECT string_agg(value_text, ' ' ORDER BY key) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'count'"), '2 3 4 5 6 7 8 9',
+		'is replaced by the other one of its organization');
 };
 
 subtest 'a policy that wants two identities of one organization' => sub {

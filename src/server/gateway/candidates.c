@@ -30,7 +30,9 @@
 #define SLOWER_MS 50
 #define ANY_SPEED_TIMES 16
 /* where the other nodes of the channel are is looked up again after this time: certificates and settings change */
-#define ADDRESSES_AGE_MS_MAX 1000
+#define ADDRESSES_AGE_MS_MAX 10000
+/* anchor peers of one organization that are looked at: its members choose their number, and every call goes through them */
+#define PEERS_MAX 32
 
 /* ---- nodes that cannot endorse a chaincode ---- */
 
@@ -199,10 +201,11 @@ list_peers(const Channel *channel, const char *msp_id)
 	{
 		/* copied: the list may be made again before the caller is done */
 		foreach(cell, addresses_of(channel)->own_peers)
-			addresses = lappend(addresses, pstrdup(lfirst(cell)));
+			if (list_length(addresses) < PEERS_MAX)
+				addresses = lappend(addresses, pstrdup(lfirst(cell)));
 		return addresses;
 	}
-	for (size_t i = 0; organization != NULL && i < organization->anchors_count; i++)
+	for (size_t i = 0; organization != NULL && i < Min(organization->anchors_count, PEERS_MAX); i++)
 	{
 		const ConfigAddress *anchor = &organization->anchors[i];
 		char	   *address = anchor_text(anchor);
