@@ -327,7 +327,8 @@ wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
 {
 	long		patience_ms = wait_ms + sources_patience_ms(&worker->sources);
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), patience_ms);
-	uint64		received = 0;
+	/* of the whole connection: only what comes from now on is this answer */
+	uint64		received = wire_call_received(call);
 
 	while (!wire_call_finished(call) && GetCurrentTimestamp() < deadline)
 	{

@@ -10,8 +10,9 @@
  * cannot be told from a quiet channel; and, after a minute at others, back to its own organization's. One that failed is left out for a time that doubles
  * from 1 s to 15 s, so that its recovery is seen within that. Peers are asked only while no orderer is left.
  *
- * With several sources a request waits for new blocks 1 s at most, and its answer is given up when nothing arrives for PATIENCE_MS beyond that: a node that
- * is frozen takes connections and requests, and says nothing. With a single source there is nobody else to ask, and fabric.deliver_wait counts.
+ * With several sources a request waits for new blocks 1 s at most, and its answer is given up when nothing arrives for another second: a node that
+ * is frozen takes connections and requests, and says nothing, and sessions of this node wait for the blocks. A source that failed is given more time with
+ * each failure, as it is left out for longer, so one that is far away or busy is not given up for ever. With a single source there is nobody else to ask, and fabric.deliver_wait counts.
  *
  * In Fabric a peer takes a random orderer endpoint, and the next one after a failure (internal/pkg/peer/blocksprovider/blocksprovider.go); and it gets
  * blocks by gossip from peers of its organization, always and from all of them. Here orderers must do: whoever has a connection to one needs no other
@@ -22,7 +23,7 @@
 #define BACKOFF_MS_MIN 1000
 #define BACKOFF_MS_MAX 15000
 #define SEVERAL_WAIT_MS 1000
-#define PATIENCE_MS_MIN 2000
+#define PATIENCE_MS_MIN 1000
 #define RETURN_MS 60000
 
 static BlockSourceState *
@@ -138,7 +139,7 @@ sources_wait_ms(const BlockSources *sources)
 int
 sources_patience_ms(const BlockSources *sources)
 {
-	return sources->count > 1 ? Max(guc_connect_timeout_ms / 2, PATIENCE_MS_MIN) : guc_connect_timeout_ms + 5000;
+	return sources->count > 1 ? PATIENCE_MS_MIN + (int) sources->list[sources->current].backoff_ms : guc_connect_timeout_ms + 5000;
 }
 
 static void
