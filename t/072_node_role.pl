@@ -215,11 +215,52 @@ subtest 'connections of nodes' => sub {
 	like($sessions[-1]{answer}, qr/53300 .*The role of another node may have 9 connections\. .*fabric\.node_connections/, 'and holds');
 	$org1->query('ALTER SYSTEM SET fabric.node_connections = 3');
 	$org1->reload;
-	ok(wait_until(sub { log_from(0) =~ /WARNING:  too few connections for 1 other nodes and 1 channels.*DETAIL:  Each of them needs 6 connections to take part, and may have 3\..*HINT:  Raise fabric\.node_connections/s }, 20), 'one that is too low is complained about');
+	ok(wait_until(sub { log_from(0) =~ /WARNING:  fabric\.node_connections is too low for 1 channels.*DETAIL:  Each other node needs 6 connections to take part, and may have 3\..*HINT:  Raise fabric\.node_connections/s }, 20), 'one that is too low is complained about');
 	$org1->query('ALTER SYSTEM RESET fabric.node_connections');
 	$org1->reload;
 	@sessions = ();
 	ok(wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$role'") < 9 }, 20), 'the sessions are gone');
+};
+
+subtest 'several nodes' => sub {
+	my @roles = map { "fabric_node_other$_" } 1 .. 4;
+
+	# 57 / 2 / 5
+	$org1->query(join '; ', map { "CREATE ROLE $_ LOGIN IN ROLE fabric_node" } @roles);
+	ok(wait_until(sub { log_from(0) =~ /LOG:  5 other nodes: each may have 6 connections, and 5 are reserved.*WARNING:  max_connections is too low for 5 other nodes and 1 channels.*HINT:  Raise max_connections to 63 at least/s }, 20), 'too many for max_connections');
+	$org1->query("DROP ROLE @{[ join ', ', @roles[1 .. 3] ]}");
+	ok(wait_until(sub { log_from(0) =~ /LOG:  2 other nodes: each may have 14 connections, and 6 are reserved/ }, 20), 'fewer nodes may have more');
+	# one takes what it can, then the applications
+	my @sessions = connect_raw();
+	push @sessions, connect_raw() while $sessions[-1]{answer} =~ /^Z:/m;
+	like($sessions[-1]{answer}, qr/too many connections for node role "$role"/, 'one takes all that it may have');
+	push @sessions, connect_raw(user => 'plain');
+	push @sessions, connect_raw(user => 'plain') while $sessions[-1]{answer} =~ /^Z:/m;
+	like($sessions[-1]{answer}, qr/remaining connection slots are reserved/, 'applications take the others');
+	my @other = map { connect_raw(user => $roles[0]) } 1 .. 6;
+	is(scalar(grep { $_->{answer} =~ /^Z:/m } @other), 6, 'the places of the second one were kept');
+	is($org1->query('SELECT 1'), '1', 'and those of superusers');
+	$_->{socket}->close foreach @sessions, @other;
+	ok(wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE usename IN ('$role', 'plain', '$roles[0]')") < 9 }, 20), 'the sessions are gone');
+	$org1->query("DROP ROLE $roles[0]");
+};
+
+subtest 'memory' => sub {
+	my $session = connect_raw(application_name => 'memory');
+	my $pid = $org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'memory'");
+	my ($limit) = slurp("/proc/$pid/limits") =~ /^Max data size\s+(\d+)/m;
+
+	is($limit, (1024 + 300) * 1024 * 1024, 'a session has what chaincode may have, and three messages');
+	# a statement keeps its text
+	my $comment = 'x' x 4_000_000;
+	my $answer = '';
+	my $count = 0;
+	for (; $count < 200 && $answer !~ /closed/; $count++)
+	{
+		$answer = ask_raw($session, parse("/* $comment */ $call", "s$count"), $sync);
+	}
+	like($answer, qr/FATAL .*C54000 .*too many prepared statements/, 'prepared statements have a limit');
+	cmp_ok($count, '>', 10, 'that no node reaches');
 };
 
 subtest 'sockets' => sub {
@@ -237,7 +278,7 @@ subtest 'sockets' => sub {
 subtest 'applications that take all connections' => sub {
 	my @sessions;
 
-	ok(wait_until(sub { log_from(0) =~ /LOG:  1 other nodes: each may have 28 connections, and 6 are reserved.*LOG:  1 other nodes: each may have 28 connections/s }, 20), 'the limit is the first one again');
+	ok(wait_until(sub { log_from(0) =~ /LOG:  1 other nodes: each may have 28 connections, and 6 are reserved.*LOG:  2 other nodes.*LOG:  1 other nodes: each may have 28 connections/s }, 20), 'the limit is the first one again');
 	while (@sessions < 60)
 	{
 		my $session = connect_raw(user => 'plain');

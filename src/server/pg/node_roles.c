@@ -7,13 +7,14 @@
  *
  * The rule. Let `places` be max_connections without what is reserved for superusers, and `nodes` the number of roles of other nodes.
  *
- *     limit    what one role may have:        fabric.node_connections;      default: places / 2 / nodes
- *     share    what is kept free for a role:  fabric.reserved_connections;  default: 2 for each channel (Raft, blocks) and 4 for requests,
- *                                             at most the limit
+ *     need     what a node needs to take part:  2 for each channel (Raft, blocks) and 4 for requests
+ *     limit    what one role may have:          fabric.node_connections;      default: places / 2 / nodes, at least the need
+ *     share    what is kept free for a role:    fabric.reserved_connections;  default: the need, at most places / 2 / nodes
  *
  * A role within its share is refused only where a superuser alone would have a place. Everybody else, nodes beyond their share included, is refused when
  * not more places are free than the others' shares still need. So with the defaults all nodes together have at most half of the places, applications
- * never less than half, and a node that takes its limit takes nothing from the share of another node.
+ * never less than half, and a node that takes its limit takes nothing from the share of another node. Where max_connections is too small for that, the
+ * nodes come first, and the launcher warns.
  *
  * Who the nodes are, and how many channels there are, is known to the launcher alone (a backend that authenticates its client has no database yet); it
  * publishes both here. Until it has done so nothing is reserved, and a role's limit is half of the places.
@@ -34,9 +35,8 @@
 #define LOG_BURST 300
 #define LOG_INTERVAL_MS 3000
 
-/* connections of one role that a node needs to take part: requests, beside 2 for each channel */
-#define SHARE_FOR_REQUESTS 4
-#define SHARE_FOR_CHANNEL 2
+#define NEED_FOR_CHANNEL 2
+#define NEED_FOR_REQUESTS 4
 
 struct NodeRole
 {
@@ -80,29 +80,32 @@ count_places(void)
 	return Max(MaxConnections - compat_reserved_connections(), 1);
 }
 
-/* the lock is held */
+/* half of the places, for each of the roles. The lock is held */
 static int
-limit_of_role(void)
+fair_part(void)
 {
-	if (guc_node_connections > 0)
-		return guc_node_connections;
 	return Max(count_places() / 2 / Max(shared->known_count, 1), 1);
 }
 
 /* the lock is held */
 static int
-share_needed(void)
+need_of_role(void)
 {
-	return SHARE_FOR_CHANNEL * Max(shared->channels_count, 1) + SHARE_FOR_REQUESTS;
+	return NEED_FOR_CHANNEL * Max(shared->channels_count, 1) + NEED_FOR_REQUESTS;
+}
+
+/* the lock is held */
+static int
+limit_of_role(void)
+{
+	return guc_node_connections > 0 ? guc_node_connections : Max(fair_part(), need_of_role());
 }
 
 /* the lock is held */
 static int
 share_of_role(void)
 {
-	int			share = guc_reserved_connections < 0 ? share_needed() : guc_reserved_connections;
-
-	return Min(share, limit_of_role());
+	return Min(guc_reserved_connections < 0 ? Min(need_of_role(), fair_part()) : guc_reserved_connections, limit_of_role());
 }
 
 /* the role's entry, or an unused one; the last one is shared by all that have none of their own. The lock is held, exclusively */
@@ -153,7 +156,9 @@ node_roles_publish(const Oid *role_ids, int count, int channels_count)
 		find_role(role_ids[j])->known = true;
 	shared->known_count = count;
 	shared->channels_count = channels_count;
-	connections = (NodeConnections) {.roles = count, .limit = limit_of_role(), .share = share_of_role(), .share_needed = share_needed(), .places = count_places()};
+	connections = (NodeConnections) {
+		.roles = count, .need = need_of_role(), .limit = limit_of_role(), .share = share_of_role(), .fair_part = fair_part(), .places = count_places()
+	};
 	LWLockRelease(&shared->lock);
 	return connections;
 }

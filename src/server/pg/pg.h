@@ -421,9 +421,10 @@ typedef struct NodeRole NodeRole;
 typedef struct NodeConnections
 {
 	int			roles;			/* of other nodes */
+	int			need;			/* connections that a node needs to take part in all channels */
 	int			limit;			/* connections that one of them may have */
 	int			share;			/* of them, kept free for it */
-	int			share_needed;	/* what a node needs to take part in all channels */
+	int			fair_part;		/* half of the places, divided by the roles */
 	int			places;			/* max_connections, without those of superusers */
 } NodeConnections;
 

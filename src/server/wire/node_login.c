@@ -21,6 +21,8 @@
  */
 #include "server/wire/wire_internal.h"
 
+#include <sys/resource.h>
+
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
 /* libpq-be.h wants the headers of Kerberos where the server was built with GSSAPI; see sender.c */
@@ -34,6 +36,9 @@
 #include "utils/catcache.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
+
+/* a message as it comes, its parameters, and what is made of them: the largest one three times */
+#define MEMORY_FOR_MESSAGES ((rlim_t) 3 * FB_MESSAGE_BYTES_MAX)
 
 static ClientAuthentication_hook_type previous_hook = NULL;
 
@@ -97,6 +102,22 @@ is_member(Oid role, const char *group_name)
 	return list_member_oid(roles, group);
 }
 
+/*
+ * What the protocol reads, and what prepared statements and portals keep, is memory of the process, without a limit of PostgreSQL's. With one an allocation
+ * fails, which is an error like any other; chaincode has its limit within it.
+ */
+static void
+limit_memory(void)
+{
+	struct rlimit limit;
+
+	if (guc_chaincode_memory_kb == 0 || getrlimit(RLIMIT_DATA, &limit) != 0)
+		return;
+	limit.rlim_cur = Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_kb * 1024 + MEMORY_FOR_MESSAGES);
+	if (setrlimit(RLIMIT_DATA, &limit) != 0)
+		ereport(FATAL, (errmsg("could not limit the memory of a session of another node: %m")));
+}
+
 static void
 refuse_place(NodeRolesVerdict verdict, const char *role_name, int limit)
 {
@@ -158,6 +179,7 @@ admit_node(Port *port, Oid role)
 	verdict = node_roles_judge(role, true, &limit);
 	refuse_place(verdict, port->user_name, limit);
 	drop_options(port);
+	limit_memory();
 	for (int i = 0; i < lengthof(node_settings); i++)
 		SetConfigOption(node_settings[i].name, node_settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
 }

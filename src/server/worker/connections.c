@@ -32,15 +32,19 @@ read_node_roles(Oid role_ids[NODE_ROLES_MAX])
 static void
 warn_of_few(const NodeConnections *now, int channels_count)
 {
-	const char *hint = guc_node_connections > 0 ? "Raise fabric.node_connections." : "Raise max_connections to %d at least, and restart the server.";
-
-	if (now->limit < now->share_needed)
+	if (now->limit < now->need)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too few connections for %d other nodes and %d channels", now->roles, channels_count),
-				 errdetail("Each of them needs %d connections to take part, and may have %d.", now->share_needed, now->limit),
-				 errhint(hint, MaxConnections - now->places + 2 * now->roles * now->share_needed)));
-	else if (now->share * now->roles > now->places / 2)
+				 errmsg("fabric.node_connections is too low for %d channels", channels_count),
+				 errdetail("Each other node needs %d connections to take part, and may have %d.", now->need, now->limit),
+				 errhint("Raise fabric.node_connections.")));
+	else if (now->fair_part < now->need)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("max_connections is too low for %d other nodes and %d channels", now->roles, channels_count),
+				 errdetail("Each of them needs %d connections to take part; half of all are enough for %d each.", now->need, now->fair_part),
+				 errhint("Raise max_connections to %d at least, and restart the server.", MaxConnections - now->places + 2 * now->roles * now->need)));
+	else if (now->share > now->fair_part)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("more than half of all connections are reserved for other nodes"),
