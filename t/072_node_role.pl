@@ -83,12 +83,15 @@ my $flush = message('H', '');
 # ---- an open transaction ends by itself; the others of this file run meanwhile ----
 
 my $call = "SELECT fabric_internal.raft_receive('trade', 2, '\\x')";
-my @open = map { connect_raw(options => '-c idle_in_transaction_session_timeout=0 -c statement_timeout=0', application_name => "open $_") } 1 .. 2;
+my @open = map { connect_raw(options => '-c idle_in_transaction_session_timeout=0 -c statement_timeout=0', application_name => "open $_") } 1 .. 3;
 send_raw($open[0], parse($call, 's'), bind_to('s', 'p'), $flush);
 send_raw($open[1], parse($call, 's'), $flush);
+# bound again, with the plan of the first time
+ask_raw($open[2], parse($call, 's'), bind_to('s', 'p'), $sync);
+send_raw($open[2], bind_to('s', 'p'), $flush);
 my $open_since = time;
 my $open_sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'open %' AND xact_start IS NOT NULL";
-ok(wait_until(sub { $org1->query($open_sessions) == 2 }, 10), 'transactions can be left open with messages that no library sends');
+ok(wait_until(sub { $org1->query($open_sessions) == 3 }, 10), 'transactions can be left open with messages that no library sends');
 
 subtest 'statements' => sub {
 	my @statements = (

@@ -22,7 +22,8 @@
  *
  * Open transactions. Without BEGIN there is still the extended protocol, where a transaction is open until the message Sync: a peer that sends a call and no
  * Sync keeps locks, such as those that make leave_channel wait. PostgreSQL's idle_in_transaction_session_timeout does not count that. So the timer runs here
- * whenever a transaction is open and no function runs; at its end the session ends. It is not set back by further messages that run nothing.
+ * whenever a statement was parsed or bound (both open a transaction) or has run, and none runs; at its end the session ends. It is not set back by further
+ * messages that run nothing.
  *
  * Messages to the log. All errors of such a session are the peer's to cause. They are limited in number (node_roles.c) and length, and come
  * without the statement; the client gets them whole.
@@ -67,6 +68,7 @@ static post_parse_analyze_hook_type previous_analyze;
 static ProcessUtility_hook_type previous_utility;
 static object_access_hook_type previous_object_access;
 static planner_hook_type previous_planner;
+static ExecutorStart_hook_type previous_start;
 static ExecutorRun_hook_type previous_run;
 static emit_log_hook_type previous_log;
 
@@ -264,6 +266,18 @@ plan_query(Query *query, const char *text, int options, ParamListInfo parameters
 	return result;
 }
 
+/* a statement is bound; its plan may have been made before */
+static void
+start_executor(QueryDesc *query, int flags)
+{
+	if (session_role != NULL)
+		start_timer();
+	if (previous_start != NULL)
+		previous_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+}
+
 static void
 execute(QueryDesc *query, ScanDirection direction, uint64 count, bool once)
 {
@@ -365,6 +379,8 @@ wire_install_hooks(void)
 	object_access_hook = access_object;
 	previous_planner = planner_hook;
 	planner_hook = plan_query;
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = start_executor;
 	previous_run = ExecutorRun_hook;
 	ExecutorRun_hook = run_executor;
 	previous_log = emit_log_hook;
