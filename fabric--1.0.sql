@@ -1000,6 +1000,18 @@ COMMENT ON FUNCTION fabric_internal.deliver IS 'blocks for a signed request (env
 REVOKE ALL ON FUNCTION fabric_internal.deliver FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.deliver TO fabric_node;
 
+CREATE FUNCTION fabric_internal.private_put(request bytea, tx_id text, private_rwset bytea) RETURNS void
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_private_put';
+COMMENT ON FUNCTION fabric_internal.private_put IS 'keep private plaintext of a transaction (pb(TxPvtReadWriteSet)) until it is committed; request: an envelope about just this, signed by a node of this node''s organisation (LF203 for any other)';
+REVOKE ALL ON FUNCTION fabric_internal.private_put FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.private_put TO fabric_node;
+
+CREATE FUNCTION fabric_internal.private_get(request bytea, block_number bigint, tx_number int) RETURNS bytea
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_private_get';
+COMMENT ON FUNCTION fabric_internal.private_get IS 'private plaintext of a committed transaction (pb(TxPvtReadWriteSet)), as far as it was not overwritten; empty when this node has none; request: an envelope about just this, signed by a node of this node''s organisation (LF203 for any other)';
+REVOKE ALL ON FUNCTION fabric_internal.private_get FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric_internal.private_get TO fabric_node;
+
 ------------------------------------------------------------------------------------------------------------------------
 -- message, policy: pure functions, without any network: for what-if, tests and auditors. PUBLIC may call them.
 ------------------------------------------------------------------------------------------------------------------------

@@ -105,6 +105,20 @@ extern List *channel_own_peers(const Channel *channel);
 /* does a consenter have this node's address, and another key? *why says so */
 extern bool channel_lost_consenter(const Channel *channel, FbError *why);
 
+/* ---- private_exchange.c: private plaintext among the nodes of one organization; see the note there ---- */
+
+/* to the other peers of this organization that can be reached, within 2 s; to reach none is no error. private_rwset: bytes of a TxPvtReadWriteSet */
+extern void private_give(const Channel *channel, const char *tx_id, FbBytes private_rwset);
+/*
+ * What another node of this organization gives, until its transaction is committed. request: an Envelope signed by it about just this. Raises
+ * FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT (not about this; its time), FB_ACCESS_DENIED (no node of this organization), FB_INVALID_SIGNATURE, FB_BUSY ...
+ */
+extern void private_take(FbBytes request, const char *tx_id, FbBytes private_rwset);
+/* a signed request for the plaintext of a committed transaction, allocated in context */
+extern FbBytes private_request(const Channel *channel, RwSetVersion transaction, MemoryContext context);
+/* what this node has of it that was not overwritten since; false: nothing. Raises what private_take does */
+extern bool private_answer(FbBytes request, RwSetVersion transaction, FbBytes *private_rwset);
+
 /* ---- node.c: this node's own identity, from the files that the settings name ---- */
 
 /*

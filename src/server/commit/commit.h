@@ -139,6 +139,14 @@ extern FbBytes deliver_seek_headers(const Channel *channel, uint64 from, uint64 
  */
 extern List *deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms);
 
+/* ---- private_found.c: private plaintext that came after its transaction was committed ---- */
+
+/*
+ * Store what of private_rwset (bytes of a TxPvtReadWriteSet, another node's, anything) hashes to what the ledger has of the transaction and still stands. True
+ * when nothing of this organization's is missing of it any more: then it is noted as missing no longer. In the ledger worker's transaction.
+ */
+extern bool commit_private_found(const Channel *channel, RwSetVersion version, FbBytes private_rwset);
+
 /* ---- explain.c: why a committed transaction was a read conflict ---- */
 
 typedef struct CommitConflict

@@ -47,4 +47,7 @@ extern PolicyChecker *policy_checker_create(const Channel *channel, ValidationSo
  */
 extern TxCode policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view, FbError *why);
 
+/* ---- committer.c: is it the implicit collection of this node's organization? ---- */
+extern bool commit_is_own_collection(FbBytes collection);
+
 #endif

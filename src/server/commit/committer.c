@@ -37,8 +37,8 @@ find_collection(const RwSet *rwset, const RwSetPrivateCollection *kept)
 	return NULL;
 }
 
-static bool
-is_own_collection(FbBytes collection)
+bool
+commit_is_own_collection(FbBytes collection)
 {
 	return fb_bytes_equal(collection, fb_bytes_of_text(psprintf("_implicit_org_%s", guc_node_msp_id)));
 }
@@ -52,9 +52,27 @@ count_own_collections(const RwSet *rwset)
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 		for (size_t c = 0; c < rwset->namespaces[n].collections_count; c++)
 			if (rwset->namespaces[n].collections[c].private_hash.size > 0 &&
-				is_own_collection(rwset->namespaces[n].collections[c].name))
+				commit_is_own_collection(rwset->namespaces[n].collections[c].name))
 				count++;
 	return count;
+}
+
+/*
+ * The plaintext of the transaction is not here: noted, so that it is asked for. What is here under the keys that it wrote is not what the chain says any
+ * more, and must not be taken for that: an approval that was replaced since is none.
+ */
+static void
+note_missing(const Ledger *ledger, const RwSet *rwset, RwSetVersion version)
+{
+	private_store_note_missing(ledger, version);
+	for (size_t n = 0; n < rwset->namespaces_count; n++)
+		for (size_t c = 0; c < rwset->namespaces[n].collections_count; c++)
+		{
+			const RwSetCollection *collection = &rwset->namespaces[n].collections[c];
+
+			if (collection->hashed_writes_count > 0 && commit_is_own_collection(collection->name))
+				private_store_drop_stale(ledger, rwset->namespaces[n].name, collection, version);
+		}
 }
 
 /*
@@ -80,7 +98,7 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, 
 	if (!private_store_take_transient(ledger, fb_text_copy(allocator, view->tx_id), &kept))
 	{
 		if (missing > 0)
-			private_store_note_missing(ledger, version);
+			note_missing(ledger, view->rwset, version);
 		return;
 	}
 	status = rwset_private_collections_parse(allocator, kept, &collections, &collections_count, &error);
@@ -94,10 +112,10 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, 
 		if (status != FB_OK)
 			break;
 		private_store_apply(ledger, collections[i].namespace_name, collections[i].collection, set, version);
-		missing -= is_own_collection(collections[i].collection) ? 1 : 0;
+		missing -= commit_is_own_collection(collections[i].collection) ? 1 : 0;
 	}
 	if (missing > 0)
-		private_store_note_missing(ledger, version);
+		note_missing(ledger, view->rwset, version);
 	if (status == FB_OUT_OF_MEMORY)
 		error_throw(&error);
 	if (status != FB_OK)

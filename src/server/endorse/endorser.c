@@ -197,7 +197,11 @@ store_private(const Channel *channel, const ProposalView *view, FbBytes private_
 	shmem_require();
 	slot = channel_wait_slot(channel, deadline);
 	if (slot != NULL && private_inbox_put(slot, memory_cstring(view->tx_id), private_rwset, deadline))
+	{
+		/* the organization's other peers hold it too, before anybody can commit the transaction; those that are away ask later */
+		private_give(channel, memory_cstring(view->tx_id), private_rwset);
 		return;
+	}
 	fb_fail(&error, FB_BUSY, "private data of the transaction could not be stored in time");
 	fb_error_detail(&error, "The ledger process of channel \"%s\" is busy or does not run.", channel->name);
 	fb_error_hint(&error, "Look at fabric.stat_workers, and try again.");

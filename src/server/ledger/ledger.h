@@ -62,6 +62,7 @@ typedef enum LedgerStatementKind
 	LEDGER_DELETE_TRANSIENT,
 	LEDGER_UPSERT_PRIVATE,
 	LEDGER_DELETE_PRIVATE,
+	LEDGER_DROP_STALE_PRIVATE,
 	LEDGER_FILL_STATE,
 	LEDGER_LOAD_RAFT_LOG,
 	LEDGER_APPEND_RAFT_LOG,
@@ -252,6 +253,11 @@ extern bool private_store_take_transient(const Ledger *ledger, const char *tx_id
 /* the committed transaction wrote a collection of this organisation, and its plaintext is not here; was that noted? */
 extern void private_store_note_missing(const Ledger *ledger, RwSetVersion transaction);
 extern bool private_store_is_missing(const Ledger *ledger, RwSetVersion transaction);
+extern void private_store_forget_missing(const Ledger *ledger, RwSetVersion transaction);
+/* how many are noted, and the first of them behind one (not present: the first of all); next is not present when there is none behind it */
+extern int64 private_store_next_missing(const Ledger *ledger, RwSetVersion after, RwSetVersion *next);
+/* the older plaintext of the keys whose hashes a collection of a transaction writes or deletes; it looks at all keys of the collection */
+extern void private_store_drop_stale(const Ledger *ledger, FbBytes namespace_name, const RwSetCollection *collection, RwSetVersion version);
 /* one collection's writes of a committed transaction, already checked against the public hash */
 extern void private_store_apply(const Ledger *ledger, FbBytes namespace_name, FbBytes collection, const RwSetPrivate *set, RwSetVersion version);
 

@@ -3,6 +3,7 @@
 
 #include "access/stratnum.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 enum { COLUMN_NAMESPACE = 2, COLUMN_COLLECTION = 3, COLUMN_KEY = 4, COLUMN_VALUE = 5, COLUMN_BLOCK = 6, COLUMN_POSITION = 7 };
@@ -101,6 +102,62 @@ private_store_is_missing(const Ledger *ledger, RwSetVersion transaction)
 	found = SPI_processed > 0;
 	spi_end(&scope);
 	return found;
+}
+
+void
+private_store_forget_missing(const Ledger *ledger, RwSetVersion transaction)
+{
+	static SpiStatement statement = {
+		"DELETE FROM fabric_internal.private_missing WHERE channel = $1 AND block_number = $2 AND position = $3", 3, {TEXTOID, INT8OID, INT4OID}};
+	Datum		values[3] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) transaction.block_number),
+	Int32GetDatum((int32) transaction.tx_index)};
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	spi_run(&statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
+int64
+private_store_next_missing(const Ledger *ledger, RwSetVersion after, RwSetVersion *next)
+{
+	static SpiStatement statement = {
+		"SELECT (SELECT count(*) FROM fabric_internal.private_missing WHERE channel = $1), n.block_number, n.position FROM (VALUES (1)) one "
+		"LEFT JOIN LATERAL (SELECT block_number, position FROM fabric_internal.private_missing "
+		"WHERE channel = $1 AND (block_number, position) > ($2, $3) ORDER BY block_number, position LIMIT 1) n ON true", 3, {TEXTOID, INT8OID, INT4OID}};
+	Datum		values[3] = {CStringGetTextDatum(ledger->channel), Int64GetDatum(after.present ? (int64) after.block_number : -1),
+	Int32GetDatum(after.present ? (int32) after.tx_index : -1)};
+	SpiScope	scope;
+	int64		count;
+	bool		is_null;
+
+	spi_begin(&scope);
+	spi_run_latest(&statement, values, NULL, 1);
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	next->block_number = (uint64_t) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
+	next->tx_index = (uint64_t) DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &is_null));
+	next->present = !is_null;
+	spi_end(&scope);
+	return count;
+}
+
+void
+private_store_drop_stale(const Ledger *ledger, FbBytes namespace_name, const RwSetCollection *collection, RwSetVersion version)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, BYTEAARRAYOID, INT8OID, INT4OID};
+	Datum	   *hashes = palloc(collection->hashed_writes_count * sizeof(Datum));
+	Datum		values[5] = {PointerGetDatum(memory_text(namespace_name)), PointerGetDatum(memory_text(collection->name)), 0,
+	Int64GetDatum((int64) version.block_number), Int32GetDatum((int32) version.tx_index)};
+	SpiScope	scope;
+
+	for (size_t i = 0; i < collection->hashed_writes_count; i++)
+		hashes[i] = PointerGetDatum(memory_bytea(collection->hashed_writes[i].key));
+	values[2] = PointerGetDatum(construct_array(hashes, (int) collection->hashed_writes_count, BYTEAOID, -1, false, TYPALIGN_INT));
+	spi_begin(&scope);
+	spi_run(ledger_statement(ledger, LEDGER_DROP_STALE_PRIVATE,
+							 "DELETE FROM fabric_internal.private_state_%d WHERE namespace = $1 AND collection = $2 AND pg_catalog.sha256(key) = ANY ($3) "
+							 "AND (block_number, position) < ($4, $5)", 5, types), values, NULL, false, 0);
+	spi_end(&scope);
 }
 
 void

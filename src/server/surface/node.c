@@ -1,11 +1,15 @@
 /* surface/node: what other nodes call on a peer: endorse and deliver */
 #include "server/surface/surface_internal.h"
 
+#include "utils/builtins.h"
+
 #include "server/commit/commit.h"
 #include "server/endorse/endorse.h"
 
 FABRIC_FUNCTION(fabric_internal_endorse);
 FABRIC_FUNCTION(fabric_internal_deliver);
+FABRIC_FUNCTION(fabric_internal_private_put);
+FABRIC_FUNCTION(fabric_internal_private_get);
 
 static Datum
 endorse_proposal(PG_FUNCTION_ARGS)
@@ -55,4 +59,31 @@ fabric_internal_deliver(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, &value, &is_null);
 	}
 	return (Datum) 0;
+}
+
+/* private_put(request, tx_id, private_rwset) */
+Datum
+fabric_internal_private_put(PG_FUNCTION_ARGS)
+{
+	FbBytes		request = argument_bytes(fcinfo, 0, "request");
+
+	argument_require(fcinfo, 1, "tx_id");
+	private_take(request, text_to_cstring(PG_GETARG_TEXT_PP(1)), argument_bytes(fcinfo, 2, "private_rwset"));
+	PG_RETURN_VOID();
+}
+
+/* private_get(request, block_number, tx_number): bytes of a TxPvtReadWriteSet, empty when there is nothing */
+Datum
+fabric_internal_private_get(PG_FUNCTION_ARGS)
+{
+	FbBytes		request = argument_bytes(fcinfo, 0, "request");
+	RwSetVersion transaction = {.present = true};
+	FbBytes		found = FB_BYTES_EMPTY;
+
+	argument_require(fcinfo, 1, "block_number");
+	argument_require(fcinfo, 2, "tx_number");
+	transaction.block_number = (uint64) Max(PG_GETARG_INT64(1), 0);
+	transaction.tx_index = (uint64) Max(PG_GETARG_INT32(2), 0);
+	(void) private_answer(request, transaction, &found);
+	PG_RETURN_DATUM(PointerGetDatum(memory_bytea(found)));
 }

@@ -373,6 +373,24 @@ wire_deliver_start(const char *address, FbBytes seek, int bytes_max, int wait_ms
 	return call_start(address, &request);
 }
 
+WireCall *
+wire_private_put_start(const char *address, FbBytes signed_request, const char *tx_id, FbBytes private_rwset)
+{
+	RemoteRequest request;
+
+	remote_request_private_put(&request, signed_request, tx_id, private_rwset);
+	return call_start(address, &request);
+}
+
+WireCall *
+wire_private_get_start(const char *address, FbBytes signed_request, uint64 block_number, int32 position)
+{
+	RemoteRequest request;
+
+	remote_request_private_get(&request, signed_request, block_number, position);
+	return call_start(address, &request);
+}
+
 /* how many of the calls are finished and how many are not, and the connections of these */
 static int
 calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns_count, int *unfinished_count)

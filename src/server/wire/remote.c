@@ -40,6 +40,18 @@ const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
 		.parameters_count = 3,
 		.parameter_types = {TEXTOID, INT8OID, BYTEAOID},
 	},
+	[REMOTE_PRIVATE_PUT] = {
+		.name = "fabric_private_put",
+		.sql = "SELECT fabric_internal.private_put($1, $2, $3)",
+		.parameters_count = 3,
+		.parameter_types = {BYTEAOID, TEXTOID, BYTEAOID},
+	},
+	[REMOTE_PRIVATE_GET] = {
+		.name = "fabric_private_get",
+		.sql = "SELECT fabric_internal.private_get($1, $2, $3)",
+		.parameters_count = 3,
+		.parameter_types = {BYTEAOID, INT8OID, INT4OID},
+	},
 };
 
 /* answers of a few bytes, or an error with its texts */
@@ -142,6 +154,26 @@ remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 
 	request->parameters[0] = fb_bytes_of_text(channel);
 	set_int8(request, 1, sender_id);
 	request->parameters[2] = envelopes;
+}
+
+void
+remote_request_private_put(RemoteRequest *request, FbBytes signed_request, const char *tx_id, FbBytes private_rwset)
+{
+	request->statement = REMOTE_PRIVATE_PUT;
+	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
+	request->parameters[0] = signed_request;
+	request->parameters[1] = fb_bytes_of_text(tx_id);
+	request->parameters[2] = private_rwset;
+}
+
+void
+remote_request_private_get(RemoteRequest *request, FbBytes signed_request, uint64 block_number, int32 position)
+{
+	request->statement = REMOTE_PRIVATE_GET;
+	request->answer_bytes_max = FB_MESSAGE_BYTES_MAX;
+	request->parameters[0] = signed_request;
+	set_int8(request, 1, block_number);
+	set_int4(request, 2, position);
 }
 
 RemoteRequest *

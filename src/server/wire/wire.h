@@ -83,6 +83,9 @@ typedef struct WireCall WireCall;
 extern WireCall *wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height, uint64 seen_height, FbBytes what);
 extern WireCall *wire_submit_start(const char *address, const char *channel, FbBytes envelope);
 extern WireCall *wire_deliver_start(const char *address, FbBytes seek, int bytes_max, int wait_ms);
+/* of channel/private_exchange.c. put: one row, empty; get: one row, a TxPvtReadWriteSet, empty when the node has nothing of it */
+extern WireCall *wire_private_put_start(const char *address, FbBytes signed_request, const char *tx_id, FbBytes private_rwset);
+extern WireCall *wire_private_get_start(const char *address, FbBytes signed_request, uint64 block_number, int32 position);
 
 typedef enum WireWaitMode
 {

@@ -28,6 +28,8 @@ typedef enum RemoteStatement
 	REMOTE_DELIVER,
 	REMOTE_RAFT_RECEIVE,
 	REMOTE_RAFT_FORWARD,
+	REMOTE_PRIVATE_PUT,
+	REMOTE_PRIVATE_GET,
 	REMOTE_STATEMENTS_COUNT
 } RemoteStatement;
 
@@ -62,6 +64,8 @@ extern void remote_request_submit(RemoteRequest *request, const char *channel, F
 extern void remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, int32 wait_ms);
 extern void remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes message);
 extern void remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes envelopes);
+extern void remote_request_private_put(RemoteRequest *request, FbBytes signed_request, const char *tx_id, FbBytes private_rwset);
+extern void remote_request_private_get(RemoteRequest *request, FbBytes signed_request, uint64 block_number, int32 position);
 /* deep copy into a memory context */
 extern RemoteRequest *remote_request_copy(MemoryContext context, const RemoteRequest *request);
 /* does the time that this answer took tell how long such answers take? An answer that was refused before anything was done, or after a wait, does not */

@@ -36,6 +36,7 @@ typedef struct LedgerWorker
 	uint64		role_config;	/* the configuration and the TLS certificate that raft_id is of */
 	uint64		role_generation;
 	BlockSources sources;
+	Reconciler	reconciler;
 	uint64		requested_height;	/* the first block that was asked for last */
 	bool		pulled;			/* other nodes were asked since the local log was used last */
 	uint64		pull_at_ms;		/* of clock_ms: nobody is asked before, whatever wakes the worker */
@@ -208,8 +209,11 @@ static void
 sleep_until_work(LedgerWorker *worker, long timeout_ms)
 {
 	long		notify_ms = notifier_run(&worker->notifier);
+	long		reconcile_ms = reconcile_turn(&worker->reconciler, worker->channel);
 
-	worker_sleep(notify_ms >= 0 && (timeout_ms < 0 || notify_ms < timeout_ms) ? notify_ms : timeout_ms);
+	if (notify_ms >= 0 && (timeout_ms < 0 || notify_ms < timeout_ms))
+		timeout_ms = notify_ms;
+	worker_sleep(timeout_ms < 0 || reconcile_ms < timeout_ms ? reconcile_ms : timeout_ms);
 }
 
 /* what sessions want from this process */
@@ -332,9 +336,12 @@ wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
 
 	while (!wire_call_finished(call) && GetCurrentTimestamp() < deadline)
 	{
-		(void) wire_wait(&call, 1, WIRE_WAIT_ALL, deadline, true);
+		WireCall   *calls[2] = {call, worker->reconciler.call};
+
+		(void) wire_wait(calls, lengthof(calls), WIRE_WAIT_ANY, deadline, true);
 		worker_serve_interrupts();
 		serve_sessions(worker);
+		(void) reconcile_turn(&worker->reconciler, worker->channel);
 		if (wire_call_received(call) != received)
 			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), patience_ms);
 		received = wire_call_received(call);
@@ -452,6 +459,8 @@ fabric_ledger_main(Datum argument)
 		worker_serve_interrupts();
 		serve_sessions(&worker);
 		look_at_role(&worker);
+		/* a worker that is busy does not sleep, and one that asks for blocks sleeps elsewhere */
+		(void) reconcile_turn(&worker.reconciler, worker.channel);
 		/* the own log first: what it has is not asked for, whatever another consenter says is to be fetched */
 		if (worker.raft_id != 0 && !worker.log_lost)
 		{

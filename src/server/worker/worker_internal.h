@@ -28,6 +28,24 @@ extern void worker_serve_interrupts(void);
 /* the launcher's: tell node_roles.c which other nodes there are; a warning when they have too few connections */
 extern void connections_publish(int channels_count);
 
+/* ---- reconcile.c: the ledger worker asks for private plaintext that is missing here; see the note there ---- */
+
+typedef struct Reconciler
+{
+	WireCall   *call;			/* under way; NULL: none is */
+	FbBytes		request;		/* of it */
+	char		address[WIRE_ADDRESS_BYTES];
+	RwSetVersion at;			/* the transaction that was asked for last; not present: begin at the first */
+	int			peer_index;		/* who is asked in this round */
+	uint64		deadline_ms;	/* of the call; this and the next one of clock_ms */
+	uint64		next_ms;
+	uint64		pause_ms;		/* after the last round */
+	FbError		last_error;		/* of the last request; message empty: it was answered */
+} Reconciler;
+
+/* do what can be done now, outside of transactions; returns after how many milliseconds to call again */
+extern long reconcile_turn(Reconciler *reconciler, const char *channel);
+
 /* ---- sources.c: whom the ledger worker asks for blocks; see the note there ---- */
 
 /* those behind the first ones of a configuration are not asked */

@@ -1,0 +1,106 @@
+# The peers of an organization hand each other approvals: at once when both run, afterwards when one was away; and nobody else gets them.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest qw(start_network fingerprints wait_for_leader wait_until);
+use Fabric::Psql qw(literal);
+use PostgreSQL::Test::Utils qw(slurp_file);
+use Test::More;
+
+my $network = start_network(orgs => 2, peers_per_org => 2, orderer_org => 1, orderers => 1, channel => 'trade');
+my %node = map { $_->{name} => $_ } $network->nodes;
+my ($first, $second, $other) = @node{qw(org1peer1 org1peer2 org2peer1)};
+my $package = $first->query("SELECT encode(fabric.package_chaincode('notes_1', \$cc\$ CREATE FUNCTION put(k text) RETURNS void LANGUAGE sql AS \$f\$ SELECT fabric.put_state(k, 'x') \$f\$; \$cc\$), 'hex')");
+my $package_id;
+
+wait_for_leader($network, 'trade', 60);
+$package_id = $_->query("SELECT fabric.install_chaincode('\\x$package')") foreach $network->peers;
+
+sub approve
+{
+	my ($node, $sequence, $package_id) = @_;
+
+	return $node->query("SELECT fabric.approve_chaincode('trade', 'notes', '1', $sequence, " . (defined $package_id ? literal($package_id) : 'NULL') . ')');
+}
+
+sub plaintext_of
+{
+	my ($node) = @_;
+
+	return $node->query("SELECT md5(coalesce(string_agg(row(namespace, collection, key, value, block_number, position)::text, '' ORDER BY namespace, collection, key), 'none')) FROM fabric_internal.private_state WHERE channel = 'trade'");
+}
+
+sub count_of
+{
+	my ($node, $table) = @_;
+
+	return $node->query("SELECT count(*) FROM fabric_internal.$table WHERE channel = 'trade'");
+}
+
+sub problems
+{
+	my ($node) = @_;
+
+	return $node->query("SELECT string_agg(concat_ws(' ', block_number, problem, detail), E'\\n') FROM fabric.verify_chain('trade')");
+}
+
+# ---- both are there ----
+
+approve($first, 1, $package_id);
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the approval');
+is(count_of($second, 'private_missing'), 0, 'the second peer had its plaintext when it was committed');
+cmp_ok(count_of($second, 'private_state'), '>', 0, 'and has it now');
+is(plaintext_of($second), plaintext_of($first), 'the same as the first');
+is(count_of($_, 'private_state'), 0, "$_->{name} of the other organization has nothing") foreach @node{qw(org2peer1 org2peer2)};
+is(problems($_), '', "$_->{name}: the chain is clean") foreach $network->nodes;
+approve($other, 1, $package_id);
+$other->query("SELECT fabric.commit_chaincode('trade', 'notes', '1', 1)");
+fingerprints($network, 'trade');
+is($second->query("SELECT package_id FROM fabric.chaincodes WHERE channel = 'trade' AND name = 'notes'"), $package_id, 'the second peer knows the package');
+is($second->error_of("SELECT fabric.invoke('trade', 'notes', 'put', 'a')"), '', 'and endorses');
+
+# ---- one is away ----
+
+$second->kill_hard;
+# replaces what both have, with another package
+approve($first, 2, $package_id);
+approve($first, 2, undef);
+$first->kill_hard;
+$second->start;
+ok(wait_until(sub { count_of($second, 'private_missing') == 2 }, 60), 'what it missed is noted');
+is(problems($second), '', 'what is known to be missing is no problem of the chain');
+ok(wait_until(sub { $second->query("SELECT message FROM fabric.stat_conditions WHERE process = 'ledger' AND topic = 'private data'") =~ /of 2 transactions is missing/ }, 60), 'it says so');
+# it replaces what is missing, which is missed no longer then
+approve($second, 2, $package_id);
+ok(wait_until(sub { count_of($second, 'private_missing') == 0 }, 60), 'what a new approval replaces is not missing any more');
+is(problems($second), '', 'nor is it a problem');
+approve($second, 2, undef);
+$first->start;
+ok(wait_until(sub { fingerprints($network, 'trade') == 1 && plaintext_of($second) eq plaintext_of($first) && count_of($first, 'private_missing') == 0 }, 90), 'the first one gets afterwards what it missed')
+	or diag($second->query('SELECT * FROM fabric.stat_conditions'), $first->query('SELECT * FROM fabric.stat_conditions'));
+like(slurp_file($first->cluster->logfile), qr/private data of transaction 0 of block \d+ was got from localhost:$second->{port}/, 'from its partner');
+is(problems($_), '', "$_->{name}: the chain is clean") foreach $first, $second;
+ok(wait_until(sub { $second->query("SELECT count(*) FROM fabric.stat_conditions WHERE topic = 'private data'") == 0 }, 30), 'nothing is said to be missing');
+like(slurp_file($second->cluster->logfile), qr/over after \d+ s: plaintext of private data/, 'the log says that it is over');
+
+# ---- who may ask ----
+
+# what a function of the first peer answers to another node's login
+sub call_as
+{
+	my ($node, $function) = @_;
+	my $keys = $node->path('keys');
+	my ($output, $error) = ('', '');
+
+	local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
+	IPC::Run::run([ 'psql', '-X', '-w', '-A', '-t', '-v', 'VERBOSITY=verbose', '-d',
+			"host=localhost port=$first->{port} dbname=fabric user=$node->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key",
+			'-c', "SELECT fabric_internal.$function" ], '>', \$output, '2>', \$error);
+	return $output . $error;
+}
+
+like($first->error_of("SELECT fabric_internal.private_get('\\x0a00', 1, 0)"), qr/LF00[12]|LF102/, 'not without a request');
+like($first->error_of("SELECT fabric_internal.private_put('\\x0a00', 'x', '\\x')"), qr/LF00[12]|LF102/, 'nor is anything taken');
+like($first->error_of("SELECT fabric_internal.private_get(NULL, 1, 0)"), qr/null/, 'a null is none');
+done_testing();
