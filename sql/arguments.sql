@@ -68,6 +68,7 @@ SELECT encode(arguments_test.field(1, arguments_test.field(1, '\x0805' || argume
 CREATE TABLE arguments_test.ordinary (function text, argument text, value text);
 INSERT INTO arguments_test.ordinary VALUES
 	(NULL, 'accept_differences', 'false'), (NULL, 'affiliation', '''org1'''), (NULL, 'allow_warnings', 'false'), (NULL, 'args', '''{a}'''), (NULL, 'attributes', 'NULL'), (NULL, 'block', 'fabric.get_block(''arguments'', 1)'),
+	(NULL, 'request', '''\x0a00'''), (NULL, 'private_rwset', '''\x'''), (NULL, 'tx_number', '0'),
 	(NULL, 'block_number', '1'), (NULL, 'bytes_max', '1000000'), (NULL, 'ca', '''arguments'''), ('ca_create', 'ca', '''another'''), ('fabric.ca_import(text,text,text,text,text)', 'ca', '''another'''), (NULL, 'certificate', quote_literal(:'admin')), ('ca_reenroll', 'certificate', quote_literal(:'certificate')), (NULL, 'chaincode', '''cc'''),
 	(NULL, 'channel', '''arguments'''), (NULL, 'collections', 'NULL'), (NULL, 'config_block', 'fabric.get_block(''arguments'', 0)'), (NULL, 'consenter', '1'),
 	(NULL, 'creator', quote_literal('\x' || :'creator')), (NULL, 'csr', quote_literal(:'csr')), (NULL, 'data_hash', 'sha256(''x'')'), (NULL, 'endorsing_orgs', 'NULL'),

@@ -3,6 +3,11 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
+use lib "$FindBin::Bin/../tools/lib";
+use Digest::SHA qw(sha256_hex);
+use Fabric::Host qw(spew);
+use Fabric::Pki qw(create_key);
+use FabricWire;
 use FabricTest qw(start_network fingerprints wait_for_leader wait_until);
 use Fabric::Psql qw(literal);
 use PostgreSQL::Test::Utils qw(slurp_file);
@@ -100,6 +105,31 @@ sub call_as
 	return $output . $error;
 }
 
+# a request signed by an identity, about what it says
+sub request_of
+{
+	my ($identity, $what, %more) = @_;
+
+	return FabricWire::bytea(FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'x', version => '1', creator => $identity, endorsers => [], tx_id => '',
+		type => 0, data => $what, %more)));
+}
+
+my ($block, $position) = split /\|/, $first->query("SELECT block_number, position FROM fabric_internal.private_state WHERE channel = 'trade' ORDER BY 1 DESC LIMIT 1");
+my $get = "fabric: get private data\n$block\n$position";
+my $colleague = FabricWire::identity('Org1MSP', $second->path('keys/node.pem'), $second->path('keys/node.key'));
+my $stranger = FabricWire::identity('Org2MSP', $other->path('keys/node.pem'), $other->path('keys/node.key'));
+my $liar = FabricWire::identity('Org1MSP', $other->path('keys/node.pem'), $other->path('keys/node.key'));
+create_key($second->path('keys/user.key'));
+spew($second->path('keys/user.pem'), $network->enroll($second, 'user', 'client', $second->path('keys/user.key')));
+my $user = FabricWire::identity('Org1MSP', $second->path('keys/user.pem'), $second->path('keys/user.key'));
+like(call_as($second, 'private_get(' . request_of($colleague, $get) . ", $block, $position)"), qr/^\\x[0-9a-f]{20,}$/, 'a node of the organization gets plaintext');
+like(call_as($second, 'private_get(' . request_of($colleague, $get) . ", $block, " . ($position + 1) . ')'), qr/LF001/, 'of what it asked for only');
+like(call_as($second, 'private_get(' . request_of($colleague, $get, timestamp => FabricWire::message([ 1, \(time - 3600) ])) . ", $block, $position)"), qr/LF001/, 'and not with an old request');
+like(call_as($other, 'private_get(' . request_of($stranger, $get) . ", $block, $position)"), qr/LF203.*own organization only.*"Org2MSP"/s, "another organization's node does not");
+like(call_as($other, 'private_get(' . request_of($liar, $get) . ", $block, $position)"), qr/LF105/, 'nor when it says that it is of this one');
+like(call_as($second, 'private_get(' . request_of($user, $get) . ", $block, $position)"), qr/LF203.*role client/s, 'nor a client of the organization');
+my $put = "fabric: put private data\n" . ('0' x 64) . "\n" . sha256_hex('');
+like(call_as($other, 'private_put(' . request_of($stranger, $put) . ", '" . ('0' x 64) . "', '\\x')"), qr/LF203/, "nor does it take anything from another organization's node");
 like($first->error_of("SELECT fabric_internal.private_get('\\x0a00', 1, 0)"), qr/LF00[12]|LF102/, 'not without a request');
 like($first->error_of("SELECT fabric_internal.private_put('\\x0a00', 'x', '\\x')"), qr/LF00[12]|LF102/, 'nor is anything taken');
 like($first->error_of("SELECT fabric_internal.private_get(NULL, 1, 0)"), qr/null/, 'a null is none');
