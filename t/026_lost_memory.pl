@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
 use Fabric::Host qw(slurp spew);
+use IPC::Run;
 use PostgreSQL::Test::Utils qw(system_or_bail);
 use Test::More;
 
@@ -165,13 +166,25 @@ subtest 'the word of an operator' => sub {
 	my ($leader, $follower, $third) = roles();
 
 	like($leader->error_of("SELECT fabric.trust_consenter('trade', false)"), qr/LF001.*accept_loss/s, 'losing something must be accepted');
+	# the orderer looks for such words without the tables that a session which joins or leaves another channel has locked
+	my ($statements, $answer) = ('', '');
+	my $locked = IPC::Run::start([ 'psql', '-XqAt', '-d', $follower->cluster->connstr('fabric') ], '<', \$statements, '>', \$answer);
+	$statements .= "BEGIN; LOCK TABLE ONLY fabric_internal.block IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n";
+	$locked->pump until $answer =~ /locked/;
+	$follower->query("SELECT fabric.recover_consenter('trade')");
+	ok(wait_until(sub { $follower->query('SELECT count(*) FROM fabric_internal.consenter_note') == 0 && orderer($follower, 'participation') eq 'voting' }, 20),
+		'it is heard while another channel is joined or left, and the node recovers') or diag(orderer($follower, '*'));
+	$statements .= "COMMIT;\n\\q\n";
+	$locked->finish;
+	like(slurp($follower->cluster->logfile), qr/called fabric.recover_consenter/, 'the log says whose word it was');
+
 	# without its processes, as after the restore of a volume
 	$_->stop foreach $follower, $third;
 	$follower->start("-c shared_preload_libraries=''");
 	$follower->query("SELECT fabric.recover_consenter('trade')");
 	$follower->stop;
 	$follower->start;
-	ok(wait_until(sub { orderer($follower, 'recovering_reason') =~ /called fabric.recover_consenter/ }, 30), 'it can be given before the first start') or diag(orderer($follower, '*'));
+	ok(wait_until(sub { (() = slurp($follower->cluster->logfile) =~ /called fabric.recover_consenter/g) == 2 }, 30), 'it can be given before the first start') or diag(orderer($follower, '*'));
 
 	# two of three: nobody can be elected, which the log says
 	$third->start("-c shared_preload_libraries=''");

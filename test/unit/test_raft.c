@@ -731,6 +731,67 @@ test_memory(void)
 	}
 }
 
+/* a node without a vote, event by event; the stories and the simulator tell the rest */
+static void
+test_recovery(void)
+{
+	RaftEvent event = start_event(2, 3);
+	RaftEvent transfer = {.type = RAFT_EVENT_TRANSFER, .transfer = {.to = 2}};
+	uint8_t memory[RAFT_MEMORY_BYTES_MAX] = {1};
+	Raft *raft;
+
+	event.start.memory = fb_bytes(memory, 25);
+	started(&event, FB_CORRUPTED);
+	event.start.memory = fb_bytes(memory, 26);
+	event.start.recovery = RAFT_RECOVERY_REASON_MAX + 1;
+	started(&event, FB_CORRUPTED);
+
+	/* told at the start: it recovers whatever the others say, and stores that it does */
+	event.start.recovery = RAFT_RECOVERY_TOLD;
+	raft = started(&event, FB_OK);
+	CHECK(update.participation == RAFT_RECOVERING && update.hard_state.recovery == RAFT_RECOVERY_TOLD);
+	/* a heartbeat of a leader that takes old confirmations for true is no contradiction, and commits nothing */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .commit_index = 9}), FB_OK);
+	CHECK(update.commit_index == 0 && update.messages_count == 1 && update.messages[0].recovering &&
+		  update.messages[0].nonce == raft->nonce);
+	/* nor does one end the recovery that is not to this nonce, or before the entry is there */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .nonce = raft->nonce + 2, .recovered = true}),
+				 FB_OK);
+	CHECK(update.participation == RAFT_RECOVERING);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .nonce = raft->nonce, .index = 1, .recovered = true}),
+				 FB_OK);
+	CHECK(update.participation == RAFT_RECOVERING);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE, .from = 3, .to = 2, .term = 9, .index = 9, .log_term = 8, .forced = true}), FB_OK);
+	CHECK(update.term == 9 && update.hard_state.vote == 0 && update.messages[0].rejected);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 3, .to = 2, .term = 9}), FB_OK);
+	CHECK(update.role == RAFT_FOLLOWER);
+
+	/* one that has a vote believes a late answer to its hello once, but no other, and no heartbeat */
+	event = start_event(2, 3);
+	raft = started(&event, FB_OK);
+	CHECK(update.participation == RAFT_VOTING && update.hard_state.established);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .commit_index = 9}), FB_CORRUPTED);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HELLO_RESPONSE, .from = 1, .to = 2, .term = 3, .nonce = raft->nonce + 2, .promised_term = 3}), FB_OK);
+	CHECK(update.participation == RAFT_VOTING);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HELLO_RESPONSE, .from = 1, .to = 2, .term = 3, .nonce = raft->nonce, .promised_term = 3}), FB_OK);
+	CHECK(update.participation == RAFT_RECOVERING && update.persist_hard_state && update.hard_state.recovery_witness == 1);
+
+	/* a leader counts on nobody who recovers */
+	raft = leader_of_three(2, 1000);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 1, .nonce = 7, .recovering = true}), FB_OK);
+	CHECK_STATUS(raft_step(raft, &transfer, &update, &error), FB_BUSY);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT_RESPONSE, .from = 3, .to = 1, .term = 1, .nonce = 9, .recovering = true}), FB_OK);
+	transfer.transfer.to = 0;
+	CHECK_STATUS(raft_step(raft, &transfer, &update, &error), FB_BUSY);
+	CHECK_STATUS(submit(raft, 1, 10), FB_OK);
+	CHECK_STATUS(persisted(raft, 2, 1), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 2, .nonce = 7, .recovering = true}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 2}), FB_OK);
+	CHECK(update.commit_index == 1);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 1, .nonce = 7}), FB_OK);
+	CHECK(update.commit_index == 2);
+}
+
 int
 main(void)
 {
@@ -749,6 +810,7 @@ main(void)
 	test_parts();
 	test_tail();
 	test_memory();
+	test_recovery();
 	fb_arena_reset(&arena);
 	return check_finish("raft");
 }

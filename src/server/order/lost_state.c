@@ -61,14 +61,28 @@ lost_state_describe(RaftPlace *place)
 
 /* ---- notes: the operator's words, and what leave_channel left ---- */
 
+void
+lost_state_read_genesis(const char *channel, uint8 *genesis_hash)
+{
+	BlockRow	genesis;
+	FbError		error;
+
+	if (!block_store_row(ledger_open(channel), 0, NULL, &genesis) || genesis.block_hash.size != CRYPTO_SHA256_BYTES)
+	{
+		fb_fail(&error, FB_CORRUPTED, "block 0 of channel \"%s\" is not there", channel);
+		error_throw(&error);
+	}
+	memcpy(genesis_hash, genesis.block_hash.data, CRYPTO_SHA256_BYTES);
+}
+
+/* the orderer looks for notes all the time: the table of all channels' blocks, which others may have locked, is not in it */
 ConsenterNote
-lost_state_take_note(const char *channel, char *reason, size_t reason_size)
+lost_state_take_note(const char *channel, const uint8 *genesis_hash, char *reason, size_t reason_size)
 {
 	static SpiStatement find = {
-		.sql = "SELECT n.action, n.reason FROM fabric_internal.consenter_note n JOIN fabric_internal.block b "
-		"ON b.channel = n.channel AND b.number = 0 AND b.block_hash = n.genesis_hash WHERE n.channel = $1",
-		.argument_count = 1,
-		.argument_types = {TEXTOID},
+		.sql = "SELECT action, reason FROM fabric_internal.consenter_note WHERE channel = $1 AND genesis_hash = $2",
+		.argument_count = 2,
+		.argument_types = {TEXTOID, BYTEAOID},
 	};
 	static SpiStatement forget = {
 		.sql = "DELETE FROM fabric_internal.consenter_note WHERE channel = $1",
@@ -76,11 +90,11 @@ lost_state_take_note(const char *channel, char *reason, size_t reason_size)
 		.argument_types = {TEXTOID},
 	};
 	ConsenterNote note = CONSENTER_NOTE_NONE;
-	Datum		value = CStringGetTextDatum(channel);
+	Datum		values[2] = {CStringGetTextDatum(channel), PointerGetDatum(memory_bytea(fb_bytes(genesis_hash, CRYPTO_SHA256_BYTES)))};
 	SpiScope	scope;
 
 	spi_begin(&scope);
-	(void) spi_run_latest(&find, &value, NULL, 1);
+	(void) spi_run_latest(&find, values, NULL, 1);
 	if (SPI_processed > 0)
 	{
 		char	   *action = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
@@ -90,7 +104,7 @@ lost_state_take_note(const char *channel, char *reason, size_t reason_size)
 		strlcpy(reason, text, reason_size);
 	}
 	if (note != CONSENTER_NOTE_NONE)
-		(void) spi_run(&forget, &value, NULL, false, 0);
+		(void) spi_run(&forget, values, NULL, false, 0);
 	spi_end(&scope);
 	return note;
 }
@@ -100,14 +114,15 @@ order_write_note(const char *channel_name, bool recover, const char *reason)
 {
 	static SpiStatement statement = {
 		.sql = "INSERT INTO fabric_internal.consenter_note AS n (channel, genesis_hash, action, reason) "
-		"SELECT $1, b.block_hash, $2, $3 FROM fabric_internal.block b WHERE b.channel = $1 AND b.number = 0 "
+		"VALUES ($1, $2, $3, $4) "
 		"ON CONFLICT (channel) DO UPDATE SET genesis_hash = excluded.genesis_hash, action = excluded.action, "
 		"reason = excluded.reason, noted_at = excluded.noted_at",
-		.argument_count = 3,
-		.argument_types = {TEXTOID, TEXTOID, TEXTOID},
+		.argument_count = 4,
+		.argument_types = {TEXTOID, BYTEAOID, TEXTOID, TEXTOID},
 	};
 	const Channel *channel = channel_open(channel_name);
-	Datum		values[3];
+	uint8		genesis_hash[CRYPTO_SHA256_BYTES];
+	Datum		values[4];
 	SpiScope	scope;
 
 	PreventCommandIfReadOnly(recover ? "recover_consenter()" : "trust_consenter()");
@@ -117,10 +132,12 @@ order_write_note(const char *channel_name, bool recover, const char *reason)
 				 errmsg("this node does not order channel \"%s\"", channel_name),
 				 errdetail("Its TLS certificate is not in the channel's list of consenters."),
 				 errhint("Only a consenter has promises that it can lose.")));
+	lost_state_read_genesis(channel_name, genesis_hash);
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(channel_name);
-	values[1] = CStringGetTextDatum(recover ? "recover" : "trust");
-	values[2] = CStringGetTextDatum(reason);
+	values[1] = PointerGetDatum(memory_bytea(fb_bytes(genesis_hash, sizeof(genesis_hash))));
+	values[2] = CStringGetTextDatum(recover ? "recover" : "trust");
+	values[3] = CStringGetTextDatum(reason);
 	(void) spi_run(&statement, values, NULL, false, 0);
 	spi_end(&scope);
 }
@@ -128,14 +145,15 @@ order_write_note(const char *channel_name, bool recover, const char *reason)
 /* ---- at the start of the worker ---- */
 
 RaftRecoveryReason
-lost_state_judge(const char *channel, const RaftStored *stored, const RaftPlace *place, uint32 voters_count, char *reason,
-				 size_t reason_size, bool *trusted)
+lost_state_judge(const OrderNode *node, const RaftStored *stored, char *reason, size_t reason_size, bool *trusted)
 {
+	const char *channel = node->channel;
+	const RaftPlace *place = &node->place;
 	char		words[LOST_STATE_REASON_BYTES];
 	const char *sign = NULL;
 
 	*trusted = false;
-	switch (lost_state_take_note(channel, words, sizeof(words)))
+	switch (lost_state_take_note(channel, node->genesis_hash, words, sizeof(words)))
 	{
 		case CONSENTER_NOTE_RECOVER:
 			strlcpy(reason, words, reason_size);
@@ -162,7 +180,7 @@ lost_state_judge(const char *channel, const RaftStored *stored, const RaftPlace 
 		sign = psprintf("the data directory is a copy: pg_control was \"%s\" and is \"%s\"", stored->place.storage, place->storage);
 	if (sign == NULL)
 		return RAFT_RECOVERY_NONE;
-	if (voters_count == 1)
+	if (node->settings.voters.voters_count == 1)
 	{
 		ereport(WARNING,
 				(errmsg("channel \"%s\": %s", channel, sign),

@@ -79,6 +79,7 @@ start_raft(OrderNode *node)
 	entries_healed = raft_store_remove_configurations(node->channel);
 	error_check(raft_store_load(node->channel, &stored, &error), &error);
 	event.start.applied_index = ledger_raft_index(node->channel);
+	lost_state_read_genesis(node->channel, node->genesis_hash);
 	MemoryContextSwitchTo(old_context);
 	bracket_commit();
 	lost_state_describe(&node->place);
@@ -93,8 +94,7 @@ start_raft(OrderNode *node)
 	/* what is found here, and the note that says so, are deleted and stored in one transaction */
 	duties_open_transaction(node);
 	node->state_changed = true;
-	event.start.recovery = lost_state_judge(node->channel, &stored, &node->place, node->settings.voters.voters_count,
-											node->recovery_detail, sizeof(node->recovery_detail), &trusted);
+	event.start.recovery = lost_state_judge(node, &stored, node->recovery_detail, sizeof(node->recovery_detail), &trusted);
 	node->recovering_since = stored.recovery != RAFT_RECOVERY_NONE ? stored.recovering_since : 0;
 	event.start.recovery_witness = stored.recovery_witness;
 	event.start.memory = stored.memory;
@@ -311,7 +311,7 @@ take_note(OrderNode *node)
 		return;
 	node->notes_read_ms = node->now_ms;
 	duties_open_transaction(node);
-	note = lost_state_take_note(node->channel, reason, sizeof(reason));
+	note = lost_state_take_note(node->channel, node->genesis_hash, reason, sizeof(reason));
 	if (note == CONSENTER_NOTE_NONE)
 		return;
 	node->state_changed = true;

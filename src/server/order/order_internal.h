@@ -193,10 +193,12 @@ typedef enum ConsenterNote
 /* how this server can be told from its older self */
 extern void lost_state_describe(RaftPlace *place);
 /* the operator's word, or leave_channel's; it is deleted. In a transaction */
-extern ConsenterNote lost_state_take_note(const char *channel, char *reason, size_t reason_size);
+extern ConsenterNote lost_state_take_note(const char *channel, const uint8 *genesis_hash, char *reason, size_t reason_size);
+/* the hash of block 0, CRYPTO_SHA256_BYTES: notes are for the channel that begins with it */
+extern void lost_state_read_genesis(const char *channel, uint8 *genesis_hash);
 /* the state to start with; reason in words, if it is not NONE; trusted: by an operator's word, it does not even ask. In a transaction */
-extern RaftRecoveryReason lost_state_judge(const char *channel, const RaftStored *stored, const RaftPlace *place,
-										   uint32 voters_count, char *reason, size_t reason_size, bool *trusted);
+extern RaftRecoveryReason lost_state_judge(const OrderNode *node, const RaftStored *stored, char *reason, size_t reason_size,
+										   bool *trusted);
 extern void lost_state_log_trust(const char *channel, const char *words);
 extern void lost_state_log_begin(const char *channel, const char *reason);
 extern void lost_state_log_hopeless(const char *channel, uint32 recovering_count, uint32 voters_count);
@@ -252,6 +254,7 @@ struct OrderNode
 	LateMessage *late_last;
 
 	/* recovery (lost_state.c) */
+	uint8		genesis_hash[CRYPTO_SHA256_BYTES];
 	RaftPlace	place;
 	RaftRecoveryReason recovery;	/* after the last step */
 	TimestampTz recovering_since;	/* 0: not recovering */
