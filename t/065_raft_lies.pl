@@ -156,6 +156,18 @@ foreach my $node (@others)
 		"$node->{name} is told to fetch what nobody has");
 }
 goes_on('after a snapshot with an absurd index');
+# one that waits for blocks of others has their signatures; that ends by itself
+sub own_blocks
+{
+	my %signatures;
+
+	$nodes[0]->try_query("SELECT fabric.invoke('trade', 'book', 'put', 'own', 'x')");
+	my $number = FabricTest::height_of($nodes[0], 'trade') - 1;
+	FabricTest::wait_until(sub { FabricTest::height_of($_, 'trade') > $number }, 30) foreach @nodes;
+	$signatures{ $_->query("SELECT encode(signatures, 'hex') FROM fabric_internal.block WHERE channel = 'trade' AND number = $number") } = 1 foreach @nodes;
+	return keys %signatures == 3;
+}
+ok(FabricTest::wait_until(\&own_blocks, 60), 'each consenter makes blocks from its own log again');
 
 # ---- terms are not used up by jumps ----
 

@@ -144,6 +144,12 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 	status = raft_step(node->raft, event, &update, &error);
 	if (sim->trace && raft_trace(node->raft)[0] != '\0')
 		printf("%8" PRIu64 "  %s", sim->now_ms, raft_trace(node->raft));
+	/* a message that contradicts what a node knows is refused, and changes nothing: the sender lies, or believed who did */
+	if (status == FB_CORRUPTED && sim->liar != 0 && event->type == RAFT_EVENT_RECEIVE)
+	{
+		sim->counters->refused_lies++;
+		status = FB_OK;
+	}
 	if (status != FB_OK && status != FB_NO_LEADER && status != FB_BUSY)
 		sim_fail(sim, "node %" PRIu64 ": %s: %s", node->id, fb_status_name(status), error.message);
 	host_collect_entries(&update, event, submitted, entries);
@@ -354,6 +360,7 @@ host_start(Sim *sim, SimNode *node)
 	event.start.commit_index = image->commit_index;
 	event.start.configuration_state = fb_bytes(image->configuration_state, image->configuration_state_bytes);
 	event.start.configuration = node->first_configuration;
+	event.start.configuration_fixed = !sim->change_membership;
 	event.start.memory = fb_bytes(image->memory, image->memory_bytes);
 	event.start.recovery = node->lost ? RAFT_RECOVERY_TOLD : image->recovery;
 	event.start.recovery_witness = image->recovery_witness;

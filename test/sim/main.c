@@ -117,6 +117,8 @@ sim_begin(Sim *sim)
 		sim_chance(sim, 300) ? 30 + (uint32_t) sim_below(sim, 100) : 100 + (uint32_t) sim_below(sim, 900);
 	sim->change_membership = sim_chance(sim, 500);
 	sim->lose_memory = !sim->change_membership && nodes_count > 2 && sim_chance(sim, 700);
+	if (!sim->change_membership && !sim->lose_memory && nodes_count >= 3 && sim_chance(sim, 500))
+		sim->liar = 1 + sim_below(sim, nodes_count);
 	sim->heal_at_ms = 8000;
 	sim->next_value = 1;
 	sim->network.drop_per_mille = drops[sim_below(sim, 4)];
@@ -308,12 +310,79 @@ fault_thaw_leader(Sim *sim)
 	}
 }
 
+/*
+ * What one consenter can say in its own name without breaking the promises that Raft rests on: it neither votes twice nor confirms what it has not stored,
+ * nor says that something is committed. A leadership that nobody voted for, log starts near and far, later terms, configurations, changes of leader.
+ * It begins when the network has been founded: before, a node that starts again cannot tell a lie from the memory of the others that it has lost.
+ */
+static void
+fault_lie(Sim *sim)
+{
+	static const RaftMessageType types[] = {RAFT_SNAPSHOT, RAFT_SNAPSHOT, RAFT_SNAPSHOT, RAFT_HEARTBEAT, RAFT_TIMEOUT_NOW, RAFT_VOTE, RAFT_PRE_VOTE, RAFT_APPEND};
+	SimNode *node = sim_random_node(sim, true);
+	RaftMessage message = {.type = types[sim_below(sim, 8)], .from = sim->liar};
+	RaftConfiguration only_liar = {1, {sim->liar}};
+	uint8_t bytes[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	RaftEntry entry = {0};
+	FbArena arena;
+	FbBytes packed;
+	FbError error;
+
+	if (node == NULL || node->id == sim->liar)
+		return;
+	for (uint64_t id = 1; id <= SIM_NODES_MAX; id++)
+		if (sim->nodes[id].exists && !sim->nodes[id].disk.durable.established)
+			return;
+	message.to = node->id;
+	message.term = node->seen.term + sim_below(sim, 3);
+	if (message.term == 0)
+		return;
+	switch (message.type)
+	{
+		case RAFT_SNAPSHOT:
+			/* beyond what this log can have by then: below, it would say that an entry is committed */
+			message.index = sim_chance(sim, 300) ? UINT64_C(1) << 50 : node->seen.last_index + 300 + sim_below(sim, 50);
+			message.log_term = message.term;
+			/* its configuration is what raft.h calls opaque: as the node stores its own */
+			message.configuration = fb_bytes(node->disk.written.configuration_state, node->disk.written.configuration_state_bytes);
+			break;
+		case RAFT_VOTE:
+		case RAFT_PRE_VOTE:
+			message.forced = message.type == RAFT_VOTE && sim_chance(sim, 500);
+			break;
+		case RAFT_APPEND:
+			message.index = node->seen.commit_index;
+			message.log_term = raft_entry_term(node->raft, message.index);
+			entry.term = message.term;
+			entry.kind = RAFT_ENTRY_CONFIGURATION;
+			bytes[0] = (uint8_t) only_liar.voters_count;
+			for (int i = 0; i < 8; i++)
+				bytes[1 + i] = (uint8_t) (only_liar.voters[0] >> (56 - 8 * i));
+			entry.payload = fb_bytes(bytes, 9);
+			message.entries_count = 1;
+			message.entries = &entry;
+			break;
+		default:
+			break;
+	}
+	fb_arena_init(&arena);
+	if (raft_message_encode(&arena.allocator, &message, &packed, &error) == FB_OK)
+	{
+		SAY(sim, "%" PRIu64 " lies to %" PRIu64 ": %s", sim->liar, node->id, raft_message_type_name(message.type));
+		sim->counters->lies++;
+		network_send(sim, sim->liar, node->id, packed);
+	}
+	fb_arena_reset(&arena);
+}
+
 static void
 sim_fault(Sim *sim)
 {
 	SimNode *node;
 	RaftEvent event = {.type = RAFT_EVENT_TRANSFER};
 
+	for (int i = 0; sim->liar != 0 && i < 5; i++)
+		fault_lie(sim);
 	switch (sim_below(sim, 18))
 	{
 		case 0:
@@ -633,6 +702,8 @@ sim_covered(const SimCounters *counters)
 		{"snapshots installed", counters->snapshots_installed},
 		{"leadership transfers", counters->transfers},
 		{"configuration changes", counters->configurations},
+		{"lies", counters->lies},
+		{"refused lies", counters->refused_lies},
 		{"submitted", counters->submitted},
 		{"committed", counters->committed},
 		{"memories lost", counters->memories_lost},

@@ -171,7 +171,7 @@ typedef struct SimChecks
 typedef struct SimCounters
 {
 	uint64_t steps, crashes, elections, truncations, compactions, snapshots_installed, transfers, configurations,
-		partitions, submitted, committed, lost_transactions, refused_appends,
+		partitions, submitted, committed, lost_transactions, refused_appends, lies, refused_lies,
 		memories_lost, restored, recovered, old_leaders;
 } SimCounters;
 
@@ -197,6 +197,7 @@ typedef struct Sim
 	uint32_t fault_every_ms;
 	bool change_membership;
 	bool lose_memory;
+	uint64_t liar; /* this node also sends what is not true; 0: none */
 
 	/* a leader that does not know yet that it is none any more: see fault_freeze_leader; 0: none */
 	uint64_t frozen;

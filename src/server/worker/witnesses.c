@@ -177,6 +177,7 @@ compare_answer(Question *question, int index)
 	}
 	question->witnesses->list[index].away_ms = 0;
 	question->witnesses->list[index].away_until_ms = 0;
+	question->witnesses->preferred = index;
 	for (int i = 0; i < question->claims_count && i < wire_call_rows_count(call); i++)
 	{
 		Claim	   *claim = &question->claims[i];
@@ -240,6 +241,7 @@ witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
 {
 	int			rows_count = wire_call_rows_count(delivered);
 	Question	question = {.witnesses = witnesses, .channel = channel, .source = source};
+	int			first_asked = -1;
 	int			accepted_count;
 
 	question.claims = palloc(rows_count * sizeof(Claim) + 1);
@@ -273,7 +275,7 @@ witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
 
 		if (witnesses->list[index].is_self || is_source(&question, index) || question.asked[index])
 			continue;
-		witnesses->preferred = index;
+		first_asked = index;
 		ask(&question, index);
 		wait_for_answers(&question, FIRST_WITNESS_MS, idle, argument);
 		break;
@@ -289,8 +291,8 @@ witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
 	{
 		if (question.calls[i] == NULL)
 			continue;
-		/* nobody waits for it any more; if it was needed, it is away */
-		if (count_accepted(&question) < question.claims_count)
+		/* nobody waits for it any more. If it was needed, or had the time of the first one, it is away */
+		if (count_accepted(&question) < question.claims_count || i == first_asked)
 			compare_answer(&question, i);
 		wire_call_release(question.calls[i]);
 		question.calls[i] = NULL;
