@@ -39,7 +39,7 @@ typedef struct ChannelMembership
 extern List *channel_memberships(void); /* of ChannelMembership *, sorted by name, palloc'ed in the current memory context */
 
 /*
- * The genesis block of a new channel from its profile, a document with the content of configtx.yaml: organisations, consenters, batch_size,
+ * The genesis block of a new channel from its profile, a document with the content of configtx.yaml: organisations, consenters, orderer_addresses, batch_size,
  * batch_timeout, acls, policies (see docs/operations.md). Raises FB_INVALID_ARGUMENT, and what config_genesis_block raises.
  */
 extern FbBytes channel_genesis_block(const char *name, Jsonb *profile);
