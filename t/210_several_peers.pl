@@ -32,7 +32,7 @@ sub calls
 	return join ";\n", map { "SELECT fabric.invoke('trade', '$chaincode', 'put', '$prefix$_', '$_')" } 1 .. $count;
 }
 
-# a chaincode that only these nodes have installed and approved
+# a chaincode that only these nodes have installed
 sub deploy_at
 {
 	my ($name, $policy, @nodes) = @_;
@@ -47,7 +47,9 @@ SQL
 	foreach my $node (@nodes)
 	{
 		my $id = $node->query("SELECT fabric.install_chaincode('\\x$package')");
-		$node->query("SELECT fabric.approve_chaincode($definition, '$id', $parameters)");
+		my (undef, $error, $failed) = $node->try_query("SELECT fabric.approve_chaincode($definition, '$id', $parameters)");
+		# the other node of its organization may have handed it the approval already
+		die "$error\n" if $failed && $error !~ /has approved sequence/;
 	}
 	$nodes[0]->query("SELECT fabric.commit_chaincode($definition, $parameters)");
 	$network->wait_for_height('trade', FabricTest::height_of($nodes[0], 'trade'));
@@ -71,7 +73,7 @@ subtest 'chaincode on the second peers alone' => sub {
 	my $lacking = sub { join '', map { known($other1, $node{$_}, 'last_error') } qw(org2peer1 org3peer1) };
 	my $session = 0;
 	ok(wait_until(sub { $other1->query(calls(4, 'second', 'a' . ++$session)); $lacking->() ne '' }, 90), 'one that lacks it is asked, and another one answers');
-	like($lacking->(), qr/"second"/, 'the view tells what it said');
+	like($lacking->(), qr/"second[":]/, 'the view tells what it said');
 	# the caller's node lacks it
 	$org1->query(calls(8, 'second', 'b'));
 	is($org1->query("SELECT fabric.query('trade', 'second', 'get', 'b8')"), '8', 'a query goes to the other node of the organization');
