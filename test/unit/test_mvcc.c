@@ -532,18 +532,142 @@ test_range_work(FbAllocator *allocator)
 	free(state);
 }
 
-/* the set of keys that queries see, against an array */
+/*
+ * Queries over keys that the block deletes: right, wherever they begin and end, and each row that is gone is read about once for a transaction.
+ */
 static void
-test_visible_keys(FbAllocator *allocator)
+test_deleted_runs(FbAllocator *allocator)
+{
+	enum
+	{
+		KEYS = 300,
+		QUERIES = 200
+	};
+	uint64_t	random = 99;
+
+	for (int round = 0; round < 60; round++)
+	{
+		State	   *state = new_state();
+		Block		block = {.count = 4};
+		bool		present[KEYS];
+		RwSetVersion versions[KEYS];
+		int			wrong = round % 3 == 2 ? (int) (random >> 40) % QUERIES : -1;
+
+		for (int k = 0; k < KEYS; k++)
+		{
+			char		key[16];
+
+			snprintf(key, sizeof(key), "k%03d", k);
+			present[k] = k % 7 != 3;
+			versions[k] = at(1, (uint32_t) k);
+			if (present[k])
+				put_row(state, "ns", key, "v", versions[k]);
+		}
+		/* transactions 0 and 2 write, 1 and 3 query */
+		for (int t = 0; t < 4; t++)
+		{
+			RwSetBuilder *builder = new_builder(allocator);
+
+			for (int k = 0; t % 2 == 0 && k < KEYS; k++)
+			{
+				char		key[16];
+				int			dice;
+
+				random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+				dice = (int) (random >> 33) % 100;
+				snprintf(key, sizeof(key), "k%03d", k);
+				if (dice < (t == 0 ? 90 : 5))
+				{
+					CHECK_STATUS(rwset_builder_add_delete(builder, B("ns"), fb_bytes_of_text(key), NULL), FB_OK);
+					present[k] = false;
+				}
+				else if (dice < 94)
+					continue;
+				else
+				{
+					CHECK_STATUS(rwset_builder_add_write(builder, B("ns"), fb_bytes_of_text(key), B("w"), NULL), FB_OK);
+					present[k] = true;
+					versions[k] = at(9, (uint32_t) t);
+				}
+			}
+			for (int q = 0; t % 2 == 1 && q < QUERIES; q++)
+			{
+				RwSetRangeBuilder *range;
+				char		start[16];
+				char		end[16];
+				int			first;
+				int			last;
+
+				random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+				first = (int) (random >> 33) % KEYS;
+				last = (int) (random >> 45) % 4 == 0 ? KEYS : first + (int) (random >> 50) % (KEYS - first + 1);
+				snprintf(start, sizeof(start), "k%03d", first);
+				snprintf(end, sizeof(end), "k%03d", last);
+				CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), fb_bytes_of_text(start), last == KEYS && q % 2 == 0 ? B("") : fb_bytes_of_text(end), &range, NULL), FB_OK);
+				for (int k = first; k < last; k++)
+				{
+					char		key[16];
+
+					snprintf(key, sizeof(key), "k%03d", k);
+					if (present[k])
+						CHECK_STATUS(rwset_range_add_result(range, fb_bytes_of_text(key), versions[k], NULL), FB_OK);
+				}
+				if (q == wrong && t == 3)
+					CHECK_STATUS(rwset_range_add_result(range, B("k999"), at(1, 1), NULL), FB_OK);
+				rwset_range_exhaust(range);
+			}
+			block.transactions[t].rwset = finish(allocator, builder);
+		}
+		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared, NULL), FB_OK);
+		fill_committed(allocator, block.prepared, state);
+		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL), FB_OK);
+		CHECK(state->open_count == 0);
+		check_codes(&block, wrong >= 0 ? "0 0 0 12" : "0 0 0 0", __FILE__, __LINE__);
+		free(state);
+	}
+
+	/* all is gone: every query begins at another row, and none reads on */
+	{
+		State	   *state = new_state();
+		Block		block = {.count = 2};
+		RwSetBuilder *delete = new_builder(allocator);
+		RwSetBuilder *query = new_builder(allocator);
+
+		for (int k = 0; k < KEYS; k++)
+		{
+			RwSetRangeBuilder *range;
+			char		key[16];
+
+			snprintf(key, sizeof(key), "k%03d", k);
+			put_row(state, "ns", key, "v", at(1, 0));
+			CHECK_STATUS(rwset_builder_add_delete(delete, B("ns"), fb_bytes_of_text(key), NULL), FB_OK);
+			CHECK_STATUS(rwset_builder_open_range(query, B("ns"), fb_bytes_of_text(key), B("z"), &range, NULL), FB_OK);
+			rwset_range_exhaust(range);
+		}
+		block.transactions[0].rwset = finish(allocator, delete);
+		block.transactions[1].rwset = finish(allocator, query);
+		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared, NULL), FB_OK);
+		fill_committed(allocator, block.prepared, state);
+		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL), FB_OK);
+		check_codes(&block, "0 0", __FILE__, __LINE__);
+		/* all rows once, then one row and the end for each query */
+		CHECK(block.result.range_rows == KEYS + 2 * KEYS - 1);
+		free(state);
+	}
+}
+
+/* a set of keys, against an array */
+static void
+test_key_set(FbAllocator *allocator)
 {
 	uint64_t	random = 4711;
 
 	for (size_t count = 1; count < 9000; count = count * 3 + count % 5)
 	{
-		VisibleKeys visible;
+		KeySet		set;
 		bool	   *model = fb_allocate_array(allocator, count, sizeof(bool));
 
-		CHECK_STATUS(visible_keys_init(&visible, allocator, count, NULL), FB_OK);
+		CHECK_STATUS(key_set_init(&set, allocator, count, NULL), FB_OK);
 		for (int i = 0; i < 400; i++)
 		{
 			size_t		slot = (random >> 20) % count;
@@ -551,14 +675,14 @@ test_visible_keys(FbAllocator *allocator)
 			size_t		next = from;
 
 			model[slot] = (random >> 50) % 3 == 0;
-			visible_keys_set(&visible, slot, model[slot]);
+			key_set_put(&set, slot, model[slot]);
 			while (next < count && !model[next])
 				next++;
-			CHECK(visible_keys_next(&visible, from) == (next < count ? next : SIZE_MAX));
+			CHECK(key_set_next(&set, from) == (next < count ? next : SIZE_MAX));
 			random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 		}
-		visible_keys_clear(&visible);
-		CHECK(visible_keys_next(&visible, 0) == SIZE_MAX);
+		key_set_clear(&set);
+		CHECK(key_set_next(&set, 0) == SIZE_MAX);
 	}
 }
 
@@ -1174,7 +1298,8 @@ main(int argc, char **argv)
 	test_metadata(&arena.allocator);
 	test_ranges(&arena.allocator);
 	test_range_work(&arena.allocator);
-	test_visible_keys(&arena.allocator);
+	test_key_set(&arena.allocator);
+	test_deleted_runs(&arena.allocator);
 	test_summaries(&arena.allocator);
 	test_writes(&arena.allocator);
 	test_long_names(&arena.allocator);

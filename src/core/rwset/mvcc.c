@@ -291,7 +291,8 @@ mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t trans
 	if (count > 1)
 		qsort(visit_state.references, count, sizeof(Reference), compare_references);
 	FB_TRY(merge_references(allocator, visit_state.references, count, made, error));
-	FB_TRY(visible_keys_init(&plan->visible, allocator, made->keys_count, error));
+	FB_TRY(key_set_init(&plan->present, allocator, made->keys_count, error));
+	FB_TRY(key_set_init(&plan->deleted, allocator, made->keys_count, error));
 	mark_repeated_writes(made);
 	fb_release(allocator, visit_state.references);
 	*block = made;
@@ -392,6 +393,8 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 {
 	const MvccBlock *block = validation->block;
 
+	/* what queries of earlier transactions found deleted may be there again */
+	block->plan->runs_base = block->plan->runs_count;
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 	{
 		const RwSetNamespace *ns = &rwset->namespaces[n];
@@ -612,8 +615,8 @@ apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *er
 		uint32_t	touched = validation->touched[i];
 
 		apply_key(&block->keys[touched], &block->plan->states[touched], tx_index);
-		visible_keys_set(&block->plan->visible, touched,
-						 block->plan->states[touched].updated && (!block->plan->states[touched].deleted || block->keys[touched].committed.present));
+		key_set_put(&block->plan->present, touched, block->plan->states[touched].updated && !block->plan->states[touched].deleted);
+		key_set_put(&block->plan->deleted, touched, block->plan->states[touched].deleted && block->keys[touched].committed.present);
 	}
 	return FB_OK;
 }
@@ -667,7 +670,8 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 	FB_ASSERT(ranges != NULL || !block->has_ranges);
 	memset(result, 0, sizeof(*result));
 	memset(plan->states, 0, block->keys_count * sizeof(MvccState));
-	visible_keys_clear(&plan->visible);
+	key_set_clear(&plan->present);
+	key_set_clear(&plan->deleted);
 	plan->range_rows = 0;
 	plan->block_number = block_number;
 	merkle_init(&validation.tree, allocator);

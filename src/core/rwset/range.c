@@ -6,61 +6,61 @@
 
 #include <stdlib.h>
 
-/* ---- the keys that a query must look at ---- */
+/* ---- sets of keys ---- */
 
 FbStatus
-visible_keys_init(VisibleKeys *visible, FbAllocator *allocator, size_t keys_count, FbError *error)
+key_set_init(KeySet *set, FbAllocator *allocator, size_t keys_count, FbError *error)
 {
-	visible->words_count = (keys_count + 63) / 64;
-	visible->words = fb_allocate_array(allocator, visible->words_count, sizeof(uint64_t));
-	visible->summary = fb_allocate_array(allocator, (visible->words_count + 63) / 64, sizeof(uint64_t));
-	return visible->words == NULL || visible->summary == NULL ? fb_out_of_memory(error) : FB_OK;
+	set->words_count = (keys_count + 63) / 64;
+	set->words = fb_allocate_array(allocator, set->words_count, sizeof(uint64_t));
+	set->summary = fb_allocate_array(allocator, (set->words_count + 63) / 64, sizeof(uint64_t));
+	return set->words == NULL || set->summary == NULL ? fb_out_of_memory(error) : FB_OK;
 }
 
 void
-visible_keys_clear(VisibleKeys *visible)
+key_set_clear(KeySet *set)
 {
-	memset(visible->words, 0, visible->words_count * sizeof(uint64_t));
-	memset(visible->summary, 0, (visible->words_count + 63) / 64 * sizeof(uint64_t));
+	memset(set->words, 0, set->words_count * sizeof(uint64_t));
+	memset(set->summary, 0, (set->words_count + 63) / 64 * sizeof(uint64_t));
 }
 
 void
-visible_keys_set(VisibleKeys *visible, size_t slot, bool is_visible)
+key_set_put(KeySet *set, size_t slot, bool is_member)
 {
 	size_t		word = slot / 64;
 	uint64_t	bit = UINT64_C(1) << (slot % 64);
 
-	if (is_visible)
-		visible->words[word] |= bit;
+	if (is_member)
+		set->words[word] |= bit;
 	else
-		visible->words[word] &= ~bit;
-	if (visible->words[word] != 0)
-		visible->summary[word / 64] |= UINT64_C(1) << (word % 64);
+		set->words[word] &= ~bit;
+	if (set->words[word] != 0)
+		set->summary[word / 64] |= UINT64_C(1) << (word % 64);
 	else
-		visible->summary[word / 64] &= ~(UINT64_C(1) << (word % 64));
+		set->summary[word / 64] &= ~(UINT64_C(1) << (word % 64));
 }
 
 size_t
-visible_keys_next(const VisibleKeys *visible, size_t slot)
+key_set_next(const KeySet *set, size_t slot)
 {
 	size_t		word = slot / 64;
 	size_t		summary_word;
 	uint64_t	bits;
 
-	if (word >= visible->words_count)
+	if (word >= set->words_count)
 		return SIZE_MAX;
-	bits = visible->words[word] & (UINT64_MAX << (slot % 64));
+	bits = set->words[word] & (UINT64_MAX << (slot % 64));
 	if (bits != 0)
 		return word * 64 + (size_t) __builtin_ctzll(bits);
 	word++;
 	summary_word = word / 64;
-	for (bits = word % 64 == 0 ? UINT64_MAX : UINT64_MAX << (word % 64); summary_word * 64 < visible->words_count; bits = UINT64_MAX)
+	for (bits = word % 64 == 0 ? UINT64_MAX : UINT64_MAX << (word % 64); summary_word * 64 < set->words_count; bits = UINT64_MAX)
 	{
-		bits &= visible->summary[summary_word];
+		bits &= set->summary[summary_word];
 		if (bits != 0)
 		{
 			word = summary_word * 64 + (size_t) __builtin_ctzll(bits);
-			return word * 64 + (size_t) __builtin_ctzll(visible->words[word]);
+			return word * 64 + (size_t) __builtin_ctzll(set->words[word]);
 		}
 		summary_word++;
 	}
@@ -156,11 +156,15 @@ range_find_repeated(FbAllocator *allocator, const RwSetNamespace *ns, bool **rep
 /* committed state and updates of the block, merged: where both have a key, the update counts */
 typedef struct Merged
 {
+	FbAllocator *allocator;
 	const MvccBlock *block;
 	RangeSource *source;
+	bool		source_open;
 	FbBytes		namespace_name;
 	FbBytes		end_key;
-	size_t		next_update;	/* index in block->keys */
+	size_t		next_update;	/* index in block->keys: of those that the block changes */
+	size_t		next_deleted;	/* ... and deletes */
+	uint32_t	run;			/* the DeletedRun that the query is in; 0: none */
 	bool		state_ended;
 	bool		state_taken;	/* the current row of the state was used: fetch the next one first */
 	FbBytes		state_key;
@@ -169,22 +173,167 @@ typedef struct Merged
 	uint32_t	end_slot;
 } Merged;
 
-/* the next update inside the range, or NULL; deletions of what the state has are updates too */
+/* a public key of the query's namespace? Those come one after the other, in the order of their bytes */
+static bool
+is_in_namespace(const Merged *merged, const MvccKey *key)
+{
+	return !key->hashed && fb_bytes_equal(key->namespace_name, merged->namespace_name);
+}
+
+/* the next key inside the range that the block changes and does not delete, or NULL */
 static const MvccKey *
 peek_update(Merged *merged)
 {
 	const MvccBlock *block = merged->block;
 	const MvccKey *key;
-	size_t		slot = visible_keys_next(&block->plan->visible, merged->next_update);
+	size_t		slot = key_set_next(&block->plan->present, merged->next_update);
 
 	if (slot == SIZE_MAX)
 		return NULL;
 	key = &block->keys[slot];
-	if (key->hashed || !fb_bytes_equal(key->namespace_name, merged->namespace_name) ||
-		(merged->end_key.size > 0 && fb_bytes_compare(key->key, merged->end_key) >= 0))
+	if (!is_in_namespace(merged, key) || (merged->end_key.size > 0 && fb_bytes_compare(key->key, merged->end_key) >= 0))
 		return NULL;
 	merged->next_update = slot;
 	return key;
+}
+
+/* ---- rows of the state that the block has deleted ---- */
+
+/* fewer rows are read again about as fast as a query is started anew */
+#define RUN_ROWS_MIN 4
+
+/* the key of the current row if the block has deleted it; SIZE_MAX: it has not */
+static size_t
+find_deleted(Merged *merged)
+{
+	const MvccBlock *block = merged->block;
+	size_t		slot = key_set_next(&block->plan->deleted, merged->next_deleted);
+	int			order = 1;
+
+	while (slot != SIZE_MAX && is_in_namespace(merged, &block->keys[slot]))
+	{
+		order = fb_bytes_compare(block->keys[slot].key, merged->state_key);
+		if (order >= 0)
+			break;
+		slot = key_set_next(&block->plan->deleted, slot + 1);
+	}
+	merged->next_deleted = slot == SIZE_MAX ? block->keys_count : slot;
+	return order == 0 ? slot : SIZE_MAX;
+}
+
+static FbStatus
+add_run(Merged *merged, FbError *error)
+{
+	MvccPlan   *plan = merged->block->plan;
+
+	if (plan->runs_of_keys == NULL)
+	{
+		plan->runs_of_keys = fb_allocate_array(merged->allocator, merged->block->keys_count, sizeof(uint32_t));
+		if (plan->runs_of_keys == NULL)
+			return fb_out_of_memory(error);
+	}
+	if (plan->runs_count == plan->runs_capacity)
+	{
+		size_t		capacity = plan->runs_capacity == 0 ? 64 : plan->runs_capacity * 2;
+		DeletedRun *runs = capacity > UINT32_MAX ? NULL : fb_allocate_array(merged->allocator, capacity, sizeof(DeletedRun));
+
+		if (runs == NULL)
+			return fb_out_of_memory(error);
+		if (plan->runs_count > 0)
+			memcpy(runs, plan->runs, plan->runs_count * sizeof(DeletedRun));
+		fb_release(merged->allocator, plan->runs);
+		plan->runs = runs;
+		plan->runs_capacity = capacity;
+	}
+	plan->runs[plan->runs_count] = (DeletedRun) {0};
+	merged->run = (uint32_t) ++plan->runs_count;
+	return FB_OK;
+}
+
+/* go on behind a stretch that is known; where the range ends before, nothing is left of it */
+static FbStatus
+skip_run(Merged *merged, const DeletedRun *run, FbError *error)
+{
+	FbBytes		until = run->until;
+
+	merged->source->close(merged->source);
+	merged->source_open = false;
+	if (run->unbounded || (merged->end_key.size > 0 && fb_bytes_compare(until, merged->end_key) >= 0))
+	{
+		/* the stretch that the query is in reaches as far as the one behind */
+		merged->block->plan->runs[merged->run - 1].until = until;
+		merged->block->plan->runs[merged->run - 1].unbounded = run->unbounded;
+		merged->run = 0;
+		merged->state_ended = true;
+		return FB_OK;
+	}
+	FB_TRY(merged->source->open(merged->source, merged->namespace_name, until, merged->end_key, error));
+	merged->source_open = true;
+	merged->next_deleted = mvcc_lower_bound(merged->block, merged->namespace_name, until);
+	return FB_OK;
+}
+
+/* the current row is deleted: it belongs to the stretch that the query is in, or to another one, behind which the query goes on */
+static FbStatus
+pass_deleted(Merged *merged, size_t slot, FbError *error)
+{
+	MvccPlan   *plan = merged->block->plan;
+	uint32_t	known = plan->runs_of_keys == NULL ? 0 : plan->runs_of_keys[slot];
+
+	if (known > plan->runs_base && known != merged->run && plan->runs[known - 1].rows_count >= RUN_ROWS_MIN)
+	{
+		if (merged->run == 0)
+			merged->run = known;
+		else
+			plan->runs[merged->run - 1].rows_count += plan->runs[known - 1].rows_count;
+		return skip_run(merged, &plan->runs[known - 1], error);
+	}
+	if (merged->run == 0)
+		FB_TRY(add_run(merged, error));
+	plan->runs_of_keys[slot] = merged->run;
+	plan->runs[merged->run - 1].rows_count++;
+	return FB_OK;
+}
+
+/* the stretch that the query is in ends before the current row, or with the range */
+static FbStatus
+end_run(Merged *merged, FbError *error)
+{
+	DeletedRun *run;
+
+	if (merged->run == 0)
+		return FB_OK;
+	run = &merged->block->plan->runs[merged->run - 1];
+	merged->run = 0;
+	run->unbounded = merged->state_ended && merged->end_key.size == 0;
+	if (!merged->state_ended)
+		return fb_bytes_copy(merged->allocator, merged->state_key, &run->until, error);
+	run->until = merged->end_key;
+	return FB_OK;
+}
+
+/* the next row of the state that the block has not deleted, if the last one was used */
+static FbStatus
+fetch_row(Merged *merged, FbError *error)
+{
+	while (merged->state_taken && !merged->state_ended)
+	{
+		bool		more;
+		size_t		slot;
+
+		FB_TRY(merged->source->next(merged->source, &merged->state_key, &merged->state_version, &more, error));
+		merged->state_ended = !more;
+		slot = more ? find_deleted(merged) : SIZE_MAX;
+		if (slot != SIZE_MAX)
+		{
+			merged->block->plan->range_rows++;
+			FB_TRY(pass_deleted(merged, slot, error));
+			continue;
+		}
+		merged->state_taken = false;
+		FB_TRY(end_run(merged, error));
+	}
+	return FB_OK;
 }
 
 /* the end key of an iterator that was not exhausted comes last, whatever its order (combined_iterator.go) */
@@ -206,44 +355,30 @@ serve_end(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found)
 static FbStatus
 merged_next(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
 {
-	for (;;)
+	const MvccKey *update;
+	int			order;
+
+	merged->block->plan->range_rows++;
+	FB_TRY(fetch_row(merged, error));
+	update = peek_update(merged);
+	if (merged->state_ended && update == NULL)
 	{
-		const MvccKey *update = peek_update(merged);
-		const MvccState *state;
-		int			order;
-
-		merged->block->plan->range_rows++;
-		if (merged->state_taken && !merged->state_ended)
-		{
-			bool		more;
-
-			FB_TRY(merged->source->next(merged->source, &merged->state_key, &merged->state_version, &more, error));
-			merged->state_ended = !more;
-			merged->state_taken = false;
-		}
-		if (merged->state_ended && update == NULL)
-		{
-			serve_end(merged, key, version, found);
-			return FB_OK;
-		}
-		order = merged->state_ended ? 1 : update == NULL ? -1 : fb_bytes_compare(merged->state_key, update->key);
-		if (order <= 0)
-			merged->state_taken = true;
-		if (order < 0)
-		{
-			*key = merged->state_key;
-			*version = merged->state_version;
-			*found = true;
-			return FB_OK;
-		}
-		state = &merged->block->plan->states[merged->next_update++];
-		if (state->deleted)
-			continue;
-		*key = update->key;
-		*version = mvcc_version(merged->block->plan->block_number, state->tx_index);
-		*found = true;
+		serve_end(merged, key, version, found);
 		return FB_OK;
 	}
+	*found = true;
+	order = merged->state_ended ? 1 : update == NULL ? -1 : fb_bytes_compare(merged->state_key, update->key);
+	if (order <= 0)
+		merged->state_taken = true;
+	if (order < 0)
+	{
+		*key = merged->state_key;
+		*version = merged->state_version;
+		return FB_OK;
+	}
+	*key = update->key;
+	*version = mvcc_version(merged->block->plan->block_number, merged->block->plan->states[merged->next_update++].tx_index);
+	return FB_OK;
 }
 
 /* say which key differs: the one that was read, or the one that is there now */
@@ -365,12 +500,15 @@ FbStatus
 range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace_name, const RwSetRange *range,
 			   uint32_t end_slot, RangeSource *source, MerkleTree *tree, bool *conflict, MvccConflict *found, FbError *error)
 {
+	size_t		start = mvcc_lower_bound(block, namespace_name, range->start_key);
 	Merged		merged = {
+		.allocator = allocator,
 		.block = block,
 		.source = source,
 		.namespace_name = namespace_name,
 		.end_key = range->end_key,
-		.next_update = mvcc_lower_bound(block, namespace_name, range->start_key),
+		.next_update = start,
+		.next_deleted = start,
 		.state_taken = true,
 		.end_wanted = !range->exhausted,
 		.end_slot = end_slot,
@@ -379,7 +517,10 @@ range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace
 
 	*conflict = true;
 	if (mvcc_namespace_is_storable(namespace_name))
+	{
 		FB_TRY(source->open(source, namespace_name, range->start_key, range->end_key, error));
+		merged.source_open = true;
+	}
 	else
 	{
 		merged.state_taken = false;
@@ -389,7 +530,7 @@ range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace
 		status = compare_summary(&merged, range, tree, conflict, error);
 	else
 		status = compare_reads(allocator, &merged, range, conflict, found, error);
-	if (mvcc_namespace_is_storable(namespace_name))
+	if (merged.source_open)
 		source->close(source);
 	return status;
 }

@@ -97,16 +97,27 @@ typedef struct MvccState
 } MvccState;
 
 /*
- * The keys that a range query must see although the state has them otherwise, or not at all: those that the block has changed so far, without
- * deletions of what the state does not have. A bit for each key of the block, and a bit for each word of these, so that a query skips the keys that the block
- * only mentions: a transaction may have ten thousand queries over a hundred thousand of them.
+ * A set of keys of the block: a bit for each key, and a bit for each word of these, so that a range query skips the keys that the block only
+ * mentions: a transaction may have ten thousand queries over a hundred thousand of them.
  */
-typedef struct VisibleKeys
+typedef struct KeySet
 {
 	uint64_t   *words;
 	uint64_t   *summary;
 	size_t		words_count;
-} VisibleKeys;
+} KeySet;
+
+/*
+ * A stretch of the state that queries of one transaction have found to be deleted by the block: from the keys that belong to it (MvccPlan.runs_of_keys) up to
+ * `until` there is no row that is still there. A later query that comes to one of these keys goes on behind it: ten thousand queries over a
+ * hundred thousand deleted keys read these once.
+ */
+typedef struct DeletedRun
+{
+	FbBytes		until;
+	bool		unbounded;		/* up to the end of the namespace */
+	size_t		rows_count;
+} DeletedRun;
 
 typedef struct MvccPlan
 {
@@ -117,7 +128,13 @@ typedef struct MvccPlan
 	size_t	   *first_slots;	/* of each transaction: its reads */
 	size_t	   *first_writes;	/* of each transaction: its writes, which follow the reads */
 	MvccState  *states;
-	VisibleKeys visible;
+	KeySet		present;		/* changed by the block so far, and not deleted */
+	KeySet		deleted;		/* deleted by the block so far, and in the state */
+	uint32_t   *runs_of_keys;	/* number of the DeletedRun, from 1; above runs_base: of the transaction at hand. NULL: not needed yet */
+	DeletedRun *runs;
+	size_t		runs_count;
+	size_t		runs_capacity;
+	size_t		runs_base;
 	uint64_t	range_rows;		/* see MvccResult */
 	uint64_t	block_number;
 } MvccPlan;
@@ -136,11 +153,11 @@ extern size_t mvcc_lower_bound(const MvccBlock *block, FbBytes namespace_name, F
 
 /* ---- range.c ---- */
 
-extern FbStatus visible_keys_init(VisibleKeys *visible, FbAllocator *allocator, size_t keys_count, FbError *error);
-extern void visible_keys_clear(VisibleKeys *visible);
-extern void visible_keys_set(VisibleKeys *visible, size_t slot, bool is_visible);
+extern FbStatus key_set_init(KeySet *set, FbAllocator *allocator, size_t keys_count, FbError *error);
+extern void key_set_clear(KeySet *set);
+extern void key_set_put(KeySet *set, size_t slot, bool is_member);
 /* the first one from this slot on; SIZE_MAX: there is none */
-extern size_t visible_keys_next(const VisibleKeys *visible, size_t slot);
+extern size_t key_set_next(const KeySet *set, size_t slot);
 
 /*
  * For each range query of a namespace, whether an earlier one of it is the same in all: what was found for that one holds for this one, since both ask for the

@@ -10,8 +10,8 @@
  *   - what asks a committer for more work than its bytes pay for (FB_ADMITTED_* in base/limits.h): endorsements, namespaces, collections, range queries and
  *     their results, keys times endorsements, and the size of policies of keys, which later transactions pay for.
  * An honest client never comes near. Codes do not depend on the second kind: what a leader that does not ask has ordered, or what comes in a block from elsewhere, is
- * validated as Fabric does it; the algorithms of validation are linear in its size up to logarithms, but for range queries over keys that the same block
- * deletes and for Merkle summaries, whose work is that of running the query once more.
+ * validated as Fabric does it; the algorithms of validation are linear in its size up to logarithms, and in that of the results of its range queries,
+ * whose summaries may be much shorter.
  *
  * Rejected: a code at commit for what exceeds the budget (two networks would disagree about the same block); a time limit for a transaction (nodes would
  * disagree); a price in the batch, so that expensive transactions get blocks of their own (they would still be validated by everybody).
