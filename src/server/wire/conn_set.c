@@ -132,7 +132,7 @@ conn_waiter_close(ConnWaiter *waiter)
 
 /* a node that refuses one message refuses the next one too, and each makes a line in its log */
 #define REFUSED_PAUSE_MS_MIN 500
-#define REFUSED_PAUSE_MS_MAX 8000
+#define REFUSED_PAUSE_MS_MAX 2000
 
 typedef struct SetPeer
 {
