@@ -278,8 +278,8 @@ raft_answer(void *owner, WireConn *conn, PGresult *result)
 	}
 	remote_error(&error, conn->address, result);
 	PQclear(result);
-	/* those that were on their way already are refused as well */
-	if (clock_ms() < peer->paused_until_ms)
+	/* the node is going down, which is no refusal and seen by itself; and messages that were on their way already are refused as well */
+	if (error.error.status == FB_NODE_UNREACHABLE || clock_ms() < peer->paused_until_ms)
 		return;
 	fb_fail(&why, error.error.status, "consenter %llu at %s refuses the messages of this node: %s", (unsigned long long) peer->id, conn->address,
 			error.error.message);
