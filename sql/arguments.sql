@@ -195,7 +195,7 @@ END
 $$;
 TRUNCATE arguments_test.outcome;
 SELECT arguments_test.walk_shim_outside();
-SELECT count(*) > 100 AS calls, state, message, hint FROM arguments_test.outcome GROUP BY state, message, hint ORDER BY state DESC;
+SELECT count(*) > 100 AS calls, state, message, hint FROM arguments_test.outcome GROUP BY state, message, hint ORDER BY state DESC, message COLLATE "C", hint COLLATE "C";
 
 --
 -- inside: a chaincode that has a function for each of these calls
