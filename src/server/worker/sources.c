@@ -11,7 +11,8 @@
  * from 1 s to 15 s, so that its recovery is seen within that. Peers are asked only while no orderer is left.
  *
  * With several sources a request waits for new blocks 1 s at most, and its answer is given up when nothing arrives for another second: a node that
- * is frozen takes connections and requests, and says nothing, and sessions of this node wait for the blocks. A source that failed is given more time with
+ * is frozen takes connections and requests, and says nothing, and sessions of this node wait for the blocks. For the same reason one that failed
+ * is asked again with a short patience as long as another one answers: only whether it is back. Where none does, a source that failed is given more time with
  * each failure, as it is left out for longer, so one that is far away or busy is not given up for ever. With a single source there is nobody else to ask, and fabric.deliver_wait counts.
  *
  * In Fabric a peer takes a random orderer endpoint, and the next one after a failure (internal/pkg/peer/blocksprovider/blocksprovider.go); and it gets
@@ -24,6 +25,8 @@
 #define BACKOFF_MS_MAX 15000
 #define SEVERAL_WAIT_MS 1000
 #define PATIENCE_MS_MIN 1000
+#define PROBE_WAIT_MS 1
+#define PROBE_PATIENCE_MS_MIN 250
 #define RETURN_MS 60000
 
 static BlockSourceState *
@@ -130,15 +133,29 @@ sources_next_ms(const BlockSources *sources, uint64 now_ms)
 	return Max(next_ms, now_ms + 1);
 }
 
+/* is the one to ask now one that failed, while another one answers? Then it is only looked whether it is back: sessions wait for blocks meanwhile */
+static bool
+is_probe(const BlockSources *sources)
+{
+	for (int i = 0; i < sources->count && sources->list[sources->current].backoff_ms > 0; i++)
+		if (sources->list[i].backoff_ms == 0)
+			return true;
+	return false;
+}
+
 int
 sources_wait_ms(const BlockSources *sources)
 {
+	if (is_probe(sources))
+		return PROBE_WAIT_MS;
 	return sources->count > 1 ? Min(guc_deliver_wait_ms, SEVERAL_WAIT_MS) : guc_deliver_wait_ms;
 }
 
 int
 sources_patience_ms(const BlockSources *sources)
 {
+	if (is_probe(sources))
+		return PROBE_PATIENCE_MS_MIN + (int) sources->list[sources->current].backoff_ms / 10;
 	return sources->count > 1 ? PATIENCE_MS_MIN + (int) sources->list[sources->current].backoff_ms : guc_connect_timeout_ms + 5000;
 }
 
