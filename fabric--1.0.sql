@@ -75,7 +75,8 @@ CREATE TABLE fabric_internal.block (
 	orderer				bytea NOT NULL,		-- metadata slot 3
 	commit_hash			bytea NOT NULL,		-- the hash in metadata slot 4; empty where Fabric has none
 	raft_index			bigint NOT NULL,	-- of the log entry that it was made from, from slot 0; 0 if none
-	committed_at		timestamptz NOT NULL
+	committed_at		timestamptz NOT NULL,
+	raft_term			bigint				-- of that log entry, where this node made the block from its own log; null: it came from another node
 ) PARTITION BY LIST (channel);
 
 -- one transaction, valid or not; append-only
@@ -150,13 +151,38 @@ CREATE TABLE fabric_internal.transient (
 	received_at_height	bigint NOT NULL
 ) PARTITION BY LIST (channel);
 
+-- what shows that a consenter broke a promise: one row for each kind and consenter; written by the workers of the channel only
+CREATE TABLE fabric_internal.raft_evidence (
+	channel				text COLLATE "C" NOT NULL REFERENCES fabric_internal.channel ON DELETE CASCADE,
+	kind				text COLLATE "C" NOT NULL,
+	consenter_id		bigint NOT NULL,	-- 0: this node alone
+	term				bigint NOT NULL,
+	index				bigint NOT NULL,	-- of the entry; 0: of none
+	sqlstate			text NOT NULL,
+	message				text NOT NULL,		-- of the first since the last acknowledgement
+	detail				text NOT NULL,
+	first_at			timestamptz NOT NULL,
+	last_at				timestamptz NOT NULL,
+	occurrences			bigint NOT NULL,
+	PRIMARY KEY (channel, kind, consenter_id)
+) WITH (fillfactor = 50);
+
+-- evidence that administrators have seen; of its own, so that no worker waits for an administrator's transaction
+CREATE TABLE fabric_internal.raft_acknowledgement (
+	channel				text COLLATE "C" NOT NULL REFERENCES fabric_internal.channel ON DELETE CASCADE,
+	up_to				timestamptz NOT NULL,	-- of evidence that was last seen until then
+	acknowledged_at		timestamptz NOT NULL,
+	acknowledged_by		text NOT NULL
+);
+CREATE INDEX raft_acknowledgement_channel ON fabric_internal.raft_acknowledgement (channel, up_to);
+
 -- the Raft log of a channel that this node orders; written by its orderer worker only
 CREATE TABLE fabric_internal.raft_log (
 	channel				text COLLATE "C" NOT NULL,
 	index				bigint NOT NULL,
 	term				bigint NOT NULL,
 	kind				smallint NOT NULL,	-- 0 batch, 1 a new leader's empty entry, 2 Raft configuration
-	payload				bytea NOT NULL		-- kind 0: common.BlockData
+	payload				bytea NOT NULL		-- kind 0: u64 number of the block, 32 bytes hash of the block before, common.BlockData
 ) PARTITION BY LIST (channel);
 -- envelopes do not get smaller by trying again and again
 ALTER TABLE fabric_internal.raft_log ALTER COLUMN payload SET STORAGE EXTERNAL;
@@ -178,7 +204,9 @@ CREATE TABLE fabric_internal.raft_state (
 	recovering_since	timestamptz,
 	recovery_detail		text,
 	timeline			bigint NOT NULL,	-- of the server when this was written
-	storage				text NOT NULL		-- identity of the data directory when this was written
+	storage				text NOT NULL,		-- identity of the data directory when this was written
+	base_block			bigint NOT NULL,	-- the last block that was made from an entry up to there, and its hash
+	base_hash			bytea NOT NULL
 ) WITH (fillfactor = 50);
 
 -- what the orderer worker must know of this node's memory: written by leave_channel, recover_consenter and trust_consenter;
@@ -674,12 +702,31 @@ COMMENT ON FUNCTION fabric_internal.stat_conditions IS 'what is wrong now at thi
 REVOKE ALL ON FUNCTION fabric_internal.stat_conditions FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fabric_internal.stat_conditions TO fabric_admin, fabric_client;
 
+-- evidence that no administrator has acknowledged
+CREATE VIEW fabric.raft_evidence AS
+	SELECT channel, kind, consenter_id, term, index, sqlstate, message, detail, first_at, last_at, occurrences
+	FROM fabric_internal.raft_evidence e
+	WHERE NOT EXISTS (SELECT FROM fabric_internal.raft_acknowledgement k WHERE k.channel = e.channel AND k.up_to >= e.last_at);
+COMMENT ON VIEW fabric.raft_evidence IS 'what shows that a consenter broke a promise of Raft, or that chains differ: kind, which other consenter (0: this node alone), term and log entry, what was found first, since when and how often; until it is acknowledged with fabric.acknowledge_evidence';
+GRANT SELECT ON fabric.raft_evidence TO fabric_admin, fabric_client;
+
+CREATE FUNCTION fabric.acknowledge_evidence(channel text, up_to timestamptz DEFAULT NULL) RETURNS bigint
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_acknowledge_evidence';
+COMMENT ON FUNCTION fabric.acknowledge_evidence IS 'the evidence of a channel that was last seen until then (null: now) is dealt with: fabric.raft_evidence shows it no more, and a ledger that stood still for it goes on if it can; returns how much there was';
+REVOKE ALL ON FUNCTION fabric.acknowledge_evidence FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fabric.acknowledge_evidence TO fabric_admin;
+
 CREATE VIEW fabric.stat_orderer AS
 	SELECT channel, consenter_id, running, role, term, leader_id, leader_changes, last_index, commit_index, applied_index, batches,
 		   pending_envelopes, pending_bytes, dropped_envelopes, inbox_records, inbox_bytes, inbox_refused, inbox_size,
-		   participation, recovering_since, recovering_reason, recovering_to, others_recovering
-	FROM fabric_internal.stat_orderer();
-COMMENT ON VIEW fabric.stat_orderer IS 'one row for each channel that this node orders: Raft role, term, leader, log and ledger position, queues';
+		   participation, recovering_since, recovering_reason, recovering_to, others_recovering,
+		   coalesce(e.evidence, 0) AS evidence, e.evidence_since, e.evidence_last_at, e.evidence_detail
+	FROM fabric_internal.stat_orderer() s
+	LEFT JOIN LATERAL (SELECT count(*) AS evidence, min(first_at) AS evidence_since, max(last_at) AS evidence_last_at,
+			string_agg(format('%s: %s (%s, consenter %s, term %s, entry %s, %s times)', sqlstate, message, kind, consenter_id, term, index, occurrences),
+				'; ' ORDER BY first_at) AS evidence_detail
+		FROM fabric.raft_evidence WHERE channel = s.channel) e ON true;
+COMMENT ON VIEW fabric.stat_orderer IS 'one row for each channel that this node orders: Raft role, term, leader, log and ledger position, queues; evidence: how many rows fabric.raft_evidence has of the channel, since when, and all of them in words (null: none)';
 GRANT SELECT ON fabric.stat_orderer TO fabric_admin, fabric_client;
 
 CREATE VIEW fabric.stat_orderer_followers AS

@@ -87,12 +87,12 @@ INSERT INTO arguments_test.ordinary VALUES
 	('ca_reenroll', 'signature', quote_literal('\x' || :'csr_signature')),
 	(NULL, 'signed_proposal', quote_literal('\x' || encode(arguments_test.field(1, decode(:'proposal', 'hex')) || arguments_test.field(2, decode(:'signature', 'hex')), 'hex'))),
 	(NULL, 'source', '''CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'''), ('join_channel', 'source', '''orderers'''), ('set_channel_source', 'source', '''orderers'''), (NULL, 'subject', 'NULL'), (NULL, 'timeout', '''0'''), (NULL, 'to_block', 'NULL'),
-	(NULL, 'transient', 'NULL'), (NULL, 'tx_id', '(SELECT tx_id FROM fabric.transactions WHERE channel = ''arguments'' AND block_number = 1)'), (NULL, 'type', '''common.Block'''), (NULL, 'valid_for', '''1 day'''), (NULL, 'version', '''1.0'''), (NULL, 'wait', 'true'), (NULL, 'wait_ms', '100');
+	(NULL, 'transient', 'NULL'), (NULL, 'tx_id', '(SELECT tx_id FROM fabric.transactions WHERE channel = ''arguments'' AND block_number = 1)'), (NULL, 'type', '''common.Block'''), (NULL, 'up_to', 'NULL'), (NULL, 'valid_for', '''1 day'''), (NULL, 'version', '''1.0'''), (NULL, 'wait', 'true'), (NULL, 'wait_ms', '100');
 
 -- what else may come, by type
 CREATE TABLE arguments_test.hostile (number int GENERATED ALWAYS AS IDENTITY, type regtype, kind text, value text);
 INSERT INTO arguments_test.hostile (type, kind, value)
-	SELECT t, 'null', 'NULL' FROM unnest('{text,bytea,bigint,integer,smallint,boolean,jsonb,json,text[],bytea[],interval,name}'::regtype[]) t UNION ALL
+	SELECT t, 'null', 'NULL' FROM unnest('{text,bytea,bigint,integer,smallint,boolean,jsonb,json,text[],bytea[],interval,name,timestamptz}'::regtype[]) t UNION ALL
 	SELECT t, 'empty', '''''' FROM unnest('{text,bytea,name}'::regtype[]) t UNION ALL
 	SELECT t, 'empty', '''{}''' FROM unnest('{json,jsonb}'::regtype[]) t UNION ALL
 	SELECT t, 'empty', '''{}''' FROM unnest('{text[],bytea[]}'::regtype[]) t UNION ALL
@@ -113,6 +113,7 @@ INSERT INTO arguments_test.hostile (type, kind, value)
 	SELECT 'jsonb', 'text', '''"x"''' UNION ALL
 	SELECT 'jsonb', 'odd', '''{"ä\n": [null, {"a": 1e400}]}''' UNION ALL
 	SELECT 'text[]', 'odd', '''{{a,b},{c,d}}''' UNION ALL
+	SELECT 'timestamptz', v, quote_literal(v) FROM unnest('{-infinity,infinity,2000-01-01}'::text[]) v UNION ALL
 	SELECT 'interval', v, quote_literal(v) FROM unnest('{0,-1 day,178000000 years}'::text[]) v UNION ALL
 	SELECT t, v, quote_literal(v) FROM unnest('{bigint,integer,smallint}'::regtype[]) t, unnest('{-1,0}'::text[]) v UNION ALL
 	SELECT 'bigint', v, quote_literal(v) FROM unnest('{-9223372036854775808,9223372036854775807}'::text[]) v UNION ALL

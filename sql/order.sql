@@ -36,6 +36,11 @@ SELECT * FROM fabric.stat_orderer_followers WHERE channel = 'nowhere';
 SELECT count(*) FROM fabric_internal.stat_orderer() WHERE channel = 'nowhere';
 SELECT count(*) FROM fabric_internal.stat_orderer_followers() WHERE channel = 'nowhere';
 
+-- evidence of broken promises
+SELECT fabric.acknowledge_evidence('nowhere');
+SELECT fabric.acknowledge_evidence(NULL);
+SELECT count(*) FROM fabric.raft_evidence WHERE channel = 'nowhere';
+
 -- who may
 CREATE ROLE regress_order_nobody;
 CREATE ROLE regress_order_client IN ROLE fabric_client INHERIT;
@@ -50,6 +55,7 @@ SET ROLE regress_order_client;
 SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'nowhere';
 SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'nowhere';
 SELECT fabric.transfer_leadership('trade');
+SELECT fabric.acknowledge_evidence('trade');
 SELECT fabric_internal.submit('trade', '\x00');
 SET ROLE regress_order_node;
 SELECT fabric_internal.submit('nowhere', '\x00');

@@ -77,7 +77,7 @@ foreach my $node (@others)
 {
 	my %to = (to => $node->{number});
 	my @lies = (
-		'', 'R', "R\1\5", "\xff" x 1000, pack('a C3 Q>7 N N', 'R', 1, $APPEND, 0, $liar->{number}, $node->{number}, (1) x 5, 0xffffffff, 0xffffffff),
+		'', 'R', "R\2\5", "\xff" x 1000, pack('a C3 Q>7 N N N', 'R', 2, $APPEND, 0, $liar->{number}, $node->{number}, (1) x 5, 0xffffffff, 0xffffffff, 0xffffffff),
 		(map { my $type = $_; map { raft_message(%to, type => $type, term => $_, index => $_, log_term => $_, commit => $_, hint => $_) } 1, $term, $term + 1, $largest } 0 .. 11),
 		(map { my $type = $_; map { raft_message(%to, type => $type, term => $_) } $term + (1 << 40), 1 << 63, $largest } 1 .. 10),
 		(map { raft_message(%to, type => $VOTE, flags => $FORCED, term => $_, index => 1 << 40, log_term => $term) } $term + (1 << 33), 1 << 61),
@@ -101,7 +101,8 @@ my $last_term = $others[0]->query("SELECT term FROM fabric_internal.raft_log WHE
 my $good = FabricWire::envelope('p', 's');
 my @batches = ("\xff", '', "\x0a\x80", FabricWire::message([ 1, "\xff" ]), FabricWire::message([ 1, $good ], [ 1, FabricWire::envelope('p', undef) ]),
 	FabricWire::message([ 1, FabricWire::message([ 2, 's' ], [ 1, 'p' ]) ]), FabricWire::message([ 1, $good . FabricWire::message([ 3, 'x' ]) ]), FabricWire::message([ 1, $good ]) x 100001);
-my @entries = map { [ $term, 0, $_ ] } @batches;
+my ($next, $hash) = FabricConsenter::chain_head($others[0], 'trade');
+my @entries = map { [ $term, 0, FabricWire::linked($next, $hash, $_) ] } @batches;
 my $height = FabricTest::height_of($others[0], 'trade');
 
 foreach my $node (@others)
@@ -123,6 +124,9 @@ foreach my $node (@others)
 
 my $only_me = pack('C Q>', 1, $liar->{number});
 
+# where the chain stands at the start of a log, by the word of a snapshot message
+my $head = pack('Q> a32', 1, 'x');
+
 sub newest_term { return (sort { $b <=> $a } map { orderer($_, 'term') } @nodes)[0] }
 sub last_entry { return split / /, $_[0]->query("SELECT index || ' ' || term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1") }
 sub same_log { return FabricTest::wait_until(sub { join(' ', last_entry($others[0])) eq join(' ', last_entry($others[1])) }, 30) }
@@ -135,7 +139,7 @@ foreach my $node (@others)
 	my %as_leader = (to => $node->{number}, term => $term);
 
 	is(lie_to($node, raft_message(%as_leader, type => $APPEND, index => $last, log_term => $last_term, commit => $last + 1, entries => [ [ $term, 2, $only_me ] ]),
-			raft_message(%as_leader, type => $SNAPSHOT, index => $last + 1, log_term => $term, configuration => pack('C Q>', 1, 0) . $only_me)), "t\nt\n", "$node->{name} is told that only the liar votes");
+			raft_message(%as_leader, type => $SNAPSHOT, index => $last + 1, log_term => $term, configuration => pack('C Q>', 1, 0) . $only_me, head => $head)), "t\nt\n", "$node->{name} is told that only the liar votes");
 }
 goes_on('after an entry that makes the liar the only voter');
 foreach my $node (@others)
@@ -152,7 +156,7 @@ same_log();
 $term = newest_term() + 1;
 foreach my $node (@others)
 {
-	is(lie_to($node, map { raft_message(to => $node->{number}, type => $SNAPSHOT, term => $term, index => $_, log_term => $term, configuration => $configuration) } 1 << 50, 1 << 49), "t\nt\n",
+	is(lie_to($node, map { raft_message(to => $node->{number}, type => $SNAPSHOT, term => $term, index => $_, log_term => $term, configuration => $configuration, head => $head) } 1 << 50, 1 << 49), "t\nt\n",
 		"$node->{name} is told to fetch what nobody has");
 }
 goes_on('after a snapshot with an absurd index');
@@ -223,7 +227,13 @@ is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name}: its
 
 # ---- a lie that is in the tables does not survive a start ----
 
+# it must lead: no other node's log has an entry of its last term that it has not sent
 my ($healed) = @others;
+ok(FabricTest::wait_until(sub {
+	my $now = FabricTest::wait_for_leader($network, 'trade');
+	return 1 if $now == $healed;
+	$now->try_query("SELECT fabric.transfer_leadership('trade', $healed->{number})");
+	return 0; }, 60), "$healed->{name} leads");
 my $state_of = "SELECT encode(configuration, 'hex') FROM fabric_internal.raft_state WHERE channel = 'trade'";
 my $right = $healed->query($state_of);
 

@@ -35,6 +35,17 @@ sub forward
 	return tell_node($from, $node, 'SELECT fabric_internal.raft_forward(' . literal($channel) . ", $from->{number}, " . FabricWire::bytea(FabricWire::message(map { [ 1, $_ ] } @envelopes)) . ')');
 }
 
+# number of the next block, and the hash of the last one, when the node has made all blocks of its log
+sub chain_head
+{
+	my ($node, $channel) = @_;
+	my $name = literal($channel);
+
+	FabricTest::wait_until(sub { $node->query("SELECT applied_index = last_index FROM fabric.stat_orderer WHERE channel = $name") eq 't' }, 30);
+	my ($number, $hash) = split /\|/, $node->query("SELECT number + 1, encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = $name ORDER BY number DESC LIMIT 1");
+	return ($number, pack('H*', $hash));
+}
+
 # One batch, which becomes one block, without admission: $from makes itself the leader, and tells the others what is committed.
 # They must have the same log. The next election gives the channel a true leader, from which $from gets the block.
 sub order_as_leader
@@ -44,7 +55,7 @@ sub order_as_leader
 	my @last = map { $_->query("SELECT index || ' ' || term FROM fabric_internal.raft_log WHERE channel = $name ORDER BY index DESC LIMIT 1") } @$others;
 	my ($index, $log_term) = split / /, $last[0];
 	my ($term) = sort { $b <=> $a } map { $_->query("SELECT term FROM fabric.stat_orderer WHERE channel = $name") } @$others;
-	my $entry = [ $term + 1, 0, FabricWire::message(map { [ 1, $_ ] } @envelopes) ];
+	my $entry = [ $term + 1, 0, FabricWire::linked(chain_head($others->[0], $channel), FabricWire::message(map { [ 1, $_ ] } @envelopes)) ];
 
 	is($_, $last[0], 'the others have the same log') foreach @last[ 1 .. $#last ];
 	foreach my $node (@$others)

@@ -117,15 +117,33 @@ sub get
 
 our $RAFT_APPEND = 5;
 
-# a message as core/raft/message.c writes it; entries: [term, kind, payload]
+# a message as core/raft/message.c writes it; entries: [term, kind, payload], head: of a snapshot
 sub raft_message
 {
 	my (%m) = @_;
 	my @entries = @{ $m{entries} // [] };
 
-	return pack('a C3 Q>11 N/a* N', 'R', 2, $m{type}, $m{flags} // 0, $m{from}, $m{to}, $m{term}, $m{index} // 0, $m{log_term} // 0, $m{commit} // 0, $m{hint} // 0,
+	return pack('a C3 Q>11 N/a* N/a* N', 'R', 2, $m{type}, $m{flags} // 0, $m{from}, $m{to}, $m{term}, $m{index} // 0, $m{log_term} // 0, $m{commit} // 0, $m{hint} // 0,
 		$m{nonce} // 0, $m{promised_term} // 0, $m{promised_index} // 0, $m{leader} // 0,
-		$m{configuration} // '', scalar @entries) . join '', map { pack('Q> C N/a*', @$_) } @entries;
+		$m{configuration} // '', $m{head} // '', scalar @entries) . join '', map { pack('Q> C N/a*', @$_) } @entries;
+}
+
+# the payload of a batch that makes block $number after a block with this hash (core/block/link.c)
+sub linked
+{
+	my ($number, $previous_hash, $batch) = @_;
+
+	return pack('Q> a32 a*', $number, $previous_hash, $batch);
+}
+
+# the hash of a block's header (core/block/header.c); numbers below 128
+sub block_hash
+{
+	my ($number, $previous_hash, @envelopes) = @_;
+	my $body = pack('C3 C2 a32 C2 a32', 2, 1, $number, 4, 32, $previous_hash, 4, 32, sha256(join '', @envelopes));
+
+	die "block number $number is too large\n" if $number > 127;
+	return sha256(pack('C2 a*', 0x30, length $body, $body));
 }
 
 # ---- signatures ----

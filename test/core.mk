@@ -38,6 +38,7 @@ SIM_SEEDS ?= 2000
 sim: $(CORE_BUILD)/sim/raft_sim
 	$< --seeds $(SIM_SEEDS)
 
+$(SIM_OBJS): $(PROTO_C)
 $(CORE_BUILD)/sim/%.o: test/sim/%.c
 	@mkdir -p $(@D)
 	$(CORE_CC) $(CORE_FLAGS) -c $< -o $@

@@ -8,6 +8,7 @@
  *   log matching          an (index, term) has the same content and the same predecessor wherever it is stored
  *   leader completeness   a new leader has every entry that was committed in an earlier term
  *   state machine safety  an index is committed, and applied, with one content only
+ *   chain                 a batch is linked to the block before, at every node, after every change of leader
  *   durability            what a leader calls committed is on the disks of a quorum; no message speaks of a term,
  *                         a vote or an entry that a crash of its sender could take back
  */
@@ -138,6 +139,19 @@ check_durable_quorum(Sim *sim, const SimNode *node, uint64_t index)
 				 node->id, index, term, have, status.configuration.voters_count);
 }
 
+/* every node whose log has an entry, or begins after it, knows the same chain up to it */
+static void
+check_head(Sim *sim, const SimNode *node, uint64_t index)
+{
+	const SimImage *image = &node->disk.written;
+	BlockHead head;
+
+	image_head(image, index, &head);
+	if (!block_head_equal(&head, &sim->checks->truth[index].head))
+		sim_fail(sim, "chain: node %" PRIu64 " is at block %" PRIu64 " after entry %" PRIu64 ", others at %" PRIu64, node->id,
+				 head.number, index, sim->checks->truth[index].head.number);
+}
+
 /* state machine safety, at the commit index */
 static void
 check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
@@ -169,6 +183,10 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 			truth->term = entry->term;
 			truth->hash = checks_entry_hash(entry);
 			truth->committed_in_term = update->term;
+			truth->head = checks->truth[index - 1].head;
+			if (!entry_follow(entry, &truth->head))
+				sim_fail(sim, "chain: the committed entry %" PRIu64 "/%" PRIu64 " of node %" PRIu64
+						 " does not follow the one before", index, entry->term, node->id);
 			sim->counters->committed++;
 		}
 		else if (truth->term != entry->term || truth->hash != checks_entry_hash(entry))
@@ -177,6 +195,7 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 					 " was committed",
 					 node->id, index, entry->term, index, truth->term);
 	}
+	check_head(sim, node, update->commit_index);
 	if (update->role == RAFT_LEADER)
 		check_durable_quorum(sim, node, update->commit_index);
 	if (update->commit_index > checks->committed_index)

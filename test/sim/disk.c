@@ -18,6 +18,43 @@ image_entry(const SimImage *image, uint64_t index)
 	return &image->entries[index - image->base_index - 1];
 }
 
+bool
+entry_follow(const SimEntry *entry, BlockHead *head)
+{
+	FbBytes payload = fb_bytes(entry->payload, entry->payload_bytes);
+	FbArena arena;
+	BlockLink link;
+	bool fits;
+
+	if (entry->kind != RAFT_ENTRY_DATA)
+		return true;
+	fb_arena_init(&arena);
+	fits = block_link_parse(payload, &link, NULL) == FB_OK && block_link_check(&link, head, NULL) == FB_OK &&
+		   block_link_follow(&link, &arena.allocator, head, NULL) == FB_OK;
+	fb_arena_reset(&arena);
+	return fits;
+}
+
+void
+image_head(const SimImage *image, uint64_t index, BlockHead *head)
+{
+	const SimEntry *entry;
+
+	while ((entry = image_entry(image, index)) != NULL && entry->kind != RAFT_ENTRY_DATA)
+		index--;
+	*head = image->base_head;
+	if (entry != NULL)
+	{
+		BlockLink link;
+		FbStatus status = block_link_parse(fb_bytes(entry->payload, entry->payload_bytes), &link, NULL);
+
+		FB_ASSERT(status == FB_OK);
+		head->number = link.number - 1;
+		memcpy(head->hash, link.previous_hash.data, link.previous_hash.size);
+		FB_ASSERT(entry_follow(entry, head));
+	}
+}
+
 static void
 image_reserve(SimImage *image, size_t count)
 {
@@ -36,7 +73,7 @@ disk_changed(SimDisk *disk, uint64_t from)
 }
 
 void
-disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries)
+disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries, const BlockHead *base_head)
 {
 	SimImage *image = &disk->written;
 
@@ -66,6 +103,7 @@ disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entri
 		image->count -= gone;
 		image->base_index = update->log_start.index;
 		image->base_term = update->log_start.term;
+		image->base_head = *base_head;
 		disk_changed(disk, 0);
 	}
 	if (update->truncate_from_index > 0)

@@ -49,6 +49,7 @@ host_post(Sim *sim, SimNode *node, RaftMessage *message)
 	FbBytes bytes;
 	FbError error;
 	SimMessage packed;
+	uint8_t head[BLOCK_HEAD_BYTES];
 	uint8_t *copy;
 
 	if (!host_attach(node, message))
@@ -59,6 +60,11 @@ host_post(Sim *sim, SimNode *node, RaftMessage *message)
 		sim->counters->refused_appends++;
 	if (message->type == RAFT_TIMEOUT_NOW)
 		sim->counters->transfers++;
+	if (message->type == RAFT_SNAPSHOT)
+	{
+		block_head_encode(&node->disk.written.base_head, head);
+		message->head = fb_bytes(head, sizeof(head));
+	}
 	fb_arena_init(&arena);
 	if (raft_message_encode(&arena.allocator, message, &bytes, &error) != FB_OK)
 		sim_fail(sim, "node %" PRIu64 " makes a message that cannot be encoded: %s", node->id, error.message);
@@ -131,11 +137,61 @@ host_collect_entries(const RaftUpdate *update, const RaftEvent *event, const Sim
 	}
 }
 
+/*
+ * What a host does before it lets an append in: the new entries must follow in the chain. Between nodes that keep their promises they
+ * always do.
+ */
+static void
+host_check_chain(Sim *sim, SimNode *node, const RaftMessage *message)
+{
+	const SimImage *image = &node->disk.written;
+	uint64_t index = message->index;
+	uint32_t position = 0;
+	BlockHead head;
+
+	if (message->type != RAFT_APPEND || message->term < node->seen.term || index < node->seen.commit_index ||
+		index > image_last_index(image) ||
+		(index != node->seen.commit_index && raft_entry_term(node->raft, index) != message->log_term))
+		return;
+	while (position < message->entries_count && image_entry(image, index + 1) != NULL &&
+		   image_entry(image, index + 1)->term == message->entries[position].term)
+	{
+		index++;
+		position++;
+	}
+	image_head(image, index, &head);
+	for (; position < message->entries_count; position++)
+	{
+		const RaftEntry *entry = &message->entries[position];
+		SimEntry copy = {.term = entry->term, .kind = entry->kind, .payload_bytes = (uint32_t) entry->payload.size};
+
+		if (entry->payload.size > 0)
+			memcpy(copy.payload, entry->payload.data, entry->payload.size);
+		if (!entry_follow(&copy, &head))
+			sim_fail(sim, "chain: entry %" PRIu64 " of leader %" PRIu64 " does not follow in the log of %" PRIu64,
+					 message->index + 1 + position, message->from, node->id);
+	}
+}
+
+/* where the chain stands at the log's new start */
+static BlockHead
+host_base_head(const SimNode *node, const RaftUpdate *update)
+{
+	BlockHead head = node->disk.written.base_head;
+
+	if (update->log_start_changed && update->log_reset)
+		return node->fetch_head;
+	if (update->log_start_changed)
+		image_head(&node->disk.written, update->log_start.index, &head);
+	return head;
+}
+
 static FbStatus
 host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submitted)
 {
 	static SimEntry entries[RAFT_SUBMIT_MAX];
 	RaftUpdate update;
+	BlockHead base_head;
 	FbError error;
 	FbStatus status;
 
@@ -152,8 +208,14 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 	}
 	if (status != FB_OK && status != FB_NO_LEADER && status != FB_BUSY)
 		sim_fail(sim, "node %" PRIu64 ": %s: %s", node->id, fb_status_name(status), error.message);
+	if (update.evidence.kind != RAFT_EVIDENCE_NONE)
+		sim_fail(sim, "node %" PRIu64 " has evidence of %s against %" PRIu64, node->id,
+				 raft_evidence_name(update.evidence.kind), update.evidence.node);
+	if (event->type == RAFT_EVENT_RECEIVE && event->receive->type == RAFT_SNAPSHOT && update.fetch_index == event->receive->index)
+		block_head_decode(event->receive->head, &node->fetch_head, NULL);
 	host_collect_entries(&update, event, submitted, entries);
-	disk_write_update(&node->disk, &update, entries);
+	base_head = host_base_head(node, &update);
+	disk_write_update(&node->disk, &update, entries, &base_head);
 	if (update.log_reset)
 		sim->counters->snapshots_installed++;
 	if (update.log_start_changed && !update.log_reset)
@@ -196,7 +258,10 @@ host_apply(Sim *sim, SimNode *node)
 	bool applied = false;
 
 	for (; node->ledger_index < node->seen.apply_index; applied = true)
+	{
 		checks_applied(sim, node, ++node->ledger_index);
+		node->ledger_term = image_entry(&node->disk.durable, node->ledger_index)->term;
+	}
 	if (!applied)
 		return;
 	if (sim->disk_delay_max_ms == 0)
@@ -261,6 +326,7 @@ host_ledger_commit(Sim *sim, SimNode *node)
 {
 	node->ledger_commit_at_ms = UINT64_MAX;
 	node->ledger_durable = node->ledger_index;
+	node->ledger_durable_term = node->ledger_term;
 	host_report_applied(sim, node);
 }
 
@@ -279,9 +345,13 @@ host_fetch(Sim *sim, SimNode *node)
 			other->ledger_durable < node->seen.fetch_index)
 			return;
 		node->ledger_durable = other->ledger_durable;
+		node->ledger_durable_term = 0;
 	}
 	if (node->ledger_index < node->ledger_durable)
+	{
 		node->ledger_index = node->ledger_durable;
+		node->ledger_term = node->ledger_durable_term;
+	}
 	event.snapshot_installed.index = node->ledger_durable;
 	host_step(sim, node, &event);
 }
@@ -299,7 +369,32 @@ host_receive(Sim *sim, SimNode *node, SimPacket packet)
 		sim_fail(sim, "node %" PRIu64 " cannot decode a message of %" PRIu64 ": %s", node->id, packet.from,
 				 error.message);
 	event.receive = &message;
+	host_check_chain(sim, node, &message);
 	host_step(sim, node, &event);
+	fb_arena_reset(&arena);
+}
+
+/* a batch of one envelope with a value of its own, linked to the head */
+static void
+host_make_batch(Sim *sim, const BlockHead *head, SimEntry *entry)
+{
+	uint8_t value_bytes = (uint8_t) (sizeof(uint64_t) + sim_below(sim, SIM_VALUE_BYTES_MAX - sizeof(uint64_t) + 1));
+	uint8_t batch[SIM_PAYLOAD_BYTES_MAX] = {0x0a, (uint8_t) (value_bytes + 5), 0x0a, value_bytes};
+	FbArena arena;
+	FbBytes payload;
+	FbStatus status;
+
+	/* common.BlockData{data: common.Envelope{payload, signature}} */
+	memset(batch + 4, (int) (sim->next_value & 0xFF), value_bytes);
+	memcpy(batch + 4, &sim->next_value, sizeof(sim->next_value));
+	memcpy(batch + 4 + value_bytes, "\x12\x01s", 3);
+	sim->next_value++;
+	fb_arena_init(&arena);
+	status = block_link_pack(head, fb_bytes(batch, (size_t) value_bytes + 7), &arena.allocator, &payload, NULL);
+	FB_ASSERT(status == FB_OK && payload.size <= SIM_PAYLOAD_BYTES_MAX);
+	entry->kind = RAFT_ENTRY_DATA;
+	entry->payload_bytes = (uint32_t) payload.size;
+	memcpy(entry->payload, payload.data, payload.size);
 	fb_arena_reset(&arena);
 }
 
@@ -309,19 +404,15 @@ host_submit(Sim *sim, SimNode *node, uint32_t count, uint64_t *last_index)
 	static SimEntry entries[RAFT_SUBMIT_MAX];
 	uint32_t sizes[RAFT_SUBMIT_MAX];
 	RaftEvent event = {.type = RAFT_EVENT_SUBMIT};
+	BlockHead head;
 	FbStatus status;
 
+	image_head(&node->disk.written, image_last_index(&node->disk.written), &head);
 	for (uint32_t i = 0; i < count; i++)
 	{
-		SimEntry *entry = &entries[i];
-
-		entry->kind = RAFT_ENTRY_DATA;
-		entry->payload_bytes =
-			(uint32_t) (sizeof(uint64_t) + sim_below(sim, SIM_PAYLOAD_BYTES_MAX - sizeof(uint64_t) + 1));
-		memset(entry->payload, (int) (sim->next_value & 0xFF), entry->payload_bytes);
-		memcpy(entry->payload, &sim->next_value, sizeof(sim->next_value));
-		sim->next_value++;
-		sizes[i] = entry->payload_bytes;
+		host_make_batch(sim, &head, &entries[i]);
+		FB_ASSERT(entry_follow(&entries[i], &head));
+		sizes[i] = entries[i].payload_bytes;
 	}
 	event.submit.payload_bytes = sizes;
 	event.submit.count = count;
@@ -370,11 +461,13 @@ host_start(Sim *sim, SimNode *node)
 	event.start.entries = trail;
 	event.start.entries_count = image->count;
 	event.start.applied_index = node->ledger_durable;
+	event.start.applied_term = node->ledger_durable_term;
 	node->exists = true;
 	node->up = true;
 	memset(&node->seen, 0, sizeof(node->seen));
 	node->checked_commit = 0;
 	node->ledger_index = node->ledger_durable;
+	node->ledger_term = node->ledger_durable_term;
 	node->commit_at_ms = UINT64_MAX;
 	node->ledger_commit_at_ms = UINT64_MAX;
 	node->fetch_at_ms = UINT64_MAX;

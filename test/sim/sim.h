@@ -10,6 +10,7 @@
 #ifndef FABRIC_TEST_SIM_H
 #define FABRIC_TEST_SIM_H
 
+#include "core/block/block.h"
 #include "core/raft/raft.h"
 
 #include <inttypes.h>
@@ -19,7 +20,8 @@
 #define SIM_NODES_MAX 10 /* numbers are never used again, so this bounds the additions too */
 #define SIM_INDEX_MAX 16384
 #define SIM_TERM_MAX 16384
-#define SIM_PAYLOAD_BYTES_MAX 128
+#define SIM_PAYLOAD_BYTES_MAX 160 /* of this the link to the block before */
+#define SIM_VALUE_BYTES_MAX (SIM_PAYLOAD_BYTES_MAX - BLOCK_HEAD_BYTES - 7)
 
 /* ---- disk ---- */
 
@@ -45,6 +47,7 @@ typedef struct SimImage
 	bool established;
 	uint64_t base_index;
 	uint64_t base_term;
+	BlockHead base_head; /* where the chain stands at base_index */
 	SimEntry *entries;
 	size_t count;
 	size_t capacity;
@@ -58,7 +61,8 @@ typedef struct SimDisk
 	uint64_t changed_from; /* entries from here on may differ between the two; 0: all */
 } SimDisk;
 
-extern void disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries);
+/* base_head: where the chain stands where the log starts, if that changed */
+extern void disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries, const BlockHead *base_head);
 extern void disk_commit(SimDisk *disk);
 extern void disk_crash(SimDisk *disk);
 extern void disk_free(SimDisk *disk);
@@ -66,6 +70,10 @@ extern void disk_backup(const SimDisk *disk, SimImage *backup);
 extern void disk_restore(SimDisk *disk, const SimImage *backup); /* NULL: everything is gone */
 extern const SimEntry *image_entry(const SimImage *image, uint64_t index); /* NULL if not there */
 extern uint64_t image_last_index(const SimImage *image);
+/* where the chain stands after this entry, or where the log starts */
+extern void image_head(const SimImage *image, uint64_t index, BlockHead *head);
+/* the same after one entry more; false: its link does not fit */
+extern bool entry_follow(const SimEntry *entry, BlockHead *head);
 
 /* ---- network ---- */
 
@@ -130,6 +138,9 @@ typedef struct SimNode
 	uint64_t clock_offset_ms;
 	uint64_t ledger_index;	 /* applied */
 	uint64_t ledger_durable; /* what of it survives a crash */
+	uint64_t ledger_term;	 /* of the entry at ledger_index; 0: it was fetched */
+	uint64_t ledger_durable_term;
+	BlockHead fetch_head; /* of the last snapshot message */
 	uint64_t ledger_commit_at_ms;
 	uint64_t fetch_at_ms;
 	uint64_t checked_commit; /* checks.c has compared entries up to here */
@@ -147,6 +158,7 @@ typedef struct SimTruth
 	uint64_t term; /* 0: not committed yet */
 	uint64_t hash;
 	uint64_t committed_in_term;
+	BlockHead head; /* where the chain stands after it */
 } SimTruth;
 
 typedef struct SimKnown

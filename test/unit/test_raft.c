@@ -636,6 +636,119 @@ test_late_host(void)
 	CHECK(update.role == RAFT_FOLLOWER && update.leader == 0);
 }
 
+/* each broken promise is told by its kind, and changes nothing */
+static void
+test_evidence(void)
+{
+	RaftEvent event = start_event(2, 3);
+	Raft *raft = started(&event, FB_OK);
+	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")}, {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
+	RaftEntry others[] = {{3, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}};
+	RaftMessage append = {
+		.type = RAFT_APPEND, .from = 1, .to = 2, .term = 2, .commit_index = 2, .entries_count = 2, .entries = entries};
+
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_NONE && update.commit_index == 2);
+	append.from = 3;
+	CHECK_STATUS(receive(raft, append), FB_CORRUPTED);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_TWO_LEADERS && update.evidence.node == 3 && update.evidence.term == 2);
+	CHECK(update.leader == 1 && error.message[0] != '\0');
+	append = (RaftMessage){.type = RAFT_APPEND, .from = 3, .to = 2, .term = 3, .index = 2, .log_term = 1, .entries_count = 1, .entries = others};
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	/* the entry before is not below the commit index here: what comes after it was never committed */
+	CHECK(update.term == 3 && update.last_index == 3 && update.commit_index == 2);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 3, .to = 2, .term = 3, .commit_index = 9}), FB_CORRUPTED);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_LOST_ENTRIES && update.evidence.index == 9);
+	/* votes that nobody asked for: of a term to come, and of one in which this node voted for another */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4}), FB_CORRUPTED);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_VOTE && update.evidence.node == 1 && update.evidence.term == 4 && update.term == 3);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 3}), FB_CORRUPTED);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_VOTE);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_PRE_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_PRE_VOTE_RESPONSE, .from = 1, .to = 2, .term = 5}), FB_CORRUPTED);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_VOTE && update.term == 3);
+	/* a refusal of a later term is an answer like any other */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4, .rejected = true}), FB_OK);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_NONE && update.term == 4);
+
+	raft = leader_of_three(2, 1000);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 9}), FB_CORRUPTED);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_CONFIRMATION && update.evidence.index == 9);
+	for (int kind = 0; kind <= RAFT_EVIDENCE_KIND_MAX; kind++)
+		CHECK(strcmp(raft_evidence_name((RaftEvidenceKind) kind), "unknown") != 0);
+}
+
+/* a leader whose entries a quorum refuses gives up, and does not campaign until it follows another; a minority is only noted */
+static void
+test_refuted_leader(void)
+{
+	Raft *raft = leader_of_three(2, 1000);
+	RaftMessage refusal = {.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 1, .rejected = true, .contradicted = true};
+	RaftEntry entry = {2, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY};
+
+	CHECK_STATUS(submit(raft, 1, 5), FB_OK);
+	CHECK_STATUS(receive(raft, refusal), FB_OK);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_REFUSED_BY_FOLLOWER && update.evidence.node == 2 && update.role == RAFT_LEADER);
+	CHECK(update.messages_count == 0);
+	/* it may change its mind */
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 2}), FB_OK);
+	refusal.from = 3;
+	CHECK_STATUS(receive(raft, refusal), FB_OK);
+	CHECK(update.role == RAFT_LEADER);
+	refusal.from = 2;
+	refusal.index = UINT64_MAX >> 2;
+	CHECK_STATUS(receive(raft, refusal), FB_OK);
+	CHECK(update.role == RAFT_FOLLOWER && update.leader == 0);
+	CHECK_STATUS(timeout(raft, update.deadline_ms), FB_OK);
+	CHECK(update.role == RAFT_FOLLOWER && update.messages_count == 0);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 2, .to = 1, .term = 1}), FB_OK);
+	CHECK(update.role == RAFT_FOLLOWER);
+	CHECK_STATUS(persisted(raft, 2, 1), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND, .from = 2, .to = 1, .term = 2, .index = 2, .log_term = 1, .entries_count = 1, .entries = &entry}), FB_OK);
+	CHECK(update.last_index == 3);
+	CHECK_STATUS(timeout(raft, update.deadline_ms), FB_OK);
+	CHECK(update.role == RAFT_PRE_CANDIDATE);
+}
+
+/* what the ledger was made from is committed, and cannot be truncated; a log without it does not start */
+static void
+test_applied_at_start(void)
+{
+	RaftTrailEntry trail[] = {{1, 1}, {1, 1}, {2, 1}, {2, 1}};
+	RaftEntry others[] = {{3, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}};
+	RaftMessage conflict = {.type = RAFT_APPEND, .from = 1, .to = 2, .term = 3, .index = 2, .log_term = 1, .entries_count = 1, .entries = others};
+	RaftEvent event = start_event(2, 3);
+	Raft *raft;
+
+	event.start.entries = trail;
+	event.start.entries_count = 4;
+	event.start.term = 2;
+	event.start.applied_index = 3;
+	raft = started(&event, FB_OK);
+	CHECK(update.commit_index == 0); /* blocks of another node */
+	CHECK_STATUS(receive(raft, conflict), FB_OK);
+	CHECK(update.truncate_from_index == 3);
+	event.start.applied_term = 2;
+	raft = started(&event, FB_OK);
+	CHECK(update.commit_index == 3 && update.apply_index == 3);
+	CHECK_STATUS(receive(raft, conflict), FB_OK); /* from before the commit index: answered with it */
+	CHECK(update.truncate_from_index == 0);
+	conflict.index = 3;
+	conflict.log_term = 2;
+	CHECK_STATUS(receive(raft, conflict), FB_OK);
+	CHECK(update.truncate_from_index == 4);
+	event.start.applied_term = 1;
+	(void) started(&event, FB_CORRUPTED);
+	event.start.applied_term = 2;
+	event.start.applied_index = 5;
+	(void) started(&event, FB_CORRUPTED);
+	event.start.applied_index = 2;
+	event.start.applied_term = 1;
+	event.start.base_index = 3;
+	event.start.base_term = 1;
+	(void) started(&event, FB_OK);
+}
+
 static void
 test_parts(void)
 {
@@ -807,6 +920,9 @@ main(void)
 	test_term_jumps();
 	test_uncommitted_limit();
 	test_late_host();
+	test_evidence();
+	test_refuted_leader();
+	test_applied_at_start();
 	test_parts();
 	test_tail();
 	test_memory();

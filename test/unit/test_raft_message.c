@@ -137,7 +137,9 @@ main(void)
 		 .term = 8,
 		 .index = 10,
 		 .log_term = 7,
-		 .configuration = FB_BYTES_LITERAL("any bytes")},
+		 .configuration = FB_BYTES_LITERAL("any bytes"),
+		 .head = FB_BYTES_LITERAL("where the chain stands")},
+		{.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 8, .index = 10, .rejected = true, .contradicted = true},
 		{.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = UINT64_MAX >> 2},
 	};
 	RaftMessage append = messages[4];
@@ -163,6 +165,7 @@ main(void)
 					 "0000000000000000"
 					 "0000000000000000"
 					 "0000000000000000"
+					 "00000000"
 					 "00000000"
 					 "00000000");
 
@@ -191,6 +194,24 @@ main(void)
 	CHECK(changed.type == RAFT_APPEND_RESPONSE);
 	changed.hint_index = UINT64_C(1) << 63;
 	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed.hint_index = 0;
+	changed.contradicted = true;
+	changed.rejected = false;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = messages[4];
+	changed.contradicted = true;
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	changed = messages[4];
+	changed.head = FB_BYTES_LITERAL("of no snapshot");
+	check_refused(changed, FB_MALFORMED_MESSAGE);
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+	{
+		if (messages[i].type == RAFT_SNAPSHOT)
+			changed = messages[i];
+	}
+	CHECK(changed.type == RAFT_SNAPSHOT);
+	changed.head = fb_bytes(entries, RAFT_HEAD_BYTES_MAX + 1);
+	check_refused(changed, FB_LIMIT_EXCEEDED);
 	/* a term that no store of signed numbers could keep */
 	changed = messages[sizeof(messages) / sizeof(messages[0]) - 1];
 	changed.term++;
@@ -215,10 +236,10 @@ main(void)
 
 	/* a small message that claims many entries allocates nothing */
 	{
-		uint8_t claim[4 + 88 + 8] = {'R', 2, 5, 0};
+		uint8_t claim[4 + 88 + 12] = {'R', 2, 5, 0};
 
 		claim[11] = claim[19] = claim[27] = 1;
-		memset(claim + 96, 0xFF, 4);
+		memset(claim + 100, 0xFF, 4);
 		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(claim, sizeof(claim)), &decoded, NULL),
 					 FB_LIMIT_EXCEEDED);
 	}

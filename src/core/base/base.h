@@ -88,6 +88,7 @@ extern int	fb_bytes_compare(FbBytes a, FbBytes b);
 	X(FB_NOT_CONSENTER, "LF505", "node is not a consenter") \
 	X(FB_STALE_CONFIG, "LF506", "configuration changed") \
 	X(FB_NODE_BEHIND, "LF507", "node lacks recent blocks") \
+	X(FB_CHAINS_DIFFER, "LF508", "chains of nodes differ") \
 	/* LF9: internal */ \
 	X(FB_OUT_OF_MEMORY, "53200", "out of memory") \
 	X(FB_CRYPTO_FAILURE, "LF901", "cryptographic library failure") \

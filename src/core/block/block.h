@@ -7,6 +7,7 @@
  *   txflags.c    the validation codes of a block's transactions
  *   build.c      a batch of envelopes becomes the next block
  *   cutter.c     where one batch ends and the next begins                        Cutter
+ *   link.c       the chain in the log of a consenter                             BlockLink
  *
  * Everything here is a pure function of bytes. Nothing signs or verifies signatures; the door says which bytes are signed.
  * WIRE n.n is Fabric's byte format, ORD-n its behaviour.
@@ -263,5 +264,44 @@ extern void cutter_add(Cutter *cutter, const CutterLimits *limits, uint64_t mess
  * Cut what is pending: the timer fired, or the pipeline is free (adaptive cutting). No batch when nothing is pending.
  */
 extern void cutter_cut_now(Cutter *cutter, CutterDecision *decision);
+
+/* ---- link.c: the number and previous hash that a batch in a Raft log begins with; the rule stands there ---- */
+
+/* where a chain ends: the last block's number and the hash of its header */
+typedef struct BlockHead
+{
+	uint64_t	number;
+	uint8_t		hash[CRYPTO_SHA256_BYTES];
+} BlockHead;
+
+/* u64 number, big-endian, and the hash */
+#define BLOCK_HEAD_BYTES (8 + CRYPTO_SHA256_BYTES)
+
+extern void block_head_of(const BlockHeader *header, BlockHead *head);
+extern void block_head_encode(const BlockHead *head, uint8_t out[BLOCK_HEAD_BYTES]);
+extern FbStatus block_head_decode(FbBytes bytes, BlockHead *head, FbError *error); /* FB_MALFORMED_MESSAGE */
+extern bool block_head_equal(const BlockHead *a, const BlockHead *b);
+
+/* a batch as a log keeps it. Points into the payload */
+typedef struct BlockLink
+{
+	uint64_t	number;			/* of the block that the batch makes; not 0 */
+	FbBytes		previous_hash;	/* of the block before; 32 bytes */
+	FbBytes		batch;			/* pb(common.BlockData) */
+} BlockLink;
+
+/* the payload of the batch that follows head. FB_OUT_OF_MEMORY */
+extern FbStatus block_link_pack(const BlockHead *head, FbBytes batch, FbAllocator *allocator, FbBytes *payload, FbError *error);
+/* bytes that anybody may have sent; looks at the link only. FB_MALFORMED_MESSAGE */
+extern FbStatus block_link_parse(FbBytes payload, BlockLink *link, FbError *error);
+/* does the batch follow this head? FB_CHAINS_DIFFER, with both in the detail */
+extern FbStatus block_link_check(const BlockLink *link, const BlockHead *head, FbError *error);
+/*
+ * Can a block be made of this batch? FB_OK with its transactions, or why not: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_BLOCK_REFUSED (block_check_well_formed);
+ * FB_OUT_OF_MEMORY. A pure function of the bytes: all nodes find the same.
+ */
+extern FbStatus block_batch_parse(FbBytes batch, FbAllocator *allocator, const FbBytes **data, size_t *data_count, FbError *error);
+/* *head becomes the block of this batch; it stays as it is when no block can be made of it. FB_OUT_OF_MEMORY */
+extern FbStatus block_link_follow(const BlockLink *link, FbAllocator *allocator, BlockHead *head, FbError *error);
 
 #endif

@@ -68,7 +68,7 @@ catch_up_decode(const RaftMessage *message, RaftLogConfiguration *configuration,
 }
 
 FbStatus
-catch_up_check_snapshot(const Raft *raft, const RaftMessage *message, FbError *error)
+catch_up_check_snapshot(Raft *raft, const RaftMessage *message, FbError *error)
 {
 	RaftLogConfiguration configuration;
 

@@ -146,13 +146,14 @@ election_campaign(Raft *raft, bool pre, bool forced)
 }
 
 /*
- * a node whose log has no room for a first entry cannot lead; one outside the configuration may not, nor one that may
- * have forgotten a vote
+ * A node whose log has no room for a first entry cannot lead; one outside the configuration may not, nor one that may have
+ * forgotten a vote; and one whose log a quorum has refuted would be elected again and again, because elections compare terms
+ * and indexes only.
  */
 static bool
 election_may_campaign(const Raft *raft)
 {
-	return raft_is_voter(raft) && trail_room(&raft->trail) > 0 && raft->participation == RAFT_VOTING;
+	return raft_is_voter(raft) && trail_room(&raft->trail) > 0 && raft->participation == RAFT_VOTING && !raft->refuted && !raft->abstains;
 }
 
 void
@@ -227,6 +228,25 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 		raft->update->persist_hard_state = true;
 	}
 	election_reset_timer(raft);
+}
+
+/*
+ * Terms and the own vote are durable before anything that depends on them leaves. So nobody can honestly vote for this node in a term
+ * that it has not reached, or in which it voted for another one: somebody speaks for others, or this node has lost what it knew.
+ */
+FbStatus
+election_check_vote_response(Raft *raft, const RaftMessage *message, FbError *error)
+{
+	bool pre = message->type == RAFT_PRE_VOTE_RESPONSE;
+	uint64_t term_max = pre ? raft->term + 1 : raft->term;
+
+	if (message->rejected)
+		return FB_OK;
+	if (message->term > term_max || (!pre && message->term == raft->term && raft->vote != raft->id))
+		return raft_evidence(raft, RAFT_EVIDENCE_VOTE, message->from, message->term, 0, error,
+							 "node %" PRIu64 " votes for this node in term %" PRIu64 ", in which it was no candidate",
+							 message->from, message->term);
+	return FB_OK;
 }
 
 void

@@ -195,14 +195,14 @@ membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbEr
 }
 
 FbStatus
-membership_check_fixed(const Raft *raft, const RaftMessage *message, const RaftConfiguration *configuration,
+membership_check_fixed(Raft *raft, const RaftMessage *message, const RaftConfiguration *configuration,
 					   FbError *error)
 {
 	if (!raft->configuration_fixed || raft_configuration_equal(configuration, raft_configuration_in_force(raft)))
 		return FB_OK;
-	return fb_fail(error, FB_CORRUPTED,
-				   "%s of node %" PRIu64 " in term %" PRIu64 " names other voters than the channel's configuration",
-				   raft_message_type_name(message->type), message->from, message->term);
+	return raft_evidence(raft, RAFT_EVIDENCE_VOTERS, message->from, message->term, 0, error,
+						 "%s of node %" PRIu64 " in term %" PRIu64 " names other voters than the channel's configuration",
+						 raft_message_type_name(message->type), message->from, message->term);
 }
 
 /* what the node may do, and when it must wake up, follow from the configuration */

@@ -18,7 +18,8 @@
 #define FLAG_RECOVERING 4
 #define FLAG_RECOVERED 8
 #define FLAG_VOTED 16
-#define FLAGS_ALL 31
+#define FLAG_CONTRADICTED 32
+#define FLAGS_ALL 63
 
 /* which fields a type uses; all others are 0 */
 #define USES_INDEX 1 /* index and log_term */
@@ -134,6 +135,14 @@ message_check(const RaftMessage *message, FbError *error)
 		 (message->promised_term != 0 || message->promised_index != 0 || message->voted || message->leader != 0)))
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use",
 					   raft_message_type_name(message->type));
+	if (message->contradicted && (message->type != RAFT_APPEND_RESPONSE || !message->rejected))
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s contradicts what it does not refuse",
+					   raft_message_type_name(message->type));
+	if (!(uses & USES_CONFIGURATION) && message->head.size != 0)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use",
+					   raft_message_type_name(message->type));
+	if (message->head.size > RAFT_HEAD_BYTES_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "head of %zu bytes in a Raft message", message->head.size);
 	if (message->log_term > message->term)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s of term %" PRIu64 " speaks of term %" PRIu64,
 					   raft_message_type_name(message->type), message->term, message->log_term);
@@ -160,7 +169,7 @@ FbStatus
 raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes *bytes, FbError *error)
 {
 	FbBuffer buffer;
-	size_t size = MESSAGE_HEAD_BYTES + 4 + message->configuration.size + 4;
+	size_t size = MESSAGE_HEAD_BYTES + 4 + message->configuration.size + 4 + message->head.size + 4;
 
 	if (message->type < 1 || message->type > RAFT_MESSAGE_TYPE_MAX)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "unknown Raft message type %d", (int) message->type);
@@ -180,7 +189,7 @@ raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes 
 	put_u8(&buffer, (uint8_t) message->type);
 	put_u8(&buffer, (uint8_t) ((message->rejected ? FLAG_REJECTED : 0) | (message->forced ? FLAG_FORCED : 0) |
 							   (message->recovering ? FLAG_RECOVERING : 0) | (message->recovered ? FLAG_RECOVERED : 0) |
-							   (message->voted ? FLAG_VOTED : 0)));
+							   (message->voted ? FLAG_VOTED : 0) | (message->contradicted ? FLAG_CONTRADICTED : 0)));
 	put_u64(&buffer, message->from);
 	put_u64(&buffer, message->to);
 	put_u64(&buffer, message->term);
@@ -194,6 +203,8 @@ raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes 
 	put_u64(&buffer, message->leader);
 	put_u32(&buffer, (uint32_t) message->configuration.size);
 	fb_buffer_append_bytes(&buffer, message->configuration);
+	put_u32(&buffer, (uint32_t) message->head.size);
+	fb_buffer_append_bytes(&buffer, message->head);
 	put_u32(&buffer, message->entries_count);
 	for (uint32_t i = 0; i < message->entries_count; i++)
 	{
@@ -231,6 +242,7 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	message->recovering = (flags & FLAG_RECOVERING) != 0;
 	message->recovered = (flags & FLAG_RECOVERED) != 0;
 	message->voted = (flags & FLAG_VOTED) != 0;
+	message->contradicted = (flags & FLAG_CONTRADICTED) != 0;
 	message->from = get_number(&reader, 8);
 	message->to = get_number(&reader, 8);
 	message->term = get_number(&reader, 8);
@@ -243,6 +255,7 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	message->promised_index = get_number(&reader, 8);
 	message->leader = get_number(&reader, 8);
 	message->configuration = get_bytes(&reader, (size_t) get_number(&reader, 4));
+	message->head = get_bytes(&reader, (size_t) get_number(&reader, 4));
 	message->entries_count = (uint32_t) get_number(&reader, 4);
 	if (reader.cut_off)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message is cut off");

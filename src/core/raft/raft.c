@@ -74,6 +74,23 @@ raft_set_commit(Raft *raft, uint64_t index)
 	TRACE(raft, "commit %" PRIu64, index);
 }
 
+FbStatus
+raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term, uint64_t index, FbError *error,
+			  const char *format, ...)
+{
+	raft->update->evidence = (RaftEvidence){kind, node, term, index};
+	if (error != NULL)
+	{
+		va_list arguments;
+
+		fb_fail(error, FB_CORRUPTED, "%s", "");
+		va_start(arguments, format);
+		fb_print_cut(error->message, sizeof(error->message), format, arguments);
+		va_end(arguments);
+	}
+	return FB_CORRUPTED;
+}
+
 void
 raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source, RaftEntryKind kind,
 				FbBytes payload)
@@ -92,6 +109,25 @@ raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftE
 }
 
 /* ---- events ---- */
+
+/* the last block was made from this log: truncating what it was made from would take back a promise */
+static FbStatus
+raft_check_applied(const RaftEvent *event, uint64_t last_index, FbError *error)
+{
+	uint64_t index = event->start.applied_index;
+	uint64_t term;
+
+	if (index > last_index)
+		return fb_fail(error, FB_CORRUPTED, "Raft log ends at %" PRIu64 ", but %" PRIu64 " was applied", last_index, index);
+	/* the term of the log's start need not be that of the entry, see catch_up.c */
+	if (index <= event->start.base_index)
+		return FB_OK;
+	term = event->start.entries[index - event->start.base_index - 1].term;
+	if (term != event->start.applied_term)
+		return fb_fail(error, FB_CORRUPTED, "Raft log has an entry %" PRIu64 " of term %" PRIu64 ", but one of term %" PRIu64
+					   " was applied", index, term, event->start.applied_term);
+	return FB_OK;
+}
 
 static FbStatus
 raft_start(Raft *raft, const RaftEvent *event, FbError *error)
@@ -134,6 +170,8 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 					   event->start.commit_index);
 	raft->configuration_fixed = event->start.configuration_fixed;
 	FB_TRY(recovery_check_start(event, error));
+	if (event->start.applied_term > 0)
+		FB_TRY(raft_check_applied(event, last_index, error));
 	FB_TRY(membership_start(raft, event->start.configuration_state, &event->start.configuration, error));
 	/* a single one may have come with a snapshot, ahead of its entry */
 	if (raft->configurations_count == 2 && raft->configurations[0].index > last_index)
@@ -160,11 +198,13 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		event->start.applied_index > event->start.base_index ? event->start.applied_index : event->start.base_index;
 
 	/*
-	 * Applied is not committed here: blocks may have come from another node while this log still ends in entries that
-	 * were never committed, at the same indexes.
+	 * Applied is committed only where it was made from this log: blocks may have come from another node while this log
+	 * still ends in entries that were never committed, at the same indexes.
 	 */
 	raft->commit_index =
 		event->start.commit_index > event->start.base_index ? event->start.commit_index : event->start.base_index;
+	if (event->start.applied_term > 0 && event->start.applied_index > raft->commit_index)
+		raft->commit_index = event->start.applied_index;
 	raft_clamp_applied(raft);
 	fb_rand_seed(&raft->rand, event->start.seed);
 	raft->started = true;
@@ -331,8 +371,9 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 	/* "Election Safety: at most one leader can be elected in a given term" (paper, figure 3) */
 	if (raft_comes_from_leader(message) && message->term == raft->term &&
 		(raft->role == RAFT_LEADER || (raft->leader != 0 && raft->leader != message->from)))
-		return fb_fail(error, FB_CORRUPTED, "nodes %" PRIu64 " and %" PRIu64 " both lead in term %" PRIu64,
-					   raft->leader, message->from, message->term);
+		return raft_evidence(raft, RAFT_EVIDENCE_TWO_LEADERS, message->from, message->term, 0, error,
+							 "nodes %" PRIu64 " and %" PRIu64 " both lead in term %" PRIu64, raft->leader,
+							 message->from, message->term);
 	switch (message->type)
 	{
 		case RAFT_APPEND:
@@ -341,19 +382,23 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 			return catch_up_check_snapshot(raft, message, error);
 		case RAFT_HEARTBEAT:
 			if (message->commit_index > last_index && recovery_leader_knows(raft, message))
-				return fb_fail(error, FB_CORRUPTED,
-							   "Raft log ends at %" PRIu64 ", but this node had confirmed %" PRIu64, last_index,
-							   message->commit_index);
+				return raft_evidence(raft, RAFT_EVIDENCE_LOST_ENTRIES, message->from, message->term,
+									 message->commit_index, error,
+									 "Raft log ends at %" PRIu64 ", but this node had confirmed %" PRIu64, last_index,
+									 message->commit_index);
 			return FB_OK;
 		case RAFT_APPEND_RESPONSE:
 			if (message->term == raft->term && raft->role == RAFT_LEADER && !message->rejected &&
 				message->index > last_index)
-				return fb_fail(error, FB_CORRUPTED,
-							   "node %" PRIu64 " confirms entry %" PRIu64 ", but the leader's log ends at %" PRIu64,
-							   message->from, message->index, last_index);
+				return raft_evidence(raft, RAFT_EVIDENCE_CONFIRMATION, message->from, message->term, message->index,
+									 error,
+									 "node %" PRIu64 " confirms entry %" PRIu64 ", but the leader's log ends at %" PRIu64,
+									 message->from, message->index, last_index);
 			return FB_OK;
 		case RAFT_PRE_VOTE_RESPONSE:
 		case RAFT_VOTE_RESPONSE:
+			FB_TRY(election_check_vote_response(raft, message, error));
+			return trail_room(&raft->trail) > 0 ? trail_reserve(&raft->trail, 1, error) : FB_OK;
 		case RAFT_TIMEOUT_NOW:
 			/* may make this node the leader: its first entry must find room */
 			return trail_room(&raft->trail) > 0 ? trail_reserve(&raft->trail, 1, error) : FB_OK;
@@ -506,6 +551,9 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 				recovery_begin(raft, RAFT_RECOVERY_TOLD, 0);
 			else
 				recovery_end_as_told(raft);
+			return FB_OK;
+		case RAFT_EVENT_ABSTAIN:
+			raft->abstains = event->abstain;
 			return FB_OK;
 	}
 	return fb_fail(error, FB_INVALID_ARGUMENT, "unknown Raft event %d", (int) event->type);

@@ -129,6 +129,13 @@ typedef struct RaftMessage
 	uint64_t leader;
 
 	/*
+	 * APPEND_RESPONSE, with rejected: what the append of this term says contradicts what this node has promised or keeps,
+	 * so no shorter prefix will help. Never made by the core, whose step such an append does not change: the host sends
+	 * it, in the term of the append.
+	 */
+	bool contradicted;
+
+	/*
 	 * APPEND: entries index + 1 .. index + entries_count. In an update the core has filled in only each entry's term:
 	 * before encoding, the host looks up (index, term) in its store, or in what it is about to store, and fills in
 	 * kind and payload. If it has no such entry (any more), it drops the message; Raft repairs the loss.
@@ -137,6 +144,7 @@ typedef struct RaftMessage
 	RaftEntry *entries;
 
 	FbBytes configuration; /* SNAPSHOT: opaque; in an update it lives as long as the update */
+	FbBytes head; /* SNAPSHOT: where the host's chain stands at the entry; made and read by hosts, at most RAFT_HEAD_BYTES_MAX */
 
 	/* not encoded. In an update: may be sent before this update's transaction is durable */
 	bool early;
@@ -146,10 +154,11 @@ typedef struct RaftMessage
  * Encoding, version 2. Integers are big-endian, fixed width; every byte is covered, so decode(encode(m)) = m and no
  * other bytes decode to m:
  *
- *   u8 'R'   u8 version = 2   u8 type   u8 flags (1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted)
+ *   u8 'R'   u8 version = 2   u8 type   u8 flags (1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted, 32 contradicted)
  *   u64 from   u64 to   u64 term   u64 index   u64 log_term   u64 commit_index   u64 hint_index
  *   u64 nonce   u64 promised_term   u64 promised_index   u64 leader
  *   u32 configuration size, that many bytes
+ *   u32 head size, that many bytes
  *   u32 entries count, per entry: u64 term, u8 kind, u32 payload size, payload
  *
  * A message does not name its channel; the host carries it in an envelope that does. Fields that a type does not use
@@ -186,7 +195,8 @@ typedef enum RaftEventType
 	RAFT_EVENT_TRANSFER,
 	RAFT_EVENT_COMPACT,
 	RAFT_EVENT_SNAPSHOT_INSTALLED,
-	RAFT_EVENT_RECOVER
+	RAFT_EVENT_RECOVER,
+	RAFT_EVENT_ABSTAIN
 } RaftEventType;
 
 /* does this node take part? (recovery.c) */
@@ -263,13 +273,18 @@ typedef struct RaftEvent
 			/*
 			 * The index that the last applied block came from. It may be ahead of the log (blocks fetched from another
 			 * node), and is at first ahead of update.apply_index: what is applied already the host skips.
+			 *
+			 * applied_term: the term of that entry, if the block was made from this node's own log; 0: unknown. An entry of
+			 * a known term was committed, so the log must still have it, and it counts as committed from the start:
+			 * FB_CORRUPTED otherwise.
 			 */
 			uint64_t applied_index;
+			uint64_t applied_term;
 		} start;
 
 		/*
-		 * RECEIVE: a decoded message. Old, repeated, misaddressed: ignored. FB_CORRUPTED: it contradicts what is
-		 * committed
+		 * RECEIVE: a decoded message. Old, repeated, misaddressed: ignored. FB_CORRUPTED: no message of nodes that keep
+		 * their promises can say this to this node; update.evidence tells which promise is broken
 		 */
 		const RaftMessage *receive;
 
@@ -356,6 +371,13 @@ typedef struct RaftEvent
 		{
 			bool begin;
 		} recover;
+
+		/*
+		 * ABSTAIN: the host's ledger does not follow this log (or does so again): from now on this node does not campaign,
+		 * because a leader whose ledger stands still holds up all others. Its votes and confirmations speak of its log,
+		 * which is what it was: it goes on giving them. A leader goes on leading; its host transfers.
+		 */
+		bool abstain;
 	};
 } RaftEvent;
 
@@ -390,6 +412,34 @@ typedef enum RaftEntriesSource
 	RAFT_FROM_MESSAGE,	  /* the received message's entries, from position first_position */
 	RAFT_FROM_CORE		  /* one entry: entries.kind and entries.payload */
 } RaftEntriesSource;
+
+/*
+ * A promise that some node has broken. A message shows that one was, not whose: its sender may lie, may have lost what it
+ * knew, or be right while this node has lost something.
+ */
+typedef enum RaftEvidenceKind
+{
+	RAFT_EVIDENCE_NONE = 0,
+	RAFT_EVIDENCE_TWO_LEADERS,		 /* another node leads in the term of a known leader */
+	RAFT_EVIDENCE_COMMITTED,		 /* an append has another entry where this node has a committed one */
+	RAFT_EVIDENCE_LOST_ENTRIES,		 /* the leader counts on entries, confirmed by this node, that it does not have */
+	RAFT_EVIDENCE_CONFIRMATION,		 /* a follower confirms entries that this leader never had */
+	RAFT_EVIDENCE_VOTERS,			 /* a message names other voters than the channel's configuration */
+	RAFT_EVIDENCE_VOTE,				 /* a vote for a campaign that this node never made */
+	RAFT_EVIDENCE_REFUSED_BY_FOLLOWER /* a follower says that this leader's entries contradict its own */
+} RaftEvidenceKind;
+
+#define RAFT_EVIDENCE_KIND_MAX RAFT_EVIDENCE_REFUSED_BY_FOLLOWER
+
+extern const char *raft_evidence_name(RaftEvidenceKind kind); /* "two_leaders" */
+
+typedef struct RaftEvidence
+{
+	RaftEvidenceKind kind;
+	uint64_t node; /* the other one */
+	uint64_t term;
+	uint64_t index; /* 0: of no entry */
+} RaftEvidence;
 
 typedef struct RaftUpdate
 {
@@ -437,6 +487,9 @@ typedef struct RaftUpdate
 	/* duty 4: report TIMEOUT at this time; UINT64_MAX: never (not a voter, nothing to do) */
 	uint64_t deadline_ms;
 
+	/* of a received message; the host writes it down */
+	RaftEvidence evidence;
+
 	/* where things stand after the step; always filled in */
 	RaftRole role;
 	uint64_t term;
@@ -455,6 +508,8 @@ typedef struct Raft Raft;
 #define RAFT_IN_FLIGHT_MAX 64
 /* entries in one SUBMIT */
 #define RAFT_SUBMIT_MAX 1024
+/* head of a SNAPSHOT message */
+#define RAFT_HEAD_BYTES_MAX 64
 /* two configurations with their indexes */
 #define RAFT_CONFIGURATION_STATE_BYTES_MAX (1 + 2 * (8 + 1 + 8 * FB_RAFT_NODES_MAX))
 /* count, and for each node: id, term, index, voted */

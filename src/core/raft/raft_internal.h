@@ -64,6 +64,7 @@ typedef struct RaftProgress
 	uint64_t match_index;
 	uint64_t next_index;
 	uint64_t commit_sent;	  /* the commit index of the last append to it */
+	bool contradicted;		  /* its last answer: what this leader has contradicts what it has */
 	bool probe_sent;		  /* PROBE: an append is out; the next waits for an answer, or for a heartbeat's */
 	uint64_t sent_ms;		  /* the last append or snapshot message */
 	uint64_t heard_ms;		  /* 0: never in this term */
@@ -158,6 +159,8 @@ struct Raft
 	uint64_t applied_index;	   /* never above commit_index */
 	uint64_t applied_reported; /* what the host said; may be ahead */
 	uint64_t term_jump_ms;	   /* when a message last brought a term far ahead; 0: never */
+	bool abstains; /* the host's wish: it does not campaign */
+	bool refuted; /* a quorum said that this node's log contradicts theirs: it does not campaign until it follows a leader */
 	uint64_t election_deadline_ms;
 
 	/* candidates */
@@ -228,6 +231,9 @@ extern RaftMessage *raft_send(Raft *raft, RaftMessageType type, uint64_t to);
 extern const RaftConfiguration *raft_configuration_in_force(const Raft *raft);
 extern bool raft_is_voter(const Raft *raft);
 extern void raft_set_commit(Raft *raft, uint64_t index);
+/* evidence in the update; gives FB_CORRUPTED with the message */
+extern FbStatus raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term, uint64_t index,
+							  FbError *error, const char *format, ...) __attribute__((format(printf, 7, 8)));
 /* a leader's entries: the trail has room */
 extern void raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source,
 							RaftEntryKind kind, FbBytes payload);
@@ -240,6 +246,8 @@ extern bool election_in_lease(const Raft *raft);
 extern void election_become_follower(Raft *raft, uint64_t term, uint64_t leader, const char *why);
 extern void election_follow(Raft *raft, uint64_t leader); /* a message from this term's leader */
 extern void election_receive_vote(Raft *raft, const RaftMessage *message);
+/* is it for a campaign that this node has made? FB_CORRUPTED with evidence */
+extern FbStatus election_check_vote_response(Raft *raft, const RaftMessage *message, FbError *error);
 extern void election_receive_vote_response(Raft *raft, const RaftMessage *message);
 extern void election_receive_timeout_now(Raft *raft, const RaftMessage *message);
 
@@ -268,7 +276,7 @@ extern void replication_receive_heartbeat_response(Raft *raft, const RaftMessage
 extern FbStatus membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error);
 extern FbStatus membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbError *error); /* configuration_fixed is set */
 /* where configurations are fixed, a message must not bring another one: FB_CORRUPTED */
-extern FbStatus membership_check_fixed(const Raft *raft, const RaftMessage *message,
+extern FbStatus membership_check_fixed(Raft *raft, const RaftMessage *message,
 									   const RaftConfiguration *configuration, FbError *error);
 extern void membership_push(Raft *raft, uint64_t index, const RaftConfiguration *configuration);
 extern bool membership_can_truncate(const Raft *raft, uint64_t from_index);
@@ -287,7 +295,7 @@ extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *con
 /* ---- catch_up.c ---- */
 
 extern void catch_up_send(Raft *raft, RaftProgress *progress);
-extern FbStatus catch_up_check_snapshot(const Raft *raft, const RaftMessage *message, FbError *error);
+extern FbStatus catch_up_check_snapshot(Raft *raft, const RaftMessage *message, FbError *error);
 extern void catch_up_receive_snapshot(Raft *raft, const RaftMessage *message);
 extern void catch_up_installed(Raft *raft, uint64_t index);
 extern void catch_up_forget_if_over(Raft *raft);

@@ -326,6 +326,36 @@ replication_refused(Raft *raft, RaftProgress *progress, const RaftMessage *messa
 	replication_send(raft, progress, false);
 }
 
+/*
+ * A follower that cannot take this leader's entries at all. It stays a follower that answers, so silence does not end this leadership; and were a
+ * quorum of that kind, nothing would ever be committed. Then the log here is the one that differs. A minority proves nothing.
+ */
+static void
+replication_contradicted(Raft *raft, RaftProgress *progress, const RaftMessage *message)
+{
+	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+	uint32_t willing = 0;
+
+	raft->update->evidence =
+		(RaftEvidence){RAFT_EVIDENCE_REFUSED_BY_FOLLOWER, progress->id, message->term, message->index};
+	TRACE(raft, "%" PRIu64 " says that entry %" PRIu64 " contradicts what it has", progress->id, message->index);
+	/* its cause may be gone some day, but hardly before the next heartbeat */
+	progress_to_probe(progress, progress->match_index + 1);
+	progress->probe_sent = true;
+	progress->sent_ms = raft->now_ms + raft->election_timeout_ms;
+	for (uint32_t i = 0; i < configuration->voters_count; i++)
+	{
+		RaftProgress *other = replication_progress(raft, configuration->voters[i]);
+
+		if (configuration->voters[i] == raft->id || (other != NULL && !other->contradicted))
+			willing++;
+	}
+	if (willing >= quorum_size(configuration->voters_count))
+		return;
+	raft->refuted = true;
+	election_become_follower(raft, raft->term, 0, "a quorum contradicts");
+}
+
 void
 replication_receive_append_response(Raft *raft, const RaftMessage *message)
 {
@@ -334,6 +364,12 @@ replication_receive_append_response(Raft *raft, const RaftMessage *message)
 
 	if (progress == NULL || !recovery_note_follower(raft, progress, message))
 		return;
+	progress->contradicted = message->contradicted;
+	if (message->contradicted)
+	{
+		replication_contradicted(raft, progress, message);
+		return;
+	}
 	if (message->rejected)
 	{
 		replication_refused(raft, progress, message);
@@ -500,16 +536,16 @@ replication_check_append(Raft *raft, const RaftMessage *message, FbError *error)
 		return FB_OK;
 	first = replication_first_new(raft, message);
 	if (first == 0 && message->entries_count > 0 && message->entries[0].term < trail_term(&raft->trail, message->index))
-		return fb_fail(error, FB_CORRUPTED,
-					   "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64, message->from,
-					   message->term, message->index);
+		return raft_evidence(raft, RAFT_EVIDENCE_COMMITTED, message->from, message->term, message->index, error,
+							 "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64,
+							 message->from, message->term, message->index);
 	conflict = message->index + first + 1;
 	if (first == message->entries_count || conflict > trail_last_index(&raft->trail))
 		conflict = 0;
 	if (conflict > 0 && (conflict <= raft->commit_index || !membership_can_truncate(raft, conflict)))
-		return fb_fail(error, FB_CORRUPTED,
-					   "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64, message->from,
-					   message->term, conflict);
+		return raft_evidence(raft, RAFT_EVIDENCE_COMMITTED, message->from, message->term, conflict, error,
+							 "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64,
+							 message->from, message->term, conflict);
 	return trail_reserve(&raft->trail, replication_fitting(raft, message, first, conflict), error);
 }
 
@@ -594,6 +630,7 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 	if (equal_up_to > trail_last_index(&raft->trail))
 		equal_up_to = trail_last_index(&raft->trail); /* no room for all of them */
 
+	raft->refuted = false;
 	/* "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)" */
 	raft_set_commit(raft, message->commit_index < equal_up_to ? message->commit_index : equal_up_to);
 	answer->index = equal_up_to;

@@ -67,6 +67,31 @@ raft_role_name(RaftRole role)
 }
 
 const char *
+raft_evidence_name(RaftEvidenceKind kind)
+{
+	switch (kind)
+	{
+		case RAFT_EVIDENCE_NONE:
+			return "none";
+		case RAFT_EVIDENCE_TWO_LEADERS:
+			return "two_leaders";
+		case RAFT_EVIDENCE_COMMITTED:
+			return "committed_entry_contradicted";
+		case RAFT_EVIDENCE_LOST_ENTRIES:
+			return "confirmed_entries_lost";
+		case RAFT_EVIDENCE_CONFIRMATION:
+			return "impossible_confirmation";
+		case RAFT_EVIDENCE_VOTERS:
+			return "other_voters";
+		case RAFT_EVIDENCE_VOTE:
+			return "impossible_vote";
+		case RAFT_EVIDENCE_REFUSED_BY_FOLLOWER:
+			return "entries_refused_by_follower";
+	}
+	return "unknown";
+}
+
+const char *
 raft_message_type_name(RaftMessageType type)
 {
 	switch (type)

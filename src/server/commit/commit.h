@@ -60,9 +60,10 @@ typedef struct CommitComparison
 /*
  * Commit a block that was received (its slots 0, 1 and 3 are kept as they are; 2 and 4 are filled in here). It must follow the last one
  * (FB_BLOCK_REFUSED). Signatures of the orderers are checked by commit_check_signatures, not here. comparison: NULL: slots 2 and 4 are not looked
- * at; else FB_BLOCK_REFUSED, before anything is written, when they differ and that is not accepted.
+ * at; else FB_BLOCK_REFUSED, before anything is written, when they differ and that is not accepted. raft_term: of the entry in this node's log that the block was
+ * made from; 0: it came from another node.
  */
-extern void commit_block(const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed);
+extern void commit_block(const Channel *channel, const BlockView *block, uint64 raft_term, CommitComparison *comparison, CommittedBlock *committed);
 
 /* the Raft index that the signer of the block says; 0: none */
 extern uint64 commit_block_raft_index(const BlockView *block);

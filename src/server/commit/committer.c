@@ -222,7 +222,7 @@ store(const Ledger *ledger, FbAllocator *allocator, const BlockRow *row, const T
 }
 
 void
-commit_block(const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
+commit_block(const Channel *channel, const BlockView *block, uint64 raft_term, CommitComparison *comparison, CommittedBlock *committed)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Ledger *ledger = channel->ledger;
@@ -261,6 +261,7 @@ commit_block(const Channel *channel, const BlockView *block, CommitComparison *c
 	row.orderer = block->metadata[3];
 	row.commit_hash = fb_bytes(hash, sizeof(hash));
 	row.raft_index = committed->raft_index;
+	row.raft_term = raft_term;
 	row.committed_at = GetCurrentTimestamp();
 	store(ledger, allocator, &row, rows, &validated);
 	maintain_dictionary(ledger, block, &validated);

@@ -245,6 +245,7 @@ replace(Repair *repair, uint64 number, const BlockView *view)
 	row.orderer = view->metadata[3];
 	row.commit_hash = FB_BYTES_EMPTY;
 	row.raft_index = commit_raft_index(allocator, view->metadata[0]);
+	row.raft_term = 0;
 	block_store_replace(ledger, &row, rows, (int) view->data_count);
 }
 

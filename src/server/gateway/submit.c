@@ -101,11 +101,11 @@ note_said(Submission *submission, const char *address, const FbError *error)
 	submission->last = said;
 }
 
-/* worth trying at another orderer, or a moment later */
+/* worth trying at another orderer, or a moment later. An orderer whose ledger differs is one of others; this node's own would not commit what they order */
 static bool
 is_temporary(FbStatus status)
 {
-	return status == FB_BUSY || status == FB_NO_LEADER || status == FB_NODE_UNREACHABLE || status == FB_NOT_CONSENTER;
+	return status == FB_CHAINS_DIFFER || status == FB_BUSY || status == FB_NO_LEADER || status == FB_NODE_UNREACHABLE || status == FB_NOT_CONSENTER;
 }
 
 /* which of these says most of why the transaction was not taken */
@@ -306,6 +306,8 @@ try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *erro
 		status = order_broadcast(submission->channel->name, submission->envelope, error);
 		if (!is_temporary(status))
 			return status;
+		if (status == FB_CHAINS_DIFFER)
+			return FB_CHAINS_DIFFER;
 		note_said(submission, NULL, error);
 	}
 	list_orderers(submission->channel, &round);
@@ -356,7 +358,10 @@ submit_in_doubt(FbBytes envelope, Doubt *doubt)
 	submission.channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	while ((status = try_all(&submission, Min(deadline, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_MS)), &doubt->exists, &error)) != FB_OK)
 	{
-		if (!is_temporary(status) || GetCurrentTimestamp() >= deadline)
+		/* said by this node itself: its own ledger would not commit what others order */
+		bool		forked = status == FB_CHAINS_DIFFER && channel_raft_id(submission.channel) != 0;
+
+		if (forked || !is_temporary(status) || GetCurrentTimestamp() >= deadline)
 		{
 			if (doubt->exists)
 				fb_error_hint(&error, "Ask fabric.commit_status what became of it before the call is repeated.");

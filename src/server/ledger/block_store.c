@@ -8,7 +8,7 @@
 #include "core/block/block.h"
 
 enum { BLOCK_NUMBER = 2, BLOCK_PREVIOUS_HASH, BLOCK_DATA_HASH, BLOCK_HASH, BLOCK_SIGNATURES, BLOCK_LAST_CONFIG, BLOCK_FILTER, BLOCK_ORDERER,
-	BLOCK_COMMIT_HASH, BLOCK_RAFT_INDEX, BLOCK_COMMITTED_AT };
+	BLOCK_COMMIT_HASH, BLOCK_RAFT_INDEX, BLOCK_COMMITTED_AT, BLOCK_RAFT_TERM };
 enum { TX_BLOCK = 2, TX_POSITION, TX_TYPE, TX_CODE, TX_ID, TX_CREATOR, TX_CHAINCODE, TX_CREATED_AT, TX_ENVELOPE };
 
 static void
@@ -62,23 +62,26 @@ void
 block_store_append(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions, int transactions_count)
 {
 	static const Oid types[] = {TEXTOID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID, INT8OID,
-	TIMESTAMPTZOID};
-	Datum		values[12] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) block->number),
+	TIMESTAMPTZOID, INT8OID};
+	char		nulls[13] = "            ";
+	Datum		values[13] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) block->number),
 		PointerGetDatum(memory_bytea(block->previous_hash)), PointerGetDatum(memory_bytea(block->data_hash)),
 		PointerGetDatum(memory_bytea(block->block_hash)), PointerGetDatum(memory_bytea(block->signatures)),
 		PointerGetDatum(memory_bytea(block->last_config)), PointerGetDatum(memory_bytea(block->transactions_filter)),
 		PointerGetDatum(memory_bytea(block->orderer)), PointerGetDatum(memory_bytea(block->commit_hash)),
-	Int64GetDatum((int64) block->raft_index), TimestampTzGetDatum(block->committed_at)};
+	Int64GetDatum((int64) block->raft_index), TimestampTzGetDatum(block->committed_at), Int64GetDatum((int64) block->raft_term)};
 	SpiScope	scope;
+
+	nulls[12] = block->raft_term == 0 ? 'n' : ' ';
 
 	spi_begin(&scope);
 	/* the transactions first: the block's trigger checks the data hash over them */
 	insert_transactions(ledger, block->number, transactions, transactions_count);
 	spi_run(ledger_statement(ledger, LEDGER_INSERT_BLOCK,
 							 "INSERT INTO fabric_internal.block_%d (channel, number, previous_hash, data_hash, block_hash, signatures, last_config, "
-							 "transactions_filter, orderer, commit_hash, raft_index, committed_at) "
-							 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", 12, types),
-			values, NULL, false, 0);
+							 "transactions_filter, orderer, commit_hash, raft_index, committed_at, raft_term) "
+							 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)", 13, types),
+			values, nulls, false, 0);
 	spi_end(&scope);
 }
 
@@ -121,6 +124,7 @@ block_store_row(const Ledger *ledger, uint64 number, Snapshot snapshot, BlockRow
 		row->commit_hash = ledger_copy(ledger_scan_bytes(&scan, BLOCK_COMMIT_HASH));
 		row->raft_index = (uint64) ledger_scan_int8(&scan, BLOCK_RAFT_INDEX);
 		row->committed_at = (TimestampTz) ledger_scan_int8(&scan, BLOCK_COMMITTED_AT);
+		row->raft_term = ledger_scan_is_null(&scan, BLOCK_RAFT_TERM) ? 0 : (uint64) ledger_scan_int8(&scan, BLOCK_RAFT_TERM);
 	}
 	ledger_scan_end(&scan);
 	return found;

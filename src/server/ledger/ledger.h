@@ -70,6 +70,7 @@ typedef enum LedgerStatementKind
 	LEDGER_COMPACT_RAFT_LOG,
 	LEDGER_READ_RAFT_LOG,
 	LEDGER_FIND_RAFT_BATCH,
+	LEDGER_FIND_NEXT_RAFT_BATCH,
 	LEDGER_HEAL_RAFT_LOG,
 	LEDGER_STATEMENT_COUNT
 } LedgerStatementKind;
@@ -96,6 +97,7 @@ typedef struct BlockRow
 	FbBytes		orderer;
 	FbBytes		commit_hash;
 	uint64		raft_index;
+	uint64		raft_term;		/* of the entry, if this node made the block from its own log; 0: not known */
 	TimestampTz committed_at;
 } BlockRow;
 

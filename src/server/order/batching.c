@@ -92,6 +92,7 @@ submit_batch(OrderNode *node, uint32 count)
 	QueueItem  *item = NULL;
 	RaftEvent	event = {.type = RAFT_EVENT_SUBMIT};
 	StepInput	input = {0};
+	FbBytes		batch;
 	FbBytes		payload;
 	uint32_t	payload_bytes;
 	FbError		error;
@@ -102,7 +103,8 @@ submit_batch(OrderNode *node, uint32 count)
 		FB_ASSERT(item != NULL);
 		envelopes[index] = item->envelope;
 	}
-	error_check(block_pack_data(envelopes, count, node->turn_allocator, &payload, &error), &error);
+	error_check(block_pack_data(envelopes, count, node->turn_allocator, &batch, &error), &error);
+	error_check(block_link_pack(&node->head, batch, node->turn_allocator, &payload, &error), &error);
 	payload_bytes = (uint32_t) payload.size;
 	event.submit.payload_bytes = &payload_bytes;
 	event.submit.count = 1;

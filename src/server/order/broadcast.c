@@ -43,6 +43,13 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 		hint_other_orderers(channel, error);
 		return FB_NOT_CONSENTER;
 	}
+	if (slot != NULL && pg_atomic_read_u32(&slot->forked) != 0)
+	{
+		fb_fail(error, FB_CHAINS_DIFFER, "this node's ledger of channel \"%s\" differs from the chain in its Raft log", channel->name);
+		fb_error_detail(error, "It takes no blocks, so nothing that is ordered would be committed here.");
+		fb_error_hint(error, "Look at fabric.raft_evidence on this node, and use another node meanwhile.");
+		return FB_CHAINS_DIFFER;
+	}
 	if (slot != NULL)
 	{
 		SpinLockAcquire(&slot->mutex);

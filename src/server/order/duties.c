@@ -38,6 +38,16 @@ duties_open_transaction(OrderNode *node)
 
 /* ---- storing ---- */
 
+/* the envelopes of a batch in the log, in the turn's memory */
+static bool
+envelopes_of(OrderNode *node, FbBytes payload, const FbBytes **envelopes, size_t *envelopes_count)
+{
+	BlockLink	link;
+
+	return block_link_parse(payload, &link, NULL) == FB_OK &&
+		block_parse_data(link.batch, node->turn_allocator, envelopes, envelopes_count, NULL) == FB_OK;
+}
+
 /* the envelopes of a batch that came into the log, or left it */
 static void
 note_batch(OrderNode *node, FbBytes payload, bool logged)
@@ -45,7 +55,7 @@ note_batch(OrderNode *node, FbBytes payload, bool logged)
 	const FbBytes *envelopes;
 	size_t		envelopes_count;
 
-	if (block_parse_data(payload, node->turn_allocator, &envelopes, &envelopes_count, NULL) != FB_OK)
+	if (!envelopes_of(node, payload, &envelopes, &envelopes_count))
 		return;
 	if (logged)
 		queue_note_logged(node->queue, envelopes, envelopes_count);
@@ -53,34 +63,83 @@ note_batch(OrderNode *node, FbBytes payload, bool logged)
 		queue_note_unlogged(node->queue, envelopes, envelopes_count);
 }
 
-/* entries of an old leader that nobody else has seen are replaced by a new one's: if they are ours, try again with them */
+/* a batch leaves the log: if it is ours, try again with its envelopes */
 static void
-truncate_log(OrderNode *node, uint64 from_index)
+drop_batch(OrderNode *node, FbBytes payload, bool own)
 {
-	for (uint64 index = from_index; index <= log_cache_last_index(node->cache); index++)
+	const FbBytes *envelopes;
+	size_t		envelopes_count;
+
+	note_batch(node, payload, false);
+	if (!own || !envelopes_of(node, payload, &envelopes, &envelopes_count))
+		return;
+	for (size_t position = 0; position < envelopes_count; position++)
+		(void) queue_add(node->queue, envelopes[position], node->settings.config_sequence, node->now_ms);
+}
+
+/*
+ * Entries of an old leader that nobody else has seen are replaced by a new one's. Each of them must leave the memory of what is in the log, also those that
+ * have left the cache: an envelope that counts as ordered, and is not, could never be ordered at this node.
+ */
+static void
+truncate_log(OrderNode *node, uint64 from_index, uint64 last_index)
+{
+	for (uint64 index = from_index; index <= last_index; index++)
 	{
 		const LogCacheEntry *entry = log_cache_find(node->cache, index);
-		const FbBytes *envelopes;
-		size_t		envelopes_count;
+		RaftStoredEntry *stored;
+		int			stored_count;
 
-		if (entry == NULL || entry->kind != RAFT_ENTRY_DATA)
+		if (entry != NULL)
+		{
+			if (entry->kind == RAFT_ENTRY_DATA)
+				drop_batch(node, entry->payload, entry->own);
 			continue;
-		note_batch(node, entry->payload, false);
-		if (!entry->own || block_parse_data(entry->payload, node->turn_allocator, &envelopes, &envelopes_count, NULL) != FB_OK)
-			continue;
-		for (size_t position = 0; position < envelopes_count; position++)
-			(void) queue_add(node->queue, envelopes[position], node->settings.config_sequence, node->now_ms);
+		}
+		stored = raft_store_read(node->channel, index, index, FB_MESSAGE_BYTES_MAX, &stored_count);
+		if (stored_count == 1 && stored[0].kind == RAFT_ENTRY_DATA)
+			drop_batch(node, stored[0].payload, false);
 	}
 	log_cache_truncate(node->cache, from_index);
 	raft_store_truncate(node->channel, from_index);
 }
 
+/*
+ * A snapshot took the log's place. Batches of this node's own that were not committed are tried again, though they may be in the blocks that came instead:
+ * the committer finds what is there twice. What else was in the log may be in those blocks or nowhere, so nothing counts as ordered any more.
+ */
 static void
-store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool own, FbBytes payload)
+reset_log(OrderNode *node, uint64 last_index)
 {
+	queue_forget_logged(node->queue);
+	for (uint64 index = Max(node->log_start_index, node->commit_index) + 1; index <= last_index; index++)
+	{
+		const LogCacheEntry *entry = log_cache_find(node->cache, index);
+
+		if (entry != NULL && entry->own && entry->kind == RAFT_ENTRY_DATA)
+			drop_batch(node, entry->payload, true);
+	}
+	log_cache_clear(node->cache);
+	raft_store_truncate(node->channel, 0);
+	node->stored_index = 0;		/* it has just been deleted */
+}
+
+static void
+store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool own, FbBytes payload, const BlockHead *head)
+{
+	uint64		block_number = node->head.number;
+
 	raft_store_append(node->channel, index, term, kind, payload);
 	log_cache_append(node->cache, index, term, kind, own, payload);
-	if (kind == RAFT_ENTRY_DATA)
+	node->head_index = index;
+	if (kind != RAFT_ENTRY_DATA)
+		return;
+	if (head != NULL)
+		node->head = *head;
+	else
+		log_chain_follow(node, payload, &node->head);
+	/* envelopes of a batch that makes no block are not ordered by it, and must be able to be ordered by another */
+	if (node->head.number != block_number)
 		note_batch(node, payload, true);
 }
 
@@ -94,22 +153,42 @@ store_entries(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 		switch (update->entries.source)
 		{
 			case RAFT_FROM_SUBMIT:
-				store_entry(node, index, update->entries.last_term, RAFT_ENTRY_DATA, true, input->payloads[position]);
+				store_entry(node, index, update->entries.last_term, RAFT_ENTRY_DATA, true, input->payloads[position], NULL);
 				break;
 			case RAFT_FROM_MESSAGE:
 				{
 					const RaftEntry *entry = &input->message->entries[update->entries.first_position + position];
 
-					store_entry(node, index, entry->term, entry->kind, false, entry->payload);
+					store_entry(node, index, entry->term, entry->kind, false, entry->payload,
+								&input->heads[update->entries.first_position + position]);
 				}
 				break;
 			case RAFT_FROM_CORE:
-				store_entry(node, index, update->entries.last_term, update->entries.kind, false, update->entries.payload);
+				store_entry(node, index, update->entries.last_term, update->entries.kind, false, update->entries.payload, NULL);
 				break;
 		}
 	}
 	node->stored_index = update->entries.first_index + update->entries.count - 1;
 	node->stored_term = update->entries.last_term;
+}
+
+static void
+change_log_start(OrderNode *node, const RaftUpdate *update)
+{
+	if (update->log_reset)
+	{
+		reset_log(node, node->last_index);
+		node->log_start_head = node->fetch_head;
+		node->head = node->fetch_head;
+		node->head_index = update->log_start.index;
+	}
+	else
+	{
+		log_chain_head(node, update->log_start.index, &node->log_start_head);
+		raft_store_compact(node->channel, update->log_start.index);
+	}
+	node->log_start_index = update->log_start.index;
+	node->log_start_term = update->log_start.term;
 }
 
 static void
@@ -125,8 +204,6 @@ store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 	if (update->hard_state.memory.size > 0)
 		memcpy(node->memory, update->hard_state.memory.data, update->hard_state.memory.size);
 	node->hard_state.memory = fb_bytes(node->memory, update->hard_state.memory.size);
-	node->log_start_index = update->log_start.index;
-	node->log_start_term = update->log_start.term;
 
 	if (!update->persist_hard_state && !update->log_start_changed && update->truncate_from_index == 0 &&
 		update->entries.count == 0)
@@ -135,18 +212,12 @@ store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 	if (update->persist_hard_state || update->log_start_changed)
 		node->state_changed = true;
 	if (update->log_start_changed)
-	{
-		if (update->log_reset)
-		{
-			log_cache_clear(node->cache);
-			raft_store_truncate(node->channel, update->log_start.index + 1);
-			node->stored_index = 0; /* it has just been deleted */
-		}
-		raft_store_compact(node->channel, update->log_start.index);
-	}
+		change_log_start(node, update);
 	if (update->truncate_from_index > 0)
 	{
-		truncate_log(node, update->truncate_from_index);
+		truncate_log(node, update->truncate_from_index, node->last_index);
+		log_chain_head(node, update->truncate_from_index - 1, &node->head);
+		node->head_index = update->truncate_from_index - 1;
 		if (node->stored_index >= update->truncate_from_index)
 			node->stored_index = 0;
 	}
@@ -198,6 +269,8 @@ attach_payloads(OrderNode *node, RaftMessage *message)
 static void
 send_messages(OrderNode *node, const RaftUpdate *update)
 {
+	uint8_t		head[BLOCK_HEAD_BYTES];
+
 	for (uint32_t index = 0; index < update->messages_count; index++)
 	{
 		RaftMessage *message = &update->messages[index];
@@ -207,6 +280,11 @@ send_messages(OrderNode *node, const RaftUpdate *update)
 
 		if (message->type == RAFT_APPEND && !attach_payloads(node, message))
 			continue;
+		if (message->type == RAFT_SNAPSHOT)
+		{
+			block_head_encode(&node->log_start_head, head);
+			message->head = fb_bytes(head, sizeof(head));
+		}
 		error_check(raft_message_encode(node->turn_allocator, message, &bytes, &error), &error);
 		if (message->early)
 		{
@@ -286,6 +364,15 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 	/* what another node says can be anything; what we have ourselves must be right */
 	if (status == FB_OUT_OF_MEMORY || status == FB_INTERNAL || (status == FB_CORRUPTED && event->type != RAFT_EVENT_RECEIVE))
 		error_throw(error);
+	if (input != NULL && input->evidence != NULL)
+		*input->evidence = update.evidence;
+	if (event->type == RAFT_EVENT_RECEIVE && event->receive->type == RAFT_SNAPSHOT && update.fetch_index == event->receive->index &&
+		update.fetch_from == event->receive->from)
+	{
+		/* it was looked at when the message came in */
+		error_check(block_head_decode(event->receive->head, &node->fetch_head, error), error);
+		node->fetch_refused = false;
+	}
 	if (status == FB_OK)
 	{
 		note_recovery(node, &update);

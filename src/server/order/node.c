@@ -21,6 +21,8 @@
 /* between two warnings that too many consenters are recovering */
 #define HOPELESS_PAUSE_MS 60000
 #define HOPELESS_PAUSE_MAX_MS 3600000
+/* a leader whose ledger stands still offers the leadership again after this */
+#define HAND_OVER_MS 5000
 /* entries deleted at once: a transaction with more would keep Raft waiting */
 #define COMPACT_ENTRIES_MAX 1000
 /* entries of the tail that are kept whatever their size is, as in Fabric (SnapshotCatchUpEntries) */
@@ -28,17 +30,30 @@
 
 /* ---- start ---- */
 
-/* the log entry that the last block on this node was made from */
-static uint64
-ledger_raft_index(const char *channel)
+/* the log entry that the last block on this node was made from; term 0: made by another node */
+static void
+ledger_raft_position(const char *channel, uint64 *index, uint64 *term)
 {
 	const Ledger *ledger = ledger_open(channel);
 	uint64		height = block_store_height(ledger, NULL);
-	BlockRow	row;
+	BlockRow	row = {0};
 
-	if (height == 0 || !block_store_row(ledger, height - 1, NULL, &row))
-		return 0;
-	return row.raft_index;
+	if (height > 0)
+		(void) block_store_row(ledger, height - 1, NULL, &row);
+	*index = row.raft_index;
+	*term = row.raft_term;
+}
+
+/* where the chain in the log begins and ends */
+static void
+start_chain(OrderNode *node, const RaftStored *stored)
+{
+	node->log_start_index = stored->base_index;
+	node->log_start_term = stored->base_term;
+	node->log_start_head = stored->base_head;
+	node->head_index = UINT64_MAX;	/* not known */
+	log_chain_head(node, stored->base_index + stored->entries_count, &node->head);
+	node->head_index = stored->base_index + stored->entries_count;
 }
 
 /*
@@ -78,7 +93,9 @@ start_raft(OrderNode *node)
 	node->raft_log = ledger_open(node->channel)->raft_log.table;
 	entries_healed = raft_store_remove_configurations(node->channel);
 	error_check(raft_store_load(node->channel, &stored, &error), &error);
-	event.start.applied_index = ledger_raft_index(node->channel);
+	if (!stored.present)
+		log_chain_genesis(node->channel, &stored.base_head);
+	ledger_raft_position(node->channel, &event.start.applied_index, &event.start.applied_term);
 	lost_state_read_genesis(node->channel, node->genesis_hash);
 	MemoryContextSwitchTo(old_context);
 	bracket_commit();
@@ -116,6 +133,7 @@ start_raft(OrderNode *node)
 	event.start.base_term = stored.base_term;
 	event.start.entries = stored.entries;
 	event.start.entries_count = stored.entries_count;
+	start_chain(node, &stored);
 	node->applied_index = event.start.applied_index;
 	error_check(duties_step(node, &event, NULL, &error), &error);
 	if (trusted)
@@ -137,10 +155,6 @@ order_node_start(ChannelSlot *slot)
 	order_settings_load(node->channel, &node->settings);
 	if (node->settings.self_id == 0)
 		return NULL;
-
-	/* a vote or an entry that is answered for must survive a power cut, whatever the instance's default is */
-	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
-		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
 
 	node->turn_context = AllocSetContextCreate(TopMemoryContext, "fabric orderer turn", ALLOCSET_DEFAULT_SIZES);
 	node->cache = log_cache_create(TopMemoryContext);
@@ -170,11 +184,79 @@ note_refused_message(OrderNode *node, uint64 sender_id, const FbError *error)
 			(errmsg("channel \"%s\": Raft message of consenter %llu refused: %s", node->channel, (unsigned long long) sender_id, text)));
 }
 
+/*
+ * The leader must hear of it: it counts on an answer, and so that its administrator hears of it too. In the term of the append, which this node has not
+ * entered for it.
+ */
+static void
+answer_contradiction(OrderNode *node, const RaftMessage *append)
+{
+	RaftMessage answer = {.type = RAFT_APPEND_RESPONSE, .from = node->settings.self_id, .to = append->from, .term = append->term,
+	.index = append->index, .rejected = true, .contradicted = true, .nonce = append->nonce};
+	RaftStatus	status;
+	FbBytes		bytes;
+	FbError		error;
+
+	/* one that recovers has no say */
+	raft_status(node->raft, &status);
+	if (status.participation != RAFT_VOTING)
+		return;
+	error_check(raft_message_encode(node->turn_allocator, &answer, &bytes, &error), &error);
+	(void) wire_set_send_raft(node->wires, append->from, node->channel, node->settings.self_id, bytes);
+}
+
+/* what no message of consenters that keep their promises can say to this node */
+static void
+note_contradiction(OrderNode *node, const RaftMessage *message, const char *kind, uint64 index, FbError *error)
+{
+	if (error->detail[0] == '\0')
+		fb_error_detail(error, "It came in a message of type %s and term %llu; this node is in term %llu, with entry %llu committed.",
+						raft_message_type_name(message->type), (unsigned long long) message->term, (unsigned long long) node->term,
+						(unsigned long long) node->commit_index);
+	evidence_note(node, kind, message->from, message->term, index, error);
+	if (message->type == RAFT_APPEND)
+		answer_contradiction(node, message);
+}
+
+static FbStatus
+check_head(const RaftMessage *message, FbError *error)
+{
+	BlockHead	head;
+
+	return message->type == RAFT_SNAPSHOT ? block_head_decode(message->head, &head, error) : FB_OK;
+}
+
+static FbStatus
+take_message(OrderNode *node, const RaftMessage *message, FbError *error)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_RECEIVE,.receive = message};
+	RaftEvidence evidence = {RAFT_EVIDENCE_NONE};
+	StepInput	input = {.message = message,.evidence = &evidence};
+	uint64		index;
+	FbStatus	status;
+
+	FB_TRY(check_head(message, error));
+	status = log_chain_check(node, message, &input.heads, &index, error);
+	if (status != FB_OK)
+	{
+		if (status == FB_OUT_OF_MEMORY)
+			error_throw(error);
+		note_contradiction(node, message, EVIDENCE_CHAIN, index, error);
+		return status;
+	}
+	status = duties_step(node, &event, &input, error);
+	if (evidence.kind == RAFT_EVIDENCE_NONE)
+		return status;
+	if (status == FB_OK)
+		fb_fail(error, FB_CHAINS_DIFFER, "consenter %llu refuses entries after %llu", (unsigned long long) evidence.node,
+				(unsigned long long) evidence.index);
+	note_contradiction(node, message, raft_evidence_name(evidence.kind), evidence.index, error);
+	return status;
+}
+
 static void
 take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_RECEIVE};
-	StepInput	input = {0};
 	RaftMessage message;
 	FbError		error;
 	FbStatus	status;
@@ -184,11 +266,7 @@ take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
 	if (status == FB_OK && message.from != sender_id)
 		status = fb_fail(&error, FB_MALFORMED_MESSAGE, "it is not the sender's own");
 	if (status == FB_OK)
-	{
-		event.receive = &message;
-		input.message = &message;
-		status = duties_step(node, &event, &input, &error);
-	}
+		status = take_message(node, &message, &error);
 	if (status != FB_OK)
 		note_refused_message(node, sender_id, &error);
 }
@@ -263,6 +341,27 @@ take_inbox(OrderNode *node)
 	return true;
 }
 
+/* the ledger has come as far as the leader's log start, by its own blocks: is the block that was made from that entry the one that the leader names? */
+static void
+take_fetched(OrderNode *node, uint64 ledger_index)
+{
+	RaftEvent	event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
+	FbError		error;
+
+	duties_open_transaction(node);
+	if (!log_chain_ledger_has(node->channel, &node->fetch_head, node->fetch_index))
+	{
+		node->fetch_refused = true;
+		fb_fail(&error, FB_CHAINS_DIFFER, "block %llu of this node is not the one after which the leader's log starts",
+				(unsigned long long) node->fetch_head.number);
+		fb_error_detail(&error, "The log of this node stays as it is.");
+		evidence_note(node, EVIDENCE_SNAPSHOT, node->leader, node->term, node->fetch_index, &error);
+		return;
+	}
+	event.snapshot_installed.index = ledger_index;
+	(void) duties_step(node, &event, NULL, &error);
+}
+
 /* how far this node's ledger has come */
 static void
 take_ledger(OrderNode *node)
@@ -270,13 +369,8 @@ take_ledger(OrderNode *node)
 	uint64		ledger_index = pg_atomic_read_u64(&node->slot->applied_raft_index);
 	FbError		error;
 
-	if (node->fetch_index > 0 && ledger_index >= node->fetch_index)
-	{
-		RaftEvent	event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
-
-		event.snapshot_installed.index = ledger_index;
-		(void) duties_step(node, &event, NULL, &error);
-	}
+	if (node->fetch_index > 0 && ledger_index >= node->fetch_index && !node->fetch_refused)
+		take_fetched(node, ledger_index);
 	ledger_index = Min(ledger_index, node->apply_index);
 	if (ledger_index > node->applied_index)
 	{
@@ -370,6 +464,28 @@ tail_start(const OrderNode *node, uint64 entries_max, uint64 bytes_max)
 }
 
 /*
+ * The last entry up to this one that became a block; if there is none behind the log's start, the first one after it that is not after limit. 0: none.
+ * Entries that become no block, of leaders that came and went, may be many in a row: a step that looked no further than itself would find nothing for ever.
+ */
+static uint64
+find_start(OrderNode *node, uint64 up_to_index, uint64 limit)
+{
+	uint64		index = up_to_index;
+
+	while ((index = raft_store_last_batch(node->channel, index)) > node->log_start_index)
+	{
+		if (log_chain_makes_block(node, index))
+			return index;
+		index--;
+	}
+	index = up_to_index;
+	while ((index = raft_store_first_batch(node->channel, index)) > 0 && index <= limit)
+		if (log_chain_makes_block(node, index))
+			return index;
+	return 0;
+}
+
+/*
  * Forget entries that are in the ledger, but for a tail (ORD-6). The new start must be an entry that became a block:
  * a node that is sent there finds that block's metadata naming it.
  */
@@ -380,19 +496,48 @@ compact(OrderNode *node)
 	uint64		entries_max = guc_raft_tail_entries;
 	uint64		bytes_max = guc_raft_tail_kb * UINT64CONST(1024);
 	uint64		up_to_index;
+	uint64		limit;
 	FbError		error;
 
 	/* by handfuls: deleting each entry as soon as the next one comes would be a transaction more for each */
-	if (node->applied_index <= node->log_start_index ||
+	if (node->applied_index <= Max(node->log_start_index, node->compact_looked_index) ||
 		tail_start(node, entries_max + Max(entries_max / 4, 1) - 1, bytes_max + bytes_max / 4) <= node->log_start_index)
 		return;
-	up_to_index = Min(tail_start(node, entries_max, bytes_max), node->log_start_index + COMPACT_ENTRIES_MAX);
+	limit = tail_start(node, entries_max, bytes_max);
 	duties_open_transaction(node);
-	up_to_index = raft_store_last_batch(node->channel, up_to_index);
+	up_to_index = find_start(node, Min(limit, node->log_start_index + COMPACT_ENTRIES_MAX), limit);
 	if (up_to_index <= node->log_start_index)
+	{
+		/* more of the log must be applied before there can be one */
+		node->compact_looked_index = node->applied_index;
 		return;
+	}
 	event.compact.index = up_to_index;
 	(void) duties_step(node, &event, NULL, &error);
+}
+
+/*
+ * A ledger that stands still is no reason for this consenter not to vote and store: its log is a chain. But as a leader it would wait for its ledger with
+ * every batch.
+ */
+static void
+take_fork(OrderNode *node)
+{
+	bool		forked = pg_atomic_read_u32(&node->slot->forked) != 0;
+	FbError		error;
+
+	if (forked != node->abstains)
+	{
+		RaftEvent	event = {.type = RAFT_EVENT_ABSTAIN,.abstain = forked};
+
+		(void) duties_step(node, &event, NULL, &error);
+		node->abstains = forked;
+	}
+	if (forked && node->role == RAFT_LEADER && node->now_ms >= node->hand_over_ms)
+	{
+		node->hand_over_ms = node->now_ms + HAND_OVER_MS;
+		take_transfer(node, 0);
+	}
 }
 
 /* ---- the turn ---- */
@@ -433,6 +578,7 @@ order_node_turn(OrderNode *node)
 	take_configuration(node);
 	node->more = take_inbox(node);
 	take_ledger(node);
+	take_fork(node);
 	take_time(node);
 	take_note(node);
 	(void) batching_run(node);

@@ -6,8 +6,8 @@
  *   order_broadcast: check, inbox  ---->  cut, replicate, store, commit  -- latch -->  order_read_entries: block by block
  *   order_receive_raft/forward: inbox ->
  *
- * One Raft entry is one batch: common.BlockData{data[] = envelopes}, an empty payload for Raft's own entries. A block is a
- * pure function of the log: the k-th non-empty entry after genesis is block k, whoever makes it.
+ * One Raft entry is one batch: the number of its block, the hash of the block before (core/block/link.c), and common.BlockData{data[] = envelopes};
+ * Raft's own entries have none of it. A block is a pure function of the log: the k-th batch after genesis is block k, whoever makes it.
  */
 #ifndef FABRIC_SERVER_ORDER_H
 #define FABRIC_SERVER_ORDER_H
@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "core/base/base.h"
+#include "core/block/block.h"
 #include "server/channel/channel.h"
 #include "server/pg/pg.h"
 
@@ -26,6 +27,7 @@
  * CONFIG and ORDERER_TRANSACTION are refused here.
  *   refused for good: FB_MALFORMED_MESSAGE FB_INVALID_ARGUMENT FB_LIMIT_EXCEEDED FB_CERTIFICATE_EXPIRED FB_POLICY_NOT_SATISFIED
  *   try elsewhere or later, with the same transaction id: FB_NOT_CONSENTER FB_NO_LEADER (or worker not running) FB_BUSY
+ *   try elsewhere: FB_CHAINS_DIFFER
  * Raises FB_CHANNEL_NOT_FOUND and FB_NOT_PRELOADED. Needs a transaction (reads the channel's configuration).
  */
 extern FbStatus order_broadcast(const char *channel, FbBytes envelope, FbError *error);
@@ -44,6 +46,8 @@ typedef struct OrderEntry
 {
 	uint64		index;
 	uint64		term;
+	bool		linked;			/* a batch, whether it makes a block or not: link is filled in */
+	BlockLink	link;
 	FbBytes		batch;			/* common.BlockData; empty: makes no block */
 } OrderEntry;
 
@@ -55,6 +59,26 @@ typedef struct OrderEntry
  */
 extern FbStatus order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries,
 								   int *entries_count, bool *lost, FbError *error);
+
+/* ---- evidence.c: fabric_internal.raft_evidence ---- */
+
+/* this node's ledger is not the chain in its log: it makes no blocks until this is acknowledged */
+#define ORDER_EVIDENCE_FORK "ledger_differs_from_log"
+
+/*
+ * Write down what shows that this node (consenter_id 0) or another consenter broke a promise, in the caller's transaction; log it if it is new. count: how often it
+ * was seen. The error's status, message and detail are kept.
+ */
+extern void order_record_evidence(const char *channel, const char *kind, uint64 consenter_id, uint64 term, uint64 index, const FbError *error,
+								  uint64 count);
+/* is there evidence of this kind that nobody has acknowledged? With the latest snapshot */
+extern bool order_has_evidence(const char *channel, const char *kind);
+
+/*
+ * In an administrator's transaction: the evidence of a channel that was last seen until then is dealt with. The number of rows. Raises FB_CHANNEL_NOT_FOUND,
+ * FB_INVALID_ARGUMENT (a time to come: it would hide what nobody has seen).
+ */
+extern int64 order_acknowledge_evidence(const char *channel, TimestampTz up_to);
 
 /* ask the worker to hand over the leadership to this consenter (0: the most up-to-date one). FB_NO_LEADER if not leader here */
 extern FbStatus order_transfer_leadership(const char *channel, uint64 target_id, FbError *error);

@@ -6,6 +6,8 @@
  *   broadcast.c   from a session or another node into the inbox
  *   queue.c       envelopes that are not in the log yet, and which ones were seen lately
  *   log_cache.c   payloads of the newest log entries
+ *   log_chain.c   each batch in the log is linked to the block before
+ *   evidence.c    what shows that a consenter broke a promise
  *   raft_store.c  tables raft_log and raft_state
  *   lost_state.c  signs that this node has lost what it promised
  *   node.c        the worker's turn: inputs, duties, sleep
@@ -103,6 +105,8 @@ extern size_t queue_bytes(const Queue *queue);
 extern void queue_note_logged(Queue *queue, const FbBytes *envelopes, size_t envelopes_count);
 /* ... and are not any more: the entry was truncated */
 extern void queue_note_unlogged(Queue *queue, const FbBytes *envelopes, size_t envelopes_count);
+/* the whole log was replaced: which of them are still on their way is not known */
+extern void queue_forget_logged(Queue *queue);
 
 /* ---- log_cache.c: a window on the end of the log ---- */
 
@@ -153,6 +157,7 @@ typedef struct RaftStored
 	TimestampTz recovering_since;
 	char		recovery_detail[LOST_STATE_REASON_BYTES];
 	RaftPlace	place;
+	BlockHead	base_head;		/* where the chain stands there */
 	RaftTrailEntry *entries;	/* base_index + 1 ... */
 	size_t		entries_count;
 } RaftStored;
@@ -178,8 +183,9 @@ extern uint64 raft_store_remove_configurations(const char *channel);
 /* entries first_index..last_index that are there, up to about bytes_max (at least one), palloc'ed in the current context */
 extern RaftStoredEntry *raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size_t bytes_max,
 										int *entries_count);
-/* the highest index <= up_to_index of a batch; 0 if there is none: only such an entry has a block to refer to */
+/* the highest index <= up_to_index of a batch, the lowest one > after_index; 0 if there is none */
 extern uint64 raft_store_last_batch(const char *channel, uint64 up_to_index);
+extern uint64 raft_store_first_batch(const char *channel, uint64 after_index);
 
 /* ---- lost_state.c ---- */
 
@@ -213,6 +219,15 @@ typedef struct LateMessage
 	FbBytes		bytes;
 } LateMessage;
 
+/* how often something was seen since it was written down */
+typedef struct EvidenceCount
+{
+	const char *kind;
+	uint64		consenter_id;
+	uint64		unwritten;
+	uint64		write_ms;		/* not written again before */
+} EvidenceCount;
+
 struct OrderNode
 {
 	char		channel[FB_CHANNEL_ID_BYTES_MAX + 1];
@@ -238,7 +253,12 @@ struct OrderNode
 	uint64		apply_index;
 	uint64		log_start_index;
 	uint64		log_start_term;
+	BlockHead	log_start_head; /* where the chain stands there */
+	BlockHead	head;			/* ... and after the entry head_index, the last one */
+	uint64		head_index;
 	uint64		fetch_index;
+	BlockHead	fetch_head;		/* the last block to fetch, by the word of the leader */
+	bool		fetch_refused;	/* the ledger has another one */
 	uint64		deadline_ms;
 	uint64		sleep_until_ms; /* while the leadership is handed over: the next sleep ends then at the latest; 0: no limit */
 
@@ -265,6 +285,7 @@ struct OrderNode
 
 	/* told to Raft already */
 	uint64		applied_index;
+	uint64		compact_looked_index;	/* applied_index when no new start of the log was found last */
 
 	/* a leader's batches. The queue from its front: ready batches, counted by the cutter, not looked at yet */
 	Cutter		cutter;
@@ -284,8 +305,36 @@ struct OrderNode
 	uint64		leader_changes_told;	/* of them: those that waiting sessions were woken for */
 	uint64		leaderless_ms;	/* since when no leader is known, of now_ms; 0: one is */
 	uint64		leaderless_told_ms;	/* when that was reported last */
+	EvidenceCount evidence[(RAFT_EVIDENCE_KIND_MAX + 2) * (FB_RAFT_NODES_MAX + 1)];
+	int			evidence_count;
+	bool		abstains;		/* the ledger stands still: see take_fork */
+	uint64		hand_over_ms;	/* a leader whose ledger stands still tries to hand over; not again before */
 	uint64		refusal_logged_ms;	/* when a message of another consenter was last refused in the log; 0: never */
 };
+
+/* log_chain.c */
+
+/* where the chain stands after an entry of the log, or where the log starts */
+extern void log_chain_head(OrderNode *node, uint64 index, BlockHead *head);
+/* ... and after one batch more, whose link fits */
+extern void log_chain_follow(OrderNode *node, FbBytes payload, BlockHead *head);
+/*
+ * Do the new entries of an append follow? *heads: where the chain stands after each of them, in the turn's memory. Else FB_CHAINS_DIFFER or
+ * FB_MALFORMED_MESSAGE, and *index of the entry
+ */
+extern FbStatus log_chain_check(OrderNode *node, const RaftMessage *message, const BlockHead **heads, uint64 *index, FbError *error);
+/* is this a block of the ledger, as it is now, and made from this entry? Needs a transaction, as the next one */
+extern bool log_chain_ledger_has(const char *channel, const BlockHead *head, uint64 raft_index);
+/* did this entry become a block? */
+extern bool log_chain_makes_block(OrderNode *node, uint64 index);
+extern void log_chain_genesis(const char *channel, BlockHead *head);
+
+/* kinds of evidence beside those of core/raft */
+#define EVIDENCE_CHAIN "entries_do_not_follow"	/* an append's batches are linked to another block than this log's last one */
+#define EVIDENCE_SNAPSHOT "snapshot_of_another_chain"	/* the block before the leader's log is another one here */
+
+/* evidence.c. kind: a constant of the program, known by its address */
+extern void evidence_note(OrderNode *node, const char *kind, uint64 consenter_id, uint64 term, uint64 index, const FbError *error);
 
 /* duties.c */
 
@@ -293,7 +342,9 @@ struct OrderNode
 typedef struct StepInput
 {
 	const RaftMessage *message; /* RECEIVE */
+	const BlockHead *heads;		/* RECEIVE of an append: where the chain stands after each of its new entries */
 	const FbBytes *payloads;	/* SUBMIT */
+	RaftEvidence *evidence;		/* RECEIVE: what the step found */
 } StepInput;
 
 /* begin the turn's transaction, unless it is there already. An error when the channel was left since this worker started */

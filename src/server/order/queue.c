@@ -5,7 +5,9 @@
  * Every envelope is known by a 64-bit hash with a secret key of this process (nobody can make another envelope that is taken
  * for it). The memory serves two ends: an envelope that a client or a follower sends twice is ordered once, and a follower
  * learns that what it has forwarded has arrived. It is no guarantee, only thrift: a repeated envelope that gets through is
- * found by validation (ORD-1).
+ * found by validation (ORD-1). The other direction is a guarantee: what counts as logged is in the log, or in a block that was
+ * made from it. An entry that leaves the log takes its envelopes out of the memory, a log that is replaced takes all of them,
+ * and a batch of which no block is made never gets into it. Else an envelope could never be ordered here.
  */
 #include "server/order/order_internal.h"
 
@@ -143,6 +145,20 @@ remember_logged(Queue *queue, uint64 hash)
 	}
 	queue->logged[(queue->logged_first + queue->logged_count) % LOGGED_MAX] = hash;
 	queue->logged_count++;
+}
+
+void
+queue_forget_logged(Queue *queue)
+{
+	for (; queue->logged_count > 0; queue->logged_count--)
+	{
+		uint64		hash = queue->logged[queue->logged_first];
+		HashEntry  *entry = hash_search(queue->hashes, &hash, HASH_FIND, NULL);
+
+		if (entry != NULL && entry->item == NULL)
+			(void) hash_search(queue->hashes, &hash, HASH_REMOVE, NULL);
+		queue->logged_first = (queue->logged_first + 1) % LOGGED_MAX;
+	}
 }
 
 void

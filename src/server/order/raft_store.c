@@ -68,11 +68,12 @@ load_state(Datum channel, MemoryContext context, RaftStored *stored)
 	bool		is_null;
 	static SpiStatement statement = {
 		.sql = "SELECT raft_id, term, vote, commit_index, configuration, base_index, base_term, promises, has_voted, "
-		"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage "
+		"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage, base_block, base_hash "
 		"FROM fabric_internal.raft_state WHERE channel = $1",
 		.argument_count = 1,
 		.argument_types = {TEXTOID},
 	};
+	FbBytes		hash;
 
 	(void) spi_run(&statement, &channel, NULL, true, 1);
 	if (SPI_processed == 0)
@@ -94,6 +95,11 @@ load_state(Datum channel, MemoryContext context, RaftStored *stored)
 	column_text(0, 13, stored->recovery_detail, sizeof(stored->recovery_detail));
 	stored->place.timeline = (uint32) column_u64(0, 14);
 	column_text(0, 15, stored->place.storage, sizeof(stored->place.storage));
+	stored->base_head.number = column_u64(0, 16);
+	hash = column_bytes(0, 17, context);
+	if (hash.size != sizeof(stored->base_head.hash))
+		elog(ERROR, "block hash of the Raft log's start has %zu bytes", hash.size);
+	memcpy(stored->base_head.hash, hash.data, hash.size);
 	return true;
 }
 
@@ -136,22 +142,22 @@ raft_store_save_state(const OrderNode *node)
 	static SpiStatement statement = {
 		.sql = "INSERT INTO fabric_internal.raft_state AS s "
 		"(channel, raft_id, term, vote, commit_index, configuration, base_index, base_term, promises, has_voted, "
-		"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) "
+		"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage, base_block, base_hash) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
 		"ON CONFLICT (channel) DO UPDATE SET raft_id = excluded.raft_id, term = excluded.term, vote = excluded.vote, "
 		"commit_index = excluded.commit_index, configuration = excluded.configuration, "
 		"base_index = excluded.base_index, base_term = excluded.base_term, promises = excluded.promises, "
 		"has_voted = excluded.has_voted, recovery = excluded.recovery, recovery_witness = excluded.recovery_witness, "
 		"recovering_since = excluded.recovering_since, recovery_detail = excluded.recovery_detail, "
-		"timeline = excluded.timeline, storage = excluded.storage",
-		.argument_count = 16,
+		"timeline = excluded.timeline, storage = excluded.storage, base_block = excluded.base_block, base_hash = excluded.base_hash",
+		.argument_count = 18,
 		.argument_types = {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID, INT8OID, BYTEAOID, BOOLOID,
-			INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID},
+			INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID, INT8OID, BYTEAOID},
 	};
 	const RaftHardState *state = &node->hard_state;
 	SpiScope	scope;
-	Datum		values[16];
-	char		nulls[17] = "                ";
+	Datum		values[18];
+	char		nulls[19] = "                  ";
 
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(node->channel);
@@ -170,6 +176,8 @@ raft_store_save_state(const OrderNode *node)
 	values[13] = CStringGetTextDatum(node->recovery_detail);
 	values[14] = Int64GetDatum((int64) node->place.timeline);
 	values[15] = CStringGetTextDatum(node->place.storage);
+	values[16] = Int64GetDatum((int64) node->log_start_head.number);
+	values[17] = bytes_datum(fb_bytes(node->log_start_head.hash, sizeof(node->log_start_head.hash)));
 	if (state->recovery == RAFT_RECOVERY_NONE)
 		nulls[12] = nulls[13] = 'n';
 	(void) spi_run(&statement, values, nulls, false, 0);
@@ -273,23 +281,35 @@ raft_store_remove_configurations(const char *channel)
 	return count;
 }
 
-uint64
-raft_store_last_batch(const char *channel, uint64 up_to_index)
+static uint64
+find_batch(const char *channel, LedgerStatementKind kind, const char *sql, uint64 index)
 {
 	static const Oid types[] = {INT8OID};
-	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_FIND_RAFT_BATCH,
-											   "SELECT index FROM fabric_internal.raft_log_%d WHERE index <= $1 AND kind = 0 ORDER BY index DESC LIMIT 1",
-											   lengthof(types), types);
+	SpiStatement *statement = ledger_statement(ledger_open(channel), kind, sql, lengthof(types), types);
 	SpiScope	scope;
-	Datum		value = Int64GetDatum((int64) up_to_index);
+	Datum		value = Int64GetDatum((int64) index);
 	uint64		result = 0;
 
 	spi_begin(&scope);
-	(void) spi_run(statement, &value, NULL, true, 1);
+	(void) spi_run_latest(statement, &value, NULL, 1);
 	if (SPI_processed > 0)
 		result = column_u64(0, 1);
 	spi_end(&scope);
 	return result;
+}
+
+uint64
+raft_store_last_batch(const char *channel, uint64 up_to_index)
+{
+	return find_batch(channel, LEDGER_FIND_RAFT_BATCH,
+					  "SELECT index FROM fabric_internal.raft_log_%d WHERE index <= $1 AND kind = 0 ORDER BY index DESC LIMIT 1", up_to_index);
+}
+
+uint64
+raft_store_first_batch(const char *channel, uint64 after_index)
+{
+	return find_batch(channel, LEDGER_FIND_NEXT_RAFT_BATCH,
+					  "SELECT index FROM fabric_internal.raft_log_%d WHERE index > $1 AND kind = 0 ORDER BY index LIMIT 1", after_index);
 }
 
 /*
@@ -297,20 +317,13 @@ raft_store_last_batch(const char *channel, uint64 up_to_index)
  * every node. All nodes find the same, and go on without it.
  */
 static bool
-makes_block(const char *channel, const RaftStoredEntry *entry)
+makes_block(const char *channel, const RaftStoredEntry *entry, FbBytes batch)
 {
 	const FbBytes *data;
 	size_t		data_count;
 	FbError		error;
-	FbStatus	status;
+	FbStatus	status = block_batch_parse(batch, memory_allocator(CurrentMemoryContext), &data, &data_count, &error);
 
-	if (entry->kind != RAFT_ENTRY_DATA)
-		return false;
-	status = block_parse_data(entry->payload, memory_allocator(CurrentMemoryContext), &data, &data_count, &error);
-	if (status == FB_OK && data_count > FB_BLOCK_TRANSACTIONS_MAX)
-		status = fb_fail(&error, FB_LIMIT_EXCEEDED, "it has %zu transactions", data_count);
-	if (status == FB_OK)
-		status = block_check_well_formed(data, data_count, &error);
 	if (status == FB_OUT_OF_MEMORY)
 		error_throw(&error);
 	if (status == FB_OK)
@@ -320,6 +333,22 @@ makes_block(const char *channel, const RaftStoredEntry *entry)
 			 errdetail("%s.", error.message),
 			 errhint("The leader of term %llu put it there, which no leader should.", (unsigned long long) entry->term)));
 	return false;
+}
+
+static void
+fill_entry(const char *channel, const RaftStoredEntry *stored, OrderEntry *entry)
+{
+	FbError		error;
+
+	memset(entry, 0, sizeof(*entry));
+	entry->index = stored->index;
+	entry->term = stored->term;
+	if (stored->kind != RAFT_ENTRY_DATA)
+		return;
+	entry->linked = true;
+	error_check(block_link_parse(stored->payload, &entry->link, &error), &error);
+	if (makes_block(channel, stored, entry->link.batch))
+		entry->batch = entry->link.batch;
 }
 
 FbStatus
@@ -353,11 +382,7 @@ order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
 	}
 	*entries = palloc(sizeof(OrderEntry) * stored_count);
 	for (int index = 0; index < stored_count; index++)
-	{
-		(*entries)[index].index = stored[index].index;
-		(*entries)[index].term = stored[index].term;
-		(*entries)[index].batch = makes_block(channel->name, &stored[index]) ? stored[index].payload : FB_BYTES_EMPTY;
-	}
+		fill_entry(channel->name, &stored[index], &(*entries)[index]);
 	*entries_count = stored_count;
 	return FB_OK;
 }

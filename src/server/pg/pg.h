@@ -183,6 +183,7 @@ typedef struct ChannelSlot
 	pg_atomic_uint64 validation_counts[256]; /* transactions by validation code since start */
 	ConditionVariable committed; /* broadcast after every block, for those that wait for a height */
 	pg_atomic_uint64 sessions_woken; /* because their transactions were committed */
+	pg_atomic_uint32 forked;	/* 1: the ledger differs from the chain in the log, and makes no blocks; see worker/ledger_fork.c */
 
 	/* written by the orderer worker */
 	pg_atomic_uint64 commit_index; /* committed by Raft; entries up to here may be read from raft_log */
@@ -545,7 +546,7 @@ typedef struct SpiStatement
 {
 	const char *sql;			/* parameters $1.. */
 	int			argument_count;
-	Oid			argument_types[16];
+	Oid			argument_types[18];
 	SPIPlanPtr	plan;			/* made at first use */
 } SpiStatement;
 

@@ -77,6 +77,7 @@ init_slot(ChannelSlot *slot, int index, int tranche)
 	pg_atomic_init_u64(&slot->config_block_number, 0);
 	pg_atomic_init_u64(&slot->lifecycle_block_number, 0);
 	pg_atomic_init_u64(&slot->applied_raft_index, 0);
+	pg_atomic_init_u32(&slot->forked, 0);
 	pg_atomic_init_u64(&slot->commit_index, 0);
 	pg_atomic_init_u64(&slot->snapshot_wanted_index, 0);
 	for (int code = 0; code < 256; code++)
@@ -235,6 +236,7 @@ clear_slot(ChannelSlot *slot)
 	pg_atomic_write_u64(&slot->config_block_number, 0);
 	pg_atomic_write_u64(&slot->lifecycle_block_number, 0);
 	pg_atomic_write_u64(&slot->applied_raft_index, 0);
+	pg_atomic_write_u32(&slot->forked, 0);
 	pg_atomic_write_u64(&slot->commit_index, 0);
 	pg_atomic_write_u64(&slot->snapshot_wanted_index, 0);
 	for (int code = 0; code < 256; code++)

@@ -1,6 +1,7 @@
 /* surface/ca: certificate authorities */
 #include "server/surface/surface_internal.h"
 
+#include "access/xact.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -92,6 +93,11 @@ fabric_ca_register(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(secret));
 }
 
+/*
+ * What an authority gives out is believed by others: a certificate that it does not remember could never be revoked, and a revocation that it forgets
+ * is none. So the functions below are durable, whatever the session's synchronous_commit is.
+ */
+
 /* ca_enroll(ca, enrollment_id, secret, csr, profile, hosts, attributes, valid_for): the certificate */
 Datum
 fabric_ca_enroll(PG_FUNCTION_ARGS)
@@ -109,6 +115,7 @@ fabric_ca_enroll(PG_FUNCTION_ARGS)
 	enrollment.hosts = argument_text_list(fcinfo, 5, "hosts");
 	enrollment.attributes = argument_text_list(fcinfo, 6, "attributes");
 	enrollment.not_after = argument_end(fcinfo, 7, "valid_for");
+	ForceSyncCommit();
 	certificate = ca_enroll(argument_text(fcinfo, 0, "ca"), &enrollment);
 	secret_scope_end(&scope);
 	PG_RETURN_TEXT_P(memory_text(certificate));
@@ -122,6 +129,7 @@ fabric_ca_reenroll(PG_FUNCTION_ARGS)
 	FbBytes		certificate = argument_bytes(fcinfo, 1, "certificate");
 	FbBytes		csr = argument_bytes(fcinfo, 2, "csr");
 
+	ForceSyncCommit();
 	PG_RETURN_TEXT_P(memory_text(ca_reenroll(ca, certificate, csr, argument_bytes(fcinfo, 3, "signature"), argument_end(fcinfo, 4, "valid_for"))));
 }
 
@@ -131,6 +139,7 @@ fabric_ca_revoke(PG_FUNCTION_ARGS)
 {
 	char	   *ca = argument_text(fcinfo, 0, "ca");
 
+	ForceSyncCommit();
 	PG_RETURN_INT64(ca_revoke(ca, optional_text(fcinfo, 1), optional_text(fcinfo, 2), argument_text(fcinfo, 3, "reason")));
 }
 
@@ -139,6 +148,7 @@ fabric_ca_crl(PG_FUNCTION_ARGS)
 {
 	char	   *ca = argument_text(fcinfo, 0, "ca");
 
+	ForceSyncCommit();
 	PG_RETURN_TEXT_P(memory_text(ca_crl(ca, argument_end(fcinfo, 1, "valid_for"))));
 }
 

@@ -1,6 +1,7 @@
 /* surface/channel: channels are created, joined and left */
 #include "server/surface/surface_internal.h"
 
+#include "access/xact.h"
 #include "utils/jsonb.h"
 
 #include "server/channel/channel.h"
@@ -29,6 +30,8 @@ fabric_join_channel(PG_FUNCTION_ARGS)
 
 	shmem_require();
 	genesis_block = argument_bytes(fcinfo, 0, "genesis_block");
+	/* from now on this node answers for the channel: that it has joined must not be forgotten, whatever the session's synchronous_commit is */
+	ForceSyncCommit();
 	name = channel_join(genesis_block, argument_is_import(fcinfo, 1, "source"));
 	worker_launcher_wake_at_commit();
 	PG_RETURN_TEXT_P(cstring_to_text(name));
@@ -38,6 +41,7 @@ fabric_join_channel(PG_FUNCTION_ARGS)
 Datum
 fabric_leave_channel(PG_FUNCTION_ARGS)
 {
+	ForceSyncCommit();
 	channel_leave(argument_text(fcinfo, 0, "channel"));
 	worker_launcher_wake_at_commit();
 	PG_RETURN_VOID();

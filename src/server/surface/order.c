@@ -4,6 +4,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "core/raft/raft.h"
 #include "server/order/order.h"
@@ -14,6 +15,7 @@ FABRIC_FUNCTION(fabric_internal_raft_forward);
 FABRIC_FUNCTION(fabric_transfer_leadership);
 FABRIC_FUNCTION(fabric_recover_consenter);
 FABRIC_FUNCTION(fabric_trust_consenter);
+FABRIC_FUNCTION(fabric_acknowledge_evidence);
 FABRIC_FUNCTION(fabric_internal_stat_orderer);
 FABRIC_FUNCTION(fabric_internal_stat_orderer_followers);
 
@@ -107,6 +109,13 @@ fabric_trust_consenter(PG_FUNCTION_ARGS)
 					 psprintf("%s called fabric.trust_consenter and accepts that committed transactions are lost",
 							  GetUserNameFromId(GetSessionUserId(), false)));
 	PG_RETURN_VOID();
+}
+
+Datum
+fabric_acknowledge_evidence(PG_FUNCTION_ARGS)
+{
+	argument_require(fcinfo, 0, "channel");
+	PG_RETURN_INT64(order_acknowledge_evidence(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_ARGISNULL(1) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(1)));
 }
 
 /* ---- statistics ---- */

@@ -8,6 +8,7 @@
 #include "server/worker/worker_internal.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -365,6 +366,27 @@ look(MemoryContext context)
 	return nap_ms;
 }
 
+/* what makes the promises of this node worth less than they seem; told once, and again when it is set again */
+static void
+warn_of_settings(void)
+{
+	static bool fsync_told = false;
+	static bool full_page_writes_told = false;
+
+	if (!enableFsync && !fsync_told)
+		ereport(WARNING,
+				(errmsg("fsync is off: this node can lose blocks and votes that it has promised to keep"),
+				 errdetail("After a crash of the machine its ledger may be damaged, and its channels may fork."),
+				 errhint("Set fsync = on in postgresql.conf.")));
+	if (!fullPageWrites && !full_page_writes_told)
+		ereport(WARNING,
+				(errmsg("full_page_writes is off: this node can lose blocks and votes that it has promised to keep"),
+				 errdetail("After a crash of the machine pages of its ledger may be torn."),
+				 errhint("Set full_page_writes = on in postgresql.conf.")));
+	fsync_told = !enableFsync;
+	full_page_writes_told = !fullPageWrites;
+}
+
 void
 fabric_launcher_main(Datum argument)
 {
@@ -384,6 +406,7 @@ fabric_launcher_main(Datum argument)
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 		worker_serve_interrupts();
+		warn_of_settings();
 		nap_ms = look(context);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);

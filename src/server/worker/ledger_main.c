@@ -37,11 +37,15 @@ typedef struct LedgerWorker
 	uint64		role_generation;
 	BlockSources sources;
 	Reconciler	reconciler;
+	bool		forked;			/* the ledger differs from the log: no blocks until an administrator has seen it */
 	uint64		requested_height;	/* the first block that was asked for last */
 	bool		pulled;			/* other nodes were asked since the local log was used last */
 	uint64		pull_at_ms;		/* of clock_ms: nobody is asked before, whatever wakes the worker */
 	Witnesses	witnesses;		/* who says the same of the blocks that one node sends */
 } LedgerWorker;
+
+/* a ledger that stands still looks this often whether it may go on */
+#define FORK_LOOK_MS 1000
 
 /* what the tables say, published before anything else */
 static void
@@ -63,6 +67,8 @@ load(LedgerWorker *worker)
 	if (worker->height == 0 || !block_store_row(channel->ledger, worker->height - 1, NULL, &last))
 		elog(ERROR, "channel \"%s\" has no block", worker->channel);
 	worker->raft_position = last.raft_index;
+	worker->forked = worker->raft_id != 0 && fork_is_open(worker->channel);
+	pg_atomic_write_u32(&worker->slot->forked, worker->forked);
 	pg_atomic_write_u64(&worker->slot->config_block_number, channel->config_block_number);
 	pg_atomic_write_u64(&worker->slot->applied_raft_index, last.raft_index);
 	pg_atomic_write_u64(&worker->slot->height, worker->height);
@@ -71,13 +77,14 @@ load(LedgerWorker *worker)
 	ConditionVariableBroadcast(&worker->slot->committed);
 }
 
-/* comparison: see commit_block. *committed: its tx ids are gone afterwards */
+/* raft_term, comparison: see commit_block. *committed: its tx ids are gone afterwards */
 static void
-finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
+finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block, uint64 raft_term, CommitComparison *comparison,
+			 CommittedBlock *committed)
 {
 	uint64	   *names;
 
-	commit_block(channel, block, comparison, committed);
+	commit_block(channel, block, raft_term, comparison, committed);
 	names = waiters_names(committed->tx_ids, committed->tx_ids_count);
 	FAULT_POINT("ledger_before_commit");
 	bracket_commit();
@@ -150,7 +157,7 @@ try_import(LedgerWorker *worker, FbBytes bytes, CommitComparison *comparison, Co
 	{
 		commit_check_signatures(channel, &block);
 		import_check_metadata(channel, &block);
-		finish_block(worker, channel, &block, comparison, committed);
+		finish_block(worker, channel, &block, 0, comparison, committed);
 	}
 	else
 		bracket_commit();
@@ -254,6 +261,14 @@ apply_next_entry(LedgerWorker *worker)
 		bracket_commit();
 		return false;
 	}
+	if (!fork_check(channel, &entries[0]))
+	{
+		bracket_commit();
+		worker->forked = true;
+		pg_atomic_write_u32(&worker->slot->forked, 1);
+		shmem_worker_wake(worker->slot, WORKER_ORDERER);
+		return false;
+	}
 	worker->raft_position = entries[0].index;
 	if (entries[0].batch.size == 0)
 	{
@@ -265,8 +280,24 @@ apply_next_entry(LedgerWorker *worker)
 	}
 	error_check(block_parse_data(entries[0].batch, memory_allocator(CurrentMemoryContext), &data, &data_count, &error), &error);
 	commit_build_block(channel, data, data_count, entries[0].index, &block);
-	finish_block(worker, channel, &block, NULL, &committed);
+	finish_block(worker, channel, &block, entries[0].term, NULL, &committed);
 	return true;
+}
+
+/* has an administrator seen that the ledger differs? Then the next entry is tried again */
+static void
+look_at_fork(LedgerWorker *worker)
+{
+	bracket_begin("looking for an acknowledgement");
+	worker->forked = fork_is_open(worker->channel);
+	bracket_commit();
+	if (worker->forked)
+	{
+		worker_sleep(FORK_LOOK_MS);
+		return;
+	}
+	pg_atomic_write_u32(&worker->slot->forked, 0);
+	shmem_worker_wake(worker->slot, WORKER_ORDERER);
 }
 
 /* ---- from other nodes ---- */
@@ -313,7 +344,7 @@ commit_received(LedgerWorker *worker, FbBytes bytes)
 		return;
 	}
 	commit_check_signatures(channel, &block);
-	finish_block(worker, channel, &block, NULL, &committed);
+	finish_block(worker, channel, &block, 0, NULL, &committed);
 	/* the log, if we have one, goes on behind this block's entry */
 	worker->raft_position = Max(worker->raft_position, pg_atomic_read_u64(&worker->slot->applied_raft_index));
 }
@@ -445,9 +476,6 @@ fabric_ledger_main(Datum argument)
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
 
 	worker.channel = MemoryContextStrdup(TopMemoryContext, worker.slot->name);
-	/* log entries are forgotten once their block is here, so it must be on the disk then, whatever the instance's default is */
-	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
-		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
 	/* when it was a bad block that ended the last worker, this one begins with another source */
 	worker.sources.first = worker.slot->workers[WORKER_LEDGER].restarts_count;
 	worker.role_config = UINT64_MAX;
@@ -461,10 +489,15 @@ fabric_ledger_main(Datum argument)
 		look_at_role(&worker);
 		/* a worker that is busy does not sleep, and one that asks for blocks sleeps elsewhere */
 		(void) reconcile_turn(&worker.reconciler, worker.channel);
+		if (worker.forked)
+		{
+			look_at_fork(&worker);
+			continue;
+		}
 		/* the own log first: what it has is not asked for, whatever another consenter says is to be fetched */
 		if (worker.raft_id != 0 && !worker.log_lost)
 		{
-			if (apply_next_entry(&worker))
+			if (apply_next_entry(&worker) || worker.forked)
 				continue;
 			if (!worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
 			{

@@ -27,6 +27,15 @@ extern void worker_serve_interrupts(void);
 
 /* the launcher's: tell node_roles.c which other nodes there are; a warning when they have too few connections */
 extern void connections_publish(int channels_count);
+/* ---- ledger_fork.c; both need a transaction ---- */
+
+struct Channel;
+struct OrderEntry;
+
+/* is there unacknowledged evidence that this ledger differs from its log? */
+extern bool fork_is_open(const char *channel);
+/* does the entry follow this ledger's last block? False: it was written down */
+extern bool fork_check(const struct Channel *channel, const struct OrderEntry *entry);
 
 /* ---- reconcile.c: the ledger worker asks for private plaintext that is missing here; see the note there ---- */
 
