@@ -192,6 +192,7 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 	static SimEntry entries[RAFT_SUBMIT_MAX];
 	RaftUpdate update;
 	BlockHead base_head;
+	bool forgotten;
 	FbError error;
 	FbStatus status;
 
@@ -200,15 +201,19 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 	status = raft_step(node->raft, event, &update, &error);
 	if (sim->trace && raft_trace(node->raft)[0] != '\0')
 		printf("%8" PRIu64 "  %s", sim->now_ms, raft_trace(node->raft));
-	/* a message that contradicts what a node knows is refused, and changes nothing: the sender lies, or believed who did */
-	if (status == FB_CORRUPTED && sim->liar != 0 && event->type == RAFT_EVENT_RECEIVE)
+	/*
+	 * A message that contradicts what a node knows is refused, and changes nothing: the sender lies, or believed who did; or this
+	 * node has lost its memory, and the vote is for a campaign that it made before.
+	 */
+	forgotten = sim->lose_memory && update.evidence.kind == RAFT_EVIDENCE_VOTE;
+	if (status == FB_CORRUPTED && (sim->liar != 0 || forgotten) && event->type == RAFT_EVENT_RECEIVE)
 	{
 		sim->counters->refused_lies++;
 		status = FB_OK;
 	}
 	if (status != FB_OK && status != FB_NO_LEADER && status != FB_BUSY)
 		sim_fail(sim, "node %" PRIu64 ": %s: %s", node->id, fb_status_name(status), error.message);
-	if (update.evidence.kind != RAFT_EVIDENCE_NONE)
+	if (update.evidence.kind != RAFT_EVIDENCE_NONE && sim->liar == 0 && !forgotten)
 		sim_fail(sim, "node %" PRIu64 " has evidence of %s against %" PRIu64, node->id,
 				 raft_evidence_name(update.evidence.kind), update.evidence.node);
 	if (event->type == RAFT_EVENT_RECEIVE && event->receive->type == RAFT_SNAPSHOT && update.fetch_index == event->receive->index)
@@ -346,6 +351,13 @@ host_fetch(Sim *sim, SimNode *node)
 			return;
 		node->ledger_durable = other->ledger_durable;
 		node->ledger_durable_term = 0;
+	}
+	/* the block that the leader named must be the one that is there */
+	if (!block_head_equal(&node->fetch_head, &sim->checks->truth[node->seen.fetch_index].head))
+	{
+		if (sim->liar == 0)
+			sim_fail(sim, "chain: node %" PRIu64 " was told of another block at entry %" PRIu64, node->id, node->seen.fetch_index);
+		return;
 	}
 	if (node->ledger_index < node->ledger_durable)
 	{
@@ -507,6 +519,7 @@ host_lose_memory(Sim *sim, SimNode *node)
 	SAY(sim, "node %" PRIu64 " %s", node->id, node->has_backup ? "is set back to its backup" : "loses everything");
 	disk_restore(&node->disk, node->has_backup ? &node->backup : NULL);
 	node->ledger_durable = node->has_backup ? node->backup_ledger : 0;
+	node->ledger_durable_term = node->has_backup ? node->backup_ledger_term : 0;
 	node->lost = true;
 	memset(sim->checks->vote_sent[node->id], 0, sizeof(sim->checks->vote_sent[node->id]));
 }

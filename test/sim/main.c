@@ -257,6 +257,7 @@ fault_lose_memory(Sim *sim)
 	{
 		disk_backup(&node->disk, &node->backup);
 		node->backup_ledger = node->ledger_durable;
+		node->backup_ledger_term = node->ledger_durable_term;
 		node->has_backup = true;
 		return;
 	}
@@ -323,6 +324,7 @@ fault_lie(Sim *sim)
 	RaftMessage message = {.type = types[sim_below(sim, 8)], .from = sim->liar};
 	RaftConfiguration only_liar = {1, {sim->liar}};
 	uint8_t bytes[RAFT_CONFIGURATION_STATE_BYTES_MAX];
+	uint8_t head[BLOCK_HEAD_BYTES] = {0};
 	RaftEntry entry = {0};
 	FbArena arena;
 	FbBytes packed;
@@ -343,6 +345,7 @@ fault_lie(Sim *sim)
 			/* beyond what this log can have by then: below, it would say that an entry is committed */
 			message.index = sim_chance(sim, 300) ? UINT64_C(1) << 50 : node->seen.last_index + 300 + sim_below(sim, 50);
 			message.log_term = message.term;
+			message.head = fb_bytes(head, sizeof(head));
 			/* its configuration is what raft.h calls opaque: as the node stores its own */
 			message.configuration = fb_bytes(node->disk.written.configuration_state, node->disk.written.configuration_state_bytes);
 			break;

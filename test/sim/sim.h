@@ -146,6 +146,7 @@ typedef struct SimNode
 	uint64_t checked_commit; /* checks.c has compared entries up to here */
 	SimImage backup;		 /* an older copy of the durable image, if has_backup */
 	uint64_t backup_ledger;
+	uint64_t backup_ledger_term;
 	bool has_backup;
 	bool lost; /* it lost its memory, and has not written down that it recovers */
 	uint32_t starts;
