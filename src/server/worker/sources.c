@@ -10,7 +10,7 @@
  * cannot be told from a quiet channel; and, after a minute at others, back to its own organization's. One that failed is left out for a time that doubles
  * from 1 s to 15 s, so that its recovery is seen within that. Peers are asked only while no orderer is left.
  *
- * With several sources a request waits for new blocks 1 s at most, and its answer is given up when nothing arrives for another second: a node that
+ * With several sources a request waits for new blocks 0.5 s at most, and its answer is given up when nothing arrives for another 0.5 s: a node that
  * is frozen takes connections and requests, and says nothing, and sessions of this node wait for the blocks. For the same reason one that failed
  * is asked again with a short patience as long as another one answers: only whether it is back. Where none does, a source that failed is given more time with
  * each failure, as it is left out for longer, so one that is far away or busy is not given up for ever. With a single source there is nobody else to ask, and fabric.deliver_wait counts.
@@ -23,8 +23,8 @@
 
 #define BACKOFF_MS_MIN 1000
 #define BACKOFF_MS_MAX 15000
-#define SEVERAL_WAIT_MS 1000
-#define PATIENCE_MS_MIN 1000
+#define SEVERAL_WAIT_MS 500
+#define PATIENCE_MS_MIN 500
 #define PROBE_WAIT_MS 1
 #define PROBE_PATIENCE_MS_MIN 250
 #define RETURN_MS 60000

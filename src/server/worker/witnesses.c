@@ -35,7 +35,7 @@
 /* how long a witness may wait for the first block: it commits it at about the same time */
 #define WITNESS_WAIT_MS 1000
 /* how long one witness is asked alone */
-#define FIRST_WITNESS_MS 500
+#define FIRST_WITNESS_MS 250
 /* one that did not answer is asked again after */
 #define AWAY_MS_MIN 2000
 #define AWAY_MS_MAX 30000
