@@ -63,7 +63,7 @@ my @cases = (
 	[ 0, 'ten thousand keys', in_book(map { value("many$_", 'x' x 50) } 1 .. 10000) ],
 	# names
 	[ 25, 'a long namespace', make(results => results(ns('n' x 3000, message(value('a', 1))))) ],
-	[ 0, 'a very long namespace read, with many collections', make(results => results(ns('n' x 1000000, undef, map { collection("c$_", $hashed_read) } 1 .. 5000))) ],
+	[ 0, 'a very long namespace read, with many collections', make(results => results(ns('n' x 1000000, undef, map { collection("c$_", $hashed_read) } 1 .. 256))) ],
 	[ 25, 'a namespace with a zero', make(results => results(ns("bo\0ok", message(value('a', 1))))) ], [ 22, 'a namespace that is no text', make(results => results(ns("b\xff", message(value('a', 1))))) ],
 	[ 25, 'no namespace', make(results => results(ns('', message(value('a', 1))))) ], [ 25, 'the namespace of hashes', make(results => results(ns('book$$hc', message(value('a', 1))))) ],
 	[ 25, 'a chaincode with a slash', make(chaincode => 'a/b') ], [ 25, 'a chaincode of another language', make(chaincode => "\xf0\x9f\x98\x80%s%n'") ], [ 25, 'a long chaincode', make(chaincode => 'c' x 5000) ],
@@ -94,7 +94,7 @@ my @cases = (
 	# ranges
 	[ 12, 'a range without results', in_book(range([ 1, 'a' ], [ 2, 'z' ])) ], [ 0, 'a range that is empty', in_book(range([ 1, 'zzz1' ], [ 2, 'zzz2' ], [ 3, \1 ], [ 4, '' ])) ],
 	[ 0, 'a range backwards', in_book(range([ 1, 'z' ], [ 2, 'a' ], [ 3, \1 ], [ 4, '' ])) ], [ 12, 'a range of long keys', in_book(range([ 1, 'z' x 5000 ], [ 2, 'zz' x 5000 ], [ 4, message([ 1, message([ 1, 'k' x 9000 ]) ]) ])) ],
-	(map { [ 12, "a summary of degree $_->[0], level $_->[1]", in_book(range([ 3, \1 ], [ 5, message([ 1, \$_->[0] ], [ 2, \$_->[1] ], [ 3, 'h' ]) ])) ] } [ 0, 0 ], [ 1, 4294967295 ], [ 2, 1000000 ]),
+	(map { [ 12, "a summary of degree $_->[0], level $_->[1]", in_book(range([ 3, \1 ], [ 5, message([ 1, \$_->[0] ], [ 2, \$_->[1] ], [ 3, 'h' ]) ])) ] } [ 0, 0 ], [ 1, 4294967295 ], [ 2, 12 ]),
 	[ 11, 'a version of the far future', in_book([ 1, message([ 1, 'a' ], [ 2, message([ 1, \$minus_one ], [ 2, \$minus_one ]) ]) ]) ],
 	# what the chaincode said
 	[ 0, 'an odd event', make(events => message([ 1, 'book' ], [ 2, 'another id' ], [ 3, "na\x01me" . 'z' x 5000 ], [ 4, "\xff\0\xfe" ]), writes => { event => 1 }) ],
@@ -153,12 +153,14 @@ my $long_hash = collection('_implicit_org_Org1MSP', message([ 2, message([ 1, 'h
 my $large_degree = in_book(range([ 3, \1 ], [ 5, message([ 1, \4294967295 ], [ 2, \4294967295 ], [ 3, 'h' ]) ]));
 
 foreach my $case ([ 'a longer key', writes('k' x 1537 => 1) ], [ 'a key longer than a page', writes('k' x 100000 => 1) ], [ 'a long key deleted', writes('k' x 3000 => undef) ],
-	[ 'a hash of 3,000 bytes', make(results => results(ns('book', undef, $long_hash))) ], [ 'a summary of the largest degree', $large_degree ])
+	[ 'a hash of 3,000 bytes', make(results => results(ns('book', undef, $long_hash))) ], [ 'a summary of the largest degree', $large_degree ],
+	[ 'a summary of very many results', in_book(range([ 3, \1 ], [ 5, message([ 1, \2 ], [ 2, \1000000 ], [ 3, 'h' ]) ])) ],
+	[ 'one of very many collections', make(results => results(ns('book', undef, map { collection("c$_", $hashed_read) } 1 .. 257))) ])
 {
 	my ($name, $transaction) = @$case;
 
 	like($org1->error_of('SELECT fabric.submit(' . FabricWire::bytea($transaction->{payload}) . ', ' . FabricWire::bytea(FabricWire::sign($client, $transaction->{payload})) . ')'),
-		qr/LF003: transaction exceeds a limit of validation\nDETAIL:  (Bytes of a key that is written: \d+, more than 1536|Degree of the hashes of a range: 4294967295, more than 100000)\./, "$name is not ordered");
+		qr/LF003: transaction exceeds a limit of validation\nDETAIL:  (Bytes of a key that is written: \d+, more than 1536|Degree of the hashes of a range: 4294967295, more than 100000|Collections: 257, more than 256|Results of range queries: \d+, more than 1000000)\./, "$name is not ordered");
 }
 
 # ---- committed by all ----
