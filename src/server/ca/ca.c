@@ -130,12 +130,15 @@ ca_find(const char *ca)
 }
 
 CryptoPrivateKey *
-ca_parse_key(FbBytes pem)
+ca_parse_key(FbBytes pem, bool wipe)
 {
 	CryptoPrivateKey *key;
 	FbError		error;
+	FbStatus	status = crypto_private_key_parse(pem, &key, &error);
 
-	error_check(crypto_private_key_parse(pem, &key, &error), &error);
+	if (wipe)
+		crypto_wipe((void *) pem.data, pem.size);
+	error_check(status, &error);
 	memory_on_reset(CurrentMemoryContext, free_private_key, key);
 	return key;
 }
@@ -143,15 +146,7 @@ ca_parse_key(FbBytes pem)
 CryptoPrivateKey *
 ca_key(const CaAuthority *authority)
 {
-	FbBytes		pem = key_file_read(authority->key_file);
-	CryptoPrivateKey *key;
-	FbError		error;
-	FbStatus	status = crypto_private_key_parse(pem, &key, &error);
-
-	crypto_wipe((void *) pem.data, pem.size);
-	error_check(status, &error);
-	memory_on_reset(CurrentMemoryContext, free_private_key, key);
-	return key;
+	return ca_parse_key(key_file_read(authority->key_file), true);
 }
 
 FbBytes

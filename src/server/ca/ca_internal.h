@@ -38,7 +38,8 @@ extern CaAuthority *ca_find(const char *ca);
 extern void ca_check_names(const char *ca, const char *msp_id, const char *kind);
 /* write the key into the keystore and note the file in the authority's row */
 extern void ca_store_key(const char *ca, const CryptoPrivateKey *key);
-extern CryptoPrivateKey *ca_parse_key(FbBytes pem); /* freed with the current memory context */
+/* freed with the current memory context. wipe: overwrite the text, which is the caller's own copy, also when it is no key */
+extern CryptoPrivateKey *ca_parse_key(FbBytes pem, bool wipe);
 extern void ca_fail_exists(const char *ca) pg_attribute_noreturn();
 extern CryptoPrivateKey *ca_key(const CaAuthority *authority);
 /*

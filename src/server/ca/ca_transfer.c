@@ -298,8 +298,7 @@ ca_import(bytea *exported, const char *passphrase)
 	if (strcmp(version, "1") != 0)
 		fail_no_export(psprintf("It is of version %s, which this version of fabric cannot read.", error_excerpt(version)));
 	ca_check_names(ca, msp_id, kind);
-	key = ca_parse_key(fb_bytes_of_text(pem));
-	crypto_wipe(pem, strlen(pem));
+	key = ca_parse_key(fb_bytes_of_text(pem), true);
 	PG_TRY();
 	{
 		insert_rows(document, ca);
@@ -363,7 +362,7 @@ ca_adopt(const char *ca, const char *msp_id, FbBytes certificate_bytes, FbBytes 
 
 	ca_check_names(ca, msp_id, kind);
 	certificate = ca_parse_certificate(certificate_bytes);
-	key = ca_parse_key(private_key);
+	key = ca_parse_key(private_key, false);
 	error_check(crypto_certificate_name(certificate, memory_allocator(CurrentMemoryContext), &name, &error), &error);
 	/* one certificate, whatever else the text had */
 	error_check(crypto_certificate_pem(certificate, memory_allocator(CurrentMemoryContext), &pem, &error), &error);

@@ -175,8 +175,8 @@ add_source(List *sources, const OwnAddresses *own, const char *address, BlockSou
 	return lappend(sources, source);
 }
 
-static char *
-address_text(const char *host, uint32_t port)
+char *
+channel_address(const char *host, uint32_t port)
 {
 	return psprintf(strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
 }
@@ -204,7 +204,7 @@ add_own_peers(List *sources, const OwnAddresses *own)
 	const ConfigOrganization *organization = config_application_organization(own->bundle, guc_node_msp_id);
 
 	for (size_t a = 0; organization != NULL && a < organization->anchors_count; a++)
-		sources = add_source(sources, own, address_text(organization->anchors[a].host, organization->anchors[a].port), SOURCE_OWN_PEER);
+		sources = add_source(sources, own, channel_address(organization->anchors[a].host, organization->anchors[a].port), SOURCE_OWN_PEER);
 	return sources;
 }
 
@@ -221,7 +221,7 @@ channel_block_sources(const Channel *channel)
 	for (size_t i = 0; endpoints_count == 0 && i < bundle->orderer_addresses_count; i++)
 		sources = add_source(sources, &own, bundle->orderer_addresses[i], SOURCE_OTHER_ORDERER);
 	for (size_t i = 0; endpoints_count == 0 && bundle->orderer_addresses_count == 0 && i < bundle->consenters_count; i++)
-		sources = add_source(sources, &own, address_text(bundle->consenters[i].host, bundle->consenters[i].port), SOURCE_OTHER_ORDERER);
+		sources = add_source(sources, &own, channel_address(bundle->consenters[i].host, bundle->consenters[i].port), SOURCE_OTHER_ORDERER);
 	return add_own_peers(sources, &own);
 }
 
@@ -247,7 +247,7 @@ channel_other_nodes(const Channel *channel)
 		const ConfigOrganization *organization = &channel->bundle->application_organizations[i];
 
 		for (size_t a = 0; a < organization->anchors_count; a++)
-			sources = add_source(sources, &own, address_text(organization->anchors[a].host, organization->anchors[a].port), SOURCE_OWN_PEER);
+			sources = add_source(sources, &own, channel_address(organization->anchors[a].host, organization->anchors[a].port), SOURCE_OWN_PEER);
 	}
 	return addresses_of(sources);
 }

@@ -92,6 +92,8 @@ typedef struct BlockSource
 	BlockSourceTier tier;
 } BlockSource;
 
+/* "host:port", an IPv6 address in brackets, as other nodes are named everywhere; palloc'ed */
+extern char *channel_address(const char *host, uint32_t port);
 /*
  * Where blocks of the channel can be got: BlockSource *, each address once, this node's own left out, palloc'ed in the current memory context. Orderers are
  * the Endpoints of all orderer organizations; without any, OrdererAddresses (internal/pkg/peer/orderers/connection.go, Update,

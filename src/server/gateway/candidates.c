@@ -182,13 +182,6 @@ list_has_address(const List *addresses, const char *address)
 	return false;
 }
 
-static char *
-anchor_text(const ConfigAddress *anchor)
-{
-	/* an IPv6 address is written in brackets */
-	return strchr(anchor->host, ':') != NULL ? psprintf("[%s]:%u", anchor->host, anchor->port) : psprintf("%s:%u", anchor->host, anchor->port);
-}
-
 /* those of an organization's anchor peers that are other nodes; each once */
 static List *
 list_peers(const Channel *channel, const char *msp_id)
@@ -208,7 +201,7 @@ list_peers(const Channel *channel, const char *msp_id)
 	for (size_t i = 0; organization != NULL && i < Min(organization->anchors_count, PEERS_MAX); i++)
 	{
 		const ConfigAddress *anchor = &organization->anchors[i];
-		char	   *address = anchor_text(anchor);
+		char	   *address = channel_address(anchor->host, anchor->port);
 
 		if (!list_has_address(addresses, address))
 			addresses = lappend(addresses, address);
@@ -240,7 +233,7 @@ candidate_own_address(const Channel *channel)
 
 	for (size_t i = 0; organization != NULL && i < organization->anchors_count; i++)
 	{
-		const char *address = anchor_text(&organization->anchors[i]);
+		const char *address = channel_address(organization->anchors[i].host, organization->anchors[i].port);
 
 		if (!list_has_address(addresses_of(channel)->own_peers, address))
 			return address;

@@ -72,19 +72,27 @@ private_store_take_transient(const Ledger *ledger, const char *tx_id, FbBytes *p
 	return found;
 }
 
+/* a statement that changes what is noted of one transaction; its parameters are channel, block number and position */
+static void
+change_missing(SpiStatement *statement, const Ledger *ledger, RwSetVersion transaction)
+{
+	Datum		values[3] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) transaction.block_number),
+	Int32GetDatum((int32) transaction.tx_index)};
+	SpiScope	scope;
+
+	spi_begin(&scope);
+	spi_run(statement, values, NULL, false, 0);
+	spi_end(&scope);
+}
+
 void
 private_store_note_missing(const Ledger *ledger, RwSetVersion transaction)
 {
 	static SpiStatement statement = {
 		"INSERT INTO fabric_internal.private_missing (channel, block_number, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", 3,
 		{TEXTOID, INT8OID, INT4OID}};
-	Datum		values[3] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) transaction.block_number),
-	Int32GetDatum((int32) transaction.tx_index)};
-	SpiScope	scope;
 
-	spi_begin(&scope);
-	spi_run(&statement, values, NULL, false, 0);
-	spi_end(&scope);
+	change_missing(&statement, ledger, transaction);
 }
 
 bool
@@ -109,13 +117,8 @@ private_store_forget_missing(const Ledger *ledger, RwSetVersion transaction)
 {
 	static SpiStatement statement = {
 		"DELETE FROM fabric_internal.private_missing WHERE channel = $1 AND block_number = $2 AND position = $3", 3, {TEXTOID, INT8OID, INT4OID}};
-	Datum		values[3] = {CStringGetTextDatum(ledger->channel), Int64GetDatum((int64) transaction.block_number),
-	Int32GetDatum((int32) transaction.tx_index)};
-	SpiScope	scope;
 
-	spi_begin(&scope);
-	spi_run(&statement, values, NULL, false, 0);
-	spi_end(&scope);
+	change_missing(&statement, ledger, transaction);
 }
 
 int64

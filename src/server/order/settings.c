@@ -36,8 +36,7 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 			continue;
 		peer = &settings->peers[settings->peers_count++];
 		peer->id = id;
-		snprintf(peer->address, sizeof(peer->address), strchr(consenter->host, ':') != NULL ? "[%s]:%u" : "%s:%u",
-				 consenter->host, consenter->port);
+		strlcpy(peer->address, channel_address(consenter->host, consenter->port), sizeof(peer->address));
 	}
 	bracket_commit();
 }

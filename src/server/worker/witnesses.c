@@ -102,9 +102,8 @@ prepare(Question *question)
 	{
 		const ConfigConsenter *consenter = &channel->bundle->consenters[i];
 		Witness    *witness = &witnesses->list[i];
-		char		address[WIRE_ADDRESS_BYTES];
+		char	   *address = channel_address(consenter->host, consenter->port);
 
-		snprintf(address, sizeof(address), strchr(consenter->host, ':') != NULL ? "[%s]:%u" : "%s:%u", consenter->host, consenter->port);
 		if (strcmp(witness->address, address) != 0)
 		{
 			memset(witness, 0, sizeof(*witness));
