@@ -24,7 +24,7 @@ ok(wait_until(sub { $left->query("SELECT count(*) FROM fabric.stat_orderer WHERE
 
 foreach my $node ($left, $client)
 {
-	my $error = $node->error_of("SET fabric.broadcast_timeout = '2s'; " . create_vehicle("N-$node->{name}"));
+	my $error = $node->error_of("SET fabric.broadcast_timeout = '10s'; " . create_vehicle("N-$node->{name}"));
 
 	like($error, qr/LF502: channel "trade" has no leader now/, "$node->{name}: the call ends with LF502");
 	like($error, qr/DETAIL:.*consenter $left->{number}, has known of no leader since \d{4}-/, "$node->{name}: the orderer that runs says since when");
@@ -32,7 +32,7 @@ foreach my $node ($left, $client)
 	like($error, qr/HINT:.*More than half of the channel's orderers must run/, "$node->{name}: and what is to be done");
 	unlike($error, qr/may be committed/, "$node->{name}: nobody has taken the transaction");
 }
-like($client->error_of("SET fabric.broadcast_timeout = '1s'; SELECT fabric.approve_chaincode($definition, '$package_id')"), qr/LF502.*DETAIL:.*no leader since/s,
+like($client->error_of("SET fabric.broadcast_timeout = '10s'; SELECT fabric.approve_chaincode($definition, '$package_id')"), qr/LF502.*DETAIL:.*no leader since/s,
 	'so do calls of the lifecycle');
 
 # ---- the quorum is lost while a session waits for its block ----
@@ -44,7 +44,7 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 # they fall silent, and before the third one notices it takes a transaction
 my @frozen = map { my $pid = $_->process_id; kill 'STOP', $pid; ($pid, Fabric::Node::children_of($pid)) } $leader, $stopped;
 kill 'STOP', @frozen;
-my $session = start_query($left->connection, "\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '2s';\n" . create_vehicle('W1'));
+my $session = start_query($left->connection, "\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '10s';\n" . create_vehicle('W1'));
 my (undef, $error, $status) = finish_query($session);
 isnt($status, 0, 'the call ends');
 like($error, qr/LF502: channel "trade" has no leader now/, 'with LF502, long before fabric.commit_timeout');
