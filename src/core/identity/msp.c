@@ -279,6 +279,13 @@ normalise(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
 	return crypto_certificate_normalised_der(certificate, issuer, allocator, normal, error);
 }
 
+/* root certificates first, then intermediate ones */
+static CryptoCertificate **
+authority_at(Msp *msp, size_t index)
+{
+	return index < msp->roots.count ? &msp->roots.items[index] : &msp->intermediates.items[index - msp->roots.count];
+}
+
 /*
  * Replace every CA by its low-S form (sanitizeCert). All issuers are found before the first one is replaced: what
  * they are found with are the certificates as configured.
@@ -293,15 +300,14 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 	msp->issuers = fb_allocate_array(msp->allocator, count, sizeof(CryptoCertificate *));
 	if (normal == NULL || issuer_index == NULL || msp->issuers == NULL)
 		return fb_out_of_memory(error);
-#define CA(i) ((i) < msp->roots.count ? &msp->roots.items[i] : &msp->intermediates.items[(i) - msp->roots.count])
 	for (size_t i = 0; i < count; i++)
 	{
 		bool		is_root = i < msp->roots.count;
 		const CryptoCertificate *issuer = NULL;
-		FbStatus	status = find_issuer(msp, *CA(i), &issuer, error);
+		FbStatus	status = find_issuer(msp, *authority_at(msp, i), &issuer, error);
 
 		if (status == FB_OK)
-			status = normalise(*CA(i), issuer, scratch, &normal[i], error);
+			status = normalise(*authority_at(msp, i), issuer, scratch, &normal[i], error);
 		if (status == FB_INVALID_IDENTITY)
 			status = FB_INVALID_CERTIFICATE;
 		if (status != FB_OK)
@@ -309,7 +315,7 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 						   is_root ? i : i - msp->roots.count, error);
 		issuer_index[i] = count;
 		for (size_t k = 0; k < count; k++)
-			if (*CA(k) == issuer)
+			if (*authority_at(msp, k) == issuer)
 				issuer_index[i] = k;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -317,15 +323,14 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 		CryptoCertificate *low_s;
 
 		/* OpenSSL takes long to decode a certificate, and most are normal already */
-		if (fb_bytes_equal(normal[i], crypto_certificate_der(*CA(i))))
+		if (fb_bytes_equal(normal[i], crypto_certificate_der(*authority_at(msp, i))))
 			continue;
 		FB_TRY(crypto_certificate_parse(normal[i], &low_s, error));
-		crypto_certificate_free(*CA(i));
-		*CA(i) = low_s;
+		crypto_certificate_free(*authority_at(msp, i));
+		*authority_at(msp, i) = low_s;
 	}
 	for (size_t i = 0; i < count; i++)
-		msp->issuers[i] = issuer_index[i] == count ? NULL : *CA(issuer_index[i]);
-#undef CA
+		msp->issuers[i] = issuer_index[i] == count ? NULL : *authority_at(msp, issuer_index[i]);
 	return FB_OK;
 }
 

@@ -74,8 +74,10 @@ extern void index_check_remove_duplicates(Oid table);
 extern void index_check_remove_unreadable(Oid table, LedgerDamage report, void *context);
 
 /* of a ledger, in the order in which a commit locks them */
+/* clang-format off */
 #define LEDGER_TABLES(ledger) {(ledger)->raft_log.table, (ledger)->transaction.table, (ledger)->block.table, (ledger)->world_state.table, \
 	(ledger)->history.table, (ledger)->private_state.table, (ledger)->transient.table}
+/* clang-format on */
 
 /* scan keys */
 extern void scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value);
