@@ -16,9 +16,8 @@ extern PGDLLEXPORT void _PG_init(void);
 static void
 assertion_failed(const char *condition, const char *file, int line)
 {
-	ereport(FATAL,
-			(errcode(ERRCODE_INTERNAL_ERROR),
-			 errmsg("fabric: assertion failed: %s (%s:%d)", condition, file, line)));
+	ereport(FATAL, (errcode(ERRCODE_INTERNAL_ERROR),
+					errmsg("fabric: assertion failed: %s (%s:%d)", condition, file, line)));
 }
 
 void
@@ -33,7 +32,10 @@ _PG_init(void)
 	{
 		shmem_install_hooks();
 		wire_install_hooks();
-		/* pg_upgrade starts the old and the new cluster to copy catalogs: nothing else may write, or take part in a channel, meanwhile */
+		/*
+		 * pg_upgrade starts the old and the new cluster to copy catalogs: nothing else may write,
+		 * or take part in a channel, meanwhile
+		 */
 		if (!IsBinaryUpgrade)
 		{
 			worker_register_launcher();

@@ -1,17 +1,25 @@
-# The whole street, with certificates of the databases' own authorities: a chaincode deployed by its lifecycle, called by application roles at every organisation, the same ledger everywhere.
+# The whole street, with certificates of the databases' own authorities: a chaincode deployed by its
+# lifecycle, called by application roles at every organisation, the same ledger everywhere.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints vehicles_of height_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry invoke create_vehicle fingerprints vehicles_of height_of $ANY_TWO);
 use Test::More;
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', own_authorities => 1);
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 
-like($org1->error_of(invoke('read_vehicle', 'V1')), qr/LF302/, 'before its definition is committed a chaincode cannot be called');
-like(deploy_registry($network, policy => $ANY_TWO), qr/^vehicles_1\.0:[0-9a-f]{64}$/, 'the package has an id');
-is($_->query("SELECT name, version, sequence, installed FROM fabric.chaincodes WHERE channel = 'trade'"), 'vehicles|1.0|1|t',
+like($org1->error_of(invoke('read_vehicle', 'V1')),
+	qr/LF302/, 'before its definition is committed a chaincode cannot be called');
+like(
+	deploy_registry($network, policy => $ANY_TWO),
+	qr/^vehicles_1\.0:[0-9a-f]{64}$/,
+	'the package has an id');
+is( $_->query(
+		"SELECT name, version, sequence, installed FROM fabric.chaincodes WHERE channel = 'trade'"),
+	'vehicles|1.0|1|t',
 	"$_->{name} knows the definition and runs the package") foreach @nodes;
 
 # an application of each organisation, with an identity of its own
@@ -19,33 +27,67 @@ $network->create_application($_, 'dealer', 'secret') foreach @nodes;
 foreach my $node (@nodes)
 {
 	$node->query(create_vehicle("V-$node->{name}"), user => 'dealer');
-	is($node->query(invoke('transfer_vehicle', "V-$node->{name}", 'Boris Berg', '15000'), user => 'dealer'), 'Ada Adler', "$node->{name}: a call gives the function's result");
-	like($node->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V-$node->{name}')", user => 'dealer'), qr/Boris Berg/, "$node->{name}: its own writes are there");
+	is( $node->query(
+			invoke('transfer_vehicle', "V-$node->{name}", 'Boris Berg', '15000'),
+			user => 'dealer'),
+		'Ada Adler',
+		"$node->{name}: a call gives the function's result");
+	like(
+		$node->query(
+			"SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V-$node->{name}')",
+			user => 'dealer'),
+		qr/Boris Berg/,
+		"$node->{name}: its own writes are there");
 }
 my @fingerprints = fingerprints($network, 'trade');
-is(@fingerprints, 1, 'height, block hash, commit hash, state and validation codes are the same at all nodes') or diag(@fingerprints);
+is(@fingerprints, 1,
+	'height, block hash, commit hash, state and validation codes are the same at all nodes')
+  or diag(@fingerprints);
 is(vehicles_of($_), 3, "$_->{name} has all vehicles") foreach @nodes;
-is($org2->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V-org3')::jsonb ->> 'price'", user => 'dealer'), '15000', 'what one organisation wrote, another reads');
+is( $org2->query(
+		"SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V-org3')::jsonb ->> 'price'",
+		user => 'dealer'),
+	'15000',
+	'what one organisation wrote, another reads');
 
 # the chaincode's own refusal comes to the client, and nothing is ordered
 my $height = height_of($org1, 'trade');
 my $error = $org3->error_of(create_vehicle('V-org1'), user => 'dealer');
-like($error, qr/P0001.*vehicle "V-org1" is registered already/, "the function's error is the caller's error");
-like($org3->error_of(invoke('read_vehicle', 'V-none'), user => 'dealer'), qr/P0001.*is not registered.*HINT:\s+Register it/s, 'with its hint');
+like(
+	$error,
+	qr/P0001.*vehicle "V-org1" is registered already/,
+	"the function's error is the caller's error");
+like(
+	$org3->error_of(invoke('read_vehicle', 'V-none'), user => 'dealer'),
+	qr/P0001.*is not registered.*HINT:\s+Register it/s,
+	'with its hint');
 is(height_of($org1, 'trade'), $height, 'and makes no block');
 
 # the facts of a transaction
-my $transaction = $org2->query("SELECT length(tx_id), payload, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'transfer_vehicle', ARRAY['V-org1', 'Carla', '9'])",
+my $transaction = $org2->query(
+	"SELECT length(tx_id), payload, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'transfer_vehicle', ARRAY['V-org1', 'Carla', '9'])",
 	user => 'dealer');
-like($transaction, qr/^64\|\\x426f72697320\w+\|\d+\|/, 'submit_transaction gives id, payload, block and code');
+like(
+	$transaction,
+	qr/^64\|\\x426f72697320\w+\|\d+\|/,
+	'submit_transaction gives id, payload, block and code');
 
 # who may call what
 $_->query('CREATE ROLE nobody LOGIN') foreach @nodes;
-like($org1->error_of(create_vehicle('V9'), user => 'nobody'), qr/42501/, 'a role without fabric_client may not invoke');
-like($org1->error_of("SELECT count(*) FROM fabric_internal.world_state", user => 'dealer'), qr/42501/, 'an application does not read the tables themselves');
-like($org1->error_of("SELECT fabric.install_chaincode('\\x00')", user => 'dealer'), qr/42501/, 'nor does it install chaincode');
+like($org1->error_of(create_vehicle('V9'), user => 'nobody'),
+	qr/42501/, 'a role without fabric_client may not invoke');
+like($org1->error_of("SELECT count(*) FROM fabric_internal.world_state", user => 'dealer'),
+	qr/42501/, 'an application does not read the tables themselves');
+like($org1->error_of("SELECT fabric.install_chaincode('\\x00')", user => 'dealer'),
+	qr/42501/, 'nor does it install chaincode');
 $org1->query('CREATE ROLE stranger LOGIN IN ROLE fabric_client');
-like($org1->error_of(create_vehicle('V9'), user => 'stranger'), qr/LF108/, 'a role to which no identity is granted cannot sign');
-like($org1->error_of('BEGIN; SET LOCAL fabric.identity = \'admin.org1\'; ' . create_vehicle('V9'), user => 'dealer'), qr/LF108|LF203/, 'nor with an identity that is not granted to it');
+like($org1->error_of(create_vehicle('V9'), user => 'stranger'),
+	qr/LF108/, 'a role to which no identity is granted cannot sign');
+like(
+	$org1->error_of(
+		'BEGIN; SET LOCAL fabric.identity = \'admin.org1\'; ' . create_vehicle('V9'),
+		user => 'dealer'),
+	qr/LF108|LF203/,
+	'nor with an identity that is not granted to it');
 is(scalar(fingerprints($network, 'trade')), 1, 'the ledgers are still the same');
 done_testing();

@@ -1,14 +1,17 @@
-# The orderers' leader dies under load: calls that run elsewhere succeed by themselves, nothing that was committed is lost, nothing happens
+# The orderers' leader dies under load: calls that run elsewhere succeed by themselves, nothing that
+# was committed is lost, nothing happens
 # twice, and the dead node catches up.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fsync = on\n");
+my $network =
+  start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fsync = on\n");
 deploy_registry($network, policy => $ANY_TWO);
 
 # what each session was told of its calls: [session, vehicle, tx id, block]
@@ -22,9 +25,14 @@ sub start_sessions
 
 	foreach my $number (1 .. $count)
 	{
-		push @sessions, start_query($node->connection, join(";\n", map {
-			"SELECT 'V$round-$node->{name}-$number-$_', tx_id, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', "
-			. "ARRAY['V$round-$node->{name}-$number-$_', 'Volvo', 'V60', '2020', 'Ada', '1'])" } 1 .. 15));
+		push @sessions, start_query(
+			$node->connection,
+			join(
+				";\n",
+				map {
+					"SELECT 'V$round-$node->{name}-$number-$_', tx_id, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', "
+					  . "ARRAY['V$round-$node->{name}-$number-$_', 'Volvo', 'V60', '2020', 'Ada', '1'])"
+				} 1 .. 15));
 	}
 	return @sessions;
 }
@@ -51,19 +59,22 @@ foreach my $round (1, 2)
 	my @sessions = map { start_sessions($_, 2, $round) } @others;
 	my @doomed = start_sessions($leader, 2, $round);
 
-	ok(wait_until(sub { vehicles_of($others[0]) > $before + 5 }, 30), "round $round: calls are committed");
+	ok(wait_until(sub { vehicles_of($others[0]) > $before + 5 }, 30),
+		"round $round: calls are committed");
 	$leader->kill_hard;
 	my $next = wait_for_leader($network, 'trade');
 	isnt($next->{name}, $leader->{name}, "$next->{name} leads after $leader->{name} died");
 	my @errors = finish_sessions(@sessions);
-	is("@errors", '', 'every call at a living node succeeded, without being tried again by the client');
+	is("@errors", '',
+		'every call at a living node succeeded, without being tried again by the client');
 	finish_sessions(@doomed);
 	my ($height) = sort { $b <=> $a } map { height_of($_, 'trade') } @others;
 	$others[0]->query(create_vehicle("alone-$round"));
 	cmp_ok(height_of($others[0], 'trade'), '>', $height, 'two of three orderers go on');
 
 	$leader->start;
-	is(scalar(fingerprints($network, 'trade')), 1, "$leader->{name} has caught up, and all are the same");
+	is(scalar(fingerprints($network, 'trade')),
+		1, "$leader->{name} has caught up, and all are the same");
 }
 
 is(scalar(grep { $_->[3] ne 'VALID' } @told), 0, 'no transaction was invalid');
@@ -71,17 +82,30 @@ is(scalar(grep { $_->[3] ne 'VALID' } @told), 0, 'no transaction was invalid');
 cmp_ok(scalar @told, '>=', 2 * 2 * 2 * 15, 'clients were told of ' . @told . ' transactions');
 foreach my $node ($network->nodes)
 {
-	my %committed = map { $_ => 1 } split /\n/, $node->query(
-		"SELECT encode(tx_id, 'hex'), block_number FROM fabric_internal.transaction WHERE channel = 'trade' AND tx_id IS NOT NULL AND validation_code = 0");
-	my %keys = map { $_ => 1 } split /\n/, $node->query("SELECT convert_from(key, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'");
+	my %committed = map { $_ => 1 } split /\n/,
+	  $node->query(
+		"SELECT encode(tx_id, 'hex'), block_number FROM fabric_internal.transaction WHERE channel = 'trade' AND tx_id IS NOT NULL AND validation_code = 0"
+	  );
+	my %keys = map { $_ => 1 } split /\n/,
+	  $node->query(
+		"SELECT convert_from(key, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
+	  );
 
-	is(join(' ', map { $_->[0] } grep { !$committed{"$_->[1]|$_->[2]"} || !$keys{ $_->[0] } } @told), '',
+	is( join(' ',
+			map { $_->[0] } grep { !$committed{"$_->[1]|$_->[2]"} || !$keys{ $_->[0] } } @told),
+		'',
 		"$node->{name}: no transaction of which a client was told is missing");
 }
 # no repetition: an envelope that was handed in again is stored at most once as valid
 my ($node) = $network->nodes;
-is($node->query("SELECT count(*) FROM (SELECT tx_id FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 0 AND tx_id IS NOT NULL GROUP BY tx_id HAVING count(*) > 1) d"),
-	0, 'no transaction took effect twice');
-is($node->query("SELECT count(*) FROM (SELECT key FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"),
-	0, 'no vehicle was made twice');
+is( $node->query(
+		"SELECT count(*) FROM (SELECT tx_id FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 0 AND tx_id IS NOT NULL GROUP BY tx_id HAVING count(*) > 1) d"
+	),
+	0,
+	'no transaction took effect twice');
+is( $node->query(
+		"SELECT count(*) FROM (SELECT key FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"
+	),
+	0,
+	'no vehicle was made twice');
 done_testing();

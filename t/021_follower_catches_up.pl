@@ -1,12 +1,18 @@
-# A node that was away catches up: from the leader's log when that reaches back far enough, from blocks when it does not.
+# A node that was away catches up: from the leader's log when that reaches back far enough, from
+# blocks when it does not.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of height_of wait_until $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of height_of wait_until $ANY_TWO);
 use Test::More;
 
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 4\nfsync = on\n");
+my $network = start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.raft_log_tail = 4\nfsync = on\n");
 deploy_registry($network, policy => $ANY_TWO);
 my $vehicles = 0;
 
@@ -23,14 +29,16 @@ sub first_entry
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT coalesce(min(index), 0) FROM fabric_internal.raft_log WHERE channel = 'trade'");
+	return $node->query(
+		"SELECT coalesce(min(index), 0) FROM fabric_internal.raft_log WHERE channel = 'trade'");
 }
 
 sub last_entry
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT coalesce(max(index), 0) FROM fabric_internal.raft_log WHERE channel = 'trade'");
+	return $node->query(
+		"SELECT coalesce(max(index), 0) FROM fabric_internal.raft_log WHERE channel = 'trade'");
 }
 
 my $leader = wait_for_leader($network, 'trade');
@@ -48,23 +56,36 @@ my $last = last_entry($away);
 my $height = height_of($away, 'trade');
 $away->kill_hard;
 make_blocks($leader, 40);
-cmp_ok(first_entry($leader), '>', $last + 1, 'the log of the leader begins after what the absent node lacks');
+cmp_ok(first_entry($leader), '>', $last + 1,
+	'the log of the leader begins after what the absent node lacks');
 $away->start;
 is(scalar(fingerprints($network, 'trade')), 1, 'after a long absence all nodes are the same');
 is(vehicles_of($away), $vehicles, 'nothing is missing');
-cmp_ok($away->query("SELECT min(number) FROM fabric_internal.block WHERE channel = 'trade' AND number >= $height AND signatures <> ''"), '==', $height, 'the blocks it got are signed');
+cmp_ok(
+	$away->query(
+		"SELECT min(number) FROM fabric_internal.block WHERE channel = 'trade' AND number >= $height AND signatures <> ''"
+	),
+	'==', $height,
+	'the blocks it got are signed');
 
 # it takes part again: its vote is needed now
 $other->kill_hard;
 make_blocks($away, 3);
-is(scalar(fingerprints($network, 'trade')), 1, 'its vote counts: with the third node down transactions are committed');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'its vote counts: with the third node down transactions are committed');
 $other->start;
 
-# dead leader and absent follower at once: with one of three nothing is ordered, and afterwards all go on
+# dead leader and absent follower at once: with one of three nothing is ordered, and afterwards all
+# go on
 $leader = wait_for_leader($network, 'trade');
 my @others = grep { $_ != $leader } $network->nodes;
 $_->kill_hard foreach @others;
-like($leader->error_of("SET fabric.broadcast_timeout = '1s'; SET fabric.commit_timeout = '2s'; SET fabric.endorsement_timeout = '2s'; " . create_vehicle('Vnever')), qr/LF310/, 'alone a node gets no endorsements');
+like(
+	$leader->error_of(
+		"SET fabric.broadcast_timeout = '1s'; SET fabric.commit_timeout = '2s'; SET fabric.endorsement_timeout = '2s'; "
+		  . create_vehicle('Vnever')),
+	qr/LF310/,
+	'alone a node gets no endorsements');
 $_->start foreach @others;
 wait_for_leader($network, 'trade');
 make_blocks($others[0], 2);
@@ -74,11 +95,20 @@ is(vehicles_of($_), $vehicles, "$_->{name} has all vehicles") foreach $network->
 # the log is kept by size too, whatever that is in entries, but for the last four
 $_->set("fabric.raft_log_tail = 1000\nfabric.raft_log_tail_size = '64kB'") foreach $network->nodes;
 make_blocks($leader, 60);
-my ($entries, $bytes) = split /\|/, $leader->query("SELECT count(*), sum(octet_length(payload)) FROM fabric_internal.raft_log WHERE channel = 'trade'");
+my ($entries, $bytes) = split /\|/,
+  $leader->query(
+	"SELECT count(*), sum(octet_length(payload)) FROM fabric_internal.raft_log WHERE channel = 'trade'"
+  );
 cmp_ok($entries, '>', 10, 'a tail of 64 kB has some entries');
 cmp_ok($bytes, '<', 100_000, 'and not many more bytes');
 my $owner = 'x' x 40_000;
-$leader->query(join(";\n", map { "SELECT fabric.invoke('trade', 'vehicles', 'create_vehicle', 'L$_', 'Volvo', 'V60', '2020', '$owner', '1')" } 1 .. 8));
-ok(wait_until(sub { last_entry($leader) - first_entry($leader) < 6 }, 10), 'of large entries only the last ones are kept');
+$leader->query(
+	join(
+		";\n",
+		map {
+			"SELECT fabric.invoke('trade', 'vehicles', 'create_vehicle', 'L$_', 'Volvo', 'V60', '2020', '$owner', '1')"
+		} 1 .. 8));
+ok(wait_until(sub { last_entry($leader) - first_entry($leader) < 6 }, 10),
+	'of large entries only the last ones are kept');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 done_testing();

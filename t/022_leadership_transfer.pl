@@ -3,7 +3,8 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
@@ -16,19 +17,30 @@ my @followers = grep { $_ != $leader } @nodes;
 my $term = $leader->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'");
 
 # consenters are numbered in the order of the channel's configuration, as the organisations here are
-like($followers[0]->error_of("SELECT fabric.transfer_leadership('trade', $followers[1]{number})"), qr/LF502.*not the leader.*HINT/s, 'a follower has no leadership to hand over');
-like($leader->error_of("SELECT fabric.transfer_leadership('trade', $leader->{number})"), qr/LF001/, 'the leader cannot hand it to itself');
-like($leader->error_of("SELECT fabric.transfer_leadership('trade', 9)"), qr/LF001/, 'nor to one that does not exist');
-like($leader->error_of("SELECT fabric.transfer_leadership('nothing', 1)"), qr/LF401/, 'nor on a channel that it does not know');
+like(
+	$followers[0]->error_of("SELECT fabric.transfer_leadership('trade', $followers[1]{number})"),
+	qr/LF502.*not the leader.*HINT/s,
+	'a follower has no leadership to hand over');
+like($leader->error_of("SELECT fabric.transfer_leadership('trade', $leader->{number})"),
+	qr/LF001/, 'the leader cannot hand it to itself');
+like($leader->error_of("SELECT fabric.transfer_leadership('trade', 9)"),
+	qr/LF001/, 'nor to one that does not exist');
+like($leader->error_of("SELECT fabric.transfer_leadership('nothing', 1)"),
+	qr/LF401/, 'nor on a channel that it does not know');
 
-my @sessions = map { my $node = $_; start_query($node->connection, join(";\n", map { create_vehicle("V-$node->{name}-$_") } 1 .. 25)) } @nodes;
+my @sessions = map {
+	my $node = $_;
+	start_query($node->connection,
+		join(";\n", map { create_vehicle("V-$node->{name}-$_") } 1 .. 25))
+} @nodes;
 foreach my $target (@followers)
 {
 	my $from = wait_for_leader($network, 'trade');
 
 	next if $from == $target;
 	$from->query("SELECT fabric.transfer_leadership('trade', $target->{number})");
-	ok(wait_until(sub { ($network->leader('trade') // $from) == $target }, 10), "$from->{name} has handed the leadership to $target->{name}");
+	ok( wait_until(sub { ($network->leader('trade') // $from) == $target }, 10),
+		"$from->{name} has handed the leadership to $target->{name}");
 }
 foreach my $session (@sessions)
 {
@@ -36,12 +48,25 @@ foreach my $session (@sessions)
 	is($status, 0, 'a session did not notice') or diag($error);
 }
 my ($new) = $network->leader('trade');
-cmp_ok($new->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'"), '>', $term, 'in a later term');
+cmp_ok($new->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'"),
+	'>', $term, 'in a later term');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 is(vehicles_of($_), 75, "$_->{name} has all vehicles") foreach @nodes;
 
 # what operators see
-is($_->query("SELECT leader_id FROM fabric.stat_orderer WHERE channel = 'trade'"), $new->{number}, "$_->{name} knows the new leader") foreach @nodes;
-is($new->query("SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'trade' AND connected"), 2, 'the leader is connected to both followers');
-ok(wait_until(sub { $new->query("SELECT bool_and(lag = 0) FROM fabric.stat_orderer_followers WHERE channel = 'trade'") eq 't' }, 10), 'and neither lags');
+is($_->query("SELECT leader_id FROM fabric.stat_orderer WHERE channel = 'trade'"),
+	$new->{number}, "$_->{name} knows the new leader")
+  foreach @nodes;
+is( $new->query(
+		"SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'trade' AND connected"),
+	2,
+	'the leader is connected to both followers');
+ok( wait_until(
+		sub {
+			$new->query(
+				"SELECT bool_and(lag = 0) FROM fabric.stat_orderer_followers WHERE channel = 'trade'"
+			) eq 't';
+		},
+		10),
+	'and neither lags');
 done_testing();

@@ -1,9 +1,11 @@
-# A node leaves a channel and joins it again with block 0: it gets all blocks, approves again what it had approved, and takes part.
+# A node leaves a channel and joins it again with block 0: it gets all blocks, approves again what
+# it had approved, and takes part.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_until vehicles_of height_of);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_until vehicles_of height_of);
 use Fabric::Host qw(slurp);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
@@ -12,11 +14,15 @@ my $network = start_network(orgs => 2, orderers => 1, channel => 'trade');
 my ($org1, $org2) = $network->nodes;
 my $policy = "AND('Org1MSP.peer', 'Org2MSP.peer')";
 my $package_id = deploy_registry($network, policy => $policy);
-my $approval = "SELECT fabric.approve_chaincode('trade', 'vehicles', '1.0', 1, '$package_id', " . Fabric::Psql::literal($policy) . ')';
+my $approval = "SELECT fabric.approve_chaincode('trade', 'vehicles', '1.0', 1, '$package_id', "
+  . Fabric::Psql::literal($policy) . ')';
 
 $org1->query(join(";\n", map { create_vehicle("V$_") } 1 .. 3));
 is($org2->error_of($approval), '', 'the committed sequence can be approved once more');
-like($org2->error_of($approval =~ s/AND/OR/r), qr/another endorsement policy.*LF308/s, 'but not with another policy');
+like(
+	$org2->error_of($approval =~ s/AND/OR/r),
+	qr/another endorsement policy.*LF308/s,
+	'but not with another policy');
 
 my $genesis = $org1->query("SELECT encode(fabric.get_block('trade', 0), 'hex')");
 my $join = "SELECT fabric.join_channel('\\x$genesis')";
@@ -24,18 +30,26 @@ like($org2->error_of($join), qr/LF402/, 'a channel that is joined is not joined 
 $org2->query("SELECT fabric.leave_channel('trade')");
 is($org2->query('SELECT count(*) FROM fabric.channels'), 0, 'the channel is gone');
 like($org2->error_of("SELECT fabric.chain_info('trade')"), qr/LF401/, 'and so are its blocks');
-is($org2->query("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'fabric_internal' AND c.relname ~ '_[0-9]+\$' AND c.relkind = 'r'"),
-	0, 'its tables are dropped');
+is( $org2->query(
+		"SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'fabric_internal' AND c.relname ~ '_[0-9]+\$' AND c.relkind = 'r'"
+	),
+	0,
+	'its tables are dropped');
 
 is($org2->query($join), 'trade', 'joined again');
 is(scalar(fingerprints($network, 'trade')), 1, 'all blocks came, the nodes are the same');
 is(vehicles_of($org2), 3, 'nothing is missing');
 
 # the approval's plaintext was this node's only: the others have hashes
-is($org2->query("SELECT coalesce(package_id, 'none') FROM fabric.chaincodes WHERE channel = 'trade'"), 'none', 'which package runs is not on the ledger');
-like($org1->error_of(create_vehicle('V4')), qr/LF310/, 'without it the organisation cannot endorse');
+is( $org2->query(
+		"SELECT coalesce(package_id, 'none') FROM fabric.chaincodes WHERE channel = 'trade'"),
+	'none',
+	'which package runs is not on the ledger');
+like($org1->error_of(create_vehicle('V4')), qr/LF310/,
+	'without it the organisation cannot endorse');
 $org2->query($approval);
-is($org2->query("SELECT package_id, installed FROM fabric.chaincodes WHERE channel = 'trade'"), "$package_id|t", 'approved again');
+is($org2->query("SELECT package_id, installed FROM fabric.chaincodes WHERE channel = 'trade'"),
+	"$package_id|t", 'approved again');
 is($org2->error_of($approval), '', 'and once more, which changes nothing');
 $org1->query(create_vehicle('V4'));
 is(scalar(fingerprints($network, 'trade')), 1, 'both endorse again');
@@ -43,7 +57,13 @@ is(scalar(fingerprints($network, 'trade')), 1, 'both endorse again');
 # leaving waits for the block that is being written, and neither stops the other
 $org2->set("fabric.fault_points = 'commit_before_block=sleep:1500'");
 my $invocation = start_query($org1->connection, create_vehicle('V5'));
-ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND state = 'active' AND query = 'committing a block'") }, 10),
+ok( wait_until(
+		sub {
+			$org2->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND state = 'active' AND query = 'committing a block'"
+			);
+		},
+		10),
 	'a block is being written');
 is($org2->error_of("SELECT fabric.leave_channel('trade')"), '', 'the channel is left meanwhile');
 (undef, my $error, my $status) = finish_query($invocation);

@@ -1,10 +1,12 @@
-# A node leaves a channel and joins it again in one transaction, while transactions are ordered: what its processes knew of the old membership does not
+# A node leaves a channel and joins it again in one transaction, while transactions are ordered:
+# what its processes knew of the old membership does not
 # get into the new one.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
 use Fabric::Host qw(slurp);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
@@ -21,41 +23,70 @@ sub processes
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT string_agg(concat(kind, ' ', pid), ', ' ORDER BY kind) FROM fabric.stat_workers WHERE channel = 'trade'");
+	return $node->query(
+		"SELECT string_agg(concat(kind, ' ', pid), ', ' ORDER BY kind) FROM fabric.stat_workers WHERE channel = 'trade'"
+	);
 }
 
 sub rejoin
 {
 	my ($node) = @_;
 
-	$node->query("BEGIN; SELECT fabric.leave_channel('trade'); SELECT fabric.join_channel('\\x$genesis'); COMMIT");
+	$node->query(
+		"BEGIN; SELECT fabric.leave_channel('trade'); SELECT fabric.join_channel('\\x$genesis'); COMMIT"
+	);
 }
 
 foreach my $round (1 .. 4)
 {
-	my $load = start_query($leader->connection, join(";\n", map { create_vehicle("R$round-$_") } 1 .. 30));
+	my $load =
+	  start_query($leader->connection, join(";\n", map { create_vehicle("R$round-$_") } 1 .. 30));
 	my $before = processes($peer);
 
 	select(undef, undef, undef, 0.2);
 	rejoin($peer);
 	my (undef, $error, $status) = finish_query($load);
 	is($status, 0, "round $round: transactions go on") or diag($error);
-	ok(wait_until(sub { my $now = processes($peer); $now ne $before && $now =~ /^ledger \d+$/ }, 30), 'another process serves the new membership') or diag(processes($peer));
+	ok( wait_until(
+			sub { my $now = processes($peer); $now ne $before && $now =~ /^ledger \d+$/ }, 30),
+		'another process serves the new membership') or diag(processes($peer));
 	is(scalar(fingerprints($network, 'trade')), 1, 'it has all blocks again');
-	is($peer->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger'"), 1, 'there is one process');
+	is( $peer->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger'"),
+		1, 'there is one process');
 }
 is(vehicles_of($peer), 120, 'nothing is missing');
 
-# an orderer that has lost its log in this way neither votes nor confirms, until the others have brought it up to date
+# an orderer that has lost its log in this way neither votes nor confirms, until the others have
+# brought it up to date
 my $load = start_query($leader->connection, join(";\n", map { create_vehicle("F$_") } 1 .. 60));
 select(undef, undef, undef, 0.2);
 rejoin($follower);
-ok(wait_until(sub { slurp($follower->cluster->logfile) =~ /this node is recovering as a consenter.*the channel was left on/s }, 30), 'an orderer without its log is recognised')
-	or diag($follower->query('SELECT * FROM fabric.stat_workers'));
+ok( wait_until(
+		sub {
+			slurp($follower->cluster->logfile) =~
+			  /this node is recovering as a consenter.*the channel was left on/s;
+		},
+		30),
+	'an orderer without its log is recognised'
+) or diag($follower->query('SELECT * FROM fabric.stat_workers'));
 is((finish_query($load))[2], 0, 'the other two go on');
-ok(wait_until(sub { ($follower->query("SELECT participation, recovering_reason IS NULL FROM fabric.stat_orderer WHERE channel = 'trade'") || '') eq 'voting|t' }, 30), 'it takes part again by itself')
-	or diag($follower->query('SELECT * FROM fabric.stat_orderer'));
+ok( wait_until(
+		sub {
+			(   $follower->query(
+					"SELECT participation, recovering_reason IS NULL FROM fabric.stat_orderer WHERE channel = 'trade'"
+				  )
+				  || '') eq 'voting|t';
+		},
+		30),
+	'it takes part again by itself') or diag($follower->query('SELECT * FROM fabric.stat_orderer'));
 is(scalar(fingerprints($network, 'trade')), 1, 'and has all blocks');
-cmp_ok($follower->query("SELECT restarts FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer'"), '<', 8, 'its process was not started again and again');
-unlike(slurp($_->cluster->logfile), qr/PANIC|terminated by signal|assertion failed/, "$_->{name}: no process crashed") foreach @nodes;
+cmp_ok(
+	$follower->query(
+		"SELECT restarts FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer'"),
+	'<', 8,
+	'its process was not started again and again');
+unlike(
+	slurp($_->cluster->logfile),
+	qr/PANIC|terminated by signal|assertion failed/,
+	"$_->{name}: no process crashed") foreach @nodes;
 done_testing();

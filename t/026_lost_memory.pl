@@ -1,10 +1,13 @@
-# A consenter that has lost what it confirmed (it left and joined again, was restored from a copy, or to a point in time) elects nobody and is not counted,
-# until the others have brought it up to date: what was acknowledged is never lost, and there is one chain.
+# A consenter that has lost what it confirmed (it left and joined again, was restored from a copy,
+# or to a point in time) elects nobody and is not counted,
+# until the others have brought it up to date: what was acknowledged is never lost, and there is one
+# chain.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
 use Fabric::Host qw(slurp spew);
 use IPC::Run;
 use PostgreSQL::Test::Utils qw(system_or_bail);
@@ -25,7 +28,11 @@ sub orderer
 
 sub all_vote
 {
-	return wait_until(sub { !grep { orderer($_, 'participation') ne 'voting' } grep { $_->is_running } @nodes }, 30);
+	return wait_until(
+		sub {
+			!grep { orderer($_, 'participation') ne 'voting' } grep { $_->is_running } @nodes;
+		},
+		30);
 }
 
 # an acknowledged transaction
@@ -47,16 +54,29 @@ sub roles
 	return ($leader, $follower, $third);
 }
 
-# the third node meets the one without memory alone; then the leader, who alone has everything, is back
+# the third node meets the one without memory alone; then the leader, who alone has everything, is
+# back
 sub nobody_is_elected
 {
 	my ($leader, $follower, $third, $reason) = @_;
 
-	ok(wait_until(sub { orderer($follower, "participation || ': ' || recovering_reason") =~ /^recovering: $reason/ }, 30), 'it is recovering, and says why')
-		or diag(orderer($follower, '*'));
+	ok( wait_until(
+			sub {
+				orderer($follower, "participation || ': ' || recovering_reason") =~
+				  /^recovering: $reason/;
+			},
+			30),
+		'it is recovering, and says why') or diag(orderer($follower, '*'));
 	$third->start;
-	ok(wait_until(sub { $third->query("SELECT o.participation, f.connected FROM fabric.stat_orderer o JOIN fabric.stat_orderer_followers f USING (channel) WHERE f.consenter_id = $follower->{number}") eq 'asking|t' }, 30),
-		'the third node has started, and finds nobody who remembers enough') or diag(orderer($third, '*'));
+	ok( wait_until(
+			sub {
+				$third->query(
+					"SELECT o.participation, f.connected FROM fabric.stat_orderer o JOIN fabric.stat_orderer_followers f USING (channel) WHERE f.consenter_id = $follower->{number}"
+				) eq 'asking|t';
+			},
+			30),
+		'the third node has started, and finds nobody who remembers enough'
+	) or diag(orderer($third, '*'));
 	my @elected;
 	foreach my $round (1 .. 20)
 	{
@@ -65,8 +85,10 @@ sub nobody_is_elected
 	}
 	is(scalar(@elected), 0, 'nobody leads');
 	$leader->start;
-	ok(wait_until(sub { orderer($follower, 'participation, recovering_since IS NULL') eq 'voting|t' }, 30), 'with the leader back it recovers by itself')
-		or diag(orderer($follower, '*'));
+	ok( wait_until(
+			sub { orderer($follower, 'participation, recovering_since IS NULL') eq 'voting|t' }, 30
+		),
+		'with the leader back it recovers by itself') or diag(orderer($follower, '*'));
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
 	is(vehicles_of($_), $vehicles, "$_->{name} has all that was acknowledged") foreach @nodes;
 	commit_vehicle($third);
@@ -98,7 +120,9 @@ sub put_copy_back
 	system_or_bail('cp', '-a', copy_of($node), $node->cluster->data_dir);
 }
 
-is(join(' ', map { orderer($_, 'participation') } @nodes), 'voting voting voting', 'a founded network votes') if all_vote();
+is( join(' ', map { orderer($_, 'participation') } @nodes),
+	'voting voting voting',
+	'a founded network votes') if all_vote();
 
 subtest 'a consenter that left and joined again' => sub {
 	my ($leader, $follower, $third) = roles();
@@ -108,12 +132,17 @@ subtest 'a consenter that left and joined again' => sub {
 	commit_vehicle($leader);
 	$leader->kill_hard;
 	$follower->query("SELECT fabric.leave_channel('trade')");
-	is($follower->query('SELECT channel, action FROM fabric_internal.consenter_note'), 'trade|recover', 'leaving leaves a note');
+	is($follower->query('SELECT channel, action FROM fabric_internal.consenter_note'),
+		'trade|recover', 'leaving leaves a note');
 	$follower->query("SELECT fabric.join_channel('\\x$genesis')");
 	nobody_is_elected($leader, $follower, $third, 'the channel was left on');
-	is($follower->query('SELECT count(*) FROM fabric_internal.consenter_note'), 0, 'the note is gone');
+	is($follower->query('SELECT count(*) FROM fabric_internal.consenter_note'),
+		0, 'the note is gone');
 	# which package runs was known here only
-	$follower->query("SELECT fabric.approve_chaincode('trade', 'vehicles', '1.0', 1, '$package_id', " . Fabric::Psql::literal($ANY_TWO) . ')');
+	$follower->query(
+			"SELECT fabric.approve_chaincode('trade', 'vehicles', '1.0', 1, '$package_id', "
+		  . Fabric::Psql::literal($ANY_TWO)
+		  . ')');
 };
 
 subtest 'a cold backup' => sub {
@@ -141,7 +170,9 @@ subtest 'a copy without a sign: the others remember' => sub {
 	$follower->stop;
 	put_copy_back($follower);
 	$follower->start;
-	ok(wait_until(sub { orderer($follower, 'recovering_reason') =~ /^consenter \d remembers/ }, 30), 'it is told what it had confirmed') or diag(orderer($follower, '*'));
+	ok( wait_until(
+			sub { orderer($follower, 'recovering_reason') =~ /^consenter \d remembers/ }, 30),
+		'it is told what it had confirmed') or diag(orderer($follower, '*'));
 	$third->start;
 	ok(all_vote(), 'it recovers');
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
@@ -156,7 +187,11 @@ subtest 'restored to a point in time' => sub {
 	spew($follower->cluster->data_dir . '/recovery.signal', '', 0600);
 	$follower->set("restore_command = 'false'\n");
 	$follower->start;
-	ok(wait_until(sub { slurp($follower->cluster->logfile) =~ /the server's timeline was \d+ and is \d+/ }, 30), 'another timeline is a sign') or diag(orderer($follower, '*'));
+	ok( wait_until(
+			sub { slurp($follower->cluster->logfile) =~ /the server's timeline was \d+ and is \d+/ }
+			,
+			30),
+		'another timeline is a sign') or diag(orderer($follower, '*'));
 	ok(all_vote(), 'it recovers by itself');
 	commit_vehicle($leader);
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
@@ -165,18 +200,31 @@ subtest 'restored to a point in time' => sub {
 subtest 'the word of an operator' => sub {
 	my ($leader, $follower, $third) = roles();
 
-	like($leader->error_of("SELECT fabric.trust_consenter('trade', false)"), qr/LF001.*accept_loss/s, 'losing something must be accepted');
-	# the orderer looks for such words without the tables that a session which joins or leaves another channel has locked
+	like($leader->error_of("SELECT fabric.trust_consenter('trade', false)"),
+		qr/LF001.*accept_loss/s, 'losing something must be accepted');
+	# the orderer looks for such words without the tables that a session which joins or leaves
+	# another channel has locked
 	my ($statements, $answer) = ('', '');
-	my $locked = IPC::Run::start([ 'psql', '-XqAt', '-d', $follower->cluster->connstr('fabric') ], '<', \$statements, '>', \$answer);
-	$statements .= "BEGIN; LOCK TABLE ONLY fabric_internal.block IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n";
+	my $locked = IPC::Run::start([ 'psql', '-XqAt', '-d', $follower->cluster->connstr('fabric') ],
+		'<', \$statements, '>', \$answer);
+	$statements .=
+	  "BEGIN; LOCK TABLE ONLY fabric_internal.block IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n";
 	$locked->pump until $answer =~ /locked/;
 	$follower->query("SELECT fabric.recover_consenter('trade')");
-	ok(wait_until(sub { $follower->query('SELECT count(*) FROM fabric_internal.consenter_note') == 0 && orderer($follower, 'participation') eq 'voting' }, 20),
-		'it is heard while another channel is joined or left, and the node recovers') or diag(orderer($follower, '*'));
+	ok( wait_until(
+			sub {
+				$follower->query('SELECT count(*) FROM fabric_internal.consenter_note') == 0
+				  && orderer($follower, 'participation') eq 'voting';
+			},
+			20),
+		'it is heard while another channel is joined or left, and the node recovers'
+	) or diag(orderer($follower, '*'));
 	$statements .= "COMMIT;\n\\q\n";
 	$locked->finish;
-	like(slurp($follower->cluster->logfile), qr/called fabric.recover_consenter/, 'the log says whose word it was');
+	like(
+		slurp($follower->cluster->logfile),
+		qr/called fabric.recover_consenter/,
+		'the log says whose word it was');
 
 	# without its processes, as after the restore of a volume
 	$_->stop foreach $follower, $third;
@@ -184,24 +232,41 @@ subtest 'the word of an operator' => sub {
 	$follower->query("SELECT fabric.recover_consenter('trade')");
 	$follower->stop;
 	$follower->start;
-	ok(wait_until(sub { (() = slurp($follower->cluster->logfile) =~ /called fabric.recover_consenter/g) == 2 }, 30), 'it can be given before the first start') or diag(orderer($follower, '*'));
+	ok( wait_until(
+			sub {
+				(() = slurp($follower->cluster->logfile) =~ /called fabric.recover_consenter/g) == 2;
+			},
+			30),
+		'it can be given before the first start') or diag(orderer($follower, '*'));
 
 	# two of three: nobody can be elected, which the log says
 	$third->start("-c shared_preload_libraries=''");
 	$third->query("SELECT fabric.recover_consenter('trade')");
 	$third->stop;
 	$third->start;
-	ok(wait_until(sub { slurp($third->cluster->logfile) =~ /no leader can be elected: 2 of 3 consenters are recovering/ }, 30), 'too many are recovering') or diag(orderer($third, '*'));
+	ok( wait_until(
+			sub {
+				slurp($third->cluster->logfile) =~
+				  /no leader can be elected: 2 of 3 consenters are recovering/;
+			},
+			30),
+		'too many are recovering') or diag(orderer($third, '*'));
 	is(orderer($third, 'others_recovering'), 1, 'it is shown');
 	is(orderer($leader, 'participation'), 'voting', 'the one that lost nothing waits');
 	$follower->query("SELECT fabric.trust_consenter('trade', accept_loss => true)");
 	ok(wait_until(sub { $network->leader('trade') }, 30), 'one is trusted: there is a leader');
-	like(slurp($follower->cluster->logfile), qr/takes part in Raft with the state that it has.*accepts that committed transactions are lost/s, 'the log says whose word it was');
+	like(
+		slurp($follower->cluster->logfile),
+		qr/takes part in Raft with the state that it has.*accepts that committed transactions are lost/s,
+		'the log says whose word it was');
 	ok(all_vote(), 'and the other one recovers with it') or diag(orderer($third, '*'));
 	commit_vehicle($leader);
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
 };
 
 is(vehicles_of($_), $vehicles, "$_->{name} has all vehicles") foreach @nodes;
-unlike(slurp($_->cluster->logfile), qr/PANIC|terminated by signal 11|assertion failed|contradicts/, "$_->{name}: no broken promise") foreach @nodes;
+unlike(
+	slurp($_->cluster->logfile),
+	qr/PANIC|terminated by signal 11|assertion failed|contradicts/,
+	"$_->{name}: no broken promise") foreach @nodes;
 done_testing();

@@ -1,10 +1,12 @@
-# A node is killed at each durable boundary, as leader and as follower: its tables have height N or N + 1, never anything between, the others
+# A node is killed at each durable boundary, as leader and as follower: its tables have height N or
+# N + 1, never anything between, the others
 # go on, and it takes part again.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use File::Find;
 use PostgreSQL::Test::Utils qw(slurp_file);
@@ -12,16 +14,23 @@ use Test::More;
 
 # every point that the code names, so that none can be forgotten here
 my %points;
-find({ no_chdir => 1, wanted => sub {
-	return unless /\.c$/;
-	my $text = slurp_file($_);
-	$points{$1} = 1 while $text =~ /\bFAULT_POINT\("([^"]+)"\)/g;
-} }, "$FindBin::Bin/../src/server");
+find(
+	{
+		no_chdir => 1,
+		wanted => sub {
+			return unless /\.c$/;
+			my $text = slurp_file($_);
+			$points{$1} = 1 while $text =~ /\bFAULT_POINT\("([^"]+)"\)/g;
+		}
+	},
+	"$FindBin::Bin/../src/server");
 
 my %boundaries = map { $_ => 1 } grep { /^(raft|ledger|commit)_/ } keys %points;
-cmp_ok(scalar keys %boundaries, '>=', 7, 'the code names its durable boundaries: ' . join(' ', sort keys %boundaries));
+cmp_ok(scalar keys %boundaries,
+	'>=', 7, 'the code names its durable boundaries: ' . join(' ', sort keys %boundaries));
 my $other_tests = join('', map { slurp_file($_) } grep { !/030_/ } glob("$FindBin::Bin/*.pl"));
-is(join(' ', grep { !$boundaries{$_} && $other_tests !~ /\b$_\b/ } sort keys %points), '', 'its other points have tests of their own');
+is(join(' ', grep { !$boundaries{$_} && $other_tests !~ /\b$_\b/ } sort keys %points),
+	'', 'its other points have tests of their own');
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
 my @nodes = $network->nodes;
@@ -84,11 +93,16 @@ sub crash
 
 foreach my $point (sort keys %boundaries)
 {
-	crash($point, $_) foreach $point =~ /^raft/ ? ('leader', 'follower') : $point =~ /before/ ? ('follower') : ('leader');
+	crash($point, $_)
+	  foreach $point =~ /^raft/  ? ('leader', 'follower')
+	  : $point       =~ /before/ ? ('follower')
+	  :                            ('leader');
 }
-is(join(' ', sort keys %{ $seen{ledger_before_commit} }), '0', 'before the commit of a block nothing of it is there');
+is(join(' ', sort keys %{ $seen{ledger_before_commit} }),
+	'0', 'before the commit of a block nothing of it is there');
 is(join(' ', sort keys %{ $seen{ledger_after_commit} }), '1', 'after it everything is');
 is(vehicles_of($_), vehicles_of($nodes[0]), "$_->{name} has all vehicles") foreach @nodes;
-is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name} verifies its chain")
-	foreach @nodes;
+is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, "$_->{name} verifies its chain")
+  foreach @nodes;
 done_testing();

@@ -1,22 +1,34 @@
-# Four organisations, three of them order. The fourth is down, then another one, then everything loses power at once, again and again: what clients were
+# Four organisations, three of them order. The fourth is down, then another one, then everything
+# loses power at once, again and again: what clients were
 # told is on every ledger, once, and the network goes on by itself.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of);
+use FabricTest
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
-my $network = start_network(orgs => 4, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 20\n");
+my $network = start_network(
+	orgs => 4,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.raft_log_tail = 20\n");
 my ($org1, $org2, $org3, $peer) = my @nodes = $network->nodes;
-deploy_registry($network, policy => "OutOf(3, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
+deploy_registry($network,
+	policy => "OutOf(3, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
 
 # an organisation that orders nothing is a member like the others
-is($peer->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade'"), 0, 'the fourth node orders nothing');
-is($peer->query("SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade'"), 1, 'and has one process for the channel');
-is($peer->query("SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['P1', 'Volvo', 'V60', '2020', 'Ada', '1'], endorsing_orgs => ARRAY['Org4MSP', 'Org2MSP', 'Org3MSP'])"),
-	'VALID', 'it endorses, and its applications commit transactions');
+is($peer->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade'"),
+	0, 'the fourth node orders nothing');
+is($peer->query("SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade'"),
+	1, 'and has one process for the channel');
+is( $peer->query(
+		"SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['P1', 'Volvo', 'V60', '2020', 'Ada', '1'], endorsing_orgs => ARRAY['Org4MSP', 'Org2MSP', 'Org3MSP'])"
+	),
+	'VALID',
+	'it endorses, and its applications commit transactions');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 # one away: any of them can be missed
@@ -27,8 +39,10 @@ foreach my $away ($peer, wait_for_leader($network, 'trade'))
 	$away->kill_hard;
 	foreach my $node (@others)
 	{
-		my (undef, $error, $status) = $node->try_query(create_vehicle("without-$away->{name}-$node->{name}"));
-		is($status, 0, "without $away->{name} the applications of $node->{name} go on") or diag($error);
+		my (undef, $error, $status) =
+		  $node->try_query(create_vehicle("without-$away->{name}-$node->{name}"));
+		is($status, 0, "without $away->{name} the applications of $node->{name} go on")
+		  or diag($error);
 	}
 	$away->start;
 	is(scalar(fingerprints($network, 'trade')), 1, "$away->{name} has caught up");
@@ -36,10 +50,17 @@ foreach my $away ($peer, wait_for_leader($network, 'trade'))
 
 # two away: the policy needs three organisations, ordering would still be possible
 $_->kill_hard foreach $peer, $org3;
-like($org1->error_of('SET fabric.endorsement_timeout = \'5s\'; ' . create_vehicle('with-two')), qr/LF310.*Org3MSP.*Org4MSP|LF310.*Org4MSP.*Org3MSP/s, 'with two organisations of three the call fails, and says who is missing');
+like(
+	$org1->error_of('SET fabric.endorsement_timeout = \'5s\'; ' . create_vehicle('with-two')),
+	qr/LF310.*Org3MSP.*Org4MSP|LF310.*Org4MSP.*Org3MSP/s,
+	'with two organisations of three the call fails, and says who is missing');
 $_->start foreach $peer, $org3;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
-is($org1->query("SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND key = 'with-two'"), 0, 'what failed has not happened');
+is( $org1->query(
+		"SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND key = 'with-two'"
+	),
+	0,
+	'what failed has not happened');
 
 # ---- power cuts ----
 
@@ -57,30 +78,51 @@ foreach my $round (1 .. 3)
 		my @ids = map { "R$round-$node->{name}-$_" } 1 .. 200;
 
 		@asked{@ids} = ();
-		push @sessions, start_query($node->connection, join(";\n", map {
-			"SELECT '$_', tx_id, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['$_', 'Volvo', 'V60', '2020', 'Ada', '1'])" } @ids));
+		push @sessions, start_query(
+			$node->connection,
+			join(
+				";\n",
+				map {
+					"SELECT '$_', tx_id, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['$_', 'Volvo', 'V60', '2020', 'Ada', '1'])"
+				} @ids));
 	}
-	ok(wait_until(sub { vehicles_of($org1) > $before + 10 + 10 * $round }, 30), "round $round: calls are committed");
+	ok(wait_until(sub { vehicles_of($org1) > $before + 10 + 10 * $round }, 30),
+		"round $round: calls are committed");
 	# in another order each time
-	$_->kill_now foreach $round % 2 ? @nodes : reverse @nodes;
+	$_->kill_now        foreach $round % 2 ? @nodes : reverse @nodes;
 	$_->wait_until_dead foreach @nodes;
-	push @told, map { [ split /\|/ ] } grep { /\|VALID$/ } split /\n/, (finish_query($_))[0] foreach @sessions;
+	push @told, map { [ split /\|/ ] } grep { /\|VALID$/ } split /\n/, (finish_query($_))[0]
+	  foreach @sessions;
 	$_->start foreach @nodes;
 	$nodes[$round]->query(create_vehicle("after-$round"));
-	is(scalar(fingerprints($network, 'trade')), 1, "round $round: all nodes have come back, and are the same");
+	is(scalar(fingerprints($network, 'trade')),
+		1, "round $round: all nodes have come back, and are the same");
 }
 cmp_ok(scalar @told, '>', 30, 'clients were told of ' . @told . ' transactions');
 foreach my $node (@nodes)
 {
-	my %committed = map { $_ => 1 } split /\n/, $node->query(
-		"SELECT encode(tx_id, 'hex'), block_number FROM fabric_internal.transaction WHERE channel = 'trade' AND tx_id IS NOT NULL AND validation_code = 0");
-	my @keys = split /\n/, $node->query("SELECT convert_from(key, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles' AND key > 'R'");
+	my %committed = map { $_ => 1 } split /\n/,
+	  $node->query(
+		"SELECT encode(tx_id, 'hex'), block_number FROM fabric_internal.transaction WHERE channel = 'trade' AND tx_id IS NOT NULL AND validation_code = 0"
+	  );
+	my @keys = split /\n/,
+	  $node->query(
+		"SELECT convert_from(key, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles' AND key > 'R'"
+	  );
 	my %keys = map { $_ => 1 } @keys;
 
-	is(join(' ', map { $_->[0] } grep { !$committed{"$_->[1]|$_->[2]"} || !$keys{ $_->[0] } } @told), '', "$node->{name}: nothing of which a client was told is missing");
-	is(join(' ', grep { /^R/ && !exists $asked{$_} } @keys), '', "$node->{name}: nothing is there that nobody asked for");
-	is($node->query("SELECT count(*) FROM (SELECT FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"), 0,
+	is( join(' ',
+			map { $_->[0] } grep { !$committed{"$_->[1]|$_->[2]"} || !$keys{ $_->[0] } } @told),
+		'',
+		"$node->{name}: nothing of which a client was told is missing");
+	is(join(' ', grep { /^R/ && !exists $asked{$_} } @keys),
+		'', "$node->{name}: nothing is there that nobody asked for");
+	is( $node->query(
+			"SELECT count(*) FROM (SELECT FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"
+		),
+		0,
 		"$node->{name}: nothing happened twice");
-	is($node->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$node->{name} verifies its chain");
+	is($node->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+		0, "$node->{name} verifies its chain");
 }
 done_testing();

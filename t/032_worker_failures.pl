@@ -1,31 +1,43 @@
-# A background process fails, is ended, or is killed while the instance lives on: another one takes its place, callers do not notice, nothing is lost.
+# A background process fails, is ended, or is killed while the instance lives on: another one takes
+# its place, callers do not notice, nothing is lost.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use File::Find;
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "restart_after_crash = on\nfabric.worker_restart_delay = 50ms\n");
+my $network = start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	settings => "restart_after_crash = on\nfabric.worker_restart_delay = 50ms\n");
 my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 
 my %points;
-find({ no_chdir => 1, wanted => sub {
-	return unless /\.c$/;
-	my $text = slurp_file($_);
-	$points{$1} = 1 while $text =~ /\bFAULT_POINT\("((?:raft|ledger|commit)_[^"]+)"\)/g;
-} }, "$FindBin::Bin/../src/server");
+find(
+	{
+		no_chdir => 1,
+		wanted => sub {
+			return unless /\.c$/;
+			my $text = slurp_file($_);
+			$points{$1} = 1 while $text =~ /\bFAULT_POINT\("((?:raft|ledger|commit)_[^"]+)"\)/g;
+		}
+	},
+	"$FindBin::Bin/../src/server");
 
 sub restarts
 {
 	my ($node, $kind) = @_;
 
-	return $node->query("SELECT restarts FROM fabric.stat_workers WHERE channel = 'trade' AND kind = '$kind'");
+	return $node->query(
+		"SELECT restarts FROM fabric.stat_workers WHERE channel = 'trade' AND kind = '$kind'");
 }
 
 # ---- an error at each boundary: the process ends, the next one starts from the tables ----
@@ -42,8 +54,14 @@ sub fail
 	select(undef, undef, undef, 0.2);
 	my (undef, $error, $status) = $caller->try_query(create_vehicle("$point-$node->{name}"));
 	is($status, 0, "$point at $node->{name}: a call elsewhere succeeds") or diag($error);
-	ok(wait_until(sub { restarts($node, $kind) > $before }, 10), "$point at $node->{name}: its process was replaced");
-	like($node->query("SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = '$kind'"), qr/^fault point "$point" reached/, 'operators see why');
+	ok( wait_until(sub { restarts($node, $kind) > $before }, 10),
+		"$point at $node->{name}: its process was replaced");
+	like(
+		$node->query(
+			"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = '$kind'"
+		),
+		qr/^fault point "$point" reached/,
+		'operators see why');
 	$node->query('ALTER SYSTEM RESET fabric.fault_points');
 	$node->reload;
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
@@ -70,7 +88,8 @@ sub under_load
 	$round++;
 	foreach my $node (@nodes)
 	{
-		my $session = start_query($node->connection, join(";\n", map { create_vehicle("L$round-$node->{name}-$_") } 1 .. 40));
+		my $session = start_query($node->connection,
+			join(";\n", map { create_vehicle("L$round-$node->{name}-$_") } 1 .. 40));
 		$sessions{ $node->{name} } = $session;
 	}
 	wait_until(sub { vehicles_of($victim) > $before + 3 }, 20);
@@ -78,7 +97,9 @@ sub under_load
 	foreach my $node (@nodes)
 	{
 		my (undef, $error, $status) = finish_query($sessions{ $node->{name} });
-		is($status, 0, "$name: a session at $node->{name} did not notice") or diag($error) if grep { $_ == $node } @spared;
+		is($status, 0, "$name: a session at $node->{name} did not notice")
+		  or diag($error)
+		  if grep { $_ == $node } @spared;
 	}
 }
 
@@ -87,8 +108,15 @@ foreach my $kind ('launcher', 'ledger', 'orderer')
 {
 	my $pid = $leader->query("SELECT pid FROM fabric.stat_workers WHERE kind = '$kind'");
 
-	under_load("the leader's $kind is terminated", $leader, sub { $leader->query("SELECT pg_terminate_backend($pid)") }, @nodes);
-	ok(wait_until(sub { ($leader->query("SELECT pid FROM fabric.stat_workers WHERE kind = '$kind'") || $pid) != $pid }, 15), "another $kind has taken its place");
+	under_load("the leader's $kind is terminated",
+		$leader, sub { $leader->query("SELECT pg_terminate_backend($pid)") }, @nodes);
+	ok( wait_until(
+			sub {
+				($leader->query("SELECT pid FROM fabric.stat_workers WHERE kind = '$kind'") || $pid)
+				  != $pid;
+			},
+			15),
+		"another $kind has taken its place");
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
@@ -98,20 +126,35 @@ foreach my $kind ('ledger', 'orderer')
 	my $victim = wait_for_leader($network, 'trade');
 	my $pid = $victim->query("SELECT pid FROM fabric.stat_workers WHERE kind = '$kind'");
 
-	under_load("the leader's $kind is killed", $victim, sub { kill 'KILL', $pid }, grep { $_ != $victim } @nodes);
-	ok(wait_until(sub { ($victim->try_query(create_vehicle("back-$kind-" . time)))[2] == 0 }, 20), 'the instance serves again');
+	under_load(
+		"the leader's $kind is killed",
+		$victim,
+		sub { kill 'KILL', $pid },
+		grep { $_ != $victim } @nodes);
+	ok( wait_until(sub { ($victim->try_query(create_vehicle("back-$kind-" . time)))[2] == 0 }, 20),
+		'the instance serves again');
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 }
 
 # a leader that is shut down goes at once, whoever waits
 my $stopped = wait_for_leader($network, 'trade');
-under_load('the leader is shut down', $stopped, sub {
-	my $begin = time;
-	$stopped->stop;
-	cmp_ok(time - $begin, '<', 5, 'a shutdown waits for nobody');
-}, grep { $_ != $stopped } @nodes);
+under_load(
+	'the leader is shut down',
+	$stopped,
+	sub {
+		my $begin = time;
+		$stopped->stop;
+		cmp_ok(time - $begin, '<', 5, 'a shutdown waits for nobody');
+	},
+	grep { $_ != $stopped } @nodes);
 $stopped->start;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
-is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name} verifies its chain") foreach @nodes;
-is($nodes[0]->query("SELECT count(*) FROM (SELECT FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"), 0, 'nothing happened twice');
+is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, "$_->{name} verifies its chain")
+  foreach @nodes;
+is( $nodes[0]->query(
+		"SELECT count(*) FROM (SELECT FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"
+	),
+	0,
+	'nothing happened twice');
 done_testing();

@@ -1,10 +1,12 @@
-# Settings that administrators give to all sessions of an instance, and privileges that they give by default: the workers work all the same, and nobody
+# Settings that administrators give to all sessions of an instance, and privileges that they give by
+# default: the workers work all the same, and nobody
 # sees more than was granted.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
@@ -15,31 +17,56 @@ my $genesis = $org1->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")
 
 foreach my $node (@nodes)
 {
-	$node->query("ALTER SYSTEM SET $_") foreach "default_transaction_read_only = on", "default_transaction_isolation = 'serializable'",
-		"lock_timeout = '200ms'", "statement_timeout = '20s'", "idle_in_transaction_session_timeout = '2s'";
+	$node->query("ALTER SYSTEM SET $_")
+	  foreach "default_transaction_read_only = on",
+	  "default_transaction_isolation = 'serializable'",
+	  "lock_timeout = '200ms'", "statement_timeout = '20s'",
+	  "idle_in_transaction_session_timeout = '2s'";
 	$node->stop;
 	$node->start;
 }
 wait_for_leader($network, 'trade');
 foreach my $node (@nodes)
 {
-	like($node->error_of(create_vehicle("V$node->{number}")), qr/25006/, "$node->{name}: read-only means that nothing is handed in");
+	like($node->error_of(create_vehicle("V$node->{number}")),
+		qr/25006/, "$node->{name}: read-only means that nothing is handed in");
 	$node->query('SET default_transaction_read_only = off; ' . create_vehicle("V$node->{number}"));
-	is($node->query("SELECT value_json->>'owner' FROM fabric.world_state WHERE key = 'V$node->{number}'"), 'Ada Adler', "$node->{name}: transactions are committed where other nodes' sessions are read-only and serializable");
+	is( $node->query(
+			"SELECT value_json->>'owner' FROM fabric.world_state WHERE key = 'V$node->{number}'"),
+		'Ada Adler',
+		"$node->{name}: transactions are committed where other nodes' sessions are read-only and serializable"
+	);
 }
 
 # the ledger worker waits for a lock as long as it takes
-my $blocker = start_query($org2->connection, "SET lock_timeout = 0; BEGIN READ WRITE; LOCK TABLE fabric_internal.world_state IN SHARE MODE; SELECT pg_sleep(3); COMMIT");
-ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_locks WHERE mode = 'ShareLock' AND granted AND relation = 'fabric_internal.world_state'::regclass") == 1 }, 10), 'the ledger is locked');
+my $blocker = start_query($org2->connection,
+	"SET lock_timeout = 0; BEGIN READ WRITE; LOCK TABLE fabric_internal.world_state IN SHARE MODE; SELECT pg_sleep(3); COMMIT"
+);
+ok( wait_until(
+		sub {
+			$org2->query(
+				"SELECT count(*) FROM pg_locks WHERE mode = 'ShareLock' AND granted AND relation = 'fabric_internal.world_state'::regclass"
+			) == 1;
+		},
+		10),
+	'the ledger is locked');
 my $pid = $org2->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'");
 $org1->query('SET default_transaction_read_only = off; ' . create_vehicle('W1'));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
-is($org2->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'"), $pid, 'the same process is at work') or diag($org2->query('SELECT * FROM fabric.stat_workers'));
+is($org2->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'"),
+	$pid, 'the same process is at work')
+  or diag($org2->query('SELECT * FROM fabric.stat_workers'));
 finish_query($blocker);
 
 # default privileges: what a channel's tables hold is for the views
-$org2->query("SET default_transaction_read_only = off; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC; SELECT fabric.leave_channel('trade'); SELECT fabric.join_channel('\\x$genesis')");
+$org2->query(
+	"SET default_transaction_read_only = off; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC; SELECT fabric.leave_channel('trade'); SELECT fabric.join_channel('\\x$genesis')"
+);
 my $id = $org2->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
-is($org2->query("SELECT string_agg(relname, ' ') FROM pg_class c WHERE relnamespace = 'fabric_internal'::regnamespace AND relkind IN ('r', 'p') AND has_table_privilege('$org1->{role}', c.oid, 'SELECT')"), '',
-	"another organisation's node reads no table, not even the new partitions, whatever is granted by default");
+is( $org2->query(
+		"SELECT string_agg(relname, ' ') FROM pg_class c WHERE relnamespace = 'fabric_internal'::regnamespace AND relkind IN ('r', 'p') AND has_table_privilege('$org1->{role}', c.oid, 'SELECT')"
+	),
+	'',
+	"another organisation's node reads no table, not even the new partitions, whatever is granted by default"
+);
 done_testing();

@@ -1,10 +1,11 @@
-# Two organisations, one of them orders. Its node is killed at each durable boundary, and so is the other one, which gets its blocks from it: who waits is
+# Two organisations, one of them orders. Its node is killed at each durable boundary, and so is the
+# other one, which gets its blocks from it: who waits is
 # served when the node is back, once.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints vehicles_of);
+use FabricTest   qw(start_network deploy_registry create_vehicle fingerprints vehicles_of);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
@@ -31,7 +32,11 @@ sub crash
 	is(vehicles_of($_), $vehicles + 1, "$name: it took effect once at $_->{name}") foreach @nodes;
 }
 
-crash($orderer, $peer, $_) foreach qw(raft_before_commit raft_after_commit commit_before_state ledger_before_commit ledger_after_commit);
+crash($orderer, $peer, $_)
+  foreach
+  qw(raft_before_commit raft_after_commit commit_before_state ledger_before_commit ledger_after_commit);
 crash($peer, $orderer, $_) foreach qw(ledger_before_commit ledger_after_commit);
-is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name} verifies its chain") foreach @nodes;
+is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, "$_->{name} verifies its chain")
+  foreach @nodes;
 done_testing();

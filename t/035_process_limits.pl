@@ -1,16 +1,25 @@
-# An instance with too few places for background processes, or for channels: administrators are told once what to raise, and what has a place works.
+# An instance with too few places for background processes, or for channels: administrators are told
+# once what to raise, and what has a place works.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until height_of);
+use FabricTest   qw(start_network fingerprints wait_until height_of);
 use Fabric::Host qw(slurp);
 use Test::More;
 
-my $network = start_network(orgs => 1, orderers => 1, channel => 'alpha', settings => "max_logical_replication_workers = 0\n");
+my $network = start_network(
+	orgs => 1,
+	orderers => 1,
+	channel => 'alpha',
+	settings => "max_logical_replication_workers = 0\n");
 my ($node) = $network->nodes;
 $network->create_channel('beta');
-$network->deploy($_, 'notes', 'CREATE FUNCTION put(id text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, id) $$;', policy => "OR('Org1MSP.peer')") foreach 'alpha', 'beta';
+$network->deploy(
+	$_,
+	'notes',
+	'CREATE FUNCTION put(id text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, id) $$;',
+	policy => "OR('Org1MSP.peer')") foreach 'alpha', 'beta';
 
 sub restart
 {
@@ -33,24 +42,45 @@ sub log_from
 
 sub workers
 {
-	return $node->query("SELECT string_agg(concat(channel, ' ', kind), ', ' ORDER BY channel, kind) FROM fabric.stat_workers WHERE channel IS NOT NULL AND pid IS NOT NULL");
+	return $node->query(
+		"SELECT string_agg(concat(channel, ' ', kind), ', ' ORDER BY channel, kind) FROM fabric.stat_workers WHERE channel IS NOT NULL AND pid IS NOT NULL"
+	);
 }
 
 sub invoke_on
 {
 	my ($channel, $key) = @_;
 
-	return $node->error_of("SET fabric.broadcast_timeout = '300ms'; SELECT fabric.invoke('$channel', 'notes', 'put', '$key')");
+	return $node->error_of(
+		"SET fabric.broadcast_timeout = '300ms'; SELECT fabric.invoke('$channel', 'notes', 'put', '$key')"
+	);
 }
 
 # a place for launcher, relay and the processes of one channel
 my $start = restart('max_worker_processes = 4');
-ok(wait_until(sub { workers() =~ /^\w+ \w+, \w+ \w+$/ }, 20), 'two processes have a place') or diag(workers());
-ok(wait_until(sub { log_from($start) =~ /LOG:  channel "beta": could not start background process "fabric orderer beta"/ }, 20), 'the others are named');
-like(log_from($start), qr/DETAIL:  It is tried again.*HINT:  Raise max_worker_processes in postgresql\.conf/s, 'with what to do');
-is($node->query("SELECT string_agg(DISTINCT last_error, '; ') FROM fabric.stat_workers WHERE channel = 'beta'"), 'too many background workers: raise max_worker_processes', 'the view says so too');
+ok(wait_until(sub { workers() =~ /^\w+ \w+, \w+ \w+$/ }, 20), 'two processes have a place')
+  or diag(workers());
+ok( wait_until(
+		sub {
+			log_from($start) =~
+			  /LOG:  channel "beta": could not start background process "fabric orderer beta"/;
+		},
+		20),
+	'the others are named');
+like(
+	log_from($start),
+	qr/DETAIL:  It is tried again.*HINT:  Raise max_worker_processes in postgresql\.conf/s,
+	'with what to do');
+is( $node->query(
+		"SELECT string_agg(DISTINCT last_error, '; ') FROM fabric.stat_workers WHERE channel = 'beta'"
+	),
+	'too many background workers: raise max_worker_processes',
+	'the view says so too');
 is(invoke_on('alpha', 'a1'), '', 'the channel with processes works');
-like(invoke_on('beta', 'b1'), qr/LF502.*The orderer process of this node is not running/s, 'the other one says what is wrong');
+like(
+	invoke_on('beta', 'b1'),
+	qr/LF502.*The orderer process of this node is not running/s,
+	'the other one says what is wrong');
 # it has been tried several times by now
 select(undef, undef, undef, 3);
 my $warnings = () = log_from($start) =~ /could not start background process/g;
@@ -58,17 +88,32 @@ is($warnings, 2, 'each is complained about once');
 
 # no place in shared memory for the second channel
 $start = restart('max_worker_processes = 24');
-ok(wait_until(sub { workers() =~ /^alpha ledger, alpha orderer, beta ledger, beta orderer$/ }, 20), 'with enough places all run');
+ok( wait_until(sub { workers() =~ /^alpha ledger, alpha orderer, beta ledger, beta orderer$/ }, 20),
+	'with enough places all run');
 $start = restart('fabric.max_channels = 1');
-ok(wait_until(sub { workers() eq 'alpha ledger, alpha orderer' }, 20), 'the first channel has a place') or diag(workers());
-ok(wait_until(sub { log_from($start) =~ /LOG:  channel "beta": too many channels: no process is started for channel "beta"/ }, 20), 'the second one is named');
-like(log_from($start), qr/HINT:  Raise fabric\.max_channels in postgresql\.conf/, 'with what to do');
+ok(wait_until(sub { workers() eq 'alpha ledger, alpha orderer' }, 20),
+	'the first channel has a place')
+  or diag(workers());
+ok( wait_until(
+		sub {
+			log_from($start) =~
+			  /LOG:  channel "beta": too many channels: no process is started for channel "beta"/;
+		},
+		20),
+	'the second one is named');
+like(log_from($start), qr/HINT:  Raise fabric\.max_channels in postgresql\.conf/,
+	'with what to do');
 is(invoke_on('alpha', 'a2'), '', 'the first one works');
 like(invoke_on('beta', 'b2'), qr/LF502/, 'the second one does not');
-is($node->query("SELECT fabric.query('alpha', '_lifecycle', 'QueryInstalledChaincodes') IS NULL OR true"), 't', 'sessions are not disturbed');
-like($node->error_of("SELECT fabric.join_channel(fabric.get_block('beta', 0))"), qr/LF402|LF003/, 'and no more are joined');
+is( $node->query(
+		"SELECT fabric.query('alpha', '_lifecycle', 'QueryInstalledChaincodes') IS NULL OR true"),
+	't',
+	'sessions are not disturbed');
+like($node->error_of("SELECT fabric.join_channel(fabric.get_block('beta', 0))"),
+	qr/LF402|LF003/, 'and no more are joined');
 $node->query("SELECT fabric.leave_channel('alpha')");
-ok(wait_until(sub { workers() eq 'beta ledger, beta orderer' }, 20), 'when the first one is left, its place is taken by the second') or diag(workers());
+ok( wait_until(sub { workers() eq 'beta ledger, beta orderer' }, 20),
+	'when the first one is left, its place is taken by the second') or diag(workers());
 is(invoke_on('beta', 'b3'), '', 'which works then');
 unlike(log_from($start), qr/fabric launcher ERROR/, 'the launcher never failed');
 done_testing();

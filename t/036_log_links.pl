@@ -1,20 +1,23 @@
-# Batches in the Raft log name the block before them. What does not follow is refused before it is stored, and shown until an administrator has acknowledged it,
-# also after a restart; a ledger that differs from its log makes no blocks, says so, and goes on when it is mended; a log that lacks what the ledger was made
+# Batches in the Raft log name the block before them. What does not follow is refused before it is
+# stored, and shown until an administrator has acknowledged it,
+# also after a restart; a ledger that differs from its log makes no blocks, says so, and goes on
+# when it is mended; a log that lacks what the ledger was made
 # from does not start.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricConsenter qw();
-use FabricTest qw(fingerprints height_of wait_for_leader wait_until);
-use FabricWire qw();
+use FabricConsenter         qw();
+use FabricTest              qw(fingerprints height_of wait_for_leader wait_until);
+use FabricWire              qw();
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
 my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade');
 my @nodes = $network->nodes;
 
-$network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
+$network->deploy('trade', 'book',
+	<<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
 CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 SQL
 
@@ -28,7 +31,13 @@ sub put
 }
 
 sub orderer { return $_[0]->query("SELECT $_[1] FROM fabric.stat_orderer WHERE channel = 'trade'") }
-sub evidence { return $_[0]->query("SELECT string_agg(concat_ws(' ', kind, consenter_id, sqlstate), ',' ORDER BY kind) FROM fabric.raft_evidence WHERE channel = 'trade'") }
+
+sub evidence
+{
+	return $_[0]->query(
+		"SELECT string_agg(concat_ws(' ', kind, consenter_id, sqlstate), ',' ORDER BY kind) FROM fabric.raft_evidence WHERE channel = 'trade'"
+	);
+}
 sub lines { return scalar(() = slurp_file($_[0]->cluster->logfile) =~ /$_[1]/g) }
 
 # ---- an append that does not follow ----
@@ -39,7 +48,10 @@ my ($liar, $other) = grep { $_ != $leader } @nodes;
 $leader->query(put($leader));
 is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same');
 my ($next, $hash) = FabricConsenter::chain_head($other, 'trade');
-my ($index, $log_term) = split /\|/, $other->query("SELECT index, term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1");
+my ($index, $log_term) = split /\|/,
+  $other->query(
+	"SELECT index, term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1"
+  );
 my $term = orderer($other, 'term') + 1;
 my $batch = FabricWire::message([ 1, FabricWire::envelope('p', 's') ]);
 
@@ -47,27 +59,66 @@ sub append
 {
 	my ($payload) = @_;
 
-	return 'SELECT fabric_internal.raft_receive(' . "'trade', $liar->{number}, " . FabricWire::bytea(FabricWire::raft_message(type => $FabricWire::RAFT_APPEND, from => $liar->{number},
-			to => $other->{number}, term => $term, index => $index, log_term => $log_term, commit => $index + 1, entries => [ [ $term, 0, $payload ] ])) . ')';
+	return
+		'SELECT fabric_internal.raft_receive('
+	  . "'trade', $liar->{number}, "
+	  . FabricWire::bytea(
+		FabricWire::raft_message(
+			type => $FabricWire::RAFT_APPEND,
+			from => $liar->{number},
+			to => $other->{number},
+			term => $term,
+			index => $index,
+			log_term => $log_term,
+			commit => $index + 1,
+			entries => [ [ $term, 0, $payload ] ])) . ')';
 }
-my @wrong = (FabricWire::linked($next, "\0" x 32, $batch), FabricWire::linked($next + 1, $hash, $batch), FabricWire::linked($next - 1, $hash, $batch));
+my @wrong = (
+	FabricWire::linked($next, "\0" x 32, $batch),
+	FabricWire::linked($next + 1, $hash, $batch),
+	FabricWire::linked($next - 1, $hash, $batch));
 
-is((FabricConsenter::tell_node($liar, $other, join(';', map { append($_) } @wrong, 'short', '')))[0], "t\n" x 5, 'a consenter that makes itself the leader sends batches that do not follow');
-ok(wait_until(sub { evidence($other) eq "entries_do_not_follow $liar->{number} LF508" }, 30), 'they are shown') or diag(evidence($other));
-like($other->query("SELECT term || ' ' || index || ' ' || message || ' ' || detail FROM fabric.raft_evidence"), qr/^$term @{[ $index + 1 ]} batch does not follow block @{[ $next - 1 ]} .*hash/, 'with term, entry and both hashes');
+is( (FabricConsenter::tell_node($liar, $other, join(';', map { append($_) } @wrong, 'short', '')))
+	[0],
+	"t\n" x 5,
+	'a consenter that makes itself the leader sends batches that do not follow');
+ok(wait_until(sub { evidence($other) eq "entries_do_not_follow $liar->{number} LF508" }, 30),
+	'they are shown')
+  or diag(evidence($other));
+like(
+	$other->query(
+		"SELECT term || ' ' || index || ' ' || message || ' ' || detail FROM fabric.raft_evidence"),
+	qr/^$term @{[ $index + 1 ]} batch does not follow block @{[ $next - 1 ]} .*hash/,
+	'with term, entry and both hashes');
 is(orderer($other, 'evidence'), 1, 'in the statistics too');
-like(orderer($other, 'evidence_detail'), qr/LF508: batch does not follow.*consenter $liar->{number}/, 'in words');
-is($other->query("SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $index + 1 AND term = $term"), 0, 'nothing of it is in the log');
-is(lines($other, 'contradict each other: batch does not follow'), 1, 'the log of the server has it once');
+like(
+	orderer($other, 'evidence_detail'),
+	qr/LF508: batch does not follow.*consenter $liar->{number}/,
+	'in words');
+is( $other->query(
+		"SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $index + 1 AND term = $term"
+	),
+	0,
+	'nothing of it is in the log');
+is(lines($other, 'contradict each other: batch does not follow'),
+	1, 'the log of the server has it once');
 cmp_ok(orderer($other, 'term'), '<', $term + 3, 'the term that it named is not taken for it');
 $other->query(put($other));
 is(scalar fingerprints($network, 'trade'), 1, 'the channel goes on');
 
 # entries that are there with another content
-my ($last_term, $kind) = split /\|/, $other->query("SELECT term, kind FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $index");
+my ($last_term, $kind) = split /\|/,
+  $other->query(
+	"SELECT term, kind FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $index");
 $other->cluster->stop('immediate');
 $other->start;
-ok(wait_until(sub { ($other->try_query("SELECT running FROM fabric.stat_orderer WHERE channel = 'trade'"))[0] =~ /t/ }, 30), 'it starts again');
+ok( wait_until(
+		sub {
+			($other->try_query("SELECT running FROM fabric.stat_orderer WHERE channel = 'trade'"))
+			  [0] =~ /t/;
+		},
+		30),
+	'it starts again');
 like(evidence($other), qr/entries_do_not_follow/, 'a restart does not forget it');
 
 # an administrator who has acknowledged and does not commit holds nobody up
@@ -86,8 +137,10 @@ is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same');
 my ($differs) = grep { $_ != wait_for_leader($network, 'trade') } @nodes;
 my ($well) = grep { $_ != $differs } @nodes;
 my $last = height_of($differs, 'trade') - 1;
-my $block = "UPDATE fabric_internal.block SET block_hash = %s WHERE channel = 'trade' AND number = $last";
-my $right = $differs->query("SELECT block_hash FROM fabric_internal.block WHERE channel = 'trade' AND number = $last");
+my $block =
+  "UPDATE fabric_internal.block SET block_hash = %s WHERE channel = 'trade' AND number = $last";
+my $right = $differs->query(
+	"SELECT block_hash FROM fabric_internal.block WHERE channel = 'trade' AND number = $last");
 
 $differs->stop;
 $differs->start('without workers');
@@ -95,25 +148,43 @@ $differs->query("SET session_replication_role = replica; " . sprintf($block, "sh
 $differs->stop;
 $differs->start;
 $well->query(put($well));
-ok(wait_until(sub { evidence($differs) =~ /ledger_differs_from_log 0 LF508/ }, 30), 'the node whose ledger differs says so') or diag(evidence($differs));
+ok(wait_until(sub { evidence($differs) =~ /ledger_differs_from_log 0 LF508/ }, 30),
+	'the node whose ledger differs says so')
+  or diag(evidence($differs));
 is(height_of($differs, 'trade'), $last + 1, 'and has made no block');
-like($differs->error_of(put($differs)), qr/LF508.*differs from the chain/s, 'its sessions are told');
-is(lines($differs, 'this node contradicts itself: batch does not follow'), 1, 'the log of the server has it once');
+like($differs->error_of(put($differs)), qr/LF508.*differs from the chain/s,
+	'its sessions are told');
+is(lines($differs, 'this node contradicts itself: batch does not follow'),
+	1, 'the log of the server has it once');
 $well->query(put($well));
-is(scalar(() = $differs->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'ledger'") =~ /does not follow/), 1, 'the worker is there, with its error');
-is($differs->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"), 0, 'and has not ended');
-ok(wait_until(sub { orderer($differs, 'last_index') == orderer($well, 'last_index') }, 30), 'its log goes on: it stores and votes');
+is( scalar(
+		() =
+		  $differs->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'ledger'") =~
+		  /does not follow/),
+	1,
+	'the worker is there, with its error');
+is($differs->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
+	0, 'and has not ended');
+ok(wait_until(sub { orderer($differs, 'last_index') == orderer($well, 'last_index') }, 30),
+	'its log goes on: it stores and votes');
 $differs->query("SELECT fabric.acknowledge_evidence('trade')");
-ok(wait_until(sub { evidence($differs) =~ /ledger_differs_from_log/ }, 30), 'what is only acknowledged is found again');
+ok(wait_until(sub { evidence($differs) =~ /ledger_differs_from_log/ }, 30),
+	'what is only acknowledged is found again');
 is(height_of($differs, 'trade'), $last + 1, 'still without a block');
 $differs->query("SET session_replication_role = replica; " . sprintf($block, "'$right'"));
 $differs->query("SELECT fabric.acknowledge_evidence('trade')");
-is(scalar fingerprints($network, 'trade'), 1, 'mended and acknowledged, it has what the others have');
-is($differs->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'and verifies its chain');
+is(scalar fingerprints($network, 'trade'),
+	1, 'mended and acknowledged, it has what the others have');
+is($differs->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'and verifies its chain');
 
 # ---- the terms of the entries ----
 
-is($_->query("SELECT count(*) FROM fabric_internal.block WHERE channel = 'trade' AND number > 0 AND raft_term IS NULL"), 0, "$_->{name} knows the terms of the blocks that it made") foreach @nodes;
+is( $_->query(
+		"SELECT count(*) FROM fabric_internal.block WHERE channel = 'trade' AND number > 0 AND raft_term IS NULL"
+	),
+	0,
+	"$_->{name} knows the terms of the blocks that it made") foreach @nodes;
 $differs->stop;
 $differs->start('without workers');
 $differs->query(<<"SQL");
@@ -123,7 +194,13 @@ UPDATE fabric_internal.raft_state SET commit_index = base_index WHERE channel = 
 SQL
 $differs->stop;
 $differs->start;
-ok(wait_until(sub { $differs->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'orderer'") =~ /Raft log ends at \d+, but \d+ was applied/ }, 30), 'a log that lacks what the ledger was made from does not start');
+ok( wait_until(
+		sub {
+			$differs->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'orderer'") =~
+			  /Raft log ends at \d+, but \d+ was applied/;
+		},
+		30),
+	'a log that lacks what the ledger was made from does not start');
 $differs->stop;
 $differs->start('without workers');
 $differs->query('INSERT INTO fabric_internal.raft_log SELECT * FROM kept');

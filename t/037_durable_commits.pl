@@ -1,18 +1,26 @@
-# synchronous_commit = off, by reload and by every other way there is, takes nothing of what is promised away: all nodes are killed at the moment at which
+# synchronous_commit = off, by reload and by every other way there is, takes nothing of what is
+# promised away: all nodes are killed at the moment at which
 # a client is told that its transaction is committed, and all of them have it afterwards.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(fingerprints wait_for_leader);
+use FabricTest              qw(fingerprints wait_for_leader);
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
 # the WAL writer would write what is not flushed within a fifth of a second
-my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fsync = on\nwal_writer_delay = 10s\nwal_writer_flush_after = 1GB\nautovacuum = off\ncheckpoint_timeout = 1h\n");
+my $network = FabricTest::start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	settings =>
+	  "fsync = on\nwal_writer_delay = 10s\nwal_writer_flush_after = 1GB\nautovacuum = off\ncheckpoint_timeout = 1h\n"
+);
 my @nodes = $network->nodes;
 
-$network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
+$network->deploy('trade', 'book',
+	<<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
 CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
 SQL
@@ -27,19 +35,32 @@ is($nodes[0]->query('SHOW synchronous_commit'), 'off', 'it is off');
 foreach my $round (1 .. 3)
 {
 	# the workers have read the settings again when they have made blocks since
-	$nodes[0]->query("SELECT fabric.invoke('trade', 'book', 'put', 'warm$round-$_', 'x')") foreach 1 .. 3;
-	$nodes[ $round % 3 ]->query("SELECT fabric.invoke('trade', 'book', 'put', 'key$round', 'value$round')");
-	$_->kill_now foreach @nodes;
+	$nodes[0]->query("SELECT fabric.invoke('trade', 'book', 'put', 'warm$round-$_', 'x')")
+	  foreach 1 .. 3;
+	$nodes[ $round % 3 ]
+	  ->query("SELECT fabric.invoke('trade', 'book', 'put', 'key$round', 'value$round')");
+	$_->kill_now        foreach @nodes;
 	$_->wait_until_dead foreach @nodes;
-	$_->start foreach @nodes;
+	$_->start           foreach @nodes;
 	wait_for_leader($network, 'trade');
-	is($nodes[ $round % 3 ]->query("SELECT convert_from(value, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book' AND key = 'key$round'"), "value$round",
+	is( $nodes[ $round % 3 ]->query(
+			"SELECT convert_from(value, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book' AND key = 'key$round'"
+		),
+		"value$round",
 		"round $round: the node that told it has it on its disk");
 	is(scalar fingerprints($network, 'trade'), 1, "round $round: all nodes are the same");
-	is($_->query("SELECT fabric.query('trade', 'book', 'get', 'key$round')"), "value$round", "round $round: $_->{name} has it") foreach @nodes;
+	is($_->query("SELECT fabric.query('trade', 'book', 'get', 'key$round')"),
+		"value$round", "round $round: $_->{name} has it")
+	  foreach @nodes;
 }
 
 # what makes promises worth less is said
 $nodes[0]->set("fsync = off\nfull_page_writes = off\n");
-ok(FabricTest::wait_until(sub { slurp_file($nodes[0]->cluster->logfile) =~ /WARNING:  fsync is off.*WARNING:  full_page_writes is off/s }, 30), 'a server without fsync and full_page_writes is warned of');
+ok( FabricTest::wait_until(
+		sub {
+			slurp_file($nodes[0]->cluster->logfile) =~
+			  /WARNING:  fsync is off.*WARNING:  full_page_writes is off/s;
+		},
+		30),
+	'a server without fsync and full_page_writes is warned of');
 done_testing();

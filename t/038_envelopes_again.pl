@@ -1,34 +1,72 @@
-# What a node takes to be ordered already is exactly what is on the ledger, in its log, or in its queue: an envelope of a log that was replaced, of a batch of
-# which no block is made, can be ordered at the same node afterwards. And a thousand entries in a row without a batch do not stop the log from being compacted.
+# What a node takes to be ordered already is exactly what is on the ledger, in its log, or in its
+# queue: an envelope of a log that was replaced, of a batch of
+# which no block is made, can be ordered at the same node afterwards. And a thousand entries in a
+# row without a batch do not stop the log from being compacted.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricConsenter qw();
-use FabricTest qw(fingerprints wait_for_leader wait_until);
-use FabricWire qw();
-use Fabric::Host qw(spew);
+use FabricTest      qw(fingerprints wait_for_leader wait_until);
+use FabricWire      qw();
+use Fabric::Host    qw(spew);
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 4\n");
+my $network = FabricTest::start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.raft_log_tail = 4\n");
 my @nodes = $network->nodes;
 
-$network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
+$network->deploy('trade', 'book',
+	<<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
 CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 SQL
 my $org1 = $nodes[0];
 my $puts = 0;
 
 Fabric::Pki::create_key($org1->path('client.key'));
-spew($org1->path('client.pem'), $network->enroll($org1, 'client', 'client', $org1->path('client.key')));
+spew($org1->path('client.pem'),
+	$network->enroll($org1, 'client', 'client', $org1->path('client.key')));
 my $client = FabricWire::identity('Org1MSP', $org1->path('client.pem'), $org1->path('client.key'));
-my $peer = FabricWire::identity('Org1MSP', $org1->path('keys/node.pem'), $org1->path('keys/node.key'));
+my $peer =
+  FabricWire::identity('Org1MSP', $org1->path('keys/node.pem'), $org1->path('keys/node.key'));
 
-sub make { return FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [$peer], writes => { @_ => 'x' }) }
+sub make
+{
+	return FabricWire::transaction(
+		channel => 'trade',
+		chaincode => 'book',
+		version => '1.0',
+		creator => $client,
+		endorsers => [$peer],
+		writes => { @_ => 'x' });
+}
 sub put { $_[0]->query("SELECT fabric.invoke('trade', 'book', 'put', 'key" . ++$puts . "', 'x')") }
-sub last_entry { return split /\|/, $_[0]->query("SELECT index, term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1") }
-sub first_entry { return $_[0]->query("SELECT min(index) FROM fabric_internal.raft_log WHERE channel = 'trade'") }
-sub same_log { return wait_until(sub { my %seen = map { join(' ', last_entry($_)) => 1 } @_; keys %seen == 1 }, 30) }
+
+sub last_entry
+{
+	return split /\|/,
+	  $_[0]->query(
+		"SELECT index, term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1"
+	  );
+}
+
+sub first_entry
+{
+	return $_[0]->query("SELECT min(index) FROM fabric_internal.raft_log WHERE channel = 'trade'");
+}
+
+sub same_log
+{
+	return wait_until(
+		sub {
+			my %seen = map { join(' ', last_entry($_)) => 1 } @_;
+			keys %seen == 1;
+		},
+		30);
+}
 
 # a batch at one node alone, by a leader of its own making
 sub append_alone
@@ -36,19 +74,37 @@ sub append_alone
 	my ($from, $node, @envelopes) = @_;
 	my ($index, $log_term) = last_entry($node);
 	my $term = $node->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") + 1;
-	my $payload = FabricWire::linked(FabricConsenter::chain_head($node, 'trade'), FabricWire::message(map { [ 1, $_ ] } @envelopes));
+	my $payload = FabricWire::linked(
+		FabricConsenter::chain_head($node, 'trade'),
+		FabricWire::message(map { [ 1, $_ ] } @envelopes));
 
-	FabricConsenter::tell_node($from, $node, "SELECT fabric_internal.raft_receive('trade', $from->{number}, " . FabricWire::bytea(FabricWire::raft_message(type => $FabricWire::RAFT_APPEND,
-				from => $from->{number}, to => $node->{number}, term => $term, index => $index, log_term => $log_term, entries => [ [ $term, 0, $payload ] ])) . ')');
-	ok(wait_until(sub { (last_entry($node))[0] == $index + 1 }, 10), "$node->{name} has a batch that nobody else has");
+	FabricConsenter::tell_node(
+		$from, $node,
+		"SELECT fabric_internal.raft_receive('trade', $from->{number}, "
+		  . FabricWire::bytea(
+			FabricWire::raft_message(
+				type => $FabricWire::RAFT_APPEND,
+				from => $from->{number},
+				to => $node->{number},
+				term => $term,
+				index => $index,
+				log_term => $log_term,
+				entries => [ [ $term, 0, $payload ] ]))
+		  . ')');
+	ok( wait_until(sub { (last_entry($node))[0] == $index + 1 }, 10),
+		"$node->{name} has a batch that nobody else has");
 }
 
 # submitted at a node: the code with which it is committed
 sub submit_at
 {
 	my ($node, $transaction) = @_;
-	my ($output, $error) = $node->try_query("SET fabric.commit_timeout = '30s'; SELECT fabric.submit(" . FabricWire::bytea($transaction->{payload}) . ', ' .
-			FabricWire::bytea(FabricWire::sign($client, $transaction->{payload})) . "); SELECT validation_code FROM fabric.commit_status('trade', '$transaction->{tx_id}', '30s')");
+	my ($output, $error) =
+	  $node->try_query("SET fabric.commit_timeout = '30s'; SELECT fabric.submit("
+		  . FabricWire::bytea($transaction->{payload}) . ', '
+		  . FabricWire::bytea(FabricWire::sign($client, $transaction->{payload}))
+		  . "); SELECT validation_code FROM fabric.commit_status('trade', '$transaction->{tx_id}', '30s')"
+	  );
 
 	return $output =~ /(\w+)\s*$/ ? $1 : $error;
 }
@@ -62,17 +118,35 @@ my $transaction = make('lost');
 my $envelope = FabricWire::signed($transaction);
 
 same_log(@nodes);
-my $orderer = $behind->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'");
+my $orderer = $behind->query(
+	"SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'");
 append_alone($liar, $behind, $envelope);
 kill 'STOP', $orderer;
 my ($reached) = last_entry($behind);
 put($leader) foreach 1 .. 12;
-ok(wait_until(sub { put($leader); !grep { $_ != $behind && first_entry($_) <= $reached + 1 } @nodes }, 60), 'the others have forgotten the entries that it lacks');
+ok( wait_until(
+		sub {
+			put($leader);
+			!grep { $_ != $behind && first_entry($_) <= $reached + 1 } @nodes;
+		},
+		60),
+	'the others have forgotten the entries that it lacks');
 kill 'CONT', $orderer;
 is(scalar fingerprints($network, 'trade'), 1, 'it gets the blocks instead');
-ok(wait_until(sub { $behind->query("SELECT base_index FROM fabric_internal.raft_state WHERE channel = 'trade'") > $reached }, 60), 'and its log begins behind them');
-is($behind->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'"), $orderer, 'in the same process');
-is(submit_at($behind, $transaction), 'VALID', 'an envelope of the log that was replaced is ordered');
+ok( wait_until(
+		sub {
+			$behind->query(
+				"SELECT base_index FROM fabric_internal.raft_state WHERE channel = 'trade'") >
+			  $reached;
+		},
+		60),
+	'and its log begins behind them');
+is( $behind->query(
+		"SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'"),
+	$orderer,
+	'in the same process');
+is(submit_at($behind, $transaction), 'VALID',
+	'an envelope of the log that was replaced is ordered');
 
 # ---- a batch of which no block is made ----
 
@@ -80,28 +154,37 @@ same_log(@nodes);
 $transaction = make('spoiled');
 $leader = wait_for_leader($network, 'trade');
 ($behind, $liar) = grep { $_ != $leader } @nodes;
-FabricConsenter::order_as_leader($liar, [ grep { $_ != $liar } @nodes ], 'trade', FabricWire::signed($transaction), FabricWire::envelope('p', undef));
+FabricConsenter::order_as_leader(
+	$liar, [ grep { $_ != $liar } @nodes ],
+	'trade',
+	FabricWire::signed($transaction),
+	FabricWire::envelope('p', undef));
 wait_for_leader($network, 'trade');
-is(submit_at($_, $transaction), 'VALID', "an envelope in a batch that makes no block is ordered at $_->{name}") foreach $behind;
+is(submit_at($_, $transaction),
+	'VALID', "an envelope in a batch that makes no block is ordered at $_->{name}")
+  foreach $behind;
 is(scalar fingerprints($network, 'trade'), 1, 'all nodes are the same');
 
 # ---- entries without a batch ----
 
 same_log(@nodes);
 # at once: a server that is asked to end hands the leadership over, which is an entry more
-$_->kill_now foreach @nodes;
-$_->wait_until_dead foreach @nodes;
+$_->kill_now                 foreach @nodes;
+$_->wait_until_dead          foreach @nodes;
 $_->start('without workers') foreach @nodes;
 my %ends = map { join(' ', last_entry($_)) => 1 } @nodes;
 SKIP:
 {
 	ok(keys %ends == 1, 'all logs end alike') or skip 'the logs differ', 2;
 	my ($end) = last_entry($org1);
-	$_->query("INSERT INTO fabric_internal.raft_log SELECT channel, $end + n, term, 1, '' FROM fabric_internal.raft_log, generate_series(1, 1100) n WHERE channel = 'trade' AND index = $end") foreach @nodes;
-	$_->stop foreach @nodes;
+	$_->query(
+		"INSERT INTO fabric_internal.raft_log SELECT channel, $end + n, term, 1, '' FROM fabric_internal.raft_log, generate_series(1, 1100) n WHERE channel = 'trade' AND index = $end"
+	) foreach @nodes;
+	$_->stop  foreach @nodes;
 	$_->start foreach @nodes;
 	wait_for_leader($network, 'trade');
-	ok(wait_until(sub { put($org1); first_entry($org1) > $end + 1100 }, 60), 'the log is compacted beyond more than a thousand entries without a batch');
+	ok( wait_until(sub { put($org1); first_entry($org1) > $end + 1100 }, 60),
+		'the log is compacted beyond more than a thousand entries without a batch');
 	is(scalar fingerprints($network, 'trade'), 1, 'all nodes are the same');
 }
 done_testing();

@@ -1,9 +1,11 @@
-# A node that orders nothing gets its blocks from the orderers, checks them, and refuses what an orderer has not signed.
+# A node that orders nothing gets its blocks from the orderers, checks them, and refuses what an
+# orderer has not signed.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle invoke fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle invoke fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
@@ -12,12 +14,18 @@ my ($org1, $org2, $peer) = my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 
 # it takes part like the others
-is($peer->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade'"), 0, 'the node orders nothing');
+is($peer->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade'"),
+	0, 'the node orders nothing');
 $peer->query(create_vehicle('V1'));
-is($peer->query(invoke('transfer_vehicle', 'V1', 'Boris', '1')), 'Ada Adler', 'its applications commit transactions');
+is($peer->query(invoke('transfer_vehicle', 'V1', 'Boris', '1')),
+	'Ada Adler', 'its applications commit transactions');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
-like($peer->error_of("SELECT fabric_internal.submit('trade', '\\x00')"), qr/LF505.*HINT:.*localhost:$org1->{port}/s, 'it takes nothing to order, and names those who do');
-like($peer->error_of("SELECT fabric.transfer_leadership('trade', 1)"), qr/LF505/, 'it has no leadership to hand over');
+like(
+	$peer->error_of("SELECT fabric_internal.submit('trade', '\\x00')"),
+	qr/LF505.*HINT:.*localhost:$org1->{port}/s,
+	'it takes nothing to order, and names those who do');
+like($peer->error_of("SELECT fabric.transfer_leadership('trade', 1)"),
+	qr/LF505/, 'it has no leadership to hand over');
 
 # away and back
 $peer->kill_hard;
@@ -33,16 +41,33 @@ sub falsify
 	$node->query("BEGIN; SET LOCAL session_replication_role = replica; $sql; COMMIT");
 }
 
-my $newest = "channel = 'trade' AND number = (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')";
-my $before_it = "channel = 'trade' AND number = (SELECT max(number) - 1 FROM fabric_internal.block WHERE channel = 'trade')";
+my $newest =
+  "channel = 'trade' AND number = (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')";
+my $before_it =
+  "channel = 'trade' AND number = (SELECT max(number) - 1 FROM fabric_internal.block WHERE channel = 'trade')";
 my $number = 0;
 foreach my $case (
-	[ 'no signature', "UPDATE fabric_internal.block SET signatures = '' WHERE $newest", qr/is not signed by an orderer/ ],
-	[ 'the signature of another block', "UPDATE fabric_internal.block SET signatures = (SELECT signatures FROM fabric_internal.block WHERE $before_it) WHERE $newest", qr/is not signed by an orderer/ ],
-	[ 'one bit of the signature', "UPDATE fabric_internal.block SET signatures = set_bit(signatures, length(signatures) * 8 - 60, 1 - get_bit(signatures, length(signatures) * 8 - 60)) WHERE $newest",
-		qr/is not signed by an orderer|malformed/ ],
-	[ 'another transaction', "UPDATE fabric_internal.transaction SET envelope = (SELECT envelope FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = (SELECT max(number) - 1 FROM fabric_internal.block WHERE channel = 'trade') AND position = 0) "
-		. "WHERE channel = 'trade' AND block_number = (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')", qr/wrong data hash/ ])
+	[
+		'no signature',
+		"UPDATE fabric_internal.block SET signatures = '' WHERE $newest",
+		qr/is not signed by an orderer/
+	],
+	[
+		'the signature of another block',
+		"UPDATE fabric_internal.block SET signatures = (SELECT signatures FROM fabric_internal.block WHERE $before_it) WHERE $newest",
+		qr/is not signed by an orderer/
+	],
+	[
+		'one bit of the signature',
+		"UPDATE fabric_internal.block SET signatures = set_bit(signatures, length(signatures) * 8 - 60, 1 - get_bit(signatures, length(signatures) * 8 - 60)) WHERE $newest",
+		qr/is not signed by an orderer|malformed/
+	],
+	[
+		'another transaction',
+		"UPDATE fabric_internal.transaction SET envelope = (SELECT envelope FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = (SELECT max(number) - 1 FROM fabric_internal.block WHERE channel = 'trade') AND position = 0) "
+		  . "WHERE channel = 'trade' AND block_number = (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')",
+		qr/wrong data hash/
+	])
 {
 	my ($name, $sql, $words) = @$case;
 
@@ -52,27 +77,45 @@ foreach my $case (
 	my $height = height_of($org1, 'trade');
 	foreach my $orderer ($org1, $org2)
 	{
-		$orderer->query("CREATE TABLE kept_block AS SELECT * FROM fabric_internal.block WHERE $newest;"
-			. "CREATE TABLE kept_transaction AS SELECT * FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = (SELECT number FROM kept_block)");
+		$orderer->query(
+				"CREATE TABLE kept_block AS SELECT * FROM fabric_internal.block WHERE $newest;"
+			  . "CREATE TABLE kept_transaction AS SELECT * FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = (SELECT number FROM kept_block)"
+		);
 		falsify($orderer, $sql);
 	}
 	my $offset = -s $peer->cluster->logfile;
 	$peer->start;
-	ok(wait_until(sub { slurp_file($peer->cluster->logfile, $offset) =~ $words }, 30), "$name: the block is refused") or diag(slurp_file($peer->cluster->logfile, $offset));
-	like(slurp_file($peer->cluster->logfile, $offset), qr/block received from localhost:$org1->{port}/, "$name: the log names the source");
+	ok(wait_until(sub { slurp_file($peer->cluster->logfile, $offset) =~ $words }, 30),
+		"$name: the block is refused")
+	  or diag(slurp_file($peer->cluster->logfile, $offset));
+	like(
+		slurp_file($peer->cluster->logfile, $offset),
+		qr/block received from localhost:$org1->{port}/,
+		"$name: the log names the source");
 	is(height_of($peer, 'trade'), $height - 1, "$name: nothing of it is stored");
-	like($peer->query("SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"), $words, "$name: operators see why");
+	like(
+		$peer->query(
+			"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"
+		),
+		$words,
+		"$name: operators see why");
 
 	# one honest orderer is enough
-	falsify($org2, 'UPDATE fabric_internal.block b SET signatures = k.signatures FROM kept_block k WHERE b.channel = k.channel AND b.number = k.number;'
-		. 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position');
-	ok(wait_until(sub { height_of($peer, 'trade') == $height }, 30), "$name: the true block comes from the other orderer");
-	falsify($org1, 'UPDATE fabric_internal.block b SET signatures = k.signatures FROM kept_block k WHERE b.channel = k.channel AND b.number = k.number;'
-		. 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position');
+	falsify($org2,
+		'UPDATE fabric_internal.block b SET signatures = k.signatures FROM kept_block k WHERE b.channel = k.channel AND b.number = k.number;'
+		  . 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position'
+	);
+	ok( wait_until(sub { height_of($peer, 'trade') == $height }, 30),
+		"$name: the true block comes from the other orderer");
+	falsify($org1,
+		'UPDATE fabric_internal.block b SET signatures = k.signatures FROM kept_block k WHERE b.channel = k.channel AND b.number = k.number;'
+		  . 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position'
+	);
 	$_->query('DROP TABLE kept_block, kept_transaction') foreach $org1, $org2;
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
 
 # who may ask for blocks: a member of the channel, with a signed request
-like($org1->error_of("SELECT * FROM fabric_internal.deliver('\\x0a00', 1000, 0)"), qr/LF002|LF001/, 'a request that is none is refused');
+like($org1->error_of("SELECT * FROM fabric_internal.deliver('\\x0a00', 1000, 0)"),
+	qr/LF002|LF001/, 'a request that is none is refused');
 done_testing();

@@ -1,16 +1,23 @@
-# Orderers of one organization get missed blocks from each other, and both peers of another one get them; what is in the way is told, and its end.
+# Orderers of one organization get missed blocks from each other, and both peers of another one get
+# them; what is in the way is told, and its end.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../tools/lib";
 use lib $FindBin::Bin;
 use Fabric::Host qw(slurp spew);
-use Fabric::Pki qw(certify create_key create_request);
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of height_of wait_until);
+use Fabric::Pki  qw(certify create_key create_request);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of height_of wait_until);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $network = start_network(orgs => 1, peers_per_org => 2, orderer_org => 1, channel => 'trade', settings => "fabric.raft_log_tail = 4\n");
+my $network = start_network(
+	orgs => 1,
+	peers_per_org => 2,
+	orderer_org => 1,
+	channel => 'trade',
+	settings => "fabric.raft_log_tail = 4\n");
 my %node = map { $_->{name} => $_ } $network->nodes;
 my ($peer, $second) = @node{qw(org1peer1 org1peer2)};
 my $vehicles = 0;
@@ -28,7 +35,9 @@ sub conditions
 {
 	my ($node, $topic) = @_;
 
-	return $node->query("SELECT string_agg(concat_ws('|', subject, sqlstate, message, detail), E'\\n' ORDER BY subject) FROM fabric.stat_conditions WHERE topic = '$topic'");
+	return $node->query(
+		"SELECT string_agg(concat_ws('|', subject, sqlstate, message, detail), E'\\n' ORDER BY subject) FROM fabric.stat_conditions WHERE topic = '$topic'"
+	);
 }
 
 # waits until a condition is there (a pattern), or is over (none)
@@ -37,8 +46,16 @@ sub wait_for_condition
 	my ($node, $topic, $pattern) = @_;
 	my $found;
 
-	wait_until(sub { $found = conditions($node, $topic); defined $pattern ? $found =~ $pattern : $found eq '' }, 60);
-	return defined $pattern ? like($found, $pattern, "$node->{name}: $topic is told") : is($found, '', "$node->{name}: $topic is over");
+	wait_until(
+		sub {
+			$found = conditions($node, $topic);
+			defined $pattern ? $found =~ $pattern : $found eq '';
+		},
+		60);
+	return
+	  defined $pattern
+	  ? like($found, $pattern, "$node->{name}: $topic is told")
+	  : is($found, '', "$node->{name}: $topic is over");
 }
 
 sub log_of
@@ -55,26 +72,53 @@ make_blocks(3);
 subtest 'who gives blocks' => sub {
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same, the second peer too');
 	my %addresses = map { $_->address => 1 } $network->orderers;
-	ok($addresses{ $_->query("SELECT source FROM fabric.stat_channel WHERE channel = 'trade' AND source_at > now() - interval '1 minute'") }, "$_->{name} got them from an orderer") foreach $peer, $second;
+	ok( $addresses{
+			$_->query(
+				"SELECT source FROM fabric.stat_channel WHERE channel = 'trade' AND source_at > now() - interval '1 minute'"
+			)
+		},
+		"$_->{name} got them from an orderer") foreach $peer, $second;
 };
 
 subtest 'an orderer that was away for longer than the log reaches back' => sub {
 	my $leader = wait_for_leader($network, 'trade');
 	my ($away, $other) = grep { $_ != $leader } $network->orderers;
 	my $subject = $away->{number};
-	my $last = $away->query("SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade'");
+	my $last =
+	  $away->query("SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade'");
 
 	$away->kill_hard;
 	make_blocks(20);
-	cmp_ok($leader->query("SELECT min(index) FROM fabric_internal.raft_log WHERE channel = 'trade'"), '>', $last + 1, 'the log of the leader begins after what the absent one lacks');
-	wait_for_condition($leader, 'consenter', qr/^$subject\|LF503\|(could not connect|lost connection) to consenter $subject at localhost:$away->{port}\|.*refused/);
-	like($leader->query("SELECT error FROM fabric.stat_orderer_followers WHERE consenter_id = $subject AND error_since > now() - interval '5 minutes'"), qr/refused/, 'the view of followers says so too');
-	like(log_of($leader), qr/channel "trade": (could not connect|lost connection) to consenter $subject at/, 'and the log');
+	cmp_ok(
+		$leader->query("SELECT min(index) FROM fabric_internal.raft_log WHERE channel = 'trade'"),
+		'>', $last + 1, 'the log of the leader begins after what the absent one lacks');
+	wait_for_condition($leader, 'consenter',
+		qr/^$subject\|LF503\|(could not connect|lost connection) to consenter $subject at localhost:$away->{port}\|.*refused/
+	);
+	like(
+		$leader->query(
+			"SELECT error FROM fabric.stat_orderer_followers WHERE consenter_id = $subject AND error_since > now() - interval '5 minutes'"
+		),
+		qr/refused/,
+		'the view of followers says so too');
+	like(log_of($leader),
+		qr/channel "trade": (could not connect|lost connection) to consenter $subject at/,
+		'and the log');
 	$away->start;
-	is(scalar(fingerprints($network, 'trade')), 1, 'it has got the blocks from its own organization');
+	is(scalar(fingerprints($network, 'trade')),
+		1, 'it has got the blocks from its own organization');
 	wait_for_condition($leader, 'consenter');
-	is($leader->query("SELECT count(*) FROM fabric.stat_orderer_followers WHERE error IS NOT NULL"), 0, 'no follower has an error');
-	ok(wait_until(sub { log_of($leader) =~ /channel "trade": over after \d+ s: (could not connect|lost connection) to consenter $subject/ }, 10), 'the log says that it is over');
+	is( $leader->query(
+			"SELECT count(*) FROM fabric.stat_orderer_followers WHERE error IS NOT NULL"),
+		0,
+		'no follower has an error');
+	ok( wait_until(
+			sub {
+				log_of($leader) =~
+				  /channel "trade": over after \d+ s: (could not connect|lost connection) to consenter $subject/;
+			},
+			10),
+		'the log says that it is over');
 	# its vote counts
 	$other->kill_hard;
 	make_blocks(2);
@@ -86,10 +130,13 @@ subtest 'a lost quorum' => sub {
 	my $leader = wait_for_leader($network, 'trade');
 	my @others = grep { $_ != $leader } $network->orderers;
 
-	$_->kill_now foreach @others;
+	$_->kill_now        foreach @others;
 	$_->wait_until_dead foreach @others;
-	wait_for_condition($leader, 'leader', qr/LF502\|the channel has no leader: nothing is ordered\|Of 2 other consenters this node is connected to 0.*refused/);
-	wait_for_condition($peer, 'source', qr/^localhost:$others[0]{port}\|LF503\|no blocks from localhost:$others[0]{port}/m);
+	wait_for_condition($leader, 'leader',
+		qr/LF502\|the channel has no leader: nothing is ordered\|Of 2 other consenters this node is connected to 0.*refused/
+	);
+	wait_for_condition($peer, 'source',
+		qr/^localhost:$others[0]{port}\|LF503\|no blocks from localhost:$others[0]{port}/m);
 	is(conditions($peer, 'blocks'), '', 'one source is left');
 	$leader->kill_hard;
 	wait_for_condition($_, 'blocks', qr/no other orderer gives blocks/) foreach $peer, $second;
@@ -100,19 +147,27 @@ subtest 'a lost quorum' => sub {
 	wait_for_condition($_, 'blocks') foreach $peer, $second;
 	wait_for_condition($_, 'source') foreach $peer, $second;
 	wait_for_condition($_, 'leader') foreach $network->orderers;
-	ok(wait_until(sub { log_of($peer) =~ /over after \d+ s: no other orderer/ }, 10), 'the log says that it is over');
+	ok(wait_until(sub { log_of($peer) =~ /over after \d+ s: no other orderer/ }, 10),
+		'the log says that it is over');
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 };
 
 # ---- consenters are known by their keys ----
 
-# another certificate for the node's TLS side, from the authority of its organization, with the key of this file; the server is started again with it
+# another certificate for the node's TLS side, from the authority of its organization, with the key
+# of this file; the server is started again with it
 sub renew
 {
 	my ($node, $key) = @_;
 	my $keys = $node->path('keys');
-	my $certificate = certify($node->org_path('tlsca'), create_request($key, "/O=$node->{msp_id}/CN=$node->{role}"),
-		extensions => [ 'keyUsage=critical,digitalSignature,keyEncipherment', 'extendedKeyUsage=serverAuth,clientAuth', 'subjectAltName=DNS:localhost' ]);
+	my $certificate = certify(
+		$node->org_path('tlsca'),
+		create_request($key, "/O=$node->{msp_id}/CN=$node->{role}"),
+		extensions => [
+			'keyUsage=critical,digitalSignature,keyEncipherment',
+			'extendedKeyUsage=serverAuth,clientAuth',
+			'subjectAltName=DNS:localhost'
+		]);
 
 	$node->kill_hard;
 	spew("$keys/tls.pem", $certificate);
@@ -133,12 +188,15 @@ subtest 'a renewed TLS certificate' => sub {
 	$other->kill_hard;
 	make_blocks(2);
 	$other->start;
-	is(scalar(fingerprints($network, 'trade')), 1, 'with its old key the node is the same consenter');
+	is(scalar(fingerprints($network, 'trade')),
+		1, 'with its old key the node is the same consenter');
 	is(conditions($renewed, 'certificate'), '', 'and has nothing to complain of');
 
 	create_key("$keys/new.key");
 	renew($renewed, "$keys/new.key");
-	wait_for_condition($renewed, 'certificate', qr/this node does not order although consenter $renewed->{number} has its address\|.*another TLS public key/);
+	wait_for_condition($renewed, 'certificate',
+		qr/this node does not order although consenter $renewed->{number} has its address\|.*another TLS public key/
+	);
 	make_blocks(1);
 	is(scalar(fingerprints($network, 'trade')), 1, 'it gets its blocks like a peer');
 	spew("$keys/tls.key", $old_key, 0600);

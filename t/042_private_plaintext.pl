@@ -1,22 +1,26 @@
-# The peers of an organization hand each other approvals: at once when both run, afterwards when one was away; and nobody else gets them.
+# The peers of an organization hand each other approvals: at once when both run, afterwards when one
+# was away; and nobody else gets them.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use lib "$FindBin::Bin/../tools/lib";
-use Digest::SHA qw(sha256_hex);
+use Digest::SHA  qw(sha256_hex);
 use Fabric::Host qw(spew);
-use Fabric::Pki qw(create_key);
+use Fabric::Pki  qw(create_key);
 use FabricWire;
-use FabricTest qw(start_network fingerprints wait_for_leader wait_until);
-use Fabric::Psql qw(literal);
+use FabricTest              qw(start_network fingerprints wait_for_leader wait_until);
+use Fabric::Psql            qw(literal);
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
-my $network = start_network(orgs => 2, peers_per_org => 2, orderer_org => 1, orderers => 1, channel => 'trade');
+my $network =
+  start_network(orgs => 2, peers_per_org => 2, orderer_org => 1, orderers => 1, channel => 'trade');
 my %node = map { $_->{name} => $_ } $network->nodes;
 my ($first, $second, $other) = @node{qw(org1peer1 org1peer2 org2peer1)};
-my $package = $first->query("SELECT encode(fabric.package_chaincode('notes_1', \$cc\$ CREATE FUNCTION put(k text) RETURNS void LANGUAGE sql AS \$f\$ SELECT fabric.put_state(k, 'x') \$f\$; \$cc\$), 'hex')");
+my $package = $first->query(
+	"SELECT encode(fabric.package_chaincode('notes_1', \$cc\$ CREATE FUNCTION put(k text) RETURNS void LANGUAGE sql AS \$f\$ SELECT fabric.put_state(k, 'x') \$f\$; \$cc\$), 'hex')"
+);
 my $package_id;
 
 wait_for_leader($network, 'trade', 60);
@@ -26,14 +30,18 @@ sub approve
 {
 	my ($node, $sequence, $package_id) = @_;
 
-	return $node->query("SELECT fabric.approve_chaincode('trade', 'notes', '1', $sequence, " . (defined $package_id ? literal($package_id) : 'NULL') . ')');
+	return $node->query("SELECT fabric.approve_chaincode('trade', 'notes', '1', $sequence, "
+		  . (defined $package_id ? literal($package_id) : 'NULL')
+		  . ')');
 }
 
 sub plaintext_of
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT md5(coalesce(string_agg(row(namespace, collection, key, value, block_number, position)::text, '' ORDER BY namespace, collection, key), 'none')) FROM fabric_internal.private_state WHERE channel = 'trade'");
+	return $node->query(
+		"SELECT md5(coalesce(string_agg(row(namespace, collection, key, value, block_number, position)::text, '' ORDER BY namespace, collection, key), 'none')) FROM fabric_internal.private_state WHERE channel = 'trade'"
+	);
 }
 
 sub count_of
@@ -47,22 +55,29 @@ sub problems
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT string_agg(concat_ws(' ', block_number, problem, detail), E'\\n') FROM fabric.verify_chain('trade')");
+	return $node->query(
+		"SELECT string_agg(concat_ws(' ', block_number, problem, detail), E'\\n') FROM fabric.verify_chain('trade')"
+	);
 }
 
 # ---- both are there ----
 
 approve($first, 1, $package_id);
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the approval');
-is(count_of($second, 'private_missing'), 0, 'the second peer had its plaintext when it was committed');
+is(count_of($second, 'private_missing'),
+	0, 'the second peer had its plaintext when it was committed');
 cmp_ok(count_of($second, 'private_state'), '>', 0, 'and has it now');
 is(plaintext_of($second), plaintext_of($first), 'the same as the first');
-is(count_of($_, 'private_state'), 0, "$_->{name} of the other organization has nothing") foreach @node{qw(org2peer1 org2peer2)};
+is(count_of($_, 'private_state'), 0, "$_->{name} of the other organization has nothing")
+  foreach @node{qw(org2peer1 org2peer2)};
 is(problems($_), '', "$_->{name}: the chain is clean") foreach $network->nodes;
 approve($other, 1, $package_id);
 $other->query("SELECT fabric.commit_chaincode('trade', 'notes', '1', 1)");
 fingerprints($network, 'trade');
-is($second->query("SELECT package_id FROM fabric.chaincodes WHERE channel = 'trade' AND name = 'notes'"), $package_id, 'the second peer knows the package');
+is( $second->query(
+		"SELECT package_id FROM fabric.chaincodes WHERE channel = 'trade' AND name = 'notes'"),
+	$package_id,
+	'the second peer knows the package');
 is($second->error_of("SELECT fabric.invoke('trade', 'notes', 'put', 'a')"), '', 'and endorses');
 
 # ---- one is away ----
@@ -75,19 +90,48 @@ $first->kill_hard;
 $second->start;
 ok(wait_until(sub { count_of($second, 'private_missing') == 2 }, 60), 'what it missed is noted');
 is(problems($second), '', 'what is known to be missing is no problem of the chain');
-ok(wait_until(sub { $second->query("SELECT message FROM fabric.stat_conditions WHERE process = 'ledger' AND topic = 'private data'") =~ /of 2 transactions is missing/ }, 60), 'it says so');
+ok( wait_until(
+		sub {
+			$second->query(
+				"SELECT message FROM fabric.stat_conditions WHERE process = 'ledger' AND topic = 'private data'"
+			) =~ /of 2 transactions is missing/;
+		},
+		60),
+	'it says so');
 # it replaces what is missing, which is missed no longer then
 approve($second, 2, $package_id);
-ok(wait_until(sub { count_of($second, 'private_missing') == 0 }, 60), 'what a new approval replaces is not missing any more');
+ok( wait_until(sub { count_of($second, 'private_missing') == 0 }, 60),
+	'what a new approval replaces is not missing any more');
 is(problems($second), '', 'nor is it a problem');
 approve($second, 2, undef);
 $first->start;
-ok(wait_until(sub { fingerprints($network, 'trade') == 1 && plaintext_of($second) eq plaintext_of($first) && count_of($first, 'private_missing') == 0 }, 90), 'the first one gets afterwards what it missed')
-	or diag($second->query('SELECT * FROM fabric.stat_conditions'), $first->query('SELECT * FROM fabric.stat_conditions'));
-like(slurp_file($first->cluster->logfile), qr/private data of transaction 0 of block \d+ was got from localhost:$second->{port}/, 'from its partner');
+ok( wait_until(
+		sub {
+			fingerprints($network, 'trade') == 1
+			  && plaintext_of($second) eq plaintext_of($first)
+			  && count_of($first, 'private_missing') == 0;
+		},
+		90),
+	'the first one gets afterwards what it missed')
+  or diag(
+	$second->query('SELECT * FROM fabric.stat_conditions'),
+	$first->query('SELECT * FROM fabric.stat_conditions'));
+like(
+	slurp_file($first->cluster->logfile),
+	qr/private data of transaction 0 of block \d+ was got from localhost:$second->{port}/,
+	'from its partner');
 is(problems($_), '', "$_->{name}: the chain is clean") foreach $first, $second;
-ok(wait_until(sub { $second->query("SELECT count(*) FROM fabric.stat_conditions WHERE topic = 'private data'") == 0 }, 30), 'nothing is said to be missing');
-like(slurp_file($second->cluster->logfile), qr/over after \d+ s: plaintext of private data/, 'the log says that it is over');
+ok( wait_until(
+		sub {
+			$second->query(
+				"SELECT count(*) FROM fabric.stat_conditions WHERE topic = 'private data'") == 0;
+		},
+		30),
+	'nothing is said to be missing');
+like(
+	slurp_file($second->cluster->logfile),
+	qr/over after \d+ s: plaintext of private data/,
+	'the log says that it is over');
 
 # ---- who may ask ----
 
@@ -99,9 +143,24 @@ sub call_as
 	my ($output, $error) = ('', '');
 
 	local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
-	IPC::Run::run([ 'psql', '-X', '-w', '-A', '-t', '-v', 'VERBOSITY=verbose', '-d',
+	IPC::Run::run(
+		[
+			'psql',
+			'-X',
+			'-w',
+			'-A',
+			'-t',
+			'-v',
+			'VERBOSITY=verbose',
+			'-d',
 			"host=localhost port=$first->{port} dbname=fabric user=$node->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key",
-			'-c', "SELECT fabric_internal.$function" ], '>', \$output, '2>', \$error);
+			'-c',
+			"SELECT fabric_internal.$function"
+		],
+		'>',
+		\$output,
+		'2>',
+		\$error);
 	return $output . $error;
 }
 
@@ -110,27 +169,72 @@ sub request_of
 {
 	my ($identity, $what, %more) = @_;
 
-	return FabricWire::bytea(FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'x', version => '1', creator => $identity, endorsers => [], tx_id => '',
-		type => 0, data => $what, %more)));
+	return FabricWire::bytea(
+		FabricWire::signed(
+			FabricWire::transaction(
+				channel => 'trade',
+				chaincode => 'x',
+				version => '1',
+				creator => $identity,
+				endorsers => [],
+				tx_id => '',
+				type => 0,
+				data => $what,
+				%more)));
 }
 
-my ($block, $position) = split /\|/, $first->query("SELECT block_number, position FROM fabric_internal.private_state WHERE channel = 'trade' ORDER BY 1 DESC LIMIT 1");
+my ($block, $position) = split /\|/,
+  $first->query(
+	"SELECT block_number, position FROM fabric_internal.private_state WHERE channel = 'trade' ORDER BY 1 DESC LIMIT 1"
+  );
 my $get = "fabric: get private data\n$block\n$position";
-my $colleague = FabricWire::identity('Org1MSP', $second->path('keys/node.pem'), $second->path('keys/node.key'));
-my $stranger = FabricWire::identity('Org2MSP', $other->path('keys/node.pem'), $other->path('keys/node.key'));
-my $liar = FabricWire::identity('Org1MSP', $other->path('keys/node.pem'), $other->path('keys/node.key'));
+my $colleague =
+  FabricWire::identity('Org1MSP', $second->path('keys/node.pem'), $second->path('keys/node.key'));
+my $stranger =
+  FabricWire::identity('Org2MSP', $other->path('keys/node.pem'), $other->path('keys/node.key'));
+my $liar =
+  FabricWire::identity('Org1MSP', $other->path('keys/node.pem'), $other->path('keys/node.key'));
 create_key($second->path('keys/user.key'));
-spew($second->path('keys/user.pem'), $network->enroll($second, 'user', 'client', $second->path('keys/user.key')));
-my $user = FabricWire::identity('Org1MSP', $second->path('keys/user.pem'), $second->path('keys/user.key'));
-like(call_as($second, 'private_get(' . request_of($colleague, $get) . ", $block, $position)"), qr/^\\x[0-9a-f]{20,}$/, 'a node of the organization gets plaintext');
-like(call_as($second, 'private_get(' . request_of($colleague, $get) . ", $block, " . ($position + 1) . ')'), qr/LF001/, 'of what it asked for only');
-like(call_as($second, 'private_get(' . request_of($colleague, $get, timestamp => FabricWire::message([ 1, \(time - 3600) ])) . ", $block, $position)"), qr/LF001/, 'and not with an old request');
-like(call_as($other, 'private_get(' . request_of($stranger, $get) . ", $block, $position)"), qr/LF203.*own organization only.*"Org2MSP"/s, "another organization's node does not");
-like(call_as($other, 'private_get(' . request_of($liar, $get) . ", $block, $position)"), qr/LF105/, 'nor when it says that it is of this one');
-like(call_as($second, 'private_get(' . request_of($user, $get) . ", $block, $position)"), qr/LF203.*role client/s, 'nor a client of the organization');
+spew($second->path('keys/user.pem'),
+	$network->enroll($second, 'user', 'client', $second->path('keys/user.key')));
+my $user =
+  FabricWire::identity('Org1MSP', $second->path('keys/user.pem'), $second->path('keys/user.key'));
+like(call_as($second, 'private_get(' . request_of($colleague, $get) . ", $block, $position)"),
+	qr/^\\x[0-9a-f]{20,}$/, 'a node of the organization gets plaintext');
+like(
+	call_as(
+		$second,
+		'private_get(' . request_of($colleague, $get) . ", $block, " . ($position + 1) . ')'),
+	qr/LF001/,
+	'of what it asked for only');
+like(
+	call_as(
+		$second,
+		'private_get('
+		  . request_of($colleague, $get, timestamp => FabricWire::message([ 1, \(time - 3600) ]))
+		  . ", $block, $position)"),
+	qr/LF001/,
+	'and not with an old request');
+like(
+	call_as($other, 'private_get(' . request_of($stranger, $get) . ", $block, $position)"),
+	qr/LF203.*own organization only.*"Org2MSP"/s,
+	"another organization's node does not");
+like(call_as($other, 'private_get(' . request_of($liar, $get) . ", $block, $position)"),
+	qr/LF105/, 'nor when it says that it is of this one');
+like(
+	call_as($second, 'private_get(' . request_of($user, $get) . ", $block, $position)"),
+	qr/LF203.*role client/s,
+	'nor a client of the organization');
 my $put = "fabric: put private data\n" . ('0' x 64) . "\n" . sha256_hex('');
-like(call_as($other, 'private_put(' . request_of($stranger, $put) . ", '" . ('0' x 64) . "', '\\x')"), qr/LF203/, "nor does it take anything from another organization's node");
-like($first->error_of("SELECT fabric_internal.private_get('\\x0a00', 1, 0)"), qr/LF00[12]|LF102/, 'not without a request');
-like($first->error_of("SELECT fabric_internal.private_put('\\x0a00', 'x', '\\x')"), qr/LF00[12]|LF102/, 'nor is anything taken');
-like($first->error_of("SELECT fabric_internal.private_get(NULL, 1, 0)"), qr/null/, 'a null is none');
+like(
+	call_as(
+		$other, 'private_put(' . request_of($stranger, $put) . ", '" . ('0' x 64) . "', '\\x')"),
+	qr/LF203/,
+	"nor does it take anything from another organization's node");
+like($first->error_of("SELECT fabric_internal.private_get('\\x0a00', 1, 0)"),
+	qr/LF00[12]|LF102/, 'not without a request');
+like($first->error_of("SELECT fabric_internal.private_put('\\x0a00', 'x', '\\x')"),
+	qr/LF00[12]|LF102/, 'nor is anything taken');
+like($first->error_of("SELECT fabric_internal.private_get(NULL, 1, 0)"), qr/null/,
+	'a null is none');
 done_testing();

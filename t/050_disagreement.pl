@@ -3,7 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until height_of $ANY_TWO);
+use FabricTest   qw(start_network fingerprints wait_until height_of $ANY_TWO);
 use Fabric::Psql qw(literal);
 use Test::More;
 use Time::HiRes qw(time);
@@ -31,22 +31,29 @@ SQL
 sub approve
 {
 	my ($node, $package) = @_;
-	my $id = defined $package ? literal($node->query("SELECT fabric.install_chaincode($package)")) : 'NULL';
+	my $id =
+	  defined $package
+	  ? literal($node->query("SELECT fabric.install_chaincode($package)"))
+	  : 'NULL';
 
-	$node->query("SELECT fabric.approve_chaincode('trade', 'assets', '1', 1, $id, " . literal($ANY_TWO) . ')');
+	$node->query("SELECT fabric.approve_chaincode('trade', 'assets', '1', 1, $id, "
+		  . literal($ANY_TWO)
+		  . ')');
 }
 
 sub call
 {
 	my (@arguments) = @_;
 
-	return "SELECT fabric.invoke('trade', 'assets', " . join(', ', map { literal($_) } @arguments) . ')';
+	return
+	  "SELECT fabric.invoke('trade', 'assets', " . join(', ', map { literal($_) } @arguments) . ')';
 }
 
 approve($org1, package_of(0));
 approve($org2, package_of(1));
 approve($org3, undef);
-$org1->query("SELECT fabric.commit_chaincode('trade', 'assets', '1', 1, " . literal($ANY_TWO) . ')');
+$org1->query(
+	"SELECT fabric.commit_chaincode('trade', 'assets', '1', 1, " . literal($ANY_TWO) . ')');
 fingerprints($network, 'trade');
 my $height = height_of($org1, 'trade');
 
@@ -56,32 +63,54 @@ like($error, qr/LF309/, 'endorsements that differ are an error');
 like($error, qr/"k1"/, 'which names the key');
 like($error, qr/Org1MSP has "5".*Org2MSP has "6"/, 'and who would write what');
 
-# a composite key, with U+0000 before, between and behind its parts, is shown whole and with nothing behind it
+# a composite key, with U+0000 before, between and behind its parts, is shown whole and with nothing
+# behind it
 $error = $org1->error_of(call('put_owned', 'Ada', "k\x{1b}[2J1"));
 my $zero = "\xe2\x90\x80";
 utf8::encode($error) if utf8::is_utf8($error);
-like($error, qr/LF309.* of key "${zero}owner~id${zero}Ada${zero}k\\u001b\[2J1${zero}" in "assets": Org1MSP has "0", Org2MSP has "1"\./s, 'a composite key is shown as text');
+like(
+	$error,
+	qr/LF309.* of key "${zero}owner~id${zero}Ada${zero}k\\u001b\[2J1${zero}" in "assets": Org1MSP has "0", Org2MSP has "1"\./s,
+	'a composite key is shown as text');
 $error = $org1->error_of(call('tell'));
 like($error, qr/LF309.*Org1MSP.*Org2MSP/s, 'results that differ are an error too');
 is(height_of($org1, 'trade'), $height, 'nothing of it is ordered');
 
 # without a package of its own a node asks others
-is($org3->query("SELECT fabric.query('trade', 'assets', 'tell')"), 'difference 0', 'a query at a node without the package is answered elsewhere');
-like($org3->error_of("SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org3MSP'])"), qr/LF001.*has not installed/s,
+is($org3->query("SELECT fabric.query('trade', 'assets', 'tell')"),
+	'difference 0', 'a query at a node without the package is answered elsewhere');
+like(
+	$org3->error_of(
+		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org3MSP'])"
+	),
+	qr/LF001.*has not installed/s,
 	'but it cannot endorse');
-like($org1->error_of("SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org3MSP'])"), qr/LF310.*Org3MSP/s,
+like(
+	$org1->error_of(
+		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org3MSP'])"
+	),
+	qr/LF310.*Org3MSP/s,
 	'nor when another node asks it');
-like($org1->error_of("SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org9MSP'])"), qr/LF001.*"Org9MSP"/s,
+like(
+	$org1->error_of(
+		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org9MSP'])"
+	),
+	qr/LF001.*"Org9MSP"/s,
 	'an organisation that is none is named');
 
 # one organisation is enough for an endorsement but not for the policy: ordered, stored, invalid
-is($org1->query("SELECT validation_code FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP'])"), 'ENDORSEMENT_POLICY_FAILURE',
+is( $org1->query(
+		"SELECT validation_code FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP'])"
+	),
+	'ENDORSEMENT_POLICY_FAILURE',
 	'a transaction with too few endorsements is invalid');
-is($org1->query("SELECT count(*) FROM fabric_internal.world_state WHERE namespace = 'assets'"), 0, 'and changes nothing');
+is($org1->query("SELECT count(*) FROM fabric_internal.world_state WHERE namespace = 'assets'"),
+	0, 'and changes nothing');
 
 # all agree
 approve($_, package_of(0)) foreach $org2, $org3;
-is($org1->query(call('put', 'k1', 5)), 'stored', 'with the same package everywhere the call succeeds');
+is($org1->query(call('put', 'k1', 5)),
+	'stored', 'with the same package everywhere the call succeeds');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 # one organisation falsifies its own state
@@ -89,11 +118,17 @@ sub set_state
 {
 	my ($node, $value) = @_;
 
-	$node->query("BEGIN; SET LOCAL session_replication_role = replica; UPDATE fabric_internal.world_state SET value = '$value' WHERE channel = 'trade' AND namespace = 'assets' AND key = 'k1'; COMMIT");
+	$node->query(
+		"BEGIN; SET LOCAL session_replication_role = replica; UPDATE fabric_internal.world_state SET value = '$value' WHERE channel = 'trade' AND namespace = 'assets' AND key = 'k1'; COMMIT"
+	);
 }
 set_state($org2, '500');
-like($org1->error_of("SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'add', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"),
-	qr/LF309.*"k1".*Org1MSP has "6".*Org2MSP has "501"/s, 'a falsified state shows when its endorsement is insisted on');
+like(
+	$org1->error_of(
+		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'add', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"
+	),
+	qr/LF309.*"k1".*Org1MSP has "6".*Org2MSP has "501"/s,
+	'a falsified state shows when its endorsement is insisted on');
 is($org1->query(call('add', 'k1', 0)), 'added', 'but does not keep the others from going on');
 set_state($org2, '5');
 is($org1->query(call('add', 'k1', 1)), 'added', 'the true state is endorsed again');
@@ -112,8 +147,10 @@ $_->kill_hard foreach $org2, $org3;
 $error = $org1->error_of(call('add', 'k1', 1));
 like($error, qr/LF310/, 'with too few organisations the call fails');
 like($error, qr/Org2MSP: .*Org3MSP: .*HINT/s, 'and says who failed, and why');
-is($org1->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"), '8', 'a query needs nobody else');
+is($org1->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"),
+	'8', 'a query needs nobody else');
 $_->start foreach $org2, $org3;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
-is($org3->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"), '8', 'each call took effect once');
+is($org3->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"),
+	'8', 'each call took effect once');
 done_testing();

@@ -1,10 +1,12 @@
-# A superuser changes rows behind the triggers: verify_chain finds each change and names it while the network runs, the other nodes are clean,
+# A superuser changes rows behind the triggers: verify_chain finds each change and names it while
+# the network runs, the other nodes are clean,
 # rebuild_state and repair_chain put it right.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle invoke fingerprints height_of wait_until);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle invoke fingerprints height_of wait_until);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
@@ -12,7 +14,10 @@ my $network = start_network(orgs => 2, orderers => 1, channel => 'trade');
 my ($org1, $org2) = $network->nodes;
 
 deploy_registry($network, policy => "AND('Org1MSP.peer', 'Org2MSP.peer')");
-$org2->query(join(";\n", map { create_vehicle("V$_") } 1 .. 8) . ";\n" . invoke('transfer_vehicle', 'V1', 'Boris', '5') . ";\n" . invoke('delete_vehicle', 'V2'));
+$org2->query(
+		join(";\n", map { create_vehicle("V$_") } 1 .. 8) . ";\n"
+	  . invoke('transfer_vehicle', 'V1', 'Boris', '5') . ";\n"
+	  . invoke('delete_vehicle', 'V2'));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 my $height = height_of($org2, 'trade');
 my $middle = $height - 4;
@@ -22,7 +27,9 @@ sub problems
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT concat_ws(' ', 'block', block_number, 'transaction', tx_number, problem, detail) FROM fabric.verify_chain('trade')");
+	return $node->query(
+		"SELECT concat_ws(' ', 'block', block_number, 'transaction', tx_number, problem, detail) FROM fabric.verify_chain('trade')"
+	);
 }
 
 sub falsify
@@ -35,23 +42,60 @@ sub falsify
 is(problems($_), '', "$_->{name} is clean") foreach $org1, $org2;
 
 # who uses SQL like everybody else is stopped
-like($org2->error_of("UPDATE fabric_internal.block SET committed_at = now() WHERE channel = 'trade'"), qr/LF406/, 'blocks cannot be changed');
-like($org2->error_of("DELETE FROM fabric_internal.transaction WHERE channel = 'trade'"), qr/LF406/, 'transactions cannot be deleted');
-like($org2->error_of("UPDATE fabric_internal.history SET value = '' WHERE channel = 'trade'"), qr/LF406/, 'history cannot be changed');
-like($org2->error_of("TRUNCATE fabric_internal.$_"), qr/LF406/, "table $_ cannot be truncated") foreach qw(block transaction history);
-like($org2->error_of("INSERT INTO fabric_internal.block SELECT channel, number + 1, previous_hash, data_hash, block_hash, signatures, last_config, transactions_filter, orderer, commit_hash, raft_index, "
-		. "committed_at FROM fabric_internal.block WHERE channel = 'trade' AND number = $newest"), qr/LF405/, 'a block that does not follow is not stored');
+like(
+	$org2->error_of(
+		"UPDATE fabric_internal.block SET committed_at = now() WHERE channel = 'trade'"),
+	qr/LF406/,
+	'blocks cannot be changed');
+like($org2->error_of("DELETE FROM fabric_internal.transaction WHERE channel = 'trade'"),
+	qr/LF406/, 'transactions cannot be deleted');
+like($org2->error_of("UPDATE fabric_internal.history SET value = '' WHERE channel = 'trade'"),
+	qr/LF406/, 'history cannot be changed');
+like($org2->error_of("TRUNCATE fabric_internal.$_"), qr/LF406/, "table $_ cannot be truncated")
+  foreach qw(block transaction history);
+like(
+	$org2->error_of(
+		"INSERT INTO fabric_internal.block SELECT channel, number + 1, previous_hash, data_hash, block_hash, signatures, last_config, transactions_filter, orderer, commit_hash, raft_index, "
+		  . "committed_at FROM fabric_internal.block WHERE channel = 'trade' AND number = $newest"),
+	qr/LF405/,
+	'a block that does not follow is not stored');
 
 # what follows from the blocks: state and history
 my $vehicles = "channel = 'trade' AND namespace = 'vehicles'";
 foreach my $case (
-	[ 'a value of the world state', "UPDATE fabric_internal.world_state SET value = convert_to(replace(convert_from(value, 'UTF8'), '20000', '2000'), 'UTF8') WHERE $vehicles AND key = 'V3'", qr/V3/ ],
-	[ 'a version in the world state', "UPDATE fabric_internal.world_state SET block_number = block_number - 1 WHERE $vehicles AND key = 'V4'", qr/V4/ ],
-	[ 'a missing key', "DELETE FROM fabric_internal.world_state WHERE $vehicles AND key = 'V5'", qr/V5/ ],
-	[ 'a key that nobody wrote', "INSERT INTO fabric_internal.world_state (channel, namespace, key, value, block_number, position) SELECT channel, namespace, 'V9', value, block_number, position FROM fabric_internal.world_state WHERE $vehicles AND key = 'V1'", qr/V9/ ],
-	[ 'a deleted key come back', "INSERT INTO fabric_internal.world_state (channel, namespace, key, value, block_number, position) SELECT channel, namespace, 'V2', value, block_number, position FROM fabric_internal.world_state WHERE $vehicles AND key = 'V1'", qr/V2/ ],
-	[ 'a row of the history', "DELETE FROM fabric_internal.history WHERE $vehicles AND key = 'V4'", qr/V4/ ],
-	[ 'a value in the history', "UPDATE fabric_internal.history SET value = '{}' WHERE $vehicles AND key = 'V1' AND block_number < $newest", qr/V1/ ])
+	[
+		'a value of the world state',
+		"UPDATE fabric_internal.world_state SET value = convert_to(replace(convert_from(value, 'UTF8'), '20000', '2000'), 'UTF8') WHERE $vehicles AND key = 'V3'",
+		qr/V3/
+	],
+	[
+		'a version in the world state',
+		"UPDATE fabric_internal.world_state SET block_number = block_number - 1 WHERE $vehicles AND key = 'V4'",
+		qr/V4/
+	],
+	[
+		'a missing key',
+		"DELETE FROM fabric_internal.world_state WHERE $vehicles AND key = 'V5'", qr/V5/
+	],
+	[
+		'a key that nobody wrote',
+		"INSERT INTO fabric_internal.world_state (channel, namespace, key, value, block_number, position) SELECT channel, namespace, 'V9', value, block_number, position FROM fabric_internal.world_state WHERE $vehicles AND key = 'V1'",
+		qr/V9/
+	],
+	[
+		'a deleted key come back',
+		"INSERT INTO fabric_internal.world_state (channel, namespace, key, value, block_number, position) SELECT channel, namespace, 'V2', value, block_number, position FROM fabric_internal.world_state WHERE $vehicles AND key = 'V1'",
+		qr/V2/
+	],
+	[
+		'a row of the history',
+		"DELETE FROM fabric_internal.history WHERE $vehicles AND key = 'V4'", qr/V4/
+	],
+	[
+		'a value in the history',
+		"UPDATE fabric_internal.history SET value = '{}' WHERE $vehicles AND key = 'V1' AND block_number < $newest",
+		qr/V1/
+	])
 {
 	my ($name, $sql, $pattern) = @$case;
 
@@ -77,63 +121,149 @@ foreach my $block ($newest, $middle)
 	my $of_transaction = "channel = 'trade' AND block_number = $block";
 
 	foreach my $case (
-		(map { [ "one bit of $_", 'UPDATE fabric_internal.block SET ' . flipped($_, 13) . " WHERE $of_block" ] } qw(previous_hash data_hash block_hash commit_hash)),
-		[ 'two bytes more of the last configuration', "UPDATE fabric_internal.block SET last_config = last_config || '\\x0a00' WHERE $of_block" ],
-		[ 'one bit of the validation codes', 'UPDATE fabric_internal.block SET ' . flipped('transactions_filter', 0) . " WHERE $of_block" ],
-		[ 'one bit of the signature', "UPDATE fabric_internal.block SET " . flipped('signatures', 'length(signatures) * 8 - 50') . " WHERE $of_block" ],
+		(   map {
+				[
+					"one bit of $_",
+					'UPDATE fabric_internal.block SET ' . flipped($_, 13) . " WHERE $of_block"
+				]
+			} qw(previous_hash data_hash block_hash commit_hash)),
+		[
+			'two bytes more of the last configuration',
+			"UPDATE fabric_internal.block SET last_config = last_config || '\\x0a00' WHERE $of_block"
+		],
+		[
+			'one bit of the validation codes',
+			'UPDATE fabric_internal.block SET '
+			  . flipped('transactions_filter', 0)
+			  . " WHERE $of_block"
+		],
+		[
+			'one bit of the signature',
+			"UPDATE fabric_internal.block SET "
+			  . flipped('signatures', 'length(signatures) * 8 - 50')
+			  . " WHERE $of_block"
+		],
 		[ 'no signature', "UPDATE fabric_internal.block SET signatures = '' WHERE $of_block" ],
-		[ 'one bit of a transaction', "UPDATE fabric_internal.transaction SET " . flipped('envelope', 'length(envelope) * 8 - 50') . " WHERE $of_transaction" ],
-		[ 'another transaction', "UPDATE fabric_internal.transaction SET envelope = (SELECT envelope FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = $block - 1) WHERE $of_transaction" ],
-		[ 'a validation code', "UPDATE fabric_internal.transaction SET validation_code = 11 WHERE $of_transaction" ],
-		[ 'a transaction id', "UPDATE fabric_internal.transaction SET " . flipped('tx_id', 5) . " WHERE $of_transaction" ],
-		[ 'a creator', "UPDATE fabric_internal.transaction SET creator_msp = 'Org1MSP' WHERE $of_transaction" ],
-		[ 'a missing transaction', "DELETE FROM fabric_internal.transaction WHERE $of_transaction" ],
-		[ 'a transaction too many', "INSERT INTO fabric_internal.transaction SELECT channel, block_number, 1, type, validation_code, tx_id, creator_msp, chaincode, created_at, envelope FROM fabric_internal.transaction WHERE $of_transaction" ])
+		[
+			'one bit of a transaction',
+			"UPDATE fabric_internal.transaction SET "
+			  . flipped('envelope', 'length(envelope) * 8 - 50')
+			  . " WHERE $of_transaction"
+		],
+		[
+			'another transaction',
+			"UPDATE fabric_internal.transaction SET envelope = (SELECT envelope FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = $block - 1) WHERE $of_transaction"
+		],
+		[
+			'a validation code',
+			"UPDATE fabric_internal.transaction SET validation_code = 11 WHERE $of_transaction"
+		],
+		[
+			'a transaction id',
+			"UPDATE fabric_internal.transaction SET "
+			  . flipped('tx_id', 5)
+			  . " WHERE $of_transaction"
+		],
+		[
+			'a creator',
+			"UPDATE fabric_internal.transaction SET creator_msp = 'Org1MSP' WHERE $of_transaction"
+		],
+		[
+			'a missing transaction',
+			"DELETE FROM fabric_internal.transaction WHERE $of_transaction"
+		],
+		[
+			'a transaction too many',
+			"INSERT INTO fabric_internal.transaction SELECT channel, block_number, 1, type, validation_code, tx_id, creator_msp, chaincode, created_at, envelope FROM fabric_internal.transaction WHERE $of_transaction"
+		])
 	{
 		my ($name, $sql) = @$case;
 		# blocks are added to the chain meanwhile
-		my $load = $block == $middle && $name =~ /missing|another/ ? start_query($org1->connection, "SET fabric.endorsement_timeout = '5s';\n" . invoke('read_vehicle', 'V3')) : undef;
+		my $load =
+		  $block == $middle && $name =~ /missing|another/
+		  ? start_query($org1->connection,
+			"SET fabric.endorsement_timeout = '5s';\n" . invoke('read_vehicle', 'V3'))
+		  : undef;
 
 		falsify($sql);
 		like(problems($org2), qr/^block $block\b/m, "block $block, $name: found and named");
 		finish_query($load) if $load;
-		my $repaired = $org2->query("SELECT block_number, address FROM fabric.repair_chain('trade')");
-		is(problems($org2), '', "block $block, $name: repaired" . ($repaired ne '' ? " with another node's block" : ' from the chain'));
+		my $repaired =
+		  $org2->query("SELECT block_number, address FROM fabric.repair_chain('trade')");
+		is(problems($org2), '',
+			"block $block, $name: repaired"
+			  . ($repaired ne '' ? " with another node's block" : ' from the chain'));
 		$org2->query("SELECT fabric.rebuild_state('trade')") if problems($org2) ne '';
 	}
 }
 
-# a plausible lie everywhere: in the state, its history, and the transaction itself, which keeps its form and length
+# a plausible lie everywhere: in the state, its history, and the transaction itself, which keeps its
+# form and length
 my $lied = height_of($org2, 'trade');
 $org2->query(invoke('transfer_vehicle', 'V6', 'Boris', '18000'));
-falsify("UPDATE fabric_internal.world_state SET value = convert_to(replace(convert_from(value, 'UTF8'), '18000', '8000'), 'UTF8') WHERE $vehicles AND key = 'V6';\n"
-	. "UPDATE fabric_internal.history SET value = convert_to(replace(convert_from(value, 'UTF8'), '18000', '8000'), 'UTF8') WHERE $vehicles AND key = 'V6' AND block_number = $lied;\n"
-	. "UPDATE fabric_internal.transaction t SET envelope = '\\x00' || decode(replace(encode(v.envelope, 'hex'), encode('18000', 'hex'), encode(' 8000', 'hex')), 'hex') FROM fabric.transactions v "
-	. "WHERE v.channel = 'trade' AND v.block_number = $lied AND t.channel = 'trade' AND t.block_number = $lied AND t.position = v.tx_number");
-is($org2->query("SELECT arguments[3] FROM fabric.transactions WHERE channel = 'trade' AND block_number = $lied"), ' 8000', 'a plausible lie');
+falsify(
+	"UPDATE fabric_internal.world_state SET value = convert_to(replace(convert_from(value, 'UTF8'), '18000', '8000'), 'UTF8') WHERE $vehicles AND key = 'V6';\n"
+	  . "UPDATE fabric_internal.history SET value = convert_to(replace(convert_from(value, 'UTF8'), '18000', '8000'), 'UTF8') WHERE $vehicles AND key = 'V6' AND block_number = $lied;\n"
+	  . "UPDATE fabric_internal.transaction t SET envelope = '\\x00' || decode(replace(encode(v.envelope, 'hex'), encode('18000', 'hex'), encode(' 8000', 'hex')), 'hex') FROM fabric.transactions v "
+	  . "WHERE v.channel = 'trade' AND v.block_number = $lied AND t.channel = 'trade' AND t.block_number = $lied AND t.position = v.tx_number"
+);
+is( $org2->query(
+		"SELECT arguments[3] FROM fabric.transactions WHERE channel = 'trade' AND block_number = $lied"
+	),
+	' 8000',
+	'a plausible lie');
 my $found = problems($org2);
 like($found, qr/^block $lied transaction data_hash\b/m, 'the block is named');
-like($found, qr/^block $lied transaction 0 envelope .*BAD_CREATOR_SIGNATURE/m, 'the transaction is named');
+like(
+	$found,
+	qr/^block $lied transaction 0 envelope .*BAD_CREATOR_SIGNATURE/m,
+	'the transaction is named');
 like($found, qr/state_value Key "V6" of "vehicles"/, 'the key is named');
-unlike($found, qr/^block $lied transaction 0 (chaincode|tx_id|type|creator_msp|created_at)\b/m, 'columns are not measured by bytes that are refuted');
-like($org2->error_of("SELECT fabric.rebuild_state('trade')"), qr/LF902.*block $lied.*repair_chain/s, 'the own chain alone cannot help');
-is($org2->query("SELECT block_number, address FROM fabric.repair_chain('trade')"), "$lied|localhost:$org1->{port}", 'another node can');
+unlike(
+	$found,
+	qr/^block $lied transaction 0 (chaincode|tx_id|type|creator_msp|created_at)\b/m,
+	'columns are not measured by bytes that are refuted');
+like(
+	$org2->error_of("SELECT fabric.rebuild_state('trade')"),
+	qr/LF902.*block $lied.*repair_chain/s,
+	'the own chain alone cannot help');
+is( $org2->query("SELECT block_number, address FROM fabric.repair_chain('trade')"),
+	"$lied|localhost:$org1->{port}",
+	'another node can');
 is(problems($org2), '', 'all is well again');
-is($org2->query("SELECT value_json->>'price' FROM fabric.world_state WHERE channel = 'trade' AND key = 'V6'"), 18000, 'with the true price');
+is( $org2->query(
+		"SELECT value_json->>'price' FROM fabric.world_state WHERE channel = 'trade' AND key = 'V6'"
+	),
+	18000,
+	'with the true price');
 
 # a chain whose last block is false takes no further block until it is repaired
 $newest = height_of($org2, 'trade') - 1;
-falsify('UPDATE fabric_internal.block SET ' . flipped('block_hash', 13) . " WHERE channel = 'trade' AND number = $newest");
-$org1->query("SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'read_vehicle', ARRAY['V3'], wait => false)");
-ok(wait_until(sub { $org2->query("SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'") =~ /does not follow/ }, 20), 'the next block is refused')
-	or diag($org2->query('SELECT * FROM fabric.stat_workers'));
+falsify('UPDATE fabric_internal.block SET '
+	  . flipped('block_hash', 13)
+	  . " WHERE channel = 'trade' AND number = $newest");
+$org1->query(
+	"SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'read_vehicle', ARRAY['V3'], wait => false)"
+);
+ok( wait_until(
+		sub {
+			$org2->query(
+				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"
+			) =~ /does not follow/;
+		},
+		20),
+	'the next block is refused') or diag($org2->query('SELECT * FROM fabric.stat_workers'));
 is(height_of($org2, 'trade'), $newest + 1, 'and not stored');
 $org2->query("SELECT * FROM fabric.repair_chain('trade')");
-ok(wait_until(sub { height_of($org2, 'trade') == $newest + 2 }, 20), 'after the repair the chain goes on');
+ok(wait_until(sub { height_of($org2, 'trade') == $newest + 2 }, 20),
+	'after the repair the chain goes on');
 
 falsify("DELETE FROM fabric_internal.block WHERE channel = 'trade' AND number = $middle");
 like(problems($org2), qr/^block $middle\b/m, 'a missing block is found');
-like($org2->query("SELECT * FROM fabric.repair_chain('trade')"), qr/^$middle\|localhost:$org1->{port}$/m, 'and comes back from another node');
+like(
+	$org2->query("SELECT * FROM fabric.repair_chain('trade')"),
+	qr/^$middle\|localhost:$org1->{port}$/m,
+	'and comes back from another node');
 is(problems($org2), '', 'and all is well');
 
 # the node was never out of the network, and goes on

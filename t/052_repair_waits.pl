@@ -1,14 +1,19 @@
-# A repair waits for a node that is silent: commits go on meanwhile, for nothing is locked while other nodes are asked. Two repairs at once do no harm.
+# A repair waits for a node that is silent: commits go on meanwhile, for nothing is locked while
+# other nodes are asked. Two repairs at once do no harm.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_until height_of);
+use FabricTest   qw(start_network deploy_registry create_vehicle fingerprints wait_until height_of);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $network = start_network(orgs => 3, orderers => 1, channel => 'trade', settings => "fabric.connect_timeout = '4s'\n");
+my $network = start_network(
+	orgs => 3,
+	orderers => 1,
+	channel => 'trade',
+	settings => "fabric.connect_timeout = '4s'\n");
 my ($org1, $org2, $org3) = $network->nodes;
 deploy_registry($network, policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
 $org1->query(join(";\n", map { create_vehicle("V$_") } 1 .. 5));
@@ -17,7 +22,8 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 my $height = height_of($org1, 'trade');
 my $damaged = $height - 2;
 my $id = $org1->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
-$org1->query("ALTER TABLE fabric_internal.transaction_$id DISABLE TRIGGER refuse_change;
+$org1->query(
+	"ALTER TABLE fabric_internal.transaction_$id DISABLE TRIGGER refuse_change;
 UPDATE fabric_internal.transaction_$id SET envelope = set_byte(envelope, length(envelope) - 20, get_byte(envelope, length(envelope) - 20) # 1) WHERE block_number = $damaged;
 ALTER TABLE fabric_internal.transaction_$id ENABLE TRIGGER refuse_change");
 
@@ -25,14 +31,25 @@ ALTER TABLE fabric_internal.transaction_$id ENABLE TRIGGER refuse_change");
 kill 'STOP', $org2->process_id;
 my $repair = "SELECT block_number FROM fabric.repair_chain('trade')";
 my @repairs = map { start_query($org1->connection, $repair) } 1 .. 2;
-ok(wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%repair_chain%' AND pid <> pg_backend_pid() AND state = 'active'") == 2 }, 10), 'two sessions repair');
+ok( wait_until(
+		sub {
+			$org1->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%repair_chain%' AND pid <> pg_backend_pid() AND state = 'active'"
+			) == 2;
+		},
+		10),
+	'two sessions repair');
 my $started = time;
 $org1->query(create_vehicle('V6'));
 cmp_ok(time - $started, '<', 2.5, 'a transaction is committed meanwhile');
 my @answers = map { (finish_query($_))[0] } @repairs;
 kill 'CONT', $org2->process_id;
-is_deeply([ sort @answers ], [ '', $damaged ], 'the third node had the block, and it is replaced once');
-is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is wrong any more');
+is_deeply(
+	[ sort @answers ],
+	[ '', $damaged ],
+	'the third node had the block, and it is replaced once');
+is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'nothing is wrong any more');
 $org1->query(create_vehicle('V7'));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 done_testing();

@@ -3,11 +3,12 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until $ANY_TWO);
 use Fabric::Host qw(slurp spew);
-use Fabric::Pki qw(certify_between create_authority create_key create_request issue issue_tls);
+use Fabric::Pki  qw(certify_between create_authority create_key create_request issue issue_tls);
 use Fabric::Psql qw(literal);
-use File::Copy qw(copy);
+use File::Copy   qw(copy);
 use Test::More;
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
@@ -17,7 +18,8 @@ deploy_registry($network, policy => $ANY_TWO);
 
 # ---- logins of nodes ----
 
-my $good = "host=localhost port=$org2->{port} dbname=fabric user=$org1->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key";
+my $good =
+  "host=localhost port=$org2->{port} dbname=fabric user=$org1->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key";
 
 sub login
 {
@@ -25,24 +27,51 @@ sub login
 	my ($output, $error);
 
 	local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
-	IPC::Run::run([ 'psql', '-X', '-w', '-A', '-t', '-v', 'VERBOSITY=verbose', '-d', $connection, '-c', $sql // 'SELECT current_user' ], '>', \$output, '2>', \$error);
+	IPC::Run::run(
+		[
+			'psql', '-X', '-w', '-A', '-t', '-v', 'VERBOSITY=verbose', '-d', $connection, '-c',
+			$sql // 'SELECT current_user'
+		],
+		'>',
+		\$output,
+		'2>',
+		\$error);
 	return $output . $error;
 }
 
 # nobody but the session itself says who it is, and it may not ask
-my $logged_in = qr/42501: this statement is not allowed in a session of another node.*Role "\Q$org1->{role}\E"/s;
+my $logged_in =
+  qr/42501: this statement is not allowed in a session of another node.*Role "\Q$org1->{role}\E"/s;
 like(login($good), $logged_in, 'a node logs in at another');
-like(login($good =~ s/user=\S+/user=$org3->{role}/r), qr/certificate authentication failed/, 'not as another node');
-like(login($good =~ s/user=\S+/user=postgres/r), qr/no password supplied/, 'not as a role that is no node');
-like(login($good =~ s/sslcert=\S+ sslkey=\S+//r), qr/valid client certificate/, 'not without a certificate');
+like(
+	login($good =~ s/user=\S+/user=$org3->{role}/r),
+	qr/certificate authentication failed/,
+	'not as another node');
+like(
+	login($good =~ s/user=\S+/user=postgres/r),
+	qr/no password supplied/,
+	'not as a role that is no node');
+like(
+	login($good =~ s/sslcert=\S+ sslkey=\S+//r),
+	qr/valid client certificate/,
+	'not without a certificate');
 like(login($good =~ s/sslmode=\S+/sslmode=disable/r), qr/rejects connection/, 'not without TLS');
-unlike(login($good =~ s/dbname=fabric/dbname=postgres/r), qr/\Q$org1->{role}\E"? is a member/, 'not in another database');
+unlike(
+	login($good =~ s/dbname=fabric/dbname=postgres/r),
+	qr/\Q$org1->{role}\E"? is a member/,
+	'not in another database');
 # a certificate with the right name from an authority that is not the network's
 create_authority("$keys/foreign", '/O=Foreign/CN=foreign');
 issue_tls("$keys/foreign", "$keys/forged", $org1->{msp_id}, $org1->{role}, 'localhost');
-like(login($good =~ s/tls\.pem/forged.pem/r =~ s/tls\.key/forged.key/r), qr/unknown ca|certificate verify failed/i, 'not with a certificate of a foreign authority');
+like(
+	login($good =~ s/tls\.pem/forged.pem/r =~ s/tls\.key/forged.key/r),
+	qr/unknown ca|certificate verify failed/i,
+	'not with a certificate of a foreign authority');
 # and a server whose authority this node does not trust
-like(login($good =~ s/tlscas\.pem/foreign.pem/r), qr/certificate verify failed/, 'nor does a node talk to a server that it does not trust');
+like(
+	login($good =~ s/tlscas\.pem/foreign.pem/r),
+	qr/certificate verify failed/,
+	'nor does a node talk to a server that it does not trust');
 
 # ---- Raft messages: only from the consenter's own certificate ----
 
@@ -54,20 +83,27 @@ sub raft_receive
 }
 
 like(login($good, raft_receive(1)), qr/^[tf]$/m, "a consenter's message is taken");
-like(login($good, raft_receive(3)), qr/LF203.*not consenter 3.*DETAIL/s, 'not in the name of another consenter');
+like(
+	login($good, raft_receive(3)),
+	qr/LF203.*not consenter 3.*DETAIL/s,
+	'not in the name of another consenter');
 like(login($good, raft_receive(7)), qr/LF203/, 'nor of one that does not exist');
 issue_tls($org1->path('tlsca'), "$keys/second", $org1->{msp_id}, $org1->{role}, 'localhost');
 my $second = $good =~ s/tls\.pem/second.pem/r =~ s/tls\.key/second.key/r;
-like(login($second), $logged_in, 'with another certificate of the same organisation a node logs in');
+like(login($second), $logged_in,
+	'with another certificate of the same organisation a node logs in');
 like(login($second, raft_receive(1)), qr/LF203/, 'but it is not the consenter');
 like($org2->error_of(raft_receive(1)), qr/LF203|LF1/, 'nor is a session without a certificate');
-like(login($good, 'SELECT count(*) FROM fabric_internal.raft_log'), qr/42501/, 'tables are closed to node roles');
+like(login($good, 'SELECT count(*) FROM fabric_internal.raft_log'),
+	qr/42501/, 'tables are closed to node roles');
 like(login($good, create_vehicle('V0')), qr/42501/, 'a node is no client');
 $org2->query('CREATE ROLE plain LOGIN; CREATE ROLE client LOGIN IN ROLE fabric_client');
+
 foreach my $role ('plain', 'client')
 {
 	like($org2->error_of($_, user => $role), qr/42501/, "role $role may not do what nodes do")
-		foreach raft_receive(1), "SELECT fabric_internal.submit('trade', '\\x')", "SELECT fabric_internal.endorse('\\x', 0, 0)", "SELECT fabric_internal.deliver('\\x', 1, 1)";
+	  foreach raft_receive(1), "SELECT fabric_internal.submit('trade', '\\x')",
+	  "SELECT fabric_internal.endorse('\\x', 0, 0)", "SELECT fabric_internal.deliver('\\x', 1, 1)";
 }
 
 # ---- identities of clients ----
@@ -76,38 +112,62 @@ sub add_identity
 {
 	my ($label, $msp_id, $certificate, $key) = @_;
 
-	$org1->query('SELECT fabric.add_identity(' . join(', ', map { literal($_) } $label, $msp_id, slurp($certificate), slurp($key)) . '), '
-		. "fabric.grant_identity('$label', 'app')");
+	$org1->query('SELECT fabric.add_identity('
+		  . join(', ', map { literal($_) } $label, $msp_id, slurp($certificate), slurp($key))
+		  . '), '
+		  . "fabric.grant_identity('$label', 'app')");
 }
 
 my $vehicle = 0;
+
 sub attempt
 {
 	my ($label) = @_;
 
-	return $org1->error_of("BEGIN; SET LOCAL fabric.identity = '$label'; " . create_vehicle('V' . ++$vehicle), user => 'app');
+	return $org1->error_of(
+		"BEGIN; SET LOCAL fabric.identity = '$label'; " . create_vehicle('V' . ++$vehicle),
+		user => 'app');
 }
 
 $org1->query('CREATE ROLE app LOGIN IN ROLE fabric_client');
 create_key("$keys/short.key");
 my $now = time;
-spew("$keys/short.pem", certify_between($org1->path('ca'), create_request("$keys/short.key", '/O=Org1MSP/OU=client/CN=short'), $now, $now + 4));
+spew(
+	"$keys/short.pem",
+	certify_between(
+		$org1->path('ca'), create_request("$keys/short.key", '/O=Org1MSP/OU=client/CN=short'),
+		$now, $now + 4));
 add_identity('short', 'Org1MSP', "$keys/short.pem", "$keys/short.key");
 is(attempt('short'), '', 'an identity works while its certificate is valid');
 issue("$keys/foreign", "$keys/stranger", '/O=Org9MSP/OU=client/CN=stranger');
 add_identity('unknown-msp', 'Org9MSP', "$keys/stranger.pem", "$keys/stranger.key");
-like(attempt('unknown-msp'), qr/LF104.*"?Org9MSP/s, 'an identity of an organisation that is no member is refused');
+like(attempt('unknown-msp'), qr/LF104.*"?Org9MSP/s,
+	'an identity of an organisation that is no member is refused');
 add_identity('false-msp', 'Org1MSP', "$keys/stranger.pem", "$keys/stranger.key");
-like(attempt('false-msp'), qr/LF105|LF101/, "one whose certificate is not from its organisation's authority, too");
-like($org1->error_of('SELECT fabric.add_identity(' . join(', ', map { literal($_) } 'mixed', 'Org1MSP', slurp("$keys/stranger.pem"), slurp("$keys/forged.key")) . ')'), qr/LF102/,
+like(attempt('false-msp'), qr/LF105|LF101/,
+	"one whose certificate is not from its organisation's authority, too");
+like(
+	$org1->error_of(
+		'SELECT fabric.add_identity('
+		  . join(', ',
+			map { literal($_) } 'mixed', 'Org1MSP',
+			slurp("$keys/stranger.pem"), slurp("$keys/forged.key"))
+		  . ')'),
+	qr/LF102/,
 	'a key that does not belong to the certificate is not stored');
 # a client's certificate is no administrator's
 issue($org1->path('ca'), "$keys/client", '/O=Org1MSP/OU=client/CN=client');
 $org1->query('GRANT fabric_admin TO app');
 add_identity('only-client', 'Org1MSP', "$keys/client.pem", "$keys/client.key");
 is(attempt('only-client'), '', "a client's identity invokes");
-like($org1->error_of("BEGIN; SET LOCAL fabric.identity = 'only-client'; SELECT fabric.approve_chaincode('trade', 'vehicles', '2', 2, NULL)", user => 'app'), qr/access denied.*administrators of organisation "Org1MSP"/s, 'but approves no chaincode');
-ok(wait_until(sub { attempt('short') =~ /LF106.*HINT:\s+Enrol again/s }, 15), 'once its certificate has expired it is refused');
+like(
+	$org1->error_of(
+		"BEGIN; SET LOCAL fabric.identity = 'only-client'; SELECT fabric.approve_chaincode('trade', 'vehicles', '2', 2, NULL)",
+		user => 'app'),
+	qr/access denied.*administrators of organisation "Org1MSP"/s,
+	'but approves no chaincode');
+ok(wait_until(sub { attempt('short') =~ /LF106.*HINT:\s+Enrol again/s }, 15),
+	'once its certificate has expired it is refused');
 
 # ---- the node's own key ----
 
@@ -126,33 +186,69 @@ sub with_node_key
 	return $error;
 }
 
-like(with_node_key(sub { chmod 0644, "$keys/node.key" }), qr/LF102.*could not use file.*access to the private key.*HINT:.*0600/s, 'a key that others can read is not used');
-like(with_node_key(sub { unlink "$keys/node.key" }), qr/LF005.*could not use file.*No such file.*HINT/s, 'a missing key is named');
-like(with_node_key(sub { spew("$keys/node.key", slurp("$keys/forged.key"), 0600) }), qr/LF102.*HINT:.*fabric\.node_key_file/s, 'a key that is not the certificate\'s is refused');
-like(with_node_key(sub { spew("$keys/node.key", "nonsense\n", 0600) }), qr/LF102/, 'so is a file that holds no key');
+like(
+	with_node_key(sub { chmod 0644, "$keys/node.key" }),
+	qr/LF102.*could not use file.*access to the private key.*HINT:.*0600/s,
+	'a key that others can read is not used');
+like(
+	with_node_key(sub { unlink "$keys/node.key" }),
+	qr/LF005.*could not use file.*No such file.*HINT/s,
+	'a missing key is named');
+like(
+	with_node_key(sub { spew("$keys/node.key", slurp("$keys/forged.key"), 0600) }),
+	qr/LF102.*HINT:.*fabric\.node_key_file/s,
+	'a key that is not the certificate\'s is refused');
+like(with_node_key(sub { spew("$keys/node.key", "nonsense\n", 0600) }),
+	qr/LF102/, 'so is a file that holds no key');
 # a session that has used the good key before
-my $refusals = with_node_key(sub { 1 }) . join('', ($org1->try_query(join("\n", '\set VERBOSITY verbose', '\set ON_ERROR_STOP 0', create_vehicle('V' . ++$vehicle) . ';',
-	"\\! echo nonsense > $keys/node.key", 'SELECT pg_sleep(1.1);', map { create_vehicle('V' . ++$vehicle) . ';' } 1 .. 2)))[1]);
+my $refusals = with_node_key(sub { 1 })
+  . join(
+	'',
+	(   $org1->try_query(
+			join("\n",
+				'\set VERBOSITY verbose',
+				'\set ON_ERROR_STOP 0',
+				create_vehicle('V' . ++$vehicle) . ';',
+				"\\! echo nonsense > $keys/node.key",
+				'SELECT pg_sleep(1.1);',
+				map { create_vehicle('V' . ++$vehicle) . ';' } 1 .. 2)))[1]);
 is(() = $refusals =~ /LF102/g, 2, 'does not go on with it') or diag($refusals);
 spew("$keys/node.key", slurp("$keys/kept.key"), 0600);
-ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }, 10), 'with its own key the node endorses again');
+ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }, 10),
+	'with its own key the node endorses again');
 
 # ---- TLS as a client of other nodes ----
 
 copy("$keys/tls.key", "$keys/open.key");
 chmod 0644, "$keys/open.key";
 foreach my $case (
-	[ 'a TLS key that others can read', "fabric.tls_key_file = '$keys/open.key'", qr/LF310.*group or world access/s ],
-	[ 'a TLS certificate of another organisation', "fabric.tls_certificate_file = '$keys/forged.pem'\nfabric.tls_key_file = '$keys/forged.key'", qr/LF310.*(unknown ca|certificate)/s ],
-	[ 'authorities that the others are not from', "fabric.tls_ca_file = '$keys/foreign.pem'", qr/LF310.*certificate verify failed/s ])
+	[
+		'a TLS key that others can read',
+		"fabric.tls_key_file = '$keys/open.key'",
+		qr/LF310.*group or world access/s
+	],
+	[
+		'a TLS certificate of another organisation',
+		"fabric.tls_certificate_file = '$keys/forged.pem'\nfabric.tls_key_file = '$keys/forged.key'",
+		qr/LF310.*(unknown ca|certificate)/s
+	],
+	[
+		'authorities that the others are not from',
+		"fabric.tls_ca_file = '$keys/foreign.pem'",
+		qr/LF310.*certificate verify failed/s
+	])
 {
 	my ($name, $settings, $words) = @$case;
 
 	$org1->set("$settings\n");
 	select(undef, undef, undef, 0.2);
-	like($org1->error_of(create_vehicle('V' . ++$vehicle)), $words, "$name: nobody endorses, and the reason is told");
-	$org1->set("fabric.tls_certificate_file = '$keys/tls.pem'\nfabric.tls_key_file = '$keys/tls.key'\nfabric.tls_ca_file = '$keys/tlscas.pem'\n");
+	like($org1->error_of(create_vehicle('V' . ++$vehicle)),
+		$words, "$name: nobody endorses, and the reason is told");
+	$org1->set(
+		"fabric.tls_certificate_file = '$keys/tls.pem'\nfabric.tls_key_file = '$keys/tls.key'\nfabric.tls_ca_file = '$keys/tlscas.pem'\n"
+	);
 }
-ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }, 10), 'with the right files all is well');
+ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }, 10),
+	'with the right files all is well');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
 done_testing();

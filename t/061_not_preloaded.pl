@@ -1,9 +1,10 @@
-# Without shared_preload_libraries everything that needs no worker works, and the rest says what to do.
+# Without shared_preload_libraries everything that needs no worker works, and the rest says what to
+# do.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network invoke create_vehicle deploy_registry wait_until);
+use FabricTest   qw(start_network invoke create_vehicle deploy_registry wait_until);
 use Fabric::Psql qw(literal);
 use Test::More;
 
@@ -11,60 +12,125 @@ my $network = start_network(orgs => 1, orderers => 1, channel => 'trade');
 my ($node) = $network->nodes;
 deploy_registry($network);
 $node->query(create_vehicle('V1'));
-my $block = $node->query("SELECT encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = 'trade' ORDER BY number DESC LIMIT 1");
+my $block = $node->query(
+	"SELECT encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = 'trade' ORDER BY number DESC LIMIT 1"
+);
 $node->stop;
 $node->start('-c shared_preload_libraries=');
 
 # pure functions
-like($node->query(q{SELECT (fabric.package_info(fabric.package_chaincode('label_1', 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'))).package_id}), qr/^label_1:[0-9a-f]{64}$/,
+like(
+	$node->query(
+		q{SELECT (fabric.package_info(fabric.package_chaincode('label_1', 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'))).package_id}
+	),
+	qr/^label_1:[0-9a-f]{64}$/,
 	'a chaincode package is made');
-is($node->query("SELECT fabric.policy_satisfied('AND(''Org1MSP.peer'', ''Org2MSP.peer'')', ARRAY['Org1MSP.peer', 'Org2MSP.peer'])"), 't', 'a policy is evaluated');
-is($node->query("SELECT fabric.compute_tx_id('\\x01', '\\x02')"), 'a12871fee210fb8619291eaea194581cbd2531e4b23759d225f6806923f63222', 'a transaction id is computed');
+is( $node->query(
+		"SELECT fabric.policy_satisfied('AND(''Org1MSP.peer'', ''Org2MSP.peer'')', ARRAY['Org1MSP.peer', 'Org2MSP.peer'])"
+	),
+	't',
+	'a policy is evaluated');
+is( $node->query("SELECT fabric.compute_tx_id('\\x01', '\\x02')"),
+	'a12871fee210fb8619291eaea194581cbd2531e4b23759d225f6806923f63222',
+	'a transaction id is computed');
 
 # the ledger can be read, and chaincode be asked
-is($node->query("SELECT encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = 'trade' ORDER BY number DESC LIMIT 1"), $block, 'the ledger is there');
-like($node->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')"), qr/Volvo/, 'a query needs no worker');
+is( $node->query(
+		"SELECT encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = 'trade' ORDER BY number DESC LIMIT 1"
+	),
+	$block,
+	'the ledger is there');
+like($node->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')"),
+	qr/Volvo/, 'a query needs no worker');
 
 # what needs the workers says so
-foreach my $call (create_vehicle('V2'), "SELECT fabric.transfer_leadership('trade')", "SELECT fabric.join_channel('\\x00')", "SELECT count(*) FROM fabric.stat_orderer",
+foreach my $call (
+	create_vehicle('V2'),
+	"SELECT fabric.transfer_leadership('trade')",
+	"SELECT fabric.join_channel('\\x00')",
+	"SELECT count(*) FROM fabric.stat_orderer",
 	"SELECT count(*) FROM fabric.stat_workers")
 {
 	my $error = $node->error_of($call);
 
-	like($error, qr/LF004.*HINT:.*shared_preload_libraries/s, ($call =~ /fabric\.(\w+)/)[0] . ' fails with a code of its own and a hint');
+	like(
+		$error,
+		qr/LF004.*HINT:.*shared_preload_libraries/s,
+		($call =~ /fabric\.(\w+)/)[0] . ' fails with a code of its own and a hint');
 }
 
 # preloaded again, it goes on
 $node->stop;
 $node->start;
-ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 4 }, 10), 'preloaded, launcher, relay, orderer and ledger run');
+ok( wait_until(
+		sub {
+			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
+			  == 4;
+		},
+		10),
+	'preloaded, launcher, relay, orderer and ledger run');
 $node->query(create_vehicle('V2'));
 is(FabricTest::vehicles_of($node), 2, 'and transactions are committed');
 
-# in another database of the instance there is no node either, and nothing there reaches this one's processes
+# in another database of the instance there is no node either, and nothing there reaches this one's
+# processes
 $node->query('CREATE DATABASE other TEMPLATE template0');
 $node->query('CREATE EXTENSION fabric CASCADE', database => 'other');
 my $genesis = $node->query("SELECT encode(fabric.get_block('trade', 0), 'hex')");
-like($node->error_of($_, database => 'other'), qr/LF004: database "other" is not the one in which this node works\nHINT:  Connect to database "fabric"/, 'another database is told to be one: ' . ($_ =~ /fabric\.(\w+)/)[0])
-	foreach "SELECT fabric.join_channel('\\x$genesis')", "SELECT fabric.transfer_leadership('trade')", 'SELECT * FROM fabric.stat_workers';
-is($node->query("SELECT count(*) FROM fabric.channels", database => 'other'), 0, 'which has no channels');
-is($node->query("SELECT fabric.policy_text(fabric.policy_compile('OR(''A.peer'')'))", database => 'other'), "OR('A.peer')", 'but all that needs no node');
+like(
+	$node->error_of($_, database => 'other'),
+	qr/LF004: database "other" is not the one in which this node works\nHINT:  Connect to database "fabric"/,
+	'another database is told to be one: ' . ($_ =~ /fabric\.(\w+)/)[0])
+  foreach "SELECT fabric.join_channel('\\x$genesis')",
+  "SELECT fabric.transfer_leadership('trade')", 'SELECT * FROM fabric.stat_workers';
+is($node->query("SELECT count(*) FROM fabric.channels", database => 'other'),
+	0, 'which has no channels');
+is( $node->query(
+		"SELECT fabric.policy_text(fabric.policy_compile('OR(''A.peer'')'))",
+		database => 'other'),
+	"OR('A.peer')",
+	'but all that needs no node');
 $node->query(create_vehicle('V3'));
 
 # the database of a node cannot be dropped, or copied, under its processes
-like($node->error_of('DROP DATABASE fabric', database => 'postgres'), qr/channel "trade" is joined in it/, 'no drop');
-like($node->error_of('CREATE DATABASE copy TEMPLATE fabric', database => 'postgres'), qr/being accessed by other users/, 'no copy');
+like(
+	$node->error_of('DROP DATABASE fabric', database => 'postgres'),
+	qr/channel "trade" is joined in it/,
+	'no drop');
+like(
+	$node->error_of('CREATE DATABASE copy TEMPLATE fabric', database => 'postgres'),
+	qr/being accessed by other users/,
+	'no copy');
 
 # the extension goes with its channels only if that is wanted, and comes back without any
-like($node->error_of('DROP EXTENSION fabric'), qr/2BP01: cannot drop extension fabric because channel "trade" is joined\nDETAIL:.*\nHINT:.*leave_channel/s, 'with a channel it is not dropped');
+like(
+	$node->error_of('DROP EXTENSION fabric'),
+	qr/2BP01: cannot drop extension fabric because channel "trade" is joined\nDETAIL:.*\nHINT:.*leave_channel/s,
+	'with a channel it is not dropped');
 $node->query('SET fabric.allow_drop_extension = on; DROP EXTENSION fabric');
-ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 2 }, 20), 'without the extension only launcher and relay run');
+ok( wait_until(
+		sub {
+			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
+			  == 2;
+		},
+		20),
+	'without the extension only launcher and relay run');
 $node->query('CREATE EXTENSION fabric');
 is($node->query('SELECT count(*) FROM fabric.channels'), 0, 'created again, it has no channels');
 is($node->query("SELECT fabric.join_channel('\\x$genesis')"), 'trade', 'one can be joined');
-ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'") == 4 }, 20), 'and its processes run');
+ok( wait_until(
+		sub {
+			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
+			  == 4;
+		},
+		20),
+	'and its processes run');
 
 # a database whose text is in another encoding
-$node->query("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-like($node->error_of('CREATE EXTENSION fabric CASCADE', database => 'latin'), qr/fabric needs a database with encoding UTF8\nHINT/, 'another encoding is refused');
+$node->query(
+	"CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+like(
+	$node->error_of('CREATE EXTENSION fabric CASCADE', database => 'latin'),
+	qr/fabric needs a database with encoding UTF8\nHINT/,
+	'another encoding is refused');
 done_testing();

@@ -1,4 +1,5 @@
-# A Raft message counts only if it comes over the consenter's own connection: its TLS client certificate is the one in the channel configuration.
+# A Raft message counts only if it comes over the consenter's own connection: its TLS client
+# certificate is the one in the channel configuration.
 use strict;
 use warnings;
 use FindBin;
@@ -17,29 +18,58 @@ sub call_as
 	my ($output, $error) = ('', '');
 
 	local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
-	IPC::Run::run([ 'psql', '-X', '-w', '-A', '-t', '-v', 'VERBOSITY=verbose', '-d',
+	IPC::Run::run(
+		[
+			'psql',
+			'-X',
+			'-w',
+			'-A',
+			'-t',
+			'-v',
+			'VERBOSITY=verbose',
+			'-d',
 			"host=localhost port=$org2->{port} dbname=fabric user=$node->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key",
-			'-c', "SELECT fabric_internal.$function" ], '>', \$output, '2>', \$error);
+			'-c',
+			"SELECT fabric_internal.$function"
+		],
+		'>',
+		\$output,
+		'2>',
+		\$error);
 	return $output . $error;
 }
 
-is(call_as($org1, "raft_receive('trade', 1, '\\x52')"), "t\n", 'a consenter speaks for itself, even nonsense is taken to be looked at');
-# envelopes that no block could hold would stop the channel, so they are looked at before they are taken
-like(call_as($org1, "raft_forward('trade', 1, '\\x52')"), qr/LF002/, 'envelopes are looked at first');
-like(call_as($org1, "raft_forward('trade', 1, '\\x0a060a0178120179')"), qr/t\n/, 'canonical ones are taken');
-like(call_as($org1, "raft_forward('trade', 1, '\\x0a061201790a0178')"), qr/LF002/, 'those in another order of fields are not');
+is(call_as($org1, "raft_receive('trade', 1, '\\x52')"),
+	"t\n", 'a consenter speaks for itself, even nonsense is taken to be looked at');
+# envelopes that no block could hold would stop the channel, so they are looked at before they are
+# taken
+like(call_as($org1, "raft_forward('trade', 1, '\\x52')"),
+	qr/LF002/, 'envelopes are looked at first');
+like(call_as($org1, "raft_forward('trade', 1, '\\x0a060a0178120179')"),
+	qr/t\n/, 'canonical ones are taken');
+like(call_as($org1, "raft_forward('trade', 1, '\\x0a061201790a0178')"),
+	qr/LF002/, 'those in another order of fields are not');
 foreach my $name ('raft_receive', 'raft_forward')
 {
 	like(call_as($org1, "$name('trade', 2, '\\x52')"), qr/LF203/, "$name: not for the receiver");
-	like(call_as($org1, "$name('trade', 3, '\\x52')"), qr/LF203/, "$name: not for a number that nobody has");
+	like(call_as($org1, "$name('trade', 3, '\\x52')"),
+		qr/LF203/, "$name: not for a number that nobody has");
 	like(call_as($org1, "$name('trade', 0, '\\x52')"), qr/LF203/, "$name: not for nobody");
-	like(call_as($org3, "$name('trade', 1, '\\x52')"), qr/LF203/, "$name: a member that does not order cannot speak for a consenter");
+	like(call_as($org3, "$name('trade', 1, '\\x52')"),
+		qr/LF203/, "$name: a member that does not order cannot speak for a consenter");
 	like(call_as($org3, "$name('trade', 3, '\\x52')"), qr/LF203/, "$name: nor for itself");
-	like(($org2->try_query("\\set VERBOSITY verbose\nSELECT fabric_internal.$name('trade', 1, '\\x52')"))[1], qr/LF203.*HINT/s,
+	like(
+		(   $org2->try_query(
+				"\\set VERBOSITY verbose\nSELECT fabric_internal.$name('trade', 1, '\\x52')"))[1],
+		qr/LF203.*HINT/s,
 		"$name: not without a TLS client certificate");
 }
 # the nonsense did no harm
 FabricTest::wait_for_leader($network, 'trade');
-is($org2->query("SELECT running FROM fabric.stat_orderer WHERE channel = 'trade'"), 't', 'the orderer still runs');
-is($org2->query("SELECT count(*) FROM fabric.stat_workers WHERE kind = 'orderer' AND restarts > 0"), 0, 'and was not restarted');
+is($org2->query("SELECT running FROM fabric.stat_orderer WHERE channel = 'trade'"),
+	't', 'the orderer still runs');
+is( $org2->query(
+		"SELECT count(*) FROM fabric.stat_workers WHERE kind = 'orderer' AND restarts > 0"),
+	0,
+	'and was not restarted');
 done_testing();

@@ -1,9 +1,10 @@
-# No private key, passphrase or enrollment secret ever reaches a table, the WAL or the log; only the keystore directory has keys, for its owner only.
+# No private key, passphrase or enrollment secret ever reaches a table, the WAL or the log; only the
+# keystore directory has keys, for its owner only.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../tools/lib";
-use Fabric::Pki qw(create_key create_request create_test_organisation);
+use Fabric::Pki  qw(create_key create_request create_test_organisation);
 use Fabric::Psql qw(literal);
 use File::Find;
 use MIME::Base64;
@@ -32,7 +33,8 @@ my $keystore = $node->data_dir . '/fabric_keystore';
 
 create_test_organisation("$files/org", 'Org1MSP', 'fabric_node_org1msp');
 create_key("$files/own.key");
-my ($certificate, $key, $other_key) = map { slurp_file($_) } "$files/org/user1.pem", "$files/org/user1.key", "$files/own.key";
+my ($certificate, $key, $other_key) = map { slurp_file($_) } "$files/org/user1.pem",
+  "$files/org/user1.key", "$files/own.key";
 my $admin_certificate = slurp_file("$files/org/admin.pem");
 my $admin_key = slurp_file("$files/org/admin.key");
 my $request = create_request("$files/own.key", '/CN=own');
@@ -70,7 +72,8 @@ sub statement
 	my ($expected, $sql) = @_;
 	my ($status, $output, $error) = $node->psql('postgres', $sql);
 
-	is($status == 0 ? 'done' : 'refused', $expected, substr($sql, 0, 50) =~ s/\s+/ /gr) or diag($error);
+	is($status == 0 ? 'done' : 'refused', $expected, substr($sql, 0, 50) =~ s/\s+/ /gr)
+	  or diag($error);
 	return $output;
 }
 
@@ -90,32 +93,58 @@ statement(refused => call('ca_enroll', 'ca', 'nosuch', $secrets{'a wrong secret'
 statement(refused => call('ca_enroll', 'ca', 'user', $secrets{'a secret'}, 'no request'));
 statement(refused => call('ca_enroll', 'ca', 'user', $secrets{'a secret'}, $request, 'no profile'));
 statement(refused => call('ca_enroll', 'nosuch', 'user', $secrets{'a secret'}, $request));
-statement(refused => call('ca_register', 'ca', 'user', 'client', $secrets{'a secret in a refused statement'}));
-statement(refused => call('ca_register', 'ca', 'x', 'no role', $secrets{'a secret in a refused statement'}));
-statement(refused => call('ca_register', 'ca', 'x', 'client', $secrets{'a secret in a refused statement'}, '{"a": 1}'));
+statement(refused =>
+	  call('ca_register', 'ca', 'user', 'client', $secrets{'a secret in a refused statement'}));
+statement(refused =>
+	  call('ca_register', 'ca', 'x', 'no role', $secrets{'a secret in a refused statement'}));
+statement(
+	refused => call(
+		'ca_register', 'ca', 'x', 'client', $secrets{'a secret in a refused statement'},
+		'{"a": 1}'));
 
 statement(done => call('add_identity', 'plain', 'Org1MSP', $certificate, $key));
-statement(done => call('add_identity', 'encrypted', 'Org1MSP', $admin_certificate, $admin_key, $secrets{'a passphrase'}));
-statement(done => call('grant_identity', 'encrypted', 'fabric_client') . call('open_identity', 'encrypted', $secrets{'a passphrase'}));
+statement(
+	done => call(
+		'add_identity', 'encrypted', 'Org1MSP', $admin_certificate,
+		$admin_key, $secrets{'a passphrase'}));
+statement(done => call('grant_identity', 'encrypted', 'fabric_client')
+	  . call('open_identity', 'encrypted', $secrets{'a passphrase'}));
 statement(refused => call('open_identity', 'encrypted', $secrets{'a wrong passphrase'}));
 statement(refused => call('open_identity', 'nosuch', $secrets{'a wrong passphrase'}));
 statement(refused => call('add_identity', 'plain', 'Org1MSP', $certificate, $key));
 statement(refused => call('add_identity', 'x', 'Org1MSP', $certificate, $other_key));
-statement(refused => call('add_identity', 'x', 'Org1MSP', $certificate, $other_key, $secrets{'a passphrase in a refused statement'}));
-statement(refused => call('add_identity', 'encrypted', 'Org1MSP', $admin_certificate, $admin_key, $secrets{'a passphrase in a refused statement'}));
+statement(
+	refused => call(
+		'add_identity', 'x', 'Org1MSP', $certificate, $other_key,
+		$secrets{'a passphrase in a refused statement'}));
+statement(
+	refused => call(
+		'add_identity', 'encrypted',
+		'Org1MSP', $admin_certificate,
+		$admin_key, $secrets{'a passphrase in a refused statement'}));
 statement(refused => call('add_identity', 'x', 'Org1MSP', "nonsense", $other_key));
 statement(refused => call('add_identity', '', 'Org1MSP', $certificate, $key));
-# from inside of a function, whose context names the statement; prepared; in a transaction that is rolled back
-statement(refused => 'DO $do$ BEGIN PERFORM ' . (call('add_identity', 'x', 'Org1MSP', $certificate, $other_key) =~ s/^SELECT //r) . ' END $do$');
-statement(refused => 'PREPARE p AS SELECT fabric.open_identity($1, $2); EXECUTE p(' . join(', ', map { literal($_) } 'encrypted', $secrets{'a wrong passphrase'}) . ');');
-statement(done => 'BEGIN;' . call('add_identity', 'gone', 'Org1MSP', $certificate, $key) . 'ROLLBACK;');
+# from inside of a function, whose context names the statement; prepared; in a transaction that is
+# rolled back
+statement(refused => 'DO $do$ BEGIN PERFORM '
+	  . (call('add_identity', 'x', 'Org1MSP', $certificate, $other_key) =~ s/^SELECT //r)
+	  . ' END $do$');
+statement(refused => 'PREPARE p AS SELECT fabric.open_identity($1, $2); EXECUTE p('
+	  . join(', ', map { literal($_) } 'encrypted', $secrets{'a wrong passphrase'})
+	  . ');');
+statement(
+	done => 'BEGIN;' . call('add_identity', 'gone', 'Org1MSP', $certificate, $key) . 'ROLLBACK;');
 # a label dropped and added again leaves one key
-statement(done => 'BEGIN;' . call('drop_identity', 'plain') . call('add_identity', 'plain', 'Org1MSP', $certificate, $key) . 'COMMIT;');
+statement(done => 'BEGIN;'
+	  . call('drop_identity', 'plain')
+	  . call('add_identity', 'plain', 'Org1MSP', $certificate, $key)
+	  . 'COMMIT;');
 
 # the keystore: only its owner can enter and read, and nothing lies about
 is((stat $keystore)[2] & 07777, 0700, 'the keystore is closed');
 my @keys = glob "$keystore/*";
-is(scalar @keys, 2, 'there are the key of the authority and the one of the identity') or diag("@keys");
+is(scalar @keys, 2, 'there are the key of the authority and the one of the identity')
+  or diag("@keys");
 is((stat $_)[2] & 07777, 0600, 'a key is readable by its owner only') foreach @keys;
 my ($authority_file) = grep { /ca_/ } @keys;
 remember_key("the authority's key", slurp_file($authority_file));
@@ -123,7 +152,12 @@ ok((grep { slurp_file($_) eq $key } @keys), 'the key of the identity is in the k
 
 # a directory that others can enter is not used
 chmod 0750, $keystore;
-like(($node->psql('postgres', "\\set VERBOSITY verbose\n" . call('add_identity', 'x', 'Org1MSP', $certificate, $key)))[2], qr/LF005: .*fabric_keystore.*HINT: .*0700/s,
+like(
+	(   $node->psql(
+			'postgres',
+			"\\set VERBOSITY verbose\n" . call('add_identity', 'x', 'Org1MSP', $certificate, $key))
+	)[2],
+	qr/LF005: .*fabric_keystore.*HINT: .*0700/s,
 	'a keystore that others can enter is refused');
 chmod 0700, $keystore;
 
@@ -134,19 +168,26 @@ sub places
 	my $pattern = join '|', map { quotemeta } @wanted;
 	my @found;
 
-	find({ no_chdir => 1, wanted => sub {
-		return $File::Find::prune = 1 if $_ eq $keystore;
-		return unless -f $_;
-		open(my $handle, '<:raw', $_) or return;
-		local $/;
-		push @found, $_ if <$handle> =~ /$pattern/;
-	} }, $node->data_dir, $node->logfile);
+	find(
+		{
+			no_chdir => 1,
+			wanted => sub {
+				return $File::Find::prune = 1 if $_ eq $keystore;
+				return unless -f $_;
+				open(my $handle, '<:raw', $_) or return;
+				local $/;
+				push @found, $_ if <$handle> =~ /$pattern/;
+			}
+		},
+		$node->data_dir,
+		$node->logfile);
 	return @found;
 }
 
 $node->safe_psql('postgres', 'CHECKPOINT; SELECT pg_switch_wal();');
 $node->stop;
-# the search finds what is there: a certificate is in a table and in the WAL, an error's text in the log
+# the search finds what is there: a certificate is in a table and in the WAL, an error's text in the
+# log
 my ($body) = $enrolled =~ /CERTIFICATE-----\n.*\n(.*)\n/;
 ok((grep { m{/base/} } places($node, $body)), 'the search finds a certificate in a table');
 ok((grep { m{/pg_wal/} } places($node, $body)), 'and in the WAL');
@@ -156,10 +197,14 @@ foreach my $name (sort keys %secrets)
 	is_deeply([ places($node, $secrets{$name}) ], [], "$name is nowhere");
 }
 
-# An operator who has whole statements logged gets them, secrets included: unless they are parameters
+# An operator who has whole statements logged gets them, secrets included: unless they are
+# parameters
 $node->append_conf('postgresql.conf', "log_statement = all\n");
 $node->start;
 statement(done => call('ca_register', 'ca', 'logged', 'client', 'a secret that is logged'));
-is_deeply([ places($node, 'a secret that is logged') ], [ $node->logfile ], 'log_statement = all logs statements');
+is_deeply(
+	[ places($node, 'a secret that is logged') ],
+	[ $node->logfile ],
+	'log_statement = all logs statements');
 $node->stop;
 done_testing();

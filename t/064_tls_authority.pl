@@ -1,9 +1,10 @@
-# TLS certificates of an authority in the database serve both sides of PostgreSQL's connections: server with host names, client with the role as name.
+# TLS certificates of an authority in the database serve both sides of PostgreSQL's connections:
+# server with host names, client with the role as name.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../tools/lib";
-use Fabric::Pki qw(create_key create_request);
+use Fabric::Pki  qw(create_key create_request);
 use Fabric::Host qw(spew);
 use Fabric::Psql qw(literal);
 use PostgreSQL::Test::Cluster;
@@ -21,7 +22,9 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION fabric CASCADE;
 CREATE ROLE fabric_node_org2msp LOGIN IN ROLE fabric_node;
 SQL
-spew("$files/tlsca.pem", $node->safe_psql('postgres', "SELECT fabric.ca_create('tlsca', 'Org1MSP', kind => 'tls')") . "\n");
+spew("$files/tlsca.pem",
+	$node->safe_psql('postgres', "SELECT fabric.ca_create('tlsca', 'Org1MSP', kind => 'tls')")
+	  . "\n");
 
 # a key of its own, and the certificate for it
 sub enroll
@@ -30,8 +33,12 @@ sub enroll
 
 	create_key("$files/$name.key");
 	my $request = literal(create_request("$files/$name.key", '/CN=whatever'));
-	spew("$files/$name.pem", $node->safe_psql('postgres',
-		"SELECT fabric.ca_enroll('tlsca', '$name', fabric.ca_register('tlsca', '$name', '$role'), $request$more)") . "\n");
+	spew(
+		"$files/$name.pem",
+		$node->safe_psql('postgres',
+			"SELECT fabric.ca_enroll('tlsca', '$name', fabric.ca_register('tlsca', '$name', '$role'), $request$more)"
+		  )
+		  . "\n");
 }
 
 enroll('fabric_node_org1msp', 'peer', ", hosts => '{localhost,127.0.0.1}'");
@@ -54,26 +61,55 @@ sub login
 	my ($output, $error);
 
 	local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
-	IPC::Run::run([ 'psql', '-X', '-A', '-t', '-d', "host=$host port=$port dbname=postgres user=$role sslmode=verify-full sslrootcert=$files/tlsca.pem "
-			. "sslcert=$files/$name.pem sslkey=$files/$name.key", '-c', 'SELECT current_user' ], '>', \$output, '2>', \$error);
+	IPC::Run::run(
+		[
+			'psql',
+			'-X',
+			'-A',
+			'-t',
+			'-d',
+			"host=$host port=$port dbname=postgres user=$role sslmode=verify-full sslrootcert=$files/tlsca.pem "
+			  . "sslcert=$files/$name.pem sslkey=$files/$name.key",
+			'-c',
+			'SELECT current_user'
+		],
+		'>',
+		\$output,
+		'2>',
+		\$error);
 	return $output . $error;
 }
 
-is(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'), "fabric_node_org2msp\n", 'another node logs in as its role');
-is(login('127.0.0.1', 'fabric_node_org2msp', 'fabric_node_org2msp'), "fabric_node_org2msp\n", 'by address, too');
-like(login('localhost', 'fabric_node_org2msp', 'application'), qr/certificate authentication failed/, 'not with the certificate of somebody else');
-$node->append_conf('postgresql.conf', "ssl_cert_file = '$files/fabric_node_org2msp.pem'\nssl_key_file = '$files/fabric_node_org2msp.key'\n");
+is(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'),
+	"fabric_node_org2msp\n", 'another node logs in as its role');
+is(login('127.0.0.1', 'fabric_node_org2msp', 'fabric_node_org2msp'),
+	"fabric_node_org2msp\n", 'by address, too');
+like(
+	login('localhost', 'fabric_node_org2msp', 'application'),
+	qr/certificate authentication failed/,
+	'not with the certificate of somebody else');
+$node->append_conf('postgresql.conf',
+	"ssl_cert_file = '$files/fabric_node_org2msp.pem'\nssl_key_file = '$files/fabric_node_org2msp.key'\n"
+);
 $node->restart;
-like(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'), qr/does not match host name/, 'a server without the host in its certificate is not believed');
+like(
+	login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'),
+	qr/does not match host name/,
+	'a server without the host in its certificate is not believed');
 
 # a revoked certificate is not let in
-$node->append_conf('postgresql.conf', "ssl_cert_file = '$files/fabric_node_org1msp.pem'\nssl_key_file = '$files/fabric_node_org1msp.key'\nssl_crl_file = '$files/tlsca.crl'\n");
+$node->append_conf('postgresql.conf',
+	"ssl_cert_file = '$files/fabric_node_org1msp.pem'\nssl_key_file = '$files/fabric_node_org1msp.key'\nssl_crl_file = '$files/tlsca.crl'\n"
+);
 $node->safe_psql('postgres', "SELECT fabric.ca_revoke('tlsca', 'application')");
 spew("$files/tlsca.crl", $node->safe_psql('postgres', "SELECT fabric.ca_crl('tlsca')") . "\n");
 $node->restart;
-is(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'), "fabric_node_org2msp\n", 'with a revocation list the others still log in');
-$node->safe_psql('postgres', "SELECT fabric.ca_revoke('tlsca', 'fabric_node_org2msp', reason => 'superseded')");
+is(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'),
+	"fabric_node_org2msp\n", 'with a revocation list the others still log in');
+$node->safe_psql('postgres',
+	"SELECT fabric.ca_revoke('tlsca', 'fabric_node_org2msp', reason => 'superseded')");
 spew("$files/tlsca.crl", $node->safe_psql('postgres', "SELECT fabric.ca_crl('tlsca')") . "\n");
 $node->restart;
-like(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'), qr/revoked/, 'a revoked certificate is refused');
+like(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'),
+	qr/revoked/, 'a revoked certificate is refused');
 done_testing();

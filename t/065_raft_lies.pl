@@ -1,5 +1,7 @@
-# A consenter that lies to the others in its own name: messages that cannot be true, terms and indexes beyond all numbers, a leadership that nobody voted for,
-# and batches in the log of which no block can be made. Raft trusts its consenters, so one of them can disturb the ordering; but no process ends, nothing
+# A consenter that lies to the others in its own name: messages that cannot be true, terms and
+# indexes beyond all numbers, a leadership that nobody voted for,
+# and batches in the log of which no block can be made. Raft trusts its consenters, so one of them
+# can disturb the ordering; but no process ends, nothing
 # is lost, and the channel goes on.
 use strict;
 use warnings;
@@ -7,9 +9,9 @@ use FindBin;
 use lib $FindBin::Bin;
 use FabricTest;
 use FabricConsenter;
-use FabricWire qw();
+use FabricWire   qw();
 use Fabric::Host qw();
-use Fabric::Pki qw();
+use Fabric::Pki  qw();
 use Test::More;
 
 my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade');
@@ -22,7 +24,8 @@ SQL
 my $leader = FabricTest::wait_for_leader($network, 'trade');
 my ($liar) = grep { $_ != $leader } @nodes;
 my @others = grep { $_ != $liar } @nodes;
-my ($PRE_VOTE, $PRE_VOTE_RESPONSE, $VOTE, $VOTE_RESPONSE, $APPEND, $APPEND_RESPONSE, $HEARTBEAT, $HEARTBEAT_RESPONSE, $SNAPSHOT, $TIMEOUT_NOW) = 1 .. 10;
+my ($PRE_VOTE, $PRE_VOTE_RESPONSE, $VOTE, $VOTE_RESPONSE, $APPEND,
+	$APPEND_RESPONSE, $HEARTBEAT, $HEARTBEAT_RESPONSE, $SNAPSHOT, $TIMEOUT_NOW) = 1 .. 10;
 my ($REJECTED, $FORCED) = (1, 2);
 
 sub raft_message
@@ -35,13 +38,26 @@ sub lie_to
 {
 	my ($node, @messages) = @_;
 	my $keys = $liar->path('keys');
-	my $sql = join ";\n", map { "SELECT fabric_internal.raft_receive('trade', $liar->{number}, " . FabricWire::bytea($_) . ')' } @messages;
+	my $sql = join ";\n", map {
+		"SELECT fabric_internal.raft_receive('trade', $liar->{number}, "
+		  . FabricWire::bytea($_) . ')'
+	} @messages;
 	my ($output, $error) = ('', '');
 
 	local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
-	IPC::Run::run([ 'psql', '-XqAtw', '-d',
-			"host=localhost port=$node->{port} dbname=fabric user=$liar->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key" ],
-		'<', \$sql, '>', \$output, '2>', \$error);
+	IPC::Run::run(
+		[
+			'psql',
+			'-XqAtw',
+			'-d',
+			"host=localhost port=$node->{port} dbname=fabric user=$liar->{role} sslmode=verify-full sslrootcert=$keys/tlscas.pem sslcert=$keys/tls.pem sslkey=$keys/tls.key"
+		],
+		'<',
+		\$sql,
+		'>',
+		\$output,
+		'2>',
+		\$error);
 	return $output . $error;
 }
 
@@ -52,7 +68,8 @@ sub orderer
 	return $node->query("SELECT $column FROM fabric.stat_orderer WHERE channel = 'trade'");
 }
 
-my $workers = "SELECT string_agg(kind || ' ' || coalesce(pid, 0) || ' ' || restarts, ', ' ORDER BY kind) FROM fabric.stat_workers WHERE channel = 'trade'";
+my $workers =
+  "SELECT string_agg(kind || ' ' || coalesce(pid, 0) || ' ' || restarts, ', ' ORDER BY kind) FROM fabric.stat_workers WHERE channel = 'trade'";
 my %before = map { ($_->{name} => $_->query($workers)) } @nodes;
 my $round = 0;
 
@@ -62,10 +79,20 @@ sub goes_on
 	my ($name) = @_;
 
 	$round++;
-	is((FabricTest::wait_until(sub { ($nodes[0]->try_query("SELECT fabric.invoke('trade', 'book', 'put', 'round', '$round')"))[2] == 0 }, 60) ? 'yes' : 'no'), 'yes', "$name: transactions are committed");
+	is( (   FabricTest::wait_until(
+				sub {
+					(   $nodes[0]->try_query(
+							"SELECT fabric.invoke('trade', 'book', 'put', 'round', '$round')")
+					)[2] == 0;
+				},
+				60) ? 'yes' : 'no'),
+		'yes',
+		"$name: transactions are committed");
 	is(scalar FabricTest::fingerprints($network, 'trade'), 1, "$name: all nodes have the same");
-	is($nodes[2]->query("SELECT fabric.query('trade', 'book', 'get', 'round')"), $round, "$name: and the last transaction");
-	is($_->query($workers), $before{ $_->{name} }, "$name: no process of $_->{name} ended") foreach @nodes;
+	is($nodes[2]->query("SELECT fabric.query('trade', 'book', 'get', 'round')"),
+		$round, "$name: and the last transaction");
+	is($_->query($workers), $before{ $_->{name} }, "$name: no process of $_->{name} ended")
+	  foreach @nodes;
 }
 
 # ---- what cannot be read, and what cannot be true ----
@@ -77,30 +104,76 @@ foreach my $node (@others)
 {
 	my %to = (to => $node->{number});
 	my @lies = (
-		'', 'R', "R\2\5", "\xff" x 1000, pack('a C3 Q>7 N N N', 'R', 2, $APPEND, 0, $liar->{number}, $node->{number}, (1) x 5, 0xffffffff, 0xffffffff, 0xffffffff),
-		(map { my $type = $_; map { raft_message(%to, type => $type, term => $_, index => $_, log_term => $_, commit => $_, hint => $_) } 1, $term, $term + 1, $largest } 0 .. 11),
-		(map { my $type = $_; map { raft_message(%to, type => $type, term => $_) } $term + (1 << 40), 1 << 63, $largest } 1 .. 10),
-		(map { raft_message(%to, type => $VOTE, flags => $FORCED, term => $_, index => 1 << 40, log_term => $term) } $term + (1 << 33), 1 << 61),
-		# confirmations of what was never sent, the leadership of the others' own term, a commit beyond the log
-		raft_message(%to, type => $APPEND_RESPONSE, term => $term, index => 1 << 50), raft_message(%to, type => $HEARTBEAT, term => $term), raft_message(%to, type => $HEARTBEAT, term => $term, commit => 1 << 50),
-		raft_message(%to, type => $APPEND, term => $term, index => 1, log_term => $largest >> 2), raft_message(%to, type => $SNAPSHOT, term => $term, index => 1 << 50, log_term => $term));
+		'', 'R', "R\2\5",
+		"\xff" x 1000,
+		pack('a C3 Q>7 N N N',
+			'R', 2, $APPEND, 0, $liar->{number}, $node->{number}, (1) x 5, 0xffffffff, 0xffffffff,
+			0xffffffff),
+		(   map {
+				my $type = $_;
+				map {
+					raft_message(
+						%to,
+						type => $type,
+						term => $_,
+						index => $_,
+						log_term => $_,
+						commit => $_,
+						hint => $_)
+				} 1, $term, $term + 1, $largest
+			} 0 .. 11),
+		(   map {
+				my $type = $_;
+				map { raft_message(%to, type => $type, term => $_) } $term + (1 << 40), 1 << 63,
+				  $largest
+			} 1 .. 10),
+		(   map {
+				raft_message(
+					%to,
+					type => $VOTE,
+					flags => $FORCED,
+					term => $_,
+					index => 1 << 40,
+					log_term => $term)
+			} $term + (1 << 33),
+			1 << 61),
+		# confirmations of what was never sent, the leadership of the others' own term, a commit
+		# beyond the log
+		raft_message(%to, type => $APPEND_RESPONSE, term => $term, index => 1 << 50),
+		raft_message(%to, type => $HEARTBEAT, term => $term),
+		raft_message(%to, type => $HEARTBEAT, term => $term, commit => 1 << 50),
+		raft_message(%to, type => $APPEND, term => $term, index => 1, log_term => $largest >> 2),
+		raft_message(%to, type => $SNAPSHOT, term => $term, index => 1 << 50, log_term => $term));
 
 	my $answers = lie_to($node, @lies);
 	is($answers, "t\n" x @lies, "$node->{name} lets all of it in");
 }
 goes_on('after messages that cannot be true');
-cmp_ok(orderer($_, 'term'), '<', $term + 1000, "$_->{name} is in no term that is out of reach") foreach @others;
-like($others[0]->query("SELECT string_agg(last_error, ' ') FROM fabric.stat_workers WHERE kind = 'orderer'"), qr/Raft|term/, 'what was refused last is shown');
+cmp_ok(orderer($_, 'term'), '<', $term + 1000, "$_->{name} is in no term that is out of reach")
+  foreach @others;
+like(
+	$others[0]
+	  ->query("SELECT string_agg(last_error, ' ') FROM fabric.stat_workers WHERE kind = 'orderer'"),
+	qr/Raft|term/, 'what was refused last is shown');
 
 # ---- a leadership that nobody voted for, and what it puts into the log ----
 
-FabricTest::wait_until(sub { orderer($others[0], 'last_index') == orderer($others[1], 'last_index') }, 30);
+FabricTest::wait_until(
+	sub { orderer($others[0], 'last_index') == orderer($others[1], 'last_index') }, 30);
 $term = (sort { $b <=> $a } map { orderer($_, 'term') } @nodes)[0] + 1;
 my $last = orderer($others[0], 'last_index');
-my $last_term = $others[0]->query("SELECT term FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $last");
+my $last_term = $others[0]
+  ->query("SELECT term FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $last");
 my $good = FabricWire::envelope('p', 's');
-my @batches = ("\xff", '', "\x0a\x80", FabricWire::message([ 1, "\xff" ]), FabricWire::message([ 1, $good ], [ 1, FabricWire::envelope('p', undef) ]),
-	FabricWire::message([ 1, FabricWire::message([ 2, 's' ], [ 1, 'p' ]) ]), FabricWire::message([ 1, $good . FabricWire::message([ 3, 'x' ]) ]), FabricWire::message([ 1, $good ]) x 100001);
+my @batches = (
+	"\xff",
+	'',
+	"\x0a\x80",
+	FabricWire::message([ 1, "\xff" ]),
+	FabricWire::message([ 1, $good ], [ 1, FabricWire::envelope('p', undef) ]),
+	FabricWire::message([ 1, FabricWire::message([ 2, 's' ], [ 1, 'p' ]) ]),
+	FabricWire::message([ 1, $good . FabricWire::message([ 3, 'x' ]) ]),
+	FabricWire::message([ 1, $good ]) x 100001);
 my ($next, $hash) = FabricConsenter::chain_head($others[0], 'trade');
 my @entries = map { [ $term, 0, FabricWire::linked($next, $hash, $_) ] } @batches;
 my $height = FabricTest::height_of($others[0], 'trade');
@@ -110,14 +183,35 @@ foreach my $node (@others)
 	my %append = (to => $node->{number}, type => $APPEND, term => $term);
 
 	# the last one is too large to go with the others; then the commit
-	is(lie_to($node, raft_message(%append, index => $last, log_term => $last_term, entries => [ @entries[ 0 .. 6 ] ]), raft_message(%append, index => $last + 7, log_term => $term, entries => [ $entries[7] ]),
-			raft_message(%append, index => $last + 8, log_term => $term, commit => $last + 8)), "t\nt\nt\n", "$node->{name} is told by a leader of its own making");
+	is( lie_to(
+			$node,
+			raft_message(
+				%append,
+				index => $last,
+				log_term => $last_term,
+				entries => [ @entries[ 0 .. 6 ] ]),
+			raft_message(
+				%append,
+				index => $last + 7,
+				log_term => $term,
+				entries => [ $entries[7] ]),
+			raft_message(%append, index => $last + 8, log_term => $term, commit => $last + 8)),
+		"t\nt\nt\n",
+		"$node->{name} is told by a leader of its own making");
 }
 goes_on('after batches of which no block can be made');
 foreach my $node (@others)
 {
-	is($node->query("SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND term = $term AND kind = 0"), '8', "$node->{name} has them in its log");
-	is($node->query("SELECT string_agg(DISTINCT channel, '') FROM fabric.verify_chain('trade') v, fabric.channels"), '', "$node->{name}: its chain is clean");
+	is( $node->query(
+			"SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND term = $term AND kind = 0"
+		),
+		'8',
+		"$node->{name} has them in its log");
+	is( $node->query(
+			"SELECT string_agg(DISTINCT channel, '') FROM fabric.verify_chain('trade') v, fabric.channels"
+		),
+		'',
+		"$node->{name}: its chain is clean");
 }
 
 # ---- who votes: only the channel's configuration says so ----
@@ -127,9 +221,24 @@ my $only_me = pack('C Q>', 1, $liar->{number});
 # where the chain stands at the start of a log, by the word of a snapshot message
 my $head = pack('Q> a32', 1, 'x');
 
-sub newest_term { return (sort { $b <=> $a } map { orderer($_, 'term') } @nodes)[0] }
-sub last_entry { return split / /, $_[0]->query("SELECT index || ' ' || term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1") }
-sub same_log { return FabricTest::wait_until(sub { join(' ', last_entry($others[0])) eq join(' ', last_entry($others[1])) }, 30) }
+sub newest_term
+{
+	return (sort { $b <=> $a } map { orderer($_, 'term') } @nodes)[0];
+}
+
+sub last_entry
+{
+	return split / /,
+	  $_[0]->query(
+		"SELECT index || ' ' || term FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 1"
+	  );
+}
+
+sub same_log
+{
+	return FabricTest::wait_until(
+		sub { join(' ', last_entry($others[0])) eq join(' ', last_entry($others[1])) }, 30);
+}
 
 same_log();
 $term = newest_term() + 1;
@@ -138,14 +247,34 @@ foreach my $node (@others)
 {
 	my %as_leader = (to => $node->{number}, term => $term);
 
-	is(lie_to($node, raft_message(%as_leader, type => $APPEND, index => $last, log_term => $last_term, commit => $last + 1, entries => [ [ $term, 2, $only_me ] ]),
-			raft_message(%as_leader, type => $SNAPSHOT, index => $last + 1, log_term => $term, configuration => pack('C Q>', 1, 0) . $only_me, head => $head)), "t\nt\n", "$node->{name} is told that only the liar votes");
+	is( lie_to(
+			$node,
+			raft_message(
+				%as_leader,
+				type => $APPEND,
+				index => $last,
+				log_term => $last_term,
+				commit => $last + 1,
+				entries => [ [ $term, 2, $only_me ] ]),
+			raft_message(
+				%as_leader,
+				type => $SNAPSHOT,
+				index => $last + 1,
+				log_term => $term,
+				configuration => pack('C Q>', 1, 0) . $only_me,
+				head => $head)),
+		"t\nt\n",
+		"$node->{name} is told that only the liar votes");
 }
 goes_on('after an entry that makes the liar the only voter');
 foreach my $node (@others)
 {
-	is($node->query("SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2"), '0', "$node->{name} has not put it into its log");
-	is($node->query("SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'trade'"), '2', "$node->{name} knows two other voters");
+	is( $node->query(
+			"SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2"),
+		'0',
+		"$node->{name} has not put it into its log");
+	is( $node->query("SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'trade'"),
+		'2', "$node->{name} knows two other voters");
 }
 
 # ---- what is to be fetched: a leader's word, for as long as it says so ----
@@ -156,7 +285,20 @@ same_log();
 $term = newest_term() + 1;
 foreach my $node (@others)
 {
-	is(lie_to($node, map { raft_message(to => $node->{number}, type => $SNAPSHOT, term => $term, index => $_, log_term => $term, configuration => $configuration, head => $head) } 1 << 50, 1 << 49), "t\nt\n",
+	is( lie_to(
+			$node,
+			map {
+				raft_message(
+					to => $node->{number},
+					type => $SNAPSHOT,
+					term => $term,
+					index => $_,
+					log_term => $term,
+					configuration => $configuration,
+					head => $head)
+			} 1 << 50,
+			1 << 49),
+		"t\nt\n",
 		"$node->{name} is told to fetch what nobody has");
 }
 goes_on('after a snapshot with an absurd index');
@@ -168,7 +310,13 @@ sub own_blocks
 	$nodes[0]->try_query("SELECT fabric.invoke('trade', 'book', 'put', 'own', 'x')");
 	my $number = FabricTest::height_of($nodes[0], 'trade') - 1;
 	FabricTest::wait_until(sub { FabricTest::height_of($_, 'trade') > $number }, 30) foreach @nodes;
-	$signatures{ $_->query("SELECT encode(signatures, 'hex') FROM fabric_internal.block WHERE channel = 'trade' AND number = $number") } = 1 foreach @nodes;
+	$signatures{
+		$_->query(
+			"SELECT encode(signatures, 'hex') FROM fabric_internal.block WHERE channel = 'trade' AND number = $number"
+		)
+	  }
+	  = 1
+	  foreach @nodes;
 	return keys %signatures == 3;
 }
 ok(FabricTest::wait_until(\&own_blocks, 60), 'each consenter makes blocks from its own log again');
@@ -176,23 +324,53 @@ ok(FabricTest::wait_until(\&own_blocks, 60), 'each consenter makes blocks from i
 # ---- terms are not used up by jumps ----
 
 $term = newest_term();
-is(lie_to($others[0], map { raft_message(to => $others[0]->{number}, type => $VOTE_RESPONSE, flags => $REJECTED, term => $term + $_ * (1 << 31)) } 1 .. 2000), "t\n" x 2000, 'two thousand messages, each of a term that is far ahead');
+is( lie_to(
+		$others[0],
+		map {
+			raft_message(
+				to => $others[0]->{number},
+				type => $VOTE_RESPONSE,
+				flags => $REJECTED,
+				term => $term + $_ * (1 << 31))
+		} 1 .. 2000),
+	"t\n" x 2000,
+	'two thousand messages, each of a term that is far ahead');
 goes_on('after terms that jump');
 cmp_ok(newest_term(), '<', $term + 100 * (1 << 31), 'most of the jumps were not taken');
 
 # ---- contents that nobody could have ordered honestly have a code ----
 
 Fabric::Pki::create_key($nodes[0]->path('client.key'));
-Fabric::Host::spew($nodes[0]->path('client.pem'), $network->enroll($nodes[0], 'client', 'client', $nodes[0]->path('client.key')));
-my $client = FabricWire::identity('Org1MSP', $nodes[0]->path('client.pem'), $nodes[0]->path('client.key'));
-my $genesis = FabricWire::get(pack('H*', $nodes[0]->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")), 2, 1, 1, 2);
+Fabric::Host::spew($nodes[0]->path('client.pem'),
+	$network->enroll($nodes[0], 'client', 'client', $nodes[0]->path('client.key')));
+my $client =
+  FabricWire::identity('Org1MSP', $nodes[0]->path('client.pem'), $nodes[0]->path('client.key'));
+my $genesis = FabricWire::get(
+	pack('H*', $nodes[0]->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")),
+	2, 1, 1, 2);
 my $config = FabricWire::get($genesis, 1);
-my %next_config = (channel => 'trade', organization => 'Org1MSP', config => $config, admin => $client);
-my $nothing = FabricWire::message([ 1, 'trade' ], [ 2, '' ], [ 3, FabricWire::message([ 3, FabricWire::config_entry('New', FabricWire::message([ 3, 'Admins' ])) ]) ]);
+my %next_config =
+  (channel => 'trade', organization => 'Org1MSP', config => $config, admin => $client);
+my $nothing = FabricWire::message(
+	[ 1, 'trade' ],
+	[ 2, '' ],
+	[
+		3,
+		FabricWire::message(
+			[ 3, FabricWire::config_entry('New', FabricWire::message([ 3, 'Admins' ])) ])
+	]);
 
 sub content
 {
-	return FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [], writes => { a => 1 }, @_));
+	return FabricWire::signed(
+		FabricWire::transaction(
+			channel => 'trade',
+			chaincode => 'book',
+			version => '1.0',
+			creator => $client,
+			endorsers => [],
+			writes => { a => 1 },
+			@_));
 }
 
 sub is_ordered
@@ -203,7 +381,10 @@ sub is_ordered
 	my $height = FabricTest::height_of($others[0], 'trade');
 	FabricConsenter::order_as_leader($liar, \@others, 'trade', map { $_->[2] } @cases);
 	goes_on($name);
-	my @codes = split /\n/, $others[0]->query("SELECT validation_code FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = $height ORDER BY position");
+	my @codes = split /\n/,
+	  $others[0]->query(
+		"SELECT validation_code FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = $height ORDER BY position"
+	  );
 	is($codes[$_], $cases[$_][0], "$name: $cases[$_][1]") foreach 0 .. $#cases;
 }
 
@@ -212,29 +393,76 @@ my @contents = (
 	[ 6, 'an empty configuration', content(@config_type, data => '') ],
 	[ 6, 'a configuration that cannot be read', content(@config_type, data => "\xff") ],
 	[ 6, 'the configuration of the genesis block', content(@config_type, data => $genesis) ],
-	[ 6, 'a configuration without an update', content(@config_type, data => FabricWire::message([ 1, FabricWire::message([ 1, \1 ], [ 2, FabricWire::get($config, 2) ]) ])) ],
-	[ 6, 'an update that a client has signed', content(@config_type, data => FabricWire::next_configuration(%next_config)) ],
-	[ 6, 'an update of which nothing becomes part of the configuration', content(@config_type, data => FabricWire::next_configuration(%next_config, update => $nothing, group => FabricWire::get($config, 2))) ],
-	[ 6, 'an update of nothing', content(@config_type, data => FabricWire::next_configuration(%next_config, update => FabricWire::message([ 1, 'trade' ], [ 3, '' ]), group => FabricWire::get($config, 2))) ],
-	[ 4, 'a configuration that nobody has signed', FabricWire::envelope(FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [], @config_type, data => $genesis)->{payload}, 'x') ],
+	[
+		6,
+		'a configuration without an update',
+		content(
+			@config_type,
+			data => FabricWire::message(
+				[ 1, FabricWire::message([ 1, \1 ], [ 2, FabricWire::get($config, 2) ]) ]))
+	],
+	[
+		6,
+		'an update that a client has signed',
+		content(@config_type, data => FabricWire::next_configuration(%next_config))
+	],
+	[
+		6,
+		'an update of which nothing becomes part of the configuration',
+		content(
+			@config_type,
+			data => FabricWire::next_configuration(
+				%next_config,
+				update => $nothing,
+				group => FabricWire::get($config, 2)))
+	],
+	[
+		6,
+		'an update of nothing',
+		content(
+			@config_type,
+			data => FabricWire::next_configuration(
+				%next_config,
+				update => FabricWire::message([ 1, 'trade' ], [ 3, '' ]),
+				group => FabricWire::get($config, 2)))
+	],
+	[
+		4,
+		'a configuration that nobody has signed',
+		FabricWire::envelope(
+			FabricWire::transaction(
+				channel => 'trade',
+				chaincode => 'book',
+				version => '1.0',
+				creator => $client,
+				endorsers => [],
+				@config_type, data => $genesis)->{payload},
+			'x')
+	],
 	[ 7, 'an update of the configuration alone', content(type => $FabricWire::CONFIG_UPDATE) ],
 	(map { [ 3, "header type $_", content(type => $_) ] } 0, 4, 5, 6, 7, 8, 99, (1 << 31) - 1));
 is_ordered('a batch of odd types', @contents);
 # alone in its block it looks like a configuration block
 is_ordered('a block with nothing but a configuration', $contents[4]);
 is_ordered('one that cannot be read', $contents[1]);
-is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name}: its chain is clean") foreach @nodes;
+is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name}: its chain is clean")
+  foreach @nodes;
 
 # ---- a lie that is in the tables does not survive a start ----
 
 # it must lead: no other node's log has an entry of its last term that it has not sent
 my ($healed) = @others;
-ok(FabricTest::wait_until(sub {
-	my $now = FabricTest::wait_for_leader($network, 'trade');
-	return 1 if $now == $healed;
-	$now->try_query("SELECT fabric.transfer_leadership('trade', $healed->{number})");
-	return 0; }, 60), "$healed->{name} leads");
-my $state_of = "SELECT encode(configuration, 'hex') FROM fabric_internal.raft_state WHERE channel = 'trade'";
+ok( FabricTest::wait_until(
+		sub {
+			my $now = FabricTest::wait_for_leader($network, 'trade');
+			return 1 if $now == $healed;
+			$now->try_query("SELECT fabric.transfer_leadership('trade', $healed->{number})");
+			return 0;
+		},
+		60),
+	"$healed->{name} leads");
+my $state_of =
+  "SELECT encode(configuration, 'hex') FROM fabric_internal.raft_state WHERE channel = 'trade'";
 my $right = $healed->query($state_of);
 
 $healed->stop;
@@ -247,8 +475,16 @@ SQL
 $healed->stop;
 $healed->start;
 $before{ $healed->{name} } = undef;
-ok(FabricTest::wait_until(sub { $healed->query($state_of) eq $right }, 30), 'a stored configuration of one voter is replaced by that of the channel');
-ok(FabricTest::wait_until(sub { $healed->query("SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2") == 0 }, 30), 'and its entry in the log makes no voters');
+ok( FabricTest::wait_until(sub { $healed->query($state_of) eq $right }, 30),
+	'a stored configuration of one voter is replaced by that of the channel');
+ok( FabricTest::wait_until(
+		sub {
+			$healed->query(
+				"SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2"
+			) == 0;
+		},
+		30),
+	'and its entry in the log makes no voters');
 $before{ $healed->{name} } = $healed->query($workers);
 goes_on('after a stored configuration of one voter');
 done_testing();

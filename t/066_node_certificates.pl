@@ -1,12 +1,14 @@
-# The certificates with which nodes sign and connect: renewed while they run, of the wrong role, of another organisation, expired. What nobody would accept is
+# The certificates with which nodes sign and connect: renewed while they run, of the wrong role, of
+# another organisation, expired. What nobody would accept is
 # not written down, the organisation is replaced, and the reason is told.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_until height_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_until height_of $ANY_TWO);
 use Fabric::Host qw(slurp spew);
-use Fabric::Pki qw(certify certify_between create_key create_request issue);
+use Fabric::Pki  qw(certify certify_between create_key create_request issue);
 use Fabric::Psql qw(start_query finish_query literal);
 use Test::More;
 
@@ -19,7 +21,8 @@ sub attempt
 {
 	my ($node) = @_;
 
-	return $node->error_of("SET fabric.endorsement_timeout = '5s'; " . create_vehicle('V' . ++$vehicle));
+	return $node->error_of(
+		"SET fabric.endorsement_timeout = '5s'; " . create_vehicle('V' . ++$vehicle));
 }
 
 # what becomes of a transaction that these two organisations endorse, none else
@@ -27,8 +30,11 @@ sub insist
 {
 	my ($node, @organisations) = @_;
 	my $names = join(', ', map { "'$_'" } @organisations);
-	my ($code, $error, $status) = $node->try_query("\\set VERBOSITY verbose\nSELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', "
-		. "ARRAY['V" . ++$vehicle . "', 'Volvo', 'V60', '2020', 'Ada', '1'], endorsing_orgs => ARRAY[$names])");
+	my ($code, $error, $status) = $node->try_query(
+		"\\set VERBOSITY verbose\nSELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', "
+		  . "ARRAY['V"
+		  . ++$vehicle
+		  . "', 'Volvo', 'V60', '2020', 'Ada', '1'], endorsing_orgs => ARRAY[$names])");
 
 	return $status == 0 ? $code : $error;
 }
@@ -41,7 +47,8 @@ sub set_certificate
 
 	spew("$keys/new.key", $key, 0600);
 	spew("$keys/new.pem", $certificate);
-	rename("$keys/new.key", "$keys/node.key") && rename("$keys/new.pem", "$keys/node.pem") or die "could not replace the node's certificate: $!\n";
+	rename("$keys/new.key", "$keys/node.key") && rename("$keys/new.pem", "$keys/node.pem")
+	  or die "could not replace the node's certificate: $!\n";
 	select(undef, undef, undef, 1.2);
 }
 
@@ -53,80 +60,144 @@ my $now = time;
 
 # ---- one organisation has several certificates of each role ----
 
-set_certificate($org2, $second, certify($org2->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
-is(insist($org1, 'Org1MSP', 'Org2MSP'), 'VALID', 'a renewed certificate, with another key, endorses');
+set_certificate($org2, $second,
+	certify($org2->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
+is(insist($org1, 'Org1MSP', 'Org2MSP'),
+	'VALID', 'a renewed certificate, with another key, endorses');
 is(attempt($org2), '', 'also at its own node');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 $network->create_identity($org2, 'second.admin', 'admin');
 $org2->query("SELECT fabric.grant_identity('second.admin', current_user)");
-is($org2->error_of("BEGIN; SET LOCAL fabric.identity = 'second.admin'; SELECT fabric.approve_chaincode('trade', 'other', '1', 1, NULL)"), '', 'a second administrator is as good as the first');
+is( $org2->error_of(
+		"BEGIN; SET LOCAL fabric.identity = 'second.admin'; SELECT fabric.approve_chaincode('trade', 'other', '1', 1, NULL)"
+	),
+	'',
+	'a second administrator is as good as the first');
 issue($org3->path('ca'), "$keys/foreign", '/OU=admin/CN=foreign');
-$org2->query('SELECT fabric.add_identity(' . join(', ', map { literal($_) } 'foreign.admin', 'Org3MSP', slurp("$keys/foreign.pem"), slurp("$keys/foreign.key"))
-	. "), fabric.grant_identity('foreign.admin', current_user)");
-like($org2->error_of("BEGIN; SET LOCAL fabric.identity = 'foreign.admin'; SELECT fabric.approve_chaincode('trade', 'third', '1', 1, NULL)"), qr/access denied.*administrators of organisation "Org2MSP"/s,
+$org2->query(
+	'SELECT fabric.add_identity('
+	  . join(', ',
+		map { literal($_) } 'foreign.admin', 'Org3MSP',
+		slurp("$keys/foreign.pem"), slurp("$keys/foreign.key"))
+	  . "), fabric.grant_identity('foreign.admin', current_user)");
+like(
+	$org2->error_of(
+		"BEGIN; SET LOCAL fabric.identity = 'foreign.admin'; SELECT fabric.approve_chaincode('trade', 'third', '1', 1, NULL)"
+	),
+	qr/access denied.*administrators of organisation "Org2MSP"/s,
 	"another organisation's administrator is none here");
 
 # ---- another role: nobody's policy ----
 
-set_certificate($org2, $second, certify($org2->path('ca'), create_request("$keys/second.key", '/OU=client/CN=second')));
+set_certificate($org2, $second,
+	certify($org2->path('ca'), create_request("$keys/second.key", '/OU=client/CN=second')));
 is(attempt($org1), '', 'a node that signs as a client is replaced when another organisation calls');
 is(attempt($org2), '', 'and when its own does');
-is(insist($org1, 'Org1MSP', 'Org2MSP'), 'ENDORSEMENT_POLICY_FAILURE', 'who insists on it gets what the policy says');
+is(insist($org1, 'Org1MSP', 'Org2MSP'),
+	'ENDORSEMENT_POLICY_FAILURE', 'who insists on it gets what the policy says');
 $org3->stop;
-like(attempt($org1), qr/LF310.*Org2MSP: the certificate that it signed with does not have the role peer.*Org3MSP|LF310.*Org3MSP.*Org2MSP: the certificate/s, 'when it is needed, the reason is told');
+like(
+	attempt($org1),
+	qr/LF310.*Org2MSP: the certificate that it signed with does not have the role peer.*Org3MSP|LF310.*Org3MSP.*Org2MSP: the certificate/s,
+	'when it is needed, the reason is told');
 $org3->start;
 
 # ---- another organisation's ----
 
-set_certificate($org2, $second, certify($org3->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
+set_certificate($org2, $second,
+	certify($org3->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
 is(attempt($org1), '', "a node with another organisation's certificate is replaced");
-like(insist($org1, 'Org1MSP', 'Org2MSP'), qr/LF310.*Org2MSP: this node cannot sign anything on channel "trade"/s, 'who insists is told why, and not that it lacks blocks, which nobody gives it');
-like(attempt($org2), qr/LF105: this node cannot sign anything on channel "trade".*DETAIL:.*HINT:\s+Check fabric\.node_certificate_file/s, 'its own sessions are told what to check');
+like(
+	insist($org1, 'Org1MSP', 'Org2MSP'),
+	qr/LF310.*Org2MSP: this node cannot sign anything on channel "trade"/s,
+	'who insists is told why, and not that it lacks blocks, which nobody gives it');
+like(
+	attempt($org2),
+	qr/LF105: this node cannot sign anything on channel "trade".*DETAIL:.*HINT:\s+Check fabric\.node_certificate_file/s,
+	'its own sessions are told what to check');
 set_certificate($org2, @own);
 is(insist($org2, 'Org1MSP', 'Org2MSP'), 'VALID', 'with its own certificate it endorses again');
 $org2->set("fabric.node_msp_id = 'Org9MSP'\n");
 select(undef, undef, undef, 0.2);
-like(insist($org1, 'Org1MSP', 'Org2MSP'), qr/LF310.*Org2MSP: .*Org9MSP/s, 'a node that thinks it belongs to no member cannot endorse');
+like(
+	insist($org1, 'Org1MSP', 'Org2MSP'),
+	qr/LF310.*Org2MSP: .*Org9MSP/s,
+	'a node that thinks it belongs to no member cannot endorse');
 $org2->set("fabric.node_msp_id = 'Org2MSP'\n");
 
 # an orderer writes down no block that the others would refuse: it could never be signed anew
 my @orderers_own = map { slurp($org1->path("keys/$_")) } 'node.key', 'node.pem';
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 my $height = height_of($org1, 'trade');
-set_certificate($org1, $second, certify($org2->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
-my $session = start_query($org2->connection, "SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['late', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org2MSP', 'Org3MSP'])");
-ok(wait_until(sub { $org1->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'ledger'") =~ /cannot sign anything on channel "trade"/ }, 15), 'its ledger process says why it stands');
-is(join(' ', map { height_of($_, 'trade') } @nodes), "$height $height $height", 'no node has another block');
+set_certificate($org1, $second,
+	certify($org2->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
+my $session = start_query($org2->connection,
+	"SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['late', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org2MSP', 'Org3MSP'])"
+);
+ok( wait_until(
+		sub {
+			$org1->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'ledger'") =~
+			  /cannot sign anything on channel "trade"/;
+		},
+		15),
+	'its ledger process says why it stands');
+is( join(' ', map { height_of($_, 'trade') } @nodes),
+	"$height $height $height",
+	'no node has another block');
 set_certificate($org1, @orderers_own);
-like((finish_query($session))[0], qr/^VALID$/m, 'with the right certificate the orderer goes on, and who waited is served');
+like((finish_query($session))[0],
+	qr/^VALID$/m, 'with the right certificate the orderer goes on, and who waited is served');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 # ---- expired ----
 
-# as in Fabric: what is signed stays signed, or old blocks could not be verified; only clients need a certificate of today
-set_certificate($org2, $second, certify_between($org2->path('ca'), create_request("$keys/second.key", '/O=Org2MSP/OU=peer/CN=second'), $now, time + 2));
+# as in Fabric: what is signed stays signed, or old blocks could not be verified; only clients need
+# a certificate of today
+set_certificate(
+	$org2, $second,
+	certify_between(
+		$org2->path('ca'), create_request("$keys/second.key", '/O=Org2MSP/OU=peer/CN=second'),
+		$now, time + 2));
 select(undef, undef, undef, 2.5);
-is(insist($org1, 'Org1MSP', 'Org2MSP'), 'VALID', "a node's endorsement counts after its certificate has expired");
+is(insist($org1, 'Org1MSP', 'Org2MSP'),
+	'VALID', "a node's endorsement counts after its certificate has expired");
 set_certificate($org2, @own);
 
 # TLS does not forgive: neither side of a connection
 my $from = slurp("$keys/tls.pem");
 create_key("$keys/old.key");
 chmod 0600, "$keys/old.key";
-spew("$keys/old.pem", certify_between($org2->path('tlsca'), create_request("$keys/old.key", "/O=Org2MSP/CN=$org2->{role}"), $now, time + 1));
+spew(
+	"$keys/old.pem",
+	certify_between(
+		$org2->path('tlsca'),
+		create_request("$keys/old.key", "/O=Org2MSP/CN=$org2->{role}"),
+		$now, time + 1));
 select(undef, undef, undef, 2);
-$org2->set("fabric.tls_certificate_file = '$keys/old.pem'\nfabric.tls_key_file = '$keys/old.key'\n");
+$org2->set(
+	"fabric.tls_certificate_file = '$keys/old.pem'\nfabric.tls_key_file = '$keys/old.key'\n");
 select(undef, undef, undef, 0.2);
-like(attempt($org2), qr/LF310.*(certificate.*expired|expired.*certificate)/s, 'with an expired TLS certificate no other node lets it in, and the reason is told');
-$org2->set("fabric.tls_certificate_file = '$keys/tls.pem'\nfabric.tls_key_file = '$keys/tls.key'\nssl_cert_file = '$keys/old.pem'\nssl_key_file = '$keys/old.key'\n");
+like(
+	attempt($org2),
+	qr/LF310.*(certificate.*expired|expired.*certificate)/s,
+	'with an expired TLS certificate no other node lets it in, and the reason is told');
+$org2->set(
+	"fabric.tls_certificate_file = '$keys/tls.pem'\nfabric.tls_key_file = '$keys/tls.key'\nssl_cert_file = '$keys/old.pem'\nssl_key_file = '$keys/old.key'\n"
+);
 # its relay makes its connections anew
 $org1->reload;
 select(undef, undef, undef, 0.2);
-like(insist($org1, 'Org1MSP', 'Org2MSP'), qr/LF310.*Org2MSP: .*certificate (verify failed|has expired)/s, 'nor does another node talk to a server with an expired certificate');
+like(
+	insist($org1, 'Org1MSP', 'Org2MSP'),
+	qr/LF310.*Org2MSP: .*certificate (verify failed|has expired)/s,
+	'nor does another node talk to a server with an expired certificate');
 is(attempt($org1), '', 'it is replaced');
 $org2->set("ssl_cert_file = '$keys/tls.pem'\nssl_key_file = '$keys/tls.key'\n");
-ok(wait_until(sub { insist($org1, 'Org1MSP', 'Org2MSP') eq 'VALID' }, 10), 'with its own it is back');
+ok(wait_until(sub { insist($org1, 'Org1MSP', 'Org2MSP') eq 'VALID' }, 10),
+	'with its own it is back');
 
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
-is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name} verifies its chain, whatever became of the certificates") foreach @nodes;
+is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, "$_->{name} verifies its chain, whatever became of the certificates")
+  foreach @nodes;
 done_testing();

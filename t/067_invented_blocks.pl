@@ -1,25 +1,31 @@
-# An orderer whose chain has a block that Raft never ordered, signed as it should be: neither a peer nor a consenter that catches up takes it, and both go
+# An orderer whose chain has a block that Raft never ordered, signed as it should be: neither a peer
+# nor a consenter that catches up takes it, and both go
 # on with the blocks that the others have.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricConsenter;
-use FabricTest qw(start_network fingerprints wait_for_leader wait_until height_of $ANY_TWO);
-use FabricWire qw();
+use FabricTest   qw(start_network fingerprints wait_for_leader wait_until height_of $ANY_TWO);
+use FabricWire   qw();
 use Fabric::Host qw();
-use Fabric::Pki qw();
+use Fabric::Pki  qw();
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
-my $network = start_network(orgs => 4, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 4\nfsync = on\n");
+my $network = start_network(
+	orgs => 4,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.raft_log_tail = 4\nfsync = on\n");
 my ($liar, $honest, $away, $peer) = my @nodes = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => $ANY_TWO);
 CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 SQL
 Fabric::Pki::create_key($liar->path('client.key'));
-Fabric::Host::spew($liar->path('client.pem'), $network->enroll($liar, 'client', 'client', $liar->path('client.key')));
+Fabric::Host::spew($liar->path('client.pem'),
+	$network->enroll($liar, 'client', 'client', $liar->path('client.key')));
 my $client = FabricWire::identity('Org1MSP', $liar->path('client.pem'), $liar->path('client.key'));
 my $round = 0;
 
@@ -31,7 +37,14 @@ sub make_blocks
 	foreach (1 .. $count)
 	{
 		$round++;
-		ok(wait_until(sub { ($node->try_query("SELECT fabric.invoke('trade', 'book', 'put', 'round', '$round')"))[2] == 0 }, 60), "transaction $round is committed") or last;
+		ok( wait_until(
+				sub {
+					(   $node->try_query(
+							"SELECT fabric.invoke('trade', 'book', 'put', 'round', '$round')")
+					)[2] == 0;
+				},
+				60),
+			"transaction $round is committed") or last;
 	}
 }
 
@@ -46,7 +59,9 @@ sub hash_of
 {
 	my ($node, $number) = @_;
 
-	return $node->query("SELECT encode(block_hash, 'hex') FROM fabric.blocks WHERE channel = 'trade' AND number = $number");
+	return $node->query(
+		"SELECT encode(block_hash, 'hex') FROM fabric.blocks WHERE channel = 'trade' AND number = $number"
+	);
 }
 
 # ---- the consenter is away for long, then the liar's chain gets a block of its own ----
@@ -57,14 +72,30 @@ my $away_height = height_of($away, 'trade');
 $away->kill_hard;
 make_blocks($honest, 12);
 my $height = height_of($honest, 'trade');
-ok(wait_until(sub { height_of($_, 'trade') == $height }, 30), "$_->{name} has all blocks") foreach $liar, $peer;
+ok(wait_until(sub { height_of($_, 'trade') == $height }, 30), "$_->{name} has all blocks")
+  foreach $liar, $peer;
 $peer->stop;
-ok(wait_until(sub { $liar->query("SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade'") == $honest->query("SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade'") }, 30), 'the two logs are the same');
+ok( wait_until(
+		sub {
+			$liar->query("SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade'")
+			  == $honest->query(
+				"SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade'");
+		},
+		30),
+	'the two logs are the same');
 
-# each is told alone by a leader that nobody elected, the honest one in a later term: what it has is what the channel will go on with
+# each is told alone by a leader that nobody elected, the honest one in a later term: what it has is
+# what the channel will go on with
 sub one_transaction
 {
-	return FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [], writes => { a => 1 }));
+	return FabricWire::signed(
+		FabricWire::transaction(
+			channel => 'trade',
+			chaincode => 'book',
+			version => '1.0',
+			creator => $client,
+			endorsers => [],
+			writes => { a => 1 }));
 }
 
 $honest->stop;
@@ -73,38 +104,83 @@ ok(wait_until(sub { height_of($liar, 'trade') == $height + 1 }, 30), 'the liar h
 my $term = $liar->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'");
 $liar->stop;
 $honest->start;
-ok(wait_until(sub { ($honest->try_query("SELECT 1 FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer' AND pid IS NOT NULL"))[0] =~ /1/ }, 30), 'the honest consenter is back');
-FabricConsenter::tell_node($liar, $honest, "SELECT fabric_internal.raft_receive('trade', $liar->{number}, "
-		. FabricWire::bytea(FabricWire::raft_message(type => 4, flags => 1, from => $liar->{number}, to => $honest->{number}, term => $term + 100)) . ')');
-ok(wait_until(sub { $honest->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") > $term + 99 }, 30), 'it is in a later term');
+ok( wait_until(
+		sub {
+			(   $honest->try_query(
+					"SELECT 1 FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer' AND pid IS NOT NULL"
+				))[0] =~ /1/;
+		},
+		30),
+	'the honest consenter is back');
+FabricConsenter::tell_node(
+	$liar, $honest,
+	"SELECT fabric_internal.raft_receive('trade', $liar->{number}, "
+	  . FabricWire::bytea(
+		FabricWire::raft_message(
+			type => 4,
+			flags => 1,
+			from => $liar->{number},
+			to => $honest->{number},
+			term => $term + 100))
+	  . ')');
+ok( wait_until(
+		sub {
+			$honest->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") >
+			  $term + 99;
+		},
+		30),
+	'it is in a later term');
 FabricConsenter::order_as_leader($liar, [$honest], 'trade', one_transaction());
 ok(wait_until(sub { height_of($honest, 'trade') == $height + 1 }, 30), 'and has another block');
 $liar->start;
 my $invented = hash_of($liar, $height);
-my $invented_index = $liar->query("SELECT max(raft_index) FROM fabric_internal.block WHERE channel = 'trade'");
+my $invented_index =
+  $liar->query("SELECT max(raft_index) FROM fabric_internal.block WHERE channel = 'trade'");
 
 # ---- a peer that asks the liar first ----
 
 $peer->start;
 my $log = sub { slurp_file($peer->cluster->logfile) };
-ok(wait_until(sub { $log->() =~ /orderer \S+ has another block $height/ }, 60), 'of two blocks neither is taken');
+ok(wait_until(sub { $log->() =~ /orderer \S+ has another block $height/ }, 60),
+	'of two blocks neither is taken');
 like(conditions_of($peer), qr/has another block/, 'operators see why');
 is(height_of($peer, 'trade'), $height, 'nothing of it is stored');
 
 # ---- a consenter that catches up, told by the liar how far ----
 
 $away->start;
-ok(wait_until(sub { ($away->try_query("SELECT 1 FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer' AND pid IS NOT NULL"))[0] =~ /1/ }, 30), 'the consenter is back');
+ok( wait_until(
+		sub {
+			(   $away->try_query(
+					"SELECT 1 FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer' AND pid IS NOT NULL"
+				))[0] =~ /1/;
+		},
+		30),
+	'the consenter is back');
 my $configuration = pack('C Q> C Q>3', 1, 0, 3, 1, 2, 3);
 my $told = 0;
 # it says so again and again, as a leader does
 my $tell = sub {
-	my ($term) = sort { $b <=> $a } map { $_->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") } $honest, $away;
-	my $message = FabricWire::raft_message(type => 9, from => $liar->{number}, to => $away->{number}, term => $term + 1, index => $invented_index, log_term => $term, configuration => $configuration);
+	my ($term) =
+	  sort { $b <=> $a }
+	  map  { $_->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") } $honest,
+	  $away;
+	my $message = FabricWire::raft_message(
+		type => 9,
+		from => $liar->{number},
+		to => $away->{number},
+		term => $term + 1,
+		index => $invented_index,
+		log_term => $term,
+		configuration => $configuration);
 
-	FabricConsenter::tell_node($liar, $away, "SELECT fabric_internal.raft_receive('trade', $liar->{number}, " . FabricWire::bytea($message) . ')');
+	FabricConsenter::tell_node($liar, $away,
+			"SELECT fabric_internal.raft_receive('trade', $liar->{number}, "
+		  . FabricWire::bytea($message)
+		  . ')');
 };
-ok(wait_until(sub { $tell->() if $told++ % 10 == 0; height_of($away, 'trade') >= $height }, 60), 'it gets the blocks that two have');
+ok(wait_until(sub { $tell->() if $told++ % 10 == 0; height_of($away, 'trade') >= $height }, 60),
+	'it gets the blocks that two have');
 $tell->() foreach 1 .. 3;
 cmp_ok(height_of($away, 'trade'), '>', $away_height, 'more than it had');
 
@@ -115,9 +191,12 @@ my $new_height = height_of($honest, 'trade');
 isnt(hash_of($honest, $height), $invented, 'the channel has another block in this place');
 foreach my $node ($away, $peer)
 {
-	ok(wait_until(sub { height_of($node, 'trade') == $new_height }, 60), "$node->{name} has all blocks");
-	is(hash_of($node, $_), hash_of($honest, $_), "$node->{name} has block $_ of the channel") foreach $height, $new_height - 1;
-	is($node->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$node->{name}: its chain is clean");
+	ok(wait_until(sub { height_of($node, 'trade') == $new_height }, 60),
+		"$node->{name} has all blocks");
+	is(hash_of($node, $_), hash_of($honest, $_), "$node->{name} has block $_ of the channel")
+	  foreach $height, $new_height - 1;
+	is($node->query("SELECT * FROM fabric.verify_chain('trade')"),
+		'', "$node->{name}: its chain is clean");
 }
 is(hash_of($liar, $height), $invented, 'the liar has kept its own');
 
@@ -128,6 +207,7 @@ $liar->stop;
 $peer->start;
 make_blocks($away, 1);
 $new_height = height_of($honest, 'trade');
-ok(wait_until(sub { height_of($peer, 'trade') == $new_height }, 60), 'with the liar stopped the peer gets its blocks');
+ok(wait_until(sub { height_of($peer, 'trade') == $new_height }, 60),
+	'with the liar stopped the peer gets its blocks');
 is(hash_of($peer, $new_height - 1), hash_of($honest, $new_height - 1), 'the right ones');
 done_testing();

@@ -3,13 +3,18 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until);
+use FabricTest   qw(start_network fingerprints wait_until);
 use Fabric::Psql qw(start_query finish_query literal);
 use Test::More;
 
-my $network = start_network(orgs => 2, orderers => 1, channel => 'trade', settings => "fabric.inbox_size = 256kB\n");
+my $network = start_network(
+	orgs => 2,
+	orderers => 1,
+	channel => 'trade',
+	settings => "fabric.inbox_size = 256kB\n");
 my ($org1, $org2) = my @nodes = $network->nodes;
-my $source = "CREATE FUNCTION keep(id text, data text) RETURNS void LANGUAGE sql AS \$\$ SELECT fabric.put_state(id, data) \$\$;";
+my $source =
+  "CREATE FUNCTION keep(id text, data text) RETURNS void LANGUAGE sql AS \$\$ SELECT fabric.put_state(id, data) \$\$;";
 $network->deploy('trade', 'store', $source, policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
 fingerprints($network, 'trade');
 
@@ -25,20 +30,29 @@ sub orderer
 
 # start a session that hands in one transaction of about 40 kB
 my $sessions_count = 0;
+
 sub start_call
 {
 	my ($node, $settings, $wait) = @_;
 	my $id = 'K' . ++$sessions_count;
 
-	return { id => $id, node => $node, session => start_query($node->connection, "\\set VERBOSITY verbose\n$settings;\n"
-			. "SELECT tx_id, validation_code FROM fabric.submit_transaction('trade', 'store', 'keep', ARRAY['$id', repeat('x', 20000)], wait => $wait)") };
+	return {
+		id => $id,
+		node => $node,
+		session => start_query(
+			$node->connection,
+			"\\set VERBOSITY verbose\n$settings;\n"
+			  . "SELECT tx_id, validation_code FROM fabric.submit_transaction('trade', 'store', 'keep', ARRAY['$id', repeat('x', 20000)], wait => $wait)"
+		)
+	};
 }
 
 orderer('raft_before_commit=sleep:4000');
 # the first one is in the orderer's hands, the others queue up
 my @calls = start_call($org1, "SET fabric.broadcast_timeout = '300ms'", 'false');
 select(undef, undef, undef, 0.5);
-push @calls, start_call($_ % 2 ? $org1 : $org2, "SET fabric.broadcast_timeout = '1s'", 'false') foreach 1 .. 14;
+push @calls, start_call($_ % 2 ? $org1 : $org2, "SET fabric.broadcast_timeout = '1s'", 'false')
+  foreach 1 .. 14;
 my (@taken, @refused, @unknown);
 foreach my $call (@calls)
 {
@@ -64,38 +78,67 @@ foreach my $node (@nodes)
 {
 	my @here = grep { $_->{node} == $node } @refused;
 
-	cmp_ok(@here + grep({ $_->{node} == $node } @unknown), '>', 0, "$node->{name}: some are not taken");
-	is(scalar(grep { $_->{error} !~ /LF501: too many transactions are waiting.*HINT:.*(Try again|fabric\.inbox_size)/s } @here), 0, "$node->{name}: each is told that the orderer is busy")
-		or diag($here[0]{error});
+	cmp_ok(@here + grep({ $_->{node} == $node } @unknown),
+		'>', 0, "$node->{name}: some are not taken");
+	is( scalar(
+			grep {
+				$_->{error} !~
+				  /LF501: too many transactions are waiting.*HINT:.*(Try again|fabric\.inbox_size)/s
+			} @here),
+		0,
+		"$node->{name}: each is told that the orderer is busy") or diag($here[0]{error});
 }
 
 # with patience a call gets through by itself
-my @patient = map { start_call($_, "SET fabric.broadcast_timeout = '30s'", 'true') } $org1, $org2, $org1, $org2;
+my @patient = map { start_call($_, "SET fabric.broadcast_timeout = '30s'", 'true') } $org1, $org2,
+  $org1, $org2;
 select(undef, undef, undef, 1);
 orderer('');
 foreach my $call (@patient)
 {
 	my ($output, $error, $status) = finish_query($call->{session});
 
-	like($output, qr/\|VALID$/, 'a call that may wait succeeds without being repeated by the client') or diag($error);
+	like($output, qr/\|VALID$/,
+		'a call that may wait succeeds without being repeated by the client')
+	  or diag($error);
 }
 
 # nothing that was taken is lost, nothing that was refused happened
-ok(wait_until(sub { $org1->query("SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'store'") >= @taken + @patient }, 30), 'all that was taken is committed');
+ok( wait_until(
+		sub {
+			$org1->query(
+				"SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'store'"
+			) >= @taken + @patient;
+		},
+		30),
+	'all that was taken is committed');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 foreach my $node (@nodes)
 {
-	my %keys = map { $_ => 1 } split /\n/, $node->query("SELECT convert_from(key, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'store'");
+	my %keys = map { $_ => 1 } split /\n/,
+	  $node->query(
+		"SELECT convert_from(key, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'store'"
+	  );
 
-	is(join(' ', grep { !$keys{$_} } map { $_->{id} } @taken, @patient), '', "$node->{name}: nothing is lost");
-	is(join(' ', grep { $keys{$_} } map { $_->{id} } @refused), '', "$node->{name}: nothing happened that was refused");
+	is(join(' ', grep { !$keys{$_} } map { $_->{id} } @taken, @patient),
+		'', "$node->{name}: nothing is lost");
+	is(join(' ', grep { $keys{$_} } map { $_->{id} } @refused),
+		'', "$node->{name}: nothing happened that was refused");
 }
-is($org1->query("SELECT count(*) FROM (SELECT tx_id FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 0 AND tx_id IS NOT NULL GROUP BY tx_id HAVING count(*) > 1) d"), 0,
+is( $org1->query(
+		"SELECT count(*) FROM (SELECT tx_id FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 0 AND tx_id IS NOT NULL GROUP BY tx_id HAVING count(*) > 1) d"
+	),
+	0,
 	'nothing took effect twice');
-my ($records, $bytes, $pending, $size) = split /\|/, $org1->query("SELECT inbox_records, inbox_bytes, pending_envelopes, inbox_size FROM fabric.stat_orderer WHERE channel = 'trade'");
+my ($records, $bytes, $pending, $size) = split /\|/,
+  $org1->query(
+	"SELECT inbox_records, inbox_bytes, pending_envelopes, inbox_size FROM fabric.stat_orderer WHERE channel = 'trade'"
+  );
 is("$records $bytes $pending", '0 0 0', 'the queues are empty again');
 is($size, 256 * 1024, 'and operators see how large the inbox is');
 
 # one transaction that is larger than the channel allows is refused at once, by its size
-like($org1->error_of("SELECT fabric.invoke('trade', 'store', 'keep', 'big', repeat('x', 6000000))"), qr/LF003.*DETAIL:.*bytes/s, 'a transaction that is too large is refused by its size');
+like(
+	$org1->error_of("SELECT fabric.invoke('trade', 'store', 'keep', 'big', repeat('x', 6000000))"),
+	qr/LF003.*DETAIL:.*bytes/s, 'a transaction that is too large is refused by its size');
 done_testing();

@@ -1,4 +1,5 @@
-# An orderer that cannot keep up says so: what it has accepted is ordered, the rest is refused with a clear error, nothing is lost.
+# An orderer that cannot keep up says so: what it has accepted is ordered, the rest is refused with
+# a clear error, nothing is lost.
 use strict;
 use warnings;
 use FindBin;
@@ -6,21 +7,27 @@ use lib $FindBin::Bin;
 use FabricTest;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 1, orderers => 1, channel => 'trade',
+my $network = FabricTest::start_network(
+	orgs => 1,
+	orderers => 1,
+	channel => 'trade',
 	settings => "fabric.inbox_size = 256kB\nfabric.broadcast_timeout = 500ms\n");
 my ($node) = $network->nodes;
 FabricTest::deploy_registry($network, policy => "OR('Org1MSP.peer')");
 
 # the orderer process stands still, as if its disk did
-my $orderer = $node->query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fabric orderer'");
+my $orderer =
+  $node->query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fabric orderer'");
 my $accepted = 0;
 my $refusal = '';
 
 kill 'STOP', $orderer;
 while ($accepted < 100)
 {
-	my ($output, $error, $status) = $node->try_query("\\set VERBOSITY verbose\n" .
-		"SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['V$accepted', repeat('x', 20000), 'm', '2020', 'o', '1'], wait => false)");
+	my ($output, $error, $status) =
+	  $node->try_query("\\set VERBOSITY verbose\n"
+		  . "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['V$accepted', repeat('x', 20000), 'm', '2020', 'o', '1'], wait => false)"
+	  );
 
 	if ($status != 0)
 	{
@@ -29,16 +36,31 @@ while ($accepted < 100)
 	}
 	$accepted++;
 }
-like($refusal, qr/LF501: .*too many transactions are waiting/, 'a full inbox is an error of its own');
+like(
+	$refusal,
+	qr/LF501: .*too many transactions are waiting/,
+	'a full inbox is an error of its own');
 like($refusal, qr/HINT: .*fabric\.inbox_size/, 'with a hint');
 cmp_ok($accepted, '>=', 1, "$accepted transactions were accepted before");
-# each is more than 40 kB: the arguments are in the proposal and in the write set; a quarter of the inbox is kept for Raft
+# each is more than 40 kB: the arguments are in the proposal and in the write set; a quarter of the
+# inbox is kept for Raft
 cmp_ok($accepted, '<=', 4, 'and no more than fit');
-cmp_ok($node->query("SELECT inbox_bytes FROM fabric.stat_orderer WHERE channel = 'trade'"), '<=', 256 * 1024 * 3 / 4, 'the inbox keeps room for Raft');
+cmp_ok(
+	$node->query("SELECT inbox_bytes FROM fabric.stat_orderer WHERE channel = 'trade'"),
+	'<=',
+	256 * 1024 * 3 / 4,
+	'the inbox keeps room for Raft');
 
 kill 'CONT', $orderer;
-ok($node->cluster->poll_query_until('fabric',
-		"SELECT count(*) = $accepted FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"), 'what was accepted is committed');
+ok( $node->cluster->poll_query_until(
+		'fabric',
+		"SELECT count(*) = $accepted FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
+	),
+	'what was accepted is committed');
 $node->query(FabricTest::create_vehicle('afterwards'));
-is($node->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"), $accepted + 1, 'and the orderer goes on');
+is( $node->query(
+		"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
+	),
+	$accepted + 1,
+	'and the orderer goes on');
 done_testing();

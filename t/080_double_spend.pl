@@ -1,19 +1,26 @@
-# Several applications sell the same vehicle at once: exactly one of them succeeds, the others are told who was before them.
+# Several applications sell the same vehicle at once: exactly one of them succeeds, the others are
+# told who was before them.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until height_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until height_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query literal);
 use Test::More;
 
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.hot_key_timeout = 0\n");
+my $network = start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.hot_key_timeout = 0\n");
 my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 $nodes[0]->query(create_vehicle('V1'));
 fingerprints($network, 'trade');
 
-# All read the vehicle before one of the sales is in a block: the ledgers wait at a fault point, so that the sales are ordered after one another
+# All read the vehicle before one of the sales is in a block: the ledgers wait at a fault point, so
+# that the sales are ordered after one another
 # while every endorsement reads the same version
 sub ledgers
 {
@@ -27,10 +34,16 @@ sub ledgers
 	select(undef, undef, undef, 0.2);
 }
 
-my $version = $nodes[0]->query("SELECT 'block ' || block_number || ', transaction ' || position FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles' AND key = 'V1'");
+my $version =
+  $nodes[0]->query(
+	"SELECT 'block ' || block_number || ', transaction ' || position FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles' AND key = 'V1'"
+  );
 ledgers('ledger_before_commit=sleep:1500');
 my @buyers = map { "Buyer$_" } 0 .. 5;
-my @sessions = map { start_query($nodes[ $_ % 3 ]->connection, "\\set VERBOSITY verbose\n" . invoke('transfer_vehicle', 'V1', $buyers[$_], '100')) } 0 .. 5;
+my @sessions = map {
+	start_query($nodes[ $_ % 3 ]->connection,
+		"\\set VERBOSITY verbose\n" . invoke('transfer_vehicle', 'V1', $buyers[$_], '100'))
+} 0 .. 5;
 my (@won, @lost);
 foreach my $number (0 .. 5)
 {
@@ -49,35 +62,57 @@ ledgers('');
 is(scalar @won, 1, 'exactly one sale succeeded');
 is($won[0][1], 'Ada Adler', 'it bought from the first owner');
 is(scalar @lost, 5, 'the others failed');
-my $winner = $nodes[0]->query("SELECT encode(t.tx_id, 'hex') FROM fabric_internal.transaction t, fabric_internal.world_state w "
-	. "WHERE w.channel = 'trade' AND w.namespace = 'vehicles' AND w.key = 'V1' AND t.channel = w.channel AND t.block_number = w.block_number AND t.position = w.position");
+my $winner =
+  $nodes[0]->query(
+	"SELECT encode(t.tx_id, 'hex') FROM fabric_internal.transaction t, fabric_internal.world_state w "
+	  . "WHERE w.channel = 'trade' AND w.namespace = 'vehicles' AND w.key = 'V1' AND t.channel = w.channel AND t.block_number = w.block_number AND t.position = w.position"
+  );
 foreach my $error (@lost)
 {
-	like($error, qr/LF408: transaction [0-9a-f]{64} is invalid: MVCC_READ_CONFLICT/, 'a loser is told of the conflict');
-	like($error, qr/Key "V1" of chaincode "vehicles" was read at version \Q$version\E, but found at version block \d+, transaction \d+, written by transaction $winner/, 'with key, versions and the winner');
+	like(
+		$error,
+		qr/LF408: transaction [0-9a-f]{64} is invalid: MVCC_READ_CONFLICT/,
+		'a loser is told of the conflict');
+	like(
+		$error,
+		qr/Key "V1" of chaincode "vehicles" was read at version \Q$version\E, but found at version block \d+, transaction \d+, written by transaction $winner/,
+		'with key, versions and the winner');
 	like($error, qr/HINT:\s+Nothing was changed/, 'and what to do');
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 foreach my $node (@nodes)
 {
-	is($node->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')::jsonb ->> 'owner'"), $won[0][0], "$node->{name}: the winner owns it");
-	is($node->query("SELECT count(*) FILTER (WHERE validation_code = 0) || ' ' || count(*) FILTER (WHERE validation_code = 11) FROM fabric_internal.transaction t "
-			. "WHERE channel = 'trade' AND block_number > (SELECT block_number FROM fabric_internal.history WHERE channel = 'trade' AND key = 'V1' ORDER BY 1 LIMIT 1)"),
-		'1 5', "$node->{name}: one valid, five in conflict");
+	is( $node->query(
+			"SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')::jsonb ->> 'owner'"),
+		$won[0][0],
+		"$node->{name}: the winner owns it");
+	is( $node->query(
+			"SELECT count(*) FILTER (WHERE validation_code = 0) || ' ' || count(*) FILTER (WHERE validation_code = 11) FROM fabric_internal.transaction t "
+			  . "WHERE channel = 'trade' AND block_number > (SELECT block_number FROM fabric_internal.history WHERE channel = 'trade' AND key = 'V1' ORDER BY 1 LIMIT 1)"
+		),
+		'1 5',
+		"$node->{name}: one valid, five in conflict");
 }
 
 # the loser tries again, as the hint says
-is($nodes[1]->query(invoke('transfer_vehicle', 'V1', 'Zoe', '100')), $won[0][0], 'tried again, the sale is one from the winner');
+is($nodes[1]->query(invoke('transfer_vehicle', 'V1', 'Zoe', '100')),
+	$won[0][0], 'tried again, the sale is one from the winner');
 
 # two creators of one key: the second reads that it is absent, and loses
 ledgers('ledger_before_commit=sleep:1000');
-@sessions = map { start_query($nodes[$_]->connection, "\\set VERBOSITY verbose\n" . create_vehicle('V2')) } 0, 1;
+@sessions =
+  map { start_query($nodes[$_]->connection, "\\set VERBOSITY verbose\n" . create_vehicle('V2')) } 0,
+  1;
 my @errors = grep { $_ ne '' } map { (finish_query($_))[1] } @sessions;
 ledgers('');
 is(scalar @errors, 1, 'of two that create the same vehicle one fails');
-like($errors[0], qr/LF408.*Key "V2".*read at version absent, but found/s, 'it read that there was none');
+like(
+	$errors[0],
+	qr/LF408.*Key "V2".*read at version absent, but found/s,
+	'it read that there was none');
 
-# a sum of money in many hands stays the same: transfers between few accounts, each either whole or not at all
+# a sum of money in many hands stays the same: transfers between few accounts, each either whole or
+# not at all
 my $source = <<'SQL';
 CREATE FUNCTION open(id text, amount int) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, amount::text) $$;
 CREATE FUNCTION move(source text, target text, amount int) RETURNS void LANGUAGE plpgsql AS $$
@@ -92,8 +127,12 @@ fingerprints($network, 'trade');
 @sessions = ();
 foreach my $session (0 .. 5)
 {
-	my @calls = map { my ($from, $amount) = (($session + $_) % 4, 1 + $_);
-		"SELECT validation_code FROM fabric.submit_transaction('trade', 'money', 'move', ARRAY['A$from', 'A" . ($from + 1) % 4 . "', '$amount'])" } 1 .. 8;
+	my @calls = map {
+		my ($from, $amount) = (($session + $_) % 4, 1 + $_);
+		"SELECT validation_code FROM fabric.submit_transaction('trade', 'money', 'move', ARRAY['A$from', 'A"
+		  . ($from + 1) % 4
+		  . "', '$amount'])"
+	} 1 .. 8;
 	push @sessions, start_query($nodes[ $session % 3 ]->connection, join(";\n", @calls));
 }
 my %codes;
@@ -103,8 +142,14 @@ foreach my $session (@sessions)
 	is($status, 0, 'a session of transfers ended well') or diag($error);
 	$codes{$_}++ foreach split /\n/, $output;
 }
-is(join(' ', grep { !/^(VALID|MVCC_READ_CONFLICT)$/ } sort keys %codes), '', 'transfers are valid or in conflict: ' . join(', ', map { "$_ $codes{$_}" } sort keys %codes));
+is(join(' ', grep { !/^(VALID|MVCC_READ_CONFLICT)$/ } sort keys %codes),
+	'',
+	'transfers are valid or in conflict: ' . join(', ', map { "$_ $codes{$_}" } sort keys %codes));
 cmp_ok($codes{VALID} // 0, '>', 0, 'some are valid');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
-is($_->query("SELECT sum(convert_from(value, 'UTF8')::int) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'money'"), 4000, "$_->{name}: no money came or went") foreach @nodes;
+is( $_->query(
+		"SELECT sum(convert_from(value, 'UTF8')::int) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'money'"
+	),
+	4000,
+	"$_->{name}: no money came or went") foreach @nodes;
 done_testing();

@@ -1,21 +1,29 @@
-# Several channels at one node: each has its own chain, chaincode and members. A node leaves a channel while it runs, and joins it again.
+# Several channels at one node: each has its own chain, chaincode and members. A node leaves a
+# channel while it runs, and joins it again.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until height_of);
+use FabricTest   qw(start_network fingerprints wait_until height_of);
 use Fabric::Psql qw(start_query finish_query literal);
-use JSON::PP ();
+use JSON::PP     ();
 use Test::More;
 
-my $network = start_network(orgs => 3, orderers => 1, channel => 'alpha', settings => "fabric.max_channels = 3\n");
+my $network = start_network(
+	orgs => 3,
+	orderers => 1,
+	channel => 'alpha',
+	settings => "fabric.max_channels = 3\n");
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 $network->create_channel('beta');
 
 # the channel "pair" is for two organisations only
 my $profile = $network->profile;
 $profile->{organisations} = [ grep { $_->{msp_id} ne 'Org3MSP' } @{ $profile->{organisations} } ];
-my $genesis = $org1->query("SELECT encode(fabric.create_channel('pair', " . literal(JSON::PP->new->canonical->encode($profile)) . "), 'hex')");
+my $genesis =
+  $org1->query("SELECT encode(fabric.create_channel('pair', "
+	  . literal(JSON::PP->new->canonical->encode($profile))
+	  . "), 'hex')");
 $_->query("SELECT fabric.join_channel('\\x$genesis')") foreach $org1, $org2;
 
 my $source = <<'SQL';
@@ -23,10 +31,18 @@ CREATE FUNCTION put(id text, value text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN PERFORM fabric.put_state(id, value); RETURN fabric.get_channel_id(); END $$;
 CREATE FUNCTION look(id text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(id) $$;
 SQL
-$network->deploy($_, 'notes', $source, policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')") foreach 'alpha', 'beta';
-my $package_id = $org1->query("SELECT package_id FROM fabric.chaincodes WHERE channel = 'alpha' AND name = 'notes'");
-$_->query("SELECT fabric.approve_chaincode('pair', 'notes', '1.0', 1, " . literal($package_id) . ", policy => 'OR(''Org1MSP.peer'', ''Org2MSP.peer'')')") foreach $org1, $org2;
-$org1->query("SELECT fabric.commit_chaincode('pair', 'notes', '1.0', 1, policy => 'OR(''Org1MSP.peer'', ''Org2MSP.peer'')')");
+$network->deploy($_, 'notes', $source,
+	policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')")
+  foreach 'alpha', 'beta';
+my $package_id = $org1->query(
+	"SELECT package_id FROM fabric.chaincodes WHERE channel = 'alpha' AND name = 'notes'");
+$_->query("SELECT fabric.approve_chaincode('pair', 'notes', '1.0', 1, "
+	  . literal($package_id)
+	  . ", policy => 'OR(''Org1MSP.peer'', ''Org2MSP.peer'')')")
+  foreach $org1, $org2;
+$org1->query(
+	"SELECT fabric.commit_chaincode('pair', 'notes', '1.0', 1, policy => 'OR(''Org1MSP.peer'', ''Org2MSP.peer'')')"
+);
 
 sub put
 {
@@ -36,60 +52,114 @@ sub put
 }
 
 # the same key has a life of its own on each channel
-is($org2->query(put($_, 'k', "value on $_")), $_, "$_: the chaincode knows its channel") foreach 'alpha', 'beta', 'pair';
-is($org1->query("SELECT fabric.query('$_', 'notes', 'look', 'k')"), "value on $_", "$_: and reads its own state") foreach 'alpha', 'beta', 'pair';
-my @sessions = map { my $channel = $_; map { start_query($_->connection, join(";\n", map { put($channel, "m$_", $_) } 1 .. 10)) } $org1, $org2 } 'alpha', 'beta', 'pair';
+is($org2->query(put($_, 'k', "value on $_")), $_, "$_: the chaincode knows its channel")
+  foreach 'alpha', 'beta', 'pair';
+is($org1->query("SELECT fabric.query('$_', 'notes', 'look', 'k')"),
+	"value on $_", "$_: and reads its own state")
+  foreach 'alpha', 'beta', 'pair';
+my @sessions = map {
+	my $channel = $_;
+	map {
+		start_query($_->connection, join(";\n", map { put($channel, "m$_", $_) } 1 .. 10))
+	} $org1, $org2
+} 'alpha', 'beta', 'pair';
 foreach my $session (@sessions)
 {
 	my (undef, $error, $status) = finish_query($session);
 	ok($status == 0 || $error =~ /MVCC/, 'channels are used at the same time') or diag($error);
 }
 is(scalar(fingerprints($network, $_)), 1, "$_: all nodes are the same") foreach 'alpha', 'beta';
-is($org1->query("SELECT count(DISTINCT block_hash) FROM fabric_internal.block WHERE number = 1"), 3, 'the chains have nothing in common');
-is($org1->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"), 6, 'the orderer has two processes for each channel');
-is($org2->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"), 3, 'the others one');
+is($org1->query("SELECT count(DISTINCT block_hash) FROM fabric_internal.block WHERE number = 1"),
+	3, 'the chains have nothing in common');
+is( $org1->query(
+		"SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"
+	),
+	6,
+	'the orderer has two processes for each channel');
+is( $org2->query(
+		"SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"
+	),
+	3,
+	'the others one');
 
 # who is no member
-like($org3->error_of(put('pair', 'k', 'x')), qr/LF401/, 'a node that has not joined does not know the channel');
+like($org3->error_of(put('pair', 'k', 'x')),
+	qr/LF401/, 'a node that has not joined does not know the channel');
 $org3->query("SELECT fabric.join_channel('\\x$genesis')");
-my $error = $org3->error_of("SET fabric.broadcast_timeout = '2s'; SET fabric.endorsement_timeout = '2s'; " . put('pair', 'k', 'x'));
-isnt($error, '', "a node whose organisation is no member can do nothing with the channel's genesis block");
+my $error =
+  $org3->error_of("SET fabric.broadcast_timeout = '2s'; SET fabric.endorsement_timeout = '2s'; "
+	  . put('pair', 'k', 'x'));
+isnt($error, '',
+	"a node whose organisation is no member can do nothing with the channel's genesis block");
 like($error, qr/LF(104|202|203|302|310)/, 'and is told why') or diag($error);
-ok(wait_until(sub { $org3->query("SELECT last_error FROM fabric.stat_workers WHERE channel = 'pair' AND kind = 'ledger'") ne '' }, 15), 'nobody gives it blocks');
+ok( wait_until(
+		sub {
+			$org3->query(
+				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'pair' AND kind = 'ledger'"
+			) ne '';
+		},
+		15),
+	'nobody gives it blocks');
 is(height_of($org3, 'pair'), 1, 'it has the genesis block only');
 $org3->query("SELECT fabric.leave_channel('pair')");
 
 # limits and repetitions
-like($org1->error_of("SELECT fabric.join_channel('\\x$genesis')"), qr/LF402/, 'a channel is joined once');
-like($org1->error_of("SELECT fabric.leave_channel('nothing')"), qr/LF401/, 'a channel that is not joined cannot be left');
-like($org3->error_of("SELECT fabric.join_channel('\\x00ff')"), qr/LF002/, 'bytes that are no block are refused');
+like($org1->error_of("SELECT fabric.join_channel('\\x$genesis')"),
+	qr/LF402/, 'a channel is joined once');
+like($org1->error_of("SELECT fabric.leave_channel('nothing')"),
+	qr/LF401/, 'a channel that is not joined cannot be left');
+like($org3->error_of("SELECT fabric.join_channel('\\x00ff')"),
+	qr/LF002/, 'bytes that are no block are refused');
 my $block1 = $org1->query("SELECT encode(fabric.get_block('alpha', 1), 'hex')");
-like($org3->error_of("SELECT fabric.join_channel('\\x$block1')"), qr/LF405.*block 0/s, 'so is a block that is not the first');
+like(
+	$org3->error_of("SELECT fabric.join_channel('\\x$block1')"),
+	qr/LF405.*block 0/s,
+	'so is a block that is not the first');
 
 # leave while transactions are committed, and join again
 my @before = fingerprints($network, 'alpha');
 my $busy = start_query($org1->connection, join(";\n", map { put('beta', "b$_", $_) } 1 .. 40));
 $org2->query("SELECT fabric.leave_channel('beta')");
-like($org2->error_of("SELECT fabric.query('beta', 'notes', 'look', 'k')"), qr/LF401/, 'after leaving the channel is unknown');
-is($org2->query("SELECT count(*) FROM fabric_internal.block WHERE channel = 'beta'"), 0, 'its blocks are gone');
-is($org2->query("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE 'block\\_%'"), 2, 'with their tables');
-ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger'") == 2 }, 10), 'and its process');
+like($org2->error_of("SELECT fabric.query('beta', 'notes', 'look', 'k')"),
+	qr/LF401/, 'after leaving the channel is unknown');
+is($org2->query("SELECT count(*) FROM fabric_internal.block WHERE channel = 'beta'"),
+	0, 'its blocks are gone');
+is( $org2->query("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE 'block\\_%'"),
+	2, 'with their tables');
+ok( wait_until(
+		sub {
+			$org2->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger'") == 2;
+		},
+		10),
+	'and its process');
 is((finish_query($busy))[2], 0, 'the other members go on');
 my $beta = $org1->query("SELECT encode(fabric.get_block('beta', 0), 'hex')");
-is($org2->query("SELECT fabric.join_channel('\\x$beta')"), 'beta', 'it joins again, with a genesis block from another node');
+is($org2->query("SELECT fabric.join_channel('\\x$beta')"),
+	'beta', 'it joins again, with a genesis block from another node');
 is(scalar(fingerprints($network, 'beta')), 1, 'and gets all blocks');
 is($org2->query(put('beta', 'again', 'here')), 'beta', 'and takes part');
 is($org2->query("SELECT fabric.query('beta', 'notes', 'look', 'b40')"), 40, 'with the whole state');
-is(join('', fingerprints($network, 'alpha')), join('', @before), 'the other channels did not notice');
+is( join('', fingerprints($network, 'alpha')),
+	join('', @before),
+	'the other channels did not notice');
 
 # a rolled back join leaves nothing behind
 $org2->query("SELECT fabric.leave_channel('pair')");
 $org2->query("BEGIN; SELECT fabric.join_channel('\\x$genesis'); ROLLBACK");
-is($org2->query("SELECT count(*) FROM fabric_internal.channel WHERE channel = 'pair'"), 0, 'a join that is rolled back has not happened');
+is($org2->query("SELECT count(*) FROM fabric_internal.channel WHERE channel = 'pair'"),
+	0, 'a join that is rolled back has not happened');
 $org2->query("SELECT fabric.join_channel('\\x$genesis')");
-ok(wait_until(sub { height_of($org2, 'pair') == height_of($org1, 'pair') }, 30), 'one that is committed has');
+ok(wait_until(sub { height_of($org2, 'pair') == height_of($org1, 'pair') }, 30),
+	'one that is committed has');
 
 # no room for a fourth
-my $fourth = $org1->query("SELECT encode(fabric.create_channel('fourth', " . literal(JSON::PP->new->canonical->encode($network->profile)) . "), 'hex')");
-like($org1->error_of("SELECT fabric.join_channel('\\x$fourth')"), qr/LF003.*fabric\.max_channels/s, 'there are no more channels than fabric.max_channels');
+my $fourth =
+  $org1->query("SELECT encode(fabric.create_channel('fourth', "
+	  . literal(JSON::PP->new->canonical->encode($network->profile))
+	  . "), 'hex')");
+like(
+	$org1->error_of("SELECT fabric.join_channel('\\x$fourth')"),
+	qr/LF003.*fabric\.max_channels/s,
+	'there are no more channels than fabric.max_channels');
 done_testing();

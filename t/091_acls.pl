@@ -1,4 +1,5 @@
-# Who may do what on a channel: its ACLs (ACL-1..7). What is for user chaincodes does not count for _lifecycle, whose functions have rules of their own.
+# Who may do what on a channel: its ACLs (ACL-1..7). What is for user chaincodes does not count for
+# _lifecycle, whose functions have rules of their own.
 use strict;
 use warnings;
 use FindBin;
@@ -8,23 +9,34 @@ use Test::More;
 
 my $network = start_network(orgs => 1, orderers => 1, channel => 'open');
 my ($org1) = $network->nodes;
-my $source = 'CREATE FUNCTION put(id text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, value) $$;';
+my $source =
+  'CREATE FUNCTION put(id text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, value) $$;';
 my $admins = '/Channel/Application/Admins';
 
-$network->create_channel('ruled', acls => { 'peer/Propose' => $admins, '_lifecycle/QueryChaincodeDefinition' => 'Admins' });
+$network->create_channel('ruled',
+	acls => { 'peer/Propose' => $admins, '_lifecycle/QueryChaincodeDefinition' => 'Admins' });
 $network->deploy($_, 'notes', $source, policy => "OR('Org1MSP.peer')") foreach 'open', 'ruled';
 $network->create_application($org1, 'app', 'secret-of-app');
 my $client = "BEGIN; SET LOCAL fabric.identity = 'app.org1'; ";
 
 sub put { return "SELECT fabric.invoke('$_[0]', 'notes', 'put', 'k', 'v')" }
-sub readiness { return "SELECT count(*) FROM fabric.check_commit_readiness('$_[0]', 'notes', '2.0', 2)" }
+
+sub readiness
+{
+	return "SELECT count(*) FROM fabric.check_commit_readiness('$_[0]', 'notes', '2.0', 2)";
+}
 
 is($org1->error_of($client . put('open')), '', 'by default a client may call chaincode');
-like($org1->error_of($client . put('ruled')), qr/LF203.*\Q$admins\E/s, 'on this channel its ACLs leave that to administrators');
+like($org1->error_of($client . put('ruled')),
+	qr/LF203.*\Q$admins\E/s, 'on this channel its ACLs leave that to administrators');
 is($org1->error_of(put('ruled')), '', 'who may');
 is($org1->query($client . readiness('ruled')), 1, 'what is for chaincode is not for _lifecycle');
 
-my $definition = "SELECT length(fabric.query('ruled', '_lifecycle', 'QueryChaincodeDefinition', E'\\n\\005notes')) > 0";
-like($org1->error_of("$client$definition"), qr/access denied to "_lifecycle\/QueryChaincodeDefinition".*\Q$admins\E/s, 'its functions have ACLs of their own');
+my $definition =
+  "SELECT length(fabric.query('ruled', '_lifecycle', 'QueryChaincodeDefinition', E'\\n\\005notes')) > 0";
+like(
+	$org1->error_of("$client$definition"),
+	qr/access denied to "_lifecycle\/QueryChaincodeDefinition".*\Q$admins\E/s,
+	'its functions have ACLs of their own');
 is($org1->query($definition), 't', 'who may');
 done_testing();

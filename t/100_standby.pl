@@ -1,15 +1,18 @@
-# A hot standby of a node answers queries; its node restarts from an immediate shutdown; the standby takes its place.
+# A hot standby of a node answers queries; its node restarts from an immediate shutdown; the standby
+# takes its place.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until vehicles_of height_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until vehicles_of height_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
-use JSON::PP ();
+use JSON::PP     ();
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
-my $network = start_network(orgs => 3, orderers => 2, channel => 'trade', settings => "fsync = on\n");
+my $network =
+  start_network(orgs => 3, orderers => 2, channel => 'trade', settings => "fsync = on\n");
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 $org1->query(create_vehicle('V1'));
@@ -26,7 +29,10 @@ sub on_standby
 	my ($sql) = @_;
 	my ($output, $error);
 
-	$standby->psql('fabric', "\\set VERBOSITY verbose\n$sql", stdout => \$output, stderr => \$error);
+	$standby->psql(
+		'fabric', "\\set VERBOSITY verbose\n$sql",
+		stdout => \$output,
+		stderr => \$error);
 	return $output . $error;
 }
 
@@ -35,17 +41,33 @@ is(on_standby($read), 'Ada Adler', 'the standby answers a query');
 $org1->query(invoke('transfer_vehicle', 'V1', 'Boris', '7'));
 fingerprints($network, 'trade');
 ok(wait_until(sub { on_standby($read) eq 'Boris' }, 20), 'and follows its node');
-like(on_standby(create_vehicle('V2')), qr/25006|LF\d\d\d/, 'a call that would be ordered is refused there');
+like(on_standby(create_vehicle('V2')),
+	qr/25006|LF\d\d\d/, 'a call that would be ordered is refused there');
 like(on_standby(create_vehicle('V2')), qr/standby|recovery|read-only/, 'in words that say why');
-my $genesis = $org1->query("SELECT encode(fabric.create_channel('other', " . Fabric::Psql::literal(JSON::PP->new->encode($network->profile)) . "), 'hex')");
-like(on_standby("SELECT fabric.join_channel('\\x$genesis')"), qr/25006/, 'nor can it join a channel');
+my $genesis =
+  $org1->query("SELECT encode(fabric.create_channel('other', "
+	  . Fabric::Psql::literal(JSON::PP->new->encode($network->profile))
+	  . "), 'hex')");
+like(on_standby("SELECT fabric.join_channel('\\x$genesis')"),
+	qr/25006/, 'nor can it join a channel');
 like(on_standby("SELECT fabric.leave_channel('trade')"), qr/25006/, 'or leave one');
-is(on_standby("SELECT name FROM fabric.chaincodes WHERE channel = 'trade'"), 'vehicles', 'the views answer');
-is(on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"), 0, 'no worker writes there');
-is(on_standby("SELECT height FROM fabric.chain_info('trade')"), height_of($org1, 'trade'), 'with the same height');
+is(on_standby("SELECT name FROM fabric.chaincodes WHERE channel = 'trade'"),
+	'vehicles', 'the views answer');
+is( on_standby(
+		"SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"
+	),
+	0,
+	'no worker writes there');
+is( on_standby("SELECT height FROM fabric.chain_info('trade')"),
+	height_of($org1, 'trade'),
+	'with the same height');
 
 # an immediate shutdown under load
-my @sessions = map { my $node = $_; start_query($node->connection, join(";\n", map { create_vehicle("W-$node->{name}-$_") } 1 .. 20)) } $org1, $org2;
+my @sessions = map {
+	my $node = $_;
+	start_query($node->connection,
+		join(";\n", map { create_vehicle("W-$node->{name}-$_") } 1 .. 20))
+} $org1, $org2;
 select(undef, undef, undef, 0.5);
 $org3->cluster->stop('immediate');
 $org3->start;
@@ -61,10 +83,18 @@ is(vehicles_of($org3), 41, 'with all vehicles');
 $org3->kill_hard;
 $org1->query(create_vehicle('X1'));
 $standby->promote;
-ok(wait_until(sub { $standby->safe_psql('fabric', "SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'") == 42 }, 30),
+ok( wait_until(
+		sub {
+			$standby->safe_psql('fabric',
+				"SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
+			) == 42;
+		},
+		30),
 	'the promoted standby gets the blocks that it lacks');
 is($standby->safe_psql('fabric', create_vehicle('X2')), '', 'and takes part');
 ok(wait_until(sub { vehicles_of($org1) == 43 }, 10), 'for everybody to see');
-is($standby->safe_psql('fabric', "SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"), $org1->query("SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),
+is( $standby->safe_psql(
+		'fabric', "SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),
+	$org1->query("SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),
 	'the last blocks are the same');
 done_testing();

@@ -1,14 +1,20 @@
-# A call that waits ends at once when it is cancelled, whatever it waits for, and leaves nothing behind.
+# A call that waits ends at once when it is cancelled, whatever it waits for, and leaves nothing
+# behind.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of processes_for);
+use FabricTest
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of processes_for);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.connect_timeout = 20s\n");
+my $network = start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.connect_timeout = 20s\n");
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 deploy_registry($network, policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
 fingerprints($network, 'trade');
@@ -16,7 +22,9 @@ fingerprints($network, 'trade');
 # connections that sessions (not workers) hold at other nodes, and locks of idle or dead sessions
 sub leftovers
 {
-	my $locks = $org1->query("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND l.locktype <> 'virtualxid'");
+	my $locks = $org1->query(
+		"SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND l.locktype <> 'virtualxid'"
+	);
 	return $locks;
 }
 
@@ -24,10 +32,18 @@ sub leftovers
 sub interrupted
 {
 	my ($sql, $how) = @_;
-	my $session = start_query($org1->connection, "SET application_name = 'waiting';\n\\set VERBOSITY verbose\n$sql");
+	my $session = start_query($org1->connection,
+		"SET application_name = 'waiting';\n\\set VERBOSITY verbose\n$sql");
 	my $pid;
 
-	ok(wait_until(sub { $pid = $org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'waiting' AND state = 'active' AND query LIKE '%fabric.%' AND query NOT LIKE 'SET%'") }, 10), 'the call runs');
+	ok( wait_until(
+			sub {
+				$pid = $org1->query(
+					"SELECT pid FROM pg_stat_activity WHERE application_name = 'waiting' AND state = 'active' AND query LIKE '%fabric.%' AND query NOT LIKE 'SET%'"
+				);
+			},
+			10),
+		'the call runs');
 	select(undef, undef, undef, 0.7);
 	my $begin = time;
 	is($org1->query("SELECT $how($pid)"), 't', $how);
@@ -51,48 +67,95 @@ sub timed
 $org1->query("ALTER SYSTEM SET fabric.fault_points = 'ledger_before_commit=sleep:6000'");
 $org1->reload;
 select(undef, undef, undef, 0.3);
-like(interrupted(create_vehicle('B1'), 'pg_cancel_backend'), qr/57014/, 'cancelled while it waits for its block');
-like(timed(create_vehicle('B2')), qr/57014.*statement timeout/, 'the time is over while it waits for its block');
-like(interrupted("SELECT * FROM fabric.commit_status('trade', repeat('0', 64), '1 minute')", 'pg_cancel_backend'), qr/57014/, 'cancelled while it waits for a status');
-like(interrupted(create_vehicle('B3'), 'pg_terminate_backend'), qr/57P01|server closed the connection/, 'terminated while it waits for its block');
+like(interrupted(create_vehicle('B1'), 'pg_cancel_backend'),
+	qr/57014/, 'cancelled while it waits for its block');
+like(
+	timed(create_vehicle('B2')),
+	qr/57014.*statement timeout/,
+	'the time is over while it waits for its block');
+like(
+	interrupted(
+		"SELECT * FROM fabric.commit_status('trade', repeat('0', 64), '1 minute')",
+		'pg_cancel_backend'),
+	qr/57014/,
+	'cancelled while it waits for a status');
+like(
+	interrupted(create_vehicle('B3'), 'pg_terminate_backend'),
+	qr/57P01|server closed the connection/,
+	'terminated while it waits for its block');
 my $begin = time;
-like($org1->error_of("SET fabric.commit_timeout = '500ms'; " . create_vehicle('B4')), qr/LF504.*DETAIL|LF504.*HINT/s, 'fabric.commit_timeout ends the wait with a code of its own');
+like(
+	$org1->error_of("SET fabric.commit_timeout = '500ms'; " . create_vehicle('B4')),
+	qr/LF504.*DETAIL|LF504.*HINT/s,
+	'fabric.commit_timeout ends the wait with a code of its own');
 cmp_ok(time - $begin, '<', 4, 'in its time');
 $org1->query("ALTER SYSTEM RESET fabric.fault_points");
 $org1->reload;
 # what was ordered happens: cancelling ends the wait, not the transaction
-ok(wait_until(sub { vehicles_of($org1) == 4 }, 40), 'transactions whose caller went away are committed all the same');
+ok(wait_until(sub { vehicles_of($org1) == 4 }, 40),
+	'transactions whose caller went away are committed all the same');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 # waiting for an endorsement of a node that does not answer
 my @stopped = processes_for($org2, $org1);
 kill 'STOP', @stopped;
-my $endorse = "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])";
-like(interrupted($endorse, 'pg_cancel_backend'), qr/57014/, 'cancelled while it waits for an endorsement');
-like(timed($endorse), qr/57014.*statement timeout/, 'the time is over while it waits for an endorsement');
-like($org1->error_of("SET fabric.endorsement_timeout = '700ms'; $endorse"), qr/LF310.*Org2MSP/s, 'fabric.endorsement_timeout is honoured');
+my $endorse =
+  "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])";
+like(interrupted($endorse, 'pg_cancel_backend'),
+	qr/57014/, 'cancelled while it waits for an endorsement');
+like(
+	timed($endorse),
+	qr/57014.*statement timeout/,
+	'the time is over while it waits for an endorsement');
+like($org1->error_of("SET fabric.endorsement_timeout = '700ms'; $endorse"),
+	qr/LF310.*Org2MSP/s, 'fabric.endorsement_timeout is honoured');
 kill 'CONT', @stopped;
 
 # many cancelled calls in one session: it works afterwards
 @stopped = processes_for($org2, $org1);
 kill 'STOP', @stopped;
-my $session = start_query($org1->connection, "SET application_name = 'many';\n\\set ON_ERROR_STOP off\nSET statement_timeout = '150ms';\n" . ("$endorse;\n" x 8) . "RESET statement_timeout;\n"
-	. "SELECT pg_sleep(3);\n" . create_vehicle('E2') . ";\nSELECT fabric.query('trade', 'vehicles', 'vehicle_exists', 'E2');\nSELECT pg_sleep(1)");
+my $session = start_query($org1->connection,
+	"SET application_name = 'many';\n\\set ON_ERROR_STOP off\nSET statement_timeout = '150ms';\n"
+	  . ("$endorse;\n" x 8)
+	  . "RESET statement_timeout;\n"
+	  . "SELECT pg_sleep(3);\n"
+	  . create_vehicle('E2')
+	  . ";\nSELECT fabric.query('trade', 'vehicles', 'vehicle_exists', 'E2');\nSELECT pg_sleep(1)");
 select(undef, undef, undef, 2.5);
 kill 'CONT', @stopped;
 my ($output, $error, $status) = finish_query($session);
 like($output, qr/true|^t$/m, 'a session goes on after cancelled calls') or diag($error);
 is(() = $error =~ /statement timeout/g, 8, 'each was cancelled');
-is($org1->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'many'"), 0, 'the session is gone');
-ok(wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$org1->{role}' AND query LIKE '%endorse%' AND state <> 'idle'") == 0 }, 10), 'and nothing of it is left at the other node');
+is($org1->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'many'"),
+	0, 'the session is gone');
+ok( wait_until(
+		sub {
+			$org2->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE usename = '$org1->{role}' AND query LIKE '%endorse%' AND state <> 'idle'"
+			) == 0;
+		},
+		10),
+	'and nothing of it is left at the other node');
 is($org1->query('SELECT requests_now FROM fabric.stat_relay'), 0, 'nor on its way there');
 
 # waiting for orderers: two of three are down
 $_->kill_hard foreach $org2, $org3;
-ok(wait_until(sub { $org1->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade' AND leader_id IS NOT NULL") == 0 }, 15), 'there is no leader');
-like(interrupted(create_vehicle('O1'), 'pg_cancel_backend'), qr/57014/, 'cancelled while it waits for orderers');
-like(timed(create_vehicle('O2')), qr/57014.*statement timeout/, 'the time is over while it waits for orderers');
-like($org1->error_of("SET fabric.broadcast_timeout = '700ms'; " . create_vehicle('O3')), qr/LF50[23].*(DETAIL|HINT)/s, 'fabric.broadcast_timeout is honoured');
+ok( wait_until(
+		sub {
+			$org1->query(
+				"SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade' AND leader_id IS NOT NULL"
+			) == 0;
+		},
+		15),
+	'there is no leader');
+like(interrupted(create_vehicle('O1'), 'pg_cancel_backend'),
+	qr/57014/, 'cancelled while it waits for orderers');
+like(
+	timed(create_vehicle('O2')),
+	qr/57014.*statement timeout/,
+	'the time is over while it waits for orderers');
+like($org1->error_of("SET fabric.broadcast_timeout = '700ms'; " . create_vehicle('O3')),
+	qr/LF50[23].*(DETAIL|HINT)/s, 'fabric.broadcast_timeout is honoured');
 $_->start foreach $org2, $org3;
 wait_for_leader($network, 'trade');
 $org1->query(create_vehicle('O4'));

@@ -9,7 +9,11 @@ use Fabric::Pki;
 use IPC::Run;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 2, channel => 'trade', settings => "log_statement = all\n", profile => { batch_timeout => '200ms' });
+my $network = FabricTest::start_network(
+	orgs => 2,
+	channel => 'trade',
+	settings => "log_statement = all\n",
+	profile => { batch_timeout => '200ms' });
 my ($org1, $org2) = $network->nodes;
 my $top = "$FindBin::Bin/..";
 my %options = (policy => "AND('Org1MSP.peer', 'Org2MSP.peer')");
@@ -29,30 +33,49 @@ SQL
 my ($key, $other_key) = map { $_->path('client.key') } $org1, $org2;
 Fabric::Pki::create_key($_) foreach $key, $other_key;
 spew($org1->path('client.pem'), $network->enroll($org1, 'node-client', 'client', $key) . "\n");
-spew($org2->path('client.pem'), $network->enroll($org2, 'other-client', 'client', $other_key) . "\n");
+spew($org2->path('client.pem'),
+	$network->enroll($org2, 'other-client', 'client', $other_key) . "\n");
 # its chain was good once, at its beginning: only that it has expired is wrong with it
 my $now = time;
-spew($org1->path('expired.pem'), Fabric::Pki::certify_between($org1->path('ca'), Fabric::Pki::create_request($key, '/OU=client/CN=expired-client'), $now, $now + 2));
+spew(
+	$org1->path('expired.pem'),
+	Fabric::Pki::certify_between(
+		$org1->path('ca'), Fabric::Pki::create_request($key, '/OU=client/CN=expired-client'),
+		$now, $now + 2));
 $org1->query('CREATE ROLE node_client LOGIN IN ROLE fabric_client');
 sleep 3;
 
-local %ENV = (%ENV, PGHOST => $org1->cluster->host, PGPORT => $org1->{port}, PGUSER => 'node_client', PGDATABASE => 'fabric',
-	FABRIC_CERTIFICATE => $org1->path('client.pem'), FABRIC_KEY => $key, FABRIC_EXPIRED_CERTIFICATE => $org1->path('expired.pem'),
-	FABRIC_OTHER_CERTIFICATE => $org2->path('client.pem'), FABRIC_OTHER_KEY => $other_key);
+local %ENV = (
+	%ENV,
+	PGHOST => $org1->cluster->host,
+	PGPORT => $org1->{port},
+	PGUSER => 'node_client',
+	PGDATABASE => 'fabric',
+	FABRIC_CERTIFICATE => $org1->path('client.pem'),
+	FABRIC_KEY => $key,
+	FABRIC_EXPIRED_CERTIFICATE => $org1->path('expired.pem'),
+	FABRIC_OTHER_CERTIFICATE => $org2->path('client.pem'),
+	FABRIC_OTHER_KEY => $other_key);
 my ($output, $error);
 my $count = 0;
 IPC::Run::run([ 'node', "$top/test/node/split_call.js" ], '>', \$output, '2>', \$error);
 is($?, 0, 'the client ended well');
+
 foreach my $line (split /\n/, $output)
 {
-	$count++ if $line =~ /^(?:not )?ok \d/;
+	$count++ if $line           =~ /^(?:not )?ok \d/;
 	ok($1 eq 'ok', $2) if $line =~ /^(ok|not ok) \d+ - (.*)/;
-	diag($line) if $line =~ /^#/;
+	diag($line) if $line        =~ /^#/;
 }
 like($output, qr/^1\.\.$count$/m, 'all of it ran') or diag($output, $error);
 
-# what the replays became: the first of an id keeps its place, later ones are stored as what they are
-is($org1->query("SELECT count(*) FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 9"), '2', 'both replays are on the ledger as DUPLICATE_TXID');
+# what the replays became: the first of an id keeps its place, later ones are stored as what they
+# are
+is( $org1->query(
+		"SELECT count(*) FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 9"
+	),
+	'2',
+	'both replays are on the ledger as DUPLICATE_TXID');
 # the log has every statement with its parameters
 my $log = slurp($org1->cluster->logfile);
 like($log, qr/fabric\.submit\(\$1, \$2\)/, 'the log of the server tells what the client sent');

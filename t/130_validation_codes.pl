@@ -1,5 +1,7 @@
-# Every validation code that a transaction of a block can have, through transactions made by hand: by a client whose organisation let him in, and by an
-# orderer that lets anything in. Each is stored in its block with its code, the same at every node; nothing of it reaches the state; the
+# Every validation code that a transaction of a block can have, through transactions made by hand:
+# by a client whose organisation let him in, and by an
+# orderer that lets anything in. Each is stored in its block with its code, the same at every node;
+# nothing of it reaches the state; the
 # chain goes on; and a transaction id that was used is used.
 use strict;
 use warnings;
@@ -7,12 +9,15 @@ use FindBin;
 use lib $FindBin::Bin;
 use FabricConsenter qw();
 use FabricTest;
-use FabricWire qw();
+use FabricWire   qw();
 use Fabric::Host qw(spew);
 use Fabric::Psql qw(literal);
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade',
+my $network = FabricTest::start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
 	profile => { batch_timeout => '200ms', batch_size => { max_message_count => 200 } });
 my ($org1, $org2, $org3) = $network->nodes;
 my $policy = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')";
@@ -37,18 +42,28 @@ $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'a', '1')");
 
 # a client of Org1, and the peers as which the test endorses itself
 Fabric::Pki::create_key($org1->path('client.key'));
-spew($org1->path('client.pem'), $network->enroll($org1, 'client', 'client', $org1->path('client.key')));
+spew($org1->path('client.pem'),
+	$network->enroll($org1, 'client', 'client', $org1->path('client.key')));
 my $client = FabricWire::identity('Org1MSP', $org1->path('client.pem'), $org1->path('client.key'));
-my ($peer1, $peer2, $peer3) = map { FabricWire::identity($_->{msp_id}, $_->path('keys/node.pem'), $_->path('keys/node.key')) } $network->nodes;
+my ($peer1, $peer2, $peer3) =
+  map { FabricWire::identity($_->{msp_id}, $_->path('keys/node.pem'), $_->path('keys/node.key')) }
+  $network->nodes;
 
 sub make
 {
-	return FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [ $peer1, $peer2 ], @_);
+	return FabricWire::transaction(
+		channel => 'trade',
+		chaincode => 'book',
+		version => '1.0',
+		creator => $client,
+		endorsers => [ $peer1, $peer2 ],
+		@_);
 }
 
 sub height
 {
-	return $_[0]->query("SELECT max(number) + 1 FROM fabric_internal.block WHERE channel = 'trade'");
+	return $_[0]
+	  ->query("SELECT max(number) + 1 FROM fabric_internal.block WHERE channel = 'trade'");
 }
 
 # until a query gives true: not longer than half a minute, whatever the driver's patience is
@@ -56,7 +71,7 @@ sub wait_until
 {
 	my ($node, $sql) = @_;
 
-	for (my $end = time + 30; $node->query($sql) ne 't'; select(undef, undef, undef, 0.05))
+	for (my $end = time + 30 ; $node->query($sql) ne 't' ; select(undef, undef, undef, 0.05))
 	{
 		die "it did not come to this: $sql\n" if time > $end;
 	}
@@ -67,8 +82,15 @@ sub codes_from
 {
 	my ($node, $block, $count) = @_;
 
-	wait_until($node, "SELECT count(*) >= $count FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block");
-	return [ split /\n/, $node->query("SELECT validation_code FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block ORDER BY block_number, position") ];
+	wait_until($node,
+		"SELECT count(*) >= $count FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block"
+	);
+	return [
+		split /\n/,
+		$node->query(
+			"SELECT validation_code FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block ORDER BY block_number, position"
+		)
+	];
 }
 
 # what must be the same at every node: blocks with their codes, and the state
@@ -87,7 +109,9 @@ sub state
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT string_agg(convert_from(key, 'UTF8') || '=' || convert_from(value, 'UTF8'), ' ' ORDER BY key) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book'");
+	return $node->query(
+		"SELECT string_agg(convert_from(key, 'UTF8') || '=' || convert_from(value, 'UTF8'), ' ' ORDER BY key) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book'"
+	);
 }
 
 # ---- what a client can bring through the orderers' checks ----
@@ -102,32 +126,94 @@ my @by_client = (
 	[ 5, 'content that cannot be decoded', make(data => "\x0a\xff") ],
 	[ 5, 'no action', make(data => FabricWire::message([ 1, '' ])) ],
 	[ 5, 'two actions', make(actions => 2, writes => { bad => 1 }) ],
-	[ 5, 'the endorsement of another proposal', make(proposal_hash => 'x' x 32, writes => { bad => 1 }) ],
+	[
+		5,
+		'the endorsement of another proposal',
+		make(proposal_hash => 'x' x 32, writes => { bad => 1 })
+	],
 	[ 9, 'the transaction once more', $used ],
 	[ 10, 'one endorsement of two', make(endorsers => [$peer1], writes => { bad => 1 }) ],
-	[ 10, 'the same endorsement twice', make(endorsers => [ $peer1, $peer1 ], writes => { bad => 1 }) ],
+	[
+		10,
+		'the same endorsement twice',
+		make(endorsers => [ $peer1, $peer1 ], writes => { bad => 1 })
+	],
 	[ 10, 'no endorsement', make(endorsers => [], writes => { bad => 1 }) ],
-	[ 10, 'endorsements by a client', make(endorsers => [ $client, $peer1 ], writes => { bad => 1 }) ],
-	[ 10, 'endorsements with wrong signatures', make(endorsement => FabricWire::sign($peer1, 'something else'), writes => { bad => 1 }) ],
-	[ 10, 'reading only, with one endorsement', make(endorsers => [$peer3], reads => { nothing => undef }) ],
-	[ 11, 'a version that was never there', make(reads => { a => [ 1, 0 ] }, writes => { bad => 1 }) ],
+	[
+		10,
+		'endorsements by a client',
+		make(endorsers => [ $client, $peer1 ], writes => { bad => 1 })
+	],
+	[
+		10,
+		'endorsements with wrong signatures',
+		make(endorsement => FabricWire::sign($peer1, 'something else'), writes => { bad => 1 })
+	],
+	[
+		10,
+		'reading only, with one endorsement',
+		make(endorsers => [$peer3], reads => { nothing => undef })
+	],
+	[
+		11,
+		'a version that was never there',
+		make(reads => { a => [ 1, 0 ] }, writes => { bad => 1 })
+	],
 	[ 11, 'a key that was thought absent', make(reads => { a => undef }, writes => { bad => 1 }) ],
-	[ 19, 'a header extension that cannot be decoded', make(header_extension => "\x12\xff", writes => { bad => 1 }) ],
+	[
+		19,
+		'a header extension that cannot be decoded',
+		make(header_extension => "\x12\xff", writes => { bad => 1 })
+	],
 	[ 21, 'no chaincode action', make(extension => '') ],
 	[ 21, 'a chaincode action that cannot be decoded', make(extension => "\x0a\xff") ],
 	[ 22, 'a read-write set that cannot be decoded', make(results => "\x12\xff") ],
-	[ 22, 'a namespace that cannot be decoded', make(results => FabricWire::results(book => "\x1a\xff")) ],
-	[ 23, 'the same namespace twice', make(results => FabricWire::results(book => FabricWire::rwset(undef, { bad => 1 }), book => FabricWire::rwset(undef, { bad => 2 }))) ],
+	[
+		22,
+		'a namespace that cannot be decoded',
+		make(results => FabricWire::results(book => "\x1a\xff"))
+	],
+	[
+		23,
+		'the same namespace twice',
+		make(
+			results => FabricWire::results(
+				book => FabricWire::rwset(undef, { bad => 1 }),
+				book => FabricWire::rwset(undef, { bad => 2 })))
+	],
 	[ 25, 'a chaincode that nobody defined', make(chaincode => 'nosuch', writes => { bad => 1 }) ],
-	[ 25, 'a write to the namespace of a chaincode that nobody defined', make(results => FabricWire::results(nosuch => FabricWire::rwset(undef, { bad => 1 }))) ],
-	[ 25, 'an action of another chaincode than the header', make(action_name => 'other', writes => { bad => 1 }) ],
+	[
+		25,
+		'a write to the namespace of a chaincode that nobody defined',
+		make(results => FabricWire::results(nosuch => FabricWire::rwset(undef, { bad => 1 })))
+	],
+	[
+		25,
+		'an action of another chaincode than the header',
+		make(action_name => 'other', writes => { bad => 1 })
+	],
 	[ 25, 'no version of the chaincode', make(action_version => undef, writes => { bad => 1 }) ],
-	[ 255, 'an event of another chaincode', make(events => FabricWire::message([ 1, 'other' ], [ 3, 'sold' ]), writes => { bad => 1 }) ],
-	[ 255, 'a header that names no chaincode', make(header_extension => '', writes => { bad => 1 }) ]);
+	[
+		255,
+		'an event of another chaincode',
+		make(events => FabricWire::message([ 1, 'other' ], [ 3, 'sold' ]), writes => { bad => 1 })
+	],
+	[
+		255,
+		'a header that names no chaincode',
+		make(header_extension => '', writes => { bad => 1 })
+	]);
 
 my $state_before = state($org1);
 my $block = height($org1);
-$org1->query(join(";\n", map { 'SELECT fabric.submit(' . FabricWire::bytea($_->[2]{payload}) . ', ' . FabricWire::bytea(FabricWire::sign($client, $_->[2]{payload})) . ')' } @by_client));
+$org1->query(
+	join(
+		";\n",
+		map {
+				'SELECT fabric.submit('
+			  . FabricWire::bytea($_->[2]{payload}) . ', '
+			  . FabricWire::bytea(FabricWire::sign($client, $_->[2]{payload})) . ')'
+		} @by_client));
 my $codes = codes_from($org1, $block, scalar @by_client);
 is($codes->[$_], $by_client[$_][0], $by_client[$_][1]) foreach 0 .. $#by_client;
 is(scalar @$codes, scalar @by_client, 'nothing else was ordered');
@@ -139,58 +225,131 @@ foreach my $node ($org2, $org3)
 }
 
 # what fabric says about them
-is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$used->{tx_id}')"), 'VALID', 'status of the valid one');
-is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$by_client[10][2]{tx_id}')"), 'ENDORSEMENT_POLICY_FAILURE', 'status of one with too few endorsements');
+is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$used->{tx_id}')"),
+	'VALID', 'status of the valid one');
+is( $org1->query(
+		"SELECT validation_code FROM fabric.commit_status('trade', '$by_client[10][2]{tx_id}')"),
+	'ENDORSEMENT_POLICY_FAILURE',
+	'status of one with too few endorsements');
 
-# ---- what only an orderer that checks nothing can bring into a block: a consenter that makes itself the leader, and tells the others what is committed ----
+# ---- what only an orderer that checks nothing can bring into a block: a consenter that makes
+# itself the leader, and tells the others what is committed ----
 
 my ($evil, @others) = $network->orderers;
 
 my $unsigned = make(writes => { bad => 1 });
 my $twice = make(writes => { twice => 'once' });
 my $first = make(reads => { used => undef }, writes => { bad => 1 });
-my $foreign = FabricWire::transaction(channel => 'other', chaincode => 'book', version => '1.0', creator => $client, endorsers => [ $peer1, $peer2 ], writes => { bad => 1 });
-my $stranger = { %$client, bytes => FabricWire::message([ 1, 'NobodyMSP' ], [ 2, FabricWire::get($client->{bytes}, 2) ]) };
+my $foreign = FabricWire::transaction(
+	channel => 'other',
+	chaincode => 'book',
+	version => '1.0',
+	creator => $client,
+	endorsers => [ $peer1, $peer2 ],
+	writes => { bad => 1 });
+my $stranger = {
+	%$client,
+	bytes => FabricWire::message([ 1, 'NobodyMSP' ], [ 2, FabricWire::get($client->{bytes}, 2) ])
+};
 my $configuration = make(type => $FabricWire::CONFIG, data => '');
 my $update = make(type => $FabricWire::CONFIG_UPDATE, writes => { bad => 1 });
-my $a = $org1->query("SELECT block_number || ',' || position FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book' AND key = 'a'");
+my $a = $org1->query(
+	"SELECT block_number || ',' || position FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book' AND key = 'a'"
+);
 my @version = split /,/, $a;
 my $winner = make(reads => { a => \@version }, writes => { a => 'winner' });
 my $loser = make(reads => { a => \@version }, writes => { a => 'loser' });
 my $signature = FabricWire::sign($client, $unsigned->{payload});
 my @by_orderer = (
 	[ 2, 'bytes that are no payload', FabricWire::envelope("\x0a\xff", 'x') ],
-	[ 3, 'a payload without header', FabricWire::envelope(FabricWire::message([ 2, 'data' ]), 'x') ],
-	[ 3, 'a header that cannot be decoded', FabricWire::envelope(FabricWire::message([ 1, FabricWire::message([ 1, "\x0a\xff" ], [ 2, "\x0a\xff" ]) ]), 'x') ],
-	[ 4, 'the signature of another', FabricWire::envelope($unsigned->{payload}, FabricWire::sign($peer1, $unsigned->{payload})) ],
-	[ 4, 'the signature with a high s', FabricWire::envelope($unsigned->{payload}, FabricWire::with_high_s($signature)) ],
-	[ 4, 'a client of an unknown organisation', FabricWire::signed(make(creator => $stranger, writes => { bad => 1 })) ],
+	[
+		3, 'a payload without header', FabricWire::envelope(FabricWire::message([ 2, 'data' ]), 'x')
+	],
+	[
+		3,
+		'a header that cannot be decoded',
+		FabricWire::envelope(
+			FabricWire::message([ 1, FabricWire::message([ 1, "\x0a\xff" ], [ 2, "\x0a\xff" ]) ]),
+			'x')
+	],
+	[
+		4,
+		'the signature of another',
+		FabricWire::envelope($unsigned->{payload}, FabricWire::sign($peer1, $unsigned->{payload}))
+	],
+	[
+		4,
+		'the signature with a high s',
+		FabricWire::envelope($unsigned->{payload}, FabricWire::with_high_s($signature))
+	],
+	[
+		4,
+		'a client of an unknown organisation',
+		FabricWire::signed(make(creator => $stranger, writes => { bad => 1 }))
+	],
 	[ 7, 'a configuration update', FabricWire::signed($update) ],
 	[ 14, 'a transaction of another channel', FabricWire::signed($foreign) ],
 	[ 0, 'a good one', FabricWire::signed($twice) ],
-	[ 9, 'the same once more in the same block', FabricWire::envelope($twice->{payload}, FabricWire::sign($client, $twice->{payload})) ],
+	[
+		9,
+		'the same once more in the same block',
+		FabricWire::envelope($twice->{payload}, FabricWire::sign($client, $twice->{payload}))
+	],
 	[ 0, 'the first of two that read and write the same key', FabricWire::signed($winner) ],
 	[ 11, 'the second of them', FabricWire::signed($loser) ],
-	[ 8, 'a transaction id of its own choice', FabricWire::signed(make(tx_id => 'ab' x 32, writes => { bad => 1 })) ],
+	[
+		8,
+		'a transaction id of its own choice',
+		FabricWire::signed(make(tx_id => 'ab' x 32, writes => { bad => 1 }))
+	],
 	[ 8, 'no transaction id', FabricWire::signed(make(tx_id => '', writes => { bad => 1 })) ],
-	[ 9, 'the id of a transaction that was invalid before', FabricWire::envelope($by_client[10][2]{payload}, FabricWire::sign($client, $by_client[10][2]{payload})) ]);
+	[
+		9,
+		'the id of a transaction that was invalid before',
+		FabricWire::envelope(
+			$by_client[10][2]{payload},
+			FabricWire::sign($client, $by_client[10][2]{payload}))
+	]);
 
 $block = height($org1);
-wait_until($_, "SELECT max(number) + 1 = $block FROM fabric_internal.block WHERE channel = 'trade'") foreach @others;
+wait_until($_, "SELECT max(number) + 1 = $block FROM fabric_internal.block WHERE channel = 'trade'")
+  foreach @others;
 FabricConsenter::order_as_leader($evil, \@others, 'trade', map { $_->[2] } @by_orderer);
 $codes = codes_from($org1, $block, scalar @by_orderer);
 is($codes->[$_], $by_orderer[$_][0], $by_orderer[$_][1]) foreach 0 .. $#by_orderer;
-is($org1->query("SELECT count(DISTINCT block_number) FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block"), '1', 'all in one block');
-is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '" . 'ab' x 32 . "')"), 'BAD_PROPOSAL_TXID', 'status of one with a wrong id');
-is(state($org1), ($state_before =~ s/a=1/a=winner/r) . ' twice=once used=yes', 'only the valid ones changed the state');
-is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'a')"), 'winner', 'and it can be read');
+is( $org1->query(
+		"SELECT count(DISTINCT block_number) FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block"
+	),
+	'1',
+	'all in one block');
+is( $org1->query("SELECT validation_code FROM fabric.commit_status('trade', '" . 'ab' x 32 . "')"),
+	'BAD_PROPOSAL_TXID',
+	'status of one with a wrong id');
+is( state($org1),
+	($state_before =~ s/a=1/a=winner/r) . ' twice=once used=yes',
+	'only the valid ones changed the state');
+is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'a')"), 'winner',
+	'and it can be read');
 
-# what no block can hold beside others is not taken even from an orderer: every node would refuse the whole block
-foreach my $case ([ 'a configuration', FabricWire::signed($configuration), qr/LF001: configuration transactions cannot be forwarded/ ], [ 'no envelope at all', '' ], [ 'bytes that are no envelope', "\x0a\xff" ], [ 'an envelope without signature', FabricWire::envelope($unsigned->{payload}, undef) ],
-	[ 'an envelope with an unknown field', FabricWire::envelope($unsigned->{payload}, $signature) . FabricWire::message([ 3, 'x' ]) ])
+# what no block can hold beside others is not taken even from an orderer: every node would refuse
+# the whole block
+foreach my $case (
+	[
+		'a configuration',
+		FabricWire::signed($configuration),
+		qr/LF001: configuration transactions cannot be forwarded/
+	],
+	[ 'no envelope at all', '' ],
+	[ 'bytes that are no envelope', "\x0a\xff" ],
+	[ 'an envelope without signature', FabricWire::envelope($unsigned->{payload}, undef) ],
+	[
+		'an envelope with an unknown field',
+		FabricWire::envelope($unsigned->{payload}, $signature) . FabricWire::message([ 3, 'x' ])
+	])
 {
 	my ($name, $envelope, $words) = @$case;
-	my ($output, $error, $status) = FabricConsenter::forward($evil, $others[0], 'trade', FabricWire::signed(make(writes => { bad => 1 })), $envelope);
+	my ($output, $error, $status) = FabricConsenter::forward($evil, $others[0], 'trade',
+		FabricWire::signed(make(writes => { bad => 1 })), $envelope);
 
 	isnt($status, 0, "$name is not taken");
 	like($error, $words // qr/LF002: envelope cannot be put into a block/, 'and the error says so');
@@ -201,18 +360,30 @@ foreach my $case ([ 'a configuration', FabricWire::signed($configuration), qr/LF
 sub propose
 {
 	my ($function, @arguments) = @_;
-	my ($tx_id, $proposal) = split /\|/, $org1->query("SELECT tx_id, encode(proposal, 'hex') FROM fabric.new_proposal('trade', 'book', '$function', ARRAY["
-		. join(', ', map { literal($_) } @arguments) . '], ' . FabricWire::bytea($client->{bytes}) . ')');
+	my ($tx_id, $proposal) = split /\|/,
+	  $org1->query(
+		"SELECT tx_id, encode(proposal, 'hex') FROM fabric.new_proposal('trade', 'book', '$function', ARRAY["
+		  . join(', ', map { literal($_) } @arguments) . '], '
+		  . FabricWire::bytea($client->{bytes})
+		  . ')');
 
 	$proposal = pack 'H*', $proposal;
-	return { tx_id => $tx_id, proposal => $proposal, signature => FabricWire::sign($client, $proposal) };
+	return {
+		tx_id => $tx_id,
+		proposal => $proposal,
+		signature => FabricWire::sign($client, $proposal)
+	};
 }
 
 sub endorse
 {
 	my ($proposed, $organisations) = @_;
 	my $list = $organisations ? "ARRAY['" . join("', '", @$organisations) . "']" : 'NULL';
-	my $payload = $org1->query("SELECT encode(payload, 'hex') FROM fabric.endorse(" . FabricWire::bytea($proposed->{proposal}) . ', ' . FabricWire::bytea($proposed->{signature}) . ", $list)");
+	my $payload =
+	  $org1->query("SELECT encode(payload, 'hex') FROM fabric.endorse("
+		  . FabricWire::bytea($proposed->{proposal}) . ', '
+		  . FabricWire::bytea($proposed->{signature})
+		  . ", $list)");
 
 	return { %$proposed, payload => pack('H*', $payload) };
 }
@@ -221,13 +392,16 @@ sub submit
 {
 	my ($endorsed) = @_;
 
-	return $org1->query('SELECT fabric.submit(' . FabricWire::bytea($endorsed->{payload}) . ', ' . FabricWire::bytea(FabricWire::sign($client, $endorsed->{payload})) . ");\n"
-		. "SELECT validation_code FROM fabric.commit_status('trade', '$endorsed->{tx_id}')");
+	return $org1->query('SELECT fabric.submit('
+		  . FabricWire::bytea($endorsed->{payload}) . ', '
+		  . FabricWire::bytea(FabricWire::sign($client, $endorsed->{payload})) . ");\n"
+		  . "SELECT validation_code FROM fabric.commit_status('trade', '$endorsed->{tx_id}')");
 }
 
 my $one = endorse(propose('append', 'a', '1'));
 my $two = endorse(propose('append', 'a', '2'));
-is(submit($one), "$one->{tx_id}\nVALID", 'of two that were endorsed in the same state the first is valid');
+is(submit($one), "$one->{tx_id}\nVALID",
+	'of two that were endorsed in the same state the first is valid');
 is(submit($two), "$two->{tx_id}\nMVCC_READ_CONFLICT", 'the second is not');
 
 my $counted = endorse(propose('count_keys', 'p', 'q', 'count'));
@@ -238,19 +412,32 @@ $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'q1', 'x')");
 is(submit($counted), "$counted->{tx_id}\nVALID", 'a range beside which a key came');
 $counted = endorse(propose('count_keys', 'p', 'q', 'count'));
 $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'p1', 'y')");
-like(submit($counted), qr/^$counted->{tx_id}\n(MVCC|PHANTOM)_READ_CONFLICT$/, 'a range in which a key changed');
+like(
+	submit($counted),
+	qr/^$counted->{tx_id}\n(MVCC|PHANTOM)_READ_CONFLICT$/,
+	'a range in which a key changed');
 
 my $lonely = endorse(propose('put', 'lonely', 'x'), ['Org2MSP']);
-is(submit($lonely), "$lonely->{tx_id}\nENDORSEMENT_POLICY_FAILURE", 'one organisation is not enough');
+is( submit($lonely),
+	"$lonely->{tx_id}\nENDORSEMENT_POLICY_FAILURE",
+	'one organisation is not enough');
 
 # an id that was used is used, whatever became of it
 foreach my $case ([ $one, 'valid' ], [ $two, 'in conflict' ], [ $lonely, 'short of endorsements' ])
 {
 	my ($transaction, $name) = @$case;
-	my ($output, $error, $status) = $org1->try_query('\set VERBOSITY verbose' . "\nSELECT * FROM fabric.endorse(" . FabricWire::bytea($transaction->{proposal}) . ', ' . FabricWire::bytea($transaction->{signature}) . ')');
+	my ($output, $error, $status) =
+	  $org1->try_query('\set VERBOSITY verbose'
+		  . "\nSELECT * FROM fabric.endorse("
+		  . FabricWire::bytea($transaction->{proposal}) . ', '
+		  . FabricWire::bytea($transaction->{signature})
+		  . ')');
 
 	isnt($status, 0, "a proposal whose transaction was $name is not endorsed again");
-	like($error, qr/LF409: transaction "$transaction->{tx_id}" is on the ledger already/, 'and the error says why');
+	like(
+		$error,
+		qr/LF409: transaction "$transaction->{tx_id}" is on the ledger already/,
+		'and the error says why');
 }
 my $conflict = ($org1->try_query(<<'SQL'))[1];
 \set VERBOSITY verbose
@@ -260,19 +447,32 @@ SQL
 like($conflict, qr/LF301.*nosuch/s, 'an unknown function is refused before anything is ordered');
 
 # invoke's error for a conflict names key, versions and the winner
-my $held = Fabric::Psql::start_query($org1->connection, "SET fabric.fault_points = 'gateway_before_submit=sleep:1500';\n\\set VERBOSITY verbose\nSELECT fabric.invoke('trade', 'book', 'append', 'a', 'late')");
-wait_until($org1, "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%fabric.invoke(%late%' AND wait_event = 'Extension' AND pid <> pg_backend_pid()");
+my $held = Fabric::Psql::start_query($org1->connection,
+	"SET fabric.fault_points = 'gateway_before_submit=sleep:1500';\n\\set VERBOSITY verbose\nSELECT fabric.invoke('trade', 'book', 'append', 'a', 'late')"
+);
+wait_until($org1,
+	"SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%fabric.invoke(%late%' AND wait_event = 'Extension' AND pid <> pg_backend_pid()"
+);
 # which does not take turns with it
-my $early = $org1->query("SET fabric.hot_key_timeout = 0;\nSELECT tx_id FROM fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', 'early'])");
+my $early = $org1->query(
+	"SET fabric.hot_key_timeout = 0;\nSELECT tx_id FROM fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', 'early'])"
+);
 my ($output, $error, $status) = Fabric::Psql::finish_query($held);
 isnt($status, 0, 'an invocation in conflict is an error');
 like($error, qr/LF408: transaction [0-9a-f]{64} is invalid: MVCC_READ_CONFLICT/, 'its message');
-like($error, qr/DETAIL:  Key "a" of chaincode "book" was read at version block \d+, transaction 0, but found at version block \d+, transaction 0, written by transaction $early when block \d+ was committed/, 'its detail');
+like(
+	$error,
+	qr/DETAIL:  Key "a" of chaincode "book" was read at version block \d+, transaction 0, but found at version block \d+, transaction 0, written by transaction $early when block \d+ was committed/,
+	'its detail');
 like($error, qr/HINT:  Nothing was changed\. Call the function again/, 'its hint');
 
 # all nodes, all blocks
 my $height = height($org1);
-wait_until($_, "SELECT max(number) + 1 >= $height FROM fabric_internal.block WHERE channel = 'trade'") foreach $org2, $org3;
-is(digest($_), digest($org1), "$_->{name} has the same blocks, codes and state") foreach $org2, $org3;
-is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'bad')"), '', 'no invalid transaction wrote anything');
+wait_until($_,
+	"SELECT max(number) + 1 >= $height FROM fabric_internal.block WHERE channel = 'trade'")
+  foreach $org2, $org3;
+is(digest($_), digest($org1), "$_->{name} has the same blocks, codes and state")
+  foreach $org2, $org3;
+is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'bad')"),
+	'', 'no invalid transaction wrote anything');
 done_testing();

@@ -1,5 +1,7 @@
-# A range in which keys were deleted, at a node that only validates: its scan is the first to meet the dead index entries, remembers them, and
-# marks them at its end. What it remembers must live as long as the scan does: the ledger process goes on, and the keys that are left stay.
+# A range in which keys were deleted, at a node that only validates: its scan is the first to meet
+# the dead index entries, remembers them, and
+# marks them at its end. What it remembers must live as long as the scan does: the ledger process
+# goes on, and the keys that are left stay.
 use strict;
 use warnings;
 use FindBin;
@@ -38,10 +40,13 @@ sub invoke
 {
 	my ($function, @arguments) = @_;
 
-	return $org1->query("SELECT fabric.invoke('trade', 'list', " . join(', ', map { "'$_'" } $function, @arguments) . ')');
+	return $org1->query("SELECT fabric.invoke('trade', 'list', "
+		  . join(', ', map { "'$_'" } $function, @arguments)
+		  . ')');
 }
 
-my $workers = "SELECT string_agg(kind || ' ' || pid || ' ' || restarts || ' ' || coalesce(last_error, ''), ', ' ORDER BY kind) FROM fabric.stat_workers";
+my $workers =
+  "SELECT string_agg(kind || ' ' || pid || ' ' || restarts || ' ' || coalesce(last_error, ''), ', ' ORDER BY kind) FROM fabric.stat_workers";
 my $before = $org2->query($workers);
 my $left = 0;
 
@@ -53,11 +58,15 @@ foreach my $round (1 .. 4)
 	invoke('thin_out', $first, $last);
 	$left += 200;
 	$network->wait_for_height('trade', FabricTest::height_of($org1, 'trade'), 30);
-	is(invoke('count_keys', "count$_"), $left, "round $round, count $_: the keys that were not deleted") foreach 1 .. 3;
+	is(invoke('count_keys', "count$_"),
+		$left, "round $round, count $_: the keys that were not deleted")
+	  foreach 1 .. 3;
 }
 my @fingerprints = FabricTest::fingerprints($network, 'trade');
 is(scalar @fingerprints, 1, 'both nodes have the same blocks, codes and state');
-is($org2->query("SELECT count(*) FROM fabric.get_history('trade', 'list', 'count1')"), 4, 'the node that validates has every count');
-is($org2->query("SELECT fabric.query('trade', 'list', 'count_keys', 'any')"), $left, 'and finds the keys that are left through its index');
+is($org2->query("SELECT count(*) FROM fabric.get_history('trade', 'list', 'count1')"),
+	4, 'the node that validates has every count');
+is($org2->query("SELECT fabric.query('trade', 'list', 'count_keys', 'any')"),
+	$left, 'and finds the keys that are left through its index');
 is($org2->query($workers), $before, 'none of its processes ended');
 done_testing();

@@ -1,4 +1,5 @@
-# Maintenance of the ledger's tables by others (VACUUM, ANALYZE, REINDEX, ALTER TABLE) while a block is written: its messages reach the ledger process
+# Maintenance of the ledger's tables by others (VACUUM, ANALYZE, REINDEX, ALTER TABLE) while a block
+# is written: its messages reach the ledger process
 # in the middle of its statements, whose plans it must not give up while they run.
 use strict;
 use warnings;
@@ -8,7 +9,11 @@ use FabricTest;
 use Fabric::Psql;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 1, orderers => 1, channel => 'trade', settings => "autovacuum = off\n");
+my $network = FabricTest::start_network(
+	orgs => 1,
+	orderers => 1,
+	channel => 'trade',
+	settings => "autovacuum = off\n");
 my ($org1) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer')");
@@ -23,41 +28,65 @@ CREATE FUNCTION remove(first int, last int) RETURNS void LANGUAGE plpgsql AS
 SQL
 
 my $id = $org1->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
-my $workers = "SELECT string_agg(kind || ' ' || pid || ' ' || restarts || ' ' || coalesce(last_error, ''), ', ' ORDER BY kind) FROM fabric.stat_workers";
+my $workers =
+  "SELECT string_agg(kind || ' ' || pid || ' ' || restarts || ' ' || coalesce(last_error, ''), ', ' ORDER BY kind) FROM fabric.stat_workers";
 my $before = $org1->query($workers);
 
 # nobody has looked at how large the tables are: rows are found through the index all the same
-sub call { my ($function, @arguments) = @_; return "SELECT fabric.invoke('trade', 'book', '$function', " . join(', ', map { "'$_'" } @arguments) . ')' }
+sub call
+{
+	my ($function, @arguments) = @_;
+	return
+	  "SELECT fabric.invoke('trade', 'book', '$function', "
+	  . join(', ', map { "'$_'" } @arguments) . ')';
+}
 my $read = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'world_state_$id'";
 my $removed = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'world_state_$id'";
 $org1->query(join(";\n", call('fill', 1, 10), call('remove', 1, 5), call('fill', 11, 5000)));
 my $rows_read = $org1->query($read);
 $org1->query(join(";\n", map { call('remove', $_, $_ + 9) } 11, 21, 31));
 # the ledger process reports what it did a second later, with another block
-ok(FabricTest::wait_until(sub { $org1->query(call('put', 'key', 'value')); $org1->query($removed) == 35 }, 10), 'keys are removed');
+ok( FabricTest::wait_until(
+		sub { $org1->query(call('put', 'key', 'value')); $org1->query($removed) == 35 }, 10),
+	'keys are removed');
 is($org1->query($read), $rows_read, 'without reading the whole state');
 
 $org1->query("ALTER SYSTEM SET fabric.fault_points = 'commit_before_block=sleep:700'");
 $org1->query('SELECT pg_reload_conf()');
-foreach my $maintenance ("VACUUM ANALYZE fabric_internal.block_$id", "VACUUM ANALYZE fabric_internal.transaction_$id", "REINDEX TABLE CONCURRENTLY fabric_internal.world_state_$id",
-	"CREATE INDEX CONCURRENTLY ON fabric_internal.block_$id (committed_at)", "CREATE STATISTICS ON number, raft_index FROM fabric_internal.block_$id")
+foreach my $maintenance (
+	"VACUUM ANALYZE fabric_internal.block_$id",
+	"VACUUM ANALYZE fabric_internal.transaction_$id",
+	"REINDEX TABLE CONCURRENTLY fabric_internal.world_state_$id",
+	"CREATE INDEX CONCURRENTLY ON fabric_internal.block_$id (committed_at)",
+	"CREATE STATISTICS ON number, raft_index FROM fabric_internal.block_$id")
 {
-	my $invocation = Fabric::Psql::start_query($org1->connection, "SELECT fabric.invoke('trade', 'book', 'put', 'key', \$\$$maintenance\$\$)");
+	my $invocation = Fabric::Psql::start_query($org1->connection,
+		"SELECT fabric.invoke('trade', 'book', 'put', 'key', \$\$$maintenance\$\$)");
 
-	ok(FabricTest::wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND state = 'active' AND wait_event_type IN ('Extension', 'Timeout')") }, 10),
+	ok( FabricTest::wait_until(
+			sub {
+				$org1->query(
+					"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND state = 'active' AND wait_event_type IN ('Extension', 'Timeout')"
+				);
+			},
+			10),
 		'the ledger process is about to write the block');
 	$org1->try_query($maintenance);
 	my ($output, $error, $status) = Fabric::Psql::finish_query($invocation);
 	is($status, 0, "committed in spite of $maintenance") or diag($error);
-	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'key')"), $maintenance, 'and the state has it');
+	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'key')"),
+		$maintenance, 'and the state has it');
 }
 is($org1->query($workers), $before, 'no process ended');
 
 # the tables are looked for again in the middle of a simulation, where chaincode may look at none
-my $running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%get_for_a_while%' AND state = 'active' AND pid <> pg_backend_pid()";
-my $reading = Fabric::Psql::start_query($org1->connection, "SELECT fabric.query('trade', 'book', 'get_for_a_while', 'key') IS NOT NULL");
+my $running =
+  "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%get_for_a_while%' AND state = 'active' AND pid <> pg_backend_pid()";
+my $reading = Fabric::Psql::start_query($org1->connection,
+	"SELECT fabric.query('trade', 'book', 'get_for_a_while', 'key') IS NOT NULL");
 ok(FabricTest::wait_until(sub { $org1->query($running) }, 10), 'chaincode reads');
-$org1->query("ALTER TABLE fabric_internal.world_state_$id SET (autovacuum_vacuum_threshold = $_)") foreach 51 .. 55;
+$org1->query("ALTER TABLE fabric_internal.world_state_$id SET (autovacuum_vacuum_threshold = $_)")
+  foreach 51 .. 55;
 is($org1->query($running), 1, 'and reads on');
 my ($read_output, $read_error, $read_status) = Fabric::Psql::finish_query($reading);
 is($read_status, 0, 'it does not notice') or diag($read_error);
@@ -66,9 +95,13 @@ is($read_status, 0, 'it does not notice') or diag($read_error);
 my ($host, $port) = @{ $org1->connection }{qw(host port)};
 foreach my $table ('block', 'transaction', 'world_state')
 {
-	my $look = "SELECT fabric.query('trade', 'book', 'get', 'key') IS NOT NULL, length(fabric.get_block('trade', 1)) > 0;";
-	my ($output, $error, $status) = $org1->try_query("BEGIN;\n$look\n\\! " . Fabric::Host::bindir()
-		. "/psql -h $host -p $port -qc 'REINDEX TABLE CONCURRENTLY fabric_internal.${table}_$id' fabric\n$look\nCOMMIT");
+	my $look =
+	  "SELECT fabric.query('trade', 'book', 'get', 'key') IS NOT NULL, length(fabric.get_block('trade', 1)) > 0;";
+	my ($output, $error, $status) =
+	  $org1->try_query("BEGIN;\n$look\n\\! "
+		  . Fabric::Host::bindir()
+		  . "/psql -h $host -p $port -qc 'REINDEX TABLE CONCURRENTLY fabric_internal.${table}_$id' fabric\n$look\nCOMMIT"
+	  );
 	is($output, "t|t\nt|t", "$table: and read after that") or diag($error);
 }
 done_testing();

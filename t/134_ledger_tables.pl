@@ -1,12 +1,13 @@
-# The ledger's tables read and guarded: inside parallel plans, long histories, rows that are not blocks, envelope dictionaries, private plaintext.
+# The ledger's tables read and guarded: inside parallel plans, long histories, rows that are not
+# blocks, envelope dictionaries, private plaintext.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network);
+use FabricTest   qw(start_network);
 use Fabric::Host qw(slurp);
 use Fabric::Psql ();
-use JSON::PP ();
+use JSON::PP     ();
 use Test::More;
 
 my $network = FabricTest::start_network(orgs => 2, orderers => 1, channel => 'trade');
@@ -24,79 +25,164 @@ my $id = $org1->query("SELECT id FROM fabric_internal.channel WHERE channel = 't
 
 # views whose columns are decoded, and functions that read, above a parallel plan
 # PostgreSQL 16 renamed it
-my $always_parallel = $org1->query("SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
-my $parallel = "SET $always_parallel = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; ";
-like($org1->query("$parallel EXPLAIN SELECT max(length(envelope)) FROM fabric.transactions"), qr/Gather/, 'the view is read in parallel');
-is($org1->query("$parallel SELECT count(envelope), count(creator) FROM fabric.transactions WHERE channel = 'trade'"),
-	$org1->query("SELECT count(*), count(*) - 1 FROM fabric_internal.transaction WHERE channel = 'trade'"), 'and its columns are decoded all the same');
-is($org1->query("$parallel SELECT count(*), max(d.name) FROM fabric_internal.block b, fabric.list_chaincodes('trade') d WHERE b.number = 1"), '1|book',
+my $always_parallel = $org1->query(
+	"SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
+my $parallel =
+  "SET $always_parallel = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; ";
+like($org1->query("$parallel EXPLAIN SELECT max(length(envelope)) FROM fabric.transactions"),
+	qr/Gather/, 'the view is read in parallel');
+is( $org1->query(
+		"$parallel SELECT count(envelope), count(creator) FROM fabric.transactions WHERE channel = 'trade'"
+	),
+	$org1->query(
+		"SELECT count(*), count(*) - 1 FROM fabric_internal.transaction WHERE channel = 'trade'"),
+	'and its columns are decoded all the same');
+is( $org1->query(
+		"$parallel SELECT count(*), max(d.name) FROM fabric_internal.block b, fabric.list_chaincodes('trade') d WHERE b.number = 1"
+	),
+	'1|book',
 	'so are functions that look into the state');
-is($org1->query("$parallel SELECT count(v.problem) FROM fabric_internal.block b, fabric.verify_chain('trade') v"), 0, 'and the audit');
+is( $org1->query(
+		"$parallel SELECT count(v.problem) FROM fabric_internal.block b, fabric.verify_chain('trade') v"
+	),
+	0,
+	'and the audit');
 
 # history
-is($org1->query("SELECT fabric.query('trade', 'book', 'history', 'k')"), '80 ' . ($height - 1) . ' true', 'chaincode sees every write of a key');
-is($org1->query("SELECT count(*), max(block_number), bool_and(length(tx_id) = 64) FROM fabric.get_history('trade', 'book', 'k')"), '80|' . ($height - 1) . '|t',
+is( $org1->query("SELECT fabric.query('trade', 'book', 'history', 'k')"),
+	'80 ' . ($height - 1) . ' true',
+	'chaincode sees every write of a key');
+is( $org1->query(
+		"SELECT count(*), max(block_number), bool_and(length(tx_id) = 64) FROM fabric.get_history('trade', 'book', 'k')"
+	),
+	'80|' . ($height - 1) . '|t',
 	'and so does everybody else');
 
 # transaction ids that are none are kept as they came, each in a form of its own
-is($org1->query("SELECT fabric_internal.tx_id_text('\\x0101' || convert_to(repeat('a', 31), 'UTF8'))"), 'a' x 31, 'an id of 31 bytes');
-is($org1->query("SELECT fabric_internal.tx_id_text('\\x0000' || convert_to(repeat('a', 31), 'UTF8'))"), '\\x00' . '61' x 31, 'an id of 32 bytes that begins with a zero');
+is( $org1->query(
+		"SELECT fabric_internal.tx_id_text('\\x0101' || convert_to(repeat('a', 31), 'UTF8'))"),
+	'a' x 31,
+	'an id of 31 bytes');
+is( $org1->query(
+		"SELECT fabric_internal.tx_id_text('\\x0000' || convert_to(repeat('a', 31), 'UTF8'))"),
+	'\\x00' . '61' x 31,
+	'an id of 32 bytes that begins with a zero');
 
 # rows that are no blocks
-like($org1->error_of("INSERT INTO fabric_internal.block_$id DEFAULT VALUES"), qr/null value in column/, 'a row of nulls is refused by the constraints');
-like($org1->error_of("INSERT INTO fabric_internal.block_$id (channel) VALUES ('trade')"), qr/null value in column/, 'also without a number');
+like(
+	$org1->error_of("INSERT INTO fabric_internal.block_$id DEFAULT VALUES"),
+	qr/null value in column/,
+	'a row of nulls is refused by the constraints');
+like(
+	$org1->error_of("INSERT INTO fabric_internal.block_$id (channel) VALUES ('trade')"),
+	qr/null value in column/,
+	'also without a number');
 
 # envelope dictionaries
 is($org1->query("SELECT dictionaries FROM fabric_internal.channel"), 1, 'a dictionary was made');
-is($org1->query("SELECT count(*) > 0 FROM fabric_internal.transaction_$id WHERE get_byte(envelope, 0) = 2"), 't', 'and is used');
+is( $org1->query(
+		"SELECT count(*) > 0 FROM fabric_internal.transaction_$id WHERE get_byte(envelope, 0) = 2"),
+	't',
+	'and is used');
 like($org1->error_of($_), qr/LF406.*append-only/s, "refused: $_")
-	foreach 'DELETE FROM fabric_internal.envelope_dictionary', "UPDATE fabric_internal.envelope_dictionary SET content = ''", 'TRUNCATE fabric_internal.envelope_dictionary';
+  foreach 'DELETE FROM fabric_internal.envelope_dictionary',
+  "UPDATE fabric_internal.envelope_dictionary SET content = ''",
+  'TRUNCATE fabric_internal.envelope_dictionary';
 
-my $last = "SELECT length(envelope) > 0 FROM fabric.transactions WHERE channel = 'trade' AND block_number = " . ($height - 1);
+my $last =
+  "SELECT length(envelope) > 0 FROM fabric.transactions WHERE channel = 'trade' AND block_number = "
+  . ($height - 1);
 my $disable = 'ALTER TABLE fabric_internal.envelope_dictionary DISABLE TRIGGER refuse_change';
-$org1->query("$disable; UPDATE fabric_internal.envelope_dictionary SET content = content || '\\x00'");
-like($org1->error_of($last), qr/LF902.*dictionary 1 of channel "trade" was changed/s, 'a changed dictionary is noticed');
+$org1->query(
+	"$disable; UPDATE fabric_internal.envelope_dictionary SET content = content || '\\x00'");
+like(
+	$org1->error_of($last),
+	qr/LF902.*dictionary 1 of channel "trade" was changed/s,
+	'a changed dictionary is noticed');
 $org1->query('DELETE FROM fabric_internal.envelope_dictionary');
-like($org1->error_of($last), qr/LF902.*dictionary 1 of channel "trade" is missing/s, 'so is a lost one');
-is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade') WHERE detail LIKE '%dictionary 1%is missing%'") > 0, 1, 'the audit says which blocks need it');
+like(
+	$org1->error_of($last),
+	qr/LF902.*dictionary 1 of channel "trade" is missing/s,
+	'so is a lost one');
+is( $org1->query(
+		"SELECT count(*) FROM fabric.verify_chain('trade') WHERE detail LIKE '%dictionary 1%is missing%'"
+	) > 0,
+	1,
+	'the audit says which blocks need it');
 
 # making one changes the channel's row, which a session that joins another channel must not hinder
 my ($host, $port) = @{ $org1->connection }{qw(host port)};
-my $genesis = $org1->query("SELECT encode(fabric.create_channel('other', '" . JSON::PP->new->canonical->encode($network->profile) . "'), 'hex')");
-my ($joined, $hindered) = $org1->try_query("BEGIN;\nSELECT fabric.join_channel('\\x$genesis');\n\\! " . Fabric::Host::bindir()
-	. "/psql -h $host -p $port -qAtc \"SET lock_timeout = '3s'\" -c \"UPDATE fabric_internal.channel SET dictionaries = dictionaries WHERE channel = 'trade' RETURNING channel\" fabric\nROLLBACK");
+my $genesis =
+  $org1->query("SELECT encode(fabric.create_channel('other', '"
+	  . JSON::PP->new->canonical->encode($network->profile)
+	  . "'), 'hex')");
+my ($joined, $hindered) =
+  $org1->try_query("BEGIN;\nSELECT fabric.join_channel('\\x$genesis');\n\\! "
+	  . Fabric::Host::bindir()
+	  . "/psql -h $host -p $port -qAtc \"SET lock_timeout = '3s'\" -c \"UPDATE fabric_internal.channel SET dictionaries = dictionaries WHERE channel = 'trade' RETURNING channel\" fabric\nROLLBACK"
+  );
 is($joined, "other\ntrade", 'somebody joins another channel meanwhile') or diag($hindered);
 
 # the process that knew it ends; the next one goes on without, and the number is not given again
 $org1->stop;
 $org1->start;
 $org1->query(join(";\n", map { put('k', $_) } 81 .. 160));
-is($org1->query("SELECT id FROM fabric_internal.envelope_dictionary"), 2, 'the next dictionary has the next number');
-like($org1->error_of($last), qr/dictionary 1 of channel "trade" is missing/, 'what was stored with the lost one is not read with another');
-is($org1->query("SELECT count(*) FROM fabric.transactions t WHERE channel = 'trade' AND block_number > $height + 1 AND length(envelope) > 0"),
-	$org1->query("SELECT count(*) FROM fabric_internal.transaction WHERE block_number > $height + 1"), 'everything since then can be read');
-like(slurp($org1->cluster->logfile), qr/WARNING:  envelope dictionary 1 of channel "trade" is missing/, "the server log tells");
+is($org1->query("SELECT id FROM fabric_internal.envelope_dictionary"),
+	2, 'the next dictionary has the next number');
+like(
+	$org1->error_of($last),
+	qr/dictionary 1 of channel "trade" is missing/,
+	'what was stored with the lost one is not read with another');
+is( $org1->query(
+		"SELECT count(*) FROM fabric.transactions t WHERE channel = 'trade' AND block_number > $height + 1 AND length(envelope) > 0"
+	),
+	$org1->query(
+		"SELECT count(*) FROM fabric_internal.transaction WHERE block_number > $height + 1"),
+	'everything since then can be read');
+like(
+	slurp($org1->cluster->logfile),
+	qr/WARNING:  envelope dictionary 1 of channel "trade" is missing/,
+	"the server log tells");
 
 # the other node has the blocks
 $org1->query('ALTER TABLE fabric_internal.envelope_dictionary ENABLE TRIGGER refuse_change');
-ok(FabricTest::wait_until(sub { FabricTest::height_of($org2, 'trade') == FabricTest::height_of($org1, 'trade') }, 20), 'the other node has all blocks');
-cmp_ok($org1->query("SELECT count(*) FROM fabric.repair_chain('trade')"), '>', 0, 'what was stored with the lost dictionary is fetched again');
-is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is missing any more');
+ok( FabricTest::wait_until(
+		sub { FabricTest::height_of($org2, 'trade') == FabricTest::height_of($org1, 'trade') }, 20),
+	'the other node has all blocks');
+cmp_ok($org1->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
+	'>', 0, 'what was stored with the lost dictionary is fetched again');
+is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'nothing is missing any more');
 is($org1->query($last), 't', 'it can be read');
 
 # private plaintext that was spoilt before its transaction came is missing, and no reason to stop
 my $package_id = $org1->query("SELECT package_id FROM fabric.chaincodes WHERE channel = 'trade'");
 $org1->set("fabric.fault_points = 'commit_before_block=sleep:1000'");
-my $approval = Fabric::Psql::start_query($org1->connection, "SELECT fabric.approve_chaincode('trade', 'book', '2.0', 2, '$package_id')");
-ok(FabricTest::wait_until(sub { ($org1->try_query("UPDATE fabric_internal.transient_$id SET private_rwset = '\\x0aff' RETURNING tx_id"))[0] =~ /^[0-9a-f]{64}/ }, 10),
+my $approval = Fabric::Psql::start_query($org1->connection,
+	"SELECT fabric.approve_chaincode('trade', 'book', '2.0', 2, '$package_id')");
+ok( FabricTest::wait_until(
+		sub {
+			(   $org1->try_query(
+					"UPDATE fabric_internal.transient_$id SET private_rwset = '\\x0aff' RETURNING tx_id"
+				))[0] =~ /^[0-9a-f]{64}/;
+		},
+		10),
 	'the plaintext of an approval is spoilt on its way');
 my (undef, $why, $failed) = Fabric::Psql::finish_query($approval);
 is($failed, 0, 'it is committed') or diag($why);
 $org1->set("fabric.fault_points = ''");
-like(slurp($org1->cluster->logfile), qr/WARNING:  private data of transaction [0-9a-f]{64} of channel "trade" cannot be read/, 'the server log tells');
-is($org1->query("SELECT approved FROM fabric.check_commit_readiness('trade', 'book', '2.0', 2) WHERE msp_id = 'Org1MSP'"), 't', 'its hashes count');
+like(
+	slurp($org1->cluster->logfile),
+	qr/WARNING:  private data of transaction [0-9a-f]{64} of channel "trade" cannot be read/,
+	'the server log tells');
+is( $org1->query(
+		"SELECT approved FROM fabric.check_commit_readiness('trade', 'book', '2.0', 2) WHERE msp_id = 'Org1MSP'"
+	),
+	't',
+	'its hashes count');
 
 # a channel's dictionaries go with it
 $org1->query("SELECT fabric.leave_channel('trade')");
-is($org1->query('SELECT count(*) FROM fabric_internal.envelope_dictionary'), 0, 'leaving a channel removes its dictionaries');
+is($org1->query('SELECT count(*) FROM fabric_internal.envelope_dictionary'),
+	0, 'leaving a channel removes its dictionaries');
 done_testing();

@@ -1,14 +1,19 @@
-# What a login of the database that has nothing to do with the ledger can use up or hold is nothing that a block needs: notifications, and locks.
+# What a login of the database that has nothing to do with the ledger can use up or hold is nothing
+# that a block needs: notifications, and locks.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until height_of);
+use FabricTest   qw(start_network fingerprints wait_until height_of);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
 # only sessions that ask for it wait for the synchronous standby, which is gone
-my $network = start_network(orgs => 1, orderers => 1, channel => 'trade', settings => "synchronous_commit = local\nsynchronous_standby_names = 'gone'\n");
+my $network = start_network(
+	orgs => 1,
+	orderers => 1,
+	channel => 'trade',
+	settings => "synchronous_commit = local\nsynchronous_standby_names = 'gone'\n");
 my ($node) = $network->nodes;
 
 $network->deploy('trade', 'notes', <<'SQL');
@@ -18,15 +23,28 @@ SQL
 $node->query('CREATE ROLE stranger LOGIN; CREATE SCHEMA stranger AUTHORIZATION stranger');
 my $stranger = { %{ $node->connection }, user => 'stranger' };
 
-sub put { return "SET fabric.commit_timeout = '20s'; SELECT fabric.invoke('trade', 'notes', 'put', '$_[0]', 'v')" }
+sub put
+{
+	return
+	  "SET fabric.commit_timeout = '20s'; SELECT fabric.invoke('trade', 'notes', 'put', '$_[0]', 'v')";
+}
 sub last_block { return height_of($node, 'trade') - 1 }
 
-# a session whose commit waits for the standby and holds the lock under which all commits with NOTIFY follow one another
+# a session whose commit waits for the standby and holds the lock under which all commits with
+# NOTIFY follow one another
 sub hold_queue
 {
-	my $session = start_query($stranger, "SET application_name = 'holder'; SET synchronous_commit = on;\nBEGIN; CREATE TABLE stranger.t$_[0](i int); NOTIFY other; COMMIT");
+	my $session = start_query($stranger,
+		"SET application_name = 'holder'; SET synchronous_commit = on;\nBEGIN; CREATE TABLE stranger.t$_[0](i int); NOTIFY other; COMMIT"
+	);
 
-	ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'holder' AND l.locktype = 'object' AND l.database = 0 AND l.mode = 'AccessExclusiveLock' AND l.granted") > 0 }, 20),
+	ok( wait_until(
+			sub {
+				$node->query(
+					"SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'holder' AND l.locktype = 'object' AND l.database = 0 AND l.mode = 'AccessExclusiveLock' AND l.granted"
+				) > 0;
+			},
+			20),
 		"a stranger's commit holds the queue of notifications");
 	return $session;
 }
@@ -35,14 +53,23 @@ sub release_queue
 {
 	my ($session) = @_;
 
-	$node->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'");
+	$node->query(
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'");
 	finish_query($session);
 }
 
 # ---- a listener, as it should be: it looks for blocks by number when it is woken ----
 
-my $listener = start_query($stranger, "SET application_name = 'listener'; LISTEN fabric_block;\n" . "SELECT pg_sleep(0.1);\n" x 1500);
-ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'listener' AND query LIKE '%pg_sleep%'") == 1 }, 20), 'a session listens');
+my $listener = start_query($stranger,
+	"SET application_name = 'listener'; LISTEN fabric_block;\n" . "SELECT pg_sleep(0.1);\n" x 1500);
+ok( wait_until(
+		sub {
+			$node->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'listener' AND query LIKE '%pg_sleep%'"
+			) == 1;
+		},
+		20),
+	'a session listens');
 
 sub heard
 {
@@ -51,24 +78,50 @@ sub heard
 	return [ readline($listener->{output}) =~ /"block": (\d+), "transactions"/g ];
 }
 
-sub hears { my ($block) = @_; return wait_until(sub { grep { $_ == $block } @{ heard() } }, 20) }
+sub hears
+{
+	my ($block) = @_;
+	return wait_until(
+		sub {
+			grep { $_ == $block } @{ heard() };
+		},
+		20);
+}
 
 $node->query(put('first'));
 ok(hears(last_block()), 'it hears of a block');
-ok(wait_until(sub { $node->query("SELECT block_number - (SELECT max(number) FROM fabric.blocks), blocks_behind, failures, failing_since IS NULL, last_error IS NULL, queue_usage < 0.1 FROM fabric.stat_notifications") eq '0|0|0|t|t|t' }, 20),
+ok( wait_until(
+		sub {
+			$node->query(
+				"SELECT block_number - (SELECT max(number) FROM fabric.blocks), blocks_behind, failures, failing_since IS NULL, last_error IS NULL, queue_usage < 0.1 FROM fabric.stat_notifications"
+			) eq '0|0|0|t|t|t';
+		},
+		20),
 	'and fabric.stat_notifications shows that nothing is wrong');
 
 # ---- the queue is held ----
 
 my $holder = hold_queue(1);
 my $before = last_block();
-is($node->query(put("held $_")), "held $_", 'a block is committed while the queue is held') foreach 1 .. 3;
-is($node->query("SELECT blocks_behind, failures > 0, failing_since IS NOT NULL, last_error FROM fabric.stat_notifications"),
-	"3|t|t|another session's commit holds the NOTIFY queue", 'fabric.stat_notifications tells what is wrong');
+is($node->query(put("held $_")), "held $_", 'a block is committed while the queue is held')
+  foreach 1 .. 3;
+is( $node->query(
+		"SELECT blocks_behind, failures > 0, failing_since IS NOT NULL, last_error FROM fabric.stat_notifications"
+	),
+	"3|t|t|another session's commit holds the NOTIFY queue",
+	'fabric.stat_notifications tells what is wrong');
 release_queue($holder);
 ok(hears($before + 3), 'the last block is told as soon as it can be, without a further one');
-is(scalar(grep { $_ == $before + 1 || $_ == $before + 2 } @{ heard() }), 0, 'it stands for those before it');
-ok(wait_until(sub { $node->query("SELECT blocks_behind, failing_since IS NULL FROM fabric.stat_notifications") eq '0|t' }, 20), 'fabric.stat_notifications shows that it is over');
+is(scalar(grep { $_ == $before + 1 || $_ == $before + 2 } @{ heard() }),
+	0, 'it stands for those before it');
+ok( wait_until(
+		sub {
+			$node->query(
+				"SELECT blocks_behind, failing_since IS NULL FROM fabric.stat_notifications") eq
+			  '0|t';
+		},
+		20),
+	'fabric.stat_notifications shows that it is over');
 my $log = Fabric::Host::slurp($node->cluster->logfile);
 is(scalar(() = $log =~ /could not notify sessions that listen/g), 1, 'the log has it once');
 like($log, qr/are notified again.*\n.*Up to 3 blocks had no notification/, 'and that it is over');
@@ -77,15 +130,25 @@ like($log, qr/are notified again.*\n.*Up to 3 blocks had no notification/, 'and 
 
 $node->query("ALTER SYSTEM SET fabric.fault_points = 'notify_before_send=error'");
 $node->reload;
-ok(wait_until(sub { $node->query(put('failing')); $node->query("SELECT last_error LIKE '%notify_before_send%' FROM fabric.stat_notifications") eq 't' }, 20), 'an error of NOTIFY is no error of the block');
+ok( wait_until(
+		sub {
+			$node->query(put('failing'));
+			$node->query(
+				"SELECT last_error LIKE '%notify_before_send%' FROM fabric.stat_notifications") eq
+			  't';
+		},
+		20),
+	'an error of NOTIFY is no error of the block');
 my $worker = $node->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'");
-is($node->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"), 0, 'nor of the worker');
+is($node->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
+	0, 'nor of the worker');
 $node->query("ALTER SYSTEM RESET fabric.fault_points");
 $node->reload;
 $node->query("SELECT pg_terminate_backend($worker)");
 ok(hears(last_block()), 'the worker after it tells what it could not');
 
-$node->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listener'");
+$node->query(
+	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listener'");
 finish_query($listener);
 
 # ---- a client that reads everything and stays in its transaction ----
@@ -94,26 +157,44 @@ $node->query('CREATE ROLE reader LOGIN; GRANT fabric_client TO reader');
 my $reader_connection = { %{ $node->connection }, user => 'reader' };
 foreach my $relation (qw(fabric.blocks fabric.transactions fabric.world_state fabric.history))
 {
-	my (undef, $error) = Fabric::Psql::try_query($reader_connection, "BEGIN; LOCK TABLE $relation IN SHARE MODE");
+	my (undef, $error) =
+	  Fabric::Psql::try_query($reader_connection, "BEGIN; LOCK TABLE $relation IN SHARE MODE");
 
 	like($error, qr/permission denied/, "a client cannot lock $relation against writers");
 }
-my $reader = start_query($reader_connection, "SET application_name = 'reader'; BEGIN ISOLATION LEVEL SERIALIZABLE;\n"
-	. 'SELECT (SELECT count(*) FROM fabric.blocks), (SELECT count(*) FROM fabric.transactions), (SELECT count(*) FROM fabric.world_state), (SELECT count(*) FROM fabric.history), (SELECT count(*) FROM fabric.events);' . "\nSELECT pg_sleep(600)");
-ok(wait_until(sub { $node->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reader' AND query LIKE '%pg_sleep%'") == 1 }, 20), 'one reads all it can, and stays in its transaction');
+my $reader = start_query($reader_connection,
+		"SET application_name = 'reader'; BEGIN ISOLATION LEVEL SERIALIZABLE;\n"
+	  . 'SELECT (SELECT count(*) FROM fabric.blocks), (SELECT count(*) FROM fabric.transactions), (SELECT count(*) FROM fabric.world_state), (SELECT count(*) FROM fabric.history), (SELECT count(*) FROM fabric.events);'
+	  . "\nSELECT pg_sleep(600)");
+ok( wait_until(
+		sub {
+			$node->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reader' AND query LIKE '%pg_sleep%'"
+			) == 1;
+		},
+		20),
+	'one reads all it can, and stays in its transaction');
 is($node->query(put('read')), 'read', 'a block is committed meanwhile');
-$node->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reader'");
+$node->query(
+	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reader'");
 finish_query($reader);
 
-# ---- the lock table is full: nobody can even connect; what was ordered is committed when it is over ----
+# ---- the lock table is full: nobody can even connect; what was ordered is committed when it is
+# over ----
 
 my $greedy = start_query($stranger, <<'SQL');
 \set ON_ERROR_STOP off
 SELECT count(pg_advisory_lock(i)) FROM generate_series(1, 1000000) i;
 SELECT pg_sleep(3);
 SQL
-ok(wait_until(sub { (Fabric::Psql::try_query($node->connection, 'SELECT 1'))[1] =~ /out of shared memory/ }, 60), 'a stranger takes all locks');
+ok( wait_until(
+		sub {
+			(Fabric::Psql::try_query($node->connection, 'SELECT 1'))[1] =~ /out of shared memory/;
+		},
+		60),
+	'a stranger takes all locks');
 finish_query($greedy);
 is($node->query(put('afterwards')), 'afterwards', 'when it is gone, blocks are committed again');
-is_deeply([ $node->query("SELECT * FROM fabric.verify_chain('trade')") ], [''], 'and the chain is whole');
+is_deeply([ $node->query("SELECT * FROM fabric.verify_chain('trade')") ],
+	[''], 'and the chain is whole');
 done_testing();

@@ -1,20 +1,28 @@
 # Nodes that are there and do not answer.
 #
-# A host that swallows what is sent to it, as one without power behind a switch does: nobody waits for it. The orderers keep their leader, sessions
-# their time limits, and the node is back in the network as soon as it answers. An organisation whose database hangs is replaced by another one, a
+# A host that swallows what is sent to it, as one without power behind a switch does: nobody waits
+# for it. The orderers keep their leader, sessions
+# their time limits, and the node is back in the network as soon as it answers. An organisation
+# whose database hangs is replaced by another one, a
 # name that nobody knows is an error like others.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-# times that a busy machine keeps, and that are still shorter than the system's for a host that does not answer
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.connect_timeout = 4s\nfabric.raft_election_timeout = 3s\n");
+# times that a busy machine keeps, and that are still shorter than the system's for a host that does
+# not answer
+my $network = start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.connect_timeout = 4s\nfabric.raft_election_timeout = 3s\n");
 my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
@@ -27,10 +35,15 @@ my @held;
 sub fall_silent
 {
 	my ($port) = @_;
-	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1) or die "could not listen on port $port: $!\n";
+	my $listener = IO::Socket::INET->new(
+		LocalAddr => '127.0.0.1',
+		LocalPort => $port,
+		Listen => 1,
+		ReuseAddr => 1) or die "could not listen on port $port: $!\n";
 
 	push @held, $listener;
-	while (my $client = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1))
+	while (my $client =
+		IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1))
 	{
 		push @held, $client;
 		die "port $port does not fall silent\n" if @held > 20;
@@ -39,65 +52,123 @@ sub fall_silent
 
 sub terms
 {
-	return join(' ', map { $_->query("SELECT concat(role, ' of term ', term, ' led by ', leader_id) FROM fabric.stat_orderer") } $leader, $follower);
+	return join(
+		' ',
+		map {
+			$_->query(
+				"SELECT concat(role, ' of term ', term, ' led by ', leader_id) FROM fabric.stat_orderer"
+			)
+		} $leader,
+		$follower);
 }
 
 $silent->kill_hard;
 fall_silent($silent->{port});
 my $before = terms();
 my $begin = time;
-for (my $i = 0; time - $begin < 12; $i++)
+for (my $i = 0 ; time - $begin < 12 ; $i++)
 {
 	$leader->query(create_vehicle("S$i"));
 	sleep 0.2;
 }
 is(terms(), $before, 'the leader stays while it tries to connect to a silent host');
 
-my $endorse = "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$silent->{msp_id}'])";
+my $endorse =
+  "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$silent->{msp_id}'])";
 $begin = time;
-like($leader->error_of($endorse), qr/LF310.*$silent->{msp_id}: could not connect.*timeout expired/s, 'who insists on it is told after fabric.connect_timeout');
+like(
+	$leader->error_of($endorse),
+	qr/LF310.*$silent->{msp_id}: could not connect.*timeout expired/s,
+	'who insists on it is told after fabric.connect_timeout');
 cmp_ok(time - $begin, '<', 8, 'in its time');
 $begin = time;
-like($leader->error_of("SET statement_timeout = '500ms'; $endorse"), qr/57014/, 'and a session can be cancelled meanwhile');
+like($leader->error_of("SET statement_timeout = '500ms'; $endorse"),
+	qr/57014/, 'and a session can be cancelled meanwhile');
 cmp_ok(time - $begin, '<', 3.5, 'at once');
 
 @held = ();
 $silent->start;
-ok(wait_until(sub { $leader->query("SELECT bool_and(connected) FROM fabric.stat_orderer_followers") eq 't' }, 10), 'when it answers, it is connected again');
+ok( wait_until(
+		sub {
+			$leader->query("SELECT bool_and(connected) FROM fabric.stat_orderer_followers") eq 't';
+		},
+		10),
+	'when it answers, it is connected again');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 # ---- a node that takes the request and does not answer ----
 
-my ($hanging) = grep { $_ != $leader } @nodes;	# the one that is asked first
-my $lock = start_query($hanging->connection, "BEGIN; LOCK TABLE fabric_internal.world_state IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)");
-ok(wait_until(sub { $hanging->query("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'fabric_internal.world_state'::regclass") == 1 }, 10), "$hanging->{name} hangs");
-my @times = split /\n/, $leader->query("SET fabric.endorsement_timeout = '6s';\n" . join(";\n", map { ("SELECT extract(epoch FROM clock_timestamp()) FROM (" . create_vehicle("H$_") . ') AS call') } 1 .. 3));
+my ($hanging) = grep { $_ != $leader } @nodes;    # the one that is asked first
+my $lock = start_query($hanging->connection,
+	"BEGIN; LOCK TABLE fabric_internal.world_state IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)");
+ok( wait_until(
+		sub {
+			$hanging->query(
+				"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'fabric_internal.world_state'::regclass"
+			) == 1;
+		},
+		10),
+	"$hanging->{name} hangs");
+my @times = split /\n/, $leader->query(
+	"SET fabric.endorsement_timeout = '6s';\n" . join(
+		";\n",
+		map {
+			(       "SELECT extract(epoch FROM clock_timestamp()) FROM ("
+				  . create_vehicle("H$_")
+				  . ') AS call')
+		} 1 .. 3));
 is(scalar @times, 3, 'an organisation that does not answer is replaced by another one');
 cmp_ok($times[1] - $times[0], '<', 2, 'which is asked first from then on');
 cmp_ok($times[2] - $times[1], '<', 2, 'each time');
-like($leader->error_of("SET fabric.endorsement_timeout = '1s'; SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E2', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$hanging->{msp_id}'])"),
-	qr/LF310.*$hanging->{msp_id}: no answer yet/s, 'who insists on it is told');
-ok(wait_until(sub { $hanging->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$leader->{role}' AND wait_event_type = 'Lock'") == 0 }, 20), 'where nobody waits for the answer any more, the request is given up');
-$hanging->query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'%pg_sleep(60)\' AND pid <> pg_backend_pid()');
+like(
+	$leader->error_of(
+		"SET fabric.endorsement_timeout = '1s'; SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E2', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$hanging->{msp_id}'])"
+	),
+	qr/LF310.*$hanging->{msp_id}: no answer yet/s,
+	'who insists on it is told');
+ok( wait_until(
+		sub {
+			$hanging->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE usename = '$leader->{role}' AND wait_event_type = 'Lock'"
+			) == 0;
+		},
+		20),
+	'where nobody waits for the answer any more, the request is given up');
+$hanging->query(
+	'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'%pg_sleep(60)\' AND pid <> pg_backend_pid()'
+);
 finish_query($lock);
 
 # ---- a name without an address ----
 
-my $insist = "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E3', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$hanging->{msp_id}'])";
-$leader->query("INSERT INTO fabric_internal.node VALUES ('localhost:$hanging->{port}', 'host=nobody.invalid')");
+my $insist =
+  "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E3', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$hanging->{msp_id}'])";
+$leader->query(
+	"INSERT INTO fabric_internal.node VALUES ('localhost:$hanging->{port}', 'host=nobody.invalid')"
+);
 $begin = time;
 # where the name service itself does not answer, the time for connecting ends it
-like($leader->error_of($insist), qr/LF310.*$hanging->{msp_id}: could not connect.*(could not find the address of host "nobody\.invalid"|timeout expired)/s, 'who has a name that cannot be found is not reached');
+like(
+	$leader->error_of($insist),
+	qr/LF310.*$hanging->{msp_id}: could not connect.*(could not find the address of host "nobody\.invalid"|timeout expired)/s,
+	'who has a name that cannot be found is not reached');
 cmp_ok(time - $begin, '<', 8, 'which takes fabric.connect_timeout at most');
 $begin = time;
-like($leader->error_of("SET statement_timeout = '500ms'; $insist"), qr/57014|LF310/, 'and can be cancelled');
+like($leader->error_of("SET statement_timeout = '500ms'; $insist"),
+	qr/57014|LF310/, 'and can be cancelled');
 cmp_ok(time - $begin, '<', 3.5, 'at once');
 $leader->query('DELETE FROM fabric_internal.node');
 
 # an organisation that is named many times is asked once
 my $many = "array_fill('$hanging->{msp_id}'::text, ARRAY[100])";
-is($leader->query("SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['M1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => $many || '$leader->{msp_id}'::text)"), 'VALID',
+is( $leader->query(
+		"SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['M1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => $many || '$leader->{msp_id}'::text)"
+	),
+	'VALID',
 	'an organisation that is named many times endorses once');
-is($leader->query("SELECT jsonb_array_length(jsonb_path_query_first(fabric.decode_message('common.Envelope', envelope), '\$.**.endorsements')) FROM fabric.transactions WHERE channel = 'trade' AND arguments[1] = 'M1'"), 2, 'really');
+is( $leader->query(
+		"SELECT jsonb_array_length(jsonb_path_query_first(fabric.decode_message('common.Envelope', envelope), '\$.**.endorsements')) FROM fabric.transactions WHERE channel = 'trade' AND arguments[1] = 'M1'"
+	),
+	2, 'really');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
 done_testing();

@@ -1,20 +1,28 @@
-# A call that ends with an error although its transaction may be committed says so, with the transaction's id; one whose transaction was not handed to
+# A call that ends with an error although its transaction may be committed says so, with the
+# transaction's id; one whose transaction was not handed to
 # anybody does not. An orderer's words when a transaction is handed in again are not its fate.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until);
+use FabricTest
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
-my $network = start_network(orgs => 4, orderers => 3, channel => 'trade', settings => "fabric.connect_timeout = 5s\n");
+my $network = start_network(
+	orgs => 4,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.connect_timeout = 5s\n");
 my @nodes = $network->nodes;
 my @orderers = $network->orderers;
 my $client = $nodes[3];
-my $doubt = qr/CONTEXT:.*transaction ([0-9a-f]{64}) was handed to an orderer and may be committed all the same: ask fabric\.commit_status/;
+my $doubt =
+  qr/CONTEXT:.*transaction ([0-9a-f]{64}) was handed to an orderer and may be committed all the same: ask fabric\.commit_status/;
 
-deploy_registry($network, policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
+deploy_registry($network,
+	policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 sub set_fault
@@ -35,24 +43,42 @@ sub outcome
 	my ($error) = @_;
 
 	return "no transaction named in: $error" unless $error =~ $doubt;
-	return $client->query("SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$1', '20 s')");
+	return $client->query(
+		"SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$1', '20 s')"
+	);
 }
 
 # the orderers take it, and their answer does not come in time
 set_fault('submit_before_answer=sleep:4000', @orderers);
 my $error = $client->error_of("SET fabric.broadcast_timeout = '1s'; " . create_vehicle('A1'));
-like($error, qr/LF503.*DETAIL:.*It is not known whether the orderer at localhost:\d+ has taken the transaction.*HINT:.*fabric\.commit_status.*before the call is repeated/s, 'no answer: it is not known whether it was taken');
+like(
+	$error,
+	qr/LF503.*DETAIL:.*It is not known whether the orderer at localhost:\d+ has taken the transaction.*HINT:.*fabric\.commit_status.*before the call is repeated/s,
+	'no answer: it is not known whether it was taken');
 like($error, $doubt, 'the transaction is named');
 is(outcome($error), 'VALID', 'and it was committed');
 
 # the connection breaks after the orderer has taken it
-my $session = start_query($client->connection, "\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '1500ms';\n" . create_vehicle('A2'));
+my $session = start_query($client->connection,
+	"\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '1500ms';\n" . create_vehicle('A2'));
 my $broken = 0;
-ok(wait_until(sub { $broken += grep { $_->query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '$client->{role}' AND state = 'active' AND query LIKE '%fabric_internal.submit%'") > 0 } @orderers; $broken }, 10), 'the connection is cut');
+ok( wait_until(
+		sub {
+			$broken += grep {
+				$_->query(
+					"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '$client->{role}' AND state = 'active' AND query LIKE '%fabric_internal.submit%'"
+				) > 0
+			} @orderers;
+			$broken;
+		},
+		10),
+	'the connection is cut');
 set_fault('', @orderers);
 (undef, $error, my $status) = finish_query($session);
 # another orderer took it within the time: that is as good
-ok($status == 0 || outcome($error) eq 'VALID', 'a lost connection: the call succeeds with another orderer, or names the transaction') or diag($error);
+ok($status == 0 || outcome($error) eq 'VALID',
+	'a lost connection: the call succeeds with another orderer, or names the transaction')
+  or diag($error);
 
 # cancelled while it waits for the block
 set_fault('ledger_before_commit=sleep:4000', $client);
@@ -62,20 +88,31 @@ is(outcome($error), 'VALID', 'it was committed');
 set_fault('', $client);
 
 # refused by everybody: no doubt
-$error = $client->error_of("SET fabric.broadcast_timeout = '500ms'; " . invoke('create_vehicle', 'A4', 'x', 'y', 'no year', 'z', '1'));
+$error = $client->error_of("SET fabric.broadcast_timeout = '500ms'; "
+	  . invoke('create_vehicle', 'A4', 'x', 'y', 'no year', 'z', '1'));
 isnt($error, '', 'chaincode refuses');
 unlike($error, qr/may be committed/, 'and nothing is in doubt');
 
-# the orderers die after they have ordered it, and before this node, which orders too, has the block: handing it in again fails, the transaction does not
+# the orderers die after they have ordered it, and before this node, which orders too, has the
+# block: handing it in again fails, the transaction does not
 wait_for_leader($network, 'trade');
 my ($here, @others) = @orderers;
 set_fault('ledger_before_commit=sleep:14000', $here);
-$session = start_query($here->connection, "\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '500ms';\n" . create_vehicle('A5'));
-ok(wait_until(sub { $others[0]->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key = 'A5'") == 1 }, 10), 'the others have it');
+$session = start_query($here->connection,
+	"\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '500ms';\n" . create_vehicle('A5'));
+ok( wait_until(
+		sub {
+			$others[0]->query(
+				"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key = 'A5'")
+			  == 1;
+		},
+		10),
+	'the others have it');
 $_->kill_hard foreach @others;
 (my $output, $error, $status) = finish_query($session);
 is($status, 0, 'the call succeeds although no orderer would have taken it again') or diag($error);
-is($here->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key = 'A5'"), 1, 'the transaction is committed');
+is( $here->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key = 'A5'"),
+	1, 'the transaction is committed');
 set_fault('', $here);
 
 # without any orderer nothing is handed in
@@ -85,5 +122,8 @@ unlike($error, qr/may be committed/, 'which is no doubt');
 $_->start foreach @others;
 wait_for_leader($network, 'trade');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
-is($here->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key IN ('A4', 'A6')"), 0, 'what was refused did not happen');
+is( $here->query(
+		"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key IN ('A4', 'A6')"),
+	0,
+	'what was refused did not happen');
 done_testing();

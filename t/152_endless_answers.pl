@@ -1,13 +1,19 @@
-# A node that answers without end, which a hostile member may do: it is not listened to any longer than an answer may be, and others take its part.
+# A node that answers without end, which a hostile member may do: it is not listened to any longer
+# than an answer may be, and others take its part.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_until height_of vehicles_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_until height_of vehicles_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
-my $network = start_network(orgs => 3, orderers => 2, channel => 'trade', settings => "log_min_error_statement = panic\n");
+my $network = start_network(
+	orgs => 3,
+	orderers => 2,
+	channel => 'trade',
+	settings => "log_min_error_statement = panic\n");
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 $org1->query(create_vehicle('V1'));
@@ -38,15 +44,33 @@ sub memory_of
 
 # ---- endorsements ----
 
-falsify_answer($org1, 'endorse', 'signed_proposal bytea, min_height bigint, seen_height bigint, OUT response bytea, OUT height bigint', 'record');
-my $insist = "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP'])";
-like($org3->error_of($insist), qr/LF310.*Org1MSP: lost connection.*it sends more than the \d+ bytes that an answer may have/s, 'who insists on it is told');
-my $session = start_query($org3->connection, create_vehicle('E2') . ";\nSELECT pg_backend_pid();\nSELECT pg_sleep(1.5)");
+falsify_answer(
+	$org1,
+	'endorse',
+	'signed_proposal bytea, min_height bigint, seen_height bigint, OUT response bytea, OUT height bigint',
+	'record');
+my $insist =
+  "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP'])";
+like(
+	$org3->error_of($insist),
+	qr/LF310.*Org1MSP: lost connection.*it sends more than the \d+ bytes that an answer may have/s,
+	'who insists on it is told');
+my $session = start_query($org3->connection,
+	create_vehicle('E2') . ";\nSELECT pg_backend_pid();\nSELECT pg_sleep(1.5)");
 ok(wait_until(sub { vehicles_of($org3) == 2 }, 30), 'others endorse instead');
-my $pid = $org3->query("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1.5)%' AND pid <> pg_backend_pid()");
+my $pid = $org3->query(
+	"SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1.5)%' AND pid <> pg_backend_pid()"
+);
 cmp_ok(memory_of($pid), '<', 900, 'the session keeps no more of it than an answer may have');
 is((finish_query($session))[2], 0, 'and works on');
-ok(wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$org3->{role}' AND state = 'active' AND query LIKE '%endorse%'") == 0 }, 20), 'the babbler talks to nobody');
+ok( wait_until(
+		sub {
+			$org1->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE usename = '$org3->{role}' AND state = 'active' AND query LIKE '%endorse%'"
+			) == 0;
+		},
+		20),
+	'the babbler talks to nobody');
 
 # ---- blocks ----
 
@@ -55,13 +79,26 @@ falsify_answer($org1, 'deliver', 'seek bytea, bytes_max int, wait_ms int', 'byte
 $org3->query("SELECT fabric.leave_channel('trade')");
 $org3->query("SELECT fabric.join_channel('\\x$genesis')");
 # endorsed by too few, so not valid, but a block
-my $block = "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'read_vehicle', ARRAY['V1'], endorsing_orgs => ARRAY['Org2MSP'])";
+my $block =
+  "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'read_vehicle', ARRAY['V1'], endorsing_orgs => ARRAY['Org2MSP'])";
 $org2->query($block);
 is(scalar(fingerprints($network, 'trade')), 1, 'a peer gets its blocks from another orderer');
 # it asks one after the other, so the babbler's turn comes
-ok(wait_until(sub { $org3->query("SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'") =~ /localhost:$org1->{port}: lost connection/ }, 30), 'and notes who did not answer properly')
-	or diag($org3->query('SELECT * FROM fabric.stat_workers'));
-cmp_ok(memory_of($org3->query("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'")), '<', 900, 'its memory is bounded too');
+ok( wait_until(
+		sub {
+			$org3->query(
+				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"
+			) =~ /localhost:$org1->{port}: lost connection/;
+		},
+		30),
+	'and notes who did not answer properly'
+) or diag($org3->query('SELECT * FROM fabric.stat_workers'));
+cmp_ok(
+	memory_of(
+		$org3->query(
+			"SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'")),
+	'<', 900,
+	'its memory is bounded too');
 $org2->query($block);
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
 done_testing();

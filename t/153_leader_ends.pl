@@ -1,10 +1,12 @@
-# A leader that is asked to end hands the leadership over first: after pg_terminate_backend, in a fast shutdown under load, and when its node leaves
+# A leader that is asked to end hands the leadership over first: after pg_terminate_backend, in a
+# fast shutdown under load, and when its node leaves
 # the channel. The election timeout is so long that no election can come about by itself.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
 use Fabric::Host qw(slurp);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
@@ -22,7 +24,12 @@ foreach my $node (grep { $_ != $leader } @nodes)
 	my $pid = $node->query($orderer_pid);
 
 	$node->query("SELECT pg_terminate_backend($pid)");
-	ok(wait_until(sub { $node->query("SELECT pid <> $pid AND r.leader_id <> 0 FROM fabric.stat_orderer r, ($orderer_pid) w WHERE r.running") eq 't' }),
+	ok( wait_until(
+			sub {
+				$node->query(
+					"SELECT pid <> $pid AND r.leader_id <> 0 FROM fabric.stat_orderer r, ($orderer_pid) w WHERE r.running"
+				) eq 't';
+			}),
 		"the orderer of $node->{name} has started again and follows $leader->{name}");
 }
 
@@ -31,23 +38,29 @@ sub term_of
 	return $_[0]->query('SELECT term FROM fabric.stat_orderer');
 }
 
-# The consenters that the node's log names as its successors in this term; on a busy machine the second is asked before the first has answered
+# The consenters that the node's log names as its successors in this term; on a busy machine the
+# second is asked before the first has answered
 sub named_in_log
 {
 	my ($node) = @_;
 
-	return slurp($node->cluster->logfile) =~ /channel "trade": this node ends and hands the leadership over to consenter (\d+)/g;
+	return slurp($node->cluster->logfile) =~
+	  /channel "trade": this node ends and hands the leadership over to consenter (\d+)/g;
 }
 
 sub check_handed_over
 {
 	my ($what, $before, $term, $named_before) = @_;
-	my $next = wait_until(sub { my $leads = $network->leader('trade'); $leads && $leads != $before ? $leads : undef }, 30);
+	my $next = wait_until(
+		sub { my $leads = $network->leader('trade'); $leads && $leads != $before ? $leads : undef },
+		30);
 
-	ok($next, "$what: there is another leader, although no election timeout has passed") or BAIL_OUT('nobody leads');
+	ok($next, "$what: there is another leader, although no election timeout has passed")
+	  or BAIL_OUT('nobody leads');
 	my @named = named_in_log($before);
 	splice @named, 0, $named_before;
-	ok((grep { $_ == $next->{number} } @named), "$what: it is one that $before->{name} has named (@named)");
+	ok((grep { $_ == $next->{number} } @named),
+		"$what: it is one that $before->{name} has named (@named)");
 	cmp_ok(term_of($next), '<=', $term + @named, "$what: nobody else has called an election");
 	return $next;
 }
@@ -64,14 +77,24 @@ $leader->query(create_vehicle('after-terminate'));
 # ---- a fast shutdown under load ----
 
 my @others = grep { $_ != $leader } @nodes;
-ok(wait_until(sub { $_->query("SELECT leader_id <> 0 FROM fabric.stat_orderer WHERE running") eq 't' }), "the orderer of $_->{name} runs") foreach @nodes;
+ok( wait_until(
+		sub { $_->query("SELECT leader_id <> 0 FROM fabric.stat_orderer WHERE running") eq 't' }),
+	"the orderer of $_->{name} runs") foreach @nodes;
 my $before = vehicles_of($others[0]);
 my @sessions;
 foreach my $node (@others)
 {
 	foreach my $number (1 .. 2)
 	{
-		push @sessions, start_query($node->connection, join(";\n", map { "SELECT extract(epoch FROM clock_timestamp()) FROM (" . create_vehicle("S-$node->{name}-$number-$_") . ') AS call' } 1 .. 40));
+		push @sessions, start_query(
+			$node->connection,
+			join(
+				";\n",
+				map {
+						"SELECT extract(epoch FROM clock_timestamp()) FROM ("
+					  . create_vehicle("S-$node->{name}-$number-$_")
+					  . ') AS call'
+				} 1 .. 40));
 	}
 }
 ok(wait_until(sub { vehicles_of($others[0]) > $before + 8 }), 'calls are committed');
@@ -97,7 +120,8 @@ is("@errors", '', 'no call of the sessions at the other nodes fails');
 is(scalar @answered, 160, 'all are answered');
 diag(sprintf 'the longest call took %.0f ms', 1000 * $longest);
 $leader->start;
-is(scalar(fingerprints($network, 'trade')), 1, "$leader->{name} has caught up, all nodes are the same");
+is(scalar(fingerprints($network, 'trade')),
+	1, "$leader->{name} has caught up, all nodes are the same");
 
 # ---- its node leaves the channel ----
 

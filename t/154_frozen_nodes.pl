@@ -1,19 +1,27 @@
-# A frozen node does not stall the sessions of others: one that endorses, one that orders, the leader. Sessions share what they have learned, and use the node
+# A frozen node does not stall the sessions of others: one that endorses, one that orders, the
+# leader. Sessions share what they have learned, and use the node
 # again when it is back.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until);
 use Fabric::Node;
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
-# the fourth is a pure peer, whose sessions have no orderer of their own. A call that were left alone would wait for half a minute
-my $network = start_network(orgs => 4, orderers => 3, channel => 'trade', settings => "fabric.endorsement_timeout = 90s\nfabric.commit_timeout = 90s\n");
+# the fourth is a pure peer, whose sessions have no orderer of their own. A call that were left
+# alone would wait for half a minute
+my $network = start_network(
+	orgs => 4,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.endorsement_timeout = 90s\nfabric.commit_timeout = 90s\n");
 my @nodes = $network->nodes;
 my $client = $nodes[3];
-deploy_registry($network, policy => "AND('Org4MSP.peer', OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer'))");
+deploy_registry($network,
+	policy => "AND('Org4MSP.peer', OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer'))");
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 sub freeze
@@ -31,7 +39,15 @@ sub start_calls
 {
 	my ($name, $count) = @_;
 
-	return start_query($client->connection, join(";\n", map { "SELECT extract(epoch FROM clock_timestamp()) FROM (" . create_vehicle("$name-$_") . ') AS call' } 0 .. $count));
+	return start_query(
+		$client->connection,
+		join(
+			";\n",
+			map {
+					"SELECT extract(epoch FROM clock_timestamp()) FROM ("
+				  . create_vehicle("$name-$_")
+				  . ') AS call'
+			} 0 .. $count));
 }
 
 sub times_of
@@ -47,7 +63,11 @@ sub times_of
 		is($status, 0, "$what: no call fails") or diag($error);
 		push @times, map { 1000 * ($at[$_] - $at[ $_ - 1 ]) } 1 .. $#at;
 	}
-	diag(sprintf '%s: %d calls, the longest %.0f ms', $what, scalar @times, (sort { $b <=> $a } @times)[0]);
+	diag(
+		sprintf '%s: %d calls, the longest %.0f ms',
+		$what,
+		scalar @times,
+		(sort { $b <=> $a } @times)[0]);
 	return @times;
 }
 
@@ -78,6 +98,11 @@ kill 'CONT', @frozen;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same when it is back');
 
 # it is used again: with the others gone, nobody else can endorse
-ok(wait_until(sub { ($client->try_query("SET fabric.endorsement_timeout = '5s'; SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['again-' || clock_timestamp(), 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org4MSP', '$first->{msp_id}'])"))[2] == 0 }),
+ok( wait_until(
+		sub {
+			(   $client->try_query(
+					"SET fabric.endorsement_timeout = '5s'; SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['again-' || clock_timestamp(), 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org4MSP', '$first->{msp_id}'])"
+				))[2] == 0;
+		}),
 	"$first->{name} endorses again");
 done_testing();

@@ -1,18 +1,25 @@
-# Without a quorum of orderers a call ends with LF502 within fabric.broadcast_timeout, and says which orderers were asked and what each of them said.
+# Without a quorum of orderers a call ends with LF502 within fabric.broadcast_timeout, and says
+# which orderers were asked and what each of them said.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until);
 use Fabric::Node;
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
-my $network = start_network(orgs => 4, orderers => 3, channel => 'trade', settings => "fabric.raft_election_timeout = 3s\n");
+my $network = start_network(
+	orgs => 4,
+	orderers => 3,
+	channel => 'trade',
+	settings => "fabric.raft_election_timeout = 3s\n");
 my @nodes = $network->nodes;
 my @orderers = $network->orderers;
 my $client = $nodes[3];
-my $package_id = deploy_registry($network, policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
+my $package_id = deploy_registry($network,
+	policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 my $leader = wait_for_leader($network, 'trade');
 my ($left, $stopped) = grep { $_ != $leader } @orderers;
@@ -20,19 +27,39 @@ my $unreachable = join '|', $leader->{port}, $stopped->{port};
 my $definition = "'trade', 'vehicles', '2.0', 2";
 
 $_->stop foreach $leader, $stopped;
-ok(wait_until(sub { $left->query("SELECT count(*) FROM fabric.stat_orderer WHERE coalesce(leader_id, 0) = 0") eq '1' }), "$left->{name} knows of no leader");
+ok( wait_until(
+		sub {
+			$left->query(
+				"SELECT count(*) FROM fabric.stat_orderer WHERE coalesce(leader_id, 0) = 0") eq '1';
+		}),
+	"$left->{name} knows of no leader");
 
 foreach my $node ($left, $client)
 {
-	my $error = $node->error_of("SET fabric.broadcast_timeout = '10s'; " . create_vehicle("N-$node->{name}"));
+	my $error =
+	  $node->error_of("SET fabric.broadcast_timeout = '10s'; " . create_vehicle("N-$node->{name}"));
 
-	like($error, qr/LF502: channel "trade" has no leader now/, "$node->{name}: the call ends with LF502");
-	like($error, qr/DETAIL:.*consenter $left->{number}, has known of no leader since \d{4}-/, "$node->{name}: the orderer that runs says since when");
-	is(scalar(() = $error =~ /could not connect to node "localhost:(?:$unreachable)"/g), 2, "$node->{name}: the two others are named with their reasons");
-	like($error, qr/HINT:.*More than half of the channel's orderers must run/, "$node->{name}: and what is to be done");
+	like(
+		$error,
+		qr/LF502: channel "trade" has no leader now/,
+		"$node->{name}: the call ends with LF502");
+	like(
+		$error,
+		qr/DETAIL:.*consenter $left->{number}, has known of no leader since \d{4}-/,
+		"$node->{name}: the orderer that runs says since when");
+	is(scalar(() = $error =~ /could not connect to node "localhost:(?:$unreachable)"/g),
+		2, "$node->{name}: the two others are named with their reasons");
+	like(
+		$error,
+		qr/HINT:.*More than half of the channel's orderers must run/,
+		"$node->{name}: and what is to be done");
 	unlike($error, qr/may be committed/, "$node->{name}: nobody has taken the transaction");
 }
-like($client->error_of("SET fabric.broadcast_timeout = '10s'; SELECT fabric.approve_chaincode($definition, '$package_id')"), qr/LF502.*DETAIL:.*no leader since/s,
+like(
+	$client->error_of(
+		"SET fabric.broadcast_timeout = '10s'; SELECT fabric.approve_chaincode($definition, '$package_id')"
+	),
+	qr/LF502.*DETAIL:.*no leader since/s,
 	'so do calls of the lifecycle');
 
 # ---- the quorum is lost while a session waits for its block ----
@@ -42,18 +69,33 @@ $leader = wait_for_leader($network, 'trade');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 ($left, $stopped) = grep { $_ != $leader } @orderers;
 # they fall silent, and before the third one notices it takes a transaction
-my @frozen = map { my $pid = $_->process_id; kill 'STOP', $pid; ($pid, Fabric::Node::children_of($pid)) } $leader, $stopped;
+my @frozen =
+  map { my $pid = $_->process_id; kill 'STOP', $pid; ($pid, Fabric::Node::children_of($pid)) }
+  $leader, $stopped;
 kill 'STOP', @frozen;
-my $session = start_query($left->connection, "\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '10s';\n" . create_vehicle('W1'));
+my $session = start_query($left->connection,
+	"\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '10s';\n" . create_vehicle('W1'));
 my (undef, $error, $status) = finish_query($session);
 isnt($status, 0, 'the call ends');
-like($error, qr/LF502: channel "trade" has no leader now/, 'with LF502, long before fabric.commit_timeout');
+like(
+	$error,
+	qr/LF502: channel "trade" has no leader now/,
+	'with LF502, long before fabric.commit_timeout');
 like($error, qr/HINT:.*fabric\.commit_status/, 'and a hint how to learn what became of it');
-like($error, qr/CONTEXT:.*transaction [0-9a-f]{64} was handed to an orderer and may be committed all the same/, 'which is in doubt');
+like(
+	$error,
+	qr/CONTEXT:.*transaction [0-9a-f]{64} was handed to an orderer and may be committed all the same/,
+	'which is in doubt');
 my ($tx_id) = $error =~ /transaction ([0-9a-f]{64})/;
 kill 'CONT', @frozen;
 wait_for_leader($network, 'trade');
 $client->query(create_vehicle('W2'));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same when there is a quorum again');
-like($left->query("SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$tx_id', '2 s')"), qr/^(VALID|none)$/, 'then its fate is known');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'all nodes are the same when there is a quorum again');
+like(
+	$left->query(
+		"SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$tx_id', '2 s')"
+	),
+	qr/^(VALID|none)$/,
+	'then its fate is known');
 done_testing();

@@ -1,17 +1,23 @@
-# An endorsement says what the chaincode says, whoever asks for it: settings that another organization's node chooses for its sessions, differences between the
+# An endorsement says what the chaincode says, whoever asks for it: settings that another
+# organization's node chooses for its sessions, differences between the
 # nodes' configurations, and cursors of a session have no part in it; in PL/Perl and PL/Tcl neither.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints);
+use FabricTest   qw(start_network fingerprints);
 use Fabric::Psql qw(literal);
 use Test::More;
 
-my $network = start_network(orgs => 2, orderers => 1, channel => 'trade', profile => { batch_timeout => '200ms' });
+my $network = start_network(
+	orgs => 2,
+	orderers => 1,
+	channel => 'trade',
+	profile => { batch_timeout => '200ms' });
 my ($org1, $org2) = my @nodes = $network->nodes;
 $_->query('CREATE EXTENSION plperl; CREATE EXTENSION pltcl') foreach @nodes;
-$network->deploy('trade', 'bank', <<'SQL', policy => "AND('Org1MSP.peer', 'Org2MSP.peer')", allow_warnings => 1);
+$network->deploy('trade', 'bank',
+	<<'SQL', policy => "AND('Org1MSP.peer', 'Org2MSP.peer')", allow_warnings => 1);
 CREATE FUNCTION pay(amount integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN ASSERT amount > 0, 'amount must be positive'; PERFORM put_state('paid', amount::text); RETURN 'paid'; END $$;
 CREATE FUNCTION texts() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE detail text; number integer; result text;
@@ -48,14 +54,30 @@ sub invoke
 my $hostile = 'plpgsql.check_asserts = off';
 $org1->query("ALTER ROLE fabric_node_org2msp SET $hostile");
 my $error = $org2->error_of("SET $hostile; " . invoke('pay', '-5'));
-like($error, qr/amount must be positive/, 'an assertion holds although both sessions switch assertions off');
+like(
+	$error,
+	qr/amount must be positive/,
+	'an assertion holds although both sessions switch assertions off');
 is($org2->query("SET $hostile; " . invoke('pay', '5')), 'paid', 'what it allows works');
 
 # ---- nodes that are configured differently give the same bytes ----
 
-my %settings = (TimeZone => 'Asia/Tokyo', DateStyle => 'German', IntervalStyle => 'iso_8601', extra_float_digits => -3, xmlbinary => 'hex', enable_hashagg => 'off', enable_hashjoin => 'off',
-	enable_mergejoin => 'off', work_mem => '64kB', 'plpgsql.print_strict_params' => 'on', 'plpgsql.extra_errors' => 'all', 'plpgsql.variable_conflict' => 'use_variable', 'plperl.use_strict' => 'on');
-$org2->query(join('; ', map { "ALTER ROLE ALL SET $_ = " . literal($settings{$_}) } sort keys %settings));
+my %settings = (
+	TimeZone => 'Asia/Tokyo',
+	DateStyle => 'German',
+	IntervalStyle => 'iso_8601',
+	extra_float_digits => -3,
+	xmlbinary => 'hex',
+	enable_hashagg => 'off',
+	enable_hashjoin => 'off',
+	enable_mergejoin => 'off',
+	work_mem => '64kB',
+	'plpgsql.print_strict_params' => 'on',
+	'plpgsql.extra_errors' => 'all',
+	'plpgsql.variable_conflict' => 'use_variable',
+	'plperl.use_strict' => 'on');
+$org2->query(
+	join('; ', map { "ALTER ROLE ALL SET $_ = " . literal($settings{$_}) } sort keys %settings));
 is($org2->query('SHOW TimeZone'), 'Asia/Tokyo', 'one node has other settings');
 my $texts = $org1->query(invoke('texts'));
 like($texts, qr/division by zero/, 'both nodes give the same result');
@@ -68,21 +90,40 @@ sub in_transaction
 {
 	my ($call) = @_;
 
-	return $org2->query("BEGIN; DECLARE dba CURSOR FOR SELECT rolname FROM pg_authid ORDER BY 1; DECLARE held CURSOR WITH HOLD FOR SELECT rolname FROM pg_authid ORDER BY 1; "
-		. "$call; MOVE 0 FROM dba; CLOSE held; COMMIT");
+	return $org2->query(
+		"BEGIN; DECLARE dba CURSOR FOR SELECT rolname FROM pg_authid ORDER BY 1; DECLARE held CURSOR WITH HOLD FOR SELECT rolname FROM pg_authid ORDER BY 1; "
+		  . "$call; MOVE 0 FROM dba; CLOSE held; COMMIT");
 }
 
 foreach my $name ('dba', 'held', '')
 {
-	is(in_transaction("SELECT fabric.query('trade', 'bank', 'perl_fetch', " . literal($name) . ')'), 'none', "PL/Perl finds no row of the session's cursor \"$name\"");
-	is(in_transaction("SELECT fabric.query('trade', 'bank', 'perl_close', " . literal($name) . ')'), 'none', "PL/Perl cannot close the session's cursor \"$name\"");
+	is( in_transaction(
+			"SELECT fabric.query('trade', 'bank', 'perl_fetch', " . literal($name) . ')'),
+		'none',
+		"PL/Perl finds no row of the session's cursor \"$name\"");
+	is( in_transaction(
+			"SELECT fabric.query('trade', 'bank', 'perl_close', " . literal($name) . ')'),
+		'none',
+		"PL/Perl cannot close the session's cursor \"$name\"");
 }
-is(in_transaction("SELECT fabric.query('trade', 'bank', 'perl_own', '5')"), '12345', 'its own cursors work');
-is($org2->query("SET plperl.use_strict = on; SELECT fabric.query('trade', 'bank', 'perl_strict')"), '5', 'a setting of a library that was not loaded');
-foreach my $expression ('current_user', "'pg_authid'::regclass", "'today'::date", "'now'::time", 'now()')
+is(in_transaction("SELECT fabric.query('trade', 'bank', 'perl_own', '5')"),
+	'12345', 'its own cursors work');
+is( $org2->query("SET plperl.use_strict = on; SELECT fabric.query('trade', 'bank', 'perl_strict')"),
+	'5', 'a setting of a library that was not loaded');
+foreach
+  my $expression ('current_user', "'pg_authid'::regclass", "'today'::date", "'now'::time", 'now()')
 {
-	like($org2->error_of("SELECT fabric.query('trade', 'bank', 'perl_run', " . literal("SELECT $expression") . ')'), qr/cannot be (used|called) in chaincode|out of range/, "PL/Perl: $expression");
-	like($org2->error_of("SELECT fabric.query('trade', 'bank', 'tcl_run', " . literal($expression) . ')'), qr/cannot be (used|called) in chaincode|out of range/, "PL/Tcl: $expression");
+	like(
+		$org2->error_of(
+			"SELECT fabric.query('trade', 'bank', 'perl_run', "
+			  . literal("SELECT $expression") . ')'),
+		qr/cannot be (used|called) in chaincode|out of range/,
+		"PL/Perl: $expression");
+	like(
+		$org2->error_of(
+			"SELECT fabric.query('trade', 'bank', 'tcl_run', " . literal($expression) . ')'),
+		qr/cannot be (used|called) in chaincode|out of range/,
+		"PL/Tcl: $expression");
 }
 
 is(scalar(fingerprints($network, 'trade')), 1, 'the nodes have the same state');

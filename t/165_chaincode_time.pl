@@ -1,10 +1,11 @@
-# Chaincode ends at its time limit, at a cancellation, a termination and a fast shutdown, whatever it does: code without interrupts, loops of other languages, code that
+# Chaincode ends at its time limit, at a cancellation, a termination and a fast shutdown, whatever
+# it does: code without interrupts, loops of other languages, code that
 # catches the cancellation, handlers of signals. Nothing but its own session notices.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until $ANY_TWO);
+use FabricTest   qw(start_network fingerprints wait_until $ANY_TWO);
 use Fabric::Host qw(slurp);
 use Fabric::Psql qw(start_query finish_query literal);
 use Test::More;
@@ -40,7 +41,9 @@ sub call_of
 {
 	my ($function, @arguments) = @_;
 
-	return "SELECT fabric.query('trade', 'endless', " . join(', ', map { literal($_) } $function, @arguments) . ')';
+	return
+	  "SELECT fabric.query('trade', 'endless', "
+	  . join(', ', map { literal($_) } $function, @arguments) . ')';
 }
 
 sub set_limit
@@ -49,7 +52,8 @@ sub set_limit
 
 	$node->query("ALTER SYSTEM SET fabric.chaincode_execute_timeout = '$limit'");
 	$node->reload;
-	ok(wait_until(sub { $node->query('SHOW fabric.chaincode_execute_timeout') eq $limit }, 20), "the limit is $limit");
+	ok(wait_until(sub { $node->query('SHOW fabric.chaincode_execute_timeout') eq $limit }, 20),
+		"the limit is $limit");
 }
 
 # the call's error, and that it ended soon after $limit seconds
@@ -57,7 +61,9 @@ sub ends
 {
 	my ($function, $limit, @arguments) = @_;
 	my $begin = time;
-	my (undef, $error) = finish_query(start_query($org1->connection, "\\set VERBOSITY verbose\n" . call_of($function, @arguments)));
+	my (undef, $error) = finish_query(
+		start_query(
+			$org1->connection, "\\set VERBOSITY verbose\n" . call_of($function, @arguments)));
 	my $seconds = time - $begin;
 
 	cmp_ok($seconds, '<', $limit + $SOON, "$function ends");
@@ -67,13 +73,25 @@ sub ends
 
 # what must be as before at the end: nothing was restarted, and a session that was there is there
 my $started = $org1->query('SELECT pg_postmaster_start_time()');
-my $workers = $org1->query("SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM fabric.stat_workers WHERE pid IS NOT NULL");
-my $witness = start_query($org1->connection, "SET application_name = 'witness';\nSELECT pg_sleep(1000)");
-ok(wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'witness' AND wait_event = 'PgSleep'") }, 20), 'another session works');
+my $workers = $org1->query(
+	"SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM fabric.stat_workers WHERE pid IS NOT NULL"
+);
+my $witness =
+  start_query($org1->connection, "SET application_name = 'witness';\nSELECT pg_sleep(1000)");
+ok( wait_until(
+		sub {
+			$org1->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'witness' AND wait_event = 'PgSleep'"
+			);
+		},
+		20),
+	'another session works');
 
 set_limit($org1, '2s');
-my $limited = qr/LF306: .*chaincode "endless" did not finish in 2000 ms.*HINT: .*fabric\.chaincode_execute_timeout/s;
-my $ended = qr/FATAL:  LF306: terminating connection because chaincode "endless" did not finish in 2000 ms/;
+my $limited =
+  qr/LF306: .*chaincode "endless" did not finish in 2000 ms.*HINT: .*fabric\.chaincode_execute_timeout/s;
+my $ended =
+  qr/FATAL:  LF306: terminating connection because chaincode "endless" did not finish in 2000 ms/;
 like(ends('trims', 2, 3000000), $ended, 'btrim of text');
 like(ends('translates', 2), $ended, 'translate');
 like(ends('overlaps_arrays', 2), $limited, 'an operator on arrays');
@@ -88,7 +106,10 @@ like(ends('tcl_loops', 2), $ended, 'PL/Tcl');
 like(ends('tcl_catches', 2), $limited, 'PL/Tcl that catches the cancellation');
 
 # code that reacts to the limit costs the session nothing
-my ($output, $error) = $org1->try_query("\\set ON_ERROR_STOP off\n" . call_of('renders') . ";\nSELECT 'still ' || fabric.query('trade', 'endless', 'answer')");
+my ($output, $error) =
+  $org1->try_query("\\set ON_ERROR_STOP off\n"
+	  . call_of('renders')
+	  . ";\nSELECT 'still ' || fabric.query('trade', 'endless', 'answer')");
 is($output, 'still 42', 'a session whose chaincode can be interrupted goes on');
 
 # interrupted from outside, long before the limit
@@ -97,44 +118,95 @@ foreach my $function (qw(trims perl_loops perl_catches perl_ignores tcl_catches)
 {
 	foreach my $how (qw(pg_cancel_backend pg_terminate_backend))
 	{
-		my $session = start_query($org1->connection, "SET application_name = 'victim';\n\\set VERBOSITY verbose\n" . call_of($function, $function eq 'trims' ? 3000000 : ()));
+		my $session = start_query($org1->connection,
+			"SET application_name = 'victim';\n\\set VERBOSITY verbose\n"
+			  . call_of($function, $function eq 'trims' ? 3000000 : ()));
 		my $pid;
 
-		ok(wait_until(sub { $pid = $org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'victim' AND state = 'active' AND query LIKE '%endless%'") }, 20), "$function runs");
+		ok( wait_until(
+				sub {
+					$pid = $org1->query(
+						"SELECT pid FROM pg_stat_activity WHERE application_name = 'victim' AND state = 'active' AND query LIKE '%endless%'"
+					);
+				},
+				20),
+			"$function runs");
 		# it needs a moment to be inside
 		select(undef, undef, undef, 0.5);
 		my $begin = time;
 		is($org1->query("SELECT $how($pid)"), 't', $how);
 		(undef, $error) = finish_query($session);
 		cmp_ok(time - $begin, '<', $SOON, 'it ends');
-		like($error, $how eq 'pg_cancel_backend' ? qr/57014/ : qr/57P01/, 'with the SQLSTATE of what was asked');
+		like(
+			$error,
+			$how eq 'pg_cancel_backend' ? qr/57014/ : qr/57P01/,
+			'with the SQLSTATE of what was asked');
 	}
 }
 
-# another organization's node: it is free again, the connection was closed, a third organization was asked
+# another organization's node: it is free again, the connection was closed, a third organization was
+# asked
 set_limit($org1, '10min');
 set_limit($org3, '10min');
 set_limit($org2, '300ms');
 my $submit = "SELECT validation_code FROM fabric.submit_transaction('trade', 'endless', %s)";
 my $both = "endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP']";
-($output, $error) = $org1->try_query(join ";\n", "\\set ON_ERROR_STOP off\n\\set VERBOSITY verbose\nSET fabric.endorsement_timeout = '5min'", sprintf($submit, "'put', '{a}', $both"),
-	sprintf($submit, "'trims', '{20000}', $both"), sprintf($submit, "'trims', '{20000}'"));
+($output, $error) = $org1->try_query(
+	join ";\n",
+	"\\set ON_ERROR_STOP off\n\\set VERBOSITY verbose\nSET fabric.endorsement_timeout = '5min'",
+	sprintf($submit, "'put', '{a}', $both"),
+	sprintf($submit, "'trims', '{20000}', $both"),
+	sprintf($submit, "'trims', '{20000}'"));
 is($output, "VALID\nVALID", 'an endorser that gave up is replaced');
-like($error, qr/\AERROR:  LF310.*Org2MSP: [^;]*did not finish in 300 ms[^;]*\z/s, 'and named with its reason where it cannot be');
+like(
+	$error,
+	qr/\AERROR:  LF310.*Org2MSP: [^;]*did not finish in 300 ms[^;]*\z/s,
+	'and named with its reason where it cannot be');
 # on a fast machine the function returns before its process is ended
-like(slurp($org2->cluster->logfile), qr/(?:FATAL:  terminating connection because |ERROR:  )chaincode "endless" did not finish in 300 ms/, 'its log says so');
-is($org2->query("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"), 0, 'its node is free');
+like(
+	slurp($org2->cluster->logfile),
+	qr/(?:FATAL:  terminating connection because |ERROR:  )chaincode "endless" did not finish in 300 ms/,
+	'its log says so');
+is( $org2->query(
+		"SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+	),
+	0,
+	'its node is free');
 
 # nothing else has noticed
 is($org1->query('SELECT pg_postmaster_start_time()'), $started, 'the server was not restarted');
-is($org1->query("SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM fabric.stat_workers WHERE pid IS NOT NULL"), $workers, 'nor were its processes');
-is($org1->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'witness' AND state = 'active'"), 1, 'the other session goes on');
-unlike(slurp($_->cluster->logfile), qr/terminating any other active server processes|was terminated by signal/, 'no node took anything for a crash') foreach @nodes;
-is($org1->query("SELECT count(*) FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE l.pid IS NOT NULL AND a.pid IS NULL"), 0, 'no lock of an ended session is left');
+is( $org1->query(
+		"SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM fabric.stat_workers WHERE pid IS NOT NULL"
+	),
+	$workers,
+	'nor were its processes');
+is( $org1->query(
+		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'witness' AND state = 'active'"
+	),
+	1,
+	'the other session goes on');
+unlike(
+	slurp($_->cluster->logfile),
+	qr/terminating any other active server processes|was terminated by signal/,
+	'no node took anything for a crash') foreach @nodes;
+is( $org1->query(
+		"SELECT count(*) FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE l.pid IS NOT NULL AND a.pid IS NULL"
+	),
+	0,
+	'no lock of an ended session is left');
 
 # a fast shutdown
-my @sessions = map { start_query($org1->connection, "SET application_name = 'running';\n" . call_of(@$_)) } [ 'trims', 3000000 ], ['perl_loops'], ['perl_ignores'], ['tcl_loops'];
-ok(wait_until(sub { $org1->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'running' AND state = 'active' AND query LIKE '%endless%'") == 4 }, 20), 'four run');
+my @sessions =
+  map { start_query($org1->connection, "SET application_name = 'running';\n" . call_of(@$_)) }
+  [ 'trims', 3000000 ], ['perl_loops'], ['perl_ignores'], ['tcl_loops'];
+ok( wait_until(
+		sub {
+			$org1->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'running' AND state = 'active' AND query LIKE '%endless%'"
+			) == 4;
+		},
+		20),
+	'four run');
 select(undef, undef, undef, 0.5);
 my $begin = time;
 $org1->stop;

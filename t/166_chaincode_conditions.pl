@@ -1,15 +1,20 @@
-# What chaincode says: its messages cannot fill the log or flood the client, its errors are not taken for the node's, the node's cannot be caught, and nothing of a package
+# What chaincode says: its messages cannot fill the log or flood the client, its errors are not
+# taken for the node's, the node's cannot be caught, and nothing of a package
 # runs before it is accepted.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network wait_until);
+use FabricTest   qw(start_network wait_until);
 use Fabric::Host qw(slurp);
 use Fabric::Psql qw(start_query finish_query literal);
 use Test::More;
 
-my $network = start_network(orgs => 1, orderers => 1, channel => 'trade', settings => "log_min_messages = warning\n");
+my $network = start_network(
+	orgs => 1,
+	orderers => 1,
+	channel => 'trade',
+	settings => "log_min_messages = warning\n");
 my ($node) = $network->nodes;
 $node->query('CREATE EXTENSION plperl; CREATE EXTENSION pltcl');
 $network->deploy('trade', 'loud', <<'SQL', policy => "OR('Org1MSP.peer')", allow_warnings => 1);
@@ -66,7 +71,8 @@ sub called
 {
 	my ($settings, @call) = @_;
 	my $size = -s $node->cluster->logfile;
-	my ($output, $error) = $node->try_query("\\set VERBOSITY verbose\n$settings;\n" . call_of(@call));
+	my ($output, $error) =
+	  $node->try_query("\\set VERBOSITY verbose\n$settings;\n" . call_of(@call));
 
 	return ($output, $error, substr(slurp($node->cluster->logfile), $size));
 }
@@ -82,15 +88,22 @@ sub count_of
 
 foreach my $level (qw(log warning notice info debug))
 {
-	my ($output, $error, $log) = called('SET client_min_messages = debug5', 'says', $level, 1000, 100000);
+	my ($output, $error, $log) =
+	  called('SET client_min_messages = debug5', 'says', $level, 1000, 100000);
 
 	is($output, 'done', "RAISE $level");
 	cmp_ok(length $log, '<', 60_000, 'the log grows by little') or diag(length $log);
-	is(count_of($log, qr/: +chaincode "loud": /), { log => 10, warning => 10 }->{$level} // 0, 'a few messages that name the chaincode');
+	is( count_of($log, qr/: +chaincode "loud": /),
+		{ log => 10, warning => 10 }->{$level} // 0,
+		'a few messages that name the chaincode');
 	unlike($log, qr/^said|(?<!"loud": )said \d/m, 'none looks like the server\'s own');
 	unlike($log, qr/STATEMENT/, 'nor shows the caller\'s arguments');
-	is(count_of($error, qr/chaincode "loud": said/), $level eq 'debug' ? 0 : 99, 'the client gets a bounded number');
-	is(count_of($error, qr/more messages of this call are not shown/), $level eq 'debug' ? 0 : 1, 'and is told so') if $level !~ /log|warning/;
+	is( count_of($error, qr/chaincode "loud": said/),
+		$level eq 'debug' ? 0 : 99,
+		'the client gets a bounded number');
+	is( count_of($error, qr/more messages of this call are not shown/),
+		$level eq 'debug' ? 0 : 1,
+		'and is told so') if $level !~ /log|warning/;
 	cmp_ok(length $error, '<', 500_000, 'of bounded size');
 }
 my ($output, $error, $log) = called('SET client_min_messages = warning', 'says', 'notice', 5, 3);
@@ -100,51 +113,95 @@ foreach my $function (qw(says_in_perl says_in_tcl says_names))
 	($output, $error, $log) = called('SELECT', $function);
 	is($output, 'done', $function);
 	cmp_ok(length $log, '<', 30_000, 'the log grows by little');
-	is(count_of($log, qr/: +chaincode "loud": /), $function eq 'says_names' ? 0 : 10, 'with messages that name the chaincode');
+	is( count_of($log, qr/: +chaincode "loud": /),
+		$function eq 'says_names' ? 0 : 10,
+		'with messages that name the chaincode');
 	unlike($log, qr/printed/, 'nothing was printed into it');
-	cmp_ok(count_of($error, qr/(?:WARNING|NOTICE): /), '<=', 100, 'and a bounded number of messages reaches the client');
+	cmp_ok(count_of($error, qr/(?:WARNING|NOTICE): /),
+		'<=', 100, 'and a bounded number of messages reaches the client');
 }
 $node->query("DO \$\$ BEGIN RAISE WARNING 'of the session'; END \$\$");
-like(slurp($node->cluster->logfile), qr/WARNING:  of the session/, 'messages of others are as before');
+like(
+	slurp($node->cluster->logfile),
+	qr/WARNING:  of the session/,
+	'messages of others are as before');
 
 # ---- errors of the chaincode ----
 
 # SQLSTATEs that mean something to the node's clients are not passed on, others are
-foreach my $code (qw(LF306 LF001 LF002 57014 57P01 XX000 XX001 53200 53100 58030 40001 54001 55P03 72000 LF999))
+foreach my $code (
+	qw(LF306 LF001 LF002 57014 57P01 XX000 XX001 53200 53100 58030 40001 54001 55P03 72000 LF999))
 {
-	like($node->error_of(call_of('raises', $code)), qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s, "$code raised by chaincode is its refusal");
-	like($node->error_of(call_of('raises_again', $code)), qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s, 'also when it is raised again');
+	like(
+		$node->error_of(call_of('raises', $code)),
+		qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s,
+		"$code raised by chaincode is its refusal");
+	like(
+		$node->error_of(call_of('raises_again', $code)),
+		qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s,
+		'also when it is raised again');
 }
 foreach my $code (qw(P0001 22012))
 {
-	like($node->error_of(call_of('raises', $code)), qr/$code: raised with $code.*chaincode "loud", function "raises", organization Org1MSP/s, "$code keeps its SQLSTATE");
-	like($node->error_of(call_of('raises_again', $code)), qr/$code: raised with $code.*chaincode "loud", function "raises_again", organization Org1MSP/s, 'also when it is raised again');
+	like(
+		$node->error_of(call_of('raises', $code)),
+		qr/$code: raised with $code.*chaincode "loud", function "raises", organization Org1MSP/s,
+		"$code keeps its SQLSTATE");
+	like(
+		$node->error_of(call_of('raises_again', $code)),
+		qr/$code: raised with $code.*chaincode "loud", function "raises_again", organization Org1MSP/s,
+		'also when it is raised again');
 }
-is($node->query(call_of('catches_its_own', '53200')), 'caught 53200', 'it can catch what it raised');
-like($node->error_of(call_of('dies')), qr/38000: died.*chaincode "loud", function "dies"/s, 'die in PL/Perl is a refusal');
+is($node->query(call_of('catches_its_own', '53200')), 'caught 53200',
+	'it can catch what it raised');
+like(
+	$node->error_of(call_of('dies')),
+	qr/38000: died.*chaincode "loud", function "dies"/s,
+	'die in PL/Perl is a refusal');
 
 # ---- errors of the node ----
 
 foreach my $language ('', '_in_perl', '_in_tcl')
 {
-	like($node->error_of(call_of("catches$language", 'stack')), qr/LF003: chaincode "loud" nests its calls too deeply/, "a full stack cannot be caught$language");
+	like(
+		$node->error_of(call_of("catches$language", 'stack')),
+		qr/LF003: chaincode "loud" nests its calls too deeply/,
+		"a full stack cannot be caught$language");
 }
 SKIP:
 {
-	# valgrind keeps RLIMIT_DATA to itself and applies it to brk alone: what the process maps has no limit there
+	# valgrind keeps RLIMIT_DATA to itself and applies it to brk alone: what the process maps has no
+	# limit there
 	skip 'valgrind does not limit memory', 1 if $ENV{FABRIC_TEST_MEMCHECK};
 
 	$node->query("ALTER SYSTEM SET fabric.chaincode_memory_limit = '200MB'");
 	$node->reload;
-	ok(wait_until(sub { $node->query('SHOW fabric.chaincode_memory_limit') eq '200MB' }, 20), 'a limit of memory');
-	like($node->error_of(call_of('big')),
-		qr/LF003: chaincode "loud" needs too much memory.*Failed on request of size 1000007 in memory context.*fabric\.chaincode_memory_limit/s, 'it tells what was needed');
-	like($node->error_of(call_of('sorts')), qr/LF003: .*temporary file size exceeds temp_file_limit \(204800kB\)/s, 'and so does that of temporary files');
-	like($node->error_of(call_of("catches$_", 'memory')), qr/LF003: chaincode "loud" needs too much memory/, "a lack of memory cannot be caught$_") foreach '', '_in_perl', '_in_tcl';
-	like($node->error_of(call_of('catches', 'disk')), qr/LF003: chaincode "loud" needs too much memory/, 'nor one of disk');
+	ok(wait_until(sub { $node->query('SHOW fabric.chaincode_memory_limit') eq '200MB' }, 20),
+		'a limit of memory');
+	like(
+		$node->error_of(call_of('big')),
+		qr/LF003: chaincode "loud" needs too much memory.*Failed on request of size 1000007 in memory context.*fabric\.chaincode_memory_limit/s,
+		'it tells what was needed');
+	like(
+		$node->error_of(call_of('sorts')),
+		qr/LF003: .*temporary file size exceeds temp_file_limit \(204800kB\)/s,
+		'and so does that of temporary files');
+	like(
+		$node->error_of(call_of("catches$_", 'memory')),
+		qr/LF003: chaincode "loud" needs too much memory/,
+		"a lack of memory cannot be caught$_") foreach '', '_in_perl', '_in_tcl';
+	like(
+		$node->error_of(call_of('catches', 'disk')),
+		qr/LF003: chaincode "loud" needs too much memory/,
+		'nor one of disk');
 	# in one session: the limit ends with the call, also when the call fails
-	my $fails = 'DO $do$ BEGIN ' . (call_of('big') =~ s/^SELECT/PERFORM/r) . '; EXCEPTION WHEN OTHERS THEN RAISE NOTICE \'it failed\'; END $do$';
-	my ($count, $notice) = $node->try_query("$fails;\nSELECT cardinality(array_agg(repeat('x', 1000000) || a)) FROM generate_series(1, 300) a");
+	my $fails =
+		'DO $do$ BEGIN '
+	  . (call_of('big') =~ s/^SELECT/PERFORM/r)
+	  . '; EXCEPTION WHEN OTHERS THEN RAISE NOTICE \'it failed\'; END $do$';
+	my ($count, $notice) = $node->try_query(
+		"$fails;\nSELECT cardinality(array_agg(repeat('x', 1000000) || a)) FROM generate_series(1, 300) a"
+	);
 	is($count, '300', 'the limit is the chaincode\'s alone');
 	like($notice, qr/it failed/, 'after a call that met it');
 }
@@ -155,23 +212,55 @@ sub install
 {
 	my ($source, $warnings) = @_;
 
-	return 'SELECT fabric.install_chaincode(fabric.package_chaincode(' . literal('p_' . length $source) . ', ' . literal($source) . '), allow_warnings => ' . ($warnings ? 'true' : 'false') . ')';
+	return
+		'SELECT fabric.install_chaincode(fabric.package_chaincode('
+	  . literal('p_' . length $source) . ', '
+	  . literal($source)
+	  . '), allow_warnings => '
+	  . ($warnings ? 'true' : 'false') . ')';
 }
 
-my $begin_block = 'CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { elog(WARNING, "BEGIN block ran"); print STDERR "BEGIN block printed\n"; } return 1; $$;';
+my $begin_block =
+  'CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { elog(WARNING, "BEGIN block ran"); print STDERR "BEGIN block printed\n"; } return 1; $$;';
 my $size = -s $node->cluster->logfile;
-like($node->error_of(install($begin_block)), qr/LF304.*is written in plperl/s, 'another language is refused');
-unlike(substr(slurp($node->cluster->logfile), $size), qr/WARNING: .*BEGIN block ran|^BEGIN block printed/m, 'before anything of it runs');
+like(
+	$node->error_of(install($begin_block)),
+	qr/LF304.*is written in plperl/s,
+	'another language is refused');
+unlike(
+	substr(slurp($node->cluster->logfile), $size),
+	qr/WARNING: .*BEGIN block ran|^BEGIN block printed/m,
+	'before anything of it runs');
 (undef, $error) = $node->try_query(install($begin_block, 1));
-like($error, qr/WARNING:  chaincode package "p_\d+": BEGIN block ran/, 'what runs during an accepted installation names the package');
-unlike(substr(slurp($node->cluster->logfile), $size), qr/^BEGIN block printed/m, 'and prints nothing into the log');
+like(
+	$error,
+	qr/WARNING:  chaincode package "p_\d+": BEGIN block ran/,
+	'what runs during an accepted installation names the package');
+unlike(
+	substr(slurp($node->cluster->logfile), $size),
+	qr/^BEGIN block printed/m,
+	'and prints nothing into the log');
 $node->query("ALTER SYSTEM SET fabric.chaincode_execute_timeout = '1s'");
 $node->reload;
-ok(wait_until(sub { $node->query('SHOW fabric.chaincode_execute_timeout') eq '1s' }, 20), 'a limit of time');
-like($node->error_of(install('CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { while (1) {} } return 1; $$;', 1)),
-	qr/LF306: terminating connection because chaincode package "p_\d+" did not finish in 1000 ms/, 'a BEGIN block without an end is ended');
-like($node->error_of(install('CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { while (1) { eval { spi_exec_query("SELECT count(*) FROM generate_series(1, 100000000)") } } } return 1; $$;', 1)),
-	qr/LF306/, 'also one that catches');
+ok(wait_until(sub { $node->query('SHOW fabric.chaincode_execute_timeout') eq '1s' }, 20),
+	'a limit of time');
+like(
+	$node->error_of(
+		install(
+			'CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { while (1) {} } return 1; $$;',
+			1)),
+	qr/LF306: terminating connection because chaincode package "p_\d+" did not finish in 1000 ms/,
+	'a BEGIN block without an end is ended');
+like(
+	$node->error_of(
+		install(
+			'CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { while (1) { eval { spi_exec_query("SELECT count(*) FROM generate_series(1, 100000000)") } } } return 1; $$;',
+			1)),
+	qr/LF306/,
+	'also one that catches');
 is($node->query(call_of('answer')), '42', 'the node works');
-unlike(slurp($node->cluster->logfile), qr/terminating any other active server processes/, 'and was never restarted');
+unlike(
+	slurp($node->cluster->logfile),
+	qr/terminating any other active server processes/,
+	'and was never restarted');
 done_testing();

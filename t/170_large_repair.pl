@@ -1,4 +1,5 @@
-# A repair larger than work_mem: the blocks of another node, and the history that is written again, wait on disk until they are put into the tables.
+# A repair larger than work_mem: the blocks of another node, and the history that is written again,
+# wait on disk until they are put into the tables.
 use strict;
 use warnings;
 use FindBin;
@@ -6,7 +7,8 @@ use lib $FindBin::Bin;
 use FabricTest qw(start_network fingerprints height_of);
 use Test::More;
 
-my $network = start_network(orgs => 2, orderers => 1, channel => 'trade', settings => "work_mem = '64kB'\n");
+my $network =
+  start_network(orgs => 2, orderers => 1, channel => 'trade', settings => "work_mem = '64kB'\n");
 my ($org1, $org2) = $network->nodes;
 
 $network->deploy('trade', 'blobs', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
@@ -15,7 +17,8 @@ SQL
 $org1->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'blob $_', '4000')") foreach 1 .. 12;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
-# the last byte of each transaction: every block must come from the other node, and none of them fits into work_mem
+# the last byte of each transaction: every block must come from the other node, and none of them
+# fits into work_mem
 my $height = height_of($org2, 'trade');
 $org2->query(<<"SQL");
 BEGIN;
@@ -23,17 +26,33 @@ SET LOCAL session_replication_role = replica;
 UPDATE fabric_internal.transaction SET envelope = set_byte(envelope, length(envelope) - 5, get_byte(envelope, length(envelope) - 5) # 1) WHERE channel = 'trade' AND block_number > 0;
 COMMIT
 SQL
-is($org2->query("SELECT count(DISTINCT block_number) FROM fabric.verify_chain('trade') WHERE problem = 'data_hash' AND tx_number IS NULL"), $height - 1, 'all blocks but the first are damaged');
-cmp_ok($org1->query("SELECT sum(length(fabric.get_block('trade', number))) FROM generate_series(1, $height - 1) number"), '>', 5 * 64 * 1024, 'together they exceed work_mem');
+is( $org2->query(
+		"SELECT count(DISTINCT block_number) FROM fabric.verify_chain('trade') WHERE problem = 'data_hash' AND tx_number IS NULL"
+	),
+	$height - 1,
+	'all blocks but the first are damaged');
+cmp_ok(
+	$org1->query(
+		"SELECT sum(length(fabric.get_block('trade', number))) FROM generate_series(1, $height - 1) number"
+	),
+	'>',
+	5 * 64 * 1024,
+	'together they exceed work_mem');
 
 my $process = $org2->query('SELECT pg_postmaster_start_time()');
-is($org2->query("SELECT count(*) FROM fabric.repair_chain('trade')"), $height - 1, 'the other node replaces them all');
-is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'and nothing is wrong any more');
+is( $org2->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
+	$height - 1,
+	'the other node replaces them all');
+is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'and nothing is wrong any more');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same again');
 
 # the history alone, which the rebuild sends through the disk, too
-$org2->query("BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM fabric_internal.history WHERE channel = 'trade'; COMMIT");
-cmp_ok($org2->query("SELECT history_corrected FROM fabric.rebuild_state('trade')"), '>=', 12, 'the history is written again');
+$org2->query(
+	"BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM fabric_internal.history WHERE channel = 'trade'; COMMIT"
+);
+cmp_ok($org2->query("SELECT history_corrected FROM fabric.rebuild_state('trade')"),
+	'>=', 12, 'the history is written again');
 is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'and is right');
 is($org2->query('SELECT pg_postmaster_start_time()'), $process, 'no process has ended in between');
 $org2->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'last', '1')");

@@ -1,10 +1,13 @@
-# Bits of pages on the disk that have turned over, with data checksums off: whatever they are, no process ends, verify_chain names the damage, and the
-# repair brings the node back to what the others have. FABRIC_DAMAGE_ROUNDS and FABRIC_DAMAGE_SEED: more rounds, other places.
+# Bits of pages on the disk that have turned over, with data checksums off: whatever they are, no
+# process ends, verify_chain names the damage, and the
+# repair brings the node back to what the others have. FABRIC_DAMAGE_ROUNDS and FABRIC_DAMAGE_SEED:
+# more rounds, other places.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle invoke fingerprints height_of wait_until);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle invoke fingerprints height_of wait_until);
 use Fabric::Host qw(bindir slurp);
 use Test::More;
 
@@ -12,7 +15,11 @@ my $rounds = $ENV{FABRIC_DAMAGE_ROUNDS} || 8;
 my $seed = $ENV{FABRIC_DAMAGE_SEED} || 20;
 my $page_bytes = 8192;
 
-my $network = start_network(orgs => 2, orderers => 1, channel => 'trade', settings => "autovacuum = off\nrestart_after_crash = on\n");
+my $network = start_network(
+	orgs => 2,
+	orderers => 1,
+	channel => 'trade',
+	settings => "autovacuum = off\nrestart_after_crash = on\n");
 my ($org1, $org2) = $network->nodes;
 deploy_registry($network, policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
 $network->deploy('trade', 'blobs', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
@@ -25,7 +32,8 @@ END $$;
 SQL
 # rows of all sizes: in the page, compressed, in the TOAST table
 $org1->query(join(";\n", map { create_vehicle("V$_") } 1 .. 30));
-$org1->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'blob $_', '" . $_ * 3000 . "')") foreach 1 .. 8;
+$org1->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'blob $_', '" . $_ * 3000 . "')")
+  foreach 1 .. 8;
 $org1->query(join(";\n", map { invoke('transfer_vehicle', "V$_", 'Boris', '5') } 1 .. 10));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 my $id = $org2->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
@@ -39,11 +47,16 @@ WITH t AS (SELECT c.oid, c.reltoastrelid FROM pg_class c WHERE c.relname ~ '^(bl
 SELECT oid::regclass FROM all_t UNION ALL SELECT indexrelid::regclass FROM pg_index WHERE indrelid IN (SELECT oid FROM all_t) ORDER BY 1
 SQL
 $org2->stop;
-system(bindir() . '/pg_checksums', '--disable', '--pgdata', $data) == 0 or die "could not turn checksums off\n";
+system(bindir() . '/pg_checksums', '--disable', '--pgdata', $data) == 0
+  or die "could not turn checksums off\n";
 $org2->start;
-like(($org2->try_query("SELECT * FROM fabric.verify_chain('trade')"))[1], qr/WARNING:  data checksums are off.*pg_checksums/s, 'the audit tells when checksums are off');
+like(
+	($org2->try_query("SELECT * FROM fabric.verify_chain('trade')"))[1],
+	qr/WARNING:  data checksums are off.*pg_checksums/s,
+	'the audit tells when checksums are off');
 
-# bits in random places of a page that is in use: more often in its header and in what leads to the rows
+# bits in random places of a page that is in use: more often in its header and in what leads to the
+# rows
 sub damage
 {
 	my @damage;
@@ -85,12 +98,20 @@ sub crashes
 # what is left; private plaintext aside
 sub problems
 {
-	return $org2->query("SELECT concat_ws(' ', block_number, tx_number, problem, detail) FROM fabric.verify_chain('trade')");
+	return $org2->query(
+		"SELECT concat_ws(' ', block_number, tx_number, problem, detail) FROM fabric.verify_chain('trade')"
+	);
 }
 
-my @reads = ("SELECT fabric.state_digest('trade')", "SELECT count(fabric.get_block('trade', n)) FROM generate_series(0, 20) n", "SELECT count(*), sum(length(envelope)) FROM fabric.transactions",
-	"SELECT count(*), sum(length(value)) FROM fabric.world_state", "SELECT count(*) FROM fabric.history", "SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V3')",
-	"SELECT fabric.rebuild_state('trade')", "SELECT * FROM fabric.repair_chain('trade')");
+my @reads = (
+	"SELECT fabric.state_digest('trade')",
+	"SELECT count(fabric.get_block('trade', n)) FROM generate_series(0, 20) n",
+	"SELECT count(*), sum(length(envelope)) FROM fabric.transactions",
+	"SELECT count(*), sum(length(value)) FROM fabric.world_state",
+	"SELECT count(*) FROM fabric.history",
+	"SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V3')",
+	"SELECT fabric.rebuild_state('trade')",
+	"SELECT * FROM fabric.repair_chain('trade')");
 
 srand($seed);
 my $crashes_before = 0;
@@ -98,15 +119,22 @@ for my $round (1 .. $rounds)
 {
 	my $damage = damage();
 	my ($found) = $org2->try_query("SELECT problem, detail FROM fabric.verify_chain('trade')");
-	my $found_or_refused = $found ne '' ? $found : join ' ', ($org2->try_query("SELECT problem, detail FROM fabric.verify_chain('trade')"))[1];
+	my $found_or_refused = $found ne '' ? $found : join ' ',
+	  ($org2->try_query("SELECT problem, detail FROM fabric.verify_chain('trade')"))[1];
 
 	$org2->try_query($_) foreach @reads;
-	my ($removed, $failure, $status) = $org2->try_query("SELECT * FROM fabric.repair_tables('trade')");
-	my ($replaced, $failure_of_blocks) = $org2->try_query("SELECT * FROM fabric.repair_chain('trade')");
+	my ($removed, $failure, $status) =
+	  $org2->try_query("SELECT * FROM fabric.repair_tables('trade')");
+	my ($replaced, $failure_of_blocks) =
+	  $org2->try_query("SELECT * FROM fabric.repair_chain('trade')");
 	my $left = problems();
 
-	is($left, '', "round $round: repaired ($damage)") or diag("found: $found_or_refused\nremoved: $removed\n$failure\nreplaced: $replaced\n$failure_of_blocks\nleft: $left");
-	is(crashes(), $crashes_before, "round $round: no process ended ($damage)") or $crashes_before = crashes();
+	is($left, '', "round $round: repaired ($damage)")
+	  or diag(
+		"found: $found_or_refused\nremoved: $removed\n$failure\nreplaced: $replaced\n$failure_of_blocks\nleft: $left"
+	  );
+	is(crashes(), $crashes_before, "round $round: no process ended ($damage)")
+	  or $crashes_before = crashes();
 }
 $org2->query(create_vehicle('last'));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');

@@ -1,12 +1,14 @@
-# What a node has committed is there for the next call, also where another organization's node has not got the block yet: own writes of a session, those
+# What a node has committed is there for the next call, also where another organization's node has
+# not got the block yet: own writes of a session, those
 # of other sessions of the same node, definitions, and queries that another node answers.
 #
-# A node is held back by stopping the process that commits its blocks. Each call must wait for it: the process goes on once the call is seen waiting there.
+# A node is held back by stopping the process that commits its blocks. Each call must wait for it:
+# the process goes on once the call is seen waiting there.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until height_of $ANY_TWO);
+use FabricTest   qw(start_network fingerprints wait_until height_of $ANY_TWO);
 use Fabric::Psql qw(literal start_query finish_query);
 use Test::More;
 use Time::HiRes qw(time);
@@ -38,14 +40,19 @@ sub install_at
 {
 	my ($node) = @_;
 
-	return literal($node->query("SELECT fabric.install_chaincode(fabric.package_chaincode('items_1', " . literal($source) . '))'));
+	return literal(
+		$node->query(
+			"SELECT fabric.install_chaincode(fabric.package_chaincode('items_1', "
+			  . literal($source) . '))'));
 }
 
 sub approve
 {
 	my ($node, $name, $policy, $package) = @_;
 
-	$node->query("SELECT fabric.approve_chaincode('trade', '$name', '1', 1, $package, " . literal($policy) . ')');
+	$node->query("SELECT fabric.approve_chaincode('trade', '$name', '1', 1, $package, "
+		  . literal($policy)
+		  . ')');
 }
 
 sub commit_sql
@@ -59,14 +66,16 @@ sub call
 {
 	my ($name, @arguments) = @_;
 
-	return "SELECT fabric.invoke('trade', '$name', " . join(', ', map { literal($_) } @arguments) . ')';
+	return
+	  "SELECT fabric.invoke('trade', '$name', " . join(', ', map { literal($_) } @arguments) . ')';
 }
 
 sub ledger_pid
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'");
+	return $node->query(
+		"SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'");
 }
 
 # sessions of other nodes that wait in an endorsement on this one
@@ -74,10 +83,13 @@ sub waits_for_blocks
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%fabric_internal.endorse%' AND state = 'active' AND wait_event_type = 'Extension' AND pid <> pg_backend_pid()");
+	return $node->query(
+		"SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%fabric_internal.endorse%' AND state = 'active' AND wait_event_type = 'Extension' AND pid <> pg_backend_pid()"
+	);
 }
 
-# Run $sql at $node while $behind commits no blocks, until a call waits for them there. Gives output, errors and status
+# Run $sql at $node while $behind commits no blocks, until a call waits for them there. Gives
+# output, errors and status
 sub run_behind
 {
 	my ($node, $behind, $sql) = @_;
@@ -100,9 +112,11 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 # ---- the writes of the session itself, and those of another session of the node ----
 
 {
-	my ($out, $error, $status, $waited) = run_behind($org1, $org2, call('items', 'create_item', 'a') . ";\n" . call('items', 'change_item', 'a'));
+	my ($out, $error, $status, $waited) = run_behind($org1, $org2,
+		call('items', 'create_item', 'a') . ";\n" . call('items', 'change_item', 'a'));
 
-	is($error, '', 'what a session has created it can change, although the other endorser lacks the block');
+	is($error, '',
+		'what a session has created it can change, although the other endorser lacks the block');
 	is($out, "created\nchanged", 'the other endorser has waited for the block');
 	ok($waited, 'it was seen waiting');
 
@@ -118,7 +132,8 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 	ok($waited, 'the refusal of the old state was asked again');
 }
 
-# ---- a node that does not get the blocks in time says so, and is replaced if the policy allows ----
+# ---- a node that does not get the blocks in time says so, and is replaced if the policy allows
+# ----
 
 {
 	my $pid;
@@ -129,11 +144,15 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 	fingerprints($network, 'trade');
 	$pid = ledger_pid($org2);
 	kill 'STOP', $pid;
-	is($org1->query(call('any', 'create_item', 'a') . ";\n" . call('any', 'change_item', 'a')), "created\nchanged", 'an organization that stays behind is replaced');
+	is($org1->query(call('any', 'create_item', 'a') . ";\n" . call('any', 'change_item', 'a')),
+		"created\nchanged", 'an organization that stays behind is replaced');
 	$org1->query(call('items', 'create_item', 'c'));
 	my $error = $org1->error_of(call('items', 'change_item', 'c'));
 	kill 'CONT', $pid;
-	like($error, qr/LF310.*Org2MSP: this node lacks blocks of channel "trade".*It has \d+ blocks, the caller has seen \d+/s, 'where nobody can replace it the error says why');
+	like(
+		$error,
+		qr/LF310.*Org2MSP: this node lacks blocks of channel "trade".*It has \d+ blocks, the caller has seen \d+/s,
+		'where nobody can replace it the error says why');
 	unlike($error, qr/does not exist/, 'and not what an old state looks like');
 	is($org1->query(call('items', 'change_item', 'c')), 'changed', 'later the call succeeds');
 	$_->set("fabric.endorsement_timeout = '30s'") foreach @nodes;
@@ -147,15 +166,21 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 	approve($_, 'late', $both, $package) foreach @nodes;
 	fingerprints($network, 'trade');
-	($out, $error, $status, $waited) = run_behind($org1, $org2, commit_sql('late', $both) . ";\n" . call('late', 'create_item', 'a'));
+	($out, $error, $status, $waited) = run_behind($org1, $org2,
+		commit_sql('late', $both) . ";\n" . call('late', 'create_item', 'a'));
 	is($error, '', 'a chaincode can be called at once after its definition was committed');
 	like($out, qr/created/, 'with the endorsement of a node that had to wait for the definition');
 	ok($waited, 'it was seen waiting');
 
 	approve($_, 'same', $both, $package) foreach @nodes;
 	fingerprints($network, 'trade');
-	($out, $error) = finish_query(start_query($org1->connection,
-		"BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) FROM fabric.channels;\n" . commit_sql('same', $both) . ";\n" . call('same', 'create_item', 'a') . ";\nCOMMIT"));
+	($out, $error) = finish_query(
+		start_query(
+			$org1->connection,
+			"BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) FROM fabric.channels;\n"
+			  . commit_sql('same', $both) . ";\n"
+			  . call('same', 'create_item', 'a')
+			  . ";\nCOMMIT"));
 	is($error, '', 'also in a transaction whose own snapshot is older');
 	like($out, qr/created/, 'which calls with the newest state');
 }
@@ -170,11 +195,18 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 	approve($org3, 'away', $policy, 'NULL');
 	$org1->query(commit_sql('away', $policy));
 	fingerprints($network, 'trade');
-	my ($out, $error, $status, $waited) = run_behind($org1, $org2, call('away', 'create_item', 'a') . ";\n" . "SELECT fabric.query('trade', 'away', 'read_item', 'a')");
+	my ($out, $error, $status, $waited) = run_behind($org1, $org2,
+		call('away', 'create_item', 'a') . ";\n"
+		  . "SELECT fabric.query('trade', 'away', 'read_item', 'a')");
 	is($error, '', 'a chaincode that is not installed here is called elsewhere');
 	is($out, "created\n1", 'a query there sees what this node has committed');
 	ok($waited, 'it was seen waiting');
-	like($org3->error_of("SET fabric.endorsement_timeout = '5s'; SELECT fabric.query('trade', 'away', 'change_item', 'b')"), qr/P0001.*item b does not exist/s, 'what does not exist is still refused');
+	like(
+		$org3->error_of(
+			"SET fabric.endorsement_timeout = '5s'; SELECT fabric.query('trade', 'away', 'change_item', 'b')"
+		),
+		qr/P0001.*item b does not exist/s,
+		'what does not exist is still refused');
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
 done_testing();

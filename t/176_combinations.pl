@@ -1,15 +1,20 @@
-# Whom the gateway asks: one organization that refuses, that has not approved, that answers otherwise or lies about its height does not keep the others
+# Whom the gateway asks: one organization that refuses, that has not approved, that answers
+# otherwise or lies about its height does not keep the others
 # from going on; keys with policies of their own need no organizations named by the client.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until height_of);
+use FabricTest   qw(start_network fingerprints wait_until height_of);
 use Fabric::Psql qw(literal);
 use Test::More;
 
 # all but the first are pure peers
-my $network = start_network(orgs => 4, orderers => 1, channel => 'trade', settings => "fabric.endorsement_timeout = '20s'\n");
+my $network = start_network(
+	orgs => 4,
+	orderers => 1,
+	channel => 'trade',
+	settings => "fabric.endorsement_timeout = '20s'\n");
 my ($org1, $org2, $org3, $org4) = my @nodes = $network->nodes;
 my $two = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')";
 
@@ -44,24 +49,33 @@ SQL
 sub approve
 {
 	my ($node, $name, $package, %options) = @_;
-	my $id = defined $package ? literal($node->query("SELECT fabric.install_chaincode($package)")) : 'NULL';
+	my $id =
+	  defined $package
+	  ? literal($node->query("SELECT fabric.install_chaincode($package)"))
+	  : 'NULL';
 
-	$node->query("SELECT fabric.approve_chaincode('trade', '$name', '1', 1, $id, " . literal($options{policy} // $two) .
-		($options{collections} ? ', ' . literal($options{collections}) : '') . ')');
+	$node->query("SELECT fabric.approve_chaincode('trade', '$name', '1', 1, $id, "
+		  . literal($options{policy} // $two)
+		  . ($options{collections} ? ', ' . literal($options{collections}) : '')
+		  . ')');
 }
 
 sub commit_sql
 {
 	my ($name, $more) = @_;
 
-	return "SELECT fabric.commit_chaincode('trade', '$name', '1', 1, " . literal($two) . ($more // '') . ')';
+	return
+		"SELECT fabric.commit_chaincode('trade', '$name', '1', 1, "
+	  . literal($two)
+	  . ($more // '') . ')';
 }
 
 sub call
 {
 	my ($name, @arguments) = @_;
 
-	return "SELECT fabric.invoke('trade', '$name', " . join(', ', map { literal($_) } @arguments) . ')';
+	return
+	  "SELECT fabric.invoke('trade', '$name', " . join(', ', map { literal($_) } @arguments) . ')';
 }
 
 # which organizations endorsed the last transaction of the channel
@@ -82,31 +96,55 @@ my $good = package_of('good', 'false', 0);
 # ---- the lifecycle ----
 
 approve($_, 'assets', $good) foreach $org1, $org3;
-like($org1->error_of(commit_sql('assets')), qr/(?:LF301|P0001).*Org2MSP: [^;]*not agreed[^;]*; Org4MSP: /s, 'a commit without a majority names every organization that has not approved');
+like(
+	$org1->error_of(commit_sql('assets')),
+	qr/(?:LF301|P0001).*Org2MSP: [^;]*not agreed[^;]*; Org4MSP: /s,
+	'a commit without a majority names every organization that has not approved');
 approve($org4, 'assets', $good);
 fingerprints($network, 'trade');
-like($org1->error_of(commit_sql('assets', ", endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP', 'Org3MSP']")), qr/LF301/, 'who insists on an organization that has not approved is refused');
-is($org1->query(commit_sql('assets')), '', 'a definition that a majority has approved is committed, although the first plan has somebody who has not');
+like(
+	$org1->error_of(
+		commit_sql('assets', ", endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP', 'Org3MSP']")),
+	qr/LF301/,
+	'who insists on an organization that has not approved is refused');
+is($org1->query(commit_sql('assets')), '',
+	'a definition that a majority has approved is committed, although the first plan has somebody who has not'
+);
 approve($_, 'second', $good) foreach $org2, $org3, $org4;
 fingerprints($network, 'trade');
-is($org1->query(commit_sql('second')), '', 'also by an organization that has not approved it itself');
+is($org1->query(commit_sql('second')),
+	'', 'also by an organization that has not approved it itself');
 approve($_, 'third', $good) foreach $org1, $org2, $org3;
 fingerprints($network, 'trade');
-is($org1->query(commit_sql('third', ", endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP', 'Org3MSP']")), '', 'organizations can be named');
+is( $org1->query(commit_sql('third', ", endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP', 'Org3MSP']")),
+	'',
+	'organizations can be named');
 
 # ---- a chaincode that refuses ----
 
 approve($org2, 'assets', package_of('refusing', 'true', 0));
 fingerprints($network, 'trade');
-is($org1->query(call('assets', 'put', 'a', 1)), 'stored', 'an organization whose chaincode refuses is replaced');
-like($org1->error_of("SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['a', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"),
-	qr/(?:LF301|P0001).*we do not want a/s, 'who insists on it gets its refusal');
-like($org2->error_of(call('assets', 'put', 'b', 1)), qr/(?:LF301|P0001).*we do not want b.*Ask somebody else/s, 'the refusal of the own chaincode is final');
+is($org1->query(call('assets', 'put', 'a', 1)),
+	'stored', 'an organization whose chaincode refuses is replaced');
+like(
+	$org1->error_of(
+		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['a', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"
+	),
+	qr/(?:LF301|P0001).*we do not want a/s,
+	'who insists on it gets its refusal');
+like(
+	$org2->error_of(call('assets', 'put', 'b', 1)),
+	qr/(?:LF301|P0001).*we do not want b.*Ask somebody else/s,
+	'the refusal of the own chaincode is final');
 approve($_, 'assets', package_of('refusing', 'true', 0)) foreach $org3, $org4;
 fingerprints($network, 'trade');
-like($org1->error_of(call('assets', 'put', 'c', 1)), qr/(?:LF301|P0001): we do not want c.*Org2MSP: we do not want c[^;]*; Org3MSP: [^;]*; Org4MSP: /s, 'when nobody is left all reasons are told');
+like(
+	$org1->error_of(call('assets', 'put', 'c', 1)),
+	qr/(?:LF301|P0001): we do not want c.*Org2MSP: we do not want c[^;]*; Org3MSP: [^;]*; Org4MSP: /s,
+	'when nobody is left all reasons are told');
 
-# ---- an organization that answers otherwise; this node has no package, so nothing says who is right ----
+# ---- an organization that answers otherwise; this node has no package, so nothing says who is
+# right ----
 
 approve($org2, 'third', package_of('lying', 'false', 1));
 approve($org4, 'third', $good);
@@ -114,16 +152,27 @@ approve($org1, 'third', undef);
 fingerprints($network, 'trade');
 is($org1->query(call('third', 'put', 'a', 5)), 'stored', 'organizations that agree are found');
 is(endorsers($org1), 'Org3MSP Org4MSP', 'and only their endorsements are used');
-is($org1->query("SELECT fabric.bytes_to_text(value) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'third' AND key = 'a'"), 5, 'the value is theirs');
-# what a wrong answer touches must not count for those that are right: here a key that nobody may change
-approve($org2, 'third', package_of('touching', 'false', 0, "PERFORM fabric.put_state('locked', '1');"));
-$org3->query(call('third', 'put', 'locked', 1) . ";\n" . call('third', 'guard', 'locked', 'Org9MSP'));
+is( $org1->query(
+		"SELECT fabric.bytes_to_text(value) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'third' AND key = 'a'"
+	),
+	5,
+	'the value is theirs');
+# what a wrong answer touches must not count for those that are right: here a key that nobody may
+# change
+approve($org2, 'third',
+	package_of('touching', 'false', 0, "PERFORM fabric.put_state('locked', '1');"));
+$org3->query(
+	call('third', 'put', 'locked', 1) . ";\n" . call('third', 'guard', 'locked', 'Org9MSP'));
 fingerprints($network, 'trade');
-is($org1->query(call('third', 'put', 'a', 5)), 'stored', 'an answer that touches what nobody may change does not count for the others');
+is($org1->query(call('third', 'put', 'a', 5)),
+	'stored', 'an answer that touches what nobody may change does not count for the others');
 approve($org2, 'third', package_of('lying', 'false', 1));
 fingerprints($network, 'trade');
 $org4->kill_hard;
-like($org1->error_of(call('third', 'put', 'a', 6)), qr/LF309.*"a".*Org2MSP has "7".*Org3MSP has "6".*Org4MSP: /s, 'when nobody decides, the difference is told, and who did not answer');
+like(
+	$org1->error_of(call('third', 'put', 'a', 6)),
+	qr/LF309.*"a".*Org2MSP has "7".*Org3MSP has "6".*Org4MSP: /s,
+	'when nobody decides, the difference is told, and who did not answer');
 $org4->start;
 
 # ---- an organization that claims blocks that there are not ----
@@ -142,7 +191,8 @@ SET LOCAL session_replication_role = replica;
 UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND namespace = 'assets' AND key = 'hot';
 COMMIT;
 SQL
-is($org1->query(call('assets', 'add', 'hot', 1)), 'added', 'who falsifies its state and its height does not keep the others from going on');
+is($org1->query(call('assets', 'add', 'hot', 1)),
+	'added', 'who falsifies its state and its height does not keep the others from going on');
 $org2->query(<<'SQL');
 DROP FUNCTION fabric_internal.endorse(bytea, bigint, bigint);
 ALTER FUNCTION fabric_internal.endorse_truly(bytea, bigint, bigint) RENAME TO endorse;
@@ -153,20 +203,33 @@ is($org2->query("SELECT fabric.rebuild_state('trade') IS NOT NULL"), 't', 'its s
 # ---- keys with policies of their own ----
 
 is($org1->query(call('assets', 'put', 'key', 1)), 'stored', 'a key');
-is($org1->query(call('assets', 'guard', 'key', 'Org3MSP,Org4MSP')), 'guarded', 'gets a policy of its own');
+is($org1->query(call('assets', 'guard', 'key', 'Org3MSP,Org4MSP')),
+	'guarded', 'gets a policy of its own');
 fingerprints($network, 'trade');
-is($org1->query(call('assets', 'add', 'key', 1)), 'added', 'a guarded key is changed without naming organizations');
-is(join(' ', sort split / /, endorsers($org1)), 'Org3MSP Org4MSP', 'endorsed by those that its policy asks for');
-like($org1->query("SELECT validation_code FROM fabric.submit_transaction('trade', 'assets', 'add', ARRAY['key', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"),
-	qr/ENDORSEMENT_POLICY_FAILURE/, 'organizations that the client names are asked as they are');
+is($org1->query(call('assets', 'add', 'key', 1)),
+	'added', 'a guarded key is changed without naming organizations');
+is( join(' ', sort split / /, endorsers($org1)),
+	'Org3MSP Org4MSP',
+	'endorsed by those that its policy asks for');
+like(
+	$org1->query(
+		"SELECT validation_code FROM fabric.submit_transaction('trade', 'assets', 'add', ARRAY['key', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"
+	),
+	qr/ENDORSEMENT_POLICY_FAILURE/,
+	'organizations that the client names are asked as they are');
 is($org1->query(call('assets', 'guard', 'key', 'Org1MSP')), 'guarded', 'the policy can be changed');
 $_->kill_hard foreach $org2, $org3, $org4;
-is($org1->query(call('assets', 'add', 'key', 1)), 'added', 'a key that needs one organization needs no other one');
+is($org1->query(call('assets', 'add', 'key', 1)),
+	'added', 'a key that needs one organization needs no other one');
 like($org1->error_of(call('assets', 'add', 'a', 1)), qr/LF310/, 'other keys do');
 $_->start foreach $org2, $org3, $org4;
-is($org1->query(call('assets', 'guard', 'key', 'Org9MSP')), 'guarded', 'a policy that nobody can satisfy');
+is($org1->query(call('assets', 'guard', 'key', 'Org9MSP')),
+	'guarded', 'a policy that nobody can satisfy');
 my $height = height_of($org1, 'trade');
-like($org1->error_of(call('assets', 'add', 'key', 1)), qr/LF310.*it needs .*Org9MSP\.peer/s, 'is told before anything is ordered');
+like(
+	$org1->error_of(call('assets', 'add', 'key', 1)),
+	qr/LF310.*it needs .*Org9MSP\.peer/s,
+	'is told before anything is ordered');
 is(height_of($org1, 'trade'), $height, 'no block was made of it');
 
 # ---- the plan as discovery shows it ----
@@ -179,6 +242,7 @@ is(height_of($org1, 'trade'), $height, 'no block was made of it');
 	fingerprints($network, 'trade');
 	$org1->query(commit_sql('plan', ', ' . literal($collections)));
 }
+
 sub plan_of
 {
 	my ($more) = @_;
@@ -191,18 +255,33 @@ WITH p AS (SELECT fabric.endorsement_plan('trade', $more) AS plan),
 SELECT string_agg(text, ' ' ORDER BY n) FROM layout
 SQL
 }
-is(plan_of("'plan'"), 'Org1MSP+Org2MSP Org1MSP+Org3MSP Org1MSP+Org4MSP Org2MSP+Org3MSP Org2MSP+Org4MSP Org3MSP+Org4MSP', 'layouts of the chaincode, own organization first');
-is(plan_of("'plan', collections => '{closed}', no_private_reads => true"), 'Org1MSP Org4MSP', 'a collection with a policy of its own');
-is(plan_of("'plan', collections => '{closed}'"), 'Org4MSP', 'where private data is read, only members of the collection');
-is(plan_of("'plan', collections => '{open}'"), 'Org1MSP+Org2MSP', 'a collection without a policy has that of the chaincode');
+is( plan_of("'plan'"),
+	'Org1MSP+Org2MSP Org1MSP+Org3MSP Org1MSP+Org4MSP Org2MSP+Org3MSP Org2MSP+Org4MSP Org3MSP+Org4MSP',
+	'layouts of the chaincode, own organization first');
+is( plan_of("'plan', collections => '{closed}', no_private_reads => true"),
+	'Org1MSP Org4MSP',
+	'a collection with a policy of its own');
+is(plan_of("'plan', collections => '{closed}'"),
+	'Org4MSP', 'where private data is read, only members of the collection');
+is(plan_of("'plan', collections => '{open}'"),
+	'Org1MSP+Org2MSP', 'a collection without a policy has that of the chaincode');
 $org1->query(call('assets', 'put', 'plain', 1));
 $org1->query(call('assets', 'put', 'kept', 1) . ";\n" . call('assets', 'guard', 'kept', 'Org3MSP'));
 is(plan_of("'assets', keys => '{kept}'"), 'Org3MSP', 'a key with a policy of its own');
-is(plan_of("'assets', keys => '{kept,plain}'"), 'Org1MSP+Org3MSP Org2MSP+Org3MSP Org3MSP+Org4MSP', 'with another key that has none');
+is( plan_of("'assets', keys => '{kept,plain}'"),
+	'Org1MSP+Org3MSP Org2MSP+Org3MSP Org3MSP+Org4MSP',
+	'with another key that has none');
 is(plan_of("'assets', keys => '{key}'"), '', 'a key that nobody can change');
-is($org1->query("SELECT plan->'EndorsersByGroups'->'G0'->0->>'LedgerHeight' = (SELECT max(number) + 1 FROM fabric.blocks)::text, plan->'EndorsersByGroups'->'G1'->0->>'Endpoint', plan->>'Chaincode' FROM fabric.endorsement_plan('trade', 'assets') AS plan"),
-	"t|localhost:$org2->{port}|assets", 'height, endpoint and chaincode are told');
-like($org1->error_of("SELECT fabric.endorsement_plan('trade', 'assets', collections => '{none}')"), qr/LF001.*no collection "none"/s, 'a collection that there is not');
-like($org1->error_of("SELECT fabric.endorsement_plan('trade', 'none')"), qr/LF302/, 'a chaincode that there is not');
+is( $org1->query(
+		"SELECT plan->'EndorsersByGroups'->'G0'->0->>'LedgerHeight' = (SELECT max(number) + 1 FROM fabric.blocks)::text, plan->'EndorsersByGroups'->'G1'->0->>'Endpoint', plan->>'Chaincode' FROM fabric.endorsement_plan('trade', 'assets') AS plan"
+	),
+	"t|localhost:$org2->{port}|assets",
+	'height, endpoint and chaincode are told');
+like(
+	$org1->error_of("SELECT fabric.endorsement_plan('trade', 'assets', collections => '{none}')"),
+	qr/LF001.*no collection "none"/s,
+	'a collection that there is not');
+like($org1->error_of("SELECT fabric.endorsement_plan('trade', 'none')"),
+	qr/LF302/, 'a chaincode that there is not');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
 done_testing();

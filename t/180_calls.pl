@@ -1,18 +1,25 @@
-# Calls that can be trusted. A transaction id is its creator's alone: nobody who sees a proposal can use it up, not even a consenter that forwards what it likes.
-# What a chaincode refuses comes to the client and into the log with SQLSTATE, detail, hint, function and line, and with the organization and node where it was
-# refused; it is never taken for an error of the node. Whoever calls what is not there is told what there is.
+# Calls that can be trusted. A transaction id is its creator's alone: nobody who sees a proposal can
+# use it up, not even a consenter that forwards what it likes.
+# What a chaincode refuses comes to the client and into the log with SQLSTATE, detail, hint,
+# function and line, and with the organization and node where it was
+# refused; it is never taken for an error of the node. Whoever calls what is not there is told what
+# there is.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest;
-use FabricWire qw();
+use FabricWire   qw();
 use Fabric::Host qw(spew slurp);
 use Fabric::Psql qw(literal);
 use IPC::Run;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade', profile => { batch_timeout => '200ms' });
+my $network = FabricTest::start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	profile => { batch_timeout => '200ms' });
 my ($org1, $org2, $org3) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => $FabricTest::ANY_TWO);
@@ -40,34 +47,53 @@ CREATE FUNCTION _own() RETURNS void LANGUAGE sql AS $$ SELECT $$;
 SQL
 
 Fabric::Pki::create_key($org1->path('client.key'));
-spew($org1->path('client.pem'), $network->enroll($org1, 'client', 'client', $org1->path('client.key')));
+spew($org1->path('client.pem'),
+	$network->enroll($org1, 'client', 'client', $org1->path('client.key')));
 Fabric::Pki::create_key($org2->path('observer.key'));
-spew($org2->path('observer.pem'), $network->enroll($org2, 'observer', 'client', $org2->path('observer.key')));
+spew($org2->path('observer.pem'),
+	$network->enroll($org2, 'observer', 'client', $org2->path('observer.key')));
 my $client = FabricWire::identity('Org1MSP', $org1->path('client.pem'), $org1->path('client.key'));
-my $observer = FabricWire::identity('Org2MSP', $org2->path('observer.pem'), $org2->path('observer.key'));
-my ($peer1, $peer2) = map { FabricWire::identity($_->{msp_id}, $_->path('keys/node.pem'), $_->path('keys/node.key')) } $org1, $org2;
+my $observer =
+  FabricWire::identity('Org2MSP', $org2->path('observer.pem'), $org2->path('observer.key'));
+my ($peer1, $peer2) =
+  map { FabricWire::identity($_->{msp_id}, $_->path('keys/node.pem'), $_->path('keys/node.key')) }
+  $org1, $org2;
 
 sub make
 {
-	return FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $client, endorsers => [ $peer1, $peer2 ], @_);
+	return FabricWire::transaction(
+		channel => 'trade',
+		chaincode => 'book',
+		version => '1.0',
+		creator => $client,
+		endorsers => [ $peer1, $peer2 ],
+		@_);
 }
 
 sub submit_sql
 {
 	my ($transaction, $signer) = @_;
 
-	return 'SELECT fabric.submit(' . FabricWire::bytea($transaction->{payload}) . ', ' . FabricWire::bytea(FabricWire::sign($signer // $transaction->{creator}, $transaction->{payload})) . ')';
+	return
+		'SELECT fabric.submit('
+	  . FabricWire::bytea($transaction->{payload}) . ', '
+	  . FabricWire::bytea(
+		FabricWire::sign($signer // $transaction->{creator}, $transaction->{payload}))
+	  . ')';
 }
 
 sub code_of
 {
 	my ($transaction) = @_;
 
-	return $org1->query("SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$transaction->{tx_id}', '20s')");
+	return $org1->query(
+		"SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$transaction->{tx_id}', '20s')"
+	);
 }
 
 # the part of a node's log that was written since
 my %log_read = map { ($_->{name} => 0) } $network->nodes;
+
 sub log_of
 {
 	my ($node) = @_;
@@ -82,21 +108,45 @@ sub log_of
 subtest 'transaction ids' => sub {
 	my $victim = make(writes => { bought => 'yes' });
 
-	# in the observer's own name, with the id that it has seen; as an endorser transaction and as another message; without an id
-	foreach my $case ([ 'with the id of another', tx_id => $victim->{tx_id} ], [ 'with id and nonce of another', tx_id => $victim->{tx_id}, nonce => $victim->{nonce} ],
-		[ 'as a message of another type', tx_id => $victim->{tx_id}, type => 0 ], [ 'without an id', tx_id => '' ])
+	# in the observer's own name, with the id that it has seen; as an endorser transaction and as
+	# another message; without an id
+	foreach my $case (
+		[ 'with the id of another', tx_id => $victim->{tx_id} ],
+		[ 'with id and nonce of another', tx_id => $victim->{tx_id}, nonce => $victim->{nonce} ],
+		[ 'as a message of another type', tx_id => $victim->{tx_id}, type => 0 ],
+		[ 'without an id', tx_id => '' ])
 	{
 		my ($name, @parts) = @$case;
-		my $burner = FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $observer, endorsers => [], writes => {}, @parts);
+		my $burner = FabricWire::transaction(
+			channel => 'trade',
+			chaincode => 'book',
+			version => '1.0',
+			creator => $observer,
+			endorsers => [],
+			writes => {},
+			@parts);
 
-		like($org2->error_of(submit_sql($burner)), qr/LF001: transaction id is not the hash of nonce and creator.*DETAIL:.*HINT:/s, "an envelope $name is not admitted");
+		like(
+			$org2->error_of(submit_sql($burner)),
+			qr/LF001: transaction id is not the hash of nonce and creator.*DETAIL:.*HINT:/s,
+			"an envelope $name is not admitted");
 	}
 	# in the victim's name it can only be signed by the victim
-	like($org2->error_of(submit_sql($victim, $observer)), qr/LF202/, "nor the victim's with another signature");
+	like($org2->error_of(submit_sql($victim, $observer)),
+		qr/LF202/, "nor the victim's with another signature");
 
-	# a consenter that is asked by nobody: it forwards them to each of the others, beside one that is in order
+	# a consenter that is asked by nobody: it forwards them to each of the others, beside one that
+	# is in order
 	my @forwarded = (
-		FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'book', version => '1.0', creator => $observer, endorsers => [], writes => {}, tx_id => $victim->{tx_id})),
+		FabricWire::signed(
+			FabricWire::transaction(
+				channel => 'trade',
+				chaincode => 'book',
+				version => '1.0',
+				creator => $observer,
+				endorsers => [],
+				writes => {},
+				tx_id => $victim->{tx_id})),
 		FabricWire::envelope($victim->{payload}, FabricWire::sign($observer, $victim->{payload})),
 		FabricWire::envelope($victim->{payload}, 'no signature'));
 	my $honest = make(writes => { honest => 'yes' });
@@ -104,20 +154,42 @@ subtest 'transaction ids' => sub {
 
 	foreach my $node ($org1, $org2)
 	{
-		my $sql = "SELECT fabric_internal.raft_forward('trade', $org3->{number}, " . FabricWire::bytea(FabricWire::message(map { [ 1, $_ ] } @forwarded, FabricWire::signed($honest))) . ')';
+		my $sql =
+		  "SELECT fabric_internal.raft_forward('trade', $org3->{number}, "
+		  . FabricWire::bytea(
+			FabricWire::message(map { [ 1, $_ ] } @forwarded, FabricWire::signed($honest)))
+		  . ')';
 		my ($output, $error);
 
-		IPC::Run::run([ Fabric::Host::bindir() . '/psql', '-XqAt', '-d',
-				"host=localhost port=$node->{port} dbname=fabric user=$org3->{role} sslmode=verify-full sslcert=$keys/tls.pem sslkey=$keys/tls.key sslrootcert=$keys/tlscas.pem" ],
-			'<', \$sql, '>', \$output, '2>', \$error);
+		IPC::Run::run(
+			[
+				Fabric::Host::bindir() . '/psql',
+				'-XqAt',
+				'-d',
+				"host=localhost port=$node->{port} dbname=fabric user=$org3->{role} sslmode=verify-full sslcert=$keys/tls.pem sslkey=$keys/tls.key sslrootcert=$keys/tlscas.pem"
+			],
+			'<',
+			\$sql,
+			'>',
+			\$output,
+			'2>',
+			\$error);
 		is($output, "t\n", "$node->{name} takes what can be ordered") or diag($error);
-		like(log_of($node), qr/consenter $org3->{number} of channel "trade" forwarded 3 envelopes that cannot be ordered/, 'and says what it has dropped');
+		like(
+			log_of($node),
+			qr/consenter $org3->{number} of channel "trade" forwarded 3 envelopes that cannot be ordered/,
+			'and says what it has dropped');
 	}
 	is(code_of($honest), 'VALID', 'the one that is in order is committed');
-	is($org1->query("SELECT count(*) FROM fabric.transactions WHERE channel = 'trade' AND tx_id = '$victim->{tx_id}'"), '0', 'nothing has used the id of the other');
+	is( $org1->query(
+			"SELECT count(*) FROM fabric.transactions WHERE channel = 'trade' AND tx_id = '$victim->{tx_id}'"
+		),
+		'0',
+		'nothing has used the id of the other');
 	$org1->query(submit_sql($victim));
 	is(code_of($victim), 'VALID', 'so its transaction is valid');
-	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'bought')"), 'yes', 'and has its effect');
+	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'bought')"),
+		'yes', 'and has its effect');
 };
 
 # the error of a call that only one organization executes
@@ -125,31 +197,58 @@ sub refused_at
 {
 	my ($node, $function, @arguments) = @_;
 
-	return $org1->error_of("SELECT fabric.submit_transaction('trade', 'book', '$function', ARRAY[" . join(', ', map { literal($_) } @arguments) . "]::text[], endorsing_orgs => ARRAY['$node->{msp_id}'])");
+	return $org1->error_of("SELECT fabric.submit_transaction('trade', 'book', '$function', ARRAY["
+		  . join(', ', map { literal($_) } @arguments)
+		  . "]::text[], endorsing_orgs => ARRAY['$node->{msp_id}'])");
 }
 
 subtest 'errors of chaincode' => sub {
 	foreach my $node ($org1, $org2)
 	{
-		my $place = $node == $org1 ? 'organization Org1MSP' : "organization Org2MSP, node \"localhost:$org2->{port}\"";
-		my $lines = qr/DETAIL:\s+a detail\n(\S+ )?HINT:\s+a hint\n.*CONTEXT:\s+PL\/pgSQL function inner_refuse\(text\) line 4 at RAISE\n\s*(SQL statement "SELECT inner_refuse\(words\)"\n\s*)?PL\/pgSQL function refuse\(text\) line 3 at PERFORM\n\s*chaincode "book", function "refuse", /s;
+		my $place =
+		  $node == $org1
+		  ? 'organization Org1MSP'
+		  : "organization Org2MSP, node \"localhost:$org2->{port}\"";
+		my $lines =
+		  qr/DETAIL:\s+a detail\n(\S+ )?HINT:\s+a hint\n.*CONTEXT:\s+PL\/pgSQL function inner_refuse\(text\) line 4 at RAISE\n\s*(SQL statement "SELECT inner_refuse\(words\)"\n\s*)?PL\/pgSQL function refuse\(text\) line 3 at PERFORM\n\s*chaincode "book", function "refuse", /s;
 
 		log_of($_) foreach $org1, $org2;
 		my $error = refused_at($node, 'refuse', 'because');
-		like($error, qr/ERROR:\s+U0042: no: because\n$lines$place \(SQLSTATE U0042\)\n/, "$node->{name}: the client has all of it");
+		like(
+			$error,
+			qr/ERROR:\s+U0042: no: because\n$lines$place \(SQLSTATE U0042\)\n/,
+			"$node->{name}: the client has all of it");
 		unlike($error, qr/chaincode "book".*chaincode "book"/s, 'and the place once');
-		like(log_of($org1), qr/ERROR:\s+no: because\n.*$lines$place \(SQLSTATE U0042\)\n.*STATEMENT/s, 'and so has the log');
-		like(log_of($org2), qr/ERROR:\s+no: because\n.*${lines}organization Org2MSP \(SQLSTATE U0042\)\n/s, "that of the other node too") if $node == $org2;
+		like(
+			log_of($org1),
+			qr/ERROR:\s+no: because\n.*$lines$place \(SQLSTATE U0042\)\n.*STATEMENT/s,
+			'and so has the log');
+		like(
+			log_of($org2),
+			qr/ERROR:\s+no: because\n.*${lines}organization Org2MSP \(SQLSTATE U0042\)\n/s,
+			"that of the other node too") if $node == $org2;
 
 		# what a client would take for the state of its connection, session or transaction
-		like(refused_at($node, 'raise', $_), qr/ERROR:\s+LF301: raised\nDETAIL:\s+Raised by chaincode "book" with SQLSTATE $_\./, "$node->{name}: $_ is LF301")
-			foreach '08006', 'LF409', 'LF503', '25P02', '26000', '0A000', '42501', '55P03';
-		like(refused_at($node, 'raise', $_), qr/ERROR:\s+$_: raised\n.*\(SQLSTATE $_\)/s, "$node->{name}: $_ comes as it is") foreach 'P0001', '23505', '22012', 'AB123';
-		like(refused_at($node, 'assert_that', 'false'), qr/ERROR:\s+LF301: not so\nDETAIL:.*SQLSTATE P0004/, "$node->{name}: a failed assertion can be caught by WHEN OTHERS");
+		like(
+			refused_at($node, 'raise', $_),
+			qr/ERROR:\s+LF301: raised\nDETAIL:\s+Raised by chaincode "book" with SQLSTATE $_\./,
+			"$node->{name}: $_ is LF301"
+		) foreach '08006', 'LF409', 'LF503', '25P02', '26000', '0A000', '42501', '55P03';
+		like(
+			refused_at($node, 'raise', $_),
+			qr/ERROR:\s+$_: raised\n.*\(SQLSTATE $_\)/s,
+			"$node->{name}: $_ comes as it is") foreach 'P0001', '23505', '22012', 'AB123';
+		like(
+			refused_at($node, 'assert_that', 'false'),
+			qr/ERROR:\s+LF301: not so\nDETAIL:.*SQLSTATE P0004/,
+			"$node->{name}: a failed assertion can be caught by WHEN OTHERS");
 
 		# built-in functions; what they worked on is no business of the logs' readers
 		$error = refused_at($node, 'from_json', '{"a": "private words", ]');
-		like($error, qr/ERROR:\s+22P02: invalid input syntax for type json\n.*CONTEXT:\s+PL\/pgSQL function from_json\(text\) line 1 at RETURN\n\s*chaincode/s, "$node->{name}: the context has functions only");
+		like(
+			$error,
+			qr/ERROR:\s+22P02: invalid input syntax for type json\n.*CONTEXT:\s+PL\/pgSQL function from_json\(text\) line 1 at RETURN\n\s*chaincode/s,
+			"$node->{name}: the context has functions only");
 		# lengths that another node chooses
 		$error = refused_at($node, 'words', 20000);
 		cmp_ok(length $error, '<', 20000, "$node->{name}: a long message is cut");
@@ -158,9 +257,12 @@ subtest 'errors of chaincode' => sub {
 		is(length $message, 8192, 'to what another node and its log can take');
 		ok(utf8::decode($message), 'at a character');
 	}
-	# the same through invoke and query, in an application's own function, which is in the context too
-	like($org1->error_of("SELECT fabric.query('trade', 'book', 'refuse', 'because')"), qr/U0042: no: because.*line 4 at RAISE/s, 'query');
-	is($org1->query(<<'SQL'), "U0042/a detail/a hint", 'an application catches the error by its own SQLSTATE');
+	# the same through invoke and query, in an application's own function, which is in the context
+	# too
+	like($org1->error_of("SELECT fabric.query('trade', 'book', 'refuse', 'because')"),
+		qr/U0042: no: because.*line 4 at RAISE/s, 'query');
+	is( $org1->query(
+			<<'SQL'), "U0042/a detail/a hint", 'an application catches the error by its own SQLSTATE');
 SET client_min_messages = error;
 CREATE FUNCTION pg_temp.attempt() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -176,19 +278,42 @@ SQL
 };
 
 subtest 'what is not there' => sub {
-	my $all = 'assert_that\(condition boolean\), from_json\(words text\), get\(key text\), inner_refuse\(words text\), put\(key text, value text\), raise\(state text\), refuse\(words text\), to_number\(words text, base integer DEFAULT 10\), words\(size integer\)';
+	my $all =
+	  'assert_that\(condition boolean\), from_json\(words text\), get\(key text\), inner_refuse\(words text\), put\(key text, value text\), raise\(state text\), refuse\(words text\), to_number\(words text, base integer DEFAULT 10\), words\(size integer\)';
 
 	foreach my $node ($org1, $org2)
 	{
-		like(refused_at($node, 'putt', 'a', 'b'), qr/LF301: chaincode "book" has no function "putt"\nDETAIL:\s+Its functions are: $all\.\nHINT:\s+Perhaps you meant the function "put"\./, "$node->{name}: a wrong name");
-		unlike(refused_at($node, 'something_else'), qr/HINT/, 'nothing is meant by a name like no other');
-		like(refused_at($node, '_own'), qr/begin with an underscore.*The others are: $all\./s, "one of the chaincode's own");
-		like(refused_at($node, 'put', 'a'), qr/function "put" does not take 1 arguments\nDETAIL:\s+It takes 2: put\(key text, value text\)\./, 'a wrong number');
-		like(refused_at($node, 'to_number', 'a', 'x'), qr/argument 2 of function "to_number" \("base"\) of type integer.*HINT:\s+The function is to_number\(words text, base integer DEFAULT 10\)\./s, 'a wrong type');
+		like(
+			refused_at($node, 'putt', 'a', 'b'),
+			qr/LF301: chaincode "book" has no function "putt"\nDETAIL:\s+Its functions are: $all\.\nHINT:\s+Perhaps you meant the function "put"\./,
+			"$node->{name}: a wrong name");
+		unlike(refused_at($node, 'something_else'),
+			qr/HINT/, 'nothing is meant by a name like no other');
+		like(
+			refused_at($node, '_own'),
+			qr/begin with an underscore.*The others are: $all\./s,
+			"one of the chaincode's own");
+		like(
+			refused_at($node, 'put', 'a'),
+			qr/function "put" does not take 1 arguments\nDETAIL:\s+It takes 2: put\(key text, value text\)\./,
+			'a wrong number');
+		like(
+			refused_at($node, 'to_number', 'a', 'x'),
+			qr/argument 2 of function "to_number" \("base"\) of type integer.*HINT:\s+The function is to_number\(words text, base integer DEFAULT 10\)\./s,
+			'a wrong type');
 	}
-	like($org1->error_of("SELECT fabric.invoke('trade', 'books', 'get', 'a')"), qr/LF302: chaincode "books" is not defined on channel "trade"\nDETAIL:\s+Chaincodes of the channel: "book"\./, 'a wrong chaincode');
-	like($org1->error_of("SELECT fabric.query('trade', 'books', 'get', 'a')"), qr/LF302: .*\nDETAIL:\s+Chaincodes of the channel: "book"\./, 'in a query');
-	like($org1->error_of("SELECT fabric.query('treade', 'book', 'get', 'a')"), qr/LF401: channel "treade" does not exist on this node\nDETAIL:\s+Channels of this node: "trade"\./, 'a wrong channel');
+	like(
+		$org1->error_of("SELECT fabric.invoke('trade', 'books', 'get', 'a')"),
+		qr/LF302: chaincode "books" is not defined on channel "trade"\nDETAIL:\s+Chaincodes of the channel: "book"\./,
+		'a wrong chaincode');
+	like(
+		$org1->error_of("SELECT fabric.query('trade', 'books', 'get', 'a')"),
+		qr/LF302: .*\nDETAIL:\s+Chaincodes of the channel: "book"\./,
+		'in a query');
+	like(
+		$org1->error_of("SELECT fabric.query('treade', 'book', 'get', 'a')"),
+		qr/LF401: channel "treade" does not exist on this node\nDETAIL:\s+Channels of this node: "trade"\./,
+		'a wrong channel');
 };
 
 done_testing();

@@ -1,6 +1,9 @@
-# Which identity signs. A connection that a pooler lends to many clients never signs as one that another client chose or opened: what cannot be told apart is
-# refused, and what the documentation recommends works through a real PgBouncer in transaction mode. Opened identities end with the transaction; in
-# sessions that say that they are not shared, with RESET ALL, DISCARD ALL and a change of the session user.
+# Which identity signs. A connection that a pooler lends to many clients never signs as one that
+# another client chose or opened: what cannot be told apart is
+# refused, and what the documentation recommends works through a real PgBouncer in transaction mode.
+# Opened identities end with the transaction; in
+# sessions that say that they are not shared, with RESET ALL, DISCARD ALL and a change of the
+# session user.
 use strict;
 use warnings;
 use FindBin;
@@ -11,7 +14,11 @@ use Fabric::Psql qw(literal);
 use IPC::Run;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 1, orderers => 1, channel => 'trade', profile => { batch_timeout => '50ms' });
+my $network = FabricTest::start_network(
+	orgs => 1,
+	orderers => 1,
+	channel => 'trade',
+	profile => { batch_timeout => '50ms' });
 my ($org1) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => "'Org1MSP.peer'" =~ s/^(.*)$/OR($1)/r);
@@ -24,7 +31,8 @@ END $$;
 SQL
 
 $org1->query("SELECT fabric.ca_create('ca.app', 'AppMSP')");
-$org1->query("CREATE ROLE $_ LOGIN IN ROLE fabric_client") foreach 'app', 'single', 'settled', 'other';
+$org1->query("CREATE ROLE $_ LOGIN IN ROLE fabric_client")
+  foreach 'app', 'single', 'settled', 'other';
 foreach my $label ('alice', 'bob', 'carol', 'dave')
 {
 	my $key = $org1->path("$label.key");
@@ -32,19 +40,28 @@ foreach my $label ('alice', 'bob', 'carol', 'dave')
 	Fabric::Pki::create_key($key);
 	my $certificate = $network->enroll($org1, $label, 'client', $key);
 	my $passphrase = $label eq 'carol' ? ", 'the words of carol'" : '';
-	$org1->query("SELECT fabric.add_identity('$label', 'Org1MSP', " . literal($certificate) . ', ' . literal(slurp($key)) . "$passphrase)");
+	$org1->query("SELECT fabric.add_identity('$label', 'Org1MSP', "
+		  . literal($certificate) . ', '
+		  . literal(slurp($key))
+		  . "$passphrase)");
 }
 $org1->query("SELECT fabric.grant_identity('$_->[0]', '$_->[1]')")
-	foreach [ alice => 'app' ], [ bob => 'app' ], [ carol => 'app' ], [ carol => 'other' ], [ dave => 'single' ], [ alice => 'settled' ], [ bob => 'settled' ];
+  foreach [ alice => 'app' ], [ bob => 'app' ], [ carol => 'app' ], [ carol => 'other' ],
+  [ dave => 'single' ], [ alice => 'settled' ], [ bob => 'settled' ];
 $org1->query("ALTER ROLE settled SET fabric.identity = 'bob'");
 
 my $WHO = "SELECT fabric.query('trade', 'book', 'who')";
-is($org1->query("SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => '$_'), 'UTF8')"), $_, "the chaincode sees that $_ signed") foreach 'alice', 'bob', 'dave';
+is( $org1->query(
+		"SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => '$_'), 'UTF8')"
+	),
+	$_,
+	"the chaincode sees that $_ signed") foreach 'alice', 'bob', 'dave';
 
 # ---- a client that stays connected ----
 
 package Client
 {
+
 	sub new
 	{
 		my ($class, $host, $port, $user, $options) = @_;
@@ -52,8 +69,18 @@ package Client
 
 		local %ENV = map { /^PG/ ? () : ($_ => $ENV{$_}) } keys %ENV;
 		$ENV{PGOPTIONS} = $options if defined $options;
-		$self->{psql} = IPC::Run::start([ Fabric::Host::bindir() . '/psql', '-XqAt', '-v', 'VERBOSITY=verbose', '-h', $host, '-p', $port, '-U', $user, '-d', 'fabric' ],
-			'<', \$self->{input}, '>', \$self->{output}, '2>&1', IPC::Run::timeout(120));
+		$self->{psql} = IPC::Run::start(
+			[
+				Fabric::Host::bindir() . '/psql',
+				'-XqAt', '-v', 'VERBOSITY=verbose', '-h', $host, '-p', $port, '-U', $user, '-d',
+				'fabric'
+			],
+			'<',
+			\$self->{input},
+			'>',
+			\$self->{output},
+			'2>&1',
+			IPC::Run::timeout(120));
 		return $self;
 	}
 
@@ -86,7 +113,8 @@ sub direct
 	return Client->new($org1->cluster->host, $org1->{port}, $user, $options);
 }
 
-my $NOT_CHOSEN = qr/LF108: identity "\w+" was not chosen in this transaction.*DETAIL:.*HINT:.*SET LOCAL.*fabric\.session_identity/s;
+my $NOT_CHOSEN =
+  qr/LF108: identity "\w+" was not chosen in this transaction.*DETAIL:.*HINT:.*SET LOCAL.*fabric\.session_identity/s;
 
 # ---- PgBouncer, whose one connection all clients share ----
 
@@ -111,8 +139,10 @@ pidfile = $pool/pid
 INI
 my ($bouncer) = grep { -x $_ } map { "$_/pgbouncer" } '/usr/sbin', split /:/, $ENV{PATH};
 die "pgbouncer is missing; tools/setup installs it\n" unless $bouncer;
-my $pooler = IPC::Run::start([ $bouncer, "$pool/pgbouncer.ini" ], '<', \undef, '>', '/dev/null', '2>', '/dev/null');
-FabricTest::wait_until(sub { -S "$pool/.s.PGSQL.$pool_port" }, 30) or die "PgBouncer did not start:\n" . slurp("$pool/log");
+my $pooler = IPC::Run::start([ $bouncer, "$pool/pgbouncer.ini" ],
+	'<', \undef, '>', '/dev/null', '2>', '/dev/null');
+FabricTest::wait_until(sub { -S "$pool/.s.PGSQL.$pool_port" }, 30)
+  or die "PgBouncer did not start:\n" . slurp("$pool/log");
 
 sub pooled
 {
@@ -126,9 +156,12 @@ subtest 'two clients of a pooler' => sub {
 	my %pids = map { ($_->run('SELECT pg_backend_pid()') => 1) } values %client;
 	my %ways = (
 		'SET LOCAL' => sub { "BEGIN;\nSET LOCAL fabric.identity = '$_[0]';\n$WHO;\nCOMMIT" },
-		'SET in a transaction block' => sub { "BEGIN;\nSET fabric.identity = '$_[0]';\n$WHO;\nCOMMIT" },
+		'SET in a transaction block' =>
+		  sub { "BEGIN;\nSET fabric.identity = '$_[0]';\n$WHO;\nCOMMIT" },
 		'one string of statements' => sub { "SET fabric.identity = '$_[0]'\\; $WHO" },
-		'the argument' => sub { "SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => '$_[0]'), 'UTF8')" });
+		'the argument' => sub {
+			"SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => '$_[0]'), 'UTF8')";
+		});
 
 	is(scalar keys %pids, 1, 'they share one connection');
 	foreach my $way (sort keys %ways)
@@ -139,16 +172,24 @@ subtest 'two clients of a pooler' => sub {
 		{
 			$answers{$_}{ $client{$_}->run($ways{$way}->($_)) }++ foreach 'alice', 'bob';
 		}
-		is_deeply($answers{$_}, { $_ => 50 }, "$way: every call of ${_}'s is signed by $_") foreach 'alice', 'bob';
+		is_deeply($answers{$_}, { $_ => 50 }, "$way: every call of ${_}'s is signed by $_")
+		  foreach 'alice', 'bob';
 	}
 	# the same for what is ordered
 	foreach my $round (1 .. 3)
 	{
 		foreach my $label ('alice', 'bob')
 		{
-			is($client{$label}->run("SELECT convert_from(payload, 'UTF8'), validation_code FROM fabric.submit_transaction('trade', 'book', 'sign', ARRAY['a-$label-$round'], identity => '$label')"),
-				"$label|VALID", "submit_transaction as $label");
-			is($client{$label}->run("BEGIN;\nSET LOCAL fabric.identity = '$label';\nSELECT fabric.invoke('trade', 'book', 'sign', 'b-$label-$round');\nCOMMIT"), $label, "invoke as $label");
+			is( $client{$label}->run(
+					"SELECT convert_from(payload, 'UTF8'), validation_code FROM fabric.submit_transaction('trade', 'book', 'sign', ARRAY['a-$label-$round'], identity => '$label')"
+				),
+				"$label|VALID",
+				"submit_transaction as $label");
+			is( $client{$label}->run(
+					"BEGIN;\nSET LOCAL fabric.identity = '$label';\nSELECT fabric.invoke('trade', 'book', 'sign', 'b-$label-$round');\nCOMMIT"
+				),
+				$label,
+				"invoke as $label");
 		}
 	}
 
@@ -164,16 +205,28 @@ subtest 'two clients of a pooler' => sub {
 			$answer =~ $NOT_CHOSEN ? $refused{$label}++ : push @wrong, $answer;
 		}
 	}
-	is_deeply(\%refused, { alice => 50, bob => 50 }, 'SET outside of a transaction is refused when it is used') or diag("@wrong[0 .. 3]");
+	is_deeply(
+		\%refused,
+		{ alice => 50, bob => 50 },
+		'SET outside of a transaction is refused when it is used') or diag("@wrong[0 .. 3]");
 	# it does not get in the way of who chooses
-	is($client{alice}->run("BEGIN;\nSET LOCAL fabric.identity = 'alice';\n$WHO;\nCOMMIT"), 'alice', 'SET LOCAL above what was left behind');
+	is($client{alice}->run("BEGIN;\nSET LOCAL fabric.identity = 'alice';\n$WHO;\nCOMMIT"),
+		'alice', 'SET LOCAL above what was left behind');
 	like($client{bob}->run($WHO), $NOT_CHOSEN, 'which is there again afterwards');
-	like($client{bob}->run('SET fabric.session_identity = on'), qr/22023: parameter "fabric.session_identity" cannot be changed in a session/, 'a client cannot say for all that the connection is its own');
+	like(
+		$client{bob}->run('SET fabric.session_identity = on'),
+		qr/22023: parameter "fabric.session_identity" cannot be changed in a session/,
+		'a client cannot say for all that the connection is its own');
 
 	# an opened identity is not left behind for the next client
-	is($client{alice}->run("BEGIN;\nSET LOCAL fabric.identity = 'carol';\nSELECT fabric.open_identity('carol', 'the words of carol') IS NULL;\n$WHO;\nCOMMIT") =~ s/^\w\n//r, 'carol',
+	is( $client{alice}->run(
+			"BEGIN;\nSET LOCAL fabric.identity = 'carol';\nSELECT fabric.open_identity('carol', 'the words of carol') IS NULL;\n$WHO;\nCOMMIT"
+		) =~ s/^\w\n//r,
+		'carol',
 		'opened and used in one transaction');
-	like($client{bob}->run("BEGIN;\nSET LOCAL fabric.identity = 'carol';\n$WHO"), qr/LF108: the key of identity "carol" is encrypted and not opened in this transaction.*HINT:.*fabric\.open_identity/s,
+	like(
+		$client{bob}->run("BEGIN;\nSET LOCAL fabric.identity = 'carol';\n$WHO"),
+		qr/LF108: the key of identity "carol" is encrypted and not opened in this transaction.*HINT:.*fabric\.open_identity/s,
 		'the next client has to open it itself');
 	$client{bob}->run('ROLLBACK');
 	$_->end foreach values %client;
@@ -193,14 +246,18 @@ $pooler->finish;
 subtest 'direct connections' => sub {
 	my $client = direct('app');
 
-	like($client->run($WHO), qr/LF108: several identities are granted to this role/, 'several, and none chosen');
+	like(
+		$client->run($WHO),
+		qr/LF108: several identities are granted to this role/,
+		'several, and none chosen');
 	$client->run("SET fabric.identity = 'alice'");
 	like($client->run($WHO), $NOT_CHOSEN, 'the server cannot see that a connection is not shared');
 	$client->end;
 
 	$client = direct('app', "-c fabric.identity=alice");
 	is($client->run($WHO), 'alice', 'the options of the connection choose for the session');
-	is($client->run("BEGIN;\nSET LOCAL fabric.identity = 'bob';\n$WHO;\nROLLBACK;\n$WHO"), "bob\nalice", 'SET LOCAL for a transaction');
+	is($client->run("BEGIN;\nSET LOCAL fabric.identity = 'bob';\n$WHO;\nROLLBACK;\n$WHO"),
+		"bob\nalice", 'SET LOCAL for a transaction');
 	$client->end;
 
 	$client = direct('app', '-c fabric.session_identity=on');
@@ -213,14 +270,20 @@ subtest 'direct connections' => sub {
 
 subtest 'opened identities' => sub {
 	my $open = "SELECT fabric.open_identity('carol', 'the words of carol') IS NULL";
-	my $as_carol = "SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => 'carol'), 'UTF8')";
+	my $as_carol =
+	  "SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => 'carol'), 'UTF8')";
 	my $closed = qr/LF108: the key of identity "carol" is encrypted and not opened in this session/;
 	my $client = direct('app', '-c fabric.session_identity=on');
 
 	$client->run($open);
 	is($client->run($as_carol), 'carol', 'opened for the session');
 	is($client->run('SHOW fabric.identity_opened'), 'on', 'and shown');
-	foreach my $end ('DISCARD ALL', 'RESET ALL', 'RESET fabric.identity_opened', "SELECT fabric.close_identity('carol')", 'SET fabric.identity_opened = off')
+	foreach my $end (
+		'DISCARD ALL',
+		'RESET ALL',
+		'RESET fabric.identity_opened',
+		"SELECT fabric.close_identity('carol')",
+		'SET fabric.identity_opened = off')
 	{
 		$client->run($open);
 		is($client->run($as_carol), 'carol', 'opened again');
@@ -233,7 +296,8 @@ subtest 'opened identities' => sub {
 
 	# the session user changes, and comes back
 	$client = direct($org1->connection->{user}, '-c fabric.session_identity=on');
-	foreach my $change ('SET SESSION AUTHORIZATION other', "SELECT set_config('session_authorization', 'other', false) IS NULL")
+	foreach my $change ('SET SESSION AUTHORIZATION other',
+		"SELECT set_config('session_authorization', 'other', false) IS NULL")
 	{
 		$client->run("SET SESSION AUTHORIZATION app;\n$open");
 		is($client->run($as_carol), 'carol', 'opened by one session user');
@@ -257,9 +321,15 @@ ALTER FUNCTION public.as_other() OWNER TO other;
 SQL
 	$client = direct('app', '-c fabric.session_identity=on');
 	$client->run($open);
-	like($client->run("SET ROLE other;\n$as_carol"), qr/$closed.*DETAIL:\s+Another role has opened it/s, 'SET ROLE does not take it along');
+	like(
+		$client->run("SET ROLE other;\n$as_carol"),
+		qr/$closed.*DETAIL:\s+Another role has opened it/s,
+		'SET ROLE does not take it along');
 	$client->run('RESET ROLE');
-	like($client->run('SELECT public.as_other()'), qr/$closed.*DETAIL:\s+Another role has opened it/s, "a function with its owner's rights does not use it");
+	like(
+		$client->run('SELECT public.as_other()'),
+		qr/$closed.*DETAIL:\s+Another role has opened it/s,
+		"a function with its owner's rights does not use it");
 	is($client->run($as_carol), 'carol', 'who has opened it still can');
 	$client->end;
 };

@@ -1,17 +1,22 @@
-# Transient data of a call that fails gets to the client, in the chaincode's words, and into no log and no file of any node: with the settings that a server
+# Transient data of a call that fails gets to the client, in the chaincode's words, and into no log
+# and no file of any node: with the settings that a server
 # has by default, however the call is written, and wherever the chaincode puts the values.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest;
-use FabricWire qw();
+use FabricWire   qw();
 use Fabric::Host qw(spew slurp);
 use Fabric::Psql qw(literal);
 use File::Find;
 use Test::More;
 
-my $network = FabricTest::start_network(orgs => 2, orderers => 1, channel => 'trade', profile => { batch_timeout => '50ms' });
+my $network = FabricTest::start_network(
+	orgs => 2,
+	orderers => 1,
+	channel => 'trade',
+	profile => { batch_timeout => '50ms' });
 my ($org1, $org2) = $network->nodes;
 
 $network->deploy('trade', 'secrets', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
@@ -37,7 +42,8 @@ CREATE FUNCTION plain(key text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 
 SQL
 
 Fabric::Pki::create_key($org1->path('client.key'));
-spew($org1->path('client.pem'), $network->enroll($org1, 'client', 'client', $org1->path('client.key')));
+spew($org1->path('client.pem'),
+	$network->enroll($org1, 'client', 'client', $org1->path('client.key')));
 my $client = FabricWire::identity('Org1MSP', $org1->path('client.pem'), $org1->path('client.key'));
 my $number = 0;
 my %secrets;
@@ -75,54 +81,137 @@ foreach my $node ($org1, $org2)
 		my $name = "$function at $node->{name}";
 		my $value = secret($name);
 
-		refused($name, "SELECT fabric.submit_transaction('trade', 'secrets', '$function', transient => " . transient($value) . ", endorsing_orgs => ARRAY['$node->{msp_id}'])",
+		refused(
+			$name,
+			"SELECT fabric.submit_transaction('trade', 'secrets', '$function', transient => "
+			  . transient($value)
+			  . ", endorsing_orgs => ARRAY['$node->{msp_id}'])",
 			$function eq 'as_json' ? qr/22P02/ : qr/\Q$value\E/);
 	}
-	refused("a message at $node->{name}", "SELECT fabric.submit_transaction('trade', 'secrets', 'says', transient => " . transient(secret("a message at $node->{name}")) . ", endorsing_orgs => ARRAY['$node->{msp_id}'])", qr/P0001/);
+	refused(
+		"a message at $node->{name}",
+		"SELECT fabric.submit_transaction('trade', 'secrets', 'says', transient => "
+		  . transient(secret("a message at $node->{name}"))
+		  . ", endorsing_orgs => ARRAY['$node->{msp_id}'])",
+		qr/P0001/);
 	foreach my $state ('40001', '57014', 'XX000', 'LF409', '53200')
 	{
 		my $name = "a failure with $state at $node->{name}";
 
-		refused($name, "SELECT fabric.submit_transaction('trade', 'secrets', 'failure', ARRAY['$state'], transient => " . transient(secret($name)) . ", endorsing_orgs => ARRAY['$node->{msp_id}'])", qr/ERROR/);
+		refused(
+			$name,
+			"SELECT fabric.submit_transaction('trade', 'secrets', 'failure', ARRAY['$state'], transient => "
+			  . transient(secret($name))
+			  . ", endorsing_orgs => ARRAY['$node->{msp_id}'])",
+			qr/ERROR/);
 	}
 }
 my $value = secret('a part of it');
 my $part = substr($value, 2, 12);
-refused('a part of it', "SELECT fabric.submit_transaction('trade', 'secrets', 'part', transient => " . transient($value) . ')', qr/22P02.*\Q$part\E/);
+refused(
+	'a part of it',
+	"SELECT fabric.submit_transaction('trade', 'secrets', 'part', transient => "
+	  . transient($value) . ')',
+	qr/22P02.*\Q$part\E/);
 $secrets{'that part'} = $part;
 
 # other ways to write the call
 $value = secret('a query');
-refused('a query', "SELECT fabric.evaluate_transaction('trade', 'secrets', 'message', transient => " . transient($value) . ')', qr/\Q$value\E/);
+refused(
+	'a query',
+	"SELECT fabric.evaluate_transaction('trade', 'secrets', 'message', transient => "
+	  . transient($value) . ')',
+	qr/\Q$value\E/);
 $value = secret('inside of a block');
-refused('inside of a block', "DO \$do\$ BEGIN\nPERFORM fabric.submit_transaction('trade', 'secrets', 'message', transient => " . transient($value) . ");\nEND \$do\$", qr/\Q$value\E.*CONTEXT/s);
+refused(
+	'inside of a block',
+	"DO \$do\$ BEGIN\nPERFORM fabric.submit_transaction('trade', 'secrets', 'message', transient => "
+	  . transient($value)
+	  . ");\nEND \$do\$",
+	qr/\Q$value\E.*CONTEXT/s);
 $value = secret('prepared');
-refused('prepared', "PREPARE p AS SELECT fabric.submit_transaction('trade', 'secrets', 'message', transient => \$1);\nEXECUTE p(" . transient($value) . ')', qr/\Q$value\E/);
+refused(
+	'prepared',
+	"PREPARE p AS SELECT fabric.submit_transaction('trade', 'secrets', 'message', transient => \$1);\nEXECUTE p("
+	  . transient($value) . ')',
+	qr/\Q$value\E/);
 $value = secret('caught and raised again');
-refused('caught and raised again', "DO \$do\$ BEGIN\nPERFORM fabric.submit_transaction('trade', 'secrets', 'message', transient => " . transient($value) . ");\nEXCEPTION WHEN OTHERS THEN RAISE;\nEND \$do\$", qr/\Q$value\E/);
-refused('a wrong channel', "SELECT fabric.submit_transaction('nosuch', 'secrets', 'message', transient => " . transient(secret('a wrong channel')) . ')', qr/LF401/);
-refused('a wrong function', "SELECT fabric.submit_transaction('trade', 'secrets', 'nosuch', transient => " . transient(secret('a wrong function')) . ')', qr/has no function/);
-refused('a wrong identity', "SELECT fabric.submit_transaction('trade', 'secrets', 'message', identity => 'nosuch', transient => " . transient(secret('a wrong identity')) . ')', qr/LF108/);
-refused('not an object', "SELECT fabric.submit_transaction('trade', 'secrets', 'message', transient => " . literal('["' . secret('not an object') . '"]') . ')', qr/must be a JSON object/);
-refused('cancelled', "SET statement_timeout = '1s';\nSELECT fabric.submit_transaction('trade', 'secrets', 'endless', transient => " . transient(secret('cancelled')) . ')', qr/57014/);
-my $held = Fabric::Psql::start_query($org1->connection, "SELECT fabric.submit_transaction('trade', 'secrets', 'endless', transient => " . transient(secret('terminated')) . ", endorsing_orgs => ARRAY['Org2MSP'])");
-ok(FabricTest::wait_until(sub { $org2->query("SELECT count(*) FROM pg_stat_activity WHERE query ~ 'fabric_internal.endorse' AND state = 'active'") > 0 }), 'a call is under way');
-$org1->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'submit_transaction' AND pid <> pg_backend_pid()");
+refused(
+	'caught and raised again',
+	"DO \$do\$ BEGIN\nPERFORM fabric.submit_transaction('trade', 'secrets', 'message', transient => "
+	  . transient($value)
+	  . ");\nEXCEPTION WHEN OTHERS THEN RAISE;\nEND \$do\$",
+	qr/\Q$value\E/);
+refused(
+	'a wrong channel',
+	"SELECT fabric.submit_transaction('nosuch', 'secrets', 'message', transient => "
+	  . transient(secret('a wrong channel')) . ')',
+	qr/LF401/);
+refused(
+	'a wrong function',
+	"SELECT fabric.submit_transaction('trade', 'secrets', 'nosuch', transient => "
+	  . transient(secret('a wrong function')) . ')',
+	qr/has no function/);
+refused(
+	'a wrong identity',
+	"SELECT fabric.submit_transaction('trade', 'secrets', 'message', identity => 'nosuch', transient => "
+	  . transient(secret('a wrong identity')) . ')',
+	qr/LF108/);
+refused(
+	'not an object',
+	"SELECT fabric.submit_transaction('trade', 'secrets', 'message', transient => "
+	  . literal('["' . secret('not an object') . '"]') . ')',
+	qr/must be a JSON object/);
+refused(
+	'cancelled',
+	"SET statement_timeout = '1s';\nSELECT fabric.submit_transaction('trade', 'secrets', 'endless', transient => "
+	  . transient(secret('cancelled')) . ')',
+	qr/57014/);
+my $held = Fabric::Psql::start_query($org1->connection,
+		"SELECT fabric.submit_transaction('trade', 'secrets', 'endless', transient => "
+	  . transient(secret('terminated'))
+	  . ", endorsing_orgs => ARRAY['Org2MSP'])");
+ok( FabricTest::wait_until(
+		sub {
+			$org2->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE query ~ 'fabric_internal.endorse' AND state = 'active'"
+			) > 0;
+		}),
+	'a call is under way');
+$org1->query(
+	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'submit_transaction' AND pid <> pg_backend_pid()"
+);
 Fabric::Psql::finish_query($held);
 
 # the split call, whose arguments are the proposal's bytes
 $value = secret('the split call');
 $secrets{'the split call in hex'} = unpack('H*', $value);
-my ($proposal) = map { pack('H*', $_) } $org1->query("SELECT encode(proposal, 'hex') FROM fabric.new_proposal('trade', 'secrets', 'message', '{}', " . FabricWire::bytea($client->{bytes}) . ', ' . transient($value) . ')');
-my $signed = FabricWire::bytea($proposal) . ', ' . FabricWire::bytea(FabricWire::sign($client, $proposal));
+my ($proposal) =
+  map { pack('H*', $_) }
+  $org1->query(
+	"SELECT encode(proposal, 'hex') FROM fabric.new_proposal('trade', 'secrets', 'message', '{}', "
+	  . FabricWire::bytea($client->{bytes}) . ', '
+	  . transient($value)
+	  . ')');
+my $signed =
+  FabricWire::bytea($proposal) . ', ' . FabricWire::bytea(FabricWire::sign($client, $proposal));
 refused('endorse', "SELECT fabric.endorse($signed)", qr/\Q$value\E/);
 refused('endorse elsewhere', "SELECT fabric.endorse($signed, ARRAY['Org2MSP'])", qr/\Q$value\E/);
 refused('evaluate', "SELECT fabric.evaluate($signed)", qr/\Q$value\E/);
-refused('a proposal that is cut', 'SELECT fabric.evaluate(' . FabricWire::bytea(substr($proposal, 0, -1)) . ", 'x')", qr/LF002/);
-refused('a signature that is wrong', 'SELECT fabric.endorse(' . FabricWire::bytea($proposal) . ", 'x')", qr/LF103/);
-refused('a new proposal that is refused', "SELECT fabric.new_proposal('nosuch', 'secrets', 'message', '{}', 'x', " . transient(secret('a new proposal that is refused')) . ')', qr/LF401/);
+refused('a proposal that is cut',
+	'SELECT fabric.evaluate(' . FabricWire::bytea(substr($proposal, 0, -1)) . ", 'x')", qr/LF002/);
+refused('a signature that is wrong',
+	'SELECT fabric.endorse(' . FabricWire::bytea($proposal) . ", 'x')", qr/LF103/);
+refused(
+	'a new proposal that is refused',
+	"SELECT fabric.new_proposal('nosuch', 'secrets', 'message', '{}', 'x', "
+	  . transient(secret('a new proposal that is refused')) . ')',
+	qr/LF401/);
 # a call without transient data is logged as ever
-refused('plain', "SELECT fabric.submit_transaction('trade', 'secrets', 'plain', ARRAY['key'], endorsing_orgs => ARRAY['Org2MSP'])", qr/plain key/);
+refused(
+	'plain',
+	"SELECT fabric.submit_transaction('trade', 'secrets', 'plain', ARRAY['key'], endorsing_orgs => ARRAY['Org2MSP'])",
+	qr/plain key/);
 
 # ---- what is left of them ----
 
@@ -130,7 +219,9 @@ foreach my $node ($org1, $org2)
 {
 	my $log = slurp($node->cluster->logfile);
 
-	like($log, qr/LOG:\s+a call with transient data failed with SQLSTATE (?:P0001|LF301)\n.*CONTEXT:\s+PL\/pgSQL function message\(\) line 1 at RAISE\n\s*chaincode "secrets", function "message", organization $node->{msp_id}/s,
+	like(
+		$log,
+		qr/LOG:\s+a call with transient data failed with SQLSTATE (?:P0001|LF301)\n.*CONTEXT:\s+PL\/pgSQL function message\(\) line 1 at RAISE\n\s*chaincode "secrets", function "message", organization $node->{msp_id}/s,
 		"$node->{name} logs where it failed");
 	like($log, qr/ERROR:\s+plain key\n/, 'and all of a call without transient data');
 	like($log, qr/STATEMENT:.*plain.*key/, 'with its statement') if $node == $org1;
@@ -143,13 +234,20 @@ foreach my $node ($org1, $org2)
 {
 	my $pattern = join '|', map { quotemeta } values %secrets;
 
-	find({ no_chdir => 1, wanted => sub {
-		return unless -f $_;
-		open(my $handle, '<:raw', $_) or return;
-		local $/;
-		my $content = <$handle>;
-		push @{ $found{$1} }, $File::Find::name while $content =~ /($pattern)/g;
-	} }, $node->cluster->data_dir, $node->cluster->logfile);
+	find(
+		{
+			no_chdir => 1,
+			wanted => sub {
+				return unless -f $_;
+				open(my $handle, '<:raw', $_) or return;
+				local $/;
+				my $content = <$handle>;
+				push @{ $found{$1} }, $File::Find::name while $content =~ /($pattern)/g;
+			}
+		},
+		$node->cluster->data_dir,
+		$node->cluster->logfile);
 }
-is_deeply($found{ $secrets{$_} } // [], [], "$_ is in no file of a node") foreach sort keys %secrets;
+is_deeply($found{ $secrets{$_} } // [], [], "$_ is in no file of a node")
+  foreach sort keys %secrets;
 done_testing();

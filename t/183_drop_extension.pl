@@ -1,4 +1,5 @@
-# What one careless statement could lose is not dropped: a joined channel, an authority that has issued. When it is wanted, keys and chaincode go too.
+# What one careless statement could lose is not dropped: a joined channel, an authority that has
+# issued. When it is wanted, keys and chaincode go too.
 use strict;
 use warnings;
 use FindBin;
@@ -8,7 +9,9 @@ use Test::More;
 
 my $network = start_network(orgs => 1, orderers => 1, channel => 'trade', own_authorities => 1);
 my ($node) = $network->nodes;
-my $keystore = $node->query("SELECT CASE WHEN s LIKE '/%' THEN s ELSE current_setting('data_directory') || '/' || s END FROM current_setting('fabric.keystore_directory') s");
+my $keystore = $node->query(
+	"SELECT CASE WHEN s LIKE '/%' THEN s ELSE current_setting('data_directory') || '/' || s END FROM current_setting('fabric.keystore_directory') s"
+);
 my @dropping = (
 	'DROP EXTENSION fabric',
 	'DROP EXTENSION fabric CASCADE',
@@ -21,14 +24,19 @@ my @dropping = (
 # everything that could be lost, as numbers
 sub belongings
 {
-	return join ' ', map { $node->query($_) } 'SELECT count(*) FROM fabric.channels', 'SELECT count(*) FROM fabric.cas', 'SELECT count(*) FROM fabric.identities',
-		"SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'fabric_cc_%'", "SELECT count(*) FROM pg_ls_dir('$keystore')";
+	return join ' ', map { $node->query($_) } 'SELECT count(*) FROM fabric.channels',
+	  'SELECT count(*) FROM fabric.cas', 'SELECT count(*) FROM fabric.identities',
+	  "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'fabric_cc_%'",
+	  "SELECT count(*) FROM pg_ls_dir('$keystore')";
 }
 
 deploy_registry($network);
 $node->query(create_vehicle('V1'));
 my $before = belongings();
-like($before, qr/^1 [1-9]\d* [1-9]\d* 1 [1-9]\d*$/, 'there are a channel, authorities, identities, chaincode, keys');
+like(
+	$before,
+	qr/^1 [1-9]\d* [1-9]\d* 1 [1-9]\d*$/,
+	'there are a channel, authorities, identities, chaincode, keys');
 
 # ---- refused, whatever the way ----
 
@@ -43,37 +51,59 @@ foreach my $preload (1, 0)
 	}
 	foreach my $statement (@dropping)
 	{
-		# a table that is no part of the extension any more is one of PostgreSQL's tables: there the library has to be loaded already
+		# a table that is no part of the extension any more is one of PostgreSQL's tables: there the
+		# library has to be loaded already
 		next if !$preload && $statement =~ /ALTER/;
-		like($node->error_of($statement), qr/2BP01: cannot drop extension fabric because (?:channel "trade" is joined|certificate authority ".*" has issued certificates)\nDETAIL:.*lost.*\nHINT:.*allow_drop_extension/s,
+		like(
+			$node->error_of($statement),
+			qr/2BP01: cannot drop extension fabric because (?:channel "trade" is joined|certificate authority ".*" has issued certificates)\nDETAIL:.*lost.*\nHINT:.*allow_drop_extension/s,
 			"$where: $statement");
 	}
 	is(belongings(), $before, "$where: all is there");
 }
 $node->stop;
 $node->start;
-like($node->error_of('DROP DATABASE fabric WITH (FORCE)', database => 'postgres'), qr/2BP01: cannot drop database "fabric" because channel "trade" is joined in it/, 'nor is the database, by force');
-like($node->error_of('DROP ROLE nobody; DROP EXTENSION fabric'), qr/"nobody" does not exist/, 'other statements have their own errors');
-$node->query('CREATE ROLE someone; CREATE SCHEMA other AUTHORIZATION someone; DROP OWNED BY someone CASCADE; DROP ROLE someone; CREATE SCHEMA other; DROP SCHEMA other');
-like($node->error_of('SET ROLE fabric_admin; SET fabric.allow_drop_extension = on'), qr/42501/, 'the setting is a superuser\'s');
+like(
+	$node->error_of('DROP DATABASE fabric WITH (FORCE)', database => 'postgres'),
+	qr/2BP01: cannot drop database "fabric" because channel "trade" is joined in it/,
+	'nor is the database, by force');
+like(
+	$node->error_of('DROP ROLE nobody; DROP EXTENSION fabric'),
+	qr/"nobody" does not exist/,
+	'other statements have their own errors');
+$node->query(
+	'CREATE ROLE someone; CREATE SCHEMA other AUTHORIZATION someone; DROP OWNED BY someone CASCADE; DROP ROLE someone; CREATE SCHEMA other; DROP SCHEMA other'
+);
+like($node->error_of('SET ROLE fabric_admin; SET fabric.allow_drop_extension = on'),
+	qr/42501/, 'the setting is a superuser\'s');
 $node->query(create_vehicle('V2'));
 is(FabricTest::vehicles_of($node), 2, 'the channel goes on');
 
 # ---- the channel is left: the authorities are still in the way ----
 
 $node->query("SELECT fabric.leave_channel('trade')");
-like($node->error_of('DROP EXTENSION fabric'), qr/2BP01: cannot drop extension fabric because certificate authority "[^"]+" has issued certificates\nDETAIL:.*\nHINT:.*ca_export/s, 'an authority that has issued');
+like(
+	$node->error_of('DROP EXTENSION fabric'),
+	qr/2BP01: cannot drop extension fabric because certificate authority "[^"]+" has issued certificates\nDETAIL:.*\nHINT:.*ca_export/s,
+	'an authority that has issued');
 
 # ---- wanted ----
 
 $node->query("CREATE FUNCTION public.helper() RETURNS int LANGUAGE sql AS 'SELECT 1'");
-like($node->error_of('BEGIN; SET fabric.allow_drop_extension = on; DROP EXTENSION fabric; ROLLBACK'), qr/^$/, 'dropped and taken back');
+like(
+	$node->error_of('BEGIN; SET fabric.allow_drop_extension = on; DROP EXTENSION fabric; ROLLBACK'),
+	qr/^$/, 'dropped and taken back');
 is(belongings(), $before =~ s/^1/0/r, 'nothing is gone, the key files included');
 $node->query('SET fabric.allow_drop_extension = on; DROP EXTENSION fabric');
-is($node->query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'fabric%'"), 0, 'no schema of chaincode is left');
+is($node->query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'fabric%'"),
+	0, 'no schema of chaincode is left');
 is($node->query("SELECT count(*) FROM pg_ls_dir('$keystore')"), 0, 'nor a key');
 is($node->query('SELECT public.helper()'), 1, 'what is not ours stays');
-is($node->query("SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.oid = refobjid)"), 0, 'no entry of pg_depend leads nowhere');
+is( $node->query(
+		"SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.oid = refobjid)"
+	),
+	0,
+	'no entry of pg_depend leads nowhere');
 $node->query('CREATE EXTENSION fabric');
 is(belongings(), '0 0 0 0 0', 'made again it is empty');
 is($node->error_of('DROP EXTENSION fabric'), '', 'and an empty one can be dropped');

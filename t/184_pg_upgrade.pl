@@ -1,9 +1,10 @@
-# pg_upgrade starts the old and the new cluster to copy catalogs. Our processes stay out of both, and the ledger goes on in the new one.
+# pg_upgrade starts the old and the new cluster to copy catalogs. Our processes stay out of both,
+# and the ledger goes on in the new one.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle wait_until height_of vehicles_of);
+use FabricTest   qw(start_network deploy_registry create_vehicle wait_until height_of vehicles_of);
 use Fabric::Host qw(bindir capture slurp spew);
 use PostgreSQL::Test::Utils qw();
 use Test::More;
@@ -21,21 +22,38 @@ sub upgrade
 	my ($node) = @_;
 	my $data = $node->cluster->data_dir;
 	my $new = "$data.new";
-	my ($encoding, $collate, $checksums) = split /\|/, $node->query("SELECT pg_encoding_to_char(encoding), datcollate, current_setting('data_checksums') FROM pg_database WHERE datname = 'template0'");
+	my ($encoding, $collate, $checksums) = split /\|/,
+	  $node->query(
+		"SELECT pg_encoding_to_char(encoding), datcollate, current_setting('data_checksums') FROM pg_database WHERE datname = 'template0'"
+	  );
 
 	$node->stop;
-	my ($output, $status) = capture(bindir() . '/initdb', '--pgdata', $new, '--auth', 'trust', '--encoding', $encoding, '--locale', $collate, '--username', scalar getpwuid($>),
-		'--no-instructions', $checksums eq 'on' ? '--data-checksums' : ());
+	my ($output, $status) = capture(
+		bindir() . '/initdb', '--pgdata',
+		$new, '--auth',
+		'trust', '--encoding',
+		$encoding, '--locale',
+		$collate, '--username',
+		scalar getpwuid($>), '--no-instructions',
+		$checksums eq 'on' ? '--data-checksums' : ());
 	is($status, 0, 'a new cluster') or diag($output);
-	PostgreSQL::Test::Utils::append_to_file("$new/postgresql.conf", "shared_preload_libraries = 'fabric'\nfabric.database = 'fabric'\nmax_worker_processes = 16\n");
+	PostgreSQL::Test::Utils::append_to_file("$new/postgresql.conf",
+		"shared_preload_libraries = 'fabric'\nfabric.database = 'fabric'\nmax_worker_processes = 16\n"
+	);
 	my $work = PostgreSQL::Test::Utils::tempdir();
 	chdir $work;
-	($output, $status) = capture(bindir() . '/pg_upgrade', '--old-datadir', $data, '--new-datadir', $new, '--old-bindir', bindir(), '--new-bindir', bindir(), '--username', scalar getpwuid($>),
-		'--socketdir', $node->cluster->host, '--retain');
+	($output, $status) = capture(
+		bindir() . '/pg_upgrade', '--old-datadir', $data, '--new-datadir',
+		$new, '--old-bindir', bindir(), '--new-bindir',
+		bindir(), '--username', scalar getpwuid($>), '--socketdir',
+		$node->cluster->host, '--retain');
 	is($status, 0, 'is filled by pg_upgrade') or diag($output);
 	my @logs = glob("$new/pg_upgrade_output.d/*/log/pg_upgrade_server.log");
 	is(scalar(@logs), 1, 'there is a log of both servers');
-	unlike(slurp($logs[0]), qr/fabric (?:launcher|relay|ledger|orderer)|background worker "fabric/, 'in which no process of ours worked');
+	unlike(
+		slurp($logs[0]),
+		qr/fabric (?:launcher|relay|ledger|orderer)|background worker "fabric/,
+		'in which no process of ours worked');
 	spew("$new/$_", slurp("$data/$_"), 0600) foreach qw(postgresql.conf pg_hba.conf);
 	rename "$data/fabric_keystore", "$new/fabric_keystore" if -d "$data/fabric_keystore";
 	rename $data, "$data.old" or die $!;
@@ -54,6 +72,8 @@ FabricTest::wait_for_leader($network, 'trade');
 $_->query(create_vehicle("V of $_->{name}")) foreach $orderer, $peer;
 is(vehicles_of($orderer), 3, 'and both nodes go on with it');
 is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'with the same content');
-is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name}: which is sound") foreach $orderer, $peer;
-is($orderer->query("SELECT count(*) FROM pg_event_trigger WHERE evtname = 'fabric_drop_guard'"), 1, 'what guards the extension is there too');
+is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name}: which is sound")
+  foreach $orderer, $peer;
+is($orderer->query("SELECT count(*) FROM pg_event_trigger WHERE evtname = 'fabric_drop_guard'"),
+	1, 'what guards the extension is there too');
 done_testing();

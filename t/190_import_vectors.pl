@@ -1,12 +1,14 @@
-# The blocks of a Hyperledger Fabric network, imported into a node that is no member of it and has no certificate: the same validation codes, commit hashes
-# and bytes; and nothing of a block that does not follow, is not signed, is damaged, or was judged differently.
+# The blocks of a Hyperledger Fabric network, imported into a node that is no member of it and has
+# no certificate: the same validation codes, commit hashes
+# and bytes; and nothing of a block that does not follow, is not signed, is damaged, or was judged
+# differently.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest qw(wait_until);
 use FabricWire;
-use JSON::PP ();
+use JSON::PP     ();
 use MIME::Base64 qw(decode_base64);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils qw(slurp_file);
@@ -16,7 +18,8 @@ my $vectors = "$FindBin::Bin/../test/vectors";
 my $mirror = PostgreSQL::Test::Cluster->new('mirror');
 $mirror->init;
 $mirror->append_conf('postgresql.conf',
-	"shared_preload_libraries = fabric\nfabric.database = postgres\nlog_statement = none\nfabric.worker_restart_delay = 200ms\nstatement_timeout = 60s\n");
+	"shared_preload_libraries = fabric\nfabric.database = postgres\nlog_statement = none\nfabric.worker_restart_delay = 200ms\nstatement_timeout = 60s\n"
+);
 $mirror->start;
 $mirror->safe_psql('postgres', 'CREATE EXTENSION fabric CASCADE');
 
@@ -47,7 +50,10 @@ sub outcome
 	my ($sql) = @_;
 	my ($output, $error);
 
-	$mirror->psql('postgres', "\\set VERBOSITY verbose\n$sql", stdout => \$output, stderr => \$error);
+	$mirror->psql(
+		'postgres', "\\set VERBOSITY verbose\n$sql",
+		stdout => \$output,
+		stderr => \$error);
 	return $output . ($error =~ s/^psql:[^:]*:\d+: //mgr);
 }
 
@@ -66,8 +72,11 @@ sub height
 # everything that the ledger's tables have of the channel
 sub contents
 {
-	return value(join ' UNION ALL ', map { "SELECT '$_', count(*)::text || md5(string_agg(x::text, '' ORDER BY x::text)) FROM fabric_internal.$_ x WHERE channel = 'bench'" }
-			qw(block transaction world_state history));
+	return value(
+		join ' UNION ALL ',
+		map {
+			"SELECT '$_', count(*)::text || md5(string_agg(x::text, '' ORDER BY x::text)) FROM fabric_internal.$_ x WHERE channel = 'bench'"
+		} qw(block transaction world_state history));
 }
 
 # a block with other parts; each changes the text it is given
@@ -80,18 +89,42 @@ sub changed
 	$change{header}->($part{1}) if $change{header};
 	$change{data}->($part{2}) if $change{data};
 	$change{metadata}->(\@slots) if $change{metadata};
-	return FabricWire::message([ 1 => $part{1} ], [ 2 => $part{2} ], [ 3 => join "", map { FabricWire::varint(1 << 3 | 2) . FabricWire::varint(length $_) . $_ } @slots ]);
+	return FabricWire::message(
+		[ 1 => $part{1} ],
+		[ 2 => $part{2} ],
+		[
+			3 => join "",
+			map { FabricWire::varint(1 << 3 | 2) . FabricWire::varint(length $_) . $_ } @slots
+		]);
 }
 
 # ---- the genesis block ----
 
-like(outcome('SELECT fabric.join_channel(' . bytea(vector(0)) . ", 'gossip')"), qr/LF001.*"gossip".*HINT:.*'import'/s, 'another source is no source');
-like(outcome('BEGIN; SELECT fabric.join_channel(' . bytea(vector(0)) . ", 'import'); " . import(vector(1)) . ';'), qr/55006.*Commit it first/s,
+like(
+	outcome('SELECT fabric.join_channel(' . bytea(vector(0)) . ", 'gossip')"),
+	qr/LF001.*"gossip".*HINT:.*'import'/s,
+	'another source is no source');
+like(
+	outcome(
+			'BEGIN; SELECT fabric.join_channel('
+		  . bytea(vector(0))
+		  . ", 'import'); "
+		  . import(vector(1)) . ';'),
+	qr/55006.*Commit it first/s,
 	'a channel that is being joined takes no blocks yet');
-is(value('SELECT fabric.join_channel(' . bytea(vector(0)) . ", source => 'import')"), 'bench', 'the genesis block of a Fabric network is joined');
-is(value("SELECT channel, height, source FROM fabric.channels"), 'bench|1|import', 'and fed by imports alone');
+is(value('SELECT fabric.join_channel(' . bytea(vector(0)) . ", source => 'import')"),
+	'bench', 'the genesis block of a Fabric network is joined');
+is(value("SELECT channel, height, source FROM fabric.channels"),
+	'bench|1|import', 'and fed by imports alone');
 is(outcome(import(vector(0))), '0|f|{"VALID": 1}', 'block 0 is there already');
-ok(wait_until(sub { value("SELECT count(*) FROM fabric.stat_workers WHERE kind = 'ledger' AND pid IS NOT NULL AND restarts = 0") == 1 }, 10), 'its worker runs, and asks nobody');
+ok( wait_until(
+		sub {
+			value(
+				"SELECT count(*) FROM fabric.stat_workers WHERE kind = 'ledger' AND pid IS NOT NULL AND restarts = 0"
+			) == 1;
+		},
+		10),
+	'its worker runs, and asks nobody');
 
 # ---- blocks in their order ----
 
@@ -102,40 +135,118 @@ sub codes_of
 	my $json = JSON::PP->new->decode(slurp_file("$vectors/blocks/$number.json"));
 	my %names = (0 => 'VALID', 11 => 'MVCC_READ_CONFLICT');
 
-	return join ' ', map { $names{$_} // $_ } unpack 'C*', decode_base64($json->{metadata}{metadata}[2]);
+	return join ' ', map { $names{$_} // $_ } unpack 'C*',
+	  decode_base64($json->{metadata}{metadata}[2]);
 }
 
-like(outcome(import(vector(2))), qr/LF405.*block 2 does not follow.*next block is number 1\b.*HINT/s, 'a gap: the error says which block is next');
+like(
+	outcome(import(vector(2))),
+	qr/LF405.*block 2 does not follow.*next block is number 1\b.*HINT/s,
+	'a gap: the error says which block is next');
 foreach my $number (1 .. 8)
 {
 	is(outcome(import(vector($number))), "$number|t|{\"VALID\": 1}", "block $number is imported");
-	is(value("SELECT string_agg(validation_code, ' ' ORDER BY tx_number) FROM fabric.transactions WHERE block_number = $number"), codes_of($number), "block $number: Fabric's codes");
-	ok(value("SELECT encode(fabric.get_block('bench', $number), 'hex')") eq unpack('H*', vector($number)), "block $number: Fabric's bytes, commit hash included");
+	is( value(
+			"SELECT string_agg(validation_code, ' ' ORDER BY tx_number) FROM fabric.transactions WHERE block_number = $number"
+		),
+		codes_of($number),
+		"block $number: Fabric's codes");
+	ok( value("SELECT encode(fabric.get_block('bench', $number), 'hex')") eq
+		  unpack('H*', vector($number)),
+		"block $number: Fabric's bytes, commit hash included");
 }
-is(outcome(import(vector(5))), '5|f|{"VALID": 1}', 'a block that is there already is left as it is');
-is(outcome(import(vector(5, 'orderer-blocks'))), '5|f|{"VALID": 1}', 'so is the same block from an orderer, without codes');
+is(outcome(import(vector(5))), '5|f|{"VALID": 1}',
+	'a block that is there already is left as it is');
+is( outcome(import(vector(5, 'orderer-blocks'))),
+	'5|f|{"VALID": 1}',
+	'so is the same block from an orderer, without codes');
 my $other = changed(vector(5), header => sub { substr($_[0], 10, 1) ^= "\x01" });
-like(outcome(import($other)), qr/LF405.*another block 5.*hash [0-9a-f]{64}, the one that was passed [0-9a-f]{64}.*HINT/s, 'another block with its number is an error with both hashes');
+like(
+	outcome(import($other)),
+	qr/LF405.*another block 5.*hash [0-9a-f]{64}, the one that was passed [0-9a-f]{64}.*HINT/s,
+	'another block with its number is an error with both hashes');
 
 # ---- the next block, altered: all is checked, nothing stored ----
 
 my $next = vector(9);
 my $before = contents();
 foreach my $case (
-	[ 'previous hash', changed($next, header => sub { substr($_[0], 10, 1) ^= "\x01" }), qr/LF405.*block 9 does not follow.*previous hash is [0-9a-f]{64}, the hash of block 8 here is [0-9a-f]{64}.*HINT/s ],
-	[ 'data hash', changed($next, header => sub { substr($_[0], -1, 1) ^= "\x01" }), qr/LF405.*wrong data hash.*HINT/s ],
-	[ 'a transaction', changed($next, data => sub { substr($_[0], -1, 1) ^= "\x01" }), qr/LF405.*wrong data hash.*HINT/s ],
-	[ 'no signatures', changed($next, metadata => sub { $_[0][0] = '' }), qr/LF405.*not signed by an orderer.*HINT/s ],
-	[ 'the signatures of another block', changed($next, metadata => sub { $_[0][0] = FabricWire::get(vector(8), 3, 1) }), qr/LF405.*not signed by an orderer.*HINT/s ],
-	[ 'one bit of a signature', changed($next, metadata => sub { substr($_[0][0], -1, 1) ^= "\x01" }), qr/LF405.*not signed by an orderer.*HINT/s ],
-	[ 'the number of the last configuration', changed($next, metadata => sub { $_[0][1] = FabricWire::message([ 1 => FabricWire::message([ 1 => \7 ]) ]) }), qr/LF405.*metadata of block 9 were altered.*slot 1.*HINT/s ],
-	[ 'metadata that nobody signed', changed($next, metadata => sub { $_[0][3] = 'by nobody' }), qr/LF405.*altered.*slot 3.*HINT/s ],
-	[ 'a second signature', changed($next, metadata => sub { $_[0][0] .= FabricWire::message([ 2 => FabricWire::get(vector(8), 3, 1, 2) // FabricWire::get(FabricWire::get(vector(8), 3, 1), 2) ]) }), qr/LF405.*altered.*Signature 2.*HINT/s ],
-	[ 'bytes between the signatures', changed($next, metadata => sub { $_[0][0] .= FabricWire::message([ 7 => 'nothing' ]) }), qr/LF405.*altered.*slot 0.*HINT|LF002/s ],
-	[ 'a code', changed($next, metadata => sub { substr($_[0][2], 3, 1) = "\x0b" }),
-		qr/LF405.*validation codes.*Transaction 3 is MVCC_READ_CONFLICT \(11\) in the block, and VALID \(0\).*HINT:.*accept_differences/s ],
-	[ 'too few codes', changed($next, metadata => sub { $_[0][2] = "\0" }), qr/LF405.*1 codes for 10 transactions/s ],
-	[ 'the commit hash', changed($next, metadata => sub { substr($_[0][4], -1, 1) ^= "\x01" }), qr/LF405.*commit hash.*[0-9a-f]{64} in the block, and [0-9a-f]{64}.*HINT/s ],
+	[
+		'previous hash',
+		changed($next, header => sub { substr($_[0], 10, 1) ^= "\x01" }),
+		qr/LF405.*block 9 does not follow.*previous hash is [0-9a-f]{64}, the hash of block 8 here is [0-9a-f]{64}.*HINT/s
+	],
+	[
+		'data hash',
+		changed($next, header => sub { substr($_[0], -1, 1) ^= "\x01" }),
+		qr/LF405.*wrong data hash.*HINT/s
+	],
+	[
+		'a transaction',
+		changed($next, data => sub { substr($_[0], -1, 1) ^= "\x01" }),
+		qr/LF405.*wrong data hash.*HINT/s
+	],
+	[
+		'no signatures',
+		changed($next, metadata => sub { $_[0][0] = '' }),
+		qr/LF405.*not signed by an orderer.*HINT/s
+	],
+	[
+		'the signatures of another block',
+		changed($next, metadata => sub { $_[0][0] = FabricWire::get(vector(8), 3, 1) }),
+		qr/LF405.*not signed by an orderer.*HINT/s
+	],
+	[
+		'one bit of a signature',
+		changed($next, metadata => sub { substr($_[0][0], -1, 1) ^= "\x01" }),
+		qr/LF405.*not signed by an orderer.*HINT/s
+	],
+	[
+		'the number of the last configuration',
+		changed(
+			$next,
+			metadata =>
+			  sub { $_[0][1] = FabricWire::message([ 1 => FabricWire::message([ 1 => \7 ]) ]) }),
+		qr/LF405.*metadata of block 9 were altered.*slot 1.*HINT/s
+	],
+	[
+		'metadata that nobody signed',
+		changed($next, metadata => sub { $_[0][3] = 'by nobody' }),
+		qr/LF405.*altered.*slot 3.*HINT/s
+	],
+	[
+		'a second signature',
+		changed(
+			$next,
+			metadata => sub {
+				$_[0][0] .= FabricWire::message(
+					[
+						2 => FabricWire::get(vector(8), 3, 1, 2)
+						  // FabricWire::get(FabricWire::get(vector(8), 3, 1), 2)
+					]);
+			}),
+		qr/LF405.*altered.*Signature 2.*HINT/s
+	],
+	[
+		'bytes between the signatures',
+		changed($next, metadata => sub { $_[0][0] .= FabricWire::message([ 7 => 'nothing' ]) }),
+		qr/LF405.*altered.*slot 0.*HINT|LF002/s
+	],
+	[
+		'a code',
+		changed($next, metadata => sub { substr($_[0][2], 3, 1) = "\x0b" }),
+		qr/LF405.*validation codes.*Transaction 3 is MVCC_READ_CONFLICT \(11\) in the block, and VALID \(0\).*HINT:.*accept_differences/s
+	],
+	[
+		'too few codes',
+		changed($next, metadata => sub { $_[0][2] = "\0" }),
+		qr/LF405.*1 codes for 10 transactions/s
+	],
+	[
+		'the commit hash',
+		changed($next, metadata => sub { substr($_[0][4], -1, 1) ^= "\x01" }),
+		qr/LF405.*commit hash.*[0-9a-f]{64} in the block, and [0-9a-f]{64}.*HINT/s
+	],
 	[ 'a later block', vector(13), qr/LF405.*next block is number 9\b/s ],
 	[ 'half of it', substr($next, 0, length($next) / 2), qr/LF002.*HINT/s ],
 	[ 'no bytes', '', qr/LF002.*HINT/s ],
@@ -150,6 +261,7 @@ is(contents(), $before, 'nothing of them is stored');
 # ---- random damage: refused, or the same block all the same ----
 
 my $seed = 20260101;
+
 sub random
 {
 	my ($below) = @_;
@@ -166,7 +278,10 @@ for my $round (1 .. 400)
 	for (0 .. random(3))
 	{
 		# transactions make up most of the block: every second time what is around them
-		my $at = $round % 2 ? random(length $bytes) : random(2) ? random(80) : length($bytes) - 1 - random(1200);
+		my $at =
+			$round % 2 ? random(length $bytes)
+		  : random(2)  ? random(80)
+		  :              length($bytes) - 1 - random(1200);
 		my $kind = random(4);
 
 		substr($bytes, $at, 1) = chr random(256) if $kind == 0;
@@ -176,7 +291,8 @@ for my $round (1 .. 400)
 	}
 	push @damaged, $bytes;
 }
-value('CREATE TABLE damaged (number int, bytes bytea); INSERT INTO damaged VALUES ' . join(', ', map { "($_, " . bytea($damaged[$_]) . ')' } 0 .. $#damaged));
+value('CREATE TABLE damaged (number int, bytes bytea); INSERT INTO damaged VALUES '
+	  . join(', ', map { "($_, " . bytea($damaged[$_]) . ')' } 0 .. $#damaged));
 my $tried = value(<<'SQL');
 CREATE FUNCTION try(bytes bytea) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -189,21 +305,39 @@ SQL
 like($tried, qr/^[^|]*\bLF405\b[^|]*\|400\|\d+$/, "random damage: $tried");
 unlike($tried, qr/[^|]*\b(LF9|XX|57|53)/, 'none of it is taken for a failure of the node');
 # damage in what is not stored, such as a field that no block has, leaves the block as it is
-like($tried, qr/stored: t/, 'a copy that differs in nothing that counts is the block') if height() == 10;
+like($tried, qr/stored: t/, 'a copy that differs in nothing that counts is the block')
+  if height() == 10;
 is(contents(), $before, 'nothing of it is stored') if height() == 9;
 like(outcome(import($next)), qr/^9\|[tf]\|\{"VALID": 10\}$/, 'the true block is imported then');
-ok(value("SELECT encode(fabric.get_block('bench', 9), 'hex')") eq unpack('H*', $next), "block 9: Fabric's bytes");
-is(value("SELECT pid IS NOT NULL, restarts FROM fabric.stat_workers WHERE kind = 'ledger'"), 't|0', 'the worker has gone on all the time');
+ok(value("SELECT encode(fabric.get_block('bench', 9), 'hex')") eq unpack('H*', $next),
+	"block 9: Fabric's bytes");
+is(value("SELECT pid IS NOT NULL, restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
+	't|0', 'the worker has gone on all the time');
 
 # ---- the ledger is a ledger ----
 
 is(value("SELECT * FROM fabric.verify_chain('bench')"), '', 'verify_chain finds nothing');
 my $digest = value("SELECT fabric.state_digest('bench')");
-is(value("SELECT blocks, blocks_corrected, state_corrected, history_corrected FROM fabric.rebuild_state('bench')"), '10|0|0|0', 'rebuild_state finds it as it must be');
+is( value(
+		"SELECT blocks, blocks_corrected, state_corrected, history_corrected FROM fabric.rebuild_state('bench')"
+	),
+	'10|0|0|0',
+	'rebuild_state finds it as it must be');
 is(value("SELECT fabric.state_digest('bench')"), $digest, 'and leaves the same state');
-is(value("SELECT string_agg(name, ' ' ORDER BY name) FROM fabric.chaincodes WHERE channel = 'bench'"), 'asset assetor', 'the chaincodes are known');
-is(value("SELECT count(*) FROM fabric.world_state WHERE channel = 'bench' AND namespace = 'asset'"), 12, 'the state can be read') or diag(outcome('SELECT namespace, count(*) FROM fabric.world_state GROUP BY 1'));
-is(value("SELECT sum(count) FROM fabric.stat_validation WHERE channel = 'bench' AND name = 'VALID'"), 18, 'codes are counted');
+is( value(
+		"SELECT string_agg(name, ' ' ORDER BY name) FROM fabric.chaincodes WHERE channel = 'bench'"
+	),
+	'asset assetor',
+	'the chaincodes are known');
+is( value(
+		"SELECT count(*) FROM fabric.world_state WHERE channel = 'bench' AND namespace = 'asset'"),
+	12,
+	'the state can be read'
+) or diag(outcome('SELECT namespace, count(*) FROM fabric.world_state GROUP BY 1'));
+is( value(
+		"SELECT sum(count) FROM fabric.stat_validation WHERE channel = 'bench' AND name = 'VALID'"),
+	18,
+	'codes are counted');
 
 # ---- restart, leaving and joining; the blocks of an orderer hold no codes ----
 
@@ -214,41 +348,89 @@ value("SELECT fabric.leave_channel('bench')");
 like(outcome(import(vector(1))), qr/LF401/, 'a channel that was left takes no block');
 value('SELECT fabric.join_channel(' . bytea(vector(0, 'orderer-blocks')) . ", 'import')");
 # as the manual shows it
-my $psql = "psql -qX -v ON_ERROR_STOP=1 -h '" . $mirror->host . "' -p " . $mirror->port . ' postgres';
-is(system('bash', '-c', "set -o pipefail; cd '$vectors/blocks' && " . q{for n in $(seq 1 4); do echo "SELECT * FROM fabric.import_block('bench', decode('$(base64 -w0 $n.block)', 'base64'));"; done | } . "$psql >/dev/null"), 0,
+my $psql =
+  "psql -qX -v ON_ERROR_STOP=1 -h '" . $mirror->host . "' -p " . $mirror->port . ' postgres';
+is( system(
+		'bash',
+		'-c',
+		"set -o pipefail; cd '$vectors/blocks' && "
+		  . q{for n in $(seq 1 4); do echo "SELECT * FROM fabric.import_block('bench', decode('$(base64 -w0 $n.block)', 'base64'));"; done | }
+		  . "$psql >/dev/null"),
+	0,
 	'files are imported in a shell');
 is(height(), 5, 'all of them');
-is(outcome(import(vector(5, 'orderer-blocks'))), '5|t|{"VALID": 1}', 'a block as an orderer delivers it');
-is(value("SELECT encode(commit_hash, 'hex') FROM fabric.blocks WHERE number = 5"), unpack('H*', FabricWire::get((map { $_->[1] } FabricWire::fields(FabricWire::get(vector(5), 3)))[4], 1)),
+is( outcome(import(vector(5, 'orderer-blocks'))),
+	'5|t|{"VALID": 1}',
+	'a block as an orderer delivers it');
+is( value("SELECT encode(commit_hash, 'hex') FROM fabric.blocks WHERE number = 5"),
+	unpack(
+		'H*',
+		FabricWire::get((map { $_->[1] } FabricWire::fields(FabricWire::get(vector(5), 3)))[4], 1)),
 	'gets the commit hash that the peer found');
 
 # ---- a difference that is accepted: this node's own codes, and a warning ----
 
-my $doubtful = changed(vector(6), metadata => sub { $_[0][2] = "\x0a"; substr($_[0][4], -1, 1) ^= "\x01" });
-like(outcome(import($doubtful)), qr/LF405.*ENDORSEMENT_POLICY_FAILURE \(10\)/s, 'a difference is an error');
-like(outcome(import($doubtful, ', accept_differences => true')), qr/^6\|t\|\{"VALID": 1\}.*WARNING:  LF405.*Transaction 0 is ENDORSEMENT_POLICY_FAILURE \(10\)/s, 'unless it is accepted: then it is a warning');
-ok(value("SELECT encode(fabric.get_block('bench', 6), 'hex')") eq unpack('H*', vector(6)), "this node's own codes and commit hash are stored");
-like(outcome(import($doubtful)), qr/LF405.*ENDORSEMENT_POLICY_FAILURE/s, 'the difference of a block that is there already is told too');
+my $doubtful =
+  changed(vector(6), metadata => sub { $_[0][2] = "\x0a"; substr($_[0][4], -1, 1) ^= "\x01" });
+like(
+	outcome(import($doubtful)),
+	qr/LF405.*ENDORSEMENT_POLICY_FAILURE \(10\)/s,
+	'a difference is an error');
+like(
+	outcome(import($doubtful, ', accept_differences => true')),
+	qr/^6\|t\|\{"VALID": 1\}.*WARNING:  LF405.*Transaction 0 is ENDORSEMENT_POLICY_FAILURE \(10\)/s,
+	'unless it is accepted: then it is a warning');
+ok(value("SELECT encode(fabric.get_block('bench', 6), 'hex')") eq unpack('H*', vector(6)),
+	"this node's own codes and commit hash are stored");
+like(
+	outcome(import($doubtful)),
+	qr/LF405.*ENDORSEMENT_POLICY_FAILURE/s,
+	'the difference of a block that is there already is told too');
 
 # ---- the other source: nobody can be reached, and this node has no certificate to ask with ----
 
-my $error = "SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND last_error ~ 'fabric.node_msp_id'";
+my $error =
+  "SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND last_error ~ 'fabric.node_msp_id'";
 value("SELECT fabric.set_channel_source('bench', 'orderers')");
 is(value("SELECT source FROM fabric.channels"), 'orderers', 'the source is changed');
-ok(wait_until(sub { value($error) == 1 }, 20), 'and the worker asks for blocks') or diag(value('SELECT * FROM fabric.stat_workers'));
+ok(wait_until(sub { value($error) == 1 }, 20), 'and the worker asks for blocks')
+  or diag(value('SELECT * FROM fabric.stat_workers'));
 value("SELECT fabric.set_channel_source('bench', 'import')");
-ok(wait_until(sub { value("SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND pid IS NOT NULL") == 1 }, 20), 'changed back');
+ok( wait_until(
+		sub {
+			value(
+				"SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND pid IS NOT NULL"
+			) == 1;
+		},
+		20),
+	'changed back');
 is(outcome(import(vector(6))), '6|f|{"VALID": 1}', 'it takes blocks again');
 
 # ---- callers ----
 
-is(outcome("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM fabric.blocks; " . import(vector(7)) . '; ROLLBACK; ' . "SELECT height FROM fabric.chain_info('bench')"),
-	"7\n7|t|{\"VALID\": 1}\n8", "a block stays imported whatever becomes of the caller's transaction");
-like(outcome("BEGIN READ ONLY; " . import(vector(8)) . ';'), qr/25006/, 'a read-only transaction imports nothing');
-like(outcome("BEGIN; SELECT blocks FROM fabric.rebuild_state('bench'); " . import(vector(8)) . ';'), qr/55006/, 'nor one that keeps the worker out');
-like(outcome("SELECT fabric.import_block('bench', NULL)"), qr/LF001.*"block" must not be null/s, 'a null is no block');
-like(outcome("SELECT fabric.import_block('bench', '\\x00', NULL)"), qr/LF001.*"accept_differences"/s, 'nor a choice');
-like(outcome("SELECT fabric.import_block('nowhere', '\\x00')"), qr/LF401/, 'a channel that is not joined takes no block');
+is( outcome(
+			"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM fabric.blocks; "
+		  . import(vector(7))
+		  . '; ROLLBACK; '
+		  . "SELECT height FROM fabric.chain_info('bench')"),
+	"7\n7|t|{\"VALID\": 1}\n8",
+	"a block stays imported whatever becomes of the caller's transaction");
+like(outcome("BEGIN READ ONLY; " . import(vector(8)) . ';'),
+	qr/25006/, 'a read-only transaction imports nothing');
+like(
+	outcome("BEGIN; SELECT blocks FROM fabric.rebuild_state('bench'); " . import(vector(8)) . ';'),
+	qr/55006/,
+	'nor one that keeps the worker out');
+like(
+	outcome("SELECT fabric.import_block('bench', NULL)"),
+	qr/LF001.*"block" must not be null/s,
+	'a null is no block');
+like(
+	outcome("SELECT fabric.import_block('bench', '\\x00', NULL)"),
+	qr/LF001.*"accept_differences"/s,
+	'nor a choice');
+like(outcome("SELECT fabric.import_block('nowhere', '\\x00')"),
+	qr/LF401/, 'a channel that is not joined takes no block');
 value('CREATE ROLE clerk IN ROLE fabric_client; CREATE ROLE chief IN ROLE fabric_admin');
 like(outcome('SET ROLE clerk; ' . import(vector(8))), qr/42501/, 'clients import nothing');
 is(outcome('SET ROLE chief; ' . import(vector(8))), '8|t|{"VALID": 1}', 'administrators do');

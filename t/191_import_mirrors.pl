@@ -1,13 +1,14 @@
-# Channels fed by hand: a mirror that is no member, a peer that cannot reach the orderers, crashes and cancellations in the middle, a standby; orderers refuse.
+# Channels fed by hand: a mirror that is no member, a peer that cannot reach the orderers, crashes
+# and cancellations in the middle, a standby; orderers refuse.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use Digest::SHA qw(sha256);
-use FabricTest qw(start_network fingerprints wait_until height_of);
-use FabricWire qw();
+use Digest::SHA  qw(sha256);
+use FabricTest   qw(start_network fingerprints wait_until height_of);
+use FabricWire   qw();
 use Fabric::Psql qw(start_query finish_query literal);
-use JSON::PP ();
+use JSON::PP     ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
@@ -39,7 +40,8 @@ sub block
 {
 	my ($number) = @_;
 
-	return "'\\x" . $orderer->query("SELECT encode(fabric.get_block('trade', $number), 'hex')") . "'";
+	return
+	  "'\\x" . $orderer->query("SELECT encode(fabric.get_block('trade', $number), 'hex')") . "'";
 }
 
 sub import
@@ -62,7 +64,9 @@ SQL
 
 my $mirror = PostgreSQL::Test::Cluster->new('mirror');
 $mirror->init(allows_streaming => 1);
-$mirror->append_conf('postgresql.conf', "shared_preload_libraries = fabric\nfabric.database = postgres\nlog_statement = none\nfabric.worker_restart_delay = 200ms\nstatement_timeout = 60s\n");
+$mirror->append_conf('postgresql.conf',
+	"shared_preload_libraries = fabric\nfabric.database = postgres\nlog_statement = none\nfabric.worker_restart_delay = 200ms\nstatement_timeout = 60s\n"
+);
 $mirror->start;
 $mirror->safe_psql('postgres', 'CREATE EXTENSION fabric CASCADE');
 
@@ -79,35 +83,55 @@ sub outcome
 	my ($sql, $node) = @_;
 	my ($output, $error);
 
-	($node // $mirror)->psql('postgres', "\\set VERBOSITY verbose\n$sql", stdout => \$output, stderr => \$error);
+	($node // $mirror)
+	  ->psql('postgres', "\\set VERBOSITY verbose\n$sql", stdout => \$output, stderr => \$error);
 	return $output . ($error =~ s/^psql:[^:]*:\d+: //mgr);
 }
 
 sub connection
 {
-	return { host => $mirror->host, port => $mirror->port, user => scalar getpwuid($>), database => 'postgres' };
+	return {
+		host => $mirror->host,
+		port => $mirror->port,
+		user => scalar getpwuid($>),
+		database => 'postgres'
+	};
 }
 
 sub worker_runs
 {
-	return wait_until(sub { on_mirror("SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger' AND pid IS NOT NULL") == 1 }, 20);
+	return wait_until(
+		sub {
+			on_mirror(
+				"SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger' AND pid IS NOT NULL"
+			) == 1;
+		},
+		20);
 }
 
 # ---- a mirror by file, as the manual shows it ----
 
 my $height = add_blocks(5);
 my $file = "$PostgreSQL::Test::Utils::tmp_check/trade.blocks";
-$orderer->query("\\copy (SELECT number, fabric.get_block('trade', number) FROM fabric.blocks WHERE channel = 'trade' ORDER BY number) TO '$file'");
+$orderer->query(
+	"\\copy (SELECT number, fabric.get_block('trade', number) FROM fabric.blocks WHERE channel = 'trade' ORDER BY number) TO '$file'"
+);
 is(outcome(<<"SQL"), "trade\n$height", 'a mirror is made from a file');
 CREATE TEMP TABLE block (number bigint, block bytea);
 \\copy block FROM '$file'
 SELECT fabric.join_channel(block, 'import') FROM block WHERE number = 0;
 SELECT count(*) FROM (SELECT block FROM block ORDER BY number) b, LATERAL fabric.import_block('trade', b.block) i;
 SQL
-is(fingerprint(\&on_mirror), fingerprint(sub { $orderer->query(@_) }), 'with the same blocks, codes and state');
+is( fingerprint(\&on_mirror),
+	fingerprint(sub { $orderer->query(@_) }),
+	'with the same blocks, codes and state');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
-is(on_mirror("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'cc'"), 5, 'its views answer');
-like(outcome("SELECT fabric.invoke('trade', 'cc', 'put', 'a', 'b')"), qr/LF108|LF005/, 'without an identity it calls nothing');
+is( on_mirror(
+		"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'cc'"),
+	5,
+	'its views answer');
+like(outcome("SELECT fabric.invoke('trade', 'cc', 'put', 'a', 'b')"),
+	qr/LF108|LF005/, 'without an identity it calls nothing');
 
 # ---- two sessions import the same blocks ----
 
@@ -125,7 +149,9 @@ foreach my $session (@sessions)
 	$imported{$1}++ while $output =~ /^(\d+)\|t\|/mg;
 }
 ok($clean, 'three sessions import the same blocks without an error');
-is(join(' ', map { $imported{$_} // 0 } $from .. $height - 1), join(' ', (1) x ($height - $from)), 'each is imported once');
+is( join(' ', map { $imported{$_} // 0 } $from .. $height - 1),
+	join(' ', (1) x ($height - $from)),
+	'each is imported once');
 
 # ---- errors and crashes of the worker ----
 
@@ -143,23 +169,38 @@ $from = $height;
 $height = add_blocks(6);
 my $next = $from;
 fault('commit_after_state=error');
-like(outcome(import($next)), qr/ERROR: .*(commit_after_state|fault)/s, 'an error of the worker reaches the caller');
+like(
+	outcome(import($next)),
+	qr/ERROR: .*(commit_after_state|fault)/s,
+	'an error of the worker reaches the caller');
 fault('');
 ok(worker_runs(), 'it is started again');
 is(outcome(import($next)), "$next|t|{\"VALID\": 1}", 'and has stored nothing of the block before');
 $next++;
+
 foreach my $case ([ 'ledger_before_commit', 't' ], [ 'ledger_after_commit', 'f' ])
 {
 	my ($point, $imported) = @$case;
 	my $sql = import($next);
 
 	fault("$point=crash");
-	like(outcome($sql), qr/server closed the connection|terminating connection|57P0/, "$point: the server is gone");
-	ok(wait_until(sub { !-e $mirror->data_dir . '/postmaster.pid' || !kill(0, (split /\n/, slurp_file($mirror->data_dir . '/postmaster.pid'))[0]) }, 20), "$point: all of it");
+	like(
+		outcome($sql),
+		qr/server closed the connection|terminating connection|57P0/,
+		"$point: the server is gone");
+	ok( wait_until(
+			sub {
+				!-e $mirror->data_dir . '/postmaster.pid'
+				  || !kill(0, (split /\n/, slurp_file($mirror->data_dir . '/postmaster.pid'))[0]);
+			},
+			20),
+		"$point: all of it");
 	$mirror->append_conf('postgresql.auto.conf', "fabric.fault_points = ''");
 	$mirror->{_pid} = undef;
 	$mirror->start;
-	is(outcome($sql), "$next|$imported|{\"VALID\": 1}", "$point: afterwards the block is " . ($imported eq 't' ? 'imported' : 'there'));
+	is( outcome($sql),
+		"$next|$imported|{\"VALID\": 1}",
+		"$point: afterwards the block is " . ($imported eq 't' ? 'imported' : 'there'));
 	$next++;
 }
 
@@ -169,8 +210,17 @@ sub interrupt
 {
 	my ($session) = @_;
 
-	ok(wait_until(sub { on_mirror("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%' AND state = 'active' AND wait_event = 'Extension'") == 1 }, 20), 'it waits');
-	on_mirror("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%'");
+	ok( wait_until(
+			sub {
+				on_mirror(
+					"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%' AND state = 'active' AND wait_event = 'Extension'"
+				) == 1;
+			},
+			20),
+		'it waits');
+	on_mirror(
+		"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%'"
+	);
 	my (undef, $error) = finish_query($session);
 	like($error, qr/canceling statement due to user request/, 'and is cancelled');
 }
@@ -179,8 +229,11 @@ fault('commit_before_block=sleep:3000');
 my $waiting = start_query(connection(), import($next));
 interrupt($waiting);
 fault('');
-ok(wait_until(sub { on_mirror("SELECT height FROM fabric.chain_info('trade')") == $next + 1 }, 20), 'the worker commits the block all the same');
-is(outcome(import($next)), "$next|f|{\"VALID\": 1}", 'which the caller finds out by importing it again');
+ok( wait_until(sub { on_mirror("SELECT height FROM fabric.chain_info('trade')") == $next + 1 }, 20),
+	'the worker commits the block all the same');
+is( outcome(import($next)),
+	"$next|f|{\"VALID\": 1}",
+	'which the caller finds out by importing it again');
 $next++;
 
 # a block that does not fit into the queue, and a worker that does not read
@@ -188,23 +241,42 @@ $orderer->query("SELECT fabric.invoke('trade', 'cc', 'fill', 'large', '300000')"
 is(outcome(import($_)), "$_|t|{\"VALID\": 1}", "block $_") foreach $next .. $height - 1;
 $next = $height;
 my $large = import($next);
-my $pid = on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'");
+my $pid =
+  on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'");
 cmp_ok(length $large, '>', 3000000, 'a block that does not fit into the queue');
 kill 'STOP', $pid;
 interrupt(start_query(connection(), $large));
 kill 'CONT', $pid;
 is(outcome($large), "$next|t|{\"VALID\": 1}", 'the next session imports it');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
-is(on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"), $pid, 'by the same worker');
+is(on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"),
+	$pid, 'by the same worker');
 
 # a repair keeps the worker out; the session can wait for it, or be cancelled
-my $repair = start_query(connection(), "BEGIN; SELECT blocks FROM fabric.rebuild_state('trade'); SELECT pg_sleep(60) /* repair */");
-ok(wait_until(sub { on_mirror("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%/* repair */%' AND pid <> pg_backend_pid()") == 1 }, 20), 'a transaction has rebuilt the state');
+my $repair = start_query(connection(),
+	"BEGIN; SELECT blocks FROM fabric.rebuild_state('trade'); SELECT pg_sleep(60) /* repair */");
+ok( wait_until(
+		sub {
+			on_mirror(
+				"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%/* repair */%' AND pid <> pg_backend_pid()"
+			) == 1;
+		},
+		20),
+	'a transaction has rebuilt the state');
 $orderer->query(put('behind the repair'));
 $next++;
 $waiting = start_query(connection(), import($next));
-ok(wait_until(sub { on_mirror("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND wait_event_type = 'Lock'") == 1 }, 20), 'the worker waits for it');
-on_mirror("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%/* repair */%' AND pid <> pg_backend_pid()");
+ok( wait_until(
+		sub {
+			on_mirror(
+				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND wait_event_type = 'Lock'"
+			) == 1;
+		},
+		20),
+	'the worker waits for it');
+on_mirror(
+	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%/* repair */%' AND pid <> pg_backend_pid()"
+);
 finish_query($repair);
 my ($behind) = finish_query($waiting);
 is($behind, "$next|t|{\"VALID\": 1}", 'and imports the block then');
@@ -213,16 +285,27 @@ $large = import($next);
 # the worker ends while a session waits for it
 kill 'STOP', $pid;
 $waiting = start_query(connection(), $large);
-ok(wait_until(sub { on_mirror("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'Extension' AND query LIKE 'SELECT * FROM fabric.import_block%'") == 1 }, 20), 'a session waits');
+ok( wait_until(
+		sub {
+			on_mirror(
+				"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'Extension' AND query LIKE 'SELECT * FROM fabric.import_block%'"
+			) == 1;
+		},
+		20),
+	'a session waits');
 on_mirror("SELECT pg_terminate_backend($pid)");
 kill 'CONT', $pid;
 my (undef, $ended) = finish_query($waiting);
-like($ended, qr/does not answer.*HINT:.*import the same block again|^$/s, 'a worker that ends is no reason to wait for ever');
+like(
+	$ended,
+	qr/does not answer.*HINT:.*import the same block again|^$/s,
+	'a worker that ends is no reason to wait for ever');
 ok(worker_runs(), 'the next one is started');
 
 # ---- the next blocks, made by an orderer that lies ----
 
-my $signer = FabricWire::identity('Org1MSP', $orderer->path('keys/node.pem'), $orderer->path('keys/node.key'));
+my $signer =
+  FabricWire::identity('Org1MSP', $orderer->path('keys/node.pem'), $orderer->path('keys/node.key'));
 
 sub der
 {
@@ -231,38 +314,55 @@ sub der
 	return chr($tag) . chr(length $bytes) . $bytes;
 }
 
-# a block with these envelopes, which follows the last one and is signed; $config: it says itself that it has a configuration
+# a block with these envelopes, which follows the last one and is signed; $config: it says itself
+# that it has a configuration
 our $config = 0;
 # the codes of its transactions, as the node has them where it comes from
 our $codes = '';
+
 sub forged_block
 {
 	my ($number, @envelopes) = @_;
-	my $previous = pack 'H*', on_mirror("SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')");
+	my $previous = pack 'H*',
+	  on_mirror("SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')");
 	my $data_hash = sha256(join '', @envelopes);
 	my $header = FabricWire::message([ 1 => \$number ], [ 2 => $previous ], [ 3 => $data_hash ]);
 	my $der_number = pack('N', $number) =~ s/^\0+(?=[^\0])//r;
 	$der_number = "\0$der_number" if ord $der_number > 127;
 	my $der = der(0x30, der(2, $der_number) . der(4, $previous) . der(4, $data_hash));
-	my $value = FabricWire::get(pack('H*', $orderer->query("SELECT encode(fabric.get_block('trade', 1), 'hex')")), 3);
+	my $value = FabricWire::get(
+		pack('H*', $orderer->query("SELECT encode(fabric.get_block('trade', 1), 'hex')")), 3);
 	my $slot = (FabricWire::fields($value))[0][1];
 	my $signed = FabricWire::get($slot, 1);
-	$signed = FabricWire::message([ 1 => FabricWire::message([ 1 => \$number ]) ], [ 2 => FabricWire::get($signed, 2) ]) if $config;
-	my $signature_header = FabricWire::message([ 1 => $signer->{bytes} ], [ 2 => FabricWire::nonce() ]);
+	$signed = FabricWire::message([ 1 => FabricWire::message([ 1 => \$number ]) ],
+		[ 2 => FabricWire::get($signed, 2) ])
+	  if $config;
+	my $signature_header =
+	  FabricWire::message([ 1 => $signer->{bytes} ], [ 2 => FabricWire::nonce() ]);
 	my $signature = FabricWire::sign($signer, $signed . $signature_header . $der);
-	$slot = FabricWire::message([ 1 => $signed ], [ 2 => FabricWire::message([ 1 => $signature_header ], [ 2 => $signature ]) ]);
-	my $metadata = join '', map { FabricWire::varint(1 << 3 | 2) . FabricWire::varint(length $_) . $_ } $slot, '', $codes, '', '';
+	$slot = FabricWire::message([ 1 => $signed ],
+		[ 2 => FabricWire::message([ 1 => $signature_header ], [ 2 => $signature ]) ]);
+	my $metadata = join '',
+	  map { FabricWire::varint(1 << 3 | 2) . FabricWire::varint(length $_) . $_ } $slot, '',
+	  $codes, '', '';
 
-	return FabricWire::message([ 1 => $header ], [ 2 => FabricWire::message(map { [ 1 => $_ ] } @envelopes) ], [ 3 => $metadata ]);
+	return FabricWire::message(
+		[ 1 => $header ],
+		[ 2 => FabricWire::message(map { [ 1 => $_ ] } @envelopes) ],
+		[ 3 => $metadata ]);
 }
 
 sub import_forged
 {
-	return outcome("SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea(forged_block(@_)) . ')');
+	return outcome(
+		"SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea(forged_block(@_)) . ')');
 }
 
-my $client = FabricWire::identity('Org1MSP', $orderer->path('keys/node.pem'), $orderer->path('keys/node.key'));
-my $genesis = FabricWire::get(pack('H*', $orderer->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")), 2, 1);
+my $client =
+  FabricWire::identity('Org1MSP', $orderer->path('keys/node.pem'), $orderer->path('keys/node.key'));
+my $genesis =
+  FabricWire::get(pack('H*', $orderer->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")),
+	2, 1);
 my $config_payload = FabricWire::get($genesis, 1);
 my $last = $next++;
 my $before = fingerprint(\&on_mirror);
@@ -270,37 +370,93 @@ my $running = "SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND k
 $pid = on_mirror($running);
 my $configuration = FabricWire::signed({ payload => $config_payload, creator => $client });
 Fabric::Pki::create_key($orderer->path('boss.key'));
-Fabric::Host::spew($orderer->path('boss.pem'), $network->enroll($orderer, 'boss', 'admin', $orderer->path('boss.key')));
+Fabric::Host::spew($orderer->path('boss.pem'),
+	$network->enroll($orderer, 'boss', 'admin', $orderer->path('boss.key')));
 my $boss = FabricWire::identity('Org1MSP', $orderer->path('boss.pem'), $orderer->path('boss.key'));
-my @next_config = (channel => 'trade', organization => 'Org1MSP', config => FabricWire::get($config_payload, 2, 1));
+my @next_config = (
+	channel => 'trade',
+	organization => 'Org1MSP',
+	config => FabricWire::get($config_payload, 2, 1));
+
 sub config_transaction
 {
-	return FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0', creator => $client, endorsers => [], type => $FabricWire::CONFIG, tx_id => '', data => $_[0]));
+	return FabricWire::signed(
+		FabricWire::transaction(
+			channel => 'trade',
+			chaincode => 'cc',
+			version => '1.0',
+			creator => $client,
+			endorsers => [],
+			type => $FabricWire::CONFIG,
+			tx_id => '',
+			data => $_[0]));
 }
 $config = 1;
-my $refused = import_forged($next, config_transaction(FabricWire::next_configuration(@next_config, admin => $boss)));
-like($refused, qr/LF410.*configuration change that this version cannot apply/s, 'a configuration transaction is an error of its own');
+my $refused = import_forged($next,
+	config_transaction(FabricWire::next_configuration(@next_config, admin => $boss)));
+like(
+	$refused,
+	qr/LF410.*configuration change that this version cannot apply/s,
+	'a configuration transaction is an error of its own');
 $config = 0;
 is(fingerprint(\&on_mirror), $before, 'nothing of it is stored');
 is(on_mirror($running), $pid, 'the worker goes on');
-like(import_forged($next + 1, $configuration), qr/LF405.*next block is number $next\b/s, 'a signed block after a gap');
-like(import_forged($last, $configuration), qr/LF405.*another block $last/s, 'a signed block in the place of another');
-# what is only called a configuration is an invalid transaction: nobody with the right to has signed it
+like(
+	import_forged($next + 1, $configuration),
+	qr/LF405.*next block is number $next\b/s,
+	'a signed block after a gap');
+like(
+	import_forged($last, $configuration),
+	qr/LF405.*another block $last/s,
+	'a signed block in the place of another');
+# what is only called a configuration is an invalid transaction: nobody with the right to has signed
+# it
 $codes = chr(6);
-my $no_config = forged_block($next, config_transaction(FabricWire::next_configuration(@next_config, admin => $client)));
-like(outcome("SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea($no_config) . ')'), qr/^$next\|t\|\{"INVALID_CONFIG_TRANSACTION": 1\}/, 'a configuration that the organization has not signed is an invalid transaction');
-is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing in it');
+my $no_config = forged_block($next,
+	config_transaction(FabricWire::next_configuration(@next_config, admin => $client)));
+like(
+	outcome("SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea($no_config) . ')'),
+	qr/^$next\|t\|\{"INVALID_CONFIG_TRANSACTION": 1\}/,
+	'a configuration that the organization has not signed is an invalid transaction');
+is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'verify_chain finds nothing in it');
 $codes = '';
 $next++;
-my $foreign = forged_block($next, FabricWire::signed(FabricWire::transaction(channel => 'other', chaincode => 'cc', version => '1.0', creator => $client, endorsers => [$client], writes => { a => 'b' })));
-like(outcome("SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea($foreign) . ')'), qr/^$next\|t\|\{"TARGET_CHAIN_NOT_FOUND": 1\}/,
-	'a transaction of another channel, in a block that is signed for this one, is an invalid transaction');
-like(import_forged($next + 1, FabricWire::signed(FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0', creator => $client, endorsers => [], writes => { a => 'b' }))),
-	qr/"ENDORSEMENT_POLICY_FAILURE": 1/, 'transactions are judged as ever');
+my $foreign = forged_block(
+	$next,
+	FabricWire::signed(
+		FabricWire::transaction(
+			channel => 'other',
+			chaincode => 'cc',
+			version => '1.0',
+			creator => $client,
+			endorsers => [$client],
+			writes => { a => 'b' })));
+like(
+	outcome("SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea($foreign) . ')'),
+	qr/^$next\|t\|\{"TARGET_CHAIN_NOT_FOUND": 1\}/,
+	'a transaction of another channel, in a block that is signed for this one, is an invalid transaction'
+);
+like(
+	import_forged(
+		$next + 1,
+		FabricWire::signed(
+			FabricWire::transaction(
+				channel => 'trade',
+				chaincode => 'cc',
+				version => '1.0',
+				creator => $client,
+				endorsers => [],
+				writes => { a => 'b' }))),
+	qr/"ENDORSEMENT_POLICY_FAILURE": 1/,
+	'transactions are judged as ever');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
 # the mirror has left the true chain
 $height = add_blocks(2);
-like(outcome(import($next)), qr/LF405.*another block $next.*[0-9a-f]{64}.*[0-9a-f]{64}/s, 'a chain that forked is an error with both hashes');
+like(
+	outcome(import($next)),
+	qr/LF405.*another block $next.*[0-9a-f]{64}.*[0-9a-f]{64}/s,
+	'a chain that forked is an error with both hashes');
 
 # ---- a standby of the mirror ----
 
@@ -314,15 +470,31 @@ $standby->stop;
 
 # ---- members ----
 
-like($orderer->error_of(import(1)), qr/55000.*one of its orderers.*HINT/s, 'an orderer imports nothing');
-like($orderer->error_of("SELECT fabric.set_channel_source('trade', 'import')"), qr/55000/, 'nor is it made to');
+like(
+	$orderer->error_of(import(1)),
+	qr/55000.*one of its orderers.*HINT/s,
+	'an orderer imports nothing');
+like($orderer->error_of("SELECT fabric.set_channel_source('trade', 'import')"),
+	qr/55000/, 'nor is it made to');
 my $profile = literal(JSON::PP->new->canonical->encode($network->profile));
-my $other = "'\\x" . $orderer->query("SELECT encode(fabric.create_channel('other', $profile), 'hex')") . "'";
-like($orderer->error_of("SELECT fabric.join_channel($other, 'import')"), qr/55000/, 'from the start');
+my $other =
+  "'\\x" . $orderer->query("SELECT encode(fabric.create_channel('other', $profile), 'hex')") . "'";
+like($orderer->error_of("SELECT fabric.join_channel($other, 'import')"),
+	qr/55000/, 'from the start');
 is($peer->query("SELECT fabric.join_channel($other, 'import')"), 'other', 'a peer may');
-like($peer->error_of("SELECT * FROM fabric.import_block('other', " . block(1) . ')'), qr/LF405.*not of channel "other".*of channel "trade".*HINT/s, 'a block of another channel');
-like($peer->error_of("SELECT fabric.invoke('other', 'cc', 'put', 'a', 'b')"), qr/55000.*takes no transactions.*HINT/s, 'its channel takes no transactions');
-like($peer->error_of("BEGIN; SELECT fabric.set_channel_source('other', 'orderers'); SELECT * FROM fabric.import_block('other', " . block(1) . ')'), qr/55006.*Commit it first/s,
+like(
+	$peer->error_of("SELECT * FROM fabric.import_block('other', " . block(1) . ')'),
+	qr/LF405.*not of channel "other".*of channel "trade".*HINT/s,
+	'a block of another channel');
+like(
+	$peer->error_of("SELECT fabric.invoke('other', 'cc', 'put', 'a', 'b')"),
+	qr/55000.*takes no transactions.*HINT/s,
+	'its channel takes no transactions');
+like(
+	$peer->error_of(
+		"BEGIN; SELECT fabric.set_channel_source('other', 'orderers'); SELECT * FROM fabric.import_block('other', "
+		  . block(1) . ')'),
+	qr/55006.*Commit it first/s,
 	'nor blocks while its source is being changed');
 
 # a peer that cannot reach its orderer gets the blocks by hand, and goes on by itself afterwards
@@ -333,7 +505,9 @@ $height = add_blocks(8);
 my @missing = map { import($_) } $from .. $height - 1;
 $orderer->stop;
 $peer->start;
-is($peer->query(join ";\n", @missing), join("\n", map { "$_|t|{\"VALID\": 1}" } $from .. $height - 1), 'a peer that is cut off gets the blocks by hand');
+is( $peer->query(join ";\n", @missing),
+	join("\n", map { "$_|t|{\"VALID\": 1}" } $from .. $height - 1),
+	'a peer that is cut off gets the blocks by hand');
 is(height_of($peer, 'trade'), $height, 'it has them');
 $orderer->start;
 $height = add_blocks(3);
@@ -341,7 +515,14 @@ is(scalar(fingerprints($network, 'trade')), 1, 'and gets the next ones by itself
 
 # the source is changed while the network goes on
 $peer->query("SELECT fabric.set_channel_source('trade', 'import')");
-ok(wait_until(sub { $peer->query("SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger' AND pid IS NOT NULL") == 1 }, 20), 'fed by hand alone');
+ok( wait_until(
+		sub {
+			$peer->query(
+				"SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger' AND pid IS NOT NULL"
+			) == 1;
+		},
+		20),
+	'fed by hand alone');
 $from = $height;
 $height = add_blocks(2);
 is($peer->query(import($from)), "$from|t|{\"VALID\": 1}", 'it has what was imported');
@@ -355,7 +536,14 @@ $pid = $peer->query($running);
 kill 'STOP', $pid;
 $height = add_blocks(2);
 $waiting = start_query($peer->connection, import($height - 2));
-ok(wait_until(sub { $peer->query("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%' AND wait_event = 'Extension'") == 1 }, 20), 'a session waits for the worker');
+ok( wait_until(
+		sub {
+			$peer->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%' AND wait_event = 'Extension'"
+			) == 1;
+		},
+		20),
+	'a session waits for the worker');
 kill 'CONT', $pid;
 my ($late) = finish_query($waiting);
 like($late, qr/^${\ ($height - 2) }\|[tf]\|/, 'it gets its answer');
@@ -374,5 +562,7 @@ my (undef, $stream_error) = finish_query($stream);
 is($both . $stream_error, '', 'blocks come from an orderer and by hand at the same time');
 is(scalar(fingerprints($network, 'trade')), 1, 'to the same end');
 is($peer->query($running), $pid, 'without a failure');
-is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name} verifies its chain") foreach $orderer, $peer;
+is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, "$_->{name} verifies its chain")
+  foreach $orderer, $peer;
 done_testing();

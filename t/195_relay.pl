@@ -1,10 +1,12 @@
-# Many sessions have few connections to other nodes; a session that is cancelled or ended, and the end of the process that has the connections, leave nothing
+# Many sessions have few connections to other nodes; a session that is cancelled or ended, and the
+# end of the process that has the connections, leave nothing
 # behind and lose nothing.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_until vehicles_of processes_for $ANY_TWO);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_until vehicles_of processes_for $ANY_TWO);
 use Fabric::Load qw(run_load);
 use Fabric::Psql qw(start_query finish_query);
 use PostgreSQL::Test::Utils;
@@ -12,16 +14,23 @@ use Test::More;
 
 my $CONNECTIONS = 4;
 my $SESSIONS = 40;
-my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "max_connections = 100\nfabric.relay_connections = $CONNECTIONS\n");
+my $network = start_network(
+	orgs => 3,
+	orderers => 3,
+	channel => 'trade',
+	settings => "max_connections = 100\nfabric.relay_connections = $CONNECTIONS\n");
 my ($org1, $org2, $org3) = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 
-# backends at a node that have served sessions of the first one: not its orderer's connection, which may never have said anything
+# backends at a node that have served sessions of the first one: not its orderer's connection, which
+# may never have said anything
 sub served_at
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$org1->{role}' AND query ~ 'endorse|submit'");
+	return $node->query(
+		"SELECT count(*) FROM pg_stat_activity WHERE usename = '$org1->{role}' AND query ~ 'endorse|submit'"
+	);
 }
 
 sub relay
@@ -42,17 +51,24 @@ sub set_on_org1
 }
 
 my $tmp = $PostgreSQL::Test::Utils::tmp_check;
-append_to_file("$tmp/create.sql", "\\set i :i + 1\n" . create_vehicle('X') =~ s/'X'/:prefix || '-' || :client_id || '-' || :i/r . ";\n");
+append_to_file("$tmp/create.sql",
+	"\\set i :i + 1\n" . create_vehicle('X') =~
+	  s/'X'/:prefix || '-' || :client_id || '-' || :i/r . ";\n");
 
 # 40 sessions at once; those who look meanwhile are counted too
 ok(wait_until(sub { relay('pid') ne '' }, 20), 'the relay runs');
 my $before = relay('requests');
-my $load = run_load($org1, "$tmp/create.sql", sessions => $SESSIONS, transactions => 3, variables => { i => 0, prefix => "'A'" });
+my $load = run_load(
+	$org1, "$tmp/create.sql",
+	sessions => $SESSIONS,
+	transactions => 3,
+	variables => { i => 0, prefix => "'A'" });
 ok($load->{ok}, "$SESSIONS sessions invoke at once") or diag($load->{errors});
 is($load->{count}, 3 * $SESSIONS, 'every call returns');
 is(vehicles_of($org1), 3 * $SESSIONS, 'and is committed once');
 cmp_ok(relay('requests') - $before, '>=', 3 * $SESSIONS, 'their requests went over the relay');
 is(relay('requests_now'), 0, 'none is left');
+
 foreach my $node ($org2, $org3)
 {
 	cmp_ok(served_at($node), '<=', $CONNECTIONS, "$node->{name} has few connections for them");
@@ -65,20 +81,28 @@ sub ask
 {
 	my ($id) = @_;
 
-	return "SET application_name = 'asking';\nSELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['$id', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])";
+	return
+	  "SET application_name = 'asking';\nSELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['$id', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])";
 }
 
 # sessions that are cancelled or ended while their requests wait, or are under way
 my @stopped = processes_for($org2, $org1);
 kill 'STOP', @stopped;
 my @sessions = map { start_query($org1->connection, ask("E$_")) } 1 .. 8;
-ok(wait_until(sub { relay('requests_now') == 8 }, 20), 'eight requests wait for a node that does not answer') or diag(relay('requests_now'));
-my @pids = split /\n/, $org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'asking' ORDER BY pid");
+ok( wait_until(sub { relay('requests_now') == 8 }, 20),
+	'eight requests wait for a node that does not answer') or diag(relay('requests_now'));
+my @pids = split /\n/,
+  $org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'asking' ORDER BY pid");
 is(scalar(@pids), 8, 'of eight sessions');
-$org1->query('SELECT ' . ($_ % 2 ? 'pg_cancel_backend' : 'pg_terminate_backend') . "($pids[$_])") foreach 0 .. $#pids;
+$org1->query('SELECT ' . ($_ % 2 ? 'pg_cancel_backend' : 'pg_terminate_backend') . "($pids[$_])")
+  foreach 0 .. $#pids;
 my @errors = map { (finish_query($_))[1] } @sessions;
-is(scalar(grep { /canceling statement|terminating connection|server closed the connection/ } @errors), 8, 'each ends when it is told to') or diag(@errors);
-ok(wait_until(sub { relay('requests_now') == 0 }, 30), 'the relay lets go of what nobody waits for') or diag(relay('requests_now'));
+is( scalar(
+		grep { /canceling statement|terminating connection|server closed the connection/ } @errors),
+	8,
+	'each ends when it is told to') or diag(@errors);
+ok(wait_until(sub { relay('requests_now') == 0 }, 30), 'the relay lets go of what nobody waits for')
+  or diag(relay('requests_now'));
 kill 'CONT', @stopped;
 like($org1->query(ask('E9')), qr/^[0-9a-f]{64}$/m, 'the node is asked again when it answers');
 
@@ -89,11 +113,13 @@ kill 'STOP', @stopped;
 my $session = start_query($org1->connection, ask('F1'));
 ok(wait_until(sub { relay('requests_now') == 1 }, 20), 'a request waits');
 $org1->query("SELECT pg_terminate_backend($pid)");
-ok(wait_until(sub { relay('requests_now') == 0 }, 20), 'the relay ends') or diag(relay('requests_now'));
+ok(wait_until(sub { relay('requests_now') == 0 }, 20), 'the relay ends')
+  or diag(relay('requests_now'));
 kill 'CONT', @stopped;
 my ($output, $error, $status) = finish_query($session);
 is($status, 0, 'the call succeeds') or diag($error);
-ok(wait_until(sub { my $now = relay('pid'); $now ne '' && $now ne $pid }, 20), 'another relay takes its place');
+ok(wait_until(sub { my $now = relay('pid'); $now ne '' && $now ne $pid }, 20),
+	'another relay takes its place');
 $before = relay('requests');
 like($org1->query(ask('F2')), qr/^[0-9a-f]{64}$/m, 'which works');
 cmp_ok(relay('requests'), '>', $before, 'and is used');
@@ -105,14 +131,18 @@ $org1->query(ask('F3'));
 kill 'STOP', @stopped;
 my @stuck = map { start_query($org1->connection, ask("G$_")) } 1 .. $CONNECTIONS + 1;
 ok(wait_until(sub { relay('requests_now') > 0 }, 20), 'requests hang');
-like($org1->query(ask('G9')), qr/^[0-9a-f]{64}$/m, 'a session whose request would have to wait behind them makes a connection of its own');
+like($org1->query(ask('G9')),
+	qr/^[0-9a-f]{64}$/m,
+	'a session whose request would have to wait behind them makes a connection of its own');
 kill 'CONT', @stopped;
-is(scalar(grep { (finish_query($_))[2] == 0 } @stuck), scalar(@stuck), 'the others succeed when they are answered');
+is(scalar(grep { (finish_query($_))[2] == 0 } @stuck),
+	scalar(@stuck), 'the others succeed when they are answered');
 
 # without a relay
 set_on_org1('fabric.relay_connections = 0');
 $before = relay('requests');
-is($org1->error_of(create_vehicle('D1')), '', 'with fabric.relay_connections = 0 a session asks by itself');
+is($org1->error_of(create_vehicle('D1')),
+	'', 'with fabric.relay_connections = 0 a session asks by itself');
 is(relay('requests'), $before, 'the relay has no part in it');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 done_testing();

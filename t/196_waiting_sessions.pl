@@ -1,16 +1,21 @@
-# A block wakes the sessions whose transactions it has and no others, however many wait; sessions that change the same key take turns, so that none is
+# A block wakes the sessions whose transactions it has and no others, however many wait; sessions
+# that change the same key take turns, so that none is
 # endorsed for nothing. Whoever is cancelled or ended while it waits leaves no trace.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network fingerprints wait_until);
+use FabricTest   qw(start_network fingerprints wait_until);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 use Time::HiRes ();
 
 my $WAITING = 20;
-my $network = start_network(orgs => 1, orderers => 1, channel => 'trade', settings => "fabric.hot_key_timeout = 5min\n");
+my $network = start_network(
+	orgs => 1,
+	orderers => 1,
+	channel => 'trade',
+	settings => "fabric.hot_key_timeout = 5min\n");
 my ($node) = $network->nodes;
 $network->deploy('trade', 'counters', <<'SQL', policy => "OR('Org1MSP.peer')");
 CREATE FUNCTION add(id text) RETURNS text LANGUAGE plpgsql AS $$
@@ -41,7 +46,10 @@ sub pids_of
 {
 	my ($name) = @_;
 
-	return split /\n/, $node->query("SELECT pid FROM pg_stat_activity WHERE application_name = '$name' AND state = 'active' AND wait_event IS NOT NULL");
+	return split /\n/,
+	  $node->query(
+		"SELECT pid FROM pg_stat_activity WHERE application_name = '$name' AND state = 'active' AND wait_event IS NOT NULL"
+	  );
 }
 
 sub start_session
@@ -53,12 +61,26 @@ sub start_session
 
 # ---- who is woken ----
 
-my @sessions = map { start_session('unknown', sprintf("SELECT committed FROM (SELECT count(*) AS committed FROM fabric.commit_status('trade', '%064d', '10 minutes')) s", $_)) } 1 .. $WAITING;
-ok(wait_until(sub { column('sessions_waiting') == $WAITING }, 30), "$WAITING sessions wait for transactions that do not come") or diag(column('sessions_waiting'));
+my @sessions = map {
+	start_session(
+		'unknown',
+		sprintf(
+			"SELECT committed FROM (SELECT count(*) AS committed FROM fabric.commit_status('trade', '%064d', '10 minutes')) s",
+			$_))
+} 1 .. $WAITING;
+ok( wait_until(sub { column('sessions_waiting') == $WAITING }, 30),
+	"$WAITING sessions wait for transactions that do not come") or diag(column('sessions_waiting'));
 $node->query("ALTER SYSTEM SET fabric.fault_points = 'ledger_before_commit=sleep:300'");
 $node->reload;
 # the setting is in force when a block takes so long
-ok(wait_until(sub { my $begin = Time::HiRes::time(); $node->query(add('begin')); Time::HiRes::time() - $begin > 0.25 }, 30), 'each block takes a while');
+ok( wait_until(
+		sub {
+			my $begin = Time::HiRes::time();
+			$node->query(add('begin'));
+			Time::HiRes::time() - $begin > 0.25;
+		},
+		30),
+	'each block takes a while');
 my ($woken, $height) = (column('sessions_woken'), column('height'));
 $node->query("SELECT fabric.invoke('trade', 'counters', 'put', 'a$_')") foreach 1 .. 6;
 is(column('height') - $height, 6, 'six blocks are committed');
@@ -66,9 +88,13 @@ is(column('sessions_woken') - $woken, 6, 'each wakes the one session whose trans
 is(column('sessions_waiting'), $WAITING, 'the others wait on');
 my @pids = pids_of('unknown');
 is(scalar(@pids), $WAITING, 'all of them');
-$node->query('SELECT ' . ($_ % 2 ? 'pg_cancel_backend' : 'pg_terminate_backend') . "($pids[$_])") foreach 0 .. $#pids;
+$node->query('SELECT ' . ($_ % 2 ? 'pg_cancel_backend' : 'pg_terminate_backend') . "($pids[$_])")
+  foreach 0 .. $#pids;
 my @errors = map { (finish_query($_))[1] } @sessions;
-is(scalar(grep { /canceling statement|terminating connection|server closed the connection/ } @errors), $WAITING, 'each ends when it is told to');
+is( scalar(
+		grep { /canceling statement|terminating connection|server closed the connection/ } @errors),
+	$WAITING,
+	'each ends when it is told to');
 is(column('sessions_waiting'), 0, 'and none is left in the list');
 $node->query("ALTER SYSTEM RESET fabric.fault_points");
 $node->reload;
@@ -79,13 +105,15 @@ $node->reload;
 sub start_slow
 {
 	my ($name, $id, $milliseconds) = @_;
-	my $session = start_session($name, "SET fabric.fault_points = 'gateway_before_submit=sleep:$milliseconds';\n" . add($id));
+	my $session = start_session($name,
+		"SET fabric.fault_points = 'gateway_before_submit=sleep:$milliseconds';\n" . add($id));
 
 	ok(wait_until(sub { pids_of($name) == 1 }, 30), "$name has its turn");
 	return $session;
 }
 
-my $invalid = "SELECT coalesce(sum(count), 0) FROM fabric.stat_validation WHERE channel = 'trade' AND name <> 'VALID'";
+my $invalid =
+  "SELECT coalesce(sum(count), 0) FROM fabric.stat_validation WHERE channel = 'trade' AND name <> 'VALID'";
 is($node->query(add('k')), '1', 'a key is new');
 my $first = start_slow('first', 'k', 1000);
 is($node->query(add('k')), '3', 'who comes second adds to what the first one has written');
@@ -96,7 +124,8 @@ is($node->query($invalid), 0, 'no transaction is invalid');
 $first = start_slow('first', 'k', 60000);
 is($node->query(add('other')), '1', 'another key is not waited for');
 is(scalar(pids_of('first')), 1, 'while the first one still has its turn');
-is($node->query("SET fabric.hot_key_timeout = '300ms'; " . add('k')), '4', 'nor the same key any longer than fabric.hot_key_timeout');
+is($node->query("SET fabric.hot_key_timeout = '300ms'; " . add('k')),
+	'4', 'nor the same key any longer than fabric.hot_key_timeout');
 is($node->query("SET fabric.hot_key_timeout = 0; " . add('k')), '5', 'or not at all');
 $node->query('SELECT pg_cancel_backend(' . (pids_of('first'))[0] . ')');
 isnt((finish_query($first))[2], 0, 'the first one is cancelled');
@@ -119,6 +148,9 @@ foreach my $how ('pg_cancel_backend', 'pg_terminate_backend')
 	is($status, 0, 'and the turn is the next one\'s') or diag($error);
 }
 is($node->query($invalid), 0, 'no transaction is invalid');
-is($node->query(add('k')), '8', 'each that was acknowledged is counted once') or diag($node->query("SELECT block_number, value FROM fabric.get_history('trade', 'counters', 'k')"));
-is($node->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is wrong with the ledger');
+is($node->query(add('k')), '8', 'each that was acknowledged is counted once')
+  or diag(
+	$node->query("SELECT block_number, value FROM fabric.get_history('trade', 'counters', 'k')"));
+is($node->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'nothing is wrong with the ledger');
 done_testing();

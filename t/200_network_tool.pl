@@ -1,11 +1,12 @@
-# tools/network: up, status, stop and down, twice, interrupted, in directories of others. What it did not make it never removes or ends.
+# tools/network: up, status, stop and down, twice, interrupted, in directories of others. What it
+# did not make it never removes or ends.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(wait_until);
+use FabricTest   qw(wait_until);
 use Fabric::Host qw(slurp spew);
-use Fcntl qw(:flock);
+use Fcntl        qw(:flock);
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -32,7 +33,9 @@ sub servers
 {
 	my ($directory) = @_;
 
-	return grep { (readlink("/proc/$_/cwd") // '') =~ /^\Q$directory\E\// } map { m{/proc/(\d+)$} } glob '/proc/[0-9]*';
+	return
+	  grep { (readlink("/proc/$_/cwd") // '') =~ /^\Q$directory\E\// }
+	  map { m{/proc/(\d+)$} } glob '/proc/[0-9]*';
 }
 
 # ---- up and down, in a directory with a space ----
@@ -40,34 +43,54 @@ sub servers
 my $directory = "$base/my net";
 my ($status, $output) = network($directory, 'up', '--orgs', 2, '--orderers', 1, '--port', $port);
 is($status, 0, 'up') or diag($output);
-like($output, qr/^  Org1MSP:  psql -h '\Q$directory\E' -p (\d+) -U postgres fabric$/m, 'it says how to connect');
+like(
+	$output,
+	qr/^  Org1MSP:  psql -h '\Q$directory\E' -p (\d+) -U postgres fabric$/m,
+	'it says how to connect');
 my ($first_port) = $output =~ /-p (\d+)/;
 my ($command) = $output =~ /^  Org2MSP:  (psql .*)$/m;
-is(qx{$command -X -A -t -c "SELECT height FROM fabric.channels"}, "1\n", 'and these words work in a shell');
+is(qx{$command -X -A -t -c "SELECT height FROM fabric.channels"},
+	"1\n", 'and these words work in a shell');
 ($status, $output) = network($directory, 'up');
-is("$status $output" =~ /^0 everything runs already$/m, 1, 'up again changes nothing') or diag($output);
+is("$status $output" =~ /^0 everything runs already$/m, 1, 'up again changes nothing')
+  or diag($output);
 ($status, $output) = network($directory, 'up', '--orgs', 3);
 isnt($status, 0, 'with another size it is refused');
-like($output, qr/there is a network in .* already; tools\/network down removes it/, 'and says what to do');
+like(
+	$output,
+	qr/there is a network in .* already; tools\/network down removes it/,
+	'and says what to do');
 ($status, $output) = network($directory, 'status');
 is($status, 0, 'status');
 is(() = $output =~ /^org\d .* runs$/mg, 2, 'all run');
 like($output, qr/channel trade: height 1, orderer: leader in term \d+/, 'with their channels');
 
-# a second network at the same time takes other ports; this one has two peers of one organization, and its orderer in another one
+# a second network at the same time takes other ports; this one has two peers of one organization,
+# and its orderer in another one
 my $second = "$base/second";
-($status, $output) = network($second, 'up', '--orgs', 1, '--peers-per-org', 2, '--orderer-org', '--orderers', 1, '--port', $port);
+($status, $output) =
+  network($second, 'up', '--orgs', 1, '--peers-per-org', 2, '--orderer-org', '--orderers', 1,
+	'--port', $port);
 is($status, 0, 'a second network beside it') or diag($output);
-like($output, qr/^A network of 1 organisations with 2 peers each and an orderer organisation with 1 orderers in/m, 'of another kind');
+like(
+	$output,
+	qr/^A network of 1 organisations with 2 peers each and an orderer organisation with 1 orderers in/m,
+	'of another kind');
 my ($second_port) = $output =~ /-p (\d+)/;
 isnt($second_port, $first_port, 'with another port');
 my ($second_peer) = $output =~ /^  Org1MSP org1peer2:  (psql .*)$/m;
-is(qx{$second_peer -X -A -t -c "SELECT string_agg(concat_ws(' ', role, msp_id, consenter_id), ', ' ORDER BY address) FROM fabric.nodes"},
-	"peer Org1MSP, peer Org1MSP, orderer OrdererMSP 1\n", 'all nodes are in the configuration');
+is( qx{$second_peer -X -A -t -c "SELECT string_agg(concat_ws(' ', role, msp_id, consenter_id), ', ' ORDER BY address) FROM fabric.nodes"},
+	"peer Org1MSP, peer Org1MSP, orderer OrdererMSP 1\n",
+	'all nodes are in the configuration');
 ($status, $output) = network($second, 'status');
-like($output, qr/^org1peer1 .*^org1peer2 +Org1MSP .*^orderer1 +OrdererMSP .* runs\n +channel trade: height 1, orderer: leader in term/ms, 'and in the status')
-	or diag($output);
-foreach my $case ([ [ '--peers-per-org', 0 ], qr/1 to 5 peers/ ], [ [ '--orderer-org', '--orderers', 10 ], qr/1 to 9 orderers/ ],
+like(
+	$output,
+	qr/^org1peer1 .*^org1peer2 +Org1MSP .*^orderer1 +OrdererMSP .* runs\n +channel trade: height 1, orderer: leader in term/ms,
+	'and in the status') or diag($output);
+
+foreach my $case (
+	[ [ '--peers-per-org', 0 ], qr/1 to 5 peers/ ],
+	[ [ '--orderer-org', '--orderers', 10 ], qr/1 to 9 orderers/ ],
 	[ [ '--orgs', 2, '--peers-per-org', 2, '--orderers', 3 ], qr/as many as it has organisations/ ])
 {
 	($status, $output) = network("$base/none", 'up', @{ $case->[0] });
@@ -89,10 +112,17 @@ is($status, 0, 'stop');
 is($status, 1, 'status tells by its exit status that not all run');
 is(scalar(servers($directory)), 0, 'really');
 # somebody else has taken its port meanwhile
-my $thief = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $first_port, Listen => 1, ReuseAddr => 1);
+my $thief = IO::Socket::INET->new(
+	LocalAddr => '127.0.0.1',
+	LocalPort => $first_port,
+	Listen => 1,
+	ReuseAddr => 1);
 ($status, $output) = network($directory, 'up');
 isnt($status, 0, 'a port that is in use');
-like($output, qr/node org1 did not start:.*could not bind.*Address already in use/s, 'is named in the server\'s words');
+like(
+	$output,
+	qr/node org1 did not start:.*could not bind.*Address already in use/s,
+	'is named in the server\'s words');
 close $thief if $thief;
 ($status, $output) = network($directory, 'up');
 is($status, 0, 'when it is free again, up starts what is stopped') or diag($output);
@@ -102,7 +132,8 @@ spew("$directory/letter", "dear diary\n");
 ($status, $output) = network($directory, 'down');
 is($status, 0, 'down') or diag($output);
 like($output, qr/is kept, with what others have put there/, 'leaves what others have put there');
-is(join(' ', map { s{.*/}{}r } glob("\Q$directory\E/* \Q$directory\E/.s*")), 'letter', 'and nothing else');
+is(join(' ', map { s{.*/}{}r } glob("\Q$directory\E/* \Q$directory\E/.s*")),
+	'letter', 'and nothing else');
 is(scalar(servers($directory)), 0, 'no server is left');
 cmp_ok(scalar(servers($second)), '>', 0, 'but that of the other network');
 ($status, $output) = network($second, 'down');
@@ -116,8 +147,16 @@ is("$status $output", "0 there is no network in $second\n", 'down again finds no
 foreach my $case (
 	[ 'some file', 'notes.txt', 'mine' ],
 	[ 'a file of the same name', 'network.json', '{"nodes": [], "name": "another program"}' ],
-	[ 'a file that names other directories', 'network.json', '{"nodes": [{"name": "../../other", "number": 1, "msp_id": "Org1MSP", "role": "fabric_node_org1msp", "port": 5432, "orderer": 1}]}' ],
-	[ 'a file that gives a node to another organization', 'network.json', '{"nodes": [{"name": "org1peer1", "number": 1, "msp_id": "Org2MSP", "role": "fabric_node_org1peer1", "port": 5432, "orderer": 1}]}' ],
+	[
+		'a file that names other directories',
+		'network.json',
+		'{"nodes": [{"name": "../../other", "number": 1, "msp_id": "Org1MSP", "role": "fabric_node_org1msp", "port": 5432, "orderer": 1}]}'
+	],
+	[
+		'a file that gives a node to another organization',
+		'network.json',
+		'{"nodes": [{"name": "org1peer1", "number": 1, "msp_id": "Org2MSP", "role": "fabric_node_org1peer1", "port": 5432, "orderer": 1}]}'
+	],
 	[ 'a file that is none', 'network.json', 'mine' ])
 {
 	my ($name, $file, $content) = @$case;
@@ -129,7 +168,8 @@ foreach my $case (
 	{
 		($status, $output) = network($foreign, $command, $command eq 'up' ? ('--orgs', 1) : ());
 		isnt($status, 0, "$name: $command is refused");
-		like($output, qr/choose another.* with FABRIC_NETWORK_DIR/, 'in plain words') or diag($output);
+		like($output, qr/choose another.* with FABRIC_NETWORK_DIR/, 'in plain words')
+		  or diag($output);
 	}
 	is(slurp("$foreign/$file"), $content, "$name: it is still there");
 	unlink "$foreign/$file", "$foreign/lock";
@@ -146,7 +186,8 @@ my $broken = "$base/broken";
 {
 	local $ENV{FABRIC_NETWORK_DIR} = $broken;
 	my $log = '';
-	my $up = IPC::Run::start([ $tool, 'up', '--orgs', 2, '--port', $port ], '<', \'', '>', \$log, '2>&1');
+	my $up =
+	  IPC::Run::start([ $tool, 'up', '--orgs', 2, '--port', $port ], '<', \'', '>', \$log, '2>&1');
 	ok(wait_until(sub { $up->pump_nb; servers($broken) > 0 }, 60), 'up is at work');
 	$up->signal('INT');
 	$up->finish;

@@ -1,10 +1,12 @@
-# Organizations with two peers each and an orderer organization whose three orderers are no peers. Whichever node of an organization fails or cannot
+# Organizations with two peers each and an orderer organization whose three orderers are no peers.
+# Whichever node of an organization fails or cannot
 # endorse, the other one is asked; the orderers stand in for each other; the views show who answers.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of);
 use Fabric::Psql qw(literal);
 use Test::More;
 
@@ -21,7 +23,8 @@ sub known
 {
 	my ($node, $other, $columns) = @_;
 
-	return $node->query("SELECT $columns FROM fabric.nodes WHERE address = '" . $other->address . "'");
+	return $node->query(
+		"SELECT $columns FROM fabric.nodes WHERE address = '" . $other->address . "'");
 }
 
 # that many calls of one session
@@ -29,14 +32,16 @@ sub calls
 {
 	my ($count, $chaincode, $prefix) = @_;
 
-	return join ";\n", map { "SELECT fabric.invoke('trade', '$chaincode', 'put', '$prefix$_', '$_')" } 1 .. $count;
+	return join ";\n",
+	  map { "SELECT fabric.invoke('trade', '$chaincode', 'put', '$prefix$_', '$_')" } 1 .. $count;
 }
 
 # a chaincode that only these nodes have installed
 sub deploy_at
 {
 	my ($name, $policy, @nodes) = @_;
-	my $package = $org1->query("SELECT encode(fabric.package_chaincode('$name', " . literal(<<'SQL') . "), 'hex')");
+	my $package = $org1->query(
+		"SELECT encode(fabric.package_chaincode('$name', " . literal(<<'SQL') . "), 'hex')");
 CREATE FUNCTION put(id text, value text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, value); SELECT 'stored' $$;
 CREATE FUNCTION add(id text, value text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, (fabric.get_state_text(id)::int + value::int)::text); SELECT 'added' $$;
 CREATE FUNCTION get(id text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(id) $$;
@@ -47,7 +52,8 @@ SQL
 	foreach my $node (@nodes)
 	{
 		my $id = $node->query("SELECT fabric.install_chaincode('\\x$package')");
-		my (undef, $error, $failed) = $node->try_query("SELECT fabric.approve_chaincode($definition, '$id', $parameters)");
+		my (undef, $error, $failed) =
+		  $node->try_query("SELECT fabric.approve_chaincode($definition, '$id', $parameters)");
 		# the other node of its organization may have handed it the approval already
 		die "$error\n" if $failed && $error !~ /has approved sequence/;
 	}
@@ -61,28 +67,41 @@ subtest 'every peer calls and every node has the same' => sub {
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
 	is(vehicles_of($_), 6, "$_->{name} has the vehicles") foreach $network->nodes;
 	is(known($_, $_, 'is_own'), 't', "$_->{name} knows its own address") foreach $network->nodes;
-	is($_->query('SELECT count(*) FROM fabric.nodes WHERE is_own'), 1, '... and no other') foreach $network->nodes;
-	is($org1->query("SELECT plan->'EndorsersByGroups'->'G0'->0->>'Endpoint', jsonb_array_length(plan->'EndorsersByGroups'->'G0'), plan->'Layouts' FROM fabric.endorsement_plan('trade', 'vehicles') AS plan"),
-		$org1->address . '|2|[{"quantities_by_group": {"G0": 1, "G2": 1, "G4": 1}}]', 'the plan has both peers of each organization, this node first');
+	is($_->query('SELECT count(*) FROM fabric.nodes WHERE is_own'), 1, '... and no other')
+	  foreach $network->nodes;
+	is( $org1->query(
+			"SELECT plan->'EndorsersByGroups'->'G0'->0->>'Endpoint', jsonb_array_length(plan->'EndorsersByGroups'->'G0'), plan->'Layouts' FROM fabric.endorsement_plan('trade', 'vehicles') AS plan"
+		),
+		$org1->address . '|2|[{"quantities_by_group": {"G0": 1, "G2": 1, "G4": 1}}]',
+		'the plan has both peers of each organization, this node first');
 };
 
 subtest 'chaincode on the second peers alone' => sub {
 	deploy_at('second', $ALL, @node{qw(org1peer2 org2peer2 org3peer2)});
-	# The caller's node has it; the other node of its organization does not, nor do the first ones of the others. Which node of an organization is asked
+	# The caller's node has it; the other node of its organization does not, nor do the first ones
+	# of the others. Which node of an organization is asked
 	# first depends on chance and speed
-	my $lacking = sub { join '', map { known($other1, $node{$_}, 'last_error') } qw(org2peer1 org3peer1) };
+	my $lacking = sub {
+		join '', map { known($other1, $node{$_}, 'last_error') } qw(org2peer1 org3peer1);
+	};
 	my $session = 0;
-	ok(wait_until(sub { $other1->query(calls(4, 'second', 'a' . ++$session)); $lacking->() ne '' }, 90), 'one that lacks it is asked, and another one answers');
+	ok( wait_until(
+			sub { $other1->query(calls(4, 'second', 'a' . ++$session)); $lacking->() ne '' }, 90),
+		'one that lacks it is asked, and another one answers');
 	like($lacking->(), qr/"second[":]/, 'the view tells what it said');
 	# the caller's node lacks it
 	$org1->query(calls(8, 'second', 'b'));
-	is($org1->query("SELECT fabric.query('trade', 'second', 'get', 'b8')"), '8', 'a query goes to the other node of the organization');
-	is($org1->query("SELECT fabric.evaluate_transaction('trade', 'second', 'get', ARRAY['b8'], transient => '{\"a\": \"b\"}')") =~ s/^\\x//r, unpack('H*', '8'),
+	is($org1->query("SELECT fabric.query('trade', 'second', 'get', 'b8')"),
+		'8', 'a query goes to the other node of the organization');
+	is( $org1->query(
+			"SELECT fabric.evaluate_transaction('trade', 'second', 'get', ARRAY['b8'], transient => '{\"a\": \"b\"}')"
+		) =~ s/^\\x//r,
+		unpack('H*', '8'),
 		'also with transient data, which other organizations do not get');
 };
 
 subtest 'one peer of each organization is killed' => sub {
-	$_->kill_now foreach my @killed = @node{qw(org1peer2 org2peer1 org3peer2)};
+	$_->kill_now        foreach my @killed = @node{qw(org1peer2 org2peer1 org3peer2)};
 	$_->wait_until_dead foreach @killed;
 	foreach my $session (1 .. 3)
 	{
@@ -96,17 +115,33 @@ subtest 'no peer of an organization is left' => sub {
 	$node{org2peer2}->kill_hard;
 	my $error = $org1->error_of(create_vehicle('lost'));
 	my ($first, $second) = map { $_->address } @node{qw(org2peer1 org2peer2)};
-	like($error, qr/LF310.*Org2MSP \(\Q$first\E\): [^;]+; Org2MSP \(\Q$second\E\): |LF310.*Org2MSP \(\Q$second\E\): [^;]+; Org2MSP \(\Q$first\E\): /s, 'both nodes are named, with their reasons');
+	like(
+		$error,
+		qr/LF310.*Org2MSP \(\Q$first\E\): [^;]+; Org2MSP \(\Q$second\E\): |LF310.*Org2MSP \(\Q$second\E\): [^;]+; Org2MSP \(\Q$first\E\): /s,
+		'both nodes are named, with their reasons');
 	is(known($org1, $node{org2peer1}, 'state'), 'silent', 'who does not answer is shown');
-	like(known($org1, $node{org2peer1}, 'last_error'), qr/refused|closed|lost|terminat/i, 'with the reason');
-	is(known($org1, $node{org2peer1}, "last_error_at > now() - interval '5 min' AND coalesce(last_answer_at < last_error_at, true)"), 't', 'and the times');
+	like(
+		known($org1, $node{org2peer1}, 'last_error'),
+		qr/refused|closed|lost|terminat/i,
+		'with the reason');
+	is( known(
+			$org1,
+			$node{org2peer1},
+			"last_error_at > now() - interval '5 min' AND coalesce(last_answer_at < last_error_at, true)"
+		),
+		't',
+		'and the times');
 	is(known($org1, $node{org3peer1}, 'state'), 'answers', 'and who answers');
 	$_->start foreach @node{qw(org1peer2 org2peer1 org2peer2 org3peer2)};
 	my $calls = 0;
-	ok(wait_until(sub {
-		$org1->try_query(create_vehicle('again' . ++$calls));
-		known($org1, $node{org2peer1}, 'state') eq 'answers' && known($org1, $node{org2peer2}, 'state') eq 'answers';
-	}, 60), 'both are asked again when they are back');
+	ok( wait_until(
+			sub {
+				$org1->try_query(create_vehicle('again' . ++$calls));
+				known($org1, $node{org2peer1}, 'state') eq 'answers'
+				  && known($org1, $node{org2peer2}, 'state') eq 'answers';
+			},
+			60),
+		'both are asked again when they are back');
 };
 
 subtest 'an orderer is killed, be it the leader' => sub {
@@ -116,36 +151,61 @@ subtest 'an orderer is killed, be it the leader' => sub {
 	{
 		$org1->query(join ";\n", map { create_vehicle("O$session$_") } 1 .. 3);
 	}
-	is($org1->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key LIKE 'O__'"), 9, 'transactions go on');
+	is( $org1->query(
+			"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key LIKE 'O__'"),
+		9,
+		'transactions go on');
 	$leader->start;
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
 };
 
 subtest 'an organization that has only orderers' => sub {
 	my $orderer = $node{orderer1};
-	like($orderer->error_of("SELECT fabric.approve_chaincode('trade', 'none', '1', 1, NULL)"), qr/LF001.*"OrdererMSP" cannot approve chaincode.*no application organisation/s, 'approves no chaincode');
-	like($orderer->error_of(create_vehicle('by an orderer')), qr/LF\d\d\d/, 'nor has it clients that may call');
-	like($org1->error_of("SELECT fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', '{x,a,b,1,c,1}', endorsing_orgs => '{OrdererMSP}')"), qr/LF001.*"OrdererMSP" cannot be asked/s, 'and is asked for no endorsement');
+	like(
+		$orderer->error_of("SELECT fabric.approve_chaincode('trade', 'none', '1', 1, NULL)"),
+		qr/LF001.*"OrdererMSP" cannot approve chaincode.*no application organisation/s,
+		'approves no chaincode');
+	like($orderer->error_of(create_vehicle('by an orderer')),
+		qr/LF\d\d\d/, 'nor has it clients that may call');
+	like(
+		$org1->error_of(
+			"SELECT fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', '{x,a,b,1,c,1}', endorsing_orgs => '{OrdererMSP}')"
+		),
+		qr/LF001.*"OrdererMSP" cannot be asked/s,
+		'and is asked for no endorsement');
 };
 
 subtest 'a peer with a falsified state' => sub {
 	deploy_at('count', $ALL, @node{qw(org1peer1 org2peer1 org2peer2 org3peer1)});
 	$org1->query(calls(8, 'count', 'k'));
 	$network->wait_for_height('trade', FabricTest::height_of($org1, 'trade'));
-	$node{org2peer1}->query("UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND namespace = 'count'");
+	$node{org2peer1}->query(
+		"UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND namespace = 'count'"
+	);
 	# each key once: a write that is committed mends it
-	$org1->query(join ";\n", map { "SELECT fabric.invoke('trade', 'count', 'add', 'k$_', '1')" } 1 .. 8);
-	is($org1->query("SELECT string_agg(value_text, ' ' ORDER BY key) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'count'"), '2 3 4 5 6 7 8 9',
+	$org1->query(join ";\n",
+		map { "SELECT fabric.invoke('trade', 'count', 'add', 'k$_', '1')" } 1 .. 8);
+	is( $org1->query(
+			"SELECT string_agg(value_text, ' ' ORDER BY key) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'count'"
+		),
+		'2 3 4 5 6 7 8 9',
 		'is replaced by the other one of its organization');
 };
 
 subtest 'a policy that wants two identities of one organization' => sub {
-	deploy_at('pair', "AND('Org2MSP.peer', 'Org2MSP.peer')", @node{qw(org1peer1 org2peer1 org2peer2 org3peer1)});
+	deploy_at(
+		'pair',
+		"AND('Org2MSP.peer', 'Org2MSP.peer')",
+		@node{qw(org1peer1 org2peer1 org2peer2 org3peer1)});
 	$org1->query("SELECT fabric.invoke('trade', 'pair', 'put', 'a', 'b')");
 	is($org1->query(<<'SQL'), '2', 'both nodes have signed');
 SELECT count(DISTINCT e) FROM fabric.transactions t, jsonb_path_query(fabric.decode_block(fabric.get_block('trade', t.block_number)), '$.**.endorsements[*].endorser') e
 WHERE t.channel = 'trade' AND t.chaincode = 'pair'
 SQL
-	is($org1->query("SELECT jsonb_path_query_array(plan->'Layouts', '\$[*].quantities_by_group.*') FROM fabric.endorsement_plan('trade', 'pair') AS plan"), '[2]', 'the plan says so');
+	is( $org1->query(
+			"SELECT jsonb_path_query_array(plan->'Layouts', '\$[*].quantities_by_group.*') FROM fabric.endorsement_plan('trade', 'pair') AS plan"
+		),
+		'[2]',
+		'the plan says so');
 };
 done_testing();

@@ -1,10 +1,12 @@
-# A configuration in which no organization has endpoints, but the channel a list of addresses (OrdererAddresses): submissions and blocks go by that list,
+# A configuration in which no organization has endpoints, but the channel a list of addresses
+# (OrdererAddresses): submissions and blocks go by that list,
 # past addresses where nobody answers.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of);
+use FabricTest
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of);
 use Test::More;
 
 my $network = start_network(orgs => 1, orderer_org => 1, orderers => 3);
@@ -14,10 +16,16 @@ my $organisations = $network->profile->{organisations};
 delete $_->{endpoints} foreach @$organisations;
 # nobody listens on port 1
 my @addresses = ('localhost:1', map { $_->address } $network->orderers);
-$network->create_channel('trade', organisations => $organisations, orderer_addresses => \@addresses);
+$network->create_channel(
+	'trade',
+	organisations => $organisations,
+	orderer_addresses => \@addresses);
 wait_for_leader($network, 'trade', 60);
-is($org1->query("SELECT string_agg(address || coalesce(' ' || consenter_id, ''), ',' ORDER BY consenter_id NULLS FIRST) FROM fabric.nodes WHERE role = 'orderer'"),
-	join(',', $addresses[0], map { "$addresses[$_] $_" } 1 .. 3), 'the list and the consenters are shown');
+is( $org1->query(
+		"SELECT string_agg(address || coalesce(' ' || consenter_id, ''), ',' ORDER BY consenter_id NULLS FIRST) FROM fabric.nodes WHERE role = 'orderer'"
+	),
+	join(',', $addresses[0], map { "$addresses[$_] $_" } 1 .. 3),
+	'the list and the consenters are shown');
 deploy_registry($network, policy => "'Org1MSP.peer'" =~ s/^(.*)$/OR($1)/r);
 # each session begins at a random address
 $org1->query(create_vehicle("A$_")) foreach 1 .. 4;
@@ -28,9 +36,16 @@ is(vehicles_of($org1), 8, 'transactions go on without one of them');
 $leader->start;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
 
-# endpoints of an organization, where there are any, are the only ones that count (common/deliverclient/orderers/connection.go, Update)
+# endpoints of an organization, where there are any, are the only ones that count
+# (common/deliverclient/orderers/connection.go, Update)
 my ($orderers) = grep { $_->{msp_id} eq 'OrdererMSP' } @$organisations;
 $orderers->{endpoints} = [ @addresses[ 1 .. 3 ] ];
-$network->create_channel('other', organisations => $organisations, orderer_addresses => [ $addresses[0] ]);
-is($org1->query("SELECT count(*) FROM fabric.nodes WHERE channel = 'other' AND address = '$addresses[0]'"), 0, 'beside endpoints the list is not used');
+$network->create_channel(
+	'other',
+	organisations => $organisations,
+	orderer_addresses => [ $addresses[0] ]);
+is( $org1->query(
+		"SELECT count(*) FROM fabric.nodes WHERE channel = 'other' AND address = '$addresses[0]'"),
+	0,
+	'beside endpoints the list is not used');
 done_testing();

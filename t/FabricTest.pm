@@ -1,7 +1,9 @@
 package FabricTest;
 
-# FabricTest: networks for TAP tests. The same building as tools/network, on instances of PostgreSQL::Test::Cluster, which ends
-# them with the test. The instances are copies of one that the first test of a run makes, with the extension in its database.
+# FabricTest: networks for TAP tests. The same building as tools/network, on instances of
+# PostgreSQL::Test::Cluster, which ends
+# them with the test. The instances are copies of one that the first test of a run makes, with the
+# extension in its database.
 #
 #   use FindBin; use lib $FindBin::Bin; use FabricTest;
 #   my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 10\n");
@@ -22,7 +24,8 @@ use Fabric::Psql;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of processes_for $ANY_TWO);
+our @EXPORT_OK =
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of processes_for $ANY_TWO);
 use Exporter qw(import);
 
 # an endorsement policy for networks of three
@@ -42,13 +45,19 @@ log_statement = none
 shared_buffers = 16MB
 CONF
 
-# how much slower everything is than usual (tools/check_valgrind); a test that sets a time itself has the last word
+# how much slower everything is than usual (tools/check_valgrind); a test that sets a time itself
+# has the last word
 my $slowdown = $ENV{FABRIC_TEST_SLOWDOWN} || 1;
 $settings =~ s/^(fabric\.(?:raft_\w+|connect_timeout) = )(\d+)/$1 . $2 * $slowdown/gme;
-$settings .= join '', map { "fabric.${_}_timeout = " . 60 * $slowdown . "s\n" } qw(commit endorsement broadcast chaincode_execute) if $slowdown > 1;
+$settings .= join '',
+  map { "fabric.${_}_timeout = " . 60 * $slowdown . "s\n" }
+  qw(commit endorsement broadcast chaincode_execute)
+  if $slowdown > 1;
 
-# %options: orgs, peers_per_org, orderer_org (as tools/network's), orderers, channel (undef: none is made), settings (added to every node's postgresql.conf), profile (hash: changes to the
-# channel's profile), own_authorities (true: the certificates come from the databases' authorities, not from openssl)
+# %options: orgs, peers_per_org, orderer_org (as tools/network's), orderers, channel (undef: none is
+# made), settings (added to every node's postgresql.conf), profile (hash: changes to the
+# channel's profile), own_authorities (true: the certificates come from the databases' authorities,
+# not from openssl)
 sub start_network
 {
 	my (%options) = @_;
@@ -56,14 +65,20 @@ sub start_network
 	my $network;
 
 	mkdir $directory or die "could not make $directory: $!\n";
-	$network = FabricTest::Network->new($directory, orgs => $options{orgs} // 3, orderers => $options{orderers},
-		peers_per_org => $options{peers_per_org}, orderer_org => $options{orderer_org}, node_class => 'FabricTest::Node',
+	$network = FabricTest::Network->new(
+		$directory,
+		orgs => $options{orgs} // 3,
+		orderers => $options{orderers},
+		peers_per_org => $options{peers_per_org},
+		orderer_org => $options{orderer_org},
+		node_class => 'FabricTest::Node',
 		foreign_authorities => !$options{own_authorities});
 	$_->{settings} = $settings . ($options{settings} // '') foreach $network->nodes;
 	$network->create_keys;
 	$network->create_instances;
 	$network->create_identities;
-	$network->create_channel($options{channel}, %{ $options{profile} // {} }) if defined $options{channel};
+	$network->create_channel($options{channel}, %{ $options{profile} // {} })
+	  if defined $options{channel};
 	return $network;
 }
 
@@ -72,7 +87,9 @@ sub deploy_registry
 {
 	my ($network, %options) = @_;
 
-	return $network->deploy('trade', 'vehicles', PostgreSQL::Test::Utils::slurp_file("$FindBin::Bin/../examples/vehicle_registry.sql"), %options);
+	return $network->deploy('trade', 'vehicles',
+		PostgreSQL::Test::Utils::slurp_file("$FindBin::Bin/../examples/vehicle_registry.sql"),
+		%options);
 }
 
 # SQL that calls a function of the registry
@@ -80,7 +97,9 @@ sub invoke
 {
 	my ($function, @arguments) = @_;
 
-	return "SELECT fabric.invoke('trade', 'vehicles', " . join(', ', map { Fabric::Psql::literal($_) } $function, @arguments) . ')';
+	return
+	  "SELECT fabric.invoke('trade', 'vehicles', "
+	  . join(', ', map { Fabric::Psql::literal($_) } $function, @arguments) . ')';
 }
 
 sub create_vehicle
@@ -90,7 +109,8 @@ sub create_vehicle
 	return invoke('create_vehicle', $id, 'Volvo', 'V60', '2020', 'Ada Adler', '20000');
 }
 
-# Wait until all running nodes have all blocks that one of them has; gives what must be the same at each: a list of one text if it is
+# Wait until all running nodes have all blocks that one of them has; gives what must be the same at
+# each: a list of one text if it is
 sub fingerprints
 {
 	my ($network, $channel) = @_;
@@ -108,7 +128,9 @@ sub height_of
 {
 	my ($node, $channel) = @_;
 
-	return $node->query("SELECT coalesce(max(number) + 1, 0) FROM fabric_internal.block WHERE channel = '$channel'");
+	return $node->query(
+		"SELECT coalesce(max(number) + 1, 0) FROM fabric_internal.block WHERE channel = '$channel'"
+	);
 }
 
 # how many vehicles the node's world state has
@@ -116,15 +138,23 @@ sub vehicles_of
 {
 	my ($node) = @_;
 
-	return $node->query("SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'");
+	return $node->query(
+		"SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
+	);
 }
 
-# The processes of $node without which requests of the sessions at $other get no answer: the postmaster, and those that serve its relay
+# The processes of $node without which requests of the sessions at $other get no answer: the
+# postmaster, and those that serve its relay
 sub processes_for
 {
 	my ($node, $other) = @_;
 
-	return ($node->process_id, split /\n/, $node->query("SELECT pid FROM pg_stat_activity WHERE usename = '$other->{role}' AND query NOT LIKE '%raft%'"));
+	return (
+		$node->process_id,
+		split /\n/,
+		$node->query(
+			"SELECT pid FROM pg_stat_activity WHERE usename = '$other->{role}' AND query NOT LIKE '%raft%'"
+		));
 }
 
 # call $condition until it is true or $seconds are over; gives its last value
@@ -133,7 +163,9 @@ sub wait_until
 	my ($condition, $seconds) = @_;
 	my $value;
 
-	for (my $end = time + ($seconds // 30) * $slowdown; !($value = $condition->()) && time < $end;)
+	for (
+		my $end = time + ($seconds // 30) * $slowdown ;
+		!($value = $condition->()) && time < $end ;)
 	{
 		select(undef, undef, undef, 0.1);
 	}
@@ -145,7 +177,8 @@ sub wait_for_leader
 {
 	my ($network, $channel, $seconds) = @_;
 
-	return wait_until(sub { $network->leader($channel) }, $seconds) || die "no orderer leads channel $channel\n";
+	return wait_until(sub { $network->leader($channel) }, $seconds)
+	  || die "no orderer leads channel $channel\n";
 }
 
 package FabricTest::Network;
@@ -166,11 +199,13 @@ sub create_instances
 	{
 		$node->create_instance;
 		$node->start;
-		$node->query("CREATE ROLE $_->{role} LOGIN IN ROLE fabric_node") foreach grep { $_->{name} ne $node->{name} } $self->nodes;
+		$node->query("CREATE ROLE $_->{role} LOGIN IN ROLE fabric_node")
+		  foreach grep { $_->{name} ne $node->{name} } $self->nodes;
 	}
 }
 
-# From the tables, so that a wrong view cannot hide a difference: height, block hash, commit hash, every key with value and version, the
+# From the tables, so that a wrong view cannot hide a difference: height, block hash, commit hash,
+# every key with value and version, the
 # validation codes of all blocks
 sub fingerprint
 {
@@ -194,8 +229,11 @@ sub wait_for_height
 
 	foreach my $node (grep { $_->is_running } $self->nodes)
 	{
-		FabricTest::wait_until(sub { FabricTest::height_of($node, $channel) >= $height }, $seconds // 60)
-			or die "node $node->{name} did not reach block " . ($height - 1) . " of channel $channel\n";
+		FabricTest::wait_until(sub { FabricTest::height_of($node, $channel) >= $height },
+			$seconds // 60)
+		  or die "node $node->{name} did not reach block "
+		  . ($height - 1)
+		  . " of channel $channel\n";
 	}
 }
 
@@ -205,7 +243,7 @@ use strict;
 use warnings;
 use Cwd ();
 use Fabric::Node;
-use Fcntl qw(:flock);
+use Fcntl          qw(:flock);
 use File::Basename qw(dirname);
 use PostgreSQL::Test::RecursiveCopy;
 use Fabric::Host qw(spew);
@@ -234,10 +272,17 @@ sub connection
 {
 	my ($self, %change) = @_;
 
-	return { host => $self->{cluster}->host, port => $self->{port}, user => scalar getpwuid($>), database => 'fabric', %change };
+	return {
+		host => $self->{cluster}->host,
+		port => $self->{port},
+		user => scalar getpwuid($>),
+		database => 'fabric',
+		%change
+	};
 }
 
-# One instance for all tests of a run: initdb and CREATE EXTENSION once. Gives the directory of its copy
+# One instance for all tests of a run: initdb and CREATE EXTENSION once. Gives the directory of its
+# copy
 sub template
 {
 	# another installation of the extension has another template
@@ -263,7 +308,7 @@ sub template
 
 # what PostgreSQL::Test::Cluster asks of the node that a backup is from
 sub backup_dir { return template() }
-sub name { return 'template' }
+sub name       { return 'template' }
 
 sub create_instance
 {
@@ -271,10 +316,18 @@ sub create_instance
 	my $data = $self->{cluster}->data_dir;
 
 	$self->{cluster}->init_from_backup($self, 'instance', standby => 0);
-	$self->{cluster}->append_conf('postgresql.conf',
-		Fabric::Node::server_settings($self->{msp_id}, $self->{role}, 'fabric', $self->path('keys')) . "listen_addresses = 'localhost'\n" . $self->{settings});
+	$self->{cluster}->append_conf(
+		'postgresql.conf',
+		Fabric::Node::server_settings(
+			$self->{msp_id}, $self->{role}, 'fabric', $self->path('keys'))
+		  . "listen_addresses = 'localhost'\n"
+		  . $self->{settings});
 	# through the socket, whose directory is ours, every role may come in
-	spew("$data/pg_hba.conf", Fabric::Node::authentication_rules('fabric') =~ s/^local .*$/local all all trust\nlocal replication all trust/mr, 0600);
+	spew(
+		"$data/pg_hba.conf",
+		Fabric::Node::authentication_rules('fabric') =~
+		  s/^local .*$/local all all trust\nlocal replication all trust/mr,
+		0600);
 }
 
 # add settings for good and let the server read them
@@ -286,7 +339,8 @@ sub set
 	$self->reload if $self->is_running;
 }
 
-# what psql says of a statement that fails: with SQLSTATE, detail and hint; empty when it does not fail
+# what psql says of a statement that fails: with SQLSTATE, detail and hint; empty when it does not
+# fail
 sub error_of
 {
 	my ($self, $sql, %change) = @_;
@@ -303,14 +357,15 @@ sub start
 	my $file = $self->{cluster}->data_dir . '/postgresql.conf';
 	my $settings = Fabric::Host::slurp($file);
 
-	$self->{cluster}->append_conf('postgresql.conf', "shared_preload_libraries = ''") if defined $server_options;
+	$self->{cluster}->append_conf('postgresql.conf', "shared_preload_libraries = ''")
+	  if defined $server_options;
 	$self->{cluster}->start;
 	spew($file, $settings) if defined $server_options;
 }
 
-sub stop { $_[0]->{cluster}->stop('fast') if $_[0]->is_running }
+sub stop         { $_[0]->{cluster}->stop('fast') if $_[0]->is_running }
 sub let_owner_be { }
-sub reload { $_[0]->{cluster}->reload }
+sub reload       { $_[0]->{cluster}->reload }
 
 sub process_id
 {
@@ -326,8 +381,11 @@ sub wait_for_crash
 	my $data = Cwd::realpath($self->{cluster}->data_dir);
 	my $pid = $self->process_id;
 
-	FabricTest::wait_until(sub { !kill(0, $pid) && !grep { (readlink($_) // '') eq $data } glob('/proc/[0-9]*/cwd') }, 30)
-		or die "node $self->{name} did not crash\n";
+	FabricTest::wait_until(
+		sub {
+			!kill(0, $pid) && !grep { (readlink($_) // '') eq $data } glob('/proc/[0-9]*/cwd');
+		},
+		30) or die "node $self->{name} did not crash\n";
 	$self->{cluster}->{_pid} = undef;
 }
 

@@ -1,8 +1,10 @@
 package FabricWire;
 
-# FabricWire: Fabric's messages and signatures made by hand, so that tests can send what no honest client would.
+# FabricWire: Fabric's messages and signatures made by hand, so that tests can send what no honest
+# client would.
 #
-# Nothing of the extension is used: protobuf is written here, signatures come from the openssl command. A message is a list of
+# Nothing of the extension is used: protobuf is written here, signatures come from the openssl
+# command. A message is a list of
 # fields, [number => bytes] or [number => \unsigned], in the order in which they are to be written.
 #
 #   my $client = FabricWire::identity('Org1MSP', 'client.pem', 'client.key');
@@ -12,9 +14,9 @@ package FabricWire;
 
 use strict;
 use warnings;
-use Digest::SHA qw(sha256 sha256_hex);
+use Digest::SHA  qw(sha256 sha256_hex);
 use Fabric::Host qw(run slurp spew);
-use File::Temp qw(tempdir);
+use File::Temp   qw(tempdir);
 use Math::BigInt;
 
 our $CONFIG = 1;
@@ -22,7 +24,8 @@ our $CONFIG_UPDATE = 2;
 our $ENDORSER_TRANSACTION = 3;
 
 # the order of the group of P-256 (FIPS 186-4, D.1.2.3)
-our $ORDER = Math::BigInt->from_hex('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551');
+our $ORDER =
+  Math::BigInt->from_hex('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551');
 
 # ---- protobuf ----
 
@@ -31,7 +34,7 @@ sub varint
 	my ($value) = @_;
 	my $bytes = '';
 
-	for (; $value > 127; $value >>= 7)
+	for (; $value > 127 ; $value >>= 7)
 	{
 		$bytes .= chr(($value & 127) | 128);
 	}
@@ -49,7 +52,10 @@ sub message
 		my ($number, $value) = @$field;
 
 		next unless defined $value;
-		$bytes .= ref $value ? varint($number << 3) . varint($$value) : varint($number << 3 | 2) . varint(length $value) . $value;
+		$bytes .=
+		  ref $value
+		  ? varint($number << 3) . varint($$value)
+		  : varint($number << 3 | 2) . varint(length $value) . $value;
 	}
 	return $bytes;
 }
@@ -59,7 +65,7 @@ sub take_varint
 	my ($bytes, $position) = @_;
 	my ($value, $shift) = (0, 0);
 
-	for (;;)
+	for (; ;)
 	{
 		die "message ends inside of a number\n" if $$position >= length $$bytes;
 		my $byte = ord substr($$bytes, $$position++, 1);
@@ -99,7 +105,8 @@ sub fields
 	return @fields;
 }
 
-# the bytes of the first field on a path of numbers: get($payload, 1, 2) is the signature header of a common.Payload
+# the bytes of the first field on a path of numbers: get($payload, 1, 2) is the signature header of
+# a common.Payload
 sub get
 {
 	my ($bytes, @path) = @_;
@@ -123,9 +130,26 @@ sub raft_message
 	my (%m) = @_;
 	my @entries = @{ $m{entries} // [] };
 
-	return pack('a C3 Q>11 N/a* N/a* N', 'R', 2, $m{type}, $m{flags} // 0, $m{from}, $m{to}, $m{term}, $m{index} // 0, $m{log_term} // 0, $m{commit} // 0, $m{hint} // 0,
-		$m{nonce} // 0, $m{promised_term} // 0, $m{promised_index} // 0, $m{leader} // 0,
-		$m{configuration} // '', $m{head} // '', scalar @entries) . join '', map { pack('Q> C N/a*', @$_) } @entries;
+	return pack(
+		'a C3 Q>11 N/a* N/a* N',
+		'R',
+		2,
+		$m{type},
+		$m{flags} // 0,
+		$m{from},
+		$m{to},
+		$m{term},
+		$m{index}          // 0,
+		$m{log_term}       // 0,
+		$m{commit}         // 0,
+		$m{hint}           // 0,
+		$m{nonce}          // 0,
+		$m{promised_term}  // 0,
+		$m{promised_index} // 0,
+		$m{leader}         // 0,
+		$m{configuration}  // '',
+		$m{head}           // '',
+		scalar @entries) . join '', map { pack('Q> C N/a*', @$_) } @entries;
 }
 
 # the payload of a batch that makes block $number after a block with this hash (core/block/link.c)
@@ -140,7 +164,8 @@ sub linked
 sub block_hash
 {
 	my ($number, $previous_hash, @envelopes) = @_;
-	my $body = pack('C3 C2 a32 C2 a32', 2, 1, $number, 4, 32, $previous_hash, 4, 32, sha256(join '', @envelopes));
+	my $body = pack('C3 C2 a32 C2 a32',
+		2, 1, $number, 4, 32, $previous_hash, 4, 32, sha256(join '', @envelopes));
 
 	die "block number $number is too large\n" if $number > 127;
 	return sha256(pack('C2 a*', 0x30, length $body, $body));
@@ -163,7 +188,8 @@ sub numbers
 	my ($signature) = @_;
 	my $r_size = ord substr($signature, 3, 1);
 
-	return map { Math::BigInt->from_hex(unpack 'H*', $_) } substr($signature, 4, $r_size), substr($signature, 6 + $r_size);
+	return map { Math::BigInt->from_hex(unpack 'H*', $_) } substr($signature, 4, $r_size),
+	  substr($signature, 6 + $r_size);
 }
 
 sub signature_of
@@ -183,7 +209,8 @@ sub sign
 	open(my $file, '>:raw', "$directory/message") or die "could not write $directory/message: $!\n";
 	print $file $message;
 	close $file;
-	run('openssl', 'dgst', '-sha256', '-sign', $identity->{key}, '-out', "$directory/signature", "$directory/message");
+	run('openssl', 'dgst', '-sha256', '-sign', $identity->{key}, '-out', "$directory/signature",
+		"$directory/message");
 	my ($r, $s) = numbers(slurp("$directory/signature"));
 	return signature_of($r, $s > $ORDER - $s ? $ORDER - $s : $s);
 }
@@ -219,14 +246,34 @@ sub chaincode_id
 	return message([ 2, $name ], [ 3, $version ]);
 }
 
-# kvrwset.KVRWSet; reads => { key => [block, transaction] or undef when it was absent }, writes => { key => value or undef to delete }
+# kvrwset.KVRWSet; reads => { key => [block, transaction] or undef when it was absent }, writes => {
+# key => value or undef to delete }
 sub rwset
 {
 	my ($reads, $writes) = @_;
 
 	return message(
-		(map { [ 1, message([ 1, $_ ], [ 2, $reads->{$_} ? message([ 1, \$reads->{$_}[0] ], [ 2, \$reads->{$_}[1] ]) : undef ]) ] } sort keys %{ $reads // {} }),
-		(map { [ 3, defined $writes->{$_} ? message([ 1, $_ ], [ 3, $writes->{$_} ]) : message([ 1, $_ ], [ 2, \1 ]) ] } sort keys %{ $writes // {} }));
+		(   map {
+				[
+					1,
+					message(
+						[ 1, $_ ],
+						[
+							2,
+							$reads->{$_}
+							? message([ 1, \$reads->{$_}[0] ], [ 2, \$reads->{$_}[1] ])
+							: undef
+						])
+				]
+			} sort keys %{ $reads // {} }),
+		(   map {
+				[
+					3,
+					defined $writes->{$_}
+					? message([ 1, $_ ], [ 3, $writes->{$_} ])
+					: message([ 1, $_ ], [ 2, \1 ])
+				]
+			} sort keys %{ $writes // {} }));
 }
 
 # rwset.TxReadWriteSet of namespace => bytes of a KVRWSet, ...
@@ -235,33 +282,76 @@ sub results
 	my (@namespaces) = @_;
 	my @fields = ([ 1, \0 ]);
 
-	push @fields, [ 2, message([ 1, shift @namespaces ], [ 2, shift @namespaces ]) ] while @namespaces;
+	push @fields, [ 2, message([ 1, shift @namespaces ], [ 2, shift @namespaces ]) ]
+	  while @namespaces;
 	return message(@fields);
 }
 
-# A whole transaction. Needed: channel, chaincode, version, creator, endorsers. What it writes: reads and writes, or results (bytes).
-# Every part can be replaced, also by what is wrong: type, timestamp, tx_id, nonce, epoch, header_extension, arguments, response, action_name,
-# action_version, events, proposal_hash, extension (of the response payload), actions (how many), data, payload.
+# A whole transaction. Needed: channel, chaincode, version, creator, endorsers. What it writes:
+# reads and writes, or results (bytes).
+# Every part can be replaced, also by what is wrong: type, timestamp, tx_id, nonce, epoch,
+# header_extension, arguments, response, action_name,
+# action_version, events, proposal_hash, extension (of the response payload), actions (how many),
+# data, payload.
 # Gives payload (to be signed by the creator), tx_id and the parts.
 sub transaction
 {
 	my (%given) = @_;
 	my $nonce = $given{nonce} // nonce();
 	my $tx_id = $given{tx_id} // sha256_hex($nonce . $given{creator}{bytes});
-	my $signature_header = message([ 1, $given{creator}{bytes} ], [ 2, length $nonce ? $nonce : undef ]);
-	my $channel_header = message([ 1, \($given{type} // $ENDORSER_TRANSACTION) ], [ 3, $given{timestamp} // message([ 1, \time ]) ], [ 4, $given{channel} ], [ 5, $tx_id ],
-		[ 6, $given{epoch} ? \$given{epoch} : undef ], [ 7, $given{header_extension} // message([ 2, chaincode_id($given{chaincode}) ]) ]);
-	my $invocation = message([ 1, message([ 1, \1 ], [ 2, chaincode_id($given{chaincode}) ], [ 3, message(map { [ 1, $_ ] } @{ $given{arguments} // ['by hand'] }) ]) ]);
+	my $signature_header =
+	  message([ 1, $given{creator}{bytes} ], [ 2, length $nonce ? $nonce : undef ]);
+	my $channel_header = message(
+		[ 1, \($given{type} // $ENDORSER_TRANSACTION) ],
+		[ 3, $given{timestamp} // message([ 1, \time ]) ],
+		[ 4, $given{channel} ],
+		[ 5, $tx_id ],
+		[ 6, $given{epoch} ? \$given{epoch} : undef ],
+		[ 7, $given{header_extension} // message([ 2, chaincode_id($given{chaincode}) ]) ]);
+	my $invocation = message(
+		[
+			1,
+			message(
+				[ 1, \1 ],
+				[ 2, chaincode_id($given{chaincode}) ],
+				[ 3, message(map { [ 1, $_ ] } @{ $given{arguments} // ['by hand'] }) ])
+		]);
 	my $proposal_payload = message([ 1, $invocation ]);
-	my $proposal_hash = $given{proposal_hash} // sha256($channel_header . $signature_header . $proposal_payload);
-	my $results = $given{results} // results($given{chaincode} => rwset($given{reads}, $given{writes}));
-	my $extension = $given{extension} // message([ 1, $results ], [ 2, $given{events} ], [ 3, $given{response} // message([ 1, \200 ]) ],
-		[ 4, chaincode_id($given{action_name} // $given{chaincode}, exists $given{action_version} ? $given{action_version} : $given{version}) ]);
+	my $proposal_hash = $given{proposal_hash}
+	  // sha256($channel_header . $signature_header . $proposal_payload);
+	my $results = $given{results}
+	  // results($given{chaincode} => rwset($given{reads}, $given{writes}));
+	my $extension = $given{extension} // message(
+		[ 1, $results ],
+		[ 2, $given{events} ],
+		[ 3, $given{response} // message([ 1, \200 ]) ],
+		[
+			4,
+			chaincode_id(
+				$given{action_name} // $given{chaincode},
+				exists $given{action_version} ? $given{action_version} : $given{version})
+		]);
 	my $response_payload = message([ 1, $proposal_hash ], [ 2, $extension ]);
-	my @endorsements = map { [ 2, message([ 1, $_->{bytes} ], [ 2, $given{endorsement} // sign($_, $response_payload . $_->{bytes}) ]) ] } @{ $given{endorsers} };
-	my $action = message([ 1, $signature_header ], [ 2, message([ 1, $proposal_payload ], [ 2, message([ 1, $response_payload ], @endorsements) ]) ]);
+	my @endorsements = map {
+		[
+			2,
+			message(
+				[ 1, $_->{bytes} ],
+				[ 2, $given{endorsement} // sign($_, $response_payload . $_->{bytes}) ])
+		]
+	} @{ $given{endorsers} };
+	my $action = message(
+		[ 1, $signature_header ],
+		[
+			2,
+			message(
+				[ 1, $proposal_payload ],
+				[ 2, message([ 1, $response_payload ], @endorsements) ])
+		]);
 	my $data = $given{data} // message(map { [ 1, $action ] } 1 .. $given{actions} // 1);
-	my $payload = $given{payload} // message([ 1, message([ 1, $channel_header ], [ 2, $signature_header ]) ], [ 2, length $data ? $data : undef ]);
+	my $payload = $given{payload}
+	  // message([ 1, message([ 1, $channel_header ], [ 2, $signature_header ]) ],
+		[ 2, length $data ? $data : undef ]);
 
 	return { payload => $payload, tx_id => $tx_id, nonce => $nonce, creator => $given{creator} };
 }
@@ -278,7 +368,8 @@ sub signed
 {
 	my ($transaction) = @_;
 
-	return envelope($transaction->{payload}, sign($transaction->{creator}, $transaction->{payload}));
+	return envelope($transaction->{payload},
+		sign($transaction->{creator}, $transaction->{payload}));
 }
 
 # ---- configurations ----
@@ -296,29 +387,56 @@ sub change_entry
 {
 	my ($group, $number, $name, $change) = @_;
 
-	return message(map { $_->[0] == $number && get($_->[1], 1) eq $name ? [ $number, config_entry($name, $change->(get($_->[1], 2) // '')) ] : $_ } fields($group));
+	return message(
+		map {
+			$_->[0] == $number && get($_->[1], 1) eq $name
+			  ? [ $number, config_entry($name, $change->(get($_->[1], 2) // '')) ]
+			  : $_
+		} fields($group));
 }
 
-# The data of a CONFIG transaction that follows the configuration $given{config} (bytes of common.Config), made as orderers make it: the organization's
-# anchor peers are set again, as $given{admin} of that organization signs. Other parts can be replaced: sequence, update, group (the result).
+# The data of a CONFIG transaction that follows the configuration $given{config} (bytes of
+# common.Config), made as orderers make it: the organization's
+# anchor peers are set again, as $given{admin} of that organization signs. Other parts can be
+# replaced: sequence, update, group (the result).
 sub next_configuration
 {
 	my (%given) = @_;
 	my ($channel, $organization) = @given{qw(channel organization)};
 	my $value;
-	my $group = change_entry(get($given{config}, 2), 2, 'Application', sub {
-		change_entry($_[0], 2, $organization, sub {
-			change_entry($_[0], 3, 'AnchorPeers', sub { $value = message([ 1, \1 ], [ 2, get($_[0], 2) ], [ 3, 'Admins' ]) });
+	my $group = change_entry(
+		get($given{config}, 2),
+		2,
+		'Application',
+		sub {
+			change_entry(
+				$_[0],
+				2,
+				$organization,
+				sub {
+					change_entry($_[0], 3, 'AnchorPeers',
+						sub { $value = message([ 1, \1 ], [ 2, get($_[0], 2) ], [ 3, 'Admins' ]) });
+				});
 		});
-	});
-	my $in_group = sub { message([ 2, config_entry('Application', message([ 2, config_entry($organization, $_[0]) ])) ]) };
-	my $update = $given{update} // message([ 1, $channel ], [ 2, $in_group->('') ], [ 3, $in_group->(message([ 3, config_entry('AnchorPeers', $value) ])) ]);
+	my $in_group = sub {
+		message(
+			[ 2, config_entry('Application', message([ 2, config_entry($organization, $_[0]) ])) ]);
+	};
+	my $update = $given{update} // message(
+		[ 1, $channel ],
+		[ 2, $in_group->('') ],
+		[ 3, $in_group->(message([ 3, config_entry('AnchorPeers', $value) ])) ]);
 	my $header = message([ 1, $given{admin}{bytes} ], [ 2, nonce() ]);
-	my $signed = message([ 1, $update ], [ 2, message([ 1, $header ], [ 2, sign($given{admin}, $header . $update) ]) ]);
-	my $payload = message([ 1, message([ 1, message([ 1, \$CONFIG_UPDATE ], [ 4, $channel ]) ], [ 2, $header ]) ], [ 2, $signed ]);
+	my $signed = message([ 1, $update ],
+		[ 2, message([ 1, $header ], [ 2, sign($given{admin}, $header . $update) ]) ]);
+	my $payload = message(
+		[ 1, message([ 1, message([ 1, \$CONFIG_UPDATE ], [ 4, $channel ]) ], [ 2, $header ]) ],
+		[ 2, $signed ]);
 	my $sequence = $given{sequence} // 1;
 
-	return message([ 1, message([ 1, \$sequence ], [ 2, $given{group} // $group ]) ], [ 2, envelope($payload, sign($given{admin}, $payload)) ]);
+	return message(
+		[ 1, message([ 1, \$sequence ], [ 2, $given{group} // $group ]) ],
+		[ 2, envelope($payload, sign($given{admin}, $payload)) ]);
 }
 
 # bytes as an SQL literal

@@ -4,9 +4,12 @@
 #   tools/check_layers.pl               check the tree
 #   tools/check_layers.pl --self-test   prove that each rule can fail
 #
-# Rules: a room includes doors of lower floors only; the door of a room is ROOM/ROOM.h; nothing of the server below the
-# waterline; libpq only in server/wire; core reads no clock, opens no file, prints nothing, keeps no random state.
-# What only a helper may use is used nowhere else: pnstrdup and tuplestore_gettupleslot (server/pg), "%.*s" (FB_DISPLAY of core/base).
+# Rules: a room includes doors of lower floors only; the door of a room is ROOM/ROOM.h; nothing of
+# the server below the
+# waterline; libpq only in server/wire; core reads no clock, opens no file, prints nothing, keeps no
+# random state.
+# What only a helper may use is used nowhere else: pnstrdup and tuplestore_gettupleslot (server/pg),
+# "%.*s" (FB_DISPLAY of core/base).
 use strict;
 use warnings;
 use File::Basename qw(dirname);
@@ -33,22 +36,28 @@ my %FLOOR = (
 my $WATERLINE = 10;
 
 # what core may take from the system: the C library's pure part, and its three libraries
-my $CORE_SYSTEM = qr{^(?:assert|ctype|errno|inttypes|limits|math|stdalign|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|time)\.h$
+my $CORE_SYSTEM =
+  qr{^(?:assert|ctype|errno|inttypes|limits|math|stdalign|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|time)\.h$
 	|^(?:openssl|protobuf-c)/|^google/protobuf-c/|^zstd(?:_errors)?\.h$|^zdict\.h$|^archive(?:_entry)?\.h$|^zlib\.h$}x;
 
 # what core must not call: the caller passes time, bytes and randomness in
 my %FORBIDDEN_CALL = (
-	(map { ($_ => 'core has no clock: take the time as an argument') } qw(time gettimeofday clock_gettime clock localtime)),
-	(map { ($_ => 'core opens no file: take the bytes as an argument') } qw(fopen open creat freopen getenv)),
-	(map { ($_ => 'core prints nothing: fill the FbError of the caller') } qw(printf fprintf puts fputs putchar perror)),
-	(map { ($_ => 'core neither ends nor leaves its caller: return an FbStatus') } qw(exit _exit longjmp siglongjmp)),
+	(   map { ($_ => 'core has no clock: take the time as an argument') }
+		  qw(time gettimeofday clock_gettime clock localtime)),
+	(   map { ($_ => 'core opens no file: take the bytes as an argument') }
+		  qw(fopen open creat freopen getenv)),
+	(   map { ($_ => 'core prints nothing: fill the FbError of the caller') }
+		  qw(printf fprintf puts fputs putchar perror)),
+	(   map { ($_ => 'core neither ends nor leaves its caller: return an FbStatus') }
+		  qw(exit _exit longjmp siglongjmp)),
 	(map { ($_ => 'core waits for nothing') } qw(sleep usleep nanosleep)),
 	(map { ($_ => 'use the seeded generator of core/base') } qw(rand srand random srandom)));
 
 # what only one place in the server may call, because its callers got it wrong
 my %ONE_PLACE = (
 	pnstrdup => 'stops at a zero: use memory_cstring for names, FB_DISPLAY for messages',
-	tuplestore_gettupleslot => 'reads into a context that the caller may reset: use memory_next_row');
+	tuplestore_gettupleslot => 'reads into a context that the caller may reset: use memory_next_row'
+);
 
 # a message prints a part of a text that is no C string: bytes of any kind
 sub complain_of_format
@@ -80,30 +89,39 @@ sub judge_include
 		my ($other, $header) = ($1, $2);
 		my ($noun) = $other =~ m{/(.*)};
 
-		return "unknown room $other: add it to the floors of tools/check_layers.pl" unless defined $FLOOR{$other};
+		return "unknown room $other: add it to the floors of tools/check_layers.pl"
+		  unless defined $FLOOR{$other};
 		return undef if $other eq $room;
-		return "$room is on floor $floor and may not look up to $other (floor $FLOOR{$other}): move the code up, or pass in what it needs"
-			if $FLOOR{$other} > $floor;
-		return "$room and $other are neighbours on floor $floor: let the floor above pass the value from one to the other"
-			if $FLOOR{$other} == $floor;
+		return
+		  "$room is on floor $floor and may not look up to $other (floor $FLOOR{$other}): move the code up, or pass in what it needs"
+		  if $FLOOR{$other} > $floor;
+		return
+		  "$room and $other are neighbours on floor $floor: let the floor above pass the value from one to the other"
+		  if $FLOOR{$other} == $floor;
 		return undef if $header eq $noun;
 		return undef if $other eq 'core/base' && $header eq 'limits';
 		return undef if $other eq 'server/pg' && $header eq 'compat';
 		return undef if $other eq 'core/proto' && $header =~ /\.pb-c$/;
-		return "$target is private to its room: include its door \"$other/$noun.h\", and move there what is missing";
+		return
+		  "$target is private to its room: include its door \"$other/$noun.h\", and move there what is missing";
 	}
 	if ($quoted && $below)
 	{
-		return "$target: below the waterline only \"core/...\" is included in quotes (no server header, room's path in front)";
+		return
+		  "$target: below the waterline only \"core/...\" is included in quotes (no server header, room's path in front)";
 	}
-	if ($target =~ m{^(?:libpq-fe\.h|libpq-events\.h|libpq/libpq-fs\.h|libpq/libpq-be-fe-helpers\.h|postgresql/libpq-.*)$})
+	if ($target =~
+		m{^(?:libpq-fe\.h|libpq-events\.h|libpq/libpq-fs\.h|libpq/libpq-be-fe-helpers\.h|postgresql/libpq-.*)$}
+	  )
 	{
 		return undef if $room eq 'server/wire';
-		return "$target: libpq belongs to server/wire alone; ask its door for the connection or the remote call";
+		return
+		  "$target: libpq belongs to server/wire alone; ask its door for the connection or the remote call";
 	}
 	if ($below && $target !~ $CORE_SYSTEM)
 	{
-		return "<$target>: core takes from the system only the pure part of the C library, OpenSSL, protobuf-c, zstd and libarchive";
+		return
+		  "<$target>: core takes from the system only the pure part of the C library, OpenSSL, protobuf-c, zstd and libarchive";
 	}
 	return undef;
 }
@@ -113,19 +131,21 @@ sub check_tree
 	my ($top) = @_;
 	my @problems;
 	my @files;
-	my $count = 0;	# files without a complaint
+	my $count = 0;    # files without a complaint
 
-	find({ no_chdir => 1, wanted => sub { push @files, $_ if /\.[ch]$/ && !/\.pb-c\.[ch]$/ } }, "$top/src");
+	find({ no_chdir => 1, wanted => sub { push @files, $_ if /\.[ch]$/ && !/\.pb-c\.[ch]$/ } },
+		"$top/src");
 	foreach my $path (sort @files)
 	{
 		my ($file) = $path =~ m{^\Q$top\E/(src/.*)$};
 		my ($room) = $file =~ m{^src/((?:core|server)/[^/]+)/[^/]+$};
 		my ($text, $clean);
 
-		next if $file eq 'src/fabric.c';	# joins the rooms; on no floor
+		next if $file eq 'src/fabric.c';    # joins the rooms; on no floor
 		if (!defined $room || !defined $FLOOR{$room})
 		{
-			push @problems, "$file: not in a room: files live in src/core/ROOM or src/server/ROOM, rooms are listed in tools/check_layers.pl";
+			push @problems,
+			  "$file: not in a room: files live in src/core/ROOM or src/server/ROOM, rooms are listed in tools/check_layers.pl";
 			next;
 		}
 		my $before = @problems;
@@ -155,9 +175,12 @@ sub check_tree
 			$line++;
 			while ($source =~ m{(?<![\w.>])([a-z_]+)\s*\(}g)
 			{
-				next if $room eq 'core/base' && $1 eq 'fprintf';	# the last words of a failed assertion
-				push @problems, "$file:$line: $1(): $FORBIDDEN_CALL{$1}" if $FORBIDDEN_CALL{$1} && $FLOOR{$room} < $WATERLINE;
-				push @problems, "$file:$line: $1(): $ONE_PLACE{$1}" if $ONE_PLACE{$1} && $room ne 'server/pg';
+				next
+				  if $room eq 'core/base' && $1 eq 'fprintf'; # the last words of a failed assertion
+				push @problems, "$file:$line: $1(): $FORBIDDEN_CALL{$1}"
+				  if $FORBIDDEN_CALL{$1} && $FLOOR{$room} < $WATERLINE;
+				push @problems, "$file:$line: $1(): $ONE_PLACE{$1}"
+				  if $ONE_PLACE{$1} && $room ne 'server/pg';
 			}
 		}
 		$count++ if @problems == $before;
@@ -169,12 +192,28 @@ sub self_test
 {
 	my @cases = (
 		# file, its text, what must be said (undef: nothing)
-		[ 'core/base/ok.c', "#include \"core/base/base.h\"\n#include <openssl/evp.h>\n/* time( */ const char *t = \"printf(\";\n", undef ],
-		[ 'core/policy/ok.c', "#include \"core/identity/identity.h\"\n#include \"core/proto/common.pb-c.h\"\n#include \"core/policy/policy_internal.h\"\n", undef ],
-		[ 'server/wire/ok.c', "#include \"postgres.h\"\n#include \"libpq-fe.h\"\n#include \"core/raft/raft.h\"\n", undef ],
+		[
+			'core/base/ok.c',
+			"#include \"core/base/base.h\"\n#include <openssl/evp.h>\n/* time( */ const char *t = \"printf(\";\n",
+			undef
+		],
+		[
+			'core/policy/ok.c',
+			"#include \"core/identity/identity.h\"\n#include \"core/proto/common.pb-c.h\"\n#include \"core/policy/policy_internal.h\"\n",
+			undef
+		],
+		[
+			'server/wire/ok.c',
+			"#include \"postgres.h\"\n#include \"libpq-fe.h\"\n#include \"core/raft/raft.h\"\n",
+			undef
+		],
 		[ 'core/base/up.c', "#include \"core/crypto/crypto.h\"\n", 'may not look up' ],
 		[ 'core/crypto/sideways.c', "#include \"core/raft/raft.h\"\n", 'neighbours' ],
-		[ 'core/policy/window.c', "#include \"core/identity/identity_internal.h\"\n", 'private to its room' ],
+		[
+			'core/policy/window.c',
+			"#include \"core/identity/identity_internal.h\"\n",
+			'private to its room'
+		],
 		[ 'core/txn/server.c', "#include \"postgres.h\"\n", 'below the waterline' ],
 		[ 'core/txn/above.c', "#include \"server/pg/pg.h\"\n", 'may not look up' ],
 		[ 'core/txn/libpq.c', "#include <libpq-fe.h>\n", 'libpq belongs' ],
@@ -184,10 +223,18 @@ sub self_test
 		[ 'server/order/libpq.c', "#include \"libpq-fe.h\"\n", 'libpq belongs' ],
 		[ 'server/order/sideways.c', "#include \"server/commit/commit.h\"\n", 'neighbours' ],
 		[ 'server/pg/ok.c', "char *f(void)\n{\n\treturn pnstrdup(\"a\", 1);\n}\n", undef ],
-		[ 'server/gateway/text.c', "char *f(void)\n{\n\treturn pnstrdup(\"a\", 1);\n}\n", 'stops at a zero' ],
+		[
+			'server/gateway/text.c',
+			"char *f(void)\n{\n\treturn pnstrdup(\"a\", 1);\n}\n",
+			'stops at a zero'
+		],
 		[ 'server/gateway/format.c', "const char *f = \"%.*s\";\n", 'need not be text' ],
 		[ 'core/txn/format.c', "const char *f = \"a %.*s\";\n", 'need not be text' ],
-		[ 'server/commit/rows.c', "void f(void)\n{\n\ttuplestore_gettupleslot(0, 1, 0, 0);\n}\n", 'reads into a context' ],
+		[
+			'server/commit/rows.c',
+			"void f(void)\n{\n\ttuplestore_gettupleslot(0, 1, 0, 0);\n}\n",
+			'reads into a context'
+		],
 		[ 'server/attic/x.c', "\n", 'not in a room' ],
 		[ 'loose.c', "\n", 'not in a room' ]);
 	my ($passed, $failed) = (0, 0);
@@ -202,9 +249,11 @@ sub self_test
 		print $handle $text;
 		close $handle;
 		my ($count, @problems) = check_tree($top);
-		my $right = defined $expected ? (@problems == 1 && $problems[0] =~ /\Q$expected\E/) : !@problems;
+		my $right =
+		  defined $expected ? (@problems == 1 && $problems[0] =~ /\Q$expected\E/) : !@problems;
 		$right ? $passed++ : $failed++;
-		print STDERR "self-test $file: expected ", $expected // 'no complaint', ", got: @problems\n" unless $right;
+		print STDERR "self-test $file: expected ", $expected // 'no complaint', ", got: @problems\n"
+		  unless $right;
 	}
 	print "layers self-test: $passed passed, $failed failed\n";
 	return $failed;

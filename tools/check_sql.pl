@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# check_sql: every object that the extension script makes is finished: no function without volatility, strictness,
+# check_sql: every object that the extension script makes is finished: no function without
+# volatility, strictness,
 # parallel safety, COMMENT, a decision about PUBLIC, and a test.
 #
 #   tools/check_sql.pl               check fabric--1.0.sql against the tests
@@ -15,7 +16,9 @@ sub statements
 	my @statements;
 	my ($current, $line, $start) = ('', 1, undef);
 
-	while ($text =~ m{\G(--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\2\$|[eE]?'(?:''|[^'])*'|"(?:""|[^"])*"|;|\\[^\n]*|[^-/\$'";\\]+|.)}gs)
+	while ($text =~
+		m{\G(--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\2\$|[eE]?'(?:''|[^'])*'|"(?:""|[^"])*"|;|\\[^\n]*|[^-/\$'";\\]+|.)}gs
+	  )
 	{
 		my $token = $1;
 
@@ -35,7 +38,10 @@ sub statements
 				my ($blank) = $token =~ /^(\s*)/;
 				$start = $line + ($blank =~ tr/\n//);
 			}
-			$current .= $token =~ /^\$\w*\$/ ? "''" : $token =~ /^[eE]?'/ ? "'" . ($token eq "''" ? '' : 'x') . "'" : $token;
+			$current .=
+				$token =~ /^\$\w*\$/ ? "''"
+			  : $token =~ /^[eE]?'/  ? "'" . ($token eq "''" ? '' : 'x') . "'"
+			  :                        $token;
 		}
 		$line += ($token =~ tr/\n//);
 	}
@@ -66,25 +72,42 @@ sub check_script
 		$text =~ s/^ //;
 		if ($text =~ /^CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ([\w.]+) ?(\(.*)$/i)
 		{
-			push @functions, { name => lc $3, rest => $4, line => $statement->{line}, replace => $1, position => $position };
+			push @functions,
+			  {
+				name => lc $3,
+				rest => $4,
+				line => $statement->{line},
+				replace => $1,
+				position => $position
+			  };
 		}
-		elsif ($text =~ /^CREATE (OR REPLACE )?(?:UNLOGGED )?(VIEW|TABLE|MATERIALIZED VIEW) ([\w.]+)/i)
+		elsif (
+			$text =~ /^CREATE (OR REPLACE )?(?:UNLOGGED )?(VIEW|TABLE|MATERIALIZED VIEW) ([\w.]+)/i)
 		{
-			push @relations, { kind => lc $2, name => lc $3, line => $statement->{line}, replace => $1 } unless $text =~ /PARTITION OF/i;
+			push @relations,
+			  { kind => lc $2, name => lc $3, line => $statement->{line}, replace => $1 }
+			  unless $text =~ /PARTITION OF/i;
 		}
-		elsif ($text =~ /^COMMENT ON (FUNCTION|PROCEDURE|VIEW|TABLE|MATERIALIZED VIEW) ([\w.]+).*? IS (?:'x?' ?)*'x'/i)
+		elsif ($text =~
+			/^COMMENT ON (FUNCTION|PROCEDURE|VIEW|TABLE|MATERIALIZED VIEW) ([\w.]+).*? IS (?:'x?' ?)*'x'/i
+		  )
 		{
 			my ($kind, $name) = (lc $1, lc $2);
 			$comments{ ($kind =~ /function|procedure/ ? 'function ' : 'relation ') . $name }++;
 		}
-		elsif ($text =~ /^(?:GRANT|REVOKE) (?:ALL|EXECUTE)(?: PRIVILEGES)? ON (?:FUNCTION|PROCEDURE|ROUTINE) (.*) (TO|FROM) (.*)$/i)
+		elsif ($text =~
+			/^(?:GRANT|REVOKE) (?:ALL|EXECUTE)(?: PRIVILEGES)? ON (?:FUNCTION|PROCEDURE|ROUTINE) (.*) (TO|FROM) (.*)$/i
+		  )
 		{
 			my ($list, $to) = ($1, "$2 $3");
-			# a grant to a role leaves PUBLIC's default right in place, so only what is said about PUBLIC decides
+			# a grant to a role leaves PUBLIC's default right in place, so only what is said about
+			# PUBLIC decides
 			next unless $to =~ /\bPUBLIC\b/i;
 			$decided{ lc $_ }++ foreach names_in_list($list);
 		}
-		elsif ($text =~ /^REVOKE (?:ALL|EXECUTE)(?: PRIVILEGES)? ON ALL (?:FUNCTIONS|ROUTINES) IN SCHEMA ([\w, ]+) FROM ([\w, ]*\bPUBLIC\b)/i)
+		elsif ($text =~
+			/^REVOKE (?:ALL|EXECUTE)(?: PRIVILEGES)? ON ALL (?:FUNCTIONS|ROUTINES) IN SCHEMA ([\w, ]+) FROM ([\w, ]*\bPUBLIC\b)/i
+		  )
 		{
 			$decided{"schema $_"} = $position foreach split / *, */, lc $1;
 		}
@@ -96,7 +119,8 @@ sub check_script
 	{
 		my ($name, $rest) = @$function{qw(name rest)};
 		my ($schema, $short) = $name =~ /^(\w+)\.(\w+)$/;
-		my $say = sub { push @problems, "fabric--1.0.sql:$function->{line}: function $name: $_[0]" };
+		my $say =
+		  sub { push @problems, "fabric--1.0.sql:$function->{line}: function $name: $_[0]" };
 		my $is_trigger = $rest =~ /\bRETURNS (?:event_)?trigger\b/i;
 
 		if (!defined $schema)
@@ -104,26 +128,37 @@ sub check_script
 			$say->('write the schema in front of the name');
 			next;
 		}
-		$say->('CREATE FUNCTION, never OR REPLACE: it would adopt an object that somebody made first') if $function->{replace};
-		$say->('say IMMUTABLE, STABLE or VOLATILE') unless $rest =~ /\b(?:IMMUTABLE|STABLE|VOLATILE)\b/i;
+		$say->(
+			'CREATE FUNCTION, never OR REPLACE: it would adopt an object that somebody made first')
+		  if $function->{replace};
+		$say->('say IMMUTABLE, STABLE or VOLATILE')
+		  unless $rest =~ /\b(?:IMMUTABLE|STABLE|VOLATILE)\b/i;
 		$say->('decide about null arguments: STRICT or CALLED ON NULL INPUT')
-			unless $rest =~ /\b(?:STRICT|(?:CALLED|RETURNS NULL) ON NULL INPUT)\b/i || $is_trigger;
-		$say->('say PARALLEL SAFE, RESTRICTED or UNSAFE') unless $rest =~ /\bPARALLEL (?:SAFE|RESTRICTED|UNSAFE)\b/i || $is_trigger;
-		$say->('SECURITY DEFINER needs SET search_path') if $rest =~ /\bSECURITY DEFINER\b/i && $rest !~ /\bSET search_path\b/i;
+		  unless $rest =~ /\b(?:STRICT|(?:CALLED|RETURNS NULL) ON NULL INPUT)\b/i || $is_trigger;
+		$say->('say PARALLEL SAFE, RESTRICTED or UNSAFE')
+		  unless $rest =~ /\bPARALLEL (?:SAFE|RESTRICTED|UNSAFE)\b/i || $is_trigger;
+		$say->('SECURITY DEFINER needs SET search_path')
+		  if $rest =~ /\bSECURITY DEFINER\b/i && $rest !~ /\bSET search_path\b/i;
 		$say->('add COMMENT ON FUNCTION') if ($comments{"function $name"} // 0) < $count{$name};
-		$say->('decide about PUBLIC: REVOKE ALL ... FROM PUBLIC after it, or GRANT EXECUTE ... TO PUBLIC')
-			unless ($decided{$name} // 0) >= $count{$name} || ($decided{"schema $schema"} // 0) > $function->{position};
+		$say->(
+			'decide about PUBLIC: REVOKE ALL ... FROM PUBLIC after it, or GRANT EXECUTE ... TO PUBLIC'
+		  )
+		  unless ($decided{$name} // 0) >= $count{$name}
+		  || ($decided{"schema $schema"} // 0) > $function->{position};
 		$say->("no test in sql/, specs/, t/ or test/node names it: write one")
-			unless $is_trigger || $tests =~ /\b\Q$short\E\b/i;
+		  unless $is_trigger || $tests =~ /\b\Q$short\E\b/i;
 	}
 	foreach my $relation (@relations)
 	{
 		# the tables behind the views are described in the script, where their readers look
 		my $is_inner = $relation->{kind} eq 'table' && $relation->{name} =~ /^fabric_internal\./;
 
-		push @problems, "fabric--1.0.sql:$relation->{line}: $relation->{kind} $relation->{name}: add COMMENT ON"
-			unless $is_inner || $comments{"relation $relation->{name}"};
-		push @problems, "fabric--1.0.sql:$relation->{line}: $relation->{kind} $relation->{name}: CREATE, never OR REPLACE" if $relation->{replace};
+		push @problems,
+		  "fabric--1.0.sql:$relation->{line}: $relation->{kind} $relation->{name}: add COMMENT ON"
+		  unless $is_inner || $comments{"relation $relation->{name}"};
+		push @problems,
+		  "fabric--1.0.sql:$relation->{line}: $relation->{kind} $relation->{name}: CREATE, never OR REPLACE"
+		  if $relation->{replace};
 	}
 	return (scalar(@functions) + scalar(@relations), @problems);
 }
@@ -161,13 +196,52 @@ SQL
 		[ 'empty comment', sub { $_[0] =~ s/'what it''s for'/''/r }, 'COMMENT ON FUNCTION' ],
 		[ 'view comment', sub { $_[0] =~ s/COMMENT ON VIEW.*?;//r }, 'view fabric.v: add COMMENT' ],
 		[ 'public', sub { $_[0] =~ s/REVOKE.*?;//r }, 'decide about PUBLIC' ],
-		[ 'grant to a role', sub { $_[0] =~ s/REVOKE(.*?)FROM PUBLIC/GRANT$1TO fabric_client/r }, 'decide about PUBLIC' ],
-		[ 'all functions', sub { ($_[0] =~ s/REVOKE.*?;//r) . 'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fabric FROM PUBLIC;' }, undef ],
-		[ 'all functions too early', sub { 'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fabric FROM PUBLIC;' . ($_[0] =~ s/REVOKE.*?;//r) }, 'decide about PUBLIC' ],
-		[ 'definer', sub { $_[0] =~ s/LANGUAGE sql/LANGUAGE sql SECURITY DEFINER/r }, 'SET search_path' ],
-		[ 'definer with path', sub { $_[0] =~ s/LANGUAGE sql/LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog/r }, undef ],
-		[ 'replace', sub { $_[0] =~ s/CREATE FUNCTION/CREATE OR REPLACE FUNCTION/r }, 'never OR REPLACE' ],
-		[ 'overload without comment', sub { $_[0] . "CREATE FUNCTION fabric.f() RETURNS int LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'x'; REVOKE ALL ON FUNCTION fabric.f() FROM PUBLIC;" }, 'COMMENT ON FUNCTION' ],
+		[
+			'grant to a role',
+			sub { $_[0] =~ s/REVOKE(.*?)FROM PUBLIC/GRANT$1TO fabric_client/r },
+			'decide about PUBLIC'
+		],
+		[
+			'all functions',
+			sub {
+				($_[0] =~ s/REVOKE.*?;//r)
+				  . 'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fabric FROM PUBLIC;';
+			},
+			undef
+		],
+		[
+			'all functions too early',
+			sub {
+				'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fabric FROM PUBLIC;'
+				  . ($_[0] =~ s/REVOKE.*?;//r);
+			},
+			'decide about PUBLIC'
+		],
+		[
+			'definer',
+			sub { $_[0] =~ s/LANGUAGE sql/LANGUAGE sql SECURITY DEFINER/r },
+			'SET search_path'
+		],
+		[
+			'definer with path',
+			sub {
+				$_[0] =~ s/LANGUAGE sql/LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog/r;
+			},
+			undef
+		],
+		[
+			'replace',
+			sub { $_[0] =~ s/CREATE FUNCTION/CREATE OR REPLACE FUNCTION/r },
+			'never OR REPLACE'
+		],
+		[
+			'overload without comment',
+			sub {
+				$_[0]
+				  . "CREATE FUNCTION fabric.f() RETURNS int LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'x'; REVOKE ALL ON FUNCTION fabric.f() FROM PUBLIC;";
+			},
+			'COMMENT ON FUNCTION'
+		],
 		[ 'no test', sub { $_[0] =~ s/fabric\.f\(/fabric.untested(/gr }, 'write one' ]);
 	my ($passed, $failed) = (0, 0);
 
@@ -175,10 +249,13 @@ SQL
 	{
 		my ($name, $change, $expected) = @$case;
 		my ($count, @problems) = check_script($change->($good), 'SELECT fabric.f(1)');
-		my $right = defined $expected ? (@problems && !grep { !/\Q$expected\E/ } @problems) : !@problems;
+		my $right =
+		  defined $expected ? (@problems && !grep { !/\Q$expected\E/ } @problems) : !@problems;
 
 		$right ? $passed++ : $failed++;
-		print STDERR "self-test $name: expected ", $expected // 'no complaint', ", got:\n", map({ "    $_\n" } @problems) unless $right;
+		print STDERR "self-test $name: expected ", $expected // 'no complaint', ", got:\n",
+		  map({ "    $_\n" } @problems)
+		  unless $right;
 	}
 	print "sql surface self-test: $passed passed, $failed failed\n";
 	return $failed;
@@ -187,8 +264,11 @@ SQL
 exit(self_test() ? 1 : 0) if @ARGV && $ARGV[0] eq '--self-test';
 
 my $top = "$FindBin::Bin/..";
-my ($count, @problems) = check_script(read_files("$top/fabric--1.0.sql"),
-	read_files(glob("$top/sql/*.sql"), glob("$top/specs/*.spec"), glob("$top/t/*.p[lm]"), glob("$top/test/node/*.js")));
+my ($count, @problems) = check_script(
+	read_files("$top/fabric--1.0.sql"),
+	read_files(
+		glob("$top/sql/*.sql"), glob("$top/specs/*.spec"),
+		glob("$top/t/*.p[lm]"), glob("$top/test/node/*.js")));
 my %bad = map { (/(fabric--1.0.sql:\d+)/ ? $1 : $_) => 1 } @problems;
 
 print "$_\n" foreach @problems;

@@ -1,12 +1,13 @@
 /*
- * Blocks from outside: any bytes as a block. What parses must rebuild to a block with the same content, the quick check of
- * canonical envelopes must agree with packing again, and the JSON form must be JSON.
+ * Blocks from outside: any bytes as a block. What parses must rebuild to a block with the same
+ * content, the quick check of canonical envelopes must agree with packing again, and the JSON form
+ * must be JSON.
  */
 #include "core/block/block.h"
 
 #include <stdlib.h>
 
-int			LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
 require(bool holds)
@@ -27,7 +28,8 @@ check_string(FbBytes text, size_t at, bool nul_allowed)
 		if (text.data[at] == '\\')
 		{
 			at++;
-			require(at < text.size && text.data[at] != 0 && strchr("\"\\/bfnrtu", text.data[at]) != NULL);
+			require(at < text.size && text.data[at] != 0 &&
+					strchr("\"\\/bfnrtu", text.data[at]) != NULL);
 			if (text.data[at] == 'u')
 			{
 				require(text.size - at > 4);
@@ -42,15 +44,15 @@ check_string(FbBytes text, size_t at, bool nul_allowed)
 static size_t
 check_value(FbBytes text, size_t at, bool nul_allowed)
 {
-	size_t		start = at;
+	size_t start = at;
 
 	require(at < text.size);
 	if (text.data[at] == '"')
 		return check_string(text, at, nul_allowed);
 	if (text.data[at] == '{' || text.data[at] == '[')
 	{
-		bool		object = text.data[at] == '{';
-		uint8_t		close = object ? '}' : ']';
+		bool object = text.data[at] == '{';
+		uint8_t close = object ? '}' : ']';
 
 		at++;
 		require(at < text.size);
@@ -70,7 +72,8 @@ check_value(FbBytes text, size_t at, bool nul_allowed)
 				return at;
 		}
 	}
-	while (at < text.size && text.data[at] != 0 && strchr("-0123456789truefalsn", text.data[at]) != NULL)
+	while (at < text.size && text.data[at] != 0 &&
+		   strchr("-0123456789truefalsn", text.data[at]) != NULL)
 		at++;
 	require(at > start);
 	return at;
@@ -80,14 +83,15 @@ static void
 check_envelope(FbBytes envelope, FbAllocator *allocator)
 {
 	Common__Envelope *message;
-	FbError		error;
-	bool		expected = false;
+	FbError error;
+	bool expected = false;
 
 	if (block_is_config_envelope(envelope))
 		expected = true;
 	else if (PROTO_UNPACK(common__envelope, envelope, allocator, &message, &error) == FB_OK)
 	{
-		require(proto_is_canonical(&message->base, envelope, allocator, &expected, &error) == FB_OK);
+		require(proto_is_canonical(&message->base, envelope, allocator, &expected, &error) ==
+				FB_OK);
 		expected = expected && message->payload.len > 0 && message->signature.len > 0;
 	}
 	require((block_check_well_formed(&envelope, 1, &error) == FB_OK) == expected);
@@ -96,16 +100,17 @@ check_envelope(FbBytes envelope, FbAllocator *allocator)
 static void
 check_view(const BlockView *view, FbAllocator *allocator)
 {
-	BlockView	again;
+	BlockView again;
 	BlockSignatures signatures;
-	FbBytes		packed;
-	FbBytes		header_bytes;
-	FbError		error;
-	uint64_t	number;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	uint8_t		hash_of_bytes[CRYPTO_SHA256_BYTES];
+	FbBytes packed;
+	FbBytes header_bytes;
+	FbError error;
+	uint64_t number;
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash_of_bytes[CRYPTO_SHA256_BYTES];
 
-	require(block_pack(&view->header, view->data, view->data_count, view->metadata, allocator, &packed, &error) == FB_OK);
+	require(block_pack(&view->header, view->data, view->data_count, view->metadata, allocator,
+					   &packed, &error) == FB_OK);
 	require(block_parse(packed, allocator, &again, &error) == FB_OK);
 	require(again.header.number == view->header.number && again.data_count == view->data_count);
 	require(fb_bytes_equal(again.header.previous_hash, view->header.previous_hash));
@@ -132,11 +137,11 @@ check_view(const BlockView *view, FbAllocator *allocator)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	FbBytes		bytes = fb_bytes(data, size);
-	FbBytes		json;
-	FbArena		arena;
-	FbError		error;
-	BlockView	view;
+	FbBytes bytes = fb_bytes(data, size);
+	FbBytes json;
+	FbArena arena;
+	FbError error;
+	BlockView view;
 
 	fb_arena_init(&arena);
 	if (block_parse(bytes, &arena.allocator, &view, &error) == FB_OK)
@@ -144,10 +149,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_view(&view, &arena.allocator);
 		for (size_t i = 0; i < view.data_count; i++)
 			check_envelope(view.data[i], &arena.allocator);
-		require(proto_json(&common__block__descriptor, bytes, PROTO_JSON_COMPACT, &arena.allocator, &json, &error) == FB_OK);
+		require(proto_json(&common__block__descriptor, bytes, PROTO_JSON_COMPACT, &arena.allocator,
+						   &json, &error) == FB_OK);
 		require(fb_utf8_valid(json));
 		require(check_value(json, 0, true) == json.size);
-		require(proto_json(&common__block__descriptor, bytes, PROTO_JSON_DATABASE, &arena.allocator, &json, &error) == FB_OK);
+		require(proto_json(&common__block__descriptor, bytes, PROTO_JSON_DATABASE, &arena.allocator,
+						   &json, &error) == FB_OK);
 		require(check_value(json, 0, false) == json.size);
 	}
 	fb_arena_reset(&arena);

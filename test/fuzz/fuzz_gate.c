@@ -1,13 +1,14 @@
 /*
- * The gate for untrusted bytes: any bytes as any of the messages that come from outside; the first byte chooses the type.
- * What passes must unpack; packed again it must pass again and give the same bytes from then on.
+ * The gate for untrusted bytes: any bytes as any of the messages that come from outside; the first
+ * byte chooses the type. What passes must unpack; packed again it must pass again and give the same
+ * bytes from then on.
  */
 #include "core/base/base.h"
 #include "core/proto/proto.h"
 
 #include <stdlib.h>
 
-int			LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const ProtobufCMessageDescriptor *const types[] = {
 	&common__block__descriptor,
@@ -50,12 +51,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const ProtobufCMessageDescriptor *type;
 	ProtobufCMessage *message;
-	FbBytes		bytes,
-				packed,
-				again;
-	FbArena		arena;
-	FbError		error;
-	FbStatus	status;
+	FbBytes bytes, packed, again;
+	FbArena arena;
+	FbError error;
+	FbStatus status;
 
 	if (size == 0)
 		return 0;

@@ -1,12 +1,13 @@
 /*
- * PEM: any bytes have a first block or none; a block that is written again is found again with the same content; blocks by name are among those that are
- * found one after the other, and each takes something off the input.
+ * PEM: any bytes have a first block or none; a block that is written again is found again with the
+ * same content; blocks by name are among those that are found one after the other, and each takes
+ * something off the input.
  */
 #include "core/crypto/crypto_internal.h"
 
 #include <stdlib.h>
 
-int			LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
 require(bool holds)
@@ -19,12 +20,12 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const names[] = {"CERTIFICATE", "A", "", NULL};
-	FbBytes		rest = fb_bytes(data, size);
-	FbBytes		der;
-	FbBytes		again;
-	FbBytes		pem;
-	FbArena		arena;
-	FbError		error;
+	FbBytes rest = fb_bytes(data, size);
+	FbBytes der;
+	FbBytes again;
+	FbBytes pem;
+	FbArena arena;
+	FbError error;
 	CryptoCertificate *certificate;
 
 	if (size > FB_CERTIFICATE_BYTES_MAX)
@@ -44,7 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(error.status == FB_INVALID_CERTIFICATE || error.status == FB_LIMIT_EXCEEDED);
 	while (rest.size > 0)
 	{
-		size_t		before = rest.size;
+		size_t before = rest.size;
 
 		require(pem_read(rest, names, &der, &rest, NULL, &error) == FB_OK);
 		fb_release(&crypto_heap, (void *) der.data);

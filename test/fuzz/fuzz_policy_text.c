@@ -1,12 +1,12 @@
 /*
- * Policy text: any bytes compile or are refused with a place; what compiles can be decoded, evaluated, laid out and printed, and what is printed
- * compiles to the same bytes.
+ * Policy text: any bytes compile or are refused with a place; what compiles can be decoded,
+ * evaluated, laid out and printed, and what is printed compiles to the same bytes.
  */
 #include "core/policy/policy.h"
 
 #include <stdlib.h>
 
-int			LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
 require(bool holds)
@@ -25,11 +25,14 @@ match_some(void *context, size_t signer_index, const Principal *principal)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const PolicyEndorser endorsers[] = {{.msp_id = "A"}, {.msp_id = "Org1MSP"}, {.msp_id = "A"}, {.msp_id = "Org2MSP"}};
-	FbArena		arena;
-	FbBytes		envelope;
+	static const PolicyEndorser endorsers[] = {{.msp_id = "A"},
+											   {.msp_id = "Org1MSP"},
+											   {.msp_id = "A"},
+											   {.msp_id = "Org2MSP"}};
+	FbArena arena;
+	FbBytes envelope;
 	PolicyNotice notice;
-	FbError		error;
+	FbError error;
 
 	if (size > 4096)
 		return 0;
@@ -44,17 +47,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const Policy *policy;
 		SignaturePolicy *decoded;
 		PolicyLayout *layouts;
-		size_t		layouts_count;
-		char	   *text;
-		FbBytes		again;
+		size_t layouts_count;
+		char *text;
+		FbBytes again;
 
 		require(signature_policy_decode(&arena.allocator, envelope, &decoded, &error) == FB_OK);
 		signature_policy_evaluate(decoded, 5, match_some, NULL);
 		require(policy_print(&arena.allocator, envelope, &text, &error) == FB_OK);
-		require(policy_compile(&arena.allocator, fb_bytes_of_text(text), &again, NULL, &error) == FB_OK);
+		require(policy_compile(&arena.allocator, fb_bytes_of_text(text), &again, NULL, &error) ==
+				FB_OK);
 		require(fb_bytes_equal(envelope, again));
 		require(policy_from_envelope(&arena.allocator, envelope, &policy, &error) == FB_OK);
-		require(policy_layouts(&arena.allocator, &policy, 1, endorsers, 4, 8, &layouts, &layouts_count, &error) == FB_OK);
+		require(policy_layouts(&arena.allocator, &policy, 1, endorsers, 4, 8, &layouts,
+							   &layouts_count, &error) == FB_OK);
 	}
 	fb_arena_reset(&arena);
 	return 0;

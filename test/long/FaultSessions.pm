@@ -1,13 +1,16 @@
 package FaultSessions;
 
-# FaultSessions: application sessions of test/long/faults: psql processes that call and note what became of each call.
+# FaultSessions: application sessions of test/long/faults: psql processes that call and note what
+# became of each call.
 #
-# One process drives all of them. A session stays at its node: when that ends, it connects again as soon as the node takes connections. Every call is a line
+# One process drives all of them. A session stays at its node: when that ends, it connects again as
+# soon as the node takes connections. Every call is a line
 # in the journal, written when its answer has come:
 #
 #   begin  end  node  session  kind  key  outcome  transaction id  value        fields separated by tabs, times in seconds since 1970
 #
-# outcome: ok, lost (the connection ended), or the SQLSTATE. The value is what a query or a change returned. Keys: "own-..." belongs to one session, "shared-..." to all.
+# outcome: ok, lost (the connection ended), or the SQLSTATE. The value is what a query or a change
+# returned. Keys: "own-..." belongs to one session, "shared-..." to all.
 
 use strict;
 use warnings;
@@ -17,13 +20,14 @@ use FabricWire;
 use Fcntl qw(F_SETFL O_NONBLOCK);
 use IO::Handle;
 use IO::Select;
-use POSIX ();
+use POSIX       ();
 use Time::HiRes qw(time sleep);
 
 our $SHARED_KEYS = 24;
 our $CONNECT_PAUSE = 0.3;
 
-# %options: nodes, sessions, seconds, seed, journal (file), clients (by node name: {role-free identity for split calls} of FabricWire)
+# %options: nodes, sessions, seconds, seed, journal (file), clients (by node name: {role-free
+# identity for split calls} of FabricWire)
 sub run
 {
 	my (%options) = @_;
@@ -38,7 +42,15 @@ sub run
 	{
 		my $node = $nodes[ ($number - 1) % @nodes ];
 
-		push @sessions, { number => $number, node => $node, client => $options{clients}{ $node->{name} }, made => 0, connect_at => time + $number * 0.05, journal => $journal };
+		push @sessions,
+		  {
+			number => $number,
+			node => $node,
+			client => $options{clients}{ $node->{name} },
+			made => 0,
+			connect_at => time + $number * 0.05,
+			journal => $journal
+		  };
 	}
 	my $end = time + $options{seconds};
 	my $select = IO::Select->new;
@@ -47,7 +59,8 @@ sub run
 	{
 		foreach my $session (@sessions)
 		{
-			connect_session($session, $select) if !$session->{pid} && time >= $session->{connect_at} && time < $end;
+			connect_session($session, $select)
+			  if !$session->{pid} && time >= $session->{connect_at} && time < $end;
 			next_call($session) if $session->{pid} && !$session->{call} && time < $end;
 		}
 		foreach my $handle ($select->can_read(0.05))
@@ -81,7 +94,14 @@ sub connect_session
 		POSIX::dup2(fileno $out_write, 2);
 		# descriptors of the other sessions' pipes would keep those open
 		POSIX::close($_) foreach 3 .. 1023;
-		{ no warnings 'exec'; exec(bindir() . '/psql', '-X', '-q', '-A', '-t', '-h', $connection->{host}, '-p', $connection->{port}, '-U', $connection->{user}, '-d', $connection->{database}); }
+		{
+			no warnings 'exec';
+			exec(
+				bindir() . '/psql', '-X', '-q', '-A',
+				'-t', '-h', $connection->{host}, '-p',
+				$connection->{port}, '-U', $connection->{user}, '-d',
+				$connection->{database});
+		}
 		POSIX::_exit(127);
 	}
 	close $in_read;
@@ -116,14 +136,17 @@ sub chaincode_call
 {
 	my ($function, $key) = @_;
 
-	return "SELECT 'tx', tx_id, validation_code, convert_from(payload, 'UTF8') FROM fabric.submit_transaction('trade', 'items', '$function', ARRAY[" . literal($key) . '])';
+	return
+	  "SELECT 'tx', tx_id, validation_code, convert_from(payload, 'UTF8') FROM fabric.submit_transaction('trade', 'items', '$function', ARRAY["
+	  . literal($key) . '])';
 }
 
 sub start_call
 {
 	my ($session, $kind, $key, $steps) = @_;
 
-	$session->{call} = { begin => time, kind => $kind, key => $key, steps => $steps, answers => [] };
+	$session->{call} =
+	  { begin => time, kind => $kind, key => $key, steps => $steps, answers => [] };
 	send_step($session);
 }
 
@@ -162,7 +185,15 @@ sub next_call
 	}
 	elsif ($dice < 95 || !$session->{client})
 	{
-		start_call($session, 'query', $own, [ sub { "SELECT 'value', coalesce(fabric.query('trade', 'items', 'read_item', " . literal($own) . "), '')" } ]);
+		start_call(
+			$session, 'query', $own,
+			[
+				sub {
+					"SELECT 'value', coalesce(fabric.query('trade', 'items', 'read_item', "
+					  . literal($own)
+					  . "), '')";
+				}
+			]);
 	}
 	else
 	{
@@ -176,14 +207,28 @@ sub start_split_call
 	my ($session, $key) = @_;
 	my $client = $session->{client};
 	my $creator = unpack 'H*', $client->{bytes};
-	my $hex_signed = sub { my $bytes = pack 'H*', $_[0]; return "'\\x$_[0]', '\\x" . unpack('H*', FabricWire::sign($client, $bytes)) . "'" };
+	my $hex_signed = sub {
+		my $bytes = pack 'H*', $_[0];
+		return "'\\x$_[0]', '\\x" . unpack('H*', FabricWire::sign($client, $bytes)) . "'";
+	};
 
-	start_call($session, 'split', $key, [
-			sub { "SELECT 'proposal', tx_id, encode(proposal, 'hex') FROM fabric.new_proposal('trade', 'items', 'change_item', ARRAY[" . literal($key) . "], '\\x$creator')" },
-			sub { "SELECT 'endorsed', encode(payload, 'hex') FROM fabric.endorse(" . $hex_signed->($_[0][2]) . ')' },
+	start_call(
+		$session, 'split', $key,
+		[
+			sub {
+				"SELECT 'proposal', tx_id, encode(proposal, 'hex') FROM fabric.new_proposal('trade', 'items', 'change_item', ARRAY["
+				  . literal($key)
+				  . "], '\\x$creator')";
+			},
+			sub {
+				"SELECT 'endorsed', encode(payload, 'hex') FROM fabric.endorse("
+				  . $hex_signed->($_[0][2]) . ')';
+			},
 			sub { "SELECT 'submitted', fabric.submit(" . $hex_signed->($_[1][1]) . ')' },
-			sub { "SELECT 'tx', '$_[2][1]', coalesce(validation_code, 'LF504'), '' FROM fabric.commit_status('trade', '$_[2][1]')" },
-	]);
+			sub {
+				"SELECT 'tx', '$_[2][1]', coalesce(validation_code, 'LF504'), '' FROM fabric.commit_status('trade', '$_[2][1]')";
+			},
+		]);
 }
 
 sub read_answer
@@ -233,15 +278,21 @@ sub end_call
 	my ($session, $outcome) = @_;
 	my $call = delete $session->{call};
 	my $last = $call->{answers}[-1] // [];
-	my ($tx_id) = map { $_->[1] } grep { ($_->[0] // '') =~ /^(tx|submitted)$/ } @{ $call->{answers} };
-	my $value = ($last->[0] // '') eq 'tx' ? $last->[3] : ($last->[0] // '') eq 'value' ? $last->[1] : '';
+	my ($tx_id) =
+	  map { $_->[1] } grep { ($_->[0] // '') =~ /^(tx|submitted)$/ } @{ $call->{answers} };
+	my $value =
+	  ($last->[0] // '') eq 'tx' ? $last->[3] : ($last->[0] // '') eq 'value' ? $last->[1] : '';
 	my $text = ($call->{text} // '') =~ s/\s+/ /gr;
 
 	return if $call->{kind} eq 'connect';
 	# a key whose creation is in doubt is not used again
 	delete $session->{last_key} if $call->{kind} eq 'create' && $outcome ne 'ok';
-	print { $session->{journal} } join("\t", sprintf('%.6f', $call->{begin}), sprintf('%.6f', time), $session->{node}{name}, $session->{number}, $call->{kind}, $call->{key}, $outcome,
-		$tx_id // '', $value // '', $text), "\n";
+	print { $session->{journal} } join("\t",
+		sprintf('%.6f', $call->{begin}), sprintf('%.6f', time), $session->{node}{name},
+		$session->{number}, $call->{kind}, $call->{key},
+		$outcome, $tx_id // '', $value // '',
+		$text),
+	  "\n";
 }
 
 1;

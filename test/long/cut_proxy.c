@@ -1,14 +1,17 @@
 /*
- * cut_proxy: carries the TCP connections between the nodes of a local network, and can stop carrying the bytes of one of them.
+ * cut_proxy: carries the TCP connections between the nodes of a local network, and can stop
+ * carrying the bytes of one of them.
  *
  *   cc -O2 -o cut_proxy cut_proxy.c
- *   cut_proxy                      commands on standard input, one a line; "ready" is answered to each:
- *     link LISTEN TARGET FROM TO   connections to port LISTEN of 127.0.0.1 are the node FROM's, and go to port TARGET, the node TO's (numbers below 64)
- *     cut NODE in|out|both         what is sent to the node, by the node, or both, does not arrive any more
- *     mend NODE                    it does again, also what was held back: as packets that are sent again
+ *   cut_proxy                      commands on standard input, one a line; "ready" is answered to
+ * each: link LISTEN TARGET FROM TO   connections to port LISTEN of 127.0.0.1 are the node FROM's,
+ * and go to port TARGET, the node TO's (numbers below 64) cut NODE in|out|both         what is sent
+ * to the node, by the node, or both, does not arrive any more mend NODE                    it does
+ * again, also what was held back: as packets that are sent again
  *
- * As with packets that are dropped, nobody is told: a connection that exists stays and is silent, a new one is not answered. Works without any right
- * that packet filters and network namespaces need. It ends with its standard input.
+ * As with packets that are dropped, nobody is told: a connection that exists stays and is silent, a
+ * new one is not answered. Works without any right that packet filters and network namespaces need.
+ * It ends with its standard input.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,15 +35,20 @@
 /* what epoll gives back: the command input, a listener, or one side of a connection */
 typedef struct Side
 {
-	enum { COMMANDS, LISTENER, CONNECTION } kind;
+	enum
+	{
+		COMMANDS,
+		LISTENER,
+		CONNECTION
+	} kind;
 	int fd;
 	uint32_t events;
-	struct Side *other; /* CONNECTION */
-	int node;			/* CONNECTION: whose side it is */
+	struct Side *other;	  /* CONNECTION */
+	int node;			  /* CONNECTION: whose side it is */
 	int from, to, target; /* LISTENER */
-	size_t begin, end;	/* CONNECTION: bytes read from fd, not yet written to the other side */
-	bool ended;			/* nothing more to read from fd */
-	bool told;			/* ... and the other side was told */
+	size_t begin, end;	  /* CONNECTION: bytes read from fd, not yet written to the other side */
+	bool ended;			  /* nothing more to read from fd */
+	bool told;			  /* ... and the other side was told */
 	bool dead;
 	struct Side *next; /* in all, or to be freed */
 	struct Side *previous;
@@ -72,7 +80,8 @@ side_poll(Side *side, uint32_t events)
 	/* without any wish it is taken out: a connection that was reset would be reported for ever */
 	if (events == 0)
 		epoll_ctl(poller, EPOLL_CTL_DEL, side->fd, NULL);
-	else if (epoll_ctl(poller, side->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, side->fd, &event) != 0)
+	else if (epoll_ctl(poller, side->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, side->fd,
+					   &event) != 0)
 		fail("epoll_ctl");
 	side->events = events;
 }
@@ -133,7 +142,8 @@ side_pump(Side *side)
 
 		if (side->begin < side->end)
 		{
-			count = send(side->other->fd, side->buffer + side->begin, side->end - side->begin, MSG_NOSIGNAL | MSG_DONTWAIT);
+			count = send(side->other->fd, side->buffer + side->begin, side->end - side->begin,
+						 MSG_NOSIGNAL | MSG_DONTWAIT);
 			if (count < 0 && (errno == EAGAIN || errno == EINTR))
 				return;
 			if (count < 0)
@@ -199,7 +209,9 @@ side_create(int fd, int node)
 static void
 listener_accept(Side *listener)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t) listener->target)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+								  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+								  .sin_port = htons((uint16_t) listener->target)};
 	int client = accept(listener->fd, NULL, NULL);
 	int server;
 
@@ -229,7 +241,8 @@ listener_accept(Side *listener)
 static void
 listener_wish(Side *listener)
 {
-	bool cut = cut_in[listener->from] || cut_out[listener->from] || cut_in[listener->to] || cut_out[listener->to];
+	bool cut = cut_in[listener->from] || cut_out[listener->from] || cut_in[listener->to] ||
+			   cut_out[listener->to];
 
 	side_poll(listener, cut ? 0 : EPOLLIN);
 }
@@ -237,11 +250,14 @@ listener_wish(Side *listener)
 static void
 link_create(int port, int target, int from, int to)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t) port)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+								  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+								  .sin_port = htons((uint16_t) port)};
 	Side *listener = calloc(1, sizeof(Side));
 	int one = 1;
 
-	if (listener == NULL || listeners_count == LINKS_MAX || from < 0 || from >= NODES_MAX || to < 0 || to >= NODES_MAX)
+	if (listener == NULL || listeners_count == LINKS_MAX || from < 0 || from >= NODES_MAX ||
+		to < 0 || to >= NODES_MAX)
 		exit(1);
 	listener->kind = LISTENER;
 	listener->from = from;
@@ -249,13 +265,18 @@ link_create(int port, int target, int from, int to)
 	listener->target = target;
 	listener->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (listener->fd < 0 || bind(listener->fd, (struct sockaddr *) &address, sizeof(address)) != 0 || listen(listener->fd, 256) != 0)
+	if (listener->fd < 0 ||
+		bind(listener->fd, (struct sockaddr *) &address, sizeof(address)) != 0 ||
+		listen(listener->fd, 256) != 0)
 		fail("listen");
 	listeners[listeners_count++] = listener;
 	listener_wish(listener);
 }
 
-/* after a cut or its end. What is closed on the way stays in memory until the end of the turn, but is not in the list any more: begin again */
+/*
+ * after a cut or its end. What is closed on the way stays in memory until the end of the turn, but
+ * is not in the list any more: begin again
+ */
 static void
 look_at_all(void)
 {
@@ -280,7 +301,8 @@ command_run(const char *line)
 
 	if (sscanf(line, "link %d %d %d %d", &numbers[0], &numbers[1], &numbers[2], &numbers[3]) == 4)
 		link_create(numbers[0], numbers[1], numbers[2], numbers[3]);
-	else if (sscanf(line, "cut %d %7s", &numbers[0], way) == 2 && numbers[0] >= 0 && numbers[0] < NODES_MAX)
+	else if (sscanf(line, "cut %d %7s", &numbers[0], way) == 2 && numbers[0] >= 0 &&
+			 numbers[0] < NODES_MAX)
 	{
 		cut_in[numbers[0]] = strcmp(way, "out") != 0;
 		cut_out[numbers[0]] = strcmp(way, "in") != 0;

@@ -1,16 +1,16 @@
 /*
- * checks.c: the five properties of the paper's figure 3, and what makes them survive crashes. All are checked on every
- * step, on the node that stepped: nothing else can have changed.
+ * checks.c: the five properties of the paper's figure 3, and what makes them survive crashes. All
+ * are checked on every step, on the node that stepped: nothing else can have changed.
  *
- *   election safety       one leader per term; one vote per node and term, across crashes (after a loss of memory its
- *                         votes begin anew: it is one leader per term that must hold)
- *   leader append-only    a leader truncates nothing
- *   log matching          an (index, term) has the same content and the same predecessor wherever it is stored
- *   leader completeness   a new leader has every entry that was committed in an earlier term
- *   state machine safety  an index is committed, and applied, with one content only
- *   chain                 a batch is linked to the block before, at every node, after every change of leader
- *   durability            what a leader calls committed is on the disks of a quorum; no message speaks of a term,
- *                         a vote or an entry that a crash of its sender could take back
+ *   election safety       one leader per term; one vote per node and term, across crashes (after a
+ * loss of memory its votes begin anew: it is one leader per term that must hold) leader append-only
+ * a leader truncates nothing log matching          an (index, term) has the same content and the
+ * same predecessor wherever it is stored leader completeness   a new leader has every entry that
+ * was committed in an earlier term state machine safety  an index is committed, and applied, with
+ * one content only chain                 a batch is linked to the block before, at every node,
+ * after every change of leader durability            what a leader calls committed is on the disks
+ * of a quorum; no message speaks of a term, a vote or an entry that a crash of its sender could
+ * take back
  */
 #include "sim/sim.h"
 
@@ -65,7 +65,8 @@ known_grow(SimChecks *checks)
 	for (size_t i = 0; i < checks->known_capacity; i++)
 	{
 		if (checks->known[i].index != 0)
-			*known_place(known, capacity, checks->known[i].index, checks->known[i].term) = checks->known[i];
+			*known_place(known, capacity, checks->known[i].index, checks->known[i].term) =
+				checks->known[i];
 	}
 	free(checks->known);
 	checks->known = known;
@@ -83,16 +84,20 @@ image_term(const SimImage *image, uint64_t index)
 }
 
 /*
- * Log matching: same index and term -> same content, same predecessor; by induction, equal logs up to there. Called
- * when an entry becomes durable and when it is sent. (An only voter may lose what it did since its last transaction,
- * term and all, and do something else in the same term: nobody has seen it.)
+ * Log matching: same index and term -> same content, same predecessor; by induction, equal logs up
+ * to there. Called when an entry becomes durable and when it is sent. (An only voter may lose what
+ * it did since its last transaction, term and all, and do something else in the same term: nobody
+ * has seen it.)
  */
 void
 checks_stored(Sim *sim, const SimNode *node, const SimImage *image, uint64_t index)
 {
 	SimChecks *checks = sim->checks;
 	const SimEntry *entry = image_entry(image, index);
-	/* the term of a log start behind fetched blocks is lower than that of the entry in the other logs: unknown */
+	/*
+	 * the term of a log start behind fetched blocks is lower than that of the entry in the other
+	 * logs: unknown
+	 */
 	uint64_t prev_term = index - 1 == image->base_index ? 0 : image_term(image, index - 1);
 	uint64_t hash = checks_entry_hash(entry);
 	SimKnown *known;
@@ -108,8 +113,11 @@ checks_stored(Sim *sim, const SimNode *node, const SimImage *image, uint64_t ind
 		known->prev_term = prev_term;
 		checks->known_count++;
 	}
-	else if (known->hash != hash || (known->prev_term != 0 && prev_term != 0 && known->prev_term != prev_term))
-		sim_fail(sim, "log matching: node %" PRIu64 " stores another entry %" PRIu64 "/%" PRIu64 " than others",
+	else if (known->hash != hash ||
+			 (known->prev_term != 0 && prev_term != 0 && known->prev_term != prev_term))
+		sim_fail(sim,
+				 "log matching: node %" PRIu64 " stores another entry %" PRIu64 "/%" PRIu64
+				 " than others",
 				 node->id, index, entry->term);
 	else if (known->prev_term == 0)
 		known->prev_term = prev_term;
@@ -129,13 +137,14 @@ check_durable_quorum(Sim *sim, const SimNode *node, uint64_t index)
 		const SimImage *image = &voter->disk.durable;
 
 		/* one that lost its memory had confirmed; it does not vote before it has the entry again */
-		if (image->base_index >= index || image_term(image, index) == term || host_is_recovering(voter))
+		if (image->base_index >= index || image_term(image, index) == term ||
+			host_is_recovering(voter))
 			have++;
 	}
 	if (have * 2 <= status.configuration.voters_count)
 		sim_fail(sim,
-				 "durability: leader %" PRIu64 " commits %" PRIu64 "/%" PRIu64 ", but only %" PRIu32 " of %" PRIu32
-				 " disks have it",
+				 "durability: leader %" PRIu64 " commits %" PRIu64 "/%" PRIu64 ", but only %" PRIu32
+				 " of %" PRIu32 " disks have it",
 				 node->id, index, term, have, status.configuration.voters_count);
 }
 
@@ -148,8 +157,10 @@ check_head(Sim *sim, const SimNode *node, uint64_t index)
 
 	image_head(image, index, &head);
 	if (!block_head_equal(&head, &sim->checks->truth[index].head))
-		sim_fail(sim, "chain: node %" PRIu64 " is at block %" PRIu64 " after entry %" PRIu64 ", others at %" PRIu64, node->id,
-				 head.number, index, sim->checks->truth[index].head.number);
+		sim_fail(sim,
+				 "chain: node %" PRIu64 " is at block %" PRIu64 " after entry %" PRIu64
+				 ", others at %" PRIu64,
+				 node->id, head.number, index, sim->checks->truth[index].head.number);
 }
 
 /* state machine safety, at the commit index */
@@ -163,8 +174,8 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 	if (update->commit_index >= SIM_INDEX_MAX)
 		sim_fail(sim, "the simulator's index limit is too small");
 	if (update->commit_index > update->last_index)
-		sim_fail(sim, "node %" PRIu64 " commits %" PRIu64 " beyond its log's end %" PRIu64, node->id,
-				 update->commit_index, update->last_index);
+		sim_fail(sim, "node %" PRIu64 " commits %" PRIu64 " beyond its log's end %" PRIu64,
+				 node->id, update->commit_index, update->last_index);
 	for (uint64_t index = node->checked_commit + 1; index <= update->commit_index; index++)
 	{
 		const SimEntry *entry = image_entry(&node->disk.written, index);
@@ -174,7 +185,9 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 		{
 			/* below the log's start: came by blocks */
 			if (truth->term == 0)
-				sim_fail(sim, "node %" PRIu64 " commits entry %" PRIu64 ", which nobody committed and it does not have",
+				sim_fail(sim,
+						 "node %" PRIu64 " commits entry %" PRIu64
+						 ", which nobody committed and it does not have",
 						 node->id, index);
 			continue;
 		}
@@ -185,14 +198,16 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 			truth->committed_in_term = update->term;
 			truth->head = checks->truth[index - 1].head;
 			if (!entry_follow(entry, &truth->head))
-				sim_fail(sim, "chain: the committed entry %" PRIu64 "/%" PRIu64 " of node %" PRIu64
-						 " does not follow the one before", index, entry->term, node->id);
+				sim_fail(sim,
+						 "chain: the committed entry %" PRIu64 "/%" PRIu64 " of node %" PRIu64
+						 " does not follow the one before",
+						 index, entry->term, node->id);
 			sim->counters->committed++;
 		}
 		else if (truth->term != entry->term || truth->hash != checks_entry_hash(entry))
 			sim_fail(sim,
-					 "state machine safety: node %" PRIu64 " commits %" PRIu64 "/%" PRIu64 ", but %" PRIu64 "/%" PRIu64
-					 " was committed",
+					 "state machine safety: node %" PRIu64 " commits %" PRIu64 "/%" PRIu64
+					 ", but %" PRIu64 "/%" PRIu64 " was committed",
 					 node->id, index, entry->term, index, truth->term);
 	}
 	check_head(sim, node, update->commit_index);
@@ -215,22 +230,24 @@ check_new_leader(Sim *sim, SimNode *node, const RaftUpdate *update)
 	leader = &checks->leader_of_term[update->term];
 	raft_status(node->raft, &status);
 	if (*leader != 0 && (*leader != node->id || status.configuration.voters_count > 1))
-		sim_fail(sim, "election safety: %" PRIu64 " and %" PRIu64 " lead in term %" PRIu64, *leader, node->id,
-				 update->term);
+		sim_fail(sim, "election safety: %" PRIu64 " and %" PRIu64 " lead in term %" PRIu64, *leader,
+				 node->id, update->term);
 	*leader = node->id;
 	sim->counters->elections++;
 	if (node->disk.durable.term < update->term && status.configuration.voters_count > 1)
-		sim_fail(sim, "durability: node %" PRIu64 " leads in term %" PRIu64 " before storing it", node->id,
-				 update->term);
-	for (uint64_t index = node->disk.written.base_index + 1; index <= checks->committed_index; index++)
+		sim_fail(sim, "durability: node %" PRIu64 " leads in term %" PRIu64 " before storing it",
+				 node->id, update->term);
+	for (uint64_t index = node->disk.written.base_index + 1; index <= checks->committed_index;
+		 index++)
 	{
 		const SimEntry *entry = image_entry(&node->disk.written, index);
 		const SimTruth *truth = &checks->truth[index];
 
-		if (truth->committed_in_term < update->term && (entry == NULL || entry->term != truth->term))
+		if (truth->committed_in_term < update->term &&
+			(entry == NULL || entry->term != truth->term))
 			sim_fail(sim,
-					 "leader completeness: leader %" PRIu64 " of term %" PRIu64 " lacks the committed entry %" PRIu64
-					 "/%" PRIu64,
+					 "leader completeness: leader %" PRIu64 " of term %" PRIu64
+					 " lacks the committed entry %" PRIu64 "/%" PRIu64,
 					 node->id, update->term, index, truth->term);
 	}
 }
@@ -241,13 +258,14 @@ checks_step(Sim *sim, SimNode *node, const RaftUpdate *update)
 {
 	sim->counters->steps++;
 	if (update->term < node->seen.term)
-		sim_fail(sim, "node %" PRIu64 " goes back from term %" PRIu64 " to %" PRIu64, node->id, node->seen.term,
-				 update->term);
+		sim_fail(sim, "node %" PRIu64 " goes back from term %" PRIu64 " to %" PRIu64, node->id,
+				 node->seen.term, update->term);
 	if (update->commit_index < node->seen.commit_index)
-		sim_fail(sim, "node %" PRIu64 " takes back commit %" PRIu64, node->id, node->seen.commit_index);
+		sim_fail(sim, "node %" PRIu64 " takes back commit %" PRIu64, node->id,
+				 node->seen.commit_index);
 	if (update->last_index != image_last_index(&node->disk.written))
-		sim_fail(sim, "node %" PRIu64 ": trail ends at %" PRIu64 ", log at %" PRIu64, node->id, update->last_index,
-				 image_last_index(&node->disk.written));
+		sim_fail(sim, "node %" PRIu64 ": trail ends at %" PRIu64 ", log at %" PRIu64, node->id,
+				 update->last_index, image_last_index(&node->disk.written));
 	if (update->truncate_from_index > 0)
 	{
 		sim->counters->truncations++;
@@ -257,7 +275,8 @@ checks_step(Sim *sim, SimNode *node, const RaftUpdate *update)
 			sim_fail(sim, "node %" PRIu64 " truncates the committed entry %" PRIu64, node->id,
 					 update->truncate_from_index);
 	}
-	if (update->role == RAFT_LEADER && (node->seen.role != RAFT_LEADER || node->seen.term != update->term))
+	if (update->role == RAFT_LEADER &&
+		(node->seen.role != RAFT_LEADER || node->seen.term != update->term))
 		check_new_leader(sim, node, update);
 	check_commit(sim, node, update);
 	if (update->deadline_ms == 0)
@@ -273,15 +292,19 @@ checks_sent(Sim *sim, const SimNode *node, const SimMessage *message)
 				message->type == RAFT_HELLO || message->type == RAFT_HELLO_RESPONSE;
 
 	if (!asks && message->term > node->disk.durable.term)
-		sim_fail(sim, "durability: node %" PRIu64 " sends %s in term %" PRIu64 ", stored is %" PRIu64, node->id,
-				 raft_message_type_name(message->type), message->term, node->disk.durable.term);
+		sim_fail(sim,
+				 "durability: node %" PRIu64 " sends %s in term %" PRIu64 ", stored is %" PRIu64,
+				 node->id, raft_message_type_name(message->type), message->term,
+				 node->disk.durable.term);
 	if (message->type == RAFT_VOTE_RESPONSE && !message->rejected)
 	{
 		uint8_t *vote = &checks->vote_sent[node->id][message->term];
 
 		if (*vote != 0 && *vote != message->to)
-			sim_fail(sim, "election safety: node %" PRIu64 " votes for %d and %" PRIu64 " in term %" PRIu64, node->id,
-					 *vote, message->to, message->term);
+			sim_fail(sim,
+					 "election safety: node %" PRIu64 " votes for %d and %" PRIu64
+					 " in term %" PRIu64,
+					 node->id, *vote, message->to, message->term);
 		*vote = (uint8_t) message->to;
 		if (node->disk.durable.term == message->term && node->disk.durable.vote != message->to)
 			sim_fail(sim,
@@ -289,18 +312,25 @@ checks_sent(Sim *sim, const SimNode *node, const SimMessage *message)
 					 ", stored is %" PRIu64,
 					 node->id, message->to, message->term, node->disk.durable.vote);
 	}
-	/* an answer to the leader of an earlier term is only late: what it confirms may be gone by the word of the next leader */
-	if (message->type == RAFT_APPEND_RESPONSE && !message->rejected && message->term == node->disk.durable.term &&
+	/*
+	 * an answer to the leader of an earlier term is only late: what it confirms may be gone by the
+	 * word of the next leader
+	 */
+	if (message->type == RAFT_APPEND_RESPONSE && !message->rejected &&
+		message->term == node->disk.durable.term &&
 		image_last_index(&node->disk.durable) < message->index)
-		sim_fail(sim, "durability: node %" PRIu64 " confirms entry %" PRIu64 ", its stored log ends at %" PRIu64, node->id,
-				 message->index, image_last_index(&node->disk.durable));
+		sim_fail(sim,
+				 "durability: node %" PRIu64 " confirms entry %" PRIu64
+				 ", its stored log ends at %" PRIu64,
+				 node->id, message->index, image_last_index(&node->disk.durable));
 	if (message->type == RAFT_VOTE)
 	{
 		uint8_t *vote = &checks->vote_sent[node->id][message->term];
 
 		if (*vote != 0 && *vote != node->id)
-			sim_fail(sim, "election safety: node %" PRIu64 " votes for %d and itself in term %" PRIu64, node->id, *vote,
-					 message->term);
+			sim_fail(sim,
+					 "election safety: node %" PRIu64 " votes for %d and itself in term %" PRIu64,
+					 node->id, *vote, message->term);
 		*vote = (uint8_t) node->id;
 	}
 }
@@ -313,8 +343,11 @@ checks_applied(Sim *sim, const SimNode *node, uint64_t index)
 	const SimTruth *truth = &sim->checks->truth[index];
 
 	if (entry == NULL)
-		sim_fail(sim, "node %" PRIu64 " is to apply entry %" PRIu64 ", which is not on its disk", node->id, index);
+		sim_fail(sim, "node %" PRIu64 " is to apply entry %" PRIu64 ", which is not on its disk",
+				 node->id, index);
 	if (truth->term != entry->term || truth->hash != checks_entry_hash(entry))
-		sim_fail(sim, "state machine safety: node %" PRIu64 " applies another entry %" PRIu64 " than was committed",
+		sim_fail(sim,
+				 "state machine safety: node %" PRIu64 " applies another entry %" PRIu64
+				 " than was committed",
 				 node->id, index);
 }

@@ -1,6 +1,6 @@
 /*
- * disk.c: two images of a node's tables. A transaction is all or nothing: a crash throws away the open one, and
- * everything before it is there.
+ * disk.c: two images of a node's tables. A transaction is all or nothing: a crash throws away the
+ * open one, and everything before it is there.
  */
 #include "sim/sim.h"
 
@@ -29,7 +29,8 @@ entry_follow(const SimEntry *entry, BlockHead *head)
 	if (entry->kind != RAFT_ENTRY_DATA)
 		return true;
 	fb_arena_init(&arena);
-	fits = block_link_parse(payload, &link, NULL) == FB_OK && block_link_check(&link, head, NULL) == FB_OK &&
+	fits = block_link_parse(payload, &link, NULL) == FB_OK &&
+		   block_link_check(&link, head, NULL) == FB_OK &&
 		   block_link_follow(&link, &arena.allocator, head, NULL) == FB_OK;
 	fb_arena_reset(&arena);
 	return fits;
@@ -46,7 +47,8 @@ image_head(const SimImage *image, uint64_t index, BlockHead *head)
 	if (entry != NULL)
 	{
 		BlockLink link;
-		FbStatus status = block_link_parse(fb_bytes(entry->payload, entry->payload_bytes), &link, NULL);
+		FbStatus status =
+			block_link_parse(fb_bytes(entry->payload, entry->payload_bytes), &link, NULL);
 
 		FB_ASSERT(status == FB_OK);
 		head->number = link.number - 1;
@@ -73,7 +75,8 @@ disk_changed(SimDisk *disk, uint64_t from)
 }
 
 void
-disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries, const BlockHead *base_head)
+disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries,
+				  const BlockHead *base_head)
 {
 	SimImage *image = &disk->written;
 
@@ -99,7 +102,8 @@ disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entri
 		if (!update->log_reset)
 			gone = (size_t) (update->log_start.index - image->base_index);
 		if (image->count > gone)
-			memmove(image->entries, image->entries + gone, (image->count - gone) * sizeof(SimEntry));
+			memmove(image->entries, image->entries + gone,
+					(image->count - gone) * sizeof(SimEntry));
 		image->count -= gone;
 		image->base_index = update->log_start.index;
 		image->base_term = update->log_start.term;
@@ -130,14 +134,16 @@ image_copy(SimImage *to, const SimImage *from, uint64_t changed_from)
 	size_t first = 0;
 
 	if (changed_from > from->base_index && to->base_index == from->base_index)
-		first = changed_from - from->base_index - 1 < from->count ? (size_t) (changed_from - from->base_index - 1)
-																  : from->count;
+		first = changed_from - from->base_index - 1 < from->count
+					? (size_t) (changed_from - from->base_index - 1)
+					: from->count;
 	*to = *from;
 	to->entries = entries;
 	to->capacity = capacity;
 	image_reserve(to, to->count);
 	if (from->count > first)
-		memcpy(to->entries + first, from->entries + first, (from->count - first) * sizeof(SimEntry));
+		memcpy(to->entries + first, from->entries + first,
+			   (from->count - first) * sizeof(SimEntry));
 }
 
 void

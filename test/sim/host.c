@@ -1,7 +1,7 @@
 /*
- * host.c: what server/order does with a Raft, against a disk that can be lost. The duties keep the order of raft.h:
- * store, report, send, apply. With disk_delay_max_ms > 0 several steps share a transaction; a crash may come between
- * any two duties.
+ * host.c: what server/order does with a Raft, against a disk that can be lost. The duties keep the
+ * order of raft.h: store, report, send, apply. With disk_delay_max_ms > 0 several steps share a
+ * transaction; a crash may come between any two duties.
  */
 #include "sim/sim.h"
 
@@ -67,11 +67,12 @@ host_post(Sim *sim, SimNode *node, RaftMessage *message)
 	}
 	fb_arena_init(&arena);
 	if (raft_message_encode(&arena.allocator, message, &bytes, &error) != FB_OK)
-		sim_fail(sim, "node %" PRIu64 " makes a message that cannot be encoded: %s", node->id, error.message);
+		sim_fail(sim, "node %" PRIu64 " makes a message that cannot be encoded: %s", node->id,
+				 error.message);
 	copy = malloc(bytes.size);
 	memcpy(copy, bytes.data, bytes.size);
-	packed = (SimMessage){message->to, message->type, message->term, message->rejected, message->index,
-						  fb_bytes(copy, bytes.size)};
+	packed = (SimMessage) {message->to,		  message->type,  message->term,
+						   message->rejected, message->index, fb_bytes(copy, bytes.size)};
 	fb_arena_reset(&arena);
 	if (message->early && sim->send_early)
 	{
@@ -93,7 +94,8 @@ host_release_messages(Sim *sim, SimNode *node)
 	{
 		if (sim_chance(sim, sim->crash_per_mille))
 		{
-			SAY(sim, "node %" PRIu64 " crashes with %zu messages unsent", node->id, node->waiting_count - i);
+			SAY(sim, "node %" PRIu64 " crashes with %zu messages unsent", node->id,
+				node->waiting_count - i);
 			host_crash(sim, node);
 			return;
 		}
@@ -105,7 +107,8 @@ host_release_messages(Sim *sim, SimNode *node)
 /* ---- steps ---- */
 
 static void
-host_collect_entries(const RaftUpdate *update, const RaftEvent *event, const SimEntry *submitted, SimEntry *entries)
+host_collect_entries(const RaftUpdate *update, const RaftEvent *event, const SimEntry *submitted,
+					 SimEntry *entries)
 {
 	for (uint32_t i = 0; i < update->entries.count; i++)
 	{
@@ -138,8 +141,8 @@ host_collect_entries(const RaftUpdate *update, const RaftEvent *event, const Sim
 }
 
 /*
- * What a host does before it lets an append in: the new entries must follow in the chain. Between nodes that keep their promises they
- * always do.
+ * What a host does before it lets an append in: the new entries must follow in the chain. Between
+ * nodes that keep their promises they always do.
  */
 static void
 host_check_chain(Sim *sim, SimNode *node, const RaftMessage *message)
@@ -149,9 +152,10 @@ host_check_chain(Sim *sim, SimNode *node, const RaftMessage *message)
 	uint32_t position = 0;
 	BlockHead head;
 
-	if (message->type != RAFT_APPEND || message->term < node->seen.term || index < node->seen.commit_index ||
-		index > image_last_index(image) ||
-		(index != node->seen.commit_index && raft_entry_term(node->raft, index) != message->log_term))
+	if (message->type != RAFT_APPEND || message->term < node->seen.term ||
+		index < node->seen.commit_index || index > image_last_index(image) ||
+		(index != node->seen.commit_index &&
+		 raft_entry_term(node->raft, index) != message->log_term))
 		return;
 	while (position < message->entries_count && image_entry(image, index + 1) != NULL &&
 		   image_entry(image, index + 1)->term == message->entries[position].term)
@@ -163,12 +167,16 @@ host_check_chain(Sim *sim, SimNode *node, const RaftMessage *message)
 	for (; position < message->entries_count; position++)
 	{
 		const RaftEntry *entry = &message->entries[position];
-		SimEntry copy = {.term = entry->term, .kind = entry->kind, .payload_bytes = (uint32_t) entry->payload.size};
+		SimEntry copy = {.term = entry->term,
+						 .kind = entry->kind,
+						 .payload_bytes = (uint32_t) entry->payload.size};
 
 		if (entry->payload.size > 0)
 			memcpy(copy.payload, entry->payload.data, entry->payload.size);
 		if (!entry_follow(&copy, &head))
-			sim_fail(sim, "chain: entry %" PRIu64 " of leader %" PRIu64 " does not follow in the log of %" PRIu64,
+			sim_fail(sim,
+					 "chain: entry %" PRIu64 " of leader %" PRIu64
+					 " does not follow in the log of %" PRIu64,
 					 message->index + 1 + position, message->from, node->id);
 	}
 }
@@ -202,11 +210,13 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 	if (sim->trace && raft_trace(node->raft)[0] != '\0')
 		printf("%8" PRIu64 "  %s", sim->now_ms, raft_trace(node->raft));
 	/*
-	 * A message that contradicts what a node knows is refused, and changes nothing: the sender lies, or believed who did; or this
-	 * node has lost its memory, and the vote is for a campaign that it made before.
+	 * A message that contradicts what a node knows is refused, and changes nothing: the sender
+	 * lies, or believed who did; or this node has lost its memory, and the vote is for a campaign
+	 * that it made before.
 	 */
 	forgotten = sim->lose_memory && update.evidence.kind == RAFT_EVIDENCE_VOTE;
-	if (status == FB_CORRUPTED && (sim->liar != 0 || forgotten) && event->type == RAFT_EVENT_RECEIVE)
+	if (status == FB_CORRUPTED && (sim->liar != 0 || forgotten) &&
+		event->type == RAFT_EVENT_RECEIVE)
 	{
 		sim->counters->refused_lies++;
 		status = FB_OK;
@@ -216,7 +226,8 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 	if (update.evidence.kind != RAFT_EVIDENCE_NONE && sim->liar == 0 && !forgotten)
 		sim_fail(sim, "node %" PRIu64 " has evidence of %s against %" PRIu64, node->id,
 				 raft_evidence_name(update.evidence.kind), update.evidence.node);
-	if (event->type == RAFT_EVENT_RECEIVE && event->receive->type == RAFT_SNAPSHOT && update.fetch_index == event->receive->index)
+	if (event->type == RAFT_EVENT_RECEIVE && event->receive->type == RAFT_SNAPSHOT &&
+		update.fetch_index == event->receive->index)
 		block_head_decode(event->receive->head, &node->fetch_head, NULL);
 	host_collect_entries(&update, event, submitted, entries);
 	base_head = host_base_head(node, &update);
@@ -305,7 +316,8 @@ host_commit(Sim *sim, SimNode *node)
 		host_crash(sim, node);
 		return;
 	}
-	for (uint64_t index = node->disk.changed_from; index <= image_last_index(&node->disk.written); index++)
+	for (uint64_t index = node->disk.changed_from; index <= image_last_index(&node->disk.written);
+		 index++)
 	{
 		if (index > node->disk.written.base_index)
 			checks_stored(sim, node, &node->disk.written, index);
@@ -356,7 +368,8 @@ host_fetch(Sim *sim, SimNode *node)
 	if (!block_head_equal(&node->fetch_head, &sim->checks->truth[node->seen.fetch_index].head))
 	{
 		if (sim->liar == 0)
-			sim_fail(sim, "chain: node %" PRIu64 " was told of another block at entry %" PRIu64, node->id, node->seen.fetch_index);
+			sim_fail(sim, "chain: node %" PRIu64 " was told of another block at entry %" PRIu64,
+					 node->id, node->seen.fetch_index);
 		return;
 	}
 	if (node->ledger_index < node->ledger_durable)
@@ -377,9 +390,10 @@ host_receive(Sim *sim, SimNode *node, SimPacket packet)
 	FbError error;
 
 	fb_arena_init(&arena);
-	if (raft_message_decode(&arena.allocator, fb_bytes(packet.bytes, packet.size), &message, &error) != FB_OK)
-		sim_fail(sim, "node %" PRIu64 " cannot decode a message of %" PRIu64 ": %s", node->id, packet.from,
-				 error.message);
+	if (raft_message_decode(&arena.allocator, fb_bytes(packet.bytes, packet.size), &message,
+							&error) != FB_OK)
+		sim_fail(sim, "node %" PRIu64 " cannot decode a message of %" PRIu64 ": %s", node->id,
+				 packet.from, error.message);
 	event.receive = &message;
 	host_check_chain(sim, node, &message);
 	host_step(sim, node, &event);
@@ -390,7 +404,8 @@ host_receive(Sim *sim, SimNode *node, SimPacket packet)
 static void
 host_make_batch(Sim *sim, const BlockHead *head, SimEntry *entry)
 {
-	uint8_t value_bytes = (uint8_t) (sizeof(uint64_t) + sim_below(sim, SIM_VALUE_BYTES_MAX - sizeof(uint64_t) + 1));
+	uint8_t value_bytes =
+		(uint8_t) (sizeof(uint64_t) + sim_below(sim, SIM_VALUE_BYTES_MAX - sizeof(uint64_t) + 1));
 	uint8_t batch[SIM_PAYLOAD_BYTES_MAX] = {0x0a, (uint8_t) (value_bytes + 5), 0x0a, value_bytes};
 	FbArena arena;
 	FbBytes payload;
@@ -402,7 +417,8 @@ host_make_batch(Sim *sim, const BlockHead *head, SimEntry *entry)
 	memcpy(batch + 4 + value_bytes, "\x12\x01s", 3);
 	sim->next_value++;
 	fb_arena_init(&arena);
-	status = block_link_pack(head, fb_bytes(batch, (size_t) value_bytes + 7), &arena.allocator, &payload, NULL);
+	status = block_link_pack(head, fb_bytes(batch, (size_t) value_bytes + 7), &arena.allocator,
+							 &payload, NULL);
 	FB_ASSERT(status == FB_OK && payload.size <= SIM_PAYLOAD_BYTES_MAX);
 	entry->kind = RAFT_ENTRY_DATA;
 	entry->payload_bytes = (uint32_t) payload.size;
@@ -451,7 +467,7 @@ host_start(Sim *sim, SimNode *node)
 	if (raft_create(&node->arena.allocator, &node->raft, &error) != FB_OK)
 		sim_fail(sim, "could not create node %" PRIu64 ": %s", node->id, error.message);
 	for (size_t i = 0; i < image->count; i++)
-		trail[i] = (RaftTrailEntry){image->entries[i].term, image->entries[i].payload_bytes};
+		trail[i] = (RaftTrailEntry) {image->entries[i].term, image->entries[i].payload_bytes};
 	event.start.id = node->id;
 	event.start.seed = sim->seed * 1000003 + node->id * 1009 + node->starts++;
 	event.start.election_timeout_ms = sim->election_timeout_ms;
@@ -461,7 +477,8 @@ host_start(Sim *sim, SimNode *node)
 	event.start.term = image->term;
 	event.start.vote = image->vote;
 	event.start.commit_index = image->commit_index;
-	event.start.configuration_state = fb_bytes(image->configuration_state, image->configuration_state_bytes);
+	event.start.configuration_state =
+		fb_bytes(image->configuration_state, image->configuration_state_bytes);
 	event.start.configuration = node->first_configuration;
 	event.start.configuration_fixed = !sim->change_membership;
 	event.start.memory = fb_bytes(image->memory, image->memory_bytes);
@@ -516,7 +533,8 @@ host_lose_memory(Sim *sim, SimNode *node)
 	sim->counters->memories_lost++;
 	if (node->has_backup)
 		sim->counters->restored++;
-	SAY(sim, "node %" PRIu64 " %s", node->id, node->has_backup ? "is set back to its backup" : "loses everything");
+	SAY(sim, "node %" PRIu64 " %s", node->id,
+		node->has_backup ? "is set back to its backup" : "loses everything");
 	disk_restore(&node->disk, node->has_backup ? &node->backup : NULL);
 	node->ledger_durable = node->has_backup ? node->backup_ledger : 0;
 	node->ledger_durable_term = node->has_backup ? node->backup_ledger_term : 0;

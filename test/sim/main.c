@@ -1,9 +1,9 @@
 /*
  * main.c: raft_sim --seeds N [--first SEED] | --seed SEED [--trace]
  *
- * Every seed is one story: its knobs are drawn, faults happen until heal_at_ms, then everything is repaired, and the
- * cluster must go forward without a long pause until one leader has committed and spread a new entry. A violation
- * prints the seed; --seed SEED --trace replays it, line by line.
+ * Every seed is one story: its knobs are drawn, faults happen until heal_at_ms, then everything is
+ * repaired, and the cluster must go forward without a long pause until one leader has committed and
+ * spread a new entry. A violation prints the seed; --seed SEED --trace replays it, line by line.
  */
 #include "sim/sim.h"
 
@@ -84,7 +84,8 @@ sim_leader(Sim *sim)
 	{
 		SimNode *node = &sim->nodes[id];
 
-		if (node->up && node->seen.role == RAFT_LEADER && (leader == NULL || node->seen.term > leader->seen.term))
+		if (node->up && node->seen.role == RAFT_LEADER &&
+			(leader == NULL || node->seen.term > leader->seen.term))
 			leader = node;
 	}
 	return leader;
@@ -113,8 +114,8 @@ sim_begin(Sim *sim)
 	sim->compact_tail = tails[sim_below(sim, 4)];
 	sim->crash_per_mille = sim_chance(sim, 500) ? 2 : 0;
 	sim->submit_every_ms = submits[sim_below(sim, 3)];
-	sim->fault_every_ms =
-		sim_chance(sim, 300) ? 30 + (uint32_t) sim_below(sim, 100) : 100 + (uint32_t) sim_below(sim, 900);
+	sim->fault_every_ms = sim_chance(sim, 300) ? 30 + (uint32_t) sim_below(sim, 100)
+											   : 100 + (uint32_t) sim_below(sim, 900);
 	sim->change_membership = sim_chance(sim, 500);
 	sim->lose_memory = !sim->change_membership && nodes_count > 2 && sim_chance(sim, 700);
 	if (!sim->change_membership && !sim->lose_memory && nodes_count >= 3 && sim_chance(sim, 500))
@@ -134,10 +135,11 @@ sim_begin(Sim *sim)
 			raft_configuration_add(&configuration, id);
 	}
 	SAY(sim,
-		"%" PRIu64 " nodes, election timeout %" PRIu64 ", drop %" PRIu32 ", double %" PRIu32 ", delay %" PRIu32
-		", disk %" PRIu32 ", in flight %" PRIu32 ", tail %" PRIu32,
-		nodes_count, sim->election_timeout_ms, sim->network.drop_per_mille, sim->network.double_per_mille,
-		sim->network.delay_max_ms, sim->disk_delay_max_ms, sim->in_flight_max, sim->compact_tail);
+		"%" PRIu64 " nodes, election timeout %" PRIu64 ", drop %" PRIu32 ", double %" PRIu32
+		", delay %" PRIu32 ", disk %" PRIu32 ", in flight %" PRIu32 ", tail %" PRIu32,
+		nodes_count, sim->election_timeout_ms, sim->network.drop_per_mille,
+		sim->network.double_per_mille, sim->network.delay_max_ms, sim->disk_delay_max_ms,
+		sim->in_flight_max, sim->compact_tail);
 	for (uint64_t id = 1; id <= nodes_count; id++)
 	{
 		sim->nodes[id].first_configuration = configuration;
@@ -166,7 +168,10 @@ fault_partition(Sim *sim)
 	}
 }
 
-/* the leader, alone or with one other, goes on collecting entries that the rest never sees: logs that differ */
+/*
+ * the leader, alone or with one other, goes on collecting entries that the rest never sees: logs
+ * that differ
+ */
 static void
 fault_isolate_leader(Sim *sim)
 {
@@ -180,7 +185,8 @@ fault_isolate_leader(Sim *sim)
 	for (uint64_t a = 1; a <= SIM_NODES_MAX; a++)
 	{
 		for (uint64_t b = 1; b <= SIM_NODES_MAX; b++)
-			sim->network.cut[a][b] = (a == leader->id || a == friend) != (b == leader->id || b == friend);
+			sim->network.cut[a][b] =
+				(a == leader->id || a == friend) != (b == leader->id || b == friend);
 	}
 	host_submit(sim, leader, 1 + (uint32_t) sim_below(sim, 6), &ignored);
 }
@@ -217,7 +223,8 @@ fault_configure(Sim *sim)
 		id = status.configuration.voters[sim_below(sim, status.configuration.voters_count)];
 		raft_configuration_remove(&event.configure, id);
 	}
-	SAY(sim, "leader %" PRIu64 " is to %s %" PRIu64, leader->id, sim->nodes[id].exists ? "remove" : "add", id);
+	SAY(sim, "leader %" PRIu64 " is to %s %" PRIu64, leader->id,
+		sim->nodes[id].exists ? "remove" : "add", id);
 	if (host_step(sim, leader, &event) != FB_OK)
 		return;
 	sim->counters->configurations++;
@@ -225,7 +232,10 @@ fault_configure(Sim *sim)
 		host_start(sim, &sim->nodes[id]);
 }
 
-/* at most so many nodes at a time that the others are a quorum; these may be down, cut off, and recover from crashes */
+/*
+ * at most so many nodes at a time that the others are a quorum; these may be down, cut off, and
+ * recover from crashes
+ */
 static bool
 fault_lose_memory_of(Sim *sim, SimNode *node)
 {
@@ -236,7 +246,9 @@ fault_lose_memory_of(Sim *sim, SimNode *node)
 	{
 		voters_count += sim->nodes[id].exists ? 1 : 0;
 		if (&sim->nodes[id] != node && sim->nodes[id].exists)
-			recovering_count += host_is_recovering(&sim->nodes[id]) || !sim->nodes[id].disk.durable.established ? 1 : 0;
+			recovering_count +=
+				host_is_recovering(&sim->nodes[id]) || !sim->nodes[id].disk.durable.established ? 1
+																								: 0;
 	}
 	if (!node->exists || 2 * recovering_count >= voters_count)
 		return false;
@@ -265,8 +277,9 @@ fault_lose_memory(Sim *sim)
 }
 
 /*
- * The leader is frozen for so long that the others elect another one, and commit. Then a minority of the others loses its
- * memory, and is alone with the old leader, which wakes up: if it counted them, it would commit other entries.
+ * The leader is frozen for so long that the others elect another one, and commit. Then a minority
+ * of the others loses its memory, and is alone with the old leader, which wakes up: if it counted
+ * them, it would commit other entries.
  */
 static void
 fault_freeze_leader(Sim *sim)
@@ -278,7 +291,9 @@ fault_freeze_leader(Sim *sim)
 	leader->stalled_until_ms = sim->now_ms + 5 * sim->election_timeout_ms;
 	SAY(sim, "leader %" PRIu64 " freezes until %" PRIu64, leader->id, leader->stalled_until_ms);
 	sim->frozen = leader->id;
-	sim->thaw_at_ms = leader->stalled_until_ms > sim->submit_every_ms * 3 ? leader->stalled_until_ms - sim->submit_every_ms * 3 : 0;
+	sim->thaw_at_ms = leader->stalled_until_ms > sim->submit_every_ms * 3
+						  ? leader->stalled_until_ms - sim->submit_every_ms * 3
+						  : 0;
 }
 
 static void
@@ -312,14 +327,18 @@ fault_thaw_leader(Sim *sim)
 }
 
 /*
- * What one consenter can say in its own name without breaking the promises that Raft rests on: it neither votes twice nor confirms what it has not stored,
- * nor says that something is committed. A leadership that nobody voted for, log starts near and far, later terms, configurations, changes of leader.
- * It begins when the network has been founded: before, a node that starts again cannot tell a lie from the memory of the others that it has lost.
+ * What one consenter can say in its own name without breaking the promises that Raft rests on: it
+ * neither votes twice nor confirms what it has not stored, nor says that something is committed. A
+ * leadership that nobody voted for, log starts near and far, later terms, configurations, changes
+ * of leader. It begins when the network has been founded: before, a node that starts again cannot
+ * tell a lie from the memory of the others that it has lost.
  */
 static void
 fault_lie(Sim *sim)
 {
-	static const RaftMessageType types[] = {RAFT_SNAPSHOT, RAFT_SNAPSHOT, RAFT_SNAPSHOT, RAFT_HEARTBEAT, RAFT_TIMEOUT_NOW, RAFT_VOTE, RAFT_PRE_VOTE, RAFT_APPEND};
+	static const RaftMessageType types[] = {RAFT_SNAPSHOT,	RAFT_SNAPSHOT,	  RAFT_SNAPSHOT,
+											RAFT_HEARTBEAT, RAFT_TIMEOUT_NOW, RAFT_VOTE,
+											RAFT_PRE_VOTE,	RAFT_APPEND};
 	SimNode *node = sim_random_node(sim, true);
 	RaftMessage message = {.type = types[sim_below(sim, 8)], .from = sim->liar};
 	RaftConfiguration only_liar = {1, {sim->liar}};
@@ -342,12 +361,16 @@ fault_lie(Sim *sim)
 	switch (message.type)
 	{
 		case RAFT_SNAPSHOT:
-			/* beyond what this log can have by then: below, it would say that an entry is committed */
-			message.index = sim_chance(sim, 300) ? UINT64_C(1) << 50 : node->seen.last_index + 300 + sim_below(sim, 50);
+			/*
+			 * beyond what this log can have by then: below, it would say that an entry is committed
+			 */
+			message.index = sim_chance(sim, 300) ? UINT64_C(1) << 50
+												 : node->seen.last_index + 300 + sim_below(sim, 50);
 			message.log_term = message.term;
 			message.head = fb_bytes(head, sizeof(head));
 			/* its configuration is what raft.h calls opaque: as the node stores its own */
-			message.configuration = fb_bytes(node->disk.written.configuration_state, node->disk.written.configuration_state_bytes);
+			message.configuration = fb_bytes(node->disk.written.configuration_state,
+											 node->disk.written.configuration_state_bytes);
 			break;
 		case RAFT_VOTE:
 		case RAFT_PRE_VOTE:
@@ -371,7 +394,8 @@ fault_lie(Sim *sim)
 	fb_arena_init(&arena);
 	if (raft_message_encode(&arena.allocator, &message, &packed, &error) == FB_OK)
 	{
-		SAY(sim, "%" PRIu64 " lies to %" PRIu64 ": %s", sim->liar, node->id, raft_message_type_name(message.type));
+		SAY(sim, "%" PRIu64 " lies to %" PRIu64 ": %s", sim->liar, node->id,
+			raft_message_type_name(message.type));
 		sim->counters->lies++;
 		network_send(sim, sim->liar, node->id, packed);
 	}
@@ -413,7 +437,8 @@ sim_fault(Sim *sim)
 			if ((node = sim_random_node(sim, true)) != NULL)
 			{
 				node->stalled_until_ms = sim->now_ms + sim_below(sim, 4 * sim->election_timeout_ms);
-				SAY(sim, "node %" PRIu64 " stalls until %" PRIu64, node->id, node->stalled_until_ms);
+				SAY(sim, "node %" PRIu64 " stalls until %" PRIu64, node->id,
+					node->stalled_until_ms);
 			}
 			break;
 		case 8:
@@ -425,7 +450,8 @@ sim_fault(Sim *sim)
 				if (status.followers_count > 0)
 				{
 					if (sim_chance(sim, 700))
-						event.transfer.to = status.followers[sim_below(sim, status.followers_count)].id;
+						event.transfer.to =
+							status.followers[sim_below(sim, status.followers_count)].id;
 					event.transfer.leaving = sim_chance(sim, 500);
 					host_step(sim, node, &event);
 				}
@@ -494,7 +520,9 @@ node_due_ms(const SimNode *node)
 	if (!node->up)
 		return UINT64_MAX;
 	if (node->seen.deadline_ms != UINT64_MAX)
-		due = node->seen.deadline_ms > node->clock_offset_ms ? node->seen.deadline_ms - node->clock_offset_ms : 0;
+		due = node->seen.deadline_ms > node->clock_offset_ms
+				  ? node->seen.deadline_ms - node->clock_offset_ms
+				  : 0;
 	due = due < node->commit_at_ms ? due : node->commit_at_ms;
 	due = due < node->ledger_commit_at_ms ? due : node->ledger_commit_at_ms;
 	due = due < node->fetch_at_ms ? due : node->fetch_at_ms;
@@ -547,8 +575,10 @@ sim_is_whole(Sim *sim, uint64_t marker)
 	{
 		SimNode *node = &sim->nodes[status.configuration.voters[i]];
 
-		if (node->ledger_index < marker || node->seen.participation != RAFT_VOTING || node->seen.last_index != leader->seen.last_index ||
-			node->seen.term != leader->seen.term || node->seen.commit_index != leader->seen.commit_index)
+		if (node->ledger_index < marker || node->seen.participation != RAFT_VOTING ||
+			node->seen.last_index != leader->seen.last_index ||
+			node->seen.term != leader->seen.term ||
+			node->seen.commit_index != leader->seen.commit_index)
 			return false;
 	}
 	return true;
@@ -587,7 +617,8 @@ sim_submit(Sim *sim, uint64_t *marker)
 	{
 		uint64_t ignored;
 
-		host_submit(sim, leader, 1 + (uint32_t) sim_below(sim, sim_chance(sim, 20) ? 200 : 4), &ignored);
+		host_submit(sim, leader, 1 + (uint32_t) sim_below(sim, sim_chance(sim, 20) ? 200 : 4),
+					&ignored);
 	}
 }
 
@@ -619,7 +650,8 @@ sim_run(Sim *sim)
 		}
 		if (next > sim->now_ms)
 		{
-			uint64_t story = sim->next_submit_ms < sim->next_fault_ms ? sim->next_submit_ms : sim->next_fault_ms;
+			uint64_t story =
+				sim->next_submit_ms < sim->next_fault_ms ? sim->next_submit_ms : sim->next_fault_ms;
 
 			if (!sim->healed && sim->heal_at_ms < story)
 				story = sim->heal_at_ms;
@@ -650,9 +682,11 @@ sim_run(Sim *sim)
 			progress = sim_progress(sim);
 			progress_ms = sim->now_ms;
 		}
-		if (sim->healed && sim->now_ms > (progress_ms > sim->heal_at_ms ? progress_ms : sim->heal_at_ms) +
-											 20 * sim->election_timeout_ms)
-			sim_fail(sim, "no progress for %" PRIu64 " ms, although all faults have ended", sim->now_ms - progress_ms);
+		if (sim->healed &&
+			sim->now_ms > (progress_ms > sim->heal_at_ms ? progress_ms : sim->heal_at_ms) +
+							  20 * sim->election_timeout_ms)
+			sim_fail(sim, "no progress for %" PRIu64 " ms, although all faults have ended",
+					 sim->now_ms - progress_ms);
 		if (sim->counters->steps - steps_before > SIM_STEPS_MAX)
 			sim_fail(sim, "%d steps without an end", SIM_STEPS_MAX);
 	}

@@ -1,5 +1,6 @@
 /*
- * network.c: packets in a heap ordered by delivery time. Random delays make them overtake each other.
+ * network.c: packets in a heap ordered by delivery time. Random delays make them overtake each
+ * other.
  */
 #include "sim/sim.h"
 
@@ -34,8 +35,8 @@ network_send_once(Sim *sim, uint64_t from, uint64_t to, FbBytes bytes)
 	SimNetwork *network = &sim->network;
 	SimPacket packet;
 
-	packet.at_ms =
-		sim->now_ms + network->delay_min_ms + sim_below(sim, network->delay_max_ms - network->delay_min_ms + 1);
+	packet.at_ms = sim->now_ms + network->delay_min_ms +
+				   sim_below(sim, network->delay_max_ms - network->delay_min_ms + 1);
 	packet.sequence = network->sequence++;
 	packet.from = from;
 	packet.to = to;
@@ -48,7 +49,8 @@ network_send_once(Sim *sim, uint64_t from, uint64_t to, FbBytes bytes)
 void
 network_send(Sim *sim, uint64_t from, uint64_t to, FbBytes bytes)
 {
-	if (to > SIM_NODES_MAX || sim->network.cut[from][to] || sim_chance(sim, sim->network.drop_per_mille))
+	if (to > SIM_NODES_MAX || sim->network.cut[from][to] ||
+		sim_chance(sim, sim->network.drop_per_mille))
 		return;
 	network_send_once(sim, from, to, bytes);
 	if (sim_chance(sim, sim->network.double_per_mille))
@@ -74,7 +76,8 @@ network_take(SimNetwork *network)
 
 		if (child >= network->count)
 			break;
-		if (child + 1 < network->count && packet_before(&network->heap[child + 1], &network->heap[child]))
+		if (child + 1 < network->count &&
+			packet_before(&network->heap[child + 1], &network->heap[child]))
 			child++;
 		if (!packet_before(&network->heap[child], &last))
 			break;

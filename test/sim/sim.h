@@ -5,7 +5,8 @@
  *   disk.c     what a node has written, and what of it survives a crash
  *   network.c  messages as bytes: dropped, doubled, delayed, overtaken, cut off
  *   checks.c   what must hold after every step, whatever happened
- *   main.c     the story: faults until a given time, then healing, then progress is demanded; many seeds
+ *   main.c     the story: faults until a given time, then healing, then progress is demanded; many
+ * seeds
  */
 #ifndef FABRIC_TEST_SIM_H
 #define FABRIC_TEST_SIM_H
@@ -62,7 +63,8 @@ typedef struct SimDisk
 } SimDisk;
 
 /* base_head: where the chain stands where the log starts, if that changed */
-extern void disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries, const BlockHead *base_head);
+extern void disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries,
+							  const BlockHead *base_head);
 extern void disk_commit(SimDisk *disk);
 extern void disk_crash(SimDisk *disk);
 extern void disk_free(SimDisk *disk);
@@ -183,9 +185,9 @@ typedef struct SimChecks
 
 typedef struct SimCounters
 {
-	uint64_t steps, crashes, elections, truncations, compactions, snapshots_installed, transfers, configurations,
-		partitions, submitted, committed, lost_transactions, refused_appends, lies, refused_lies,
-		memories_lost, restored, recovered, old_leaders;
+	uint64_t steps, crashes, elections, truncations, compactions, snapshots_installed, transfers,
+		configurations, partitions, submitted, committed, lost_transactions, refused_appends, lies,
+		refused_lies, memories_lost, restored, recovered, old_leaders;
 } SimCounters;
 
 typedef struct Sim
@@ -228,13 +230,14 @@ typedef struct Sim
 extern uint64_t sim_below(Sim *sim, uint64_t limit);
 extern bool sim_chance(Sim *sim, uint32_t per_mille);
 /* a violation: prints what, the seed and how to replay it, and ends the program */
-extern void sim_fail(const Sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+extern void sim_fail(const Sim *sim, const char *format, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
 extern void sim_say(const Sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-#define SAY(sim, ...) \
-	do \
-	{ \
-		if ((sim)->trace) \
+#define SAY(sim, ...)                    \
+	do                                   \
+	{                                    \
+		if ((sim)->trace)                \
 			sim_say((sim), __VA_ARGS__); \
 	} while (0)
 

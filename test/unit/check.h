@@ -1,6 +1,6 @@
 /*
- * check.h: what a unit test needs. A test program calls CHECK(...) for each fact and returns check_finish("room/file").
- * A failed check prints where and what, and goes on.
+ * check.h: what a unit test needs. A test program calls CHECK(...) for each fact and returns
+ * check_finish("room/file"). A failed check prints where and what, and goes on.
  */
 #ifndef FABRIC_TEST_CHECK_H
 #define FABRIC_TEST_CHECK_H
@@ -10,18 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int	checks_passed;
-static int	checks_failed;
+static int checks_passed;
+static int checks_failed;
 
-#define CHECK(condition) \
-	check_fact((condition), #condition, __FILE__, __LINE__)
+#define CHECK(condition) check_fact((condition), #condition, __FILE__, __LINE__)
 #define CHECK_STATUS(actual, expected) \
 	check_status((actual), (expected), #actual, __FILE__, __LINE__)
-#define CHECK_TEXT(actual, expected) \
-	check_text((actual), (expected), #actual, __FILE__, __LINE__)
+#define CHECK_TEXT(actual, expected) check_text((actual), (expected), #actual, __FILE__, __LINE__)
 /* bytes against lower-case hex */
-#define CHECK_HEX(bytes, hex) \
-	check_hex((bytes), (hex), #bytes, __FILE__, __LINE__)
+#define CHECK_HEX(bytes, hex) check_hex((bytes), (hex), #bytes, __FILE__, __LINE__)
 
 static inline bool
 check_fact(bool holds, const char *what, const char *file, int line)
@@ -57,8 +54,8 @@ check_text(const char *actual, const char *expected, const char *what, const cha
 static inline bool
 check_hex(FbBytes actual, const char *expected, const char *what, const char *file, int line)
 {
-	char	   *hex = malloc(actual.size * 2 + 1);
-	bool		same;
+	char *hex = malloc(actual.size * 2 + 1);
+	bool same;
 
 	fb_hex_encode(actual, hex);
 	same = check_text(hex, expected, what, file, line);
@@ -66,14 +63,17 @@ check_hex(FbBytes actual, const char *expected, const char *what, const char *fi
 	return same;
 }
 
-/* the whole file, from malloc; ends the program when it cannot be read. Paths are relative to the repository's root */
+/*
+ * the whole file, from malloc; ends the program when it cannot be read. Paths are relative to the
+ * repository's root
+ */
 static inline FbBytes
 check_read_file(const char *path)
 {
-	FILE	   *file = fopen(path, "rb");
-	uint8_t    *data = NULL;
-	size_t		size = 0;
-	size_t		capacity = 0;
+	FILE *file = fopen(path, "rb");
+	uint8_t *data = NULL;
+	size_t size = 0;
+	size_t capacity = 0;
 
 	if (file == NULL)
 	{
@@ -82,7 +82,7 @@ check_read_file(const char *path)
 	}
 	for (;;)
 	{
-		size_t		got;
+		size_t got;
 
 		if (size == capacity)
 		{

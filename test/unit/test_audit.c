@@ -1,6 +1,6 @@
 /*
- * Real blocks are clean, as peers store them and as orderers deliver them; and every byte of them is covered: whichever is changed, the audit
- * says so.
+ * Real blocks are clean, as peers store them and as orderers deliver them; and every byte of them
+ * is covered: whichever is changed, the audit says so.
  */
 #include "unit/check.h"
 
@@ -9,10 +9,10 @@
 
 typedef struct Seen
 {
-	size_t		count;
-	size_t		count_max;
+	size_t count;
+	size_t count_max;
 	AuditProblem last;
-	bool		print;
+	bool print;
 } Seen;
 
 static FbArena config_arena;
@@ -21,19 +21,20 @@ static ConfigBundle *bundle;
 static bool
 note(void *context, const AuditProblem *problem)
 {
-	Seen	   *seen = context;
+	Seen *seen = context;
 
 	seen->count++;
 	seen->last = *problem;
 	if (seen->print)
-		fprintf(stderr, "    transaction %d: %s: %s\n", (int) problem->tx_index, problem->problem, problem->detail);
+		fprintf(stderr, "    transaction %d: %s: %s\n", (int) problem->tx_index, problem->problem,
+				problem->detail);
 	return seen->count < seen->count_max;
 }
 
 static FbBytes
 read_block(const char *directory, int number)
 {
-	char		path[100];
+	char path[100];
 
 	snprintf(path, sizeof(path), "test/vectors/%s/%d.block", directory, number);
 	return check_read_file(path);
@@ -41,12 +42,13 @@ read_block(const char *directory, int number)
 
 /* how many problems (up to max) */
 static size_t
-problems(FbBytes block, FbBytes previous, const ConfigBundle *config, size_t max, bool print, AuditProblem *last)
+problems(FbBytes block, FbBytes previous, const ConfigBundle *config, size_t max, bool print,
+		 AuditProblem *last)
 {
-	FbArena		arena;
-	FbError		error;
-	Seen		seen = {.count_max = max, .print = print};
-	Audit		audit = {.bundle = config, .report = note, .report_context = &seen};
+	FbArena arena;
+	FbError error;
+	Seen seen = {.count_max = max, .print = print};
+	Audit audit = {.bundle = config, .report = note, .report_context = &seen};
 
 	fb_arena_init(&arena);
 	audit.allocator = &arena.allocator;
@@ -62,8 +64,8 @@ problems(FbBytes block, FbBytes previous, const ConfigBundle *config, size_t max
 static void
 clean(const char *directory, int number, int previous_number)
 {
-	FbBytes		block = read_block(directory, number);
-	FbBytes		previous = previous_number < 0 ? FB_BYTES_EMPTY : read_block("blocks", previous_number);
+	FbBytes block = read_block(directory, number);
+	FbBytes previous = previous_number < 0 ? FB_BYTES_EMPTY : read_block("blocks", previous_number);
 
 	CHECK(problems(block, FB_BYTES_EMPTY, NULL, 100, true, NULL) == 0);
 	CHECK(problems(block, previous, NULL, 100, true, NULL) == 0);
@@ -77,14 +79,14 @@ clean(const char *directory, int number, int previous_number)
 static void
 flip(int number, int previous_number, const ConfigBundle *config, size_t step)
 {
-	FbBytes		block = read_block("blocks", number);
-	FbBytes		previous = previous_number < 0 ? FB_BYTES_EMPTY : read_block("blocks", previous_number);
-	uint8_t    *bytes = (uint8_t *) block.data;
-	size_t		missed = 0;
+	FbBytes block = read_block("blocks", number);
+	FbBytes previous = previous_number < 0 ? FB_BYTES_EMPTY : read_block("blocks", previous_number);
+	uint8_t *bytes = (uint8_t *) block.data;
+	size_t missed = 0;
 
 	for (size_t i = 0; i < block.size; i += step)
 	{
-		uint8_t		bit = (uint8_t) (1u << (i / step % 8));
+		uint8_t bit = (uint8_t) (1u << (i / step % 8));
 
 		bytes[i] ^= bit;
 		if (problems(block, previous, config, 1, false, NULL) == 0)
@@ -100,20 +102,23 @@ flip(int number, int previous_number, const ConfigBundle *config, size_t step)
 	free((void *) previous.data);
 }
 
-/* rebuild block 9 with changes that keep its hashes consistent: what only the signatures, the codes or the commit hash tell */
+/*
+ * rebuild block 9 with changes that keep its hashes consistent: what only the signatures, the codes
+ * or the commit hash tell
+ */
 static void
 rebuilt(void)
 {
-	FbArena		arena;
-	FbError		error;
-	FbBytes		bytes = read_block("blocks", 9);
-	FbBytes		previous = read_block("blocks", 8);
-	BlockView	view;
+	FbArena arena;
+	FbError error;
+	FbBytes bytes = read_block("blocks", 9);
+	FbBytes previous = read_block("blocks", 8);
+	BlockView view;
 	BlockHeader header;
-	FbBytes		metadata[FB_BLOCK_METADATA_COUNT];
-	FbBytes		changed;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	uint8_t    *filter;
+	FbBytes metadata[FB_BLOCK_METADATA_COUNT];
+	FbBytes changed;
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	uint8_t *filter;
 	AuditProblem last;
 
 	fb_arena_init(&arena);
@@ -126,39 +131,51 @@ rebuilt(void)
 	block_data_hash(view.data, view.data_count - 1, hash);
 	header.data_hash = fb_bytes(hash, sizeof(hash));
 	metadata[2] = fb_bytes(metadata[2].data, view.data_count - 1);
-	CHECK_STATUS(block_pack(&header, view.data, view.data_count - 1, metadata, &arena.allocator, &changed, &error), FB_OK);
+	CHECK_STATUS(block_pack(&header, view.data, view.data_count - 1, metadata, &arena.allocator,
+							&changed, &error),
+				 FB_OK);
 	CHECK(problems(changed, FB_BYTES_EMPTY, bundle, 100, false, &last) == 2);
 	CHECK_TEXT(last.problem, "block_validation");
 	CHECK(problems(changed, FB_BYTES_EMPTY, NULL, 100, false, &last) == 1);
 	CHECK_TEXT(last.problem, "orderer_signature");
 
-	/* a valid transaction marked invalid, and the other way round: the commit hash tells, if the block before is known */
+	/*
+	 * a valid transaction marked invalid, and the other way round: the commit hash tells, if the
+	 * block before is known
+	 */
 	memcpy(filter, view.metadata[2].data, view.data_count);
 	filter[3] = TX_MVCC_READ_CONFLICT;
 	metadata[2] = fb_bytes(filter, view.data_count);
-	CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, metadata, &arena.allocator, &changed, &error), FB_OK);
+	CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, metadata, &arena.allocator,
+							&changed, &error),
+				 FB_OK);
 	CHECK(problems(changed, FB_BYTES_EMPTY, bundle, 100, false, NULL) == 0);
 	CHECK(problems(changed, previous, bundle, 100, false, &last) == 1);
 	CHECK_TEXT(last.problem, "commit_hash");
 
 	/* a code that the bytes of the transaction refute */
 	filter[3] = TX_BAD_CREATOR_SIGNATURE;
-	CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, metadata, &arena.allocator, &changed, &error), FB_OK);
+	CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, metadata, &arena.allocator,
+							&changed, &error),
+				 FB_OK);
 	CHECK(problems(changed, FB_BYTES_EMPTY, bundle, 100, false, &last) == 1);
 	CHECK_TEXT(last.problem, "validation_code");
 	CHECK(last.tx_index == 3);
 	filter[3] = 99;
-	CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, metadata, &arena.allocator, &changed, &error), FB_OK);
+	CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, metadata, &arena.allocator,
+							&changed, &error),
+				 FB_OK);
 	CHECK(problems(changed, FB_BYTES_EMPTY, bundle, 1, false, &last) == 1);
 	CHECK_TEXT(last.problem, "validation_code");
 
 	/* a transaction twice */
 	{
-		FbBytes		data[2] = {view.data[0], view.data[0]};
+		FbBytes data[2] = {view.data[0], view.data[0]};
 
 		block_data_hash(data, 2, hash);
 		metadata[2] = FB_BYTES_LITERAL("\0\0");
-		CHECK_STATUS(block_pack(&header, data, 2, metadata, &arena.allocator, &changed, &error), FB_OK);
+		CHECK_STATUS(block_pack(&header, data, 2, metadata, &arena.allocator, &changed, &error),
+					 FB_OK);
 		CHECK(problems(changed, FB_BYTES_EMPTY, NULL, 100, false, &last) == 2);
 		CHECK_TEXT(last.problem, "tx_id");
 		CHECK(last.tx_index == 1);
@@ -169,30 +186,34 @@ rebuilt(void)
 	CHECK(problems(FB_BYTES_LITERAL("\xff"), FB_BYTES_EMPTY, bundle, 100, false, &last) == 1);
 	CHECK_TEXT(last.problem, "malformed");
 	{
-		Seen		seen = {.count_max = 1};
-		Audit		audit = {.allocator = &arena.allocator, .report = note, .report_context = &seen};
+		Seen seen = {.count_max = 1};
+		Audit audit = {.allocator = &arena.allocator, .report = note, .report_context = &seen};
 
-		CHECK_STATUS(audit_block(&audit, bytes, FB_BYTES_LITERAL("\xff"), &error), FB_INVALID_ARGUMENT);
+		CHECK_STATUS(audit_block(&audit, bytes, FB_BYTES_LITERAL("\xff"), &error),
+					 FB_INVALID_ARGUMENT);
 	}
 	fb_arena_reset(&arena);
 	free((void *) bytes.data);
 	free((void *) previous.data);
 }
 
-/* an allocator that fails at the n-th call: the audit says that it ran out of memory, and nothing else */
+/*
+ * an allocator that fails at the n-th call: the audit says that it ran out of memory, and nothing
+ * else
+ */
 static void
 out_of_memory(void)
 {
-	FbBytes		block = read_block("blocks", 6);
-	FbBytes		previous = read_block("blocks", 5);
-	FbStatus	status = FB_OUT_OF_MEMORY;
+	FbBytes block = read_block("blocks", 6);
+	FbBytes previous = read_block("blocks", 5);
+	FbStatus status = FB_OUT_OF_MEMORY;
 
 	for (size_t fail_at = 1; status != FB_OK && fail_at < 100000; fail_at += fail_at < 100 ? 1 : 7)
 	{
-		FbArena		arena;
-		FbError		error;
-		Seen		seen = {.count_max = 100};
-		Audit		audit = {.report = note, .report_context = &seen};
+		FbArena arena;
+		FbError error;
+		Seen seen = {.count_max = 100};
+		Audit audit = {.report = note, .report_context = &seen};
 
 		fb_arena_init(&arena);
 		arena.fail_at = fail_at;
@@ -211,11 +232,12 @@ out_of_memory(void)
 int
 main(void)
 {
-	FbBytes		genesis = read_block("blocks", 0);
-	FbError		error;
+	FbBytes genesis = read_block("blocks", 0);
+	FbError error;
 
 	fb_arena_init(&config_arena);
-	CHECK_STATUS(config_bundle_from_block(&config_arena.allocator, genesis, &bundle, &error), FB_OK);
+	CHECK_STATUS(config_bundle_from_block(&config_arena.allocator, genesis, &bundle, &error),
+				 FB_OK);
 	for (int number = 0; number <= 9; number++)
 		clean("blocks", number, number - 1);
 	clean("blocks", 13, -1);

@@ -1,4 +1,7 @@
-/* blocks: header bytes and hashes, views, metadata, building; against Fabric's vectors and real blocks */
+/*
+ * blocks: header bytes and hashes, views, metadata, building; against Fabric's vectors and real
+ * blocks
+ */
 #include "unit/check.h"
 
 #include "core/block/block.h"
@@ -9,7 +12,7 @@ static FbError error;
 static FbBytes
 repeated(uint8_t byte, size_t size)
 {
-	uint8_t    *data = fb_allocate(&arena.allocator, size);
+	uint8_t *data = fb_allocate(&arena.allocator, size);
 
 	memset(data, byte, size);
 	return fb_bytes(data, size);
@@ -18,8 +21,8 @@ repeated(uint8_t byte, size_t size)
 static FbBytes
 from_hex(const char *hex)
 {
-	size_t		size = strlen(hex) / 2;
-	uint8_t    *data = fb_allocate(&arena.allocator, size + 1);
+	size_t size = strlen(hex) / 2;
+	uint8_t *data = fb_allocate(&arena.allocator, size + 1);
 
 	if (!fb_hex_decode(hex, size * 2, data))
 	{
@@ -32,9 +35,9 @@ from_hex(const char *hex)
 static FbBytes
 read_block(const char *folder, int number)
 {
-	char		path[100];
-	FbBytes		file;
-	FbBytes		copy;
+	char path[100];
+	FbBytes file;
+	FbBytes copy;
 
 	snprintf(path, sizeof(path), "test/vectors/%s/%d.block", folder, number);
 	file = check_read_file(path);
@@ -49,26 +52,27 @@ test_header_vectors(void)
 {
 	static const struct
 	{
-		uint64_t	number;
+		uint64_t number;
 		const char *integer;
 		const char *hash;
-	}			cases[] = {
+	} cases[] = {
 		{0, "020100", "e9499908dd9bee5c08cb5ce778e7a913f0b4ade2be6ab5270cdcc242f2438588"},
 		{1, "020101", "2a44e23703a89329b8e1050c1fc8855c2b2e1fd990091e145a5cada75d513896"},
 		{127, "02017f", "1e50be891d2475affbe8b2292d2f771d4ea0b0e853d52d0b341336d81fd27424"},
 		{128, "02020080", "21255970fce2d8bd67c1b022cb7528f12d311fec7fc8ba34f5414d3983808260"},
 		{255, "020200ff", "0d69ddada34e9bb302ac09891b2bd3fd5f05763a8a364f2415e8b87a937e7e37"},
 		{256, "02020100", "102f5fcde227f2fd991cf9af0ffa571244bf6cd2aee8d14fb8ff40a0a0d44e7c"},
-		{UINT64_C(1) << 63, "0209008000000000000000", "2e0de14bd29f764b8865a34ee9a7ed5579668d9320917168311b1c33bb703204"},
+		{UINT64_C(1) << 63, "0209008000000000000000",
+		 "2e0de14bd29f764b8865a34ee9a7ed5579668d9320917168311b1c33bb703204"},
 	};
-	BlockHeader header = {.previous_hash = repeated(0x11, 32),.data_hash = repeated(0x22, 32)};
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	uint8_t		hash_of_bytes[CRYPTO_SHA256_BYTES];
-	FbBytes		bytes;
+	BlockHeader header = {.previous_hash = repeated(0x11, 32), .data_hash = repeated(0x22, 32)};
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash_of_bytes[CRYPTO_SHA256_BYTES];
+	FbBytes bytes;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
-		size_t		integer_size = strlen(cases[i].integer) / 2;
+		size_t integer_size = strlen(cases[i].integer) / 2;
 
 		header.number = cases[i].number;
 		block_header_hash(&header, hash);
@@ -80,21 +84,26 @@ test_header_vectors(void)
 	}
 	header.number = 1;
 	CHECK_STATUS(block_header_bytes(&header, &arena.allocator, &bytes, &error), FB_OK);
-	CHECK_HEX(bytes, "304702010104201111111111111111111111111111111111111111111111111111111111111111"
+	CHECK_HEX(bytes,
+			  "304702010104201111111111111111111111111111111111111111111111111111111111111111"
 			  "04202222222222222222222222222222222222222222222222222222222222222222");
 	header.number = 0;
 	header.previous_hash = FB_BYTES_EMPTY;
 	CHECK_STATUS(block_header_bytes(&header, &arena.allocator, &bytes, &error), FB_OK);
-	CHECK_HEX(bytes, "30270201000400" "04202222222222222222222222222222222222222222222222222222222222222222");
+	CHECK_HEX(bytes, "30270201000400"
+					 "04202222222222222222222222222222222222222222222222222222222222222222");
 	block_header_hash(&header, hash);
-	CHECK_HEX(fb_bytes(hash, sizeof(hash)), "bc6f715bf0b5af641d2359a60c419057757571a331a11111b794455d9dbfa6d3");
+	CHECK_HEX(fb_bytes(hash, sizeof(hash)),
+			  "bc6f715bf0b5af641d2359a60c419057757571a331a11111b794455d9dbfa6d3");
 
 	/* hashes of any length can be sent: long forms of the DER length */
 	header.previous_hash = repeated(0x33, 200);
 	header.data_hash = repeated(0x44, 70000);
 	CHECK_STATUS(block_header_bytes(&header, &arena.allocator, &bytes, &error), FB_OK);
 	CHECK(bytes.size == 5 + 3 + 3 + 200 + 5 + 70000);
-	CHECK_HEX(fb_bytes(bytes.data, 12), "3083011243" "020100" "0481c833");
+	CHECK_HEX(fb_bytes(bytes.data, 12), "3083011243"
+										"020100"
+										"0481c833");
 	CHECK_HEX(fb_bytes(bytes.data + 211, 6), "048301117044");
 	block_header_hash(&header, hash);
 	crypto_sha256(bytes, hash_of_bytes);
@@ -104,45 +113,54 @@ test_header_vectors(void)
 static void
 test_data_hash(void)
 {
-	FbBytes		data[] = {FB_BYTES_LITERAL("a"), FB_BYTES_LITERAL("bc")};
-	FbBytes		other[] = {FB_BYTES_LITERAL("ab"), FB_BYTES_LITERAL("c")};
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	FbBytes data[] = {FB_BYTES_LITERAL("a"), FB_BYTES_LITERAL("bc")};
+	FbBytes other[] = {FB_BYTES_LITERAL("ab"), FB_BYTES_LITERAL("c")};
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	block_data_hash(data, 2, hash);
-	CHECK_HEX(fb_bytes(hash, sizeof(hash)), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	CHECK_HEX(fb_bytes(hash, sizeof(hash)),
+			  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	block_data_hash(other, 2, hash);
-	CHECK_HEX(fb_bytes(hash, sizeof(hash)), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	CHECK_HEX(fb_bytes(hash, sizeof(hash)),
+			  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	block_data_hash(NULL, 0, hash);
-	CHECK_HEX(fb_bytes(hash, sizeof(hash)), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	CHECK_HEX(fb_bytes(hash, sizeof(hash)),
+			  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
-/* blocks 0 to 9 follow each other; each is rebuilt from its parts, and its header from the block before */
+/*
+ * blocks 0 to 9 follow each other; each is rebuilt from its parts, and its header from the block
+ * before
+ */
 static void
 test_real_chain(void)
 {
 	BlockHeader previous = {0};
-	uint8_t		previous_hash[CRYPTO_SHA256_BYTES];
+	uint8_t previous_hash[CRYPTO_SHA256_BYTES];
 
 	for (int number = 0; number <= 9; number++)
 	{
-		FbBytes		bytes = read_block("blocks", number);
-		FbBytes		packed;
-		FbBytes		batch;
+		FbBytes bytes = read_block("blocks", number);
+		FbBytes packed;
+		FbBytes batch;
 		const FbBytes *batch_data;
-		size_t		batch_count;
-		BlockView	view;
+		size_t batch_count;
+		BlockView view;
 
 		CHECK_STATUS(block_parse(bytes, &arena.allocator, &view, &error), FB_OK);
 		CHECK(view.header.number == (uint64_t) number);
 		CHECK(view.metadata_count == FB_BLOCK_METADATA_COUNT);
-		CHECK(view.metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER].size == view.data_count);
+		CHECK(view.metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER].size ==
+			  view.data_count);
 		CHECK_STATUS(block_check_data(&view, &error), FB_OK);
 		if (number > 0)
 		{
 			BlockHeader next;
 			BlockHashes hashes;
 
-			CHECK_STATUS(block_check_link(&view.header, previous.number, fb_bytes(previous_hash, 32), &error), FB_OK);
+			CHECK_STATUS(block_check_link(&view.header, previous.number,
+										  fb_bytes(previous_hash, 32), &error),
+						 FB_OK);
 			block_next_header(&previous, view.data, view.data_count, &hashes, &next);
 			CHECK(next.number == view.header.number);
 			CHECK(fb_bytes_equal(next.previous_hash, view.header.previous_hash));
@@ -150,11 +168,14 @@ test_real_chain(void)
 		}
 		else
 			CHECK(view.header.previous_hash.size == 0);
-		CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, view.metadata, &arena.allocator, &packed, &error),
+		CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, view.metadata,
+								&arena.allocator, &packed, &error),
 					 FB_OK);
 		CHECK(fb_bytes_equal(packed, bytes));
-		CHECK_STATUS(block_pack_data(view.data, view.data_count, &arena.allocator, &batch, &error), FB_OK);
-		CHECK_STATUS(block_parse_data(batch, &arena.allocator, &batch_data, &batch_count, &error), FB_OK);
+		CHECK_STATUS(block_pack_data(view.data, view.data_count, &arena.allocator, &batch, &error),
+					 FB_OK);
+		CHECK_STATUS(block_parse_data(batch, &arena.allocator, &batch_data, &batch_count, &error),
+					 FB_OK);
 		CHECK(batch_count == view.data_count);
 		for (size_t i = 0; i < batch_count; i++)
 			CHECK(fb_bytes_equal(batch_data[i], view.data[i]));
@@ -167,9 +188,9 @@ test_real_chain(void)
 static void
 test_genesis(void)
 {
-	FbBytes		bytes = read_block("orderer-blocks", 0);
-	FbBytes		built;
-	BlockView	view;
+	FbBytes bytes = read_block("orderer-blocks", 0);
+	FbBytes built;
+	BlockView view;
 
 	CHECK_STATUS(block_parse(bytes, &arena.allocator, &view, &error), FB_OK);
 	CHECK(block_has_config(view.data, view.data_count));
@@ -185,8 +206,8 @@ test_genesis(void)
 static void
 test_links(void)
 {
-	FbBytes		hash = repeated(7, 32);
-	BlockHeader header = {.number = 5,.previous_hash = hash,.data_hash = hash};
+	FbBytes hash = repeated(7, 32);
+	BlockHeader header = {.number = 5, .previous_hash = hash, .data_hash = hash};
 
 	CHECK_STATUS(block_check_link(&header, 4, hash, &error), FB_OK);
 	CHECK_STATUS(block_check_link(&header, 5, hash, &error), FB_BLOCK_REFUSED);
@@ -207,30 +228,37 @@ test_well_formed(void)
 	static const struct
 	{
 		const char *hex;
-		FbStatus	status;
+		FbStatus status;
 		const char *message;
-	}			cases[] = {
+	} cases[] = {
 		{"0a0170120173", FB_OK, NULL},
 		{"0a0170", FB_BLOCK_REFUSED, "transaction 0 of the block has no signature"},
 		{"120173", FB_BLOCK_REFUSED, "transaction 0 of the block has no payload"},
 		{"", FB_BLOCK_REFUSED, "transaction 0 of the block has no payload"},
 		{"1201730a0170", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
-		{"0a01700a0170120173", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
-		{"0a0170120173120173", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
+		{"0a01700a0170120173", FB_BLOCK_REFUSED,
+		 "transaction 0 of the block is not in canonical form"},
+		{"0a0170120173120173", FB_BLOCK_REFUSED,
+		 "transaction 0 of the block is not in canonical form"},
 		{"0a810070120173", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
 		{"0a017012810073", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
 		{"8a000170120173", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
-		{"0a01701201731a00", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
-		{"1a000a0170120173", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
-		{"0a0170" "1a00" "120173", FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
+		{"0a01701201731a00", FB_BLOCK_REFUSED,
+		 "transaction 0 of the block is not in canonical form"},
+		{"1a000a0170120173", FB_BLOCK_REFUSED,
+		 "transaction 0 of the block is not in canonical form"},
+		{"0a0170"
+		 "1a00"
+		 "120173",
+		 FB_BLOCK_REFUSED, "transaction 0 of the block is not in canonical form"},
 		{"0a01701205", FB_BLOCK_REFUSED, "transaction 0 of the block is malformed"},
 	};
-	FbBytes		two[2];
+	FbBytes two[2];
 	Common__Envelope envelope = COMMON__ENVELOPE__INIT;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
-		FbBytes		data = from_hex(cases[i].hex);
+		FbBytes data = from_hex(cases[i].hex);
 
 		if (!CHECK_STATUS(block_check_well_formed(&data, 1, &error), cases[i].status))
 			fprintf(stderr, "    %s\n", cases[i].hex);
@@ -252,8 +280,14 @@ test_well_formed(void)
 		CHECK_STATUS(block_check_well_formed(two, 1, &error), FB_OK);
 	}
 
-	/* a configuration block is exempt: payload {header {channel_header {type 1}}}, no signature; two of them are not */
-	two[0] = two[1] = from_hex("0a06" "0a04" "0a02" "0801");
+	/*
+	 * a configuration block is exempt: payload {header {channel_header {type 1}}}, no signature;
+	 * two of them are not
+	 */
+	two[0] = two[1] = from_hex("0a06"
+							   "0a04"
+							   "0a02"
+							   "0801");
 	CHECK(block_is_config_envelope(two[0]));
 	CHECK_STATUS(block_check_well_formed(two, 1, &error), FB_OK);
 	CHECK_STATUS(block_check_well_formed(two, 2, &error), FB_BLOCK_REFUSED);
@@ -263,12 +297,16 @@ test_well_formed(void)
 static void
 test_parse(void)
 {
-	BlockView	view;
-	FbBuffer	buffer;
-	FbBytes		bytes;
+	BlockView view;
+	FbBuffer buffer;
+	FbBytes bytes;
 
 	/* number 7, data ["x"], metadata ["m"] */
-	CHECK_STATUS(block_parse(from_hex("0a020807" "12030a0178" "1a030a016d"), &arena.allocator, &view, &error), FB_OK);
+	CHECK_STATUS(block_parse(from_hex("0a020807"
+									  "12030a0178"
+									  "1a030a016d"),
+							 &arena.allocator, &view, &error),
+				 FB_OK);
 	CHECK(view.header.number == 7 && view.data_count == 1 && view.metadata_count == 1);
 	CHECK_HEX(view.data[0], "78");
 	CHECK_HEX(view.metadata[0], "6d");
@@ -278,22 +316,36 @@ test_parse(void)
 	CHECK_STATUS(block_parse(from_hex("0a00"), &arena.allocator, &view, &error), FB_OK);
 	CHECK(view.data_count == 0);
 	CHECK_STATUS(block_check_data(&view, &error), FB_BLOCK_REFUSED);
-	CHECK_STATUS(block_parse(FB_BYTES_EMPTY, &arena.allocator, &view, &error), FB_MALFORMED_MESSAGE);
-	CHECK_STATUS(block_parse(from_hex("12030a0178"), &arena.allocator, &view, &error), FB_MALFORMED_MESSAGE);
-	CHECK_TEXT(error.detail, "It has no header.");
-	CHECK_STATUS(block_parse(from_hex("0a00" "1a0a" "0a000a000a000a000a00"), &arena.allocator, &view, &error), FB_OK);
-	CHECK_STATUS(block_parse(from_hex("0a00" "1a0c" "0a000a000a000a000a000a00"), &arena.allocator, &view, &error),
+	CHECK_STATUS(block_parse(FB_BYTES_EMPTY, &arena.allocator, &view, &error),
 				 FB_MALFORMED_MESSAGE);
-	CHECK_STATUS(block_parse(from_hex("0a00" "12030a0278"), &arena.allocator, &view, &error), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(block_parse(from_hex("12030a0178"), &arena.allocator, &view, &error),
+				 FB_MALFORMED_MESSAGE);
+	CHECK_TEXT(error.detail, "It has no header.");
+	CHECK_STATUS(block_parse(from_hex("0a00"
+									  "1a0a"
+									  "0a000a000a000a000a00"),
+							 &arena.allocator, &view, &error),
+				 FB_OK);
+	CHECK_STATUS(block_parse(from_hex("0a00"
+									  "1a0c"
+									  "0a000a000a000a000a000a00"),
+							 &arena.allocator, &view, &error),
+				 FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(block_parse(from_hex("0a00"
+									  "12030a0278"),
+							 &arena.allocator, &view, &error),
+				 FB_MALFORMED_MESSAGE);
 
 	/* too many transactions */
 	fb_buffer_init(&buffer, &arena.allocator);
 	for (int i = 0; i <= FB_BLOCK_TRANSACTIONS_MAX; i++)
 		fb_buffer_append(&buffer, "\x0a\x00", 2);
 	CHECK_STATUS(fb_buffer_bytes(&buffer, &bytes, &error), FB_OK);
-	CHECK_STATUS(block_parse_data(bytes, &arena.allocator, &view.data, &view.data_count, &error), FB_LIMIT_EXCEEDED);
-	CHECK_STATUS(block_parse_data(fb_bytes(bytes.data, bytes.size - 2), &arena.allocator, &view.data, &view.data_count,
-								  &error), FB_OK);
+	CHECK_STATUS(block_parse_data(bytes, &arena.allocator, &view.data, &view.data_count, &error),
+				 FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(block_parse_data(fb_bytes(bytes.data, bytes.size - 2), &arena.allocator,
+								  &view.data, &view.data_count, &error),
+				 FB_OK);
 	CHECK(view.data_count == FB_BLOCK_TRANSACTIONS_MAX);
 
 	/* a changed byte in a transaction shows in the data hash */
@@ -311,61 +363,76 @@ test_metadata(void)
 	static const struct
 	{
 		const char *folder;
-		int			number;
-	}			blocks[] = {{"blocks", 5}, {"orderer-blocks", 5}, {"blocks", 9}, {"blocks", 15}};
+		int number;
+	} blocks[] = {{"blocks", 5}, {"orderer-blocks", 5}, {"blocks", 9}, {"blocks", 15}};
 
 	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
 	{
-		BlockView	view;
+		BlockView view;
 		BlockSignatures signatures;
 		Etcdraft__BlockMetadata *raft;
-		FbBytes		slot;
-		FbBytes		value;
-		FbBytes		consenter_metadata;
-		FbBytes		header_bytes;
-		FbBytes		parts[3];
-		FbBytes		hash;
-		uint64_t	last_config;
+		FbBytes slot;
+		FbBytes value;
+		FbBytes consenter_metadata;
+		FbBytes header_bytes;
+		FbBytes parts[3];
+		FbBytes hash;
+		uint64_t last_config;
 
-		CHECK_STATUS(block_parse(read_block(blocks[i].folder, blocks[i].number), &arena.allocator, &view, &error), FB_OK);
-		CHECK_STATUS(block_signatures_parse(view.metadata[0], &arena.allocator, &signatures, &error), FB_OK);
+		CHECK_STATUS(block_parse(read_block(blocks[i].folder, blocks[i].number), &arena.allocator,
+								 &view, &error),
+					 FB_OK);
+		CHECK_STATUS(block_signatures_parse(view.metadata[0], &arena.allocator, &signatures,
+											&error),
+					 FB_OK);
 		CHECK(signatures.signatures_count == 1);
-		CHECK_STATUS(block_raft_metadata_parse(signatures.consenter_metadata, &arena.allocator, &raft, &error), FB_OK);
-		CHECK(raft->n_consenter_ids == 3 && raft->consenter_ids[0] == 1 && raft->consenter_ids[2] == 3);
+		CHECK_STATUS(block_raft_metadata_parse(signatures.consenter_metadata, &arena.allocator,
+											   &raft, &error),
+					 FB_OK);
+		CHECK(raft->n_consenter_ids == 3 && raft->consenter_ids[0] == 1 &&
+			  raft->consenter_ids[2] == 3);
 		CHECK(raft->next_consenter_id == 4);
 		CHECK(raft->raft_index > 0);
 
 		/* every slot that orderers and peers write comes out the same when built from its parts */
-		CHECK_STATUS(block_raft_metadata(raft->consenter_ids, raft->n_consenter_ids, raft->next_consenter_id,
-										 raft->raft_index, &arena.allocator, &consenter_metadata, &error), FB_OK);
+		CHECK_STATUS(block_raft_metadata(raft->consenter_ids, raft->n_consenter_ids,
+										 raft->next_consenter_id, raft->raft_index,
+										 &arena.allocator, &consenter_metadata, &error),
+					 FB_OK);
 		CHECK(fb_bytes_equal(consenter_metadata, signatures.consenter_metadata));
-		CHECK_STATUS(block_signature_value(signatures.last_config_number, consenter_metadata, &arena.allocator, &value,
-										   &error), FB_OK);
+		CHECK_STATUS(block_signature_value(signatures.last_config_number, consenter_metadata,
+										   &arena.allocator, &value, &error),
+					 FB_OK);
 		CHECK(fb_bytes_equal(value, signatures.value));
-		CHECK_STATUS(block_signatures_pack(value, signatures.signatures, signatures.signatures_count, &arena.allocator, &slot,
-										   &error), FB_OK);
+		CHECK_STATUS(block_signatures_pack(value, signatures.signatures,
+										   signatures.signatures_count, &arena.allocator, &slot,
+										   &error),
+					 FB_OK);
 		CHECK(fb_bytes_equal(slot, view.metadata[0]));
 		CHECK_STATUS(block_last_config(&view, &arena.allocator, &last_config, &error), FB_OK);
 		CHECK(last_config == signatures.last_config_number);
 		CHECK_STATUS(block_last_config_pack(last_config, &arena.allocator, &slot, &error), FB_OK);
 		CHECK(fb_bytes_equal(slot, view.metadata[1]));
-		CHECK_STATUS(block_commit_hash_parse(view.metadata[4], &arena.allocator, &hash, &error), FB_OK);
+		CHECK_STATUS(block_commit_hash_parse(view.metadata[4], &arena.allocator, &hash, &error),
+					 FB_OK);
 		CHECK(hash.size == (strcmp(blocks[i].folder, "blocks") == 0 ? 32 : 0));
 		CHECK_STATUS(block_commit_hash_pack(hash, &arena.allocator, &slot, &error), FB_OK);
 		CHECK(fb_bytes_equal(slot, view.metadata[4]));
 
-		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error), FB_OK);
+		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error),
+					 FB_OK);
 		block_signed_parts(signatures.value, &signatures.signatures[0], header_bytes, parts);
 		CHECK(fb_bytes_equal(parts[0], signatures.value));
-		CHECK(fb_bytes_equal(parts[1], signatures.signatures[0].signature_header) && parts[1].size > 0);
+		CHECK(fb_bytes_equal(parts[1], signatures.signatures[0].signature_header) &&
+			  parts[1].size > 0);
 		CHECK(fb_bytes_equal(parts[2], header_bytes));
 	}
 	{
 		BlockSignature bft = {.identifier_header = FB_BYTES_LITERAL("id")};
-		FbBytes		parts[3];
-		BlockView	view;
+		FbBytes parts[3];
+		BlockView view;
 		BlockSignatures signatures;
-		uint64_t	last_config;
+		uint64_t last_config;
 
 		block_signed_parts(FB_BYTES_LITERAL("v"), &bft, FB_BYTES_LITERAL("h"), parts);
 		CHECK_HEX(parts[1], "6964");
@@ -374,8 +441,11 @@ test_metadata(void)
 		view.metadata[1] = from_hex("0a020806");
 		CHECK_STATUS(block_last_config(&view, &arena.allocator, &last_config, &error), FB_OK);
 		CHECK(last_config == 6);
-		CHECK_STATUS(block_signatures_parse(from_hex("0a05"), &arena.allocator, &signatures, &error), FB_MALFORMED_MESSAGE);
-		CHECK_STATUS(block_signatures_parse(FB_BYTES_EMPTY, &arena.allocator, &signatures, &error), FB_OK);
+		CHECK_STATUS(block_signatures_parse(from_hex("0a05"), &arena.allocator, &signatures,
+											&error),
+					 FB_MALFORMED_MESSAGE);
+		CHECK_STATUS(block_signatures_parse(FB_BYTES_EMPTY, &arena.allocator, &signatures, &error),
+					 FB_OK);
 		CHECK(signatures.signatures_count == 0 && signatures.last_config_number == 0);
 	}
 	fb_arena_reset(&arena);
@@ -384,9 +454,9 @@ test_metadata(void)
 static void
 test_txflags(void)
 {
-	BlockView	view;
-	FbBytes		filter;
-	uint8_t		codes[10];
+	BlockView view;
+	FbBytes filter;
+	uint8_t codes[10];
 
 	CHECK_STATUS(block_parse(read_block("blocks", 15), &arena.allocator, &view, &error), FB_OK);
 	filter = view.metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
@@ -415,32 +485,44 @@ test_signed_bytes(void)
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 	{
-		BlockView	view;
+		BlockView view;
 		BlockSignatures signatures;
 		Common__SignatureHeader *signature_header;
 		Msp__SerializedIdentity *identity;
 		CryptoCertificate *certificate;
 		const CryptoPublicKey *key;
-		FbBytes		header_bytes;
-		FbBytes		parts[3];
+		FbBytes header_bytes;
+		FbBytes parts[3];
 
-		CHECK_STATUS(block_parse(read_block("blocks", numbers[i]), &arena.allocator, &view, &error), FB_OK);
-		CHECK_STATUS(block_signatures_parse(view.metadata[0], &arena.allocator, &signatures, &error), FB_OK);
-		CHECK_STATUS(PROTO_UNPACK(common__signature_header, signatures.signatures[0].signature_header, &arena.allocator,
-								  &signature_header, &error), FB_OK);
-		CHECK_STATUS(PROTO_UNPACK(msp__serialized_identity, proto_bytes(signature_header->creator), &arena.allocator,
-								  &identity, &error), FB_OK);
+		CHECK_STATUS(block_parse(read_block("blocks", numbers[i]), &arena.allocator, &view, &error),
+					 FB_OK);
+		CHECK_STATUS(block_signatures_parse(view.metadata[0], &arena.allocator, &signatures,
+											&error),
+					 FB_OK);
+		CHECK_STATUS(PROTO_UNPACK(common__signature_header,
+								  signatures.signatures[0].signature_header, &arena.allocator,
+								  &signature_header, &error),
+					 FB_OK);
+		CHECK_STATUS(PROTO_UNPACK(msp__serialized_identity, proto_bytes(signature_header->creator),
+								  &arena.allocator, &identity, &error),
+					 FB_OK);
 		CHECK_TEXT(identity->mspid, "OrdererMSP");
-		if (!CHECK_STATUS(crypto_certificate_parse(proto_bytes(identity->id_bytes), &certificate, &error), FB_OK))
+		if (!CHECK_STATUS(crypto_certificate_parse(proto_bytes(identity->id_bytes), &certificate,
+												   &error),
+						  FB_OK))
 			continue;
 		key = crypto_certificate_public_key(certificate);
-		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error), FB_OK);
+		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error),
+					 FB_OK);
 		block_signed_parts(signatures.value, &signatures.signatures[0], header_bytes, parts);
-		CHECK_STATUS(crypto_verify_parts(key, parts, 3, signatures.signatures[0].signature, &error), FB_OK);
+		CHECK_STATUS(crypto_verify_parts(key, parts, 3, signatures.signatures[0].signature, &error),
+					 FB_OK);
 		view.header.number++;
-		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error), FB_OK);
+		CHECK_STATUS(block_header_bytes(&view.header, &arena.allocator, &header_bytes, &error),
+					 FB_OK);
 		block_signed_parts(signatures.value, &signatures.signatures[0], header_bytes, parts);
-		CHECK_STATUS(crypto_verify_parts(key, parts, 3, signatures.signatures[0].signature, &error), FB_INVALID_SIGNATURE);
+		CHECK_STATUS(crypto_verify_parts(key, parts, 3, signatures.signatures[0].signature, &error),
+					 FB_INVALID_SIGNATURE);
 		crypto_certificate_free(certificate);
 	}
 	fb_arena_reset(&arena);
@@ -449,13 +531,13 @@ test_signed_bytes(void)
 static FbStatus
 parse_and_rebuild(FbBytes bytes, FbAllocator *allocator)
 {
-	BlockView	view;
+	BlockView view;
 	BlockSignatures signatures;
 	Etcdraft__BlockMetadata *raft;
-	FbBytes		out;
-	FbBytes		slot;
-	FbBytes		header_bytes;
-	uint64_t	last_config;
+	FbBytes out;
+	FbBytes slot;
+	FbBytes header_bytes;
+	uint64_t last_config;
 
 	FB_TRY(block_parse(bytes, allocator, &view, &error));
 	FB_TRY(block_check_data(&view, &error));
@@ -463,22 +545,24 @@ parse_and_rebuild(FbBytes bytes, FbAllocator *allocator)
 	FB_TRY(block_signatures_parse(view.metadata[0], allocator, &signatures, &error));
 	FB_TRY(block_raft_metadata_parse(signatures.consenter_metadata, allocator, &raft, &error));
 	FB_TRY(block_last_config(&view, allocator, &last_config, &error));
-	FB_TRY(block_signatures_pack(signatures.value, signatures.signatures, signatures.signatures_count, allocator, &slot, &error));
+	FB_TRY(block_signatures_pack(signatures.value, signatures.signatures,
+								 signatures.signatures_count, allocator, &slot, &error));
 	FB_TRY(block_pack_data(view.data, view.data_count, allocator, &out, &error));
 	FB_TRY(block_pack_genesis(view.data[0], allocator, &out, &error));
-	return block_pack(&view.header, view.data, view.data_count, view.metadata, allocator, &out, &error);
+	return block_pack(&view.header, view.data, view.data_count, view.metadata, allocator, &out,
+					  &error);
 }
 
 static void
 test_out_of_memory(void)
 {
-	FbBytes		bytes = read_block("blocks", 9);
-	FbStatus	status = FB_OUT_OF_MEMORY;
-	size_t		fail_at;
+	FbBytes bytes = read_block("blocks", 9);
+	FbStatus status = FB_OUT_OF_MEMORY;
+	size_t fail_at;
 
 	for (fail_at = 1; status == FB_OUT_OF_MEMORY; fail_at++)
 	{
-		FbArena		failing;
+		FbArena failing;
 
 		fb_arena_init(&failing);
 		failing.fail_at = fail_at;
@@ -490,36 +574,50 @@ test_out_of_memory(void)
 	fb_arena_reset(&arena);
 }
 
-/* is it a configuration? As check_envelope reads it, whatever the encoding of the payload; hex of the payload's header fields and what they say */
+/*
+ * is it a configuration? As check_envelope reads it, whatever the encoding of the payload; hex of
+ * the payload's header fields and what they say
+ */
 static void
 test_config_envelopes(void)
 {
 	static const struct
 	{
 		const char *payload;
-		bool		is_config;
-	}			cases[] = {
+		bool is_config;
+	} cases[] = {
 		{"0a040a020801", true},
 		{"0a040a020803", false},
-		{"0a040a020801" "0a03120178", true},	/* the header in two parts */
-		{"0a03120178" "0a040a020801", true},
-		{"0a040a020803" "0a040a020801", true},	/* the later channel header counts */
-		{"0a040a020801" "0a040a020803", false},
-		{"0a080a020801" "0a020803", false},
-		{"0a070a050d01000000", false},	/* the type with another wire type is no type */
+		{"0a040a020801"
+		 "0a03120178",
+		 true}, /* the header in two parts */
+		{"0a03120178"
+		 "0a040a020801",
+		 true},
+		{"0a040a020803"
+		 "0a040a020801",
+		 true}, /* the later channel header counts */
+		{"0a040a020801"
+		 "0a040a020803",
+		 false},
+		{"0a080a020801"
+		 "0a020803",
+		 false},
+		{"0a070a050d01000000", false}, /* the type with another wire type is no type */
 		{"0a090a0708010d03000000", true},
-		{"08010a040a020801", true},	/* so is a header */
-		{"0b0c0a040a020801", true},	/* a group before it */
+		{"08010a040a020801", true}, /* so is a header */
+		{"0b0c0a040a020801", true}, /* a group before it */
 		{"0a040a0208", false},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
-		FbBytes		payload = from_hex(cases[i].payload);
-		uint8_t		envelope[64] = {0x0a, (uint8_t) payload.size};
+		FbBytes payload = from_hex(cases[i].payload);
+		uint8_t envelope[64] = {0x0a, (uint8_t) payload.size};
 
 		memcpy(envelope + 2, payload.data, payload.size);
-		if (!CHECK(block_is_config_envelope(fb_bytes(envelope, payload.size + 2)) == cases[i].is_config))
+		if (!CHECK(block_is_config_envelope(fb_bytes(envelope, payload.size + 2)) ==
+				   cases[i].is_config))
 			fprintf(stderr, "    %s\n", cases[i].payload);
 	}
 }

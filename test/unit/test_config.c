@@ -1,6 +1,6 @@
 /*
- * config: names, durations, the bundle of a real genesis block and of changed ones, real blocks' signatures against its policies, genesis blocks made
- * here against the one that Fabric made.
+ * config: names, durations, the bundle of a real genesis block and of changed ones, real blocks'
+ * signatures against its policies, genesis blocks made here against the one that Fabric made.
  */
 #include "core/block/block.h"
 #include "core/config/config.h"
@@ -14,8 +14,8 @@ static FbError error;
 static FbBytes
 read_vector(const char *path)
 {
-	FbBytes		file = check_read_file(path);
-	FbBytes		copy;
+	FbBytes file = check_read_file(path);
+	FbBytes copy;
 
 	if (fb_bytes_copy(allocator, file, &copy, NULL) != FB_OK)
 		exit(2);
@@ -26,7 +26,7 @@ read_vector(const char *path)
 static FbBytes
 read_block(const char *folder, int number)
 {
-	char		path[100];
+	char path[100];
 
 	snprintf(path, sizeof(path), "test/vectors/%s/%d.block", folder, number);
 	return read_vector(path);
@@ -35,7 +35,7 @@ read_block(const char *folder, int number)
 static const char *
 number_text(size_t number)
 {
-	char	   *text = fb_allocate(allocator, 24);
+	char *text = fb_allocate(allocator, 24);
 
 	snprintf(text, 24, "%zu", number);
 	return text;
@@ -47,25 +47,32 @@ static void
 test_names(void)
 {
 	static const char *const good_channels[] = {"a", "mychannel", "a.b-c9", "z0"};
-	static const char *const bad_channels[] = {"", "A", "1a", ".a", "-a", "my_channel", "myChannel", "a b", "\xc3\xa9", "a/"};
+	static const char *const bad_channels[] = {"",			 "A",		  "1a",	 ".a",		 "-a",
+											   "my_channel", "myChannel", "a b", "\xc3\xa9", "a/"};
 	static const char *const good_elements[] = {"a", "A", "9", "Org1MSP", "-", "...", "a.b-c"};
 	static const char *const bad_elements[] = {"", ".", "..", "a_b", "a/b", "a b", "\xc3\xa9"};
-	char		long_name[FB_CHANNEL_ID_BYTES_MAX + 1];
+	char long_name[FB_CHANNEL_ID_BYTES_MAX + 1];
 
 	for (size_t i = 0; i < sizeof(good_channels) / sizeof(good_channels[0]); i++)
 		CHECK_STATUS(config_check_channel_id(fb_bytes_of_text(good_channels[i]), &error), FB_OK);
 	for (size_t i = 0; i < sizeof(bad_channels) / sizeof(bad_channels[0]); i++)
-		CHECK_STATUS(config_check_channel_id(fb_bytes_of_text(bad_channels[i]), &error), FB_INVALID_ARGUMENT);
+		CHECK_STATUS(config_check_channel_id(fb_bytes_of_text(bad_channels[i]), &error),
+					 FB_INVALID_ARGUMENT);
 	CHECK_TEXT(error.message, "invalid channel name \"a/\"");
 	for (size_t i = 0; i < sizeof(good_elements) / sizeof(good_elements[0]); i++)
 		CHECK_STATUS(config_check_element_id(fb_bytes_of_text(good_elements[i]), &error), FB_OK);
 	for (size_t i = 0; i < sizeof(bad_elements) / sizeof(bad_elements[0]); i++)
-		CHECK_STATUS(config_check_element_id(fb_bytes_of_text(bad_elements[i]), &error), FB_INVALID_CONFIG);
+		CHECK_STATUS(config_check_element_id(fb_bytes_of_text(bad_elements[i]), &error),
+					 FB_INVALID_CONFIG);
 	memset(long_name, 'a', sizeof(long_name));
-	CHECK_STATUS(config_check_channel_id(fb_bytes(long_name, FB_CHANNEL_ID_BYTES_MAX), &error), FB_OK);
-	CHECK_STATUS(config_check_channel_id(fb_bytes(long_name, FB_CHANNEL_ID_BYTES_MAX + 1), &error), FB_INVALID_ARGUMENT);
-	CHECK_STATUS(config_check_element_id(fb_bytes(long_name, FB_CONFIG_ID_BYTES_MAX), &error), FB_OK);
-	CHECK_STATUS(config_check_element_id(fb_bytes(long_name, FB_CONFIG_ID_BYTES_MAX + 1), &error), FB_INVALID_CONFIG);
+	CHECK_STATUS(config_check_channel_id(fb_bytes(long_name, FB_CHANNEL_ID_BYTES_MAX), &error),
+				 FB_OK);
+	CHECK_STATUS(config_check_channel_id(fb_bytes(long_name, FB_CHANNEL_ID_BYTES_MAX + 1), &error),
+				 FB_INVALID_ARGUMENT);
+	CHECK_STATUS(config_check_element_id(fb_bytes(long_name, FB_CONFIG_ID_BYTES_MAX), &error),
+				 FB_OK);
+	CHECK_STATUS(config_check_element_id(fb_bytes(long_name, FB_CONFIG_ID_BYTES_MAX + 1), &error),
+				 FB_INVALID_CONFIG);
 	CHECK_STATUS(config_check_channel_id(FB_BYTES_LITERAL("a\0b"), &error), FB_INVALID_ARGUMENT);
 }
 
@@ -75,20 +82,34 @@ test_addresses(void)
 	static const struct
 	{
 		const char *address;
-		const char *host;		/* NULL: refused */
-		int			port;
-	}			table[] = {
-		{"localhost:7050", "localhost", 7050}, {"10.0.0.1:1", "10.0.0.1", 1}, {"a-b.c:65535", "a-b.c", 65535},
-		{"[::1]:7050", "::1", 7050}, {"", NULL, 0}, {"localhost", NULL, 0}, {":7050", NULL, 0}, {"localhost:", NULL, 0},
-		{"localhost:0", NULL, 0}, {"localhost:65536", NULL, 0}, {"localhost:070500", NULL, 0}, {"localhost:+70", NULL, 0},
-		{"::1:7050", NULL, 0}, {"[]:7050", NULL, 0}, {"[::1:7050", NULL, 0}, {"a b:7050", NULL, 0}, {"a\nb:7050", NULL, 0},
+		const char *host; /* NULL: refused */
+		int port;
+	} table[] = {
+		{"localhost:7050", "localhost", 7050},
+		{"10.0.0.1:1", "10.0.0.1", 1},
+		{"a-b.c:65535", "a-b.c", 65535},
+		{"[::1]:7050", "::1", 7050},
+		{"", NULL, 0},
+		{"localhost", NULL, 0},
+		{":7050", NULL, 0},
+		{"localhost:", NULL, 0},
+		{"localhost:0", NULL, 0},
+		{"localhost:65536", NULL, 0},
+		{"localhost:070500", NULL, 0},
+		{"localhost:+70", NULL, 0},
+		{"::1:7050", NULL, 0},
+		{"[]:7050", NULL, 0},
+		{"[::1:7050", NULL, 0},
+		{"a b:7050", NULL, 0},
+		{"a\nb:7050", NULL, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 	{
-		char	   *host;
-		uint16_t	port = 0;
-		FbStatus	status = config_parse_address(allocator, fb_bytes_of_text(table[i].address), &host, &port, &error);
+		char *host;
+		uint16_t port = 0;
+		FbStatus status = config_parse_address(allocator, fb_bytes_of_text(table[i].address), &host,
+											   &port, &error);
 
 		if (!CHECK_STATUS(status, table[i].host != NULL ? FB_OK : FB_INVALID_ARGUMENT))
 			fprintf(stderr, "    %s\n", table[i].address);
@@ -103,30 +124,60 @@ test_durations(void)
 	static const struct
 	{
 		const char *text;
-		int64_t		nanoseconds;
-		const char *printed;	/* NULL: the same text */
-	}			good[] = {
-		{"0s", 0, NULL}, {"0", 0, "0s"}, {"-0", 0, "0s"}, {"1ns", 1, NULL}, {"999ns", 999, NULL}, {"1\xc2\xb5s", 1000, NULL}, {"1us", 1000, "1\xc2\xb5s"},
-		{"1.5us", 1500, "1.5\xc2\xb5s"}, {"500ms", 500000000, NULL}, {"2s", 2000000000, NULL}, {"1.5s", 1500000000, NULL}, {".5s", 500000000, "500ms"},
-		{"1.s", 1000000000, "1s"}, {"90s", INT64_C(90000000000), "1m30s"}, {"1h", INT64_C(3600000000000), "1h0m0s"},
-		{"1.5h", INT64_C(5400000000000), "1h30m0s"}, {"1h2m3.004s", INT64_C(3723004000000), "1h2m3.004s"}, {"-250ms", -250000000, NULL},
-		{"+3m", INT64_C(180000000000), "3m0s"}, {"2562047h47m16.854775807s", INT64_MAX, NULL}, {"1.0000000000000000001s", 1000000000, "1s"},
+		int64_t nanoseconds;
+		const char *printed; /* NULL: the same text */
+	} good[] = {
+		{"0s", 0, NULL},
+		{"0", 0, "0s"},
+		{"-0", 0, "0s"},
+		{"1ns", 1, NULL},
+		{"999ns", 999, NULL},
+		{"1\xc2\xb5s", 1000, NULL},
+		{"1us", 1000, "1\xc2\xb5s"},
+		{"1.5us", 1500, "1.5\xc2\xb5s"},
+		{"500ms", 500000000, NULL},
+		{"2s", 2000000000, NULL},
+		{"1.5s", 1500000000, NULL},
+		{".5s", 500000000, "500ms"},
+		{"1.s", 1000000000, "1s"},
+		{"90s", INT64_C(90000000000), "1m30s"},
+		{"1h", INT64_C(3600000000000), "1h0m0s"},
+		{"1.5h", INT64_C(5400000000000), "1h30m0s"},
+		{"1h2m3.004s", INT64_C(3723004000000), "1h2m3.004s"},
+		{"-250ms", -250000000, NULL},
+		{"+3m", INT64_C(180000000000), "3m0s"},
+		{"2562047h47m16.854775807s", INT64_MAX, NULL},
+		{"1.0000000000000000001s", 1000000000, "1s"},
 	};
-	static const char *const bad[] = {"", "1", "s", ".s", "-", "1 s", "1d", "1s ", "s1", "1.2.3s", "2562047h47m16.854775808s", "99999999999999999999s",
-	"1e3s", "--1s"};
-	int64_t		nanoseconds;
-	char		text[CONFIG_DURATION_TEXT_BYTES];
+	static const char *const bad[] = {"",
+									  "1",
+									  "s",
+									  ".s",
+									  "-",
+									  "1 s",
+									  "1d",
+									  "1s ",
+									  "s1",
+									  "1.2.3s",
+									  "2562047h47m16.854775808s",
+									  "99999999999999999999s",
+									  "1e3s",
+									  "--1s"};
+	int64_t nanoseconds;
+	char text[CONFIG_DURATION_TEXT_BYTES];
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 	{
-		CHECK_STATUS(config_parse_duration(fb_bytes_of_text(good[i].text), &nanoseconds, &error), FB_OK);
+		CHECK_STATUS(config_parse_duration(fb_bytes_of_text(good[i].text), &nanoseconds, &error),
+					 FB_OK);
 		if (!CHECK(nanoseconds == good[i].nanoseconds))
 			fprintf(stderr, "    %s is %lld\n", good[i].text, (long long) nanoseconds);
 		config_print_duration(nanoseconds, text);
 		CHECK_TEXT(text, good[i].printed != NULL ? good[i].printed : good[i].text);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		if (!CHECK_STATUS(config_parse_duration(fb_bytes_of_text(bad[i]), &nanoseconds, &error), FB_INVALID_CONFIG))
+		if (!CHECK_STATUS(config_parse_duration(fb_bytes_of_text(bad[i]), &nanoseconds, &error),
+						  FB_INVALID_CONFIG))
 			fprintf(stderr, "    %s\n", bad[i]);
 	config_print_duration(INT64_MIN, text);
 	CHECK_TEXT(text, "-2562047h47m16.854775808s");
@@ -140,25 +191,30 @@ test_bundle(void)
 	ConfigBundle *bundle;
 	const ConfigOrganization *organization;
 
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error), FB_OK);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error),
+				 FB_OK);
 	if (bundle == NULL)
 	{
 		fprintf(stderr, "%s %s\n", error.message, error.detail);
 		exit(2);
 	}
 	CHECK_TEXT(bundle->channel_id, "bench");
-	CHECK(bundle->sequence == 0 && bundle->has_orderer && bundle->has_application && !bundle->maintenance);
+	CHECK(bundle->sequence == 0 && bundle->has_orderer && bundle->has_application &&
+		  !bundle->maintenance);
 	CHECK_TEXT(bundle->consensus_type, "etcdraft");
-	CHECK(bundle->batch_messages_max == 10 && bundle->batch_bytes_absolute_max == 10485760 && bundle->batch_bytes_preferred_max == 2097152);
+	CHECK(bundle->batch_messages_max == 10 && bundle->batch_bytes_absolute_max == 10485760 &&
+		  bundle->batch_bytes_preferred_max == 2097152);
 	CHECK(bundle->batch_timeout_ns == 500000000);
-	CHECK(bundle->raft.tick_interval_ns == 500000000 && bundle->raft.election_ticks == 10 && bundle->raft.heartbeat_ticks == 1 &&
-		  bundle->raft.inflight_blocks_max == 5 && bundle->raft.snapshot_interval_bytes == 16777216);
+	CHECK(bundle->raft.tick_interval_ns == 500000000 && bundle->raft.election_ticks == 10 &&
+		  bundle->raft.heartbeat_ticks == 1 && bundle->raft.inflight_blocks_max == 5 &&
+		  bundle->raft.snapshot_interval_bytes == 16777216);
 	CHECK(bundle->consenters_count == 3);
 	for (size_t i = 0; i < bundle->consenters_count; i++)
 	{
 		CHECK_TEXT(bundle->consenters[i].host, "localhost");
 		CHECK(bundle->consenters[i].port == 7150 + 100 * i);
-		CHECK(bundle->consenters[i].client_tls_certificate.size > 500 && bundle->consenters[i].server_tls_certificate.size > 500);
+		CHECK(bundle->consenters[i].client_tls_certificate.size > 500 &&
+			  bundle->consenters[i].server_tls_certificate.size > 500);
 	}
 	CHECK(bundle->orderer_organizations_count == 1 && bundle->application_organizations_count == 2);
 	CHECK_TEXT(bundle->orderer_organizations[0].name, "OrdererOrg");
@@ -166,23 +222,36 @@ test_bundle(void)
 	CHECK(bundle->orderer_organizations[0].endpoints_count == 3);
 	CHECK_TEXT(bundle->orderer_organizations[0].endpoints[1], "localhost:7250");
 	organization = config_application_organization(bundle, "Org2MSP");
-	CHECK(organization == &bundle->application_organizations[1] && organization->anchors_count == 1);
+	CHECK(organization == &bundle->application_organizations[1] &&
+		  organization->anchors_count == 1);
 	CHECK_TEXT(organization->anchors[0].host, "localhost");
 	CHECK(organization->anchors[0].port == 9051);
-	CHECK(config_application_organization(bundle, "OrdererMSP") == NULL && config_application_organization(bundle, "org2msp") == NULL);
+	CHECK(config_application_organization(bundle, "OrdererMSP") == NULL &&
+		  config_application_organization(bundle, "org2msp") == NULL);
 	CHECK(config_orderer_organization(bundle, "OrdererMSP") == &bundle->orderer_organizations[0]);
 	CHECK(config_orderer_organization(bundle, "OrdererOrg") == NULL);
-	CHECK(msp_manager_count(bundle->msps) == 3 && msp_manager_find(bundle->msps, "Org1MSP") != NULL);
-	CHECK(bundle->channel_capabilities_count == 1 && strcmp(bundle->channel_capabilities[0], "V2_0") == 0);
-	CHECK(bundle->application_capabilities_count == 1 && strcmp(bundle->application_capabilities[0], "V2_5") == 0);
-	CHECK(config_application_capability(bundle, "V2_5") && config_application_capability(bundle, "V2_0") &&
-		  config_application_capability(bundle, "V1_1") && !config_application_capability(bundle, "V9"));
+	CHECK(msp_manager_count(bundle->msps) == 3 &&
+		  msp_manager_find(bundle->msps, "Org1MSP") != NULL);
+	CHECK(bundle->channel_capabilities_count == 1 &&
+		  strcmp(bundle->channel_capabilities[0], "V2_0") == 0);
+	CHECK(bundle->application_capabilities_count == 1 &&
+		  strcmp(bundle->application_capabilities[0], "V2_5") == 0);
+	CHECK(config_application_capability(bundle, "V2_5") &&
+		  config_application_capability(bundle, "V2_0") &&
+		  config_application_capability(bundle, "V1_1") &&
+		  !config_application_capability(bundle, "V9"));
 
 	/* every policy that nodes ask for is there */
 	{
-		static const char *const paths[] = {CONFIG_POLICY_CHANNEL_READERS, CONFIG_POLICY_CHANNEL_WRITERS, CONFIG_POLICY_APPLICATION_READERS,
-			CONFIG_POLICY_APPLICATION_WRITERS, CONFIG_POLICY_APPLICATION_ADMINS, CONFIG_POLICY_ENDORSEMENT, CONFIG_POLICY_LIFECYCLE_ENDORSEMENT,
-			CONFIG_POLICY_BLOCK_VALIDATION, "/Channel/Orderer/OrdererOrg/Admins"};
+		static const char *const paths[] = {CONFIG_POLICY_CHANNEL_READERS,
+											CONFIG_POLICY_CHANNEL_WRITERS,
+											CONFIG_POLICY_APPLICATION_READERS,
+											CONFIG_POLICY_APPLICATION_WRITERS,
+											CONFIG_POLICY_APPLICATION_ADMINS,
+											CONFIG_POLICY_ENDORSEMENT,
+											CONFIG_POLICY_LIFECYCLE_ENDORSEMENT,
+											CONFIG_POLICY_BLOCK_VALIDATION,
+											"/Channel/Orderer/OrdererOrg/Admins"};
 
 		for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 			CHECK(policy_manager_find(bundle->policies, paths[i]) != NULL);
@@ -192,18 +261,26 @@ test_bundle(void)
 	CHECK(bundle->acls_count == 0);
 	CHECK_TEXT(config_acl_policy_path(bundle, "peer/Propose"), "/Channel/Application/Writers");
 	CHECK_TEXT(config_acl_policy_path(bundle, "event/Block"), "/Channel/Application/Readers");
-	CHECK_TEXT(config_acl_policy_path(bundle, "_lifecycle/CommitChaincodeDefinition"), "/Channel/Application/Writers");
-	CHECK(config_acl_policy_path(bundle, "peer/propose") == NULL && config_acl_policy_path(bundle, "cscc/JoinChain") == NULL);
-	CHECK(config_acl_is_local("cscc/JoinChain") == CONFIG_ACCESS_LOCAL_ADMINS && config_acl_is_local("cscc/GetChannels") == CONFIG_ACCESS_LOCAL_MEMBERS);
-	CHECK(config_acl_is_local("peer/Propose") == CONFIG_ACCESS_NOT_LOCAL && config_acl_is_local("x") == CONFIG_ACCESS_NOT_LOCAL);
+	CHECK_TEXT(config_acl_policy_path(bundle, "_lifecycle/CommitChaincodeDefinition"),
+			   "/Channel/Application/Writers");
+	CHECK(config_acl_policy_path(bundle, "peer/propose") == NULL &&
+		  config_acl_policy_path(bundle, "cscc/JoinChain") == NULL);
+	CHECK(config_acl_is_local("cscc/JoinChain") == CONFIG_ACCESS_LOCAL_ADMINS &&
+		  config_acl_is_local("cscc/GetChannels") == CONFIG_ACCESS_LOCAL_MEMBERS);
+	CHECK(config_acl_is_local("peer/Propose") == CONFIG_ACCESS_NOT_LOCAL &&
+		  config_acl_is_local("x") == CONFIG_ACCESS_NOT_LOCAL);
 	config_bundle_destroy(bundle);
 
 	/* other blocks are no configuration */
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 1), &bundle, &error), FB_INVALID_CONFIG);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 1), &bundle, &error),
+				 FB_INVALID_CONFIG);
 	CHECK_TEXT(error.message, "the transaction is not a configuration: it has type 3");
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 9), &bundle, &error), FB_INVALID_CONFIG);
-	CHECK_STATUS(config_bundle_from_block(allocator, FB_BYTES_EMPTY, &bundle, &error), FB_INVALID_CONFIG);
-	CHECK_STATUS(config_bundle_from_block(allocator, FB_BYTES_LITERAL("\xff"), &bundle, &error), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 9), &bundle, &error),
+				 FB_INVALID_CONFIG);
+	CHECK_STATUS(config_bundle_from_block(allocator, FB_BYTES_EMPTY, &bundle, &error),
+				 FB_INVALID_CONFIG);
+	CHECK_STATUS(config_bundle_from_block(allocator, FB_BYTES_LITERAL("\xff"), &bundle, &error),
+				 FB_MALFORMED_MESSAGE);
 	CHECK(bundle == NULL);
 	config_bundle_destroy(NULL);
 }
@@ -213,8 +290,8 @@ test_bundle(void)
 typedef struct Endorsed
 {
 	PolicySignature signatures[8];
-	size_t		count;
-	PolicySignature creator;	/* the client over the envelope's payload */
+	size_t count;
+	PolicySignature creator;	 /* the client over the envelope's payload */
 	Kvrwset__KVRWSet *lifecycle; /* public writes of _lifecycle, if there are any */
 } Endorsed;
 
@@ -222,7 +299,7 @@ typedef struct Endorsed
 static Endorsed
 read_transaction(FbBytes envelope_bytes)
 {
-	Endorsed	endorsed = {.count = 0};
+	Endorsed endorsed = {.count = 0};
 	Common__Envelope *envelope;
 	Common__Payload *payload;
 	Common__SignatureHeader *signature_header;
@@ -232,41 +309,72 @@ read_transaction(FbBytes envelope_bytes)
 	Protos__ChaincodeAction *chaincode_action;
 	Rwset__TxReadWriteSet *rwset;
 
-	CHECK_STATUS(PROTO_UNPACK(common__envelope, envelope_bytes, allocator, &envelope, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(common__signature_header, proto_bytes(payload->header->signature_header), allocator, &signature_header, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(protos__transaction, proto_bytes(payload->data), allocator, &transaction, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(protos__chaincode_action_payload, proto_bytes(transaction->actions[0]->payload), allocator, &action, &error), FB_OK);
-	endorsed.creator = (PolicySignature) {proto_bytes(signature_header->creator), proto_bytes(envelope->signature), {proto_bytes(envelope->payload)}};
+	CHECK_STATUS(PROTO_UNPACK(common__envelope, envelope_bytes, allocator, &envelope, &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload,
+							  &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__signature_header,
+							  proto_bytes(payload->header->signature_header), allocator,
+							  &signature_header, &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(protos__transaction, proto_bytes(payload->data), allocator,
+							  &transaction, &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(protos__chaincode_action_payload,
+							  proto_bytes(transaction->actions[0]->payload), allocator, &action,
+							  &error),
+				 FB_OK);
+	endorsed.creator = (PolicySignature) {proto_bytes(signature_header->creator),
+										  proto_bytes(envelope->signature),
+										  {proto_bytes(envelope->payload)}};
 	for (size_t i = 0; i < action->action->n_endorsements; i++)
 	{
 		const Protos__Endorsement *endorsement = action->action->endorsements[i];
 
-		endorsed.signatures[endorsed.count++] = (PolicySignature) {proto_bytes(endorsement->endorser), proto_bytes(endorsement->signature),
-			{proto_bytes(action->action->proposal_response_payload), proto_bytes(endorsement->endorser)}};
+		endorsed.signatures[endorsed.count++] =
+			(PolicySignature) {proto_bytes(endorsement->endorser),
+							   proto_bytes(endorsement->signature),
+							   {proto_bytes(action->action->proposal_response_payload),
+								proto_bytes(endorsement->endorser)}};
 	}
-	CHECK_STATUS(PROTO_UNPACK(protos__proposal_response_payload, proto_bytes(action->action->proposal_response_payload), allocator, &response, &error),
+	CHECK_STATUS(PROTO_UNPACK(protos__proposal_response_payload,
+							  proto_bytes(action->action->proposal_response_payload), allocator,
+							  &response, &error),
 				 FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(protos__chaincode_action, proto_bytes(response->extension), allocator, &chaincode_action, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(rwset__tx_read_write_set, proto_bytes(chaincode_action->results), allocator, &rwset, &error), FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(protos__chaincode_action, proto_bytes(response->extension), allocator,
+							  &chaincode_action, &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(rwset__tx_read_write_set, proto_bytes(chaincode_action->results),
+							  allocator, &rwset, &error),
+				 FB_OK);
 	for (size_t i = 0; i < rwset->n_ns_rwset; i++)
-		if (fb_bytes_equal(proto_bytes(rwset->ns_rwset[i]->namespace_), FB_BYTES_LITERAL("_lifecycle")))
-			CHECK_STATUS(PROTO_UNPACK(kvrwset__kvrwset, proto_bytes(rwset->ns_rwset[i]->rwset), allocator, &endorsed.lifecycle, &error), FB_OK);
+		if (fb_bytes_equal(proto_bytes(rwset->ns_rwset[i]->namespace_),
+						   FB_BYTES_LITERAL("_lifecycle")))
+			CHECK_STATUS(PROTO_UNPACK(kvrwset__kvrwset, proto_bytes(rwset->ns_rwset[i]->rwset),
+									  allocator, &endorsed.lifecycle, &error),
+						 FB_OK);
 	return endorsed;
 }
 
 static bool
-satisfies(const ConfigBundle *bundle, const Policy *policy, const PolicySignature *signatures, size_t count)
+satisfies(const ConfigBundle *bundle, const Policy *policy, const PolicySignature *signatures,
+		  size_t count)
 {
 	PolicySignatureSet *set;
-	bool		satisfied = false;
+	bool satisfied = false;
 
-	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, signatures, count, NULL, NULL, &set, &error), FB_OK);
+	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, signatures, count, NULL, NULL,
+										  &set, &error),
+				 FB_OK);
 	CHECK_STATUS(policy_evaluate(policy, set, &satisfied, &error), FB_OK);
 	return satisfied;
 }
 
-/* the validation parameter in the write of namespaces/fields/NAME/ValidationInfo: the chaincode's policy as Fabric committed it */
+/*
+ * the validation parameter in the write of namespaces/fields/NAME/ValidationInfo: the chaincode's
+ * policy as Fabric committed it
+ */
 static const Policy *
 committed_policy(const ConfigBundle *bundle, const Kvrwset__KVRWSet *writes)
 {
@@ -276,14 +384,22 @@ committed_policy(const ConfigBundle *bundle, const Kvrwset__KVRWSet *writes)
 	{
 		Lifecycle__StateData *data;
 		Lifecycle__ChaincodeValidationInfo *info;
-		FbBytes		key = proto_bytes(writes->writes[i]->key);
-		FbBytes		suffix = FB_BYTES_LITERAL("/ValidationInfo");
+		FbBytes key = proto_bytes(writes->writes[i]->key);
+		FbBytes suffix = FB_BYTES_LITERAL("/ValidationInfo");
 
-		if (key.size < suffix.size || memcmp(key.data + key.size - suffix.size, suffix.data, suffix.size) != 0)
+		if (key.size < suffix.size ||
+			memcmp(key.data + key.size - suffix.size, suffix.data, suffix.size) != 0)
 			continue;
-		CHECK_STATUS(PROTO_UNPACK(lifecycle__state_data, proto_bytes(writes->writes[i]->value), allocator, &data, &error), FB_OK);
-		CHECK_STATUS(PROTO_UNPACK(lifecycle__chaincode_validation_info, proto_bytes(data->bytes), allocator, &info, &error), FB_OK);
-		CHECK_STATUS(policy_from_application_policy(allocator, bundle->policies, proto_bytes(info->validation_parameter), &policy, &error), FB_OK);
+		CHECK_STATUS(PROTO_UNPACK(lifecycle__state_data, proto_bytes(writes->writes[i]->value),
+								  allocator, &data, &error),
+					 FB_OK);
+		CHECK_STATUS(PROTO_UNPACK(lifecycle__chaincode_validation_info, proto_bytes(data->bytes),
+								  allocator, &info, &error),
+					 FB_OK);
+		CHECK_STATUS(policy_from_application_policy(allocator, bundle->policies,
+													proto_bytes(info->validation_parameter),
+													&policy, &error),
+					 FB_OK);
 	}
 	CHECK(policy != NULL);
 	return policy;
@@ -297,31 +413,35 @@ test_real_signatures(void)
 	const Policy *writers;
 	const Policy *asset = NULL;
 	const Policy *assetor = NULL;
-	char	   *text;
+	char *text;
 
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error), FB_OK);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error),
+				 FB_OK);
 	lifecycle = policy_manager_find(bundle->policies, CONFIG_POLICY_LIFECYCLE_ENDORSEMENT);
 	writers = policy_manager_find(bundle->policies, CONFIG_POLICY_CHANNEL_WRITERS);
 
 	for (int number = 1; number <= 9; number++)
 	{
-		BlockView	view;
+		BlockView view;
 
 		CHECK_STATUS(block_parse(read_block("blocks", number), allocator, &view, &error), FB_OK);
 		for (size_t i = 0; i < view.data_count; i++)
 		{
-			Endorsed	transaction = read_transaction(view.data[i]);
+			Endorsed transaction = read_transaction(view.data[i]);
 			PolicySignature *signatures = transaction.signatures;
 
 			CHECK(satisfies(bundle, writers, &transaction.creator, 1));
-			if (number <= 4)	/* approvals: by one organisation, into its own collection */
+			if (number <= 4) /* approvals: by one organisation, into its own collection */
 			{
-				const char *own = number <= 2 ? "/Channel/Application/Org1MSP/Endorsement" : "/Channel/Application/Org2MSP/Endorsement";
-				const char *other = number <= 2 ? "/Channel/Application/Org2MSP/Endorsement" : "/Channel/Application/Org1MSP/Endorsement";
+				const char *own = number <= 2 ? "/Channel/Application/Org1MSP/Endorsement"
+											  : "/Channel/Application/Org2MSP/Endorsement";
+				const char *other = number <= 2 ? "/Channel/Application/Org2MSP/Endorsement"
+												: "/Channel/Application/Org1MSP/Endorsement";
 
 				CHECK(transaction.count == 1);
 				CHECK(satisfies(bundle, policy_manager_find(bundle->policies, own), signatures, 1));
-				CHECK(!satisfies(bundle, policy_manager_find(bundle->policies, other), signatures, 1));
+				CHECK(!satisfies(bundle, policy_manager_find(bundle->policies, other), signatures,
+								 1));
 				CHECK(!satisfies(bundle, lifecycle, signatures, 1));
 				continue;
 			}
@@ -332,8 +452,10 @@ test_real_signatures(void)
 				assetor = committed_policy(bundle, transaction.lifecycle);
 			else
 			{
-				CHECK(satisfies(bundle, asset, signatures, 2) && satisfies(bundle, assetor, signatures, 2));
-				CHECK(!satisfies(bundle, asset, signatures, 1) && satisfies(bundle, assetor, signatures, 1));
+				CHECK(satisfies(bundle, asset, signatures, 2) &&
+					  satisfies(bundle, assetor, signatures, 2));
+				CHECK(!satisfies(bundle, asset, signatures, 1) &&
+					  satisfies(bundle, assetor, signatures, 1));
 			}
 			CHECK(!satisfies(bundle, writers, signatures, 2)); /* peers may not write */
 			CHECK(!satisfies(bundle, NULL, signatures, 2));
@@ -347,12 +469,15 @@ test_real_signatures(void)
 	/* orderers' signatures on blocks */
 	for (int number = 1; number <= 9; number++)
 	{
-		BlockView	view;
+		BlockView view;
 		BlockSignatures slot;
-		FbBytes		header_bytes;
-		const Policy *block_validation = policy_manager_find(bundle->policies, CONFIG_POLICY_BLOCK_VALIDATION);
+		FbBytes header_bytes;
+		const Policy *block_validation =
+			policy_manager_find(bundle->policies, CONFIG_POLICY_BLOCK_VALIDATION);
 
-		CHECK_STATUS(block_parse(read_block(number == 5 ? "orderer-blocks" : "blocks", number), allocator, &view, &error), FB_OK);
+		CHECK_STATUS(block_parse(read_block(number == 5 ? "orderer-blocks" : "blocks", number),
+								 allocator, &view, &error),
+					 FB_OK);
 		CHECK_STATUS(block_signatures_parse(view.metadata[0], allocator, &slot, &error), FB_OK);
 		CHECK_STATUS(block_header_bytes(&view.header, allocator, &header_bytes, &error), FB_OK);
 		CHECK(slot.signatures_count > 0);
@@ -361,7 +486,9 @@ test_real_signatures(void)
 			Common__SignatureHeader *signature_header;
 			PolicySignature signature = {.signature = slot.signatures[i].signature};
 
-			CHECK_STATUS(PROTO_UNPACK(common__signature_header, slot.signatures[i].signature_header, allocator, &signature_header, &error), FB_OK);
+			CHECK_STATUS(PROTO_UNPACK(common__signature_header, slot.signatures[i].signature_header,
+									  allocator, &signature_header, &error),
+						 FB_OK);
 			signature.identity = proto_bytes(signature_header->creator);
 			block_signed_parts(slot.value, &slot.signatures[i], header_bytes, signature.parts);
 			CHECK(satisfies(bundle, block_validation, &signature, 1));
@@ -376,22 +503,24 @@ test_real_signatures(void)
 
 typedef struct Verifier
 {
-	size_t		calls;
-	size_t		calls_of[256];
-	FbStatus	fail;			/* answer with this instead */
+	size_t calls;
+	size_t calls_of[256];
+	FbStatus fail; /* answer with this instead */
 } Verifier;
 
 static FbStatus
-counting_verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *verify_error)
+counting_verify(void *context, const Identity *identity, const PolicySignature *signature,
+				size_t index, bool *valid, FbError *verify_error)
 {
-	Verifier   *verifier = context;
-	FbStatus	status;
+	Verifier *verifier = context;
+	FbStatus status;
 
 	verifier->calls++;
 	verifier->calls_of[index]++;
 	if (verifier->fail != FB_OK)
 		return fb_fail(verify_error, verifier->fail, "verifier is ill");
-	status = identity_verify_parts(identity, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX, signature->signature, verify_error);
+	status = identity_verify_parts(identity, signature->parts, FB_POLICY_MESSAGE_PARTS_MAX,
+								   signature->signature, verify_error);
 	*valid = status == FB_OK;
 	return FB_OK;
 }
@@ -400,8 +529,8 @@ static void
 test_signature_sets(void)
 {
 	ConfigBundle *bundle;
-	BlockView	view;
-	Endorsed	transaction;
+	BlockView view;
+	Endorsed transaction;
 	PolicySignature a;
 	PolicySignature b;
 	PolicySignature bad;
@@ -410,11 +539,12 @@ test_signature_sets(void)
 	const Policy *both;
 	const Policy *first;
 	const Policy *twice;
-	Verifier	verifier = {0};
-	FbBytes		envelope;
-	bool		satisfied;
+	Verifier verifier = {0};
+	FbBytes envelope;
+	bool satisfied;
 
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error), FB_OK);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error),
+				 FB_OK);
 	CHECK_STATUS(block_parse(read_block("blocks", 7), allocator, &view, &error), FB_OK);
 	transaction = read_transaction(view.data[0]);
 	a = transaction.signatures[0];
@@ -423,14 +553,23 @@ test_signature_sets(void)
 	bad.parts[1] = FB_BYTES_EMPTY;
 	garbage = a;
 	garbage.identity = FB_BYTES_LITERAL("\x0a\x07Org1MSP\x12\x03xyz");
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('Org1MSP.peer','Org2MSP.peer')"), &envelope, NULL, &error), FB_OK);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('Org1MSP.peer','Org2MSP.peer')"),
+								&envelope, NULL, &error),
+				 FB_OK);
 	CHECK_STATUS(policy_from_envelope(allocator, envelope, &both, &error), FB_OK);
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OR('Org1MSP.member')"), &envelope, NULL, &error), FB_OK);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OR('Org1MSP.member')"), &envelope,
+								NULL, &error),
+				 FB_OK);
 	CHECK_STATUS(policy_from_envelope(allocator, envelope, &first, &error), FB_OK);
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('Org1MSP.peer','Org1MSP.member')"), &envelope, NULL, &error), FB_OK);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('Org1MSP.peer','Org1MSP.member')"),
+								&envelope, NULL, &error),
+				 FB_OK);
 	CHECK_STATUS(policy_from_envelope(allocator, envelope, &twice, &error), FB_OK);
 
-	/* the order of different organisations does not matter; one identity counts once; bad ones are skipped and block nobody */
+	/*
+	 * the order of different organisations does not matter; one identity counts once; bad ones are
+	 * skipped and block nobody
+	 */
 	{
 		PolicySignature ba[] = {b, a};
 		PolicySignature aa[] = {a, a};
@@ -438,15 +577,17 @@ test_signature_sets(void)
 		PolicySignature bad_only[] = {bad, garbage, b};
 		PolicySignature a_bad[] = {a, bad};
 
-		CHECK(satisfies(bundle, both, ba, 2) && satisfies(bundle, both, bad_ab, 4) && !satisfies(bundle, both, bad_only, 3));
-		CHECK(satisfies(bundle, first, aa, 2) && !satisfies(bundle, twice, aa, 2) && !satisfies(bundle, twice, a_bad, 2));
+		CHECK(satisfies(bundle, both, ba, 2) && satisfies(bundle, both, bad_ab, 4) &&
+			  !satisfies(bundle, both, bad_only, 3));
+		CHECK(satisfies(bundle, first, aa, 2) && !satisfies(bundle, twice, aa, 2) &&
+			  !satisfies(bundle, twice, a_bad, 2));
 		CHECK(!satisfies(bundle, both, NULL, 0));
 	}
 
 	/* ... also when it writes itself in another way: the certificate and the MSP are who it is */
 	{
 		PolicySignature other = a;
-		uint8_t    *bytes = fb_allocate(allocator, a.identity.size + 3);
+		uint8_t *bytes = fb_allocate(allocator, a.identity.size + 3);
 		PolicySignature a_other[] = {a, other};
 		PolicySignature other_a[] = {other, a};
 		PolicySignature bad_other[] = {bad, other};
@@ -456,14 +597,17 @@ test_signature_sets(void)
 		other.identity = fb_bytes(bytes, a.identity.size + 3);
 		a_other[1] = other_a[0] = bad_other[1] = other;
 		CHECK(satisfies(bundle, first, &other, 1) && satisfies(bundle, first, bad_other, 2));
-		CHECK(!satisfies(bundle, twice, a_other, 2) && !satisfies(bundle, twice, other_a, 2) && !satisfies(bundle, twice, bad_other, 2));
+		CHECK(!satisfies(bundle, twice, a_other, 2) && !satisfies(bundle, twice, other_a, 2) &&
+			  !satisfies(bundle, twice, bad_other, 2));
 	}
 
 	/* each signature is verified once for all policies, and only if a principal asks for it */
 	{
 		PolicySignature ab[] = {a, b};
 
-		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, ab, 2, counting_verify, &verifier, &set, &error), FB_OK);
+		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, ab, 2, counting_verify,
+											  &verifier, &set, &error),
+					 FB_OK);
 		CHECK_STATUS(policy_evaluate(first, set, &satisfied, &error), FB_OK);
 		CHECK(satisfied && verifier.calls == 1 && verifier.calls_of[0] == 1);
 		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_OK);
@@ -473,17 +617,23 @@ test_signature_sets(void)
 		CHECK(!satisfied && verifier.calls == 2);
 	}
 
-	/* a wrong signature is verified once however often it is there; what is wrong is not compared any more after the first policies */
+	/*
+	 * a wrong signature is verified once however often it is there; what is wrong is not compared
+	 * any more after the first policies
+	 */
 	{
 		PolicySignature many[200];
-		FbBytes		names[2] = {FB_BYTES_LITERAL("OR('Org1MSP.peer','Org1MSP.peer','Org2MSP.peer')"), FB_BYTES_LITERAL("AND('Org2MSP.peer','Org1MSP.peer')")};
+		FbBytes names[2] = {FB_BYTES_LITERAL("OR('Org1MSP.peer','Org1MSP.peer','Org2MSP.peer')"),
+							FB_BYTES_LITERAL("AND('Org2MSP.peer','Org1MSP.peer')")};
 
 		for (int i = 0; i < 198; i++)
 			many[i] = bad;
 		many[198] = a;
 		many[199] = b;
 		verifier = (Verifier) {0};
-		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, many, 200, counting_verify, &verifier, &set, &error), FB_OK);
+		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, many, 200, counting_verify,
+											  &verifier, &set, &error),
+					 FB_OK);
 		for (int i = 0; i < 20; i++)
 		{
 			const Policy *policy;
@@ -493,13 +643,14 @@ test_signature_sets(void)
 			CHECK_STATUS(policy_evaluate(policy, set, &satisfied, &error), FB_OK);
 			CHECK(satisfied);
 		}
-		CHECK(verifier.calls == 3 && verifier.calls_of[0] == 1 && verifier.calls_of[198] == 1 && verifier.calls_of[199] == 1);
+		CHECK(verifier.calls == 3 && verifier.calls_of[0] == 1 && verifier.calls_of[198] == 1 &&
+			  verifier.calls_of[199] == 1);
 	}
 
 	/* the part that many sign is hashed once */
 	{
 		CryptoSha256 hash;
-		uint8_t		digests[2][CRYPTO_SHA256_BYTES];
+		uint8_t digests[2][CRYPTO_SHA256_BYTES];
 		PolicySignature started = a;
 
 		crypto_sha256_start(&hash);
@@ -515,13 +666,15 @@ test_signature_sets(void)
 	{
 		PolicySignature ab[] = {a, b};
 
-		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, ab, 2, counting_verify, &verifier, &set, &error), FB_OK);
+		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, ab, 2, counting_verify,
+											  &verifier, &set, &error),
+					 FB_OK);
 		verifier.fail = FB_OUT_OF_MEMORY;
 		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_OUT_OF_MEMORY);
 		CHECK_TEXT(error.message, "verifier is ill");
 		verifier.fail = FB_CRYPTO_FAILURE;
 		CHECK_STATUS(policy_require(allocator, both, set, &error), FB_CRYPTO_FAILURE);
-		verifier.fail = FB_BUSY;	/* no failure of memory or OpenSSL, but the verifier's own */
+		verifier.fail = FB_BUSY; /* no failure of memory or OpenSSL, but the verifier's own */
 		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_BUSY);
 		verifier.fail = FB_OK;
 		CHECK_STATUS(policy_require(allocator, both, set, &error), FB_OK);
@@ -531,18 +684,30 @@ test_signature_sets(void)
 	{
 		PolicySignature mixed[] = {bad, garbage, b, b};
 
-		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, mixed, 4, NULL, NULL, &set, &error), FB_OK);
-		CHECK_STATUS(policy_require(allocator, policy_manager_find(bundle->policies, CONFIG_POLICY_LIFECYCLE_ENDORSEMENT), set, &error),
+		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, mixed, 4, NULL, NULL, &set,
+											  &error),
+					 FB_OK);
+		CHECK_STATUS(policy_require(allocator,
+									policy_manager_find(bundle->policies,
+														CONFIG_POLICY_LIFECYCLE_ENDORSEMENT),
+									set, &error),
 					 FB_POLICY_NOT_SATISFIED);
-		CHECK_TEXT(error.message, "policy \"/Channel/Application/LifecycleEndorsement\" is not satisfied");
-		CHECK_TEXT(error.detail, "It needs MAJORITY Endorsement of Org1MSP, Org2MSP. Signed by: Org1MSP peer \"peer0.org1.example.com\": wrong signature; "
-				   "signature 2: invalid certificate; Org2MSP peer \"peer0.org2.example.com\": valid; Org2MSP peer \"peer0.org2.example.com\": "
-				   "matches no principal.");
+		CHECK_TEXT(error.message,
+				   "policy \"/Channel/Application/LifecycleEndorsement\" is not satisfied");
+		CHECK_TEXT(
+			error.detail,
+			"It needs MAJORITY Endorsement of Org1MSP, Org2MSP. Signed by: Org1MSP peer \"peer0.org1.example.com\": wrong signature; "
+			"signature 2: invalid certificate; Org2MSP peer \"peer0.org2.example.com\": valid; Org2MSP peer \"peer0.org2.example.com\": "
+			"matches no principal.");
 		CHECK_STATUS(policy_require(allocator, NULL, set, &error), FB_POLICY_NOT_SATISFIED);
 		CHECK_TEXT(error.message, "policy \"missing policy\" is not satisfied");
 	}
-	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, NULL, FB_POLICY_SIGNATURES_MAX, NULL, NULL, &set, &error), FB_OK);
-	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, NULL, FB_POLICY_SIGNATURES_MAX + 1, NULL, NULL, &set, &error), FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, NULL, FB_POLICY_SIGNATURES_MAX,
+										  NULL, NULL, &set, &error),
+				 FB_OK);
+	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, NULL,
+										  FB_POLICY_SIGNATURES_MAX + 1, NULL, NULL, &set, &error),
+				 FB_LIMIT_EXCEEDED);
 	config_bundle_destroy(bundle);
 }
 
@@ -552,15 +717,17 @@ test_signature_sets(void)
 static Common__ConfigEnvelope *
 real_config(void)
 {
-	BlockView	view;
+	BlockView view;
 	Common__Envelope *envelope;
 	Common__Payload *payload;
 	Common__ConfigEnvelope *config;
 
 	if (block_parse(read_block("blocks", 0), allocator, &view, &error) != FB_OK ||
 		PROTO_UNPACK(common__envelope, view.data[0], allocator, &envelope, &error) != FB_OK ||
-		PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload, &error) != FB_OK ||
-		PROTO_UNPACK(common__config_envelope, proto_bytes(payload->data), allocator, &config, &error) != FB_OK)
+		PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload,
+					 &error) != FB_OK ||
+		PROTO_UNPACK(common__config_envelope, proto_bytes(payload->data), allocator, &config,
+					 &error) != FB_OK)
 		exit(2);
 	return config;
 }
@@ -570,11 +737,12 @@ group_at(Common__ConfigGroup *group, const char *path)
 {
 	while (*path != '\0')
 	{
-		size_t		size = strcspn(path, "/");
+		size_t size = strcspn(path, "/");
 		Common__ConfigGroup *next = NULL;
 
 		for (size_t i = 0; i < group->n_groups; i++)
-			if (strlen(group->groups[i]->key) == size && memcmp(group->groups[i]->key, path, size) == 0)
+			if (strlen(group->groups[i]->key) == size &&
+				memcmp(group->groups[i]->key, path, size) == 0)
 				next = group->groups[i]->value;
 		if (next == NULL)
 			exit(2);
@@ -616,7 +784,8 @@ remove_value(Common__ConfigGroup *group, const char *name)
 	for (size_t i = 0; i < group->n_values; i++)
 		if (strcmp(group->values[i]->key, name) == 0)
 		{
-			memmove(&group->values[i], &group->values[i + 1], (group->n_values - i - 1) * sizeof(group->values[0]));
+			memmove(&group->values[i], &group->values[i + 1],
+					(group->n_values - i - 1) * sizeof(group->values[0]));
 			group->n_values--;
 			return;
 		}
@@ -626,7 +795,7 @@ remove_value(Common__ConfigGroup *group, const char *name)
 static FbBytes
 pack(const ProtobufCMessage *message)
 {
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	if (proto_pack(message, allocator, &bytes, &error) != FB_OK)
 		exit(2);
@@ -638,7 +807,9 @@ static FbBytes
 capabilities(const char *first, const char *second)
 {
 	Common__Capabilities message = COMMON__CAPABILITIES__INIT;
-	Common__Capabilities__CapabilitiesEntry entries[2] = {COMMON__CAPABILITIES__CAPABILITIES_ENTRY__INIT, COMMON__CAPABILITIES__CAPABILITIES_ENTRY__INIT};
+	Common__Capabilities__CapabilitiesEntry entries[2] =
+		{COMMON__CAPABILITIES__CAPABILITIES_ENTRY__INIT,
+		 COMMON__CAPABILITIES__CAPABILITIES_ENTRY__INIT};
 	Common__Capabilities__CapabilitiesEntry *pointers[2] = {&entries[0], &entries[1]};
 	Common__Capability capability = COMMON__CAPABILITY__INIT;
 
@@ -655,7 +826,8 @@ static FbStatus
 try_config(const Common__ConfigEnvelope *config)
 {
 	ConfigBundle *bundle;
-	FbStatus	status = config_bundle_create(allocator, "bench", pack(&config->base), &bundle, &error);
+	FbStatus status =
+		config_bundle_create(allocator, "bench", pack(&config->base), &bundle, &error);
 
 	CHECK((status == FB_OK) == (bundle != NULL));
 	config_bundle_destroy(bundle);
@@ -681,9 +853,12 @@ change_raft(Common__ConfigGroup *orderer, int what)
 
 	for (size_t i = 0; i < orderer->n_values; i++)
 		if (strcmp(orderer->values[i]->key, "ConsensusType") == 0 &&
-			PROTO_UNPACK(orderer__consensus_type, proto_bytes(orderer->values[i]->value->value), allocator, &consensus, &error) != FB_OK)
+			PROTO_UNPACK(orderer__consensus_type, proto_bytes(orderer->values[i]->value->value),
+						 allocator, &consensus, &error) != FB_OK)
 			exit(2);
-	if (consensus == NULL || PROTO_UNPACK(etcdraft__config_metadata, proto_bytes(consensus->metadata), allocator, &metadata, &error) != FB_OK)
+	if (consensus == NULL ||
+		PROTO_UNPACK(etcdraft__config_metadata, proto_bytes(consensus->metadata), allocator,
+					 &metadata, &error) != FB_OK)
 		exit(2);
 	switch (what)
 	{
@@ -720,7 +895,7 @@ change_raft(Common__ConfigGroup *orderer, int what)
 static char *
 numbered_name(size_t number)
 {
-	char	   *name = fb_allocate(allocator, 16);
+	char *name = fb_allocate(allocator, 16);
 
 	snprintf(name, 16, "x%zu", number);
 	return name;
@@ -730,7 +905,8 @@ numbered_name(size_t number)
 static void
 add_groups(Common__ConfigGroup *group, size_t count)
 {
-	Common__ConfigGroup__GroupsEntry **groups = fb_allocate_array(allocator, count, sizeof(*groups));
+	Common__ConfigGroup__GroupsEntry **groups =
+		fb_allocate_array(allocator, count, sizeof(*groups));
 
 	memcpy(groups, group->groups, group->n_groups * sizeof(*groups));
 	for (size_t i = group->n_groups; i < count; i++)
@@ -750,7 +926,8 @@ add_groups(Common__ConfigGroup *group, size_t count)
 static void
 add_policies(Common__ConfigGroup *group, size_t count)
 {
-	Common__ConfigGroup__PoliciesEntry **policies = fb_allocate_array(allocator, count, sizeof(*policies));
+	Common__ConfigGroup__PoliciesEntry **policies =
+		fb_allocate_array(allocator, count, sizeof(*policies));
 
 	memcpy(policies, group->policies, group->n_policies * sizeof(*policies));
 	for (size_t i = group->n_policies; i < count; i++)
@@ -769,9 +946,9 @@ test_changed_configurations(void)
 {
 	static const struct
 	{
-		FbStatus	status;
+		FbStatus status;
 		const char *message;
-	}			expected[] = {
+	} expected[] = {
 		[0] = {FB_OK, NULL},
 		[1] = {FB_INVALID_CONFIG, "Channel capability \"V3_0\" is required but not supported"},
 		[2] = {FB_INVALID_CONFIG, "Orderer capability \"V9\" is required but not supported"},
@@ -788,7 +965,9 @@ test_changed_configurations(void)
 		[13] = {FB_INVALID_CONFIG, "maximum message count of a batch is 0"},
 		[14] = {FB_INVALID_CONFIG, "absolute maximum size of a batch is 0"},
 		[15] = {FB_INVALID_CONFIG, "preferred maximum size of a batch is 0"},
-		[16] = {FB_INVALID_CONFIG, "preferred maximum size of a batch, 11 bytes, is greater than the absolute maximum, 10 bytes"},
+		[16] =
+			{FB_INVALID_CONFIG,
+			 "preferred maximum size of a batch, 11 bytes, is greater than the absolute maximum, 10 bytes"},
 		[17] = {FB_INVALID_CONFIG, "invalid duration \"\""},
 		[18] = {FB_INVALID_CONFIG, "batch timeout is not positive"},
 		[19] = {FB_INVALID_CONFIG, "the etcdraft metadata of the consensus type is malformed"},
@@ -796,9 +975,12 @@ test_changed_configurations(void)
 		[21] = {FB_INVALID_CONFIG, "Raft election ticks (1) must be more than heartbeat ticks (1)"},
 		[22] = {FB_INVALID_CONFIG, "invalid duration \"soon\""},
 		[23] = {FB_INVALID_CONFIG, "Raft tick interval is not positive"},
-		[24] = {FB_INVALID_CONFIG, "consenters localhost:7150 and localhost:7250 have the same TLS certificate"},
-		[25] = {FB_INVALID_CONFIG, "consenter localhost:7350 has an invalid TLS server certificate"},
-		[26] = {FB_INVALID_CONFIG, "Raft election ticks, heartbeat ticks and blocks in flight must not be 0"},
+		[24] = {FB_INVALID_CONFIG,
+				"consenters localhost:7150 and localhost:7250 have the same TLS certificate"},
+		[25] = {FB_INVALID_CONFIG,
+				"consenter localhost:7350 has an invalid TLS server certificate"},
+		[26] = {FB_INVALID_CONFIG,
+				"Raft election ticks, heartbeat ticks and blocks in flight must not be 0"},
 		[27] = {FB_INVALID_CONFIG, "organisation /Channel/Application/Org2MSP has no MSP"},
 		[28] = {FB_INVALID_CONFIG, "value \"BatchSize\" in /Channel/Orderer is not a BatchSize"},
 		[29] = {FB_INVALID_CONFIG, "invalid name \"a_b\" of a configuration element"},
@@ -807,9 +989,9 @@ test_changed_configurations(void)
 		[32] = {FB_INVALID_CONFIG, "the configuration is empty"},
 		[33] = {FB_INVALID_CONFIG, "the configuration is empty"},
 		[34] = {FB_INVALID_POLICY, "invalid policy \"/Channel/Application/Writers\""},
-		[35] = {FB_OK, NULL},	/* orderers only */
-		[36] = {FB_OK, NULL},	/* application only */
-		[37] = {FB_OK, NULL},	/* another consensus type is read, without consenters */
+		[35] = {FB_OK, NULL}, /* orderers only */
+		[36] = {FB_OK, NULL}, /* application only */
+		[37] = {FB_OK, NULL}, /* another consensus type is read, without consenters */
 		[38] = {FB_LIMIT_EXCEEDED, "/Channel/Application has 1025 sub-groups, more than 1024"},
 		[39] = {FB_LIMIT_EXCEEDED, "/Channel/Application has 1025 policies, more than 1024"},
 	};
@@ -824,7 +1006,7 @@ test_changed_configurations(void)
 		Common__BlockDataHashingStructure structure = COMMON__BLOCK_DATA_HASHING_STRUCTURE__INIT;
 		Orderer__BatchTimeout batch_timeout = ORDERER__BATCH_TIMEOUT__INIT;
 		Orderer__ConsensusType consensus = ORDERER__CONSENSUS_TYPE__INIT;
-		FbStatus	status;
+		FbStatus status;
 
 		switch (i)
 		{
@@ -943,7 +1125,8 @@ test_changed_configurations(void)
 		status = try_config(config);
 		if (!CHECK_STATUS(status, expected[i].status))
 			fprintf(stderr, "    case %zu: %s %s\n", i, error.message, error.detail);
-		if (status != FB_OK && expected[i].message != NULL && !CHECK_TEXT(error.message, expected[i].message))
+		if (status != FB_OK && expected[i].message != NULL &&
+			!CHECK_TEXT(error.message, expected[i].message))
 			fprintf(stderr, "    case %zu\n", i);
 	}
 
@@ -957,7 +1140,9 @@ test_changed_configurations(void)
 	{
 		ConfigBundle *bundle;
 
-		CHECK_STATUS(config_bundle_create(allocator, "Bench", pack(&real_config()->base), &bundle, &error), FB_INVALID_ARGUMENT);
+		CHECK_STATUS(config_bundle_create(allocator, "Bench", pack(&real_config()->base), &bundle,
+										  &error),
+					 FB_INVALID_ARGUMENT);
 	}
 }
 
@@ -995,13 +1180,17 @@ real_profile(const ConfigBundle *bundle)
 	return profile;
 }
 
-/* the same groups, values, policies, versions and mod_policies, with the same bytes in values and policies */
+/*
+ * the same groups, values, policies, versions and mod_policies, with the same bytes in values and
+ * policies
+ */
 static void
 compare_groups(const Common__ConfigGroup *ours, const Common__ConfigGroup *theirs, const char *path)
 {
 	CHECK(ours->version == theirs->version);
 	CHECK_TEXT(ours->mod_policy, theirs->mod_policy);
-	if (!CHECK(ours->n_values == theirs->n_values && ours->n_policies == theirs->n_policies && ours->n_groups == theirs->n_groups))
+	if (!CHECK(ours->n_values == theirs->n_values && ours->n_policies == theirs->n_policies &&
+			   ours->n_groups == theirs->n_groups))
 	{
 		fprintf(stderr, "    in %s\n", path);
 		return;
@@ -1011,7 +1200,8 @@ compare_groups(const Common__ConfigGroup *ours, const Common__ConfigGroup *their
 		CHECK_TEXT(ours->values[i]->key, theirs->values[i]->key);
 		CHECK_TEXT(ours->values[i]->value->mod_policy, theirs->values[i]->value->mod_policy);
 		CHECK(ours->values[i]->value->version == theirs->values[i]->value->version);
-		if (!CHECK(fb_bytes_equal(proto_bytes(ours->values[i]->value->value), proto_bytes(theirs->values[i]->value->value))))
+		if (!CHECK(fb_bytes_equal(proto_bytes(ours->values[i]->value->value),
+								  proto_bytes(theirs->values[i]->value->value))))
 			fprintf(stderr, "    value %s in %s\n", ours->values[i]->key, path);
 	}
 	for (size_t i = 0; i < ours->n_policies; i++)
@@ -1019,7 +1209,8 @@ compare_groups(const Common__ConfigGroup *ours, const Common__ConfigGroup *their
 		CHECK_TEXT(ours->policies[i]->key, theirs->policies[i]->key);
 		CHECK_TEXT(ours->policies[i]->value->mod_policy, theirs->policies[i]->value->mod_policy);
 		CHECK(ours->policies[i]->value->policy->type == theirs->policies[i]->value->policy->type);
-		if (!CHECK(fb_bytes_equal(proto_bytes(ours->policies[i]->value->policy->value), proto_bytes(theirs->policies[i]->value->policy->value))))
+		if (!CHECK(fb_bytes_equal(proto_bytes(ours->policies[i]->value->policy->value),
+								  proto_bytes(theirs->policies[i]->value->policy->value))))
 			fprintf(stderr, "    policy %s in %s\n", ours->policies[i]->key, path);
 	}
 	for (size_t i = 0; i < ours->n_groups; i++)
@@ -1031,14 +1222,22 @@ compare_groups(const Common__ConfigGroup *ours, const Common__ConfigGroup *their
 
 /* the envelope of a configuration block, its payload and channel header */
 static void
-open_block(FbBytes block, BlockView *view, Common__Envelope **envelope, Common__Payload **payload, Common__ChannelHeader **channel_header,
-		   Common__SignatureHeader **signature_header)
+open_block(FbBytes block, BlockView *view, Common__Envelope **envelope, Common__Payload **payload,
+		   Common__ChannelHeader **channel_header, Common__SignatureHeader **signature_header)
 {
 	CHECK_STATUS(block_parse(block, allocator, view, &error), FB_OK);
 	CHECK_STATUS(PROTO_UNPACK(common__envelope, view->data[0], allocator, envelope, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes((*envelope)->payload), allocator, payload, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(common__channel_header, proto_bytes((*payload)->header->channel_header), allocator, channel_header, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(common__signature_header, proto_bytes((*payload)->header->signature_header), allocator, signature_header, &error), FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes((*envelope)->payload), allocator,
+							  payload, &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__channel_header,
+							  proto_bytes((*payload)->header->channel_header), allocator,
+							  channel_header, &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__signature_header,
+							  proto_bytes((*payload)->header->signature_header), allocator,
+							  signature_header, &error),
+				 FB_OK);
 }
 
 static void
@@ -1047,18 +1246,20 @@ test_genesis(void)
 	ConfigBundle *real;
 	ConfigBundle *made;
 	ConfigProfile profile;
-	FbBytes		block;
-	FbBytes		again;
-	BlockView	real_view;
-	BlockView	view;
+	FbBytes block;
+	FbBytes again;
+	BlockView real_view;
+	BlockView view;
 	Common__Envelope *envelope;
 	Common__Payload *payload;
 	Common__Payload *real_payload;
 	Common__ChannelHeader *channel_header;
 	Common__SignatureHeader *signature_header;
 
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error), FB_OK);
-	open_block(read_block("orderer-blocks", 0), &real_view, &envelope, &real_payload, &channel_header, &signature_header);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error),
+				 FB_OK);
+	open_block(read_block("orderer-blocks", 0), &real_view, &envelope, &real_payload,
+			   &channel_header, &signature_header);
 	profile = real_profile(real);
 	CHECK(signature_header->nonce.len == FB_NONCE_BYTES);
 	memcpy(profile.nonce, signature_header->nonce.data, FB_NONCE_BYTES);
@@ -1072,8 +1273,10 @@ test_genesis(void)
 	/* with the same nonce and time, everything but the order of the maps is the same */
 	open_block(block, &view, &envelope, &payload, &channel_header, &signature_header);
 	CHECK(envelope->signature.len == 0 && signature_header->creator.len == 0);
-	CHECK(fb_bytes_equal(proto_bytes(payload->header->channel_header), proto_bytes(real_payload->header->channel_header)));
-	CHECK(fb_bytes_equal(proto_bytes(payload->header->signature_header), proto_bytes(real_payload->header->signature_header)));
+	CHECK(fb_bytes_equal(proto_bytes(payload->header->channel_header),
+						 proto_bytes(real_payload->header->channel_header)));
+	CHECK(fb_bytes_equal(proto_bytes(payload->header->signature_header),
+						 proto_bytes(real_payload->header->signature_header)));
 	CHECK(payload->data.len == real_payload->data.len);
 	CHECK(view.header.number == 0 && view.header.previous_hash.size == 0);
 	CHECK_STATUS(block_check_data(&view, &error), FB_OK);
@@ -1099,17 +1302,19 @@ test_genesis_variants(void)
 	ConfigBundle *made;
 	ConfigProfile profile;
 	ProfileOrganization both;
-	FbBytes		block;
-	ConfigAcl	acls[] = {{"peer/Propose", "Admins"}, {"event/Block", "/Channel/Readers"}};
+	FbBytes block;
+	ConfigAcl acls[] = {{"peer/Propose", "Admins"}, {"event/Block", "/Channel/Readers"}};
 	ProfilePolicy policies[] = {
-		{"/Channel/Application", "LifecycleEndorsement", false, "OutOf(1, 'OrdererMSP.peer', 'OrdererMSP.admin')"},
+		{"/Channel/Application", "LifecycleEndorsement", false,
+		 "OutOf(1, 'OrdererMSP.peer', 'OrdererMSP.admin')"},
 		{"/Channel/Application/OrdererMSP", "Auditors", false, "OR('OrdererMSP.client')"},
 		{"/Channel/Application", "Audit", true, "ANY Auditors"},
 		{"/Channel", "Writers", true, "ALL Writers"},
 	};
-	char	   *text;
+	char *text;
 
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error), FB_OK);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error),
+				 FB_OK);
 	profile = real_profile(real);
 	both = profile.organizations[2];
 	both.name = NULL;
@@ -1123,20 +1328,34 @@ test_genesis_variants(void)
 	if (!CHECK_STATUS(config_genesis_block(allocator, &profile, &block, &error), FB_OK))
 		fprintf(stderr, "%s %s\n", error.message, error.detail);
 	CHECK_STATUS(config_bundle_from_block(allocator, block, &made, &error), FB_OK);
-	CHECK(made->application_organizations_count == 1 && made->orderer_organizations_count == 1 && msp_manager_count(made->msps) == 1);
+	CHECK(made->application_organizations_count == 1 && made->orderer_organizations_count == 1 &&
+		  msp_manager_count(made->msps) == 1);
 	CHECK_TEXT(made->application_organizations[0].name, "OrdererMSP");
 	CHECK(made->application_organizations[0].anchors_count == 0);
 	CHECK(made->acls_count == 2);
 	CHECK_TEXT(config_acl_policy_path(made, "peer/Propose"), "/Channel/Application/Admins");
 	CHECK_TEXT(config_acl_policy_path(made, "event/Block"), "/Channel/Readers");
 	CHECK_TEXT(config_acl_policy_path(made, "event/FilteredBlock"), "/Channel/Application/Readers");
-	CHECK_STATUS(policy_describe(allocator, policy_manager_find(made->policies, CONFIG_POLICY_LIFECYCLE_ENDORSEMENT), &text, NULL), FB_OK);
+	CHECK_STATUS(policy_describe(allocator,
+								 policy_manager_find(made->policies,
+													 CONFIG_POLICY_LIFECYCLE_ENDORSEMENT),
+								 &text, NULL),
+				 FB_OK);
 	CHECK_TEXT(text, "OR('OrdererMSP.peer', 'OrdererMSP.admin')");
-	CHECK_STATUS(policy_describe(allocator, policy_manager_find(made->policies, "/Channel/Application/Audit"), &text, NULL), FB_OK);
+	CHECK_STATUS(policy_describe(allocator,
+								 policy_manager_find(made->policies, "/Channel/Application/Audit"),
+								 &text, NULL),
+				 FB_OK);
 	CHECK_TEXT(text, "ANY Auditors of OrdererMSP");
-	CHECK_STATUS(policy_describe(allocator, policy_manager_find(made->policies, "/Channel/Application/OrdererMSP/Auditors"), &text, NULL), FB_OK);
+	CHECK_STATUS(policy_describe(allocator,
+								 policy_manager_find(made->policies,
+													 "/Channel/Application/OrdererMSP/Auditors"),
+								 &text, NULL),
+				 FB_OK);
 	CHECK_TEXT(text, "OR('OrdererMSP.client')");
-	CHECK_STATUS(policy_describe(allocator, policy_manager_find(made->policies, "/Channel/Writers"), &text, NULL), FB_OK);
+	CHECK_STATUS(policy_describe(allocator, policy_manager_find(made->policies, "/Channel/Writers"),
+								 &text, NULL),
+				 FB_OK);
 	CHECK_TEXT(text, "ALL Writers of Application, Orderer");
 	config_bundle_destroy(made);
 	config_bundle_destroy(real);
@@ -1147,9 +1366,9 @@ test_profile_errors(void)
 {
 	static const struct
 	{
-		FbStatus	status;
+		FbStatus status;
 		const char *message;
-	}			expected[] = {
+	} expected[] = {
 		{FB_INVALID_ARGUMENT, "channel has no name"},
 		{FB_INVALID_ARGUMENT, "invalid channel name \"My\""},
 		{FB_INVALID_CONFIG, "channel has no application organisation"},
@@ -1165,17 +1384,21 @@ test_profile_errors(void)
 		{FB_INVALID_CONFIG, "consenter localhost:7150 is given twice"},
 		{FB_INVALID_CONFIG, "consenter 1 has no host or no valid port"},
 		{FB_INVALID_CONFIG, "consenter localhost:7150 has an invalid TLS client certificate"},
-		{FB_INVALID_CONFIG, "TLS server certificate of consenter localhost:7150 is not issued by an orderer organisation of the channel"},
+		{FB_INVALID_CONFIG,
+		 "TLS server certificate of consenter localhost:7150 is not issued by an orderer organisation of the channel"},
 		{FB_INVALID_CONFIG, "maximum message count of a batch is 0"},
-		{FB_INVALID_CONFIG, "preferred maximum size of a batch, 2097152 bytes, is greater than the absolute maximum, 2097151 bytes"},
+		{FB_INVALID_CONFIG,
+		 "preferred maximum size of a batch, 2097152 bytes, is greater than the absolute maximum, 2097151 bytes"},
 		{FB_INVALID_CONFIG, "batch timeout is not positive"},
 		{FB_INVALID_CONFIG, "Raft tick interval is not positive"},
 		{FB_INVALID_CONFIG, "unknown resource \"peer/Fly\" in the ACLs"},
 		{FB_INVALID_CONFIG, "resource \"cscc/JoinChain\" cannot be guarded by a channel"},
 		{FB_INVALID_CONFIG, "resource \"peer/Propose\" is given twice in the ACLs"},
-		{FB_INVALID_CONFIG, "the ACL of \"peer/Propose\" names policy \"/Channel/Application/Nobody\", which does not exist"},
+		{FB_INVALID_CONFIG,
+		 "the ACL of \"peer/Propose\" names policy \"/Channel/Application/Nobody\", which does not exist"},
 		{FB_INVALID_POLICY, "invalid policy: expected AND, OR or OutOf"},
-		{FB_INVALID_CONFIG, "the profile's policy \"P\" is for group \"/Channel/Consortiums\", which does not exist"},
+		{FB_INVALID_CONFIG,
+		 "the profile's policy \"P\" is for group \"/Channel/Consortiums\", which does not exist"},
 		{FB_INVALID_CONFIG, "invalid name \"a b\" of a configuration element"},
 		{FB_INVALID_CONFIG, "policy \"P\" of /Channel is given twice"},
 		{FB_INVALID_CONFIG, "unknown Channel capability \"V3_0\""},
@@ -1184,18 +1407,20 @@ test_profile_errors(void)
 	};
 	ConfigBundle *real;
 
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error), FB_OK);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error),
+				 FB_OK);
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 	{
 		ConfigProfile profile = real_profile(real);
 		ProfileOrganization organizations[3];
 		ConfigConsenter consenters[3];
 		ConfigAddress anchor = {"", 1};
-		ConfigAcl	acls[2] = {{"peer/Propose", "Nobody"}, {"peer/Propose", "Admins"}};
-		ProfilePolicy policies[2] = {{"/Channel", "P", false, "OR('Org1MSP.peer')"}, {"/Channel", "P", true, "ANY Readers"}};
+		ConfigAcl acls[2] = {{"peer/Propose", "Nobody"}, {"peer/Propose", "Admins"}};
+		ProfilePolicy policies[2] = {{"/Channel", "P", false, "OR('Org1MSP.peer')"},
+									 {"/Channel", "P", true, "ANY Readers"}};
 		const char *endpoint = "localhost";
-		FbBytes		block;
-		FbStatus	status;
+		FbBytes block;
+		FbStatus status;
 
 		memcpy(organizations, profile.organizations, sizeof(organizations));
 		memcpy(consenters, profile.consenters, sizeof(consenters));
@@ -1253,13 +1478,14 @@ test_profile_errors(void)
 				consenters[0].client_tls_certificate = FB_BYTES_EMPTY;
 				break;
 			case 15:
-				{
-					FbBytes		file = check_read_file("test/vectors/crypto/peerOrganizations/org1.example.com/peers/peer0.org1.example.com/tls/server.crt");
+			{
+				FbBytes file = check_read_file(
+					"test/vectors/crypto/peerOrganizations/org1.example.com/peers/peer0.org1.example.com/tls/server.crt");
 
-					fb_bytes_copy(allocator, file, &consenters[0].server_tls_certificate, NULL);
-					free((void *) file.data);
-					break;
-				}
+				fb_bytes_copy(allocator, file, &consenters[0].server_tls_certificate, NULL);
+				free((void *) file.data);
+				break;
+			}
 			case 16:
 				profile.batch_messages_max = 0;
 				break;
@@ -1315,26 +1541,32 @@ test_profile_errors(void)
 		}
 		status = config_genesis_block(allocator, &profile, &block, &error);
 		CHECK(block.size == 0);
-		if (!CHECK_STATUS(status, expected[i].status) || !CHECK_TEXT(error.message, expected[i].message))
+		if (!CHECK_STATUS(status, expected[i].status) ||
+			!CHECK_TEXT(error.message, expected[i].message))
 			fprintf(stderr, "    case %s: %s %s\n", number_text(i), error.message, error.detail);
 	}
 	config_bundle_destroy(real);
 }
 
-/* addresses of the channel instead of the organizations': as configtxgen writes them (encoder.go, NewChannelGroup), and read again */
+/*
+ * addresses of the channel instead of the organizations': as configtxgen writes them (encoder.go,
+ * NewChannelGroup), and read again
+ */
 static void
 test_orderer_addresses(void)
 {
-	static const char *const addresses[] = {"orderer1.example.com:7050", "orderer2.example.com:7050"};
+	static const char *const addresses[] = {"orderer1.example.com:7050",
+											"orderer2.example.com:7050"};
 	ConfigBundle *real;
 	ConfigBundle *bundle;
 	ConfigProfile profile;
 	ProfileOrganization organizations[3];
-	FbBytes		block;
+	FbBytes block;
 	const Common__ConfigGroup *group;
-	bool		found = false;
+	bool found = false;
 
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error), FB_OK);
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error),
+				 FB_OK);
 	profile = real_profile(real);
 	memcpy(organizations, profile.organizations, sizeof(organizations));
 	organizations[2].endpoints_count = 0;
@@ -1361,25 +1593,26 @@ test_orderer_addresses(void)
 static void
 test_hostile(void)
 {
-	FbBytes		block = read_block("blocks", 0);
-	uint8_t    *copy = fb_allocate(allocator, block.size);
-	FbRand		rand;
-	size_t		accepted = 0;
-	size_t		refused = 0;
+	FbBytes block = read_block("blocks", 0);
+	uint8_t *copy = fb_allocate(allocator, block.size);
+	FbRand rand;
+	size_t accepted = 0;
+	size_t refused = 0;
 
 	fb_rand_seed(&rand, 20);
 	for (int round = 0; round < 400; round++)
 	{
-		FbArena		own;
+		FbArena own;
 		ConfigBundle *bundle;
-		size_t		size = block.size;
+		size_t size = block.size;
 
 		memcpy(copy, block.data, block.size);
 		copy[fb_rand_below(&rand, block.size)] ^= (uint8_t) (1 + fb_rand_below(&rand, 255));
 		if (round % 8 == 0)
 			size = fb_rand_below(&rand, block.size);
 		fb_arena_init(&own);
-		if (config_bundle_from_block(&own.allocator, fb_bytes(copy, size), &bundle, &error) == FB_OK)
+		if (config_bundle_from_block(&own.allocator, fb_bytes(copy, size), &bundle, &error) ==
+			FB_OK)
 			accepted++;
 		else
 			refused++;
@@ -1397,16 +1630,22 @@ walk_bundle(FbAllocator *memory)
 {
 	ConfigBundle *bundle;
 	PolicySignatureSet *set;
-	FbStatus	status = config_bundle_from_block(memory, walked_block, &bundle, &error);
+	FbStatus status = config_bundle_from_block(memory, walked_block, &bundle, &error);
 	PolicySignature signature = {.identity = FB_BYTES_LITERAL("x")};
-	bool		satisfied;
+	bool satisfied;
 
 	if (status == FB_OK)
-		status = policy_signatures_create(memory, bundle->msps, &signature, 1, NULL, NULL, &set, &error);
+		status =
+			policy_signatures_create(memory, bundle->msps, &signature, 1, NULL, NULL, &set, &error);
 	if (status == FB_OK)
-		status = policy_evaluate(policy_manager_find(bundle->policies, CONFIG_POLICY_CHANNEL_WRITERS), set, &satisfied, &error);
+		status =
+			policy_evaluate(policy_manager_find(bundle->policies, CONFIG_POLICY_CHANNEL_WRITERS),
+							set, &satisfied, &error);
 	if (status == FB_OK)
-		status = policy_require(memory, policy_manager_find(bundle->policies, CONFIG_POLICY_CHANNEL_WRITERS), set, &error);
+		status =
+			policy_require(memory,
+						   policy_manager_find(bundle->policies, CONFIG_POLICY_CHANNEL_WRITERS),
+						   set, &error);
 	config_bundle_destroy(bundle);
 	return status == FB_POLICY_NOT_SATISFIED ? FB_OK : status;
 }
@@ -1414,19 +1653,22 @@ walk_bundle(FbAllocator *memory)
 static FbStatus
 walk_genesis(FbAllocator *memory)
 {
-	FbBytes		block;
+	FbBytes block;
 
 	return config_genesis_block(memory, walked_profile, &block, &error);
 }
 
-/* every allocation fails once, in steps that keep the test short: near the beginning each, later every few */
+/*
+ * every allocation fails once, in steps that keep the test short: near the beginning each, later
+ * every few
+ */
 static void
-walk_failures(FbStatus (*work) (FbAllocator *memory))
+walk_failures(FbStatus (*work)(FbAllocator *memory))
 {
 	for (size_t fail_at = 1;; fail_at += 1 + fail_at / 60)
 	{
-		FbArena		failing;
-		FbStatus	status;
+		FbArena failing;
+		FbStatus status;
 
 		fb_arena_init(&failing);
 		failing.fail_at = fail_at;
@@ -1470,10 +1712,17 @@ config_of_genesis(void)
 	Common__Payload *payload;
 	Common__ConfigEnvelope *result;
 
-	CHECK_STATUS(PROTO_UNPACK(common__block, read_block("blocks", 0), allocator, &block, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(common__envelope, proto_bytes(block->data->data[0]), allocator, &envelope, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload, &error), FB_OK);
-	CHECK_STATUS(PROTO_UNPACK(common__config_envelope, proto_bytes(payload->data), allocator, &result, &error), FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__block, read_block("blocks", 0), allocator, &block, &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__envelope, proto_bytes(block->data->data[0]), allocator,
+							  &envelope, &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload,
+							  &error),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__config_envelope, proto_bytes(payload->data), allocator,
+							  &result, &error),
+				 FB_OK);
 	return result->config;
 }
 
@@ -1481,7 +1730,9 @@ static Common__ConfigValue *
 batch_timeout_of(Common__ConfigGroup *channel)
 {
 	for (size_t i = 0; i < channel->n_groups; i++)
-		for (size_t v = 0; strcmp(channel->groups[i]->key, "Orderer") == 0 && v < channel->groups[i]->value->n_values; v++)
+		for (size_t v = 0; strcmp(channel->groups[i]->key, "Orderer") == 0 &&
+						   v < channel->groups[i]->value->n_values;
+			 v++)
 			if (strcmp(channel->groups[i]->value->values[v]->key, "BatchTimeout") == 0)
 				return channel->groups[i]->value->values[v]->value;
 	return NULL;
@@ -1495,24 +1746,36 @@ typedef struct NewConfig
 	Common__ChannelHeader header;
 	Common__ConfigUpdateEnvelope signed_update;
 	Common__ConfigSignature signature;
-	bool		has_update;
+	bool has_update;
 } NewConfig;
 
-/* a real update, as configtxlator made it for the real network: another BatchTimeout. Signed by an orderer */
+/*
+ * a real update, as configtxlator made it for the real network: another BatchTimeout. Signed by an
+ * orderer
+ */
 static NewConfig
 real_update(void)
 {
 	Msp__SerializedIdentity identity = MSP__SERIALIZED_IDENTITY__INIT;
 	Common__SignatureHeader signature_header = COMMON__SIGNATURE_HEADER__INIT;
-	NewConfig	made = {config_of_genesis(), NULL, COMMON__CHANNEL_HEADER__INIT, COMMON__CONFIG_UPDATE_ENVELOPE__INIT, COMMON__CONFIG_SIGNATURE__INIT, true};
-	FbBytes		bytes;
+	NewConfig made = {config_of_genesis(),
+					  NULL,
+					  COMMON__CHANNEL_HEADER__INIT,
+					  COMMON__CONFIG_UPDATE_ENVELOPE__INIT,
+					  COMMON__CONFIG_SIGNATURE__INIT,
+					  true};
+	FbBytes bytes;
 
-	CHECK_STATUS(PROTO_UNPACK(common__config_update, read_vector("test/vectors/tx/config_update.pb"), allocator, &made.update, &error), FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__config_update,
+							  read_vector("test/vectors/tx/config_update.pb"), allocator,
+							  &made.update, &error),
+				 FB_OK);
 	made.header.type = COMMON__HEADER_TYPE__CONFIG_UPDATE;
 	made.config->sequence++;
 	*batch_timeout_of(made.config->channel_group) = *batch_timeout_of(made.update->write_set);
 	identity.mspid = "OrdererMSP";
-	identity.id_bytes = proto_data(read_vector("test/vectors/crypto/ordererOrganizations/example.com/orderers/orderer1.example.com/msp/signcerts/orderer1.example.com-cert.pem"));
+	identity.id_bytes = proto_data(read_vector(
+		"test/vectors/crypto/ordererOrganizations/example.com/orderers/orderer1.example.com/msp/signcerts/orderer1.example.com-cert.pem"));
 	CHECK_STATUS(PROTO_PACK(&identity, allocator, &bytes, &error), FB_OK);
 	signature_header.creator = proto_data(bytes);
 	CHECK_STATUS(PROTO_PACK(&signature_header, allocator, &bytes, &error), FB_OK);
@@ -1523,12 +1786,16 @@ real_update(void)
 
 /* the key of no orderer is at hand: what counts is over what a signature would be */
 static FbStatus
-verify_text(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *verify_error)
+verify_text(void *context, const Identity *identity, const PolicySignature *signature, size_t index,
+			bool *valid, FbError *verify_error)
 {
 	Common__ConfigUpdate *update;
 
-	CHECK_STATUS(PROTO_UNPACK(common__config_update, signature->parts[1], allocator, &update, verify_error), FB_OK);
-	*valid = signature->parts[0].size > 0 && fb_bytes_equal(signature->signature, FB_BYTES_LITERAL("good"));
+	CHECK_STATUS(PROTO_UNPACK(common__config_update, signature->parts[1], allocator, &update,
+							  verify_error),
+				 FB_OK);
+	*valid = signature->parts[0].size > 0 &&
+			 fb_bytes_equal(signature->signature, FB_BYTES_LITERAL("good"));
 	return FB_OK;
 }
 
@@ -1540,7 +1807,7 @@ check_update(const ConfigBundle *bundle, NewConfig made)
 	Common__Payload payload = COMMON__PAYLOAD__INIT;
 	Common__Header header = COMMON__HEADER__INIT;
 	Common__ConfigSignature *signatures[] = {&made.signature};
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	CHECK_STATUS(PROTO_PACK(made.update, allocator, &bytes, &error), FB_OK);
 	made.signed_update.config_update = proto_data(bytes);
@@ -1564,7 +1831,7 @@ bundle_of(Common__Config *config)
 {
 	Common__ConfigEnvelope envelope = COMMON__CONFIG_ENVELOPE__INIT;
 	ConfigBundle *bundle;
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	envelope.config = config;
 	CHECK_STATUS(PROTO_PACK(&envelope, allocator, &bytes, &error), FB_OK);
@@ -1580,11 +1847,13 @@ test_updates(void)
 	Common__Config *relaxed = config_of_genesis();
 	Common__ConfigGroup *group;
 	ConfigBundle *bundle;
-	NewConfig	made;
+	NewConfig made;
 
 	/* the orderer organisation's administrators decide about the timeout */
 	CHECK_STATUS(check_update(strict, real_update()), FB_POLICY_NOT_SATISFIED);
-	CHECK_TEXT(error.message, "the update of /Channel/Orderer/BatchTimeout is not signed as its policy Admins wants");
+	CHECK_TEXT(
+		error.message,
+		"the update of /Channel/Orderer/BatchTimeout is not signed as its policy Admins wants");
 	batch_timeout_of(relaxed->channel_group)->mod_policy = "BlockValidation";
 	bundle = bundle_of(relaxed);
 	CHECK_STATUS(check_update(bundle, real_update()), FB_OK);
@@ -1614,7 +1883,10 @@ test_updates(void)
 	made.update->write_set = NULL;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
 
-	/* another result than the update gives: an element changed, missing, too many; the present configuration */
+	/*
+	 * another result than the update gives: an element changed, missing, too many; the present
+	 * configuration
+	 */
 	made = real_update();
 	made.config->channel_group->values[0]->value->version++;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
@@ -1663,7 +1935,8 @@ test_updates(void)
 
 	/* nothing is changed that has a policy: only the sequence would be another */
 	made = real_update();
-	CHECK_STATUS(PROTO_UNPACK(common__config_group, FB_BYTES_EMPTY, allocator, &group, &error), FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__config_group, FB_BYTES_EMPTY, allocator, &group, &error),
+				 FB_OK);
 	made.update->read_set = group;
 	made.update->write_set = group;
 	made.config->channel_group = relaxed->channel_group;

@@ -1,6 +1,8 @@
 /*
- * crypto and identity while OpenSSL runs out of memory: a question about an identity or a signature gets its right answer or none. A wrong one
- * ("not valid", where there was no memory to find out) would give a transaction another code than on all other nodes.
+ * crypto and identity while OpenSSL runs out of memory: a question about an identity or a signature
+ * gets its right answer or none. A wrong one
+ * ("not valid", where there was no memory to find out) would give a transaction another code than
+ * on all other nodes.
  */
 #include "core/identity/identity.h"
 #include "unit/check.h"
@@ -12,7 +14,7 @@
 /* ---- an allocator for OpenSSL whose n-th call fails, alone or with all that follow ---- */
 
 static unsigned long calls_count;
-static unsigned long fail_at;		/* 0: never */
+static unsigned long fail_at; /* 0: never */
 static bool fail_on;
 
 static bool
@@ -53,8 +55,8 @@ static FbAllocator *const memory = &arena.allocator;
 static FbBytes
 file(const char *path)
 {
-	FbBytes		from = check_read_file(path);
-	FbBytes		to;
+	FbBytes from = check_read_file(path);
+	FbBytes to;
 
 	fb_bytes_copy(memory, from, &to, NULL);
 	free((void *) from.data);
@@ -68,8 +70,8 @@ static FbError last;
 static FbBytes
 serialized(const char *name)
 {
-	char		path[256];
-	FbBytes		bytes;
+	char path[256];
+	FbBytes bytes;
 
 	snprintf(path, sizeof(path), X509_DIR "%s.pem", name);
 	CHECK_STATUS(identity_serialize("TestMSP", file(path), memory, &bytes, NULL), FB_OK);
@@ -79,8 +81,8 @@ serialized(const char *name)
 static FbStatus
 ask_identity(const void *bytes)
 {
-	Identity   *identity;
-	FbStatus	status = identity_create(msp, *(const FbBytes *) bytes, memory, &identity, &last);
+	Identity *identity;
+	FbStatus status = identity_create(msp, *(const FbBytes *) bytes, memory, &identity, &last);
 
 	identity_destroy(identity);
 	return status;
@@ -89,8 +91,8 @@ ask_identity(const void *bytes)
 static FbStatus
 ask_definition(const void *bytes)
 {
-	Msp		   *made;
-	FbStatus	status = msp_create(*(const FbBytes *) bytes, memory, &made, &last);
+	Msp *made;
+	FbStatus status = msp_create(*(const FbBytes *) bytes, memory, &made, &last);
 
 	msp_destroy(made);
 	return status;
@@ -99,8 +101,8 @@ ask_definition(const void *bytes)
 typedef struct SignatureQuestion
 {
 	const CryptoPublicKey *key;
-	FbBytes		message;
-	FbBytes		signature;
+	FbBytes message;
+	FbBytes signature;
 } SignatureQuestion;
 
 static FbStatus
@@ -111,13 +113,16 @@ ask_signature(const void *question)
 	return crypto_verify(asked->key, asked->message, asked->signature, &last);
 }
 
-/* ask again and again, with every step-th call failing once, and then with it and all that follow */
+/*
+ * ask again and again, with every step-th call failing once, and then with it and all that follow
+ */
 static void
-walk(const char *what, unsigned long step, FbStatus (*ask) (const void *), const void *question, FbStatus expected)
+walk(const char *what, unsigned long step, FbStatus (*ask)(const void *), const void *question,
+	 FbStatus expected)
 {
 	unsigned long calls;
 
-	CHECK_STATUS(ask(question), expected);	/* OpenSSL keeps something of the first time */
+	CHECK_STATUS(ask(question), expected); /* OpenSSL keeps something of the first time */
 	for (int on = 0; on <= 1; on++)
 	{
 		fail_on = on != 0;
@@ -127,15 +132,17 @@ walk(const char *what, unsigned long step, FbStatus (*ask) (const void *), const
 		CHECK(calls > 0);
 		for (unsigned long n = 1; n <= calls; n += step)
 		{
-			FbStatus	status;
+			FbStatus status;
 
 			calls_count = 0;
 			fail_at = n;
 			status = ask(question);
 			fail_at = 0;
-			if (!CHECK(status == expected || status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE))
-				fprintf(stderr, "    %s, call %lu of %lu%s: %s, not %s: %s\n", what, n, calls, fail_on ? " and on" : "",
-						fb_status_name(status), fb_status_name(expected), status == FB_OK ? "" : last.message);
+			if (!CHECK(status == expected || status == FB_OUT_OF_MEMORY ||
+					   status == FB_CRYPTO_FAILURE))
+				fprintf(stderr, "    %s, call %lu of %lu%s: %s, not %s: %s\n", what, n, calls,
+						fail_on ? " and on" : "", fb_status_name(status), fb_status_name(expected),
+						status == FB_OK ? "" : last.message);
 		}
 	}
 }
@@ -143,13 +150,18 @@ walk(const char *what, unsigned long step, FbStatus (*ask) (const void *), const
 static void
 make_msp(void)
 {
-	FbBytes		roots[] = {file(X509_DIR "root.pem")};
-	FbBytes		intermediates[] = {file(X509_DIR "inter.pem"), file(X509_DIR "upper.pem"), file(X509_DIR "lower.pem")};
-	FbBytes		lists[] = {file(X509_DIR "inter.crl")};
-	MspParts	parts = {
-		.msp_id = "TestMSP", .root_certificates = roots, .root_certificates_count = 1, .intermediate_certificates = intermediates,
-		.intermediate_certificates_count = 3, .revocation_lists = lists, .revocation_lists_count = 1, .node_ous = true
-	};
+	FbBytes roots[] = {file(X509_DIR "root.pem")};
+	FbBytes intermediates[] = {file(X509_DIR "inter.pem"), file(X509_DIR "upper.pem"),
+							   file(X509_DIR "lower.pem")};
+	FbBytes lists[] = {file(X509_DIR "inter.crl")};
+	MspParts parts = {.msp_id = "TestMSP",
+					  .root_certificates = roots,
+					  .root_certificates_count = 1,
+					  .intermediate_certificates = intermediates,
+					  .intermediate_certificates_count = 3,
+					  .revocation_lists = lists,
+					  .revocation_lists_count = 1,
+					  .node_ous = true};
 
 	CHECK_STATUS(msp_config_make(&parts, memory, &config, NULL), FB_OK);
 	CHECK_STATUS(msp_create(config, memory, &msp, NULL), FB_OK);
@@ -162,14 +174,18 @@ main(void)
 	{
 		const char *name;
 		unsigned long step;
-		FbStatus	status;
-	}			identities[] = {
-		{"client", 1, FB_OK}, {"revoked", 1, FB_CERTIFICATE_REVOKED}, {"stranger", 5, FB_INVALID_IDENTITY},
-		{"critical", 5, FB_INVALID_IDENTITY}, {"rsaleaf", 5, FB_INVALID_IDENTITY}, {"k1leaf", 5, FB_INVALID_IDENTITY},
+		FbStatus status;
+	} identities[] = {
+		{"client", 1, FB_OK},
+		{"revoked", 1, FB_CERTIFICATE_REVOKED},
+		{"stranger", 5, FB_INVALID_IDENTITY},
+		{"critical", 5, FB_INVALID_IDENTITY},
+		{"rsaleaf", 5, FB_INVALID_IDENTITY},
+		{"k1leaf", 5, FB_INVALID_IDENTITY},
 	};
 	CryptoCertificate *peer;
 	SignatureQuestion question;
-	FbBytes		pem;
+	FbBytes pem;
 
 	if (CRYPTO_set_mem_functions(openssl_allocate, openssl_reallocate, openssl_free) != 1)
 	{
@@ -180,7 +196,7 @@ main(void)
 	make_msp();
 	for (size_t i = 0; i < sizeof(identities) / sizeof(identities[0]); i++)
 	{
-		FbBytes		bytes = serialized(identities[i].name);
+		FbBytes bytes = serialized(identities[i].name);
 
 		walk(identities[i].name, identities[i].step, ask_identity, &bytes, identities[i].status);
 	}
@@ -190,7 +206,9 @@ main(void)
 	CHECK_STATUS(crypto_certificate_parse(pem, &peer, NULL), FB_OK);
 	question.key = crypto_certificate_public_key(peer);
 	question.message = file(X509_DIR "message");
-	CHECK_STATUS(crypto_signature_to_low_s(CRYPTO_P256, file(X509_DIR "message.sig"), memory, &question.signature, NULL), FB_OK);
+	CHECK_STATUS(crypto_signature_to_low_s(CRYPTO_P256, file(X509_DIR "message.sig"), memory,
+										   &question.signature, NULL),
+				 FB_OK);
 	walk("signature", 1, ask_signature, &question, FB_OK);
 	question.message = FB_BYTES_LITERAL("another message");
 	walk("wrong signature", 1, ask_signature, &question, FB_INVALID_SIGNATURE);

@@ -1,6 +1,7 @@
 /*
- * config: what Fabric decides where a configuration is silent, and values that it checks although nothing needs them. The genesis block and the
- * signatures are those of a real network of two organizations; the configuration is changed and packed again.
+ * config: what Fabric decides where a configuration is silent, and values that it checks although
+ * nothing needs them. The genesis block and the signatures are those of a real network of two
+ * organizations; the configuration is changed and packed again.
  */
 #include "core/block/block.h"
 #include "core/config/config.h"
@@ -15,9 +16,9 @@ static FbError error;
 static FbBytes
 read_block(int number)
 {
-	char		path[100];
-	FbBytes		file;
-	FbBytes		copy;
+	char path[100];
+	FbBytes file;
+	FbBytes copy;
 
 	snprintf(path, sizeof(path), "test/vectors/blocks/%d.block", number);
 	file = check_read_file(path);
@@ -31,15 +32,17 @@ read_block(int number)
 static FbBytes
 first_data(int number, TxView *transaction)
 {
-	BlockView	view;
+	BlockView view;
 	EnvelopeView envelope;
-	TxCode		code;
+	TxCode code;
 
 	CHECK_STATUS(block_parse(read_block(number), allocator, &view, &error), FB_OK);
 	CHECK_STATUS(envelope_parse(allocator, view.data[0], &envelope, &error), FB_OK);
 	if (transaction != NULL)
 	{
-		CHECK_STATUS(check_structure(allocator, view.data[0], envelope.channel_id, transaction, &code, &error), FB_OK);
+		CHECK_STATUS(check_structure(allocator, view.data[0], envelope.channel_id, transaction,
+									 &code, &error),
+					 FB_OK);
 		CHECK(code == TX_VALID);
 	}
 	return envelope.data;
@@ -50,7 +53,8 @@ real_config(void)
 {
 	Common__ConfigEnvelope *config;
 
-	if (PROTO_UNPACK(common__config_envelope, first_data(0, NULL), allocator, &config, &error) != FB_OK)
+	if (PROTO_UNPACK(common__config_envelope, first_data(0, NULL), allocator, &config, &error) !=
+		FB_OK)
 		exit(2);
 	return config;
 }
@@ -80,7 +84,8 @@ remove_policy(Common__ConfigGroup *group, const char *name)
 static Common__ConfigValue *
 value_of(Common__ConfigGroup *group, const char *name)
 {
-	Common__ConfigGroup__ValuesEntry **values = fb_allocate_array(allocator, group->n_values + 1, sizeof(*values));
+	Common__ConfigGroup__ValuesEntry **values =
+		fb_allocate_array(allocator, group->n_values + 1, sizeof(*values));
 	Common__ConfigGroup__ValuesEntry *entry = fb_allocate(allocator, sizeof(*entry));
 
 	for (size_t i = 0; i < group->n_values; i++)
@@ -101,7 +106,7 @@ value_of(Common__ConfigGroup *group, const char *name)
 static FbStatus
 make_bundle(const Common__ConfigEnvelope *config, ConfigBundle **bundle)
 {
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	if (PROTO_PACK(config, allocator, &bytes, &error) != FB_OK)
 		exit(2);
@@ -109,12 +114,15 @@ make_bundle(const Common__ConfigEnvelope *config, ConfigBundle **bundle)
 }
 
 static bool
-satisfies(const ConfigBundle *bundle, const Policy *policy, const PolicySignature *signatures, size_t count)
+satisfies(const ConfigBundle *bundle, const Policy *policy, const PolicySignature *signatures,
+		  size_t count)
 {
 	PolicySignatureSet *set;
-	bool		satisfied = false;
+	bool satisfied = false;
 
-	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, signatures, count, NULL, NULL, &set, &error), FB_OK);
+	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, signatures, count, NULL, NULL,
+										  &set, &error),
+				 FB_OK);
 	CHECK_STATUS(policy_evaluate(policy, set, &satisfied, &error), FB_OK);
 	return satisfied;
 }
@@ -123,12 +131,17 @@ static size_t
 signatures_of(const TxView *transaction, PolicySignature *signatures)
 {
 	for (size_t i = 0; i < transaction->endorsements_count; i++)
-		signatures[i] = (PolicySignature) {transaction->endorsements[i].endorser, transaction->endorsements[i].signature,
-			{transaction->proposal_response_payload, transaction->endorsements[i].endorser}};
+		signatures[i] = (PolicySignature) {transaction->endorsements[i].endorser,
+										   transaction->endorsements[i].signature,
+										   {transaction->proposal_response_payload,
+											transaction->endorsements[i].endorser}};
 	return transaction->endorsements_count;
 }
 
-/* block 1 is an approval by Org1's peer, block 5 a commit that peers of both endorsed; the creators are administrators of Org1 */
+/*
+ * block 1 is an approval by Org1's peer, block 5 a commit that peers of both endorsed; the creators
+ * are administrators of Org1
+ */
 static void
 test_policies(void)
 {
@@ -137,12 +150,12 @@ test_policies(void)
 	PolicySignature by_two[4];
 	PolicySignature by_one[4];
 	PolicySignature by_client;
-	TxView		commit;
-	TxView		approval;
+	TxView commit;
+	TxView approval;
 	ConfigBundle *bundle;
 	const ConfigOrganization *org1;
 	const ConfigOrganization *org2;
-	char	   *text;
+	char *text;
 
 	first_data(5, &commit);
 	first_data(1, &approval);
@@ -151,11 +164,14 @@ test_policies(void)
 
 	/* as configured: peers endorse */
 	CHECK_STATUS(make_bundle(config, &bundle), FB_OK);
-	CHECK_TEXT(policy_path(bundle->lifecycle_endorsement), "/Channel/Application/LifecycleEndorsement");
+	CHECK_TEXT(policy_path(bundle->lifecycle_endorsement),
+			   "/Channel/Application/LifecycleEndorsement");
 	org1 = config_application_organization(bundle, "Org1MSP");
 	CHECK_TEXT(policy_path(org1->endorsement), "/Channel/Application/Org1MSP/Endorsement");
-	CHECK(satisfies(bundle, org1->endorsement, by_one, 1) && !satisfies(bundle, org1->endorsement, &by_client, 1));
-	CHECK(satisfies(bundle, bundle->lifecycle_endorsement, by_two, 2) && !satisfies(bundle, bundle->lifecycle_endorsement, by_two, 1));
+	CHECK(satisfies(bundle, org1->endorsement, by_one, 1) &&
+		  !satisfies(bundle, org1->endorsement, &by_client, 1));
+	CHECK(satisfies(bundle, bundle->lifecycle_endorsement, by_two, 2) &&
+		  !satisfies(bundle, bundle->lifecycle_endorsement, by_two, 1));
 	config_bundle_destroy(bundle);
 
 	/* no LifecycleEndorsement: a majority, by members */
@@ -165,7 +181,8 @@ test_policies(void)
 	CHECK_STATUS(policy_describe(allocator, bundle->lifecycle_endorsement, &text, &error), FB_OK);
 	CHECK_TEXT(text, "AND('Org1MSP.member', 'Org2MSP.member')");
 	CHECK(satisfies(bundle, bundle->lifecycle_endorsement, by_two, 2));
-	CHECK(!satisfies(bundle, bundle->lifecycle_endorsement, by_two, 1) && !satisfies(bundle, bundle->lifecycle_endorsement, by_two + 1, 1));
+	CHECK(!satisfies(bundle, bundle->lifecycle_endorsement, by_two, 1) &&
+		  !satisfies(bundle, bundle->lifecycle_endorsement, by_two + 1, 1));
 	config_bundle_destroy(bundle);
 
 	/* no Endorsement of an organization: any of its members */
@@ -175,8 +192,10 @@ test_policies(void)
 	org2 = config_application_organization(bundle, "Org2MSP");
 	CHECK_STATUS(policy_describe(allocator, org1->endorsement, &text, &error), FB_OK);
 	CHECK_TEXT(text, "OR('Org1MSP.member')");
-	CHECK(satisfies(bundle, org1->endorsement, by_one, 1) && satisfies(bundle, org1->endorsement, &by_client, 1));
-	CHECK(!satisfies(bundle, org2->endorsement, by_one, 1) && !satisfies(bundle, org2->endorsement, &by_client, 1));
+	CHECK(satisfies(bundle, org1->endorsement, by_one, 1) &&
+		  satisfies(bundle, org1->endorsement, &by_client, 1));
+	CHECK(!satisfies(bundle, org2->endorsement, by_one, 1) &&
+		  !satisfies(bundle, org2->endorsement, &by_client, 1));
 	CHECK_TEXT(policy_path(org2->endorsement), "/Channel/Application/Org2MSP/Endorsement");
 	config_bundle_destroy(bundle);
 
@@ -200,11 +219,24 @@ test_unused_values(void)
 	static const struct
 	{
 		const char *broker;
-		bool		valid;
-	}			brokers[] = {
-		{"kafka0.example.com:9092", true}, {"10.0.0.1:9092", true}, {"a:0", true}, {"a:65535", true}, {":9092", true},
-		{"kafka0", false}, {"a:", false}, {"a:65536", false}, {"a:+1", false}, {"a:9092:1", false}, {"-a:1", false}, {"a-:1", false},
-		{"a_b:1", false}, {"a b:1", false}, {".a:1", false}, {"a:99999999999999999999", false},
+		bool valid;
+	} brokers[] = {
+		{"kafka0.example.com:9092", true},
+		{"10.0.0.1:9092", true},
+		{"a:0", true},
+		{"a:65535", true},
+		{":9092", true},
+		{"kafka0", false},
+		{"a:", false},
+		{"a:65536", false},
+		{"a:+1", false},
+		{"a:9092:1", false},
+		{"-a:1", false},
+		{"a-:1", false},
+		{"a_b:1", false},
+		{"a b:1", false},
+		{".a:1", false},
+		{"a:99999999999999999999", false},
 	};
 	Common__ConfigEnvelope *config = real_config();
 	Common__ConfigGroup *orderer = child(config->config->channel_group, "Orderer");
@@ -213,7 +245,8 @@ test_unused_values(void)
 
 	value->value = proto_data(FB_BYTES_LITERAL("\x08"));
 	CHECK_STATUS(make_bundle(config, &bundle), FB_INVALID_CONFIG);
-	CHECK_TEXT(error.message, "value \"ChannelRestrictions\" in /Channel/Orderer is not a ChannelRestrictions");
+	CHECK_TEXT(error.message,
+			   "value \"ChannelRestrictions\" in /Channel/Orderer is not a ChannelRestrictions");
 	value->value = proto_data(FB_BYTES_LITERAL("\x08\x05"));
 	CHECK_STATUS(make_bundle(config, &bundle), FB_OK);
 	config_bundle_destroy(bundle);
@@ -222,14 +255,16 @@ test_unused_values(void)
 	for (size_t i = 0; i < sizeof(brokers) / sizeof(brokers[0]); i++)
 	{
 		Orderer__KafkaBrokers message = ORDERER__KAFKA_BROKERS__INIT;
-		char	   *list[2] = {"good:1", (char *) brokers[i].broker};
-		FbBytes		bytes;
+		char *list[2] = {"good:1", (char *) brokers[i].broker};
+		FbBytes bytes;
 
 		message.brokers = list;
 		message.n_brokers = 2;
 		CHECK_STATUS(PROTO_PACK(&message, allocator, &bytes, &error), FB_OK);
 		value->value = proto_data(bytes);
-		if (CHECK_STATUS(make_bundle(config, &bundle), brokers[i].valid ? FB_OK : FB_INVALID_CONFIG) && brokers[i].valid)
+		if (CHECK_STATUS(make_bundle(config, &bundle),
+						 brokers[i].valid ? FB_OK : FB_INVALID_CONFIG) &&
+			brokers[i].valid)
 			config_bundle_destroy(bundle);
 		else if (!brokers[i].valid)
 			CHECK_TEXT(error.message, "Kafka broker 2 in /Channel/Orderer is not \"host:port\"");
@@ -244,13 +279,16 @@ static void
 test_signing_identity(void)
 {
 	Common__ConfigEnvelope *config = real_config();
-	Common__ConfigGroup *org1 = child(child(config->config->channel_group, "Application"), "Org1MSP");
+	Common__ConfigGroup *org1 =
+		child(child(config->config->channel_group, "Application"), "Org1MSP");
 	Msp__SigningIdentityInfo identity = MSP__SIGNING_IDENTITY_INFO__INIT;
 	Msp__FabricMSPConfig *definition;
-	FbBytes		bytes;
-	Msp		   *msp;
+	FbBytes bytes;
+	Msp *msp;
 
-	CHECK_STATUS(msp_config_unwrap(proto_bytes(value_of(org1, "MSP")->value), allocator, &bytes, &error), FB_OK);
+	CHECK_STATUS(msp_config_unwrap(proto_bytes(value_of(org1, "MSP")->value), allocator, &bytes,
+								   &error),
+				 FB_OK);
 	CHECK_STATUS(PROTO_UNPACK(msp__fabric_mspconfig, bytes, allocator, &definition, &error), FB_OK);
 	definition->signing_identity = &identity;
 	CHECK_STATUS(PROTO_PACK(definition, allocator, &bytes, &error), FB_OK);

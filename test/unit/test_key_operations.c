@@ -1,6 +1,7 @@
 /*
- * core/rwset, one key and several writes of one transaction: what they do together is a sum of operations (mvcc.c). The expected results are
- * those of Fabric's prepareTxOps (tx_ops.go), run on the same operations. Also collections without a name.
+ * core/rwset, one key and several writes of one transaction: what they do together is a sum of
+ * operations (mvcc.c). The expected results are those of Fabric's prepareTxOps (tx_ops.go), run on
+ * the same operations. Also collections without a name.
  */
 #include "core/rwset/rwset.h"
 #include "unit/check.h"
@@ -10,10 +11,12 @@
 
 typedef struct KeyCase
 {
-	const char *operations;		/* v: a value, the numbers 1, 2, ...; d: a deletion; m: metadata m1, m2, ...; x: a deletion of metadata */
-	int			repetitions;
-	const char *present;		/* afterwards, if the key held "old" with metadata "old": VALUE/METADATA; "-": not there */
-	const char *absent;			/* if it was not there before */
+	const char *operations; /* v: a value, the numbers 1, 2, ...; d: a deletion; m: metadata m1, m2,
+							   ...; x: a deletion of metadata */
+	int repetitions;
+	const char *present; /* afterwards, if the key held "old" with metadata "old": VALUE/METADATA;
+							"-": not there */
+	const char *absent;	 /* if it was not there before */
 } KeyCase;
 
 static const KeyCase key_cases[] = {
@@ -24,24 +27,24 @@ static const KeyCase key_cases[] = {
 	{"vm", 1, "1/m1", "1/m1"},
 	{"vx", 1, "1/", "1/"},
 	{"dm", 1, "-", "-"},
-	{"v", 2, "old/", "-"},		/* 2, which is a change of metadata */
+	{"v", 2, "old/", "-"}, /* 2, which is a change of metadata */
 	{"v", 3, "3/", "3/"},
 	{"v", 4, "old/", "-"},
 	{"v", 5, "5/", "5/"},
-	{"v", 8, "-", "-"},			/* 8, which is a deletion */
+	{"v", 8, "-", "-"}, /* 8, which is a deletion */
 	{"v", 9, "-", "-"},
 	{"v", 16, "old/", "-"},
 	{"v", 17, "old/", "-"},
 	{"v", 19, "19/", "19/"},
-	{"v", 256, "256/old", "256/"},	/* the sum is one byte */
+	{"v", 256, "256/old", "256/"}, /* the sum is one byte */
 	{"v", 257, "257/old", "257/"},
 	{"d", 2, "old/", "-"},
 	{"vd", 1, "-", "-"},
 	{"dv", 1, "-", "-"},
 	{"vdd", 1, "old/", "-"},
-	{"d", 32, "-", "-"},		/* Fabric's peers end here */
+	{"d", 32, "-", "-"}, /* Fabric's peers end here */
 	{"m", 2, "old/m2", "-"},
-	{"mx", 1, "old/m1", "-"},	/* a deletion does not take the metadata of an update back */
+	{"mx", 1, "old/m1", "-"}, /* a deletion does not take the metadata of an update back */
 	{"xm", 1, "old/m1", "-"},
 	{"x", 2, "-", "-"},
 	{"vmm", 1, "1/m2", "1/m2"},
@@ -54,30 +57,31 @@ static const KeyCase key_cases[] = {
 
 typedef struct Operations
 {
-	RwSetWrite	writes[OPERATIONS_MAX];
+	RwSetWrite writes[OPERATIONS_MAX];
 	RwSetMetadataWrite metadata[OPERATIONS_MAX];
 	RwSetMetadataEntry entries[OPERATIONS_MAX];
-	char		texts[OPERATIONS_MAX][16];
-	size_t		writes_count;
-	size_t		metadata_count;
+	char texts[OPERATIONS_MAX][16];
+	size_t writes_count;
+	size_t metadata_count;
 } Operations;
 
 static void
 make_operations(const KeyCase *from, Operations *to)
 {
-	int			values = 0;
-	int			updates = 0;
+	int values = 0;
+	int updates = 0;
 
 	memset(to, 0, sizeof(*to));
 	for (int r = 0; r < from->repetitions; r++)
 		for (const char *c = from->operations; *c != '\0'; c++)
 		{
-			char	   *text = to->texts[values + updates];
+			char *text = to->texts[values + updates];
 
 			if (*c == 'v')
 			{
 				snprintf(text, sizeof(to->texts[0]), "%d", ++values);
-				to->writes[to->writes_count++] = (RwSetWrite) {B("k"), fb_bytes_of_text(text), false, false};
+				to->writes[to->writes_count++] =
+					(RwSetWrite) {B("k"), fb_bytes_of_text(text), false, false};
 			}
 			else if (*c == 'd')
 				to->writes[to->writes_count++] = (RwSetWrite) {B("k"), FB_BYTES_EMPTY, true, false};
@@ -102,32 +106,37 @@ describe(FbAllocator *allocator, const MvccResult *result, bool present)
 {
 	static char text[64];
 	RwSetMetadataEntry *entries;
-	size_t		count;
+	size_t count;
 	const StateUpdate *update = result->updates;
 
 	if (result->updates_count == 0)
 		return present ? "unchanged" : "-";
-	CHECK(result->updates_count == 1 && !update->hashed && fb_bytes_equal(update->key, B("k")) && update->version.tx_index == 0);
+	CHECK(result->updates_count == 1 && !update->hashed && fb_bytes_equal(update->key, B("k")) &&
+		  update->version.tx_index == 0);
 	if (update->is_delete)
 		return "-";
 	CHECK_STATUS(rwset_metadata_parse(allocator, update->metadata, &entries, &count, NULL), FB_OK);
-	snprintf(text, sizeof(text), "%.*s/%.*s", (int) update->value.size, (const char *) update->value.data,
-			 count > 0 ? (int) entries[0].value.size : 0, count > 0 ? (const char *) entries[0].value.data : "");
+	snprintf(text, sizeof(text), "%.*s/%.*s", (int) update->value.size,
+			 (const char *) update->value.data, count > 0 ? (int) entries[0].value.size : 0,
+			 count > 0 ? (const char *) entries[0].value.data : "");
 	return text;
 }
 
 static void
-apply_case(FbAllocator *allocator, const KeyCase *key_case, const Operations *operations, bool hashed, bool present)
+apply_case(FbAllocator *allocator, const KeyCase *key_case, const Operations *operations,
+		   bool hashed, bool present)
 {
-	RwSetCollection unnamed = {.name = FB_BYTES_EMPTY, .hashed_writes = (RwSetWrite *) operations->writes,
-	.hashed_writes_count = operations->writes_count, .metadata_writes = (RwSetMetadataWrite *) operations->metadata,
-	.metadata_writes_count = operations->metadata_count};
+	RwSetCollection unnamed = {.name = FB_BYTES_EMPTY,
+							   .hashed_writes = (RwSetWrite *) operations->writes,
+							   .hashed_writes_count = operations->writes_count,
+							   .metadata_writes = (RwSetMetadataWrite *) operations->metadata,
+							   .metadata_writes_count = operations->metadata_count};
 	RwSetNamespace ns = {.name = B("ns")};
-	RwSet		set = {0, &ns, 1};
+	RwSet set = {0, &ns, 1};
 	MvccTransaction transaction = {&set, 0, false};
 	RwSetMetadataEntry old = {B("p"), B("old")};
-	MvccBlock  *block;
-	MvccResult	result;
+	MvccBlock *block;
+	MvccResult result;
 
 	if (hashed)
 	{
@@ -149,17 +158,21 @@ apply_case(FbAllocator *allocator, const KeyCase *key_case, const Operations *op
 		/* a host need not fetch values that nothing asks for */
 		if (block->keys[0].value_needed)
 			block->keys[0].committed_value = B("old");
-		CHECK_STATUS(rwset_metadata_pack(allocator, &old, 1, &block->keys[0].committed_metadata, NULL), FB_OK);
+		CHECK_STATUS(rwset_metadata_pack(allocator, &old, 1, &block->keys[0].committed_metadata,
+										 NULL),
+					 FB_OK);
 	}
 	CHECK_STATUS(mvcc_validate(allocator, block, 2, NULL, &result, NULL), FB_OK);
 	CHECK(transaction.code == 0);
-	if (!CHECK_TEXT(describe(allocator, &result, present), present ? key_case->present : key_case->absent))
+	if (!CHECK_TEXT(describe(allocator, &result, present),
+					present ? key_case->present : key_case->absent))
 		fprintf(stderr, "    \"%s\" %d times\n", key_case->operations, key_case->repetitions);
 	/* history has the first public write, whatever comes of it */
 	if (hashed || operations->writes_count == 0)
 		CHECK(result.history_count == 0);
 	else
-		CHECK(result.history_count == 1 && result.history[0].is_delete == operations->writes[0].is_delete &&
+		CHECK(result.history_count == 1 &&
+			  result.history[0].is_delete == operations->writes[0].is_delete &&
 			  fb_bytes_equal(result.history[0].value, operations->writes[0].value));
 }
 
@@ -177,23 +190,34 @@ test_operations(FbAllocator *allocator)
 	free(operations);
 }
 
-/* writes of the collection "" and public ones of the same key are one sum; its reads are of a state that nothing writes */
+/*
+ * writes of the collection "" and public ones of the same key are one sum; its reads are of a state
+ * that nothing writes
+ */
 static void
 test_unnamed_collection(FbAllocator *allocator)
 {
-	RwSetWrite	public_write = {B("k"), B("public"), false, false};
-	RwSetWrite	hashed_write = {B("k"), B("hash"), false, true};
-	RwSetRead	read = {B("k"), {false, 0, 0}};
-	RwSetCollection writer = {.name = FB_BYTES_EMPTY, .hashed_writes = &hashed_write, .hashed_writes_count = 1};
-	RwSetCollection reader = {.name = FB_BYTES_EMPTY, .hashed_reads = &read, .hashed_reads_count = 1};
+	RwSetWrite public_write = {B("k"), B("public"), false, false};
+	RwSetWrite hashed_write = {B("k"), B("hash"), false, true};
+	RwSetRead read = {B("k"), {false, 0, 0}};
+	RwSetCollection writer = {.name = FB_BYTES_EMPTY,
+							  .hashed_writes = &hashed_write,
+							  .hashed_writes_count = 1};
+	RwSetCollection reader = {.name = FB_BYTES_EMPTY,
+							  .hashed_reads = &read,
+							  .hashed_reads_count = 1};
 	RwSetNamespace namespaces[2] = {
-		{.name = B("ns"), .writes = &public_write, .writes_count = 1, .collections = &writer, .collections_count = 1},
+		{.name = B("ns"),
+		 .writes = &public_write,
+		 .writes_count = 1,
+		 .collections = &writer,
+		 .collections_count = 1},
 		{.name = B("ns"), .collections = &reader, .collections_count = 1},
 	};
-	RwSet		sets[2] = {{0, &namespaces[0], 1}, {0, &namespaces[1], 1}};
+	RwSet sets[2] = {{0, &namespaces[0], 1}, {0, &namespaces[1], 1}};
 	MvccTransaction transactions[2] = {{&sets[0], 0, false}, {&sets[1], 0, false}};
-	MvccBlock  *block;
-	MvccResult	result;
+	MvccBlock *block;
+	MvccResult result;
 
 	CHECK_STATUS(mvcc_prepare(allocator, transactions, 2, &block, NULL), FB_OK);
 	CHECK(block->keys_count == 2);
@@ -209,7 +233,8 @@ test_unnamed_collection(FbAllocator *allocator)
 }
 
 static FbStatus
-no_range(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, FbError *error)
+no_range(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
+		 FbError *error)
 {
 	CHECK(!"a namespace that cannot exist is looked up");
 	return FB_OK;
@@ -223,30 +248,40 @@ test_names_with_zero(FbAllocator *allocator)
 
 	for (int present = 0; present < 2; present++)
 	{
-		RwSetRead	read = {B("k"), {present, 1, 1}};
-		RwSetRange	range = {.start_key = B("a"), .end_key = B("z"), .exhausted = true, .kind = RWSET_RANGE_READS};
-		RwSetCollection collection = {.name = B("c\0"), .hashed_reads = &read, .hashed_reads_count = 1};
+		RwSetRead read = {B("k"), {present, 1, 1}};
+		RwSetRange range = {.start_key = B("a"),
+							.end_key = B("z"),
+							.exhausted = true,
+							.kind = RWSET_RANGE_READS};
+		RwSetCollection collection = {.name = B("c\0"),
+									  .hashed_reads = &read,
+									  .hashed_reads_count = 1};
 		RwSetNamespace namespaces[2] = {
-			{.name = B("ns\0x"), .reads = &read, .reads_count = 1, .ranges = &range, .ranges_count = 1},
+			{.name = B("ns\0x"),
+			 .reads = &read,
+			 .reads_count = 1,
+			 .ranges = &range,
+			 .ranges_count = 1},
 			{.name = B("ns"), .collections = &collection, .collections_count = 1},
 		};
-		RwSet		sets[2] = {{0, &namespaces[0], 1}, {0, &namespaces[1], 1}};
+		RwSet sets[2] = {{0, &namespaces[0], 1}, {0, &namespaces[1], 1}};
 		MvccTransaction transactions[2] = {{&sets[0], 0, false}, {&sets[1], 0, false}};
-		MvccBlock  *block;
-		MvccResult	result;
+		MvccBlock *block;
+		MvccResult result;
 
 		CHECK_STATUS(mvcc_prepare(allocator, transactions, 2, &block, NULL), FB_OK);
 		for (size_t i = 0; i < block->keys_count; i++)
 			CHECK(!block->keys[i].storable);
 		CHECK_STATUS(mvcc_validate(allocator, block, 2, &source, &result, NULL), FB_OK);
-		CHECK(transactions[0].code == (present ? 11 : 0) && transactions[1].code == (present ? 11 : 0));
+		CHECK(transactions[0].code == (present ? 11 : 0) &&
+			  transactions[1].code == (present ? 11 : 0));
 	}
 }
 
 int
 main(void)
 {
-	FbArena		arena;
+	FbArena arena;
 
 	fb_arena_init(&arena);
 	test_operations(&arena.allocator);

@@ -1,4 +1,6 @@
-/* core/block/link: the chain in a log: what follows, what does not, hostile bytes, lack of memory */
+/*
+ * core/block/link: the chain in a log: what follows, what does not, hostile bytes, lack of memory
+ */
 #include "unit/check.h"
 
 #include "core/block/block.h"
@@ -16,8 +18,8 @@ static const uint8_t unsigned_batch[] = {0x0a, 0x03, 0x0a, 0x01, 'p'};
 static BlockLink
 link_of(const BlockHead *head, FbBytes batch)
 {
-	FbBytes		payload;
-	BlockLink	link;
+	FbBytes payload;
+	BlockLink link;
 
 	CHECK_STATUS(block_link_pack(head, batch, &arena.allocator, &payload, &error), FB_OK);
 	CHECK_STATUS(block_link_parse(payload, &link, &error), FB_OK);
@@ -28,15 +30,17 @@ link_of(const BlockHead *head, FbBytes batch)
 static void
 test_chain(void)
 {
-	BlockHead	head = {7, {1, 2, 3}};
-	BlockHead	first = head;
-	BlockHead	made = head;
+	BlockHead head = {7, {1, 2, 3}};
+	BlockHead first = head;
+	BlockHead made = head;
 	BlockHeader header;
-	BlockHeader previous = {.number = 7,.previous_hash = FB_BYTES_LITERAL("x"),.data_hash = FB_BYTES_LITERAL("y")};
+	BlockHeader previous = {.number = 7,
+							.previous_hash = FB_BYTES_LITERAL("x"),
+							.data_hash = FB_BYTES_LITERAL("y")};
 	BlockHashes hashes;
-	BlockLink	link = link_of(&head, BATCH(good_batch));
+	BlockLink link = link_of(&head, BATCH(good_batch));
 	const FbBytes *data;
-	size_t		data_count;
+	size_t data_count;
 
 	CHECK_STATUS(block_link_check(&link, &head, &error), FB_OK);
 	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &head, &error), FB_OK);
@@ -46,12 +50,16 @@ test_chain(void)
 	block_head_of(&previous, &made);
 	link = link_of(&made, BATCH(good_batch));
 	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &made, &error), FB_OK);
-	CHECK_STATUS(block_batch_parse(BATCH(good_batch), &arena.allocator, &data, &data_count, &error), FB_OK);
+	CHECK_STATUS(block_batch_parse(BATCH(good_batch), &arena.allocator, &data, &data_count, &error),
+				 FB_OK);
 	block_next_header(&previous, data, data_count, &hashes, &header);
 	block_head_of(&header, &first);
 	CHECK(block_head_equal(&made, &first));
 
-	/* another batch is another head; the same link does not follow twice; another number or hash does not follow */
+	/*
+	 * another batch is another head; the same link does not follow twice; another number or hash
+	 * does not follow
+	 */
 	first = (BlockHead) {7, {1, 2, 3}};
 	made = first;
 	link = link_of(&first, BATCH(other_batch));
@@ -81,10 +89,10 @@ test_chain(void)
 static void
 test_bytes(void)
 {
-	BlockHead	head = {INT64_MAX - 1, {9}};
-	BlockHead	read;
-	BlockLink	link;
-	uint8_t		bytes[BLOCK_HEAD_BYTES];
+	BlockHead head = {INT64_MAX - 1, {9}};
+	BlockHead read;
+	BlockLink link;
+	uint8_t bytes[BLOCK_HEAD_BYTES];
 
 	block_head_encode(&head, bytes);
 	CHECK_STATUS(block_head_decode(BATCH(bytes), &read, &error), FB_OK);
@@ -104,15 +112,15 @@ test_bytes(void)
 static void
 test_memory(void)
 {
-	BlockHead	head = {7, {1}};
-	BlockLink	link = link_of(&head, BATCH(good_batch));
+	BlockHead head = {7, {1}};
+	BlockLink link = link_of(&head, BATCH(good_batch));
 
 	for (size_t fail_at = 1;; fail_at++)
 	{
-		FbArena		poor;
-		BlockHead	made = head;
-		FbBytes		payload;
-		FbStatus	status;
+		FbArena poor;
+		BlockHead made = head;
+		FbBytes payload;
+		FbStatus status;
 
 		fb_arena_init(&poor);
 		poor.fail_at = fail_at;

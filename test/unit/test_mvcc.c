@@ -1,6 +1,6 @@
 /*
- * core/rwset, MVCC: tables for every rule, then random blocks against a naive model of Fabric's validator that
- * applies every transaction to a full copy of the state.
+ * core/rwset, MVCC: tables for every rule, then random blocks against a naive model of Fabric's
+ * validator that applies every transaction to a full copy of the state.
  */
 #include "core/rwset/rwset_internal.h"
 #include "unit/check.h"
@@ -15,42 +15,43 @@ at(uint64_t block_number, uint64_t tx_index)
 	return (RwSetVersion) {true, block_number, tx_index};
 }
 
-/* ---- a state: a sorted array of rows; the naive model's, and the source of ranges for the code under test ---- */
+/* ---- a state: a sorted array of rows; the naive model's, and the source of ranges for the code
+ * under test ---- */
 
 typedef struct Row
 {
-	char		namespace_name[24]; /* state namespace */
-	char		key[40];
-	char		value[40];
-	uint8_t		metadata[64];
-	size_t		metadata_size;
+	char namespace_name[24]; /* state namespace */
+	char key[40];
+	char value[40];
+	uint8_t metadata[64];
+	size_t metadata_size;
 	RwSetVersion version;
-	bool		written;		/* by an earlier valid transaction of the block */
-	uint32_t	writer;
+	bool written; /* by an earlier valid transaction of the block */
+	uint32_t writer;
 } Row;
 
 #define ROWS_MAX 512
 
 typedef struct State
 {
-	RangeSource source;			/* must be first */
-	Row			rows[ROWS_MAX]; /* deleted keys stay while the block lasts: version.present false */
-	size_t		rows_count;
-	size_t		cursor;
-	char		cursor_namespace[24];
-	char		cursor_end[40];
-	int			open_count;
-	size_t		queries;		/* ever opened */
+	RangeSource source; /* must be first */
+	Row rows[ROWS_MAX]; /* deleted keys stay while the block lasts: version.present false */
+	size_t rows_count;
+	size_t cursor;
+	char cursor_namespace[24];
+	char cursor_end[40];
+	int open_count;
+	size_t queries; /* ever opened */
 } State;
 
 static Row *
 find_row(State *state, const char *namespace_name, const char *key, bool make)
 {
-	size_t		i = 0;
+	size_t i = 0;
 
 	while (i < state->rows_count)
 	{
-		int			order = strcmp(state->rows[i].namespace_name, namespace_name);
+		int order = strcmp(state->rows[i].namespace_name, namespace_name);
 
 		if (order == 0)
 			order = strcmp(state->rows[i].key, key);
@@ -64,35 +65,39 @@ find_row(State *state, const char *namespace_name, const char *key, bool make)
 		return NULL;
 	memmove(&state->rows[i + 1], &state->rows[i], (state->rows_count - i) * sizeof(Row));
 	memset(&state->rows[i], 0, sizeof(Row));
-	snprintf(state->rows[i].namespace_name, sizeof(state->rows[i].namespace_name), "%s", namespace_name);
+	snprintf(state->rows[i].namespace_name, sizeof(state->rows[i].namespace_name), "%s",
+			 namespace_name);
 	snprintf(state->rows[i].key, sizeof(state->rows[i].key), "%s", key);
 	state->rows_count++;
 	return &state->rows[i];
 }
 
 static void
-put_row(State *state, const char *namespace_name, const char *key, const char *value, RwSetVersion version)
+put_row(State *state, const char *namespace_name, const char *key, const char *value,
+		RwSetVersion version)
 {
-	Row		   *row = find_row(state, namespace_name, key, true);
+	Row *row = find_row(state, namespace_name, key, true);
 
 	snprintf(row->value, sizeof(row->value), "%s", value);
 	row->version = version;
 }
 
 static FbStatus
-source_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, FbError *error)
+source_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
+			FbError *error)
 {
-	State	   *state = (State *) self;
+	State *state = (State *) self;
 
 	CHECK(state->open_count == 0);
 	state->open_count++;
 	state->queries++;
-	snprintf(state->cursor_namespace, sizeof(state->cursor_namespace), "%.*s", (int) namespace_name.size,
-			 (const char *) namespace_name.data);
-	snprintf(state->cursor_end, sizeof(state->cursor_end), "%.*s", (int) end_key.size, (const char *) end_key.data);
+	snprintf(state->cursor_namespace, sizeof(state->cursor_namespace), "%.*s",
+			 (int) namespace_name.size, (const char *) namespace_name.data);
+	snprintf(state->cursor_end, sizeof(state->cursor_end), "%.*s", (int) end_key.size,
+			 (const char *) end_key.data);
 	for (state->cursor = 0; state->cursor < state->rows_count; state->cursor++)
 	{
-		const Row  *row = &state->rows[state->cursor];
+		const Row *row = &state->rows[state->cursor];
 
 		if (strcmp(row->namespace_name, state->cursor_namespace) == 0 &&
 			fb_bytes_compare(fb_bytes_of_text(row->key), start_key) >= 0)
@@ -104,11 +109,12 @@ source_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbByte
 static FbStatus
 source_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
 {
-	State	   *state = (State *) self;
-	const Row  *row = &state->rows[state->cursor];
+	State *state = (State *) self;
+	const Row *row = &state->rows[state->cursor];
 
-	*found = state->cursor < state->rows_count && strcmp(row->namespace_name, state->cursor_namespace) == 0 &&
-		(state->cursor_end[0] == 0 || strcmp(row->key, state->cursor_end) < 0);
+	*found = state->cursor < state->rows_count &&
+			 strcmp(row->namespace_name, state->cursor_namespace) == 0 &&
+			 (state->cursor_end[0] == 0 || strcmp(row->key, state->cursor_end) < 0);
 	if (*found)
 	{
 		*key = fb_bytes_of_text(row->key);
@@ -127,7 +133,7 @@ source_close(RangeSource *self)
 static State *
 new_state(void)
 {
-	State	   *state = calloc(1, sizeof(State));
+	State *state = calloc(1, sizeof(State));
 
 	state->source = (RangeSource) {source_open, source_next, source_close};
 	return state;
@@ -139,7 +145,7 @@ static RwSet *
 finish(FbAllocator *allocator, RwSetBuilder *builder)
 {
 	RwSetResult result;
-	RwSet	   *set;
+	RwSet *set;
 
 	if (rwset_builder_finish(builder, &result, NULL) != FB_OK ||
 		rwset_parse(allocator, result.public_bytes, &set, NULL) != FB_OK)
@@ -158,32 +164,32 @@ new_builder(FbAllocator *allocator)
 }
 
 /*
- * "r k 5.0" read at a version, "r k -" read as absent, "w k v", "d k", "m k v" metadata (v = "-" deletes them),
- * "q a z k=1.0,l=2.1" an exhausted range, "Q a l k=1.0,l=2.1" one that was not; "h", "p", "x", "y", "n": hashed
- * read, private write, private delete, private purge, private metadata in collection c. Separated by ';', all in
- * namespace ns.
+ * "r k 5.0" read at a version, "r k -" read as absent, "w k v", "d k", "m k v" metadata (v = "-"
+ * deletes them), "q a z k=1.0,l=2.1" an exhausted range, "Q a l k=1.0,l=2.1" one that was not; "h",
+ * "p", "x", "y", "n": hashed read, private write, private delete, private purge, private metadata
+ * in collection c. Separated by ';', all in namespace ns.
  */
 static RwSet *
 transaction(FbAllocator *allocator, const char *text)
 {
 	RwSetBuilder *builder = new_builder(allocator);
-	char		copy[1024];
-	char	   *rest = copy;
-	char	   *item;
+	char copy[1024];
+	char *rest = copy;
+	char *item;
 
 	snprintf(copy, sizeof(copy), "%s", text);
 	while ((item = strsep(&rest, ";")) != NULL)
 	{
-		char		what = 0;
-		char		key[256] = "";
-		char		value[256] = "";
-		char		reads[512] = "";
+		char what = 0;
+		char key[256] = "";
+		char value[256] = "";
+		char reads[512] = "";
 		unsigned long block_number = 0;
 		unsigned long tx_index = 0;
 		RwSetVersion version = absent;
 		RwSetMetadataEntry entry = {B("VALIDATION_PARAMETER"), fb_bytes_of_text(value)};
-		FbBytes		key_bytes = fb_bytes_of_text(key);
-		FbStatus	status = FB_OK;
+		FbBytes key_bytes = fb_bytes_of_text(key);
+		FbStatus status = FB_OK;
 		RwSetRangeBuilder *range;
 
 		if (sscanf(item, " %c %255s %255s %511s", &what, key, value, reads) < 1)
@@ -204,42 +210,49 @@ transaction(FbAllocator *allocator, const char *text)
 				status = rwset_builder_add_delete(builder, B("ns"), key_bytes, NULL);
 				break;
 			case 'm':
-				status = rwset_builder_add_metadata_write(builder, B("ns"), key_bytes, &entry, value[0] != '-', NULL);
+				status = rwset_builder_add_metadata_write(builder, B("ns"), key_bytes, &entry,
+														  value[0] != '-', NULL);
 				break;
 			case 'h':
-				status = rwset_builder_add_hashed_read(builder, B("ns"), B("c"), key_bytes, version, NULL);
+				status = rwset_builder_add_hashed_read(builder, B("ns"), B("c"), key_bytes, version,
+													   NULL);
 				break;
 			case 'p':
-				status = rwset_builder_add_private_write(builder, B("ns"), B("c"), key_bytes, entry.value, NULL);
+				status = rwset_builder_add_private_write(builder, B("ns"), B("c"), key_bytes,
+														 entry.value, NULL);
 				break;
 			case 'x':
-				status = rwset_builder_add_private_delete(builder, B("ns"), B("c"), key_bytes, NULL);
+				status =
+					rwset_builder_add_private_delete(builder, B("ns"), B("c"), key_bytes, NULL);
 				break;
 			case 'y':
 				status = rwset_builder_add_private_purge(builder, B("ns"), B("c"), key_bytes, NULL);
 				break;
 			case 'n':
-				status = rwset_builder_add_private_metadata_write(builder, B("ns"), B("c"), key_bytes, &entry,
-																  value[0] != '-', NULL);
+				status =
+					rwset_builder_add_private_metadata_write(builder, B("ns"), B("c"), key_bytes,
+															 &entry, value[0] != '-', NULL);
 				break;
 			case 'q':
 			case 'Q':
+			{
+				char *list = reads;
+				char *read;
+
+				status = rwset_builder_open_range(builder, B("ns"), key_bytes, entry.value, &range,
+												  NULL);
+				while (status == FB_OK && (read = strsep(&list, ",")) != NULL)
 				{
-					char	   *list = reads;
-					char	   *read;
+					char name[64];
 
-					status = rwset_builder_open_range(builder, B("ns"), key_bytes, entry.value, &range, NULL);
-					while (status == FB_OK && (read = strsep(&list, ",")) != NULL)
-					{
-						char		name[64];
-
-						if (sscanf(read, "%63[^=]=%lu.%lu", name, &block_number, &tx_index) == 3)
-							status = rwset_range_add_result(range, fb_bytes_of_text(name), at(block_number, tx_index), NULL);
-					}
-					if (what == 'q')
-						rwset_range_exhaust(range);
-					break;
+					if (sscanf(read, "%63[^=]=%lu.%lu", name, &block_number, &tx_index) == 3)
+						status = rwset_range_add_result(range, fb_bytes_of_text(name),
+														at(block_number, tx_index), NULL);
 				}
+				if (what == 'q')
+					rwset_range_exhaust(range);
+				break;
+			}
 			default:
 				status = FB_INTERNAL;
 		}
@@ -252,9 +265,9 @@ transaction(FbAllocator *allocator, const char *text)
 typedef struct Block
 {
 	MvccTransaction transactions[8];
-	size_t		count;
-	MvccBlock  *prepared;
-	MvccResult	result;
+	size_t count;
+	MvccBlock *prepared;
+	MvccResult result;
 } Block;
 
 /* look up the committed rows of what the block needs, as the committer does */
@@ -263,10 +276,10 @@ fill_committed(FbAllocator *allocator, MvccBlock *prepared, State *state)
 {
 	for (size_t i = 0; i < prepared->keys_count; i++)
 	{
-		MvccKey    *key = &prepared->keys[i];
-		char		namespace_name[64];
-		char		name[80];
-		Row		   *row;
+		MvccKey *key = &prepared->keys[i];
+		char namespace_name[64];
+		char name[80];
+		Row *row;
 
 		snprintf(namespace_name, sizeof(namespace_name), "%.*s", (int) key->state_namespace.size,
 				 (const char *) key->state_namespace.data);
@@ -281,15 +294,19 @@ fill_committed(FbAllocator *allocator, MvccBlock *prepared, State *state)
 		if (row == NULL || !row->version.present)
 			continue;
 		key->committed = row->version;
-		if (key->written &&
-			fb_bytes_copy(allocator, fb_bytes(row->metadata, row->metadata_size), &key->committed_metadata, NULL) != FB_OK)
+		if (key->written && fb_bytes_copy(allocator, fb_bytes(row->metadata, row->metadata_size),
+										  &key->committed_metadata, NULL) != FB_OK)
 			exit(2);
-		if (key->value_needed && fb_bytes_copy(allocator, fb_bytes_of_text(row->value), &key->committed_value, NULL) != FB_OK)
+		if (key->value_needed && fb_bytes_copy(allocator, fb_bytes_of_text(row->value),
+											   &key->committed_value, NULL) != FB_OK)
 			exit(2);
 	}
 }
 
-/* run a block of transactions in the compact notation, "!" in front marks one that is invalid already */
+/*
+ * run a block of transactions in the compact notation, "!" in front marks one that is invalid
+ * already
+ */
 static void
 run(FbAllocator *allocator, State *state, Block *block, const char *const *texts)
 {
@@ -301,26 +318,30 @@ run(FbAllocator *allocator, State *state, Block *block, const char *const *texts
 		block->transactions[block->count].code = text[0] == '!' ? 10 : 0;
 		block->transactions[block->count].rwset = transaction(allocator, text + (text[0] == '!'));
 	}
-	CHECK_STATUS(mvcc_prepare(allocator, block->transactions, block->count, &block->prepared, NULL), FB_OK);
+	CHECK_STATUS(mvcc_prepare(allocator, block->transactions, block->count, &block->prepared, NULL),
+				 FB_OK);
 	fill_committed(allocator, block->prepared, state);
-	CHECK_STATUS(mvcc_validate(allocator, block->prepared, 9, &state->source, &block->result, NULL), FB_OK);
+	CHECK_STATUS(mvcc_validate(allocator, block->prepared, 9, &state->source, &block->result, NULL),
+				 FB_OK);
 	CHECK(state->open_count == 0);
 }
 
 static void
 check_codes(const Block *block, const char *expected, const char *file, int line)
 {
-	char		codes[128] = "";
+	char codes[128] = "";
 
 	for (size_t i = 0; i < block->count; i++)
-		snprintf(codes + strlen(codes), sizeof(codes) - strlen(codes), "%s%d", i > 0 ? " " : "", block->transactions[i].code);
+		snprintf(codes + strlen(codes), sizeof(codes) - strlen(codes), "%s%d", i > 0 ? " " : "",
+				 block->transactions[i].code);
 	check_text(codes, expected, "codes", file, line);
 }
 
-#define RUN(expected, ...) \
-	do { \
+#define RUN(expected, ...)                                                        \
+	do                                                                            \
+	{                                                                             \
 		run(allocator, state, &block, (const char *const[]) {__VA_ARGS__, NULL}); \
-		check_codes(&block, expected, __FILE__, __LINE__); \
+		check_codes(&block, expected, __FILE__, __LINE__);                        \
 	} while (0)
 
 static const StateUpdate *
@@ -337,23 +358,31 @@ find_update(const Block *block, const char *key)
 static void
 test_reads(FbAllocator *allocator)
 {
-	State	   *state = new_state();
-	Block		block;
+	State *state = new_state();
+	Block block;
 	const MvccConflict *conflict;
 
 	put_row(state, "ns", "k", "v", at(5, 0));
 	RUN("0 11 11 0 11", "r k 5.0", "r k 5.1", "r k -", "r new -", "r new 1.0");
-	/* an earlier write of the block, even of the same value, and a deletion; blind writes never conflict (VAL-30) */
+	/*
+	 * an earlier write of the block, even of the same value, and a deletion; blind writes never
+	 * conflict (VAL-30)
+	 */
 	RUN("0 11 0 0 11", "w k v", "r k 5.0;w other x", "w k v", "d gone", "r gone -");
 	conflict = block.result.conflicts;
-	CHECK(block.result.conflicts_count == 2 && conflict[0].tx_index == 1 && conflict[0].writer_tx_index == 0);
-	CHECK(fb_bytes_equal(conflict[0].key, B("k")) && fb_bytes_equal(conflict[0].namespace_name, B("ns")));
-	CHECK(rwset_version_equal(conflict[0].version_read, at(5, 0)) && rwset_version_equal(conflict[0].version_found, at(9, 0)));
+	CHECK(block.result.conflicts_count == 2 && conflict[0].tx_index == 1 &&
+		  conflict[0].writer_tx_index == 0);
+	CHECK(fb_bytes_equal(conflict[0].key, B("k")) &&
+		  fb_bytes_equal(conflict[0].namespace_name, B("ns")));
+	CHECK(rwset_version_equal(conflict[0].version_read, at(5, 0)) &&
+		  rwset_version_equal(conflict[0].version_found, at(9, 0)));
 	CHECK(conflict[1].writer_tx_index == 3 && !conflict[1].version_found.present);
 	CHECK(block.result.updates_count == 2 && find_update(&block, "other") == NULL);
-	CHECK(find_update(&block, "k")->tx_index == 2 && rwset_version_equal(find_update(&block, "k")->version, at(9, 2)));
+	CHECK(find_update(&block, "k")->tx_index == 2 &&
+		  rwset_version_equal(find_update(&block, "k")->version, at(9, 2)));
 	CHECK(find_update(&block, "gone")->is_delete);
-	CHECK(block.result.history_count == 3 && block.result.history[1].tx_index == 2 && block.result.history[2].is_delete);
+	CHECK(block.result.history_count == 3 && block.result.history[1].tx_index == 2 &&
+		  block.result.history[2].is_delete);
 	RUN("11", "r k 4.9");
 	CHECK(block.result.conflicts[0].writer_tx_index == -1);
 	CHECK(rwset_version_equal(block.result.conflicts[0].version_found, at(5, 0)));
@@ -365,8 +394,10 @@ test_reads(FbAllocator *allocator)
 	RUN("0 11", "r k 5.0;w k v", "r k 5.0;w k v");
 	/* hashed keys are another space */
 	RUN("0 0 11 0", "p k secret", "r k 5.0", "h k -", "h k2 -");
-	CHECK(fb_bytes_equal(block.result.conflicts[0].collection, B("c")) && block.result.updates[0].hashed);
-	CHECK(fb_bytes_equal(block.result.updates[0].state_namespace, B("ns$$hc")) && block.result.updates[0].value.size == 32);
+	CHECK(fb_bytes_equal(block.result.conflicts[0].collection, B("c")) &&
+		  block.result.updates[0].hashed);
+	CHECK(fb_bytes_equal(block.result.updates[0].state_namespace, B("ns$$hc")) &&
+		  block.result.updates[0].value.size == 32);
 	CHECK(block.result.history_count == 0);
 	RUN("0 0", "p k v;y k2", "p k2 v");
 	CHECK(block.result.updates_count == 2);
@@ -375,7 +406,8 @@ test_reads(FbAllocator *allocator)
 		const StateUpdate *update = &block.result.updates[i];
 
 		/* k2 was written again, but what was there before is purged all the same */
-		CHECK(!update->is_delete && update->is_purge == (update->tx_index == 1) && update->purge_tx_index == 0);
+		CHECK(!update->is_delete && update->is_purge == (update->tx_index == 1) &&
+			  update->purge_tx_index == 0);
 	}
 	free(state);
 }
@@ -383,26 +415,33 @@ test_reads(FbAllocator *allocator)
 static void
 test_metadata(FbAllocator *allocator)
 {
-	State	   *state = new_state();
-	Block		block;
+	State *state = new_state();
+	Block block;
 
 	put_row(state, "ns", "k", "v", at(5, 0));
 	memcpy(find_row(state, "ns", "k", false)->metadata, "old", 3);
 	find_row(state, "ns", "k", false)->metadata_size = 3;
-	/* WST-3: a value write keeps the metadata, a metadata write keeps the value, a deletion drops both */
+	/*
+	 * WST-3: a value write keeps the metadata, a metadata write keeps the value, a deletion drops
+	 * both
+	 */
 	RUN("0", "w k v2");
 	CHECK(fb_bytes_equal(find_update(&block, "k")->metadata, B("old")));
 	RUN("0 0", "w k v2", "w k v3");
 	CHECK(fb_bytes_equal(find_update(&block, "k")->metadata, B("old")));
 	RUN("0 11", "m k EP", "r k 5.0");
 	CHECK(fb_bytes_equal(find_update(&block, "k")->value, B("v")));
-	CHECK_HEX(find_update(&block, "k")->metadata, "121a0a1456414c49444154494f4e5f504152414d4554455212024550");
-	CHECK(rwset_version_equal(find_update(&block, "k")->version, at(9, 0)) && block.result.history_count == 0);
+	CHECK_HEX(find_update(&block, "k")->metadata,
+			  "121a0a1456414c49444154494f4e5f504152414d4554455212024550");
+	CHECK(rwset_version_equal(find_update(&block, "k")->version, at(9, 0)) &&
+		  block.result.history_count == 0);
 	CHECK(mvcc_find_key(block.prepared, B("ns"), FB_BYTES_EMPTY, B("k"))->value_needed);
 	RUN("0 0", "m k EP", "w k v2");
-	CHECK(fb_bytes_equal(find_update(&block, "k")->value, B("v2")) && find_update(&block, "k")->metadata.size == 28);
+	CHECK(fb_bytes_equal(find_update(&block, "k")->value, B("v2")) &&
+		  find_update(&block, "k")->metadata.size == 28);
 	RUN("0 0", "w k v2", "m k EP");
-	CHECK(fb_bytes_equal(find_update(&block, "k")->value, B("v2")) && find_update(&block, "k")->metadata.size == 28);
+	CHECK(fb_bytes_equal(find_update(&block, "k")->value, B("v2")) &&
+		  find_update(&block, "k")->metadata.size == 28);
 	RUN("0 0", "d k", "m k EP");
 	CHECK(find_update(&block, "k")->is_delete && find_update(&block, "k")->tx_index == 0);
 	RUN("0 0", "d k", "w k v2");
@@ -415,7 +454,8 @@ test_metadata(FbAllocator *allocator)
 	RUN("0 0", "m new EP", "r new -");
 	CHECK(block.result.updates_count == 0);
 	RUN("0 0 11", "w new v", "m new EP", "r new -");
-	CHECK(find_update(&block, "new")->metadata.size == 28 && find_update(&block, "new")->tx_index == 1);
+	CHECK(find_update(&block, "new")->metadata.size == 28 &&
+		  find_update(&block, "new")->tx_index == 1);
 	/* after a deletion in the same block only the deletion conflicts */
 	RUN("0 0 11", "d k", "m k EP", "r k 5.0");
 	CHECK(block.result.conflicts[0].writer_tx_index == 0);
@@ -430,8 +470,8 @@ test_metadata(FbAllocator *allocator)
 static void
 test_ranges(FbAllocator *allocator)
 {
-	State	   *state = new_state();
-	Block		block;
+	State *state = new_state();
+	Block block;
 
 	put_row(state, "ns", "b", "v", at(1, 0));
 	put_row(state, "ns", "d", "v", at(2, 1));
@@ -439,18 +479,24 @@ test_ranges(FbAllocator *allocator)
 	put_row(state, "nt", "b", "v", at(1, 0));
 	RUN("0 0 0 0", "q a z b=1.0,d=2.1,f=3.2", "q c e d=2.1", "q x z", "q a b");
 	RUN("0 0", "Q a d b=1.0,d=2.1", "Q a f b=1.0,d=2.1,f=3.2");
-	RUN("12 12 12 12", "q a z b=1.0,d=2.1", "q a z b=1.0,d=2.0,f=3.2", "q a z b=1.0,c=1.0,d=2.1,f=3.2", "q a z");
-	CHECK(fb_bytes_equal(block.result.conflicts[0].key, B("f")) && !block.result.conflicts[0].version_read.present);
+	RUN("12 12 12 12", "q a z b=1.0,d=2.1", "q a z b=1.0,d=2.0,f=3.2",
+		"q a z b=1.0,c=1.0,d=2.1,f=3.2", "q a z");
+	CHECK(fb_bytes_equal(block.result.conflicts[0].key, B("f")) &&
+		  !block.result.conflicts[0].version_read.present);
 	CHECK(rwset_version_equal(block.result.conflicts[0].version_found, at(3, 2)));
-	CHECK(block.result.conflicts[0].range != NULL && block.result.conflicts[0].writer_tx_index == -1);
+	CHECK(block.result.conflicts[0].range != NULL &&
+		  block.result.conflicts[0].writer_tx_index == -1);
 	CHECK(fb_bytes_equal(block.result.conflicts[1].key, B("d")));
-	CHECK(fb_bytes_equal(block.result.conflicts[2].key, B("c")) && !block.result.conflicts[2].version_found.present);
+	CHECK(fb_bytes_equal(block.result.conflicts[2].key, B("c")) &&
+		  !block.result.conflicts[2].version_found.present);
 	/* an earlier transaction of the block inserts, updates, deletes */
 	RUN("0 12 0", "w c v", "q a z b=1.0,d=2.1,f=3.2", "q d z d=2.1,f=3.2");
-	CHECK(fb_bytes_equal(block.result.conflicts[0].key, B("c")) && block.result.conflicts[0].writer_tx_index == 0);
+	CHECK(fb_bytes_equal(block.result.conflicts[0].key, B("c")) &&
+		  block.result.conflicts[0].writer_tx_index == 0);
 	RUN("0 12 0", "w d v", "q a z b=1.0,d=2.1,f=3.2", "Q a b b=1.0");
 	RUN("0 12 0", "d d", "q a z b=1.0,d=2.1,f=3.2", "q a d b=1.0");
-	CHECK(fb_bytes_equal(block.result.conflicts[0].key, B("d")) && !block.result.conflicts[0].version_found.present);
+	CHECK(fb_bytes_equal(block.result.conflicts[0].key, B("d")) &&
+		  !block.result.conflicts[0].version_found.present);
 	/* the end key counts only if the iterator was not exhausted */
 	RUN("0 0 12", "w d v", "q a d b=1.0", "Q a d b=1.0,d=2.1");
 	RUN("0 12 0", "d d", "Q a d b=1.0,d=2.1", "q a d b=1.0");
@@ -467,8 +513,9 @@ test_ranges(FbAllocator *allocator)
 }
 
 /*
- * What range queries cost: each looks at what it finds, and not at the keys that the block only mentions, or deletes although they are not there; and the same
- * query is run once for a transaction.
+ * What range queries cost: each looks at what it finds, and not at the keys that the block only
+ * mentions, or deletes although they are not there; and the same query is run once for a
+ * transaction.
  */
 static void
 test_range_work(FbAllocator *allocator)
@@ -478,46 +525,55 @@ test_range_work(FbAllocator *allocator)
 		KEYS = 5000,
 		QUERIES = 500
 	};
-	State	   *state = new_state();
-	Block		block = {.count = 3};
+	State *state = new_state();
+	Block block = {.count = 3};
 	RwSetBuilder *mention = new_builder(allocator);
 	RwSetBuilder *delete = new_builder(allocator);
 	RwSetBuilder *query = new_builder(allocator);
 
 	for (int i = 0; i < KEYS; i++)
 	{
-		char		key[16];
+		char key[16];
 
 		snprintf(key, sizeof(key), "k%06d", i);
-		CHECK_STATUS(rwset_builder_add_read(mention, B("ns"), fb_bytes_of_text(key), absent, NULL), FB_OK);
+		CHECK_STATUS(rwset_builder_add_read(mention, B("ns"), fb_bytes_of_text(key), absent, NULL),
+					 FB_OK);
 		snprintf(key, sizeof(key), "l%06d", i);
 		CHECK_STATUS(rwset_builder_add_delete(delete, B("ns"), fb_bytes_of_text(key), NULL), FB_OK);
 	}
 	for (int i = 0; i < QUERIES; i++)
 	{
 		RwSetRangeBuilder *range;
-		char		start[16];
+		char start[16];
 
 		/* each twice */
 		snprintf(start, sizeof(start), "k%06d", i / 2);
-		CHECK_STATUS(rwset_builder_open_range(query, B("ns"), fb_bytes_of_text(start), B("m"), &range, NULL), FB_OK);
+		CHECK_STATUS(rwset_builder_open_range(query, B("ns"), fb_bytes_of_text(start), B("m"),
+											  &range, NULL),
+					 FB_OK);
 		rwset_range_exhaust(range);
 	}
 	block.transactions[0].rwset = finish(allocator, mention);
 	block.transactions[1].rwset = finish(allocator, delete);
 	block.transactions[2].rwset = finish(allocator, query);
-	CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared, NULL), FB_OK);
-	CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL), FB_OK);
+	CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared, NULL),
+				 FB_OK);
+	CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL),
+				 FB_OK);
 	check_codes(&block, "0 0 0", __FILE__, __LINE__);
 	CHECK(state->queries == QUERIES / 2);
 	CHECK(block.result.range_rows == QUERIES / 2);
 
-	/* of two that differ in nothing but what they say they found, the second is looked at; no builder makes them */
+	/*
+	 * of two that differ in nothing but what they say they found, the second is looked at; no
+	 * builder makes them
+	 */
 	put_row(state, "ns", "b", "v", at(1, 0));
 	for (int i = 0; i < 3; i++)
 	{
-		static const char *const texts[] = {"q a y b=1.0;q a z b=1.0", "q a y b=1.0;q a z b=1.1", "q a y b=1.0;q a z"};
-		RwSet	   *set = transaction(allocator, texts[i]);
+		static const char *const texts[] = {"q a y b=1.0;q a z b=1.0", "q a y b=1.0;q a z b=1.1",
+											"q a y b=1.0;q a z"};
+		RwSet *set = transaction(allocator, texts[i]);
 
 		set->namespaces[0].ranges[1].end_key = set->namespaces[0].ranges[0].end_key;
 		memset(&block, 0, sizeof(block));
@@ -525,7 +581,9 @@ test_range_work(FbAllocator *allocator)
 		block.transactions[0].rwset = set;
 		state->queries = 0;
 		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, 1, &block.prepared, NULL), FB_OK);
-		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL), FB_OK);
+		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result,
+								   NULL),
+					 FB_OK);
 		check_codes(&block, i == 0 ? "0" : "12", __FILE__, __LINE__);
 		CHECK(state->queries == (i == 0 ? 1 : 2));
 	}
@@ -533,7 +591,8 @@ test_range_work(FbAllocator *allocator)
 }
 
 /*
- * Queries over keys that the block deletes: right, wherever they begin and end, and each row that is gone is read about once for a transaction.
+ * Queries over keys that the block deletes: right, wherever they begin and end, and each row that
+ * is gone is read about once for a transaction.
  */
 static void
 test_deleted_runs(FbAllocator *allocator)
@@ -543,19 +602,19 @@ test_deleted_runs(FbAllocator *allocator)
 		KEYS = 300,
 		QUERIES = 200
 	};
-	uint64_t	random = 99;
+	uint64_t random = 99;
 
 	for (int round = 0; round < 60; round++)
 	{
-		State	   *state = new_state();
-		Block		block = {.count = 4};
-		bool		present[KEYS];
+		State *state = new_state();
+		Block block = {.count = 4};
+		bool present[KEYS];
 		RwSetVersion versions[KEYS];
-		int			wrong = round % 3 == 2 ? (int) (random >> 40) % QUERIES : -1;
+		int wrong = round % 3 == 2 ? (int) (random >> 40) % QUERIES : -1;
 
 		for (int k = 0; k < KEYS; k++)
 		{
-			char		key[16];
+			char key[16];
 
 			snprintf(key, sizeof(key), "k%03d", k);
 			present[k] = k % 7 != 3;
@@ -570,22 +629,26 @@ test_deleted_runs(FbAllocator *allocator)
 
 			for (int k = 0; t % 2 == 0 && k < KEYS; k++)
 			{
-				char		key[16];
-				int			dice;
+				char key[16];
+				int dice;
 
 				random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 				dice = (int) (random >> 33) % 100;
 				snprintf(key, sizeof(key), "k%03d", k);
 				if (dice < (t == 0 ? 90 : 5))
 				{
-					CHECK_STATUS(rwset_builder_add_delete(builder, B("ns"), fb_bytes_of_text(key), NULL), FB_OK);
+					CHECK_STATUS(rwset_builder_add_delete(builder, B("ns"), fb_bytes_of_text(key),
+														  NULL),
+								 FB_OK);
 					present[k] = false;
 				}
 				else if (dice < 94)
 					continue;
 				else
 				{
-					CHECK_STATUS(rwset_builder_add_write(builder, B("ns"), fb_bytes_of_text(key), B("w"), NULL), FB_OK);
+					CHECK_STATUS(rwset_builder_add_write(builder, B("ns"), fb_bytes_of_text(key),
+														 B("w"), NULL),
+								 FB_OK);
 					present[k] = true;
 					versions[k] = at(9, (uint32_t) t);
 				}
@@ -593,24 +656,33 @@ test_deleted_runs(FbAllocator *allocator)
 			for (int q = 0; t % 2 == 1 && q < QUERIES; q++)
 			{
 				RwSetRangeBuilder *range;
-				char		start[16];
-				char		end[16];
-				int			first;
-				int			last;
+				char start[16];
+				char end[16];
+				int first;
+				int last;
 
 				random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 				first = (int) (random >> 33) % KEYS;
-				last = (int) (random >> 45) % 4 == 0 ? KEYS : first + (int) (random >> 50) % (KEYS - first + 1);
+				last = (int) (random >> 45) % 4 == 0
+						   ? KEYS
+						   : first + (int) (random >> 50) % (KEYS - first + 1);
 				snprintf(start, sizeof(start), "k%03d", first);
 				snprintf(end, sizeof(end), "k%03d", last);
-				CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), fb_bytes_of_text(start), last == KEYS && q % 2 == 0 ? B("") : fb_bytes_of_text(end), &range, NULL), FB_OK);
+				CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), fb_bytes_of_text(start),
+													  last == KEYS && q % 2 == 0
+														  ? B("")
+														  : fb_bytes_of_text(end),
+													  &range, NULL),
+							 FB_OK);
 				for (int k = first; k < last; k++)
 				{
-					char		key[16];
+					char key[16];
 
 					snprintf(key, sizeof(key), "k%03d", k);
 					if (present[k])
-						CHECK_STATUS(rwset_range_add_result(range, fb_bytes_of_text(key), versions[k], NULL), FB_OK);
+						CHECK_STATUS(rwset_range_add_result(range, fb_bytes_of_text(key),
+															versions[k], NULL),
+									 FB_OK);
 				}
 				if (q == wrong && t == 3)
 					CHECK_STATUS(rwset_range_add_result(range, B("k999"), at(1, 1), NULL), FB_OK);
@@ -618,9 +690,13 @@ test_deleted_runs(FbAllocator *allocator)
 			}
 			block.transactions[t].rwset = finish(allocator, builder);
 		}
-		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared, NULL), FB_OK);
+		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared,
+								  NULL),
+					 FB_OK);
 		fill_committed(allocator, block.prepared, state);
-		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL), FB_OK);
+		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result,
+								   NULL),
+					 FB_OK);
 		CHECK(state->open_count == 0);
 		check_codes(&block, wrong >= 0 ? "0 0 0 12" : "0 0 0 0", __FILE__, __LINE__);
 		free(state);
@@ -628,27 +704,34 @@ test_deleted_runs(FbAllocator *allocator)
 
 	/* all is gone: every query begins at another row, and none reads on */
 	{
-		State	   *state = new_state();
-		Block		block = {.count = 2};
+		State *state = new_state();
+		Block block = {.count = 2};
 		RwSetBuilder *delete = new_builder(allocator);
 		RwSetBuilder *query = new_builder(allocator);
 
 		for (int k = 0; k < KEYS; k++)
 		{
 			RwSetRangeBuilder *range;
-			char		key[16];
+			char key[16];
 
 			snprintf(key, sizeof(key), "k%03d", k);
 			put_row(state, "ns", key, "v", at(1, 0));
-			CHECK_STATUS(rwset_builder_add_delete(delete, B("ns"), fb_bytes_of_text(key), NULL), FB_OK);
-			CHECK_STATUS(rwset_builder_open_range(query, B("ns"), fb_bytes_of_text(key), B("z"), &range, NULL), FB_OK);
+			CHECK_STATUS(rwset_builder_add_delete(delete, B("ns"), fb_bytes_of_text(key), NULL),
+						 FB_OK);
+			CHECK_STATUS(rwset_builder_open_range(query, B("ns"), fb_bytes_of_text(key), B("z"),
+												  &range, NULL),
+						 FB_OK);
 			rwset_range_exhaust(range);
 		}
 		block.transactions[0].rwset = finish(allocator, delete);
 		block.transactions[1].rwset = finish(allocator, query);
-		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared, NULL), FB_OK);
+		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared,
+								  NULL),
+					 FB_OK);
 		fill_committed(allocator, block.prepared, state);
-		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL), FB_OK);
+		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result,
+								   NULL),
+					 FB_OK);
 		check_codes(&block, "0 0", __FILE__, __LINE__);
 		/* all rows once, then one row and the end for each query */
 		CHECK(block.result.range_rows == KEYS + 2 * KEYS - 1);
@@ -660,19 +743,19 @@ test_deleted_runs(FbAllocator *allocator)
 static void
 test_key_set(FbAllocator *allocator)
 {
-	uint64_t	random = 4711;
+	uint64_t random = 4711;
 
 	for (size_t count = 1; count < 9000; count = count * 3 + count % 5)
 	{
-		KeySet		set;
-		bool	   *model = fb_allocate_array(allocator, count, sizeof(bool));
+		KeySet set;
+		bool *model = fb_allocate_array(allocator, count, sizeof(bool));
 
 		CHECK_STATUS(key_set_init(&set, allocator, count, NULL), FB_OK);
 		for (int i = 0; i < 400; i++)
 		{
-			size_t		slot = (random >> 20) % count;
-			size_t		from = (random >> 33) % (count + 1);
-			size_t		next = from;
+			size_t slot = (random >> 20) % count;
+			size_t from = (random >> 33) % (count + 1);
+			size_t next = from;
 
 			model[slot] = (random >> 50) % 3 == 0;
 			key_set_put(&set, slot, model[slot]);
@@ -695,18 +778,21 @@ only_range(RwSet *set)
 static void
 test_summaries(FbAllocator *allocator)
 {
-	State	   *state = new_state();
+	State *state = new_state();
 	RwSetBuilder *builder = new_builder(allocator);
 	RwSetRangeBuilder *range;
-	RwSet	   *set;
+	RwSet *set;
 
 	for (int i = 0; i < 120; i++)
 	{
-		char		key[16];
+		char key[16];
 
 		snprintf(key, sizeof(key), "k%03d", i);
 		put_row(state, "ns", key, "v", at(1, i));
-		CHECK_STATUS(i > 0 ? FB_OK : rwset_builder_open_range(builder, B("ns"), B("k"), B("l"), &range, NULL), FB_OK);
+		CHECK_STATUS(i > 0
+						 ? FB_OK
+						 : rwset_builder_open_range(builder, B("ns"), B("k"), B("l"), &range, NULL),
+					 FB_OK);
 		CHECK_STATUS(rwset_range_add_result(range, fb_bytes_of_text(key), at(1, i), NULL), FB_OK);
 	}
 	rwset_range_exhaust(range);
@@ -714,11 +800,12 @@ test_summaries(FbAllocator *allocator)
 	CHECK(only_range(set)->kind == RWSET_RANGE_MERKLE && only_range(set)->merkle.hashes_count == 3);
 	for (int i = 0; i < 9; i++)
 	{
-		MvccTransaction transactions[2] = {{transaction(allocator, "w other v"), 0, false}, {set, 0, false}};
+		MvccTransaction transactions[2] = {{transaction(allocator, "w other v"), 0, false},
+										   {set, 0, false}};
 		RwSetMerkle kept = only_range(set)->merkle;
-		FbBytes		hash = kept.hashes[1];
-		MvccBlock  *block;
-		MvccResult	result;
+		FbBytes hash = kept.hashes[1];
+		MvccBlock *block;
+		MvccResult result;
 
 		switch (i)
 		{
@@ -761,23 +848,28 @@ test_summaries(FbAllocator *allocator)
 static void
 test_writes(FbAllocator *allocator)
 {
-	State	   *state = new_state();
+	State *state = new_state();
 	static uint8_t long_key[FB_STATE_KEY_BYTES_MAX + 1];
-	RwSetWrite	write = {fb_bytes(long_key, sizeof(long_key)), B("v"), false, false};
-	RwSetRead	read = {B("k"), {true, 1, 1}};
-	RwSetNamespace ns = {.name = B("ns"), .writes = &write, .writes_count = 1, .reads = &read, .reads_count = 1};
-	RwSet		set = {0, &ns, 1};
-	RwSetWrite	config_write = {B("k"), B("1"), false, false};
+	RwSetWrite write = {fb_bytes(long_key, sizeof(long_key)), B("v"), false, false};
+	RwSetRead read = {B("k"), {true, 1, 1}};
+	RwSetNamespace ns = {.name = B("ns"),
+						 .writes = &write,
+						 .writes_count = 1,
+						 .reads = &read,
+						 .reads_count = 1};
+	RwSet set = {0, &ns, 1};
+	RwSetWrite config_write = {B("k"), B("1"), false, false};
 	MvccTransaction transactions[3] = {{&set, 0, false}, {NULL, 0, false}, {NULL, 255, false}};
-	MvccBlock  *block;
-	MvccResult	result;
+	MvccBlock *block;
+	MvccResult result;
 
 	/* a key that the state cannot hold: 24, before the read conflict (VAL-24) */
 	memset(long_key, 'x', sizeof(long_key));
 	CHECK_STATUS(mvcc_prepare(allocator, transactions, 3, &block, NULL), FB_OK);
 	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
 	CHECK(transactions[0].code == 24 && transactions[1].code == 0 && transactions[2].code == 255);
-	CHECK(result.conflicts_count == 1 && result.conflicts[0].code == 24 && result.updates_count == 0);
+	CHECK(result.conflicts_count == 1 && result.conflicts[0].code == 24 &&
+		  result.updates_count == 0);
 	CHECK(mvcc_find_key(block, B("ns"), FB_BYTES_EMPTY, B("k"))->read);
 	CHECK(mvcc_find_key(block, B("ns"), FB_BYTES_EMPTY, B("l")) == NULL);
 	CHECK(mvcc_find_key(block, B("ns"), B("c"), B("k")) == NULL);
@@ -796,25 +888,36 @@ test_writes(FbAllocator *allocator)
 	free(state);
 }
 
-/* names that the state cannot hold: read as absent, never written down once more, never compared byte by byte */
+/*
+ * names that the state cannot hold: read as absent, never written down once more, never compared
+ * byte by byte
+ */
 static void
 test_long_names(FbAllocator *allocator)
 {
-	enum { NAME_BYTES = 8 * 1024 * 1024, COLLECTIONS = 20000 };
-	State	   *state = new_state();
-	uint8_t    *name = malloc(NAME_BYTES);
-	RwSetRead	hashed_read = {B("h"), {false, 0, 0}};
-	RwSetWrite	hashed_write = {B("h"), B("v"), false, false};
+	enum
+	{
+		NAME_BYTES = 8 * 1024 * 1024,
+		COLLECTIONS = 20000
+	};
+	State *state = new_state();
+	uint8_t *name = malloc(NAME_BYTES);
+	RwSetRead hashed_read = {B("h"), {false, 0, 0}};
+	RwSetWrite hashed_write = {B("h"), B("v"), false, false};
 	RwSetCollection *collections = calloc(COLLECTIONS, sizeof(RwSetCollection));
-	RwSetNamespace ns = {.name = fb_bytes(name, NAME_BYTES), .collections = collections, .collections_count = COLLECTIONS};
-	RwSet		set = {0, &ns, 1};
+	RwSetNamespace ns = {.name = fb_bytes(name, NAME_BYTES),
+						 .collections = collections,
+						 .collections_count = COLLECTIONS};
+	RwSet set = {0, &ns, 1};
 	MvccTransaction transaction = {&set, 0, false};
-	MvccBlock  *block;
-	MvccResult	result;
+	MvccBlock *block;
+	MvccResult result;
 
 	memset(name, 'n', NAME_BYTES);
 	for (size_t i = 0; i < COLLECTIONS; i++)
-		collections[i] = (RwSetCollection) {.name = fb_bytes(name, i % 2 == 0 ? NAME_BYTES - i : 9), .hashed_reads = &hashed_read, .hashed_reads_count = 1};
+		collections[i] = (RwSetCollection) {.name = fb_bytes(name, i % 2 == 0 ? NAME_BYTES - i : 9),
+											.hashed_reads = &hashed_read,
+											.hashed_reads_count = 1};
 	/* 160 GB of names if each collection had the whole one */
 	CHECK_STATUS(mvcc_prepare(allocator, &transaction, 1, &block, NULL), FB_OK);
 	CHECK(block->keys_count == 1 && !block->keys[0].storable && block->keys[0].read);
@@ -824,22 +927,34 @@ test_long_names(FbAllocator *allocator)
 	/* a version of what cannot be there; its names in the conflict */
 	hashed_read.version = (RwSetVersion) {true, 1, 1};
 	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
-	CHECK(transaction.code == 11 && result.conflicts_count == 1 && !result.conflicts[0].version_found.present);
-	CHECK(result.conflicts[0].namespace_name.size == NAME_BYTES && fb_bytes_equal(result.conflicts[0].key, B("h")));
+	CHECK(transaction.code == 11 && result.conflicts_count == 1 &&
+		  !result.conflicts[0].version_found.present);
+	CHECK(result.conflicts[0].namespace_name.size == NAME_BYTES &&
+		  fb_bytes_equal(result.conflicts[0].key, B("h")));
 
-	/* a write of a collection whose name is too long, in a chaincode whose name is not; a neighbour with the longest possible names */
+	/*
+	 * a write of a collection whose name is too long, in a chaincode whose name is not; a neighbour
+	 * with the longest possible names
+	 */
 	ns.name = fb_bytes(name, FB_CHAINCODE_NAME_BYTES_MAX);
 	ns.collections_count = 2;
-	collections[0] = (RwSetCollection) {.name = fb_bytes(name, FB_COLLECTION_NAME_BYTES_MAX), .hashed_writes = &hashed_write, .hashed_writes_count = 1};
-	collections[1] = (RwSetCollection) {.name = fb_bytes(name, FB_COLLECTION_NAME_BYTES_MAX + 1), .hashed_writes = &hashed_write, .hashed_writes_count = 1};
+	collections[0] = (RwSetCollection) {.name = fb_bytes(name, FB_COLLECTION_NAME_BYTES_MAX),
+										.hashed_writes = &hashed_write,
+										.hashed_writes_count = 1};
+	collections[1] = (RwSetCollection) {.name = fb_bytes(name, FB_COLLECTION_NAME_BYTES_MAX + 1),
+										.hashed_writes = &hashed_write,
+										.hashed_writes_count = 1};
 	transaction.code = 0;
 	CHECK_STATUS(mvcc_prepare(allocator, &transaction, 1, &block, NULL), FB_OK);
 	CHECK(block->keys_count == 2 && block->keys[1].storable &&
-		  block->keys[1].state_namespace.size == FB_CHAINCODE_NAME_BYTES_MAX + 3 + FB_COLLECTION_NAME_BYTES_MAX);
+		  block->keys[1].state_namespace.size ==
+			  FB_CHAINCODE_NAME_BYTES_MAX + 3 + FB_COLLECTION_NAME_BYTES_MAX);
 	CHECK(mvcc_find_key(block, ns.name, collections[0].name, B("h")) == &block->keys[1]);
 	CHECK(mvcc_find_key(block, ns.name, collections[1].name, B("h")) == NULL);
 	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
-	CHECK(transaction.code == 24 && result.conflicts[0].collection.size == FB_COLLECTION_NAME_BYTES_MAX + 1 && result.updates_count == 0);
+	CHECK(transaction.code == 24 &&
+		  result.conflicts[0].collection.size == FB_COLLECTION_NAME_BYTES_MAX + 1 &&
+		  result.updates_count == 0);
 	ns.collections_count = 1;
 	transaction.code = 0;
 	CHECK_STATUS(mvcc_prepare(allocator, &transaction, 1, &block, NULL), FB_OK);
@@ -854,10 +969,10 @@ test_long_names(FbAllocator *allocator)
 
 typedef struct Naive
 {
-	State	   *work;			/* the state after the valid transactions so far */
+	State *work; /* the state after the valid transactions so far */
 	const State *committed;
-	uint64_t	block_number;
-	size_t		history_count;
+	uint64_t block_number;
+	size_t history_count;
 } Naive;
 
 static void
@@ -872,8 +987,8 @@ row_name(char *name, size_t size, FbBytes key, bool hashed)
 static bool
 naive_read_ok(Naive *naive, const char *namespace_name, const RwSetRead *read, bool hashed)
 {
-	char		name[40];
-	Row		   *row;
+	char name[40];
+	Row *row;
 
 	row_name(name, sizeof(name), read->key, hashed);
 	row = find_row(naive->work, namespace_name, name, false);
@@ -882,25 +997,31 @@ naive_read_ok(Naive *naive, const char *namespace_name, const RwSetRead *read, b
 	return rwset_version_equal(row == NULL ? absent : row->version, read->version);
 }
 
-/* run the range on the copy of the state; the summary of a long one is made by the builder from the naive list */
+/*
+ * run the range on the copy of the state; the summary of a long one is made by the builder from the
+ * naive list
+ */
 static bool
-naive_range_ok(Naive *naive, FbAllocator *allocator, const char *namespace_name, const RwSetRange *range)
+naive_range_ok(Naive *naive, FbAllocator *allocator, const char *namespace_name,
+			   const RwSetRange *range)
 {
 	RwSetBuilder *builder = new_builder(allocator);
 	RwSetRangeBuilder *again;
 	const RwSetRange *now;
-	RwSet	   *set;
+	RwSet *set;
 
-	if (rwset_builder_open_range(builder, B("x"), range->start_key, range->end_key, &again, NULL) != FB_OK)
+	if (rwset_builder_open_range(builder, B("x"), range->start_key, range->end_key, &again, NULL) !=
+		FB_OK)
 		exit(2);
 	for (size_t i = 0; i < naive->work->rows_count; i++)
 	{
-		const Row  *row = &naive->work->rows[i];
-		FbBytes		key = fb_bytes_of_text(row->key);
+		const Row *row = &naive->work->rows[i];
+		FbBytes key = fb_bytes_of_text(row->key);
 
 		if (strcmp(row->namespace_name, namespace_name) == 0 && row->version.present &&
 			fb_bytes_compare(key, range->start_key) >= 0 &&
-			(range->end_key.size == 0 || fb_bytes_compare(key, range->end_key) < (range->exhausted ? 0 : 1)) &&
+			(range->end_key.size == 0 ||
+			 fb_bytes_compare(key, range->end_key) < (range->exhausted ? 0 : 1)) &&
 			rwset_range_add_result(again, key, row->version, NULL) != FB_OK)
 			exit(2);
 	}
@@ -908,7 +1029,8 @@ naive_range_ok(Naive *naive, FbAllocator *allocator, const char *namespace_name,
 	set = finish(allocator, builder);
 	now = &set->namespaces[0].ranges[0];
 	if (now->kind != range->kind || now->reads_count != range->reads_count ||
-		now->merkle.hashes_count != range->merkle.hashes_count || now->merkle.max_level != range->merkle.max_level)
+		now->merkle.hashes_count != range->merkle.hashes_count ||
+		now->merkle.max_level != range->merkle.max_level)
 		return false;
 	for (size_t i = 0; i < now->reads_count; i++)
 	{
@@ -930,7 +1052,7 @@ naive_check(Naive *naive, FbAllocator *allocator, const RwSet *set)
 	for (size_t n = 0; n < set->namespaces_count; n++)
 	{
 		const RwSetNamespace *ns = &set->namespaces[n];
-		char		name[24];
+		char name[24];
 
 		snprintf(name, sizeof(name), "%.*s", (int) ns->name.size, (const char *) ns->name.data);
 		for (size_t i = 0; i < ns->reads_count; i++)
@@ -957,16 +1079,18 @@ naive_check(Naive *naive, FbAllocator *allocator, const RwSet *set)
 }
 
 static void
-naive_apply_lists(Naive *naive, FbAllocator *allocator, const char *namespace_name, const RwSetWrite *writes,
-				  size_t writes_count, const RwSetMetadataWrite *metadata_writes, size_t metadata_writes_count, bool hashed,
-				  uint32_t tx_index)
+naive_apply_lists(Naive *naive, FbAllocator *allocator, const char *namespace_name,
+				  const RwSetWrite *writes, size_t writes_count,
+				  const RwSetMetadataWrite *metadata_writes, size_t metadata_writes_count,
+				  bool hashed, uint32_t tx_index)
 {
-	char		name[40];
-	Row		   *row;
+	char name[40];
+	Row *row;
 
 	for (size_t i = 0; i < writes_count; i++)
 	{
-		bool		deletes = hashed ? rwset_hashed_write_deletes(&writes[i]) : rwset_write_deletes(&writes[i]);
+		bool deletes =
+			hashed ? rwset_hashed_write_deletes(&writes[i]) : rwset_write_deletes(&writes[i]);
 
 		row_name(name, sizeof(name), writes[i].key, hashed);
 		row = find_row(naive->work, namespace_name, name, true);
@@ -980,16 +1104,17 @@ naive_apply_lists(Naive *naive, FbAllocator *allocator, const char *namespace_na
 	}
 	for (size_t i = 0; i < metadata_writes_count; i++)
 	{
-		FbBytes		metadata;
+		FbBytes metadata;
 
 		row_name(name, sizeof(name), metadata_writes[i].key, hashed);
 		row = find_row(naive->work, namespace_name, name, false);
 		if (row == NULL || !row->version.present)
 			continue;
-		if (rwset_metadata_pack(allocator, metadata_writes[i].entries, metadata_writes[i].entries_count, &metadata, NULL) !=
-			FB_OK)
+		if (rwset_metadata_pack(allocator, metadata_writes[i].entries,
+								metadata_writes[i].entries_count, &metadata, NULL) != FB_OK)
 			exit(2);
-		memcpy(row->metadata, metadata.size > 0 ? metadata.data : (const uint8_t *) "", metadata.size);
+		memcpy(row->metadata, metadata.size > 0 ? metadata.data : (const uint8_t *) "",
+			   metadata.size);
 		row->metadata_size = metadata.size;
 		row->version = at(naive->block_number, tx_index);
 		row->written = true;
@@ -1003,7 +1128,7 @@ naive_apply(Naive *naive, FbAllocator *allocator, const RwSet *set, uint32_t tx_
 	for (size_t n = 0; n < set->namespaces_count; n++)
 	{
 		const RwSetNamespace *ns = &set->namespaces[n];
-		char		name[24];
+		char name[24];
 
 		snprintf(name, sizeof(name), "%.*s", (int) ns->name.size, (const char *) ns->name.data);
 		naive_apply_lists(naive, allocator, name, ns->writes, ns->writes_count, ns->metadata_writes,
@@ -1011,7 +1136,8 @@ naive_apply(Naive *naive, FbAllocator *allocator, const RwSet *set, uint32_t tx_
 		snprintf(name, sizeof(name), "%.*s$$hc", (int) ns->name.size, (const char *) ns->name.data);
 		for (size_t c = 0; c < ns->collections_count; c++)
 			naive_apply_lists(naive, allocator, name, ns->collections[c].hashed_writes,
-							  ns->collections[c].hashed_writes_count, ns->collections[c].metadata_writes,
+							  ns->collections[c].hashed_writes_count,
+							  ns->collections[c].metadata_writes,
 							  ns->collections[c].metadata_writes_count, true, tx_index);
 	}
 }
@@ -1020,35 +1146,40 @@ naive_apply(Naive *naive, FbAllocator *allocator, const RwSet *set, uint32_t tx_
 static RwSetVersion
 random_version(FbRand *rand, State *state, const char *namespace_name, const char *key)
 {
-	Row		   *row = find_row(state, namespace_name, key, false);
+	Row *row = find_row(state, namespace_name, key, false);
 
 	if (fb_rand_below(rand, 12) == 0)
 		return fb_rand_below(rand, 2) == 0 ? absent : at(fb_rand_below(rand, 3), 0);
 	return row == NULL ? absent : row->version;
 }
 
-/* the results of a range on the committed state, up to a limit; not exhausted if the limit was met */
+/*
+ * the results of a range on the committed state, up to a limit; not exhausted if the limit was met
+ */
 static FbStatus
-random_range(FbRand *rand, State *state, RwSetBuilder *builder, FbBytes ns, const char *namespace_name)
+random_range(FbRand *rand, State *state, RwSetBuilder *builder, FbBytes ns,
+			 const char *namespace_name)
 {
-	char		start[16];
-	char		end[16];
-	size_t		limit = fb_rand_below(rand, 3) == 0 ? fb_rand_below(rand, 6) + 1 : SIZE_MAX;
-	size_t		count = 0;
+	char start[16];
+	char end[16];
+	size_t limit = fb_rand_below(rand, 3) == 0 ? fb_rand_below(rand, 6) + 1 : SIZE_MAX;
+	size_t count = 0;
 	RwSetRangeBuilder *range;
 
 	snprintf(start, sizeof(start), "k%02d", (int) fb_rand_below(rand, 60));
 	snprintf(end, sizeof(end), "k%02d", (int) fb_rand_below(rand, 100));
 	FB_TRY(rwset_builder_open_range(builder, ns, fb_bytes_of_text(start),
-									fb_rand_below(rand, 8) == 0 ? FB_BYTES_EMPTY : fb_bytes_of_text(end), &range, NULL));
+									fb_rand_below(rand, 8) == 0 ? FB_BYTES_EMPTY
+																: fb_bytes_of_text(end),
+									&range, NULL));
 	if (fb_rand_below(rand, 8) == 0)
 		limit = SIZE_MAX;
 	for (size_t i = 0; i < state->rows_count; i++)
 	{
-		const Row  *row = &state->rows[i];
+		const Row *row = &state->rows[i];
 
-		if (strcmp(row->namespace_name, namespace_name) != 0 || !row->version.present || strcmp(row->key, start) < 0 ||
-			strcmp(row->key, end) >= 0)
+		if (strcmp(row->namespace_name, namespace_name) != 0 || !row->version.present ||
+			strcmp(row->key, start) < 0 || strcmp(row->key, end) >= 0)
 			continue;
 		FB_TRY(rwset_range_add_result(range, fb_bytes_of_text(row->key), row->version, NULL));
 		if (++count == limit)
@@ -1062,21 +1193,22 @@ static RwSet *
 random_transaction(FbAllocator *allocator, FbRand *rand, State *state)
 {
 	RwSetBuilder *builder = new_builder(allocator);
-	int			count = (int) fb_rand_below(rand, 6) + 1;
+	int count = (int) fb_rand_below(rand, 6) + 1;
 
 	for (int i = 0; i < count; i++)
 	{
 		const char *name = fb_rand_below(rand, 3) == 0 ? "m" : "ns";
-		FbBytes		ns = fb_bytes_of_text(name);
-		char		hashed[24];
-		char		key[16];
-		char		hex[80];
-		uint8_t		hash[32];
-		FbBytes		key_bytes;
+		FbBytes ns = fb_bytes_of_text(name);
+		char hashed[24];
+		char key[16];
+		char hex[80];
+		uint8_t hash[32];
+		FbBytes key_bytes;
 		RwSetMetadataEntry entry = {B("VALIDATION_PARAMETER"), B("EP")};
-		FbStatus	status;
+		FbStatus status;
 
-		snprintf(key, sizeof(key), "k%02d", (int) fb_rand_below(rand, fb_rand_below(rand, 2) == 0 ? 5 : 90));
+		snprintf(key, sizeof(key), "k%02d",
+				 (int) fb_rand_below(rand, fb_rand_below(rand, 2) == 0 ? 5 : 90));
 		snprintf(hashed, sizeof(hashed), "%s$$hc", name);
 		key_bytes = fb_bytes_of_text(key);
 		crypto_sha256(key_bytes, hash);
@@ -1086,7 +1218,8 @@ random_transaction(FbAllocator *allocator, FbRand *rand, State *state)
 			case 0:
 			case 1:
 			case 2:
-				status = rwset_builder_add_read(builder, ns, key_bytes, random_version(rand, state, name, key), NULL);
+				status = rwset_builder_add_read(builder, ns, key_bytes,
+												random_version(rand, state, name, key), NULL);
 				break;
 			case 3:
 			case 4:
@@ -1096,22 +1229,28 @@ random_transaction(FbAllocator *allocator, FbRand *rand, State *state)
 				status = rwset_builder_add_delete(builder, ns, key_bytes, NULL);
 				break;
 			case 6:
-				status = rwset_builder_add_metadata_write(builder, ns, key_bytes, &entry, fb_rand_below(rand, 2), NULL);
+				status = rwset_builder_add_metadata_write(builder, ns, key_bytes, &entry,
+														  fb_rand_below(rand, 2), NULL);
 				break;
 			case 7:
 				status = random_range(rand, state, builder, ns, name);
 				break;
 			case 8:
-				status = rwset_builder_add_hashed_read(builder, ns, B("c"), key_bytes, random_version(rand, state, hashed, hex),
-													   NULL);
+				status =
+					rwset_builder_add_hashed_read(builder, ns, B("c"), key_bytes,
+												  random_version(rand, state, hashed, hex), NULL);
 				break;
 			case 9:
-				status = fb_rand_below(rand, 3) == 0 ? rwset_builder_add_private_delete(builder, ns, B("c"), key_bytes, NULL)
-					: rwset_builder_add_private_write(builder, ns, B("c"), key_bytes, key_bytes, NULL);
+				status =
+					fb_rand_below(rand, 3) == 0
+						? rwset_builder_add_private_delete(builder, ns, B("c"), key_bytes, NULL)
+						: rwset_builder_add_private_write(builder, ns, B("c"), key_bytes, key_bytes,
+														  NULL);
 				break;
 			default:
-				status = rwset_builder_add_private_metadata_write(builder, ns, B("c"), key_bytes, &entry,
-																  fb_rand_below(rand, 2), NULL);
+				status =
+					rwset_builder_add_private_metadata_write(builder, ns, B("c"), key_bytes, &entry,
+															 fb_rand_below(rand, 2), NULL);
 		}
 		if (status != FB_OK)
 			CHECK_STATUS(status, FB_OK);
@@ -1126,23 +1265,28 @@ apply_updates(State *state, const MvccResult *result)
 	for (size_t i = 0; i < result->updates_count; i++)
 	{
 		const StateUpdate *update = &result->updates[i];
-		char		namespace_name[24];
-		char		name[40];
-		Row		   *row;
+		char namespace_name[24];
+		char name[40];
+		Row *row;
 
 		snprintf(namespace_name, sizeof(namespace_name), "%.*s", (int) update->state_namespace.size,
 				 (const char *) update->state_namespace.data);
 		row_name(name, sizeof(name), update->key, update->hashed);
 		row = find_row(state, namespace_name, name, true);
 		row->version = update->is_delete ? absent : update->version;
-		/* only a value that the block wrote is a hash of a collection; a kept one is the test's text already */
+		/*
+		 * only a value that the block wrote is a hash of a collection; a kept one is the test's
+		 * text already
+		 */
 		if (update->is_delete)
 			row->value[0] = 0;
 		else if (update->hashed && update->value.size == 32)
 			row_name(row->value, sizeof(row->value), update->value, true);
 		else
 			row_name(row->value, sizeof(row->value), update->value, false);
-		memcpy(row->metadata, update->metadata.size > 0 ? update->metadata.data : (const uint8_t *) "", update->metadata.size);
+		memcpy(row->metadata,
+			   update->metadata.size > 0 ? update->metadata.data : (const uint8_t *) "",
+			   update->metadata.size);
 		row->metadata_size = update->metadata.size;
 	}
 }
@@ -1150,7 +1294,7 @@ apply_updates(State *state, const MvccResult *result)
 static void
 drop_absent(State *state)
 {
-	size_t		count = 0;
+	size_t count = 0;
 
 	for (size_t i = 0; i < state->rows_count; i++)
 	{
@@ -1169,12 +1313,13 @@ states_equal(const State *a, const State *b)
 		return false;
 	for (size_t i = 0; i < a->rows_count; i++)
 	{
-		const Row  *x = &a->rows[i];
-		const Row  *y = &b->rows[i];
+		const Row *x = &a->rows[i];
+		const Row *y = &b->rows[i];
 
 		if (strcmp(x->namespace_name, y->namespace_name) != 0 || strcmp(x->key, y->key) != 0 ||
 			strcmp(x->value, y->value) != 0 || !rwset_version_equal(x->version, y->version) ||
-			x->metadata_size != y->metadata_size || memcmp(x->metadata, y->metadata, x->metadata_size) != 0)
+			x->metadata_size != y->metadata_size ||
+			memcmp(x->metadata, y->metadata, x->metadata_size) != 0)
 			return false;
 	}
 	return true;
@@ -1183,23 +1328,23 @@ states_equal(const State *a, const State *b)
 static void
 test_random(uint64_t seed)
 {
-	FbRand		rand;
-	State	   *state = new_state();
-	size_t		seen[256] = {0};
-	bool		good = true;
+	FbRand rand;
+	State *state = new_state();
+	size_t seen[256] = {0};
+	bool good = true;
 
 	fb_rand_seed(&rand, seed);
 	for (uint64_t block_number = 1; block_number <= 300 && good; block_number++)
 	{
-		FbArena		arena;
+		FbArena arena;
 		FbAllocator *allocator = &arena.allocator;
 		MvccTransaction transactions[20] = {0};
-		size_t		count = fb_rand_below(&rand, 20) + 1;
-		State	   *work = new_state();
-		Naive		naive = {work, state, block_number, 0};
-		MvccBlock  *block;
-		MvccResult	result;
-		size_t		conflicts = 0;
+		size_t count = fb_rand_below(&rand, 20) + 1;
+		State *work = new_state();
+		Naive naive = {work, state, block_number, 0};
+		MvccBlock *block;
+		MvccResult result;
+		size_t conflicts = 0;
 
 		fb_arena_init(&arena);
 		memcpy(work->rows, state->rows, sizeof(state->rows));
@@ -1211,10 +1356,12 @@ test_random(uint64_t seed)
 		}
 		good &= CHECK_STATUS(mvcc_prepare(allocator, transactions, count, &block, NULL), FB_OK);
 		fill_committed(allocator, block, state);
-		good &= CHECK_STATUS(mvcc_validate(allocator, block, block_number, &state->source, &result, NULL), FB_OK);
+		good &= CHECK_STATUS(mvcc_validate(allocator, block, block_number, &state->source, &result,
+										   NULL),
+							 FB_OK);
 		for (size_t t = 0; t < count && good; t++)
 		{
-			uint8_t		code = 10;
+			uint8_t code = 10;
 
 			if (transactions[t].code != 10)
 			{
@@ -1227,13 +1374,15 @@ test_random(uint64_t seed)
 			seen[code]++;
 			good &= CHECK(code == transactions[t].code);
 		}
-		good &= CHECK(result.conflicts_count == conflicts && result.history_count == naive.history_count);
+		good &= CHECK(result.conflicts_count == conflicts &&
+					  result.history_count == naive.history_count);
 		apply_updates(state, &result);
 		drop_absent(state);
 		drop_absent(work);
 		good &= CHECK(states_equal(state, work));
 		if (!good)
-			fprintf(stderr, "seed %llu, block %llu\n", (unsigned long long) seed, (unsigned long long) block_number);
+			fprintf(stderr, "seed %llu, block %llu\n", (unsigned long long) seed,
+					(unsigned long long) block_number);
 		free(work);
 		fb_arena_reset(&arena);
 	}
@@ -1244,10 +1393,10 @@ test_random(uint64_t seed)
 static void
 test_failures(void)
 {
-	FbArena		keep;
-	State	   *state = new_state();
-	RwSet	   *sets[4];
-	size_t		failures = 0;
+	FbArena keep;
+	State *state = new_state();
+	RwSet *sets[4];
+	size_t failures = 0;
 
 	fb_arena_init(&keep);
 	put_row(state, "ns", "b", "v", at(1, 0));
@@ -1258,11 +1407,11 @@ test_failures(void)
 	sets[3] = transaction(&keep.allocator, "q d z d=2.1");
 	for (size_t fail_at = 1;; fail_at++)
 	{
-		FbArena		arena;
+		FbArena arena;
 		MvccTransaction transactions[4] = {{sets[0]}, {sets[1]}, {sets[2]}, {sets[3]}};
-		MvccBlock  *block;
-		MvccResult	result;
-		FbStatus	status;
+		MvccBlock *block;
+		MvccResult result;
+		FbStatus status;
 
 		fb_arena_init(&arena);
 		arena.fail_at = fail_at;
@@ -1276,8 +1425,8 @@ test_failures(void)
 		fb_arena_reset(&arena);
 		if (status == FB_OK)
 		{
-			CHECK(transactions[0].code == 0 && transactions[1].code == 12 && transactions[2].code == 11 &&
-				  transactions[3].code == 0);
+			CHECK(transactions[0].code == 0 && transactions[1].code == 12 &&
+				  transactions[2].code == 11 && transactions[3].code == 0);
 			break;
 		}
 		CHECK_STATUS(status, FB_OUT_OF_MEMORY);
@@ -1291,7 +1440,7 @@ test_failures(void)
 int
 main(int argc, char **argv)
 {
-	FbArena		arena;
+	FbArena arena;
 
 	fb_arena_init(&arena);
 	test_reads(&arena.allocator);

@@ -1,6 +1,6 @@
 /*
- * core/crypto, PEM: which bytes Go's pem.Decode finds, and which it does not. The expected results of the table were printed by Go's own
- * encoding/pem for the same input.
+ * core/crypto, PEM: which bytes Go's pem.Decode finds, and which it does not. The expected results
+ * of the table were printed by Go's own encoding/pem for the same input.
  */
 #include "core/crypto/crypto_internal.h"
 #include "unit/check.h"
@@ -17,15 +17,17 @@
 typedef struct PemCase
 {
 	const char *name;
-	FbBytes		text;
-	const char *content;		/* hex; NULL: no block */
+	FbBytes text;
+	const char *content; /* hex; NULL: no block */
 } PemCase;
 
 static const PemCase pem_cases[] = {
 	{"as written by everybody", T(B D E), "01020304"},
 	{"without the last line end", T(B D "-----END CERTIFICATE-----"), "01020304"},
-	{"lines end with CRLF", T("-----BEGIN CERTIFICATE-----\r\nAQIDBA==\r\n-----END CERTIFICATE-----\r\n"), "01020304"},
-	{"lines end with CR", T("-----BEGIN CERTIFICATE-----\rAQIDBA==\r-----END CERTIFICATE-----\r"), NULL},
+	{"lines end with CRLF",
+	 T("-----BEGIN CERTIFICATE-----\r\nAQIDBA==\r\n-----END CERTIFICATE-----\r\n"), "01020304"},
+	{"lines end with CR", T("-----BEGIN CERTIFICATE-----\rAQIDBA==\r-----END CERTIFICATE-----\r"),
+	 NULL},
 	{"another type", T("-----BEGIN X509 CRL-----\n" D "-----END X509 CRL-----\n"), "01020304"},
 	{"an empty type", T("-----BEGIN -----\n" D "-----END -----\n"), "01020304"},
 	{"types differ", T(B D "-----END X509 CRL-----\n"), NULL},
@@ -38,7 +40,8 @@ static const PemCase pem_cases[] = {
 	{"text behind", T(B D E "text"), "01020304"},
 	{"text behind the end on its line", T(B D "-----END CERTIFICATE-----x\n"), NULL},
 	{"blanks behind the end on its line", T(B D "-----END CERTIFICATE----- \t\n"), "01020304"},
-	{"blanks behind the beginning on its line", T("-----BEGIN CERTIFICATE----- \t\n" D E), "01020304"},
+	{"blanks behind the beginning on its line", T("-----BEGIN CERTIFICATE----- \t\n" D E),
+	 "01020304"},
 	{"text behind the beginning on its line", T("-----BEGIN CERTIFICATE-----x\n" D E), NULL},
 	{"a second block", T(B D E B "BQYH\n" E), "01020304"},
 	{"a bad block, then a good one", T(B "A\n" E B D E), "01020304"},
@@ -80,7 +83,8 @@ static const PemCase pem_cases[] = {
 	{"the end first", T(E B D E), "01020304"},
 	{"beginning twice", T(B B D E), "01020304"},
 	{"a beginning that looks like a header", T("-----BEGIN a:-----\n" B D E), "01020304"},
-	{"a beginning with a colon in its place", T("-----BEGIN A-----\n-----BEGIN a:-----\nAQID\n-----END a:-----\n-----END A-----\n"), NULL},
+	{"a beginning with a colon in its place",
+	 T("-----BEGIN A-----\n-----BEGIN a:-----\nAQID\n-----END a:-----\n-----END A-----\n"), NULL},
 	{"empty", T(""), NULL},
 	{"a line", T("\n"), NULL},
 	{"the beginning alone", T("-----BEGIN "), NULL},
@@ -92,9 +96,9 @@ test_table(void)
 	for (size_t i = 0; i < sizeof(pem_cases) / sizeof(pem_cases[0]); i++)
 	{
 		/* a copy without anything behind it, for the sanitizer */
-		uint8_t    *copy = malloc(pem_cases[i].text.size + (pem_cases[i].text.size == 0));
-		FbBytes		der;
-		FbError		error;
+		uint8_t *copy = malloc(pem_cases[i].text.size + (pem_cases[i].text.size == 0));
+		FbBytes der;
+		FbError error;
 
 		memcpy(copy, pem_cases[i].text.data, pem_cases[i].text.size);
 		CHECK_STATUS(pem_read_first(fb_bytes(copy, pem_cases[i].text.size), &der, &error), FB_OK);
@@ -111,13 +115,14 @@ static void
 test_names(void)
 {
 	static const char *const names[] = {"CERTIFICATE", "X", NULL};
-	FbBytes		text = T("-----BEGIN Y-----\nAAAA\n-----END Y-----\n" B "a: b\n" D E B D E "text\n-----BEGIN X-----\nBQYH\n-----END X-----\n");
-	FbBytes		rest;
-	FbBytes		der;
+	FbBytes text = T("-----BEGIN Y-----\nAAAA\n-----END Y-----\n" B "a: b\n" D E B D E
+					 "text\n-----BEGIN X-----\nBQYH\n-----END X-----\n");
+	FbBytes rest;
+	FbBytes der;
 	const char *name;
 
 	CHECK_STATUS(pem_read(text, names, &der, &rest, &name, NULL), FB_OK);
-	CHECK_HEX(der, "01020304");	/* not the one with a header */
+	CHECK_HEX(der, "01020304"); /* not the one with a header */
 	CHECK(name == names[0]);
 	fb_release(&crypto_heap, (void *) der.data);
 	CHECK_STATUS(pem_read(rest, names, &der, &rest, &name, NULL), FB_OK);
@@ -138,24 +143,28 @@ test_names(void)
 static void
 test_certificates(void)
 {
-	FbBytes		pem = check_read_file("test/vectors/x509/client.pem");
+	FbBytes pem = check_read_file("test/vectors/x509/client.pem");
 	CryptoCertificate *certificate;
 	CryptoCertificate *other;
-	FbArena		arena;
-	FbBuffer	buffer;
-	FbBytes		text;
+	FbArena arena;
+	FbBuffer buffer;
+	FbBytes text;
 
 	fb_arena_init(&arena);
 	CHECK_STATUS(crypto_certificate_parse_pem(pem, &certificate, NULL), FB_OK);
-	CHECK_STATUS(crypto_certificate_parse_pem(crypto_certificate_der(certificate), &other, NULL), FB_INVALID_CERTIFICATE);
+	CHECK_STATUS(crypto_certificate_parse_pem(crypto_certificate_der(certificate), &other, NULL),
+				 FB_INVALID_CERTIFICATE);
 	for (int i = 0; i < 3; i++)
 	{
 		/* a block of another type before it decides, whatever its name is */
 		fb_buffer_init(&buffer, &arena.allocator);
-		fb_buffer_append_text(&buffer, i == 0 ? "text\n\n" : i == 1 ? "-----BEGIN ANY-----\nAAAA\n-----END ANY-----\n" : "-----BEGIN ANY-----\nA\n-----END ANY-----\n");
+		fb_buffer_append_text(&buffer, i == 0	? "text\n\n"
+									   : i == 1 ? "-----BEGIN ANY-----\nAAAA\n-----END ANY-----\n"
+												: "-----BEGIN ANY-----\nA\n-----END ANY-----\n");
 		fb_buffer_append_bytes(&buffer, pem);
 		CHECK_STATUS(fb_buffer_bytes(&buffer, &text, NULL), FB_OK);
-		CHECK_STATUS(crypto_certificate_parse_pem(text, &other, NULL), i == 1 ? FB_INVALID_CERTIFICATE : FB_OK);
+		CHECK_STATUS(crypto_certificate_parse_pem(text, &other, NULL),
+					 i == 1 ? FB_INVALID_CERTIFICATE : FB_OK);
 		if (i == 1)
 			continue;
 		CHECK(fb_bytes_equal(crypto_certificate_der(certificate), crypto_certificate_der(other)));

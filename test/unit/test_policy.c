@@ -1,6 +1,6 @@
 /*
- * policy: the language and its bytes (V12), the greedy evaluation (V13), errors with their place, ImplicitMeta, paths, ApplicationPolicies, layouts,
- * hostile bytes, an allocator that fails.
+ * policy: the language and its bytes (V12), the greedy evaluation (V13), errors with their place,
+ * ImplicitMeta, paths, ApplicationPolicies, layouts, hostile bytes, an allocator that fails.
  */
 #include "core/policy/policy.h"
 #include "core/proto/proto.h"
@@ -12,10 +12,11 @@ static FbAllocator *allocator = &arena.allocator;
 static FbBytes
 compile(const char *text)
 {
-	FbBytes		envelope;
-	FbError		error;
+	FbBytes envelope;
+	FbError error;
 
-	if (!CHECK_STATUS(policy_compile(allocator, fb_bytes_of_text(text), &envelope, NULL, &error), FB_OK))
+	if (!CHECK_STATUS(policy_compile(allocator, fb_bytes_of_text(text), &envelope, NULL, &error),
+					  FB_OK))
 		fprintf(stderr, "    %s: %s %s\n", text, error.message, error.detail);
 	return envelope;
 }
@@ -29,14 +30,14 @@ test_compile(void)
 	{
 		const char *text;
 		const char *hex;
-	}			vectors[] = {
+	} vectors[] = {
 		{"OR('Org1MSP.member')", "120812060801120208001a0b12090a074f7267314d5350"},
 		{"AND('Org1MSP.peer','Org2MSP.peer')",
-			"120c120a080212020800120208011a0d120b0a074f7267314d535010031a0d120b0a074f7267324d53501003"},
+		 "120c120a080212020800120208011a0d120b0a074f7267314d535010031a0d120b0a074f7267324d53501003"},
 		{"OutOf(2,'Org1MSP.member','Org2MSP.member','Org3MSP.admin')",
-			"1210120e08021202080012020801120208021a0b12090a074f7267314d53501a0b12090a074f7267324d53501a0d120b0a074f7267334d53501001"},
+		 "1210120e08021202080012020801120208021a0b12090a074f7267314d53501a0b12090a074f7267324d53501a0d120b0a074f7267334d53501001"},
 		{"OR('A.member',AND('A.member','B.member'))",
-			"12161214080112020802120c120a080212020800120208011a0512030a01411a0512030a01421a0512030a0141"},
+		 "12161214080112020802120c120a080212020800120208011a0512030a01411a0512030a01421a0512030a0141"},
 	};
 	/* pairs that mean the same bytes */
 	static const char *const same[][2] = {
@@ -49,7 +50,8 @@ test_compile(void)
 		{"OutOf(1,'A.member','B.client')", "OutOf( \"1\" ,'A.member',\"B.client\")"},
 	};
 	static const char *const round_trips[] = {
-		"OR('Org1MSP.member')", "AND('Org1.ORG.admin', 'a-b.c.orderer')",
+		"OR('Org1MSP.member')",
+		"AND('Org1.ORG.admin', 'a-b.c.orderer')",
 		"OutOf(2, OR('A.peer', 'B.peer'), AND('C.client', OutOf(0, 'D.member')), OutOf(4, 'E.member', 'E.member', 'E.member'))",
 		"OR(AND('A.member', OR('B.member', AND('C.member', 'D.member'))), OR('E.member', 'F.member'), 'G.member')",
 		"AND(OR('admin.member'), 'peer.member.member')",
@@ -61,8 +63,8 @@ test_compile(void)
 		CHECK(fb_bytes_equal(compile(same[i][0]), compile(same[i][1])));
 	for (size_t i = 0; i < sizeof(round_trips) / sizeof(round_trips[0]); i++)
 	{
-		FbBytes		envelope = compile(round_trips[i]);
-		char	   *text = NULL;
+		FbBytes envelope = compile(round_trips[i]);
+		char *text = NULL;
 
 		CHECK_STATUS(policy_print(allocator, envelope, &text, NULL), FB_OK);
 		CHECK_TEXT(text, round_trips[i]);
@@ -70,19 +72,24 @@ test_compile(void)
 	}
 }
 
-/* the numbers of the principals: inner gates first, then the outer gate's own, each gate's in the order of the text */
+/*
+ * the numbers of the principals: inner gates first, then the outer gate's own, each gate's in the
+ * order of the text
+ */
 static void
 test_numbering(void)
 {
 	SignaturePolicy *policy;
-	FbBytes		envelope = compile("AND('X.member', OR('A.member', AND('B.member')), 'Y.member', OR('C.member'), 'Z.member')");
-	char		order[8] = "";
+	FbBytes envelope = compile(
+		"AND('X.member', OR('A.member', AND('B.member')), 'Y.member', OR('C.member'), 'Z.member')");
+	char order[8] = "";
 
 	CHECK_STATUS(signature_policy_decode(allocator, envelope, &policy, NULL), FB_OK);
 	for (size_t i = 0; i < policy->principals_count; i++)
 		order[i] = policy->principals[i]->msp_id[0];
 	CHECK_TEXT(order, "BACXYZ");
-	CHECK(policy->rule.rules[0].signed_by == 3 && policy->rule.rules[2].signed_by == 4 && policy->rule.rules[4].signed_by == 5);
+	CHECK(policy->rule.rules[0].signed_by == 3 && policy->rule.rules[2].signed_by == 4 &&
+		  policy->rule.rules[4].signed_by == 5);
 	CHECK(policy->rule.needed == 5 && policy->version == 0);
 }
 
@@ -93,14 +100,15 @@ test_compile_errors(void)
 	{
 		const char *text;
 		const char *message;
-		const char *detail;		/* its beginning */
-	}			errors[] = {
+		const char *detail; /* its beginning */
+	} errors[] = {
 		{"", "expected AND, OR or OutOf", "The policy is empty."},
 		{"   ", "expected AND, OR or OutOf", "At the end of the policy"},
 		{"'A.member'", "expected AND, OR or OutOf", "At character 1, before: 'A.member'"},
 		{"A.member", "expected AND, OR or OutOf", "At character 1, before: A.member"},
 		{"OR()", "expected a principal in quotes or a gate", "At character 4, before: )"},
-		{"And('A.MEMBER')", "the principal is not 'MSPID.role'", "At character 5, before: 'A.MEMBER')"},
+		{"And('A.MEMBER')", "the principal is not 'MSPID.role'",
+		 "At character 5, before: 'A.MEMBER')"},
 		{"OR('A')", "the principal is not 'MSPID.role'", "At character 4"},
 		{"OR('.member')", "the principal is not 'MSPID.role'", "At character 4"},
 		{"OR('A.')", "the principal is not 'MSPID.role'", "At character 4"},
@@ -108,53 +116,68 @@ test_compile_errors(void)
 		{"OR('Org_1.member')", "the principal is not 'MSPID.role'", "At character 4"},
 		{"OR('A.member ')", "the principal is not 'MSPID.role'", "At character 4"},
 		{"OR('\xc3\xa9.member')", "the principal is not 'MSPID.role'", "At character 4"},
-		{"OR('A.member', '\xc3\xa9', XOR('B.member'))", "the principal is not 'MSPID.role'", "At character 16"},
-		{"OR('A.member', XOR('B.member'))", "expected AND, OR or OutOf", "At character 16, before: XOR('B.member'))"},
+		{"OR('A.member', '\xc3\xa9', XOR('B.member'))", "the principal is not 'MSPID.role'",
+		 "At character 16"},
+		{"OR('A.member', XOR('B.member'))", "expected AND, OR or OutOf",
+		 "At character 16, before: XOR('B.member'))"},
 		{"aNd('A.member')", "expected AND, OR or OutOf", "At character 1"},
 		{"OR 'A.member'", "expected \"(\"", "At character 4, before: 'A.member'"},
-		{"OR('A.member'", "expected \",\" or \")\"", "At the end of the policy, after: OR('A.member'"},
-		{"OR('A.member',)", "expected a principal in quotes or a gate", "At character 15, before: )"},
+		{"OR('A.member'", "expected \",\" or \")\"",
+		 "At the end of the policy, after: OR('A.member'"},
+		{"OR('A.member',)", "expected a principal in quotes or a gate",
+		 "At character 15, before: )"},
 		{"OR('A.member' 'B.member')", "expected \",\" or \")\"", "At character 15"},
 		{"OR('A.member)", "the quote is not closed", "At character 4, before: 'A.member)"},
 		{"OR('A.member\")", "the quote is not closed", "At character 4"},
 		{"OR('A.member') ;", "expected the end of the policy", "At character 16, before: ;"},
 		{"OR('A.member'))", "expected the end of the policy", "At character 15, before: )"},
-		{"OutOf('A.member','B.member')", "expected the number of rules that OutOf needs", "At character 7"},
+		{"OutOf('A.member','B.member')", "expected the number of rules that OutOf needs",
+		 "At character 7"},
 		{"OutOf(1.5,'A.member')", "expected \",\" and the rules of OutOf", "At character 8"},
 		{"OutOf(,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
 		{"OutOf(1)", "expected \",\" and the rules of OutOf", "At character 8"},
 		{"OutOf(1,)", "expected a principal in quotes or a gate", "At character 9"},
-		{"OutOf(99999999999,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
+		{"OutOf(99999999999,'A.member')", "expected the number of rules that OutOf needs",
+		 "At character 7"},
 		{"OutOf(-,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
 		{"OutOf(4,'A.member','B.member')", "OutOf needs 4 of 2 rules", "At character 1"},
 		{"OutOf(-1,'A.member','B.member')", "OutOf needs -1 of 2 rules", "At character 1"},
 		{"OR(AND('A.member', OutOf(3,'A.member')))", "OutOf needs 3 of 1 rules", "At character 20"},
 		{"OR('A.member', \xff)", "the text is not UTF-8", ""},
 	};
-	FbError		error;
-	FbBytes		envelope;
-	char		long_text[FB_POLICY_TEXT_BYTES_MAX + 2];
-	FbBuffer	buffer;
-	FbBytes		bytes;
+	FbError error;
+	FbBytes envelope;
+	char long_text[FB_POLICY_TEXT_BYTES_MAX + 2];
+	FbBuffer buffer;
+	FbBytes bytes;
 
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 	{
-		char		message[FB_ERROR_MESSAGE_BYTES + 32];
+		char message[FB_ERROR_MESSAGE_BYTES + 32];
 
 		snprintf(message, sizeof(message), "invalid policy: %s", errors[i].message);
-		CHECK_STATUS(policy_compile(allocator, fb_bytes_of_text(errors[i].text), &envelope, NULL, &error), FB_INVALID_POLICY);
+		CHECK_STATUS(policy_compile(allocator, fb_bytes_of_text(errors[i].text), &envelope, NULL,
+									&error),
+					 FB_INVALID_POLICY);
 		if (!CHECK_TEXT(error.message, message) ||
 			!CHECK(strncmp(error.detail, errors[i].detail, strlen(errors[i].detail)) == 0))
 			fprintf(stderr, "    of %s: %s\n", errors[i].text, error.detail);
 		CHECK(envelope.size == 0);
 	}
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_EMPTY, &envelope, NULL, NULL), FB_INVALID_POLICY);
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OR('A.mem\0ber')"), &envelope, NULL, &error), FB_INVALID_POLICY);
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OR\0('A.member')"), &envelope, NULL, &error), FB_INVALID_POLICY);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_EMPTY, &envelope, NULL, NULL),
+				 FB_INVALID_POLICY);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OR('A.mem\0ber')"), &envelope, NULL,
+								&error),
+				 FB_INVALID_POLICY);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OR\0('A.member')"), &envelope, NULL,
+								&error),
+				 FB_INVALID_POLICY);
 
 	/* limits: bytes, depth, principals */
 	memset(long_text, ' ', sizeof(long_text));
-	CHECK_STATUS(policy_compile(allocator, fb_bytes(long_text, sizeof(long_text)), &envelope, NULL, &error), FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(policy_compile(allocator, fb_bytes(long_text, sizeof(long_text)), &envelope, NULL,
+								&error),
+				 FB_LIMIT_EXCEEDED);
 	for (int depth = FB_POLICY_DEPTH_MAX; depth <= FB_POLICY_DEPTH_MAX + 1; depth++)
 	{
 		fb_buffer_init(&buffer, allocator);
@@ -173,8 +196,10 @@ test_compile_errors(void)
 
 			/* what can be written can be used, also inside an ApplicationPolicy */
 			CHECK_STATUS(signature_policy_decode(allocator, envelope, &policy, &error), FB_OK);
-			CHECK_STATUS(application_policy_of_envelope(allocator, envelope, &bytes, &error), FB_OK);
-			CHECK_STATUS(policy_from_application_policy(allocator, NULL, bytes, &resolved, &error), FB_OK);
+			CHECK_STATUS(application_policy_of_envelope(allocator, envelope, &bytes, &error),
+						 FB_OK);
+			CHECK_STATUS(policy_from_application_policy(allocator, NULL, bytes, &resolved, &error),
+						 FB_OK);
 		}
 	}
 	for (int count = FB_POLICY_PRINCIPALS_MAX; count <= FB_POLICY_PRINCIPALS_MAX + 1; count++)
@@ -194,14 +219,20 @@ static void
 test_notice(void)
 {
 	PolicyNotice notice;
-	FbBytes		envelope;
+	FbBytes envelope;
 
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('A.member')"), &envelope, &notice, NULL), FB_OK);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('A.member')"), &envelope, &notice,
+								NULL),
+				 FB_OK);
 	CHECK_TEXT(notice.text, "");
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('A.member', OutOf(0,'A.member'))"), &envelope, &notice, NULL), FB_OK);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('A.member', OutOf(0,'A.member'))"),
+								&envelope, &notice, NULL),
+				 FB_OK);
 	CHECK_TEXT(notice.text, "policy has a gate that is always satisfied, without any signature");
 	CHECK_TEXT(notice.detail, "At character 17, before: OutOf(0,'A.member'))");
-	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OutOf(3,'A.member','B.member')"), &envelope, &notice, NULL), FB_OK);
+	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OutOf(3,'A.member','B.member')"),
+								&envelope, &notice, NULL),
+				 FB_OK);
 	CHECK_TEXT(notice.text, "policy has a gate that can never be satisfied");
 }
 
@@ -210,19 +241,21 @@ test_notice(void)
 static bool
 satisfied(const char *policy, const char *signers)
 {
-	FbBytes		principals[16];
-	size_t		count = 0;
-	bool		result = false;
-	FbError		error;
+	FbBytes principals[16];
+	size_t count = 0;
+	bool result = false;
+	FbError error;
 
 	for (const char *from = signers; *from != '\0';)
 	{
-		size_t		size = strcspn(from, ",");
+		size_t size = strcspn(from, ",");
 
 		principals[count++] = fb_bytes(from, size);
 		from += size + (from[size] == ',');
 	}
-	if (!CHECK_STATUS(policy_satisfied(allocator, compile(policy), principals, count, &result, &error), FB_OK))
+	if (!CHECK_STATUS(policy_satisfied(allocator, compile(policy), principals, count, &result,
+									   &error),
+					  FB_OK))
 		fprintf(stderr, "    %s\n", error.message);
 	return result;
 }
@@ -234,8 +267,8 @@ test_satisfied(void)
 	{
 		const char *policy;
 		const char *signers;
-		bool		satisfied;
-	}			table[] = {
+		bool satisfied;
+	} table[] = {
 		{"AND(OR('A.member','B.member'),'A.member')", "A.peer,B.peer", false},
 		{"AND('A.member',OR('A.member','B.member'))", "A.peer,B.peer", true},
 		{"AND('A.member','A.admin')", "A.admin,A.peer", false},
@@ -245,14 +278,17 @@ test_satisfied(void)
 		{"AND('B.member',OutOf(1,'A.member','B.member'))", "A.peer,B.peer", true},
 		{"OutOf(2,'A.member','A.member')", "A.peer", false},
 		{"OutOf(2,'A.member','A.member')", "A.peer,A.admin", true},
-		{"OutOf(2,AND('A.member','B.member'),AND('A.member','C.member'))", "A.peer,B.peer,C.peer", false},
-		{"OutOf(2,AND('A.member','B.member'),AND('A.member','C.member'))", "A.peer,A.peer,B.peer,C.peer", true},
+		{"OutOf(2,AND('A.member','B.member'),AND('A.member','C.member'))", "A.peer,B.peer,C.peer",
+		 false},
+		{"OutOf(2,AND('A.member','B.member'),AND('A.member','C.member'))",
+		 "A.peer,A.peer,B.peer,C.peer", true},
 		{"OutOf(0,'A.member')", "", true},
 		{"OutOf(3,'A.member','B.member')", "A.member,B.member", false},
 		/* what a failing gate used is given back */
 		{"AND(OR(AND('A.member','C.member'),'B.member'),'A.member')", "A.peer,B.peer", true},
 		/* ... and a gate that succeeds keeps even what it did not need: a larger set can fail */
-		{"AND(OR(AND('A.member','C.member'),'B.member'),'A.member')", "A.peer,B.peer,C.peer", false},
+		{"AND(OR(AND('A.member','C.member'),'B.member'),'A.member')", "A.peer,B.peer,C.peer",
+		 false},
 		{"OR('A.member')", "", false},
 		{"OR('A.member')", "B.member", false},
 		{"OR('A.member')", "A.orderer", true},
@@ -270,22 +306,29 @@ test_satisfied(void)
 static void
 test_satisfied_errors(void)
 {
-	FbBytes		envelope = compile("OR('A.member')");
-	FbBytes		bad[] = {FB_BYTES_LITERAL("A"), FB_BYTES_LITERAL(""), FB_BYTES_LITERAL("A.Member"), FB_BYTES_LITERAL("'A.member'")};
-	FbBytes		many[FB_POLICY_SIGNATURES_MAX + 1];
-	bool		result = true;
-	FbError		error;
+	FbBytes envelope = compile("OR('A.member')");
+	FbBytes bad[] = {FB_BYTES_LITERAL("A"), FB_BYTES_LITERAL(""), FB_BYTES_LITERAL("A.Member"),
+					 FB_BYTES_LITERAL("'A.member'")};
+	FbBytes many[FB_POLICY_SIGNATURES_MAX + 1];
+	bool result = true;
+	FbError error;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CHECK_STATUS(policy_satisfied(allocator, envelope, &bad[i], 1, &result, &error), FB_INVALID_ARGUMENT);
+		CHECK_STATUS(policy_satisfied(allocator, envelope, &bad[i], 1, &result, &error),
+					 FB_INVALID_ARGUMENT);
 	CHECK(!result);
 	for (size_t i = 0; i < FB_POLICY_SIGNATURES_MAX + 1; i++)
 		many[i] = FB_BYTES_LITERAL("B.peer");
 	many[FB_POLICY_SIGNATURES_MAX - 1] = FB_BYTES_LITERAL("A.peer");
-	CHECK_STATUS(policy_satisfied(allocator, envelope, many, FB_POLICY_SIGNATURES_MAX + 1, &result, &error), FB_LIMIT_EXCEEDED);
-	CHECK_STATUS(policy_satisfied(allocator, envelope, many, FB_POLICY_SIGNATURES_MAX, &result, &error), FB_OK);
+	CHECK_STATUS(policy_satisfied(allocator, envelope, many, FB_POLICY_SIGNATURES_MAX + 1, &result,
+								  &error),
+				 FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(policy_satisfied(allocator, envelope, many, FB_POLICY_SIGNATURES_MAX, &result,
+								  &error),
+				 FB_OK);
 	CHECK(result);
-	CHECK_STATUS(policy_satisfied(allocator, FB_BYTES_LITERAL("\xff"), many, 1, &result, &error), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(policy_satisfied(allocator, FB_BYTES_LITERAL("\xff"), many, 1, &result, &error),
+				 FB_MALFORMED_MESSAGE);
 }
 
 /* ---- envelopes that no text makes ---- */
@@ -293,7 +336,7 @@ test_satisfied_errors(void)
 static FbBytes
 from_hex(const char *hex)
 {
-	uint8_t    *out = fb_allocate(allocator, strlen(hex) / 2);
+	uint8_t *out = fb_allocate(allocator, strlen(hex) / 2);
 
 	CHECK(fb_hex_decode(hex, strlen(hex), out));
 	return fb_bytes(out, strlen(hex) / 2);
@@ -305,32 +348,53 @@ test_decode(void)
 	static const struct
 	{
 		const char *hex;
-		FbStatus	status;
+		FbStatus status;
 		const char *text;
-	}			table[] = {
+	} table[] = {
 		{"", FB_INVALID_POLICY, NULL},			/* no rule */
 		{"1200", FB_INVALID_POLICY, NULL},		/* a rule that is nothing */
 		{"12021200", FB_OK, "<0 of no rules>"}, /* Fabric's accept-all */
 		{"120412020801", FB_OK, "<1 of no rules>"},
-		{"12020800", FB_INVALID_POLICY, NULL},	/* principal 0 of none */
-		{"12020800" "1a0512030a0141", FB_OK, "'A.member'"},
-		{"12020801" "1a0512030a0141", FB_INVALID_POLICY, NULL},
-		{"120b08ffffffffffffffffff01" "1a0512030a0141", FB_INVALID_POLICY, NULL}, /* signed_by -1 */
-		{"12061204080112001a0512030a0141", FB_INVALID_POLICY, NULL},			  /* an empty rule inside */
-		{"12020800" "1a00", FB_OK, "'.member'"},								  /* a role of nobody */
-		{"12020800" "1a0708011203ffffff", FB_OK, "<unreadable principal>"},
-		{"12020800" "1a06080712020a00", FB_OK, "<unreadable principal>"},
-		{"12020800" "1a0712050a01411009", FB_OK, "<unreadable principal>"},
-		{"12020800" "1a0c0801" "12080a0141" "1203616263", FB_OK, "<A unit abc>"},
-		{"0801" "12021200", FB_OK, "<0 of no rules>"}, /* another version: the manager refuses it, evaluation of single ones does not */
+		{"12020800", FB_INVALID_POLICY, NULL}, /* principal 0 of none */
+		{"12020800"
+		 "1a0512030a0141",
+		 FB_OK, "'A.member'"},
+		{"12020801"
+		 "1a0512030a0141",
+		 FB_INVALID_POLICY, NULL},
+		{"120b08ffffffffffffffffff01"
+		 "1a0512030a0141",
+		 FB_INVALID_POLICY, NULL},									 /* signed_by -1 */
+		{"12061204080112001a0512030a0141", FB_INVALID_POLICY, NULL}, /* an empty rule inside */
+		{"12020800"
+		 "1a00",
+		 FB_OK, "'.member'"}, /* a role of nobody */
+		{"12020800"
+		 "1a0708011203ffffff",
+		 FB_OK, "<unreadable principal>"},
+		{"12020800"
+		 "1a06080712020a00",
+		 FB_OK, "<unreadable principal>"},
+		{"12020800"
+		 "1a0712050a01411009",
+		 FB_OK, "<unreadable principal>"},
+		{"12020800"
+		 "1a0c0801"
+		 "12080a0141"
+		 "1203616263",
+		 FB_OK, "<A unit abc>"},
+		{"0801"
+		 "12021200",
+		 FB_OK, "<0 of no rules>"}, /* another version: the manager refuses it, evaluation of single
+									   ones does not */
 		{"ff", FB_MALFORMED_MESSAGE, NULL},
 		{"12ff", FB_MALFORMED_MESSAGE, NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 	{
-		char	   *text = NULL;
-		FbStatus	status;
+		char *text = NULL;
+		FbStatus status;
 
 		status = policy_print(allocator, from_hex(table[i].hex), &text, NULL);
 		if (!CHECK_STATUS(status, table[i].status))
@@ -370,12 +434,14 @@ test_decode_limits(void)
 	n_out_of.n_rules = FB_POLICY_RULES_MAX - 1;
 	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_OK);
 	n_out_of.n_rules = FB_POLICY_RULES_MAX;
-	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL),
+				 FB_LIMIT_EXCEEDED);
 	n_out_of.n_rules = 1;
 	envelope.n_identities = FB_POLICY_PRINCIPALS_MAX;
 	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_OK);
 	envelope.n_identities = FB_POLICY_PRINCIPALS_MAX + 1;
-	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL),
+				 FB_LIMIT_EXCEEDED);
 	envelope.n_identities = 1;
 
 	for (size_t i = 0; i <= FB_POLICY_DEPTH_MAX; i++)
@@ -392,7 +458,8 @@ test_decode_limits(void)
 	envelope.rule = &chain[FB_POLICY_DEPTH_MAX - 1];
 	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_OK);
 	envelope.rule = &chain[FB_POLICY_DEPTH_MAX];
-	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL),
+				 FB_LIMIT_EXCEEDED);
 }
 
 /* ---- a configuration tree by hand ---- */
@@ -441,13 +508,14 @@ add_policy_bytes(Common__ConfigGroup *group, const char *name, int type, FbBytes
 static void
 add_policy(Common__ConfigGroup *group, const char *name, const char *rule)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	if (strchr(rule, '(') != NULL)
 		add_policy_bytes(group, name, COMMON__POLICY__POLICY_TYPE__SIGNATURE, compile(rule));
 	else
 	{
-		CHECK_STATUS(policy_compile_implicit_meta(allocator, fb_bytes_of_text(rule), &value, NULL), FB_OK);
+		CHECK_STATUS(policy_compile_implicit_meta(allocator, fb_bytes_of_text(rule), &value, NULL),
+					 FB_OK);
 		add_policy_bytes(group, name, COMMON__POLICY__POLICY_TYPE__IMPLICIT_META, value);
 	}
 }
@@ -455,7 +523,7 @@ add_policy(Common__ConfigGroup *group, const char *name, const char *rule)
 typedef struct Names
 {
 	const char *msp_ids[8];
-	size_t		count;
+	size_t count;
 } Names;
 
 static bool
@@ -463,13 +531,15 @@ match_name(void *context, size_t signer_index, const Principal *principal)
 {
 	const Names *names = context;
 
-	return principal->kind == PRINCIPAL_ROLE && strcmp(principal->msp_id, names->msp_ids[signer_index]) == 0;
+	return principal->kind == PRINCIPAL_ROLE &&
+		   strcmp(principal->msp_id, names->msp_ids[signer_index]) == 0;
 }
 
 static bool
 passes(const PolicyManager *manager, const char *path, Names names)
 {
-	return policy_evaluate_match(policy_manager_find(manager, path), names.count, match_name, &names);
+	return policy_evaluate_match(policy_manager_find(manager, path), names.count, match_name,
+								 &names);
 }
 
 static void
@@ -479,20 +549,20 @@ test_manager(void)
 	Common__ConfigGroup *application = add_group(channel, "Application");
 	PolicyManager *manager;
 	const Policy *policy;
-	char	   *text;
-	FbBytes		bytes;
-	FbError		error;
+	char *text;
+	FbBytes bytes;
+	FbError error;
 	static const char *const organizations[] = {"A", "B", "C", "D"};
-	Names		nobody = {{NULL}, 0};
-	Names		a = {{"A"}, 1};
-	Names		ab = {{"A", "B"}, 2};
-	Names		abc = {{"A", "B", "C"}, 3};
-	Names		ax = {{"A", "X"}, 2};
+	Names nobody = {{NULL}, 0};
+	Names a = {{"A"}, 1};
+	Names ab = {{"A", "B"}, 2};
+	Names abc = {{"A", "B", "C"}, 3};
+	Names ax = {{"A", "X"}, 2};
 
 	for (size_t i = 0; i < 4; i++)
 	{
 		Common__ConfigGroup *group = add_group(application, organizations[i]);
-		char		rule[32];
+		char rule[32];
 
 		snprintf(rule, sizeof(rule), "OR('%s.member')", organizations[i]);
 		add_policy(group, "Admins", rule);
@@ -520,12 +590,15 @@ test_manager(void)
 	if (!CHECK_STATUS(policy_manager_create(allocator, channel, &manager, &error), FB_OK))
 		fprintf(stderr, "    %s %s\n", error.message, error.detail);
 
-	CHECK(!passes(manager, "/Channel/Application/AnyAdmins", nobody) && passes(manager, "/Channel/Application/AnyAdmins", a));
-	CHECK(!passes(manager, "/Channel/Application/MajorityAdmins", ab) && passes(manager, "/Channel/Application/MajorityAdmins", abc));
+	CHECK(!passes(manager, "/Channel/Application/AnyAdmins", nobody) &&
+		  passes(manager, "/Channel/Application/AnyAdmins", a));
+	CHECK(!passes(manager, "/Channel/Application/MajorityAdmins", ab) &&
+		  passes(manager, "/Channel/Application/MajorityAdmins", abc));
 	CHECK(!passes(manager, "/Channel/Application/AllAdmins", abc));
 	CHECK(!passes(manager, "/Channel/Application/MajorityMissing", abc));
 	/* the organisation without the policy counts: 3 of 4 are needed, and 4 of 4 can never be had */
-	CHECK(!passes(manager, "/Channel/Application/MajorityThree", ab) && passes(manager, "/Channel/Application/MajorityThree", abc));
+	CHECK(!passes(manager, "/Channel/Application/MajorityThree", ab) &&
+		  passes(manager, "/Channel/Application/MajorityThree", abc));
 	CHECK(!passes(manager, "/Channel/Application/AllThree", abc));
 	/* no sub-groups: satisfied by nobody at all */
 	CHECK(passes(manager, "/Channel/Orderer/ANY Admins", nobody));
@@ -544,37 +617,65 @@ test_manager(void)
 	CHECK_TEXT(policy_path(policy), "/Channel/Application/A/Admins");
 	CHECK(policy_manager_find(manager, "Any") == policy_manager_find(manager, "/Channel/Any"));
 	{
-		static const char *const unknown[] = {"", "/", "/Orderer/Any", "/Orderer/ANY Admins", "/Channel", "/Channel/", "Channel/Any", "/ChannelX/Any", "/Channel//Any", "//Any",
-			"/Channel/Any/", "/Channel/Application/E/Admins", "/Channel/Application/A/admins", "Application", "/Application/A/Admins",
-		"/Channel/Application/A/B/Admins"};
+		static const char *const unknown[] = {"",
+											  "/",
+											  "/Orderer/Any",
+											  "/Orderer/ANY Admins",
+											  "/Channel",
+											  "/Channel/",
+											  "Channel/Any",
+											  "/ChannelX/Any",
+											  "/Channel//Any",
+											  "//Any",
+											  "/Channel/Any/",
+											  "/Channel/Application/E/Admins",
+											  "/Channel/Application/A/admins",
+											  "Application",
+											  "/Application/A/Admins",
+											  "/Channel/Application/A/B/Admins"};
 
 		for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
 			if (!CHECK(policy_manager_find(manager, unknown[i]) == NULL))
 				fprintf(stderr, "    %s\n", unknown[i]);
 	}
 	CHECK(!policy_evaluate_match(NULL, 1, match_name, &a));
-	CHECK_STATUS(policy_describe(allocator, policy_manager_find(manager, "Application/MajorityThree"), &text, NULL), FB_OK);
+	CHECK_STATUS(policy_describe(allocator,
+								 policy_manager_find(manager, "Application/MajorityThree"), &text,
+								 NULL),
+				 FB_OK);
 	CHECK_TEXT(text, "MAJORITY Three of A, B, C, D");
 	CHECK_STATUS(policy_describe(allocator, policy, &text, NULL), FB_OK);
 	CHECK_TEXT(text, "OR('A.member')");
 
 	/* ApplicationPolicies */
-	CHECK_STATUS(application_policy_of_reference(allocator, "/Channel/Application/MajorityAdmins", &bytes, NULL), FB_OK);
+	CHECK_STATUS(application_policy_of_reference(allocator, "/Channel/Application/MajorityAdmins",
+												 &bytes, NULL),
+				 FB_OK);
 	CHECK_HEX(fb_bytes(bytes.data, 2), "1223");
 	CHECK_STATUS(policy_from_application_policy(allocator, manager, bytes, &policy, &error), FB_OK);
 	CHECK(policy == policy_manager_find(manager, "/Channel/Application/MajorityAdmins"));
-	CHECK_STATUS(application_policy_of_reference(allocator, "/Channel/Application/None", &bytes, NULL), FB_OK);
-	CHECK_STATUS(policy_from_application_policy(allocator, manager, bytes, &policy, &error), FB_INVALID_POLICY);
+	CHECK_STATUS(application_policy_of_reference(allocator, "/Channel/Application/None", &bytes,
+												 NULL),
+				 FB_OK);
+	CHECK_STATUS(policy_from_application_policy(allocator, manager, bytes, &policy, &error),
+				 FB_INVALID_POLICY);
 	CHECK_TEXT(error.message, "the channel has no policy \"/Channel/Application/None\"");
 	CHECK(policy == NULL);
 	CHECK_STATUS(application_policy_of_reference(allocator, "", &bytes, NULL), FB_INVALID_POLICY);
-	CHECK_STATUS(application_policy_of_envelope(allocator, compile("OR('Org1MSP.member')"), &bytes, NULL), FB_OK);
+	CHECK_STATUS(application_policy_of_envelope(allocator, compile("OR('Org1MSP.member')"), &bytes,
+												NULL),
+				 FB_OK);
 	CHECK_HEX(bytes, "0a17120812060801120208001a0b12090a074f7267314d5350");
 	CHECK_STATUS(policy_from_application_policy(allocator, manager, bytes, &policy, &error), FB_OK);
 	CHECK_TEXT(policy_path(policy), "signature policy");
-	CHECK_STATUS(policy_from_application_policy(allocator, manager, FB_BYTES_EMPTY, &policy, &error), FB_INVALID_POLICY);
-	CHECK_STATUS(policy_from_application_policy(allocator, manager, FB_BYTES_LITERAL("\xff"), &policy, &error), FB_INVALID_POLICY);
-	CHECK_STATUS(application_policy_of_envelope(allocator, FB_BYTES_LITERAL("x"), &bytes, &error), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(policy_from_application_policy(allocator, manager, FB_BYTES_EMPTY, &policy,
+												&error),
+				 FB_INVALID_POLICY);
+	CHECK_STATUS(policy_from_application_policy(allocator, manager, FB_BYTES_LITERAL("\xff"),
+												&policy, &error),
+				 FB_INVALID_POLICY);
+	CHECK_STATUS(application_policy_of_envelope(allocator, FB_BYTES_LITERAL("x"), &bytes, &error),
+				 FB_MALFORMED_MESSAGE);
 }
 
 /* a tree with one bad policy is refused, and the error says where */
@@ -586,15 +687,17 @@ test_manager_errors(void)
 		Common__ConfigGroup *channel = new_group();
 		Common__ConfigGroup *group = add_group(add_group(channel, "Application"), "A");
 		PolicyManager *manager;
-		FbError		error;
+		FbError error;
 
 		switch (kind)
 		{
 			case 0:
-				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__SIGNATURE, FB_BYTES_LITERAL("\xff"));
+				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__SIGNATURE,
+								 FB_BYTES_LITERAL("\xff"));
 				break;
 			case 1:
-				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__SIGNATURE, FB_BYTES_EMPTY);
+				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__SIGNATURE,
+								 FB_BYTES_EMPTY);
 				break;
 			case 2:
 				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__MSP, FB_BYTES_EMPTY);
@@ -603,19 +706,23 @@ test_manager_errors(void)
 				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__UNKNOWN, FB_BYTES_EMPTY);
 				break;
 			case 4:
-				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__IMPLICIT_META, FB_BYTES_LITERAL("\xff"));
+				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__IMPLICIT_META,
+								 FB_BYTES_LITERAL("\xff"));
 				break;
 			case 5:
-				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__IMPLICIT_META, FB_BYTES_LITERAL("\x10\x07"));
+				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__IMPLICIT_META,
+								 FB_BYTES_LITERAL("\x10\x07"));
 				break;
 			case 6:
-				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__SIGNATURE, from_hex("080112021200")); /* version 1 */
+				add_policy_bytes(group, "P", COMMON__POLICY__POLICY_TYPE__SIGNATURE,
+								 from_hex("080112021200")); /* version 1 */
 				break;
 			case 7:
 				add_policy_bytes(group, "P", 1, FB_BYTES_EMPTY)->policy = NULL;
 				break;
 		}
-		CHECK_STATUS(policy_manager_create(allocator, channel, &manager, &error), FB_INVALID_POLICY);
+		CHECK_STATUS(policy_manager_create(allocator, channel, &manager, &error),
+					 FB_INVALID_POLICY);
 		CHECK_TEXT(error.message, "invalid policy \"/Channel/Application/A/P\"");
 		CHECK(error.detail[0] != '\0' && manager == NULL);
 	}
@@ -624,19 +731,36 @@ test_manager_errors(void)
 static void
 test_implicit_meta_text(void)
 {
-	static const char *const bad[] = {"", "ANY", "ANY ", "any Readers", "ANY  Readers", " ANY Readers", "ANY Readers ", "SOME Readers",
-	"MAJORITY\tReaders", "ANY Readers Writers"};
-	FbBytes		bytes;
-	FbError		error;
+	static const char *const bad[] = {"",
+									  "ANY",
+									  "ANY ",
+									  "any Readers",
+									  "ANY  Readers",
+									  " ANY Readers",
+									  "ANY Readers ",
+									  "SOME Readers",
+									  "MAJORITY\tReaders",
+									  "ANY Readers Writers"};
+	FbBytes bytes;
+	FbError error;
 
-	CHECK_STATUS(policy_compile_implicit_meta(allocator, FB_BYTES_LITERAL("ANY Readers"), &bytes, NULL), FB_OK);
+	CHECK_STATUS(policy_compile_implicit_meta(allocator, FB_BYTES_LITERAL("ANY Readers"), &bytes,
+											  NULL),
+				 FB_OK);
 	CHECK_HEX(bytes, "0a0752656164657273");
-	CHECK_STATUS(policy_compile_implicit_meta(allocator, FB_BYTES_LITERAL("MAJORITY Admins"), &bytes, NULL), FB_OK);
+	CHECK_STATUS(policy_compile_implicit_meta(allocator, FB_BYTES_LITERAL("MAJORITY Admins"),
+											  &bytes, NULL),
+				 FB_OK);
 	CHECK_HEX(bytes, "0a0641646d696e731002");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CHECK_STATUS(policy_compile_implicit_meta(allocator, fb_bytes_of_text(bad[i]), &bytes, &error), FB_INVALID_POLICY);
-	CHECK_STATUS(policy_compile_implicit_meta(allocator, FB_BYTES_EMPTY, &bytes, &error), FB_INVALID_POLICY);
-	CHECK_STATUS(policy_compile_implicit_meta(allocator, FB_BYTES_LITERAL("ANY Re\0aders"), &bytes, &error), FB_INVALID_POLICY);
+		CHECK_STATUS(policy_compile_implicit_meta(allocator, fb_bytes_of_text(bad[i]), &bytes,
+												  &error),
+					 FB_INVALID_POLICY);
+	CHECK_STATUS(policy_compile_implicit_meta(allocator, FB_BYTES_EMPTY, &bytes, &error),
+				 FB_INVALID_POLICY);
+	CHECK_STATUS(policy_compile_implicit_meta(allocator, FB_BYTES_LITERAL("ANY Re\0aders"), &bytes,
+											  &error),
+				 FB_INVALID_POLICY);
 }
 
 /* ---- layouts ---- */
@@ -652,23 +776,26 @@ policy_of(const char *text)
 
 /* "A B, C": the layouts as text, endorsers by name */
 static const char *
-layouts_text(const Policy *const *policies, size_t policies_count, const char *endorsers, size_t layouts_max)
+layouts_text(const Policy *const *policies, size_t policies_count, const char *endorsers,
+			 size_t layouts_max)
 {
 	PolicyEndorser list[FB_POLICY_ENDORSERS_MAX];
-	size_t		count = 0;
+	size_t count = 0;
 	PolicyLayout *layouts;
-	size_t		layouts_count = 0;
-	FbBuffer	buffer;
-	FbError		error;
+	size_t layouts_count = 0;
+	FbBuffer buffer;
+	FbError error;
 
 	for (const char *from = endorsers; *from != '\0';)
 	{
-		size_t		size = strcspn(from, " ");
+		size_t size = strcspn(from, " ");
 
 		list[count++] = (PolicyEndorser) {.msp_id = fb_text_copy(allocator, fb_bytes(from, size))};
 		from += size + (from[size] == ' ');
 	}
-	CHECK_STATUS(policy_layouts(allocator, policies, policies_count, list, count, layouts_max, &layouts, &layouts_count, &error), FB_OK);
+	CHECK_STATUS(policy_layouts(allocator, policies, policies_count, list, count, layouts_max,
+								&layouts, &layouts_count, &error),
+				 FB_OK);
 	fb_buffer_init(&buffer, allocator);
 	for (size_t i = 0; i < layouts_count; i++)
 	{
@@ -676,7 +803,8 @@ layouts_text(const Policy *const *policies, size_t policies_count, const char *e
 		if (layouts[i].endorsers_count == 0)
 			fb_buffer_append_text(&buffer, "-");
 		for (size_t k = 0; k < layouts[i].endorsers_count; k++)
-			fb_buffer_append_format(&buffer, "%s%s", k == 0 ? "" : " ", list[layouts[i].endorsers[k]].msp_id);
+			fb_buffer_append_format(&buffer, "%s%s", k == 0 ? "" : " ",
+									list[layouts[i].endorsers[k]].msp_id);
 	}
 	fb_buffer_append_byte(&buffer, '\0');
 	return (const char *) buffer.data;
@@ -690,7 +818,7 @@ test_layouts(void)
 		const char *policy;
 		const char *endorsers;
 		const char *layouts;
-	}			table[] = {
+	} table[] = {
 		{"OR('A.peer','B.peer')", "B A", "B, A"},
 		{"AND('A.peer','B.peer')", "B A", "B A"},
 		{"AND('A.peer','B.peer')", "A C", ""},
@@ -734,7 +862,7 @@ test_layouts(void)
 
 	for (size_t i = 0; i < 5; i++)
 	{
-		char		rule[32];
+		char rule[32];
 
 		snprintf(rule, sizeof(rule), "OR('%s.peer')", names[i]);
 		add_policy(add_group(application, names[i]), "Endorsement", rule);
@@ -752,7 +880,10 @@ test_layouts(void)
 	CHECK_TEXT(layouts_text(two, 1, "E D C B A", 10), "E D C B A");
 	CHECK_TEXT(layouts_text(two, 1, "E D C B", 10), "");
 
-	/* one endorser can serve several organisations' policies, then the organisations say nothing about how many are needed */
+	/*
+	 * one endorser can serve several organisations' policies, then the organisations say nothing
+	 * about how many are needed
+	 */
 	application = add_group(channel, "Shared");
 	add_policy(add_group(application, "A"), "Endorsement", "OR('A.peer')");
 	add_policy(add_group(application, "B"), "Endorsement", "OR('A.peer')");
@@ -771,7 +902,7 @@ policy_of_principal(Common__MSPPrincipal__Classification kind, FbBytes bytes)
 	Common__MSPPrincipal principal = COMMON__MSPPRINCIPAL__INIT;
 	Common__MSPPrincipal *principals[] = {&principal};
 	const Policy *policy = NULL;
-	FbBytes		packed;
+	FbBytes packed;
 
 	principal.principal_classification = kind;
 	principal.principal = proto_data(bytes);
@@ -784,77 +915,128 @@ policy_of_principal(Common__MSPPrincipal__Classification kind, FbBytes bytes)
 	return policy;
 }
 
-/* principals that are no roles: an endorser is its identity and nominal; of its organizational units nothing is known */
+/*
+ * principals that are no roles: an endorser is its identity and nominal; of its organizational
+ * units nothing is known
+ */
 static void
 test_layouts_of_kinds(void)
 {
 	static const struct
 	{
 		Common__MSPPrincipal__Classification kind;
-		const char *principal;	/* hex */
-		size_t		layouts_count;
-	}			table[] = {
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE, "0a0141" "1000", 1},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE, "0a0141" "1003", 1},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE, "0a0141" "1001", 0},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE, "0a0142" "1000", 0},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ORGANIZATION_UNIT, "0a0141" "1203616263", 0},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__IDENTITY, "0a0141" "120158", 0}, /* no certificate */
+		const char *principal; /* hex */
+		size_t layouts_count;
+	} table[] = {
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
+		 "0a0141"
+		 "1000",
+		 1},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
+		 "0a0141"
+		 "1003",
+		 1},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
+		 "0a0141"
+		 "1001",
+		 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
+		 "0a0142"
+		 "1000",
+		 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ORGANIZATION_UNIT,
+		 "0a0141"
+		 "1203616263",
+		 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__IDENTITY,
+		 "0a0141"
+		 "120158",
+		 0},														  /* no certificate */
 		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "", 2},	  /* nominal: anybody */
 		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "0801", 0}, /* anonymous */
 		/* combined: a member and a peer; a member and an admin; a member and anonymous */
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED, "0a0712050a0141" "1000" "0a0712050a0141" "1003", 1},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED, "0a0712050a0141" "1000" "0a0712050a0141" "1001", 0},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED, "0a0712050a0141" "1000" "0a060803" "12020801", 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
+		 "0a0712050a0141"
+		 "1000"
+		 "0a0712050a0141"
+		 "1003",
+		 1},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
+		 "0a0712050a0141"
+		 "1000"
+		 "0a0712050a0141"
+		 "1001",
+		 0},
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
+		 "0a0712050a0141"
+		 "1000"
+		 "0a060803"
+		 "12020801",
+		 0},
 	};
 
 	PolicyEndorser endorsers[] = {{.msp_id = "C"}, {.msp_id = "A"}, {.msp_id = "A"}};
 	PolicyLayout *layouts;
-	size_t		layouts_count;
+	size_t layouts_count;
 	const Policy *policy;
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 	{
 		policy = policy_of_principal(table[i].kind, from_hex(table[i].principal));
-		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, 2, 10, &layouts, &layouts_count, NULL), FB_OK);
+		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, 2, 10, &layouts,
+									&layouts_count, NULL),
+					 FB_OK);
 		if (!CHECK(layouts_count == table[i].layouts_count))
 			fprintf(stderr, "    %zu: %zu\n", i, layouts_count);
 		for (size_t k = 0; k < layouts_count; k++)
-			CHECK(layouts[k].endorsers_count == 1 && layouts[k].endorsers[0] == 1 - (layouts_count - 1 - k));
+			CHECK(layouts[k].endorsers_count == 1 &&
+				  layouts[k].endorsers[0] == 1 - (layouts_count - 1 - k));
 	}
 
 	/* one endorser and no other, byte for byte */
 	for (uint32_t i = 1; i <= 2; i++)
 	{
-		FbBytes		pem = check_read_file(i == 1 ? "test/vectors/x509/peer.pem" : "test/vectors/x509/client.pem");
+		FbBytes pem =
+			check_read_file(i == 1 ? "test/vectors/x509/peer.pem" : "test/vectors/x509/client.pem");
 
 		CHECK_STATUS(identity_serialize("A", pem, allocator, &endorsers[i].identity, NULL), FB_OK);
 		free((void *) pem.data);
 	}
 	for (uint32_t i = 1; i <= 2; i++)
 	{
-		policy = policy_of_principal(COMMON__MSPPRINCIPAL__CLASSIFICATION__IDENTITY, endorsers[i].identity);
-		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, 3, 10, &layouts, &layouts_count, NULL), FB_OK);
-		CHECK(layouts_count == 1 && layouts[0].endorsers_count == 1 && layouts[0].endorsers[0] == i);
-		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, i, 10, &layouts, &layouts_count, NULL), FB_OK);
+		policy = policy_of_principal(COMMON__MSPPRINCIPAL__CLASSIFICATION__IDENTITY,
+									 endorsers[i].identity);
+		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, 3, 10, &layouts,
+									&layouts_count, NULL),
+					 FB_OK);
+		CHECK(layouts_count == 1 && layouts[0].endorsers_count == 1 &&
+			  layouts[0].endorsers[0] == i);
+		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, i, 10, &layouts,
+									&layouts_count, NULL),
+					 FB_OK);
 		CHECK(layouts_count == 0);
 	}
 }
 
-/* ---- layouts of random policies against the plain definition: all sets, by size, then in order, without those that contain a known one ---- */
+/* ---- layouts of random policies against the plain definition: all sets, by size, then in order,
+ * without those that contain a known one ---- */
 
 static void
 append_random_rule(FbBuffer *text, FbRand *rand, int depth)
 {
 	static const char *const roles[] = {"member", "peer", "peer", "member", "admin"};
-	uint64_t	rules = fb_rand_below(rand, 4) + 1;
+	uint64_t rules = fb_rand_below(rand, 4) + 1;
 
 	if (depth == 0 || (depth < 3 && fb_rand_below(rand, 2) == 0))
 	{
-		fb_buffer_append_format(text, "'%c.%s'", (char) ('A' + fb_rand_below(rand, 4)), roles[fb_rand_below(rand, 5)]);
+		fb_buffer_append_format(text, "'%c.%s'", (char) ('A' + fb_rand_below(rand, 4)),
+								roles[fb_rand_below(rand, 5)]);
 		return;
 	}
-	fb_buffer_append_format(text, "OutOf(%d", (int) fb_rand_below(rand, 12) == 0 ? 0 : (int) fb_rand_below(rand, rules) + 1);
+	fb_buffer_append_format(text, "OutOf(%d",
+							(int) fb_rand_below(rand, 12) == 0
+								? 0
+								: (int) fb_rand_below(rand, rules) + 1);
 	for (uint64_t i = 0; i < rules; i++)
 	{
 		fb_buffer_append_text(text, ",");
@@ -866,8 +1048,8 @@ append_random_rule(FbBuffer *text, FbRand *rand, int depth)
 typedef struct Chosen
 {
 	const PolicyEndorser *endorsers;
-	uint32_t	places[8];
-	size_t		count;
+	uint32_t places[8];
+	size_t count;
 } Chosen;
 
 static bool
@@ -876,25 +1058,26 @@ match_peer(void *context, size_t signer_index, const Principal *principal)
 	const Chosen *chosen = context;
 
 	return strcmp(chosen->endorsers[chosen->places[signer_index]].msp_id, principal->msp_id) == 0 &&
-		(principal->role == IDENTITY_MEMBER || principal->role == IDENTITY_PEER);
+		   (principal->role == IDENTITY_MEMBER || principal->role == IDENTITY_PEER);
 }
 
 /* bits of the sets of this size in the order of their members: 0 1 2, 0 1 3, 0 2 3, ... */
 static void
-plain_layouts(const Policy *const *policies, size_t policies_count, Chosen *chosen, size_t endorsers_count, size_t size,
-			  uint32_t *found, size_t *found_count, size_t max)
+plain_layouts(const Policy *const *policies, size_t policies_count, Chosen *chosen,
+			  size_t endorsers_count, size_t size, uint32_t *found, size_t *found_count, size_t max)
 {
-	uint32_t	mask = 0;
-	bool		good = true;
+	uint32_t mask = 0;
+	bool good = true;
 
 	if (chosen->count < size)
 	{
-		uint32_t	from = chosen->count == 0 ? 0 : chosen->places[chosen->count - 1] + 1;
+		uint32_t from = chosen->count == 0 ? 0 : chosen->places[chosen->count - 1] + 1;
 
 		for (uint32_t i = from; i < endorsers_count; i++)
 		{
 			chosen->places[chosen->count++] = i;
-			plain_layouts(policies, policies_count, chosen, endorsers_count, size, found, found_count, max);
+			plain_layouts(policies, policies_count, chosen, endorsers_count, size, found,
+						  found_count, max);
 			chosen->count--;
 		}
 		return;
@@ -912,30 +1095,30 @@ plain_layouts(const Policy *const *policies, size_t policies_count, Chosen *chos
 static void
 test_random_layouts(void)
 {
-	FbRand		rand;
-	size_t		several = 0;
+	FbRand rand;
+	size_t several = 0;
 
 	fb_rand_seed(&rand, 13);
 	for (int round = 0; round < 2000; round++)
 	{
 		static const char *const names[] = {"A", "B", "C", "D", "E"};
 		PolicyEndorser endorsers[6];
-		size_t		endorsers_count = fb_rand_below(&rand, 7);
-		size_t		policies_count = fb_rand_below(&rand, 3) == 0 ? 2 : 1;
-		size_t		max = fb_rand_below(&rand, 2) == 0 ? 64 : fb_rand_below(&rand, 4) + 1;
+		size_t endorsers_count = fb_rand_below(&rand, 7);
+		size_t policies_count = fb_rand_below(&rand, 3) == 0 ? 2 : 1;
+		size_t max = fb_rand_below(&rand, 2) == 0 ? 64 : fb_rand_below(&rand, 4) + 1;
 		const Policy *policies[2];
-		Chosen		chosen = {.endorsers = endorsers};
-		uint32_t	expected[64];
-		size_t		expected_count = 0;
+		Chosen chosen = {.endorsers = endorsers};
+		uint32_t expected[64];
+		size_t expected_count = 0;
 		PolicyLayout *layouts;
-		size_t		layouts_count;
-		FbBytes		bytes = FB_BYTES_EMPTY;
+		size_t layouts_count;
+		FbBytes bytes = FB_BYTES_EMPTY;
 
 		for (size_t i = 0; i < endorsers_count; i++)
 			endorsers[i] = (PolicyEndorser) {.msp_id = names[fb_rand_below(&rand, 5)]};
 		for (size_t i = 0; i < policies_count; i++)
 		{
-			FbBuffer	text;
+			FbBuffer text;
 
 			fb_buffer_init(&text, allocator);
 			append_random_rule(&text, &rand, 3);
@@ -943,18 +1126,21 @@ test_random_layouts(void)
 			policies[i] = policy_of(fb_text_copy(allocator, bytes));
 		}
 		for (size_t size = 0; size <= endorsers_count; size++)
-			plain_layouts(policies, policies_count, &chosen, endorsers_count, size, expected, &expected_count, max);
-		CHECK_STATUS(policy_layouts(allocator, policies, policies_count, endorsers, endorsers_count, max, &layouts, &layouts_count, NULL),
+			plain_layouts(policies, policies_count, &chosen, endorsers_count, size, expected,
+						  &expected_count, max);
+		CHECK_STATUS(policy_layouts(allocator, policies, policies_count, endorsers, endorsers_count,
+									max, &layouts, &layouts_count, NULL),
 					 FB_OK);
 		if (!CHECK(layouts_count == expected_count))
 		{
-			fprintf(stderr, "    round %d: %.*s\n", round, (int) bytes.size, (const char *) bytes.data);
+			fprintf(stderr, "    round %d: %.*s\n", round, (int) bytes.size,
+					(const char *) bytes.data);
 			continue;
 		}
 		several += layouts_count > 1;
 		for (size_t i = 0; i < layouts_count; i++)
 		{
-			uint32_t	mask = 0;
+			uint32_t mask = 0;
 
 			for (size_t k = 0; k < layouts[i].endorsers_count; k++)
 			{
@@ -972,31 +1158,35 @@ typedef struct Layout
 {
 	const PolicyEndorser *endorsers;
 	const PolicyLayout *layout;
-	size_t		without;
+	size_t without;
 } Layout;
 
 static bool
 match_layout(void *context, size_t signer_index, const Principal *principal)
 {
 	const Layout *layout = context;
-	size_t		place = signer_index + (signer_index >= layout->without);
+	size_t place = signer_index + (signer_index >= layout->without);
 
-	return strcmp(layout->endorsers[layout->layout->endorsers[place]].msp_id, principal->msp_id) == 0;
+	return strcmp(layout->endorsers[layout->layout->endorsers[place]].msp_id, principal->msp_id) ==
+		   0;
 }
 
-/* many organisations: the lower bound finds the first set at once, and the budget ends a hopeless search */
+/*
+ * many organisations: the lower bound finds the first set at once, and the budget ends a hopeless
+ * search
+ */
 static void
 test_large_layouts(void)
 {
-	FbBuffer	text;
-	FbBuffer	endorsers;
-	FbBytes		bytes;
+	FbBuffer text;
+	FbBuffer endorsers;
+	FbBytes bytes;
 	const Policy *policy;
 	PolicyEndorser list[FB_POLICY_ENDORSERS_MAX + 1] = {{0}};
-	char		names[FB_POLICY_ENDORSERS_MAX][32];
+	char names[FB_POLICY_ENDORSERS_MAX][32];
 	PolicyLayout *layouts;
-	size_t		layouts_count;
-	FbError		error;
+	size_t layouts_count;
+	FbError error;
 
 	fb_buffer_init(&text, allocator);
 	fb_buffer_init(&endorsers, allocator);
@@ -1010,14 +1200,16 @@ test_large_layouts(void)
 	fb_buffer_append_byte(&endorsers, '\0');
 	fb_buffer_bytes(&text, &bytes, NULL);
 	policy = policy_of(fb_text_copy(allocator, bytes));
-	CHECK_TEXT(layouts_text(&policy, 1, (const char *) endorsers.data, 1),
-			   "Org0 Org1 Org2 Org3 Org4 Org5 Org6 Org7 Org8 Org9 Org10 Org11 Org12 Org13 Org14 Org15");
+	CHECK_TEXT(
+		layouts_text(&policy, 1, (const char *) endorsers.data, 1),
+		"Org0 Org1 Org2 Org3 Org4 Org5 Org6 Org7 Org8 Org9 Org10 Org11 Org12 Org13 Org14 Org15");
 
 	/* two halves of which the second one decides: the lower bound says 1, the truth is 12 */
 	fb_buffer_init(&text, allocator);
 	fb_buffer_append_text(&text, "OutOf(12");
 	for (int i = 0; i < 30; i++)
-		fb_buffer_append_format(&text, ",OR(AND('Org%d.peer','Org%d.peer'),'Org%d.peer')", i, (i + 1) % 30, (i + 2) % 30);
+		fb_buffer_append_format(&text, ",OR(AND('Org%d.peer','Org%d.peer'),'Org%d.peer')", i,
+								(i + 1) % 30, (i + 2) % 30);
 	fb_buffer_append_text(&text, ")");
 	fb_buffer_bytes(&text, &bytes, NULL);
 	policy = policy_of(fb_text_copy(allocator, bytes));
@@ -1027,47 +1219,58 @@ test_large_layouts(void)
 			snprintf(names[i], sizeof(names[i]), "Org%zu", i);
 			list[i].msp_id = names[i];
 		}
-		CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, 30, 2, &layouts, &layouts_count, &error), FB_OK);
+		CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, 30, 2, &layouts, &layouts_count,
+									&error),
+					 FB_OK);
 		if (CHECK(layouts_count == 1 && layouts[0].endorsers_count < 30))
 		{
-			CHECK(policy_evaluate_match(policy, layouts[0].endorsers_count, match_layout, &(Layout) {list, &layouts[0], SIZE_MAX}));
+			CHECK(policy_evaluate_match(policy, layouts[0].endorsers_count, match_layout,
+										&(Layout) {list, &layouts[0], SIZE_MAX}));
 			for (size_t i = 0; i < layouts[0].endorsers_count; i++)
-				CHECK(!policy_evaluate_match(policy, layouts[0].endorsers_count - 1, match_layout, &(Layout) {list, &layouts[0], i}));
+				CHECK(!policy_evaluate_match(policy, layouts[0].endorsers_count - 1, match_layout,
+											 &(Layout) {list, &layouts[0], i}));
 		}
 	}
 
 	for (size_t i = 0; i <= FB_POLICY_ENDORSERS_MAX; i++)
 		list[i].msp_id = "A";
-	CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, FB_POLICY_ENDORSERS_MAX + 1, 1, &layouts, &layouts_count, &error),
+	CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, FB_POLICY_ENDORSERS_MAX + 1, 1,
+								&layouts, &layouts_count, &error),
 				 FB_LIMIT_EXCEEDED);
 	policy = policy_of("AND('A.peer','A.peer')");
-	CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, FB_POLICY_ENDORSERS_MAX, 1, &layouts, &layouts_count, &error), FB_OK);
+	CHECK_STATUS(policy_layouts(allocator, &policy, 1, list, FB_POLICY_ENDORSERS_MAX, 1, &layouts,
+								&layouts_count, &error),
+				 FB_OK);
 	CHECK(layouts_count == 1 && layouts[0].endorsers_count == 2);
 }
 
-/* ---- hostile bytes: every envelope with one byte changed decodes or is refused, and what decodes can be used ---- */
+/* ---- hostile bytes: every envelope with one byte changed decodes or is refused, and what decodes
+ * can be used ---- */
 
 static void
 test_hostile(void)
 {
-	FbBytes		envelope = compile("OutOf(2, OR('A.peer', 'B.peer'), AND('C.client', OutOf(0, 'D.member')), 'E.member')");
-	Names		names = {{"A", "B", "C", "D"}, 4};
-	size_t		accepted = 0;
+	FbBytes envelope = compile(
+		"OutOf(2, OR('A.peer', 'B.peer'), AND('C.client', OutOf(0, 'D.member')), 'E.member')");
+	Names names = {{"A", "B", "C", "D"}, 4};
+	size_t accepted = 0;
 
 	for (size_t i = 0; i < envelope.size; i++)
 		for (int bit = 0; bit < 8; bit++)
 		{
-			uint8_t		copy[512];
+			uint8_t copy[512];
 			SignaturePolicy *policy;
-			char	   *text;
+			char *text;
 
 			memcpy(copy, envelope.data, envelope.size);
 			copy[i] ^= (uint8_t) (1 << bit);
-			if (signature_policy_decode(allocator, fb_bytes(copy, envelope.size), &policy, NULL) != FB_OK)
+			if (signature_policy_decode(allocator, fb_bytes(copy, envelope.size), &policy, NULL) !=
+				FB_OK)
 				continue;
 			accepted++;
 			signature_policy_evaluate(policy, names.count, match_name, &names);
-			CHECK_STATUS(policy_print(allocator, fb_bytes(copy, envelope.size), &text, NULL), FB_OK);
+			CHECK_STATUS(policy_print(allocator, fb_bytes(copy, envelope.size), &text, NULL),
+						 FB_OK);
 		}
 	CHECK(accepted > 0);
 	for (size_t size = 0; size < envelope.size; size++)
@@ -1080,23 +1283,24 @@ test_hostile(void)
 
 /* ---- an allocator that fails the n-th call ---- */
 
-typedef FbStatus (*Work) (FbAllocator *memory);
+typedef FbStatus (*Work)(FbAllocator *memory);
 
 static FbStatus
 work_compile(FbAllocator *memory)
 {
-	FbBytes		envelope;
-	FbBytes		application_policy;
-	FbBytes		principals[] = {FB_BYTES_LITERAL("A.peer")};
-	bool		result;
-	char	   *text;
+	FbBytes envelope;
+	FbBytes application_policy;
+	FbBytes principals[] = {FB_BYTES_LITERAL("A.peer")};
+	bool result;
+	char *text;
 	const Policy *policy;
 	PolicyEndorser endorsers[] = {{.msp_id = "A"}, {.msp_id = "B"}};
 	PolicyLayout *layouts;
-	size_t		layouts_count;
-	FbError		error;
+	size_t layouts_count;
+	FbError error;
 
-	FB_TRY(policy_compile(memory, FB_BYTES_LITERAL("OR('A.peer', AND('B.peer', 'A.member'))"), &envelope, NULL, &error));
+	FB_TRY(policy_compile(memory, FB_BYTES_LITERAL("OR('A.peer', AND('B.peer', 'A.member'))"),
+						  &envelope, NULL, &error));
 	FB_TRY(policy_print(memory, envelope, &text, &error));
 	FB_TRY(policy_satisfied(memory, envelope, principals, 1, &result, &error));
 	FB_TRY(application_policy_of_envelope(memory, envelope, &application_policy, &error));
@@ -1112,7 +1316,7 @@ static FbStatus
 work_manager(FbAllocator *memory)
 {
 	PolicyManager *manager;
-	FbError		error;
+	FbError error;
 
 	return policy_manager_create(memory, failing_tree, &manager, &error);
 }
@@ -1122,8 +1326,8 @@ walk_failures(Work work)
 {
 	for (size_t fail_at = 1;; fail_at++)
 	{
-		FbArena		failing;
-		FbStatus	status;
+		FbArena failing;
+		FbStatus status;
 
 		fb_arena_init(&failing);
 		failing.fail_at = fail_at;

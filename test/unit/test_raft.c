@@ -1,4 +1,7 @@
-/* core/raft: what one node answers, event by event: statuses, limits, memory; quorum arithmetic and the trail */
+/*
+ * core/raft: what one node answers, event by event: statuses, limits, memory; quorum arithmetic and
+ * the trail
+ */
 #include "unit/check.h"
 
 #include "core/raft/raft_internal.h"
@@ -36,10 +39,10 @@ started(const RaftEvent *event, FbStatus expected)
 	for (uint32_t i = 0; expected == FB_OK && i < event->start.configuration.voters_count; i++)
 	{
 		if (event->start.configuration.voters[i] != event->start.id)
-			CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HELLO_RESPONSE,
-													 .from = event->start.configuration.voters[i],
-													 .to = event->start.id,
-													 .nonce = raft->nonce}),
+			CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HELLO_RESPONSE,
+													  .from = event->start.configuration.voters[i],
+													  .to = event->start.id,
+													  .nonce = raft->nonce}),
 						 FB_OK);
 	}
 	return raft;
@@ -91,22 +94,40 @@ leader_of_three(uint32_t in_flight_max, uint32_t message_bytes_max)
 	event.start.message_bytes_max = message_bytes_max;
 	raft = started(&event, FB_OK);
 	CHECK_STATUS(timeout(raft, update.deadline_ms), FB_OK);
-	CHECK(update.role == RAFT_PRE_CANDIDATE && update.messages_count == 2 && !update.persist_hard_state);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_PRE_VOTE_RESPONSE, .from = 2, .to = 1, .term = 1}), FB_OK);
-	CHECK(update.role == RAFT_CANDIDATE && update.persist_hard_state && update.hard_state.vote == 1 &&
-		  !update.messages[0].early);
+	CHECK(update.role == RAFT_PRE_CANDIDATE && update.messages_count == 2 &&
+		  !update.persist_hard_state);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_PRE_VOTE_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1}),
+				 FB_OK);
+	CHECK(update.role == RAFT_CANDIDATE && update.persist_hard_state &&
+		  update.hard_state.vote == 1 && !update.messages[0].early);
 	/* a vote is counted once */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .from = 9, .to = 1, .term = 1}), FB_OK);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_VOTE_RESPONSE, .from = 9, .to = 1, .term = 1}),
+				 FB_OK);
 	CHECK(update.role == RAFT_CANDIDATE);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .from = 2, .to = 1, .term = 1}), FB_OK);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_VOTE_RESPONSE, .from = 2, .to = 1, .term = 1}),
+				 FB_OK);
 	CHECK(update.role == RAFT_LEADER && update.role_changed && update.entries.count == 1 &&
 		  update.entries.kind == RAFT_ENTRY_NOOP);
-	CHECK(update.messages_count == 2 && update.messages[0].type == RAFT_APPEND && update.messages[0].early);
+	CHECK(update.messages_count == 2 && update.messages[0].type == RAFT_APPEND &&
+		  update.messages[0].early);
 	/* followers alone commit it; it is applied here only when it is durable here */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 1}),
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .index = 1}),
 				 FB_OK);
 	CHECK(update.commit_index == 0);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 3, .to = 1, .term = 1, .index = 1}),
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 3,
+											  .to = 1,
+											  .term = 1,
+											  .index = 1}),
 				 FB_OK);
 	CHECK(update.commit_index == 1 && update.apply_index == 0);
 	CHECK_STATUS(persisted(raft, 1, 9), FB_OK);
@@ -166,7 +187,8 @@ test_start(void)
 	event.start.applied_index = 100;
 	raft = started(&event, FB_OK);
 	CHECK(update.commit_index == 5 && update.last_index == 7 && update.persist_hard_state);
-	CHECK(raft_entry_term(raft, 5) == 1 && raft_entry_term(raft, 6) == 1 && raft_entry_term(raft, 7) == 3);
+	CHECK(raft_entry_term(raft, 5) == 1 && raft_entry_term(raft, 6) == 1 &&
+		  raft_entry_term(raft, 7) == 3);
 	CHECK(raft_entry_term(raft, 4) == 0 && raft_entry_term(raft, 8) == 0);
 	CHECK_STATUS(raft_step(raft, &event, &update, &error), FB_INVALID_ARGUMENT);
 	CHECK_STATUS(raft_create(&arena.allocator, &raft, NULL), FB_OK);
@@ -179,14 +201,18 @@ test_start(void)
 	CHECK_STATUS(timeout(raft, 1000), FB_OK);
 	CHECK(update.role == RAFT_LEADER && update.persist_hard_state && update.entries.count == 1 &&
 		  update.commit_index == 0);
-	/* no change of members before an entry of the own term is committed (the flaw of the thesis' first version) */
-	configure = (RaftEvent){.type = RAFT_EVENT_CONFIGURE, .configure = {2, {1, 2}}};
+	/*
+	 * no change of members before an entry of the own term is committed (the flaw of the thesis'
+	 * first version)
+	 */
+	configure = (RaftEvent) {.type = RAFT_EVENT_CONFIGURE, .configure = {2, {1, 2}}};
 	CHECK_STATUS(raft_step(raft, &configure, &update, &error), FB_BUSY);
 	CHECK_STATUS(persisted(raft, 1, 1), FB_OK);
 	CHECK(update.commit_index == 1);
 	CHECK_STATUS(raft_step(raft, &configure, &update, &error), FB_OK);
-	CHECK(update.configuration_changed && update.persist_hard_state && update.entries.kind == RAFT_ENTRY_CONFIGURATION);
-	configure.configure = (RaftConfiguration){3, {1, 2, 3}};
+	CHECK(update.configuration_changed && update.persist_hard_state &&
+		  update.entries.kind == RAFT_ENTRY_CONFIGURATION);
+	configure.configure = (RaftConfiguration) {3, {1, 2, 3}};
 	CHECK_STATUS(raft_step(raft, &configure, &update, &error), FB_BUSY);
 	event = start_event(9, 3);
 	started(&event, FB_OK);
@@ -209,7 +235,8 @@ test_leader(void)
 
 	/* 400 bytes each, 1000 per message, two messages under way per follower */
 	CHECK_STATUS(submit(raft, 7, 400), FB_OK);
-	CHECK(update.entries.first_index == 2 && update.entries.count == 7 && update.entries.source == RAFT_FROM_SUBMIT);
+	CHECK(update.entries.first_index == 2 && update.entries.count == 7 &&
+		  update.entries.source == RAFT_FROM_SUBMIT);
 	CHECK(update.messages_count == 4);
 	for (uint32_t i = 0; i < update.messages_count; i++)
 		CHECK(update.messages[i].entries_count == 2 && update.messages[i].entries[1].term == 1);
@@ -218,32 +245,62 @@ test_leader(void)
 		  status.followers[0].in_flight_count == 2);
 	CHECK(status.followers[0].match_index == 1 && status.followers[0].next_index == 6);
 	/* one answer frees one place */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 3}),
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .index = 3}),
 				 FB_OK);
-	CHECK(update.messages_count == 1 && update.messages[0].to == 2 && update.messages[0].index == 5 &&
-		  update.messages[0].entries_count == 2);
+	CHECK(update.messages_count == 1 && update.messages[0].to == 2 &&
+		  update.messages[0].index == 5 && update.messages[0].entries_count == 2);
 	/* a repeated answer frees nothing */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 3}),
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .index = 3}),
 				 FB_OK);
 	CHECK(update.messages_count == 0);
 	CHECK_STATUS(persisted(raft, 8, 1), FB_OK);
 	CHECK(update.commit_index == 3);
 	/* what nobody can have confirmed */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 99}),
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .index = 99}),
 				 FB_CORRUPTED);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = 1}), FB_CORRUPTED);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 2, .to = 7, .term = 9}), FB_OK);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = 1}),
+				 FB_CORRUPTED);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_HEARTBEAT, .from = 2, .to = 7, .term = 9}),
+				 FB_OK);
 	CHECK(update.term == 1);
 	/* a term that would leave none for later elections */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = (UINT64_C(1) << 32) + 2}), FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE, .from = 2, .to = 1, .term = UINT64_MAX, .forced = true}), FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = UINT64_MAX}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
+											  .from = 2,
+											  .to = 1,
+											  .term = (UINT64_C(1) << 32) + 2}),
+				 FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE,
+											  .from = 2,
+											  .to = 1,
+											  .term = UINT64_MAX,
+											  .forced = true}),
+				 FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = UINT64_MAX}),
+				 FB_OK);
 	CHECK(update.term == 1 && update.role == RAFT_LEADER && !update.persist_hard_state);
 
 	/* ORD-15: 2 was heard, 3 too, 4 never */
 	raft_status(raft, &status);
 	next = status.configuration;
-	CHECK(raft_configuration_add(&next, 4) && !raft_configuration_add(&next, 4) && !raft_configuration_add(&next, 0));
+	CHECK(raft_configuration_add(&next, 4) && !raft_configuration_add(&next, 4) &&
+		  !raft_configuration_add(&next, 0));
 	CHECK(raft_status_keeps_quorum(&status, &next));
 	status.followers[0].active = false;
 	CHECK(!raft_status_keeps_quorum(&status, &next));
@@ -254,13 +311,13 @@ test_leader(void)
 	CHECK(timeout(raft, 1) == FB_OK && update.messages_count == 0);
 
 	/*
-	 * 2 followers, 64 messages each, every entry bigger than a message and so alone: one update has no room, the next
-	 * goes on at once
+	 * 2 followers, 64 messages each, every entry bigger than a message and so alone: one update has
+	 * no room, the next goes on at once
 	 */
 	raft = leader_of_three(RAFT_IN_FLIGHT_MAX, 1);
 	CHECK_STATUS(submit(raft, 100, 5), FB_OK);
-	CHECK(update.messages_count == RAFT_UPDATE_APPENDS_MAX && update.messages[0].entries_count == 1 &&
-		  update.deadline_ms <= raft->now_ms);
+	CHECK(update.messages_count == RAFT_UPDATE_APPENDS_MAX &&
+		  update.messages[0].entries_count == 1 && update.deadline_ms <= raft->now_ms);
 	CHECK_STATUS(timeout(raft, 0), FB_OK);
 	CHECK(update.messages_count == RAFT_UPDATE_APPENDS_MAX && update.messages[0].to == 3);
 	CHECK_STATUS(timeout(raft, 0), FB_OK);
@@ -272,12 +329,19 @@ test_follower(void)
 {
 	RaftEvent event = start_event(2, 3);
 	Raft *raft = started(&event, FB_OK);
-	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")}, {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
+	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")},
+						   {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
 	RaftEntry others[] = {{2, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}};
 	RaftEntry bad[] = {{1, RAFT_ENTRY_CONFIGURATION, FB_BYTES_LITERAL("\1")}};
-	RaftMessage append = {
-		.type = RAFT_APPEND, .from = 1, .to = 2, .term = 1, .commit_index = 1, .entries_count = 2, .entries = entries};
-	RaftMessage conflict = {.type = RAFT_APPEND, .from = 3, .to = 2, .term = 2, .entries_count = 1, .entries = others};
+	RaftMessage append = {.type = RAFT_APPEND,
+						  .from = 1,
+						  .to = 2,
+						  .term = 1,
+						  .commit_index = 1,
+						  .entries_count = 2,
+						  .entries = entries};
+	RaftMessage conflict =
+		{.type = RAFT_APPEND, .from = 3, .to = 2, .term = 2, .entries_count = 1, .entries = others};
 
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	CHECK(update.entries.count == 2 && update.entries.source == RAFT_FROM_MESSAGE &&
@@ -288,13 +352,17 @@ test_follower(void)
 	CHECK(update.entries.count == 0 &&
 		  update.messages[0].index == 1); /* from before the commit index: answered with it */
 	/* alive leader: no votes, no new term */
-	CHECK_STATUS(
-		receive(raft, (RaftMessage){.type = RAFT_VOTE, .from = 3, .to = 2, .term = 7, .index = 9, .log_term = 6}),
-		FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE,
+											  .from = 3,
+											  .to = 2,
+											  .term = 7,
+											  .index = 9,
+											  .log_term = 6}),
+				 FB_OK);
 	CHECK(update.term == 1 && update.messages_count == 0);
 	/*
-	 * two leaders in a term, a leader that denies what is committed, a log that lost what it had confirmed: all
-	 * refused, nothing changes
+	 * two leaders in a term, a leader that denies what is committed, a log that lost what it had
+	 * confirmed: all refused, nothing changes
 	 */
 	append.from = 3;
 	CHECK_STATUS(receive(raft, append), FB_CORRUPTED);
@@ -303,31 +371,45 @@ test_follower(void)
 	conflict.index = 1;
 	conflict.log_term = 1;
 	CHECK_STATUS(receive(raft, conflict), FB_OK);
-	CHECK(update.truncate_from_index == 2 && update.entries.count == 1 && update.entries.first_index == 2 &&
-		  update.last_index == 2);
+	CHECK(update.truncate_from_index == 2 && update.entries.count == 1 &&
+		  update.entries.first_index == 2 && update.last_index == 2);
 	/*
-	 * an empty append proves equality up to its position only: the tail behind it may be anybody's, whatever the
-	 * leader has committed
+	 * an empty append proves equality up to its position only: the tail behind it may be anybody's,
+	 * whatever the leader has committed
 	 */
-	append =
-		(RaftMessage){.type = RAFT_APPEND, .from = 1, .to = 2, .term = 3, .index = 1, .log_term = 1, .commit_index = 9};
+	append = (RaftMessage) {.type = RAFT_APPEND,
+							.from = 1,
+							.to = 2,
+							.term = 3,
+							.index = 1,
+							.log_term = 1,
+							.commit_index = 9};
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	CHECK(update.commit_index == 1 && update.last_index == 2);
 	conflict.term = 4;
 	conflict.entries = bad;
 	CHECK_STATUS(receive(raft, conflict), FB_MALFORMED_MESSAGE);
 	CHECK(update.term == 3);
-	CHECK_STATUS(
-		receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .commit_index = 50}),
-		FB_CORRUPTED);
-	CHECK_STATUS(
-		receive(raft, (RaftMessage){.type = RAFT_SNAPSHOT, .from = 1, .to = 2, .term = 3, .index = 9, .log_term = 2}),
-		FB_MALFORMED_MESSAGE);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = 77, .from = 1, .to = 2, .term = 3}), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3,
+											  .commit_index = 50}),
+				 FB_CORRUPTED);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_SNAPSHOT,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3,
+											  .index = 9,
+											  .log_term = 2}),
+				 FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = 77, .from = 1, .to = 2, .term = 3}),
+				 FB_MALFORMED_MESSAGE);
 	/* an old leader is told */
 	append.term = 1;
 	CHECK_STATUS(receive(raft, append), FB_OK);
-	CHECK(update.messages_count == 1 && update.messages[0].rejected && update.messages[0].term == 3);
+	CHECK(update.messages_count == 1 && update.messages[0].rejected &&
+		  update.messages[0].term == 3);
 }
 
 /* what a leader replaces is on no disk any longer, also if the report of its writing comes later */
@@ -336,25 +418,29 @@ test_truncation(void)
 {
 	RaftEvent event = start_event(2, 3);
 	Raft *raft = started(&event, FB_OK);
-	RaftEntry first[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")}, {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
-	RaftEntry second[] = {{2, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}, {3, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("d")}};
-	RaftMessage append = {.type = RAFT_APPEND, .from = 1, .to = 2, .term = 1, .entries_count = 2, .entries = first};
+	RaftEntry first[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")},
+						 {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
+	RaftEntry second[] = {{2, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")},
+						  {3, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("d")}};
+	RaftMessage append =
+		{.type = RAFT_APPEND, .from = 1, .to = 2, .term = 1, .entries_count = 2, .entries = first};
 
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	CHECK(update.entries.last_term == 1 && raft->persisted_index == 0);
 	CHECK_STATUS(persisted(raft, 2, 1), FB_OK);
 	CHECK(raft->persisted_index == 2);
-	append = (RaftMessage){.type = RAFT_APPEND,
-						   .from = 3,
-						   .to = 2,
-						   .term = 3,
-						   .index = 1,
-						   .log_term = 1,
-						   .commit_index = 3,
-						   .entries_count = 2,
-						   .entries = second};
+	append = (RaftMessage) {.type = RAFT_APPEND,
+							.from = 3,
+							.to = 2,
+							.term = 3,
+							.index = 1,
+							.log_term = 1,
+							.commit_index = 3,
+							.entries_count = 2,
+							.entries = second};
 	CHECK_STATUS(receive(raft, append), FB_OK);
-	CHECK(update.truncate_from_index == 2 && update.entries.first_index == 2 && update.entries.last_term == 3);
+	CHECK(update.truncate_from_index == 2 && update.entries.first_index == 2 &&
+		  update.entries.last_term == 3);
 	CHECK(raft->persisted_index == 1 && update.commit_index == 3 && update.apply_index == 1);
 	CHECK_STATUS(persisted(raft, 2, 1), FB_OK);
 	CHECK(raft->persisted_index == 1 && update.apply_index == 1);
@@ -386,27 +472,36 @@ test_full_log(void)
 	Raft *raft;
 
 	for (size_t i = 0; i < count; i++)
-		trail[i] = (RaftTrailEntry){1, 1};
+		trail[i] = (RaftTrailEntry) {1, 1};
 	event.start.entries = trail;
 	event.start.entries_count = count;
 	event.start.term = 1;
 	raft = started(&event, FB_OK);
 	CHECK_STATUS(receive(raft, append), FB_OK);
-	CHECK(update.entries.count == 1 && update.last_index == count + 1 && update.commit_index == count + 1);
-	CHECK(update.messages_count == 1 && !update.messages[0].rejected && update.messages[0].index == count + 1);
+	CHECK(update.entries.count == 1 && update.last_index == count + 1 &&
+		  update.commit_index == count + 1);
+	CHECK(update.messages_count == 1 && !update.messages[0].rejected &&
+		  update.messages[0].index == count + 1);
 	append.index = count + 1;
 	append.entries_count = 2;
 	CHECK_STATUS(receive(raft, append), FB_OK);
-	CHECK(update.entries.count == 0 && update.messages[0].index == count + 1 && update.commit_index == count + 1);
+	CHECK(update.entries.count == 0 && update.messages[0].index == count + 1 &&
+		  update.commit_index == count + 1);
 	/* the leader is silent */
 	CHECK_STATUS(timeout(raft, update.deadline_ms), FB_OK);
-	CHECK(update.role == RAFT_FOLLOWER && update.messages_count == 0 && update.deadline_ms > raft->now_ms);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = 1}), FB_OK);
+	CHECK(update.role == RAFT_FOLLOWER && update.messages_count == 0 &&
+		  update.deadline_ms > raft->now_ms);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = 1}),
+				 FB_OK);
 	CHECK(update.role == RAFT_FOLLOWER && update.term == 1 && update.messages_count == 0);
 	free(trail);
 }
 
-/* node 2 of three with entries 1/1, 2/1, both committed, following node 1 in term 1; voters are fixed */
+/*
+ * node 2 of three with entries 1/1, 2/1, both committed, following node 1 in term 1; voters are
+ * fixed
+ */
 static Raft *
 follower_of_three(void)
 {
@@ -421,7 +516,9 @@ follower_of_three(void)
 	event.start.commit_index = 2;
 	event.start.applied_index = 2;
 	raft = started(&event, FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 1}), FB_OK);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 1}),
+				 FB_OK);
 	CHECK(update.leader == 1);
 	return raft;
 }
@@ -440,13 +537,13 @@ configuration_state(uint32_t voters)
 static FbStatus
 offer(Raft *raft, uint64_t from, uint64_t term, uint64_t index, uint64_t log_term)
 {
-	return receive(raft, (RaftMessage){.type = RAFT_SNAPSHOT,
-									   .from = from,
-									   .to = 2,
-									   .term = term,
-									   .index = index,
-									   .log_term = log_term,
-									   .configuration = configuration_state(3)});
+	return receive(raft, (RaftMessage) {.type = RAFT_SNAPSHOT,
+										.from = from,
+										.to = 2,
+										.term = term,
+										.index = index,
+										.log_term = log_term,
+										.configuration = configuration_state(3)});
 }
 
 /* what a leader says is to be fetched counts while it says so */
@@ -477,17 +574,25 @@ test_offer_expires(void)
 	/* another leader, or only a later term, ends it at once */
 	CHECK_STATUS(offer(raft, 1, 1, 100, 1), FB_OK);
 	CHECK(update.fetch_index == 100);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 3, .to = 2, .term = 2}), FB_OK);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_HEARTBEAT, .from = 3, .to = 2, .term = 2}),
+				 FB_OK);
 	CHECK(update.fetch_index == 0 && update.leader == 3);
 	CHECK_STATUS(offer(raft, 3, 2, 100, 1), FB_OK);
 	CHECK(update.fetch_index == 100);
-	CHECK_STATUS(
-		receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .rejected = true, .from = 1, .to = 2, .term = 3}),
-		FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE_RESPONSE,
+											  .rejected = true,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3}),
+				 FB_OK);
 	CHECK(update.fetch_index == 0);
 }
 
-/* a log that starts anew behind fetched blocks does not take over the term that was offered with them */
+/*
+ * a log that starts anew behind fetched blocks does not take over the term that was offered with
+ * them
+ */
 static void
 test_offered_term(void)
 {
@@ -501,13 +606,32 @@ test_offered_term(void)
 	CHECK(!update.log_reset && update.fetch_index == 10);
 	installed.snapshot_installed.index = 12;
 	CHECK_STATUS(raft_step(raft, &installed, &update, &error), FB_OK);
-	CHECK(update.log_reset && update.log_start.index == 10 && update.log_start.term == 1 && update.commit_index == 10);
+	CHECK(update.log_reset && update.log_start.index == 10 && update.log_start.term == 1 &&
+		  update.commit_index == 10);
 	/* a candidate whose log really has entry 10 of term 2 is not behind */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE, .forced = true, .from = 3, .to = 2, .term = 10, .index = 10, .log_term = 2}), FB_OK);
-	CHECK(update.messages_count == 1 && !update.messages[0].rejected && update.hard_state.vote == 3);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE,
+											  .forced = true,
+											  .from = 3,
+											  .to = 2,
+											  .term = 10,
+											  .index = 10,
+											  .log_term = 2}),
+				 FB_OK);
+	CHECK(update.messages_count == 1 && !update.messages[0].rejected &&
+		  update.hard_state.vote == 3);
 	/* and can go on from there */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND, .from = 3, .to = 2, .term = 10, .index = 10, .log_term = 2, .commit_index = 10, .entries_count = 1, .entries = entries}), FB_OK);
-	CHECK(update.entries.count == 1 && update.entries.first_index == 11 && !update.messages[0].rejected && update.messages[0].index == 11);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND,
+											  .from = 3,
+											  .to = 2,
+											  .term = 10,
+											  .index = 10,
+											  .log_term = 2,
+											  .commit_index = 10,
+											  .entries_count = 1,
+											  .entries = entries}),
+				 FB_OK);
+	CHECK(update.entries.count == 1 && update.entries.first_index == 11 &&
+		  !update.messages[0].rejected && update.messages[0].index == 11);
 }
 
 /* the voters are those of START: no entry, no snapshot and no stored state can say otherwise */
@@ -517,20 +641,38 @@ test_fixed_configuration(void)
 	Raft *raft = follower_of_three();
 	uint8_t payload[RAFT_CONFIGURATION_STATE_BYTES_MAX];
 	RaftConfiguration only_three = {1, {3}};
-	RaftEntry entry = {2, RAFT_ENTRY_CONFIGURATION, fb_bytes(payload, membership_encode_one(&only_three, payload))};
-	RaftMessage append = {.type = RAFT_APPEND, .from = 3, .to = 2, .term = 2, .index = 2, .log_term = 1, .commit_index = 3, .entries_count = 1, .entries = &entry};
+	RaftEntry entry = {2, RAFT_ENTRY_CONFIGURATION,
+					   fb_bytes(payload, membership_encode_one(&only_three, payload))};
+	RaftMessage append = {.type = RAFT_APPEND,
+						  .from = 3,
+						  .to = 2,
+						  .term = 2,
+						  .index = 2,
+						  .log_term = 1,
+						  .commit_index = 3,
+						  .entries_count = 1,
+						  .entries = &entry};
 	RaftEvent configure = {.type = RAFT_EVENT_CONFIGURE, .configure = only_three};
 	RaftEvent event = start_event(2, 3);
 	RaftStatus status;
 
 	CHECK_STATUS(receive(raft, append), FB_CORRUPTED);
 	CHECK(update.term == 1 && update.last_index == 2);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_SNAPSHOT, .from = 3, .to = 2, .term = 2, .index = 5, .log_term = 1, .configuration = configuration_state(1)}), FB_CORRUPTED);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_SNAPSHOT,
+											  .from = 3,
+											  .to = 2,
+											  .term = 2,
+											  .index = 5,
+											  .log_term = 1,
+											  .configuration = configuration_state(1)}),
+				 FB_CORRUPTED);
 	CHECK_STATUS(raft_step(raft, &configure, &update, &error), FB_INVALID_ARGUMENT);
 	raft_status(raft, &status);
 	CHECK(status.configuration.voters_count == 3);
 
-	/* one that repeats what is so changes nothing, however many there are and whatever is truncated */
+	/*
+	 * one that repeats what is so changes nothing, however many there are and whatever is truncated
+	 */
 	entry.payload = fb_bytes(payload, membership_encode_one(&status.configuration, payload));
 	for (append.index = 2; append.index < 6; append.index++)
 	{
@@ -539,7 +681,7 @@ test_fixed_configuration(void)
 		CHECK_STATUS(receive(raft, append), FB_OK);
 		CHECK(update.entries.count == 1 && !update.configuration_changed);
 	}
-	entry = (RaftEntry){3, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY};
+	entry = (RaftEntry) {3, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY};
 	append.index = 2;
 	append.log_term = 1;
 	append.term = 3;
@@ -564,36 +706,74 @@ test_term_jumps(void)
 
 	for (uint64_t i = 1; i <= 100; i++)
 	{
-		CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .rejected = true, .from = 3, .to = 2, .term = 1 + (i << 31)}), FB_OK);
+		CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE_RESPONSE,
+												  .rejected = true,
+												  .from = 3,
+												  .to = 2,
+												  .term = 1 + (i << 31)}),
+					 FB_OK);
 		term = update.term;
 	}
 	CHECK(term == 1 + (UINT64_C(1) << 31));
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .rejected = true, .from = 3, .to = 2, .term = term + 1000}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE_RESPONSE,
+											  .rejected = true,
+											  .from = 3,
+											  .to = 2,
+											  .term = term + 1000}),
+				 FB_OK);
 	CHECK(update.term == term + 1000);
 	CHECK_STATUS(timeout(raft, 2100), FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .rejected = true, .from = 3, .to = 2, .term = term + (UINT64_C(1) << 31)}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE_RESPONSE,
+											  .rejected = true,
+											  .from = 3,
+											  .to = 2,
+											  .term = term + (UINT64_C(1) << 31)}),
+				 FB_OK);
 	CHECK(update.term == term + (UINT64_C(1) << 31));
 	/* only who leads gives the leadership away */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = update.term}), FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 3, .to = 2, .term = update.term}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
+											  .from = 1,
+											  .to = 2,
+											  .term = update.term}),
+				 FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_TIMEOUT_NOW,
+											  .from = 3,
+											  .to = 2,
+											  .term = update.term}),
+				 FB_OK);
 	CHECK(update.role == RAFT_FOLLOWER && update.leader == 1);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = update.term}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_TIMEOUT_NOW,
+											  .from = 1,
+											  .to = 2,
+											  .term = update.term}),
+				 FB_OK);
 	CHECK(update.role == RAFT_CANDIDATE);
 }
 
-/* what is not committed fills the log of a follower only up to a limit; what is committed always finds its place */
+/*
+ * what is not committed fills the log of a follower only up to a limit; what is committed always
+ * finds its place
+ */
 static void
 test_uncommitted_limit(void)
 {
 	size_t count = FB_RAFT_UNCOMMITTED_ENTRIES_MAX - 1;
 	RaftTrailEntry *trail = calloc(count, sizeof(RaftTrailEntry));
 	RaftEvent event = start_event(2, 3);
-	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")}, {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
-	RaftMessage append = {.type = RAFT_APPEND, .from = 1, .to = 2, .term = 1, .index = count, .log_term = 1, .entries_count = 2, .entries = entries};
+	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")},
+						   {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
+	RaftMessage append = {.type = RAFT_APPEND,
+						  .from = 1,
+						  .to = 2,
+						  .term = 1,
+						  .index = count,
+						  .log_term = 1,
+						  .entries_count = 2,
+						  .entries = entries};
 	Raft *raft;
 
 	for (size_t i = 0; i < count; i++)
-		trail[i] = (RaftTrailEntry){1, 1};
+		trail[i] = (RaftTrailEntry) {1, 1};
 	event.start.entries = trail;
 	event.start.entries_count = count;
 	event.start.term = 1;
@@ -602,7 +782,8 @@ test_uncommitted_limit(void)
 	CHECK(update.entries.count == 1 && update.messages[0].index == count + 1);
 	append.index = count + 1;
 	CHECK_STATUS(receive(raft, append), FB_OK);
-	CHECK(update.entries.count == 0 && !update.messages[0].rejected && update.messages[0].index == count + 1);
+	CHECK(update.entries.count == 0 && !update.messages[0].rejected &&
+		  update.messages[0].index == count + 1);
 	append.commit_index = 1;
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	CHECK(update.entries.count == 1 && update.commit_index == 1);
@@ -612,7 +793,8 @@ test_uncommitted_limit(void)
 	CHECK(update.entries.count == 2 && update.commit_index == count + 2);
 
 	/* by bytes too */
-	trail[0] = trail[1] = trail[2] = (RaftTrailEntry){1, (uint32_t) (FB_RAFT_UNCOMMITTED_BYTES_MAX / 3)};
+	trail[0] = trail[1] = trail[2] =
+		(RaftTrailEntry) {1, (uint32_t) (FB_RAFT_UNCOMMITTED_BYTES_MAX / 3)};
 	event.start.entries_count = 3;
 	raft = started(&event, FB_OK);
 	append.index = 3;
@@ -642,56 +824,118 @@ test_evidence(void)
 {
 	RaftEvent event = start_event(2, 3);
 	Raft *raft = started(&event, FB_OK);
-	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")}, {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
+	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")},
+						   {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
 	RaftEntry others[] = {{3, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}};
-	RaftMessage append = {
-		.type = RAFT_APPEND, .from = 1, .to = 2, .term = 2, .commit_index = 2, .entries_count = 2, .entries = entries};
+	RaftMessage append = {.type = RAFT_APPEND,
+						  .from = 1,
+						  .to = 2,
+						  .term = 2,
+						  .commit_index = 2,
+						  .entries_count = 2,
+						  .entries = entries};
 
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_NONE && update.commit_index == 2);
 	append.from = 3;
 	CHECK_STATUS(receive(raft, append), FB_CORRUPTED);
-	CHECK(update.evidence.kind == RAFT_EVIDENCE_TWO_LEADERS && update.evidence.node == 3 && update.evidence.term == 2);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_TWO_LEADERS && update.evidence.node == 3 &&
+		  update.evidence.term == 2);
 	CHECK(update.leader == 1 && error.message[0] != '\0');
-	append = (RaftMessage){.type = RAFT_APPEND, .from = 3, .to = 2, .term = 3, .index = 2, .log_term = 1, .entries_count = 1, .entries = others};
+	append = (RaftMessage) {.type = RAFT_APPEND,
+							.from = 3,
+							.to = 2,
+							.term = 3,
+							.index = 2,
+							.log_term = 1,
+							.entries_count = 1,
+							.entries = others};
 	CHECK_STATUS(receive(raft, append), FB_OK);
-	/* the entry before is not below the commit index here: what comes after it was never committed */
+	/*
+	 * the entry before is not below the commit index here: what comes after it was never committed
+	 */
 	CHECK(update.term == 3 && update.last_index == 3 && update.commit_index == 2);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 3, .to = 2, .term = 3, .commit_index = 9}), FB_CORRUPTED);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
+											  .from = 3,
+											  .to = 2,
+											  .term = 3,
+											  .commit_index = 9}),
+				 FB_CORRUPTED);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_LOST_ENTRIES && update.evidence.index == 9);
-	/* votes that nobody asked for: of a term to come, and of one in which this node voted for another */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4}), FB_CORRUPTED);
-	CHECK(update.evidence.kind == RAFT_EVIDENCE_VOTE && update.evidence.node == 1 && update.evidence.term == 4 && update.term == 3);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 3}), FB_CORRUPTED);
+	/*
+	 * votes that nobody asked for: of a term to come, and of one in which this node voted for
+	 * another
+	 */
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4}),
+				 FB_CORRUPTED);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_VOTE && update.evidence.node == 1 &&
+		  update.evidence.term == 4 && update.term == 3);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 3}),
+				 FB_CORRUPTED);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_VOTE);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_PRE_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4}), FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_PRE_VOTE_RESPONSE, .from = 1, .to = 2, .term = 5}), FB_CORRUPTED);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_PRE_VOTE_RESPONSE,
+											  .from = 1,
+											  .to = 2,
+											  .term = 4}),
+				 FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_PRE_VOTE_RESPONSE,
+											  .from = 1,
+											  .to = 2,
+											  .term = 5}),
+				 FB_CORRUPTED);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_VOTE && update.term == 3);
 	/* a refusal of a later term is an answer like any other */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4, .rejected = true}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE_RESPONSE,
+											  .from = 1,
+											  .to = 2,
+											  .term = 4,
+											  .rejected = true}),
+				 FB_OK);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_NONE && update.term == 4);
 
 	raft = leader_of_three(2, 1000);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 9}), FB_CORRUPTED);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .index = 9}),
+				 FB_CORRUPTED);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_CONFIRMATION && update.evidence.index == 9);
 	for (int kind = 0; kind <= RAFT_EVIDENCE_KIND_MAX; kind++)
 		CHECK(strcmp(raft_evidence_name((RaftEvidenceKind) kind), "unknown") != 0);
 }
 
-/* a leader whose entries a quorum refuses gives up, and does not campaign until it follows another; a minority is only noted */
+/*
+ * a leader whose entries a quorum refuses gives up, and does not campaign until it follows another;
+ * a minority is only noted
+ */
 static void
 test_refuted_leader(void)
 {
 	Raft *raft = leader_of_three(2, 1000);
-	RaftMessage refusal = {.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 1, .rejected = true, .contradicted = true};
+	RaftMessage refusal = {.type = RAFT_APPEND_RESPONSE,
+						   .from = 2,
+						   .to = 1,
+						   .term = 1,
+						   .index = 1,
+						   .rejected = true,
+						   .contradicted = true};
 	RaftEntry entry = {2, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY};
 
 	CHECK_STATUS(submit(raft, 1, 5), FB_OK);
 	CHECK_STATUS(receive(raft, refusal), FB_OK);
-	CHECK(update.evidence.kind == RAFT_EVIDENCE_REFUSED_BY_FOLLOWER && update.evidence.node == 2 && update.role == RAFT_LEADER);
+	CHECK(update.evidence.kind == RAFT_EVIDENCE_REFUSED_BY_FOLLOWER && update.evidence.node == 2 &&
+		  update.role == RAFT_LEADER);
 	CHECK(update.messages_count == 0);
 	/* it may change its mind */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 2}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .index = 2}),
+				 FB_OK);
 	refusal.from = 3;
 	CHECK_STATUS(receive(raft, refusal), FB_OK);
 	CHECK(update.role == RAFT_LEADER);
@@ -701,22 +945,42 @@ test_refuted_leader(void)
 	CHECK(update.role == RAFT_FOLLOWER && update.leader == 0);
 	CHECK_STATUS(timeout(raft, update.deadline_ms), FB_OK);
 	CHECK(update.role == RAFT_FOLLOWER && update.messages_count == 0);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 2, .to = 1, .term = 1}), FB_OK);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_TIMEOUT_NOW, .from = 2, .to = 1, .term = 1}),
+				 FB_OK);
 	CHECK(update.role == RAFT_FOLLOWER);
 	CHECK_STATUS(persisted(raft, 2, 1), FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND, .from = 2, .to = 1, .term = 2, .index = 2, .log_term = 1, .entries_count = 1, .entries = &entry}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND,
+											  .from = 2,
+											  .to = 1,
+											  .term = 2,
+											  .index = 2,
+											  .log_term = 1,
+											  .entries_count = 1,
+											  .entries = &entry}),
+				 FB_OK);
 	CHECK(update.last_index == 3);
 	CHECK_STATUS(timeout(raft, update.deadline_ms), FB_OK);
 	CHECK(update.role == RAFT_PRE_CANDIDATE);
 }
 
-/* what the ledger was made from is committed, and cannot be truncated; a log without it does not start */
+/*
+ * what the ledger was made from is committed, and cannot be truncated; a log without it does not
+ * start
+ */
 static void
 test_applied_at_start(void)
 {
 	RaftTrailEntry trail[] = {{1, 1}, {1, 1}, {2, 1}, {2, 1}};
 	RaftEntry others[] = {{3, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}};
-	RaftMessage conflict = {.type = RAFT_APPEND, .from = 1, .to = 2, .term = 3, .index = 2, .log_term = 1, .entries_count = 1, .entries = others};
+	RaftMessage conflict = {.type = RAFT_APPEND,
+							.from = 1,
+							.to = 2,
+							.term = 3,
+							.index = 2,
+							.log_term = 1,
+							.entries_count = 1,
+							.entries = others};
 	RaftEvent event = start_event(2, 3);
 	Raft *raft;
 
@@ -731,7 +995,8 @@ test_applied_at_start(void)
 	event.start.applied_term = 2;
 	raft = started(&event, FB_OK);
 	CHECK(update.commit_index == 3 && update.apply_index == 3);
-	CHECK_STATUS(receive(raft, conflict), FB_OK); /* from before the commit index: answered with it */
+	CHECK_STATUS(receive(raft, conflict),
+				 FB_OK); /* from before the commit index: answered with it */
 	CHECK(update.truncate_from_index == 0);
 	conflict.index = 3;
 	conflict.log_term = 2;
@@ -755,11 +1020,11 @@ test_parts(void)
 	uint64_t values[] = {3, 9, 1, 7, 5};
 	RaftTrail trail;
 
-	CHECK(quorum_size(1) == 1 && quorum_size(2) == 2 && quorum_size(3) == 2 && quorum_size(4) == 3 &&
-		  quorum_size(5) == 3);
+	CHECK(quorum_size(1) == 1 && quorum_size(2) == 2 && quorum_size(3) == 2 &&
+		  quorum_size(4) == 3 && quorum_size(5) == 3);
 	CHECK(quorum_value(values, 5) == 5);
-	CHECK(quorum_value((uint64_t[]){8, 4}, 2) == 4);
-	CHECK(quorum_value((uint64_t[]){8, 4, 6, 2}, 4) == 4);
+	CHECK(quorum_value((uint64_t[]) {8, 4}, 2) == 4);
+	CHECK(quorum_value((uint64_t[]) {8, 4, 6, 2}, 4) == 4);
 	CHECK(quorum_value(values, 0) == 0);
 	CHECK(quorum_vote(2, 0, 3) == RAFT_VOTE_WON && quorum_vote(1, 1, 3) == RAFT_VOTE_PENDING &&
 		  quorum_vote(1, 2, 3) == RAFT_VOTE_LOST);
@@ -775,14 +1040,18 @@ test_parts(void)
 		if (i % 100 == 0)
 			trail_compact(&trail, i - 50);
 	}
-	CHECK(trail.base_index == 99950 && trail_last_index(&trail) == 100000 && trail.capacity <= 1024);
-	CHECK(trail_payload_bytes(&trail, 99951) == 99951 && trail_payload_bytes(&trail, 100000) == 100000);
-	CHECK(trail_term(&trail, 99950) == 100 && trail_term(&trail, 100000) == 101 && trail_last_term(&trail) == 101);
+	CHECK(trail.base_index == 99950 && trail_last_index(&trail) == 100000 &&
+		  trail.capacity <= 1024);
+	CHECK(trail_payload_bytes(&trail, 99951) == 99951 &&
+		  trail_payload_bytes(&trail, 100000) == 100000);
+	CHECK(trail_term(&trail, 99950) == 100 && trail_term(&trail, 100000) == 101 &&
+		  trail_last_term(&trail) == 101);
 	CHECK(trail_last_with_term_up_to(&trail, 100000, 100) == 99999 &&
 		  trail_last_with_term_up_to(&trail, 99960, 500) == 99960);
 	CHECK(trail_last_with_term_up_to(&trail, 100000, 3) == 99950);
 	trail_truncate(&trail, 99960);
-	CHECK(trail_last_index(&trail) == 99959 && trail_matches(&trail, 99959, 100) && !trail_matches(&trail, 99960, 100));
+	CHECK(trail_last_index(&trail) == 99959 && trail_matches(&trail, 99959, 100) &&
+		  !trail_matches(&trail, 99960, 100));
 }
 
 static void
@@ -800,7 +1069,8 @@ test_tail(void)
 	raft = started(&event, FB_OK);
 	CHECK(raft_tail_start(raft, 8, 1000) == 4 && raft_tail_start(raft, 8, 45) == 4);
 	CHECK(raft_tail_start(raft, 8, 44) == 5);
-	CHECK(raft_tail_start(raft, 8, 35) == 5 && raft_tail_start(raft, 8, 34) == 7 && raft_tail_start(raft, 8, 4) == 8);
+	CHECK(raft_tail_start(raft, 8, 35) == 5 && raft_tail_start(raft, 8, 34) == 7 &&
+		  raft_tail_start(raft, 8, 4) == 8);
 	CHECK(raft_tail_start(raft, 6, 0) == 5 && raft_tail_start(raft, 6, 10) == 4);
 	/* the ledger may be ahead of the log, or behind it */
 	CHECK(raft_tail_start(raft, 100, 5) == 7 && raft_tail_start(raft, 2, 5) == 2);
@@ -833,7 +1103,8 @@ test_memory(void)
 			if (status != FB_OK)
 			{
 				CHECK_STATUS(status, FB_OUT_OF_MEMORY);
-				CHECK(update.last_index == last && update.entries.count == 0 && update.messages_count == 0);
+				CHECK(update.last_index == last && update.entries.count == 0 &&
+					  update.messages_count == 0);
 				poor.fail_at = 0;
 				CHECK_STATUS(i == 0 ? timeout(raft, 1000) : submit(raft, 600, 1), FB_OK);
 				done = false;
@@ -862,46 +1133,124 @@ test_recovery(void)
 	/* told at the start: it recovers whatever the others say, and stores that it does */
 	event.start.recovery = RAFT_RECOVERY_TOLD;
 	raft = started(&event, FB_OK);
-	CHECK(update.participation == RAFT_RECOVERING && update.hard_state.recovery == RAFT_RECOVERY_TOLD);
-	/* a heartbeat of a leader that takes old confirmations for true is no contradiction, and commits nothing */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .commit_index = 9}), FB_OK);
+	CHECK(update.participation == RAFT_RECOVERING &&
+		  update.hard_state.recovery == RAFT_RECOVERY_TOLD);
+	/*
+	 * a heartbeat of a leader that takes old confirmations for true is no contradiction, and
+	 * commits nothing
+	 */
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3,
+											  .commit_index = 9}),
+				 FB_OK);
 	CHECK(update.commit_index == 0 && update.messages_count == 1 && update.messages[0].recovering &&
 		  update.messages[0].nonce == raft->nonce);
 	/* nor does one end the recovery that is not to this nonce, or before the entry is there */
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .nonce = raft->nonce + 2, .recovered = true}),
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3,
+											  .nonce = raft->nonce + 2,
+											  .recovered = true}),
 				 FB_OK);
 	CHECK(update.participation == RAFT_RECOVERING);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .nonce = raft->nonce, .index = 1, .recovered = true}),
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3,
+											  .nonce = raft->nonce,
+											  .index = 1,
+											  .recovered = true}),
 				 FB_OK);
 	CHECK(update.participation == RAFT_RECOVERING);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_VOTE, .from = 3, .to = 2, .term = 9, .index = 9, .log_term = 8, .forced = true}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE,
+											  .from = 3,
+											  .to = 2,
+											  .term = 9,
+											  .index = 9,
+											  .log_term = 8,
+											  .forced = true}),
+				 FB_OK);
 	CHECK(update.term == 9 && update.hard_state.vote == 0 && update.messages[0].rejected);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_TIMEOUT_NOW, .from = 3, .to = 2, .term = 9}), FB_OK);
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_TIMEOUT_NOW, .from = 3, .to = 2, .term = 9}),
+				 FB_OK);
 	CHECK(update.role == RAFT_FOLLOWER);
 
-	/* one that has a vote believes a late answer to its hello once, but no other, and no heartbeat */
+	/*
+	 * one that has a vote believes a late answer to its hello once, but no other, and no heartbeat
+	 */
 	event = start_event(2, 3);
 	raft = started(&event, FB_OK);
 	CHECK(update.participation == RAFT_VOTING && update.hard_state.established);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 3, .commit_index = 9}), FB_CORRUPTED);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HELLO_RESPONSE, .from = 1, .to = 2, .term = 3, .nonce = raft->nonce + 2, .promised_term = 3}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3,
+											  .commit_index = 9}),
+				 FB_CORRUPTED);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HELLO_RESPONSE,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3,
+											  .nonce = raft->nonce + 2,
+											  .promised_term = 3}),
+				 FB_OK);
 	CHECK(update.participation == RAFT_VOTING);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HELLO_RESPONSE, .from = 1, .to = 2, .term = 3, .nonce = raft->nonce, .promised_term = 3}), FB_OK);
-	CHECK(update.participation == RAFT_RECOVERING && update.persist_hard_state && update.hard_state.recovery_witness == 1);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HELLO_RESPONSE,
+											  .from = 1,
+											  .to = 2,
+											  .term = 3,
+											  .nonce = raft->nonce,
+											  .promised_term = 3}),
+				 FB_OK);
+	CHECK(update.participation == RAFT_RECOVERING && update.persist_hard_state &&
+		  update.hard_state.recovery_witness == 1);
 
 	/* a leader counts on nobody who recovers */
 	raft = leader_of_three(2, 1000);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 1, .nonce = 7, .recovering = true}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .nonce = 7,
+											  .recovering = true}),
+				 FB_OK);
 	CHECK_STATUS(raft_step(raft, &transfer, &update, &error), FB_BUSY);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT_RESPONSE, .from = 3, .to = 1, .term = 1, .nonce = 9, .recovering = true}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT_RESPONSE,
+											  .from = 3,
+											  .to = 1,
+											  .term = 1,
+											  .nonce = 9,
+											  .recovering = true}),
+				 FB_OK);
 	transfer.transfer.to = 0;
 	CHECK_STATUS(raft_step(raft, &transfer, &update, &error), FB_BUSY);
 	CHECK_STATUS(submit(raft, 1, 10), FB_OK);
 	CHECK_STATUS(persisted(raft, 2, 1), FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 2, .nonce = 7, .recovering = true}), FB_OK);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 1, .index = 2}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .index = 2,
+											  .nonce = 7,
+											  .recovering = true}),
+				 FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .index = 2}),
+				 FB_OK);
 	CHECK(update.commit_index == 1);
-	CHECK_STATUS(receive(raft, (RaftMessage){.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 1, .nonce = 7}), FB_OK);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT_RESPONSE,
+											  .from = 2,
+											  .to = 1,
+											  .term = 1,
+											  .nonce = 7}),
+				 FB_OK);
 	CHECK(update.commit_index == 2);
 }
 

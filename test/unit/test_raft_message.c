@@ -8,16 +8,18 @@ static FbArena arena;
 static bool
 same_message(const RaftMessage *a, const RaftMessage *b)
 {
-	bool same = a->type == b->type && a->from == b->from && a->to == b->to && a->term == b->term &&
-				a->index == b->index && a->log_term == b->log_term && a->commit_index == b->commit_index &&
-				a->hint_index == b->hint_index && a->rejected == b->rejected && a->forced == b->forced &&
-				a->nonce == b->nonce && a->recovering == b->recovering && a->recovered == b->recovered &&
-				a->promised_term == b->promised_term && a->promised_index == b->promised_index && a->voted == b->voted &&
-				a->leader == b->leader &&
-				a->entries_count == b->entries_count && fb_bytes_equal(a->configuration, b->configuration);
+	bool same =
+		a->type == b->type && a->from == b->from && a->to == b->to && a->term == b->term &&
+		a->index == b->index && a->log_term == b->log_term && a->commit_index == b->commit_index &&
+		a->hint_index == b->hint_index && a->rejected == b->rejected && a->forced == b->forced &&
+		a->nonce == b->nonce && a->recovering == b->recovering && a->recovered == b->recovered &&
+		a->promised_term == b->promised_term && a->promised_index == b->promised_index &&
+		a->voted == b->voted && a->leader == b->leader && a->entries_count == b->entries_count &&
+		fb_bytes_equal(a->configuration, b->configuration);
 
 	for (uint32_t i = 0; same && i < a->entries_count; i++)
-		same = a->entries[i].term == b->entries[i].term && a->entries[i].kind == b->entries[i].kind &&
+		same = a->entries[i].term == b->entries[i].term &&
+			   a->entries[i].kind == b->entries[i].kind &&
 			   fb_bytes_equal(a->entries[i].payload, b->entries[i].payload);
 	return same;
 }
@@ -57,13 +59,15 @@ check_message(const RaftMessage *message)
 		uint8_t *cut = malloc(size > 0 ? size : 1);
 
 		memcpy(cut, bytes.data, size);
-		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(cut, size), &decoded, NULL), FB_MALFORMED_MESSAGE);
+		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(cut, size), &decoded, NULL),
+					 FB_MALFORMED_MESSAGE);
 		free(cut);
 	}
 	changed = malloc(bytes.size + 1);
 	memcpy(changed, bytes.data, bytes.size);
 	changed[bytes.size] = 0;
-	CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(changed, bytes.size + 1), &decoded, NULL),
+	CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(changed, bytes.size + 1), &decoded,
+									 NULL),
 				 FB_MALFORMED_MESSAGE);
 	for (size_t i = 0; i < bytes.size; i++)
 	{
@@ -96,7 +100,13 @@ main(void)
 	RaftMessage messages[] = {
 		{.type = RAFT_PRE_VOTE, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 7},
 		{.type = RAFT_PRE_VOTE_RESPONSE, .from = 2, .to = 1, .term = 8, .rejected = true},
-		{.type = RAFT_VOTE, .from = 1, .to = 2, .term = 8, .index = 10, .log_term = 7, .forced = true},
+		{.type = RAFT_VOTE,
+		 .from = 1,
+		 .to = 2,
+		 .term = 8,
+		 .index = 10,
+		 .log_term = 7,
+		 .forced = true},
 		{.type = RAFT_VOTE_RESPONSE, .from = 2, .to = 1, .term = 8},
 		{.type = RAFT_APPEND,
 		 .from = 1,
@@ -117,8 +127,20 @@ main(void)
 		 .rejected = true},
 		{.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 8, .commit_index = 9},
 		{.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 8},
-		{.type = RAFT_HEARTBEAT_RESPONSE, .from = 2, .to = 1, .term = 8, .nonce = 77, .recovering = true},
-		{.type = RAFT_HEARTBEAT, .from = 1, .to = 2, .term = 8, .index = 12, .commit_index = 9, .nonce = 77, .recovered = true},
+		{.type = RAFT_HEARTBEAT_RESPONSE,
+		 .from = 2,
+		 .to = 1,
+		 .term = 8,
+		 .nonce = 77,
+		 .recovering = true},
+		{.type = RAFT_HEARTBEAT,
+		 .from = 1,
+		 .to = 2,
+		 .term = 8,
+		 .index = 12,
+		 .commit_index = 9,
+		 .nonce = 77,
+		 .recovered = true},
 		{.type = RAFT_HELLO, .from = 2, .to = 1, .nonce = 77, .recovering = true},
 		{.type = RAFT_HELLO_RESPONSE,
 		 .from = 1,
@@ -139,7 +161,13 @@ main(void)
 		 .log_term = 7,
 		 .configuration = FB_BYTES_LITERAL("any bytes"),
 		 .head = FB_BYTES_LITERAL("where the chain stands")},
-		{.type = RAFT_APPEND_RESPONSE, .from = 2, .to = 1, .term = 8, .index = 10, .rejected = true, .contradicted = true},
+		{.type = RAFT_APPEND_RESPONSE,
+		 .from = 2,
+		 .to = 1,
+		 .term = 8,
+		 .index = 10,
+		 .rejected = true,
+		 .contradicted = true},
 		{.type = RAFT_TIMEOUT_NOW, .from = 1, .to = 2, .term = UINT64_MAX >> 2},
 	};
 	RaftMessage append = messages[4];
@@ -220,18 +248,19 @@ main(void)
 	changed.type = RAFT_MESSAGE_TYPE_MAX + 1;
 	check_refused(changed, FB_INVALID_ARGUMENT);
 	for (int i = 0; i <= FB_RAFT_ENTRIES_PER_MESSAGE_MAX; i++)
-		entries[i] = (RaftEntry){5, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("x")};
+		entries[i] = (RaftEntry) {5, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("x")};
 	changed = append;
 	changed.entries_count = FB_RAFT_ENTRIES_PER_MESSAGE_MAX;
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &changed, &bytes, NULL), FB_OK);
 	changed.entries_count++;
 	check_refused(changed, FB_LIMIT_EXCEEDED);
 	changed = append;
-	entries[1] = (RaftEntry){5, RAFT_ENTRY_NOOP, FB_BYTES_LITERAL("not empty")};
+	entries[1] = (RaftEntry) {5, RAFT_ENTRY_NOOP, FB_BYTES_LITERAL("not empty")};
 	check_refused(changed, FB_MALFORMED_MESSAGE);
-	entries[1] = (RaftEntry){4, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
+	entries[1] = (RaftEntry) {4, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
 	check_refused(changed, FB_MALFORMED_MESSAGE);
-	entries[1] = (RaftEntry){5, RAFT_ENTRY_DATA, {(const uint8_t *) "", (size_t) FB_MESSAGE_BYTES_MAX + 1}};
+	entries[1] =
+		(RaftEntry) {5, RAFT_ENTRY_DATA, {(const uint8_t *) "", (size_t) FB_MESSAGE_BYTES_MAX + 1}};
 	check_refused(changed, FB_LIMIT_EXCEEDED);
 
 	/* a small message that claims many entries allocates nothing */
@@ -240,7 +269,8 @@ main(void)
 
 		claim[11] = claim[19] = claim[27] = 1;
 		memset(claim + 100, 0xFF, 4);
-		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(claim, sizeof(claim)), &decoded, NULL),
+		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(claim, sizeof(claim)), &decoded,
+										 NULL),
 					 FB_LIMIT_EXCEEDED);
 	}
 
@@ -259,7 +289,7 @@ main(void)
 		if (status == FB_OK)
 			break;
 	}
-	entries[1] = (RaftEntry){5, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
+	entries[1] = (RaftEntry) {5, RAFT_ENTRY_DATA, FB_BYTES_EMPTY};
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &append, &bytes, NULL), FB_OK);
 	{
 		FbArena poor;

@@ -1,21 +1,21 @@
 /*
- * Stories: a small cluster, one command after the other, and the narration (core/raft/trace.c) that each must give.
- * The stories are test/unit/raft_*.txt: a command, "----", the expected lines, an empty line. With --rewrite the files
- * get the narration of now: commit only differences that you understand.
+ * Stories: a small cluster, one command after the other, and the narration (core/raft/trace.c) that
+ * each must give. The stories are test/unit/raft_*.txt: a command, "----", the expected lines, an
+ * empty line. With --rewrite the files get the narration of now: commit only differences that you
+ * understand.
  *
- *   start A B C      nodes A, B, C with each other as voters          join A            a node that knows of nobody
- *   timeout A        time passes until A's deadline, then it comes    advance MS        time passes
- *   deliver          all messages, in order, until there are none     drop              all messages are lost
- *   cut A B, mend    no messages between A and B; all links whole     submit A COUNT    COUNT entries
- *   crash A          A stops                                          restart A         ... and starts from its disk
- *   compact A INDEX  A forgets entries up to INDEX                    configure A V...  A is to make V... the voters
- *   transfer A B     A hands over to B                                fetched A         A has the blocks it asked for
- *   transfer A B 1   A hands over to B and waits for no answer: it leaves
- *   greet            only hellos and their answers, until there are none
- *   lose A           A has stopped and lost everything               backup A, restore A  a copy of A's disk; A gets it back
- *   recover A        A is told that it has lost promises             trust A          A is told to take part as it is
- *   state            one line per node
- * Every node's disk is written at once, and what is committed is applied at once.
+ *   start A B C      nodes A, B, C with each other as voters          join A            a node that
+ * knows of nobody timeout A        time passes until A's deadline, then it comes    advance MS time
+ * passes deliver          all messages, in order, until there are none     drop              all
+ * messages are lost cut A B, mend    no messages between A and B; all links whole     submit A
+ * COUNT    COUNT entries crash A          A stops                                          restart
+ * A         ... and starts from its disk compact A INDEX  A forgets entries up to INDEX configure A
+ * V...  A is to make V... the voters transfer A B     A hands over to B fetched A         A has the
+ * blocks it asked for transfer A B 1   A hands over to B and waits for no answer: it leaves greet
+ * only hellos and their answers, until there are none lose A           A has stopped and lost
+ * everything               backup A, restore A  a copy of A's disk; A gets it back recover A A is
+ * told that it has lost promises             trust A          A is told to take part as it is state
+ * one line per node Every node's disk is written at once, and what is committed is applied at once.
  */
 #include "unit/check.h"
 
@@ -88,7 +88,8 @@ story_store(StoryNode *node, const RaftEvent *event, const RaftUpdate *update)
 		node->vote = update->hard_state.vote;
 		node->commit = update->hard_state.commit_index;
 		node->configuration_bytes = update->hard_state.configuration_state.size;
-		memcpy(node->configuration, update->hard_state.configuration_state.data, node->configuration_bytes);
+		memcpy(node->configuration, update->hard_state.configuration_state.data,
+			   node->configuration_bytes);
 		node->memory_bytes = update->hard_state.memory.size;
 		memcpy(node->memory, update->hard_state.memory.data, node->memory_bytes);
 		node->recovery = update->hard_state.recovery;
@@ -109,7 +110,8 @@ story_store(StoryNode *node, const RaftEvent *event, const RaftUpdate *update)
 		StoryEntry *entry = &node->log[++node->last_index];
 		FbBytes payload = update->entries.payload;
 
-		FB_ASSERT(node->last_index == update->entries.first_index + i && node->last_index < LOG_MAX - 1);
+		FB_ASSERT(node->last_index == update->entries.first_index + i &&
+				  node->last_index < LOG_MAX - 1);
 		entry->term = update->entries.last_term;
 		entry->kind = update->entries.kind;
 		if (update->entries.source == RAFT_FROM_MESSAGE)
@@ -145,7 +147,7 @@ story_send(StoryNode *node, RaftMessage *message)
 	}
 	CHECK_STATUS(raft_message_encode(&story_arena.allocator, message, &bytes, NULL), FB_OK);
 	if (message->to <= NODES_MAX && packets_count < PACKETS_MAX)
-		packets[packets_count++] = (StoryPacket){message->from, message->to, bytes};
+		packets[packets_count++] = (StoryPacket) {message->from, message->to, bytes};
 }
 
 static void
@@ -191,7 +193,8 @@ story_start(uint64_t id)
 	CHECK_STATUS(raft_create(&node->arena.allocator, &node->raft, NULL), FB_OK);
 	raft_trace_enable(node->raft, true);
 	for (uint64_t index = node->base_index + 1; index <= node->last_index; index++)
-		trail[index - node->base_index - 1] = (RaftTrailEntry){node->log[index].term, node->log[index].payload_bytes};
+		trail[index - node->base_index - 1] =
+			(RaftTrailEntry) {node->log[index].term, node->log[index].payload_bytes};
 	event.start.id = id;
 	event.start.seed = id;
 	event.start.election_timeout_ms = 1000;
@@ -237,7 +240,8 @@ story_deliver(bool greetings_only)
 
 		if (!nodes[packet.to].up || cut[packet.from][packet.to])
 			continue;
-		CHECK_STATUS(raft_message_decode(&story_arena.allocator, packet.bytes, &message, NULL), FB_OK);
+		CHECK_STATUS(raft_message_decode(&story_arena.allocator, packet.bytes, &message, NULL),
+					 FB_OK);
 		if (greetings_only && message.type != RAFT_HELLO && message.type != RAFT_HELLO_RESPONSE)
 		{
 			packets[kept++] = packet;
@@ -275,12 +279,15 @@ story_state(void)
 			continue;
 		raft_status(nodes[id].raft, &status);
 		fb_buffer_append_format(&said,
-								"%" PRIu64 " %s %" PRIu64 ", leader %" PRIu64 ", log %" PRIu64 "..%" PRIu64
-								", commit %" PRIu64 ", %" PRIu32 " voters%s%s\n",
-								id, raft_role_name(status.role), status.term, status.leader, status.base_index,
-								status.last_index, status.commit_index, status.configuration.voters_count,
+								"%" PRIu64 " %s %" PRIu64 ", leader %" PRIu64 ", log %" PRIu64
+								"..%" PRIu64 ", commit %" PRIu64 ", %" PRIu32 " voters%s%s\n",
+								id, raft_role_name(status.role), status.term, status.leader,
+								status.base_index, status.last_index, status.commit_index,
+								status.configuration.voters_count,
 								status.participation != RAFT_VOTING ? ", " : "",
-								status.participation != RAFT_VOTING ? raft_participation_name(status.participation) : "");
+								status.participation != RAFT_VOTING
+									? raft_participation_name(status.participation)
+									: "");
 	}
 }
 
@@ -448,8 +455,9 @@ story_run(const char *path, bool rewrite)
 			same++;
 		for (from = same; from > 0 && result.data[from - 1] != '\n'; from--)
 			;
-		fprintf(stderr, "%s: the narration differs at byte %zu; it now goes on:\n%.*s\n", path, same,
-				(int) (result.size - from < 600 ? result.size - from : 600), result.data + from);
+		fprintf(stderr, "%s: the narration differs at byte %zu; it now goes on:\n%.*s\n", path,
+				same, (int) (result.size - from < 600 ? result.size - from : 600),
+				result.data + from);
 	}
 	for (uint64_t id = 1; id <= NODES_MAX; id++)
 		story_crash(id);

@@ -1,7 +1,7 @@
 /*
- * The blocks of a real Fabric network through core/txn and core/rwset: structure, transaction ids, proposal hashes,
- * signatures, read-write sets byte by byte, MVCC against the state that our own updates build up, validation codes
- * and the chain of commit hashes.
+ * The blocks of a real Fabric network through core/txn and core/rwset: structure, transaction ids,
+ * proposal hashes, signatures, read-write sets byte by byte, MVCC against the state that our own
+ * updates build up, validation codes and the chain of commit hashes.
  */
 #include "core/proto/proto.h"
 #include "core/txn/txn.h"
@@ -13,22 +13,22 @@
 
 typedef struct Row
 {
-	FbBytes		state_namespace;
-	FbBytes		key;
-	FbBytes		value;
+	FbBytes state_namespace;
+	FbBytes key;
+	FbBytes value;
 	RwSetVersion version;
 } Row;
 
 typedef struct Ledger
 {
-	FbArena		arena;			/* rows and their bytes, all blocks */
-	Row			rows[1024];
-	size_t		rows_count;
-	uint8_t		commit_hash[32];
-	bool		has_commit_hash;
-	size_t		history_count;
-	size_t		signatures_count;
-	size_t		hashed_updates_count;
+	FbArena arena; /* rows and their bytes, all blocks */
+	Row rows[1024];
+	size_t rows_count;
+	uint8_t commit_hash[32];
+	bool has_commit_hash;
+	size_t history_count;
+	size_t signatures_count;
+	size_t hashed_updates_count;
 } Ledger;
 
 static Row *
@@ -36,7 +36,8 @@ find_row(Ledger *ledger, FbBytes state_namespace, FbBytes key)
 {
 	for (size_t i = 0; i < ledger->rows_count; i++)
 	{
-		if (fb_bytes_equal(ledger->rows[i].state_namespace, state_namespace) && fb_bytes_equal(ledger->rows[i].key, key))
+		if (fb_bytes_equal(ledger->rows[i].state_namespace, state_namespace) &&
+			fb_bytes_equal(ledger->rows[i].key, key))
 			return &ledger->rows[i];
 	}
 	return NULL;
@@ -45,7 +46,7 @@ find_row(Ledger *ledger, FbBytes state_namespace, FbBytes key)
 static FbBytes
 keep(Ledger *ledger, FbBytes bytes)
 {
-	FbBytes		copy;
+	FbBytes copy;
 
 	if (fb_bytes_copy(&ledger->arena.allocator, bytes, &copy, NULL) != FB_OK)
 		exit(2);
@@ -58,7 +59,7 @@ apply_updates(Ledger *ledger, const MvccResult *result)
 	for (size_t i = 0; i < result->updates_count; i++)
 	{
 		const StateUpdate *update = &result->updates[i];
-		Row		   *row = find_row(ledger, update->state_namespace, update->key);
+		Row *row = find_row(ledger, update->state_namespace, update->key);
 
 		CHECK(!update->is_delete);
 		ledger->hashed_updates_count += update->hashed;
@@ -76,16 +77,18 @@ apply_updates(Ledger *ledger, const MvccResult *result)
 /* ---- one block ---- */
 
 static bool
-signed_by(FbAllocator *allocator, FbBytes identity, const FbBytes *parts, size_t parts_count, FbBytes signature)
+signed_by(FbAllocator *allocator, FbBytes identity, const FbBytes *parts, size_t parts_count,
+		  FbBytes signature)
 {
 	Msp__SerializedIdentity *message;
 	CryptoCertificate *certificate;
-	bool		good;
+	bool good;
 
 	if (PROTO_UNPACK(msp__serialized_identity, identity, allocator, &message, NULL) != FB_OK ||
 		crypto_certificate_parse(proto_bytes(message->id_bytes), &certificate, NULL) != FB_OK)
 		return false;
-	good = crypto_verify_parts(crypto_certificate_public_key(certificate), parts, parts_count, signature, NULL) == FB_OK;
+	good = crypto_verify_parts(crypto_certificate_public_key(certificate), parts, parts_count,
+							   signature, NULL) == FB_OK;
 	crypto_certificate_free(certificate);
 	return good;
 }
@@ -98,22 +101,27 @@ check_signatures(Ledger *ledger, FbAllocator *allocator, const TxView *view)
 	{
 		const FbBytes parts[2] = {view->proposal_response_payload, view->endorsements[i].endorser};
 
-		CHECK(signed_by(allocator, view->endorsements[i].endorser, parts, 2, view->endorsements[i].signature));
+		CHECK(signed_by(allocator, view->endorsements[i].endorser, parts, 2,
+						view->endorsements[i].signature));
 		ledger->signatures_count++;
 	}
 }
 
-/* an endorser transaction: every check passes, the read-write set survives, the id belongs to nonce and creator */
+/*
+ * an endorser transaction: every check passes, the read-write set survives, the id belongs to nonce
+ * and creator
+ */
 static void
 check_transaction_of_block(Ledger *ledger, FbAllocator *allocator, FbBytes envelope, TxView *view)
 {
-	TxCode		code;
-	FbError		why;
-	FbBytes		again;
-	char		tx_id[TX_ID_LENGTH + 1];
+	TxCode code;
+	FbError why;
+	FbBytes again;
+	char tx_id[TX_ID_LENGTH + 1];
 	ResponsePayload content;
 
-	CHECK_STATUS(check_structure(allocator, envelope, FB_BYTES_LITERAL("bench"), view, &code, &why), FB_OK);
+	CHECK_STATUS(check_structure(allocator, envelope, FB_BYTES_LITERAL("bench"), view, &code, &why),
+				 FB_OK);
 	if (!CHECK(code == TX_VALID))
 		fprintf(stderr, "    %s\n", why.message);
 	CHECK_STATUS(envelope_pack(allocator, view->payload, view->signature, &again, NULL), FB_OK);
@@ -124,26 +132,28 @@ check_transaction_of_block(Ledger *ledger, FbAllocator *allocator, FbBytes envel
 	CHECK(fb_bytes_equal(view->tx_id, fb_bytes_of_text(tx_id)));
 	CHECK_STATUS(rwset_pack(allocator, view->rwset, &again, NULL), FB_OK);
 	CHECK(fb_bytes_equal(again, view->results));
-	CHECK_STATUS(response_payload_parse(allocator, view->proposal_response_payload, &content, NULL), FB_OK);
+	CHECK_STATUS(response_payload_parse(allocator, view->proposal_response_payload, &content, NULL),
+				 FB_OK);
 	CHECK_STATUS(response_payload_build(allocator, &content, &again, NULL), FB_OK);
 	CHECK(fb_bytes_equal(again, view->proposal_response_payload));
 	check_signatures(ledger, allocator, view);
 }
 
 /*
- * committed versions: from the ledger, or, for a block whose predecessors are not here, what the first transaction
- * that read the key saw (all of these blocks' first readers are valid)
+ * committed versions: from the ledger, or, for a block whose predecessors are not here, what the
+ * first transaction that read the key saw (all of these blocks' first readers are valid)
  */
 static void
-fill_committed(Ledger *ledger, MvccBlock *block, const MvccTransaction *transactions, size_t count, bool from_reads)
+fill_committed(Ledger *ledger, MvccBlock *block, const MvccTransaction *transactions, size_t count,
+			   bool from_reads)
 {
 	for (size_t k = 0; k < block->keys_count; k++)
 	{
-		MvccKey    *key = &block->keys[k];
+		MvccKey *key = &block->keys[k];
 
 		if (!from_reads)
 		{
-			const Row  *row = find_row(ledger, key->state_namespace, key->key);
+			const Row *row = find_row(ledger, key->state_namespace, key->key);
 
 			if (row != NULL)
 			{
@@ -172,21 +182,21 @@ fill_committed(Ledger *ledger, MvccBlock *block, const MvccTransaction *transact
 static void
 check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 {
-	char		path[64];
-	FbArena		arena;
+	char path[64];
+	FbArena arena;
 	FbAllocator *allocator = &arena.allocator;
-	FbBytes		bytes;
+	FbBytes bytes;
 	Common__Block *block;
 	Common__Metadata *commit_hash;
 	MvccTransaction transactions[TXS_MAX] = {0};
-	TxView		views[TXS_MAX];
-	FbBytes		ids[TXS_MAX];
-	uint8_t		codes[TXS_MAX] = {0};
-	char		text[64] = "";
-	size_t		count;
-	MvccBlock  *prepared;
-	MvccResult	result;
-	FbBytes		filter;
+	TxView views[TXS_MAX];
+	FbBytes ids[TXS_MAX];
+	uint8_t codes[TXS_MAX] = {0};
+	char text[64] = "";
+	size_t count;
+	MvccBlock *prepared;
+	MvccResult result;
+	FbBytes filter;
 
 	fb_arena_init(&arena);
 	snprintf(path, sizeof(path), "test/vectors/blocks/%llu.block", (unsigned long long) number);
@@ -198,15 +208,19 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 		exit(2);
 	for (size_t t = 0; t < count; t++)
 	{
-		FbBytes		envelope = proto_bytes(block->data->data[t]);
+		FbBytes envelope = proto_bytes(block->data->data[t]);
 
 		if (number == 0)
 		{
-			/* the genesis block was made by configtxgen, which leaves nonce and creator in place but signs nothing */
+			/*
+			 * the genesis block was made by configtxgen, which leaves nonce and creator in place
+			 * but signs nothing
+			 */
 			EnvelopeView view;
 
 			CHECK_STATUS(envelope_parse(allocator, envelope, &view, NULL), FB_OK);
-			CHECK(view.type == TX_TYPE_CONFIG && fb_bytes_equal(view.channel_id, FB_BYTES_LITERAL("bench")));
+			CHECK(view.type == TX_TYPE_CONFIG &&
+				  fb_bytes_equal(view.channel_id, FB_BYTES_LITERAL("bench")));
 			CHECK(view.signature.size == 0 && view.data.size > 0);
 			ids[t] = FB_BYTES_EMPTY;
 			continue;
@@ -223,7 +237,8 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 	for (size_t t = 0; t < count; t++)
 	{
 		codes[t] = transactions[t].code;
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%d", t > 0 ? " " : "", codes[t]);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%d", t > 0 ? " " : "",
+				 codes[t]);
 	}
 	CHECK_TEXT(text, expected_codes);
 	filter = proto_bytes(block->metadata->metadata[2]);
@@ -234,7 +249,8 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 
 		/* the losers of a hot key all read what a winner of this block changed */
 		CHECK(conflict->writer_tx_index >= 0 && codes[conflict->writer_tx_index] == 0);
-		CHECK(conflict->writer_tx_index < (int64_t) conflict->tx_index && conflict->version_read.present);
+		CHECK(conflict->writer_tx_index < (int64_t) conflict->tx_index &&
+			  conflict->version_read.present);
 		CHECK(conflict->version_found.block_number == number);
 	}
 	ledger->history_count += result.history_count;
@@ -242,10 +258,13 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 
 	if (number == 1 || ledger->has_commit_hash)
 	{
-		update_commit_hash(filter, result.updates, result.updates_count, ledger->has_commit_hash ? fb_bytes(ledger->commit_hash, 32) : FB_BYTES_EMPTY,
+		update_commit_hash(filter, result.updates, result.updates_count,
+						   ledger->has_commit_hash ? fb_bytes(ledger->commit_hash, 32)
+												   : FB_BYTES_EMPTY,
 						   ledger->commit_hash);
 		ledger->has_commit_hash = true;
-		CHECK_STATUS(PROTO_UNPACK(common__metadata, proto_bytes(block->metadata->metadata[4]), allocator, &commit_hash, NULL),
+		CHECK_STATUS(PROTO_UNPACK(common__metadata, proto_bytes(block->metadata->metadata[4]),
+								  allocator, &commit_hash, NULL),
 					 FB_OK);
 		CHECK(fb_bytes_equal(proto_bytes(commit_hash->value), fb_bytes(ledger->commit_hash, 32)));
 	}
@@ -256,7 +275,7 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 int
 main(void)
 {
-	Ledger	   *ledger = calloc(1, sizeof(Ledger));
+	Ledger *ledger = calloc(1, sizeof(Ledger));
 
 	fb_arena_init(&ledger->arena);
 	check_block(ledger, 0, "0");
@@ -264,7 +283,8 @@ main(void)
 		check_block(ledger, number, "0");
 	check_block(ledger, 9, "0 0 0 0 0 0 0 0 0 0");
 	/* approvals are hashes in the organisations' implicit collections */
-	CHECK(ledger->hashed_updates_count > 10 && ledger->history_count > 10 && ledger->signatures_count > 20);
+	CHECK(ledger->hashed_updates_count > 10 && ledger->history_count > 10 &&
+		  ledger->signatures_count > 20);
 
 	/* blocks in between are missing: the commit hash before them is not known */
 	ledger->has_commit_hash = false;

@@ -7,7 +7,7 @@ void
 audit_problem(Audit *audit, int64_t tx_index, const char *problem, const char *format, ...)
 {
 	AuditProblem row = {tx_index, problem, {0}};
-	va_list		arguments;
+	va_list arguments;
 
 	if (audit->stopped)
 		return;
@@ -21,9 +21,9 @@ audit_problem(Audit *audit, int64_t tx_index, const char *problem, const char *f
 static FbStatus
 read_previous(Audit *audit, FbBytes bytes, AuditPrevious *previous, FbError *error)
 {
-	BlockView	view;
-	FbStatus	status = block_parse(bytes, audit->allocator, &view, error);
-	FbBytes		slot;
+	BlockView view;
+	FbStatus status = block_parse(bytes, audit->allocator, &view, error);
+	FbBytes slot;
 
 	if (status != FB_OK)
 	{
@@ -47,12 +47,13 @@ static FbStatus
 check_encoding(Audit *audit, FbBytes bytes, FbError *error)
 {
 	Common__Block *block;
-	bool		canonical;
+	bool canonical;
 
 	FB_TRY(PROTO_UNPACK(common__block, bytes, audit->allocator, &block, error));
 	FB_TRY(proto_is_canonical(&block->base, bytes, audit->allocator, &canonical, error));
 	if (!canonical)
-		audit_problem(audit, -1, "encoding", "The block holds bytes that its content does not need, or not in this form.");
+		audit_problem(audit, -1, "encoding",
+					  "The block holds bytes that its content does not need, or not in this form.");
 	return FB_OK;
 }
 
@@ -61,8 +62,8 @@ audit_block(Audit *audit, FbBytes block, FbBytes previous_block, FbError *error)
 {
 	AuditPrevious previous;
 	const AuditPrevious *known = NULL;
-	BlockView	view;
-	FbStatus	status;
+	BlockView view;
+	FbStatus status;
 
 	if (previous_block.size > 0)
 	{
@@ -74,7 +75,8 @@ audit_block(Audit *audit, FbBytes block, FbBytes previous_block, FbError *error)
 		return status;
 	if (status != FB_OK)
 	{
-		audit_problem(audit, -1, "malformed", "%s%s%s", error->message, error->detail[0] ? ": " : "", error->detail);
+		audit_problem(audit, -1, "malformed", "%s%s%s", error->message,
+					  error->detail[0] ? ": " : "", error->detail);
 		return FB_OK;
 	}
 	FB_TRY(check_encoding(audit, block, error));

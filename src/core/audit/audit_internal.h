@@ -12,7 +12,11 @@ audit_is_failure(FbStatus status)
 	return status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE;
 }
 
-/* with the bundle: by a valid identity of the channel; without: by the certificate that it names. error says why not */
-extern FbStatus audit_signature(Audit *audit, const PolicySignature *signature, bool *valid, FbError *error);
+/*
+ * with the bundle: by a valid identity of the channel; without: by the certificate that it names.
+ * error says why not
+ */
+extern FbStatus audit_signature(Audit *audit, const PolicySignature *signature, bool *valid,
+								FbError *error);
 
 #endif

@@ -38,38 +38,45 @@ static void
 expect_code(Audit *audit, size_t index, int code, int expected, int also_allowed, const char *why)
 {
 	if (code != expected && code != also_allowed)
-		audit_problem(audit, (int64_t) index, "validation_code", "It is marked %d (%s), but its bytes make it %d (%s)%s%s.", code, code_name(code),
-					  expected, code_name(expected), why[0] ? ": " : "", why);
+		audit_problem(audit, (int64_t) index, "validation_code",
+					  "It is marked %d (%s), but its bytes make it %d (%s)%s%s.", code,
+					  code_name(code), expected, code_name(expected), why[0] ? ": " : "", why);
 }
 
 /* what one transaction looks like */
 typedef struct Findings
 {
-	TxView		view;
-	TxCode		code;			/* by its bytes, signatures left out */
-	TxCode		code_before_action; /* of the checks that come before the look for duplicates */
-	bool		has_creator;	/* the envelope could be read */
-	bool		signed_by_creator;
-	FbError		why;
-	FbError		signature_why;
+	TxView view;
+	TxCode code;			   /* by its bytes, signatures left out */
+	TxCode code_before_action; /* of the checks that come before the look for duplicates */
+	bool has_creator;		   /* the envelope could be read */
+	bool signed_by_creator;
+	FbError why;
+	FbError signature_why;
 } Findings;
 
 static FbStatus
 look(Audit *audit, FbBytes envelope, bool with_signature, Findings *findings, FbError *error)
 {
-	FbBytes		channel_id;
+	FbBytes channel_id;
 
 	memset(findings, 0, sizeof(*findings));
-	FB_TRY(check_envelope(audit->allocator, envelope, &findings->view, &findings->code, &findings->why));
+	FB_TRY(check_envelope(audit->allocator, envelope, &findings->view, &findings->code,
+						  &findings->why));
 	findings->code_before_action = findings->code;
 	if (findings->code != TX_VALID)
 		return FB_OK;
 	findings->has_creator = true;
-	channel_id = audit->bundle != NULL ? fb_bytes_of_text(audit->bundle->channel_id) : findings->view.channel_id;
+	channel_id = audit->bundle != NULL ? fb_bytes_of_text(audit->bundle->channel_id)
+									   : findings->view.channel_id;
 	if (with_signature)
-		FB_TRY(audit_signature(audit, &(PolicySignature) {findings->view.creator, findings->view.signature, {findings->view.payload}},
+		FB_TRY(audit_signature(audit,
+							   &(PolicySignature) {findings->view.creator,
+												   findings->view.signature,
+												   {findings->view.payload}},
 							   &findings->signed_by_creator, &findings->signature_why));
-	FB_TRY(check_transaction(audit->allocator, channel_id, &findings->view, &findings->code, &findings->why));
+	FB_TRY(check_transaction(audit->allocator, channel_id, &findings->view, &findings->code,
+							 &findings->why));
 	findings->code_before_action = findings->code;
 	if (findings->code != TX_VALID || findings->view.type != TX_TYPE_ENDORSER_TRANSACTION)
 		return FB_OK;
@@ -77,20 +84,23 @@ look(Audit *audit, FbBytes envelope, bool with_signature, Findings *findings, Fb
 }
 
 /*
- * A valid transaction has at least one valid endorsement; only a policy that needs nobody asks for none. More than one valid endorsement cannot be asked
- * for here: which ones counted depends on the policies of the ledger before the block, and others may stand beside them without being wrong.
+ * A valid transaction has at least one valid endorsement; only a policy that needs nobody asks for
+ * none. More than one valid endorsement cannot be asked for here: which ones counted depends on the
+ * policies of the ledger before the block, and others may stand beside them without being wrong.
  */
 static FbStatus
 check_endorsements(Audit *audit, size_t index, const TxView *view, FbError *error)
 {
-	FbError		why = {0};
+	FbError why = {0};
 
 	for (size_t i = 0; i < view->endorsements_count; i++)
 	{
-		PolicySignature signature = {view->endorsements[i].endorser, view->endorsements[i].signature,
-		{view->proposal_response_payload, view->endorsements[i].endorser}};
-		FbError		reason = {0};
-		bool		valid;
+		PolicySignature signature = {view->endorsements[i].endorser,
+									 view->endorsements[i].signature,
+									 {view->proposal_response_payload,
+									  view->endorsements[i].endorser}};
+		FbError reason = {0};
+		bool valid;
 
 		FB_TRY(audit_signature(audit, &signature, &valid, &reason));
 		if (valid)
@@ -101,7 +111,8 @@ check_endorsements(Audit *audit, size_t index, const TxView *view, FbError *erro
 	if (view->endorsements_count == 0)
 		audit_problem(audit, (int64_t) index, "endorser_signature", "It has no endorsement.");
 	else
-		audit_problem(audit, (int64_t) index, "endorser_signature", "None of its %zu endorsements is valid; the first: %s.",
+		audit_problem(audit, (int64_t) index, "endorser_signature",
+					  "None of its %zu endorsements is valid; the first: %s.",
 					  view->endorsements_count, why.message);
 	return FB_OK;
 }
@@ -110,21 +121,23 @@ check_endorsements(Audit *audit, size_t index, const TxView *view, FbError *erro
 static FbStatus
 check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error)
 {
-	Findings	findings;
+	Findings findings;
 
 	FB_TRY(look(audit, envelope, true, &findings, error));
 	if (code == -1)
 	{
 		if (findings.code != TX_VALID)
-			audit_problem(audit, (int64_t) index, findings.code == TX_BAD_PROPOSAL_TXID ? "tx_id" : "envelope", "%s: %s.",
+			audit_problem(audit, (int64_t) index,
+						  findings.code == TX_BAD_PROPOSAL_TXID ? "tx_id" : "envelope", "%s: %s.",
 						  code_name(findings.code), findings.why.message);
 	}
 	else if (!findings.has_creator)
 		expect_code(audit, index, code, findings.code, findings.code, findings.why.message);
 	else if (!findings.signed_by_creator && audit->bundle != NULL)
-		expect_code(audit, index, code, TX_BAD_CREATOR_SIGNATURE, TX_BAD_CREATOR_SIGNATURE, findings.signature_why.message);
+		expect_code(audit, index, code, TX_BAD_CREATOR_SIGNATURE, TX_BAD_CREATOR_SIGNATURE,
+					findings.signature_why.message);
 	else if (audit->bundle == NULL && code == TX_BAD_CREATOR_SIGNATURE)
-		return FB_OK;			/* whether the creator is one of the channel's cannot be said */
+		return FB_OK; /* whether the creator is one of the channel's cannot be said */
 	else if (findings.code_before_action != TX_VALID)
 		expect_code(audit, index, code, findings.code, findings.code, findings.why.message);
 	else if (findings.code != TX_VALID)
@@ -132,8 +145,10 @@ check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error
 	else if (is_code_of_bytes(code))
 		expect_code(audit, index, code, TX_VALID, TX_VALID, "");
 	if (findings.has_creator && !findings.signed_by_creator && code != TX_BAD_CREATOR_SIGNATURE)
-		audit_problem(audit, (int64_t) index, "creator_signature", "The client's signature is not valid: %s.", findings.signature_why.message);
-	if (code <= TX_VALID && findings.code == TX_VALID && findings.view.type == TX_TYPE_ENDORSER_TRANSACTION && !audit->stopped)
+		audit_problem(audit, (int64_t) index, "creator_signature",
+					  "The client's signature is not valid: %s.", findings.signature_why.message);
+	if (code <= TX_VALID && findings.code == TX_VALID &&
+		findings.view.type == TX_TYPE_ENDORSER_TRANSACTION && !audit->stopped)
 		return check_endorsements(audit, index, &findings.view, error);
 	return FB_OK;
 }
@@ -142,15 +157,15 @@ check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error
 static FbStatus
 check_ids(Audit *audit, const BlockView *view, FbBytes filter, FbError *error)
 {
-	FbBytes    *tx_ids = fb_allocate_array(audit->allocator, view->data_count, sizeof(FbBytes));
-	uint8_t    *codes = fb_allocate_array(audit->allocator, view->data_count, 1);
+	FbBytes *tx_ids = fb_allocate_array(audit->allocator, view->data_count, sizeof(FbBytes));
+	uint8_t *codes = fb_allocate_array(audit->allocator, view->data_count, 1);
 
 	if (tx_ids == NULL || codes == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < view->data_count; i++)
 	{
 		EnvelopeView envelope;
-		FbStatus	status = envelope_parse(audit->allocator, view->data[i], &envelope, error);
+		FbStatus status = envelope_parse(audit->allocator, view->data[i], &envelope, error);
 
 		if (audit_is_failure(status))
 			return status;
@@ -161,26 +176,31 @@ check_ids(Audit *audit, const BlockView *view, FbBytes filter, FbError *error)
 	FB_TRY(check_mark_duplicates(audit->allocator, tx_ids, codes, view->data_count, error));
 	for (size_t i = 0; i < view->data_count; i++)
 		if (codes[i] != filter.data[i])
-			audit_problem(audit, (int64_t) i, "tx_id", "An earlier valid transaction of the block has the same id.");
+			audit_problem(audit, (int64_t) i, "tx_id",
+						  "An earlier valid transaction of the block has the same id.");
 	return FB_OK;
 }
 
 FbStatus
 audit_transactions(Audit *audit, const BlockView *view, FbError *error)
 {
-	FbBytes		filter = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
-	bool		has_codes = filter.size == view->data_count;
+	FbBytes filter = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
+	bool has_codes = filter.size == view->data_count;
 
 	if (filter.size > 0 && !has_codes)
-		audit_problem(audit, -1, "validation_code", "There are %zu validation codes for %zu transactions.", filter.size, view->data_count);
+		audit_problem(audit, -1, "validation_code",
+					  "There are %zu validation codes for %zu transactions.", filter.size,
+					  view->data_count);
 	for (size_t i = 0; has_codes && i < filter.size; i++)
 		if (tx_code_name(filter.data[i]) == NULL || filter.data[i] == TX_NOT_VALIDATED)
-			audit_problem(audit, (int64_t) i, "validation_code", "Code %d does not exist in a committed block.", filter.data[i]);
+			audit_problem(audit, (int64_t) i, "validation_code",
+						  "Code %d does not exist in a committed block.", filter.data[i]);
 	if (view->header.number == 0)
 	{
 		/* nobody signs the genesis transaction */
 		if (has_codes && filter.data[0] != TX_VALID)
-			audit_problem(audit, 0, "validation_code", "The genesis transaction is marked %d (%s).", filter.data[0], code_name(filter.data[0]));
+			audit_problem(audit, 0, "validation_code", "The genesis transaction is marked %d (%s).",
+						  filter.data[0], code_name(filter.data[0]));
 		return FB_OK;
 	}
 	for (size_t i = 0; i < view->data_count && !audit->stopped; i++)
@@ -191,28 +211,31 @@ audit_transactions(Audit *audit, const BlockView *view, FbError *error)
 /* ---- the commit hash ---- */
 
 /*
- * What the valid transactions wrote, their reads left out: whether these were current is not the question here. *complete is false when that cannot be
- * said from the block alone: a change of metadata only repeats the value that the key had before.
+ * What the valid transactions wrote, their reads left out: whether these were current is not the
+ * question here. *complete is false when that cannot be said from the block alone: a change of
+ * metadata only repeats the value that the key had before.
  */
 static FbStatus
-find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *result, bool *complete, FbError *error)
+find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *result,
+			 bool *complete, FbError *error)
 {
-	MvccTransaction *transactions = fb_allocate_array(audit->allocator, view->data_count, sizeof(MvccTransaction));
-	MvccBlock  *block;
+	MvccTransaction *transactions =
+		fb_allocate_array(audit->allocator, view->data_count, sizeof(MvccTransaction));
+	MvccBlock *block;
 
 	*complete = false;
 	if (transactions == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < view->data_count; i++)
 	{
-		Findings	findings;
+		Findings findings;
 
 		transactions[i].code = filter.data[i];
 		if (filter.data[i] != TX_VALID)
 			continue;
 		FB_TRY(look(audit, view->data[i], false, &findings, error));
 		if (findings.view.type == TX_TYPE_CONFIG)
-			return FB_OK;		/* what it wrote is not in a read-write set */
+			return FB_OK; /* what it wrote is not in a read-write set */
 		if (findings.view.rwset != NULL)
 			rwset_forget_reads(findings.view.rwset);
 		transactions[i].rwset = findings.view.rwset;
@@ -226,27 +249,30 @@ find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *re
 }
 
 FbStatus
-audit_commit_hash(Audit *audit, const BlockView *view, const AuditPrevious *previous, FbError *error)
+audit_commit_hash(Audit *audit, const BlockView *view, const AuditPrevious *previous,
+				  FbError *error)
 {
-	FbBytes		slot = view->metadata[COMMON__BLOCK_METADATA_INDEX__COMMIT_HASH];
-	FbBytes		filter = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
-	FbBytes		received;
-	FbBytes		packed;
-	MvccResult	result;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	bool		complete;
-	FbStatus	status = block_commit_hash_parse(slot, audit->allocator, &received, error);
+	FbBytes slot = view->metadata[COMMON__BLOCK_METADATA_INDEX__COMMIT_HASH];
+	FbBytes filter = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
+	FbBytes received;
+	FbBytes packed;
+	MvccResult result;
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	bool complete;
+	FbStatus status = block_commit_hash_parse(slot, audit->allocator, &received, error);
 
 	if (audit_is_failure(status))
 		return status;
 	if (status != FB_OK)
 	{
-		audit_problem(audit, -1, "commit_hash", "Metadata slot 4 cannot be read: %s.", error->message);
+		audit_problem(audit, -1, "commit_hash", "Metadata slot 4 cannot be read: %s.",
+					  error->message);
 		return FB_OK;
 	}
 	FB_TRY(block_commit_hash_pack(received, audit->allocator, &packed, error));
 	if (slot.size > 0 && !fb_bytes_equal(packed, slot))
-		audit_problem(audit, -1, "commit_hash", "Metadata slot 4 holds bytes that its content does not need.");
+		audit_problem(audit, -1, "commit_hash",
+					  "Metadata slot 4 holds bytes that its content does not need.");
 	if (view->header.number == 0)
 	{
 		if (received.size > 0)
@@ -256,12 +282,14 @@ audit_commit_hash(Audit *audit, const BlockView *view, const AuditPrevious *prev
 	if (received.size == 0)
 	{
 		if (previous != NULL && previous->commit_hash.size > 0 && filter.size > 0)
-			audit_problem(audit, -1, "commit_hash", "The block before has a commit hash, this one has none.");
+			audit_problem(audit, -1, "commit_hash",
+						  "The block before has a commit hash, this one has none.");
 		return FB_OK;
 	}
 	if (filter.size != view->data_count)
 	{
-		audit_problem(audit, -1, "commit_hash", "There is a commit hash, but not one validation code for each transaction.");
+		audit_problem(audit, -1, "commit_hash",
+					  "There is a commit hash, but not one validation code for each transaction.");
 		return FB_OK;
 	}
 	if (view->header.number > 1 && (previous == NULL || previous->commit_hash.size == 0))
@@ -269,8 +297,10 @@ audit_commit_hash(Audit *audit, const BlockView *view, const AuditPrevious *prev
 	FB_TRY(find_updates(audit, view, filter, &result, &complete, error));
 	if (!complete)
 		return FB_OK;
-	update_commit_hash(filter, result.updates, result.updates_count, view->header.number == 1 ? FB_BYTES_EMPTY : previous->commit_hash, hash);
+	update_commit_hash(filter, result.updates, result.updates_count,
+					   view->header.number == 1 ? FB_BYTES_EMPTY : previous->commit_hash, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), received))
-		audit_problem(audit, -1, "commit_hash", "The commit hash is not that of the validation codes and writes.");
+		audit_problem(audit, -1, "commit_hash",
+					  "The commit hash is not that of the validation codes and writes.");
 	return FB_OK;
 }

@@ -1,11 +1,14 @@
 /*
- * base: what every other room stands on: byte strings, buffers, status and error, the allocator, assertions.
+ * base: what every other room stands on: byte strings, buffers, status and error, the allocator,
+ * assertions.
  *
  * Rules of core, which this door makes possible:
- *   - a function that can fail returns FbStatus and, where it has something to say, fills the caller's FbError;
+ *   - a function that can fail returns FbStatus and, where it has something to say, fills the
+ * caller's FbError;
  *   - nothing in core prints, exits, jumps, reads a clock or keeps global state;
- *   - memory comes from an FbAllocator. An allocator is an *arena*: what it hands out lives until its owner resets it, so
- *     core never frees piecemeal on its error paths. release() may be a no-op and is only a hint for big buffers.
+ *   - memory comes from an FbAllocator. An allocator is an *arena*: what it hands out lives until
+ * its owner resets it, so core never frees piecemeal on its error paths. release() may be a no-op
+ * and is only a hint for big buffers.
  */
 #ifndef FABRIC_CORE_BASE_H
 #define FABRIC_CORE_BASE_H
@@ -23,7 +26,7 @@
 typedef struct FbBytes
 {
 	const uint8_t *data;
-	size_t		size;
+	size_t size;
 } FbBytes;
 
 #define FB_BYTES_EMPTY ((FbBytes) {NULL, 0})
@@ -33,66 +36,66 @@ extern FbBytes fb_bytes(const void *data, size_t size);
 extern FbBytes fb_bytes_of_text(const char *text); /* without the terminating zero */
 extern bool fb_bytes_equal(FbBytes a, FbBytes b);
 /* memcmp order, a shorter prefix first: the order of Go strings, and of bytea */
-extern int	fb_bytes_compare(FbBytes a, FbBytes b);
+extern int fb_bytes_compare(FbBytes a, FbBytes b);
 
 /* ---- status: the one list of what can go wrong. SQLSTATE class LF, see docs/operations.md ---- */
 
-#define FB_STATUS_LIST(X) \
-	X(FB_OK, "00000", "successful completion") \
-	/* LF0: the request */ \
-	X(FB_INVALID_ARGUMENT, "LF001", "invalid argument") \
-	X(FB_MALFORMED_MESSAGE, "LF002", "malformed message") \
-	X(FB_LIMIT_EXCEEDED, "LF003", "limit exceeded") \
-	X(FB_NOT_PRELOADED, "LF004", "library not preloaded") \
-	X(FB_NOT_CONFIGURED, "LF005", "node not configured") \
-	/* LF1: identity and signature */ \
-	X(FB_INVALID_CERTIFICATE, "LF101", "invalid certificate") \
-	X(FB_INVALID_KEY, "LF102", "invalid private key") \
-	X(FB_INVALID_SIGNATURE, "LF103", "invalid signature") \
-	X(FB_UNKNOWN_MSP, "LF104", "unknown MSP") \
-	X(FB_INVALID_IDENTITY, "LF105", "invalid identity") \
-	X(FB_CERTIFICATE_EXPIRED, "LF106", "certificate expired") \
-	X(FB_CERTIFICATE_REVOKED, "LF107", "certificate revoked") \
-	X(FB_UNKNOWN_IDENTITY, "LF108", "unknown identity") \
-	/* LF2: policy and access */ \
-	X(FB_INVALID_POLICY, "LF201", "invalid policy") \
-	X(FB_POLICY_NOT_SATISFIED, "LF202", "policy not satisfied") \
-	X(FB_ACCESS_DENIED, "LF203", "access denied") \
-	/* LF3: chaincode */ \
-	X(FB_CHAINCODE_ERROR, "LF301", "chaincode error") \
-	X(FB_CHAINCODE_NOT_FOUND, "LF302", "chaincode not found") \
-	X(FB_INVALID_PACKAGE, "LF303", "invalid chaincode package") \
+#define FB_STATUS_LIST(X)                                                    \
+	X(FB_OK, "00000", "successful completion")                               \
+	/* LF0: the request */                                                   \
+	X(FB_INVALID_ARGUMENT, "LF001", "invalid argument")                      \
+	X(FB_MALFORMED_MESSAGE, "LF002", "malformed message")                    \
+	X(FB_LIMIT_EXCEEDED, "LF003", "limit exceeded")                          \
+	X(FB_NOT_PRELOADED, "LF004", "library not preloaded")                    \
+	X(FB_NOT_CONFIGURED, "LF005", "node not configured")                     \
+	/* LF1: identity and signature */                                        \
+	X(FB_INVALID_CERTIFICATE, "LF101", "invalid certificate")                \
+	X(FB_INVALID_KEY, "LF102", "invalid private key")                        \
+	X(FB_INVALID_SIGNATURE, "LF103", "invalid signature")                    \
+	X(FB_UNKNOWN_MSP, "LF104", "unknown MSP")                                \
+	X(FB_INVALID_IDENTITY, "LF105", "invalid identity")                      \
+	X(FB_CERTIFICATE_EXPIRED, "LF106", "certificate expired")                \
+	X(FB_CERTIFICATE_REVOKED, "LF107", "certificate revoked")                \
+	X(FB_UNKNOWN_IDENTITY, "LF108", "unknown identity")                      \
+	/* LF2: policy and access */                                             \
+	X(FB_INVALID_POLICY, "LF201", "invalid policy")                          \
+	X(FB_POLICY_NOT_SATISFIED, "LF202", "policy not satisfied")              \
+	X(FB_ACCESS_DENIED, "LF203", "access denied")                            \
+	/* LF3: chaincode */                                                     \
+	X(FB_CHAINCODE_ERROR, "LF301", "chaincode error")                        \
+	X(FB_CHAINCODE_NOT_FOUND, "LF302", "chaincode not found")                \
+	X(FB_INVALID_PACKAGE, "LF303", "invalid chaincode package")              \
 	X(FB_NONDETERMINISTIC_CHAINCODE, "LF304", "chaincode not deterministic") \
-	X(FB_NOT_IN_SIMULATION, "LF305", "not in a simulation") \
-	X(FB_CHAINCODE_TIMEOUT, "LF306", "chaincode timeout") \
-	X(FB_SANDBOX_VIOLATION, "LF307", "operation not allowed in chaincode") \
-	X(FB_LIFECYCLE_ERROR, "LF308", "lifecycle rule violated") \
-	X(FB_ENDORSEMENT_MISMATCH, "LF309", "endorsements differ") \
-	X(FB_ENDORSEMENT_FAILED, "LF310", "endorsement failed") \
-	/* LF4: ledger */ \
-	X(FB_CHANNEL_NOT_FOUND, "LF401", "channel not found") \
-	X(FB_CHANNEL_EXISTS, "LF402", "channel already exists") \
-	X(FB_BLOCK_NOT_FOUND, "LF403", "block not found") \
-	X(FB_TRANSACTION_NOT_FOUND, "LF404", "transaction not found") \
-	X(FB_BLOCK_REFUSED, "LF405", "block refused") \
-	X(FB_LEDGER_IMMUTABLE, "LF406", "ledger is append-only") \
-	X(FB_TRANSACTION_INVALID, "LF407", "transaction invalid") \
-	X(FB_MVCC_READ_CONFLICT, "LF408", "read conflict") \
-	X(FB_DUPLICATE_TXID, "LF409", "duplicate transaction id") \
-	X(FB_INVALID_CONFIG, "LF410", "invalid channel configuration") \
-	/* LF5: ordering and wire */ \
-	X(FB_BUSY, "LF501", "too many requests") \
-	X(FB_NO_LEADER, "LF502", "no leader") \
-	X(FB_NODE_UNREACHABLE, "LF503", "node unreachable") \
-	X(FB_COMMIT_TIMEOUT, "LF504", "commit status unknown") \
-	X(FB_NOT_CONSENTER, "LF505", "node is not a consenter") \
-	X(FB_STALE_CONFIG, "LF506", "configuration changed") \
-	X(FB_NODE_BEHIND, "LF507", "node lacks recent blocks") \
-	X(FB_CHAINS_DIFFER, "LF508", "chains of nodes differ") \
-	/* LF9: internal */ \
-	X(FB_OUT_OF_MEMORY, "53200", "out of memory") \
-	X(FB_CRYPTO_FAILURE, "LF901", "cryptographic library failure") \
-	X(FB_CORRUPTED, "LF902", "data corrupted") \
+	X(FB_NOT_IN_SIMULATION, "LF305", "not in a simulation")                  \
+	X(FB_CHAINCODE_TIMEOUT, "LF306", "chaincode timeout")                    \
+	X(FB_SANDBOX_VIOLATION, "LF307", "operation not allowed in chaincode")   \
+	X(FB_LIFECYCLE_ERROR, "LF308", "lifecycle rule violated")                \
+	X(FB_ENDORSEMENT_MISMATCH, "LF309", "endorsements differ")               \
+	X(FB_ENDORSEMENT_FAILED, "LF310", "endorsement failed")                  \
+	/* LF4: ledger */                                                        \
+	X(FB_CHANNEL_NOT_FOUND, "LF401", "channel not found")                    \
+	X(FB_CHANNEL_EXISTS, "LF402", "channel already exists")                  \
+	X(FB_BLOCK_NOT_FOUND, "LF403", "block not found")                        \
+	X(FB_TRANSACTION_NOT_FOUND, "LF404", "transaction not found")            \
+	X(FB_BLOCK_REFUSED, "LF405", "block refused")                            \
+	X(FB_LEDGER_IMMUTABLE, "LF406", "ledger is append-only")                 \
+	X(FB_TRANSACTION_INVALID, "LF407", "transaction invalid")                \
+	X(FB_MVCC_READ_CONFLICT, "LF408", "read conflict")                       \
+	X(FB_DUPLICATE_TXID, "LF409", "duplicate transaction id")                \
+	X(FB_INVALID_CONFIG, "LF410", "invalid channel configuration")           \
+	/* LF5: ordering and wire */                                             \
+	X(FB_BUSY, "LF501", "too many requests")                                 \
+	X(FB_NO_LEADER, "LF502", "no leader")                                    \
+	X(FB_NODE_UNREACHABLE, "LF503", "node unreachable")                      \
+	X(FB_COMMIT_TIMEOUT, "LF504", "commit status unknown")                   \
+	X(FB_NOT_CONSENTER, "LF505", "node is not a consenter")                  \
+	X(FB_STALE_CONFIG, "LF506", "configuration changed")                     \
+	X(FB_NODE_BEHIND, "LF507", "node lacks recent blocks")                   \
+	X(FB_CHAINS_DIFFER, "LF508", "chains of nodes differ")                   \
+	/* LF9: internal */                                                      \
+	X(FB_OUT_OF_MEMORY, "53200", "out of memory")                            \
+	X(FB_CRYPTO_FAILURE, "LF901", "cryptographic library failure")           \
+	X(FB_CORRUPTED, "LF902", "data corrupted")                               \
 	X(FB_INTERNAL, "LF903", "internal error")
 
 typedef enum FbStatus
@@ -100,69 +103,83 @@ typedef enum FbStatus
 #define FB_STATUS_ENUM(name, sqlstate, text) name,
 	FB_STATUS_LIST(FB_STATUS_ENUM)
 #undef FB_STATUS_ENUM
-	FB_STATUS_COUNT
+		FB_STATUS_COUNT
 } FbStatus;
 
 extern const char *fb_status_sqlstate(FbStatus status); /* five characters */
 extern const char *fb_status_name(FbStatus status);		/* "FB_OK" */
 extern const char *fb_status_text(FbStatus status);		/* "successful completion" */
 
-/* ---- error: what the caller is told. message: lower case, no stop; detail and hint: full sentences ---- */
+/* ---- error: what the caller is told. message: lower case, no stop; detail and hint: full
+ * sentences ---- */
 
 typedef struct FbError
 {
-	FbStatus	status;
-	char		message[FB_ERROR_MESSAGE_BYTES];
-	char		detail[FB_ERROR_DETAIL_BYTES]; /* may be empty */
-	char		hint[FB_ERROR_HINT_BYTES];	   /* may be empty */
+	FbStatus status;
+	char message[FB_ERROR_MESSAGE_BYTES];
+	char detail[FB_ERROR_DETAIL_BYTES]; /* may be empty */
+	char hint[FB_ERROR_HINT_BYTES];		/* may be empty */
 } FbError;
 
 /* fill *error (which may be NULL) and return status; long texts are cut at a character boundary */
-extern FbStatus fb_fail(FbError *error, FbStatus status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-extern void fb_error_detail(FbError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-extern void fb_error_hint(FbError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+extern FbStatus fb_fail(FbError *error, FbStatus status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+extern void fb_error_detail(FbError *error, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+extern void fb_error_hint(FbError *error, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 extern FbStatus fb_out_of_memory(FbError *error);
 
 /*
- * Print into a field of fixed size, which messages have; what does not fit is cut at a character boundary. Whatever the arguments hold, the text is
- * valid UTF-8 without control characters other than tab and line feed: a question mark stands for each byte that is neither. So no message can put
- * bytes that are no text into a client's session, or escape sequences into the terminal of whoever reads the log.
+ * Print into a field of fixed size, which messages have; what does not fit is cut at a character
+ * boundary. Whatever the arguments hold, the text is valid UTF-8 without control characters other
+ * than tab and line feed: a question mark stands for each byte that is neither. So no message can
+ * put bytes that are no text into a client's session, or escape sequences into the terminal of
+ * whoever reads the log.
  */
-extern void fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
+extern void fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments)
+	__attribute__((format(printf, 3, 0)));
 
 /* return early with the status of a failed call */
-#define FB_TRY(call) \
-	do { \
-		FbStatus	fb_try_status_ = (call); \
-		if (fb_try_status_ != FB_OK) \
-			return fb_try_status_; \
+#define FB_TRY(call)                      \
+	do                                    \
+	{                                     \
+		FbStatus fb_try_status_ = (call); \
+		if (fb_try_status_ != FB_OK)      \
+			return fb_try_status_;        \
 	} while (0)
 
 /* ---- allocator ---- */
 
 typedef struct FbAllocator
 {
-	void	   *(*allocate) (struct FbAllocator *self, size_t size); /* NULL when out of memory; never jumps */
-	void		(*release) (struct FbAllocator *self, void *pointer); /* accepts NULL; may do nothing */
+	void *(*allocate)(struct FbAllocator *self,
+					  size_t size); /* NULL when out of memory; never jumps */
+	void (*release)(struct FbAllocator *self, void *pointer); /* accepts NULL; may do nothing */
 } FbAllocator;
 
-extern void *fb_allocate(FbAllocator *allocator, size_t size);		/* not zeroed; NULL when out of memory; size 0 gives a valid pointer */
+extern void *
+fb_allocate(FbAllocator *allocator,
+			size_t size); /* not zeroed; NULL when out of memory; size 0 gives a valid pointer */
 extern void *fb_allocate_zero(FbAllocator *allocator, size_t size);
-extern void *fb_allocate_array(FbAllocator *allocator, size_t count, size_t size); /* zeroed; NULL also on overflow */
+extern void *fb_allocate_array(FbAllocator *allocator, size_t count,
+							   size_t size); /* zeroed; NULL also on overflow */
 extern void fb_release(FbAllocator *allocator, void *pointer);
 extern FbStatus fb_bytes_copy(FbAllocator *allocator, FbBytes from, FbBytes *to, FbError *error);
-extern char *fb_text_copy(FbAllocator *allocator, FbBytes from); /* zero-terminated; NULL when out of memory */
+extern char *fb_text_copy(FbAllocator *allocator,
+						  FbBytes from); /* zero-terminated; NULL when out of memory */
 
 /*
- * A plain malloc arena for programs without a server: tests, simulator, fuzzers. fb_arena_reset frees everything.
- * fail_at: when > 0, the fail_at-th allocation and all later ones fail (tests walk it upwards).
+ * A plain malloc arena for programs without a server: tests, simulator, fuzzers. fb_arena_reset
+ * frees everything. fail_at: when > 0, the fail_at-th allocation and all later ones fail (tests
+ * walk it upwards).
  */
 typedef struct FbArena
 {
-	FbAllocator allocator;		/* must be first */
+	FbAllocator allocator; /* must be first */
 	struct FbArenaBlock *blocks;
-	size_t		allocations_count;
-	size_t		fail_at;
+	size_t allocations_count;
+	size_t fail_at;
 } FbArena;
 
 extern void fb_arena_init(FbArena *arena);
@@ -173,60 +190,74 @@ extern void fb_arena_reset(FbArena *arena);
 typedef struct FbBuffer
 {
 	FbAllocator *allocator;
-	uint8_t    *data;
-	size_t		size;
-	size_t		capacity;
-	bool		failed;			/* out of memory happened; the content is incomplete */
+	uint8_t *data;
+	size_t size;
+	size_t capacity;
+	bool failed; /* out of memory happened; the content is incomplete */
 } FbBuffer;
 
 extern void fb_buffer_init(FbBuffer *buffer, FbAllocator *allocator);
 extern void fb_buffer_append(FbBuffer *buffer, const void *data, size_t size);
 extern void fb_buffer_append_bytes(FbBuffer *buffer, FbBytes bytes);
 extern void fb_buffer_append_text(FbBuffer *buffer, const char *text);
-extern void fb_buffer_append_format(FbBuffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+extern void fb_buffer_append_format(FbBuffer *buffer, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 extern void fb_buffer_append_byte(FbBuffer *buffer, uint8_t byte);
-extern FbStatus fb_buffer_bytes(const FbBuffer *buffer, FbBytes *bytes, FbError *error); /* FB_OUT_OF_MEMORY if failed */
+extern FbStatus fb_buffer_bytes(const FbBuffer *buffer, FbBytes *bytes,
+								FbError *error); /* FB_OUT_OF_MEMORY if failed */
 
 /* ---- hex ---- */
 extern void fb_hex_encode(FbBytes bytes, char *out); /* lower case; out has 2 * size + 1 bytes */
-extern bool fb_hex_decode(const char *hex, size_t hex_size, uint8_t *out); /* out has hex_size / 2 bytes; false if not hex */
+extern bool fb_hex_decode(const char *hex, size_t hex_size,
+						  uint8_t *out); /* out has hex_size / 2 bytes; false if not hex */
 
 /* ---- UTF-8 ---- */
-extern bool fb_utf8_valid(FbBytes bytes); /* as Go's utf8.Valid: no surrogates, no overlong forms, up to U+10FFFF; U+0000 is valid */
+extern bool fb_utf8_valid(FbBytes bytes); /* as Go's utf8.Valid: no surrogates, no overlong forms,
+											 up to U+10FFFF; U+0000 is valid */
 /* bytes of the character that the data begin with; 0: they do not begin with a whole valid one */
 extern size_t fb_utf8_character(const uint8_t *data, size_t size);
-/* the length of the longest beginning of at most size_max bytes that does not end inside a character; for "%.*s" in messages */
-extern int	fb_utf8_cut(FbBytes bytes, int size_max);
+/*
+ * the length of the longest beginning of at most size_max bytes that does not end inside a
+ * character; for "%.*s" in messages
+ */
+extern int fb_utf8_cut(FbBytes bytes, int size_max);
 
 /*
- * Bytes as people read them, in messages: those of keys, names and values, which may hold anything. Text stays text; U+0000, which separates the parts
- * of composite keys, becomes U+2400; other control characters, and those that change the direction of text, become \u and four hex digits. What is no
- * UTF-8 becomes \x and hex digits. Longer ones are cut at a character boundary and end with "...". Use it as the argument of a %s:
- * FB_DISPLAY(key). The text lives until the end of the enclosing block.
+ * Bytes as people read them, in messages: those of keys, names and values, which may hold anything.
+ * Text stays text; U+0000, which separates the parts of composite keys, becomes U+2400; other
+ * control characters, and those that change the direction of text, become \u and four hex digits.
+ * What is no UTF-8 becomes \x and hex digits. Longer ones are cut at a character boundary and end
+ * with "...". Use it as the argument of a %s: FB_DISPLAY(key). The text lives until the end of the
+ * enclosing block.
  */
 #define FB_DISPLAY_BYTES 256
 typedef struct FbDisplay
 {
-	char		text[FB_DISPLAY_BYTES];
+	char text[FB_DISPLAY_BYTES];
 } FbDisplay;
 
 #define FB_DISPLAY(bytes) fb_display(&(FbDisplay) {{0}}, (bytes))
 extern const char *fb_display(FbDisplay *display, FbBytes bytes);
 
-/* ---- pseudo-random numbers from a seed (xoshiro256**), for the Raft core and the simulator; never for secrets ---- */
+/* ---- pseudo-random numbers from a seed (xoshiro256**), for the Raft core and the simulator; never
+ * for secrets ---- */
 typedef struct FbRand
 {
-	uint64_t	state[4];
+	uint64_t state[4];
 } FbRand;
 
 extern void fb_rand_seed(FbRand *rand, uint64_t seed);
 extern uint64_t fb_rand_next(FbRand *rand);
 extern uint64_t fb_rand_below(FbRand *rand, uint64_t limit); /* uniform in [0, limit); limit > 0 */
 
-/* ---- assertions: for our invariants, never for input; on in release builds. The hook may be replaced once, by the server ---- */
-typedef void (*FbAssertHook) (const char *condition, const char *file, int line);
-extern FbAssertHook fb_assert_hook; /* the default prints and aborts; the server's ends the process with FATAL */
-#define FB_ASSERT(condition) ((condition) ? (void) 0 : fb_assert_failed(#condition, __FILE__, __LINE__))
-extern void fb_assert_failed(const char *condition, const char *file, int line) __attribute__((noreturn, cold));
+/* ---- assertions: for our invariants, never for input; on in release builds. The hook may be
+ * replaced once, by the server ---- */
+typedef void (*FbAssertHook)(const char *condition, const char *file, int line);
+extern FbAssertHook
+	fb_assert_hook; /* the default prints and aborts; the server's ends the process with FATAL */
+#define FB_ASSERT(condition) \
+	((condition) ? (void) 0 : fb_assert_failed(#condition, __FILE__, __LINE__))
+extern void fb_assert_failed(const char *condition, const char *file, int line)
+	__attribute__((noreturn, cold));
 
 #endif

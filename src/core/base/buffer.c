@@ -24,8 +24,8 @@ fb_bytes_equal(FbBytes a, FbBytes b)
 int
 fb_bytes_compare(FbBytes a, FbBytes b)
 {
-	size_t		shared = a.size < b.size ? a.size : b.size;
-	int			order = shared > 0 ? memcmp(a.data, b.data, shared) : 0;
+	size_t shared = a.size < b.size ? a.size : b.size;
+	int order = shared > 0 ? memcmp(a.data, b.data, shared) : 0;
 
 	if (order != 0)
 		return order;
@@ -43,9 +43,9 @@ fb_buffer_init(FbBuffer *buffer, FbAllocator *allocator)
 static bool
 buffer_reserve(FbBuffer *buffer, size_t size)
 {
-	size_t		needed;
-	size_t		capacity;
-	uint8_t    *data;
+	size_t needed;
+	size_t capacity;
+	uint8_t *data;
 
 	if (buffer->failed || __builtin_add_overflow(buffer->size, size, &needed))
 	{
@@ -95,8 +95,8 @@ fb_buffer_append_text(FbBuffer *buffer, const char *text)
 void
 fb_buffer_append_format(FbBuffer *buffer, const char *format, ...)
 {
-	va_list		arguments;
-	int			printed;
+	va_list arguments;
+	int printed;
 
 	va_start(arguments, format);
 	printed = vsnprintf(NULL, 0, format, arguments);
@@ -160,8 +160,8 @@ fb_hex_decode(const char *hex, size_t hex_size, uint8_t *out)
 		return false;
 	for (size_t i = 0; i < hex_size; i += 2)
 	{
-		int			high = hex_digit(hex[i]);
-		int			low = hex_digit(hex[i + 1]);
+		int high = hex_digit(hex[i]);
+		int low = hex_digit(hex[i + 1]);
 
 		if (high < 0 || low < 0)
 			return false;

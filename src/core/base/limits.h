@@ -11,15 +11,25 @@
 
 /* one message from outside: Fabric's gRPC limit is 100 MB, a PostgreSQL datum is at most 1 GB */
 #define FB_MESSAGE_BYTES_MAX (100 * 1024 * 1024)
-/* nesting of protobuf messages: a config tree uses about 12 levels, a policy two for each of its FB_POLICY_DEPTH_MAX */
+/*
+ * nesting of protobuf messages: a config tree uses about 12 levels, a policy two for each of its
+ * FB_POLICY_DEPTH_MAX
+ */
 #define FB_MESSAGE_DEPTH_MAX 100
-/* fields in one message, all levels: bounds the memory that a small hostile message can make us allocate */
+/*
+ * fields in one message, all levels: bounds the memory that a small hostile message can make us
+ * allocate
+ */
 #define FB_MESSAGE_FIELDS_MAX 4000000
-/* messages within messages within opaque bytes, when decoded to JSON: a configuration block uses about 30 levels */
+/*
+ * messages within messages within opaque bytes, when decoded to JSON: a configuration block uses
+ * about 30 levels
+ */
 #define FB_JSON_DEPTH_MAX 200
 /*
- * memory of an unpacked message, estimated before anything is allocated: the largest message and its structures. When a message is decoded to
- * JSON, of all messages that are unpacked on top of each other
+ * memory of an unpacked message, estimated before anything is allocated: the largest message and
+ * its structures. When a message is decoded to JSON, of all messages that are unpacked on top of
+ * each other
  */
 #define FB_MESSAGE_MEMORY_BYTES_MAX (512 * 1024 * 1024)
 /* the JSON of a message: below what a text or jsonb value can hold, far above what anybody reads */
@@ -35,15 +45,23 @@
 /* of a private data collection; an organisation's own has a prefix of 14 bytes before its MSP id */
 #define FB_COLLECTION_NAME_BYTES_MAX (14 + FB_MSP_ID_BYTES_MAX)
 
-/* a serialized identity: a PEM certificate is about 1 kB; leaves room for RSA issuers and many attributes */
+/*
+ * a serialized identity: a PEM certificate is about 1 kB; leaves room for RSA issuers and many
+ * attributes
+ */
 #define FB_IDENTITY_BYTES_MAX (64 * 1024)
 #define FB_CERTIFICATE_BYTES_MAX (64 * 1024)
 #define FB_CERTIFICATE_CHAIN_LENGTH_MAX 10
 /* a revocation list travels in every channel configuration; an entry has about 40 bytes */
 #define FB_CRL_BYTES_MAX (4 * 1024 * 1024)
-/* signature checks while looking for certificate chains: crypto/x509/verify.go maxChainSignatureChecks */
+/*
+ * signature checks while looking for certificate chains: crypto/x509/verify.go
+ * maxChainSignatureChecks
+ */
 #define FB_CHAIN_SIGNATURE_CHECKS_MAX 100
-/* certificates and lists of one MSP definition, each kind; organizational units of one certificate */
+/*
+ * certificates and lists of one MSP definition, each kind; organizational units of one certificate
+ */
 #define FB_MSP_CERTIFICATES_MAX 256
 #define FB_CERTIFICATE_OUS_MAX 256
 /* identities that a process keeps parsed per channel, about 10 kB each */
@@ -51,22 +69,34 @@
 #define FB_SIGNATURE_BYTES_MAX 512
 #define FB_NONCE_BYTES 24
 
-/* certificate authorities: attributes travel in every transaction of their owner; a secret is read by people; hosts of one server */
+/*
+ * certificate authorities: attributes travel in every transaction of their owner; a secret is read
+ * by people; hosts of one server
+ */
 #define FB_CA_ATTRIBUTES_BYTES_MAX (16 * 1024)
 #define FB_CA_SECRET_BYTES_MAX 1024
 #define FB_CA_HOSTS_MAX 64
 
-/* policies: a rule tree is evaluated recursively. A gate is two levels of message, and a policy sits up to five messages deep */
+/*
+ * policies: a rule tree is evaluated recursively. A gate is two levels of message, and a policy
+ * sits up to five messages deep
+ */
 #define FB_POLICY_TEXT_BYTES_MAX (64 * 1024)
 #define FB_POLICY_DEPTH_MAX 24
 #define FB_POLICY_RULES_MAX 4096
 #define FB_POLICY_PRINCIPALS_MAX 1024
 #define FB_POLICY_SIGNATURES_MAX 1024
 
-/* parts of one combined principal, at all levels: who is compared with one is compared with all of them, for every signature */
+/*
+ * parts of one combined principal, at all levels: who is compared with one is compared with all of
+ * them, for every signature
+ */
 #define FB_PRINCIPAL_PARTS_MAX 16
 
-/* sub-groups and policies of one group of a channel's configuration: each ImplicitMeta policy refers to every sub-group */
+/*
+ * sub-groups and policies of one group of a channel's configuration: each ImplicitMeta policy
+ * refers to every sub-group
+ */
 #define FB_CONFIG_GROUPS_MAX 1024
 #define FB_CONFIG_POLICIES_MAX 1024
 
@@ -76,32 +106,51 @@
 #define FB_NAMESPACES_MAX 1024
 
 /*
- * What one transaction may ask of every committer, as far as it is not bounded by its bytes: more is not ordered (core/txn/limits.c). Orders of magnitude above
- * what applications do; the time that is left for the worst that is admitted is in docs/performance.md.
+ * What one transaction may ask of every committer, as far as it is not bounded by its bytes: more
+ * is not ordered (core/txn/limits.c). Orders of magnitude above what applications do; the time that
+ * is left for the worst that is admitted is in docs/performance.md.
  *
- * Endorsements: one per organization, of at most FB_POLICY_ENDORSERS_MAX that a gateway asks. Each is a signature and perhaps a certificate chain to
- * verify, and a signer to compare with every principal.
+ * Endorsements: one per organization, of at most FB_POLICY_ENDORSERS_MAX that a gateway asks. Each
+ * is a signature and perhaps a certificate chain to verify, and a signer to compare with every
+ * principal.
  */
 #define FB_ADMITTED_ENDORSEMENTS_MAX 128
 /* chaincodes that call each other; each needs a definition. Collections of all of them */
 #define FB_ADMITTED_NAMESPACES_MAX 64
 #define FB_ADMITTED_COLLECTIONS_MAX 256
-/* range queries, each of which is run again; their results count as FB_RWSET_ENTRIES_MAX allows for a simulation */
+/*
+ * range queries, each of which is run again; their results count as FB_RWSET_ENTRIES_MAX allows for
+ * a simulation
+ */
 #define FB_ADMITTED_RANGES_MAX 10000
-/* the endorsement policy of a key: it is evaluated with every write of the key, by whoever. One member of each organization is a principal and a rule */
+/*
+ * the endorsement policy of a key: it is evaluated with every write of the key, by whoever. One
+ * member of each organization is a principal and a rule
+ */
 #define FB_ADMITTED_KEY_POLICY_RULES_MAX 256
 #define FB_ADMITTED_KEY_POLICY_PRINCIPALS_MAX 128
-/* each key that is written may have a policy of its own, and each endorsement is compared with it */
+/*
+ * each key that is written may have a policy of its own, and each endorsement is compared with it
+ */
 #define FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX 2000000
 
-/* reads, writes and range results of one simulation: far above what fits into a transaction of 10 MB */
+/*
+ * reads, writes and range results of one simulation: far above what fits into a transaction of 10
+ * MB
+ */
 #define FB_RWSET_ENTRIES_MAX 1000000
-/* a key of the world state: chaincode, collection and key must fit into one entry of a B-tree index, which holds 2704 bytes */
+/*
+ * a key of the world state: chaincode, collection and key must fit into one entry of a B-tree
+ * index, which holds 2704 bytes
+ */
 #define FB_STATE_KEY_BYTES_MAX 1536
 /* differences between endorsements that are listed: a message for people */
 #define FB_RESPONSE_DIFFERENCES_MAX 100
 
-/* chaincode packages: a source is read by people, an archive may hold other files that are skipped but decompressed */
+/*
+ * chaincode packages: a source is read by people, an archive may hold other files that are skipped
+ * but decompressed
+ */
 #define FB_PACKAGE_SOURCE_BYTES_MAX (16 * 1024 * 1024)
 #define FB_PACKAGE_METADATA_BYTES_MAX (64 * 1024)
 #define FB_PACKAGE_ENTRIES_MAX 10000
@@ -112,7 +161,10 @@
 
 /* a block: Fabric's absolute maximum is set per channel; this is ours above it */
 #define FB_BLOCK_TRANSACTIONS_MAX 100000
-/* transactions of one batch: with their framing and the block around them they must still be one message */
+/*
+ * transactions of one batch: with their framing and the block around them they must still be one
+ * message
+ */
 #define FB_BATCH_BYTES_MAX (96 * 1024 * 1024)
 #define FB_BLOCK_METADATA_COUNT 5
 
@@ -125,11 +177,15 @@
 #define FB_RAFT_NODES_MAX 32
 #define FB_RAFT_ENTRIES_PER_MESSAGE_MAX 64
 #define FB_RAFT_BYTES_PER_MESSAGE_MAX (4 * 1024 * 1024)
-/* entries that one node keeps in its log: 16 bytes each in memory; a host that never compacts is stopped here */
+/*
+ * entries that one node keeps in its log: 16 bytes each in memory; a host that never compacts is
+ * stopped here
+ */
 #define FB_RAFT_TRAIL_ENTRIES_MAX (4 * 1024 * 1024)
 /*
- * Entries that a follower stores beyond what is committed. A leader that follows the rules has a handful of batches on their way; one
- * that does not fills the disks of the others with no more than this, and the next leader's entries take their place.
+ * Entries that a follower stores beyond what is committed. A leader that follows the rules has a
+ * handful of batches on their way; one that does not fills the disks of the others with no more
+ * than this, and the next leader's entries take their place.
  */
 #define FB_RAFT_UNCOMMITTED_ENTRIES_MAX (64 * 1024)
 #define FB_RAFT_UNCOMMITTED_BYTES_MAX (UINT64_C(1024) * 1024 * 1024)

@@ -12,7 +12,7 @@ fb_allocate(FbAllocator *allocator, size_t size)
 void *
 fb_allocate_zero(FbAllocator *allocator, size_t size)
 {
-	void	   *pointer = fb_allocate(allocator, size);
+	void *pointer = fb_allocate(allocator, size);
 
 	if (pointer != NULL)
 		memset(pointer, 0, size);
@@ -22,7 +22,7 @@ fb_allocate_zero(FbAllocator *allocator, size_t size)
 void *
 fb_allocate_array(FbAllocator *allocator, size_t count, size_t size)
 {
-	size_t		total;
+	size_t total;
 
 	if (__builtin_mul_overflow(count, size, &total))
 		return NULL;
@@ -39,7 +39,7 @@ fb_release(FbAllocator *allocator, void *pointer)
 FbStatus
 fb_bytes_copy(FbAllocator *allocator, FbBytes from, FbBytes *to, FbError *error)
 {
-	uint8_t    *data;
+	uint8_t *data;
 
 	*to = FB_BYTES_EMPTY;
 	if (from.size == 0)
@@ -55,7 +55,7 @@ fb_bytes_copy(FbAllocator *allocator, FbBytes from, FbBytes *to, FbError *error)
 char *
 fb_text_copy(FbAllocator *allocator, FbBytes from)
 {
-	char	   *text = fb_allocate(allocator, from.size + 1);
+	char *text = fb_allocate(allocator, from.size + 1);
 
 	if (text == NULL)
 		return NULL;
@@ -75,7 +75,7 @@ typedef struct FbArenaBlock
 static void *
 arena_allocate(FbAllocator *self, size_t size)
 {
-	FbArena    *arena = (FbArena *) self;
+	FbArena *arena = (FbArena *) self;
 	FbArenaBlock *block;
 
 	arena->allocations_count++;

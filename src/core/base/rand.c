@@ -4,7 +4,7 @@
 static uint64_t
 splitmix64(uint64_t *state)
 {
-	uint64_t	z = (*state += UINT64_C(0x9E3779B97F4A7C15));
+	uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
 
 	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
 	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
@@ -27,9 +27,9 @@ fb_rand_seed(FbRand *rand, uint64_t seed)
 uint64_t
 fb_rand_next(FbRand *rand)
 {
-	uint64_t   *s = rand->state;
-	uint64_t	result = rotate_left(s[1] * 5, 7) * 9;
-	uint64_t	t = s[1] << 17;
+	uint64_t *s = rand->state;
+	uint64_t result = rotate_left(s[1] * 5, 7) * 9;
+	uint64_t t = s[1] << 17;
 
 	s[2] ^= s[0];
 	s[3] ^= s[1];
@@ -43,8 +43,8 @@ fb_rand_next(FbRand *rand)
 uint64_t
 fb_rand_below(FbRand *rand, uint64_t limit)
 {
-	uint64_t	threshold;
-	uint64_t	value;
+	uint64_t threshold;
+	uint64_t value;
 
 	FB_ASSERT(limit > 0);
 	threshold = -limit % limit; /* reject the uneven tail */

@@ -47,9 +47,10 @@ make_printable(char *text)
 {
 	for (size_t i = 0; text[i] != '\0';)
 	{
-		size_t		size = fb_utf8_character((const uint8_t *) text + i, strnlen(text + i, 4));
+		size_t size = fb_utf8_character((const uint8_t *) text + i, strnlen(text + i, 4));
 
-		if (size == 0 || (size == 1 && ((unsigned char) text[i] < 0x20 || text[i] == 0x7F) && text[i] != '\n' && text[i] != '\t'))
+		if (size == 0 || (size == 1 && ((unsigned char) text[i] < 0x20 || text[i] == 0x7F) &&
+						  text[i] != '\n' && text[i] != '\t'))
 		{
 			text[i] = '?';
 			size = 1;
@@ -61,7 +62,7 @@ make_printable(char *text)
 void
 fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments)
 {
-	int			printed = vsnprintf(field, field_bytes, format, arguments);
+	int printed = vsnprintf(field, field_bytes, format, arguments);
 
 	if (printed < 0)
 	{
@@ -70,8 +71,8 @@ fb_print_cut(char *field, size_t field_bytes, const char *format, va_list argume
 	}
 	if ((size_t) printed >= field_bytes)
 	{
-		size_t		end = field_bytes - 1;
-		size_t		start = end;
+		size_t end = field_bytes - 1;
+		size_t start = end;
 
 		/* back to the first byte of the last character; keep it only if whole */
 		while (start > 0 && ((unsigned char) field[start - 1] & 0xC0) == 0x80)
@@ -79,7 +80,7 @@ fb_print_cut(char *field, size_t field_bytes, const char *format, va_list argume
 		if (start > 0 && ((unsigned char) field[start - 1] & 0xC0) == 0xC0)
 		{
 			unsigned char lead = (unsigned char) field[start - 1];
-			size_t		wanted = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+			size_t wanted = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
 
 			if (end - (start - 1) < wanted)
 				end = start - 1;
@@ -94,7 +95,7 @@ fb_fail(FbError *error, FbStatus status, const char *format, ...)
 {
 	if (error != NULL)
 	{
-		va_list		arguments;
+		va_list arguments;
 
 		error->status = status;
 		error->detail[0] = '\0';
@@ -109,7 +110,7 @@ fb_fail(FbError *error, FbStatus status, const char *format, ...)
 void
 fb_error_detail(FbError *error, const char *format, ...)
 {
-	va_list		arguments;
+	va_list arguments;
 
 	if (error == NULL)
 		return;
@@ -121,7 +122,7 @@ fb_error_detail(FbError *error, const char *format, ...)
 void
 fb_error_hint(FbError *error, const char *format, ...)
 {
-	va_list		arguments;
+	va_list arguments;
 
 	if (error == NULL)
 		return;
@@ -149,5 +150,5 @@ void
 fb_assert_failed(const char *condition, const char *file, int line)
 {
 	fb_assert_hook(condition, file, line);
-	abort();					/* only if the hook came back */
+	abort(); /* only if the hook came back */
 }

@@ -9,10 +9,10 @@
 size_t
 fb_utf8_character(const uint8_t *data, size_t size)
 {
-	uint8_t		lead = size > 0 ? data[0] : 0xFF;
-	uint8_t		low = 0x80; /* allowed range of the second byte */
-	uint8_t		high = 0xBF;
-	size_t		more;
+	uint8_t lead = size > 0 ? data[0] : 0xFF;
+	uint8_t low = 0x80; /* allowed range of the second byte */
+	uint8_t high = 0xBF;
+	size_t more;
 
 	if (lead < 0x80)
 		return 1;
@@ -22,9 +22,9 @@ fb_utf8_character(const uint8_t *data, size_t size)
 	{
 		more = 2;
 		if (lead == 0xE0)
-			low = 0xA0;			/* no overlong forms */
+			low = 0xA0; /* no overlong forms */
 		else if (lead == 0xED)
-			high = 0x9F;		/* no surrogates */
+			high = 0x9F; /* no surrogates */
 	}
 	else if (lead >= 0xF0 && lead <= 0xF4)
 	{
@@ -32,7 +32,7 @@ fb_utf8_character(const uint8_t *data, size_t size)
 		if (lead == 0xF0)
 			low = 0x90;
 		else if (lead == 0xF4)
-			high = 0x8F;		/* nothing above U+10FFFF */
+			high = 0x8F; /* nothing above U+10FFFF */
 	}
 	else
 		return 0;
@@ -49,7 +49,7 @@ fb_utf8_valid(FbBytes bytes)
 {
 	for (size_t i = 0; i < bytes.size;)
 	{
-		size_t		size = fb_utf8_character(bytes.data + i, bytes.size - i);
+		size_t size = fb_utf8_character(bytes.data + i, bytes.size - i);
 
 		if (size == 0)
 			return false;
@@ -61,7 +61,7 @@ fb_utf8_valid(FbBytes bytes)
 int
 fb_utf8_cut(FbBytes bytes, int size_max)
 {
-	size_t		size = (size_t) size_max;
+	size_t size = (size_t) size_max;
 
 	if (bytes.size <= size)
 		return (int) bytes.size;
@@ -83,24 +83,28 @@ code_point(const uint8_t *data, size_t size)
 	return (data[0] & 0x0Fu) << 12 | (data[1] & 0x3Fu) << 6 | (data[2] & 0x3Fu);
 }
 
-/* control characters, line and paragraph separators, marks of direction, the byte order mark: what makes text look like another text */
+/*
+ * control characters, line and paragraph separators, marks of direction, the byte order mark: what
+ * makes text look like another text
+ */
 static bool
 is_misleading(unsigned code)
 {
-	return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C || (code >= 0x200B && code <= 0x200F) ||
-		(code >= 0x2028 && code <= 0x202E) || (code >= 0x2060 && code <= 0x2069) || code == 0xFEFF;
+	return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C ||
+		   (code >= 0x200B && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
+		   (code >= 0x2060 && code <= 0x2069) || code == 0xFEFF;
 }
 
 /* false: no UTF-8, as far as it is shown */
 static bool
 display_text(FbDisplay *display, FbBytes bytes)
 {
-	size_t		used = 0;
+	size_t used = 0;
 
 	for (size_t i = 0; i < bytes.size;)
 	{
-		size_t		size = fb_utf8_character(bytes.data + i, bytes.size - i);
-		unsigned	code = size >= 1 && size <= 3 ? code_point(bytes.data + i, size) : 0x10000;
+		size_t size = fb_utf8_character(bytes.data + i, bytes.size - i);
+		unsigned code = size >= 1 && size <= 3 ? code_point(bytes.data + i, size) : 0x10000;
 
 		if (size == 0)
 			return false;
@@ -110,9 +114,11 @@ display_text(FbDisplay *display, FbBytes bytes)
 			return true;
 		}
 		if (code == 0)
-			used += (size_t) snprintf(display->text + used, sizeof(display->text) - used, "\xE2\x90\x80");
+			used += (size_t) snprintf(display->text + used, sizeof(display->text) - used,
+									  "\xE2\x90\x80");
 		else if (is_misleading(code))
-			used += (size_t) snprintf(display->text + used, sizeof(display->text) - used, "\\u%04x", code);
+			used += (size_t) snprintf(display->text + used, sizeof(display->text) - used, "\\u%04x",
+									  code);
 		else
 		{
 			memcpy(display->text + used, bytes.data + i, size);
@@ -127,8 +133,8 @@ display_text(FbDisplay *display, FbBytes bytes)
 const char *
 fb_display(FbDisplay *display, FbBytes bytes)
 {
-	size_t		shown = (sizeof(display->text) - sizeof("\\x...")) / 2;
-	bool		cut = bytes.size > shown;
+	size_t shown = (sizeof(display->text) - sizeof("\\x...")) / 2;
+	bool cut = bytes.size > shown;
 
 	if (display_text(display, bytes))
 		return display->text;

@@ -1,8 +1,12 @@
-/* blocks and batches as bytes; the next block is a pure function of the block before and of the batch */
+/*
+ * blocks and batches as bytes; the next block is a pure function of the block before and of the
+ * batch
+ */
 #include "core/block/block.h"
 
 static FbStatus
-data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to, FbError *error)
+data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to,
+		   FbError *error)
 {
 	*to = fb_allocate_array(allocator, count, sizeof(ProtobufCBinaryData));
 	if (*to == NULL)
@@ -13,14 +17,14 @@ data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCB
 }
 
 FbStatus
-block_pack(const BlockHeader *header, const FbBytes *data, size_t data_count, const FbBytes *metadata,
-		   FbAllocator *allocator, FbBytes *bytes, FbError *error)
+block_pack(const BlockHeader *header, const FbBytes *data, size_t data_count,
+		   const FbBytes *metadata, FbAllocator *allocator, FbBytes *bytes, FbError *error)
 {
 	Common__Block block = COMMON__BLOCK__INIT;
 	Common__BlockHeader block_header = COMMON__BLOCK_HEADER__INIT;
 	Common__BlockData block_data = COMMON__BLOCK_DATA__INIT;
 	Common__BlockMetadata block_metadata = COMMON__BLOCK_METADATA__INIT;
-	FbStatus	status;
+	FbStatus status;
 
 	*bytes = FB_BYTES_EMPTY;
 	block_header.number = header->number;
@@ -28,7 +32,8 @@ block_pack(const BlockHeader *header, const FbBytes *data, size_t data_count, co
 	block_header.data_hash = proto_data(header->data_hash);
 	FB_TRY(data_array(data, data_count, allocator, &block_data.data, error));
 	block_data.n_data = data_count;
-	FB_TRY(data_array(metadata, FB_BLOCK_METADATA_COUNT, allocator, &block_metadata.metadata, error));
+	FB_TRY(
+		data_array(metadata, FB_BLOCK_METADATA_COUNT, allocator, &block_metadata.metadata, error));
 	block_metadata.n_metadata = FB_BLOCK_METADATA_COUNT;
 	block.header = &block_header;
 	block.data = &block_data;
@@ -40,10 +45,11 @@ block_pack(const BlockHeader *header, const FbBytes *data, size_t data_count, co
 }
 
 FbStatus
-block_pack_data(const FbBytes *data, size_t data_count, FbAllocator *allocator, FbBytes *bytes, FbError *error)
+block_pack_data(const FbBytes *data, size_t data_count, FbAllocator *allocator, FbBytes *bytes,
+				FbError *error)
 {
 	Common__BlockData block_data = COMMON__BLOCK_DATA__INIT;
-	FbStatus	status;
+	FbStatus status;
 
 	*bytes = FB_BYTES_EMPTY;
 	FB_TRY(data_array(data, data_count, allocator, &block_data.data, error));
@@ -54,8 +60,8 @@ block_pack_data(const FbBytes *data, size_t data_count, FbAllocator *allocator, 
 }
 
 void
-block_next_header(const BlockHeader *previous, const FbBytes *data, size_t data_count, BlockHashes *hashes,
-				  BlockHeader *header)
+block_next_header(const BlockHeader *previous, const FbBytes *data, size_t data_count,
+				  BlockHashes *hashes, BlockHeader *header)
 {
 	block_header_hash(previous, hashes->previous_hash);
 	block_data_hash(data, data_count, hashes->data_hash);
@@ -67,15 +73,17 @@ block_next_header(const BlockHeader *previous, const FbBytes *data, size_t data_
 FbStatus
 block_pack_genesis(FbBytes envelope, FbAllocator *allocator, FbBytes *bytes, FbError *error)
 {
-	uint8_t		data_hash[CRYPTO_SHA256_BYTES];
-	BlockHeader header = {.number = 0,.data_hash = {data_hash, sizeof(data_hash)}};
-	FbBytes		metadata[FB_BLOCK_METADATA_COUNT] = {FB_BYTES_EMPTY};
-	FbBytes		value;
+	uint8_t data_hash[CRYPTO_SHA256_BYTES];
+	BlockHeader header = {.number = 0, .data_hash = {data_hash, sizeof(data_hash)}};
+	FbBytes metadata[FB_BLOCK_METADATA_COUNT] = {FB_BYTES_EMPTY};
+	FbBytes value;
 
 	*bytes = FB_BYTES_EMPTY;
 	block_data_hash(&envelope, 1, data_hash);
 	FB_TRY(block_signature_value(0, FB_BYTES_EMPTY, allocator, &value, error));
-	FB_TRY(block_signatures_pack(value, NULL, 0, allocator, &metadata[COMMON__BLOCK_METADATA_INDEX__SIGNATURES], error));
-	FB_TRY(block_last_config_pack(0, allocator, &metadata[COMMON__BLOCK_METADATA_INDEX__LAST_CONFIG], error));
+	FB_TRY(block_signatures_pack(value, NULL, 0, allocator,
+								 &metadata[COMMON__BLOCK_METADATA_INDEX__SIGNATURES], error));
+	FB_TRY(block_last_config_pack(0, allocator,
+								  &metadata[COMMON__BLOCK_METADATA_INDEX__LAST_CONFIG], error));
 	return block_pack(&header, &envelope, 1, metadata, allocator, bytes, error);
 }

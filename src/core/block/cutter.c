@@ -10,8 +10,8 @@ cutter_reset(Cutter *cutter)
 FbStatus
 cutter_message_bytes(FbBytes envelope, uint64_t *message_bytes, FbError *error)
 {
-	FbBytes		payload;
-	FbBytes		signature;
+	FbBytes payload;
+	FbBytes signature;
 
 	*message_bytes = 0;
 	FB_TRY(block_parse_envelope(envelope, &payload, &signature, error));
@@ -39,7 +39,7 @@ cut_pending(Cutter *cutter, CutterDecision *decision)
 static void
 decide_timer(Cutter *cutter, CutterDecision *decision)
 {
-	bool		run = cutter->pending_count > 0;
+	bool run = cutter->pending_count > 0;
 
 	decision->timer = CUTTER_TIMER_KEEP;
 	if (run && !cutter->timer_running)
@@ -50,7 +50,8 @@ decide_timer(Cutter *cutter, CutterDecision *decision)
 }
 
 void
-cutter_add(Cutter *cutter, const CutterLimits *limits, uint64_t message_bytes, bool is_config, CutterDecision *decision)
+cutter_add(Cutter *cutter, const CutterLimits *limits, uint64_t message_bytes, bool is_config,
+		   CutterDecision *decision)
 {
 	memset(decision, 0, sizeof(*decision));
 	if (is_config || message_bytes > limits->preferred_bytes_max)

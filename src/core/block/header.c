@@ -13,16 +13,16 @@
 /* the pieces of a header's DER form, in order; hashing needs no copy of the two hashes */
 typedef struct HeaderParts
 {
-	uint8_t		start[DER_HEAD_BYTES_MAX + DER_NUMBER_BYTES_MAX + DER_HEAD_BYTES_MAX];
-	uint8_t		middle[DER_HEAD_BYTES_MAX];
-	FbBytes		parts[4];
+	uint8_t start[DER_HEAD_BYTES_MAX + DER_NUMBER_BYTES_MAX + DER_HEAD_BYTES_MAX];
+	uint8_t middle[DER_HEAD_BYTES_MAX];
+	FbBytes parts[4];
 } HeaderParts;
 
 static size_t
 write_head(uint8_t tag, size_t size, uint8_t *out)
 {
-	size_t		used = 0;
-	size_t		length_bytes = 0;
+	size_t used = 0;
+	size_t length_bytes = 0;
 
 	out[used++] = tag;
 	if (size < 0x80)
@@ -42,8 +42,8 @@ write_head(uint8_t tag, size_t size, uint8_t *out)
 static size_t
 write_number(uint64_t number, uint8_t *out)
 {
-	size_t		used = 0;
-	int			bytes = 1;
+	size_t used = 0;
+	int bytes = 1;
 
 	while (bytes < 8 && (number >> (8 * bytes)) != 0)
 		bytes++;
@@ -63,13 +63,16 @@ write_number(uint64_t number, uint8_t *out)
 static void
 make_parts(const BlockHeader *header, HeaderParts *parts)
 {
-	uint8_t		number[DER_NUMBER_BYTES_MAX];
-	uint8_t		previous_head[DER_HEAD_BYTES_MAX];
-	size_t		number_size = write_number(header->number, number);
-	size_t		previous_head_size = write_head(DER_OCTET_STRING, header->previous_hash.size, previous_head);
-	size_t		data_head_size = write_head(DER_OCTET_STRING, header->data_hash.size, parts->middle);
-	size_t		used = write_head(DER_SEQUENCE, number_size + previous_head_size + header->previous_hash.size +
-								  data_head_size + header->data_hash.size, parts->start);
+	uint8_t number[DER_NUMBER_BYTES_MAX];
+	uint8_t previous_head[DER_HEAD_BYTES_MAX];
+	size_t number_size = write_number(header->number, number);
+	size_t previous_head_size =
+		write_head(DER_OCTET_STRING, header->previous_hash.size, previous_head);
+	size_t data_head_size = write_head(DER_OCTET_STRING, header->data_hash.size, parts->middle);
+	size_t used = write_head(DER_SEQUENCE,
+							 number_size + previous_head_size + header->previous_hash.size +
+								 data_head_size + header->data_hash.size,
+							 parts->start);
 
 	memcpy(parts->start + used, number, number_size);
 	used += number_size;
@@ -82,10 +85,11 @@ make_parts(const BlockHeader *header, HeaderParts *parts)
 }
 
 FbStatus
-block_header_bytes(const BlockHeader *header, FbAllocator *allocator, FbBytes *bytes, FbError *error)
+block_header_bytes(const BlockHeader *header, FbAllocator *allocator, FbBytes *bytes,
+				   FbError *error)
 {
 	HeaderParts parts;
-	FbBuffer	buffer;
+	FbBuffer buffer;
 
 	make_parts(header, &parts);
 	fb_buffer_init(&buffer, allocator);
@@ -110,25 +114,29 @@ block_data_hash(const FbBytes *data, size_t data_count, uint8_t hash[CRYPTO_SHA2
 }
 
 FbStatus
-block_check_link(const BlockHeader *header, uint64_t previous_number, FbBytes previous_hash, FbError *error)
+block_check_link(const BlockHeader *header, uint64_t previous_number, FbBytes previous_hash,
+				 FbError *error)
 {
 	if (header->number == 0 || header->number - 1 != previous_number)
 	{
-		fb_fail(error, FB_BLOCK_REFUSED, "block %llu does not follow block %llu", (unsigned long long) header->number,
-				(unsigned long long) previous_number);
+		fb_fail(error, FB_BLOCK_REFUSED, "block %llu does not follow block %llu",
+				(unsigned long long) header->number, (unsigned long long) previous_number);
 		return FB_BLOCK_REFUSED;
 	}
 	if (!fb_bytes_equal(header->previous_hash, previous_hash))
 	{
 		fb_fail(error, FB_BLOCK_REFUSED, "block %llu does not follow from our block %llu",
 				(unsigned long long) header->number, (unsigned long long) previous_number);
-		fb_error_detail(error, "Its previous_hash is not the hash of our block %llu.", (unsigned long long) previous_number);
+		fb_error_detail(error, "Its previous_hash is not the hash of our block %llu.",
+						(unsigned long long) previous_number);
 		return FB_BLOCK_REFUSED;
 	}
 	if (header->data_hash.size != CRYPTO_SHA256_BYTES)
 	{
-		fb_fail(error, FB_BLOCK_REFUSED, "block %llu has no valid data hash", (unsigned long long) header->number);
-		fb_error_detail(error, "The data hash has %zu bytes, not %d.", header->data_hash.size, CRYPTO_SHA256_BYTES);
+		fb_fail(error, FB_BLOCK_REFUSED, "block %llu has no valid data hash",
+				(unsigned long long) header->number);
+		fb_error_detail(error, "The data hash has %zu bytes, not %d.", header->data_hash.size,
+						CRYPTO_SHA256_BYTES);
 		return FB_BLOCK_REFUSED;
 	}
 	return FB_OK;
@@ -138,7 +146,7 @@ block_check_link(const BlockHeader *header, uint64_t previous_number, FbBytes pr
 static size_t
 write_field_head(int number, size_t size, uint8_t *out)
 {
-	size_t		used = 0;
+	size_t used = 0;
 
 	out[used++] = (uint8_t) (number << 3 | 2);
 	for (; size >= 0x80; size >>= 7)
@@ -151,16 +159,17 @@ write_field_head(int number, size_t size, uint8_t *out)
 static bool
 is_canonical_envelope(FbBytes bytes, FbBytes payload, FbBytes signature)
 {
-	uint8_t		head[11];
-	size_t		head_size = write_field_head(1, payload.size, head);
+	uint8_t head[11];
+	size_t head_size = write_field_head(1, payload.size, head);
 	const uint8_t *expected = bytes.data;
 
-	if (bytes.size < head_size || memcmp(expected, head, head_size) != 0 || payload.data != expected + head_size)
+	if (bytes.size < head_size || memcmp(expected, head, head_size) != 0 ||
+		payload.data != expected + head_size)
 		return false;
 	expected = payload.data + payload.size;
 	head_size = write_field_head(2, signature.size, head);
-	if ((size_t) (bytes.data + bytes.size - expected) < head_size || memcmp(expected, head, head_size) != 0 ||
-		signature.data != expected + head_size)
+	if ((size_t) (bytes.data + bytes.size - expected) < head_size ||
+		memcmp(expected, head, head_size) != 0 || signature.data != expected + head_size)
 		return false;
 	return signature.data + signature.size == bytes.data + bytes.size;
 }
@@ -174,9 +183,9 @@ block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error)
 		return FB_OK;
 	for (size_t i = 0; i < data_count; i++)
 	{
-		FbBytes		payload;
-		FbBytes		signature;
-		FbError		inner;
+		FbBytes payload;
+		FbBytes signature;
+		FbError inner;
 
 		if (block_parse_envelope(data[i], &payload, &signature, &inner) != FB_OK)
 		{
@@ -185,12 +194,15 @@ block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error)
 			return FB_BLOCK_REFUSED;
 		}
 		if (payload.size == 0)
-			return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has no payload", i);
+			return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has no payload",
+						   i);
 		if (signature.size == 0)
-			return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has no signature", i);
+			return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has no signature",
+						   i);
 		if (!is_canonical_envelope(data[i], payload, signature))
 		{
-			fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block is not in canonical form", i);
+			fb_fail(error, FB_BLOCK_REFUSED,
+					"transaction %zu of the block is not in canonical form", i);
 			fb_error_detail(error, "Packing its payload and signature again gives other bytes.");
 			return FB_BLOCK_REFUSED;
 		}

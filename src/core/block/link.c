@@ -1,20 +1,24 @@
 /*
  * link.c: the chain in the log of a consenter.
  *
- * Problem. A Raft log orders batches; which block a batch becomes follows only from all batches before it. Two nodes whose logs or
- * ledgers differ somewhere go on to make different blocks from the same entries, and nothing in any entry tells them.
+ * Problem. A Raft log orders batches; which block a batch becomes follows only from all batches
+ * before it. Two nodes whose logs or ledgers differ somewhere go on to make different blocks from
+ * the same entries, and nothing in any entry tells them.
  *
- * Rule. The payload of a batch begins with the number of the block that it makes and with the hash of the block before. Both are a
- * pure function of what comes before it in the log: the hash of a header covers number, previous hash and data hash, and no
- * metadata, so a leader links batches that are not committed yet, and a new leader goes on where its log ends. A batch of which no
- * block can be made carries a link too, and moves the head for nobody. No-ops and configurations have none, and move nothing.
+ * Rule. The payload of a batch begins with the number of the block that it makes and with the hash
+ * of the block before. Both are a pure function of what comes before it in the log: the hash of a
+ * header covers number, previous hash and data hash, and no metadata, so a leader links batches
+ * that are not committed yet, and a new leader goes on where its log ends. A batch of which no
+ * block can be made carries a link too, and moves the head for nobody. No-ops and configurations
+ * have none, and move nothing.
  *
- * Who checks. A follower before it stores an entry (the head of its log must be what the link says), and whoever makes the block (the
- * last block must be). So a log whose entries were stored by these rules is a chain from its start on; only a log and a ledger can
- * still differ, and they are compared at every block.
+ * Who checks. A follower before it stores an entry (the head of its log must be what the link
+ * says), and whoever makes the block (the last block must be). So a log whose entries were stored
+ * by these rules is a chain from its start on; only a log and a ledger can still differ, and they
+ * are compared at every block.
  *
- * Rejected: a hash over the payloads of all entries. It would find a difference too, but would not say which block differs, and could
- * not be compared with a ledger.
+ * Rejected: a hash over the payloads of all entries. It would find a difference too, but would not
+ * say which block differs, and could not be compared with a ledger.
  */
 #include "core/block/block.h"
 
@@ -37,7 +41,7 @@ put_number(uint64_t number, uint8_t *out)
 static uint64_t
 get_number(const uint8_t *in)
 {
-	uint64_t	number = 0;
+	uint64_t number = 0;
 
 	for (int i = 0; i < LINK_NUMBER_BYTES; i++)
 		number = number << 8 | in[i];
@@ -56,11 +60,14 @@ block_head_decode(FbBytes bytes, BlockHead *head, FbError *error)
 {
 	memset(head, 0, sizeof(*head));
 	if (bytes.size != BLOCK_HEAD_BYTES)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "head of the chain in a Raft message has %zu bytes, not %d", bytes.size, BLOCK_HEAD_BYTES);
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "head of the chain in a Raft message has %zu bytes, not %d", bytes.size,
+					   BLOCK_HEAD_BYTES);
 	head->number = get_number(bytes.data);
 	/* hosts keep it as a signed number, and a next one must exist */
 	if (head->number >= INT64_MAX)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "head of the chain in a Raft message has an impossible number");
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "head of the chain in a Raft message has an impossible number");
 	memcpy(head->hash, bytes.data + LINK_NUMBER_BYTES, CRYPTO_SHA256_BYTES);
 	return FB_OK;
 }
@@ -72,10 +79,11 @@ block_head_equal(const BlockHead *a, const BlockHead *b)
 }
 
 FbStatus
-block_link_pack(const BlockHead *head, FbBytes batch, FbAllocator *allocator, FbBytes *payload, FbError *error)
+block_link_pack(const BlockHead *head, FbBytes batch, FbAllocator *allocator, FbBytes *payload,
+				FbError *error)
 {
-	BlockHead	link = *head;
-	uint8_t    *bytes = fb_allocate(allocator, BLOCK_HEAD_BYTES + batch.size);
+	BlockHead link = *head;
+	uint8_t *bytes = fb_allocate(allocator, BLOCK_HEAD_BYTES + batch.size);
 
 	*payload = FB_BYTES_EMPTY;
 	if (bytes == NULL)
@@ -105,21 +113,26 @@ block_link_parse(FbBytes payload, BlockLink *link, FbError *error)
 FbStatus
 block_link_check(const BlockLink *link, const BlockHead *head, FbError *error)
 {
-	char		expected[2 * CRYPTO_SHA256_BYTES + 1];
-	char		found[2 * CRYPTO_SHA256_BYTES + 1];
+	char expected[2 * CRYPTO_SHA256_BYTES + 1];
+	char found[2 * CRYPTO_SHA256_BYTES + 1];
 
-	if (link->number == head->number + 1 && fb_bytes_equal(link->previous_hash, fb_bytes(head->hash, CRYPTO_SHA256_BYTES)))
+	if (link->number == head->number + 1 &&
+		fb_bytes_equal(link->previous_hash, fb_bytes(head->hash, CRYPTO_SHA256_BYTES)))
 		return FB_OK;
 	fb_hex_encode(fb_bytes(head->hash, CRYPTO_SHA256_BYTES), expected);
 	fb_hex_encode(link->previous_hash, found);
-	fb_fail(error, FB_CHAINS_DIFFER, "batch does not follow block %llu of this node", (unsigned long long) head->number);
-	fb_error_detail(error, "It is for block %llu after a block with the hash %s; block %llu of this node has the hash %s.",
-					(unsigned long long) link->number, found, (unsigned long long) head->number, expected);
+	fb_fail(error, FB_CHAINS_DIFFER, "batch does not follow block %llu of this node",
+			(unsigned long long) head->number);
+	fb_error_detail(
+		error,
+		"It is for block %llu after a block with the hash %s; block %llu of this node has the hash %s.",
+		(unsigned long long) link->number, found, (unsigned long long) head->number, expected);
 	return FB_CHAINS_DIFFER;
 }
 
 FbStatus
-block_batch_parse(FbBytes batch, FbAllocator *allocator, const FbBytes **data, size_t *data_count, FbError *error)
+block_batch_parse(FbBytes batch, FbAllocator *allocator, const FbBytes **data, size_t *data_count,
+				  FbError *error)
 {
 	FB_TRY(block_parse_data(batch, allocator, data, data_count, error));
 	if (*data_count > FB_BLOCK_TRANSACTIONS_MAX)
@@ -130,11 +143,11 @@ block_batch_parse(FbBytes batch, FbAllocator *allocator, const FbBytes **data, s
 FbStatus
 block_link_follow(const BlockLink *link, FbAllocator *allocator, BlockHead *head, FbError *error)
 {
-	BlockHeader header = {.number = link->number,.previous_hash = link->previous_hash};
-	uint8_t		data_hash[CRYPTO_SHA256_BYTES];
+	BlockHeader header = {.number = link->number, .previous_hash = link->previous_hash};
+	uint8_t data_hash[CRYPTO_SHA256_BYTES];
 	const FbBytes *data;
-	size_t		data_count;
-	FbStatus	status = block_batch_parse(link->batch, allocator, &data, &data_count, error);
+	size_t data_count;
+	FbStatus status = block_batch_parse(link->batch, allocator, &data, &data_count, error);
 
 	if (status == FB_OUT_OF_MEMORY)
 		return status;

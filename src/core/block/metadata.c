@@ -12,8 +12,8 @@ pack_metadata(FbBytes value, FbAllocator *allocator, FbBytes *slot, FbError *err
 }
 
 FbStatus
-block_signature_value(uint64_t last_config_number, FbBytes consenter_metadata, FbAllocator *allocator, FbBytes *value,
-					  FbError *error)
+block_signature_value(uint64_t last_config_number, FbBytes consenter_metadata,
+					  FbAllocator *allocator, FbBytes *value, FbError *error)
 {
 	Common__OrdererBlockMetadata metadata = COMMON__ORDERER_BLOCK_METADATA__INIT;
 	Common__LastConfig last_config = COMMON__LAST_CONFIG__INIT;
@@ -25,11 +25,12 @@ block_signature_value(uint64_t last_config_number, FbBytes consenter_metadata, F
 }
 
 FbStatus
-block_raft_metadata(const uint64_t *consenter_ids, size_t consenter_ids_count, uint64_t next_consenter_id,
-					uint64_t raft_index, FbAllocator *allocator, FbBytes *consenter_metadata, FbError *error)
+block_raft_metadata(const uint64_t *consenter_ids, size_t consenter_ids_count,
+					uint64_t next_consenter_id, uint64_t raft_index, FbAllocator *allocator,
+					FbBytes *consenter_metadata, FbError *error)
 {
 	Etcdraft__BlockMetadata raft = ETCDRAFT__BLOCK_METADATA__INIT;
-	FbBytes		value;
+	FbBytes value;
 
 	raft.consenter_ids = (uint64_t *) consenter_ids;
 	raft.n_consenter_ids = consenter_ids_count;
@@ -40,18 +41,20 @@ block_raft_metadata(const uint64_t *consenter_ids, size_t consenter_ids_count, u
 }
 
 FbStatus
-block_raft_metadata_parse(FbBytes consenter_metadata, FbAllocator *allocator, Etcdraft__BlockMetadata **metadata,
-						  FbError *error)
+block_raft_metadata_parse(FbBytes consenter_metadata, FbAllocator *allocator,
+						  Etcdraft__BlockMetadata **metadata, FbError *error)
 {
 	Common__Metadata *outer;
 
 	*metadata = NULL;
 	FB_TRY(PROTO_UNPACK(common__metadata, consenter_metadata, allocator, &outer, error));
-	return PROTO_UNPACK(etcdraft__block_metadata, proto_bytes(outer->value), allocator, metadata, error);
+	return PROTO_UNPACK(etcdraft__block_metadata, proto_bytes(outer->value), allocator, metadata,
+						error);
 }
 
 FbStatus
-block_signatures_parse(FbBytes slot, FbAllocator *allocator, BlockSignatures *signatures, FbError *error)
+block_signatures_parse(FbBytes slot, FbAllocator *allocator, BlockSignatures *signatures,
+					   FbError *error)
 {
 	Common__Metadata *metadata;
 	Common__OrdererBlockMetadata *orderer;
@@ -61,33 +64,40 @@ block_signatures_parse(FbBytes slot, FbAllocator *allocator, BlockSignatures *si
 	if (metadata->n_signatures > FB_POLICY_SIGNATURES_MAX)
 	{
 		fb_fail(error, FB_LIMIT_EXCEEDED, "block has too many signatures");
-		fb_error_detail(error, "It has %zu; the limit is %d.", metadata->n_signatures, FB_POLICY_SIGNATURES_MAX);
+		fb_error_detail(error, "It has %zu; the limit is %d.", metadata->n_signatures,
+						FB_POLICY_SIGNATURES_MAX);
 		return FB_LIMIT_EXCEEDED;
 	}
-	FB_TRY(PROTO_UNPACK(common__orderer_block_metadata, proto_bytes(metadata->value), allocator, &orderer, error));
+	FB_TRY(PROTO_UNPACK(common__orderer_block_metadata, proto_bytes(metadata->value), allocator,
+						&orderer, error));
 	signatures->value = proto_bytes(metadata->value);
 	signatures->last_config_number = orderer->last_config != NULL ? orderer->last_config->index : 0;
 	signatures->consenter_metadata = proto_bytes(orderer->consenter_metadata);
-	signatures->signatures = fb_allocate_array(allocator, metadata->n_signatures, sizeof(BlockSignature));
+	signatures->signatures =
+		fb_allocate_array(allocator, metadata->n_signatures, sizeof(BlockSignature));
 	if (signatures->signatures == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < metadata->n_signatures; i++)
 	{
-		signatures->signatures[i].signature_header = proto_bytes(metadata->signatures[i]->signature_header);
+		signatures->signatures[i].signature_header =
+			proto_bytes(metadata->signatures[i]->signature_header);
 		signatures->signatures[i].signature = proto_bytes(metadata->signatures[i]->signature);
-		signatures->signatures[i].identifier_header = proto_bytes(metadata->signatures[i]->identifier_header);
+		signatures->signatures[i].identifier_header =
+			proto_bytes(metadata->signatures[i]->identifier_header);
 	}
 	signatures->signatures_count = metadata->n_signatures;
 	return FB_OK;
 }
 
 FbStatus
-block_signatures_pack(FbBytes value, const BlockSignature *signatures, size_t signatures_count, FbAllocator *allocator,
-					  FbBytes *slot, FbError *error)
+block_signatures_pack(FbBytes value, const BlockSignature *signatures, size_t signatures_count,
+					  FbAllocator *allocator, FbBytes *slot, FbError *error)
 {
 	Common__Metadata metadata = COMMON__METADATA__INIT;
-	Common__MetadataSignature *messages = fb_allocate_array(allocator, signatures_count, sizeof(*messages));
-	Common__MetadataSignature **pointers = fb_allocate_array(allocator, signatures_count, sizeof(*pointers));
+	Common__MetadataSignature *messages =
+		fb_allocate_array(allocator, signatures_count, sizeof(*messages));
+	Common__MetadataSignature **pointers =
+		fb_allocate_array(allocator, signatures_count, sizeof(*pointers));
 
 	*slot = FB_BYTES_EMPTY;
 	if (messages == NULL || pointers == NULL)
@@ -107,10 +117,12 @@ block_signatures_pack(FbBytes value, const BlockSignature *signatures, size_t si
 }
 
 void
-block_signed_parts(FbBytes value, const BlockSignature *signature, FbBytes header_bytes, FbBytes parts[3])
+block_signed_parts(FbBytes value, const BlockSignature *signature, FbBytes header_bytes,
+				   FbBytes parts[3])
 {
 	parts[0] = value;
-	parts[1] = signature->signature_header.size > 0 ? signature->signature_header : signature->identifier_header;
+	parts[1] = signature->signature_header.size > 0 ? signature->signature_header
+													: signature->identifier_header;
 	parts[2] = header_bytes;
 }
 
@@ -122,24 +134,27 @@ block_last_config(const BlockView *view, FbAllocator *allocator, uint64_t *numbe
 	Common__LastConfig *last_config;
 
 	*number = 0;
-	FB_TRY(block_signatures_parse(view->metadata[COMMON__BLOCK_METADATA_INDEX__SIGNATURES], allocator, &signatures, error));
+	FB_TRY(block_signatures_parse(view->metadata[COMMON__BLOCK_METADATA_INDEX__SIGNATURES],
+								  allocator, &signatures, error));
 	if (signatures.value.size > 0)
 	{
 		*number = signatures.last_config_number;
 		return FB_OK;
 	}
-	FB_TRY(PROTO_UNPACK(common__metadata, view->metadata[COMMON__BLOCK_METADATA_INDEX__LAST_CONFIG], allocator, &metadata,
+	FB_TRY(PROTO_UNPACK(common__metadata, view->metadata[COMMON__BLOCK_METADATA_INDEX__LAST_CONFIG],
+						allocator, &metadata, error));
+	FB_TRY(PROTO_UNPACK(common__last_config, proto_bytes(metadata->value), allocator, &last_config,
 						error));
-	FB_TRY(PROTO_UNPACK(common__last_config, proto_bytes(metadata->value), allocator, &last_config, error));
 	*number = last_config->index;
 	return FB_OK;
 }
 
 FbStatus
-block_last_config_pack(uint64_t last_config_number, FbAllocator *allocator, FbBytes *slot, FbError *error)
+block_last_config_pack(uint64_t last_config_number, FbAllocator *allocator, FbBytes *slot,
+					   FbError *error)
 {
 	Common__LastConfig last_config = COMMON__LAST_CONFIG__INIT;
-	FbBytes		value;
+	FbBytes value;
 
 	last_config.index = last_config_number;
 	FB_TRY(PROTO_PACK(&last_config, allocator, &value, error));

@@ -1,4 +1,7 @@
-/* the transactions filter: one validation code per transaction of a block, in slot 2 of its metadata */
+/*
+ * the transactions filter: one validation code per transaction of a block, in slot 2 of its
+ * metadata
+ */
 #include "core/block/block.h"
 
 void
@@ -11,7 +14,7 @@ txflags_start(uint8_t *filter, size_t count)
 size_t
 txflags_count(FbBytes filter, uint8_t code)
 {
-	size_t		count = 0;
+	size_t count = 0;
 
 	for (size_t i = 0; i < filter.size; i++)
 		count += filter.data[i] == code;
@@ -30,7 +33,8 @@ txflags_check(FbBytes filter, size_t data_count, FbError *error)
 	for (size_t i = 0; i < filter.size; i++)
 	{
 		if (filter.data[i] == PROTOS__TX_VALIDATION_CODE__NOT_VALIDATED)
-			return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has not been validated", i);
+			return fb_fail(error, FB_BLOCK_REFUSED,
+						   "transaction %zu of the block has not been validated", i);
 	}
 	return FB_OK;
 }

@@ -1,15 +1,18 @@
 /*
- * A received block as views into its bytes: a block can have megabytes, and its transactions are looked at one by one.
- * The gate has checked the bytes before they are read here.
+ * A received block as views into its bytes: a block can have megabytes, and its transactions are
+ * looked at one by one. The gate has checked the bytes before they are read here.
  */
 #include "core/block/block.h"
 
-/* of the fields of a message, the content of the last one with this number; empty when there is none */
+/*
+ * of the fields of a message, the content of the last one with this number; empty when there is
+ * none
+ */
 static FbBytes
 last_field(FbBytes message, uint32_t number)
 {
-	FbBytes		found = FB_BYTES_EMPTY;
-	ProtoField	field;
+	FbBytes found = FB_BYTES_EMPTY;
+	ProtoField field;
 
 	while (proto_next_field(&message, &field))
 	{
@@ -20,12 +23,13 @@ last_field(FbBytes message, uint32_t number)
 }
 
 static FbStatus
-collect_data(FbBytes block_data, FbAllocator *allocator, const FbBytes **data, size_t *data_count, FbError *error)
+collect_data(FbBytes block_data, FbAllocator *allocator, const FbBytes **data, size_t *data_count,
+			 FbError *error)
 {
-	FbBytes		rest = block_data;
-	ProtoField	field;
-	FbBytes    *array;
-	size_t		count = 0;
+	FbBytes rest = block_data;
+	ProtoField field;
+	FbBytes *array;
+	size_t count = 0;
 
 	while (proto_next_field(&rest, &field))
 		count += field.number == 1;
@@ -50,7 +54,8 @@ collect_data(FbBytes block_data, FbAllocator *allocator, const FbBytes **data, s
 }
 
 FbStatus
-block_parse_data(FbBytes bytes, FbAllocator *allocator, const FbBytes **data, size_t *data_count, FbError *error)
+block_parse_data(FbBytes bytes, FbAllocator *allocator, const FbBytes **data, size_t *data_count,
+				 FbError *error)
 {
 	*data = NULL;
 	*data_count = 0;
@@ -61,7 +66,7 @@ block_parse_data(FbBytes bytes, FbAllocator *allocator, const FbBytes **data, si
 static FbStatus
 collect_metadata(FbBytes block_metadata, BlockView *view, FbError *error)
 {
-	ProtoField	field;
+	ProtoField field;
 
 	while (proto_next_field(&block_metadata, &field))
 	{
@@ -81,7 +86,7 @@ collect_metadata(FbBytes block_metadata, BlockView *view, FbError *error)
 static void
 read_header(FbBytes bytes, BlockHeader *header)
 {
-	ProtoField	field;
+	ProtoField field;
 
 	while (proto_next_field(&bytes, &field))
 	{
@@ -105,10 +110,10 @@ read_header(FbBytes bytes, BlockHeader *header)
 FbStatus
 block_parse(FbBytes bytes, FbAllocator *allocator, BlockView *view, FbError *error)
 {
-	FbBytes		rest = bytes;
-	ProtoField	field;
-	bool		has_header = false;
-	FbBytes		block_data = FB_BYTES_EMPTY;
+	FbBytes rest = bytes;
+	ProtoField field;
+	bool has_header = false;
+	FbBytes block_data = FB_BYTES_EMPTY;
 
 	memset(view, 0, sizeof(*view));
 	FB_TRY(PROTO_CHECK_PLAIN(common__block, bytes, error));
@@ -142,13 +147,14 @@ block_parse(FbBytes bytes, FbAllocator *allocator, BlockView *view, FbError *err
 FbStatus
 block_check_data(const BlockView *view, FbError *error)
 {
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	FB_TRY(block_check_well_formed(view->data, view->data_count, error));
 	block_data_hash(view->data, view->data_count, hash);
 	if (!fb_bytes_equal(view->header.data_hash, fb_bytes(hash, sizeof(hash))))
 	{
-		fb_fail(error, FB_BLOCK_REFUSED, "block %llu has a wrong data hash", (unsigned long long) view->header.number);
+		fb_fail(error, FB_BLOCK_REFUSED, "block %llu has a wrong data hash",
+				(unsigned long long) view->header.number);
 		fb_error_detail(error, "The hash of its transactions is not the data hash in its header.");
 		return FB_BLOCK_REFUSED;
 	}
@@ -167,23 +173,24 @@ block_parse_envelope(FbBytes envelope, FbBytes *payload, FbBytes *signature, FbE
 }
 
 /*
- * The payload is a transaction's: it is read as check_envelope reads it, whatever its encoding. Of a header that is sent in parts the last channel header
- * counts.
+ * The payload is a transaction's: it is read as check_envelope reads it, whatever its encoding. Of
+ * a header that is sent in parts the last channel header counts.
  */
 bool
 block_is_config_envelope(FbBytes envelope)
 {
-	FbBytes		payload;
-	FbBytes		signature;
-	FbBytes		channel_header = FB_BYTES_EMPTY;
-	ProtoField	field;
-	int32_t		type = 0;
+	FbBytes payload;
+	FbBytes signature;
+	FbBytes channel_header = FB_BYTES_EMPTY;
+	ProtoField field;
+	int32_t type = 0;
 
-	if (block_parse_envelope(envelope, &payload, &signature, NULL) != FB_OK || PROTO_CHECK(common__payload, payload, NULL) != FB_OK)
+	if (block_parse_envelope(envelope, &payload, &signature, NULL) != FB_OK ||
+		PROTO_CHECK(common__payload, payload, NULL) != FB_OK)
 		return false;
 	while (proto_next_field(&payload, &field))
 	{
-		ProtoField	part;
+		ProtoField part;
 
 		while (field.number == 1 && field.is_bytes && proto_next_field(&field.bytes, &part))
 			if (part.number == 1 && part.is_bytes)
@@ -206,7 +213,8 @@ block_has_config(const FbBytes *data, size_t data_count)
 bool
 block_is_configuration(const BlockView *view)
 {
-	FbBytes		codes = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
+	FbBytes codes = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
 
-	return block_has_config(view->data, view->data_count) && (codes.size != 1 || codes.data[0] == PROTOS__TX_VALIDATION_CODE__VALID);
+	return block_has_config(view->data, view->data_count) &&
+		   (codes.size != 1 || codes.data[0] == PROTOS__TX_VALIDATION_CODE__VALID);
 }

@@ -1,4 +1,7 @@
-/* who may use a resource of a channel (ACL-1..7; core/aclmgmt/defaultaclprovider.go, resourceprovider.go) */
+/*
+ * who may use a resource of a channel (ACL-1..7; core/aclmgmt/defaultaclprovider.go,
+ * resourceprovider.go)
+ */
 #include "core/config/config_internal.h"
 
 #define READERS CONFIG_POLICY_APPLICATION_READERS
@@ -7,7 +10,7 @@
 typedef struct DefaultAcl
 {
 	const char *resource;
-	const char *policy;			/* NULL: not of a channel */
+	const char *policy; /* NULL: not of a channel */
 	ConfigLocalAccess local;
 } DefaultAcl;
 
@@ -93,8 +96,8 @@ config_acl_policy_path(const ConfigBundle *bundle, const char *resource)
 const char *
 config_acl_absolute_path(FbAllocator *allocator, const char *policy)
 {
-	FbBuffer	buffer;
-	FbBytes		bytes;
+	FbBuffer buffer;
+	FbBytes bytes;
 
 	if (policy[0] == '/')
 		return policy;

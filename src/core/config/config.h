@@ -1,5 +1,6 @@
 /*
- * config: the configuration of a channel: read from configuration blocks, checked, and made for new channels.
+ * config: the configuration of a channel: read from configuration blocks, checked, and made for new
+ * channels.
  *
  *   tree.c      access to groups and values of a decoded ConfigGroup
  *   names.c     names, addresses, durations
@@ -9,8 +10,9 @@
  *   genesis.c   the genesis block of a profile
  *   update.c    was a new configuration made by the rules of the present one?
  *
- * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder; CFG-1..5, 8, 10, 14, 15; WIRE 2.15.
- * Configuration messages contain protobuf maps and have no canonical bytes: received bytes are kept and passed on, never packed again.
+ * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder; CFG-1..5,
+ * 8, 10, 14, 15; WIRE 2.15. Configuration messages contain protobuf maps and have no canonical
+ * bytes: received bytes are kept and passed on, never packed again.
  */
 #ifndef FABRIC_CORE_CONFIG_H
 #define FABRIC_CORE_CONFIG_H
@@ -22,18 +24,29 @@ struct Common__Config;
 
 /* ---- names (CFG-2; common/configtx/validator.go) ---- */
 
-/* [a-z][a-z0-9.-]*, at most FB_CHANNEL_ID_BYTES_MAX bytes. FB_INVALID_ARGUMENT with a clear text if not */
+/*
+ * [a-z][a-z0-9.-]*, at most FB_CHANNEL_ID_BYTES_MAX bytes. FB_INVALID_ARGUMENT with a clear text if
+ * not
+ */
 extern FbStatus config_check_channel_id(FbBytes channel_id, FbError *error);
 
-/* a name of a group, value or policy: [a-zA-Z0-9.-]+, not "." or "..", at most FB_CONFIG_ID_BYTES_MAX bytes. FB_INVALID_CONFIG */
+/*
+ * a name of a group, value or policy: [a-zA-Z0-9.-]+, not "." or "..", at most
+ * FB_CONFIG_ID_BYTES_MAX bytes. FB_INVALID_CONFIG
+ */
 extern FbStatus config_check_element_id(FbBytes element_id, FbError *error);
 
-/* "host:port", port 1 to 65535; *host is allocated, an IPv6 address in brackets loses them. FB_INVALID_ARGUMENT, FB_OUT_OF_MEMORY */
-extern FbStatus config_parse_address(FbAllocator *allocator, FbBytes address, char **host, uint16_t *port, FbError *error);
+/*
+ * "host:port", port 1 to 65535; *host is allocated, an IPv6 address in brackets loses them.
+ * FB_INVALID_ARGUMENT, FB_OUT_OF_MEMORY
+ */
+extern FbStatus config_parse_address(FbAllocator *allocator, FbBytes address, char **host,
+									 uint16_t *port, FbError *error);
 
 /*
- * A Go duration ("2s", "500ms", "1m30s", "1.5h") to nanoseconds, and back as Go's Duration.String prints it. Sign allowed.
- * FB_INVALID_CONFIG (syntax, overflow of 63 bits). text needs CONFIG_DURATION_TEXT_BYTES.
+ * A Go duration ("2s", "500ms", "1m30s", "1.5h") to nanoseconds, and back as Go's Duration.String
+ * prints it. Sign allowed. FB_INVALID_CONFIG (syntax, overflow of 63 bits). text needs
+ * CONFIG_DURATION_TEXT_BYTES.
  */
 #define CONFIG_DURATION_TEXT_BYTES 32
 extern FbStatus config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error);
@@ -44,135 +57,162 @@ extern void config_print_duration(int64_t nanoseconds, char text[CONFIG_DURATION
 typedef struct ConfigAddress
 {
 	const char *host;
-	uint32_t	port;
+	uint32_t port;
 } ConfigAddress;
 
 typedef struct ConfigOrganization
 {
-	const char *name;			/* of its group in the tree; often, not always, the MSP id */
+	const char *name; /* of its group in the tree; often, not always, the MSP id */
 	const char *msp_id;
-	FbBytes		msp_config;		/* MSPConfig, as received */
-	size_t		endpoints_count; /* orderer organisations: "host:port" of its orderers */
+	FbBytes msp_config;		/* MSPConfig, as received */
+	size_t endpoints_count; /* orderer organisations: "host:port" of its orderers */
 	const char *const *endpoints;
-	size_t		anchors_count;	/* application organisations: its anchor peers */
+	size_t anchors_count; /* application organisations: its anchor peers */
 	const ConfigAddress *anchors;
-	const Policy *endorsement;	/* application organisations: guards its implicit collections; never NULL */
+	const Policy
+		*endorsement; /* application organisations: guards its implicit collections; never NULL */
 } ConfigOrganization;
 
-/* a member of the Raft group, etcdraft.Consenter. Its place in the list is its node number minus 1 at the genesis block */
+/*
+ * a member of the Raft group, etcdraft.Consenter. Its place in the list is its node number minus 1
+ * at the genesis block
+ */
 typedef struct ConfigConsenter
 {
 	const char *host;
-	uint32_t	port;
-	FbBytes		client_tls_certificate; /* PEM, as received */
-	FbBytes		server_tls_certificate;
+	uint32_t port;
+	FbBytes client_tls_certificate; /* PEM, as received */
+	FbBytes server_tls_certificate;
 } ConfigConsenter;
 
 typedef struct ConfigRaftOptions
 {
-	int64_t		tick_interval_ns;
-	uint32_t	election_ticks;
-	uint32_t	heartbeat_ticks;
-	uint32_t	inflight_blocks_max;
-	uint32_t	snapshot_interval_bytes;
+	int64_t tick_interval_ns;
+	uint32_t election_ticks;
+	uint32_t heartbeat_ticks;
+	uint32_t inflight_blocks_max;
+	uint32_t snapshot_interval_bytes;
 } ConfigRaftOptions;
 
 typedef struct ConfigAcl
 {
-	const char *resource;		/* "peer/Propose" */
-	const char *policy;			/* absolute path of a policy */
+	const char *resource; /* "peer/Propose" */
+	const char *policy;	  /* absolute path of a policy */
 } ConfigAcl;
 
 typedef struct ConfigBundle
 {
 	const char *channel_id;
-	uint64_t	sequence;
-	FbBytes		config_envelope; /* ConfigEnvelope, as received: the value of CHANNEL_CONFIG_ENV_BYTES */
+	uint64_t sequence;
+	FbBytes
+		config_envelope; /* ConfigEnvelope, as received: the value of CHANNEL_CONFIG_ENV_BYTES */
 	const struct Common__Config *config; /* decoded, for what is not in here */
 
-	MspManager *msps;	/* application and orderer organisations' MSPs; owned, see config_bundle_destroy */
+	MspManager
+		*msps; /* application and orderer organisations' MSPs; owned, see config_bundle_destroy */
 	const PolicyManager *policies;
 
 	/* Orderer */
-	bool		has_orderer;	/* false: the fields of this section are zero */
+	bool has_orderer;			/* false: the fields of this section are zero */
 	const char *consensus_type; /* "etcdraft" */
-	bool		maintenance;	/* CFG-9: ConsensusType.state is STATE_MAINTENANCE */
-	FbBytes		consensus_metadata; /* as received */
-	size_t		consenters_count; /* etcdraft only */
+	bool maintenance;			/* CFG-9: ConsensusType.state is STATE_MAINTENANCE */
+	FbBytes consensus_metadata; /* as received */
+	size_t consenters_count;	/* etcdraft only */
 	const ConfigConsenter *consenters;
 	ConfigRaftOptions raft;
-	uint32_t	batch_messages_max;
-	uint32_t	batch_bytes_absolute_max;
-	uint32_t	batch_bytes_preferred_max;
-	int64_t		batch_timeout_ns;
-	size_t		orderer_organizations_count;
+	uint32_t batch_messages_max;
+	uint32_t batch_bytes_absolute_max;
+	uint32_t batch_bytes_preferred_max;
+	int64_t batch_timeout_ns;
+	size_t orderer_organizations_count;
 	const ConfigOrganization *orderer_organizations; /* sorted by name */
-	size_t		orderer_addresses_count; /* the channel's OrdererAddresses value, before per-organisation endpoints */
+	size_t orderer_addresses_count; /* the channel's OrdererAddresses value, before per-organisation
+									   endpoints */
 	const char *const *orderer_addresses;
 
 	/* Application */
-	bool		has_application;
-	size_t		application_organizations_count;
+	bool has_application;
+	size_t application_organizations_count;
 	const ConfigOrganization *application_organizations; /* sorted by name */
-	size_t		acls_count;		/* overrides only; ask config_acl_policy_path */
+	size_t acls_count; /* overrides only; ask config_acl_policy_path */
 	const ConfigAcl *acls;
 	const Policy *lifecycle_endorsement; /* guards _lifecycle; never NULL if has_application */
 
 	/* capabilities (CFG-10), required ones as received, sorted */
-	size_t		channel_capabilities_count;
+	size_t channel_capabilities_count;
 	const char *const *channel_capabilities;
-	size_t		orderer_capabilities_count;
+	size_t orderer_capabilities_count;
 	const char *const *orderer_capabilities;
-	size_t		application_capabilities_count;
+	size_t application_capabilities_count;
 	const char *const *application_capabilities;
 } ConfigBundle;
 
 /*
- * Parse and check a configuration. config_envelope: bytes of a ConfigEnvelope (payload data of the CONFIG transaction); they and the
- * allocator must outlive the bundle. Checked, as Fabric's NewBundle does: channel and element names, every value of the known groups decodes and
- * no unknown value or group is there, hashing algorithm SHA256, hashing structure width, every MSP (one definition per id), batch sizes and
- * timeout, consenters and Raft options, every policy decodes, capabilities are known here. Unlike Fabric's, a node refuses channels below capability
- * V2_0 (whose rules for identities and validation differ) and system channels.
- * Errors: FB_INVALID_CONFIG (what and where), FB_MALFORMED_MESSAGE, FB_INVALID_POLICY, FB_INVALID_CERTIFICATE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY,
- * FB_CRYPTO_FAILURE. On error *bundle is NULL and nothing is left to destroy.
+ * Parse and check a configuration. config_envelope: bytes of a ConfigEnvelope (payload data of the
+ * CONFIG transaction); they and the allocator must outlive the bundle. Checked, as Fabric's
+ * NewBundle does: channel and element names, every value of the known groups decodes and no unknown
+ * value or group is there, hashing algorithm SHA256, hashing structure width, every MSP (one
+ * definition per id), batch sizes and timeout, consenters and Raft options, every policy decodes,
+ * capabilities are known here. Unlike Fabric's, a node refuses channels below capability V2_0
+ * (whose rules for identities and validation differ) and system channels. Errors: FB_INVALID_CONFIG
+ * (what and where), FB_MALFORMED_MESSAGE, FB_INVALID_POLICY, FB_INVALID_CERTIFICATE,
+ * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE. On error *bundle is NULL and nothing is
+ * left to destroy.
  */
-extern FbStatus config_bundle_create(FbAllocator *allocator, const char *channel_id, FbBytes config_envelope, ConfigBundle **bundle,
+extern FbStatus config_bundle_create(FbAllocator *allocator, const char *channel_id,
+									 FbBytes config_envelope, ConfigBundle **bundle,
 									 FbError *error);
 
 /*
- * The same from a configuration block (common.Block bytes) or its one envelope: header type CONFIG, channel id from the channel header. Hashes and
- * signatures of the block are not looked at here. FB_INVALID_CONFIG also when it is no configuration block.
+ * The same from a configuration block (common.Block bytes) or its one envelope: header type CONFIG,
+ * channel id from the channel header. Hashes and signatures of the block are not looked at here.
+ * FB_INVALID_CONFIG also when it is no configuration block.
  */
-extern FbStatus config_bundle_from_block(FbAllocator *allocator, FbBytes block, ConfigBundle **bundle, FbError *error);
-extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes envelope, ConfigBundle **bundle, FbError *error);
+extern FbStatus config_bundle_from_block(FbAllocator *allocator, FbBytes block,
+										 ConfigBundle **bundle, FbError *error);
+extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes envelope,
+											ConfigBundle **bundle, FbError *error);
 
 /*
- * Is this the configuration that follows the bundle's, made as Fabric's orderers make it? config_envelope: the data of a CONFIG transaction, as
- * received. FB_OK only if its sequence is the next one, it holds an update of this channel for the present versions, with the signatures that the
- * mod_policy of every element changed asks for (at least one existing element), and it is what this update gives (common/configtx/validator.go,
- * Validate). What the new configuration says is not looked at. verify: as in policy_signatures_create.
- * Errors: FB_INVALID_CONFIG, FB_POLICY_NOT_SATISFIED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED; FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE.
+ * Is this the configuration that follows the bundle's, made as Fabric's orderers make it?
+ * config_envelope: the data of a CONFIG transaction, as received. FB_OK only if its sequence is the
+ * next one, it holds an update of this channel for the present versions, with the signatures that
+ * the mod_policy of every element changed asks for (at least one existing element), and it is what
+ * this update gives (common/configtx/validator.go, Validate). What the new configuration says is
+ * not looked at. verify: as in policy_signatures_create. Errors: FB_INVALID_CONFIG,
+ * FB_POLICY_NOT_SATISFIED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED; FB_OUT_OF_MEMORY,
+ * FB_CRYPTO_FAILURE.
  */
-extern FbStatus config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes config_envelope, PolicyVerify verify,
+extern FbStatus config_check_update(FbAllocator *allocator, const ConfigBundle *bundle,
+									FbBytes config_envelope, PolicyVerify verify,
 									void *verify_context, FbError *error);
 
 /* frees what is outside the allocator (certificates of the MSPs); accepts NULL */
 extern void config_bundle_destroy(ConfigBundle *bundle);
 
 /* by MSP id, not by group name; NULL if there is none */
-extern const ConfigOrganization *config_application_organization(const ConfigBundle *bundle, const char *msp_id);
-extern const ConfigOrganization *config_orderer_organization(const ConfigBundle *bundle, const char *msp_id);
+extern const ConfigOrganization *config_application_organization(const ConfigBundle *bundle,
+																 const char *msp_id);
+extern const ConfigOrganization *config_orderer_organization(const ConfigBundle *bundle,
+															 const char *msp_id);
 
-/* whether the channel's required capabilities include or imply this level: "V2_0" is implied by "V2_5" and so on */
+/*
+ * whether the channel's required capabilities include or imply this level: "V2_0" is implied by
+ * "V2_5" and so on
+ */
 extern bool config_application_capability(const ConfigBundle *bundle, const char *capability);
 
 /*
- * The policy that guards a resource of this channel (ACL-1..7; core/aclmgmt): the channel's ACLs value if it names the resource,
- * else Fabric's default. NULL for unknown resources, which are refused, and for those of the local MSP, see config_acl_is_local.
+ * The policy that guards a resource of this channel (ACL-1..7; core/aclmgmt): the channel's ACLs
+ * value if it names the resource, else Fabric's default. NULL for unknown resources, which are
+ * refused, and for those of the local MSP, see config_acl_is_local.
  */
 extern const char *config_acl_policy_path(const ConfigBundle *bundle, const char *resource);
 
-/* resources that no channel guards: the local MSP's Admins (or Members) do, and no channel can override that */
+/*
+ * resources that no channel guards: the local MSP's Admins (or Members) do, and no channel can
+ * override that
+ */
 typedef enum ConfigLocalAccess
 {
 	CONFIG_ACCESS_NOT_LOCAL,
@@ -194,24 +234,28 @@ extern ConfigLocalAccess config_acl_is_local(const char *resource);
 
 /* ---- new channels ---- */
 
-/* replaces or adds one policy of the group at path: "/Channel", "/Channel/Application", "/Channel/Orderer/Org1MSP", ... */
+/*
+ * replaces or adds one policy of the group at path: "/Channel", "/Channel/Application",
+ * "/Channel/Orderer/Org1MSP", ...
+ */
 typedef struct ProfilePolicy
 {
 	const char *group;
 	const char *name;
-	bool		implicit_meta;	/* rule is "MAJORITY Admins", else policy language */
+	bool implicit_meta; /* rule is "MAJORITY Admins", else policy language */
 	const char *rule;
 } ProfilePolicy;
 
 typedef struct ProfileOrganization
 {
-	const char *name;			/* group name; NULL: the MSP id */
-	FbBytes		msp_config;		/* bytes of msp.MSPConfig; the MSP id is inside */
-	bool		application;	/* member of the Application group */
-	bool		orderer;		/* member of the Orderer group */
-	size_t		endpoints_count; /* "host:port"; for orderer members, at least one unless the profile has orderer_addresses */
+	const char *name;		/* group name; NULL: the MSP id */
+	FbBytes msp_config;		/* bytes of msp.MSPConfig; the MSP id is inside */
+	bool application;		/* member of the Application group */
+	bool orderer;			/* member of the Orderer group */
+	size_t endpoints_count; /* "host:port"; for orderer members, at least one unless the profile has
+							   orderer_addresses */
 	const char *const *endpoints;
-	size_t		anchors_count;	/* application members; may be none */
+	size_t anchors_count; /* application members; may be none */
 	const ConfigAddress *anchors;
 } ProfileOrganization;
 
@@ -219,44 +263,54 @@ typedef struct ProfileOrganization
 typedef struct ConfigProfile
 {
 	const char *channel_id;
-	size_t		organizations_count;
+	size_t organizations_count;
 	const ProfileOrganization *organizations;
-	size_t		consenters_count;
+	size_t consenters_count;
 	const ConfigConsenter *consenters;
 	ConfigRaftOptions raft;
-	uint32_t	batch_messages_max;
-	uint32_t	batch_bytes_absolute_max;
-	uint32_t	batch_bytes_preferred_max;
-	int64_t		batch_timeout_ns;
-	size_t		orderer_addresses_count; /* "host:port" of all orderers, for configurations without endpoints; usually none */
+	uint32_t batch_messages_max;
+	uint32_t batch_bytes_absolute_max;
+	uint32_t batch_bytes_preferred_max;
+	int64_t batch_timeout_ns;
+	size_t orderer_addresses_count; /* "host:port" of all orderers, for configurations without
+									   endpoints; usually none */
 	const char *const *orderer_addresses;
-	size_t		acls_count;
-	const ConfigAcl *acls;		/* policy absolute, or relative to /Channel/Application */
-	size_t		policies_count; /* changes to the default policies */
+	size_t acls_count;
+	const ConfigAcl *acls; /* policy absolute, or relative to /Channel/Application */
+	size_t policies_count; /* changes to the default policies */
 	const ProfilePolicy *policies;
 	const char *channel_capability; /* one level each, "V2_0" */
 	const char *orderer_capability;
 	const char *application_capability;
-	int64_t		timestamp_s;	/* of the genesis transaction, seconds since 1970 UTC */
-	uint8_t		nonce[FB_NONCE_BYTES]; /* random, from the caller */
+	int64_t timestamp_s;		   /* of the genesis transaction, seconds since 1970 UTC */
+	uint8_t nonce[FB_NONCE_BYTES]; /* random, from the caller */
 } ConfigProfile;
 
-/* zero, then configtx.yaml's sample values: 500 messages, 10 MB absolute, 2 MB preferred, 2 s, tick 500 ms, election 10, heartbeat 1, V2_0 */
+/*
+ * zero, then configtx.yaml's sample values: 500 messages, 10 MB absolute, 2 MB preferred, 2 s, tick
+ * 500 ms, election 10, heartbeat 1, V2_0
+ */
 extern void config_profile_defaults(ConfigProfile *profile);
 
 /*
- * What would make the channel unusable (CFG-2, CFG-8): bad channel or group name, no organisation of a kind, an MSP id or group name twice,
- * an MSP that does not set up, no consenter, a consenter twice or without certificates, an endpoint without port, batch sizes 0 or preferred above
- * absolute, timeout or Raft options out of range, an ACL for an unknown or local resource, a policy that does not compile.
- * Errors: FB_INVALID_CONFIG, FB_INVALID_ARGUMENT, FB_INVALID_POLICY, FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY; the detail says where.
+ * What would make the channel unusable (CFG-2, CFG-8): bad channel or group name, no organisation
+ * of a kind, an MSP id or group name twice, an MSP that does not set up, no consenter, a consenter
+ * twice or without certificates, an endpoint without port, batch sizes 0 or preferred above
+ * absolute, timeout or Raft options out of range, an ACL for an unknown or local resource, a policy
+ * that does not compile. Errors: FB_INVALID_CONFIG, FB_INVALID_ARGUMENT, FB_INVALID_POLICY,
+ * FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY; the detail says where.
  */
-extern FbStatus config_profile_check(FbAllocator *allocator, const ConfigProfile *profile, FbError *error);
+extern FbStatus config_profile_check(FbAllocator *allocator, const ConfigProfile *profile,
+									 FbError *error);
 
 /*
- * The genesis block of the profile, checked first: bytes of block number 0 as configtxgen -outputBlock makes them: one CONFIG envelope without
- * creator and signature, tx id SHA-256(nonce), Fabric's default policies (CFG-15), mod_policy Admins everywhere. Organisations' policies: Readers admin,
- * peer or client; Writers admin or client; Admins admin; Endorsement peer. Orderer organisations: Readers and Writers member, Admins admin.
+ * The genesis block of the profile, checked first: bytes of block number 0 as configtxgen
+ * -outputBlock makes them: one CONFIG envelope without creator and signature, tx id SHA-256(nonce),
+ * Fabric's default policies (CFG-15), mod_policy Admins everywhere. Organisations' policies:
+ * Readers admin, peer or client; Writers admin or client; Admins admin; Endorsement peer. Orderer
+ * organisations: Readers and Writers member, Admins admin.
  */
-extern FbStatus config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile, FbBytes *block, FbError *error);
+extern FbStatus config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile,
+									 FbBytes *block, FbError *error);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The genesis block of a profile (CFG-15; internal/configtxgen/encoder/encoder.go, genesis/genesis.go). The tree is built as messages; names are added
- * in sorted order, so that one profile gives the same bytes on every run.
+ * The genesis block of a profile (CFG-15; internal/configtxgen/encoder/encoder.go,
+ * genesis/genesis.go). The tree is built as messages; names are added in sorted order, so that one
+ * profile gives the same bytes on every run.
  */
 #include "core/config/config_internal.h"
 
@@ -16,13 +17,14 @@ typedef struct Builder
 {
 	FbAllocator *allocator;
 	const ConfigProfile *profile;
-	FbError    *error;
+	FbError *error;
 } Builder;
 
 /* ---- the tree ---- */
 
 static FbStatus
-new_group(Builder *builder, size_t groups_max, size_t values_max, size_t policies_max, Common__ConfigGroup **group)
+new_group(Builder *builder, size_t groups_max, size_t values_max, size_t policies_max,
+		  Common__ConfigGroup **group)
 {
 	Common__ConfigGroup *made = fb_allocate(builder->allocator, sizeof(*made));
 
@@ -33,7 +35,9 @@ new_group(Builder *builder, size_t groups_max, size_t values_max, size_t policie
 	made->groups = fb_allocate_array(builder->allocator, groups_max, sizeof(made->groups[0]));
 	made->values = fb_allocate_array(builder->allocator, values_max, sizeof(made->values[0]));
 	/* the profile may add policies of its own */
-	made->policies = fb_allocate_array(builder->allocator, policies_max + builder->profile->policies_count, sizeof(made->policies[0]));
+	made->policies =
+		fb_allocate_array(builder->allocator, policies_max + builder->profile->policies_count,
+						  sizeof(made->policies[0]));
 	if (made->groups == NULL || made->values == NULL || made->policies == NULL)
 		return fb_out_of_memory(builder->error);
 	*group = made;
@@ -41,7 +45,8 @@ new_group(Builder *builder, size_t groups_max, size_t values_max, size_t policie
 }
 
 static FbStatus
-add_group(Builder *builder, Common__ConfigGroup *parent, const char *name, Common__ConfigGroup *group)
+add_group(Builder *builder, Common__ConfigGroup *parent, const char *name,
+		  Common__ConfigGroup *group)
 {
 	Common__ConfigGroup__GroupsEntry *entry = fb_allocate(builder->allocator, sizeof(*entry));
 
@@ -73,35 +78,40 @@ add_value_bytes(Builder *builder, Common__ConfigGroup *group, const char *name, 
 }
 
 static FbStatus
-add_value(Builder *builder, Common__ConfigGroup *group, const char *name, const ProtobufCMessage *message)
+add_value(Builder *builder, Common__ConfigGroup *group, const char *name,
+		  const ProtobufCMessage *message)
 {
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	FB_TRY(proto_pack(message, builder->allocator, &bytes, builder->error));
 	return add_value_bytes(builder, group, name, bytes);
 }
 
-#define ADD_VALUE(builder, group, name, message) add_value((builder), (group), (name), &(message)->base)
+#define ADD_VALUE(builder, group, name, message) \
+	add_value((builder), (group), (name), &(message)->base)
 
 /* adds a policy, or replaces the one of that name */
 static FbStatus
-set_policy(Builder *builder, Common__ConfigGroup *group, const char *name, bool implicit_meta, const char *rule)
+set_policy(Builder *builder, Common__ConfigGroup *group, const char *name, bool implicit_meta,
+		   const char *rule)
 {
 	Common__ConfigGroup__PoliciesEntry *entry = NULL;
 	Common__Policy *policy = fb_allocate(builder->allocator, sizeof(*policy));
-	FbBytes		value;
+	FbBytes value;
 
 	if (policy == NULL)
 		return fb_out_of_memory(builder->error);
 	common__policy__init(policy);
 	if (implicit_meta)
 	{
-		FB_TRY(policy_compile_implicit_meta(builder->allocator, fb_bytes_of_text(rule), &value, builder->error));
+		FB_TRY(policy_compile_implicit_meta(builder->allocator, fb_bytes_of_text(rule), &value,
+											builder->error));
 		policy->type = COMMON__POLICY__POLICY_TYPE__IMPLICIT_META;
 	}
 	else
 	{
-		FB_TRY(policy_compile(builder->allocator, fb_bytes_of_text(rule), &value, NULL, builder->error));
+		FB_TRY(policy_compile(builder->allocator, fb_bytes_of_text(rule), &value, NULL,
+							  builder->error));
 		policy->type = COMMON__POLICY__POLICY_TYPE__SIGNATURE;
 	}
 	policy->value = proto_data(value);
@@ -110,7 +120,8 @@ set_policy(Builder *builder, Common__ConfigGroup *group, const char *name, bool 
 			entry = group->policies[i];
 	if (entry == NULL)
 	{
-		Common__ConfigPolicy *config_policy = fb_allocate(builder->allocator, sizeof(*config_policy));
+		Common__ConfigPolicy *config_policy =
+			fb_allocate(builder->allocator, sizeof(*config_policy));
 
 		entry = fb_allocate(builder->allocator, sizeof(*entry));
 		if (entry == NULL || config_policy == NULL)
@@ -127,10 +138,11 @@ set_policy(Builder *builder, Common__ConfigGroup *group, const char *name, bool 
 }
 
 static FbStatus
-set_role_policy(Builder *builder, Common__ConfigGroup *group, const char *name, const char *msp_id, const char *const *roles)
+set_role_policy(Builder *builder, Common__ConfigGroup *group, const char *name, const char *msp_id,
+				const char *const *roles)
 {
-	FbBuffer	rule;
-	FbBytes		text;
+	FbBuffer rule;
+	FbBytes text;
 
 	fb_buffer_init(&rule, builder->allocator);
 	for (size_t i = 0; roles[i] != NULL; i++)
@@ -183,20 +195,24 @@ static FbStatus
 sort_members(Builder *builder, Member **members)
 {
 	const ConfigProfile *profile = builder->profile;
-	Member	   *list = fb_allocate_array(builder->allocator, profile->organizations_count, sizeof(*list));
+	Member *list =
+		fb_allocate_array(builder->allocator, profile->organizations_count, sizeof(*list));
 
 	if (list == NULL)
 		return fb_out_of_memory(builder->error);
 	for (size_t i = 0; i < profile->organizations_count; i++)
 	{
 		Msp__FabricMSPConfig *msp;
-		FbBytes		msp_config;
+		FbBytes msp_config;
 
-		FB_TRY(msp_config_unwrap(profile->organizations[i].msp_config, builder->allocator, &msp_config, builder->error));
-		FB_TRY(PROTO_UNPACK(msp__fabric_mspconfig, msp_config, builder->allocator, &msp, builder->error));
+		FB_TRY(msp_config_unwrap(profile->organizations[i].msp_config, builder->allocator,
+								 &msp_config, builder->error));
+		FB_TRY(PROTO_UNPACK(msp__fabric_mspconfig, msp_config, builder->allocator, &msp,
+							builder->error));
 		list[i].organization = &profile->organizations[i];
 		list[i].msp_id = msp->name;
-		list[i].name = profile->organizations[i].name != NULL ? profile->organizations[i].name : msp->name;
+		list[i].name =
+			profile->organizations[i].name != NULL ? profile->organizations[i].name : msp->name;
 	}
 	qsort(list, profile->organizations_count, sizeof(*list), compare_members);
 	*members = list;
@@ -232,9 +248,11 @@ build_application_member(Builder *builder, const Member *member, Common__ConfigG
 	if (organization->anchors_count > 0)
 	{
 		Protos__AnchorPeers message = PROTOS__ANCHOR_PEERS__INIT;
-		Protos__AnchorPeer *anchors = fb_allocate_array(builder->allocator, organization->anchors_count, sizeof(*anchors));
+		Protos__AnchorPeer *anchors =
+			fb_allocate_array(builder->allocator, organization->anchors_count, sizeof(*anchors));
 
-		message.anchor_peers = fb_allocate_array(builder->allocator, organization->anchors_count, sizeof(message.anchor_peers[0]));
+		message.anchor_peers = fb_allocate_array(builder->allocator, organization->anchors_count,
+												 sizeof(message.anchor_peers[0]));
 		if (anchors == NULL || message.anchor_peers == NULL)
 			return fb_out_of_memory(builder->error);
 		for (size_t i = 0; i < organization->anchors_count; i++)
@@ -277,7 +295,8 @@ build_members(Builder *builder, const Member *members, bool orderer, Common__Con
 static int
 compare_acls(const void *a, const void *b)
 {
-	return strcmp((*(Protos__ACLs__AclsEntry *const *) a)->key, (*(Protos__ACLs__AclsEntry *const *) b)->key);
+	return strcmp((*(Protos__ACLs__AclsEntry *const *) a)->key,
+				  (*(Protos__ACLs__AclsEntry *const *) b)->key);
 }
 
 static FbStatus
@@ -285,10 +304,13 @@ add_acls(Builder *builder, Common__ConfigGroup *group)
 {
 	const ConfigProfile *profile = builder->profile;
 	Protos__ACLs message = PROTOS__ACLS__INIT;
-	Protos__ACLs__AclsEntry *entries = fb_allocate_array(builder->allocator, profile->acls_count, sizeof(*entries));
-	Protos__APIResource *resources = fb_allocate_array(builder->allocator, profile->acls_count, sizeof(*resources));
+	Protos__ACLs__AclsEntry *entries =
+		fb_allocate_array(builder->allocator, profile->acls_count, sizeof(*entries));
+	Protos__APIResource *resources =
+		fb_allocate_array(builder->allocator, profile->acls_count, sizeof(*resources));
 
-	message.acls = fb_allocate_array(builder->allocator, profile->acls_count, sizeof(message.acls[0]));
+	message.acls =
+		fb_allocate_array(builder->allocator, profile->acls_count, sizeof(message.acls[0]));
 	if (entries == NULL || resources == NULL || message.acls == NULL)
 		return fb_out_of_memory(builder->error);
 	for (size_t i = 0; i < profile->acls_count; i++)
@@ -324,11 +346,13 @@ add_consensus_type(Builder *builder, Common__ConfigGroup *group)
 	Orderer__ConsensusType message = ORDERER__CONSENSUS_TYPE__INIT;
 	Etcdraft__ConfigMetadata metadata = ETCDRAFT__CONFIG_METADATA__INIT;
 	Etcdraft__Options options = ETCDRAFT__OPTIONS__INIT;
-	Etcdraft__Consenter *consenters = fb_allocate_array(builder->allocator, profile->consenters_count, sizeof(*consenters));
-	char		tick_interval[CONFIG_DURATION_TEXT_BYTES];
-	FbBytes		bytes;
+	Etcdraft__Consenter *consenters =
+		fb_allocate_array(builder->allocator, profile->consenters_count, sizeof(*consenters));
+	char tick_interval[CONFIG_DURATION_TEXT_BYTES];
+	FbBytes bytes;
 
-	metadata.consenters = fb_allocate_array(builder->allocator, profile->consenters_count, sizeof(metadata.consenters[0]));
+	metadata.consenters = fb_allocate_array(builder->allocator, profile->consenters_count,
+											sizeof(metadata.consenters[0]));
 	if (consenters == NULL || metadata.consenters == NULL)
 		return fb_out_of_memory(builder->error);
 	for (size_t i = 0; i < profile->consenters_count; i++)
@@ -362,7 +386,7 @@ build_orderer(Builder *builder, const Member *members, Common__ConfigGroup **gro
 	Orderer__BatchSize batch_size = ORDERER__BATCH_SIZE__INIT;
 	Orderer__BatchTimeout batch_timeout = ORDERER__BATCH_TIMEOUT__INIT;
 	Orderer__ChannelRestrictions restrictions = ORDERER__CHANNEL_RESTRICTIONS__INIT;
-	char		timeout[CONFIG_DURATION_TEXT_BYTES];
+	char timeout[CONFIG_DURATION_TEXT_BYTES];
 
 	FB_TRY(new_group(builder, profile->organizations_count, 5, 4, group));
 	batch_size.max_message_count = profile->batch_messages_max;
@@ -388,7 +412,7 @@ build_channel(Builder *builder, Common__ConfigGroup **channel)
 	Common__OrdererAddresses addresses = COMMON__ORDERER_ADDRESSES__INIT;
 	Common__ConfigGroup *application = NULL;
 	Common__ConfigGroup *orderer = NULL;
-	Member	   *members = NULL;
+	Member *members = NULL;
 
 	algorithm.name = "SHA256";
 	structure.width = UINT32_MAX;
@@ -424,11 +448,12 @@ find_group(Common__ConfigGroup *channel, const char *path)
 	path += 8;
 	while (group != NULL && path[0] == '/')
 	{
-		size_t		size = strcspn(path + 1, "/");
+		size_t size = strcspn(path + 1, "/");
 		Common__ConfigGroup *found = NULL;
 
 		for (size_t i = 0; i < group->n_groups; i++)
-			if (strlen(group->groups[i]->key) == size && memcmp(group->groups[i]->key, path + 1, size) == 0)
+			if (strlen(group->groups[i]->key) == size &&
+				memcmp(group->groups[i]->key, path + 1, size) == 0)
 				found = group->groups[i]->value;
 		group = found;
 		path += 1 + size;
@@ -445,7 +470,8 @@ set_profile_policies(Builder *builder, Common__ConfigGroup *channel)
 		Common__ConfigGroup *group = find_group(channel, policy->group);
 
 		if (group == NULL)
-			return fb_fail(builder->error, FB_INVALID_CONFIG, "the profile's policy \"%s\" is for group \"%s\", which does not exist",
+			return fb_fail(builder->error, FB_INVALID_CONFIG,
+						   "the profile's policy \"%s\" is for group \"%s\", which does not exist",
 						   policy->name, policy->group);
 		FB_TRY(set_policy(builder, group, policy->name, policy->implicit_meta, policy->rule));
 	}
@@ -466,9 +492,9 @@ build_envelope(Builder *builder, Common__ConfigGroup *channel, FbBytes *envelope
 	Common__Header header = COMMON__HEADER__INIT;
 	Common__Payload payload = COMMON__PAYLOAD__INIT;
 	Common__Envelope envelope = COMMON__ENVELOPE__INIT;
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
-	char		tx_id[2 * CRYPTO_SHA256_BYTES + 1];
-	FbBytes		bytes;
+	uint8_t digest[CRYPTO_SHA256_BYTES];
+	char tx_id[2 * CRYPTO_SHA256_BYTES + 1];
+	FbBytes bytes;
 
 	/* there is no creator: the tx id is the hash of the nonce alone (protoutil ComputeTxID) */
 	crypto_sha256(fb_bytes(profile->nonce, FB_NONCE_BYTES), digest);
@@ -494,29 +520,34 @@ build_envelope(Builder *builder, Common__ConfigGroup *channel, FbBytes *envelope
 	return PROTO_PACK(&envelope, builder->allocator, envelope_bytes, builder->error);
 }
 
-/* what can only be asked once the tree is there: do the ACLs' policies exist, and does everything parse as every node will parse it? */
+/*
+ * what can only be asked once the tree is there: do the ACLs' policies exist, and does everything
+ * parse as every node will parse it?
+ */
 static FbStatus
 check_block(Builder *builder, FbBytes block)
 {
 	ConfigBundle *bundle;
-	FbStatus	status = FB_OK;
+	FbStatus status = FB_OK;
 
 	FB_TRY(config_bundle_from_block(builder->allocator, block, &bundle, builder->error));
 	for (size_t i = 0; i < bundle->acls_count && status == FB_OK; i++)
 		if (policy_manager_find(bundle->policies, bundle->acls[i].policy) == NULL)
-			status = fb_fail(builder->error, FB_INVALID_CONFIG, "the ACL of \"%s\" names policy \"%s\", which does not exist",
+			status = fb_fail(builder->error, FB_INVALID_CONFIG,
+							 "the ACL of \"%s\" names policy \"%s\", which does not exist",
 							 bundle->acls[i].resource, bundle->acls[i].policy);
 	config_bundle_destroy(bundle);
 	return status;
 }
 
 FbStatus
-config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile, FbBytes *block, FbError *error)
+config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile, FbBytes *block,
+					 FbError *error)
 {
-	Builder		builder = {.allocator = allocator, .profile = profile, .error = error};
+	Builder builder = {.allocator = allocator, .profile = profile, .error = error};
 	Common__ConfigGroup *channel = NULL;
-	FbBytes		envelope = FB_BYTES_EMPTY;
-	FbBytes		bytes;
+	FbBytes envelope = FB_BYTES_EMPTY;
+	FbBytes bytes;
 
 	*block = FB_BYTES_EMPTY;
 	FB_TRY(config_profile_check(allocator, profile, error));

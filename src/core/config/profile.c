@@ -1,4 +1,6 @@
-/* what the creator of a channel decides, checked with errors that say what to change (CFG-2, CFG-8) */
+/*
+ * what the creator of a channel decides, checked with errors that say what to change (CFG-2, CFG-8)
+ */
 #include "core/config/config_internal.h"
 
 #include <stdio.h>
@@ -30,19 +32,24 @@ at_organization(FbError *error, FbStatus status, size_t index, const char *name)
 	if (status != FB_OK && error != NULL && error->detail[0] == '\0')
 	{
 		if (name != NULL)
-			fb_error_detail(error, "It is organisation %zu of the profile, \"%s\".", index + 1, name);
+			fb_error_detail(error, "It is organisation %zu of the profile, \"%s\".", index + 1,
+							name);
 		else
 			fb_error_detail(error, "It is organisation %zu of the profile.", index + 1);
 	}
 	return status;
 }
 
-/* an MSP id that the policy language can name: otherwise neither the default policies nor any endorsement policy could */
+/*
+ * an MSP id that the policy language can name: otherwise neither the default policies nor any
+ * endorsement policy could
+ */
 static FbStatus
 check_msp_id(const char *msp_id, FbError *error)
 {
 	for (const char *c = msp_id; *c != '\0'; c++)
-		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '.' || *c == '-'))
+		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+			  *c == '.' || *c == '-'))
 		{
 			fb_fail(error, FB_INVALID_CONFIG, "MSP id \"%s\" cannot be named in policies", msp_id);
 			fb_error_hint(error, "MSP ids of a channel have letters, digits, \".\" and \"-\".");
@@ -52,40 +59,51 @@ check_msp_id(const char *msp_id, FbError *error)
 }
 
 static FbStatus
-check_addresses(FbAllocator *allocator, const ConfigProfile *profile, const ProfileOrganization *organization, FbError *error)
+check_addresses(FbAllocator *allocator, const ConfigProfile *profile,
+				const ProfileOrganization *organization, FbError *error)
 {
-	char	   *host;
-	uint16_t	port;
+	char *host;
+	uint16_t port;
 
 	for (size_t i = 0; i < organization->endpoints_count; i++)
-		FB_TRY(config_parse_address(allocator, fb_bytes_of_text(organization->endpoints[i]), &host, &port, error));
-	if (organization->orderer && organization->endpoints_count == 0 && profile->orderer_addresses_count == 0)
+		FB_TRY(config_parse_address(allocator, fb_bytes_of_text(organization->endpoints[i]), &host,
+									&port, error));
+	if (organization->orderer && organization->endpoints_count == 0 &&
+		profile->orderer_addresses_count == 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "an orderer organisation has no endpoint");
 	for (size_t i = 0; i < organization->anchors_count; i++)
-		if (organization->anchors[i].host == NULL || organization->anchors[i].host[0] == '\0' || organization->anchors[i].port == 0 ||
-			organization->anchors[i].port > UINT16_MAX)
+		if (organization->anchors[i].host == NULL || organization->anchors[i].host[0] == '\0' ||
+			organization->anchors[i].port == 0 || organization->anchors[i].port > UINT16_MAX)
 			return fb_fail(error, FB_INVALID_CONFIG, "an anchor peer has no host or no valid port");
 	return FB_OK;
 }
 
-/* sets up the MSP; two organisations must not share a name or an MSP id: one organisation in both roles is one entry */
+/*
+ * sets up the MSP; two organisations must not share a name or an MSP id: one organisation in both
+ * roles is one entry
+ */
 static FbStatus
-check_organization(FbAllocator *allocator, const ConfigProfile *profile, size_t index, MspManager *msps, FbError *error)
+check_organization(FbAllocator *allocator, const ConfigProfile *profile, size_t index,
+				   MspManager *msps, FbError *error)
 {
 	const ProfileOrganization *organization = &profile->organizations[index];
-	const Msp  *msp;
-	size_t		before = msp_manager_count(msps);
+	const Msp *msp;
+	size_t before = msp_manager_count(msps);
 	const char *name;
 
 	if (!organization->application && !organization->orderer)
-		return at_organization(error, fb_fail(error, FB_INVALID_CONFIG, "an organisation is neither application nor orderer member"), index,
-							   organization->name);
-	FB_TRY(at_organization(error, msp_manager_add(msps, organization->msp_config, &msp, error), index, organization->name));
+		return at_organization(error,
+							   fb_fail(error, FB_INVALID_CONFIG,
+									   "an organisation is neither application nor orderer member"),
+							   index, organization->name);
+	FB_TRY(at_organization(error, msp_manager_add(msps, organization->msp_config, &msp, error),
+						   index, organization->name));
 	if (msp_manager_count(msps) == before)
 		return fb_fail(error, FB_INVALID_CONFIG, "MSP id \"%s\" is given twice", msp_id(msp));
 	FB_TRY(at_organization(error, check_msp_id(msp_id(msp), error), index, organization->name));
 	name = organization->name != NULL ? organization->name : msp_id(msp);
-	FB_TRY(at_organization(error, config_check_element_id(fb_bytes_of_text(name), error), index, NULL));
+	FB_TRY(at_organization(error, config_check_element_id(fb_bytes_of_text(name), error), index,
+						   NULL));
 	for (size_t i = 0; i < index; i++)
 	{
 		const char *other = profile->organizations[i].name;
@@ -93,28 +111,38 @@ check_organization(FbAllocator *allocator, const ConfigProfile *profile, size_t 
 		if (strcmp(other != NULL ? other : msp_id(msp_manager_msp(msps, i)), name) == 0)
 			return fb_fail(error, FB_INVALID_CONFIG, "organisation \"%s\" is given twice", name);
 	}
-	return at_organization(error, check_addresses(allocator, profile, organization, error), index, name);
+	return at_organization(error, check_addresses(allocator, profile, organization, error), index,
+						   name);
 }
 
-/* a consenter's certificates must come from the TLS CA of an orderer organisation: others would not let it connect. Its expiry is not asked */
+/*
+ * a consenter's certificates must come from the TLS CA of an orderer organisation: others would not
+ * let it connect. Its expiry is not asked
+ */
 static FbStatus
-check_consenter_issuer(const ConfigProfile *profile, const ConfigConsenter *consenter, FbBytes pem, const char *kind, MspManager *msps,
-					   FbError *error)
+check_consenter_issuer(const ConfigProfile *profile, const ConfigConsenter *consenter, FbBytes pem,
+					   const char *kind, MspManager *msps, FbError *error)
 {
 	CryptoCertificate *certificate;
-	FbStatus	status;
+	FbStatus status;
 
 	FB_TRY(crypto_certificate_parse(pem, &certificate, error));
 	status = FB_INVALID_CERTIFICATE;
 	for (size_t i = 0; i < profile->organizations_count && status != FB_OK; i++)
 		if (profile->organizations[i].orderer)
-			status = msp_check_tls_certificate(msp_manager_msp(msps, i), certificate, crypto_certificate_not_before(certificate) + 1, error);
+			status =
+				msp_check_tls_certificate(msp_manager_msp(msps, i), certificate,
+										  crypto_certificate_not_before(certificate) + 1, error);
 	crypto_certificate_free(certificate);
 	if (status == FB_OK || status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 		return status;
-	fb_fail(error, FB_INVALID_CONFIG, "TLS %s certificate of consenter %s:%u is not issued by an orderer organisation of the channel", kind,
-			consenter->host, consenter->port);
-	fb_error_hint(error, "Its issuer must be among the TLS root certificates of an orderer organisation's MSP.");
+	fb_fail(
+		error, FB_INVALID_CONFIG,
+		"TLS %s certificate of consenter %s:%u is not issued by an orderer organisation of the channel",
+		kind, consenter->host, consenter->port);
+	fb_error_hint(
+		error,
+		"Its issuer must be among the TLS root certificates of an orderer organisation's MSP.");
 	return FB_INVALID_CONFIG;
 }
 
@@ -125,19 +153,26 @@ check_consenters(const ConfigProfile *profile, MspManager *msps, FbError *error)
 	{
 		const ConfigConsenter *consenter = &profile->consenters[i];
 
-		if (consenter->host == NULL || consenter->host[0] == '\0' || consenter->port == 0 || consenter->port > UINT16_MAX)
-			return fb_fail(error, FB_INVALID_CONFIG, "consenter %zu has no host or no valid port", i + 1);
+		if (consenter->host == NULL || consenter->host[0] == '\0' || consenter->port == 0 ||
+			consenter->port > UINT16_MAX)
+			return fb_fail(error, FB_INVALID_CONFIG, "consenter %zu has no host or no valid port",
+						   i + 1);
 		for (size_t k = 0; k < i; k++)
-			if (strcmp(profile->consenters[k].host, consenter->host) == 0 && profile->consenters[k].port == consenter->port)
-				return fb_fail(error, FB_INVALID_CONFIG, "consenter %s:%u is given twice", consenter->host, consenter->port);
+			if (strcmp(profile->consenters[k].host, consenter->host) == 0 &&
+				profile->consenters[k].port == consenter->port)
+				return fb_fail(error, FB_INVALID_CONFIG, "consenter %s:%u is given twice",
+							   consenter->host, consenter->port);
 	}
-	FB_TRY(config_check_raft(&profile->raft, profile->consenters, profile->consenters_count, error));
+	FB_TRY(
+		config_check_raft(&profile->raft, profile->consenters, profile->consenters_count, error));
 	for (size_t i = 0; i < profile->consenters_count; i++)
 	{
 		const ConfigConsenter *consenter = &profile->consenters[i];
 
-		FB_TRY(check_consenter_issuer(profile, consenter, consenter->client_tls_certificate, "client", msps, error));
-		FB_TRY(check_consenter_issuer(profile, consenter, consenter->server_tls_certificate, "server", msps, error));
+		FB_TRY(check_consenter_issuer(profile, consenter, consenter->client_tls_certificate,
+									  "client", msps, error));
+		FB_TRY(check_consenter_issuer(profile, consenter, consenter->server_tls_certificate,
+									  "server", msps, error));
 	}
 	return FB_OK;
 }
@@ -152,12 +187,15 @@ check_acls(const ConfigProfile *profile, FbError *error)
 		if (acl->resource == NULL || acl->policy == NULL || acl->policy[0] == '\0')
 			return fb_fail(error, FB_INVALID_CONFIG, "ACL %zu has no resource or no policy", i + 1);
 		if (config_acl_is_local(acl->resource) != CONFIG_ACCESS_NOT_LOCAL)
-			return fb_fail(error, FB_INVALID_CONFIG, "resource \"%s\" cannot be guarded by a channel", acl->resource);
+			return fb_fail(error, FB_INVALID_CONFIG,
+						   "resource \"%s\" cannot be guarded by a channel", acl->resource);
 		if (!config_acl_is_known(acl->resource))
-			return fb_fail(error, FB_INVALID_CONFIG, "unknown resource \"%s\" in the ACLs", acl->resource);
+			return fb_fail(error, FB_INVALID_CONFIG, "unknown resource \"%s\" in the ACLs",
+						   acl->resource);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(profile->acls[k].resource, acl->resource) == 0)
-				return fb_fail(error, FB_INVALID_CONFIG, "resource \"%s\" is given twice in the ACLs", acl->resource);
+				return fb_fail(error, FB_INVALID_CONFIG,
+							   "resource \"%s\" is given twice in the ACLs", acl->resource);
 	}
 	return FB_OK;
 }
@@ -168,20 +206,27 @@ check_policies(FbAllocator *allocator, const ConfigProfile *profile, FbError *er
 	for (size_t i = 0; i < profile->policies_count; i++)
 	{
 		const ProfilePolicy *policy = &profile->policies[i];
-		FbBytes		value;
-		FbStatus	status;
+		FbBytes value;
+		FbStatus status;
 
 		if (policy->group == NULL || policy->name == NULL || policy->rule == NULL)
-			return fb_fail(error, FB_INVALID_CONFIG, "policy %zu of the profile has no group, name or rule", i + 1);
+			return fb_fail(error, FB_INVALID_CONFIG,
+						   "policy %zu of the profile has no group, name or rule", i + 1);
 		FB_TRY(config_check_element_id(fb_bytes_of_text(policy->name), error));
-		status = policy->implicit_meta ? policy_compile_implicit_meta(allocator, fb_bytes_of_text(policy->rule), &value, error) :
-			policy_compile(allocator, fb_bytes_of_text(policy->rule), &value, NULL, error);
+		status =
+			policy->implicit_meta
+				? policy_compile_implicit_meta(allocator, fb_bytes_of_text(policy->rule), &value,
+											   error)
+				: policy_compile(allocator, fb_bytes_of_text(policy->rule), &value, NULL, error);
 		if (status != FB_OK && error != NULL && error->hint[0] == '\0')
-			fb_error_hint(error, "It is the rule of policy \"%s\" of %s.", policy->name, policy->group);
+			fb_error_hint(error, "It is the rule of policy \"%s\" of %s.", policy->name,
+						  policy->group);
 		FB_TRY(status);
 		for (size_t k = 0; k < i; k++)
-			if (strcmp(profile->policies[k].group, policy->group) == 0 && strcmp(profile->policies[k].name, policy->name) == 0)
-				return fb_fail(error, FB_INVALID_CONFIG, "policy \"%s\" of %s is given twice", policy->name, policy->group);
+			if (strcmp(profile->policies[k].group, policy->group) == 0 &&
+				strcmp(profile->policies[k].name, policy->name) == 0)
+				return fb_fail(error, FB_INVALID_CONFIG, "policy \"%s\" of %s is given twice",
+							   policy->name, policy->group);
 	}
 	return FB_OK;
 }
@@ -190,22 +235,25 @@ static FbStatus
 check_capability(const char *kind, const char *capability, FbError *error)
 {
 	if (capability == NULL || !config_capability_known(kind, capability))
-		return fb_fail(error, FB_INVALID_CONFIG, "unknown %s capability \"%s\"", kind, capability != NULL ? capability : "");
+		return fb_fail(error, FB_INVALID_CONFIG, "unknown %s capability \"%s\"", kind,
+					   capability != NULL ? capability : "");
 	return FB_OK;
 }
 
 static FbStatus
-check_with_msps(FbAllocator *allocator, const ConfigProfile *profile, MspManager *msps, FbError *error)
+check_with_msps(FbAllocator *allocator, const ConfigProfile *profile, MspManager *msps,
+				FbError *error)
 {
-	size_t		orderers_count = 0;
-	size_t		members_count = 0;
+	size_t orderers_count = 0;
+	size_t members_count = 0;
 
 	for (size_t i = 0; i < profile->orderer_addresses_count; i++)
 	{
-		char	   *host;
-		uint16_t	port;
+		char *host;
+		uint16_t port;
 
-		FB_TRY(config_parse_address(allocator, fb_bytes_of_text(profile->orderer_addresses[i]), &host, &port, error));
+		FB_TRY(config_parse_address(allocator, fb_bytes_of_text(profile->orderer_addresses[i]),
+									&host, &port, error));
 	}
 	for (size_t i = 0; i < profile->organizations_count; i++)
 	{
@@ -224,7 +272,7 @@ FbStatus
 config_profile_check(FbAllocator *allocator, const ConfigProfile *profile, FbError *error)
 {
 	MspManager *msps;
-	FbStatus	status;
+	FbStatus status;
 
 	if (profile->channel_id == NULL)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "channel has no name");
@@ -232,8 +280,9 @@ config_profile_check(FbAllocator *allocator, const ConfigProfile *profile, FbErr
 	FB_TRY(check_capability("Channel", profile->channel_capability, error));
 	FB_TRY(check_capability("Orderer", profile->orderer_capability, error));
 	FB_TRY(check_capability("Application", profile->application_capability, error));
-	FB_TRY(config_check_batch(profile->batch_messages_max, profile->batch_bytes_absolute_max, profile->batch_bytes_preferred_max,
-							  profile->batch_timeout_ns, error));
+	FB_TRY(config_check_batch(profile->batch_messages_max, profile->batch_bytes_absolute_max,
+							  profile->batch_bytes_preferred_max, profile->batch_timeout_ns,
+							  error));
 	FB_TRY(check_acls(profile, error));
 	FB_TRY(check_policies(allocator, profile, error));
 	FB_TRY(msp_manager_create(1, allocator, &msps, error));

@@ -1,4 +1,7 @@
-/* access to the decoded tree of a configuration (CFG-2, CFG-3). The gate has sorted all entries by name, each there once, none empty */
+/*
+ * access to the decoded tree of a configuration (CFG-2, CFG-3). The gate has sorted all entries by
+ * name, each there once, none empty
+ */
 #include "core/config/config_internal.h"
 
 #include <stdio.h>
@@ -24,7 +27,7 @@ config_tree_value(const Common__ConfigGroup *group, const char *name)
 static FbStatus
 check_name(const char *name, const char *kind, const char *path, FbError *error)
 {
-	FbStatus	status = config_check_element_id(fb_bytes_of_text(name), error);
+	FbStatus status = config_check_element_id(fb_bytes_of_text(name), error);
 
 	if (status != FB_OK)
 		fb_error_detail(error, "It is the name of a %s in %s.", kind, path);
@@ -35,16 +38,18 @@ FbStatus
 config_tree_check_names(const Common__ConfigGroup *group, const char *path, FbError *error)
 {
 	if (group->n_groups > FB_CONFIG_GROUPS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "%s has %zu sub-groups, more than %d", path, group->n_groups, FB_CONFIG_GROUPS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "%s has %zu sub-groups, more than %d", path,
+					   group->n_groups, FB_CONFIG_GROUPS_MAX);
 	if (group->n_policies > FB_CONFIG_POLICIES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "%s has %zu policies, more than %d", path, group->n_policies, FB_CONFIG_POLICIES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "%s has %zu policies, more than %d", path,
+					   group->n_policies, FB_CONFIG_POLICIES_MAX);
 	for (size_t i = 0; i < group->n_values; i++)
 		FB_TRY(check_name(group->values[i]->key, "value", path, error));
 	for (size_t i = 0; i < group->n_policies; i++)
 		FB_TRY(check_name(group->policies[i]->key, "policy", path, error));
 	for (size_t i = 0; i < group->n_groups; i++)
 	{
-		char		sub_path[FB_ERROR_DETAIL_BYTES]; /* for messages only: cut when very long */
+		char sub_path[FB_ERROR_DETAIL_BYTES]; /* for messages only: cut when very long */
 
 		FB_TRY(check_name(group->groups[i]->key, "group", path, error));
 		snprintf(sub_path, sizeof(sub_path), "%s/%s", path, group->groups[i]->key);
@@ -54,7 +59,8 @@ config_tree_check_names(const Common__ConfigGroup *group, const char *path, FbEr
 }
 
 FbStatus
-config_tree_check_values(const Common__ConfigGroup *group, const char *path, const char *const *names, FbError *error)
+config_tree_check_values(const Common__ConfigGroup *group, const char *path,
+						 const char *const *names, FbError *error)
 {
 	for (size_t i = 0; i < group->n_values; i++)
 	{
@@ -63,19 +69,24 @@ config_tree_check_values(const Common__ConfigGroup *group, const char *path, con
 		while (*name != NULL && strcmp(*name, group->values[i]->key) != 0)
 			name++;
 		if (*name == NULL)
-			return fb_fail(error, FB_INVALID_CONFIG, "unknown value \"%s\" in %s", group->values[i]->key, path);
+			return fb_fail(error, FB_INVALID_CONFIG, "unknown value \"%s\" in %s",
+						   group->values[i]->key, path);
 	}
 	return FB_OK;
 }
 
 FbStatus
-config_tree_unpack(FbAllocator *allocator, const Common__ConfigGroup *group, const char *path, const char *name,
-				   const ProtobufCMessageDescriptor *descriptor, ProtobufCMessage **message, FbError *error)
+config_tree_unpack(FbAllocator *allocator, const Common__ConfigGroup *group, const char *path,
+				   const char *name, const ProtobufCMessageDescriptor *descriptor,
+				   ProtobufCMessage **message, FbError *error)
 {
 	const Common__ConfigValue *value = config_tree_value(group, name);
-	FbStatus	status = proto_unpack(descriptor, value != NULL ? proto_bytes(value->value) : FB_BYTES_EMPTY, allocator, message, error);
+	FbStatus status =
+		proto_unpack(descriptor, value != NULL ? proto_bytes(value->value) : FB_BYTES_EMPTY,
+					 allocator, message, error);
 
 	if (status == FB_MALFORMED_MESSAGE)
-		return fb_fail(error, FB_INVALID_CONFIG, "value \"%s\" in %s is not a %s", name, path, descriptor->short_name);
+		return fb_fail(error, FB_INVALID_CONFIG, "value \"%s\" in %s is not a %s", name, path,
+					   descriptor->short_name);
 	return status;
 }

@@ -1,19 +1,23 @@
 /*
- * update.c: was a configuration transaction made by the rules? (CFG-6; common/configtx/validator.go, Validate; update.go, authorizeUpdate)
+ * update.c: was a configuration transaction made by the rules? (CFG-6;
+ * common/configtx/validator.go, Validate; update.go, authorizeUpdate)
  *
- * A configuration block stops a ledger of this version, which cannot apply it: from then on policies and members may be others. But
- * anybody who gets bytes into a block can write "configuration" over them: a client through an orderer that lies. So a ledger stops only
- * for what the channel itself decided. Such a transaction holds the update that was asked for, with the signatures of those whom the
- * present configuration lets change these elements, and the whole configuration that this update gives. Everything else is no
- * configuration, whoever ordered it.
+ * A configuration block stops a ledger of this version, which cannot apply it: from then on
+ * policies and members may be others. But anybody who gets bytes into a block can write
+ * "configuration" over them: a client through an orderer that lies. So a ledger stops only for what
+ * the channel itself decided. Such a transaction holds the update that was asked for, with the
+ * signatures of those whom the present configuration lets change these elements, and the whole
+ * configuration that this update gives. Everything else is no configuration, whoever ordered it.
  *
- * The present configuration, the update's read set and write set, and the new configuration are trees of the same shape, and are walked
- * together. An element of the write set is a change unless the read set has it in the same version (computeDeltaSet). Fabric flattens
- * the trees into maps by path first; the rules are the same.
+ * The present configuration, the update's read set and write set, and the new configuration are
+ * trees of the same shape, and are walked together. An element of the write set is a change unless
+ * the read set has it in the same version (computeDeltaSet). Fabric flattens the trees into maps by
+ * path first; the rules are the same.
  *
- * One rule more: at least one of the changes is of an element that exists, so that a policy had to be satisfied. Fabric accepts an
- * update that adds elements to no group: nobody has to sign it, and nothing changes but the sequence. No tool makes one, and here
- * any client could stop the ledger with it.
+ * One rule more: at least one of the changes is of an element that exists, so that a policy had to
+ * be satisfied. Fabric accepts an update that adds elements to no group: nobody has to sign it, and
+ * nothing changes but the sequence. No tool makes one, and here any client could stop the ledger
+ * with it.
  */
 #include "core/config/config_internal.h"
 
@@ -22,22 +26,24 @@
 /* a real path has three names of at most 249 bytes; one is kept for each level of a walk */
 #define PATH_BYTES_MAX 2048
 
-/* of administrators; each is verified on every node before anything else of the update is believed */
+/*
+ * of administrators; each is verified on every node before anything else of the update is believed
+ */
 #define SIGNATURES_MAX 1024
 
 typedef struct Update
 {
 	const ConfigBundle *bundle;
 	PolicySignatureSet *signatures;
-	FbError    *error;
-	size_t		authorized_count;
+	FbError *error;
+	size_t authorized_count;
 } Update;
 
 /* one element of a tree, of whichever kind */
 typedef struct Element
 {
-	bool		exists;
-	uint64_t	version;
+	bool exists;
+	uint64_t version;
 	const char *mod_policy;
 } Element;
 
@@ -47,7 +53,7 @@ typedef struct Place
 	const Common__ConfigGroup *present;
 	const Common__ConfigGroup *read;
 	const Common__ConfigGroup *written;
-	char		path[PATH_BYTES_MAX]; /* absolute */
+	char path[PATH_BYTES_MAX]; /* absolute */
 } Place;
 
 static Element
@@ -89,40 +95,52 @@ check_read(Update *update, Element read, Element present, const char *path, cons
 {
 	if (!read.exists || (present.exists && present.version == read.version))
 		return FB_OK;
-	return fb_fail(update->error, FB_INVALID_CONFIG, "the update was made for another version of %s%s%s", path, name[0] != '\0' ? "/" : "", name);
+	return fb_fail(update->error, FB_INVALID_CONFIG,
+				   "the update was made for another version of %s%s%s", path,
+				   name[0] != '\0' ? "/" : "", name);
 }
 
 /* policyForItem: relative to the group that the element is in, or is */
 static const Policy *
 modification_policy(Update *update, const char *mod_policy, const char *path)
 {
-	char		absolute[PATH_BYTES_MAX];
+	char absolute[PATH_BYTES_MAX];
 
 	if (mod_policy[0] == '/')
 		return policy_manager_find(update->bundle->policies, mod_policy);
-	if (mod_policy[0] == '\0' || snprintf(absolute, sizeof(absolute), "%s/%s", path, mod_policy) >= (int) sizeof(absolute))
+	if (mod_policy[0] == '\0' ||
+		snprintf(absolute, sizeof(absolute), "%s/%s", path, mod_policy) >= (int) sizeof(absolute))
 		return NULL;
 	return policy_manager_find(update->bundle->policies, absolute);
 }
 
-/* verifyDeltaSet, for one element; path: of its group, or its own if it is a group, and then name is empty */
+/*
+ * verifyDeltaSet, for one element; path: of its group, or its own if it is a group, and then name
+ * is empty
+ */
 static FbStatus
-check_written(Update *update, Element read, Element written, Element present, const char *path, const char *name)
+check_written(Update *update, Element read, Element written, Element present, const char *path,
+			  const char *name)
 {
-	bool		satisfied = false;
+	bool satisfied = false;
 
 	if (!is_change(read, written))
 		return FB_OK;
 	if (written.mod_policy[0] == '\0')
-		return fb_fail(update->error, FB_INVALID_CONFIG, "the update leaves %s%s%s without mod_policy", path, name[0] != '\0' ? "/" : "", name);
+		return fb_fail(update->error, FB_INVALID_CONFIG,
+					   "the update leaves %s%s%s without mod_policy", path,
+					   name[0] != '\0' ? "/" : "", name);
 	if (!present.exists && written.version == 0)
 		return FB_OK;
 	if (!present.exists || written.version != present.version + 1)
-		return fb_fail(update->error, FB_INVALID_CONFIG, "the update makes another version of %s%s%s than the next one", path,
+		return fb_fail(update->error, FB_INVALID_CONFIG,
+					   "the update makes another version of %s%s%s than the next one", path,
 					   name[0] != '\0' ? "/" : "", name);
-	FB_TRY(policy_evaluate(modification_policy(update, present.mod_policy, path), update->signatures, &satisfied, update->error));
+	FB_TRY(policy_evaluate(modification_policy(update, present.mod_policy, path),
+						   update->signatures, &satisfied, update->error));
 	if (!satisfied)
-		return fb_fail(update->error, FB_POLICY_NOT_SATISFIED, "the update of %s%s%s is not signed as its policy %s wants", path,
+		return fb_fail(update->error, FB_POLICY_NOT_SATISFIED,
+					   "the update of %s%s%s is not signed as its policy %s wants", path,
 					   name[0] != '\0' ? "/" : "", name, present.mod_policy);
 	update->authorized_count++;
 	return FB_OK;
@@ -134,7 +152,8 @@ enter_group(Update *update, const Place *place, const char *name, Place *inner)
 	inner->present = config_tree_group(place->present, name);
 	inner->read = config_tree_group(place->read, name);
 	inner->written = config_tree_group(place->written, name);
-	if (snprintf(inner->path, sizeof(inner->path), "%s/%s", place->path, name) >= (int) sizeof(inner->path))
+	if (snprintf(inner->path, sizeof(inner->path), "%s/%s", place->path, name) >=
+		(int) sizeof(inner->path))
 		return fb_fail(update->error, FB_INVALID_CONFIG, "a path of the update is too long");
 	return FB_OK;
 }
@@ -146,14 +165,16 @@ check_read_group(Update *update, const Place *place)
 
 	FB_TRY(check_read(update, group_element(read), group_element(place->present), place->path, ""));
 	for (size_t i = 0; i < read->n_values; i++)
-		FB_TRY(check_read(update, value_element(read->values[i]->value), value_element(config_tree_value(place->present, read->values[i]->key)),
+		FB_TRY(check_read(update, value_element(read->values[i]->value),
+						  value_element(config_tree_value(place->present, read->values[i]->key)),
 						  place->path, read->values[i]->key));
 	for (size_t i = 0; i < read->n_policies; i++)
-		FB_TRY(check_read(update, policy_element(read->policies[i]->value), policy_element(find_policy(place->present, read->policies[i]->key)),
+		FB_TRY(check_read(update, policy_element(read->policies[i]->value),
+						  policy_element(find_policy(place->present, read->policies[i]->key)),
 						  place->path, read->policies[i]->key));
 	for (size_t i = 0; i < read->n_groups; i++)
 	{
-		Place		inner;
+		Place inner;
 
 		FB_TRY(enter_group(update, place, read->groups[i]->key, &inner));
 		FB_TRY(check_read_group(update, &inner));
@@ -166,24 +187,28 @@ check_written_group(Update *update, const Place *place)
 {
 	const Common__ConfigGroup *written = place->written;
 
-	FB_TRY(check_written(update, group_element(place->read), group_element(written), group_element(place->present), place->path, ""));
+	FB_TRY(check_written(update, group_element(place->read), group_element(written),
+						 group_element(place->present), place->path, ""));
 	for (size_t i = 0; i < written->n_values; i++)
 	{
 		const char *name = written->values[i]->key;
 
-		FB_TRY(check_written(update, value_element(config_tree_value(place->read, name)), value_element(written->values[i]->value),
-							 value_element(config_tree_value(place->present, name)), place->path, name));
+		FB_TRY(check_written(update, value_element(config_tree_value(place->read, name)),
+							 value_element(written->values[i]->value),
+							 value_element(config_tree_value(place->present, name)), place->path,
+							 name));
 	}
 	for (size_t i = 0; i < written->n_policies; i++)
 	{
 		const char *name = written->policies[i]->key;
 
-		FB_TRY(check_written(update, policy_element(find_policy(place->read, name)), policy_element(written->policies[i]->value),
+		FB_TRY(check_written(update, policy_element(find_policy(place->read, name)),
+							 policy_element(written->policies[i]->value),
 							 policy_element(find_policy(place->present, name)), place->path, name));
 	}
 	for (size_t i = 0; i < written->n_groups; i++)
 	{
-		Place		inner;
+		Place inner;
 
 		FB_TRY(enter_group(update, place, written->groups[i]->key, &inner));
 		FB_TRY(check_written_group(update, &inner));
@@ -191,46 +216,52 @@ check_written_group(Update *update, const Place *place)
 	return FB_OK;
 }
 
-/* ---- what the update gives (computeUpdateResult, configMapToConfig): each element is the changed one, or else the present one ---- */
+/* ---- what the update gives (computeUpdateResult, configMapToConfig): each element is the changed
+ * one, or else the present one ---- */
 
 static FbStatus
 differs(Update *update, const char *path, const char *name)
 {
-	return fb_fail(update->error, FB_INVALID_CONFIG, "the new configuration has another %s%s%s than the update gives", path, name[0] != '\0' ? "/" : "",
-				   name);
+	return fb_fail(update->error, FB_INVALID_CONFIG,
+				   "the new configuration has another %s%s%s than the update gives", path,
+				   name[0] != '\0' ? "/" : "", name);
 }
 
 static bool
 same_element(Element expected, Element found)
 {
-	return expected.exists && expected.version == found.version && strcmp(expected.mod_policy, found.mod_policy) == 0;
+	return expected.exists && expected.version == found.version &&
+		   strcmp(expected.mod_policy, found.mod_policy) == 0;
 }
 
 static bool
 same_value(const Common__ConfigValue *expected, const Common__ConfigValue *found)
 {
 	return same_element(value_element(expected), value_element(found)) &&
-		fb_bytes_equal(proto_bytes(expected->value), proto_bytes(found->value));
+		   fb_bytes_equal(proto_bytes(expected->value), proto_bytes(found->value));
 }
 
 static bool
 same_policy(const Common__ConfigPolicy *expected, const Common__ConfigPolicy *found)
 {
-	if (!same_element(policy_element(expected), policy_element(found)) || (expected->policy == NULL) != (found->policy == NULL))
+	if (!same_element(policy_element(expected), policy_element(found)) ||
+		(expected->policy == NULL) != (found->policy == NULL))
 		return false;
-	return expected->policy == NULL ||
-		(expected->policy->type == found->policy->type && fb_bytes_equal(proto_bytes(expected->policy->value), proto_bytes(found->policy->value)));
+	return expected->policy == NULL || (expected->policy->type == found->policy->type &&
+										fb_bytes_equal(proto_bytes(expected->policy->value),
+													   proto_bytes(found->policy->value)));
 }
 
 static FbStatus
 check_result(Update *update, const Place *place, const Common__ConfigGroup *found)
 {
-	bool		changed = is_change(group_element(place->read), group_element(place->written));
+	bool changed = is_change(group_element(place->read), group_element(place->written));
 	const Common__ConfigGroup *expected = changed ? place->written : place->present;
 
 	/* a group decides which elements are in it */
-	if (!same_element(group_element(expected), group_element(found)) || expected->n_values != found->n_values ||
-		expected->n_policies != found->n_policies || expected->n_groups != found->n_groups)
+	if (!same_element(group_element(expected), group_element(found)) ||
+		expected->n_values != found->n_values || expected->n_policies != found->n_policies ||
+		expected->n_groups != found->n_groups)
 		return differs(update, place->path, "");
 	for (size_t i = 0; i < found->n_values; i++)
 	{
@@ -239,7 +270,8 @@ check_result(Update *update, const Place *place, const Common__ConfigGroup *foun
 
 		if (!is_change(value_element(config_tree_value(place->read, name)), value_element(written)))
 			written = config_tree_value(place->present, name);
-		if (config_tree_value(expected, name) == NULL || !same_value(written, found->values[i]->value))
+		if (config_tree_value(expected, name) == NULL ||
+			!same_value(written, found->values[i]->value))
 			return differs(update, place->path, name);
 	}
 	for (size_t i = 0; i < found->n_policies; i++)
@@ -255,7 +287,7 @@ check_result(Update *update, const Place *place, const Common__ConfigGroup *foun
 	for (size_t i = 0; i < found->n_groups; i++)
 	{
 		const char *name = found->groups[i]->key;
-		Place		inner;
+		Place inner;
 
 		if (config_tree_group(expected, name) == NULL)
 			return differs(update, place->path, name);
@@ -268,40 +300,55 @@ check_result(Update *update, const Place *place, const Common__ConfigGroup *foun
 /* ---- the messages ---- */
 
 static FbStatus
-unpack_update(FbAllocator *allocator, const Common__Envelope *envelope, Common__ConfigUpdateEnvelope **signed_update, Common__ConfigUpdate **update,
+unpack_update(FbAllocator *allocator, const Common__Envelope *envelope,
+			  Common__ConfigUpdateEnvelope **signed_update, Common__ConfigUpdate **update,
 			  FbError *error)
 {
 	Common__Payload *payload;
 	Common__ChannelHeader *header;
 
 	if (envelope == NULL)
-		return fb_fail(error, FB_INVALID_CONFIG, "the configuration does not hold the update that it comes from");
-	FB_TRY(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload, error));
+		return fb_fail(error, FB_INVALID_CONFIG,
+					   "the configuration does not hold the update that it comes from");
+	FB_TRY(
+		PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload, error));
 	if (payload->header == NULL)
 		return fb_fail(error, FB_INVALID_CONFIG, "the update of the configuration has no header");
-	FB_TRY(PROTO_UNPACK(common__channel_header, proto_bytes(payload->header->channel_header), allocator, &header, error));
+	FB_TRY(PROTO_UNPACK(common__channel_header, proto_bytes(payload->header->channel_header),
+						allocator, &header, error));
 	if (header->type != COMMON__HEADER_TYPE__CONFIG_UPDATE)
-		return fb_fail(error, FB_INVALID_CONFIG, "the update of the configuration has type %d", (int) header->type);
-	FB_TRY(PROTO_UNPACK(common__config_update_envelope, proto_bytes(payload->data), allocator, signed_update, error));
-	return PROTO_UNPACK(common__config_update, proto_bytes((*signed_update)->config_update), allocator, update, error);
+		return fb_fail(error, FB_INVALID_CONFIG, "the update of the configuration has type %d",
+					   (int) header->type);
+	FB_TRY(PROTO_UNPACK(common__config_update_envelope, proto_bytes(payload->data), allocator,
+						signed_update, error));
+	return PROTO_UNPACK(common__config_update, proto_bytes((*signed_update)->config_update),
+						allocator, update, error);
 }
 
-/* what is signed: signature header, update (protoutil/signeddata.go, ConfigUpdateEnvelopeAsSignedData) */
+/*
+ * what is signed: signature header, update (protoutil/signeddata.go,
+ * ConfigUpdateEnvelopeAsSignedData)
+ */
 static FbStatus
-collect_signatures(Update *update, FbAllocator *allocator, const Common__ConfigUpdateEnvelope *message, PolicyVerify verify, void *verify_context)
+collect_signatures(Update *update, FbAllocator *allocator,
+				   const Common__ConfigUpdateEnvelope *message, PolicyVerify verify,
+				   void *verify_context)
 {
-	PolicySignature *signatures = fb_allocate_array(allocator, message->n_signatures + 1, sizeof(PolicySignature));
+	PolicySignature *signatures =
+		fb_allocate_array(allocator, message->n_signatures + 1, sizeof(PolicySignature));
 
 	if (message->n_signatures > SIGNATURES_MAX)
-		return fb_fail(update->error, FB_INVALID_CONFIG, "the update of the configuration has %zu signatures", message->n_signatures);
+		return fb_fail(update->error, FB_INVALID_CONFIG,
+					   "the update of the configuration has %zu signatures", message->n_signatures);
 	if (signatures == NULL)
 		return fb_out_of_memory(update->error);
 	memset(signatures, 0, (message->n_signatures + 1) * sizeof(PolicySignature));
 	for (size_t i = 0; i < message->n_signatures; i++)
 	{
 		Common__SignatureHeader *header;
-		FbStatus	status = PROTO_UNPACK(common__signature_header, proto_bytes(message->signatures[i]->signature_header), allocator, &header,
-										  update->error);
+		FbStatus status = PROTO_UNPACK(common__signature_header,
+									   proto_bytes(message->signatures[i]->signature_header),
+									   allocator, &header, update->error);
 
 		if (status != FB_OK)
 			return status;
@@ -310,16 +357,17 @@ collect_signatures(Update *update, FbAllocator *allocator, const Common__ConfigU
 		signatures[i].parts[0] = proto_bytes(message->signatures[i]->signature_header);
 		signatures[i].parts[1] = proto_bytes(message->config_update);
 	}
-	return policy_signatures_create(allocator, update->bundle->msps, signatures, message->n_signatures, verify, verify_context, &update->signatures,
-									update->error);
+	return policy_signatures_create(allocator, update->bundle->msps, signatures,
+									message->n_signatures, verify, verify_context,
+									&update->signatures, update->error);
 }
 
 FbStatus
-config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes config_envelope, PolicyVerify verify, void *verify_context,
-					FbError *error)
+config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes config_envelope,
+					PolicyVerify verify, void *verify_context, FbError *error)
 {
-	Update		update = {.bundle = bundle, .error = error};
-	Place		root = {.present = bundle->config->channel_group, .path = "/Channel"};
+	Update update = {.bundle = bundle, .error = error};
+	Place root = {.present = bundle->config->channel_group, .path = "/Channel"};
 	Common__ConfigEnvelope *envelope;
 	Common__ConfigUpdateEnvelope *signed_update = NULL;
 	Common__ConfigUpdate *message = NULL;
@@ -328,10 +376,12 @@ config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes 
 	if (envelope->config == NULL || envelope->config->channel_group == NULL)
 		return fb_fail(error, FB_INVALID_CONFIG, "the configuration is empty");
 	if (envelope->config->sequence != bundle->sequence + 1)
-		return fb_fail(error, FB_INVALID_CONFIG, "the configuration does not follow that of the channel");
+		return fb_fail(error, FB_INVALID_CONFIG,
+					   "the configuration does not follow that of the channel");
 	FB_TRY(unpack_update(allocator, envelope->last_update, &signed_update, &message, error));
 	if (strcmp(message->channel_id, bundle->channel_id) != 0)
-		return fb_fail(error, FB_INVALID_CONFIG, "the update of the configuration is for another channel");
+		return fb_fail(error, FB_INVALID_CONFIG,
+					   "the update of the configuration is for another channel");
 	if (message->write_set == NULL)
 		return fb_fail(error, FB_INVALID_CONFIG, "the update of the configuration is empty");
 	root.read = message->read_set;

@@ -1,6 +1,6 @@
 /*
- * certificate chains: every chain that Go's x509.Certificate.Verify would find (crypto/x509/verify.go), because
- * Fabric counts them
+ * certificate chains: every chain that Go's x509.Certificate.Verify would find
+ * (crypto/x509/verify.go), because Fabric counts them
  */
 #include "core/crypto/crypto_internal.h"
 
@@ -10,25 +10,26 @@
 typedef struct Search
 {
 	const CryptoTrust *trust;
-	int64_t		at;
-	int			signature_checks;
+	int64_t at;
+	int signature_checks;
 	const CryptoCertificate *path[FB_CERTIFICATE_CHAIN_LENGTH_MAX];
-	size_t		length;
-	CryptoChain *chain;			/* the first one found */
-	size_t		chains_count;
-	FbStatus	reason;			/* why the last candidate was refused */
-	FbError		why;
+	size_t length;
+	CryptoChain *chain; /* the first one found */
+	size_t chains_count;
+	FbStatus reason; /* why the last candidate was refused */
+	FbError why;
 } Search;
 
 FbStatus
-crypto_certificate_check_signature(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
-								   FbError *error)
+crypto_certificate_check_signature(const CryptoCertificate *certificate,
+								   const CryptoCertificate *issuer, FbError *error)
 {
-	int			algorithm = X509_get_signature_nid(certificate->x509);
-	int			result = 0;
+	int algorithm = X509_get_signature_nid(certificate->x509);
+	int result = 0;
 
 	if (!signature_algorithm_allowed(algorithm))
-		return fb_fail(error, FB_INVALID_SIGNATURE, "certificate is signed with %s, which is not allowed",
+		return fb_fail(error, FB_INVALID_SIGNATURE,
+					   "certificate is signed with %s, which is not allowed",
 					   algorithm == NID_undef ? "an unknown algorithm" : OBJ_nid2sn(algorithm));
 	/* twice: see crypto_openssl_starved */
 	ERR_clear_error();
@@ -40,17 +41,21 @@ crypto_certificate_check_signature(const CryptoCertificate *certificate, const C
 	}
 	if (result == 1)
 		return FB_OK;
-	return crypto_memory_is_short() ? fb_out_of_memory(error) :
-		fb_fail(error, FB_INVALID_SIGNATURE, "certificate is not signed by \"%s\"", issuer->subject.text);
+	return crypto_memory_is_short()
+			   ? fb_out_of_memory(error)
+			   : fb_fail(error, FB_INVALID_SIGNATURE, "certificate is not signed by \"%s\"",
+						 issuer->subject.text);
 }
 
 static FbStatus
 check_time(const CryptoCertificate *certificate, int64_t at, FbError *error)
 {
 	if (at < certificate->not_before)
-		return fb_fail(error, FB_CERTIFICATE_EXPIRED, "certificate \"%s\" is not yet valid", certificate->subject.text);
+		return fb_fail(error, FB_CERTIFICATE_EXPIRED, "certificate \"%s\" is not yet valid",
+					   certificate->subject.text);
 	if (at > certificate->not_after)
-		return fb_fail(error, FB_CERTIFICATE_EXPIRED, "certificate \"%s\" has expired", certificate->subject.text);
+		return fb_fail(error, FB_CERTIFICATE_EXPIRED, "certificate \"%s\" has expired",
+					   certificate->subject.text);
 	return FB_OK;
 }
 
@@ -58,7 +63,8 @@ static FbStatus
 check_self(const CryptoCertificate *certificate, int64_t at, FbError *error)
 {
 	if (certificate->unknown_critical)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" has an unknown critical extension",
+		return fb_fail(error, FB_INVALID_CERTIFICATE,
+					   "certificate \"%s\" has an unknown critical extension",
 					   certificate->subject.text);
 	return check_time(certificate, at, error);
 }
@@ -67,21 +73,22 @@ check_self(const CryptoCertificate *certificate, int64_t at, FbError *error)
 static FbStatus
 check_name_constraints(const CryptoCertificate *ca, const Search *search, FbError *error)
 {
-	int			critical;
+	int critical;
 	NAME_CONSTRAINTS *constraints;
-	int			result = X509_V_OK;
+	int result = X509_V_OK;
 
 	ERR_clear_error();
 	constraints = X509_get_ext_d2i(ca->x509, NID_name_constraints, &critical, NULL);
 	if (constraints == NULL && critical != -1)
-		result = X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX;	/* it is there, and could not be read */
+		result = X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX; /* it is there, and could not be read */
 	for (size_t i = 0; constraints != NULL && i < search->length && result == X509_V_OK; i++)
 		result = NAME_CONSTRAINTS_check(search->path[i]->x509, constraints);
 	NAME_CONSTRAINTS_free(constraints);
 	if ((crypto_openssl_starved() && result != X509_V_OK) || result == X509_V_ERR_OUT_OF_MEM)
 		return fb_out_of_memory(error);
 	if (result != X509_V_OK)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "name constraints of certificate \"%s\" are violated", ca->subject.text);
+		return fb_fail(error, FB_INVALID_CERTIFICATE,
+					   "name constraints of certificate \"%s\" are violated", ca->subject.text);
 	return FB_OK;
 }
 
@@ -89,10 +96,13 @@ FbStatus
 crypto_certificate_check_may_sign(const CryptoCertificate *certificate, FbError *error)
 {
 	/* version 1 roots have no constraints to ask for */
-	if ((X509_get_version(certificate->x509) == X509_VERSION_3 || certificate->basic_constraints) && !certificate->is_ca)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is not a CA", certificate->subject.text);
+	if ((X509_get_version(certificate->x509) == X509_VERSION_3 || certificate->basic_constraints) &&
+		!certificate->is_ca)
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is not a CA",
+					   certificate->subject.text);
 	if (certificate->key_usage != 0 && !(certificate->key_usage & CRYPTO_USAGE_CERTIFICATE_SIGN))
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" may not sign certificates", certificate->subject.text);
+		return fb_fail(error, FB_INVALID_CERTIFICATE,
+					   "certificate \"%s\" may not sign certificates", certificate->subject.text);
 	return FB_OK;
 }
 
@@ -102,7 +112,7 @@ check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, F
 {
 	const CryptoCertificate *child = search->path[search->length - 1];
 	const char *name = candidate->subject.text;
-	FbStatus	status;
+	FbStatus status;
 
 	FB_TRY(crypto_certificate_check_may_sign(candidate, error));
 	status = crypto_certificate_check_signature(child, candidate, error);
@@ -114,19 +124,22 @@ check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, F
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is not a CA", name);
 	if (candidate->basic_constraints && candidate->path_length >= 0 &&
 		search->length - 1 > (size_t) candidate->path_length)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "chain is longer than certificate \"%s\" allows", name);
+		return fb_fail(error, FB_INVALID_CERTIFICATE,
+					   "chain is longer than certificate \"%s\" allows", name);
 	return check_name_constraints(candidate, search, error);
 }
 
 static bool
 same_key(const CryptoCertificate *a, const CryptoCertificate *b)
 {
-	bool		same;
+	bool same;
 
 	/* EVP_PKEY_eq needs memory for points, and says "no" when there is none */
 	if (a->public_key != NULL || b->public_key != NULL)
-		return a->public_key != NULL && b->public_key != NULL && a->public_key->curve == b->public_key->curve &&
-			fb_bytes_equal(crypto_public_key_point(a->public_key), crypto_public_key_point(b->public_key));
+		return a->public_key != NULL && b->public_key != NULL &&
+			   a->public_key->curve == b->public_key->curve &&
+			   fb_bytes_equal(crypto_public_key_point(a->public_key),
+							  crypto_public_key_point(b->public_key));
 	same = EVP_PKEY_eq(X509_get0_pubkey(a->x509), X509_get0_pubkey(b->x509)) == 1;
 	ERR_clear_error();
 	return same;
@@ -136,32 +149,34 @@ same_key(const CryptoCertificate *a, const CryptoCertificate *b)
 static bool
 already_in_path(const Search *search, const CryptoCertificate *candidate)
 {
-	FbBytes		candidate_names;
-	bool		candidate_has = crypto_certificate_extension(candidate, "2.5.29.17", &candidate_names);
+	FbBytes candidate_names;
+	bool candidate_has = crypto_certificate_extension(candidate, "2.5.29.17", &candidate_names);
 
 	for (size_t i = 0; i < search->length; i++)
 	{
 		const CryptoCertificate *certificate = search->path[i];
-		FbBytes		names;
-		bool		has = crypto_certificate_extension(certificate, "2.5.29.17", &names);
+		FbBytes names;
+		bool has = crypto_certificate_extension(certificate, "2.5.29.17", &names);
 
-		if (same_key(certificate, candidate) && has == candidate_has && fb_bytes_equal(names, candidate_names) &&
-			fb_bytes_equal(crypto_certificate_subject_der(certificate), crypto_certificate_subject_der(candidate)))
+		if (same_key(certificate, candidate) && has == candidate_has &&
+			fb_bytes_equal(names, candidate_names) &&
+			fb_bytes_equal(crypto_certificate_subject_der(certificate),
+						   crypto_certificate_subject_der(candidate)))
 			return true;
 	}
 	return false;
 }
 
 /*
- * Go asks every certificate of a chain that states extended key usages for server authentication, unless told
- * otherwise, and Fabric does not tell
+ * Go asks every certificate of a chain that states extended key usages for server authentication,
+ * unless told otherwise, and Fabric does not tell
  */
 static bool
 extended_usages_allow(const Search *search)
 {
 	for (size_t i = 0; i < search->length; i++)
 	{
-		uint32_t	usage = X509_get_extended_key_usage(search->path[i]->x509);
+		uint32_t usage = X509_get_extended_key_usage(search->path[i]->x509);
 
 		if (usage != UINT32_MAX && (usage & (XKU_SSL_SERVER | XKU_ANYEKU)) == 0)
 			return false;
@@ -174,9 +189,10 @@ path_complete(Search *search)
 {
 	if (!extended_usages_allow(search))
 	{
-		search->reason = fb_fail(&search->why, FB_INVALID_CERTIFICATE,
-								 "extended key usage of certificate \"%s\" or its issuers does not fit",
-								 search->path[0]->subject.text);
+		search->reason =
+			fb_fail(&search->why, FB_INVALID_CERTIFICATE,
+					"extended key usage of certificate \"%s\" or its issuers does not fit",
+					search->path[0]->subject.text);
 		return;
 	}
 	if (search->chains_count++ == 0)
@@ -186,28 +202,31 @@ path_complete(Search *search)
 	}
 }
 
-static FbStatus search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, bool is_root,
-							FbError *error);
+static FbStatus search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count,
+							bool is_root, FbError *error);
 
 static FbStatus
 search_above(Search *search, FbError *error)
 {
 	FB_TRY(search_pool(search, search->trust->roots, search->trust->roots_count, true, error));
-	return search_pool(search, search->trust->intermediates, search->trust->intermediates_count, false, error);
+	return search_pool(search, search->trust->intermediates, search->trust->intermediates_count,
+					   false, error);
 }
 
 static FbStatus
-search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, bool is_root, FbError *error)
+search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, bool is_root,
+			FbError *error)
 {
-	FbBytes		issuer = crypto_certificate_issuer_der(search->path[search->length - 1]);
+	FbBytes issuer = crypto_certificate_issuer_der(search->path[search->length - 1]);
 
 	for (size_t i = 0; i < pool_count; i++)
 	{
 		const CryptoCertificate *candidate = pool[i];
-		bool		seen = false;
-		FbStatus	status;
+		bool seen = false;
+		FbStatus status;
 
-		if (!fb_bytes_equal(crypto_certificate_subject_der(candidate), issuer) || already_in_path(search, candidate))
+		if (!fb_bytes_equal(crypto_certificate_subject_der(candidate), issuer) ||
+			already_in_path(search, candidate))
 			continue;
 		/* a pool is a set */
 		for (size_t k = 0; k < i && !seen; k++)
@@ -215,7 +234,8 @@ search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, b
 		if (seen)
 			continue;
 		if (++search->signature_checks > FB_CHAIN_SIGNATURE_CHECKS_MAX)
-			return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d signature checks for one certificate chain",
+			return fb_fail(error, FB_LIMIT_EXCEEDED,
+						   "more than %d signature checks for one certificate chain",
 						   FB_CHAIN_SIGNATURE_CHECKS_MAX);
 		status = check_issuer(search, candidate, is_root, &search->why);
 		if (status == FB_OUT_OF_MEMORY)
@@ -227,8 +247,9 @@ search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, b
 		}
 		if (search->length == FB_CERTIFICATE_CHAIN_LENGTH_MAX)
 		{
-			search->reason = fb_fail(&search->why, FB_INVALID_CERTIFICATE, "certificate chain is longer than %d",
-									 FB_CERTIFICATE_CHAIN_LENGTH_MAX);
+			search->reason =
+				fb_fail(&search->why, FB_INVALID_CERTIFICATE, "certificate chain is longer than %d",
+						FB_CERTIFICATE_CHAIN_LENGTH_MAX);
 			continue;
 		}
 		search->path[search->length++] = candidate;
@@ -243,12 +264,11 @@ search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, b
 }
 
 FbStatus
-crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust, int64_t at, CryptoChain *chain,
-				  size_t *chains_count,
-				  FbError *error)
+crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust, int64_t at,
+				  CryptoChain *chain, size_t *chains_count, FbError *error)
 {
-	Search		search = {.trust = trust, .at = at, .path = {certificate}, .length = 1, .chain = chain};
-	bool		is_root = false;
+	Search search = {.trust = trust, .at = at, .path = {certificate}, .length = 1, .chain = chain};
+	bool is_root = false;
 
 	*chains_count = 0;
 	chain->length = 0;
@@ -262,7 +282,7 @@ crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust
 		path_complete(&search);
 	else
 	{
-		FbStatus	status = search_above(&search, error);
+		FbStatus status = search_above(&search, error);
 
 		/* chains that were found before the limit count, as in Go */
 		if (status != FB_OK && !(status == FB_LIMIT_EXCEEDED && search.chains_count > 0))

@@ -7,10 +7,10 @@
 
 struct CryptoCrl
 {
-	X509_CRL   *crl;
+	X509_CRL *crl;
 	AUTHORITY_KEYID *aki;
-	FbBytes    *serials;		/* sorted; the bytes lie in crl */
-	size_t		serials_count;
+	FbBytes *serials; /* sorted; the bytes lie in crl */
+	size_t serials_count;
 };
 
 static FbBytes
@@ -31,12 +31,13 @@ static FbStatus
 read_crl(CryptoCrl *crl, FbBytes der, FbError *error)
 {
 	const unsigned char *position = der.data;
-	STACK_OF(X509_REVOKED) *entries;
-	int			critical;
+	STACK_OF(X509_REVOKED) * entries;
+	int critical;
 
 	/*
-	 * OpenSSL 3.2 and later do not report that a list of entries could not grow for want of memory, so one failure does not prove that the bytes are
-	 * malformed. A second one does: if there is still no memory, other allocations fail too, and those are reported.
+	 * OpenSSL 3.2 and later do not report that a list of entries could not grow for want of memory,
+	 * so one failure does not prove that the bytes are malformed. A second one does: if there is
+	 * still no memory, other allocations fail too, and those are reported.
 	 */
 	for (int attempt = 1; attempt <= 2 && crl->crl == NULL; attempt++)
 	{
@@ -56,9 +57,11 @@ read_crl(CryptoCrl *crl, FbBytes der, FbError *error)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < crl->serials_count; i++)
 	{
-		const ASN1_INTEGER *serial = X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(entries, (int) i));
+		const ASN1_INTEGER *serial =
+			X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(entries, (int) i));
 
-		crl->serials[i] = magnitude(fb_bytes(ASN1_STRING_get0_data(serial), ASN1_STRING_length(serial)));
+		crl->serials[i] =
+			magnitude(fb_bytes(ASN1_STRING_get0_data(serial), ASN1_STRING_length(serial)));
 	}
 	qsort(crl->serials, crl->serials_count, sizeof(FbBytes), compare_serials);
 	return FB_OK;
@@ -68,14 +71,14 @@ FbStatus
 crypto_crl_parse(FbBytes pem_or_der, CryptoCrl **crl, FbError *error)
 {
 	static const char *const names[] = {"X509 CRL", NULL};
-	CryptoCrl  *result;
-	FbBytes		der;
-	FbStatus	status;
+	CryptoCrl *result;
+	FbBytes der;
+	FbStatus status;
 
 	*crl = NULL;
 	if (pem_or_der.size > FB_CRL_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "revocation list has %zu bytes, more than %d", pem_or_der.size,
-					   FB_CRL_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "revocation list has %zu bytes, more than %d",
+					   pem_or_der.size, FB_CRL_BYTES_MAX);
 	FB_TRY(pem_read(pem_or_der, names, &der, NULL, NULL, error));
 	if (der.data == NULL)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "no revocation list found");
@@ -120,10 +123,11 @@ crypto_crl_entries_count(const CryptoCrl *crl)
 FbStatus
 crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer, FbError *error)
 {
-	int			result = 0;
+	int result = 0;
 
 	if (!signature_algorithm_allowed(X509_CRL_get_signature_nid(crl->crl)))
-		return fb_fail(error, FB_INVALID_SIGNATURE, "revocation list is signed with an algorithm that is not allowed");
+		return fb_fail(error, FB_INVALID_SIGNATURE,
+					   "revocation list is signed with an algorithm that is not allowed");
 	/* twice: see crypto_openssl_starved */
 	ERR_clear_error();
 	for (int attempt = 0; attempt < 2 && result != 1; attempt++)
@@ -134,14 +138,17 @@ crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer
 	}
 	if (result == 1)
 		return FB_OK;
-	return crypto_memory_is_short() ? fb_out_of_memory(error) :
-		fb_fail(error, FB_INVALID_SIGNATURE, "revocation list is not signed by \"%s\"", issuer->subject.text);
+	return crypto_memory_is_short()
+			   ? fb_out_of_memory(error)
+			   : fb_fail(error, FB_INVALID_SIGNATURE, "revocation list is not signed by \"%s\"",
+						 issuer->subject.text);
 }
 
 bool
 crypto_crl_lists(const CryptoCrl *crl, FbBytes serial)
 {
-	FbBytes		wanted = magnitude(serial);
+	FbBytes wanted = magnitude(serial);
 
-	return bsearch(&wanted, crl->serials, crl->serials_count, sizeof(FbBytes), compare_serials) != NULL;
+	return bsearch(&wanted, crl->serials, crl->serials_count, sizeof(FbBytes), compare_serials) !=
+		   NULL;
 }

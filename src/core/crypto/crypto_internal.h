@@ -15,44 +15,44 @@
 
 struct CryptoPrivateKey
 {
-	EVP_PKEY   *pkey;
+	EVP_PKEY *pkey;
 	CryptoCurve curve;
 };
 
 struct CryptoPublicKey
 {
-	EVP_PKEY   *pkey;
-	EVP_PKEY_CTX *verify_context;	/* ready to verify, reused by every verification */
+	EVP_PKEY *pkey;
+	EVP_PKEY_CTX *verify_context; /* ready to verify, reused by every verification */
 	CryptoCurve curve;
-	uint8_t		point[1 + 2 * CRYPTO_SCALAR_BYTES_MAX];
-	size_t		point_size;
+	uint8_t point[1 + 2 * CRYPTO_SCALAR_BYTES_MAX];
+	size_t point_size;
 };
 
 /* a distinguished name, read */
 typedef struct CryptoDn
 {
-	char	   *text;
-	char	   *common_name;
-	FbBytes    *ous;			/* each in memory of its own */
-	size_t		ous_count;
+	char *text;
+	char *common_name;
+	FbBytes *ous; /* each in memory of its own */
+	size_t ous_count;
 } CryptoDn;
 
 struct CryptoCertificate
 {
-	X509	   *x509;
-	FbBytes		der;			/* all bytes here are heap copies or lie in x509 */
-	CryptoDn	subject;
-	CryptoDn	issuer;
-	FbBytes		serial;
-	int64_t		not_before;
-	int64_t		not_after;
-	FbBytes		ski;
-	FbBytes		aki;
-	bool		basic_constraints;
-	bool		is_ca;
-	int			path_length;	/* -1: no limit */
-	uint32_t	key_usage;
-	bool		unknown_critical; /* has a critical extension that nobody here understands */
+	X509 *x509;
+	FbBytes der; /* all bytes here are heap copies or lie in x509 */
+	CryptoDn subject;
+	CryptoDn issuer;
+	FbBytes serial;
+	int64_t not_before;
+	int64_t not_after;
+	FbBytes ski;
+	FbBytes aki;
+	bool basic_constraints;
+	bool is_ca;
+	int path_length; /* -1: no limit */
+	uint32_t key_usage;
+	bool unknown_critical;		 /* has a critical extension that nobody here understands */
 	CryptoPublicKey *public_key; /* NULL if not ECDSA, or on another curve */
 };
 
@@ -60,25 +60,27 @@ struct CryptoCertificate
 extern FbAllocator crypto_heap;
 
 /*
- * A verdict that was found without memory is none: "not valid" would give a transaction another code than on all other nodes. So whoever is about
- * to say it asks whether OpenSSL ran out of memory since its error queue was empty (which empties it). But OpenSSL does not always leave a word
- * of it there. Where it may not, the question is put once more; and a lasting shortage shows in that a plain allocation fails.
+ * A verdict that was found without memory is none: "not valid" would give a transaction another
+ * code than on all other nodes. So whoever is about to say it asks whether OpenSSL ran out of
+ * memory since its error queue was empty (which empties it). But OpenSSL does not always leave a
+ * word of it there. Where it may not, the question is put once more; and a lasting shortage shows
+ * in that a plain allocation fails.
  */
 extern bool crypto_openssl_starved(void);
 extern bool crypto_memory_is_short(void);
 
 /*
- * fail with status; what OpenSSL says goes into the detail, and its error queue is emptied. Out of memory in OpenSSL
- * becomes FB_OUT_OF_MEMORY
+ * fail with status; what OpenSSL says goes into the detail, and its error queue is emptied. Out of
+ * memory in OpenSSL becomes FB_OUT_OF_MEMORY
  */
-extern FbStatus crypto_openssl_fail(FbError *error, FbStatus status, const char *format,
-									...) __attribute__((format(printf, 3, 4)));
+extern FbStatus crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* ---- der.c ---- */
 
 /*
- * Take one element off the front of *input: its tag and content; strict DER lengths, tag numbers below 31. whole (may
- * be NULL): the element with its header. false if there is none.
+ * Take one element off the front of *input: its tag and content; strict DER lengths, tag numbers
+ * below 31. whole (may be NULL): the element with its header. false if there is none.
  */
 extern bool der_read(FbBytes *input, uint8_t *tag, FbBytes *content, FbBytes *whole);
 extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
@@ -88,43 +90,50 @@ extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
 #define DER_OCTET_STRING 0x04
 #define DER_SEQUENCE 0x30
 
-
 /*
- * A signed structure SEQUENCE { body, algorithm, BIT STRING signature } (certificate, request, revocation list) whose
- * ECDSA signature by a key on curve is made low-S; equal to the input if it is so already.
+ * A signed structure SEQUENCE { body, algorithm, BIT STRING signature } (certificate, request,
+ * revocation list) whose ECDSA signature by a key on curve is made low-S; equal to the input if it
+ * is so already.
  */
-extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBytes *result,
-									FbError *error);
+extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator,
+									FbBytes *result, FbError *error);
 
 /* ---- pem.c ---- */
 
 /*
- * The content of the first PEM block of any type and with any headers, as Go's pem.Decode finds it. *der is in crypto_heap and is the caller's to
- * release; its data is NULL when there is no block. Errors: FB_OUT_OF_MEMORY.
+ * The content of the first PEM block of any type and with any headers, as Go's pem.Decode finds it.
+ * *der is in crypto_heap and is the caller's to release; its data is NULL when there is no block.
+ * Errors: FB_OUT_OF_MEMORY.
  */
 extern FbStatus pem_read_first(FbBytes input, FbBytes *der, FbError *error);
 
 /*
- * The content of the first block without headers with one of the names (a NULL-terminated list), or the input itself when it starts like DER; otherwise
- * as above. found_name, rest (what follows the block) may be NULL. Errors: FB_OUT_OF_MEMORY.
+ * The content of the first block without headers with one of the names (a NULL-terminated list), or
+ * the input itself when it starts like DER; otherwise as above. found_name, rest (what follows the
+ * block) may be NULL. Errors: FB_OUT_OF_MEMORY.
  */
-extern FbStatus pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name,
-						 FbError *error);
-extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem, FbError *error);
+extern FbStatus pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest,
+						 const char **found_name, FbError *error);
+extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem,
+						  FbError *error);
 
 /* ---- ecdsa.c ---- */
 
-/* wrap pkey (a new reference is taken). FB_INVALID_KEY when it is not an uncompressed point on a named curve of CryptoCurve */
+/*
+ * wrap pkey (a new reference is taken). FB_INVALID_KEY when it is not an uncompressed point on a
+ * named curve of CryptoCurve
+ */
 extern FbStatus public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error);
 
 /* ---- alternative_names.c ---- */
 
 /*
- * DNS names and IP addresses as texts. With crypto_heap as allocator, free them with alternative_names_free, also after an
- * error (*list NULL: nothing to free). Errors: FB_LIMIT_EXCEEDED, FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY.
+ * DNS names and IP addresses as texts. With crypto_heap as allocator, free them with
+ * alternative_names_free, also after an error (*list NULL: nothing to free). Errors:
+ * FB_LIMIT_EXCEEDED, FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY.
  */
-extern FbStatus alternative_names_read(const GENERAL_NAMES *names, FbAllocator *allocator, FbBytes **list, size_t *count,
-									   FbError *error);
+extern FbStatus alternative_names_read(const GENERAL_NAMES *names, FbAllocator *allocator,
+									   FbBytes **list, size_t *count, FbError *error);
 extern void alternative_names_free(FbBytes *list, size_t count);
 
 /* ---- name.c ---- */
@@ -137,8 +146,8 @@ extern FbStatus dn_make(const CryptoName *from, X509_NAME **name, FbError *error
 /* ---- issue.c ---- */
 
 /* content of a subject alternative name extension */
-extern FbStatus alternative_names_make(const FbBytes *dns_names, size_t dns_names_count, FbAllocator *allocator,
-									   FbBytes *content, FbError *error);
+extern FbStatus alternative_names_make(const FbBytes *dns_names, size_t dns_names_count,
+									   FbAllocator *allocator, FbBytes *content, FbError *error);
 
 /* ---- x509.c ---- */
 

@@ -5,15 +5,15 @@ bool
 der_read(FbBytes *input, uint8_t *tag, FbBytes *content, FbBytes *whole)
 {
 	const uint8_t *data = input->data;
-	size_t		header = 2;
-	size_t		length;
+	size_t header = 2;
+	size_t length;
 
 	if (input->size < 2 || (data[0] & 0x1f) == 0x1f)
 		return false;
 	length = data[1];
 	if (length >= 0x80)
 	{
-		size_t		count = length & 0x7f;
+		size_t count = length & 0x7f;
 
 		/* four length bytes are more than any limit of ours; zero would be BER's indefinite form */
 		if (count == 0 || count > 4 || input->size < 2 + count)
@@ -44,7 +44,7 @@ der_append(FbBuffer *buffer, uint8_t tag, FbBytes content)
 		fb_buffer_append_byte(buffer, (uint8_t) content.size);
 	else
 	{
-		int			count = 1;
+		int count = 1;
 
 		while (count < (int) sizeof(size_t) && content.size >> (8 * count) != 0)
 			count++;
@@ -56,21 +56,22 @@ der_append(FbBuffer *buffer, uint8_t tag, FbBytes content)
 }
 
 FbStatus
-der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBytes *result, FbError *error)
+der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBytes *result,
+					FbError *error)
 {
-	FbBytes		input = der;
-	FbBytes		inside;
-	FbBytes		body;
-	FbBytes		algorithm;
-	FbBytes		bits;
-	FbBytes		unused;
-	FbBytes		low_s;
-	uint8_t		tag;
-	FbStatus	status;
-	FbBuffer	bit_string;
-	FbBuffer	content;
-	FbBuffer	output;
-	FbBytes		bytes;
+	FbBytes input = der;
+	FbBytes inside;
+	FbBytes body;
+	FbBytes algorithm;
+	FbBytes bits;
+	FbBytes unused;
+	FbBytes low_s;
+	uint8_t tag;
+	FbStatus status;
+	FbBuffer bit_string;
+	FbBuffer content;
+	FbBuffer output;
+	FbBytes bytes;
 
 	if (!der_read(&input, &tag, &inside, NULL) || tag != DER_SEQUENCE || input.size != 0 ||
 		!der_read(&inside, &tag, &unused, &body) || tag != DER_SEQUENCE ||

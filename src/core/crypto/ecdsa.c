@@ -10,32 +10,35 @@
 typedef struct CurveFacts
 {
 	const char *name;
-	const char *group_name;		/* OpenSSL's */
-	size_t		scalar_bytes;
-	uint8_t		order[CRYPTO_SCALAR_BYTES_MAX]; /* of the group, FIPS 186-4 D.1.2, big-endian */
+	const char *group_name; /* OpenSSL's */
+	size_t scalar_bytes;
+	uint8_t order[CRYPTO_SCALAR_BYTES_MAX]; /* of the group, FIPS 186-4 D.1.2, big-endian */
 } CurveFacts;
 
 static const CurveFacts curves[CRYPTO_CURVES_COUNT] = {
-	[CRYPTO_P224] = {"P-224", "secp224r1", 28, {
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x16, 0xa2,
-		0xe0, 0xb8, 0xf0, 0x3e, 0x13, 0xdd, 0x29, 0x45, 0x5c, 0x5c, 0x2a, 0x3d
-	}},
-	[CRYPTO_P256] = {"P-256", "prime256v1", 32, {
-		0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51
-	}},
-	[CRYPTO_P384] = {"P-384", "secp384r1", 48, {
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf,
-		0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73
-	}},
-	[CRYPTO_P521] = {"P-521", "secp521r1", 66, {
-		0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		0xff, 0xfa, 0x51, 0x86, 0x87, 0x83, 0xbf, 0x2f, 0x96, 0x6b, 0x7f, 0xcc, 0x01, 0x48, 0xf7, 0x09,
-		0xa5, 0xd0, 0x3b, 0xb5, 0xc9, 0xb8, 0x89, 0x9c, 0x47, 0xae, 0xbb, 0x6f, 0xb7, 0x1e, 0x91, 0x38,
-		0x64, 0x09
-	}},
+	[CRYPTO_P224] = {"P-224", "secp224r1", 28, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+												0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+												0x16, 0xa2, 0xe0, 0xb8, 0xf0, 0x3e, 0x13,
+												0xdd, 0x29, 0x45, 0x5c, 0x5c, 0x2a, 0x3d}},
+	[CRYPTO_P256] = {"P-256", "prime256v1", 32, {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00,
+												 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+												 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
+												 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51}},
+	[CRYPTO_P384] = {"P-384", "secp384r1", 48, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+												0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+												0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+												0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf,
+												0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a,
+												0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73}},
+	[CRYPTO_P521] = {"P-521",
+					 "secp521r1",
+					 66,
+					 {0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					  0xfa, 0x51, 0x86, 0x87, 0x83, 0xbf, 0x2f, 0x96, 0x6b, 0x7f, 0xcc,
+					  0x01, 0x48, 0xf7, 0x09, 0xa5, 0xd0, 0x3b, 0xb5, 0xc9, 0xb8, 0x89,
+					  0x9c, 0x47, 0xae, 0xbb, 0x6f, 0xb7, 0x1e, 0x91, 0x38, 0x64, 0x09}},
 };
 
 const char *
@@ -62,18 +65,18 @@ curve_order(CryptoCurve curve)
 static bool
 read_scalar(FbBytes *input, CryptoCurve curve, uint8_t *scalar)
 {
-	size_t		size = scalar_size(curve);
-	FbBytes		content;
-	uint8_t		tag;
+	size_t size = scalar_size(curve);
+	FbBytes content;
+	uint8_t tag;
 
 	if (!der_read(input, &tag, &content, NULL) || tag != DER_INTEGER || content.size == 0)
 		return false;
 	if (content.data[0] & 0x80)
-		return false;			/* negative */
+		return false; /* negative */
 	if (content.data[0] == 0)
 	{
 		if (content.size == 1 || !(content.data[1] & 0x80))
-			return false;		/* zero, or not the shortest form */
+			return false; /* zero, or not the shortest form */
 		content = fb_bytes(content.data + 1, content.size - 1);
 	}
 	if (content.size > size)
@@ -84,25 +87,27 @@ read_scalar(FbBytes *input, CryptoCurve curve, uint8_t *scalar)
 }
 
 /*
- * SEQUENCE { r INTEGER, s INTEGER }. Of a certificate's signature this is all there is (crypto/ecdsa, VerifyASN1). Of a message's, bytes behind s or behind the
- * sequence do not matter to Fabric (bccsp/utils/ecdsa.go, UnmarshalECDSASignature; encoding/asn1).
+ * SEQUENCE { r INTEGER, s INTEGER }. Of a certificate's signature this is all there is
+ * (crypto/ecdsa, VerifyASN1). Of a message's, bytes behind s or behind the sequence do not matter
+ * to Fabric (bccsp/utils/ecdsa.go, UnmarshalECDSASignature; encoding/asn1).
  */
 static bool
 read_signature(FbBytes signature, CryptoCurve curve, bool strict, uint8_t *r, uint8_t *s)
 {
-	FbBytes		content;
-	uint8_t		tag;
+	FbBytes content;
+	uint8_t tag;
 
-	return der_read(&signature, &tag, &content, NULL) && tag == DER_SEQUENCE && read_scalar(&content, curve, r) &&
-		read_scalar(&content, curve, s) && (!strict || (signature.size == 0 && content.size == 0));
+	return der_read(&signature, &tag, &content, NULL) && tag == DER_SEQUENCE &&
+		   read_scalar(&content, curve, r) && read_scalar(&content, curve, s) &&
+		   (!strict || (signature.size == 0 && content.size == 0));
 }
 
 /* s <= order / 2, rounded down: the doubled s is below the (odd) order */
 static bool
 is_low_s(const uint8_t *s, CryptoCurve curve)
 {
-	size_t		size = scalar_size(curve);
-	uint8_t		twice[CRYPTO_SCALAR_BYTES_MAX];
+	size_t size = scalar_size(curve);
+	uint8_t twice[CRYPTO_SCALAR_BYTES_MAX];
 
 	if (s[0] & 0x80)
 		return false;
@@ -114,8 +119,8 @@ is_low_s(const uint8_t *s, CryptoCurve curve)
 static size_t
 write_scalar(const uint8_t *scalar, size_t size, uint8_t *out)
 {
-	size_t		zeros = 0;
-	bool		pad;
+	size_t zeros = 0;
+	bool pad;
 
 	while (zeros + 1 < size && scalar[zeros] == 0)
 		zeros++;
@@ -131,9 +136,9 @@ write_scalar(const uint8_t *scalar, size_t size, uint8_t *out)
 static size_t
 write_signature(CryptoCurve curve, const uint8_t *r, const uint8_t *s, uint8_t *out)
 {
-	uint8_t		numbers[CRYPTO_SIGNATURE_BYTES_MAX];
-	size_t		size = write_scalar(r, scalar_size(curve), numbers);
-	size_t		header = 2;
+	uint8_t numbers[CRYPTO_SIGNATURE_BYTES_MAX];
+	size_t size = write_scalar(r, scalar_size(curve), numbers);
+	size_t header = 2;
 
 	size += write_scalar(s, scalar_size(curve), numbers + size);
 	out[0] = DER_SEQUENCE;
@@ -142,19 +147,20 @@ write_signature(CryptoCurve curve, const uint8_t *r, const uint8_t *s, uint8_t *
 		out[1] = 0x81;
 		header = 3;
 	}
-	out[header - 1] = (uint8_t) size;	/* at most 136 */
+	out[header - 1] = (uint8_t) size; /* at most 136 */
 	memcpy(out + header, numbers, size);
 	return header + size;
 }
 
 FbStatus
-crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *allocator, FbBytes *low_s, FbError *error)
+crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *allocator,
+						  FbBytes *low_s, FbError *error)
 {
-	uint8_t		r[CRYPTO_SCALAR_BYTES_MAX];
-	uint8_t		s[CRYPTO_SCALAR_BYTES_MAX];
-	uint8_t		out[CRYPTO_SIGNATURE_BYTES_MAX];
+	uint8_t r[CRYPTO_SCALAR_BYTES_MAX];
+	uint8_t s[CRYPTO_SCALAR_BYTES_MAX];
+	uint8_t out[CRYPTO_SIGNATURE_BYTES_MAX];
 	const uint8_t *order = curve_order(curve);
-	int			borrow = 0;
+	int borrow = 0;
 
 	if (!read_signature(signature, curve, true, r, s))
 		return fb_fail(error, FB_INVALID_SIGNATURE, "malformed ECDSA signature");
@@ -162,7 +168,7 @@ crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *all
 	{
 		for (size_t i = scalar_size(curve); i-- > 0;)
 		{
-			int			difference = order[i] - s[i] - borrow;
+			int difference = order[i] - s[i] - borrow;
 
 			borrow = difference < 0;
 			s[i] = (uint8_t) difference;
@@ -173,16 +179,20 @@ crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *all
 
 /* ---- keys ---- */
 
-/* only keys with the name of their curve: parameters spelled out are refused, as Go does. kind: "public key", ... */
+/*
+ * only keys with the name of their curve: parameters spelled out are refused, as Go does. kind:
+ * "public key", ...
+ */
 static FbStatus
 key_curve(const EVP_PKEY *pkey, CryptoCurve *curve, const char *kind, FbError *error)
 {
-	char		name[64] = "";
-	size_t		size;
+	char name[64] = "";
+	size_t size;
 
 	ERR_clear_error();
 	if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_EC ||
-		EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING, name, sizeof(name), &size) != 1 ||
+		EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING, name, sizeof(name),
+									   &size) != 1 ||
 		strcmp(name, OSSL_PKEY_EC_ENCODING_GROUP) != 0 ||
 		EVP_PKEY_get_group_name(pkey, name, sizeof(name), &size) != 1)
 	{
@@ -196,7 +206,8 @@ key_curve(const EVP_PKEY *pkey, CryptoCurve *curve, const char *kind, FbError *e
 			*curve = (CryptoCurve) i;
 			return FB_OK;
 		}
-	return fb_fail(error, FB_INVALID_KEY, "%s is not an ECDSA key on P-224, P-256, P-384 or P-521", kind);
+	return fb_fail(error, FB_INVALID_KEY, "%s is not an ECDSA key on P-224, P-256, P-384 or P-521",
+				   kind);
 }
 
 FbStatus
@@ -213,18 +224,21 @@ public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error)
 	key->curve = curve;
 	EVP_PKEY_up_ref(pkey);
 	key->pkey = pkey;
-	if (EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, key->point, sizeof(key->point),
-										&key->point_size) != 1 ||
-		key->point_size != 1 + 2 * scalar_size(curve) || key->point[0] != POINT_CONVERSION_UNCOMPRESSED)
+	if (EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, key->point,
+										sizeof(key->point), &key->point_size) != 1 ||
+		key->point_size != 1 + 2 * scalar_size(curve) ||
+		key->point[0] != POINT_CONVERSION_UNCOMPRESSED)
 	{
 		crypto_public_key_free(key);
-		return crypto_openssl_fail(error, FB_INVALID_KEY, "public key is not an uncompressed point");
+		return crypto_openssl_fail(error, FB_INVALID_KEY,
+								   "public key is not an uncompressed point");
 	}
 	key->verify_context = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
 	if (key->verify_context == NULL || EVP_PKEY_verify_init(key->verify_context) != 1)
 	{
 		crypto_public_key_free(key);
-		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not prepare signature verification");
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE,
+								   "could not prepare signature verification");
 	}
 	*public_key = key;
 	return FB_OK;
@@ -244,13 +258,13 @@ FbStatus
 crypto_public_key_parse(FbBytes spki_der, CryptoPublicKey **public_key, FbError *error)
 {
 	const unsigned char *position = spki_der.data;
-	EVP_PKEY   *pkey;
-	FbStatus	status;
+	EVP_PKEY *pkey;
+	FbStatus status;
 
 	*public_key = NULL;
 	if (spki_der.size > FB_CERTIFICATE_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "public key has %zu bytes, more than %d", spki_der.size,
-					   FB_CERTIFICATE_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "public key has %zu bytes, more than %d",
+					   spki_der.size, FB_CERTIFICATE_BYTES_MAX);
 	pkey = d2i_PUBKEY(NULL, &position, (long) spki_der.size);
 	if (pkey == NULL || position != spki_der.data + spki_der.size)
 	{
@@ -287,7 +301,7 @@ private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
 	CryptoPrivateKey *result;
 	EVP_PKEY_CTX *check = NULL;
 	CryptoCurve curve;
-	FbStatus	status = key_curve(pkey, &curve, "private key", error);
+	FbStatus status = key_curve(pkey, &curve, "private key", error);
 
 	*key = NULL;
 	if (status != FB_OK)
@@ -319,7 +333,7 @@ private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
 FbStatus
 crypto_private_key_generate(CryptoCurve curve, CryptoPrivateKey **key, FbError *error)
 {
-	EVP_PKEY   *pkey = EVP_EC_gen(curves[curve].name);
+	EVP_PKEY *pkey = EVP_EC_gen(curves[curve].name);
 
 	*key = NULL;
 	if (pkey == NULL)
@@ -333,8 +347,8 @@ crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error)
 	static const char *const names[] = {"PRIVATE KEY", "EC PRIVATE KEY", NULL};
 	const unsigned char *position;
 	const char *name = NULL;
-	FbBytes		der;
-	EVP_PKEY   *pkey = NULL;
+	FbBytes der;
+	EVP_PKEY *pkey = NULL;
 
 	*key = NULL;
 	if (pem.size > FB_CERTIFICATE_BYTES_MAX)
@@ -369,14 +383,16 @@ crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error)
 }
 
 FbStatus
-crypto_private_key_pem(const CryptoPrivateKey *key, FbAllocator *allocator, FbBytes *pem, FbError *error)
+crypto_private_key_pem(const CryptoPrivateKey *key, FbAllocator *allocator, FbBytes *pem,
+					   FbError *error)
 {
-	BIO		   *bio = BIO_new(BIO_s_mem());
-	FbStatus	status;
-	char	   *data;
-	long		size;
+	BIO *bio = BIO_new(BIO_s_mem());
+	FbStatus status;
+	char *data;
+	long size;
 
-	if (bio == NULL || PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) != 1)
+	if (bio == NULL ||
+		PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) != 1)
 	{
 		BIO_free(bio);
 		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not write the private key");
@@ -392,8 +408,8 @@ FbStatus
 crypto_private_key_public(const CryptoPrivateKey *key, CryptoPublicKey **public_key, FbError *error)
 {
 	unsigned char *spki = NULL;
-	int			size = i2d_PUBKEY(key->pkey, &spki);
-	FbStatus	status;
+	int size = i2d_PUBKEY(key->pkey, &spki);
+	FbStatus status;
 
 	*public_key = NULL;
 	if (size <= 0)
@@ -407,7 +423,7 @@ crypto_private_key_public(const CryptoPrivateKey *key, CryptoPublicKey **public_
 bool
 crypto_private_key_matches(const CryptoPrivateKey *key, const CryptoPublicKey *public_key)
 {
-	bool		matches = public_key != NULL && EVP_PKEY_eq(key->pkey, public_key->pkey) == 1;
+	bool matches = public_key != NULL && EVP_PKEY_eq(key->pkey, public_key->pkey) == 1;
 
 	ERR_clear_error();
 	return matches;
@@ -418,24 +434,24 @@ crypto_private_key_free(CryptoPrivateKey *key)
 {
 	if (key == NULL)
 		return;
-	EVP_PKEY_free(key->pkey);	/* wipes the secret */
+	EVP_PKEY_free(key->pkey); /* wipes the secret */
 	fb_release(&crypto_heap, key);
 }
 
 /* ---- sign and verify ---- */
 
 FbStatus
-crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t digest[CRYPTO_SHA256_BYTES], FbAllocator *allocator,
-				   FbBytes *signature, FbError *error)
+crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t digest[CRYPTO_SHA256_BYTES],
+				   FbAllocator *allocator, FbBytes *signature, FbError *error)
 {
 	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
-	uint8_t		made[CRYPTO_SIGNATURE_BYTES_MAX];
-	size_t		size = sizeof(made);
-	bool		done;
+	uint8_t made[CRYPTO_SIGNATURE_BYTES_MAX];
+	size_t size = sizeof(made);
+	bool done;
 
 	*signature = FB_BYTES_EMPTY;
 	done = context != NULL && EVP_PKEY_sign_init(context) == 1 &&
-		EVP_PKEY_sign(context, made, &size, digest, CRYPTO_SHA256_BYTES) == 1;
+		   EVP_PKEY_sign(context, made, &size, digest, CRYPTO_SHA256_BYTES) == 1;
 	EVP_PKEY_CTX_free(context);
 	if (!done)
 		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not sign");
@@ -443,17 +459,19 @@ crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t digest[CRYPTO_SHA2
 }
 
 FbStatus
-crypto_sign(const CryptoPrivateKey *key, FbBytes message, FbAllocator *allocator, FbBytes *signature, FbError *error)
+crypto_sign(const CryptoPrivateKey *key, FbBytes message, FbAllocator *allocator,
+			FbBytes *signature, FbError *error)
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 
 	crypto_sha256(message, digest);
 	return crypto_sign_digest(key, digest, allocator, signature, error);
 }
 
 /*
- * Was it the point at infinity that stopped a verification? OpenSSL reports it like a failure of its own, but the signature makes it: whoever
- * has the private key can make one such for any message. It is a wrong signature (FIPS 186-4 6.4.2, as Go has it), and no node may stop at it.
+ * Was it the point at infinity that stopped a verification? OpenSSL reports it like a failure of
+ * its own, but the signature makes it: whoever has the private key can make one such for any
+ * message. It is a wrong signature (FIPS 186-4 6.4.2, as Go has it), and no node may stop at it.
  */
 static bool
 sum_is_infinity(unsigned long code)
@@ -462,20 +480,21 @@ sum_is_infinity(unsigned long code)
 }
 
 FbStatus
-crypto_verify_digest(const CryptoPublicKey *public_key, const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature,
-					 FbError *error)
+crypto_verify_digest(const CryptoPublicKey *public_key, const uint8_t digest[CRYPTO_SHA256_BYTES],
+					 FbBytes signature, FbError *error)
 {
-	uint8_t		r[CRYPTO_SCALAR_BYTES_MAX];
-	uint8_t		s[CRYPTO_SCALAR_BYTES_MAX];
-	uint8_t		numbers[CRYPTO_SIGNATURE_BYTES_MAX];
-	int			result;
+	uint8_t r[CRYPTO_SCALAR_BYTES_MAX];
+	uint8_t s[CRYPTO_SCALAR_BYTES_MAX];
+	uint8_t numbers[CRYPTO_SIGNATURE_BYTES_MAX];
+	int result;
 
 	if (!read_signature(signature, public_key->curve, false, r, s))
 		return fb_fail(error, FB_INVALID_SIGNATURE, "malformed ECDSA signature");
 	if (!is_low_s(s, public_key->curve))
 		return fb_fail(error, FB_INVALID_SIGNATURE, "ECDSA signature has a high S value");
 	ERR_clear_error();
-	result = EVP_PKEY_verify(public_key->verify_context, numbers, write_signature(public_key->curve, r, s, numbers), digest,
+	result = EVP_PKEY_verify(public_key->verify_context, numbers,
+							 write_signature(public_key->curve, r, s, numbers), digest,
 							 CRYPTO_SHA256_BYTES);
 	if (result < 0 && !sum_is_infinity(ERR_peek_error()))
 		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not verify a signature");
@@ -494,10 +513,10 @@ crypto_verify(const CryptoPublicKey *public_key, FbBytes message, FbBytes signat
 }
 
 FbStatus
-crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count, FbBytes signature,
-					FbError *error)
+crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, size_t parts_count,
+					FbBytes signature, FbError *error)
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 
 	crypto_sha256_parts(parts, parts_count, digest);
 	return crypto_verify_digest(public_key, digest, signature, error);

@@ -1,9 +1,9 @@
 /* SHA-256, random bytes, wiping, and the room's own memory and error reporting */
 
 /*
- * The low-level SHA-256 functions are marked deprecated since OpenSSL 3.0 in favour of EVP, but they are the only
- * ones which neither allocate nor fail, and for short inputs they are several times faster (no look-up of a provider
- * for each hash).
+ * The low-level SHA-256 functions are marked deprecated since OpenSSL 3.0 in favour of EVP, but
+ * they are the only ones which neither allocate nor fail, and for short inputs they are several
+ * times faster (no look-up of a provider for each hash).
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
@@ -58,7 +58,7 @@ crypto_random(uint8_t *out, size_t size, FbError *error)
 {
 	while (size > 0)
 	{
-		int			portion = size > 65536 ? 65536 : (int) size;
+		int portion = size > 65536 ? 65536 : (int) size;
 
 		if (RAND_bytes(out, portion) != 1)
 			return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not generate random bytes");
@@ -92,7 +92,7 @@ FbAllocator crypto_heap = {heap_allocate, heap_release};
 bool
 crypto_openssl_starved(void)
 {
-	bool		starved = false;
+	bool starved = false;
 	unsigned long code;
 
 	/* the failure is seldom the last entry: each caller in OpenSSL adds its own */
@@ -105,7 +105,7 @@ bool
 crypto_memory_is_short(void)
 {
 	/* more than any structure of a certificate */
-	void	   *probe = OPENSSL_malloc(65536);
+	void *probe = OPENSSL_malloc(65536);
 
 	OPENSSL_free(probe);
 	ERR_clear_error();
@@ -116,9 +116,9 @@ FbStatus
 crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...)
 {
 	unsigned long code = ERR_peek_last_error();
-	char		message[FB_ERROR_MESSAGE_BYTES];
-	char		reason[256];
-	va_list		arguments;
+	char message[FB_ERROR_MESSAGE_BYTES];
+	char reason[256];
+	va_list arguments;
 
 	if (crypto_openssl_starved())
 		return fb_out_of_memory(error);

@@ -1,19 +1,21 @@
-/* distinguished names: read as Go's pkix.Name, printed as Fabric's cid library prints them, and made */
+/*
+ * distinguished names: read as Go's pkix.Name, printed as Fabric's cid library prints them, and
+ * made
+ */
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/err.h>
 
 /*
- * the attributes that Go knows, in the order of pkix.Name.ToRDNSequence; a list is one multi-valued element of the
- * name, otherwise the last one counts
+ * the attributes that Go knows, in the order of pkix.Name.ToRDNSequence; a list is one multi-valued
+ * element of the name, otherwise the last one counts
  */
 static const struct
 {
-	int			nid;
+	int nid;
 	const char *name;
-	bool		list;
-}			known_attributes[] =
-{
+	bool list;
+} known_attributes[] = {
 	{NID_countryName, "C", true},
 	{NID_stateOrProvinceName, "ST", true},
 	{NID_localityName, "L", true},
@@ -35,15 +37,18 @@ static FbStatus
 entry_value(const X509_NAME *name, int index, FbBytes *value, FbError *error)
 {
 	unsigned char *text = NULL;
-	int			size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index)));
-	FbStatus	status;
+	int size =
+		ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index)));
+	FbStatus status;
 
 	*value = FB_BYTES_EMPTY;
 	if (size < 0)
-		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "unreadable attribute in a distinguished name");
+		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE,
+								   "unreadable attribute in a distinguished name");
 	/* a zero would cut the name short wherever it is a C string */
 	if (memchr(text, '\0', size) != NULL || !fb_utf8_valid(fb_bytes(text, size)))
-		status = fb_fail(error, FB_INVALID_CERTIFICATE, "invalid character in a distinguished name");
+		status =
+			fb_fail(error, FB_INVALID_CERTIFICATE, "invalid character in a distinguished name");
 	else
 		status = fb_bytes_copy(&crypto_heap, fb_bytes(text, size), value, error);
 	OPENSSL_free(text);
@@ -55,9 +60,10 @@ append_escaped(FbBuffer *buffer, FbBytes value)
 {
 	for (size_t i = 0; i < value.size; i++)
 	{
-		uint8_t		c = value.data[i];
+		uint8_t c = value.data[i];
 
-		if ((i == 0 && (c == ' ' || c == '#')) || (i == value.size - 1 && c == ' ') || strchr(",+\"\\<>;", c) != NULL)
+		if ((i == 0 && (c == ' ' || c == '#')) || (i == value.size - 1 && c == ' ') ||
+			strchr(",+\"\\<>;", c) != NULL)
 			fb_buffer_append_byte(buffer, '\\');
 		fb_buffer_append_byte(buffer, c);
 	}
@@ -65,19 +71,22 @@ append_escaped(FbBuffer *buffer, FbBytes value)
 
 /* all values of one known attribute, joined by '+' */
 static void
-append_attribute(FbBuffer *buffer, const X509_NAME *name, const FbBytes *values, int count, size_t known)
+append_attribute(FbBuffer *buffer, const X509_NAME *name, const FbBytes *values, int count,
+				 size_t known)
 {
-	bool		any = false;
-	int			last = -1;
+	bool any = false;
+	int last = -1;
 
 	for (int i = 0; i < count; i++)
-		if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(name, i))) == known_attributes[known].nid)
+		if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(name, i))) ==
+			known_attributes[known].nid)
 			last = i;
 	if (last < 0 || (!known_attributes[known].list && values[last].size == 0))
 		return;
 	for (int i = 0; i <= last; i++)
 	{
-		if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(name, i))) != known_attributes[known].nid ||
+		if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(name, i))) !=
+				known_attributes[known].nid ||
 			(!known_attributes[known].list && i != last))
 			continue;
 		if (any)
@@ -94,16 +103,16 @@ append_attribute(FbBuffer *buffer, const X509_NAME *name, const FbBytes *values,
 static FbStatus
 dn_fill(const X509_NAME *name, CryptoDn *dn, FbBytes *values, int count, FbError *error)
 {
-	FbBuffer	buffer;
-	FbBytes		text;
-	FbStatus	status;
-	FbBytes		common_name = FB_BYTES_EMPTY;
+	FbBuffer buffer;
+	FbBytes text;
+	FbStatus status;
+	FbBytes common_name = FB_BYTES_EMPTY;
 
 	for (int i = 0; i < count; i++)
 		FB_TRY(entry_value(name, i, &values[i], error));
 	for (int i = 0; i < count; i++)
 	{
-		int			nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(name, i)));
+		int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(name, i)));
 
 		if (nid == NID_commonName)
 			common_name = values[i];
@@ -111,15 +120,16 @@ dn_fill(const X509_NAME *name, CryptoDn *dn, FbBytes *values, int count, FbError
 			dn->ous_count++;
 	}
 	if (dn->ous_count > FB_CERTIFICATE_OUS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has more than %d organizational units",
-					   FB_CERTIFICATE_OUS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED,
+					   "certificate has more than %d organizational units", FB_CERTIFICATE_OUS_MAX);
 	dn->common_name = fb_text_copy(&crypto_heap, common_name);
 	dn->ous = fb_allocate_array(&crypto_heap, dn->ous_count, sizeof(FbBytes));
 	if (dn->common_name == NULL || dn->ous == NULL)
 		return fb_out_of_memory(error);
 	for (int i = 0, next = 0; i < count; i++)
 	{
-		if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(name, i))) == NID_organizationalUnitName)
+		if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(name, i))) ==
+			NID_organizationalUnitName)
 			FB_TRY(fb_bytes_copy(&crypto_heap, values[i], &dn->ous[next++], error));
 	}
 
@@ -141,13 +151,14 @@ dn_fill(const X509_NAME *name, CryptoDn *dn, FbBytes *values, int count, FbError
 FbStatus
 dn_read(const X509_NAME *name, CryptoDn *dn, FbError *error)
 {
-	int			count = X509_NAME_entry_count(name);
-	FbBytes    *values;
-	FbStatus	status;
+	int count = X509_NAME_entry_count(name);
+	FbBytes *values;
+	FbStatus status;
 
 	memset(dn, 0, sizeof(*dn));
 	if (count > NAME_ENTRIES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "distinguished name has more than %d attributes", NAME_ENTRIES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "distinguished name has more than %d attributes",
+					   NAME_ENTRIES_MAX);
 	values = fb_allocate_array(&crypto_heap, count, sizeof(FbBytes));
 	if (values == NULL)
 		return fb_out_of_memory(error);
@@ -172,27 +183,26 @@ dn_free(CryptoDn *dn)
 }
 
 FbStatus
-crypto_certificate_name(const CryptoCertificate *certificate, FbAllocator *allocator, CryptoName *name, FbError *error)
+crypto_certificate_name(const CryptoCertificate *certificate, FbAllocator *allocator,
+						CryptoName *name, FbError *error)
 {
 	const X509_NAME *subject = X509_get_subject_name(certificate->x509);
 	const struct
 	{
-		int			nid;
-		FbBytes    *value;
-	}			parts[] = {
-		{NID_countryName, &name->country},
-		{NID_stateOrProvinceName, &name->province},
-		{NID_localityName, &name->locality},
-		{NID_organizationName, &name->organization},
+		int nid;
+		FbBytes *value;
+	} parts[] = {
+		{NID_countryName, &name->country},	  {NID_stateOrProvinceName, &name->province},
+		{NID_localityName, &name->locality},  {NID_organizationName, &name->organization},
 		{NID_commonName, &name->common_name},
 	};
 
 	memset(name, 0, sizeof(*name));
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 	{
-		int			at = X509_NAME_get_index_by_NID((X509_NAME *) subject, parts[i].nid, -1);
-		FbBytes		value;
-		FbStatus	status;
+		int at = X509_NAME_get_index_by_NID((X509_NAME *) subject, parts[i].nid, -1);
+		FbBytes value;
+		FbStatus status;
 
 		if (at < 0)
 			continue;
@@ -209,11 +219,14 @@ add_entry(X509_NAME *name, int nid, FbBytes value, FbError *error)
 {
 	if (value.size == 0)
 		return FB_OK;
-	if (memchr(value.data, '\0', value.size) != NULL || !fb_utf8_valid(value) || value.size > INT16_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "invalid text in attribute %s of a distinguished name",
-					   OBJ_nid2sn(nid));
-	if (X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, value.data, (int) value.size, -1, 0) != 1)
-		return crypto_openssl_fail(error, FB_INVALID_ARGUMENT, "invalid value of attribute %s in a distinguished name",
+	if (memchr(value.data, '\0', value.size) != NULL || !fb_utf8_valid(value) ||
+		value.size > INT16_MAX)
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "invalid text in attribute %s of a distinguished name", OBJ_nid2sn(nid));
+	if (X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, value.data, (int) value.size, -1, 0) !=
+		1)
+		return crypto_openssl_fail(error, FB_INVALID_ARGUMENT,
+								   "invalid value of attribute %s in a distinguished name",
 								   OBJ_nid2sn(nid));
 	return FB_OK;
 }
@@ -226,7 +239,8 @@ add_entries(X509_NAME *name, const CryptoName *from, FbError *error)
 	FB_TRY(add_entry(name, NID_localityName, from->locality, error));
 	FB_TRY(add_entry(name, NID_organizationName, from->organization, error));
 	if (from->ous_count > FB_CERTIFICATE_OUS_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "more than %d organizational units", FB_CERTIFICATE_OUS_MAX);
+		return fb_fail(error, FB_INVALID_ARGUMENT, "more than %d organizational units",
+					   FB_CERTIFICATE_OUS_MAX);
 	for (size_t i = 0; i < from->ous_count; i++)
 		FB_TRY(add_entry(name, NID_organizationalUnitName, from->ous[i], error));
 	FB_TRY(add_entry(name, NID_commonName, from->common_name, error));
@@ -238,7 +252,7 @@ add_entries(X509_NAME *name, const CryptoName *from, FbError *error)
 FbStatus
 dn_make(const CryptoName *from, X509_NAME **name, FbError *error)
 {
-	FbStatus	status;
+	FbStatus status;
 
 	*name = X509_NAME_new();
 	if (*name == NULL)

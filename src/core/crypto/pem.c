@@ -1,15 +1,19 @@
 /*
- * pem: text around DER, read exactly as Go's encoding/pem reads it (pem.go, Decode; encoding/base64, StdEncoding), because every Fabric peer decides with
- * it whether a creator or an endorser has a certificate, and which.
+ * pem: text around DER, read exactly as Go's encoding/pem reads it (pem.go, Decode;
+ * encoding/base64, StdEncoding), because every Fabric peer decides with it whether a creator or an
+ * endorser has a certificate, and which.
  *
- * A block begins at the start of the input or of a line with "-----BEGIN ", type and "-----", and nothing else but blanks and tabs on that line. Lines with
- * a colon follow: headers, which mean nothing here. The content ends at the next line that begins with "-----END "; after it come the same type, "-----"
- * and a rest of the line that is blank. Lines end with LF or CRLF. In the content blanks, tabs, CR and LF are skipped; what remains is base64 with its
- * padding, of any line length, unused bits of the last digit ignored. A block that breaks a rule is no block, and the search goes on behind its
- * first lines; text around blocks is ignored. OpenSSL's reader differs in most of these points, so it is not used.
+ * A block begins at the start of the input or of a line with "-----BEGIN ", type and "-----", and
+ * nothing else but blanks and tabs on that line. Lines with a colon follow: headers, which mean
+ * nothing here. The content ends at the next line that begins with "-----END "; after it come the
+ * same type, "-----" and a rest of the line that is blank. Lines end with LF or CRLF. In the
+ * content blanks, tabs, CR and LF are skipped; what remains is base64 with its padding, of any line
+ * length, unused bits of the last digit ignored. A block that breaks a rule is no block, and the
+ * search goes on behind its first lines; text around blocks is ignored. OpenSSL's reader differs in
+ * most of these points, so it is not used.
  *
- * No allocation but for the content found; linear in the size of the input times the number of BEGIN lines without an END of their own, and the
- * callers' limits keep inputs small.
+ * No allocation but for the content found; linear in the size of the input times the number of
+ * BEGIN lines without an END of their own, and the callers' limits keep inputs small.
  */
 #include "core/crypto/crypto_internal.h"
 
@@ -29,7 +33,8 @@ has_prefix(FbBytes bytes, FbBytes prefix)
 static bool
 has_suffix(FbBytes bytes, FbBytes suffix)
 {
-	return bytes.size >= suffix.size && memcmp(bytes.data + bytes.size - suffix.size, suffix.data, suffix.size) == 0;
+	return bytes.size >= suffix.size &&
+		   memcmp(bytes.data + bytes.size - suffix.size, suffix.data, suffix.size) == 0;
 }
 
 static FbBytes
@@ -60,8 +65,8 @@ static FbBytes
 take_line(FbBytes *rest)
 {
 	const uint8_t *newline = rest->size == 0 ? NULL : memchr(rest->data, '\n', rest->size);
-	size_t		end = newline == NULL ? rest->size : (size_t) (newline - rest->data);
-	FbBytes		line = fb_bytes(rest->data, end);
+	size_t end = newline == NULL ? rest->size : (size_t) (newline - rest->data);
+	FbBytes line = fb_bytes(rest->data, end);
 
 	*rest = skip(*rest, newline == NULL ? end : end + 1);
 	if (newline != NULL && line.size > 0 && line.data[line.size - 1] == '\r')
@@ -86,27 +91,27 @@ digit_value(uint8_t c)
 }
 
 /*
- * Decode to out (room for 3/4 of the text; NULL: only check and count). Groups of four digits; the last may end with one or two '=', after which there
- * is nothing.
+ * Decode to out (room for 3/4 of the text; NULL: only check and count). Groups of four digits; the
+ * last may end with one or two '=', after which there is nothing.
  */
 static bool
 base64_decode(FbBytes text, uint8_t *out, size_t *out_size)
 {
-	uint32_t	group = 0;
-	int			digits = 0;		/* of the group, padding included */
-	int			padding = 0;
+	uint32_t group = 0;
+	int digits = 0; /* of the group, padding included */
+	int padding = 0;
 
 	*out_size = 0;
 	for (size_t i = 0; i < text.size; i++)
 	{
-		uint8_t		c = text.data[i];
-		int			value;
+		uint8_t c = text.data[i];
+		int value;
 
 		if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
 			continue;
 		value = digit_value(c);
 		if (digits == 4)
-			return false;		/* something after the padding */
+			return false; /* something after the padding */
 		if (c == '=' && digits >= 2)
 			padding++;
 		else if (value < 0 || padding > 0)
@@ -127,19 +132,22 @@ base64_decode(FbBytes text, uint8_t *out, size_t *out_size)
 
 typedef struct PemBlock
 {
-	FbBytes		type;
-	bool		has_headers;
-	FbBytes		text;			/* base64 */
+	FbBytes type;
+	bool has_headers;
+	FbBytes text; /* base64 */
 } PemBlock;
 
-/* rest: behind "-----BEGIN " of a block; afterwards behind the block, or, when this is none, where the search goes on */
+/*
+ * rest: behind "-----BEGIN " of a block; afterwards behind the block, or, when this is none, where
+ * the search goes on
+ */
 static bool
 read_block(FbBytes *rest, PemBlock *block, bool *ended)
 {
-	FbBytes		trailer;
-	FbBytes		after;
-	size_t		end;
-	size_t		size;
+	FbBytes trailer;
+	FbBytes after;
+	size_t end;
+	size_t size;
 
 	*ended = false;
 	*block = (PemBlock) {.type = take_line(rest)};
@@ -148,12 +156,12 @@ read_block(FbBytes *rest, PemBlock *block, bool *ended)
 	block->type.size -= strlen(END_OF_LINE_TEXT);
 	for (;;)
 	{
-		FbBytes		next = *rest;
-		FbBytes		line;
+		FbBytes next = *rest;
+		FbBytes line;
 
 		if (rest->size == 0)
 		{
-			*ended = true;		/* Go gives up here, also if a block began inside the headers */
+			*ended = true; /* Go gives up here, also if a block began inside the headers */
 			return false;
 		}
 		line = take_line(&next);
@@ -176,7 +184,8 @@ read_block(FbBytes *rest, PemBlock *block, bool *ended)
 		trailer = skip(*rest, end + strlen(END_TEXT));
 	}
 	block->text = fb_bytes(rest->data, end);
-	if (!has_prefix(trailer, block->type) || !has_prefix(skip(trailer, block->type.size), FB_BYTES_LITERAL(END_OF_LINE_TEXT)))
+	if (!has_prefix(trailer, block->type) ||
+		!has_prefix(skip(trailer, block->type.size), FB_BYTES_LITERAL(END_OF_LINE_TEXT)))
 		return false;
 	after = skip(trailer, block->type.size + strlen(END_OF_LINE_TEXT));
 	if (take_line(&after).size > 0)
@@ -190,8 +199,8 @@ read_block(FbBytes *rest, PemBlock *block, bool *ended)
 static bool
 next_block(FbBytes *rest, PemBlock *block)
 {
-	FbBytes		begin = FB_BYTES_LITERAL(BEGIN_TEXT);
-	bool		ended = false;
+	FbBytes begin = FB_BYTES_LITERAL(BEGIN_TEXT);
+	bool ended = false;
 
 	while (!ended)
 	{
@@ -199,7 +208,7 @@ next_block(FbBytes *rest, PemBlock *block)
 			*rest = skip(*rest, begin.size - 1);
 		else
 		{
-			size_t		at = find(*rest, begin);
+			size_t at = find(*rest, begin);
 
 			if (at == rest->size)
 				return false;
@@ -215,8 +224,8 @@ static FbStatus
 decode_block(const PemBlock *block, FbBytes *der, FbError *error)
 {
 	/* one byte more: an empty block is a block, and has data */
-	uint8_t    *out = fb_allocate(&crypto_heap, block->text.size / 4 * 3 + 4);
-	size_t		size;
+	uint8_t *out = fb_allocate(&crypto_heap, block->text.size / 4 * 3 + 4);
+	size_t size;
 
 	if (out == NULL)
 		return fb_out_of_memory(error);
@@ -228,7 +237,7 @@ decode_block(const PemBlock *block, FbBytes *der, FbError *error)
 FbStatus
 pem_read_first(FbBytes input, FbBytes *der, FbError *error)
 {
-	PemBlock	block;
+	PemBlock block;
 
 	*der = FB_BYTES_EMPTY;
 	if (input.size == 0 || !next_block(&input, &block))
@@ -237,9 +246,10 @@ pem_read_first(FbBytes input, FbBytes *der, FbError *error)
 }
 
 FbStatus
-pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, const char **found_name, FbError *error)
+pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest,
+		 const char **found_name, FbError *error)
 {
-	PemBlock	block;
+	PemBlock block;
 
 	*der = FB_BYTES_EMPTY;
 	if (rest != NULL)
@@ -256,7 +266,8 @@ pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, c
 		for (int i = 0; names[i] != NULL; i++)
 		{
 			/* a header means encryption: nothing here reads that */
-			if (!fb_bytes_equal(block.type, fb_bytes_of_text(names[i])) || block.has_headers || block.text.size == 0)
+			if (!fb_bytes_equal(block.type, fb_bytes_of_text(names[i])) || block.has_headers ||
+				block.text.size == 0)
 				continue;
 			if (found_name != NULL)
 				*found_name = names[i];
@@ -271,10 +282,10 @@ pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest, c
 FbStatus
 pem_write(const char *name, FbBytes der, FbAllocator *allocator, FbBytes *pem, FbError *error)
 {
-	BIO		   *bio = BIO_new(BIO_s_mem());
-	FbStatus	status;
-	char	   *data;
-	long		size;
+	BIO *bio = BIO_new(BIO_s_mem());
+	FbStatus status;
+	char *data;
+	long size;
 
 	if (bio == NULL || PEM_write_bio(bio, name, "", der.data, (long) der.size) <= 0)
 	{

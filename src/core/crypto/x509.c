@@ -12,22 +12,26 @@
 
 static const char *const certificate_names[] = {"CERTIFICATE", NULL};
 
-/* critical extensions that this room, or OpenSSL on its behalf, understands: those of Go's crypto/x509 */
-static const int understood_extensions[] = {
-	NID_key_usage, NID_subject_alt_name, NID_basic_constraints, NID_name_constraints, NID_crl_distribution_points,
-	NID_authority_key_identifier, NID_ext_key_usage, NID_subject_key_identifier, NID_certificate_policies
-};
+/*
+ * critical extensions that this room, or OpenSSL on its behalf, understands: those of Go's
+ * crypto/x509
+ */
+static const int understood_extensions[] =
+	{NID_key_usage,		   NID_subject_alt_name,		NID_basic_constraints,
+	 NID_name_constraints, NID_crl_distribution_points, NID_authority_key_identifier,
+	 NID_ext_key_usage,	   NID_subject_key_identifier,	NID_certificate_policies};
 
 static FbBytes
 octets(const ASN1_OCTET_STRING *string)
 {
-	return string == NULL ? FB_BYTES_EMPTY : fb_bytes(ASN1_STRING_get0_data(string), ASN1_STRING_length(string));
+	return string == NULL ? FB_BYTES_EMPTY
+						  : fb_bytes(ASN1_STRING_get0_data(string), ASN1_STRING_length(string));
 }
 
 static FbStatus
 read_time(const ASN1_TIME *from, int64_t *to, FbError *error)
 {
-	struct tm	parts;
+	struct tm parts;
 
 	if (from == NULL || ASN1_TIME_to_tm(from, &parts) != 1)
 		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "unreadable time in certificate");
@@ -38,15 +42,16 @@ read_time(const ASN1_TIME *from, int64_t *to, FbError *error)
 static FbStatus
 check_extensions(CryptoCertificate *certificate, FbError *error)
 {
-	int			count = X509_get_ext_count(certificate->x509);
+	int count = X509_get_ext_count(certificate->x509);
 
 	if (count > EXTENSIONS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has more than %d extensions", EXTENSIONS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has more than %d extensions",
+					   EXTENSIONS_MAX);
 	for (int i = 0; i < count; i++)
 	{
 		X509_EXTENSION *extension = X509_get_ext(certificate->x509, i);
 		ASN1_OBJECT *object = X509_EXTENSION_get_object(extension);
-		bool		understood = !X509_EXTENSION_get_critical(extension);
+		bool understood = !X509_EXTENSION_get_critical(extension);
 
 		for (int k = 0; k < i; k++)
 			if (OBJ_cmp(object, X509_EXTENSION_get_object(X509_get_ext(certificate->x509, k))) == 0)
@@ -62,20 +67,23 @@ check_extensions(CryptoCertificate *certificate, FbError *error)
 static FbStatus
 read_fields(CryptoCertificate *certificate, FbError *error)
 {
-	X509	   *x509 = certificate->x509;
+	X509 *x509 = certificate->x509;
 	const ASN1_INTEGER *serial = X509_get0_serialNumber(x509);
-	EVP_PKEY   *pkey = X509_get0_pubkey(x509);
-	uint32_t	flags;
-	uint32_t	usage;
-	FbStatus	status;
+	EVP_PKEY *pkey = X509_get0_pubkey(x509);
+	uint32_t flags;
+	uint32_t usage;
+	FbStatus status;
 
 	/* this fills OpenSSL's cache of extensions; the flags tell whether all of them could be read */
-	if (X509_check_purpose(x509, -1, 0) != 1 || (X509_get_extension_flags(x509) & EXFLAG_INVALID) != 0)
-		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "certificate has a malformed extension");
+	if (X509_check_purpose(x509, -1, 0) != 1 ||
+		(X509_get_extension_flags(x509) & EXFLAG_INVALID) != 0)
+		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE,
+								   "certificate has a malformed extension");
 	if (ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate has a negative serial number");
 	if (pkey == NULL)
-		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "certificate has a malformed public key");
+		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE,
+								   "certificate has a malformed public key");
 	FB_TRY(check_extensions(certificate, error));
 	FB_TRY(dn_read(X509_get_subject_name(x509), &certificate->subject, error));
 	FB_TRY(dn_read(X509_get_issuer_name(x509), &certificate->issuer, error));
@@ -112,8 +120,8 @@ read_certificate(FbBytes der, CryptoCertificate **result, FbError *error)
 	CryptoCertificate *certificate = fb_allocate_zero(&crypto_heap, sizeof(*certificate));
 	const unsigned char *position = der.data;
 	unsigned char *again = NULL;
-	int			size;
-	FbStatus	status;
+	int size;
+	FbStatus status;
 
 	*result = NULL;
 	if (certificate == NULL)
@@ -130,7 +138,8 @@ read_certificate(FbBytes der, CryptoCertificate **result, FbError *error)
 		/* OpenSSL reads BER; what is hashed and compared must have one form only */
 		size = i2d_X509(certificate->x509, &again);
 		if (size <= 0 || !fb_bytes_equal(fb_bytes(again, size), der))
-			status = crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "certificate is not in DER");
+			status =
+				crypto_openssl_fail(error, FB_INVALID_CERTIFICATE, "certificate is not in DER");
 		OPENSSL_free(again);
 	}
 	if (status == FB_OK)
@@ -148,7 +157,7 @@ read_certificate(FbBytes der, CryptoCertificate **result, FbError *error)
 static FbStatus
 certificate_from_der(FbBytes der, CryptoCertificate **result, FbError *error)
 {
-	FbStatus	status = read_certificate(der, result, error);
+	FbStatus status = read_certificate(der, result, error);
 	CryptoCertificate *again;
 
 	if (status != FB_INVALID_CERTIFICATE)
@@ -163,13 +172,13 @@ certificate_from_der(FbBytes der, CryptoCertificate **result, FbError *error)
 FbStatus
 crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate **certificate, FbError *error)
 {
-	FbBytes		der;
-	FbStatus	status;
+	FbBytes der;
+	FbStatus status;
 
 	*certificate = NULL;
 	if (pem_or_der.size > FB_CERTIFICATE_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has %zu bytes, more than %d", pem_or_der.size,
-					   FB_CERTIFICATE_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has %zu bytes, more than %d",
+					   pem_or_der.size, FB_CERTIFICATE_BYTES_MAX);
 	FB_TRY(pem_read(pem_or_der, certificate_names, &der, NULL, NULL, error));
 	if (der.data == NULL)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "no certificate found");
@@ -181,12 +190,13 @@ crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate **certificate, Fb
 FbStatus
 crypto_certificate_parse_pem(FbBytes pem, CryptoCertificate **certificate, FbError *error)
 {
-	FbBytes		der;
-	FbStatus	status;
+	FbBytes der;
+	FbStatus status;
 
 	*certificate = NULL;
 	if (pem.size > FB_CERTIFICATE_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has %zu bytes, more than %d", pem.size, FB_CERTIFICATE_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has %zu bytes, more than %d",
+					   pem.size, FB_CERTIFICATE_BYTES_MAX);
 	FB_TRY(pem_read_first(pem, &der, error));
 	if (der.data == NULL && pem.size > 1 && pem.data[0] == DER_SEQUENCE && pem.data[1] >= 0x80)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate is not in PEM");
@@ -199,15 +209,15 @@ crypto_certificate_parse_pem(FbBytes pem, CryptoCertificate **certificate, FbErr
 
 FbStatus
 crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *allocator,
-						  CryptoCertificate ***certificates,
-						  size_t *certificates_count, FbError *error)
+						  CryptoCertificate ***certificates, size_t *certificates_count,
+						  FbError *error)
 {
 	CryptoCertificate **found = NULL;
-	size_t		count = 0;
-	size_t		capacity = 0;
-	FbBytes		rest = pem;
-	FbBytes		der;
-	FbStatus	status = FB_OK;
+	size_t count = 0;
+	size_t capacity = 0;
+	FbBytes rest = pem;
+	FbBytes der;
+	FbStatus status = FB_OK;
 
 	*certificates = NULL;
 	*certificates_count = 0;
@@ -217,9 +227,11 @@ crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *all
 		if (status != FB_OK || der.data == NULL)
 			break;
 		if (count == certificates_max)
-			status = fb_fail(error, FB_LIMIT_EXCEEDED, "more than %zu certificates", certificates_max);
+			status =
+				fb_fail(error, FB_LIMIT_EXCEEDED, "more than %zu certificates", certificates_max);
 		else if (der.size > FB_CERTIFICATE_BYTES_MAX)
-			status = fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has more than %d bytes", FB_CERTIFICATE_BYTES_MAX);
+			status = fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has more than %d bytes",
+							 FB_CERTIFICATE_BYTES_MAX);
 		if (status == FB_OK && count == capacity)
 		{
 			CryptoCertificate **larger;
@@ -278,7 +290,7 @@ static FbBytes
 name_der(const X509_NAME *name)
 {
 	const unsigned char *data = NULL;
-	size_t		size = 0;
+	size_t size = 0;
 
 	X509_NAME_get0_der(name, &data, &size);
 	return fb_bytes(data, size);
@@ -409,7 +421,7 @@ crypto_certificate_public_key(const CryptoCertificate *certificate)
 bool
 crypto_certificate_same_key(const CryptoCertificate *first, const CryptoCertificate *second)
 {
-	bool		same = EVP_PKEY_eq(X509_get0_pubkey(first->x509), X509_get0_pubkey(second->x509)) == 1;
+	bool same = EVP_PKEY_eq(X509_get0_pubkey(first->x509), X509_get0_pubkey(second->x509)) == 1;
 
 	/* keys of different kinds leave an entry there */
 	ERR_clear_error();
@@ -419,7 +431,8 @@ crypto_certificate_same_key(const CryptoCertificate *first, const CryptoCertific
 bool
 crypto_certificate_names_host(const CryptoCertificate *certificate, const char *host)
 {
-	bool		named = X509_check_ip_asc(certificate->x509, host, 0) == 1 ||
+	bool named =
+		X509_check_ip_asc(certificate->x509, host, 0) == 1 ||
 		X509_check_host(certificate->x509, host, 0, X509_CHECK_FLAG_NO_WILDCARDS, NULL) == 1;
 
 	ERR_clear_error();
@@ -434,8 +447,8 @@ crypto_certificate_extension(const CryptoCertificate *certificate, const char *o
 	for (int i = 0; i < X509_get_ext_count(certificate->x509); i++)
 	{
 		X509_EXTENSION *extension = X509_get_ext(certificate->x509, i);
-		char		text[80];
-		int			size = OBJ_obj2txt(text, sizeof(text), X509_EXTENSION_get_object(extension), 1);
+		char text[80];
+		int size = OBJ_obj2txt(text, sizeof(text), X509_EXTENSION_get_object(extension), 1);
 
 		if (size > 0 && size < (int) sizeof(text) && strcmp(text, oid) == 0)
 		{
@@ -447,7 +460,8 @@ crypto_certificate_extension(const CryptoCertificate *certificate, const char *o
 }
 
 FbStatus
-crypto_certificate_pem(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes *pem, FbError *error)
+crypto_certificate_pem(const CryptoCertificate *certificate, FbAllocator *allocator, FbBytes *pem,
+					   FbError *error)
 {
 	return pem_write("CERTIFICATE", certificate->der, allocator, pem, error);
 }
@@ -471,8 +485,8 @@ signature_algorithm_allowed(int signature_nid)
 }
 
 FbStatus
-crypto_certificate_normalised_der(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
-								  FbAllocator *allocator,
+crypto_certificate_normalised_der(const CryptoCertificate *certificate,
+								  const CryptoCertificate *issuer, FbAllocator *allocator,
 								  FbBytes *der, FbError *error)
 {
 	if (issuer->public_key == NULL)
@@ -481,9 +495,8 @@ crypto_certificate_normalised_der(const CryptoCertificate *certificate, const Cr
 }
 
 FbStatus
-crypto_certificate_low_s_der(const CryptoCertificate *certificate, CryptoCurve curve, FbAllocator *allocator,
-							 FbBytes *der,
-							 FbError *error)
+crypto_certificate_low_s_der(const CryptoCertificate *certificate, CryptoCurve curve,
+							 FbAllocator *allocator, FbBytes *der, FbError *error)
 {
 	return der_signed_to_low_s(curve, certificate->der, allocator, der, error);
 }

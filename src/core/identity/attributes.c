@@ -1,7 +1,7 @@
 /*
- * What chaincode may ask about its caller: the client id and the attributes that Fabric CA put into the certificate,
- * as Fabric's cid and attrmgr libraries do. The JSON is read as Go's encoding/json reads it into struct{Attrs
- * map[string]string `json:"attrs"`}.
+ * What chaincode may ask about its caller: the client id and the attributes that Fabric CA put into
+ * the certificate, as Fabric's cid and attrmgr libraries do. The JSON is read as Go's encoding/json
+ * reads it into struct{Attrs map[string]string `json:"attrs"`}.
  */
 #include "core/identity/identity_internal.h"
 
@@ -17,8 +17,8 @@ append_base64(FbBuffer *buffer, FbBytes bytes)
 
 	for (size_t i = 0; i < bytes.size; i += 3)
 	{
-		size_t		left = bytes.size - i;
-		uint32_t	group = (uint32_t) bytes.data[i] << 16;
+		size_t left = bytes.size - i;
+		uint32_t group = (uint32_t) bytes.data[i] << 16;
 
 		if (left > 1)
 			group |= (uint32_t) bytes.data[i + 1] << 8;
@@ -32,12 +32,12 @@ append_base64(FbBuffer *buffer, FbBytes bytes)
 }
 
 FbStatus
-certificate_client_id(const CryptoCertificate *certificate, FbAllocator *allocator, const char **client_id,
-					  FbError *error)
+certificate_client_id(const CryptoCertificate *certificate, FbAllocator *allocator,
+					  const char **client_id, FbError *error)
 {
-	FbBuffer	plain;
-	FbBuffer	encoded;
-	FbBytes		bytes;
+	FbBuffer plain;
+	FbBuffer encoded;
+	FbBytes bytes;
 
 	*client_id = NULL;
 	fb_buffer_init(&plain, allocator);
@@ -61,13 +61,14 @@ typedef struct Json
 	const uint8_t *at;
 	const uint8_t *end;
 	FbAllocator *allocator;
-	bool		out_of_memory;
+	bool out_of_memory;
 } Json;
 
 static void
 skip_space(Json *json)
 {
-	while (json->at < json->end && (*json->at == ' ' || *json->at == '\t' || *json->at == '\n' || *json->at == '\r'))
+	while (json->at < json->end &&
+		   (*json->at == ' ' || *json->at == '\t' || *json->at == '\n' || *json->at == '\r'))
 		json->at++;
 }
 
@@ -85,7 +86,7 @@ take(Json *json, char c)
 static bool
 take_word(Json *json, const char *word)
 {
-	size_t		size = strlen(word);
+	size_t size = strlen(word);
 
 	skip_space(json);
 	if ((size_t) (json->end - json->at) < size || memcmp(json->at, word, size) != 0)
@@ -97,7 +98,7 @@ take_word(Json *json, const char *word)
 static bool
 read_hex4(Json *json, uint32_t *value)
 {
-	uint8_t		bytes[2];
+	uint8_t bytes[2];
 
 	if (json->end - json->at < 4 || !fb_hex_decode((const char *) json->at, 4, bytes))
 		return false;
@@ -140,8 +141,8 @@ read_escape(Json *json, FbBuffer *buffer)
 	static const char from[] = "\"\\/bfnrt";
 	static const char to[] = "\"\\/\b\f\n\r\t";
 	const char *found;
-	uint32_t	c;
-	uint32_t	low;
+	uint32_t c;
+	uint32_t low;
 
 	if (json->at >= json->end)
 		return false;
@@ -157,7 +158,8 @@ read_escape(Json *json, FbBuffer *buffer)
 	json->at++;
 	if (!read_hex4(json, &c))
 		return false;
-	if (c >= 0xd800 && c < 0xdc00 && json->end - json->at >= 6 && json->at[0] == '\\' && json->at[1] == 'u')
+	if (c >= 0xd800 && c < 0xdc00 && json->end - json->at >= 6 && json->at[0] == '\\' &&
+		json->at[1] == 'u')
 	{
 		const uint8_t *before = json->at;
 
@@ -173,11 +175,14 @@ read_escape(Json *json, FbBuffer *buffer)
 	return true;
 }
 
-/* one character of the string as UTF-8; what is none becomes the replacement character, byte by byte */
+/*
+ * one character of the string as UTF-8; what is none becomes the replacement character, byte by
+ * byte
+ */
 static void
 read_plain(Json *json, FbBuffer *buffer)
 {
-	size_t		size = 1;
+	size_t size = 1;
 
 	if (*json->at >= 0x80)
 		for (size = 2; size <= 4; size++)
@@ -196,7 +201,7 @@ read_plain(Json *json, FbBuffer *buffer)
 static bool
 read_string(Json *json, FbBytes *value)
 {
-	FbBuffer	buffer;
+	FbBuffer buffer;
 
 	if (!take(json, '"'))
 		return false;
@@ -267,8 +272,8 @@ skip_number(Json *json)
 static bool
 skip_value(Json *json, int depth)
 {
-	FbBytes		ignored;
-	char		close;
+	FbBytes ignored;
+	char close;
 
 	skip_space(json);
 	if (json->at >= json->end || depth > JSON_DEPTH_MAX)
@@ -305,8 +310,8 @@ skip_value(Json *json, int depth)
 typedef struct AttributeList
 {
 	CertificateAttribute *items;
-	size_t		count;
-	size_t		capacity;
+	size_t count;
+	size_t capacity;
 } AttributeList;
 
 static bool
@@ -322,8 +327,9 @@ add_attribute(Json *json, AttributeList *list, FbBytes name, FbBytes value)
 	}
 	if (list->count == list->capacity)
 	{
-		size_t		capacity = list->capacity == 0 ? 8 : list->capacity * 2;
-		CertificateAttribute *larger = fb_allocate_array(json->allocator, capacity, sizeof(*larger));
+		size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
+		CertificateAttribute *larger =
+			fb_allocate_array(json->allocator, capacity, sizeof(*larger));
 
 		if (larger == NULL)
 		{
@@ -344,12 +350,12 @@ add_attribute(Json *json, AttributeList *list, FbBytes name, FbBytes value)
 static bool
 read_attributes(Json *json, AttributeList *list)
 {
-	FbBytes		name;
-	FbBytes		value;
+	FbBytes name;
+	FbBytes value;
 
 	if (take_word(json, "null"))
 	{
-		list->count = 0;		/* a map set to null forgets what was in it */
+		list->count = 0; /* a map set to null forgets what was in it */
 		return true;
 	}
 	if (!take(json, '{'))
@@ -386,7 +392,7 @@ is_attrs(FbBytes name)
 static bool
 read_document(Json *json, AttributeList *list)
 {
-	FbBytes		name;
+	FbBytes name;
 
 	if (take_word(json, "null"))
 		return true;
@@ -410,13 +416,13 @@ read_document(Json *json, AttributeList *list)
 }
 
 FbStatus
-certificate_attributes(const CryptoCertificate *certificate, FbAllocator *allocator, CertificateAttribute **attributes,
-					   size_t *attributes_count, FbError *error)
+certificate_attributes(const CryptoCertificate *certificate, FbAllocator *allocator,
+					   CertificateAttribute **attributes, size_t *attributes_count, FbError *error)
 {
 	AttributeList list = {NULL, 0, 0};
-	FbBytes		content;
-	Json		json;
-	bool		good;
+	FbBytes content;
+	Json json;
+	bool good;
 
 	*attributes = NULL;
 	*attributes_count = 0;
@@ -440,12 +446,11 @@ certificate_attributes(const CryptoCertificate *certificate, FbAllocator *alloca
 }
 
 FbStatus
-certificate_attribute(const CryptoCertificate *certificate, FbBytes name, FbAllocator *allocator, bool *found,
-					  FbBytes *value,
-					  FbError *error)
+certificate_attribute(const CryptoCertificate *certificate, FbBytes name, FbAllocator *allocator,
+					  bool *found, FbBytes *value, FbError *error)
 {
 	CertificateAttribute *attributes;
-	size_t		count;
+	size_t count;
 
 	*found = false;
 	*value = FB_BYTES_EMPTY;
@@ -470,7 +475,7 @@ append_string(FbBuffer *buffer, FbBytes text)
 	fb_buffer_append_byte(buffer, '"');
 	for (size_t i = 0; i < text.size; i++)
 	{
-		uint8_t		c = text.data[i];
+		uint8_t c = text.data[i];
 
 		if (c == '"' || c == '\\')
 			fb_buffer_append_format(buffer, "\\%c", c);
@@ -486,7 +491,8 @@ append_string(FbBuffer *buffer, FbBytes text)
 			fb_buffer_append_text(buffer, "\\f");
 		else if (c < 0x20 || c == '<' || c == '>' || c == '&')
 			fb_buffer_append_format(buffer, "\\u%04x", c);
-		else if (c == 0xe2 && i + 2 < text.size && text.data[i + 1] == 0x80 && (text.data[i + 2] & 0xfe) == 0xa8)
+		else if (c == 0xe2 && i + 2 < text.size && text.data[i + 1] == 0x80 &&
+				 (text.data[i + 2] & 0xfe) == 0xa8)
 		{
 			fb_buffer_append_format(buffer, "\\u202%x", text.data[i + 2] & 0xf);
 			i += 2;
@@ -500,15 +506,16 @@ append_string(FbBuffer *buffer, FbBytes text)
 static int
 compare_names(const void *a, const void *b)
 {
-	return fb_bytes_compare(((const CertificateAttribute *) a)->name, ((const CertificateAttribute *) b)->name);
+	return fb_bytes_compare(((const CertificateAttribute *) a)->name,
+							((const CertificateAttribute *) b)->name);
 }
 
 FbStatus
-attributes_make(const CertificateAttribute *attributes, size_t attributes_count, FbAllocator *allocator,
-				FbBytes *json, FbError *error)
+attributes_make(const CertificateAttribute *attributes, size_t attributes_count,
+				FbAllocator *allocator, FbBytes *json, FbError *error)
 {
 	CertificateAttribute *sorted = fb_allocate_array(allocator, attributes_count, sizeof(*sorted));
-	FbBuffer	buffer;
+	FbBuffer buffer;
 
 	*json = FB_BYTES_EMPTY;
 	if (sorted == NULL)
@@ -525,7 +532,8 @@ attributes_make(const CertificateAttribute *attributes, size_t attributes_count,
 	for (size_t i = 0; i < attributes_count; i++)
 	{
 		if (i > 0 && fb_bytes_equal(sorted[i].name, sorted[i - 1].name))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "attribute \"%s\" is given twice", FB_DISPLAY(sorted[i].name));
+			return fb_fail(error, FB_INVALID_ARGUMENT, "attribute \"%s\" is given twice",
+						   FB_DISPLAY(sorted[i].name));
 		if (i > 0)
 			fb_buffer_append_byte(&buffer, ',');
 		append_string(&buffer, sorted[i].name);

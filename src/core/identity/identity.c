@@ -1,4 +1,7 @@
-/* who somebody is: a certificate that one MSP vouches for (msp/mspimplvalidate.go, msp/identities.go) */
+/*
+ * who somebody is: a certificate that one MSP vouches for (msp/mspimplvalidate.go,
+ * msp/identities.go)
+ */
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
@@ -7,8 +10,8 @@
 /* ---- bytes ---- */
 
 FbStatus
-identity_serialize(const char *msp_id, FbBytes certificate_pem, FbAllocator *allocator, FbBytes *serialized,
-				   FbError *error)
+identity_serialize(const char *msp_id, FbBytes certificate_pem, FbAllocator *allocator,
+				   FbBytes *serialized, FbError *error)
 {
 	Msp__SerializedIdentity message = MSP__SERIALIZED_IDENTITY__INIT;
 
@@ -18,16 +21,16 @@ identity_serialize(const char *msp_id, FbBytes certificate_pem, FbAllocator *all
 }
 
 FbStatus
-identity_unpack(FbBytes serialized, FbAllocator *allocator, const char **msp_id, FbBytes *certificate_pem,
-				FbError *error)
+identity_unpack(FbBytes serialized, FbAllocator *allocator, const char **msp_id,
+				FbBytes *certificate_pem, FbError *error)
 {
 	Msp__SerializedIdentity *message;
 
 	*msp_id = NULL;
 	*certificate_pem = FB_BYTES_EMPTY;
 	if (serialized.size > FB_IDENTITY_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d", serialized.size,
-					   FB_IDENTITY_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d",
+					   serialized.size, FB_IDENTITY_BYTES_MAX);
 	FB_TRY(PROTO_UNPACK(msp__serialized_identity, serialized, allocator, &message, error));
 	*msp_id = message->mspid;
 	*certificate_pem = proto_bytes(message->id_bytes);
@@ -37,16 +40,17 @@ identity_unpack(FbBytes serialized, FbAllocator *allocator, const char **msp_id,
 /* ---- rules ---- */
 
 /*
- * NodeOUs on: exactly one organizational unit of the certificate is one of the four, and it was given by the
- * certifiers that the MSP names. Where two roles have one name, the later of client, peer, admin, orderer counts, as
- * in Fabric.
+ * NodeOUs on: exactly one organizational unit of the certificate is one of the four, and it was
+ * given by the certifiers that the MSP names. Where two roles have one name, the later of client,
+ * peer, admin, orderer counts, as in Fabric.
  */
 static FbStatus
 check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError *error)
 {
-	static const IdentityRole order[] = {IDENTITY_ORDERER, IDENTITY_ADMIN, IDENTITY_PEER, IDENTITY_CLIENT};
-	FbBytes		certifiers = fb_bytes(identity->certifiers, sizeof(identity->certifiers));
-	int			found = 0;
+	static const IdentityRole order[] = {IDENTITY_ORDERER, IDENTITY_ADMIN, IDENTITY_PEER,
+										 IDENTITY_CLIENT};
+	FbBytes certifiers = fb_bytes(identity->certifiers, sizeof(identity->certifiers));
+	int found = 0;
 
 	for (size_t i = 0; i < crypto_certificate_ous_count(certificate) && found < 2; i++)
 	{
@@ -57,9 +61,10 @@ check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError
 			if (!ou->present || !fb_bytes_equal(ou->name, crypto_certificate_ou(certificate, i)))
 				continue;
 			if (ou->certifiers.size > 0 && !fb_bytes_equal(ou->certifiers, certifiers))
-				return fb_fail(error, FB_INVALID_IDENTITY,
-							   "organizational unit \"%s\" of \"%s\" was not given by the CA that its MSP names",
-							   FB_DISPLAY(ou->name), crypto_certificate_subject(certificate));
+				return fb_fail(
+					error, FB_INVALID_IDENTITY,
+					"organizational unit \"%s\" of \"%s\" was not given by the CA that its MSP names",
+					FB_DISPLAY(ou->name), crypto_certificate_subject(certificate));
 			identity->role = order[k];
 			found++;
 			break;
@@ -67,9 +72,10 @@ check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError
 	}
 	if (found != 1)
 	{
-		fb_fail(error, FB_INVALID_IDENTITY,
-				"certificate \"%s\" must have exactly one of the organizational units of MSP \"%s\"",
-				crypto_certificate_subject(certificate), identity->msp->id);
+		fb_fail(
+			error, FB_INVALID_IDENTITY,
+			"certificate \"%s\" must have exactly one of the organizational units of MSP \"%s\"",
+			crypto_certificate_subject(certificate), identity->msp->id);
 		fb_error_hint(error, "A certificate is for a client, a peer, an admin or an orderer.");
 		return FB_INVALID_IDENTITY;
 	}
@@ -80,7 +86,7 @@ check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError
 static FbStatus
 check_listed_ous(const Identity *identity, const CryptoCertificate *certificate, FbError *error)
 {
-	FbBytes		certifiers = fb_bytes(identity->certifiers, sizeof(identity->certifiers));
+	FbBytes certifiers = fb_bytes(identity->certifiers, sizeof(identity->certifiers));
 
 	if (identity->msp->ous_count == 0)
 		return FB_OK;
@@ -89,23 +95,25 @@ check_listed_ous(const Identity *identity, const CryptoCertificate *certificate,
 			if (fb_bytes_equal(identity->msp->ous[k].name, crypto_certificate_ou(certificate, i)) &&
 				fb_bytes_equal(identity->msp->ous[k].certifiers, certifiers))
 				return FB_OK;
-	return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has none of the organizational units of MSP \"%s\"",
+	return fb_fail(error, FB_INVALID_IDENTITY,
+				   "certificate \"%s\" has none of the organizational units of MSP \"%s\"",
 				   crypto_certificate_subject(certificate), identity->msp->id);
 }
 
 FbStatus
-identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate, FbAllocator *scratch,
-			   FbError *error)
+identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate,
+			   FbAllocator *scratch, FbError *error)
 {
 	const CryptoCertificate *issuer;
 	CryptoChain chain;
-	FbBytes		normal;
-	FbStatus	status;
+	FbBytes normal;
+	FbStatus status;
 
 	identity->msp = msp;
 	identity->role = IDENTITY_MEMBER;
 	if (crypto_certificate_public_key(certificate) == NULL)
-		return fb_fail(error, FB_INVALID_IDENTITY, "key of certificate \"%s\" is not ECDSA on P-224, P-256, P-384 or P-521",
+		return fb_fail(error, FB_INVALID_IDENTITY,
+					   "key of certificate \"%s\" is not ECDSA on P-224, P-256, P-384 or P-521",
 					   crypto_certificate_subject(certificate));
 	if (crypto_certificate_is_ca(certificate))
 		return fb_fail(error, FB_INVALID_IDENTITY, "CA certificate \"%s\" cannot be an identity",
@@ -116,9 +124,10 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 					   crypto_certificate_subject(certificate));
 	issuer = chain.certificates[1];
 	if (msp_is_inner(msp, issuer))
-		return fb_fail(error, FB_INVALID_IDENTITY,
-					   "certificate \"%s\" was issued by \"%s\", which is not a leaf of the CA tree",
-					   crypto_certificate_subject(certificate), crypto_certificate_subject(issuer));
+		return fb_fail(
+			error, FB_INVALID_IDENTITY,
+			"certificate \"%s\" was issued by \"%s\", which is not a leaf of the CA tree",
+			crypto_certificate_subject(certificate), crypto_certificate_subject(issuer));
 	FB_TRY(msp_check_revocation(msp, certificate, issuer, error));
 	chain_digest(&chain, 1, identity->certifiers);
 	FB_TRY(check_listed_ous(identity, certificate, error));
@@ -143,7 +152,7 @@ compare_ous(const void *a, const void *b)
 static FbStatus
 sort_ous(Identity *identity, FbError *error)
 {
-	size_t		count = crypto_certificate_ous_count(identity->certificate);
+	size_t count = crypto_certificate_ous_count(identity->certificate);
 
 	identity->ous = fb_allocate_array(identity->allocator, count, sizeof(FbBytes));
 	if (identity->ous == NULL)
@@ -159,18 +168,21 @@ sort_ous(Identity *identity, FbError *error)
 bool
 identity_has_ou(const Identity *identity, FbBytes name)
 {
-	return identity->ous_count > 0 && bsearch(&name, identity->ous, identity->ous_count, sizeof(FbBytes), compare_ous) != NULL;
+	return identity->ous_count > 0 &&
+		   bsearch(&name, identity->ous, identity->ous_count, sizeof(FbBytes), compare_ous) != NULL;
 }
 
 static FbStatus
-identity_fill(Identity *identity, const Msp *msp, FbBytes serialized, FbAllocator *scratch, FbError *error)
+identity_fill(Identity *identity, const Msp *msp, FbBytes serialized, FbAllocator *scratch,
+			  FbError *error)
 {
 	const char *id;
-	FbBytes		pem;
+	FbBytes pem;
 
 	FB_TRY(identity_unpack(serialized, scratch, &id, &pem, error));
 	if (strcmp(id, msp->id) != 0)
-		return fb_fail(error, FB_UNKNOWN_MSP, "identity is of MSP \"%s\", expected \"%s\"", id, msp->id);
+		return fb_fail(error, FB_UNKNOWN_MSP, "identity is of MSP \"%s\", expected \"%s\"", id,
+					   msp->id);
 	FB_TRY(crypto_certificate_parse_pem(pem, &identity->certificate, error));
 	FB_TRY(identity_check(identity, msp, identity->certificate, scratch, error));
 	FB_TRY(sort_ous(identity, error));
@@ -178,11 +190,12 @@ identity_fill(Identity *identity, const Msp *msp, FbBytes serialized, FbAllocato
 }
 
 FbStatus
-identity_create(const Msp *msp, FbBytes serialized, FbAllocator *allocator, Identity **identity, FbError *error)
+identity_create(const Msp *msp, FbBytes serialized, FbAllocator *allocator, Identity **identity,
+				FbError *error)
 {
-	Identity   *result = fb_allocate_zero(allocator, sizeof(*result));
-	Scratch		scratch;
-	FbStatus	status;
+	Identity *result = fb_allocate_zero(allocator, sizeof(*result));
+	Scratch scratch;
+	FbStatus status;
 
 	*identity = NULL;
 	if (result == NULL)
@@ -256,17 +269,19 @@ identity_verify(const Identity *identity, FbBytes message, FbBytes signature, Fb
 }
 
 FbStatus
-identity_verify_parts(const Identity *identity, const FbBytes *parts, size_t parts_count, FbBytes signature,
-					  FbError *error)
+identity_verify_parts(const Identity *identity, const FbBytes *parts, size_t parts_count,
+					  FbBytes signature, FbError *error)
 {
-	return crypto_verify_parts(crypto_certificate_public_key(identity->certificate), parts, parts_count, signature,
-							   error);
+	return crypto_verify_parts(crypto_certificate_public_key(identity->certificate), parts,
+							   parts_count, signature, error);
 }
 
 FbStatus
-identity_verify_digest(const Identity *identity, const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature, FbError *error)
+identity_verify_digest(const Identity *identity, const uint8_t digest[CRYPTO_SHA256_BYTES],
+					   FbBytes signature, FbError *error)
 {
-	return crypto_verify_digest(crypto_certificate_public_key(identity->certificate), digest, signature, error);
+	return crypto_verify_digest(crypto_certificate_public_key(identity->certificate), digest,
+								signature, error);
 }
 
 bool

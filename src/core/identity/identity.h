@@ -1,16 +1,18 @@
 /*
- * identity: membership service providers (MSPs), identities, principals, signers. The rules are those of Hyperledger
- * Fabric's msp package for channel capability V2_0 and later, that is MSP version 1.4.3 (IDN-11).
+ * identity: membership service providers (MSPs), identities, principals, signers. The rules are
+ * those of Hyperledger Fabric's msp package for channel capability V2_0 and later, that is MSP
+ * version 1.4.3 (IDN-11).
  *
- * An Identity object is always a *valid* identity of its MSP: what does not parse, has no chain, is revoked or breaks
- * the OU rules never becomes one. Validity does not depend on the clock: certificates are checked at their NotBefore
- * + 1 s (IDN-5), so every node comes to the same verdict at any time. Expiry is asked for at the edges only
- * (identity_expired, IDN-6).
+ * An Identity object is always a *valid* identity of its MSP: what does not parse, has no chain, is
+ * revoked or breaks the OU rules never becomes one. Validity does not depend on the clock:
+ * certificates are checked at their NotBefore
+ * + 1 s (IDN-5), so every node comes to the same verdict at any time. Expiry is asked for at the
+ * edges only (identity_expired, IDN-6).
  *
- * Memory: Msp, Identity, MspManager and Signer live in the allocator that they were made with and also own OpenSSL
- * objects: destroy them before the allocator is reset. All destroy functions accept NULL. Bytes are borrowed only
- * during the call unless said otherwise. Every function that can fail may return FB_OUT_OF_MEMORY and
- * FB_CRYPTO_FAILURE as well.
+ * Memory: Msp, Identity, MspManager and Signer live in the allocator that they were made with and
+ * also own OpenSSL objects: destroy them before the allocator is reset. All destroy functions
+ * accept NULL. Bytes are borrowed only during the call unless said otherwise. Every function that
+ * can fail may return FB_OUT_OF_MEMORY and FB_CRYPTO_FAILURE as well.
  */
 #ifndef FABRIC_CORE_IDENTITY_H
 #define FABRIC_CORE_IDENTITY_H
@@ -38,80 +40,90 @@ extern const char *identity_role_name(IdentityRole role);
 /* ---- msp.c: an organisation's definition ---- */
 
 /*
- * An MSP from FabricMSPConfig bytes (IDN-2). All certificates must be well formed CAs with SKI and exactly one chain;
- * NodeOUs and OU identifiers must be bound to CAs of this MSP; admins must be valid identities, with NodeOUs clients or
- * admins; without an admin OU at least one admin is needed. An expired CA is no error (IDN-5). Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
- * FB_INVALID_CERTIFICATE, FB_INVALID_IDENTITY (an admin), FB_CERTIFICATE_REVOKED (an admin or a CA),
- * FB_INVALID_CONFIG (everything else); the message names the part.
+ * An MSP from FabricMSPConfig bytes (IDN-2). All certificates must be well formed CAs with SKI and
+ * exactly one chain; NodeOUs and OU identifiers must be bound to CAs of this MSP; admins must be
+ * valid identities, with NodeOUs clients or admins; without an admin OU at least one admin is
+ * needed. An expired CA is no error (IDN-5). Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
+ * FB_INVALID_CERTIFICATE, FB_INVALID_IDENTITY (an admin), FB_CERTIFICATE_REVOKED (an admin or a
+ * CA), FB_INVALID_CONFIG (everything else); the message names the part.
  */
-extern FbStatus msp_create(FbBytes fabric_msp_config, FbAllocator *allocator, Msp **msp, FbError *error);
+extern FbStatus msp_create(FbBytes fabric_msp_config, FbAllocator *allocator, Msp **msp,
+						   FbError *error);
 extern void msp_destroy(Msp *msp); /* after all its identities */
 
 extern const char *msp_id(const Msp *msp);
-extern FbBytes msp_config(const Msp *msp);			 /* the bytes it was made from (a copy, lives as long as the MSP) */
+extern FbBytes
+msp_config(const Msp *msp); /* the bytes it was made from (a copy, lives as long as the MSP) */
 extern bool msp_node_ous_enabled(const Msp *msp);
 extern size_t msp_roots_count(const Msp *msp);
 extern const CryptoCertificate *msp_root(const Msp *msp, size_t index);
 extern size_t msp_tls_roots_count(const Msp *msp);
 extern const CryptoCertificate *msp_tls_root(const Msp *msp, size_t index);
 /*
- * Was this TLS certificate issued by one of the MSP's TLS CAs, with a chain that is valid at the time now?
- * Errors: FB_INVALID_CERTIFICATE, FB_CERTIFICATE_EXPIRED.
+ * Was this TLS certificate issued by one of the MSP's TLS CAs, with a chain that is valid at the
+ * time now? Errors: FB_INVALID_CERTIFICATE, FB_CERTIFICATE_EXPIRED.
  */
-extern FbStatus msp_check_tls_certificate(const Msp *msp, const CryptoCertificate *certificate, int64_t now,
-										  FbError *error);
+extern FbStatus msp_check_tls_certificate(const Msp *msp, const CryptoCertificate *certificate,
+										  int64_t now, FbError *error);
 
 /* what create_channel needs to define an organisation; PEM certificates, one per element */
 typedef struct MspParts
 {
-	const char *msp_id;			/* 1 to FB_MSP_ID_BYTES_MAX bytes */
-	const FbBytes *root_certificates; /* at least one; NodeOUs are bound to the first one, as cryptogen does */
-	size_t		root_certificates_count;
+	const char *msp_id; /* 1 to FB_MSP_ID_BYTES_MAX bytes */
+	const FbBytes *
+		root_certificates; /* at least one; NodeOUs are bound to the first one, as cryptogen does */
+	size_t root_certificates_count;
 	const FbBytes *intermediate_certificates;
-	size_t		intermediate_certificates_count;
+	size_t intermediate_certificates_count;
 	const FbBytes *admins;
-	size_t		admins_count;
+	size_t admins_count;
 	const FbBytes *revocation_lists;
-	size_t		revocation_lists_count;
+	size_t revocation_lists_count;
 	const FbBytes *tls_root_certificates;
-	size_t		tls_root_certificates_count;
+	size_t tls_root_certificates_count;
 	const FbBytes *tls_intermediate_certificates;
-	size_t		tls_intermediate_certificates_count;
-	/* OUs client, peer, admin, orderer. With intermediates they are bound to the first intermediate */
-	bool		node_ous;
+	size_t tls_intermediate_certificates_count;
+	/*
+	 * OUs client, peer, admin, orderer. With intermediates they are bound to the first intermediate
+	 */
+	bool node_ous;
 } MspParts;
 
 /*
- * FabricMSPConfig bytes from the parts: what configtxgen makes from an MSP folder (hash family SHA2, identifier hash
- * SHA256). The result is tried with msp_create, so its errors come back here. msp_config_wrap makes the
- * MSPConfig{type FABRIC, config} that is the value of an organisation's "MSP" in the channel configuration.
+ * FabricMSPConfig bytes from the parts: what configtxgen makes from an MSP folder (hash family
+ * SHA2, identifier hash SHA256). The result is tried with msp_create, so its errors come back here.
+ * msp_config_wrap makes the MSPConfig{type FABRIC, config} that is the value of an organisation's
+ * "MSP" in the channel configuration.
  */
-extern FbStatus msp_config_make(const MspParts *parts, FbAllocator *allocator, FbBytes *fabric_msp_config,
-								FbError *error);
-extern FbStatus msp_config_wrap(FbBytes fabric_msp_config, FbAllocator *allocator, FbBytes *msp_config, FbError *error);
+extern FbStatus msp_config_make(const MspParts *parts, FbAllocator *allocator,
+								FbBytes *fabric_msp_config, FbError *error);
+extern FbStatus msp_config_wrap(FbBytes fabric_msp_config, FbAllocator *allocator,
+								FbBytes *msp_config, FbError *error);
 /* the reverse; an MSP type other than FABRIC (idemix) is FB_INVALID_CONFIG */
-extern FbStatus msp_config_unwrap(FbBytes msp_config, FbAllocator *allocator, FbBytes *fabric_msp_config,
-								  FbError *error);
+extern FbStatus msp_config_unwrap(FbBytes msp_config, FbAllocator *allocator,
+								  FbBytes *fabric_msp_config, FbError *error);
 
 /* ---- identity.c ---- */
 
 /*
- * msp.SerializedIdentity{mspid, id_bytes = PEM} as bytes, and the reverse (zero-terminated MSP id without zeros
- * inside, and PEM, in allocator)
+ * msp.SerializedIdentity{mspid, id_bytes = PEM} as bytes, and the reverse (zero-terminated MSP id
+ * without zeros inside, and PEM, in allocator)
  */
-extern FbStatus identity_serialize(const char *msp_id, FbBytes certificate_pem, FbAllocator *allocator,
-								   FbBytes *serialized, FbError *error);
+extern FbStatus identity_serialize(const char *msp_id, FbBytes certificate_pem,
+								   FbAllocator *allocator, FbBytes *serialized, FbError *error);
 extern FbStatus identity_unpack(FbBytes serialized, FbAllocator *allocator, const char **msp_id,
 								FbBytes *certificate_pem, FbError *error);
 
 /*
- * A valid identity of msp from SerializedIdentity bytes, at most FB_IDENTITY_BYTES_MAX. Rules: IDN-4 (ECDSA key; not
- * a CA; exactly one chain of at least 2 certificates; the issuer is a leaf of the CA tree), IDN-5, IDN-7 (revocation,
- * date ignored), IDN-8 (one of the OUs that the MSP lists, if it lists any; NodeOUs), IDN-10. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_UNKNOWN_MSP (not msp's
- * id), FB_INVALID_CERTIFICATE (does not parse), FB_CERTIFICATE_REVOKED, FB_INVALID_IDENTITY (all other rules).
+ * A valid identity of msp from SerializedIdentity bytes, at most FB_IDENTITY_BYTES_MAX. Rules:
+ * IDN-4 (ECDSA key; not a CA; exactly one chain of at least 2 certificates; the issuer is a leaf of
+ * the CA tree), IDN-5, IDN-7 (revocation, date ignored), IDN-8 (one of the OUs that the MSP lists,
+ * if it lists any; NodeOUs), IDN-10. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
+ * FB_UNKNOWN_MSP (not msp's id), FB_INVALID_CERTIFICATE (does not parse), FB_CERTIFICATE_REVOKED,
+ * FB_INVALID_IDENTITY (all other rules).
  */
-extern FbStatus identity_create(const Msp *msp, FbBytes serialized, FbAllocator *allocator, Identity **identity,
-								FbError *error);
+extern FbStatus identity_create(const Msp *msp, FbBytes serialized, FbAllocator *allocator,
+								Identity **identity, FbError *error);
 extern void identity_destroy(Identity *identity);
 
 extern const Msp *identity_msp(const Identity *identity);
@@ -119,23 +131,32 @@ extern const char *identity_msp_id(const Identity *identity);
 extern FbBytes identity_serialized(const Identity *identity); /* as received */
 extern const CryptoCertificate *identity_certificate(const Identity *identity);
 /*
- * lower-case hex of SHA-256 over the certificate with low-S signature (IDN-1, WIRE 2.11). Two serialisations of one
- * certificate have one id
+ * lower-case hex of SHA-256 over the certificate with low-S signature (IDN-1, WIRE 2.11). Two
+ * serialisations of one certificate have one id
  */
 extern const char *identity_id(const Identity *identity);
 /*
- * the NodeOU, or IDENTITY_MEMBER without NodeOUs. An identity of the admins list that is a client by OU is
- * IDENTITY_CLIENT here
+ * the NodeOU, or IDENTITY_MEMBER without NodeOUs. An identity of the admins list that is a client
+ * by OU is IDENTITY_CLIENT here
  */
 extern IdentityRole identity_role(const Identity *identity);
 
-/* verify a signature by this identity (IDN-10: SHA-256, strict DER, low-S). FB_OK or FB_INVALID_SIGNATURE */
-extern FbStatus identity_verify(const Identity *identity, FbBytes message, FbBytes signature, FbError *error);
-extern FbStatus identity_verify_digest(const Identity *identity, const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature, FbError *error);
-extern FbStatus identity_verify_parts(const Identity *identity, const FbBytes *parts, size_t parts_count,
-									  FbBytes signature, FbError *error);
+/*
+ * verify a signature by this identity (IDN-10: SHA-256, strict DER, low-S). FB_OK or
+ * FB_INVALID_SIGNATURE
+ */
+extern FbStatus identity_verify(const Identity *identity, FbBytes message, FbBytes signature,
+								FbError *error);
+extern FbStatus identity_verify_digest(const Identity *identity,
+									   const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature,
+									   FbError *error);
+extern FbStatus identity_verify_parts(const Identity *identity, const FbBytes *parts,
+									  size_t parts_count, FbBytes signature, FbError *error);
 
-/* IDN-6: for edges only (endorser, admission, deliver), never in validation. now: seconds since 1970 UTC */
+/*
+ * IDN-6: for edges only (endorser, admission, deliver), never in validation. now: seconds since
+ * 1970 UTC
+ */
 extern bool identity_expired(const Identity *identity, int64_t now);
 
 /* ---- principal.c: who a policy means (IDN-9) ---- */
@@ -154,38 +175,41 @@ typedef enum PrincipalKind
 typedef struct Principal
 {
 	PrincipalKind kind;
-	bool		impossible;		/* no identity ever satisfies it */
-	const char *msp_id;			/* ROLE, ORGANIZATION_UNIT, IDENTITY; NULL otherwise */
-	IdentityRole role;			/* ROLE */
-	FbBytes		ou;				/* ORGANIZATION_UNIT: its name, and SHA-256 over the certifying chain */
-	FbBytes		certifiers;
-	FbBytes		serialized;		/* IDENTITY: as in the policy */
+	bool impossible;	/* no identity ever satisfies it */
+	const char *msp_id; /* ROLE, ORGANIZATION_UNIT, IDENTITY; NULL otherwise */
+	IdentityRole role;	/* ROLE */
+	FbBytes ou;			/* ORGANIZATION_UNIT: its name, and SHA-256 over the certifying chain */
+	FbBytes certifiers;
+	FbBytes serialized; /* IDENTITY: as in the policy */
 	/*
-	 * IDENTITY: SHA-256 of the certificate as it is, then low-S by each curve; which one counts depends on the issuer's key
+	 * IDENTITY: SHA-256 of the certificate as it is, then low-S by each curve; which one counts
+	 * depends on the issuer's key
 	 */
-	uint8_t		digests[1 + CRYPTO_CURVES_COUNT][CRYPTO_SHA256_BYTES];
-	bool		anonymous;		/* ANONYMITY: true ANONYMOUS, false NOMINAL */
+	uint8_t digests[1 + CRYPTO_CURVES_COUNT][CRYPTO_SHA256_BYTES];
+	bool anonymous;						  /* ANONYMITY: true ANONYMOUS, false NOMINAL */
 	const struct Principal *const *parts; /* COMBINED: all of them */
-	size_t		parts_count;
+	size_t parts_count;
 } Principal;
 
 /*
- * Read a principal: classification and principal of MSPPrincipal. What can never be satisfied (unknown classification
- * or role, malformed bytes, IDENTITY without a readable certificate, COMBINED without parts) is accepted, as in
- * Fabric, is marked impossible and never matches: other branches of its policy still count. Errors: FB_INVALID_POLICY
- * (COMBINED with more than FB_PRINCIPAL_PARTS_MAX parts in all; Fabric has no limit).
+ * Read a principal: classification and principal of MSPPrincipal. What can never be satisfied
+ * (unknown classification or role, malformed bytes, IDENTITY without a readable certificate,
+ * COMBINED without parts) is accepted, as in Fabric, is marked impossible and never matches: other
+ * branches of its policy still count. Errors: FB_INVALID_POLICY (COMBINED with more than
+ * FB_PRINCIPAL_PARTS_MAX parts in all; Fabric has no limit).
  */
 extern FbStatus principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator,
 								const Principal **result, FbError *error);
 /* the same from MSPPrincipal bytes. Further errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED */
-extern FbStatus principal_unpack(FbBytes msp_principal, FbAllocator *allocator, const Principal **result,
-								 FbError *error);
+extern FbStatus principal_unpack(FbBytes msp_principal, FbAllocator *allocator,
+								 const Principal **result, FbError *error);
 
 /*
- * Does the identity satisfy the principal (msp/mspimpl.go satisfiesPrincipalInternalV142)? MEMBER: any identity of
- * that MSP. ADMIN: in the admins list, or with the admin OU when NodeOUs are on. CLIENT, PEER, ORDERER: that OU,
- * NodeOUs on. ORGANIZATION_UNIT: name and certifiers. IDENTITY: the same certificate. ANONYMITY: NOMINAL yes (an
- * X.509 identity is one), ANONYMOUS no. COMBINED: all parts. Allocates nothing.
+ * Does the identity satisfy the principal (msp/mspimpl.go satisfiesPrincipalInternalV142)? MEMBER:
+ * any identity of that MSP. ADMIN: in the admins list, or with the admin OU when NodeOUs are on.
+ * CLIENT, PEER, ORDERER: that OU, NodeOUs on. ORGANIZATION_UNIT: name and certifiers. IDENTITY: the
+ * same certificate. ANONYMITY: NOMINAL yes (an X.509 identity is one), ANONYMOUS no. COMBINED: all
+ * parts. Allocates nothing.
  */
 extern bool principal_matches(const Principal *principal, const Identity *identity);
 
@@ -199,28 +223,30 @@ extern FbStatus certificate_client_id(const CryptoCertificate *certificate, FbAl
 									  const char **client_id, FbError *error);
 
 /*
- * The value of an attribute that Fabric CA put into the certificate; found = false if there is none. Errors:
- * FB_INVALID_CERTIFICATE (the extension is there but is no JSON object of texts).
+ * The value of an attribute that Fabric CA put into the certificate; found = false if there is
+ * none. Errors: FB_INVALID_CERTIFICATE (the extension is there but is no JSON object of texts).
  */
-extern FbStatus certificate_attribute(const CryptoCertificate *certificate, FbBytes name, FbAllocator *allocator,
-									  bool *found, FbBytes *value, FbError *error);
+extern FbStatus certificate_attribute(const CryptoCertificate *certificate, FbBytes name,
+									  FbAllocator *allocator, bool *found, FbBytes *value,
+									  FbError *error);
 
 typedef struct CertificateAttribute
 {
-	FbBytes		name;
-	FbBytes		value;
+	FbBytes name;
+	FbBytes value;
 } CertificateAttribute;
 
 /*
- * all attributes, in the order of the certificate; for an attribute that is there twice the last value, as Go's JSON
- * decoder does
+ * all attributes, in the order of the certificate; for an attribute that is there twice the last
+ * value, as Go's JSON decoder does
  */
 extern FbStatus certificate_attributes(const CryptoCertificate *certificate, FbAllocator *allocator,
-									   CertificateAttribute **attributes, size_t *attributes_count, FbError *error);
+									   CertificateAttribute **attributes, size_t *attributes_count,
+									   FbError *error);
 
 /*
- * the JSON for CryptoTemplate.attributes_json: {"attrs":{"name":"value",...}}, names sorted as Go does. Errors:
- * FB_INVALID_ARGUMENT (not UTF-8, or a name twice)
+ * the JSON for CryptoTemplate.attributes_json: {"attrs":{"name":"value",...}}, names sorted as Go
+ * does. Errors: FB_INVALID_ARGUMENT (not UTF-8, or a name twice)
  */
 extern FbStatus attributes_make(const CertificateAttribute *attributes, size_t attributes_count,
 								FbAllocator *allocator, FbBytes *json, FbError *error);
@@ -228,53 +254,61 @@ extern FbStatus attributes_make(const CertificateAttribute *attributes, size_t a
 /* ---- signer.c: a certificate with its private key ---- */
 
 /*
- * Errors: FB_INVALID_CERTIFICATE, FB_INVALID_KEY (malformed, or not the certificate's key), FB_INVALID_ARGUMENT (MSP
- * id). Whether the certificate is valid in its MSP is not asked here.
+ * Errors: FB_INVALID_CERTIFICATE, FB_INVALID_KEY (malformed, or not the certificate's key),
+ * FB_INVALID_ARGUMENT (MSP id). Whether the certificate is valid in its MSP is not asked here.
  */
-extern FbStatus signer_create(const char *msp_id, FbBytes certificate_pem, FbBytes key_pem, FbAllocator *allocator,
-							  Signer **signer, FbError *error);
+extern FbStatus signer_create(const char *msp_id, FbBytes certificate_pem, FbBytes key_pem,
+							  FbAllocator *allocator, Signer **signer, FbError *error);
 extern void signer_destroy(Signer *signer);
 extern const char *signer_msp_id(const Signer *signer);
 extern const CryptoCertificate *signer_certificate(const Signer *signer);
-extern FbBytes signer_identity(const Signer *signer); /* SerializedIdentity bytes: creator, endorser */
-extern FbStatus signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator, FbBytes *signature,
-							FbError *error);
+extern FbBytes
+signer_identity(const Signer *signer); /* SerializedIdentity bytes: creator, endorser */
+extern FbStatus signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator,
+							FbBytes *signature, FbError *error);
 
 /* ---- manager.c: the MSPs of a channel, and the cache of its identities ---- */
 
 /*
- * identities_max: how many identities the cache keeps over a trim, at least 1. The allocator's release() should
- * really give memory back
+ * identities_max: how many identities the cache keeps over a trim, at least 1. The allocator's
+ * release() should really give memory back
  */
-extern FbStatus msp_manager_create(size_t identities_max, FbAllocator *allocator, MspManager **manager, FbError *error);
+extern FbStatus msp_manager_create(size_t identities_max, FbAllocator *allocator,
+								   MspManager **manager, FbError *error);
 extern void msp_manager_destroy(MspManager *manager); /* with all MSPs and identities */
 
 /*
- * Add an organisation: value of its "MSP" (MSPConfig bytes). The same definition twice is fine (application and
- * orderer groups); two different ones under one MSP id are FB_INVALID_CONFIG, as in Fabric. Errors otherwise as
- * msp_create. msp may be NULL.
+ * Add an organisation: value of its "MSP" (MSPConfig bytes). The same definition twice is fine
+ * (application and orderer groups); two different ones under one MSP id are FB_INVALID_CONFIG, as
+ * in Fabric. Errors otherwise as msp_create. msp may be NULL.
  */
-extern FbStatus msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp, FbError *error);
+extern FbStatus msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp,
+								FbError *error);
 
-extern const Msp *msp_manager_find(const MspManager *manager, const char *msp_id); /* NULL if unknown */
+extern const Msp *msp_manager_find(const MspManager *manager,
+								   const char *msp_id); /* NULL if unknown */
 extern size_t msp_manager_count(const MspManager *manager);
-extern const Msp *msp_manager_msp(const MspManager *manager, size_t index); /* in the order they were added */
+extern const Msp *msp_manager_msp(const MspManager *manager,
+								  size_t index); /* in the order they were added */
 
 /*
- * The identity for SerializedIdentity bytes: from the cache (no X.509 work, one hash of the bytes), or made and
- * remembered. It stays valid until the next msp_manager_trim or msp_manager_destroy. Errors as identity_create;
- * failures are not remembered.
+ * The identity for SerializedIdentity bytes: from the cache (no X.509 work, one hash of the bytes),
+ * or made and remembered. It stays valid until the next msp_manager_trim or msp_manager_destroy.
+ * Errors as identity_create; failures are not remembered.
  */
-extern FbStatus msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **identity,
-									 FbError *error);
+extern FbStatus msp_manager_identity(MspManager *manager, FbBytes serialized,
+									 const Identity **identity, FbError *error);
 
 /*
- * forget the least recently used identities beyond identities_max. Call it between units of work (each transaction or
- * block); cheap if there is nothing to do
+ * forget the least recently used identities beyond identities_max. Call it between units of work
+ * (each transaction or block); cheap if there is nothing to do
  */
 extern void msp_manager_trim(MspManager *manager);
 extern size_t msp_manager_identities_count(const MspManager *manager);
-/* how many times bytes were parsed and checked because neither an identity nor a refusal of them was remembered */
+/*
+ * how many times bytes were parsed and checked because neither an identity nor a refusal of them
+ * was remembered
+ */
 extern uint64_t msp_manager_checks_count(const MspManager *manager);
 
 #endif

@@ -9,39 +9,43 @@
 /* roles that a NodeOU can stand for: IDENTITY_ADMIN to IDENTITY_ORDERER */
 #define IDENTITY_ROLES_COUNT 5
 
-/* an organizational unit, and over which chain of CAs it counts (certifiers: SHA-256, or empty for any) */
+/*
+ * an organizational unit, and over which chain of CAs it counts (certifiers: SHA-256, or empty for
+ * any)
+ */
 typedef struct OuIdentifier
 {
-	bool		present;
-	FbBytes		name;
-	FbBytes		certifiers;
+	bool present;
+	FbBytes name;
+	FbBytes certifiers;
 } OuIdentifier;
 
 typedef struct CertificateList
 {
 	CryptoCertificate **items;
-	size_t		count;
+	size_t count;
 } CertificateList;
 
 struct Msp
 {
 	FbAllocator *allocator;
-	char	   *id;
-	FbBytes		config;
-	CertificateList roots;		/* low-S, as Fabric keeps them */
+	char *id;
+	FbBytes config;
+	CertificateList roots; /* low-S, as Fabric keeps them */
 	CertificateList intermediates;
-	const CryptoCertificate **issuers; /* of roots, then of intermediates: who signed them (itself for a root) */
+	const CryptoCertificate *
+		*issuers; /* of roots, then of intermediates: who signed them (itself for a root) */
 	/* of the intermediates: does another configured CA stand below it? likewise root_inner */
-	bool	   *inner;
-	bool	   *root_inner;
+	bool *inner;
+	bool *root_inner;
 	CryptoCrl **crls;
-	size_t		crls_count;
-	uint8_t		(*admins)[CRYPTO_SHA256_BYTES]; /* SHA-256 of the low-S certificates */
-	size_t		admins_count;
-	bool		node_ous;
+	size_t crls_count;
+	uint8_t (*admins)[CRYPTO_SHA256_BYTES]; /* SHA-256 of the low-S certificates */
+	size_t admins_count;
+	bool node_ous;
 	OuIdentifier node_ou[IDENTITY_ROLES_COUNT];
-	OuIdentifier *ous;			/* organizational_unit_identifiers */
-	size_t		ous_count;
+	OuIdentifier *ous; /* organizational_unit_identifiers */
+	size_t ous_count;
 	CertificateList tls_roots;
 	CertificateList tls_intermediates;
 };
@@ -49,8 +53,8 @@ struct Msp
 /* which form of a certificate is hashed: depends on the key that signed it */
 typedef enum NormalForm
 {
-	NORMAL_AS_IS,				/* not signed with ECDSA */
-	NORMAL_FIRST_CURVE			/* + CryptoCurve */
+	NORMAL_AS_IS,	   /* not signed with ECDSA */
+	NORMAL_FIRST_CURVE /* + CryptoCurve */
 } NormalForm;
 
 #define NORMAL_FORMS_COUNT (NORMAL_FIRST_CURVE + CRYPTO_CURVES_COUNT)
@@ -58,24 +62,25 @@ typedef enum NormalForm
 struct Identity
 {
 	FbAllocator *allocator;
-	const Msp  *msp;
+	const Msp *msp;
 	CryptoCertificate *certificate;
-	FbBytes		serialized;
-	NormalForm	form;
-	uint8_t		digest[CRYPTO_SHA256_BYTES]; /* of the certificate in this form: the identity id */
-	char		id[2 * CRYPTO_SHA256_BYTES + 1];
-	uint8_t		certifiers[CRYPTO_SHA256_BYTES]; /* over the chain without the certificate */
+	FbBytes serialized;
+	NormalForm form;
+	uint8_t digest[CRYPTO_SHA256_BYTES]; /* of the certificate in this form: the identity id */
+	char id[2 * CRYPTO_SHA256_BYTES + 1];
+	uint8_t certifiers[CRYPTO_SHA256_BYTES]; /* over the chain without the certificate */
 	IdentityRole role;
-	bool		is_listed_admin;
-	FbBytes    *ous;			/* of the certificate, sorted: policies ask for them again and again. NULL where only the role is of interest */
-	size_t		ous_count;
+	bool is_listed_admin;
+	FbBytes *ous; /* of the certificate, sorted: policies ask for them again and again. NULL where
+					 only the role is of interest */
+	size_t ous_count;
 };
 
 /* ---- scratch.c: temporary memory out of another allocator, given back as a whole ---- */
 
 typedef struct Scratch
 {
-	FbAllocator allocator;		/* must be first */
+	FbAllocator allocator; /* must be first */
 	FbAllocator *parent;
 	struct ScratchBlock *blocks;
 } Scratch;
@@ -86,16 +91,17 @@ extern void scratch_free(Scratch *scratch);
 /* ---- msp.c ---- */
 
 /*
- * the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s (IDN-4, IDN-5). Errors: FB_INVALID_IDENTITY
+ * the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s (IDN-4, IDN-5). Errors:
+ * FB_INVALID_IDENTITY
  */
-extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate, CryptoChain *chain,
-								 FbError *error);
+extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate,
+								 CryptoChain *chain, FbError *error);
 /* FB_CERTIFICATE_REVOKED if a list that the issuer signed names the certificate (IDN-7) */
 extern FbStatus msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate,
 									 const CryptoCertificate *issuer, FbError *error);
 /*
- * is this a name that a host can have? Labels of letters, digits, '-', '_' and ':', none empty, none begins with '-'; the first one may be "*"
- * (validHostname of Go's crypto/x509)
+ * is this a name that a host can have? Labels of letters, digits, '-', '_' and ':', none empty,
+ * none begins with '-'; the first one may be "*" (validHostname of Go's crypto/x509)
  */
 extern bool msp_is_host_name(const char *name);
 /* does another configured CA stand below this one of the MSP's CAs? */
@@ -103,18 +109,23 @@ extern bool msp_is_inner(const Msp *msp, const CryptoCertificate *ca);
 extern bool msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES]);
 
 /* SHA-256 over the DER of chain[from], chain[from + 1], ... */
-extern void chain_digest(const CryptoChain *chain, size_t from, uint8_t digest[CRYPTO_SHA256_BYTES]);
+extern void chain_digest(const CryptoChain *chain, size_t from,
+						 uint8_t digest[CRYPTO_SHA256_BYTES]);
 extern NormalForm normal_form(const CryptoCertificate *issuer);
 
 /* ---- identity.c ---- */
 
 /*
- * all rules about a certificate that is to be an identity; fills everything of *identity but allocator, certificate
- * and serialized
+ * all rules about a certificate that is to be an identity; fills everything of *identity but
+ * allocator, certificate and serialized
  */
-extern FbStatus identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate,
-							   FbAllocator *scratch, FbError *error);
-/* one of the certificate's organizational units has this name; not for an identity that only identity_check has filled */
+extern FbStatus identity_check(Identity *identity, const Msp *msp,
+							   const CryptoCertificate *certificate, FbAllocator *scratch,
+							   FbError *error);
+/*
+ * one of the certificate's organizational units has this name; not for an identity that only
+ * identity_check has filled
+ */
 extern bool identity_has_ou(const Identity *identity, FbBytes name);
 
 #endif

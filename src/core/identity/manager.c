@@ -1,16 +1,18 @@
 /*
- * the MSPs of a channel, and a cache of the identities that were met: hashed by the serialized bytes, least recently
- * used go first. What was found not to be an identity is remembered too, with its reason: whoever sends the same rubbish a thousand times
- * has it looked at once. The verdict depends on bytes and configuration alone, and not on the time (IDN-5).
+ * the MSPs of a channel, and a cache of the identities that were met: hashed by the serialized
+ * bytes, least recently used go first. What was found not to be an identity is remembered too, with
+ * its reason: whoever sends the same rubbish a thousand times has it looked at once. The verdict
+ * depends on bytes and configuration alone, and not on the time (IDN-5).
  */
 #include "core/identity/identity_internal.h"
 
 typedef struct CacheEntry
 {
-	Identity   *identity;		/* NULL: refused, for this reason */
-	FbError    *refusal;
-	uint8_t		key[CRYPTO_SHA256_BYTES]; /* SHA-256 of the serialized bytes: equal keys are equal bytes */
-	struct CacheEntry *chain;	/* next in the bucket */
+	Identity *identity; /* NULL: refused, for this reason */
+	FbError *refusal;
+	uint8_t
+		key[CRYPTO_SHA256_BYTES]; /* SHA-256 of the serialized bytes: equal keys are equal bytes */
+	struct CacheEntry *chain;	  /* next in the bucket */
 	struct CacheEntry *older;
 	struct CacheEntry *newer;
 } CacheEntry;
@@ -20,25 +22,26 @@ typedef struct EntryList
 {
 	CacheEntry *newest;
 	CacheEntry *oldest;
-	size_t		count;
+	size_t count;
 } EntryList;
 
 struct MspManager
 {
 	FbAllocator *allocator;
-	Msp		  **msps;
-	size_t		msps_count;
-	size_t		msps_capacity;
-	size_t		identities_max;
-	uint64_t	checks_count;
+	Msp **msps;
+	size_t msps_count;
+	size_t msps_capacity;
+	size_t identities_max;
+	uint64_t checks_count;
 	CacheEntry **buckets;
-	size_t		buckets_count;	/* a power of two */
-	EntryList	identities;
-	EntryList	refusals;
+	size_t buckets_count; /* a power of two */
+	EntryList identities;
+	EntryList refusals;
 };
 
 FbStatus
-msp_manager_create(size_t identities_max, FbAllocator *allocator, MspManager **manager, FbError *error)
+msp_manager_create(size_t identities_max, FbAllocator *allocator, MspManager **manager,
+				   FbError *error)
 {
 	MspManager *result = fb_allocate_zero(allocator, sizeof(*result));
 
@@ -49,7 +52,8 @@ msp_manager_create(size_t identities_max, FbAllocator *allocator, MspManager **m
 	result->identities_max = identities_max > 0 ? identities_max : 1;
 	/* twice as many buckets as identities, within reason */
 	result->buckets_count = 16;
-	while (result->buckets_count < 2 * result->identities_max && result->buckets_count < (size_t) 1 << 20)
+	while (result->buckets_count < 2 * result->identities_max && result->buckets_count < (size_t) 1
+																							 << 20)
 		result->buckets_count *= 2;
 	result->buckets = fb_allocate_array(allocator, result->buckets_count, sizeof(CacheEntry *));
 	if (result->buckets == NULL)
@@ -93,7 +97,7 @@ list_add_newest(EntryList *list, CacheEntry *entry)
 static CacheEntry **
 find_bucket(const MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES])
 {
-	uint32_t	number;
+	uint32_t number;
 
 	memcpy(&number, key, sizeof(number));
 	return &manager->buckets[number & (manager->buckets_count - 1)];
@@ -154,8 +158,8 @@ msp_manager_destroy(MspManager *manager)
 static FbStatus
 reserve_msp(MspManager *manager, FbError *error)
 {
-	size_t		capacity = manager->msps_capacity == 0 ? 8 : manager->msps_capacity * 2;
-	Msp		  **larger;
+	size_t capacity = manager->msps_capacity == 0 ? 8 : manager->msps_capacity * 2;
+	Msp **larger;
 
 	if (manager->msps_count < manager->msps_capacity)
 		return FB_OK;
@@ -173,11 +177,11 @@ reserve_msp(MspManager *manager, FbError *error)
 FbStatus
 msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp, FbError *error)
 {
-	const Msp  *existing = NULL;
-	Msp		   *added = NULL;
-	Scratch		scratch;
-	FbBytes		config;
-	FbStatus	status;
+	const Msp *existing = NULL;
+	Msp *added = NULL;
+	Scratch scratch;
+	FbBytes config;
+	FbStatus status;
 
 	if (msp != NULL)
 		*msp = NULL;
@@ -196,7 +200,8 @@ msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp, FbErro
 	{
 		if (msp_manager_find(manager, added->id) != NULL)
 		{
-			status = fb_fail(error, FB_INVALID_CONFIG, "MSP \"%s\" is defined twice and differently", added->id);
+			status = fb_fail(error, FB_INVALID_CONFIG,
+							 "MSP \"%s\" is defined twice and differently", added->id);
 			msp_destroy(added);
 			return status;
 		}
@@ -238,10 +243,10 @@ msp_manager_msp(const MspManager *manager, size_t index)
 static FbStatus
 find_msp(const MspManager *manager, FbBytes serialized, const Msp **msp, FbError *error)
 {
-	Scratch		scratch;
+	Scratch scratch;
 	const char *id;
-	FbBytes		pem;
-	FbStatus	status;
+	FbBytes pem;
+	FbStatus status;
 
 	scratch_init(&scratch, manager->allocator);
 	status = identity_unpack(serialized, &scratch.allocator, &id, &pem, error);
@@ -249,7 +254,8 @@ find_msp(const MspManager *manager, FbBytes serialized, const Msp **msp, FbError
 	{
 		*msp = msp_manager_find(manager, id);
 		if (*msp == NULL)
-			status = fb_fail(error, FB_UNKNOWN_MSP, "MSP \"%s\" is not a member of the channel", id);
+			status =
+				fb_fail(error, FB_UNKNOWN_MSP, "MSP \"%s\" is not a member of the channel", id);
 	}
 	scratch_free(&scratch);
 	return status;
@@ -259,16 +265,18 @@ find_msp(const MspManager *manager, FbBytes serialized, const Msp **msp, FbError
 static bool
 is_refusal(FbStatus status)
 {
-	return status != FB_OK && status != FB_OUT_OF_MEMORY && status != FB_CRYPTO_FAILURE && status != FB_INTERNAL;
+	return status != FB_OK && status != FB_OUT_OF_MEMORY && status != FB_CRYPTO_FAILURE &&
+		   status != FB_INTERNAL;
 }
 
 /* identity NULL: a refusal. Takes the identity */
 static FbStatus
-add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], Identity *identity, const FbError *refusal, FbError *error)
+add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], Identity *identity,
+		  const FbError *refusal, FbError *error)
 {
 	CacheEntry **bucket = find_bucket(manager, key);
 	CacheEntry *entry = fb_allocate_zero(manager->allocator, sizeof(*entry));
-	FbError    *reason = NULL;
+	FbError *reason = NULL;
 
 	if (entry != NULL && identity == NULL)
 		reason = fb_allocate(manager->allocator, sizeof(*reason));
@@ -293,18 +301,19 @@ add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], Identity 
 }
 
 FbStatus
-msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **identity, FbError *error)
+msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **identity,
+					 FbError *error)
 {
-	uint8_t		key[CRYPTO_SHA256_BYTES];
-	const Msp  *msp = NULL;
-	Identity   *found = NULL;
-	FbError		reason = {.status = FB_OK};
-	FbStatus	status;
+	uint8_t key[CRYPTO_SHA256_BYTES];
+	const Msp *msp = NULL;
+	Identity *found = NULL;
+	FbError reason = {.status = FB_OK};
+	FbStatus status;
 
 	*identity = NULL;
 	if (serialized.size > FB_IDENTITY_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d", serialized.size,
-					   FB_IDENTITY_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "identity has %zu bytes, more than %d",
+					   serialized.size, FB_IDENTITY_BYTES_MAX);
 	crypto_sha256(serialized, key);
 	for (CacheEntry *entry = *find_bucket(manager, key); entry != NULL; entry = entry->chain)
 	{

@@ -1,6 +1,6 @@
 /*
- * an organisation's definition: its CAs, revocation lists, organizational units and admins (msp/mspimplsetup.go, MSP
- * version 1.4.3)
+ * an organisation's definition: its CAs, revocation lists, organizational units and admins
+ * (msp/mspimplsetup.go, MSP version 1.4.3)
  */
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
@@ -11,7 +11,8 @@
 const char *
 identity_role_name(IdentityRole role)
 {
-	static const char *const names[IDENTITY_ROLES_COUNT] = {"member", "admin", "client", "peer", "orderer"};
+	static const char *const names[IDENTITY_ROLES_COUNT] = {"member", "admin", "client", "peer",
+															"orderer"};
 
 	FB_ASSERT((unsigned) role < IDENTITY_ROLES_COUNT);
 	return names[role];
@@ -21,8 +22,8 @@ identity_role_name(IdentityRole role)
 static FbStatus
 fail_in(FbStatus status, const char *part, size_t index, FbError *error)
 {
-	char		message[FB_ERROR_MESSAGE_BYTES];
-	char		detail[FB_ERROR_DETAIL_BYTES];
+	char message[FB_ERROR_MESSAGE_BYTES];
+	char detail[FB_ERROR_DETAIL_BYTES];
 
 	if (error != NULL && status != FB_OUT_OF_MEMORY)
 	{
@@ -61,59 +62,64 @@ chain_digest(const CryptoChain *chain, size_t from, uint8_t digest[CRYPTO_SHA256
 bool
 msp_is_host_name(const char *name)
 {
-	size_t		size = strlen(name);
-	size_t		label = 0;		/* where the present one starts */
+	size_t size = strlen(name);
+	size_t label = 0; /* where the present one starts */
 
 	if (size > 0 && name[size - 1] == '.')
 		size--;
 	for (size_t i = 0; i <= size; i++)
 	{
-		char		c = name[i];
+		char c = name[i];
 
 		if (i == size || c == '.')
 		{
 			if (i == label)
-				return false;	/* an empty one */
+				return false; /* an empty one */
 			label = i + 1;
 		}
-		else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == ':' ||
-				   (c == '-' && i > label) || (c == '*' && i == 0 && (size == 1 || name[1] == '.'))))
+		else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+				   c == '_' || c == ':' || (c == '-' && i > label) ||
+				   (c == '*' && i == 0 && (size == 1 || name[1] == '.'))))
 			return false;
 	}
 	return true;
 }
 
 /*
- * A rule of Go 1.14 that Fabric keeps (verifyLegacyNameConstraints): a certificate whose common name looks like that of a host needs alternative
- * names when a CA above it has name constraints
+ * A rule of Go 1.14 that Fabric keeps (verifyLegacyNameConstraints): a certificate whose common
+ * name looks like that of a host needs alternative names when a CA above it has name constraints
  */
 static FbStatus
 check_legacy_name_constraints(const CryptoChain *chain, FbError *error)
 {
 	const CryptoCertificate *certificate = chain->certificates[0];
-	FbBytes		ignored;
+	FbBytes ignored;
 
-	if (chain->length < 2 || crypto_certificate_extension(certificate, OID_ALTERNATIVE_NAMES, &ignored) ||
+	if (chain->length < 2 ||
+		crypto_certificate_extension(certificate, OID_ALTERNATIVE_NAMES, &ignored) ||
 		!msp_is_host_name(crypto_certificate_common_name(certificate)))
 		return FB_OK;
 	for (size_t i = 1; i < chain->length; i++)
 		if (crypto_certificate_extension(chain->certificates[i], OID_NAME_CONSTRAINTS, &ignored))
-			return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has no alternative names, but its CA has name constraints",
-						   crypto_certificate_subject(certificate));
+			return fb_fail(
+				error, FB_INVALID_IDENTITY,
+				"certificate \"%s\" has no alternative names, but its CA has name constraints",
+				crypto_certificate_subject(certificate));
 	return FB_OK;
 }
 
 static FbStatus
-unique_chain(const CertificateList *roots, const CertificateList *intermediates, const CryptoCertificate *certificate,
-			 CryptoChain *chain, FbError *error)
+unique_chain(const CertificateList *roots, const CertificateList *intermediates,
+			 const CryptoCertificate *certificate, CryptoChain *chain, FbError *error)
 {
 	CryptoTrust trust = {roots->items, roots->count, intermediates->items, intermediates->count};
-	size_t		count;
-	FbStatus	status;
+	size_t count;
+	FbStatus status;
 
-	status = crypto_chain_find(certificate, &trust, crypto_certificate_not_before(certificate) + 1, chain, &count,
-							   error);
-	if (status == FB_INVALID_CERTIFICATE || status == FB_CERTIFICATE_EXPIRED || status == FB_LIMIT_EXCEEDED)
+	status = crypto_chain_find(certificate, &trust, crypto_certificate_not_before(certificate) + 1,
+							   chain, &count, error);
+	if (status == FB_INVALID_CERTIFICATE || status == FB_CERTIFICATE_EXPIRED ||
+		status == FB_LIMIT_EXCEEDED)
 	{
 		if (error != NULL)
 			error->status = FB_INVALID_IDENTITY;
@@ -121,24 +127,26 @@ unique_chain(const CertificateList *roots, const CertificateList *intermediates,
 	}
 	FB_TRY(status);
 	if (count != 1)
-		return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has %zu chains, but only one is allowed",
+		return fb_fail(error, FB_INVALID_IDENTITY,
+					   "certificate \"%s\" has %zu chains, but only one is allowed",
 					   crypto_certificate_subject(certificate), count);
 	return check_legacy_name_constraints(chain, error);
 }
 
 FbStatus
-msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate, CryptoChain *chain, FbError *error)
+msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate, CryptoChain *chain,
+				 FbError *error)
 {
 	return unique_chain(&msp->roots, &msp->intermediates, certificate, chain, error);
 }
 
 FbStatus
-msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate, const CryptoCertificate *issuer,
-					 FbError *error)
+msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate,
+					 const CryptoCertificate *issuer, FbError *error)
 {
 	for (size_t i = 0; i < msp->crls_count; i++)
 	{
-		FbStatus	status;
+		FbStatus status;
 
 		if (!fb_bytes_equal(crypto_crl_aki(msp->crls[i]), crypto_certificate_ski(issuer)) ||
 			!crypto_crl_lists(msp->crls[i], crypto_certificate_serial(certificate)))
@@ -171,8 +179,8 @@ find_ca(const CertificateList *list, FbBytes der, size_t *index)
 bool
 msp_is_inner(const Msp *msp, const CryptoCertificate *ca)
 {
-	FbBytes		der = crypto_certificate_der(ca);
-	size_t		index;
+	FbBytes der = crypto_certificate_der(ca);
+	size_t index;
 
 	if (find_ca(&msp->roots, der, &index) && msp->root_inner[index])
 		return true;
@@ -182,8 +190,8 @@ msp_is_inner(const Msp *msp, const CryptoCertificate *ca)
 static void
 mark_inner(Msp *msp, const CryptoCertificate *ca)
 {
-	FbBytes		der = crypto_certificate_der(ca);
-	size_t		index;
+	FbBytes der = crypto_certificate_der(ca);
+	size_t index;
 
 	if (find_ca(&msp->roots, der, &index))
 		msp->root_inner[index] = true;
@@ -202,7 +210,10 @@ msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES])
 
 /* ---- making it ---- */
 
-/* mspimpl.go, getIdentityFromConf: the software provider takes ECDSA and RSA keys only; of TLS CAs only what Go's parser takes counts */
+/*
+ * mspimpl.go, getIdentityFromConf: the software provider takes ECDSA and RSA keys only; of TLS CAs
+ * only what Go's parser takes counts
+ */
 static FbStatus
 check_key(const CryptoCertificate *certificate, bool tls, FbError *error)
 {
@@ -210,16 +221,16 @@ check_key(const CryptoCertificate *certificate, bool tls, FbError *error)
 
 	if (kind == CRYPTO_KEY_ECDSA || kind == CRYPTO_KEY_RSA || (tls && kind == CRYPTO_KEY_OTHER))
 		return FB_OK;
-	return fb_fail(error, FB_INVALID_CERTIFICATE, "the key of \"%s\" is neither RSA nor ECDSA on P-224, P-256, P-384 or P-521",
+	return fb_fail(error, FB_INVALID_CERTIFICATE,
+				   "the key of \"%s\" is neither RSA nor ECDSA on P-224, P-256, P-384 or P-521",
 				   crypto_certificate_subject(certificate));
 }
 
 static FbStatus
-load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const char *part, CertificateList *list,
-				  FbError *error)
+load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const char *part,
+				  CertificateList *list, FbError *error)
 {
-	bool		tls = strncmp(part, "TLS", 3) == 0;
-
+	bool tls = strncmp(part, "TLS", 3) == 0;
 
 	if (count > FB_MSP_CERTIFICATES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu times %s, more than %d", count, part,
@@ -229,7 +240,8 @@ load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < count; i++)
 	{
-		FbStatus	status = crypto_certificate_parse_pem(proto_bytes(from[i]), &list->items[i], error);
+		FbStatus status =
+			crypto_certificate_parse_pem(proto_bytes(from[i]), &list->items[i], error);
 
 		if (status == FB_OK)
 		{
@@ -243,11 +255,13 @@ load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const
 }
 
 /*
- * Who signed a CA, as far as its normal form depends on it (mspimpl.go, sanitizeCert): NULL when it is not signed with ECDSA. A root signs itself, also
- * where it is listed among the intermediates, and must be allowed to.
+ * Who signed a CA, as far as its normal form depends on it (mspimpl.go, sanitizeCert): NULL when it
+ * is not signed with ECDSA. A root signs itself, also where it is listed among the intermediates,
+ * and must be allowed to.
  */
 static FbStatus
-find_issuer(const Msp *msp, const CryptoCertificate *ca, const CryptoCertificate **issuer, FbError *error)
+find_issuer(const Msp *msp, const CryptoCertificate *ca, const CryptoCertificate **issuer,
+			FbError *error)
 {
 	CryptoChain chain;
 
@@ -256,7 +270,7 @@ find_issuer(const Msp *msp, const CryptoCertificate *ca, const CryptoCertificate
 		return FB_OK;
 	if (crypto_certificate_is_ca(ca) && crypto_certificate_check_may_sign(ca, error) == FB_OK)
 	{
-		FbStatus	status = crypto_certificate_check_signature(ca, ca, error);
+		FbStatus status = crypto_certificate_check_signature(ca, ca, error);
 
 		*issuer = ca;
 		if (status != FB_INVALID_SIGNATURE)
@@ -264,15 +278,18 @@ find_issuer(const Msp *msp, const CryptoCertificate *ca, const CryptoCertificate
 	}
 	FB_TRY(msp_unique_chain(msp, ca, &chain, error));
 	if (chain.length < 2)
-		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is neither signed by itself, as one that may sign certificates, nor by another CA",
-					   crypto_certificate_subject(ca));
+		return fb_fail(
+			error, FB_INVALID_CERTIFICATE,
+			"certificate \"%s\" is neither signed by itself, as one that may sign certificates, nor by another CA",
+			crypto_certificate_subject(ca));
 	*issuer = chain.certificates[1];
 	return FB_OK;
 }
 
 /* the form of a certificate that is hashed and compared; issuer NULL: as it is */
 static FbStatus
-normalise(const CryptoCertificate *certificate, const CryptoCertificate *issuer, FbAllocator *allocator, FbBytes *normal, FbError *error)
+normalise(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
+		  FbAllocator *allocator, FbBytes *normal, FbError *error)
 {
 	if (issuer == NULL)
 		return fb_bytes_copy(allocator, crypto_certificate_der(certificate), normal, error);
@@ -283,28 +300,29 @@ normalise(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
 static CryptoCertificate **
 authority_at(Msp *msp, size_t index)
 {
-	return index < msp->roots.count ? &msp->roots.items[index] : &msp->intermediates.items[index - msp->roots.count];
+	return index < msp->roots.count ? &msp->roots.items[index]
+									: &msp->intermediates.items[index - msp->roots.count];
 }
 
 /*
- * Replace every CA by its low-S form (sanitizeCert). All issuers are found before the first one is replaced: what
- * they are found with are the certificates as configured.
+ * Replace every CA by its low-S form (sanitizeCert). All issuers are found before the first one is
+ * replaced: what they are found with are the certificates as configured.
  */
 static FbStatus
 normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 {
-	size_t		count = msp->roots.count + msp->intermediates.count;
-	FbBytes    *normal = fb_allocate_array(scratch, count, sizeof(FbBytes));
-	size_t	   *issuer_index = fb_allocate_array(scratch, count, sizeof(size_t));
+	size_t count = msp->roots.count + msp->intermediates.count;
+	FbBytes *normal = fb_allocate_array(scratch, count, sizeof(FbBytes));
+	size_t *issuer_index = fb_allocate_array(scratch, count, sizeof(size_t));
 
 	msp->issuers = fb_allocate_array(msp->allocator, count, sizeof(CryptoCertificate *));
 	if (normal == NULL || issuer_index == NULL || msp->issuers == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < count; i++)
 	{
-		bool		is_root = i < msp->roots.count;
+		bool is_root = i < msp->roots.count;
 		const CryptoCertificate *issuer = NULL;
-		FbStatus	status = find_issuer(msp, *authority_at(msp, i), &issuer, error);
+		FbStatus status = find_issuer(msp, *authority_at(msp, i), &issuer, error);
 
 		if (status == FB_OK)
 			status = normalise(*authority_at(msp, i), issuer, scratch, &normal[i], error);
@@ -339,21 +357,22 @@ load_crls(Msp *msp, const Msp__FabricMSPConfig *config, FbError *error)
 {
 	if (config->n_revocation_list > FB_MSP_CERTIFICATES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu revocation lists, more than %d",
-					   config->n_revocation_list,
-					   FB_MSP_CERTIFICATES_MAX);
+					   config->n_revocation_list, FB_MSP_CERTIFICATES_MAX);
 	msp->crls = fb_allocate_array(msp->allocator, config->n_revocation_list, sizeof(CryptoCrl *));
 	if (msp->crls == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < config->n_revocation_list; i++)
 	{
-		FbStatus	status = crypto_crl_parse(proto_bytes(config->revocation_list[i]), &msp->crls[i], error);
+		FbStatus status =
+			crypto_crl_parse(proto_bytes(config->revocation_list[i]), &msp->crls[i], error);
 
 		if (status == FB_OK)
 		{
 			msp->crls_count++;
 			/* Fabric takes such a list, but then every identity of the MSP is invalid */
 			if (crypto_crl_aki(msp->crls[i]).size == 0)
-				status = fb_fail(error, FB_INVALID_CERTIFICATE, "it has no authority key identifier");
+				status =
+					fb_fail(error, FB_INVALID_CERTIFICATE, "it has no authority key identifier");
 		}
 		if (status != FB_OK)
 			return fail_in(status, "revocation list", i, error);
@@ -364,14 +383,13 @@ load_crls(Msp *msp, const Msp__FabricMSPConfig *config, FbError *error)
 /* every CA is one, can be told by its key identifier, has exactly one chain and is not revoked */
 static FbStatus
 check_cas(const Msp *msp, const CertificateList *checked, const CertificateList *roots,
-		  const CertificateList *intermediates,
-		  const char *part, FbError *error)
+		  const CertificateList *intermediates, const char *part, FbError *error)
 {
 	for (size_t i = 0; i < checked->count; i++)
 	{
 		const CryptoCertificate *ca = checked->items[i];
 		CryptoChain chain;
-		FbStatus	status = FB_OK;
+		FbStatus status = FB_OK;
 
 		if (!crypto_certificate_is_ca(ca))
 			status = fb_fail(error, FB_INVALID_CERTIFICATE, "\"%s\" is not a CA certificate",
@@ -410,36 +428,38 @@ mark_inner_nodes(Msp *msp, FbError *error)
 }
 
 /*
- * getCertifiersIdentifier: the hash over the chain of a CA that is named in the definition and must be one of the
- * MSP's
+ * getCertifiersIdentifier: the hash over the chain of a CA that is named in the definition and must
+ * be one of the MSP's
  */
 static FbStatus
-certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch, uint8_t digest[CRYPTO_SHA256_BYTES],
-				  FbError *error)
+certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch,
+				  uint8_t digest[CRYPTO_SHA256_BYTES], FbError *error)
 {
 	CryptoCertificate *named;
 	const CryptoCertificate *ca = NULL;
-	bool		is_root = false;
+	bool is_root = false;
 	CryptoChain chain;
-	FbStatus	status;
+	FbStatus status;
 
 	FB_TRY(crypto_certificate_parse_pem(pem, &named, error));
 	status = FB_OK;
-	for (size_t i = 0; i < msp->roots.count + msp->intermediates.count && status == FB_OK && ca == NULL; i++)
+	for (size_t i = 0;
+		 i < msp->roots.count + msp->intermediates.count && status == FB_OK && ca == NULL; i++)
 	{
 		const CryptoCertificate *candidate;
-		FbBytes		normal;
+		FbBytes normal;
 
 		is_root = i < msp->roots.count;
 		candidate = is_root ? msp->roots.items[i] : msp->intermediates.items[i - msp->roots.count];
 		status = normalise(named, msp->issuers[i], scratch, &normal, error);
 		if (status == FB_INVALID_CERTIFICATE)
-			status = FB_OK;		/* signed with another kind of key: not this one */
+			status = FB_OK; /* signed with another kind of key: not this one */
 		else if (status == FB_OK && fb_bytes_equal(normal, crypto_certificate_der(candidate)))
 			ca = candidate;
 	}
 	if (status == FB_OK && ca == NULL)
-		status = fb_fail(error, FB_INVALID_CONFIG, "certificate \"%s\" of an organizational unit is no CA of the MSP",
+		status = fb_fail(error, FB_INVALID_CONFIG,
+						 "certificate \"%s\" of an organizational unit is no CA of the MSP",
 						 crypto_certificate_subject(named));
 	crypto_certificate_free(named);
 	FB_TRY(status);
@@ -458,35 +478,41 @@ certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch, uint8_t dig
 }
 
 static FbStatus
-load_ou(const Msp *msp, const Msp__FabricOUIdentifier *from, bool certificate_needed, OuIdentifier *to,
-		FbAllocator *scratch,
-		FbError *error)
+load_ou(const Msp *msp, const Msp__FabricOUIdentifier *from, bool certificate_needed,
+		OuIdentifier *to, FbAllocator *scratch, FbError *error)
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 
 	to->present = true;
-	FB_TRY(fb_bytes_copy(msp->allocator, fb_bytes_of_text(from->organizational_unit_identifier), &to->name, error));
+	FB_TRY(fb_bytes_copy(msp->allocator, fb_bytes_of_text(from->organizational_unit_identifier),
+						 &to->name, error));
 	if (from->certificate.len > 0 || certificate_needed)
 	{
 		FB_TRY(certifiers_digest(msp, proto_bytes(from->certificate), scratch, digest, error));
-		FB_TRY(fb_bytes_copy(msp->allocator, fb_bytes(digest, sizeof(digest)), &to->certifiers, error));
+		FB_TRY(fb_bytes_copy(msp->allocator, fb_bytes(digest, sizeof(digest)), &to->certifiers,
+							 error));
 	}
 	return FB_OK;
 }
 
 /* the roles mostly name the same certificate, which OpenSSL takes long to decode */
 static FbStatus
-load_node_ou(Msp *msp, const Msp__FabricOUIdentifier *const from[IDENTITY_ROLES_COUNT], int role, FbAllocator *scratch, FbError *error)
+load_node_ou(Msp *msp, const Msp__FabricOUIdentifier *const from[IDENTITY_ROLES_COUNT], int role,
+			 FbAllocator *scratch, FbError *error)
 {
 	OuIdentifier *to = &msp->node_ou[role];
-	FbBytes		certificate = proto_bytes(from[role]->certificate);
+	FbBytes certificate = proto_bytes(from[role]->certificate);
 
 	for (int other = IDENTITY_ADMIN; other < role && certificate.size > 0; other++)
-		if (from[other] != NULL && fb_bytes_equal(proto_bytes(from[other]->certificate), certificate))
+		if (from[other] != NULL &&
+			fb_bytes_equal(proto_bytes(from[other]->certificate), certificate))
 		{
 			to->present = true;
-			FB_TRY(fb_bytes_copy(msp->allocator, fb_bytes_of_text(from[role]->organizational_unit_identifier), &to->name, error));
-			return fb_bytes_copy(msp->allocator, msp->node_ou[other].certifiers, &to->certifiers, error);
+			FB_TRY(fb_bytes_copy(msp->allocator,
+								 fb_bytes_of_text(from[role]->organizational_unit_identifier),
+								 &to->name, error));
+			return fb_bytes_copy(msp->allocator, msp->node_ou[other].certifiers, &to->certifiers,
+								 error);
 		}
 	return load_ou(msp, from[role], false, to, scratch, error);
 }
@@ -495,34 +521,35 @@ static FbStatus
 load_ous(Msp *msp, const Msp__FabricMSPConfig *config, FbAllocator *scratch, FbError *error)
 {
 	const Msp__FabricNodeOUs *node = config->fabric_node_ous;
-	size_t		count = config->n_organizational_unit_identifiers;
+	size_t count = config->n_organizational_unit_identifiers;
 
 	if (count > FB_MSP_CERTIFICATES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu organizational units, more than %d", count,
-					   FB_MSP_CERTIFICATES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu organizational units, more than %d",
+					   count, FB_MSP_CERTIFICATES_MAX);
 	msp->ous = fb_allocate_array(msp->allocator, count, sizeof(OuIdentifier));
 	if (msp->ous == NULL)
 		return fb_out_of_memory(error);
 	msp->ous_count = count;
 	for (size_t i = 0; i < count; i++)
 	{
-		FbStatus	status = load_ou(msp, config->organizational_unit_identifiers[i], true, &msp->ous[i], scratch,
-									 error);
+		FbStatus status = load_ou(msp, config->organizational_unit_identifiers[i], true,
+								  &msp->ous[i], scratch, error);
 
 		if (status != FB_OK)
 			return fail_in(status, "organizational unit", i, error);
 	}
 	if (node != NULL)
 	{
-		const Msp__FabricOUIdentifier *from[IDENTITY_ROLES_COUNT] = {
-			[IDENTITY_ADMIN] = node->admin_ou_identifier, [IDENTITY_CLIENT] = node->client_ou_identifier,
-			[IDENTITY_PEER] = node->peer_ou_identifier, [IDENTITY_ORDERER] = node->orderer_ou_identifier
-		};
-		bool		any = false;
+		const Msp__FabricOUIdentifier *from[IDENTITY_ROLES_COUNT] =
+			{[IDENTITY_ADMIN] = node->admin_ou_identifier,
+			 [IDENTITY_CLIENT] = node->client_ou_identifier,
+			 [IDENTITY_PEER] = node->peer_ou_identifier,
+			 [IDENTITY_ORDERER] = node->orderer_ou_identifier};
+		bool any = false;
 
 		for (int role = IDENTITY_ADMIN; role <= IDENTITY_ORDERER; role++)
 		{
-			FbStatus	status;
+			FbStatus status;
 
 			if (from[role] == NULL)
 				continue;
@@ -540,23 +567,27 @@ static FbStatus
 load_admins(Msp *msp, const Msp__FabricMSPConfig *config, FbAllocator *scratch, FbError *error)
 {
 	if (config->n_admins == 0 && (!msp->node_ous || !msp->node_ou[IDENTITY_ADMIN].present))
-		return fb_fail(error, FB_INVALID_CONFIG, "MSP has neither admins nor an organizational unit for them");
+		return fb_fail(error, FB_INVALID_CONFIG,
+					   "MSP has neither admins nor an organizational unit for them");
 	if (config->n_admins > FB_MSP_CERTIFICATES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu admins, more than %d", config->n_admins,
-					   FB_MSP_CERTIFICATES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "MSP has %zu admins, more than %d",
+					   config->n_admins, FB_MSP_CERTIFICATES_MAX);
 	msp->admins = fb_allocate_array(msp->allocator, config->n_admins, CRYPTO_SHA256_BYTES);
 	if (msp->admins == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < config->n_admins; i++)
 	{
 		CryptoCertificate *certificate;
-		Identity	admin;
-		FbStatus	status = crypto_certificate_parse_pem(proto_bytes(config->admins[i]), &certificate, error);
+		Identity admin;
+		FbStatus status =
+			crypto_certificate_parse_pem(proto_bytes(config->admins[i]), &certificate, error);
 
 		if (status == FB_OK)
 			status = identity_check(&admin, msp, certificate, scratch, error);
-		if (status == FB_OK && msp->node_ous && admin.role != IDENTITY_CLIENT && admin.role != IDENTITY_ADMIN)
-			status = fb_fail(error, FB_INVALID_IDENTITY, "\"%s\" is by its organizational unit neither a client nor an admin",
+		if (status == FB_OK && msp->node_ous && admin.role != IDENTITY_CLIENT &&
+			admin.role != IDENTITY_ADMIN)
+			status = fb_fail(error, FB_INVALID_IDENTITY,
+							 "\"%s\" is by its organizational unit neither a client nor an admin",
 							 crypto_certificate_subject(certificate));
 		crypto_certificate_free(certificate);
 		if (status != FB_OK)
@@ -570,13 +601,15 @@ static FbStatus
 check_crypto_config(const Msp__FabricCryptoConfig *config, FbError *error)
 {
 	if (config == NULL)
-		return FB_OK;			/* the defaults are what we have */
-	if (config->signature_hash_family[0] != '\0' && strcmp(config->signature_hash_family, "SHA2") != 0)
+		return FB_OK; /* the defaults are what we have */
+	if (config->signature_hash_family[0] != '\0' &&
+		strcmp(config->signature_hash_family, "SHA2") != 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "signature hash family \"%s\" is not supported",
 					   config->signature_hash_family);
-	if (config->identity_identifier_hash_function[0] != '\0' && strcmp(config->identity_identifier_hash_function,
-																	   "SHA256") != 0)
-		return fb_fail(error, FB_INVALID_CONFIG, "identity identifier hash function \"%s\" is not supported",
+	if (config->identity_identifier_hash_function[0] != '\0' &&
+		strcmp(config->identity_identifier_hash_function, "SHA256") != 0)
+		return fb_fail(error, FB_INVALID_CONFIG,
+					   "identity identifier hash function \"%s\" is not supported",
 					   config->identity_identifier_hash_function);
 	return FB_OK;
 }
@@ -585,36 +618,43 @@ static FbStatus
 msp_fill(Msp *msp, FbBytes bytes, FbAllocator *scratch, FbError *error)
 {
 	Msp__FabricMSPConfig *config;
-	size_t		id_size;
+	size_t id_size;
 
 	FB_TRY(fb_bytes_copy(msp->allocator, bytes, &msp->config, error));
 	FB_TRY(PROTO_UNPACK(msp__fabric_mspconfig, bytes, scratch, &config, error));
 	id_size = strlen(config->name);
 	if (id_size == 0 || id_size > FB_MSP_ID_BYTES_MAX)
-		return fb_fail(error, FB_INVALID_CONFIG, "MSP id must have 1 to %d bytes", FB_MSP_ID_BYTES_MAX);
+		return fb_fail(error, FB_INVALID_CONFIG, "MSP id must have 1 to %d bytes",
+					   FB_MSP_ID_BYTES_MAX);
 	msp->id = fb_text_copy(msp->allocator, fb_bytes(config->name, id_size));
 	if (msp->id == NULL)
 		return fb_out_of_memory(error);
-	/* Fabric refuses one without a usable certificate and key; a key has no place in what all members read */
+	/*
+	 * Fabric refuses one without a usable certificate and key; a key has no place in what all
+	 * members read
+	 */
 	if (config->signing_identity != NULL)
 		return fb_fail(error, FB_INVALID_CONFIG, "MSP \"%s\" has a signing identity", msp->id);
 	FB_TRY(check_crypto_config(config->crypto_config, error));
 	if (config->n_root_certs == 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "MSP \"%s\" has no root certificate", msp->id);
-	FB_TRY(load_certificates(msp, config->root_certs, config->n_root_certs, "root certificate", &msp->roots, error));
-	FB_TRY(load_certificates(msp, config->intermediate_certs, config->n_intermediate_certs, "intermediate certificate",
-							 &msp->intermediates, error));
+	FB_TRY(load_certificates(msp, config->root_certs, config->n_root_certs, "root certificate",
+							 &msp->roots, error));
+	FB_TRY(load_certificates(msp, config->intermediate_certs, config->n_intermediate_certs,
+							 "intermediate certificate", &msp->intermediates, error));
 	FB_TRY(normalise_cas(msp, scratch, error));
 	FB_TRY(load_crls(msp, config, error));
-	FB_TRY(check_cas(msp, &msp->roots, &msp->roots, &msp->intermediates, "root certificate", error));
-	FB_TRY(check_cas(msp, &msp->intermediates, &msp->roots, &msp->intermediates, "intermediate certificate", error));
+	FB_TRY(
+		check_cas(msp, &msp->roots, &msp->roots, &msp->intermediates, "root certificate", error));
+	FB_TRY(check_cas(msp, &msp->intermediates, &msp->roots, &msp->intermediates,
+					 "intermediate certificate", error));
 	FB_TRY(mark_inner_nodes(msp, error));
-	FB_TRY(load_certificates(msp, config->tls_root_certs, config->n_tls_root_certs, "TLS root certificate",
-							 &msp->tls_roots, error));
+	FB_TRY(load_certificates(msp, config->tls_root_certs, config->n_tls_root_certs,
+							 "TLS root certificate", &msp->tls_roots, error));
 	FB_TRY(load_certificates(msp, config->tls_intermediate_certs, config->n_tls_intermediate_certs,
-							 "TLS intermediate certificate",
-							 &msp->tls_intermediates, error));
-	FB_TRY(check_cas(msp, &msp->tls_roots, &msp->tls_roots, &msp->tls_intermediates, "TLS root certificate", error));
+							 "TLS intermediate certificate", &msp->tls_intermediates, error));
+	FB_TRY(check_cas(msp, &msp->tls_roots, &msp->tls_roots, &msp->tls_intermediates,
+					 "TLS root certificate", error));
 	FB_TRY(check_cas(msp, &msp->tls_intermediates, &msp->tls_roots, &msp->tls_intermediates,
 					 "TLS intermediate certificate", error));
 	FB_TRY(load_ous(msp, config, scratch, error));
@@ -624,9 +664,9 @@ msp_fill(Msp *msp, FbBytes bytes, FbAllocator *scratch, FbError *error)
 FbStatus
 msp_create(FbBytes fabric_msp_config, FbAllocator *allocator, Msp **msp, FbError *error)
 {
-	Msp		   *result = fb_allocate_zero(allocator, sizeof(*result));
-	Scratch		scratch;
-	FbStatus	status;
+	Msp *result = fb_allocate_zero(allocator, sizeof(*result));
+	Scratch scratch;
+	FbStatus status;
 
 	*msp = NULL;
 	if (result == NULL)
@@ -731,13 +771,14 @@ msp_tls_root(const Msp *msp, size_t index)
 }
 
 FbStatus
-msp_check_tls_certificate(const Msp *msp, const CryptoCertificate *certificate, int64_t now, FbError *error)
+msp_check_tls_certificate(const Msp *msp, const CryptoCertificate *certificate, int64_t now,
+						  FbError *error)
 {
 	CryptoTrust trust = {msp->tls_roots.items, msp->tls_roots.count, msp->tls_intermediates.items,
 						 msp->tls_intermediates.count};
 	CryptoChain chain;
-	size_t		count;
-	FbStatus	status = crypto_chain_find(certificate, &trust, now, &chain, &count, error);
+	size_t count;
+	FbStatus status = crypto_chain_find(certificate, &trust, now, &chain, &count, error);
 
 	if (status == FB_LIMIT_EXCEEDED)
 	{

@@ -6,8 +6,8 @@
 #define MSP_TYPE_FABRIC 0
 
 static FbStatus
-data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to, size_t *to_count,
-		   FbError *error)
+data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to,
+		   size_t *to_count, FbError *error)
 {
 	*to = fb_allocate_array(allocator, count, sizeof(ProtobufCBinaryData));
 	if (*to == NULL)
@@ -19,7 +19,8 @@ data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCB
 }
 
 static FbStatus
-config_pack(const MspParts *parts, FbAllocator *scratch, FbAllocator *allocator, FbBytes *bytes, FbError *error)
+config_pack(const MspParts *parts, FbAllocator *scratch, FbAllocator *allocator, FbBytes *bytes,
+			FbError *error)
 {
 	Msp__FabricMSPConfig config = MSP__FABRIC_MSPCONFIG__INIT;
 	Msp__FabricCryptoConfig crypto = MSP__FABRIC_CRYPTO_CONFIG__INIT;
@@ -27,26 +28,27 @@ config_pack(const MspParts *parts, FbAllocator *scratch, FbAllocator *allocator,
 	Msp__FabricOUIdentifier ou[IDENTITY_ROLES_COUNT];
 
 	config.name = (char *) parts->msp_id;
-	FB_TRY(data_array(parts->root_certificates, parts->root_certificates_count, scratch, &config.root_certs,
-					  &config.n_root_certs,
+	FB_TRY(data_array(parts->root_certificates, parts->root_certificates_count, scratch,
+					  &config.root_certs, &config.n_root_certs, error));
+	FB_TRY(data_array(parts->intermediate_certificates, parts->intermediate_certificates_count,
+					  scratch, &config.intermediate_certs, &config.n_intermediate_certs, error));
+	FB_TRY(data_array(parts->admins, parts->admins_count, scratch, &config.admins, &config.n_admins,
 					  error));
-	FB_TRY(data_array(parts->intermediate_certificates, parts->intermediate_certificates_count, scratch,
-					  &config.intermediate_certs,
-					  &config.n_intermediate_certs, error));
-	FB_TRY(data_array(parts->admins, parts->admins_count, scratch, &config.admins, &config.n_admins, error));
-	FB_TRY(data_array(parts->revocation_lists, parts->revocation_lists_count, scratch, &config.revocation_list,
-					  &config.n_revocation_list, error));
-	FB_TRY(data_array(parts->tls_root_certificates, parts->tls_root_certificates_count, scratch, &config.tls_root_certs,
-					  &config.n_tls_root_certs, error));
-	FB_TRY(data_array(parts->tls_intermediate_certificates, parts->tls_intermediate_certificates_count, scratch,
+	FB_TRY(data_array(parts->revocation_lists, parts->revocation_lists_count, scratch,
+					  &config.revocation_list, &config.n_revocation_list, error));
+	FB_TRY(data_array(parts->tls_root_certificates, parts->tls_root_certificates_count, scratch,
+					  &config.tls_root_certs, &config.n_tls_root_certs, error));
+	FB_TRY(data_array(parts->tls_intermediate_certificates,
+					  parts->tls_intermediate_certificates_count, scratch,
 					  &config.tls_intermediate_certs, &config.n_tls_intermediate_certs, error));
 	crypto.signature_hash_family = "SHA2";
 	crypto.identity_identifier_hash_function = "SHA256";
 	config.crypto_config = &crypto;
 	if (parts->node_ous)
 	{
-		FbBytes		certifier = parts->intermediate_certificates_count > 0 ? parts->intermediate_certificates[0] :
-			parts->root_certificates[0];
+		FbBytes certifier = parts->intermediate_certificates_count > 0
+								? parts->intermediate_certificates[0]
+								: parts->root_certificates[0];
 
 		for (int role = IDENTITY_ADMIN; role <= IDENTITY_ORDERER; role++)
 		{
@@ -65,17 +67,19 @@ config_pack(const MspParts *parts, FbAllocator *scratch, FbAllocator *allocator,
 }
 
 FbStatus
-msp_config_make(const MspParts *parts, FbAllocator *allocator, FbBytes *fabric_msp_config, FbError *error)
+msp_config_make(const MspParts *parts, FbAllocator *allocator, FbBytes *fabric_msp_config,
+				FbError *error)
 {
-	Scratch		scratch;
-	FbStatus	status;
-	Msp		   *msp;
+	Scratch scratch;
+	FbStatus status;
+	Msp *msp;
 
 	*fabric_msp_config = FB_BYTES_EMPTY;
 	if (parts->msp_id == NULL || !fb_utf8_valid(fb_bytes_of_text(parts->msp_id)))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "MSP id must be UTF-8 text");
 	if (parts->root_certificates_count == 0)
-		return fb_fail(error, FB_INVALID_CONFIG, "MSP \"%s\" has no root certificate", parts->msp_id);
+		return fb_fail(error, FB_INVALID_CONFIG, "MSP \"%s\" has no root certificate",
+					   parts->msp_id);
 	scratch_init(&scratch, allocator);
 	status = config_pack(parts, &scratch.allocator, allocator, fabric_msp_config, error);
 	scratch_free(&scratch);
@@ -86,7 +90,8 @@ msp_config_make(const MspParts *parts, FbAllocator *allocator, FbBytes *fabric_m
 }
 
 FbStatus
-msp_config_wrap(FbBytes fabric_msp_config, FbAllocator *allocator, FbBytes *msp_config, FbError *error)
+msp_config_wrap(FbBytes fabric_msp_config, FbAllocator *allocator, FbBytes *msp_config,
+				FbError *error)
 {
 	Msp__MSPConfig config = MSP__MSPCONFIG__INIT;
 
@@ -96,7 +101,8 @@ msp_config_wrap(FbBytes fabric_msp_config, FbAllocator *allocator, FbBytes *msp_
 }
 
 FbStatus
-msp_config_unwrap(FbBytes msp_config, FbAllocator *allocator, FbBytes *fabric_msp_config, FbError *error)
+msp_config_unwrap(FbBytes msp_config, FbAllocator *allocator, FbBytes *fabric_msp_config,
+				  FbError *error)
 {
 	Msp__MSPConfig *config;
 

@@ -1,15 +1,22 @@
-/* whom a policy means, and whether an identity is one of them (msp/mspimpl.go satisfiesPrincipalInternalV142) */
+/*
+ * whom a policy means, and whether an identity is one of them (msp/mspimpl.go
+ * satisfiesPrincipalInternalV142)
+ */
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
-static FbStatus principal_read(int32_t classification, FbBytes bytes, size_t *parts_left, FbAllocator *allocator,
-							   const Principal **result, FbError *error);
+static FbStatus principal_read(int32_t classification, FbBytes bytes, size_t *parts_left,
+							   FbAllocator *allocator, const Principal **result, FbError *error);
 
-/* a message inside a principal that does not unpack makes the principal impossible; memory and limits stay errors */
+/*
+ * a message inside a principal that does not unpack makes the principal impossible; memory and
+ * limits stay errors
+ */
 static FbStatus
 forgive(FbStatus status, Principal *principal)
 {
-	if (status != FB_MALFORMED_MESSAGE && status != FB_LIMIT_EXCEEDED && status != FB_INVALID_CERTIFICATE)
+	if (status != FB_MALFORMED_MESSAGE && status != FB_LIMIT_EXCEEDED &&
+		status != FB_INVALID_CERTIFICATE)
 		return status;
 	principal->impossible = true;
 	return FB_OK;
@@ -45,8 +52,8 @@ static FbStatus
 read_identity(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbError *error)
 {
 	CryptoCertificate *certificate;
-	FbBytes		pem;
-	FbStatus	status;
+	FbBytes pem;
+	FbStatus status;
 
 	FB_TRY(fb_bytes_copy(allocator, bytes, &principal->serialized, error));
 	FB_TRY(identity_unpack(bytes, allocator, &principal->msp_id, &pem, error));
@@ -55,13 +62,14 @@ read_identity(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbErr
 	status = FB_OK;
 	for (int form = NORMAL_FIRST_CURVE; form < NORMAL_FORMS_COUNT && status == FB_OK; form++)
 	{
-		FbBytes		normal;
+		FbBytes normal;
 
-		status = crypto_certificate_low_s_der(certificate, (CryptoCurve) (form - NORMAL_FIRST_CURVE), allocator, &normal,
-											  error);
+		status =
+			crypto_certificate_low_s_der(certificate, (CryptoCurve) (form - NORMAL_FIRST_CURVE),
+										 allocator, &normal, error);
 		/*
-		 * not a signature of this curve: then its issuer has no key of this curve, and the digest, all zeros, is
-		 * never compared with success
+		 * not a signature of this curve: then its issuer has no key of this curve, and the digest,
+		 * all zeros, is never compared with success
 		 */
 		if (status == FB_INVALID_CERTIFICATE)
 			status = FB_OK;
@@ -78,12 +86,14 @@ read_anonymity(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbEr
 	Common__MSPIdentityAnonymity *anonymity;
 
 	FB_TRY(PROTO_UNPACK(common__mspidentity_anonymity, bytes, allocator, &anonymity, error));
-	principal->anonymous = anonymity->anonymity_type != COMMON__MSPIDENTITY_ANONYMITY__MSPIDENTITY_ANONYMITY_TYPE__NOMINAL;
+	principal->anonymous = anonymity->anonymity_type !=
+						   COMMON__MSPIDENTITY_ANONYMITY__MSPIDENTITY_ANONYMITY_TYPE__NOMINAL;
 	return FB_OK;
 }
 
 static FbStatus
-read_combined(FbBytes bytes, size_t *parts_left, FbAllocator *allocator, Principal *principal, FbError *error)
+read_combined(FbBytes bytes, size_t *parts_left, FbAllocator *allocator, Principal *principal,
+			  FbError *error)
 {
 	Common__CombinedPrincipal *combined;
 	const Principal **parts;
@@ -95,15 +105,16 @@ read_combined(FbBytes bytes, size_t *parts_left, FbAllocator *allocator, Princip
 		return FB_OK;
 	}
 	if (combined->n_principals > *parts_left)
-		return fb_fail(error, FB_INVALID_POLICY, "combined principal has more than %d parts", FB_PRINCIPAL_PARTS_MAX);
+		return fb_fail(error, FB_INVALID_POLICY, "combined principal has more than %d parts",
+					   FB_PRINCIPAL_PARTS_MAX);
 	*parts_left -= combined->n_principals;
 	parts = fb_allocate_array(allocator, combined->n_principals, sizeof(*parts));
 	if (parts == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < combined->n_principals; i++)
 		FB_TRY(principal_read(combined->principals[i]->principal_classification,
-							  proto_bytes(combined->principals[i]->principal),
-							  parts_left, allocator, &parts[i], error));
+							  proto_bytes(combined->principals[i]->principal), parts_left,
+							  allocator, &parts[i], error));
 	principal->parts = parts;
 	principal->parts_count = combined->n_principals;
 	return FB_OK;
@@ -113,8 +124,8 @@ static FbStatus
 principal_read(int32_t classification, FbBytes bytes, size_t *parts_left, FbAllocator *allocator,
 			   const Principal **result, FbError *error)
 {
-	Principal  *principal;
-	FbStatus	status = FB_OK;
+	Principal *principal;
+	FbStatus status = FB_OK;
 
 	*result = NULL;
 	principal = fb_allocate_zero(allocator, sizeof(*principal));
@@ -148,28 +159,30 @@ principal_read(int32_t classification, FbBytes bytes, size_t *parts_left, FbAllo
 }
 
 FbStatus
-principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator, const Principal **result,
-				FbError *error)
+principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator,
+				const Principal **result, FbError *error)
 {
-	size_t		parts_left = FB_PRINCIPAL_PARTS_MAX;
+	size_t parts_left = FB_PRINCIPAL_PARTS_MAX;
 
 	return principal_read(classification, principal, &parts_left, allocator, result, error);
 }
 
 FbStatus
-principal_unpack(FbBytes msp_principal, FbAllocator *allocator, const Principal **result, FbError *error)
+principal_unpack(FbBytes msp_principal, FbAllocator *allocator, const Principal **result,
+				 FbError *error)
 {
 	Common__MSPPrincipal *message;
 
 	*result = NULL;
 	FB_TRY(PROTO_UNPACK(common__mspprincipal, msp_principal, allocator, &message, error));
-	return principal_parse(message->principal_classification, proto_bytes(message->principal), allocator, result, error);
+	return principal_parse(message->principal_classification, proto_bytes(message->principal),
+						   allocator, result, error);
 }
 
 bool
 identity_has_role(const Identity *identity, IdentityRole role)
 {
-	const Msp  *msp = identity->msp;
+	const Msp *msp = identity->msp;
 
 	switch (role)
 	{
@@ -186,7 +199,8 @@ identity_has_role(const Identity *identity, IdentityRole role)
 		default:
 			return false;
 	}
-	return msp->node_ous && msp->node_ou[role].present && identity_has_ou(identity, msp->node_ou[role].name);
+	return msp->node_ous && msp->node_ou[role].present &&
+		   identity_has_ou(identity, msp->node_ou[role].name);
 }
 
 bool
@@ -201,11 +215,12 @@ principal_matches(const Principal *principal, const Identity *identity)
 		case PRINCIPAL_ROLE:
 			return identity_has_role(identity, principal->role);
 		case PRINCIPAL_ORGANIZATION_UNIT:
-			return fb_bytes_equal(principal->certifiers, fb_bytes(identity->certifiers,
-																  sizeof(identity->certifiers))) &&
-				identity_has_ou(identity, principal->ou);
+			return fb_bytes_equal(principal->certifiers,
+								  fb_bytes(identity->certifiers, sizeof(identity->certifiers))) &&
+				   identity_has_ou(identity, principal->ou);
 		case PRINCIPAL_IDENTITY:
-			return memcmp(principal->digests[identity->form], identity->digest, CRYPTO_SHA256_BYTES) == 0;
+			return memcmp(principal->digests[identity->form], identity->digest,
+						  CRYPTO_SHA256_BYTES) == 0;
 		case PRINCIPAL_ANONYMITY:
 			return !principal->anonymous;
 		case PRINCIPAL_COMBINED:

@@ -4,13 +4,13 @@
 typedef struct ScratchBlock
 {
 	struct ScratchBlock *next;
-	uint64_t	data[];			/* the alignment of a memory context's chunks, not malloc's */
+	uint64_t data[]; /* the alignment of a memory context's chunks, not malloc's */
 } ScratchBlock;
 
 static void *
 scratch_allocate(FbAllocator *self, size_t size)
 {
-	Scratch    *scratch = (Scratch *) self;
+	Scratch *scratch = (Scratch *) self;
 	ScratchBlock *block;
 
 	if (size > SIZE_MAX - sizeof(ScratchBlock))

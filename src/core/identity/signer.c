@@ -4,25 +4,27 @@
 struct Signer
 {
 	FbAllocator *allocator;
-	char	   *msp_id;
+	char *msp_id;
 	CryptoCertificate *certificate;
 	CryptoPrivateKey *key;
-	FbBytes		identity;
+	FbBytes identity;
 };
 
 static FbStatus
-signer_fill(Signer *signer, const char *msp_id, FbBytes certificate_pem, FbBytes key_pem, FbError *error)
+signer_fill(Signer *signer, const char *msp_id, FbBytes certificate_pem, FbBytes key_pem,
+			FbError *error)
 {
-	FbBytes		pem;
-	Scratch		scratch;
-	FbStatus	status;
+	FbBytes pem;
+	Scratch scratch;
+	FbStatus status;
 
 	signer->msp_id = fb_text_copy(signer->allocator, fb_bytes_of_text(msp_id));
 	if (signer->msp_id == NULL)
 		return fb_out_of_memory(error);
 	FB_TRY(crypto_certificate_parse_pem(certificate_pem, &signer->certificate, error));
 	FB_TRY(crypto_private_key_parse(key_pem, &signer->key, error));
-	if (!crypto_private_key_matches(signer->key, crypto_certificate_public_key(signer->certificate)))
+	if (!crypto_private_key_matches(signer->key,
+									crypto_certificate_public_key(signer->certificate)))
 		return fb_fail(error, FB_INVALID_KEY, "private key does not belong to certificate \"%s\"",
 					   crypto_certificate_subject(signer->certificate));
 	/* written anew, without text around the PEM block: these bytes go into every transaction */
@@ -35,16 +37,17 @@ signer_fill(Signer *signer, const char *msp_id, FbBytes certificate_pem, FbBytes
 }
 
 FbStatus
-signer_create(const char *msp_id, FbBytes certificate_pem, FbBytes key_pem, FbAllocator *allocator, Signer **signer,
-			  FbError *error)
+signer_create(const char *msp_id, FbBytes certificate_pem, FbBytes key_pem, FbAllocator *allocator,
+			  Signer **signer, FbError *error)
 {
-	Signer	   *result;
-	FbStatus	status;
-	size_t		size = strlen(msp_id);
+	Signer *result;
+	FbStatus status;
+	size_t size = strlen(msp_id);
 
 	*signer = NULL;
 	if (size == 0 || size > FB_MSP_ID_BYTES_MAX || !fb_utf8_valid(fb_bytes(msp_id, size)))
-		return fb_fail(error, FB_INVALID_ARGUMENT, "MSP id must be UTF-8 text of 1 to %d bytes", FB_MSP_ID_BYTES_MAX);
+		return fb_fail(error, FB_INVALID_ARGUMENT, "MSP id must be UTF-8 text of 1 to %d bytes",
+					   FB_MSP_ID_BYTES_MAX);
 	result = fb_allocate_zero(allocator, sizeof(*result));
 	if (result == NULL)
 		return fb_out_of_memory(error);
@@ -90,7 +93,8 @@ signer_identity(const Signer *signer)
 }
 
 FbStatus
-signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator, FbBytes *signature, FbError *error)
+signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator, FbBytes *signature,
+			FbError *error)
 {
 	return crypto_sign(signer->key, message, allocator, signature, error);
 }

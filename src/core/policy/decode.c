@@ -1,32 +1,39 @@
-/* a SignaturePolicyEnvelope, decoded and checked once, so that evaluation has nothing left to check (common/cauthdsl/cauthdsl.go compile) */
+/*
+ * a SignaturePolicyEnvelope, decoded and checked once, so that evaluation has nothing left to check
+ * (common/cauthdsl/cauthdsl.go compile)
+ */
 #include "core/policy/policy_internal.h"
 
 typedef struct Decoder
 {
 	FbAllocator *allocator;
-	size_t		principals_count;
-	size_t		rules_count;
-	FbError    *error;
+	size_t principals_count;
+	size_t rules_count;
+	FbError *error;
 } Decoder;
 
 static FbStatus
-decode_rule(Decoder *decoder, const Common__SignaturePolicy *message, size_t depth, PolicyRule *rule)
+decode_rule(Decoder *decoder, const Common__SignaturePolicy *message, size_t depth,
+			PolicyRule *rule)
 {
 	const Common__SignaturePolicy__NOutOf *gate;
 	PolicyRule *rules;
 
 	if (depth > FB_POLICY_DEPTH_MAX + 1) /* the leaves of the deepest gate */
-		return fb_fail(decoder->error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep", FB_POLICY_DEPTH_MAX);
+		return fb_fail(decoder->error, FB_LIMIT_EXCEEDED,
+					   "policy is nested more than %d gates deep", FB_POLICY_DEPTH_MAX);
 	if (++decoder->rules_count > FB_POLICY_RULES_MAX)
-		return fb_fail(decoder->error, FB_LIMIT_EXCEEDED, "policy has more than %d rules", FB_POLICY_RULES_MAX);
+		return fb_fail(decoder->error, FB_LIMIT_EXCEEDED, "policy has more than %d rules",
+					   FB_POLICY_RULES_MAX);
 	if (message == NULL)
 		return fb_fail(decoder->error, FB_INVALID_POLICY, "invalid policy: a rule is missing");
 	switch (message->type_case)
 	{
 		case COMMON__SIGNATURE_POLICY__TYPE_SIGNED_BY:
 			if (message->signed_by < 0 || (size_t) message->signed_by >= decoder->principals_count)
-				return fb_fail(decoder->error, FB_INVALID_POLICY, "invalid policy: principal %d of %zu does not exist", message->signed_by,
-							   decoder->principals_count);
+				return fb_fail(decoder->error, FB_INVALID_POLICY,
+							   "invalid policy: principal %d of %zu does not exist",
+							   message->signed_by, decoder->principals_count);
 			*rule = (PolicyRule) {.signed_by = message->signed_by};
 			return FB_OK;
 		case COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF:
@@ -36,25 +43,30 @@ decode_rule(Decoder *decoder, const Common__SignaturePolicy *message, size_t dep
 				return fb_out_of_memory(decoder->error);
 			for (size_t i = 0; i < gate->n_rules; i++)
 				FB_TRY(decode_rule(decoder, gate->rules[i], depth + 1, &rules[i]));
-			*rule = (PolicyRule) {.signed_by = -1, .needed = gate->n, .rules_count = gate->n_rules, .rules = rules};
+			*rule = (PolicyRule) {.signed_by = -1,
+								  .needed = gate->n,
+								  .rules_count = gate->n_rules,
+								  .rules = rules};
 			return FB_OK;
 		default:
-			return fb_fail(decoder->error, FB_INVALID_POLICY, "invalid policy: a rule is neither a gate nor a principal");
+			return fb_fail(decoder->error, FB_INVALID_POLICY,
+						   "invalid policy: a rule is neither a gate nor a principal");
 	}
 }
 
 FbStatus
-signature_policy_from_message(FbAllocator *allocator, const Common__SignaturePolicyEnvelope *message, SignaturePolicy **policy,
-							  FbError *error)
+signature_policy_from_message(FbAllocator *allocator,
+							  const Common__SignaturePolicyEnvelope *message,
+							  SignaturePolicy **policy, FbError *error)
 {
-	Decoder		decoder = {.allocator = allocator, .error = error};
+	Decoder decoder = {.allocator = allocator, .error = error};
 	SignaturePolicy *decoded;
 	const Principal **principals;
 
 	*policy = NULL;
 	if (message->n_identities > FB_POLICY_PRINCIPALS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy has %zu principals, more than %d", message->n_identities,
-					   FB_POLICY_PRINCIPALS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy has %zu principals, more than %d",
+					   message->n_identities, FB_POLICY_PRINCIPALS_MAX);
 	decoded = fb_allocate_zero(allocator, sizeof(*decoded));
 	principals = fb_allocate_array(allocator, message->n_identities, sizeof(*principals));
 	if (decoded == NULL || principals == NULL)
@@ -62,10 +74,14 @@ signature_policy_from_message(FbAllocator *allocator, const Common__SignaturePol
 	for (size_t i = 0; i < message->n_identities; i++)
 	{
 		const Common__MSPPrincipal *principal = message->identities[i];
-		FbStatus	status = principal_parse(principal->principal_classification, proto_bytes(principal->principal), allocator,
-											 &principals[i], error);
+		FbStatus status =
+			principal_parse(principal->principal_classification, proto_bytes(principal->principal),
+							allocator, &principals[i], error);
 
-		/* Fabric notices a bad principal only when an identity is compared with it, and then nobody satisfies it */
+		/*
+		 * Fabric notices a bad principal only when an identity is compared with it, and then nobody
+		 * satisfies it
+		 */
 		if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 			return status;
 		if (status != FB_OK || principals[i]->impossible)
@@ -81,7 +97,8 @@ signature_policy_from_message(FbAllocator *allocator, const Common__SignaturePol
 }
 
 FbStatus
-signature_policy_decode(FbAllocator *allocator, FbBytes envelope, SignaturePolicy **policy, FbError *error)
+signature_policy_decode(FbAllocator *allocator, FbBytes envelope, SignaturePolicy **policy,
+						FbError *error)
 {
 	Common__SignaturePolicyEnvelope *message;
 
@@ -94,7 +111,8 @@ static FbStatus
 measure_rule(const Common__SignaturePolicy *message, size_t depth, size_t *count, FbError *error)
 {
 	if (depth > FB_POLICY_DEPTH_MAX + 1)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep", FB_POLICY_DEPTH_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep",
+					   FB_POLICY_DEPTH_MAX);
 	(*count)++;
 	if (message == NULL || message->type_case != COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF)
 		return FB_OK;
@@ -104,7 +122,8 @@ measure_rule(const Common__SignaturePolicy *message, size_t depth, size_t *count
 }
 
 FbStatus
-signature_policy_measure(FbAllocator *allocator, FbBytes envelope, size_t *rules_count, size_t *principals_count, FbError *error)
+signature_policy_measure(FbAllocator *allocator, FbBytes envelope, size_t *rules_count,
+						 size_t *principals_count, FbError *error)
 {
 	Common__SignaturePolicyEnvelope *message;
 

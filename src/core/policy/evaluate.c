@@ -1,25 +1,29 @@
 /*
- * Evaluation exactly as Fabric's common/cauthdsl/cauthdsl.go: greedy, in the order of rules and signers, with the use of signers given back
- * where a rule fails, and without backtracking. Also evaluation with role names instead of identities.
+ * Evaluation exactly as Fabric's common/cauthdsl/cauthdsl.go: greedy, in the order of rules and
+ * signers, with the use of signers given back where a rule fails, and without backtracking. Also
+ * evaluation with role names instead of identities.
  */
 #include "core/policy/policy_internal.h"
 
 #include <stdio.h>
 
-/* which signers have been used up by a principal; one identity satisfies at most one of the whole tree */
+/*
+ * which signers have been used up by a principal; one identity satisfies at most one of the whole
+ * tree
+ */
 typedef struct UsedSet
 {
-	uint64_t	words[POLICY_SIGNER_WORDS_MAX];
+	uint64_t words[POLICY_SIGNER_WORDS_MAX];
 } UsedSet;
 
 typedef struct Evaluation
 {
 	const SignaturePolicy *policy;
-	size_t		signers_count;
-	size_t		words_count;	/* of a UsedSet that count */
+	size_t signers_count;
+	size_t words_count; /* of a UsedSet that count */
 	PolicyMatch match;
-	void	   *context;
-	PolicySigners *signers;		/* NULL: match decides alone, and is asked for each rule */
+	void *context;
+	PolicySigners *signers; /* NULL: match decides alone, and is asked for each rule */
 } Evaluation;
 
 /* the signers that match the principal, as bits */
@@ -27,7 +31,7 @@ static uint64_t *
 matching_signers(const Evaluation *evaluation, int32_t signed_by)
 {
 	PolicySigners *signers = evaluation->signers;
-	uint64_t   *words = signers->matching + (size_t) signed_by * evaluation->words_count;
+	uint64_t *words = signers->matching + (size_t) signed_by * evaluation->words_count;
 
 	if (signers->compared[signed_by])
 		return words;
@@ -35,9 +39,10 @@ matching_signers(const Evaluation *evaluation, int32_t signed_by)
 	memset(words, 0, evaluation->words_count * sizeof(uint64_t));
 	for (size_t i = 0; i < evaluation->signers_count; i++)
 	{
-		uint64_t	bit = UINT64_C(1) << (i % 64);
+		uint64_t bit = UINT64_C(1) << (i % 64);
 
-		if ((signers->bad[i / 64] & bit) == 0 && signers->match(signers->context, i, evaluation->policy->principals[signed_by]))
+		if ((signers->bad[i / 64] & bit) == 0 &&
+			signers->match(signers->context, i, evaluation->policy->principals[signed_by]))
 			words[i / 64] |= bit;
 	}
 	return words;
@@ -52,11 +57,11 @@ take_signer(const Evaluation *evaluation, int32_t signed_by, UsedSet *used)
 
 	for (size_t word = 0; word < evaluation->words_count; word++)
 	{
-		uint64_t	left = matching[word] & ~used->words[word] & ~signers->bad[word];
+		uint64_t left = matching[word] & ~used->words[word] & ~signers->bad[word];
 
 		while (left != 0)
 		{
-			uint64_t	bit = left & -left;
+			uint64_t bit = left & -left;
 
 			if (signers->valid(signers->context, word * 64 + (size_t) __builtin_ctzll(left)))
 			{
@@ -81,9 +86,10 @@ evaluate_principal(const Evaluation *evaluation, int32_t signed_by, UsedSet *use
 		return take_signer(evaluation, signed_by, used);
 	for (size_t i = 0; i < evaluation->signers_count; i++)
 	{
-		uint64_t	bit = UINT64_C(1) << (i % 64);
+		uint64_t bit = UINT64_C(1) << (i % 64);
 
-		if ((used->words[i / 64] & bit) == 0 && evaluation->match(evaluation->context, i, principal))
+		if ((used->words[i / 64] & bit) == 0 &&
+			evaluation->match(evaluation->context, i, principal))
 		{
 			used->words[i / 64] |= bit;
 			return true;
@@ -95,17 +101,20 @@ evaluate_principal(const Evaluation *evaluation, int32_t signed_by, UsedSet *use
 static bool
 evaluate_rule(const Evaluation *evaluation, const PolicyRule *rule, UsedSet *used)
 {
-	size_t		used_bytes = evaluation->words_count * sizeof(uint64_t);
-	int64_t		satisfied = 0;
+	size_t used_bytes = evaluation->words_count * sizeof(uint64_t);
+	int64_t satisfied = 0;
 
 	/* a principal that is not satisfied uses up nobody */
 	if (rule->signed_by >= 0)
 		return evaluate_principal(evaluation, rule->signed_by, used);
 
-	/* all rules, also when enough are satisfied: later ones still use up signers, and that decides about rules further on */
+	/*
+	 * all rules, also when enough are satisfied: later ones still use up signers, and that decides
+	 * about rules further on
+	 */
 	for (size_t i = 0; i < rule->rules_count; i++)
 	{
-		UsedSet		before;
+		UsedSet before;
 
 		memcpy(before.words, used->words, used_bytes);
 		if (evaluate_rule(evaluation, &rule->rules[i], used))
@@ -119,7 +128,7 @@ evaluate_rule(const Evaluation *evaluation, const PolicyRule *rule, UsedSet *use
 static bool
 evaluate_tree(Evaluation *evaluation)
 {
-	UsedSet		used;
+	UsedSet used;
 
 	if (evaluation->signers_count > FB_POLICY_SIGNATURES_MAX)
 		evaluation->signers_count = FB_POLICY_SIGNATURES_MAX;
@@ -129,21 +138,26 @@ evaluate_tree(Evaluation *evaluation)
 }
 
 bool
-signature_policy_evaluate(const SignaturePolicy *policy, size_t signers_count, PolicyMatch match, void *context)
+signature_policy_evaluate(const SignaturePolicy *policy, size_t signers_count, PolicyMatch match,
+						  void *context)
 {
-	Evaluation	evaluation = {.policy = policy, .signers_count = signers_count, .match = match, .context = context};
+	Evaluation evaluation = {.policy = policy,
+							 .signers_count = signers_count,
+							 .match = match,
+							 .context = context};
 
 	return evaluate_tree(&evaluation);
 }
 
 /*
- * ImplicitMeta (common/policies/implicitmeta.go): every member policy sees all signers. A policy refers only to policies of sub-groups, so the
- * recursion ends with the tree, whose depth the gate has limited.
+ * ImplicitMeta (common/policies/implicitmeta.go): every member policy sees all signers. A policy
+ * refers only to policies of sub-groups, so the recursion ends with the tree, whose depth the gate
+ * has limited.
  */
 bool
 policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch match, void *context)
 {
-	size_t		satisfied = 0;
+	size_t satisfied = 0;
 
 	if (policy == NULL)
 		return false;
@@ -161,7 +175,7 @@ policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch ma
 static FbStatus
 prepare_comparisons(PolicySigners *signers, size_t principals_count, FbError *error)
 {
-	size_t		words_count = (signers->count + 63) / 64;
+	size_t words_count = (signers->count + 63) / 64;
 
 	if (signers->capacity < principals_count)
 	{
@@ -169,7 +183,8 @@ prepare_comparisons(PolicySigners *signers, size_t principals_count, FbError *er
 		fb_release(signers->allocator, signers->matching);
 		signers->capacity = 0;
 		signers->compared = fb_allocate_array(signers->allocator, principals_count, 1);
-		signers->matching = fb_allocate_array(signers->allocator, principals_count, words_count * sizeof(uint64_t));
+		signers->matching =
+			fb_allocate_array(signers->allocator, principals_count, words_count * sizeof(uint64_t));
 		if (signers->compared == NULL || signers->matching == NULL)
 			return fb_out_of_memory(error);
 		signers->capacity = principals_count;
@@ -180,16 +195,19 @@ prepare_comparisons(PolicySigners *signers, size_t principals_count, FbError *er
 }
 
 FbStatus
-policy_evaluate_signers(const Policy *policy, PolicySigners *signers, bool *satisfied, FbError *error)
+policy_evaluate_signers(const Policy *policy, PolicySigners *signers, bool *satisfied,
+						FbError *error)
 {
-	size_t		passed = 0;
+	size_t passed = 0;
 
 	*satisfied = false;
 	if (policy == NULL)
 		return FB_OK;
 	if (policy->kind == POLICY_SIGNATURE)
 	{
-		Evaluation	evaluation = {.policy = policy->signature, .signers_count = signers->count, .signers = signers};
+		Evaluation evaluation = {.policy = policy->signature,
+								 .signers_count = signers->count,
+								 .signers = signers};
 
 		FB_TRY(prepare_comparisons(signers, policy->signature->principals_count, error));
 		*satisfied = evaluate_tree(&evaluation);
@@ -197,7 +215,7 @@ policy_evaluate_signers(const Policy *policy, PolicySigners *signers, bool *sati
 	}
 	for (size_t i = 0; i < policy->members_count && passed < policy->threshold; i++)
 	{
-		bool		member_satisfied;
+		bool member_satisfied;
 
 		FB_TRY(policy_evaluate_signers(policy->members[i], signers, &member_satisfied, error));
 		passed += member_satisfied;
@@ -229,31 +247,35 @@ match_named(void *context, size_t signer_index, const Principal *principal)
 		return true;
 	}
 	return principal->kind == PRINCIPAL_ROLE && strcmp(principal->msp_id, signer->msp_id) == 0 &&
-		(principal->role == IDENTITY_MEMBER || principal->role == signer->role);
+		   (principal->role == IDENTITY_MEMBER || principal->role == signer->role);
 }
 
 FbStatus
-policy_satisfied(FbAllocator *allocator, FbBytes envelope, const FbBytes *principals, size_t principals_count, bool *satisfied,
-				 FbError *error)
+policy_satisfied(FbAllocator *allocator, FbBytes envelope, const FbBytes *principals,
+				 size_t principals_count, bool *satisfied, FbError *error)
 {
 	SignaturePolicy *policy;
 	NamedSigner *signers;
 
 	*satisfied = false;
 	if (principals_count > FB_POLICY_SIGNATURES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d principals", FB_POLICY_SIGNATURES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d principals",
+					   FB_POLICY_SIGNATURES_MAX);
 	FB_TRY(signature_policy_decode(allocator, envelope, &policy, error));
 	signers = fb_allocate_array(allocator, principals_count, sizeof(*signers));
 	if (signers == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < principals_count; i++)
 	{
-		FbBytes		msp_id;
+		FbBytes msp_id;
 
 		if (!policy_parse_principal(principals[i], &msp_id, &signers[i].role))
 		{
-			fb_fail(error, FB_INVALID_ARGUMENT, "invalid principal \"%s\"", FB_DISPLAY(principals[i]));
-			fb_error_hint(error, "A principal is MSPID.role; roles are admin, member, client, peer and orderer, in lower case.");
+			fb_fail(error, FB_INVALID_ARGUMENT, "invalid principal \"%s\"",
+					FB_DISPLAY(principals[i]));
+			fb_error_hint(
+				error,
+				"A principal is MSPID.role; roles are admin, member, client, peer and orderer, in lower case.");
 			return FB_INVALID_ARGUMENT;
 		}
 		signers[i].msp_id = fb_text_copy(allocator, msp_id);

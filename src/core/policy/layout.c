@@ -1,16 +1,21 @@
 /*
  * Layouts: the smallest sets of endorsers that satisfy policies (POL-13).
  *
- * Sets are tried by size, starting at a lower bound that the policies' shape gives, and within a size in the order of preference, each by really
- * evaluating the policies with it: greedy evaluation has cases where a set satisfies and a larger one does not, so nothing
- * is concluded from one set about another. The work is bounded by a budget of comparisons. When it is used up without a result, endorsers are
- * dropped one by one from the whole list, least preferred first, as long as the rest satisfies.
+ * Sets are tried by size, starting at a lower bound that the policies' shape gives, and within a
+ * size in the order of preference, each by really evaluating the policies with it: greedy
+ * evaluation has cases where a set satisfies and a larger one does not, so nothing is concluded
+ * from one set about another. The work is bounded by a budget of comparisons. When it is used up
+ * without a result, endorsers are dropped one by one from the whole list, least preferred first, as
+ * long as the rest satisfies.
  */
 #include "core/policy/policy_internal.h"
 
 #include <stdlib.h>
 
-/* comparisons of a principal with an endorser, and rules visited: some 50 ms. Networks of up to 12 organisations need less than a hundredth */
+/*
+ * comparisons of a principal with an endorser, and rules visited: some 50 ms. Networks of up to 12
+ * organisations need less than a hundredth
+ */
 #define LAYOUT_STEPS_MAX 4000000
 
 #define BOUND_NEVER UINT32_MAX
@@ -19,36 +24,40 @@ typedef struct LayoutSearch
 {
 	FbAllocator *allocator;
 	const Policy *const *policies;
-	size_t		policies_count;
+	size_t policies_count;
 	const PolicyEndorser *endorsers;
-	size_t		endorsers_count;
-	size_t		rules_count;	/* of all policies: the price of one evaluation */
-	uint64_t	steps;
+	size_t endorsers_count;
+	size_t rules_count; /* of all policies: the price of one evaluation */
+	uint64_t steps;
 
 	/* the set that is being tried */
-	uint32_t	chosen[FB_POLICY_ENDORSERS_MAX];
-	size_t		chosen_count;
+	uint32_t chosen[FB_POLICY_ENDORSERS_MAX];
+	size_t chosen_count;
 
 	PolicyLayout *layouts;
-	size_t		layouts_count;
-	size_t		layouts_max;
-	uint32_t   *masks;			/* the same as bits */
-	FbError    *error;
+	size_t layouts_count;
+	size_t layouts_max;
+	uint32_t *masks; /* the same as bits */
+	FbError *error;
 } LayoutSearch;
 
-/* an endorser has the role peer; whether it has organizational units that a policy names is not known here */
+/*
+ * an endorser has the role peer; whether it has organizational units that a policy names is not
+ * known here
+ */
 static bool
 endorser_matches(const PolicyEndorser *endorser, const Principal *principal)
 {
 	if (principal->impossible)
-		return false;			/* a part of a combined one; others are not there at all */
+		return false; /* a part of a combined one; others are not there at all */
 	switch (principal->kind)
 	{
 		case PRINCIPAL_ROLE:
 			return strcmp(principal->msp_id, endorser->msp_id) == 0 &&
-				(principal->role == IDENTITY_MEMBER || principal->role == IDENTITY_PEER);
+				   (principal->role == IDENTITY_MEMBER || principal->role == IDENTITY_PEER);
 		case PRINCIPAL_IDENTITY:
-			return endorser->identity.size > 0 && fb_bytes_equal(principal->serialized, endorser->identity);
+			return endorser->identity.size > 0 &&
+				   fb_bytes_equal(principal->serialized, endorser->identity);
 		case PRINCIPAL_ANONYMITY:
 			return !principal->anonymous;
 		case PRINCIPAL_COMBINED:
@@ -86,7 +95,7 @@ chosen_satisfies(LayoutSearch *search)
 static uint32_t
 endorsers_of_principal(const LayoutSearch *search, const Principal *principal)
 {
-	uint32_t	mask = 0;
+	uint32_t mask = 0;
 
 	for (size_t i = 0; i < search->endorsers_count && principal != NULL; i++)
 		if (endorser_matches(&search->endorsers[i], principal))
@@ -97,7 +106,7 @@ endorsers_of_principal(const LayoutSearch *search, const Principal *principal)
 static uint32_t
 endorsers_of_policy(const LayoutSearch *search, const Policy *policy)
 {
-	uint32_t	mask = 0;
+	uint32_t mask = 0;
 
 	if (policy == NULL)
 		return 0;
@@ -113,17 +122,20 @@ endorsers_of_policy(const LayoutSearch *search, const Policy *policy)
 static int
 compare_bounds(const void *a, const void *b)
 {
-	uint32_t	left = *(const uint32_t *) a;
-	uint32_t	right = *(const uint32_t *) b;
+	uint32_t left = *(const uint32_t *) a;
+	uint32_t right = *(const uint32_t *) b;
 
 	return left < right ? -1 : left > right;
 }
 
-/* the needed smallest of bounds[]: their sum when no endorser can serve two of them, else the largest of them */
+/*
+ * the needed smallest of bounds[]: their sum when no endorser can serve two of them, else the
+ * largest of them
+ */
 static uint32_t
 combine_bounds(uint32_t *bounds, size_t bounds_count, size_t needed, bool distinct)
 {
-	uint64_t	sum = 0;
+	uint64_t sum = 0;
 
 	if (needed > bounds_count)
 		return BOUND_NEVER;
@@ -141,14 +153,17 @@ combine_bounds(uint32_t *bounds, size_t bounds_count, size_t needed, bool distin
 
 /* each principal uses up an endorser of its own, so the rules of a gate add up */
 static FbStatus
-bound_of_rule(LayoutSearch *search, const SignaturePolicy *policy, const PolicyRule *rule, uint32_t *bound)
+bound_of_rule(LayoutSearch *search, const SignaturePolicy *policy, const PolicyRule *rule,
+			  uint32_t *bound)
 {
-	uint32_t   *bounds;
+	uint32_t *bounds;
 
 	search->rules_count++;
 	if (rule->signed_by >= 0)
 	{
-		*bound = endorsers_of_principal(search, policy->principals[rule->signed_by]) != 0 ? 1 : BOUND_NEVER;
+		*bound = endorsers_of_principal(search, policy->principals[rule->signed_by]) != 0
+					 ? 1
+					 : BOUND_NEVER;
 		return FB_OK;
 	}
 	bounds = fb_allocate_array(search->allocator, rule->rules_count, sizeof(*bounds));
@@ -156,7 +171,8 @@ bound_of_rule(LayoutSearch *search, const SignaturePolicy *policy, const PolicyR
 		return fb_out_of_memory(search->error);
 	for (size_t i = 0; i < rule->rules_count; i++)
 		FB_TRY(bound_of_rule(search, policy, &rule->rules[i], &bounds[i]));
-	*bound = combine_bounds(bounds, rule->rules_count, rule->needed > 0 ? (size_t) rule->needed : 0, true);
+	*bound = combine_bounds(bounds, rule->rules_count, rule->needed > 0 ? (size_t) rule->needed : 0,
+							true);
 	fb_release(search->allocator, bounds);
 	return FB_OK;
 }
@@ -164,9 +180,9 @@ bound_of_rule(LayoutSearch *search, const SignaturePolicy *policy, const PolicyR
 static FbStatus
 bound_of_policy(LayoutSearch *search, const Policy *policy, uint32_t *bound)
 {
-	uint32_t   *bounds;
-	uint32_t	seen = 0;
-	bool		distinct = true;
+	uint32_t *bounds;
+	uint32_t seen = 0;
+	bool distinct = true;
 
 	*bound = BOUND_NEVER;
 	if (policy == NULL)
@@ -178,7 +194,7 @@ bound_of_policy(LayoutSearch *search, const Policy *policy, uint32_t *bound)
 		return fb_out_of_memory(search->error);
 	for (size_t i = 0; i < policy->members_count; i++)
 	{
-		uint32_t	mask = endorsers_of_policy(search, policy->members[i]);
+		uint32_t mask = endorsers_of_policy(search, policy->members[i]);
 
 		FB_TRY(bound_of_policy(search, policy->members[i], &bounds[i]));
 		if ((mask & seen) != 0)
@@ -195,8 +211,9 @@ bound_of_policy(LayoutSearch *search, const Policy *policy, uint32_t *bound)
 static FbStatus
 keep_chosen(LayoutSearch *search)
 {
-	uint32_t   *endorsers = fb_allocate_array(search->allocator, search->chosen_count, sizeof(*endorsers));
-	uint32_t	mask = 0;
+	uint32_t *endorsers =
+		fb_allocate_array(search->allocator, search->chosen_count, sizeof(*endorsers));
+	uint32_t mask = 0;
 
 	if (endorsers == NULL)
 		return fb_out_of_memory(search->error);
@@ -213,7 +230,7 @@ keep_chosen(LayoutSearch *search)
 static bool
 contains_known_layout(const LayoutSearch *search)
 {
-	uint32_t	mask = 0;
+	uint32_t mask = 0;
 
 	for (size_t i = 0; i < search->chosen_count; i++)
 		mask |= UINT32_C(1) << search->chosen[i];
@@ -223,17 +240,20 @@ contains_known_layout(const LayoutSearch *search)
 	return false;
 }
 
-/* all sets of this size of the candidates, in lexicographic order, until there are enough layouts or the budget is used up */
+/*
+ * all sets of this size of the candidates, in lexicographic order, until there are enough layouts
+ * or the budget is used up
+ */
 static FbStatus
 search_size(LayoutSearch *search, const uint32_t *candidates, size_t candidates_count, size_t size)
 {
-	size_t		places[FB_POLICY_ENDORSERS_MAX];
+	size_t places[FB_POLICY_ENDORSERS_MAX];
 
 	for (size_t i = 0; i < size; i++)
 		places[i] = i;
 	for (;;)
 	{
-		size_t		i = size;
+		size_t i = size;
 
 		for (size_t k = 0; k < size; k++)
 			search->chosen[k] = candidates[places[k]];
@@ -255,7 +275,10 @@ search_size(LayoutSearch *search, const uint32_t *candidates, size_t candidates_
 	}
 }
 
-/* the way out of an exhausted budget: from all candidates down to a set of which nobody can be missed */
+/*
+ * the way out of an exhausted budget: from all candidates down to a set of which nobody can be
+ * missed
+ */
 static FbStatus
 search_by_dropping(LayoutSearch *search, const uint32_t *candidates, size_t candidates_count)
 {
@@ -265,8 +288,8 @@ search_by_dropping(LayoutSearch *search, const uint32_t *candidates, size_t cand
 		return FB_OK;
 	for (size_t i = candidates_count; i > 0; i--)
 	{
-		uint32_t	dropped = search->chosen[i - 1];
-		size_t		after = search->chosen_count - i;
+		uint32_t dropped = search->chosen[i - 1];
+		size_t after = search->chosen_count - i;
 
 		memmove(&search->chosen[i - 1], &search->chosen[i], after * sizeof(search->chosen[0]));
 		search->chosen_count--;
@@ -281,25 +304,32 @@ search_by_dropping(LayoutSearch *search, const uint32_t *candidates, size_t cand
 }
 
 FbStatus
-policy_layouts(FbAllocator *allocator, const Policy *const *policies, size_t policies_count, const PolicyEndorser *endorsers,
-			   size_t endorsers_count, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count, FbError *error)
+policy_layouts(FbAllocator *allocator, const Policy *const *policies, size_t policies_count,
+			   const PolicyEndorser *endorsers, size_t endorsers_count, size_t layouts_max,
+			   PolicyLayout **layouts, size_t *layouts_count, FbError *error)
 {
-	LayoutSearch search = {.allocator = allocator, .policies = policies, .policies_count = policies_count, .endorsers = endorsers,
-		.endorsers_count = endorsers_count, .layouts_max = layouts_max, .error = error};
-	uint32_t	candidates[FB_POLICY_ENDORSERS_MAX];
-	size_t		candidates_count = 0;
-	uint32_t	bound = 0;
-	uint32_t	relevant = 0;
+	LayoutSearch search = {.allocator = allocator,
+						   .policies = policies,
+						   .policies_count = policies_count,
+						   .endorsers = endorsers,
+						   .endorsers_count = endorsers_count,
+						   .layouts_max = layouts_max,
+						   .error = error};
+	uint32_t candidates[FB_POLICY_ENDORSERS_MAX];
+	size_t candidates_count = 0;
+	uint32_t bound = 0;
+	uint32_t relevant = 0;
 
 	*layouts = NULL;
 	*layouts_count = 0;
 	if (endorsers_count > FB_POLICY_ENDORSERS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "%zu endorsers, more than %d", endorsers_count, FB_POLICY_ENDORSERS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "%zu endorsers, more than %d", endorsers_count,
+					   FB_POLICY_ENDORSERS_MAX);
 	if (layouts_max == 0)
 		return FB_OK;
 	for (size_t i = 0; i < policies_count; i++)
 	{
-		uint32_t	policy_bound;
+		uint32_t policy_bound;
 
 		FB_TRY(bound_of_policy(&search, policies[i], &policy_bound));
 		if (policy_bound > bound)
@@ -315,11 +345,13 @@ policy_layouts(FbAllocator *allocator, const Policy *const *policies, size_t pol
 	search.masks = fb_allocate_array(allocator, layouts_max, sizeof(search.masks[0]));
 	if (search.layouts == NULL || search.masks == NULL)
 		return fb_out_of_memory(error);
-	for (size_t size = bound; size <= candidates_count && search.layouts_count < layouts_max && search.steps <= LAYOUT_STEPS_MAX; size++)
+	for (size_t size = bound; size <= candidates_count && search.layouts_count < layouts_max &&
+							  search.steps <= LAYOUT_STEPS_MAX;
+		 size++)
 	{
 		FB_TRY(search_size(&search, candidates, candidates_count, size));
 		if (size == 0 && search.layouts_count > 0)
-			break;				/* every other set contains the empty one */
+			break; /* every other set contains the empty one */
 	}
 	if (search.layouts_count == 0 && search.steps > LAYOUT_STEPS_MAX)
 		FB_TRY(search_by_dropping(&search, candidates, candidates_count));

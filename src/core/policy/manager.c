@@ -1,6 +1,7 @@
 /*
- * The policies of a channel by path (POL-5..7; common/policies/policy.go NewManagerImpl, implicitmeta.go, core/policy/application.go). A group's
- * own policies are made after those of its sub-groups, because ImplicitMeta policies refer to them and only to them.
+ * The policies of a channel by path (POL-5..7; common/policies/policy.go NewManagerImpl,
+ * implicitmeta.go, core/policy/application.go). A group's own policies are made after those of its
+ * sub-groups, because ImplicitMeta policies refer to them and only to them.
  */
 #include "core/policy/policy_internal.h"
 
@@ -15,10 +16,10 @@ typedef struct NamedPolicy
 typedef struct PolicyGroup
 {
 	const char *name;
-	const char *path;			/* "/Channel/Application" */
-	size_t		groups_count;
+	const char *path; /* "/Channel/Application" */
+	size_t groups_count;
 	const struct PolicyGroup *groups; /* sorted by name, as the gate leaves them */
-	size_t		policies_count;
+	size_t policies_count;
 	const NamedPolicy *policies;
 } PolicyGroup;
 
@@ -46,7 +47,7 @@ group_policy(const PolicyGroup *group, const char *path)
 
 	if (path[0] == '/')
 	{
-		size_t		prefix_size = strlen(group->path);
+		size_t prefix_size = strlen(group->path);
 
 		if (strncmp(path, group->path, prefix_size) != 0 || path[prefix_size] != '/')
 			return NULL;
@@ -82,10 +83,11 @@ policy_path(const Policy *policy)
 /* ---- building ---- */
 
 static FbStatus
-join_path(FbAllocator *allocator, const char *parent, const char *name, const char **path, FbError *error)
+join_path(FbAllocator *allocator, const char *parent, const char *name, const char **path,
+		  FbError *error)
 {
-	FbBuffer	buffer;
-	FbBytes		bytes;
+	FbBuffer buffer;
+	FbBytes bytes;
 
 	fb_buffer_init(&buffer, allocator);
 	fb_buffer_append_text(&buffer, parent);
@@ -101,7 +103,7 @@ join_path(FbAllocator *allocator, const char *parent, const char *name, const ch
 static FbStatus
 fail_at_path(FbError *error, FbStatus status, const char *path)
 {
-	char		reason[FB_ERROR_MESSAGE_BYTES];
+	char reason[FB_ERROR_MESSAGE_BYTES];
 
 	if (error == NULL || status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 		return status;
@@ -120,14 +122,16 @@ make_signature(FbAllocator *allocator, FbBytes envelope, Policy *policy, FbError
 
 	FB_TRY(signature_policy_decode(allocator, envelope, &signature, error));
 	if (signature->version != 0)
-		return fb_fail(error, FB_INVALID_POLICY, "signature policy has version %d, only 0 is known", signature->version);
+		return fb_fail(error, FB_INVALID_POLICY, "signature policy has version %d, only 0 is known",
+					   signature->version);
 	policy->kind = POLICY_SIGNATURE;
 	policy->signature = signature;
 	return FB_OK;
 }
 
 static FbStatus
-make_implicit_meta(FbAllocator *allocator, FbBytes value, const PolicyGroup *group, Policy *policy, FbError *error)
+make_implicit_meta(FbAllocator *allocator, FbBytes value, const PolicyGroup *group, Policy *policy,
+				   FbError *error)
 {
 	Common__ImplicitMetaPolicy *message;
 	const Policy **members = fb_allocate_array(allocator, group->groups_count, sizeof(*members));
@@ -161,12 +165,14 @@ make_implicit_meta(FbAllocator *allocator, FbBytes value, const PolicyGroup *gro
 		default:
 
 			/* Fabric would let it pass exactly when no sub-policy does */
-			return fb_fail(error, FB_INVALID_POLICY, "unknown ImplicitMeta rule %d", (int) message->rule);
+			return fb_fail(error, FB_INVALID_POLICY, "unknown ImplicitMeta rule %d",
+						   (int) message->rule);
 	}
 }
 
 static FbStatus
-make_policy(FbAllocator *allocator, const Common__ConfigPolicy *message, const PolicyGroup *group, Policy *policy, FbError *error)
+make_policy(FbAllocator *allocator, const Common__ConfigPolicy *message, const PolicyGroup *group,
+			Policy *policy, FbError *error)
 {
 	if (message->policy == NULL)
 		return fb_fail(error, FB_INVALID_POLICY, "the policy is missing");
@@ -175,33 +181,37 @@ make_policy(FbAllocator *allocator, const Common__ConfigPolicy *message, const P
 		case COMMON__POLICY__POLICY_TYPE__SIGNATURE:
 			return make_signature(allocator, proto_bytes(message->policy->value), policy, error);
 		case COMMON__POLICY__POLICY_TYPE__IMPLICIT_META:
-			return make_implicit_meta(allocator, proto_bytes(message->policy->value), group, policy, error);
+			return make_implicit_meta(allocator, proto_bytes(message->policy->value), group, policy,
+									  error);
 		default:
-			return fb_fail(error, FB_INVALID_POLICY, "unknown policy type %d", message->policy->type);
+			return fb_fail(error, FB_INVALID_POLICY, "unknown policy type %d",
+						   message->policy->type);
 	}
 }
 
 static FbStatus
-make_group(FbAllocator *allocator, const Common__ConfigGroup *message, const char *parent_path, const char *name, PolicyGroup *group,
-		   FbError *error)
+make_group(FbAllocator *allocator, const Common__ConfigGroup *message, const char *parent_path,
+		   const char *name, PolicyGroup *group, FbError *error)
 {
 	PolicyGroup *groups = fb_allocate_array(allocator, message->n_groups, sizeof(*groups));
 	NamedPolicy *named = fb_allocate_array(allocator, message->n_policies, sizeof(*named));
-	Policy	   *policies = fb_allocate_array(allocator, message->n_policies, sizeof(*policies));
+	Policy *policies = fb_allocate_array(allocator, message->n_policies, sizeof(*policies));
 
 	if (groups == NULL || named == NULL || policies == NULL)
 		return fb_out_of_memory(error);
 	group->name = name;
 	FB_TRY(join_path(allocator, parent_path, name, &group->path, error));
 	for (size_t i = 0; i < message->n_groups; i++)
-		FB_TRY(make_group(allocator, message->groups[i]->value, group->path, message->groups[i]->key, &groups[i], error));
+		FB_TRY(make_group(allocator, message->groups[i]->value, group->path,
+						  message->groups[i]->key, &groups[i], error));
 	group->groups = groups;
 	group->groups_count = message->n_groups;
 	for (size_t i = 0; i < message->n_policies; i++)
 	{
-		FbStatus	status;
+		FbStatus status;
 
-		FB_TRY(join_path(allocator, group->path, message->policies[i]->key, &policies[i].path, error));
+		FB_TRY(
+			join_path(allocator, group->path, message->policies[i]->key, &policies[i].path, error));
 		status = make_policy(allocator, message->policies[i]->value, group, &policies[i], error);
 		if (status != FB_OK)
 			return fail_at_path(error, status, policies[i].path);
@@ -214,7 +224,8 @@ make_group(FbAllocator *allocator, const Common__ConfigGroup *message, const cha
 }
 
 FbStatus
-policy_manager_create(FbAllocator *allocator, const Common__ConfigGroup *channel_group, PolicyManager **manager, FbError *error)
+policy_manager_create(FbAllocator *allocator, const Common__ConfigGroup *channel_group,
+					  PolicyManager **manager, FbError *error)
 {
 	PolicyManager *made = fb_allocate_zero(allocator, sizeof(*made));
 
@@ -229,9 +240,10 @@ policy_manager_create(FbAllocator *allocator, const Common__ConfigGroup *channel
 /* ---- policies that stand alone ---- */
 
 FbStatus
-policy_from_message(FbAllocator *allocator, const Common__SignaturePolicyEnvelope *message, const Policy **policy, FbError *error)
+policy_from_message(FbAllocator *allocator, const Common__SignaturePolicyEnvelope *message,
+					const Policy **policy, FbError *error)
 {
-	Policy	   *made = fb_allocate_zero(allocator, sizeof(*made));
+	Policy *made = fb_allocate_zero(allocator, sizeof(*made));
 	SignaturePolicy *signature;
 
 	*policy = NULL;
@@ -245,7 +257,8 @@ policy_from_message(FbAllocator *allocator, const Common__SignaturePolicyEnvelop
 }
 
 FbStatus
-policy_from_envelope(FbAllocator *allocator, FbBytes envelope, const Policy **policy, FbError *error)
+policy_from_envelope(FbAllocator *allocator, FbBytes envelope, const Policy **policy,
+					 FbError *error)
 {
 	Common__SignaturePolicyEnvelope *message;
 
@@ -255,16 +268,18 @@ policy_from_envelope(FbAllocator *allocator, FbBytes envelope, const Policy **po
 }
 
 FbStatus
-policy_from_application_policy(FbAllocator *allocator, const PolicyManager *manager, FbBytes application_policy, const Policy **policy,
-							   FbError *error)
+policy_from_application_policy(FbAllocator *allocator, const PolicyManager *manager,
+							   FbBytes application_policy, const Policy **policy, FbError *error)
 {
 	Protos__ApplicationPolicy *message;
-	FbStatus	status;
+	FbStatus status;
 
 	*policy = NULL;
-	status = PROTO_UNPACK(protos__application_policy, application_policy, allocator, &message, error);
+	status =
+		PROTO_UNPACK(protos__application_policy, application_policy, allocator, &message, error);
 	if (status == FB_MALFORMED_MESSAGE)
-		return fb_fail(error, FB_INVALID_POLICY, "the endorsement policy is not an ApplicationPolicy");
+		return fb_fail(error, FB_INVALID_POLICY,
+					   "the endorsement policy is not an ApplicationPolicy");
 	FB_TRY(status);
 	switch (message->type_case)
 	{
@@ -273,10 +288,13 @@ policy_from_application_policy(FbAllocator *allocator, const PolicyManager *mana
 		case PROTOS__APPLICATION_POLICY__TYPE_CHANNEL_CONFIG_POLICY_REFERENCE:
 			*policy = policy_manager_find(manager, message->channel_config_policy_reference);
 			if (*policy == NULL)
-				return fb_fail(error, FB_INVALID_POLICY, "the channel has no policy \"%s\"", message->channel_config_policy_reference);
+				return fb_fail(error, FB_INVALID_POLICY, "the channel has no policy \"%s\"",
+							   message->channel_config_policy_reference);
 			return FB_OK;
 		default:
-			return fb_fail(error, FB_INVALID_POLICY, "the endorsement policy names neither a signature policy nor a channel policy");
+			return fb_fail(
+				error, FB_INVALID_POLICY,
+				"the endorsement policy names neither a signature policy nor a channel policy");
 	}
 }
 
@@ -287,10 +305,10 @@ compare_texts(const void *a, const void *b)
 }
 
 FbStatus
-policy_from_members(FbAllocator *allocator, size_t needed, const char *const *msp_ids, size_t msp_ids_count, const Policy **policy,
-					FbError *error)
+policy_from_members(FbAllocator *allocator, size_t needed, const char *const *msp_ids,
+					size_t msp_ids_count, const Policy **policy, FbError *error)
 {
-	Policy	   *made = fb_allocate_zero(allocator, sizeof(*made));
+	Policy *made = fb_allocate_zero(allocator, sizeof(*made));
 	SignaturePolicy *signature = fb_allocate_zero(allocator, sizeof(*signature));
 	const char **ids = fb_allocate_array(allocator, msp_ids_count, sizeof(*ids));
 	PolicyRule *rules = fb_allocate_array(allocator, msp_ids_count, sizeof(*rules));
@@ -306,7 +324,7 @@ policy_from_members(FbAllocator *allocator, size_t needed, const char *const *ms
 	for (size_t i = 0; i < msp_ids_count; i++)
 	{
 		Common__MSPRole role = COMMON__MSPROLE__INIT;
-		FbBytes		bytes;
+		FbBytes bytes;
 
 		role.msp_identifier = (char *) ids[i];
 		role.role = COMMON__MSPROLE__MSPROLE_TYPE__MEMBER;
@@ -314,7 +332,10 @@ policy_from_members(FbAllocator *allocator, size_t needed, const char *const *ms
 		FB_TRY(principal_parse(PRINCIPAL_ROLE, bytes, allocator, &principals[i], error));
 		rules[i] = (PolicyRule) {.signed_by = (int32_t) i};
 	}
-	signature->rule = (PolicyRule) {.signed_by = -1, .needed = (int32_t) needed, .rules_count = msp_ids_count, .rules = rules};
+	signature->rule = (PolicyRule) {.signed_by = -1,
+									.needed = (int32_t) needed,
+									.rules_count = msp_ids_count,
+									.rules = rules};
 	signature->principals_count = msp_ids_count;
 	signature->principals = principals;
 	made->kind = POLICY_SIGNATURE;
@@ -324,24 +345,28 @@ policy_from_members(FbAllocator *allocator, size_t needed, const char *const *ms
 }
 
 FbStatus
-application_policy_of_envelope(FbAllocator *allocator, FbBytes envelope, FbBytes *application_policy, FbError *error)
+application_policy_of_envelope(FbAllocator *allocator, FbBytes envelope,
+							   FbBytes *application_policy, FbError *error)
 {
 	Protos__ApplicationPolicy message = PROTOS__APPLICATION_POLICY__INIT;
 
 	*application_policy = FB_BYTES_EMPTY;
-	FB_TRY(PROTO_UNPACK(common__signature_policy_envelope, envelope, allocator, &message.signature_policy, error));
+	FB_TRY(PROTO_UNPACK(common__signature_policy_envelope, envelope, allocator,
+						&message.signature_policy, error));
 	message.type_case = PROTOS__APPLICATION_POLICY__TYPE_SIGNATURE_POLICY;
 	return PROTO_PACK(&message, allocator, application_policy, error);
 }
 
 FbStatus
-application_policy_of_reference(FbAllocator *allocator, const char *reference, FbBytes *application_policy, FbError *error)
+application_policy_of_reference(FbAllocator *allocator, const char *reference,
+								FbBytes *application_policy, FbError *error)
 {
 	Protos__ApplicationPolicy message = PROTOS__APPLICATION_POLICY__INIT;
 
 	*application_policy = FB_BYTES_EMPTY;
 	if (reference[0] == '\0' || !fb_utf8_valid(fb_bytes_of_text(reference)))
-		return fb_fail(error, FB_INVALID_POLICY, "the reference to a channel policy is empty or not UTF-8");
+		return fb_fail(error, FB_INVALID_POLICY,
+					   "the reference to a channel policy is empty or not UTF-8");
 	message.type_case = PROTOS__APPLICATION_POLICY__TYPE_CHANNEL_CONFIG_POLICY_REFERENCE;
 	message.channel_config_policy_reference = (char *) reference;
 	return PROTO_PACK(&message, allocator, application_policy, error);

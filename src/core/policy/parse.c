@@ -1,14 +1,15 @@
 /*
- * The policy language: text to the bytes of a SignaturePolicyEnvelope (POL-1, POL-2; common/policydsl/policyparser.go).
+ * The policy language: text to the bytes of a SignaturePolicyEnvelope (POL-1, POL-2;
+ * common/policydsl/policyparser.go).
  *
  *     policy    = gate
- *     gate      = ("And" | "Or") "(" argument {"," argument} ")"  |  "OutOf" "(" number "," argument {"," argument} ")"
- *     argument  = gate | principal
- *     principal = quote msp-id "." role quote
+ *     gate      = ("And" | "Or") "(" argument {"," argument} ")"  |  "OutOf" "(" number ","
+ * argument {"," argument} ")" argument  = gate | principal principal = quote msp-id "." role quote
  *     number    = ["-"] digits, quoted or not
  *
- * The gates' names may also be all lower or all upper case. Fabric evaluates the text as an expression, which calls a function per gate after the
- * functions of its arguments; each call numbers its own principals. So principals are numbered when a gate closes: those of inner gates
+ * The gates' names may also be all lower or all upper case. Fabric evaluates the text as an
+ * expression, which calls a function per gate after the functions of its arguments; each call
+ * numbers its own principals. So principals are numbered when a gate closes: those of inner gates
  * are numbered already. That order is part of the bytes.
  */
 #include "core/policy/policy_internal.h"
@@ -29,29 +30,29 @@ typedef struct Argument
 {
 	struct Argument *next;
 	Common__SignaturePolicy *rule;
-	FbBytes		msp_id;			/* of a principal */
+	FbBytes msp_id; /* of a principal */
 	IdentityRole role;
-	bool		is_principal;
+	bool is_principal;
 } Argument;
 
 typedef struct Parser
 {
 	FbAllocator *allocator;
-	FbBytes		text;
-	size_t		position;		/* bytes */
-	size_t		depth;
-	size_t		rules_count;
+	FbBytes text;
+	size_t position; /* bytes */
+	size_t depth;
+	size_t rules_count;
 	Common__MSPPrincipal *principals[FB_POLICY_PRINCIPALS_MAX];
-	size_t		principals_count;
+	size_t principals_count;
 	PolicyNotice *notice;
-	FbError    *error;
+	FbError *error;
 } Parser;
 
 /* characters, not bytes, and from 1: what an editor shows */
 static size_t
 character_number(FbBytes text, size_t position)
 {
-	size_t		number = 1;
+	size_t number = 1;
 
 	for (size_t i = 0; i < position; i++)
 		if ((text.data[i] & 0xC0) != 0x80)
@@ -72,8 +73,8 @@ character_start(FbBytes text, size_t position)
 static void
 describe_place(FbBytes text, size_t position, char *out, size_t out_bytes)
 {
-	size_t		from = position > 20 ? character_start(text, position - 20) : 0;
-	size_t		to = text.size - position > 40 ? character_start(text, position + 40) : text.size;
+	size_t from = position > 20 ? character_start(text, position - 20) : 0;
+	size_t to = text.size - position > 40 ? character_start(text, position + 40) : text.size;
 
 	if (text.size == 0)
 		snprintf(out, out_bytes, "The policy is empty.");
@@ -82,13 +83,14 @@ describe_place(FbBytes text, size_t position, char *out, size_t out_bytes)
 				 FB_DISPLAY(fb_bytes(text.data + from, text.size - from)));
 	else
 		snprintf(out, out_bytes, "At character %zu, before: %s%s", character_number(text, position),
-				 FB_DISPLAY(fb_bytes(text.data + position, to - position)), to < text.size ? "..." : "");
+				 FB_DISPLAY(fb_bytes(text.data + position, to - position)),
+				 to < text.size ? "..." : "");
 }
 
 static FbStatus
 parse_error(Parser *parser, size_t position, const char *what)
 {
-	char		place[FB_ERROR_DETAIL_BYTES];
+	char place[FB_ERROR_DETAIL_BYTES];
 
 	fb_fail(parser->error, FB_INVALID_POLICY, "invalid policy: %s", what);
 	describe_place(parser->text, position, place, sizeof(place));
@@ -100,7 +102,7 @@ static void
 give_notice(Parser *parser, size_t position, const char *what)
 {
 	if (parser->notice == NULL || parser->notice->text[0] != '\0')
-		return;					/* the first one is enough */
+		return; /* the first one is enough */
 	snprintf(parser->notice->text, sizeof(parser->notice->text), "%s", what);
 	describe_place(parser->text, position, parser->notice->detail, sizeof(parser->notice->detail));
 }
@@ -147,14 +149,14 @@ parse_gate_name(Parser *parser, GateKind *kind)
 	static const struct
 	{
 		const char *name;
-		GateKind	kind;
-	}			names[] = {
-		{"And", GATE_AND}, {"and", GATE_AND}, {"AND", GATE_AND},
-		{"Or", GATE_OR}, {"or", GATE_OR}, {"OR", GATE_OR},
+		GateKind kind;
+	} names[] = {
+		{"And", GATE_AND},		{"and", GATE_AND},		{"AND", GATE_AND},
+		{"Or", GATE_OR},		{"or", GATE_OR},		{"OR", GATE_OR},
 		{"OutOf", GATE_OUT_OF}, {"outof", GATE_OUT_OF}, {"OUTOF", GATE_OUT_OF},
 	};
-	size_t		start;
-	FbBytes		word;
+	size_t start;
+	FbBytes word;
 
 	(void) peek(parser);
 	start = parser->position;
@@ -177,8 +179,8 @@ parse_gate_name(Parser *parser, GateKind *kind)
 static FbStatus
 parse_quoted(Parser *parser, FbBytes *content)
 {
-	uint8_t		quote = peek(parser);
-	size_t		start = parser->position;
+	uint8_t quote = peek(parser);
+	size_t start = parser->position;
 	const uint8_t *from = parser->text.data + start + 1;
 	const uint8_t *end = memchr(from, quote, parser->text.size - start - 1);
 
@@ -192,8 +194,8 @@ parse_quoted(Parser *parser, FbBytes *content)
 static bool
 parse_decimal(FbBytes text, int32_t *number)
 {
-	size_t		i = text.size > 0 && text.data[0] == '-' ? 1 : 0;
-	int64_t		value = 0;
+	size_t i = text.size > 0 && text.data[0] == '-' ? 1 : 0;
+	int64_t value = 0;
 
 	if (i == text.size)
 		return false;
@@ -212,16 +214,17 @@ parse_decimal(FbBytes text, int32_t *number)
 static FbStatus
 parse_number(Parser *parser, int32_t *number)
 {
-	uint8_t		first = peek(parser);
-	size_t		start = parser->position;
-	FbBytes		digits;
+	uint8_t first = peek(parser);
+	size_t start = parser->position;
+	FbBytes digits;
 
 	if (first == '\'' || first == '"')
 		FB_TRY(parse_quoted(parser, &digits));
 	else
 	{
 		while (parser->position < parser->text.size &&
-			   (is_digit(parser->text.data[parser->position]) || parser->text.data[parser->position] == '-'))
+			   (is_digit(parser->text.data[parser->position]) ||
+				parser->text.data[parser->position] == '-'))
 			parser->position++;
 		digits = fb_bytes(parser->text.data + start, parser->position - start);
 	}
@@ -233,8 +236,9 @@ parse_number(Parser *parser, int32_t *number)
 bool
 policy_parse_principal(FbBytes text, FbBytes *msp_id, IdentityRole *role)
 {
-	static const IdentityRole roles[] = {IDENTITY_MEMBER, IDENTITY_ADMIN, IDENTITY_CLIENT, IDENTITY_PEER, IDENTITY_ORDERER};
-	size_t		dot = text.size;
+	static const IdentityRole roles[] = {IDENTITY_MEMBER, IDENTITY_ADMIN, IDENTITY_CLIENT,
+										 IDENTITY_PEER, IDENTITY_ORDERER};
+	size_t dot = text.size;
 
 	/* the role follows the last dot: MSP ids may have dots */
 	while (dot > 0 && text.data[dot - 1] != '.')
@@ -244,13 +248,14 @@ policy_parse_principal(FbBytes text, FbBytes *msp_id, IdentityRole *role)
 	*msp_id = fb_bytes(text.data, dot - 1);
 	for (size_t i = 0; i < msp_id->size; i++)
 	{
-		uint8_t		c = msp_id->data[i];
+		uint8_t c = msp_id->data[i];
 
 		if (!is_letter(c) && !is_digit(c) && c != '.' && c != '-')
 			return false;
 	}
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-		if (fb_bytes_equal(fb_bytes(text.data + dot, text.size - dot), fb_bytes_of_text(identity_role_name(roles[i]))))
+		if (fb_bytes_equal(fb_bytes(text.data + dot, text.size - dot),
+						   fb_bytes_of_text(identity_role_name(roles[i]))))
 		{
 			*role = roles[i];
 			return true;
@@ -261,15 +266,17 @@ policy_parse_principal(FbBytes text, FbBytes *msp_id, IdentityRole *role)
 static FbStatus
 parse_principal(Parser *parser, Argument *argument)
 {
-	size_t		start = parser->position;
-	FbBytes		content;
+	size_t start = parser->position;
+	FbBytes content;
 
 	FB_TRY(parse_quoted(parser, &content));
 	if (!policy_parse_principal(content, &argument->msp_id, &argument->role))
 	{
 		parse_error(parser, start, "the principal is not 'MSPID.role'");
-		fb_error_hint(parser->error, "An MSP id has letters, digits, \".\" and \"-\"; roles are admin, member, client, peer and orderer, "
-					  "in lower case.");
+		fb_error_hint(
+			parser->error,
+			"An MSP id has letters, digits, \".\" and \"-\"; roles are admin, member, client, peer and orderer, "
+			"in lower case.");
 		return FB_INVALID_POLICY;
 	}
 	if (argument->msp_id.size > FB_MSP_ID_BYTES_MAX)
@@ -284,10 +291,11 @@ number_principal(Parser *parser, const Argument *argument, Common__SignaturePoli
 {
 	Common__MSPRole role = COMMON__MSPROLE__INIT;
 	Common__MSPPrincipal *principal;
-	FbBytes		packed;
+	FbBytes packed;
 
 	if (parser->principals_count == FB_POLICY_PRINCIPALS_MAX)
-		return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy has more than %d principals", FB_POLICY_PRINCIPALS_MAX);
+		return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy has more than %d principals",
+					   FB_POLICY_PRINCIPALS_MAX);
 	principal = fb_allocate(parser->allocator, sizeof(*principal));
 	role.msp_identifier = fb_text_copy(parser->allocator, argument->msp_id);
 	if (principal == NULL || role.msp_identifier == NULL)
@@ -307,7 +315,8 @@ static FbStatus
 new_rule(Parser *parser, Common__SignaturePolicy **rule)
 {
 	if (++parser->rules_count > FB_POLICY_RULES_MAX)
-		return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy has more than %d rules", FB_POLICY_RULES_MAX);
+		return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy has more than %d rules",
+					   FB_POLICY_RULES_MAX);
 	*rule = fb_allocate(parser->allocator, sizeof(**rule));
 	if (*rule == NULL)
 		return fb_out_of_memory(parser->error);
@@ -317,7 +326,8 @@ new_rule(Parser *parser, Common__SignaturePolicy **rule)
 
 /* the gate is complete: its rules in the order of the text, its principals numbered */
 static FbStatus
-close_gate(Parser *parser, int32_t needed, const Argument *arguments, size_t arguments_count, Common__SignaturePolicy *rule)
+close_gate(Parser *parser, int32_t needed, const Argument *arguments, size_t arguments_count,
+		   Common__SignaturePolicy *rule)
 {
 	Common__SignaturePolicy__NOutOf *gate = fb_allocate(parser->allocator, sizeof(*gate));
 
@@ -347,18 +357,19 @@ close_gate(Parser *parser, int32_t needed, const Argument *arguments, size_t arg
 static FbStatus
 parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 {
-	GateKind	kind = GATE_NONE;
-	size_t		start;
-	int32_t		needed = 0;
-	Argument   *first = NULL;
-	Argument  **last = &first;
-	size_t		arguments_count = 0;
+	GateKind kind = GATE_NONE;
+	size_t start;
+	int32_t needed = 0;
+	Argument *first = NULL;
+	Argument **last = &first;
+	size_t arguments_count = 0;
 
 	(void) peek(parser);
 	start = parser->position;
 	FB_TRY(parse_gate_name(parser, &kind));
 	if (++parser->depth > FB_POLICY_DEPTH_MAX)
-		return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep", FB_POLICY_DEPTH_MAX);
+		return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep",
+					   FB_POLICY_DEPTH_MAX);
 	if (!take(parser, '('))
 		return parse_error(parser, parser->position, "expected \"(\"");
 	if (kind == GATE_OUT_OF)
@@ -369,8 +380,8 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 	}
 	do
 	{
-		uint8_t		c = peek(parser);
-		Argument   *argument = fb_allocate_zero(parser->allocator, sizeof(*argument));
+		uint8_t c = peek(parser);
+		Argument *argument = fb_allocate_zero(parser->allocator, sizeof(*argument));
 
 		if (argument == NULL)
 			return fb_out_of_memory(parser->error);
@@ -379,11 +390,13 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 		else if (is_letter(c))
 			FB_TRY(parse_gate(parser, &argument->rule));
 		else
-			return parse_error(parser, parser->position, "expected a principal in quotes or a gate");
+			return parse_error(parser, parser->position,
+							   "expected a principal in quotes or a gate");
 		*last = argument;
 		last = &argument->next;
 		if (++arguments_count > FB_POLICY_RULES_MAX)
-			return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy has more than %d rules", FB_POLICY_RULES_MAX);
+			return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy has more than %d rules",
+						   FB_POLICY_RULES_MAX);
 	} while (take(parser, ','));
 	if (!take(parser, ')'))
 		return parse_error(parser, parser->position, "expected \",\" or \")\"");
@@ -394,13 +407,14 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 		needed = 1;
 	if (needed < 0 || (size_t) needed > arguments_count + 1)
 	{
-		char		what[FB_ERROR_MESSAGE_BYTES];
+		char what[FB_ERROR_MESSAGE_BYTES];
 
 		snprintf(what, sizeof(what), "OutOf needs %d of %zu rules", needed, arguments_count);
 		return parse_error(parser, start, what);
 	}
 	if (needed == 0)
-		give_notice(parser, start, "policy has a gate that is always satisfied, without any signature");
+		give_notice(parser, start,
+					"policy has a gate that is always satisfied, without any signature");
 	else if ((size_t) needed > arguments_count)
 		give_notice(parser, start, "policy has a gate that can never be satisfied");
 	FB_TRY(new_rule(parser, rule));
@@ -410,16 +424,18 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 }
 
 FbStatus
-policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *envelope, PolicyNotice *notice, FbError *error)
+policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *envelope, PolicyNotice *notice,
+			   FbError *error)
 {
 	Common__SignaturePolicyEnvelope message = COMMON__SIGNATURE_POLICY_ENVELOPE__INIT;
-	Parser	   *parser;
+	Parser *parser;
 
 	*envelope = FB_BYTES_EMPTY;
 	if (notice != NULL)
 		memset(notice, 0, sizeof(*notice));
 	if (text.size > FB_POLICY_TEXT_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy has %zu bytes, more than %d", text.size, FB_POLICY_TEXT_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy has %zu bytes, more than %d", text.size,
+					   FB_POLICY_TEXT_BYTES_MAX);
 	if (!fb_utf8_valid(text))
 		return fb_fail(error, FB_INVALID_POLICY, "invalid policy: the text is not UTF-8");
 	parser = fb_allocate_zero(allocator, sizeof(*parser));
@@ -439,20 +455,25 @@ policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *envelope, PolicyNo
 }
 
 FbStatus
-policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *implicit_meta, FbError *error)
+policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *implicit_meta,
+							 FbError *error)
 {
 	static const char *const rules[] = {"ANY", "ALL", "MAJORITY"}; /* by number */
 	Common__ImplicitMetaPolicy message = COMMON__IMPLICIT_META_POLICY__INIT;
 	const uint8_t *space = text.size > 0 ? memchr(text.data, ' ', text.size) : NULL;
-	FbBytes		rule;
-	FbBytes		sub_policy;
+	FbBytes rule;
+	FbBytes sub_policy;
 
 	*implicit_meta = FB_BYTES_EMPTY;
-	if (space == NULL || space + 1 == text.data + text.size || memchr(space + 1, ' ', (size_t) (text.data + text.size - (space + 1))) != NULL || !fb_utf8_valid(text) ||
-		memchr(text.data, '\0', text.size) != NULL)
+	if (space == NULL || space + 1 == text.data + text.size ||
+		memchr(space + 1, ' ', (size_t) (text.data + text.size - (space + 1))) != NULL ||
+		!fb_utf8_valid(text) || memchr(text.data, '\0', text.size) != NULL)
 	{
-		fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: expected two words separated by one space");
-		fb_error_hint(error, "Write ANY, ALL or MAJORITY and the name of the sub-policies, such as \"MAJORITY Endorsement\".");
+		fb_fail(error, FB_INVALID_POLICY,
+				"invalid ImplicitMeta policy: expected two words separated by one space");
+		fb_error_hint(
+			error,
+			"Write ANY, ALL or MAJORITY and the name of the sub-policies, such as \"MAJORITY Endorsement\".");
 		return FB_INVALID_POLICY;
 	}
 	rule = fb_bytes(text.data, (size_t) (space - text.data));
@@ -466,7 +487,8 @@ policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *impl
 				return fb_out_of_memory(error);
 			return PROTO_PACK(&message, allocator, implicit_meta, error);
 		}
-	fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: unknown rule \"%s\"", FB_DISPLAY(rule));
+	fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: unknown rule \"%s\"",
+			FB_DISPLAY(rule));
 	fb_error_hint(error, "The rules are ANY, ALL and MAJORITY.");
 	return FB_INVALID_POLICY;
 }

@@ -1,19 +1,22 @@
 /*
- * policy: who must sign. The policy language, its compiled form, its evaluation exactly as Fabric does it, the policies of a
- * channel by path, and the smallest sets of endorsers that can satisfy them.
+ * policy: who must sign. The policy language, its compiled form, its evaluation exactly as Fabric
+ * does it, the policies of a channel by path, and the smallest sets of endorsers that can satisfy
+ * them.
  *
  * The nouns
- *   SignaturePolicy      a decoded SignaturePolicyEnvelope: a tree of gates (n out of ...) over principals.
- *   Policy               one evaluable policy: a signature policy, an ImplicitMeta policy over others, or NULL: a policy that does
- *                        not exist and therefore refuses everybody (POL-6).
+ *   SignaturePolicy      a decoded SignaturePolicyEnvelope: a tree of gates (n out of ...) over
+ * principals. Policy               one evaluable policy: a signature policy, an ImplicitMeta policy
+ * over others, or NULL: a policy that does not exist and therefore refuses everybody (POL-6).
  *   PolicyManager        the policies of a channel's configuration tree, by path.
- *   PolicySignatureSet   the signatures of one message, in their order; each is verified at most once, and only if it matters.
+ *   PolicySignatureSet   the signatures of one message, in their order; each is verified at most
+ * once, and only if it matters.
  *
- * Everything lives in the caller's allocator and has nothing to give back; decoded policies do not refer to the bytes that they were made
- * from, unless said otherwise.
+ * Everything lives in the caller's allocator and has nothing to give back; decoded policies do not
+ * refer to the bytes that they were made from, unless said otherwise.
  *
- * Evaluation is greedy and depends on the order of the signatures (POL-3, T-7). That is Fabric's behaviour, every node of a
- * network must come to the same verdict, so it is kept exactly; clients choose a good order with policy_layouts.
+ * Evaluation is greedy and depends on the order of the signatures (POL-3, T-7). That is Fabric's
+ * behaviour, every node of a network must come to the same verdict, so it is kept exactly; clients
+ * choose a good order with policy_layouts.
  */
 #ifndef FABRIC_CORE_POLICY_H
 #define FABRIC_CORE_POLICY_H
@@ -21,224 +24,302 @@
 #include "core/base/base.h"
 #include "core/identity/identity.h"
 
-struct Common__ConfigGroup;		/* core/proto: a group of the configuration tree */
+struct Common__ConfigGroup; /* core/proto: a group of the configuration tree */
 struct Common__SignaturePolicyEnvelope;
 
 /* ---- decoded signature policies ---- */
 
-/* a node of the tree: signed_by >= 0 names a principal by index; else a gate that needs `needed` of its rules */
+/*
+ * a node of the tree: signed_by >= 0 names a principal by index; else a gate that needs `needed` of
+ * its rules
+ */
 typedef struct PolicyRule
 {
-	int32_t		signed_by;		/* -1: a gate */
-	int32_t		needed;			/* as received: 0 or less is always satisfied, more than rules_count never */
-	size_t		rules_count;
+	int32_t signed_by; /* -1: a gate */
+	int32_t needed;	   /* as received: 0 or less is always satisfied, more than rules_count never */
+	size_t rules_count;
 	const struct PolicyRule *rules;
 } PolicyRule;
 
 typedef struct SignaturePolicy
 {
-	int32_t		version;		/* as received; 0 is the only one there is */
-	PolicyRule	rule;
-	size_t		principals_count;
-	const Principal *const *principals; /* NULL: one that cannot be read and that nobody satisfies */
+	int32_t version; /* as received; 0 is the only one there is */
+	PolicyRule rule;
+	size_t principals_count;
+	const Principal *const
+		*principals; /* NULL: one that cannot be read and that nobody satisfies */
 } SignaturePolicy;
 
 /*
- * Decode and check a SignaturePolicyEnvelope: every gate and leaf present, principal indexes in range, depth at most
- * FB_POLICY_DEPTH_MAX, at most FB_POLICY_PRINCIPALS_MAX principals and FB_POLICY_RULES_MAX rules (common/cauthdsl/cauthdsl.go compile).
- * Undecodable single principals are no error: nobody satisfies them, as in Fabric.
- * Errors: FB_MALFORMED_MESSAGE, FB_INVALID_POLICY, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ * Decode and check a SignaturePolicyEnvelope: every gate and leaf present, principal indexes in
+ * range, depth at most FB_POLICY_DEPTH_MAX, at most FB_POLICY_PRINCIPALS_MAX principals and
+ * FB_POLICY_RULES_MAX rules (common/cauthdsl/cauthdsl.go compile). Undecodable single principals
+ * are no error: nobody satisfies them, as in Fabric. Errors: FB_MALFORMED_MESSAGE,
+ * FB_INVALID_POLICY, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
  */
-extern FbStatus signature_policy_decode(FbAllocator *allocator, FbBytes envelope, SignaturePolicy **policy, FbError *error);
+extern FbStatus signature_policy_decode(FbAllocator *allocator, FbBytes envelope,
+										SignaturePolicy **policy, FbError *error);
 
 /*
- * The size of a SignaturePolicyEnvelope: its rules, gates among them, and its principals. Cheaper than decoding it: principals, which may be certificates, are not
- * read, and nothing is checked but the depth. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED (depth), FB_OUT_OF_MEMORY.
+ * The size of a SignaturePolicyEnvelope: its rules, gates among them, and its principals. Cheaper
+ * than decoding it: principals, which may be certificates, are not read, and nothing is checked but
+ * the depth. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED (depth), FB_OUT_OF_MEMORY.
  */
-extern FbStatus signature_policy_measure(FbAllocator *allocator, FbBytes envelope, size_t *rules_count, size_t *principals_count, FbError *error);
+extern FbStatus signature_policy_measure(FbAllocator *allocator, FbBytes envelope,
+										 size_t *rules_count, size_t *principals_count,
+										 FbError *error);
 
 /* the same from a message that came through the gate already and lives as long as the policy */
-extern FbStatus signature_policy_from_message(FbAllocator *allocator, const struct Common__SignaturePolicyEnvelope *message,
+extern FbStatus signature_policy_from_message(FbAllocator *allocator,
+											  const struct Common__SignaturePolicyEnvelope *message,
 											  SignaturePolicy **policy, FbError *error);
 
 /* ---- the policy language (POL-1, POL-2; common/policydsl/policyparser.go) ---- */
 
-/* what is legal but probably not meant; text is empty when there is nothing to say. For a NOTICE or WARNING */
+/*
+ * what is legal but probably not meant; text is empty when there is nothing to say. For a NOTICE or
+ * WARNING
+ */
 typedef struct PolicyNotice
 {
-	char		text[FB_ERROR_MESSAGE_BYTES];
-	char		detail[FB_ERROR_DETAIL_BYTES];
+	char text[FB_ERROR_MESSAGE_BYTES];
+	char detail[FB_ERROR_DETAIL_BYTES];
 } PolicyNotice;
 
 /*
- * Compile policy text, UTF-8, such as  OutOf(2, 'Org1MSP.peer', AND('Org2MSP.member', "Org3MSP.admin"))  to the bytes of a
- * SignaturePolicyEnvelope, identical to those of Fabric: principals are not de-duplicated and are numbered inner gates first.
- * Gates are And/and/AND, Or/or/OR, OutOf/outof/OUTOF; a principal is 'MSPID.role' in single or double quotes, role one of admin,
- * member, client, peer, orderer, MSP id of letters, digits, '.' and '-'; OutOf's number may be quoted; 0 <= n <= N + 1.
- * notice (may be NULL) is filled when a gate is always satisfied (OutOf(0, ...), T-24) or never (n = N + 1).
- * Errors: FB_INVALID_POLICY (the detail shows the place, position counts characters from 1), FB_LIMIT_EXCEEDED (text, depth, principals),
+ * Compile policy text, UTF-8, such as  OutOf(2, 'Org1MSP.peer', AND('Org2MSP.member',
+ * "Org3MSP.admin"))  to the bytes of a SignaturePolicyEnvelope, identical to those of Fabric:
+ * principals are not de-duplicated and are numbered inner gates first. Gates are And/and/AND,
+ * Or/or/OR, OutOf/outof/OUTOF; a principal is 'MSPID.role' in single or double quotes, role one of
+ * admin, member, client, peer, orderer, MSP id of letters, digits, '.' and '-'; OutOf's number may
+ * be quoted; 0 <= n <= N + 1. notice (may be NULL) is filled when a gate is always satisfied
+ * (OutOf(0, ...), T-24) or never (n = N + 1). Errors: FB_INVALID_POLICY (the detail shows the
+ * place, position counts characters from 1), FB_LIMIT_EXCEEDED (text, depth, principals),
  * FB_OUT_OF_MEMORY.
  */
-extern FbStatus policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *envelope, PolicyNotice *notice, FbError *error);
+extern FbStatus policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *envelope,
+							   PolicyNotice *notice, FbError *error);
 
 /*
- * The text of a SignaturePolicyEnvelope, zero-terminated: gates as OR (n = 1), AND (n = N > 1) and OutOf; principals as 'MSPID.role'.
- * A policy that came from policy_compile gives text that compiles to the same bytes. What the language cannot say (a bare principal,
- * an organizational unit, an identity, a gate without rules) is shown in <> and does not compile.
- * Errors: those of signature_policy_decode.
+ * The text of a SignaturePolicyEnvelope, zero-terminated: gates as OR (n = 1), AND (n = N > 1) and
+ * OutOf; principals as 'MSPID.role'. A policy that came from policy_compile gives text that
+ * compiles to the same bytes. What the language cannot say (a bare principal, an organizational
+ * unit, an identity, a gate without rules) is shown in <> and does not compile. Errors: those of
+ * signature_policy_decode.
  */
 extern FbStatus policy_print(FbAllocator *allocator, FbBytes envelope, char **text, FbError *error);
 
 /*
- * "ANY Readers", "ALL Writers", "MAJORITY Endorsement": two words with one space (common/policies/implicitmetaparser.go) to the
- * bytes of an ImplicitMetaPolicy. Errors: FB_INVALID_POLICY, FB_OUT_OF_MEMORY.
+ * "ANY Readers", "ALL Writers", "MAJORITY Endorsement": two words with one space
+ * (common/policies/implicitmetaparser.go) to the bytes of an ImplicitMetaPolicy. Errors:
+ * FB_INVALID_POLICY, FB_OUT_OF_MEMORY.
  */
-extern FbStatus policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *implicit_meta, FbError *error);
+extern FbStatus policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text,
+											 FbBytes *implicit_meta, FbError *error);
 
 /* ---- evaluation (POL-3; common/cauthdsl/cauthdsl.go) ---- */
 
-/* whether signer number signer_index satisfies the principal. May be asked repeatedly; the answer must not change meanwhile */
-typedef bool (*PolicyMatch) (void *context, size_t signer_index, const Principal *principal);
+/*
+ * whether signer number signer_index satisfies the principal. May be asked repeatedly; the answer
+ * must not change meanwhile
+ */
+typedef bool (*PolicyMatch)(void *context, size_t signer_index, const Principal *principal);
 
 /*
- * The work of an evaluation with real signatures (policy_evaluate) is one comparison for each principal and each signer that may be valid, and some
- * machine words for each rule; signature_policy_evaluate, for names that are few, compares for each rule.
+ * The work of an evaluation with real signatures (policy_evaluate) is one comparison for each
+ * principal and each signer that may be valid, and some machine words for each rule;
+ * signature_policy_evaluate, for names that are few, compares for each rule.
  *
- * Greedy evaluation: a principal takes the first signer not yet used that satisfies it; a gate evaluates all its rules and keeps what
- * those that succeed have used; what a failing rule used is given back. No backtracking, no memory allocated.
- * signers_count at most FB_POLICY_SIGNATURES_MAX, more are not looked at.
+ * Greedy evaluation: a principal takes the first signer not yet used that satisfies it; a gate
+ * evaluates all its rules and keeps what those that succeed have used; what a failing rule used is
+ * given back. No backtracking, no memory allocated. signers_count at most FB_POLICY_SIGNATURES_MAX,
+ * more are not looked at.
  */
-extern bool signature_policy_evaluate(const SignaturePolicy *policy, size_t signers_count, PolicyMatch match, void *context);
+extern bool signature_policy_evaluate(const SignaturePolicy *policy, size_t signers_count,
+									  PolicyMatch match, void *context);
 
 /*
- * What if: principals[] are the signers in the order of their signatures, each 'MSPID.role' without a certificate. A signer satisfies
- * role principals of its MSP id with its own role, and MEMBER (V13). Nothing but roles can be satisfied.
- * Errors: FB_INVALID_ARGUMENT (a principal's syntax), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY, and those of signature_policy_decode.
+ * What if: principals[] are the signers in the order of their signatures, each 'MSPID.role' without
+ * a certificate. A signer satisfies role principals of its MSP id with its own role, and MEMBER
+ * (V13). Nothing but roles can be satisfied. Errors: FB_INVALID_ARGUMENT (a principal's syntax),
+ * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY, and those of signature_policy_decode.
  */
-extern FbStatus policy_satisfied(FbAllocator *allocator, FbBytes envelope, const FbBytes *principals, size_t principals_count,
+extern FbStatus policy_satisfied(FbAllocator *allocator, FbBytes envelope,
+								 const FbBytes *principals, size_t principals_count,
 								 bool *satisfied, FbError *error);
 
-/* ---- the policies of a channel (POL-5..7; common/policies/policy.go, implicitmeta.go, core/policy/application.go) ---- */
+/* ---- the policies of a channel (POL-5..7; common/policies/policy.go, implicitmeta.go,
+ * core/policy/application.go) ---- */
 
 typedef struct Policy Policy;
 typedef struct PolicyManager PolicyManager;
 
 /*
- * Build the manager of a configuration tree whose root is /Channel. Every policy of the tree is decoded now: an undecodable one, one of
- * an unknown type, a signature policy of another version than 0, or two entries of one name make the whole configuration invalid.
- * Errors: FB_INVALID_POLICY (the message names the path), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ * Build the manager of a configuration tree whose root is /Channel. Every policy of the tree is
+ * decoded now: an undecodable one, one of an unknown type, a signature policy of another version
+ * than 0, or two entries of one name make the whole configuration invalid. Errors:
+ * FB_INVALID_POLICY (the message names the path), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
  */
-extern FbStatus policy_manager_create(FbAllocator *allocator, const struct Common__ConfigGroup *channel_group, PolicyManager **manager,
-									  FbError *error);
+extern FbStatus policy_manager_create(FbAllocator *allocator,
+									  const struct Common__ConfigGroup *channel_group,
+									  PolicyManager **manager, FbError *error);
 
 /*
- * Find a policy: an absolute path ('/Channel/Application/Org1MSP/Endorsement') or one relative to /Channel ('Application/Admins').
- * NULL when there is none; NULL is a valid policy for all functions below: nobody satisfies it.
+ * Find a policy: an absolute path ('/Channel/Application/Org1MSP/Endorsement') or one relative to
+ * /Channel ('Application/Admins'). NULL when there is none; NULL is a valid policy for all
+ * functions below: nobody satisfies it.
  */
 extern const Policy *policy_manager_find(const PolicyManager *manager, const char *path);
 
-/* '/Channel/Application/Writers' of a policy from a manager; "signature policy" of others; never NULL */
+/*
+ * '/Channel/Application/Writers' of a policy from a manager; "signature policy" of others; never
+ * NULL
+ */
 extern const char *policy_path(const Policy *policy);
 
-/* a policy from a signature policy's bytes alone (key-level parameters, collections); the version is not looked at, as in Fabric */
-extern FbStatus policy_from_envelope(FbAllocator *allocator, FbBytes envelope, const Policy **policy, FbError *error);
-extern FbStatus policy_from_message(FbAllocator *allocator, const struct Common__SignaturePolicyEnvelope *message, const Policy **policy,
-									FbError *error);
-
 /*
- * Resolve an ApplicationPolicy (POL-7: the validation parameter of a chaincode or a collection's endorsement policy): either a signature
- * policy, or a reference into the channel's current configuration.
- * Errors: FB_INVALID_POLICY (undecodable, neither of both, reference unknown), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ * a policy from a signature policy's bytes alone (key-level parameters, collections); the version
+ * is not looked at, as in Fabric
  */
-extern FbStatus policy_from_application_policy(FbAllocator *allocator, const PolicyManager *manager, FbBytes application_policy,
-											   const Policy **policy, FbError *error);
-
-/*
- * The policy that `needed` of these MSPs' members must sign, each principal once, sorted by MSP id (common/policydsl/policydsl_builder.go,
- * SignedByNOutOfGivenRole with MEMBER). Errors: FB_OUT_OF_MEMORY.
- */
-extern FbStatus policy_from_members(FbAllocator *allocator, size_t needed, const char *const *msp_ids, size_t msp_ids_count,
+extern FbStatus policy_from_envelope(FbAllocator *allocator, FbBytes envelope,
+									 const Policy **policy, FbError *error);
+extern FbStatus policy_from_message(FbAllocator *allocator,
+									const struct Common__SignaturePolicyEnvelope *message,
 									const Policy **policy, FbError *error);
 
-/* bytes of an ApplicationPolicy that holds a signature policy (its envelope bytes) or refers to a channel policy; for chaincode definitions */
-extern FbStatus application_policy_of_envelope(FbAllocator *allocator, FbBytes envelope, FbBytes *application_policy, FbError *error);
-extern FbStatus application_policy_of_reference(FbAllocator *allocator, const char *reference, FbBytes *application_policy, FbError *error);
+/*
+ * Resolve an ApplicationPolicy (POL-7: the validation parameter of a chaincode or a collection's
+ * endorsement policy): either a signature policy, or a reference into the channel's current
+ * configuration. Errors: FB_INVALID_POLICY (undecodable, neither of both, reference unknown),
+ * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus policy_from_application_policy(FbAllocator *allocator, const PolicyManager *manager,
+											   FbBytes application_policy, const Policy **policy,
+											   FbError *error);
+
+/*
+ * The policy that `needed` of these MSPs' members must sign, each principal once, sorted by MSP id
+ * (common/policydsl/policydsl_builder.go, SignedByNOutOfGivenRole with MEMBER). Errors:
+ * FB_OUT_OF_MEMORY.
+ */
+extern FbStatus policy_from_members(FbAllocator *allocator, size_t needed,
+									const char *const *msp_ids, size_t msp_ids_count,
+									const Policy **policy, FbError *error);
+
+/*
+ * bytes of an ApplicationPolicy that holds a signature policy (its envelope bytes) or refers to a
+ * channel policy; for chaincode definitions
+ */
+extern FbStatus application_policy_of_envelope(FbAllocator *allocator, FbBytes envelope,
+											   FbBytes *application_policy, FbError *error);
+extern FbStatus application_policy_of_reference(FbAllocator *allocator, const char *reference,
+												FbBytes *application_policy, FbError *error);
 
 /* ---- real signatures (POL-4; common/policies/policy.go SignatureSetToValidIdentities) ---- */
 
 #define FB_POLICY_MESSAGE_PARTS_MAX 3
 
-/* one signature: signed is the concatenation of the parts (payload and endorser; value, signature header and block header; ...) */
+/*
+ * one signature: signed is the concatenation of the parts (payload and endorser; value, signature
+ * header and block header; ...)
+ */
 typedef struct PolicySignature
 {
-	FbBytes		identity;		/* SerializedIdentity, as received */
-	FbBytes		signature;
-	FbBytes		parts[FB_POLICY_MESSAGE_PARTS_MAX]; /* unused ones empty */
-	const CryptoSha256 *first_part; /* a hash to which parts[0] was added, for those who sign the same long part; NULL: there is none */
+	FbBytes identity; /* SerializedIdentity, as received */
+	FbBytes signature;
+	FbBytes parts[FB_POLICY_MESSAGE_PARTS_MAX]; /* unused ones empty */
+	const CryptoSha256 *first_part; /* a hash to which parts[0] was added, for those who sign the
+									   same long part; NULL: there is none */
 } PolicySignature;
 
 /* the digest that was signed: SHA-256 of the parts, one after the other */
-extern void policy_signature_digest(const PolicySignature *signature, uint8_t digest[CRYPTO_SHA256_BYTES]);
+extern void policy_signature_digest(const PolicySignature *signature,
+									uint8_t digest[CRYPTO_SHA256_BYTES]);
 
 /*
- * How a signature set verifies: *valid tells whether the signature is the identity's over the parts. FB_OK also for an invalid one;
- * other statuses end the evaluation (FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE). The server passes a function that looks into its set of known
- * verified signatures first; NULL verifies by core/identity.
+ * How a signature set verifies: *valid tells whether the signature is the identity's over the
+ * parts. FB_OK also for an invalid one; other statuses end the evaluation (FB_OUT_OF_MEMORY,
+ * FB_CRYPTO_FAILURE). The server passes a function that looks into its set of known verified
+ * signatures first; NULL verifies by core/identity.
  */
-typedef FbStatus (*PolicyVerify) (void *context, const Identity *identity, const PolicySignature *signature, size_t index,
-								  bool *valid, FbError *error);
+typedef FbStatus (*PolicyVerify)(void *context, const Identity *identity,
+								 const PolicySignature *signature, size_t index, bool *valid,
+								 FbError *error);
 
 typedef struct PolicySignatureSet PolicySignatureSet;
 
 /*
- * Signatures in the order of the message. Identities that cannot be decoded, are unknown or not valid to their MSP, and wrong signatures
- * are skipped silently; of one identity only the first *valid* signature counts. Identities and signatures are looked at when an
- * evaluation first needs them, and once: keep the set for all policies that one message must satisfy. After the first evaluations all are
- * looked at, so that what is not valid costs later ones nothing. signatures[] and msps must outlive the set, without msp_manager_trim in
- * between. More than FB_POLICY_SIGNATURES_MAX: FB_LIMIT_EXCEEDED. Also FB_OUT_OF_MEMORY.
+ * Signatures in the order of the message. Identities that cannot be decoded, are unknown or not
+ * valid to their MSP, and wrong signatures are skipped silently; of one identity only the first
+ * *valid* signature counts. Identities and signatures are looked at when an evaluation first needs
+ * them, and once: keep the set for all policies that one message must satisfy. After the first
+ * evaluations all are looked at, so that what is not valid costs later ones nothing. signatures[]
+ * and msps must outlive the set, without msp_manager_trim in between. More than
+ * FB_POLICY_SIGNATURES_MAX: FB_LIMIT_EXCEEDED. Also FB_OUT_OF_MEMORY.
  */
-extern FbStatus policy_signatures_create(FbAllocator *allocator, MspManager *msps, const PolicySignature *signatures,
-										 size_t signatures_count, PolicyVerify verify, void *verify_context,
+extern FbStatus policy_signatures_create(FbAllocator *allocator, MspManager *msps,
+										 const PolicySignature *signatures, size_t signatures_count,
+										 PolicyVerify verify, void *verify_context,
 										 PolicySignatureSet **set, FbError *error);
 
-/* whether the signatures satisfy the policy. Errors: FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE; a policy not satisfied is no error */
-extern FbStatus policy_evaluate(const Policy *policy, PolicySignatureSet *set, bool *satisfied, FbError *error);
+/*
+ * whether the signatures satisfy the policy. Errors: FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE; a policy
+ * not satisfied is no error
+ */
+extern FbStatus policy_evaluate(const Policy *policy, PolicySignatureSet *set, bool *satisfied,
+								FbError *error);
 
-/* the same for callers who refuse: FB_POLICY_NOT_SATISFIED, with a detail that names the policy, what it wants and each signature's fate */
-extern FbStatus policy_require(FbAllocator *allocator, const Policy *policy, PolicySignatureSet *set, FbError *error);
+/*
+ * the same for callers who refuse: FB_POLICY_NOT_SATISFIED, with a detail that names the policy,
+ * what it wants and each signature's fate
+ */
+extern FbStatus policy_require(FbAllocator *allocator, const Policy *policy,
+							   PolicySignatureSet *set, FbError *error);
 
 /* evaluate with any notion of a signer; ImplicitMeta sub-policies see all signers each (POL-5) */
-extern bool policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch match, void *context);
+extern bool policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch match,
+								  void *context);
 
-/* for people: the policy in words, e.g. "MAJORITY Endorsement of Org1MSP, Org2MSP" or the policy language */
-extern FbStatus policy_describe(FbAllocator *allocator, const Policy *policy, char **text, FbError *error);
+/*
+ * for people: the policy in words, e.g. "MAJORITY Endorsement of Org1MSP, Org2MSP" or the policy
+ * language
+ */
+extern FbStatus policy_describe(FbAllocator *allocator, const Policy *policy, char **text,
+								FbError *error);
 
 /* ---- layouts: which endorsers to ask (POL-13) ---- */
 
-/* somebody who can be asked for an endorsement: a peer of an organisation. Several of one organisation may be listed */
+/*
+ * somebody who can be asked for an endorsement: a peer of an organisation. Several of one
+ * organisation may be listed
+ */
 typedef struct PolicyEndorser
 {
 	const char *msp_id;
-	FbBytes		identity;		/* its SerializedIdentity, for principals that name one; may be empty */
+	FbBytes identity; /* its SerializedIdentity, for principals that name one; may be empty */
 } PolicyEndorser;
 
 typedef struct PolicyLayout
 {
-	size_t		endorsers_count;
-	const uint32_t *endorsers;	/* indexes into the endorsers given, ascending; endorsements in this order satisfy the policies */
+	size_t endorsers_count;
+	const uint32_t *endorsers; /* indexes into the endorsers given, ascending; endorsements in this
+								  order satisfy the policies */
 } PolicyLayout;
 
 #define FB_POLICY_ENDORSERS_MAX 32
 
 /*
- * The smallest sets of endorsers that satisfy all policies at once (a transaction that writes several namespaces), at most layouts_max of
- * them, fewest endorsers first, and among equals those whose members come first in endorsers[]: list the own organisation first. No
- * set contains another one. The search is bounded: in very large networks it may return one minimal, not provably smallest, set.
- * An endorser has the role peer. layouts_count 0 means that these endorsers cannot satisfy the policies.
- * Errors: FB_LIMIT_EXCEEDED (more than FB_POLICY_ENDORSERS_MAX endorsers), FB_OUT_OF_MEMORY.
+ * The smallest sets of endorsers that satisfy all policies at once (a transaction that writes
+ * several namespaces), at most layouts_max of them, fewest endorsers first, and among equals those
+ * whose members come first in endorsers[]: list the own organisation first. No set contains another
+ * one. The search is bounded: in very large networks it may return one minimal, not provably
+ * smallest, set. An endorser has the role peer. layouts_count 0 means that these endorsers cannot
+ * satisfy the policies. Errors: FB_LIMIT_EXCEEDED (more than FB_POLICY_ENDORSERS_MAX endorsers),
+ * FB_OUT_OF_MEMORY.
  */
-extern FbStatus policy_layouts(FbAllocator *allocator, const Policy *const *policies, size_t policies_count,
-							   const PolicyEndorser *endorsers, size_t endorsers_count, size_t layouts_max,
-							   PolicyLayout **layouts, size_t *layouts_count, FbError *error);
+extern FbStatus policy_layouts(FbAllocator *allocator, const Policy *const *policies,
+							   size_t policies_count, const PolicyEndorser *endorsers,
+							   size_t endorsers_count, size_t layouts_max, PolicyLayout **layouts,
+							   size_t *layouts_count, FbError *error);
 
 #endif

@@ -1,4 +1,6 @@
-/* policies as text, for people; what the policy language can say compiles to the same bytes again */
+/*
+ * policies as text, for people; what the policy language can say compiles to the same bytes again
+ */
 #include "core/policy/policy_internal.h"
 
 static void
@@ -12,10 +14,12 @@ print_principal(FbBuffer *buffer, const Principal *principal)
 	switch (principal->kind)
 	{
 		case PRINCIPAL_ROLE:
-			fb_buffer_append_format(buffer, "'%s.%s'", principal->msp_id, identity_role_name(principal->role));
+			fb_buffer_append_format(buffer, "'%s.%s'", principal->msp_id,
+									identity_role_name(principal->role));
 			return;
 		case PRINCIPAL_ORGANIZATION_UNIT:
-			fb_buffer_append_format(buffer, "<%s unit %s>", principal->msp_id, FB_DISPLAY(principal->ou));
+			fb_buffer_append_format(buffer, "<%s unit %s>", principal->msp_id,
+									FB_DISPLAY(principal->ou));
 			return;
 		case PRINCIPAL_IDENTITY:
 			fb_buffer_append_format(buffer, "<%s identity>", principal->msp_id);
@@ -68,7 +72,7 @@ policy_print_rule(FbBuffer *buffer, const SignaturePolicy *policy, const PolicyR
 static FbStatus
 finish_text(FbBuffer *buffer, char **text, FbError *error)
 {
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	fb_buffer_append_byte(buffer, '\0');
 	FB_TRY(fb_buffer_bytes(buffer, &bytes, error));
@@ -80,7 +84,7 @@ FbStatus
 policy_print(FbAllocator *allocator, FbBytes envelope, char **text, FbError *error)
 {
 	SignaturePolicy *policy;
-	FbBuffer	buffer;
+	FbBuffer buffer;
 
 	*text = NULL;
 	FB_TRY(signature_policy_decode(allocator, envelope, &policy, error));
@@ -93,7 +97,7 @@ FbStatus
 policy_describe(FbAllocator *allocator, const Policy *policy, char **text, FbError *error)
 {
 	static const char *const rules[] = {"ANY", "ALL", "MAJORITY"};
-	FbBuffer	buffer;
+	FbBuffer buffer;
 
 	*text = NULL;
 	fb_buffer_init(&buffer, allocator);
@@ -103,10 +107,14 @@ policy_describe(FbAllocator *allocator, const Policy *policy, char **text, FbErr
 		policy_print_rule(&buffer, policy->signature, &policy->signature->rule);
 	else
 	{
-		fb_buffer_append_format(&buffer, "%s %s", (size_t) policy->rule < sizeof(rules) / sizeof(rules[0]) ? rules[policy->rule] : "unknown rule",
+		fb_buffer_append_format(&buffer, "%s %s",
+								(size_t) policy->rule < sizeof(rules) / sizeof(rules[0])
+									? rules[policy->rule]
+									: "unknown rule",
 								policy->sub_policy);
 		for (size_t i = 0; i < policy->members_count; i++)
-			fb_buffer_append_format(&buffer, "%s%s", i == 0 ? " of " : ", ", policy->member_names[i]);
+			fb_buffer_append_format(&buffer, "%s%s", i == 0 ? " of " : ", ",
+									policy->member_names[i]);
 	}
 	return finish_text(&buffer, text, error);
 }

@@ -1,11 +1,14 @@
 /*
- * Real signatures against policies (POL-4; common/policies/policy.go SignatureSetToValidIdentities). Fabric first makes the list of valid,
- * de-duplicated identities and then evaluates. Here each signature is looked at when the evaluation first asks for it, which gives the same
- * verdict: a signature that is not valid, or whose identity has signed validly before, satisfies nobody, wherever it stands.
+ * Real signatures against policies (POL-4; common/policies/policy.go
+ * SignatureSetToValidIdentities). Fabric first makes the list of valid, de-duplicated identities
+ * and then evaluates. Here each signature is looked at when the evaluation first asks for it, which
+ * gives the same verdict: a signature that is not valid, or whose identity has signed validly
+ * before, satisfies nobody, wherever it stands.
  *
- * A message with one signature too many costs nothing so; but one with a thousand signatures of nobody, for ten thousand keys with a policy each, would
- * have every policy compared with all of them. So from the third evaluation on all signatures are verified first, each once as before, and only
- * valid ones are compared. A copy of a wrong signature is wrong without a second look.
+ * A message with one signature too many costs nothing so; but one with a thousand signatures of
+ * nobody, for ten thousand keys with a policy each, would have every policy compared with all of
+ * them. So from the third evaluation on all signatures are verified first, each once as before, and
+ * only valid ones are compared. A copy of a wrong signature is wrong without a second look.
  */
 #include "core/policy/policy_internal.h"
 
@@ -21,8 +24,8 @@ typedef enum SignerState
 typedef struct SignerSlot
 {
 	SignerState state;
-	bool		identified;		/* identity and identity_status are set */
-	FbStatus	identity_status;
+	bool identified; /* identity and identity_status are set */
+	FbStatus identity_status;
 	const Identity *identity;
 } SignerSlot;
 
@@ -33,22 +36,23 @@ struct PolicySignatureSet
 {
 	MspManager *msps;
 	const PolicySignature *signatures;
-	size_t		count;
-	size_t		evaluations_count;
-	bool		all_verified;
+	size_t count;
+	size_t evaluations_count;
+	bool all_verified;
 	PolicySigners signers;
 	PolicyVerify verify;
-	void	   *verify_context;
+	void *verify_context;
 	SignerSlot *slots;
-	FbStatus	failure;		/* memory or OpenSSL: the evaluation's result means nothing */
-	FbError		error;
+	FbStatus failure; /* memory or OpenSSL: the evaluation's result means nothing */
+	FbError error;
 };
 
 static FbStatus
-verify_plainly(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
+verify_plainly(void *context, const Identity *identity, const PolicySignature *signature,
+			   size_t index, bool *valid, FbError *error)
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
-	FbStatus	status;
+	uint8_t digest[CRYPTO_SHA256_BYTES];
+	FbStatus status;
 
 	policy_signature_digest(signature, digest);
 	status = identity_verify_digest(identity, digest, signature->signature, error);
@@ -60,7 +64,7 @@ void
 policy_signature_digest(const PolicySignature *signature, uint8_t digest[CRYPTO_SHA256_BYTES])
 {
 	CryptoSha256 hash;
-	int			part = 0;
+	int part = 0;
 
 	if (signature->first_part != NULL)
 	{
@@ -79,14 +83,17 @@ static bool match_identity(void *context, size_t signer_index, const Principal *
 static bool signer_is_valid(void *context, size_t signer_index);
 
 FbStatus
-policy_signatures_create(FbAllocator *allocator, MspManager *msps, const PolicySignature *signatures, size_t signatures_count,
-						 PolicyVerify verify, void *verify_context, PolicySignatureSet **set, FbError *error)
+policy_signatures_create(FbAllocator *allocator, MspManager *msps,
+						 const PolicySignature *signatures, size_t signatures_count,
+						 PolicyVerify verify, void *verify_context, PolicySignatureSet **set,
+						 FbError *error)
 {
 	PolicySignatureSet *made;
 
 	*set = NULL;
 	if (signatures_count > FB_POLICY_SIGNATURES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "%zu signatures, more than %d", signatures_count, FB_POLICY_SIGNATURES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "%zu signatures, more than %d", signatures_count,
+					   FB_POLICY_SIGNATURES_MAX);
 	made = fb_allocate_zero(allocator, sizeof(*made));
 	if (made == NULL)
 		return fb_out_of_memory(error);
@@ -98,8 +105,11 @@ policy_signatures_create(FbAllocator *allocator, MspManager *msps, const PolicyS
 	made->count = signatures_count;
 	made->verify = verify != NULL ? verify : verify_plainly;
 	made->verify_context = verify_context;
-	made->signers = (PolicySigners) {.count = signatures_count, .match = match_identity, .valid = signer_is_valid, .context = made,
-	.allocator = allocator};
+	made->signers = (PolicySigners) {.count = signatures_count,
+									 .match = match_identity,
+									 .valid = signer_is_valid,
+									 .context = made,
+									 .allocator = allocator};
 	*set = made;
 	return FB_OK;
 }
@@ -121,7 +131,8 @@ slot_identity(PolicySignatureSet *set, size_t index)
 
 	if (!slot->identified)
 	{
-		slot->identity_status = msp_manager_identity(set->msps, set->signatures[index].identity, &slot->identity, &set->error);
+		slot->identity_status = msp_manager_identity(set->msps, set->signatures[index].identity,
+													 &slot->identity, &set->error);
 		if (slot->identity_status != FB_OK)
 			slot->identity = NULL;
 		if (is_failure(set, slot->identity_status))
@@ -134,7 +145,8 @@ slot_identity(PolicySignatureSet *set, size_t index)
 static bool
 same_identity(const Identity *a, const Identity *b)
 {
-	return a == b || (strcmp(identity_id(a), identity_id(b)) == 0 && strcmp(identity_msp_id(a), identity_msp_id(b)) == 0);
+	return a == b || (strcmp(identity_id(a), identity_id(b)) == 0 &&
+					  strcmp(identity_msp_id(a), identity_msp_id(b)) == 0);
 }
 
 /* the same signature of the same bytes: what is known of the one holds for the other */
@@ -144,19 +156,22 @@ same_signature(const PolicySignature *a, const PolicySignature *b)
 	if (!fb_bytes_equal(a->signature, b->signature))
 		return false;
 	for (int i = 0; i < FB_POLICY_MESSAGE_PARTS_MAX; i++)
-		if ((a->parts[i].data != b->parts[i].data || a->parts[i].size != b->parts[i].size) && !fb_bytes_equal(a->parts[i], b->parts[i]))
+		if ((a->parts[i].data != b->parts[i].data || a->parts[i].size != b->parts[i].size) &&
+			!fb_bytes_equal(a->parts[i], b->parts[i]))
 			return false;
 	return true;
 }
 
-/* whether this signature counts; verifies it, and earlier ones of the same identity, at most once */
+/*
+ * whether this signature counts; verifies it, and earlier ones of the same identity, at most once
+ */
 static bool
 slot_is_valid(PolicySignatureSet *set, size_t index)
 {
 	SignerSlot *slot = &set->slots[index];
 	const Identity *identity;
-	bool		valid = false;
-	FbStatus	status;
+	bool valid = false;
+	FbStatus status;
 
 	if (slot->state != SIGNER_UNKNOWN)
 		return slot->state == SIGNER_VALID;
@@ -189,7 +204,8 @@ slot_is_valid(PolicySignatureSet *set, size_t index)
 			return false;
 		}
 	}
-	status = set->verify(set->verify_context, identity, &set->signatures[index], index, &valid, &set->error);
+	status = set->verify(set->verify_context, identity, &set->signatures[index], index, &valid,
+						 &set->error);
 	if (status != FB_OK)
 	{
 		if (!is_failure(set, status))
@@ -233,7 +249,7 @@ verify_all(PolicySignatureSet *set)
 FbStatus
 policy_evaluate(const Policy *policy, PolicySignatureSet *set, bool *satisfied, FbError *error)
 {
-	bool		result;
+	bool result;
 
 	*satisfied = false;
 	set->failure = FB_OK;
@@ -274,12 +290,13 @@ describe_slot(const SignerSlot *slot)
 }
 
 FbStatus
-policy_require(FbAllocator *allocator, const Policy *policy, PolicySignatureSet *set, FbError *error)
+policy_require(FbAllocator *allocator, const Policy *policy, PolicySignatureSet *set,
+			   FbError *error)
 {
-	bool		satisfied;
-	char	   *wanted;
-	FbBuffer	signers;
-	FbBytes		signers_text;
+	bool satisfied;
+	char *wanted;
+	FbBuffer signers;
+	FbBytes signers_text;
 
 	FB_TRY(policy_evaluate(policy, set, &satisfied, error));
 	if (satisfied)
@@ -300,7 +317,8 @@ policy_require(FbAllocator *allocator, const Policy *policy, PolicySignatureSet 
 			set->slots[i].state = SIGNER_BAD_IDENTITY;
 		fb_buffer_append_text(&signers, i == 0 ? "" : "; ");
 		if (identity != NULL)
-			fb_buffer_append_format(&signers, "%s %s \"%s\"", identity_msp_id(identity), identity_role_name(identity_role(identity)),
+			fb_buffer_append_format(&signers, "%s %s \"%s\"", identity_msp_id(identity),
+									identity_role_name(identity_role(identity)),
 									crypto_certificate_common_name(identity_certificate(identity)));
 		else
 			fb_buffer_append_format(&signers, "signature %zu", i + 1);
@@ -309,6 +327,7 @@ policy_require(FbAllocator *allocator, const Policy *policy, PolicySignatureSet 
 	fb_buffer_append_byte(&signers, '\0');
 	FB_TRY(fb_buffer_bytes(&signers, &signers_text, error));
 	fb_fail(error, FB_POLICY_NOT_SATISFIED, "policy \"%s\" is not satisfied", policy_path(policy));
-	fb_error_detail(error, "It needs %s. Signed by: %s.", wanted, set->count == 0 ? "nobody" : (const char *) signers_text.data);
+	fb_error_detail(error, "It needs %s. Signed by: %s.", wanted,
+					set->count == 0 ? "nobody" : (const char *) signers_text.data);
 	return FB_POLICY_NOT_SATISFIED;
 }

@@ -1,7 +1,7 @@
 /*
- * Messages as JSON, in the form that configtxlator prints (protolator over jsonpb with original names and defaults):
- * members sorted, absent messages and empty bytes null, 64-bit integers as strings, bytes in base64, text escaped as Go's
- * encoding/json does for HTML.
+ * Messages as JSON, in the form that configtxlator prints (protolator over jsonpb with original
+ * names and defaults): members sorted, absent messages and empty bytes null, 64-bit integers as
+ * strings, bytes in base64, text escaped as Go's encoding/json does for HTML.
  */
 #include "core/proto/proto_internal.h"
 
@@ -10,14 +10,15 @@
 
 typedef struct Json
 {
-	FbBuffer	buffer;
+	FbBuffer buffer;
 	FbAllocator *allocator;
 	ProtoJsonStyle style;
-	int			indent;			/* open objects and arrays */
-	int			level;			/* messages inside messages */
-	uint64_t	memory_left;	/* for messages that are unpacked now: each holds the bytes of all inside it once more */
-	bool		empty;			/* nothing written yet in the innermost object or array */
-	FbStatus	status;			/* anything but FB_OK: stop */
+	int indent;			  /* open objects and arrays */
+	int level;			  /* messages inside messages */
+	uint64_t memory_left; /* for messages that are unpacked now: each holds the bytes of all inside
+							 it once more */
+	bool empty;			  /* nothing written yet in the innermost object or array */
+	FbStatus status;	  /* anything but FB_OK: stop */
 } Json;
 
 static void write_message(Json *json, const ProtobufCMessage *message, const OpaquePlace *place);
@@ -49,7 +50,7 @@ close_list(Json *json, char bracket)
 	if (!json->empty)
 		write_newline(json);
 	fb_buffer_append_byte(&json->buffer, (uint8_t) bracket);
-	json->empty = false;		/* the outer one now has this element */
+	json->empty = false; /* the outer one now has this element */
 }
 
 static void
@@ -65,12 +66,12 @@ next_element(Json *json)
 static void
 write_string(Json *json, FbBytes text)
 {
-	FbBuffer   *buffer = &json->buffer;
+	FbBuffer *buffer = &json->buffer;
 
 	fb_buffer_append_byte(buffer, '"');
 	for (size_t i = 0; i < text.size; i++)
 	{
-		uint8_t		byte = text.data[i];
+		uint8_t byte = text.data[i];
 
 		switch (byte)
 		{
@@ -99,10 +100,11 @@ write_string(Json *json, FbBytes text)
 				break;
 		}
 		if (byte == 0 && json->style == PROTO_JSON_DATABASE)
-			fb_buffer_append_text(buffer, "\xe2\x90\x80");	/* U+2400, symbol for null */
+			fb_buffer_append_text(buffer, "\xe2\x90\x80"); /* U+2400, symbol for null */
 		else if (byte < 0x20 || byte == '<' || byte == '>' || byte == '&')
 			fb_buffer_append_format(buffer, "\\u%04x", byte);
-		else if (byte == 0xe2 && text.size - i >= 3 && text.data[i + 1] == 0x80 && (text.data[i + 2] & 0xfe) == 0xa8)
+		else if (byte == 0xe2 && text.size - i >= 3 && text.data[i + 1] == 0x80 &&
+				 (text.data[i + 2] & 0xfe) == 0xa8)
 		{
 			/* U+2028 and U+2029 end a line in JavaScript */
 			fb_buffer_append_format(buffer, "\\u202%d", text.data[i + 2] & 0x0f);
@@ -122,9 +124,9 @@ write_base64(Json *json, FbBytes bytes)
 	fb_buffer_append_byte(&json->buffer, '"');
 	for (size_t i = 0; i < bytes.size; i += 3)
 	{
-		size_t		have = bytes.size - i;
-		uint32_t	group = (uint32_t) bytes.data[i] << 16;
-		char		out[4];
+		size_t have = bytes.size - i;
+		uint32_t group = (uint32_t) bytes.data[i] << 16;
+		char out[4];
 
 		if (have > 1)
 			group |= (uint32_t) bytes.data[i + 1] << 8;
@@ -149,19 +151,22 @@ write_key(Json *json, const char *key)
 
 /* ---- values ---- */
 
-/* RFC 3339 with 0, 3, 6 or 9 digits; null when it is outside the years 1 to 9999, which RFC 3339 cannot write */
+/*
+ * RFC 3339 with 0, 3, 6 or 9 digits; null when it is outside the years 1 to 9999, which RFC 3339
+ * cannot write
+ */
 static void
 write_timestamp(Json *json, const Google__Protobuf__Timestamp *timestamp)
 {
-	int64_t		days = timestamp->seconds / 86400;
-	int			second = (int) (timestamp->seconds % 86400);
-	int64_t		era;
-	int			day_of_era;
-	int			year_of_era;
-	int			day_of_year;
-	int			month;
-	int			day;
-	int64_t		year;
+	int64_t days = timestamp->seconds / 86400;
+	int second = (int) (timestamp->seconds % 86400);
+	int64_t era;
+	int day_of_era;
+	int year_of_era;
+	int day_of_year;
+	int month;
+	int day;
+	int64_t year;
 
 	if (timestamp->seconds < -INT64_C(62135596800) || timestamp->seconds > INT64_C(253402300799) ||
 		timestamp->nanos < 0 || timestamp->nanos > 999999999)
@@ -184,8 +189,8 @@ write_timestamp(Json *json, const Google__Protobuf__Timestamp *timestamp)
 	day = day_of_year - (153 * month + 2) / 5 + 1;
 	month = month < 10 ? month + 3 : month - 9;
 	year = year_of_era + era * 400 + (month <= 2);
-	fb_buffer_append_format(&json->buffer, "\"%04d-%02d-%02dT%02d:%02d:%02d", (int) year, month, day, second / 3600,
-							second / 60 % 60, second % 60);
+	fb_buffer_append_format(&json->buffer, "\"%04d-%02d-%02dT%02d:%02d:%02d", (int) year, month,
+							day, second / 3600, second / 60 % 60, second % 60);
 	if (timestamp->nanos % 1000 != 0)
 		fb_buffer_append_format(&json->buffer, ".%09d", timestamp->nanos);
 	else if (timestamp->nanos % 1000000 != 0)
@@ -197,12 +202,12 @@ write_timestamp(Json *json, const Google__Protobuf__Timestamp *timestamp)
 
 /* bytes that may hold a message; what does not unpack as what it should be is shown as bytes */
 static void
-write_bytes(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, FbBytes bytes,
-			const OpaquePlace *place)
+write_bytes(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+			FbBytes bytes, const OpaquePlace *place)
 {
 	const ProtobufCMessageDescriptor *inner = NULL;
 	ProtobufCMessage *inner_message;
-	FbStatus	status;
+	FbStatus status;
 
 	if (proto_bytes_hold_text(message->descriptor, field))
 	{
@@ -214,9 +219,10 @@ write_bytes(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 	if (inner != NULL)
 	{
 		static const OpaquePlace nowhere;
-		uint64_t	memory_bytes = json->memory_left;
+		uint64_t memory_bytes = json->memory_left;
 
-		status = proto_unpack_within(inner, bytes, json->allocator, &memory_bytes, &inner_message, NULL);
+		status =
+			proto_unpack_within(inner, bytes, json->allocator, &memory_bytes, &inner_message, NULL);
 		if (status == FB_OK)
 		{
 			json->memory_left -= memory_bytes;
@@ -247,8 +253,8 @@ write_enum(Json *json, const ProtobufCFieldDescriptor *field, int32_t value)
 
 /* one value of a field: member points to it. single: not an element of an array or map */
 static void
-write_value(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, const void *member,
-			const char *key, bool single, const OpaquePlace *place)
+write_value(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+			const void *member, const char *key, bool single, const OpaquePlace *place)
 {
 	switch (field->type)
 	{
@@ -271,7 +277,8 @@ write_value(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 			fb_buffer_append_format(&json->buffer, "\"%" PRIu64 "\"", *(const uint64_t *) member);
 			break;
 		case PROTOBUF_C_TYPE_BOOL:
-			fb_buffer_append_text(&json->buffer, *(const protobuf_c_boolean *) member ? "true" : "false");
+			fb_buffer_append_text(&json->buffer,
+								  *(const protobuf_c_boolean *) member ? "true" : "false");
 			break;
 		case PROTOBUF_C_TYPE_ENUM:
 			write_enum(json, field, *(const int32_t *) member);
@@ -280,26 +287,26 @@ write_value(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 			write_string(json, fb_bytes_of_text(*(char *const *) member));
 			break;
 		case PROTOBUF_C_TYPE_BYTES:
-			{
-				FbBytes		bytes = proto_bytes(*(const ProtobufCBinaryData *) member);
+		{
+			FbBytes bytes = proto_bytes(*(const ProtobufCBinaryData *) member);
 
-				if (single && bytes.size == 0 && !proto_bytes_hold_text(message->descriptor, field))
-					fb_buffer_append_text(&json->buffer, "null");
-				else
-					write_bytes(json, message, field, bytes, place);
-				break;
-			}
+			if (single && bytes.size == 0 && !proto_bytes_hold_text(message->descriptor, field))
+				fb_buffer_append_text(&json->buffer, "null");
+			else
+				write_bytes(json, message, field, bytes, place);
+			break;
+		}
 		case PROTOBUF_C_TYPE_MESSAGE:
-			{
-				const ProtobufCMessage *inner = *(ProtobufCMessage *const *) member;
-				OpaquePlace inner_place = proto_opaque_place(message, field, key, place);
+		{
+			const ProtobufCMessage *inner = *(ProtobufCMessage *const *) member;
+			OpaquePlace inner_place = proto_opaque_place(message, field, key, place);
 
-				if (inner == NULL)
-					fb_buffer_append_text(&json->buffer, "null");
-				else
-					write_message(json, inner, &inner_place);
-				break;
-			}
+			if (inner == NULL)
+				fb_buffer_append_text(&json->buffer, "null");
+			else
+				write_message(json, inner, &inner_place);
+			break;
+		}
 		default:
 			FB_ASSERT(!"no message of ours has floating-point numbers");
 	}
@@ -314,7 +321,8 @@ write_map(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescr
 	{
 		const ProtobufCMessage *entry = entries[i];
 		const ProtobufCFieldDescriptor *value = &entry->descriptor->fields[1];
-		const char *key = *(char *const *) ((const char *) entry + entry->descriptor->fields[0].offset);
+		const char *key =
+			*(char *const *) ((const char *) entry + entry->descriptor->fields[0].offset);
 		const void *member = (const char *) entry + value->offset;
 
 		write_key(json, key);
@@ -350,14 +358,15 @@ element_size(ProtobufCType type)
 }
 
 static void
-write_field(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, const OpaquePlace *place)
+write_field(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+			const OpaquePlace *place)
 {
 	const void *member = (const char *) message + field->offset;
 	const void *quantifier = (const char *) message + field->quantifier_offset;
 
 	if (field->label == PROTOBUF_C_LABEL_REPEATED)
 	{
-		size_t		count = *(const size_t *) quantifier;
+		size_t count = *(const size_t *) quantifier;
 		const char *elements = *(char *const *) member;
 
 		write_key(json, field->name);
@@ -370,7 +379,8 @@ write_field(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 		for (size_t i = 0; i < count && json->status == FB_OK; i++)
 		{
 			next_element(json);
-			write_value(json, message, field, elements + i * element_size(field->type), NULL, false, place);
+			write_value(json, message, field, elements + i * element_size(field->type), NULL, false,
+						place);
 		}
 		close_list(json, ']');
 		return;
@@ -404,18 +414,19 @@ write_message(Json *json, const ProtobufCMessage *message, const OpaquePlace *pl
 	json->level++;
 	open_list(json, '{');
 	for (unsigned i = 0; i < descriptor->n_fields; i++)
-		write_field(json, message, &descriptor->fields[descriptor->fields_sorted_by_name[i]], place);
+		write_field(json, message, &descriptor->fields[descriptor->fields_sorted_by_name[i]],
+					place);
 	close_list(json, '}');
 	json->level--;
 }
 
 FbStatus
-proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, ProtoJsonStyle style, FbAllocator *allocator,
-		   FbBytes *text, FbError *error)
+proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, ProtoJsonStyle style,
+		   FbAllocator *allocator, FbBytes *text, FbError *error)
 {
 	static const OpaquePlace nowhere;
-	Json		json = {.allocator = allocator,.style = style};
-	uint64_t	memory_bytes = FB_MESSAGE_MEMORY_BYTES_MAX;
+	Json json = {.allocator = allocator, .style = style};
+	uint64_t memory_bytes = FB_MESSAGE_MEMORY_BYTES_MAX;
 	ProtobufCMessage *message;
 
 	*text = FB_BYTES_EMPTY;
@@ -427,7 +438,8 @@ proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, ProtoJso
 		fb_buffer_append_byte(&json.buffer, '\n');
 	proto_release(message, allocator);
 	if (json.status == FB_LIMIT_EXCEEDED)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "message of type %s gives JSON of more than %d bytes", descriptor->name,
+		return fb_fail(error, FB_LIMIT_EXCEEDED,
+					   "message of type %s gives JSON of more than %d bytes", descriptor->name,
 					   FB_JSON_TEXT_BYTES_MAX);
 	if (json.status != FB_OK)
 		return fb_out_of_memory(error);

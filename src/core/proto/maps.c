@@ -1,5 +1,6 @@
 /*
- * Map fields arrive as repeated entry messages. Here they get what a map promises: sorted, each key once, no value missing.
+ * Map fields arrive as repeated entry messages. Here they get what a map promises: sorted, each key
+ * once, no value missing.
  */
 #include "core/proto/proto_internal.h"
 
@@ -8,17 +9,17 @@
 bool
 proto_is_map_entry(const ProtobufCMessageDescriptor *descriptor)
 {
-	size_t		length = strlen(descriptor->short_name);
+	size_t length = strlen(descriptor->short_name);
 
-	return length > 5 && strcmp(descriptor->short_name + length - 5, "Entry") == 0 && descriptor->n_fields == 2 &&
-		strcmp(descriptor->fields[0].name, "key") == 0;
+	return length > 5 && strcmp(descriptor->short_name + length - 5, "Entry") == 0 &&
+		   descriptor->n_fields == 2 && strcmp(descriptor->fields[0].name, "key") == 0;
 }
 
 typedef struct MapSlot
 {
 	ProtobufCMessage *entry;
 	const char *key;
-	size_t		index;
+	size_t index;
 } MapSlot;
 
 static int
@@ -26,7 +27,7 @@ compare_slots(const void *a, const void *b)
 {
 	const MapSlot *left = a;
 	const MapSlot *right = b;
-	int			order = strcmp(left->key, right->key);
+	int order = strcmp(left->key, right->key);
 
 	if (order != 0)
 		return order;
@@ -45,14 +46,15 @@ map_key(const ProtobufCMessage *entry)
 static FbStatus
 order_map(ProtobufCMessage **entries, size_t *count, FbAllocator *allocator, FbError *error)
 {
-	MapSlot    *slots;
-	size_t		kept = 0;
-	bool		ordered = true;
+	MapSlot *slots;
+	size_t kept = 0;
+	bool ordered = true;
 
 	for (size_t i = 0; i < *count; i++)
 	{
 		const ProtobufCFieldDescriptor *value_field = &entries[i]->descriptor->fields[1];
-		ProtobufCMessage **value = (ProtobufCMessage **) ((char *) entries[i] + value_field->offset);
+		ProtobufCMessage **value =
+			(ProtobufCMessage **) ((char *) entries[i] + value_field->offset);
 
 		if (value_field->type == PROTOBUF_C_TYPE_MESSAGE && *value == NULL)
 		{
@@ -95,14 +97,14 @@ proto_order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *err
 	for (unsigned i = 0; i < descriptor->n_fields; i++)
 	{
 		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
-		void	   *member = (char *) message + field->offset;
-		void	   *quantifier = (char *) message + field->quantifier_offset;
+		void *member = (char *) message + field->offset;
+		void *quantifier = (char *) message + field->quantifier_offset;
 
 		if (field->type != PROTOBUF_C_TYPE_MESSAGE)
 			continue;
 		if (field->label == PROTOBUF_C_LABEL_REPEATED)
 		{
-			size_t	   *count = quantifier;
+			size_t *count = quantifier;
 			ProtobufCMessage **elements = *(ProtobufCMessage ***) member;
 
 			if (*count > 0 && proto_is_map_entry(field->descriptor))
@@ -110,7 +112,8 @@ proto_order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *err
 			for (size_t j = 0; j < *count; j++)
 				FB_TRY(proto_order_maps(elements[j], allocator, error));
 		}
-		else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 || *(uint32_t *) quantifier == field->id)
+		else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 ||
+				 *(uint32_t *) quantifier == field->id)
 		{
 			ProtobufCMessage *element = *(ProtobufCMessage **) member;
 

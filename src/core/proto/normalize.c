@@ -1,15 +1,18 @@
 /*
- * normalize: bytes that Go's decoder takes and protobuf-c does not read alike, rewritten into bytes that it does (internal/impl/decode.go, codec_field.go of
- * google.golang.org/protobuf):
+ * normalize: bytes that Go's decoder takes and protobuf-c does not read alike, rewritten into bytes
+ * that it does (internal/impl/decode.go, codec_field.go of google.golang.org/protobuf):
  *
- *   - unknown fields, groups, and known fields of another wire type are left out: nothing asks for them;
+ *   - unknown fields, groups, and known fields of another wire type are left out: nothing asks for
+ * them;
  *   - the parts of a singular message are joined: decoding their concatenation is merging them;
- *   - of a oneof the last member that was sent counts, and of a message only what came after another member of the same oneof;
+ *   - of a oneof the last member that was sent counts, and of a message only what came after
+ * another member of the same oneof;
  *   - tags and lengths get their shortest form.
  *
- * The bytes have passed proto_check, so nothing here can be malformed, and depth is bounded. Each message is read twice, and once more for each of its
- * singular message fields. What is written is never copied: lengths are put in afterwards, in five bytes. Only parts that are joined are, and there is a
- * limit for that.
+ * The bytes have passed proto_check, so nothing here can be malformed, and depth is bounded. Each
+ * message is read twice, and once more for each of its singular message fields. What is written is
+ * never copied: lengths are put in afterwards, in five bytes. Only parts that are joined are, and
+ * there is a limit for that.
  */
 #include "core/proto/proto_internal.h"
 
@@ -24,12 +27,13 @@
 typedef struct Rewriter
 {
 	FbAllocator *allocator;
-	FbBuffer	out;
-	size_t		joined_bytes;
-	FbError    *error;
+	FbBuffer out;
+	size_t joined_bytes;
+	FbError *error;
 } Rewriter;
 
-static FbStatus write_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes);
+static FbStatus write_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor,
+							  FbBytes bytes);
 
 static void
 write_varint(FbBuffer *out, uint64_t value)
@@ -63,9 +67,9 @@ write_scalar(FbBuffer *out, const ProtoField *field)
 static FbStatus
 write_submessage(Rewriter *rewriter, const ProtobufCFieldDescriptor *member, FbBytes content)
 {
-	FbBuffer   *out = &rewriter->out;
-	size_t		start;
-	size_t		size;
+	FbBuffer *out = &rewriter->out;
+	size_t start;
+	size_t size;
 
 	write_varint(out, (uint64_t) member->id << 3 | WIRE_BYTES);
 	for (int i = 0; i < LENGTH_BYTES; i++)
@@ -76,13 +80,15 @@ write_submessage(Rewriter *rewriter, const ProtobufCFieldDescriptor *member, FbB
 		return fb_out_of_memory(rewriter->error);
 	size = out->size - start;
 	for (int i = 0; i < LENGTH_BYTES; i++)
-		out->data[start - LENGTH_BYTES + i] = (uint8_t) (((size >> (7 * i)) & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
+		out->data[start - LENGTH_BYTES + i] =
+			(uint8_t) (((size >> (7 * i)) & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
 	return FB_OK;
 }
 
 /* the next field that the type knows; false at the end */
 static bool
-next_known(const ProtobufCMessageDescriptor *descriptor, FbBytes *rest, ProtoField *field, const ProtobufCFieldDescriptor **known)
+next_known(const ProtobufCMessageDescriptor *descriptor, FbBytes *rest, ProtoField *field,
+		   const ProtobufCFieldDescriptor **known)
 {
 	while (proto_next_field(rest, field))
 	{
@@ -100,25 +106,26 @@ is_oneof(const ProtobufCFieldDescriptor *field)
 }
 
 /*
- * Which members of the oneofs count: live[i], of the field with index i, is where its last uninterrupted run begins (or the unknown fields before that);
- * NULL: another member came later.
+ * Which members of the oneofs count: live[i], of the field with index i, is where its last
+ * uninterrupted run begins (or the unknown fields before that); NULL: another member came later.
  */
 static void
 find_live_members(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, const uint8_t **live)
 {
-	FbBytes		rest = bytes;
+	FbBytes rest = bytes;
 	const uint8_t *at = rest.data;
-	ProtoField	field;
+	ProtoField field;
 	const ProtobufCFieldDescriptor *known;
 
 	for (; next_known(descriptor, &rest, &field, &known); at = rest.data)
 	{
-		unsigned	index = (unsigned) (known - descriptor->fields);
+		unsigned index = (unsigned) (known - descriptor->fields);
 
 		if (!is_oneof(known) || live[index] != NULL)
 			continue;
 		for (unsigned i = 0; i < descriptor->n_fields; i++)
-			if (is_oneof(&descriptor->fields[i]) && descriptor->fields[i].quantifier_offset == known->quantifier_offset)
+			if (is_oneof(&descriptor->fields[i]) &&
+				descriptor->fields[i].quantifier_offset == known->quantifier_offset)
 				live[i] = NULL;
 		live[index] = at;
 	}
@@ -126,12 +133,12 @@ find_live_members(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, c
 
 /* this part of a singular message and all that follow, joined */
 static FbStatus
-join_parts(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *member, FbBytes *content,
-		   FbBytes rest)
+join_parts(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor,
+		   const ProtobufCFieldDescriptor *member, FbBytes *content, FbBytes rest)
 {
-	FbBuffer	parts;
-	bool		single = true;
-	ProtoField	field;
+	FbBuffer parts;
+	bool single = true;
+	ProtoField field;
 	const ProtobufCFieldDescriptor *known;
 
 	fb_buffer_init(&parts, rewriter->allocator);
@@ -148,7 +155,8 @@ join_parts(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, con
 		return FB_OK;
 	rewriter->joined_bytes += parts.size;
 	if (rewriter->joined_bytes > FB_MESSAGE_BYTES_MAX)
-		return fb_fail(rewriter->error, FB_LIMIT_EXCEEDED, "message of type %s is sent in too many parts", descriptor->name);
+		return fb_fail(rewriter->error, FB_LIMIT_EXCEEDED,
+					   "message of type %s is sent in too many parts", descriptor->name);
 	return fb_buffer_bytes(&parts, content, rewriter->error);
 }
 
@@ -156,15 +164,15 @@ static FbStatus
 write_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
 {
 	const uint8_t *live[64] = {NULL};
-	uint64_t	written = 0;	/* bit i: the singular message field with index i */
+	uint64_t written = 0; /* bit i: the singular message field with index i */
 	const uint8_t *at = bytes.data;
-	ProtoField	field;
+	ProtoField field;
 	const ProtobufCFieldDescriptor *known;
 
 	find_live_members(descriptor, bytes, live);
 	for (; next_known(descriptor, &bytes, &field, &known); at = bytes.data)
 	{
-		unsigned	index = (unsigned) (known - descriptor->fields);
+		unsigned index = (unsigned) (known - descriptor->fields);
 
 		if (is_oneof(known) && (live[index] == NULL || at < live[index]))
 			continue;
@@ -186,9 +194,10 @@ write_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, 
 }
 
 FbStatus
-proto_normalize(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator, FbBytes *normal, FbError *error)
+proto_normalize(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
+				FbBytes *normal, FbError *error)
 {
-	Rewriter	rewriter = {.allocator = allocator, .error = error};
+	Rewriter rewriter = {.allocator = allocator, .error = error};
 
 	fb_buffer_init(&rewriter.out, allocator);
 	FB_TRY(write_message(&rewriter, descriptor, bytes));

@@ -1,7 +1,7 @@
 /*
- * Fabric packs messages into bytes fields of other messages. This is the knowledge of which field holds what: always the
- * same, or by a field beside it, or by where in the configuration tree it is. Fabric keeps it in
- * fabric-config/protolator/protoext.
+ * Fabric packs messages into bytes fields of other messages. This is the knowledge of which field
+ * holds what: always the same, or by a field beside it, or by where in the configuration tree it
+ * is. Fabric keeps it in fabric-config/protolator/protoext.
  */
 #include "core/proto/proto_internal.h"
 
@@ -9,9 +9,9 @@
 static const struct
 {
 	const ProtobufCMessageDescriptor *outer;
-	uint32_t	field;
+	uint32_t field;
 	const ProtobufCMessageDescriptor *inner;
-}			fixed_types[] = {
+} fixed_types[] = {
 	{&common__block_data__descriptor, 1, &common__envelope__descriptor},
 	{&common__envelope__descriptor, 1, &common__payload__descriptor},
 	{&common__header__descriptor, 1, &common__channel_header__descriptor},
@@ -21,9 +21,12 @@ static const struct
 	{&common__config_signature__descriptor, 1, &common__signature_header__descriptor},
 	{&protos__transaction_action__descriptor, 1, &common__signature_header__descriptor},
 	{&protos__transaction_action__descriptor, 2, &protos__chaincode_action_payload__descriptor},
-	{&protos__chaincode_action_payload__descriptor, 1, &protos__chaincode_proposal_payload__descriptor},
-	{&protos__chaincode_endorsed_action__descriptor, 1, &protos__proposal_response_payload__descriptor},
-	{&protos__chaincode_proposal_payload__descriptor, 1, &protos__chaincode_invocation_spec__descriptor},
+	{&protos__chaincode_action_payload__descriptor, 1,
+	 &protos__chaincode_proposal_payload__descriptor},
+	{&protos__chaincode_endorsed_action__descriptor, 1,
+	 &protos__proposal_response_payload__descriptor},
+	{&protos__chaincode_proposal_payload__descriptor, 1,
+	 &protos__chaincode_invocation_spec__descriptor},
 	{&protos__proposal_response_payload__descriptor, 2, &protos__chaincode_action__descriptor},
 	{&protos__chaincode_action__descriptor, 1, &rwset__tx_read_write_set__descriptor},
 	{&protos__chaincode_action__descriptor, 2, &protos__chaincode_event__descriptor},
@@ -35,9 +38,10 @@ static const struct
 	OpaqueGroup group;
 	const char *name;
 	const ProtobufCMessageDescriptor *inner;
-}			config_values[] = {
+} config_values[] = {
 	{OPAQUE_CHANNEL, "HashingAlgorithm", &common__hashing_algorithm__descriptor},
-	{OPAQUE_CHANNEL, "BlockDataHashingStructure", &common__block_data_hashing_structure__descriptor},
+	{OPAQUE_CHANNEL, "BlockDataHashingStructure",
+	 &common__block_data_hashing_structure__descriptor},
 	{OPAQUE_CHANNEL, "OrdererAddresses", &common__orderer_addresses__descriptor},
 	{OPAQUE_CHANNEL, "Consortium", &common__consortium__descriptor},
 	{OPAQUE_CHANNEL, "Capabilities", &common__capabilities__descriptor},
@@ -64,8 +68,8 @@ static const struct
 static int64_t
 header_type(FbBytes channel_header)
 {
-	ProtoField	field;
-	int32_t		type = 0;
+	ProtoField field;
+	int32_t type = 0;
 
 	if (PROTO_CHECK(common__channel_header, channel_header, NULL) != FB_OK)
 		return -1;
@@ -132,7 +136,8 @@ principal_type(const Common__MSPPrincipal *principal)
 }
 
 const ProtobufCMessageDescriptor *
-proto_opaque_type(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, const OpaquePlace *place)
+proto_opaque_type(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+				  const OpaquePlace *place)
 {
 	const ProtobufCMessageDescriptor *outer = message->descriptor;
 
@@ -144,24 +149,29 @@ proto_opaque_type(const ProtobufCMessage *message, const ProtobufCFieldDescripto
 	if (outer == &common__payload__descriptor && field->id == 2)
 		return payload_data_type((const Common__Payload *) message);
 	if (outer == &common__channel_header__descriptor && field->id == 7)
-		return ((const Common__ChannelHeader *) message)->type == COMMON__HEADER_TYPE__ENDORSER_TRANSACTION ?
-			&protos__chaincode_header_extension__descriptor : NULL;
+		return ((const Common__ChannelHeader *) message)->type ==
+					   COMMON__HEADER_TYPE__ENDORSER_TRANSACTION
+				   ? &protos__chaincode_header_extension__descriptor
+				   : NULL;
 	if (outer == &common__policy__descriptor && field->id == 2)
 		return policy_type((const Common__Policy *) message);
 	if (outer == &common__mspprincipal__descriptor && field->id == 2)
 		return principal_type((const Common__MSPPrincipal *) message);
 	if (outer == &msp__mspconfig__descriptor && field->id == 2)
-		return ((const Msp__MSPConfig *) message)->type == 0 ? &msp__fabric_mspconfig__descriptor : NULL;
+		return ((const Msp__MSPConfig *) message)->type == 0 ? &msp__fabric_mspconfig__descriptor
+															 : NULL;
 	if (outer == &orderer__consensus_type__descriptor && field->id == 2)
-		return strcmp(((const Orderer__ConsensusType *) message)->type, "etcdraft") == 0 ?
-			&etcdraft__config_metadata__descriptor : NULL;
+		return strcmp(((const Orderer__ConsensusType *) message)->type, "etcdraft") == 0
+				   ? &etcdraft__config_metadata__descriptor
+				   : NULL;
 	if (outer == &rwset__ns_read_write_set__descriptor && field->id == 2)
 		return place->key_values ? &kvrwset__kvrwset__descriptor : NULL;
 	if (outer == &common__config_value__descriptor && field->id == 2 && place->name != NULL)
 	{
 		for (size_t i = 0; i < COUNT(config_values); i++)
 		{
-			if (config_values[i].group == place->group && strcmp(config_values[i].name, place->name) == 0)
+			if (config_values[i].group == place->group &&
+				strcmp(config_values[i].name, place->name) == 0)
 				return config_values[i].inner;
 		}
 	}
@@ -194,8 +204,8 @@ sub_group(OpaqueGroup group, const char *key)
 }
 
 OpaquePlace
-proto_opaque_place(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, const char *key,
-				   const OpaquePlace *place)
+proto_opaque_place(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+				   const char *key, const OpaquePlace *place)
 {
 	const ProtobufCMessageDescriptor *outer = message->descriptor;
 	OpaquePlace inner = {OPAQUE_NO_GROUP, NULL, false};
@@ -213,7 +223,8 @@ proto_opaque_place(const ProtobufCMessage *message, const ProtobufCFieldDescript
 		}
 	}
 	else if (outer == &rwset__tx_read_write_set__descriptor)
-		inner.key_values = ((const Rwset__TxReadWriteSet *) message)->data_model == RWSET__TX_READ_WRITE_SET__DATA_MODEL__KV;
+		inner.key_values = ((const Rwset__TxReadWriteSet *) message)->data_model ==
+						   RWSET__TX_READ_WRITE_SET__DATA_MODEL__KV;
 	return inner;
 }
 

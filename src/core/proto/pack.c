@@ -4,13 +4,14 @@
 FbStatus
 proto_pack(const ProtobufCMessage *message, FbAllocator *allocator, FbBytes *bytes, FbError *error)
 {
-	size_t		size = protobuf_c_message_get_packed_size(message);
-	uint8_t    *data;
+	size_t size = protobuf_c_message_get_packed_size(message);
+	uint8_t *data;
 
 	*bytes = FB_BYTES_EMPTY;
 	if (size > FB_MESSAGE_BYTES_MAX)
 	{
-		fb_fail(error, FB_LIMIT_EXCEEDED, "message of type %s is too large", message->descriptor->name);
+		fb_fail(error, FB_LIMIT_EXCEEDED, "message of type %s is too large",
+				message->descriptor->name);
 		fb_error_detail(error, "It has %zu bytes; the limit is %d.", size, FB_MESSAGE_BYTES_MAX);
 		return FB_LIMIT_EXCEEDED;
 	}
@@ -25,10 +26,10 @@ proto_pack(const ProtobufCMessage *message, FbAllocator *allocator, FbBytes *byt
 }
 
 FbStatus
-proto_is_canonical(const ProtobufCMessage *message, FbBytes bytes, FbAllocator *allocator, bool *canonical,
-				   FbError *error)
+proto_is_canonical(const ProtobufCMessage *message, FbBytes bytes, FbAllocator *allocator,
+				   bool *canonical, FbError *error)
 {
-	FbBytes		packed;
+	FbBytes packed;
 
 	*canonical = false;
 	if (message->n_unknown_fields > 0 || protobuf_c_message_get_packed_size(message) != bytes.size)

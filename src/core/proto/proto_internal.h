@@ -4,39 +4,51 @@
 
 #include "core/proto/proto.h"
 
-/* protoc makes a nested message NAMEEntry {key = 1; value = 2} of each map field; no other message of ours is named so */
+/*
+ * protoc makes a nested message NAMEEntry {key = 1; value = 2} of each map field; no other message
+ * of ours is named so
+ */
 extern bool proto_is_map_entry(const ProtobufCMessageDescriptor *descriptor);
 
-/* bring the map fields of message, and of all messages in it, into order. Errors: FB_OUT_OF_MEMORY */
+/*
+ * bring the map fields of message, and of all messages in it, into order. Errors: FB_OUT_OF_MEMORY
+ */
 extern FbStatus proto_order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *error);
 
 /*
- * proto_unpack with another limit for the estimated memory. *memory_bytes: the limit, then the estimate. Errors: also FB_LIMIT_EXCEEDED
+ * proto_unpack with another limit for the estimated memory. *memory_bytes: the limit, then the
+ * estimate. Errors: also FB_LIMIT_EXCEEDED
  */
-extern FbStatus proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
-									uint64_t *memory_bytes, ProtobufCMessage **message, FbError *error);
+extern FbStatus proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
+									FbAllocator *allocator, uint64_t *memory_bytes,
+									ProtobufCMessage **message, FbError *error);
 
 /*
- * Take one field off the front of a message that is not empty, of whatever wire type; groups are skipped as a whole. NULL, or what is wrong with it (a
- * constant text) and where; then rest is as before, and the field's number is 0 if it could not be read.
+ * Take one field off the front of a message that is not empty, of whatever wire type; groups are
+ * skipped as a whole. NULL, or what is wrong with it (a constant text) and where; then rest is as
+ * before, and the field's number is 0 if it could not be read.
  */
 extern const char *proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where);
 
 /* the wire type of a number, text, bytes or message */
-extern int	proto_wire_type(ProtobufCType type);
+extern int proto_wire_type(ProtobufCType type);
 
-/* is a field with this number the one that the descriptor knows, or, by its wire type, another, unknown one? */
+/*
+ * is a field with this number the one that the descriptor knows, or, by its wire type, another,
+ * unknown one?
+ */
 extern bool proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoField *field);
 
 /*
- * Bytes that passed proto_check, rewritten so that protobuf-c reads what Go reads (normalize.c). *normal is new memory of the allocator.
- * Errors: FB_OUT_OF_MEMORY.
+ * Bytes that passed proto_check, rewritten so that protobuf-c reads what Go reads (normalize.c).
+ * *normal is new memory of the allocator. Errors: FB_OUT_OF_MEMORY.
  */
-extern FbStatus proto_normalize(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator, FbBytes *normal,
-								FbError *error);
+extern FbStatus proto_normalize(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
+								FbAllocator *allocator, FbBytes *normal, FbError *error);
 
 /* is this bytes field a string for Fabric? (unpack.c) */
-extern bool proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field);
+extern bool proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor,
+								  const ProtobufCFieldDescriptor *field);
 
 /* ---- opaque.c: which bytes hold a packed message, and of which type ---- */
 
@@ -57,18 +69,22 @@ typedef enum OpaqueGroup
 /* what a message's ancestors say about its content */
 typedef struct OpaquePlace
 {
-	OpaqueGroup group;			/* of a ConfigGroup, or that a ConfigValue is in */
-	const char *name;			/* of a ConfigValue */
-	bool		key_values;		/* in a TxReadWriteSet whose data model is KV */
+	OpaqueGroup group; /* of a ConfigGroup, or that a ConfigValue is in */
+	const char *name;  /* of a ConfigValue */
+	bool key_values;   /* in a TxReadWriteSet whose data model is KV */
 } OpaquePlace;
 
-/* the type of the message in this bytes field; NULL when the bytes are just bytes, or nothing is known of them */
+/*
+ * the type of the message in this bytes field; NULL when the bytes are just bytes, or nothing is
+ * known of them
+ */
 extern const ProtobufCMessageDescriptor *proto_opaque_type(const ProtobufCMessage *message,
 														   const ProtobufCFieldDescriptor *field,
 														   const OpaquePlace *place);
 
 /* the place of a sub-message in this field; key: of a map field, else NULL */
-extern OpaquePlace proto_opaque_place(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-									  const char *key, const OpaquePlace *place);
+extern OpaquePlace proto_opaque_place(const ProtobufCMessage *message,
+									  const ProtobufCFieldDescriptor *field, const char *key,
+									  const OpaquePlace *place);
 
 #endif

@@ -1,14 +1,17 @@
 /*
  * The gate for untrusted bytes.
  *
- * protobuf-c's unpacker recurses without a limit, allocates a structure of a hundred bytes for two bytes of input, merges
- * repeated singular messages by copying arrays, and does not look at UTF-8. So the bytes are walked first, with our limits
- * and without allocating anything; only what passed is given to it.
+ * protobuf-c's unpacker recurses without a limit, allocates a structure of a hundred bytes for two
+ * bytes of input, merges repeated singular messages by copying arrays, and does not look at UTF-8.
+ * So the bytes are walked first, with our limits and without allocating anything; only what passed
+ * is given to it.
  *
- * What passes is what Go's decoder takes (google.golang.org/protobuf, internal/impl/decode.go), since validation codes depend on that: a known field of
- * another wire type is an unknown one; groups are skipped; singular messages sent more than once are merged; tags and lengths may be written with
- * more bytes than they need. protobuf-c reads these differently or not at all, so bytes with any of them are rewritten first (normalize.c). Encoders
- * do not write them: the usual message costs nothing more.
+ * What passes is what Go's decoder takes (google.golang.org/protobuf, internal/impl/decode.go),
+ * since validation codes depend on that: a known field of another wire type is an unknown one;
+ * groups are skipped; singular messages sent more than once are merged; tags and lengths may be
+ * written with more bytes than they need. protobuf-c reads these differently or not at all, so
+ * bytes with any of them are rewritten first (normalize.c). Encoders do not write them: the usual
+ * message costs nothing more.
  */
 #include "core/proto/proto_internal.h"
 
@@ -36,25 +39,29 @@
 
 typedef struct Gate
 {
-	const uint8_t *start;		/* of the outermost message */
+	const uint8_t *start; /* of the outermost message */
 	const ProtobufCMessageDescriptor *outermost;
-	uint64_t	memory_bytes;
-	uint32_t	fields_count;
-	bool		maps_seen;
-	bool		unusual;		/* protobuf-c would read it differently than Go */
-	FbError    *error;
+	uint64_t memory_bytes;
+	uint32_t fields_count;
+	bool maps_seen;
+	bool unusual; /* protobuf-c would read it differently than Go */
+	FbError *error;
 } Gate;
 
-/* fields declared as bytes that are strings for Fabric: U+0000 may be in them, and a transaction with it may be valid */
+/*
+ * fields declared as bytes that are strings for Fabric: U+0000 may be in them, and a transaction
+ * with it may be valid
+ */
 bool
-proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field)
+proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor,
+					  const ProtobufCFieldDescriptor *field)
 {
 	static const struct
 	{
 		const ProtobufCMessageDescriptor *descriptor;
-		uint32_t	first;
-		uint32_t	last;
-	}			texts[] = {
+		uint32_t first;
+		uint32_t last;
+	} texts[] = {
 		{&kvrwset__kvread__descriptor, 1, 1},
 		{&kvrwset__kvwrite__descriptor, 1, 1},
 		{&kvrwset__kvmetadata_write__descriptor, 1, 1},
@@ -76,33 +83,39 @@ proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor, const Protob
 }
 
 static FbStatus
-refuse(const Gate *gate, const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field,
-	   const uint8_t *at, const char *reason)
+refuse(const Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+	   const ProtobufCFieldDescriptor *field, const uint8_t *at, const char *reason)
 {
-	fb_fail(gate->error, FB_MALFORMED_MESSAGE, "malformed message of type %s", gate->outermost->name);
-	fb_error_detail(gate->error, "At byte %zu, in %s%s%s: %s.", (size_t) (at - gate->start), descriptor->name,
-					field != NULL ? "." : "", field != NULL ? field->name : "", reason);
+	fb_fail(gate->error, FB_MALFORMED_MESSAGE, "malformed message of type %s",
+			gate->outermost->name);
+	fb_error_detail(gate->error, "At byte %zu, in %s%s%s: %s.", (size_t) (at - gate->start),
+					descriptor->name, field != NULL ? "." : "", field != NULL ? field->name : "",
+					reason);
 	return FB_MALFORMED_MESSAGE;
 }
 
 static FbStatus
 exceed(const Gate *gate, const char *what, uint64_t limit)
 {
-	fb_fail(gate->error, FB_LIMIT_EXCEEDED, "message of type %s is too complex", gate->outermost->name);
+	fb_fail(gate->error, FB_LIMIT_EXCEEDED, "message of type %s is too complex",
+			gate->outermost->name);
 	fb_error_detail(gate->error, "More than %llu %s.", (unsigned long long) limit, what);
 	return FB_LIMIT_EXCEEDED;
 }
 
-/* how many bytes the varint at data takes, its value in *value; 0 when it is cut off or longer than limit */
+/*
+ * how many bytes the varint at data takes, its value in *value; 0 when it is cut off or longer than
+ * limit
+ */
 static size_t
 read_varint(const uint8_t *data, const uint8_t *end, size_t limit, uint64_t *value)
 {
-	uint64_t	result = 0;
+	uint64_t result = 0;
 
 	for (size_t i = 0; i < limit && data + i < end; i++)
 	{
 		if (i == VARINT_BYTES_MAX - 1 && data[i] > 1)
-			return 0;			/* beyond 64 bits */
+			return 0; /* beyond 64 bits */
 		result |= (uint64_t) (data[i] & 0x7f) << (7 * i);
 		if ((data[i] & 0x80) == 0)
 		{
@@ -155,19 +168,19 @@ count_memory(Gate *gate, uint64_t bytes)
 
 /* the elements of a packed array of numbers */
 static FbStatus
-check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field,
-			 FbBytes content)
+check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+			 const ProtobufCFieldDescriptor *field, FbBytes content)
 {
-	int			wire_type = proto_wire_type(field->type);
+	int wire_type = proto_wire_type(field->type);
 	const uint8_t *end = content.data + content.size;
-	uint64_t	count = 0;
+	uint64_t count = 0;
 
 	if (wire_type == WIRE_VARINT)
 	{
 		for (const uint8_t *at = content.data; at < end;)
 		{
-			uint64_t	value;
-			size_t		size = read_varint(at, end, VARINT_BYTES_MAX, &value);
+			uint64_t value;
+			size_t size = read_varint(at, end, VARINT_BYTES_MAX, &value);
 
 			if (size == 0)
 				return refuse(gate, descriptor, field, at, "bad variable-length integer");
@@ -177,7 +190,7 @@ check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const Pro
 	}
 	else
 	{
-		size_t		width = wire_type == WIRE_FIXED32 ? 4 : 8;
+		size_t width = wire_type == WIRE_FIXED32 ? 4 : 8;
 
 		if (content.size % width != 0)
 			return refuse(gate, descriptor, field, content.data, "bad length of packed numbers");
@@ -187,12 +200,13 @@ check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const Pro
 	return count_memory(gate, count * 8);
 }
 
-static FbStatus check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, int depth);
+static FbStatus check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+							  FbBytes bytes, int depth);
 
 /* one length-delimited field that the type knows */
 static FbStatus
-check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const ProtobufCFieldDescriptor *field,
-			  FbBytes content, int depth)
+check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+			  const ProtobufCFieldDescriptor *field, FbBytes content, int depth)
 {
 	switch (field->type)
 	{
@@ -215,18 +229,21 @@ check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor, const Pr
 	}
 }
 
-/* the end of a group whose start tag has been read; NULL when it has none, or on what no decoder takes, or nested too deep */
+/*
+ * the end of a group whose start tag has been read; NULL when it has none, or on what no decoder
+ * takes, or nested too deep
+ */
 static const uint8_t *
 skip_group(const uint8_t *at, const uint8_t *end, uint32_t number)
 {
-	uint32_t	open[GROUP_DEPTH_MAX] = {number};
-	int			depth = 1;
+	uint32_t open[GROUP_DEPTH_MAX] = {number};
+	int depth = 1;
 
 	while (depth > 0)
 	{
-		uint64_t	tag;
-		uint64_t	value = 0;
-		size_t		size = read_varint(at, end, VARINT_BYTES_MAX, &tag);
+		uint64_t tag;
+		uint64_t value = 0;
+		size_t size = read_varint(at, end, VARINT_BYTES_MAX, &tag);
 
 		if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > GROUP_FIELD_NUMBER_MAX)
 			return NULL;
@@ -275,14 +292,16 @@ proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where)
 {
 	const uint8_t *at = rest->data;
 	const uint8_t *end = at + rest->size;
-	uint64_t	tag;
-	size_t		size = read_varint(at, end, VARINT_BYTES_MAX, &tag);
+	uint64_t tag;
+	size_t size = read_varint(at, end, VARINT_BYTES_MAX, &tag);
 
 	*field = (ProtoField) {0};
 	*where = at;
 	if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > FIELD_NUMBER_MAX)
 		return "bad field tag";
-	*field = (ProtoField) {.number = (uint32_t) (tag >> 3), .wire_type = (int) (tag & 7), .is_long = size > SHORT_VARINT_BYTES_MAX};
+	*field = (ProtoField) {.number = (uint32_t) (tag >> 3),
+						   .wire_type = (int) (tag & 7),
+						   .is_long = size > SHORT_VARINT_BYTES_MAX};
 	if (field->wire_type == WIRE_GROUP_END || field->wire_type > WIRE_FIXED32)
 		return "wire type not supported";
 	at += size;
@@ -329,18 +348,19 @@ proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where)
 bool
 proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoField *field)
 {
-	int			wire_type = proto_wire_type(known->type);
+	int wire_type = proto_wire_type(known->type);
 
 	/* a number may come packed, but only where many are allowed */
 	return field->wire_type == wire_type ||
-		(field->wire_type == WIRE_BYTES && known->label == PROTOBUF_C_LABEL_REPEATED && wire_type != WIRE_BYTES);
+		   (field->wire_type == WIRE_BYTES && known->label == PROTOBUF_C_LABEL_REPEATED &&
+			wire_type != WIRE_BYTES);
 }
 
 static FbStatus
 check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, int depth)
 {
-	FbBytes		rest = bytes.size > 0 ? bytes : FB_BYTES_LITERAL("");	/* data may be NULL */
-	uint64_t	messages_seen = 0;	/* bit i: the singular message field with index i was there */
+	FbBytes rest = bytes.size > 0 ? bytes : FB_BYTES_LITERAL(""); /* data may be NULL */
+	uint64_t messages_seen = 0; /* bit i: the singular message field with index i was there */
 
 	FB_ASSERT(descriptor->n_fields <= 64);
 	if (depth > FB_MESSAGE_DEPTH_MAX)
@@ -348,28 +368,31 @@ check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes 
 	FB_TRY(count_memory(gate, descriptor->sizeof_message));
 	while (rest.size > 0)
 	{
-		FbBytes		before = rest;
-		ProtoField	field;
+		FbBytes before = rest;
+		ProtoField field;
 		const uint8_t *where;
 		const char *problem = proto_take_field(&rest, &field, &where);
-		const ProtobufCFieldDescriptor *known = protobuf_c_message_descriptor_get_field(descriptor, field.number);
+		const ProtobufCFieldDescriptor *known =
+			protobuf_c_message_descriptor_get_field(descriptor, field.number);
 
 		if (problem != NULL)
 			return refuse(gate, descriptor, known, where, problem);
 		FB_TRY(count_fields(gate, 1));
 		gate->memory_bytes += SCANNED_MEMBER_BYTES;
-		if (field.is_long || field.wire_type == WIRE_GROUP_START || (known != NULL && !proto_field_fits(known, &field)))
+		if (field.is_long || field.wire_type == WIRE_GROUP_START ||
+			(known != NULL && !proto_field_fits(known, &field)))
 			gate->unusual = true;
 		if (known == NULL || !proto_field_fits(known, &field))
 		{
-			FB_TRY(count_memory(gate, sizeof(ProtobufCMessageUnknownField) + before.size - rest.size));
+			FB_TRY(
+				count_memory(gate, sizeof(ProtobufCMessageUnknownField) + before.size - rest.size));
 			continue;
 		}
 		if (known->label == PROTOBUF_C_LABEL_REPEATED)
 			gate->memory_bytes += sizeof(ProtobufCBinaryData);
 		else if (known->type == PROTOBUF_C_TYPE_MESSAGE)
 		{
-			uint64_t	bit = UINT64_C(1) << (known - descriptor->fields);
+			uint64_t bit = UINT64_C(1) << (known - descriptor->fields);
 
 			if (messages_seen & bit)
 				gate->unusual = true;
@@ -388,7 +411,8 @@ gate_check(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes byt
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
 	{
 		fb_fail(error, FB_LIMIT_EXCEEDED, "message of type %s is too large", descriptor->name);
-		fb_error_detail(error, "It has %zu bytes; the limit is %d.", bytes.size, FB_MESSAGE_BYTES_MAX);
+		fb_error_detail(error, "It has %zu bytes; the limit is %d.", bytes.size,
+						FB_MESSAGE_BYTES_MAX);
 		return FB_LIMIT_EXCEEDED;
 	}
 	return check_message(gate, descriptor, bytes, 1);
@@ -397,7 +421,7 @@ gate_check(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes byt
 FbStatus
 proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
 {
-	Gate		gate;
+	Gate gate;
 
 	return gate_check(&gate, descriptor, bytes, error);
 }
@@ -405,13 +429,15 @@ proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError
 FbStatus
 proto_check_plain(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
 {
-	Gate		gate;
+	Gate gate;
 
 	FB_TRY(gate_check(&gate, descriptor, bytes, error));
 	if (!gate.unusual)
 		return FB_OK;
 	fb_fail(error, FB_MALFORMED_MESSAGE, "malformed message of type %s", descriptor->name);
-	fb_error_detail(error, "It is encoded as no encoder does it: with groups, fields of another type, long tags, or messages sent in parts.");
+	fb_error_detail(
+		error,
+		"It is encoded as no encoder does it: with groups, fields of another type, long tags, or messages sent in parts.");
 	return FB_MALFORMED_MESSAGE;
 }
 
@@ -420,14 +446,14 @@ proto_check_plain(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, F
 typedef struct Memory
 {
 	FbAllocator *allocator;
-	bool		exhausted;
+	bool exhausted;
 } Memory;
 
 static void *
 memory_allocate(void *data, size_t size)
 {
-	Memory	   *memory = data;
-	void	   *pointer = fb_allocate(memory->allocator, size);
+	Memory *memory = data;
+	void *pointer = fb_allocate(memory->allocator, size);
 
 	if (pointer == NULL)
 		memory->exhausted = true;
@@ -437,19 +463,22 @@ memory_allocate(void *data, size_t size)
 static void
 memory_release(void *data, void *pointer)
 {
-	Memory	   *memory = data;
+	Memory *memory = data;
 
 	fb_release(memory->allocator, pointer);
 }
 
 FbStatus
-proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator, uint64_t *memory_bytes,
-					ProtobufCMessage **message, FbError *error)
+proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
+					FbAllocator *allocator, uint64_t *memory_bytes, ProtobufCMessage **message,
+					FbError *error)
 {
-	Gate		gate;
-	Memory		memory = {.allocator = allocator};
-	ProtobufCAllocator adapter = {.alloc = memory_allocate,.free = memory_release,.allocator_data = &memory};
-	FbStatus	status;
+	Gate gate;
+	Memory memory = {.allocator = allocator};
+	ProtobufCAllocator adapter = {.alloc = memory_allocate,
+								  .free = memory_release,
+								  .allocator_data = &memory};
+	FbStatus status;
 
 	*message = NULL;
 	FB_TRY(gate_check(&gate, descriptor, bytes, error));
@@ -463,7 +492,8 @@ proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 	{
 		if (memory.exhausted)
 			return fb_out_of_memory(error);
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "malformed message of type %s", descriptor->name);
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "malformed message of type %s",
+					   descriptor->name);
 	}
 	if (gate.maps_seen)
 	{
@@ -481,7 +511,7 @@ FbStatus
 proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
 			 ProtobufCMessage **message, FbError *error)
 {
-	uint64_t	memory_bytes = UINT64_MAX; /* the gate has its own limit */
+	uint64_t memory_bytes = UINT64_MAX; /* the gate has its own limit */
 
 	return proto_unpack_within(descriptor, bytes, allocator, &memory_bytes, message, error);
 }
@@ -489,8 +519,10 @@ proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllo
 void
 proto_release(ProtobufCMessage *message, FbAllocator *allocator)
 {
-	Memory		memory = {.allocator = allocator};
-	ProtobufCAllocator adapter = {.alloc = memory_allocate,.free = memory_release,.allocator_data = &memory};
+	Memory memory = {.allocator = allocator};
+	ProtobufCAllocator adapter = {.alloc = memory_allocate,
+								  .free = memory_release,
+								  .allocator_data = &memory};
 
 	if (message != NULL)
 		protobuf_c_message_free_unpacked(message, &adapter);

@@ -1,35 +1,39 @@
 /*
- * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric (ORD-8) the snapshot carries no
- * state: it names the entry after which the leader's log starts, and the newest committed configuration (which may be of
- * a later entry: that entry will follow, and until then it does no harm to know it already). The follower's host gets
- * the blocks from any node and reports.
+ * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric (ORD-8) the
+ * snapshot carries no state: it names the entry after which the leader's log starts, and the newest
+ * committed configuration (which may be of a later entry: that entry will follow, and until then it
+ * does no harm to know it already). The follower's host gets the blocks from any node and reports.
  *
  * An offer is one node's word, and the node may lie. What it can do is bounded by four rules:
  *
- *   It expires. An offer counts while the leader that made it is followed, in the term in which it was made, and repeats
- *   it (catch_up_send does, once per election timeout). Whoever leads next makes its own offer if one is needed, so
- *   dropping an offer costs one round trip, and an index that no ledger ever reaches holds this node up only while
- *   somebody keeps saying it.
+ *   It expires. An offer counts while the leader that made it is followed, in the term in which it
+ * was made, and repeats it (catch_up_send does, once per election timeout). Whoever leads next
+ * makes its own offer if one is needed, so dropping an offer costs one round trip, and an index
+ * that no ledger ever reaches holds this node up only while somebody keeps saying it.
  *
- *   It alone changes nothing. The log is replaced only when the host reports that its ledger has come that far, and how
- *   far the ledger is follows from blocks that the host has checked, never from the offer.
+ *   It alone changes nothing. The log is replaced only when the host reports that its ledger has
+ * come that far, and how far the ledger is follows from blocks that the host has checked, never
+ * from the offer.
  *
- *   Its term is not believed. The new log start gets the term of this node's own last committed entry, which is never
- *   above the true one; an offered term that is too high would win elections with a log that lacks entries. A term that
- *   is too low does no harm: as a candidate this node claims less than it has, and as a voter it was not part of the
- *   majority that committed what it fetched, so its vote is not what protects those entries. What leaders append behind
- *   the log start is accepted whatever term they give it: replication_follows.
+ *   Its term is not believed. The new log start gets the term of this node's own last committed
+ * entry, which is never above the true one; an offered term that is too high would win elections
+ * with a log that lacks entries. A term that is too low does no harm: as a candidate this node
+ * claims less than it has, and as a voter it was not part of the majority that committed what it
+ * fetched, so its vote is not what protects those entries. What leaders append behind the log start
+ * is accepted whatever term they give it: replication_follows.
  *
  *   Its configuration counts only where configurations may change at all (RaftEvent, START).
  *
- * Rejected: to ask the other voters for the term of the offered entry. They may have forgotten it, and a quorum of two
- * with one node down could not go on.
+ * Rejected: to ask the other voters for the term of the offered entry. They may have forgotten it,
+ * and a quorum of two with one node down could not go on.
  */
 #include "core/raft/raft_internal.h"
 
 #include <inttypes.h>
 
-/* again after an election timeout: the message may be lost, or the follower may have started again */
+/*
+ * again after an election timeout: the message may be lost, or the follower may have started again
+ */
 void
 catch_up_send(Raft *raft, RaftProgress *progress)
 {
@@ -49,7 +53,9 @@ catch_up_send(Raft *raft, RaftProgress *progress)
 	message->log_term = raft->trail.base_term;
 	message->configuration = fb_bytes(raft->snapshot_configuration, bytes);
 	message->nonce = progress->recovery_nonce;
-	TRACE(raft, "%" PRIu64 " needs entry %" PRIu64 ": get the blocks up to %" PRIu64 ", where the log starts",
+	TRACE(raft,
+		  "%" PRIu64 " needs entry %" PRIu64 ": get the blocks up to %" PRIu64
+		  ", where the log starts",
 		  progress->id, progress->next_index, raft->trail.base_index);
 }
 
@@ -61,7 +67,8 @@ catch_up_decode(const RaftMessage *message, RaftLogConfiguration *configuration,
 
 	FB_TRY(membership_decode_state(message->configuration, decoded, &count, error));
 	if (count != 1)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft snapshot of node %" PRIu64 " must have one configuration",
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "Raft snapshot of node %" PRIu64 " must have one configuration",
 					   message->from);
 	*configuration = decoded[0];
 	return FB_OK;
@@ -73,7 +80,8 @@ catch_up_check_snapshot(Raft *raft, const RaftMessage *message, FbError *error)
 	RaftLogConfiguration configuration;
 
 	if (message->index == 0 || message->log_term == 0 || message->log_term > message->term)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft snapshot of node %" PRIu64 " has an impossible position",
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "Raft snapshot of node %" PRIu64 " has an impossible position",
 					   message->from);
 	FB_TRY(catch_up_decode(message, &configuration, error));
 	return membership_check_fixed(raft, message, &configuration.configuration, error);
@@ -95,13 +103,14 @@ catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 
 	if (message->index <= raft->commit_index)
 	{
-		TRACE(raft, "snapshot %" PRIu64 " is not needed: committed %" PRIu64, message->index, raft->commit_index);
+		TRACE(raft, "snapshot %" PRIu64 " is not needed: committed %" PRIu64, message->index,
+			  raft->commit_index);
 		catch_up_answer(raft, message->from, raft->commit_index, message);
 		return;
 	}
 	/*
-	 * "If existing log entry has same index and term as snapshot's last included entry, retain log entries following
-	 * it" (paper, figure 13)
+	 * "If existing log entry has same index and term as snapshot's last included entry, retain log
+	 * entries following it" (paper, figure 13)
 	 */
 	if (trail_matches(&raft->trail, message->index, message->log_term))
 	{
@@ -109,7 +118,10 @@ catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 		catch_up_answer(raft, message->from, message->index, message);
 		return;
 	}
-	/* what is being fetched stays the goal, unless the leader has never been that far; after it the leader says what is next */
+	/*
+	 * what is being fetched stays the goal, unless the leader has never been that far; after it the
+	 * leader says what is next
+	 */
 	catch_up_forget_if_over(raft);
 	if (raft->fetch.index > 0 && raft->fetch.index <= message->index)
 	{
@@ -143,8 +155,9 @@ catch_up_installed(Raft *raft, uint64_t index)
 	if (raft->fetch.index == 0 || index < raft->fetch.index)
 		return;
 	/*
-	 * The log from here on may be anything an old leader left; without the entry before, nothing in it can be trusted.
-	 * Entries up to the commit index are covered by the blocks. Everything counts as durable: the blocks are.
+	 * The log from here on may be anything an old leader left; without the entry before, nothing in
+	 * it can be trusted. Entries up to the commit index are covered by the blocks. Everything
+	 * counts as durable: the blocks are.
 	 */
 	if (trail_matches(&raft->trail, raft->fetch.index, raft->fetch.log_term))
 		raft_set_commit(raft, raft->fetch.index);
@@ -158,8 +171,8 @@ catch_up_installed(Raft *raft, uint64_t index)
 		raft->update->persist_hard_state = true;
 		if (!raft->configuration_fixed)
 			membership_replace(raft, &raft->fetch.configuration);
-		TRACE(raft, "blocks up to %" PRIu64 " are here: log restarts after %" PRIu64 "/%" PRIu64, index,
-			  raft->fetch.index, raft->trail.base_term);
+		TRACE(raft, "blocks up to %" PRIu64 " are here: log restarts after %" PRIu64 "/%" PRIu64,
+			  index, raft->fetch.index, raft->trail.base_term);
 	}
 	if (index > raft->applied_reported)
 		raft->applied_reported = index;

@@ -1,9 +1,9 @@
 /*
  * election.c: who leads (paper 5.2, 5.4.1; thesis 3.10 leadership transfer, 9.6 pre-vote).
  *
- *  follower -- election timeout --> pre_candidate -- a quorum would vote --> candidate -- a quorum votes --> leader
- *  any -- a later term, or this term's leader speaks --> follower
- *  follower -- timeout_now --> candidate
+ *  follower -- election timeout --> pre_candidate -- a quorum would vote --> candidate -- a quorum
+ * votes --> leader any -- a later term, or this term's leader speaks --> follower follower --
+ * timeout_now --> candidate
  */
 #include "core/raft/raft_internal.h"
 
@@ -13,8 +13,8 @@
 void
 election_reset_timer(Raft *raft)
 {
-	raft->election_deadline_ms =
-		raft->now_ms + raft->election_timeout_ms + fb_rand_below(&raft->rand, raft->election_timeout_ms);
+	raft->election_deadline_ms = raft->now_ms + raft->election_timeout_ms +
+								 fb_rand_below(&raft->rand, raft->election_timeout_ms);
 }
 
 /* a leader's own lease ends by stepping down: replication_timeout watches its quorum */
@@ -146,14 +146,15 @@ election_campaign(Raft *raft, bool pre, bool forced)
 }
 
 /*
- * A node whose log has no room for a first entry cannot lead; one outside the configuration may not, nor one that may have
- * forgotten a vote; and one whose log a quorum has refuted would be elected again and again, because elections compare terms
- * and indexes only.
+ * A node whose log has no room for a first entry cannot lead; one outside the configuration may
+ * not, nor one that may have forgotten a vote; and one whose log a quorum has refuted would be
+ * elected again and again, because elections compare terms and indexes only.
  */
 static bool
 election_may_campaign(const Raft *raft)
 {
-	return raft_is_voter(raft) && trail_room(&raft->trail) > 0 && raft->participation == RAFT_VOTING && !raft->refuted && !raft->abstains;
+	return raft_is_voter(raft) && trail_room(&raft->trail) > 0 &&
+		   raft->participation == RAFT_VOTING && !raft->refuted && !raft->abstains;
 }
 
 void
@@ -172,8 +173,12 @@ election_timeout(Raft *raft)
 void
 election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 {
-	/* only the leader may give its leadership away: from anybody else it would end a leadership that works */
-	if (raft->role != RAFT_FOLLOWER || raft->leader != message->from || !election_may_campaign(raft))
+	/*
+	 * only the leader may give its leadership away: from anybody else it would end a leadership
+	 * that works
+	 */
+	if (raft->role != RAFT_FOLLOWER || raft->leader != message->from ||
+		!election_may_campaign(raft))
 	{
 		TRACE(raft, "ignore timeout_now of %" PRIu64, message->from);
 		return;
@@ -182,8 +187,8 @@ election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 }
 
 /*
- * "The RequestVote RPC includes information about the candidate's log, and the voter denies its vote if its own log is
- * more up-to-date than that of the candidate" (paper 5.4.1).
+ * "The RequestVote RPC includes information about the candidate's log, and the voter denies its
+ * vote if its own log is more up-to-date than that of the candidate" (paper 5.4.1).
  */
 void
 election_receive_vote(Raft *raft, const RaftMessage *message)
@@ -191,16 +196,17 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 	bool pre = message->type == RAFT_PRE_VOTE;
 	uint64_t last_index = trail_last_index(&raft->trail);
 	uint64_t last_term = trail_last_term(&raft->trail);
-	bool up_to_date = message->log_term > last_term || (message->log_term == last_term && message->index >= last_index);
-	bool free_to_vote =
-		raft->vote == message->from || (raft->vote == 0 && raft->leader == 0) || (pre && message->term > raft->term);
+	bool up_to_date = message->log_term > last_term ||
+					  (message->log_term == last_term && message->index >= last_index);
+	bool free_to_vote = raft->vote == message->from || (raft->vote == 0 && raft->leader == 0) ||
+						(pre && message->term > raft->term);
 	RaftMessage *answer;
 
 	/* there is no term yet to refuse in */
 	if (raft->participation != RAFT_VOTING && raft->term == 0)
 	{
-		TRACE(raft, "ignore %s of %" PRIu64 ": %s", raft_message_type_name(message->type), message->from,
-			  raft_participation_name(raft->participation));
+		TRACE(raft, "ignore %s of %" PRIu64 ": %s", raft_message_type_name(message->type),
+			  message->from, raft_participation_name(raft->participation));
 		return;
 	}
 	answer = raft_send(raft, pre ? RAFT_PRE_VOTE_RESPONSE : RAFT_VOTE_RESPONSE, message->from);
@@ -208,18 +214,22 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 	if (pre && !answer->rejected)
 		answer->term = message->term;
 	if (raft->participation != RAFT_VOTING)
-		TRACE(raft, "refuse %s of %" PRIu64 " for term %" PRIu64 ": %s", raft_message_type_name(message->type),
-			  message->from, message->term, raft_participation_name(raft->participation));
+		TRACE(raft, "refuse %s of %" PRIu64 " for term %" PRIu64 ": %s",
+			  raft_message_type_name(message->type), message->from, message->term,
+			  raft_participation_name(raft->participation));
 	else if (answer->rejected && !free_to_vote)
-		TRACE(raft, "refuse %s of %" PRIu64 " for term %" PRIu64 ": voted for %" PRIu64 ", leader %" PRIu64,
-			  raft_message_type_name(message->type), message->from, message->term, raft->vote, raft->leader);
+		TRACE(raft,
+			  "refuse %s of %" PRIu64 " for term %" PRIu64 ": voted for %" PRIu64
+			  ", leader %" PRIu64,
+			  raft_message_type_name(message->type), message->from, message->term, raft->vote,
+			  raft->leader);
 	else
 		TRACE(raft,
-			  "%s %s of %" PRIu64 " for term %" PRIu64 ": its log %" PRIu64 "/%" PRIu64 " is %s mine %" PRIu64
-			  "/%" PRIu64,
-			  answer->rejected ? "refuse" : "grant", raft_message_type_name(message->type), message->from,
-			  message->term, message->index, message->log_term, answer->rejected ? "behind" : "not behind", last_index,
-			  last_term);
+			  "%s %s of %" PRIu64 " for term %" PRIu64 ": its log %" PRIu64 "/%" PRIu64
+			  " is %s mine %" PRIu64 "/%" PRIu64,
+			  answer->rejected ? "refuse" : "grant", raft_message_type_name(message->type),
+			  message->from, message->term, message->index, message->log_term,
+			  answer->rejected ? "behind" : "not behind", last_index, last_term);
 	if (pre || answer->rejected)
 		return;
 	if (raft->vote != message->from)
@@ -231,8 +241,9 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 }
 
 /*
- * Terms and the own vote are durable before anything that depends on them leaves. So nobody can honestly vote for this node in a term
- * that it has not reached, or in which it voted for another one: somebody speaks for others, or this node has lost what it knew.
+ * Terms and the own vote are durable before anything that depends on them leaves. So nobody can
+ * honestly vote for this node in a term that it has not reached, or in which it voted for another
+ * one: somebody speaks for others, or this node has lost what it knew.
  */
 FbStatus
 election_check_vote_response(Raft *raft, const RaftMessage *message, FbError *error)
@@ -244,7 +255,8 @@ election_check_vote_response(Raft *raft, const RaftMessage *message, FbError *er
 		return FB_OK;
 	if (message->term > term_max || (!pre && message->term == raft->term && raft->vote != raft->id))
 		return raft_evidence(raft, RAFT_EVIDENCE_VOTE, message->from, message->term, 0, error,
-							 "node %" PRIu64 " votes for this node in term %" PRIu64 ", in which it was no candidate",
+							 "node %" PRIu64 " votes for this node in term %" PRIu64
+							 ", in which it was no candidate",
 							 message->from, message->term);
 	return FB_OK;
 }
@@ -255,7 +267,8 @@ election_receive_vote_response(Raft *raft, const RaftMessage *message)
 	bool pre = message->type == RAFT_PRE_VOTE_RESPONSE;
 	uint64_t expected_term = pre && !message->rejected ? raft->term + 1 : raft->term;
 
-	if (raft->role != (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) || message->term != expected_term ||
+	if (raft->role != (pre ? RAFT_PRE_CANDIDATE : RAFT_CANDIDATE) ||
+		message->term != expected_term ||
 		!raft_configuration_has(raft_configuration_in_force(raft), message->from) ||
 		election_voted(raft->granted_by, raft->granted_count, message->from) ||
 		election_voted(raft->rejected_by, raft->rejected_count, message->from))

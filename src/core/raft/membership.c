@@ -1,10 +1,11 @@
 /*
- * membership.c: who votes. "A server always uses the latest configuration in its log, regardless of whether the entry
- * is committed" (thesis 4.1), and one node is added or removed at a time, so that majorities of neighbours always
- * overlap.
+ * membership.c: who votes. "A server always uses the latest configuration in its log, regardless of
+ * whether the entry is committed" (thesis 4.1), and one node is added or removed at a time, so that
+ * majorities of neighbours always overlap.
  *
- * A leader starts a change only when the one before is committed, and an entry of its own term too. So of all
- * configurations in a log only the last can ever be truncated, and remembering the one before it is enough to go back.
+ * A leader starts a change only when the one before is committed, and an entry of its own term too.
+ * So of all configurations in a log only the last can ever be truncated, and remembering the one
+ * before it is enough to go back.
  */
 #include "core/raft/raft_internal.h"
 
@@ -55,11 +56,13 @@ raft_configuration_remove(RaftConfiguration *configuration, uint64_t node)
 bool
 raft_configuration_equal(const RaftConfiguration *a, const RaftConfiguration *b)
 {
-	return a->voters_count == b->voters_count && memcmp(a->voters, b->voters, a->voters_count * sizeof(uint64_t)) == 0;
+	return a->voters_count == b->voters_count &&
+		   memcmp(a->voters, b->voters, a->voters_count * sizeof(uint64_t)) == 0;
 }
 
 /*
- * ---- bytes: u8 count, u64 each; a state is u8 how many, then u64 index and the configuration, the one in force first
+ * ---- bytes: u8 count, u64 each; a state is u8 how many, then u64 index and the configuration, the
+ * one in force first
  * ----
  */
 
@@ -94,7 +97,8 @@ membership_encode_one(const RaftConfiguration *configuration, uint8_t *out)
 
 /* the configuration at the start of bytes; *used: its size */
 static FbStatus
-membership_decode_prefix(FbBytes bytes, RaftConfiguration *configuration, size_t *used, FbError *error)
+membership_decode_prefix(FbBytes bytes, RaftConfiguration *configuration, size_t *used,
+						 FbError *error)
 {
 	uint32_t count;
 
@@ -111,7 +115,8 @@ membership_decode_prefix(FbBytes bytes, RaftConfiguration *configuration, size_t
 		uint64_t node = membership_get_u64(bytes.data + 1 + 8 * (size_t) i);
 
 		if (node == 0 || (i > 0 && node <= configuration->voters[i - 1]))
-			return fb_fail(error, FB_MALFORMED_MESSAGE, "nodes of a Raft configuration do not ascend");
+			return fb_fail(error, FB_MALFORMED_MESSAGE,
+						   "nodes of a Raft configuration do not ascend");
 		configuration->voters[i] = node;
 	}
 	configuration->voters_count = count;
@@ -145,7 +150,8 @@ membership_encode_state(const RaftLogConfiguration *configurations, uint32_t cou
 }
 
 FbStatus
-membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uint32_t *count, FbError *error)
+membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uint32_t *count,
+						FbError *error)
 {
 	size_t at = 1;
 
@@ -160,8 +166,8 @@ membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uin
 			return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft configuration state is cut off");
 		configurations[i].index = membership_get_u64(state.data + at);
 		at += 8;
-		FB_TRY(membership_decode_prefix(fb_bytes(state.data + at, state.size - at), &configurations[i].configuration,
-										&used, error));
+		FB_TRY(membership_decode_prefix(fb_bytes(state.data + at, state.size - at),
+										&configurations[i].configuration, &used, error));
 		at += used;
 	}
 	if (at != state.size || (*count == 2 && configurations[1].index >= configurations[0].index))
@@ -177,7 +183,8 @@ membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbEr
 	if (state.size > 0 && !raft->configuration_fixed)
 	{
 		/* it comes from our own store */
-		if (membership_decode_state(state, raft->configurations, &raft->configurations_count, error) != FB_OK)
+		if (membership_decode_state(state, raft->configurations, &raft->configurations_count,
+									error) != FB_OK)
 			return fb_fail(error, FB_CORRUPTED, "stored Raft configuration does not decode");
 		return FB_OK;
 	}
@@ -187,21 +194,23 @@ membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbEr
 	for (uint32_t i = 0; i < first->voters_count; i++)
 	{
 		if (!raft_configuration_add(&raft->configurations[0].configuration, first->voters[i]))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node %" PRIu64 " is listed twice, or is 0",
-						   first->voters[i]);
+			return fb_fail(error, FB_INVALID_ARGUMENT,
+						   "Raft node %" PRIu64 " is listed twice, or is 0", first->voters[i]);
 	}
 	raft->configurations_count = 1;
 	return FB_OK;
 }
 
 FbStatus
-membership_check_fixed(Raft *raft, const RaftMessage *message, const RaftConfiguration *configuration,
-					   FbError *error)
+membership_check_fixed(Raft *raft, const RaftMessage *message,
+					   const RaftConfiguration *configuration, FbError *error)
 {
-	if (!raft->configuration_fixed || raft_configuration_equal(configuration, raft_configuration_in_force(raft)))
+	if (!raft->configuration_fixed ||
+		raft_configuration_equal(configuration, raft_configuration_in_force(raft)))
 		return FB_OK;
 	return raft_evidence(raft, RAFT_EVIDENCE_VOTERS, message->from, message->term, 0, error,
-						 "%s of node %" PRIu64 " in term %" PRIu64 " names other voters than the channel's configuration",
+						 "%s of node %" PRIu64 " in term %" PRIu64
+						 " names other voters than the channel's configuration",
 						 raft_message_type_name(message->type), message->from, message->term);
 }
 
@@ -213,8 +222,8 @@ membership_changed(Raft *raft, bool was_voter)
 	raft->update->persist_hard_state = true;
 	if (raft->role == RAFT_FOLLOWER && !was_voter && raft_is_voter(raft))
 		election_reset_timer(raft);
-	TRACE(raft, "configuration of entry %" PRIu64 ": %" PRIu32 " voters", raft->configurations[0].index,
-		  raft->configurations[0].configuration.voters_count);
+	TRACE(raft, "configuration of entry %" PRIu64 ": %" PRIu32 " voters",
+		  raft->configurations[0].index, raft->configurations[0].configuration.voters_count);
 }
 
 void
@@ -292,8 +301,8 @@ membership_follow_progress(Raft *raft)
 		uint64_t id = configuration->voters[i];
 
 		if (id != raft->id && replication_progress(raft, id) == NULL)
-			progress_init(&raft->progress[raft->progress_count++], id, trail_last_index(&raft->trail) + 1,
-						  raft->now_ms);
+			progress_init(&raft->progress[raft->progress_count++], id,
+						  trail_last_index(&raft->trail) + 1, raft->now_ms);
 	}
 }
 
@@ -314,8 +323,8 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 	for (uint32_t i = 0; i < next->voters_count; i++)
 	{
 		if (!raft_configuration_add(&checked, next->voters[i]))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node %" PRIu64 " is listed twice, or is 0",
-						   next->voters[i]);
+			return fb_fail(error, FB_INVALID_ARGUMENT,
+						   "Raft node %" PRIu64 " is listed twice, or is 0", next->voters[i]);
 		if (!raft_configuration_has(now, next->voters[i]))
 			differences++;
 		recovering += replication_is_recovering(raft, next->voters[i]) ? 1 : 0;
@@ -332,15 +341,18 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 	if (differences == 0)
 		return FB_OK;
 	if (differences > 1)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "only one Raft node can be added or removed at a time");
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "only one Raft node can be added or removed at a time");
 	if (raft->transfer_to != 0)
 		return fb_fail(error, FB_BUSY, "leadership is being transferred");
 	if (raft->configurations[0].index > raft->commit_index)
-		return fb_fail(error, FB_BUSY, "the last change of the Raft configuration is not committed yet");
+		return fb_fail(error, FB_BUSY,
+					   "the last change of the Raft configuration is not committed yet");
 	if (trail_term(&raft->trail, raft->commit_index) != raft->term)
 		return fb_fail(error, FB_BUSY, "the leader has not committed an entry of its term yet");
 	if (next->voters_count - recovering < quorum_size(next->voters_count))
-		return fb_fail(error, FB_BUSY, "too many voters of the new Raft configuration are recovering");
+		return fb_fail(error, FB_BUSY,
+					   "too many voters of the new Raft configuration are recovering");
 	if (trail_room(&raft->trail) == 0)
 		return fb_fail(error, FB_BUSY, "Raft log is full");
 	FB_TRY(trail_reserve(&raft->trail, 1, error));

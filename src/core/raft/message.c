@@ -1,6 +1,6 @@
 /*
- * message.c: messages as bytes. The layout is in raft.h. One size per field, no optional parts: encoding is canonical,
- * and decoding has nothing to guess.
+ * message.c: messages as bytes. The layout is in raft.h. One size per field, no optional parts:
+ * encoding is canonical, and decoding has nothing to guess.
  */
 #include "core/raft/raft_internal.h"
 
@@ -61,7 +61,8 @@ put_u8(FbBuffer *buffer, uint8_t value)
 static void
 put_u32(FbBuffer *buffer, uint32_t value)
 {
-	uint8_t bytes[4] = {(uint8_t) (value >> 24), (uint8_t) (value >> 16), (uint8_t) (value >> 8), (uint8_t) value};
+	uint8_t bytes[4] = {(uint8_t) (value >> 24), (uint8_t) (value >> 16), (uint8_t) (value >> 8),
+						(uint8_t) value};
 
 	fb_buffer_append(buffer, bytes, sizeof(bytes));
 }
@@ -118,21 +119,27 @@ message_check(const RaftMessage *message, FbError *error)
 	uint64_t term = message->log_term;
 
 	if (message->from == 0 || message->to == 0 || (message->term == 0 && !(uses & WITHOUT_TERM)))
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message without sender, receiver or term");
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "Raft message without sender, receiver or term");
 	/* a host keeps them as signed numbers, and there must be room for the next ones */
-	if (message->term > NUMBER_MAX || message->index > NUMBER_MAX || message->commit_index > NUMBER_MAX ||
-		message->hint_index > NUMBER_MAX || message->promised_term > NUMBER_MAX || message->promised_index > NUMBER_MAX ||
+	if (message->term > NUMBER_MAX || message->index > NUMBER_MAX ||
+		message->commit_index > NUMBER_MAX || message->hint_index > NUMBER_MAX ||
+		message->promised_term > NUMBER_MAX || message->promised_index > NUMBER_MAX ||
 		message->leader > NUMBER_MAX)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has an impossible term or index",
 					   raft_message_type_name(message->type));
 	if ((!(uses & USES_INDEX) && (message->index != 0 || message->log_term != 0)) ||
-		(!(uses & USES_COMMIT) && message->commit_index != 0) || (!(uses & USES_HINT) && message->hint_index != 0) ||
-		(!(uses & USES_REJECTED) && message->rejected) || (!(uses & USES_FORCED) && message->forced) ||
+		(!(uses & USES_COMMIT) && message->commit_index != 0) ||
+		(!(uses & USES_HINT) && message->hint_index != 0) ||
+		(!(uses & USES_REJECTED) && message->rejected) ||
+		(!(uses & USES_FORCED) && message->forced) ||
 		(!(uses & USES_ENTRIES) && message->entries_count != 0) ||
-		(!(uses & USES_CONFIGURATION) && message->configuration.size != 0) || (!(uses & USES_NONCE) && message->nonce != 0) ||
-		(!(uses & USES_RECOVERING) && message->recovering) || (!(uses & USES_RECOVERED) && message->recovered) ||
-		(!(uses & USES_PROMISE) &&
-		 (message->promised_term != 0 || message->promised_index != 0 || message->voted || message->leader != 0)))
+		(!(uses & USES_CONFIGURATION) && message->configuration.size != 0) ||
+		(!(uses & USES_NONCE) && message->nonce != 0) ||
+		(!(uses & USES_RECOVERING) && message->recovering) ||
+		(!(uses & USES_RECOVERED) && message->recovered) ||
+		(!(uses & USES_PROMISE) && (message->promised_term != 0 || message->promised_index != 0 ||
+									message->voted || message->leader != 0)))
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use",
 					   raft_message_type_name(message->type));
 	if (message->contradicted && (message->type != RAFT_APPEND_RESPONSE || !message->rejected))
@@ -142,14 +149,18 @@ message_check(const RaftMessage *message, FbError *error)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use",
 					   raft_message_type_name(message->type));
 	if (message->head.size > RAFT_HEAD_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "head of %zu bytes in a Raft message", message->head.size);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "head of %zu bytes in a Raft message",
+					   message->head.size);
 	if (message->log_term > message->term)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s of term %" PRIu64 " speaks of term %" PRIu64,
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "Raft %s of term %" PRIu64 " speaks of term %" PRIu64,
 					   raft_message_type_name(message->type), message->term, message->log_term);
 	if (message->entries_count > FB_RAFT_ENTRIES_PER_MESSAGE_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft message with %" PRIu32 " entries", message->entries_count);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft message with %" PRIu32 " entries",
+					   message->entries_count);
 	if (message->configuration.size > RAFT_CONFIGURATION_STATE_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft configuration of %zu bytes", message->configuration.size);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft configuration of %zu bytes",
+					   message->configuration.size);
 	for (uint32_t i = 0; i < message->entries_count; i++)
 	{
 		const RaftEntry *entry = &message->entries[i];
@@ -157,7 +168,8 @@ message_check(const RaftMessage *message, FbError *error)
 		if (entry->term == 0 || entry->term < term || entry->term > message->term)
 			return fb_fail(error, FB_MALFORMED_MESSAGE, "terms fall in a Raft append");
 		if (entry->kind > RAFT_ENTRY_KIND_MAX)
-			return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown kind %d of a Raft entry", (int) entry->kind);
+			return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown kind %d of a Raft entry",
+						   (int) entry->kind);
 		if (entry->kind == RAFT_ENTRY_NOOP && entry->payload.size != 0)
 			return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft no-op entry with a payload");
 		term = entry->term;
@@ -166,18 +178,21 @@ message_check(const RaftMessage *message, FbError *error)
 }
 
 FbStatus
-raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes *bytes, FbError *error)
+raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes *bytes,
+					FbError *error)
 {
 	FbBuffer buffer;
 	size_t size = MESSAGE_HEAD_BYTES + 4 + message->configuration.size + 4 + message->head.size + 4;
 
 	if (message->type < 1 || message->type > RAFT_MESSAGE_TYPE_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "unknown Raft message type %d", (int) message->type);
+		return fb_fail(error, FB_INVALID_ARGUMENT, "unknown Raft message type %d",
+					   (int) message->type);
 	FB_TRY(message_check(message, error));
 	for (uint32_t i = 0; i < message->entries_count; i++)
 	{
 		if (message->entries[i].payload.size > FB_MESSAGE_BYTES_MAX)
-			return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft entry of %zu bytes", message->entries[i].payload.size);
+			return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft entry of %zu bytes",
+						   message->entries[i].payload.size);
 		size += MESSAGE_ENTRY_HEAD_BYTES + message->entries[i].payload.size;
 	}
 	if (size > FB_MESSAGE_BYTES_MAX)
@@ -187,9 +202,12 @@ raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes 
 	put_u8(&buffer, MESSAGE_MAGIC);
 	put_u8(&buffer, MESSAGE_VERSION);
 	put_u8(&buffer, (uint8_t) message->type);
-	put_u8(&buffer, (uint8_t) ((message->rejected ? FLAG_REJECTED : 0) | (message->forced ? FLAG_FORCED : 0) |
-							   (message->recovering ? FLAG_RECOVERING : 0) | (message->recovered ? FLAG_RECOVERED : 0) |
-							   (message->voted ? FLAG_VOTED : 0) | (message->contradicted ? FLAG_CONTRADICTED : 0)));
+	put_u8(&buffer, (uint8_t) ((message->rejected ? FLAG_REJECTED : 0) |
+							   (message->forced ? FLAG_FORCED : 0) |
+							   (message->recovering ? FLAG_RECOVERING : 0) |
+							   (message->recovered ? FLAG_RECOVERED : 0) |
+							   (message->voted ? FLAG_VOTED : 0) |
+							   (message->contradicted ? FLAG_CONTRADICTED : 0)));
 	put_u64(&buffer, message->from);
 	put_u64(&buffer, message->to);
 	put_u64(&buffer, message->term);
@@ -260,7 +278,8 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	if (reader.cut_off)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message is cut off");
 	if (message->entries_count > FB_RAFT_ENTRIES_PER_MESSAGE_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft message with %" PRIu32 " entries", message->entries_count);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft message with %" PRIu32 " entries",
+					   message->entries_count);
 	if (message->entries_count > 0)
 	{
 		message->entries = fb_allocate_array(allocator, message->entries_count, sizeof(RaftEntry));

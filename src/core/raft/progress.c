@@ -44,7 +44,8 @@ void
 progress_to_probe(RaftProgress *progress, uint64_t next_index)
 {
 	progress_move(progress, RAFT_PROBE);
-	progress->next_index = next_index > progress->match_index ? next_index : progress->match_index + 1;
+	progress->next_index =
+		next_index > progress->match_index ? next_index : progress->match_index + 1;
 }
 
 void

@@ -10,8 +10,8 @@ quorum_size(uint32_t voters_count)
 }
 
 /*
- * sorted from high to low, the value at place "quorum" has been reached by exactly the quorum in front of it, or by
- * more
+ * sorted from high to low, the value at place "quorum" has been reached by exactly the quorum in
+ * front of it, or by more
  */
 uint64_t
 quorum_value(uint64_t *values, uint32_t voters_count)

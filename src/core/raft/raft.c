@@ -1,6 +1,6 @@
 /*
- * raft.c: the door: one event in, one update out. Dispatch, the rules common to all messages, and the filling in of
- * updates.
+ * raft.c: the door: one event in, one update out. Dispatch, the rules common to all messages, and
+ * the filling in of updates.
  */
 #include "core/raft/raft_internal.h"
 
@@ -60,7 +60,8 @@ raft_is_voter(const Raft *raft)
 static void
 raft_clamp_applied(Raft *raft)
 {
-	raft->applied_index = raft->applied_reported < raft->commit_index ? raft->applied_reported : raft->commit_index;
+	raft->applied_index =
+		raft->applied_reported < raft->commit_index ? raft->applied_reported : raft->commit_index;
 }
 
 void
@@ -75,10 +76,10 @@ raft_set_commit(Raft *raft, uint64_t index)
 }
 
 FbStatus
-raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term, uint64_t index, FbError *error,
-			  const char *format, ...)
+raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term, uint64_t index,
+			  FbError *error, const char *format, ...)
 {
-	raft->update->evidence = (RaftEvidence){kind, node, term, index};
+	raft->update->evidence = (RaftEvidence) {kind, node, term, index};
 	if (error != NULL)
 	{
 		va_list arguments;
@@ -92,8 +93,8 @@ raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term, u
 }
 
 void
-raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source, RaftEntryKind kind,
-				FbBytes payload)
+raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source,
+				RaftEntryKind kind, FbBytes payload)
 {
 	RaftUpdate *update = raft->update;
 
@@ -110,7 +111,9 @@ raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftE
 
 /* ---- events ---- */
 
-/* the last block was made from this log: truncating what it was made from would take back a promise */
+/*
+ * the last block was made from this log: truncating what it was made from would take back a promise
+ */
 static FbStatus
 raft_check_applied(const RaftEvent *event, uint64_t last_index, FbError *error)
 {
@@ -118,14 +121,18 @@ raft_check_applied(const RaftEvent *event, uint64_t last_index, FbError *error)
 	uint64_t term;
 
 	if (index > last_index)
-		return fb_fail(error, FB_CORRUPTED, "Raft log ends at %" PRIu64 ", but %" PRIu64 " was applied", last_index, index);
+		return fb_fail(error, FB_CORRUPTED,
+					   "Raft log ends at %" PRIu64 ", but %" PRIu64 " was applied", last_index,
+					   index);
 	/* the term of the log's start need not be that of the entry, see catch_up.c */
 	if (index <= event->start.base_index)
 		return FB_OK;
 	term = event->start.entries[index - event->start.base_index - 1].term;
 	if (term != event->start.applied_term)
-		return fb_fail(error, FB_CORRUPTED, "Raft log has an entry %" PRIu64 " of term %" PRIu64 ", but one of term %" PRIu64
-					   " was applied", index, term, event->start.applied_term);
+		return fb_fail(error, FB_CORRUPTED,
+					   "Raft log has an entry %" PRIu64 " of term %" PRIu64
+					   ", but one of term %" PRIu64 " was applied",
+					   index, term, event->start.applied_term);
 	return FB_OK;
 }
 
@@ -139,20 +146,25 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node is already started");
 	if (event->start.id == 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node number must not be 0");
-	if (event->start.heartbeat_ms == 0 || event->start.election_timeout_ms <= event->start.heartbeat_ms)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft heartbeat must be shorter than the election timeout");
+	if (event->start.heartbeat_ms == 0 ||
+		event->start.election_timeout_ms <= event->start.heartbeat_ms)
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "Raft heartbeat must be shorter than the election timeout");
 	if (event->start.in_flight_max == 0 || event->start.in_flight_max > RAFT_IN_FLIGHT_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft appends in flight must be between 1 and %d",
-					   RAFT_IN_FLIGHT_MAX);
-	if (event->start.message_bytes_max == 0 || event->start.message_bytes_max > FB_RAFT_BYTES_PER_MESSAGE_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft message size must be between 1 and %d bytes",
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "Raft appends in flight must be between 1 and %d", RAFT_IN_FLIGHT_MAX);
+	if (event->start.message_bytes_max == 0 ||
+		event->start.message_bytes_max > FB_RAFT_BYTES_PER_MESSAGE_MAX)
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "Raft message size must be between 1 and %d bytes",
 					   FB_RAFT_BYTES_PER_MESSAGE_MAX);
 	if (event->start.entries_count > FB_RAFT_TRAIL_ENTRIES_MAX)
 		return fb_fail(error, FB_CORRUPTED, "Raft log has too many entries");
 	if (event->start.vote != 0 && event->start.term == 0)
 		return fb_fail(error, FB_CORRUPTED, "Raft vote without a term");
 	if ((event->start.base_index == 0) != (event->start.base_term == 0))
-		return fb_fail(error, FB_CORRUPTED, "Raft log start has an index without a term or a term without an index");
+		return fb_fail(error, FB_CORRUPTED,
+					   "Raft log start has an index without a term or a term without an index");
 	for (size_t i = 0; i < event->start.entries_count; i++)
 	{
 		uint64_t term = event->start.entries[i].term;
@@ -166,13 +178,15 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		return fb_fail(error, FB_CORRUPTED, "Raft log has entries of a term above the stored one");
 	last_index = event->start.base_index + event->start.entries_count;
 	if (event->start.commit_index > last_index)
-		return fb_fail(error, FB_CORRUPTED, "Raft log ends at %" PRIu64 ", but %" PRIu64 " was committed", last_index,
+		return fb_fail(error, FB_CORRUPTED,
+					   "Raft log ends at %" PRIu64 ", but %" PRIu64 " was committed", last_index,
 					   event->start.commit_index);
 	raft->configuration_fixed = event->start.configuration_fixed;
 	FB_TRY(recovery_check_start(event, error));
 	if (event->start.applied_term > 0)
 		FB_TRY(raft_check_applied(event, last_index, error));
-	FB_TRY(membership_start(raft, event->start.configuration_state, &event->start.configuration, error));
+	FB_TRY(membership_start(raft, event->start.configuration_state, &event->start.configuration,
+							error));
 	/* a single one may have come with a snapshot, ahead of its entry */
 	if (raft->configurations_count == 2 && raft->configurations[0].index > last_index)
 		return fb_fail(error, FB_CORRUPTED, "Raft configuration is newer than the log");
@@ -180,7 +194,8 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	FB_TRY(trail_reserve(&raft->trail, event->start.entries_count, error));
 
 	for (size_t i = 0; i < event->start.entries_count; i++)
-		trail_append(&raft->trail, event->start.entries[i].term, event->start.entries[i].payload_bytes);
+		trail_append(&raft->trail, event->start.entries[i].term,
+					 event->start.entries[i].payload_bytes);
 	raft->id = event->start.id;
 	raft->election_timeout_ms = event->start.election_timeout_ms;
 	raft->heartbeat_ms = event->start.heartbeat_ms;
@@ -191,31 +206,34 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	raft->persisted_index = last_index;
 
 	/*
-	 * Entries that make no block (no-ops, configurations) may be compacted although the last block is older: what is
-	 * gone was applied.
+	 * Entries that make no block (no-ops, configurations) may be compacted although the last block
+	 * is older: what is gone was applied.
 	 */
-	raft->applied_reported =
-		event->start.applied_index > event->start.base_index ? event->start.applied_index : event->start.base_index;
+	raft->applied_reported = event->start.applied_index > event->start.base_index
+								 ? event->start.applied_index
+								 : event->start.base_index;
 
 	/*
-	 * Applied is committed only where it was made from this log: blocks may have come from another node while this log
-	 * still ends in entries that were never committed, at the same indexes.
+	 * Applied is committed only where it was made from this log: blocks may have come from another
+	 * node while this log still ends in entries that were never committed, at the same indexes.
 	 */
-	raft->commit_index =
-		event->start.commit_index > event->start.base_index ? event->start.commit_index : event->start.base_index;
+	raft->commit_index = event->start.commit_index > event->start.base_index
+							 ? event->start.commit_index
+							 : event->start.base_index;
 	if (event->start.applied_term > 0 && event->start.applied_index > raft->commit_index)
 		raft->commit_index = event->start.applied_index;
 	raft_clamp_applied(raft);
 	fb_rand_seed(&raft->rand, event->start.seed);
 	raft->started = true;
 	raft->update->configuration_changed = true;
-	raft->update->persist_hard_state = event->start.configuration_state.size == 0 || raft->configuration_fixed;
+	raft->update->persist_hard_state =
+		event->start.configuration_state.size == 0 || raft->configuration_fixed;
 	election_reset_timer(raft);
 	/* nobody to wait for */
 	if (raft_is_voter(raft) && raft_configuration_in_force(raft)->voters_count == 1)
 		raft->election_deadline_ms = raft->now_ms;
-	TRACE(raft, "start with log %" PRIu64 "..%" PRIu64 ", commit %" PRIu64, raft->trail.base_index, last_index,
-		  raft->commit_index);
+	TRACE(raft, "start with log %" PRIu64 "..%" PRIu64 ", commit %" PRIu64, raft->trail.base_index,
+		  last_index, raft->commit_index);
 	recovery_start(raft, event);
 	return FB_OK;
 }
@@ -232,18 +250,21 @@ raft_submit(Raft *raft, const RaftEvent *event, FbError *error)
 	if (raft->transfer_to != 0)
 		return fb_fail(error, FB_BUSY, "leadership is being transferred");
 	if (count > RAFT_SUBMIT_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "cannot submit more than %d entries at once", RAFT_SUBMIT_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "cannot submit more than %d entries at once",
+					   RAFT_SUBMIT_MAX);
 	for (uint32_t i = 0; i < count; i++)
 	{
 		if (event->submit.payload_bytes[i] > FB_MESSAGE_BYTES_MAX - RAFT_MESSAGE_OVERHEAD_BYTES)
-			return fb_fail(error, FB_LIMIT_EXCEEDED, "entry of %" PRIu32 " bytes does not fit into a message",
+			return fb_fail(error, FB_LIMIT_EXCEEDED,
+						   "entry of %" PRIu32 " bytes does not fit into a message",
 						   event->submit.payload_bytes[i]);
 	}
 	if (trail_room(&raft->trail) < (size_t) count + RAFT_TRAIL_HEADROOM)
 		return fb_fail(error, FB_BUSY, "Raft log is full");
 	FB_TRY(trail_reserve(&raft->trail, count, error));
 
-	raft_append_own(raft, event->submit.payload_bytes, count, RAFT_FROM_SUBMIT, RAFT_ENTRY_DATA, FB_BYTES_EMPTY);
+	raft_append_own(raft, event->submit.payload_bytes, count, RAFT_FROM_SUBMIT, RAFT_ENTRY_DATA,
+					FB_BYTES_EMPTY);
 	TRACE(raft, "append %" PRIu32 " from %" PRIu64, count, raft->update->entries.first_index);
 	replication_broadcast(raft);
 	return FB_OK;
@@ -261,14 +282,15 @@ raft_transfer(Raft *raft, uint64_t to, bool leaving, FbError *error)
 	if (to == 0)
 		to = replication_successor(raft);
 	if (to == 0 && raft->progress_count > 0)
-		return fb_fail(error, FB_BUSY, "cannot transfer leadership: all other voters are recovering");
+		return fb_fail(error, FB_BUSY,
+					   "cannot transfer leadership: all other voters are recovering");
 	progress = replication_progress(raft, to);
 	if (to == raft->id || progress == NULL)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "cannot transfer leadership to node %" PRIu64 ": not another voter",
-					   to);
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "cannot transfer leadership to node %" PRIu64 ": not another voter", to);
 	if (progress->recovery_nonce != 0)
-		return fb_fail(error, FB_BUSY, "cannot transfer leadership to node %" PRIu64 ": it is recovering",
-					   to);
+		return fb_fail(error, FB_BUSY,
+					   "cannot transfer leadership to node %" PRIu64 ": it is recovering", to);
 
 	raft->transfer_to = to;
 	raft->transfer_deadline_ms = raft->now_ms + raft->election_timeout_ms;
@@ -276,7 +298,8 @@ raft_transfer(Raft *raft, uint64_t to, bool leaving, FbError *error)
 	if (leaving)
 	{
 		replication_send(raft, progress, false);
-		if (progress->state == RAFT_PIPELINE && progress->next_index > trail_last_index(&raft->trail))
+		if (progress->state == RAFT_PIPELINE &&
+			progress->next_index > trail_last_index(&raft->trail))
 		{
 			replication_hand_over(raft);
 			return FB_OK;
@@ -316,9 +339,9 @@ raft_compact(Raft *raft, uint64_t index)
 #define TERM_STEP_MAX (UINT64_C(1) << 32)
 
 /*
- * Terms only grow: after the last one there could never be a leader again. A node that was away catches up with one large step;
- * more than one in an election timeout is not taken, so no sender can use the terms up: 2^62 of them last for 30 years at
- * TERM_STEP_MAX per second.
+ * Terms only grow: after the last one there could never be a leader again. A node that was away
+ * catches up with one large step; more than one in an election timeout is not taken, so no sender
+ * can use the terms up: 2^62 of them last for 30 years at TERM_STEP_MAX per second.
  */
 #define TERM_STEP_SMALL 1000
 
@@ -330,8 +353,8 @@ raft_term_is_in_reach(Raft *raft, const RaftMessage *message)
 	if (message->term - raft->term <= TERM_STEP_MAX &&
 		(raft->term_jump_ms == 0 || raft->now_ms >= raft->term_jump_ms + raft->election_timeout_ms))
 		return true;
-	TRACE(raft, "ignore %s of %" PRIu64 ": term %" PRIu64 " is out of reach", raft_message_type_name(message->type),
-		  message->from, message->term);
+	TRACE(raft, "ignore %s of %" PRIu64 ": term %" PRIu64 " is out of reach",
+		  raft_message_type_name(message->type), message->from, message->term);
 	return false;
 }
 
@@ -340,10 +363,14 @@ raft_term_is_in_reach(Raft *raft, const RaftMessage *message)
 static bool
 raft_comes_from_leader(const RaftMessage *message)
 {
-	return message->type == RAFT_APPEND || message->type == RAFT_HEARTBEAT || message->type == RAFT_SNAPSHOT;
+	return message->type == RAFT_APPEND || message->type == RAFT_HEARTBEAT ||
+		   message->type == RAFT_SNAPSHOT;
 }
 
-/* a sender in an older term is told so: an old leader must step down, a candidate must catch up its term */
+/*
+ * a sender in an older term is told so: an old leader must step down, a candidate must catch up its
+ * term
+ */
 static void
 raft_receive_old(Raft *raft, const RaftMessage *message)
 {
@@ -358,8 +385,8 @@ raft_receive_old(Raft *raft, const RaftMessage *message)
 	else
 		return;
 	answer->rejected = true;
-	TRACE(raft, "refuse %s of %" PRIu64 ": its term %" PRIu64 " is over", raft_message_type_name(message->type),
-		  message->from, message->term);
+	TRACE(raft, "refuse %s of %" PRIu64 ": its term %" PRIu64 " is over",
+		  raft_message_type_name(message->type), message->from, message->term);
 }
 
 /* everything about a message of this or a later term that can fail; changes nothing */
@@ -371,9 +398,9 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 	/* "Election Safety: at most one leader can be elected in a given term" (paper, figure 3) */
 	if (raft_comes_from_leader(message) && message->term == raft->term &&
 		(raft->role == RAFT_LEADER || (raft->leader != 0 && raft->leader != message->from)))
-		return raft_evidence(raft, RAFT_EVIDENCE_TWO_LEADERS, message->from, message->term, 0, error,
-							 "nodes %" PRIu64 " and %" PRIu64 " both lead in term %" PRIu64, raft->leader,
-							 message->from, message->term);
+		return raft_evidence(raft, RAFT_EVIDENCE_TWO_LEADERS, message->from, message->term, 0,
+							 error, "nodes %" PRIu64 " and %" PRIu64 " both lead in term %" PRIu64,
+							 raft->leader, message->from, message->term);
 	switch (message->type)
 	{
 		case RAFT_APPEND:
@@ -384,15 +411,17 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 			if (message->commit_index > last_index && recovery_leader_knows(raft, message))
 				return raft_evidence(raft, RAFT_EVIDENCE_LOST_ENTRIES, message->from, message->term,
 									 message->commit_index, error,
-									 "Raft log ends at %" PRIu64 ", but this node had confirmed %" PRIu64, last_index,
-									 message->commit_index);
+									 "Raft log ends at %" PRIu64
+									 ", but this node had confirmed %" PRIu64,
+									 last_index, message->commit_index);
 			return FB_OK;
 		case RAFT_APPEND_RESPONSE:
 			if (message->term == raft->term && raft->role == RAFT_LEADER && !message->rejected &&
 				message->index > last_index)
-				return raft_evidence(raft, RAFT_EVIDENCE_CONFIRMATION, message->from, message->term, message->index,
-									 error,
-									 "node %" PRIu64 " confirms entry %" PRIu64 ", but the leader's log ends at %" PRIu64,
+				return raft_evidence(raft, RAFT_EVIDENCE_CONFIRMATION, message->from, message->term,
+									 message->index, error,
+									 "node %" PRIu64 " confirms entry %" PRIu64
+									 ", but the leader's log ends at %" PRIu64,
 									 message->from, message->index, last_index);
 			return FB_OK;
 		case RAFT_PRE_VOTE_RESPONSE:
@@ -409,7 +438,8 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 		case RAFT_HELLO_RESPONSE:
 			return FB_OK;
 	}
-	return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %d", (int) message->type);
+	return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %d",
+				   (int) message->type);
 }
 
 static FbStatus
@@ -439,12 +469,12 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 		return FB_OK;
 
 	/*
-	 * "If a server receives a RequestVote request within the minimum election timeout of hearing from a current
-	 * leader, it does not update its term or grant its vote" (thesis 4.2.3): removed or cut-off nodes cannot disturb a
-	 * working leader.
+	 * "If a server receives a RequestVote request within the minimum election timeout of hearing
+	 * from a current leader, it does not update its term or grant its vote" (thesis 4.2.3): removed
+	 * or cut-off nodes cannot disturb a working leader.
 	 */
-	if ((message->type == RAFT_VOTE || message->type == RAFT_PRE_VOTE) && message->term > raft->term &&
-		!message->forced && election_in_lease(raft))
+	if ((message->type == RAFT_VOTE || message->type == RAFT_PRE_VOTE) &&
+		message->term > raft->term && !message->forced && election_in_lease(raft))
 	{
 		TRACE(raft, "ignore %s of %" PRIu64 " for term %" PRIu64 ": leader %" PRIu64 " is alive",
 			  raft_message_type_name(message->type), message->from, message->term, raft->leader);
@@ -453,8 +483,8 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 	FB_TRY(raft_check_message(raft, message, error));
 
 	/*
-	 * "If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to follower"; pre-votes
-	 * only ask
+	 * "If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to
+	 * follower"; pre-votes only ask
 	 */
 	if (message->term > raft->term && message->type != RAFT_PRE_VOTE &&
 		!(message->type == RAFT_PRE_VOTE_RESPONSE && !message->rejected))
@@ -583,11 +613,13 @@ raft_fill(Raft *raft, RaftUpdate *update)
 {
 	if (update->configuration_changed)
 		raft->configuration_state_bytes =
-			membership_encode_state(raft->configurations, raft->configurations_count, raft->configuration_state);
+			membership_encode_state(raft->configurations, raft->configurations_count,
+									raft->configuration_state);
 	update->hard_state.term = raft->term;
 	update->hard_state.vote = raft->vote;
 	update->hard_state.commit_index = raft->commit_index;
-	update->hard_state.configuration_state = fb_bytes(raft->configuration_state, raft->configuration_state_bytes);
+	update->hard_state.configuration_state =
+		fb_bytes(raft->configuration_state, raft->configuration_state_bytes);
 	update->hard_state.recovery = raft->recovery;
 	update->hard_state.recovery_witness = raft->recovery_witness;
 	update->hard_state.established = raft->established;
@@ -598,7 +630,8 @@ raft_fill(Raft *raft, RaftUpdate *update)
 	update->log_start.term = raft->trail.base_term;
 	update->messages_count = raft->messages_count;
 	update->messages = raft->messages;
-	update->apply_index = raft->commit_index < raft->persisted_index ? raft->commit_index : raft->persisted_index;
+	update->apply_index =
+		raft->commit_index < raft->persisted_index ? raft->commit_index : raft->persisted_index;
 	update->fetch_index = raft->fetch.index;
 	update->fetch_from = raft->fetch.index > 0 ? raft->leader : 0;
 	update->deadline_ms = raft_deadline(raft);
@@ -608,7 +641,8 @@ raft_fill(Raft *raft, RaftUpdate *update)
 	update->commit_index = raft->commit_index;
 	update->last_index = trail_last_index(&raft->trail);
 	update->participation = raft->participation;
-	update->leader_ready = raft->role == RAFT_LEADER && raft->applied_index >= raft->term_start_index;
+	update->leader_ready =
+		raft->role == RAFT_LEADER && raft->applied_index >= raft->term_start_index;
 }
 
 FbStatus
@@ -633,9 +667,11 @@ raft_step(Raft *raft, const RaftEvent *event, RaftUpdate *update, FbError *error
 	if (status == FB_OK)
 		catch_up_forget_if_over(raft);
 	else
-		FB_ASSERT(raft->messages_count == 0 && update->entries.count == 0 && raft->term == old_term);
+		FB_ASSERT(raft->messages_count == 0 && update->entries.count == 0 &&
+				  raft->term == old_term);
 
-	update->role_changed = raft->role != old_role || raft->term != old_term || raft->leader != old_leader;
+	update->role_changed =
+		raft->role != old_role || raft->term != old_term || raft->leader != old_leader;
 	raft_fill(raft, update);
 	raft->update = NULL;
 	return status;
@@ -668,7 +704,8 @@ raft_status(const Raft *raft, RaftStatus *status)
 	for (uint32_t i = 0; i < raft->witnesses_count; i++)
 	{
 		status->answered_count += raft->witnesses[i].answered ? 1 : 0;
-		status->other_recovering_count += raft->witnesses[i].answered && raft->witnesses[i].recovering ? 1 : 0;
+		status->other_recovering_count +=
+			raft->witnesses[i].answered && raft->witnesses[i].recovering ? 1 : 0;
 	}
 	if (raft->role != RAFT_LEADER)
 		return;

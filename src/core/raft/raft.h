@@ -1,29 +1,32 @@
 /*
  * raft: consensus on a log, as one pure function: an event goes in, a list of duties comes out.
  *
- * The rules are those of "In Search of an Understandable Consensus Algorithm" (Ongaro, Ousterhout; "the paper") and of
- * Ongaro's dissertation ("the thesis"): elections, replication, single-server membership changes (thesis 4.1-4.3),
- * leadership transfer (3.10), pre-vote (9.6), check-quorum (6.2). As in Fabric's etcdraft (ORD-6) pre-vote and
- * check-quorum are always on. A node that may have lost what it promised takes no part until it is brought up to date:
- * see recovery.c.
+ * The rules are those of "In Search of an Understandable Consensus Algorithm" (Ongaro, Ousterhout;
+ * "the paper") and of Ongaro's dissertation ("the thesis"): elections, replication, single-server
+ * membership changes (thesis 4.1-4.3), leadership transfer (3.10), pre-vote (9.6), check-quorum
+ * (6.2). As in Fabric's etcdraft (ORD-6) pre-vote and check-quorum are always on. A node that may
+ * have lost what it promised takes no part until it is brought up to date: see recovery.c.
  *
- * The core has no clock (every event carries the time), no disk, no network, no callback, no random source but the
- * seed of START: the same events give the same updates. Payloads never enter it: it keeps a *trail*, the (index, term,
- * size) of each entry in the log. All of it belongs to one thread of the host; one Raft is one channel on one node.
+ * The core has no clock (every event carries the time), no disk, no network, no callback, no random
+ * source but the seed of START: the same events give the same updates. Payloads never enter it: it
+ * keeps a *trail*, the (index, term, size) of each entry in the log. All of it belongs to one
+ * thread of the host; one Raft is one channel on one node.
  *
  * ---- the host's duties after each step, in this order ----
- *   1. store update.hard_state (if persist_hard_state), the log's new start (if log_start_changed), the truncation
- *      (if truncate_from_index > 0), then the entries (if entries.count > 0), in ONE durable transaction;
+ *   1. store update.hard_state (if persist_hard_state), the log's new start (if log_start_changed),
+ * the truncation (if truncate_from_index > 0), then the entries (if entries.count > 0), in ONE
+ * durable transaction;
  *   2. report PERSISTED (if entries were stored), then send the messages;
  *   3. apply the entries up to update.apply_index, report APPLIED;
  *   4. wait for messages or until update.deadline_ms, and then report TIMEOUT.
- * Many steps may go into one transaction: keep their duties in order, and release their messages only after it. A
- * message whose `early` is true (a leader's appends, heartbeats) may leave before the transaction is durable. An
- * append's payloads are attached by the host: see RaftMessage. A crash at any point is allowed: START from the tables.
+ * Many steps may go into one transaction: keep their duties in order, and release their messages
+ * only after it. A message whose `early` is true (a leader's appends, heartbeats) may leave before
+ * the transaction is durable. An append's payloads are attached by the host: see RaftMessage. A
+ * crash at any point is allowed: START from the tables.
  *
  * ---- life of what an update points to ----
- * Everything in an update lives until the next raft_step of the same Raft: encode or copy messages at once. Everything
- * in an event is only read during the step.
+ * Everything in an update lives until the next raft_step of the same Raft: encode or copy messages
+ * at once. Everything in an event is only read during the step.
  */
 #ifndef FABRIC_CORE_RAFT_H
 #define FABRIC_CORE_RAFT_H
@@ -31,9 +34,9 @@
 #include "core/base/base.h"
 
 /*
- * A node's number is given once and never used again (ORD-16); 0 means "nobody". The first entry's index is 1; index 0
- * with term 0 stands for "before the log". Times are milliseconds from any fixed point, never going back (a host that
- * cannot promise this of its clock must clamp it).
+ * A node's number is given once and never used again (ORD-16); 0 means "nobody". The first entry's
+ * index is 1; index 0 with term 0 stands for "before the log". Times are milliseconds from any
+ * fixed point, never going back (a host that cannot promise this of its clock must clamp it).
  */
 
 /* ---- configuration: who votes ---- */
@@ -55,9 +58,11 @@ extern bool raft_configuration_equal(const RaftConfiguration *a, const RaftConfi
 
 typedef enum RaftEntryKind
 {
-	RAFT_ENTRY_DATA = 0,		 /* the host's payload */
-	RAFT_ENTRY_NOOP = 1,		 /* empty; a new leader's first entry (paper, section 8). Applying it does nothing */
-	RAFT_ENTRY_CONFIGURATION = 2 /* payload made and read by the core. Applying it does nothing in the host */
+	RAFT_ENTRY_DATA = 0, /* the host's payload */
+	RAFT_ENTRY_NOOP =
+		1, /* empty; a new leader's first entry (paper, section 8). Applying it does nothing */
+	RAFT_ENTRY_CONFIGURATION =
+		2 /* payload made and read by the core. Applying it does nothing in the host */
 } RaftEntryKind;
 
 #define RAFT_ENTRY_KIND_MAX 2
@@ -81,21 +86,24 @@ typedef struct RaftTrailEntry
 
 typedef enum RaftMessageType
 {
-	RAFT_PRE_VOTE = 1, /* would you vote for me in `term`? index, log_term: my last entry. Nobody's term changes */
+	RAFT_PRE_VOTE = 1, /* would you vote for me in `term`? index, log_term: my last entry. Nobody's
+						  term changes */
 	RAFT_PRE_VOTE_RESPONSE = 2, /* rejected or not */
-	RAFT_VOTE = 3,				/* index, log_term: my last entry; forced: part of a leadership transfer */
-	RAFT_VOTE_RESPONSE = 4,		/* rejected or not */
-	RAFT_APPEND = 5,			/* index, log_term: the entry before the first; commit_index; entries */
-	RAFT_APPEND_RESPONSE = 6,	/* index: my log equals yours up to here; or rejected: index = the refused one,
-								 * hint_index, log_term: try after this one instead */
-	RAFT_HEARTBEAT = 7,			/* commit_index, never beyond what the receiver is known to have */
+	RAFT_VOTE = 3, /* index, log_term: my last entry; forced: part of a leadership transfer */
+	RAFT_VOTE_RESPONSE = 4, /* rejected or not */
+	RAFT_APPEND = 5,		/* index, log_term: the entry before the first; commit_index; entries */
+	RAFT_APPEND_RESPONSE = 6, /* index: my log equals yours up to here; or rejected: index = the
+							   * refused one, hint_index, log_term: try after this one instead */
+	RAFT_HEARTBEAT = 7,		  /* commit_index, never beyond what the receiver is known to have */
 	RAFT_HEARTBEAT_RESPONSE = 8,
-	RAFT_SNAPSHOT = 9,	  /* index, log_term: my log starts after this entry; get the blocks up to it. configuration */
+	RAFT_SNAPSHOT = 9, /* index, log_term: my log starts after this entry; get the blocks up to it.
+						  configuration */
 	RAFT_TIMEOUT_NOW = 10, /* leadership is yours: campaign at once (thesis 3.10) */
-	RAFT_HELLO = 11, /* I have started, or am recovering: what do you remember of me? nonce; index, log_term: my last
-					  * entry. Outside of terms: term may be 0, and nobody's changes */
-	RAFT_HELLO_RESPONSE = 12 /* index, log_term: my last entry; promised_term, promised_index, voted: the last that you
-							  * promised me; leader: the one that I hear */
+	RAFT_HELLO =
+		11, /* I have started, or am recovering: what do you remember of me? nonce; index, log_term:
+			 * my last entry. Outside of terms: term may be 0, and nobody's changes */
+	RAFT_HELLO_RESPONSE = 12 /* index, log_term: my last entry; promised_term, promised_index,
+							  * voted: the last that you promised me; leader: the one that I hear */
 } RaftMessageType;
 
 #define RAFT_MESSAGE_TYPE_MAX 12
@@ -105,7 +113,8 @@ typedef struct RaftMessage
 	RaftMessageType type;
 	uint64_t from;
 	uint64_t to;
-	uint64_t term; /* the sender's; in PRE_VOTE and in its granted answer: the term campaigned for */
+	uint64_t
+		term; /* the sender's; in PRE_VOTE and in its granted answer: the term campaigned for */
 	uint64_t index;
 	uint64_t log_term;
 	uint64_t commit_index;
@@ -114,10 +123,11 @@ typedef struct RaftMessage
 	bool forced;
 
 	/*
-	 * Recovery (recovery.c). nonce: in HELLO and in what a node without a vote answers, drawn for this start; in
-	 * HELLO_RESPONSE, and in what a leader sends to a node that it knows to be recovering, that of the other; in what a
-	 * voter answers, that of the leader's message. recovering: the sender has no vote. recovered: to the receiver with
-	 * this nonce: you have all that was committed; index: up to here. A HEARTBEAT with a nonce has index: how far the
+	 * Recovery (recovery.c). nonce: in HELLO and in what a node without a vote answers, drawn for
+	 * this start; in HELLO_RESPONSE, and in what a leader sends to a node that it knows to be
+	 * recovering, that of the other; in what a voter answers, that of the leader's message.
+	 * recovering: the sender has no vote. recovered: to the receiver with this nonce: you have all
+	 * that was committed; index: up to here. A HEARTBEAT with a nonce has index: how far the
 	 * receiver must come.
 	 */
 	uint64_t nonce;
@@ -129,55 +139,60 @@ typedef struct RaftMessage
 	uint64_t leader;
 
 	/*
-	 * APPEND_RESPONSE, with rejected: what the append of this term says contradicts what this node has promised or keeps,
-	 * so no shorter prefix will help. Never made by the core, whose step such an append does not change: the host sends
-	 * it, in the term of the append.
+	 * APPEND_RESPONSE, with rejected: what the append of this term says contradicts what this node
+	 * has promised or keeps, so no shorter prefix will help. Never made by the core, whose step
+	 * such an append does not change: the host sends it, in the term of the append.
 	 */
 	bool contradicted;
 
 	/*
-	 * APPEND: entries index + 1 .. index + entries_count. In an update the core has filled in only each entry's term:
-	 * before encoding, the host looks up (index, term) in its store, or in what it is about to store, and fills in
-	 * kind and payload. If it has no such entry (any more), it drops the message; Raft repairs the loss.
+	 * APPEND: entries index + 1 .. index + entries_count. In an update the core has filled in only
+	 * each entry's term: before encoding, the host looks up (index, term) in its store, or in what
+	 * it is about to store, and fills in kind and payload. If it has no such entry (any more), it
+	 * drops the message; Raft repairs the loss.
 	 */
 	uint32_t entries_count;
 	RaftEntry *entries;
 
 	FbBytes configuration; /* SNAPSHOT: opaque; in an update it lives as long as the update */
-	FbBytes head; /* SNAPSHOT: where the host's chain stands at the entry; made and read by hosts, at most RAFT_HEAD_BYTES_MAX */
+	FbBytes head; /* SNAPSHOT: where the host's chain stands at the entry; made and read by hosts,
+					 at most RAFT_HEAD_BYTES_MAX */
 
 	/* not encoded. In an update: may be sent before this update's transaction is durable */
 	bool early;
 } RaftMessage;
 
 /*
- * Encoding, version 2. Integers are big-endian, fixed width; every byte is covered, so decode(encode(m)) = m and no
- * other bytes decode to m:
+ * Encoding, version 2. Integers are big-endian, fixed width; every byte is covered, so
+ * decode(encode(m)) = m and no other bytes decode to m:
  *
- *   u8 'R'   u8 version = 2   u8 type   u8 flags (1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted, 32 contradicted)
- *   u64 from   u64 to   u64 term   u64 index   u64 log_term   u64 commit_index   u64 hint_index
- *   u64 nonce   u64 promised_term   u64 promised_index   u64 leader
- *   u32 configuration size, that many bytes
- *   u32 head size, that many bytes
- *   u32 entries count, per entry: u64 term, u8 kind, u32 payload size, payload
+ *   u8 'R'   u8 version = 2   u8 type   u8 flags (1 rejected, 2 forced, 4 recovering, 8 recovered,
+ * 16 voted, 32 contradicted) u64 from   u64 to   u64 term   u64 index   u64 log_term   u64
+ * commit_index   u64 hint_index u64 nonce   u64 promised_term   u64 promised_index   u64 leader u32
+ * configuration size, that many bytes u32 head size, that many bytes u32 entries count, per entry:
+ * u64 term, u8 kind, u32 payload size, payload
  *
- * A message does not name its channel; the host carries it in an envelope that does. Fields that a type does not use
- * are 0.
+ * A message does not name its channel; the host carries it in an envelope that does. Fields that a
+ * type does not use are 0.
  */
 
 /*
- * *bytes: the encoded message, in allocator. FB_LIMIT_EXCEEDED: more than FB_RAFT_ENTRIES_PER_MESSAGE_MAX entries or
- * more than FB_MESSAGE_BYTES_MAX bytes; FB_OUT_OF_MEMORY.
+ * *bytes: the encoded message, in allocator. FB_LIMIT_EXCEEDED: more than
+ * FB_RAFT_ENTRIES_PER_MESSAGE_MAX entries or more than FB_MESSAGE_BYTES_MAX bytes;
+ * FB_OUT_OF_MEMORY.
  */
-extern FbStatus raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes *bytes, FbError *error);
+extern FbStatus raft_message_encode(FbAllocator *allocator, const RaftMessage *message,
+									FbBytes *bytes, FbError *error);
 
 /*
- * The inverse, for bytes that anybody may have sent. *message points into bytes, its entries array is in allocator.
- * Checks everything that can be checked without state: version, type, limits, unused fields, size to the last byte,
- * entry terms that do not fall and are not above the message's. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
- * FB_OUT_OF_MEMORY. That message.from is the node at the other end of the connection is the host's check.
+ * The inverse, for bytes that anybody may have sent. *message points into bytes, its entries array
+ * is in allocator. Checks everything that can be checked without state: version, type, limits,
+ * unused fields, size to the last byte, entry terms that do not fall and are not above the
+ * message's. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY. That message.from is the
+ * node at the other end of the connection is the host's check.
  */
-extern FbStatus raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message, FbError *error);
+extern FbStatus raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
+									FbError *error);
 
 extern const char *raft_message_type_name(RaftMessageType type); /* "append_response" */
 
@@ -203,8 +218,10 @@ typedef enum RaftEventType
 typedef enum RaftParticipation
 {
 	RAFT_VOTING = 0,
-	RAFT_ASKING,   /* since its start it has not heard yet what the others remember of it: no vote, no confirmation */
-	RAFT_RECOVERING /* it has lost, or may have lost, what it promised: no vote until a leader has brought it up to date */
+	RAFT_ASKING, /* since its start it has not heard yet what the others remember of it: no vote, no
+					confirmation */
+	RAFT_RECOVERING /* it has lost, or may have lost, what it promised: no vote until a leader has
+					   brought it up to date */
 } RaftParticipation;
 
 /* why a node is recovering; stored as this number */
@@ -228,23 +245,25 @@ typedef struct RaftEvent
 	union
 	{
 		/*
-		 * START: the first event, once. A node that was never started has term 0, vote 0, no entries, base 0/0, and an
-		 * empty configuration_state; then `configuration` is the channel's first one, the same on all nodes that start
-		 * with it (a node added later may give any that does not contain itself, or none: it learns the real one from
-		 * the leader). With a stored configuration_state `configuration` is ignored. FB_INVALID_ARGUMENT (id 0,
-		 * timeouts 0, heartbeat not below the election timeout, limits), FB_CORRUPTED (terms fall, the state does not
-		 * decode, ...), FB_OUT_OF_MEMORY: the Raft is then unusable.
+		 * START: the first event, once. A node that was never started has term 0, vote 0, no
+		 * entries, base 0/0, and an empty configuration_state; then `configuration` is the
+		 * channel's first one, the same on all nodes that start with it (a node added later may
+		 * give any that does not contain itself, or none: it learns the real one from the leader).
+		 * With a stored configuration_state `configuration` is ignored. FB_INVALID_ARGUMENT (id 0,
+		 * timeouts 0, heartbeat not below the election timeout, limits), FB_CORRUPTED (terms fall,
+		 * the state does not decode, ...), FB_OUT_OF_MEMORY: the Raft is then unusable.
 		 */
 		struct
 		{
 			uint64_t id;
-			uint64_t seed; /* must differ between nodes */
-			uint64_t
-				election_timeout_ms; /* the shortest; each wait is random in [1, 2) of it. Fabric: 10 ticks of 500 ms */
-			uint64_t heartbeat_ms;	 /* Fabric: 1 tick */
-			uint32_t in_flight_max;	 /* appends on the way to one follower, 1..RAFT_IN_FLIGHT_MAX; Fabric: 5 */
-			uint32_t
-				message_bytes_max; /* payloads in one append, 1..FB_RAFT_BYTES_PER_MESSAGE_MAX; one entry always fits */
+			uint64_t seed;				  /* must differ between nodes */
+			uint64_t election_timeout_ms; /* the shortest; each wait is random in [1, 2) of it.
+											 Fabric: 10 ticks of 500 ms */
+			uint64_t heartbeat_ms;		  /* Fabric: 1 tick */
+			uint32_t in_flight_max; /* appends on the way to one follower, 1..RAFT_IN_FLIGHT_MAX;
+									   Fabric: 5 */
+			uint32_t message_bytes_max; /* payloads in one append, 1..FB_RAFT_BYTES_PER_MESSAGE_MAX;
+										   one entry always fits */
 
 			/* hard_state as stored */
 			uint64_t term;
@@ -252,15 +271,17 @@ typedef struct RaftEvent
 			uint64_t commit_index; /* may be older than the truth, never newer; 0 if never stored */
 			FbBytes configuration_state;
 			RaftConfiguration configuration;
-			FbBytes memory;				 /* empty if never stored */
-			RaftRecoveryReason recovery; /* as stored, or TOLD: there is a sign that this node has lost promises */
+			FbBytes memory; /* empty if never stored */
+			RaftRecoveryReason
+				recovery; /* as stored, or TOLD: there is a sign that this node has lost promises */
 			uint64_t recovery_witness;
 			bool established;
 
 			/*
-			 * The voters are decided outside of the log, and are `configuration` until the next START: a stored state that
-			 * says otherwise is replaced by it. CONFIGURE is refused, and so is every message (FB_CORRUPTED) with an entry
-			 * or a snapshot that brings another configuration.
+			 * The voters are decided outside of the log, and are `configuration` until the next
+			 * START: a stored state that says otherwise is replaced by it. CONFIGURE is refused,
+			 * and so is every message (FB_CORRUPTED) with an entry or a snapshot that brings
+			 * another configuration.
 			 */
 			bool configuration_fixed;
 
@@ -271,26 +292,28 @@ typedef struct RaftEvent
 			size_t entries_count;
 
 			/*
-			 * The index that the last applied block came from. It may be ahead of the log (blocks fetched from another
-			 * node), and is at first ahead of update.apply_index: what is applied already the host skips.
+			 * The index that the last applied block came from. It may be ahead of the log (blocks
+			 * fetched from another node), and is at first ahead of update.apply_index: what is
+			 * applied already the host skips.
 			 *
-			 * applied_term: the term of that entry, if the block was made from this node's own log; 0: unknown. An entry of
-			 * a known term was committed, so the log must still have it, and it counts as committed from the start:
-			 * FB_CORRUPTED otherwise.
+			 * applied_term: the term of that entry, if the block was made from this node's own log;
+			 * 0: unknown. An entry of a known term was committed, so the log must still have it,
+			 * and it counts as committed from the start: FB_CORRUPTED otherwise.
 			 */
 			uint64_t applied_index;
 			uint64_t applied_term;
 		} start;
 
 		/*
-		 * RECEIVE: a decoded message. Old, repeated, misaddressed: ignored. FB_CORRUPTED: no message of nodes that keep
-		 * their promises can say this to this node; update.evidence tells which promise is broken
+		 * RECEIVE: a decoded message. Old, repeated, misaddressed: ignored. FB_CORRUPTED: no
+		 * message of nodes that keep their promises can say this to this node; update.evidence
+		 * tells which promise is broken
 		 */
 		const RaftMessage *receive;
 
 		/*
-		 * PERSISTED: the transaction with this entry (and all before it) is durable. An unknown (index, term) is
-		 * ignored
+		 * PERSISTED: the transaction with this entry (and all before it) is durable. An unknown
+		 * (index, term) is ignored
 		 */
 		struct
 		{
@@ -301,9 +324,10 @@ typedef struct RaftEvent
 		/* TIMEOUT has no data. Too early does no harm */
 
 		/*
-		 * SUBMIT: a leader appends one DATA entry per size; update.entries says where. All or nothing: FB_NO_LEADER
-		 * (not the leader; update.leader says who is), FB_BUSY (leadership is being transferred, or the log is full:
-		 * compact it), FB_LIMIT_EXCEEDED (an entry or their number is too big), FB_INVALID_ARGUMENT (nothing).
+		 * SUBMIT: a leader appends one DATA entry per size; update.entries says where. All or
+		 * nothing: FB_NO_LEADER (not the leader; update.leader says who is), FB_BUSY (leadership is
+		 * being transferred, or the log is full: compact it), FB_LIMIT_EXCEEDED (an entry or their
+		 * number is too big), FB_INVALID_ARGUMENT (nothing).
 		 */
 		struct
 		{
@@ -318,23 +342,25 @@ typedef struct RaftEvent
 		} applied;
 
 		/*
-		 * CONFIGURE: a leader appends a CONFIGURATION entry; it counts from the moment it is in a log (thesis 4.1).
-		 * Differs from the current one by at most one node added or removed (ORD-14); equal: nothing happens. A leader
-		 * that removes itself goes on until the entry is committed, then hands over. FB_NO_LEADER; FB_BUSY (the last
-		 * change, or this leader's first entry, is not committed yet, or a transfer is under way: try again);
+		 * CONFIGURE: a leader appends a CONFIGURATION entry; it counts from the moment it is in a
+		 * log (thesis 4.1). Differs from the current one by at most one node added or removed
+		 * (ORD-14); equal: nothing happens. A leader that removes itself goes on until the entry is
+		 * committed, then hands over. FB_NO_LEADER; FB_BUSY (the last change, or this leader's
+		 * first entry, is not committed yet, or a transfer is under way: try again);
 		 * FB_INVALID_ARGUMENT (more than one difference, nobody left).
 		 */
 		RaftConfiguration configure;
 
 		/*
-		 * TRANSFER: a leader stops accepting SUBMIT, brings `to` (0: the most advanced follower) up to date and tells
-		 * it to campaign; gives up after one election timeout. FB_NO_LEADER, FB_BUSY (one under way, or `to` is recovering),
-		 * FB_INVALID_ARGUMENT (not another voter).
+		 * TRANSFER: a leader stops accepting SUBMIT, brings `to` (0: the most advanced follower) up
+		 * to date and tells it to campaign; gives up after one election timeout. FB_NO_LEADER,
+		 * FB_BUSY (one under way, or `to` is recovering), FB_INVALID_ARGUMENT (not another voter).
 		 *
-		 * leaving: this node ends in a moment and may hear no answer any more. Then timeout_now does not wait for the
-		 * answer to what was sent: it follows the last append on its way to a follower in RAFT_PIPELINE. That is safe
-		 * whatever is lost, since a follower without all committed entries wins no election (paper 5.4.1). May be
-		 * repeated, with another `to`, while a transfer is under way.
+		 * leaving: this node ends in a moment and may hear no answer any more. Then timeout_now
+		 * does not wait for the answer to what was sent: it follows the last append on its way to a
+		 * follower in RAFT_PIPELINE. That is safe whatever is lost, since a follower without all
+		 * committed entries wins no election (paper 5.4.1). May be repeated, with another `to`,
+		 * while a transfer is under way.
 		 */
 		struct
 		{
@@ -343,10 +369,11 @@ typedef struct RaftEvent
 		} transfer;
 
 		/*
-		 * COMPACT: the host wants to forget the entries up to index. It leaves a tail for slow followers (ORD-6) by
-		 * choosing index. Limited by the core to what is applied, committed and durable; update.log_start says what
-		 * happened. A follower that needs more is told to get the blocks up to this index: so it must be the index of an
-		 * entry that became a block, or its host could not tell when it has them.
+		 * COMPACT: the host wants to forget the entries up to index. It leaves a tail for slow
+		 * followers (ORD-6) by choosing index. Limited by the core to what is applied, committed
+		 * and durable; update.log_start says what happened. A follower that needs more is told to
+		 * get the blocks up to this index: so it must be the index of an entry that became a block,
+		 * or its host could not tell when it has them.
 		 */
 		struct
 		{
@@ -354,9 +381,10 @@ typedef struct RaftEvent
 		} compact;
 
 		/*
-		 * SNAPSHOT_INSTALLED: the blocks asked for by update.fetch_index are in the ledger (further ones too,
-		 * perhaps): index is where the last of them came from (or any entry known to follow it, at least fetch_index).
-		 * Ignored if below what was asked for, or if nothing is asked for any more.
+		 * SNAPSHOT_INSTALLED: the blocks asked for by update.fetch_index are in the ledger (further
+		 * ones too, perhaps): index is where the last of them came from (or any entry known to
+		 * follow it, at least fetch_index). Ignored if below what was asked for, or if nothing is
+		 * asked for any more.
 		 */
 		struct
 		{
@@ -364,8 +392,9 @@ typedef struct RaftEvent
 		} snapshot_installed;
 
 		/*
-		 * RECOVER: an operator's word. begin: this node has lost promises, it recovers. Otherwise: whatever it has lost,
-		 * it takes part at once; committed entries can be lost by that. Never refused.
+		 * RECOVER: an operator's word. begin: this node has lost promises, it recovers. Otherwise:
+		 * whatever it has lost, it takes part at once; committed entries can be lost by that. Never
+		 * refused.
 		 */
 		struct
 		{
@@ -373,9 +402,10 @@ typedef struct RaftEvent
 		} recover;
 
 		/*
-		 * ABSTAIN: the host's ledger does not follow this log (or does so again): from now on this node does not campaign,
-		 * because a leader whose ledger stands still holds up all others. Its votes and confirmations speak of its log,
-		 * which is what it was: it goes on giving them. A leader goes on leading; its host transfers.
+		 * ABSTAIN: the host's ledger does not follow this log (or does so again): from now on this
+		 * node does not campaign, because a leader whose ledger stands still holds up all others.
+		 * Its votes and confirmations speak of its log, which is what it was: it goes on giving
+		 * them. A leader goes on leading; its host transfers.
 		 */
 		bool abstain;
 	};
@@ -399,11 +429,14 @@ typedef struct RaftHardState
 	uint64_t term;
 	uint64_t vote;
 	uint64_t commit_index;		 /* storing it is never urgent: an old one does no harm */
-	FbBytes configuration_state; /* opaque; lives as long as the update; at most RAFT_CONFIGURATION_STATE_BYTES_MAX */
-	FbBytes memory; /* what the others promised to this node; opaque, likewise, at most RAFT_MEMORY_BYTES_MAX */
+	FbBytes configuration_state; /* opaque; lives as long as the update; at most
+									RAFT_CONFIGURATION_STATE_BYTES_MAX */
+	FbBytes memory;				 /* what the others promised to this node; opaque, likewise, at most
+									RAFT_MEMORY_BYTES_MAX */
 	RaftRecoveryReason recovery; /* NONE: not recovering */
 	uint64_t recovery_witness;	 /* STATELESS, REMEMBERED: the node that knows */
-	bool established; /* it has had a vote: without entries it is a node that has nothing yet, not one that lost them */
+	bool established; /* it has had a vote: without entries it is a node that has nothing yet, not
+						 one that lost them */
 } RaftHardState;
 
 typedef enum RaftEntriesSource
@@ -414,19 +447,21 @@ typedef enum RaftEntriesSource
 } RaftEntriesSource;
 
 /*
- * A promise that some node has broken. A message shows that one was, not whose: its sender may lie, may have lost what it
- * knew, or be right while this node has lost something.
+ * A promise that some node has broken. A message shows that one was, not whose: its sender may lie,
+ * may have lost what it knew, or be right while this node has lost something.
  */
 typedef enum RaftEvidenceKind
 {
 	RAFT_EVIDENCE_NONE = 0,
-	RAFT_EVIDENCE_TWO_LEADERS,		 /* another node leads in the term of a known leader */
-	RAFT_EVIDENCE_COMMITTED,		 /* an append has another entry where this node has a committed one */
-	RAFT_EVIDENCE_LOST_ENTRIES,		 /* the leader counts on entries, confirmed by this node, that it does not have */
-	RAFT_EVIDENCE_CONFIRMATION,		 /* a follower confirms entries that this leader never had */
-	RAFT_EVIDENCE_VOTERS,			 /* a message names other voters than the channel's configuration */
-	RAFT_EVIDENCE_VOTE,				 /* a vote for a campaign that this node never made */
-	RAFT_EVIDENCE_REFUSED_BY_FOLLOWER /* a follower says that this leader's entries contradict its own */
+	RAFT_EVIDENCE_TWO_LEADERS, /* another node leads in the term of a known leader */
+	RAFT_EVIDENCE_COMMITTED,   /* an append has another entry where this node has a committed one */
+	RAFT_EVIDENCE_LOST_ENTRIES, /* the leader counts on entries, confirmed by this node, that it
+								   does not have */
+	RAFT_EVIDENCE_CONFIRMATION, /* a follower confirms entries that this leader never had */
+	RAFT_EVIDENCE_VOTERS,		/* a message names other voters than the channel's configuration */
+	RAFT_EVIDENCE_VOTE,			/* a vote for a campaign that this node never made */
+	RAFT_EVIDENCE_REFUSED_BY_FOLLOWER /* a follower says that this leader's entries contradict its
+										 own */
 } RaftEvidenceKind;
 
 #define RAFT_EVIDENCE_KIND_MAX RAFT_EVIDENCE_REFUSED_BY_FOLLOWER
@@ -447,8 +482,10 @@ typedef struct RaftUpdate
 	bool persist_hard_state; /* term, vote or configuration changed */
 	RaftHardState hard_state;
 	uint64_t truncate_from_index; /* > 0: delete the entries with this index and above */
-	bool log_start_changed; /* delete the entries up to log_start.index, store log_start as base_index, base_term ... */
-	bool log_reset;			/* ... and, if this too, delete all others as well: a snapshot took the log's place */
+	bool log_start_changed;		  /* delete the entries up to log_start.index, store log_start as
+									 base_index, base_term ... */
+	bool log_reset; /* ... and, if this too, delete all others as well: a snapshot took the log's
+					   place */
 	struct
 	{
 		uint64_t index;
@@ -461,7 +498,10 @@ typedef struct RaftUpdate
 		RaftEntriesSource source;
 		uint32_t first_position; /* RAFT_FROM_MESSAGE */
 		uint64_t
-			/* of the last entry, for PERSISTED(first_index + count - 1, last_term). Not from a message: of all */
+			/*
+			 * of the last entry, for PERSISTED(first_index + count - 1, last_term). Not from a
+			 * message: of all
+			 */
 			last_term;
 		RaftEntryKind kind; /* RAFT_FROM_CORE */
 		FbBytes payload;	/* RAFT_FROM_CORE; lives as long as the update */
@@ -475,10 +515,11 @@ typedef struct RaftUpdate
 	uint64_t apply_index;
 
 	/*
-	 * Catching up by blocks (ORD-8): fetch_index > 0: get the blocks up to the one made from this entry from another
-	 * node (fetch_from is the leader), check and store them, then report SNAPSHOT_INSTALLED. Repeated in every update
-	 * until that, or until it is no longer needed, or not said any more: when another node leads, the term ends, or the
-	 * leader has not repeated it for some election timeouts. It is one node's word: how far the ledger is must follow from
+	 * Catching up by blocks (ORD-8): fetch_index > 0: get the blocks up to the one made from this
+	 * entry from another node (fetch_from is the leader), check and store them, then report
+	 * SNAPSHOT_INSTALLED. Repeated in every update until that, or until it is no longer needed, or
+	 * not said any more: when another node leads, the term ends, or the leader has not repeated it
+	 * for some election timeouts. It is one node's word: how far the ledger is must follow from
 	 * blocks that were checked. Until then this node takes part in elections with the log it has.
 	 */
 	uint64_t fetch_index;
@@ -497,8 +538,10 @@ typedef struct RaftUpdate
 	uint64_t commit_index; /* may be above apply_index while the own write is under way */
 	uint64_t last_index;
 	bool role_changed; /* role, term or leader differ from the update before */
-	bool leader_ready; /* leader, and an entry of its own term is applied: the state is the newest there is (ORD-7) */
-	bool configuration_changed; /* the configuration in force differs from the update before; see raft_status */
+	bool leader_ready; /* leader, and an entry of its own term is applied: the state is the newest
+						  there is (ORD-7) */
+	bool configuration_changed; /* the configuration in force differs from the update before; see
+								   raft_status */
 	RaftParticipation participation;
 } RaftUpdate;
 
@@ -516,15 +559,16 @@ typedef struct Raft Raft;
 #define RAFT_MEMORY_BYTES_MAX (1 + 25 * FB_RAFT_NODES_MAX)
 
 /*
- * A Raft waiting for START. Everything it ever needs is in allocator; only the trail grows, by doubling, up to
- * FB_RAFT_TRAIL_ENTRIES_MAX entries of 16 bytes. FB_OUT_OF_MEMORY.
+ * A Raft waiting for START. Everything it ever needs is in allocator; only the trail grows, by
+ * doubling, up to FB_RAFT_TRAIL_ENTRIES_MAX entries of 16 bytes. FB_OUT_OF_MEMORY.
  */
 extern FbStatus raft_create(FbAllocator *allocator, Raft **raft, FbError *error);
 
 /*
- * One event in, the duties out. Any status but FB_OK means: this event had no effect at all, *update carries no duty
- * but says where things stand (apply_index, deadline, role, ...). Statuses: see each event; besides FB_OUT_OF_MEMORY
- * (the trail cannot grow; the event may be repeated). Before START, or START twice: FB_INVALID_ARGUMENT.
+ * One event in, the duties out. Any status but FB_OK means: this event had no effect at all,
+ * *update carries no duty but says where things stand (apply_index, deadline, role, ...). Statuses:
+ * see each event; besides FB_OUT_OF_MEMORY (the trail cannot grow; the event may be repeated).
+ * Before START, or START twice: FB_INVALID_ARGUMENT.
  */
 extern FbStatus raft_step(Raft *raft, const RaftEvent *event, RaftUpdate *update, FbError *error);
 
@@ -534,7 +578,8 @@ typedef enum RaftProgressState
 {
 	RAFT_PROBE = 0, /* position unknown: one append at a time until one is accepted */
 	RAFT_PIPELINE,	/* position known: appends are sent without waiting, up to in_flight_max */
-	RAFT_CATCH_UP	/* needs entries that are gone here: told to get the blocks; only heartbeats until it reports */
+	RAFT_CATCH_UP /* needs entries that are gone here: told to get the blocks; only heartbeats until
+					 it reports */
 } RaftProgressState;
 
 extern const char *raft_progress_state_name(RaftProgressState state); /* "probe" */
@@ -572,16 +617,19 @@ typedef struct RaftStatus
 	RaftParticipation participation;
 	RaftRecoveryReason recovery;
 	uint64_t recovery_witness;
-	uint64_t recovery_index;	 /* where the recovery ends, as far as the leader has said; 0: not known yet */
-	uint32_t answered_count;	 /* other voters that answered since the start of this node */
-	uint32_t other_recovering_count; /* of them, those that said that they are recovering themselves */
+	uint64_t recovery_index; /* where the recovery ends, as far as the leader has said; 0: not known
+								yet */
+	uint32_t answered_count; /* other voters that answered since the start of this node */
+	uint32_t
+		other_recovering_count; /* of them, those that said that they are recovering themselves */
 } RaftStatus;
 
 extern void raft_status(const Raft *raft, RaftStatus *status);
 
 /*
- * ORD-15: would a leader with this status still have a quorum of active voters after changing to `next`? A node that
- * is being added counts as inactive. Fabric refuses such a configuration update before ordering it.
+ * ORD-15: would a leader with this status still have a quorum of active voters after changing to
+ * `next`? A node that is being added counts as inactive. Fabric refuses such a configuration update
+ * before ordering it.
  */
 extern bool raft_status_keeps_quorum(const RaftStatus *status, const RaftConfiguration *next);
 
@@ -589,16 +637,17 @@ extern bool raft_status_keeps_quorum(const RaftStatus *status, const RaftConfigu
 extern uint64_t raft_entry_term(const Raft *raft, uint64_t index);
 
 /*
- * Where a tail of the log that ends with last_index (or before it, with the last entry) begins: the first entry behind
- * which at most bytes_max bytes of payload follow up to there; the base when all of them fit.
+ * Where a tail of the log that ends with last_index (or before it, with the last entry) begins: the
+ * first entry behind which at most bytes_max bytes of payload follow up to there; the base when all
+ * of them fit.
  */
 extern uint64_t raft_tail_start(const Raft *raft, uint64_t last_index, uint64_t bytes_max);
 
 /*
  * The trace: one readable line per decision of the last raft_step, such as
  *     "2 follower 4: vote for 3: its log 9/3 is not behind mine 9/3"
- * each followed by '\n', zero-terminated, in the Raft's own fixed memory (what does not fit is cut). Off by default,
- * since formatting costs time.
+ * each followed by '\n', zero-terminated, in the Raft's own fixed memory (what does not fit is
+ * cut). Off by default, since formatting costs time.
  */
 extern void raft_trace_enable(Raft *raft, bool enabled);
 extern const char *raft_trace(const Raft *raft);

@@ -1,8 +1,10 @@
 /*
- * What the files of this room share. Nouns: a Raft is one node's state; its trail is its log without payloads; a
- * progress is what a leader knows about one follower; the outbox is the memory behind an update.
+ * What the files of this room share. Nouns: a Raft is one node's state; its trail is its log
+ * without payloads; a progress is what a leader knows about one follower; the outbox is the memory
+ * behind an update.
  *
- * Every handler works in two parts: first everything that can fail (checks, memory), then the changes, which cannot.
+ * Every handler works in two parts: first everything that can fail (checks, memory), then the
+ * changes, which cannot.
  */
 #ifndef FABRIC_CORE_RAFT_INTERNAL_H
 #define FABRIC_CORE_RAFT_INTERNAL_H
@@ -28,9 +30,11 @@ extern uint64_t trail_last_term(const RaftTrail *trail);
 /* 0 when the index is below the base or above the end (or is the base 0) */
 extern uint64_t trail_term(const RaftTrail *trail, uint64_t index);
 extern bool trail_matches(const RaftTrail *trail, uint64_t index, uint64_t term);
-extern uint32_t trail_payload_bytes(const RaftTrail *trail, uint64_t index); /* index must be there */
+extern uint32_t trail_payload_bytes(const RaftTrail *trail,
+									uint64_t index); /* index must be there */
 /* payloads of the entries after_index + 1 .. up_to_index, which must be there */
-extern uint64_t trail_bytes_between(const RaftTrail *trail, uint64_t after_index, uint64_t up_to_index);
+extern uint64_t trail_bytes_between(const RaftTrail *trail, uint64_t after_index,
+									uint64_t up_to_index);
 extern size_t trail_room(const RaftTrail *trail);
 /* after FB_OK, count more entries can be appended; they must be within trail_room */
 extern FbStatus trail_reserve(RaftTrail *trail, size_t count, FbError *error);
@@ -63,10 +67,11 @@ typedef struct RaftProgress
 	RaftProgressState state;
 	uint64_t match_index;
 	uint64_t next_index;
-	uint64_t commit_sent;	  /* the commit index of the last append to it */
-	bool contradicted;		  /* its last answer: what this leader has contradicts what it has */
-	bool probe_sent;		  /* PROBE: an append is out; the next waits for an answer, or for a heartbeat's */
-	uint64_t sent_ms;		  /* the last append or snapshot message */
+	uint64_t commit_sent; /* the commit index of the last append to it */
+	bool contradicted;	  /* its last answer: what this leader has contradicts what it has */
+	bool probe_sent;  /* PROBE: an append is out; the next waits for an answer, or for a heartbeat's
+					   */
+	uint64_t sent_ms; /* the last append or snapshot message */
 	uint64_t heard_ms;		  /* 0: never in this term */
 	uint64_t counted_ms;	  /* the last message that counts: not of a node without a vote */
 	uint64_t since_ms;		  /* when this follower was first followed: silence counts from here */
@@ -74,10 +79,12 @@ typedef struct RaftProgress
 	uint32_t in_flight_count;
 	uint64_t in_flight[RAFT_IN_FLIGHT_MAX];
 	uint64_t recovery_nonce; /* not 0: it has no vote, and is not counted (recovery.c) */
-	uint64_t recovery_index; /* the first entry appended after it said so: where its recovery ends */
+	uint64_t
+		recovery_index; /* the first entry appended after it said so: where its recovery ends */
 } RaftProgress;
 
-extern void progress_init(RaftProgress *progress, uint64_t id, uint64_t next_index, uint64_t now_ms);
+extern void progress_init(RaftProgress *progress, uint64_t id, uint64_t next_index,
+						  uint64_t now_ms);
 extern void progress_to_probe(RaftProgress *progress, uint64_t next_index);
 extern void progress_to_pipeline(RaftProgress *progress);
 extern void progress_to_catch_up(RaftProgress *progress);
@@ -112,8 +119,8 @@ typedef struct RaftWitness
 {
 	uint64_t id;
 	bool answered;
-	bool recovering;	 /* it said so in its last answer */
-	uint64_t leader;	 /* whom it heard then */
+	bool recovering; /* it said so in its last answer */
+	uint64_t leader; /* whom it heard then */
 	uint64_t answered_ms;
 } RaftWitness;
 
@@ -124,7 +131,10 @@ typedef struct RaftWitness
 #define RAFT_UPDATE_ENTRIES_MAX 2048
 #define RAFT_UPDATE_MESSAGES_MAX (RAFT_UPDATE_APPENDS_MAX + 6 * FB_RAFT_NODES_MAX)
 #define RAFT_TRACE_BYTES 8192
-/* room that SUBMIT leaves in the trail, so that a full log does not keep new leaders from their first entries */
+/*
+ * room that SUBMIT leaves in the trail, so that a full log does not keep new leaders from their
+ * first entries
+ */
 #define RAFT_TRAIL_HEADROOM 4096
 /* an encoded message's bytes beside its entries' payloads, generously */
 #define RAFT_MESSAGE_OVERHEAD_BYTES 4096
@@ -147,7 +157,8 @@ struct Raft
 	uint64_t term;
 	uint64_t vote;
 	RaftTrail trail;
-	RaftLogConfiguration configurations[2]; /* [0] in force; [1] the one before, to go back to if [0] is truncated */
+	RaftLogConfiguration
+		configurations[2]; /* [0] in force; [1] the one before, to go back to if [0] is truncated */
 	uint32_t configurations_count;
 
 	/* volatile */
@@ -159,8 +170,9 @@ struct Raft
 	uint64_t applied_index;	   /* never above commit_index */
 	uint64_t applied_reported; /* what the host said; may be ahead */
 	uint64_t term_jump_ms;	   /* when a message last brought a term far ahead; 0: never */
-	bool abstains; /* the host's wish: it does not campaign */
-	bool refuted; /* a quorum said that this node's log contradicts theirs: it does not campaign until it follows a leader */
+	bool abstains;			   /* the host's wish: it does not campaign */
+	bool refuted; /* a quorum said that this node's log contradicts theirs: it does not campaign
+					 until it follows a leader */
 	uint64_t election_deadline_ms;
 
 	/* candidates */
@@ -194,17 +206,17 @@ struct Raft
 	RaftParticipation participation;
 	RaftRecoveryReason recovery;
 	uint64_t recovery_witness;
-	uint64_t recovery_index;  /* where it ends, as the leader said; 0: not yet */
-	uint64_t nonce;			  /* of this start, or of the recovery begun later; never 0 */
-	bool established;		  /* durable: it has had a vote */
-	bool stateless;			  /* nor entries: it may be new, or have lost everything */
+	uint64_t recovery_index; /* where it ends, as the leader said; 0: not yet */
+	uint64_t nonce;			 /* of this start, or of the recovery begun later; never 0 */
+	bool established;		 /* durable: it has had a vote */
+	bool stateless;			 /* nor entries: it may be new, or have lost everything */
 	uint64_t asking_since_ms;
-	uint64_t hello_ms;		  /* when to ask again; UINT64_MAX: everybody has answered */
+	uint64_t hello_ms; /* when to ask again; UINT64_MAX: everybody has answered */
 	RaftWitness witnesses[FB_RAFT_NODES_MAX];
 	uint32_t witnesses_count;
 	RaftPromise promises[FB_RAFT_NODES_MAX]; /* durable, but late: see recovery.c */
 	uint32_t promises_count;
-	bool promises_changed;	  /* since they were last given to the host */
+	bool promises_changed; /* since they were last given to the host */
 
 	/* the outbox */
 	RaftUpdate *update; /* the caller's, during a step */
@@ -232,11 +244,12 @@ extern const RaftConfiguration *raft_configuration_in_force(const Raft *raft);
 extern bool raft_is_voter(const Raft *raft);
 extern void raft_set_commit(Raft *raft, uint64_t index);
 /* evidence in the update; gives FB_CORRUPTED with the message */
-extern FbStatus raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term, uint64_t index,
-							  FbError *error, const char *format, ...) __attribute__((format(printf, 7, 8)));
+extern FbStatus raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term,
+							  uint64_t index, FbError *error, const char *format, ...)
+	__attribute__((format(printf, 7, 8)));
 /* a leader's entries: the trail has room */
-extern void raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source,
-							RaftEntryKind kind, FbBytes payload);
+extern void raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count,
+							RaftEntriesSource source, RaftEntryKind kind, FbBytes payload);
 
 /* ---- election.c ---- */
 
@@ -247,7 +260,8 @@ extern void election_become_follower(Raft *raft, uint64_t term, uint64_t leader,
 extern void election_follow(Raft *raft, uint64_t leader); /* a message from this term's leader */
 extern void election_receive_vote(Raft *raft, const RaftMessage *message);
 /* is it for a campaign that this node has made? FB_CORRUPTED with evidence */
-extern FbStatus election_check_vote_response(Raft *raft, const RaftMessage *message, FbError *error);
+extern FbStatus election_check_vote_response(Raft *raft, const RaftMessage *message,
+											 FbError *error);
 extern void election_receive_vote_response(Raft *raft, const RaftMessage *message);
 extern void election_receive_timeout_now(Raft *raft, const RaftMessage *message);
 
@@ -255,7 +269,7 @@ extern void election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 
 extern RaftProgress *replication_progress(Raft *raft, uint64_t id);
 extern bool replication_is_recovering(Raft *raft, uint64_t id); /* as the leader knows */
-extern void replication_lead(Raft *raft); /* the first moment of leadership */
+extern void replication_lead(Raft *raft);						/* the first moment of leadership */
 extern void replication_send(Raft *raft, RaftProgress *progress, bool even_empty);
 extern void replication_broadcast(Raft *raft);
 extern bool replication_advance_commit(Raft *raft);
@@ -274,7 +288,8 @@ extern void replication_receive_heartbeat_response(Raft *raft, const RaftMessage
 /* ---- membership.c ---- */
 
 extern FbStatus membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error);
-extern FbStatus membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbError *error); /* configuration_fixed is set */
+extern FbStatus membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first,
+								 FbError *error); /* configuration_fixed is set */
 /* where configurations are fixed, a message must not bring another one: FB_CORRUPTED */
 extern FbStatus membership_check_fixed(Raft *raft, const RaftMessage *message,
 									   const RaftConfiguration *configuration, FbError *error);
@@ -284,13 +299,15 @@ extern void membership_truncate(Raft *raft, uint64_t from_index);
 extern void membership_replace(Raft *raft, const RaftLogConfiguration *configuration);
 /* the newest that is committed; a leader's configuration before the one in force always is */
 extern const RaftLogConfiguration *membership_committed(const Raft *raft);
-extern void
-membership_follow_progress(Raft *raft); /* a leader's progress list becomes that of the configuration in force */
+extern void membership_follow_progress(
+	Raft *raft); /* a leader's progress list becomes that of the configuration in force */
 extern size_t membership_encode_one(const RaftConfiguration *configuration, uint8_t *out);
-extern FbStatus membership_decode_one(FbBytes payload, RaftConfiguration *configuration, FbError *error);
-extern size_t membership_encode_state(const RaftLogConfiguration *configurations, uint32_t count, uint8_t *out);
-extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *configurations, uint32_t *count,
-										FbError *error);
+extern FbStatus membership_decode_one(FbBytes payload, RaftConfiguration *configuration,
+									  FbError *error);
+extern size_t membership_encode_state(const RaftLogConfiguration *configurations, uint32_t count,
+									  uint8_t *out);
+extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *configurations,
+										uint32_t *count, FbError *error);
 
 /* ---- catch_up.c ---- */
 
@@ -317,12 +334,19 @@ extern uint64_t recovery_deadline(const Raft *raft);
 extern void recovery_receive_hello(Raft *raft, const RaftMessage *message);
 extern void recovery_receive_hello_response(Raft *raft, const RaftMessage *message);
 /* fills in what an answer to a leader says of this node; received: the leader's message, or NULL */
-extern void recovery_mark_answer(const Raft *raft, RaftMessage *answer, const RaftMessage *received);
-/* does the leader that sent this know of this node's present state? Otherwise what it takes for matched may be lost */
+extern void recovery_mark_answer(const Raft *raft, RaftMessage *answer,
+								 const RaftMessage *received);
+/*
+ * does the leader that sent this know of this node's present state? Otherwise what it takes for
+ * matched may be lost
+ */
 extern bool recovery_leader_knows(const Raft *raft, const RaftMessage *message);
 /* the leader's word on this node's recovery, in a heartbeat */
 extern void recovery_receive_heartbeat(Raft *raft, const RaftMessage *message);
-/* the leader's side: what an answer says of its sender. false: the answer is of an earlier life and must be ignored */
+/*
+ * the leader's side: what an answer says of its sender. false: the answer is of an earlier life and
+ * must be ignored
+ */
 extern bool recovery_note_follower(Raft *raft, RaftProgress *progress, const RaftMessage *message);
 /* the leader needs an entry that is younger than the recovery of a follower */
 extern bool recovery_wants_entry(const Raft *raft);
@@ -332,10 +356,10 @@ extern bool recovery_is_complete(const Raft *raft, const RaftProgress *progress)
 
 extern void trace_line(Raft *raft, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-#define TRACE(raft, ...) \
-	do \
-	{ \
-		if ((raft)->trace_enabled) \
+#define TRACE(raft, ...)                     \
+	do                                       \
+	{                                        \
+		if ((raft)->trace_enabled)           \
 			trace_line((raft), __VA_ARGS__); \
 	} while (0)
 

@@ -1,55 +1,64 @@
 /*
  * recovery.c: a node that may have lost what it promised.
  *
- * The problem. Raft is safe because a vote and a confirmed entry are never forgotten. A node whose tables are gone, or
- * are an older copy, breaks both: it votes twice in a term, and lets a leader be elected that lacks an entry which was
- * committed with its help. Nothing then looks wrong on any node.
+ * The problem. Raft is safe because a vote and a confirmed entry are never forgotten. A node whose
+ * tables are gone, or are an older copy, breaks both: it votes twice in a term, and lets a leader
+ * be elected that lacks an entry which was committed with its help. Nothing then looks wrong on any
+ * node.
  *
- * The rule, after Viewstamped Replication Revisited (Liskov, Cowling), section 4.3. A node is in one of three states:
+ * The rule, after Viewstamped Replication Revisited (Liskov, Cowling), section 4.3. A node is in
+ * one of three states:
  *
- *   ASKING      after every start. It tells the other voters a fresh nonce (HELLO); each answers with the last that this
- *               node promised to it. Until this is over the node neither votes, nor campaigns, nor confirms.
- *   RECOVERING  (durable) it has lost promises, or may have. It stores what a leader sends, and answers, but its answers
- *               carry `recovering` and the nonce: the leader does not count them, for nothing. The leader appends an
- *               entry after it heard the nonce first (X). When X is committed without this node, and this node has it,
- *               the leader says so (HEARTBEAT, `recovered`), and the node is VOTING again.
- *   VOTING      as in the paper.
+ *   ASKING      after every start. It tells the other voters a fresh nonce (HELLO); each answers
+ * with the last that this node promised to it. Until this is over the node neither votes, nor
+ * campaigns, nor confirms. RECOVERING  (durable) it has lost promises, or may have. It stores what
+ * a leader sends, and answers, but its answers carry `recovering` and the nonce: the leader does
+ * not count them, for nothing. The leader appends an entry after it heard the nonce first (X). When
+ * X is committed without this node, and this node has it, the leader says so (HEARTBEAT,
+ * `recovered`), and the node is VOTING again. VOTING      as in the paper.
  *
- * Why X suffices. Let Q be the quorum without this node C that stored X in the leader's term T, after C's loss. If C had
- * promised anything to a leader of a later term before its loss, then that leader's quorum has a node in Q, which was in
- * that later term before it stored X in term T: impossible. If C had voted in a later term for a candidate that is not
- * elected yet: that one lacks X, all of Q refuse it, and the nodes outside of Q are no quorum. What C had confirmed to
- * leaders up to T was counted by them, or is in the log of T's leader, which is elected by nodes that forgot nothing; X
- * comes after it. An answer of C's earlier life that arrives late is without the nonce: while C recovers it is ignored,
- * later it says less than what C has.
+ * Why X suffices. Let Q be the quorum without this node C that stored X in the leader's term T,
+ * after C's loss. If C had promised anything to a leader of a later term before its loss, then that
+ * leader's quorum has a node in Q, which was in that later term before it stored X in term T:
+ * impossible. If C had voted in a later term for a candidate that is not elected yet: that one
+ * lacks X, all of Q refuse it, and the nodes outside of Q are no quorum. What C had confirmed to
+ * leaders up to T was counted by them, or is in the log of T's leader, which is elected by nodes
+ * that forgot nothing; X comes after it. An answer of C's earlier life that arrives late is without
+ * the nonce: while C recovers it is ignored, later it says less than what C has.
  *
- * When asking is over: all other voters have answered, or a quorum (with this node, without those that are recovering)
- * has and one election timeout has passed. A leader that this node or one of those who answered hears must be among them: it is what counts with this
- * node's confirmations, and while it lives nobody waits for this node. Those that answer later are still believed.
+ * When asking is over: all other voters have answered, or a quorum (with this node, without those
+ * that are recovering) has and one election timeout has passed. A leader that this node or one of
+ * those who answered hears must be among them: it is what counts with this node's confirmations,
+ * and while it lives nobody waits for this node. Those that answer later are still believed.
  *
- * When an answer makes a node recover: it remembers a term that this node is not yet in, or in this node's term a vote
- * that it did not give, or an entry behind its log's end. (In a later term a log may legally be shorter: nothing
- * follows.) What is remembered is written with a leader's heartbeats, not with each confirmation: it may be a heartbeat
- * old after a crash, a copy from which a node was restored is older.
+ * When an answer makes a node recover: it remembers a term that this node is not yet in, or in this
+ * node's term a vote that it did not give, or an entry behind its log's end. (In a later term a log
+ * may legally be shorter: nothing follows.) What is remembered is written with a leader's
+ * heartbeats, not with each confirmation: it may be a heartbeat old after a crash, a copy from
+ * which a node was restored is older.
  *
- * Founding. A node without any state (no term, no entries, no note that it ever had a vote) may be new, or may have lost everything. It asks too, and
- * recovers if any that answers has entries, a leader, or a memory of it. If a quorum answers
- * that it has nothing either, the channel is being founded; whoever is missing gets four election timeouts, since
- * nodes join one after the other. So a network is founded by any majority, and who joins later is brought up to date by it.
+ * Founding. A node without any state (no term, no entries, no note that it ever had a vote) may be
+ * new, or may have lost everything. It asks too, and recovers if any that answers has entries, a
+ * leader, or a memory of it. If a quorum answers that it has nothing either, the channel is being
+ * founded; whoever is missing gets four election timeouts, since nodes join one after the other. So
+ * a network is founded by any majority, and who joins later is brought up to date by it.
  *
- * What holds: with a sign (the host's: see server/order/lost_state.c; or an answer) a minority may lose its memory at any
- * time, and nothing that was committed is lost, and it recovers without help while a majority is left. If so many
- * recover that the others are no quorum, nobody is elected; an operator's word decides (RAFT_EVENT_RECOVER).
+ * What holds: with a sign (the host's: see server/order/lost_state.c; or an answer) a minority may
+ * lose its memory at any time, and nothing that was committed is lost, and it recovers without help
+ * while a majority is left. If so many recover that the others are no quorum, nobody is elected; an
+ * operator's word decides (RAFT_EVENT_RECOVER).
  *
- * What does not hold: a node that was set back without a sign of its host, while each node that remembers its promises
- * is away, counts itself complete. To exclude that, a node would have to wait for all others after each start (VR does),
- * and one dead node of three would keep another from ever starting again. Likewise a node that lost everything, among
- * a quorum of nodes that have nothing: that is what founding looks like.
+ * What does not hold: a node that was set back without a sign of its host, while each node that
+ * remembers its promises is away, counts itself complete. To exclude that, a node would have to
+ * wait for all others after each start (VR does), and one dead node of three would keep another
+ * from ever starting again. Likewise a node that lost everything, among a quorum of nodes that have
+ * nothing: that is what founding looks like.
  *
- * Rejected: a new number for a node that lost its memory, as etcd and Fabric do (remove and add a consenter): the list of
- * consenters cannot be changed here. Recovering by the leader's word alone, without X: a leader that was cut off with
- * this node before a later one was elected would take it back into its old term. Believing heartbeats ("you had
- * confirmed") while voting: any one node could then take all others out; the answers to HELLO are believed once for each start.
+ * Rejected: a new number for a node that lost its memory, as etcd and Fabric do (remove and add a
+ * consenter): the list of consenters cannot be changed here. Recovering by the leader's word alone,
+ * without X: a leader that was cut off with this node before a later one was elected would take it
+ * back into its old term. Believing heartbeats ("you had confirmed") while voting: any one node
+ * could then take all others out; the answers to HELLO are believed once for each start.
  */
 #include "core/raft/raft_internal.h"
 
@@ -86,7 +95,10 @@ recovery_find_promise(Raft *raft, uint64_t id)
 	return NULL;
 }
 
-/* a promise of this term, empty if the last one was older. When there is no room, the oldest goes: its node was removed long ago */
+/*
+ * a promise of this term, empty if the last one was older. When there is no room, the oldest goes:
+ * its node was removed long ago
+ */
 static RaftPromise *
 recovery_make_promise(Raft *raft, uint64_t id)
 {
@@ -230,7 +242,10 @@ recovery_has_answered(Raft *raft, uint64_t id)
 	return witness == NULL || witness->answered;
 }
 
-/* how many voters, with this one, have answered; remembering: without those that have lost their own memory */
+/*
+ * how many voters, with this one, have answered; remembering: without those that have lost their
+ * own memory
+ */
 static uint32_t
 recovery_count_answers(Raft *raft, bool remembering)
 {
@@ -241,7 +256,8 @@ recovery_count_answers(Raft *raft, bool remembering)
 	{
 		const RaftWitness *witness = recovery_witness_of(raft, configuration->voters[i]);
 
-		count += witness == NULL || (witness->answered && !(remembering && witness->recovering)) ? 1 : 0;
+		count +=
+			witness == NULL || (witness->answered && !(remembering && witness->recovering)) ? 1 : 0;
 	}
 	return count;
 }
@@ -256,7 +272,8 @@ recovery_awaits_leader(Raft *raft)
 	{
 		const RaftWitness *witness = &raft->witnesses[i];
 
-		if (witness->answered && witness->leader != 0 && witness->answered_ms + raft->election_timeout_ms > raft->now_ms &&
+		if (witness->answered && witness->leader != 0 &&
+			witness->answered_ms + raft->election_timeout_ms > raft->now_ms &&
 			!recovery_has_answered(raft, witness->leader))
 			return true;
 	}
@@ -283,7 +300,8 @@ recovery_say_hello(Raft *raft)
 
 		/* before it votes it wants to know whom the others hear now */
 		if (configuration->voters[i] == raft->id ||
-			(raft->participation == RAFT_VOTING && recovery_has_answered(raft, configuration->voters[i])))
+			(raft->participation == RAFT_VOTING &&
+			 recovery_has_answered(raft, configuration->voters[i])))
 			continue;
 		asked = true;
 		message = raft_send(raft, RAFT_HELLO, configuration->voters[i]);
@@ -296,7 +314,8 @@ recovery_say_hello(Raft *raft)
 		raft->hello_ms = UINT64_MAX;
 	else
 		raft->hello_ms =
-			raft->now_ms + (raft->participation == RAFT_ASKING ? raft->heartbeat_ms : raft->election_timeout_ms);
+			raft->now_ms +
+			(raft->participation == RAFT_ASKING ? raft->heartbeat_ms : raft->election_timeout_ms);
 }
 
 static void
@@ -310,10 +329,12 @@ recovery_check_start(const RaftEvent *event, FbError *error)
 {
 	FbBytes memory = event->start.memory;
 
-	if (memory.size > 0 && (memory.data[0] > FB_RAFT_NODES_MAX || memory.size != 1 + 25 * (size_t) memory.data[0]))
+	if (memory.size > 0 &&
+		(memory.data[0] > FB_RAFT_NODES_MAX || memory.size != 1 + 25 * (size_t) memory.data[0]))
 		return fb_fail(error, FB_CORRUPTED, "stored memory of promises does not decode");
 	if (event->start.recovery > RAFT_RECOVERY_REASON_MAX)
-		return fb_fail(error, FB_CORRUPTED, "unknown reason %d of a Raft recovery", (int) event->start.recovery);
+		return fb_fail(error, FB_CORRUPTED, "unknown reason %d of a Raft recovery",
+					   (int) event->start.recovery);
 	return FB_OK;
 }
 
@@ -373,9 +394,10 @@ recovery_end(Raft *raft, const char *why)
 	raft->recovery_witness = 0;
 	raft->recovery_index = 0;
 	raft->stateless = false;
-	raft->hello_ms = recovery_count_answers(raft, false) == raft_configuration_in_force(raft)->voters_count
-						 ? UINT64_MAX
-						 : raft->now_ms + raft->election_timeout_ms;
+	raft->hello_ms =
+		recovery_count_answers(raft, false) == raft_configuration_in_force(raft)->voters_count
+			? UINT64_MAX
+			: raft->now_ms + raft->election_timeout_ms;
 	election_reset_timer(raft);
 }
 
@@ -401,7 +423,8 @@ recovery_conclude(Raft *raft)
 	if (recovery_count_answers(raft, false) == voters_count)
 		recovery_end(raft, "everybody has answered");
 	else if (recovery_count_answers(raft, true) >= quorum_size(voters_count) &&
-			 raft->now_ms >= raft->asking_since_ms + recovery_patience_ms(raft) && !recovery_awaits_leader(raft))
+			 raft->now_ms >= raft->asking_since_ms + recovery_patience_ms(raft) &&
+			 !recovery_awaits_leader(raft))
 		recovery_end(raft, "a quorum has answered");
 }
 
@@ -451,7 +474,10 @@ recovery_receive_hello(Raft *raft, const RaftMessage *message)
 		  answer->promised_index, answer->promised_term, answer->voted ? " and its vote" : "");
 }
 
-/* a promise that this node does not know of. In a later term nothing follows: its log may have been truncated since */
+/*
+ * a promise that this node does not know of. In a later term nothing follows: its log may have been
+ * truncated since
+ */
 static bool
 recovery_is_unknown_promise(const Raft *raft, const RaftMessage *message)
 {
@@ -459,7 +485,8 @@ recovery_is_unknown_promise(const Raft *raft, const RaftMessage *message)
 		return true;
 	if (message->promised_term < raft->term || message->promised_term == 0)
 		return false;
-	return message->promised_index > trail_last_index(&raft->trail) || (message->voted && raft->vote != message->from);
+	return message->promised_index > trail_last_index(&raft->trail) ||
+		   (message->voted && raft->vote != message->from);
 }
 
 void

@@ -1,10 +1,11 @@
 /*
- * replication.c: from the leader's log to the followers' logs, and the commit index (paper 5.3, 5.4.2).
+ * replication.c: from the leader's log to the followers' logs, and the commit index
+ * (paper 5.3, 5.4.2).
  *
- * A leader keeps a progress per follower. In PROBE it sends one append and waits; once one is accepted, it sends ahead
- * (PIPELINE) until in_flight_max appends are unanswered. Heartbeats repair losses: an answer to a heartbeat allows the
- * next probe, and makes a pipeline whose appends went quiet send one empty append, which a follower with a gap
- * refuses.
+ * A leader keeps a progress per follower. In PROBE it sends one append and waits; once one is
+ * accepted, it sends ahead (PIPELINE) until in_flight_max appends are unanswered. Heartbeats repair
+ * losses: an answer to a heartbeat allows the next probe, and makes a pipeline whose appends went
+ * quiet send one empty append, which a follower with a gap refuses.
  */
 #include "core/raft/raft_internal.h"
 
@@ -46,10 +47,11 @@ replication_send_one(Raft *raft, RaftProgress *progress, bool force)
 		catch_up_send(raft, progress);
 		return false;
 	}
-	if (progress->state == RAFT_PROBE ? progress->probe_sent : progress->in_flight_count >= raft->in_flight_max)
+	if (progress->state == RAFT_PROBE ? progress->probe_sent
+									  : progress->in_flight_count >= raft->in_flight_max)
 		return false;
-	if (prev_index == last_index && progress->state == RAFT_PIPELINE && progress->commit_sent >= raft->commit_index &&
-		!force)
+	if (prev_index == last_index && progress->state == RAFT_PIPELINE &&
+		progress->commit_sent >= raft->commit_index && !force)
 		return false;
 	if (raft->appends_count >= RAFT_UPDATE_APPENDS_MAX ||
 		raft->entries_used + FB_RAFT_ENTRIES_PER_MESSAGE_MAX > RAFT_UPDATE_ENTRIES_MAX)
@@ -119,7 +121,8 @@ replication_heartbeat(Raft *raft)
 		RaftMessage *message = raft_send(raft, RAFT_HEARTBEAT, progress->id);
 
 		message->early = true;
-		message->commit_index = progress->match_index < raft->commit_index ? progress->match_index : raft->commit_index;
+		message->commit_index =
+			progress->match_index < raft->commit_index ? progress->match_index : raft->commit_index;
 		message->nonce = progress->recovery_nonce;
 		message->index = progress->recovery_index;
 		message->recovered = recovery_is_complete(raft, progress);
@@ -127,9 +130,9 @@ replication_heartbeat(Raft *raft)
 }
 
 /*
- * "Upon election: send initial empty AppendEntries RPCs (heartbeat) to each server" (paper, figure 2), and: "by having
- * each leader commit a blank no-op entry into the log at the start of its term" (section 8) it learns what is
- * committed.
+ * "Upon election: send initial empty AppendEntries RPCs (heartbeat) to each server" (paper, figure
+ * 2), and: "by having each leader commit a blank no-op entry into the log at the start of its term"
+ * (section 8) it learns what is committed.
  */
 void
 replication_lead(Raft *raft)
@@ -148,9 +151,10 @@ replication_lead(Raft *raft)
 }
 
 /*
- * "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term == currentTerm:
- * set commitIndex = N": entries of earlier terms are committed only by one of this term above them (paper 5.4.2). The
- * leader itself counts with what is durable, and only while it is a voter. A node that recovers does not count.
+ * "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and
+ * log[N].term == currentTerm: set commitIndex = N": entries of earlier terms are committed only by
+ * one of this term above them (paper 5.4.2). The leader itself counts with what is durable, and
+ * only while it is a voter. A node that recovers does not count.
  */
 bool
 replication_advance_commit(Raft *raft)
@@ -176,8 +180,8 @@ replication_advance_commit(Raft *raft)
 }
 
 /*
- * "the leader steps down if an election timeout elapses without a successful round of heartbeats to a majority"
- * (thesis 6.2)
+ * "the leader steps down if an election timeout elapses without a successful round of heartbeats to
+ * a majority" (thesis 6.2)
  */
 static bool
 replication_quorum_is_silent(Raft *raft)
@@ -189,9 +193,11 @@ replication_quorum_is_silent(Raft *raft)
 	{
 		RaftProgress *progress = replication_progress(raft, configuration->voters[i]);
 
-		alive_ms[i] = configuration->voters[i] == raft->id ? raft->now_ms : progress_alive_ms(progress);
+		alive_ms[i] =
+			configuration->voters[i] == raft->id ? raft->now_ms : progress_alive_ms(progress);
 	}
-	return quorum_value(alive_ms, configuration->voters_count) + raft->election_timeout_ms <= raft->now_ms;
+	return quorum_value(alive_ms, configuration->voters_count) + raft->election_timeout_ms <=
+		   raft->now_ms;
 }
 
 void
@@ -200,8 +206,8 @@ replication_timeout(Raft *raft)
 	uint32_t nothing = 0;
 
 	/*
-	 * A host that was busy with its disk calls late; the answers are waiting in its queue. Once in a while it gets the
-	 * time to read them before silence is held against the followers.
+	 * A host that was busy with its disk calls late; the answers are waiting in its queue. Once in
+	 * a while it gets the time to read them before silence is held against the followers.
 	 */
 	if (raft->now_ms > raft->heartbeat_deadline_ms + raft->election_timeout_ms / 2 &&
 		raft->now_ms >= raft->quorum_grace_ms + 2 * raft->election_timeout_ms)
@@ -223,7 +229,10 @@ replication_timeout(Raft *raft)
 	}
 	if (raft->now_ms < raft->heartbeat_deadline_ms)
 		return;
-	/* a follower recovers with an entry that is younger than its recovery: without traffic, one of the leader's own */
+	/*
+	 * a follower recovers with an entry that is younger than its recovery: without traffic, one of
+	 * the leader's own
+	 */
 	if (recovery_wants_entry(raft) && raft->transfer_to == 0 && trail_room(&raft->trail) > 0)
 	{
 		raft_append_own(raft, &nothing, 1, RAFT_FROM_CORE, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY);
@@ -236,8 +245,8 @@ replication_timeout(Raft *raft)
 }
 
 /*
- * Who takes over: the most advanced follower, and of those that were heard within the last heartbeats before others: a
- * follower that has stopped keeps the match index it had.
+ * Who takes over: the most advanced follower, and of those that were heard within the last
+ * heartbeats before others: a follower that has stopped keeps the match index it had.
  */
 uint64_t
 replication_successor(const Raft *raft)
@@ -248,11 +257,13 @@ replication_successor(const Raft *raft)
 	for (uint32_t i = 0; i < raft->progress_count; i++)
 	{
 		const RaftProgress *progress = &raft->progress[i];
-		bool heard = progress->heard_ms != 0 && raft->now_ms <= progress->heard_ms + 3 * raft->heartbeat_ms;
+		bool heard =
+			progress->heard_ms != 0 && raft->now_ms <= progress->heard_ms + 3 * raft->heartbeat_ms;
 
 		if (progress->recovery_nonce != 0)
 			continue;
-		if (best == NULL || heard > best_heard || (heard == best_heard && progress->match_index > best->match_index))
+		if (best == NULL || heard > best_heard ||
+			(heard == best_heard && progress->match_index > best->match_index))
 		{
 			best = progress;
 			best_heard = heard;
@@ -268,21 +279,27 @@ replication_hand_over(Raft *raft)
 	TRACE(raft, "%" PRIu64 " has been sent everything: timeout_now", raft->transfer_to);
 }
 
-/* "the prior leader sends a TimeoutNow request to the target server" once its log is complete (thesis 3.10) */
+/*
+ * "the prior leader sends a TimeoutNow request to the target server" once its log is complete
+ * (thesis 3.10)
+ */
 void
 replication_transfer_if_ready(Raft *raft)
 {
-	RaftProgress *progress = raft->transfer_to != 0 ? replication_progress(raft, raft->transfer_to) : NULL;
+	RaftProgress *progress =
+		raft->transfer_to != 0 ? replication_progress(raft, raft->transfer_to) : NULL;
 
-	if (progress == NULL || progress->recovery_nonce != 0 || progress->match_index < trail_last_index(&raft->trail))
+	if (progress == NULL || progress->recovery_nonce != 0 ||
+		progress->match_index < trail_last_index(&raft->trail))
 		return;
 	raft_send(raft, RAFT_TIMEOUT_NOW, raft->transfer_to)->early = true;
 	TRACE(raft, "%" PRIu64 " has everything: timeout_now", raft->transfer_to);
 }
 
 /*
- * A leader that is no longer a voter "manages a cluster that does not include itself" until the entry that says so is
- * committed, and steps down then (thesis 4.2.2). Naming a successor spares the others the election timeout.
+ * A leader that is no longer a voter "manages a cluster that does not include itself" until the
+ * entry that says so is committed, and steps down then (thesis 4.2.2). Naming a successor spares
+ * the others the election timeout.
  */
 static bool
 replication_leave_if_removed(Raft *raft)
@@ -306,14 +323,15 @@ replication_refused(Raft *raft, RaftProgress *progress, const RaftMessage *messa
 	if (progress->state == RAFT_CATCH_UP || message->index <= progress->match_index ||
 		(progress->state == RAFT_PROBE && message->index != progress->next_index - 1))
 	{
-		TRACE(raft, "ignore refusal of %" PRIu64 " at %" PRIu64 ": old", progress->id, message->index);
+		TRACE(raft, "ignore refusal of %" PRIu64 " at %" PRIu64 ": old", progress->id,
+			  message->index);
 		return;
 	}
 
 	/*
-	 * The follower says: its log up to hint_index has terms up to log_term. Entries of later terms in ours cannot be
-	 * in its log, so they are skipped at once: one round trip per term that differs, not per entry (paper 5.3, last
-	 * paragraphs).
+	 * The follower says: its log up to hint_index has terms up to log_term. Entries of later terms
+	 * in ours cannot be in its log, so they are skipped at once: one round trip per term that
+	 * differs, not per entry (paper 5.3, last paragraphs).
 	 */
 	next = trail_last_with_term_up_to(&raft->trail, message->hint_index, message->log_term) + 1;
 	if (message->hint_index < raft->trail.base_index)
@@ -321,14 +339,15 @@ replication_refused(Raft *raft, RaftProgress *progress, const RaftMessage *messa
 	if (next > message->index)
 		next = message->index;
 	progress_to_probe(progress, next > 0 ? next : 1);
-	TRACE(raft, "%" PRIu64 " refuses at %" PRIu64 ": try from %" PRIu64, progress->id, message->index,
-		  progress->next_index);
+	TRACE(raft, "%" PRIu64 " refuses at %" PRIu64 ": try from %" PRIu64, progress->id,
+		  message->index, progress->next_index);
 	replication_send(raft, progress, false);
 }
 
 /*
- * A follower that cannot take this leader's entries at all. It stays a follower that answers, so silence does not end this leadership; and were a
- * quorum of that kind, nothing would ever be committed. Then the log here is the one that differs. A minority proves nothing.
+ * A follower that cannot take this leader's entries at all. It stays a follower that answers, so
+ * silence does not end this leadership; and were a quorum of that kind, nothing would ever be
+ * committed. Then the log here is the one that differs. A minority proves nothing.
  */
 static void
 replication_contradicted(Raft *raft, RaftProgress *progress, const RaftMessage *message)
@@ -336,9 +355,10 @@ replication_contradicted(Raft *raft, RaftProgress *progress, const RaftMessage *
 	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
 	uint32_t willing = 0;
 
-	raft->update->evidence =
-		(RaftEvidence){RAFT_EVIDENCE_REFUSED_BY_FOLLOWER, progress->id, message->term, message->index};
-	TRACE(raft, "%" PRIu64 " says that entry %" PRIu64 " contradicts what it has", progress->id, message->index);
+	raft->update->evidence = (RaftEvidence) {RAFT_EVIDENCE_REFUSED_BY_FOLLOWER, progress->id,
+											 message->term, message->index};
+	TRACE(raft, "%" PRIu64 " says that entry %" PRIu64 " contradicts what it has", progress->id,
+		  message->index);
 	/* its cause may be gone some day, but hardly before the next heartbeat */
 	progress_to_probe(progress, progress->match_index + 1);
 	progress->probe_sent = true;
@@ -359,7 +379,8 @@ replication_contradicted(Raft *raft, RaftProgress *progress, const RaftMessage *
 void
 replication_receive_append_response(Raft *raft, const RaftMessage *message)
 {
-	RaftProgress *progress = raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
+	RaftProgress *progress =
+		raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
 	bool advanced = false;
 
 	if (progress == NULL || !recovery_note_follower(raft, progress, message))
@@ -388,8 +409,8 @@ replication_receive_append_response(Raft *raft, const RaftMessage *message)
 		progress_free_up_to(progress, message->index);
 	else if (progress->match_index >= raft->trail.base_index)
 	{
-		TRACE(raft, "%" PRIu64 " has %" PRIu64 ": %s to pipeline", progress->id, progress->match_index,
-			  raft_progress_state_name(progress->state));
+		TRACE(raft, "%" PRIu64 " has %" PRIu64 ": %s to pipeline", progress->id,
+			  progress->match_index, raft_progress_state_name(progress->state));
 		progress_to_pipeline(progress);
 	}
 	if (advanced && replication_advance_commit(raft))
@@ -407,7 +428,8 @@ replication_receive_append_response(Raft *raft, const RaftMessage *message)
 void
 replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 {
-	RaftProgress *progress = raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
+	RaftProgress *progress =
+		raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
 	bool quiet;
 
 	if (progress == NULL || !recovery_note_follower(raft, progress, message))
@@ -424,8 +446,8 @@ replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 	else if (progress->match_index < trail_last_index(&raft->trail) && quiet)
 	{
 		/*
-		 * nothing was sent for a while, yet answers are missing: make room for one more, whose answer tells what is
-		 * lost
+		 * nothing was sent for a while, yet answers are missing: make room for one more, whose
+		 * answer tells what is lost
 		 */
 		if (progress->in_flight_count >= raft->in_flight_max)
 			progress_free_first(progress);
@@ -438,9 +460,10 @@ replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 /* ---- the follower's side ---- */
 
 /*
- * Does this log have the entry before the message's first? A log that started again behind fetched blocks gives the entry
- * at its start a term that is too low (catch_up.c). What is committed here is in every leader's log, so at the commit
- * index a term of such a log is not compared: mine, if that is where my log starts, or else the leader's, which is lower.
+ * Does this log have the entry before the message's first? A log that started again behind fetched
+ * blocks gives the entry at its start a term that is too low (catch_up.c). What is committed here
+ * is in every leader's log, so at the commit index a term of such a log is not compared: mine, if
+ * that is where my log starts, or else the leader's, which is lower.
  */
 static bool
 replication_follows(const Raft *raft, const RaftMessage *message)
@@ -448,27 +471,34 @@ replication_follows(const Raft *raft, const RaftMessage *message)
 	if (trail_matches(&raft->trail, message->index, message->log_term))
 		return true;
 	return message->index == raft->commit_index &&
-		   (message->index == raft->trail.base_index || message->log_term < trail_term(&raft->trail, message->index));
+		   (message->index == raft->trail.base_index ||
+			message->log_term < trail_term(&raft->trail, message->index));
 }
 
-/* the first position in the message that this log does not have yet: beyond the end, or with another term */
+/*
+ * the first position in the message that this log does not have yet: beyond the end, or with
+ * another term
+ */
 static uint32_t
 replication_first_new(const Raft *raft, const RaftMessage *message)
 {
 	uint32_t position = 0;
 
-	while (position < message->entries_count &&
-		   trail_matches(&raft->trail, message->index + position + 1, message->entries[position].term))
+	while (
+		position < message->entries_count &&
+		trail_matches(&raft->trail, message->index + position + 1, message->entries[position].term))
 		position++;
 	return position;
 }
 
 /*
- * How many of the new entries are stored. Leaders keep few entries uncommitted at a time, and whatever they say, what
- * they have not said is committed must not fill this node's disk: the rest waits until the leader commits.
+ * How many of the new entries are stored. Leaders keep few entries uncommitted at a time, and
+ * whatever they say, what they have not said is committed must not fill this node's disk: the rest
+ * waits until the leader commits.
  */
 static uint32_t
-replication_fitting(const Raft *raft, const RaftMessage *message, uint32_t first, uint64_t truncate_from)
+replication_fitting(const Raft *raft, const RaftMessage *message, uint32_t first,
+					uint64_t truncate_from)
 {
 	size_t room = trail_room(&raft->trail);
 	uint32_t count = message->entries_count - first;
@@ -494,7 +524,8 @@ replication_fitting(const Raft *raft, const RaftMessage *message, uint32_t first
 			uncommitted_count++;
 			uncommitted_bytes += message->entries[first + fitting].payload.size;
 		}
-		if (uncommitted_count > FB_RAFT_UNCOMMITTED_ENTRIES_MAX || uncommitted_bytes > FB_RAFT_UNCOMMITTED_BYTES_MAX)
+		if (uncommitted_count > FB_RAFT_UNCOMMITTED_ENTRIES_MAX ||
+			uncommitted_bytes > FB_RAFT_UNCOMMITTED_BYTES_MAX)
 			break;
 	}
 	return fitting;
@@ -515,16 +546,19 @@ replication_check_append(Raft *raft, const RaftMessage *message, FbError *error)
 	uint32_t first;
 
 	if (message->entries_count > FB_RAFT_ENTRIES_PER_MESSAGE_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft append with %" PRIu32 " entries", message->entries_count);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft append with %" PRIu32 " entries",
+					   message->entries_count);
 	for (uint32_t i = 0; i < message->entries_count; i++)
 	{
 		const RaftEntry *entry = &message->entries[i];
 		RaftConfiguration configuration;
 
 		if (entry->term < term || entry->term == 0 || entry->term > message->term)
-			return fb_fail(error, FB_MALFORMED_MESSAGE, "terms fall in a Raft append of node %" PRIu64, message->from);
+			return fb_fail(error, FB_MALFORMED_MESSAGE,
+						   "terms fall in a Raft append of node %" PRIu64, message->from);
 		if (entry->payload.size > FB_MESSAGE_BYTES_MAX)
-			return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft entry of %zu bytes", entry->payload.size);
+			return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft entry of %zu bytes",
+						   entry->payload.size);
 		if (entry->kind == RAFT_ENTRY_CONFIGURATION)
 		{
 			FB_TRY(membership_decode_one(entry->payload, &configuration, error));
@@ -535,16 +569,22 @@ replication_check_append(Raft *raft, const RaftMessage *message, FbError *error)
 	if (replication_is_old(raft, message) || !replication_follows(raft, message))
 		return FB_OK;
 	first = replication_first_new(raft, message);
-	if (first == 0 && message->entries_count > 0 && message->entries[0].term < trail_term(&raft->trail, message->index))
-		return raft_evidence(raft, RAFT_EVIDENCE_COMMITTED, message->from, message->term, message->index, error,
-							 "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64,
+	if (first == 0 && message->entries_count > 0 &&
+		message->entries[0].term < trail_term(&raft->trail, message->index))
+		return raft_evidence(raft, RAFT_EVIDENCE_COMMITTED, message->from, message->term,
+							 message->index, error,
+							 "leader %" PRIu64 " of term %" PRIu64
+							 " contradicts the committed entry %" PRIu64,
 							 message->from, message->term, message->index);
 	conflict = message->index + first + 1;
 	if (first == message->entries_count || conflict > trail_last_index(&raft->trail))
 		conflict = 0;
-	if (conflict > 0 && (conflict <= raft->commit_index || !membership_can_truncate(raft, conflict)))
-		return raft_evidence(raft, RAFT_EVIDENCE_COMMITTED, message->from, message->term, conflict, error,
-							 "leader %" PRIu64 " of term %" PRIu64 " contradicts the committed entry %" PRIu64,
+	if (conflict > 0 &&
+		(conflict <= raft->commit_index || !membership_can_truncate(raft, conflict)))
+		return raft_evidence(raft, RAFT_EVIDENCE_COMMITTED, message->from, message->term, conflict,
+							 error,
+							 "leader %" PRIu64 " of term %" PRIu64
+							 " contradicts the committed entry %" PRIu64,
 							 message->from, message->term, conflict);
 	return trail_reserve(&raft->trail, replication_fitting(raft, message, first, conflict), error);
 }
@@ -558,16 +598,16 @@ replication_store(Raft *raft, const RaftMessage *message, uint32_t first)
 	uint32_t count;
 
 	/*
-	 * "If an existing entry conflicts with a new one (same index but different terms), delete the existing entry and
-	 * all that follow it"
+	 * "If an existing entry conflicts with a new one (same index but different terms), delete the
+	 * existing entry and all that follow it"
 	 */
 	if (first_index <= trail_last_index(&raft->trail))
 		truncate_from = first_index;
 	count = replication_fitting(raft, message, first, truncate_from);
 	if (truncate_from > 0)
 	{
-		TRACE(raft, "truncate from %" PRIu64 ": term %" PRIu64 " there, %" PRIu64 " here", truncate_from,
-			  message->entries[first].term, trail_term(&raft->trail, truncate_from));
+		TRACE(raft, "truncate from %" PRIu64 ": term %" PRIu64 " there, %" PRIu64 " here",
+			  truncate_from, message->entries[first].term, trail_term(&raft->trail, truncate_from));
 		trail_truncate(&raft->trail, truncate_from);
 		membership_truncate(raft, truncate_from);
 		update->truncate_from_index = truncate_from;
@@ -613,14 +653,20 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 	}
 	if (!replication_follows(raft, message))
 	{
-		/* "reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm" */
+		/*
+		 * "reply false if log doesn't contain an entry at prevLogIndex whose term matches
+		 * prevLogTerm"
+		 */
 		answer->rejected = true;
 		answer->index = message->index;
-		answer->hint_index = trail_last_with_term_up_to(&raft->trail, message->index, message->log_term);
+		answer->hint_index =
+			trail_last_with_term_up_to(&raft->trail, message->index, message->log_term);
 		answer->log_term = trail_term(&raft->trail, answer->hint_index);
-		TRACE(raft, "refuse append at %" PRIu64 "/%" PRIu64 ": term %" PRIu64 " here, hint %" PRIu64 "/%" PRIu64,
-			  message->index, message->log_term, trail_term(&raft->trail, message->index), answer->hint_index,
-			  answer->log_term);
+		TRACE(raft,
+			  "refuse append at %" PRIu64 "/%" PRIu64 ": term %" PRIu64 " here, hint %" PRIu64
+			  "/%" PRIu64,
+			  message->index, message->log_term, trail_term(&raft->trail, message->index),
+			  answer->hint_index, answer->log_term);
 		return;
 	}
 	first = replication_first_new(raft, message);
@@ -631,8 +677,11 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 		equal_up_to = trail_last_index(&raft->trail); /* no room for all of them */
 
 	raft->refuted = false;
-	/* "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)" */
-	raft_set_commit(raft, message->commit_index < equal_up_to ? message->commit_index : equal_up_to);
+	/*
+	 * "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)"
+	 */
+	raft_set_commit(raft,
+					message->commit_index < equal_up_to ? message->commit_index : equal_up_to);
 	answer->index = equal_up_to;
 }
 

@@ -1,6 +1,7 @@
 /*
- * trail.c: the log without payloads: term and size of each entry after the base. The live entries are a window of one
- * array; forgetting the oldest moves the window's start, and the array is packed or doubled when its end is reached.
+ * trail.c: the log without payloads: term and size of each entry after the base. The live entries
+ * are a window of one array; forgetting the oldest moves the window's start, and the array is
+ * packed or doubled when its end is reached.
  */
 #include "core/raft/raft_internal.h"
 
@@ -22,7 +23,8 @@ trail_last_index(const RaftTrail *trail)
 uint64_t
 trail_last_term(const RaftTrail *trail)
 {
-	return trail->count > 0 ? trail->entries[trail->first + trail->count - 1].term : trail->base_term;
+	return trail->count > 0 ? trail->entries[trail->first + trail->count - 1].term
+							: trail->base_term;
 }
 
 uint64_t
@@ -77,10 +79,14 @@ trail_reserve(RaftTrail *trail, size_t count, FbError *error)
 	FB_ASSERT(count <= trail_room(trail));
 	if (trail->first + needed <= trail->capacity)
 		return FB_OK;
-	/* half of the array is free at the front: moving costs no more than the entries that were forgotten */
+	/*
+	 * half of the array is free at the front: moving costs no more than the entries that were
+	 * forgotten
+	 */
 	if (needed <= trail->capacity && trail->first >= trail->capacity / 2)
 	{
-		memmove(trail->entries, trail->entries + trail->first, trail->count * sizeof(RaftTrailEntry));
+		memmove(trail->entries, trail->entries + trail->first,
+				trail->count * sizeof(RaftTrailEntry));
 		trail->first = 0;
 		return FB_OK;
 	}

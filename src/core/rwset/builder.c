@@ -1,6 +1,7 @@
 /*
- * builder: collects what a simulation reads and writes. Every (kind, space, key) has one entry, found through a
- * hash table; a space is a namespace or one collection of it. Putting it into order is result.c's.
+ * builder: collects what a simulation reads and writes. Every (kind, space, key) has one entry,
+ * found through a hash table; a space is a namespace or one collection of it. Putting it into order
+ * is result.c's.
  */
 #include "core/rwset/builder_internal.h"
 
@@ -44,17 +45,20 @@ check_name(FbBytes name, const char *what, FbError *error)
 static bool
 space_is(const Space *space, FbBytes namespace_name, const FbBytes *collection)
 {
-	return space->is_collection == (collection != NULL) && fb_bytes_equal(space->namespace_name, namespace_name) &&
-		(collection == NULL || fb_bytes_equal(space->collection, *collection));
+	return space->is_collection == (collection != NULL) &&
+		   fb_bytes_equal(space->namespace_name, namespace_name) &&
+		   (collection == NULL || fb_bytes_equal(space->collection, *collection));
 }
 
 /* collection NULL: the public space of the namespace */
 static FbStatus
-find_space(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection, uint32_t *space_index, FbError *error)
+find_space(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection,
+		   uint32_t *space_index, FbError *error)
 {
-	Space	   *space;
+	Space *space;
 
-	if (builder->spaces_count > 0 && space_is(&builder->spaces[builder->last_space], namespace_name, collection))
+	if (builder->spaces_count > 0 &&
+		space_is(&builder->spaces[builder->last_space], namespace_name, collection))
 	{
 		*space_index = builder->last_space;
 		return FB_OK;
@@ -71,12 +75,13 @@ find_space(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collect
 	if (collection != NULL)
 		FB_TRY(check_name(*collection, "collection name", error));
 	if (builder->spaces_count >= FB_NAMESPACES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "transaction touches more than %d namespaces and collections",
+		return fb_fail(error, FB_LIMIT_EXCEEDED,
+					   "transaction touches more than %d namespaces and collections",
 					   FB_NAMESPACES_MAX);
 	if (builder->spaces_count == builder->spaces_capacity)
 	{
-		uint32_t	capacity = builder->spaces_capacity == 0 ? 8 : builder->spaces_capacity * 2;
-		Space	   *bigger = fb_allocate_array(builder->allocator, capacity, sizeof(Space));
+		uint32_t capacity = builder->spaces_capacity == 0 ? 8 : builder->spaces_capacity * 2;
+		Space *bigger = fb_allocate_array(builder->allocator, capacity, sizeof(Space));
 
 		if (bigger == NULL)
 			return fb_out_of_memory(error);
@@ -100,11 +105,14 @@ find_space(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collect
 
 /* ---- entries ---- */
 
-/* FNV-1a: the keys are the chaincode's own, and its running time is limited, so no protection against collisions */
+/*
+ * FNV-1a: the keys are the chaincode's own, and its running time is limited, so no protection
+ * against collisions
+ */
 static uint64_t
 hash_of(EntryKind kind, uint32_t space_index, FbBytes key)
 {
-	uint64_t	hash = UINT64_C(14695981039346656037) ^ ((uint64_t) space_index << 2 | kind);
+	uint64_t hash = UINT64_C(14695981039346656037) ^ ((uint64_t) space_index << 2 | kind);
 
 	hash *= UINT64_C(1099511628211);
 	for (size_t i = 0; i < key.size; i++)
@@ -113,12 +121,14 @@ hash_of(EntryKind kind, uint32_t space_index, FbBytes key)
 }
 
 static Entry **
-find_slot(Entry **table, size_t table_size, uint64_t hash, EntryKind kind, uint32_t space_index, FbBytes key)
+find_slot(Entry **table, size_t table_size, uint64_t hash, EntryKind kind, uint32_t space_index,
+		  FbBytes key)
 {
-	size_t		i = hash & (table_size - 1);
+	size_t i = hash & (table_size - 1);
 
-	while (table[i] != NULL && !(table[i]->hash == hash && table[i]->kind == kind && table[i]->space_index == space_index &&
-								 fb_bytes_equal(table[i]->key, key)))
+	while (table[i] != NULL &&
+		   !(table[i]->hash == hash && table[i]->kind == kind &&
+			 table[i]->space_index == space_index && fb_bytes_equal(table[i]->key, key)))
 		i = (i + 1) & (table_size - 1);
 	return &table[i];
 }
@@ -126,17 +136,18 @@ find_slot(Entry **table, size_t table_size, uint64_t hash, EntryKind kind, uint3
 static FbStatus
 grow_table(RwSetBuilder *builder, FbError *error)
 {
-	size_t		size = builder->table_size * 2;
-	Entry	  **table = fb_allocate_array(builder->allocator, size, sizeof(Entry *));
+	size_t size = builder->table_size * 2;
+	Entry **table = fb_allocate_array(builder->allocator, size, sizeof(Entry *));
 
 	if (table == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < builder->table_size; i++)
 	{
-		Entry	   *entry = builder->table[i];
+		Entry *entry = builder->table[i];
 
 		if (entry != NULL)
-			*find_slot(table, size, entry->hash, entry->kind, entry->space_index, entry->key) = entry;
+			*find_slot(table, size, entry->hash, entry->kind, entry->space_index, entry->key) =
+				entry;
 	}
 	fb_release(builder->allocator, builder->table);
 	builder->table = table;
@@ -147,35 +158,42 @@ grow_table(RwSetBuilder *builder, FbError *error)
 static FbStatus
 check_room(const RwSetBuilder *builder, FbError *error)
 {
-	if (builder->entries_count + builder->results_count + builder->ranges_count >= FB_RWSET_ENTRIES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "transaction reads and writes more than %d keys", FB_RWSET_ENTRIES_MAX);
+	if (builder->entries_count + builder->results_count + builder->ranges_count >=
+		FB_RWSET_ENTRIES_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "transaction reads and writes more than %d keys",
+					   FB_RWSET_ENTRIES_MAX);
 	return FB_OK;
 }
 
-/* what cannot become a transaction must not be collected first: a chaincode could fill all memory with it */
+/*
+ * what cannot become a transaction must not be collected first: a chaincode could fill all memory
+ * with it
+ */
 static FbStatus
 count_bytes(RwSetBuilder *builder, size_t added, size_t replaced, FbError *error)
 {
 	builder->bytes += added;
 	builder->bytes -= replaced;
 	if (builder->bytes > FB_MESSAGE_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "transaction reads and writes more than %d bytes", FB_MESSAGE_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "transaction reads and writes more than %d bytes",
+					   FB_MESSAGE_BYTES_MAX);
 	return FB_OK;
 }
 
 /* the entry of a key, new or known */
 static FbStatus
-find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name, const FbBytes *collection, FbBytes key,
-		   Entry **entry, FbError *error)
+find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name, const FbBytes *collection,
+		   FbBytes key, Entry **entry, FbError *error)
 {
-	uint32_t	space_index;
-	uint64_t	hash;
-	Entry	  **slot;
-	Entry	   *made;
+	uint32_t space_index;
+	uint64_t hash;
+	Entry **slot;
+	Entry *made;
 
 	FB_ASSERT(!builder->finished);
 	if (key.size > FB_STATE_KEY_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "key has %zu bytes, more than %d", key.size, FB_STATE_KEY_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "key has %zu bytes, more than %d", key.size,
+					   FB_STATE_KEY_BYTES_MAX);
 	FB_TRY(find_space(builder, namespace_name, collection, &space_index, error));
 	hash = hash_of(kind, space_index, key);
 	slot = find_slot(builder->table, builder->table_size, hash, kind, space_index, key);
@@ -207,10 +225,10 @@ find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name, const 
 }
 
 static FbStatus
-add_read(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection, FbBytes key, RwSetVersion version,
-		 FbError *error)
+add_read(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection, FbBytes key,
+		 RwSetVersion version, FbError *error)
 {
-	Entry	   *entry;
+	Entry *entry;
 
 	FB_TRY(find_entry(builder, ENTRY_READ, namespace_name, collection, key, &entry, error));
 	entry->version = version;
@@ -218,14 +236,15 @@ add_read(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collectio
 }
 
 static FbStatus
-add_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection, FbBytes key, FbBytes value, bool is_purge,
-		  FbError *error)
+add_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection, FbBytes key,
+		  FbBytes value, bool is_purge, FbError *error)
 {
-	Entry	   *entry;
-	FbBytes		copy;
+	Entry *entry;
+	FbBytes copy;
 
 	if (value.size > FB_MESSAGE_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "value has %zu bytes, more than %d", value.size, FB_MESSAGE_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "value has %zu bytes, more than %d", value.size,
+					   FB_MESSAGE_BYTES_MAX);
 	FB_TRY(find_entry(builder, ENTRY_WRITE, namespace_name, collection, key, &entry, error));
 	FB_TRY(count_bytes(builder, value.size, entry->value.size, error));
 	FB_TRY(fb_bytes_copy(builder->allocator, value, &copy, error));
@@ -240,13 +259,14 @@ add_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collecti
 static int
 compare_metadata_entries(const void *a, const void *b)
 {
-	return fb_bytes_compare(((const RwSetMetadataEntry *) a)->name, ((const RwSetMetadataEntry *) b)->name);
+	return fb_bytes_compare(((const RwSetMetadataEntry *) a)->name,
+							((const RwSetMetadataEntry *) b)->name);
 }
 
 static size_t
 metadata_bytes(const RwSetMetadataEntry *entries, size_t entries_count)
 {
-	size_t		bytes = 0;
+	size_t bytes = 0;
 
 	for (size_t i = 0; i < entries_count; i++)
 		bytes += sizeof(RwSetMetadataEntry) + entries[i].name.size + entries[i].value.size;
@@ -265,22 +285,25 @@ release_metadata(FbAllocator *allocator, RwSetMetadataEntry *entries, size_t ent
 }
 
 static FbStatus
-add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection, FbBytes key,
-				   const RwSetMetadataEntry *entries, size_t entries_count, FbError *error)
+add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collection,
+				   FbBytes key, const RwSetMetadataEntry *entries, size_t entries_count,
+				   FbError *error)
 {
-	size_t		bytes = metadata_bytes(entries, entries_count);
+	size_t bytes = metadata_bytes(entries, entries_count);
 	RwSetMetadataEntry *copies;
-	Entry	   *entry;
+	Entry *entry;
 
 	if (bytes > FB_MESSAGE_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "metadata of a key have more than %d bytes", FB_MESSAGE_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "metadata of a key have more than %d bytes",
+					   FB_MESSAGE_BYTES_MAX);
 	copies = fb_allocate_array(builder->allocator, entries_count, sizeof(RwSetMetadataEntry));
 	if (copies == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < entries_count; i++)
 	{
 		if (!fb_utf8_valid(entries[i].name))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "name of a metadata entry is not valid UTF-8");
+			return fb_fail(error, FB_INVALID_ARGUMENT,
+						   "name of a metadata entry is not valid UTF-8");
 		FB_TRY(fb_bytes_copy(builder->allocator, entries[i].name, &copies[i].name, error));
 		FB_TRY(fb_bytes_copy(builder->allocator, entries[i].value, &copies[i].value, error));
 	}
@@ -292,7 +315,8 @@ add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes 
 			return fb_fail(error, FB_INVALID_ARGUMENT, "a metadata entry is given twice");
 	}
 	FB_TRY(find_entry(builder, ENTRY_METADATA, namespace_name, collection, key, &entry, error));
-	FB_TRY(count_bytes(builder, bytes, metadata_bytes(entry->entries, entry->entries_count), error));
+	FB_TRY(
+		count_bytes(builder, bytes, metadata_bytes(entry->entries, entry->entries_count), error));
 	release_metadata(builder->allocator, entry->entries, entry->entries_count);
 	entry->entries = copies;
 	entry->entries_count = entries_count;
@@ -301,13 +325,15 @@ add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes 
 }
 
 FbStatus
-rwset_builder_add_read(RwSetBuilder *builder, FbBytes namespace_name, FbBytes key, RwSetVersion version, FbError *error)
+rwset_builder_add_read(RwSetBuilder *builder, FbBytes namespace_name, FbBytes key,
+					   RwSetVersion version, FbError *error)
 {
 	return add_read(builder, namespace_name, NULL, key, version, error);
 }
 
 FbStatus
-rwset_builder_add_write(RwSetBuilder *builder, FbBytes namespace_name, FbBytes key, FbBytes value, FbError *error)
+rwset_builder_add_write(RwSetBuilder *builder, FbBytes namespace_name, FbBytes key, FbBytes value,
+						FbError *error)
 {
 	return add_write(builder, namespace_name, NULL, key, value, false, error);
 }
@@ -320,50 +346,55 @@ rwset_builder_add_delete(RwSetBuilder *builder, FbBytes namespace_name, FbBytes 
 
 FbStatus
 rwset_builder_add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, FbBytes key,
-								 const RwSetMetadataEntry *entries, size_t entries_count, FbError *error)
+								 const RwSetMetadataEntry *entries, size_t entries_count,
+								 FbError *error)
 {
 	return add_metadata_write(builder, namespace_name, NULL, key, entries, entries_count, error);
 }
 
 FbStatus
-rwset_builder_add_hashed_read(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection, FbBytes key,
-							  RwSetVersion version, FbError *error)
+rwset_builder_add_hashed_read(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection,
+							  FbBytes key, RwSetVersion version, FbError *error)
 {
 	return add_read(builder, namespace_name, &collection, key, version, error);
 }
 
 FbStatus
-rwset_builder_add_private_write(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes value,
-								FbError *error)
+rwset_builder_add_private_write(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection,
+								FbBytes key, FbBytes value, FbError *error)
 {
 	return add_write(builder, namespace_name, &collection, key, value, false, error);
 }
 
 FbStatus
-rwset_builder_add_private_delete(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection, FbBytes key,
-								 FbError *error)
+rwset_builder_add_private_delete(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection,
+								 FbBytes key, FbError *error)
 {
 	return add_write(builder, namespace_name, &collection, key, FB_BYTES_EMPTY, false, error);
 }
 
 FbStatus
-rwset_builder_add_private_purge(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection, FbBytes key, FbError *error)
+rwset_builder_add_private_purge(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection,
+								FbBytes key, FbError *error)
 {
 	return add_write(builder, namespace_name, &collection, key, FB_BYTES_EMPTY, true, error);
 }
 
 FbStatus
-rwset_builder_add_private_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, FbBytes collection, FbBytes key,
-										 const RwSetMetadataEntry *entries, size_t entries_count, FbError *error)
+rwset_builder_add_private_metadata_write(RwSetBuilder *builder, FbBytes namespace_name,
+										 FbBytes collection, FbBytes key,
+										 const RwSetMetadataEntry *entries, size_t entries_count,
+										 FbError *error)
 {
-	return add_metadata_write(builder, namespace_name, &collection, key, entries, entries_count, error);
+	return add_metadata_write(builder, namespace_name, &collection, key, entries, entries_count,
+							  error);
 }
 
 /* ---- ranges ---- */
 
 FbStatus
-rwset_builder_open_range(RwSetBuilder *builder, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
-						 RwSetRangeBuilder **range, FbError *error)
+rwset_builder_open_range(RwSetBuilder *builder, FbBytes namespace_name, FbBytes start_key,
+						 FbBytes end_key, RwSetRangeBuilder **range, FbError *error)
 {
 	RwSetRangeBuilder *made;
 

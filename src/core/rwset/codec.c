@@ -1,9 +1,10 @@
 /*
  * codec: read-write sets from bytes (WIRE 2.7, 2.9); back to bytes: pack.c.
  *
- * The encoding is layered: a TxReadWriteSet carries, per namespace, the packed bytes of a KVRWSet, and per
- * collection the packed bytes of a HashedRWSet. Each layer passes the gate on its own. Order and repetitions are
- * taken over as they are, so that packing what was parsed gives the bytes that Fabric's encoder wrote.
+ * The encoding is layered: a TxReadWriteSet carries, per namespace, the packed bytes of a KVRWSet,
+ * and per collection the packed bytes of a HashedRWSet. Each layer passes the gate on its own.
+ * Order and repetitions are taken over as they are, so that packing what was parsed gives the bytes
+ * that Fabric's encoder wrote.
  */
 #include "core/rwset/rwset_internal.h"
 
@@ -24,7 +25,7 @@ rwset_write_deletes(const RwSetWrite *write)
 bool
 rwset_hashed_write_deletes(const RwSetWrite *write)
 {
-	uint8_t		hash_of_nothing[CRYPTO_SHA256_BYTES];
+	uint8_t hash_of_nothing[CRYPTO_SHA256_BYTES];
 
 	if (rwset_write_deletes(write))
 		return true;
@@ -39,14 +40,16 @@ rwset_namespace_writes(const RwSetNamespace *ns)
 		return true;
 	for (size_t i = 0; i < ns->collections_count; i++)
 	{
-		if (ns->collections[i].hashed_writes_count > 0 || ns->collections[i].metadata_writes_count > 0)
+		if (ns->collections[i].hashed_writes_count > 0 ||
+			ns->collections[i].metadata_writes_count > 0)
 			return true;
 	}
 	return false;
 }
 
 static size_t
-longest_key(const RwSetWrite *writes, size_t writes_count, const RwSetMetadataWrite *metadata, size_t metadata_count, size_t longest)
+longest_key(const RwSetWrite *writes, size_t writes_count, const RwSetMetadataWrite *metadata,
+			size_t metadata_count, size_t longest)
 {
 	for (size_t i = 0; i < writes_count; i++)
 		if (writes[i].key.size > longest)
@@ -60,15 +63,18 @@ longest_key(const RwSetWrite *writes, size_t writes_count, const RwSetMetadataWr
 size_t
 rwset_longest_written_key(const RwSet *rwset)
 {
-	size_t		longest = 0;
+	size_t longest = 0;
 
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 	{
 		const RwSetNamespace *ns = &rwset->namespaces[n];
 
-		longest = longest_key(ns->writes, ns->writes_count, ns->metadata_writes, ns->metadata_writes_count, longest);
+		longest = longest_key(ns->writes, ns->writes_count, ns->metadata_writes,
+							  ns->metadata_writes_count, longest);
 		for (size_t c = 0; c < ns->collections_count; c++)
-			longest = longest_key(ns->collections[c].hashed_writes, ns->collections[c].hashed_writes_count, ns->collections[c].metadata_writes,
+			longest = longest_key(ns->collections[c].hashed_writes,
+								  ns->collections[c].hashed_writes_count,
+								  ns->collections[c].metadata_writes,
 								  ns->collections[c].metadata_writes_count, longest);
 	}
 	return longest;
@@ -91,8 +97,8 @@ version_of(const Kvrwset__Version *message)
 }
 
 static FbStatus
-parse_entries(FbAllocator *allocator, Kvrwset__KVMetadataEntry **messages, size_t count, RwSetMetadataEntry **entries,
-			  size_t *entries_count, FbError *error)
+parse_entries(FbAllocator *allocator, Kvrwset__KVMetadataEntry **messages, size_t count,
+			  RwSetMetadataEntry **entries, size_t *entries_count, FbError *error)
 {
 	NEW_ARRAY(*entries, count, allocator, error);
 	for (size_t i = 0; i < count; i++)
@@ -105,8 +111,8 @@ parse_entries(FbAllocator *allocator, Kvrwset__KVMetadataEntry **messages, size_
 }
 
 static FbStatus
-parse_reads(FbAllocator *allocator, Kvrwset__KVRead **messages, size_t count, RwSetRead **reads, size_t *reads_count,
-			FbError *error)
+parse_reads(FbAllocator *allocator, Kvrwset__KVRead **messages, size_t count, RwSetRead **reads,
+			size_t *reads_count, FbError *error)
 {
 	NEW_ARRAY(*reads, count, allocator, error);
 	for (size_t i = 0; i < count; i++)
@@ -119,8 +125,8 @@ parse_reads(FbAllocator *allocator, Kvrwset__KVRead **messages, size_t count, Rw
 }
 
 static FbStatus
-parse_writes(FbAllocator *allocator, Kvrwset__KVWrite **messages, size_t count, RwSetWrite **writes, size_t *writes_count,
-			 FbError *error)
+parse_writes(FbAllocator *allocator, Kvrwset__KVWrite **messages, size_t count, RwSetWrite **writes,
+			 size_t *writes_count, FbError *error)
 {
 	NEW_ARRAY(*writes, count, allocator, error);
 	for (size_t i = 0; i < count; i++)
@@ -141,27 +147,30 @@ parse_metadata_writes(FbAllocator *allocator, Kvrwset__KVMetadataWrite **message
 	for (size_t i = 0; i < count; i++)
 	{
 		(*writes)[i].key = proto_bytes(messages[i]->key);
-		FB_TRY(parse_entries(allocator, messages[i]->entries, messages[i]->n_entries, &(*writes)[i].entries,
-							 &(*writes)[i].entries_count, error));
+		FB_TRY(parse_entries(allocator, messages[i]->entries, messages[i]->n_entries,
+							 &(*writes)[i].entries, &(*writes)[i].entries_count, error));
 	}
 	*writes_count = count;
 	return FB_OK;
 }
 
 static FbStatus
-parse_range(FbAllocator *allocator, const Kvrwset__RangeQueryInfo *message, RwSetRange *range, FbError *error)
+parse_range(FbAllocator *allocator, const Kvrwset__RangeQueryInfo *message, RwSetRange *range,
+			FbError *error)
 {
 	range->start_key = proto_bytes(message->start_key);
 	range->end_key = proto_bytes(message->end_key);
 	range->exhausted = message->itr_exhausted;
 	range->kind = RWSET_RANGE_NONE;
-	if (message->reads_info_case == KVRWSET__RANGE_QUERY_INFO__READS_INFO_RAW_READS && message->raw_reads != NULL)
+	if (message->reads_info_case == KVRWSET__RANGE_QUERY_INFO__READS_INFO_RAW_READS &&
+		message->raw_reads != NULL)
 	{
 		range->kind = RWSET_RANGE_READS;
-		FB_TRY(parse_reads(allocator, message->raw_reads->kv_reads, message->raw_reads->n_kv_reads, &range->reads,
-						   &range->reads_count, error));
+		FB_TRY(parse_reads(allocator, message->raw_reads->kv_reads, message->raw_reads->n_kv_reads,
+						   &range->reads, &range->reads_count, error));
 	}
-	else if (message->reads_info_case == KVRWSET__RANGE_QUERY_INFO__READS_INFO_READS_MERKLE_HASHES &&
+	else if (message->reads_info_case ==
+				 KVRWSET__RANGE_QUERY_INFO__READS_INFO_READS_MERKLE_HASHES &&
 			 message->reads_merkle_hashes != NULL)
 	{
 		const Kvrwset__QueryReadsMerkleSummary *summary = message->reads_merkle_hashes;
@@ -178,14 +187,15 @@ parse_range(FbAllocator *allocator, const Kvrwset__RangeQueryInfo *message, RwSe
 }
 
 static FbStatus
-parse_collection(FbAllocator *allocator, const Rwset__CollectionHashedReadWriteSet *message, RwSetCollection *collection,
-				 FbError *error)
+parse_collection(FbAllocator *allocator, const Rwset__CollectionHashedReadWriteSet *message,
+				 RwSetCollection *collection, FbError *error)
 {
 	Kvrwset__HashedRWSet *set;
 
 	collection->name = proto_bytes(message->collection_name);
 	collection->private_hash = proto_bytes(message->pvt_rwset_hash);
-	FB_TRY(PROTO_UNPACK(kvrwset__hashed_rwset, proto_bytes(message->hashed_rwset), allocator, &set, error));
+	FB_TRY(PROTO_UNPACK(kvrwset__hashed_rwset, proto_bytes(message->hashed_rwset), allocator, &set,
+						error));
 
 	NEW_ARRAY(collection->hashed_reads, set->n_hashed_reads, allocator, error);
 	for (size_t i = 0; i < set->n_hashed_reads; i++)
@@ -211,24 +221,27 @@ parse_collection(FbAllocator *allocator, const Rwset__CollectionHashedReadWriteS
 		RwSetMetadataWrite *write = &collection->metadata_writes[i];
 
 		write->key = proto_bytes(set->metadata_writes[i]->key_hash);
-		FB_TRY(parse_entries(allocator, set->metadata_writes[i]->entries, set->metadata_writes[i]->n_entries,
-							 &write->entries, &write->entries_count, error));
+		FB_TRY(parse_entries(allocator, set->metadata_writes[i]->entries,
+							 set->metadata_writes[i]->n_entries, &write->entries,
+							 &write->entries_count, error));
 	}
 	collection->metadata_writes_count = set->n_metadata_writes;
 	return FB_OK;
 }
 
 static FbStatus
-parse_namespace(FbAllocator *allocator, const Rwset__NsReadWriteSet *message, RwSetNamespace *ns, FbError *error)
+parse_namespace(FbAllocator *allocator, const Rwset__NsReadWriteSet *message, RwSetNamespace *ns,
+				FbError *error)
 {
 	Kvrwset__KVRWSet *set;
 
 	ns->name = proto_bytes(message->namespace_);
 	FB_TRY(PROTO_UNPACK(kvrwset__kvrwset, proto_bytes(message->rwset), allocator, &set, error));
 	FB_TRY(parse_reads(allocator, set->reads, set->n_reads, &ns->reads, &ns->reads_count, error));
-	FB_TRY(parse_writes(allocator, set->writes, set->n_writes, &ns->writes, &ns->writes_count, error));
-	FB_TRY(parse_metadata_writes(allocator, set->metadata_writes, set->n_metadata_writes, &ns->metadata_writes,
-								 &ns->metadata_writes_count, error));
+	FB_TRY(
+		parse_writes(allocator, set->writes, set->n_writes, &ns->writes, &ns->writes_count, error));
+	FB_TRY(parse_metadata_writes(allocator, set->metadata_writes, set->n_metadata_writes,
+								 &ns->metadata_writes, &ns->metadata_writes_count, error));
 	NEW_ARRAY(ns->ranges, set->n_range_queries_info, allocator, error);
 	for (size_t i = 0; i < set->n_range_queries_info; i++)
 		FB_TRY(parse_range(allocator, set->range_queries_info[i], &ns->ranges[i], error));
@@ -236,7 +249,8 @@ parse_namespace(FbAllocator *allocator, const Rwset__NsReadWriteSet *message, Rw
 
 	NEW_ARRAY(ns->collections, message->n_collection_hashed_rwset, allocator, error);
 	for (size_t i = 0; i < message->n_collection_hashed_rwset; i++)
-		FB_TRY(parse_collection(allocator, message->collection_hashed_rwset[i], &ns->collections[i], error));
+		FB_TRY(parse_collection(allocator, message->collection_hashed_rwset[i], &ns->collections[i],
+								error));
 	ns->collections_count = message->n_collection_hashed_rwset;
 	return FB_OK;
 }
@@ -245,14 +259,14 @@ parse_namespace(FbAllocator *allocator, const Rwset__NsReadWriteSet *message, Rw
 static size_t
 count_entries(const RwSetNamespace *ns)
 {
-	size_t		count = ns->reads_count + ns->ranges_count + ns->writes_count + ns->metadata_writes_count +
-		ns->collections_count;
+	size_t count = ns->reads_count + ns->ranges_count + ns->writes_count +
+				   ns->metadata_writes_count + ns->collections_count;
 
 	for (size_t i = 0; i < ns->ranges_count; i++)
 		count += ns->ranges[i].reads_count + ns->ranges[i].merkle.hashes_count;
 	for (size_t i = 0; i < ns->collections_count; i++)
 		count += ns->collections[i].hashed_reads_count + ns->collections[i].hashed_writes_count +
-			ns->collections[i].metadata_writes_count;
+				 ns->collections[i].metadata_writes_count;
 	return count;
 }
 
@@ -260,14 +274,14 @@ FbStatus
 rwset_parse(FbAllocator *allocator, FbBytes bytes, RwSet **rwset, FbError *error)
 {
 	Rwset__TxReadWriteSet *message;
-	RwSet	   *set;
-	size_t		entries_count = 0;
+	RwSet *set;
+	size_t entries_count = 0;
 
 	*rwset = NULL;
 	FB_TRY(PROTO_UNPACK(rwset__tx_read_write_set, bytes, allocator, &message, error));
 	if (message->n_ns_rwset > FB_NAMESPACES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "read-write set has %zu namespaces, more than %d", message->n_ns_rwset,
-					   FB_NAMESPACES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "read-write set has %zu namespaces, more than %d",
+					   message->n_ns_rwset, FB_NAMESPACES_MAX);
 	set = fb_allocate_zero(allocator, sizeof(RwSet));
 	if (set == NULL)
 		return fb_out_of_memory(error);
@@ -278,7 +292,8 @@ rwset_parse(FbAllocator *allocator, FbBytes bytes, RwSet **rwset, FbError *error
 		FB_TRY(parse_namespace(allocator, message->ns_rwset[i], &set->namespaces[i], error));
 		entries_count += count_entries(&set->namespaces[i]);
 		if (entries_count > FB_RWSET_ENTRIES_MAX)
-			return fb_fail(error, FB_LIMIT_EXCEEDED, "read-write set has more than %d entries", FB_RWSET_ENTRIES_MAX);
+			return fb_fail(error, FB_LIMIT_EXCEEDED, "read-write set has more than %d entries",
+						   FB_RWSET_ENTRIES_MAX);
 	}
 	set->namespaces_count = message->n_ns_rwset;
 	*rwset = set;
@@ -296,19 +311,21 @@ rwset_private_parse(FbAllocator *allocator, FbBytes bytes, RwSetPrivate **set, F
 	result = fb_allocate_zero(allocator, sizeof(RwSetPrivate));
 	if (result == NULL)
 		return fb_out_of_memory(error);
-	FB_TRY(parse_writes(allocator, message->writes, message->n_writes, &result->writes, &result->writes_count, error));
-	FB_TRY(parse_metadata_writes(allocator, message->metadata_writes, message->n_metadata_writes, &result->metadata_writes,
-								 &result->metadata_writes_count, error));
+	FB_TRY(parse_writes(allocator, message->writes, message->n_writes, &result->writes,
+						&result->writes_count, error));
+	FB_TRY(parse_metadata_writes(allocator, message->metadata_writes, message->n_metadata_writes,
+								 &result->metadata_writes, &result->metadata_writes_count, error));
 	*set = result;
 	return FB_OK;
 }
 
 FbStatus
-rwset_private_collections_parse(FbAllocator *allocator, FbBytes bytes, RwSetPrivateCollection **collections,
-								size_t *collections_count, FbError *error)
+rwset_private_collections_parse(FbAllocator *allocator, FbBytes bytes,
+								RwSetPrivateCollection **collections, size_t *collections_count,
+								FbError *error)
 {
 	Rwset__TxPvtReadWriteSet *message;
-	size_t		count = 0;
+	size_t count = 0;
 
 	*collections = NULL;
 	*collections_count = 0;
@@ -337,22 +354,24 @@ rwset_private_collections_parse(FbAllocator *allocator, FbBytes bytes, RwSetPriv
 /* ---- key metadata and names of state namespaces ---- */
 
 FbStatus
-rwset_metadata_parse(FbAllocator *allocator, FbBytes bytes, RwSetMetadataEntry **entries, size_t *entries_count,
-					 FbError *error)
+rwset_metadata_parse(FbAllocator *allocator, FbBytes bytes, RwSetMetadataEntry **entries,
+					 size_t *entries_count, FbError *error)
 {
 	Kvrwset__KVMetadataWrite *message;
 
 	*entries = NULL;
 	*entries_count = 0;
 	FB_TRY(PROTO_UNPACK(kvrwset__kvmetadata_write, bytes, allocator, &message, error));
-	return parse_entries(allocator, message->entries, message->n_entries, entries, entries_count, error);
+	return parse_entries(allocator, message->entries, message->n_entries, entries, entries_count,
+						 error);
 }
 
 FbStatus
-rwset_metadata_validation_parameter(FbAllocator *allocator, FbBytes metadata, FbBytes *parameter, FbError *error)
+rwset_metadata_validation_parameter(FbAllocator *allocator, FbBytes metadata, FbBytes *parameter,
+									FbError *error)
 {
 	RwSetMetadataEntry *entries;
-	size_t		count;
+	size_t count;
 
 	*parameter = FB_BYTES_EMPTY;
 	FB_TRY(rwset_metadata_parse(allocator, metadata, &entries, &count, error));
@@ -366,9 +385,10 @@ rwset_metadata_validation_parameter(FbAllocator *allocator, FbBytes metadata, Fb
 }
 
 FbStatus
-rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace_name, FbBytes collection, FbBytes *name, FbError *error)
+rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace_name, FbBytes collection,
+					   FbBytes *name, FbError *error)
 {
-	FbBuffer	buffer;
+	FbBuffer buffer;
 
 	fb_buffer_init(&buffer, allocator);
 	fb_buffer_append_bytes(&buffer, namespace_name);

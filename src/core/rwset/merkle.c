@@ -1,10 +1,11 @@
 /*
- * merkle: a summary of the results of a range query that grows with the logarithm of their number (WIRE 2.8, V8).
+ * merkle: a summary of the results of a range query that grows with the logarithm of their number
+ * (WIRE 2.8, V8).
  *
- * Results are collected; when there are max_degree + 1 of them, their encoding is hashed into one hash of level 1.
- * When a level has max_degree + 1 hashes, the hash of their concatenation becomes one hash of the next level. At
- * the end the incomplete lower levels are folded upwards. Simulation and validation build the same tree from the
- * same results.
+ * Results are collected; when there are max_degree + 1 of them, their encoding is hashed into one
+ * hash of level 1. When a level has max_degree + 1 hashes, the hash of their concatenation becomes
+ * one hash of the next level. At the end the incomplete lower levels are folded upwards. Simulation
+ * and validation build the same tree from the same results.
  */
 #include "core/rwset/rwset_internal.h"
 
@@ -30,10 +31,11 @@ merkle_start(MerkleTree *tree, uint32_t max_degree)
 
 /* room for one more element of an array that never needs more than max_degree + 1 */
 static FbStatus
-grow(MerkleTree *tree, void **array, uint32_t *capacity, uint32_t count, size_t size, FbError *error)
+grow(MerkleTree *tree, void **array, uint32_t *capacity, uint32_t count, size_t size,
+	 FbError *error)
 {
-	uint64_t	wanted;
-	void	   *bigger;
+	uint64_t wanted;
+	void *bigger;
 
 	if (count < *capacity)
 		return FB_OK;
@@ -70,12 +72,15 @@ combine(const MerkleLevel *level, MerkleHash *hash)
 	crypto_sha256(fb_bytes(level->hashes, level->count * sizeof(MerkleHash)), hash->bytes);
 }
 
-/* the keys were added one after the other to a buffer that moves while it grows: set their addresses */
+/*
+ * the keys were added one after the other to a buffer that moves while it grows: set their
+ * addresses
+ */
 static FbStatus
 settle_pending_keys(MerkleTree *tree, FbError *error)
 {
-	FbBytes		keys;
-	size_t		offset = 0;
+	FbBytes keys;
+	size_t offset = 0;
 
 	FB_TRY(fb_buffer_bytes(&tree->pending_keys, &keys, error));
 	for (uint32_t i = 0; i < tree->pending_count; i++)
@@ -90,7 +95,7 @@ settle_pending_keys(MerkleTree *tree, FbError *error)
 static FbStatus
 make_messages(MerkleTree *tree, FbError *error)
 {
-	uint32_t	capacity = tree->pending_capacity;
+	uint32_t capacity = tree->pending_capacity;
 
 	if (tree->messages_capacity >= capacity)
 		return FB_OK;
@@ -108,7 +113,7 @@ static FbStatus
 hash_leaf(MerkleTree *tree, MerkleHash *hash, FbError *error)
 {
 	Kvrwset__QueryReads reads = KVRWSET__QUERY_READS__INIT;
-	size_t		size;
+	size_t size;
 
 	FB_TRY(settle_pending_keys(tree, error));
 	FB_TRY(make_messages(tree, error));
@@ -148,7 +153,7 @@ hash_leaf(MerkleTree *tree, MerkleHash *hash, FbError *error)
 static FbStatus
 hash_pending(MerkleTree *tree, FbError *error)
 {
-	MerkleHash	hash;
+	MerkleHash hash;
 
 	FB_TRY(hash_leaf(tree, &hash, error));
 	tree->pending_count = 0;
@@ -169,9 +174,10 @@ hash_pending(MerkleTree *tree, FbError *error)
 FbStatus
 merkle_add(MerkleTree *tree, FbBytes key, RwSetVersion version, FbError *error)
 {
-	RwSetRead  *read;
+	RwSetRead *read;
 
-	FB_TRY(grow(tree, (void **) &tree->pending, &tree->pending_capacity, tree->pending_count, sizeof(RwSetRead), error));
+	FB_TRY(grow(tree, (void **) &tree->pending, &tree->pending_capacity, tree->pending_count,
+				sizeof(RwSetRead), error));
 	fb_buffer_append_bytes(&tree->pending_keys, key);
 	read = &tree->pending[tree->pending_count++];
 	read->key = fb_bytes(NULL, key.size);
@@ -203,7 +209,7 @@ merkle_finish(MerkleTree *tree, RwSetRange *range, FbError *error)
 	for (uint32_t level = 1; level < tree->max_level; level++)
 	{
 		MerkleLevel *below = &tree->levels[level];
-		MerkleHash	hash;
+		MerkleHash hash;
 
 		if (below->count == 0)
 			continue;
@@ -217,7 +223,7 @@ merkle_finish(MerkleTree *tree, RwSetRange *range, FbError *error)
 	top = &tree->levels[tree->max_level];
 	if (top->count > tree->max_degree)
 	{
-		MerkleHash	hash;
+		MerkleHash hash;
 
 		FB_ASSERT(tree->max_level < MERKLE_LEVELS_MAX);
 		combine(top, &hash);

@@ -1,15 +1,19 @@
 /*
- * mvcc: which transactions of a block read a state that is still true, and what the block does to the state
- * (validation/validator.go, tx_ops.go, batch_preparer.go).
+ * mvcc: which transactions of a block read a state that is still true, and what the block does to
+ * the state (validation/validator.go, tx_ops.go, batch_preparer.go).
  *
- * All keys of the block are sorted once; every read and write knows the place of its key (its slot), so that
- * validation is a walk over arrays. No hash table: keys come from outside, and sorting has no bad case.
+ * All keys of the block are sorted once; every read and write knows the place of its key (its
+ * slot), so that validation is a walk over arrays. No hash table: keys come from outside, and
+ * sorting has no bad case.
  */
 #include "core/rwset/rwset_internal.h"
 
 #include <stdlib.h>
 
-/* keys that a block mentions, repetitions included: bounds the memory of sorting them (32 bytes each) */
+/*
+ * keys that a block mentions, repetitions included: bounds the memory of sorting them (32 bytes
+ * each)
+ */
 #define REFERENCES_MAX 50000000
 
 typedef enum ReferenceUse
@@ -22,11 +26,11 @@ typedef enum ReferenceUse
 typedef struct Reference
 {
 	const FbBytes *namespace_name;
-	const FbBytes *collection;	/* NULL: public */
+	const FbBytes *collection; /* NULL: public */
 	const FbBytes *key;
-	uint32_t	order;
-	uint8_t		use;
-	bool		storable;
+	uint32_t order;
+	uint8_t use;
+	bool storable;
 } Reference;
 
 static bool
@@ -41,28 +45,36 @@ mvcc_namespace_is_storable(FbBytes namespace_name)
 	return is_storable_name(namespace_name, FB_CHAINCODE_NAME_BYTES_MAX);
 }
 
-/* what is longer than our limits, or has a name with U+0000, is nowhere in the state: it can be read, and is absent */
+/*
+ * what is longer than our limits, or has a name with U+0000, is nowhere in the state: it can be
+ * read, and is absent
+ */
 static bool
 is_storable(FbBytes namespace_name, const FbBytes *collection, FbBytes key)
 {
 	return mvcc_namespace_is_storable(namespace_name) && key.size <= FB_STATE_KEY_BYTES_MAX &&
-		(collection == NULL || is_storable_name(*collection, FB_COLLECTION_NAME_BYTES_MAX));
+		   (collection == NULL || is_storable_name(*collection, FB_COLLECTION_NAME_BYTES_MAX));
 }
 
 /* ---- the references of a read-write set, always in the same order ---- */
 
 typedef struct Visit
 {
-	Reference  *references;		/* NULL: only count */
-	size_t		count;
-	Reference	unstorable;		/* the first one; its key is NULL while there is none */
+	Reference *references; /* NULL: only count */
+	size_t count;
+	Reference unstorable; /* the first one; its key is NULL while there is none */
 } Visit;
 
 static void
-visit(Visit *to, const FbBytes *namespace_name, const FbBytes *collection, const FbBytes *key, ReferenceUse use)
+visit(Visit *to, const FbBytes *namespace_name, const FbBytes *collection, const FbBytes *key,
+	  ReferenceUse use)
 {
-	Reference	reference = {namespace_name, collection, key, (uint32_t) to->count, (uint8_t) use,
-	is_storable(*namespace_name, collection, *key)};
+	Reference reference = {namespace_name,
+						   collection,
+						   key,
+						   (uint32_t) to->count,
+						   (uint8_t) use,
+						   is_storable(*namespace_name, collection, *key)};
 
 	if (!reference.storable && to->unstorable.key == NULL)
 		to->unstorable = reference;
@@ -97,8 +109,9 @@ visit_reads(Visit *to, const RwSet *rwset)
 }
 
 /*
- * Per namespace: writes, metadata writes, then those of its collections. A collection without a name writes to the public state, and reads what
- * nothing writes: Fabric collects the writes of a transaction by (namespace, collection, key) with "" for public ones (tx_ops.go, applyTxRwset),
+ * Per namespace: writes, metadata writes, then those of its collections. A collection without a
+ * name writes to the public state, and reads what nothing writes: Fabric collects the writes of a
+ * transaction by (namespace, collection, key) with "" for public ones (tx_ops.go, applyTxRwset),
  * but keeps public and hashed reads apart (validator.go).
  */
 static void
@@ -128,9 +141,10 @@ visit_writes(Visit *to, const RwSet *rwset)
 /* ---- preparing ---- */
 
 static int
-compare_spaces(FbBytes namespace_a, const FbBytes *collection_a, FbBytes namespace_b, const FbBytes *collection_b)
+compare_spaces(FbBytes namespace_a, const FbBytes *collection_a, FbBytes namespace_b,
+			   const FbBytes *collection_b)
 {
-	int			order = fb_bytes_compare(namespace_a, namespace_b);
+	int order = fb_bytes_compare(namespace_a, namespace_b);
 
 	if (order != 0)
 		return order;
@@ -145,13 +159,14 @@ compare_references(const void *a, const void *b)
 {
 	const Reference *x = a;
 	const Reference *y = b;
-	int			order = 0;
+	int order = 0;
 
 	if (!x->storable || !y->storable)
 		return x->storable - y->storable;
 	/* most keys of a block are in the same namespace: the same bytes, often at the same address */
 	if (x->namespace_name != y->namespace_name || x->collection != y->collection)
-		order = compare_spaces(*x->namespace_name, x->collection, *y->namespace_name, y->collection);
+		order =
+			compare_spaces(*x->namespace_name, x->collection, *y->namespace_name, y->collection);
 	if (order == 0)
 		order = fb_bytes_compare(*x->key, *y->key);
 	return order;
@@ -159,7 +174,8 @@ compare_references(const void *a, const void *b)
 
 /* before: the reference that the key before this one was made from, or NULL */
 static FbStatus
-fill_key(FbAllocator *allocator, const Reference *reference, const Reference *before, MvccKey *key, FbError *error)
+fill_key(FbAllocator *allocator, const Reference *reference, const Reference *before, MvccKey *key,
+		 FbError *error)
 {
 	key->namespace_name = *reference->namespace_name;
 	key->collection = reference->collection == NULL ? FB_BYTES_EMPTY : *reference->collection;
@@ -170,19 +186,22 @@ fill_key(FbAllocator *allocator, const Reference *reference, const Reference *be
 	if (!key->hashed)
 		return FB_OK;
 	if (before == NULL || !before->storable || before->collection == NULL ||
-		compare_spaces(*before->namespace_name, before->collection, key->namespace_name, reference->collection) != 0)
-		return rwset_hashed_namespace(allocator, key->namespace_name, key->collection, &key->state_namespace, error);
+		compare_spaces(*before->namespace_name, before->collection, key->namespace_name,
+					   reference->collection) != 0)
+		return rwset_hashed_namespace(allocator, key->namespace_name, key->collection,
+									  &key->state_namespace, error);
 	key->state_namespace = key[-1].state_namespace;
 	return FB_OK;
 }
 
 /* one MvccKey for each distinct reference, and the slots of all of them */
 static FbStatus
-merge_references(FbAllocator *allocator, const Reference *references, size_t count, MvccBlock *block, FbError *error)
+merge_references(FbAllocator *allocator, const Reference *references, size_t count,
+				 MvccBlock *block, FbError *error)
 {
-	MvccPlan   *plan = block->plan;
+	MvccPlan *plan = block->plan;
 	const Reference *before = NULL;
-	size_t		distinct = 0;
+	size_t distinct = 0;
 
 	for (size_t i = 0; i < count; i++)
 		distinct += i == 0 || compare_references(&references[i - 1], &references[i]) != 0;
@@ -195,7 +214,7 @@ merge_references(FbAllocator *allocator, const Reference *references, size_t cou
 	for (size_t i = 0; i < count; i++)
 	{
 		const Reference *reference = &references[i];
-		MvccKey    *key;
+		MvccKey *key;
 
 		if (before == NULL || compare_references(before, reference) != 0)
 		{
@@ -218,21 +237,23 @@ merge_references(FbAllocator *allocator, const Reference *references, size_t cou
 }
 
 /*
- * A key that one transaction writes more than once may end as a change of its metadata only, which repeats the value that it has. The stamps of
- * the states mark what the transaction at hand has written already; mvcc_validate starts with clean ones.
+ * A key that one transaction writes more than once may end as a change of its metadata only, which
+ * repeats the value that it has. The stamps of the states mark what the transaction at hand has
+ * written already; mvcc_validate starts with clean ones.
  */
 static void
 mark_repeated_writes(MvccBlock *block)
 {
-	MvccPlan   *plan = block->plan;
+	MvccPlan *plan = block->plan;
 
 	for (size_t t = 0; t < plan->transactions_count; t++)
 	{
-		size_t		end = t + 1 < plan->transactions_count ? plan->first_slots[t + 1] : plan->slots_count;
+		size_t end =
+			t + 1 < plan->transactions_count ? plan->first_slots[t + 1] : plan->slots_count;
 
 		for (size_t i = plan->first_writes[t]; plan->transactions[t].rwset != NULL && i < end; i++)
 		{
-			uint32_t	slot = plan->slots[i];
+			uint32_t slot = plan->slots[i];
 
 			if (plan->states[slot].pending_stamp == t + 1)
 				block->keys[slot].value_needed = true;
@@ -242,20 +263,20 @@ mark_repeated_writes(MvccBlock *block)
 }
 
 FbStatus
-mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t transactions_count, MvccBlock **block,
-			 FbError *error)
+mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t transactions_count,
+			 MvccBlock **block, FbError *error)
 {
-	MvccBlock  *made = fb_allocate_zero(allocator, sizeof(MvccBlock));
-	MvccPlan   *plan = fb_allocate_zero(allocator, sizeof(MvccPlan));
-	Visit		visit_state = {0};
-	size_t		count;
+	MvccBlock *made = fb_allocate_zero(allocator, sizeof(MvccBlock));
+	MvccPlan *plan = fb_allocate_zero(allocator, sizeof(MvccPlan));
+	Visit visit_state = {0};
+	size_t count;
 
 	*block = NULL;
 	if (made == NULL || plan == NULL)
 		return fb_out_of_memory(error);
 	if (transactions_count > FB_BLOCK_TRANSACTIONS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "block has %zu transactions, more than %d", transactions_count,
-					   FB_BLOCK_TRANSACTIONS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "block has %zu transactions, more than %d",
+					   transactions_count, FB_BLOCK_TRANSACTIONS_MAX);
 	made->plan = plan;
 	plan->transactions = transactions;
 	plan->transactions_count = transactions_count;
@@ -274,7 +295,8 @@ mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t trans
 		for (size_t n = 0; n < transactions[t].rwset->namespaces_count; n++)
 			made->has_ranges |= transactions[t].rwset->namespaces[n].ranges_count > 0;
 		if (visit_state.count > REFERENCES_MAX)
-			return fb_fail(error, FB_LIMIT_EXCEEDED, "transactions of the block mention more than %d keys", REFERENCES_MAX);
+			return fb_fail(error, FB_LIMIT_EXCEEDED,
+						   "transactions of the block mention more than %d keys", REFERENCES_MAX);
 	}
 	count = visit_state.count;
 	visit_state.references = fb_allocate_array(allocator, count, sizeof(Reference));
@@ -302,8 +324,10 @@ mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t trans
 static int
 compare_key(const MvccKey *key, FbBytes namespace_name, const FbBytes *collection, FbBytes wanted)
 {
-	int			order = !key->storable ? -1 :
-		compare_spaces(key->namespace_name, key->hashed ? &key->collection : NULL, namespace_name, collection);
+	int order = !key->storable
+					? -1
+					: compare_spaces(key->namespace_name, key->hashed ? &key->collection : NULL,
+									 namespace_name, collection);
 
 	return order != 0 ? order : fb_bytes_compare(key->key, wanted);
 }
@@ -311,12 +335,12 @@ compare_key(const MvccKey *key, FbBytes namespace_name, const FbBytes *collectio
 static size_t
 lower_bound(const MvccBlock *block, FbBytes namespace_name, const FbBytes *collection, FbBytes key)
 {
-	size_t		low = 0;
-	size_t		high = block->keys_count;
+	size_t low = 0;
+	size_t high = block->keys_count;
 
 	while (low < high)
 	{
-		size_t		middle = low + (high - low) / 2;
+		size_t middle = low + (high - low) / 2;
 
 		if (compare_key(&block->keys[middle], namespace_name, collection, key) < 0)
 			low = middle + 1;
@@ -336,7 +360,7 @@ MvccKey *
 mvcc_find_key(const MvccBlock *block, FbBytes namespace_name, FbBytes collection, FbBytes key)
 {
 	const FbBytes *hashed = collection.size > 0 ? &collection : NULL;
-	size_t		i;
+	size_t i;
 
 	if (!is_storable(namespace_name, hashed, key))
 		return NULL;
@@ -351,19 +375,22 @@ mvcc_find_key(const MvccBlock *block, FbBytes namespace_name, FbBytes collection
 typedef struct Validation
 {
 	FbAllocator *allocator;
-	MvccBlock  *block;
+	MvccBlock *block;
 	RangeSource *ranges;
-	MerkleTree	tree;
-	bool	   *repeated;		/* of the namespace at hand: range queries that are the same as earlier ones */
-	uint32_t   *touched;		/* slots that the transaction being applied writes */
-	size_t		touched_count;
+	MerkleTree tree;
+	bool *repeated; /* of the namespace at hand: range queries that are the same as earlier ones */
+	uint32_t *touched; /* slots that the transaction being applied writes */
+	size_t touched_count;
 	MvccResult *result;
 } Validation;
 
-/* what a read finds: the version that an earlier transaction of the block will give the key, or the committed one */
+/*
+ * what a read finds: the version that an earlier transaction of the block will give the key, or the
+ * committed one
+ */
 static bool
-read_conflicts(const MvccBlock *block, FbBytes namespace_name, FbBytes collection, const RwSetRead *read, uint32_t slot,
-			   MvccConflict *conflict)
+read_conflicts(const MvccBlock *block, FbBytes namespace_name, FbBytes collection,
+			   const RwSetRead *read, uint32_t slot, MvccConflict *conflict)
 {
 	const MvccKey *key = &block->keys[slot];
 	const MvccState *state = &block->plan->states[slot];
@@ -387,9 +414,13 @@ read_conflicts(const MvccBlock *block, FbBytes namespace_name, FbBytes collectio
 	return true;
 }
 
-/* VAL-31: namespaces in their order; in each public reads, ranges, hashed reads; the first failure decides */
+/*
+ * VAL-31: namespaces in their order; in each public reads, ranges, hashed reads; the first failure
+ * decides
+ */
 static FbStatus
-check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, MvccConflict *conflict, FbError *error)
+check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot,
+			MvccConflict *conflict, FbError *error)
 {
 	const MvccBlock *block = validation->block;
 
@@ -409,13 +440,14 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 		for (size_t i = 0; i < ns->ranges_count; i++)
 		{
 			const RwSetRange *range = &ns->ranges[i];
-			uint32_t	end_slot = range->exhausted ? 0 : *slot++;
-			bool		phantom;
+			uint32_t end_slot = range->exhausted ? 0 : *slot++;
+			bool phantom;
 
 			if (validation->repeated[i])
 				continue;
-			FB_TRY(range_validate(validation->allocator, block, ns->name, range, end_slot, validation->ranges,
-								  &validation->tree, &phantom, conflict, error));
+			FB_TRY(range_validate(validation->allocator, block, ns->name, range, end_slot,
+								  validation->ranges, &validation->tree, &phantom, conflict,
+								  error));
 			if (phantom)
 			{
 				conflict->code = MVCC_PHANTOM_CONFLICT;
@@ -432,7 +464,8 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 
 			for (size_t i = 0; i < collection->hashed_reads_count; i++)
 			{
-				if (read_conflicts(block, ns->name, collection->name, &collection->hashed_reads[i], *slot++, conflict))
+				if (read_conflicts(block, ns->name, collection->name, &collection->hashed_reads[i],
+								   *slot++, conflict))
 					return FB_OK;
 			}
 		}
@@ -440,27 +473,33 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot, Mv
 	return FB_OK;
 }
 
-/* VAL-24: our state has limits for keys and names. As in Fabric's preprocessing, this is looked at before the reads */
+/*
+ * VAL-24: our state has limits for keys and names. As in Fabric's preprocessing, this is looked at
+ * before the reads
+ */
 static void
 check_writes(const RwSet *rwset, MvccConflict *conflict)
 {
-	Visit		look = {0};
+	Visit look = {0};
 
 	visit_writes(&look, rwset);
 	if (look.unstorable.key == NULL)
 		return;
 	conflict->code = MVCC_INVALID_WRITESET;
 	conflict->namespace_name = *look.unstorable.namespace_name;
-	conflict->collection = look.unstorable.collection == NULL ? FB_BYTES_EMPTY : *look.unstorable.collection;
+	conflict->collection =
+		look.unstorable.collection == NULL ? FB_BYTES_EMPTY : *look.unstorable.collection;
 	conflict->key = *look.unstorable.key;
 }
 
 /* ---- applying a valid transaction ---- */
 
 /*
- * What the writes of one transaction do to one key is a sum, as in Fabric (tx_ops.go, keyOps): each write adds its operation to a byte, and the
- * bits of the byte decide. For a key that is written once this is what one expects. Two values written to one key sum up to a change of its
- * metadata; every peer of a network finds that, so it is kept exactly. No builder makes such a set, but endorsers can sign one.
+ * What the writes of one transaction do to one key is a sum, as in Fabric (tx_ops.go, keyOps): each
+ * write adds its operation to a byte, and the bits of the byte decide. For a key that is written
+ * once this is what one expects. Two values written to one key sum up to a change of its metadata;
+ * every peer of a network finds that, so it is kept exactly. No builder makes such a set, but
+ * endorsers can sign one.
  */
 typedef enum KeyOperation
 {
@@ -473,7 +512,7 @@ typedef enum KeyOperation
 static MvccState *
 touch(Validation *validation, uint32_t slot, size_t stamp)
 {
-	MvccState  *state = &validation->block->plan->states[slot];
+	MvccState *state = &validation->block->plan->states[slot];
 
 	if (state->pending_stamp != stamp)
 	{
@@ -486,12 +525,15 @@ touch(Validation *validation, uint32_t slot, size_t stamp)
 	return state;
 }
 
-/* history/db.go, Commit: public writes of endorser transactions; of several of one key query_executer.go finds the first */
+/*
+ * history/db.go, Commit: public writes of endorser transactions; of several of one key
+ * query_executer.go finds the first
+ */
 static void
 add_history(Validation *validation, const RwSetWrite *write, uint32_t slot, size_t tx_index)
 {
 	const MvccKey *key = &validation->block->keys[slot];
-	MvccState  *state = &validation->block->plan->states[slot];
+	MvccState *state = &validation->block->plan->states[slot];
 	HistoryEntry *entry;
 
 	if (state->history_stamp == tx_index + 1)
@@ -506,12 +548,12 @@ add_history(Validation *validation, const RwSetWrite *write, uint32_t slot, size
 }
 
 static void
-collect_writes(Validation *validation, const RwSetWrite *writes, size_t count, bool hashed, bool with_history, const uint32_t **slot,
-			   size_t tx_index)
+collect_writes(Validation *validation, const RwSetWrite *writes, size_t count, bool hashed,
+			   bool with_history, const uint32_t **slot, size_t tx_index)
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		MvccState  *state = touch(validation, **slot, tx_index + 1);
+		MvccState *state = touch(validation, **slot, tx_index + 1);
 
 		if (hashed ? rwset_hashed_write_deletes(&writes[i]) : rwset_write_deletes(&writes[i]))
 			state->pending_sum += KEY_DELETE;
@@ -532,12 +574,12 @@ collect_writes(Validation *validation, const RwSetWrite *writes, size_t count, b
 }
 
 static FbStatus
-collect_metadata(Validation *validation, const RwSetMetadataWrite *writes, size_t count, const uint32_t **slot,
-				 size_t tx_index, FbError *error)
+collect_metadata(Validation *validation, const RwSetMetadataWrite *writes, size_t count,
+				 const uint32_t **slot, size_t tx_index, FbError *error)
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		MvccState  *state = touch(validation, *(*slot)++, tx_index + 1);
+		MvccState *state = touch(validation, *(*slot)++, tx_index + 1);
 
 		if (writes[i].entries_count == 0)
 		{
@@ -545,8 +587,8 @@ collect_metadata(Validation *validation, const RwSetMetadataWrite *writes, size_
 			continue;
 		}
 		state->pending_sum += KEY_METADATA_UPDATE;
-		FB_TRY(rwset_metadata_pack(validation->allocator, writes[i].entries, writes[i].entries_count, &state->new_metadata,
-								   error));
+		FB_TRY(rwset_metadata_pack(validation->allocator, writes[i].entries,
+								   writes[i].entries_count, &state->new_metadata, error));
 	}
 	return FB_OK;
 }
@@ -555,9 +597,10 @@ collect_metadata(Validation *validation, const RwSetMetadataWrite *writes, size_
 static void
 apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 {
-	uint8_t		sum = state->pending_sum;
-	bool		value_and_metadata = (sum & KEY_UPSERT) && (sum & (KEY_METADATA_UPDATE | KEY_METADATA_DELETE));
-	bool		value_only = (sum | KEY_UPSERT) == KEY_UPSERT;	/* 0 after 256 writes */
+	uint8_t sum = state->pending_sum;
+	bool value_and_metadata =
+		(sum & KEY_UPSERT) && (sum & (KEY_METADATA_UPDATE | KEY_METADATA_DELETE));
+	bool value_only = (sum | KEY_UPSERT) == KEY_UPSERT; /* 0 after 256 writes */
 
 	/* a value that is nowhere, after 32 deletions: Fabric's peers end there */
 	if ((sum & KEY_DELETE) || ((value_and_metadata || value_only) && state->new_value.size == 0))
@@ -577,7 +620,10 @@ apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 	}
 	else
 	{
-		/* only metadata: no effect on a key that does not exist (WST-3); else a new version of it (VAL-30) */
+		/*
+		 * only metadata: no effect on a key that does not exist (WST-3); else a new version of it
+		 * (VAL-30)
+		 */
 		if (state->updated ? state->deleted : !key->committed.present)
 			return;
 		if (!state->updated)
@@ -591,7 +637,7 @@ apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 static FbStatus
 apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *error)
 {
-	MvccBlock  *block = validation->block;
+	MvccBlock *block = validation->block;
 	const MvccTransaction *transaction = &block->plan->transactions[tx_index];
 
 	validation->touched_count = 0;
@@ -599,24 +645,29 @@ apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *er
 	{
 		const RwSetNamespace *ns = &transaction->rwset->namespaces[n];
 
-		collect_writes(validation, ns->writes, ns->writes_count, false, !transaction->post_order, &slot, tx_index);
-		FB_TRY(collect_metadata(validation, ns->metadata_writes, ns->metadata_writes_count, &slot, tx_index, error));
+		collect_writes(validation, ns->writes, ns->writes_count, false, !transaction->post_order,
+					   &slot, tx_index);
+		FB_TRY(collect_metadata(validation, ns->metadata_writes, ns->metadata_writes_count, &slot,
+								tx_index, error));
 		for (size_t c = 0; c < ns->collections_count; c++)
 		{
 			const RwSetCollection *collection = &ns->collections[c];
 
-			collect_writes(validation, collection->hashed_writes, collection->hashed_writes_count, true, false, &slot, tx_index);
-			FB_TRY(collect_metadata(validation, collection->metadata_writes, collection->metadata_writes_count, &slot,
-									tx_index, error));
+			collect_writes(validation, collection->hashed_writes, collection->hashed_writes_count,
+						   true, false, &slot, tx_index);
+			FB_TRY(collect_metadata(validation, collection->metadata_writes,
+									collection->metadata_writes_count, &slot, tx_index, error));
 		}
 	}
 	for (size_t i = 0; i < validation->touched_count; i++)
 	{
-		uint32_t	touched = validation->touched[i];
+		uint32_t touched = validation->touched[i];
 
 		apply_key(&block->keys[touched], &block->plan->states[touched], tx_index);
-		key_set_put(&block->plan->present, touched, block->plan->states[touched].updated && !block->plan->states[touched].deleted);
-		key_set_put(&block->plan->deleted, touched, block->plan->states[touched].deleted && block->keys[touched].committed.present);
+		key_set_put(&block->plan->present, touched,
+					block->plan->states[touched].updated && !block->plan->states[touched].deleted);
+		key_set_put(&block->plan->deleted, touched,
+					block->plan->states[touched].deleted && block->keys[touched].committed.present);
 	}
 	return FB_OK;
 }
@@ -628,7 +679,7 @@ list_updates(Validation *validation, FbError *error)
 {
 	const MvccBlock *block = validation->block;
 	MvccResult *result = validation->result;
-	size_t		count = 0;
+	size_t count = 0;
 
 	for (size_t i = 0; i < block->keys_count; i++)
 		count += block->plan->states[i].updated;
@@ -661,11 +712,14 @@ list_updates(Validation *validation, FbError *error)
 }
 
 FbStatus
-mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, RangeSource *ranges, MvccResult *result,
-			  FbError *error)
+mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, RangeSource *ranges,
+			  MvccResult *result, FbError *error)
 {
-	MvccPlan   *plan = block->plan;
-	Validation	validation = {.allocator = allocator, .block = block, .ranges = ranges, .result = result};
+	MvccPlan *plan = block->plan;
+	Validation validation = {.allocator = allocator,
+							 .block = block,
+							 .ranges = ranges,
+							 .result = result};
 
 	FB_ASSERT(ranges != NULL || !block->has_ranges);
 	memset(result, 0, sizeof(*result));
@@ -677,14 +731,17 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 	merkle_init(&validation.tree, allocator);
 	validation.touched = fb_allocate_array(allocator, block->keys_count, sizeof(uint32_t));
 	result->history = fb_allocate_array(allocator, plan->slots_count, sizeof(HistoryEntry));
-	result->conflicts = fb_allocate_array(allocator, plan->transactions_count, sizeof(MvccConflict));
+	result->conflicts =
+		fb_allocate_array(allocator, plan->transactions_count, sizeof(MvccConflict));
 	if (validation.touched == NULL || result->history == NULL || result->conflicts == NULL)
 		return fb_out_of_memory(error);
 
 	for (size_t t = 0; t < plan->transactions_count; t++)
 	{
 		MvccTransaction *transaction = &plan->transactions[t];
-		MvccConflict conflict = {.tx_index = (uint32_t) t, .code = MVCC_VALID, .writer_tx_index = -1};
+		MvccConflict conflict = {.tx_index = (uint32_t) t,
+								 .code = MVCC_VALID,
+								 .writer_tx_index = -1};
 		const uint32_t *writes;
 
 		if (transaction->code != MVCC_VALID || transaction->rwset == NULL)
@@ -692,7 +749,8 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 		writes = plan->slots + plan->first_writes[t];
 		check_writes(transaction->rwset, &conflict);
 		if (conflict.code == MVCC_VALID)
-			FB_TRY(check_reads(&validation, transaction->rwset, plan->slots + plan->first_slots[t], &conflict, error));
+			FB_TRY(check_reads(&validation, transaction->rwset, plan->slots + plan->first_slots[t],
+							   &conflict, error));
 		if (conflict.code != MVCC_VALID)
 		{
 			transaction->code = conflict.code;

@@ -5,14 +5,15 @@
 
 /* an array of messages and the array of pointers to them that protobuf-c wants */
 #define NEW_MESSAGES(items, pointers, count, init, allocator, error) \
-	do { \
-		NEW_ARRAY(items, count, allocator, error); \
-		NEW_ARRAY(pointers, count, allocator, error); \
-		for (size_t new_i_ = 0; new_i_ < (count); new_i_++) \
-		{ \
-			init(&(items)[new_i_]); \
-			(pointers)[new_i_] = &(items)[new_i_]; \
-		} \
+	do                                                               \
+	{                                                                \
+		NEW_ARRAY(items, count, allocator, error);                   \
+		NEW_ARRAY(pointers, count, allocator, error);                \
+		for (size_t new_i_ = 0; new_i_ < (count); new_i_++)          \
+		{                                                            \
+			init(&(items)[new_i_]);                                  \
+			(pointers)[new_i_] = &(items)[new_i_];                   \
+		}                                                            \
 	} while (0)
 
 static FbStatus
@@ -26,12 +27,14 @@ static FbStatus
 check_text(FbBytes bytes, FbError *error)
 {
 	if (!fb_utf8_valid(bytes))
-		return fb_fail(error, FB_INVALID_ARGUMENT, "the name of a namespace or collection is not a valid text");
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "the name of a namespace or collection is not a valid text");
 	return FB_OK;
 }
 
 static FbStatus
-build_version(FbAllocator *allocator, RwSetVersion version, Kvrwset__Version **message, FbError *error)
+build_version(FbAllocator *allocator, RwSetVersion version, Kvrwset__Version **message,
+			  FbError *error)
 {
 	*message = NULL;
 	if (!version.present)
@@ -46,7 +49,8 @@ build_version(FbAllocator *allocator, RwSetVersion version, Kvrwset__Version **m
 }
 
 static FbStatus
-build_reads(FbAllocator *allocator, const RwSetRead *reads, size_t count, Kvrwset__KVRead ***messages, FbError *error)
+build_reads(FbAllocator *allocator, const RwSetRead *reads, size_t count,
+			Kvrwset__KVRead ***messages, FbError *error)
 {
 	Kvrwset__KVRead *items;
 
@@ -60,8 +64,8 @@ build_reads(FbAllocator *allocator, const RwSetRead *reads, size_t count, Kvrwse
 }
 
 static FbStatus
-build_entries(FbAllocator *allocator, const RwSetMetadataEntry *entries, size_t count, Kvrwset__KVMetadataEntry ***messages,
-			  FbError *error)
+build_entries(FbAllocator *allocator, const RwSetMetadataEntry *entries, size_t count,
+			  Kvrwset__KVMetadataEntry ***messages, FbError *error)
 {
 	Kvrwset__KVMetadataEntry *items;
 
@@ -75,7 +79,8 @@ build_entries(FbAllocator *allocator, const RwSetMetadataEntry *entries, size_t 
 }
 
 static FbStatus
-build_writes(FbAllocator *allocator, const RwSetWrite *writes, size_t count, Kvrwset__KVWrite ***messages, FbError *error)
+build_writes(FbAllocator *allocator, const RwSetWrite *writes, size_t count,
+			 Kvrwset__KVWrite ***messages, FbError *error)
 {
 	Kvrwset__KVWrite *items;
 
@@ -99,14 +104,16 @@ build_metadata_writes(FbAllocator *allocator, const RwSetMetadataWrite *writes, 
 	for (size_t i = 0; i < count; i++)
 	{
 		items[i].key = proto_data(writes[i].key);
-		FB_TRY(build_entries(allocator, writes[i].entries, writes[i].entries_count, &items[i].entries, error));
+		FB_TRY(build_entries(allocator, writes[i].entries, writes[i].entries_count,
+							 &items[i].entries, error));
 		items[i].n_entries = writes[i].entries_count;
 	}
 	return FB_OK;
 }
 
 static FbStatus
-build_range(FbAllocator *allocator, const RwSetRange *range, Kvrwset__RangeQueryInfo *message, FbError *error)
+build_range(FbAllocator *allocator, const RwSetRange *range, Kvrwset__RangeQueryInfo *message,
+			FbError *error)
 {
 	message->start_key = proto_data(range->start_key);
 	message->end_key = proto_data(range->end_key);
@@ -143,22 +150,26 @@ build_range(FbAllocator *allocator, const RwSetRange *range, Kvrwset__RangeQuery
 }
 
 static FbStatus
-pack_hashed(FbAllocator *allocator, const RwSetCollection *collection, FbBytes *bytes, FbError *error)
+pack_hashed(FbAllocator *allocator, const RwSetCollection *collection, FbBytes *bytes,
+			FbError *error)
 {
 	Kvrwset__HashedRWSet set = KVRWSET__HASHED_RWSET__INIT;
 	Kvrwset__KVReadHash *reads;
 	Kvrwset__KVWriteHash *writes;
 	Kvrwset__KVMetadataWriteHash *metadata_writes;
 
-	NEW_MESSAGES(reads, set.hashed_reads, collection->hashed_reads_count, kvrwset__kvread_hash__init, allocator, error);
+	NEW_MESSAGES(reads, set.hashed_reads, collection->hashed_reads_count,
+				 kvrwset__kvread_hash__init, allocator, error);
 	for (size_t i = 0; i < collection->hashed_reads_count; i++)
 	{
 		reads[i].key_hash = proto_data(collection->hashed_reads[i].key);
-		FB_TRY(build_version(allocator, collection->hashed_reads[i].version, &reads[i].version, error));
+		FB_TRY(build_version(allocator, collection->hashed_reads[i].version, &reads[i].version,
+							 error));
 	}
 	set.n_hashed_reads = collection->hashed_reads_count;
 
-	NEW_MESSAGES(writes, set.hashed_writes, collection->hashed_writes_count, kvrwset__kvwrite_hash__init, allocator, error);
+	NEW_MESSAGES(writes, set.hashed_writes, collection->hashed_writes_count,
+				 kvrwset__kvwrite_hash__init, allocator, error);
 	for (size_t i = 0; i < collection->hashed_writes_count; i++)
 	{
 		writes[i].key_hash = proto_data(collection->hashed_writes[i].key);
@@ -174,7 +185,8 @@ pack_hashed(FbAllocator *allocator, const RwSetCollection *collection, FbBytes *
 	{
 		metadata_writes[i].key_hash = proto_data(collection->metadata_writes[i].key);
 		FB_TRY(build_entries(allocator, collection->metadata_writes[i].entries,
-							 collection->metadata_writes[i].entries_count, &metadata_writes[i].entries, error));
+							 collection->metadata_writes[i].entries_count,
+							 &metadata_writes[i].entries, error));
 		metadata_writes[i].n_entries = collection->metadata_writes[i].entries_count;
 	}
 	set.n_metadata_writes = collection->metadata_writes_count;
@@ -182,20 +194,23 @@ pack_hashed(FbAllocator *allocator, const RwSetCollection *collection, FbBytes *
 }
 
 static FbStatus
-build_namespace(FbAllocator *allocator, const RwSetNamespace *ns, Rwset__NsReadWriteSet *message, FbError *error)
+build_namespace(FbAllocator *allocator, const RwSetNamespace *ns, Rwset__NsReadWriteSet *message,
+				FbError *error)
 {
 	Kvrwset__KVRWSet set = KVRWSET__KVRWSET__INIT;
 	Kvrwset__RangeQueryInfo *ranges;
 	Rwset__CollectionHashedReadWriteSet *collections;
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	FB_TRY(build_reads(allocator, ns->reads, ns->reads_count, &set.reads, error));
 	set.n_reads = ns->reads_count;
 	FB_TRY(build_writes(allocator, ns->writes, ns->writes_count, &set.writes, error));
 	set.n_writes = ns->writes_count;
-	FB_TRY(build_metadata_writes(allocator, ns->metadata_writes, ns->metadata_writes_count, &set.metadata_writes, error));
+	FB_TRY(build_metadata_writes(allocator, ns->metadata_writes, ns->metadata_writes_count,
+								 &set.metadata_writes, error));
 	set.n_metadata_writes = ns->metadata_writes_count;
-	NEW_MESSAGES(ranges, set.range_queries_info, ns->ranges_count, kvrwset__range_query_info__init, allocator, error);
+	NEW_MESSAGES(ranges, set.range_queries_info, ns->ranges_count, kvrwset__range_query_info__init,
+				 allocator, error);
 	for (size_t i = 0; i < ns->ranges_count; i++)
 		FB_TRY(build_range(allocator, &ns->ranges[i], &ranges[i], error));
 	set.n_range_queries_info = ns->ranges_count;
@@ -226,7 +241,8 @@ rwset_pack(FbAllocator *allocator, const RwSet *rwset, FbBytes *bytes, FbError *
 
 	*bytes = FB_BYTES_EMPTY;
 	message.data_model = (Rwset__TxReadWriteSet__DataModel) rwset->data_model;
-	NEW_MESSAGES(namespaces, message.ns_rwset, rwset->namespaces_count, rwset__ns_read_write_set__init, allocator, error);
+	NEW_MESSAGES(namespaces, message.ns_rwset, rwset->namespaces_count,
+				 rwset__ns_read_write_set__init, allocator, error);
 	for (size_t i = 0; i < rwset->namespaces_count; i++)
 		FB_TRY(build_namespace(allocator, &rwset->namespaces[i], &namespaces[i], error));
 	message.n_ns_rwset = rwset->namespaces_count;
@@ -240,15 +256,15 @@ codec_pack_private(FbAllocator *allocator, const RwSetPrivate *set, FbBytes *byt
 
 	FB_TRY(build_writes(allocator, set->writes, set->writes_count, &message.writes, error));
 	message.n_writes = set->writes_count;
-	FB_TRY(build_metadata_writes(allocator, set->metadata_writes, set->metadata_writes_count, &message.metadata_writes,
-								 error));
+	FB_TRY(build_metadata_writes(allocator, set->metadata_writes, set->metadata_writes_count,
+								 &message.metadata_writes, error));
 	message.n_metadata_writes = set->metadata_writes_count;
 	return PROTO_PACK(&message, allocator, bytes, error);
 }
 
 FbStatus
-codec_pack_private_collections(FbAllocator *allocator, const RwSetPrivateCollection *collections, size_t collections_count,
-							   FbBytes *bytes, FbError *error)
+codec_pack_private_collections(FbAllocator *allocator, const RwSetPrivateCollection *collections,
+							   size_t collections_count, FbBytes *bytes, FbError *error)
 {
 	Rwset__TxPvtReadWriteSet message = RWSET__TX_PVT_READ_WRITE_SET__INIT;
 	Rwset__NsPvtReadWriteSet *namespaces;
@@ -256,13 +272,16 @@ codec_pack_private_collections(FbAllocator *allocator, const RwSetPrivateCollect
 	Rwset__CollectionPvtReadWriteSet **pointers;
 
 	/* as many namespaces as collections is the most there can be */
-	NEW_MESSAGES(namespaces, message.ns_pvt_rwset, collections_count, rwset__ns_pvt_read_write_set__init, allocator, error);
-	NEW_MESSAGES(items, pointers, collections_count, rwset__collection_pvt_read_write_set__init, allocator, error);
+	NEW_MESSAGES(namespaces, message.ns_pvt_rwset, collections_count,
+				 rwset__ns_pvt_read_write_set__init, allocator, error);
+	NEW_MESSAGES(items, pointers, collections_count, rwset__collection_pvt_read_write_set__init,
+				 allocator, error);
 	for (size_t i = 0; i < collections_count; i++)
 	{
 		FB_TRY(text_of(allocator, collections[i].collection, &items[i].collection_name, error));
 		items[i].rwset = proto_data(collections[i].bytes);
-		if (i == 0 || !fb_bytes_equal(collections[i].namespace_name, collections[i - 1].namespace_name))
+		if (i == 0 ||
+			!fb_bytes_equal(collections[i].namespace_name, collections[i - 1].namespace_name))
 		{
 			Rwset__NsPvtReadWriteSet *ns = &namespaces[message.n_ns_pvt_rwset++];
 
@@ -275,8 +294,8 @@ codec_pack_private_collections(FbAllocator *allocator, const RwSetPrivateCollect
 }
 
 FbStatus
-rwset_metadata_pack(FbAllocator *allocator, const RwSetMetadataEntry *entries, size_t entries_count, FbBytes *bytes,
-					FbError *error)
+rwset_metadata_pack(FbAllocator *allocator, const RwSetMetadataEntry *entries, size_t entries_count,
+					FbBytes *bytes, FbError *error)
 {
 	Kvrwset__KVMetadataWrite message = KVRWSET__KVMETADATA_WRITE__INIT;
 

@@ -27,8 +27,8 @@ key_set_clear(KeySet *set)
 void
 key_set_put(KeySet *set, size_t slot, bool is_member)
 {
-	size_t		word = slot / 64;
-	uint64_t	bit = UINT64_C(1) << (slot % 64);
+	size_t word = slot / 64;
+	uint64_t bit = UINT64_C(1) << (slot % 64);
 
 	if (is_member)
 		set->words[word] |= bit;
@@ -43,9 +43,9 @@ key_set_put(KeySet *set, size_t slot, bool is_member)
 size_t
 key_set_next(const KeySet *set, size_t slot)
 {
-	size_t		word = slot / 64;
-	size_t		summary_word;
-	uint64_t	bits;
+	size_t word = slot / 64;
+	size_t summary_word;
+	uint64_t bits;
 
 	if (word >= set->words_count)
 		return SIZE_MAX;
@@ -54,7 +54,8 @@ key_set_next(const KeySet *set, size_t slot)
 		return word * 64 + (size_t) __builtin_ctzll(bits);
 	word++;
 	summary_word = word / 64;
-	for (bits = word % 64 == 0 ? UINT64_MAX : UINT64_MAX << (word % 64); summary_word * 64 < set->words_count; bits = UINT64_MAX)
+	for (bits = word % 64 == 0 ? UINT64_MAX : UINT64_MAX << (word % 64);
+		 summary_word * 64 < set->words_count; bits = UINT64_MAX)
 	{
 		bits &= set->summary[summary_word];
 		if (bits != 0)
@@ -88,7 +89,7 @@ compare_versions(RwSetVersion a, RwSetVersion b)
 static int
 compare_results(const RwSetRange *a, const RwSetRange *b)
 {
-	int			order = compare_sizes(a->reads_count, b->reads_count);
+	int order = compare_sizes(a->reads_count, b->reads_count);
 
 	if (order == 0)
 		order = compare_sizes(a->merkle.hashes_count, b->merkle.hashes_count);
@@ -107,13 +108,16 @@ compare_results(const RwSetRange *a, const RwSetRange *b)
 	return order;
 }
 
-/* in the order of content; equal ones in the order of the read-write set, which is that of their addresses */
+/*
+ * in the order of content; equal ones in the order of the read-write set, which is that of their
+ * addresses
+ */
 static int
 compare_contents(const void *a, const void *b)
 {
 	const RwSetRange *x = *(const RwSetRange *const *) a;
 	const RwSetRange *y = *(const RwSetRange *const *) b;
-	int			order = fb_bytes_compare(x->start_key, y->start_key);
+	int order = fb_bytes_compare(x->start_key, y->start_key);
 
 	if (order == 0)
 		order = fb_bytes_compare(x->end_key, y->end_key);
@@ -127,14 +131,16 @@ compare_contents(const void *a, const void *b)
 static int
 compare_ranges(const void *a, const void *b)
 {
-	int			order = compare_contents(a, b);
+	int order = compare_contents(a, b);
 
-	return order != 0 ? order : (*(const RwSetRange *const *) a > *(const RwSetRange *const *) b) -
-		(*(const RwSetRange *const *) a < *(const RwSetRange *const *) b);
+	return order != 0 ? order
+					  : (*(const RwSetRange *const *) a > *(const RwSetRange *const *) b) -
+							(*(const RwSetRange *const *) a < *(const RwSetRange *const *) b);
 }
 
 FbStatus
-range_find_repeated(FbAllocator *allocator, const RwSetNamespace *ns, bool **repeated, FbError *error)
+range_find_repeated(FbAllocator *allocator, const RwSetNamespace *ns, bool **repeated,
+					FbError *error)
 {
 	const RwSetRange **sorted = fb_allocate_array(allocator, ns->ranges_count, sizeof(*sorted));
 
@@ -159,21 +165,24 @@ typedef struct Merged
 	FbAllocator *allocator;
 	const MvccBlock *block;
 	RangeSource *source;
-	bool		source_open;
-	FbBytes		namespace_name;
-	FbBytes		end_key;
-	size_t		next_update;	/* index in block->keys: of those that the block changes */
-	size_t		next_deleted;	/* ... and deletes */
-	uint32_t	run;			/* the DeletedRun that the query is in; 0: none */
-	bool		state_ended;
-	bool		state_taken;	/* the current row of the state was used: fetch the next one first */
-	FbBytes		state_key;
+	bool source_open;
+	FbBytes namespace_name;
+	FbBytes end_key;
+	size_t next_update;	 /* index in block->keys: of those that the block changes */
+	size_t next_deleted; /* ... and deletes */
+	uint32_t run;		 /* the DeletedRun that the query is in; 0: none */
+	bool state_ended;
+	bool state_taken; /* the current row of the state was used: fetch the next one first */
+	FbBytes state_key;
 	RwSetVersion state_version;
-	bool		end_wanted;		/* the end key itself belongs to the range, and was not looked at yet */
-	uint32_t	end_slot;
+	bool end_wanted; /* the end key itself belongs to the range, and was not looked at yet */
+	uint32_t end_slot;
 } Merged;
 
-/* a public key of the query's namespace? Those come one after the other, in the order of their bytes */
+/*
+ * a public key of the query's namespace? Those come one after the other, in the order of their
+ * bytes
+ */
 static bool
 is_in_namespace(const Merged *merged, const MvccKey *key)
 {
@@ -186,12 +195,13 @@ peek_update(Merged *merged)
 {
 	const MvccBlock *block = merged->block;
 	const MvccKey *key;
-	size_t		slot = key_set_next(&block->plan->present, merged->next_update);
+	size_t slot = key_set_next(&block->plan->present, merged->next_update);
 
 	if (slot == SIZE_MAX)
 		return NULL;
 	key = &block->keys[slot];
-	if (!is_in_namespace(merged, key) || (merged->end_key.size > 0 && fb_bytes_compare(key->key, merged->end_key) >= 0))
+	if (!is_in_namespace(merged, key) ||
+		(merged->end_key.size > 0 && fb_bytes_compare(key->key, merged->end_key) >= 0))
 		return NULL;
 	merged->next_update = slot;
 	return key;
@@ -207,8 +217,8 @@ static size_t
 find_deleted(Merged *merged)
 {
 	const MvccBlock *block = merged->block;
-	size_t		slot = key_set_next(&block->plan->deleted, merged->next_deleted);
-	int			order = 1;
+	size_t slot = key_set_next(&block->plan->deleted, merged->next_deleted);
+	int order = 1;
 
 	while (slot != SIZE_MAX && is_in_namespace(merged, &block->keys[slot]))
 	{
@@ -224,18 +234,21 @@ find_deleted(Merged *merged)
 static FbStatus
 add_run(Merged *merged, FbError *error)
 {
-	MvccPlan   *plan = merged->block->plan;
+	MvccPlan *plan = merged->block->plan;
 
 	if (plan->runs_of_keys == NULL)
 	{
-		plan->runs_of_keys = fb_allocate_array(merged->allocator, merged->block->keys_count, sizeof(uint32_t));
+		plan->runs_of_keys =
+			fb_allocate_array(merged->allocator, merged->block->keys_count, sizeof(uint32_t));
 		if (plan->runs_of_keys == NULL)
 			return fb_out_of_memory(error);
 	}
 	if (plan->runs_count == plan->runs_capacity)
 	{
-		size_t		capacity = plan->runs_capacity == 0 ? 64 : plan->runs_capacity * 2;
-		DeletedRun *runs = capacity > UINT32_MAX ? NULL : fb_allocate_array(merged->allocator, capacity, sizeof(DeletedRun));
+		size_t capacity = plan->runs_capacity == 0 ? 64 : plan->runs_capacity * 2;
+		DeletedRun *runs = capacity > UINT32_MAX
+							   ? NULL
+							   : fb_allocate_array(merged->allocator, capacity, sizeof(DeletedRun));
 
 		if (runs == NULL)
 			return fb_out_of_memory(error);
@@ -254,11 +267,12 @@ add_run(Merged *merged, FbError *error)
 static FbStatus
 skip_run(Merged *merged, const DeletedRun *run, FbError *error)
 {
-	FbBytes		until = run->until;
+	FbBytes until = run->until;
 
 	merged->source->close(merged->source);
 	merged->source_open = false;
-	if (run->unbounded || (merged->end_key.size > 0 && fb_bytes_compare(until, merged->end_key) >= 0))
+	if (run->unbounded ||
+		(merged->end_key.size > 0 && fb_bytes_compare(until, merged->end_key) >= 0))
 	{
 		/* the stretch that the query is in reaches as far as the one behind */
 		merged->block->plan->runs[merged->run - 1].until = until;
@@ -267,20 +281,25 @@ skip_run(Merged *merged, const DeletedRun *run, FbError *error)
 		merged->state_ended = true;
 		return FB_OK;
 	}
-	FB_TRY(merged->source->open(merged->source, merged->namespace_name, until, merged->end_key, error));
+	FB_TRY(merged->source->open(merged->source, merged->namespace_name, until, merged->end_key,
+								error));
 	merged->source_open = true;
 	merged->next_deleted = mvcc_lower_bound(merged->block, merged->namespace_name, until);
 	return FB_OK;
 }
 
-/* the current row is deleted: it belongs to the stretch that the query is in, or to another one, behind which the query goes on */
+/*
+ * the current row is deleted: it belongs to the stretch that the query is in, or to another one,
+ * behind which the query goes on
+ */
 static FbStatus
 pass_deleted(Merged *merged, size_t slot, FbError *error)
 {
-	MvccPlan   *plan = merged->block->plan;
-	uint32_t	known = plan->runs_of_keys == NULL ? 0 : plan->runs_of_keys[slot];
+	MvccPlan *plan = merged->block->plan;
+	uint32_t known = plan->runs_of_keys == NULL ? 0 : plan->runs_of_keys[slot];
 
-	if (known > plan->runs_base && known != merged->run && plan->runs[known - 1].rows_count >= RUN_ROWS_MIN)
+	if (known > plan->runs_base && known != merged->run &&
+		plan->runs[known - 1].rows_count >= RUN_ROWS_MIN)
 	{
 		if (merged->run == 0)
 			merged->run = known;
@@ -318,10 +337,11 @@ fetch_row(Merged *merged, FbError *error)
 {
 	while (merged->state_taken && !merged->state_ended)
 	{
-		bool		more;
-		size_t		slot;
+		bool more;
+		size_t slot;
 
-		FB_TRY(merged->source->next(merged->source, &merged->state_key, &merged->state_version, &more, error));
+		FB_TRY(merged->source->next(merged->source, &merged->state_key, &merged->state_version,
+									&more, error));
 		merged->state_ended = !more;
 		slot = more ? find_deleted(merged) : SIZE_MAX;
 		if (slot != SIZE_MAX)
@@ -336,7 +356,10 @@ fetch_row(Merged *merged, FbError *error)
 	return FB_OK;
 }
 
-/* the end key of an iterator that was not exhausted comes last, whatever its order (combined_iterator.go) */
+/*
+ * the end key of an iterator that was not exhausted comes last, whatever its order
+ * (combined_iterator.go)
+ */
 static void
 serve_end(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found)
 {
@@ -348,7 +371,8 @@ serve_end(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found)
 		return;
 	merged->end_wanted = false;
 	*key = end->key;
-	*version = state->updated ? mvcc_version(merged->block->plan->block_number, state->tx_index) : end->committed;
+	*version = state->updated ? mvcc_version(merged->block->plan->block_number, state->tx_index)
+							  : end->committed;
 	*found = state->updated ? !state->deleted : end->committed.present;
 }
 
@@ -356,7 +380,7 @@ static FbStatus
 merged_next(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
 {
 	const MvccKey *update;
-	int			order;
+	int order;
 
 	merged->block->plan->range_rows++;
 	FB_TRY(fetch_row(merged, error));
@@ -367,7 +391,9 @@ merged_next(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found, Fb
 		return FB_OK;
 	}
 	*found = true;
-	order = merged->state_ended ? 1 : update == NULL ? -1 : fb_bytes_compare(merged->state_key, update->key);
+	order = merged->state_ended ? 1
+			: update == NULL	? -1
+								: fb_bytes_compare(merged->state_key, update->key);
 	if (order <= 0)
 		merged->state_taken = true;
 	if (order < 0)
@@ -377,22 +403,24 @@ merged_next(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found, Fb
 		return FB_OK;
 	}
 	*key = update->key;
-	*version = mvcc_version(merged->block->plan->block_number, merged->block->plan->states[merged->next_update++].tx_index);
+	*version = mvcc_version(merged->block->plan->block_number,
+							merged->block->plan->states[merged->next_update++].tx_index);
 	return FB_OK;
 }
 
 /* say which key differs: the one that was read, or the one that is there now */
 static FbStatus
-report(FbAllocator *allocator, const Merged *merged, FbBytes key, RwSetVersion version_read, RwSetVersion version_found,
-	   MvccConflict *conflict, FbError *error)
+report(FbAllocator *allocator, const Merged *merged, FbBytes key, RwSetVersion version_read,
+	   RwSetVersion version_found, MvccConflict *conflict, FbError *error)
 {
-	size_t		slot = mvcc_lower_bound(merged->block, merged->namespace_name, key);
+	size_t slot = mvcc_lower_bound(merged->block, merged->namespace_name, key);
 
 	FB_TRY(fb_bytes_copy(allocator, key, &conflict->key, error));
 	conflict->version_read = version_read;
 	conflict->version_found = version_found;
 	conflict->writer_tx_index = -1;
-	if (slot < merged->block->keys_count && merged->block->plan->states[slot].updated && !merged->block->keys[slot].hashed &&
+	if (slot < merged->block->keys_count && merged->block->plan->states[slot].updated &&
+		!merged->block->keys[slot].hashed &&
 		fb_bytes_equal(merged->block->keys[slot].namespace_name, merged->namespace_name) &&
 		fb_bytes_equal(merged->block->keys[slot].key, key))
 		conflict->writer_tx_index = merged->block->plan->states[slot].tx_index;
@@ -400,8 +428,8 @@ report(FbAllocator *allocator, const Merged *merged, FbBytes key, RwSetVersion v
 }
 
 static FbStatus
-compare_reads(FbAllocator *allocator, Merged *merged, const RwSetRange *range, bool *differs, MvccConflict *conflict,
-			  FbError *error)
+compare_reads(FbAllocator *allocator, Merged *merged, const RwSetRange *range, bool *differs,
+			  MvccConflict *conflict, FbError *error)
 {
 	static const RwSetVersion absent = {false, 0, 0};
 
@@ -409,10 +437,10 @@ compare_reads(FbAllocator *allocator, Merged *merged, const RwSetRange *range, b
 	for (size_t i = 0;; i++)
 	{
 		const RwSetRead *read = i < range->reads_count ? &range->reads[i] : NULL;
-		FbBytes		key;
+		FbBytes key;
 		RwSetVersion version;
-		bool		found;
-		int			order;
+		bool found;
+		int order;
 
 		FB_TRY(merged_next(merged, &key, &version, &found, error));
 		if (!found && read == NULL)
@@ -433,7 +461,8 @@ compare_reads(FbAllocator *allocator, Merged *merged, const RwSetRange *range, b
 static bool
 summary_equal(const RwSetMerkle *a, const RwSetMerkle *b)
 {
-	if (a->max_degree != b->max_degree || a->max_level != b->max_level || a->hashes_count != b->hashes_count)
+	if (a->max_degree != b->max_degree || a->max_level != b->max_level ||
+		a->hashes_count != b->hashes_count)
 		return false;
 	for (size_t i = 0; i < a->hashes_count; i++)
 	{
@@ -443,7 +472,10 @@ summary_equal(const RwSetMerkle *a, const RwSetMerkle *b)
 	return true;
 }
 
-/* hashes that the growing tree has at its top level already, and that can only be replaced by a higher level */
+/*
+ * hashes that the growing tree has at its top level already, and that can only be replaced by a
+ * higher level
+ */
 static bool
 summary_still_possible(const MerkleTree *tree, const RwSetMerkle *wanted, size_t *matched)
 {
@@ -457,32 +489,34 @@ summary_still_possible(const MerkleTree *tree, const RwSetMerkle *wanted, size_t
 	for (; *matched < level->count; (*matched)++)
 	{
 		if (*matched >= wanted->hashes_count ||
-			!fb_bytes_equal(fb_bytes(level->hashes[*matched].bytes, sizeof(MerkleHash)), wanted->hashes[*matched]))
+			!fb_bytes_equal(fb_bytes(level->hashes[*matched].bytes, sizeof(MerkleHash)),
+							wanted->hashes[*matched]))
 			return false;
 	}
 	return true;
 }
 
 static FbStatus
-compare_summary(Merged *merged, const RwSetRange *range, MerkleTree *tree, bool *differs, FbError *error)
+compare_summary(Merged *merged, const RwSetRange *range, MerkleTree *tree, bool *differs,
+				FbError *error)
 {
 	const RwSetMerkle *wanted = &range->merkle;
-	size_t		matched = 0;
-	RwSetRange	now = {0};
+	size_t matched = 0;
+	RwSetRange now = {0};
 
 	*differs = true;
 	/*
-	 * Fabric's peers write degree 50 only, and stop for good when they meet one below 2; a summary that nobody can
-	 * have made does not match. The upper limit bounds what is kept in memory.
+	 * Fabric's peers write degree 50 only, and stop for good when they meet one below 2; a summary
+	 * that nobody can have made does not match. The upper limit bounds what is kept in memory.
 	 */
 	if (wanted->max_degree < 2 || wanted->max_degree > FB_QUERY_RESULTS_MAX)
 		return FB_OK;
 	merkle_start(tree, wanted->max_degree);
 	for (;;)
 	{
-		FbBytes		key;
+		FbBytes key;
 		RwSetVersion version;
-		bool		found;
+		bool found;
 
 		FB_TRY(merged_next(merged, &key, &version, &found, error));
 		if (!found)
@@ -497,11 +531,12 @@ compare_summary(Merged *merged, const RwSetRange *range, MerkleTree *tree, bool 
 }
 
 FbStatus
-range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace_name, const RwSetRange *range,
-			   uint32_t end_slot, RangeSource *source, MerkleTree *tree, bool *conflict, MvccConflict *found, FbError *error)
+range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace_name,
+			   const RwSetRange *range, uint32_t end_slot, RangeSource *source, MerkleTree *tree,
+			   bool *conflict, MvccConflict *found, FbError *error)
 {
-	size_t		start = mvcc_lower_bound(block, namespace_name, range->start_key);
-	Merged		merged = {
+	size_t start = mvcc_lower_bound(block, namespace_name, range->start_key);
+	Merged merged = {
 		.allocator = allocator,
 		.block = block,
 		.source = source,
@@ -513,7 +548,7 @@ range_validate(FbAllocator *allocator, const MvccBlock *block, FbBytes namespace
 		.end_wanted = !range->exhausted,
 		.end_slot = end_slot,
 	};
-	FbStatus	status;
+	FbStatus status;
 
 	*conflict = true;
 	if (mvcc_namespace_is_storable(namespace_name))

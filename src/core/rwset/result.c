@@ -1,8 +1,8 @@
 /*
  * result: the collected reads and writes in Fabric's order (rwset_builder.go, WIRE 2.7).
  *
- * All entries are sorted once. Private keys are sorted in clear and hashed afterwards: their hashes come out in the
- * order of the plaintext keys (T-9), as Fabric's peers have it.
+ * All entries are sorted once. Private keys are sorted in clear and hashed afterwards: their hashes
+ * come out in the order of the plaintext keys (T-9), as Fabric's peers have it.
  */
 #include "core/rwset/builder_internal.h"
 
@@ -11,8 +11,8 @@
 /* ---- ranges ---- */
 
 /*
- * The end of a range is the requested one if the iterator got there; else the last result, since only up to there the
- * chaincode knows the state (query_executor.go, updateRangeQueryInfo).
+ * The end of a range is the requested one if the iterator got there; else the last result, since
+ * only up to there the chaincode knows the state (query_executor.go, updateRangeQueryInfo).
  */
 static FbStatus
 settle_ends(RwSetBuilder *builder, FbError *error)
@@ -32,7 +32,7 @@ compare_ranges(const void *a, const void *b)
 {
 	const RwSetRangeBuilder *x = *(RwSetRangeBuilder *const *) a;
 	const RwSetRangeBuilder *y = *(RwSetRangeBuilder *const *) b;
-	int			order;
+	int order;
 
 	if (x->space_index != y->space_index)
 		return x->space_index < y->space_index ? -1 : 1;
@@ -50,8 +50,9 @@ compare_ranges(const void *a, const void *b)
 static FbStatus
 mark_repeated_ranges(RwSetBuilder *builder, FbError *error)
 {
-	RwSetRangeBuilder **sorted = fb_allocate_array(builder->allocator, builder->ranges_count, sizeof(*sorted));
-	size_t		count = 0;
+	RwSetRangeBuilder **sorted =
+		fb_allocate_array(builder->allocator, builder->ranges_count, sizeof(*sorted));
+	size_t count = 0;
 
 	if (sorted == NULL)
 		return fb_out_of_memory(error);
@@ -64,9 +65,9 @@ mark_repeated_ranges(RwSetBuilder *builder, FbError *error)
 		const RwSetRangeBuilder *before = sorted[i - 1];
 
 		sorted[i]->repeated = before->space_index == sorted[i]->space_index &&
-			before->range.exhausted == sorted[i]->range.exhausted &&
-			fb_bytes_equal(before->range.start_key, sorted[i]->range.start_key) &&
-			fb_bytes_equal(before->range.end_key, sorted[i]->range.end_key);
+							  before->range.exhausted == sorted[i]->range.exhausted &&
+							  fb_bytes_equal(before->range.start_key, sorted[i]->range.start_key) &&
+							  fb_bytes_equal(before->range.end_key, sorted[i]->range.end_key);
 	}
 	fb_release(builder->allocator, sorted);
 	return FB_OK;
@@ -84,7 +85,7 @@ typedef struct Sorted
 static int
 compare_spaces(const Space *x, const Space *y)
 {
-	int			order = fb_bytes_compare(x->namespace_name, y->namespace_name);
+	int order = fb_bytes_compare(x->namespace_name, y->namespace_name);
 
 	if (order == 0)
 		order = (int) x->is_collection - (int) y->is_collection;
@@ -104,7 +105,7 @@ compare_entries(const void *a, const void *b)
 {
 	const Sorted *x = a;
 	const Sorted *y = b;
-	int			order = x->space == y->space ? 0 : compare_spaces(x->space, y->space);
+	int order = x->space == y->space ? 0 : compare_spaces(x->space, y->space);
 
 	if (order == 0)
 		order = (int) x->entry->kind - (int) y->entry->kind;
@@ -116,7 +117,7 @@ compare_entries(const void *a, const void *b)
 static FbStatus
 hash_copy(FbAllocator *allocator, FbBytes of, FbBytes *hash, FbError *error)
 {
-	uint8_t    *bytes = fb_allocate(allocator, CRYPTO_SHA256_BYTES);
+	uint8_t *bytes = fb_allocate(allocator, CRYPTO_SHA256_BYTES);
 
 	if (bytes == NULL)
 		return fb_out_of_memory(error);
@@ -127,7 +128,8 @@ hash_copy(FbAllocator *allocator, FbBytes of, FbBytes *hash, FbError *error)
 
 /* the sorted entries of one kind in one space: [*from, the return value); *from moves on */
 static size_t
-entries_of(const Sorted *sorted, size_t count, size_t *from, const Space *space, EntryKind kind, size_t *first)
+entries_of(const Sorted *sorted, size_t count, size_t *from, const Space *space, EntryKind kind,
+		   size_t *first)
 {
 	*first = *from;
 	while (*from < count && sorted[*from].space == space && sorted[*from].entry->kind == kind)
@@ -138,19 +140,19 @@ entries_of(const Sorted *sorted, size_t count, size_t *from, const Space *space,
 /* reads, writes and metadata writes of one space, keys and values in clear */
 typedef struct Lists
 {
-	RwSetRead  *reads;
-	size_t		reads_count;
+	RwSetRead *reads;
+	size_t reads_count;
 	RwSetWrite *writes;
-	size_t		writes_count;
+	size_t writes_count;
 	RwSetMetadataWrite *metadata_writes;
-	size_t		metadata_writes_count;
+	size_t metadata_writes_count;
 } Lists;
 
 static FbStatus
-build_lists(FbAllocator *allocator, const Sorted *sorted, size_t count, size_t *from, const Space *space, Lists *lists,
-			FbError *error)
+build_lists(FbAllocator *allocator, const Sorted *sorted, size_t count, size_t *from,
+			const Space *space, Lists *lists, FbError *error)
 {
-	size_t		first;
+	size_t first;
 
 	lists->reads_count = entries_of(sorted, count, from, space, ENTRY_READ, &first);
 	lists->reads = fb_allocate_array(allocator, lists->reads_count, sizeof(RwSetRead));
@@ -177,7 +179,8 @@ build_lists(FbAllocator *allocator, const Sorted *sorted, size_t count, size_t *
 	}
 
 	lists->metadata_writes_count = entries_of(sorted, count, from, space, ENTRY_METADATA, &first);
-	lists->metadata_writes = fb_allocate_array(allocator, lists->metadata_writes_count, sizeof(RwSetMetadataWrite));
+	lists->metadata_writes =
+		fb_allocate_array(allocator, lists->metadata_writes_count, sizeof(RwSetMetadataWrite));
 	if (lists->metadata_writes == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < lists->metadata_writes_count; i++)
@@ -191,8 +194,8 @@ build_lists(FbAllocator *allocator, const Sorted *sorted, size_t count, size_t *
 
 /* the private set with keys in clear, and the hashes of it on the public side (WIRE 2.9) */
 static FbStatus
-build_collection(RwSetBuilder *builder, const Space *space, const Lists *lists, RwSetCollection *collection,
-				 RwSetResult *result, FbError *error)
+build_collection(RwSetBuilder *builder, const Space *space, const Lists *lists,
+				 RwSetCollection *collection, RwSetResult *result, FbError *error)
 {
 	FbAllocator *allocator = builder->allocator;
 
@@ -202,7 +205,8 @@ build_collection(RwSetBuilder *builder, const Space *space, const Lists *lists, 
 		RwSetPrivateCollection *private_part = &result->collections[result->collections_count];
 		RwSetPrivate set = {lists->writes, lists->writes_count, NULL, lists->metadata_writes_count};
 
-		set.metadata_writes = fb_allocate_array(allocator, lists->metadata_writes_count, sizeof(RwSetMetadataWrite));
+		set.metadata_writes =
+			fb_allocate_array(allocator, lists->metadata_writes_count, sizeof(RwSetMetadataWrite));
 		if (set.metadata_writes == NULL)
 			return fb_out_of_memory(error);
 		for (size_t i = 0; i < lists->metadata_writes_count; i++)
@@ -224,7 +228,8 @@ build_collection(RwSetBuilder *builder, const Space *space, const Lists *lists, 
 			FB_TRY(hash_copy(allocator, lists->writes[i].value, &lists->writes[i].value, error));
 	}
 	for (size_t i = 0; i < lists->metadata_writes_count; i++)
-		FB_TRY(hash_copy(allocator, lists->metadata_writes[i].key, &lists->metadata_writes[i].key, error));
+		FB_TRY(hash_copy(allocator, lists->metadata_writes[i].key, &lists->metadata_writes[i].key,
+						 error));
 	collection->hashed_reads = lists->reads;
 	collection->hashed_reads_count = lists->reads_count;
 	collection->hashed_writes = lists->writes;
@@ -237,14 +242,15 @@ build_collection(RwSetBuilder *builder, const Space *space, const Lists *lists, 
 static FbStatus
 build_ranges(RwSetBuilder *builder, const Space *space, RwSetNamespace *ns, FbError *error)
 {
-	size_t		count = 0;
+	size_t count = 0;
 
 	for (RwSetRangeBuilder *range = builder->first_range; range != NULL; range = range->next)
 		count += &builder->spaces[range->space_index] == space && !range->repeated;
 	ns->ranges = fb_allocate_array(builder->allocator, count, sizeof(RwSetRange));
 	if (ns->ranges == NULL)
 		return fb_out_of_memory(error);
-	for (RwSetRangeBuilder *range = builder->first_range; range != NULL && count > 0; range = range->next)
+	for (RwSetRangeBuilder *range = builder->first_range; range != NULL && count > 0;
+		 range = range->next)
 	{
 		if (&builder->spaces[range->space_index] == space && !range->repeated)
 		{
@@ -257,34 +263,38 @@ build_ranges(RwSetBuilder *builder, const Space *space, RwSetNamespace *ns, FbEr
 
 /* spaces: sorted; a namespace of which only collections were touched has an entry too (rule 5) */
 static FbStatus
-build_namespaces(RwSetBuilder *builder, Space *const *spaces, const Sorted *sorted, RwSet *set, RwSetResult *result,
-				 FbError *error)
+build_namespaces(RwSetBuilder *builder, Space *const *spaces, const Sorted *sorted, RwSet *set,
+				 RwSetResult *result, FbError *error)
 {
-	size_t		from = 0;
+	size_t from = 0;
 
 	for (uint32_t i = 0; i < builder->spaces_count; i++)
 	{
 		const Space *space = spaces[i];
 		RwSetNamespace *ns;
-		Lists		lists = {0};
+		Lists lists = {0};
 
 		if (i == 0 || !fb_bytes_equal(space->namespace_name, spaces[i - 1]->namespace_name))
 		{
-			uint32_t	end = i;
+			uint32_t end = i;
 
-			while (end < builder->spaces_count && fb_bytes_equal(spaces[end]->namespace_name, space->namespace_name))
+			while (end < builder->spaces_count &&
+				   fb_bytes_equal(spaces[end]->namespace_name, space->namespace_name))
 				end++;
 			ns = &set->namespaces[set->namespaces_count++];
 			ns->name = space->namespace_name;
-			ns->collections = fb_allocate_array(builder->allocator, end - i, sizeof(RwSetCollection));
+			ns->collections =
+				fb_allocate_array(builder->allocator, end - i, sizeof(RwSetCollection));
 			if (ns->collections == NULL)
 				return fb_out_of_memory(error);
 		}
 		ns = &set->namespaces[set->namespaces_count - 1];
-		FB_TRY(build_lists(builder->allocator, sorted, builder->entries_count, &from, space, &lists, error));
+		FB_TRY(build_lists(builder->allocator, sorted, builder->entries_count, &from, space, &lists,
+						   error));
 		if (space->is_collection)
 		{
-			FB_TRY(build_collection(builder, space, &lists, &ns->collections[ns->collections_count], result, error));
+			FB_TRY(build_collection(builder, space, &lists, &ns->collections[ns->collections_count],
+									result, error));
 			ns->collections_count++;
 			continue;
 		}
@@ -304,10 +314,10 @@ FbStatus
 rwset_builder_finish(RwSetBuilder *builder, RwSetResult *result, FbError *error)
 {
 	FbAllocator *allocator = builder->allocator;
-	RwSet		set = {0};
-	Space	  **spaces = fb_allocate_array(allocator, builder->spaces_count, sizeof(*spaces));
-	Sorted	   *sorted = fb_allocate_array(allocator, builder->entries_count, sizeof(*sorted));
-	size_t		count = 0;
+	RwSet set = {0};
+	Space **spaces = fb_allocate_array(allocator, builder->spaces_count, sizeof(*spaces));
+	Sorted *sorted = fb_allocate_array(allocator, builder->entries_count, sizeof(*sorted));
+	size_t count = 0;
 
 	FB_ASSERT(!builder->finished);
 	memset(result, 0, sizeof(*result));
@@ -334,12 +344,14 @@ rwset_builder_finish(RwSetBuilder *builder, RwSetResult *result, FbError *error)
 		qsort(sorted, count, sizeof(*sorted), compare_entries);
 
 	set.namespaces = fb_allocate_array(allocator, builder->spaces_count, sizeof(RwSetNamespace));
-	result->collections = fb_allocate_array(allocator, builder->spaces_count, sizeof(RwSetPrivateCollection));
+	result->collections =
+		fb_allocate_array(allocator, builder->spaces_count, sizeof(RwSetPrivateCollection));
 	if (set.namespaces == NULL || result->collections == NULL)
 		return fb_out_of_memory(error);
 	FB_TRY(build_namespaces(builder, spaces, sorted, &set, result, error));
 	if (result->collections_count > 0)
-		FB_TRY(codec_pack_private_collections(allocator, result->collections, result->collections_count,
-											  &result->private_bytes, error));
+		FB_TRY(codec_pack_private_collections(allocator, result->collections,
+											  result->collections_count, &result->private_bytes,
+											  error));
 	return rwset_pack(allocator, &set, &result->public_bytes, error);
 }

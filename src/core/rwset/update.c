@@ -3,11 +3,14 @@
  */
 #include "core/rwset/rwset_internal.h"
 
-/* 1 byte count of significant bytes, then these, big-endian (common/ledger/util, EncodeOrderPreservingVarUint64) */
+/*
+ * 1 byte count of significant bytes, then these, big-endian (common/ledger/util,
+ * EncodeOrderPreservingVarUint64)
+ */
 static size_t
 ordvar(uint64_t number, uint8_t *out)
 {
-	size_t		count = 0;
+	size_t count = 0;
 
 	for (uint64_t rest = number; rest != 0; rest >>= 8)
 		count++;
@@ -20,19 +23,20 @@ ordvar(uint64_t number, uint8_t *out)
 size_t
 rwset_version_bytes(RwSetVersion version, uint8_t *out)
 {
-	size_t		size = ordvar(version.block_number, out);
+	size_t size = ordvar(version.block_number, out);
 
 	return size + ordvar(version.tx_index, out + size);
 }
 
-/* ---- the commit hash: pb(Updates) goes into it piece by piece, since the values of a block's keys may be larger than any message ---- */
+/* ---- the commit hash: pb(Updates) goes into it piece by piece, since the values of a block's keys
+ * may be larger than any message ---- */
 
 /* field 1 of Updates, length-delimited */
 #define UPDATES_KVWRITES_TAG 0x0A
 
 typedef struct HashBuffer
 {
-	ProtobufCBuffer buffer;		/* must be first */
+	ProtobufCBuffer buffer; /* must be first */
 	CryptoSha256 hash;
 } HashBuffer;
 
@@ -45,8 +49,8 @@ append_to_hash(ProtobufCBuffer *buffer, size_t size, const uint8_t *data)
 static void
 hash_varint(CryptoSha256 *hash, uint64_t number)
 {
-	uint8_t		bytes[10];
-	size_t		size = 0;
+	uint8_t bytes[10];
+	size_t size = 0;
 
 	do
 	{
@@ -71,15 +75,18 @@ static void
 hash_update(HashBuffer *to, const StateUpdate *update, const StateUpdate *before)
 {
 	Txmgr__KVWrite write = TXMGR__KVWRITE__INIT;
-	char		namespace_name[FB_CHAINCODE_NAME_BYTES_MAX + 1];
-	char		collection[FB_COLLECTION_NAME_BYTES_MAX + 1];
-	uint8_t		version[RWSET_VERSION_BYTES_MAX];
-	bool		new_namespace = before == NULL || !fb_bytes_equal(before->namespace_name, update->namespace_name);
+	char namespace_name[FB_CHAINCODE_NAME_BYTES_MAX + 1];
+	char collection[FB_COLLECTION_NAME_BYTES_MAX + 1];
+	uint8_t version[RWSET_VERSION_BYTES_MAX];
+	bool new_namespace =
+		before == NULL || !fb_bytes_equal(before->namespace_name, update->namespace_name);
 	static const uint8_t tag = UPDATES_KVWRITES_TAG;
 
 	if (new_namespace)
-		write.namespace_ = print_name(namespace_name, sizeof(namespace_name), update->namespace_name);
-	if (update->hashed && (new_namespace || !before->hashed || !fb_bytes_equal(before->collection, update->collection)))
+		write.namespace_ =
+			print_name(namespace_name, sizeof(namespace_name), update->namespace_name);
+	if (update->hashed && (new_namespace || !before->hashed ||
+						   !fb_bytes_equal(before->collection, update->collection)))
 		write.collection = print_name(collection, sizeof(collection), update->collection);
 	write.key = proto_data(update->key);
 	write.isdelete = update->is_delete;
@@ -92,10 +99,10 @@ hash_update(HashBuffer *to, const StateUpdate *update, const StateUpdate *before
 }
 
 void
-update_commit_hash(FbBytes filter, const StateUpdate *updates, size_t updates_count, FbBytes previous,
-				   uint8_t hash[CRYPTO_SHA256_BYTES])
+update_commit_hash(FbBytes filter, const StateUpdate *updates, size_t updates_count,
+				   FbBytes previous, uint8_t hash[CRYPTO_SHA256_BYTES])
 {
-	HashBuffer	to = {.buffer = {append_to_hash}};
+	HashBuffer to = {.buffer = {append_to_hash}};
 	const StateUpdate *before = NULL;
 
 	crypto_sha256_start(&to.hash);
@@ -118,7 +125,7 @@ update_commit_hash(FbBytes filter, const StateUpdate *updates, size_t updates_co
 static void
 digest_number(CryptoSha256 *hash, uint64_t number)
 {
-	uint8_t		bytes[8];
+	uint8_t bytes[8];
 
 	for (size_t i = 0; i < 8; i++)
 		bytes[i] = (uint8_t) (number >> (56 - 8 * i));
@@ -132,8 +139,8 @@ state_digest_start(StateDigest *digest)
 }
 
 void
-state_digest_add(StateDigest *digest, FbBytes state_namespace, FbBytes key, FbBytes value, FbBytes metadata,
-				 RwSetVersion version)
+state_digest_add(StateDigest *digest, FbBytes state_namespace, FbBytes key, FbBytes value,
+				 FbBytes metadata, RwSetVersion version)
 {
 	const FbBytes fields[4] = {state_namespace, key, value, metadata};
 

@@ -1,7 +1,7 @@
 /*
- * check: what is wrong with a transaction in a block, in Fabric's order of checks, so that every node finds the
- * same code (core/common/validation/msgvalidation.go, core/committer/txvalidator/v20/validator.go and
- * plugindispatcher).
+ * check: what is wrong with a transaction in a block, in Fabric's order of checks, so that every
+ * node finds the same code (core/common/validation/msgvalidation.go,
+ * core/committer/txvalidator/v20/validator.go and plugindispatcher).
  */
 #include "core/txn/txn_internal.h"
 
@@ -15,7 +15,7 @@ tx_code_name(int code)
 	switch (code)
 	{
 #define TX_CODE_NAME(name, number, text) \
-	case number: \
+	case number:                         \
 		return text;
 		TX_CODE_LIST(TX_CODE_NAME)
 #undef TX_CODE_NAME
@@ -27,10 +27,10 @@ bool
 tx_code_of_name(const char *name, TxCode *code)
 {
 #define TX_CODE_MATCH(value, number, text) \
-	if (strcmp(name, text) == 0) \
-	{ \
-		*code = value; \
-		return true; \
+	if (strcmp(name, text) == 0)           \
+	{                                      \
+		*code = value;                     \
+		return true;                       \
 	}
 	TX_CODE_LIST(TX_CODE_MATCH)
 #undef TX_CODE_MATCH
@@ -43,7 +43,7 @@ tx_code_of_name(const char *name, TxCode *code)
 static FbStatus
 refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *message)
 {
-	char		gate[FB_ERROR_MESSAGE_BYTES] = "";
+	char gate[FB_ERROR_MESSAGE_BYTES] = "";
 
 	*code = value;
 	if (why != NULL && unreadable)
@@ -56,15 +56,19 @@ refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *me
 
 #define REFUSE(value, message) return refuse(code, (value), why, false, (message))
 
-/* pass bytes through the gate; bytes that are not such a message refuse the transaction with this code */
-#define UNPACK_OR_REFUSE(name, bytes, target, value, message) \
-	do { \
-		FbStatus	unpack_status_ = PROTO_UNPACK(name, (bytes), allocator, (target), why); \
-		if (unpack_status_ == FB_OUT_OF_MEMORY) \
-			return unpack_status_; \
-		view->over_limit |= unpack_status_ == FB_LIMIT_EXCEEDED; \
-		if (unpack_status_ != FB_OK) \
-			return refuse(code, (value), why, true, (message)); \
+/*
+ * pass bytes through the gate; bytes that are not such a message refuse the transaction with this
+ * code
+ */
+#define UNPACK_OR_REFUSE(name, bytes, target, value, message)                            \
+	do                                                                                   \
+	{                                                                                    \
+		FbStatus unpack_status_ = PROTO_UNPACK(name, (bytes), allocator, (target), why); \
+		if (unpack_status_ == FB_OUT_OF_MEMORY)                                          \
+			return unpack_status_;                                                       \
+		view->over_limit |= unpack_status_ == FB_LIMIT_EXCEEDED;                         \
+		if (unpack_status_ != FB_OK)                                                     \
+			return refuse(code, (value), why, true, (message));                          \
 	} while (0)
 
 /* ---- envelope, payload, headers: 255, 2, 3 ---- */
@@ -79,17 +83,19 @@ check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *c
 
 	memset(view, 0, sizeof(*view));
 	*code = TX_NOT_VALIDATED;
-	UNPACK_OR_REFUSE(common__envelope, envelope, &message, TX_INVALID_OTHER_REASON, "envelope cannot be decoded");
+	UNPACK_OR_REFUSE(common__envelope, envelope, &message, TX_INVALID_OTHER_REASON,
+					 "envelope cannot be decoded");
 	view->payload = proto_bytes(message->payload);
 	view->signature = proto_bytes(message->signature);
-	UNPACK_OR_REFUSE(common__payload, view->payload, &payload, TX_BAD_PAYLOAD, "payload cannot be decoded");
+	UNPACK_OR_REFUSE(common__payload, view->payload, &payload, TX_BAD_PAYLOAD,
+					 "payload cannot be decoded");
 	view->data = proto_bytes(payload->data);
 	if (payload->header == NULL)
 		REFUSE(TX_BAD_COMMON_HEADER, "payload has no header");
 	view->channel_header = proto_bytes(payload->header->channel_header);
 	view->signature_header = proto_bytes(payload->header->signature_header);
-	UNPACK_OR_REFUSE(common__channel_header, view->channel_header, &channel_header, TX_BAD_COMMON_HEADER,
-					 "channel header cannot be decoded");
+	UNPACK_OR_REFUSE(common__channel_header, view->channel_header, &channel_header,
+					 TX_BAD_COMMON_HEADER, "channel header cannot be decoded");
 	view->type = channel_header->type;
 	view->channel_id = proto_bytes(channel_header->channel_id);
 	view->tx_id = proto_bytes(channel_header->tx_id);
@@ -97,13 +103,15 @@ check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *c
 	view->timestamp = txn_time(channel_header->timestamp);
 	view->epoch = channel_header->epoch;
 	view->extension = proto_bytes(channel_header->extension);
-	UNPACK_OR_REFUSE(common__signature_header, view->signature_header, &signature_header, TX_BAD_COMMON_HEADER,
-					 "signature header cannot be decoded");
+	UNPACK_OR_REFUSE(common__signature_header, view->signature_header, &signature_header,
+					 TX_BAD_COMMON_HEADER, "signature header cannot be decoded");
 	view->creator = proto_bytes(signature_header->creator);
 	view->nonce = proto_bytes(signature_header->nonce);
-	FB_TRY(tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id, why));
+	FB_TRY(tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id,
+						   why));
 
-	if (view->type != TX_TYPE_ENDORSER_TRANSACTION && view->type != TX_TYPE_CONFIG_UPDATE && view->type != TX_TYPE_CONFIG)
+	if (view->type != TX_TYPE_ENDORSER_TRANSACTION && view->type != TX_TYPE_CONFIG_UPDATE &&
+		view->type != TX_TYPE_CONFIG)
 		REFUSE(TX_BAD_COMMON_HEADER, "header type is not one of a transaction");
 	if (view->epoch != 0)
 		REFUSE(TX_BAD_COMMON_HEADER, "epoch is not zero");
@@ -118,9 +126,11 @@ check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *c
 /* ---- the transaction: 8, 5 ---- */
 
 static FbStatus
-copy_endorsements(FbAllocator *allocator, const Protos__ChaincodeEndorsedAction *action, TxView *view, FbError *error)
+copy_endorsements(FbAllocator *allocator, const Protos__ChaincodeEndorsedAction *action,
+				  TxView *view, FbError *error)
 {
-	view->endorsements = fb_allocate_array(allocator, action->n_endorsements, sizeof(TxEndorsement));
+	view->endorsements =
+		fb_allocate_array(allocator, action->n_endorsements, sizeof(TxEndorsement));
 	if (view->endorsements == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < action->n_endorsements; i++)
@@ -139,7 +149,7 @@ check_endorser_transaction(FbAllocator *allocator, TxView *view, TxCode *code, F
 	Common__SignatureHeader *action_header;
 	Protos__ChaincodeActionPayload *payload;
 	Protos__ProposalResponsePayload *response_payload;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	if (view->data.size == 0)
 		REFUSE(TX_INVALID_ENDORSER_TRANSACTION, "payload has no data");
@@ -148,19 +158,23 @@ check_endorser_transaction(FbAllocator *allocator, TxView *view, TxCode *code, F
 	if (transaction->n_actions != 1)
 		REFUSE(TX_INVALID_ENDORSER_TRANSACTION, "transaction has not exactly one action");
 	view->action_header = proto_bytes(transaction->actions[0]->header);
-	UNPACK_OR_REFUSE(common__signature_header, view->action_header, &action_header, TX_INVALID_ENDORSER_TRANSACTION,
+	UNPACK_OR_REFUSE(common__signature_header, view->action_header, &action_header,
+					 TX_INVALID_ENDORSER_TRANSACTION,
 					 "signature header of the action cannot be decoded");
 	if (action_header->nonce.len == 0 || action_header->creator.len == 0)
-		REFUSE(TX_INVALID_ENDORSER_TRANSACTION, "signature header of the action has no nonce or no creator");
-	UNPACK_OR_REFUSE(protos__chaincode_action_payload, proto_bytes(transaction->actions[0]->payload), &payload,
+		REFUSE(TX_INVALID_ENDORSER_TRANSACTION,
+			   "signature header of the action has no nonce or no creator");
+	UNPACK_OR_REFUSE(protos__chaincode_action_payload,
+					 proto_bytes(transaction->actions[0]->payload), &payload,
 					 TX_INVALID_ENDORSER_TRANSACTION, "payload of the action cannot be decoded");
 	view->proposal_payload = proto_bytes(payload->chaincode_proposal_payload);
 	if (payload->action == NULL)
 		REFUSE(TX_INVALID_ENDORSER_TRANSACTION, "action has no content");
 	view->proposal_response_payload = proto_bytes(payload->action->proposal_response_payload);
 	FB_TRY(copy_endorsements(allocator, payload->action, view, why));
-	UNPACK_OR_REFUSE(protos__proposal_response_payload, view->proposal_response_payload, &response_payload,
-					 TX_INVALID_ENDORSER_TRANSACTION, "proposal response payload cannot be decoded");
+	UNPACK_OR_REFUSE(protos__proposal_response_payload, view->proposal_response_payload,
+					 &response_payload, TX_INVALID_ENDORSER_TRANSACTION,
+					 "proposal response payload cannot be decoded");
 	view->proposal_hash = proto_bytes(response_payload->proposal_hash);
 	view->chaincode_action = proto_bytes(response_payload->extension);
 
@@ -169,15 +183,17 @@ check_endorser_transaction(FbAllocator *allocator, TxView *view, TxCode *code, F
 		REFUSE(TX_INVALID_ENDORSER_TRANSACTION, "proposal payload is missing");
 	txn_proposal_hash(view->channel_header, view->action_header, view->proposal_payload, hash);
 	if (!fb_bytes_equal(view->proposal_hash, fb_bytes(hash, sizeof(hash))))
-		REFUSE(TX_INVALID_ENDORSER_TRANSACTION, "endorsed proposal hash is not the hash of this proposal");
+		REFUSE(TX_INVALID_ENDORSER_TRANSACTION,
+			   "endorsed proposal hash is not the hash of this proposal");
 	*code = TX_VALID;
 	return FB_OK;
 }
 
 FbStatus
-check_transaction(FbAllocator *allocator, FbBytes channel_id, TxView *view, TxCode *code, FbError *why)
+check_transaction(FbAllocator *allocator, FbBytes channel_id, TxView *view, TxCode *code,
+				  FbError *why)
 {
-	char		tx_id[TX_ID_LENGTH + 1];
+	char tx_id[TX_ID_LENGTH + 1];
 
 	*code = TX_NOT_VALIDATED;
 	switch (view->type)
@@ -209,7 +225,7 @@ check_transaction(FbAllocator *allocator, FbBytes channel_id, TxView *view, TxCo
 /* a namespace of the read-write set, or the invoked chaincode, which has none if set is NULL */
 typedef struct NamedSet
 {
-	FbBytes		name;
+	FbBytes name;
 	const RwSetNamespace *set;
 } NamedSet;
 
@@ -219,17 +235,20 @@ compare_named_sets(const void *a, const void *b)
 {
 	const NamedSet *x = a;
 	const NamedSet *y = b;
-	int			order = fb_bytes_compare(x->name, y->name);
+	int order = fb_bytes_compare(x->name, y->name);
 
 	return order != 0 ? order : (x->set != NULL) - (y->set != NULL);
 }
 
-/* all namespaces and the invoked chaincode, sorted by name; *repeated: two namespaces have one name */
+/*
+ * all namespaces and the invoked chaincode, sorted by name; *repeated: two namespaces have one name
+ */
 static FbStatus
-sort_namespaces(FbAllocator *allocator, const TxView *view, NamedSet **sorted, size_t *count, bool *repeated, FbError *error)
+sort_namespaces(FbAllocator *allocator, const TxView *view, NamedSet **sorted, size_t *count,
+				bool *repeated, FbError *error)
 {
 	const RwSet *rwset = view->rwset;
-	NamedSet   *sets = fb_allocate_array(allocator, rwset->namespaces_count + 1, sizeof(NamedSet));
+	NamedSet *sets = fb_allocate_array(allocator, rwset->namespaces_count + 1, sizeof(NamedSet));
 
 	if (sets == NULL)
 		return fb_out_of_memory(error);
@@ -247,10 +266,11 @@ sort_namespaces(FbAllocator *allocator, const TxView *view, NamedSet **sorted, s
 
 /* T-2: sorted, since different namespaces can give different codes */
 static FbStatus
-list_written_namespaces(FbAllocator *allocator, TxView *view, const NamedSet *sorted, size_t sorted_count, FbError *error)
+list_written_namespaces(FbAllocator *allocator, TxView *view, const NamedSet *sorted,
+						size_t sorted_count, FbError *error)
 {
 	TxNamespace *written = fb_allocate_array(allocator, sorted_count, sizeof(TxNamespace));
-	size_t		count = 0;
+	size_t count = 0;
 
 	if (written == NULL)
 		return fb_out_of_memory(error);
@@ -271,8 +291,8 @@ list_written_namespaces(FbAllocator *allocator, TxView *view, const NamedSet *so
 }
 
 static FbStatus
-check_chaincode(const Protos__ChaincodeHeaderExtension *extension, const Protos__ChaincodeAction *action, TxView *view,
-				TxCode *code, FbError *why)
+check_chaincode(const Protos__ChaincodeHeaderExtension *extension,
+				const Protos__ChaincodeAction *action, TxView *view, TxCode *code, FbError *why)
 {
 	if (extension->chaincode_id == NULL)
 		REFUSE(TX_INVALID_OTHER_REASON, "header names no chaincode");
@@ -296,20 +316,20 @@ check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why)
 	Protos__ChaincodeHeaderExtension *extension;
 	Protos__ChaincodeAction *action;
 	Protos__ChaincodeEvent *event;
-	NamedSet   *sorted = NULL;
-	size_t		sorted_count = 0;
-	bool		repeated = false;
-	FbStatus	status;
+	NamedSet *sorted = NULL;
+	size_t sorted_count = 0;
+	bool repeated = false;
+	FbStatus status;
 
 	*code = TX_VALID;
 	if (view->type != TX_TYPE_ENDORSER_TRANSACTION)
 		return FB_OK;
-	UNPACK_OR_REFUSE(protos__chaincode_header_extension, view->extension, &extension, TX_BAD_HEADER_EXTENSION,
-					 "extension of the channel header cannot be decoded");
+	UNPACK_OR_REFUSE(protos__chaincode_header_extension, view->extension, &extension,
+					 TX_BAD_HEADER_EXTENSION, "extension of the channel header cannot be decoded");
 	if (view->chaincode_action.size == 0)
 		REFUSE(TX_BAD_RESPONSE_PAYLOAD, "response payload has no chaincode action");
-	UNPACK_OR_REFUSE(protos__chaincode_action, view->chaincode_action, &action, TX_BAD_RESPONSE_PAYLOAD,
-					 "chaincode action cannot be decoded");
+	UNPACK_OR_REFUSE(protos__chaincode_action, view->chaincode_action, &action,
+					 TX_BAD_RESPONSE_PAYLOAD, "chaincode action cannot be decoded");
 	view->results = proto_bytes(action->results);
 	view->event = proto_bytes(action->events);
 	if (action->response != NULL)
@@ -345,7 +365,8 @@ check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why)
 }
 
 FbStatus
-check_structure(FbAllocator *allocator, FbBytes envelope, FbBytes channel_id, TxView *view, TxCode *code, FbError *why)
+check_structure(FbAllocator *allocator, FbBytes envelope, FbBytes channel_id, TxView *view,
+				TxCode *code, FbError *why)
 {
 	FB_TRY(check_envelope(allocator, envelope, view, code, why));
 	if (*code != TX_VALID)
@@ -360,8 +381,8 @@ check_structure(FbAllocator *allocator, FbBytes envelope, FbBytes channel_id, Tx
 
 typedef struct Numbered
 {
-	FbBytes		tx_id;
-	size_t		index;
+	FbBytes tx_id;
+	size_t index;
 } Numbered;
 
 static int
@@ -369,16 +390,17 @@ compare_numbered(const void *a, const void *b)
 {
 	const Numbered *x = a;
 	const Numbered *y = b;
-	int			order = fb_bytes_compare(x->tx_id, y->tx_id);
+	int order = fb_bytes_compare(x->tx_id, y->tx_id);
 
 	return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
 }
 
 FbStatus
-check_mark_duplicates(FbAllocator *allocator, const FbBytes *tx_ids, uint8_t *codes, size_t count, FbError *error)
+check_mark_duplicates(FbAllocator *allocator, const FbBytes *tx_ids, uint8_t *codes, size_t count,
+					  FbError *error)
 {
-	Numbered   *sorted = fb_allocate_array(allocator, count, sizeof(Numbered));
-	size_t		valid_count = 0;
+	Numbered *sorted = fb_allocate_array(allocator, count, sizeof(Numbered));
+	size_t valid_count = 0;
 
 	if (sorted == NULL)
 		return fb_out_of_memory(error);

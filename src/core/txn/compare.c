@@ -1,8 +1,9 @@
 /*
- * compare: where the answers of several endorsers differ, key by key (GWY-2; internal/pkg/gateway/diff.go).
+ * compare: where the answers of several endorsers differ, key by key (GWY-2;
+ * internal/pkg/gateway/diff.go).
  *
- * Each payload is flattened into items (kind, namespace, key, name -> value); two sorted lists of items are then
- * merged.
+ * Each payload is flattened into items (kind, namespace, key, name -> value); two sorted lists of
+ * items are then merged.
  */
 #include "core/txn/txn_internal.h"
 
@@ -11,24 +12,24 @@
 typedef struct Item
 {
 	ResponseDifferenceKind kind;
-	FbBytes		namespace_name;
-	FbBytes		key;
-	FbBytes		name;
-	FbBytes		value;
+	FbBytes namespace_name;
+	FbBytes key;
+	FbBytes name;
+	FbBytes value;
 } Item;
 
 typedef struct Items
 {
 	FbAllocator *allocator;
-	Item	   *items;
-	size_t		count;
-	size_t		capacity;
+	Item *items;
+	size_t count;
+	size_t capacity;
 } Items;
 
 typedef struct Differences
 {
 	ResponseDifference *list;
-	size_t		count;
+	size_t count;
 } Differences;
 
 const char *
@@ -65,13 +66,13 @@ response_difference_name(ResponseDifferenceKind kind)
 /* ---- flattening ---- */
 
 static FbStatus
-add(Items *items, ResponseDifferenceKind kind, FbBytes namespace_name, FbBytes key, FbBytes name, FbBytes value,
-	FbError *error)
+add(Items *items, ResponseDifferenceKind kind, FbBytes namespace_name, FbBytes key, FbBytes name,
+	FbBytes value, FbError *error)
 {
 	if (items->count == items->capacity)
 	{
-		size_t		capacity = items->capacity == 0 ? 32 : items->capacity * 2;
-		Item	   *bigger = fb_allocate_array(items->allocator, capacity, sizeof(Item));
+		size_t capacity = items->capacity == 0 ? 32 : items->capacity * 2;
+		Item *bigger = fb_allocate_array(items->allocator, capacity, sizeof(Item));
 
 		if (bigger == NULL)
 			return fb_out_of_memory(error);
@@ -89,24 +90,27 @@ static void
 append_version(FbBuffer *text, RwSetVersion version)
 {
 	if (version.present)
-		fb_buffer_append_format(text, "block %llu, transaction %llu", (unsigned long long) version.block_number,
+		fb_buffer_append_format(text, "block %llu, transaction %llu",
+								(unsigned long long) version.block_number,
 								(unsigned long long) version.tx_index);
 	else
 		fb_buffer_append_text(text, "does not exist");
 }
 
 static FbStatus
-add_reads(Items *items, FbBytes namespace_name, FbBytes collection, const RwSetRead *reads, size_t count, FbError *error)
+add_reads(Items *items, FbBytes namespace_name, FbBytes collection, const RwSetRead *reads,
+		  size_t count, FbError *error)
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		FbBuffer	text;
-		FbBytes		bytes;
+		FbBuffer text;
+		FbBytes bytes;
 
 		fb_buffer_init(&text, items->allocator);
 		append_version(&text, reads[i].version);
 		FB_TRY(fb_buffer_bytes(&text, &bytes, error));
-		FB_TRY(add(items, RESPONSE_DIFFERS_READ, namespace_name, reads[i].key, collection, bytes, error));
+		FB_TRY(add(items, RESPONSE_DIFFERS_READ, namespace_name, reads[i].key, collection, bytes,
+				   error));
 	}
 	return FB_OK;
 }
@@ -116,10 +120,10 @@ static FbStatus
 add_range(Items *items, FbBytes namespace_name, const RwSetRange *range, FbError *error)
 {
 	CryptoSha256 hash;
-	uint8_t		fingerprint[CRYPTO_SHA256_BYTES];
-	char		hex[2 * CRYPTO_SHA256_BYTES + 1];
-	FbBuffer	text;
-	FbBytes		bytes;
+	uint8_t fingerprint[CRYPTO_SHA256_BYTES];
+	char hex[2 * CRYPTO_SHA256_BYTES + 1];
+	FbBuffer text;
+	FbBytes bytes;
 
 	crypto_sha256_start(&hash);
 	fb_buffer_init(&text, items->allocator);
@@ -138,27 +142,31 @@ add_range(Items *items, FbBytes namespace_name, const RwSetRange *range, FbError
 	fb_hex_encode(fb_bytes(fingerprint, sizeof(fingerprint)), hex);
 	fb_buffer_init(&text, items->allocator);
 	if (range->kind == RWSET_RANGE_MERKLE)
-		fb_buffer_append_format(&text, "more than %u results (level %u, %zu hashes)", range->merkle.max_degree,
-								range->merkle.max_level, range->merkle.hashes_count);
+		fb_buffer_append_format(&text, "more than %u results (level %u, %zu hashes)",
+								range->merkle.max_degree, range->merkle.max_level,
+								range->merkle.hashes_count);
 	else
 		fb_buffer_append_format(&text, "%zu results", range->reads_count);
-	fb_buffer_append_format(&text, "%s, SHA-256 %s", range->exhausted ? "" : ", stopped early", hex);
+	fb_buffer_append_format(&text, "%s, SHA-256 %s", range->exhausted ? "" : ", stopped early",
+							hex);
 	FB_TRY(fb_buffer_bytes(&text, &bytes, error));
-	return add(items, RESPONSE_DIFFERS_RANGE, namespace_name, range->start_key, range->end_key, bytes, error);
+	return add(items, RESPONSE_DIFFERS_RANGE, namespace_name, range->start_key, range->end_key,
+			   bytes, error);
 }
 
 static FbStatus
-add_metadata(Items *items, FbBytes namespace_name, const RwSetMetadataWrite *writes, size_t count, FbError *error)
+add_metadata(Items *items, FbBytes namespace_name, const RwSetMetadataWrite *writes, size_t count,
+			 FbError *error)
 {
 	for (size_t i = 0; i < count; i++)
 	{
 		/* without entries it deletes: an item with an empty name */
 		if (writes[i].entries_count == 0)
-			FB_TRY(add(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
-					   error));
+			FB_TRY(add(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key,
+					   FB_BYTES_EMPTY, FB_BYTES_EMPTY, error));
 		for (size_t j = 0; j < writes[i].entries_count; j++)
-			FB_TRY(add(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key, writes[i].entries[j].name,
-					   writes[i].entries[j].value, error));
+			FB_TRY(add(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key,
+					   writes[i].entries[j].name, writes[i].entries[j].value, error));
 	}
 	return FB_OK;
 }
@@ -174,16 +182,18 @@ add_rwset(Items *items, const RwSet *set, FbError *error)
 		for (size_t i = 0; i < ns->ranges_count; i++)
 			FB_TRY(add_range(items, ns->name, &ns->ranges[i], error));
 		for (size_t i = 0; i < ns->writes_count; i++)
-			FB_TRY(add(items, RESPONSE_DIFFERS_WRITE, ns->name, ns->writes[i].key, FB_BYTES_EMPTY, ns->writes[i].value,
-					   error));
-		FB_TRY(add_metadata(items, ns->name, ns->metadata_writes, ns->metadata_writes_count, error));
+			FB_TRY(add(items, RESPONSE_DIFFERS_WRITE, ns->name, ns->writes[i].key, FB_BYTES_EMPTY,
+					   ns->writes[i].value, error));
+		FB_TRY(
+			add_metadata(items, ns->name, ns->metadata_writes, ns->metadata_writes_count, error));
 		for (size_t c = 0; c < ns->collections_count; c++)
 		{
 			const RwSetCollection *collection = &ns->collections[c];
 
-			FB_TRY(add_reads(items, ns->name, collection->name, collection->hashed_reads, collection->hashed_reads_count,
-							 error));
-			FB_TRY(add_metadata(items, ns->name, collection->metadata_writes, collection->metadata_writes_count, error));
+			FB_TRY(add_reads(items, ns->name, collection->name, collection->hashed_reads,
+							 collection->hashed_reads_count, error));
+			FB_TRY(add_metadata(items, ns->name, collection->metadata_writes,
+								collection->metadata_writes_count, error));
 			/* all that was written there, keys and values, is under this hash */
 			FB_TRY(add(items, RESPONSE_DIFFERS_PRIVATE, ns->name, FB_BYTES_EMPTY, collection->name,
 					   collection->private_hash, error));
@@ -195,8 +205,8 @@ add_rwset(Items *items, const RwSet *set, FbError *error)
 static FbStatus
 add_response(Items *items, const ResponsePayload *content, FbError *error)
 {
-	FbBuffer	text;
-	FbBytes		bytes;
+	FbBuffer text;
+	FbBytes bytes;
 
 	fb_buffer_init(&text, items->allocator);
 	fb_buffer_append_format(&text, "status %d, message \"", (int) content->response.status);
@@ -204,15 +214,17 @@ add_response(Items *items, const ResponsePayload *content, FbError *error)
 	fb_buffer_append_text(&text, "\", payload ");
 	fb_buffer_append_bytes(&text, content->response.payload);
 	FB_TRY(fb_buffer_bytes(&text, &bytes, error));
-	FB_TRY(add(items, RESPONSE_DIFFERS_RESPONSE, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY, bytes, error));
+	FB_TRY(add(items, RESPONSE_DIFFERS_RESPONSE, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
+			   bytes, error));
 	fb_buffer_init(&text, items->allocator);
 	fb_buffer_append_bytes(&text, content->chaincode_name);
 	fb_buffer_append_text(&text, " ");
 	fb_buffer_append_bytes(&text, content->chaincode_version);
 	FB_TRY(fb_buffer_bytes(&text, &bytes, error));
-	FB_TRY(add(items, RESPONSE_DIFFERS_CHAINCODE, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY, bytes, error));
-	return add(items, RESPONSE_DIFFERS_PROPOSAL, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY, content->proposal_hash,
-			   error);
+	FB_TRY(add(items, RESPONSE_DIFFERS_CHAINCODE, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
+			   bytes, error));
+	return add(items, RESPONSE_DIFFERS_PROPOSAL, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
+			   content->proposal_hash, error);
 }
 
 static FbStatus
@@ -223,13 +235,14 @@ add_event(Items *items, FbBytes event_bytes, FbError *error)
 	if (event_bytes.size == 0)
 		return FB_OK;
 	FB_TRY(response_event_parse(items->allocator, event_bytes, &event, error));
-	return add(items, RESPONSE_DIFFERS_EVENT, FB_BYTES_EMPTY, FB_BYTES_EMPTY, event.event_name, event.payload, error);
+	return add(items, RESPONSE_DIFFERS_EVENT, FB_BYTES_EMPTY, FB_BYTES_EMPTY, event.event_name,
+			   event.payload, error);
 }
 
 static int
 compare_places(const Item *x, const Item *y)
 {
-	int			order = (int) x->kind - (int) y->kind;
+	int order = (int) x->kind - (int) y->kind;
 
 	if (order == 0)
 		order = fb_bytes_compare(x->namespace_name, y->namespace_name);
@@ -243,9 +256,10 @@ compare_places(const Item *x, const Item *y)
 static int
 compare_items(const void *a, const void *b)
 {
-	int			order = compare_places(a, b);
+	int order = compare_places(a, b);
 
-	return order != 0 ? order : fb_bytes_compare(((const Item *) a)->value, ((const Item *) b)->value);
+	return order != 0 ? order
+					  : fb_bytes_compare(((const Item *) a)->value, ((const Item *) b)->value);
 }
 
 /* *readable = false: not a payload; other failures are ours */
@@ -253,8 +267,8 @@ static FbStatus
 flatten(FbAllocator *allocator, FbBytes payload, Items *items, bool *readable, FbError *error)
 {
 	ResponsePayload content;
-	RwSet	   *set;
-	FbStatus	status;
+	RwSet *set;
+	FbStatus status;
 
 	memset(items, 0, sizeof(*items));
 	items->allocator = allocator;
@@ -280,7 +294,8 @@ flatten(FbAllocator *allocator, FbBytes payload, Items *items, bool *readable, F
 /* ---- comparing ---- */
 
 static void
-differ(Differences *differences, size_t response_index, ResponseDifferenceKind kind, const Item *expected, const Item *actual)
+differ(Differences *differences, size_t response_index, ResponseDifferenceKind kind,
+	   const Item *expected, const Item *actual)
 {
 	const Item *place = expected != NULL ? expected : actual;
 	ResponseDifference *difference;
@@ -308,21 +323,23 @@ differ(Differences *differences, size_t response_index, ResponseDifferenceKind k
 static void
 merge(Differences *differences, size_t response_index, const Items *expected, const Items *actual)
 {
-	size_t		before = differences->count;
-	size_t		i = 0;
-	size_t		j = 0;
+	size_t before = differences->count;
+	size_t i = 0;
+	size_t j = 0;
 
 	while (i < expected->count || j < actual->count)
 	{
-		int			order = i == expected->count ? 1 : j == actual->count ? -1 :
-			compare_places(&expected->items[i], &actual->items[j]);
+		int order = i == expected->count ? 1
+					: j == actual->count ? -1
+										 : compare_places(&expected->items[i], &actual->items[j]);
 
 		if (order < 0)
 			differ(differences, response_index, expected->items[i].kind, &expected->items[i], NULL);
 		else if (order > 0)
 			differ(differences, response_index, actual->items[j].kind, NULL, &actual->items[j]);
 		else if (!fb_bytes_equal(expected->items[i].value, actual->items[j].value))
-			differ(differences, response_index, expected->items[i].kind, &expected->items[i], &actual->items[j]);
+			differ(differences, response_index, expected->items[i].kind, &expected->items[i],
+				   &actual->items[j]);
 		i += order <= 0;
 		j += order >= 0;
 	}
@@ -335,19 +352,20 @@ response_compare(FbAllocator *allocator, const ProposalResponse *responses, size
 				 ResponseDifference **differences, size_t *differences_count, FbError *error)
 {
 	Differences found = {NULL, 0};
-	Items		expected = {0};
-	bool		expected_readable = false;
-	bool		expected_done = false;
+	Items expected = {0};
+	bool expected_readable = false;
+	bool expected_done = false;
 
 	*differences = NULL;
 	*differences_count = 0;
-	found.list = fb_allocate_array(allocator, FB_RESPONSE_DIFFERENCES_MAX, sizeof(ResponseDifference));
+	found.list =
+		fb_allocate_array(allocator, FB_RESPONSE_DIFFERENCES_MAX, sizeof(ResponseDifference));
 	if (found.list == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 1; i < responses_count; i++)
 	{
-		Items		actual;
-		bool		readable;
+		Items actual;
+		bool readable;
 
 		if (fb_bytes_equal(responses[i].payload, responses[0].payload))
 			continue;

@@ -1,6 +1,6 @@
 /*
- * envelope: the signed frame around everything that is ordered or asked for (WIRE 2.4, 2.15, 2.18), and the
- * assembly of a transaction from a proposal and its endorsements (protoutil/txutils.go).
+ * envelope: the signed frame around everything that is ordered or asked for (WIRE 2.4, 2.15, 2.18),
+ * and the assembly of a transaction from a proposal and its endorsements (protoutil/txutils.go).
  */
 #include "core/txn/txn_internal.h"
 
@@ -36,7 +36,7 @@ txn_refuse_zero(FbBytes bytes, const char *what, FbError *error)
 TxTime
 txn_time(const Google__Protobuf__Timestamp *timestamp)
 {
-	TxTime		time = {false, 0, 0};
+	TxTime time = {false, 0, 0};
 
 	if (timestamp != NULL)
 	{
@@ -51,16 +51,17 @@ void
 tx_id_compute(FbBytes nonce, FbBytes creator, char tx_id[TX_ID_LENGTH + 1])
 {
 	const FbBytes parts[2] = {nonce, creator};
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	crypto_sha256_parts(parts, 2, hash);
 	fb_hex_encode(fb_bytes(hash, sizeof(hash)), tx_id);
 }
 
 FbStatus
-tx_id_on_ledger(FbAllocator *allocator, FbBytes tx_id, FbBytes nonce, FbBytes creator, FbBytes *ledger_tx_id, FbError *error)
+tx_id_on_ledger(FbAllocator *allocator, FbBytes tx_id, FbBytes nonce, FbBytes creator,
+				FbBytes *ledger_tx_id, FbError *error)
 {
-	char		computed[TX_ID_LENGTH + 1];
+	char computed[TX_ID_LENGTH + 1];
 
 	*ledger_tx_id = tx_id;
 	if (tx_id.size > 0)
@@ -70,7 +71,8 @@ tx_id_on_ledger(FbAllocator *allocator, FbBytes tx_id, FbBytes nonce, FbBytes cr
 }
 
 void
-txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload, uint8_t hash[32])
+txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload,
+				  uint8_t hash[32])
 {
 	const FbBytes parts[3] = {channel_header, signature_header, payload};
 
@@ -80,7 +82,8 @@ txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payl
 /* ---- packing ---- */
 
 FbStatus
-txn_pack_channel_header(FbAllocator *allocator, const EnvelopeInput *input, FbBytes *bytes, FbError *error)
+txn_pack_channel_header(FbAllocator *allocator, const EnvelopeInput *input, FbBytes *bytes,
+						FbError *error)
 {
 	Common__ChannelHeader header = COMMON__CHANNEL_HEADER__INIT;
 	Google__Protobuf__Timestamp timestamp = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
@@ -102,7 +105,8 @@ txn_pack_channel_header(FbAllocator *allocator, const EnvelopeInput *input, FbBy
 }
 
 FbStatus
-txn_pack_signature_header(FbAllocator *allocator, FbBytes creator, FbBytes nonce, FbBytes *bytes, FbError *error)
+txn_pack_signature_header(FbAllocator *allocator, FbBytes creator, FbBytes nonce, FbBytes *bytes,
+						  FbError *error)
 {
 	Common__SignatureHeader header = COMMON__SIGNATURE_HEADER__INIT;
 
@@ -112,8 +116,8 @@ txn_pack_signature_header(FbAllocator *allocator, FbBytes creator, FbBytes nonce
 }
 
 FbStatus
-txn_pack_payload(FbAllocator *allocator, FbBytes channel_header, FbBytes signature_header, FbBytes data,
-				 EnvelopePayload *payload, FbError *error)
+txn_pack_payload(FbAllocator *allocator, FbBytes channel_header, FbBytes signature_header,
+				 FbBytes data, EnvelopePayload *payload, FbError *error)
 {
 	Common__Header header = COMMON__HEADER__INIT;
 	Common__Payload message = COMMON__PAYLOAD__INIT;
@@ -128,19 +132,23 @@ txn_pack_payload(FbAllocator *allocator, FbBytes channel_header, FbBytes signatu
 }
 
 FbStatus
-envelope_payload_build(FbAllocator *allocator, const EnvelopeInput *input, EnvelopePayload *payload, FbError *error)
+envelope_payload_build(FbAllocator *allocator, const EnvelopeInput *input, EnvelopePayload *payload,
+					   FbError *error)
 {
-	FbBytes		channel_header;
-	FbBytes		signature_header;
+	FbBytes channel_header;
+	FbBytes signature_header;
 
 	memset(payload, 0, sizeof(*payload));
 	FB_TRY(txn_pack_channel_header(allocator, input, &channel_header, error));
-	FB_TRY(txn_pack_signature_header(allocator, input->creator, input->nonce, &signature_header, error));
-	return txn_pack_payload(allocator, channel_header, signature_header, input->data, payload, error);
+	FB_TRY(txn_pack_signature_header(allocator, input->creator, input->nonce, &signature_header,
+									 error));
+	return txn_pack_payload(allocator, channel_header, signature_header, input->data, payload,
+							error);
 }
 
 FbStatus
-envelope_pack(FbAllocator *allocator, FbBytes payload, FbBytes signature, FbBytes *envelope, FbError *error)
+envelope_pack(FbAllocator *allocator, FbBytes payload, FbBytes signature, FbBytes *envelope,
+			  FbError *error)
 {
 	Common__Envelope message = COMMON__ENVELOPE__INIT;
 
@@ -169,8 +177,10 @@ envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view, FbE
 	view->data = proto_bytes(payload->data);
 	view->channel_header = proto_bytes(payload->header->channel_header);
 	view->signature_header = proto_bytes(payload->header->signature_header);
-	FB_TRY(PROTO_UNPACK(common__channel_header, view->channel_header, allocator, &channel_header, error));
-	FB_TRY(PROTO_UNPACK(common__signature_header, view->signature_header, allocator, &signature_header, error));
+	FB_TRY(PROTO_UNPACK(common__channel_header, view->channel_header, allocator, &channel_header,
+						error));
+	FB_TRY(PROTO_UNPACK(common__signature_header, view->signature_header, allocator,
+						&signature_header, error));
 	view->type = channel_header->type;
 	view->version = channel_header->version;
 	view->channel_id = proto_bytes(channel_header->channel_id);
@@ -183,13 +193,14 @@ envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view, FbE
 	view->nonce = proto_bytes(signature_header->nonce);
 	FB_TRY(txn_refuse_zero(view->channel_id, "channel id", error));
 	FB_TRY(txn_refuse_zero(view->tx_id, "transaction id", error));
-	return tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id, error);
+	return tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id,
+						   error);
 }
 
 FbStatus
 envelope_check_tx_id(const EnvelopeView *view, FbError *error)
 {
-	char		tx_id[TX_ID_LENGTH + 1];
+	char tx_id[TX_ID_LENGTH + 1];
 
 	if (view->tx_id.size == 0 && view->type != TX_TYPE_ENDORSER_TRANSACTION)
 		return FB_OK;
@@ -197,8 +208,11 @@ envelope_check_tx_id(const EnvelopeView *view, FbError *error)
 	if (fb_bytes_equal(view->tx_id, fb_bytes(tx_id, TX_ID_LENGTH)))
 		return FB_OK;
 	fb_fail(error, FB_INVALID_ARGUMENT, "transaction id is not the hash of nonce and creator");
-	fb_error_detail(error, "The channel header has \"%s\", nonce and creator give \"%s\".", FB_DISPLAY(view->tx_id), tx_id);
-	fb_error_hint(error, "Compute the id as hex(SHA-256(nonce, creator)), or use the one that fabric.new_proposal returns.");
+	fb_error_detail(error, "The channel header has \"%s\", nonce and creator give \"%s\".",
+					FB_DISPLAY(view->tx_id), tx_id);
+	fb_error_hint(
+		error,
+		"Compute the id as hex(SHA-256(nonce, creator)), or use the one that fabric.new_proposal returns.");
 	return FB_INVALID_ARGUMENT;
 }
 
@@ -216,8 +230,8 @@ check_responses(const ProposalResponse *responses, size_t responses_count, FbErr
 		const ChaincodeResponse *response = &responses[i].response;
 
 		if (response->status < 200 || response->status >= 400)
-			return fb_fail(error, FB_ENDORSEMENT_FAILED, "chaincode answered with status %d: %s", (int) response->status,
-						   FB_DISPLAY(response->message));
+			return fb_fail(error, FB_ENDORSEMENT_FAILED, "chaincode answered with status %d: %s",
+						   (int) response->status, FB_DISPLAY(response->message));
 		if (!fb_bytes_equal(responses[i].payload, responses[0].payload))
 			return fb_fail(error, FB_ENDORSEMENT_MISMATCH, "endorsements have different contents");
 	}
@@ -228,18 +242,19 @@ check_responses(const ProposalResponse *responses, size_t responses_count, FbErr
 
 /* every endorser once, in the order of the responses: the order counts at validation (POL-3) */
 static FbStatus
-build_endorsements(FbAllocator *allocator, const ProposalResponse *responses, size_t responses_count,
-				   Protos__ChaincodeEndorsedAction *action, FbError *error)
+build_endorsements(FbAllocator *allocator, const ProposalResponse *responses,
+				   size_t responses_count, Protos__ChaincodeEndorsedAction *action, FbError *error)
 {
 	Protos__Endorsement *items = fb_allocate_array(allocator, responses_count, sizeof(*items));
 
-	action->endorsements = fb_allocate_array(allocator, responses_count, sizeof(*action->endorsements));
+	action->endorsements =
+		fb_allocate_array(allocator, responses_count, sizeof(*action->endorsements));
 	if (items == NULL || action->endorsements == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < responses_count; i++)
 	{
 		Protos__Endorsement *item = &items[action->n_endorsements];
-		bool		repeated = false;
+		bool repeated = false;
 
 		for (size_t j = 0; j < i && !repeated; j++)
 			repeated = fb_bytes_equal(responses[i].endorser, responses[j].endorser);
@@ -256,8 +271,8 @@ build_endorsements(FbAllocator *allocator, const ProposalResponse *responses, si
 }
 
 FbStatus
-envelope_assemble(FbAllocator *allocator, FbBytes proposal, const ProposalResponse *responses, size_t responses_count,
-				  EnvelopePayload *payload, FbError *error)
+envelope_assemble(FbAllocator *allocator, FbBytes proposal, const ProposalResponse *responses,
+				  size_t responses_count, EnvelopePayload *payload, FbError *error)
 {
 	ProposalView view;
 	Protos__ChaincodeEndorsedAction endorsed = PROTOS__CHAINCODE_ENDORSED_ACTION__INIT;
@@ -265,7 +280,7 @@ envelope_assemble(FbAllocator *allocator, FbBytes proposal, const ProposalRespon
 	Protos__TransactionAction action = PROTOS__TRANSACTION_ACTION__INIT;
 	Protos__TransactionAction *actions[1] = {&action};
 	Protos__Transaction transaction = PROTOS__TRANSACTION__INIT;
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	memset(payload, 0, sizeof(*payload));
 	FB_TRY(proposal_parse(allocator, proposal, &view, error));
@@ -281,5 +296,6 @@ envelope_assemble(FbAllocator *allocator, FbBytes proposal, const ProposalRespon
 	transaction.actions = actions;
 	transaction.n_actions = 1;
 	FB_TRY(PROTO_PACK(&transaction, allocator, &bytes, error));
-	return txn_pack_payload(allocator, view.channel_header, view.signature_header, bytes, payload, error);
+	return txn_pack_payload(allocator, view.channel_header, view.signature_header, bytes, payload,
+							error);
 }

@@ -1,20 +1,26 @@
 /*
  * limits: what is not ordered although its form is right.
  *
- * The problem. Fabric's orderers look at no content, and its peers have no limits but those of memory and time. A transaction is validated by every committer,
- * in the order of the chain, so one that costs a minute holds up everybody for a minute, and so does the next. And the limits that this project has where Fabric has
- * none must not decide what becomes of an ordered transaction, since a Fabric peer would find another code.
+ * The problem. Fabric's orderers look at no content, and its peers have no limits but those of
+ * memory and time. A transaction is validated by every committer, in the order of the chain, so one
+ * that costs a minute holds up everybody for a minute, and so does the next. And the limits that
+ * this project has where Fabric has none must not decide what becomes of an ordered transaction,
+ * since a Fabric peer would find another code.
  *
  * The rule. An orderer refuses, with the limit in the detail (FB_LIMIT_EXCEEDED):
- *   - what its peers could not judge as Fabric does: too many endorsements, names and keys that are too long, policies too deep;
- *   - what asks a committer for more work than its bytes pay for (FB_ADMITTED_* in base/limits.h): endorsements, namespaces, collections, range queries and
- *     their results, keys times endorsements, and the size of policies of keys, which later transactions pay for.
- * An honest client never comes near. Codes do not depend on the second kind: what a leader that does not ask has ordered, or what comes in a block from elsewhere, is
- * validated as Fabric does it; the algorithms of validation are linear in its size up to logarithms, and in that of the results of its range queries,
- * whose summaries may be much shorter.
+ *   - what its peers could not judge as Fabric does: too many endorsements, names and keys that are
+ * too long, policies too deep;
+ *   - what asks a committer for more work than its bytes pay for (FB_ADMITTED_* in base/limits.h):
+ * endorsements, namespaces, collections, range queries and their results, keys times endorsements,
+ * and the size of policies of keys, which later transactions pay for. An honest client never comes
+ * near. Codes do not depend on the second kind: what a leader that does not ask has ordered, or
+ * what comes in a block from elsewhere, is validated as Fabric does it; the algorithms of
+ * validation are linear in its size up to logarithms, and in that of the results of its range
+ * queries, whose summaries may be much shorter.
  *
- * Rejected: a code at commit for what exceeds the budget (two networks would disagree about the same block); a time limit for a transaction (nodes would
- * disagree); a price in the batch, so that expensive transactions get blocks of their own (they would still be validated by everybody).
+ * Rejected: a code at commit for what exceeds the budget (two networks would disagree about the
+ * same block); a time limit for a transaction (nodes would disagree); a price in the batch, so that
+ * expensive transactions get blocks of their own (they would still be validated by everybody).
  */
 #include "core/txn/txn_internal.h"
 
@@ -32,7 +38,7 @@ exceed(FbError *error, const char *what, size_t count, size_t limit)
 static FbStatus
 exceed_inside(FbError *error, const char *part)
 {
-	char		reason[FB_ERROR_MESSAGE_BYTES];
+	char reason[FB_ERROR_MESSAGE_BYTES];
 
 	if (error == NULL)
 		return FB_LIMIT_EXCEEDED;
@@ -52,20 +58,24 @@ check_count(FbError *error, const char *what, size_t count, size_t limit)
 static FbStatus
 check_policy(FbAllocator *allocator, FbBytes envelope, FbError *error)
 {
-	size_t		rules_count;
-	size_t		principals_count;
-	FbStatus	status = signature_policy_measure(allocator, envelope, &rules_count, &principals_count, error);
+	size_t rules_count;
+	size_t principals_count;
+	FbStatus status =
+		signature_policy_measure(allocator, envelope, &rules_count, &principals_count, error);
 
 	if (status == FB_LIMIT_EXCEEDED)
 		return exceed_inside(error, "The endorsement policy of a key");
 	if (status != FB_OK)
 		return status == FB_OUT_OF_MEMORY ? status : FB_OK;
-	FB_TRY(check_count(error, "Rules of the endorsement policy of a key", rules_count, FB_ADMITTED_KEY_POLICY_RULES_MAX));
-	return check_count(error, "Principals of the endorsement policy of a key", principals_count, FB_ADMITTED_KEY_POLICY_PRINCIPALS_MAX);
+	FB_TRY(check_count(error, "Rules of the endorsement policy of a key", rules_count,
+					   FB_ADMITTED_KEY_POLICY_RULES_MAX));
+	return check_count(error, "Principals of the endorsement policy of a key", principals_count,
+					   FB_ADMITTED_KEY_POLICY_PRINCIPALS_MAX);
 }
 
 static FbStatus
-check_metadata(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t count, FbError *error)
+check_metadata(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t count,
+			   FbError *error)
 {
 	const FbBytes *before = NULL;
 
@@ -74,7 +84,8 @@ check_metadata(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t 
 		{
 			const FbBytes *policy = &writes[i].entries[k].value;
 
-			if (!fb_bytes_equal(writes[i].entries[k].name, FB_BYTES_LITERAL(RWSET_VALIDATION_PARAMETER)))
+			if (!fb_bytes_equal(writes[i].entries[k].name,
+								FB_BYTES_LITERAL(RWSET_VALIDATION_PARAMETER)))
 				continue;
 			/* many keys in a row often have the same */
 			if (before == NULL || !fb_bytes_equal(*before, *policy))
@@ -85,15 +96,19 @@ check_metadata(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t 
 }
 
 /*
- * How many results a query had at least, by what it says: a hash of level L stands for (degree + 1)^L of them, only the last of a level may stand for fewer
- * (merkle.c). A summary that says less than there is fails after about as many.
+ * How many results a query had at least, by what it says: a hash of level L stands for (degree +
+ * 1)^L of them, only the last of a level may stand for fewer (merkle.c). A summary that says less
+ * than there is fails after about as many.
  */
 static size_t
 count_results(const RwSetRange *range)
 {
-	uint64_t	width = (uint64_t) range->merkle.max_degree + 1;
-	uint64_t	count = range->merkle.hashes_count > 1 ? range->merkle.hashes_count - 1 : range->merkle.max_degree;
-	uint32_t	levels = range->merkle.hashes_count > 1 ? range->merkle.max_level : range->merkle.max_level > 0 ? range->merkle.max_level - 1 : 0;
+	uint64_t width = (uint64_t) range->merkle.max_degree + 1;
+	uint64_t count =
+		range->merkle.hashes_count > 1 ? range->merkle.hashes_count - 1 : range->merkle.max_degree;
+	uint32_t levels = range->merkle.hashes_count > 1 ? range->merkle.max_level
+					  : range->merkle.max_level > 0	 ? range->merkle.max_level - 1
+													 : 0;
 
 	if (range->kind != RWSET_RANGE_MERKLE)
 		return range->reads_count;
@@ -108,8 +123,8 @@ count_results(const RwSetRange *range)
 static FbStatus
 check_ranges(const RwSet *rwset, FbError *error)
 {
-	size_t		ranges_count = 0;
-	size_t		results_count = 0;
+	size_t ranges_count = 0;
+	size_t results_count = 0;
 
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 	{
@@ -119,23 +134,30 @@ check_ranges(const RwSet *rwset, FbError *error)
 		for (size_t i = 0; i < ns->ranges_count; i++)
 		{
 			if (ns->ranges[i].kind == RWSET_RANGE_MERKLE)
-				FB_TRY(check_count(error, "Degree of the hashes of a range", ns->ranges[i].merkle.max_degree, FB_QUERY_RESULTS_MAX));
+				FB_TRY(check_count(error, "Degree of the hashes of a range",
+								   ns->ranges[i].merkle.max_degree, FB_QUERY_RESULTS_MAX));
 			/* each at most a little more than the limit: no overflow */
 			results_count += count_results(&ns->ranges[i]);
-			FB_TRY(check_count(error, "Results of range queries", results_count, FB_RWSET_ENTRIES_MAX));
+			FB_TRY(check_count(error, "Results of range queries", results_count,
+							   FB_RWSET_ENTRIES_MAX));
 		}
 	}
 	return check_count(error, "Range queries", ranges_count, FB_ADMITTED_RANGES_MAX);
 }
 
 FbStatus
-check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorsements_count, FbError *error)
+check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorsements_count,
+					  FbError *error)
 {
-	size_t		collections_count = 0;
-	size_t		keys_count = 0;
+	size_t collections_count = 0;
+	size_t keys_count = 0;
 
-	/* longer names than any definition that is approved has get the code of what is not defined, as in Fabric */
-	FB_TRY(check_count(error, "Bytes of a key that is written", rwset_longest_written_key(rwset), FB_STATE_KEY_BYTES_MAX));
+	/*
+	 * longer names than any definition that is approved has get the code of what is not defined, as
+	 * in Fabric
+	 */
+	FB_TRY(check_count(error, "Bytes of a key that is written", rwset_longest_written_key(rwset),
+					   FB_STATE_KEY_BYTES_MAX));
 	FB_TRY(check_count(error, "Namespaces", rwset->namespaces_count, FB_ADMITTED_NAMESPACES_MAX));
 	FB_TRY(check_ranges(rwset, error));
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
@@ -151,28 +173,34 @@ check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorse
 			const RwSetCollection *collection = &ns->collections[c];
 
 			keys_count += collection->hashed_writes_count + collection->metadata_writes_count;
-			FB_TRY(check_metadata(allocator, collection->metadata_writes, collection->metadata_writes_count, error));
+			FB_TRY(check_metadata(allocator, collection->metadata_writes,
+								  collection->metadata_writes_count, error));
 		}
 	}
 	/* neither is above a million */
-	return check_count(error, "Written keys times endorsements", keys_count * endorsements_count, FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX);
+	return check_count(error, "Written keys times endorsements", keys_count * endorsements_count,
+					   FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX);
 }
 
 FbStatus
 check_limits(FbAllocator *allocator, FbBytes envelope, FbError *error)
 {
-	TxView		view;
-	TxCode		code;
+	TxView view;
+	TxCode code;
 
 	FB_TRY(check_envelope(allocator, envelope, &view, &code, error));
 	if (code == TX_VALID)
 		FB_TRY(check_transaction(allocator, view.channel_id, &view, &code, error));
-	FB_TRY(check_count(error, "Endorsements", view.endorsements_count, FB_ADMITTED_ENDORSEMENTS_MAX));
+	FB_TRY(
+		check_count(error, "Endorsements", view.endorsements_count, FB_ADMITTED_ENDORSEMENTS_MAX));
 	for (size_t i = 0; i < view.endorsements_count; i++)
-		FB_TRY(check_count(error, "Bytes of an endorser's identity", view.endorsements[i].endorser.size, FB_IDENTITY_BYTES_MAX));
+		FB_TRY(check_count(error, "Bytes of an endorser's identity",
+						   view.endorsements[i].endorser.size, FB_IDENTITY_BYTES_MAX));
 	if (code == TX_VALID)
 		FB_TRY(check_action(allocator, &view, &code, error));
 	if (view.over_limit)
 		return exceed_inside(error, "It cannot be decoded");
-	return view.rwset == NULL ? FB_OK : check_limits_of_rwset(allocator, view.rwset, view.endorsements_count, error);
+	return view.rwset == NULL
+			   ? FB_OK
+			   : check_limits_of_rwset(allocator, view.rwset, view.endorsements_count, error);
 }

@@ -1,5 +1,6 @@
 /*
- * proposal: what a client asks to be simulated and endorsed (WIRE 2.4, TXF-1, TXF-2; core/endorser/msgvalidation.go).
+ * proposal: what a client asks to be simulated and endorsed (WIRE 2.4, TXF-1, TXF-2;
+ * core/endorser/msgvalidation.go).
  */
 #include "core/txn/txn_internal.h"
 
@@ -14,21 +15,27 @@ check_input(const ProposalInput *input, FbError *error)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "%s must not be empty",
 					   input->channel_id.size == 0 ? "channel id" : "chaincode name");
 	if (input->creator.size == 0 || input->nonce.size == 0)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "%s must not be empty", input->creator.size == 0 ? "creator" : "nonce");
+		return fb_fail(error, FB_INVALID_ARGUMENT, "%s must not be empty",
+					   input->creator.size == 0 ? "creator" : "nonce");
 	if (input->channel_id.size > FB_CHANNEL_ID_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "channel id is longer than %d bytes", FB_CHANNEL_ID_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "channel id is longer than %d bytes",
+					   FB_CHANNEL_ID_BYTES_MAX);
 	if (input->chaincode_name.size > FB_CHAINCODE_NAME_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "chaincode name is longer than %d bytes", FB_CHAINCODE_NAME_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "chaincode name is longer than %d bytes",
+					   FB_CHAINCODE_NAME_BYTES_MAX);
 	if (input->creator.size > FB_IDENTITY_BYTES_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "creator is longer than %d bytes", FB_IDENTITY_BYTES_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "creator is longer than %d bytes",
+					   FB_IDENTITY_BYTES_MAX);
 	if (input->args_count > FB_ARGUMENTS_MAX || input->transient_count > FB_ARGUMENTS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d arguments or transient entries", FB_ARGUMENTS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d arguments or transient entries",
+					   FB_ARGUMENTS_MAX);
 	return FB_OK;
 }
 
 /* pb(ChaincodeHeaderExtension): says in the header which chaincode is meant */
 static FbStatus
-pack_extension(FbAllocator *allocator, ProtobufCBinaryData chaincode_name, FbBytes *bytes, FbError *error)
+pack_extension(FbAllocator *allocator, ProtobufCBinaryData chaincode_name, FbBytes *bytes,
+			   FbError *error)
 {
 	Protos__ChaincodeID chaincode = PROTOS__CHAINCODE_ID__INIT;
 	Protos__ChaincodeHeaderExtension extension = PROTOS__CHAINCODE_HEADER_EXTENSION__INIT;
@@ -40,7 +47,8 @@ pack_extension(FbAllocator *allocator, ProtobufCBinaryData chaincode_name, FbByt
 
 /* pb(ChaincodeInvocationSpec) */
 static FbStatus
-pack_invocation(FbAllocator *allocator, const ProposalInput *input, ProtobufCBinaryData chaincode_name, FbBytes *bytes, FbError *error)
+pack_invocation(FbAllocator *allocator, const ProposalInput *input,
+				ProtobufCBinaryData chaincode_name, FbBytes *bytes, FbError *error)
 {
 	Protos__ChaincodeID chaincode = PROTOS__CHAINCODE_ID__INIT;
 	Protos__ChaincodeInput arguments = PROTOS__CHAINCODE_INPUT__INIT;
@@ -68,13 +76,17 @@ compare_transient(const void *a, const void *b)
 	return fb_bytes_compare(((const TransientEntry *) a)->key, ((const TransientEntry *) b)->key);
 }
 
-/* pb(ChaincodeProposalPayload); the transient map in the order of its keys, so that the same call gives the same bytes */
+/*
+ * pb(ChaincodeProposalPayload); the transient map in the order of its keys, so that the same call
+ * gives the same bytes
+ */
 static FbStatus
-pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const TransientEntry *transient, size_t count,
-					  FbBytes *bytes, FbError *error)
+pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const TransientEntry *transient,
+					  size_t count, FbBytes *bytes, FbError *error)
 {
 	Protos__ChaincodeProposalPayload payload = PROTOS__CHAINCODE_PROPOSAL_PAYLOAD__INIT;
-	Protos__ChaincodeProposalPayload__TransientMapEntry *items = fb_allocate_array(allocator, count, sizeof(*items));
+	Protos__ChaincodeProposalPayload__TransientMapEntry *items =
+		fb_allocate_array(allocator, count, sizeof(*items));
 	TransientEntry *sorted = fb_allocate_array(allocator, count, sizeof(*sorted));
 
 	payload.transientmap = fb_allocate_array(allocator, count, sizeof(*payload.transientmap));
@@ -89,7 +101,8 @@ pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const Transien
 		if (i > 0 && fb_bytes_equal(sorted[i].key, sorted[i - 1].key))
 			return fb_fail(error, FB_INVALID_ARGUMENT, "transient entry is given twice");
 		protos__chaincode_proposal_payload__transient_map_entry__init(&items[i]);
-		FB_TRY(txn_text(allocator, sorted[i].key, "key of a transient entry", &items[i].key, error));
+		FB_TRY(
+			txn_text(allocator, sorted[i].key, "key of a transient entry", &items[i].key, error));
 		items[i].value = proto_data(sorted[i].value);
 		payload.transientmap[i] = &items[i];
 	}
@@ -99,7 +112,8 @@ pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const Transien
 }
 
 FbStatus
-proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *proposal, FbError *error)
+proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *proposal,
+			   FbError *error)
 {
 	EnvelopeInput header_input = {
 		.type = TX_TYPE_ENDORSER_TRANSACTION,
@@ -110,11 +124,11 @@ proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *pro
 	Common__Header header = COMMON__HEADER__INIT;
 	Protos__Proposal message = PROTOS__PROPOSAL__INIT;
 	ProtobufCBinaryData chaincode_name;
-	FbBytes		channel_header;
-	FbBytes		signature_header;
-	FbBytes		header_bytes;
-	FbBytes		invocation;
-	FbBytes		payload;
+	FbBytes channel_header;
+	FbBytes signature_header;
+	FbBytes header_bytes;
+	FbBytes invocation;
+	FbBytes payload;
 
 	memset(proposal, 0, sizeof(*proposal));
 	FB_TRY(check_input(input, error));
@@ -123,7 +137,8 @@ proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *pro
 	header_input.tx_id = fb_bytes(proposal->tx_id, TX_ID_LENGTH);
 	FB_TRY(pack_extension(allocator, chaincode_name, &header_input.extension, error));
 	FB_TRY(txn_pack_channel_header(allocator, &header_input, &channel_header, error));
-	FB_TRY(txn_pack_signature_header(allocator, input->creator, input->nonce, &signature_header, error));
+	FB_TRY(txn_pack_signature_header(allocator, input->creator, input->nonce, &signature_header,
+									 error));
 	header.channel_header = proto_data(channel_header);
 	header.signature_header = proto_data(signature_header);
 	FB_TRY(PROTO_PACK(&header, allocator, &header_bytes, error));
@@ -132,7 +147,8 @@ proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *pro
 	FB_TRY(pack_proposal_payload(allocator, invocation, NULL, 0, &payload, error));
 	txn_proposal_hash(channel_header, signature_header, payload, proposal->proposal_hash);
 	if (input->transient_count > 0)
-		FB_TRY(pack_proposal_payload(allocator, invocation, input->transient, input->transient_count, &payload, error));
+		FB_TRY(pack_proposal_payload(allocator, invocation, input->transient,
+									 input->transient_count, &payload, error));
 	message.header = proto_data(header_bytes);
 	message.payload = proto_data(payload);
 	FB_TRY(PROTO_PACK(&message, allocator, &proposal->bytes, error));
@@ -141,7 +157,8 @@ proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *pro
 }
 
 FbStatus
-proposal_pack_signed(FbAllocator *allocator, FbBytes proposal, FbBytes signature, FbBytes *signed_proposal, FbError *error)
+proposal_pack_signed(FbAllocator *allocator, FbBytes proposal, FbBytes signature,
+					 FbBytes *signed_proposal, FbError *error)
 {
 	Protos__SignedProposal message = PROTOS__SIGNED_PROPOSAL__INIT;
 
@@ -153,7 +170,8 @@ proposal_pack_signed(FbAllocator *allocator, FbBytes proposal, FbBytes signature
 /* ---- parsing ---- */
 
 static FbStatus
-parse_headers(FbAllocator *allocator, FbBytes header_bytes, ProposalView *view, uint64_t *epoch, FbError *error)
+parse_headers(FbAllocator *allocator, FbBytes header_bytes, ProposalView *view, uint64_t *epoch,
+			  FbError *error)
 {
 	Common__Header *header;
 	Common__ChannelHeader *channel_header;
@@ -164,10 +182,12 @@ parse_headers(FbAllocator *allocator, FbBytes header_bytes, ProposalView *view, 
 	view->header = header_bytes;
 	view->channel_header = proto_bytes(header->channel_header);
 	view->signature_header = proto_bytes(header->signature_header);
-	FB_TRY(PROTO_UNPACK(common__channel_header, view->channel_header, allocator, &channel_header, error));
-	FB_TRY(PROTO_UNPACK(common__signature_header, view->signature_header, allocator, &signature_header, error));
-	FB_TRY(PROTO_UNPACK(protos__chaincode_header_extension, proto_bytes(channel_header->extension), allocator, &extension,
+	FB_TRY(PROTO_UNPACK(common__channel_header, view->channel_header, allocator, &channel_header,
 						error));
+	FB_TRY(PROTO_UNPACK(common__signature_header, view->signature_header, allocator,
+						&signature_header, error));
+	FB_TRY(PROTO_UNPACK(protos__chaincode_header_extension, proto_bytes(channel_header->extension),
+						allocator, &extension, error));
 	if (extension->chaincode_id == NULL || extension->chaincode_id->name.len == 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "proposal names no chaincode");
 	view->type = channel_header->type;
@@ -193,14 +213,16 @@ parse_payload(FbAllocator *allocator, FbBytes bytes, ProposalView *view, FbError
 	const Protos__ChaincodeInput *input;
 
 	FB_TRY(PROTO_UNPACK(protos__chaincode_proposal_payload, bytes, allocator, &payload, error));
-	FB_TRY(PROTO_UNPACK(protos__chaincode_invocation_spec, proto_bytes(payload->input), allocator, &invocation, error));
+	FB_TRY(PROTO_UNPACK(protos__chaincode_invocation_spec, proto_bytes(payload->input), allocator,
+						&invocation, error));
 	if (invocation->chaincode_spec == NULL)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "proposal has no chaincode specification");
 	if (invocation->chaincode_spec->input == NULL)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "proposal has no chaincode input");
 	input = invocation->chaincode_spec->input;
 	if (input->n_args > FB_ARGUMENTS_MAX || payload->n_transientmap > FB_ARGUMENTS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d arguments or transient entries", FB_ARGUMENTS_MAX);
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "more than %d arguments or transient entries",
+					   FB_ARGUMENTS_MAX);
 	view->args = fb_allocate_array(allocator, input->n_args, sizeof(FbBytes));
 	view->transient = fb_allocate_array(allocator, payload->n_transientmap, sizeof(TransientEntry));
 	if (view->args == NULL || view->transient == NULL)
@@ -216,16 +238,20 @@ parse_payload(FbAllocator *allocator, FbBytes bytes, ProposalView *view, FbError
 		view->transient[i].value = proto_bytes(payload->transientmap[i]->value);
 	}
 	view->transient_count = payload->n_transientmap;
-	/* the one place where received content is packed again, as in Fabric: the transient map must not get into the hash */
-	return pack_proposal_payload(allocator, proto_bytes(payload->input), NULL, 0, &view->payload_for_transaction, error);
+	/*
+	 * the one place where received content is packed again, as in Fabric: the transient map must
+	 * not get into the hash
+	 */
+	return pack_proposal_payload(allocator, proto_bytes(payload->input), NULL, 0,
+								 &view->payload_for_transaction, error);
 }
 
 FbStatus
 proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view, FbError *error)
 {
 	Protos__Proposal *message;
-	char		tx_id[TX_ID_LENGTH + 1];
-	uint64_t	epoch = 0;
+	char tx_id[TX_ID_LENGTH + 1];
+	uint64_t epoch = 0;
 
 	memset(view, 0, sizeof(*view));
 	FB_TRY(PROTO_UNPACK(protos__proposal, proposal, allocator, &message, error));
@@ -233,11 +259,13 @@ proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view, FbE
 	FB_TRY(parse_payload(allocator, proto_bytes(message->payload), view, error));
 	view->bytes = proposal;
 	crypto_sha256(proposal, view->digest);
-	txn_proposal_hash(view->channel_header, view->signature_header, view->payload_for_transaction, view->proposal_hash);
+	txn_proposal_hash(view->channel_header, view->signature_header, view->payload_for_transaction,
+					  view->proposal_hash);
 
 	/* CONFIG has no business here, but Fabric lets it through */
 	if (view->type != TX_TYPE_ENDORSER_TRANSACTION && view->type != TX_TYPE_CONFIG)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "proposal has header type %d, which cannot be endorsed", (int) view->type);
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "proposal has header type %d, which cannot be endorsed", (int) view->type);
 	if (epoch != 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "epoch of the proposal is not zero");
 	if (view->nonce.size == 0)
@@ -248,14 +276,16 @@ proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view, FbE
 	if (!fb_bytes_equal(view->tx_id, fb_bytes(tx_id, TX_ID_LENGTH)))
 	{
 		fb_fail(error, FB_INVALID_ARGUMENT, "transaction id is not the hash of nonce and creator");
-		fb_error_detail(error, "The proposal has \"%s\", expected is \"%s\".", FB_DISPLAY(view->tx_id), tx_id);
+		fb_error_detail(error, "The proposal has \"%s\", expected is \"%s\".",
+						FB_DISPLAY(view->tx_id), tx_id);
 		return FB_INVALID_ARGUMENT;
 	}
 	return FB_OK;
 }
 
 FbStatus
-proposal_parse_signed(FbAllocator *allocator, FbBytes signed_proposal, ProposalView *view, FbError *error)
+proposal_parse_signed(FbAllocator *allocator, FbBytes signed_proposal, ProposalView *view,
+					  FbError *error)
 {
 	Protos__SignedProposal *message;
 

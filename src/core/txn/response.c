@@ -6,7 +6,8 @@
 /* ---- chaincode events ---- */
 
 FbStatus
-response_event_pack(FbAllocator *allocator, const ChaincodeEvent *event, FbBytes *bytes, FbError *error)
+response_event_pack(FbAllocator *allocator, const ChaincodeEvent *event, FbBytes *bytes,
+					FbError *error)
 {
 	Protos__ChaincodeEvent message = PROTOS__CHAINCODE_EVENT__INIT;
 
@@ -34,11 +35,13 @@ response_event_parse(FbAllocator *allocator, FbBytes bytes, ChaincodeEvent *even
 /* ---- the payload that all endorsers must agree on ---- */
 
 static FbStatus
-build_response(FbAllocator *allocator, const ChaincodeResponse *response, Protos__Response *message, FbError *error)
+build_response(FbAllocator *allocator, const ChaincodeResponse *response, Protos__Response *message,
+			   FbError *error)
 {
 	protos__response__init(message);
 	message->status = response->status;
-	FB_TRY(txn_check_text(response->message, "message of the chaincode's response", &message->message, error));
+	FB_TRY(txn_check_text(response->message, "message of the chaincode's response",
+						  &message->message, error));
 	message->payload = proto_data(response->payload);
 	return FB_OK;
 }
@@ -58,17 +61,19 @@ response_of(const Protos__Response *message)
 }
 
 FbStatus
-response_payload_build(FbAllocator *allocator, const ResponsePayload *content, FbBytes *bytes, FbError *error)
+response_payload_build(FbAllocator *allocator, const ResponsePayload *content, FbBytes *bytes,
+					   FbError *error)
 {
 	Protos__ChaincodeAction action = PROTOS__CHAINCODE_ACTION__INIT;
 	Protos__ChaincodeID chaincode = PROTOS__CHAINCODE_ID__INIT;
 	Protos__Response response;
 	Protos__ProposalResponsePayload message = PROTOS__PROPOSAL_RESPONSE_PAYLOAD__INIT;
-	FbBytes		extension;
+	FbBytes extension;
 
 	FB_TRY(build_response(allocator, &content->response, &response, error));
 	FB_TRY(txn_check_text(content->chaincode_name, "chaincode name", &chaincode.name, error));
-	FB_TRY(txn_check_text(content->chaincode_version, "chaincode version", &chaincode.version, error));
+	FB_TRY(
+		txn_check_text(content->chaincode_version, "chaincode version", &chaincode.version, error));
 	action.results = proto_data(content->results);
 	action.events = proto_data(content->event);
 	action.response = &response;
@@ -80,7 +85,8 @@ response_payload_build(FbAllocator *allocator, const ResponsePayload *content, F
 }
 
 FbStatus
-response_payload_parse(FbAllocator *allocator, FbBytes bytes, ResponsePayload *content, FbError *error)
+response_payload_parse(FbAllocator *allocator, FbBytes bytes, ResponsePayload *content,
+					   FbError *error)
 {
 	Protos__ProposalResponsePayload *message;
 	Protos__ChaincodeAction *action;
@@ -89,7 +95,8 @@ response_payload_parse(FbAllocator *allocator, FbBytes bytes, ResponsePayload *c
 	FB_TRY(PROTO_UNPACK(protos__proposal_response_payload, bytes, allocator, &message, error));
 	if (message->extension.len == 0)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "response payload has no chaincode action");
-	FB_TRY(PROTO_UNPACK(protos__chaincode_action, proto_bytes(message->extension), allocator, &action, error));
+	FB_TRY(PROTO_UNPACK(protos__chaincode_action, proto_bytes(message->extension), allocator,
+						&action, error));
 	content->proposal_hash = proto_bytes(message->proposal_hash);
 	content->results = proto_bytes(action->results);
 	content->event = proto_bytes(action->events);
@@ -101,16 +108,18 @@ response_payload_parse(FbAllocator *allocator, FbBytes bytes, ResponsePayload *c
 		content->chaincode_name = proto_bytes(action->chaincode_id->name);
 		content->chaincode_version = proto_bytes(action->chaincode_id->version);
 	}
-	FB_TRY(txn_refuse_zero(content->response.message, "message of the chaincode's response", error));
+	FB_TRY(
+		txn_refuse_zero(content->response.message, "message of the chaincode's response", error));
 	FB_TRY(txn_refuse_zero(content->chaincode_name, "chaincode name", error));
 	FB_TRY(txn_refuse_zero(content->chaincode_version, "chaincode version", error));
 	return FB_OK;
 }
 
 FbStatus
-response_endorsement_message(FbAllocator *allocator, FbBytes payload, FbBytes endorser, FbBytes *message, FbError *error)
+response_endorsement_message(FbAllocator *allocator, FbBytes payload, FbBytes endorser,
+							 FbBytes *message, FbError *error)
 {
-	FbBuffer	buffer;
+	FbBuffer buffer;
 
 	fb_buffer_init(&buffer, allocator);
 	fb_buffer_append_bytes(&buffer, payload);
@@ -120,17 +129,23 @@ response_endorsement_message(FbAllocator *allocator, FbBytes payload, FbBytes en
 
 /* ---- the whole answer ---- */
 
-/* bytes that are no policy are left out: the message has no place for them, and nobody can satisfy them anyhow */
+/*
+ * bytes that are no policy are left out: the message has no place for them, and nobody can satisfy
+ * them anyhow
+ */
 static FbStatus
-build_key_policies(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCall *message, FbError *error)
+build_key_policies(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCall *message,
+				   FbError *error)
 {
-	message->key_policies = fb_allocate_array(allocator, call->key_policies_count + 1, sizeof(*message->key_policies));
+	message->key_policies =
+		fb_allocate_array(allocator, call->key_policies_count + 1, sizeof(*message->key_policies));
 	if (message->key_policies == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < call->key_policies_count; i++)
 	{
-		FbStatus	status = PROTO_UNPACK(common__signature_policy_envelope, call->key_policies[i], allocator,
-										  &message->key_policies[message->n_key_policies], error);
+		FbStatus status =
+			PROTO_UNPACK(common__signature_policy_envelope, call->key_policies[i], allocator,
+						 &message->key_policies[message->n_key_policies], error);
 
 		if (status == FB_OK)
 			message->n_key_policies++;
@@ -141,30 +156,39 @@ build_key_policies(FbAllocator *allocator, const InterestCall *call, Protos__Cha
 }
 
 static FbStatus
-build_call(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCall *message, FbError *error)
+build_call(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCall *message,
+		   FbError *error)
 {
 	protos__chaincode_call__init(message);
 	FB_TRY(txn_text(allocator, call->name, "chaincode name", &message->name, error));
 	if (call->collection.size > 0)
 	{
-		message->collection_names = fb_allocate_array(allocator, 1, sizeof(*message->collection_names));
+		message->collection_names =
+			fb_allocate_array(allocator, 1, sizeof(*message->collection_names));
 		if (message->collection_names == NULL)
 			return fb_out_of_memory(error);
-		FB_TRY(txn_text(allocator, call->collection, "collection name", &message->collection_names[0], error));
+		FB_TRY(txn_text(allocator, call->collection, "collection name",
+						&message->collection_names[0], error));
 		message->n_collection_names = 1;
 		message->no_private_reads = call->no_private_reads;
 	}
-	/* with a collection the flag would mean that the chaincode's policy does not apply beside the collection's, which it never does */
+	/*
+	 * with a collection the flag would mean that the chaincode's policy does not apply beside the
+	 * collection's, which it never does
+	 */
 	message->disregard_namespace_policy = call->collection.size == 0 && !call->policy_needed;
 	return build_key_policies(allocator, call, message, error);
 }
 
 static FbStatus
-build_interest(FbAllocator *allocator, const ProposalResponse *response, Protos__ChaincodeInterest *interest, FbError *error)
+build_interest(FbAllocator *allocator, const ProposalResponse *response,
+			   Protos__ChaincodeInterest *interest, FbError *error)
 {
-	Protos__ChaincodeCall *calls = fb_allocate_array(allocator, response->interest_count, sizeof(*calls));
+	Protos__ChaincodeCall *calls =
+		fb_allocate_array(allocator, response->interest_count, sizeof(*calls));
 
-	interest->chaincodes = fb_allocate_array(allocator, response->interest_count, sizeof(*interest->chaincodes));
+	interest->chaincodes =
+		fb_allocate_array(allocator, response->interest_count, sizeof(*interest->chaincodes));
 	if (calls == NULL || interest->chaincodes == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < response->interest_count; i++)
@@ -176,7 +200,8 @@ build_interest(FbAllocator *allocator, const ProposalResponse *response, Protos_
 }
 
 FbStatus
-response_pack(FbAllocator *allocator, const ProposalResponse *response, FbBytes *bytes, FbError *error)
+response_pack(FbAllocator *allocator, const ProposalResponse *response, FbBytes *bytes,
+			  FbError *error)
 {
 	Protos__ProposalResponse message = PROTOS__PROPOSAL_RESPONSE__INIT;
 	Protos__Response chaincode_response;
@@ -191,7 +216,7 @@ response_pack(FbAllocator *allocator, const ProposalResponse *response, FbBytes 
 		endorsement.endorser = proto_data(response->endorser);
 		endorsement.signature = proto_data(response->signature);
 		message.endorsement = &endorsement;
-		message.version = 1;	/* as Fabric: only endorsed responses carry it */
+		message.version = 1; /* as Fabric: only endorsed responses carry it */
 	}
 	if (response->interest_count > 0)
 	{

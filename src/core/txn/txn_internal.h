@@ -7,28 +7,36 @@
 #include "core/proto/proto.h"
 #include "core/txn/txn.h"
 
-/* a text that is packed as it is: valid UTF-8 without U+0000, else FB_INVALID_ARGUMENT naming what. *field points to the bytes */
-extern FbStatus txn_check_text(FbBytes bytes, const char *what, ProtobufCBinaryData *field, FbError *error);
+/*
+ * a text that is packed as it is: valid UTF-8 without U+0000, else FB_INVALID_ARGUMENT naming what.
+ * *field points to the bytes
+ */
+extern FbStatus txn_check_text(FbBytes bytes, const char *what, ProtobufCBinaryData *field,
+							   FbError *error);
 
 /*
- * Received text that becomes a C string or a value of the database somewhere: without U+0000, which Go's decoder takes. Validation does not ask this.
- * Errors: FB_MALFORMED_MESSAGE naming what
+ * Received text that becomes a C string or a value of the database somewhere: without U+0000, which
+ * Go's decoder takes. Validation does not ask this. Errors: FB_MALFORMED_MESSAGE naming what
  */
 extern FbStatus txn_refuse_zero(FbBytes bytes, const char *what, FbError *error);
 
 /* a protobuf string: valid UTF-8 without U+0000, else FB_INVALID_ARGUMENT naming what */
-extern FbStatus txn_text(FbAllocator *allocator, FbBytes bytes, const char *what, char **text, FbError *error);
+extern FbStatus txn_text(FbAllocator *allocator, FbBytes bytes, const char *what, char **text,
+						 FbError *error);
 
 /* common.Header from its two parts; timestamp may be left out */
-extern FbStatus txn_pack_channel_header(FbAllocator *allocator, const EnvelopeInput *input, FbBytes *bytes, FbError *error);
-extern FbStatus txn_pack_signature_header(FbAllocator *allocator, FbBytes creator, FbBytes nonce, FbBytes *bytes,
-										  FbError *error);
-extern FbStatus txn_pack_payload(FbAllocator *allocator, FbBytes channel_header, FbBytes signature_header, FbBytes data,
-								 EnvelopePayload *payload, FbError *error);
+extern FbStatus txn_pack_channel_header(FbAllocator *allocator, const EnvelopeInput *input,
+										FbBytes *bytes, FbError *error);
+extern FbStatus txn_pack_signature_header(FbAllocator *allocator, FbBytes creator, FbBytes nonce,
+										  FbBytes *bytes, FbError *error);
+extern FbStatus txn_pack_payload(FbAllocator *allocator, FbBytes channel_header,
+								 FbBytes signature_header, FbBytes data, EnvelopePayload *payload,
+								 FbError *error);
 
 extern TxTime txn_time(const Google__Protobuf__Timestamp *timestamp);
 
 /* H(channel_header || signature_header || payload without transient map) (WIRE 2.4) */
-extern void txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload, uint8_t hash[32]);
+extern void txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload,
+							  uint8_t hash[32]);
 
 #endif

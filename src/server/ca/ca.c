@@ -1,21 +1,22 @@
 /*
  * ca.c: authorities: making them, finding them, issuing with them.
  *
- * Fabric CA's rules that are kept here: a certificate becomes valid some minutes before it is made, because clocks differ; and never outlives its
- * issuer. Fabric checks a chain one second after the certificate became valid (IDN-5), so it must not become valid before its issuer either.
+ * Fabric CA's rules that are kept here: a certificate becomes valid some minutes before it is made,
+ * because clocks differ; and never outlives its issuer. Fabric checks a chain one second after the
+ * certificate became valid (IDN-5), so it must not become valid before its issuer either.
  */
 #include "server/ca/ca_internal.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#define NAME_BYTES_MAX 63		/* of an authority: as database identifiers */
-#define BACKDATE_S 300			/* cfssl, on which Fabric CA stands: signer.ParseCertificateRequest */
+#define NAME_BYTES_MAX 63 /* of an authority: as database identifiers */
+#define BACKDATE_S 300	  /* cfssl, on which Fabric CA stands: signer.ParseCertificateRequest */
 
 void
 ca_refuse(FbStatus status, const char *message, const char *detail)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, status, "%s", message);
 	if (detail != NULL)
@@ -34,7 +35,7 @@ ca_now(void)
 char *
 ca_column_text(SpiScope *scope, int column)
 {
-	char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+	char *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
 
 	return value == NULL ? NULL : MemoryContextStrdup(scope->outer, value);
 }
@@ -42,8 +43,8 @@ ca_column_text(SpiScope *scope, int column)
 int64
 ca_column_int64(int column)
 {
-	bool		is_null;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
+	bool is_null;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
 
 	return is_null ? 0 : DatumGetInt64(value);
 }
@@ -51,7 +52,7 @@ ca_column_int64(int column)
 bool
 ca_column_is_null(int column)
 {
-	bool		is_null;
+	bool is_null;
 
 	(void) SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
 	return is_null;
@@ -79,7 +80,7 @@ CryptoCertificate *
 ca_parse_certificate(FbBytes bytes)
 {
 	CryptoCertificate *certificate;
-	FbError		error;
+	FbError error;
 
 	error_check(crypto_certificate_parse(bytes, &certificate, &error), &error);
 	memory_on_reset(CurrentMemoryContext, free_certificate, certificate);
@@ -97,11 +98,12 @@ ca_find(const char *ca)
 {
 	static SpiStatement statement = {
 		"SELECT ca, msp_id, kind, country, province, locality, organization, key_file, certificate FROM fabric_internal.ca WHERE ca = $1",
-		1, {TEXTOID}};
-	Datum		values[1] = {CStringGetTextDatum(ca)};
+		1,
+		{TEXTOID}};
+	Datum values[1] = {CStringGetTextDatum(ca)};
 	CaAuthority *authority = palloc0(sizeof(CaAuthority));
-	SpiScope	scope;
-	bool		found;
+	SpiScope scope;
+	bool found;
 
 	spi_begin(&scope);
 	/* not read-only: it may have been made by this very statement */
@@ -121,7 +123,8 @@ ca_find(const char *ca)
 	}
 	spi_end(&scope);
 	if (!found)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" does not exist", ca), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" does not exist", ca),
+				  NULL);
 	authority->certificate = ca_parse_certificate(authority->certificate_pem);
 	/* The column parent does not tell: the parent of an imported authority may be elsewhere. */
 	authority->is_root = fb_bytes_equal(crypto_certificate_subject_der(authority->certificate),
@@ -133,8 +136,8 @@ CryptoPrivateKey *
 ca_parse_key(FbBytes pem, bool wipe)
 {
 	CryptoPrivateKey *key;
-	FbError		error;
-	FbStatus	status = crypto_private_key_parse(pem, &key, &error);
+	FbError error;
+	FbStatus status = crypto_private_key_parse(pem, &key, &error);
 
 	if (wipe)
 		crypto_wipe((void *) pem.data, pem.size);
@@ -158,15 +161,22 @@ ca_certificate(const char *ca)
 /* ---- issuing ---- */
 
 static void
-note_certificate(const CaAuthority *authority, const CryptoCertificate *certificate, FbBytes pem, const char *enrollment_id, const char *profile)
+note_certificate(const CaAuthority *authority, const CryptoCertificate *certificate, FbBytes pem,
+				 const char *enrollment_id, const char *profile)
 {
 	static SpiStatement insert = {
 		"INSERT INTO fabric_internal.ca_certificate (ca, serial, enrollment_id, profile, certificate, not_before, not_after) "
-		"VALUES ($1, $2, $3, $4, $5, to_timestamp($6), to_timestamp($7))", 7, {TEXTOID, BYTEAOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID}};
-	Datum		values[7] = {CStringGetTextDatum(authority->ca), PointerGetDatum(memory_bytea(crypto_certificate_serial(certificate))),
-		enrollment_id == NULL ? (Datum) 0 : CStringGetTextDatum(enrollment_id), CStringGetTextDatum(profile), PointerGetDatum(memory_text(pem)),
-		Int64GetDatum(crypto_certificate_not_before(certificate)), Int64GetDatum(crypto_certificate_not_after(certificate))};
-	SpiScope	scope;
+		"VALUES ($1, $2, $3, $4, $5, to_timestamp($6), to_timestamp($7))",
+		7,
+		{TEXTOID, BYTEAOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID}};
+	Datum values[7] = {CStringGetTextDatum(authority->ca),
+					   PointerGetDatum(memory_bytea(crypto_certificate_serial(certificate))),
+					   enrollment_id == NULL ? (Datum) 0 : CStringGetTextDatum(enrollment_id),
+					   CStringGetTextDatum(profile),
+					   PointerGetDatum(memory_text(pem)),
+					   Int64GetDatum(crypto_certificate_not_before(certificate)),
+					   Int64GetDatum(crypto_certificate_not_after(certificate))};
+	SpiScope scope;
 
 	spi_begin(&scope);
 	spi_run(&insert, values, enrollment_id == NULL ? "  n    " : NULL, false, 0);
@@ -174,21 +184,25 @@ note_certificate(const CaAuthority *authority, const CryptoCertificate *certific
 }
 
 FbBytes
-ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPublicKey *key, const char *enrollment_id, const char *profile)
+ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPublicKey *key,
+		 const char *enrollment_id, const char *profile)
 {
-	int64		now = ca_now();
-	int64		ca_not_after = crypto_certificate_not_after(authority->certificate);
-	FbError		error;
-	FbBytes		pem;
+	int64 now = ca_now();
+	int64 ca_not_after = crypto_certificate_not_after(authority->certificate);
+	FbError error;
+	FbBytes pem;
 
 	if (ca_not_after <= now)
-		ca_refuse(FB_CERTIFICATE_EXPIRED, psprintf("the certificate of authority \"%s\" has expired", authority->ca), NULL);
+		ca_refuse(FB_CERTIFICATE_EXPIRED,
+				  psprintf("the certificate of authority \"%s\" has expired", authority->ca), NULL);
 	if (template->not_after <= now)
 		ca_refuse(FB_INVALID_ARGUMENT, "argument \"valid_for\" must be positive", NULL);
-	template->not_before = Max(now - BACKDATE_S, crypto_certificate_not_before(authority->certificate));
+	template->not_before =
+		Max(now - BACKDATE_S, crypto_certificate_not_before(authority->certificate));
 	template->not_after = Min(template->not_after, ca_not_after);
-	error_check(crypto_certificate_issue(template, key, authority->certificate, ca_key(authority), memory_allocator(CurrentMemoryContext), &pem,
-										 &error), &error);
+	error_check(crypto_certificate_issue(template, key, authority->certificate, ca_key(authority),
+										 memory_allocator(CurrentMemoryContext), &pem, &error),
+				&error);
 	note_certificate(authority, ca_parse_certificate(pem), pem, enrollment_id, profile);
 	return pem;
 }
@@ -199,40 +213,44 @@ ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPub
 static char *
 subject_member(Jsonb *subject, const char *name)
 {
-	JsonbValue *value = getKeyJsonValueFromContainer(&subject->root, name, (int) strlen(name), NULL);
+	JsonbValue *value =
+		getKeyJsonValueFromContainer(&subject->root, name, (int) strlen(name), NULL);
 
 	if (value == NULL)
 		return NULL;
 	if (value->type != jbvString || value->val.string.len == 0)
-		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate", psprintf("Member \"%s\" must be a text that is not empty.", name));
+		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate",
+				  psprintf("Member \"%s\" must be a text that is not empty.", name));
 	return memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 }
 
 typedef struct Subject
 {
-	char	   *country;
-	char	   *province;
-	char	   *locality;
-	char	   *organization;
-	char	   *ou;
-	char	   *common_name;
+	char *country;
+	char *province;
+	char *locality;
+	char *organization;
+	char *ou;
+	char *common_name;
 } Subject;
 
 static Subject
 read_subject(Jsonb *json, const char *ca, const char *msp_id)
 {
 	static const char *const names[] = {"C", "ST", "L", "O", "OU", "CN"};
-	Subject		subject = {.organization = pstrdup(msp_id), .common_name = pstrdup(ca)};
-	uint32		known = 0;
+	Subject subject = {.organization = pstrdup(msp_id), .common_name = pstrdup(ca)};
+	uint32 known = 0;
 
 	if (json == NULL)
 		return subject;
 	if (!JB_ROOT_IS_OBJECT(json))
 		ca_refuse(FB_INVALID_ARGUMENT, "argument \"subject\" must be a JSON object", NULL);
 	for (int i = 0; i < lengthof(names); i++)
-		known += getKeyJsonValueFromContainer(&json->root, names[i], (int) strlen(names[i]), NULL) != NULL;
+		known += getKeyJsonValueFromContainer(&json->root, names[i], (int) strlen(names[i]),
+											  NULL) != NULL;
 	if (known != JB_ROOT_COUNT(json))
-		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate", "Its members are C, ST, L, O, OU and CN.");
+		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate",
+				  "Its members are C, ST, L, O, OU and CN.");
 	subject.country = subject_member(json, "C");
 	subject.province = subject_member(json, "ST");
 	subject.locality = subject_member(json, "L");
@@ -245,17 +263,26 @@ read_subject(Jsonb *json, const char *ca, const char *msp_id)
 }
 
 static void
-insert_authority(const char *ca, const char *msp_id, const Subject *subject, const char *kind, const char *parent, FbBytes certificate)
+insert_authority(const char *ca, const char *msp_id, const Subject *subject, const char *kind,
+				 const char *parent, FbBytes certificate)
 {
 	static SpiStatement insert = {
 		"INSERT INTO fabric_internal.ca (ca, msp_id, kind, parent, country, province, locality, organization, certificate) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING", 9,
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+		9,
 		{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
-	const char *texts[8] = {ca, msp_id, kind, parent, subject->country, subject->province, subject->locality, subject->organization};
-	Datum		values[9];
-	char		nulls[10] = "         ";
-	SpiScope	scope;
-	bool		inserted;
+	const char *texts[8] = {ca,
+							msp_id,
+							kind,
+							parent,
+							subject->country,
+							subject->province,
+							subject->locality,
+							subject->organization};
+	Datum values[9];
+	char nulls[10] = "         ";
+	SpiScope scope;
+	bool inserted;
 
 	for (int i = 0; i < lengthof(texts); i++)
 	{
@@ -274,19 +301,23 @@ insert_authority(const char *ca, const char *msp_id, const Subject *subject, con
 void
 ca_fail_exists(const char *ca)
 {
-	ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" already exists", ca), NULL);
+	ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" already exists", ca),
+			  NULL);
 }
 
 void
 ca_store_key(const char *ca, const CryptoPrivateKey *key)
 {
-	static SpiStatement update = {"UPDATE fabric_internal.ca SET key_file = $2 WHERE ca = $1", 2, {TEXTOID, TEXTOID}};
-	Datum		values[2] = {CStringGetTextDatum(ca)};
-	SpiScope	scope;
-	FbError		error;
-	FbBytes		pem;
+	static SpiStatement update = {"UPDATE fabric_internal.ca SET key_file = $2 WHERE ca = $1",
+								  2,
+								  {TEXTOID, TEXTOID}};
+	Datum values[2] = {CStringGetTextDatum(ca)};
+	SpiScope scope;
+	FbError error;
+	FbBytes pem;
 
-	error_check(crypto_private_key_pem(key, memory_allocator(CurrentMemoryContext), &pem, &error), &error);
+	error_check(crypto_private_key_pem(key, memory_allocator(CurrentMemoryContext), &pem, &error),
+				&error);
 	values[1] = CStringGetTextDatum(key_file_write("ca", ca, pem));
 	crypto_wipe((void *) pem.data, pem.size);
 	spi_begin(&scope);
@@ -298,11 +329,15 @@ void
 ca_check_names(const char *ca, const char *msp_id, const char *kind)
 {
 	if (ca[0] == '\0' || strlen(ca) > NAME_BYTES_MAX)
-		ca_refuse(FB_INVALID_ARGUMENT, "the name of a certificate authority must have 1 to 63 bytes", NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  "the name of a certificate authority must have 1 to 63 bytes", NULL);
 	if (msp_id[0] == '\0' || strlen(msp_id) > FB_MSP_ID_BYTES_MAX)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("an MSP id must have 1 to %d bytes", FB_MSP_ID_BYTES_MAX), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("an MSP id must have 1 to %d bytes", FB_MSP_ID_BYTES_MAX), NULL);
 	if (strcmp(kind, "signing") != 0 && strcmp(kind, "tls") != 0)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown kind \"%s\" of a certificate authority", kind), "It must be signing or tls.");
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("unknown kind \"%s\" of a certificate authority", kind),
+				  "It must be signing or tls.");
 }
 
 static void
@@ -311,29 +346,40 @@ check_parent(const char *msp_id, const char *kind, const CaAuthority *parent)
 	if (parent == NULL)
 		return;
 	if (!parent->is_root)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" is itself an intermediate one", parent->ca), "The parent must be a root.");
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("authority \"%s\" is itself an intermediate one", parent->ca),
+				  "The parent must be a root.");
 	if (parent->tls_only != (strcmp(kind, "tls") == 0) || strcmp(parent->msp_id, msp_id) != 0)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" is not of the same kind and MSP", parent->ca), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("authority \"%s\" is not of the same kind and MSP", parent->ca), NULL);
 }
 
 FbBytes
-ca_create(const char *ca, const char *msp_id, Jsonb *subject_json, int64 not_after, const char *kind, const char *parent)
+ca_create(const char *ca, const char *msp_id, Jsonb *subject_json, int64 not_after,
+		  const char *kind, const char *parent)
 {
 	CaAuthority *issuer = parent == NULL ? NULL : ca_find(parent);
-	CryptoTemplate template = {.is_ca = true, .not_after = not_after, .path_length = issuer == NULL ? -1 : 0};
-	Subject		subject;
-	FbBytes		ou;
+	CryptoTemplate template = {.is_ca = true,
+							   .not_after = not_after,
+							   .path_length = issuer == NULL ? -1 : 0};
+	Subject subject;
+	FbBytes ou;
 	CryptoPrivateKey *key;
 	CryptoPublicKey *public_key;
-	FbBytes		pem;
-	FbError		error;
+	FbBytes pem;
+	FbError error;
 
 	ca_check_names(ca, msp_id, kind);
 	check_parent(msp_id, kind, issuer);
 	subject = read_subject(subject_json, ca, msp_id);
 	ou = bytes_of(subject.ou);
-	template.subject = (CryptoName) {bytes_of(subject.country), bytes_of(subject.province), bytes_of(subject.locality),
-		bytes_of(subject.organization), &ou, ou.size > 0 ? 1 : 0, bytes_of(subject.common_name)};
+	template.subject = (CryptoName) {bytes_of(subject.country),
+									 bytes_of(subject.province),
+									 bytes_of(subject.locality),
+									 bytes_of(subject.organization),
+									 &ou,
+									 ou.size > 0 ? 1 : 0,
+									 bytes_of(subject.common_name)};
 
 	error_check(crypto_private_key_generate(CRYPTO_P256, &key, &error), &error);
 	memory_on_reset(CurrentMemoryContext, free_private_key, key);
@@ -347,7 +393,9 @@ ca_create(const char *ca, const char *msp_id, Jsonb *subject_json, int64 not_aft
 		template.not_before = ca_now() - BACKDATE_S;
 		if (not_after <= ca_now())
 			ca_refuse(FB_INVALID_ARGUMENT, "argument \"valid_for\" must be positive", NULL);
-		error_check(crypto_certificate_issue(&template, public_key, NULL, key, memory_allocator(CurrentMemoryContext), &pem, &error), &error);
+		error_check(crypto_certificate_issue(&template, public_key, NULL, key,
+											 memory_allocator(CurrentMemoryContext), &pem, &error),
+					&error);
 	}
 	insert_authority(ca, msp_id, &subject, kind, parent, pem);
 	ca_store_key(ca, key);

@@ -1,6 +1,7 @@
 /*
- * ca_enroll.c: certificates for those who are registered, with the content that Fabric CA gives them: common name = enrollment id, OUs = role and
- * affiliation, attributes in an extension (IDN-17). Of the request only its key counts, and for TLS its alternative names.
+ * ca_enroll.c: certificates for those who are registered, with the content that Fabric CA gives
+ * them: common name = enrollment id, OUs = role and affiliation, attributes in an extension
+ * (IDN-17). Of the request only its key counts, and for TLS its alternative names.
  */
 #include "server/ca/ca_internal.h"
 
@@ -15,8 +16,8 @@ free_csr(void *csr)
 static CryptoCsr *
 parse_csr(FbBytes bytes)
 {
-	CryptoCsr  *csr;
-	FbError		error;
+	CryptoCsr *csr;
+	FbError error;
 
 	error_check(crypto_csr_parse(bytes, &csr, &error), &error);
 	memory_on_reset(CurrentMemoryContext, free_csr, csr);
@@ -28,7 +29,7 @@ parse_csr(FbBytes bytes)
 static bool
 is_wanted(List *wanted, const char *name)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach(cell, wanted)
 		if (strcmp(lfirst(cell), name) == 0)
@@ -36,17 +37,20 @@ is_wanted(List *wanted, const char *name)
 	return false;
 }
 
-/* those that Fabric CA adds by itself, then the registered ones. wanted NIL: all but those kept for requests */
+/*
+ * those that Fabric CA adds by itself, then the registered ones. wanted NIL: all but those kept for
+ * requests
+ */
 static FbBytes
 make_attributes(const CaIdentity *identity, List *wanted)
 {
-	int			all_count = identity->attributes_count + 3;
+	int all_count = identity->attributes_count + 3;
 	CaAttribute *all = palloc0(all_count * sizeof(CaAttribute));
 	CertificateAttribute *chosen = palloc(all_count * sizeof(CertificateAttribute));
-	size_t		chosen_count = 0;
-	ListCell   *cell;
-	FbBytes		json;
-	FbError		error;
+	size_t chosen_count = 0;
+	ListCell *cell;
+	FbBytes json;
+	FbError error;
 
 	all[0] = (CaAttribute) {"hf.EnrollmentID", identity->enrollment_id, true};
 	all[1] = (CaAttribute) {"hf.Type", identity->role, true};
@@ -62,14 +66,19 @@ make_attributes(const CaIdentity *identity, List *wanted)
 	}
 	foreach(cell, wanted)
 	{
-		bool		found = false;
+		bool found = false;
 
 		for (int i = 0; i < all_count && !found; i++)
 			found = strcmp(all[i].name, lfirst(cell)) == 0;
 		if (!found)
-			ca_refuse(FB_INVALID_ARGUMENT, psprintf("identity \"%s\" has no attribute \"%s\"", identity->enrollment_id, (char *) lfirst(cell)), NULL);
+			ca_refuse(FB_INVALID_ARGUMENT,
+					  psprintf("identity \"%s\" has no attribute \"%s\"", identity->enrollment_id,
+							   (char *) lfirst(cell)),
+					  NULL);
 	}
-	error_check(attributes_make(chosen, chosen_count, memory_allocator(CurrentMemoryContext), &json, &error), &error);
+	error_check(attributes_make(chosen, chosen_count, memory_allocator(CurrentMemoryContext), &json,
+								&error),
+				&error);
 	return json;
 }
 
@@ -78,11 +87,11 @@ make_attributes(const CaIdentity *identity, List *wanted)
 typedef struct Request
 {
 	const char *profile;
-	FbBytes		csr;
-	List	   *hosts;
+	FbBytes csr;
+	List *hosts;
 	const CryptoCertificate *previous; /* of a re-enrollment; NULL */
-	List	   *attributes;
-	int64		not_after;
+	List *attributes;
+	int64 not_after;
 } Request;
 
 static bool
@@ -92,32 +101,41 @@ may_be_server(const CaIdentity *identity)
 }
 
 /*
- * The alternative names: only for what runs servers. A client that could choose them could pass for a server. A re-enrollment
- * whose request names none keeps those of the certificate: without them the node could not be reached any more.
+ * The alternative names: only for what runs servers. A client that could choose them could pass for
+ * a server. A re-enrollment whose request names none keeps those of the certificate: without them
+ * the node could not be reached any more.
  */
 static void
-choose_hosts(CryptoTemplate *template, const CaIdentity *identity, const CryptoCsr *csr, const Request *request)
+choose_hosts(CryptoTemplate *template, const CaIdentity *identity, const CryptoCsr *csr,
+			 const Request *request)
 {
-	size_t		count = request->hosts != NIL ? (size_t) list_length(request->hosts) : crypto_csr_dns_names_count(csr);
-	FbBytes    *names;
-	FbError		error;
+	size_t count = request->hosts != NIL ? (size_t) list_length(request->hosts)
+										 : crypto_csr_dns_names_count(csr);
+	FbBytes *names;
+	FbError error;
 
 	if (!may_be_server(identity))
 	{
 		if (request->hosts != NIL)
-			ca_refuse(FB_INVALID_ARGUMENT, "only peers and orderers can have hosts in their certificates", NULL);
+			ca_refuse(FB_INVALID_ARGUMENT,
+					  "only peers and orderers can have hosts in their certificates", NULL);
 		return;
 	}
 	if (count == 0 && request->previous != NULL)
-		error_check(crypto_certificate_hosts(request->previous, memory_allocator(CurrentMemoryContext), &names, &count, &error), &error);
+		error_check(crypto_certificate_hosts(request->previous,
+											 memory_allocator(CurrentMemoryContext), &names, &count,
+											 &error),
+					&error);
 	else
 	{
 		names = palloc(count * sizeof(FbBytes) + 1);
 		for (size_t i = 0; i < count; i++)
-			names[i] = request->hosts != NIL ? fb_bytes_of_text(list_nth(request->hosts, (int) i)) : crypto_csr_dns_name(csr, i);
+			names[i] = request->hosts != NIL ? fb_bytes_of_text(list_nth(request->hosts, (int) i))
+											 : crypto_csr_dns_name(csr, i);
 	}
 	if (count > FB_CA_HOSTS_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED, psprintf("a certificate has more than %d hosts", FB_CA_HOSTS_MAX), NULL);
+		ca_refuse(FB_LIMIT_EXCEEDED,
+				  psprintf("a certificate has more than %d hosts", FB_CA_HOSTS_MAX), NULL);
 	template->dns_names = names;
 	template->dns_names_count = count;
 }
@@ -125,9 +143,10 @@ choose_hosts(CryptoTemplate *template, const CaIdentity *identity, const CryptoC
 static FbBytes *
 make_ous(const CaIdentity *identity, size_t *count)
 {
-	List	   *parts = identity->affiliation[0] == '\0' ? NIL : ca_affiliation_parts(identity->affiliation);
-	FbBytes    *ous = palloc((1 + list_length(parts)) * sizeof(FbBytes));
-	ListCell   *cell;
+	List *parts =
+		identity->affiliation[0] == '\0' ? NIL : ca_affiliation_parts(identity->affiliation);
+	FbBytes *ous = palloc((1 + list_length(parts)) * sizeof(FbBytes));
+	ListCell *cell;
 
 	*count = 0;
 	ous[(*count)++] = fb_bytes_of_text(identity->role);
@@ -141,20 +160,26 @@ make_ous(const CaIdentity *identity, size_t *count)
 static FbBytes
 issue(const CaAuthority *authority, const CaIdentity *identity, const Request *request)
 {
-	CryptoCsr  *csr = parse_csr(request->csr);
+	CryptoCsr *csr = parse_csr(request->csr);
 	CryptoTemplate template = {.path_length = -1, .not_after = request->not_after};
-	size_t		ous_count;
-	FbBytes    *ous = make_ous(identity, &ous_count);
+	size_t ous_count;
+	FbBytes *ous = make_ous(identity, &ous_count);
 
-	template.subject = (CryptoName) {authority->country, authority->province, authority->locality, authority->organization, ous, ous_count,
-		fb_bytes_of_text(identity->enrollment_id)};
+	template.subject = (CryptoName) {authority->country,
+									 authority->province,
+									 authority->locality,
+									 authority->organization,
+									 ous,
+									 ous_count,
+									 fb_bytes_of_text(identity->enrollment_id)};
 	template.is_tls = strcmp(request->profile, "tls") == 0;
 	if (template.is_tls)
 		choose_hosts(&template, identity, csr, request);
 	else if (request->hosts != NIL)
 		ca_refuse(FB_INVALID_ARGUMENT, "only certificates of profile tls can have hosts", NULL);
 	template.attributes_json = make_attributes(identity, request->attributes);
-	return ca_issue(authority, &template, crypto_csr_public_key(csr), identity->enrollment_id, request->profile);
+	return ca_issue(authority, &template, crypto_csr_public_key(csr), identity->enrollment_id,
+					request->profile);
 }
 
 static const char *
@@ -163,9 +188,11 @@ choose_profile(const CaAuthority *authority, const char *profile)
 	if (profile == NULL)
 		return authority->tls_only ? "tls" : "signing";
 	if (strcmp(profile, "signing") != 0 && strcmp(profile, "tls") != 0)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown profile \"%s\"", profile), "It must be signing or tls.");
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown profile \"%s\"", profile),
+				  "It must be signing or tls.");
 	if (authority->tls_only && strcmp(profile, "tls") != 0)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" issues TLS certificates only", authority->ca), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("authority \"%s\" issues TLS certificates only", authority->ca), NULL);
 	return profile;
 }
 
@@ -174,26 +201,37 @@ ca_enroll(const char *ca, const CaEnrollment *enrollment)
 {
 	CaAuthority *authority = ca_find(ca);
 	CaIdentity *identity = ca_authenticate(ca, enrollment->enrollment_id, enrollment->secret);
-	Request		request = {choose_profile(authority, enrollment->profile), enrollment->csr, enrollment->hosts, NULL, enrollment->attributes,
-		enrollment->not_after};
+	Request request = {choose_profile(authority, enrollment->profile),
+					   enrollment->csr,
+					   enrollment->hosts,
+					   NULL,
+					   enrollment->attributes,
+					   enrollment->not_after};
 
 	return issue(authority, identity, &request);
 }
 
 /* ---- again ---- */
 
-/* the row of a certificate that this authority issued, by all of its bytes; the id and the profile it has */
+/*
+ * the row of a certificate that this authority issued, by all of its bytes; the id and the profile
+ * it has
+ */
 static void
-find_own(const CaAuthority *authority, const CryptoCertificate *certificate, char **enrollment_id, char **profile)
+find_own(const CaAuthority *authority, const CryptoCertificate *certificate, char **enrollment_id,
+		 char **profile)
 {
 	static SpiStatement statement = {
 		"SELECT enrollment_id, profile, revoked_at, certificate FROM fabric_internal.ca_certificate "
-		"WHERE ca = $1 AND serial = $2 AND enrollment_id IS NOT NULL FOR UPDATE", 2, {TEXTOID, BYTEAOID}};
-	Datum		values[2] = {CStringGetTextDatum(authority->ca), PointerGetDatum(memory_bytea(crypto_certificate_serial(certificate)))};
+		"WHERE ca = $1 AND serial = $2 AND enrollment_id IS NOT NULL FOR UPDATE",
+		2,
+		{TEXTOID, BYTEAOID}};
+	Datum values[2] = {CStringGetTextDatum(authority->ca),
+					   PointerGetDatum(memory_bytea(crypto_certificate_serial(certificate)))};
 	CryptoCertificate *kept;
-	char	   *pem = NULL;
-	bool		revoked = false;
-	SpiScope	scope;
+	char *pem = NULL;
+	bool revoked = false;
+	SpiScope scope;
 
 	spi_begin(&scope);
 	spi_run(&statement, values, NULL, false, 1);
@@ -206,33 +244,40 @@ find_own(const CaAuthority *authority, const CryptoCertificate *certificate, cha
 	}
 	spi_end(&scope);
 	if (pem == NULL)
-		ca_refuse(FB_ACCESS_DENIED, psprintf("the certificate is not of authority \"%s\"", authority->ca), NULL);
+		ca_refuse(FB_ACCESS_DENIED,
+				  psprintf("the certificate is not of authority \"%s\"", authority->ca), NULL);
 	kept = ca_parse_certificate(fb_bytes_of_text(pem));
 	if (!fb_bytes_equal(crypto_certificate_der(kept), crypto_certificate_der(certificate)))
-		ca_refuse(FB_ACCESS_DENIED, psprintf("the certificate is not of authority \"%s\"", authority->ca), NULL);
+		ca_refuse(FB_ACCESS_DENIED,
+				  psprintf("the certificate is not of authority \"%s\"", authority->ca), NULL);
 	if (revoked)
 		ca_refuse(FB_CERTIFICATE_REVOKED, "the certificate is revoked", NULL);
 	if (crypto_certificate_not_after(certificate) <= ca_now())
-		ca_refuse(FB_CERTIFICATE_EXPIRED, "the certificate has expired", "Enroll with the secret instead.");
+		ca_refuse(FB_CERTIFICATE_EXPIRED, "the certificate has expired",
+				  "Enroll with the secret instead.");
 }
 
 FbBytes
-ca_reenroll(const char *ca, FbBytes certificate_bytes, FbBytes csr, FbBytes signature, int64 not_after)
+ca_reenroll(const char *ca, FbBytes certificate_bytes, FbBytes csr, FbBytes signature,
+			int64 not_after)
 {
 	CaAuthority *authority = ca_find(ca);
 	CryptoCertificate *certificate;
 	const CryptoPublicKey *key;
-	char	   *enrollment_id;
-	char	   *profile;
-	FbBytes		low_s;
-	FbError		error;
+	char *enrollment_id;
+	char *profile;
+	FbBytes low_s;
+	FbError error;
 
 	certificate = ca_parse_certificate(certificate_bytes);
 	find_own(authority, certificate, &enrollment_id, &profile);
 	key = crypto_certificate_public_key(certificate);
 	/* whatever made the signature: OpenSSL's are high-S half of the time */
-	error_check(crypto_signature_to_low_s(crypto_public_key_curve(key), signature, memory_allocator(CurrentMemoryContext), &low_s, &error), &error);
+	error_check(crypto_signature_to_low_s(crypto_public_key_curve(key), signature,
+										  memory_allocator(CurrentMemoryContext), &low_s, &error),
+				&error);
 	error_check(crypto_verify(key, csr, low_s, &error), &error);
 	ca_lock_identity(ca, enrollment_id);
-	return issue(authority, ca_identity(ca, enrollment_id), &(Request) {profile, csr, NIL, certificate, NIL, not_after});
+	return issue(authority, ca_identity(ca, enrollment_id),
+				 &(Request) {profile, csr, NIL, certificate, NIL, not_after});
 }

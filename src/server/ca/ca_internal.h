@@ -8,77 +8,90 @@
 extern char *pgcrypto_function(const char *name);
 /* FB_INVALID_ARGUMENT for one of fewer than 8 bytes */
 extern void secret_check_passphrase(const char *passphrase);
-/* an OpenPGP message (RFC 4880) under a passphrase: AES-256, iterated and salted S2K with SHA-256; palloc'ed */
+/*
+ * an OpenPGP message (RFC 4880) under a passphrase: AES-256, iterated and salted S2K with SHA-256;
+ * palloc'ed
+ */
 extern bytea *secret_encrypt(FbBytes secret, const char *passphrase);
 /* what: names it in the error message. FB_INVALID_KEY: wrong passphrase, or no such message */
 extern FbBytes secret_decrypt(bytea *encrypted, const char *passphrase, const char *what);
 
 /* ---- ca.c ---- */
 
-/* an authority as its row says; everything lives in the memory context that was current, OpenSSL objects too */
+/*
+ * an authority as its row says; everything lives in the memory context that was current, OpenSSL
+ * objects too
+ */
 typedef struct CaAuthority
 {
-	char	   *ca;
-	char	   *msp_id;
-	bool		tls_only;
-	bool		is_root;
-	FbBytes		country;		/* of its subject, for the subjects of what it issues */
-	FbBytes		province;
-	FbBytes		locality;
-	FbBytes		organization;
-	char	   *key_file;
-	FbBytes		certificate_pem;
+	char *ca;
+	char *msp_id;
+	bool tls_only;
+	bool is_root;
+	FbBytes country; /* of its subject, for the subjects of what it issues */
+	FbBytes province;
+	FbBytes locality;
+	FbBytes organization;
+	char *key_file;
+	FbBytes certificate_pem;
 	CryptoCertificate *certificate;
 } CaAuthority;
 
-extern void ca_refuse(FbStatus status, const char *message, const char *detail) pg_attribute_noreturn();
-extern int64 ca_now(void);		/* seconds since 1970 */
+extern void ca_refuse(FbStatus status, const char *message, const char *detail)
+	pg_attribute_noreturn();
+extern int64 ca_now(void); /* seconds since 1970 */
 extern CaAuthority *ca_find(const char *ca);
 /* FB_INVALID_ARGUMENT: name, MSP id or kind cannot be those of an authority */
 extern void ca_check_names(const char *ca, const char *msp_id, const char *kind);
 /* write the key into the keystore and note the file in the authority's row */
 extern void ca_store_key(const char *ca, const CryptoPrivateKey *key);
-/* freed with the current memory context. wipe: overwrite the text, which is the caller's own copy, also when it is no key */
+/*
+ * freed with the current memory context. wipe: overwrite the text, which is the caller's own copy,
+ * also when it is no key
+ */
 extern CryptoPrivateKey *ca_parse_key(FbBytes pem, bool wipe);
 extern void ca_fail_exists(const char *ca) pg_attribute_noreturn();
 extern CryptoPrivateKey *ca_key(const CaAuthority *authority);
 /*
- * Issue what the template says, its times fitted into the authority's, and note it in table ca_certificate. enrollment_id NULL: an authority.
+ * Issue what the template says, its times fitted into the authority's, and note it in table
+ * ca_certificate. enrollment_id NULL: an authority.
  */
-extern FbBytes ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPublicKey *key, const char *enrollment_id,
-						const char *profile);
+extern FbBytes ca_issue(const CaAuthority *authority, CryptoTemplate *template,
+						const CryptoPublicKey *key, const char *enrollment_id, const char *profile);
 
 /* PEM or DER; freed with the current memory context */
 extern CryptoCertificate *ca_parse_certificate(FbBytes bytes);
 
 /* copies of result columns into the memory outside of the SPI scope; NULL for null */
 extern char *ca_column_text(SpiScope *scope, int column);
-extern int64 ca_column_int64(int column);	/* 0 for null */
+extern int64 ca_column_int64(int column); /* 0 for null */
 extern bool ca_column_is_null(int column);
 
 /* ---- ca_registry.c ---- */
 
 typedef struct CaAttribute
 {
-	char	   *name;
-	char	   *value;
-	bool		for_all;		/* in every certificate, not only on request */
+	char *name;
+	char *value;
+	bool for_all; /* in every certificate, not only on request */
 } CaAttribute;
 
 typedef struct CaIdentity
 {
-	char	   *enrollment_id;
-	char	   *role;
-	char	   *affiliation;
+	char *enrollment_id;
+	char *role;
+	char *affiliation;
 	CaAttribute *attributes;
-	int			attributes_count;
+	int attributes_count;
 } CaIdentity;
 
 /* "a.b.c" as List of char *: a, b, c */
 extern List *ca_affiliation_parts(const char *affiliation);
 /* one identity at a time: also what limits the rate of guesses */
 extern void ca_lock_identity(const char *ca, const char *enrollment_id);
-/* who has this secret, and one enrolment less for him. Raises what ca_enroll raises about secrets */
+/*
+ * who has this secret, and one enrolment less for him. Raises what ca_enroll raises about secrets
+ */
 extern CaIdentity *ca_authenticate(const char *ca, const char *enrollment_id, const char *secret);
 /* without a secret, for re-enrolment: the caller has proved the possession of a certificate */
 extern CaIdentity *ca_identity(const char *ca, const char *enrollment_id);

@@ -1,8 +1,10 @@
 /*
  * ca_registry.c: who may get certificates: registration, secrets, attributes.
  *
- * A secret is kept as bcrypt of its SHA-256 (bcrypt alone would ignore everything after 72 bytes). Guessing: a failed attempt takes FAILURE_MS, and
- * nobody can try the same id meanwhile, in whatever session. The error is the same, and takes as long, whether the id or the secret is wrong.
+ * A secret is kept as bcrypt of its SHA-256 (bcrypt alone would ignore everything after 72 bytes).
+ * Guessing: a failed attempt takes FAILURE_MS, and nobody can try the same id meanwhile, in
+ * whatever session. The error is the same, and takes as long, whether the id or the secret is
+ * wrong.
  */
 #include "server/ca/ca_internal.h"
 
@@ -12,8 +14,8 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
-#define ENROLLMENT_ID_BYTES_MAX 64	/* X.520 ub-common-name */
-#define OU_BYTES_MAX 64				/* X.520 ub-organizational-unit-name */
+#define ENROLLMENT_ID_BYTES_MAX 64 /* X.520 ub-common-name */
+#define OU_BYTES_MAX 64			   /* X.520 ub-organizational-unit-name */
 #define SECRET_BYTES_MIN 8
 #define SECRET_RANDOM_BYTES 16
 #define FAILURE_MS 500
@@ -26,11 +28,13 @@
 static void
 refuse_attributes(const char *detail)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, FB_INVALID_ARGUMENT, "invalid attributes of an identity");
 	fb_error_detail(&error, "%s", detail);
-	fb_error_hint(&error, "Attributes are {\"name\": \"value\"} or {\"name\": {\"value\": \"text\", \"ecert\": false}}.");
+	fb_error_hint(
+		&error,
+		"Attributes are {\"name\": \"value\"} or {\"name\": {\"value\": \"text\", \"ecert\": false}}.");
 	error_throw(&error);
 }
 
@@ -43,7 +47,9 @@ read_flagged(JsonbContainer *object, CaAttribute *attribute)
 
 	if (value == NULL || value->type != jbvString || (ecert != NULL && ecert->type != jbvBool) ||
 		JsonContainerSize(object) != 1 + (ecert != NULL))
-		refuse_attributes(psprintf("Attribute \"%s\" must have a text \"value\" and may have a boolean \"ecert\", nothing else.", attribute->name));
+		refuse_attributes(psprintf(
+			"Attribute \"%s\" must have a text \"value\" and may have a boolean \"ecert\", nothing else.",
+			attribute->name));
 	attribute->value = memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 	/* as in Fabric CA, where the flag has to be set */
 	attribute->for_all = ecert != NULL && ecert->val.boolean;
@@ -55,7 +61,7 @@ read_attributes(Jsonb *json, int *count)
 	CaAttribute *attributes;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
-	JsonbValue	value;
+	JsonbValue value;
 
 	*count = 0;
 	if (json == NULL)
@@ -63,7 +69,10 @@ read_attributes(Jsonb *json, int *count)
 	if (!JB_ROOT_IS_OBJECT(json))
 		refuse_attributes("They must be a JSON object.");
 	if (VARSIZE(json) > FB_CA_ATTRIBUTES_BYTES_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED, psprintf("attributes of an identity have more than %d bytes", FB_CA_ATTRIBUTES_BYTES_MAX), NULL);
+		ca_refuse(FB_LIMIT_EXCEEDED,
+				  psprintf("attributes of an identity have more than %d bytes",
+						   FB_CA_ATTRIBUTES_BYTES_MAX),
+				  NULL);
 	attributes = palloc0(JB_ROOT_COUNT(json) * sizeof(CaAttribute) + 1);
 	iterator = JsonbIteratorInit(&json->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -74,19 +83,23 @@ read_attributes(Jsonb *json, int *count)
 		{
 			attribute->name = memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 			if (attribute->name[0] == '\0' || strncmp(attribute->name, "hf.", 3) == 0)
-				refuse_attributes(psprintf("\"%s\" is no possible name: it is empty, or begins with \"hf.\".", attribute->name));
+				refuse_attributes(
+					psprintf("\"%s\" is no possible name: it is empty, or begins with \"hf.\".",
+							 attribute->name));
 		}
 		else if (token == WJB_VALUE)
 		{
 			if (value.type == jbvString)
 			{
-				attribute->value = memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
+				attribute->value =
+					memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 				attribute->for_all = true;
 			}
 			else if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
 				read_flagged(value.val.binary.data, attribute);
 			else
-				refuse_attributes(psprintf("The value of attribute \"%s\" must be a text.", attribute->name));
+				refuse_attributes(
+					psprintf("The value of attribute \"%s\" must be a text.", attribute->name));
 			(*count)++;
 		}
 	}
@@ -98,7 +111,7 @@ read_attributes(Jsonb *json, int *count)
 static void
 secret_digest(const char *secret, char hex[2 * CRYPTO_SHA256_BYTES + 1])
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 
 	crypto_sha256(fb_bytes_of_text(secret), digest);
 	fb_hex_encode(fb_bytes(digest, sizeof(digest)), hex);
@@ -108,27 +121,31 @@ secret_digest(const char *secret, char hex[2 * CRYPTO_SHA256_BYTES + 1])
 static char *
 secret_hash(const char *secret, const char *hash_like)
 {
-	char		digest[2 * CRYPTO_SHA256_BYTES + 1];
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	Datum		values[2];
-	char	   *sql;
-	char	   *hash;
-	SpiScope	scope;
+	char digest[2 * CRYPTO_SHA256_BYTES + 1];
+	Oid types[2] = {TEXTOID, TEXTOID};
+	Datum values[2];
+	char *sql;
+	char *hash;
+	SpiScope scope;
 
 	secret_digest(secret, digest);
 	values[0] = CStringGetTextDatum(digest);
 	values[1] = hash_like == NULL ? (Datum) 0 : CStringGetTextDatum(hash_like);
 	crypto_wipe(digest, sizeof(digest));
 	if (hash_like == NULL)
-		sql = psprintf("SELECT %s($1, %s('bf', 8))", pgcrypto_function("crypt"), pgcrypto_function("gen_salt"));
+		sql = psprintf("SELECT %s($1, %s('bf', 8))", pgcrypto_function("crypt"),
+					   pgcrypto_function("gen_salt"));
 	else
 		sql = psprintf("SELECT %s($1, $2)", pgcrypto_function("crypt"));
 	spi_begin(&scope);
-	if (SPI_execute_with_args(sql, hash_like == NULL ? 1 : 2, types, values, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+	if (SPI_execute_with_args(sql, hash_like == NULL ? 1 : 2, types, values, NULL, true, 1) !=
+			SPI_OK_SELECT ||
+		SPI_processed != 1)
 		elog(ERROR, "pgcrypto gave no result");
 	hash = ca_column_text(&scope, 1);
 	spi_end(&scope);
-	crypto_wipe(VARDATA_ANY(DatumGetPointer(values[0])), VARSIZE_ANY_EXHDR(DatumGetPointer(values[0])));
+	crypto_wipe(VARDATA_ANY(DatumGetPointer(values[0])),
+				VARSIZE_ANY_EXHDR(DatumGetPointer(values[0])));
 	return hash;
 }
 
@@ -136,8 +153,8 @@ secret_hash(const char *secret, const char *hash_like)
 static bool
 equal_hashes(const char *a, const char *b)
 {
-	size_t		size = strlen(a);
-	uint8_t		difference = 0;
+	size_t size = strlen(a);
+	uint8_t difference = 0;
 
 	if (strlen(b) != size)
 		return false;
@@ -149,9 +166,9 @@ equal_hashes(const char *a, const char *b)
 static char *
 make_secret(void)
 {
-	uint8_t		random[SECRET_RANDOM_BYTES];
-	char	   *hex = palloc(2 * sizeof(random) + 1);
-	FbError		error;
+	uint8_t random[SECRET_RANDOM_BYTES];
+	char *hex = palloc(2 * sizeof(random) + 1);
+	FbError error;
 
 	error_check(crypto_random(random, sizeof(random), &error), &error);
 	fb_hex_encode(fb_bytes(random, sizeof(random)), hex);
@@ -174,8 +191,8 @@ is_role(const char *text)
 static void
 check_affiliation(const char *affiliation)
 {
-	List	   *parts;
-	ListCell   *cell;
+	List *parts;
+	ListCell *cell;
 
 	if (affiliation[0] == '\0')
 		return;
@@ -187,8 +204,9 @@ check_affiliation(const char *affiliation)
 		const char *part = lfirst(cell);
 
 		if (part[0] == '\0' || strlen(part) > OU_BYTES_MAX || is_role(part))
-			ca_refuse(FB_INVALID_ARGUMENT, psprintf("invalid affiliation \"%s\"", affiliation),
-					  "Its parts, separated by dots, must have 1 to 64 bytes and not be client, peer, admin or orderer.");
+			ca_refuse(
+				FB_INVALID_ARGUMENT, psprintf("invalid affiliation \"%s\"", affiliation),
+				"Its parts, separated by dots, must have 1 to 64 bytes and not be client, peer, admin or orderer.");
 	}
 }
 
@@ -198,18 +216,25 @@ check_registration(const CaRegistration *registration)
 	const char *id = registration->enrollment_id;
 
 	if (id[0] == '\0' || strlen(id) > ENROLLMENT_ID_BYTES_MAX)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("an enrollment id must have 1 to %d bytes", ENROLLMENT_ID_BYTES_MAX), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("an enrollment id must have 1 to %d bytes", ENROLLMENT_ID_BYTES_MAX),
+				  NULL);
 	for (const char *c = id; *c != '\0'; c++)
 		if ((uint8_t) *c < ' ' || *c == 0x7f)
-			ca_refuse(FB_INVALID_ARGUMENT, "an enrollment id must not contain control characters", NULL);
+			ca_refuse(FB_INVALID_ARGUMENT, "an enrollment id must not contain control characters",
+					  NULL);
 	if (!is_role(registration->role))
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown role \"%s\"", registration->role), "It must be client, peer, admin or orderer.");
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown role \"%s\"", registration->role),
+				  "It must be client, peer, admin or orderer.");
 	if (registration->secret != NULL && strlen(registration->secret) < SECRET_BYTES_MIN)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("the secret must have at least %d bytes", SECRET_BYTES_MIN), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("the secret must have at least %d bytes", SECRET_BYTES_MIN), NULL);
 	if (registration->secret != NULL && strlen(registration->secret) > FB_CA_SECRET_BYTES_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED, psprintf("the secret has more than %d bytes", FB_CA_SECRET_BYTES_MAX), NULL);
+		ca_refuse(FB_LIMIT_EXCEEDED,
+				  psprintf("the secret has more than %d bytes", FB_CA_SECRET_BYTES_MAX), NULL);
 	if (registration->enrollments_max < 1 && registration->enrollments_max != -1)
-		ca_refuse(FB_INVALID_ARGUMENT, "argument \"max_enrollments\" must be positive, or -1 for no limit", NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  "argument \"max_enrollments\" must be positive, or -1 for no limit", NULL);
 	check_affiliation(registration->affiliation);
 }
 
@@ -218,13 +243,15 @@ ca_register(const char *ca, const CaRegistration *registration)
 {
 	static SpiStatement insert = {
 		"INSERT INTO fabric_internal.ca_identity (ca, enrollment_id, role, affiliation, secret_hash, attributes, max_enrollments) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING", 7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT4OID}};
+		"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+		7,
+		{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT4OID}};
 	CaAuthority *authority = ca_find(ca);
-	char	   *secret;
-	Datum		values[7];
-	SpiScope	scope;
-	bool		inserted;
-	int			count;
+	char *secret;
+	Datum values[7];
+	SpiScope scope;
+	bool inserted;
+	int count;
 
 	check_registration(registration);
 	(void) read_attributes(registration->attributes, &count);
@@ -234,21 +261,25 @@ ca_register(const char *ca, const CaRegistration *registration)
 	values[2] = CStringGetTextDatum(registration->role);
 	values[3] = CStringGetTextDatum(registration->affiliation);
 	values[4] = CStringGetTextDatum(secret_hash(secret, NULL));
-	values[5] = registration->attributes == NULL ? (Datum) 0 : JsonbPGetDatum(registration->attributes);
+	values[5] =
+		registration->attributes == NULL ? (Datum) 0 : JsonbPGetDatum(registration->attributes);
 	values[6] = Int32GetDatum(registration->enrollments_max);
 	spi_begin(&scope);
 	spi_run(&insert, values, registration->attributes == NULL ? "     n " : NULL, false, 0);
 	inserted = SPI_processed > 0;
 	spi_end(&scope);
 	if (!inserted)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("\"%s\" is already registered at authority \"%s\"", registration->enrollment_id, ca), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("\"%s\" is already registered at authority \"%s\"",
+						   registration->enrollment_id, ca),
+				  NULL);
 	return secret;
 }
 
 List *
 ca_affiliation_parts(const char *affiliation)
 {
-	List	   *parts = NIL;
+	List *parts = NIL;
 	const char *start = affiliation;
 
 	for (const char *c = affiliation;; c++)
@@ -267,19 +298,26 @@ ca_affiliation_parts(const char *affiliation)
 void
 ca_lock_identity(const char *ca, const char *enrollment_id)
 {
-	uint32		hash = hash_combine(string_hash(ca, strlen(ca) + 1), string_hash(enrollment_id, strlen(enrollment_id) + 1));
+	uint32 hash = hash_combine(string_hash(ca, strlen(ca) + 1),
+							   string_hash(enrollment_id, strlen(enrollment_id) + 1));
 
-	/* nobody else takes locks in the name of this table; it works for ids that do not exist, too, so that these look the same */
+	/*
+	 * nobody else takes locks in the name of this table; it works for ids that do not exist, too,
+	 * so that these look the same
+	 */
 	LockDatabaseObject(spi_relation_oid("ca_identity"), (Oid) hash, 0, ExclusiveLock);
 }
 
-/* it cannot be cut short: who could cancel his wait would have his answer at once and could guess on */
+/*
+ * it cannot be cut short: who could cancel his wait would have his answer at once and could guess
+ * on
+ */
 static void
 fail_slowly(void)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILURE_MS);
-	FbError		error;
-	long		left;
+	FbError error;
+	long left;
 
 	HOLD_INTERRUPTS();
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
@@ -292,9 +330,9 @@ fail_slowly(void)
 
 typedef struct StoredIdentity
 {
-	CaIdentity	identity;
-	char	   *hash;			/* NULL: there is no such identity */
-	bool		revoked;
+	CaIdentity identity;
+	char *hash; /* NULL: there is no such identity */
+	bool revoked;
 } StoredIdentity;
 
 static StoredIdentity
@@ -302,19 +340,24 @@ read_identity(const char *ca, const char *enrollment_id)
 {
 	static SpiStatement statement = {
 		"SELECT role, affiliation, secret_hash, revoked_at, attributes FROM fabric_internal.ca_identity WHERE ca = $1 AND enrollment_id = $2 "
-		"FOR UPDATE", 2, {TEXTOID, TEXTOID}};
-	Datum		values[2] = {CStringGetTextDatum(ca), CStringGetTextDatum(enrollment_id)};
+		"FOR UPDATE",
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[2] = {CStringGetTextDatum(ca), CStringGetTextDatum(enrollment_id)};
 	StoredIdentity stored = {.identity.enrollment_id = pstrdup(enrollment_id)};
-	Jsonb	   *attributes = NULL;
-	SpiScope	scope;
+	Jsonb *attributes = NULL;
+	SpiScope scope;
 
 	spi_begin(&scope);
-	/* not read-only: it may have been registered by this very statement. Locked: an old snapshot must not hide a revocation */
+	/*
+	 * not read-only: it may have been registered by this very statement. Locked: an old snapshot
+	 * must not hide a revocation
+	 */
 	spi_run(&statement, values, NULL, false, 1);
 	if (SPI_processed > 0)
 	{
-		bool		is_null;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5, &is_null);
+		bool is_null;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5, &is_null);
 
 		stored.identity.role = ca_column_text(&scope, 1);
 		stored.identity.affiliation = ca_column_text(&scope, 2);
@@ -337,7 +380,8 @@ static void
 refuse_revoked(const StoredIdentity *stored)
 {
 	if (stored->revoked)
-		ca_refuse(FB_CERTIFICATE_REVOKED, psprintf("identity \"%s\" is revoked", stored->identity.enrollment_id), NULL);
+		ca_refuse(FB_CERTIFICATE_REVOKED,
+				  psprintf("identity \"%s\" is revoked", stored->identity.enrollment_id), NULL);
 }
 
 static CaIdentity *
@@ -354,19 +398,22 @@ ca_authenticate(const char *ca, const char *enrollment_id, const char *secret)
 {
 	static SpiStatement count = {
 		"UPDATE fabric_internal.ca_identity SET enrollments = enrollments + 1 WHERE ca = $1 AND enrollment_id = $2 "
-		"AND (max_enrollments = -1 OR enrollments < max_enrollments)", 2, {TEXTOID, TEXTOID}};
-	Datum		values[2] = {CStringGetTextDatum(ca), CStringGetTextDatum(enrollment_id)};
+		"AND (max_enrollments = -1 OR enrollments < max_enrollments)",
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[2] = {CStringGetTextDatum(ca), CStringGetTextDatum(enrollment_id)};
 	StoredIdentity stored;
-	SpiScope	scope;
-	bool		counted;
-	bool		right;
+	SpiScope scope;
+	bool counted;
+	bool right;
 
 	/* what cannot be registered needs no hashing */
 	if (strlen(enrollment_id) > ENROLLMENT_ID_BYTES_MAX || strlen(secret) > FB_CA_SECRET_BYTES_MAX)
 		ca_refuse(FB_LIMIT_EXCEEDED, "the enrollment id or its secret is too long", NULL);
 	ca_lock_identity(ca, enrollment_id);
 	stored = read_identity(ca, enrollment_id);
-	right = equal_hashes(secret_hash(secret, stored.hash != NULL ? stored.hash : NO_HASH), stored.hash != NULL ? stored.hash : NO_HASH);
+	right = equal_hashes(secret_hash(secret, stored.hash != NULL ? stored.hash : NO_HASH),
+						 stored.hash != NULL ? stored.hash : NO_HASH);
 	if (!right || stored.hash == NULL)
 		fail_slowly();
 	/* from here on the caller is who he says, and may know */
@@ -376,7 +423,8 @@ ca_authenticate(const char *ca, const char *enrollment_id, const char *secret)
 	counted = SPI_processed > 0;
 	spi_end(&scope);
 	if (!counted)
-		ca_refuse(FB_ACCESS_DENIED, psprintf("identity \"%s\" has used up its enrollments", enrollment_id), NULL);
+		ca_refuse(FB_ACCESS_DENIED,
+				  psprintf("identity \"%s\" has used up its enrollments", enrollment_id), NULL);
 	return copy_identity(&stored);
 }
 

@@ -4,17 +4,16 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#define SERIAL_BYTES_MAX 20		/* RFC 5280 4.1.2.2 */
+#define SERIAL_BYTES_MAX 20 /* RFC 5280 4.1.2.2 */
 
 /* RFC 5280 5.3.1. Left out: removeFromCRL, which belongs into delta lists */
 static const struct
 {
 	const char *name;
-	int			code;
-}			reasons[] = {
-	{"unspecified", 0}, {"keyCompromise", 1}, {"cACompromise", 2}, {"affiliationChanged", 3}, {"superseded", 4}, {"cessationOfOperation", 5},
-	{"certificateHold", 6}, {"privilegeWithdrawn", 9}, {"aACompromise", 10}
-};
+	int code;
+} reasons[] = {{"unspecified", 0},		  {"keyCompromise", 1},		 {"cACompromise", 2},
+			   {"affiliationChanged", 3}, {"superseded", 4},		 {"cessationOfOperation", 5},
+			   {"certificateHold", 6},	  {"privilegeWithdrawn", 9}, {"aACompromise", 10}};
 
 static int
 reason_code(const char *reason)
@@ -22,21 +21,23 @@ reason_code(const char *reason)
 	for (int i = 0; i < lengthof(reasons); i++)
 		if (pg_strcasecmp(reasons[i].name, reason) == 0)
 			return reasons[i].code;
-	ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown revocation reason \"%s\"", reason),
-			  "It must be unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold, "
-			  "privilegeWithdrawn or aACompromise.");
+	ca_refuse(
+		FB_INVALID_ARGUMENT, psprintf("unknown revocation reason \"%s\"", reason),
+		"It must be unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold, "
+		"privilegeWithdrawn or aACompromise.");
 }
 
 /* hex as openssl and the views print it, without leading zeros */
 static bytea *
 parse_serial(const char *hex)
 {
-	uint8_t		bytes[SERIAL_BYTES_MAX + 1];
-	size_t		size = strlen(hex);
-	FbBytes		serial;
+	uint8_t bytes[SERIAL_BYTES_MAX + 1];
+	size_t size = strlen(hex);
+	FbBytes serial;
 
 	if (size == 0 || size % 2 != 0 || size > 2 * sizeof(bytes) || !fb_hex_decode(hex, size, bytes))
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("invalid serial number \"%s\"", hex), "It must be hexadecimal, two digits for each byte.");
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("invalid serial number \"%s\"", hex),
+				  "It must be hexadecimal, two digits for each byte.");
 	serial = fb_bytes(bytes, size / 2);
 	while (serial.size > 1 && serial.data[0] == 0)
 		serial = fb_bytes(serial.data + 1, serial.size - 1);
@@ -47,8 +48,8 @@ parse_serial(const char *hex)
 static uint64
 run(SpiStatement *statement, Datum *values)
 {
-	SpiScope	scope;
-	uint64		count;
+	SpiScope scope;
+	uint64 count;
 
 	spi_begin(&scope);
 	spi_run(statement, values, NULL, false, 0);
@@ -61,43 +62,58 @@ static int64
 revoke_identity(const char *ca, const char *enrollment_id, int reason)
 {
 	static SpiStatement mark = {
-		"UPDATE fabric_internal.ca_identity SET revoked_at = coalesce(revoked_at, now()) WHERE ca = $1 AND enrollment_id = $2", 2,
+		"UPDATE fabric_internal.ca_identity SET revoked_at = coalesce(revoked_at, now()) WHERE ca = $1 AND enrollment_id = $2",
+		2,
 		{TEXTOID, TEXTOID}};
 	static SpiStatement certificates = {
-		"UPDATE fabric_internal.ca_certificate SET revoked_at = now(), reason = $3 WHERE ca = $1 AND enrollment_id = $2 AND revoked_at IS NULL", 3,
+		"UPDATE fabric_internal.ca_certificate SET revoked_at = now(), reason = $3 WHERE ca = $1 AND enrollment_id = $2 AND revoked_at IS NULL",
+		3,
 		{TEXTOID, TEXTOID, INT4OID}};
-	Datum		values[3] = {CStringGetTextDatum(ca), CStringGetTextDatum(enrollment_id), Int32GetDatum(reason)};
+	Datum values[3] = {CStringGetTextDatum(ca), CStringGetTextDatum(enrollment_id),
+					   Int32GetDatum(reason)};
 
 	/* no certificate may be on its way meanwhile */
 	ca_lock_identity(ca, enrollment_id);
 	if (run(&mark, values) == 0)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("\"%s\" is not registered at authority \"%s\"", enrollment_id, ca), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("\"%s\" is not registered at authority \"%s\"", enrollment_id, ca),
+				  NULL);
 	return (int64) run(&certificates, values);
 }
 
 static int64
 revoke_certificate(const char *ca, const char *serial, int reason)
 {
-	static SpiStatement exists = {"SELECT FROM fabric_internal.ca_certificate WHERE ca = $1 AND serial = $2", 2, {TEXTOID, BYTEAOID}};
+	static SpiStatement exists =
+		{"SELECT FROM fabric_internal.ca_certificate WHERE ca = $1 AND serial = $2",
+		 2,
+		 {TEXTOID, BYTEAOID}};
 	static SpiStatement certificate = {
-		"UPDATE fabric_internal.ca_certificate SET revoked_at = now(), reason = $3 WHERE ca = $1 AND serial = $2 AND revoked_at IS NULL", 3,
+		"UPDATE fabric_internal.ca_certificate SET revoked_at = now(), reason = $3 WHERE ca = $1 AND serial = $2 AND revoked_at IS NULL",
+		3,
 		{TEXTOID, BYTEAOID, INT4OID}};
-	Datum		values[3] = {CStringGetTextDatum(ca), PointerGetDatum(parse_serial(serial)), Int32GetDatum(reason)};
+	Datum values[3] = {CStringGetTextDatum(ca), PointerGetDatum(parse_serial(serial)),
+					   Int32GetDatum(reason)};
 
 	if (run(&exists, values) == 0)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" has not issued a certificate with serial number %s", ca, serial), NULL);
+		ca_refuse(FB_INVALID_ARGUMENT,
+				  psprintf("authority \"%s\" has not issued a certificate with serial number %s",
+						   ca, serial),
+				  NULL);
 	return (int64) run(&certificate, values);
 }
 
 int64
 ca_revoke(const char *ca, const char *enrollment_id, const char *serial, const char *reason)
 {
-	int			code = reason_code(reason);
+	int code = reason_code(reason);
 
 	(void) ca_find(ca);
 	if ((enrollment_id == NULL) == (serial == NULL))
-		ca_refuse(FB_INVALID_ARGUMENT, "either an enrollment id or a serial number must be given", NULL);
-	return enrollment_id != NULL ? revoke_identity(ca, enrollment_id, code) : revoke_certificate(ca, serial, code);
+		ca_refuse(FB_INVALID_ARGUMENT, "either an enrollment id or a serial number must be given",
+				  NULL);
+	return enrollment_id != NULL ? revoke_identity(ca, enrollment_id, code)
+								 : revoke_certificate(ca, serial, code);
 }
 
 /* ---- lists ---- */
@@ -107,10 +123,12 @@ read_revocations(const char *ca, size_t *count)
 {
 	static SpiStatement statement = {
 		"SELECT serial, extract(epoch FROM revoked_at)::int8, reason FROM fabric_internal.ca_certificate WHERE ca = $1 AND revoked_at IS NOT NULL "
-		"ORDER BY revoked_at, serial", 1, {TEXTOID}};
-	Datum		values[1] = {CStringGetTextDatum(ca)};
+		"ORDER BY revoked_at, serial",
+		1,
+		{TEXTOID}};
+	Datum values[1] = {CStringGetTextDatum(ca)};
 	CryptoRevocation *revocations;
-	SpiScope	scope;
+	SpiScope scope;
 	MemoryContext inner;
 
 	spi_begin(&scope);
@@ -120,11 +138,12 @@ read_revocations(const char *ca, size_t *count)
 	revocations = palloc0(*count * sizeof(CryptoRevocation) + 1);
 	for (size_t i = 0; i < *count; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	description = SPI_tuptable->tupdesc;
-		bool		is_null;
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc description = SPI_tuptable->tupdesc;
+		bool is_null;
 
-		revocations[i].serial = memory_bytes(DatumGetByteaPCopy(SPI_getbinval(row, description, 1, &is_null)));
+		revocations[i].serial =
+			memory_bytes(DatumGetByteaPCopy(SPI_getbinval(row, description, 1, &is_null)));
 		revocations[i].at = DatumGetInt64(SPI_getbinval(row, description, 2, &is_null));
 		revocations[i].reason = DatumGetInt32(SPI_getbinval(row, description, 3, &is_null));
 	}
@@ -137,10 +156,13 @@ read_revocations(const char *ca, size_t *count)
 static int64
 next_number(const char *ca)
 {
-	static SpiStatement statement = {"UPDATE fabric_internal.ca SET crl_number = crl_number + 1 WHERE ca = $1 RETURNING crl_number", 1, {TEXTOID}};
-	Datum		values[1] = {CStringGetTextDatum(ca)};
-	SpiScope	scope;
-	int64		number;
+	static SpiStatement statement = {
+		"UPDATE fabric_internal.ca SET crl_number = crl_number + 1 WHERE ca = $1 RETURNING crl_number",
+		1,
+		{TEXTOID}};
+	Datum values[1] = {CStringGetTextDatum(ca)};
+	SpiScope scope;
+	int64 number;
 
 	spi_begin(&scope);
 	spi_run(&statement, values, NULL, false, 0);
@@ -153,18 +175,21 @@ FbBytes
 ca_crl(const char *ca, int64 next_update)
 {
 	CaAuthority *authority = ca_find(ca);
-	int64		number = next_number(ca);
-	int64		now = ca_now();
-	size_t		count;
+	int64 number = next_number(ca);
+	int64 now = ca_now();
+	size_t count;
 	CryptoRevocation *revocations = read_revocations(ca, &count);
-	FbBytes		pem;
-	FbError		error;
+	FbBytes pem;
+	FbError error;
 
 	if (next_update <= now)
 		ca_refuse(FB_INVALID_ARGUMENT, "argument \"valid_for\" must be positive", NULL);
-	error_check(crypto_crl_issue(authority->certificate, ca_key(authority), revocations, count, now, next_update, (uint64) number,
-								 memory_allocator(CurrentMemoryContext), &pem, &error), &error);
+	error_check(crypto_crl_issue(authority->certificate, ca_key(authority), revocations, count, now,
+								 next_update, (uint64) number,
+								 memory_allocator(CurrentMemoryContext), &pem, &error),
+				&error);
 	if (pem.size > FB_CRL_BYTES_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED, psprintf("the revocation list has more than %d bytes", FB_CRL_BYTES_MAX), NULL);
+		ca_refuse(FB_LIMIT_EXCEEDED,
+				  psprintf("the revocation list has more than %d bytes", FB_CRL_BYTES_MAX), NULL);
 	return pem;
 }

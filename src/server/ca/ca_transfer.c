@@ -1,18 +1,20 @@
 /*
- * ca_transfer.c: authorities that move: exports for a copy in a safe place or another node, imports, authorities that were
- * made elsewhere, and removal.
+ * ca_transfer.c: authorities that move: exports for a copy in a safe place or another node,
+ * imports, authorities that were made elsewhere, and removal.
  *
- * An export is JSON in an OpenPGP message (RFC 4880), so that gpg can open it if nothing else is left:
+ * An export is JSON in an OpenPGP message (RFC 4880), so that gpg can open it if nothing else is
+ * left:
  *
  *   {"format": "fabric certificate authority", "version": 1, "private_key": PEM,
  *    "authority": {...}, "identities": [...], "certificates": [...]}
  *
- * The last three are the rows of the tables ca, ca_identity and ca_certificate. An authority that lives on two nodes would give
- * revocation lists with the same numbers and different content, so the documentation asks to run only one; nothing here could
- * enforce that.
+ * The last three are the rows of the tables ca, ca_identity and ca_certificate. An authority that
+ * lives on two nodes would give revocation lists with the same numbers and different content, so
+ * the documentation asks to run only one; nothing here could enforce that.
  *
- * Whoever can import is trusted with authorities, but an export may be damaged or made by something else. So an import checks
- * what the tables cannot: that the key is the certificate's, and that every certificate was signed by it.
+ * Whoever can import is trusted with authorities, but an export may be damaged or made by something
+ * else. So an import checks what the tables cannot: that the key is the certificate's, and that
+ * every certificate was signed by it.
  */
 #include "server/ca/ca_internal.h"
 
@@ -28,19 +30,22 @@ bytea *
 ca_export(const char *ca, const char *passphrase)
 {
 	static SpiStatement statement = {
-		"SELECT convert_to(jsonb_build_object('format', '" EXPORT_FORMAT "', 'version', 1, 'private_key', $2, "
+		"SELECT convert_to(jsonb_build_object('format', '" EXPORT_FORMAT
+		"', 'version', 1, 'private_key', $2, "
 		"'authority', to_jsonb(c) - 'key_file'::text, "
 		"'identities', COALESCE((SELECT jsonb_agg(to_jsonb(i)) FROM fabric_internal.ca_identity i WHERE i.ca = c.ca), '[]'), "
 		"'certificates', COALESCE((SELECT jsonb_agg(to_jsonb(t)) FROM fabric_internal.ca_certificate t WHERE t.ca = c.ca), '[]'))::text, 'UTF8') "
-		"FROM fabric_internal.ca c WHERE c.ca = $1", 2, {TEXTOID, TEXTOID}};
+		"FROM fabric_internal.ca c WHERE c.ca = $1",
+		2,
+		{TEXTOID, TEXTOID}};
 	CaAuthority *authority = ca_find(ca);
-	FbBytes		key;
-	Datum		values[2];
-	bytea	   *document;
-	bytea	   *exported;
-	SpiScope	scope;
+	FbBytes key;
+	Datum values[2];
+	bytea *document;
+	bytea *exported;
+	SpiScope scope;
 	MemoryContext inner;
-	bool		is_null;
+	bool is_null;
 
 	secret_check_passphrase(passphrase);
 	key = key_file_read(authority->key_file);
@@ -50,16 +55,18 @@ ca_export(const char *ca, const char *passphrase)
 	/* not read-only: it may have been made by this very statement */
 	spi_run(&statement, values, NULL, false, 1);
 	inner = MemoryContextSwitchTo(scope.outer);
-	document = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	document = DatumGetByteaPCopy(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	MemoryContextSwitchTo(inner);
 	spi_end(&scope);
 	exported = secret_encrypt(memory_bytes(document), passphrase);
 	crypto_wipe(VARDATA(document), VARSIZE(document) - VARHDRSZ);
-	crypto_wipe(VARDATA(DatumGetPointer(values[1])), VARSIZE(DatumGetPointer(values[1])) - VARHDRSZ);
+	crypto_wipe(VARDATA(DatumGetPointer(values[1])),
+				VARSIZE(DatumGetPointer(values[1])) - VARHDRSZ);
 	crypto_wipe((void *) key.data, key.size);
 	/* who has it can issue in the organization's name: that leaves a trace */
-	ereport(LOG,
-			(errmsg("certificate authority \"%s\" was exported by role \"%s\"", ca, GetUserNameFromId(GetUserId(), false))));
+	ereport(LOG, (errmsg("certificate authority \"%s\" was exported by role \"%s\"", ca,
+						 GetUserNameFromId(GetUserId(), false))));
 	return exported;
 }
 
@@ -68,11 +75,13 @@ ca_export(const char *ca, const char *passphrase)
 static void
 fail_no_export(const char *detail)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, FB_INVALID_ARGUMENT, "this is no export of a certificate authority");
 	fb_error_detail(&error, "%s", detail);
-	fb_error_hint(&error, "Pass what fabric.ca_export returned. For a certificate and its key use ca_import(ca, msp_id, certificate, private_key).");
+	fb_error_hint(
+		&error,
+		"Pass what fabric.ca_export returned. For a certificate and its key use ca_import(ca, msp_id, certificate, private_key).");
 	error_throw(&error);
 }
 
@@ -80,12 +89,14 @@ fail_no_export(const char *detail)
 static char *
 read_member(Datum document, const char *member, const char *inner)
 {
-	static SpiStatement statement = {
-		"SELECT CASE WHEN $3 IS NULL THEN $1 ->> $2 ELSE ($1 -> $2) ->> $3 END",
-		3, {JSONBOID, TEXTOID, TEXTOID}};
-	Datum		values[3] = {document, CStringGetTextDatum(member), inner == NULL ? (Datum) 0 : CStringGetTextDatum(inner)};
-	SpiScope	scope;
-	char	   *text;
+	static SpiStatement statement =
+		{"SELECT CASE WHEN $3 IS NULL THEN $1 ->> $2 ELSE ($1 -> $2) ->> $3 END",
+		 3,
+		 {JSONBOID, TEXTOID, TEXTOID}};
+	Datum values[3] = {document, CStringGetTextDatum(member),
+					   inner == NULL ? (Datum) 0 : CStringGetTextDatum(inner)};
+	SpiScope scope;
+	char *text;
 
 	spi_begin(&scope);
 	spi_run(&statement, values, inner == NULL ? "  n" : NULL, true, 1);
@@ -95,13 +106,14 @@ read_member(Datum document, const char *member, const char *inner)
 }
 
 /*
- * What a type's input function or a table's constraint says of a part of the document quotes that part, which may be a secret's
- * hash. So only the kind of failure is told. The transaction fails in any case.
+ * What a type's input function or a table's constraint says of a part of the document quotes that
+ * part, which may be a secret's hash. So only the kind of failure is told. The transaction fails in
+ * any case.
  */
 static void
 rethrow_without_content(void)
 {
-	int			category = ERRCODE_TO_CATEGORY(geterrcode());
+	int category = ERRCODE_TO_CATEGORY(geterrcode());
 
 	if (category != ERRCODE_DATA_EXCEPTION && category != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
 		PG_RE_THROW();
@@ -113,16 +125,17 @@ static Datum
 read_jsonb(FbBytes text)
 {
 	static SpiStatement statement = {"SELECT $1::jsonb", 1, {TEXTOID}};
-	Datum		values[1] = {PointerGetDatum(memory_text(text))};
-	SpiScope	scope;
+	Datum values[1] = {PointerGetDatum(memory_text(text))};
+	SpiScope scope;
 	MemoryContext inner;
-	Datum		document;
-	bool		is_null;
+	Datum document;
+	bool is_null;
 
 	spi_begin(&scope);
 	spi_run(&statement, values, NULL, true, 1);
 	inner = MemoryContextSwitchTo(scope.outer);
-	document = PointerGetDatum(PG_DETOAST_DATUM_COPY(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
+	document = PointerGetDatum(PG_DETOAST_DATUM_COPY(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)));
 	MemoryContextSwitchTo(inner);
 	spi_end(&scope);
 	return document;
@@ -150,8 +163,8 @@ parse_document(FbBytes text)
 }
 
 /*
- * The rows of the document. Its members are read by name; one that is missing becomes null and meets the table's constraints. The
- * parent is named only if it is here and did sign.
+ * The rows of the document. Its members are read by name; one that is missing becomes null and
+ * meets the table's constraints. The parent is named only if it is here and did sign.
  */
 static void
 insert_rows(Datum document, const char *ca)
@@ -160,19 +173,22 @@ insert_rows(Datum document, const char *ca)
 		"INSERT INTO fabric_internal.ca (ca, msp_id, kind, country, province, locality, organization, certificate, crl_number, created_at) "
 		"SELECT $2, r.msp_id, r.kind, r.country, r.province, r.locality, r.organization, r.certificate, r.crl_number, r.created_at "
 		"FROM jsonb_populate_record(NULL::fabric_internal.ca, $1 -> 'authority') r ON CONFLICT DO NOTHING",
-		2, {JSONBOID, TEXTOID}};
+		2,
+		{JSONBOID, TEXTOID}};
 	static SpiStatement identities = {
 		"INSERT INTO fabric_internal.ca_identity (ca, enrollment_id, role, affiliation, secret_hash, attributes, max_enrollments, enrollments, revoked_at, registered_at) "
 		"SELECT $2, r.enrollment_id, r.role, r.affiliation, r.secret_hash, r.attributes, r.max_enrollments, r.enrollments, r.revoked_at, r.registered_at "
 		"FROM jsonb_populate_recordset(NULL::fabric_internal.ca_identity, $1 -> 'identities') r",
-		2, {JSONBOID, TEXTOID}};
+		2,
+		{JSONBOID, TEXTOID}};
 	static SpiStatement certificates = {
 		"INSERT INTO fabric_internal.ca_certificate (ca, serial, enrollment_id, profile, certificate, not_before, not_after, revoked_at, reason) "
 		"SELECT $2, r.serial, r.enrollment_id, r.profile, r.certificate, r.not_before, r.not_after, r.revoked_at, r.reason "
 		"FROM jsonb_populate_recordset(NULL::fabric_internal.ca_certificate, $1 -> 'certificates') r",
-		2, {JSONBOID, TEXTOID}};
-	Datum		values[2] = {document, CStringGetTextDatum(ca)};
-	SpiScope	scope;
+		2,
+		{JSONBOID, TEXTOID}};
+	Datum values[2] = {document, CStringGetTextDatum(ca)};
+	SpiScope scope;
 
 	spi_begin(&scope);
 	spi_run(&authority, values, NULL, false, 0);
@@ -188,10 +204,11 @@ static void
 check_authority(const CaAuthority *authority, const CryptoPrivateKey *key)
 {
 	const CryptoPublicKey *public_key = crypto_certificate_public_key(authority->certificate);
-	FbError		error;
+	FbError error;
 
 	if (!crypto_certificate_is_ca(authority->certificate))
-		ca_refuse(FB_INVALID_CERTIFICATE, "the certificate is not that of a certificate authority", "Its basic constraints do not say CA:TRUE.");
+		ca_refuse(FB_INVALID_CERTIFICATE, "the certificate is not that of a certificate authority",
+				  "Its basic constraints do not say CA:TRUE.");
 	error_check(crypto_certificate_check_may_sign(authority->certificate, &error), &error);
 	if (public_key == NULL || !crypto_private_key_matches(key, public_key))
 		ca_refuse(FB_INVALID_KEY, "the private key does not belong to the certificate", NULL);
@@ -201,35 +218,44 @@ static void
 check_certificate(const CaAuthority *authority, FbBytes serial, FbBytes pem)
 {
 	CryptoCertificate *certificate = ca_parse_certificate(pem);
-	FbError		error;
+	FbError error;
 
 	if (!fb_bytes_equal(crypto_certificate_serial(certificate), serial))
 		fail_no_export("A certificate has another serial number than its row says.");
-	if (!fb_bytes_equal(crypto_certificate_issuer_der(certificate), crypto_certificate_subject_der(authority->certificate)) ||
+	if (!fb_bytes_equal(crypto_certificate_issuer_der(certificate),
+						crypto_certificate_subject_der(authority->certificate)) ||
 		crypto_certificate_check_signature(certificate, authority->certificate, &error) != FB_OK)
 		fail_no_export("It has a certificate that this authority did not issue.");
 }
 
-/* every certificate is what the authority signed: it would go into revocation lists, and could be renewed */
+/*
+ * every certificate is what the authority signed: it would go into revocation lists, and could be
+ * renewed
+ */
 static void
 check_certificates(const CaAuthority *authority)
 {
-	static SpiStatement statement = {"SELECT serial, certificate FROM fabric_internal.ca_certificate WHERE ca = $1", 1, {TEXTOID}};
-	Datum		values[1] = {CStringGetTextDatum(authority->ca)};
-	MemoryContext one = AllocSetContextCreate(CurrentMemoryContext, "fabric imported certificate", ALLOCSET_DEFAULT_SIZES);
-	SpiScope	scope;
+	static SpiStatement statement =
+		{"SELECT serial, certificate FROM fabric_internal.ca_certificate WHERE ca = $1",
+		 1,
+		 {TEXTOID}};
+	Datum values[1] = {CStringGetTextDatum(authority->ca)};
+	MemoryContext one = AllocSetContextCreate(CurrentMemoryContext, "fabric imported certificate",
+											  ALLOCSET_DEFAULT_SIZES);
+	SpiScope scope;
 
 	spi_begin(&scope);
 	spi_run(&statement, values, NULL, false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
+		HeapTuple row = SPI_tuptable->vals[i];
 		MemoryContext inner = MemoryContextSwitchTo(one);
-		bool		is_null;
-		Datum		serial = SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &is_null);
+		bool is_null;
+		Datum serial = SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &is_null);
 
 		CHECK_FOR_INTERRUPTS();
-		check_certificate(authority, memory_bytes(DatumGetByteaPP(serial)), fb_bytes_of_text(SPI_getvalue(row, SPI_tuptable->tupdesc, 2)));
+		check_certificate(authority, memory_bytes(DatumGetByteaPP(serial)),
+						  fb_bytes_of_text(SPI_getvalue(row, SPI_tuptable->tupdesc, 2)));
 		MemoryContextSwitchTo(inner);
 		MemoryContextReset(one);
 	}
@@ -237,17 +263,24 @@ check_certificates(const CaAuthority *authority)
 	MemoryContextDelete(one);
 }
 
-/* the authority here that signed this one, if there is one; and this one as the parent of those here that it signed */
+/*
+ * the authority here that signed this one, if there is one; and this one as the parent of those
+ * here that it signed
+ */
 static void
 link_parents(const CaAuthority *authority)
 {
-	static SpiStatement others = {
-		"SELECT ca FROM fabric_internal.ca WHERE ca <> $1 AND msp_id = $2 AND parent IS NULL", 2, {TEXTOID, TEXTOID}};
-	static SpiStatement link = {"UPDATE fabric_internal.ca SET parent = $2 WHERE ca = $1", 2, {TEXTOID, TEXTOID}};
-	Datum		values[2] = {CStringGetTextDatum(authority->ca), CStringGetTextDatum(authority->msp_id)};
-	List	   *names = NIL;
-	ListCell   *cell;
-	SpiScope	scope;
+	static SpiStatement others =
+		{"SELECT ca FROM fabric_internal.ca WHERE ca <> $1 AND msp_id = $2 AND parent IS NULL",
+		 2,
+		 {TEXTOID, TEXTOID}};
+	static SpiStatement link = {"UPDATE fabric_internal.ca SET parent = $2 WHERE ca = $1",
+								2,
+								{TEXTOID, TEXTOID}};
+	Datum values[2] = {CStringGetTextDatum(authority->ca), CStringGetTextDatum(authority->msp_id)};
+	List *names = NIL;
+	ListCell *cell;
+	SpiScope scope;
 
 	spi_begin(&scope);
 	spi_run(&others, values, NULL, false, 0);
@@ -264,10 +297,11 @@ link_parents(const CaAuthority *authority)
 		const CaAuthority *other = ca_find(lfirst(cell));
 		const CaAuthority *child = authority->is_root ? other : authority;
 		const CaAuthority *parent = authority->is_root ? authority : other;
-		FbError		error;
+		FbError error;
 
 		if (child->is_root || !parent->is_root ||
-			crypto_certificate_check_signature(child->certificate, parent->certificate, &error) != FB_OK)
+			crypto_certificate_check_signature(child->certificate, parent->certificate, &error) !=
+				FB_OK)
 			continue;
 		values[0] = CStringGetTextDatum(child->ca);
 		values[1] = CStringGetTextDatum(parent->ca);
@@ -280,23 +314,25 @@ link_parents(const CaAuthority *authority)
 char *
 ca_import(bytea *exported, const char *passphrase)
 {
-	FbBytes		text = secret_decrypt(exported, passphrase, "the export");
-	Datum		document = parse_document(text);
-	char	   *format = read_member(document, "format", NULL);
-	char	   *version = read_member(document, "version", NULL);
-	char	   *ca = read_member(document, "authority", "ca");
-	char	   *msp_id = read_member(document, "authority", "msp_id");
-	char	   *kind = read_member(document, "authority", "kind");
-	char	   *pem = read_member(document, "private_key", NULL);
+	FbBytes text = secret_decrypt(exported, passphrase, "the export");
+	Datum document = parse_document(text);
+	char *format = read_member(document, "format", NULL);
+	char *version = read_member(document, "version", NULL);
+	char *ca = read_member(document, "authority", "ca");
+	char *msp_id = read_member(document, "authority", "msp_id");
+	char *kind = read_member(document, "authority", "kind");
+	char *pem = read_member(document, "private_key", NULL);
 	MemoryContext context = CurrentMemoryContext;
 	CryptoPrivateKey *key;
 	CaAuthority *authority;
 
 	crypto_wipe((void *) text.data, text.size);
-	if (format == NULL || strcmp(format, EXPORT_FORMAT) != 0 || version == NULL || ca == NULL || msp_id == NULL || kind == NULL || pem == NULL)
+	if (format == NULL || strcmp(format, EXPORT_FORMAT) != 0 || version == NULL || ca == NULL ||
+		msp_id == NULL || kind == NULL || pem == NULL)
 		fail_no_export("Its members are not those of an export.");
 	if (strcmp(version, "1") != 0)
-		fail_no_export(psprintf("It is of version %s, which this version of fabric cannot read.", error_excerpt(version)));
+		fail_no_export(psprintf("It is of version %s, which this version of fabric cannot read.",
+								error_excerpt(version)));
 	ca_check_names(ca, msp_id, kind);
 	key = ca_parse_key(fb_bytes_of_text(pem), true);
 	PG_TRY();
@@ -320,21 +356,24 @@ ca_import(bytea *exported, const char *passphrase)
 /* ---- authorities that were made elsewhere ---- */
 
 /*
- * Lists that the authority gave elsewhere had numbers of their own, which must grow (RFC 5280 5.2.3). The time in seconds is
- * above what any counter has reached.
+ * Lists that the authority gave elsewhere had numbers of their own, which must grow (RFC
+ * 5280 5.2.3). The time in seconds is above what any counter has reached.
  */
 static void
-insert_adopted(const char *ca, const char *msp_id, const char *kind, FbBytes pem, const CryptoName *name)
+insert_adopted(const char *ca, const char *msp_id, const char *kind, FbBytes pem,
+			   const CryptoName *name)
 {
 	static SpiStatement insert = {
 		"INSERT INTO fabric_internal.ca (ca, msp_id, kind, certificate, country, province, locality, organization, crl_number) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING", 9,
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+		9,
 		{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID}};
 	const FbBytes parts[4] = {name->country, name->province, name->locality, name->organization};
-	Datum		values[9] = {CStringGetTextDatum(ca), CStringGetTextDatum(msp_id), CStringGetTextDatum(kind), PointerGetDatum(memory_text(pem))};
-	char		nulls[10] = "         ";
-	SpiScope	scope;
-	bool		inserted;
+	Datum values[9] = {CStringGetTextDatum(ca), CStringGetTextDatum(msp_id),
+					   CStringGetTextDatum(kind), PointerGetDatum(memory_text(pem))};
+	char nulls[10] = "         ";
+	SpiScope scope;
+	bool inserted;
 
 	for (int i = 0; i < lengthof(parts); i++)
 	{
@@ -351,21 +390,26 @@ insert_adopted(const char *ca, const char *msp_id, const char *kind, FbBytes pem
 }
 
 void
-ca_adopt(const char *ca, const char *msp_id, FbBytes certificate_bytes, FbBytes private_key, const char *kind)
+ca_adopt(const char *ca, const char *msp_id, FbBytes certificate_bytes, FbBytes private_key,
+		 const char *kind)
 {
 	CryptoCertificate *certificate;
 	CryptoPrivateKey *key;
-	CryptoName	name;
+	CryptoName name;
 	CaAuthority *authority;
-	FbBytes		pem;
-	FbError		error;
+	FbBytes pem;
+	FbError error;
 
 	ca_check_names(ca, msp_id, kind);
 	certificate = ca_parse_certificate(certificate_bytes);
 	key = ca_parse_key(private_key, false);
-	error_check(crypto_certificate_name(certificate, memory_allocator(CurrentMemoryContext), &name, &error), &error);
+	error_check(crypto_certificate_name(certificate, memory_allocator(CurrentMemoryContext), &name,
+										&error),
+				&error);
 	/* one certificate, whatever else the text had */
-	error_check(crypto_certificate_pem(certificate, memory_allocator(CurrentMemoryContext), &pem, &error), &error);
+	error_check(crypto_certificate_pem(certificate, memory_allocator(CurrentMemoryContext), &pem,
+									   &error),
+				&error);
 	insert_adopted(ca, msp_id, kind, pem, &name);
 	authority = ca_find(ca);
 	check_authority(authority, key);
@@ -378,20 +422,30 @@ ca_adopt(const char *ca, const char *msp_id, FbBytes certificate_bytes, FbBytes 
 void
 ca_drop(const char *ca)
 {
-	static SpiStatement children = {"SELECT string_agg(quote_ident(ca), ', ' ORDER BY ca) FROM fabric_internal.ca WHERE parent = $1", 1, {TEXTOID}};
-	static SpiStatement certificates = {"DELETE FROM fabric_internal.ca_certificate WHERE ca = $1", 1, {TEXTOID}};
-	static SpiStatement identities = {"DELETE FROM fabric_internal.ca_identity WHERE ca = $1", 1, {TEXTOID}};
-	static SpiStatement authorities = {"DELETE FROM fabric_internal.ca WHERE ca = $1", 1, {TEXTOID}};
+	static SpiStatement children = {
+		"SELECT string_agg(quote_ident(ca), ', ' ORDER BY ca) FROM fabric_internal.ca WHERE parent = $1",
+		1,
+		{TEXTOID}};
+	static SpiStatement certificates = {"DELETE FROM fabric_internal.ca_certificate WHERE ca = $1",
+										1,
+										{TEXTOID}};
+	static SpiStatement identities = {"DELETE FROM fabric_internal.ca_identity WHERE ca = $1",
+									  1,
+									  {TEXTOID}};
+	static SpiStatement authorities = {"DELETE FROM fabric_internal.ca WHERE ca = $1",
+									   1,
+									   {TEXTOID}};
 	CaAuthority *authority = ca_find(ca);
-	Datum		values[1] = {CStringGetTextDatum(ca)};
-	char	   *names;
-	SpiScope	scope;
+	Datum values[1] = {CStringGetTextDatum(ca)};
+	char *names;
+	SpiScope scope;
 
 	spi_begin(&scope);
 	spi_run(&children, values, NULL, false, 1);
 	names = ca_column_text(&scope, 1);
 	if (names != NULL)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" is the parent of others", ca), psprintf("Drop them first: %s.", names));
+		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" is the parent of others", ca),
+				  psprintf("Drop them first: %s.", names));
 	spi_run(&certificates, values, NULL, false, 0);
 	spi_run(&identities, values, NULL, false, 0);
 	spi_run(&authorities, values, NULL, false, 0);

@@ -1,4 +1,7 @@
-/* key_file.c: private keys as files of the keystore directory, which come and go with the transaction; and secrets in statements */
+/*
+ * key_file.c: private keys as files of the keystore directory, which come and go with the
+ * transaction; and secrets in statements
+ */
 #include "server/ca/ca.h"
 
 #include "access/xact.h"
@@ -10,36 +13,37 @@
 
 typedef struct PendingFile
 {
-	char	   *path;
-	bool		at_commit;		/* else at abort */
+	char *path;
+	bool at_commit; /* else at abort */
 	SubTransactionId subtransaction;
 } PendingFile;
 
-static List *pending = NIL;		/* of PendingFile *, in TopTransactionContext */
+static List *pending = NIL; /* of PendingFile *, in TopTransactionContext */
 
 /* ---- files follow the transaction ---- */
 
-/* The transaction has ended, so nothing may be raised here. A private key that stays where nothing owns it is told. */
+/*
+ * The transaction has ended, so nothing may be raised here. A private key that stays where nothing
+ * owns it is told.
+ */
 static void
 remove_file(const char *path)
 {
 	if (unlink(path) != 0 && errno != ENOENT)
 		ereport(WARNING,
-				(errcode_for_file_access(),
-				 errmsg("could not remove key file \"%s\": %m", path),
+				(errcode_for_file_access(), errmsg("could not remove key file \"%s\": %m", path),
 				 errhint("Remove it by hand: nothing in the database refers to it.")));
 }
 
 static void
 end_of_transaction(XactEvent event, void *argument)
 {
-	ListCell   *cell;
-	bool		committed = event == XACT_EVENT_COMMIT;
+	ListCell *cell;
+	bool committed = event == XACT_EVENT_COMMIT;
 
 	if (event == XACT_EVENT_PRE_PREPARE && pending != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot PREPARE a transaction that has changed the keystore")));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot PREPARE a transaction that has changed the keystore")));
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
 		return;
 	foreach(cell, pending)
@@ -53,9 +57,10 @@ end_of_transaction(XactEvent event, void *argument)
 }
 
 static void
-end_of_subtransaction(SubXactEvent event, SubTransactionId own, SubTransactionId parent, void *argument)
+end_of_subtransaction(SubXactEvent event, SubTransactionId own, SubTransactionId parent,
+					  void *argument)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach(cell, pending)
 	{
@@ -109,11 +114,13 @@ directory_path(void)
 static void
 refuse(FbStatus status, const char *path, const char *why)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, status, "could not use \"%s\" of the keystore", path);
 	fb_error_detail(&error, "%s", why);
-	fb_error_hint(&error, "Check fabric.keystore_directory, its owner and its permissions (directory 0700, files 0600).");
+	fb_error_hint(
+		&error,
+		"Check fabric.keystore_directory, its owner and its permissions (directory 0700, files 0600).");
 	error_throw(&error);
 }
 
@@ -129,22 +136,25 @@ ensure_directory(const char *path)
 	}
 	if (errno != EEXIST || stat(path, &status) != 0)
 		refuse(FB_NOT_CONFIGURED, path, psprintf("%s.", strerror(errno)));
-	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & (S_IRWXG | S_IRWXO)))
-		refuse(FB_NOT_CONFIGURED, path, "It must be a directory of the database user that nobody else can enter.");
+	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() ||
+		(status.st_mode & (S_IRWXG | S_IRWXO)))
+		refuse(FB_NOT_CONFIGURED, path,
+			   "It must be a directory of the database user that nobody else can enter.");
 }
 
 /*
- * Labels may hold any character, so files are named by their hash. The random part gives every key a file of its own: a label that is dropped and added
- * again in one transaction needs both files until the transaction's end tells which one stays.
+ * Labels may hold any character, so files are named by their hash. The random part gives every key
+ * a file of its own: a label that is dropped and added again in one transaction needs both files
+ * until the transaction's end tells which one stays.
  */
 static char *
 file_name_of(const char *purpose, const char *label)
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
-	uint8_t		random[8];
-	char		hex[2 * CRYPTO_SHA256_BYTES + 1];
-	char		random_hex[2 * sizeof(random) + 1];
-	FbError		error;
+	uint8_t digest[CRYPTO_SHA256_BYTES];
+	uint8_t random[8];
+	char hex[2 * CRYPTO_SHA256_BYTES + 1];
+	char random_hex[2 * sizeof(random) + 1];
+	FbError error;
 
 	crypto_sha256(fb_bytes_of_text(label), digest);
 	fb_hex_encode(fb_bytes(digest, sizeof(digest)), hex);
@@ -159,22 +169,24 @@ file_name_of(const char *purpose, const char *label)
 char *
 key_file_write(const char *purpose, const char *label, FbBytes pem)
 {
-	char	   *directory = directory_path();
-	char	   *name = file_name_of(purpose, label);
-	char	   *path = psprintf("%s/%s", directory, name);
-	char	   *temporary = psprintf("%s.%d.tmp", path, MyProcPid);
-	int			file;
+	char *directory = directory_path();
+	char *name = file_name_of(purpose, label);
+	char *path = psprintf("%s/%s", directory, name);
+	char *temporary = psprintf("%s.%d.tmp", path, MyProcPid);
+	int file;
 
 	ensure_directory(directory);
 	/* before there is anything: whatever fails from here on, no key stays behind */
 	remember(temporary, false);
 	remember(path, false);
-	file = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY, S_IRUSR | S_IWUSR);
+	file = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY,
+								 S_IRUSR | S_IWUSR);
 	if (file < 0)
 		refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(errno)));
 	errno = 0;
 	if (write(file, pem.data, pem.size) != (ssize_t) pem.size || pg_fsync(file) != 0)
-		refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(errno != 0 ? errno : ENOSPC)));
+		refuse(FB_NOT_CONFIGURED, temporary,
+			   psprintf("%s.", strerror(errno != 0 ? errno : ENOSPC)));
 	CloseTransientFile(file);
 	(void) durable_rename(temporary, path, ERROR);
 	return name;
@@ -183,16 +195,18 @@ key_file_write(const char *purpose, const char *label, FbBytes pem)
 FbBytes
 key_file_read(const char *file_name)
 {
-	char	   *path = psprintf("%s/%s", directory_path(), file_name);
+	char *path = psprintf("%s/%s", directory_path(), file_name);
 	struct stat status;
-	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	uint8_t    *data;
-	size_t		size;
+	FILE *file = AllocateFile(path, PG_BINARY_R);
+	uint8_t *data;
+	size_t size;
 
 	if (file == NULL || fstat(fileno(file), &status) != 0)
 		refuse(FB_INVALID_KEY, path, psprintf("%s.", strerror(errno)));
-	if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & (S_IRWXG | S_IRWXO)))
-		refuse(FB_INVALID_KEY, path, "A private key must be a file of the database user that nobody else can read.");
+	if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
+		(status.st_mode & (S_IRWXG | S_IRWXO)))
+		refuse(FB_INVALID_KEY, path,
+			   "A private key must be a file of the database user that nobody else can read.");
 	if (status.st_size > FB_CERTIFICATE_BYTES_MAX)
 		refuse(FB_INVALID_KEY, path, "It is too large for a private key.");
 	data = palloc(status.st_size + 1);
@@ -216,7 +230,8 @@ hide_statement(void *argument)
 	errhidecontext(true);
 }
 
-StaticAssertDecl(sizeof(ErrorContextCallback) <= sizeof(((SecretScope *) 0)->callback), "room for the callback");
+StaticAssertDecl(sizeof(ErrorContextCallback) <= sizeof(((SecretScope *) 0)->callback),
+				 "room for the callback");
 
 void
 secret_scope_begin(SecretScope *scope)

@@ -1,12 +1,15 @@
 /*
  * keystore.c: client identities that this node holds for applications.
  *
- * An identity is granted to database roles. A session's signer is made from the key file once and kept as long as the identity's row is the same
- * (its xmin); an encrypted key is decrypted by keystore_open and lives in this session's memory only.
+ * An identity is granted to database roles. A session's signer is made from the key file once and
+ * kept as long as the identity's row is the same (its xmin); an encrypted key is decrypted by
+ * keystore_open and lives in this session's memory only.
  *
- * Whoever opened a key has shown the passphrase; nobody else gets it for free. So an opened key is used only by the role that opened it, and it is wiped
- * with the end of the transaction, unless fabric.session_identity says that the session has one client (guc.c has the reasons); and in any case when the
- * session user changes, and when fabric.identity_opened is turned off, as RESET ALL and DISCARD ALL do. Poolers run these when a client leaves.
+ * Whoever opened a key has shown the passphrase; nobody else gets it for free. So an opened key is
+ * used only by the role that opened it, and it is wiped with the end of the transaction, unless
+ * fabric.session_identity says that the session has one client (guc.c has the reasons); and in any
+ * case when the session user changes, and when fabric.identity_opened is turned off, as RESET ALL
+ * and DISCARD ALL do. Poolers run these when a client leaves.
  */
 #include "server/ca/ca_internal.h"
 
@@ -21,13 +24,13 @@
 
 typedef struct KeptSigner
 {
-	char		label[LABEL_BYTES]; /* hash key */
-	uint32		row_version;	/* xmin of the identity's row */
+	char label[LABEL_BYTES]; /* hash key */
+	uint32 row_version;		 /* xmin of the identity's row */
 	MemoryContext context;
-	Signer	   *signer;
-	bool		opened;			/* from an encrypted key: only keystore_open can make it again */
-	Oid			opened_by;		/* of an opened one: the current role then */
-	Oid			opened_in;		/* and the session user */
+	Signer *signer;
+	bool opened;   /* from an encrypted key: only keystore_open can make it again */
+	Oid opened_by; /* of an opened one: the current role then */
+	Oid opened_in; /* and the session user */
 } KeptSigner;
 
 static HTAB *kept = NULL;
@@ -35,7 +38,7 @@ static HTAB *kept = NULL;
 static void
 fail(FbStatus status, const char *message, const char *hint)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, status, "%s", message);
 	fb_error_hint(&error, "%s", hint);
@@ -46,7 +49,8 @@ static void
 check_label(const char *label)
 {
 	if (label[0] == '\0' || strlen(label) >= LABEL_BYTES)
-		fail(FB_INVALID_ARGUMENT, "the label of an identity must have 1 to 63 bytes", "Choose another label.");
+		fail(FB_INVALID_ARGUMENT, "the label of an identity must have 1 to 63 bytes",
+			 "Choose another label.");
 }
 
 /* ---- signers of this session ---- */
@@ -66,11 +70,11 @@ static KeptSigner *
 find_kept(const char *label, bool create)
 {
 	KeptSigner *entry;
-	bool		found;
+	bool found;
 
 	if (kept == NULL)
 	{
-		HASHCTL		control = {.keysize = LABEL_BYTES, .entrysize = sizeof(KeptSigner)};
+		HASHCTL control = {.keysize = LABEL_BYTES, .entrysize = sizeof(KeptSigner)};
 
 		kept = hash_create("fabric identities", 16, &control, HASH_ELEM | HASH_STRINGS);
 	}
@@ -120,12 +124,15 @@ watch_opened(void)
 }
 
 static void
-keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certificate, FbBytes key, bool opened)
+keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certificate, FbBytes key,
+	 bool opened)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric identity", ALLOCSET_SMALL_SIZES);
-	Signer	   *signer;
-	FbError		error;
-	FbStatus	status = signer_create(msp_id, certificate, key, memory_allocator(context), &signer, &error);
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "fabric identity", ALLOCSET_SMALL_SIZES);
+	Signer *signer;
+	FbError error;
+	FbStatus status =
+		signer_create(msp_id, certificate, key, memory_allocator(context), &signer, &error);
 	KeptSigner *entry;
 
 	crypto_wipe((void *) key.data, key.size);
@@ -148,12 +155,12 @@ keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certific
 
 typedef struct IdentityRow
 {
-	char	   *label;
-	uint32		version;
-	char	   *msp_id;
-	FbBytes		certificate;
-	char	   *key_file;		/* NULL: encrypted */
-	bytea	   *encrypted_key;
+	char *label;
+	uint32 version;
+	char *msp_id;
+	FbBytes certificate;
+	char *key_file; /* NULL: encrypted */
+	bytea *encrypted_key;
 } IdentityRow;
 
 static char *
@@ -165,32 +172,38 @@ column_text(HeapTuple row, TupleDesc description, int column)
 static bytea *
 column_bytea(HeapTuple row, TupleDesc description, int column)
 {
-	bool		is_null;
-	Datum		value = SPI_getbinval(row, description, column, &is_null);
+	bool is_null;
+	Datum value = SPI_getbinval(row, description, column, &is_null);
 
 	return is_null ? NULL : DatumGetByteaPCopy(value);
 }
 
-/* identities that a role may use; label NULL: all of them. At most two rows: the caller asks whether there is exactly one */
+/*
+ * identities that a role may use; label NULL: all of them. At most two rows: the caller asks
+ * whether there is exactly one
+ */
 static int
 read_granted(const char *label, Oid role, IdentityRow rows[2])
 {
 	static SpiStatement statement = {
 		"SELECT i.label, i.xmin::text::bigint, i.msp_id, i.certificate, i.key_file, i.encrypted_key FROM fabric_internal.identity i "
 		"WHERE ($1 IS NULL OR i.label = $1) AND EXISTS (SELECT FROM fabric_internal.identity_grant g "
-		"WHERE g.label = i.label AND pg_has_role($2, g.role, 'USAGE')) LIMIT 2", 2, {TEXTOID, OIDOID}};
-	Datum		values[2] = {label == NULL ? (Datum) 0 : CStringGetTextDatum(label), ObjectIdGetDatum(role)};
-	char		nulls[3] = {label == NULL ? 'n' : ' ', ' ', '\0'};
-	SpiScope	scope;
-	int			count;
+		"WHERE g.label = i.label AND pg_has_role($2, g.role, 'USAGE')) LIMIT 2",
+		2,
+		{TEXTOID, OIDOID}};
+	Datum values[2] = {label == NULL ? (Datum) 0 : CStringGetTextDatum(label),
+					   ObjectIdGetDatum(role)};
+	char nulls[3] = {label == NULL ? 'n' : ' ', ' ', '\0'};
+	SpiScope scope;
+	int count;
 
 	spi_begin(&scope);
 	spi_run_latest(&statement, values, nulls, 2);
 	count = (int) SPI_processed;
 	for (int i = 0; i < count; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	description = SPI_tuptable->tupdesc;
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc description = SPI_tuptable->tupdesc;
 		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
 
 		rows[i].label = column_text(row, description, 1);
@@ -205,20 +218,27 @@ read_granted(const char *label, Oid role, IdentityRow rows[2])
 	return count;
 }
 
-/* what another client of the same connection may have left behind does not choose; where there is nothing to choose, it does no harm */
+/*
+ * what another client of the same connection may have left behind does not choose; where there is
+ * nothing to choose, it does no harm
+ */
 static void
 check_choice(void)
 {
 	IdentityRow rows[2];
 
-	if (guc_identity_is_chosen() || (read_granted(NULL, GetUserId(), rows) == 1 && strcmp(rows[0].label, guc_identity) == 0))
+	if (guc_identity_is_chosen() ||
+		(read_granted(NULL, GetUserId(), rows) == 1 && strcmp(rows[0].label, guc_identity) == 0))
 		return;
-	ereport(ERROR,
-			(errcode(error_sqlstate(FB_UNKNOWN_IDENTITY)),
-			 errmsg("identity \"%s\" was not chosen in this transaction", error_excerpt(guc_identity)),
-			 errdetail("fabric.identity was set in an earlier transaction of this session, perhaps for another client of a connection pooler."),
-			 errhint("Choose it in the same transaction with SET LOCAL fabric.identity, or with the argument identity of fabric.submit_transaction. "
-					 "For connections that are not shared, turn on fabric.session_identity in the options of the connection or with ALTER ROLE.")));
+	ereport(
+		ERROR,
+		(errcode(error_sqlstate(FB_UNKNOWN_IDENTITY)),
+		 errmsg("identity \"%s\" was not chosen in this transaction", error_excerpt(guc_identity)),
+		 errdetail(
+			 "fabric.identity was set in an earlier transaction of this session, perhaps for another client of a connection pooler."),
+		 errhint(
+			 "Choose it in the same transaction with SET LOCAL fabric.identity, or with the argument identity of fabric.submit_transaction. "
+			 "For connections that are not shared, turn on fabric.session_identity in the options of the connection or with ALTER ROLE.")));
 }
 
 const Signer *
@@ -226,9 +246,9 @@ keystore_signer(const char *label)
 {
 	const char *wanted = label != NULL ? label : guc_identity[0] != '\0' ? guc_identity : NULL;
 	IdentityRow rows[2];
-	int			count;
+	int count;
 	KeptSigner *entry;
-	FbError		error;
+	FbError error;
 
 	if (label == NULL && wanted != NULL)
 		check_choice();
@@ -236,35 +256,47 @@ keystore_signer(const char *label)
 
 	if (count == 0 && wanted != NULL)
 	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY, "identity \"%s\" does not exist or is not granted to role \"%s\"", wanted,
+		fb_fail(&error, FB_UNKNOWN_IDENTITY,
+				"identity \"%s\" does not exist or is not granted to role \"%s\"", wanted,
 				GetUserNameFromId(GetUserId(), false));
-		fb_error_hint(&error, "Grant it with fabric.grant_identity, or choose another one with the setting fabric.identity.");
+		fb_error_hint(
+			&error,
+			"Grant it with fabric.grant_identity, or choose another one with the setting fabric.identity.");
 		error_throw(&error);
 	}
 	if (count == 0)
 	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY, "no identity is granted to role \"%s\"", GetUserNameFromId(GetUserId(), false));
-		fb_error_hint(&error, "Add one with fabric.add_identity and grant it with fabric.grant_identity.");
+		fb_fail(&error, FB_UNKNOWN_IDENTITY, "no identity is granted to role \"%s\"",
+				GetUserNameFromId(GetUserId(), false));
+		fb_error_hint(&error,
+					  "Add one with fabric.add_identity and grant it with fabric.grant_identity.");
 		error_throw(&error);
 	}
 	if (count > 1)
-		fail(FB_UNKNOWN_IDENTITY, "several identities are granted to this role", "Choose one: SET LOCAL fabric.identity = 'LABEL', in the same transaction.");
+		fail(FB_UNKNOWN_IDENTITY, "several identities are granted to this role",
+			 "Choose one: SET LOCAL fabric.identity = 'LABEL', in the same transaction.");
 	entry = find_kept(rows[0].label, false);
 	if (entry != NULL && entry->opened && entry->opened_in != GetSessionUserId())
 		forget(entry);
-	if (entry != NULL && entry->signer != NULL && entry->row_version == rows[0].version && (!entry->opened || entry->opened_by == GetUserId()))
+	if (entry != NULL && entry->signer != NULL && entry->row_version == rows[0].version &&
+		(!entry->opened || entry->opened_by == GetUserId()))
 		return entry->signer;
 	if (rows[0].key_file == NULL)
 	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY, "the key of identity \"%s\" is encrypted and not opened in this %s", rows[0].label,
+		fb_fail(&error, FB_UNKNOWN_IDENTITY,
+				"the key of identity \"%s\" is encrypted and not opened in this %s", rows[0].label,
 				guc_session_identity ? "session" : "transaction");
 		if (entry != NULL && entry->signer != NULL && entry->opened)
 			fb_error_detail(&error, "Another role has opened it.");
-		fb_error_hint(&error, guc_session_identity ? "Open it with fabric.open_identity and its passphrase." :
-					  "Open it with fabric.open_identity and its passphrase, in the same transaction or with fabric.session_identity on.");
+		fb_error_hint(
+			&error,
+			guc_session_identity
+				? "Open it with fabric.open_identity and its passphrase."
+				: "Open it with fabric.open_identity and its passphrase, in the same transaction or with fabric.session_identity on.");
 		error_throw(&error);
 	}
-	keep(rows[0].label, rows[0].version, rows[0].msp_id, rows[0].certificate, key_file_read(rows[0].key_file), false);
+	keep(rows[0].label, rows[0].version, rows[0].msp_id, rows[0].certificate,
+		 key_file_read(rows[0].key_file), false);
 	return find_kept(rows[0].label, false)->signer;
 }
 
@@ -273,16 +305,23 @@ keystore_signer(const char *label)
 char *
 pgcrypto_function(const char *name)
 {
-	static SpiStatement statement = {"SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
-		"WHERE e.extname = 'pgcrypto'", 0, {0}};
-	SpiScope	scope;
-	char	   *function;
+	static SpiStatement statement = {
+		"SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
+		"WHERE e.extname = 'pgcrypto'",
+		0,
+		{0}};
+	SpiScope scope;
+	char *function;
 
 	spi_begin(&scope);
 	spi_run(&statement, NULL, NULL, true, 1);
 	if (SPI_processed != 1)
 		elog(ERROR, "extension pgcrypto is missing");
-	function = MemoryContextStrdup(scope.outer, psprintf("%s.%s", SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), name));
+	function =
+		MemoryContextStrdup(scope.outer,
+							psprintf("%s.%s",
+									 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
+									 name));
 	spi_end(&scope);
 	return function;
 }
@@ -290,14 +329,15 @@ pgcrypto_function(const char *name)
 static bytea *
 run_pgcrypto(const char *sql, bytea *data, const char *passphrase)
 {
-	Oid			types[2] = {BYTEAOID, TEXTOID};
-	Datum		values[2] = {PointerGetDatum(data), CStringGetTextDatum(passphrase)};
-	SpiScope	scope;
-	bytea	   *result;
+	Oid types[2] = {BYTEAOID, TEXTOID};
+	Datum values[2] = {PointerGetDatum(data), CStringGetTextDatum(passphrase)};
+	SpiScope scope;
+	bytea *result;
 	MemoryContext inner;
 
 	spi_begin(&scope);
-	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
 		elog(ERROR, "pgcrypto gave no result");
 	inner = MemoryContextSwitchTo(scope.outer);
 	result = column_bytea(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
@@ -310,15 +350,19 @@ void
 secret_check_passphrase(const char *passphrase)
 {
 	if (strlen(passphrase) < 8)
-		fail(FB_INVALID_ARGUMENT, "the passphrase must have at least 8 bytes", "Choose a longer one.");
+		fail(FB_INVALID_ARGUMENT, "the passphrase must have at least 8 bytes",
+			 "Choose a longer one.");
 }
 
 bytea *
 secret_encrypt(FbBytes key, const char *passphrase)
 {
-	bytea	   *clear = memory_bytea(key);
-	bytea	   *encrypted = run_pgcrypto(psprintf("SELECT %s($1, $2, 'cipher-algo=aes256, s2k-mode=3, s2k-digest-algo=sha256, s2k-count=65011712')",
-												 pgcrypto_function("pgp_sym_encrypt_bytea")), clear, passphrase);
+	bytea *clear = memory_bytea(key);
+	bytea *encrypted = run_pgcrypto(
+		psprintf(
+			"SELECT %s($1, $2, 'cipher-algo=aes256, s2k-mode=3, s2k-digest-algo=sha256, s2k-count=65011712')",
+			pgcrypto_function("pgp_sym_encrypt_bytea")),
+		clear, passphrase);
 
 	crypto_wipe(VARDATA(clear), VARSIZE(clear) - VARHDRSZ);
 	return encrypted;
@@ -327,8 +371,8 @@ secret_encrypt(FbBytes key, const char *passphrase)
 FbBytes
 secret_decrypt(bytea *encrypted, const char *passphrase, const char *what)
 {
-	char	   *sql = psprintf("SELECT %s($1, $2)", pgcrypto_function("pgp_sym_decrypt_bytea"));
-	bytea	   *volatile clear = NULL;
+	char *sql = psprintf("SELECT %s($1, $2)", pgcrypto_function("pgp_sym_decrypt_bytea"));
+	bytea *volatile clear = NULL;
 
 	PG_TRY();
 	{
@@ -337,10 +381,12 @@ secret_decrypt(bytea *encrypted, const char *passphrase, const char *what)
 	PG_CATCH();
 	{
 		/* the transaction ends with an error in any case; pgcrypto's own text says less */
-		if (geterrcode() == ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION || geterrcode() == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
+		if (geterrcode() == ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION ||
+			geterrcode() == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
 		{
 			FlushErrorState();
-			fail(FB_INVALID_KEY, psprintf("%s could not be decrypted", what), "Check the passphrase.");
+			fail(FB_INVALID_KEY, psprintf("%s could not be decrypted", what),
+				 "Check the passphrase.");
 		}
 		PG_RE_THROW();
 	}
@@ -353,10 +399,12 @@ secret_decrypt(bytea *encrypted, const char *passphrase, const char *what)
 static void
 check_pair(const char *msp_id, FbBytes certificate, FbBytes private_key)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric identity check", ALLOCSET_SMALL_SIZES);
-	Signer	   *signer;
-	FbError		error;
-	FbStatus	status = signer_create(msp_id, certificate, private_key, memory_allocator(context), &signer, &error);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric identity check", ALLOCSET_SMALL_SIZES);
+	Signer *signer;
+	FbError error;
+	FbStatus status =
+		signer_create(msp_id, certificate, private_key, memory_allocator(context), &signer, &error);
 
 	if (status == FB_OK)
 		signer_destroy(signer);
@@ -365,15 +413,19 @@ check_pair(const char *msp_id, FbBytes certificate, FbBytes private_key)
 }
 
 void
-keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes private_key, const char *passphrase)
+keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes private_key,
+			 const char *passphrase)
 {
 	static SpiStatement insert = {
 		"INSERT INTO fabric_internal.identity (label, msp_id, certificate, key_file, encrypted_key) VALUES ($1, $2, $3, $4, $5) "
-		"ON CONFLICT DO NOTHING", 5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}};
-	Datum		values[5] = {CStringGetTextDatum(label), CStringGetTextDatum(msp_id), PointerGetDatum(memory_text(certificate))};
-	char		nulls[6] = "   nn";
-	SpiScope	scope;
-	bool		inserted;
+		"ON CONFLICT DO NOTHING",
+		5,
+		{TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}};
+	Datum values[5] = {CStringGetTextDatum(label), CStringGetTextDatum(msp_id),
+					   PointerGetDatum(memory_text(certificate))};
+	char nulls[6] = "   nn";
+	SpiScope scope;
+	bool inserted;
 
 	check_label(label);
 	check_pair(msp_id, certificate, private_key);
@@ -390,7 +442,7 @@ keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes
 	spi_end(&scope);
 	if (!inserted)
 	{
-		FbError		error;
+		FbError error;
 
 		fb_fail(&error, FB_INVALID_ARGUMENT, "identity \"%s\" already exists", label);
 		fb_error_hint(&error, "Choose another label, or remove it with fabric.drop_identity.");
@@ -399,8 +451,12 @@ keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes
 	if (passphrase == NULL)
 	{
 		/* only now: a taken label must not touch the other's file */
-		static SpiStatement update = {"UPDATE fabric_internal.identity SET key_file = $2 WHERE label = $1", 2, {TEXTOID, TEXTOID}};
-		Datum		update_values[2] = {values[0], CStringGetTextDatum(key_file_write("identity", label, private_key))};
+		static SpiStatement update =
+			{"UPDATE fabric_internal.identity SET key_file = $2 WHERE label = $1",
+			 2,
+			 {TEXTOID, TEXTOID}};
+		Datum update_values[2] = {values[0], CStringGetTextDatum(
+												 key_file_write("identity", label, private_key))};
 
 		spi_begin(&scope);
 		spi_run(&update, update_values, NULL, false, 0);
@@ -412,24 +468,24 @@ keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes
 static char *
 change(SpiStatement *statement, const char *label, Oid role, bool must_exist)
 {
-	Datum		values[2] = {CStringGetTextDatum(label), ObjectIdGetDatum(role)};
-	SpiScope	scope;
-	char	   *result = NULL;
-	bool		found;
+	Datum values[2] = {CStringGetTextDatum(label), ObjectIdGetDatum(role)};
+	SpiScope scope;
+	char *result = NULL;
+	bool found;
 
 	spi_begin(&scope);
 	spi_run(statement, values, NULL, false, 0);
 	found = SPI_processed > 0;
 	if (found && SPI_tuptable != NULL)
 	{
-		char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		char *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 
 		result = value == NULL ? NULL : MemoryContextStrdup(scope.outer, value);
 	}
 	spi_end(&scope);
 	if (!found && must_exist)
 	{
-		FbError		error;
+		FbError error;
 
 		fb_fail(&error, FB_UNKNOWN_IDENTITY, "identity \"%s\" does not exist", label);
 		error_throw(&error);
@@ -440,8 +496,9 @@ change(SpiStatement *statement, const char *label, Oid role, bool must_exist)
 void
 keystore_drop(const char *label)
 {
-	static SpiStatement statement = {"DELETE FROM fabric_internal.identity WHERE label = $1 RETURNING key_file", 1, {TEXTOID}};
-	char	   *key_file = change(&statement, label, InvalidOid, true);
+	static SpiStatement statement =
+		{"DELETE FROM fabric_internal.identity WHERE label = $1 RETURNING key_file", 1, {TEXTOID}};
+	char *key_file = change(&statement, label, InvalidOid, true);
 
 	if (key_file != NULL)
 		key_file_remove_at_commit(key_file);
@@ -451,7 +508,8 @@ keystore_drop(const char *label)
 static void
 require_identity(const char *label)
 {
-	static SpiStatement exists = {"SELECT NULL::text FROM fabric_internal.identity WHERE label = $1", 1, {TEXTOID}};
+	static SpiStatement exists =
+		{"SELECT NULL::text FROM fabric_internal.identity WHERE label = $1", 1, {TEXTOID}};
 
 	(void) change(&exists, label, InvalidOid, true);
 }
@@ -459,8 +517,10 @@ require_identity(const char *label)
 void
 keystore_grant(const char *label, Oid role)
 {
-	static SpiStatement statement = {"INSERT INTO fabric_internal.identity_grant (label, role) VALUES ($1, $2) ON CONFLICT DO NOTHING", 2,
-	{TEXTOID, OIDOID}};
+	static SpiStatement statement = {
+		"INSERT INTO fabric_internal.identity_grant (label, role) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+		2,
+		{TEXTOID, OIDOID}};
 
 	require_identity(label);
 	(void) change(&statement, label, role, false);
@@ -469,7 +529,10 @@ keystore_grant(const char *label, Oid role)
 void
 keystore_revoke(const char *label, Oid role)
 {
-	static SpiStatement statement = {"DELETE FROM fabric_internal.identity_grant WHERE label = $1 AND role = $2", 2, {TEXTOID, OIDOID}};
+	static SpiStatement statement =
+		{"DELETE FROM fabric_internal.identity_grant WHERE label = $1 AND role = $2",
+		 2,
+		 {TEXTOID, OIDOID}};
 
 	require_identity(label);
 	(void) change(&statement, label, role, false);
@@ -479,18 +542,20 @@ void
 keystore_open(const char *label, const char *passphrase)
 {
 	IdentityRow rows[2];
-	FbError		error;
+	FbError error;
 
 	if (read_granted(label, GetUserId(), rows) == 0)
 	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY, "identity \"%s\" does not exist or is not granted to role \"%s\"", label,
+		fb_fail(&error, FB_UNKNOWN_IDENTITY,
+				"identity \"%s\" does not exist or is not granted to role \"%s\"", label,
 				GetUserNameFromId(GetUserId(), false));
 		error_throw(&error);
 	}
 	if (rows[0].encrypted_key == NULL)
-		return;					/* a key file needs no opening */
+		return; /* a key file needs no opening */
 	watch_opened();
-	keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate, secret_decrypt(rows[0].encrypted_key, passphrase, "the key"), true);
+	keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate,
+		 secret_decrypt(rows[0].encrypted_key, passphrase, "the key"), true);
 	guc_note_identity_opened();
 }
 

@@ -1,6 +1,6 @@
 /*
- * arguments: what is sent to _lifecycle, from the words that people use; and what CheckCommitReadiness answers, in
- * their words.
+ * arguments: what is sent to _lifecycle, from the words that people use; and what
+ * CheckCommitReadiness answers, in their words.
  */
 #include "postgres.h"
 
@@ -15,15 +15,20 @@ check_parameters(const LifecycleParameters *parameters)
 
 	if (why != NULL)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("invalid chaincode name \"%s\": %s", error_excerpt(parameters->name), why)));
+						errmsg("invalid chaincode name \"%s\": %s", error_excerpt(parameters->name),
+							   why)));
 	why = definition_check_version(parameters->version);
 	if (why != NULL)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("invalid chaincode version \"%s\": %s", error_excerpt(parameters->version), why)));
+						errmsg("invalid chaincode version \"%s\": %s",
+							   error_excerpt(parameters->version), why)));
 	if (parameters->sequence < 1)
-		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid sequence " INT64_FORMAT, parameters->sequence),
-				 errdetail("The first definition of a chaincode has sequence 1; each change of it the next one.")));
+		ereport(
+			ERROR,
+			(chaincode_errcode(FB_INVALID_ARGUMENT),
+			 errmsg("invalid sequence " INT64_FORMAT, parameters->sequence),
+			 errdetail(
+				 "The first definition of a chaincode has sequence 1; each change of it the next one.")));
 }
 
 /* empty for the default, which the nodes fill in */
@@ -43,7 +48,8 @@ validation_parameter(const char *policy)
 		PolicyNotice notice = {0};
 		FbBytes envelope;
 
-		error_check(policy_compile(allocator, fb_bytes_of_text(policy), &envelope, &notice, &error), &error);
+		error_check(policy_compile(allocator, fb_bytes_of_text(policy), &envelope, &notice, &error),
+					&error);
 		if (notice.text[0] != '\0')
 			ereport(WARNING, (chaincode_errcode(FB_INVALID_POLICY), errmsg("%s", notice.text),
 							  notice.detail[0] ? errdetail("%s", notice.detail) : 0));
@@ -52,16 +58,17 @@ validation_parameter(const char *policy)
 	return bytes;
 }
 
-#define FILL_COMMON(message, parameters) \
-	do \
-	{ \
-		check_parameters(parameters); \
-		(message)->sequence = (parameters)->sequence; \
-		(message)->name = (char *) (parameters)->name; \
-		(message)->version = (char *) (parameters)->version; \
+#define FILL_COMMON(message, parameters)                                                          \
+	do                                                                                            \
+	{                                                                                             \
+		check_parameters(parameters);                                                             \
+		(message)->sequence = (parameters)->sequence;                                             \
+		(message)->name = (char *) (parameters)->name;                                            \
+		(message)->version = (char *) (parameters)->version;                                      \
 		(message)->validation_parameter = proto_data(validation_parameter((parameters)->policy)); \
-		(message)->collections = (parameters)->collections ? collections_of_json((parameters)->collections) : NULL; \
-		(message)->init_required = (parameters)->init_required; \
+		(message)->collections =                                                                  \
+			(parameters)->collections ? collections_of_json((parameters)->collections) : NULL;    \
+		(message)->init_required = (parameters)->init_required;                                   \
 	} while (0)
 
 FbBytes
@@ -71,16 +78,20 @@ lifecycle_approve_arguments(const LifecycleParameters *parameters)
 		LIFECYCLE__APPROVE_CHAINCODE_DEFINITION_FOR_MY_ORG_ARGS__INIT;
 	Lifecycle__ChaincodeSource source = LIFECYCLE__CHAINCODE_SOURCE__INIT;
 	Lifecycle__ChaincodeSource__Local local = LIFECYCLE__CHAINCODE_SOURCE__LOCAL__INIT;
-	Lifecycle__ChaincodeSource__Unavailable unavailable = LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
+	Lifecycle__ChaincodeSource__Unavailable unavailable =
+		LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
 
 	FILL_COMMON(&message, parameters);
 	if (parameters->package_id != NULL)
 	{
 		if (!package_is_id(parameters->package_id))
-			ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-							errmsg("invalid package id \"%s\"", error_excerpt(parameters->package_id)),
-							errdetail("A package id is a label, a colon, and the hash of the package in hex."),
-							errhint("fabric.install_chaincode returns it; null approves a definition without code.")));
+			ereport(
+				ERROR,
+				(chaincode_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("invalid package id \"%s\"", error_excerpt(parameters->package_id)),
+				 errdetail("A package id is a label, a colon, and the hash of the package in hex."),
+				 errhint(
+					 "fabric.install_chaincode returns it; null approves a definition without code.")));
 		local.package_id = (char *) parameters->package_id;
 		source.type_case = LIFECYCLE__CHAINCODE_SOURCE__TYPE_LOCAL_PACKAGE;
 		source.local_package = &local;
@@ -97,7 +108,8 @@ lifecycle_approve_arguments(const LifecycleParameters *parameters)
 FbBytes
 lifecycle_commit_arguments(const LifecycleParameters *parameters)
 {
-	Lifecycle__CommitChaincodeDefinitionArgs message = LIFECYCLE__COMMIT_CHAINCODE_DEFINITION_ARGS__INIT;
+	Lifecycle__CommitChaincodeDefinitionArgs message =
+		LIFECYCLE__COMMIT_CHAINCODE_DEFINITION_ARGS__INIT;
 
 	FILL_COMMON(&message, parameters);
 	return definition_pack(&message.base);
@@ -119,8 +131,8 @@ lifecycle_readiness_result(FbBytes payload)
 	FbError error = {0};
 	List *list = NIL;
 
-	error_check(PROTO_UNPACK(lifecycle__check_commit_readiness_result, payload, memory_allocator(CurrentMemoryContext),
-							 &result, &error),
+	error_check(PROTO_UNPACK(lifecycle__check_commit_readiness_result, payload,
+							 memory_allocator(CurrentMemoryContext), &result, &error),
 				&error);
 	for (size_t i = 0; i < result->n_approvals; i++)
 	{
@@ -129,9 +141,11 @@ lifecycle_readiness_result(FbBytes payload)
 		readiness->msp_id = result->approvals[i]->key;
 		readiness->approved = result->approvals[i]->value;
 		for (size_t k = 0; k < result->n_mismatches; k++)
-			if (strcmp(result->mismatches[k]->key, readiness->msp_id) == 0 && result->mismatches[k]->value != NULL)
+			if (strcmp(result->mismatches[k]->key, readiness->msp_id) == 0 &&
+				result->mismatches[k]->value != NULL)
 				for (size_t m = 0; m < result->mismatches[k]->value->n_items; m++)
-					readiness->mismatches = lappend(readiness->mismatches, result->mismatches[k]->value->items[m]);
+					readiness->mismatches =
+						lappend(readiness->mismatches, result->mismatches[k]->value->items[m]);
 		list = lappend(list, readiness);
 	}
 	return list;

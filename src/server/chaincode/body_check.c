@@ -1,15 +1,18 @@
 /*
  * body_check: the analysis of installed function bodies.
  *
- * When a package is installed, its functions are created and PostgreSQL's validators have accepted them. Then every query in them is
- * analyzed as it would be when it runs, and query_check.c looks at the result: bodies and default values in SQL as a whole, and each
- * expression and statement of PL/pgSQL, which the language itself analyzes only when it is reached. PL/pgSQL gives out its compiler and
- * the hooks of its parser for this purpose. The compiled function stays in the language's cache, but it is never called: the end of the
- * installation changes the function's row, which makes the language compile it again.
+ * When a package is installed, its functions are created and PostgreSQL's validators have accepted
+ * them. Then every query in them is analyzed as it would be when it runs, and query_check.c looks
+ * at the result: bodies and default values in SQL as a whole, and each expression and statement of
+ * PL/pgSQL, which the language itself analyzes only when it is reached. PL/pgSQL gives out its
+ * compiler and the hooks of its parser for this purpose. The compiled function stays in the
+ * language's cache, but it is never called: the end of the installation changes the function's row,
+ * which makes the language compile it again.
  *
- * What cannot be analyzed is left to the run: dynamic SQL, and expressions with fields of a record whose type is not known here. So
- * are statements with an error, which is an error of the chaincode when it reaches them; only dates out of range are reported, because
- * that is what 'now' and 'today' are under the fixed clock.
+ * What cannot be analyzed is left to the run: dynamic SQL, and expressions with fields of a record
+ * whose type is not known here. So are statements with an error, which is an error of the chaincode
+ * when it reaches them; only dates out of range are reported, because that is what 'now' and
+ * 'today' are under the fixed clock.
  */
 #include "postgres.h"
 
@@ -80,13 +83,16 @@ add_problem(BodyCheck *check, int line, const char *what, const char *why, const
 
 	check->count++;
 	if (check->count <= PROBLEMS_SHOWN_MAX)
-		appendStringInfo(&check->lines, "%sLine %d: %s %s.", check->lines.len > 0 ? "\n" : "", line, what, why);
+		appendStringInfo(&check->lines, "%sLine %d: %s %s.", check->lines.len > 0 ? "\n" : "", line,
+						 what, why);
 	if (check->hint == NULL)
 		check->hint = hint;
 	MemoryContextSwitchTo(caller);
 }
 
-/* a line of a function's body, which begins in the line of its first quote, as a line of the source */
+/*
+ * a line of a function's body, which begins in the line of its first quote, as a line of the source
+ */
 static int
 source_line(const BodyCheck *check, int body_line)
 {
@@ -102,12 +108,14 @@ check_query(BodyCheck *check, Query *query, const char *text, int first_line)
 		add_problem(check, first_line, GetCommandTagName(CreateCommandTag(query->utilityStmt)),
 					"cannot be used in chaincode", NULL);
 	else if (query_check_find((Node *) query, check->schema, &problem))
-		add_problem(check, first_line + (problem.location > 0 ? count_lines(text, problem.location) : 0), problem.what,
-					problem.why, problem.hint);
+		add_problem(check,
+					first_line + (problem.location > 0 ? count_lines(text, problem.location) : 0),
+					problem.what, problem.why, problem.hint);
 }
 
 /*
- * Runs an analysis in a subtransaction, whose end also gives back locks and references. false: it raised an error.
+ * Runs an analysis in a subtransaction, whose end also gives back locks and references. false: it
+ * raised an error.
  */
 typedef void (*Analysis)(BodyCheck *check, void *argument);
 
@@ -137,11 +145,14 @@ try_analysis(BodyCheck *check, Analysis analysis, void *argument, int line)
 	CurrentResourceOwner = owner;
 	if (error == NULL)
 		return true;
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES))
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+			ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+			ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES))
 		ReThrowError(error);
 	if (error->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW)
-		add_problem(check, line, error->message, "(a special date string gives another time on every node)", HINT_TIME);
+		add_problem(check, line, error->message,
+					"(a special date string gives another time on every node)", HINT_TIME);
 	FreeErrorData(error);
 	return false;
 }
@@ -172,7 +183,7 @@ check_parsed_body(BodyCheck *check, Node *node)
 		check_query(check, castNode(Query, node), "", check->function->line);
 		return;
 	}
-	foreach (cell, castNode(List, node))
+	foreach(cell, castNode(List, node))
 		check_parsed_body(check, lfirst(cell));
 }
 
@@ -191,10 +202,10 @@ analyze_sql_body(BodyCheck *check, void *argument)
 		return;
 	}
 	info = prepare_sql_fn_parse_info(tuple, NULL, InvalidOid);
-	foreach (cell, raw_parser(body, RAW_PARSE_DEFAULT))
+	foreach(cell, raw_parser(body, RAW_PARSE_DEFAULT))
 	{
-		Query *query =
-			parse_analyze_withcb(lfirst_node(RawStmt, cell), body, (ParserSetupHook) sql_fn_parser_setup, info, NULL);
+		Query *query = parse_analyze_withcb(lfirst_node(RawStmt, cell), body,
+											(ParserSetupHook) sql_fn_parser_setup, info, NULL);
 
 		check_query(check, query, body, source_line(check, 1));
 	}
@@ -219,7 +230,7 @@ typedef struct Expression
 	PLpgSQL_expr *expression;
 	int line;
 	PLpgSQL_variable *target; /* a record that gets its rows, or NULL */
-	Oid type;				  /* of the variable or result that gets its value; InvalidOid: not known */
+	Oid type; /* of the variable or result that gets its value; InvalidOid: not known */
 } Expression;
 
 /* a record variable has the columns of the query that fills it: what comes after can be analyzed */
@@ -233,7 +244,8 @@ assume_columns(BodyCheck *check, PLpgSQL_variable *target, Query *query)
 		return;
 	caller = MemoryContextSwitchTo(check->compiled->fn_cxt);
 	columns = BlessTupleDesc(ExecCleanTypeFromTL(query->targetList));
-	((PLpgSQL_rec *) target)->erh = make_expanded_record_from_tupdesc(columns, CurrentMemoryContext);
+	((PLpgSQL_rec *) target)->erh =
+		make_expanded_record_from_tupdesc(columns, CurrentMemoryContext);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -246,8 +258,8 @@ check_assigned_string(BodyCheck *check, const Expression *item, Query *query)
 	Oid parameter;
 	char *string;
 
-	if (item->type != DATEOID && item->type != TIMESTAMPOID && item->type != TIMESTAMPTZOID && item->type != TIMEOID &&
-		item->type != TIMETZOID)
+	if (item->type != DATEOID && item->type != TIMESTAMPOID && item->type != TIMESTAMPTZOID &&
+		item->type != TIMEOID && item->type != TIMETZOID)
 		return;
 	if (list_length(query->targetList) != 1)
 		return;
@@ -269,12 +281,13 @@ analyze_expression(BodyCheck *check, void *argument)
 	ListCell *cell;
 
 	if (parser_setup == NULL)
-		parser_setup = (ParserSetupHook) load_external_function("$libdir/plpgsql", "plpgsql_parser_setup", true, NULL);
+		parser_setup = (ParserSetupHook) load_external_function("$libdir/plpgsql",
+																"plpgsql_parser_setup", true, NULL);
 	expression->func = check->compiled;
-	foreach (cell, raw_parser(expression->query, expression->parseMode))
+	foreach(cell, raw_parser(expression->query, expression->parseMode))
 	{
-		Query *query =
-			parse_analyze_withcb(lfirst_node(RawStmt, cell), expression->query, parser_setup, expression, NULL);
+		Query *query = parse_analyze_withcb(lfirst_node(RawStmt, cell), expression->query,
+											parser_setup, expression, NULL);
 
 		check_query(check, query, expression->query, item->line);
 		check_assigned_string(check, item, query);
@@ -288,7 +301,8 @@ check_rows(BodyCheck *check, int body_line, PLpgSQL_expr *expression, PLpgSQL_va
 {
 	Expression item = {expression, source_line(check, body_line), target, InvalidOid};
 
-	if (target != NULL && target->dtype == PLPGSQL_DTYPE_REC && ((PLpgSQL_rec *) target)->rectypeid == RECORDOID)
+	if (target != NULL && target->dtype == PLPGSQL_DTYPE_REC &&
+		((PLpgSQL_rec *) target)->rectypeid == RECORDOID)
 		((PLpgSQL_rec *) target)->erh = NULL;
 	if (expression != NULL)
 		(void) try_analysis(check, analyze_expression, &item, item.line);
@@ -314,7 +328,7 @@ check_expressions(BodyCheck *check, int body_line, List *expressions)
 {
 	ListCell *cell;
 
-	foreach (cell, expressions)
+	foreach(cell, expressions)
 		check_expression(check, body_line, lfirst(cell));
 }
 
@@ -330,7 +344,7 @@ check_block(BodyCheck *check, PLpgSQL_stmt_block *block)
 	check_statements(check, block->body);
 	if (block->exceptions == NULL)
 		return;
-	foreach (cell, block->exceptions->exc_list)
+	foreach(cell, block->exceptions->exc_list)
 		check_statements(check, ((PLpgSQL_exception *) lfirst(cell))->action);
 }
 
@@ -341,7 +355,7 @@ check_if(BodyCheck *check, PLpgSQL_stmt_if *statement)
 
 	check_expression(check, statement->lineno, statement->cond);
 	check_statements(check, statement->then_body);
-	foreach (cell, statement->elsif_list)
+	foreach(cell, statement->elsif_list)
 	{
 		PLpgSQL_if_elsif *arm = lfirst(cell);
 
@@ -357,7 +371,7 @@ check_case(BodyCheck *check, PLpgSQL_stmt_case *statement)
 	ListCell *cell;
 
 	check_expression(check, statement->lineno, statement->t_expr);
-	foreach (cell, statement->case_when_list)
+	foreach(cell, statement->case_when_list)
 	{
 		PLpgSQL_case_when *arm = lfirst(cell);
 
@@ -383,7 +397,7 @@ check_raise(BodyCheck *check, PLpgSQL_stmt_raise *statement)
 	ListCell *cell;
 
 	check_expressions(check, statement->lineno, statement->params);
-	foreach (cell, statement->options)
+	foreach(cell, statement->options)
 		check_expression(check, statement->lineno, ((PLpgSQL_raise_option *) lfirst(cell))->expr);
 }
 
@@ -393,9 +407,10 @@ check_diagnostics(BodyCheck *check, PLpgSQL_stmt_getdiag *statement)
 #if PG_VERSION_NUM >= 160000
 	ListCell *cell;
 
-	foreach (cell, statement->diag_items)
+	foreach(cell, statement->diag_items)
 		if (((PLpgSQL_diag_item *) lfirst(cell))->kind == PLPGSQL_GETDIAG_ROUTINE_OID)
-			add_problem(check, source_line(check, statement->lineno), "PG_ROUTINE_OID", WHY_CONTEXT, NULL);
+			add_problem(check, source_line(check, statement->lineno), "PG_ROUTINE_OID", WHY_CONTEXT,
+						NULL);
 #endif
 }
 
@@ -429,7 +444,8 @@ check_loop(BodyCheck *check, PLpgSQL_stmt *statement)
 			check_statements(check, ((PLpgSQL_stmt_fori *) statement)->body);
 			break;
 		case PLPGSQL_STMT_FORS:
-			check_rows(check, line, ((PLpgSQL_stmt_fors *) statement)->query, ((PLpgSQL_stmt_fors *) statement)->var);
+			check_rows(check, line, ((PLpgSQL_stmt_fors *) statement)->query,
+					   ((PLpgSQL_stmt_fors *) statement)->var);
 			check_statements(check, ((PLpgSQL_stmt_fors *) statement)->body);
 			break;
 		case PLPGSQL_STMT_FORC:
@@ -464,7 +480,8 @@ check_simple_statement(BodyCheck *check, PLpgSQL_stmt *statement)
 			check_expression(check, line, ((PLpgSQL_stmt_exit *) statement)->cond);
 			break;
 		case PLPGSQL_STMT_RETURN:
-			check_value(check, line, ((PLpgSQL_stmt_return *) statement)->expr, check->compiled->fn_rettype);
+			check_value(check, line, ((PLpgSQL_stmt_return *) statement)->expr,
+						check->compiled->fn_rettype);
 			break;
 		case PLPGSQL_STMT_RETURN_NEXT:
 			check_expression(check, line, ((PLpgSQL_stmt_return_next *) statement)->expr);
@@ -542,7 +559,7 @@ check_statements(BodyCheck *check, List *statements)
 {
 	ListCell *cell;
 
-	foreach (cell, statements)
+	foreach(cell, statements)
 		check_statement(check, lfirst(cell));
 }
 
@@ -574,8 +591,9 @@ check_variable(BodyCheck *check, PLpgSQL_datum *datum)
 		why = query_check_type(type);
 	if (why != NULL)
 		add_problem(check, source_line(check, variable->lineno),
-					psprintf("variable \"%s\" is of type %s, which", variable->refname, format_type_be(type)), why,
-					NULL);
+					psprintf("variable \"%s\" is of type %s, which", variable->refname,
+							 format_type_be(type)),
+					why, NULL);
 }
 
 static void
@@ -609,7 +627,8 @@ analyze_plpgsql_body(BodyCheck *check, void *argument)
 	FmgrInfo function;
 
 	if (compile == NULL)
-		compile = (CompileFunction) load_external_function("$libdir/plpgsql", "plpgsql_compile", true, NULL);
+		compile = (CompileFunction) load_external_function("$libdir/plpgsql", "plpgsql_compile",
+														   true, NULL);
 	/* as plpgsql_validator does */
 	memset(fcinfo, 0, SizeForFunctionCallInfo(0));
 	memset(&function, 0, sizeof(function));
@@ -633,9 +652,10 @@ report_problems(const BodyCheck *check)
 	appendStringInfoString(&detail, check->lines.data);
 	if (check->count > PROBLEMS_SHOWN_MAX)
 		appendStringInfo(&detail, "\n%d more.", check->count - PROBLEMS_SHOWN_MAX);
-	ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
-					errmsg("chaincode function \"%s\" is not deterministic", check->function->name),
-					errdetail_internal("%s", detail.data), check->hint ? errhint("%s", check->hint) : 0));
+	ereport(ERROR,
+			(chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+			 errmsg("chaincode function \"%s\" is not deterministic", check->function->name),
+			 errdetail_internal("%s", detail.data), check->hint ? errhint("%s", check->hint) : 0));
 }
 
 void
@@ -648,7 +668,8 @@ body_check(const SourceFunction *function, Oid schema)
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function->function);
-	language = SearchSysCache1(LANGOID, ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->prolang));
+	language =
+		SearchSysCache1(LANGOID, ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->prolang));
 	if (!HeapTupleIsValid(language))
 		elog(ERROR, "cache lookup failed for the language of function %u", function->function);
 	name = NameStr(((Form_pg_language) GETSTRUCT(language))->lanname);

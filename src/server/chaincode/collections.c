@@ -1,6 +1,6 @@
 /*
- * collections: private data collections of a definition: from Fabric's configuration file, and the rules that they must
- * keep (LIF-10).
+ * collections: private data collections of a definition: from Fabric's configuration file, and the
+ * rules that they must keep (LIF-10).
  */
 #include "postgres.h"
 
@@ -32,7 +32,8 @@ invalid_json(const char *format, ...)
 	va_end(arguments);
 	ereport(
 		ERROR,
-		(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid collection configuration: %s", reason),
+		(chaincode_errcode(FB_INVALID_ARGUMENT),
+		 errmsg("invalid collection configuration: %s", reason),
 		 errhint(
 			 "It is the JSON array of Fabric's collection configuration file, with \"name\", \"policy\", "
 			 "\"requiredPeerCount\", \"maxPeerCount\", \"blockToLive\", \"memberOnlyRead\", \"memberOnlyWrite\".")));
@@ -41,7 +42,8 @@ invalid_json(const char *format, ...)
 static bool
 get_member(JsonbContainer *object, const char *name, enum jbvType type, JsonbValue *value)
 {
-	if (getKeyJsonValueFromContainer(object, name, strlen(name), value) == NULL || value->type == jbvNull)
+	if (getKeyJsonValueFromContainer(object, name, strlen(name), value) == NULL ||
+		value->type == jbvNull)
 		return false;
 	if (value->type != type)
 		invalid_json("\"%s\" has the wrong type", name);
@@ -53,7 +55,9 @@ get_text(JsonbContainer *object, const char *name)
 {
 	JsonbValue value;
 
-	return get_member(object, name, jbvString, &value) ? memory_cstring(fb_bytes(value.val.string.val, value.val.string.len)) : NULL;
+	return get_member(object, name, jbvString, &value)
+			   ? memory_cstring(fb_bytes(value.val.string.val, value.val.string.len))
+			   : NULL;
 }
 
 static bool
@@ -84,7 +88,9 @@ compile_policy(const char *text)
 	FbError error = {0};
 
 	error_check(policy_compile(allocator, fb_bytes_of_text(text), &bytes, &notice, &error), &error);
-	error_check(PROTO_UNPACK(common__signature_policy_envelope, bytes, allocator, &envelope, &error), &error);
+	error_check(PROTO_UNPACK(common__signature_policy_envelope, bytes, allocator, &envelope,
+							 &error),
+				&error);
 	return envelope;
 }
 
@@ -105,7 +111,8 @@ endorsement_policy(JsonbContainer *collection)
 	if (signature == NULL && reference == NULL)
 		return NULL;
 	if (signature != NULL && reference != NULL)
-		invalid_json("\"endorsementPolicy\" has both \"signaturePolicy\" and \"channelConfigPolicy\"");
+		invalid_json(
+			"\"endorsementPolicy\" has both \"signaturePolicy\" and \"channelConfigPolicy\"");
 	policy = palloc(sizeof(*policy));
 	protos__application_policy__init(policy);
 	if (signature != NULL)
@@ -138,8 +145,8 @@ collection_of_json(JsonbContainer *object)
 	collection->name = get_text(object, "name");
 	if (collection->name == NULL || policy == NULL)
 		invalid_json("a collection needs \"name\" and \"policy\"");
-	if (required < PG_INT32_MIN || required > PG_INT32_MAX || most < PG_INT32_MIN || most > PG_INT32_MAX ||
-		block_to_live < 0)
+	if (required < PG_INT32_MIN || required > PG_INT32_MAX || most < PG_INT32_MIN ||
+		most > PG_INT32_MAX || block_to_live < 0)
 		invalid_json("a number of collection \"%s\" is out of range", collection->name);
 	members->payload_case = PROTOS__COLLECTION_POLICY_CONFIG__PAYLOAD_SIGNATURE_POLICY;
 	members->signature_policy = compile_policy(policy);
@@ -182,7 +189,8 @@ collections_of_json(Jsonb *json)
  * rules (core/chaincode/lifecycle/scc.go validateCollectionConfigs)
  */
 
-static void refuse(const char *name, const char *format, ...) pg_attribute_printf(2, 3) pg_attribute_noreturn();
+static void refuse(const char *name, const char *format, ...) pg_attribute_printf(2, 3)
+	pg_attribute_noreturn();
 
 static void
 refuse(const char *name, const char *format, ...)
@@ -193,7 +201,8 @@ refuse(const char *name, const char *format, ...)
 	va_start(arguments, format);
 	fb_print_cut(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("collection \"%s\": %s", name, reason)));
+	ereport(ERROR,
+			(chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("collection \"%s\": %s", name, reason)));
 }
 
 static bool
@@ -216,11 +225,13 @@ check_members(const Protos__StaticCollectionConfig *collection, const ConfigBund
 	FbError error = {0};
 
 	if (collection->member_orgs_policy == NULL ||
-		collection->member_orgs_policy->payload_case != PROTOS__COLLECTION_POLICY_CONFIG__PAYLOAD_SIGNATURE_POLICY ||
+		collection->member_orgs_policy->payload_case !=
+			PROTOS__COLLECTION_POLICY_CONFIG__PAYLOAD_SIGNATURE_POLICY ||
 		collection->member_orgs_policy->signature_policy == NULL)
 		refuse(collection->name, "it has no member policy");
 	if (signature_policy_from_message(memory_allocator(CurrentMemoryContext),
-									  collection->member_orgs_policy->signature_policy, &policy, &error) != FB_OK)
+									  collection->member_orgs_policy->signature_policy, &policy,
+									  &error) != FB_OK)
 		refuse(collection->name, "invalid member policy: %s", error.message);
 	if (!is_any_of(&policy->rule))
 		refuse(collection->name, "the member policy is not an OR of principals");
@@ -228,8 +239,9 @@ check_members(const Protos__StaticCollectionConfig *collection, const ConfigBund
 	{
 		const Principal *principal = policy->principals[i];
 
-		if (principal == NULL || (principal->kind != PRINCIPAL_ROLE && principal->kind != PRINCIPAL_ORGANIZATION_UNIT &&
-								  principal->kind != PRINCIPAL_IDENTITY))
+		if (principal == NULL ||
+			(principal->kind != PRINCIPAL_ROLE && principal->kind != PRINCIPAL_ORGANIZATION_UNIT &&
+			 principal->kind != PRINCIPAL_IDENTITY))
 			refuse(collection->name, "a principal of the member policy is not supported");
 		if (principal->msp_id == NULL || msp_manager_find(bundle->msps, principal->msp_id) == NULL)
 			refuse(collection->name, "member \"%s\" is not part of the channel",
@@ -242,8 +254,8 @@ static_collection(const Protos__CollectionConfig *config)
 {
 	if (config->payload_case != PROTOS__COLLECTION_CONFIG__PAYLOAD_STATIC_COLLECTION_CONFIG ||
 		config->static_collection_config == NULL)
-		ereport(ERROR,
-				(chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("a collection's configuration is of an unknown kind")));
+		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+						errmsg("a collection's configuration is of an unknown kind")));
 	return config->static_collection_config;
 }
 
@@ -262,7 +274,8 @@ collections_check(const Protos__CollectionConfigPackage *package, const ConfigBu
 	if (package == NULL)
 		return;
 	if (package->n_config > COLLECTIONS_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("more than %d collections", COLLECTIONS_MAX)));
+		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+						errmsg("more than %d collections", COLLECTIONS_MAX)));
 	for (size_t i = 0; i < package->n_config; i++)
 	{
 		const Protos__StaticCollectionConfig *collection = static_collection(package->config[i]);
@@ -273,7 +286,8 @@ collections_check(const Protos__CollectionConfigPackage *package, const ConfigBu
 		if (find_collection(package, collection->name) != collection)
 			refuse(collection->name, "it is defined twice");
 		if (collection->maximum_peer_count < collection->required_peer_count)
-			refuse(collection->name, "maximum peer count (%d) cannot be less than the required peer count (%d)",
+			refuse(collection->name,
+				   "maximum peer count (%d) cannot be less than the required peer count (%d)",
 				   collection->maximum_peer_count, collection->required_peer_count);
 		if (collection->required_peer_count < 0)
 			refuse(collection->name, "required peer count (%d) cannot be less than zero",
@@ -289,8 +303,8 @@ collections_check_upgrade(const Protos__CollectionConfigPackage *proposed, FbByt
 	Protos__CollectionConfigPackage *committed;
 	FbError error = {0};
 
-	error_check(PROTO_UNPACK(protos__collection_config_package, committed_bytes, memory_allocator(CurrentMemoryContext),
-							 &committed, &error),
+	error_check(PROTO_UNPACK(protos__collection_config_package, committed_bytes,
+							 memory_allocator(CurrentMemoryContext), &committed, &error),
 				&error);
 	for (size_t i = 0; i < committed->n_config; i++)
 	{
@@ -300,6 +314,7 @@ collections_check_upgrade(const Protos__CollectionConfigPackage *proposed, FbByt
 		if (new == NULL)
 			refuse(old->name, "it exists and is missing in the proposed definition");
 		if (new->block_to_live != old->block_to_live)
-			refuse(old->name, "its block to live " UINT64_FORMAT " cannot be changed", (uint64) old->block_to_live);
+			refuse(old->name, "its block to live " UINT64_FORMAT " cannot be changed",
+				   (uint64) old->block_to_live);
 	}
 }

@@ -1,18 +1,25 @@
 /*
  * conditions.c: what code of a package says: messages, and errors.
  *
- * Messages. RAISE LOG, NOTICE and their like, elog in PL/Perl and PL/Tcl, and messages of built-in functions reach the client and the server's log as usual, but only so
- * many of a call, and each only up to a length: whoever may call chaincode could fill the log otherwise, of other organizations' nodes too. They name
- * the code, since a reader of the log could take them for the server's own. The hook for messages (emit_log_hook) sees only what goes to the server's log, so the level of the log is lowered
- * for the time, and the hook decides by the true one. DEBUG messages go nowhere.
+ * Messages. RAISE LOG, NOTICE and their like, elog in PL/Perl and PL/Tcl, and messages of built-in
+ * functions reach the client and the server's log as usual, but only so many of a call, and each
+ * only up to a length: whoever may call chaincode could fill the log otherwise, of other
+ * organizations' nodes too. They name the code, since a reader of the log could take them for the
+ * server's own. The hook for messages (emit_log_hook) sees only what goes to the server's log, so
+ * the level of the log is lowered for the time, and the hook decides by the true one. DEBUG
+ * messages go nowhere.
  *
- * Errors. What chaincode raises is chaincode's, whatever SQLSTATE it gives: the call has status 500. What differs between nodes and moments - memory, disk, stack, the
- * cancellation, conflicts of locks, failures of the server itself - is the node's, and makes the whole call fail, even if chaincode catches it: otherwise its result would
- * depend on how much memory a node has. A context callback at the base of the call sees every error when it is raised, before any handler. RAISE is told from the server's own errors by
- * where the error was raised: PL/pgSQL's exec_stmt_raise. Other languages cannot choose the SQLSTATE of what they raise (it is 38000).
+ * Errors. What chaincode raises is chaincode's, whatever SQLSTATE it gives: the call has status
+ * 500. What differs between nodes and moments - memory, disk, stack, the cancellation, conflicts of
+ * locks, failures of the server itself - is the node's, and makes the whole call fail, even if
+ * chaincode catches it: otherwise its result would depend on how much memory a node has. A context
+ * callback at the base of the call sees every error when it is raised, before any handler. RAISE is
+ * told from the server's own errors by where the error was raised: PL/pgSQL's exec_stmt_raise.
+ * Other languages cannot choose the SQLSTATE of what they raise (it is 38000).
  *
- * What the sandbox refuses, and names of objects that do not exist or may not be used, tell something about one database. Dynamic SQL could try names and act on the error; so a call in which
- * such an error was raised has status 500 with that error, even if chaincode catches it.
+ * What the sandbox refuses, and names of objects that do not exist or may not be used, tell
+ * something about one database. Dynamic SQL could try names and act on the error; so a call in
+ * which such an error was raised has status 500 with that error, even if chaincode catches it.
  */
 #include "postgres.h"
 
@@ -35,7 +42,7 @@ static struct
 	MemoryContext context;
 	ErrorContextCallback callback;
 	ErrorData *failure;
-	ErrorData *refusal; /* of the sandbox, or a name that is not there */
+	ErrorData *refusal;	  /* of the sandbox, or a name that is not there */
 	int failure_sqlstate; /* when the failure could not be copied; 0: none */
 	bool copying;
 	int client_count;
@@ -64,8 +71,9 @@ is_node_condition(int sqlstate)
 		class == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
 		class == ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR) ||
 		class == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
-		class == ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) || sqlstate == ERRCODE_STATEMENT_TOO_COMPLEX ||
-		sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == MAKE_SQLSTATE('7', '2', '0', '0', '0'))
+		class == ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) ||
+		sqlstate == ERRCODE_STATEMENT_TOO_COMPLEX || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE ||
+		sqlstate == MAKE_SQLSTATE('7', '2', '0', '0', '0'))
 		return true;
 	if (class != MAKE_SQLSTATE('L', 'F', '0', '0', '0'))
 		return false;
@@ -73,16 +81,20 @@ is_node_condition(int sqlstate)
 	return status == FB_CORRUPTED || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL;
 }
 
-/* what depends on the objects of one database, or has the name of a cursor in it, which counts the session's cursors */
+/*
+ * what depends on the objects of one database, or has the name of a cursor in it, which counts the
+ * session's cursors
+ */
 static bool
 is_object_condition(int sqlstate)
 {
-	return sqlstate == error_sqlstate(FB_SANDBOX_VIOLATION) || sqlstate == ERRCODE_UNDEFINED_TABLE ||
-		   sqlstate == ERRCODE_UNDEFINED_OBJECT || sqlstate == ERRCODE_UNDEFINED_FUNCTION ||
-		   sqlstate == ERRCODE_UNDEFINED_SCHEMA || sqlstate == ERRCODE_UNDEFINED_DATABASE ||
-		   sqlstate == ERRCODE_AMBIGUOUS_FUNCTION || sqlstate == ERRCODE_WRONG_OBJECT_TYPE ||
-		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE || sqlstate == ERRCODE_UNDEFINED_CURSOR ||
-		   sqlstate == ERRCODE_DUPLICATE_CURSOR || sqlstate == ERRCODE_INVALID_CURSOR_STATE;
+	return sqlstate == error_sqlstate(FB_SANDBOX_VIOLATION) ||
+		   sqlstate == ERRCODE_UNDEFINED_TABLE || sqlstate == ERRCODE_UNDEFINED_OBJECT ||
+		   sqlstate == ERRCODE_UNDEFINED_FUNCTION || sqlstate == ERRCODE_UNDEFINED_SCHEMA ||
+		   sqlstate == ERRCODE_UNDEFINED_DATABASE || sqlstate == ERRCODE_AMBIGUOUS_FUNCTION ||
+		   sqlstate == ERRCODE_WRONG_OBJECT_TYPE || sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE ||
+		   sqlstate == ERRCODE_UNDEFINED_CURSOR || sqlstate == ERRCODE_DUPLICATE_CURSOR ||
+		   sqlstate == ERRCODE_INVALID_CURSOR_STATE;
 }
 
 static bool
@@ -173,7 +185,8 @@ cut_field(char *text)
 
 	if (text == NULL || (size = strnlen(text, FIELD_BYTES_MAX + 1)) <= FIELD_BYTES_MAX)
 		return text;
-	return psprintf("%s...", memory_cstring(fb_bytes(text, pg_mbcliplen(text, (int) size, FIELD_BYTES_MAX))));
+	return psprintf("%s...", memory_cstring(
+								 fb_bytes(text, pg_mbcliplen(text, (int) size, FIELD_BYTES_MAX))));
 }
 
 /* memory is that of the message, whose context is current */
@@ -182,11 +195,13 @@ limit_message(ErrorData *message, bool is_last)
 {
 	if (is_last)
 	{
-		message->message = psprintf("%s: more messages of this call are not shown", conditions.what);
+		message->message =
+			psprintf("%s: more messages of this call are not shown", conditions.what);
 		message->detail = message->detail_log = message->hint = message->context = NULL;
 	}
 	else
-		message->message = psprintf("%s: %s", conditions.what, cut_field(message->message ? message->message : ""));
+		message->message = psprintf("%s: %s", conditions.what,
+									cut_field(message->message ? message->message : ""));
 	message->detail = cut_field(message->detail);
 	message->detail_log = cut_field(message->detail_log);
 	message->hint = cut_field(message->hint);
@@ -223,8 +238,10 @@ filter_message(ErrorData *message)
 		if (message->output_to_client && ++conditions.client_count > CLIENT_MESSAGES_MAX)
 			message->output_to_client = false;
 		if (message->output_to_server || message->output_to_client)
-			limit_message(message, (!message->output_to_server || conditions.log_count == LOG_MESSAGES_MAX) &&
-									   (!message->output_to_client || conditions.client_count == CLIENT_MESSAGES_MAX));
+			limit_message(message, (!message->output_to_server ||
+									conditions.log_count == LOG_MESSAGES_MAX) &&
+									   (!message->output_to_client ||
+										conditions.client_count == CLIENT_MESSAGES_MAX));
 	}
 	if (message->elevel >= FATAL)
 		interpreter_abandon();
@@ -295,7 +312,8 @@ conditions_stop(void)
 	conditions.active = false;
 	log_min_messages = conditions.saved_log_min_messages;
 	client_min_messages = conditions.saved_client_min_messages;
-	foreach (cell, conditions.deferred)
-		ereport(LOG_SERVER_ONLY, (errmsg_internal("%s", (char *) lfirst(cell)), errhidestmt(true), errhidecontext(true)));
+	foreach(cell, conditions.deferred)
+		ereport(LOG_SERVER_ONLY, (errmsg_internal("%s", (char *) lfirst(cell)), errhidestmt(true),
+								  errhidecontext(true)));
 	conditions.deferred = NIL;
 }

@@ -1,6 +1,6 @@
 /*
- * definition: the chaincode definitions that a channel agreed upon, as they lie in the state of _lifecycle (WIRE 2.14),
- * and the names that Fabric allows (LIF-9).
+ * definition: the chaincode definitions that a channel agreed upon, as they lie in the state of
+ * _lifecycle (WIRE 2.14), and the names that Fabric allows (LIF-9).
  */
 #include "postgres.h"
 
@@ -23,17 +23,20 @@ typedef struct DefinitionKey
 	char name[FB_CHAINCODE_NAME_BYTES_MAX + 1];
 } DefinitionKey;
 
-/* what was parsed, and the version of the Sequence key that it was parsed at: every commit of a definition writes that
- * key */
+/*
+ * what was parsed, and the version of the Sequence key that it was parsed at: every commit of a
+ * definition writes that key
+ */
 typedef struct DefinitionEntry
 {
 	DefinitionKey key;	   /* must be first */
 	MemoryContext context; /* NULL while the entry is empty */
-	RwSetVersion version; /* not present: no longer to be used */
-	Oid table; /* the world state that it was read from */
+	RwSetVersion version;  /* not present: no longer to be used */
+	Oid table;			   /* the world state that it was read from */
 	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	ChaincodeDefinition definition;
-	bool approved_here; /* this organisation's approval is known to equal the definition: that stays so */
+	bool approved_here; /* this organisation's approval is known to equal the definition: that stays
+						   so */
 	char approved_msp_id[FB_MSP_ID_BYTES_MAX + 1];
 } DefinitionEntry;
 
@@ -89,7 +92,9 @@ definition_check_version(const char *version)
 {
 	if (strlen(version) > FB_CHAINCODE_VERSION_BYTES_MAX)
 		return "the version is too long";
-	return consists_of(version, "_.+-") ? NULL : "a version consists of letters, digits, \"_\", \"-\", \"+\" and \".\"";
+	return consists_of(version, "_.+-")
+			   ? NULL
+			   : "a version consists of letters, digits, \"_\", \"-\", \"+\" and \".\"";
 }
 
 /* ^[A-Za-z0-9-]+([A-Za-z0-9_-]+)*$ */
@@ -125,7 +130,8 @@ definition_pack(const ProtobufCMessage *message)
 	FbBytes bytes;
 	FbError error = {0};
 
-	error_check(proto_pack(message, memory_allocator(CurrentMemoryContext), &bytes, &error), &error);
+	error_check(proto_pack(message, memory_allocator(CurrentMemoryContext), &bytes, &error),
+				&error);
 	return bytes;
 }
 
@@ -172,7 +178,8 @@ definition_pack_metadata(const char *datatype, const char *const *fields, int co
 
 /* the values of EndorsementInfo, ValidationInfo and Collections */
 void
-definition_pack_parameters(const ChaincodeDefinition *definition, FbBytes values[DEFINITION_PARAMETERS_COUNT])
+definition_pack_parameters(const ChaincodeDefinition *definition,
+						   FbBytes values[DEFINITION_PARAMETERS_COUNT])
 {
 	Lifecycle__ChaincodeEndorsementInfo endorsement = LIFECYCLE__CHAINCODE_ENDORSEMENT_INFO__INIT;
 	Lifecycle__ChaincodeValidationInfo validation = LIFECYCLE__CHAINCODE_VALIDATION_INFO__INIT;
@@ -187,21 +194,29 @@ definition_pack_parameters(const ChaincodeDefinition *definition, FbBytes values
 	values[2] = definition_pack_bytes(definition->collections);
 }
 
-/* what lies there came through endorsed transactions, so it can be anything: who reads it decides whether that is an error */
+/*
+ * what lies there came through endorsed transactions, so it can be anything: who reads it decides
+ * whether that is an error
+ */
 static FbStatus
 corrupted(FbError *error, const char *name, const char *field)
 {
 	fb_fail(error, FB_CORRUPTED, "definition of chaincode \"%s\" cannot be read", name);
-	fb_error_detail(error, "The field \"%s\" under %s is missing or malformed.", field, LIFECYCLE_NAMESPACE);
-	fb_error_hint(error, "Committing a definition with the next sequence replaces it. If fabric.verify_chain finds problems, "
-						 "fabric.rebuild_state makes the world state anew from the blocks.");
+	fb_error_detail(error, "The field \"%s\" under %s is missing or malformed.", field,
+					LIFECYCLE_NAMESPACE);
+	fb_error_hint(
+		error,
+		"Committing a definition with the next sequence replaces it. If fabric.verify_chain finds problems, "
+		"fabric.rebuild_state makes the world state anew from the blocks.");
 	return FB_CORRUPTED;
 }
 
 static FbStatus
-unpack_field(const char *name, const char *field, FbBytes value, int type_case, Lifecycle__StateData **data, FbError *error)
+unpack_field(const char *name, const char *field, FbBytes value, int type_case,
+			 Lifecycle__StateData **data, FbError *error)
 {
-	if (PROTO_UNPACK(lifecycle__state_data, value, memory_allocator(CurrentMemoryContext), data, error) != FB_OK ||
+	if (PROTO_UNPACK(lifecycle__state_data, value, memory_allocator(CurrentMemoryContext), data,
+					 error) != FB_OK ||
 		(int) (*data)->type_case != type_case)
 		return corrupted(error, name, field);
 	return FB_OK;
@@ -219,7 +234,8 @@ unpack_sequence(const char *name, FbBytes value, int64 *sequence, FbError *error
 
 /* a field's bytes as the reader gives them; an absent key has none, as in Fabric's Deserialize */
 static FbStatus
-read_bytes(const DefinitionReader *reader, const char *name, const char *field, FbBytes *bytes, FbError *error)
+read_bytes(const DefinitionReader *reader, const char *name, const char *field, FbBytes *bytes,
+		   FbError *error)
 {
 	Lifecycle__StateData *data;
 	FbBytes value;
@@ -232,9 +248,13 @@ read_bytes(const DefinitionReader *reader, const char *name, const char *field, 
 	return FB_OK;
 }
 
-/* the parameters under a name, which is a chaincode's or, in an organisation's collection, "chaincode#sequence" */
+/*
+ * the parameters under a name, which is a chaincode's or, in an organisation's collection,
+ * "chaincode#sequence"
+ */
 static FbStatus
-read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition, FbError *error)
+read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition,
+				FbError *error)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Lifecycle__ChaincodeEndorsementInfo *endorsement;
@@ -242,10 +262,12 @@ read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefin
 	FbBytes bytes;
 
 	FB_TRY(read_bytes(reader, name, "EndorsementInfo", &bytes, error));
-	if (PROTO_UNPACK(lifecycle__chaincode_endorsement_info, bytes, allocator, &endorsement, error) != FB_OK)
+	if (PROTO_UNPACK(lifecycle__chaincode_endorsement_info, bytes, allocator, &endorsement,
+					 error) != FB_OK)
 		return corrupted(error, name, "EndorsementInfo");
 	FB_TRY(read_bytes(reader, name, "ValidationInfo", &bytes, error));
-	if (PROTO_UNPACK(lifecycle__chaincode_validation_info, bytes, allocator, &validation, error) != FB_OK)
+	if (PROTO_UNPACK(lifecycle__chaincode_validation_info, bytes, allocator, &validation, error) !=
+		FB_OK)
 		return corrupted(error, name, "ValidationInfo");
 	definition->version = endorsement->version;
 	definition->init_required = endorsement->init_required;
@@ -259,21 +281,25 @@ read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefin
 }
 
 static FbStatus
-read_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype, bool *exists, FbError *error)
+read_metadata(const DefinitionReader *reader, const char *space, const char *name,
+			  const char *datatype, bool *exists, FbError *error)
 {
 	Lifecycle__StateMetadata *metadata;
 	FbBytes value;
 
 	*exists = reader->get(reader, definition_metadata_key(space, name), &value);
-	if (*exists && (PROTO_UNPACK(lifecycle__state_metadata, value, memory_allocator(CurrentMemoryContext), &metadata, error) != FB_OK ||
-					strcmp(metadata->datatype, datatype) != 0))
+	if (*exists &&
+		(PROTO_UNPACK(lifecycle__state_metadata, value, memory_allocator(CurrentMemoryContext),
+					  &metadata, error) != FB_OK ||
+		 strcmp(metadata->datatype, datatype) != 0))
 		return corrupted(error, name, "metadata");
 	return FB_OK;
 }
 
 /* the definition whose Sequence key has this value */
 static FbStatus
-read_definition(const DefinitionReader *reader, const char *name, FbBytes sequence, ChaincodeDefinition *definition, FbError *error)
+read_definition(const DefinitionReader *reader, const char *name, FbBytes sequence,
+				ChaincodeDefinition *definition, FbError *error)
 {
 	bool exists;
 
@@ -302,7 +328,8 @@ definition_read_sequence(const DefinitionReader *reader, const char *name)
 }
 
 char *
-definition_read_text(const DefinitionReader *reader, const char *space, const char *name, const char *field)
+definition_read_text(const DefinitionReader *reader, const char *space, const char *name,
+					 const char *field)
 {
 	Lifecycle__StateData *data;
 	FbBytes value;
@@ -310,12 +337,14 @@ definition_read_text(const DefinitionReader *reader, const char *space, const ch
 
 	if (!reader->get(reader, definition_field_key(space, name, field), &value))
 		return pstrdup("");
-	error_check(unpack_field(name, field, value, LIFECYCLE__STATE_DATA__TYPE_STRING, &data, &error), &error);
+	error_check(unpack_field(name, field, value, LIFECYCLE__STATE_DATA__TYPE_STRING, &data, &error),
+				&error);
 	return data->string;
 }
 
 void
-definition_read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition)
+definition_read_parameters(const DefinitionReader *reader, const char *name,
+						   ChaincodeDefinition *definition)
 {
 	FbError error = {0};
 
@@ -323,7 +352,8 @@ definition_read_parameters(const DefinitionReader *reader, const char *name, Cha
 }
 
 bool
-definition_has_metadata(const DefinitionReader *reader, const char *space, const char *name, const char *datatype)
+definition_has_metadata(const DefinitionReader *reader, const char *space, const char *name,
+						const char *datatype)
 {
 	bool exists;
 	FbError error = {0};
@@ -341,7 +371,8 @@ get_committed(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 {
 	StateRow row;
 
-	if (!state_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), key, reader->snapshot, &row))
+	if (!state_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), key,
+						 reader->snapshot, &row))
 		return false;
 	*value = row.value;
 	return true;
@@ -352,8 +383,8 @@ get_committed_private(const DefinitionReader *reader, FbBytes key, FbBytes *valu
 {
 	StateRow row;
 
-	if (!private_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(reader->collection),
-						   key, reader->snapshot, &row))
+	if (!private_store_get(reader->ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
+						   fb_bytes_of_text(reader->collection), key, reader->snapshot, &row))
 		return false;
 	*value = row.value;
 	return true;
@@ -382,7 +413,10 @@ copy_definition(const ChaincodeDefinition *from, ChaincodeDefinition *to)
 	to->collections = copy_bytes(from->collections);
 }
 
-/* a rebuilt state tells all sessions so by an invalidation of its table: versions of keys are the same afterwards, values may not be */
+/*
+ * a rebuilt state tells all sessions so by an invalidation of its table: versions of keys are the
+ * same afterwards, values may not be
+ */
 static void
 invalidate(Datum argument, Oid relation)
 {
@@ -398,10 +432,12 @@ invalidate(Datum argument, Oid relation)
 static void
 make_cache(void)
 {
-	HASHCTL control = {
-		.keysize = sizeof(DefinitionKey), .entrysize = sizeof(DefinitionEntry), .hcxt = TopMemoryContext};
+	HASHCTL control = {.keysize = sizeof(DefinitionKey),
+					   .entrysize = sizeof(DefinitionEntry),
+					   .hcxt = TopMemoryContext};
 
-	definition_cache = hash_create("fabric chaincode definitions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	definition_cache = hash_create("fabric chaincode definitions", 64, &control,
+								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
 }
 
@@ -445,8 +481,8 @@ find_entry(const Ledger *ledger, const char *name, bool create)
 static void
 remember(const Ledger *ledger, const ChaincodeDefinition *definition, RwSetVersion version)
 {
-	MemoryContext context =
-		AllocSetContextCreate(TopMemoryContext, "fabric chaincode definition", ALLOCSET_SMALL_SIZES);
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode definition",
+												  ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	DefinitionEntry *entry;
 	ChaincodeDefinition copy;
@@ -485,7 +521,8 @@ system_definition(ChaincodeDefinition *definition)
 	definition->version = pstrdup(LIFECYCLE_VERSION);
 	definition->endorsement_plugin = pstrdup(DEFINITION_ENDORSEMENT_PLUGIN);
 	definition->validation_plugin = pstrdup(DEFINITION_VALIDATION_PLUGIN);
-	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext), LIFECYCLE_ENDORSEMENT_POLICY,
+	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext),
+												LIFECYCLE_ENDORSEMENT_POLICY,
 												&definition->validation_parameter, &error),
 				&error);
 }
@@ -493,13 +530,14 @@ system_definition(ChaincodeDefinition *definition)
 static FbStatus
 not_found(const char *name, FbError *error)
 {
-	return fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on the channel", FB_DISPLAY(fb_bytes_of_text(name)));
+	return fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on the channel",
+				   FB_DISPLAY(fb_bytes_of_text(name)));
 }
 
 /* version: of the Sequence key */
 static FbStatus
-look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition, RwSetVersion *version,
-		FbError *error)
+look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition,
+		RwSetVersion *version, FbError *error)
 {
 	DefinitionReader reader = {.get = get_committed, .ledger = ledger, .snapshot = snapshot};
 	DefinitionEntry *entry;
@@ -511,7 +549,9 @@ look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefi
 		system_definition(definition);
 		return FB_OK;
 	}
-	/* keys of other names are not written by a definition; those of some would be fields of others */
+	/*
+	 * keys of other names are not written by a definition; those of some would be fields of others
+	 */
 	if (definition_check_name(name) != NULL ||
 		!state_store_get(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
 						 definition_field_key("namespaces", name, "Sequence"), snapshot, &row))
@@ -529,7 +569,8 @@ look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefi
 }
 
 FbStatus
-definition_find(const char *channel, const char *name, ChaincodeDefinition *definition, FbError *error)
+definition_find(const char *channel, const char *name, ChaincodeDefinition *definition,
+				FbError *error)
 {
 	RwSetVersion version;
 
@@ -537,8 +578,8 @@ definition_find(const char *channel, const char *name, ChaincodeDefinition *defi
 }
 
 bool
-definition_load(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition,
-				RwSetVersion *version)
+definition_load(const Ledger *ledger, const char *name, Snapshot snapshot,
+				ChaincodeDefinition *definition, RwSetVersion *version)
 {
 	FbError error = {0};
 	FbStatus status = look_up(ledger, name, snapshot, definition, version, &error);
@@ -559,9 +600,9 @@ definition_get(const char *channel, const char *name, ChaincodeDefinition *defin
 
 typedef struct ForeignReader
 {
-	DefinitionReader reader;	/* must be first */
+	DefinitionReader reader; /* must be first */
 	DefinitionGet get;
-	void	   *context;
+	void *context;
 } ForeignReader;
 
 static bool
@@ -573,17 +614,19 @@ get_foreign(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 }
 
 FbStatus
-definition_find_in(DefinitionGet get, void *context, const char *name, ChaincodeDefinition *definition, FbError *error)
+definition_find_in(DefinitionGet get, void *context, const char *name,
+				   ChaincodeDefinition *definition, FbError *error)
 {
 	ForeignReader foreign = {.reader = {.get = get_foreign}, .get = get, .context = context};
-	FbBytes		sequence;
+	FbBytes sequence;
 
 	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
 	{
 		system_definition(definition);
 		return FB_OK;
 	}
-	if (definition_check_name(name) != NULL || !get(context, definition_field_key("namespaces", name, "Sequence"), &sequence))
+	if (definition_check_name(name) != NULL ||
+		!get(context, definition_field_key("namespaces", name, "Sequence"), &sequence))
 		return not_found(name, error);
 	return read_definition(&foreign.reader, name, sequence, definition, error);
 }
@@ -610,7 +653,7 @@ definition_list(const char *channel)
 			names = lappend(names, memory_cstring(name));
 	}
 	state_scan_end(scan);
-	foreach (cell, names)
+	foreach(cell, names)
 	{
 		ChaincodeDefinition *definition = palloc0(sizeof(ChaincodeDefinition));
 		FbError error = {0};
@@ -641,13 +684,14 @@ definition_list_text(const char *channel)
 		return pstrdup(_("No chaincode is defined on the channel."));
 	initStringInfo(&text);
 	appendStringInfoString(&text, _("Chaincodes of the channel: "));
-	foreach (cell, definitions)
+	foreach(cell, definitions)
 	{
 		const char *name = ((ChaincodeDefinition *) lfirst(cell))->name;
 
 		if (text.len + strlen(name) > LIST_TEXT_BYTES_MAX)
 		{
-			appendStringInfo(&text, _(" and %d more"), list_length(definitions) - foreach_current_index(cell));
+			appendStringInfo(&text, _(" and %d more"),
+							 list_length(definitions) - foreach_current_index(cell));
 			break;
 		}
 		appendStringInfo(&text, "%s\"%s\"", foreach_current_index(cell) > 0 ? ", " : "", name);
@@ -668,7 +712,8 @@ definition_implicit_collection(const char *msp_id)
 
 /* are the parameters that the reader's organisation approved those of the definition? */
 static bool
-is_approved(const DefinitionReader *reader, const char *private_name, const ChaincodeDefinition *definition)
+is_approved(const DefinitionReader *reader, const char *private_name,
+			const ChaincodeDefinition *definition)
 {
 	FbBytes expected[DEFINITION_PARAMETERS_COUNT];
 
@@ -679,7 +724,9 @@ is_approved(const DefinitionReader *reader, const char *private_name, const Chai
 	{
 		FbBytes approved;
 
-		if (!reader->get(reader, definition_field_key("namespaces", private_name, definition_parameter_names[i]),
+		if (!reader->get(reader,
+						 definition_field_key("namespaces", private_name,
+											  definition_parameter_names[i]),
 						 &approved) ||
 			!fb_bytes_equal(approved, expected[i]))
 			return false;
@@ -688,8 +735,8 @@ is_approved(const DefinitionReader *reader, const char *private_name, const Chai
 }
 
 char *
-definition_find_package(const Ledger *ledger, Snapshot snapshot, const ChaincodeDefinition *definition,
-						RwSetVersion version, bool *approved)
+definition_find_package(const Ledger *ledger, Snapshot snapshot,
+						const ChaincodeDefinition *definition, RwSetVersion version, bool *approved)
 {
 	DefinitionReader reader = {.get = get_committed_private,
 							   .ledger = ledger,
@@ -699,7 +746,8 @@ definition_find_package(const Ledger *ledger, Snapshot snapshot, const Chaincode
 	DefinitionEntry *entry = find_valid_entry(ledger, definition->name, version);
 	char *package_id;
 
-	*approved = entry != NULL && entry->approved_here && strcmp(entry->approved_msp_id, guc_node_msp_id) == 0;
+	*approved = entry != NULL && entry->approved_here &&
+				strcmp(entry->approved_msp_id, guc_node_msp_id) == 0;
 	if (!*approved)
 	{
 		*approved = is_approved(&reader, private_name, definition);
@@ -733,5 +781,6 @@ definition_package_id(const char *channel, const ChaincodeDefinition *definition
 	return definition_find_package(ledger, NULL, &committed, version, &approved);
 }
 
-const char *const definition_parameter_names[DEFINITION_PARAMETERS_COUNT] = {"EndorsementInfo", "ValidationInfo",
+const char *const definition_parameter_names[DEFINITION_PARAMETERS_COUNT] = {"EndorsementInfo",
+																			 "ValidationInfo",
 																			 "Collections"};

@@ -1,15 +1,18 @@
 /*
  * fixed_clock: the time that chaincode would see if it could see one.
  *
- * The input functions of date and timestamps accept 'now', 'today', 'tomorrow' and 'yesterday', wherever a text becomes a
- * value: casts, assignments of PL/pgSQL, fields of records, arrays and ranges, JSON, XML. No hook sees these calls, so the
- * strings are stopped at their source: all of them read the start of the transaction (datetime.c, GetCurrentTimeUsec), and
- * while chaincode runs that is a time before Christ. Its year is not positive, which ValidateDate refuses for all of these
- * words: an error, the same one on every node. CURRENT_TIMESTAMP, now() and their relatives have checks of their own
- * (query_check.c, sandbox.c); if one of them were missed, it would give this time on every node.
+ * The input functions of date and timestamps accept 'now', 'today', 'tomorrow' and 'yesterday',
+ * wherever a text becomes a value: casts, assignments of PL/pgSQL, fields of records, arrays and
+ * ranges, JSON, XML. No hook sees these calls, so the strings are stopped at their source: all of
+ * them read the start of the transaction (datetime.c, GetCurrentTimeUsec), and while chaincode runs
+ * that is a time before Christ. Its year is not positive, which ValidateDate refuses for all of
+ * these words: an error, the same one on every node. CURRENT_TIMESTAMP, now() and their relatives
+ * have checks of their own (query_check.c, sandbox.c); if one of them were missed, it would give
+ * this time on every node.
  *
- * 'now' as time or timetz has no year: the result is FIXED_CLOCK_TIME_OF_DAY on every node. An invalid time of transaction would
- * make it an error too, but also every other time of day without a zone: their input asks for the offset of the zone today.
+ * 'now' as time or timetz has no year: the result is FIXED_CLOCK_TIME_OF_DAY on every node. An
+ * invalid time of transaction would make it an error too, but also every other time of day without
+ * a zone: their input asks for the offset of the zone today.
  *
  * The only function of the server that sets the time of a transaction is made for parallel workers.
  */

@@ -1,13 +1,16 @@
 /*
  * fixed_settings: the settings under which chaincode runs, whoever asks.
  *
- * settings_table.c says which. Most of them are plain variables of the server: their values are written directly and put
- * back when the call ends, which costs a comparison each when they are right already, as in most sessions. Those with an
- * assign hook go through set_config_option, and the end of the call's subtransaction undoes them.
+ * settings_table.c says which. Most of them are plain variables of the server: their values are
+ * written directly and put back when the call ends, which costs a comparison each when they are
+ * right already, as in most sessions. Those with an assign hook go through set_config_option, and
+ * the end of the call's subtransaction undoes them.
  *
- * A setting that is in no list, and that every client can set, has the value that it has without configuration: it belongs to
- * an extension that may change how queries are planned or run. Settings of a library that is not loaded yet are placeholders, which
- * would become settings with the caller's values in the middle of a call; so the libraries of procedural languages are loaded before.
+ * A setting that is in no list, and that every client can set, has the value that it has without
+ * configuration: it belongs to an extension that may change how queries are planned or run.
+ * Settings of a library that is not loaded yet are placeholders, which would become settings with
+ * the caller's values in the middle of a call; so the libraries of procedural languages are loaded
+ * before.
  */
 #include "postgres.h"
 
@@ -132,7 +135,8 @@ setting_parse_value(struct config_generic *record, const char *text)
 			is_valid = parse_real(text, &value.real, record->flags, NULL);
 			break;
 		case PGC_ENUM:
-			is_valid = config_enum_lookup_by_name((struct config_enum *) record, text, &value.integer);
+			is_valid =
+				config_enum_lookup_by_name((struct config_enum *) record, text, &value.integer);
 			break;
 		case PGC_STRING:
 			value.text = text;
@@ -162,7 +166,10 @@ setting_wanted_value(struct config_generic *record, SettingValue *value)
 	return true;
 }
 
-/* how many libraries this process has loaded so far; the second value of the first object, as the C library counts */
+/*
+ * how many libraries this process has loaded so far; the second value of the first object, as the C
+ * library counts
+ */
 static int
 read_library_count(struct dl_phdr_info *info, size_t size, void *count)
 {
@@ -183,7 +190,8 @@ count_libraries(void)
 static void
 make_list(void)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric fixed settings", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "fabric fixed settings", ALLOCSET_DEFAULT_SIZES);
 	unsigned long long libraries = count_libraries();
 	FixedSetting *list;
 	struct config_generic **records;
@@ -312,7 +320,8 @@ fix_setting(FixedSetting *setting)
 		setting->is_changed = true;
 	}
 	else
-		(void) set_config_option(setting->record->name, value_text(setting->record, setting->wanted), PGC_SUSET,
+		(void) set_config_option(setting->record->name,
+								 value_text(setting->record, setting->wanted), PGC_SUSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
@@ -348,21 +357,23 @@ load_plpgsql(void)
 
 	if (!HeapTupleIsValid(tuple))
 		return;
-	load_language(((Form_pg_language) GETSTRUCT(tuple))->oid, ((Form_pg_language) GETSTRUCT(tuple))->lanplcallfoid);
+	load_language(((Form_pg_language) GETSTRUCT(tuple))->oid,
+				  ((Form_pg_language) GETSTRUCT(tuple))->lanplcallfoid);
 	ReleaseSysCache(tuple);
 }
 
 /*
- * A setting with an assign hook cannot be changed here: a subtransaction of the chaincode would undo it at its end, before the
- * call is over. The call fails, also when the chaincode catches the error; the next call finds the library loaded.
+ * A setting with an assign hook cannot be changed here: a subtransaction of the chaincode would
+ * undo it at its end, before the call is over. The call fails, also when the chaincode catches the
+ * error; the next call finds the library loaded.
  */
 static void
 refuse_setting(const FixedSetting *setting)
 {
 	Simulation *simulation = simulation_current();
 
-	fb_fail(&simulation->failure, FB_SANDBOX_VIOLATION, "setting \"%s\" was changed before its library was loaded",
-			setting->record->name);
+	fb_fail(&simulation->failure, FB_SANDBOX_VIOLATION,
+			"setting \"%s\" was changed before its library was loaded", setting->record->name);
 	fb_error_hint(&simulation->failure, "Call again, or reset the setting.");
 	error_throw(&simulation->failure);
 }

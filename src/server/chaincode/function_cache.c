@@ -1,5 +1,6 @@
 /*
- * function_cache: the functions of installed packages, looked up once per session and ready to be called.
+ * function_cache: the functions of installed packages, looked up once per session and ready to be
+ * called.
  */
 #include "postgres.h"
 
@@ -59,7 +60,8 @@ make_cache(void)
 {
 	static bool registered = false;
 	HASHCTL control = {.keysize = sizeof(FunctionKey), .entrysize = sizeof(FunctionEntry)};
-	HASHCTL package_control = {.keysize = CHAINCODE_PACKAGE_ID_BYTES, .entrysize = sizeof(PackageEntry)};
+	HASHCTL package_control = {.keysize = CHAINCODE_PACKAGE_ID_BYTES,
+							   .entrysize = sizeof(PackageEntry)};
 
 	if (!registered)
 	{
@@ -80,11 +82,14 @@ make_cache(void)
 		MemoryContextDelete(cache_context);
 		cache_context = NULL;
 	}
-	cache_context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode functions", ALLOCSET_DEFAULT_SIZES);
+	cache_context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode functions",
+										  ALLOCSET_DEFAULT_SIZES);
 	control.hcxt = cache_context;
-	cache = hash_create("fabric chaincode functions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	cache = hash_create("fabric chaincode functions", 64, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	package_control.hcxt = cache_context;
-	packages = hash_create("fabric chaincode packages", 16, &package_control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	packages = hash_create("fabric chaincode packages", 16, &package_control,
+						   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	cache_is_stale = false;
 }
 
@@ -231,7 +236,8 @@ function_cache_signature(const ChaincodeFunction *function)
 {
 	/* parameters with names, types and default values as they were written */
 	return psprintf("%s(%s)", function->name,
-					TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments, ObjectIdGetDatum(function->oid))));
+					TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments,
+															ObjectIdGetDatum(function->oid))));
 }
 
 static int
@@ -240,7 +246,10 @@ compare_names(const ListCell *a, const ListCell *b)
 	return strcmp(lfirst(a), lfirst(b));
 }
 
-/* the names of the functions that can be called from outside, sorted. A sequential scan: pg_proc has no index that begins with the schema */
+/*
+ * the names of the functions that can be called from outside, sorted. A sequential scan: pg_proc
+ * has no index that begins with the schema
+ */
 static List *
 list_names(Oid schema)
 {
@@ -250,7 +259,8 @@ list_names(Oid schema)
 	HeapTuple tuple;
 	List *names = NIL;
 
-	ScanKeyInit(&key, Anum_pg_proc_pronamespace, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	ScanKeyInit(&key, Anum_pg_proc_pronamespace, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
 	scan = systable_beginscan(procedures, InvalidOid, false, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -273,14 +283,15 @@ function_cache_list(Oid schema)
 	ListCell *cell;
 
 	initStringInfo(&list);
-	foreach (cell, names)
+	foreach(cell, names)
 	{
 		ChaincodeFunction *function = function_cache_find(schema, lfirst(cell));
 		char *signature = function != NULL ? function_cache_signature(function) : lfirst(cell);
 
 		if (list.len + strlen(signature) > LIST_BYTES_MAX)
 		{
-			appendStringInfo(&list, "%s%d more", list.len > 0 ? ", and " : "", list_length(names) - foreach_current_index(cell));
+			appendStringInfo(&list, "%s%d more", list.len > 0 ? ", and " : "",
+							 list_length(names) - foreach_current_index(cell));
 			break;
 		}
 		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", signature);
@@ -298,10 +309,11 @@ function_cache_nearest(Oid schema, const char *name)
 
 	if (length == 0 || length >= NAMEDATALEN)
 		return NULL;
-	foreach (cell, list_names(schema))
+	foreach(cell, list_names(schema))
 	{
 		const char *other = lfirst(cell);
-		int distance = varstr_levenshtein_less_equal(name, length, other, (int) strlen(other), 1, 1, 1, nearest, true);
+		int distance = varstr_levenshtein_less_equal(name, length, other, (int) strlen(other), 1, 1,
+													 1, nearest, true);
 
 		if (distance > nearest || (found != NULL && distance == nearest))
 			continue;

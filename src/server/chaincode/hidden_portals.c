@@ -1,11 +1,13 @@
 /*
  * hidden_portals: the cursors of the session, out of reach of chaincode.
  *
- * A cursor variable holds a name, and FETCH, MOVE, CLOSE, OPEN and the interfaces of other languages look that name up among all
- * portals of the session: those of the client, of its protocol and of functions that called us. There is no hook in between, and the
- * table of portals is private to portalmem.c. But a portal's name is the key of its entry in that table (PortalHashTableInsert), so
- * writing another name there hides the portal from every search: the entry stays in the place of the old name, where the new one is
- * never looked for. The names come back when the subtransaction of the call is gone, and with it the cursors that chaincode made,
+ * A cursor variable holds a name, and FETCH, MOVE, CLOSE, OPEN and the interfaces of other
+ * languages look that name up among all portals of the session: those of the client, of its
+ * protocol and of functions that called us. There is no hook in between, and the table of portals
+ * is private to portalmem.c. But a portal's name is the key of its entry in that table
+ * (PortalHashTableInsert), so writing another name there hides the portal from every search: the
+ * entry stays in the place of the old name, where the new one is never looked for. The names come
+ * back when the subtransaction of the call is gone, and with it the cursors that chaincode made,
  * which may have had the same names.
  */
 #include "postgres.h"
@@ -37,7 +39,10 @@ hidden_portals_leave(void)
 	hidden_count = 0;
 }
 
-/* for a process that ends in the middle of a call, and a transaction whose end we did not see: portals are dropped by name */
+/*
+ * for a process that ends in the middle of a call, and a transaction whose end we did not see:
+ * portals are dropped by name
+ */
 static void
 show_at_exit(int code, Datum argument)
 {
@@ -70,7 +75,8 @@ find_portals_context(void)
 	static MemoryContext context = NULL;
 
 	if (context == NULL)
-		for (MemoryContext child = TopMemoryContext->firstchild; child != NULL; child = child->nextchild)
+		for (MemoryContext child = TopMemoryContext->firstchild; child != NULL;
+			 child = child->nextchild)
 			if (strcmp(child->name, "TopPortalContext") == 0)
 				context = child;
 	return context;
@@ -85,8 +91,9 @@ hide_portal(Portal portal)
 	{
 		int capacity = hidden_capacity > 0 ? hidden_capacity * 2 : 16;
 
-		hidden = hidden == NULL ? MemoryContextAlloc(TopMemoryContext, capacity * sizeof(HiddenPortal))
-								: repalloc(hidden, capacity * sizeof(HiddenPortal));
+		hidden = hidden == NULL
+					 ? MemoryContextAlloc(TopMemoryContext, capacity * sizeof(HiddenPortal))
+					 : repalloc(hidden, capacity * sizeof(HiddenPortal));
 		hidden_capacity = capacity;
 	}
 	entry = &hidden[hidden_count];
@@ -109,7 +116,10 @@ hidden_portals_enter(void)
 	hidden_portals_leave();
 	if (context == NULL)
 		return;
-	/* the identifier of a portal's context is its name, the same bytes; the unnamed portal has another one */
+	/*
+	 * the identifier of a portal's context is its name, the same bytes; the unnamed portal has
+	 * another one
+	 */
 	for (MemoryContext child = context->firstchild; child != NULL; child = child->nextchild)
 	{
 		Portal portal = child->ident != NULL ? GetPortalByName(child->ident) : NULL;

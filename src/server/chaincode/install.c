@@ -1,5 +1,6 @@
 /*
- * install: packages in the database: the table of packages, the schema of their functions (LIF-2, LIF-8).
+ * install: packages in the database: the table of packages, the schema of their functions (LIF-2,
+ * LIF-8).
  */
 #include "postgres.h"
 
@@ -31,7 +32,9 @@
  * the table
  */
 
-/* run a statement with one text parameter; true when it gave a row, whose first column is copied out (NULL: not wanted)
+/*
+ * run a statement with one text parameter; true when it gave a row, whose first column is copied
+ * out (NULL: not wanted)
  */
 static bool
 select_one(SpiStatement *statement, const char *package_id, bytea **column)
@@ -56,8 +59,8 @@ select_one(SpiStatement *statement, const char *package_id, bytea **column)
 	return found;
 }
 
-static SpiStatement select_package = {
-	"SELECT bytes FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}};
+static SpiStatement select_package =
+	{"SELECT bytes FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}};
 
 char *
 package_schema_name(const char *package_id)
@@ -83,7 +86,8 @@ static void
 package_not_found(const char *package_id)
 {
 	ereport(ERROR,
-			(chaincode_errcode(FB_CHAINCODE_NOT_FOUND), errmsg("chaincode package \"%s\" is not installed", error_excerpt(package_id)),
+			(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+			 errmsg("chaincode package \"%s\" is not installed", error_excerpt(package_id)),
 			 errhint("The view fabric.installed_chaincodes lists the packages of this node.")));
 }
 
@@ -100,12 +104,13 @@ package_get(const char *package_id)
 static void
 insert_package(const ChaincodePackage *package, FbBytes bytes)
 {
-	static SpiStatement statement = {"INSERT INTO fabric_internal.chaincode_package (package_id, label, type, "
-									 "schema_name, bytes) VALUES ($1, $2, $3, $4, $5) "
-									 "ON CONFLICT (package_id) DO UPDATE SET label = EXCLUDED.label, type = EXCLUDED.type, "
-									 "schema_name = EXCLUDED.schema_name, bytes = EXCLUDED.bytes",
-									 5,
-									 {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}};
+	static SpiStatement statement =
+		{"INSERT INTO fabric_internal.chaincode_package (package_id, label, type, "
+		 "schema_name, bytes) VALUES ($1, $2, $3, $4, $5) "
+		 "ON CONFLICT (package_id) DO UPDATE SET label = EXCLUDED.label, type = EXCLUDED.type, "
+		 "schema_name = EXCLUDED.schema_name, bytes = EXCLUDED.bytes",
+		 5,
+		 {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}};
 	SpiScope scope;
 	Datum values[5];
 
@@ -132,17 +137,19 @@ lock_packages(void)
  */
 
 /*
- * What the planner would take a function's label for: it folds an immutable function into the plan of a session, where the value of one
- * call would appear in the next one. Chaincode reads and writes state, so every function is volatile, and has the costs of all others.
- * STRICT stays: it says what the function does.
+ * What the planner would take a function's label for: it folds an immutable function into the plan
+ * of a session, where the value of one call would appear in the next one. Chaincode reads and
+ * writes state, so every function is volatile, and has the costs of all others. STRICT stays: it
+ * says what the function does.
  */
 static void
 remove_labels(CreateFunctionStmt *statement)
 {
-	static const char *const labels[] = {"volatility", "leakproof", "cost", "rows", "support", "parallel"};
+	static const char *const labels[] = {"volatility", "leakproof", "cost",
+										 "rows",	   "support",	"parallel"};
 	ListCell *cell;
 
-	foreach (cell, statement->options)
+	foreach(cell, statement->options)
 	{
 		const char *name = lfirst_node(DefElem, cell)->defname;
 
@@ -183,7 +190,7 @@ create_functions(const char *schema_name, CheckedSource *checked)
 	ListCell *cell;
 
 	state->p_sourcetext = checked->text;
-	foreach (cell, checked->functions)
+	foreach(cell, checked->functions)
 	{
 		CreationStep step = {state, schema_name, lfirst(cell)};
 
@@ -192,7 +199,7 @@ create_functions(const char *schema_name, CheckedSource *checked)
 	}
 	install_problems_raise(checked);
 	checked->current = NULL;
-	foreach (cell, checked->comments)
+	foreach(cell, checked->comments)
 	{
 		CommentStmt *comment = lfirst_node(CommentStmt, cell);
 		ObjectWithArgs *object = castNode(ObjectWithArgs, comment->object);
@@ -221,7 +228,8 @@ validate_function(CheckedSource *checked, void *argument)
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function->function);
-	language = SearchSysCache1(LANGOID, ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->prolang));
+	language =
+		SearchSysCache1(LANGOID, ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->prolang));
 	if (!HeapTupleIsValid(language))
 		elog(ERROR, "cache lookup failed for the language of function %u", function->function);
 	validator = ((Form_pg_language) GETSTRUCT(language))->lanvalidator;
@@ -232,13 +240,15 @@ validate_function(CheckedSource *checked, void *argument)
 	body_check(function, step->schema);
 }
 
-/* the languages' own checks of the bodies, now that all functions exist and can refer to each other */
+/*
+ * the languages' own checks of the bodies, now that all functions exist and can refer to each other
+ */
 static void
 validate_functions(CheckedSource *checked, Oid schema)
 {
 	ListCell *cell;
 
-	foreach (cell, checked->functions)
+	foreach(cell, checked->functions)
 	{
 		SourceFunction *function = lfirst(cell);
 		ValidationStep step = {function, schema};
@@ -252,7 +262,8 @@ validate_functions(CheckedSource *checked, Oid schema)
 static void
 set_for_now(const char *name, const char *value)
 {
-	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 }
 
 /* what the parser and the validators of functions object to is an invalid package */
@@ -266,15 +277,19 @@ rethrow_as_invalid(MemoryContext context, const char *function)
 	if (!install_problems_is_of_parser(error->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
-	ereport(ERROR,
-			(chaincode_errcode(FB_INVALID_PACKAGE),
-			 function != NULL ? errmsg("invalid chaincode source: function \"%s\": %s", function, error->message)
-							  : errmsg("invalid chaincode source: %s", error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0, error->hint ? errhint("%s", error->hint) : 0,
-			 error->context ? errcontext_msg("%s", error->context) : 0));
+	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+					function != NULL ? errmsg("invalid chaincode source: function \"%s\": %s",
+											  function, error->message)
+									 : errmsg("invalid chaincode source: %s", error->message),
+					error->detail ? errdetail_internal("%s", error->detail) : 0,
+					error->hint ? errhint("%s", error->hint) : 0,
+					error->context ? errcontext_msg("%s", error->context) : 0));
 }
 
-/* before anything is made: code in a language that cannot be checked may run when its function is compiled */
+/*
+ * before anything is made: code in a language that cannot be checked may run when its function is
+ * compiled
+ */
 static void
 refuse_warnings(const CheckedSource *checked)
 {
@@ -284,19 +299,20 @@ refuse_warnings(const CheckedSource *checked)
 	if (checked->warnings == NIL)
 		return;
 	initStringInfo(&detail);
-	foreach (cell, checked->warnings)
+	foreach(cell, checked->warnings)
 		appendStringInfo(&detail, "%s%s", detail.len > 0 ? "\n" : "", (char *) lfirst(cell));
-	ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("chaincode may differ between nodes"),
-					errdetail_internal("%s", detail.data),
-					errhint("If it does not, install it with allow_warnings => true.")));
+	ereport(ERROR,
+			(chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+			 errmsg("chaincode may differ between nodes"), errdetail_internal("%s", detail.data),
+			 errhint("If it does not, install it with allow_warnings => true.")));
 }
 
 static void
 throw_time_is_up(const ChaincodePackage *package)
 {
 	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_TIMEOUT),
-					errmsg("chaincode package \"%s\" could not be installed in %d ms", package->package_id,
-						   guc_execute_timeout_ms),
+					errmsg("chaincode package \"%s\" could not be installed in %d ms",
+						   package->package_id, guc_execute_timeout_ms),
 					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
 }
 
@@ -315,11 +331,13 @@ leave_package(void)
 }
 
 /*
- * Functions of a package are made under the same limits as they run: their languages' validators compile them, PL/Perl runs their BEGIN blocks, and default values are read by the
- * input functions of their types.
+ * Functions of a package are made under the same limits as they run: their languages' validators
+ * compile them, PL/Perl runs their BEGIN blocks, and default values are read by the input functions
+ * of their types.
  */
 static void
-make_functions(const ChaincodePackage *package, CheckedSource *checked, bool allow_warnings, void *stack_base)
+make_functions(const ChaincodePackage *package, CheckedSource *checked, bool allow_warnings,
+			   void *stack_base)
 {
 	const char *what = psprintf("chaincode package \"%s\"", package->label);
 
@@ -351,12 +369,15 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked, bool 
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, saved_security | SECURITY_LOCAL_USERID_CHANGE);
 	NamespaceCreate(package->schema_name, sandbox_role(), false);
 	CommandCounterIncrement();
-	/* from here on with the rights and settings of chaincode only: creating a function runs code of its source (default
-	 * values, BEGIN ATOMIC) */
-	set_for_now("search_path", psprintf("pg_catalog, %s, fabric, pg_temp", quote_identifier(package->schema_name)));
+	/*
+	 * from here on with the rights and settings of chaincode only: creating a function runs code of
+	 * its source (default values, BEGIN ATOMIC)
+	 */
+	set_for_now("search_path", psprintf("pg_catalog, %s, fabric, pg_temp",
+										quote_identifier(package->schema_name)));
 	set_for_now("check_function_bodies", "off");
-	SetUserIdAndSecContext(sandbox_role(),
-						   saved_security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(sandbox_role(), saved_security | SECURITY_LOCAL_USERID_CHANGE |
+											   SECURITY_RESTRICTED_OPERATION);
 	PG_TRY();
 	{
 		make_functions(package, checked, allow_warnings, __builtin_frame_address(0));
@@ -380,13 +401,15 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked, bool 
 }
 
 /*
- * The schema and its functions go with the extension: without an entry in pg_depend, DROP EXTENSION would leave code behind
- * that nothing refers to. DEPENDENCY_AUTO, so that it needs no CASCADE.
+ * The schema and its functions go with the extension: without an entry in pg_depend, DROP EXTENSION
+ * would leave code behind that nothing refers to. DEPENDENCY_AUTO, so that it needs no CASCADE.
  */
 static void
 depend_on_extension(Oid schema)
 {
-	static SpiStatement statement = {"SELECT oid FROM pg_proc WHERE pronamespace = $1", 1, {OIDOID}};
+	static SpiStatement statement = {"SELECT oid FROM pg_proc WHERE pronamespace = $1",
+									 1,
+									 {OIDOID}};
 	Datum values[1] = {ObjectIdGetDatum(schema)};
 	ObjectAddress extension;
 	ObjectAddress dependent;
@@ -413,7 +436,8 @@ static void
 revoke_rights(const char *schema_name)
 {
 	SpiScope scope;
-	char *sql = psprintf("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %s FROM PUBLIC", quote_identifier(schema_name));
+	char *sql = psprintf("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %s FROM PUBLIC",
+						 quote_identifier(schema_name));
 
 	spi_begin(&scope);
 	if (SPI_execute(sql, false, 0) < 0)
@@ -443,8 +467,9 @@ report_warnings(const CheckedSource *checked)
 {
 	ListCell *cell;
 
-	foreach (cell, checked->warnings)
-		ereport(WARNING, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("%s", (char *) lfirst(cell))));
+	foreach(cell, checked->warnings)
+		ereport(WARNING, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+						  errmsg("%s", (char *) lfirst(cell))));
 }
 
 char *
@@ -459,11 +484,14 @@ package_install(FbBytes bytes, bool allow_warnings)
 	if (package_is_installed(package.package_id))
 		return pstrdup(package.package_id);
 	if (package.source == NULL)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
-						errmsg("chaincode package \"%s\" is of type \"%s\"", package.package_id, package.type),
-						errdetail("This node runs packages of type \"%s\".", CHAINCODE_TYPE_SQL),
-						errhint("An organisation can approve a definition without a package; it then validates, but "
-								"does not endorse.")));
+		ereport(
+			ERROR,
+			(chaincode_errcode(FB_INVALID_PACKAGE),
+			 errmsg("chaincode package \"%s\" is of type \"%s\"", package.package_id, package.type),
+			 errdetail("This node runs packages of type \"%s\".", CHAINCODE_TYPE_SQL),
+			 errhint(
+				 "An organisation can approve a definition without a package; it then validates, but "
+				 "does not endorse.")));
 	if (OidIsValid(get_namespace_oid(package.schema_name, true)))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_SCHEMA),
 						errmsg("schema \"%s\" of the package exists already", package.schema_name),
@@ -482,12 +510,12 @@ find_user(const char *package_id, const char **chaincode)
 {
 	ListCell *membership;
 
-	foreach (membership, channel_memberships())
+	foreach(membership, channel_memberships())
 	{
 		const char *channel = ((ChannelMembership *) lfirst(membership))->name;
 		ListCell *cell;
 
-		foreach (cell, definition_list(channel))
+		foreach(cell, definition_list(channel))
 		{
 			ChaincodeDefinition *definition = lfirst(cell);
 			char *used = definition_package_id(channel, definition);
@@ -522,8 +550,10 @@ package_uninstall(const char *package_id)
 		package_not_found(package_id);
 	channel = find_user(package_id, &chaincode);
 	if (channel != NULL)
-		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("chaincode package \"%s\" is in use", package_id),
-						errdetail("Chaincode \"%s\" on channel \"%s\" runs it on this node.", chaincode, channel),
+		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+						errmsg("chaincode package \"%s\" is in use", package_id),
+						errdetail("Chaincode \"%s\" on channel \"%s\" runs it on this node.",
+								  chaincode, channel),
 						errhint("Approve another package for that definition first.")));
 	values[0] = CStringGetTextDatum(package_id);
 	spi_begin(&scope);

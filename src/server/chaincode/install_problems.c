@@ -1,11 +1,14 @@
 /*
  * install_problems: everything that is wrong with a source, not only the first thing.
  *
- * A package has many functions, and its author wants to know about all of them at once. Each function is looked at in a subtransaction of its own. What is
- * found in one pass (the statements, the making of the functions, the languages' validators) is raised before the next pass begins, because that would
- * only stumble over what is missing: a function that could not be made is not there for those that call it.
+ * A package has many functions, and its author wants to know about all of them at once. Each
+ * function is looked at in a subtransaction of its own. What is found in one pass (the statements,
+ * the making of the functions, the languages' validators) is raised before the next pass begins,
+ * because that would only stumble over what is missing: a function that could not be made is not
+ * there for those that call it.
  *
- * What the server's parsers find is told by the line in the package's source. They count from the beginning of the function's body.
+ * What the server's parsers find is told by the line in the package's source. They count from the
+ * beginning of the function's body.
  */
 #include "postgres.h"
 
@@ -40,7 +43,10 @@ install_problems_is_of_parser(int sqlerrcode)
 		   class == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
 }
 
-/* what the checks of the source refuse, and what the parser and the validators of functions object to */
+/*
+ * what the checks of the source refuse, and what the parser and the validators of functions object
+ * to
+ */
 static bool
 is_about_source(const ErrorData *error)
 {
@@ -63,7 +69,7 @@ body_of(const SourceFunction *function)
 {
 	ListCell *cell;
 
-	foreach (cell, function->statement->options)
+	foreach(cell, function->statement->options)
 	{
 		DefElem *option = lfirst_node(DefElem, cell);
 
@@ -73,7 +79,10 @@ body_of(const SourceFunction *function)
 	return NULL;
 }
 
-/* line feeds in a text from a place to a position, which counts characters of the whole text from 1; -1: the position is before */
+/*
+ * line feeds in a text from a place to a position, which counts characters of the whole text from
+ * 1; -1: the position is before
+ */
 static int
 lines_until(const char *text, const char *from, int position)
 {
@@ -88,8 +97,9 @@ lines_until(const char *text, const char *from, int position)
 }
 
 /*
- * The line in the source of what an error of the server's parsers points at; else the one where the function begins. Parsers of bodies
- * (pg_proc.c, function_parse_error_transpose) point into the body, or, where they find it there once, into the statement of the client.
+ * The line in the source of what an error of the server's parsers points at; else the one where the
+ * function begins. Parsers of bodies (pg_proc.c, function_parse_error_transpose) point into the
+ * body, or, where they find it there once, into the statement of the client.
  */
 static int
 source_line(const SourceFunction *function, const ErrorData *error)
@@ -98,7 +108,8 @@ source_line(const SourceFunction *function, const ErrorData *error)
 	const char *near = error->context != NULL ? strstr(error->context, near_text) : NULL;
 	const char *statement = ActivePortal != NULL ? ActivePortal->sourceText : NULL;
 	const char *body = body_of(function);
-	const char *found = error->cursorpos > 0 && statement != NULL && body != NULL ? strstr(statement, body) : NULL;
+	const char *found =
+		error->cursorpos > 0 && statement != NULL && body != NULL ? strstr(statement, body) : NULL;
 	int lines = -1;
 
 	if (error->internalquery != NULL && error->internalpos > 0)
@@ -126,7 +137,8 @@ note_problem(CheckedSource *checked, const SourceFunction *function, ErrorData *
 }
 
 void
-install_problems_try(CheckedSource *checked, const SourceFunction *function, SourceStep step, void *argument)
+install_problems_try(CheckedSource *checked, const SourceFunction *function, SourceStep step,
+					 void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -162,7 +174,8 @@ problem_text(const SourceProblem *problem)
 {
 	if (problem->function == NULL)
 		return problem->error->message;
-	return psprintf("line %d: function \"%s\": %s", problem->line, problem->function->name, problem->error->message);
+	return psprintf("line %d: function \"%s\": %s", problem->line, problem->function->name,
+					problem->error->message);
 }
 
 static void
@@ -172,15 +185,18 @@ raise_one(const SourceProblem *problem)
 
 	if (is_of_our_checks(error))
 		ReThrowError(error);
-	ereport(ERROR,
-			(chaincode_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode source: %s", problem_text(problem)),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0, error->hint ? errhint("%s", error->hint) : 0));
+	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+					errmsg("invalid chaincode source: %s", problem_text(problem)),
+					error->detail ? errdetail_internal("%s", error->detail) : 0,
+					error->hint ? errhint("%s", error->hint) : 0));
 }
 
 static void
 append_cut(StringInfo text, const char *part)
 {
-	appendBinaryStringInfo(text, part, pg_mbcliplen(part, (int) strnlen(part, PROBLEM_BYTES_MAX + 1), PROBLEM_BYTES_MAX));
+	appendBinaryStringInfo(text, part,
+						   pg_mbcliplen(part, (int) strnlen(part, PROBLEM_BYTES_MAX + 1),
+										PROBLEM_BYTES_MAX));
 }
 
 void
@@ -197,7 +213,7 @@ install_problems_raise(const CheckedSource *checked)
 	if (list_length(checked->problems) == 1)
 		raise_one(linitial(checked->problems));
 	initStringInfo(&detail);
-	foreach (cell, checked->problems)
+	foreach(cell, checked->problems)
 	{
 		const SourceProblem *problem = lfirst(cell);
 		const char *text = problem_text(problem);
@@ -220,8 +236,10 @@ install_problems_raise(const CheckedSource *checked)
 		}
 	}
 	if (list_length(checked->problems) > PROBLEMS_SHOWN_MAX)
-		appendStringInfo(&detail, "\n%d more.", list_length(checked->problems) - PROBLEMS_SHOWN_MAX);
+		appendStringInfo(&detail, "\n%d more.",
+						 list_length(checked->problems) - PROBLEMS_SHOWN_MAX);
 	ereport(ERROR, (chaincode_errcode(status),
-					errmsg("invalid chaincode source: %d functions have errors", list_length(checked->problems)),
+					errmsg("invalid chaincode source: %d functions have errors",
+						   list_length(checked->problems)),
 					errdetail_internal("%s", detail.data), hint != NULL ? errhint("%s", hint) : 0));
 }

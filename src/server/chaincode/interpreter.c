@@ -1,13 +1,17 @@
 /*
  * interpreter.c: chaincode in languages other than SQL and PL/pgSQL.
  *
- * The interpreter of such a language runs inside of the session's process, and a trusted language keeps its code away from the operating system only as far as its authors
- * thought. Two things matter to the node, and PL/Perl allows both: $SIG{ALRM} = 'IGNORE' takes away the timer on which every time limit depends (and with
- * it SIGINT, SIGTERM, SIGQUIT), and printing to STDERR writes into the server's log without a limit.
+ * The interpreter of such a language runs inside of the session's process, and a trusted language
+ * keeps its code away from the operating system only as far as its authors thought. Two things
+ * matter to the node, and PL/Perl allows both: $SIG{ALRM} = 'IGNORE' takes away the timer on which
+ * every time limit depends (and with it SIGINT, SIGTERM, SIGQUIT), and printing to STDERR writes
+ * into the server's log without a limit.
  *
- * So while such code runs, standard output and standard error are /dev/null, and a thread puts the handlers of all signals back every KEEPER_MS, and sends a SIGALRM to
- * the session's thread in case one was lost meanwhile. The server's handler of it copes with one too many. The thread touches nothing of the server: it makes
- * system calls only, blocks all signals, and lives no longer than the call. A process could do the same from outside only with ptrace.
+ * So while such code runs, standard output and standard error are /dev/null, and a thread puts the
+ * handlers of all signals back every KEEPER_MS, and sends a SIGALRM to the session's thread in case
+ * one was lost meanwhile. The server's handler of it copes with one too many. The thread touches
+ * nothing of the server: it makes system calls only, blocks all signals, and lives no longer than
+ * the call. A process could do the same from outside only with ptrace.
  */
 #include "postgres.h"
 
@@ -87,7 +91,8 @@ schema_needs_interpreter(Oid schema)
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, lengthof(keys), keys);
 	while (!needed && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -127,8 +132,9 @@ static void
 save_handlers(void)
 {
 	for (int number = 1; number < NSIG; number++)
-		interpreter.has_handler[number] = number != SIGKILL && number != SIGSTOP &&
-										  sigaction(number, NULL, &interpreter.handlers[number]) == 0;
+		interpreter.has_handler[number] =
+			number != SIGKILL && number != SIGSTOP &&
+			sigaction(number, NULL, &interpreter.handlers[number]) == 0;
 }
 
 static void

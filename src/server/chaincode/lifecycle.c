@@ -1,10 +1,10 @@
 /*
- * lifecycle: the system chaincode _lifecycle, which keeps the definitions of all others (LIF-3 to LIF-8, SCC-1). It
- * reads and writes through the same read-write set as any chaincode, under Fabric's keys
- * (core/chaincode/lifecycle/lifecycle.go, scc.go, serializer.go).
+ * lifecycle: the system chaincode _lifecycle, which keeps the definitions of all others (LIF-3 to
+ * LIF-8, SCC-1). It reads and writes through the same read-write set as any chaincode, under
+ * Fabric's keys (core/chaincode/lifecycle/lifecycle.go, scc.go, serializer.go).
  *
- * What an organisation approves is written to its implicit collection: its content stays with the organisation, its
- * hashes are what the others compare when a definition is committed.
+ * What an organisation approves is written to its implicit collection: its content stays with the
+ * organisation, its hashes are what the others compare when a definition is committed.
  */
 #include "postgres.h"
 
@@ -25,7 +25,8 @@ typedef struct Invocation
 	FbBytes input; /* the marshalled argument */
 } Invocation;
 
-#define lifecycle_error(...) ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg(__VA_ARGS__)))
+#define lifecycle_error(...) \
+	ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg(__VA_ARGS__)))
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * state
@@ -58,7 +59,8 @@ put(const DefinitionReader *state, FbBytes key, FbBytes value)
 	FbBytes space = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
 
 	if (state->collection != NULL)
-		state_access_put_private(state->simulation, space, fb_bytes_of_text(state->collection), key, value);
+		state_access_put_private(state->simulation, space, fb_bytes_of_text(state->collection), key,
+								 value);
 	else
 		state_access_put(state->simulation, space, key, value);
 }
@@ -73,8 +75,10 @@ organisation_state(const Invocation *invocation, const char *msp_id)
 	return reader;
 }
 
-/* Serializer.Serialize: only fields whose bytes changed are written, and the metadata when they differ. Our fields
- * never change. Returns whether anything was written */
+/*
+ * Serializer.Serialize: only fields whose bytes changed are written, and the metadata when they
+ * differ. Our fields never change. Returns whether anything was written
+ */
 static bool
 serialize(const DefinitionReader *state, const char *space, const char *name, const char *datatype,
 		  const char *const *fields, const FbBytes *values, int count)
@@ -93,12 +97,15 @@ serialize(const DefinitionReader *state, const char *space, const char *name, co
 		written = true;
 	}
 	if (!exists)
-		put(state, definition_metadata_key(space, name), definition_pack_metadata(datatype, fields, count));
+		put(state, definition_metadata_key(space, name),
+			definition_pack_metadata(datatype, fields, count));
 	return written;
 }
 
-/* Serializer.IsSerialized: do the hashes in the organisation's collection fit? Fields that do not are added to
- * *mismatches */
+/*
+ * Serializer.IsSerialized: do the hashes in the organisation's collection fit? Fields that do not
+ * are added to *mismatches
+ */
 static bool
 is_serialized(const Invocation *invocation, const char *msp_id, const char *private_name,
 			  const ChaincodeDefinition *definition, List **mismatches)
@@ -110,19 +117,24 @@ is_serialized(const Invocation *invocation, const char *msp_id, const char *priv
 	bool fits[DEFINITION_PARAMETERS_COUNT + 1];
 
 	keys[0] = definition_metadata_key("namespaces", private_name);
-	values[0] =
-		definition_pack_metadata("ChaincodeParameters", definition_parameter_names, DEFINITION_PARAMETERS_COUNT);
+	values[0] = definition_pack_metadata("ChaincodeParameters", definition_parameter_names,
+										 DEFINITION_PARAMETERS_COUNT);
 	definition_pack_parameters(definition, values + 1);
 	for (int i = 0; i < DEFINITION_PARAMETERS_COUNT; i++)
-		keys[i + 1] = definition_field_key("namespaces", private_name, definition_parameter_names[i]);
-	/* all of them are read before any is compared, so that the read set does not depend on the result */
+		keys[i + 1] =
+			definition_field_key("namespaces", private_name, definition_parameter_names[i]);
+	/*
+	 * all of them are read before any is compared, so that the read set does not depend on the
+	 * result
+	 */
 	for (int i = 0; i < lengthof(keys); i++)
 	{
 		uint8_t hash[CRYPTO_SHA256_BYTES];
 		FbBytes committed;
 
 		crypto_sha256(values[i], hash);
-		fits[i] = state_access_get_private_hash(invocation->simulation, space, collection, keys[i], &committed) &&
+		fits[i] = state_access_get_private_hash(invocation->simulation, space, collection, keys[i],
+												&committed) &&
 				  fb_bytes_equal(committed, fb_bytes(hash, sizeof(hash)));
 	}
 	*mismatches = NIL;
@@ -154,9 +166,9 @@ answer(Invocation *invocation, const ProtobufCMessage *message)
 {
 	FbError error = {0};
 
-	error_check(
-		proto_pack(message, invocation->simulation->allocator, &invocation->simulation->result->payload, &error),
-		&error);
+	error_check(proto_pack(message, invocation->simulation->allocator,
+						   &invocation->simulation->result->payload, &error),
+				&error);
 }
 
 static FbBytes
@@ -166,7 +178,9 @@ pack_collections(const Protos__CollectionConfigPackage *package)
 	FbError error = {0};
 
 	if (package != NULL)
-		error_check(proto_pack(&package->base, memory_allocator(CurrentMemoryContext), &bytes, &error), &error);
+		error_check(proto_pack(&package->base, memory_allocator(CurrentMemoryContext), &bytes,
+							   &error),
+					&error);
 	return bytes;
 }
 
@@ -176,8 +190,8 @@ unpack_collections(FbBytes bytes)
 	Protos__CollectionConfigPackage *package;
 	FbError error = {0};
 
-	error_check(PROTO_UNPACK(protos__collection_config_package, bytes, memory_allocator(CurrentMemoryContext), &package,
-							 &error),
+	error_check(PROTO_UNPACK(protos__collection_config_package, bytes,
+							 memory_allocator(CurrentMemoryContext), &package, &error),
 				&error);
 	return package;
 }
@@ -195,23 +209,25 @@ set_defaults(const Invocation *invocation, ChaincodeDefinition *definition)
 	if (definition->validation_parameter.size > 0)
 		return;
 	if (policy_manager_find(invocation->bundle->policies, DEFAULT_ENDORSEMENT_POLICY) == NULL)
-		lifecycle_error("policy \"%s\" must be defined for channel \"%s\" before chaincode can be defined",
-						DEFAULT_ENDORSEMENT_POLICY, invocation->simulation->request->channel);
-	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext), DEFAULT_ENDORSEMENT_POLICY,
+		lifecycle_error(
+			"policy \"%s\" must be defined for channel \"%s\" before chaincode can be defined",
+			DEFAULT_ENDORSEMENT_POLICY, invocation->simulation->request->channel);
+	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext),
+												DEFAULT_ENDORSEMENT_POLICY,
 												&definition->validation_parameter, &error),
 				&error);
 }
 
 /* the definition in the arguments of approve, commit and readiness, which have the same fields */
-#define DEFINITION_OF(args) \
-	((ChaincodeDefinition){.name = (args)->name, \
-						   .sequence = (args)->sequence, \
-						   .version = (args)->version, \
-						   .init_required = (args)->init_required, \
-						   .endorsement_plugin = (args)->endorsement_plugin, \
-						   .validation_plugin = (args)->validation_plugin, \
-						   .validation_parameter = proto_bytes((args)->validation_parameter), \
-						   .collections = pack_collections((args)->collections)})
+#define DEFINITION_OF(args)                                                                    \
+	((ChaincodeDefinition) {.name = (args)->name,                                              \
+							.sequence = (args)->sequence,                                      \
+							.version = (args)->version,                                        \
+							.init_required = (args)->init_required,                            \
+							.endorsement_plugin = (args)->endorsement_plugin,                  \
+							.validation_plugin = (args)->validation_plugin,                    \
+							.validation_parameter = proto_bytes((args)->validation_parameter), \
+							.collections = pack_collections((args)->collections)})
 
 /* the whole committed definition, read through the simulation; false when there is none */
 static bool
@@ -229,8 +245,9 @@ read_committed(const Invocation *invocation, const char *name, ChaincodeDefiniti
 }
 
 /*
- * Fabric takes any plugin's name here. Where no peer has the plugin, the first transaction of the chaincode stops the channel, or none is ever endorsed, so
- * the name is refused before it is agreed upon.
+ * Fabric takes any plugin's name here. Where no peer has the plugin, the first transaction of the
+ * chaincode stops the channel, or none is ever endorsed, so the name is refused before it is agreed
+ * upon.
  */
 static void
 check_plugin(const char *kind, const char *plugin, const char *existing)
@@ -243,21 +260,26 @@ check_plugin(const char *kind, const char *plugin, const char *existing)
 					errhint("Leave the field empty.")));
 }
 
-/* a policy that no node of this project can evaluate must not be agreed upon; whether it makes sense is its authors' business, as in Fabric */
+/*
+ * a policy that no node of this project can evaluate must not be agreed upon; whether it makes
+ * sense is its authors' business, as in Fabric
+ */
 static void
 check_policy_limits(const Invocation *invocation, FbBytes application_policy)
 {
 	const Policy *policy;
 	FbError error = {0};
-	FbStatus status = policy_from_application_policy(memory_allocator(CurrentMemoryContext), invocation->bundle->policies, application_policy,
-													 &policy, &error);
+	FbStatus status = policy_from_application_policy(memory_allocator(CurrentMemoryContext),
+													 invocation->bundle->policies,
+													 application_policy, &policy, &error);
 
 	if (status == FB_LIMIT_EXCEEDED || status == FB_OUT_OF_MEMORY)
 		error_throw(&error);
 }
 
 static void
-check_policies(const Invocation *invocation, const ChaincodeDefinition *definition, const Protos__CollectionConfigPackage *collections)
+check_policies(const Invocation *invocation, const ChaincodeDefinition *definition,
+			   const Protos__CollectionConfigPackage *collections)
 {
 	check_policy_limits(invocation, definition->validation_parameter);
 	for (size_t i = 0; collections != NULL && i < collections->n_config; i++)
@@ -266,7 +288,9 @@ check_policies(const Invocation *invocation, const ChaincodeDefinition *definiti
 
 		if (config->payload_case == PROTOS__COLLECTION_CONFIG__PAYLOAD_STATIC_COLLECTION_CONFIG &&
 			config->static_collection_config->endorsement_policy != NULL)
-			check_policy_limits(invocation, definition_pack(&config->static_collection_config->endorsement_policy->base));
+			check_policy_limits(invocation,
+								definition_pack(
+									&config->static_collection_config->endorsement_policy->base));
 	}
 }
 
@@ -282,7 +306,8 @@ validate_input(const Invocation *invocation, const ChaincodeDefinition *definiti
 		lifecycle_error("invalid chaincode name \"%s\": %s", error_excerpt(definition->name), why);
 	why = definition_check_version(definition->version);
 	if (why != NULL)
-		lifecycle_error("invalid chaincode version \"%s\": %s", error_excerpt(definition->version), why);
+		lifecycle_error("invalid chaincode version \"%s\": %s", error_excerpt(definition->version),
+						why);
 	check_plugin("endorsement", definition->endorsement_plugin, DEFINITION_ENDORSEMENT_PLUGIN);
 	check_plugin("validation", definition->validation_plugin, DEFINITION_VALIDATION_PLUGIN);
 	collections_check(collections, invocation->bundle);
@@ -316,8 +341,8 @@ find_difference(const ChaincodeDefinition *a, const ChaincodeDefinition *b)
 
 /* has the organisation approved exactly this already, package included? */
 static bool
-is_redefinition(const DefinitionReader *state, const char *private_name, const ChaincodeDefinition *definition,
-				const char *package_id)
+is_redefinition(const DefinitionReader *state, const char *private_name,
+				const ChaincodeDefinition *definition, const char *package_id)
 {
 	ChaincodeDefinition approved;
 
@@ -326,21 +351,26 @@ is_redefinition(const DefinitionReader *state, const char *private_name, const C
 	memset(&approved, 0, sizeof(approved));
 	definition_read_parameters(state, private_name, &approved);
 	return find_difference(&approved, definition) == NULL &&
-		   definition_has_metadata(state, "chaincode-sources", private_name, "ChaincodeLocalPackage") &&
-		   strcmp(definition_read_text(state, "chaincode-sources", private_name, "PackageID"), package_id) == 0;
+		   definition_has_metadata(state, "chaincode-sources", private_name,
+								   "ChaincodeLocalPackage") &&
+		   strcmp(definition_read_text(state, "chaincode-sources", private_name, "PackageID"),
+				  package_id) == 0;
 }
 
 static void
 check_sequence_to_approve(const ChaincodeDefinition *definition, int64 current)
 {
 	if (definition->sequence < 1)
-		lifecycle_error("requested sequence is " INT64_FORMAT ", but the first definable sequence is 1",
+		lifecycle_error("requested sequence is " INT64_FORMAT
+						", but the first definable sequence is 1",
 						definition->sequence);
 	if (definition->sequence < current)
-		lifecycle_error("currently defined sequence " INT64_FORMAT " is larger than requested sequence " INT64_FORMAT,
+		lifecycle_error("currently defined sequence " INT64_FORMAT
+						" is larger than requested sequence " INT64_FORMAT,
 						current, definition->sequence);
 	if (definition->sequence > current + 1)
-		lifecycle_error("requested sequence " INT64_FORMAT " is larger than the next available sequence " INT64_FORMAT,
+		lifecycle_error("requested sequence " INT64_FORMAT
+						" is larger than the next available sequence " INT64_FORMAT,
 						definition->sequence, current + 1);
 }
 
@@ -361,10 +391,12 @@ approve(Invocation *invocation)
 	bool written;
 
 	state.get = get_held_private;
-	unpack_input(invocation, &lifecycle__approve_chaincode_definition_for_my_org_args__descriptor, &args);
+	unpack_input(invocation, &lifecycle__approve_chaincode_definition_for_my_org_args__descriptor,
+				 &args);
 	definition = DEFINITION_OF(args);
 	validate_input(invocation, &definition, args->collections);
-	if (args->source != NULL && args->source->type_case == LIFECYCLE__CHAINCODE_SOURCE__TYPE_LOCAL_PACKAGE)
+	if (args->source != NULL &&
+		args->source->type_case == LIFECYCLE__CHAINCODE_SOURCE__TYPE_LOCAL_PACKAGE)
 		package_id = args->source->local_package->package_id;
 	current = definition_read_sequence(&invocation->public_state, definition.name);
 	check_sequence_to_approve(&definition, current);
@@ -376,7 +408,8 @@ approve(Invocation *invocation)
 		const char *difference;
 
 		if (!read_committed(invocation, definition.name, &committed))
-			lifecycle_error("metadata of the committed sequence " INT64_FORMAT " are missing", current);
+			lifecycle_error("metadata of the committed sequence " INT64_FORMAT " are missing",
+							current);
 		difference = find_difference(&committed, &definition);
 		if (difference != NULL)
 			lifecycle_error("attempted to redefine the committed sequence " INT64_FORMAT
@@ -384,20 +417,25 @@ approve(Invocation *invocation)
 							current, definition.name, difference);
 	}
 	/* the committed sequence may be approved again, to write what this node's collection lacks */
-	if (definition.sequence == current + 1 && is_redefinition(&state, private_name, &definition, package_id))
+	if (definition.sequence == current + 1 &&
+		is_redefinition(&state, private_name, &definition, package_id))
 		lifecycle_error("this organisation has approved sequence " INT64_FORMAT
 						" of chaincode \"%s\" with the same content already",
 						definition.sequence, definition.name);
 	definition_pack_parameters(&definition, values);
-	written = serialize(&state, "namespaces", private_name, "ChaincodeParameters", definition_parameter_names, values,
-						DEFINITION_PARAMETERS_COUNT);
+	written = serialize(&state, "namespaces", private_name, "ChaincodeParameters",
+						definition_parameter_names, values, DEFINITION_PARAMETERS_COUNT);
 	source = definition_pack_text(package_id);
 	/*
-	 * The committed sequence approved once more, unchanged: the package id is written again. A transaction that writes nothing would need the endorsements
-	 * of all of _lifecycle, so this one, endorsed here alone, would be invalid, as it is in Fabric.
+	 * The committed sequence approved once more, unchanged: the package id is written again. A
+	 * transaction that writes nothing would need the endorsements of all of _lifecycle, so this
+	 * one, endorsed here alone, would be invalid, as it is in Fabric.
 	 */
-	if (!serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage", source_fields, &source, 1) && !written)
-		put(&state, definition_field_key("chaincode-sources", private_name, source_fields[0]), source);
+	if (!serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage",
+				   source_fields, &source, 1) &&
+		!written)
+		put(&state, definition_field_key("chaincode-sources", private_name, source_fields[0]),
+			source);
 	answer(invocation, &result.base);
 }
 
@@ -430,8 +468,8 @@ query_approvals(Invocation *invocation, const ChaincodeDefinition *definition, s
 	for (size_t i = 0; i < *count; i++)
 	{
 		approvals[i].msp_id = bundle->application_organizations[i].msp_id;
-		approvals[i].approved =
-			is_serialized(invocation, approvals[i].msp_id, private_name, definition, &approvals[i].mismatches);
+		approvals[i].approved = is_serialized(invocation, approvals[i].msp_id, private_name,
+											  definition, &approvals[i].mismatches);
 	}
 	qsort(approvals, *count, sizeof(Approval), compare_approvals);
 	return approvals;
@@ -443,7 +481,8 @@ check_sequence_to_commit(const Invocation *invocation, const ChaincodeDefinition
 	int64 current = definition_read_sequence(&invocation->public_state, definition->name);
 
 	if (definition->sequence != current + 1)
-		lifecycle_error("requested sequence is " INT64_FORMAT ", but the new definition must be sequence " INT64_FORMAT,
+		lifecycle_error("requested sequence is " INT64_FORMAT
+						", but the new definition must be sequence " INT64_FORMAT,
 						definition->sequence, current + 1);
 }
 
@@ -461,12 +500,15 @@ check_readiness(Invocation *invocation)
 	check_sequence_to_commit(invocation, &definition);
 	set_defaults(invocation, &definition);
 	approvals = query_approvals(invocation, &definition, &count);
-	result.approvals = palloc_array(Lifecycle__CheckCommitReadinessResult__ApprovalsEntry *, count + 1);
-	result.mismatches = palloc_array(Lifecycle__CheckCommitReadinessResult__MismatchesEntry *, count + 1);
+	result.approvals =
+		palloc_array(Lifecycle__CheckCommitReadinessResult__ApprovalsEntry *, count + 1);
+	result.mismatches =
+		palloc_array(Lifecycle__CheckCommitReadinessResult__MismatchesEntry *, count + 1);
 	for (size_t i = 0; i < count; i++)
 	{
 		Lifecycle__CheckCommitReadinessResult__ApprovalsEntry *entry = palloc(sizeof(*entry));
-		Lifecycle__CheckCommitReadinessResult__MismatchesEntry *mismatch = palloc(sizeof(*mismatch));
+		Lifecycle__CheckCommitReadinessResult__MismatchesEntry *mismatch =
+			palloc(sizeof(*mismatch));
 		ListCell *cell;
 
 		lifecycle__check_commit_readiness_result__approvals_entry__init(entry);
@@ -480,7 +522,7 @@ check_readiness(Invocation *invocation)
 		mismatch->value = palloc(sizeof(*mismatch->value));
 		lifecycle__check_commit_readiness_result__mismatches__init(mismatch->value);
 		mismatch->value->items = palloc_array(char *, list_length(approvals[i].mismatches));
-		foreach (cell, approvals[i].mismatches)
+		foreach(cell, approvals[i].mismatches)
 			mismatch->value->items[mismatch->value->n_items++] = lfirst(cell);
 		result.mismatches[result.n_mismatches++] = mismatch;
 	}
@@ -490,9 +532,11 @@ check_readiness(Invocation *invocation)
 static void
 commit(Invocation *invocation)
 {
-	static const char *const fields[] = {"Sequence", "EndorsementInfo", "ValidationInfo", "Collections"};
+	static const char *const fields[] = {"Sequence", "EndorsementInfo", "ValidationInfo",
+										 "Collections"};
 	Lifecycle__CommitChaincodeDefinitionArgs *args;
-	Lifecycle__CommitChaincodeDefinitionResult result = LIFECYCLE__COMMIT_CHAINCODE_DEFINITION_RESULT__INIT;
+	Lifecycle__CommitChaincodeDefinitionResult result =
+		LIFECYCLE__COMMIT_CHAINCODE_DEFINITION_RESULT__INIT;
 	ChaincodeDefinition definition;
 	Approval *approvals;
 	size_t count;
@@ -511,18 +555,21 @@ commit(Invocation *invocation)
 			continue;
 		is_member = true;
 		if (!approvals[i].approved)
-			ereport(ERROR,
-					(chaincode_errcode(FB_LIFECYCLE_ERROR),
-					 errmsg("chaincode definition not agreed to by this organisation (%s)", guc_node_msp_id),
-					 errhint("fabric.check_commit_readiness shows who approved, and in what the definitions differ.")));
+			ereport(
+				ERROR,
+				(chaincode_errcode(FB_LIFECYCLE_ERROR),
+				 errmsg("chaincode definition not agreed to by this organisation (%s)",
+						guc_node_msp_id),
+				 errhint(
+					 "fabric.check_commit_readiness shows who approved, and in what the definitions differ.")));
 	}
 	if (!is_member)
-		lifecycle_error("this node's organisation (%s) is not a member of channel \"%s\"", guc_node_msp_id,
-						invocation->simulation->request->channel);
+		lifecycle_error("this node's organisation (%s) is not a member of channel \"%s\"",
+						guc_node_msp_id, invocation->simulation->request->channel);
 	values[0] = definition_pack_number(definition.sequence);
 	definition_pack_parameters(&definition, values + 1);
-	(void) serialize(&invocation->public_state, "namespaces", definition.name, "ChaincodeDefinition", fields, values,
-			  lengthof(fields));
+	(void) serialize(&invocation->public_state, "namespaces", definition.name,
+					 "ChaincodeDefinition", fields, values, lengthof(fields));
 	answer(invocation, &result.base);
 }
 
@@ -536,8 +583,8 @@ not_found(Invocation *invocation, const char *name)
 	SimulationResult *result = invocation->simulation->result;
 
 	result->status = 404;
-	result->message =
-		MemoryContextStrdup(GetMemoryChunkContext(result->message), psprintf("namespace %s is not defined", name));
+	result->message = MemoryContextStrdup(GetMemoryChunkContext(result->message),
+										  psprintf("namespace %s is not defined", name));
 	strlcpy(result->sqlstate, fb_status_sqlstate(FB_CHAINCODE_NOT_FOUND), sizeof(result->sqlstate));
 }
 
@@ -545,7 +592,8 @@ static void
 query_definition(Invocation *invocation)
 {
 	Lifecycle__QueryChaincodeDefinitionArgs *args;
-	Lifecycle__QueryChaincodeDefinitionResult result = LIFECYCLE__QUERY_CHAINCODE_DEFINITION_RESULT__INIT;
+	Lifecycle__QueryChaincodeDefinitionResult result =
+		LIFECYCLE__QUERY_CHAINCODE_DEFINITION_RESULT__INIT;
 	ChaincodeDefinition definition;
 	Approval *approvals;
 	size_t count;
@@ -564,7 +612,8 @@ query_definition(Invocation *invocation)
 	result.validation_parameter = proto_data(definition.validation_parameter);
 	result.init_required = definition.init_required;
 	result.collections = unpack_collections(definition.collections);
-	result.approvals = palloc_array(Lifecycle__QueryChaincodeDefinitionResult__ApprovalsEntry *, count + 1);
+	result.approvals =
+		palloc_array(Lifecycle__QueryChaincodeDefinitionResult__ApprovalsEntry *, count + 1);
 	for (size_t i = 0; i < count; i++)
 	{
 		Lifecycle__QueryChaincodeDefinitionResult__ApprovalsEntry *entry = palloc(sizeof(*entry));
@@ -581,7 +630,8 @@ static void
 query_definitions(Invocation *invocation)
 {
 	static const char prefix[] = "namespaces/metadata/";
-	Lifecycle__QueryChaincodeDefinitionsResult result = LIFECYCLE__QUERY_CHAINCODE_DEFINITIONS_RESULT__INIT;
+	Lifecycle__QueryChaincodeDefinitionsResult result =
+		LIFECYCLE__QUERY_CHAINCODE_DEFINITIONS_RESULT__INIT;
 	Lifecycle__QueryChaincodeDefinitionsArgs *args;
 	ShimCursor *cursor;
 	FbBytes key;
@@ -590,15 +640,20 @@ query_definitions(Invocation *invocation)
 	ListCell *cell;
 
 	unpack_input(invocation, &lifecycle__query_chaincode_definitions_args__descriptor, &args);
-	cursor = state_access_open(invocation->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(prefix),
-							   fb_bytes_of_text("namespaces/metadata/\x7f"));
+	cursor =
+		state_access_open(invocation->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
+						  fb_bytes_of_text(prefix), fb_bytes_of_text("namespaces/metadata/\x7f"));
 	while (shim_cursor_next(cursor, &key, &value))
-		names = lappend(names, memory_cstring(fb_bytes(key.data + strlen(prefix), key.size - strlen(prefix))));
+		names =
+			lappend(names,
+					memory_cstring(fb_bytes(key.data + strlen(prefix), key.size - strlen(prefix))));
 	result.chaincode_definitions =
-		palloc_array(Lifecycle__QueryChaincodeDefinitionsResult__ChaincodeDefinition *, list_length(names) + 1);
-	foreach (cell, names)
+		palloc_array(Lifecycle__QueryChaincodeDefinitionsResult__ChaincodeDefinition *,
+					 list_length(names) + 1);
+	foreach(cell, names)
 	{
-		Lifecycle__QueryChaincodeDefinitionsResult__ChaincodeDefinition *item = palloc(sizeof(*item));
+		Lifecycle__QueryChaincodeDefinitionsResult__ChaincodeDefinition *item =
+			palloc(sizeof(*item));
 		ChaincodeDefinition definition;
 
 		if (!read_committed(invocation, lfirst(cell), &definition))
@@ -617,7 +672,9 @@ query_definitions(Invocation *invocation)
 	answer(invocation, &result.base);
 }
 
-/* of this organisation; without a sequence the newest one: the next, if it is approved already, else the committed one
+/*
+ * of this organisation; without a sequence the newest one: the next, if it is approved already,
+ * else the committed one
  */
 static void
 query_approved(Invocation *invocation)
@@ -627,26 +684,30 @@ query_approved(Invocation *invocation)
 		LIFECYCLE__QUERY_APPROVED_CHAINCODE_DEFINITION_RESULT__INIT;
 	Lifecycle__ChaincodeSource source = LIFECYCLE__CHAINCODE_SOURCE__INIT;
 	Lifecycle__ChaincodeSource__Local local = LIFECYCLE__CHAINCODE_SOURCE__LOCAL__INIT;
-	Lifecycle__ChaincodeSource__Unavailable unavailable = LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
+	Lifecycle__ChaincodeSource__Unavailable unavailable =
+		LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
 	DefinitionReader state = organisation_state(invocation, guc_node_msp_id);
 	ChaincodeDefinition definition;
 	int64 sequence;
 	char *private_name;
 
-	unpack_input(invocation, &lifecycle__query_approved_chaincode_definition_args__descriptor, &args);
+	unpack_input(invocation, &lifecycle__query_approved_chaincode_definition_args__descriptor,
+				 &args);
 	sequence = args->sequence;
 	if (sequence == 0)
 	{
 		sequence = definition_read_sequence(&invocation->public_state, args->name) + 1;
-		if (!definition_has_metadata(&state, "namespaces", psprintf("%s#" INT64_FORMAT, args->name, sequence),
+		if (!definition_has_metadata(&state, "namespaces",
+									 psprintf("%s#" INT64_FORMAT, args->name, sequence),
 									 "ChaincodeParameters"))
 			sequence--;
 	}
 	private_name = psprintf("%s#" INT64_FORMAT, args->name, sequence);
 	if (!definition_has_metadata(&state, "namespaces", private_name, "ChaincodeParameters"))
-		lifecycle_error("this organisation has not approved chaincode \"%s\", sequence " INT64_FORMAT
-						", on channel \"%s\"",
-						args->name, sequence, invocation->simulation->request->channel);
+		lifecycle_error(
+			"this organisation has not approved chaincode \"%s\", sequence " INT64_FORMAT
+			", on channel \"%s\"",
+			args->name, sequence, invocation->simulation->request->channel);
 	memset(&definition, 0, sizeof(definition));
 	definition_read_parameters(&state, private_name, &definition);
 	result.sequence = sequence;
@@ -680,9 +741,12 @@ static const struct
 	const char *name;
 	void (*run)(Invocation *);
 } functions[] = {
-	{"ApproveChaincodeDefinitionForMyOrg", approve}, {"CheckCommitReadiness", check_readiness},
-	{"CommitChaincodeDefinition", commit},			 {"QueryApprovedChaincodeDefinition", query_approved},
-	{"QueryChaincodeDefinition", query_definition},	 {"QueryChaincodeDefinitions", query_definitions},
+	{"ApproveChaincodeDefinitionForMyOrg", approve},
+	{"CheckCommitReadiness", check_readiness},
+	{"CommitChaincodeDefinition", commit},
+	{"QueryApprovedChaincodeDefinition", query_approved},
+	{"QueryChaincodeDefinition", query_definition},
+	{"QueryChaincodeDefinitions", query_definitions},
 };
 
 static bool
@@ -692,8 +756,9 @@ identity_matches(void *context, size_t signer_index, const Principal *principal)
 }
 
 /*
- * ACL-1, ACL-2: what an organisation does for itself is for the administrators of this node's organisation; the rest is
- * for whom the channel's policy of the function names. The creator was authenticated before.
+ * ACL-1, ACL-2: what an organisation does for itself is for the administrators of this node's
+ * organisation; the rest is for whom the channel's policy of the function names. The creator was
+ * authenticated before.
  */
 static void
 check_access(const Invocation *invocation, const char *function)
@@ -705,28 +770,33 @@ check_access(const Invocation *invocation, const char *function)
 	bool allowed;
 	FbError error = {0};
 
-	error_check(msp_manager_identity(bundle->msps, invocation->simulation->request->creator, &identity, &error),
+	error_check(msp_manager_identity(bundle->msps, invocation->simulation->request->creator,
+									 &identity, &error),
 				&error);
 	if (config_acl_is_local(resource) != CONFIG_ACCESS_NOT_LOCAL)
-		allowed =
-			strcmp(identity_msp_id(identity), guc_node_msp_id) == 0 && identity_has_role(identity, IDENTITY_ADMIN);
+		allowed = strcmp(identity_msp_id(identity), guc_node_msp_id) == 0 &&
+				  identity_has_role(identity, IDENTITY_ADMIN);
 	else
 	{
 		path = config_acl_policy_path(bundle, resource);
-		allowed = path != NULL && policy_evaluate_match(policy_manager_find(bundle->policies, path), 1,
-														identity_matches, (void *) identity);
+		allowed = path != NULL && policy_evaluate_match(policy_manager_find(bundle->policies, path),
+														1, identity_matches, (void *) identity);
 	}
 	if (!allowed)
 		ereport(
 			ERROR,
 			(chaincode_errcode(FB_ACCESS_DENIED),
-			 errmsg("access denied to \"%s\" on channel \"%s\"", resource, invocation->simulation->request->channel),
+			 errmsg("access denied to \"%s\" on channel \"%s\"", resource,
+					invocation->simulation->request->channel),
 			 path != NULL
-				 ? errdetail("Policy \"%s\" is not satisfied by the client's identity of organisation \"%s\".", path,
-							 identity_msp_id(identity))
-				 : errdetail("This is for administrators of organisation \"%s\"; the client is an identity of "
-							 "organisation \"%s\" with role %s.",
-							 guc_node_msp_id, identity_msp_id(identity), identity_role_name(identity_role(identity)))));
+				 ? errdetail(
+					   "Policy \"%s\" is not satisfied by the client's identity of organisation \"%s\".",
+					   path, identity_msp_id(identity))
+				 : errdetail(
+					   "This is for administrators of organisation \"%s\"; the client is an identity of "
+					   "organisation \"%s\" with role %s.",
+					   guc_node_msp_id, identity_msp_id(identity),
+					   identity_role_name(identity_role(identity)))));
 }
 
 void
@@ -740,13 +810,18 @@ lifecycle_invoke(Simulation *simulation)
 			"_lifecycle takes exactly two arguments, a function's name and its marshalled argument, but received %zu",
 			request->arguments_count);
 	invocation.bundle = channel_open(request->channel)->bundle;
-	if (!invocation.bundle->has_application || !config_application_capability(invocation.bundle, "V2_0"))
-		lifecycle_error("channel \"%s\" does not have the application capability V2_0 that _lifecycle needs",
-						request->channel);
+	if (!invocation.bundle->has_application ||
+		!config_application_capability(invocation.bundle, "V2_0"))
+		lifecycle_error(
+			"channel \"%s\" does not have the application capability V2_0 that _lifecycle needs",
+			request->channel);
 	if (guc_node_msp_id[0] == '\0')
-		ereport(ERROR, (chaincode_errcode(FB_NOT_CONFIGURED), errmsg("fabric.node_msp_id is not set")));
-	invocation.public_state = (DefinitionReader){
-		.get = get_recorded, .ledger = simulation->ledger, .snapshot = simulation->snapshot, .simulation = simulation};
+		ereport(ERROR,
+				(chaincode_errcode(FB_NOT_CONFIGURED), errmsg("fabric.node_msp_id is not set")));
+	invocation.public_state = (DefinitionReader) {.get = get_recorded,
+												  .ledger = simulation->ledger,
+												  .snapshot = simulation->snapshot,
+												  .simulation = simulation};
 	invocation.input = request->arguments[1];
 	for (int i = 0; i < lengthof(functions); i++)
 		if (fb_bytes_equal(request->arguments[0], fb_bytes_of_text(functions[i].name)))
@@ -759,5 +834,6 @@ lifecycle_invoke(Simulation *simulation)
 		ERROR,
 		(chaincode_errcode(FB_LIFECYCLE_ERROR),
 		 errmsg("_lifecycle has no function \"%s\"", FB_DISPLAY(request->arguments[0])),
-		 errhint("Packages are installed with fabric.install_chaincode and listed in fabric.installed_chaincodes.")));
+		 errhint(
+			 "Packages are installed with fabric.install_chaincode and listed in fabric.installed_chaincodes.")));
 }

@@ -1,9 +1,9 @@
 /*
- * package: the file that organisations pass around: Fabric's tar.gz {metadata.json, code.tar.gz {src/chaincode.sql}}
- * (LIF-1).
+ * package: the file that organisations pass around: Fabric's tar.gz {metadata.json, code.tar.gz
+ * {src/chaincode.sql}} (LIF-1).
  *
- * A package comes from outside: every size is checked before memory is taken for it, and an entry's size is known from
- * its header before any of it is decompressed.
+ * A package comes from outside: every size is checked before memory is taken for it, and an entry's
+ * size is known from its header before any of it is decompressed.
  */
 #include "postgres.h"
 
@@ -31,7 +31,10 @@ typedef struct ArchiveBudget
  * writing
  */
 
-/* the sink of libarchive: a buffer that was made big enough; libarchive must never be left by a jump */
+/*
+ * the sink of libarchive: a buffer that was made big enough; libarchive must never be left by a
+ * jump
+ */
 typedef struct FixedSink
 {
 	uint8 *data;
@@ -81,7 +84,9 @@ write_archive(int count, const char *const *names, const FbBytes *contents)
 	struct archive *archive;
 	bool good;
 
-	/* deflate never grows its input by more than a thousandth; a tar needs a header and padding per entry, and its end
+	/*
+	 * deflate never grows its input by more than a thousandth; a tar needs a header and padding per
+	 * entry, and its end
 	 */
 	sink.capacity = 65536;
 	for (int i = 0; i < count; i++)
@@ -91,7 +96,8 @@ write_archive(int count, const char *const *names, const FbBytes *contents)
 	archive = archive_write_new();
 	good = archive != NULL && archive_write_set_format_ustar(archive) == ARCHIVE_OK &&
 		   archive_write_add_filter_gzip(archive) == ARCHIVE_OK &&
-		   archive_write_set_options(archive, "gzip:compression-level=9,gzip:!timestamp") == ARCHIVE_OK &&
+		   archive_write_set_options(archive, "gzip:compression-level=9,gzip:!timestamp") ==
+			   ARCHIVE_OK &&
 		   archive_write_set_bytes_in_last_block(archive, 1) == ARCHIVE_OK &&
 		   archive_write_open(archive, &sink, NULL, sink_write, NULL) == ARCHIVE_OK;
 	for (int i = 0; good && i < count; i++)
@@ -100,7 +106,8 @@ write_archive(int count, const char *const *names, const FbBytes *contents)
 	if (archive != NULL)
 		archive_write_free(archive);
 	if (!good)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not write the chaincode package")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not write the chaincode package")));
 	return fb_bytes(sink.data, sink.size);
 }
 
@@ -110,7 +117,8 @@ is_label(const char *label)
 {
 	for (const char *c = label; *c != '\0'; c++)
 	{
-		bool alphanumeric = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
+		bool alphanumeric =
+			(*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
 
 		if (!alphanumeric && (c == label || strchr("_.+-", *c) == NULL))
 			return false;
@@ -128,7 +136,8 @@ package_is_id(const char *package_id)
 	if (colon == NULL || !is_label(memory_cstring(fb_bytes(package_id, colon - package_id))))
 		return false;
 	hash = colon + 1;
-	return strlen(hash) == 2 * CRYPTO_SHA256_BYTES && strspn(hash, "0123456789abcdef") == 2 * CRYPTO_SHA256_BYTES;
+	return strlen(hash) == 2 * CRYPTO_SHA256_BYTES &&
+		   strspn(hash, "0123456789abcdef") == 2 * CRYPTO_SHA256_BYTES;
 }
 
 bytea *
@@ -144,24 +153,31 @@ package_build(const char *label, const char *type, FbBytes source)
 	if (!is_label(label))
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("invalid chaincode label \"%s\"", error_excerpt(label)),
-			 errdetail("A label begins with a letter or digit and consists of letters, digits, \"_\", \".\", \"+\" and "
-					   "\"-\", at most %d in all.",
-					   CHAINCODE_LABEL_BYTES_MAX)));
+			(chaincode_errcode(FB_INVALID_ARGUMENT),
+			 errmsg("invalid chaincode label \"%s\"", error_excerpt(label)),
+			 errdetail(
+				 "A label begins with a letter or digit and consists of letters, digits, \"_\", \".\", \"+\" and "
+				 "\"-\", at most %d in all.",
+				 CHAINCODE_LABEL_BYTES_MAX)));
 	if (pg_strcasecmp(type, CHAINCODE_TYPE_SQL) != 0)
-		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("unknown chaincode language \"%s\"", error_excerpt(type)),
-				 errdetail("A package holds SQL source; its language is \"%s\".", CHAINCODE_TYPE_SQL),
-				 errhint("The LANGUAGE clause of each function in the source names the function's own language.")));
+		ereport(
+			ERROR,
+			(chaincode_errcode(FB_INVALID_ARGUMENT),
+			 errmsg("unknown chaincode language \"%s\"", error_excerpt(type)),
+			 errdetail("A package holds SQL source; its language is \"%s\".", CHAINCODE_TYPE_SQL),
+			 errhint(
+				 "The LANGUAGE clause of each function in the source names the function's own language.")));
 	if (source.size == 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("chaincode source is empty")));
-	if (source.size > FB_PACKAGE_SOURCE_BYTES_MAX)
 		ereport(ERROR,
-				(chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("chaincode source of %zu bytes is too long", source.size),
-				 errdetail("The limit is %d bytes.", FB_PACKAGE_SOURCE_BYTES_MAX)));
+				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("chaincode source is empty")));
+	if (source.size > FB_PACKAGE_SOURCE_BYTES_MAX)
+		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+						errmsg("chaincode source of %zu bytes is too long", source.size),
+						errdetail("The limit is %d bytes.", FB_PACKAGE_SOURCE_BYTES_MAX)));
 
 	initStringInfo(&metadata);
-	appendStringInfo(&metadata, "{\"type\":\"%s\",\"path\":\"src\",\"label\":\"%s\"}", CHAINCODE_TYPE_SQL, label);
+	appendStringInfo(&metadata, "{\"type\":\"%s\",\"path\":\"src\",\"label\":\"%s\"}",
+					 CHAINCODE_TYPE_SQL, label);
 	outer[0] = fb_bytes(metadata.data, metadata.len);
 	outer[1] = write_archive(1, code_names, &source);
 	bytes = write_archive(2, outer_names, outer);
@@ -176,7 +192,8 @@ package_build(const char *label, const char *type, FbBytes source)
  * reading
  */
 
-static void invalid_package(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+static void invalid_package(const char *format, ...) pg_attribute_printf(1, 2)
+	pg_attribute_noreturn();
 
 static void
 invalid_package(const char *format, ...)
@@ -208,7 +225,10 @@ open_archive(FbBytes bytes, const char *what)
 	return archive;
 }
 
-/* the next regular file; NULL at the end. Takes its size from the budget before anything of it is decompressed. */
+/*
+ * the next regular file; NULL at the end. Takes its size from the budget before anything of it is
+ * decompressed.
+ */
 static const char *
 next_file(struct archive *archive, const char *what, ArchiveBudget *budget, int64 *size)
 {
@@ -247,7 +267,8 @@ read_file(struct archive *archive, const char *name, int64 size, int64 size_max)
 	int64 done = 0;
 
 	if (size > size_max)
-		invalid_package("\"%s\" has %lld bytes; the limit is %lld.", name, (long long) size, (long long) size_max);
+		invalid_package("\"%s\" has %lld bytes; the limit is %lld.", name, (long long) size,
+						(long long) size_max);
 	data = palloc_extended(size + 1, MCXT_ALLOC_HUGE);
 	while (done < size)
 	{
@@ -262,7 +283,10 @@ read_file(struct archive *archive, const char *name, int64 size, int64 size_max)
 	return fb_bytes(data, size);
 }
 
-/* metadata.json: a flat object; names compare without case and the last one wins, as with Go's encoding/json */
+/*
+ * metadata.json: a flat object; names compare without case and the last one wins, as with Go's
+ * encoding/json
+ */
 typedef struct MetadataReader
 {
 	int depth;
@@ -334,12 +358,14 @@ read_metadata(FbBytes json, ChaincodePackage *package)
 		invalid_package("\"metadata.json\" is not a JSON object.");
 	lexer = compat_json_lexer((const char *) json.data, json.size, GetDatabaseEncoding());
 	if (pg_parse_json(lexer, &actions) != JSON_SUCCESS || reader.not_text)
-		invalid_package("\"metadata.json\" is not a JSON object with the texts \"type\", \"path\" and \"label\".");
+		invalid_package(
+			"\"metadata.json\" is not a JSON object with the texts \"type\", \"path\" and \"label\".");
 	if (package->label == NULL || !is_label(package->label))
-		invalid_package("The label in \"metadata.json\" is missing or not allowed: a label begins with a letter or "
-						"digit and consists "
-						"of letters, digits, \"_\", \".\", \"+\" and \"-\", at most %d in all.",
-						CHAINCODE_LABEL_BYTES_MAX);
+		invalid_package(
+			"The label in \"metadata.json\" is missing or not allowed: a label begins with a letter or "
+			"digit and consists "
+			"of letters, digits, \"_\", \".\", \"+\" and \"-\", at most %d in all.",
+			CHAINCODE_LABEL_BYTES_MAX);
 	if (package->type == NULL)
 		package->type = pstrdup("");
 	for (char *c = package->type; *c != '\0'; c++)
@@ -400,14 +426,15 @@ read_source(FbBytes code)
 		invalid_package("\"code.tar.gz\" has no file whose name ends in \".sql\".");
 	list_sort(files, compare_source_files);
 	initStringInfo(&source);
-	foreach (cell, files)
+	foreach(cell, files)
 	{
 		SourceFile *file = lfirst(cell);
 
 		if (memchr(file->content.data, '\0', file->content.size) != NULL ||
-			pg_encoding_verifymbstr(GetDatabaseEncoding(), (const char *) file->content.data, file->content.size) !=
-				(int) file->content.size)
-			invalid_package("\"%s\" is not text in the encoding %s.", file->name, GetDatabaseEncodingName());
+			pg_encoding_verifymbstr(GetDatabaseEncoding(), (const char *) file->content.data,
+									file->content.size) != (int) file->content.size)
+			invalid_package("\"%s\" is not text in the encoding %s.", file->name,
+							GetDatabaseEncodingName());
 		if (source.len > 0)
 			appendStringInfoChar(&source, '\n');
 		appendBinaryStringInfo(&source, (const char *) file->content.data, file->content.size);
@@ -427,7 +454,8 @@ package_read(FbBytes bytes, ChaincodePackage *package)
 
 	memset(package, 0, sizeof(*package));
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
-		invalid_package("The package has %zu bytes; the limit is %d.", bytes.size, FB_MESSAGE_BYTES_MAX);
+		invalid_package("The package has %zu bytes; the limit is %d.", bytes.size,
+						FB_MESSAGE_BYTES_MAX);
 
 	archive = open_archive(bytes, "The package");
 	PG_TRY();
@@ -460,5 +488,6 @@ package_read(FbBytes bytes, ChaincodePackage *package)
 	crypto_sha256(bytes, hash);
 	fb_hex_encode(fb_bytes(hash, sizeof(hash)), hash_hex);
 	snprintf(package->package_id, sizeof(package->package_id), "%s:%s", package->label, hash_hex);
-	snprintf(package->schema_name, sizeof(package->schema_name), "%s%.16s", CHAINCODE_SCHEMA_PREFIX, hash_hex);
+	snprintf(package->schema_name, sizeof(package->schema_name), "%s%.16s", CHAINCODE_SCHEMA_PREFIX,
+			 hash_hex);
 }

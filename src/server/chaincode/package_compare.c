@@ -1,10 +1,12 @@
 /*
  * package_compare.c: what is installed against the packages that it was installed from.
  *
- * The hash of a package is in its id, so its bytes prove themselves. Its functions are rows of pg_proc, which a superuser can change; what they should
- * be, only an installation knows. So the package is installed once more, in a subtransaction that is always rolled back: the schema of the installed
- * functions steps aside, the same schema is made again, both are described by the catalogs in the same words and compared. Nobody else sees
- * the one or the other. On a standby, and where catalogs cannot be written, the bytes alone are compared.
+ * The hash of a package is in its id, so its bytes prove themselves. Its functions are rows of
+ * pg_proc, which a superuser can change; what they should be, only an installation knows. So the
+ * package is installed once more, in a subtransaction that is always rolled back: the schema of the
+ * installed functions steps aside, the same schema is made again, both are described by the
+ * catalogs in the same words and compared. Nobody else sees the one or the other. On a standby, and
+ * where catalogs cannot be written, the bytes alone are compared.
  */
 #include "postgres.h"
 
@@ -39,7 +41,9 @@ read_packages(void)
 	List *packages = NIL;
 
 	spi_begin(&scope);
-	if (SPI_execute("SELECT package_id, schema_name, bytes FROM fabric_internal.chaincode_package ORDER BY package_id", true, 0) < 0)
+	if (SPI_execute(
+			"SELECT package_id, schema_name, bytes FROM fabric_internal.chaincode_package ORDER BY package_id",
+			true, 0) < 0)
 		elog(ERROR, "could not read the packages");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -63,8 +67,8 @@ read_packages(void)
 }
 
 /*
- * The schema itself and each object in it, by name. Trees of default values and bodies hold object ids and places in the source, so pg_get_functiondef
- * speaks for them.
+ * The schema itself and each object in it, by name. Trees of default values and bodies hold object
+ * ids and places in the source, so pg_get_functiondef speaks for them.
  */
 static List *
 describe_schema(const char *schema_name)
@@ -105,7 +109,7 @@ find_object(const List *objects, const char *name)
 {
 	const ListCell *cell;
 
-	foreach (cell, objects)
+	foreach(cell, objects)
 	{
 		const SchemaObject *object = lfirst(cell);
 
@@ -116,34 +120,44 @@ find_object(const List *objects, const char *name)
 }
 
 static void
-compare_objects(const InstalledPackage *package, const List *installed, const List *expected, PackageProblem report, void *context)
+compare_objects(const InstalledPackage *package, const List *installed, const List *expected,
+				PackageProblem report, void *context)
 {
 	static const char hint[] = "Drop the schema and install the package again.";
 	const ListCell *cell;
 
-	foreach (cell, expected)
+	foreach(cell, expected)
 	{
 		const SchemaObject *object = lfirst(cell);
 		const SchemaObject *found = find_object(installed, object->name);
 
 		if (found == NULL)
-			report(context, package->package_id, psprintf("%s of schema \"%s\" is missing. %s", object->name, package->schema_name, hint));
+			report(context, package->package_id,
+				   psprintf("%s of schema \"%s\" is missing. %s", object->name,
+							package->schema_name, hint));
 		else if (strcmp(found->description, object->description) != 0)
 			report(context, package->package_id,
-				   psprintf("%s of schema \"%s\" is not what the package says. %s", object->name, package->schema_name, hint));
+				   psprintf("%s of schema \"%s\" is not what the package says. %s", object->name,
+							package->schema_name, hint));
 	}
-	foreach (cell, installed)
+	foreach(cell, installed)
 	{
 		const SchemaObject *object = lfirst(cell);
 
 		if (find_object(expected, object->name) == NULL)
-			report(context, package->package_id, psprintf("%s of schema \"%s\" is not in the package. %s", object->name, package->schema_name, hint));
+			report(context, package->package_id,
+				   psprintf("%s of schema \"%s\" is not in the package. %s", object->name,
+							package->schema_name, hint));
 	}
 }
 
-/* both descriptions, in the caller's context; *expected is NIL when the package cannot be installed any more, *why tells */
+/*
+ * both descriptions, in the caller's context; *expected is NIL when the package cannot be installed
+ * any more, *why tells
+ */
 static void
-describe_both(const InstalledPackage *package, const ChaincodePackage *content, List **installed, List **expected, char **why)
+describe_both(const InstalledPackage *package, const ChaincodePackage *content, List **installed,
+			  List **expected, char **why)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -204,24 +218,28 @@ compare_package(const InstalledPackage *package, PackageProblem report, void *co
 
 	if (!read_matching(package, &content))
 	{
-		report(context, package->package_id, "its stored bytes are not those of its hash. Install it again from the file.");
+		report(context, package->package_id,
+			   "its stored bytes are not those of its hash. Install it again from the file.");
 		return;
 	}
 	if (strcmp(content.schema_name, package->schema_name) != 0)
 	{
-		report(context, package->package_id, psprintf("its functions are said to be in schema \"%s\".", package->schema_name));
+		report(context, package->package_id,
+			   psprintf("its functions are said to be in schema \"%s\".", package->schema_name));
 		return;
 	}
 	if (!OidIsValid(get_namespace_oid(package->schema_name, true)))
 	{
-		report(context, package->package_id, psprintf("its schema \"%s\" is missing. Install it again.", package->schema_name));
+		report(context, package->package_id,
+			   psprintf("its schema \"%s\" is missing. Install it again.", package->schema_name));
 		return;
 	}
 	if (RecoveryInProgress())
 		return;
 	describe_both(package, &content, &installed, &expected, &why);
 	if (why != NULL)
-		report(context, package->package_id, psprintf("it cannot be compared with its functions: %s.", why));
+		report(context, package->package_id,
+			   psprintf("it cannot be compared with its functions: %s.", why));
 	else
 		compare_objects(package, installed, expected, report, context);
 }
@@ -229,11 +247,12 @@ compare_package(const InstalledPackage *package, PackageProblem report, void *co
 void
 package_compare_all(PackageProblem report, void *context)
 {
-	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "fabric packages", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext work =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric packages", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(work);
 	ListCell *cell;
 
-	foreach (cell, read_packages())
+	foreach(cell, read_packages())
 	{
 		CHECK_FOR_INTERRUPTS();
 		compare_package(lfirst(cell), report, context);

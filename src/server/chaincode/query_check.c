@@ -1,19 +1,23 @@
 /*
  * query_check: what an analyzed query of chaincode may contain.
  *
- * The text of a function is read token by token when it is installed (source_check.c), but only PostgreSQL's analysis says what a token
- * means: which function an operator is, which type a literal gets, that U&"\0063urrent_date" is a name and CURRENT_DATE is not. This file
- * looks at the result. It is used at installation (body_check.c), and for every query that the planner is given while chaincode runs, so
- * that dynamic SQL and other languages are covered. Plans are kept, so a warm call does not come here.
+ * The text of a function is read token by token when it is installed (source_check.c), but only
+ * PostgreSQL's analysis says what a token means: which function an operator is, which type a
+ * literal gets, that U&"\0063urrent_date" is a name and CURRENT_DATE is not. This file looks at the
+ * result. It is used at installation (body_check.c), and for every query that the planner is given
+ * while chaincode runs, so that dynamic SQL and other languages are covered. Plans are kept, so a
+ * warm call does not come here.
  *
- * Refused are relations; functions that sandbox.c refuses; CURRENT_TIMESTAMP, CURRENT_USER and their relatives, which are no functions;
- * and types whose values depend on more than the value. The input and output of a type are called without any hook and without a look at
- * privileges, so the type is what can be refused:
+ * Refused are relations; functions that sandbox.c refuses; CURRENT_TIMESTAMP, CURRENT_USER and
+ * their relatives, which are no functions; and types whose values depend on more than the value.
+ * The input and output of a type are called without any hook and without a look at privileges, so
+ * the type is what can be refused:
  *
  *   - reg* and aclitem read the catalogs of one database: names of relations, roles, functions;
  *   - refcursor names a cursor of the session, with a number that counts the session's cursors;
  *   - row types of relations, domains and types outside pg_catalog are objects of one database;
- *   - any type of pg_catalog whose input or output is not immutable, unless it depends only on fixed settings and the fixed clock.
+ *   - any type of pg_catalog whose input or output is not immutable, unless it depends only on
+ * fixed settings and the fixed clock.
  */
 #include "postgres.h"
 
@@ -33,7 +37,8 @@
 
 #define HINT_TIME "Use fabric.get_tx_timestamp() for the time of the transaction."
 #define HINT_CLIENT "Use fabric.get_client_id() and fabric.get_client_msp_id()."
-#define HINT_STATE "Use fabric.get_state, fabric.put_state and the other functions of schema fabric."
+#define HINT_STATE \
+	"Use fabric.get_state, fabric.put_state and the other functions of schema fabric."
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * types
@@ -42,8 +47,9 @@
 static const char *find_type_problem(Oid type);
 
 /*
- * Types whose input or output is not immutable although it depends on nothing but the text, the fixed settings (DateStyle,
- * IntervalStyle, TimeZone, lc_monetary, xmloption) and the fixed clock. Arrays and ranges depend on their elements.
+ * Types whose input or output is not immutable although it depends on nothing but the text, the
+ * fixed settings (DateStyle, IntervalStyle, TimeZone, lc_monetary, xmloption) and the fixed clock.
+ * Arrays and ranges depend on their elements.
  */
 static bool
 conversion_is_fixed(Oid type, Form_pg_type form)
@@ -71,12 +77,14 @@ find_base_type_problem(Oid type, Form_pg_type form)
 	if (type == REFCURSOROID)
 		return "names a cursor of one session";
 	if (type == ACLITEMOID || type == REGCLASSOID || type == REGTYPEOID || type == REGPROCOID ||
-		type == REGPROCEDUREOID || type == REGOPEROID || type == REGOPERATOROID || type == REGROLEOID ||
-		type == REGNAMESPACEOID || type == REGCONFIGOID || type == REGDICTIONARYOID || type == REGCOLLATIONOID)
+		type == REGPROCEDUREOID || type == REGOPEROID || type == REGOPERATOROID ||
+		type == REGROLEOID || type == REGNAMESPACEOID || type == REGCONFIGOID ||
+		type == REGDICTIONARYOID || type == REGCOLLATIONOID)
 		return "refers to the catalogs of one database";
 	if (IsTrueArrayType(form))
 		return find_type_problem(form->typelem);
-	return conversion_is_fixed(type, form) ? NULL : "has values that depend on more than their text";
+	return conversion_is_fixed(type, form) ? NULL
+										   : "has values that depend on more than their text";
 }
 
 /* what is wrong with a type, to follow its name; NULL: chaincode can use it */
@@ -163,7 +171,7 @@ check_types(QueryWalk *walk, Node *node, const List *types)
 {
 	ListCell *cell;
 
-	foreach (cell, types)
+	foreach(cell, types)
 		if (check_type(walk, node, lfirst_oid(cell)))
 			return true;
 	return false;
@@ -179,12 +187,15 @@ check_function(Oid function, void *context)
 		return false;
 	schema = get_namespace_name(get_func_namespace(function));
 	call->walk->problem->is_function = true;
-	return note_problem(call->walk, call->node,
-						psprintf("function %s.%s", schema ? schema : "?", get_func_name(function)),
-						"may give another result on another node, or has effects outside the ledger", NULL);
+	return note_problem(
+		call->walk, call->node,
+		psprintf("function %s.%s", schema ? schema : "?", get_func_name(function)),
+		"may give another result on another node, or has effects outside the ledger", NULL);
 }
 
-/* 'now' as time of day is the only special string that the fixed clock does not turn into an error */
+/*
+ * 'now' as time of day is the only special string that the fixed clock does not turn into an error
+ */
 bool
 query_check_is_now(Oid type, Datum value)
 {
@@ -197,7 +208,8 @@ static bool
 check_constant(QueryWalk *walk, Const *constant)
 {
 	if (!constant->constisnull && query_check_is_now(constant->consttype, constant->constvalue))
-		return note_problem(walk, (Node *) constant, pstrdup("'now'"), "gives another time on every node", HINT_TIME);
+		return note_problem(walk, (Node *) constant, pstrdup("'now'"),
+							"gives another time on every node", HINT_TIME);
 	/* the name of a cursor variable, with which PL/pgSQL itself begins */
 	if (constant->consttype == REFCURSOROID)
 		return false;
@@ -236,7 +248,8 @@ check_value_function(QueryWalk *walk, SQLValueFunction *function)
 								names[i].is_time ? "gives another time on every node"
 												 : "names an object of one database",
 								names[i].is_time ? HINT_TIME : HINT_CLIENT);
-	return note_problem(walk, (Node *) function, pstrdup("a value of the session"), "differs between nodes", NULL);
+	return note_problem(walk, (Node *) function, pstrdup("a value of the session"),
+						"differs between nodes", NULL);
 }
 
 static bool
@@ -244,17 +257,18 @@ check_relations(QueryWalk *walk, List *range_table)
 {
 	ListCell *cell;
 
-	foreach (cell, range_table)
+	foreach(cell, range_table)
 	{
 		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
 
 		/* a view is a subquery already, which in PostgreSQL 16 and later keeps the view's oid */
-		if (entry->rtekind == RTE_RELATION || (entry->rtekind == RTE_SUBQUERY && OidIsValid(entry->relid)))
+		if (entry->rtekind == RTE_RELATION ||
+			(entry->rtekind == RTE_SUBQUERY && OidIsValid(entry->relid)))
 		{
 			char *name = get_rel_name(entry->relid);
 
-			return note_problem(walk, NULL, psprintf("relation \"%s\"", name ? name : "?"), "belongs to one database",
-								HINT_STATE);
+			return note_problem(walk, NULL, psprintf("relation \"%s\"", name ? name : "?"),
+								"belongs to one database", HINT_STATE);
 		}
 	}
 	return false;
@@ -271,8 +285,8 @@ check_node(Node *node, QueryWalk *walk)
 			return check_value_function(walk, castNode(SQLValueFunction, node));
 		case T_NextValueExpr:
 		case T_CurrentOfExpr:
-			return note_problem(walk, NULL, pstrdup("a sequence or cursor of a table"), "belongs to one database",
-								HINT_STATE);
+			return note_problem(walk, NULL, pstrdup("a sequence or cursor of a table"),
+								"belongs to one database", HINT_STATE);
 		case T_RangeTblFunction:
 			return check_types(walk, NULL, castNode(RangeTblFunction, node)->funccoltypes);
 		case T_TableFunc:
@@ -345,9 +359,10 @@ query_check_run(Query *query, Oid schema)
 	QueryProblem problem;
 
 	if (query_check_find((Node *) query, schema, &problem))
-		ereport(ERROR,
-				(chaincode_errcode(FB_SANDBOX_VIOLATION),
-				 errmsg(problem.is_function ? "%s cannot be called in chaincode" : "%s cannot be used in chaincode",
-						problem.what),
-				 errdetail_internal("It %s.", problem.why), problem.hint ? errhint("%s", problem.hint) : 0));
+		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+						errmsg(problem.is_function ? "%s cannot be called in chaincode"
+												   : "%s cannot be used in chaincode",
+							   problem.what),
+						errdetail_internal("It %s.", problem.why),
+						problem.hint ? errhint("%s", problem.hint) : 0));
 }

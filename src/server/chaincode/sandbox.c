@@ -3,12 +3,12 @@
  *
  *   - role fabric_chaincode owns nothing but the functions and has no privilege on any table;
  *   - the subtransaction is read-only and rolled back;
- *   - no relation can be read, catalogs included (ExecutorCheckPerms_hook), and no utility statement run
- *     (ProcessUtility_hook);
+ *   - no relation can be read, catalogs included (ExecutorCheckPerms_hook), and no utility
+ * statement run (ProcessUtility_hook);
  *   - what the planner is given is checked as a tree: query_check.c;
- *   - functions are refused unless they are the chaincode's own, the shim's, or built in and without effects and
- *     secrets (object_access_hook). That also names, at run time, what differs between nodes and was hidden in
- *     dynamic SQL.
+ *   - functions are refused unless they are the chaincode's own, the shim's, or built in and
+ * without effects and secrets (object_access_hook). That also names, at run time, what differs
+ * between nodes and was hidden in dynamic SQL.
  */
 #include "postgres.h"
 
@@ -36,8 +36,9 @@
 #include "server/chaincode/chaincode_internal.h"
 
 /*
- * Built-in functions that are not immutable, but whose result depends only on their arguments and on settings that the
- * sandbox fixes. Sorted by name. All others of pg_catalog that are not immutable are refused.
+ * Built-in functions that are not immutable, but whose result depends only on their arguments and
+ * on settings that the sandbox fixes. Sorted by name. All others of pg_catalog that are not
+ * immutable are refused.
  */
 /* clang-format off */
 static const char *const usable_builtins[] = {
@@ -69,14 +70,16 @@ static const char *const usable_builtins[] = {
 /* clang-format on */
 
 /*
- * The conversions from and to text of types that query_check.c lets through. The executor calls them without a look at
- * privileges; only the planner, when it evaluates a conversion for an estimate, does it as for any function. In the text
- * of a query they are refused. Sorted by name.
+ * The conversions from and to text of types that query_check.c lets through. The executor calls
+ * them without a look at privileges; only the planner, when it evaluates a conversion for an
+ * estimate, does it as for any function. In the text of a query they are refused. Sorted by name.
  */
 static const char *const conversions[] = {
-	"array_in",	 "array_out",	  "cash_in",	 "cash_out",	   "date_in",		"date_out",		   "interval_in",
-	"interval_out", "multirange_in", "multirange_out", "range_in", "range_out", "record_in", "record_out", "time_in",
-	"timestamp_in", "timestamp_out", "timestamptz_in", "timestamptz_out", "timetz_in", "xml_in",
+	"array_in",		"array_out",	 "cash_in",		   "cash_out",		  "date_in",
+	"date_out",		"interval_in",	 "interval_out",   "multirange_in",	  "multirange_out",
+	"range_in",		"range_out",	 "record_in",	   "record_out",	  "time_in",
+	"timestamp_in", "timestamp_out", "timestamptz_in", "timestamptz_out", "timetz_in",
+	"xml_in",
 };
 
 static Oid guarded_schema = InvalidOid;
@@ -102,7 +105,8 @@ builtin_is_usable(Form_pg_proc procedure)
 	const char *name = NameStr(procedure->proname);
 
 	return procedure->provolatile == PROVOLATILE_IMMUTABLE ||
-		   bsearch(&name, usable_builtins, lengthof(usable_builtins), sizeof(char *), compare_names) != NULL;
+		   bsearch(&name, usable_builtins, lengthof(usable_builtins), sizeof(char *),
+				   compare_names) != NULL;
 }
 
 static bool
@@ -124,7 +128,8 @@ is_shim(HeapTuple tuple)
 static bool
 fabric_function_is_usable(HeapTuple tuple)
 {
-	return ((Form_pg_proc) GETSTRUCT(tuple))->provolatile == PROVOLATILE_IMMUTABLE || is_shim(tuple);
+	return ((Form_pg_proc) GETSTRUCT(tuple))->provolatile == PROVOLATILE_IMMUTABLE ||
+		   is_shim(tuple);
 }
 
 static bool
@@ -175,7 +180,10 @@ sandbox_fabric_function_exists(const char *name, bool *usable)
 	return OidIsValid(schema) && any_function_exists(name, schema, usable);
 }
 
-/* the verdicts of this session on functions outside the chaincode's schema; few, since chaincode calls few */
+/*
+ * the verdicts of this session on functions outside the chaincode's schema; few, since chaincode
+ * calls few
+ */
 typedef struct Verdict
 {
 	Oid function;
@@ -201,7 +209,8 @@ is_conversion(Form_pg_proc procedure)
 	const char *name = NameStr(procedure->proname);
 
 	return procedure->pronamespace == PG_CATALOG_NAMESPACE &&
-		   bsearch(&name, conversions, lengthof(conversions), sizeof(char *), compare_names) != NULL;
+		   bsearch(&name, conversions, lengthof(conversions), sizeof(char *), compare_names) !=
+			   NULL;
 }
 
 static HeapTuple
@@ -236,7 +245,8 @@ sandbox_function_is_usable(Oid function, Oid schema)
 	if (verdict->function == function)
 		return verdict->is_usable;
 	tuple = search_function(function);
-	usable = ((Form_pg_proc) GETSTRUCT(tuple))->pronamespace == schema || judge_function(function, tuple)->is_usable;
+	usable = ((Form_pg_proc) GETSTRUCT(tuple))->pronamespace == schema ||
+			 judge_function(function, tuple)->is_usable;
 	ReleaseSysCache(tuple);
 	return usable;
 }
@@ -247,14 +257,18 @@ refuse_function(HeapTuple tuple)
 	Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(tuple);
 	char *schema = get_namespace_name(procedure->pronamespace);
 
-	ereport(ERROR,
-			(chaincode_errcode(FB_SANDBOX_VIOLATION),
-			 errmsg("function %s.%s cannot be called in chaincode", schema ? schema : "?", NameStr(procedure->proname)),
-			 procedure->pronamespace == PG_CATALOG_NAMESPACE
-				 ? errdetail("Its result may differ between nodes, or it has effects outside the ledger.")
-				 : errdetail("Chaincode can call its own functions, those of schema fabric that are made for it, and "
-							 "functions of "
-							 "PostgreSQL that depend on nothing but their arguments.")));
+	ereport(
+		ERROR,
+		(chaincode_errcode(FB_SANDBOX_VIOLATION),
+		 errmsg("function %s.%s cannot be called in chaincode", schema ? schema : "?",
+				NameStr(procedure->proname)),
+		 procedure->pronamespace == PG_CATALOG_NAMESPACE
+			 ? errdetail(
+				   "Its result may differ between nodes, or it has effects outside the ledger.")
+			 : errdetail(
+				   "Chaincode can call its own functions, those of schema fabric that are made for it, and "
+				   "functions of "
+				   "PostgreSQL that depend on nothing but their arguments.")));
 }
 
 static void
@@ -274,8 +288,9 @@ check_function(Oid function)
 }
 
 /*
- * Only superusers could call a function of a chaincode directly. They are stopped too: it would be compiled and planned under the
- * settings of their session, and a later simulation in it would use the result.
+ * Only superusers could call a function of a chaincode directly. They are stopped too: it would be
+ * compiled and planned under the settings of their session, and a later simulation in it would use
+ * the result.
  */
 static void
 refuse_chaincode(Oid function)
@@ -290,7 +305,8 @@ refuse_chaincode(Oid function)
 	procedure = (Form_pg_proc) GETSTRUCT(tuple);
 	if (procedure->proowner == get_role_oid(CHAINCODE_ROLE, true))
 		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
-						errmsg("chaincode function \"%s\" cannot be called directly", NameStr(procedure->proname)),
+						errmsg("chaincode function \"%s\" cannot be called directly",
+							   NameStr(procedure->proname)),
 						errhint("Call it with fabric.invoke or fabric.query.")));
 	ReleaseSysCache(tuple);
 	*known = function;
@@ -301,8 +317,9 @@ refuse_chaincode(Oid function)
  */
 
 /*
- * A function for chaincode may need a statement of our own: to find the channel's tables again when others have changed them meanwhile. It runs as the
- * extension's owner (spi_begin), which chaincode never does.
+ * A function for chaincode may need a statement of our own: to find the channel's tables again when
+ * others have changed them meanwhile. It runs as the extension's owner (spi_begin), which chaincode
+ * never does.
  */
 static bool
 is_chaincode_running(void)
@@ -328,7 +345,7 @@ refuse_relations(List *range_table)
 {
 	ListCell *cell;
 
-	foreach (cell, range_table)
+	foreach(cell, range_table)
 	{
 		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
 		char *name;
@@ -336,10 +353,13 @@ refuse_relations(List *range_table)
 		if (entry->rtekind != RTE_RELATION)
 			continue;
 		name = get_rel_name(entry->relid);
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
-						errmsg("relation \"%s\" cannot be used in chaincode", name ? name : "?"),
-						errdetail("Chaincode sees nothing but the world state of its channel."),
-						errhint("Use fabric.get_state, fabric.put_state and the other functions of schema fabric.")));
+		ereport(
+			ERROR,
+			(chaincode_errcode(FB_SANDBOX_VIOLATION),
+			 errmsg("relation \"%s\" cannot be used in chaincode", name ? name : "?"),
+			 errdetail("Chaincode sees nothing but the world state of its channel."),
+			 errhint(
+				 "Use fabric.get_state, fabric.put_state and the other functions of schema fabric.")));
 	}
 }
 
@@ -349,7 +369,8 @@ check_permissions(List *range_table, List *permissions, bool abort)
 {
 	if (is_chaincode_running())
 		refuse_relations(range_table);
-	return previous_check_permissions ? previous_check_permissions(range_table, permissions, abort) : true;
+	return previous_check_permissions ? previous_check_permissions(range_table, permissions, abort)
+									  : true;
 }
 #else
 static bool
@@ -362,19 +383,21 @@ check_permissions(List *range_table, bool abort)
 #endif
 
 static void
-utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
-		ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion)
+utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
+		DestReceiver *destination, QueryCompletion *completion)
 {
 	if (is_chaincode_running())
-		ereport(ERROR,
-				(chaincode_errcode(FB_SANDBOX_VIOLATION),
-				 errmsg("%s cannot be used in chaincode", GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
-				 errdetail("Chaincode sees nothing but the world state of its channel.")));
+		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+						errmsg("%s cannot be used in chaincode",
+							   GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
+						errdetail("Chaincode sees nothing but the world state of its channel.")));
 	if (previous_utility)
-		previous_utility(statement, text, read_only_tree, context, parameters, environment, destination, completion);
+		previous_utility(statement, text, read_only_tree, context, parameters, environment,
+						 destination, completion);
 	else
-		standard_ProcessUtility(statement, text, read_only_tree, context, parameters, environment, destination,
-								completion);
+		standard_ProcessUtility(statement, text, read_only_tree, context, parameters, environment,
+								destination, completion);
 }
 
 static PlannedStmt *
@@ -420,16 +443,23 @@ fix_search_path(Oid schema)
 {
 	Oid fabric = get_namespace_oid("fabric", false);
 #if PG_VERSION_NUM < 170000
-	OverrideSearchPath path = {.schemas = list_make2_oid(schema, fabric), .addCatalog = true, .addTemp = false};
+	OverrideSearchPath path = {.schemas = list_make2_oid(schema, fabric),
+							   .addCatalog = true,
+							   .addTemp = false};
 
-	/* undone by the end of the subtransaction; costs much less than the setting, which is parsed every time */
+	/*
+	 * undone by the end of the subtransaction; costs much less than the setting, which is parsed
+	 * every time
+	 */
 	PushOverrideSearchPath(&path);
 	list_free(path.schemas);
 #else
-	char *value = psprintf("pg_catalog, %s, %s, pg_temp", quote_identifier(get_namespace_name(schema)),
-						   quote_identifier(get_namespace_name(fabric)));
+	char *value =
+		psprintf("pg_catalog, %s, %s, pg_temp", quote_identifier(get_namespace_name(schema)),
+				 quote_identifier(get_namespace_name(fabric)));
 
-	(void) set_config_option("search_path", value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
 #endif
 }
 
@@ -442,12 +472,15 @@ sandbox_enter(Oid schema)
 	fixed_settings_enter();
 	fix_search_path(schema);
 	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(sandbox_role(), security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(sandbox_role(),
+						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
 
 /*
- * The memory that chaincode takes is the process's own. Without a limit the kernel would end some process of the instance when there is no more, and the
- * postmaster all the others with it; with one an allocation fails, which is an error like any other. Sorts that go to temporary files instead are stopped there.
+ * The memory that chaincode takes is the process's own. Without a limit the kernel would end some
+ * process of the instance when there is no more, and the postmaster all the others with it; with
+ * one an allocation fails, which is an error like any other. Sorts that go to temporary files
+ * instead are stopped there.
  */
 static struct rlimit saved_memory_limit;
 static bool memory_is_limited;

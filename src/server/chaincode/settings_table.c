@@ -1,11 +1,13 @@
 /*
- * settings_table: every setting that a session can have of its own, and what it is while chaincode runs.
+ * settings_table: every setting that a session can have of its own, and what it is while chaincode
+ * runs.
  *
- * A simulation must give the same bytes whoever asks for it: a caller who could choose the order of rows, the text of
- * a value or what PL/pgSQL checks would get an endorsement of something else than the chaincode says. So each setting
- * that a client, a role or a superuser can set (context user, superuser, backend, superuser-backend) is either fixed
- * here or left, and both have a reason. sql/chaincode_settings.sql compares the table with pg_settings: a new version of
- * PostgreSQL with a setting that is not here fails it.
+ * A simulation must give the same bytes whoever asks for it: a caller who could choose the order of
+ * rows, the text of a value or what PL/pgSQL checks would get an endorsement of something else than
+ * the chaincode says. So each setting that a client, a role or a superuser can set (context user,
+ * superuser, backend, superuser-backend) is either fixed here or left, and both have a reason.
+ * sql/chaincode_settings.sql compares the table with pg_settings: a new version of PostgreSQL with
+ * a setting that is not here fails it.
  *
  * Sorted by name as pg_strcasecmp does, for the search in fixed_settings.c.
  */
@@ -19,11 +21,13 @@
 #define REASON_ROWS "changes the plan of a query, and with it the order of rows"
 #define REASON_TEXT "changes the text of values"
 #define REASON_MEANING "changes the meaning of source text"
-#define REASON_STORAGE "set by superusers only, for the node's storage; chaincode uses no file or table"
+#define REASON_STORAGE \
+	"set by superusers only, for the node's storage; chaincode uses no file or table"
 #define REASON_LOGS "says what the server logs or shows of a statement, not what it does"
 #define REASON_WRITES "used when tables are written or made; chaincode does neither"
 #define REASON_VACUUM "used by VACUUM and by indexing; chaincode can do neither"
-#define REASON_TRANSACTION "chosen when a transaction begins; a simulation is read-only, on one snapshot"
+#define REASON_TRANSACTION \
+	"chosen when a transaction begins; a simulation is read-only, on one snapshot"
 #define REASON_CONNECTION "of the connection to the client"
 #define REASON_LIMIT "ends a statement or the session with an error of the node, which is no result"
 #define REASON_WAL "used when the write-ahead log is written"

@@ -47,13 +47,15 @@ client_certificate(Simulation *simulation)
 	FbError error = {0};
 
 	if (simulation->creator_msp_id == NULL)
-		error_check(identity_unpack(simulation->request->creator, allocator, &simulation->creator_msp_id, &pem, &error),
+		error_check(identity_unpack(simulation->request->creator, allocator,
+									&simulation->creator_msp_id, &pem, &error),
 					&error);
 	if (simulation->certificate == NULL)
 	{
 		const char *msp_id;
 
-		error_check(identity_unpack(simulation->request->creator, allocator, &msp_id, &pem, &error), &error);
+		error_check(identity_unpack(simulation->request->creator, allocator, &msp_id, &pem, &error),
+					&error);
 		error_check(crypto_certificate_parse(pem, &simulation->certificate, &error), &error);
 	}
 	return simulation->certificate;
@@ -69,7 +71,8 @@ shim_client_msp_id(void)
 		FbBytes pem;
 		FbError error = {0};
 
-		error_check(identity_unpack(simulation->request->creator, memory_allocator(simulation->context),
+		error_check(identity_unpack(simulation->request->creator,
+									memory_allocator(simulation->context),
 									&simulation->creator_msp_id, &pem, &error),
 					&error);
 	}
@@ -82,8 +85,8 @@ shim_client_id(void)
 	const char *id;
 	FbError error = {0};
 
-	error_check(certificate_client_id(client_certificate(simulation_current()), memory_allocator(CurrentMemoryContext),
-									  &id, &error),
+	error_check(certificate_client_id(client_certificate(simulation_current()),
+									  memory_allocator(CurrentMemoryContext), &id, &error),
 				&error);
 	return id;
 }
@@ -95,7 +98,8 @@ shim_client_attribute(FbBytes name, FbBytes *value)
 	FbError error = {0};
 
 	error_check(certificate_attribute(client_certificate(simulation_current()), name,
-									  memory_allocator(CurrentMemoryContext), &found, value, &error),
+									  memory_allocator(CurrentMemoryContext), &found, value,
+									  &error),
 				&error);
 	return found;
 }
@@ -149,9 +153,10 @@ static void
 check_simple_key(FbBytes key)
 {
 	if (key.size > 0 && key.data[0] == 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("the first character of a range's key must not be U+0000"),
-						errhint("Use fabric.get_state_by_partial_composite_key for composite keys.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("the first character of a range's key must not be U+0000"),
+				 errhint("Use fabric.get_state_by_partial_composite_key for composite keys.")));
 }
 
 static FbBytes
@@ -171,14 +176,16 @@ shim_open_range(FbBytes start_key, FbBytes end_key)
 }
 
 void
-shim_page_range(FbBytes start_key, FbBytes end_key, int64 page_size, FbBytes bookmark, ShimPage *page)
+shim_page_range(FbBytes start_key, FbBytes end_key, int64 page_size, FbBytes bookmark,
+				ShimPage *page)
 {
 	Simulation *simulation = simulation_current();
 
 	check_simple_key(start_key);
 	check_simple_key(end_key);
 	check_simple_key(bookmark);
-	state_access_page(simulation, bookmark.size > 0 ? bookmark : first_key(start_key), end_key, page_size, page);
+	state_access_page(simulation, bookmark.size > 0 ? bookmark : first_key(start_key), end_key,
+					  page_size, page);
 }
 
 static void
@@ -189,8 +196,9 @@ check_part(FbBytes part)
 	for (size_t i = 0; good && i + sizeof(composite_end) <= part.size; i++)
 		good = memcmp(part.data + i, composite_end, sizeof(composite_end)) != 0;
 	if (!good)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("a part of a composite key must be UTF-8 without U+0000 and U+10FFFF")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("a part of a composite key must be UTF-8 without U+0000 and U+10FFFF")));
 }
 
 FbBytes
@@ -215,7 +223,9 @@ shim_composite_key(FbBytes object_type, const FbBytes *attributes, size_t attrib
 	return bytes;
 }
 
-/* shim/stub.go splitCompositeKey: what lies between the zeros after the first; nothing is checked */
+/*
+ * shim/stub.go splitCompositeKey: what lies between the zeros after the first; nothing is checked
+ */
 size_t
 shim_split_composite_key(FbBytes key, FbBytes **parts)
 {
@@ -248,19 +258,22 @@ shim_open_composite(FbBytes object_type, const FbBytes *attributes, size_t attri
 	Simulation *simulation = simulation_current();
 	FbBytes start = shim_composite_key(object_type, attributes, attributes_count);
 
-	return state_access_open(simulation, simulation->namespace_name, start, composite_range_end(start));
+	return state_access_open(simulation, simulation->namespace_name, start,
+							 composite_range_end(start));
 }
 
 void
-shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attributes_count, int64 page_size,
-					FbBytes bookmark, ShimPage *page)
+shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attributes_count,
+					int64 page_size, FbBytes bookmark, ShimPage *page)
 {
 	Simulation *simulation = simulation_current();
 	FbBytes start = shim_composite_key(object_type, attributes, attributes_count);
 	FbBytes end = composite_range_end(start);
 
-	if (bookmark.size > 0 && (fb_bytes_compare(bookmark, start) < 0 || fb_bytes_compare(bookmark, end) >= 0))
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("bookmark does not belong to this query")));
+	if (bookmark.size > 0 &&
+		(fb_bytes_compare(bookmark, start) < 0 || fb_bytes_compare(bookmark, end) >= 0))
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+						errmsg("bookmark does not belong to this query")));
 	state_access_page(simulation, bookmark.size > 0 ? bookmark : start, end, page_size, page);
 }
 
@@ -269,25 +282,32 @@ shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attri
  */
 
 static void
-put_history(Simulation *simulation, const HistoryRow *row, void (*put) (void *context, const ShimHistory *write), void *context)
+put_history(Simulation *simulation, const HistoryRow *row,
+			void (*put)(void *context, const ShimHistory *write), void *context)
 {
 	TransactionRow transaction;
-	ShimHistory write = {.value = row->value, .is_delete = row->is_delete, .block_number = row->block_number};
+	ShimHistory write = {.value = row->value,
+						 .is_delete = row->is_delete,
+						 .block_number = row->block_number};
 
-	if (!block_store_transaction(simulation->ledger, row->block_number, row->position, simulation->snapshot, false, &transaction))
-		ereport(ERROR, (chaincode_errcode(FB_CORRUPTED), errmsg("transaction %u of block " UINT64_FORMAT " is missing",
-																row->position, row->block_number)));
+	if (!block_store_transaction(simulation->ledger, row->block_number, row->position,
+								 simulation->snapshot, false, &transaction))
+		ereport(ERROR, (chaincode_errcode(FB_CORRUPTED),
+						errmsg("transaction %u of block " UINT64_FORMAT " is missing",
+							   row->position, row->block_number)));
 	write.tx_id = transaction.tx_id;
 	write.created_at = transaction.created_at;
 	put(context, &write);
 }
 
 void
-shim_history(FbBytes key, void (*put) (void *context, const ShimHistory *write), void *context)
+shim_history(FbBytes key, void (*put)(void *context, const ShimHistory *write), void *context)
 {
 	Simulation *simulation = simulation_current();
-	HistoryScan *scan = history_scan_key(simulation->ledger, simulation->namespace_name, key, simulation->snapshot);
-	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric history row", ALLOCSET_DEFAULT_SIZES);
+	HistoryScan *scan =
+		history_scan_key(simulation->ledger, simulation->namespace_name, key, simulation->snapshot);
+	MemoryContext row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric history row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(row_context);
 	HistoryRow row;
 
@@ -305,11 +325,14 @@ shim_set_event(FbBytes name, FbBytes payload)
 	FbError error = {0};
 
 	if (name.size == 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("event name must not be empty")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("event name must not be empty")));
 	if (name.size > FB_EVENT_NAME_BYTES_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("event name of %zu bytes is too long", name.size),
+		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+						errmsg("event name of %zu bytes is too long", name.size),
 						errdetail("The limit is %d bytes.", FB_EVENT_NAME_BYTES_MAX)));
-	error_check(fb_bytes_copy(simulation->allocator, payload, &simulation->event_payload, &error), &error);
+	error_check(fb_bytes_copy(simulation->allocator, payload, &simulation->event_payload, &error),
+				&error);
 	simulation->event_name = fb_text_copy(simulation->allocator, name);
 	if (simulation->event_name == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
@@ -318,7 +341,8 @@ shim_set_event(FbBytes name, FbBytes payload)
 void
 shim_set_validation_parameter(FbBytes key, FbBytes parameter)
 {
-	RwSetMetadataEntry entry = {.name = fb_bytes_of_text(RWSET_VALIDATION_PARAMETER), .value = parameter};
+	RwSetMetadataEntry entry = {.name = fb_bytes_of_text(RWSET_VALIDATION_PARAMETER),
+								.value = parameter};
 	Simulation *simulation = simulation_current();
 	SignaturePolicy *policy;
 	FbError error = {0};
@@ -326,7 +350,9 @@ shim_set_validation_parameter(FbBytes key, FbBytes parameter)
 	check_key(key);
 	/* Fabric takes any bytes here, and then nobody can write the key ever again */
 	if (parameter.size > 0)
-		error_check(signature_policy_decode(memory_allocator(CurrentMemoryContext), parameter, &policy, &error), &error);
+		error_check(signature_policy_decode(memory_allocator(CurrentMemoryContext), parameter,
+											&policy, &error),
+					&error);
 	state_access_put_metadata(simulation, key, &entry, 1);
 }
 
@@ -338,9 +364,9 @@ shim_get_validation_parameter(FbBytes key, FbBytes *parameter)
 
 	if (!state_access_get_metadata(simulation_current(), key, &metadata))
 		return false;
-	error_check(
-		rwset_metadata_validation_parameter(memory_allocator(CurrentMemoryContext), metadata, parameter, &error),
-		&error);
+	error_check(rwset_metadata_validation_parameter(memory_allocator(CurrentMemoryContext),
+													metadata, parameter, &error),
+				&error);
 	return true;
 }
 
@@ -350,7 +376,9 @@ compare_bytes(const void *a, const void *b)
 	return fb_bytes_compare(*(const FbBytes *) a, *(const FbBytes *) b);
 }
 
-/* statebased/statebasedimpl.go: n out of n, one principal for each organisation, sorted by MSP id */
+/*
+ * statebased/statebasedimpl.go: n out of n, one principal for each organisation, sorted by MSP id
+ */
 FbBytes
 shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count)
 {
@@ -361,11 +389,12 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 	FbError error = {0};
 
 	if (strcmp(role, "member") != 0 && strcmp(role, "peer") != 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("unknown role \"%s\" of a state policy", error_excerpt(role)),
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+						errmsg("unknown role \"%s\" of a state policy", error_excerpt(role)),
 						errdetail("The role is \"member\" or \"peer\".")));
 	if (msp_ids_count == 0)
-		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("a state policy needs at least one organisation")));
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+						errmsg("a state policy needs at least one organisation")));
 	memcpy(sorted, msp_ids, msp_ids_count * sizeof(FbBytes));
 	qsort(sorted, msp_ids_count, sizeof(FbBytes), compare_bytes);
 	initStringInfo(&text);
@@ -379,8 +408,8 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 		appendStringInfo(&text, ".%s'", role);
 	}
 	appendStringInfoChar(&text, ')');
-	error_check(policy_compile(memory_allocator(CurrentMemoryContext), fb_bytes(text.data, text.len), &envelope,
-							   &notice, &error),
+	error_check(policy_compile(memory_allocator(CurrentMemoryContext),
+							   fb_bytes(text.data, text.len), &envelope, &notice, &error),
 				&error);
 	return envelope;
 }

@@ -1,8 +1,9 @@
 /*
  * simulate: one call of chaincode, from its arguments to its read-write set.
  *
- * The function runs in a subtransaction that is always rolled back. That also undoes what sandbox_enter changed: user,
- * settings, search path. What must survive - the result, the builder's memory - is allocated outside.
+ * The function runs in a subtransaction that is always rolled back. That also undoes what
+ * sandbox_enter changed: user, settings, search path. What must survive - the result, the builder's
+ * memory - is allocated outside.
  */
 #include "postgres.h"
 
@@ -25,9 +26,10 @@ Simulation *
 simulation_current(void)
 {
 	if (current_simulation == NULL)
-		ereport(ERROR, (chaincode_errcode(FB_NOT_IN_SIMULATION),
-						errmsg("this function works only inside a chaincode function"),
-						errhint("Chaincode functions are called with fabric.invoke and fabric.query.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_NOT_IN_SIMULATION),
+				 errmsg("this function works only inside a chaincode function"),
+				 errhint("Chaincode functions are called with fabric.invoke and fabric.query.")));
 	return current_simulation;
 }
 
@@ -39,14 +41,16 @@ static void
 throw_time_is_up(const SimulationRequest *request)
 {
 	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_TIMEOUT),
-					errmsg("chaincode \"%s\" did not finish in %d ms", request->chaincode, guc_execute_timeout_ms),
+					errmsg("chaincode \"%s\" did not finish in %d ms", request->chaincode,
+						   guc_execute_timeout_ms),
 					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
 }
 
 static void
 throw_out_of_stack(const SimulationRequest *request, const ErrorData *error)
 {
-	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("chaincode \"%s\" nests its calls too deeply", request->chaincode),
+	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+					errmsg("chaincode \"%s\" nests its calls too deeply", request->chaincode),
 					errdetail_internal("%s", error->message),
 					errhint("The limit of this node is max_stack_depth.")));
 }
@@ -54,7 +58,8 @@ throw_out_of_stack(const SimulationRequest *request, const ErrorData *error)
 static void
 throw_out_of_memory(const SimulationRequest *request, const ErrorData *error)
 {
-	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED), errmsg("chaincode \"%s\" needs too much memory", request->chaincode),
+	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+					errmsg("chaincode \"%s\" needs too much memory", request->chaincode),
 					errdetail_internal("%s", error->detail ? error->detail : error->message),
 					errhint("The limit of this node is fabric.chaincode_memory_limit.")));
 }
@@ -73,23 +78,28 @@ parameter_of(ChaincodeFunction *function, int index)
 static void
 check_count(const ChaincodeFunction *function, int count)
 {
-	int least = function->parameters_count - function->defaults_count - (function->is_variadic ? 1 : 0);
+	int least =
+		function->parameters_count - function->defaults_count - (function->is_variadic ? 1 : 0);
 	bool too_many = count > function->parameters_count && !function->is_variadic;
 
 	if (count < Max(least, 0) || too_many || count > CHAINCODE_ARGUMENTS_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("function \"%s\" does not take %d arguments", function->name, count),
-						function->is_variadic ? errdetail("It takes %d or more: %s.", Max(least, 0), function_cache_signature(function))
-						: least < function->parameters_count
-							? errdetail("It takes %d to %d: %s.", least, function->parameters_count, function_cache_signature(function))
-							: errdetail("It takes %d: %s.", least, function_cache_signature(function))));
+		ereport(ERROR,
+				(chaincode_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("function \"%s\" does not take %d arguments", function->name, count),
+				 function->is_variadic ? errdetail("It takes %d or more: %s.", Max(least, 0),
+												   function_cache_signature(function))
+				 : least < function->parameters_count
+					 ? errdetail("It takes %d to %d: %s.", least, function->parameters_count,
+								 function_cache_signature(function))
+					 : errdetail("It takes %d: %s.", least, function_cache_signature(function))));
 }
 
 static bool
 is_text(FbBytes argument)
 {
-	return argument.size == 0 || (memchr(argument.data, 0, argument.size) == NULL &&
-								  pg_verifymbstr((const char *) argument.data, argument.size, true));
+	return argument.size == 0 ||
+		   (memchr(argument.data, 0, argument.size) == NULL &&
+			pg_verifymbstr((const char *) argument.data, argument.size, true));
 }
 
 static char *
@@ -111,7 +121,8 @@ cast_argument(ChaincodeParameter *parameter, FbBytes argument)
 		return PointerGetDatum(memory_bytea(argument));
 	value = InputFunctionCall(&parameter->input, text_of(argument), parameter->type_parameter, -1);
 	if (query_check_is_now(parameter->type, value))
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_FIELD_OVERFLOW), errmsg("it depends on the clock of the node")));
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
+						errmsg("it depends on the clock of the node")));
 	return value;
 }
 
@@ -149,11 +160,13 @@ cast_arguments(ChaincodeFunction *function, const FbBytes *arguments, int count,
 		FlushErrorState();
 		hint = argument_hint(arguments[index], error);
 		ereport(ERROR, (errcode(error->sqlerrcode),
-						errmsg("argument %d of function \"%s\"%s%s%s of type %s: %s", index + 1, function->name,
-							   parameter->name[0] ? " (\"" : "", parameter->name, parameter->name[0] ? "\")" : "",
-							   format_type_be(parameter->type), error->message),
+						errmsg("argument %d of function \"%s\"%s%s%s of type %s: %s", index + 1,
+							   function->name, parameter->name[0] ? " (\"" : "", parameter->name,
+							   parameter->name[0] ? "\")" : "", format_type_be(parameter->type),
+							   error->message),
 						error->detail ? errdetail_internal("%s", error->detail) : 0,
-						hint ? errhint("%s", hint) : errhint("The function is %s.", function_cache_signature(function))));
+						hint ? errhint("%s", hint)
+							 : errhint("The function is %s.", function_cache_signature(function))));
 	}
 	PG_END_TRY();
 }
@@ -214,8 +227,10 @@ prepare_plan(ChaincodeFunction *function, int count)
 	SPIPlanPtr plan;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, function->returns_set ? "SELECT pg_catalog.to_json(r) FROM %s(" : "SELECT %s(",
-					 quote_qualified_identifier(get_namespace_name(function->schema), function->name));
+	appendStringInfo(&sql,
+					 function->returns_set ? "SELECT pg_catalog.to_json(r) FROM %s(" : "SELECT %s(",
+					 quote_qualified_identifier(get_namespace_name(function->schema),
+												function->name));
 	for (int i = 0; i < count; i++)
 	{
 		types[i] = parameter_of(function, i)->type;
@@ -227,7 +242,8 @@ prepare_plan(ChaincodeFunction *function, int count)
 	appendStringInfoString(&sql, function->returns_set ? ") AS r" : ")");
 	plan = SPI_prepare(sql.data, count, types);
 	if (plan == NULL)
-		elog(ERROR, "could not prepare the call of \"%s\": %s", function->name, SPI_result_code_string(SPI_result));
+		elog(ERROR, "could not prepare the call of \"%s\": %s", function->name,
+			 SPI_result_code_string(SPI_result));
 	SPI_keepplan(plan);
 	return plan;
 }
@@ -237,8 +253,8 @@ plan_for(ChaincodeFunction *function, int count)
 {
 	if (function->plans == NULL)
 	{
-		function->plans =
-			MemoryContextAllocZero(GetMemoryChunkContext(function), sizeof(SPIPlanPtr) * (FUNC_MAX_ARGS + 1));
+		function->plans = MemoryContextAllocZero(GetMemoryChunkContext(function),
+												 sizeof(SPIPlanPtr) * (FUNC_MAX_ARGS + 1));
 		function->plans_count = FUNC_MAX_ARGS + 1;
 	}
 	if (function->plans[count] == NULL)
@@ -308,12 +324,18 @@ throw_no_function(const SimulationRequest *request, Oid schema, const char *name
 	char *nearest = function_cache_nearest(schema, name);
 	char *list = function_cache_list(schema);
 
-	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-					errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, error_excerpt(name)),
-					name[0] == '_' ? errdetail("Functions whose names begin with an underscore are the chaincode's own, they "
-											   "cannot be called from outside. The others are: %s.", list)
-					: list[0] != '\0' ? errdetail("Its functions are: %s.", list) : errdetail("It has no functions."),
-					nearest != NULL ? errhint("Perhaps you meant the function \"%s\".", nearest) : 0));
+	ereport(
+		ERROR,
+		(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+		 errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, error_excerpt(name)),
+		 name[0] == '_'
+			 ? errdetail(
+				   "Functions whose names begin with an underscore are the chaincode's own, they "
+				   "cannot be called from outside. The others are: %s.",
+				   list)
+		 : list[0] != '\0' ? errdetail("Its functions are: %s.", list)
+						   : errdetail("It has no functions."),
+		 nearest != NULL ? errhint("Perhaps you meant the function \"%s\".", nearest) : 0));
 }
 
 static void
@@ -331,7 +353,8 @@ call_function(Simulation *simulation, Oid schema)
 	check_count(function, count);
 	cast_arguments(function, request->arguments + 1, count, values);
 	if (!function->returns_set && !function->is_variadic && count == function->parameters_count)
-		simulation->result->payload = copy_result(simulation, call_directly(function, values, count));
+		simulation->result->payload =
+			copy_result(simulation, call_directly(function, values, count));
 	else
 		simulation->result->payload = call_by_query(simulation, function, values, count);
 }
@@ -344,7 +367,8 @@ refusal_text(const char *text)
 
 	if (text == NULL || text[0] == '\0')
 		return NULL;
-	size = pg_mbcliplen(text, (int) strnlen(text, CHAINCODE_REFUSAL_TEXT_BYTES_MAX + 1), CHAINCODE_REFUSAL_TEXT_BYTES_MAX);
+	size = pg_mbcliplen(text, (int) strnlen(text, CHAINCODE_REFUSAL_TEXT_BYTES_MAX + 1),
+						CHAINCODE_REFUSAL_TEXT_BYTES_MAX);
 	return memory_cstring(fb_bytes(text, size));
 }
 
@@ -357,7 +381,10 @@ keep_refusal(SimulationResult *result, const ErrorData *error, int32 status)
 	result->message = message != NULL ? message : pstrdup("unknown error");
 	result->detail = refusal_text(error->detail);
 	result->hint = refusal_text(error->hint);
-	/* the other lines quote what was worked on (JSON data, dynamic statements, parameters), and the logs of all endorsers would have it */
+	/*
+	 * the other lines quote what was worked on (JSON data, dynamic statements, parameters), and the
+	 * logs of all endorsers would have it
+	 */
 	result->context = refusal_text(unlogged_functions(error->context));
 	strlcpy(result->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(result->sqlstate));
 	result->payload = FB_BYTES_EMPTY;
@@ -367,7 +394,8 @@ keep_refusal(SimulationResult *result, const ErrorData *error, int32 status)
 static void
 throw_node_failure(const SimulationRequest *request, const ErrorData *error)
 {
-	if (error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
+	if (error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
+		error->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
 		throw_out_of_memory(request, error);
 	if (error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX)
 		throw_out_of_stack(request, error);
@@ -375,7 +403,8 @@ throw_node_failure(const SimulationRequest *request, const ErrorData *error)
 }
 
 static void
-enter_chaincode(const Simulation *simulation, Oid schema, bool needs_interpreter, MemoryContext context, void *stack_base)
+enter_chaincode(const Simulation *simulation, Oid schema, bool needs_interpreter,
+				MemoryContext context, void *stack_base)
 {
 	const char *what = psprintf("chaincode \"%s\"", simulation->request->chaincode);
 
@@ -401,8 +430,9 @@ leave_chaincode(void)
 }
 
 /*
- * Run body(simulation, schema) in a read-only subtransaction that is rolled back; what it raises becomes a refusal.
- * With a schema it runs as chaincode, inside the sandbox and under the time limit.
+ * Run body(simulation, schema) in a read-only subtransaction that is rolled back; what it raises
+ * becomes a refusal. With a schema it runs as chaincode, inside the sandbox and under the time
+ * limit.
  */
 static void
 run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema)
@@ -426,7 +456,8 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 		if (OidIsValid(schema))
 		{
 			hidden_portals_enter();
-			enter_chaincode(simulation, schema, needs_interpreter, caller, __builtin_frame_address(0));
+			enter_chaincode(simulation, schema, needs_interpreter, caller,
+							__builtin_frame_address(0));
 		}
 		body(simulation, schema);
 		sandbox_guard(InvalidOid);
@@ -460,8 +491,10 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 		keep_refusal(simulation->result, conditions_refusal(), 500);
 }
 
-/* CCA-35: the first call of each version must be an initialising one, if the definition says so (chaincode_support.go
- * CheckInvocation) */
+/*
+ * CCA-35: the first call of each version must be an initialising one, if the definition says so
+ * (chaincode_support.go CheckInvocation)
+ */
 static void
 check_initialized(Simulation *simulation, const ChaincodeDefinition *definition)
 {
@@ -471,25 +504,30 @@ check_initialized(Simulation *simulation, const ChaincodeDefinition *definition)
 	FbBytes value;
 
 	if (definition->init_required)
-		needed =
-			!state_access_get(simulation, simulation->namespace_name, key, &value) || !fb_bytes_equal(value, version);
+		needed = !state_access_get(simulation, simulation->namespace_name, key, &value) ||
+				 !fb_bytes_equal(value, version);
 	if (simulation->request->is_init && !definition->init_required)
 		ereport(ERROR,
 				(chaincode_errcode(FB_LIFECYCLE_ERROR),
-				 errmsg("chaincode \"%s\" does not require initialization but was called as init", definition->name)));
+				 errmsg("chaincode \"%s\" does not require initialization but was called as init",
+						definition->name)));
 	if (simulation->request->is_init && !needed)
 		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
-						errmsg("chaincode \"%s\" is already initialized but was called as init", definition->name)));
+						errmsg("chaincode \"%s\" is already initialized but was called as init",
+							   definition->name)));
 	if (simulation->request->is_init)
 		state_access_put(simulation, simulation->namespace_name, key, version);
 	else if (needed)
 		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
-						errmsg("chaincode \"%s\" has not been initialized for version \"%s\"", definition->name,
-							   definition->version),
+						errmsg("chaincode \"%s\" has not been initialized for version \"%s\"",
+							   definition->name, definition->version),
 						errhint("Its first transaction must be one with is_init.")));
 }
 
-/* the schema of the package that this organisation approved; the definition's read is recorded, as in Fabric */
+/*
+ * the schema of the package that this organisation approved; the definition's read is recorded, as
+ * in Fabric
+ */
 static Oid
 find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 {
@@ -501,35 +539,44 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 	char *package_id;
 	Oid schema;
 
-	if (!definition_load(simulation->ledger, request->chaincode, simulation->snapshot, definition, &version))
-		ereport(ERROR,
-				(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-				 errmsg("chaincode \"%s\" is not defined on channel \"%s\"", request->chaincode, request->channel),
-				 errdetail_internal("%s", definition_list_text(request->channel)),
-				 errhint("The view fabric.chaincodes lists the committed definitions.")));
-	error_check(rwset_builder_add_read(simulation->builder, lifecycle,
-									   definition_field_key("namespaces", definition->name, "Sequence"), version,
-									   &error),
-				&error);
-	package_id = definition_find_package(simulation->ledger, simulation->snapshot, definition, version, &approved);
-	if (!approved)
+	if (!definition_load(simulation->ledger, request->chaincode, simulation->snapshot, definition,
+						 &version))
 		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-						errmsg("chaincode definition \"%s\" at sequence " INT64_FORMAT
-							   " has not been approved by this organisation",
-							   definition->name, definition->sequence),
-						errdetail("Channel \"%s\", organisation \"%s\".", request->channel, guc_node_msp_id),
-						errhint("An administrator of the organisation can approve it with fabric.approve_chaincode.")));
+						errmsg("chaincode \"%s\" is not defined on channel \"%s\"",
+							   request->chaincode, request->channel),
+						errdetail_internal("%s", definition_list_text(request->channel)),
+						errhint("The view fabric.chaincodes lists the committed definitions.")));
+	error_check(rwset_builder_add_read(simulation->builder, lifecycle,
+									   definition_field_key("namespaces", definition->name,
+															"Sequence"),
+									   version, &error),
+				&error);
+	package_id = definition_find_package(simulation->ledger, simulation->snapshot, definition,
+										 version, &approved);
+	if (!approved)
+		ereport(
+			ERROR,
+			(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+			 errmsg("chaincode definition \"%s\" at sequence " INT64_FORMAT
+					" has not been approved by this organisation",
+					definition->name, definition->sequence),
+			 errdetail("Channel \"%s\", organisation \"%s\".", request->channel, guc_node_msp_id),
+			 errhint(
+				 "An administrator of the organisation can approve it with fabric.approve_chaincode.")));
 	if (package_id == NULL)
 		ereport(ERROR,
 				(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-				 errmsg("chaincode \"%s\" was approved without a package by this organisation", definition->name),
+				 errmsg("chaincode \"%s\" was approved without a package by this organisation",
+						definition->name),
 				 errhint("Approve the definition again with a package id.")));
 	schema = function_cache_schema(package_id);
 	if (!OidIsValid(schema))
-		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
-						errmsg("chaincode package \"%s\" is not installed on this node", package_id),
-						errdetail("Chaincode \"%s\" on channel \"%s\" needs it.", definition->name, request->channel),
-						errhint("Install it with fabric.install_chaincode.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+				 errmsg("chaincode package \"%s\" is not installed on this node", package_id),
+				 errdetail("Chaincode \"%s\" on channel \"%s\" needs it.", definition->name,
+						   request->channel),
+				 errhint("Install it with fabric.install_chaincode.")));
 	return schema;
 }
 
@@ -583,7 +630,8 @@ simulate(const SimulationRequest *request, SimulationResult *result)
 	bool pushed = false;
 
 	if (current_simulation != NULL)
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION), errmsg("chaincode cannot be called from chaincode")));
+		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+						errmsg("chaincode cannot be called from chaincode")));
 	memset(result, 0, sizeof(*result));
 	result->status = 200;
 	result->message = pstrdup("");
@@ -592,7 +640,8 @@ simulate(const SimulationRequest *request, SimulationResult *result)
 	simulation.namespace_name = fb_bytes_of_text(request->chaincode);
 	simulation.allocator = memory_allocator(CurrentMemoryContext);
 	error_check(rwset_builder_create(simulation.allocator, &simulation.builder, &error), &error);
-	simulation.context = AllocSetContextCreate(CurrentMemoryContext, "fabric simulation", ALLOCSET_DEFAULT_SIZES);
+	simulation.context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric simulation", ALLOCSET_DEFAULT_SIZES);
 	if (!ActiveSnapshotSet())
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());

@@ -1,10 +1,10 @@
 /*
  * source_check: what the source of a chaincode package may contain.
  *
- * The source is a list of CREATE FUNCTION and COMMENT ON FUNCTION statements. PostgreSQL's own parser reads it;
- * function bodies in SQL and PL/pgSQL are read with its scanner, token by token. That finds what differs between nodes
- * in all ordinary code and says so before anything is approved; what is hidden from it (dynamic SQL) is refused by the
- * sandbox when it runs.
+ * The source is a list of CREATE FUNCTION and COMMENT ON FUNCTION statements. PostgreSQL's own
+ * parser reads it; function bodies in SQL and PL/pgSQL are read with its scanner, token by token.
+ * That finds what differs between nodes in all ordinary code and says so before anything is
+ * approved; what is hidden from it (dynamic SQL) is refused by the sandbox when it runs.
  */
 #include "postgres.h"
 
@@ -42,7 +42,8 @@ typedef struct Body
 {
 	SourceFunction *function;
 	CheckedSource *checked;
-	Token *tokens; /* with two empty ones before and some after, so that looking around needs no checks */
+	Token *tokens; /* with two empty ones before and some after, so that looking around needs no
+					  checks */
 	int count;
 	StringInfoData refused; /* lines of the detail */
 	int refused_count;
@@ -59,8 +60,8 @@ line_of(const char *text, int location)
 	return line;
 }
 
-static void refuse(const CheckedSource *checked, int location, const char *format, ...) pg_attribute_printf(3, 4)
-	pg_attribute_noreturn();
+static void refuse(const CheckedSource *checked, int location, const char *format, ...)
+	pg_attribute_printf(3, 4) pg_attribute_noreturn();
 
 static void
 refuse(const CheckedSource *checked, int location, const char *format, ...)
@@ -72,7 +73,8 @@ refuse(const CheckedSource *checked, int location, const char *format, ...)
 	fb_print_cut(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
 	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
-					errmsg("invalid chaincode source: line %d: %s", line_of(checked->text, location), reason)));
+					errmsg("invalid chaincode source: line %d: %s",
+						   line_of(checked->text, location), reason)));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -81,7 +83,8 @@ refuse(const CheckedSource *checked, int location, const char *format, ...)
 
 /* a type that a parameter or result may have: built in, so that it is the same on every node */
 static void
-check_type(CheckedSource *checked, const SourceFunction *function, TypeName *name, bool is_result, const char *what)
+check_type(CheckedSource *checked, const SourceFunction *function, TypeName *name, bool is_result,
+		   const char *what)
 {
 	Type type;
 	Form_pg_type form;
@@ -91,12 +94,12 @@ check_type(CheckedSource *checked, const SourceFunction *function, TypeName *nam
 	Oid schema;
 
 	if (name->pct_type)
-		refuse(checked, function->location, "function \"%s\": %%TYPE refers to a table, and chaincode has none",
-			   function->name);
+		refuse(checked, function->location,
+			   "function \"%s\": %%TYPE refers to a table, and chaincode has none", function->name);
 	type = LookupTypeName(NULL, name, NULL, true);
 	if (type == NULL)
-		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s does not exist", function->name,
-			   TypeNameToString(name), what);
+		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s does not exist",
+			   function->name, TypeNameToString(name), what);
 	form = (Form_pg_type) GETSTRUCT(type);
 	oid = form->oid;
 	kind = form->typtype;
@@ -106,11 +109,12 @@ check_type(CheckedSource *checked, const SourceFunction *function, TypeName *nam
 	if (is_result && (oid == VOIDOID || oid == RECORDOID))
 		return;
 	if (schema != PG_CATALOG_NAMESPACE || kind == TYPTYPE_COMPOSITE)
-		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s is not a built-in type of PostgreSQL",
+		refuse(checked, function->location,
+			   "function \"%s\": type \"%s\" of %s is not a built-in type of PostgreSQL",
 			   function->name, TypeNameToString(name), what);
 	if (kind == TYPTYPE_PSEUDO)
-		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s is a pseudo-type", function->name,
-			   TypeNameToString(name), what);
+		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s is a pseudo-type",
+			   function->name, TypeNameToString(name), what);
 	why = query_check_type(oid);
 	if (why != NULL)
 		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s %s", function->name,
@@ -125,13 +129,14 @@ check_signature(CheckedSource *checked, const SourceFunction *function)
 	int outputs = 0;
 	bool bare_set;
 
-	foreach (cell, statement->parameters)
+	foreach(cell, statement->parameters)
 	{
 		FunctionParameter *parameter = lfirst_node(FunctionParameter, cell);
 		bool is_result = parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE;
 
 		if (parameter->argType->setof)
-			refuse(checked, function->location, "function \"%s\": a parameter cannot be a set", function->name);
+			refuse(checked, function->location, "function \"%s\": a parameter cannot be a set",
+				   function->name);
 		check_type(checked, function, parameter->argType, false,
 				   psprintf("%s \"%s\"", is_result ? "output column" : "parameter",
 							parameter->name ? parameter->name : "unnamed"));
@@ -144,7 +149,8 @@ check_signature(CheckedSource *checked, const SourceFunction *function)
 	if (bare_set && list_length(statement->returnType->names) == 1 &&
 		strcmp(strVal(linitial(statement->returnType->names)), "record") == 0)
 		refuse(checked, function->location,
-			   "function \"%s\" returns SETOF record without naming the columns; use RETURNS TABLE", function->name);
+			   "function \"%s\" returns SETOF record without naming the columns; use RETURNS TABLE",
+			   function->name);
 }
 
 static void
@@ -154,20 +160,22 @@ check_language(CheckedSource *checked, const SourceFunction *function, const cha
 	bool trusted;
 
 	if (!HeapTupleIsValid(tuple))
-		refuse(checked, function->location, "function \"%s\": language \"%s\" is not installed in this database",
-			   function->name, language);
+		refuse(checked, function->location,
+			   "function \"%s\": language \"%s\" is not installed in this database", function->name,
+			   language);
 	trusted = ((Form_pg_language) GETSTRUCT(tuple))->lanpltrusted;
 	ReleaseSysCache(tuple);
 	if (!trusted)
-		refuse(checked, function->location, "function \"%s\": language \"%s\" is not trusted", function->name,
-			   language);
+		refuse(checked, function->location, "function \"%s\": language \"%s\" is not trusted",
+			   function->name, language);
 	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
 		return;
 	checked->needs_interpreter = true;
-	checked->warnings =
-		lappend(checked->warnings,
-				psprintf("function \"%s\" is written in %s, which cannot be checked for what differs between nodes",
-						 function->name, language));
+	checked->warnings = lappend(
+		checked->warnings,
+		psprintf(
+			"function \"%s\" is written in %s, which cannot be checked for what differs between nodes",
+			function->name, language));
 }
 
 /* the body's text, NULL for a body in the SQL standard's style */
@@ -178,7 +186,7 @@ check_options(CheckedSource *checked, const SourceFunction *function, const char
 	ListCell *cell;
 
 	*language = "sql";
-	foreach (cell, function->statement->options)
+	foreach(cell, function->statement->options)
 	{
 		DefElem *option = lfirst_node(DefElem, cell);
 
@@ -187,19 +195,24 @@ check_options(CheckedSource *checked, const SourceFunction *function, const char
 		else if (strcmp(option->defname, "as") == 0)
 		{
 			if (list_length((List *) option->arg) != 1)
-				refuse(checked, function->location, "function \"%s\": a function of a C library", function->name);
+				refuse(checked, function->location, "function \"%s\": a function of a C library",
+					   function->name);
 			body = strVal(linitial((List *) option->arg));
 		}
 		else if (strcmp(option->defname, "security") == 0 && boolVal(option->arg))
-			refuse(checked, function->location, "function \"%s\": SECURITY DEFINER has no meaning in chaincode",
-				   function->name);
+			refuse(checked, function->location,
+				   "function \"%s\": SECURITY DEFINER has no meaning in chaincode", function->name);
 		else if (strcmp(option->defname, "leakproof") == 0 && boolVal(option->arg))
-			refuse(checked, function->location, "function \"%s\": LEAKPROOF is not allowed", function->name);
+			refuse(checked, function->location, "function \"%s\": LEAKPROOF is not allowed",
+				   function->name);
 		else if (strcmp(option->defname, "set") == 0 || strcmp(option->defname, "window") == 0 ||
-				 strcmp(option->defname, "support") == 0 || strcmp(option->defname, "transform") == 0)
-			refuse(checked, function->location, "function \"%s\": %s is not allowed", function->name,
-				   strcmp(option->defname, "set") == 0 ? "a SET clause"
-													   : asc_toupper(option->defname, strlen(option->defname)));
+				 strcmp(option->defname, "support") == 0 ||
+				 strcmp(option->defname, "transform") == 0)
+			refuse(checked, function->location, "function \"%s\": %s is not allowed",
+				   function->name,
+				   strcmp(option->defname, "set") == 0
+					   ? "a SET clause"
+					   : asc_toupper(option->defname, strlen(option->defname)));
 	}
 	check_language(checked, function, *language);
 	return body;
@@ -217,10 +230,12 @@ append_token(Body *body, int *capacity, int code, const char *text, int line)
 		*capacity *= 2;
 		body->tokens = repalloc_huge(body->tokens, *capacity * sizeof(Token));
 	}
-	body->tokens[body->count++] = (Token){code, text, line};
+	body->tokens[body->count++] = (Token) {code, text, line};
 }
 
-/* append the tokens of a text whose first line is first_line; a string equal to nested (the body) is read in its place
+/*
+ * append the tokens of a text whose first line is first_line; a string equal to nested (the body)
+ * is read in its place
  */
 static void
 scan(Body *body, int *capacity, const char *text, int first_line, const char *nested)
@@ -280,15 +295,16 @@ refuse_token(Body *body, const Token *token, const char *what, const char *why)
 {
 	body->refused_count++;
 	if (body->refused_count <= FINDINGS_SHOWN_MAX)
-		appendStringInfo(&body->refused, "%sLine %d: %s %s.", body->refused.len > 0 ? "\n" : "", token->line, what,
-						 why);
+		appendStringInfo(&body->refused, "%sLine %d: %s %s.", body->refused.len > 0 ? "\n" : "",
+						 token->line, what, why);
 }
 
 static void
 warn_token(Body *body, const Token *token, const char *what, const char *why)
 {
-	body->checked->warnings = lappend(body->checked->warnings, psprintf("function \"%s\", line %d: %s %s",
-																		body->function->name, token->line, what, why));
+	body->checked->warnings =
+		lappend(body->checked->warnings, psprintf("function \"%s\", line %d: %s %s",
+												  body->function->name, token->line, what, why));
 }
 
 /* functions and keywords that people do use, with what to say about them */
@@ -303,31 +319,42 @@ static const struct
 	{"setseed", "gives another value on every node", NULL},
 	{"gen_random_uuid", "gives another value on every node",
 	 "Use fabric.get_tx_id() for something unique, or pass the value as an argument."},
-	{"now", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"now", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"clock_timestamp", "gives another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"statement_timestamp", "gives another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"transaction_timestamp", "gives another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"timeofday", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"timeofday", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"current_timestamp", "gives another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"current_date", "gives another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"current_time", "gives another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"localtime", "gives another time on every node", "Use fabric.get_tx_timestamp() for the time of the transaction."},
+	{"localtime", "gives another time on every node",
+	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"localtimestamp", "gives another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"nextval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
-	{"currval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
-	{"lastval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
-	{"setval", "uses a sequence of one database", "Keep a counter in the world state, or use fabric.get_tx_id()."},
-	{"current_user", "names a role of one database", "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
-	{"current_role", "names a role of one database", "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
-	{"session_user", "names a role of one database", "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
-	{"user", "names a role of one database", "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
+	{"nextval", "uses a sequence of one database",
+	 "Keep a counter in the world state, or use fabric.get_tx_id()."},
+	{"currval", "uses a sequence of one database",
+	 "Keep a counter in the world state, or use fabric.get_tx_id()."},
+	{"lastval", "uses a sequence of one database",
+	 "Keep a counter in the world state, or use fabric.get_tx_id()."},
+	{"setval", "uses a sequence of one database",
+	 "Keep a counter in the world state, or use fabric.get_tx_id()."},
+	{"current_user", "names a role of one database",
+	 "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
+	{"current_role", "names a role of one database",
+	 "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
+	{"session_user", "names a role of one database",
+	 "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
+	{"user", "names a role of one database",
+	 "Use fabric.get_client_id() and fabric.get_client_msp_id()."},
 	{"current_catalog", "differs between nodes", NULL},
 	{"current_schema", "differs between nodes", NULL},
 };
@@ -385,7 +412,8 @@ check_call(Body *body, int index)
 				break;
 		}
 		if (!comma)
-			refuse_token(body, token, "age() with one argument", "counts from the node's date of today");
+			refuse_token(body, token, "age() with one argument",
+						 "counts from the node's date of today");
 	}
 }
 
@@ -410,22 +438,27 @@ check_string(Body *body, int index)
 	const Token *token = &body->tokens[index];
 	const Token *previous = token - 1;
 
-	if (is(previous, "sqlstate") && (strcmp(token->text, "57014") == 0 || strcmp(token->text, "57000") == 0))
+	if (is(previous, "sqlstate") &&
+		(strcmp(token->text, "57014") == 0 || strcmp(token->text, "57000") == 0))
 		refuse_token(body, token, "the handler", "would catch the end of the time limit");
 	if (is_date_word(token->text) &&
-		((token + 1)->code == TOKEN_TYPECAST || is(previous, "timestamp") || is(previous, "timestamptz") ||
-		 is(previous, "date") || is(previous, "time") || is(previous, "timetz")))
-		refuse_token(body, token, psprintf("'%s'", token->text), "gives another time on every node");
+		((token + 1)->code == TOKEN_TYPECAST || is(previous, "timestamp") ||
+		 is(previous, "timestamptz") || is(previous, "date") || is(previous, "time") ||
+		 is(previous, "timetz")))
+		refuse_token(body, token, psprintf("'%s'", token->text),
+					 "gives another time on every node");
 }
 
 /* the words that begin a statement which chaincode cannot use; they are ordinary names elsewhere */
 static bool
 is_forbidden_statement(const char *word)
 {
-	static const char *const words[] = {
-		"alter",   "analyze", "call",  "checkpoint", "cluster",	 "comment", "commit",	"copy",		"deallocate",
-		"discard", "do",	  "drop",  "grant",		 "listen",	 "load",	"lock",		"notify",	"prepare",
-		"refresh", "reindex", "reset", "revoke",	 "rollback", "set",		"truncate", "unlisten", "vacuum"};
+	static const char *const words[] = {"alter",	"analyze", "call",	   "checkpoint", "cluster",
+										"comment",	"commit",  "copy",	   "deallocate", "discard",
+										"do",		"drop",	   "grant",	   "listen",	 "load",
+										"lock",		"notify",  "prepare",  "refresh",	 "reindex",
+										"reset",	"revoke",  "rollback", "set",		 "truncate",
+										"unlisten", "vacuum"};
 
 	for (int i = 0; i < lengthof(words); i++)
 		if (strcmp(word, words[i]) == 0)
@@ -438,15 +471,16 @@ starts_statement(const Token *token)
 {
 	const Token *previous = token - 1;
 
-	return previous->code == 0 || previous->code == ';' || is(previous, "begin") || is(previous, "then") ||
-		   is(previous, "else") || is(previous, "loop");
+	return previous->code == 0 || previous->code == ';' || is(previous, "begin") ||
+		   is(previous, "then") || is(previous, "else") || is(previous, "loop");
 }
 
 /* what makes the word before it a variable and not a statement */
 static bool
 continues_assignment(const Token *token)
 {
-	return token->code == TOKEN_COLON_EQUALS || token->code == '=' || token->code == '.' || token->code == '[';
+	return token->code == TOKEN_COLON_EQUALS || token->code == '=' || token->code == '.' ||
+		   token->code == '[';
 }
 
 static bool
@@ -485,10 +519,14 @@ check_statement(Body *body, int index)
 		refuse_token(body, token, "UPDATE", why);
 	else if (token->code > TOKEN_NOT_EQUALS && is(token, "create"))
 		refuse_token(body, token, "CREATE", "makes objects in one database");
-	else if (is(token, "execute") && !continues_assignment(next) && next->code != '(' && next->code != ')')
-		warn_token(body, token, "EXECUTE", "runs dynamic SQL, which cannot be checked for what differs between nodes");
-	else if (starts_statement(token) && !continues_assignment(next) && is_forbidden_statement(token->text))
-		refuse_token(body, token, asc_toupper(token->text, strlen(token->text)), "cannot be used in chaincode");
+	else if (is(token, "execute") && !continues_assignment(next) && next->code != '(' &&
+			 next->code != ')')
+		warn_token(body, token, "EXECUTE",
+				   "runs dynamic SQL, which cannot be checked for what differs between nodes");
+	else if (starts_statement(token) && !continues_assignment(next) &&
+			 is_forbidden_statement(token->text))
+		refuse_token(body, token, asc_toupper(token->text, strlen(token->text)),
+					 "cannot be used in chaincode");
 	else if ((is(token, "query_canceled") || is(token, "operator_intervention")) &&
 			 (is(previous, "when") || is(previous, "or")))
 		refuse_token(body, token, "the handler", "would catch the end of the time limit");
@@ -502,15 +540,18 @@ is_with_query(const Body *body, const char *name)
 	{
 		const Token *token = &body->tokens[i];
 
-		if (is_word(token) && strcmp(token->text, name) == 0 && (is(token + 1, "as") || (token + 1)->code == '(') &&
+		if (is_word(token) && strcmp(token->text, name) == 0 &&
+			(is(token + 1, "as") || (token + 1)->code == '(') &&
 			(is(token - 1, "with") || is(token - 1, "recursive") || (token - 1)->code == ','))
 			return true;
 	}
 	return false;
 }
 
-/* FROM and JOIN with the name of a relation that exists: what else stands behind FROM (EXTRACT, TRIM ...) is no
- * relation */
+/*
+ * FROM and JOIN with the name of a relation that exists: what else stands behind FROM (EXTRACT,
+ * TRIM ...) is no relation
+ */
 static void
 check_from(Body *body, int index)
 {
@@ -546,9 +587,11 @@ check_from(Body *body, int index)
 	}
 	if (OidIsValid(relation))
 	{
-		refuse_token(body, name, psprintf("relation \"%s\"", name->text), "belongs to one database");
+		refuse_token(body, name, psprintf("relation \"%s\"", name->text),
+					 "belongs to one database");
 		if (body->hint == NULL)
-			body->hint = "Chaincode reads the world state: fabric.get_state, fabric.get_state_by_range.";
+			body->hint =
+				"Chaincode reads the world state: fabric.get_state, fabric.get_state_by_range.";
 	}
 }
 
@@ -579,12 +622,16 @@ check_tokens(Body *body)
 }
 
 static void
-check_body(CheckedSource *checked, SourceFunction *function, const char *statement_text, const char *body_text)
+check_body(CheckedSource *checked, SourceFunction *function, const char *statement_text,
+		   const char *body_text)
 {
 	Body body = {.function = function, .checked = checked};
 	int capacity = 1024;
 
-	/* two empty tokens before the first and 16 after the last: looking around never leaves the array */
+	/*
+	 * two empty tokens before the first and 16 after the last: looking around never leaves the
+	 * array
+	 */
 	body.tokens = palloc(capacity * sizeof(Token));
 	memset(body.tokens, 0, 2 * sizeof(Token));
 	body.tokens[0].text = body.tokens[1].text = "";
@@ -592,7 +639,7 @@ check_body(CheckedSource *checked, SourceFunction *function, const char *stateme
 	initStringInfo(&body.refused);
 	scan(&body, &capacity, statement_text, line_of(checked->text, function->location), body_text);
 	for (int i = 0; i < 16; i++)
-		body.tokens[body.count + i] = (Token){0, "", 0};
+		body.tokens[body.count + i] = (Token) {0, "", 0};
 	body.tokens += 2;
 	body.count -= 2;
 	check_tokens(&body);
@@ -602,7 +649,8 @@ check_body(CheckedSource *checked, SourceFunction *function, const char *stateme
 		appendStringInfo(&body.refused, "\n%d more.", body.refused_count - FINDINGS_SHOWN_MAX);
 	ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
 					errmsg("chaincode function \"%s\" is not deterministic", function->name),
-					errdetail_internal("%s", body.refused.data), body.hint ? errhint("%s", body.hint) : 0));
+					errdetail_internal("%s", body.refused.data),
+					body.hint ? errhint("%s", body.hint) : 0));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -623,20 +671,23 @@ check_function(CheckedSource *checked, CreateFunctionStmt *statement, int locati
 	function->body_line = function->line;
 	function->name = strVal(llast(statement->funcname));
 	if (statement->is_procedure)
-		refuse(checked, location, "\"%s\" is a procedure; chaincode consists of functions", function->name);
+		refuse(checked, location, "\"%s\" is a procedure; chaincode consists of functions",
+			   function->name);
 	if (list_length(statement->funcname) != 1)
 		refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
 			   NameListToString(statement->funcname));
-	foreach (cell, checked->functions)
+	foreach(cell, checked->functions)
 		if (strcmp(((SourceFunction *) lfirst(cell))->name, function->name) == 0)
-			refuse(checked, location, "function \"%s\" is defined twice; a chaincode has one function of a name",
+			refuse(checked, location,
+				   "function \"%s\" is defined twice; a chaincode has one function of a name",
 				   function->name);
 	if (list_length(checked->functions) >= FB_PACKAGE_FUNCTIONS_MAX)
 		refuse(checked, location, "more than %d functions", FB_PACKAGE_FUNCTIONS_MAX);
 	body = check_options(checked, function, &language);
 	check_signature(checked, function);
 	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
-		check_body(checked, function, memory_cstring(fb_bytes(checked->text + location, size)), body);
+		check_body(checked, function, memory_cstring(fb_bytes(checked->text + location, size)),
+				   body);
 	checked->functions = lappend(checked->functions, function);
 }
 
@@ -676,13 +727,15 @@ check_comment_target(const CheckedSource *checked, const CommentStmt *statement)
 	const char *name = strVal(linitial(castNode(ObjectWithArgs, statement->object)->objname));
 	ListCell *cell;
 
-	foreach (cell, checked->functions)
+	foreach(cell, checked->functions)
 		if (strcmp(((SourceFunction *) lfirst(cell))->name, name) == 0)
 			return;
 	ereport(
 		ERROR,
 		(chaincode_errcode(FB_INVALID_PACKAGE),
-		 errmsg("invalid chaincode source: a comment on function \"%s\", which the chaincode does not define", name)));
+		 errmsg(
+			 "invalid chaincode source: a comment on function \"%s\", which the chaincode does not define",
+			 name)));
 }
 
 static void
@@ -691,7 +744,7 @@ check_statements(CheckedSource *checked)
 	List *statements = raw_parser(checked->text, RAW_PARSE_DEFAULT);
 	ListCell *cell;
 
-	foreach (cell, statements)
+	foreach(cell, statements)
 	{
 		RawStmt *raw = lfirst_node(RawStmt, cell);
 		int location = raw->stmt_location;
@@ -705,20 +758,22 @@ check_statements(CheckedSource *checked)
 		}
 		if (IsA(raw->stmt, CreateFunctionStmt))
 			install_problems_try(checked, NULL, check_found_function,
-								 &(FoundFunction){castNode(CreateFunctionStmt, raw->stmt), location, size});
+								 &(FoundFunction) {castNode(CreateFunctionStmt, raw->stmt),
+												   location, size});
 		else if (IsA(raw->stmt, CommentStmt))
 			check_comment(checked, castNode(CommentStmt, raw->stmt), location);
 		else
-			refuse(checked, location,
-				   "%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
-				   GetCommandTagName(CreateCommandTag(raw->stmt)));
+			refuse(
+				checked, location,
+				"%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
+				GetCommandTagName(CreateCommandTag(raw->stmt)));
 	}
 	/* comments may be on functions with problems */
 	install_problems_raise(checked);
 	if (checked->functions == NIL)
-		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode source: it defines no function")));
-	foreach (cell, checked->comments)
+		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+						errmsg("invalid chaincode source: it defines no function")));
+	foreach(cell, checked->comments)
 		check_comment_target(checked, lfirst_node(CommentStmt, cell));
 }
 
@@ -749,7 +804,8 @@ source_check(const char *text, CheckedSource *checked)
 				(chaincode_errcode(FB_INVALID_PACKAGE),
 				 error->cursorpos > 0
 					 ? errmsg("invalid chaincode source: line %d: %s",
-							  line_of(text, pg_mbcliplen(text, strlen(text), error->cursorpos - 1)), error->message)
+							  line_of(text, pg_mbcliplen(text, strlen(text), error->cursorpos - 1)),
+							  error->message)
 					 : errmsg("invalid chaincode source: %s", error->message)));
 	}
 	PG_END_TRY();

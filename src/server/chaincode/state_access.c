@@ -1,6 +1,6 @@
 /*
- * state_access: the reads and writes of a simulation. Reads see the simulation's snapshot and are recorded with the
- * version found; writes are only recorded.
+ * state_access: the reads and writes of a simulation. Reads see the simulation's snapshot and are
+ * recorded with the version found; writes are only recorded.
  */
 #include "postgres.h"
 
@@ -9,8 +9,8 @@
 #include "server/chaincode/chaincode_internal.h"
 
 /*
- * A failure of the builder is kept: chaincode may catch the error that it is raised as, but the transaction cannot go
- * on, because its read-write set is not complete.
+ * A failure of the builder is kept: chaincode may catch the error that it is raised as, but the
+ * transaction cannot go on, because its read-write set is not complete.
  */
 static void
 check(Simulation *simulation, FbStatus status, const FbError *error)
@@ -26,9 +26,10 @@ static void
 check_may_write(Simulation *simulation)
 {
 	if (simulation->paginated)
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
-						errmsg("a transaction that made a paginated query cannot write"),
-						errhint("Read the pages in a query, and write in a transaction of its own.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_SANDBOX_VIOLATION),
+				 errmsg("a transaction that made a paginated query cannot write"),
+				 errhint("Read the pages in a query, and write in a transaction of its own.")));
 }
 
 bool
@@ -36,9 +37,12 @@ state_access_get(Simulation *simulation, FbBytes namespace_name, FbBytes key, Fb
 {
 	StateRow row;
 	FbError error = {0};
-	bool found = state_store_get(simulation->ledger, namespace_name, key, simulation->snapshot, &row);
+	bool found =
+		state_store_get(simulation->ledger, namespace_name, key, simulation->snapshot, &row);
 
-	check(simulation, rwset_builder_add_read(simulation->builder, namespace_name, key, row.version, &error), &error);
+	check(simulation,
+		  rwset_builder_add_read(simulation->builder, namespace_name, key, row.version, &error),
+		  &error);
 	*value = row.value;
 	return found;
 }
@@ -48,9 +52,12 @@ state_access_get_metadata(Simulation *simulation, FbBytes key, FbBytes *metadata
 {
 	StateRow row;
 	FbError error = {0};
-	bool found = state_store_get(simulation->ledger, simulation->namespace_name, key, simulation->snapshot, &row);
+	bool found = state_store_get(simulation->ledger, simulation->namespace_name, key,
+								 simulation->snapshot, &row);
 
-	check(simulation, rwset_builder_add_read(simulation->builder, simulation->namespace_name, key, row.version, &error),
+	check(simulation,
+		  rwset_builder_add_read(simulation->builder, simulation->namespace_name, key, row.version,
+								 &error),
 		  &error);
 	*metadata = row.metadata;
 	return found && row.metadata.size > 0;
@@ -62,7 +69,8 @@ state_access_put(Simulation *simulation, FbBytes namespace_name, FbBytes key, Fb
 	FbError error = {0};
 
 	check_may_write(simulation);
-	check(simulation, rwset_builder_add_write(simulation->builder, namespace_name, key, value, &error), &error);
+	check(simulation,
+		  rwset_builder_add_write(simulation->builder, namespace_name, key, value, &error), &error);
 }
 
 void
@@ -71,18 +79,20 @@ state_access_delete(Simulation *simulation, FbBytes namespace_name, FbBytes key)
 	FbError error = {0};
 
 	check_may_write(simulation);
-	check(simulation, rwset_builder_add_delete(simulation->builder, namespace_name, key, &error), &error);
+	check(simulation, rwset_builder_add_delete(simulation->builder, namespace_name, key, &error),
+		  &error);
 }
 
 void
-state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetadataEntry *entries, size_t entries_count)
+state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetadataEntry *entries,
+						  size_t entries_count)
 {
 	FbError error = {0};
 
 	check_may_write(simulation);
 	check(simulation,
-		  rwset_builder_add_metadata_write(simulation->builder, simulation->namespace_name, key, entries, entries_count,
-										   &error),
+		  rwset_builder_add_metadata_write(simulation->builder, simulation->namespace_name, key,
+										   entries, entries_count, &error),
 		  &error);
 }
 
@@ -92,7 +102,8 @@ state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetada
 
 /* the committed hash of a private value; its version goes into the read set (CCA-19) */
 static bool
-get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, StateRow *row)
+get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
+		 StateRow *row)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	uint8_t key_hash[CRYPTO_SHA256_BYTES];
@@ -100,19 +111,22 @@ get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbB
 	FbError error = {0};
 	bool found;
 
-	error_check(rwset_hashed_namespace(allocator, namespace_name, collection, &hashed_namespace, &error), &error);
+	error_check(rwset_hashed_namespace(allocator, namespace_name, collection, &hashed_namespace,
+									   &error),
+				&error);
 	crypto_sha256(key, key_hash);
-	found = state_store_get(simulation->ledger, hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)),
-							simulation->snapshot, row);
+	found = state_store_get(simulation->ledger, hashed_namespace,
+							fb_bytes(key_hash, sizeof(key_hash)), simulation->snapshot, row);
 	check(simulation,
-		  rwset_builder_add_hashed_read(simulation->builder, namespace_name, collection, key, row->version, &error),
+		  rwset_builder_add_hashed_read(simulation->builder, namespace_name, collection, key,
+										row->version, &error),
 		  &error);
 	return found;
 }
 
 bool
-state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
-							  FbBytes *hash)
+state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection,
+							  FbBytes key, FbBytes *hash)
 {
 	StateRow row;
 
@@ -124,21 +138,26 @@ state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, Fb
 
 /* the plaintext that belongs to the committed hash; false when this node does not hold it */
 static bool
-get_plaintext(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, RwSetVersion version, FbBytes *value)
+get_plaintext(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
+			  RwSetVersion version, FbBytes *value)
 {
 	StateRow row;
 
-	if (!private_store_get(simulation->ledger, namespace_name, collection, key, simulation->snapshot, &row) ||
+	if (!private_store_get(simulation->ledger, namespace_name, collection, key,
+						   simulation->snapshot, &row) ||
 		!rwset_version_equal(row.version, version))
 		return false;
 	*value = row.value;
 	return true;
 }
 
-/* false when this node does not hold the committed value, as after leaving a channel and joining it again */
+/*
+ * false when this node does not hold the committed value, as after leaving a channel and joining it
+ * again
+ */
 bool
-state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
-						  FbBytes *value)
+state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection,
+						  FbBytes key, FbBytes *value)
 {
 	StateRow committed;
 
@@ -148,31 +167,37 @@ state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbByte
 
 /* CCA-17: the plaintext must be the one whose hash is committed */
 bool
-state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
-						 FbBytes *value)
+state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection,
+						 FbBytes key, FbBytes *value)
 {
 	StateRow committed;
 
 	if (!get_hash(simulation, namespace_name, collection, key, &committed))
 		return false;
 	if (!get_plaintext(simulation, namespace_name, collection, key, committed.version, value))
-		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_ERROR),
-						errmsg("private data matching public hash version is not available"),
-						errdetail("Collection \"%s\": this node does not hold the value that block " UINT64_FORMAT
-								  ", transaction " UINT64_FORMAT " wrote.",
-								  FB_DISPLAY(collection), committed.version.block_number,
-								  committed.version.tx_index)));
+		ereport(
+			ERROR,
+			(chaincode_errcode(FB_CHAINCODE_ERROR),
+			 errmsg("private data matching public hash version is not available"),
+			 errdetail(
+				 "Collection \"%s\": this node does not hold the value that block " UINT64_FORMAT
+				 ", transaction " UINT64_FORMAT " wrote.",
+				 FB_DISPLAY(collection), committed.version.block_number,
+				 committed.version.tx_index)));
 	return true;
 }
 
 void
-state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key, FbBytes value)
+state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection,
+						 FbBytes key, FbBytes value)
 {
 	FbError error = {0};
 
 	check_may_write(simulation);
 	check(simulation,
-		  rwset_builder_add_private_write(simulation->builder, namespace_name, collection, key, value, &error), &error);
+		  rwset_builder_add_private_write(simulation->builder, namespace_name, collection, key,
+										  value, &error),
+		  &error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -180,9 +205,10 @@ state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes
  */
 
 /*
- * Fabric's peer hands results over in batches of 100 and looks one row further before it does (CCA-16): what it took
- * from the state is recorded, whether chaincode sees it or not. The scan itself does not outlive one call, so that
- * nothing has to be cleaned up when a part of the chaincode is rolled back.
+ * Fabric's peer hands results over in batches of 100 and looks one row further before it does
+ * (CCA-16): what it took from the state is recorded, whether chaincode sees it or not. The scan
+ * itself does not outlive one call, so that nothing has to be cleaned up when a part of the
+ * chaincode is rolled back.
  */
 struct ShimCursor
 {
@@ -224,18 +250,21 @@ open_cursor(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, F
 	FbError error = {0};
 
 	cursor->simulation = simulation;
-	cursor->context = AllocSetContextCreate(simulation->context, "fabric range", ALLOCSET_DEFAULT_SIZES);
+	cursor->context =
+		AllocSetContextCreate(simulation->context, "fabric range", ALLOCSET_DEFAULT_SIZES);
 	cursor->namespace_name = namespace_name;
 	cursor->next_key = copy_bytes(simulation->context, start_key);
 	cursor->end_key = copy_bytes(simulation->context, end_key);
 	check(simulation,
-		  rwset_builder_open_range(simulation->builder, namespace_name, start_key, end_key, &cursor->range, &error),
+		  rwset_builder_open_range(simulation->builder, namespace_name, start_key, end_key,
+								   &cursor->range, &error),
 		  &error);
 	return cursor;
 }
 
 ShimCursor *
-state_access_open(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, FbBytes end_key)
+state_access_open(Simulation *simulation, FbBytes namespace_name, FbBytes start_key,
+				  FbBytes end_key)
 {
 	return open_cursor(simulation, namespace_name, start_key, end_key);
 }
@@ -265,8 +294,8 @@ take_batch(ShimCursor *cursor, int rows_max)
 		cursor->rows[0].value = copy_bytes(cursor->context, ahead.value);
 		cursor->rows_count = 1;
 	}
-	scan = state_store_scan(simulation->ledger, cursor->namespace_name, cursor->next_key, cursor->end_key,
-							simulation->snapshot);
+	scan = state_store_scan(simulation->ledger, cursor->namespace_name, cursor->next_key,
+							cursor->end_key, simulation->snapshot);
 	while (cursor->rows_count <= rows_max)
 	{
 		/* CCA-9: the total is capped without an error */
@@ -281,7 +310,8 @@ take_batch(ShimCursor *cursor, int rows_max)
 			cursor->finished = true;
 			break;
 		}
-		check(simulation, rwset_range_add_result(cursor->range, row.key, row.version, &error), &error);
+		check(simulation, rwset_range_add_result(cursor->range, row.key, row.version, &error),
+			  &error);
 		cursor->rows[cursor->rows_count].key = copy_bytes(cursor->context, row.key);
 		cursor->rows[cursor->rows_count].value = copy_bytes(cursor->context, row.value);
 		cursor->rows_count++;
@@ -313,7 +343,8 @@ shim_cursor_next(ShimCursor *cursor, FbBytes *key, FbBytes *value)
 }
 
 void
-state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, int64 page_size, ShimPage *page)
+state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, int64 page_size,
+				  ShimPage *page)
 {
 	FbError error = {0};
 	RwSetRangeBuilder *range;
@@ -325,16 +356,19 @@ state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, in
 						errmsg("page size " INT64_FORMAT " is out of range", page_size),
 						errdetail("A page has 1 to %d rows.", FB_QUERY_RESULTS_MAX)));
 	if (rwset_builder_has_writes(simulation->builder))
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
-						errmsg("a transaction that writes cannot make paginated queries"),
-						errhint("Read the pages in a query, and write in a transaction of its own.")));
+		ereport(ERROR,
+				(chaincode_errcode(FB_SANDBOX_VIOLATION),
+				 errmsg("a transaction that writes cannot make paginated queries"),
+				 errhint("Read the pages in a query, and write in a transaction of its own.")));
 	simulation->paginated = true;
 	memset(page, 0, sizeof(*page));
 	page->rows = palloc_array(ShimRow, page_size);
 	check(simulation,
-		  rwset_builder_open_range(simulation->builder, simulation->namespace_name, start_key, end_key, &range, &error),
+		  rwset_builder_open_range(simulation->builder, simulation->namespace_name, start_key,
+								   end_key, &range, &error),
 		  &error);
-	scan = state_store_scan(simulation->ledger, simulation->namespace_name, start_key, end_key, simulation->snapshot);
+	scan = state_store_scan(simulation->ledger, simulation->namespace_name, start_key, end_key,
+							simulation->snapshot);
 	while (page->rows_count < page_size && state_scan_next(scan, &row))
 	{
 		check(simulation, rwset_range_add_result(range, row.key, row.version, &error), &error);

@@ -1,39 +1,58 @@
 /*
  * time_limit.c: the end of code that does not end by itself.
  *
- * The problem. Chaincode is other people's code, and what it may call is not ours either: a loop in PL/Perl or PL/Tcl never looks at PostgreSQL's interrupts, nor
- * do many functions in C (btrim of a long text by many characters, translate, operators on long arrays, XPath, numeric). A timeout that only asks is not
- * enough, and neither are pg_cancel_backend, pg_terminate_backend and a fast shutdown, which only ask too. A list of such functions, or limits on the size of their
- * arguments, would have to be complete for all versions of the server and for all languages.
+ * The problem. Chaincode is other people's code, and what it may call is not ours either: a loop in
+ * PL/Perl or PL/Tcl never looks at PostgreSQL's interrupts, nor do many functions in C (btrim of a
+ * long text by many characters, translate, operators on long arrays, XPath, numeric). A timeout
+ * that only asks is not enough, and neither are pg_cancel_backend, pg_terminate_backend and a fast
+ * shutdown, which only ask too. A list of such functions, or limits on the size of their arguments,
+ * would have to be complete for all versions of the server and for all languages.
  *
- * The rule. While code of a package runs, one timeout of the server looks at the process every TICK_MS, and these follow one another:
+ * The rule. While code of a package runs, one timeout of the server looks at the process every
+ * TICK_MS, and these follow one another:
  *
- *   1. At the limit the process is asked as pg_cancel_backend asks. Nearly all code reacts, and the session goes on with an error.
- *   2. A request - this one, or one of somebody else - that was taken although the code still runs PATIENCE_MS later was caught by the code. It is asked as
- *      pg_terminate_backend asks, which cannot be caught.
- *   3. A request that has not been taken after PATIENCE_MS is not going to be. The process ends itself inside of the signal handler, as a FATAL error does, as soon as it
- *      is interrupted at a moment when that is sound; if the moment is not, the next tick is tried.
- *   4. When the process has used FORCE_CPU_MS more of CPU time without such a moment, or the exit hangs, it leaves with _exit(2). The postmaster takes that for a
- *      crash and restarts the instance: nothing that was acknowledged is lost, but all sessions are. A process that waits (for a disk, for a lock) uses no CPU time
- *      and is never ended so.
+ *   1. At the limit the process is asked as pg_cancel_backend asks. Nearly all code reacts, and the
+ * session goes on with an error.
+ *   2. A request - this one, or one of somebody else - that was taken although the code still runs
+ * PATIENCE_MS later was caught by the code. It is asked as pg_terminate_backend asks, which cannot
+ * be caught.
+ *   3. A request that has not been taken after PATIENCE_MS is not going to be. The process ends
+ * itself inside of the signal handler, as a FATAL error does, as soon as it is interrupted at a
+ * moment when that is sound; if the moment is not, the next tick is tried.
+ *   4. When the process has used FORCE_CPU_MS more of CPU time without such a moment, or the exit
+ * hangs, it leaves with _exit(2). The postmaster takes that for a crash and restarts the instance:
+ * nothing that was acknowledged is lost, but all sessions are. A process that waits (for a disk,
+ * for a lock) uses no CPU time and is never ended so.
  *
- * What is a sound moment. Ending a process inside of a signal handler runs the abort of its transaction and the callbacks of its exit on top of whatever was interrupted.
- * What others could see half done is shared memory. All of it that holds data is changed only with an LWLock held or in a critical section; both
- * hold off interrupts, and the tick does nothing then (InterruptHoldoffCount, CritSectionCount). So no page, no WAL record and no lock table is ever left half
- * changed: that does not depend on the rest. What is left is the process's own memory, which the abort uses: the allocators, resource owners, hash tables, caches,
- * open files, the error being reported, the message being sent. The stack of the interrupted code is walked (frame_is_sound): no function of these may be on it, and
- * no code of the C library (malloc, system calls; comparing strings by a locale is the exception, because it can take long), of the dynamic linker, or of OpenSSL. None
- * of these functions runs for long, and none calls functions of SQL, so code that does not react for a second is nearly always interrupted outside of them. A function that
- * the list lacks would have to be interrupted in the few instructions where its data is inconsistent; then the exit would fail, which is case 4.
+ * What is a sound moment. Ending a process inside of a signal handler runs the abort of its
+ * transaction and the callbacks of its exit on top of whatever was interrupted. What others could
+ * see half done is shared memory. All of it that holds data is changed only with an LWLock held or
+ * in a critical section; both hold off interrupts, and the tick does nothing then
+ * (InterruptHoldoffCount, CritSectionCount). So no page, no WAL record and no lock table is ever
+ * left half changed: that does not depend on the rest. What is left is the process's own memory,
+ * which the abort uses: the allocators, resource owners, hash tables, caches, open files, the error
+ * being reported, the message being sent. The stack of the interrupted code is walked
+ * (frame_is_sound): no function of these may be on it, and no code of the C library (malloc, system
+ * calls; comparing strings by a locale is the exception, because it can take long), of the dynamic
+ * linker, or of OpenSSL. None of these functions runs for long, and none calls functions of SQL, so
+ * code that does not react for a second is nearly always interrupted outside of them. A function
+ * that the list lacks would have to be interrupted in the few instructions where its data is
+ * inconsistent; then the exit would fail, which is case 4.
  *
- * What the client sees: an error with SQLSTATE LF306 in case 1, FATAL with LF306 in cases 2 and 3 (57014, 57P01 when somebody else asked), a lost connection in
- * case 4. Another node that waits for this endorsement sees that this organization failed, and asks another one. A client that does not read its socket is not waited for.
+ * What the client sees: an error with SQLSTATE LF306 in case 1, FATAL with LF306 in cases 2 and 3
+ * (57014, 57P01 when somebody else asked), a lost connection in case 4. Another node that waits for
+ * this endorsement sees that this organization failed, and asks another one. A client that does not
+ * read its socket is not waited for.
  *
  * Rejected:
- *   - A child process for each simulation, by fork from the session: it would share the session's locks, pins and place in shared memory without owning them, so that
- *     ending it with a signal is the crash of case 4 every time. Reads of the state would have to go back through a pipe, catalog lookups too.
- *   - Background workers that simulate: a second connection's worth of memory and processes for each session, and the same problem in the worker.
- *   - siglongjmp out of the handler, to keep the session: the exit only needs what the abort uses, going on needs everything else as well.
+ *   - A child process for each simulation, by fork from the session: it would share the session's
+ * locks, pins and place in shared memory without owning them, so that ending it with a signal is
+ * the crash of case 4 every time. Reads of the state would have to go back through a pipe, catalog
+ * lookups too.
+ *   - Background workers that simulate: a second connection's worth of memory and processes for
+ * each session, and the same problem in the worker.
+ *   - siglongjmp out of the handler, to keep the session: the exit only needs what the abort uses,
+ * going on needs everything else as well.
  *   - SIGKILL by a watching process: case 4 every time.
  *
  * PL/Perl can set signal handlers; see interpreter.c.
@@ -47,7 +66,10 @@
 #include <unistd.h>
 #include <unwind.h>
 
-/* the headers of GSSAPI need not be installed; the fields of Port that exist only with it are the last ones, and not used */
+/*
+ * the headers of GSSAPI need not be installed; the fields of Port that exist only with it are the
+ * last ones, and not used
+ */
 #undef ENABLE_GSS
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
@@ -85,7 +107,7 @@ static struct
 	volatile sig_atomic_t told_to_end; /* by us, so that it cannot be caught */
 	volatile LimitCause cause;		   /* of the request that the code has not obeyed */
 	volatile uint64 asked_ms;		   /* when, by clock_ms */
-	volatile uint64 force_cpu_ms;	   /* CPU time of the process when stage 3 began; 0: it has not */
+	volatile uint64 force_cpu_ms; /* CPU time of the process when stage 3 began; 0: it has not */
 	uint64 started_ms;
 	int limit_ms;
 	char *stack_base;
@@ -126,10 +148,12 @@ static const char *const critical_functions[] = {
 /* clang-format on */
 
 /* libraries whose code is not interrupted; beginnings of their files' names */
-static const char *const critical_libraries[] = {"ld-", "ld.", "linux-", "libpthread", "libdl",
-												 "libcrypto", "libssl", "libpq", "libgcc"};
+static const char *const critical_libraries[] = {"ld-",		   "ld.",	"linux-",
+												 "libpthread", "libdl", "libcrypto",
+												 "libssl",	   "libpq", "libgcc"};
 /* except this, in the C library: comparing long texts by a locale */
-static const char *const long_libc_functions[] = {"strcoll", "__strcoll", "strxfrm", "__strxfrm", "wcscoll", "wcsxfrm"};
+static const char *const long_libc_functions[] = {"strcoll",   "__strcoll", "strxfrm",
+												  "__strxfrm", "wcscoll",	"wcsxfrm"};
 
 static bool
 begins_with_any(const char *name, const char *const *beginnings, size_t count)
@@ -149,9 +173,11 @@ find_allocators(void)
 {
 	MemoryContext generation, slab;
 
-	generation = GenerationContextCreate(CurrentMemoryContext, "fabric time limit", SLAB_DEFAULT_BLOCK_SIZE,
-										 SLAB_DEFAULT_BLOCK_SIZE, SLAB_DEFAULT_BLOCK_SIZE);
-	slab = SlabContextCreate(CurrentMemoryContext, "fabric time limit", SLAB_DEFAULT_BLOCK_SIZE, 64);
+	generation =
+		GenerationContextCreate(CurrentMemoryContext, "fabric time limit", SLAB_DEFAULT_BLOCK_SIZE,
+								SLAB_DEFAULT_BLOCK_SIZE, SLAB_DEFAULT_BLOCK_SIZE);
+	slab =
+		SlabContextCreate(CurrentMemoryContext, "fabric time limit", SLAB_DEFAULT_BLOCK_SIZE, 64);
 	allocator_methods[0] = TopMemoryContext->methods;
 	allocator_methods[1] = generation->methods;
 	allocator_methods[2] = slab->methods;
@@ -288,20 +314,24 @@ raise_fatal(void)
 	switch (limit.cause)
 	{
 		case CAUSE_CANCEL:
-			ereport(FATAL, (errcode(ERRCODE_QUERY_CANCELED),
-							errmsg("terminating connection because %s did not react to the cancellation", limit.what)));
+			ereport(FATAL,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("terminating connection because %s did not react to the cancellation",
+							limit.what)));
 			break;
 		case CAUSE_TERMINATE:
-			ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN),
-							errmsg("terminating connection due to administrator command"),
-							errdetail("The session was running %s, which did not react.", limit.what)));
+			ereport(FATAL,
+					(errcode(ERRCODE_ADMIN_SHUTDOWN),
+					 errmsg("terminating connection due to administrator command"),
+					 errdetail("The session was running %s, which did not react.", limit.what)));
 			break;
 		default:
-			ereport(FATAL, (chaincode_errcode(FB_CHAINCODE_TIMEOUT),
-							errmsg("terminating connection because %s did not finish in %d ms", limit.what,
-								   limit.limit_ms),
-							errdetail("It could not be interrupted."),
-							errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
+			ereport(FATAL,
+					(chaincode_errcode(FB_CHAINCODE_TIMEOUT),
+					 errmsg("terminating connection because %s did not finish in %d ms", limit.what,
+							limit.limit_ms),
+					 errdetail("It could not be interrupted."),
+					 errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
 	}
 }
 
@@ -329,7 +359,8 @@ crash_process(const char *why)
 	static const char who[] = "FATAL:  fabric: the process of a chaincode is ended at once: ";
 
 	interpreter_abandon();
-	if (write(STDERR_FILENO, who, sizeof(who) - 1) < 0 || write(STDERR_FILENO, why, strlen(why)) < 0)
+	if (write(STDERR_FILENO, who, sizeof(who) - 1) < 0 ||
+		write(STDERR_FILENO, why, strlen(why)) < 0)
 		_exit(2);
 	_exit(2);
 }
@@ -454,7 +485,9 @@ time_limit_start(const char *what, int limit_ms, void *stack_base)
 	limit.started_ms = clock_ms();
 	limit.active = true;
 	enable_timeout_every(limit_timeout,
-						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(limit_ms, FIRST_TICK_MS)), TICK_MS);
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													 Min(limit_ms, FIRST_TICK_MS)),
+						 TICK_MS);
 }
 
 bool
@@ -464,7 +497,9 @@ time_limit_stop(void)
 		return false;
 	limit.active = false;
 	disable_timeout(limit_timeout, false);
-	/* it reacted at the last moment: somebody else may have asked meanwhile, so the request stands */
+	/*
+	 * it reacted at the last moment: somebody else may have asked meanwhile, so the request stands
+	 */
 	if (limit.told_to_end)
 		raise_fatal();
 	/* the cancellation that the limit asked for must not hit the caller */
@@ -497,7 +532,8 @@ time_limit_describe_end(void)
 			break;
 		case CAUSE_LIMIT:
 			chaincode_errcode(FB_CHAINCODE_TIMEOUT);
-			errmsg("terminating connection because %s did not finish in %d ms", limit.what, limit.limit_ms);
+			errmsg("terminating connection because %s did not finish in %d ms", limit.what,
+				   limit.limit_ms);
 			errdetail("It caught the cancellation.");
 			errhint("The limit of this node is fabric.chaincode_execute_timeout.");
 			break;

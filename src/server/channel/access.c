@@ -11,10 +11,11 @@ now_seconds(void)
 
 /* what the verified set knows a verification by: who, with which signature, over what */
 static void
-verification_digest(FbBytes identity, FbBytes signature, const uint8_t message_digest[CRYPTO_SHA256_BYTES], uint8_t digest[32])
+verification_digest(FbBytes identity, FbBytes signature,
+					const uint8_t message_digest[CRYPTO_SHA256_BYTES], uint8_t digest[32])
 {
 	CryptoSha256 hash;
-	uint64		sizes[2] = {identity.size, signature.size};
+	uint64 sizes[2] = {identity.size, signature.size};
 
 	crypto_sha256_start(&hash);
 	crypto_sha256_add(&hash, fb_bytes(sizes, sizeof(sizes)));
@@ -25,11 +26,12 @@ verification_digest(FbBytes identity, FbBytes signature, const uint8_t message_d
 }
 
 FbStatus
-access_verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
+access_verify(void *context, const Identity *identity, const PolicySignature *signature,
+			  size_t index, bool *valid, FbError *error)
 {
-	uint8_t		message_digest[CRYPTO_SHA256_BYTES];
-	uint8_t		digest[32];
-	FbStatus	status;
+	uint8_t message_digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[32];
+	FbStatus status;
 
 	/* once: the message may be long, and have a thousand signatures */
 	policy_signature_digest(signature, message_digest);
@@ -50,8 +52,8 @@ access_verify(void *context, const Identity *identity, const PolicySignature *si
 void
 access_note_verified(FbBytes identity, FbBytes signature, const FbBytes *parts, size_t parts_count)
 {
-	uint8_t		message_digest[CRYPTO_SHA256_BYTES];
-	uint8_t		digest[32];
+	uint8_t message_digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[32];
 
 	crypto_sha256_parts(parts, parts_count, message_digest);
 	verification_digest(identity, signature, message_digest, digest);
@@ -69,14 +71,16 @@ access_authenticate(const Channel *channel, const SignedMessage *message)
 {
 	const Identity *identity;
 	PolicySignature signature = policy_signature(message);
-	FbError		error;
-	bool		valid;
+	FbError error;
+	bool valid;
 
-	error_check(msp_manager_identity(channel->bundle->msps, message->creator, &identity, &error), &error);
+	error_check(msp_manager_identity(channel->bundle->msps, message->creator, &identity, &error),
+				&error);
 	if (identity_expired(identity, now_seconds()))
 	{
 		fb_fail(&error, FB_CERTIFICATE_EXPIRED, "the certificate of \"%s\" of %s has expired",
-				crypto_certificate_subject(identity_certificate(identity)), identity_msp_id(identity));
+				crypto_certificate_subject(identity_certificate(identity)),
+				identity_msp_id(identity));
 		fb_error_hint(&error, "Enrol again and use the new certificate.");
 		error_throw(&error);
 	}
@@ -84,8 +88,11 @@ access_authenticate(const Channel *channel, const SignedMessage *message)
 	if (!valid)
 	{
 		fb_fail(&error, FB_INVALID_SIGNATURE, "the signature of \"%s\" of %s is not valid",
-				crypto_certificate_subject(identity_certificate(identity)), identity_msp_id(identity));
-		fb_error_detail(&error, "The signature must be ECDSA over SHA-256 of the message, DER encoded, with low S.");
+				crypto_certificate_subject(identity_certificate(identity)),
+				identity_msp_id(identity));
+		fb_error_detail(
+			&error,
+			"The signature must be ECDSA over SHA-256 of the message, DER encoded, with low S.");
 		error_throw(&error);
 	}
 	return identity;
@@ -98,10 +105,12 @@ check_policy(const Channel *channel, const char *policy_path, const SignedMessag
 	const Policy *policy = policy_manager_find(channel->bundle->policies, policy_path);
 	PolicySignature signature = policy_signature(message);
 	PolicySignatureSet *set;
-	FbError		error;
-	FbStatus	status;
+	FbError error;
+	FbStatus status;
 
-	error_check(policy_signatures_create(allocator, channel->bundle->msps, &signature, 1, access_verify, NULL, &set, &error), &error);
+	error_check(policy_signatures_create(allocator, channel->bundle->msps, &signature, 1,
+										 access_verify, NULL, &set, &error),
+				&error);
 	status = policy_require(allocator, policy, set, &error);
 	if (status == FB_POLICY_NOT_SATISFIED)
 		error.status = FB_ACCESS_DENIED;
@@ -122,9 +131,10 @@ access_authorize(const Channel *channel, const char *resource, const SignedMessa
 
 	if (path == NULL)
 	{
-		FbError		error;
+		FbError error;
 
-		fb_fail(&error, FB_ACCESS_DENIED, "no policy of channel \"%s\" allows \"%s\"", channel->name, resource);
+		fb_fail(&error, FB_ACCESS_DENIED, "no policy of channel \"%s\" allows \"%s\"",
+				channel->name, resource);
 		error_throw(&error);
 	}
 	check_policy(channel, path, message);
@@ -133,15 +143,20 @@ access_authorize(const Channel *channel, const char *resource, const SignedMessa
 void
 access_check_time(int64 seconds, int32 nanos)
 {
-	int64		difference = seconds - now_seconds();
+	int64 difference = seconds - now_seconds();
 
-	if (guc_time_window_s > 0 && (difference > guc_time_window_s || difference < -guc_time_window_s))
+	if (guc_time_window_s > 0 &&
+		(difference > guc_time_window_s || difference < -guc_time_window_s))
 	{
-		FbError		error;
+		FbError error;
 
-		fb_fail(&error, FB_INVALID_ARGUMENT, "the timestamp of the request is too far from this node's time");
-		fb_error_detail(&error, "It differs by " INT64_FORMAT " seconds, %d are allowed.", difference, guc_time_window_s);
-		fb_error_hint(&error, "Check the clocks of client and node, or change fabric.authentication_time_window.");
+		fb_fail(&error, FB_INVALID_ARGUMENT,
+				"the timestamp of the request is too far from this node's time");
+		fb_error_detail(&error, "It differs by " INT64_FORMAT " seconds, %d are allowed.",
+						difference, guc_time_window_s);
+		fb_error_hint(
+			&error,
+			"Check the clocks of client and node, or change fabric.authentication_time_window.");
 		error_throw(&error);
 	}
 }

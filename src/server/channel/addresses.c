@@ -1,15 +1,19 @@
 /*
  * addresses.c: where the other nodes of a channel are.
  *
- * The channel's configuration tells addresses of organizations, not of nodes: Endpoints of their orderers (OrdererAddresses, for all, in older
- * configurations), anchor peers, and the consenters. An organization may have several nodes, of which this one is one. So "all others" are all addresses
- * but this node's own, and never "those of other organizations": else two orderers of one organization never fetch from each other.
+ * The channel's configuration tells addresses of organizations, not of nodes: Endpoints of their
+ * orderers (OrdererAddresses, for all, in older configurations), anchor peers, and the consenters.
+ * An organization may have several nodes, of which this one is one. So "all others" are all
+ * addresses but this node's own, and never "those of other organizations": else two orderers of one
+ * organization never fetch from each other.
  *
- * Which address is this node's own is known by its own keys. A consenter's address is, when the consenter's TLS client key is this node's. Another one is,
- * when it has this server's port and a host that this server's certificate (ssl_cert_file) names. Nodes check each other's host names, so a node's own
- * address is always named there; and where a certificate names several hosts of the channel with this port, as one that is shared between hosts does, it
- * cannot tell and none of them counts. To take a node's own address for another's costs a request that this node answers with nothing (deliver_serve);
- * the other mistake would leave out a source.
+ * Which address is this node's own is known by its own keys. A consenter's address is, when the
+ * consenter's TLS client key is this node's. Another one is, when it has this server's port and a
+ * host that this server's certificate (ssl_cert_file) names. Nodes check each other's host names,
+ * so a node's own address is always named there; and where a certificate names several hosts of the
+ * channel with this port, as one that is shared between hosts does, it cannot tell and none of them
+ * counts. To take a node's own address for another's costs a request that this node answers with
+ * nothing (deliver_serve); the other mistake would leave out a source.
  */
 #include "server/channel/channel.h"
 
@@ -19,17 +23,18 @@
 #include <unistd.h>
 
 /* all addresses that the configuration names: borrowed host, port */
-typedef bool (*AddressVisitor) (void *context, const char *host, uint32_t port);
+typedef bool (*AddressVisitor)(void *context, const char *host, uint32_t port);
 
 static bool
 visit_text(const char *address, AddressVisitor visit, void *context)
 {
-	FbError		error;
-	char	   *host;
-	uint16_t	port;
+	FbError error;
+	char *host;
+	uint16_t port;
 
 	/* a configuration that is written by hand may have anything here */
-	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(address), &host, &port, &error) != FB_OK)
+	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(address),
+							 &host, &port, &error) != FB_OK)
 		return true;
 	return visit(context, host, port);
 }
@@ -49,7 +54,8 @@ visit_addresses(const ConfigBundle *bundle, AddressVisitor visit, void *context)
 			return;
 	for (size_t i = 0; i < bundle->application_organizations_count; i++)
 		for (size_t a = 0; a < bundle->application_organizations[i].anchors_count; a++)
-			if (!visit(context, bundle->application_organizations[i].anchors[a].host, bundle->application_organizations[i].anchors[a].port))
+			if (!visit(context, bundle->application_organizations[i].anchors[a].host,
+					   bundle->application_organizations[i].anchors[a].port))
 				return;
 }
 
@@ -58,16 +64,17 @@ visit_addresses(const ConfigBundle *bundle, AddressVisitor visit, void *context)
 typedef struct OwnHost
 {
 	const CryptoCertificate *certificate;
-	const char *host;			/* the one host that the certificate names; NULL: none */
-	bool		several;
+	const char *host; /* the one host that the certificate names; NULL: none */
+	bool several;
 } OwnHost;
 
 static bool
 look_for_own_host(void *context, const char *host, uint32_t port)
 {
-	OwnHost    *own = context;
+	OwnHost *own = context;
 
-	if (port != (uint32_t) PostPortNumber || (own->host != NULL && pg_strcasecmp(own->host, host) == 0) ||
+	if (port != (uint32_t) PostPortNumber ||
+		(own->host != NULL && pg_strcasecmp(own->host, host) == 0) ||
 		!crypto_certificate_names_host(own->certificate, host))
 		return true;
 	own->several = own->host != NULL;
@@ -80,12 +87,13 @@ static const char *
 own_host(const Channel *channel)
 {
 	const char *ssl_cert_file = GetConfigOption("ssl_cert_file", true, false);
-	OwnHost		own = {0};
+	OwnHost own = {0};
 	CryptoCertificate *certificate;
-	FbError		error;
+	FbError error;
 
 	if (!EnableSSL || ssl_cert_file == NULL || access(ssl_cert_file, R_OK) != 0 ||
-		crypto_certificate_parse_pem(node_read_file("ssl_cert_file", ssl_cert_file, false), &certificate, &error) != FB_OK)
+		crypto_certificate_parse_pem(node_read_file("ssl_cert_file", ssl_cert_file, false),
+									 &certificate, &error) != FB_OK)
 		return NULL;
 	own.certificate = certificate;
 	visit_addresses(channel->bundle, look_for_own_host, &own);
@@ -98,7 +106,8 @@ static uint64
 consenter_at(const ConfigBundle *bundle, const char *host, uint32_t port)
 {
 	for (size_t i = 0; i < bundle->consenters_count; i++)
-		if (bundle->consenters[i].port == port && pg_strcasecmp(bundle->consenters[i].host, host) == 0)
+		if (bundle->consenters[i].port == port &&
+			pg_strcasecmp(bundle->consenters[i].host, host) == 0)
 			return i + 1;
 	return 0;
 }
@@ -106,7 +115,7 @@ consenter_at(const ConfigBundle *bundle, const char *host, uint32_t port)
 typedef struct OwnAddresses
 {
 	const ConfigBundle *bundle;
-	uint64		consenter;		/* whose key is this node's; 0: none's is */
+	uint64 consenter; /* whose key is this node's; 0: none's is */
 	const char *host;
 } OwnAddresses;
 
@@ -119,11 +128,12 @@ own_addresses(const Channel *channel)
 static bool
 is_own(const OwnAddresses *own, const char *address)
 {
-	FbError		error;
-	char	   *host;
-	uint16_t	port;
+	FbError error;
+	char *host;
+	uint16_t port;
 
-	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(address), &host, &port, &error) != FB_OK)
+	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(address),
+							 &host, &port, &error) != FB_OK)
 		return false;
 	if (own->consenter != 0 && consenter_at(own->bundle, host, port) == own->consenter)
 		return true;
@@ -135,18 +145,25 @@ channel_lost_consenter(const Channel *channel, FbError *why)
 {
 	const ConfigBundle *bundle = channel->bundle;
 	const char *host;
-	uint64		number;
+	uint64 number;
 
-	if (channel->ledger->import_only || channel_own_consenter(channel) != 0 || guc_tls_certificate_file[0] == '\0')
+	if (channel->ledger->import_only || channel_own_consenter(channel) != 0 ||
+		guc_tls_certificate_file[0] == '\0')
 		return false;
 	host = own_host(channel);
 	number = host == NULL ? 0 : consenter_at(bundle, host, (uint32_t) PostPortNumber);
 	if (number == 0)
 		return false;
-	fb_fail(why, FB_NOT_CONSENTER, "this node does not order although consenter %llu has its address", (unsigned long long) number);
-	fb_error_detail(why, "The consenter at %s:%d has another TLS public key in the channel configuration than the certificate in fabric.tls_certificate_file.",
-					host, PostPortNumber);
-	fb_error_hint(why, "A renewed certificate must have the key of the old one. Put the old key back, or change the channel's configuration.");
+	fb_fail(why, FB_NOT_CONSENTER,
+			"this node does not order although consenter %llu has its address",
+			(unsigned long long) number);
+	fb_error_detail(
+		why,
+		"The consenter at %s:%d has another TLS public key in the channel configuration than the certificate in fabric.tls_certificate_file.",
+		host, PostPortNumber);
+	fb_error_hint(
+		why,
+		"A renewed certificate must have the key of the old one. Put the old key back, or change the channel's configuration.");
 	return true;
 }
 
@@ -155,7 +172,7 @@ channel_lost_consenter(const Channel *channel, FbError *why)
 static bool
 has_source(List *sources, const char *address)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach(cell, sources)
 		if (pg_strcasecmp(((const BlockSource *) lfirst(cell))->address, address) == 0)
@@ -201,10 +218,14 @@ add_endpoints(List *sources, const OwnAddresses *own, BlockSourceTier tier, size
 static List *
 add_own_peers(List *sources, const OwnAddresses *own)
 {
-	const ConfigOrganization *organization = config_application_organization(own->bundle, guc_node_msp_id);
+	const ConfigOrganization *organization =
+		config_application_organization(own->bundle, guc_node_msp_id);
 
 	for (size_t a = 0; organization != NULL && a < organization->anchors_count; a++)
-		sources = add_source(sources, own, channel_address(organization->anchors[a].host, organization->anchors[a].port), SOURCE_OWN_PEER);
+		sources = add_source(sources, own,
+							 channel_address(organization->anchors[a].host,
+											 organization->anchors[a].port),
+							 SOURCE_OWN_PEER);
 	return sources;
 }
 
@@ -213,23 +234,28 @@ channel_block_sources(const Channel *channel)
 {
 	const ConfigBundle *bundle = channel->bundle;
 	OwnAddresses own = own_addresses(channel);
-	size_t		endpoints_count = 0;
-	List	   *sources = NIL;
+	size_t endpoints_count = 0;
+	List *sources = NIL;
 
 	sources = add_endpoints(sources, &own, SOURCE_OWN_ORDERER, &endpoints_count);
 	sources = add_endpoints(sources, &own, SOURCE_OTHER_ORDERER, &endpoints_count);
 	for (size_t i = 0; endpoints_count == 0 && i < bundle->orderer_addresses_count; i++)
 		sources = add_source(sources, &own, bundle->orderer_addresses[i], SOURCE_OTHER_ORDERER);
-	for (size_t i = 0; endpoints_count == 0 && bundle->orderer_addresses_count == 0 && i < bundle->consenters_count; i++)
-		sources = add_source(sources, &own, channel_address(bundle->consenters[i].host, bundle->consenters[i].port), SOURCE_OTHER_ORDERER);
+	for (size_t i = 0; endpoints_count == 0 && bundle->orderer_addresses_count == 0 &&
+					   i < bundle->consenters_count;
+		 i++)
+		sources =
+			add_source(sources, &own,
+					   channel_address(bundle->consenters[i].host, bundle->consenters[i].port),
+					   SOURCE_OTHER_ORDERER);
 	return add_own_peers(sources, &own);
 }
 
 static List *
 addresses_of(List *sources)
 {
-	List	   *addresses = NIL;
-	ListCell   *cell;
+	List *addresses = NIL;
+	ListCell *cell;
 
 	foreach(cell, sources)
 		addresses = lappend(addresses, (char *) ((const BlockSource *) lfirst(cell))->address);
@@ -240,14 +266,17 @@ List *
 channel_other_nodes(const Channel *channel)
 {
 	OwnAddresses own = own_addresses(channel);
-	List	   *sources = channel_block_sources(channel);
+	List *sources = channel_block_sources(channel);
 
 	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
 	{
 		const ConfigOrganization *organization = &channel->bundle->application_organizations[i];
 
 		for (size_t a = 0; a < organization->anchors_count; a++)
-			sources = add_source(sources, &own, channel_address(organization->anchors[a].host, organization->anchors[a].port), SOURCE_OWN_PEER);
+			sources = add_source(sources, &own,
+								 channel_address(organization->anchors[a].host,
+												 organization->anchors[a].port),
+								 SOURCE_OWN_PEER);
 	}
 	return addresses_of(sources);
 }

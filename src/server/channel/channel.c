@@ -1,10 +1,11 @@
 /*
  * channel.c: joined channels and their configuration.
  *
- * A session keeps the parsed configuration of each channel it used. It is current while the number of the last configuration block is the same: in
- * shared memory where that is published, else in the table; and until a rebuild says, by an invalidation of the table of the world state, that what the
- * tables say was repaired: the number stays the same then. A replaced configuration is freed at the end of the transaction, so pointers into
- * it stay good until then.
+ * A session keeps the parsed configuration of each channel it used. It is current while the number
+ * of the last configuration block is the same: in shared memory where that is published, else in
+ * the table; and until a rebuild says, by an invalidation of the table of the world state, that
+ * what the tables say was repaired: the number stays the same then. A replaced configuration is
+ * freed at the end of the transaction, so pointers into it stay good until then.
  */
 #include "server/channel/channel.h"
 
@@ -24,24 +25,25 @@
 
 typedef struct ChannelEntry
 {
-	char		name[FB_CHANNEL_ID_BYTES_MAX + 1]; /* hash key */
-	int			ledger_id;		/* of the ledger that the configuration is from: leaving and joining again makes a new one */
-	Oid			table;			/* of its world state */
-	bool		is_stale;		/* bundle is not what the tables say any more */
-	MemoryContext context;		/* owns bundle; NULL when there is none */
+	char name[FB_CHANNEL_ID_BYTES_MAX + 1]; /* hash key */
+	int ledger_id; /* of the ledger that the configuration is from: leaving and joining again makes
+					  a new one */
+	Oid table;	   /* of its world state */
+	bool is_stale; /* bundle is not what the tables say any more */
+	MemoryContext context; /* owns bundle; NULL when there is none */
 	ConfigBundle *bundle;
-	uint64		raft_id_generation;	/* of the TLS certificate that raft_id is of; 0: it is not known */
-	uint64		raft_id;
-	Channel		channel;
+	uint64 raft_id_generation; /* of the TLS certificate that raft_id is of; 0: it is not known */
+	uint64 raft_id;
+	Channel channel;
 } ChannelEntry;
 
 static HTAB *channels = NULL;
-static List *retired = NIL;		/* memory contexts; in TopMemoryContext */
+static List *retired = NIL; /* memory contexts; in TopMemoryContext */
 
 static void
 end_of_transaction(XactEvent event, void *argument)
 {
-	ListCell   *cell;
+	ListCell *cell;
 	HASH_SEQ_STATUS status;
 	ChannelEntry *entry;
 
@@ -58,7 +60,10 @@ end_of_transaction(XactEvent event, void *argument)
 			msp_manager_trim(entry->bundle->msps);
 }
 
-/* the configuration may have been repaired; as for the definitions of chaincode, chaincode/definition.c */
+/*
+ * the configuration may have been repaired; as for the definitions of chaincode,
+ * chaincode/definition.c
+ */
 static void
 invalidate(Datum argument, Oid relation)
 {
@@ -74,7 +79,7 @@ invalidate(Datum argument, Oid relation)
 static void
 create_list(void)
 {
-	HASHCTL		control = {.keysize = FB_CHANNEL_ID_BYTES_MAX + 1, .entrysize = sizeof(ChannelEntry)};
+	HASHCTL control = {.keysize = FB_CHANNEL_ID_BYTES_MAX + 1, .entrysize = sizeof(ChannelEntry)};
 
 	channels = hash_create("fabric channels", 8, &control, HASH_ELEM | HASH_STRINGS);
 	RegisterXactCallback(end_of_transaction, NULL);
@@ -105,8 +110,8 @@ static uint64
 find_consenter(const ConfigBundle *bundle, FbBytes certificate_der)
 {
 	CryptoCertificate *wanted;
-	uint64		found = 0;
-	FbError		error;
+	uint64 found = 0;
+	FbError error;
 
 	if (crypto_certificate_parse(certificate_der, &wanted, &error) != FB_OK)
 		return 0;
@@ -114,7 +119,8 @@ find_consenter(const ConfigBundle *bundle, FbBytes certificate_der)
 	{
 		CryptoCertificate *certificate;
 
-		if (crypto_certificate_parse(bundle->consenters[i].client_tls_certificate, &certificate, &error) != FB_OK)
+		if (crypto_certificate_parse(bundle->consenters[i].client_tls_certificate, &certificate,
+									 &error) != FB_OK)
 			continue;
 		if (crypto_certificate_same_key(certificate, wanted))
 			found = i + 1;
@@ -127,7 +133,7 @@ find_consenter(const ConfigBundle *bundle, FbBytes certificate_der)
 static uint64
 own_raft_id(const ConfigBundle *bundle)
 {
-	FbBytes		own = node_tls_certificate_der();
+	FbBytes own = node_tls_certificate_der();
 
 	return own.size > 0 ? find_consenter(bundle, own) : 0;
 }
@@ -136,13 +142,15 @@ static void
 load(ChannelEntry *entry, const Ledger *ledger)
 {
 	/* not to be lost if an error comes in between */
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric channel configuration", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric channel configuration",
+							  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	uint64		config_block_number;
-	FbBytes		config;
-	FbError		error;
+	uint64 config_block_number;
+	FbBytes config;
+	FbError error;
 	ConfigBundle *bundle;
-	FbStatus	status;
+	FbStatus status;
 
 	/* before the look: an invalidation that comes meanwhile counts */
 	entry->is_stale = false;
@@ -172,8 +180,8 @@ static uint64
 current_config_block(const Ledger *ledger)
 {
 	ChannelSlot *slot = shmem_channel_find(ledger->channel, ledger->id);
-	uint64		number;
-	FbBytes		config;
+	uint64 number;
+	FbBytes config;
 
 	if (slot != NULL && pg_atomic_read_u64(&slot->height) > 0)
 		return pg_atomic_read_u64(&slot->config_block_number);
@@ -185,7 +193,7 @@ current_config_block(const Ledger *ledger)
 static void
 check_name(const char *name)
 {
-	FbError		error;
+	FbError error;
 
 	error_check(config_check_channel_id(fb_bytes_of_text(name), &error), &error);
 }
@@ -195,7 +203,7 @@ channel_open(const char *name)
 {
 	ChannelEntry *entry;
 	const Ledger *ledger;
-	bool		found;
+	bool found;
 
 	check_name(name);
 	ledger = ledger_open(name);
@@ -209,7 +217,8 @@ channel_open(const char *name)
 		entry->context = NULL;
 		entry->bundle = NULL;
 	}
-	if (entry->bundle == NULL || entry->is_stale || entry->ledger_id != ledger->id || entry->channel.config_block_number != current_config_block(ledger))
+	if (entry->bundle == NULL || entry->is_stale || entry->ledger_id != ledger->id ||
+		entry->channel.config_block_number != current_config_block(ledger))
 		load(entry, ledger);
 	entry->channel.ledger = ledger;
 	return &entry->channel;
@@ -224,19 +233,22 @@ channel_exists(const char *name)
 List *
 channel_memberships(void)
 {
-	static SpiStatement statement = {"SELECT channel, id, source = 'import' FROM fabric_internal.channel ORDER BY channel", 0, {0}};
-	SpiScope	scope;
-	List	   *memberships = NIL;
+	static SpiStatement statement =
+		{"SELECT channel, id, source = 'import' FROM fabric_internal.channel ORDER BY channel",
+		 0,
+		 {0}};
+	SpiScope scope;
+	List *memberships = NIL;
 
 	spi_begin(&scope);
 	spi_run_latest(&statement, NULL, NULL, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		char	   *name = SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
-		bool		is_null;
-		int			ledger_id = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null));
-		bool		import_only = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &is_null));
+		HeapTuple row = SPI_tuptable->vals[i];
+		char *name = SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
+		bool is_null;
+		int ledger_id = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null));
+		bool import_only = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &is_null));
 		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
 		ChannelMembership *membership = palloc(sizeof(ChannelMembership));
 
@@ -252,7 +264,7 @@ uint64
 channel_own_consenter(const Channel *channel)
 {
 	ChannelEntry *entry = hash_search(channels, channel->name, HASH_FIND, NULL);
-	uint64		generation = node_tls_generation();
+	uint64 generation = node_tls_generation();
 
 	if (entry->raft_id_generation != generation)
 	{
@@ -283,14 +295,16 @@ channel_slot(const Channel *channel)
 ChannelSlot *
 channel_wait_slot(const Channel *channel, TimestampTz deadline)
 {
-	int			ledger_id = channel->ledger->id;
+	int ledger_id = channel->ledger->id;
 	ChannelSlot *slot;
 
-	while ((slot = shmem_channel_find(channel->name, ledger_id)) == NULL && GetCurrentTimestamp() < deadline)
+	while ((slot = shmem_channel_find(channel->name, ledger_id)) == NULL &&
+		   GetCurrentTimestamp() < deadline)
 	{
 		const Ledger *ledger;
 
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SLOT_LOOK_MS, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SLOT_LOOK_MS,
+						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		ledger = ledger_find(channel->name);
@@ -305,22 +319,29 @@ channel_refuse_consenter(const ConfigBundle *bundle)
 {
 	if (own_raft_id(bundle) == 0)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot import blocks of channel \"%s\": this node is one of its orderers", bundle->channel_id),
-			 errdetail("An orderer's blocks come from its Raft log; blocks that did not could contradict it."),
-			 errhint("Import them on a node whose TLS certificate is not in the channel's list of consenters.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("cannot import blocks of channel \"%s\": this node is one of its orderers",
+				bundle->channel_id),
+		 errdetail(
+			 "An orderer's blocks come from its Raft log; blocks that did not could contradict it."),
+		 errhint(
+			 "Import them on a node whose TLS certificate is not in the channel's list of consenters.")));
 }
 
 void
 channel_refuse_locked(const Channel *channel)
 {
 	if (ledger_is_locked_here(channel->ledger))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("this transaction keeps blocks of channel \"%s\" from being committed", channel->name),
-				 errdetail("It has locked the channel's tables, as joining it, fabric.set_channel_source, fabric.rebuild_state and fabric.repair_chain do."),
-				 errhint("Commit it first.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("this transaction keeps blocks of channel \"%s\" from being committed",
+					channel->name),
+			 errdetail(
+				 "It has locked the channel's tables, as joining it, fabric.set_channel_source, fabric.rebuild_state and fabric.repair_chain do."),
+			 errhint("Commit it first.")));
 }
 
 void

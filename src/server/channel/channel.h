@@ -1,5 +1,6 @@
 /*
- * channel: which channels this node has joined, with which configuration, and who may do what on them; and who this node itself is.
+ * channel: which channels this node has joined, with which configuration, and who may do what on
+ * them; and who this node itself is.
  */
 #ifndef FABRIC_SERVER_CHANNEL_H
 #define FABRIC_SERVER_CHANNEL_H
@@ -17,62 +18,85 @@
 typedef struct Channel
 {
 	const char *name;
-	uint64		config_block_number;
+	uint64 config_block_number;
 	const ConfigBundle *bundle;
 	const Ledger *ledger;
 } Channel;
 
 /*
- * The channel with its configuration as of the last configuration block that is committed here. Parsed once per session and configuration;
- * valid until the end of the transaction. Raises FB_CHANNEL_NOT_FOUND, FB_INVALID_ARGUMENT (a name that no channel can have).
+ * The channel with its configuration as of the last configuration block that is committed here.
+ * Parsed once per session and configuration; valid until the end of the transaction. Raises
+ * FB_CHANNEL_NOT_FOUND, FB_INVALID_ARGUMENT (a name that no channel can have).
  */
 extern const Channel *channel_open(const char *name);
 extern bool channel_exists(const char *name);
 
 typedef struct ChannelMembership
 {
-	char	   *name;
-	int			ledger_id;		/* leaving and joining again makes another one */
-	bool		import_only;	/* see Ledger */
+	char *name;
+	int ledger_id;	  /* leaving and joining again makes another one */
+	bool import_only; /* see Ledger */
 } ChannelMembership;
 
-extern List *channel_memberships(void); /* of ChannelMembership *, sorted by name, palloc'ed in the current memory context */
+extern List *channel_memberships(
+	void); /* of ChannelMembership *, sorted by name, palloc'ed in the current memory context */
 
 /*
- * The genesis block of a new channel from its profile, a document with the content of configtx.yaml: organisations, consenters, orderer_addresses, batch_size,
- * batch_timeout, acls, policies (see docs/operations.md). Raises FB_INVALID_ARGUMENT, and what config_genesis_block raises.
+ * The genesis block of a new channel from its profile, a document with the content of
+ * configtx.yaml: organisations, consenters, orderer_addresses, batch_size, batch_timeout, acls,
+ * policies (see docs/operations.md). Raises FB_INVALID_ARGUMENT, and what config_genesis_block
+ * raises.
  */
 extern FbBytes channel_genesis_block(const char *name, Jsonb *profile);
 
 /*
- * join: check the genesis block, make the storage, commit block 0. Returns the channel's name, palloc'ed. import_only: a channel that is fed by
- * fabric.import_block alone; 55000 (object_not_in_prerequisite_state) when this node is one of its consenters. Raises FB_BLOCK_REFUSED, FB_CHANNEL_EXISTS ...
+ * join: check the genesis block, make the storage, commit block 0. Returns the channel's name,
+ * palloc'ed. import_only: a channel that is fed by fabric.import_block alone; 55000
+ * (object_not_in_prerequisite_state) when this node is one of its consenters. Raises
+ * FB_BLOCK_REFUSED, FB_CHANNEL_EXISTS ...
  */
 extern char *channel_join(FbBytes genesis_block, bool import_only);
 extern void channel_leave(const char *name);
-/* where the blocks come from after this transaction. 55000 when this node is one of the channel's consenters, FB_CHANNEL_NOT_FOUND */
+/*
+ * where the blocks come from after this transaction. 55000 when this node is one of the channel's
+ * consenters, FB_CHANNEL_NOT_FOUND
+ */
 extern void channel_set_source(const char *name, bool import_only);
-/* 55006 when the caller's transaction has locked the channel's tables: a commit would be waited for in vain */
+/*
+ * 55006 when the caller's transaction has locked the channel's tables: a commit would be waited for
+ * in vain
+ */
 extern void channel_refuse_locked(const Channel *channel);
-/* 55000 when this node's TLS certificate is a consenter's of this configuration, whatever the channel's source is */
+/*
+ * 55000 when this node's TLS certificate is a consenter's of this configuration, whatever the
+ * channel's source is
+ */
 extern void channel_refuse_consenter(const ConfigBundle *bundle);
 
-/* what the channel's processes publish in shared memory; NULL while there are none, as just after joining */
+/*
+ * what the channel's processes publish in shared memory; NULL while there are none, as just after
+ * joining
+ */
 extern ChannelSlot *channel_slot(const Channel *channel);
-/* the same for a session that cannot do without: waits while they are being started. NULL when the deadline passed, or the channel was left */
+/*
+ * the same for a session that cannot do without: waits while they are being started. NULL when the
+ * deadline passed, or the channel was left
+ */
 extern ChannelSlot *channel_wait_slot(const Channel *channel, TimestampTz deadline);
 
 /*
- * The Raft id of this node on the channel: its place (from 1) in the consenter list, by the public key of its TLS certificate
- * (fabric.tls_certificate_file, looked at again when it has changed); 0: not a consenter, or the channel's
- * blocks come from fabric.import_block alone, so that this node takes no part in ordering it.
+ * The Raft id of this node on the channel: its place (from 1) in the consenter list, by the public
+ * key of its TLS certificate (fabric.tls_certificate_file, looked at again when it has changed); 0:
+ * not a consenter, or the channel's blocks come from fabric.import_block alone, so that this node
+ * takes no part in ordering it.
  */
 extern uint64 channel_raft_id(const Channel *channel);
 /* the same whatever the channel's blocks come from */
 extern uint64 channel_own_consenter(const Channel *channel);
 /*
- * The place (from 1) of the consenter whose TLS client certificate has the public key of this one (DER); 0: none. As Fabric compares them
- * (orderer/consensus/etcdraft/consenter.go, detectSelfID): a certificate that is renewed with its key is the same consenter's.
+ * The place (from 1) of the consenter whose TLS client certificate has the public key of this one
+ * (DER); 0: none. As Fabric compares them (orderer/consensus/etcdraft/consenter.go, detectSelfID):
+ * a certificate that is renewed with its key is the same consenter's.
  */
 extern uint64 channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der);
 
@@ -81,22 +105,23 @@ extern uint64 channel_consenter_of_certificate(const Channel *channel, FbBytes c
 /* in the order in which they are asked */
 typedef enum BlockSourceTier
 {
-	SOURCE_OWN_ORDERER,			/* of this node's organization */
+	SOURCE_OWN_ORDERER, /* of this node's organization */
 	SOURCE_OTHER_ORDERER,
-	SOURCE_OWN_PEER				/* anchor peers of this node's organization: when no orderer answers */
+	SOURCE_OWN_PEER /* anchor peers of this node's organization: when no orderer answers */
 } BlockSourceTier;
 
 typedef struct BlockSource
 {
-	const char *address;		/* "host:port" */
+	const char *address; /* "host:port" */
 	BlockSourceTier tier;
 } BlockSource;
 
 /* "host:port", an IPv6 address in brackets, as other nodes are named everywhere; palloc'ed */
 extern char *channel_address(const char *host, uint32_t port);
 /*
- * Where blocks of the channel can be got: BlockSource *, each address once, this node's own left out, palloc'ed in the current memory context. Orderers are
- * the Endpoints of all orderer organizations; without any, OrdererAddresses (internal/pkg/peer/orderers/connection.go, Update,
+ * Where blocks of the channel can be got: BlockSource *, each address once, this node's own left
+ * out, palloc'ed in the current memory context. Orderers are the Endpoints of all orderer
+ * organizations; without any, OrdererAddresses (internal/pkg/peer/orderers/connection.go, Update,
  * has it); without these too, the consenters.
  */
 extern List *channel_block_sources(const Channel *channel);
@@ -107,62 +132,91 @@ extern List *channel_own_peers(const Channel *channel);
 /* does a consenter have this node's address, and another key? *why says so */
 extern bool channel_lost_consenter(const Channel *channel, FbError *why);
 
-/* ---- private_exchange.c: private plaintext among the nodes of one organization; see the note there ---- */
+/* ---- private_exchange.c: private plaintext among the nodes of one organization; see the note
+ * there ---- */
 
-/* to the other peers of this organization that can be reached, within 2 s; to reach none is no error. private_rwset: bytes of a TxPvtReadWriteSet */
+/*
+ * to the other peers of this organization that can be reached, within 2 s; to reach none is no
+ * error. private_rwset: bytes of a TxPvtReadWriteSet
+ */
 extern void private_give(const Channel *channel, const char *tx_id, FbBytes private_rwset);
 /*
- * What another node of this organization gives, until its transaction is committed. request: an Envelope signed by it about just this. Raises
- * FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT (not about this; its time), FB_ACCESS_DENIED (no node of this organization), FB_INVALID_SIGNATURE, FB_BUSY ...
+ * What another node of this organization gives, until its transaction is committed. request: an
+ * Envelope signed by it about just this. Raises FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT (not
+ * about this; its time), FB_ACCESS_DENIED (no node of this organization), FB_INVALID_SIGNATURE,
+ * FB_BUSY ...
  */
 extern void private_take(FbBytes request, const char *tx_id, FbBytes private_rwset);
 /* a signed request for the plaintext of a committed transaction, allocated in context */
-extern FbBytes private_request(const Channel *channel, RwSetVersion transaction, MemoryContext context);
-/* what this node has of it that was not overwritten since; false: nothing. Raises what private_take does */
+extern FbBytes private_request(const Channel *channel, RwSetVersion transaction,
+							   MemoryContext context);
+/*
+ * what this node has of it that was not overwritten since; false: nothing. Raises what private_take
+ * does
+ */
 extern bool private_answer(FbBytes request, RwSetVersion transaction, FbBytes *private_rwset);
 
 /* ---- node.c: this node's own identity, from the files that the settings name ---- */
 
 /*
- * Reads and checks the files at first use and again when they change. Raises FB_NOT_CONFIGURED (setting empty, file missing), FB_INVALID_KEY
- * (permissions too open, does not belong to the certificate), FB_INVALID_CERTIFICATE.
+ * Reads and checks the files at first use and again when they change. Raises FB_NOT_CONFIGURED
+ * (setting empty, file missing), FB_INVALID_KEY (permissions too open, does not belong to the
+ * certificate), FB_INVALID_CERTIFICATE.
  */
 extern const Signer *node_signer(void);
-/* the same for what others of the channel must accept: raises also what is wrong with the certificate there (FB_UNKNOWN_MSP, FB_INVALID_IDENTITY ...) */
+/*
+ * the same for what others of the channel must accept: raises also what is wrong with the
+ * certificate there (FB_UNKNOWN_MSP, FB_INVALID_IDENTITY ...)
+ */
 extern const Signer *node_channel_signer(const Channel *channel);
-extern bool node_is_configured(void);	/* the settings are not empty */
-extern FbBytes node_read_file(const char *setting, const char *path, bool secret); /* palloc'ed; secret: must be 0600 and ours */
-extern FbBytes node_tls_certificate_der(void); /* of fabric.tls_certificate_file; empty when not set */
-extern uint64 node_tls_generation(void); /* another number when that file is another one, or has changed; it is looked at once a second at most */
+extern bool node_is_configured(void); /* the settings are not empty */
+extern FbBytes node_read_file(const char *setting, const char *path,
+							  bool secret); /* palloc'ed; secret: must be 0600 and ours */
+extern FbBytes
+node_tls_certificate_der(void);			 /* of fabric.tls_certificate_file; empty when not set */
+extern uint64 node_tls_generation(void); /* another number when that file is another one, or has
+											changed; it is looked at once a second at most */
 
 /* ---- access.c ---- */
 
 /* a message somebody signed: who, over what */
 typedef struct SignedMessage
 {
-	FbBytes		creator;		/* SerializedIdentity */
-	FbBytes		signature;
-	FbBytes		message;
+	FbBytes creator; /* SerializedIdentity */
+	FbBytes signature;
+	FbBytes message;
 } SignedMessage;
 
 /*
- * Who made a message: the identity of the creator, its signature verified (the verified set is asked first). Raises FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP,
- * FB_INVALID_IDENTITY, FB_CERTIFICATE_EXPIRED (IDN-6).
+ * Who made a message: the identity of the creator, its signature verified (the verified set is
+ * asked first). Raises FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP, FB_INVALID_IDENTITY,
+ * FB_CERTIFICATE_EXPIRED (IDN-6).
  */
 extern const Identity *access_authenticate(const Channel *channel, const SignedMessage *message);
-/* May the creator of an authenticated message do this (ACL-1..7)? resource: Fabric's name, such as "peer/Propose". Raises FB_ACCESS_DENIED */
-extern void access_authorize(const Channel *channel, const char *resource, const SignedMessage *message);
+/*
+ * May the creator of an authenticated message do this (ACL-1..7)? resource: Fabric's name, such as
+ * "peer/Propose". Raises FB_ACCESS_DENIED
+ */
+extern void access_authorize(const Channel *channel, const char *resource,
+							 const SignedMessage *message);
 /* both, for a policy by its path */
-extern void access_check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message);
-/* T-15: the client's time must be within fabric.authentication_time_window of ours. Raises FB_INVALID_ARGUMENT */
+extern void access_check_policy(const Channel *channel, const char *policy_path,
+								const SignedMessage *message);
+/*
+ * T-15: the client's time must be within fabric.authentication_time_window of ours. Raises
+ * FB_INVALID_ARGUMENT
+ */
 extern void access_check_time(int64 seconds, int32 nanos);
 
 /*
- * Verify one signature, asking the verified set first and adding to it: the PolicyVerify of core/policy for this server. Digest = SHA-256 over
- * identity, signature and message, each with its length.
+ * Verify one signature, asking the verified set first and adding to it: the PolicyVerify of
+ * core/policy for this server. Digest = SHA-256 over identity, signature and message, each with its
+ * length.
  */
-extern FbStatus access_verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid,
+extern FbStatus access_verify(void *context, const Identity *identity,
+							  const PolicySignature *signature, size_t index, bool *valid,
 							  FbError *error);
-extern void access_note_verified(FbBytes identity, FbBytes signature, const FbBytes *parts, size_t parts_count);
+extern void access_note_verified(FbBytes identity, FbBytes signature, const FbBytes *parts,
+								 size_t parts_count);
 
 #endif

@@ -9,11 +9,12 @@
 static void
 refuse(const char *message, const char *detail)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, FB_BLOCK_REFUSED, "%s", message);
 	fb_error_detail(&error, "%s", detail);
-	fb_error_hint(&error, "Pass the bytes of block 0 that fabric.create_channel or configtxgen made.");
+	fb_error_hint(&error,
+				  "Pass the bytes of block 0 that fabric.create_channel or configtxgen made.");
 	error_throw(&error);
 }
 
@@ -22,8 +23,8 @@ static void
 fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
 {
 	EnvelopeView parts;
-	TxView		view = {0};
-	FbError		error;
+	TxView view = {0};
+	FbError error;
 
 	error_check(envelope_parse(allocator, envelope, &parts, &error), &error);
 	view.channel_header = parts.channel_header;
@@ -47,11 +48,14 @@ store_config_state(const Ledger *ledger, FbBytes config_envelope)
 	state_store_apply(ledger, &update, 1);
 }
 
-/* with the new one there must be a slot in shared memory for each channel; nobody else joins meanwhile */
+/*
+ * with the new one there must be a slot in shared memory for each channel; nobody else joins
+ * meanwhile
+ */
 static void
 check_room(void)
 {
-	FbError		error;
+	FbError error;
 
 	if (list_length(channel_memberships()) <= guc_channels_max)
 		return;
@@ -67,23 +71,24 @@ channel_join(FbBytes genesis_block, bool import_only)
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	static const uint8_t valid[1] = {TX_VALID};
 	ConfigBundle *bundle;
-	BlockView	view;
-	BlockRow	block = {0};
+	BlockView view;
+	BlockRow block = {0};
 	TransactionRow transaction;
 	const Ledger *ledger;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	char	   *name;
-	FbError		error;
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	char *name;
+	FbError error;
 
 	PreventCommandIfReadOnly("join_channel()");
 	error_check(block_parse(genesis_block, allocator, &view, &error), &error);
 	if (view.header.number != 0)
-		refuse("a channel is joined with its block 0", psprintf("This is block " UINT64_FORMAT ".", (uint64) view.header.number));
+		refuse("a channel is joined with its block 0",
+			   psprintf("This is block " UINT64_FORMAT ".", (uint64) view.header.number));
 	if (view.header.previous_hash.size != 0 || view.data_count != 1)
 		refuse("this is no genesis block", "Block 0 has no previous hash and one transaction.");
 	error_check(block_check_data(&view, &error), &error);
 	error_check(config_bundle_from_block(allocator, genesis_block, &bundle, &error), &error);
-	memory_on_reset(CurrentMemoryContext, (void (*) (void *)) config_bundle_destroy, bundle);
+	memory_on_reset(CurrentMemoryContext, (void (*)(void *)) config_bundle_destroy, bundle);
 
 	if (import_only)
 		channel_refuse_consenter(bundle);

@@ -14,9 +14,10 @@ absolute_path(const char *path)
 }
 
 static void
-refuse_file(FbStatus status, const char *setting, const char *path, const char *why, const char *hint)
+refuse_file(FbStatus status, const char *setting, const char *path, const char *why,
+			const char *hint)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, status, "could not use file \"%s\"", path);
 	fb_error_detail(&error, "Setting %s: %s", setting, why);
@@ -29,39 +30,47 @@ check_secret_mode(const char *setting, const char *path, const struct stat *stat
 {
 	/* the rules of ssl_key_file: ours with 0600 or less, or root's with 0640 or less */
 	if (!S_ISREG(status->st_mode))
-		refuse_file(FB_INVALID_KEY, setting, path, "It is not a regular file.", "Name the file of the private key.");
+		refuse_file(FB_INVALID_KEY, setting, path, "It is not a regular file.",
+					"Name the file of the private key.");
 	if (status->st_uid != geteuid() && status->st_uid != 0)
-		refuse_file(FB_INVALID_KEY, setting, path, "It must be owned by the database user or root.", "Change its owner.");
+		refuse_file(FB_INVALID_KEY, setting, path, "It must be owned by the database user or root.",
+					"Change its owner.");
 	if ((status->st_uid == geteuid() && (status->st_mode & (S_IRWXG | S_IRWXO))) ||
 		(status->st_uid == 0 && (status->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO))))
-		refuse_file(FB_INVALID_KEY, setting, path, "Group or others have access to the private key.", "Set its permissions to 0600: chmod 600.");
+		refuse_file(FB_INVALID_KEY, setting, path,
+					"Group or others have access to the private key.",
+					"Set its permissions to 0600: chmod 600.");
 }
 
 FbBytes
 node_read_file(const char *setting, const char *path, bool secret)
 {
-	char	   *full;
-	FILE	   *file;
+	char *full;
+	FILE *file;
 	struct stat status;
-	uint8_t    *data;
-	size_t		size;
+	uint8_t *data;
+	size_t size;
 
 	if (path[0] == '\0')
 	{
-		FbError		error;
+		FbError error;
 
 		fb_fail(&error, FB_NOT_CONFIGURED, "setting \"%s\" is not set", setting);
-		fb_error_hint(&error, "Set it in postgresql.conf and reload; docs/operations.md describes the files of a node.");
+		fb_error_hint(
+			&error,
+			"Set it in postgresql.conf and reload; docs/operations.md describes the files of a node.");
 		error_throw(&error);
 	}
 	full = absolute_path(path);
 	file = AllocateFile(full, PG_BINARY_R);
 	if (file == NULL || fstat(fileno(file), &status) != 0)
-		refuse_file(FB_NOT_CONFIGURED, setting, full, psprintf("%s.", strerror(errno)), "Put the file there or correct the setting.");
+		refuse_file(FB_NOT_CONFIGURED, setting, full, psprintf("%s.", strerror(errno)),
+					"Put the file there or correct the setting.");
 	if (secret)
 		check_secret_mode(setting, full, &status);
 	if (status.st_size > FB_CERTIFICATE_BYTES_MAX * 16)
-		refuse_file(FB_LIMIT_EXCEEDED, setting, full, "It is too large.", "Name a file with PEM certificates or a key.");
+		refuse_file(FB_LIMIT_EXCEEDED, setting, full, "It is too large.",
+					"Name a file with PEM certificates or a key.");
 	data = palloc(status.st_size + 1);
 	size = fread(data, 1, status.st_size, file);
 	if (ferror(file))
@@ -74,17 +83,18 @@ node_read_file(const char *setting, const char *path, bool secret)
 bool
 node_is_configured(void)
 {
-	return guc_node_msp_id[0] != '\0' && guc_node_certificate_file[0] != '\0' && guc_node_key_file[0] != '\0';
+	return guc_node_msp_id[0] != '\0' && guc_node_certificate_file[0] != '\0' &&
+		   guc_node_key_file[0] != '\0';
 }
 
 /* ---- the signer, kept while the files stay as they are ---- */
 
 typedef struct FileMark
 {
-	char		path[MAXPGPATH];
+	char path[MAXPGPATH];
 	struct timespec modified;
-	off_t		size;
-	ino_t		inode;
+	off_t size;
+	ino_t inode;
 } FileMark;
 
 static void
@@ -109,22 +119,26 @@ static FileMark kept_key_mark;
 static char *kept_msp_id = NULL;
 static TimestampTz checked_at = 0;
 
-/* look at the files at most once a second: two stat calls cost more than a signature cache look-up */
+/*
+ * look at the files at most once a second: two stat calls cost more than a signature cache look-up
+ */
 static bool
 is_current(void)
 {
-	FileMark	certificate;
-	FileMark	key;
+	FileMark certificate;
+	FileMark key;
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (kept_signer == NULL || strcmp(kept_msp_id, guc_node_msp_id) != 0)
 		return false;
-	if (now - checked_at < USECS_PER_SEC && strcmp(kept_certificate_mark.path, guc_node_certificate_file) == 0 &&
+	if (now - checked_at < USECS_PER_SEC &&
+		strcmp(kept_certificate_mark.path, guc_node_certificate_file) == 0 &&
 		strcmp(kept_key_mark.path, guc_node_key_file) == 0)
 		return true;
 	mark_file(guc_node_certificate_file, &certificate);
 	mark_file(guc_node_key_file, &key);
-	if (memcmp(&certificate, &kept_certificate_mark, sizeof(FileMark)) != 0 || memcmp(&key, &kept_key_mark, sizeof(FileMark)) != 0)
+	if (memcmp(&certificate, &kept_certificate_mark, sizeof(FileMark)) != 0 ||
+		memcmp(&key, &kept_key_mark, sizeof(FileMark)) != 0)
 		return false;
 	checked_at = now;
 	return true;
@@ -134,20 +148,22 @@ const Signer *
 node_signer(void)
 {
 	MemoryContext context;
-	FileMark	certificate_mark;
-	FileMark	key_mark;
-	FbBytes		certificate;
-	FbBytes		key;
-	Signer	   *signer;
-	FbError		error;
-	FbStatus	status;
+	FileMark certificate_mark;
+	FileMark key_mark;
+	FbBytes certificate;
+	FbBytes key;
+	Signer *signer;
+	FbError error;
+	FbStatus status;
 
 	if (is_current())
 		return kept_signer;
 	if (guc_node_msp_id[0] == '\0')
 	{
 		fb_fail(&error, FB_NOT_CONFIGURED, "setting \"%s\" is not set", "fabric.node_msp_id");
-		fb_error_hint(&error, "Set it to the MSP ID of this node's organisation in postgresql.conf and reload.");
+		fb_error_hint(
+			&error,
+			"Set it to the MSP ID of this node's organisation in postgresql.conf and reload.");
 		error_throw(&error);
 	}
 	mark_file(guc_node_certificate_file, &certificate_mark);
@@ -156,7 +172,8 @@ node_signer(void)
 	key = node_read_file("fabric.node_key_file", guc_node_key_file, true);
 
 	context = AllocSetContextCreate(TopMemoryContext, "fabric node identity", ALLOCSET_SMALL_SIZES);
-	status = signer_create(guc_node_msp_id, certificate, key, memory_allocator(context), &signer, &error);
+	status = signer_create(guc_node_msp_id, certificate, key, memory_allocator(context), &signer,
+						   &error);
 	crypto_wipe((void *) key.data, key.size);
 	if (status != FB_OK)
 	{
@@ -181,16 +198,20 @@ node_channel_signer(const Channel *channel)
 {
 	const Signer *signer = node_signer();
 	const Identity *identity;
-	FbError		error;
-	FbError		refused;
+	FbError error;
+	FbError refused;
 
-	if (msp_manager_identity(channel->bundle->msps, signer_identity(signer), &identity, &error) == FB_OK)
+	if (msp_manager_identity(channel->bundle->msps, signer_identity(signer), &identity, &error) ==
+		FB_OK)
 		return signer;
 	if (error.status == FB_OUT_OF_MEMORY || error.status == FB_CRYPTO_FAILURE)
 		error_throw(&error);
-	fb_fail(&refused, error.status, "this node cannot sign anything on channel \"%s\"", channel->name);
+	fb_fail(&refused, error.status, "this node cannot sign anything on channel \"%s\"",
+			channel->name);
 	fb_error_detail(&refused, "%s%s%s", error.message, error.detail[0] ? ": " : "", error.detail);
-	fb_error_hint(&refused, "Check fabric.node_certificate_file and fabric.node_msp_id: the other organisations would not accept it.");
+	fb_error_hint(
+		&refused,
+		"Check fabric.node_certificate_file and fabric.node_msp_id: the other organisations would not accept it.");
 	error_throw(&refused);
 }
 
@@ -201,9 +222,10 @@ node_tls_generation(void)
 	static TimestampTz looked_at = 0;
 	static uint64 generation = 0;
 	TimestampTz now = GetCurrentTimestamp();
-	FileMark	mark;
+	FileMark mark;
 
-	if (generation > 0 && now - looked_at < USECS_PER_SEC && strcmp(kept_mark.path, guc_tls_certificate_file) == 0)
+	if (generation > 0 && now - looked_at < USECS_PER_SEC &&
+		strcmp(kept_mark.path, guc_tls_certificate_file) == 0)
 		return generation;
 	mark_file(guc_tls_certificate_file, &mark);
 	if (generation == 0 || memcmp(&mark, &kept_mark, sizeof(FileMark)) != 0)
@@ -217,10 +239,10 @@ FbBytes
 node_tls_certificate_der(void)
 {
 	CryptoCertificate *certificate;
-	FbBytes		pem;
-	FbBytes		der;
-	uint8_t    *copy;
-	FbError		error;
+	FbBytes pem;
+	FbBytes der;
+	uint8_t *copy;
+	FbError error;
 
 	if (guc_tls_certificate_file[0] == '\0')
 		return FB_BYTES_EMPTY;

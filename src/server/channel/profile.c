@@ -1,8 +1,9 @@
 /*
  * profile.c: the profile of a new channel, a jsonb document, becomes the core's ConfigProfile.
  *
- * The document has the content of a profile of configtx.yaml. Every member is named in the error when it is unknown or of the wrong type, so that a
- * typing mistake cannot silently change a channel.
+ * The document has the content of a profile of configtx.yaml. Every member is named in the error
+ * when it is unknown or of the wrong type, so that a typing mistake cannot silently change a
+ * channel.
  */
 #include "server/channel/channel.h"
 
@@ -15,7 +16,7 @@
 static void
 refuse(const char *where, const char *what)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, FB_INVALID_ARGUMENT, "invalid channel profile");
 	fb_error_detail(&error, "%s: %s", where, what);
@@ -25,12 +26,12 @@ refuse(const char *where, const char *what)
 
 /* ---- reading jsonb ---- */
 
-
 static bool
 is_known(const char *const *names, const JsonbValue *key)
 {
 	for (; *names != NULL; names++)
-		if (strlen(*names) == (size_t) key->val.string.len && memcmp(*names, key->val.string.val, key->val.string.len) == 0)
+		if (strlen(*names) == (size_t) key->val.string.len &&
+			memcmp(*names, key->val.string.val, key->val.string.len) == 0)
 			return true;
 	return false;
 }
@@ -39,12 +40,14 @@ static void
 check_members(JsonbContainer *object, const char *where, const char *const *names)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(object);
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
 
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 		if (token == WJB_KEY && !is_known(names, &value))
-			refuse(where, psprintf("unknown member \"%s\".", FB_DISPLAY(fb_bytes(value.val.string.val, value.val.string.len))));
+			refuse(where,
+				   psprintf("unknown member \"%s\".",
+							FB_DISPLAY(fb_bytes(value.val.string.val, value.val.string.len))));
 }
 
 static JsonbValue *
@@ -72,7 +75,7 @@ text_member(JsonbContainer *object, const char *where, const char *name)
 static char *
 required_text(JsonbContainer *object, const char *where, const char *name)
 {
-	char	   *text = text_member(object, where, name);
+	char *text = text_member(object, where, name);
 
 	if (text == NULL)
 		refuse(where, psprintf("\"%s\" is missing.", name));
@@ -95,7 +98,7 @@ static uint32
 number_member(JsonbContainer *object, const char *where, const char *name, uint32 value)
 {
 	JsonbValue *found = member(object, name);
-	int64		number;
+	int64 number;
 
 	if (found == NULL)
 		return value;
@@ -114,7 +117,8 @@ container_member(JsonbContainer *object, const char *where, const char *name, bo
 
 	if (found == NULL)
 		return NULL;
-	if (found->type != jbvBinary || (array ? !JsonContainerIsArray(found->val.binary.data) : !JsonContainerIsObject(found->val.binary.data)))
+	if (found->type != jbvBinary || (array ? !JsonContainerIsArray(found->val.binary.data)
+										   : !JsonContainerIsObject(found->val.binary.data)))
 		refuse(where, psprintf("\"%s\" must be %s.", name, array ? "a list" : "an object"));
 	return found->val.binary.data;
 }
@@ -133,7 +137,7 @@ static char **
 text_list(JsonbContainer *object, const char *where, const char *name, size_t *count)
 {
 	JsonbContainer *array = container_member(object, where, name, true);
-	char	  **texts;
+	char **texts;
 
 	*count = array == NULL ? 0 : JsonContainerSize(array);
 	texts = palloc0(*count * sizeof(char *) + 1);
@@ -145,8 +149,8 @@ text_list(JsonbContainer *object, const char *where, const char *name, size_t *c
 static FbBytes *
 pem_list(JsonbContainer *object, const char *where, const char *name, size_t *count)
 {
-	char	  **texts = text_list(object, where, name, count);
-	FbBytes    *list = palloc0(*count * sizeof(FbBytes) + 1);
+	char **texts = text_list(object, where, name, count);
+	FbBytes *list = palloc0(*count * sizeof(FbBytes) + 1);
 
 	for (size_t i = 0; i < *count; i++)
 		list[i] = fb_bytes_of_text(texts[i]);
@@ -158,11 +162,12 @@ pem_list(JsonbContainer *object, const char *where, const char *name, size_t *co
 static void
 parse_address(const char *where, const char *text, ConfigAddress *address)
 {
-	FbError		error;
-	char	   *host;
-	uint16_t	port;
+	FbError error;
+	char *host;
+	uint16_t port;
 
-	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(text), &host, &port, &error) != FB_OK)
+	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(text), &host,
+							 &port, &error) != FB_OK)
 		refuse(where, psprintf("%s.", error.message));
 	address->host = host;
 	address->port = port;
@@ -171,32 +176,50 @@ parse_address(const char *where, const char *text, ConfigAddress *address)
 static void
 take_organisation(JsonbContainer *object, int index, ProfileOrganization *organisation)
 {
-	static const char *const names[] = {"msp_id", "name", "root_certificates", "intermediate_certificates", "admins", "revocation_lists",
-		"tls_root_certificates", "tls_intermediate_certificates", "application", "orderer", "endpoints", "anchor_peers", NULL};
+	static const char *const names[] = {"msp_id",
+										"name",
+										"root_certificates",
+										"intermediate_certificates",
+										"admins",
+										"revocation_lists",
+										"tls_root_certificates",
+										"tls_intermediate_certificates",
+										"application",
+										"orderer",
+										"endpoints",
+										"anchor_peers",
+										NULL};
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const char *where = psprintf("organisations[%d]", index);
-	MspParts	parts = {0};
-	char	  **anchors;
+	MspParts parts = {0};
+	char **anchors;
 	ConfigAddress *addresses;
-	FbBytes		config;
-	FbError		error;
+	FbBytes config;
+	FbError error;
 
 	check_members(object, where, names);
 	parts.msp_id = required_text(object, where, "msp_id");
-	parts.root_certificates = pem_list(object, where, "root_certificates", &parts.root_certificates_count);
-	parts.intermediate_certificates = pem_list(object, where, "intermediate_certificates", &parts.intermediate_certificates_count);
+	parts.root_certificates =
+		pem_list(object, where, "root_certificates", &parts.root_certificates_count);
+	parts.intermediate_certificates = pem_list(object, where, "intermediate_certificates",
+											   &parts.intermediate_certificates_count);
 	parts.admins = pem_list(object, where, "admins", &parts.admins_count);
-	parts.revocation_lists = pem_list(object, where, "revocation_lists", &parts.revocation_lists_count);
-	parts.tls_root_certificates = pem_list(object, where, "tls_root_certificates", &parts.tls_root_certificates_count);
-	parts.tls_intermediate_certificates = pem_list(object, where, "tls_intermediate_certificates", &parts.tls_intermediate_certificates_count);
+	parts.revocation_lists =
+		pem_list(object, where, "revocation_lists", &parts.revocation_lists_count);
+	parts.tls_root_certificates =
+		pem_list(object, where, "tls_root_certificates", &parts.tls_root_certificates_count);
+	parts.tls_intermediate_certificates = pem_list(object, where, "tls_intermediate_certificates",
+												   &parts.tls_intermediate_certificates_count);
 	parts.node_ous = true;
 	error_check(msp_config_make(&parts, allocator, &config, &error), &error);
 	error_check(msp_config_wrap(config, allocator, &organisation->msp_config, &error), &error);
 
 	organisation->name = text_member(object, where, "name");
 	organisation->application = boolean_member(object, where, "application", true);
-	organisation->endpoints = (const char *const *) text_list(object, where, "endpoints", &organisation->endpoints_count);
-	organisation->orderer = boolean_member(object, where, "orderer", organisation->endpoints_count > 0);
+	organisation->endpoints =
+		(const char *const *) text_list(object, where, "endpoints", &organisation->endpoints_count);
+	organisation->orderer =
+		boolean_member(object, where, "orderer", organisation->endpoints_count > 0);
 	anchors = text_list(object, where, "anchor_peers", &organisation->anchors_count);
 	addresses = palloc0(organisation->anchors_count * sizeof(ConfigAddress) + 1);
 	for (size_t i = 0; i < organisation->anchors_count; i++)
@@ -207,7 +230,8 @@ take_organisation(JsonbContainer *object, int index, ProfileOrganization *organi
 static void
 take_consenter(JsonbContainer *object, int index, ConfigConsenter *consenter)
 {
-	static const char *const names[] = {"address", "client_tls_certificate", "server_tls_certificate", NULL};
+	static const char *const names[] = {"address", "client_tls_certificate",
+										"server_tls_certificate", NULL};
 	const char *where = psprintf("consenters[%d]", index);
 	ConfigAddress address;
 
@@ -215,8 +239,10 @@ take_consenter(JsonbContainer *object, int index, ConfigConsenter *consenter)
 	parse_address(where, required_text(object, where, "address"), &address);
 	consenter->host = address.host;
 	consenter->port = address.port;
-	consenter->client_tls_certificate = fb_bytes_of_text(required_text(object, where, "client_tls_certificate"));
-	consenter->server_tls_certificate = fb_bytes_of_text(required_text(object, where, "server_tls_certificate"));
+	consenter->client_tls_certificate =
+		fb_bytes_of_text(required_text(object, where, "client_tls_certificate"));
+	consenter->server_tls_certificate =
+		fb_bytes_of_text(required_text(object, where, "server_tls_certificate"));
 }
 
 static void
@@ -224,15 +250,18 @@ take_lists(JsonbContainer *root, ConfigProfile *profile)
 {
 	JsonbContainer *organisations = container_member(root, "profile", "organisations", true);
 	JsonbContainer *consenters = container_member(root, "profile", "consenters", true);
-	uint32		organisations_count = organisations == NULL ? 0 : JsonContainerSize(organisations);
-	uint32		consenters_count = consenters == NULL ? 0 : JsonContainerSize(consenters);
-	ProfileOrganization *organisation_list = palloc0(organisations_count * sizeof(ProfileOrganization) + 1);
+	uint32 organisations_count = organisations == NULL ? 0 : JsonContainerSize(organisations);
+	uint32 consenters_count = consenters == NULL ? 0 : JsonContainerSize(consenters);
+	ProfileOrganization *organisation_list =
+		palloc0(organisations_count * sizeof(ProfileOrganization) + 1);
 	ConfigConsenter *consenter_list = palloc0(consenters_count * sizeof(ConfigConsenter) + 1);
 
 	for (uint32 i = 0; i < organisations_count; i++)
-		take_organisation(object_element(organisations, i, psprintf("organisations[%u]", i)), (int) i, &organisation_list[i]);
+		take_organisation(object_element(organisations, i, psprintf("organisations[%u]", i)),
+						  (int) i, &organisation_list[i]);
 	for (uint32 i = 0; i < consenters_count; i++)
-		take_consenter(object_element(consenters, i, psprintf("consenters[%u]", i)), (int) i, &consenter_list[i]);
+		take_consenter(object_element(consenters, i, psprintf("consenters[%u]", i)), (int) i,
+					   &consenter_list[i]);
 	profile->organizations = organisation_list;
 	profile->organizations_count = organisations_count;
 	profile->consenters = consenter_list;
@@ -242,19 +271,25 @@ take_lists(JsonbContainer *root, ConfigProfile *profile)
 static void
 take_batch(JsonbContainer *root, ConfigProfile *profile)
 {
-	static const char *const names[] = {"max_message_count", "absolute_max_bytes", "preferred_max_bytes", NULL};
+	static const char *const names[] = {"max_message_count", "absolute_max_bytes",
+										"preferred_max_bytes", NULL};
 	JsonbContainer *size = container_member(root, "profile", "batch_size", false);
-	char	   *timeout = text_member(root, "profile", "batch_timeout");
-	FbError		error;
+	char *timeout = text_member(root, "profile", "batch_timeout");
+	FbError error;
 
 	if (size != NULL)
 	{
 		check_members(size, "batch_size", names);
-		profile->batch_messages_max = number_member(size, "batch_size", "max_message_count", profile->batch_messages_max);
-		profile->batch_bytes_absolute_max = number_member(size, "batch_size", "absolute_max_bytes", profile->batch_bytes_absolute_max);
-		profile->batch_bytes_preferred_max = number_member(size, "batch_size", "preferred_max_bytes", profile->batch_bytes_preferred_max);
+		profile->batch_messages_max =
+			number_member(size, "batch_size", "max_message_count", profile->batch_messages_max);
+		profile->batch_bytes_absolute_max = number_member(size, "batch_size", "absolute_max_bytes",
+														  profile->batch_bytes_absolute_max);
+		profile->batch_bytes_preferred_max =
+			number_member(size, "batch_size", "preferred_max_bytes",
+						  profile->batch_bytes_preferred_max);
 	}
-	if (timeout != NULL && config_parse_duration(fb_bytes_of_text(timeout), &profile->batch_timeout_ns, &error) != FB_OK)
+	if (timeout != NULL && config_parse_duration(fb_bytes_of_text(timeout),
+												 &profile->batch_timeout_ns, &error) != FB_OK)
 		refuse("batch_timeout", psprintf("%s.", error.message));
 }
 
@@ -263,10 +298,10 @@ take_acls(JsonbContainer *root, ConfigProfile *profile)
 {
 	JsonbContainer *acls = container_member(root, "profile", "acls", false);
 	JsonbIterator *iterator;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
-	ConfigAcl  *list;
-	size_t		count = 0;
+	ConfigAcl *list;
+	size_t count = 0;
 
 	if (acls == NULL)
 		return;
@@ -275,7 +310,8 @@ take_acls(JsonbContainer *root, ConfigProfile *profile)
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
-			list[count].resource = memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
+			list[count].resource =
+				memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 		else if (token == WJB_VALUE)
 			list[count++].policy = text_of(&value, "acls", "policy");
 	}
@@ -283,11 +319,15 @@ take_acls(JsonbContainer *root, ConfigProfile *profile)
 	profile->acls_count = count;
 }
 
-/* "MAJORITY Admins" and the like are rules over the organisations' policies, everything else is policy language */
+/*
+ * "MAJORITY Admins" and the like are rules over the organisations' policies, everything else is
+ * policy language
+ */
 static bool
 is_implicit_meta(const char *rule)
 {
-	return strncmp(rule, "ANY ", 4) == 0 || strncmp(rule, "ALL ", 4) == 0 || strncmp(rule, "MAJORITY ", 9) == 0;
+	return strncmp(rule, "ANY ", 4) == 0 || strncmp(rule, "ALL ", 4) == 0 ||
+		   strncmp(rule, "MAJORITY ", 9) == 0;
 }
 
 static void
@@ -295,7 +335,7 @@ take_policies(JsonbContainer *root, ConfigProfile *profile)
 {
 	static const char *const names[] = {"group", "name", "rule", NULL};
 	JsonbContainer *policies = container_member(root, "profile", "policies", true);
-	uint32		count = policies == NULL ? 0 : JsonContainerSize(policies);
+	uint32 count = policies == NULL ? 0 : JsonContainerSize(policies);
 	ProfilePolicy *list = palloc0(count * sizeof(ProfilePolicy) + 1);
 
 	for (uint32 i = 0; i < count; i++)
@@ -316,11 +356,14 @@ take_policies(JsonbContainer *root, ConfigProfile *profile)
 FbBytes
 channel_genesis_block(const char *name, Jsonb *document)
 {
-	static const char *const names[] = {"organisations", "consenters", "orderer_addresses", "batch_size", "batch_timeout", "acls", "policies", NULL};
+	static const char *const names[] = {"organisations",	 "consenters",
+										"orderer_addresses", "batch_size",
+										"batch_timeout",	 "acls",
+										"policies",			 NULL};
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	ConfigProfile profile;
-	FbBytes		block;
-	FbError		error;
+	FbBytes block;
+	FbError error;
 
 	if (!JB_ROOT_IS_OBJECT(document))
 		refuse("profile", "must be an object.");
@@ -328,7 +371,9 @@ channel_genesis_block(const char *name, Jsonb *document)
 	config_profile_defaults(&profile);
 	profile.channel_id = name;
 	take_lists(&document->root, &profile);
-	profile.orderer_addresses = (const char *const *) text_list(&document->root, "profile", "orderer_addresses", &profile.orderer_addresses_count);
+	profile.orderer_addresses =
+		(const char *const *) text_list(&document->root, "profile", "orderer_addresses",
+										&profile.orderer_addresses_count);
 	take_batch(&document->root, &profile);
 	take_acls(&document->root, &profile);
 	take_policies(&document->root, &profile);

@@ -1,27 +1,36 @@
 /*
  * block_import.c: a channel is fed by an administrator, block by block (fabric.import_block).
  *
- * The problem. A node without a way to the orderers, a copy of a Fabric network's channel at an auditor who is no member of it, and a test with blocks
- * that others made all need the same: the committer, without a source that it asks. Nothing about the blocks may be taken on trust, and the ledger
- * tables have one writer, whose caches (configuration, chaincode definitions, envelope dictionary) hold only because it is the one.
+ * The problem. A node without a way to the orderers, a copy of a Fabric network's channel at an
+ * auditor who is no member of it, and a test with blocks that others made all need the same: the
+ * committer, without a source that it asks. Nothing about the blocks may be taken on trust, and the
+ * ledger tables have one writer, whose caches (configuration, chaincode definitions, envelope
+ * dictionary) hold only because it is the one.
  *
- * The rule. The session hands the bytes to the channel's ledger worker and waits (pg/import_queue.c). The worker checks and commits the block as it does
- * with one from an orderer: number, previous hash, data hash, the signatures that the policy BlockValidation wants, then every transaction; one block,
- * one transaction, flushed to disk. So a block is imported when the call returns, whatever becomes of the caller's transaction, as it is with
- * fabric.invoke; and the isolation level of the caller does not matter. A refused block changes nothing and the worker continues; only an error that is
- * no judgement about the block (disk full, damaged tables) ends the process, as with any other block.
+ * The rule. The session hands the bytes to the channel's ledger worker and waits
+ * (pg/import_queue.c). The worker checks and commits the block as it does with one from an orderer:
+ * number, previous hash, data hash, the signatures that the policy BlockValidation wants, then
+ * every transaction; one block, one transaction, flushed to disk. So a block is imported when the
+ * call returns, whatever becomes of the caller's transaction, as it is with fabric.invoke; and the
+ * isolation level of the caller does not matter. A refused block changes nothing and the worker
+ * continues; only an error that is no judgement about the block (disk full, damaged tables) ends
+ * the process, as with any other block.
  *
- * Which channels. One that was joined with source 'import' asks nobody for blocks and signs nothing, so the node needs no certificate and no membership.
- * On any other channel a block may be imported too: the checks are the same, so the block is the one that an orderer would deliver, and what the worker
- * is fetching meanwhile is passed over when it arrives. The exception is a consenter: its blocks come from the entries of its Raft log, and the ledger must not
- * be ahead of the entries that this node has confirmed to the others.
+ * Which channels. One that was joined with source 'import' asks nobody for blocks and signs
+ * nothing, so the node needs no certificate and no membership. On any other channel a block may be
+ * imported too: the checks are the same, so the block is the one that an orderer would deliver, and
+ * what the worker is fetching meanwhile is passed over when it arrives. The exception is a
+ * consenter: its blocks come from the entries of its Raft log, and the ledger must not be ahead of
+ * the entries that this node has confirmed to the others.
  *
- * Rejected: committing in the session under the lock that rebuild_state takes. It would make a loop over many blocks one transaction, but the session would
- * need all caches of the worker and their invalidation (a definition committed by block N decides about block N + 1 of the same, uncommitted, transaction),
- * and would have to publish heights that a rollback takes back.
+ * Rejected: committing in the session under the lock that rebuild_state takes. It would make a loop
+ * over many blocks one transaction, but the session would need all caches of the worker and their
+ * invalidation (a definition committed by block N decides about block N + 1 of the same,
+ * uncommitted, transaction), and would have to publish heights that a rollback takes back.
  *
- * What the block says about itself beyond that (codes, commit hash) is compared, see comparison.c. Private data never travel in blocks; they are missing here
- * as on any node whose organization is no member of the collection.
+ * What the block says about itself beyond that (codes, commit hash) is compared, see comparison.c.
+ * Private data never travel in blocks; they are missing here as on any node whose organization is
+ * no member of the collection.
  */
 #include "server/commit/commit_internal.h"
 
@@ -30,24 +39,33 @@
 
 #include "core/audit/audit.h"
 
-/* how long the channel's ledger worker may need to start: longer than the launcher's longest delay */
+/*
+ * how long the channel's ledger worker may need to start: longer than the launcher's longest delay
+ */
 #define WORKER_START_MS 20000
 
 /* ---- the worker's side ---- */
 
-/* when a block does not fit, the reason may be that it is another channel's; names that no channel can have are not repeated */
+/*
+ * when a block does not fit, the reason may be that it is another channel's; names that no channel
+ * can have are not repeated
+ */
 static void
 refuse_foreign(const Channel *channel, const BlockView *block)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	EnvelopeView view;
-	FbError		error;
+	FbError error;
 
-	if (block->data_count == 0 || envelope_parse(allocator, block->data[0], &view, &error) != FB_OK ||
-		config_check_channel_id(view.channel_id, &error) != FB_OK || fb_bytes_equal(view.channel_id, fb_bytes_of_text(channel->name)))
+	if (block->data_count == 0 ||
+		envelope_parse(allocator, block->data[0], &view, &error) != FB_OK ||
+		config_check_channel_id(view.channel_id, &error) != FB_OK ||
+		fb_bytes_equal(view.channel_id, fb_bytes_of_text(channel->name)))
 		return;
-	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " is not of channel \"%s\"", (uint64) block->header.number, channel->name);
-	fb_error_detail(&error, "Its first transaction is of channel \"%s\".", fb_text_copy(allocator, view.channel_id));
+	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " is not of channel \"%s\"",
+			(uint64) block->header.number, channel->name);
+	fb_error_detail(&error, "Its first transaction is of channel \"%s\".",
+					fb_text_copy(allocator, view.channel_id));
 	fb_error_hint(&error, "Import it into that channel.");
 	error_throw(&error);
 }
@@ -55,11 +73,12 @@ refuse_foreign(const Channel *channel, const BlockView *block)
 static void
 refuse_gap(const Channel *channel, const BlockView *block, uint64 height)
 {
-	FbError		error;
+	FbError error;
 
 	refuse_foreign(channel, block);
-	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"", (uint64) block->header.number,
-			channel->name);
+	fb_fail(&error, FB_BLOCK_REFUSED,
+			"block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
+			(uint64) block->header.number, channel->name);
 	fb_error_detail(&error, "The next block is number " UINT64_FORMAT ".", height);
 	fb_error_hint(&error, "Import the blocks in the order of their numbers.");
 	error_throw(&error);
@@ -76,25 +95,32 @@ hash_text(FbBytes hash, char hex[2 * CRYPTO_SHA256_BYTES + 1])
 
 /* a block with this number is on the ledger: it must be this one */
 static void
-check_same(const Channel *channel, const BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
+check_same(const Channel *channel, const BlockView *block, CommitComparison *comparison,
+		   CommittedBlock *committed)
 {
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	char		here[2 * CRYPTO_SHA256_BYTES + 1];
-	char		there[2 * CRYPTO_SHA256_BYTES + 1];
-	BlockRow	row;
-	FbError		error;
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	char here[2 * CRYPTO_SHA256_BYTES + 1];
+	char there[2 * CRYPTO_SHA256_BYTES + 1];
+	BlockRow row;
+	FbError error;
 
 	if (!block_store_row(channel->ledger, block->header.number, NULL, &row))
-		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing", (uint64) block->header.number, channel->name);
+		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing",
+			 (uint64) block->header.number, channel->name);
 	block_header_hash(&block->header, hash);
 	if (!fb_bytes_equal(row.block_hash, fb_bytes(hash, sizeof(hash))))
 	{
 		refuse_foreign(channel, block);
 		hash_text(row.block_hash, here);
 		hash_text(fb_bytes(hash, sizeof(hash)), there);
-		fb_fail(&error, FB_BLOCK_REFUSED, "channel \"%s\" has another block " UINT64_FORMAT, channel->name, (uint64) block->header.number);
-		fb_error_detail(&error, "The block on the ledger has the hash %s, the one that was passed %s.", here, there);
-		fb_error_hint(&error, "Signatures of the block that was passed were not looked at. Compare with other nodes before you trust either: fabric.get_block, fabric.verify_block, fabric.verify_chain.");
+		fb_fail(&error, FB_BLOCK_REFUSED, "channel \"%s\" has another block " UINT64_FORMAT,
+				channel->name, (uint64) block->header.number);
+		fb_error_detail(&error,
+						"The block on the ledger has the hash %s, the one that was passed %s.",
+						here, there);
+		fb_error_hint(
+			&error,
+			"Signatures of the block that was passed were not looked at. Compare with other nodes before you trust either: fabric.get_block, fabric.verify_block, fabric.verify_chain.");
 		error_throw(&error);
 	}
 	comparison_check(channel, block, row.transactions_filter, row.commit_hash, comparison);
@@ -107,36 +133,45 @@ check_same(const Channel *channel, const BlockView *block, CommitComparison *com
 static void
 check_previous(const Channel *channel, const BlockView *block)
 {
-	char		here[2 * CRYPTO_SHA256_BYTES + 1];
-	char		there[2 * CRYPTO_SHA256_BYTES + 1];
-	BlockRow	last;
-	FbError		error;
+	char here[2 * CRYPTO_SHA256_BYTES + 1];
+	char there[2 * CRYPTO_SHA256_BYTES + 1];
+	BlockRow last;
+	FbError error;
 
 	if (!block_store_row(channel->ledger, block->header.number - 1, NULL, &last))
-		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing", (uint64) block->header.number - 1, channel->name);
+		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing",
+			 (uint64) block->header.number - 1, channel->name);
 	if (fb_bytes_equal(last.block_hash, block->header.previous_hash))
 		return;
 	refuse_foreign(channel, block);
 	hash_text(last.block_hash, here);
 	hash_text(block->header.previous_hash, there);
-	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"", (uint64) block->header.number,
-			channel->name);
-	fb_error_detail(&error, "Its previous hash is %s, the hash of block " UINT64_FORMAT " here is %s.", there, last.number, here);
-	fb_error_hint(&error, "The block is damaged, or one of the two copies of the chain is not the channel's: compare with other nodes.");
+	fb_fail(&error, FB_BLOCK_REFUSED,
+			"block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
+			(uint64) block->header.number, channel->name);
+	fb_error_detail(&error,
+					"Its previous hash is %s, the hash of block " UINT64_FORMAT " here is %s.",
+					there, last.number, here);
+	fb_error_hint(
+		&error,
+		"The block is damaged, or one of the two copies of the chain is not the channel's: compare with other nodes.");
 	error_throw(&error);
 }
 
 bool
-import_check_block(const Channel *channel, FbBytes bytes, BlockView *block, CommitComparison *comparison, CommittedBlock *committed)
+import_check_block(const Channel *channel, FbBytes bytes, BlockView *block,
+				   CommitComparison *comparison, CommittedBlock *committed)
 {
-	uint64		height = block_store_height(channel->ledger, NULL);
-	FbError		error;
+	uint64 height = block_store_height(channel->ledger, NULL);
+	FbError error;
 
 	memset(committed, 0, sizeof(*committed));
 	if (block_parse(bytes, memory_allocator(CurrentMemoryContext), block, &error) != FB_OK)
 	{
 		if (error.hint[0] == '\0')
-			fb_error_hint(&error, "Pass the bytes of a block, as fabric.get_block gives them or \"peer channel fetch\" writes them.");
+			fb_error_hint(
+				&error,
+				"Pass the bytes of a block, as fabric.get_block gives them or \"peer channel fetch\" writes them.");
 		error_throw(&error);
 	}
 	if (!channel->ledger->import_only)
@@ -161,33 +196,41 @@ static bool
 refuse_problem(void *context, const AuditProblem *problem)
 {
 	const BlockView *block = context;
-	FbError		error;
+	FbError error;
 
-	fb_fail(&error, FB_BLOCK_REFUSED, "metadata of block " UINT64_FORMAT " were altered", (uint64) block->header.number);
+	fb_fail(&error, FB_BLOCK_REFUSED, "metadata of block " UINT64_FORMAT " were altered",
+			(uint64) block->header.number);
 	fb_error_detail(&error, "%s", problem->detail);
 	fb_error_hint(&error, "The copy of the block is damaged: take it from another node.");
 	error_throw(&error);
 }
 
 /*
- * Slots 1 and 3 repeat what slot 0 says under a signature, and slot 0 has room for fields and signatures that count for nothing. Refuse a copy of a block
- * in which somebody changed these: fabric.verify_chain would report them from then on. Fabric's peer stores them.
+ * Slots 1 and 3 repeat what slot 0 says under a signature, and slot 0 has room for fields and
+ * signatures that count for nothing. Refuse a copy of a block in which somebody changed these:
+ * fabric.verify_chain would report them from then on. Fabric's peer stores them.
  */
 void
 import_check_metadata(const Channel *channel, const BlockView *block)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	BlockView	checked = *block;
-	Audit		audit = {.allocator = allocator, .bundle = channel->bundle, .report = refuse_problem, .report_context = &checked};
+	BlockView checked = *block;
+	Audit audit = {.allocator = allocator,
+				   .bundle = channel->bundle,
+				   .report = refuse_problem,
+				   .report_context = &checked};
 	BlockSignatures slot;
-	FbError		error;
+	FbError error;
 
-	error_check(block_signatures_parse(block->metadata[COMMON__BLOCK_METADATA_INDEX__SIGNATURES], allocator, &slot, &error), &error);
+	error_check(block_signatures_parse(block->metadata[COMMON__BLOCK_METADATA_INDEX__SIGNATURES],
+									   allocator, &slot, &error),
+				&error);
 	/* the first releases of Fabric sign the header only */
 	if (slot.value.size == 0)
 		return;
 	/* Fabric 1.4 fills slot 3 too (blockwriter.go, addBlockSignature) */
-	if (fb_bytes_equal(block->metadata[COMMON__BLOCK_METADATA_INDEX__ORDERER], slot.consenter_metadata))
+	if (fb_bytes_equal(block->metadata[COMMON__BLOCK_METADATA_INDEX__ORDERER],
+					   slot.consenter_metadata))
 		checked.metadata[COMMON__BLOCK_METADATA_INDEX__ORDERER] = FB_BYTES_EMPTY;
 	error_check(audit_orderers(&audit, &checked, NULL, &error), &error);
 }
@@ -197,11 +240,14 @@ import_check_metadata(const Channel *channel, const BlockView *block)
 static void
 refuse_unanswered(const Channel *channel)
 {
-	ereport(ERROR,
-			(errcode(error_sqlstate(FB_BUSY)),
-			 errmsg("ledger process of channel \"%s\" does not answer", channel->name),
-			 errdetail("It does not run, or ended before the block was imported; whether the block was stored is not known."),
-			 errhint("Look at fabric.stat_workers, and import the same block again: one that is stored already is left as it is.")));
+	ereport(
+		ERROR,
+		(errcode(error_sqlstate(FB_BUSY)),
+		 errmsg("ledger process of channel \"%s\" does not answer", channel->name),
+		 errdetail(
+			 "It does not run, or ended before the block was imported; whether the block was stored is not known."),
+		 errhint(
+			 "Look at fabric.stat_workers, and import the same block again: one that is stored already is left as it is.")));
 }
 
 static void
@@ -213,8 +259,7 @@ raise_answer(const ImportAnswer *answer)
 		return;
 	ereport(answer->sqlstate != 0 ? ERROR : WARNING,
 			(errcode(answer->sqlstate != 0 ? answer->sqlstate : error_sqlstate(FB_BLOCK_REFUSED)),
-			 errmsg("%s", error->message),
-			 error->detail[0] ? errdetail("%s", error->detail) : 0,
+			 errmsg("%s", error->message), error->detail[0] ? errdetail("%s", error->detail) : 0,
 			 error->hint[0] ? errhint("%s", error->hint) : 0));
 }
 
@@ -223,17 +268,16 @@ import_block(const char *channel_name, FbBytes block, bool accept_differences, I
 {
 	const Channel *channel;
 	ChannelSlot *slot;
-	Oid			channels;
-	int			ledger_id;
-	bool		answered;
+	Oid channels;
+	int ledger_id;
+	bool answered;
 
 	PreventCommandIfReadOnly("import_block()");
 	channel = channel_open(channel_name);
 	channel_refuse_locked(channel);
 	if (block.size > FB_MESSAGE_BYTES_MAX)
 		ereport(ERROR,
-				(errcode(error_sqlstate(FB_LIMIT_EXCEEDED)),
-				 errmsg("block is too large"),
+				(errcode(error_sqlstate(FB_LIMIT_EXCEEDED)), errmsg("block is too large"),
 				 errdetail("It has %zu bytes, %d are allowed.", block.size, FB_MESSAGE_BYTES_MAX),
 				 errhint("No orderer makes such blocks: check what was passed.")));
 	ledger_id = channel->ledger->id;
@@ -241,8 +285,10 @@ import_block(const char *channel_name, FbBytes block, bool accept_differences, I
 	/* one importer at a time for a channel; a lock of our own, which no statement takes */
 	LockDatabaseObject(channels, (Oid) ledger_id, 0, ExclusiveLock);
 	channel = channel_open(channel_name);
-	slot = channel_wait_slot(channel, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WORKER_START_MS));
-	answered = slot != NULL && channel->ledger->id == ledger_id &&
+	slot = channel_wait_slot(channel,
+							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WORKER_START_MS));
+	answered =
+		slot != NULL && channel->ledger->id == ledger_id &&
 		import_queue_send(slot, ledger_id, block, accept_differences, WORKER_START_MS, answer);
 	UnlockDatabaseObject(channels, (Oid) ledger_id, 0, ExclusiveLock);
 	if (!answered)

@@ -1,8 +1,9 @@
 /*
  * chain.c: the tables of a channel block by block against what the blocks prove.
  *
- * A block is damaged when its header, its transactions or its signatures are not those that the orderers signed. What it did is then taken from the codes
- * beside it, so that one changed byte does not make everything after it look wrong.
+ * A block is damaged when its header, its transactions or its signatures are not those that the
+ * orderers signed. What it did is then taken from the codes beside it, so that one changed byte
+ * does not make everything after it look wrong.
  */
 #include "server/commit/replay_internal.h"
 
@@ -15,66 +16,71 @@
 /* of the block that is being looked at; reset for the next one */
 typedef struct BlockWork
 {
-	ChainWalk  *walk;
-	uint64		number;
-	bool		reporting;		/* number >= from */
-	bool		present;		/* there is a row of the block */
-	BlockRow	row;
+	ChainWalk *walk;
+	uint64 number;
+	bool reporting; /* number >= from */
+	bool present;	/* there is a row of the block */
+	BlockRow row;
 	StoredTransaction **stored; /* by position; NULL: missing */
-	BlockView	view;			/* data by position; empty where missing or unreadable */
-	bool	   *refuted;		/* by position: a damaged block's transactions whose bytes are no longer what was committed; NULL: none */
-	ChainBlock	block;
+	BlockView view;				/* data by position; empty where missing or unreadable */
+	bool *refuted; /* by position: a damaged block's transactions whose bytes are no longer what was
+					  committed; NULL: none */
+	ChainBlock block;
 } BlockWork;
 
 /* what the next block needs of the one before */
 typedef struct Link
 {
-	uint8_t		hash[CRYPTO_SHA256_BYTES];	/* of its header */
-	uint8_t		stored_hash[CRYPTO_SHA256_BYTES];	/* in its column */
-	bool		known;
-	bool		commit_hash_known;
-	FbBytes		commit_hash;	/* in commit_hash_bytes; empty after block 0 */
-	uint8_t		commit_hash_bytes[CRYPTO_SHA256_BYTES];
-	bool		previous_known;
+	uint8_t hash[CRYPTO_SHA256_BYTES];		  /* of its header */
+	uint8_t stored_hash[CRYPTO_SHA256_BYTES]; /* in its column */
+	bool known;
+	bool commit_hash_known;
+	FbBytes commit_hash; /* in commit_hash_bytes; empty after block 0 */
+	uint8_t commit_hash_bytes[CRYPTO_SHA256_BYTES];
+	bool previous_known;
 	AuditPrevious previous;
 } Link;
 
 void
-chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *problem, const char *format, ...)
+chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *problem,
+			  const char *format, ...)
 {
-	char		detail[FB_ERROR_DETAIL_BYTES];
+	char detail[FB_ERROR_DETAIL_BYTES];
 	MemoryContext caller;
-	va_list		arguments;
+	va_list arguments;
 
 	va_start(arguments, format);
 	fb_print_cut(detail, sizeof(detail), format, arguments);
 	va_end(arguments);
 	walk->problems_count++;
 	/* there may be millions */
-	caller = MemoryContextSwitchTo(walk->problem_context != NULL ? walk->problem_context : CurrentMemoryContext);
+	caller = MemoryContextSwitchTo(walk->problem_context != NULL ? walk->problem_context
+																 : CurrentMemoryContext);
 	walk->report(walk->report_context, block_number, tx_index, problem, detail);
 	MemoryContextSwitchTo(caller);
 	if (walk->problem_context != NULL)
 		MemoryContextReset(walk->problem_context);
 }
 
-#define PROBLEM(work, tx_index, ...) \
-	do { \
-		if ((work)->reporting) \
+#define PROBLEM(work, tx_index, ...)                                                      \
+	do                                                                                    \
+	{                                                                                     \
+		if ((work)->reporting)                                                            \
 			chain_problem((work)->walk, (int64) (work)->number, (tx_index), __VA_ARGS__); \
 	} while (0)
 
 /* a column that follows from the block is wrong */
-#define DERIVED(work, tx_index, ...) \
-	do { \
-		(work)->block.derived_wrong = true; \
+#define DERIVED(work, tx_index, ...)          \
+	do                                        \
+	{                                         \
+		(work)->block.derived_wrong = true;   \
 		PROBLEM(work, tx_index, __VA_ARGS__); \
 	} while (0)
 
 static bool
 frame_problem(void *context, const AuditProblem *problem)
 {
-	BlockWork  *work = context;
+	BlockWork *work = context;
 
 	work->block.damaged = true;
 	PROBLEM(work, problem->tx_index, problem->problem, "%s", problem->detail);
@@ -83,9 +89,13 @@ frame_problem(void *context, const AuditProblem *problem)
 
 /* ---- reading ---- */
 
-/* false when the stored bytes are no envelope, *why tells. In a subtransaction, because a look into a dictionary may fail */
+/*
+ * false when the stored bytes are no envelope, *why tells. In a subtransaction, because a look into
+ * a dictionary may fail
+ */
 static bool
-decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t count, FbBytes *data, const char **why)
+decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t count,
+				 FbBytes *data, const char **why)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -103,7 +113,7 @@ decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t 
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
@@ -122,7 +132,7 @@ decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t 
 static void
 read_envelopes(BlockWork *work, FbBytes *data)
 {
-	size_t		count = work->view.data_count;
+	size_t count = work->view.data_count;
 	const char *why;
 
 	if (decode_envelopes(work->walk->ledger, work->stored, count, data, &why))
@@ -130,7 +140,8 @@ read_envelopes(BlockWork *work, FbBytes *data)
 	for (size_t i = 0; i < count; i++)
 	{
 		data[i] = FB_BYTES_EMPTY;
-		if (work->stored[i] != NULL && !decode_envelopes(work->walk->ledger, &work->stored[i], 1, &data[i], &why))
+		if (work->stored[i] != NULL &&
+			!decode_envelopes(work->walk->ledger, &work->stored[i], 1, &data[i], &why))
 		{
 			data[i] = FB_BYTES_EMPTY;
 			work->block.damaged = true;
@@ -143,23 +154,27 @@ read_envelopes(BlockWork *work, FbBytes *data)
 static void
 read_block(BlockWork *work)
 {
-	int			rows_count;
-	StoredTransaction *rows = block_store_stored_transactions(work->walk->ledger, work->number, work->walk->snapshot, &rows_count);
-	size_t		count = Max((size_t) rows_count, work->row.transactions_filter.size);
-	FbBytes    *data;
+	int rows_count;
+	StoredTransaction *rows = block_store_stored_transactions(work->walk->ledger, work->number,
+															  work->walk->snapshot, &rows_count);
+	size_t count = Max((size_t) rows_count, work->row.transactions_filter.size);
+	FbBytes *data;
 
-	/* too many codes are a wrong column, not missing transactions, if what is there has the right hash */
+	/*
+	 * too many codes are a wrong column, not missing transactions, if what is there has the right
+	 * hash
+	 */
 	if (count > (size_t) rows_count)
 	{
-		bool		dense = true;
+		bool dense = true;
 
 		for (int i = 0; i < rows_count; i++)
 			dense = dense && rows[i].position == i;
 		if (dense && work->present)
 		{
-			FbBytes    *envelopes = palloc0(rows_count * sizeof(FbBytes) + 1);
+			FbBytes *envelopes = palloc0(rows_count * sizeof(FbBytes) + 1);
 			StoredTransaction **pointers = palloc(rows_count * sizeof(StoredTransaction *) + 1);
-			uint8_t		hash[CRYPTO_SHA256_BYTES];
+			uint8_t hash[CRYPTO_SHA256_BYTES];
 			const char *why;
 
 			for (int i = 0; i < rows_count; i++)
@@ -179,7 +194,8 @@ read_block(BlockWork *work)
 		else
 		{
 			work->block.damaged = true;
-			PROBLEM(work, rows[i].position, "transaction_extra", "The block has no such transaction.");
+			PROBLEM(work, rows[i].position, "transaction_extra",
+					"The block has no such transaction.");
 		}
 	for (size_t i = 0; i < count; i++)
 		if (work->stored[i] == NULL)
@@ -205,18 +221,25 @@ static void
 check_frame(BlockWork *work, const Link *link)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	Audit		audit = {.allocator = allocator, .bundle = work->walk->replay->bundle, .report = frame_problem, .report_context = work};
-	FbError		error;
+	Audit audit = {.allocator = allocator,
+				   .bundle = work->walk->replay->bundle,
+				   .report = frame_problem,
+				   .report_context = work};
+	FbError error;
 
 	error_check(audit_frame(&audit, &work->view, NULL, &error), &error);
-	if (link->known && !fb_bytes_equal(work->row.previous_hash, fb_bytes(link->hash, CRYPTO_SHA256_BYTES)) &&
+	if (link->known &&
+		!fb_bytes_equal(work->row.previous_hash, fb_bytes(link->hash, CRYPTO_SHA256_BYTES)) &&
 		!fb_bytes_equal(work->row.previous_hash, fb_bytes(link->stored_hash, CRYPTO_SHA256_BYTES)))
 	{
 		work->block.damaged = true;
-		PROBLEM(work, -1, "previous_hash", "The previous hash is not the hash of block " UINT64_FORMAT ".", work->number - 1);
+		PROBLEM(work, -1, "previous_hash",
+				"The previous hash is not the hash of block " UINT64_FORMAT ".", work->number - 1);
 	}
 	if (work->reporting)
-		error_check(audit_orderers(&audit, &work->view, link->previous_known ? &link->previous : NULL, &error), &error);
+		error_check(audit_orderers(&audit, &work->view,
+								   link->previous_known ? &link->previous : NULL, &error),
+					&error);
 }
 
 /* ---- what follows from the block ---- */
@@ -233,18 +256,22 @@ code_text(int code)
 static uint8_t *
 codes_beside(BlockWork *work)
 {
-	size_t		count = work->view.data_count;
-	uint8_t    *codes = palloc(count + 1);
+	size_t count = work->view.data_count;
+	uint8_t *codes = palloc(count + 1);
 
 	for (size_t i = 0; i < count; i++)
 		if (work->row.transactions_filter.size == count)
 			codes[i] = work->row.transactions_filter.data[i];
 		else
-			codes[i] = work->stored[i] != NULL ? (uint8_t) work->stored[i]->validation_code : TX_NOT_VALIDATED;
+			codes[i] = work->stored[i] != NULL ? (uint8_t) work->stored[i]->validation_code
+											   : TX_NOT_VALIDATED;
 	return codes;
 }
 
-/* which transactions of a damaged block are no longer what they were: those that their bytes or signatures refute */
+/*
+ * which transactions of a damaged block are no longer what they were: those that their bytes or
+ * signatures refute
+ */
 static void
 name_damaged(BlockWork *work, const ValidatedBlock *validated, const uint8_t *codes)
 {
@@ -253,12 +280,15 @@ name_damaged(BlockWork *work, const ValidatedBlock *validated, const uint8_t *co
 	{
 		const ValidatedTransaction *transaction = &validated->transactions[i];
 
-		if (transaction->code == (TxCode) codes[i] || transaction->code == TX_VALID || transaction->code == TX_MVCC_READ_CONFLICT ||
+		if (transaction->code == (TxCode) codes[i] || transaction->code == TX_VALID ||
+			transaction->code == TX_MVCC_READ_CONFLICT ||
 			transaction->code == TX_PHANTOM_READ_CONFLICT || work->stored[i] == NULL)
 			continue;
 		work->refuted[i] = true;
-		PROBLEM(work, (int64) i, "envelope", "It was committed as %s, but its bytes now make it %s%s%s.", code_text(codes[i]),
-				code_text(transaction->code), transaction->why.message[0] ? ": " : "", transaction->why.message);
+		PROBLEM(work, (int64) i, "envelope",
+				"It was committed as %s, but its bytes now make it %s%s%s.", code_text(codes[i]),
+				code_text(transaction->code), transaction->why.message[0] ? ": " : "",
+				transaction->why.message);
 	}
 }
 
@@ -266,7 +296,8 @@ static void
 compare_text(BlockWork *work, size_t index, const char *column, FbBytes stored, FbBytes expected)
 {
 	if (!fb_bytes_equal(stored, expected))
-		DERIVED(work, (int64) index, column, "Column %s is \"%s\"; the envelope says \"%s\".", column, FB_DISPLAY(stored), FB_DISPLAY(expected));
+		DERIVED(work, (int64) index, column, "Column %s is \"%s\"; the envelope says \"%s\".",
+				column, FB_DISPLAY(stored), FB_DISPLAY(expected));
 }
 
 /* the columns of a transaction against its envelope */
@@ -276,20 +307,25 @@ compare_transaction(BlockWork *work, size_t index, const TransactionRow *expecte
 	const StoredTransaction *stored = work->stored[index];
 
 	if (stored->validation_code != expected->validation_code)
-		DERIVED(work, (int64) index, "validation_code", "Column validation_code is %s; the transaction is %s.", code_text(stored->validation_code),
-				code_text(expected->validation_code));
+		DERIVED(work, (int64) index, "validation_code",
+				"Column validation_code is %s; the transaction is %s.",
+				code_text(stored->validation_code), code_text(expected->validation_code));
 	if (stored->type != expected->type)
-		DERIVED(work, (int64) index, "type", "Column type is %d; the envelope says %d.", stored->type, expected->type);
+		DERIVED(work, (int64) index, "type", "Column type is %d; the envelope says %d.",
+				stored->type, expected->type);
 	if (!fb_bytes_equal(stored->tx_id, tx_index_encode(expected->tx_id)))
-		DERIVED(work, (int64) index, "tx_id", "Column tx_id is not the transaction's id, %s.", FB_DISPLAY(expected->tx_id));
+		DERIVED(work, (int64) index, "tx_id", "Column tx_id is not the transaction's id, %s.",
+				FB_DISPLAY(expected->tx_id));
 	compare_text(work, index, "creator_msp", stored->creator_msp, expected->creator_msp);
 	compare_text(work, index, "chaincode", stored->chaincode, expected->chaincode);
 	if (stored->created_at != expected->created_at)
-		DERIVED(work, (int64) index, "created_at", "Column created_at is not the time in the envelope.");
+		DERIVED(work, (int64) index, "created_at",
+				"Column created_at is not the time in the envelope.");
 }
 
 static void
-compare_bytes(BlockWork *work, const char *problem, FbBytes stored, FbBytes expected, const char *detail)
+compare_bytes(BlockWork *work, const char *problem, FbBytes stored, FbBytes expected,
+			  const char *detail)
 {
 	if (!fb_bytes_equal(stored, expected))
 		DERIVED(work, -1, problem, "%s", detail);
@@ -297,12 +333,13 @@ compare_bytes(BlockWork *work, const char *problem, FbBytes stored, FbBytes expe
 
 /* codes: as they should be */
 static void
-check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes, FbBytes commit_hash)
+check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
+			  FbBytes commit_hash)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	size_t		count = work->view.data_count;
-	uint8_t    *block_hash = palloc(CRYPTO_SHA256_BYTES);
-	BlockRow   *expected = &work->block.expected;
+	size_t count = work->view.data_count;
+	uint8_t *block_hash = palloc(CRYPTO_SHA256_BYTES);
+	BlockRow *expected = &work->block.expected;
 
 	work->block.transactions_count = count;
 	work->block.expected_transactions = palloc(count * sizeof(TransactionRow) + 1);
@@ -310,9 +347,11 @@ check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
 	{
 		TransactionRow *row = &work->block.expected_transactions[i];
 
-		transaction_row_fill(row, allocator, work->number, i, work->view.data[i], views[i], codes[i]);
+		transaction_row_fill(row, allocator, work->number, i, work->view.data[i], views[i],
+							 codes[i]);
 		/* what refuted bytes say about the columns beside them is of no interest */
-		if (work->stored[i] != NULL && work->view.data[i].size > 0 && !(work->refuted != NULL && work->refuted[i]))
+		if (work->stored[i] != NULL && work->view.data[i].size > 0 &&
+			!(work->refuted != NULL && work->refuted[i]))
 			compare_transaction(work, i, row);
 	}
 	block_header_hash(&work->view.header, block_hash);
@@ -324,18 +363,24 @@ check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
 	expected->raft_index = commit_raft_index(allocator, work->row.signatures);
 	if (!work->present)
 		return;
-	compare_bytes(work, "block_hash", work->row.block_hash, expected->block_hash, "Column block_hash is not the hash of the header.");
+	compare_bytes(work, "block_hash", work->row.block_hash, expected->block_hash,
+				  "Column block_hash is not the hash of the header.");
 	if (work->row.transactions_filter.size != count)
-		DERIVED(work, -1, "transactions_filter", "There are %zu validation codes for %zu transactions.", work->row.transactions_filter.size, count);
+		DERIVED(work, -1, "transactions_filter",
+				"There are %zu validation codes for %zu transactions.",
+				work->row.transactions_filter.size, count);
 	else
 		for (size_t i = 0; i < count; i++)
 			if (work->row.transactions_filter.data[i] != codes[i])
-				DERIVED(work, (int64) i, "transactions_filter", "The block marks it %s; the transaction is %s.",
+				DERIVED(work, (int64) i, "transactions_filter",
+						"The block marks it %s; the transaction is %s.",
 						code_text(work->row.transactions_filter.data[i]), code_text(codes[i]));
 	compare_bytes(work, "commit_hash", work->row.commit_hash, expected->commit_hash,
 				  "The commit hash is not that of the validation codes and writes.");
 	if (work->row.raft_index != expected->raft_index)
-		DERIVED(work, -1, "raft_index", "Column raft_index is " UINT64_FORMAT "; the block's metadata say " UINT64_FORMAT ".",
+		DERIVED(work, -1, "raft_index",
+				"Column raft_index is " UINT64_FORMAT "; the block's metadata say " UINT64_FORMAT
+				".",
 				work->row.raft_index, expected->raft_index);
 }
 
@@ -344,13 +389,14 @@ check_genesis(BlockWork *work)
 {
 	static const uint8_t valid[1] = {TX_VALID};
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	TxView	   *view = palloc0(sizeof(TxView));
+	TxView *view = palloc0(sizeof(TxView));
 	EnvelopeView envelope;
 	const TxView *views[1] = {view};
-	FbError		error;
+	FbError error;
 
-	if (work->view.data_count != 1 || envelope_parse(allocator, work->view.data[0], &envelope, &error) != FB_OK)
-		return;					/* reported as damaged */
+	if (work->view.data_count != 1 ||
+		envelope_parse(allocator, work->view.data[0], &envelope, &error) != FB_OK)
+		return; /* reported as damaged */
 	view->channel_header = envelope.channel_header;
 	view->type = envelope.type;
 	view->tx_id = envelope.tx_id;
@@ -362,15 +408,18 @@ check_genesis(BlockWork *work)
 static void
 check_transactions(BlockWork *work, Link *link)
 {
-	size_t		count = work->view.data_count;
-	ReplayTrust trust = work->block.damaged ? REPLAY_STORED : work->walk->uncertain ? REPLAY_STATE : REPLAY_OWN;
-	uint8_t    *beside = codes_beside(work);
-	uint8_t    *codes = palloc(count + 1);
-	FbBytes		commit_hash = link->commit_hash;
+	size_t count = work->view.data_count;
+	ReplayTrust trust = work->block.damaged		? REPLAY_STORED
+						: work->walk->uncertain ? REPLAY_STATE
+												: REPLAY_OWN;
+	uint8_t *beside = codes_beside(work);
+	uint8_t *codes = palloc(count + 1);
+	FbBytes commit_hash = link->commit_hash;
 	const TxView **views = palloc(count * sizeof(TxView *) + 1);
 	ValidatedBlock *validated = palloc(sizeof(ValidatedBlock));
 
-	replay_block(work->walk->replay, work->number, work->view.data, count, trust, beside, validated, codes, &commit_hash);
+	replay_block(work->walk->replay, work->number, work->view.data, count, trust, beside, validated,
+				 codes, &commit_hash);
 	work->block.mvcc = &validated->mvcc;
 	for (size_t i = 0; i < count; i++)
 		views[i] = &validated->transactions[i].view;
@@ -378,7 +427,8 @@ check_transactions(BlockWork *work, Link *link)
 		name_damaged(work, validated, beside);
 	/* what a damaged block wrote is a guess: go on from the hash beside it */
 	check_derived(work, views, codes,
-				  work->block.damaged || !link->commit_hash_known ? work->row.commit_hash : commit_hash);
+				  work->block.damaged || !link->commit_hash_known ? work->row.commit_hash
+																  : commit_hash);
 	link->commit_hash_known = work->block.expected.commit_hash.size == CRYPTO_SHA256_BYTES;
 	link->commit_hash = FB_BYTES_EMPTY;
 	if (link->commit_hash_known)
@@ -394,7 +444,7 @@ static void
 move_link(Link *link, const BlockWork *work)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	FbError		error;
+	FbError error;
 
 	link->known = work->present;
 	link->previous_known = false;
@@ -406,14 +456,18 @@ move_link(Link *link, const BlockWork *work)
 		memcpy(link->stored_hash, work->row.block_hash.data, sizeof(link->stored_hash));
 	link->previous.header.number = work->number;
 	link->previous.is_config = block_is_configuration(&work->view);
-	link->previous_known = block_last_config(&work->view, allocator, &link->previous.last_config_number, &error) == FB_OK;
+	link->previous_known = block_last_config(&work->view, allocator,
+											 &link->previous.last_config_number, &error) == FB_OK;
 }
 
 static void
 check_block(ChainWalk *walk, uint64 number, Link *link)
 {
-	BlockWork	work = {.walk = walk, .number = number, .reporting = number >= walk->from, .block = {.number = number}};
-	FbError		why = {0};
+	BlockWork work = {.walk = walk,
+					  .number = number,
+					  .reporting = number >= walk->from,
+					  .block = {.number = number}};
+	FbError why = {0};
 
 	work.present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
 	if (!work.present)
@@ -422,9 +476,11 @@ check_block(ChainWalk *walk, uint64 number, Link *link)
 		PROBLEM(&work, -1, "block_missing", "The block is not in the table.");
 	}
 	read_block(&work);
-	if (number == 0 && (work.view.data_count != 1 || !replay_genesis(walk->replay, work.view.data[0], &why)))
+	if (number == 0 &&
+		(work.view.data_count != 1 || !replay_genesis(walk->replay, work.view.data[0], &why)))
 	{
-		chain_problem(walk, 0, 0, "envelope", "Without the channel's first configuration nothing can be verified%s%s.",
+		chain_problem(walk, 0, 0, "envelope",
+					  "Without the channel's first configuration nothing can be verified%s%s.",
 					  why.message[0] ? ": " : "", why.message);
 		walk->stopped = true;
 		return;
@@ -445,10 +501,14 @@ check_block(ChainWalk *walk, uint64 number, Link *link)
 }
 
 bool
-chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash, uint8_t hash[CRYPTO_SHA256_BYTES])
+chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash,
+					uint8_t hash[CRYPTO_SHA256_BYTES])
 {
-	BlockWork	work = {.walk = walk, .number = number, .reporting = true, .block = {.number = number}};
-	Link		link = {{0}};
+	BlockWork work = {.walk = walk,
+					  .number = number,
+					  .reporting = true,
+					  .block = {.number = number}};
+	Link link = {{0}};
 
 	work.present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
 	if (!work.present)
@@ -465,18 +525,24 @@ chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash
 	return work.block.damaged;
 }
 
-/* the next block that is there at all, or whose transactions are; reports those in between as one run */
+/*
+ * the next block that is there at all, or whose transactions are; reports those in between as one
+ * run
+ */
 static uint64
 skip_missing(ChainWalk *walk, uint64 number)
 {
-	uint64		next = block_store_next(walk->ledger, number);
+	uint64 next = block_store_next(walk->ledger, number);
 
 	if (next == number)
 		return number;
 	next = Min(next, walk->to + 1);
 	if (next > walk->from)
-		chain_problem(walk, (int64) number, -1, "block_missing", next == number + 1 ? "The block and its transactions are not in the tables." :
-					  "Blocks " UINT64_FORMAT " to " UINT64_FORMAT " and their transactions are not in the tables.", number, next - 1);
+		chain_problem(walk, (int64) number, -1, "block_missing",
+					  next == number + 1 ? "The block and its transactions are not in the tables."
+										 : "Blocks " UINT64_FORMAT " to " UINT64_FORMAT
+										   " and their transactions are not in the tables.",
+					  number, next - 1);
 	walk->uncertain = true;
 	return next;
 }
@@ -484,33 +550,37 @@ skip_missing(ChainWalk *walk, uint64 number)
 static void
 check_channel_row(ChainWalk *walk)
 {
-	uint64		number;
-	FbBytes		config;
+	uint64 number;
+	FbBytes config;
 
 	if (ledger_config(walk->ledger->channel, &number, &config) &&
-		(number != walk->replay->channel.config_block_number || !fb_bytes_equal(config, walk->replay->bundle->config_envelope)))
-		chain_problem(walk, (int64) walk->replay->channel.config_block_number, 0, "config",
-					  "The stored configuration of the channel is not that of its last configuration block.");
+		(number != walk->replay->channel.config_block_number ||
+		 !fb_bytes_equal(config, walk->replay->bundle->config_envelope)))
+		chain_problem(
+			walk, (int64) walk->replay->channel.config_block_number, 0, "config",
+			"The stored configuration of the channel is not that of its last configuration block.");
 }
 
 /* the blocks to look at: those asked for must be there */
 static void
 set_range(ChainWalk *walk)
 {
-	FbError		error;
+	FbError error;
 
 	walk->height = block_store_height(walk->ledger, walk->snapshot);
 	if (walk->to == UINT64_MAX && walk->from < walk->height)
 		walk->to = walk->height - 1;
 	if (walk->from > walk->to)
 	{
-		fb_fail(&error, FB_INVALID_ARGUMENT, "first block " UINT64_FORMAT " is after last block " UINT64_FORMAT, walk->from, walk->to);
+		fb_fail(&error, FB_INVALID_ARGUMENT,
+				"first block " UINT64_FORMAT " is after last block " UINT64_FORMAT, walk->from,
+				walk->to);
 		error_throw(&error);
 	}
 	if (walk->to >= walk->height)
 	{
-		fb_fail(&error, FB_BLOCK_NOT_FOUND, "channel \"%s\" has no block " UINT64_FORMAT, walk->ledger->channel,
-				walk->from >= walk->height ? walk->from : walk->to);
+		fb_fail(&error, FB_BLOCK_NOT_FOUND, "channel \"%s\" has no block " UINT64_FORMAT,
+				walk->ledger->channel, walk->from >= walk->height ? walk->from : walk->to);
 		fb_error_detail(&error, "It has " UINT64_FORMAT " blocks.", walk->height);
 		error_throw(&error);
 	}
@@ -519,12 +589,14 @@ set_range(ChainWalk *walk)
 void
 chain_walk(ChainWalk *walk)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric chain", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric chain", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller;
-	Link		link = {{0}};
-	ListCell   *cell;
+	Link link = {{0}};
+	ListCell *cell;
 
-	walk->problem_context = AllocSetContextCreate(CurrentMemoryContext, "fabric problem", ALLOCSET_SMALL_SIZES);
+	walk->problem_context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric problem", ALLOCSET_SMALL_SIZES);
 	if (walk->with_tables && !chain_tables(walk))
 		return;
 	set_range(walk);
@@ -532,7 +604,7 @@ chain_walk(ChainWalk *walk)
 	caller = MemoryContextSwitchTo(context);
 	for (uint64 number = 0; number <= walk->to && !walk->stopped; number++)
 	{
-		uint64		next;
+		uint64 next;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
@@ -551,7 +623,8 @@ chain_walk(ChainWalk *walk)
 	if (walk->to == walk->height - 1 && !walk->stopped)
 	{
 		foreach(cell, block_store_strays(walk->ledger, walk->height))
-			chain_problem(walk, -1, -1, "stray", "The tables hold %s, which is not of the chain.", (char *) lfirst(cell));
+			chain_problem(walk, -1, -1, "stray", "The tables hold %s, which is not of the chain.",
+						  (char *) lfirst(cell));
 		check_channel_row(walk);
 		chain_compare(walk);
 	}

@@ -1,13 +1,18 @@
-/* chain_compare.c: world state, history and private plaintext in the tables against those of the replayed chain, key by key */
+/*
+ * chain_compare.c: world state, history and private plaintext in the tables against those of the
+ * replayed chain, key by key
+ */
 #include "server/commit/replay_internal.h"
 
 #include "miscadmin.h"
 
-/* the table's rows and the replayed keys are in the same order: both are walked once, side by side */
+/*
+ * the table's rows and the replayed keys are in the same order: both are walked once, side by side
+ */
 typedef struct Merge
 {
-	ChainWalk  *walk;
-	MemoryContext row_context;	/* of the current row of the table */
+	ChainWalk *walk;
+	MemoryContext row_context; /* of the current row of the table */
 } Merge;
 
 static char *
@@ -19,31 +24,35 @@ describe(FbBytes namespace_name, FbBytes key)
 /* ---- world state ---- */
 
 static void
-state_problem(ChainWalk *walk, RwSetVersion version, const char *problem, FbBytes namespace_name, FbBytes key, const char *what)
+state_problem(ChainWalk *walk, RwSetVersion version, const char *problem, FbBytes namespace_name,
+			  FbBytes key, const char *what)
 {
-	char	   *name = describe(namespace_name, key);
+	char *name = describe(namespace_name, key);
 
 	walk->state_differences++;
-	chain_problem(walk, (int64) version.block_number, (int64) version.tx_index, problem, "%s %s", name, what);
+	chain_problem(walk, (int64) version.block_number, (int64) version.tx_index, problem, "%s %s",
+				  name, what);
 	pfree(name);
 }
 
 static void
 compare_state_row(ChainWalk *walk, const StateRow *row, const ReplayKey *key)
 {
-	bool		value = fb_bytes_equal(row->value, key->value);
-	bool		metadata = fb_bytes_equal(row->metadata, key->metadata);
+	bool value = fb_bytes_equal(row->value, key->value);
+	bool metadata = fb_bytes_equal(row->metadata, key->metadata);
 
 	if (value && metadata && rwset_version_equal(row->version, key->version))
 		return;
 	if (!value)
-		state_problem(walk, key->version, "state_value", key->namespace_name, key->key, "has another value than the transaction wrote.");
+		state_problem(walk, key->version, "state_value", key->namespace_name, key->key,
+					  "has another value than the transaction wrote.");
 	else if (!metadata)
-		state_problem(walk, key->version, "state_metadata", key->namespace_name, key->key, "has other metadata than the chain says.");
+		state_problem(walk, key->version, "state_metadata", key->namespace_name, key->key,
+					  "has other metadata than the chain says.");
 	else
 		state_problem(walk, key->version, "state_version", key->namespace_name, key->key,
-					  psprintf("is said to be written by transaction %d of block " INT64_FORMAT ".", (int) row->version.tx_index,
-							   (int64) row->version.block_number));
+					  psprintf("is said to be written by transaction %d of block " INT64_FORMAT ".",
+							   (int) row->version.tx_index, (int64) row->version.block_number));
 }
 
 static ReplayKey *
@@ -57,22 +66,27 @@ next_present(ReplayKey *key)
 static void
 compare_state(Merge *merge)
 {
-	ChainWalk  *walk = merge->walk;
-	StateScan  *scan = state_store_scan_all(walk->ledger, walk->snapshot);
-	ReplayKey  *key = next_present(replay_state_first(walk->replay->state));
+	ChainWalk *walk = merge->walk;
+	StateScan *scan = state_store_scan_all(walk->ledger, walk->snapshot);
+	ReplayKey *key = next_present(replay_state_first(walk->replay->state));
 	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
-	StateRow	row;
-	bool		have = state_scan_next(scan, &row);
+	StateRow row;
+	bool have = state_scan_next(scan, &row);
 
 	while (have || key != NULL)
 	{
-		int			order = !have ? 1 : key == NULL ? -1 : replay_compare(row.namespace_name, row.key, key->namespace_name, key->key);
+		int order = !have		  ? 1
+					: key == NULL ? -1
+								  : replay_compare(row.namespace_name, row.key, key->namespace_name,
+												   key->key);
 
 		CHECK_FOR_INTERRUPTS();
 		if (order < 0)
-			state_problem(walk, row.version, "state_extra", row.namespace_name, row.key, "is in the world state, but not by the chain.");
+			state_problem(walk, row.version, "state_extra", row.namespace_name, row.key,
+						  "is in the world state, but not by the chain.");
 		else if (order > 0)
-			state_problem(walk, key->version, "state_missing", key->namespace_name, key->key, "is not in the world state.");
+			state_problem(walk, key->version, "state_missing", key->namespace_name, key->key,
+						  "is not in the world state.");
 		else
 			compare_state_row(walk, &row, key);
 		if (order >= 0)
@@ -90,9 +104,10 @@ compare_state(Merge *merge)
 /* ---- history ---- */
 
 static void
-history_problem(ChainWalk *walk, uint64 block_number, uint32 position, const char *problem, FbBytes namespace_name, FbBytes key, const char *what)
+history_problem(ChainWalk *walk, uint64 block_number, uint32 position, const char *problem,
+				FbBytes namespace_name, FbBytes key, const char *what)
 {
-	char	   *name = describe(namespace_name, key);
+	char *name = describe(namespace_name, key);
 
 	walk->history_differences++;
 	chain_problem(walk, (int64) block_number, position, problem, "%s %s", name, what);
@@ -113,7 +128,7 @@ next_write(ReplayKey **key, int *index)
 static int
 compare_writes(const HistoryRow *row, const ReplayKey *key, const ReplayWrite *write)
 {
-	int			order = replay_compare(row->namespace_name, row->key, key->namespace_name, key->key);
+	int order = replay_compare(row->namespace_name, row->key, key->namespace_name, key->key);
 
 	if (order == 0 && row->block_number != write->block_number)
 		/* as the index has it: signed */
@@ -126,34 +141,37 @@ compare_writes(const HistoryRow *row, const ReplayKey *key, const ReplayWrite *w
 static void
 compare_history(Merge *merge)
 {
-	ChainWalk  *walk = merge->walk;
+	ChainWalk *walk = merge->walk;
 	HistoryScan *scan = history_scan(walk->ledger, walk->snapshot);
-	ReplayKey  *key = replay_state_first(walk->replay->state);
-	int			index = 0;
+	ReplayKey *key = replay_state_first(walk->replay->state);
+	int index = 0;
 	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
 	HistoryRow row;
-	bool		have = history_scan_next(scan, &row);
+	bool have = history_scan_next(scan, &row);
 
 	next_write(&key, &index);
 	while (have || key != NULL)
 	{
 		const ReplayWrite *write = key != NULL ? &key->writes[index] : NULL;
-		int			order = !have ? 1 : key == NULL ? -1 : compare_writes(&row, key, write);
+		int order = !have ? 1 : key == NULL ? -1 : compare_writes(&row, key, write);
 
 		CHECK_FOR_INTERRUPTS();
 		if (order < 0)
-			history_problem(walk, row.block_number, row.position, "history_extra", row.namespace_name, row.key,
-							"was not written by this transaction.");
+			history_problem(walk, row.block_number, row.position, "history_extra",
+							row.namespace_name, row.key, "was not written by this transaction.");
 		else if (order > 0)
-			history_problem(walk, write->block_number, write->position, "history_missing", key->namespace_name, key->key,
+			history_problem(walk, write->block_number, write->position, "history_missing",
+							key->namespace_name, key->key,
 							"was written by this transaction, which the history does not say.");
 		else
 		{
-			uint8_t		hash[CRYPTO_SHA256_BYTES];
+			uint8_t hash[CRYPTO_SHA256_BYTES];
 
 			crypto_sha256(row.value, hash);
-			if (row.is_delete != write->is_delete || memcmp(hash, write->value_hash, sizeof(hash)) != 0)
-				history_problem(walk, write->block_number, write->position, "history_value", key->namespace_name, key->key,
+			if (row.is_delete != write->is_delete ||
+				memcmp(hash, write->value_hash, sizeof(hash)) != 0)
+				history_problem(walk, write->block_number, write->position, "history_value",
+								key->namespace_name, key->key,
 								"has another value in the history than the transaction wrote.");
 		}
 		if (order >= 0)
@@ -174,15 +192,15 @@ compare_history(Merge *merge)
 /*
  * ---- private plaintext: what its hashes on the chain say ----
  *
- * That some is missing is no damage: not every node gets it. But of its own organization's collections a node has everything whose lack the committer
- * did not note.
+ * That some is missing is no damage: not every node gets it. But of its own organization's
+ * collections a node has everything whose lack the committer did not note.
  */
 
 /* the hashes whose plaintext is here: SHA-256 over namespace and key of the hashed state */
 static void
 plaintext_digest(FbBytes hashed_namespace, FbBytes key_hash, uint8_t digest[CRYPTO_SHA256_BYTES])
 {
-	FbBytes		parts[2] = {hashed_namespace, key_hash};
+	FbBytes parts[2] = {hashed_namespace, key_hash};
 
 	crypto_sha256_parts(parts, lengthof(parts), digest);
 }
@@ -190,54 +208,65 @@ plaintext_digest(FbBytes hashed_namespace, FbBytes key_hash, uint8_t digest[CRYP
 static void
 find_removed(ChainWalk *walk, HTAB *present)
 {
-	FbBytes		suffix = fb_bytes_of_text(psprintf("$$h_implicit_org_%s", guc_node_msp_id));
+	FbBytes suffix = fb_bytes_of_text(psprintf("$$h_implicit_org_%s", guc_node_msp_id));
 
 	if (guc_node_msp_id[0] == '\0')
 		return;
-	for (const ReplayKey *key = next_present(replay_state_first(walk->replay->state)); key != NULL; key = next_present(key->next[0]))
+	for (const ReplayKey *key = next_present(replay_state_first(walk->replay->state)); key != NULL;
+		 key = next_present(key->next[0]))
 	{
-		FbBytes		ns = key->namespace_name;
-		uint8_t		digest[CRYPTO_SHA256_BYTES];
+		FbBytes ns = key->namespace_name;
+		uint8_t digest[CRYPTO_SHA256_BYTES];
 
 		CHECK_FOR_INTERRUPTS();
-		if (ns.size <= suffix.size || memcmp(ns.data + ns.size - suffix.size, suffix.data, suffix.size) != 0 || key->metadata.size > 0)
+		if (ns.size <= suffix.size ||
+			memcmp(ns.data + ns.size - suffix.size, suffix.data, suffix.size) != 0 ||
+			key->metadata.size > 0)
 			continue;
 		plaintext_digest(ns, key->key, digest);
-		if (hash_search(present, digest, HASH_FIND, NULL) != NULL || private_store_is_missing(walk->ledger, key->version))
+		if (hash_search(present, digest, HASH_FIND, NULL) != NULL ||
+			private_store_is_missing(walk->ledger, key->version))
 			continue;
-		chain_problem(walk, (int64) key->version.block_number, (int64) key->version.tx_index, "private_state",
-					  "The plaintext of the key with hash \"%s\" of \"%s\" is not there any more: it comes back from a backup, or when it is written again.",
-					  FB_DISPLAY(key->key), FB_DISPLAY(ns));
+		chain_problem(
+			walk, (int64) key->version.block_number, (int64) key->version.tx_index, "private_state",
+			"The plaintext of the key with hash \"%s\" of \"%s\" is not there any more: it comes back from a backup, or when it is written again.",
+			FB_DISPLAY(key->key), FB_DISPLAY(ns));
 	}
 }
 
 static void
 compare_private(Merge *merge)
 {
-	ChainWalk  *walk = merge->walk;
-	HASHCTL		control = {.keysize = CRYPTO_SHA256_BYTES, .entrysize = CRYPTO_SHA256_BYTES, .hcxt = CurrentMemoryContext};
-	HTAB	   *present = hash_create("fabric private plaintext", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ChainWalk *walk = merge->walk;
+	HASHCTL control = {.keysize = CRYPTO_SHA256_BYTES,
+					   .entrysize = CRYPTO_SHA256_BYTES,
+					   .hcxt = CurrentMemoryContext};
+	HTAB *present = hash_create("fabric private plaintext", 256, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	PrivateScan *scan = private_store_scan(walk->ledger, walk->snapshot);
 	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
-	PrivateRow	row;
+	PrivateRow row;
 
 	while (MemoryContextReset(merge->row_context), private_scan_next(scan, &row))
 	{
 		FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-		uint8_t		key_hash[CRYPTO_SHA256_BYTES];
-		uint8_t		value_hash[CRYPTO_SHA256_BYTES];
-		FbBytes		hashed_namespace;
+		uint8_t key_hash[CRYPTO_SHA256_BYTES];
+		uint8_t value_hash[CRYPTO_SHA256_BYTES];
+		FbBytes hashed_namespace;
 		const ReplayKey *key;
 		const char *problem = NULL;
-		uint8_t		digest[CRYPTO_SHA256_BYTES];
-		FbError		error;
+		uint8_t digest[CRYPTO_SHA256_BYTES];
+		FbError error;
 
-		error_check(rwset_hashed_namespace(allocator, row.namespace_name, row.collection, &hashed_namespace, &error), &error);
+		error_check(rwset_hashed_namespace(allocator, row.namespace_name, row.collection,
+										   &hashed_namespace, &error),
+					&error);
 		crypto_sha256(row.state.key, key_hash);
 		crypto_sha256(row.state.value, value_hash);
 		plaintext_digest(hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)), digest);
 		(void) hash_search(present, digest, HASH_ENTER, NULL);
-		key = replay_state_find(walk->replay->state, hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)));
+		key = replay_state_find(walk->replay->state, hashed_namespace,
+								fb_bytes(key_hash, sizeof(key_hash)));
 		if (key == NULL || !key->present)
 			problem = "has no hash on the chain";
 		else if (!fb_bytes_equal(key->value, fb_bytes(value_hash, sizeof(value_hash))))
@@ -246,8 +275,10 @@ compare_private(Merge *merge)
 		else if (key->metadata.size == 0 && !rwset_version_equal(key->version, row.state.version))
 			problem = "is said to be written by another transaction than the chain says";
 		if (problem != NULL)
-			chain_problem(walk, (int64) row.state.version.block_number, (int64) row.state.version.tx_index, "private_state",
-						  "%s, collection \"%s\", %s.", describe(row.namespace_name, row.state.key), FB_DISPLAY(row.collection), problem);
+			chain_problem(walk, (int64) row.state.version.block_number,
+						  (int64) row.state.version.tx_index, "private_state",
+						  "%s, collection \"%s\", %s.", describe(row.namespace_name, row.state.key),
+						  FB_DISPLAY(row.collection), problem);
 	}
 	MemoryContextSwitchTo(caller);
 	private_scan_end(scan);
@@ -258,7 +289,8 @@ compare_private(Merge *merge)
 void
 chain_compare(ChainWalk *walk)
 {
-	Merge		merge = {walk, AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES)};
+	Merge merge = {walk, AllocSetContextCreate(CurrentMemoryContext, "fabric row",
+											   ALLOCSET_DEFAULT_SIZES)};
 
 	compare_state(&merge);
 	compare_history(&merge);

@@ -1,6 +1,7 @@
 /*
- * commit: an ordered block becomes part of the ledger: every transaction gets its validation code, and block, transactions, state, history and
- * private plaintext are written in the caller's one transaction.
+ * commit: an ordered block becomes part of the ledger: every transaction gets its validation code,
+ * and block, transactions, state, history and private plaintext are written in the caller's one
+ * transaction.
  */
 #ifndef FABRIC_SERVER_COMMIT_H
 #define FABRIC_SERVER_COMMIT_H
@@ -15,55 +16,65 @@
 
 typedef struct ValidatedTransaction
 {
-	TxView		view;
-	TxCode		code;
-	FbError		why;			/* of a code other than VALID: what is wrong; message empty if the code says it all */
+	TxView view;
+	TxCode code;
+	FbError
+		why; /* of a code other than VALID: what is wrong; message empty if the code says it all */
 } ValidatedTransaction;
 
 typedef struct ValidatedBlock
 {
 	ValidatedTransaction *transactions;
-	size_t		transactions_count;
-	MvccResult	mvcc;
+	size_t transactions_count;
+	MvccResult mvcc;
 	ValidationWork work;
 } ValidatedBlock;
 
 /*
- * Validate the transactions of block `number` against the active snapshot, which must see exactly the blocks before it (FEATURES I, VAL-*; POL-8..10).
- * The outcome is the same on every node. Raises only for our own failures and for what stops a channel: a configuration transaction
- * that cannot be applied (FB_INVALID_CONFIG).
+ * Validate the transactions of block `number` against the active snapshot, which must see exactly
+ * the blocks before it (FEATURES I, VAL-*; POL-8..10). The outcome is the same on every node.
+ * Raises only for our own failures and for what stops a channel: a configuration transaction that
+ * cannot be applied (FB_INVALID_CONFIG).
  */
-extern void validate_block(const Channel *channel, uint64 number, const FbBytes *data, size_t data_count, ValidatedBlock *result);
+extern void validate_block(const Channel *channel, uint64 number, const FbBytes *data,
+						   size_t data_count, ValidatedBlock *result);
 
 /* ---- committer.c ---- */
 
 typedef struct CommittedBlock
 {
-	uint64		number;
-	uint64		raft_index;
-	bool		lifecycle_changed;	/* a definition or an approval was written */
-	uint8_t		block_hash[CRYPTO_SHA256_BYTES];
-	int			counts[256];	/* transactions by validation code */
+	uint64 number;
+	uint64 raft_index;
+	bool lifecycle_changed; /* a definition or an approval was written */
+	uint8_t block_hash[CRYPTO_SHA256_BYTES];
+	int counts[256]; /* transactions by validation code */
 	ValidationWork work;
-	uint64		validation_us;	/* how long the validation took */
-	FbBytes    *tx_ids;			/* in the memory context of the caller of commit_block; gone with its transaction */
-	size_t		tx_ids_count;
+	uint64 validation_us; /* how long the validation took */
+	FbBytes *
+		tx_ids; /* in the memory context of the caller of commit_block; gone with its transaction */
+	size_t tx_ids_count;
 } CommittedBlock;
 
-/* the codes and the commit hash that a received block holds in slots 2 and 4, against this node's own */
+/*
+ * the codes and the commit hash that a received block holds in slots 2 and 4, against this node's
+ * own
+ */
 typedef struct CommitComparison
 {
-	bool		accept;			/* a difference is no error */
-	FbError		difference;		/* found; message empty: none */
+	bool accept;		/* a difference is no error */
+	FbError difference; /* found; message empty: none */
 } CommitComparison;
 
 /*
- * Commit a block that was received (its slots 0, 1 and 3 are kept as they are; 2 and 4 are filled in here). It must follow the last one
- * (FB_BLOCK_REFUSED). Signatures of the orderers are checked by commit_check_signatures, not here. comparison: NULL: slots 2 and 4 are not looked
- * at; else FB_BLOCK_REFUSED, before anything is written, when they differ and that is not accepted. raft_term: of the entry in this node's log that the block was
- * made from; 0: it came from another node.
+ * Commit a block that was received (its slots 0, 1 and 3 are kept as they are; 2 and 4 are filled
+ * in here). It must follow the last one (FB_BLOCK_REFUSED). Signatures of the orderers are checked
+ * by commit_check_signatures, not here. comparison: NULL: slots 2 and 4 are not looked at; else
+ * FB_BLOCK_REFUSED, before anything is written, when they differ and that is not accepted.
+ * raft_term: of the entry in this node's log that the block was made from; 0: it came from another
+ * node.
  */
-extern void commit_block(const Channel *channel, const BlockView *block, uint64 raft_term, CommitComparison *comparison, CommittedBlock *committed);
+extern void commit_block(const Channel *channel, const BlockView *block, uint64 raft_term,
+						 CommitComparison *comparison, CommittedBlock *committed);
 
 /* the Raft index that the signer of the block says; 0: none */
 extern uint64 commit_block_raft_index(const BlockView *block);
@@ -72,27 +83,36 @@ extern uint64 commit_block_raft_index(const BlockView *block);
 extern void commit_check_signatures(const Channel *channel, const BlockView *block);
 
 /*
- * The next block as an orderer makes it: data from a Raft entry, number and previous hash from the ledger, signed by this node (ORD-10). *block
- * points into memory of the current context.
+ * The next block as an orderer makes it: data from a Raft entry, number and previous hash from the
+ * ledger, signed by this node (ORD-10). *block points into memory of the current context.
  */
-extern void commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count, uint64 raft_index, BlockView *block);
+extern void commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count,
+							   uint64 raft_index, BlockView *block);
 
 /* ---- block_import.c: blocks that an administrator brings ---- */
 
 /*
- * In a session: hand the block to the channel's ledger worker, wait until it is committed, which the caller's transaction does not undo. Raises what is wrong
- * with it: FB_BLOCK_REFUSED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_INVALID_CONFIG (a configuration transaction), FB_CHANNEL_NOT_FOUND; 55000 on a
- * consenter of the channel; 55006 when the caller's transaction has locked the channel's tables; FB_BUSY when the worker does not run or ends. A
- * difference that is accepted is raised as a warning.
+ * In a session: hand the block to the channel's ledger worker, wait until it is committed, which
+ * the caller's transaction does not undo. Raises what is wrong with it: FB_BLOCK_REFUSED,
+ * FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_INVALID_CONFIG (a configuration transaction),
+ * FB_CHANNEL_NOT_FOUND; 55000 on a consenter of the channel; 55006 when the caller's transaction
+ * has locked the channel's tables; FB_BUSY when the worker does not run or ends. A difference that
+ * is accepted is raised as a warning.
  */
-extern void import_block(const char *channel, FbBytes block, bool accept_differences, ImportAnswer *answer);
+extern void import_block(const char *channel, FbBytes block, bool accept_differences,
+						 ImportAnswer *answer);
 /*
- * In the worker: parse the block and find its place. True: it follows the last one; signatures and transactions are still to be checked. False: the ledger
- * has this block already; committed has its number and codes. Raises as above.
+ * In the worker: parse the block and find its place. True: it follows the last one; signatures and
+ * transactions are still to be checked. False: the ledger has this block already; committed has its
+ * number and codes. Raises as above.
  */
-extern bool import_check_block(const Channel *channel, FbBytes bytes, BlockView *block, CommitComparison *comparison, CommittedBlock *committed);
+extern bool import_check_block(const Channel *channel, FbBytes bytes, BlockView *block,
+							   CommitComparison *comparison, CommittedBlock *committed);
 
-/* also there: nothing unsigned in metadata slots 0, 1 and 3 that the signed part does not say. FB_BLOCK_REFUSED */
+/*
+ * also there: nothing unsigned in metadata slots 0, 1 and 3 that the signed part does not say.
+ * FB_BLOCK_REFUSED
+ */
 extern void import_check_metadata(const Channel *channel, const BlockView *block);
 
 /* ---- notify.c ---- */
@@ -104,99 +124,129 @@ extern void commit_publish(ChannelSlot *slot, const CommittedBlock *committed);
 typedef struct BlockNotifier
 {
 	ChannelSlot *slot;
-	uint64		height;			/* count of blocks committed here */
-	size_t		transactions_count; /* of the last one */
-	uint64		notified_height;	/* blocks below have a notification, their own or a later one */
-	uint32		failures_in_a_row;
-	uint64		retry_at_ms;	/* of clock_ms; after a failure */
-	char		error_text[256];
+	uint64 height;			   /* count of blocks committed here */
+	size_t transactions_count; /* of the last one */
+	uint64 notified_height;	   /* blocks below have a notification, their own or a later one */
+	uint32 failures_in_a_row;
+	uint64 retry_at_ms; /* of clock_ms; after a failure */
+	char error_text[256];
 } BlockNotifier;
 
-/* height: what is committed already. Blocks that another process of this server committed without notifying are told by the first notifier_run */
+/*
+ * height: what is committed already. Blocks that another process of this server committed without
+ * notifying are told by the first notifier_run
+ */
 extern void notifier_init(BlockNotifier *notifier, ChannelSlot *slot, uint64 height);
 /*
- * After the commit of a block, outside a transaction: NOTIFY fabric_block with {"channel": ..., "block": ..., "transactions": ...}. Raises nothing, and waits
- * for no other session; what could not be sent is left to notifier_run.
+ * After the commit of a block, outside a transaction: NOTIFY fabric_block with {"channel": ...,
+ * "block": ..., "transactions": ...}. Raises nothing, and waits for no other session; what could
+ * not be sent is left to notifier_run.
  */
 extern void notifier_add(BlockNotifier *notifier, const CommittedBlock *committed);
-/* send what could not be sent, if it is time; returns the milliseconds until it is time, -1: there is nothing to send */
+/*
+ * send what could not be sent, if it is time; returns the milliseconds until it is time, -1: there
+ * is nothing to send
+ */
 extern long notifier_run(BlockNotifier *notifier);
 
 /* ---- deliver.c: blocks for other nodes (DLV-1) ---- */
 
 /*
- * A signed request for blocks: an envelope of type DELIVER_SEEK_INFO for all blocks from `from` on, made and signed by this node; palloc'ed. Fresh for
- * each request, since its timestamp is checked.
+ * A signed request for blocks: an envelope of type DELIVER_SEEK_INFO for all blocks from `from` on,
+ * made and signed by this node; palloc'ed. Fresh for each request, since its timestamp is checked.
  */
 extern FbBytes deliver_seek(const Channel *channel, uint64 from);
 
-/* the same for the headers and metadata of the blocks from `from` to `to`, without their transactions (ab.SeekInfo, HEADER_WITH_SIG_BYTES) */
+/*
+ * the same for the headers and metadata of the blocks from `from` to `to`, without their
+ * transactions (ab.SeekInfo, HEADER_WITH_SIG_BYTES)
+ */
 extern FbBytes deliver_seek_headers(const Channel *channel, uint64 from, uint64 to);
 
 /*
- * Serve such a request: the blocks from its start (specified or oldest; to its stop if that is specified) that are committed here, as orderers serve them,
- * at most about bytes_max bytes but at least one if there is one; waits up to wait_ms for the first. List of bytea *. Raises FB_MALFORMED_MESSAGE,
- * FB_INVALID_ARGUMENT (kind of request, time window), FB_CHANNEL_NOT_FOUND, FB_ACCESS_DENIED (policy /Channel/Readers), FB_INVALID_SIGNATURE ...
+ * Serve such a request: the blocks from its start (specified or oldest; to its stop if that is
+ * specified) that are committed here, as orderers serve them, at most about bytes_max bytes but at
+ * least one if there is one; waits up to wait_ms for the first. List of bytea *. Raises
+ * FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT (kind of request, time window), FB_CHANNEL_NOT_FOUND,
+ * FB_ACCESS_DENIED (policy /Channel/Readers), FB_INVALID_SIGNATURE ...
  */
 extern List *deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms);
 
 /* ---- private_found.c: private plaintext that came after its transaction was committed ---- */
 
 /*
- * Store what of private_rwset (bytes of a TxPvtReadWriteSet, another node's, anything) hashes to what the ledger has of the transaction and still stands. True
- * when nothing of this organization's is missing of it any more: then it is noted as missing no longer. In the ledger worker's transaction.
+ * Store what of private_rwset (bytes of a TxPvtReadWriteSet, another node's, anything) hashes to
+ * what the ledger has of the transaction and still stands. True when nothing of this organization's
+ * is missing of it any more: then it is noted as missing no longer. In the ledger worker's
+ * transaction.
  */
-extern bool commit_private_found(const Channel *channel, RwSetVersion version, FbBytes private_rwset);
+extern bool commit_private_found(const Channel *channel, RwSetVersion version,
+								 FbBytes private_rwset);
 
 /* ---- explain.c: why a committed transaction was a read conflict ---- */
 
 typedef struct CommitConflict
 {
-	bool		found;
-	FbBytes		namespace_name;
-	FbBytes		key;
+	bool found;
+	FbBytes namespace_name;
+	FbBytes key;
 	RwSetVersion version_read;
 	RwSetVersion version_found;
-	FbBytes		writer_tx_id;	/* the transaction that wrote the version found; empty if unknown */
+	FbBytes writer_tx_id; /* the transaction that wrote the version found; empty if unknown */
 } CommitConflict;
 
-/* derived from the ledger: the first read of the transaction that was not current at its place in the chain */
-extern void commit_explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position, Snapshot snapshot, CommitConflict *conflict);
+/*
+ * derived from the ledger: the first read of the transaction that was not current at its place in
+ * the chain
+ */
+extern void commit_explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position,
+									Snapshot snapshot, CommitConflict *conflict);
 
-/* ---- verify.c: audits and repairs of a channel's tables (LED-*, WST-*; issue: every altered byte is found) ---- */
+/* ---- verify.c: audits and repairs of a channel's tables (LED-*, WST-*; issue: every altered byte
+ * is found) ---- */
 
 /* block_number, tx_index: -1 when it is not of one */
-typedef void (*ChainReport) (void *context, int64 block_number, int64 tx_index, const char *problem, const char *detail);
+typedef void (*ChainReport)(void *context, int64 block_number, int64 tx_index, const char *problem,
+							const char *detail);
 
 /*
- * Verify this node's copy of the chain, with the active snapshot, while the network goes on. Blocks from..to (UINT64_MAX: the last one): hashes,
- * links, orderers' signatures, every client's and endorser's signature, validation codes (all of them are found anew), commit hashes, and every column that
- * follows from the blocks. If `to` is the last block, also each key of world state and history, replayed from block 0, and the plaintext of private data
- * against its hashes. Not covered: the time at which a block was committed here. The trust anchor is block 0. Raises FB_BLOCK_NOT_FOUND.
+ * Verify this node's copy of the chain, with the active snapshot, while the network goes on. Blocks
+ * from..to (UINT64_MAX: the last one): hashes, links, orderers' signatures, every client's and
+ * endorser's signature, validation codes (all of them are found anew), commit hashes, and every
+ * column that follows from the blocks. If `to` is the last block, also each key of world state and
+ * history, replayed from block 0, and the plaintext of private data against its hashes. Not
+ * covered: the time at which a block was committed here. The trust anchor is block 0. Raises
+ * FB_BLOCK_NOT_FOUND.
  */
-extern void chain_verify(const Ledger *ledger, uint64 from, uint64 to, ChainReport report, void *context);
+extern void chain_verify(const Ledger *ledger, uint64 from, uint64 to, ChainReport report,
+						 void *context);
 
 typedef struct ChainRebuild
 {
-	uint64		blocks_count;
-	uint64		blocks_corrected; /* blocks with wrong columns that follow from the chain: codes, ids, commit hash ... */
-	uint64		state_rows;
-	uint64		state_corrected; /* keys that were wrong, missing or too many */
-	uint64		history_rows;
-	uint64		history_corrected;
+	uint64 blocks_count;
+	uint64 blocks_corrected; /* blocks with wrong columns that follow from the chain: codes, ids,
+								commit hash ... */
+	uint64 state_rows;
+	uint64 state_corrected; /* keys that were wrong, missing or too many */
+	uint64 history_rows;
+	uint64 history_corrected;
 } ChainRebuild;
 
 /*
- * Make world state, history and all columns that follow from the chain anew, in this transaction, with the committer locked out meanwhile.
- * FB_CORRUPTED when a block itself is damaged: see chain_repair.
+ * Make world state, history and all columns that follow from the chain anew, in this transaction,
+ * with the committer locked out meanwhile. FB_CORRUPTED when a block itself is damaged: see
+ * chain_repair.
  */
 extern void chain_rebuild(const Ledger *ledger, ChainRebuild *result);
 
 /*
- * Replace damaged or missing blocks by those of other nodes: taken only if they continue the chain and are signed as the channel's BlockValidation policy wants.
- * The configuration is that of the channel as stored. replaced is called for each. Run chain_rebuild afterwards. Raises FB_CORRUPTED when no node has
- * the right block, FB_NODE_UNREACHABLE when none could be asked.
+ * Replace damaged or missing blocks by those of other nodes: taken only if they continue the chain
+ * and are signed as the channel's BlockValidation policy wants. The configuration is that of the
+ * channel as stored. replaced is called for each. Run chain_rebuild afterwards. Raises FB_CORRUPTED
+ * when no node has the right block, FB_NODE_UNREACHABLE when none could be asked.
  */
-extern void chain_repair(const Channel *channel, void (*replaced) (void *context, uint64 number, const char *address), void *context);
+extern void chain_repair(const Channel *channel,
+						 void (*replaced)(void *context, uint64 number, const char *address),
+						 void *context);
 
 #endif

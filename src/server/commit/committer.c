@@ -1,4 +1,7 @@
-/* committer.c: a validated block is written: block, transactions, state, history, private plaintext, all in the caller's transaction */
+/*
+ * committer.c: a validated block is written: block, transactions, state, history, private
+ * plaintext, all in the caller's transaction
+ */
 #include "server/commit/commit_internal.h"
 
 #include "portability/instr_time.h"
@@ -6,14 +9,16 @@
 #include "utils/snapmgr.h"
 
 static TransactionRow *
-transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block, const ValidatedBlock *validated, uint8_t *filter)
+transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block,
+				 const ValidatedBlock *validated, uint8_t *filter)
 {
 	TransactionRow *rows = palloc(block->data_count * sizeof(TransactionRow) + 1);
 
 	for (size_t i = 0; i < block->data_count; i++)
 	{
 		filter[i] = (uint8_t) validated->transactions[i].code;
-		transaction_row_fill(&rows[i], allocator, number, i, block->data[i], &validated->transactions[i].view, filter[i]);
+		transaction_row_fill(&rows[i], allocator, number, i, block->data[i],
+							 &validated->transactions[i].view, filter[i]);
 	}
 	return rows;
 }
@@ -22,7 +27,7 @@ transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block, 
 static const RwSetCollection *
 find_collection(const RwSet *rwset, const RwSetPrivateCollection *kept)
 {
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	crypto_sha256(kept->bytes, hash);
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
@@ -30,7 +35,8 @@ find_collection(const RwSet *rwset, const RwSetPrivateCollection *kept)
 		{
 			const RwSetCollection *collection = &rwset->namespaces[n].collections[c];
 
-			if (fb_bytes_equal(rwset->namespaces[n].name, kept->namespace_name) && fb_bytes_equal(collection->name, kept->collection) &&
+			if (fb_bytes_equal(rwset->namespaces[n].name, kept->namespace_name) &&
+				fb_bytes_equal(collection->name, kept->collection) &&
 				fb_bytes_equal(collection->private_hash, fb_bytes(hash, sizeof(hash))))
 				return collection;
 		}
@@ -40,14 +46,15 @@ find_collection(const RwSet *rwset, const RwSetPrivateCollection *kept)
 bool
 commit_is_own_collection(FbBytes collection)
 {
-	return fb_bytes_equal(collection, fb_bytes_of_text(psprintf("_implicit_org_%s", guc_node_msp_id)));
+	return fb_bytes_equal(collection,
+						  fb_bytes_of_text(psprintf("_implicit_org_%s", guc_node_msp_id)));
 }
 
 /* collections of this node's own organization whose plaintext the transaction wrote */
 static int
 count_own_collections(const RwSet *rwset)
 {
-	int			count = 0;
+	int count = 0;
 
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 		for (size_t c = 0; c < rwset->namespaces[n].collections_count; c++)
@@ -58,8 +65,9 @@ count_own_collections(const RwSet *rwset)
 }
 
 /*
- * The plaintext of the transaction is not here: noted, so that it is asked for. What is here under the keys that it wrote is not what the chain says any
- * more, and must not be taken for that: an approval that was replaced since is none.
+ * The plaintext of the transaction is not here: noted, so that it is asked for. What is here under
+ * the keys that it wrote is not what the chain says any more, and must not be taken for that: an
+ * approval that was replaced since is none.
  */
 static void
 note_missing(const Ledger *ledger, const RwSet *rwset, RwSetVersion version)
@@ -76,20 +84,23 @@ note_missing(const Ledger *ledger, const RwSet *rwset, RwSetVersion version)
 }
 
 /*
- * Plaintext that this node kept for a transaction goes into the private state if it is what the transaction says (VAL-33). What cannot be read is
- * missing, which changes nothing in the validity of a block. What is missing of this organization's own collections is noted, as Fabric notes missing
- * private data (pvtdatastorage/store.go, Commit): what is not there and not noted was removed, which an audit finds.
+ * Plaintext that this node kept for a transaction goes into the private state if it is what the
+ * transaction says (VAL-33). What cannot be read is missing, which changes nothing in the validity
+ * of a block. What is missing of this organization's own collections is noted, as Fabric notes
+ * missing private data (pvtdatastorage/store.go, Commit): what is not there and not noted was
+ * removed, which an audit finds.
  */
 static void
-apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, RwSetVersion version)
+apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view,
+			  RwSetVersion version)
 {
 	RwSetPrivateCollection *collections;
-	size_t		collections_count;
-	FbBytes		kept;
-	FbError		error;
-	FbStatus	status;
-	int			missing = count_own_collections(view->rwset);
-	bool		any = false;
+	size_t collections_count;
+	FbBytes kept;
+	FbError error;
+	FbStatus status;
+	int missing = count_own_collections(view->rwset);
+	bool any = false;
 
 	for (size_t i = 0; i < view->rwset->namespaces_count; i++)
 		any = any || view->rwset->namespaces[i].collections_count > 0;
@@ -101,7 +112,8 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, 
 			note_missing(ledger, view->rwset, version);
 		return;
 	}
-	status = rwset_private_collections_parse(allocator, kept, &collections, &collections_count, &error);
+	status =
+		rwset_private_collections_parse(allocator, kept, &collections, &collections_count, &error);
 	for (size_t i = 0; status == FB_OK && i < collections_count; i++)
 	{
 		RwSetPrivate *set;
@@ -111,7 +123,8 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, 
 		status = rwset_private_parse(allocator, collections[i].bytes, &set, &error);
 		if (status != FB_OK)
 			break;
-		private_store_apply(ledger, collections[i].namespace_name, collections[i].collection, set, version);
+		private_store_apply(ledger, collections[i].namespace_name, collections[i].collection, set,
+							version);
 		missing -= commit_is_own_collection(collections[i].collection) ? 1 : 0;
 	}
 	if (missing > 0)
@@ -119,10 +132,10 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view, 
 	if (status == FB_OUT_OF_MEMORY)
 		error_throw(&error);
 	if (status != FB_OK)
-		ereport(WARNING,
-				(errcode(error_sqlstate(FB_CORRUPTED)),
-				 errmsg("private data of transaction %s of channel \"%s\" cannot be read", fb_text_copy(allocator, view->tx_id), ledger->channel),
-				 errdetail("%s", error.message)));
+		ereport(WARNING, (errcode(error_sqlstate(FB_CORRUPTED)),
+						  errmsg("private data of transaction %s of channel \"%s\" cannot be read",
+								 fb_text_copy(allocator, view->tx_id), ledger->channel),
+						  errdetail("%s", error.message)));
 }
 
 static bool
@@ -139,10 +152,12 @@ commit_raft_index(FbAllocator *allocator, FbBytes signatures_slot)
 {
 	BlockSignatures signatures;
 	Etcdraft__BlockMetadata *metadata;
-	FbError		error;
+	FbError error;
 
-	if (block_signatures_parse(signatures_slot, allocator, &signatures, &error) != FB_OK || signatures.consenter_metadata.size == 0 ||
-		block_raft_metadata_parse(signatures.consenter_metadata, allocator, &metadata, &error) != FB_OK)
+	if (block_signatures_parse(signatures_slot, allocator, &signatures, &error) != FB_OK ||
+		signatures.consenter_metadata.size == 0 ||
+		block_raft_metadata_parse(signatures.consenter_metadata, allocator, &metadata, &error) !=
+			FB_OK)
 		return 0;
 	return metadata->raft_index;
 }
@@ -157,7 +172,7 @@ commit_block_raft_index(const BlockView *block)
 static void
 maintain_dictionary(const Ledger *ledger, const BlockView *block, const ValidatedBlock *validated)
 {
-	FbBytes		sample = FB_BYTES_EMPTY;
+	FbBytes sample = FB_BYTES_EMPTY;
 
 	for (size_t i = 0; i < validated->transactions_count; i++)
 	{
@@ -178,20 +193,24 @@ maintain_dictionary(const Ledger *ledger, const BlockView *block, const Validate
 static void
 check_follows(const Channel *channel, const BlockView *block, BlockRow *previous)
 {
-	FbError		error;
+	FbError error;
 
-	if (block->header.number == 0 || !block_store_row(channel->ledger, block->header.number - 1, NULL, previous))
+	if (block->header.number == 0 ||
+		!block_store_row(channel->ledger, block->header.number - 1, NULL, previous))
 	{
-		fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
+		fb_fail(&error, FB_BLOCK_REFUSED,
+				"block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
 				(uint64) block->header.number, channel->name);
 		error_throw(&error);
 	}
-	error_check(block_check_link(&block->header, previous->number, previous->block_hash, &error), &error);
+	error_check(block_check_link(&block->header, previous->number, previous->block_hash, &error),
+				&error);
 	error_check(block_check_data(block, &error), &error);
 }
 
 static void
-describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *validated, const TransactionRow *rows, CommittedBlock *committed)
+describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *validated,
+		 const TransactionRow *rows, CommittedBlock *committed)
 {
 	memset(committed, 0, sizeof(*committed));
 	block_header_hash(&block->header, committed->block_hash);
@@ -209,7 +228,8 @@ describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *v
 }
 
 static void
-store(const Ledger *ledger, FbAllocator *allocator, const BlockRow *row, const TransactionRow *rows, const ValidatedBlock *validated)
+store(const Ledger *ledger, FbAllocator *allocator, const BlockRow *row, const TransactionRow *rows,
+	  const ValidatedBlock *validated)
 {
 	FAULT_POINT("commit_before_block");
 	block_store_append(ledger, row, rows, (int) validated->transactions_count);
@@ -217,23 +237,26 @@ store(const Ledger *ledger, FbAllocator *allocator, const BlockRow *row, const T
 	state_store_apply(ledger, validated->mvcc.updates, validated->mvcc.updates_count);
 	history_append(ledger, row->number, validated->mvcc.history, validated->mvcc.history_count);
 	for (size_t i = 0; i < validated->transactions_count; i++)
-		if (validated->transactions[i].code == TX_VALID && validated->transactions[i].view.rwset != NULL)
-			apply_private(ledger, allocator, &validated->transactions[i].view, (RwSetVersion) {true, row->number, i});
+		if (validated->transactions[i].code == TX_VALID &&
+			validated->transactions[i].view.rwset != NULL)
+			apply_private(ledger, allocator, &validated->transactions[i].view,
+						  (RwSetVersion) {true, row->number, i});
 }
 
 void
-commit_block(const Channel *channel, const BlockView *block, uint64 raft_term, CommitComparison *comparison, CommittedBlock *committed)
+commit_block(const Channel *channel, const BlockView *block, uint64 raft_term,
+			 CommitComparison *comparison, CommittedBlock *committed)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Ledger *ledger = channel->ledger;
-	uint8_t    *filter = palloc0(block->data_count + 1);
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t *filter = palloc0(block->data_count + 1);
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 	ValidatedBlock validated;
 	TransactionRow *rows;
-	BlockRow	previous;
-	BlockRow	row = {0};
-	instr_time	begin;
-	instr_time	duration;
+	BlockRow previous;
+	BlockRow row = {0};
+	instr_time begin;
+	instr_time duration;
 
 	/* a repair of the ledger locks commits out; the state is read as it is after it */
 	LockRelationOid(ledger->transaction.table, RowExclusiveLock);
@@ -245,9 +268,11 @@ commit_block(const Channel *channel, const BlockView *block, uint64 raft_term, C
 	INSTR_TIME_SUBTRACT(duration, begin);
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
 	/* the hash of the state changes (WIRE 2.6); block 1 starts the chain */
-	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates, validated.mvcc.updates_count, previous.commit_hash, hash);
+	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates,
+					   validated.mvcc.updates_count, previous.commit_hash, hash);
 	if (comparison != NULL)
-		comparison_check(channel, block, fb_bytes(filter, block->data_count), fb_bytes(hash, sizeof(hash)), comparison);
+		comparison_check(channel, block, fb_bytes(filter, block->data_count),
+						 fb_bytes(hash, sizeof(hash)), comparison);
 	describe(allocator, block, &validated, rows, committed);
 	committed->validation_us = INSTR_TIME_GET_MICROSEC(duration);
 
@@ -273,13 +298,14 @@ void
 commit_check_signatures(const Channel *channel, const BlockView *block)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	const Policy *policy = policy_manager_find(channel->bundle->policies, CONFIG_POLICY_BLOCK_VALIDATION);
+	const Policy *policy =
+		policy_manager_find(channel->bundle->policies, CONFIG_POLICY_BLOCK_VALIDATION);
 	BlockSignatures slot;
 	PolicySignature *signatures;
 	PolicySignatureSet *set;
-	FbBytes		header;
-	FbError		error;
-	FbStatus	status;
+	FbBytes header;
+	FbError error;
+	FbStatus status;
 
 	error_check(block_header_bytes(&block->header, allocator, &header, &error), &error);
 	error_check(block_signatures_parse(block->metadata[0], allocator, &slot, &error), &error);
@@ -291,17 +317,21 @@ commit_check_signatures(const Channel *channel, const BlockView *block)
 		block_signed_parts(slot.value, &slot.signatures[i], header, signatures[i].parts);
 		signatures[i].signature = slot.signatures[i].signature;
 		/* a header that cannot be read leaves an empty identity, which counts for nobody */
-		if (PROTO_UNPACK(common__signature_header, slot.signatures[i].signature_header, allocator, &signer, &error) == FB_OK)
+		if (PROTO_UNPACK(common__signature_header, slot.signatures[i].signature_header, allocator,
+						 &signer, &error) == FB_OK)
 			signatures[i].identity = proto_bytes(signer->creator);
 	}
-	error_check(policy_signatures_create(allocator, channel->bundle->msps, signatures, slot.signatures_count, access_verify, NULL, &set,
-										 &error), &error);
+	error_check(policy_signatures_create(allocator, channel->bundle->msps, signatures,
+										 slot.signatures_count, access_verify, NULL, &set, &error),
+				&error);
 	status = policy_require(allocator, policy, set, &error);
 	if (status == FB_POLICY_NOT_SATISFIED)
 	{
-		FbError		refused;
+		FbError refused;
 
-		fb_fail(&refused, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " of channel \"%s\" is not signed by an orderer of the channel",
+		fb_fail(&refused, FB_BLOCK_REFUSED,
+				"block " UINT64_FORMAT
+				" of channel \"%s\" is not signed by an orderer of the channel",
 				(uint64) block->header.number, channel->name);
 		fb_error_detail(&refused, "%s: %s", error.message, error.detail);
 		fb_error_hint(&refused, "Take the block from another node.");
@@ -313,8 +343,8 @@ commit_check_signatures(const Channel *channel, const BlockView *block)
 static FbBytes
 random_nonce(void)
 {
-	uint8_t    *nonce = palloc(FB_NONCE_BYTES);
-	FbError		error;
+	uint8_t *nonce = palloc(FB_NONCE_BYTES);
+	FbError error;
 
 	error_check(crypto_random(nonce, FB_NONCE_BYTES, &error), &error);
 	return fb_bytes(nonce, FB_NONCE_BYTES);
@@ -322,51 +352,58 @@ random_nonce(void)
 
 /* slot 0: last configuration block, Raft index, this node's signature */
 static FbBytes
-sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index, FbAllocator *allocator)
+sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
+		   FbAllocator *allocator)
 {
 	/* what the others would refuse must not be written down: a block cannot be signed anew */
 	const Signer *signer = node_channel_signer(channel);
-	size_t		consenters_count = channel->bundle->consenters_count;
-	uint64_t   *consenter_ids = palloc(consenters_count * sizeof(uint64_t) + 1);
+	size_t consenters_count = channel->bundle->consenters_count;
+	uint64_t *consenter_ids = palloc(consenters_count * sizeof(uint64_t) + 1);
 	Common__SignatureHeader signature_header = COMMON__SIGNATURE_HEADER__INIT;
 	BlockSignature signature = {0};
-	FbBytes		consenter_metadata;
-	FbBytes		value;
-	FbBytes		header_bytes;
-	FbBytes		parts[3];
-	FbBuffer	message;
-	FbBytes		message_bytes;
-	FbBytes		slot;
-	FbError		error;
+	FbBytes consenter_metadata;
+	FbBytes value;
+	FbBytes header_bytes;
+	FbBytes parts[3];
+	FbBuffer message;
+	FbBytes message_bytes;
+	FbBytes slot;
+	FbError error;
 
 	for (size_t i = 0; i < consenters_count; i++)
 		consenter_ids[i] = i + 1;
-	error_check(block_raft_metadata(consenter_ids, consenters_count, consenters_count + 1, raft_index, allocator, &consenter_metadata, &error),
+	error_check(block_raft_metadata(consenter_ids, consenters_count, consenters_count + 1,
+									raft_index, allocator, &consenter_metadata, &error),
 				&error);
-	error_check(block_signature_value(channel->config_block_number, consenter_metadata, allocator, &value, &error), &error);
+	error_check(block_signature_value(channel->config_block_number, consenter_metadata, allocator,
+									  &value, &error),
+				&error);
 	error_check(block_header_bytes(header, allocator, &header_bytes, &error), &error);
 	signature_header.creator = proto_data(signer_identity(signer));
 	signature_header.nonce = proto_data(random_nonce());
-	error_check(PROTO_PACK(&signature_header, allocator, &signature.signature_header, &error), &error);
+	error_check(PROTO_PACK(&signature_header, allocator, &signature.signature_header, &error),
+				&error);
 	block_signed_parts(value, &signature, header_bytes, parts);
 	fb_buffer_init(&message, allocator);
 	for (int i = 0; i < 3; i++)
 		fb_buffer_append_bytes(&message, parts[i]);
 	error_check(fb_buffer_bytes(&message, &message_bytes, &error), &error);
-	error_check(signer_sign(signer, message_bytes, allocator, &signature.signature, &error), &error);
+	error_check(signer_sign(signer, message_bytes, allocator, &signature.signature, &error),
+				&error);
 	error_check(block_signatures_pack(value, &signature, 1, allocator, &slot, &error), &error);
 	return slot;
 }
 
 void
-commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count, uint64 raft_index, BlockView *block)
+commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count,
+				   uint64 raft_index, BlockView *block)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	uint64		height = block_store_height(channel->ledger, NULL);
+	uint64 height = block_store_height(channel->ledger, NULL);
 	BlockHashes *hashes = palloc(sizeof(BlockHashes));
-	BlockRow	last;
+	BlockRow last;
 	BlockHeader previous;
-	FbError		error;
+	FbError error;
 
 	if (height == 0 || !block_store_row(channel->ledger, height - 1, NULL, &last))
 		elog(ERROR, "channel \"%s\" has no block", channel->name);
@@ -377,5 +414,7 @@ commit_build_block(const Channel *channel, const FbBytes *data, size_t data_coun
 	block->data_count = data_count;
 	block->metadata_count = FB_BLOCK_METADATA_COUNT;
 	block->metadata[0] = sign_block(channel, &block->header, raft_index, allocator);
-	error_check(block_last_config_pack(channel->config_block_number, allocator, &block->metadata[1], &error), &error);
+	error_check(block_last_config_pack(channel->config_block_number, allocator, &block->metadata[1],
+									   &error),
+				&error);
 }

@@ -1,4 +1,7 @@
-/* deliver.c: blocks go from node to node: a signed request, as Fabric's Deliver service takes it, and its answer */
+/*
+ * deliver.c: blocks go from node to node: a signed request, as Fabric's Deliver service takes it,
+ * and its answer
+ */
 #include "server/commit/commit.h"
 
 #include "utils/snapmgr.h"
@@ -13,8 +16,8 @@ pack_seek_info(FbAllocator *allocator, uint64 from, uint64 to, bool headers_only
 	Orderer__SeekPosition start = ORDERER__SEEK_POSITION__INIT;
 	Orderer__SeekPosition stop = ORDERER__SEEK_POSITION__INIT;
 	Orderer__SeekInfo info = ORDERER__SEEK_INFO__INIT;
-	FbBytes		bytes;
-	FbError		error;
+	FbBytes bytes;
+	FbError error;
 
 	first.number = from;
 	last.number = to;
@@ -36,13 +39,13 @@ sign_seek(const Channel *channel, uint64 from, uint64 to, bool headers_only)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Signer *signer = node_signer();
-	uint8_t		nonce[FB_NONCE_BYTES];
+	uint8_t nonce[FB_NONCE_BYTES];
 	struct timeval now;
 	EnvelopeInput input = {.type = TX_TYPE_DELIVER_SEEK_INFO};
 	EnvelopePayload payload;
-	FbBytes		signature;
-	FbBytes		envelope;
-	FbError		error;
+	FbBytes signature;
+	FbBytes envelope;
+	FbError error;
 
 	gettimeofday(&now, NULL);
 	error_check(crypto_random(nonce, sizeof(nonce), &error), &error);
@@ -72,7 +75,7 @@ deliver_seek_headers(const Channel *channel, uint64 from, uint64 to)
 static void
 refuse(const char *message)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, FB_INVALID_ARGUMENT, "%s", message);
 	error_throw(&error);
@@ -113,7 +116,8 @@ wait_for_block(const Channel *channel, uint64 number, int wait_ms)
 		return true;
 	if (slot == NULL || wait_ms <= 0)
 		return false;
-	return shmem_wait_height(slot, number, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms));
+	return shmem_wait_height(slot, number,
+							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms));
 }
 
 List *
@@ -124,14 +128,17 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	Orderer__SeekInfo *info;
 	const Channel *channel;
 	SignedMessage message;
-	Snapshot	snapshot;
-	uint64		number;
-	uint64		stop;
-	int64		bytes = 0;
-	List	   *blocks = NIL;
-	FbError		error;
+	Snapshot snapshot;
+	uint64 number;
+	uint64 stop;
+	int64 bytes = 0;
+	List *blocks = NIL;
+	FbError error;
 
-	/* the asking node chooses both; while it waits, locks keep the channel from being left, and the blocks are held in memory */
+	/*
+	 * the asking node chooses both; while it waits, locks keep the channel from being left, and the
+	 * blocks are held in memory
+	 */
 	bytes_max = Min(bytes_max, (int64) guc_deliver_batch_kb * 1024);
 	wait_ms = Min(wait_ms, guc_deliver_wait_ms);
 	error_check(envelope_parse(allocator, seek_envelope, &view, &error), &error);
@@ -147,19 +154,25 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	message = (SignedMessage) {view.creator, view.signature, view.payload};
 	access_check_policy(channel, CONFIG_POLICY_CHANNEL_READERS, &message);
 
-	/* this very node, under an address that it did not know for its own: it has nothing for itself */
+	/*
+	 * this very node, under an address that it did not know for its own: it has nothing for itself
+	 */
 	if (node_is_configured() && fb_bytes_equal(view.creator, signer_identity(node_signer())))
 		return NIL;
-	if (number > stop || !wait_for_block(channel, number, info->behavior == ORDERER__SEEK_INFO__SEEK_BEHAVIOR__FAIL_IF_NOT_READY ? 0 : wait_ms))
+	if (number > stop ||
+		!wait_for_block(channel, number,
+						info->behavior == ORDERER__SEEK_INFO__SEEK_BEHAVIOR__FAIL_IF_NOT_READY
+							? 0
+							: wait_ms))
 		return NIL;
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	while (number <= stop && (blocks == NIL || bytes < bytes_max))
 	{
-		FbBytes		block;
+		FbBytes block;
 
-		if (info->content_type == ORDERER__SEEK_INFO__SEEK_CONTENT_TYPE__HEADER_WITH_SIG ?
-			!block_store_header(channel->ledger, number, snapshot, &block) :
-			!block_store_block(channel->ledger, number, snapshot, false, &block))
+		if (info->content_type == ORDERER__SEEK_INFO__SEEK_CONTENT_TYPE__HEADER_WITH_SIG
+				? !block_store_header(channel->ledger, number, snapshot, &block)
+				: !block_store_block(channel->ledger, number, snapshot, false, &block))
 			break;
 		blocks = lappend(blocks, memory_bytea(block));
 		bytes += block.size;

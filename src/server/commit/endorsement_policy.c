@@ -1,20 +1,29 @@
 /*
- * endorsement_policy.c: POL-8 to POL-10, as core/common/validation/statebased and the v20 validator do it.
+ * endorsement_policy.c: POL-8 to POL-10, as core/common/validation/statebased and the v20 validator
+ * do it.
  *
- * For each written namespace: every public write, public metadata write, hashed write and hashed metadata write needs the policy of its key if the key has
- * one, else that of its collection, else that of the chaincode; collection and chaincode policies are evaluated once. If nothing asked
- * for any policy, the chaincode's must hold all the same. Namespaces are visited in byte order (T-2).
+ * For each written namespace: every public write, public metadata write, hashed write and hashed
+ * metadata write needs the policy of its key if the key has one, else that of its collection, else
+ * that of the chaincode; collection and chaincode policies are evaluated once. If nothing asked for
+ * any policy, the chaincode's must hold all the same. Namespaces are visited in byte order (T-2).
  *
- * The work is bounded by the bytes of the block and of the state that it touches, not by products of its parts. Whoever endorses a transaction decides how many
- * keys it has, which policies these have and how often they alternate; whoever submits it, how many endorsements. So nothing is done twice for the same bytes:
- *   - a policy is parsed once for a block, found by the hash of its bytes (as are a key's metadata, namespaces and collections);
- *   - a policy is evaluated once for a transaction: the signatures are the same for all its keys and namespaces;
- *   - a signature is verified once for a block, also if it is wrong; the bytes that all endorsers of a transaction signed are hashed once for all;
- *   - an evaluation compares each principal with each valid signer once (core/policy/evaluate.c), and a reason is a line, not a list of signers.
- * Fabric's validator remembers none of this; the verdicts are the same. ValidationWork counts what is done.
+ * The work is bounded by the bytes of the block and of the state that it touches, not by products
+ * of its parts. Whoever endorses a transaction decides how many keys it has, which policies these
+ * have and how often they alternate; whoever submits it, how many endorsements. So nothing is done
+ * twice for the same bytes:
+ *   - a policy is parsed once for a block, found by the hash of its bytes (as are a key's metadata,
+ * namespaces and collections);
+ *   - a policy is evaluated once for a transaction: the signatures are the same for all its keys
+ * and namespaces;
+ *   - a signature is verified once for a block, also if it is wrong; the bytes that all endorsers
+ * of a transaction signed are hashed once for all;
+ *   - an evaluation compares each principal with each valid signer once (core/policy/evaluate.c),
+ * and a reason is a line, not a list of signers. Fabric's validator remembers none of this; the
+ * verdicts are the same. ValidationWork counts what is done.
  *
- * POL-10: once an earlier transaction of the block has passed for a namespace and changes the metadata of a key there, every later
- * transaction that writes this key fails, because nobody can know yet which policy it needs.
+ * POL-10: once an earlier transaction of the block has passed for a namespace and changes the
+ * metadata of a key there, every later transaction that writes this key fails, because nobody can
+ * know yet which policy it needs.
  */
 #include "server/commit/commit_internal.h"
 
@@ -29,48 +38,48 @@
 /* the policies of one namespace, kept for the block */
 typedef struct NamespacePolicies
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];	/* hash key: of the name */
-	bool		defined;
-	FbError    *why;			/* it is not defined */
-	const Policy *chaincode;	/* NULL: cannot be satisfied */
+	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key: of the name */
+	bool defined;
+	FbError *why;							  /* it is not defined */
+	const Policy *chaincode;				  /* NULL: cannot be satisfied */
 	Protos__CollectionConfigPackage *package; /* NULL when there are no collections */
 } NamespacePolicies;
 
 typedef struct CollectionPolicy
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];	/* hash key: of the namespace's digest and the name */
-	bool		exists;
-	bool		has_policy;		/* else the chaincode's applies */
+	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key: of the namespace's digest and the name */
+	bool exists;
+	bool has_policy; /* else the chaincode's applies */
 	const Policy *policy;
 } CollectionPolicy;
 
 /* a policy by its bytes */
 typedef struct ParsedPolicy
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];	/* hash key: of the kind and the bytes */
-	const Policy *policy;		/* NULL: it cannot be read */
+	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key: of the kind and the bytes */
+	const Policy *policy;				 /* NULL: it cannot be read */
 } ParsedPolicy;
 
 /* what the metadata of a key say, by their bytes */
 typedef struct KeyMetadata
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];	/* hash key */
-	bool		has_policy;
+	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key */
+	bool has_policy;
 	const Policy *policy;
 } KeyMetadata;
 
 /* the last verdict on a policy */
 typedef struct JudgedPolicy
 {
-	const Policy *policy;		/* hash key */
-	size_t		transaction;	/* for which it was: its index + 1 */
-	bool		satisfied;
+	const Policy *policy; /* hash key */
+	size_t transaction;	  /* for which it was: its index + 1 */
+	bool satisfied;
 } JudgedPolicy;
 
 /* a key whose metadata an earlier transaction of the block changes */
 typedef struct TouchedKey
 {
-	const MvccKey *key;			/* hash key */
+	const MvccKey *key; /* hash key */
 } TouchedKey;
 
 struct PolicyChecker
@@ -79,40 +88,43 @@ struct PolicyChecker
 	ValidationSource *source;
 	const MvccBlock *keys;
 	PolicyVerify verify;
-	void	   *verify_context;
+	void *verify_context;
 	ValidationWork *work;
 	FbAllocator *allocator;
-	HTAB	   *namespaces;		/* of NamespacePolicies */
-	HTAB	   *collections;	/* of CollectionPolicy */
-	HTAB	   *parsed;			/* of ParsedPolicy */
-	HTAB	   *metadata;		/* of KeyMetadata */
-	HTAB	   *judged;			/* of JudgedPolicy */
-	HTAB	   *touched;		/* of TouchedKey, keys changed by transactions that passed for the key's namespace */
+	HTAB *namespaces;  /* of NamespacePolicies */
+	HTAB *collections; /* of CollectionPolicy */
+	HTAB *parsed;	   /* of ParsedPolicy */
+	HTAB *metadata;	   /* of KeyMetadata */
+	HTAB *judged;	   /* of JudgedPolicy */
+	HTAB *touched;	   /* of TouchedKey, keys changed by transactions that passed for the key's
+						  namespace */
 };
 
 /* evaluation of one namespace of one transaction */
 typedef struct Evaluation
 {
 	PolicyChecker *checker;
-	size_t		tx_index;
-	const RwSetNamespace *set;	/* NULL: the transaction writes nothing there */
+	size_t tx_index;
+	const RwSetNamespace *set; /* NULL: the transaction writes nothing there */
 	NamespacePolicies *policies;
 	PolicySignatureSet *signatures;
-	bool		policy_asked;	/* of the chaincode or of a collection */
-	FbError    *why;
+	bool policy_asked; /* of the chaincode or of a collection */
+	FbError *why;
 } Evaluation;
 
 static HTAB *
 create_table(const char *name, Size key_bytes, Size entry_bytes)
 {
-	HASHCTL		control = {.keysize = key_bytes, .entrysize = entry_bytes, .hcxt = CurrentMemoryContext};
+	HASHCTL control = {.keysize = key_bytes,
+					   .entrysize = entry_bytes,
+					   .hcxt = CurrentMemoryContext};
 
 	return hash_create(name, 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 PolicyChecker *
-policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys, PolicyVerify verify, void *verify_context,
-					  ValidationWork *work)
+policy_checker_create(const Channel *channel, ValidationSource *source, const MvccBlock *keys,
+					  PolicyVerify verify, void *verify_context, ValidationWork *work)
 {
 	PolicyChecker *checker = palloc0(sizeof(PolicyChecker));
 
@@ -123,11 +135,15 @@ policy_checker_create(const Channel *channel, ValidationSource *source, const Mv
 	checker->verify_context = verify_context;
 	checker->work = work;
 	checker->allocator = memory_allocator(CurrentMemoryContext);
-	checker->namespaces = create_table("fabric namespaces", CRYPTO_SHA256_BYTES, sizeof(NamespacePolicies));
-	checker->collections = create_table("fabric collections", CRYPTO_SHA256_BYTES, sizeof(CollectionPolicy));
+	checker->namespaces =
+		create_table("fabric namespaces", CRYPTO_SHA256_BYTES, sizeof(NamespacePolicies));
+	checker->collections =
+		create_table("fabric collections", CRYPTO_SHA256_BYTES, sizeof(CollectionPolicy));
 	checker->parsed = create_table("fabric policies", CRYPTO_SHA256_BYTES, sizeof(ParsedPolicy));
-	checker->metadata = create_table("fabric key metadata", CRYPTO_SHA256_BYTES, sizeof(KeyMetadata));
-	checker->judged = create_table("fabric judged policies", sizeof(Policy *), sizeof(JudgedPolicy));
+	checker->metadata =
+		create_table("fabric key metadata", CRYPTO_SHA256_BYTES, sizeof(KeyMetadata));
+	checker->judged =
+		create_table("fabric judged policies", sizeof(Policy *), sizeof(JudgedPolicy));
 	checker->touched = create_table("fabric touched keys", sizeof(MvccKey *), sizeof(TouchedKey));
 	return checker;
 }
@@ -136,21 +152,24 @@ policy_checker_create(const Channel *channel, ValidationSource *source, const Mv
 
 typedef enum PolicyForm
 {
-	FORM_APPLICATION_POLICY,	/* of a definition */
-	FORM_SIGNATURE_POLICY		/* of a key */
+	FORM_APPLICATION_POLICY, /* of a definition */
+	FORM_SIGNATURE_POLICY	 /* of a key */
 } PolicyForm;
 
-/* parse a policy, or find it among those that were parsed. NULL: one that cannot be read or does not exist, which nobody satisfies */
+/*
+ * parse a policy, or find it among those that were parsed. NULL: one that cannot be read or does
+ * not exist, which nobody satisfies
+ */
 static const Policy *
 parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
 {
-	uint8_t		kind = (uint8_t) form;
-	FbBytes		parts[2] = {fb_bytes(&kind, 1), bytes};
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	uint8_t kind = (uint8_t) form;
+	FbBytes parts[2] = {fb_bytes(&kind, 1), bytes};
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 	ParsedPolicy *parsed;
-	bool		found;
-	FbError		error;
-	FbStatus	status;
+	bool found;
+	FbError error;
+	FbStatus status;
 
 	crypto_sha256_parts(parts, lengthof(parts), digest);
 	parsed = hash_search(checker->parsed, digest, HASH_ENTER, &found);
@@ -158,7 +177,9 @@ parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
 		return parsed->policy;
 	checker->work->policies_parsed++;
 	if (form == FORM_APPLICATION_POLICY)
-		status = policy_from_application_policy(checker->allocator, checker->channel->bundle->policies, bytes, &parsed->policy, &error);
+		status =
+			policy_from_application_policy(checker->allocator, checker->channel->bundle->policies,
+										   bytes, &parsed->policy, &error);
 	else
 		status = policy_from_envelope(checker->allocator, bytes, &parsed->policy, &error);
 	/* only our own failures are errors */
@@ -170,17 +191,21 @@ parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
 }
 
 /*
- * Plugindispatcher's dispatcher.go, getCDataForCC: a definition without a plugin or a policy makes the transaction invalid, with the code of a chaincode that
- * is not defined. A plugin that a Fabric peer does not have stops its channel; here it is the same as none.
+ * Plugindispatcher's dispatcher.go, getCDataForCC: a definition without a plugin or a policy makes
+ * the transaction invalid, with the code of a chaincode that is not defined. A plugin that a Fabric
+ * peer does not have stops its channel; here it is the same as none.
  */
 static bool
 is_judgeable(const ChaincodeDefinition *definition, FbError *why)
 {
 	if (strcmp(definition->validation_plugin, DEFINITION_VALIDATION_PLUGIN) != 0)
-		fb_fail(why, FB_CHAINCODE_NOT_FOUND, "the definition of chaincode \"%s\" names the validation plugin \"%s\", which does not exist",
-				definition->name, FB_DISPLAY(fb_bytes_of_text(definition->validation_plugin)));
+		fb_fail(
+			why, FB_CHAINCODE_NOT_FOUND,
+			"the definition of chaincode \"%s\" names the validation plugin \"%s\", which does not exist",
+			definition->name, FB_DISPLAY(fb_bytes_of_text(definition->validation_plugin)));
 	else if (definition->validation_parameter.size == 0)
-		fb_fail(why, FB_CHAINCODE_NOT_FOUND, "the definition of chaincode \"%s\" has no endorsement policy", definition->name);
+		fb_fail(why, FB_CHAINCODE_NOT_FOUND,
+				"the definition of chaincode \"%s\" has no endorsement policy", definition->name);
 	else
 		return true;
 	return false;
@@ -190,9 +215,9 @@ static void
 read_definition(PolicyChecker *checker, FbBytes name, NamespacePolicies *policies)
 {
 	ChaincodeDefinition definition;
-	FbStatus	status;
-	FbError		error;
-	char	   *text = fb_text_copy(checker->allocator, name);
+	FbStatus status;
+	FbError error;
+	char *text = fb_text_copy(checker->allocator, name);
 
 	if (text == NULL)
 		error_check(fb_out_of_memory(&error), &error);
@@ -211,19 +236,22 @@ read_definition(PolicyChecker *checker, FbBytes name, NamespacePolicies *policie
 		*policies->why = error;
 		return;
 	}
-	policies->chaincode = strcmp(text, LIFECYCLE_NAMESPACE) == 0 ? checker->channel->bundle->lifecycle_endorsement :
-		parse_policy(checker, FORM_APPLICATION_POLICY, definition.validation_parameter);
+	policies->chaincode =
+		strcmp(text, LIFECYCLE_NAMESPACE) == 0
+			? checker->channel->bundle->lifecycle_endorsement
+			: parse_policy(checker, FORM_APPLICATION_POLICY, definition.validation_parameter);
 	if (definition.collections.size > 0)
-		error_check(PROTO_UNPACK(protos__collection_config_package, definition.collections, checker->allocator, &policies->package, &error),
+		error_check(PROTO_UNPACK(protos__collection_config_package, definition.collections,
+								 checker->allocator, &policies->package, &error),
 					&error);
 }
 
 static NamespacePolicies *
 namespace_policies(PolicyChecker *checker, FbBytes name)
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 	NamespacePolicies *policies;
-	bool		found;
+	bool found;
 
 	crypto_sha256(name, digest);
 	policies = hash_search(checker->namespaces, digest, HASH_ENTER, &found);
@@ -238,23 +266,27 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 #define IMPLICIT_PREFIX "_implicit_org_"
 
 /*
- * PVT-9: every organisation has its own collection in every chaincode; its Endorsement policy guards it. False if the name is not one of
- * these; one of an organization that is no member does not exist.
+ * PVT-9: every organisation has its own collection in every chaincode; its Endorsement policy
+ * guards it. False if the name is not one of these; one of an organization that is no member does
+ * not exist.
  */
 static bool
 implicit_collection_policy(PolicyChecker *checker, FbBytes collection, CollectionPolicy *policy)
 {
-	size_t		prefix = strlen(IMPLICIT_PREFIX);
+	size_t prefix = strlen(IMPLICIT_PREFIX);
 	const ConfigOrganization *organization;
-	char	   *msp_id;
-	FbError		error;
+	char *msp_id;
+	FbError error;
 
 	if (collection.size < prefix || memcmp(collection.data, IMPLICIT_PREFIX, prefix) != 0)
 		return false;
-	msp_id = fb_text_copy(checker->allocator, fb_bytes(collection.data + prefix, collection.size - prefix));
+	msp_id = fb_text_copy(checker->allocator,
+						  fb_bytes(collection.data + prefix, collection.size - prefix));
 	if (msp_id == NULL)
 		error_check(fb_out_of_memory(&error), &error);
-	organization = strlen(msp_id) == collection.size - prefix ? config_application_organization(checker->channel->bundle, msp_id) : NULL;
+	organization = strlen(msp_id) == collection.size - prefix
+					   ? config_application_organization(checker->channel->bundle, msp_id)
+					   : NULL;
 	policy->exists = organization != NULL;
 	policy->has_policy = true;
 	policy->policy = organization == NULL ? NULL : organization->endorsement;
@@ -262,9 +294,10 @@ implicit_collection_policy(PolicyChecker *checker, FbBytes collection, Collectio
 }
 
 static void
-read_collection(PolicyChecker *checker, const NamespacePolicies *policies, FbBytes collection, CollectionPolicy *policy)
+read_collection(PolicyChecker *checker, const NamespacePolicies *policies, FbBytes collection,
+				CollectionPolicy *policy)
 {
-	size_t		count = policies->package == NULL ? 0 : policies->package->n_config;
+	size_t count = policies->package == NULL ? 0 : policies->package->n_config;
 
 	if (implicit_collection_policy(checker, collection, policy))
 		return;
@@ -281,11 +314,15 @@ read_collection(PolicyChecker *checker, const NamespacePolicies *policies, FbByt
 		policy->exists = true;
 		if (fixed->endorsement_policy != NULL)
 		{
-			FbBytes		bytes;
-			FbError		error;
+			FbBytes bytes;
+			FbError error;
 
-			error_check(PROTO_PACK(fixed->endorsement_policy, checker->allocator, &bytes, &error), &error);
-			/* an ApplicationPolicy without content is none (statebased/v20.go, CheckCCEPIfNotChecked) */
+			error_check(PROTO_PACK(fixed->endorsement_policy, checker->allocator, &bytes, &error),
+						&error);
+			/*
+			 * an ApplicationPolicy without content is none (statebased/v20.go,
+			 * CheckCCEPIfNotChecked)
+			 */
 			policy->has_policy = bytes.size > 0;
 			if (policy->has_policy)
 				policy->policy = parse_policy(checker, FORM_APPLICATION_POLICY, bytes);
@@ -297,10 +334,10 @@ read_collection(PolicyChecker *checker, const NamespacePolicies *policies, FbByt
 static CollectionPolicy *
 collection_policy(PolicyChecker *checker, const NamespacePolicies *policies, FbBytes collection)
 {
-	FbBytes		parts[2] = {fb_bytes(policies->digest, CRYPTO_SHA256_BYTES), collection};
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	FbBytes parts[2] = {fb_bytes(policies->digest, CRYPTO_SHA256_BYTES), collection};
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 	CollectionPolicy *policy;
-	bool		found;
+	bool found;
 
 	crypto_sha256_parts(parts, lengthof(parts), digest);
 	policy = hash_search(checker->collections, digest, HASH_ENTER, &found);
@@ -320,9 +357,9 @@ require(Evaluation *evaluation, const Policy *policy)
 {
 	PolicyChecker *checker = evaluation->checker;
 	JudgedPolicy *judged = NULL;
-	bool		satisfied = false;
-	bool		found;
-	FbError		error;
+	bool satisfied = false;
+	bool found;
+	FbError error;
 
 	if (policy != NULL)
 	{
@@ -333,13 +370,15 @@ require(Evaluation *evaluation, const Policy *policy)
 		{
 			checker->work->policies_evaluated++;
 			judged->transaction = 0;
-			error_check(policy_evaluate(policy, evaluation->signatures, &satisfied, &error), &error);
+			error_check(policy_evaluate(policy, evaluation->signatures, &satisfied, &error),
+						&error);
 			judged->transaction = evaluation->tx_index + 1;
 			judged->satisfied = satisfied;
 		}
 	}
 	if (!satisfied)
-		fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED, "policy \"%s\" is not satisfied", policy_path(policy));
+		fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED, "policy \"%s\" is not satisfied",
+				policy_path(policy));
 	return satisfied;
 }
 
@@ -351,11 +390,13 @@ require_chaincode_policy(Evaluation *evaluation)
 }
 
 static bool
-require_collection_policy(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *policy)
+require_collection_policy(Evaluation *evaluation, FbBytes collection,
+						  const CollectionPolicy *policy)
 {
 	if (!policy->exists)
 	{
-		fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED, "collection \"%s\" is not defined", FB_DISPLAY(collection));
+		fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED, "collection \"%s\" is not defined",
+				FB_DISPLAY(collection));
 		return false;
 	}
 	if (!policy->has_policy)
@@ -368,23 +409,27 @@ require_collection_policy(Evaluation *evaluation, FbBytes collection, const Coll
 static const KeyMetadata *
 key_metadata(PolicyChecker *checker, FbBytes bytes)
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 	KeyMetadata *metadata;
-	FbBytes		parameter;
-	bool		found;
-	FbError		error;
+	FbBytes parameter;
+	bool found;
+	FbError error;
 
 	crypto_sha256(bytes, digest);
 	metadata = hash_search(checker->metadata, digest, HASH_ENTER, &found);
 	if (found)
 		return metadata;
-	error_check(rwset_metadata_validation_parameter(checker->allocator, bytes, &parameter, &error), &error);
+	error_check(rwset_metadata_validation_parameter(checker->allocator, bytes, &parameter, &error),
+				&error);
 	metadata->has_policy = parameter.size > 0;
-	metadata->policy = metadata->has_policy ? parse_policy(checker, FORM_SIGNATURE_POLICY, parameter) : NULL;
+	metadata->policy =
+		metadata->has_policy ? parse_policy(checker, FORM_SIGNATURE_POLICY, parameter) : NULL;
 	return metadata;
 }
 
-/* one written key: its own policy, or that of its collection (NULL: the public state) or chaincode */
+/*
+ * one written key: its own policy, or that of its collection (NULL: the public state) or chaincode
+ */
 static bool
 check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *policy, FbBytes key)
 {
@@ -396,8 +441,9 @@ check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *po
 	{
 		if (hash_search(checker->touched, &known, HASH_FIND, NULL) != NULL)
 		{
-			fb_fail(evaluation->why, FB_POLICY_NOT_SATISFIED,
-					"an earlier transaction of the block changes the endorsement policy of a key that this one writes");
+			fb_fail(
+				evaluation->why, FB_POLICY_NOT_SATISFIED,
+				"an earlier transaction of the block changes the endorsement policy of a key that this one writes");
 			return false;
 		}
 		if (known->committed_metadata.size > 0)
@@ -408,12 +454,13 @@ check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *po
 				return require(evaluation, metadata->policy);
 		}
 	}
-	return policy != NULL ? require_collection_policy(evaluation, collection, policy) : require_chaincode_policy(evaluation);
+	return policy != NULL ? require_collection_policy(evaluation, collection, policy)
+						  : require_chaincode_policy(evaluation);
 }
 
 static bool
-check_writes(Evaluation *evaluation, FbBytes collection, const RwSetWrite *writes, size_t writes_count,
-			 const RwSetMetadataWrite *metadata, size_t metadata_count)
+check_writes(Evaluation *evaluation, FbBytes collection, const RwSetWrite *writes,
+			 size_t writes_count, const RwSetMetadataWrite *metadata, size_t metadata_count)
 {
 	const CollectionPolicy *policy = NULL;
 
@@ -436,25 +483,31 @@ check_namespace(Evaluation *evaluation)
 
 	if (set != NULL)
 	{
-		if (!check_writes(evaluation, FB_BYTES_EMPTY, set->writes, set->writes_count, set->metadata_writes, set->metadata_writes_count))
+		if (!check_writes(evaluation, FB_BYTES_EMPTY, set->writes, set->writes_count,
+						  set->metadata_writes, set->metadata_writes_count))
 			return false;
 		for (size_t c = 0; c < set->collections_count; c++)
 		{
 			const RwSetCollection *collection = &set->collections[c];
 
-			if (!check_writes(evaluation, collection->name, collection->hashed_writes, collection->hashed_writes_count,
-							  collection->metadata_writes, collection->metadata_writes_count))
+			if (!check_writes(evaluation, collection->name, collection->hashed_writes,
+							  collection->hashed_writes_count, collection->metadata_writes,
+							  collection->metadata_writes_count))
 				return false;
 		}
 	}
-	/* key policies may have been enough; if nothing was written, the chaincode's policy must hold (FAB-9473) */
+	/*
+	 * key policies may have been enough; if nothing was written, the chaincode's policy must hold
+	 * (FAB-9473)
+	 */
 	if (!evaluation->policy_asked && (set == NULL || !rwset_namespace_writes(set)))
 		return require_chaincode_policy(evaluation);
 	return true;
 }
 
 static void
-touch(PolicyChecker *checker, FbBytes ns, FbBytes collection, const RwSetMetadataWrite *writes, size_t count)
+touch(PolicyChecker *checker, FbBytes ns, FbBytes collection, const RwSetMetadataWrite *writes,
+	  size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 	{
@@ -465,13 +518,17 @@ touch(PolicyChecker *checker, FbBytes ns, FbBytes collection, const RwSetMetadat
 	}
 }
 
-/* POL-10: remember the keys whose metadata this transaction changes in a namespace for which it has passed */
+/*
+ * POL-10: remember the keys whose metadata this transaction changes in a namespace for which it has
+ * passed
+ */
 static void
 touch_namespace(PolicyChecker *checker, const RwSetNamespace *set)
 {
 	touch(checker, set->name, FB_BYTES_EMPTY, set->metadata_writes, set->metadata_writes_count);
 	for (size_t c = 0; c < set->collections_count; c++)
-		touch(checker, set->name, set->collections[c].name, set->collections[c].metadata_writes, set->collections[c].metadata_writes_count);
+		touch(checker, set->name, set->collections[c].name, set->collections[c].metadata_writes,
+			  set->collections[c].metadata_writes_count);
 }
 
 static PolicySignatureSet *
@@ -480,17 +537,21 @@ endorsements(PolicyChecker *checker, const TxView *view)
 	PolicySignature *signatures = palloc0(view->endorsements_count * sizeof(PolicySignature) + 1);
 	CryptoSha256 *payload_hash = palloc(sizeof(CryptoSha256));
 	PolicySignatureSet *set;
-	FbError		error;
-	FbStatus	status;
+	FbError error;
+	FbStatus status;
 
 	/* each endorser signs the payload and itself */
 	crypto_sha256_start(payload_hash);
 	crypto_sha256_add(payload_hash, view->proposal_response_payload);
 	for (size_t i = 0; i < view->endorsements_count; i++)
-		signatures[i] = (PolicySignature) {view->endorsements[i].endorser, view->endorsements[i].signature,
-		{view->proposal_response_payload, view->endorsements[i].endorser}, payload_hash};
-	status = policy_signatures_create(checker->allocator, checker->channel->bundle->msps, signatures, view->endorsements_count,
-									  checker->verify, checker->verify_context, &set, &error);
+		signatures[i] =
+			(PolicySignature) {view->endorsements[i].endorser,
+							   view->endorsements[i].signature,
+							   {view->proposal_response_payload, view->endorsements[i].endorser},
+							   payload_hash};
+	status = policy_signatures_create(checker->allocator, checker->channel->bundle->msps,
+									  signatures, view->endorsements_count, checker->verify,
+									  checker->verify_context, &set, &error);
 	if (status == FB_LIMIT_EXCEEDED)
 		return NULL;
 	error_check(status, &error);
@@ -510,16 +571,18 @@ changes_metadata(const RwSetNamespace *set)
 }
 
 /*
- * All written namespaces, also after one has failed, as far as they change policies of keys: Fabric's plugin judges each namespace by itself, and a later
- * transaction must not write a key whose policy changes in a namespace that passed (vpmanagerimpl.go, SetTxValidationResult), whatever became of the
- * other namespaces. Fabric visits them in random order and stops at the first failure; a later transaction that needs the result of one that was
- * not visited waits for it forever. Whenever Fabric's peer comes to an end, this is what it found.
+ * All written namespaces, also after one has failed, as far as they change policies of keys:
+ * Fabric's plugin judges each namespace by itself, and a later transaction must not write a key
+ * whose policy changes in a namespace that passed (vpmanagerimpl.go, SetTxValidationResult),
+ * whatever became of the other namespaces. Fabric visits them in random order and stops at the
+ * first failure; a later transaction that needs the result of one that was not visited waits for it
+ * forever. Whenever Fabric's peer comes to an end, this is what it found.
  */
 TxCode
 policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view, FbError *why)
 {
 	PolicySignatureSet *set = endorsements(checker, view);
-	TxCode		code = TX_VALID;
+	TxCode code = TX_VALID;
 
 	if (set == NULL)
 	{
@@ -528,9 +591,10 @@ policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view
 	}
 	for (size_t i = 0; i < view->written_namespaces_count; i++)
 	{
-		FbError		ignored;
+		FbError ignored;
 		const TxNamespace *written = &view->written_namespaces[i];
-		Evaluation	evaluation = {checker, tx_index, written->set, NULL, set, .why = code == TX_VALID ? why : &ignored};
+		Evaluation evaluation = {checker, tx_index, written->set,
+								 NULL,	  set,		.why = code == TX_VALID ? why : &ignored};
 
 		if (code != TX_VALID && !changes_metadata(written->set))
 			continue;

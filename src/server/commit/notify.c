@@ -1,19 +1,25 @@
 /*
- * notify.c: the news of a committed block: shared memory and the waiting sessions, and NOTIFY for whoever listens.
+ * notify.c: the news of a committed block: shared memory and the waiting sessions, and NOTIFY for
+ * whoever listens.
  *
- * NOTIFY is a service of the whole instance, and any login can use it up: a session that LISTENs and then sits in a transaction keeps every
- * notification in the queue, and once the queue is full every commit that notifies fails (async.c, asyncQueueAddEntries). A commit that
- * notifies also takes a heavyweight lock on "database 0", which serializes these commits in all databases (async.c, PreCommit_Notify), and holds
- * it while it waits for a synchronous standby. So a block's transaction never notifies. The ledger worker notifies in a transaction of its own
- * after the block, and that one
- *   - takes the lock beforehand, and only if it is free; PreCommit_Notify then finds it held. It never waits for another session;
+ * NOTIFY is a service of the whole instance, and any login can use it up: a session that LISTENs
+ * and then sits in a transaction keeps every notification in the queue, and once the queue is full
+ * every commit that notifies fails (async.c, asyncQueueAddEntries). A commit that notifies also
+ * takes a heavyweight lock on "database 0", which serializes these commits in all databases
+ * (async.c, PreCommit_Notify), and holds it while it waits for a synchronous standby. So a block's
+ * transaction never notifies. The ledger worker notifies in a transaction of its own after the
+ * block, and that one
+ *   - takes the lock beforehand, and only if it is free; PreCommit_Notify then finds it held. It
+ * never waits for another session;
  *   - is left out while the queue is nearly full;
  *   - may fail: the block, the waiting sessions and the next block do not depend on it.
- * What failed is tried again after 1 s, 2 s ... 60 s, with what is the last block then. One notification stands for all blocks up to its own, so
- * none of them stays without a notification after it: a listener that looks for blocks by number whenever it is woken misses nothing.
+ * What failed is tried again after 1 s, 2 s ... 60 s, with what is the last block then. One
+ * notification stands for all blocks up to its own, so none of them stays without a notification
+ * after it: a listener that looks for blocks by number whenever it is woken misses nothing.
  *
- * Rejected: notifying with the block's commit, which is one transaction less for each block, and makes every block depend on every login; and a
- * process of its own, which would need another worker slot and would still have to avoid all of this. The transaction has no WAL but its commit
+ * Rejected: notifying with the block's commit, which is one transaction less for each block, and
+ * makes every block depend on every login; and a process of its own, which would need another
+ * worker slot and would still have to avoid all of this. The transaction has no WAL but its commit
  * record, which nobody waits for.
  */
 #include "server/commit/commit.h"
@@ -37,7 +43,10 @@ notifier_init(BlockNotifier *notifier, ChannelSlot *slot, uint64 height)
 	notifier->slot = slot;
 	notifier->height = height;
 	SpinLockAcquire(&slot->mutex);
-	/* blocks that the worker before this one could not tell; before the first worker nobody can have listened */
+	/*
+	 * blocks that the worker before this one could not tell; before the first worker nobody can
+	 * have listened
+	 */
 	if (slot->notifications.height == 0)
 		slot->notifications.height = height;
 	notifier->notified_height = slot->notifications.height;
@@ -48,7 +57,7 @@ notifier_init(BlockNotifier *notifier, ChannelSlot *slot, uint64 height)
 static bool
 lock_queue(void)
 {
-	LOCKTAG		tag;
+	LOCKTAG tag;
 
 	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, InvalidOid, 0);
 	return LockAcquire(&tag, AccessExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
@@ -68,8 +77,10 @@ send_notification(const BlockNotifier *notifier)
 		problem = "another session's commit holds the NOTIFY queue";
 	else
 		/* channel names need no escaping in JSON (CFG-2) */
-		Async_Notify("fabric_block", psprintf("{\"channel\": \"%s\", \"block\": " UINT64_FORMAT ", \"transactions\": %zu}",
-											  notifier->slot->name, notifier->height - 1, notifier->transactions_count));
+		Async_Notify("fabric_block", psprintf("{\"channel\": \"%s\", \"block\": " UINT64_FORMAT
+											  ", \"transactions\": %zu}",
+											  notifier->slot->name, notifier->height - 1,
+											  notifier->transactions_count));
 	bracket_commit();
 	return problem;
 }
@@ -87,11 +98,12 @@ try_notification(BlockNotifier *notifier)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *data;
+		ErrorData *data;
 
 		MemoryContextSwitchTo(caller);
 		data = CopyErrorData();
-		strlcpy(notifier->error_text, data->message != NULL ? data->message : "unknown error", sizeof(notifier->error_text));
+		strlcpy(notifier->error_text, data->message != NULL ? data->message : "unknown error",
+				sizeof(notifier->error_text));
 		problem = notifier->error_text;
 		HOLD_INTERRUPTS();
 		FlushErrorState();
@@ -110,9 +122,10 @@ note_sent(BlockNotifier *notifier)
 	ChannelSlot *slot = notifier->slot;
 
 	if (notifier->failures_in_a_row > 0)
-		ereport(LOG,
-				(errmsg("sessions that listen for blocks of channel \"%s\" are notified again", slot->name),
-				 errdetail("Up to " UINT64_FORMAT " blocks had no notification of their own.", notifier->height - notifier->notified_height)));
+		ereport(LOG, (errmsg("sessions that listen for blocks of channel \"%s\" are notified again",
+							 slot->name),
+					  errdetail("Up to " UINT64_FORMAT " blocks had no notification of their own.",
+								notifier->height - notifier->notified_height)));
 	notifier->notified_height = notifier->height;
 	notifier->failures_in_a_row = 0;
 	SpinLockAcquire(&slot->mutex);
@@ -125,7 +138,8 @@ static void
 note_failure(BlockNotifier *notifier, const char *problem)
 {
 	ChannelSlot *slot = notifier->slot;
-	uint64		retry_ms = Min(RETRY_MS_MAX, (uint64) RETRY_MS_MIN << Min(notifier->failures_in_a_row, 10));
+	uint64 retry_ms =
+		Min(RETRY_MS_MAX, (uint64) RETRY_MS_MIN << Min(notifier->failures_in_a_row, 10));
 
 	notifier->failures_in_a_row++;
 	notifier->retry_at_ms = clock_ms() + retry_ms;
@@ -137,18 +151,22 @@ note_failure(BlockNotifier *notifier, const char *problem)
 	SpinLockRelease(&slot->mutex);
 	/* attempts number 1, 2, 4, 8 ...: told at once, and then less and less often */
 	if ((notifier->failures_in_a_row & (notifier->failures_in_a_row - 1)) == 0)
-		ereport(LOG,
-				(errmsg("could not notify sessions that listen for blocks of channel \"%s\": %s", slot->name, problem),
-				 errdetail("Block " UINT64_FORMAT " is committed nevertheless. The next attempt is in " UINT64_FORMAT " s.", notifier->height - 1,
-						   retry_ms / 1000),
-				 errhint("The view fabric.stat_notifications shows the queue; a session that listens and stays in a transaction keeps it from being emptied.")));
+		ereport(
+			LOG,
+			(errmsg("could not notify sessions that listen for blocks of channel \"%s\": %s",
+					slot->name, problem),
+			 errdetail("Block " UINT64_FORMAT
+					   " is committed nevertheless. The next attempt is in " UINT64_FORMAT " s.",
+					   notifier->height - 1, retry_ms / 1000),
+			 errhint(
+				 "The view fabric.stat_notifications shows the queue; a session that listens and stays in a transaction keeps it from being emptied.")));
 }
 
 long
 notifier_run(BlockNotifier *notifier)
 {
 	const char *problem;
-	uint64		now_ms;
+	uint64 now_ms;
 
 	if (notifier->notified_height >= notifier->height)
 		return -1;

@@ -1,9 +1,11 @@
 /*
  * private_found.c: plaintext that another node of the organization had is put beside its hashes.
  *
- * The transaction was committed without it, and others may have been since. So each value counts by itself: it is stored if the transaction wrote the hash
- * of its key with the hash of its value, and the hashed state still is what this transaction wrote. What was overwritten or deleted since is of no use.
- * The note that plaintext is missing goes when everything of the transaction that still stands is there.
+ * The transaction was committed without it, and others may have been since. So each value counts by
+ * itself: it is stored if the transaction wrote the hash of its key with the hash of its value, and
+ * the hashed state still is what this transaction wrote. What was overwritten or deleted since is
+ * of no use. The note that plaintext is missing goes when everything of the transaction that still
+ * stands is there.
  */
 #include "server/commit/commit_internal.h"
 
@@ -13,21 +15,25 @@ typedef struct FoundTransaction
 	FbAllocator *allocator;
 	RwSetVersion version;
 	const RwSet *rwset;
-	size_t		wanted_count;	/* values that still stand */
-	size_t		stored_count;	/* of these */
+	size_t wanted_count; /* values that still stand */
+	size_t stored_count; /* of these */
 } FoundTransaction;
 
 /* does the hashed state still have what the transaction wrote there? */
 static bool
-still_stands(const FoundTransaction *found, FbBytes namespace_name, FbBytes collection, const RwSetWrite *write)
+still_stands(const FoundTransaction *found, FbBytes namespace_name, FbBytes collection,
+			 const RwSetWrite *write)
 {
-	FbBytes		hashed_namespace;
-	StateRow	row;
-	FbError		error;
+	FbBytes hashed_namespace;
+	StateRow row;
+	FbError error;
 
-	error_check(rwset_hashed_namespace(found->allocator, namespace_name, collection, &hashed_namespace, &error), &error);
-	return state_store_get(found->ledger, hashed_namespace, write->key, NULL, &row) && fb_bytes_equal(row.value, write->value) &&
-		(row.metadata.size > 0 || rwset_version_equal(row.version, found->version));
+	error_check(rwset_hashed_namespace(found->allocator, namespace_name, collection,
+									   &hashed_namespace, &error),
+				&error);
+	return state_store_get(found->ledger, hashed_namespace, write->key, NULL, &row) &&
+		   fb_bytes_equal(row.value, write->value) &&
+		   (row.metadata.size > 0 || rwset_version_equal(row.version, found->version));
 }
 
 /* the plaintext whose hashes a write has; NULL: it is not among what was given */
@@ -36,12 +42,13 @@ find_plaintext(const RwSetPrivate *given, const RwSetWrite *hashed)
 {
 	for (size_t i = 0; i < given->writes_count; i++)
 	{
-		uint8_t		key_hash[CRYPTO_SHA256_BYTES];
-		uint8_t		value_hash[CRYPTO_SHA256_BYTES];
+		uint8_t key_hash[CRYPTO_SHA256_BYTES];
+		uint8_t value_hash[CRYPTO_SHA256_BYTES];
 
 		crypto_sha256(given->writes[i].key, key_hash);
 		crypto_sha256(given->writes[i].value, value_hash);
-		if (fb_bytes_equal(hashed->key, fb_bytes(key_hash, sizeof(key_hash))) && fb_bytes_equal(hashed->value, fb_bytes(value_hash, sizeof(value_hash))))
+		if (fb_bytes_equal(hashed->key, fb_bytes(key_hash, sizeof(key_hash))) &&
+			fb_bytes_equal(hashed->value, fb_bytes(value_hash, sizeof(value_hash))))
 			return &given->writes[i];
 	}
 	return NULL;
@@ -49,7 +56,8 @@ find_plaintext(const RwSetPrivate *given, const RwSetWrite *hashed)
 
 /* given: of this collection; NULL when nothing was */
 static void
-store_collection(FoundTransaction *found, FbBytes namespace_name, const RwSetCollection *collection, const RwSetPrivate *given)
+store_collection(FoundTransaction *found, FbBytes namespace_name, const RwSetCollection *collection,
+				 const RwSetPrivate *given)
 {
 	for (size_t w = 0; w < collection->hashed_writes_count; w++)
 	{
@@ -57,7 +65,8 @@ store_collection(FoundTransaction *found, FbBytes namespace_name, const RwSetCol
 		const RwSetWrite *plaintext;
 		RwSetPrivate one = {.writes_count = 1};
 
-		if (rwset_hashed_write_deletes(hashed) || !still_stands(found, namespace_name, collection->name, hashed))
+		if (rwset_hashed_write_deletes(hashed) ||
+			!still_stands(found, namespace_name, collection->name, hashed))
 			continue;
 		found->wanted_count++;
 		plaintext = given == NULL ? NULL : find_plaintext(given, hashed);
@@ -70,15 +79,20 @@ store_collection(FoundTransaction *found, FbBytes namespace_name, const RwSetCol
 }
 
 static const RwSetPrivate *
-given_of(const FoundTransaction *found, const RwSetPrivateCollection *collections, size_t collections_count, FbBytes namespace_name, FbBytes collection)
+given_of(const FoundTransaction *found, const RwSetPrivateCollection *collections,
+		 size_t collections_count, FbBytes namespace_name, FbBytes collection)
 {
 	for (size_t i = 0; i < collections_count; i++)
 	{
 		RwSetPrivate *set;
-		FbError		error;
+		FbError error;
 
-		if (fb_bytes_equal(collections[i].namespace_name, namespace_name) && fb_bytes_equal(collections[i].collection, collection))
-			return rwset_private_parse(found->allocator, collections[i].bytes, &set, &error) == FB_OK ? set : NULL;
+		if (fb_bytes_equal(collections[i].namespace_name, namespace_name) &&
+			fb_bytes_equal(collections[i].collection, collection))
+			return rwset_private_parse(found->allocator, collections[i].bytes, &set, &error) ==
+						   FB_OK
+					   ? set
+					   : NULL;
 	}
 	return NULL;
 }
@@ -86,28 +100,37 @@ given_of(const FoundTransaction *found, const RwSetPrivateCollection *collection
 bool
 commit_private_found(const Channel *channel, RwSetVersion version, FbBytes private_rwset)
 {
-	FoundTransaction found = {.ledger = channel->ledger, .allocator = memory_allocator(CurrentMemoryContext), .version = version};
+	FoundTransaction found = {.ledger = channel->ledger,
+							  .allocator = memory_allocator(CurrentMemoryContext),
+							  .version = version};
 	RwSetPrivateCollection *collections = NULL;
-	size_t		collections_count = 0;
+	size_t collections_count = 0;
 	TransactionRow row;
-	TxView		view = {0};
-	TxCode		code;
-	FbError		error;
+	TxView view = {0};
+	TxCode code;
+	FbError error;
 
 	/* another node's bytes: what cannot be read was not given */
-	if (private_rwset.size > 0 && rwset_private_collections_parse(found.allocator, private_rwset, &collections, &collections_count, &error) != FB_OK)
+	if (private_rwset.size > 0 &&
+		rwset_private_collections_parse(found.allocator, private_rwset, &collections,
+										&collections_count, &error) != FB_OK)
 		collections_count = 0;
-	if (!block_store_transaction(channel->ledger, version.block_number, (uint32) version.tx_index, NULL, true, &row) ||
-		check_structure(found.allocator, row.envelope, fb_bytes_of_text(channel->name), &view, &code, &error) != FB_OK || view.rwset == NULL)
+	if (!block_store_transaction(channel->ledger, version.block_number, (uint32) version.tx_index,
+								 NULL, true, &row) ||
+		check_structure(found.allocator, row.envelope, fb_bytes_of_text(channel->name), &view,
+						&code, &error) != FB_OK ||
+		view.rwset == NULL)
 		return false;
 	for (size_t n = 0; n < view.rwset->namespaces_count; n++)
 		for (size_t c = 0; c < view.rwset->namespaces[n].collections_count; c++)
 		{
 			const RwSetCollection *collection = &view.rwset->namespaces[n].collections[c];
-			FbBytes		name = view.rwset->namespaces[n].name;
+			FbBytes name = view.rwset->namespaces[n].name;
 
 			if (commit_is_own_collection(collection->name))
-				store_collection(&found, name, collection, given_of(&found, collections, collections_count, name, collection->name));
+				store_collection(&found, name, collection,
+								 given_of(&found, collections, collections_count, name,
+										  collection->name));
 		}
 	if (found.stored_count < found.wanted_count)
 		return false;

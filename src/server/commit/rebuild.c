@@ -1,4 +1,7 @@
-/* rebuild.c: world state, history and all columns that follow from the blocks are made anew from the chain, in one transaction */
+/*
+ * rebuild.c: world state, history and all columns that follow from the blocks are made anew from
+ * the chain, in one transaction
+ */
 #include "server/commit/replay_internal.h"
 
 #include "access/tupdesc.h"
@@ -16,30 +19,43 @@ typedef struct Rebuild
 {
 	const Ledger *ledger;
 	ChainRebuild *result;
-	char	   *first_problem;	/* of the block that is being looked at */
-	Tuplestorestate *history;	/* every write in the order of the chain, on disk when there are many */
-	TupleDesc	history_row;
+	char *first_problem; /* of the block that is being looked at */
+	Tuplestorestate
+		*history; /* every write in the order of the chain, on disk when there are many */
+	TupleDesc history_row;
 	MemoryContext context;
 } Rebuild;
 
-enum { HISTORY_NAMESPACE, HISTORY_KEY, HISTORY_BLOCK, HISTORY_POSITION, HISTORY_VALUE, HISTORY_COLUMNS };
+enum
+{
+	HISTORY_NAMESPACE,
+	HISTORY_KEY,
+	HISTORY_BLOCK,
+	HISTORY_POSITION,
+	HISTORY_VALUE,
+	HISTORY_COLUMNS
+};
 
 static void
 refuse_damaged(Rebuild *rebuild, uint64 number)
 {
-	FbError		error;
+	FbError error;
 
-	fb_fail(&error, FB_CORRUPTED, "block " UINT64_FORMAT " of channel \"%s\" is damaged", number, rebuild->ledger->channel);
+	fb_fail(&error, FB_CORRUPTED, "block " UINT64_FORMAT " of channel \"%s\" is damaged", number,
+			rebuild->ledger->channel);
 	if (rebuild->first_problem != NULL)
 		fb_error_detail(&error, "%s", rebuild->first_problem);
-	fb_error_hint(&error, "fabric.repair_chain replaces damaged blocks by those of another node, and rebuilds the state then.");
+	fb_error_hint(
+		&error,
+		"fabric.repair_chain replaces damaged blocks by those of another node, and rebuilds the state then.");
 	error_throw(&error);
 }
 
 static void
-note_problem(void *context, int64 block_number, int64 tx_index, const char *problem, const char *detail)
+note_problem(void *context, int64 block_number, int64 tx_index, const char *problem,
+			 const char *detail)
 {
-	Rebuild    *rebuild = context;
+	Rebuild *rebuild = context;
 
 	if (rebuild->first_problem == NULL)
 		rebuild->first_problem = MemoryContextStrdup(rebuild->context, detail);
@@ -53,15 +69,16 @@ keep_history(Rebuild *rebuild, uint64 number, const MvccResult *mvcc)
 	for (size_t i = 0; i < mvcc->history_count; i++)
 	{
 		const HistoryEntry *entry = &mvcc->history[i];
-		Datum		values[HISTORY_COLUMNS];
-		bool		nulls[HISTORY_COLUMNS] = {false};
+		Datum values[HISTORY_COLUMNS];
+		bool nulls[HISTORY_COLUMNS] = {false};
 
 		values[HISTORY_NAMESPACE] = PointerGetDatum(memory_bytea(entry->namespace_name));
 		values[HISTORY_KEY] = PointerGetDatum(memory_bytea(entry->key));
 		values[HISTORY_BLOCK] = Int64GetDatum((int64) number);
 		values[HISTORY_POSITION] = Int32GetDatum((int32) entry->tx_index);
 		nulls[HISTORY_VALUE] = entry->is_delete;
-		values[HISTORY_VALUE] = entry->is_delete ? (Datum) 0 : PointerGetDatum(memory_bytea(entry->value));
+		values[HISTORY_VALUE] =
+			entry->is_delete ? (Datum) 0 : PointerGetDatum(memory_bytea(entry->value));
 		tuplestore_putvalues(rebuild->history, rebuild->history_row, values, nulls);
 	}
 }
@@ -69,13 +86,14 @@ keep_history(Rebuild *rebuild, uint64 number, const MvccResult *mvcc)
 static void
 visit(void *context, const ChainBlock *block)
 {
-	Rebuild    *rebuild = context;
+	Rebuild *rebuild = context;
 
 	if (block->damaged)
 		refuse_damaged(rebuild, block->number);
 	if (block->derived_wrong)
 	{
-		block_store_replace(rebuild->ledger, &block->expected, block->expected_transactions, (int) block->transactions_count);
+		block_store_replace(rebuild->ledger, &block->expected, block->expected_transactions,
+							(int) block->transactions_count);
 		rebuild->result->blocks_corrected++;
 	}
 	if (block->mvcc != NULL)
@@ -91,9 +109,10 @@ visit(void *context, const ChainBlock *block)
 static void
 write_state(Rebuild *rebuild, ReplayState *state)
 {
-	MemoryContext batch_context = AllocSetContextCreate(CurrentMemoryContext, "fabric state batch", ALLOCSET_DEFAULT_SIZES);
-	StateRow   *rows = palloc(STATE_BATCH * sizeof(StateRow));
-	int			count = 0;
+	MemoryContext batch_context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric state batch", ALLOCSET_DEFAULT_SIZES);
+	StateRow *rows = palloc(STATE_BATCH * sizeof(StateRow));
+	int count = 0;
 
 	state_store_clear(rebuild->ledger);
 	for (ReplayKey *key = replay_state_first(state);; key = key->next[0])
@@ -113,7 +132,8 @@ write_state(Rebuild *rebuild, ReplayState *state)
 			break;
 		if (!key->present)
 			continue;
-		rows[count++] = (StateRow) {key->namespace_name, key->key, key->value, key->metadata, key->version};
+		rows[count++] =
+			(StateRow) {key->namespace_name, key->key, key->value, key->metadata, key->version};
 	}
 	MemoryContextDelete(batch_context);
 }
@@ -121,8 +141,8 @@ write_state(Rebuild *rebuild, ReplayState *state)
 static FbBytes
 slot_bytes(TupleTableSlot *slot, int column)
 {
-	bool		is_null;
-	Datum		value = slot_getattr(slot, column + 1, &is_null);
+	bool is_null;
+	Datum value = slot_getattr(slot, column + 1, &is_null);
 
 	return is_null ? FB_BYTES_EMPTY : memory_bytes(DatumGetByteaPP(value));
 }
@@ -136,20 +156,22 @@ copy(FbBytes bytes)
 static void
 write_history(Rebuild *rebuild)
 {
-	MemoryContext block_context = AllocSetContextCreate(CurrentMemoryContext, "fabric history of a block", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext block_context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric history of a block",
+							  ALLOCSET_DEFAULT_SIZES);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(rebuild->history_row, &TTSOpsMinimalTuple);
 	MemoryContext caller = MemoryContextSwitchTo(block_context);
 	HistoryEntry *entries = NULL;
-	size_t		count = 0;
-	size_t		capacity = 0;
-	int64		current = -1;
-	bool		more;
+	size_t count = 0;
+	size_t capacity = 0;
+	int64 current = -1;
+	bool more;
 
 	history_clear(rebuild->ledger);
 	do
 	{
-		bool		is_null;
-		int64		number = -1;
+		bool is_null;
+		int64 number = -1;
 
 		CHECK_FOR_INTERRUPTS();
 		more = memory_next_row(rebuild->history, slot);
@@ -169,12 +191,14 @@ write_history(Rebuild *rebuild)
 		if (count == capacity)
 		{
 			capacity = Max(16, capacity * 2);
-			entries = entries == NULL ? palloc(capacity * sizeof(HistoryEntry)) : repalloc_huge(entries, capacity * sizeof(HistoryEntry));
+			entries = entries == NULL ? palloc(capacity * sizeof(HistoryEntry))
+									  : repalloc_huge(entries, capacity * sizeof(HistoryEntry));
 		}
 		entries[count] = (HistoryEntry) {
 			.namespace_name = copy(slot_bytes(slot, HISTORY_NAMESPACE)),
 			.key = copy(slot_bytes(slot, HISTORY_KEY)),
-			.tx_index = (uint32_t) DatumGetInt32(slot_getattr(slot, HISTORY_POSITION + 1, &is_null)),
+			.tx_index =
+				(uint32_t) DatumGetInt32(slot_getattr(slot, HISTORY_POSITION + 1, &is_null)),
 			.value = copy(slot_bytes(slot, HISTORY_VALUE)),
 		};
 		(void) slot_getattr(slot, HISTORY_VALUE + 1, &is_null);
@@ -193,8 +217,12 @@ start_history(Rebuild *rebuild)
 	static const struct
 	{
 		const char *name;
-		Oid			type;
-	}			columns[HISTORY_COLUMNS] = {{"namespace", BYTEAOID}, {"key", BYTEAOID}, {"block", INT8OID}, {"position", INT4OID}, {"value", BYTEAOID}};
+		Oid type;
+	} columns[HISTORY_COLUMNS] = {{"namespace", BYTEAOID},
+								  {"key", BYTEAOID},
+								  {"block", INT8OID},
+								  {"position", INT4OID},
+								  {"value", BYTEAOID}};
 
 	rebuild->history_row = CreateTemplateTupleDesc(HISTORY_COLUMNS);
 	for (int i = 0; i < HISTORY_COLUMNS; i++)
@@ -205,10 +233,16 @@ start_history(Rebuild *rebuild)
 void
 chain_rebuild(const Ledger *ledger, ChainRebuild *result)
 {
-	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "fabric rebuild", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext work =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric rebuild", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(work);
-	Rebuild		rebuild = {.ledger = ledger, .result = result, .context = work};
-	ChainWalk	walk = {.ledger = ledger, .to = UINT64_MAX, .report = note_problem, .report_context = &rebuild, .visit = visit, .visit_context = &rebuild};
+	Rebuild rebuild = {.ledger = ledger, .result = result, .context = work};
+	ChainWalk walk = {.ledger = ledger,
+					  .to = UINT64_MAX,
+					  .report = note_problem,
+					  .report_context = &rebuild,
+					  .visit = visit,
+					  .visit_context = &rebuild};
 
 	memset(result, 0, sizeof(*result));
 	chain_require_pages(ledger);
@@ -223,7 +257,8 @@ chain_rebuild(const Ledger *ledger, ChainRebuild *result)
 	result->state_corrected = walk.state_differences;
 	result->history_corrected = walk.history_differences;
 	block_store_remove_strays(ledger, walk.height);
-	ledger_set_config(ledger->channel, walk.replay->channel.config_block_number, walk.replay->bundle->config_envelope);
+	ledger_set_config(ledger->channel, walk.replay->channel.config_block_number,
+					  walk.replay->bundle->config_envelope);
 	write_state(&rebuild, walk.replay->state);
 	write_history(&rebuild);
 	tuplestore_end(rebuild.history);

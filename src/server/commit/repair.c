@@ -1,10 +1,12 @@
 /*
  * repair.c: damaged blocks are replaced by those of other nodes.
  *
- * Nobody is believed: a block from elsewhere must have the hash of its transactions, follow the block before, which is proved already, and bear
- * the signatures that the channel's BlockValidation policy wants. Block 0, which nobody signs, must be the one that block 1 follows.
+ * Nobody is believed: a block from elsewhere must have the hash of its transactions, follow the
+ * block before, which is proved already, and bear the signatures that the channel's BlockValidation
+ * policy wants. Block 0, which nobody signs, must be the one that block 1 follows.
  *
- * Other nodes are asked before anything is locked. What they gave is kept aside, and goes into the tables under the lock, where it is still needed.
+ * Other nodes are asked before anything is locked. What they gave is kept aside, and goes into the
+ * tables under the lock, where it is still needed.
  */
 #include "server/commit/replay_internal.h"
 
@@ -25,21 +27,28 @@
 typedef struct Repair
 {
 	const Channel *channel;
-	ChainWalk	walk;
-	MemoryContext block_context;	/* of the block at work */
-	uint8_t		hash[CRYPTO_SHA256_BYTES];	/* of the block before */
-	List	   *addresses;
-	bool		nobody_has_it;	/* all nodes answered that they do not have the block asked for */
-	FbError		last_error;		/* why the last node could not help */
-	Tuplestorestate *found;		/* blocks of other nodes, proved: on disk when there are many */
+	ChainWalk walk;
+	MemoryContext block_context;	   /* of the block at work */
+	uint8_t hash[CRYPTO_SHA256_BYTES]; /* of the block before */
+	List *addresses;
+	bool nobody_has_it;		/* all nodes answered that they do not have the block asked for */
+	FbError last_error;		/* why the last node could not help */
+	Tuplestorestate *found; /* blocks of other nodes, proved: on disk when there are many */
 	TupleTableSlot *found_row;
-	uint64		end;			/* what the tables have from this number on is forged; UINT64_MAX: nothing */
+	uint64 end; /* what the tables have from this number on is forged; UINT64_MAX: nothing */
 } Repair;
 
-enum { FOUND_NUMBER, FOUND_ADDRESS, FOUND_BLOCK, FOUND_COLUMNS };
+enum
+{
+	FOUND_NUMBER,
+	FOUND_ADDRESS,
+	FOUND_BLOCK,
+	FOUND_COLUMNS
+};
 
 static void
-ignore_problem(void *context, int64 block_number, int64 tx_index, const char *problem, const char *detail)
+ignore_problem(void *context, int64 block_number, int64 tx_index, const char *problem,
+			   const char *detail)
 {
 }
 
@@ -48,7 +57,7 @@ ignore_problem(void *context, int64 block_number, int64 tx_index, const char *pr
 static bool
 refuse(void *context, const AuditProblem *problem)
 {
-	Repair	   *repair = context;
+	Repair *repair = context;
 
 	fb_fail(&repair->last_error, FB_BLOCK_REFUSED, "%s", problem->problem);
 	fb_error_detail(&repair->last_error, "%s", problem->detail);
@@ -59,12 +68,14 @@ refuse(void *context, const AuditProblem *problem)
 static bool
 is_the_first(Repair *repair, const uint8_t hash[CRYPTO_SHA256_BYTES])
 {
-	uint8_t		next_hash[CRYPTO_SHA256_BYTES];
+	uint8_t next_hash[CRYPTO_SHA256_BYTES];
 
 	if (!chain_block_damaged(&repair->walk, 1, hash, next_hash))
 		return true;
 	fb_fail(&repair->last_error, FB_BLOCK_REFUSED, "nothing proves block 0");
-	fb_error_detail(&repair->last_error, "Block 1 of this node is missing or damaged too, or does not follow the block that was received.");
+	fb_error_detail(
+		&repair->last_error,
+		"Block 1 of this node is missing or damaged too, or does not follow the block that was received.");
 	return false;
 }
 
@@ -72,15 +83,21 @@ static bool
 is_proved(Repair *repair, uint64 number, FbBytes bytes, BlockView *view)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	Audit		audit = {.allocator = allocator, .bundle = repair->channel->bundle, .report = refuse, .report_context = repair};
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	FbError		error;
+	Audit audit = {.allocator = allocator,
+				   .bundle = repair->channel->bundle,
+				   .report = refuse,
+				   .report_context = repair};
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	FbError error;
 
 	if (block_parse(bytes, allocator, view, &repair->last_error) != FB_OK)
 		return false;
-	if (view->header.number != number || (number > 0 && !fb_bytes_equal(view->header.previous_hash, fb_bytes(repair->hash, sizeof(repair->hash)))))
+	if (view->header.number != number ||
+		(number > 0 &&
+		 !fb_bytes_equal(view->header.previous_hash, fb_bytes(repair->hash, sizeof(repair->hash)))))
 	{
-		fb_fail(&repair->last_error, FB_BLOCK_REFUSED, "the block received does not follow block " INT64_FORMAT, (int64) number - 1);
+		fb_fail(&repair->last_error, FB_BLOCK_REFUSED,
+				"the block received does not follow block " INT64_FORMAT, (int64) number - 1);
 		return false;
 	}
 	error_check(audit_frame(&audit, view, NULL, &error), &error);
@@ -97,17 +114,21 @@ is_proved(Repair *repair, uint64 number, FbBytes bytes, BlockView *view)
 static bool
 ask(Repair *repair, const char *address, uint64 number, FbBytes *bytes)
 {
-	WireCall   *call = wire_deliver_start(address, deliver_seek(repair->channel, number), 1, DELIVER_WAIT_MS);
+	WireCall *call =
+		wire_deliver_start(address, deliver_seek(repair->channel, number), 1, DELIVER_WAIT_MS);
 	const WireError *failure;
-	bool		found = false;
+	bool found = false;
 
 	(void) wire_wait(&call, 1, WIRE_WAIT_ALL,
-					 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DELIVER_WAIT_MS + guc_connect_timeout_ms + 5000), false);
+					 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												 DELIVER_WAIT_MS + guc_connect_timeout_ms + 5000),
+					 false);
 	failure = wire_call_error(call);
 	if (failure != NULL)
 		repair->last_error = failure->error;
 	else if (wire_call_rows_count(call) == 0)
-		fb_fail(&repair->last_error, FB_BLOCK_NOT_FOUND, "node %s does not have block " UINT64_FORMAT, address, number);
+		fb_fail(&repair->last_error, FB_BLOCK_NOT_FOUND,
+				"node %s does not have block " UINT64_FORMAT, address, number);
 	else
 	{
 		*bytes = memory_bytes(memory_bytea(wire_call_row(call, 0)));
@@ -117,16 +138,19 @@ ask(Repair *repair, const char *address, uint64 number, FbBytes *bytes)
 	return found;
 }
 
-/* the address of the node that gave the bytes of the right block; NULL: none did. Moves on to its hash */
+/*
+ * the address of the node that gave the bytes of the right block; NULL: none did. Moves on to its
+ * hash
+ */
 static const char *
 fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	repair->nobody_has_it = repair->addresses != NIL;
 	foreach(cell, repair->addresses)
 	{
-		BlockView	view;
+		BlockView view;
 
 		CHECK_FOR_INTERRUPTS();
 		if (ask(repair, lfirst(cell), number, bytes) && is_proved(repair, number, *bytes, &view))
@@ -134,7 +158,8 @@ fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 			block_header_hash(&view.header, repair->hash);
 			return lfirst(cell);
 		}
-		repair->nobody_has_it = repair->nobody_has_it && repair->last_error.status == FB_BLOCK_NOT_FOUND;
+		repair->nobody_has_it =
+			repair->nobody_has_it && repair->last_error.status == FB_BLOCK_NOT_FOUND;
 	}
 	return NULL;
 }
@@ -142,8 +167,9 @@ fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 static void
 keep(Repair *repair, uint64 number, const char *address, FbBytes block)
 {
-	Datum		values[FOUND_COLUMNS] = {Int64GetDatum((int64) number), CStringGetTextDatum(address), PointerGetDatum(memory_bytea(block))};
-	bool		nulls[FOUND_COLUMNS] = {false};
+	Datum values[FOUND_COLUMNS] = {Int64GetDatum((int64) number), CStringGetTextDatum(address),
+								   PointerGetDatum(memory_bytea(block))};
+	bool nulls[FOUND_COLUMNS] = {false};
 
 	tuplestore_putvalues(repair->found, repair->found_row->tts_tupleDescriptor, values, nulls);
 }
@@ -151,13 +177,16 @@ keep(Repair *repair, uint64 number, const char *address, FbBytes block)
 static void
 refuse_unrepaired(Repair *repair, uint64 number)
 {
-	FbError		error;
+	FbError error;
 
-	fb_fail(&error, repair->last_error.status == FB_NODE_UNREACHABLE ? FB_NODE_UNREACHABLE : FB_CORRUPTED,
-			"no other node could replace block " UINT64_FORMAT " of channel \"%s\"", number, repair->channel->name);
-	fb_error_detail(&error, "The last answer was: %s%s%s", repair->last_error.message, repair->last_error.detail[0] ? ": " : "",
-					repair->last_error.detail);
-	fb_error_hint(&error, "Try again when the other organisations' nodes answer; fabric.nodes lists them.");
+	fb_fail(&error,
+			repair->last_error.status == FB_NODE_UNREACHABLE ? FB_NODE_UNREACHABLE : FB_CORRUPTED,
+			"no other node could replace block " UINT64_FORMAT " of channel \"%s\"", number,
+			repair->channel->name);
+	fb_error_detail(&error, "The last answer was: %s%s%s", repair->last_error.message,
+					repair->last_error.detail[0] ? ": " : "", repair->last_error.detail);
+	fb_error_hint(&error,
+				  "Try again when the other organisations' nodes answer; fabric.nodes lists them.");
 	error_throw(&error);
 }
 
@@ -165,7 +194,7 @@ refuse_unrepaired(Repair *repair, uint64 number)
 static bool
 is_forged(Repair *repair, uint64 number)
 {
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	return chain_block_damaged(&repair->walk, number, NULL, hash);
 }
@@ -175,14 +204,14 @@ static void
 collect(Repair *repair)
 {
 	const Ledger *ledger = repair->channel->ledger;
-	uint64		height = block_store_height(ledger, repair->walk.snapshot);
+	uint64 height = block_store_height(ledger, repair->walk.snapshot);
 
 	for (uint64 number = 0; number < height; number++)
 	{
-		uint8_t		hash[CRYPTO_SHA256_BYTES];
+		uint8_t hash[CRYPTO_SHA256_BYTES];
 		const char *address;
-		FbBytes		block;
-		uint64		next;
+		FbBytes block;
+		uint64 next;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(repair->block_context);
@@ -199,7 +228,8 @@ collect(Repair *repair)
 		}
 		/* perhaps the chain ends here, and what follows is forged */
 		next = block_store_next(ledger, number);
-		if (!repair->nobody_has_it || next == number || next == UINT64_MAX || !is_forged(repair, next))
+		if (!repair->nobody_has_it || next == number || next == UINT64_MAX ||
+			!is_forged(repair, next))
 			refuse_unrepaired(repair, number);
 		repair->end = number;
 		return;
@@ -215,9 +245,9 @@ replace(Repair *repair, uint64 number, const BlockView *view)
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Ledger *ledger = repair->channel->ledger;
 	TransactionRow *rows = palloc(view->data_count * sizeof(TransactionRow) + 1);
-	uint8_t    *filter = palloc(view->data_count + 1);
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	BlockRow	row;
+	uint8_t *filter = palloc(view->data_count + 1);
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	BlockRow row;
 
 	if (!block_store_row(ledger, number, repair->walk.snapshot, &row))
 	{
@@ -227,12 +257,15 @@ replace(Repair *repair, uint64 number, const BlockView *view)
 	txflags_start(filter, view->data_count);
 	for (size_t i = 0; i < view->data_count; i++)
 	{
-		TxView		transaction;
-		TxCode		code;
-		FbError		error;
+		TxView transaction;
+		TxCode code;
+		FbError error;
 
-		error_check(check_structure(allocator, view->data[i], fb_bytes_of_text(ledger->channel), &transaction, &code, &error), &error);
-		transaction_row_fill(&rows[i], allocator, number, i, view->data[i], &transaction, filter[i]);
+		error_check(check_structure(allocator, view->data[i], fb_bytes_of_text(ledger->channel),
+									&transaction, &code, &error),
+					&error);
+		transaction_row_fill(&rows[i], allocator, number, i, view->data[i], &transaction,
+							 filter[i]);
 	}
 	block_header_hash(&view->header, hash);
 	row.number = number;
@@ -249,25 +282,31 @@ replace(Repair *repair, uint64 number, const BlockView *view)
 	block_store_replace(ledger, &row, rows, (int) view->data_count);
 }
 
-/* under the lock: another repair may have been faster, and the chain may go on where it had ended */
+/*
+ * under the lock: another repair may have been faster, and the chain may go on where it had ended
+ */
 static void
-replace_damaged(Repair *repair, void (*replaced) (void *context, uint64 number, const char *address), void *context)
+replace_damaged(Repair *repair, void (*replaced)(void *context, uint64 number, const char *address),
+				void *context)
 {
 	TupleTableSlot *slot = repair->found_row;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	while (MemoryContextReset(repair->block_context), memory_next_row(repair->found, slot))
 	{
-		bool		is_null;
-		uint64		number = (uint64) DatumGetInt64(slot_getattr(slot, FOUND_NUMBER + 1, &is_null));
+		bool is_null;
+		uint64 number = (uint64) DatumGetInt64(slot_getattr(slot, FOUND_NUMBER + 1, &is_null));
 		const char *address = TextDatumGetCString(slot_getattr(slot, FOUND_ADDRESS + 1, &is_null));
-		FbBytes		block = memory_bytes(DatumGetByteaPP(slot_getattr(slot, FOUND_BLOCK + 1, &is_null)));
-		BlockView	view;
-		FbError		error;
+		FbBytes block =
+			memory_bytes(DatumGetByteaPP(slot_getattr(slot, FOUND_BLOCK + 1, &is_null)));
+		BlockView view;
+		FbError error;
 
 		CHECK_FOR_INTERRUPTS();
-		error_check(block_parse(block, memory_allocator(CurrentMemoryContext), &view, &error), &error);
-		if (!chain_block_damaged(&repair->walk, number, number > 0 ? view.header.previous_hash.data : NULL, hash))
+		error_check(block_parse(block, memory_allocator(CurrentMemoryContext), &view, &error),
+					&error);
+		if (!chain_block_damaged(&repair->walk, number,
+								 number > 0 ? view.header.previous_hash.data : NULL, hash))
 			continue;
 		replace(repair, number, &view);
 		replaced(context, number, address);
@@ -279,7 +318,7 @@ replace_damaged(Repair *repair, void (*replaced) (void *context, uint64 number, 
 static void
 start(Repair *repair)
 {
-	TupleDesc	row = CreateTemplateTupleDesc(FOUND_COLUMNS);
+	TupleDesc row = CreateTemplateTupleDesc(FOUND_COLUMNS);
 
 	TupleDescInitEntry(row, FOUND_NUMBER + 1, "number", INT8OID, -1, 0);
 	TupleDescInitEntry(row, FOUND_ADDRESS + 1, "address", TEXTOID, -1, 0);
@@ -293,14 +332,17 @@ start(Repair *repair)
 }
 
 void
-chain_repair(const Channel *channel, void (*replaced) (void *context, uint64 number, const char *address), void *context)
+chain_repair(const Channel *channel,
+			 void (*replaced)(void *context, uint64 number, const char *address), void *context)
 {
-	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "fabric repair", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext work =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric repair", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(work);
-	Repair		repair = {.channel = channel, .end = UINT64_MAX};
+	Repair repair = {.channel = channel, .end = UINT64_MAX};
 
 	chain_require_pages(channel->ledger);
-	repair.block_context = AllocSetContextCreate(work, "fabric repaired block", ALLOCSET_DEFAULT_SIZES);
+	repair.block_context =
+		AllocSetContextCreate(work, "fabric repaired block", ALLOCSET_DEFAULT_SIZES);
 	repair.addresses = channel_other_nodes(channel);
 	start(&repair);
 	MemoryContextSwitchTo(repair.block_context);

@@ -1,4 +1,7 @@
-/* replay.c: the blocks of a channel validated and applied in memory, as the committer did it in the tables */
+/*
+ * replay.c: the blocks of a channel validated and applied in memory, as the committer did it in the
+ * tables
+ */
 #include "server/commit/replay_internal.h"
 
 #include "miscadmin.h"
@@ -7,10 +10,11 @@
 
 /* the audit decides by the signature itself */
 static FbStatus
-verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
+verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index,
+	   bool *valid, FbError *error)
 {
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
-	FbStatus	status;
+	uint8_t digest[CRYPTO_SHA256_BYTES];
+	FbStatus status;
 
 	CHECK_FOR_INTERRUPTS();
 	policy_signature_digest(signature, digest);
@@ -22,11 +26,11 @@ verify(void *context, const Identity *identity, const PolicySignature *signature
 static void
 find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *found)
 {
-	Replay	   *replay = (Replay *) self;
+	Replay *replay = (Replay *) self;
 
 	for (int i = 0; i < count; i++)
 	{
-		uint8_t		hash[CRYPTO_SHA256_BYTES];
+		uint8_t hash[CRYPTO_SHA256_BYTES];
 
 		if (tx_ids[i].size == 0)
 			continue;
@@ -38,12 +42,13 @@ find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *foun
 static void
 fetch(ValidationSource *self, MvccBlock *keys)
 {
-	Replay	   *replay = (Replay *) self;
+	Replay *replay = (Replay *) self;
 
 	for (size_t i = 0; i < keys->keys_count; i++)
 	{
-		MvccKey    *key = &keys->keys[i];
-		ReplayKey  *row = key->storable ? replay_state_find(replay->state, key->state_namespace, key->key) : NULL;
+		MvccKey *key = &keys->keys[i];
+		ReplayKey *row =
+			key->storable ? replay_state_find(replay->state, key->state_namespace, key->key) : NULL;
 
 		if (row == NULL || !row->present)
 			continue;
@@ -54,9 +59,10 @@ fetch(ValidationSource *self, MvccBlock *keys)
 }
 
 static FbStatus
-range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, FbError *error)
+range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
+		   FbError *error)
 {
-	Replay	   *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
+	Replay *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
 
 	replay->cursor = replay_state_seek(replay->state, namespace_name, start_key);
 	replay->cursor_namespace = namespace_name;
@@ -67,15 +73,15 @@ range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes
 static FbStatus
 range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
 {
-	Replay	   *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
-	ReplayKey  *at;
+	Replay *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
+	ReplayKey *at;
 
 	CHECK_FOR_INTERRUPTS();
 	while (replay->cursor != NULL && !replay->cursor->present)
 		replay->cursor = replay->cursor->next[0];
 	at = replay->cursor;
 	*found = at != NULL && fb_bytes_equal(at->namespace_name, replay->cursor_namespace) &&
-		(replay->cursor_end.size == 0 || fb_bytes_compare(at->key, replay->cursor_end) < 0);
+			 (replay->cursor_end.size == 0 || fb_bytes_compare(at->key, replay->cursor_end) < 0);
 	if (*found)
 	{
 		*key = at->key;
@@ -93,8 +99,8 @@ range_close(RangeSource *self)
 static bool
 get_lifecycle(void *context, FbBytes key, FbBytes *value)
 {
-	Replay	   *replay = context;
-	ReplayKey  *row = replay_state_find(replay->state, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE), key);
+	Replay *replay = context;
+	ReplayKey *row = replay_state_find(replay->state, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE), key);
 
 	if (row == NULL || !row->present)
 		return false;
@@ -103,7 +109,8 @@ get_lifecycle(void *context, FbBytes key, FbBytes *value)
 }
 
 static FbStatus
-definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result, FbError *error)
+definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result,
+		   FbError *error)
 {
 	return definition_find_in(get_lifecycle, self, chaincode, result, error);
 }
@@ -113,16 +120,20 @@ definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *r
 Replay *
 replay_create(const Ledger *ledger)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric replay", ALLOCSET_DEFAULT_SIZES);
-	HASHCTL		control = {.keysize = CRYPTO_SHA256_BYTES, .entrysize = CRYPTO_SHA256_BYTES, .hcxt = context};
-	Replay	   *replay = MemoryContextAllocZero(context, sizeof(Replay));
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric replay", ALLOCSET_DEFAULT_SIZES);
+	HASHCTL control = {.keysize = CRYPTO_SHA256_BYTES,
+					   .entrysize = CRYPTO_SHA256_BYTES,
+					   .hcxt = context};
+	Replay *replay = MemoryContextAllocZero(context, sizeof(Replay));
 
 	replay->ranges = (RangeSource) {range_open, range_next, range_close};
 	replay->source = (ValidationSource) {verify, find_tx_ids, fetch, &replay->ranges, definition};
 	replay->context = context;
 	replay->ledger = ledger;
 	replay->state = replay_state_create(context);
-	replay->tx_ids = hash_create("fabric replayed transactions", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	replay->tx_ids = hash_create("fabric replayed transactions", 1024, &control,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return replay;
 }
 
@@ -135,7 +146,7 @@ destroy_bundle(void *bundle)
 static void
 add_tx_id(Replay *replay, FbBytes tx_id)
 {
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	/* ids too long for the index are not found by it either */
 	if (tx_id.size == 0 || tx_id.size > 1024)
@@ -148,10 +159,10 @@ bool
 replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 {
 	FbAllocator *allocator = memory_allocator(replay->context);
-	FbBytes		kept;
+	FbBytes kept;
 	ConfigBundle *bundle;
 	EnvelopeView view;
-	FbStatus	status;
+	FbStatus status;
 
 	error_check(fb_bytes_copy(allocator, envelope, &kept, why), why);
 	status = config_bundle_from_envelope(allocator, kept, &bundle, why);
@@ -162,14 +173,17 @@ replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 	memory_on_reset(replay->context, destroy_bundle, bundle);
 	if (strcmp(bundle->channel_id, replay->ledger->channel) != 0)
 	{
-		fb_fail(why, FB_INVALID_CONFIG, "it is the configuration of channel \"%s\"", bundle->channel_id);
+		fb_fail(why, FB_INVALID_CONFIG, "it is the configuration of channel \"%s\"",
+				bundle->channel_id);
 		return false;
 	}
 	replay->bundle = bundle;
 	replay->channel = (Channel) {replay->ledger->channel, 0, bundle, replay->ledger};
 	if (envelope_parse(allocator, kept, &view, why) == FB_OK)
 		add_tx_id(replay, view.ledger_tx_id);
-	replay_state_set(replay->state, replay_state_enter(replay->state, FB_BYTES_EMPTY, FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES")),
+	replay_state_set(replay->state,
+					 replay_state_enter(replay->state, FB_BYTES_EMPTY,
+										FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES")),
 					 bundle->config_envelope, FB_BYTES_EMPTY, (RwSetVersion) {true, 0, 0});
 	return true;
 }
@@ -180,7 +194,7 @@ apply(Replay *replay, uint64 number, const MvccResult *result)
 	for (size_t i = 0; i < result->updates_count; i++)
 	{
 		const StateUpdate *update = &result->updates[i];
-		ReplayKey  *key = replay_state_enter(replay->state, update->state_namespace, update->key);
+		ReplayKey *key = replay_state_enter(replay->state, update->state_namespace, update->key);
 
 		if (update->is_delete)
 			replay_state_delete(replay->state, key);
@@ -193,28 +207,33 @@ apply(Replay *replay, uint64 number, const MvccResult *result)
 		ReplayWrite write = {number, entry->tx_index, entry->is_delete, {0}};
 
 		crypto_sha256(entry->value, write.value_hash);
-		replay_state_add_write(replay->state, replay_state_enter(replay->state, entry->namespace_name, entry->key), &write);
+		replay_state_add_write(replay->state,
+							   replay_state_enter(replay->state, entry->namespace_name, entry->key),
+							   &write);
 	}
 }
 
 /* what the transactions with the code VALID wrote, by these codes and whatever they read */
 static void
-write_by_codes(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, const uint8_t *codes, MvccResult *result)
+write_by_codes(Replay *replay, uint64 number, const FbBytes *data, size_t data_count,
+			   const uint8_t *codes, MvccResult *result)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	MvccTransaction *transactions = palloc0(data_count * sizeof(MvccTransaction) + 1);
-	MvccBlock  *keys;
-	FbError		error;
+	MvccBlock *keys;
+	FbError error;
 
 	for (size_t i = 0; i < data_count; i++)
 	{
-		TxView		view;
-		TxCode		code;
+		TxView view;
+		TxCode code;
 
 		transactions[i].code = codes[i];
 		if (codes[i] != TX_VALID)
 			continue;
-		error_check(check_structure(allocator, data[i], fb_bytes_of_text(replay->ledger->channel), &view, &code, &error), &error);
+		error_check(check_structure(allocator, data[i], fb_bytes_of_text(replay->ledger->channel),
+									&view, &code, &error),
+					&error);
 		if (view.rwset != NULL)
 			rwset_forget_reads(view.rwset);
 		transactions[i].rwset = view.rwset;
@@ -243,25 +262,28 @@ is_decided_by_state(int code)
 }
 
 void
-replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count, ReplayTrust trust, const uint8_t *stored,
-			 ValidatedBlock *validated, uint8_t *codes, FbBytes *commit_hash)
+replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_count,
+			 ReplayTrust trust, const uint8_t *stored, ValidatedBlock *validated, uint8_t *codes,
+			 FbBytes *commit_hash)
 {
-	uint8_t    *hash = palloc(CRYPTO_SHA256_BYTES);
-	bool		own = true;
+	uint8_t *hash = palloc(CRYPTO_SHA256_BYTES);
+	bool own = true;
 
 	validate_block_from(&replay->channel, &replay->source, number, data, data_count, validated);
 	for (size_t i = 0; i < data_count; i++)
 	{
-		TxCode		code = validated->transactions[i].code;
+		TxCode code = validated->transactions[i].code;
 
 		codes[i] = (uint8_t) code;
-		if (trust == REPLAY_STORED || (trust == REPLAY_STATE && is_decided_by_state(code) && is_decided_by_state(stored[i])))
+		if (trust == REPLAY_STORED ||
+			(trust == REPLAY_STATE && is_decided_by_state(code) && is_decided_by_state(stored[i])))
 			codes[i] = stored[i];
 		own = own && codes[i] == (uint8_t) code;
 	}
 	if (!own)
 		write_by_codes(replay, number, data, data_count, codes, &validated->mvcc);
-	update_commit_hash(fb_bytes(codes, data_count), validated->mvcc.updates, validated->mvcc.updates_count, *commit_hash, hash);
+	update_commit_hash(fb_bytes(codes, data_count), validated->mvcc.updates,
+					   validated->mvcc.updates_count, *commit_hash, hash);
 	*commit_hash = fb_bytes(hash, CRYPTO_SHA256_BYTES);
 	apply(replay, number, &validated->mvcc);
 	for (size_t i = 0; i < data_count; i++)

@@ -1,4 +1,7 @@
-/* replay_state.c: a world state with its history in memory: a skip list over (namespace, key) in byte order */
+/*
+ * replay_state.c: a world state with its history in memory: a skip list over (namespace, key) in
+ * byte order
+ */
 #include "server/commit/replay_internal.h"
 
 #define LEVELS_MAX 24
@@ -6,9 +9,9 @@
 struct ReplayState
 {
 	MemoryContext context;
-	FbRand		rand;
-	int			levels;
-	ReplayKey  *head;			/* before all keys; LEVELS_MAX pointers */
+	FbRand rand;
+	int levels;
+	ReplayKey *head; /* before all keys; LEVELS_MAX pointers */
 };
 
 ReplayState *
@@ -19,15 +22,18 @@ replay_state_create(MemoryContext context)
 	state->context = context;
 	state->levels = 1;
 	fb_rand_seed(&state->rand, 1);
-	state->head = MemoryContextAllocZero(context, offsetof(ReplayKey, next) + LEVELS_MAX * sizeof(ReplayKey *));
+	state->head = MemoryContextAllocZero(context, offsetof(ReplayKey, next) +
+													  LEVELS_MAX * sizeof(ReplayKey *));
 	return state;
 }
 
 int
 replay_compare(FbBytes namespace_name, FbBytes key, FbBytes other_namespace, FbBytes other_key)
 {
-	int			order = namespace_name.data == other_namespace.data && namespace_name.size == other_namespace.size ? 0 :
-		fb_bytes_compare(namespace_name, other_namespace);
+	int order =
+		namespace_name.data == other_namespace.data && namespace_name.size == other_namespace.size
+			? 0
+			: fb_bytes_compare(namespace_name, other_namespace);
 
 	return order != 0 ? order : fb_bytes_compare(key, other_key);
 }
@@ -42,12 +48,13 @@ replay_state_first(ReplayState *state)
 static ReplayKey *
 seek(ReplayState *state, FbBytes namespace_name, FbBytes key, ReplayKey **before)
 {
-	ReplayKey  *at = state->head;
+	ReplayKey *at = state->head;
 
 	for (int level = state->levels - 1; level >= 0; level--)
 	{
 		while (at->next[level] != NULL &&
-			   replay_compare(at->next[level]->namespace_name, at->next[level]->key, namespace_name, key) < 0)
+			   replay_compare(at->next[level]->namespace_name, at->next[level]->key, namespace_name,
+							  key) < 0)
 			at = at->next[level];
 		if (before != NULL)
 			before[level] = at;
@@ -64,15 +71,18 @@ replay_state_seek(ReplayState *state, FbBytes namespace_name, FbBytes key)
 ReplayKey *
 replay_state_find(ReplayState *state, FbBytes namespace_name, FbBytes key)
 {
-	ReplayKey  *found = seek(state, namespace_name, key, NULL);
+	ReplayKey *found = seek(state, namespace_name, key, NULL);
 
-	return found != NULL && replay_compare(found->namespace_name, found->key, namespace_name, key) == 0 ? found : NULL;
+	return found != NULL &&
+				   replay_compare(found->namespace_name, found->key, namespace_name, key) == 0
+			   ? found
+			   : NULL;
 }
 
 static FbBytes
 copy(MemoryContext context, FbBytes bytes)
 {
-	uint8_t    *data;
+	uint8_t *data;
 
 	if (bytes.size == 0)
 		return FB_BYTES_EMPTY;
@@ -92,18 +102,20 @@ release(FbBytes *bytes)
 ReplayKey *
 replay_state_enter(ReplayState *state, FbBytes namespace_name, FbBytes key)
 {
-	ReplayKey  *before[LEVELS_MAX];
-	ReplayKey  *found = seek(state, namespace_name, key, before);
-	ReplayKey  *entry;
-	int			levels = 1;
+	ReplayKey *before[LEVELS_MAX];
+	ReplayKey *found = seek(state, namespace_name, key, before);
+	ReplayKey *entry;
+	int levels = 1;
 
-	if (found != NULL && replay_compare(found->namespace_name, found->key, namespace_name, key) == 0)
+	if (found != NULL &&
+		replay_compare(found->namespace_name, found->key, namespace_name, key) == 0)
 		return found;
 	while (levels < LEVELS_MAX && fb_rand_below(&state->rand, 4) == 0)
 		levels++;
 	while (state->levels < levels)
 		before[state->levels++] = state->head;
-	entry = MemoryContextAllocZero(state->context, offsetof(ReplayKey, next) + levels * sizeof(ReplayKey *));
+	entry = MemoryContextAllocZero(state->context,
+								   offsetof(ReplayKey, next) + levels * sizeof(ReplayKey *));
 	/* neighbours share the name of their namespace */
 	if (found != NULL && fb_bytes_equal(found->namespace_name, namespace_name))
 		entry->namespace_name = found->namespace_name;
@@ -121,10 +133,11 @@ replay_state_enter(ReplayState *state, FbBytes namespace_name, FbBytes key)
 }
 
 void
-replay_state_set(ReplayState *state, ReplayKey *key, FbBytes value, FbBytes metadata, RwSetVersion version)
+replay_state_set(ReplayState *state, ReplayKey *key, FbBytes value, FbBytes metadata,
+				 RwSetVersion version)
 {
-	FbBytes		new_value = copy(state->context, value);
-	FbBytes		new_metadata = copy(state->context, metadata);
+	FbBytes new_value = copy(state->context, value);
+	FbBytes new_metadata = copy(state->context, metadata);
 
 	release(&key->value);
 	release(&key->metadata);
@@ -148,10 +161,11 @@ replay_state_add_write(ReplayState *state, ReplayKey *key, const ReplayWrite *wr
 {
 	if (key->writes_count == key->writes_capacity)
 	{
-		int			capacity = Max(1, key->writes_capacity * 2);
+		int capacity = Max(1, key->writes_capacity * 2);
 
-		key->writes = key->writes == NULL ? MemoryContextAlloc(state->context, capacity * sizeof(ReplayWrite)) :
-			repalloc_huge(key->writes, capacity * sizeof(ReplayWrite));
+		key->writes = key->writes == NULL
+						  ? MemoryContextAlloc(state->context, capacity * sizeof(ReplayWrite))
+						  : repalloc_huge(key->writes, capacity * sizeof(ReplayWrite));
 		key->writes_capacity = capacity;
 	}
 	key->writes[key->writes_count++] = *write;

@@ -1,8 +1,9 @@
 /*
  * validate.c: the transactions of a block get their validation codes, in Fabric's order of checks.
  *
- * Phases over the whole block, so that look-ups in the tables are made once for all: structure and creator's signature; transaction ids that
- * are on the ledger already; the action; the endorsement policies, in block order; duplicates inside the block; read conflicts, in block order.
+ * Phases over the whole block, so that look-ups in the tables are made once for all: structure and
+ * creator's signature; transaction ids that are on the ledger already; the action; the endorsement
+ * policies, in block order; duplicates inside the block; read conflicts, in block order.
  */
 #include "server/commit/commit_internal.h"
 
@@ -10,33 +11,34 @@
 #include "utils/hsearch.h"
 
 /*
- * The signatures of a block: one that is wrong is looked at once. Right ones are remembered by this node anyway (access_verify); an audit remembers
- * none of them, and verifies what it is asked for.
+ * The signatures of a block: one that is wrong is looked at once. Right ones are remembered by this
+ * node anyway (access_verify); an audit remembers none of them, and verifies what it is asked for.
  */
 typedef struct BlockVerifier
 {
 	ValidationSource *source;
 	ValidationWork *work;
-	HTAB	   *wrong;			/* digests; NULL: there is none yet */
+	HTAB *wrong; /* digests; NULL: there is none yet */
 } BlockVerifier;
 
 static void
 signature_key(const PolicySignature *signature, uint8_t key[CRYPTO_SHA256_BYTES])
 {
-	uint8_t		message_digest[CRYPTO_SHA256_BYTES];
-	uint64		size = signature->identity.size;
-	FbBytes		parts[4] = {fb_bytes(&size, sizeof(size)), signature->identity, fb_bytes(message_digest, sizeof(message_digest)),
-	signature->signature};
+	uint8_t message_digest[CRYPTO_SHA256_BYTES];
+	uint64 size = signature->identity.size;
+	FbBytes parts[4] = {fb_bytes(&size, sizeof(size)), signature->identity,
+						fb_bytes(message_digest, sizeof(message_digest)), signature->signature};
 
 	policy_signature_digest(signature, message_digest);
 	crypto_sha256_parts(parts, lengthof(parts), key);
 }
 
 static FbStatus
-verify_once(void *context, const Identity *identity, const PolicySignature *signature, size_t index, bool *valid, FbError *error)
+verify_once(void *context, const Identity *identity, const PolicySignature *signature, size_t index,
+			bool *valid, FbError *error)
 {
 	BlockVerifier *verifier = context;
-	uint8_t		key[CRYPTO_SHA256_BYTES];
+	uint8_t key[CRYPTO_SHA256_BYTES];
 
 	CHECK_FOR_INTERRUPTS();
 	*valid = false;
@@ -52,9 +54,12 @@ verify_once(void *context, const Identity *identity, const PolicySignature *sign
 		return FB_OK;
 	if (verifier->wrong == NULL)
 	{
-		HASHCTL		control = {.keysize = sizeof(key), .entrysize = sizeof(key), .hcxt = CurrentMemoryContext};
+		HASHCTL control = {.keysize = sizeof(key),
+						   .entrysize = sizeof(key),
+						   .hcxt = CurrentMemoryContext};
 
-		verifier->wrong = hash_create("fabric wrong signatures", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		verifier->wrong = hash_create("fabric wrong signatures", 64, &control,
+									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		signature_key(signature, key);
 	}
 	(void) hash_search(verifier->wrong, key, HASH_ENTER, NULL);
@@ -67,8 +72,8 @@ creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *vi
 {
 	const Identity *identity;
 	PolicySignature signature = {view->creator, view->signature, {view->payload}};
-	FbStatus	status = msp_manager_identity(channel->bundle->msps, view->creator, &identity, why);
-	bool		valid = false;
+	FbStatus status = msp_manager_identity(channel->bundle->msps, view->creator, &identity, why);
+	bool valid = false;
 
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 		error_throw(why);
@@ -82,32 +87,44 @@ creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *vi
 }
 
 /*
- * A configuration transaction: what the channel decided by its own rules stops the ledger here, since this version cannot apply it. Anything else under
- * that name is invalid and no more: nobody could have ordered it honestly, and whoever gets one ordered must not stop every node. In Fabric the orderers
- * see to that, and a peer that meets such a transaction ends (txvalidator/v20/validator.go, validateTx).
+ * A configuration transaction: what the channel decided by its own rules stops the ledger here,
+ * since this version cannot apply it. Anything else under that name is invalid and no more: nobody
+ * could have ordered it honestly, and whoever gets one ordered must not stop every node. In Fabric
+ * the orderers see to that, and a peer that meets such a transaction ends
+ * (txvalidator/v20/validator.go, validateTx).
  */
 static void
-check_configuration(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator, ValidatedTransaction *transaction)
+check_configuration(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator,
+					ValidatedTransaction *transaction)
 {
-	FbStatus	status = config_check_update(allocator, channel->bundle, transaction->view.data, verify_once, verifier, &transaction->why);
-	FbError		failure;
+	FbStatus status = config_check_update(allocator, channel->bundle, transaction->view.data,
+										  verify_once, verifier, &transaction->why);
+	FbError failure;
 
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL)
 		error_throw(&transaction->why);
 	if (status == FB_OK)
 	{
-		fb_fail(&failure, FB_INVALID_CONFIG, "block of channel \"%s\" holds a configuration change that this version cannot apply", channel->name);
-		fb_error_hint(&failure, "Update the extension on this node; the ledger goes on from this block then.");
+		fb_fail(
+			&failure, FB_INVALID_CONFIG,
+			"block of channel \"%s\" holds a configuration change that this version cannot apply",
+			channel->name);
+		fb_error_hint(
+			&failure,
+			"Update the extension on this node; the ledger goes on from this block then.");
 		error_throw(&failure);
 	}
 	transaction->code = TX_INVALID_CONFIG_TRANSACTION;
 }
 
 static void
-check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator, FbBytes envelope, ValidatedTransaction *transaction)
+check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator,
+			FbBytes envelope, ValidatedTransaction *transaction)
 {
 	transaction->why.message[0] = '\0';
-	error_check(check_envelope(allocator, envelope, &transaction->view, &transaction->code, &transaction->why), &transaction->why);
+	error_check(check_envelope(allocator, envelope, &transaction->view, &transaction->code,
+							   &transaction->why),
+				&transaction->why);
 	if (transaction->code != TX_VALID)
 		return;
 	if (!creator_signed(channel, verifier, &transaction->view, &transaction->why))
@@ -115,17 +132,19 @@ check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *alloca
 		transaction->code = TX_BAD_CREATOR_SIGNATURE;
 		return;
 	}
-	error_check(check_transaction(allocator, fb_bytes_of_text(channel->name), &transaction->view, &transaction->code, &transaction->why),
+	error_check(check_transaction(allocator, fb_bytes_of_text(channel->name), &transaction->view,
+								  &transaction->code, &transaction->why),
 				&transaction->why);
 	if (transaction->code == TX_VALID && transaction->view.type == TX_TYPE_CONFIG)
 		check_configuration(channel, verifier, allocator, transaction);
 }
 
 static void
-check_duplicates_on_ledger(ValidationSource *source, ValidatedTransaction *transactions, size_t count)
+check_duplicates_on_ledger(ValidationSource *source, ValidatedTransaction *transactions,
+						   size_t count)
 {
-	FbBytes    *tx_ids = palloc0(count * sizeof(FbBytes) + 1);
-	bool	   *found = palloc0(count * sizeof(bool) + 1);
+	FbBytes *tx_ids = palloc0(count * sizeof(FbBytes) + 1);
+	bool *found = palloc0(count * sizeof(bool) + 1);
 
 	for (size_t i = 0; i < count; i++)
 		if (transactions[i].code == TX_VALID)
@@ -135,7 +154,8 @@ check_duplicates_on_ledger(ValidationSource *source, ValidatedTransaction *trans
 		if (found[i])
 		{
 			transactions[i].code = TX_DUPLICATE_TXID;
-			fb_fail(&transactions[i].why, FB_DUPLICATE_TXID, "the transaction id is on the ledger already");
+			fb_fail(&transactions[i].why, FB_DUPLICATE_TXID,
+					"the transaction id is on the ledger already");
 		}
 }
 
@@ -144,29 +164,33 @@ check_actions(FbAllocator *allocator, ValidatedTransaction *transactions, size_t
 {
 	for (size_t i = 0; i < count; i++)
 		if (transactions[i].code == TX_VALID)
-			error_check(check_action(allocator, &transactions[i].view, &transactions[i].code, &transactions[i].why), &transactions[i].why);
+			error_check(check_action(allocator, &transactions[i].view, &transactions[i].code,
+									 &transactions[i].why),
+						&transactions[i].why);
 }
 
 static void
-check_policies(const Channel *channel, ValidationSource *source, BlockVerifier *verifier, const MvccBlock *keys,
-			   ValidatedTransaction *transactions, size_t count)
+check_policies(const Channel *channel, ValidationSource *source, BlockVerifier *verifier,
+			   const MvccBlock *keys, ValidatedTransaction *transactions, size_t count)
 {
-	PolicyChecker *checker = policy_checker_create(channel, source, keys, verify_once, verifier, verifier->work);
+	PolicyChecker *checker =
+		policy_checker_create(channel, source, keys, verify_once, verifier, verifier->work);
 
 	for (size_t i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (transactions[i].code == TX_VALID)
-			transactions[i].code = policy_checker_check(checker, i, &transactions[i].view, &transactions[i].why);
+			transactions[i].code =
+				policy_checker_check(checker, i, &transactions[i].view, &transactions[i].why);
 	}
 }
 
 static void
 check_duplicates_in_block(FbAllocator *allocator, ValidatedTransaction *transactions, size_t count)
 {
-	FbBytes    *tx_ids = palloc0(count * sizeof(FbBytes) + 1);
-	uint8_t    *codes = palloc0(count + 1);
-	FbError		error;
+	FbBytes *tx_ids = palloc0(count * sizeof(FbBytes) + 1);
+	uint8_t *codes = palloc0(count + 1);
+	FbError error;
 
 	for (size_t i = 0; i < count; i++)
 	{
@@ -179,29 +203,30 @@ check_duplicates_in_block(FbAllocator *allocator, ValidatedTransaction *transact
 }
 
 static void
-check_conflicts(ValidationSource *source, FbAllocator *allocator, uint64 number, MvccTransaction *mvcc, MvccBlock *keys,
-				ValidatedBlock *result)
+check_conflicts(ValidationSource *source, FbAllocator *allocator, uint64 number,
+				MvccTransaction *mvcc, MvccBlock *keys, ValidatedBlock *result)
 {
-	FbError		error;
+	FbError error;
 
 	for (size_t i = 0; i < result->transactions_count; i++)
 		mvcc[i].code = (uint8_t) result->transactions[i].code;
-	error_check(mvcc_validate(allocator, keys, number, source->ranges, &result->mvcc, &error), &error);
+	error_check(mvcc_validate(allocator, keys, number, source->ranges, &result->mvcc, &error),
+				&error);
 	for (size_t i = 0; i < result->transactions_count; i++)
 		result->transactions[i].code = (TxCode) mvcc[i].code;
 }
 
 void
-validate_block_from(const Channel *channel, ValidationSource *source, uint64 number, const FbBytes *data, size_t data_count,
-					ValidatedBlock *result)
+validate_block_from(const Channel *channel, ValidationSource *source, uint64 number,
+					const FbBytes *data, size_t data_count, ValidatedBlock *result)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	ValidatedTransaction *transactions = palloc0(data_count * sizeof(ValidatedTransaction) + 1);
 	MvccTransaction *mvcc = palloc0(data_count * sizeof(MvccTransaction) + 1);
 	BlockVerifier verifier = {source, &result->work};
-	uint64		checks_before = msp_manager_checks_count(channel->bundle->msps);
-	MvccBlock  *keys;
-	FbError		error;
+	uint64 checks_before = msp_manager_checks_count(channel->bundle->msps);
+	MvccBlock *keys;
+	FbError error;
 
 	result->transactions = transactions;
 	result->transactions_count = data_count;
@@ -223,7 +248,8 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 	source->fetch(source, keys);
 
 	check_policies(channel, source, &verifier, keys, transactions, data_count);
-	result->work.identities_checked = msp_manager_checks_count(channel->bundle->msps) - checks_before;
+	result->work.identities_checked =
+		msp_manager_checks_count(channel->bundle->msps) - checks_before;
 	check_duplicates_in_block(allocator, transactions, data_count);
 	check_conflicts(source, allocator, number, mvcc, keys, result);
 	result->work.range_rows = result->mvcc.range_rows;
@@ -233,14 +259,15 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 
 typedef struct StateRangeSource
 {
-	RangeSource source;			/* must be first */
+	RangeSource source; /* must be first */
 	const Ledger *ledger;
-	StateScan  *scan;
-	MemoryContext row_context;	/* what one row needs, reset for the next one */
+	StateScan *scan;
+	MemoryContext row_context; /* what one row needs, reset for the next one */
 } StateRangeSource;
 
 static FbStatus
-range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key, FbError *error)
+range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
+		   FbError *error)
 {
 	StateRangeSource *source = (StateRangeSource *) self;
 
@@ -253,7 +280,7 @@ range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, 
 {
 	StateRangeSource *source = (StateRangeSource *) self;
 	MemoryContext old;
-	StateRow	row;
+	StateRow row;
 
 	CHECK_FOR_INTERRUPTS();
 	MemoryContextReset(source->row_context);
@@ -279,7 +306,7 @@ range_close(RangeSource *self)
 
 typedef struct LedgerSource
 {
-	ValidationSource source;	/* must be first */
+	ValidationSource source; /* must be first */
 	const Ledger *ledger;
 	StateRangeSource ranges;
 } LedgerSource;
@@ -297,19 +324,24 @@ fetch(ValidationSource *self, MvccBlock *keys)
 }
 
 static FbStatus
-definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result, FbError *error)
+definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result,
+		   FbError *error)
 {
 	return definition_find(((LedgerSource *) self)->ledger->channel, chaincode, result, error);
 }
 
 void
-validate_block(const Channel *channel, uint64 number, const FbBytes *data, size_t data_count, ValidatedBlock *result)
+validate_block(const Channel *channel, uint64 number, const FbBytes *data, size_t data_count,
+			   ValidatedBlock *result)
 {
 	LedgerSource source = {
 		.source = {access_verify, find_tx_ids, fetch, &source.ranges.source, definition},
 		.ledger = channel->ledger,
-		.ranges = {{range_open, range_next, range_close}, channel->ledger, NULL,
-		AllocSetContextCreate(CurrentMemoryContext, "fabric range validation", ALLOCSET_SMALL_SIZES)},
+		.ranges = {{range_open, range_next, range_close},
+				   channel->ledger,
+				   NULL,
+				   AllocSetContextCreate(CurrentMemoryContext, "fabric range validation",
+										 ALLOCSET_SMALL_SIZES)},
 	};
 
 	validate_block_from(channel, &source.source, number, data, data_count, result);

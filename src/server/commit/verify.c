@@ -6,9 +6,16 @@
 void
 chain_verify(const Ledger *ledger, uint64 from, uint64 to, ChainReport report, void *context)
 {
-	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "fabric verification", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext work =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric verification", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(work);
-	ChainWalk	walk = {.ledger = ledger, .snapshot = GetActiveSnapshot(), .with_tables = true, .from = from, .to = to, .report = report, .report_context = context};
+	ChainWalk walk = {.ledger = ledger,
+					  .snapshot = GetActiveSnapshot(),
+					  .with_tables = true,
+					  .from = from,
+					  .to = to,
+					  .report = report,
+					  .report_context = context};
 
 	chain_walk(&walk);
 	MemoryContextSwitchTo(caller);

@@ -7,53 +7,70 @@
 
 #include "core/rwset/rwset.h"
 
-/* the time to wait for blocks; the rest of fabric.endorsement_timeout remains for the simulation and the way back */
+/*
+ * the time to wait for blocks; the rest of fabric.endorsement_timeout remains for the simulation
+ * and the way back
+ */
 #define HEIGHT_WAIT_MS (guc_endorse_timeout_ms / 2)
 
 /*
- * Wait until this node has min_height blocks, which the caller has seen. Nothing but the caller's word says that such a block exists, so the wait is
- * bounded and holds nothing.
+ * Wait until this node has min_height blocks, which the caller has seen. Nothing but the caller's
+ * word says that such a block exists, so the wait is bounded and holds nothing.
  */
 static void
 wait_for_height(const Channel *channel, uint64 min_height)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HEIGHT_WAIT_MS);
 	ChannelSlot *slot = channel_slot(channel);
-	uint64		height;
-	FbError		error;
+	uint64 height;
+	FbError error;
 
 	if (min_height == 0 || (slot != NULL && pg_atomic_read_u64(&slot->height) >= min_height))
 		return;
-	/* the table knows it where no worker runs (a standby), and before the worker has told it (after a start) */
+	/*
+	 * the table knows it where no worker runs (a standby), and before the worker has told it (after
+	 * a start)
+	 */
 	height = block_store_height(channel->ledger, GetLatestSnapshot());
 	if (height >= min_height)
 		return;
-	if (shmem_available() && (slot = channel_wait_slot(channel, deadline)) != NULL && shmem_wait_height(slot, min_height - 1, deadline))
+	if (shmem_available() && (slot = channel_wait_slot(channel, deadline)) != NULL &&
+		shmem_wait_height(slot, min_height - 1, deadline))
 		return;
-	/* A node whose certificate the channel does not accept gets no blocks either: that is the reason to tell. */
+	/*
+	 * A node whose certificate the channel does not accept gets no blocks either: that is the
+	 * reason to tell.
+	 */
 	if (guc_node_certificate_file[0] != '\0')
 		(void) node_channel_signer(channel);
-	fb_fail(&error, FB_NODE_BEHIND, "this node lacks blocks of channel \"%s\" that the caller has seen", channel->name);
-	fb_error_detail(&error, "It has " UINT64_FORMAT " blocks, the caller has seen " UINT64_FORMAT ".", height, min_height);
+	fb_fail(&error, FB_NODE_BEHIND,
+			"this node lacks blocks of channel \"%s\" that the caller has seen", channel->name);
+	fb_error_detail(&error,
+					"It has " UINT64_FORMAT " blocks, the caller has seen " UINT64_FORMAT ".",
+					height, min_height);
 	fb_error_hint(&error, "Try again; if it lasts, look at fabric.stat_workers on this node.");
 	error_throw(&error);
 }
 
 /* TXF-2: who asks, when, whether it was asked before, and whether he may */
 static const Channel *
-check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_height, ProposalView *view)
+check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_height,
+			   ProposalView *view)
 {
 	const Channel *channel;
 	const char *channel_name;
 	SignedMessage message;
-	uint64		block_number;
-	uint32		position;
-	uint8		code;
-	FbError		error;
+	uint64 block_number;
+	uint32 position;
+	uint8 code;
+	FbError error;
 
 	error_check(proposal_parse_signed(allocator, signed_proposal, view, &error), &error);
 	channel_name = fb_text_copy(allocator, view->channel_id);
-	/* before the other checks: the configuration that tells who may ask may be in a block that is still missing */
+	/*
+	 * before the other checks: the configuration that tells who may ask may be in a block that is
+	 * still missing
+	 */
 	wait_for_height(channel_open(channel_name), min_height);
 	channel = channel_open(channel_name);
 	if (!view->timestamp.present)
@@ -64,10 +81,13 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_heigh
 	access_check_time(view->timestamp.seconds, view->timestamp.nanoseconds);
 	message = (SignedMessage) {view->creator, view->signature, view->bytes};
 	(void) access_authenticate(channel, &message);
-	if (tx_index_find(channel->ledger, view->tx_id, GetLatestSnapshot(), &block_number, &position, &code))
+	if (tx_index_find(channel->ledger, view->tx_id, GetLatestSnapshot(), &block_number, &position,
+					  &code))
 	{
-		fb_fail(&error, FB_DUPLICATE_TXID, "transaction \"%s\" is on the ledger already", FB_DISPLAY(view->tx_id));
-		fb_error_hint(&error, "Make a new proposal: it has a new nonce and so a new transaction id.");
+		fb_fail(&error, FB_DUPLICATE_TXID, "transaction \"%s\" is on the ledger already",
+				FB_DISPLAY(view->tx_id));
+		fb_error_hint(&error,
+					  "Make a new proposal: it has a new nonce and so a new transaction id.");
 		error_throw(&error);
 	}
 	/* a system chaincode has rules of its own for each of its functions */
@@ -76,13 +96,17 @@ check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_heigh
 	return channel;
 }
 
-/* height and interest are the snapshot's: a block is one transaction, so that a snapshot sees all of it or nothing */
+/*
+ * height and interest are the snapshot's: a block is one transaction, so that a snapshot sees all
+ * of it or nothing
+ */
 static void
-run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with_interest, Endorsement *endorsement, SimulationResult *result)
+run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with_interest,
+	Endorsement *endorsement, SimulationResult *result)
 {
 	const ProposalView *view = &endorsement->proposal;
 	InterestCall *interest;
-	FbError		error;
+	FbError error;
 
 	SimulationRequest request = {
 		.channel = channel->name,
@@ -102,7 +126,9 @@ run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with
 	simulate(&request, result);
 	if (with_interest && result->status < 400)
 	{
-		error_check(interest_collect(channel, result->rwset.public_bytes, allocator, &interest, &endorsement->response.interest_count, &error), &error);
+		error_check(interest_collect(channel, result->rwset.public_bytes, allocator, &interest,
+									 &endorsement->response.interest_count, &error),
+					&error);
 		endorsement->response.interest = interest;
 	}
 	PopActiveSnapshot();
@@ -126,8 +152,9 @@ refusal_of(const SimulationResult *result)
 }
 
 /*
- * The SQLSTATE is FB_CHAINCODE_ERROR, so that no node takes a chaincode's error for another node's; the chaincode's own one is in the field DATATYPE_NAME.
- * What the client sees is the gateway's decision.
+ * The SQLSTATE is FB_CHAINCODE_ERROR, so that no node takes a chaincode's error for another node's;
+ * the chaincode's own one is in the field DATATYPE_NAME. What the client sees is the gateway's
+ * decision.
  */
 void
 endorser_check_refusal(const Endorsement *endorsement)
@@ -138,14 +165,15 @@ endorser_check_refusal(const Endorsement *endorsement)
 	if (refusal == NULL)
 		return;
 	ereport(ERROR,
-			(errcode(error_sqlstate(FB_CHAINCODE_ERROR)),
-			 errmsg_internal("%s", refusal->message),
+			(errcode(error_sqlstate(FB_CHAINCODE_ERROR)), errmsg_internal("%s", refusal->message),
 			 refusal->detail != NULL ? errdetail_internal("%s", refusal->detail) : 0,
 			 refusal->hint != NULL ? errhint("%s", refusal->hint) : 0,
 			 err_generic_string(PG_DIAG_DATATYPE_NAME, refusal->sqlstate),
 			 refusal->context != NULL ? errcontext_msg("%s", refusal->context) : 0,
-			 errcontext("chaincode \"%s\", function \"%s\", organization %s (SQLSTATE %s)", error_printable(view->chaincode_name),
-						view->args_count > 0 ? error_printable(view->args[0]) : "", guc_node_msp_id, refusal->sqlstate)));
+			 errcontext("chaincode \"%s\", function \"%s\", organization %s (SQLSTATE %s)",
+						error_printable(view->chaincode_name),
+						view->args_count > 0 ? error_printable(view->args[0]) : "", guc_node_msp_id,
+						refusal->sqlstate)));
 }
 
 static ChaincodeResponse
@@ -158,8 +186,8 @@ static FbBytes
 pack_event(FbAllocator *allocator, const ProposalView *view, const SimulationResult *result)
 {
 	ChaincodeEvent event = {view->chaincode_name, view->tx_id};
-	FbBytes		bytes;
-	FbError		error;
+	FbBytes bytes;
+	FbError error;
 
 	if (result->event_name == NULL)
 		return FB_BYTES_EMPTY;
@@ -174,42 +202,54 @@ static void
 sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
 {
 	const Signer *signer = node_channel_signer(channel);
-	FbBytes		message;
-	FbBytes		parts[FB_POLICY_MESSAGE_PARTS_MAX] = {response->payload, signer_identity(signer)};
-	FbError		error;
+	FbBytes message;
+	FbBytes parts[FB_POLICY_MESSAGE_PARTS_MAX] = {response->payload, signer_identity(signer)};
+	FbError error;
 
 	response->endorser = signer_identity(signer);
-	error_check(response_endorsement_message(allocator, response->payload, response->endorser, &message, &error), &error);
+	error_check(response_endorsement_message(allocator, response->payload, response->endorser,
+											 &message, &error),
+				&error);
 	error_check(signer_sign(signer, message, allocator, &response->signature, &error), &error);
-	access_note_verified(response->endorser, response->signature, parts, FB_POLICY_MESSAGE_PARTS_MAX);
+	access_note_verified(response->endorser, response->signature, parts,
+						 FB_POLICY_MESSAGE_PARTS_MAX);
 }
 
-/* PVT-3: plaintext is kept, durably, before anybody can submit the transaction that it belongs to */
+/*
+ * PVT-3: plaintext is kept, durably, before anybody can submit the transaction that it belongs to
+ */
 static void
 store_private(const Channel *channel, const ProposalView *view, FbBytes private_rwset)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+	TimestampTz deadline =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
 	ChannelSlot *slot;
-	FbError		error;
+	FbError error;
 
 	if (private_rwset.size == 0)
 		return;
 	shmem_require();
 	slot = channel_wait_slot(channel, deadline);
-	if (slot != NULL && private_inbox_put(slot, memory_cstring(view->tx_id), private_rwset, deadline))
+	if (slot != NULL &&
+		private_inbox_put(slot, memory_cstring(view->tx_id), private_rwset, deadline))
 	{
-		/* the organization's other peers hold it too, before anybody can commit the transaction; those that are away ask later */
+		/*
+		 * the organization's other peers hold it too, before anybody can commit the transaction;
+		 * those that are away ask later
+		 */
 		private_give(channel, memory_cstring(view->tx_id), private_rwset);
 		return;
 	}
 	fb_fail(&error, FB_BUSY, "private data of the transaction could not be stored in time");
-	fb_error_detail(&error, "The ledger process of channel \"%s\" is busy or does not run.", channel->name);
+	fb_error_detail(&error, "The ledger process of channel \"%s\" is busy or does not run.",
+					channel->name);
 	fb_error_hint(&error, "Look at fabric.stat_workers, and try again.");
 	error_throw(&error);
 }
 
 void
-endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height, Endorsement *endorsement)
+endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height,
+				 Endorsement *endorsement)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	ProposalView *view = &endorsement->proposal;
@@ -217,13 +257,16 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height,
 	ResponsePayload payload = {0};
 	const Channel *channel;
 	SimulationResult result;
-	FbError		error;
+	FbError error;
 
 	memset(endorsement, 0, sizeof(*endorsement));
-	(void) node_signer();		/* a node that cannot sign need not simulate */
+	(void) node_signer(); /* a node that cannot sign need not simulate */
 	channel = check_proposal(allocator, signed_proposal, min_height, view);
-	(void) node_channel_signer(channel);	/* nor wait for blocks, which it could not ask for */
-	/* the newest state, also in a transaction that goes on seeing an old one: what it read there would only conflict */
+	(void) node_channel_signer(channel); /* nor wait for blocks, which it could not ask for */
+	/*
+	 * the newest state, also in a transaction that goes on seeing an old one: what it read there
+	 * would only conflict
+	 */
 	run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL && endorsement->height < seen_height)
@@ -255,7 +298,7 @@ endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Channel *channel;
 	SimulationResult result;
-	FbError		error;
+	FbError error;
 
 	memset(endorsement, 0, sizeof(*endorsement));
 	channel = check_proposal(allocator, signed_proposal, 0, &endorsement->proposal);
@@ -265,5 +308,7 @@ endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
 	if (endorsement->refusal != NULL)
 		return;
 	endorsement->response.response = chaincode_response(&result);
-	error_check(response_pack(allocator, &endorsement->response, &endorsement->response_bytes, &error), &error);
+	error_check(response_pack(allocator, &endorsement->response, &endorsement->response_bytes,
+							  &error),
+				&error);
 }

@@ -1,9 +1,11 @@
 /*
- * interest.c: which chaincodes, collections and key policies a simulated transaction touches (core/endorser/endorser.go, buildChaincodeInterest).
+ * interest.c: which chaincodes, collections and key policies a simulated transaction touches
+ * (core/endorser/endorser.go, buildChaincodeInterest).
  *
- * It is computed from the read-write set, and from the metadata that the written keys have in this node's state: never from what another node says about
- * its own read-write set. As in Fabric, a written key with a policy of its own does not need that of its collection or chaincode, a namespace that is only
- * read needs the chaincode's policy, and system chaincodes are left out.
+ * It is computed from the read-write set, and from the metadata that the written keys have in this
+ * node's state: never from what another node says about its own read-write set. As in Fabric, a
+ * written key with a policy of its own does not need that of its collection or chaincode, a
+ * namespace that is only read needs the chaincode's policy, and system chaincodes are left out.
  */
 #include "server/endorse/endorse.h"
 
@@ -20,8 +22,8 @@ typedef struct InterestList
 	const Ledger *ledger;
 	FbAllocator *allocator;
 	InterestCall *calls;
-	size_t		count;
-	size_t		capacity;
+	size_t count;
+	size_t capacity;
 } InterestList;
 
 static int
@@ -34,7 +36,7 @@ compare_policies(const void *a, const void *b)
 static size_t
 sort_policies(FbBytes *policies, size_t count)
 {
-	size_t		distinct = 0;
+	size_t distinct = 0;
 
 	if (count > 1)
 		qsort(policies, count, sizeof(FbBytes), compare_policies);
@@ -48,13 +50,15 @@ sort_policies(FbBytes *policies, size_t count)
 static FbBytes
 policy_of_key(const InterestList *list, FbBytes state_namespace, FbBytes key)
 {
-	StateRow	row;
-	FbBytes		parameter = FB_BYTES_EMPTY;
-	FbError		error;
+	StateRow row;
+	FbBytes parameter = FB_BYTES_EMPTY;
+	FbError error;
 
 	CHECK_FOR_INTERRUPTS();
 	if (state_store_get(list->ledger, state_namespace, key, NULL, &row) && row.metadata.size > 0)
-		error_check(rwset_metadata_validation_parameter(list->allocator, row.metadata, &parameter, &error), &error);
+		error_check(rwset_metadata_validation_parameter(list->allocator, row.metadata, &parameter,
+														&error),
+					&error);
 	return parameter;
 }
 
@@ -66,8 +70,9 @@ add_call(InterestList *list, FbBytes name, FbBytes collection)
 	if (list->count == list->capacity)
 	{
 		list->capacity = Max(4, list->capacity * 2);
-		list->calls = list->calls == NULL ? palloc(list->capacity * sizeof(InterestCall)) :
-			repalloc(list->calls, list->capacity * sizeof(InterestCall));
+		list->calls = list->calls == NULL
+						  ? palloc(list->capacity * sizeof(InterestCall))
+						  : repalloc(list->calls, list->capacity * sizeof(InterestCall));
 	}
 	call = &list->calls[list->count++];
 	*call = (InterestCall) {.name = name, .collection = collection};
@@ -76,15 +81,18 @@ add_call(InterestList *list, FbBytes name, FbBytes collection)
 
 /* look at all written keys of a namespace, or of a collection */
 static void
-add_written_keys(InterestList *list, InterestCall *call, FbBytes state_namespace, const RwSetWrite *writes, size_t writes_count,
-				 const RwSetMetadataWrite *metadata, size_t metadata_count)
+add_written_keys(InterestList *list, InterestCall *call, FbBytes state_namespace,
+				 const RwSetWrite *writes, size_t writes_count, const RwSetMetadataWrite *metadata,
+				 size_t metadata_count)
 {
-	FbBytes    *policies = palloc((writes_count + metadata_count) * sizeof(FbBytes) + 1);
-	size_t		count = 0;
+	FbBytes *policies = palloc((writes_count + metadata_count) * sizeof(FbBytes) + 1);
+	size_t count = 0;
 
 	for (size_t i = 0; i < writes_count + metadata_count; i++)
 	{
-		FbBytes		policy = policy_of_key(list, state_namespace, i < writes_count ? writes[i].key : metadata[i - writes_count].key);
+		FbBytes policy =
+			policy_of_key(list, state_namespace,
+						  i < writes_count ? writes[i].key : metadata[i - writes_count].key);
 
 		if (policy.size > 0)
 			policies[count++] = policy;
@@ -99,13 +107,16 @@ static void
 add_collection(InterestList *list, FbBytes name, const RwSetCollection *collection)
 {
 	InterestCall *call = add_call(list, name, collection->name);
-	FbBytes		state_namespace;
-	FbError		error;
+	FbBytes state_namespace;
+	FbError error;
 
-	error_check(rwset_hashed_namespace(list->allocator, name, collection->name, &state_namespace, &error), &error);
+	error_check(rwset_hashed_namespace(list->allocator, name, collection->name, &state_namespace,
+									   &error),
+				&error);
 	call->no_private_reads = collection->hashed_reads_count == 0;
 	call->policy_needed = !call->no_private_reads;
-	add_written_keys(list, call, state_namespace, collection->hashed_writes, collection->hashed_writes_count, collection->metadata_writes,
+	add_written_keys(list, call, state_namespace, collection->hashed_writes,
+					 collection->hashed_writes_count, collection->metadata_writes,
 					 collection->metadata_writes_count);
 }
 
@@ -115,19 +126,21 @@ add_namespace(InterestList *list, const RwSetNamespace *ns)
 	InterestCall *call = add_call(list, ns->name, FB_BYTES_EMPTY);
 
 	call->policy_needed = !rwset_namespace_writes(ns);
-	add_written_keys(list, call, ns->name, ns->writes, ns->writes_count, ns->metadata_writes, ns->metadata_writes_count);
+	add_written_keys(list, call, ns->name, ns->writes, ns->writes_count, ns->metadata_writes,
+					 ns->metadata_writes_count);
 	if (!call->policy_needed && call->key_policies_count == 0)
-		list->count--;			/* only collections are written */
+		list->count--; /* only collections are written */
 	for (size_t i = 0; i < ns->collections_count; i++)
 		add_collection(list, ns->name, &ns->collections[i]);
 }
 
 FbStatus
-interest_collect(const Channel *channel, FbBytes results, FbAllocator *allocator, InterestCall **calls, size_t *calls_count, FbError *error)
+interest_collect(const Channel *channel, FbBytes results, FbAllocator *allocator,
+				 InterestCall **calls, size_t *calls_count, FbError *error)
 {
 	InterestList list = {.ledger = channel->ledger, .allocator = allocator};
-	RwSet	   *rwset;
-	FbStatus	status = rwset_parse(allocator, results, &rwset, error);
+	RwSet *rwset;
+	FbStatus status = rwset_parse(allocator, results, &rwset, error);
 
 	*calls = NULL;
 	*calls_count = 0;
@@ -144,7 +157,8 @@ interest_collect(const Channel *channel, FbBytes results, FbAllocator *allocator
 }
 
 void
-interest_of_keys(const Channel *channel, FbBytes chaincode, const FbBytes *keys, size_t keys_count, FbAllocator *allocator, InterestCall *call)
+interest_of_keys(const Channel *channel, FbBytes chaincode, const FbBytes *keys, size_t keys_count,
+				 FbAllocator *allocator, InterestCall *call)
 {
 	InterestList list = {.ledger = channel->ledger, .allocator = allocator};
 	RwSetWrite *writes = palloc0(keys_count * sizeof(RwSetWrite) + 1);

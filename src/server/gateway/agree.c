@@ -1,17 +1,22 @@
 /*
  * agree.c: answers that are not the same (GWY-2).
  *
- * Chaincode gives the same result everywhere if it runs on the same state, so answers differ for one of two reasons.
+ * Chaincode gives the same result everywhere if it runs on the same state, so answers differ for
+ * one of two reasons.
  *
- * The nodes have different blocks. Each answer comes with the number of blocks that its simulation has seen. The one that has seen most stays, and the
- * others are asked again once they have these blocks; meanwhile there may be further blocks, so this repeats, ATTEMPTS_MAX times at most. What another node
- * claims to have seen is believed, and waited for by others, only when this node gets these blocks too: else a node that makes heights up could block
- * all.
+ * The nodes have different blocks. Each answer comes with the number of blocks that its simulation
+ * has seen. The one that has seen most stays, and the others are asked again once they have these
+ * blocks; meanwhile there may be further blocks, so this repeats, ATTEMPTS_MAX times at most. What
+ * another node claims to have seen is believed, and waited for by others, only when this node gets
+ * these blocks too: else a node that makes heights up could block all.
  *
- * Or one of them is wrong: another package, chaincode that depends on the node, a falsified state, a lie. Fabric's gateway takes the first answer, its own
- * organization's, for right, drops endorsers that differ from it, and goes on with the next layout (endorsement.go, processEndorsement). So does this.
- * If this node does not endorse, Fabric still believes whoever came first, which lets one organization block all others; here every group of equal
- * answers is tried, larger ones first, until one can be completed to a combination that satisfies the policies.
+ * Or one of them is wrong: another package, chaincode that depends on the node, a falsified state,
+ * a lie. Fabric's gateway takes the first answer, its own organization's, for right, drops
+ * endorsers that differ from it, and goes on with the next layout (endorsement.go,
+ * processEndorsement). So does this. If this node does not endorse, Fabric still believes whoever
+ * came first, which lets one organization block all others; here every group of equal answers is
+ * tried, larger ones first, until one can be completed to a combination that satisfies the
+ * policies.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -20,9 +25,15 @@
 
 #include "server/endorse/endorse.h"
 
-/* how often answers of different heights are asked for again: with the hottest keys there is a new block for almost every answer */
+/*
+ * how often answers of different heights are asked for again: with the hottest keys there is a new
+ * block for almost every answer
+ */
 #define ATTEMPTS_MAX 20
-/* how long a height that another node claims is waited for here; nodes are rarely more than some ten milliseconds apart */
+/*
+ * how long a height that another node claims is waited for here; nodes are rarely more than some
+ * ten milliseconds apart
+ */
 #define CLAIM_WAIT_MS 3000
 
 static FbBytes
@@ -46,10 +57,11 @@ answers_agree(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_count
 static uint32_t
 count_equal(const FanOut *fan_out, uint32_t member)
 {
-	uint32_t	count = 0;
+	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
-		if (fan_out->branches[i].answered && fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member)))
+		if (fan_out->branches[i].answered &&
+			fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member)))
 			count++;
 	return count;
 }
@@ -58,7 +70,8 @@ static bool
 is_first_of_group(const FanOut *fan_out, uint32_t member)
 {
 	for (uint32_t i = 0; i < member; i++)
-		if (fan_out->branches[i].answered && fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member)))
+		if (fan_out->branches[i].answered &&
+			fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member)))
 			return false;
 	return true;
 }
@@ -67,11 +80,11 @@ is_first_of_group(const FanOut *fan_out, uint32_t member)
 static void
 learn_interest(FanOut *fan_out, uint32_t member)
 {
-	Branch	   *branch = &fan_out->branches[member];
+	Branch *branch = &fan_out->branches[member];
 	ResponsePayload payload;
 	InterestCall *calls;
-	FbError		error;
-	FbStatus	status;
+	FbError error;
+	FbStatus status;
 
 	if (!branch->answered || branch->interest_known || fan_out->plan->fixed)
 		return;
@@ -79,12 +92,14 @@ learn_interest(FanOut *fan_out, uint32_t member)
 	if (status == FB_OK)
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
-		status = interest_collect(fan_out->channel, payload.results, fan_out->allocator, &calls, &branch->interest_count, &error);
+		status = interest_collect(fan_out->channel, payload.results, fan_out->allocator, &calls,
+								  &branch->interest_count, &error);
 		PopActiveSnapshot();
 	}
 	if (status == FB_MALFORMED_MESSAGE || status == FB_LIMIT_EXCEEDED)
 	{
-		fan_out_note_failure(fan_out, member, psprintf("its read-write set cannot be read (%s)", error.message));
+		fan_out_note_failure(fan_out, member,
+							 psprintf("its read-write set cannot be read (%s)", error.message));
 		return;
 	}
 	error_check(status, &error);
@@ -92,15 +107,20 @@ learn_interest(FanOut *fan_out, uint32_t member)
 	branch->interest_known = true;
 }
 
-/* what has to be satisfied is what this very answer touches: an answer that is wrong must not make others need more */
+/*
+ * what has to be satisfied is what this very answer touches: an answer that is wrong must not make
+ * others need more
+ */
 static bool
 choose_with(FanOut *fan_out, uint32_t member, const uint32_t **chosen, size_t *chosen_count)
 {
 	const Branch *branch = &fan_out->branches[member];
 
-	(void) plan_set_interest(fan_out->plan, fan_out->channel, branch->interest, branch->interest_count);
+	(void) plan_set_interest(fan_out->plan, fan_out->channel, branch->interest,
+							 branch->interest_count);
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
-		fan_out->plan->members[i].differs = fan_out->branches[i].answered &&
+		fan_out->plan->members[i].differs =
+			fan_out->branches[i].answered &&
 			!fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, member));
 	return plan_choose(fan_out->plan, chosen, chosen_count);
 }
@@ -108,7 +128,7 @@ choose_with(FanOut *fan_out, uint32_t member, const uint32_t **chosen, size_t *c
 bool
 answers_choose(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 {
-	bool		any = false;
+	bool any = false;
 
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 	{
@@ -125,8 +145,8 @@ answers_choose(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 		return plan_choose(fan_out->plan, chosen, chosen_count);
 	for (uint32_t count = fan_out->plan->members_count; count > 0; count--)
 		for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
-			if (fan_out->branches[i].answered && is_first_of_group(fan_out, i) && count_equal(fan_out, i) == count &&
-				choose_with(fan_out, i, chosen, chosen_count))
+			if (fan_out->branches[i].answered && is_first_of_group(fan_out, i) &&
+				count_equal(fan_out, i) == count && choose_with(fan_out, i, chosen, chosen_count))
 				return true;
 	return false;
 }
@@ -137,10 +157,12 @@ answers_choose(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 static uint32_t
 find_highest(const FanOut *fan_out)
 {
-	uint32_t	highest = UINT32_MAX;
+	uint32_t highest = UINT32_MAX;
 
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
-		if (fan_out->branches[i].answered && (highest == UINT32_MAX || fan_out->branches[i].height > fan_out->branches[highest].height))
+		if (fan_out->branches[i].answered &&
+			(highest == UINT32_MAX ||
+			 fan_out->branches[i].height > fan_out->branches[highest].height))
 			highest = i;
 	return highest;
 }
@@ -160,22 +182,25 @@ has_height(const FanOut *fan_out, uint64 height)
 static void
 drop_unconfirmed(FanOut *fan_out)
 {
-	uint64		height = height_of_node(fan_out->channel);
+	uint64 height = height_of_node(fan_out->channel);
 
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 		if (fan_out->branches[i].answered && fan_out->branches[i].height > height)
-			fan_out_note_failure(fan_out, i, psprintf("it answered at block " UINT64_FORMAT ", which this node does not have",
-													  fan_out->branches[i].height - 1));
+			fan_out_note_failure(fan_out, i,
+								 psprintf("it answered at block " UINT64_FORMAT
+										  ", which this node does not have",
+										  fan_out->branches[i].height - 1));
 }
 
 bool
 answers_catch_up(FanOut *fan_out)
 {
-	uint32_t	highest = find_highest(fan_out);
-	uint64		height;
-	bool		found = false;
+	uint32_t highest = find_highest(fan_out);
+	uint64 height;
+	bool found = false;
 
-	if (highest == UINT32_MAX || fan_out->catch_ups_count == ATTEMPTS_MAX || GetCurrentTimestamp() >= fan_out->deadline)
+	if (highest == UINT32_MAX || fan_out->catch_ups_count == ATTEMPTS_MAX ||
+		GetCurrentTimestamp() >= fan_out->deadline)
 		return false;
 	fan_out->catch_ups_count++;
 	height = fan_out->branches[highest].height;
@@ -186,9 +211,10 @@ answers_catch_up(FanOut *fan_out)
 	}
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 	{
-		Branch	   *branch = &fan_out->branches[i];
+		Branch *branch = &fan_out->branches[i];
 
-		if (!branch->answered || branch->height >= height || fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, highest)))
+		if (!branch->answered || branch->height >= height ||
+			fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, highest)))
 			continue;
 		branch->answered = false;
 		branch->wanted_height = height;
@@ -213,22 +239,27 @@ void
 answers_note_difference(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
 	ProposalResponse *responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
-	FbError		error;
+	FbError error;
 
 	if (fan_out->differing_members != NULL)
 		return;
 	for (size_t i = 0; i < chosen_count; i++)
 		responses[i] = fan_out->branches[chosen[i]].response;
-	error_check(response_compare(fan_out->allocator, responses, chosen_count, &fan_out->differences, &fan_out->differences_count, &error), &error);
+	error_check(response_compare(fan_out->allocator, responses, chosen_count, &fan_out->differences,
+								 &fan_out->differences_count, &error),
+				&error);
 	fan_out->differing_members = chosen;
 }
 
-/* answers that were never part of one combination may differ too: the first of each group of equal ones */
+/*
+ * answers that were never part of one combination may differ too: the first of each group of equal
+ * ones
+ */
 static void
 note_groups(FanOut *fan_out)
 {
-	uint32_t   *members = palloc(fan_out->plan->members_count * sizeof(uint32_t) + 1);
-	size_t		count = 0;
+	uint32_t *members = palloc(fan_out->plan->members_count * sizeof(uint32_t) + 1);
+	size_t count = 0;
 
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 		if (fan_out->branches[i].answered && is_first_of_group(fan_out, i))
@@ -240,37 +271,44 @@ note_groups(FanOut *fan_out)
 static const char *
 member_name(const FanOut *fan_out, size_t member)
 {
-	return candidate_name(fan_out->channel, fan_out->plan->members[member].msp_id, fan_out->plan->members[member].address);
+	return candidate_name(fan_out->channel, fan_out->plan->members[member].msp_id,
+						  fan_out->plan->members[member].address);
 }
 
 /* "Org2MSP: could not connect ...; Org3MSP (host:port): ...": every member that failed */
 static void
 append_failures(const FanOut *fan_out, StringInfo detail)
 {
-	bool		first = true;
+	bool first = true;
 
 	for (size_t i = 0; i < fan_out->plan->members_count; i++)
 	{
 		if (!fan_out->plan->members[i].failed)
 			continue;
-		appendStringInfo(detail, "%s%s: %s", first ? "" : "; ", member_name(fan_out, i), fan_out->branches[i].failure);
+		appendStringInfo(detail, "%s%s: %s", first ? "" : "; ", member_name(fan_out, i),
+						 fan_out->branches[i].failure);
 		first = false;
 	}
 	if (!first)
 		appendStringInfoChar(detail, '.');
 }
 
-/* the policies of what was touched, where these are not only the chaincode's: nothing else tells why so many are needed */
+/*
+ * the policies of what was touched, where these are not only the chaincode's: nothing else tells
+ * why so many are needed
+ */
 static void
 append_policies(const EndorsementPlan *plan, StringInfo detail)
 {
 	if (plan->fixed || plan->plain)
 		return;
-	appendStringInfo(detail, "%sThe transaction touches what has endorsement policies of its own; it needs ", detail->len > 0 ? " " : "");
+	appendStringInfo(
+		detail, "%sThe transaction touches what has endorsement policies of its own; it needs ",
+		detail->len > 0 ? " " : "");
 	for (size_t i = 0; i < plan->policies_count; i++)
 	{
-		char	   *text;
-		FbError		error;
+		char *text;
+		FbError error;
 
 		error_check(policy_describe(plan->allocator, plan->policies[i], &text, &error), &error);
 		appendStringInfo(detail, "%s%s", i > 0 ? ", and " : "", text);
@@ -301,12 +339,13 @@ raise_mismatch(const FanOut *fan_out)
 	append_failures(fan_out, &detail);
 	while (detail.len > 0 && detail.data[detail.len - 1] == ' ')
 		detail.data[--detail.len] = '\0';
-	ereport(ERROR,
-			(errcode(error_sqlstate(FB_ENDORSEMENT_MISMATCH)),
-			 errmsg("the organisations' endorsements differ"),
-			 errdetail_internal("%s", detail.data),
-			 errhint("Chaincode must give the same result everywhere: compare the installed packages, and look for random values or "
-					 "local time in it.")));
+	ereport(
+		ERROR,
+		(errcode(error_sqlstate(FB_ENDORSEMENT_MISMATCH)),
+		 errmsg("the organisations' endorsements differ"), errdetail_internal("%s", detail.data),
+		 errhint(
+			 "Chaincode must give the same result everywhere: compare the installed packages, and look for random values or "
+			 "local time in it.")));
 }
 
 /* the chaincode's own words; if others failed too, with the reason of each */
@@ -315,14 +354,15 @@ raise_refusal(const FanOut *fan_out, uint32_t member)
 {
 	const PlanMember *asked = &fan_out->plan->members[member];
 	StringInfoData detail;
-	size_t		failed_count = 0;
+	size_t failed_count = 0;
 
 	initStringInfo(&detail);
 	for (size_t i = 0; i < fan_out->plan->members_count; i++)
 		failed_count += fan_out->plan->members[i].failed;
 	if (failed_count > 1)
 		append_failures(fan_out, &detail);
-	refusal_raise(fan_out->proposal, asked->msp_id, asked->address, fan_out->branches[member].refusal, detail.len > 0 ? detail.data : NULL);
+	refusal_raise(fan_out->proposal, asked->msp_id, asked->address,
+				  fan_out->branches[member].refusal, detail.len > 0 ? detail.data : NULL);
 }
 
 void
@@ -339,10 +379,13 @@ answers_raise(FanOut *fan_out)
 	initStringInfo(&detail);
 	append_failures(fan_out, &detail);
 	append_policies(fan_out->plan, &detail);
-	ereport(ERROR,
-			(errcode(error_sqlstate(FB_ENDORSEMENT_FAILED)),
-			 errmsg("not enough organisations endorsed the transaction"),
-			 detail.len > 0 ? errdetail_internal("%s", detail.data) :
-			 errdetail("No organisation that the endorsement policy asks for can be reached from this node."),
-			 errhint("Look at fabric.nodes, and try again when the organisations' nodes answer.")));
+	ereport(
+		ERROR,
+		(errcode(error_sqlstate(FB_ENDORSEMENT_FAILED)),
+		 errmsg("not enough organisations endorsed the transaction"),
+		 detail.len > 0
+			 ? errdetail_internal("%s", detail.data)
+			 : errdetail(
+				   "No organisation that the endorsement policy asks for can be reached from this node."),
+		 errhint("Look at fabric.nodes, and try again when the organisations' nodes answer.")));
 }

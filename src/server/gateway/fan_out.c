@@ -1,15 +1,19 @@
 /*
  * fan_out.c: endorsements are collected from several organisations at once.
  *
- * The requests leave before this node simulates. When an organization fails, refuses, answers otherwise than this node, or does not answer for longer than
- * it usually takes (pg/answer_times.c), the plan is asked for another combination; those that have answered keep their answers, and those that are
- * late may still answer: whichever combination is complete first counts. So one organization cannot block the others where the policy
- * can be satisfied without it. Fabric's gateway does the same with the layouts of its endorsement plan (internal/pkg/gateway/endorse.go, Endorse;
- * endorsement.go, processEndorsement). What this node's own chaincode refuses is final, as it is there (planFromFirstEndorser), except for _lifecycle:
+ * The requests leave before this node simulates. When an organization fails, refuses, answers
+ * otherwise than this node, or does not answer for longer than it usually takes
+ * (pg/answer_times.c), the plan is asked for another combination; those that have answered keep
+ * their answers, and those that are late may still answer: whichever combination is complete first
+ * counts. So one organization cannot block the others where the policy can be satisfied without it.
+ * Fabric's gateway does the same with the layouts of its endorsement plan
+ * (internal/pkg/gateway/endorse.go, Endorse; endorsement.go, processEndorsement). What this node's
+ * own chaincode refuses is final, as it is there (planFromFirstEndorser), except for _lifecycle:
  * there a refusal can mean that this organization alone has not approved what a majority has.
  *
- * Nodes that are some blocks apart answer differently without any fault. heights.c tells what is waited for; agree.c brings answers together. The proposal
- * and its transaction id stay the same however often it is asked.
+ * Nodes that are some blocks apart answer differently without any fault. heights.c tells what is
+ * waited for; agree.c brings answers together. The proposal and its transaction id stay the same
+ * however often it is asked.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -31,32 +35,38 @@ static void
 note_refusal(FanOut *fan_out, uint32_t member, const WireRefusal *refusal)
 {
 	fan_out->branches[member].refusal = refusal_copy(refusal);
-	fan_out_note_failure(fan_out, member, refusal->detail != NULL ? psprintf("%s (%s)", refusal->message, refusal->detail) : refusal->message);
+	fan_out_note_failure(fan_out, member,
+						 refusal->detail != NULL
+							 ? psprintf("%s (%s)", refusal->message, refusal->detail)
+							 : refusal->message);
 }
 
 FbBytes
 fan_out_call_name(const ProposalView *proposal)
 {
-	FbBytes		function = proposal->args_count > 0 ? proposal->args[0] : FB_BYTES_EMPTY;
+	FbBytes function = proposal->args_count > 0 ? proposal->args[0] : FB_BYTES_EMPTY;
 	StringInfoData name;
 
 	initStringInfo(&name);
-	appendBinaryStringInfo(&name, (const char *) proposal->chaincode_name.data, (int) proposal->chaincode_name.size);
+	appendBinaryStringInfo(&name, (const char *) proposal->chaincode_name.data,
+						   (int) proposal->chaincode_name.size);
 	appendStringInfoChar(&name, '\0');
 	/* the argument may be anything, of any size */
-	appendBinaryStringInfo(&name, (const char *) function.data, (int) Min(function.size, NAMEDATALEN));
+	appendBinaryStringInfo(&name, (const char *) function.data,
+						   (int) Min(function.size, NAMEDATALEN));
 	return fb_bytes(name.data, (size_t) name.len);
 }
 
 static void
 start_call(FanOut *fan_out, uint32_t index, uint64 height)
 {
-	Branch	   *branch = &fan_out->branches[index];
+	Branch *branch = &fan_out->branches[index];
 
 	branch->asked_height = Max(height, branch->wanted_height);
 	branch->asked_seen = fan_out->seen_height;
-	branch->call = wire_endorse_start(fan_out->plan->members[index].address, fan_out->signed_proposal, branch->asked_height, branch->asked_seen,
-									  fan_out->call_name);
+	branch->call =
+		wire_endorse_start(fan_out->plan->members[index].address, fan_out->signed_proposal,
+						   branch->asked_height, branch->asked_seen, fan_out->call_name);
 	branch->patience_until = 0;
 }
 
@@ -73,18 +83,22 @@ static void
 start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
 	/* see heights.c: this node's own answer shows when another one is old */
-	uint64		height = includes_this_node(fan_out, chosen, chosen_count) ? 0 : fan_out->seen_height;
+	uint64 height = includes_this_node(fan_out, chosen, chosen_count) ? 0 : fan_out->seen_height;
 
 	for (size_t i = 0; i < chosen_count; i++)
 	{
 		const Branch *branch = &fan_out->branches[chosen[i]];
 
-		if (fan_out->plan->members[chosen[i]].address != NULL && !branch->answered && branch->call == NULL)
+		if (fan_out->plan->members[chosen[i]].address != NULL && !branch->answered &&
+			branch->call == NULL)
 			start_call(fan_out, chosen[i], height);
 	}
 }
 
-/* those that did not answer lately: is one of them back? Nobody waits for these answers; the relay takes one that comes after this call's end */
+/*
+ * those that did not answer lately: is one of them back? Nobody waits for these answers; the relay
+ * takes one that comes after this call's end
+ */
 static void
 send_probes(FanOut *fan_out)
 {
@@ -92,7 +106,8 @@ send_probes(FanOut *fan_out)
 	{
 		const PlanMember *member = &fan_out->plan->members[i];
 
-		if (member->slow && member->address != NULL && fan_out->branches[i].call == NULL && answer_take_probe(member->address, ANSWER_ENDORSEMENT))
+		if (member->slow && member->address != NULL && fan_out->branches[i].call == NULL &&
+			answer_take_probe(member->address, ANSWER_ENDORSEMENT))
 			start_call(fan_out, i, 0);
 	}
 }
@@ -100,7 +115,8 @@ send_probes(FanOut *fan_out)
 static bool
 is_lifecycle(const Endorsement *endorsement)
 {
-	return fb_bytes_equal(endorsement->proposal.chaincode_name, fb_bytes_of_text(LIFECYCLE_NAMESPACE));
+	return fb_bytes_equal(endorsement->proposal.chaincode_name,
+						  fb_bytes_of_text(LIFECYCLE_NAMESPACE));
 }
 
 /* false: this node is no part of the combination any more */
@@ -109,7 +125,7 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
 	for (size_t i = 0; i < chosen_count; i++)
 	{
-		Branch	   *branch = &fan_out->branches[chosen[i]];
+		Branch *branch = &fan_out->branches[chosen[i]];
 		Endorsement endorsement;
 
 		if (fan_out->plan->members[chosen[i]].address != NULL || branch->answered)
@@ -137,8 +153,8 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 static FbBytes
 copy_bytes(FbAllocator *allocator, FbBytes bytes)
 {
-	FbBytes		copy;
-	FbError		error;
+	FbBytes copy;
+	FbError error;
 
 	error_check(fb_bytes_copy(allocator, bytes, &copy, &error), &error);
 	return copy;
@@ -149,19 +165,23 @@ static const char *
 flaw_of(FanOut *fan_out, uint32_t index)
 {
 	const ProposalResponse *response = &fan_out->branches[index].response;
-	PolicySignature signature = {response->endorser, response->signature, {response->payload, response->endorser}};
+	PolicySignature signature = {response->endorser,
+								 response->signature,
+								 {response->payload, response->endorser}};
 	const Identity *identity;
-	bool		valid;
-	FbError		error;
-	FbStatus	status;
+	bool valid;
+	FbError error;
+	FbStatus status;
 
 	if (response->payload.size == 0 || response->signature.size == 0)
 		return "it did not endorse";
-	status = msp_manager_identity(fan_out->channel->bundle->msps, response->endorser, &identity, &error);
+	status =
+		msp_manager_identity(fan_out->channel->bundle->msps, response->endorser, &identity, &error);
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 		error_throw(&error);
 	if (status != FB_OK)
-		return psprintf("it signed with a certificate that is not valid on the channel (%s)", error.message);
+		return psprintf("it signed with a certificate that is not valid on the channel (%s)",
+						error.message);
 	if (strcmp(identity_msp_id(identity), fan_out->plan->members[index].msp_id) != 0)
 		return psprintf("it signed with a certificate of %s", identity_msp_id(identity));
 	/* this node's committer will not verify it again */
@@ -177,13 +197,15 @@ is_refusal(const FbError *error)
 }
 
 /*
- * May a node's error be due to blocks that it lacks? Then it is asked once more at the height that the caller has seen: a definition that is not committed
- * there yet, a configuration that does not know the client yet. Before its chaincode refuses the node waits by itself.
+ * May a node's error be due to blocks that it lacks? Then it is asked once more at the height that
+ * the caller has seen: a definition that is not committed there yet, a configuration that does not
+ * know the client yet. Before its chaincode refuses the node waits by itself.
  */
 static bool
 may_be_old(const FanOut *fan_out, const Branch *branch, const FbError *error)
 {
-	uint64		height = is_refusal(error) ? Max(branch->asked_height, branch->asked_seen) : branch->asked_height;
+	uint64 height =
+		is_refusal(error) ? Max(branch->asked_height, branch->asked_seen) : branch->asked_height;
 
 	switch (error->status)
 	{
@@ -202,17 +224,21 @@ may_be_old(const FanOut *fan_out, const Branch *branch, const FbError *error)
 static void
 take_answer(FanOut *fan_out, uint32_t index)
 {
-	Branch	   *branch = &fan_out->branches[index];
+	Branch *branch = &fan_out->branches[index];
 	const char *address = fan_out->plan->members[index].address;
 	const char *flaw;
-	FbError		error;
+	FbError error;
 
 	branch->interest_known = false;
-	if (wire_call_rows_count(branch->call) != 1 || !wire_call_height(branch->call, &branch->height) ||
-		response_parse(fan_out->allocator, copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)), &branch->response, &error) != FB_OK)
+	if (wire_call_rows_count(branch->call) != 1 ||
+		!wire_call_height(branch->call, &branch->height) ||
+		response_parse(fan_out->allocator,
+					   copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)),
+					   &branch->response, &error) != FB_OK)
 		fan_out_note_failure(fan_out, index, "its answer cannot be read");
 	else if (branch->height < branch->asked_height)
-		fan_out_note_failure(fan_out, index, "it answered without the blocks that it was asked to wait for");
+		fan_out_note_failure(fan_out, index,
+							 "it answered without the blocks that it was asked to wait for");
 	else if ((flaw = flaw_of(fan_out, index)) != NULL)
 	{
 		candidate_note_unfit(fan_out->channel, fan_out->proposal->chaincode_name, address);
@@ -227,19 +253,22 @@ take_answer(FanOut *fan_out, uint32_t index)
 static void
 finish_call(FanOut *fan_out, uint32_t index)
 {
-	Branch	   *branch = &fan_out->branches[index];
+	Branch *branch = &fan_out->branches[index];
 	const WireError *failure = wire_call_error(branch->call);
-	bool		again = failure != NULL && may_be_old(fan_out, branch, &failure->error);
+	bool again = failure != NULL && may_be_old(fan_out, branch, &failure->error);
 
 	if (failure != NULL && !again)
-		candidate_note_error(fan_out->channel, fan_out->proposal->chaincode_name, fan_out->plan->members[index].address, failure->error.status);
+		candidate_note_error(fan_out->channel, fan_out->proposal->chaincode_name,
+							 fan_out->plan->members[index].address, failure->error.status);
 	if (failure == NULL)
 		take_answer(fan_out, index);
 	else if (wire_call_refusal(branch->call) != NULL && !again)
 		note_refusal(fan_out, index, wire_call_refusal(branch->call));
 	else if (!again)
-		fan_out_note_failure(fan_out, index, failure->error.detail[0] ? psprintf("%s (%s)", failure->error.message, failure->error.detail) :
-							 failure->error.message);
+		fan_out_note_failure(fan_out, index,
+							 failure->error.detail[0] ? psprintf("%s (%s)", failure->error.message,
+																 failure->error.detail)
+													  : failure->error.message);
 	wire_call_release(branch->call);
 	branch->call = NULL;
 	if (again)
@@ -256,19 +285,20 @@ is_chosen(uint32_t index, const uint32_t *chosen, size_t chosen_count)
 }
 
 /*
- * The unfinished calls, of members that are not chosen (any more) too; returns how many of them are the chosen ones', and until when these are waited for
- * before somebody else is asked.
+ * The unfinished calls, of members that are not chosen (any more) too; returns how many of them are
+ * the chosen ones', and until when these are waited for before somebody else is asked.
  */
 static size_t
-list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCall **calls, int *calls_count, TimestampTz *until)
+list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCall **calls,
+		   int *calls_count, TimestampTz *until)
 {
-	size_t		count = 0;
+	size_t count = 0;
 
 	*calls_count = 0;
 	*until = fan_out->deadline;
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 	{
-		Branch	   *branch = &fan_out->branches[i];
+		Branch *branch = &fan_out->branches[i];
 
 		if (branch->call == NULL)
 			continue;
@@ -277,7 +307,10 @@ list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCal
 			continue;
 		count++;
 		if (branch->patience_until == 0)
-			branch->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(wire_call_patience_ms(branch->call), GATEWAY_PATIENCE_MS_MAX));
+			branch->patience_until =
+				TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											Min(wire_call_patience_ms(branch->call),
+												GATEWAY_PATIENCE_MS_MAX));
 		if (!fan_out->plan->members[i].late)
 			*until = Min(*until, branch->patience_until);
 	}
@@ -289,7 +322,7 @@ static bool
 look_at_call(FanOut *fan_out, uint32_t index, bool chosen, TimestampTz now)
 {
 	PlanMember *member = &fan_out->plan->members[index];
-	Branch	   *branch = &fan_out->branches[index];
+	Branch *branch = &fan_out->branches[index];
 
 	if (wire_call_finished(branch->call) || (chosen && now >= fan_out->deadline))
 	{
@@ -305,14 +338,17 @@ look_at_call(FanOut *fan_out, uint32_t index, bool chosen, TimestampTz now)
 	return true;
 }
 
-/* wait for the calls of the chosen ones, until all have answered, or one may have to be replaced, or one that was replaced has answered */
+/*
+ * wait for the calls of the chosen ones, until all have answered, or one may have to be replaced,
+ * or one that was replaced has answered
+ */
 static void
 collect_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
-	WireCall  **calls = palloc(fan_out->plan->members_count * sizeof(WireCall *) + 1);
+	WireCall **calls = palloc(fan_out->plan->members_count * sizeof(WireCall *) + 1);
 	TimestampTz until;
-	int			calls_count;
-	bool		replace = false;
+	int calls_count;
+	bool replace = false;
 
 	while (!replace && list_calls(fan_out, chosen, chosen_count, calls, &calls_count, &until) > 0)
 	{
@@ -333,7 +369,7 @@ collect_late(FanOut *fan_out)
 {
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 	{
-		WireCall   *call = fan_out->branches[i].call;
+		WireCall *call = fan_out->branches[i].call;
 
 		if (call == NULL || !wire_poll(call))
 			continue;
@@ -366,29 +402,38 @@ static bool
 is_peer(FanOut *fan_out, uint32_t index)
 {
 	const Identity *identity;
-	FbError		error;
+	FbError error;
 
-	error_check(msp_manager_identity(fan_out->channel->bundle->msps, fan_out->branches[index].response.endorser, &identity, &error), &error);
+	error_check(msp_manager_identity(fan_out->channel->bundle->msps,
+									 fan_out->branches[index].response.endorser, &identity, &error),
+				&error);
 	return identity_has_role(identity, IDENTITY_PEER);
 }
 
-/* do the endorsements satisfy the policies that they were collected for? Policies may ask for other roles than the usual one */
+/*
+ * do the endorsements satisfy the policies that they were collected for? Policies may ask for other
+ * roles than the usual one
+ */
 static bool
 satisfy_policy(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
 	PolicySignature *signatures = palloc0(chosen_count * sizeof(PolicySignature) + 1);
 	PolicySignatureSet *set;
-	bool		satisfied;
-	FbError		error;
+	bool satisfied;
+	FbError error;
 
 	for (size_t i = 0; i < chosen_count; i++)
 	{
 		const ProposalResponse *response = &fan_out->branches[chosen[i]].response;
 
-		signatures[i] = (PolicySignature) {response->endorser, response->signature, {response->payload, response->endorser}};
+		signatures[i] = (PolicySignature) {response->endorser,
+										   response->signature,
+										   {response->payload, response->endorser}};
 	}
-	error_check(policy_signatures_create(fan_out->allocator, fan_out->channel->bundle->msps, signatures, chosen_count, access_verify, NULL, &set,
-										 &error), &error);
+	error_check(policy_signatures_create(fan_out->allocator, fan_out->channel->bundle->msps,
+										 signatures, chosen_count, access_verify, NULL, &set,
+										 &error),
+				&error);
 	for (size_t i = 0; i < fan_out->plan->policies_count; i++)
 	{
 		error_check(policy_evaluate(fan_out->plan->policies[i], set, &satisfied, &error), &error);
@@ -398,11 +443,14 @@ satisfy_policy(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 	return true;
 }
 
-/* a node whose certificate has another role than peer may not be who the policy wants; false: such ones are to be replaced */
+/*
+ * a node whose certificate has another role than peer may not be who the policy wants; false: such
+ * ones are to be replaced
+ */
 static bool
 roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
-	bool		peers = true;
+	bool peers = true;
 
 	for (size_t i = 0; i < chosen_count && peers; i++)
 		peers = is_peer(fan_out, chosen[i]);
@@ -410,13 +458,15 @@ roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		return true;
 	for (size_t i = 0; i < chosen_count; i++)
 		if (!is_peer(fan_out, chosen[i]))
-			fan_out_note_failure(fan_out, chosen[i], "the certificate that it signed with does not have the role peer");
+			fan_out_note_failure(fan_out, chosen[i],
+								 "the certificate that it signed with does not have the role peer");
 	return false;
 }
 
 /*
- * With the first answer it is known what this transaction touches, and that may need other members than the chaincode's policy alone. True when they have
- * to be chosen again; those that have answered keep their answers.
+ * With the first answer it is known what this transaction touches, and that may need other members
+ * than the chaincode's policy alone. True when they have to be chosen again; those that have
+ * answered keep their answers.
  */
 static bool
 needs_other_choice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
@@ -427,14 +477,18 @@ needs_other_choice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 	{
 		const Branch *branch = &fan_out->branches[chosen[i]];
 
-		if (branch->answered && (reference == NULL || fan_out->plan->members[chosen[i]].address == NULL))
+		if (branch->answered &&
+			(reference == NULL || fan_out->plan->members[chosen[i]].address == NULL))
 			reference = branch;
 	}
-	if (reference == NULL || fan_out->plan->fixed || fb_bytes_equal(fan_out->grown_payload, reference->response.payload))
+	if (reference == NULL || fan_out->plan->fixed ||
+		fb_bytes_equal(fan_out->grown_payload, reference->response.payload))
 		return false;
 	fan_out->grown_payload = reference->response.payload;
 	/* in the usual case nothing has changed, and the search for a combination is saved */
-	return !reference->interest_known || plan_set_interest(fan_out->plan, fan_out->channel, reference->interest, reference->interest_count);
+	return !reference->interest_known ||
+		   plan_set_interest(fan_out->plan, fan_out->channel, reference->interest,
+							 reference->interest_count);
 }
 
 /* ask until one combination has answered alike; returns its members */
@@ -453,7 +507,8 @@ gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 		if (needs_other_choice(fan_out, *chosen, *chosen_count))
 			continue;
 		collect_calls(fan_out, *chosen, *chosen_count);
-		if (!all_answered(fan_out, *chosen, *chosen_count) || !roles_suffice(fan_out, *chosen, *chosen_count))
+		if (!all_answered(fan_out, *chosen, *chosen_count) ||
+			!roles_suffice(fan_out, *chosen, *chosen_count))
 			continue;
 		if (needs_other_choice(fan_out, *chosen, *chosen_count))
 			continue;
@@ -465,18 +520,21 @@ gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 }
 
 void
-gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, GatewayTransaction *transaction)
+gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations,
+				GatewayTransaction *transaction)
 {
-	FanOut		fan_out = {.allocator = memory_allocator(CurrentMemoryContext)};
+	FanOut fan_out = {.allocator = memory_allocator(CurrentMemoryContext)};
 	ProposalView view;
 	const uint32_t *chosen;
-	size_t		chosen_count;
+	size_t chosen_count;
 	ProposalResponse *responses;
-	FbError		error;
+	FbError error;
 
 	error_check(proposal_parse(fan_out.allocator, proposal, &view, &error), &error);
 	fan_out.call_name = fan_out_call_name(&view);
-	error_check(proposal_pack_signed(fan_out.allocator, proposal, signature, &fan_out.signed_proposal, &error), &error);
+	error_check(proposal_pack_signed(fan_out.allocator, proposal, signature,
+									 &fan_out.signed_proposal, &error),
+				&error);
 	fan_out.proposal = &view;
 	fan_out.channel = channel_open(fb_text_copy(fan_out.allocator, view.channel_id));
 	fan_out.seen_height = height_of_node(fan_out.channel);
@@ -492,8 +550,11 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations, Gatewa
 	responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
 	for (size_t i = 0; i < chosen_count; i++)
 		responses[i] = fan_out.branches[chosen[i]].response;
-	error_check(envelope_assemble(fan_out.allocator, proposal, responses, chosen_count, &transaction->payload, &error), &error);
+	error_check(envelope_assemble(fan_out.allocator, proposal, responses, chosen_count,
+								  &transaction->payload, &error),
+				&error);
 	transaction->result = responses[0].response.payload;
 	transaction->response_payload = responses[0].payload;
-	strlcpy(transaction->tx_id, fb_text_copy(fan_out.allocator, view.tx_id), sizeof(transaction->tx_id));
+	strlcpy(transaction->tx_id, fb_text_copy(fan_out.allocator, view.tx_id),
+			sizeof(transaction->tx_id));
 }

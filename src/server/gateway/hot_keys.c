@@ -1,17 +1,23 @@
 /*
  * hot_keys.c: transactions of this node that read and write the same key, one after the other.
  *
- * Problem: of two transactions that read the same version of a key and write it, the committers count one, and the other has cost as much for nothing. With
- * 256 sessions on 100 keys two of three are invalid, and the more sessions there are, the fewer transactions are valid.
+ * Problem: of two transactions that read the same version of a key and write it, the committers
+ * count one, and the other has cost as much for nothing. With 256 sessions on 100 keys two of three
+ * are invalid, and the more sessions there are, the fewer transactions are valid.
  *
- * Rule: the first endorsement tells which keys are read and written. Before the transaction is handed in, the session takes its turn for these keys
- * (pg/waiters.c) and keeps it until the transaction is committed here. If one of them was written since it was read, the transaction could only become invalid;
- * so the same proposal is endorsed again, on the newest state, while no other session of this node is about to change the keys.
+ * Rule: the first endorsement tells which keys are read and written. Before the transaction is
+ * handed in, the session takes its turn for these keys (pg/waiters.c) and keeps it until the
+ * transaction is committed here. If one of them was written since it was read, the transaction
+ * could only become invalid; so the same proposal is endorsed again, on the newest state, while no
+ * other session of this node is about to change the keys.
  *
- * What holds: a client sees nothing of it but fewer read conflicts, since it gets the result of the endorsement that was handed in. Turns are taken in
- * one order and with a time limit, fabric.hot_key_timeout for all of them, so nobody waits for ever, whatever another node or session does; without a turn a transaction is handed in as it
- * is, and the committers decide, as always. Transactions of other nodes are not waited for. Keys that are only read, or only written, have no turns: they would
- * make transactions wait that do not conflict. Of the split call nothing is known until it is submitted.
+ * What holds: a client sees nothing of it but fewer read conflicts, since it gets the result of the
+ * endorsement that was handed in. Turns are taken in one order and with a time limit,
+ * fabric.hot_key_timeout for all of them, so nobody waits for ever, whatever another node or
+ * session does; without a turn a transaction is handed in as it is, and the committers decide, as
+ * always. Transactions of other nodes are not waited for. Keys that are only read, or only written,
+ * have no turns: they would make transactions wait that do not conflict. Of the split call nothing
+ * is known until it is submitted.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -20,14 +26,17 @@
 
 #include "core/rwset/rwset.h"
 
-/* more reads are not compared with the writes: that would take long, and a transaction of this kind has other trouble than hot keys */
+/*
+ * more reads are not compared with the writes: that would take long, and a transaction of this kind
+ * has other trouble than hot keys
+ */
 #define READS_MAX 256
 
 typedef struct HotKey
 {
-	FbBytes		namespace_name;
+	FbBytes namespace_name;
 	const RwSetRead *read;
-	uint32		hash;
+	uint32 hash;
 } HotKey;
 
 static const RwSetRead *
@@ -42,7 +51,8 @@ find_read(const RwSetNamespace *ns, FbBytes key)
 static uint32
 hash_key(const Channel *channel, FbBytes namespace_name, FbBytes key)
 {
-	uint32		hash = hash_combine(hash_uint32((uint32) channel->ledger->id), hash_bytes(namespace_name.data, (int) namespace_name.size));
+	uint32 hash = hash_combine(hash_uint32((uint32) channel->ledger->id),
+							   hash_bytes(namespace_name.data, (int) namespace_name.size));
 
 	return hash_combine(hash, hash_bytes(key.data, (int) key.size));
 }
@@ -51,21 +61,23 @@ hash_key(const Channel *channel, FbBytes namespace_name, FbBytes key)
 static int
 compare_hashes(const void *a, const void *b)
 {
-	uint32		left = ((const HotKey *) a)->hash;
-	uint32		right = ((const HotKey *) b)->hash;
+	uint32 left = ((const HotKey *) a)->hash;
+	uint32 right = ((const HotKey *) b)->hash;
 
 	return left < right ? -1 : left > right;
 }
 
-/* the keys that are read and written, in the order of their turns; -1: too many to take turns for */
+/*
+ * the keys that are read and written, in the order of their turns; -1: too many to take turns for
+ */
 static int
 list_keys(const Channel *channel, FbBytes response_payload, HotKey *keys)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	ResponsePayload content;
-	RwSet	   *rwset;
-	int			count = 0;
-	FbError		error;
+	RwSet *rwset;
+	int count = 0;
+	FbError error;
 
 	error_check(response_payload_parse(allocator, response_payload, &content, &error), &error);
 	error_check(rwset_parse(allocator, content.results, &rwset, &error), &error);
@@ -94,14 +106,15 @@ list_keys(const Channel *channel, FbBytes response_payload, HotKey *keys)
 static bool
 keys_changed(const Channel *channel, const HotKey *keys, int count)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	bool		changed = false;
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool changed = false;
 
 	for (int i = 0; i < count && !changed; i++)
 	{
-		StateRow	row;
+		StateRow row;
 
-		(void) state_store_get(channel->ledger, keys[i].namespace_name, keys[i].read->key, snapshot, &row);
+		(void) state_store_get(channel->ledger, keys[i].namespace_name, keys[i].read->key, snapshot,
+							   &row);
 		changed = !rwset_version_equal(row.version, keys[i].read->version);
 	}
 	UnregisterSnapshot(snapshot);
@@ -113,11 +126,12 @@ hot_keys_take_turns(const Channel *channel, FbBytes response_payload)
 {
 	ChannelSlot *slot = channel_slot(channel);
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_hot_key_timeout_ms);
-	HotKey		keys[TURNS_MAX];
-	bool		waited = false;
-	int			count;
+	HotKey keys[TURNS_MAX];
+	bool waited = false;
+	int count;
 
-	if (slot == NULL || guc_hot_key_timeout_ms == 0 || (count = list_keys(channel, response_payload, keys)) <= 0)
+	if (slot == NULL || guc_hot_key_timeout_ms == 0 ||
+		(count = list_keys(channel, response_payload, keys)) <= 0)
 		return false;
 	for (int i = 0; i < count; i++)
 		if (!turn_take(slot, keys[i].hash, until, &waited))

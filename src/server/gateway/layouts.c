@@ -1,4 +1,7 @@
-/* layouts.c: who can endorse a call, and in which combinations, for people and for clients that choose organizations themselves (DSC-2) */
+/*
+ * layouts.c: who can endorse a call, and in which combinations, for people and for clients that
+ * choose organizations themselves (DSC-2)
+ */
 #include "server/gateway/gateway_internal.h"
 
 #include "utils/snapmgr.h"
@@ -10,30 +13,37 @@
 
 /* what a call would touch, by the names that the client gives */
 static InterestCall *
-list_interest(const Channel *channel, const EndorsementPlan *plan, const GatewayInterest *interest, size_t *count)
+list_interest(const Channel *channel, const EndorsementPlan *plan, const GatewayInterest *interest,
+			  size_t *count)
 {
 	InterestCall *calls = palloc0((interest->collections_count + 1) * sizeof(InterestCall));
-	FbBytes		name = fb_bytes_of_text(plan->definition.name);
+	FbBytes name = fb_bytes_of_text(plan->definition.name);
 
 	*count = 0;
 	if (interest->keys_count > 0)
-		interest_of_keys(channel, name, interest->keys, interest->keys_count, plan->allocator, &calls[(*count)++]);
+		interest_of_keys(channel, name, interest->keys, interest->keys_count, plan->allocator,
+						 &calls[(*count)++]);
 	for (size_t i = 0; i < interest->collections_count; i++)
-		calls[(*count)++] = (InterestCall) {.name = name, .collection = interest->collections[i],
-		.no_private_reads = interest->no_private_reads, .policy_needed = true};
+		calls[(*count)++] = (InterestCall) {.name = name,
+											.collection = interest->collections[i],
+											.no_private_reads = interest->no_private_reads,
+											.policy_needed = true};
 	return calls;
 }
 
 static void
-check_collections(const Channel *channel, const EndorsementPlan *plan, const GatewayInterest *interest)
+check_collections(const Channel *channel, const EndorsementPlan *plan,
+				  const GatewayInterest *interest)
 {
 	for (size_t i = 0; i < interest->collections_count; i++)
 	{
-		FbError		error;
+		FbError error;
 
-		if (needs_collection_exists(channel, &plan->definition, interest->collections[i], plan->allocator))
+		if (needs_collection_exists(channel, &plan->definition, interest->collections[i],
+									plan->allocator))
 			continue;
-		fb_fail(&error, FB_INVALID_ARGUMENT, "chaincode \"%s\" has no collection \"%s\"", plan->definition.name,
+		fb_fail(&error, FB_INVALID_ARGUMENT, "chaincode \"%s\" has no collection \"%s\"",
+				plan->definition.name,
 				error_excerpt(fb_text_copy(plan->allocator, interest->collections[i])));
 		error_throw(&error);
 	}
@@ -45,26 +55,29 @@ drop_nonmembers(const Channel *channel, EndorsementPlan *plan, const GatewayInte
 {
 	for (size_t i = 0; i < plan->members_count && !interest->no_private_reads; i++)
 		for (size_t c = 0; c < interest->collections_count; c++)
-			if (!needs_is_member(channel, &plan->definition, interest->collections[c], plan->members[i].msp_id, plan->allocator))
+			if (!needs_is_member(channel, &plan->definition, interest->collections[c],
+								 plan->members[i].msp_id, plan->allocator))
 				plan->members[i].failed = true;
 }
 
 static void
 describe_policies(const EndorsementPlan *plan, GatewayPlan *result)
 {
-	FbError		error;
+	FbError error;
 
 	result->policies_count = plan->policies_count;
 	result->policies = palloc0(plan->policies_count * sizeof(char *) + 1);
 	for (size_t i = 0; i < plan->policies_count; i++)
-		error_check(policy_describe(plan->allocator, plan->policies[i], &result->policies[i], &error), &error);
+		error_check(policy_describe(plan->allocator, plan->policies[i], &result->policies[i],
+									&error),
+					&error);
 }
 
 /* of the members of a plan to groups: the first member of an organization stands for it */
 static size_t
 group_of(const EndorsementPlan *plan, size_t member)
 {
-	size_t		group = 0;
+	size_t group = 0;
 
 	while (strcmp(plan->members[group].msp_id, plan->members[member].msp_id) != 0)
 		group++;
@@ -81,7 +94,7 @@ count_groups(const EndorsementPlan *plan, const PolicyLayout *layout)
 	/* members of one organization stand together */
 	for (size_t i = 0; i < layout->endorsers_count; i++)
 	{
-		size_t		group = group_of(plan, layout->endorsers[i]);
+		size_t group = group_of(plan, layout->endorsers[i]);
 
 		if (result.groups_count > 0 && result.groups[result.groups_count - 1] == group)
 		{
@@ -103,7 +116,8 @@ has_layout(const GatewayPlan *plan, const GatewayLayout *layout)
 
 		if (known->groups_count == layout->groups_count &&
 			memcmp(known->groups, layout->groups, layout->groups_count * sizeof(size_t)) == 0 &&
-			memcmp(known->quantities, layout->quantities, layout->groups_count * sizeof(uint32)) == 0)
+			memcmp(known->quantities, layout->quantities, layout->groups_count * sizeof(uint32)) ==
+				0)
 			return true;
 	}
 	return false;
@@ -114,7 +128,7 @@ static void
 list_layouts(EndorsementPlan *plan, GatewayPlan *result)
 {
 	PolicyLayout *layouts;
-	size_t		layouts_count;
+	size_t layouts_count;
 
 	plan_list_layouts(plan, LAYOUTS_MAX, &layouts, &layouts_count);
 	result->layouts = palloc0(layouts_count * sizeof(GatewayLayout) + 1);
@@ -128,12 +142,13 @@ list_layouts(EndorsementPlan *plan, GatewayPlan *result)
 }
 
 void
-gateway_plan(const char *channel_name, const char *chaincode, const GatewayInterest *interest, GatewayPlan *result)
+gateway_plan(const char *channel_name, const char *chaincode, const GatewayInterest *interest,
+			 GatewayPlan *result)
 {
 	const Channel *channel = channel_open(channel_name);
 	EndorsementPlan *plan;
 	InterestCall *calls;
-	size_t		calls_count;
+	size_t calls_count;
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	plan = plan_create_for_chaincode(channel, chaincode);

@@ -1,9 +1,10 @@
 /*
- * needs.c: the policies that committers will ask a transaction for, from what it touches (VAL-10; PolicyChecker in commit/endorsement_policy.c judges by
- * the same rules).
+ * needs.c: the policies that committers will ask a transaction for, from what it touches (VAL-10;
+ * PolicyChecker in commit/endorsement_policy.c judges by the same rules).
  *
- * A key's own policy if it has one, else that of its collection if that has one, else that of the chaincode; and the chaincode's if nothing else asks for
- * a policy. A policy that cannot be read satisfies nobody and is NULL here, as there.
+ * A key's own policy if it has one, else that of its collection if that has one, else that of the
+ * chaincode; and the chaincode's if nothing else asks for a policy. A policy that cannot be read
+ * satisfies nobody and is NULL here, as there.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -17,9 +18,9 @@ typedef struct Needs
 	const Channel *channel;
 	FbAllocator *allocator;
 	const Policy **policies;
-	size_t		count;
-	size_t		capacity;
-	List	   *applied;		/* of FbBytes *: application policies that were added */
+	size_t count;
+	size_t capacity;
+	List *applied; /* of FbBytes *: application policies that were added */
 } Needs;
 
 static void
@@ -28,8 +29,9 @@ add_policy(Needs *needs, const Policy *policy)
 	if (needs->count == needs->capacity)
 	{
 		needs->capacity = Max(8, needs->capacity * 2);
-		needs->policies = needs->policies == NULL ? palloc(needs->capacity * sizeof(Policy *)) :
-			repalloc(needs->policies, needs->capacity * sizeof(Policy *));
+		needs->policies = needs->policies == NULL
+							  ? palloc(needs->capacity * sizeof(Policy *))
+							  : repalloc(needs->policies, needs->capacity * sizeof(Policy *));
 	}
 	needs->policies[needs->count++] = policy;
 }
@@ -48,10 +50,10 @@ static void
 add_application_policy(Needs *needs, FbBytes bytes)
 {
 	const Policy *policy = NULL;
-	FbBytes    *copy;
-	FbError		error;
-	FbStatus	status;
-	ListCell   *cell;
+	FbBytes *copy;
+	FbError error;
+	FbStatus status;
+	ListCell *cell;
 
 	foreach(cell, needs->applied)
 		if (fb_bytes_equal(*(FbBytes *) lfirst(cell), bytes))
@@ -59,25 +61,33 @@ add_application_policy(Needs *needs, FbBytes bytes)
 	copy = palloc(sizeof(FbBytes));
 	*copy = bytes;
 	needs->applied = lappend(needs->applied, copy);
-	status = policy_from_application_policy(needs->allocator, needs->channel->bundle->policies, bytes, &policy, &error);
+	status = policy_from_application_policy(needs->allocator, needs->channel->bundle->policies,
+											bytes, &policy, &error);
 	add_policy(needs, usable_policy(status, policy, &error));
 }
 
-/* PVT-9: the organization whose own collection, which it has in every chaincode, this is; NULL: it is none of these */
+/*
+ * PVT-9: the organization whose own collection, which it has in every chaincode, this is; NULL: it
+ * is none of these
+ */
 static const ConfigOrganization *
 implicit_organization(const Channel *channel, FbBytes collection, FbAllocator *allocator)
 {
-	size_t		prefix = strlen(IMPLICIT_PREFIX);
+	size_t prefix = strlen(IMPLICIT_PREFIX);
 
 	if (collection.size <= prefix || memcmp(collection.data, IMPLICIT_PREFIX, prefix) != 0)
 		return NULL;
-	return config_application_organization(channel->bundle, fb_text_copy(allocator, fb_bytes(collection.data + prefix, collection.size - prefix)));
+	return config_application_organization(channel->bundle,
+										   fb_text_copy(allocator,
+														fb_bytes(collection.data + prefix,
+																 collection.size - prefix)));
 }
 
 static bool
 add_implicit_policy(Needs *needs, FbBytes collection)
 {
-	const ConfigOrganization *organization = implicit_organization(needs->channel, collection, needs->allocator);
+	const ConfigOrganization *organization =
+		implicit_organization(needs->channel, collection, needs->allocator);
 
 	if (organization == NULL)
 		return false;
@@ -89,11 +99,13 @@ static const Protos__StaticCollectionConfig *
 find_collection(FbAllocator *allocator, const ChaincodeDefinition *definition, FbBytes collection)
 {
 	Protos__CollectionConfigPackage *package;
-	FbError		error;
+	FbError error;
 
 	if (definition->collections.size == 0)
 		return NULL;
-	error_check(PROTO_UNPACK(protos__collection_config_package, definition->collections, allocator, &package, &error), &error);
+	error_check(PROTO_UNPACK(protos__collection_config_package, definition->collections, allocator,
+							 &package, &error),
+				&error);
 	for (size_t i = 0; i < package->n_config; i++)
 	{
 		const Protos__CollectionConfig *config = package->config[i];
@@ -118,14 +130,15 @@ static void
 add_collection_policy(Needs *needs, const ChaincodeDefinition *definition, FbBytes collection)
 {
 	const Protos__StaticCollectionConfig *config;
-	FbBytes		bytes = FB_BYTES_EMPTY;
-	FbError		error;
+	FbBytes bytes = FB_BYTES_EMPTY;
+	FbError error;
 
 	if (add_implicit_policy(needs, collection))
 		return;
 	config = find_collection(needs->allocator, definition, collection);
 	if (config != NULL && config->endorsement_policy != NULL)
-		error_check(PROTO_PACK(config->endorsement_policy, needs->allocator, &bytes, &error), &error);
+		error_check(PROTO_PACK(config->endorsement_policy, needs->allocator, &bytes, &error),
+					&error);
 	/* an ApplicationPolicy without content is none (statebased/v20.go, CheckCCEPIfNotChecked) */
 	if (bytes.size > 0)
 		add_application_policy(needs, bytes);
@@ -139,7 +152,8 @@ add_call(Needs *needs, const ChaincodeDefinition *called, const InterestCall *ca
 	ChaincodeDefinition definition = *called;
 
 	if (!fb_bytes_equal(call->name, fb_bytes_of_text(called->name)) &&
-		!definition_get(needs->channel->name, fb_text_copy(needs->allocator, call->name), &definition))
+		!definition_get(needs->channel->name, fb_text_copy(needs->allocator, call->name),
+						&definition))
 	{
 		add_policy(needs, NULL);
 		return;
@@ -151,8 +165,9 @@ add_call(Needs *needs, const ChaincodeDefinition *called, const InterestCall *ca
 	for (size_t i = 0; i < call->key_policies_count; i++)
 	{
 		const Policy *policy = NULL;
-		FbError		error;
-		FbStatus	status = policy_from_envelope(needs->allocator, call->key_policies[i], &policy, &error);
+		FbError error;
+		FbStatus status =
+			policy_from_envelope(needs->allocator, call->key_policies[i], &policy, &error);
 
 		add_policy(needs, usable_policy(status, policy, &error));
 	}
@@ -168,14 +183,18 @@ mentions_chaincode(const InterestCall *calls, size_t calls_count, FbBytes name)
 }
 
 void
-needs_of_interest(const Channel *channel, const ChaincodeDefinition *definition, const InterestCall *calls, size_t calls_count,
-				  FbAllocator *allocator, const Policy *const **policies, size_t *policies_count)
+needs_of_interest(const Channel *channel, const ChaincodeDefinition *definition,
+				  const InterestCall *calls, size_t calls_count, FbAllocator *allocator,
+				  const Policy *const **policies, size_t *policies_count)
 {
-	Needs		needs = {.channel = channel, .allocator = allocator};
+	Needs needs = {.channel = channel, .allocator = allocator};
 
 	for (size_t i = 0; i < calls_count; i++)
 		add_call(&needs, definition, &calls[i]);
-	/* a transaction that wrote nothing still needs the policy of the chaincode that was called (FAB-9473) */
+	/*
+	 * a transaction that wrote nothing still needs the policy of the chaincode that was called
+	 * (FAB-9473)
+	 */
 	if (!mentions_chaincode(calls, calls_count, fb_bytes_of_text(definition->name)))
 		add_chaincode_policy(&needs, definition);
 	*policies = needs.policies;
@@ -183,30 +202,37 @@ needs_of_interest(const Channel *channel, const ChaincodeDefinition *definition,
 }
 
 bool
-needs_collection_exists(const Channel *channel, const ChaincodeDefinition *definition, FbBytes collection, FbAllocator *allocator)
+needs_collection_exists(const Channel *channel, const ChaincodeDefinition *definition,
+						FbBytes collection, FbAllocator *allocator)
 {
-	return implicit_organization(channel, collection, allocator) != NULL || find_collection(allocator, definition, collection) != NULL;
+	return implicit_organization(channel, collection, allocator) != NULL ||
+		   find_collection(allocator, definition, collection) != NULL;
 }
 
 bool
-needs_is_member(const Channel *channel, const ChaincodeDefinition *definition, FbBytes collection, const char *msp_id, FbAllocator *allocator)
+needs_is_member(const Channel *channel, const ChaincodeDefinition *definition, FbBytes collection,
+				const char *msp_id, FbAllocator *allocator)
 {
-	const Protos__StaticCollectionConfig *config = find_collection(allocator, definition, collection);
+	const Protos__StaticCollectionConfig *config =
+		find_collection(allocator, definition, collection);
 	const Policy *policy = NULL;
 	PolicyEndorser endorser = {.msp_id = msp_id};
 	PolicyLayout *layouts;
-	size_t		layouts_count;
-	FbError		error;
-	FbStatus	status;
+	size_t layouts_count;
+	FbError error;
+	FbStatus status;
 
 	if (config == NULL)
 		return fb_bytes_equal(collection, fb_bytes_of_text(psprintf(IMPLICIT_PREFIX "%s", msp_id)));
 	if (config->member_orgs_policy == NULL || config->member_orgs_policy->signature_policy == NULL)
 		return false;
-	status = policy_from_message(allocator, config->member_orgs_policy->signature_policy, &policy, &error);
+	status = policy_from_message(allocator, config->member_orgs_policy->signature_policy, &policy,
+								 &error);
 	policy = usable_policy(status, policy, &error);
 	if (policy == NULL)
 		return false;
-	error_check(policy_layouts(allocator, &policy, 1, &endorser, 1, 1, &layouts, &layouts_count, &error), &error);
+	error_check(policy_layouts(allocator, &policy, 1, &endorser, 1, 1, &layouts, &layouts_count,
+							   &error),
+				&error);
 	return layouts_count > 0;
 }

@@ -1,12 +1,15 @@
 /*
  * plan.c: which nodes are asked for an endorsement (GWY-2, POL-13).
  *
- * The committed definition of the chaincode tells the policy; the channel's configuration tells where the organizations' nodes are. Of the smallest sets of
- * organizations that satisfy the policy the first is taken of which each has a node that has not failed; this node's own organization comes first, and this
- * node before the others of it. Of each organization one node is asked, in the order of candidates.c; when it fails the next one takes its place, and only
- * when none is left another set of organizations. Only where a policy wants two identities of one organization several of its nodes are asked at once, as
- * in Fabric, whose layouts have a quantity for each group. Once it is known what the transaction touches, the policies of keys and collections count as well
- * (plan_set_interest).
+ * The committed definition of the chaincode tells the policy; the channel's configuration tells
+ * where the organizations' nodes are. Of the smallest sets of organizations that satisfy the policy
+ * the first is taken of which each has a node that has not failed; this node's own organization
+ * comes first, and this node before the others of it. Of each organization one node is asked, in
+ * the order of candidates.c; when it fails the next one takes its place, and only when none is left
+ * another set of organizations. Only where a policy wants two identities of one organization
+ * several of its nodes are asked at once, as in Fabric, whose layouts have a quantity for each
+ * group. Once it is known what the transaction touches, the policies of keys and collections count
+ * as well (plan_set_interest).
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -15,16 +18,18 @@
 static void
 add_member(EndorsementPlan *plan, const char *msp_id, const char *address, bool slow)
 {
-	plan->members[plan->members_count++] = (PlanMember) {.msp_id = msp_id, .address = address, .slow = slow};
+	plan->members[plan->members_count++] =
+		(PlanMember) {.msp_id = msp_id, .address = address, .slow = slow};
 }
 
 /* the other nodes of an organization */
 static void
 add_candidates(EndorsementPlan *plan, const Channel *channel, const char *msp_id, FbBytes call_name)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, candidates_of_organization(channel, msp_id, fb_bytes_of_text(plan->definition.name), call_name))
+	foreach(cell, candidates_of_organization(channel, msp_id,
+											 fb_bytes_of_text(plan->definition.name), call_name))
 	{
 		const Candidate *candidate = lfirst(cell);
 
@@ -44,9 +49,10 @@ has_member(const EndorsementPlan *plan, const char *msp_id)
 static bool
 can_endorse_here(const Channel *channel, const ChaincodeDefinition *definition)
 {
-	char	   *package_id;
+	char *package_id;
 
-	if (!node_is_configured() || config_application_organization(channel->bundle, guc_node_msp_id) == NULL)
+	if (!node_is_configured() ||
+		config_application_organization(channel->bundle, guc_node_msp_id) == NULL)
 		return false;
 	if (strcmp(definition->name, LIFECYCLE_NAMESPACE) == 0)
 		return true;
@@ -70,14 +76,14 @@ add_all(EndorsementPlan *plan, const Channel *channel, FbBytes call_name)
 static void
 add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, FbBytes call_name)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	plan->fixed = true;
 	foreach(cell, organisations)
 	{
 		const char *msp_id = lfirst(cell);
-		bool		own = strcmp(msp_id, guc_node_msp_id) == 0;
-		FbError		error;
+		bool own = strcmp(msp_id, guc_node_msp_id) == 0;
+		FbError error;
 
 		if (has_member(plan, msp_id))
 			continue;
@@ -86,18 +92,25 @@ add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, Fb
 		add_candidates(plan, channel, msp_id, call_name);
 		if (has_member(plan, msp_id))
 			continue;
-		fb_fail(&error, FB_INVALID_ARGUMENT, "organisation \"%s\" cannot be asked for an endorsement", msp_id);
-		fb_error_detail(&error, own ? "This node has not installed an approved package of the chaincode." :
-						"It is no member of channel \"%s\", or has no anchor peer in its configuration.", channel->name);
+		fb_fail(&error, FB_INVALID_ARGUMENT,
+				"organisation \"%s\" cannot be asked for an endorsement", msp_id);
+		fb_error_detail(
+			&error,
+			own ? "This node has not installed an approved package of the chaincode."
+				: "It is no member of channel \"%s\", or has no anchor peer in its configuration.",
+			channel->name);
 		error_throw(&error);
 	}
 }
 
-/* what this organization has approved is only known to the node that endorses it, until the others of the organization get the block (LIF-3) */
+/*
+ * what this organization has approved is only known to the node that endorses it, until the others
+ * of the organization get the block (LIF-3)
+ */
 static void
 add_this_node(EndorsementPlan *plan, const Channel *channel)
 {
-	FbError		error;
+	FbError error;
 
 	plan->fixed = true;
 	if (can_endorse_here(channel, &plan->definition))
@@ -105,25 +118,33 @@ add_this_node(EndorsementPlan *plan, const Channel *channel)
 		add_member(plan, guc_node_msp_id, NULL, false);
 		return;
 	}
-	fb_fail(&error, FB_INVALID_ARGUMENT, "organisation \"%s\" cannot approve chaincode on channel \"%s\"", guc_node_msp_id, channel->name);
-	fb_error_detail(&error, "It is no application organisation of the channel, or this node is not configured.");
+	fb_fail(&error, FB_INVALID_ARGUMENT,
+			"organisation \"%s\" cannot approve chaincode on channel \"%s\"", guc_node_msp_id,
+			channel->name);
+	fb_error_detail(
+		&error,
+		"It is no application organisation of the channel, or this node is not configured.");
 	error_throw(&error);
 }
 
-/* approving concerns one organisation alone: its own collection is written, its own node endorses (LIF-3) */
+/*
+ * approving concerns one organisation alone: its own collection is written, its own node endorses
+ * (LIF-3)
+ */
 static bool
 is_approval(const ProposalView *proposal)
 {
-	return fb_bytes_equal(proposal->chaincode_name, fb_bytes_of_text(LIFECYCLE_NAMESPACE)) && proposal->args_count > 0 &&
-		fb_bytes_equal(proposal->args[0], fb_bytes_of_text(APPROVE_FUNCTION));
+	return fb_bytes_equal(proposal->chaincode_name, fb_bytes_of_text(LIFECYCLE_NAMESPACE)) &&
+		   proposal->args_count > 0 &&
+		   fb_bytes_equal(proposal->args[0], fb_bytes_of_text(APPROVE_FUNCTION));
 }
 
 static EndorsementPlan *
 make_plan(const Channel *channel, const char *chaincode)
 {
 	EndorsementPlan *plan = palloc0(sizeof(EndorsementPlan));
-	size_t		members_max = 1;
-	FbError		error;
+	size_t members_max = 1;
+	FbError error;
 
 	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
 		members_max += channel->bundle->application_organizations[i].anchors_count;
@@ -131,34 +152,43 @@ make_plan(const Channel *channel, const char *chaincode)
 	plan->members = palloc0(members_max * sizeof(PlanMember));
 	if (!definition_get(channel->name, chaincode, &plan->definition))
 	{
-		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"", chaincode, channel->name);
+		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"",
+				chaincode, channel->name);
 		fb_error_detail(&error, "%s", definition_list_text(channel->name));
-		fb_error_hint(&error, "The view fabric.chaincodes lists the definitions; fabric.commit_chaincode makes one.");
+		fb_error_hint(
+			&error,
+			"The view fabric.chaincodes lists the definitions; fabric.commit_chaincode makes one.");
 		error_throw(&error);
 	}
 	return plan;
 }
 
-/* is only the policy of the chaincode itself needed? So it is for most transactions, and for _lifecycle, whose interest is always empty */
+/*
+ * is only the policy of the chaincode itself needed? So it is for most transactions, and for
+ * _lifecycle, whose interest is always empty
+ */
 static bool
 is_plain(const EndorsementPlan *plan, const InterestCall *calls, size_t calls_count)
 {
 	for (size_t i = 0; i < calls_count; i++)
-		if (calls[i].collection.size > 0 || !calls[i].policy_needed || calls[i].key_policies_count > 0 ||
+		if (calls[i].collection.size > 0 || !calls[i].policy_needed ||
+			calls[i].key_policies_count > 0 ||
 			!fb_bytes_equal(calls[i].name, fb_bytes_of_text(plan->definition.name)))
 			return false;
 	return true;
 }
 
 bool
-plan_set_interest(EndorsementPlan *plan, const Channel *channel, const InterestCall *calls, size_t calls_count)
+plan_set_interest(EndorsementPlan *plan, const Channel *channel, const InterestCall *calls,
+				  size_t calls_count)
 {
-	bool		plain = is_plain(plan, calls, calls_count);
+	bool plain = is_plain(plan, calls, calls_count);
 
 	if (plan->fixed || (plain && plan->plain))
 		return false;
 	plan->plain = plain;
-	needs_of_interest(channel, &plan->definition, calls, calls_count, plan->allocator, &plan->policies, &plan->policies_count);
+	needs_of_interest(channel, &plan->definition, calls, calls_count, plan->allocator,
+					  &plan->policies, &plan->policies_count);
 	return true;
 }
 
@@ -181,7 +211,8 @@ plan_create_for_chaincode(const Channel *channel, const char *chaincode)
 EndorsementPlan *
 plan_create(const Channel *channel, const ProposalView *proposal, List *organisations)
 {
-	char	   *chaincode = fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->chaincode_name);
+	char *chaincode =
+		fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->chaincode_name);
 	EndorsementPlan *plan;
 
 	if (organisations == NIL && !is_approval(proposal))
@@ -197,8 +228,8 @@ plan_create(const Channel *channel, const ProposalView *proposal, List *organisa
 /* whom a choice may contain */
 typedef enum Choice
 {
-	CHOICE_PROMPT,				/* members that answer as usual, as far as is known */
-	CHOICE_NOT_LATE,			/* also those that did not answer lately */
+	CHOICE_PROMPT,	 /* members that answer as usual, as far as is known */
+	CHOICE_NOT_LATE, /* also those that did not answer lately */
 	CHOICE_ALL
 } Choice;
 
@@ -217,18 +248,23 @@ is_first_usable(const EndorsementPlan *plan, size_t index, Choice choice)
 	if (!may_choose(&plan->members[index], choice))
 		return false;
 	for (size_t i = 0; i < index; i++)
-		if (strcmp(plan->members[i].msp_id, plan->members[index].msp_id) == 0 && may_choose(&plan->members[i], choice))
+		if (strcmp(plan->members[i].msp_id, plan->members[index].msp_id) == 0 &&
+			may_choose(&plan->members[i], choice))
 			return false;
 	return true;
 }
 
-/* the member of an organization to ask, when the client wants one of each; members_count: there is none */
+/*
+ * the member of an organization to ask, when the client wants one of each; members_count: there is
+ * none
+ */
 static size_t
 choose_of_organization(const EndorsementPlan *plan, const char *msp_id)
 {
 	for (Choice choice = CHOICE_PROMPT; choice <= CHOICE_ALL; choice++)
 		for (size_t i = 0; i < plan->members_count; i++)
-			if (strcmp(plan->members[i].msp_id, msp_id) == 0 && may_choose(&plan->members[i], choice))
+			if (strcmp(plan->members[i].msp_id, msp_id) == 0 &&
+				may_choose(&plan->members[i], choice))
 				return i;
 	return plan->members_count;
 }
@@ -236,12 +272,12 @@ choose_of_organization(const EndorsementPlan *plan, const char *msp_id)
 static bool
 choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_count)
 {
-	uint32_t   *all = palloc(plan->members_count * sizeof(uint32_t) + 1);
-	size_t		count = 0;
+	uint32_t *all = palloc(plan->members_count * sizeof(uint32_t) + 1);
+	size_t count = 0;
 
 	for (size_t i = 0; i < plan->members_count; i++)
 	{
-		size_t		chosen;
+		size_t chosen;
 
 		/* those of an organization stand together */
 		if (i > 0 && strcmp(plan->members[i].msp_id, plan->members[i - 1].msp_id) == 0)
@@ -256,11 +292,15 @@ choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_co
 	return count > 0;
 }
 
-/* the members that may be asked, for a search of layouts; places: their indexes in the plan. single: one of each organization */
+/*
+ * the members that may be asked, for a search of layouts; places: their indexes in the plan.
+ * single: one of each organization
+ */
 static size_t
-list_endorsers(const EndorsementPlan *plan, Choice choice, bool single, PolicyEndorser **endorsers, uint32_t **places)
+list_endorsers(const EndorsementPlan *plan, Choice choice, bool single, PolicyEndorser **endorsers,
+			   uint32_t **places)
 {
-	size_t		count = 0;
+	size_t count = 0;
 
 	*endorsers = palloc0(plan->members_count * sizeof(PolicyEndorser) + 1);
 	*places = palloc(plan->members_count * sizeof(uint32_t) + 1);
@@ -275,26 +315,30 @@ list_endorsers(const EndorsementPlan *plan, Choice choice, bool single, PolicyEn
 
 /* layouts of members instead of endorsers */
 static void
-find_layouts(EndorsementPlan *plan, Choice choice, bool single, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
+find_layouts(EndorsementPlan *plan, Choice choice, bool single, size_t layouts_max,
+			 PolicyLayout **layouts, size_t *layouts_count)
 {
 	PolicyEndorser *endorsers;
-	uint32_t   *places;
-	size_t		endorsers_count = list_endorsers(plan, choice, single, &endorsers, &places);
-	FbError		error;
+	uint32_t *places;
+	size_t endorsers_count = list_endorsers(plan, choice, single, &endorsers, &places);
+	FbError error;
 
 	*layouts_count = 0;
 	if (endorsers_count == 0)
 		return;
-	error_check(policy_layouts(plan->allocator, plan->policies, plan->policies_count, endorsers, endorsers_count, layouts_max, layouts, layouts_count,
-							   &error), &error);
+	error_check(policy_layouts(plan->allocator, plan->policies, plan->policies_count, endorsers,
+							   endorsers_count, layouts_max, layouts, layouts_count, &error),
+				&error);
 	for (size_t l = 0; l < *layouts_count; l++)
 	{
 		PolicyLayout *layout = &(*layouts)[l];
-		uint32_t   *members = palloc((layout->endorsers_count + 1) * sizeof(uint32_t));
+		uint32_t *members = palloc((layout->endorsers_count + 1) * sizeof(uint32_t));
 
 		for (size_t i = 0; i < layout->endorsers_count; i++)
 			members[i] = places[layout->endorsers[i]];
-		/* a policy that nobody has to satisfy: some node has to execute the function nevertheless */
+		/*
+		 * a policy that nobody has to satisfy: some node has to execute the function nevertheless
+		 */
 		if (layout->endorsers_count == 0)
 			members[0] = places[0];
 		layout->endorsers_count = Max(layout->endorsers_count, 1);
@@ -303,7 +347,8 @@ find_layouts(EndorsementPlan *plan, Choice choice, bool single, size_t layouts_m
 }
 
 void
-plan_list_layouts(EndorsementPlan *plan, size_t layouts_max, PolicyLayout **layouts, size_t *layouts_count)
+plan_list_layouts(EndorsementPlan *plan, size_t layouts_max, PolicyLayout **layouts,
+				  size_t *layouts_count)
 {
 	find_layouts(plan, CHOICE_ALL, true, layouts_max, layouts, layouts_count);
 	if (*layouts_count == 0)
@@ -311,10 +356,11 @@ plan_list_layouts(EndorsementPlan *plan, size_t layouts_max, PolicyLayout **layo
 }
 
 static bool
-choose_among(EndorsementPlan *plan, Choice choice, bool single, const uint32_t **members, size_t *members_count)
+choose_among(EndorsementPlan *plan, Choice choice, bool single, const uint32_t **members,
+			 size_t *members_count)
 {
 	PolicyLayout *layouts;
-	size_t		layouts_count;
+	size_t layouts_count;
 
 	find_layouts(plan, choice, single, 1, &layouts, &layouts_count);
 	if (layouts_count == 0)
@@ -329,9 +375,13 @@ plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_cou
 {
 	if (plan->fixed)
 		return choose_fixed(plan, members, members_count);
-	/* several nodes of one organization only for a policy that wants several of its identities: there are many more sets of nodes than of organizations */
+	/*
+	 * several nodes of one organization only for a policy that wants several of its identities:
+	 * there are many more sets of nodes than of organizations
+	 */
 	for (Choice choice = CHOICE_PROMPT; choice <= CHOICE_ALL; choice++)
-		if (choose_among(plan, choice, true, members, members_count) || choose_among(plan, choice, false, members, members_count))
+		if (choose_among(plan, choice, true, members, members_count) ||
+			choose_among(plan, choice, false, members, members_count))
 			return true;
 	return false;
 }

@@ -1,32 +1,38 @@
 /*
  * refusal.c: what a chaincode refused, told to the client.
  *
- * Message, detail and hint are the chaincode's own. The SQLSTATE too, so that applications can tell the errors of their chaincode apart, unless the client
- * (or the driver, framework or pooler between) would take it for the state of its connection, session or transaction: then it is FB_CHAINCODE_ERROR. The
- * context has the chaincode's functions with their lines, and then, from this node's own knowledge, where that was: chaincode, function, organization,
- * node, and the SQLSTATE as raised. Another node can lie in everything but that last line.
+ * Message, detail and hint are the chaincode's own. The SQLSTATE too, so that applications can tell
+ * the errors of their chaincode apart, unless the client (or the driver, framework or pooler
+ * between) would take it for the state of its connection, session or transaction: then it is
+ * FB_CHAINCODE_ERROR. The context has the chaincode's functions with their lines, and then, from
+ * this node's own knowledge, where that was: chaincode, function, organization, node, and the
+ * SQLSTATE as raised. Another node can lie in everything but that last line.
  */
 #include "server/gateway/gateway_internal.h"
 
 /* the first two letters of the SQLSTATEs that never reach the client from a chaincode */
 static const char *const withheld_classes[] = {
-	"00", "01", "02", "03",		/* no errors; SQL statement not yet complete */
-	"08",						/* connection exception: drivers reconnect */
-	"09", "0A", "0B",			/* 0A000: drivers prepare their statements again */
-	"25", "26", "28", "2D", "34", "3B",	/* state of transaction, statement, authorization, cursor, savepoint */
-	"40",						/* transaction rollback: frameworks repeat */
-	"53", "54", "55", "57", "58", "72",	/* resources, limits, object state, operator intervention, system error, snapshot failure */
-	"F0", "HV", "LF", "XX"		/* configuration file, foreign data, this extension, internal error */
+	"00", "01", "02", "03", /* no errors; SQL statement not yet complete */
+	"08",					/* connection exception: drivers reconnect */
+	"09", "0A", "0B",		/* 0A000: drivers prepare their statements again */
+	"25", "26", "28", "2D",
+	"34", "3B", /* state of transaction, statement, authorization, cursor, savepoint */
+	"40",		/* transaction rollback: frameworks repeat */
+	"53", "54", "55", "57",
+	"58", "72", /* resources, limits, object state, operator intervention, system error, snapshot
+				   failure */
+	"F0", "HV", "LF", "XX" /* configuration file, foreign data, this extension, internal error */
 };
 
 static int
 refusal_errcode(const char *sqlstate)
 {
 	/*
-	 * PL/pgSQL's WHEN OTHERS does not catch a failed assertion (P0004): an application must not be ended by another's. A missing privilege (42501)
-	 * would be looked for at this node.
+	 * PL/pgSQL's WHEN OTHERS does not catch a failed assertion (P0004): an application must not be
+	 * ended by another's. A missing privilege (42501) would be looked for at this node.
 	 */
-	bool		withheld = strlen(sqlstate) != 5 || strcmp(sqlstate, "P0004") == 0 || strcmp(sqlstate, "42501") == 0;
+	bool withheld =
+		strlen(sqlstate) != 5 || strcmp(sqlstate, "P0004") == 0 || strcmp(sqlstate, "42501") == 0;
 
 	for (int i = 0; i < lengthof(withheld_classes) && !withheld; i++)
 		withheld = strncmp(sqlstate, withheld_classes[i], 2) == 0;
@@ -49,27 +55,33 @@ refusal_context_size(const char *context)
 }
 
 void
-refusal_raise(const ProposalView *proposal, const char *organization, const char *address, const WireRefusal *refusal, const char *detail)
+refusal_raise(const ProposalView *proposal, const char *organization, const char *address,
+			  const WireRefusal *refusal, const char *detail)
 {
 	const char *chaincode = error_printable(proposal->chaincode_name);
-	int			code = refusal_errcode(refusal->sqlstate);
-	int			context_size = refusal_context_size(refusal->context);
+	int code = refusal_errcode(refusal->sqlstate);
+	int context_size = refusal_context_size(refusal->context);
 
 	if (detail == NULL)
 		detail = refusal->detail;
 	/* clients that see no context */
-	if (detail == NULL && code == error_sqlstate(FB_CHAINCODE_ERROR) && refusal->sqlstate[0] != '\0')
-		detail = psprintf(_("Raised by chaincode \"%s\" with SQLSTATE %s."), chaincode, refusal->sqlstate);
+	if (detail == NULL && code == error_sqlstate(FB_CHAINCODE_ERROR) &&
+		refusal->sqlstate[0] != '\0')
+		detail = psprintf(_("Raised by chaincode \"%s\" with SQLSTATE %s."), chaincode,
+						  refusal->sqlstate);
 	ereport(ERROR,
-			(errcode(code),
-			 errmsg_internal("%s", refusal->message),
+			(errcode(code), errmsg_internal("%s", refusal->message),
 			 detail != NULL ? errdetail_internal("%s", detail) : 0,
 			 refusal->hint != NULL ? errhint("%s", refusal->hint) : 0,
-			 context_size > 0 ? errcontext_msg("%s", memory_cstring(fb_bytes(refusal->context, context_size))) : 0,
+			 context_size > 0
+				 ? errcontext_msg("%s", memory_cstring(fb_bytes(refusal->context, context_size)))
+				 : 0,
 			 errcontext("chaincode \"%s\", function \"%s\", organization %s%s%s%s%s%s%s", chaincode,
-						proposal->args_count > 0 ? error_printable(proposal->args[0]) : "", organization,
-						address != NULL ? ", node \"" : "", address != NULL ? address : "", address != NULL ? "\"" : "",
-						refusal->sqlstate[0] ? " (SQLSTATE " : "", refusal->sqlstate, refusal->sqlstate[0] ? ")" : "")));
+						proposal->args_count > 0 ? error_printable(proposal->args[0]) : "",
+						organization, address != NULL ? ", node \"" : "",
+						address != NULL ? address : "", address != NULL ? "\"" : "",
+						refusal->sqlstate[0] ? " (SQLSTATE " : "", refusal->sqlstate,
+						refusal->sqlstate[0] ? ")" : "")));
 }
 
 const WireRefusal *

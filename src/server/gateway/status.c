@@ -1,13 +1,17 @@
 /*
  * status.c: what became of a transaction (GWY-4, EVT-3).
  *
- * An orderer that has taken a transaction can lose it: its queue is memory, as Fabric's (ORD-5). The session that waits hands the same bytes in again, which are
- * ordered at most once: when the leader has changed, as far as this node knows of leaders, and otherwise when the block takes longer than usual
- * (pg/answer_times.c), at first after RESUBMIT_MS_MIN, then after twice the time, and so on. What usual is, is learned: under load, when all blocks take long,
- * nothing is handed in again.
+ * An orderer that has taken a transaction can lose it: its queue is memory, as Fabric's (ORD-5).
+ * The session that waits hands the same bytes in again, which are ordered at most once: when the
+ * leader has changed, as far as this node knows of leaders, and otherwise when the block takes
+ * longer than usual (pg/answer_times.c), at first after RESUBMIT_MS_MIN, then after twice the time,
+ * and so on. What usual is, is learned: under load, when all blocks take long, nothing is handed in
+ * again.
  *
- * When no orderer takes it any more because there is no leader, for longer than fabric.broadcast_timeout, the wait ends with that error: without a quorum nothing
- * is committed, and the caller learns why. Its context says that the transaction may be committed when there is one again.
+ * When no orderer takes it any more because there is no leader, for longer than
+ * fabric.broadcast_timeout, the wait ends with that error: without a quorum nothing is committed,
+ * and the caller learns why. Its context says that the transaction may be committed when there is
+ * one again.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -18,13 +22,16 @@
 
 #define RESUBMIT_MS_MIN 1000
 #define RESUBMIT_MS_MAX 10000
-/* how often it is looked whether the leader has changed, or tried again when no orderer would take it the last time */
+/*
+ * how often it is looked whether the leader has changed, or tried again when no orderer would take
+ * it the last time
+ */
 #define LOOK_MS 500
 
 static uint64
 raft_term(ChannelSlot *slot)
 {
-	uint64		term;
+	uint64 term;
 
 	SpinLockAcquire(&slot->mutex);
 	term = slot->raft.leader_id != 0 ? slot->raft.term : 0;
@@ -35,8 +42,8 @@ raft_term(ChannelSlot *slot)
 static bool
 look_up(const Channel *channel, const char *tx_id, GatewayStatus *status)
 {
-	status->committed = tx_index_find(channel->ledger, fb_bytes_of_text(tx_id), GetLatestSnapshot(), &status->block_number,
-									  &status->position, &status->code);
+	status->committed = tx_index_find(channel->ledger, fb_bytes_of_text(tx_id), GetLatestSnapshot(),
+									  &status->block_number, &status->position, &status->code);
 	return status->committed;
 }
 
@@ -45,40 +52,48 @@ static const Channel *
 open_again(const char *channel_name, const char *tx_id, int ledger_id)
 {
 	const Ledger *ledger = ledger_find(channel_name);
-	FbError		error;
+	FbError error;
 
 	if (ledger != NULL && ledger->id == ledger_id)
 		return channel_open(channel_name);
 	fb_fail(&error, FB_CHANNEL_NOT_FOUND, "this node has left channel \"%s\"", channel_name);
-	fb_error_detail(&error, "What becomes of transaction %s is not known here; other nodes of the channel know it.", tx_id);
+	fb_error_detail(
+		&error,
+		"What becomes of transaction %s is not known here; other nodes of the channel know it.",
+		tx_id);
 	error_throw(&error);
 }
 
 /* what a session that waits remembers of handing the envelope in */
 typedef struct Resubmission
 {
-	FbBytes		envelope;		/* empty: it is not this session's to hand in */
+	FbBytes envelope; /* empty: it is not this session's to hand in */
 	TimestampTz submitted_at;
-	int			pause_ms;		/* after that it is handed in again */
-	uint64		term;			/* of the leader to whom it went, as far as is known; 0: not known */
-	bool		leader_changed;	/* since it was handed in: then the time it took is not the usual one */
-	TimestampTz leaderless_since;	/* 0: the last time an orderer took it */
+	int pause_ms;		 /* after that it is handed in again */
+	uint64 term;		 /* of the leader to whom it went, as far as is known; 0: not known */
+	bool leader_changed; /* since it was handed in: then the time it took is not the usual one */
+	TimestampTz leaderless_since; /* 0: the last time an orderer took it */
 } Resubmission;
 
 static bool
 is_due(const Resubmission *again, uint64 term_now)
 {
 	return (term_now != 0 && term_now != again->term) || again->leaderless_since != 0 ||
-		TimestampDifferenceMilliseconds(again->submitted_at, GetCurrentTimestamp()) >= again->pause_ms;
+		   TimestampDifferenceMilliseconds(again->submitted_at, GetCurrentTimestamp()) >=
+			   again->pause_ms;
 }
 
-/* the orderers' words when none of them has a leader for long; the context tells of the doubt. Not while blocks are on their way that were ordered before */
+/*
+ * the orderers' words when none of them has a leader for long; the context tells of the doubt. Not
+ * while blocks are on their way that were ordered before
+ */
 static void
 note_leaderless(Resubmission *again, ChannelSlot *slot, FbError *error)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (error->status != FB_NO_LEADER || pg_atomic_read_u64(&slot->commit_index) > pg_atomic_read_u64(&slot->applied_raft_index))
+	if (error->status != FB_NO_LEADER ||
+		pg_atomic_read_u64(&slot->commit_index) > pg_atomic_read_u64(&slot->applied_raft_index))
 	{
 		again->leaderless_since = 0;
 		return;
@@ -87,16 +102,19 @@ note_leaderless(Resubmission *again, ChannelSlot *slot, FbError *error)
 		again->leaderless_since = now;
 	if (TimestampDifferenceMilliseconds(again->leaderless_since, now) < guc_submit_timeout_ms)
 		return;
-	fb_error_hint(error, "Ask fabric.commit_status what became of it when more than half of the channel's orderers run again.");
+	fb_error_hint(
+		error,
+		"Ask fabric.commit_status what became of it when more than half of the channel's orderers run again.");
 	error_throw(error);
 }
 
 /* hand the envelope in once more, if it is time for that; true: it has been committed meanwhile */
 static bool
-submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, const char *tx_id, TimestampTz deadline, GatewayStatus *status)
+submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, const char *tx_id,
+			  TimestampTz deadline, GatewayStatus *status)
 {
-	uint64		term_now = raft_term(slot);
-	FbError		error;
+	uint64 term_now = raft_term(slot);
+	FbError error;
 
 	if (!is_due(again, term_now))
 		return false;
@@ -118,19 +136,21 @@ submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, co
 }
 
 static void
-wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope, GatewayStatus *status)
+wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope,
+				GatewayStatus *status)
 {
 	const Channel *channel = channel_open(channel_name);
 	ChannelSlot *slot = channel_slot(channel);
-	int			ledger_id = channel->ledger->id;
-	uint64		label = answer_label(channel_name, ANSWER_COMMIT, FB_BYTES_EMPTY);
-	uint64		began_ms = clock_ms();
+	int ledger_id = channel->ledger->id;
+	uint64 label = answer_label(channel_name, ANSWER_COMMIT, FB_BYTES_EMPTY);
+	uint64 began_ms = clock_ms();
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz deadline = TimestampTzPlusMilliseconds(now, timeout_ms);
-	Resubmission again = {
-		.envelope = envelope, .submitted_at = now, .term = slot != NULL ? raft_term(slot) : 0,
-		.pause_ms = Min(Max(answer_patience_ms(label), RESUBMIT_MS_MIN), RESUBMIT_MS_MAX)
-	};
+	Resubmission again = {.envelope = envelope,
+						  .submitted_at = now,
+						  .term = slot != NULL ? raft_term(slot) : 0,
+						  .pause_ms = Min(Max(answer_patience_ms(label), RESUBMIT_MS_MIN),
+										  RESUBMIT_MS_MAX)};
 
 	memset(status, 0, sizeof(*status));
 	for (;;)
@@ -157,13 +177,15 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbB
 			(void) channel_wait_slot(channel, now);
 		channel = open_again(channel_name, tx_id, ledger_id);
 		slot = channel_slot(channel);
-		if (envelope.size > 0 && slot != NULL && submit_if_due(&again, channel, slot, tx_id, deadline, status))
+		if (envelope.size > 0 && slot != NULL &&
+			submit_if_due(&again, channel, slot, tx_id, deadline, status))
 			return;
 	}
 }
 
 void
-gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope, GatewayStatus *status)
+gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope,
+					  GatewayStatus *status)
 {
 	PG_TRY();
 	{
@@ -181,29 +203,40 @@ gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_m
 static char *
 version_text(RwSetVersion version)
 {
-	return version.present ? psprintf("block " UINT64_FORMAT ", transaction " UINT64_FORMAT, (uint64) version.block_number, (uint64) version.tx_index)
-		: "absent";
+	return version.present ? psprintf("block " UINT64_FORMAT ", transaction " UINT64_FORMAT,
+									  (uint64) version.block_number, (uint64) version.tx_index)
+						   : "absent";
 }
 
 static void
 raise_conflict(const Channel *channel, const char *tx_id, const GatewayStatus *status)
 {
 	CommitConflict conflict;
-	FbError		error;
+	FbError error;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	commit_explain_conflict(channel->ledger, status->block_number, status->position, NULL, &conflict);
+	commit_explain_conflict(channel->ledger, status->block_number, status->position, NULL,
+							&conflict);
 	PopActiveSnapshot();
-	fb_fail(&error, FB_MVCC_READ_CONFLICT, "transaction %s is invalid: %s", tx_id, tx_code_name(status->code));
+	fb_fail(&error, FB_MVCC_READ_CONFLICT, "transaction %s is invalid: %s", tx_id,
+			tx_code_name(status->code));
 	if (conflict.found)
-		fb_error_detail(&error, "Key \"%s\" of chaincode \"%s\" was read at version %s, but found at version %s%s%s when block "
-						UINT64_FORMAT " was committed.", FB_DISPLAY(conflict.key), FB_DISPLAY(conflict.namespace_name),
-						version_text(conflict.version_read), version_text(conflict.version_found),
-						conflict.writer_tx_id.size > 0 ? ", written by transaction " : "", FB_DISPLAY(conflict.writer_tx_id),
-						status->block_number);
+		fb_error_detail(
+			&error,
+			"Key \"%s\" of chaincode \"%s\" was read at version %s, but found at version %s%s%s when block " UINT64_FORMAT
+			" was committed.",
+			FB_DISPLAY(conflict.key), FB_DISPLAY(conflict.namespace_name),
+			version_text(conflict.version_read), version_text(conflict.version_found),
+			conflict.writer_tx_id.size > 0 ? ", written by transaction " : "",
+			FB_DISPLAY(conflict.writer_tx_id), status->block_number);
 	else
-		fb_error_detail(&error, "Something that it read was changed before it was committed in block " UINT64_FORMAT ".", status->block_number);
-	fb_error_hint(&error, "Nothing was changed. Call the function again: it will read the present values.");
+		fb_error_detail(
+			&error,
+			"Something that it read was changed before it was committed in block " UINT64_FORMAT
+			".",
+			status->block_number);
+	fb_error_hint(&error,
+				  "Nothing was changed. Call the function again: it will read the present values.");
 	error_throw(&error);
 }
 
@@ -211,15 +244,18 @@ void
 gateway_raise_invalid(const char *channel_name, const char *tx_id, const GatewayStatus *status)
 {
 	const char *name = tx_code_name(status->code);
-	FbError		error;
+	FbError error;
 
 	if (status->code == TX_VALID)
 		return;
 	if (status->code == TX_MVCC_READ_CONFLICT || status->code == TX_PHANTOM_READ_CONFLICT)
 		raise_conflict(channel_open(channel_name), tx_id, status);
-	fb_fail(&error, status->code == TX_DUPLICATE_TXID ? FB_DUPLICATE_TXID : FB_TRANSACTION_INVALID, "transaction %s is invalid: %s", tx_id,
+	fb_fail(&error, status->code == TX_DUPLICATE_TXID ? FB_DUPLICATE_TXID : FB_TRANSACTION_INVALID,
+			"transaction %s is invalid: %s", tx_id,
 			name != NULL ? name : psprintf("code %d", status->code));
-	fb_error_detail(&error, "It is transaction %u of block " UINT64_FORMAT ", stored with this code; it changed nothing.", status->position,
-					status->block_number);
+	fb_error_detail(&error,
+					"It is transaction %u of block " UINT64_FORMAT
+					", stored with this code; it changed nothing.",
+					status->position, status->block_number);
 	error_throw(&error);
 }

@@ -1,12 +1,16 @@
 /*
  * submit.c: a signed transaction goes to an orderer (GWY-3).
  *
- * This node's own orderer takes it if there is one: that costs a copy. Otherwise, and when that one cannot, the channel's other orderers are asked, one after the
- * other. One that does not answer for longer than usual (pg/answer_times.c) is not given up: the next one is asked too, and whoever takes it first counts. An
- * envelope that several orderers take is ordered once, so asking twice costs nothing but work.
+ * This node's own orderer takes it if there is one: that costs a copy. Otherwise, and when that one
+ * cannot, the channel's other orderers are asked, one after the other. One that does not answer for
+ * longer than usual (pg/answer_times.c) is not given up: the next one is asked too, and whoever
+ * takes it first counts. An envelope that several orderers take is ordered once, so asking twice
+ * costs nothing but work.
  *
- * Busy, no leader and unreachable are tried again, in rounds, until fabric.broadcast_timeout. What each orderer said last is kept: when the time is over,
- * the error is the one that says most (an orderer that knows of no leader says more than one that cannot be reached), with the words of all.
+ * Busy, no leader and unreachable are tried again, in rounds, until fabric.broadcast_timeout. What
+ * each orderer said last is kept: when the time is over, the error is the one that says most (an
+ * orderer that knows of no leader says more than one that cannot be reached), with the words of
+ * all.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -31,7 +35,9 @@ tell_doubt(void *argument)
 	const Doubt *doubt = argument;
 
 	if (doubt->exists)
-		errcontext("transaction %s was handed to an orderer and may be committed all the same: ask fabric.commit_status", doubt->tx_id);
+		errcontext(
+			"transaction %s was handed to an orderer and may be committed all the same: ask fabric.commit_status",
+			doubt->tx_id);
 }
 
 void
@@ -56,30 +62,31 @@ doubt_end(Doubt *doubt)
 /* one orderer's last answer */
 typedef struct Said
 {
-	const char *address;		/* NULL: this node's own */
-	FbStatus	status;
-	FbError		error;
+	const char *address; /* NULL: this node's own */
+	FbStatus status;
+	FbError error;
 } Said;
 
 typedef struct Submission
 {
 	const Channel *channel;
-	FbBytes		envelope;
-	List	   *said;			/* of Said * */
-	const struct Said *last;	/* of them: the last one */
-	bool		doubtful;		/* an orderer may have taken it */
+	FbBytes envelope;
+	List *said;				 /* of Said * */
+	const struct Said *last; /* of them: the last one */
+	bool doubtful;			 /* an orderer may have taken it */
 } Submission;
 
 static Said *
 find_said(const Submission *submission, const char *address)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach(cell, submission->said)
 	{
-		Said	   *said = lfirst(cell);
+		Said *said = lfirst(cell);
 
-		if (address == NULL ? said->address == NULL : said->address != NULL && strcmp(said->address, address) == 0)
+		if (address == NULL ? said->address == NULL
+							: said->address != NULL && strcmp(said->address, address) == 0)
 			return said;
 	}
 	return NULL;
@@ -88,7 +95,7 @@ find_said(const Submission *submission, const char *address)
 static void
 note_said(Submission *submission, const char *address, const FbError *error)
 {
-	Said	   *said = find_said(submission, address);
+	Said *said = find_said(submission, address);
 
 	if (said == NULL)
 	{
@@ -101,11 +108,15 @@ note_said(Submission *submission, const char *address, const FbError *error)
 	submission->last = said;
 }
 
-/* worth trying at another orderer, or a moment later. An orderer whose ledger differs is one of others; this node's own would not commit what they order */
+/*
+ * worth trying at another orderer, or a moment later. An orderer whose ledger differs is one of
+ * others; this node's own would not commit what they order
+ */
 static bool
 is_temporary(FbStatus status)
 {
-	return status == FB_CHAINS_DIFFER || status == FB_BUSY || status == FB_NO_LEADER || status == FB_NODE_UNREACHABLE || status == FB_NOT_CONSENTER;
+	return status == FB_CHAINS_DIFFER || status == FB_BUSY || status == FB_NO_LEADER ||
+		   status == FB_NODE_UNREACHABLE || status == FB_NOT_CONSENTER;
 }
 
 /* which of these says most of why the transaction was not taken */
@@ -125,13 +136,16 @@ rank_status(FbStatus status)
 	}
 }
 
-/* "localhost:5441: channel ... has no leader now (...); localhost:5442: could not connect ...": every orderer's last words */
+/*
+ * "localhost:5441: channel ... has no leader now (...); localhost:5442: could not connect ...":
+ * every orderer's last words
+ */
 static void
 compose_error(const Submission *submission, FbError *error)
 {
 	const Said *most = NULL;
 	StringInfoData detail;
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach(cell, submission->said)
 	{
@@ -142,7 +156,8 @@ compose_error(const Submission *submission, FbError *error)
 	}
 	if (most == NULL)
 	{
-		fb_fail(error, FB_NO_LEADER, "channel \"%s\" has no orderer that can be asked", submission->channel->name);
+		fb_fail(error, FB_NO_LEADER, "channel \"%s\" has no orderer that can be asked",
+				submission->channel->name);
 		return;
 	}
 	*error = most->error;
@@ -153,7 +168,8 @@ compose_error(const Submission *submission, FbError *error)
 	{
 		const Said *said = lfirst(cell);
 
-		appendStringInfo(&detail, "%s%s: %s", detail.len > 0 ? "; " : "", said->address != NULL ? said->address : "this node", said->error.message);
+		appendStringInfo(&detail, "%s%s: %s", detail.len > 0 ? "; " : "",
+						 said->address != NULL ? said->address : "this node", said->error.message);
 		if (said->error.detail[0] != '\0')
 		{
 			appendStringInfo(&detail, " (%s", said->error.detail);
@@ -164,7 +180,9 @@ compose_error(const Submission *submission, FbError *error)
 	}
 	fb_error_detail(error, "%s.", detail.data);
 	if (most->status == FB_NO_LEADER)
-		fb_error_hint(error, "More than half of the channel's orderers must run and reach one another: see fabric.stat_orderer at each.");
+		fb_error_hint(
+			error,
+			"More than half of the channel's orderers must run and reach one another: see fabric.stat_orderer at each.");
 }
 
 /* ---- one round ---- */
@@ -173,27 +191,28 @@ compose_error(const Submission *submission, FbError *error)
 typedef struct Attempt
 {
 	const char *address;
-	WireCall   *call;			/* NULL: not asked, or finished */
+	WireCall *call; /* NULL: not asked, or finished */
 	TimestampTz patience_until;
 } Attempt;
 
 typedef struct Round
 {
 	Submission *submission;
-	Attempt    *attempts;
-	int			count;
-	int			asked_count;
-	TimestampTz until;			/* the round's end */
-	bool	   *in_doubt;		/* the session's: true while an answer is awaited, so that a cancellation finds it so */
+	Attempt *attempts;
+	int count;
+	int asked_count;
+	TimestampTz until; /* the round's end */
+	bool *in_doubt; /* the session's: true while an answer is awaited, so that a cancellation finds
+					   it so */
 } Round;
 
 /* the other orderers, those that are to be asked first at the front */
 static void
 list_orderers(const Channel *channel, Round *round)
 {
-	bool		probe;
-	List	   *addresses = candidates_for_submission(channel, &probe);
-	ListCell   *cell;
+	bool probe;
+	List *addresses = candidates_for_submission(channel, &probe);
+	ListCell *cell;
 
 	round->attempts = palloc0(list_length(addresses) * sizeof(Attempt) + 1);
 	foreach(cell, addresses)
@@ -202,7 +221,8 @@ list_orderers(const Channel *channel, Round *round)
 	{
 		/* it is asked besides: nobody waits for it */
 		*round->in_doubt = true;
-		round->attempts[0].call = wire_submit_start(round->attempts[0].address, channel->name, round->submission->envelope);
+		round->attempts[0].call = wire_submit_start(round->attempts[0].address, channel->name,
+													round->submission->envelope);
 		round->attempts[0].patience_until = GetCurrentTimestamp();
 		round->asked_count = 1;
 	}
@@ -211,7 +231,7 @@ list_orderers(const Channel *channel, Round *round)
 static int
 count_unanswered(const Round *round)
 {
-	int			count = 0;
+	int count = 0;
 
 	for (int i = 0; i < round->asked_count; i++)
 		count += round->attempts[i].call != NULL;
@@ -222,10 +242,10 @@ count_unanswered(const Round *round)
 static FbStatus
 take_answer(Round *round, Attempt *attempt)
 {
-	bool		finished = wire_call_finished(attempt->call);
+	bool finished = wire_call_finished(attempt->call);
 	const WireError *failure = wire_call_error(attempt->call);
-	FbStatus	status = failure != NULL ? failure->error.status : FB_OK;
-	FbError		error;
+	FbStatus status = failure != NULL ? failure->error.status : FB_OK;
+	FbError error;
 
 	if (failure != NULL)
 	{
@@ -233,15 +253,19 @@ take_answer(Round *round, Attempt *attempt)
 		if (!failure->not_executed)
 		{
 			round->submission->doubtful = true;
-			fb_error_detail(&error, "%s%sIt is not known whether the orderer at %s has taken the transaction.", failure->error.detail,
-							failure->error.detail[0] != '\0' ? ". " : "", attempt->address);
+			fb_error_detail(
+				&error, "%s%sIt is not known whether the orderer at %s has taken the transaction.",
+				failure->error.detail, failure->error.detail[0] != '\0' ? ". " : "",
+				attempt->address);
 		}
 		else if (error.detail[0] == '\0' && status == FB_NODE_UNREACHABLE)
-			fb_error_detail(&error, "There was no connection to the orderer at %s in time.", attempt->address);
+			fb_error_detail(&error, "There was no connection to the orderer at %s in time.",
+							attempt->address);
 		else if (error.detail[0] == '\0')
 			fb_error_detail(&error, "Answer of the orderer at %s.", attempt->address);
 		/* what was not sent in time says less than what the orderer said before */
-		if (finished || !failure->not_executed || find_said(round->submission, attempt->address) == NULL)
+		if (finished || !failure->not_executed ||
+			find_said(round->submission, attempt->address) == NULL)
 			note_said(round->submission, attempt->address, &error);
 	}
 	wire_call_release(attempt->call);
@@ -254,24 +278,30 @@ static void
 ask_next(Round *round)
 {
 	const Attempt *last = round->asked_count > 0 ? &round->attempts[round->asked_count - 1] : NULL;
-	Attempt    *next = &round->attempts[round->asked_count];
+	Attempt *next = &round->attempts[round->asked_count];
 
-	if (round->asked_count == round->count || (last != NULL && last->call != NULL && GetCurrentTimestamp() < last->patience_until))
+	if (round->asked_count == round->count ||
+		(last != NULL && last->call != NULL && GetCurrentTimestamp() < last->patience_until))
 		return;
 	*round->in_doubt = true;
-	next->call = wire_submit_start(next->address, round->submission->channel->name, round->submission->envelope);
-	next->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wire_call_patience_ms(next->call));
+	next->call = wire_submit_start(next->address, round->submission->channel->name,
+								   round->submission->envelope);
+	next->patience_until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wire_call_patience_ms(next->call));
 	round->asked_count++;
 }
 
-/* wait for those that were asked, until one answers or the next one is to be asked; a final status, or FB_NO_LEADER when there is none yet */
+/*
+ * wait for those that were asked, until one answers or the next one is to be asked; a final status,
+ * or FB_NO_LEADER when there is none yet
+ */
 static FbStatus
 collect_answers(Round *round)
 {
-	WireCall  **calls = palloc(round->asked_count * sizeof(WireCall *) + 1);
+	WireCall **calls = palloc(round->asked_count * sizeof(WireCall *) + 1);
 	TimestampTz until = round->until;
-	FbStatus	status = FB_NO_LEADER;
-	int			count = 0;
+	FbStatus status = FB_NO_LEADER;
+	int count = 0;
 
 	for (int i = 0; i < round->asked_count; i++)
 		if (round->attempts[i].call != NULL)
@@ -281,7 +311,7 @@ collect_answers(Round *round)
 	(void) wire_wait(calls, count, WIRE_WAIT_ANY, until, false);
 	for (int i = 0; i < round->asked_count && is_temporary(status); i++)
 	{
-		Attempt    *attempt = &round->attempts[i];
+		Attempt *attempt = &round->attempts[i];
 
 		if (attempt->call == NULL)
 			continue;
@@ -294,12 +324,14 @@ collect_answers(Round *round)
 	return status;
 }
 
-/* every orderer once, as long as there is time; FB_OK when one has taken it. *in_doubt: see Round */
+/*
+ * every orderer once, as long as there is time; FB_OK when one has taken it. *in_doubt: see Round
+ */
 static FbStatus
 try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *error)
 {
-	Round		round = {.submission = submission, .until = until, .in_doubt = in_doubt};
-	FbStatus	status = FB_NO_LEADER;
+	Round round = {.submission = submission, .until = until, .in_doubt = in_doubt};
+	FbStatus status = FB_NO_LEADER;
 
 	if (channel_raft_id(submission->channel) != 0)
 	{
@@ -317,7 +349,8 @@ try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *erro
 		ask_next(&round);
 		if (count_unanswered(&round) > 0)
 			status = collect_answers(&round);
-	} while (is_temporary(status) && GetCurrentTimestamp() < until && (count_unanswered(&round) > 0 || round.asked_count < round.count));
+	} while (is_temporary(status) && GetCurrentTimestamp() < until &&
+			 (count_unanswered(&round) > 0 || round.asked_count < round.count));
 	for (int i = 0; i < round.asked_count; i++)
 	{
 		if (round.attempts[i].call != NULL && is_temporary(status))
@@ -338,7 +371,8 @@ try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *erro
 static void
 pause_ms(long milliseconds)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
+					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
@@ -346,25 +380,31 @@ pause_ms(long milliseconds)
 void
 submit_in_doubt(FbBytes envelope, Doubt *doubt)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_submit_timeout_ms);
+	TimestampTz deadline =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_submit_timeout_ms);
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	Submission	submission = {.envelope = envelope, .doubtful = doubt->exists};
-	long		retry_ms = RETRY_MS_MIN;
+	Submission submission = {.envelope = envelope, .doubtful = doubt->exists};
+	long retry_ms = RETRY_MS_MIN;
 	EnvelopeView view;
-	FbStatus	status;
-	FbError		error;
+	FbStatus status;
+	FbError error;
 
 	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
 	submission.channel = channel_open(fb_text_copy(allocator, view.channel_id));
-	while ((status = try_all(&submission, Min(deadline, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_MS)), &doubt->exists, &error)) != FB_OK)
+	while ((status = try_all(&submission,
+							 Min(deadline,
+								 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_MS)),
+							 &doubt->exists, &error)) != FB_OK)
 	{
 		/* said by this node itself: its own ledger would not commit what others order */
-		bool		forked = status == FB_CHAINS_DIFFER && channel_raft_id(submission.channel) != 0;
+		bool forked = status == FB_CHAINS_DIFFER && channel_raft_id(submission.channel) != 0;
 
 		if (forked || !is_temporary(status) || GetCurrentTimestamp() >= deadline)
 		{
 			if (doubt->exists)
-				fb_error_hint(&error, "Ask fabric.commit_status what became of it before the call is repeated.");
+				fb_error_hint(
+					&error,
+					"Ask fabric.commit_status what became of it before the call is repeated.");
 			error_throw(&error);
 		}
 		pause_ms(retry_ms);
@@ -376,20 +416,24 @@ submit_in_doubt(FbBytes envelope, Doubt *doubt)
 FbStatus
 submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline, FbError *error)
 {
-	Submission	submission = {.channel = channel, .envelope = envelope, .doubtful = true};
-	bool		in_doubt = true;
+	Submission submission = {.channel = channel, .envelope = envelope, .doubtful = true};
+	bool in_doubt = true;
 
-	return try_all(&submission, Min(deadline, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_AGAIN_MS)), &in_doubt, error);
+	return try_all(&submission,
+				   Min(deadline,
+					   TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_AGAIN_MS)),
+				   &in_doubt, error);
 }
 
 void
 gateway_submit(FbBytes envelope)
 {
 	EnvelopeView view;
-	Doubt		doubt;
-	FbError		error;
+	Doubt doubt;
+	FbError error;
 
-	error_check(envelope_parse(memory_allocator(CurrentMemoryContext), envelope, &view, &error), &error);
+	error_check(envelope_parse(memory_allocator(CurrentMemoryContext), envelope, &view, &error),
+				&error);
 	doubt_begin(&doubt, view.tx_id);
 	submit_in_doubt(envelope, &doubt);
 	doubt_end(&doubt);

@@ -1,4 +1,7 @@
-/* transaction.c: proposals, queries, and the whole call, which is the split one with the node as the client's hand */
+/*
+ * transaction.c: proposals, queries, and the whole call, which is the split one with the node as
+ * the client's hand
+ */
 #include "server/gateway/gateway_internal.h"
 
 #include "access/xlog.h"
@@ -16,10 +19,10 @@ void
 gateway_new_proposal(const GatewayRequest *request, FbBytes creator, Proposal *proposal)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	uint8_t		nonce[FB_NONCE_BYTES];
+	uint8_t nonce[FB_NONCE_BYTES];
 	struct timeval now;
 	ProposalInput input = {0};
-	FbError		error;
+	FbError error;
 
 	(void) channel_open(request->channel);
 	gettimeofday(&now, NULL);
@@ -42,9 +45,9 @@ static FbBytes
 sign_as(const Signer *signer, FbBytes message)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	FbBytes		parts[FB_POLICY_MESSAGE_PARTS_MAX] = {message};
-	FbBytes		signature;
-	FbError		error;
+	FbBytes parts[FB_POLICY_MESSAGE_PARTS_MAX] = {message};
+	FbBytes signature;
+	FbError error;
 
 	error_check(signer_sign(signer, message, allocator, &signature, &error), &error);
 	access_note_verified(signer_identity(signer), signature, parts, FB_POLICY_MESSAGE_PARTS_MAX);
@@ -62,37 +65,43 @@ gateway_check_writable(const char *channel_name)
 	/* in both cases its commit would be waited for in vain */
 	channel_refuse_locked(channel);
 	if (channel->ledger->import_only)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("channel \"%s\" takes no transactions on this node", channel_name),
-				 errdetail("Its blocks come from fabric.import_block alone."),
-				 errhint("Call a node that gets its blocks from the channel's orderers, or change the source with fabric.set_channel_source.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("channel \"%s\" takes no transactions on this node", channel_name),
+			 errdetail("Its blocks come from fabric.import_block alone."),
+			 errhint(
+				 "Call a node that gets its blocks from the channel's orderers, or change the source with fabric.set_channel_source.")));
 }
 
 /* from the endorsed transaction on */
 static void
-submit_and_wait(const GatewayRequest *request, const Signer *signer, bool wait, GatewayTransaction *transaction, GatewayStatus *status)
+submit_and_wait(const GatewayRequest *request, const Signer *signer, bool wait,
+				GatewayTransaction *transaction, GatewayStatus *status)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	FbBytes		envelope;
-	Doubt		doubt;
-	FbError		error;
+	FbBytes envelope;
+	Doubt doubt;
+	FbError error;
 
-	error_check(envelope_pack(allocator, transaction->payload.bytes, sign_as(signer, transaction->payload.bytes), &envelope, &error), &error);
+	error_check(envelope_pack(allocator, transaction->payload.bytes,
+							  sign_as(signer, transaction->payload.bytes), &envelope, &error),
+				&error);
 	FAULT_POINT("gateway_before_submit");
 	doubt_begin(&doubt, fb_bytes_of_text(transaction->tx_id));
 	submit_in_doubt(envelope, &doubt);
 	if (wait)
-		gateway_commit_status(request->channel, transaction->tx_id, guc_commit_timeout_ms, envelope, status);
+		gateway_commit_status(request->channel, transaction->tx_id, guc_commit_timeout_ms, envelope,
+							  status);
 	doubt_end(&doubt);
 }
 
 void
-gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, bool wait, GatewayTransaction *transaction,
-						   GatewayStatus *status)
+gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, bool wait,
+						   GatewayTransaction *transaction, GatewayStatus *status)
 {
-	Proposal	proposal;
-	FbBytes		signature;
+	Proposal proposal;
+	FbBytes signature;
 
 	memset(status, 0, sizeof(*status));
 	gateway_check_writable(request->channel);
@@ -108,7 +117,8 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	PG_TRY();
 	{
 		if (hot_keys_take_turns(channel_open(request->channel), transaction->response_payload))
-			gateway_endorse(proposal.bytes, signature, request->endorsing_organisations, transaction);
+			gateway_endorse(proposal.bytes, signature, request->endorsing_organisations,
+							transaction);
 		submit_and_wait(request, signer, true, transaction, status);
 	}
 	PG_FINALLY();
@@ -125,30 +135,37 @@ typedef struct Evaluation
 {
 	const char *msp_id;
 	const char *address;
-	WireCall   *call;
+	WireCall *call;
 	TimestampTz patience_until;
 } Evaluation;
 
-/* the answer of a finished call; false: there is no good one, and why is added to reasons. Its chaincode's refusal is raised */
+/*
+ * the answer of a finished call; false: there is no good one, and why is added to reasons. Its
+ * chaincode's refusal is raised
+ */
 static bool
-take_evaluation(const Channel *channel, Evaluation *asked, const ProposalView *proposal, StringInfo reasons, FbBytes *payload)
+take_evaluation(const Channel *channel, Evaluation *asked, const ProposalView *proposal,
+				StringInfo reasons, FbBytes *payload)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const WireError *failure = wire_call_error(asked->call);
 	ProposalResponse response;
-	FbBytes		answer = FB_BYTES_EMPTY;
-	FbError		error;
-	bool		answered;
+	FbBytes answer = FB_BYTES_EMPTY;
+	FbError error;
+	bool answered;
 
 	if (wire_call_refusal(asked->call) != NULL)
-		refusal_raise(proposal, asked->msp_id, asked->address, wire_call_refusal(asked->call), NULL);
+		refusal_raise(proposal, asked->msp_id, asked->address, wire_call_refusal(asked->call),
+					  NULL);
 	answered = failure == NULL && wire_call_rows_count(asked->call) == 1 &&
-		fb_bytes_copy(allocator, wire_call_row(asked->call, 0), &answer, &error) == FB_OK &&
-		response_parse(allocator, answer, &response, &error) == FB_OK;
+			   fb_bytes_copy(allocator, wire_call_row(asked->call, 0), &answer, &error) == FB_OK &&
+			   response_parse(allocator, answer, &response, &error) == FB_OK;
 	if (failure != NULL)
-		candidate_note_error(channel, proposal->chaincode_name, asked->address, failure->error.status);
+		candidate_note_error(channel, proposal->chaincode_name, asked->address,
+							 failure->error.status);
 	if (!answered)
-		appendStringInfo(reasons, "%s%s: %s", reasons->len > 0 ? "; " : "", candidate_name(channel, asked->msp_id, asked->address),
+		appendStringInfo(reasons, "%s%s: %s", reasons->len > 0 ? "; " : "",
+						 candidate_name(channel, asked->msp_id, asked->address),
 						 failure != NULL ? failure->error.message : "its answer cannot be read");
 	wire_call_release(asked->call);
 	asked->call = NULL;
@@ -157,15 +174,19 @@ take_evaluation(const Channel *channel, Evaluation *asked, const ProposalView *p
 	return answered;
 }
 
-/* the nodes that can be asked: those of this node's organization first, those to be avoided last. own_only: no others */
+/*
+ * the nodes that can be asked: those of this node's organization first, those to be avoided last.
+ * own_only: no others
+ */
 static Evaluation *
-list_evaluations(const Channel *channel, const ProposalView *proposal, FbBytes call_name, bool own_only, int *count)
+list_evaluations(const Channel *channel, const ProposalView *proposal, FbBytes call_name,
+				 bool own_only, int *count)
 {
 	const ConfigBundle *bundle = channel->bundle;
-	List	   *kept = NIL;
-	List	   *avoided = NIL;
+	List *kept = NIL;
+	List *avoided = NIL;
 	Evaluation *list;
-	ListCell   *cell;
+	ListCell *cell;
 
 	for (int others = 0; others <= (own_only ? 0 : 1); others++)
 		for (size_t i = 0; i < bundle->application_organizations_count; i++)
@@ -174,7 +195,8 @@ list_evaluations(const Channel *channel, const ProposalView *proposal, FbBytes c
 
 			if ((strcmp(msp_id, guc_node_msp_id) != 0) != others)
 				continue;
-			foreach(cell, candidates_of_organization(channel, msp_id, proposal->chaincode_name, call_name))
+			foreach(cell, candidates_of_organization(channel, msp_id, proposal->chaincode_name,
+													 call_name))
 			{
 				const Candidate *candidate = lfirst(cell);
 				Evaluation *evaluation = palloc0(sizeof(Evaluation));
@@ -196,10 +218,12 @@ list_evaluations(const Channel *channel, const ProposalView *proposal, FbBytes c
 
 /* wait for those that are asked; true: one has answered. until: when the next one is asked too */
 static bool
-collect_evaluations(const Channel *channel, Evaluation *list, int asked_count, const ProposalView *proposal, TimestampTz until, StringInfo reasons, FbBytes *payload)
+collect_evaluations(const Channel *channel, Evaluation *list, int asked_count,
+					const ProposalView *proposal, TimestampTz until, StringInfo reasons,
+					FbBytes *payload)
 {
-	WireCall  **calls = palloc(asked_count * sizeof(WireCall *) + 1);
-	int			count = 0;
+	WireCall **calls = palloc(asked_count * sizeof(WireCall *) + 1);
+	int count = 0;
 
 	for (int i = 0; i < asked_count; i++)
 		if (list[i].call != NULL)
@@ -222,42 +246,53 @@ collect_evaluations(const Channel *channel, Evaluation *list, int asked_count, c
 }
 
 /*
- * Another node answers, of this organization or else of another one (registry.go, evaluator), at this node's height, so that the caller finds there what it has seen here (GWY-1). One that fails is passed over;
- * when one does not answer for longer than usual, the next one is asked too, and the first answer counts.
+ * Another node answers, of this organization or else of another one (registry.go, evaluator), at
+ * this node's height, so that the caller finds there what it has seen here (GWY-1). One that fails
+ * is passed over; when one does not answer for longer than usual, the next one is asked too, and
+ * the first answer counts.
  */
 static FbBytes
-evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes signed_proposal, FbError *own_error)
+evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes signed_proposal,
+				   FbError *own_error)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
-	FbBytes		name = fan_out_call_name(proposal);
+	TimestampTz deadline =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+	FbBytes name = fan_out_call_name(proposal);
 	StringInfoData reasons;
-	FbBytes		payload;
-	int			count;
-	int			asked_count = 0;
+	FbBytes payload;
+	int count;
+	int asked_count = 0;
 	/* what perhaps only this organization may know stays in it */
-	Evaluation *list = list_evaluations(channel, proposal, name, proposal->transient_count > 0, &count);
-	bool		answered = false;
+	Evaluation *list =
+		list_evaluations(channel, proposal, name, proposal->transient_count > 0, &count);
+	bool answered = false;
 
 	initStringInfo(&reasons);
 	while (!answered && GetCurrentTimestamp() < deadline)
 	{
 		TimestampTz until = deadline;
-		bool		waits = false;
+		bool waits = false;
 
 		for (int i = 0; i < asked_count; i++)
 			waits |= list[i].call != NULL;
 		if (!waits && asked_count == count)
 			break;
-		if (!waits || (asked_count < count && GetCurrentTimestamp() >= list[asked_count - 1].patience_until))
+		if (!waits ||
+			(asked_count < count && GetCurrentTimestamp() >= list[asked_count - 1].patience_until))
 		{
 			Evaluation *next = &list[asked_count++];
 
-			next->call = wire_endorse_start(next->address, signed_proposal, height_of_node(channel), 0, name);
-			next->patience_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(wire_call_patience_ms(next->call), GATEWAY_PATIENCE_MS_MAX));
+			next->call = wire_endorse_start(next->address, signed_proposal, height_of_node(channel),
+											0, name);
+			next->patience_until =
+				TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											Min(wire_call_patience_ms(next->call),
+												GATEWAY_PATIENCE_MS_MAX));
 		}
 		if (asked_count < count)
 			until = Min(until, list[asked_count - 1].patience_until);
-		answered = collect_evaluations(channel, list, asked_count, proposal, until, &reasons, &payload);
+		answered =
+			collect_evaluations(channel, list, asked_count, proposal, until, &reasons, &payload);
 	}
 	for (int i = 0; i < asked_count; i++)
 		if (list[i].call != NULL && !answered)
@@ -270,8 +305,11 @@ evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes
 		fb_error_detail(own_error, "%s.", reasons.data);
 	else if (proposal->transient_count > 0)
 	{
-		fb_fail(own_error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not installed on this node", FB_DISPLAY(proposal->chaincode_name));
-		fb_error_detail(own_error, "The proposal has transient data, which is not sent to other organisations.");
+		fb_fail(own_error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not installed on this node",
+				FB_DISPLAY(proposal->chaincode_name));
+		fb_error_detail(
+			own_error,
+			"The proposal has transient data, which is not sent to other organisations.");
 		fb_error_hint(own_error, "Install the package and approve it for this organisation.");
 	}
 	error_throw(own_error);
@@ -281,14 +319,15 @@ static bool
 runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocator, FbError *error)
 {
 	ChaincodeDefinition definition;
-	char	   *name = fb_text_copy(allocator, view->chaincode_name);
-	char	   *package_id;
+	char *name = fb_text_copy(allocator, view->chaincode_name);
+	char *package_id;
 
 	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
 		return true;
 	if (!definition_get(channel->name, name, &definition))
 	{
-		fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"", name, channel->name);
+		fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"",
+				name, channel->name);
 		fb_error_detail(error, "%s", definition_list_text(channel->name));
 		fb_error_hint(error, "The view fabric.chaincodes lists the definitions.");
 		error_throw(error);
@@ -296,7 +335,8 @@ runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocat
 	package_id = definition_package_id(channel->name, &definition);
 	if (package_id != NULL && package_is_installed(package_id))
 		return true;
-	fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not installed on this node, and no other node answered", name);
+	fb_fail(error, FB_CHAINCODE_NOT_FOUND,
+			"chaincode \"%s\" is not installed on this node, and no other node answered", name);
 	fb_error_hint(error, "Install the package and approve it for this organisation.");
 	return false;
 }
@@ -308,11 +348,12 @@ gateway_evaluate(FbBytes proposal, FbBytes signature)
 	Endorsement endorsement;
 	ProposalView view;
 	const Channel *channel;
-	FbBytes		signed_proposal;
-	FbError		error;
+	FbBytes signed_proposal;
+	FbError error;
 
 	error_check(proposal_parse(allocator, proposal, &view, &error), &error);
-	error_check(proposal_pack_signed(allocator, proposal, signature, &signed_proposal, &error), &error);
+	error_check(proposal_pack_signed(allocator, proposal, signature, &signed_proposal, &error),
+				&error);
 	channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	if (!runs_here(channel, &view, allocator, &error))
 		return evaluate_elsewhere(channel, &view, signed_proposal, &error);
@@ -325,7 +366,7 @@ gateway_evaluate(FbBytes proposal, FbBytes signature)
 FbBytes
 gateway_query(const GatewayRequest *request, const Signer *signer)
 {
-	Proposal	proposal;
+	Proposal proposal;
 
 	gateway_new_proposal(request, signer_identity(signer), &proposal);
 	return gateway_evaluate(proposal.bytes, sign_as(signer, proposal.bytes));

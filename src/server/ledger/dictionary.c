@@ -1,13 +1,17 @@
 /*
  * dictionary.c: what the envelopes of a channel have in common, for their compression.
  *
- * Most of an envelope is the certificates of its creator and endorsers, and they repeat. The ledger worker counts the identities that it sees; once
- * some that the newest dictionary lacks have come often enough, it stores a new dictionary: the identities, the most frequent ones last, behind
- * them one whole envelope for the rest of the structure. Dictionaries are numbered and never change, because stored envelopes name theirs.
+ * Most of an envelope is the certificates of its creator and endorsers, and they repeat. The ledger
+ * worker counts the identities that it sees; once some that the newest dictionary lacks have come
+ * often enough, it stores a new dictionary: the identities, the most frequent ones last, behind
+ * them one whole envelope for the rest of the structure. Dictionaries are numbered and never
+ * change, because stored envelopes name theirs.
  *
- * A lost dictionary would make envelopes unreadable, so the table is append-only like the ledger's own, and the digest of a dictionary is checked when
- * it is loaded. Numbers are counted in the channel's row, so that none is ever given again, even if its dictionary was lost. After a damage the blocks can
- * be fetched again from another node (fabric.repair_chain); the committer meanwhile goes on without the dictionary.
+ * A lost dictionary would make envelopes unreadable, so the table is append-only like the ledger's
+ * own, and the digest of a dictionary is checked when it is loaded. Numbers are counted in the
+ * channel's row, so that none is ever given again, even if its dictionary was lost. After a damage
+ * the blocks can be fetched again from another node (fabric.repair_chain); the committer meanwhile
+ * goes on without the dictionary.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -31,27 +35,29 @@
 /*
  * ---- loaded dictionaries ----
  *
- * A process keeps what it loaded, and looks once in each transaction whether the row is still the one that it loaded: by its place and its writer, which
- * no other version of the row shares. So a dictionary that was changed, lost or put back behind the triggers is noticed by processes that run for months;
- * a worker that went on with what it remembers would write envelopes that nobody else can read.
+ * A process keeps what it loaded, and looks once in each transaction whether the row is still the
+ * one that it loaded: by its place and its writer, which no other version of the row shares. So a
+ * dictionary that was changed, lost or put back behind the triggers is noticed by processes that
+ * run for months; a worker that went on with what it remembers would write envelopes that nobody
+ * else can read.
  */
 
 typedef struct LoadedKey
 {
-	int			ledger_id;
-	int			dictionary_id;
+	int ledger_id;
+	int dictionary_id;
 } LoadedKey;
 
 typedef struct Loaded
 {
-	LoadedKey	key;			/* hash key */
-	uint64		seen_in;		/* transactions_ended when the row was last looked at */
-	ItemPointerData place;		/* of the row */
+	LoadedKey key;		   /* hash key */
+	uint64 seen_in;		   /* transactions_ended when the row was last looked at */
+	ItemPointerData place; /* of the row */
 	TransactionId writer;
-	ZSTD_CDict *compress;		/* made when first needed */
+	ZSTD_CDict *compress; /* made when first needed */
 	ZSTD_DDict *decompress;
-	uint8_t    *bytes;
-	size_t		size;
+	uint8_t *bytes;
+	size_t size;
 } Loaded;
 
 static HTAB *loaded = NULL;
@@ -59,10 +65,10 @@ static HTAB *loaded = NULL;
 /* the newest dictionary's id by ledger, as this session knows it */
 typedef struct Newest
 {
-	int			ledger_id;		/* hash key */
-	int			dictionary_id;	/* 0: none */
-	uint64		seen_in;
-	int			warned_of_id;	/* of a dictionary that cannot be used, once */
+	int ledger_id;	   /* hash key */
+	int dictionary_id; /* 0: none */
+	uint64 seen_in;
+	int warned_of_id; /* of a dictionary that cannot be used, once */
 } Newest;
 
 static HTAB *newest = NULL;
@@ -71,7 +77,8 @@ static uint64 transactions_ended = 0;
 static void
 end_of_transaction(XactEvent event, void *argument)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT ||
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PARALLEL_COMMIT ||
+		event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT ||
 		event == XACT_EVENT_PREPARE)
 		transactions_ended++;
 }
@@ -79,8 +86,8 @@ end_of_transaction(XactEvent event, void *argument)
 static void
 create_tables(void)
 {
-	HASHCTL		loaded_control = {.keysize = sizeof(LoadedKey), .entrysize = sizeof(Loaded)};
-	HASHCTL		newest_control = {.keysize = sizeof(int), .entrysize = sizeof(Newest)};
+	HASHCTL loaded_control = {.keysize = sizeof(LoadedKey), .entrysize = sizeof(Loaded)};
+	HASHCTL newest_control = {.keysize = sizeof(int), .entrysize = sizeof(Newest)};
 
 	if (loaded != NULL)
 		return;
@@ -92,17 +99,20 @@ create_tables(void)
 static void
 refuse_dictionary(const Ledger *ledger, int dictionary_id, const char *why)
 {
-	FbError		error;
+	FbError error;
 
-	fb_fail(&error, FB_CORRUPTED, "envelope dictionary %d of channel \"%s\" %s", dictionary_id, ledger->channel, why);
-	fb_error_hint(&error, "What was stored with it cannot be read: fabric.repair_chain fetches it again from another node.");
+	fb_fail(&error, FB_CORRUPTED, "envelope dictionary %d of channel \"%s\" %s", dictionary_id,
+			ledger->channel, why);
+	fb_error_hint(
+		&error,
+		"What was stored with it cannot be read: fabric.repair_chain fetches it again from another node.");
 	error_throw(&error);
 }
 
 static void
 forget(Loaded *entry)
 {
-	LoadedKey	key = entry->key;
+	LoadedKey key = entry->key;
 
 	ZSTD_freeCDict(entry->compress);
 	ZSTD_freeDDict(entry->decompress);
@@ -114,7 +124,7 @@ void
 dictionary_forget_all(void)
 {
 	HASH_SEQ_STATUS status;
-	Loaded	   *entry;
+	Loaded *entry;
 
 	if (loaded == NULL)
 		return;
@@ -124,12 +134,13 @@ dictionary_forget_all(void)
 }
 
 static Loaded *
-keep(const Ledger *ledger, int dictionary_id, FbBytes bytes, const ItemPointerData *place, TransactionId writer)
+keep(const Ledger *ledger, int dictionary_id, FbBytes bytes, const ItemPointerData *place,
+	 TransactionId writer)
 {
-	LoadedKey	key = {ledger->id, dictionary_id};
-	Loaded	   *entry;
-	uint8_t    *copy = MemoryContextAlloc(TopMemoryContext, Max(bytes.size, 1));
-	bool		found;
+	LoadedKey key = {ledger->id, dictionary_id};
+	Loaded *entry;
+	uint8_t *copy = MemoryContextAlloc(TopMemoryContext, Max(bytes.size, 1));
+	bool found;
 
 	memcpy(copy, bytes.data, bytes.size);
 	entry = hash_search(loaded, &key, HASH_ENTER, &found);
@@ -146,7 +157,7 @@ keep(const Ledger *ledger, int dictionary_id, FbBytes bytes, const ItemPointerDa
 static Datum
 result_column(int column)
 {
-	bool		is_null;
+	bool is_null;
 
 	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
 }
@@ -156,17 +167,21 @@ static bool
 is_current(const Ledger *ledger, Loaded *entry)
 {
 	static SpiStatement statement = {
-		"SELECT ctid, xmin FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2", 2, {TEXTOID, INT4OID}};
-	Datum		values[2] = {CStringGetTextDatum(ledger->channel), Int32GetDatum(entry->key.dictionary_id)};
-	bool		current;
-	SpiScope	scope;
+		"SELECT ctid, xmin FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2",
+		2,
+		{TEXTOID, INT4OID}};
+	Datum values[2] = {CStringGetTextDatum(ledger->channel),
+					   Int32GetDatum(entry->key.dictionary_id)};
+	bool current;
+	SpiScope scope;
 
 	if (entry->seen_in == transactions_ended)
 		return true;
 	spi_begin(&scope);
 	spi_run_latest(&statement, values, NULL, 1);
-	current = SPI_processed > 0 && ItemPointerEquals((ItemPointer) DatumGetPointer(result_column(1)), &entry->place) &&
-		DatumGetTransactionId(result_column(2)) == entry->writer;
+	current = SPI_processed > 0 &&
+			  ItemPointerEquals((ItemPointer) DatumGetPointer(result_column(1)), &entry->place) &&
+			  DatumGetTransactionId(result_column(2)) == entry->writer;
 	spi_end(&scope);
 	entry->seen_in = transactions_ended;
 	return current;
@@ -177,12 +192,14 @@ static Loaded *
 load(const Ledger *ledger, int dictionary_id, const char **why)
 {
 	static SpiStatement statement = {
-		"SELECT content, digest, ctid, xmin FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2", 2, {TEXTOID, INT4OID}};
-	LoadedKey	key = {ledger->id, dictionary_id};
-	Datum		values[2] = {CStringGetTextDatum(ledger->channel), Int32GetDatum(dictionary_id)};
-	Loaded	   *entry;
-	SpiScope	scope;
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
+		"SELECT content, digest, ctid, xmin FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2",
+		2,
+		{TEXTOID, INT4OID}};
+	LoadedKey key = {ledger->id, dictionary_id};
+	Datum values[2] = {CStringGetTextDatum(ledger->channel), Int32GetDatum(dictionary_id)};
+	Loaded *entry;
+	SpiScope scope;
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 
 	create_tables();
 	entry = hash_search(loaded, &key, HASH_FIND, NULL);
@@ -196,13 +213,14 @@ load(const Ledger *ledger, int dictionary_id, const char **why)
 	spi_run_latest(&statement, values, NULL, 1);
 	if (SPI_processed > 0)
 	{
-		FbBytes		content = memory_bytes(DatumGetByteaPP(result_column(1)));
-		FbBytes		expected = memory_bytes(DatumGetByteaPP(result_column(2)));
+		FbBytes content = memory_bytes(DatumGetByteaPP(result_column(1)));
+		FbBytes expected = memory_bytes(DatumGetByteaPP(result_column(2)));
 
 		*why = "was changed";
 		crypto_sha256(content, digest);
 		if (fb_bytes_equal(fb_bytes(digest, sizeof(digest)), expected))
-			entry = keep(ledger, dictionary_id, content, (ItemPointer) DatumGetPointer(result_column(3)),
+			entry = keep(ledger, dictionary_id, content,
+						 (ItemPointer) DatumGetPointer(result_column(3)),
 						 DatumGetTransactionId(result_column(4)));
 	}
 	spi_end(&scope);
@@ -212,16 +230,18 @@ load(const Ledger *ledger, int dictionary_id, const char **why)
 static int
 read_newest(const Ledger *ledger)
 {
-	static SpiStatement statement = {"SELECT dictionaries FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
-	Datum		value = CStringGetTextDatum(ledger->channel);
-	int			dictionary_id = 0;
-	bool		is_null;
-	SpiScope	scope;
+	static SpiStatement statement =
+		{"SELECT dictionaries FROM fabric_internal.channel WHERE channel = $1", 1, {TEXTOID}};
+	Datum value = CStringGetTextDatum(ledger->channel);
+	int dictionary_id = 0;
+	bool is_null;
+	SpiScope scope;
 
 	spi_begin(&scope);
 	spi_run_latest(&statement, &value, NULL, 1);
 	if (SPI_processed > 0)
-		dictionary_id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+		dictionary_id =
+			DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	spi_end(&scope);
 	return dictionary_id;
 }
@@ -231,15 +251,15 @@ static Loaded *
 find_newest(const Ledger *ledger)
 {
 	const char *why;
-	Newest	   *entry;
-	Loaded	   *dictionary;
-	int			dictionary_id;
+	Newest *entry;
+	Loaded *dictionary;
+	int dictionary_id;
 
 	create_tables();
 	entry = hash_search(newest, &ledger->id, HASH_FIND, NULL);
 	if (entry == NULL || entry->seen_in != transactions_ended)
 	{
-		bool		found;
+		bool found;
 
 		dictionary_id = read_newest(ledger);
 		entry = hash_search(newest, &ledger->id, HASH_ENTER, &found);
@@ -254,11 +274,14 @@ find_newest(const Ledger *ledger)
 	if (dictionary != NULL)
 		return dictionary;
 	if (entry->warned_of_id != entry->dictionary_id)
-		ereport(WARNING,
-				(errcode(error_sqlstate(FB_CORRUPTED)),
-				 errmsg("envelope dictionary %d of channel \"%s\" %s", entry->dictionary_id, ledger->channel, why),
-				 errdetail("New transactions are stored without it."),
-				 errhint("fabric.repair_chain fetches what was stored with it again from another node.")));
+		ereport(
+			WARNING,
+			(errcode(error_sqlstate(FB_CORRUPTED)),
+			 errmsg("envelope dictionary %d of channel \"%s\" %s", entry->dictionary_id,
+					ledger->channel, why),
+			 errdetail("New transactions are stored without it."),
+			 errhint(
+				 "fabric.repair_chain fetches what was stored with it again from another node.")));
 	entry->warned_of_id = entry->dictionary_id;
 	/* not again in this transaction */
 	entry->dictionary_id = 0;
@@ -268,7 +291,7 @@ find_newest(const Ledger *ledger)
 ZSTD_CDict *
 dictionary_for_compression(const Ledger *ledger, int level, int *dictionary_id)
 {
-	Loaded	   *entry = find_newest(ledger);
+	Loaded *entry = find_newest(ledger);
 
 	if (entry == NULL)
 		return NULL;
@@ -282,7 +305,7 @@ ZSTD_DDict *
 dictionary_for_decompression(const Ledger *ledger, int dictionary_id)
 {
 	const char *why;
-	Loaded	   *entry = load(ledger, dictionary_id, &why);
+	Loaded *entry = load(ledger, dictionary_id, &why);
 
 	if (entry == NULL)
 		refuse_dictionary(ledger, dictionary_id, why);
@@ -297,35 +320,37 @@ dictionary_for_decompression(const Ledger *ledger, int dictionary_id)
 
 typedef struct Counted
 {
-	uint64		hash;			/* hash key */
-	int			appearances;
-	bool		in_dictionary;
-	FbBytes		identity;		/* in counting_context */
+	uint64 hash; /* hash key */
+	int appearances;
+	bool in_dictionary;
+	FbBytes identity; /* in counting_context */
 } Counted;
 
 static HTAB *counted = NULL;
 static MemoryContext counting_context = NULL;
 static int64 transactions_since = 0;
 static int64 transactions_wanted = FIRST_AFTER_TRANSACTIONS;
-static int	candidates = 0;		/* frequent identities that the dictionary lacks */
+static int candidates = 0; /* frequent identities that the dictionary lacks */
 
 static void
 start_counting(void)
 {
-	HASHCTL		control = {.keysize = sizeof(uint64), .entrysize = sizeof(Counted)};
+	HASHCTL control = {.keysize = sizeof(uint64), .entrysize = sizeof(Counted)};
 
 	if (counting_context == NULL)
-		counting_context = AllocSetContextCreate(TopMemoryContext, "fabric envelope dictionary", ALLOCSET_DEFAULT_SIZES);
+		counting_context = AllocSetContextCreate(TopMemoryContext, "fabric envelope dictionary",
+												 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextReset(counting_context);
 	control.hcxt = counting_context;
-	counted = hash_create("fabric identities seen", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	counted =
+		hash_create("fabric identities seen", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	candidates = 0;
 }
 
 static bool
 newest_contains(const Ledger *ledger, FbBytes identity)
 {
-	Loaded	   *entry = find_newest(ledger);
+	Loaded *entry = find_newest(ledger);
 
 	return entry != NULL && memmem(entry->bytes, entry->size, identity.data, identity.size) != NULL;
 }
@@ -333,9 +358,9 @@ newest_contains(const Ledger *ledger, FbBytes identity)
 void
 dictionary_count(const Ledger *ledger, FbBytes identity)
 {
-	uint64		hash;
-	Counted    *entry;
-	bool		found;
+	uint64 hash;
+	Counted *entry;
+	bool found;
 
 	if (identity.size == 0 || identity.size > DICTIONARY_BYTES_MAX / 8)
 		return;
@@ -345,7 +370,7 @@ dictionary_count(const Ledger *ledger, FbBytes identity)
 	entry = hash_search(counted, &hash, HASH_ENTER, &found);
 	if (!found)
 	{
-		uint8_t    *copy = MemoryContextAlloc(counting_context, identity.size);
+		uint8_t *copy = MemoryContextAlloc(counting_context, identity.size);
 
 		memcpy(copy, identity.data, identity.size);
 		entry->identity = fb_bytes(copy, identity.size);
@@ -362,18 +387,23 @@ by_appearances(const void *a, const void *b)
 	const Counted *left = *(const Counted *const *) a;
 	const Counted *right = *(const Counted *const *) b;
 
-	return left->appearances < right->appearances ? -1 : left->appearances > right->appearances ? 1 : 0;
+	return left->appearances < right->appearances	? -1
+		   : left->appearances > right->appearances ? 1
+													: 0;
 }
 
-/* the most frequent identities, ascending, then the sample: what lies nearest to the end is cheapest to refer to */
+/*
+ * the most frequent identities, ascending, then the sample: what lies nearest to the end is
+ * cheapest to refer to
+ */
 static FbBytes
 make_content(FbBytes sample)
 {
-	Counted   **entries = palloc(hash_get_num_entries(counted) * sizeof(Counted *));
-	int			count = 0;
+	Counted **entries = palloc(hash_get_num_entries(counted) * sizeof(Counted *));
+	int count = 0;
 	StringInfoData content;
 	HASH_SEQ_STATUS status;
-	Counted    *entry;
+	Counted *entry;
 
 	hash_seq_init(&status, counted);
 	while ((entry = hash_seq_search(&status)) != NULL)
@@ -383,7 +413,8 @@ make_content(FbBytes sample)
 	initStringInfo(&content);
 	for (int i = Max(0, count - IDENTITIES_MAX); i < count; i++)
 		if (content.len + entries[i]->identity.size < DICTIONARY_BYTES_MAX)
-			appendBinaryStringInfo(&content, (const char *) entries[i]->identity.data, (int) entries[i]->identity.size);
+			appendBinaryStringInfo(&content, (const char *) entries[i]->identity.data,
+								   (int) entries[i]->identity.size);
 	if (sample.size < DICTIONARY_BYTES_MAX / 4)
 		appendBinaryStringInfo(&content, (const char *) sample.data, (int) sample.size);
 	return fb_bytes(content.data, content.len);
@@ -397,12 +428,14 @@ insert_dictionary(const Ledger *ledger, FbBytes content)
 		"WITH number AS (UPDATE fabric_internal.channel SET dictionaries = dictionaries + 1 WHERE channel = $1 AND dictionaries < $4 "
 		"RETURNING dictionaries) "
 		"INSERT INTO fabric_internal.envelope_dictionary (channel, id, content, digest) SELECT $1, number.dictionaries, $2, $3 FROM number "
-		"RETURNING id", 4, {TEXTOID, BYTEAOID, BYTEAOID, INT4OID}};
-	uint8_t		digest[CRYPTO_SHA256_BYTES];
-	Datum		values[4];
-	int			dictionary_id = 0;
-	bool		is_null;
-	SpiScope	scope;
+		"RETURNING id",
+		4,
+		{TEXTOID, BYTEAOID, BYTEAOID, INT4OID}};
+	uint8_t digest[CRYPTO_SHA256_BYTES];
+	Datum values[4];
+	int dictionary_id = 0;
+	bool is_null;
+	SpiScope scope;
 
 	crypto_sha256(content, digest);
 	values[0] = CStringGetTextDatum(ledger->channel);
@@ -413,7 +446,8 @@ insert_dictionary(const Ledger *ledger, FbBytes content)
 	spi_begin(&scope);
 	spi_run(&statement, values, NULL, false, 0);
 	if (SPI_processed > 0)
-		dictionary_id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+		dictionary_id =
+			DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	spi_end(&scope);
 	return dictionary_id;
 }
@@ -421,9 +455,9 @@ insert_dictionary(const Ledger *ledger, FbBytes content)
 void
 dictionary_maintain(const Ledger *ledger, int transactions_count, FbBytes sample)
 {
-	FbBytes		content;
-	Newest	   *current;
-	int			dictionary_id;
+	FbBytes content;
+	Newest *current;
+	int dictionary_id;
 
 	transactions_since += transactions_count;
 	if (candidates == 0 || transactions_since < transactions_wanted)

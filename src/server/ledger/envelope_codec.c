@@ -1,8 +1,9 @@
 /*
  * envelope_codec.c: how an envelope lies in its column.
  *
- * First byte: 0 = the envelope follows as it is; 1 = compressed by zstd; 2 = compressed with a dictionary, whose number follows in two bytes, low one first.
- * What is written is read back and compared before it is handed out, because the signature and the hash chain depend on every byte.
+ * First byte: 0 = the envelope follows as it is; 1 = compressed by zstd; 2 = compressed with a
+ * dictionary, whose number follows in two bytes, low one first. What is written is read back and
+ * compared before it is handed out, because the signature and the hash chain depend on every byte.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -30,7 +31,7 @@ create_contexts(void)
 static void
 corrupted(void)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, FB_CORRUPTED, "stored envelope cannot be decompressed");
 	fb_error_hint(&error, "fabric.verify_chain tells which blocks of the channel are damaged.");
@@ -47,29 +48,36 @@ header_bytes(uint8_t form)
 static size_t
 decompress(const Ledger *ledger, FbBytes stored, uint8_t *envelope, size_t size)
 {
-	size_t		header = header_bytes(stored.data[0]);
+	size_t header = header_bytes(stored.data[0]);
 
 	if (stored.data[0] == FORM_DICTIONARY)
-		return ZSTD_decompress_usingDDict(decompressor, envelope, size, stored.data + header, stored.size - header,
-										  dictionary_for_decompression(ledger, stored.data[1] | stored.data[2] << 8));
-	return ZSTD_decompressDCtx(decompressor, envelope, size, stored.data + header, stored.size - header);
+		return ZSTD_decompress_usingDDict(decompressor, envelope, size, stored.data + header,
+										  stored.size - header,
+										  dictionary_for_decompression(ledger,
+																	   stored.data[1] |
+																		   stored.data[2] << 8));
+	return ZSTD_decompressDCtx(decompressor, envelope, size, stored.data + header,
+							   stored.size - header);
 }
 
 FbBytes
 envelope_codec_decode(const Ledger *ledger, FbBytes stored)
 {
 	unsigned long long size;
-	uint8_t    *envelope;
-	size_t		written;
+	uint8_t *envelope;
+	size_t written;
 
-	if (stored.size == 0 || stored.data[0] > FORM_DICTIONARY || stored.size < header_bytes(stored.data[0]))
+	if (stored.size == 0 || stored.data[0] > FORM_DICTIONARY ||
+		stored.size < header_bytes(stored.data[0]))
 		corrupted();
 	if (stored.data[0] == FORM_PLAIN)
 		return fb_bytes(stored.data + 1, stored.size - 1);
 
 	create_contexts();
-	size = ZSTD_getFrameContentSize(stored.data + header_bytes(stored.data[0]), stored.size - header_bytes(stored.data[0]));
-	if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR || size > FB_MESSAGE_BYTES_MAX)
+	size = ZSTD_getFrameContentSize(stored.data + header_bytes(stored.data[0]),
+									stored.size - header_bytes(stored.data[0]));
+	if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR ||
+		size > FB_MESSAGE_BYTES_MAX)
 		corrupted();
 	envelope = palloc(size + 1);
 	written = decompress(ledger, stored, envelope, size);
@@ -81,30 +89,32 @@ envelope_codec_decode(const Ledger *ledger, FbBytes stored)
 static size_t
 compress(const Ledger *ledger, FbBytes envelope, uint8_t *stored, size_t bound)
 {
-	int			dictionary_id;
+	int dictionary_id;
 	ZSTD_CDict *dictionary = dictionary_for_compression(ledger, ZSTD_LEVEL, &dictionary_id);
 
 	stored[0] = dictionary != NULL ? FORM_DICTIONARY : FORM_ZSTD;
 	if (dictionary == NULL)
-		return ZSTD_compressCCtx(compressor, stored + 1, bound, envelope.data, envelope.size, ZSTD_LEVEL);
+		return ZSTD_compressCCtx(compressor, stored + 1, bound, envelope.data, envelope.size,
+								 ZSTD_LEVEL);
 	stored[1] = (uint8_t) dictionary_id;
 	stored[2] = (uint8_t) (dictionary_id >> 8);
-	return ZSTD_compress_usingCDict(compressor, stored + 3, bound, envelope.data, envelope.size, dictionary);
+	return ZSTD_compress_usingCDict(compressor, stored + 3, bound, envelope.data, envelope.size,
+									dictionary);
 }
 
 FbBytes
 envelope_codec_encode(const Ledger *ledger, FbBytes envelope)
 {
-	size_t		bound = ZSTD_compressBound(envelope.size);
-	uint8_t    *stored = palloc(3 + Max(bound, envelope.size));
-	size_t		written;
+	size_t bound = ZSTD_compressBound(envelope.size);
+	uint8_t *stored = palloc(3 + Max(bound, envelope.size));
+	size_t written;
 
 	create_contexts();
 	written = compress(ledger, envelope, stored, bound);
 	if (!ZSTD_isError(written) && written < envelope.size)
 	{
-		FbBytes		result = fb_bytes(stored, written + header_bytes(stored[0]));
-		FbBytes		back = envelope_codec_decode(ledger, result);
+		FbBytes result = fb_bytes(stored, written + header_bytes(stored[0]));
+		FbBytes back = envelope_codec_decode(ledger, result);
 
 		if (fb_bytes_equal(back, envelope))
 		{

@@ -1,8 +1,8 @@
 /*
  * guard.c: the triggers of the append-only tables.
  *
- * They stop mistakes, not superusers, who can disable them: against those there are the hash chain, the signatures and the other organisations'
- * copies (verify_chain).
+ * They stop mistakes, not superusers, who can disable them: against those there are the hash chain,
+ * the signatures and the other organisations' copies (verify_chain).
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -22,7 +22,7 @@ FABRIC_FUNCTION(fabric_check_block);
 
 /* ---- repairs ---- */
 
-static int	repaired_ledger_id = 0; /* 0: none */
+static int repaired_ledger_id = 0; /* 0: none */
 static SubTransactionId repair_subtransaction;
 
 static void
@@ -33,7 +33,8 @@ end_repair(XactEvent event, void *argument)
 }
 
 static void
-end_repair_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *argument)
+end_repair_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
+						  void *argument)
 {
 	if (mine != repair_subtransaction)
 		return;
@@ -48,7 +49,8 @@ ledger_repair_begin(const Ledger *ledger)
 {
 	static bool registered = false;
 	/* in the order in which a commit locks them */
-	Oid			tables[] = {ledger->transaction.table, ledger->block.table, ledger->world_state.table, ledger->history.table};
+	Oid tables[] = {ledger->transaction.table, ledger->block.table, ledger->world_state.table,
+					ledger->history.table};
 
 	if (!registered)
 	{
@@ -65,12 +67,13 @@ ledger_repair_begin(const Ledger *ledger)
 bool
 ledger_is_locked_here(const Ledger *ledger)
 {
-	Oid			tables[] = {ledger->transaction.table, ledger->block.table, ledger->world_state.table, ledger->history.table};
+	Oid tables[] = {ledger->transaction.table, ledger->block.table, ledger->world_state.table,
+					ledger->history.table};
 
 	for (int i = 0; i < lengthof(tables); i++)
 		for (LOCKMODE mode = ShareLock; mode <= AccessExclusiveLock; mode++)
 		{
-			LOCKTAG		tag;
+			LOCKTAG tag;
 
 			SET_LOCKTAG_RELATION(tag, MyDatabaseId, tables[i]);
 			if (compat_lock_is_held(&tag, mode))
@@ -91,17 +94,22 @@ is_repairing(Oid table)
 	return false;
 }
 
-/* the envelope dictionaries of a channel go when it is left; one that cannot be used, when its ledger is repaired */
+/*
+ * the envelope dictionaries of a channel go when it is left; one that cannot be used, when its
+ * ledger is repaired
+ */
 static bool
 is_left(TriggerData *trigger)
 {
 	const Ledger *ledger;
-	bool		is_null;
-	Datum		channel;
+	bool is_null;
+	Datum channel;
 
 	if (RelationGetRelid(trigger->tg_relation) != spi_relation_oid("envelope_dictionary"))
 		return false;
-	channel = heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, "channel"), trigger->tg_relation->rd_att, &is_null);
+	channel =
+		heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, "channel"),
+					 trigger->tg_relation->rd_att, &is_null);
 	ledger = ledger_find(TextDatumGetCString(channel));
 	return ledger == NULL || (repaired_ledger_id != 0 && ledger->id == repaired_ledger_id);
 }
@@ -111,30 +119,36 @@ Datum
 fabric_refuse_change(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	FbError		error;
+	FbError error;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "not called by the trigger manager");
-	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) && (is_repairing(RelationGetRelid(trigger->tg_relation)) || is_left(trigger)))
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) &&
+		(is_repairing(RelationGetRelid(trigger->tg_relation)) || is_left(trigger)))
 		return PointerGetDatum(trigger->tg_trigtuple);
-	fb_fail(&error, FB_LEDGER_IMMUTABLE, "table \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation));
-	fb_error_detail(&error, "The rows of a ledger are covered by its hash chain and must not change.");
-	fb_error_hint(&error, "To remove a channel from this node, use fabric.leave_channel; to repair its tables, fabric.repair_chain.");
+	fb_fail(&error, FB_LEDGER_IMMUTABLE, "table \"%s\" is append-only",
+			RelationGetRelationName(trigger->tg_relation));
+	fb_error_detail(&error,
+					"The rows of a ledger are covered by its hash chain and must not change.");
+	fb_error_hint(
+		&error,
+		"To remove a channel from this node, use fabric.leave_channel; to repair its tables, fabric.repair_chain.");
 	error_throw(&error);
 }
 
 static Datum
 new_column(TriggerData *trigger, const char *column, bool *is_null)
 {
-	return heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, column), trigger->tg_relation->rd_att, is_null);
+	return heap_getattr(trigger->tg_trigtuple, SPI_fnumber(trigger->tg_relation->rd_att, column),
+						trigger->tg_relation->rd_att, is_null);
 }
 
 /* a column of the new row */
 static FbBytes
 new_bytes(TriggerData *trigger, const char *column)
 {
-	bool		is_null;
-	Datum		datum = new_column(trigger, column, &is_null);
+	bool is_null;
+	Datum datum = new_column(trigger, column, &is_null);
 
 	return is_null ? FB_BYTES_EMPTY : memory_bytes(PG_DETOAST_DATUM_PACKED(datum));
 }
@@ -142,9 +156,11 @@ new_bytes(TriggerData *trigger, const char *column)
 static void
 refuse(const char *channel, uint64 number, const char *why)
 {
-	FbError		error;
+	FbError error;
 
-	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " does not belong to the chain of channel \"%s\"", number, channel);
+	fb_fail(&error, FB_BLOCK_REFUSED,
+			"block " UINT64_FORMAT " does not belong to the chain of channel \"%s\"", number,
+			channel);
 	fb_error_detail(&error, "%s", why);
 	error_throw(&error);
 }
@@ -153,18 +169,20 @@ refuse(const char *channel, uint64 number, const char *why)
 static void
 check_link(const Ledger *ledger, const BlockHeader *header)
 {
-	uint64		height = block_store_height(ledger, NULL);
-	BlockRow	last;
-	FbError		error;
+	uint64 height = block_store_height(ledger, NULL);
+	BlockRow last;
+	FbError error;
 
 	if (height == 0)
 	{
 		if (header->number != 0 || header->previous_hash.size != 0)
-			refuse(ledger->channel, header->number, "The first block of a channel is block 0 without a previous hash.");
+			refuse(ledger->channel, header->number,
+				   "The first block of a channel is block 0 without a previous hash.");
 		return;
 	}
 	if (!block_store_row(ledger, height - 1, NULL, &last))
-		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing", height - 1, ledger->channel);
+		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing", height - 1,
+			 ledger->channel);
 	error_check(block_check_link(header, last.number, last.block_hash, &error), &error);
 }
 
@@ -172,15 +190,16 @@ check_link(const Ledger *ledger, const BlockHeader *header)
 static void
 check_data(const Ledger *ledger, const BlockHeader *header)
 {
-	int			count;
+	int count;
 	TransactionRow *rows = block_store_transactions(ledger, header->number, NULL, true, &count);
-	FbBytes    *data = palloc(count * sizeof(FbBytes) + 1);
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	FbBytes *data = palloc(count * sizeof(FbBytes) + 1);
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	for (int i = 0; i < count; i++)
 	{
 		if (rows[i].position != (uint32) i)
-			refuse(ledger->channel, header->number, "Its transactions are not numbered from 0 without gaps.");
+			refuse(ledger->channel, header->number,
+				   "Its transactions are not numbered from 0 without gaps.");
 		data[i] = rows[i].envelope;
 	}
 	block_data_hash(data, count, hash);
@@ -188,20 +207,23 @@ check_data(const Ledger *ledger, const BlockHeader *header)
 		refuse(ledger->channel, header->number, "Its data hash is not that of its transactions.");
 }
 
-/* trigger: a new block follows the last one (LED-2) and its transactions are the ones in the transaction table */
+/*
+ * trigger: a new block follows the last one (LED-2) and its transactions are the ones in the
+ * transaction table
+ */
 Datum
 fabric_check_block(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	const Ledger *ledger;
 	BlockHeader header;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	bool		no_channel;
-	bool		no_number;
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	bool no_channel;
+	bool no_number;
 	MemoryContext context;
 	MemoryContext old;
-	Datum		channel;
-	Datum		number;
+	Datum channel;
+	Datum number;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "not called by the trigger manager");
@@ -212,10 +234,12 @@ fabric_check_block(PG_FUNCTION_ARGS)
 	/* nulls are for the constraints of the columns, which are looked at after the triggers */
 	if (no_channel || no_number)
 		return PointerGetDatum(trigger->tg_trigtuple);
-	context = AllocSetContextCreate(CurrentMemoryContext, "fabric block check", ALLOCSET_DEFAULT_SIZES);
+	context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric block check", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	ledger = ledger_open(TextDatumGetCString(channel));
-	header = (BlockHeader) {(uint64) DatumGetInt64(number), new_bytes(trigger, "previous_hash"), new_bytes(trigger, "data_hash")};
+	header = (BlockHeader) {(uint64) DatumGetInt64(number), new_bytes(trigger, "previous_hash"),
+							new_bytes(trigger, "data_hash")};
 	block_header_hash(&header, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), new_bytes(trigger, "block_hash")))
 		refuse(ledger->channel, header.number, "Its block hash is not the hash of its header.");

@@ -1,12 +1,15 @@
 /*
  * index_check.c: the rows of a table against its indexes, both ways.
  *
- * Readers of the ledger go through the indexes: a row that the table has and its index has not is invisible to them and to any comparison that goes
- * through the index, too; it appears as soon as the index is made again. So the table is read page by page, each of its visible rows looked up in each of
- * its indexes, and what the index gives for the row's key must be this row. The other way round, an index gives as many rows as the table has: what it
- * gives twice or under another key would be too many.
+ * Readers of the ledger go through the indexes: a row that the table has and its index has not is
+ * invisible to them and to any comparison that goes through the index, too; it appears as soon as
+ * the index is made again. So the table is read page by page, each of its visible rows looked up in
+ * each of its indexes, and what the index gives for the row's key must be this row. The other way
+ * round, an index gives as many rows as the table has: what it gives twice or under another key
+ * would be too many.
  *
- * Values that are stored outside of their row are read, too, because a row whose value is gone is worth nothing.
+ * Values that are stored outside of their row are read, too, because a row whose value is gone is
+ * worth nothing.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -31,24 +34,24 @@
 
 typedef struct IndexLookup
 {
-	Relation	index;
-	IndexInfo  *info;
+	Relation index;
+	IndexInfo *info;
 	RegProcedure equal[INDEX_MAX_KEYS];
-	uint64		expected;		/* visible rows that belong into it */
+	uint64 expected; /* visible rows that belong into it */
 } IndexLookup;
 
 typedef struct IndexCheck
 {
-	Relation	table;
-	Snapshot	snapshot;
-	TupleTableSlot *row;		/* of the table */
+	Relation table;
+	Snapshot snapshot;
+	TupleTableSlot *row; /* of the table */
 	IndexLookup indexes[INDEXES_MAX];
-	int			indexes_count;
+	int indexes_count;
 	MemoryContext row_context;
-	char	   *row_name;
-	uint64		problems_count;
+	char *row_name;
+	uint64 problems_count;
 	LedgerRowDamage report;
-	void	   *context;
+	void *context;
 } IndexCheck;
 
 static const char *
@@ -76,13 +79,17 @@ name_row(void *context)
 	StringInfoData name;
 
 	initStringInfo(&name);
-	for (int i = 0; check->indexes_count > 0 && i < check->indexes[0].info->ii_NumIndexKeyAttrs; i++)
+	for (int i = 0; check->indexes_count > 0 && i < check->indexes[0].info->ii_NumIndexKeyAttrs;
+		 i++)
 	{
-		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(check->table), check->indexes[0].info->ii_IndexAttrNumbers[i] - 1);
-		bool		is_null;
-		Datum		value = slot_getattr(check->row, column->attnum, &is_null);
+		Form_pg_attribute column =
+			TupleDescAttr(RelationGetDescr(check->table),
+						  check->indexes[0].info->ii_IndexAttrNumbers[i] - 1);
+		bool is_null;
+		Datum value = slot_getattr(check->row, column->attnum, &is_null);
 
-		appendStringInfo(&name, "%s%s %s", i > 0 ? ", " : "", NameStr(column->attname), is_null ? "null" : value_text(column->atttypid, value));
+		appendStringInfo(&name, "%s%s %s", i > 0 ? ", " : "", NameStr(column->attname),
+						 is_null ? "null" : value_text(column->atttypid, value));
 	}
 	check->row_name = name.data;
 }
@@ -90,21 +97,23 @@ name_row(void *context)
 static void
 report_row(IndexCheck *check, const char *index, bool readable, const char *what)
 {
-	char	   *why;
+	char *why;
 
 	check->problems_count++;
 	check->row_name = NULL;
 	if (!ledger_try(name_row, check, &why) || check->row_name == NULL || check->row_name[0] == '\0')
-		check->row_name = psprintf("row %u of page %u", ItemPointerGetOffsetNumberNoCheck(&check->row->tts_tid),
-								   ItemPointerGetBlockNumberNoCheck(&check->row->tts_tid));
-	check->report(check->context, RelationGetRelationName(check->table), index, check->row_name, readable, what);
+		check->row_name =
+			psprintf("row %u of page %u", ItemPointerGetOffsetNumberNoCheck(&check->row->tts_tid),
+					 ItemPointerGetBlockNumberNoCheck(&check->row->tts_tid));
+	check->report(check->context, RelationGetRelationName(check->table), index, check->row_name,
+				  readable, what);
 }
 
 static void
 open_indexes(IndexCheck *check)
 {
-	List	   *indexes = RelationGetIndexList(check->table);
-	ListCell   *cell;
+	List *indexes = RelationGetIndexList(check->table);
+	ListCell *cell;
 
 	foreach(cell, indexes)
 	{
@@ -114,15 +123,20 @@ open_indexes(IndexCheck *check)
 			break;
 		lookup->index = index_open(lfirst_oid(cell), AccessShareLock);
 		lookup->info = BuildIndexInfo(lookup->index);
-		/* an index that somebody else made may be of any kind; one that is not valid is told by its catalog entry */
-		if (!lookup->index->rd_index->indisvalid || lookup->index->rd_rel->relam != BTREE_AM_OID || lookup->info->ii_Expressions != NIL)
+		/*
+		 * an index that somebody else made may be of any kind; one that is not valid is told by its
+		 * catalog entry
+		 */
+		if (!lookup->index->rd_index->indisvalid || lookup->index->rd_rel->relam != BTREE_AM_OID ||
+			lookup->info->ii_Expressions != NIL)
 		{
 			index_close(lookup->index, AccessShareLock);
 			continue;
 		}
 		for (int i = 0; i < lookup->info->ii_NumIndexKeyAttrs; i++)
-			lookup->equal[i] = get_opcode(get_opfamily_member(lookup->index->rd_opfamily[i], lookup->index->rd_opcintype[i],
-															  lookup->index->rd_opcintype[i], BTEqualStrategyNumber));
+			lookup->equal[i] = get_opcode(
+				get_opfamily_member(lookup->index->rd_opfamily[i], lookup->index->rd_opcintype[i],
+									lookup->index->rd_opcintype[i], BTEqualStrategyNumber));
 		check->indexes_count++;
 	}
 }
@@ -134,20 +148,23 @@ close_indexes(IndexCheck *check)
 		index_close(check->indexes[i].index, AccessShareLock);
 }
 
-/* the only partial index of the ledger is the one of transaction ids that are not null; false: the row does not belong into the index */
+/*
+ * the only partial index of the ledger is the one of transaction ids that are not null; false: the
+ * row does not belong into the index
+ */
 static bool
 make_keys(IndexCheck *check, IndexLookup *lookup, ScanKey keys)
 {
-	Datum		values[INDEX_MAX_KEYS];
-	bool		nulls[INDEX_MAX_KEYS];
+	Datum values[INDEX_MAX_KEYS];
+	bool nulls[INDEX_MAX_KEYS];
 
 	FormIndexDatum(lookup->info, check->row, NULL, values, nulls);
 	for (int i = 0; i < lookup->info->ii_NumIndexKeyAttrs; i++)
 	{
 		if (nulls[i])
 			return false;
-		ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid, lookup->index->rd_indcollation[i], lookup->equal[i],
-							   values[i]);
+		ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
+							   lookup->index->rd_indcollation[i], lookup->equal[i], values[i]);
 	}
 	return true;
 }
@@ -158,13 +175,14 @@ look_up(IndexCheck *check, IndexLookup *lookup, TupleTableSlot *found)
 {
 	ScanKeyData keys[INDEX_MAX_KEYS];
 	IndexScanDesc scan;
-	bool		any = false;
-	bool		same = false;
+	bool any = false;
+	bool same = false;
 
 	if (!make_keys(check, lookup, keys))
 		return;
 	lookup->expected++;
-	scan = index_beginscan(check->table, lookup->index, check->snapshot, lookup->info->ii_NumIndexKeyAttrs, 0);
+	scan = index_beginscan(check->table, lookup->index, check->snapshot,
+						   lookup->info->ii_NumIndexKeyAttrs, 0);
 	index_rescan(scan, keys, lookup->info->ii_NumIndexKeyAttrs, NULL, 0);
 	while (!same && index_getnext_slot(scan, ForwardScanDirection, found))
 	{
@@ -175,14 +193,15 @@ look_up(IndexCheck *check, IndexLookup *lookup, TupleTableSlot *found)
 	index_endscan(scan);
 	if (!same)
 		report_row(check, RelationGetRelationName(lookup->index), true,
-				   any ? "is in the table, but its index gives another row for its key" : "is in the table, but not in its index");
+				   any ? "is in the table, but its index gives another row for its key"
+					   : "is in the table, but not in its index");
 }
 
 /* every value can be read */
 static void
 read_values(IndexCheck *check)
 {
-	TupleDesc	columns = RelationGetDescr(check->table);
+	TupleDesc columns = RelationGetDescr(check->table);
 
 	slot_getallattrs(check->row);
 	for (int i = 0; i < columns->natts; i++)
@@ -205,7 +224,7 @@ check_row(void *context)
 /* ---- errors of damaged pages as problems ---- */
 
 bool
-ledger_try(void (*work) (void *context), void *context, char **why)
+ledger_try(void (*work)(void *context), void *context, char **why)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -221,19 +240,26 @@ ledger_try(void (*work) (void *context), void *context, char **why)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-		int			category;
+		ErrorData *error;
+		int category;
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-		/* what damaged bytes lead to; a cancellation, too little memory, a channel that was left go on */
-		if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) && error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION && category != ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) &&
-			category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) && error->sqlerrcode != error_sqlstate(FB_CORRUPTED))
+		/*
+		 * what damaged bytes lead to; a cancellation, too little memory, a channel that was left go
+		 * on
+		 */
+		if (category != ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR) &&
+			error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
+			category != ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) &&
+			category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
+			error->sqlerrcode != error_sqlstate(FB_CORRUPTED))
 			ReThrowError(error);
-		*why = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail) : error->message;
+		*why = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
+									 : error->message;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
@@ -243,7 +269,9 @@ ledger_try(void (*work) (void *context), void *context, char **why)
 
 /* ---- the whole ---- */
 
-/* rows that the index gives; the scan reads the table, too, because only that knows what is visible */
+/*
+ * rows that the index gives; the scan reads the table, too, because only that knows what is visible
+ */
 static void
 count_indexes(void *context)
 {
@@ -254,7 +282,7 @@ count_indexes(void *context)
 	{
 		IndexLookup *lookup = &check->indexes[i];
 		IndexScanDesc scan = index_beginscan(check->table, lookup->index, check->snapshot, 0, 0);
-		uint64		count = 0;
+		uint64 count = 0;
 
 		index_rescan(scan, NULL, 0, NULL, 0);
 		while (index_getnext_slot(scan, ForwardScanDirection, found))
@@ -267,8 +295,10 @@ count_indexes(void *context)
 		if (count <= lookup->expected)
 			continue;
 		check->problems_count++;
-		check->report(check->context, RelationGetRelationName(check->table), RelationGetRelationName(lookup->index), NULL, true,
-					  psprintf("gives " UINT64_FORMAT " rows more than once or under another key", count - lookup->expected));
+		check->report(check->context, RelationGetRelationName(check->table),
+					  RelationGetRelationName(lookup->index), NULL, true,
+					  psprintf("gives " UINT64_FORMAT " rows more than once or under another key",
+							   count - lookup->expected));
 	}
 	ExecDropSingleTupleTableSlot(found);
 }
@@ -277,7 +307,7 @@ static void
 check_table(IndexCheck *check, Oid table)
 {
 	TableScanDesc scan;
-	char	   *why;
+	char *why;
 
 	check->table = table_open(table, AccessShareLock);
 	check->indexes_count = 0;
@@ -299,7 +329,8 @@ check_table(IndexCheck *check, Oid table)
 	if (!ledger_try(count_indexes, check, &why))
 	{
 		check->problems_count++;
-		check->report(check->context, RelationGetRelationName(check->table), NULL, NULL, false, psprintf("cannot be read through its indexes: %s", why));
+		check->report(check->context, RelationGetRelationName(check->table), NULL, NULL, false,
+					  psprintf("cannot be read through its indexes: %s", why));
 	}
 	close_indexes(check);
 	ExecDropSingleTupleTableSlot(check->row);
@@ -309,10 +340,11 @@ check_table(IndexCheck *check, Oid table)
 uint64
 ledger_check_indexes(const Ledger *ledger, Snapshot snapshot, LedgerRowDamage report, void *context)
 {
-	IndexCheck	check = {.snapshot = snapshot, .report = report, .context = context};
-	Oid			tables[] = LEDGER_TABLES(ledger);
+	IndexCheck check = {.snapshot = snapshot, .report = report, .context = context};
+	Oid tables[] = LEDGER_TABLES(ledger);
 
-	check.row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES);
+	check.row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < lengthof(tables); i++)
 		check_table(&check, tables[i]);
 	MemoryContextDelete(check.row_context);
@@ -325,8 +357,8 @@ ledger_check_indexes(const Ledger *ledger, Snapshot snapshot, LedgerRowDamage re
 static void
 digest_key(IndexCheck *check, IndexLookup *lookup, uint8_t digest[CRYPTO_SHA256_BYTES])
 {
-	Datum		values[INDEX_MAX_KEYS];
-	bool		nulls[INDEX_MAX_KEYS];
+	Datum values[INDEX_MAX_KEYS];
+	bool nulls[INDEX_MAX_KEYS];
 	CryptoSha256 hash;
 
 	FormIndexDatum(lookup->info, check->row, NULL, values, nulls);
@@ -334,8 +366,8 @@ digest_key(IndexCheck *check, IndexLookup *lookup, uint8_t digest[CRYPTO_SHA256_
 	for (int i = 0; i < lookup->info->ii_NumIndexKeyAttrs; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(lookup->index), i);
-		FbBytes		bytes = fb_bytes(&values[i], sizeof(Datum));
-		uint64		size;
+		FbBytes bytes = fb_bytes(&values[i], sizeof(Datum));
+		uint64 size;
 
 		if (column->attlen == -1)
 			bytes = memory_bytes(PG_DETOAST_DATUM(values[i]));
@@ -349,15 +381,17 @@ digest_key(IndexCheck *check, IndexLookup *lookup, uint8_t digest[CRYPTO_SHA256_
 static void
 remove_of_index(IndexCheck *check, IndexLookup *lookup)
 {
-	HASHCTL		control = {.keysize = CRYPTO_SHA256_BYTES, .entrysize = CRYPTO_SHA256_BYTES, .hcxt = CurrentMemoryContext};
-	HTAB	   *seen = hash_create("fabric keys", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HASHCTL control = {.keysize = CRYPTO_SHA256_BYTES,
+					   .entrysize = CRYPTO_SHA256_BYTES,
+					   .hcxt = CurrentMemoryContext};
+	HTAB *seen = hash_create("fabric keys", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	TableScanDesc scan = table_beginscan(check->table, check->snapshot, 0, NULL);
 
 	while (table_scan_getnextslot(scan, ForwardScanDirection, check->row))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(check->row_context);
-		uint8_t		digest[CRYPTO_SHA256_BYTES];
-		bool		found;
+		uint8_t digest[CRYPTO_SHA256_BYTES];
+		bool found;
 
 		CHECK_FOR_INTERRUPTS();
 		digest_key(check, lookup, digest);
@@ -374,9 +408,10 @@ remove_of_index(IndexCheck *check, IndexLookup *lookup)
 void
 index_check_remove_duplicates(Oid table)
 {
-	IndexCheck	check = {.table = table_open(table, RowExclusiveLock)};
+	IndexCheck check = {.table = table_open(table, RowExclusiveLock)};
 
-	check.row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES);
+	check.row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES);
 	check.row = table_slot_create(check.table, NULL);
 	open_indexes(&check);
 	for (int i = 0; i < check.indexes_count; i++)
@@ -406,12 +441,13 @@ read_row(void *context)
 void
 index_check_remove_unreadable(Oid table, LedgerDamage report, void *context)
 {
-	IndexCheck	check = {.table = table_open(table, RowExclusiveLock)};
+	IndexCheck check = {.table = table_open(table, RowExclusiveLock)};
 	TableScanDesc scan;
-	char	   *why;
+	char *why;
 
 	CommandCounterIncrement();
-	check.row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES);
+	check.row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric row", ALLOCSET_DEFAULT_SIZES);
 	check.row = table_slot_create(check.table, NULL);
 	check.snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = table_beginscan(check.table, check.snapshot, 0, NULL);
@@ -422,8 +458,10 @@ index_check_remove_unreadable(Oid table, LedgerDamage report, void *context)
 		CHECK_FOR_INTERRUPTS();
 		if (!ledger_try(read_row, &check, &why))
 		{
-			report(context, RelationGetRelationName(check.table), ItemPointerGetBlockNumber(&check.row->tts_tid),
-				   psprintf("Row %u cannot be read: %s.", ItemPointerGetOffsetNumber(&check.row->tts_tid), why));
+			report(context, RelationGetRelationName(check.table),
+				   ItemPointerGetBlockNumber(&check.row->tts_tid),
+				   psprintf("Row %u cannot be read: %s.",
+							ItemPointerGetOffsetNumber(&check.row->tts_tid), why));
 			simple_heap_delete(check.table, &check.row->tts_tid);
 		}
 		MemoryContextSwitchTo(caller);

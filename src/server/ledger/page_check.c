@@ -1,14 +1,17 @@
 /*
  * page_check.c: the pages of a channel's tables and indexes as the disk holds them.
  *
- * Where a page is damaged, reading it may end the server process, with it all sessions: so an audit looks at all pages first, byte by byte and with every
- * length checked, and reads rows only when they can be read. A page of a table is one whose rows fit into it (row_check.c), whose line pointers point
- * at rows, and whose transaction ids exist; a page of an index is one whose entries fit into it. Whether they say what they should is for the
- * comparisons that follow: index_check.c, and commit/chain.c by the hash chain.
+ * Where a page is damaged, reading it may end the server process, with it all sessions: so an audit
+ * looks at all pages first, byte by byte and with every length checked, and reads rows only when
+ * they can be read. A page of a table is one whose rows fit into it (row_check.c), whose line
+ * pointers point at rows, and whose transaction ids exist; a page of an index is one whose entries
+ * fit into it. Whether they say what they should is for the comparisons that follow: index_check.c,
+ * and commit/chain.c by the hash chain.
  *
- * The repair takes out of a page of a table what cannot be read, as contrib/pg_surgery does (heap_surgery.c, heap_force_common), and makes a page whose
- * header is damaged empty; then it makes all indexes again, because their entries may point at what is not there any more. What is missing then, the
- * chain says, and other nodes have.
+ * The repair takes out of a page of a table what cannot be read, as contrib/pg_surgery does
+ * (heap_surgery.c, heap_force_common), and makes a page whose header is damaged empty; then it
+ * makes all indexes again, because their entries may point at what is not there any more. What is
+ * missing then, the chain says, and other nodes have.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -26,22 +29,21 @@
 
 typedef struct PageCheck
 {
-	Relation	relation;
+	Relation relation;
 	BlockNumber block;
-	bool		repair;			/* take out what is damaged */
-	uint64		damaged_count;
+	bool repair; /* take out what is damaged */
+	uint64 damaged_count;
 	LedgerDamage report;
-	void	   *context;
+	void *context;
 } PageCheck;
 
-static void
-report_damage(PageCheck *check, const char *format, ...) pg_attribute_printf(2, 3);
+static void report_damage(PageCheck *check, const char *format, ...) pg_attribute_printf(2, 3);
 
 static void
 report_damage(PageCheck *check, const char *format, ...)
 {
-	char		detail[FB_ERROR_DETAIL_BYTES];
-	va_list		arguments;
+	char detail[FB_ERROR_DETAIL_BYTES];
+	va_list arguments;
 
 	va_start(arguments, format);
 	fb_print_cut(detail, sizeof(detail), format, arguments);
@@ -60,7 +62,8 @@ check_xid(const PageCheck *check, TransactionId xid)
 		return NULL;
 	if (!TransactionIdPrecedes(xid, ReadNextTransactionId()))
 		return "its transaction is of the future";
-	if (TransactionIdIsNormal(check->relation->rd_rel->relfrozenxid) && TransactionIdPrecedes(xid, check->relation->rd_rel->relfrozenxid))
+	if (TransactionIdIsNormal(check->relation->rd_rel->relfrozenxid) &&
+		TransactionIdPrecedes(xid, check->relation->rd_rel->relfrozenxid))
 		return "its transaction is older than the table knows any";
 	return NULL;
 }
@@ -68,7 +71,8 @@ check_xid(const PageCheck *check, TransactionId xid)
 static const char *
 check_transactions(const PageCheck *check, HeapTupleHeader row)
 {
-	const char *problem = HeapTupleHeaderXminFrozen(row) ? NULL : check_xid(check, HeapTupleHeaderGetRawXmin(row));
+	const char *problem =
+		HeapTupleHeaderXminFrozen(row) ? NULL : check_xid(check, HeapTupleHeaderGetRawXmin(row));
 
 	if (problem != NULL || (row->t_infomask & HEAP_XMAX_INVALID))
 		return problem;
@@ -97,13 +101,18 @@ check_line(const PageCheck *check, Page page, OffsetNumber last, ItemId line)
 	{
 		OffsetNumber target = ItemIdGetRedirect(line);
 
-		return target < FirstOffsetNumber || target > last || !ItemIdIsNormal(PageGetItemId(page, target)) ? "it leads to no row" : NULL;
+		return target < FirstOffsetNumber || target > last ||
+					   !ItemIdIsNormal(PageGetItemId(page, target))
+				   ? "it leads to no row"
+				   : NULL;
 	}
-	if (ItemIdGetOffset(line) != MAXALIGN(ItemIdGetOffset(line)) || ItemIdGetOffset(line) < ((PageHeader) page)->pd_upper ||
+	if (ItemIdGetOffset(line) != MAXALIGN(ItemIdGetOffset(line)) ||
+		ItemIdGetOffset(line) < ((PageHeader) page)->pd_upper ||
 		ItemIdGetOffset(line) + ItemIdGetLength(line) > BLCKSZ)
 		return "it is not within its page";
 	row = (HeapTupleHeader) PageGetItem(page, line);
-	problem = row_check(RelationGetDescr(check->relation), check->relation->rd_rel->reltoastrelid, row, ItemIdGetLength(line));
+	problem = row_check(RelationGetDescr(check->relation), check->relation->rd_rel->reltoastrelid,
+						row, ItemIdGetLength(line));
 	return problem != NULL ? problem : check_transactions(check, row);
 }
 
@@ -111,25 +120,28 @@ check_line(const PageCheck *check, Page page, OffsetNumber last, ItemId line)
 static const char *
 check_table_header(Page page)
 {
-	PageHeader	header = (PageHeader) page;
+	PageHeader header = (PageHeader) page;
 
-	if (header->pd_special != BLCKSZ || header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper ||
-		header->pd_upper > header->pd_special || (header->pd_lower - SizeOfPageHeaderData) % sizeof(ItemIdData) != 0 ||
-		PageGetMaxOffsetNumber(page) > MaxHeapTuplesPerPage || PageGetPageLayoutVersion(page) != PG_PAGE_LAYOUT_VERSION || PageGetPageSize(page) != BLCKSZ)
+	if (header->pd_special != BLCKSZ || header->pd_lower < SizeOfPageHeaderData ||
+		header->pd_lower > header->pd_upper || header->pd_upper > header->pd_special ||
+		(header->pd_lower - SizeOfPageHeaderData) % sizeof(ItemIdData) != 0 ||
+		PageGetMaxOffsetNumber(page) > MaxHeapTuplesPerPage ||
+		PageGetPageLayoutVersion(page) != PG_PAGE_LAYOUT_VERSION || PageGetPageSize(page) != BLCKSZ)
 		return "its header is damaged";
 	return NULL;
 }
 
 /*
- * Change the page so that it has no row any more (lines NULL), or that these lines point at nothing, and log it as a whole. A page that has lost rows is
- * not all visible: a scan of an index alone would give them.
+ * Change the page so that it has no row any more (lines NULL), or that these lines point at
+ * nothing, and log it as a whole. A page that has lost rows is not all visible: a scan of an index
+ * alone would give them.
  */
 static void
 remove_rows(Relation relation, Buffer buffer, const OffsetNumber *lines, int count)
 {
-	Page		page = BufferGetPage(buffer);
+	Page page = BufferGetPage(buffer);
 	BlockNumber block = BufferGetBlockNumber(buffer);
-	Buffer		map = InvalidBuffer;
+	Buffer map = InvalidBuffer;
 
 	visibilitymap_pin(relation, block, &map);
 	START_CRIT_SECTION();
@@ -155,15 +167,18 @@ contains_line(const OffsetNumber *lines, int count, OffsetNumber line)
 	return false;
 }
 
-/* a page of a table; the lines of damaged rows end as dead ones, which no index entry can be led astray by */
+/*
+ * a page of a table; the lines of damaged rows end as dead ones, which no index entry can be led
+ * astray by
+ */
 static void
 check_table_page(PageCheck *check, Buffer buffer)
 {
-	Page		page = BufferGetPage(buffer);
+	Page page = BufferGetPage(buffer);
 	const char *problem;
 	OffsetNumber last;
 	OffsetNumber damaged[MaxHeapTuplesPerPage];
-	int			damaged_count = 0;
+	int damaged_count = 0;
 
 	if (PageIsNew(page))
 		return;
@@ -186,7 +201,8 @@ check_table_page(PageCheck *check, Buffer buffer)
 	}
 	/* what leads to a row that goes has to go with it */
 	for (OffsetNumber offset = FirstOffsetNumber; check->repair && offset <= last; offset++)
-		if (ItemIdIsRedirected(PageGetItemId(page, offset)) && contains_line(damaged, damaged_count, ItemIdGetRedirect(PageGetItemId(page, offset))) &&
+		if (ItemIdIsRedirected(PageGetItemId(page, offset)) &&
+			contains_line(damaged, damaged_count, ItemIdGetRedirect(PageGetItemId(page, offset))) &&
 			!contains_line(damaged, damaged_count, offset))
 			damaged[damaged_count++] = offset;
 	if (check->repair && damaged_count > 0)
@@ -198,14 +214,17 @@ check_table_page(PageCheck *check, Buffer buffer)
 static const char *
 check_entry(const PageCheck *check, Page page, ItemId line)
 {
-	IndexTuple	entry;
+	IndexTuple entry;
 
-	if (!ItemIdHasStorage(line) || ItemIdIsRedirected(line) || ItemIdGetOffset(line) != MAXALIGN(ItemIdGetOffset(line)) ||
-		ItemIdGetOffset(line) < ((PageHeader) page)->pd_upper || ItemIdGetOffset(line) + ItemIdGetLength(line) > ((PageHeader) page)->pd_special ||
+	if (!ItemIdHasStorage(line) || ItemIdIsRedirected(line) ||
+		ItemIdGetOffset(line) != MAXALIGN(ItemIdGetOffset(line)) ||
+		ItemIdGetOffset(line) < ((PageHeader) page)->pd_upper ||
+		ItemIdGetOffset(line) + ItemIdGetLength(line) > ((PageHeader) page)->pd_special ||
 		ItemIdGetLength(line) < sizeof(IndexTupleData))
 		return "it is not within its page";
 	entry = (IndexTuple) PageGetItem(page, line);
-	if (IndexTupleSize(entry) > ItemIdGetLength(line) || IndexInfoFindDataOffset(entry->t_info) > IndexTupleSize(entry))
+	if (IndexTupleSize(entry) > ItemIdGetLength(line) ||
+		IndexInfoFindDataOffset(entry->t_info) > IndexTupleSize(entry))
 		return "its size is wrong";
 	return index_entry_check(RelationGetDescr(check->relation), entry);
 }
@@ -213,15 +232,16 @@ check_entry(const PageCheck *check, Page page, ItemId line)
 static void
 check_index_page(PageCheck *check, Buffer buffer)
 {
-	Page		page = BufferGetPage(buffer);
-	PageHeader	header = (PageHeader) page;
+	Page page = BufferGetPage(buffer);
+	PageHeader header = (PageHeader) page;
 	BTPageOpaque opaque;
 	BlockNumber blocks = RelationGetNumberOfBlocks(check->relation);
 
 	if (PageIsNew(page))
 		return;
-	if (header->pd_special != BLCKSZ - MAXALIGN(sizeof(BTPageOpaqueData)) || header->pd_lower < SizeOfPageHeaderData ||
-		header->pd_lower > header->pd_upper || header->pd_upper > header->pd_special ||
+	if (header->pd_special != BLCKSZ - MAXALIGN(sizeof(BTPageOpaqueData)) ||
+		header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper ||
+		header->pd_upper > header->pd_special ||
 		(header->pd_lower - SizeOfPageHeaderData) % sizeof(ItemIdData) != 0)
 	{
 		report_damage(check, "The page cannot be read: its header is damaged.");
@@ -232,7 +252,8 @@ check_index_page(PageCheck *check, Buffer buffer)
 	{
 		BTMetaPageData *meta = BTPageGetMeta(page);
 
-		if (!P_ISMETA(opaque) || meta->btm_magic != BTREE_MAGIC || meta->btm_version < BTREE_MIN_VERSION || meta->btm_version > BTREE_VERSION ||
+		if (!P_ISMETA(opaque) || meta->btm_magic != BTREE_MAGIC ||
+			meta->btm_version < BTREE_MIN_VERSION || meta->btm_version > BTREE_VERSION ||
 			meta->btm_root >= blocks || meta->btm_fastroot >= blocks)
 			report_damage(check, "The page cannot be read: it does not describe the index.");
 		return;
@@ -258,10 +279,11 @@ check_index_page(PageCheck *check, Buffer buffer)
 static void
 try_page(void *context)
 {
-	PageCheck  *check = context;
+	PageCheck *check = context;
 
 	/* the pin goes with the subtransaction */
-	ReleaseBuffer(ReadBufferExtended(check->relation, MAIN_FORKNUM, check->block, RBM_NORMAL, NULL));
+	ReleaseBuffer(
+		ReadBufferExtended(check->relation, MAIN_FORKNUM, check->block, RBM_NORMAL, NULL));
 }
 
 /* the page, or why it could not be read from disk: its header or its checksum is wrong */
@@ -276,13 +298,13 @@ read_page(PageCheck *check, char **why)
 static void
 check_pages(PageCheck *check)
 {
-	bool		is_index = check->relation->rd_rel->relkind == RELKIND_INDEX;
+	bool is_index = check->relation->rd_rel->relkind == RELKIND_INDEX;
 	BlockNumber blocks = RelationGetNumberOfBlocks(check->relation);
 
 	for (check->block = 0; check->block < blocks; check->block++)
 	{
-		char	   *why;
-		Buffer		buffer;
+		char *why;
+		Buffer buffer;
 
 		CHECK_FOR_INTERRUPTS();
 		buffer = read_page(check, &why);
@@ -291,7 +313,8 @@ check_pages(PageCheck *check)
 			report_damage(check, "The page cannot be read: %s.", why);
 			if (!check->repair || is_index)
 				continue;
-			buffer = ReadBufferExtended(check->relation, MAIN_FORKNUM, check->block, RBM_ZERO_AND_LOCK, NULL);
+			buffer = ReadBufferExtended(check->relation, MAIN_FORKNUM, check->block,
+										RBM_ZERO_AND_LOCK, NULL);
 			remove_rows(check->relation, buffer, NULL, 0);
 			UnlockReleaseBuffer(buffer);
 			continue;
@@ -313,8 +336,9 @@ static void
 check_relation(PageCheck *check, Oid relation)
 {
 	check->relation = relation_open(relation, AccessShareLock);
-	if (check->relation->rd_rel->relkind == RELKIND_INDEX ? check->relation->rd_rel->relam == BTREE_AM_OID :
-		check->relation->rd_rel->relam == HEAP_TABLE_AM_OID)
+	if (check->relation->rd_rel->relkind == RELKIND_INDEX
+			? check->relation->rd_rel->relam == BTREE_AM_OID
+			: check->relation->rd_rel->relam == HEAP_TABLE_AM_OID)
 		check_pages(check);
 	relation_close(check->relation, NoLock);
 }
@@ -323,10 +347,10 @@ check_relation(PageCheck *check, Oid relation)
 static void
 check_family(PageCheck *check, Oid table)
 {
-	Relation	relation = relation_open(table, AccessShareLock);
-	Oid			toast_table = relation->rd_rel->reltoastrelid;
-	List	   *indexes = RelationGetIndexList(relation);
-	ListCell   *cell;
+	Relation relation = relation_open(table, AccessShareLock);
+	Oid toast_table = relation->rd_rel->reltoastrelid;
+	List *indexes = RelationGetIndexList(relation);
+	ListCell *cell;
 
 	relation_close(relation, NoLock);
 	check_relation(check, table);
@@ -340,18 +364,19 @@ check_family(PageCheck *check, Oid table)
 static void
 note_first(void *context, const char *relation, BlockNumber page, const char *detail)
 {
-	char	   *first = context;
+	char *first = context;
 
 	if (first[0] == '\0')
-		snprintf(first, FB_ERROR_DETAIL_BYTES, "Page %u of \"%s\" is damaged. %s", page, relation, detail);
+		snprintf(first, FB_ERROR_DETAIL_BYTES, "Page %u of \"%s\" is damaged. %s", page, relation,
+				 detail);
 }
 
 void
 ledger_require_pages(const Ledger *ledger, const LedgerTable *table)
 {
-	char		first[FB_ERROR_DETAIL_BYTES] = "";
-	PageCheck	check = {.report = note_first, .context = first};
-	FbError		error;
+	char first[FB_ERROR_DETAIL_BYTES] = "";
+	PageCheck check = {.report = note_first, .context = first};
+	FbError error;
 
 	check_family(&check, table->table);
 	if (check.damaged_count == 0)
@@ -365,8 +390,8 @@ ledger_require_pages(const Ledger *ledger, const LedgerTable *table)
 uint64
 ledger_check_pages(const Ledger *ledger, LedgerDamage report, void *context)
 {
-	PageCheck	check = {.report = report, .context = context};
-	Oid			tables[] = LEDGER_TABLES(ledger);
+	PageCheck check = {.report = report, .context = context};
+	Oid tables[] = LEDGER_TABLES(ledger);
 
 	for (int i = 0; i < lengthof(tables); i++)
 		check_family(&check, tables[i]);
@@ -376,8 +401,8 @@ ledger_check_pages(const Ledger *ledger, LedgerDamage report, void *context)
 void
 page_check_repair(const Ledger *ledger, LedgerDamage report, void *context)
 {
-	PageCheck	check = {.report = report, .context = context, .repair = true};
-	Oid			tables[] = LEDGER_TABLES(ledger);
+	PageCheck check = {.report = report, .context = context, .repair = true};
+	Oid tables[] = LEDGER_TABLES(ledger);
 
 	for (int i = 0; i < lengthof(tables); i++)
 		check_family(&check, tables[i]);

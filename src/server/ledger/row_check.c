@@ -1,11 +1,14 @@
 /*
  * row_check.c: rows as they are on their page, before anything reads them.
  *
- * PostgreSQL trusts what its own pages hold: the length of a value that lost or won a bit leads it, and whoever copies the value, a gigabyte away, out of
- * shared memory and out of the process; so does a damaged pointer to a value that is stored elsewhere. Data checksums find such pages when they are read
- * from disk, but they can be off, and memory can fail, too. So the scans of the ledger look at each row first, as amcheck's verify_heapam does
- * (contrib/amcheck/verify_heapam.c, check_tuple): header, number of columns, and the place and length of every value must fit into the bytes that the
- * page gives to the row. What passes may still be wrong, which the hash chain finds, but can be read.
+ * PostgreSQL trusts what its own pages hold: the length of a value that lost or won a bit leads it,
+ * and whoever copies the value, a gigabyte away, out of shared memory and out of the process; so
+ * does a damaged pointer to a value that is stored elsewhere. Data checksums find such pages when
+ * they are read from disk, but they can be off, and memory can fail, too. So the scans of the
+ * ledger look at each row first, as amcheck's verify_heapam does (contrib/amcheck/verify_heapam.c,
+ * check_tuple): header, number of columns, and the place and length of every value must fit into
+ * the bytes that the page gives to the row. What passes may still be wrong, which the hash chain
+ * finds, but can be read.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -19,7 +22,10 @@
 #include "varatt.h"
 #endif
 
-/* a value that is stored in the row; the bytes of the row from this value on. NULL: it fits; *size: its bytes */
+/*
+ * a value that is stored in the row; the bytes of the row from this value on. NULL: it fits; *size:
+ * its bytes
+ */
 static const char *
 check_inline(const char *value, size_t rest, size_t *size)
 {
@@ -49,7 +55,8 @@ check_pointer(const char *value, size_t rest, Oid toast_table, size_t *size)
 {
 	struct varatt_external pointer;
 
-	if (rest < VARHDRSZ_EXTERNAL || VARTAG_1B_E(value) != VARTAG_ONDISK || rest < TOAST_POINTER_SIZE)
+	if (rest < VARHDRSZ_EXTERNAL || VARTAG_1B_E(value) != VARTAG_ONDISK ||
+		rest < TOAST_POINTER_SIZE)
 		return "a value's place is of a kind that no table holds";
 	*size = TOAST_POINTER_SIZE;
 	VARATT_EXTERNAL_GET_POINTER(pointer, value);
@@ -58,17 +65,19 @@ check_pointer(const char *value, size_t rest, Oid toast_table, size_t *size)
 	if (pointer.va_rawsize < VARHDRSZ || (Size) pointer.va_rawsize > MaxAllocSize ||
 		VARATT_EXTERNAL_GET_EXTSIZE(pointer) > pointer.va_rawsize - VARHDRSZ)
 		return "a value's size does not exist";
-	if (VARATT_EXTERNAL_IS_COMPRESSED(pointer) && VARATT_EXTERNAL_GET_COMPRESS_METHOD(pointer) != TOAST_PGLZ_COMPRESSION_ID &&
+	if (VARATT_EXTERNAL_IS_COMPRESSED(pointer) &&
+		VARATT_EXTERNAL_GET_COMPRESS_METHOD(pointer) != TOAST_PGLZ_COMPRESSION_ID &&
 		VARATT_EXTERNAL_GET_COMPRESS_METHOD(pointer) != TOAST_LZ4_COMPRESSION_ID)
 		return "a compressed value has a method that does not exist";
 	return NULL;
 }
 
 static const char *
-check_value(const char *row, size_t row_bytes, Form_pg_attribute attribute, Oid toast_table, size_t *offset)
+check_value(const char *row, size_t row_bytes, Form_pg_attribute attribute, Oid toast_table,
+			size_t *offset)
 {
 	const char *problem;
-	size_t		size;
+	size_t size;
 
 	if (attribute->attlen > 0)
 	{
@@ -81,8 +90,9 @@ check_value(const char *row, size_t row_bytes, Form_pg_attribute attribute, Oid 
 		*offset = att_align_nominal(*offset, attribute->attalign);
 	if (*offset >= row_bytes)
 		return "a value begins behind the end of the row";
-	problem = VARATT_IS_1B_E(row + *offset) ? check_pointer(row + *offset, row_bytes - *offset, toast_table, &size) :
-		check_inline(row + *offset, row_bytes - *offset, &size);
+	problem = VARATT_IS_1B_E(row + *offset)
+				  ? check_pointer(row + *offset, row_bytes - *offset, toast_table, &size)
+				  : check_inline(row + *offset, row_bytes - *offset, &size);
 	*offset += problem == NULL ? size : 0;
 	return problem;
 }
@@ -90,8 +100,8 @@ check_value(const char *row, size_t row_bytes, Form_pg_attribute attribute, Oid 
 const char *
 row_check(TupleDesc columns, Oid toast_table, HeapTupleHeader header, size_t bytes)
 {
-	size_t		offset;
-	int			count;
+	size_t offset;
+	int count;
 
 	if (bytes < SizeofHeapTupleHeader)
 		return "it has fewer bytes than its header";
@@ -99,7 +109,9 @@ row_check(TupleDesc columns, Oid toast_table, HeapTupleHeader header, size_t byt
 	if (count > columns->natts)
 		return "it has more columns than its table";
 	offset = header->t_hoff;
-	if (offset != MAXALIGN(SizeofHeapTupleHeader + ((header->t_infomask & HEAP_HASNULL) ? BITMAPLEN(count) : 0)) || offset > bytes)
+	if (offset != MAXALIGN(SizeofHeapTupleHeader +
+						   ((header->t_infomask & HEAP_HASNULL) ? BITMAPLEN(count) : 0)) ||
+		offset > bytes)
 		return "its header has the wrong size";
 	if (header->t_infomask & HEAP_HASOID_OLD)
 		return "its header has a flag that no row has";
@@ -107,7 +119,7 @@ row_check(TupleDesc columns, Oid toast_table, HeapTupleHeader header, size_t byt
 	{
 		Form_pg_attribute attribute = TupleDescAttr(columns, i);
 		const char *problem;
-		size_t		in_row = offset - header->t_hoff;
+		size_t in_row = offset - header->t_hoff;
 
 		if ((header->t_infomask & HEAP_HASNULL) && att_isnull(i, header->t_bits))
 		{
@@ -116,7 +128,8 @@ row_check(TupleDesc columns, Oid toast_table, HeapTupleHeader header, size_t byt
 			continue;
 		}
 		/* offsets count from the first value */
-		problem = check_value((char *) header + header->t_hoff, bytes - header->t_hoff, attribute, toast_table, &in_row);
+		problem = check_value((char *) header + header->t_hoff, bytes - header->t_hoff, attribute,
+							  toast_table, &in_row);
 		if (problem != NULL)
 			return problem;
 		offset = header->t_hoff + in_row;
@@ -127,18 +140,23 @@ row_check(TupleDesc columns, Oid toast_table, HeapTupleHeader header, size_t byt
 const char *
 index_entry_check(TupleDesc columns, IndexTuple entry)
 {
-	size_t		header = IndexInfoFindDataOffset(entry->t_info);
-	size_t		bytes = IndexTupleSize(entry);
-	size_t		offset = 0;
-	int			count = columns->natts;
+	size_t header = IndexInfoFindDataOffset(entry->t_info);
+	size_t bytes = IndexTupleSize(entry);
+	size_t offset = 0;
+	int count = columns->natts;
 
-	/* an entry of an inner page may have fewer columns, and one for many equal rows has their places behind its values (nbtree.h) */
+	/*
+	 * an entry of an inner page may have fewer columns, and one for many equal rows has their
+	 * places behind its values (nbtree.h)
+	 */
 	if (entry->t_info & INDEX_ALT_TID_MASK)
 	{
 		if (BTreeTupleIsPosting(entry))
 		{
 			if (BTreeTupleGetPostingOffset(entry) > bytes ||
-				BTreeTupleGetPostingOffset(entry) + BTreeTupleGetNPosting(entry) * sizeof(ItemPointerData) > bytes)
+				BTreeTupleGetPostingOffset(entry) +
+						BTreeTupleGetNPosting(entry) * sizeof(ItemPointerData) >
+					bytes)
 				return "its list of rows is not within it";
 			bytes = BTreeTupleGetPostingOffset(entry);
 		}
@@ -151,9 +169,11 @@ index_entry_check(TupleDesc columns, IndexTuple entry)
 	{
 		const char *problem;
 
-		if (IndexTupleHasNulls(entry) && att_isnull(i, (bits8 *) ((char *) entry + sizeof(IndexTupleData))))
+		if (IndexTupleHasNulls(entry) &&
+			att_isnull(i, (bits8 *) ((char *) entry + sizeof(IndexTupleData))))
 			continue;
-		problem = check_value((char *) entry + header, bytes - header, TupleDescAttr(columns, i), InvalidOid, &offset);
+		problem = check_value((char *) entry + header, bytes - header, TupleDescAttr(columns, i),
+							  InvalidOid, &offset);
 		if (problem != NULL)
 			return problem;
 	}

@@ -14,16 +14,16 @@
 #include "utils/snapmgr.h"
 
 /*
- * The table, locked. The lock brings the news of what others did meanwhile: the channel may be left (and joined again), an index made anew. As long
- * as the lock is held, it stays as it is now.
+ * The table, locked. The lock brings the news of what others did meanwhile: the channel may be left
+ * (and joined again), an index made anew. As long as the lock is held, it stays as it is now.
  */
 static Relation
 open_table(const Ledger *ledger, const LedgerTable *table)
 {
 	for (;;)
 	{
-		Oid			wanted = table->table;
-		Relation	relation = try_table_open(wanted, AccessShareLock);
+		Oid wanted = table->table;
+		Relation relation = try_table_open(wanted, AccessShareLock);
 
 		ledger_refresh(ledger);
 		if (relation != NULL && wanted == table->table)
@@ -36,37 +36,42 @@ open_table(const Ledger *ledger, const LedgerTable *table)
 }
 
 void
-ledger_scan_begin(LedgerScan *scan, const Ledger *ledger, const LedgerTable *table, LedgerIndex index, ScanKey keys, int keys_count,
-				  Snapshot snapshot)
+ledger_scan_begin(LedgerScan *scan, const Ledger *ledger, const LedgerTable *table,
+				  LedgerIndex index, ScanKey keys, int keys_count, Snapshot snapshot)
 {
 	scan->context = CurrentMemoryContext;
 	scan->table = open_table(ledger, table);
-	scan->index = index_open(index == LEDGER_MAIN_INDEX ? table->index : table->other_index, AccessShareLock);
+	scan->index =
+		index_open(index == LEDGER_MAIN_INDEX ? table->index : table->other_index, AccessShareLock);
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->snapshot = RegisterSnapshot(snapshot != NULL ? snapshot : GetActiveSnapshot());
 	scan->scan = index_beginscan(scan->table, scan->index, scan->snapshot, keys_count, 0);
 	index_rescan(scan->scan, keys, keys_count, NULL, 0);
 }
 
-/* the row that was found, before its values are read: FB_CORRUPTED when they are not all within it */
+/*
+ * the row that was found, before its values are read: FB_CORRUPTED when they are not all within it
+ */
 static void
 check_row(LedgerScan *scan)
 {
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) scan->slot;
-	HeapTuple	row = slot->base.tuple;
+	HeapTuple row = slot->base.tuple;
 	const char *problem;
-	FbError		error;
+	FbError error;
 
 	if (!TTS_IS_BUFFERTUPLE(scan->slot) || row == NULL || !BufferIsValid(slot->buffer))
 		return;
 	problem = row_check_place(BufferGetPage(slot->buffer), (const char *) row->t_data, row->t_len);
 	if (problem == NULL)
-		problem = row_check(RelationGetDescr(scan->table), scan->table->rd_rel->reltoastrelid, row->t_data, row->t_len);
+		problem = row_check(RelationGetDescr(scan->table), scan->table->rd_rel->reltoastrelid,
+							row->t_data, row->t_len);
 	if (problem == NULL)
 		return;
-	fb_fail(&error, FB_CORRUPTED, "page %u of table \"%s\" is damaged", ItemPointerGetBlockNumberNoCheck(&row->t_self),
-			RelationGetRelationName(scan->table));
-	fb_error_detail(&error, "Row %u: %s.", ItemPointerGetOffsetNumberNoCheck(&row->t_self), problem);
+	fb_fail(&error, FB_CORRUPTED, "page %u of table \"%s\" is damaged",
+			ItemPointerGetBlockNumberNoCheck(&row->t_self), RelationGetRelationName(scan->table));
+	fb_error_detail(&error, "Row %u: %s.", ItemPointerGetOffsetNumberNoCheck(&row->t_self),
+					problem);
 	fb_error_hint(&error, LEDGER_DAMAGE_HINT);
 	error_throw(&error);
 }
@@ -74,9 +79,12 @@ check_row(LedgerScan *scan)
 bool
 ledger_scan_next(LedgerScan *scan, ScanDirection direction)
 {
-	/* what the index allocates on the way (its list of dead entries) lives as long as the scan, whatever the caller's context does */
+	/*
+	 * what the index allocates on the way (its list of dead entries) lives as long as the scan,
+	 * whatever the caller's context does
+	 */
 	MemoryContext old;
-	bool		found;
+	bool found;
 
 	CHECK_FOR_INTERRUPTS();
 	old = MemoryContextSwitchTo(scan->context);
@@ -90,7 +98,8 @@ ledger_scan_next(LedgerScan *scan, ScanDirection direction)
 static void
 add_place(const ItemPointerData *place, LedgerPlaces *places)
 {
-	uint64		number = (uint64) ItemPointerGetBlockNumberNoCheck(place) << 16 | ItemPointerGetOffsetNumberNoCheck(place);
+	uint64 number = (uint64) ItemPointerGetBlockNumberNoCheck(place) << 16 |
+					ItemPointerGetOffsetNumberNoCheck(place);
 
 	places->count++;
 	places->sum += hash_bytes_extended((const unsigned char *) &number, sizeof(number), 0);
@@ -130,7 +139,7 @@ ledger_scan_end(LedgerScan *scan)
 bool
 ledger_scan_is_null(LedgerScan *scan, AttrNumber column)
 {
-	bool		is_null;
+	bool is_null;
 
 	(void) slot_getattr(scan->slot, column, &is_null);
 	return is_null;
@@ -139,8 +148,8 @@ ledger_scan_is_null(LedgerScan *scan, AttrNumber column)
 FbBytes
 ledger_scan_bytes(LedgerScan *scan, AttrNumber column)
 {
-	bool		is_null;
-	Datum		datum = slot_getattr(scan->slot, column, &is_null);
+	bool is_null;
+	Datum datum = slot_getattr(scan->slot, column, &is_null);
 
 	if (is_null)
 		return FB_BYTES_EMPTY;
@@ -150,7 +159,7 @@ ledger_scan_bytes(LedgerScan *scan, AttrNumber column)
 int64
 ledger_scan_int8(LedgerScan *scan, AttrNumber column)
 {
-	bool		is_null;
+	bool is_null;
 
 	return DatumGetInt64(slot_getattr(scan->slot, column, &is_null));
 }
@@ -158,7 +167,7 @@ ledger_scan_int8(LedgerScan *scan, AttrNumber column)
 int32
 ledger_scan_int4(LedgerScan *scan, AttrNumber column)
 {
-	bool		is_null;
+	bool is_null;
 
 	return DatumGetInt32(slot_getattr(scan->slot, column, &is_null));
 }
@@ -166,7 +175,7 @@ ledger_scan_int4(LedgerScan *scan, AttrNumber column)
 int16
 ledger_scan_int2(LedgerScan *scan, AttrNumber column)
 {
-	bool		is_null;
+	bool is_null;
 
 	return DatumGetInt16(slot_getattr(scan->slot, column, &is_null));
 }
@@ -174,7 +183,7 @@ ledger_scan_int2(LedgerScan *scan, AttrNumber column)
 FbBytes
 ledger_copy(FbBytes bytes)
 {
-	uint8_t    *copy;
+	uint8_t *copy;
 
 	if (bytes.size == 0)
 		return FB_BYTES_EMPTY;
@@ -186,9 +195,12 @@ ledger_copy(FbBytes bytes)
 void
 scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value)
 {
-	RegProcedure function = strategy == BTEqualStrategyNumber ? F_INT8EQ : strategy == BTGreaterEqualStrategyNumber ? F_INT8GE : F_INT8LE;
+	RegProcedure function = strategy == BTEqualStrategyNumber		   ? F_INT8EQ
+							: strategy == BTGreaterEqualStrategyNumber ? F_INT8GE
+																	   : F_INT8LE;
 
-	Assert(strategy == BTEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber || strategy == BTLessEqualStrategyNumber);
+	Assert(strategy == BTEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber ||
+		   strategy == BTLessEqualStrategyNumber);
 	ScanKeyInit(key, column, strategy, function, Int64GetDatum(value));
 }
 
@@ -202,15 +214,18 @@ scan_key_int4(ScanKey key, AttrNumber column, StrategyNumber strategy, int32 val
 void
 scan_key_bytea(ScanKey key, AttrNumber column, StrategyNumber strategy, FbBytes value)
 {
-	RegProcedure function = strategy == BTEqualStrategyNumber ? F_BYTEAEQ : strategy == BTGreaterEqualStrategyNumber ? F_BYTEAGE : F_BYTEALT;
+	RegProcedure function = strategy == BTEqualStrategyNumber		   ? F_BYTEAEQ
+							: strategy == BTGreaterEqualStrategyNumber ? F_BYTEAGE
+																	   : F_BYTEALT;
 
-	Assert(strategy == BTEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber || strategy == BTLessStrategyNumber);
+	Assert(strategy == BTEqualStrategyNumber || strategy == BTGreaterEqualStrategyNumber ||
+		   strategy == BTLessStrategyNumber);
 	ScanKeyInit(key, column, strategy, function, PointerGetDatum(memory_bytea(value)));
 }
 
 void
 scan_key_text(ScanKey key, AttrNumber column, FbBytes value)
 {
-	ScanKeyEntryInitialize(key, 0, column, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ,
-						   PointerGetDatum(memory_text(value)));
+	ScanKeyEntryInitialize(key, 0, column, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
+						   F_TEXTEQ, PointerGetDatum(memory_text(value)));
 }

@@ -1,9 +1,10 @@
 /*
  * tx_index.c: transaction ids.
  *
- * A well-formed id is 64 lower-case hex digits: its 32 bytes are stored. Whatever else a hostile client wrote there is kept behind a byte 0, or behind
- * two bytes 1 if it would have 32 bytes then, so no two ids are stored in the same form. The index may hold an id several times: a duplicate is stored as
- * an invalid transaction. The first occurrence counts (LED-4).
+ * A well-formed id is 64 lower-case hex digits: its 32 bytes are stored. Whatever else a hostile
+ * client wrote there is kept behind a byte 0, or behind two bytes 1 if it would have 32 bytes then,
+ * so no two ids are stored in the same form. The index may hold an id several times: a duplicate is
+ * stored as an invalid transaction. The first occurrence counts (LED-4).
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -11,7 +12,13 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 
-enum { COLUMN_BLOCK = 2, COLUMN_POSITION = 3, COLUMN_CODE = 5, INDEX_TX_ID = 1 };
+enum
+{
+	COLUMN_BLOCK = 2,
+	COLUMN_POSITION = 3,
+	COLUMN_CODE = 5,
+	INDEX_TX_ID = 1
+};
 
 static bool
 is_well_formed(FbBytes tx_id)
@@ -19,7 +26,8 @@ is_well_formed(FbBytes tx_id)
 	if (tx_id.size != 64)
 		return false;
 	for (size_t i = 0; i < 64; i++)
-		if (!((tx_id.data[i] >= '0' && tx_id.data[i] <= '9') || (tx_id.data[i] >= 'a' && tx_id.data[i] <= 'f')))
+		if (!((tx_id.data[i] >= '0' && tx_id.data[i] <= '9') ||
+			  (tx_id.data[i] >= 'a' && tx_id.data[i] <= 'f')))
 			return false;
 	return true;
 }
@@ -27,8 +35,8 @@ is_well_formed(FbBytes tx_id)
 FbBytes
 tx_index_encode(FbBytes tx_id)
 {
-	uint8_t    *stored;
-	size_t		mark;
+	uint8_t *stored;
+	size_t mark;
 
 	if (tx_id.size == 0)
 		return FB_BYTES_EMPTY;
@@ -50,7 +58,7 @@ tx_index_decode(FbBytes stored)
 {
 	if (stored.size == 32)
 	{
-		char	   *hex = palloc(65);
+		char *hex = palloc(65);
 
 		fb_hex_encode(stored, hex);
 		return fb_bytes(hex, 64);
@@ -61,11 +69,12 @@ tx_index_decode(FbBytes stored)
 }
 
 bool
-tx_index_find(const Ledger *ledger, FbBytes tx_id, Snapshot snapshot, uint64 *block_number, uint32 *position, uint8 *validation_code)
+tx_index_find(const Ledger *ledger, FbBytes tx_id, Snapshot snapshot, uint64 *block_number,
+			  uint32 *position, uint8 *validation_code)
 {
-	LedgerScan	scan;
+	LedgerScan scan;
 	ScanKeyData key;
-	bool		found = false;
+	bool found = false;
 
 	if (tx_id.size == 0)
 		return false;
@@ -73,8 +82,8 @@ tx_index_find(const Ledger *ledger, FbBytes tx_id, Snapshot snapshot, uint64 *bl
 	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_OTHER_INDEX, &key, 1, snapshot);
 	while (ledger_scan_next(&scan, ForwardScanDirection))
 	{
-		uint64		block = (uint64) ledger_scan_int8(&scan, COLUMN_BLOCK);
-		uint32		place = (uint32) ledger_scan_int4(&scan, COLUMN_POSITION);
+		uint64 block = (uint64) ledger_scan_int8(&scan, COLUMN_BLOCK);
+		uint32 place = (uint32) ledger_scan_int4(&scan, COLUMN_POSITION);
 
 		if (found && (block > *block_number || (block == *block_number && place > *position)))
 			continue;
@@ -90,13 +99,15 @@ tx_index_find(const Ledger *ledger, FbBytes tx_id, Snapshot snapshot, uint64 *bl
 void
 tx_index_find_many(const Ledger *ledger, const FbBytes *tx_ids, int count, bool *found)
 {
-	LedgerScan	scan;
+	LedgerScan scan;
 	ScanKeyData key;
 
 	memset(found, 0, count * sizeof(bool));
 	if (count == 0)
 		return;
-	/* one scan object, moved from id to id: opening it once is most of the cost of a single look-up */
+	/*
+	 * one scan object, moved from id to id: opening it once is most of the cost of a single look-up
+	 */
 	scan_key_bytea(&key, INDEX_TX_ID, BTEqualStrategyNumber, FB_BYTES_EMPTY);
 	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_OTHER_INDEX, &key, 1, NULL);
 	for (int i = 0; i < count; i++)

@@ -1,17 +1,21 @@
 /*
- * admission: may this envelope be ordered? Fabric's rules in Fabric's order (ORD-2; orderer/common/broadcast,
- * msgprocessor/standardchannel.go): the header can be read and names this channel, the type is a normal message's, the payload
- * is not empty, the size, the creator's certificate, the policy.
+ * admission: may this envelope be ordered? Fabric's rules in Fabric's order (ORD-2;
+ * orderer/common/broadcast, msgprocessor/standardchannel.go): the header can be read and names this
+ * channel, the type is a normal message's, the payload is not empty, the size, the creator's
+ * certificate, the policy.
  *
- * Three rules more. The transaction id is the hash of nonce and creator: an observer of a proposal could otherwise submit an envelope of its
- * own under the proposal's id first; that would be invalid, but the id would be used and the real transaction a duplicate. With the
- * creator in the hash and the creator's signature checked below, only the creator can use up an id. Fabric's orderer does not check this.
+ * Three rules more. The transaction id is the hash of nonce and creator: an observer of a proposal
+ * could otherwise submit an envelope of its own under the proposal's id first; that would be
+ * invalid, but the id would be used and the real transaction a duplicate. With the creator in the
+ * hash and the creator's signature checked below, only the creator can use up an id. Fabric's
+ * orderer does not check this.
  *
- * The content stays within the limits of this project (check_limits): Fabric's peers have none, and what is ordered must be judged as they
- * judge it.
+ * The content stays within the limits of this project (check_limits): Fabric's peers have none, and
+ * what is ordered must be judged as they judge it.
  *
- * And the envelope is in canonical encoding. Fabric's orderer packs what it received again, so its blocks hold nothing else; here bytes
- * are kept as they came, and a block with another encoding would be refused by every peer (WIRE 2.2) and stop the channel.
+ * And the envelope is in canonical encoding. Fabric's orderer packs what it received again, so its
+ * blocks hold nothing else; here bytes are kept as they came, and a block with another encoding
+ * would be refused by every peer (WIRE 2.2) and stop the channel.
  */
 #include "server/order/order_internal.h"
 
@@ -28,7 +32,8 @@ check_type(int32_t type, FbError *error)
 			fb_error_detail(error, "The envelope has header type %d.", type);
 			return FB_INVALID_ARGUMENT;
 		case TX_TYPE_ORDERER_TRANSACTION:
-			return fb_fail(error, FB_INVALID_ARGUMENT, "message of type ORDERER_TRANSACTION is not supported");
+			return fb_fail(error, FB_INVALID_ARGUMENT,
+						   "message of type ORDERER_TRANSACTION is not supported");
 		default:
 			return FB_OK;
 	}
@@ -40,10 +45,12 @@ check_expiration(const ConfigBundle *bundle, FbBytes creator, int64 now, FbError
 {
 	const Identity *identity;
 
-	if (msp_manager_identity(bundle->msps, creator, &identity, NULL) != FB_OK || !identity_expired(identity, now))
+	if (msp_manager_identity(bundle->msps, creator, &identity, NULL) != FB_OK ||
+		!identity_expired(identity, now))
 		return FB_OK;
 	fb_fail(error, FB_CERTIFICATE_EXPIRED, "certificate of the transaction's creator has expired");
-	fb_error_detail(error, "It is \"%s\" of %s.", crypto_certificate_subject(identity_certificate(identity)),
+	fb_error_detail(error, "It is \"%s\" of %s.",
+					crypto_certificate_subject(identity_certificate(identity)),
 					identity_msp_id(identity));
 	fb_error_hint(error, "Enrol again and sign with the new certificate.");
 	return FB_CERTIFICATE_EXPIRED;
@@ -52,13 +59,15 @@ check_expiration(const ConfigBundle *bundle, FbBytes creator, int64 now, FbError
 FbStatus
 admission_check_canonical(const FbBytes *envelopes, size_t envelopes_count, FbError *error)
 {
-	FbError		why;
+	FbError why;
 
 	if (block_check_well_formed(envelopes, envelopes_count, &why) == FB_OK)
 		return FB_OK;
 	fb_fail(error, FB_MALFORMED_MESSAGE, "envelope cannot be put into a block");
 	fb_error_detail(error, "%s.", why.message);
-	fb_error_hint(error, "An envelope is a payload and a signature in protobuf's canonical encoding, without unknown fields.");
+	fb_error_hint(
+		error,
+		"An envelope is a payload and a signature in protobuf's canonical encoding, without unknown fields.");
 	return FB_MALFORMED_MESSAGE;
 }
 
@@ -67,13 +76,14 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	/* CFG-9: in maintenance mode only orderers may write */
-	const char *path = bundle->maintenance ? "/Channel/Orderer/Writers" : CONFIG_POLICY_CHANNEL_WRITERS;
-	size_t		bytes_max = Min(bundle->batch_bytes_absolute_max, FB_BATCH_BYTES_MAX);
+	const char *path =
+		bundle->maintenance ? "/Channel/Orderer/Writers" : CONFIG_POLICY_CHANNEL_WRITERS;
+	size_t bytes_max = Min(bundle->batch_bytes_absolute_max, FB_BATCH_BYTES_MAX);
 	PolicySignature signature = {0};
 	PolicySignatureSet *set;
 	EnvelopeView view;
-	FbBytes		payload;
-	FbBytes		signature_bytes;
+	FbBytes payload;
+	FbBytes signature_bytes;
 
 	FB_TRY(block_parse_envelope(envelope, &payload, &signature_bytes, error));
 	if (payload.size == 0)
@@ -81,14 +91,15 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 	if (payload.size + signature_bytes.size > bytes_max)
 	{
 		fb_fail(error, FB_LIMIT_EXCEEDED, "envelope is too large");
-		fb_error_detail(error, "It has %zu bytes, the channel allows %zu.", payload.size + signature_bytes.size, bytes_max);
+		fb_error_detail(error, "It has %zu bytes, the channel allows %zu.",
+						payload.size + signature_bytes.size, bytes_max);
 		return FB_LIMIT_EXCEEDED;
 	}
 	FB_TRY(admission_check_canonical(&envelope, 1, error));
 	FB_TRY(envelope_parse(allocator, envelope, &view, error));
 	if (!fb_bytes_equal(view.channel_id, fb_bytes_of_text(bundle->channel_id)))
-		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%s\", not \"%s\"", FB_DISPLAY(view.channel_id),
-					   bundle->channel_id);
+		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%s\", not \"%s\"",
+					   FB_DISPLAY(view.channel_id), bundle->channel_id);
 	FB_TRY(check_type(view.type, error));
 	FB_TRY(envelope_check_tx_id(&view, error));
 	FB_TRY(check_expiration(bundle, view.creator, now, error));
@@ -96,8 +107,13 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 	signature.identity = view.creator;
 	signature.signature = view.signature;
 	signature.parts[0] = view.payload;
-	FB_TRY(policy_signatures_create(allocator, bundle->msps, &signature, 1, access_verify, NULL, &set, error));
+	FB_TRY(policy_signatures_create(allocator, bundle->msps, &signature, 1, access_verify, NULL,
+									&set, error));
 	FB_TRY(policy_require(allocator, policy_manager_find(bundle->policies, path), set, error));
-	/* last, for what it costs; what peers would judge by a limit that only this project has must not be ordered */
-	return view.type == TX_TYPE_ENDORSER_TRANSACTION ? check_limits(allocator, envelope, error) : FB_OK;
+	/*
+	 * last, for what it costs; what peers would judge by a limit that only this project has must
+	 * not be ordered
+	 */
+	return view.type == TX_TYPE_ENDORSER_TRANSACTION ? check_limits(allocator, envelope, error)
+													 : FB_OK;
 }

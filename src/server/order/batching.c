@@ -1,10 +1,11 @@
 /*
- * batching: what happens to the envelopes in the queue. A leader cuts them into batches and submits these to Raft; a follower
- * forwards them to the leader; without a leader they wait.
+ * batching: what happens to the envelopes in the queue. A leader cuts them into batches and submits
+ * these to Raft; a follower forwards them to the leader; without a leader they wait.
  *
- * Cutting is Fabric's (ORD-3) with one more rule: what is pending is cut as soon as the pipeline is free, that is, the last batch
- * is committed by Raft and this node's ledger is at most one batch behind. So a single transaction never waits for
- * BatchTimeout, and under load the batches grow by themselves to what one round of the pipeline takes.
+ * Cutting is Fabric's (ORD-3) with one more rule: what is pending is cut as soon as the pipeline is
+ * free, that is, the last batch is committed by Raft and this node's ledger is at most one batch
+ * behind. So a single transaction never waits for BatchTimeout, and under load the batches grow by
+ * themselves to what one round of the pipeline takes.
  */
 #include "server/order/order_internal.h"
 
@@ -12,16 +13,27 @@
 
 /* full batches between submission and Raft's commit: as Fabric's MaxInflightBlocks */
 #define UNCOMMITTED_BATCHES_MAX 5
-/* batches between submission and this node's ledger: beyond, waiting makes bigger batches, not slower ones */
+/*
+ * batches between submission and this node's ledger: beyond, waiting makes bigger batches, not
+ * slower ones
+ */
 #define UNAPPLIED_BATCHES_MAX 8
-/* one forward message: about a batch, and a small part of the leader's inbox, which is taken to be as large as ours */
+/*
+ * one forward message: about a batch, and a small part of the leader's inbox, which is taken to be
+ * as large as ours
+ */
 #define FORWARD_BYTES_MAX Min((size_t) 1024 * 1024, inbox_capacity() / 8)
 #define FORWARD_ENVELOPES_MAX 500
-/* not seen in the log for so long after it was forwarded: lost with a connection or a leader, or refused by a full inbox */
+/*
+ * not seen in the log for so long after it was forwarded: lost with a connection or a leader, or
+ * refused by a full inbox
+ */
 #define FORWARD_RETRY_MS 3000
 /* the leader took no envelopes (its inbox is full): forward again after this */
 #define FORWARD_PAUSE_MS 50
-/* Raft took no batch (it is handing over the leadership, or its log is full): look again after this */
+/*
+ * Raft took no batch (it is handing over the leadership, or its log is full): look again after this
+ */
 #define REFUSED_RETRY_MS 50
 /* nobody waits for it any more; its client may have given up, and has tried elsewhere */
 #define ENVELOPE_LIFE_MS 120000
@@ -35,7 +47,8 @@ batching_reset(OrderNode *node)
 	node->batch_deadline_ms = UINT64_MAX;
 	node->forward_retry_ms = UINT64_MAX;
 	node->forward_pause_ms = 0;
-	for (QueueItem *item = queue_next(node->queue, NULL); item != NULL; item = queue_next(node->queue, item))
+	for (QueueItem *item = queue_next(node->queue, NULL); item != NULL;
+		 item = queue_next(node->queue, item))
 		item->state = QUEUE_WAITING;
 }
 
@@ -49,9 +62,8 @@ static void
 drop(OrderNode *node, QueueItem *item, const char *why)
 {
 	node->dropped_count++;
-	ereport(LOG,
-			(errmsg("channel \"%s\": an envelope was not ordered", node->channel),
-			 errdetail("%s", why)));
+	ereport(LOG, (errmsg("channel \"%s\": an envelope was not ordered", node->channel),
+				  errdetail("%s", why)));
 	queue_remove(node->queue, item);
 }
 
@@ -61,17 +73,18 @@ drop(OrderNode *node, QueueItem *item, const char *why)
 static bool
 still_admissible(OrderNode *node, QueueItem *item)
 {
-	FbError		error = {0};
-	FbStatus	status;
+	FbError error = {0};
+	FbStatus status;
 	MemoryContext old_context;
-	bool		own_transaction = !node->in_transaction;
+	bool own_transaction = !node->in_transaction;
 
 	if (item->config_sequence == node->settings.config_sequence)
 		return true;
 	if (own_transaction)
 		bracket_begin("checking an envelope again");
 	old_context = MemoryContextSwitchTo(node->turn_context);
-	status = admission_check(channel_open(node->channel)->bundle, item->envelope, (int64) time(NULL), &error);
+	status = admission_check(channel_open(node->channel)->bundle, item->envelope,
+							 (int64) time(NULL), &error);
 	MemoryContextSwitchTo(old_context);
 	if (own_transaction)
 		bracket_commit();
@@ -88,14 +101,14 @@ still_admissible(OrderNode *node, QueueItem *item)
 static bool
 submit_batch(OrderNode *node, uint32 count)
 {
-	FbBytes    *envelopes = MemoryContextAlloc(node->turn_context, sizeof(FbBytes) * count);
-	QueueItem  *item = NULL;
-	RaftEvent	event = {.type = RAFT_EVENT_SUBMIT};
-	StepInput	input = {0};
-	FbBytes		batch;
-	FbBytes		payload;
-	uint32_t	payload_bytes;
-	FbError		error;
+	FbBytes *envelopes = MemoryContextAlloc(node->turn_context, sizeof(FbBytes) * count);
+	QueueItem *item = NULL;
+	RaftEvent event = {.type = RAFT_EVENT_SUBMIT};
+	StepInput input = {0};
+	FbBytes batch;
+	FbBytes payload;
+	uint32_t payload_bytes;
+	FbError error;
 
 	for (uint32 index = 0; index < count; index++)
 	{
@@ -104,7 +117,8 @@ submit_batch(OrderNode *node, uint32 count)
 		envelopes[index] = item->envelope;
 	}
 	error_check(block_pack_data(envelopes, count, node->turn_allocator, &batch, &error), &error);
-	error_check(block_link_pack(&node->head, batch, node->turn_allocator, &payload, &error), &error);
+	error_check(block_link_pack(&node->head, batch, node->turn_allocator, &payload, &error),
+				&error);
 	payload_bytes = (uint32_t) payload.size;
 	event.submit.payload_bytes = &payload_bytes;
 	event.submit.count = 1;
@@ -159,7 +173,7 @@ next_uncounted(OrderNode *node)
 static uint64
 unapplied_count(const OrderNode *node)
 {
-	uint64		applied = pg_atomic_read_u64(&node->slot->applied_raft_index);
+	uint64 applied = pg_atomic_read_u64(&node->slot->applied_raft_index);
 
 	return node->last_index > applied ? node->last_index - applied : 0;
 }
@@ -176,7 +190,10 @@ may_submit_full(const OrderNode *node)
 {
 	if (raft_is_full(node))
 		return false;
-	/* a ledger that is behind slows its leader down to the batch timeout, but cannot stop it: others may be faster */
+	/*
+	 * a ledger that is behind slows its leader down to the batch timeout, but cannot stop it:
+	 * others may be faster
+	 */
 	return unapplied_count(node) < UNAPPLIED_BATCHES_MAX || node->now_ms >= node->batch_deadline_ms;
 }
 
@@ -189,8 +206,8 @@ pipeline_is_free(const OrderNode *node)
 static bool
 run_leader(OrderNode *node)
 {
-	bool		submitted = false;
-	QueueItem  *item;
+	bool submitted = false;
+	QueueItem *item;
 	CutterDecision decision;
 
 	for (;;)
@@ -216,7 +233,8 @@ run_leader(OrderNode *node)
 			break;
 		if (!still_admissible(node, item))
 			continue;
-		cutter_add(&node->cutter, &node->settings.limits, item->message_bytes, item->is_config, &decision);
+		cutter_add(&node->cutter, &node->settings.limits, item->message_bytes, item->is_config,
+				   &decision);
 		node->last_counted = item;
 		take_decision(node, &decision);
 	}
@@ -236,11 +254,11 @@ run_leader(OrderNode *node)
 static void
 drop_old(OrderNode *node)
 {
-	QueueItem  *item = queue_next(node->queue, NULL);
+	QueueItem *item = queue_next(node->queue, NULL);
 
 	while (item != NULL && item->arrived_ms + ENVELOPE_LIFE_MS <= node->now_ms)
 	{
-		QueueItem  *next = queue_next(node->queue, item);
+		QueueItem *next = queue_next(node->queue, item);
 
 		drop(node, item, "No leader took it in time.");
 		item = next;
@@ -253,16 +271,21 @@ is_due(const OrderNode *node, const QueueItem *item)
 	return item->state == QUEUE_WAITING || item->forwarded_ms + FORWARD_RETRY_MS <= node->now_ms;
 }
 
-/* one message with the envelopes that are due, from *position on; false if there is nothing (more) to send */
+/*
+ * one message with the envelopes that are due, from *position on; false if there is nothing (more)
+ * to send
+ */
 static bool
 forward_some(OrderNode *node, QueueItem **position)
 {
-	FbBytes    *envelopes = MemoryContextAlloc(node->turn_context, sizeof(FbBytes) * FORWARD_ENVELOPES_MAX);
-	QueueItem **items = MemoryContextAlloc(node->turn_context, sizeof(QueueItem *) * FORWARD_ENVELOPES_MAX);
-	int			count = 0;
-	size_t		bytes = 0;
-	FbBytes		message;
-	FbError		error;
+	FbBytes *envelopes =
+		MemoryContextAlloc(node->turn_context, sizeof(FbBytes) * FORWARD_ENVELOPES_MAX);
+	QueueItem **items =
+		MemoryContextAlloc(node->turn_context, sizeof(QueueItem *) * FORWARD_ENVELOPES_MAX);
+	int count = 0;
+	size_t bytes = 0;
+	FbBytes message;
+	FbError error;
 
 	while (*position != NULL && count < FORWARD_ENVELOPES_MAX && bytes < FORWARD_BYTES_MAX)
 	{
@@ -277,7 +300,8 @@ forward_some(OrderNode *node, QueueItem **position)
 	if (count == 0)
 		return false;
 	error_check(block_pack_data(envelopes, count, node->turn_allocator, &message, &error), &error);
-	if (!wire_set_send_forward(node->wires, node->leader, node->channel, node->settings.self_id, message))
+	if (!wire_set_send_forward(node->wires, node->leader, node->channel, node->settings.self_id,
+							   message))
 		return false;
 	for (int index = 0; index < count; index++)
 	{
@@ -290,7 +314,7 @@ forward_some(OrderNode *node, QueueItem **position)
 static void
 run_follower(OrderNode *node, bool refused)
 {
-	QueueItem  *position;
+	QueueItem *position;
 
 	drop_old(node);
 	node->forward_retry_ms = UINT64_MAX;
@@ -306,7 +330,9 @@ run_follower(OrderNode *node, bool refused)
 			node->forward_retry_ms = node->forward_pause_ms;
 			return;
 		}
-		/* which ones were refused is not known: those that were taken are recognised by the leader */
+		/*
+		 * which ones were refused is not known: those that were taken are recognised by the leader
+		 */
 		node->forward_pause_ms = 0;
 		for (QueueItem *item = position; item != NULL; item = queue_next(node->queue, item))
 			item->state = QUEUE_WAITING;
@@ -321,7 +347,7 @@ run_follower(OrderNode *node, bool refused)
 bool
 batching_run(OrderNode *node)
 {
-	bool		refused = wire_set_take_refusal(node->wires);
+	bool refused = wire_set_take_refusal(node->wires);
 
 	if (node->role == RAFT_LEADER)
 		return run_leader(node);

@@ -7,7 +7,10 @@
 
 #include <time.h>
 
-/* envelopes may fill the inbox up to here: Raft's own messages must always find room, or a busy leader looks like a dead one */
+/*
+ * envelopes may fill the inbox up to here: Raft's own messages must always find room, or a busy
+ * leader looks like a dead one
+ */
 #define ENVELOPES_SHARE_OF_INBOX(bytes) ((bytes) / 4 * 3)
 
 static FbBytes
@@ -23,7 +26,8 @@ hint_other_orderers(const Channel *channel, FbError *error)
 
 	initStringInfo(&addresses);
 	for (size_t index = 0; index < channel->bundle->consenters_count; index++)
-		appendStringInfo(&addresses, "%s%s:%u", index > 0 ? ", " : "", channel->bundle->consenters[index].host,
+		appendStringInfo(&addresses, "%s%s:%u", index > 0 ? ", " : "",
+						 channel->bundle->consenters[index].host,
 						 channel->bundle->consenters[index].port);
 	fb_error_hint(error, "The channel is ordered by %s.", addresses.data);
 }
@@ -32,9 +36,9 @@ hint_other_orderers(const Channel *channel, FbError *error)
 static FbStatus
 check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, FbError *error)
 {
-	pid_t		pid = 0;
-	uint64		leader_id = 0;
-	uint64		pending_bytes = 0;
+	pid_t pid = 0;
+	uint64 leader_id = 0;
+	uint64 pending_bytes = 0;
 	TimestampTz leaderless_since = 0;
 
 	if (channel_raft_id(channel) == 0)
@@ -45,9 +49,13 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 	}
 	if (slot != NULL && pg_atomic_read_u32(&slot->forked) != 0)
 	{
-		fb_fail(error, FB_CHAINS_DIFFER, "this node's ledger of channel \"%s\" differs from the chain in its Raft log", channel->name);
-		fb_error_detail(error, "It takes no blocks, so nothing that is ordered would be committed here.");
-		fb_error_hint(error, "Look at fabric.raft_evidence on this node, and use another node meanwhile.");
+		fb_fail(error, FB_CHAINS_DIFFER,
+				"this node's ledger of channel \"%s\" differs from the chain in its Raft log",
+				channel->name);
+		fb_error_detail(error,
+						"It takes no blocks, so nothing that is ordered would be committed here.");
+		fb_error_hint(error,
+					  "Look at fabric.raft_evidence on this node, and use another node meanwhile.");
 		return FB_CHAINS_DIFFER;
 	}
 	if (slot != NULL)
@@ -65,22 +73,30 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 		if (pid == 0)
 			fb_error_detail(error, "The orderer process of this node is not running.");
 		else if (leaderless_since != 0)
-			fb_error_detail(error, "The orderer of this node, consenter %llu, has known of no leader since %s.",
-							(unsigned long long) channel_raft_id(channel), timestamptz_to_str(leaderless_since));
-		fb_error_hint(error, "Try again, with the same transaction id, here or at another orderer.");
+			fb_error_detail(
+				error, "The orderer of this node, consenter %llu, has known of no leader since %s.",
+				(unsigned long long) channel_raft_id(channel),
+				timestamptz_to_str(leaderless_since));
+		fb_error_hint(error,
+					  "Try again, with the same transaction id, here or at another orderer.");
 		return FB_NO_LEADER;
 	}
 	if (envelope_bytes > ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
 	{
 		fb_fail(error, FB_LIMIT_EXCEEDED, "envelope is too large for this node's orderer");
 		fb_error_detail(error, "It has %zu bytes.", envelope_bytes);
-		fb_error_hint(error, "Raise fabric.inbox_size and restart the server, or submit at another orderer.");
+		fb_error_hint(
+			error, "Raise fabric.inbox_size and restart the server, or submit at another orderer.");
 		return FB_LIMIT_EXCEEDED;
 	}
-	if (pending_bytes + inbox_used(slot) + envelope_bytes > ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
+	if (pending_bytes + inbox_used(slot) + envelope_bytes >
+		ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
 	{
-		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"", channel->name);
-		fb_error_hint(error, "Try again later, with the same transaction id. The limit is fabric.inbox_size.");
+		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"",
+				channel->name);
+		fb_error_hint(
+			error,
+			"Try again later, with the same transaction id. The limit is fabric.inbox_size.");
 		return FB_BUSY;
 	}
 	return FB_OK;
@@ -93,14 +109,15 @@ order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
 	ChannelSlot *slot;
 	MemoryContext context;
 	MemoryContext old_context;
-	FbStatus	status;
+	FbStatus status;
 
 	shmem_require();
 	channel = channel_open(channel_name);
 	slot = channel_slot(channel);
 	FB_TRY(check_worker(channel, slot, envelope.size, error));
 
-	context = AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
+	context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
 	old_context = MemoryContextSwitchTo(context);
 	status = admission_check(channel->bundle, envelope, (int64) time(NULL), error);
 	MemoryContextSwitchTo(old_context);
@@ -110,8 +127,11 @@ order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
 
 	if (!inbox_put(slot, RECORD_ENVELOPE, number_bytes(&channel->bundle->sequence), envelope))
 	{
-		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"", channel->name);
-		fb_error_hint(error, "Try again later, with the same transaction id. The limit is fabric.inbox_size.");
+		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"",
+				channel->name);
+		fb_error_hint(
+			error,
+			"Try again later, with the same transaction id. The limit is fabric.inbox_size.");
 		return FB_BUSY;
 	}
 	return FB_OK;
@@ -119,29 +139,35 @@ order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
 
 /* ---- messages of other consenters ---- */
 
-/* the last sender that was checked on this connection: the certificate of a connection does not change, the configuration may */
+/*
+ * the last sender that was checked on this connection: the certificate of a connection does not
+ * change, the configuration may
+ */
 static struct
 {
-	int			ledger_id;
-	uint64		config_block_number;
-	uint64		sender_id;
-}			known_sender;
+	int ledger_id;
+	uint64 config_block_number;
+	uint64 sender_id;
+} known_sender;
 
 /* is the client of this backend the consenter that it says it is? */
 static FbStatus
 check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 {
-	FbBytes		certificate;
+	FbBytes certificate;
 
-	if (known_sender.sender_id == sender_id && known_sender.config_block_number == channel->config_block_number &&
+	if (known_sender.sender_id == sender_id &&
+		known_sender.config_block_number == channel->config_block_number &&
 		known_sender.ledger_id == channel->ledger->id)
 		return FB_OK;
 	FB_TRY(wire_sender_certificate(&certificate, error));
 	if (sender_id == 0 || channel_consenter_of_certificate(channel, certificate) != sender_id)
 	{
-		fb_fail(error, FB_ACCESS_DENIED, "sender is not consenter %llu of channel \"%s\"", (unsigned long long) sender_id,
-				channel->name);
-		fb_error_detail(error, "The TLS client certificate of the connection has not the key of the consenter's certificate in the channel configuration.");
+		fb_fail(error, FB_ACCESS_DENIED, "sender is not consenter %llu of channel \"%s\"",
+				(unsigned long long) sender_id, channel->name);
+		fb_error_detail(
+			error,
+			"The TLS client certificate of the connection has not the key of the consenter's certificate in the channel configuration.");
 		fb_error_hint(error, "A renewed certificate must have the key of the old one.");
 		return FB_ACCESS_DENIED;
 	}
@@ -151,29 +177,35 @@ check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 	return FB_OK;
 }
 
-/* a lying consenter can have envelopes dropped as fast as it likes: one line in the log for each connection and minute */
+/*
+ * a lying consenter can have envelopes dropped as fast as it likes: one line in the log for each
+ * connection and minute
+ */
 #define DROPPED_REPORT_MS 60000
 
 static void
 report_dropped(const Channel *channel, uint64 sender_id, size_t dropped_count, const FbError *why)
 {
 	static uint64 reported_ms = 0;
-	uint64		now_ms = clock_ms();
+	uint64 now_ms = clock_ms();
 
 	if (reported_ms != 0 && now_ms - reported_ms < DROPPED_REPORT_MS)
 		return;
 	reported_ms = now_ms;
-	ereport(LOG,
-			(errcode(error_sqlstate(why->status)),
-			 errmsg("consenter " UINT64_FORMAT " of channel \"%s\" forwarded %zu envelopes that cannot be ordered", sender_id, channel->name, dropped_count),
-			 errdetail("The last one: %s.", why->message)));
+	ereport(LOG, (errcode(error_sqlstate(why->status)),
+				  errmsg("consenter " UINT64_FORMAT
+						 " of channel \"%s\" forwarded %zu envelopes that cannot be ordered",
+						 sender_id, channel->name, dropped_count),
+				  errdetail("The last one: %s.", why->message)));
 }
 
 /*
- * The sender has admitted them, or says so. Whatever it did, what would stop the whole channel is refused; and each envelope is admitted again, because
- * one with another client's nonce and creator and a wrong signature would use up that client's transaction id. This costs the node nothing: the signature
- * is verified once, here or by the committer, and here sessions do it side by side. An envelope that is not admitted is dropped and not refused: the
- * others with it must go on, and the sender would send it again.
+ * The sender has admitted them, or says so. Whatever it did, what would stop the whole channel is
+ * refused; and each envelope is admitted again, because one with another client's nonce and creator
+ * and a wrong signature would use up that client's transaction id. This costs the node nothing: the
+ * signature is verified once, here or by the committer, and here sessions do it side by side. An
+ * envelope that is not admitted is dropped and not refused: the others with it must go on, and the
+ * sender would send it again.
  */
 static FbStatus
 admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes *envelopes, FbError *error)
@@ -181,22 +213,24 @@ admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes *envelopes, Fb
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	MemoryContext context;
 	const FbBytes *data;
-	FbBytes    *admitted;
-	size_t		data_count;
-	size_t		admitted_count = 0;
-	FbError		why;
+	FbBytes *admitted;
+	size_t data_count;
+	size_t admitted_count = 0;
+	FbError why;
 
 	FB_TRY(block_parse_data(*envelopes, allocator, &data, &data_count, error));
 	for (size_t i = 0; i < data_count; i++)
 		if (block_is_config_envelope(data[i]))
-			return fb_fail(error, FB_INVALID_ARGUMENT, "configuration transactions cannot be forwarded");
+			return fb_fail(error, FB_INVALID_ARGUMENT,
+						   "configuration transactions cannot be forwarded");
 	FB_TRY(admission_check_canonical(data, data_count, error));
 	admitted = palloc(Max(data_count, 1) * sizeof(FbBytes));
-	context = AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
+	context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
 	for (size_t i = 0; i < data_count; i++)
 	{
 		MemoryContext old_context = MemoryContextSwitchTo(context);
-		FbError		refusal;
+		FbError refusal;
 
 		CHECK_FOR_INTERRUPTS();
 		if (admission_check(channel->bundle, data[i], (int64) time(NULL), &refusal) == FB_OK)
@@ -214,11 +248,12 @@ admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes *envelopes, Fb
 }
 
 static FbStatus
-receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bool *queued, FbError *error)
+receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bool *queued,
+		FbError *error)
 {
 	const Channel *channel;
 	ChannelSlot *slot;
-	pid_t		pid;
+	pid_t pid;
 
 	*queued = false;
 	shmem_require();
@@ -240,16 +275,18 @@ receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bo
 }
 
 FbStatus
-order_receive_raft(const char *channel, uint64 sender_id, FbBytes message, bool *queued, FbError *error)
+order_receive_raft(const char *channel, uint64 sender_id, FbBytes message, bool *queued,
+				   FbError *error)
 {
 	return receive(channel, sender_id, RECORD_RAFT, message, queued, error);
 }
 
 FbStatus
-order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, bool *queued, FbError *error)
+order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, bool *queued,
+					  FbError *error)
 {
 	ChannelSlot *slot;
-	uint64		pending_bytes = 0;
+	uint64 pending_bytes = 0;
 
 	*queued = false;
 	shmem_require();
@@ -260,7 +297,8 @@ order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, 
 		pending_bytes = slot->raft.pending_bytes;
 		SpinLockRelease(&slot->mutex);
 		/* the sender keeps what is not queued here, and sends it again */
-		if (pending_bytes + inbox_used(slot) + envelopes.size > ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
+		if (pending_bytes + inbox_used(slot) + envelopes.size >
+			ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
 			return FB_OK;
 	}
 	return receive(channel, sender_id, RECORD_FORWARD, envelopes, queued, error);
@@ -271,14 +309,16 @@ order_transfer_leadership(const char *channel_name, uint64 target_id, FbError *e
 {
 	const Channel *channel;
 	ChannelSlot *slot;
-	RaftRole	role = RAFT_FOLLOWER;
+	RaftRole role = RAFT_FOLLOWER;
 
 	shmem_require();
 	channel = channel_open(channel_name);
 	if (channel_raft_id(channel) == 0)
-		return fb_fail(error, FB_NOT_CONSENTER, "this node does not order channel \"%s\"", channel_name);
+		return fb_fail(error, FB_NOT_CONSENTER, "this node does not order channel \"%s\"",
+					   channel_name);
 	if (target_id > channel->bundle->consenters_count || target_id == channel_raft_id(channel))
-		return fb_fail(error, FB_INVALID_ARGUMENT, "consenter %llu cannot take over the leadership of channel \"%s\"",
+		return fb_fail(error, FB_INVALID_ARGUMENT,
+					   "consenter %llu cannot take over the leadership of channel \"%s\"",
 					   (unsigned long long) target_id, channel_name);
 	slot = channel_slot(channel);
 	if (slot != NULL)

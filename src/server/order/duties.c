@@ -1,13 +1,14 @@
 /*
  * duties: what Raft asks of its host, in the order that core/raft/raft.h lays down.
  *
- *   1. store term, vote, truncation and entries        at once, in a transaction that is opened for the first of them
- *      early messages (a leader's appends)             at once: they are on their way while the transaction is flushed
+ *   1. store term, vote, truncation and entries        at once, in a transaction that is opened for
+ * the first of them early messages (a leader's appends)             at once: they are on their way
+ * while the transaction is flushed
  *   2. commit, report PERSISTED, send the others       duties_finish, once per turn of the worker
  *   3. publish what is committed                       duties_finish; the ledger worker applies it
  *
- * An error ends the worker: what was not committed is gone, messages that promised it were not sent, and the next worker
- * starts from the tables.
+ * An error ends the worker: what was not committed is gone, messages that promised it were not
+ * sent, and the next worker starts from the tables.
  */
 #include "server/order/order_internal.h"
 
@@ -23,13 +24,13 @@ duties_open_transaction(OrderNode *node)
 	node->in_transaction = true;
 
 	/*
-	 * A channel that was left and joined again has a new log. What this worker remembers must not get into it: as long as the old log's table is
-	 * locked, the channel cannot be left.
+	 * A channel that was left and joined again has a new log. What this worker remembers must not
+	 * get into it: as long as the old log's table is locked, the channel cannot be left.
 	 */
 	LockRelationOid(node->raft_log, RowExclusiveLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(node->raft_log)))
 	{
-		FbError		error;
+		FbError error;
 
 		fb_fail(&error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" was left", node->channel);
 		error_throw(&error);
@@ -42,10 +43,11 @@ duties_open_transaction(OrderNode *node)
 static bool
 envelopes_of(OrderNode *node, FbBytes payload, const FbBytes **envelopes, size_t *envelopes_count)
 {
-	BlockLink	link;
+	BlockLink link;
 
 	return block_link_parse(payload, &link, NULL) == FB_OK &&
-		block_parse_data(link.batch, node->turn_allocator, envelopes, envelopes_count, NULL) == FB_OK;
+		   block_parse_data(link.batch, node->turn_allocator, envelopes, envelopes_count, NULL) ==
+			   FB_OK;
 }
 
 /* the envelopes of a batch that came into the log, or left it */
@@ -53,7 +55,7 @@ static void
 note_batch(OrderNode *node, FbBytes payload, bool logged)
 {
 	const FbBytes *envelopes;
-	size_t		envelopes_count;
+	size_t envelopes_count;
 
 	if (!envelopes_of(node, payload, &envelopes, &envelopes_count))
 		return;
@@ -68,18 +70,20 @@ static void
 drop_batch(OrderNode *node, FbBytes payload, bool own)
 {
 	const FbBytes *envelopes;
-	size_t		envelopes_count;
+	size_t envelopes_count;
 
 	note_batch(node, payload, false);
 	if (!own || !envelopes_of(node, payload, &envelopes, &envelopes_count))
 		return;
 	for (size_t position = 0; position < envelopes_count; position++)
-		(void) queue_add(node->queue, envelopes[position], node->settings.config_sequence, node->now_ms);
+		(void) queue_add(node->queue, envelopes[position], node->settings.config_sequence,
+						 node->now_ms);
 }
 
 /*
- * Entries of an old leader that nobody else has seen are replaced by a new one's. Each of them must leave the memory of what is in the log, also those that
- * have left the cache: an envelope that counts as ordered, and is not, could never be ordered at this node.
+ * Entries of an old leader that nobody else has seen are replaced by a new one's. Each of them must
+ * leave the memory of what is in the log, also those that have left the cache: an envelope that
+ * counts as ordered, and is not, could never be ordered at this node.
  */
 static void
 truncate_log(OrderNode *node, uint64 from_index, uint64 last_index)
@@ -88,7 +92,7 @@ truncate_log(OrderNode *node, uint64 from_index, uint64 last_index)
 	{
 		const LogCacheEntry *entry = log_cache_find(node->cache, index);
 		RaftStoredEntry *stored;
-		int			stored_count;
+		int stored_count;
 
 		if (entry != NULL)
 		{
@@ -105,14 +109,17 @@ truncate_log(OrderNode *node, uint64 from_index, uint64 last_index)
 }
 
 /*
- * A snapshot took the log's place. Batches of this node's own that were not committed are tried again, though they may be in the blocks that came instead:
- * the committer finds what is there twice. What else was in the log may be in those blocks or nowhere, so nothing counts as ordered any more.
+ * A snapshot took the log's place. Batches of this node's own that were not committed are tried
+ * again, though they may be in the blocks that came instead: the committer finds what is there
+ * twice. What else was in the log may be in those blocks or nowhere, so nothing counts as ordered
+ * any more.
  */
 static void
 reset_log(OrderNode *node, uint64 last_index)
 {
 	queue_forget_logged(node->queue);
-	for (uint64 index = Max(node->log_start_index, node->commit_index) + 1; index <= last_index; index++)
+	for (uint64 index = Max(node->log_start_index, node->commit_index) + 1; index <= last_index;
+		 index++)
 	{
 		const LogCacheEntry *entry = log_cache_find(node->cache, index);
 
@@ -121,13 +128,14 @@ reset_log(OrderNode *node, uint64 last_index)
 	}
 	log_cache_clear(node->cache);
 	raft_store_truncate(node->channel, 0);
-	node->stored_index = 0;		/* it has just been deleted */
+	node->stored_index = 0; /* it has just been deleted */
 }
 
 static void
-store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool own, FbBytes payload, const BlockHead *head)
+store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool own,
+			FbBytes payload, const BlockHead *head)
 {
-	uint64		block_number = node->head.number;
+	uint64 block_number = node->head.number;
 
 	raft_store_append(node->channel, index, term, kind, payload);
 	log_cache_append(node->cache, index, term, kind, own, payload);
@@ -138,7 +146,10 @@ store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool
 		node->head = *head;
 	else
 		log_chain_follow(node, payload, &node->head);
-	/* envelopes of a batch that makes no block are not ordered by it, and must be able to be ordered by another */
+	/*
+	 * envelopes of a batch that makes no block are not ordered by it, and must be able to be
+	 * ordered by another
+	 */
 	if (node->head.number != block_number)
 		note_batch(node, payload, true);
 }
@@ -148,23 +159,26 @@ store_entries(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 {
 	for (uint32_t position = 0; position < update->entries.count; position++)
 	{
-		uint64		index = update->entries.first_index + position;
+		uint64 index = update->entries.first_index + position;
 
 		switch (update->entries.source)
 		{
 			case RAFT_FROM_SUBMIT:
-				store_entry(node, index, update->entries.last_term, RAFT_ENTRY_DATA, true, input->payloads[position], NULL);
+				store_entry(node, index, update->entries.last_term, RAFT_ENTRY_DATA, true,
+							input->payloads[position], NULL);
 				break;
 			case RAFT_FROM_MESSAGE:
-				{
-					const RaftEntry *entry = &input->message->entries[update->entries.first_position + position];
+			{
+				const RaftEntry *entry =
+					&input->message->entries[update->entries.first_position + position];
 
-					store_entry(node, index, entry->term, entry->kind, false, entry->payload,
-								&input->heads[update->entries.first_position + position]);
-				}
-				break;
+				store_entry(node, index, entry->term, entry->kind, false, entry->payload,
+							&input->heads[update->entries.first_position + position]);
+			}
+			break;
 			case RAFT_FROM_CORE:
-				store_entry(node, index, update->entries.last_term, update->entries.kind, false, update->entries.payload, NULL);
+				store_entry(node, index, update->entries.last_term, update->entries.kind, false,
+							update->entries.payload, NULL);
 				break;
 		}
 	}
@@ -199,14 +213,15 @@ store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 	if (update->hard_state.configuration_state.size > 0)
 		memcpy(node->configuration_state, update->hard_state.configuration_state.data,
 			   update->hard_state.configuration_state.size);
-	node->hard_state.configuration_state = fb_bytes(node->configuration_state, update->hard_state.configuration_state.size);
+	node->hard_state.configuration_state =
+		fb_bytes(node->configuration_state, update->hard_state.configuration_state.size);
 	FB_ASSERT(update->hard_state.memory.size <= sizeof(node->memory));
 	if (update->hard_state.memory.size > 0)
 		memcpy(node->memory, update->hard_state.memory.data, update->hard_state.memory.size);
 	node->hard_state.memory = fb_bytes(node->memory, update->hard_state.memory.size);
 
-	if (!update->persist_hard_state && !update->log_start_changed && update->truncate_from_index == 0 &&
-		update->entries.count == 0)
+	if (!update->persist_hard_state && !update->log_start_changed &&
+		update->truncate_from_index == 0 && update->entries.count == 0)
 		return;
 	duties_open_transaction(node);
 	if (update->persist_hard_state || update->log_start_changed)
@@ -227,17 +242,20 @@ store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 
 /* ---- sending ---- */
 
-/* put kind and payload into the entries of an append; false if one of them is not in the log any more */
+/*
+ * put kind and payload into the entries of an append; false if one of them is not in the log any
+ * more
+ */
 static bool
 attach_payloads(OrderNode *node, RaftMessage *message)
 {
 	for (uint32_t position = 0; position < message->entries_count; position++)
 	{
-		uint64		index = message->index + 1 + position;
-		RaftEntry  *entry = &message->entries[position];
+		uint64 index = message->index + 1 + position;
+		RaftEntry *entry = &message->entries[position];
 		const LogCacheEntry *cached = log_cache_find(node->cache, index);
 		RaftStoredEntry *stored;
-		int			stored_count;
+		int stored_count;
 
 		if (cached != NULL)
 		{
@@ -249,8 +267,8 @@ attach_payloads(OrderNode *node, RaftMessage *message)
 		}
 		/* a follower that is far behind. The rest of the message's entries at once */
 		duties_open_transaction(node);
-		stored = raft_store_read(node->channel, index, message->index + message->entries_count, FB_MESSAGE_BYTES_MAX,
-								 &stored_count);
+		stored = raft_store_read(node->channel, index, message->index + message->entries_count,
+								 FB_MESSAGE_BYTES_MAX, &stored_count);
 		if (stored_count == 0)
 			return false;
 		for (int row = 0; row < stored_count; row++)
@@ -269,14 +287,14 @@ attach_payloads(OrderNode *node, RaftMessage *message)
 static void
 send_messages(OrderNode *node, const RaftUpdate *update)
 {
-	uint8_t		head[BLOCK_HEAD_BYTES];
+	uint8_t head[BLOCK_HEAD_BYTES];
 
 	for (uint32_t index = 0; index < update->messages_count; index++)
 	{
 		RaftMessage *message = &update->messages[index];
 		LateMessage *late;
-		FbBytes		bytes;
-		FbError		error;
+		FbBytes bytes;
+		FbError error;
 
 		if (message->type == RAFT_APPEND && !attach_payloads(node, message))
 			continue;
@@ -288,7 +306,8 @@ send_messages(OrderNode *node, const RaftUpdate *update)
 		error_check(raft_message_encode(node->turn_allocator, message, &bytes, &error), &error);
 		if (message->early)
 		{
-			(void) wire_set_send_raft(node->wires, message->to, node->channel, node->settings.self_id, bytes);
+			(void) wire_set_send_raft(node->wires, message->to, node->channel,
+									  node->settings.self_id, bytes);
 			continue;
 		}
 		late = MemoryContextAlloc(node->turn_context, sizeof(LateMessage));
@@ -308,8 +327,8 @@ send_messages(OrderNode *node, const RaftUpdate *update)
 static void
 note_role(OrderNode *node, const RaftUpdate *update)
 {
-	bool		leader_changed = node->leader != update->leader;
-	bool		was_leader = node->role == RAFT_LEADER;
+	bool leader_changed = node->leader != update->leader;
+	bool was_leader = node->role == RAFT_LEADER;
 
 	node->role = update->role;
 	node->term = update->term;
@@ -339,15 +358,20 @@ note_recovery(OrderNode *node, const RaftUpdate *update)
 	{
 		ereport(LOG,
 				(errmsg("channel \"%s\": this node takes part as a consenter again", node->channel),
-				 errdetail("It has the log up to entry %llu.", (unsigned long long) update->last_index)));
+				 errdetail("It has the log up to entry %llu.",
+						   (unsigned long long) update->last_index)));
 		node->recovering_since = 0;
 		node->recovery_detail[0] = '\0';
 		return;
 	}
 	if (node->recovery == RAFT_RECOVERY_STATELESS)
-		snprintf(node->recovery_detail, sizeof(node->recovery_detail), "it has no Raft state, and consenter %llu has entries", witness);
+		snprintf(node->recovery_detail, sizeof(node->recovery_detail),
+				 "it has no Raft state, and consenter %llu has entries", witness);
 	else if (node->recovery == RAFT_RECOVERY_REMEMBERED)
-		snprintf(node->recovery_detail, sizeof(node->recovery_detail), "consenter %llu remembers a vote or a confirmation that this node does not know of", witness);
+		snprintf(
+			node->recovery_detail, sizeof(node->recovery_detail),
+			"consenter %llu remembers a vote or a confirmation that this node does not know of",
+			witness);
 	if (node->recovering_since == 0)
 		node->recovering_since = GetCurrentTimestamp();
 	lost_state_log_begin(node->channel, node->recovery_detail);
@@ -356,18 +380,19 @@ note_recovery(OrderNode *node, const RaftUpdate *update)
 FbStatus
 duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *error)
 {
-	RaftUpdate	update;
-	FbStatus	status;
+	RaftUpdate update;
+	FbStatus status;
 
 	event->now_ms = node->now_ms;
 	status = raft_step(node->raft, event, &update, error);
 	/* what another node says can be anything; what we have ourselves must be right */
-	if (status == FB_OUT_OF_MEMORY || status == FB_INTERNAL || (status == FB_CORRUPTED && event->type != RAFT_EVENT_RECEIVE))
+	if (status == FB_OUT_OF_MEMORY || status == FB_INTERNAL ||
+		(status == FB_CORRUPTED && event->type != RAFT_EVENT_RECEIVE))
 		error_throw(error);
 	if (input != NULL && input->evidence != NULL)
 		*input->evidence = update.evidence;
-	if (event->type == RAFT_EVENT_RECEIVE && event->receive->type == RAFT_SNAPSHOT && update.fetch_index == event->receive->index &&
-		update.fetch_from == event->receive->from)
+	if (event->type == RAFT_EVENT_RECEIVE && event->receive->type == RAFT_SNAPSHOT &&
+		update.fetch_index == event->receive->index && update.fetch_from == event->receive->from)
 	{
 		/* it was looked at when the message came in */
 		error_check(block_head_decode(event->receive->head, &node->fetch_head, error), error);
@@ -392,7 +417,7 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 static void
 publish_commit(OrderNode *node)
 {
-	bool		wake = false;
+	bool wake = false;
 
 	if (pg_atomic_read_u64(&node->slot->snapshot_wanted_index) != node->fetch_index)
 	{
@@ -413,10 +438,10 @@ duties_finish(OrderNode *node)
 {
 	for (;;)
 	{
-		RaftEvent	event = {.type = RAFT_EVENT_PERSISTED};
-		FbError		error;
+		RaftEvent event = {.type = RAFT_EVENT_PERSISTED};
+		FbError error;
 
-		wire_set_flush(node->wires);	/* the early messages */
+		wire_set_flush(node->wires); /* the early messages */
 		if (node->in_transaction)
 		{
 			FAULT_POINT("raft_before_commit");
@@ -428,7 +453,8 @@ duties_finish(OrderNode *node)
 			FAULT_POINT("raft_after_commit");
 		}
 		for (LateMessage *late = node->late_first; late != NULL; late = late->next)
-			(void) wire_set_send_raft(node->wires, late->to, node->channel, node->settings.self_id, late->bytes);
+			(void) wire_set_send_raft(node->wires, late->to, node->channel, node->settings.self_id,
+									  late->bytes);
 		node->late_first = node->late_last = NULL;
 		if (node->stored_index == 0)
 			break;

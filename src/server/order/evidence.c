@@ -1,12 +1,15 @@
 /*
- * evidence: what shows that a consenter broke a promise, this node or another, in table fabric_internal.raft_evidence.
+ * evidence: what shows that a consenter broke a promise, this node or another, in table
+ * fabric_internal.raft_evidence.
  *
- * One row for each kind and consenter, so a sender cannot fill the table; the row keeps the first message since the last acknowledgement with
- * all that was known of it, and counts the others. It is written, durably, and logged once, when it is new; repetitions are counted in
- * memory and written at most every EVIDENCE_WRITE_MS, because their sender decides how many there are. It outlives the process that wrote it.
+ * One row for each kind and consenter, so a sender cannot fill the table; the row keeps the first
+ * message since the last acknowledgement with all that was known of it, and counts the others. It
+ * is written, durably, and logged once, when it is new; repetitions are counted in memory and
+ * written at most every EVIDENCE_WRITE_MS, because their sender decides how many there are. It
+ * outlives the process that wrote it.
  *
- * An administrator acknowledges by inserting into raft_acknowledgement, and never touches the row: were it the same row, an open transaction of
- * the administrator would make Raft wait for its lock.
+ * An administrator acknowledges by inserting into raft_acknowledgement, and never touches the row:
+ * were it the same row, an open transaction of the administrator would make Raft wait for its lock.
  */
 #include "server/order/order_internal.h"
 
@@ -21,32 +24,37 @@ static bool
 count_on(const char *channel, const char *kind, uint64 consenter_id, uint64 count)
 {
 	static SpiStatement statement = {
-		.sql = "UPDATE fabric_internal.raft_evidence e SET last_at = clock_timestamp(), occurrences = occurrences + $4 "
-		"WHERE channel = $1 AND kind = $2 AND consenter_id = $3 AND NOT EXISTS "
-		"(SELECT FROM fabric_internal.raft_acknowledgement k WHERE k.channel = e.channel AND k.up_to >= e.last_at)",
+		.sql =
+			"UPDATE fabric_internal.raft_evidence e SET last_at = clock_timestamp(), occurrences = occurrences + $4 "
+			"WHERE channel = $1 AND kind = $2 AND consenter_id = $3 AND NOT EXISTS "
+			"(SELECT FROM fabric_internal.raft_acknowledgement k WHERE k.channel = e.channel AND k.up_to >= e.last_at)",
 		.argument_count = 4,
 		.argument_types = {TEXTOID, TEXTOID, INT8OID, INT8OID},
 	};
-	Datum		values[4] = {CStringGetTextDatum(channel), CStringGetTextDatum(kind), Int64GetDatum((int64) consenter_id), Int64GetDatum((int64) count)};
+	Datum values[4] = {CStringGetTextDatum(channel), CStringGetTextDatum(kind),
+					   Int64GetDatum((int64) consenter_id), Int64GetDatum((int64) count)};
 
 	(void) spi_run(&statement, values, NULL, false, 0);
 	return SPI_processed > 0;
 }
 
 static void
-begin_row(const char *channel, const char *kind, uint64 consenter_id, uint64 term, uint64 index, const FbError *error, uint64 count)
+begin_row(const char *channel, const char *kind, uint64 consenter_id, uint64 term, uint64 index,
+		  const FbError *error, uint64 count)
 {
 	static SpiStatement statement = {
-		.sql = "INSERT INTO fabric_internal.raft_evidence "
-		"(channel, kind, consenter_id, term, index, sqlstate, message, detail, first_at, last_at, occurrences) "
-		"SELECT $1, $2, $3, $4, $5, $6, $7, $8, now, now, $9 FROM clock_timestamp() now "
-		"ON CONFLICT (channel, kind, consenter_id) DO UPDATE SET term = excluded.term, index = excluded.index, sqlstate = excluded.sqlstate, "
-		"message = excluded.message, detail = excluded.detail, first_at = excluded.first_at, last_at = excluded.last_at, "
-		"occurrences = excluded.occurrences",
+		.sql =
+			"INSERT INTO fabric_internal.raft_evidence "
+			"(channel, kind, consenter_id, term, index, sqlstate, message, detail, first_at, last_at, occurrences) "
+			"SELECT $1, $2, $3, $4, $5, $6, $7, $8, now, now, $9 FROM clock_timestamp() now "
+			"ON CONFLICT (channel, kind, consenter_id) DO UPDATE SET term = excluded.term, index = excluded.index, sqlstate = excluded.sqlstate, "
+			"message = excluded.message, detail = excluded.detail, first_at = excluded.first_at, last_at = excluded.last_at, "
+			"occurrences = excluded.occurrences",
 		.argument_count = 9,
-		.argument_types = {TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID},
+		.argument_types = {TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
+						   INT8OID},
 	};
-	Datum		values[9];
+	Datum values[9];
 
 	values[0] = CStringGetTextDatum(channel);
 	values[1] = CStringGetTextDatum(kind);
@@ -61,10 +69,11 @@ begin_row(const char *channel, const char *kind, uint64 consenter_id, uint64 ter
 }
 
 void
-order_record_evidence(const char *channel, const char *kind, uint64 consenter_id, uint64 term, uint64 index, const FbError *error, uint64 count)
+order_record_evidence(const char *channel, const char *kind, uint64 consenter_id, uint64 term,
+					  uint64 index, const FbError *error, uint64 count)
 {
-	SpiScope	scope;
-	bool		is_new;
+	SpiScope scope;
+	bool is_new;
 
 	spi_begin(&scope);
 	is_new = !count_on(channel, kind, consenter_id, count);
@@ -73,13 +82,18 @@ order_record_evidence(const char *channel, const char *kind, uint64 consenter_id
 	spi_end(&scope);
 	if (!is_new)
 		return;
-	ereport(LOG,
-			(errcode(error_sqlstate(error->status)),
-			 consenter_id != 0 ?
-			 errmsg("channel \"%s\": consenter " UINT64_FORMAT " and this node contradict each other: %s", channel, consenter_id, error->message) :
-			 errmsg("channel \"%s\": this node contradicts itself: %s", channel, error->message),
-			 errdetail("Kind %s, term " UINT64_FORMAT ", entry " UINT64_FORMAT ". %s", kind, term, index, error->detail),
-			 errhint("It is logged once; fabric.raft_evidence shows it until it is acknowledged with fabric.acknowledge_evidence.")));
+	ereport(
+		LOG,
+		(errcode(error_sqlstate(error->status)),
+		 consenter_id != 0
+			 ? errmsg("channel \"%s\": consenter " UINT64_FORMAT
+					  " and this node contradict each other: %s",
+					  channel, consenter_id, error->message)
+			 : errmsg("channel \"%s\": this node contradicts itself: %s", channel, error->message),
+		 errdetail("Kind %s, term " UINT64_FORMAT ", entry " UINT64_FORMAT ". %s", kind, term,
+				   index, error->detail),
+		 errhint(
+			 "It is logged once; fabric.raft_evidence shows it until it is acknowledged with fabric.acknowledge_evidence.")));
 }
 
 static EvidenceCount *
@@ -95,7 +109,8 @@ find_count(OrderNode *node, const char *kind, uint64 consenter_id)
 }
 
 void
-evidence_note(OrderNode *node, const char *kind, uint64 consenter_id, uint64 term, uint64 index, const FbError *error)
+evidence_note(OrderNode *node, const char *kind, uint64 consenter_id, uint64 term, uint64 index,
+			  const FbError *error)
 {
 	EvidenceCount *count = find_count(node, kind, consenter_id);
 
@@ -115,14 +130,15 @@ bool
 order_has_evidence(const char *channel, const char *kind)
 {
 	static SpiStatement statement = {
-		.sql = "SELECT FROM fabric_internal.raft_evidence e WHERE channel = $1 AND kind = $2 AND NOT EXISTS "
-		"(SELECT FROM fabric_internal.raft_acknowledgement k WHERE k.channel = e.channel AND k.up_to >= e.last_at)",
+		.sql =
+			"SELECT FROM fabric_internal.raft_evidence e WHERE channel = $1 AND kind = $2 AND NOT EXISTS "
+			"(SELECT FROM fabric_internal.raft_acknowledgement k WHERE k.channel = e.channel AND k.up_to >= e.last_at)",
 		.argument_count = 2,
 		.argument_types = {TEXTOID, TEXTOID},
 	};
-	SpiScope	scope;
-	Datum		values[2];
-	bool		has;
+	SpiScope scope;
+	Datum values[2];
+	bool has;
 
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(channel);
@@ -137,27 +153,29 @@ int64
 order_acknowledge_evidence(const char *channel, TimestampTz up_to)
 {
 	static SpiStatement statement = {
-		.sql = "WITH a AS (INSERT INTO fabric_internal.raft_acknowledgement (channel, up_to, acknowledged_at, acknowledged_by) "
-		"VALUES ($1, $2, clock_timestamp(), $3)) "
-		"SELECT count(*) FROM fabric.raft_evidence WHERE channel = $1 AND last_at <= $2",
+		.sql =
+			"WITH a AS (INSERT INTO fabric_internal.raft_acknowledgement (channel, up_to, acknowledged_at, acknowledged_by) "
+			"VALUES ($1, $2, clock_timestamp(), $3)) "
+			"SELECT count(*) FROM fabric.raft_evidence WHERE channel = $1 AND last_at <= $2",
 		.argument_count = 3,
 		.argument_types = {TEXTOID, TIMESTAMPTZOID, TEXTOID},
 	};
-	SpiScope	scope;
+	SpiScope scope;
 	ChannelSlot *slot;
-	Datum		values[3];
-	bool		is_null;
-	int64		count;
-	char	   *who = GetUserNameFromId(GetUserId(), false);
+	Datum values[3];
+	bool is_null;
+	int64 count;
+	char *who = GetUserNameFromId(GetUserId(), false);
 
 	PreventCommandIfReadOnly("acknowledge_evidence()");
 	slot = channel_slot(channel_open(channel));
 	if (up_to > GetCurrentTimestamp())
 	{
-		FbError		error;
+		FbError error;
 
 		fb_fail(&error, FB_INVALID_ARGUMENT, "evidence to come cannot be acknowledged");
-		fb_error_hint(&error, "Pass the time at which you have looked at fabric.raft_evidence, or none.");
+		fb_error_hint(&error,
+					  "Pass the time at which you have looked at fabric.raft_evidence, or none.");
 		error_throw(&error);
 	}
 	spi_begin(&scope);

@@ -1,6 +1,7 @@
 /*
- * log_cache: the payloads of the newest log entries, so that sending appends does not read the table again. A window on the
- * end of the log without gaps, bounded in entries and bytes; what falls out at its lower end is read from the table.
+ * log_cache: the payloads of the newest log entries, so that sending appends does not read the
+ * table again. A window on the end of the log without gaps, bounded in entries and bytes; what
+ * falls out at its lower end is read from the table.
  */
 #include "server/order/order_internal.h"
 
@@ -12,16 +13,17 @@ struct LogCache
 {
 	MemoryContext context;
 	LogCacheEntry entries[LOG_CACHE_ENTRIES_MAX]; /* ring: entry of index i at i modulo the size */
-	uint64		first_index;	/* of the window */
-	uint64		count;
-	size_t		bytes;
+	uint64 first_index;							  /* of the window */
+	uint64 count;
+	size_t bytes;
 };
 
 LogCache *
 log_cache_create(MemoryContext parent)
 {
-	MemoryContext context = AllocSetContextCreate(parent, "fabric log cache", ALLOCSET_DEFAULT_SIZES);
-	LogCache   *cache = MemoryContextAllocZero(context, sizeof(LogCache));
+	MemoryContext context =
+		AllocSetContextCreate(parent, "fabric log cache", ALLOCSET_DEFAULT_SIZES);
+	LogCache *cache = MemoryContextAllocZero(context, sizeof(LogCache));
 
 	cache->context = context;
 	return cache;
@@ -45,16 +47,17 @@ forget(LogCache *cache, uint64 index)
 }
 
 void
-log_cache_append(LogCache *cache, uint64 index, uint64 term, RaftEntryKind kind, bool own, FbBytes payload)
+log_cache_append(LogCache *cache, uint64 index, uint64 term, RaftEntryKind kind, bool own,
+				 FbBytes payload)
 {
 	LogCacheEntry *entry;
-	uint8_t    *copy;
+	uint8_t *copy;
 
 	FB_ASSERT(cache->count == 0 || index == cache->first_index + cache->count);
 	if (cache->count == 0)
 		cache->first_index = index;
-	while (cache->count > 0 &&
-		   (cache->count == LOG_CACHE_ENTRIES_MAX || cache->bytes + payload.size > LOG_CACHE_BYTES_MAX))
+	while (cache->count > 0 && (cache->count == LOG_CACHE_ENTRIES_MAX ||
+								cache->bytes + payload.size > LOG_CACHE_BYTES_MAX))
 		forget(cache, cache->first_index++);
 	if (cache->count == 0)
 		cache->first_index = index;
@@ -73,7 +76,8 @@ log_cache_append(LogCache *cache, uint64 index, uint64 term, RaftEntryKind kind,
 const LogCacheEntry *
 log_cache_find(const LogCache *cache, uint64 index)
 {
-	if (cache->count == 0 || index < cache->first_index || index >= cache->first_index + cache->count)
+	if (cache->count == 0 || index < cache->first_index ||
+		index >= cache->first_index + cache->count)
 		return NULL;
 	return entry_at(cache, index);
 }

@@ -1,14 +1,17 @@
 /*
  * log_chain: the chain in this node's Raft log (core/block/link.c has the rule).
  *
- * An append whose entries do not follow in this log is refused as a whole, before Raft sees it: nothing is stored, nothing is confirmed,
- * its sender is not followed for it. It proves that two nodes differ, not which of them is wrong; a consenter that lies can send such a
- * message too. So this node goes on as before, writes down what it was told (evidence.c) and says so to the sender. A leader that hears this
- * from so many that no quorum is left steps down (core/raft): then it is the one that differs.
+ * An append whose entries do not follow in this log is refused as a whole, before Raft sees it:
+ * nothing is stored, nothing is confirmed, its sender is not followed for it. It proves that two
+ * nodes differ, not which of them is wrong; a consenter that lies can send such a message too. So
+ * this node goes on as before, writes down what it was told (evidence.c) and says so to the sender.
+ * A leader that hears this from so many that no quorum is left steps down (core/raft): then it is
+ * the one that differs.
  *
- * The head after any entry follows from the last batch up to it, because the link of a stored batch is the head before it. So nothing is
- * kept but the head at the end of the log, which is needed for every batch, and the head where the log starts, which cannot be made from
- * entries any more: raft_state has it.
+ * The head after any entry follows from the last batch up to it, because the link of a stored batch
+ * is the head before it. So nothing is kept but the head at the end of the log, which is needed for
+ * every batch, and the head where the log starts, which cannot be made from entries any more:
+ * raft_state has it.
  */
 #include "server/order/order_internal.h"
 
@@ -19,8 +22,8 @@ static bool
 find_batch(OrderNode *node, uint64 index, FbBytes *payload)
 {
 	RaftStoredEntry *stored;
-	uint64		batch_index;
-	int			stored_count;
+	uint64 batch_index;
+	int stored_count;
 
 	for (; index > node->log_start_index; index--)
 	{
@@ -40,9 +43,11 @@ find_batch(OrderNode *node, uint64 index, FbBytes *payload)
 	batch_index = raft_store_last_batch(node->channel, index);
 	if (batch_index <= node->log_start_index)
 		return false;
-	stored = raft_store_read(node->channel, batch_index, batch_index, FB_MESSAGE_BYTES_MAX, &stored_count);
+	stored = raft_store_read(node->channel, batch_index, batch_index, FB_MESSAGE_BYTES_MAX,
+							 &stored_count);
 	if (stored_count != 1)
-		elog(ERROR, "entry " UINT64_FORMAT " of the Raft log of channel \"%s\" is missing", batch_index, node->channel);
+		elog(ERROR, "entry " UINT64_FORMAT " of the Raft log of channel \"%s\" is missing",
+			 batch_index, node->channel);
 	*payload = stored[0].payload;
 	return true;
 }
@@ -50,8 +55,8 @@ find_batch(OrderNode *node, uint64 index, FbBytes *payload)
 void
 log_chain_follow(OrderNode *node, FbBytes payload, BlockHead *head)
 {
-	BlockLink	link;
-	FbError		error;
+	BlockLink link;
+	FbError error;
 
 	error_check(block_link_parse(payload, &link, &error), &error);
 	error_check(block_link_follow(&link, node->turn_allocator, head, &error), &error);
@@ -60,9 +65,9 @@ log_chain_follow(OrderNode *node, FbBytes payload, BlockHead *head)
 void
 log_chain_head(OrderNode *node, uint64 index, BlockHead *head)
 {
-	FbBytes		payload;
-	BlockLink	link;
-	FbError		error;
+	FbBytes payload;
+	BlockLink link;
+	FbError error;
 
 	if (index == node->head_index)
 		*head = node->head;
@@ -77,13 +82,16 @@ log_chain_head(OrderNode *node, uint64 index, BlockHead *head)
 	}
 }
 
-/* Is an entry of the same index and term the same here? Raft takes it to be (paper, figure 3, "Log Matching") and does not look */
+/*
+ * Is an entry of the same index and term the same here? Raft takes it to be (paper, figure 3, "Log
+ * Matching") and does not look
+ */
 static FbStatus
 check_same(OrderNode *node, uint64 index, const RaftEntry *entry, FbError *error)
 {
 	const LogCacheEntry *cached = log_cache_find(node->cache, index);
 	RaftEntryKind kind;
-	FbBytes		payload;
+	FbBytes payload;
 
 	if (cached != NULL)
 	{
@@ -93,46 +101,58 @@ check_same(OrderNode *node, uint64 index, const RaftEntry *entry, FbError *error
 	else
 	{
 		RaftStoredEntry *stored;
-		int			stored_count;
+		int stored_count;
 
 		duties_open_transaction(node);
 		stored = raft_store_read(node->channel, index, index, FB_MESSAGE_BYTES_MAX, &stored_count);
 		if (stored_count != 1)
-			elog(ERROR, "entry " UINT64_FORMAT " of the Raft log of channel \"%s\" is missing", index, node->channel);
+			elog(ERROR, "entry " UINT64_FORMAT " of the Raft log of channel \"%s\" is missing",
+				 index, node->channel);
 		kind = stored[0].kind;
 		payload = stored[0].payload;
 	}
 	if (kind == entry->kind && fb_bytes_equal(payload, entry->payload))
 		return FB_OK;
-	fb_fail(error, FB_CHAINS_DIFFER, "entry " UINT64_FORMAT " of term " UINT64_FORMAT " has another content in this node's log", index,
-			(uint64) entry->term);
-	fb_error_detail(error, "It is of kind %d with %zu bytes here, and of kind %d with %zu bytes there.", (int) kind, payload.size, (int) entry->kind,
-					entry->payload.size);
+	fb_fail(error, FB_CHAINS_DIFFER,
+			"entry " UINT64_FORMAT " of term " UINT64_FORMAT
+			" has another content in this node's log",
+			index, (uint64) entry->term);
+	fb_error_detail(error,
+					"It is of kind %d with %zu bytes here, and of kind %d with %zu bytes there.",
+					(int) kind, payload.size, (int) entry->kind, entry->payload.size);
 	return FB_CHAINS_DIFFER;
 }
 
-/* would Raft store entries of this append (core/raft/replication.c, replication_follows)? Only then it must follow */
+/*
+ * would Raft store entries of this append (core/raft/replication.c, replication_follows)? Only then
+ * it must follow
+ */
 static bool
 is_taken(const OrderNode *node, const RaftMessage *message)
 {
-	if (message->entries_count == 0 || message->term < node->term || message->index < node->commit_index || message->index > node->last_index)
+	if (message->entries_count == 0 || message->term < node->term ||
+		message->index < node->commit_index || message->index > node->last_index)
 		return false;
-	return message->index == node->commit_index || raft_entry_term(node->raft, message->index) == message->log_term;
+	return message->index == node->commit_index ||
+		   raft_entry_term(node->raft, message->index) == message->log_term;
 }
 
 FbStatus
-log_chain_check(OrderNode *node, const RaftMessage *message, const BlockHead **heads, uint64 *index, FbError *error)
+log_chain_check(OrderNode *node, const RaftMessage *message, const BlockHead **heads, uint64 *index,
+				FbError *error)
 {
-	uint32_t	position = 0;
-	BlockHead	head;
-	BlockHead  *made;
+	uint32_t position = 0;
+	BlockHead head;
+	BlockHead *made;
 
 	*heads = NULL;
 	*index = 0;
 	if (message->type != RAFT_APPEND || !is_taken(node, message))
 		return FB_OK;
 	for (; position < message->entries_count && message->index + position < node->last_index &&
-		 raft_entry_term(node->raft, message->index + position + 1) == message->entries[position].term; position++)
+		   raft_entry_term(node->raft, message->index + position + 1) ==
+			   message->entries[position].term;
+		 position++)
 	{
 		*index = message->index + position + 1;
 		FB_TRY(check_same(node, *index, &message->entries[position], error));
@@ -144,7 +164,7 @@ log_chain_check(OrderNode *node, const RaftMessage *message, const BlockHead **h
 	for (; position < message->entries_count; position++)
 	{
 		const RaftEntry *entry = &message->entries[position];
-		BlockLink	link;
+		BlockLink link;
 
 		if (entry->kind == RAFT_ENTRY_DATA)
 		{
@@ -162,8 +182,8 @@ log_chain_check(OrderNode *node, const RaftMessage *message, const BlockHead **h
 bool
 log_chain_makes_block(OrderNode *node, uint64 index)
 {
-	BlockHead	before;
-	BlockHead	after;
+	BlockHead before;
+	BlockHead after;
 
 	log_chain_head(node, index - 1, &before);
 	log_chain_head(node, index, &after);
@@ -173,10 +193,11 @@ log_chain_makes_block(OrderNode *node, uint64 index)
 bool
 log_chain_ledger_has(const char *channel, const BlockHead *head, uint64 raft_index)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	BlockRow	row;
-	bool		has = block_store_row(ledger_open(channel), head->number, snapshot, &row) && row.raft_index == raft_index &&
-		fb_bytes_equal(row.block_hash, fb_bytes(head->hash, sizeof(head->hash)));
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	BlockRow row;
+	bool has = block_store_row(ledger_open(channel), head->number, snapshot, &row) &&
+			   row.raft_index == raft_index &&
+			   fb_bytes_equal(row.block_hash, fb_bytes(head->hash, sizeof(head->hash)));
 
 	UnregisterSnapshot(snapshot);
 	return has;
@@ -185,9 +206,10 @@ log_chain_ledger_has(const char *channel, const BlockHead *head, uint64 raft_ind
 void
 log_chain_genesis(const char *channel, BlockHead *head)
 {
-	BlockRow	row;
+	BlockRow row;
 
-	if (!block_store_row(ledger_open(channel), 0, NULL, &row) || row.block_hash.size != sizeof(head->hash))
+	if (!block_store_row(ledger_open(channel), 0, NULL, &row) ||
+		row.block_hash.size != sizeof(head->hash))
 		elog(ERROR, "channel \"%s\" has no block", channel);
 	head->number = 0;
 	memcpy(head->hash, row.block_hash.data, sizeof(head->hash));

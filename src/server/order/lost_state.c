@@ -1,22 +1,25 @@
 /*
- * lost_state: has this node lost what it promised as a consenter? The signs that the server can see; what they lead to is
- * in core/raft/recovery.c, which also asks the other consenters after every start.
+ * lost_state: has this node lost what it promised as a consenter? The signs that the server can
+ * see; what they lead to is in core/raft/recovery.c, which also asks the other consenters after
+ * every start.
  *
- *   left          fabric.leave_channel dropped the Raft log: it leaves a row in consenter_note, with the hash of block 0,
- *                 so that another channel of this name is not taken for the same
- *   timeline      the server was promoted, or restored to a point in time: what was written after the branch is gone. A
- *                 standby that has everything (a synchronous one) loses nothing by recovering
- *   copy          the data directory is a copy of the one in which the state was written: a cold backup that was put
- *                 back. PostgreSQL writes global/pg_control in place from initdb on and never replaces the file, so its
- *                 time of birth (its inode number, where the file system has no such time) changes with a copy and with nothing else
- *   word          fabric.recover_consenter: a row in consenter_note
+ *   left          fabric.leave_channel dropped the Raft log: it leaves a row in consenter_note,
+ * with the hash of block 0, so that another channel of this name is not taken for the same timeline
+ * the server was promoted, or restored to a point in time: what was written after the branch is
+ * gone. A standby that has everything (a synchronous one) loses nothing by recovering copy the data
+ * directory is a copy of the one in which the state was written: a cold backup that was put back.
+ * PostgreSQL writes global/pg_control in place from initdb on and never replaces the file, so its
+ *                 time of birth (its inode number, where the file system has no such time) changes
+ * with a copy and with nothing else word          fabric.recover_consenter: a row in consenter_note
  *
- * A copy below the file system (a snapshot of the volume or of the virtual machine) has no sign here: then there is what
- * the others remember, and the word, which can be given before the first start with shared_preload_libraries = ''.
- * pg_upgrade and moving the directory to another file system make copies too: one node after the other.
+ * A copy below the file system (a snapshot of the volume or of the virtual machine) has no sign
+ * here: then there is what the others remember, and the word, which can be given before the first
+ * start with shared_preload_libraries = ''. pg_upgrade and moving the directory to another file
+ * system make copies too: one node after the other.
  *
- * An only consenter is told apart: there is nobody to be brought up to date by. After leaving it waits for the
- * operator's word like others; timeline and copy are only logged, for a restore is the operator's word already.
+ * An only consenter is told apart: there is nobody to be brought up to date by. After leaving it
+ * waits for the operator's word like others; timeline and copy are only logged, for a restore is
+ * the operator's word already.
  */
 #include "server/order/order_internal.h"
 
@@ -28,11 +31,14 @@
 #include "storage/fd.h"
 #include "utils/builtins.h"
 
-/* the data directory's identity: "born SECONDS.NANOSECONDS", or "inode NUMBER"; empty when it cannot be told */
+/*
+ * the data directory's identity: "born SECONDS.NANOSECONDS", or "inode NUMBER"; empty when it
+ * cannot be told
+ */
 static void
 lost_state_describe_storage(char *storage, size_t size)
 {
-	char		path[MAXPGPATH];
+	char path[MAXPGPATH];
 	struct stat status;
 
 	storage[0] = '\0';
@@ -41,9 +47,11 @@ lost_state_describe_storage(char *storage, size_t size)
 	{
 		struct statx extended;
 
-		if (statx(AT_FDCWD, path, 0, STATX_BTIME, &extended) == 0 && (extended.stx_mask & STATX_BTIME) != 0)
+		if (statx(AT_FDCWD, path, 0, STATX_BTIME, &extended) == 0 &&
+			(extended.stx_mask & STATX_BTIME) != 0)
 		{
-			snprintf(storage, size, "born %lld.%09u", (long long) extended.stx_btime.tv_sec, (unsigned) extended.stx_btime.tv_nsec);
+			snprintf(storage, size, "born %lld.%09u", (long long) extended.stx_btime.tv_sec,
+					 (unsigned) extended.stx_btime.tv_nsec);
 			return;
 		}
 	}
@@ -64,10 +72,11 @@ lost_state_describe(RaftPlace *place)
 void
 lost_state_read_genesis(const char *channel, uint8 *genesis_hash)
 {
-	BlockRow	genesis;
-	FbError		error;
+	BlockRow genesis;
+	FbError error;
 
-	if (!block_store_row(ledger_open(channel), 0, NULL, &genesis) || genesis.block_hash.size != CRYPTO_SHA256_BYTES)
+	if (!block_store_row(ledger_open(channel), 0, NULL, &genesis) ||
+		genesis.block_hash.size != CRYPTO_SHA256_BYTES)
 	{
 		fb_fail(&error, FB_CORRUPTED, "block 0 of channel \"%s\" is not there", channel);
 		error_throw(&error);
@@ -75,12 +84,17 @@ lost_state_read_genesis(const char *channel, uint8 *genesis_hash)
 	memcpy(genesis_hash, genesis.block_hash.data, CRYPTO_SHA256_BYTES);
 }
 
-/* the orderer looks for notes all the time: the table of all channels' blocks, which others may have locked, is not in it */
+/*
+ * the orderer looks for notes all the time: the table of all channels' blocks, which others may
+ * have locked, is not in it
+ */
 ConsenterNote
-lost_state_take_note(const char *channel, const uint8 *genesis_hash, char *reason, size_t reason_size)
+lost_state_take_note(const char *channel, const uint8 *genesis_hash, char *reason,
+					 size_t reason_size)
 {
 	static SpiStatement find = {
-		.sql = "SELECT action, reason FROM fabric_internal.consenter_note WHERE channel = $1 AND genesis_hash = $2",
+		.sql =
+			"SELECT action, reason FROM fabric_internal.consenter_note WHERE channel = $1 AND genesis_hash = $2",
 		.argument_count = 2,
 		.argument_types = {TEXTOID, BYTEAOID},
 	};
@@ -90,15 +104,16 @@ lost_state_take_note(const char *channel, const uint8 *genesis_hash, char *reaso
 		.argument_types = {TEXTOID},
 	};
 	ConsenterNote note = CONSENTER_NOTE_NONE;
-	Datum		values[2] = {CStringGetTextDatum(channel), PointerGetDatum(memory_bytea(fb_bytes(genesis_hash, CRYPTO_SHA256_BYTES)))};
-	SpiScope	scope;
+	Datum values[2] = {CStringGetTextDatum(channel),
+					   PointerGetDatum(memory_bytea(fb_bytes(genesis_hash, CRYPTO_SHA256_BYTES)))};
+	SpiScope scope;
 
 	spi_begin(&scope);
 	(void) spi_run_latest(&find, values, NULL, 1);
 	if (SPI_processed > 0)
 	{
-		char	   *action = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-		char	   *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+		char *action = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		char *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 
 		note = strcmp(action, "trust") == 0 ? CONSENTER_NOTE_TRUST : CONSENTER_NOTE_RECOVER;
 		strlcpy(reason, text, reason_size);
@@ -113,17 +128,18 @@ void
 order_write_note(const char *channel_name, bool recover, const char *reason)
 {
 	static SpiStatement statement = {
-		.sql = "INSERT INTO fabric_internal.consenter_note AS n (channel, genesis_hash, action, reason) "
-		"VALUES ($1, $2, $3, $4) "
-		"ON CONFLICT (channel) DO UPDATE SET genesis_hash = excluded.genesis_hash, action = excluded.action, "
-		"reason = excluded.reason, noted_at = excluded.noted_at",
+		.sql =
+			"INSERT INTO fabric_internal.consenter_note AS n (channel, genesis_hash, action, reason) "
+			"VALUES ($1, $2, $3, $4) "
+			"ON CONFLICT (channel) DO UPDATE SET genesis_hash = excluded.genesis_hash, action = excluded.action, "
+			"reason = excluded.reason, noted_at = excluded.noted_at",
 		.argument_count = 4,
 		.argument_types = {TEXTOID, BYTEAOID, TEXTOID, TEXTOID},
 	};
 	const Channel *channel = channel_open(channel_name);
-	uint8		genesis_hash[CRYPTO_SHA256_BYTES];
-	Datum		values[4];
-	SpiScope	scope;
+	uint8 genesis_hash[CRYPTO_SHA256_BYTES];
+	Datum values[4];
+	SpiScope scope;
 
 	PreventCommandIfReadOnly(recover ? "recover_consenter()" : "trust_consenter()");
 	if (channel_raft_id(channel) == 0)
@@ -145,11 +161,12 @@ order_write_note(const char *channel_name, bool recover, const char *reason)
 /* ---- at the start of the worker ---- */
 
 RaftRecoveryReason
-lost_state_judge(const OrderNode *node, const RaftStored *stored, char *reason, size_t reason_size, bool *trusted)
+lost_state_judge(const OrderNode *node, const RaftStored *stored, char *reason, size_t reason_size,
+				 bool *trusted)
 {
 	const char *channel = node->channel;
 	const RaftPlace *place = &node->place;
-	char		words[LOST_STATE_REASON_BYTES];
+	char words[LOST_STATE_REASON_BYTES];
 	const char *sign = NULL;
 
 	*trusted = false;
@@ -174,18 +191,23 @@ lost_state_judge(const OrderNode *node, const RaftStored *stored, char *reason, 
 	if (!stored->present || (stored->term == 0 && stored->entries_count == 0))
 		return RAFT_RECOVERY_NONE;
 	if (stored->place.timeline != place->timeline)
-		sign = psprintf("the server's timeline was %u and is %u: it was promoted or restored", stored->place.timeline, place->timeline);
-	else if (guc_detect_copied_directory && stored->place.storage[0] != '\0' && place->storage[0] != '\0' &&
-			 strcmp(stored->place.storage, place->storage) != 0)
-		sign = psprintf("the data directory is a copy: pg_control was \"%s\" and is \"%s\"", stored->place.storage, place->storage);
+		sign = psprintf("the server's timeline was %u and is %u: it was promoted or restored",
+						stored->place.timeline, place->timeline);
+	else if (guc_detect_copied_directory && stored->place.storage[0] != '\0' &&
+			 place->storage[0] != '\0' && strcmp(stored->place.storage, place->storage) != 0)
+		sign = psprintf("the data directory is a copy: pg_control was \"%s\" and is \"%s\"",
+						stored->place.storage, place->storage);
 	if (sign == NULL)
 		return RAFT_RECOVERY_NONE;
 	if (node->settings.voters.voters_count == 1)
 	{
-		ereport(WARNING,
-				(errmsg("channel \"%s\": %s", channel, sign),
-				 errdetail("This node is the channel's only consenter: it goes on with the blocks that it has."),
-				 errhint("If other nodes of the channel have more blocks, stop this node, and restore it from a newer backup.")));
+		ereport(
+			WARNING,
+			(errmsg("channel \"%s\": %s", channel, sign),
+			 errdetail(
+				 "This node is the channel's only consenter: it goes on with the blocks that it has."),
+			 errhint(
+				 "If other nodes of the channel have more blocks, stop this node, and restore it from a newer backup.")));
 		return RAFT_RECOVERY_NONE;
 	}
 	strlcpy(reason, sign, reason_size);
@@ -197,27 +219,34 @@ lost_state_judge(const OrderNode *node, const RaftStored *stored, char *reason, 
 void
 lost_state_log_trust(const char *channel, const char *words)
 {
-	ereport(WARNING,
-			(errmsg("channel \"%s\": this node takes part in Raft with the state that it has", channel),
-			 errdetail("%s.", words),
-			 errhint("If it had confirmed transactions that no other consenter has, these are lost. Compare the block hashes of all nodes.")));
+	ereport(
+		WARNING,
+		(errmsg("channel \"%s\": this node takes part in Raft with the state that it has", channel),
+		 errdetail("%s.", words),
+		 errhint(
+			 "If it had confirmed transactions that no other consenter has, these are lost. Compare the block hashes of all nodes.")));
 }
 
 void
 lost_state_log_begin(const char *channel, const char *reason)
 {
-	ereport(LOG,
-			(errmsg("channel \"%s\": this node is recovering as a consenter", channel),
-			 errdetail("It may have lost what it promised: %s.", reason),
-			 errhint("It does not vote and is not counted until a leader, elected without it, has brought it up to date. See fabric.stat_orderer.")));
+	ereport(
+		LOG,
+		(errmsg("channel \"%s\": this node is recovering as a consenter", channel),
+		 errdetail("It may have lost what it promised: %s.", reason),
+		 errhint(
+			 "It does not vote and is not counted until a leader, elected without it, has brought it up to date. See fabric.stat_orderer.")));
 }
 
 void
 lost_state_log_hopeless(const char *channel, uint32 recovering_count, uint32 voters_count)
 {
-	ereport(WARNING,
-			(errmsg("channel \"%s\": no leader can be elected: %u of %u consenters are recovering", channel, recovering_count, voters_count),
-			 errdetail("The others are no majority."),
-			 errhint("Bring back consenters that have lost nothing. If there are none, take the node with the most blocks, and call fabric.trust_consenter on it, "
-					 "and on as many others as a majority needs.")));
+	ereport(
+		WARNING,
+		(errmsg("channel \"%s\": no leader can be elected: %u of %u consenters are recovering",
+				channel, recovering_count, voters_count),
+		 errdetail("The others are no majority."),
+		 errhint(
+			 "Bring back consenters that have lost nothing. If there are none, take the node with the most blocks, and call fabric.trust_consenter on it, "
+			 "and on as many others as a majority needs.")));
 }

@@ -1,17 +1,21 @@
 /*
  * node: the worker `fabric orderer CH`, turn by turn.
  *
- * A turn takes what has come (inbox, ledger's progress, time), gives it to Raft event by event, lets batching submit or
- * forward, and then does what Raft asks for with one durable transaction (duties.c). Whatever arrives meanwhile sets the
- * latch and belongs to the next turn. Everything the worker knows is in raft_log, raft_state and the ledger, except the
- * queue of envelopes, which is lost with the process like Fabric's (ORD-5): clients try again.
+ * A turn takes what has come (inbox, ledger's progress, time), gives it to Raft event by event,
+ * lets batching submit or forward, and then does what Raft asks for with one durable transaction
+ * (duties.c). Whatever arrives meanwhile sets the latch and belongs to the next turn. Everything
+ * the worker knows is in raft_log, raft_state and the ledger, except the queue of envelopes, which
+ * is lost with the process like Fabric's (ORD-5): clients try again.
  */
 #include "server/order/order_internal.h"
 
 #include "access/xact.h"
 #include "utils/guc.h"
 
-/* one turn takes at most this much from the inbox, so that its transaction, and what waits for it, stays short */
+/*
+ * one turn takes at most this much from the inbox, so that its transaction, and what waits for it,
+ * stays short
+ */
 #define RECORDS_PER_TURN_MAX 2000
 #define BYTES_PER_TURN_MAX ((size_t) 8 * 1024 * 1024)
 /* refused messages are not logged more often: their sender decides how many there are */
@@ -25,7 +29,9 @@
 #define HAND_OVER_MS 5000
 /* entries deleted at once: a transaction with more would keep Raft waiting */
 #define COMPACT_ENTRIES_MAX 1000
-/* entries of the tail that are kept whatever their size is, as in Fabric (SnapshotCatchUpEntries) */
+/*
+ * entries of the tail that are kept whatever their size is, as in Fabric (SnapshotCatchUpEntries)
+ */
 #define TAIL_ENTRIES_MIN 4
 
 /* ---- start ---- */
@@ -35,8 +41,8 @@ static void
 ledger_raft_position(const char *channel, uint64 *index, uint64 *term)
 {
 	const Ledger *ledger = ledger_open(channel);
-	uint64		height = block_store_height(ledger, NULL);
-	BlockRow	row = {0};
+	uint64 height = block_store_height(ledger, NULL);
+	BlockRow row = {0};
 
 	if (height > 0)
 		(void) block_store_row(ledger, height - 1, NULL, &row);
@@ -51,40 +57,46 @@ start_chain(OrderNode *node, const RaftStored *stored)
 	node->log_start_index = stored->base_index;
 	node->log_start_term = stored->base_term;
 	node->log_start_head = stored->base_head;
-	node->head_index = UINT64_MAX;	/* not known */
+	node->head_index = UINT64_MAX; /* not known */
 	log_chain_head(node, stored->base_index + stored->entries_count, &node->head);
 	node->head_index = stored->base_index + stored->entries_count;
 }
 
 /*
- * Who votes is decided by the channel's configuration alone. A state that says otherwise, and entries of the log that name voters, were put there by
- * a consenter that lied, or by a version that let it: they are set right here.
+ * Who votes is decided by the channel's configuration alone. A state that says otherwise, and
+ * entries of the log that name voters, were put there by a consenter that lied, or by a version
+ * that let it: they are set right here.
  */
 static void
 report_healed(const OrderNode *node, const RaftStored *stored, uint64 entries_healed)
 {
-	FbBytes		now = node->hard_state.configuration_state;
+	FbBytes now = node->hard_state.configuration_state;
 
-	if (entries_healed == 0 && (!stored->present || stored->configuration.size == 0 || fb_bytes_equal(stored->configuration, now)))
+	if (entries_healed == 0 && (!stored->present || stored->configuration.size == 0 ||
+								fb_bytes_equal(stored->configuration, now)))
 		return;
-	ereport(LOG,
-			(errcode(error_sqlstate(FB_CORRUPTED)),
-			 errmsg("channel \"%s\": the Raft log named other voters than the channel's configuration", node->channel),
-			 errdetail("The consenters of the channel's configuration vote again. Entries that had no right to be in the log: %llu.",
-					   (unsigned long long) entries_healed),
-			 errhint("A consenter that led the channel put that there.")));
+	ereport(
+		LOG,
+		(errcode(error_sqlstate(FB_CORRUPTED)),
+		 errmsg("channel \"%s\": the Raft log named other voters than the channel's configuration",
+				node->channel),
+		 errdetail(
+			 "The consenters of the channel's configuration vote again. Entries that had no right to be in the log: %llu.",
+			 (unsigned long long) entries_healed),
+		 errhint("A consenter that led the channel put that there.")));
 }
 
 static void
 start_raft(OrderNode *node)
 {
-	MemoryContext raft_context = AllocSetContextCreate(TopMemoryContext, "fabric raft", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext raft_context =
+		AllocSetContextCreate(TopMemoryContext, "fabric raft", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old_context;
-	RaftEvent	event = {.type = RAFT_EVENT_START};
-	RaftStored	stored;
-	uint64		entries_healed;
-	bool		trusted;
-	FbError		error = {0};
+	RaftEvent event = {.type = RAFT_EVENT_START};
+	RaftStored stored;
+	uint64 entries_healed;
+	bool trusted;
+	FbError error = {0};
 
 	error_check(raft_create(memory_allocator(raft_context), &node->raft, &error), &error);
 
@@ -102,23 +114,29 @@ start_raft(OrderNode *node)
 	lost_state_describe(&node->place);
 	if (stored.present && stored.raft_id != node->settings.self_id)
 	{
-		fb_fail(&error, FB_INVALID_CONFIG, "this node was consenter %llu of channel \"%s\" and is now consenter %llu",
-				(unsigned long long) stored.raft_id, node->channel, (unsigned long long) node->settings.self_id);
-		fb_error_hint(&error, "A consenter keeps its place in the list of consenters and the key of its TLS certificate.");
+		fb_fail(&error, FB_INVALID_CONFIG,
+				"this node was consenter %llu of channel \"%s\" and is now consenter %llu",
+				(unsigned long long) stored.raft_id, node->channel,
+				(unsigned long long) node->settings.self_id);
+		fb_error_hint(
+			&error,
+			"A consenter keeps its place in the list of consenters and the key of its TLS certificate.");
 		error_throw(&error);
 	}
 
 	/* what is found here, and the note that says so, are deleted and stored in one transaction */
 	duties_open_transaction(node);
 	node->state_changed = true;
-	event.start.recovery = lost_state_judge(node, &stored, node->recovery_detail, sizeof(node->recovery_detail), &trusted);
+	event.start.recovery = lost_state_judge(node, &stored, node->recovery_detail,
+											sizeof(node->recovery_detail), &trusted);
 	node->recovering_since = stored.recovery != RAFT_RECOVERY_NONE ? stored.recovering_since : 0;
 	event.start.recovery_witness = stored.recovery_witness;
 	event.start.memory = stored.memory;
 	event.start.established = stored.established;
 
 	event.start.id = node->settings.self_id;
-	error_check(crypto_random((uint8_t *) &event.start.seed, sizeof(event.start.seed), &error), &error);
+	error_check(crypto_random((uint8_t *) &event.start.seed, sizeof(event.start.seed), &error),
+				&error);
 	event.start.election_timeout_ms = guc_raft_election_ms;
 	event.start.heartbeat_ms = Min(guc_raft_heartbeat_ms, Max(guc_raft_election_ms / 2, 1));
 	event.start.in_flight_max = 16;
@@ -148,7 +166,7 @@ start_raft(OrderNode *node)
 OrderNode *
 order_node_start(ChannelSlot *slot)
 {
-	OrderNode  *node = MemoryContextAllocZero(TopMemoryContext, sizeof(OrderNode));
+	OrderNode *node = MemoryContextAllocZero(TopMemoryContext, sizeof(OrderNode));
 
 	strlcpy(node->channel, slot->name, sizeof(node->channel));
 	node->slot = slot;
@@ -156,7 +174,8 @@ order_node_start(ChannelSlot *slot)
 	if (node->settings.self_id == 0)
 		return NULL;
 
-	node->turn_context = AllocSetContextCreate(TopMemoryContext, "fabric orderer turn", ALLOCSET_DEFAULT_SIZES);
+	node->turn_context =
+		AllocSetContextCreate(TopMemoryContext, "fabric orderer turn", ALLOCSET_DEFAULT_SIZES);
 	node->cache = log_cache_create(TopMemoryContext);
 	node->queue = queue_create(TopMemoryContext);
 	node->wires = wire_set_create(node->channel);
@@ -170,49 +189,62 @@ order_node_start(ChannelSlot *slot)
 
 /* ---- inputs ---- */
 
-/* a message that cannot be true: the sender lies, or one of us has lost what it knew. It changed nothing, and we go on */
+/*
+ * a message that cannot be true: the sender lies, or one of us has lost what it knew. It changed
+ * nothing, and we go on
+ */
 static void
 note_refused_message(OrderNode *node, uint64 sender_id, const FbError *error)
 {
-	char	   *text = MemoryContextStrdup(node->turn_context, error->message);
+	char *text = MemoryContextStrdup(node->turn_context, error->message);
 
 	shmem_worker_note_error(node->slot, WORKER_ORDERER, text);
 	if (node->refusal_logged_ms != 0 && node->now_ms < node->refusal_logged_ms + REFUSAL_LOG_MS)
 		return;
 	node->refusal_logged_ms = node->now_ms;
-	ereport(LOG,
-			(errmsg("channel \"%s\": Raft message of consenter %llu refused: %s", node->channel, (unsigned long long) sender_id, text)));
+	ereport(LOG, (errmsg("channel \"%s\": Raft message of consenter %llu refused: %s",
+						 node->channel, (unsigned long long) sender_id, text)));
 }
 
 /*
- * The leader must hear of it: it counts on an answer, and so that its administrator hears of it too. In the term of the append, which this node has not
- * entered for it.
+ * The leader must hear of it: it counts on an answer, and so that its administrator hears of it
+ * too. In the term of the append, which this node has not entered for it.
  */
 static void
 answer_contradiction(OrderNode *node, const RaftMessage *append)
 {
-	RaftMessage answer = {.type = RAFT_APPEND_RESPONSE, .from = node->settings.self_id, .to = append->from, .term = append->term,
-	.index = append->index, .rejected = true, .contradicted = true, .nonce = append->nonce};
-	RaftStatus	status;
-	FbBytes		bytes;
-	FbError		error;
+	RaftMessage answer = {.type = RAFT_APPEND_RESPONSE,
+						  .from = node->settings.self_id,
+						  .to = append->from,
+						  .term = append->term,
+						  .index = append->index,
+						  .rejected = true,
+						  .contradicted = true,
+						  .nonce = append->nonce};
+	RaftStatus status;
+	FbBytes bytes;
+	FbError error;
 
 	/* one that recovers has no say */
 	raft_status(node->raft, &status);
 	if (status.participation != RAFT_VOTING)
 		return;
 	error_check(raft_message_encode(node->turn_allocator, &answer, &bytes, &error), &error);
-	(void) wire_set_send_raft(node->wires, append->from, node->channel, node->settings.self_id, bytes);
+	(void) wire_set_send_raft(node->wires, append->from, node->channel, node->settings.self_id,
+							  bytes);
 }
 
 /* what no message of consenters that keep their promises can say to this node */
 static void
-note_contradiction(OrderNode *node, const RaftMessage *message, const char *kind, uint64 index, FbError *error)
+note_contradiction(OrderNode *node, const RaftMessage *message, const char *kind, uint64 index,
+				   FbError *error)
 {
 	if (error->detail[0] == '\0')
-		fb_error_detail(error, "It came in a message of type %s and term %llu; this node is in term %llu, with entry %llu committed.",
-						raft_message_type_name(message->type), (unsigned long long) message->term, (unsigned long long) node->term,
-						(unsigned long long) node->commit_index);
+		fb_error_detail(
+			error,
+			"It came in a message of type %s and term %llu; this node is in term %llu, with entry %llu committed.",
+			raft_message_type_name(message->type), (unsigned long long) message->term,
+			(unsigned long long) node->term, (unsigned long long) node->commit_index);
 	evidence_note(node, kind, message->from, message->term, index, error);
 	if (message->type == RAFT_APPEND)
 		answer_contradiction(node, message);
@@ -221,7 +253,7 @@ note_contradiction(OrderNode *node, const RaftMessage *message, const char *kind
 static FbStatus
 check_head(const RaftMessage *message, FbError *error)
 {
-	BlockHead	head;
+	BlockHead head;
 
 	return message->type == RAFT_SNAPSHOT ? block_head_decode(message->head, &head, error) : FB_OK;
 }
@@ -229,11 +261,11 @@ check_head(const RaftMessage *message, FbError *error)
 static FbStatus
 take_message(OrderNode *node, const RaftMessage *message, FbError *error)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_RECEIVE,.receive = message};
+	RaftEvent event = {.type = RAFT_EVENT_RECEIVE, .receive = message};
 	RaftEvidence evidence = {RAFT_EVIDENCE_NONE};
-	StepInput	input = {.message = message,.evidence = &evidence};
-	uint64		index;
-	FbStatus	status;
+	StepInput input = {.message = message, .evidence = &evidence};
+	uint64 index;
+	FbStatus status;
 
 	FB_TRY(check_head(message, error));
 	status = log_chain_check(node, message, &input.heads, &index, error);
@@ -248,8 +280,8 @@ take_message(OrderNode *node, const RaftMessage *message, FbError *error)
 	if (evidence.kind == RAFT_EVIDENCE_NONE)
 		return status;
 	if (status == FB_OK)
-		fb_fail(error, FB_CHAINS_DIFFER, "consenter %llu refuses entries after %llu", (unsigned long long) evidence.node,
-				(unsigned long long) evidence.index);
+		fb_fail(error, FB_CHAINS_DIFFER, "consenter %llu refuses entries after %llu",
+				(unsigned long long) evidence.node, (unsigned long long) evidence.index);
 	note_contradiction(node, message, raft_evidence_name(evidence.kind), evidence.index, error);
 	return status;
 }
@@ -258,8 +290,8 @@ static void
 take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
 {
 	RaftMessage message;
-	FbError		error;
-	FbStatus	status;
+	FbError error;
+	FbStatus status;
 
 	/* its sender was checked when it came in; that it speaks for itself only, is checked here */
 	status = raft_message_decode(node->turn_allocator, bytes, &message, &error);
@@ -275,7 +307,7 @@ static void
 take_forward(OrderNode *node, FbBytes bytes)
 {
 	const FbBytes *envelopes;
-	size_t		envelopes_count;
+	size_t envelopes_count;
 
 	if (block_parse_data(bytes, node->turn_allocator, &envelopes, &envelopes_count, NULL) != FB_OK)
 		return;
@@ -286,30 +318,30 @@ take_forward(OrderNode *node, FbBytes bytes)
 static void
 take_transfer(OrderNode *node, uint64 target_id)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_TRANSFER};
-	FbError		error = {0};
+	RaftEvent event = {.type = RAFT_EVENT_TRANSFER};
+	FbError error = {0};
 
 	event.transfer.to = target_id;
 	if (duties_step(node, &event, NULL, &error) != FB_OK)
-		ereport(LOG,
-				(errmsg("channel \"%s\": leadership was not transferred: %s", node->channel, error.message)));
+		ereport(LOG, (errmsg("channel \"%s\": leadership was not transferred: %s", node->channel,
+							 error.message)));
 }
 
 /* true if there may be more */
 static bool
 take_inbox(OrderNode *node)
 {
-	size_t		bytes = 0;
+	size_t bytes = 0;
 
 	for (int count = 0; count < RECORDS_PER_TURN_MAX && bytes < BYTES_PER_TURN_MAX; count++)
 	{
 		StringInfoData record;
-		char		kind;
-		size_t		first_size;
-		uint64		number;
-		FbBytes		second;
+		char kind;
+		size_t first_size;
+		uint64 number;
+		FbBytes second;
 		MemoryContext old_context = MemoryContextSwitchTo(node->turn_context);
-		bool		taken;
+		bool taken;
 
 		/* of its own: a step may keep what points into it until the end of the turn */
 		initStringInfo(&record);
@@ -341,18 +373,22 @@ take_inbox(OrderNode *node)
 	return true;
 }
 
-/* the ledger has come as far as the leader's log start, by its own blocks: is the block that was made from that entry the one that the leader names? */
+/*
+ * the ledger has come as far as the leader's log start, by its own blocks: is the block that was
+ * made from that entry the one that the leader names?
+ */
 static void
 take_fetched(OrderNode *node, uint64 ledger_index)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
-	FbError		error;
+	RaftEvent event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
+	FbError error;
 
 	duties_open_transaction(node);
 	if (!log_chain_ledger_has(node->channel, &node->fetch_head, node->fetch_index))
 	{
 		node->fetch_refused = true;
-		fb_fail(&error, FB_CHAINS_DIFFER, "block %llu of this node is not the one after which the leader's log starts",
+		fb_fail(&error, FB_CHAINS_DIFFER,
+				"block %llu of this node is not the one after which the leader's log starts",
 				(unsigned long long) node->fetch_head.number);
 		fb_error_detail(&error, "The log of this node stays as it is.");
 		evidence_note(node, EVIDENCE_SNAPSHOT, node->leader, node->term, node->fetch_index, &error);
@@ -366,15 +402,15 @@ take_fetched(OrderNode *node, uint64 ledger_index)
 static void
 take_ledger(OrderNode *node)
 {
-	uint64		ledger_index = pg_atomic_read_u64(&node->slot->applied_raft_index);
-	FbError		error;
+	uint64 ledger_index = pg_atomic_read_u64(&node->slot->applied_raft_index);
+	FbError error;
 
 	if (node->fetch_index > 0 && ledger_index >= node->fetch_index && !node->fetch_refused)
 		take_fetched(node, ledger_index);
 	ledger_index = Min(ledger_index, node->apply_index);
 	if (ledger_index > node->applied_index)
 	{
-		RaftEvent	event = {.type = RAFT_EVENT_APPLIED};
+		RaftEvent event = {.type = RAFT_EVENT_APPLIED};
 
 		event.applied.index = ledger_index;
 		(void) duties_step(node, &event, NULL, &error);
@@ -385,8 +421,8 @@ take_ledger(OrderNode *node)
 static void
 take_time(OrderNode *node)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_TIMEOUT};
-	FbError		error;
+	RaftEvent event = {.type = RAFT_EVENT_TIMEOUT};
+	FbError error;
 
 	if (node->now_ms >= node->deadline_ms)
 		(void) duties_step(node, &event, NULL, &error);
@@ -396,10 +432,10 @@ take_time(OrderNode *node)
 static void
 take_note(OrderNode *node)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_RECOVER};
-	char		reason[LOST_STATE_REASON_BYTES];
+	RaftEvent event = {.type = RAFT_EVENT_RECOVER};
+	char reason[LOST_STATE_REASON_BYTES];
 	ConsenterNote note;
-	FbError		error;
+	FbError error;
 
 	if (node->now_ms < node->notes_read_ms + NOTES_MS)
 		return;
@@ -421,9 +457,9 @@ take_note(OrderNode *node)
 static void
 warn_if_hopeless(OrderNode *node)
 {
-	RaftStatus	status;
-	uint32		voters_count;
-	uint32		recovering_count;
+	RaftStatus status;
+	uint32 voters_count;
+	uint32 recovering_count;
 
 	if (node->recovery == RAFT_RECOVERY_NONE)
 	{
@@ -435,9 +471,12 @@ warn_if_hopeless(OrderNode *node)
 	recovering_count = status.other_recovering_count + 1;
 	if (2 * (voters_count - Min(recovering_count, voters_count)) > voters_count)
 		return;
-	if (node->hopeless_logged_ms != 0 && node->now_ms < node->hopeless_logged_ms + node->hopeless_pause_ms)
+	if (node->hopeless_logged_ms != 0 &&
+		node->now_ms < node->hopeless_logged_ms + node->hopeless_pause_ms)
 		return;
-	node->hopeless_pause_ms = node->hopeless_logged_ms == 0 ? HOPELESS_PAUSE_MS : Min(2 * node->hopeless_pause_ms, HOPELESS_PAUSE_MAX_MS);
+	node->hopeless_pause_ms = node->hopeless_logged_ms == 0
+								  ? HOPELESS_PAUSE_MS
+								  : Min(2 * node->hopeless_pause_ms, HOPELESS_PAUSE_MAX_MS);
 	node->hopeless_logged_ms = node->now_ms;
 	lost_state_log_hopeless(node->channel, recovering_count, voters_count);
 }
@@ -445,32 +484,39 @@ warn_if_hopeless(OrderNode *node)
 static void
 take_configuration(OrderNode *node)
 {
-	uint64		number = pg_atomic_read_u64(&node->slot->config_block_number);
+	uint64 number = pg_atomic_read_u64(&node->slot->config_block_number);
 
-	if (pg_atomic_read_u64(&node->slot->height) == 0 || number == node->settings.config_block_number)
+	if (pg_atomic_read_u64(&node->slot->height) == 0 ||
+		number == node->settings.config_block_number)
 		return;
 	order_settings_load(node->channel, &node->settings);
 	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
 }
 
-/* where a tail begins that has at most so many entries and bytes up to the last entry that is in the ledger, but a few in any case */
+/*
+ * where a tail begins that has at most so many entries and bytes up to the last entry that is in
+ * the ledger, but a few in any case
+ */
 static uint64
 tail_start(const OrderNode *node, uint64 entries_max, uint64 bytes_max)
 {
-	uint64		by_entries = node->applied_index - Min(node->applied_index, entries_max);
-	uint64		by_bytes = Min(raft_tail_start(node->raft, node->applied_index, bytes_max), node->applied_index - Min(node->applied_index, TAIL_ENTRIES_MIN));
+	uint64 by_entries = node->applied_index - Min(node->applied_index, entries_max);
+	uint64 by_bytes = Min(raft_tail_start(node->raft, node->applied_index, bytes_max),
+						  node->applied_index - Min(node->applied_index, TAIL_ENTRIES_MIN));
 
 	return Max(by_entries, by_bytes);
 }
 
 /*
- * The last entry up to this one that became a block; if there is none behind the log's start, the first one after it that is not after limit. 0: none.
- * Entries that become no block, of leaders that came and went, may be many in a row: a step that looked no further than itself would find nothing for ever.
+ * The last entry up to this one that became a block; if there is none behind the log's start, the
+ * first one after it that is not after limit. 0: none. Entries that become no block, of leaders
+ * that came and went, may be many in a row: a step that looked no further than itself would find
+ * nothing for ever.
  */
 static uint64
 find_start(OrderNode *node, uint64 up_to_index, uint64 limit)
 {
-	uint64		index = up_to_index;
+	uint64 index = up_to_index;
 
 	while ((index = raft_store_last_batch(node->channel, index)) > node->log_start_index)
 	{
@@ -486,22 +532,26 @@ find_start(OrderNode *node, uint64 up_to_index, uint64 limit)
 }
 
 /*
- * Forget entries that are in the ledger, but for a tail (ORD-6). The new start must be an entry that became a block:
- * a node that is sent there finds that block's metadata naming it.
+ * Forget entries that are in the ledger, but for a tail (ORD-6). The new start must be an entry
+ * that became a block: a node that is sent there finds that block's metadata naming it.
  */
 static void
 compact(OrderNode *node)
 {
-	RaftEvent	event = {.type = RAFT_EVENT_COMPACT};
-	uint64		entries_max = guc_raft_tail_entries;
-	uint64		bytes_max = guc_raft_tail_kb * UINT64CONST(1024);
-	uint64		up_to_index;
-	uint64		limit;
-	FbError		error;
+	RaftEvent event = {.type = RAFT_EVENT_COMPACT};
+	uint64 entries_max = guc_raft_tail_entries;
+	uint64 bytes_max = guc_raft_tail_kb * UINT64CONST(1024);
+	uint64 up_to_index;
+	uint64 limit;
+	FbError error;
 
-	/* by handfuls: deleting each entry as soon as the next one comes would be a transaction more for each */
+	/*
+	 * by handfuls: deleting each entry as soon as the next one comes would be a transaction more
+	 * for each
+	 */
 	if (node->applied_index <= Max(node->log_start_index, node->compact_looked_index) ||
-		tail_start(node, entries_max + Max(entries_max / 4, 1) - 1, bytes_max + bytes_max / 4) <= node->log_start_index)
+		tail_start(node, entries_max + Max(entries_max / 4, 1) - 1, bytes_max + bytes_max / 4) <=
+			node->log_start_index)
 		return;
 	limit = tail_start(node, entries_max, bytes_max);
 	duties_open_transaction(node);
@@ -517,18 +567,18 @@ compact(OrderNode *node)
 }
 
 /*
- * A ledger that stands still is no reason for this consenter not to vote and store: its log is a chain. But as a leader it would wait for its ledger with
- * every batch.
+ * A ledger that stands still is no reason for this consenter not to vote and store: its log is a
+ * chain. But as a leader it would wait for its ledger with every batch.
  */
 static void
 take_fork(OrderNode *node)
 {
-	bool		forked = pg_atomic_read_u32(&node->slot->forked) != 0;
-	FbError		error;
+	bool forked = pg_atomic_read_u32(&node->slot->forked) != 0;
+	FbError error;
 
 	if (forked != node->abstains)
 	{
-		RaftEvent	event = {.type = RAFT_EVENT_ABSTAIN,.abstain = forked};
+		RaftEvent event = {.type = RAFT_EVENT_ABSTAIN, .abstain = forked};
 
 		(void) duties_step(node, &event, NULL, &error);
 		node->abstains = forked;
@@ -584,7 +634,10 @@ order_node_turn(OrderNode *node)
 	(void) batching_run(node);
 	compact(node);
 	duties_finish(node);
-	/* what has just been committed may have freed the pipeline: a consenter alone would otherwise sleep on it */
+	/*
+	 * what has just been committed may have freed the pipeline: a consenter alone would otherwise
+	 * sleep on it
+	 */
 	while (batching_run(node))
 		duties_finish(node);
 	warn_if_hopeless(node);
@@ -594,12 +647,13 @@ order_node_turn(OrderNode *node)
 void
 order_node_sleep(OrderNode *node)
 {
-	uint64		deadline_ms = Min(Min(node->deadline_ms, batching_deadline_ms(node)), node->sleep_until_ms != 0 ? node->sleep_until_ms : UINT64_MAX);
-	uint64		now_ms = clock_ms();
-	long		timeout_ms = -1;
+	uint64 deadline_ms = Min(Min(node->deadline_ms, batching_deadline_ms(node)),
+							 node->sleep_until_ms != 0 ? node->sleep_until_ms : UINT64_MAX);
+	uint64 now_ms = clock_ms();
+	long timeout_ms = -1;
 
 	if (node->more)
-		timeout_ms = 0;			/* only a look at the connections */
+		timeout_ms = 0; /* only a look at the connections */
 	else if (deadline_ms != UINT64_MAX)
 		timeout_ms = deadline_ms <= now_ms ? 0 : (long) Min(deadline_ms - now_ms, 60000);
 	wire_set_wait(node->wires, timeout_ms);

@@ -1,10 +1,14 @@
-/* publish: what the orderer worker shows of itself in shared memory, for admission and for the statistics views */
+/*
+ * publish: what the orderer worker shows of itself in shared memory, for admission and for the
+ * statistics views
+ */
 #include "server/order/order_internal.h"
 
 void
-publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const PublishCounts *counts, uint64 now_ms)
+publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const PublishCounts *counts,
+			   uint64 now_ms)
 {
-	RaftStatus	status;
+	RaftStatus status;
 	RaftPublished published = {0};
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -27,7 +31,7 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 	strlcpy(published.recovery_detail, counts->recovery_detail, sizeof(published.recovery_detail));
 	for (uint32 index = 0; index < status.configuration.voters_count; index++)
 	{
-		uint64		id = status.configuration.voters[index];
+		uint64 id = status.configuration.voters[index];
 		FollowerState *follower;
 
 		if (id == status.id)
@@ -62,13 +66,13 @@ static void
 report_leaderless(OrderNode *node)
 {
 	StringInfoData lacking;
-	int			connected_count = 0;
-	FbError		why;
+	int connected_count = 0;
+	FbError why;
 
 	initStringInfo(&lacking);
 	for (int index = 0; index < node->settings.peers_count; index++)
 	{
-		uint64		id = node->settings.peers[index].id;
+		uint64 id = node->settings.peers[index].id;
 		WireSetPeerState state;
 
 		if (!wire_set_peer_state(node->wires, id, &state))
@@ -76,12 +80,17 @@ report_leaderless(OrderNode *node)
 		if (state.connected)
 			connected_count++;
 		else
-			appendStringInfo(&lacking, " Not consenter %llu at %s: %s.", (unsigned long long) id, state.address,
-							 state.last_error[0] != '\0' ? state.last_error : "it has not answered yet");
+			appendStringInfo(&lacking, " Not consenter %llu at %s: %s.", (unsigned long long) id,
+							 state.address,
+							 state.last_error[0] != '\0' ? state.last_error
+														 : "it has not answered yet");
 	}
 	fb_fail(&why, FB_NO_LEADER, "the channel has no leader: nothing is ordered");
-	fb_error_detail(&why, "Of %d other consenters this node is connected to %d; a leader needs the votes of %d of %d.%s", node->settings.peers_count,
-					connected_count, (node->settings.peers_count + 1) / 2 + 1, node->settings.peers_count + 1, lacking.data);
+	fb_error_detail(
+		&why,
+		"Of %d other consenters this node is connected to %d; a leader needs the votes of %d of %d.%s",
+		node->settings.peers_count, connected_count, (node->settings.peers_count + 1) / 2 + 1,
+		node->settings.peers_count + 1, lacking.data);
 	fb_error_hint(&why, "See the conditions of topic consenter, here and at the other orderers.");
 	pfree(lacking.data);
 	condition_report(node->channel, "leader", NULL, &why);
@@ -100,7 +109,8 @@ publish_leadership(OrderNode *node)
 	if (node->leaderless_ms == 0)
 		node->leaderless_ms = node->now_ms;
 	if (node->now_ms < node->leaderless_ms + LEADERLESS_TIMEOUTS * (uint64) guc_raft_election_ms ||
-		(node->leaderless_told_ms != 0 && node->now_ms < node->leaderless_told_ms + LEADERLESS_REPORT_MS))
+		(node->leaderless_told_ms != 0 &&
+		 node->now_ms < node->leaderless_told_ms + LEADERLESS_REPORT_MS))
 		return;
 	node->leaderless_told_ms = node->now_ms;
 	report_leaderless(node);

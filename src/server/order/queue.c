@@ -1,13 +1,15 @@
 /*
- * queue: envelopes that this node has accepted and that are not in the log yet, in the order of their arrival; and the memory
- * of which envelopes came into the log lately.
+ * queue: envelopes that this node has accepted and that are not in the log yet, in the order of
+ * their arrival; and the memory of which envelopes came into the log lately.
  *
- * Every envelope is known by a 64-bit hash with a secret key of this process (nobody can make another envelope that is taken
- * for it). The memory serves two ends: an envelope that a client or a follower sends twice is ordered once, and a follower
- * learns that what it has forwarded has arrived. It is no guarantee, only thrift: a repeated envelope that gets through is
- * found by validation (ORD-1). The other direction is a guarantee: what counts as logged is in the log, or in a block that was
- * made from it. An entry that leaves the log takes its envelopes out of the memory, a log that is replaced takes all of them,
- * and a batch of which no block is made never gets into it. Else an envelope could never be ordered here.
+ * Every envelope is known by a 64-bit hash with a secret key of this process (nobody can make
+ * another envelope that is taken for it). The memory serves two ends: an envelope that a client or
+ * a follower sends twice is ordered once, and a follower learns that what it has forwarded has
+ * arrived. It is no guarantee, only thrift: a repeated envelope that gets through is found by
+ * validation (ORD-1). The other direction is a guarantee: what counts as logged is in the log, or
+ * in a block that was made from it. An entry that leaves the log takes its envelopes out of the
+ * memory, a log that is replaced takes all of them, and a batch of which no block is made never
+ * gets into it. Else an envelope could never be ordered here.
  */
 #include "server/order/order_internal.h"
 
@@ -19,34 +21,36 @@
 
 typedef struct HashEntry
 {
-	uint64		hash;			/* key */
-	QueueItem  *item;			/* in the queue; NULL: in the log */
+	uint64 hash;	 /* key */
+	QueueItem *item; /* in the queue; NULL: in the log */
 } HashEntry;
 
 struct Queue
 {
 	MemoryContext context;
-	dlist_head	items;
-	int			count;
-	size_t		bytes;
-	HTAB	   *hashes;
-	uint64		secret;
-	uint64		logged[LOGGED_MAX]; /* ring, oldest at logged_first */
-	int			logged_first;
-	int			logged_count;
+	dlist_head items;
+	int count;
+	size_t bytes;
+	HTAB *hashes;
+	uint64 secret;
+	uint64 logged[LOGGED_MAX]; /* ring, oldest at logged_first */
+	int logged_first;
+	int logged_count;
 };
 
 Queue *
 queue_create(MemoryContext parent)
 {
-	MemoryContext context = AllocSetContextCreate(parent, "fabric envelope queue", ALLOCSET_DEFAULT_SIZES);
-	Queue	   *queue = MemoryContextAllocZero(context, sizeof(Queue));
-	HASHCTL		control = {.keysize = sizeof(uint64), .entrysize = sizeof(HashEntry), .hcxt = context};
-	FbError		error = {0};
+	MemoryContext context =
+		AllocSetContextCreate(parent, "fabric envelope queue", ALLOCSET_DEFAULT_SIZES);
+	Queue *queue = MemoryContextAllocZero(context, sizeof(Queue));
+	HASHCTL control = {.keysize = sizeof(uint64), .entrysize = sizeof(HashEntry), .hcxt = context};
+	FbError error = {0};
 
 	queue->context = context;
 	dlist_init(&queue->items);
-	queue->hashes = hash_create("fabric envelope hashes", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	queue->hashes = hash_create("fabric envelope hashes", 1024, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	error_check(crypto_random((uint8_t *) &queue->secret, sizeof(queue->secret), &error), &error);
 	return queue;
 }
@@ -60,19 +64,20 @@ envelope_hash(const Queue *queue, FbBytes envelope)
 QueueItem *
 queue_add(Queue *queue, FbBytes envelope, uint64 config_sequence, uint64 now_ms)
 {
-	uint64		hash = envelope_hash(queue, envelope);
-	uint64		message_bytes;
-	HashEntry  *entry;
-	QueueItem  *item;
-	uint8_t    *copy;
-	bool		found;
+	uint64 hash = envelope_hash(queue, envelope);
+	uint64 message_bytes;
+	HashEntry *entry;
+	QueueItem *item;
+	uint8_t *copy;
+	bool found;
 
-	if (envelope.size > FB_MESSAGE_BYTES_MAX || cutter_message_bytes(envelope, &message_bytes, NULL) != FB_OK)
+	if (envelope.size > FB_MESSAGE_BYTES_MAX ||
+		cutter_message_bytes(envelope, &message_bytes, NULL) != FB_OK)
 		return NULL;
 	entry = hash_search(queue->hashes, &hash, HASH_ENTER, &found);
 	if (found)
 		return NULL;
-	entry->item = NULL;			/* were the allocation to fail, the worker would end */
+	entry->item = NULL; /* were the allocation to fail, the worker would end */
 	item = MemoryContextAllocZero(queue->context, sizeof(QueueItem));
 	copy = MemoryContextAlloc(queue->context, envelope.size);
 	memcpy(copy, envelope.data, envelope.size);
@@ -112,7 +117,8 @@ QueueItem *
 queue_next(Queue *queue, QueueItem *item)
 {
 	if (item == NULL)
-		return dlist_is_empty(&queue->items) ? NULL : dlist_head_element(QueueItem, node, &queue->items);
+		return dlist_is_empty(&queue->items) ? NULL
+											 : dlist_head_element(QueueItem, node, &queue->items);
 	if (!dlist_has_next(&queue->items, &item->node))
 		return NULL;
 	return dlist_container(QueueItem, node, dlist_next_node(&queue->items, &item->node));
@@ -135,8 +141,8 @@ remember_logged(Queue *queue, uint64 hash)
 {
 	if (queue->logged_count == LOGGED_MAX)
 	{
-		uint64		oldest = queue->logged[queue->logged_first];
-		HashEntry  *entry = hash_search(queue->hashes, &oldest, HASH_FIND, NULL);
+		uint64 oldest = queue->logged[queue->logged_first];
+		HashEntry *entry = hash_search(queue->hashes, &oldest, HASH_FIND, NULL);
 
 		if (entry != NULL && entry->item == NULL)
 			(void) hash_search(queue->hashes, &oldest, HASH_REMOVE, NULL);
@@ -152,8 +158,8 @@ queue_forget_logged(Queue *queue)
 {
 	for (; queue->logged_count > 0; queue->logged_count--)
 	{
-		uint64		hash = queue->logged[queue->logged_first];
-		HashEntry  *entry = hash_search(queue->hashes, &hash, HASH_FIND, NULL);
+		uint64 hash = queue->logged[queue->logged_first];
+		HashEntry *entry = hash_search(queue->hashes, &hash, HASH_FIND, NULL);
 
 		if (entry != NULL && entry->item == NULL)
 			(void) hash_search(queue->hashes, &hash, HASH_REMOVE, NULL);
@@ -166,9 +172,9 @@ queue_note_logged(Queue *queue, const FbBytes *envelopes, size_t envelopes_count
 {
 	for (size_t index = 0; index < envelopes_count; index++)
 	{
-		uint64		hash = envelope_hash(queue, envelopes[index]);
-		bool		found;
-		HashEntry  *entry = hash_search(queue->hashes, &hash, HASH_ENTER, &found);
+		uint64 hash = envelope_hash(queue, envelopes[index]);
+		bool found;
+		HashEntry *entry = hash_search(queue->hashes, &hash, HASH_ENTER, &found);
 
 		if (found && entry->item == NULL)
 			continue;
@@ -184,10 +190,13 @@ queue_note_unlogged(Queue *queue, const FbBytes *envelopes, size_t envelopes_cou
 {
 	for (size_t index = 0; index < envelopes_count; index++)
 	{
-		uint64		hash = envelope_hash(queue, envelopes[index]);
-		HashEntry  *entry = hash_search(queue->hashes, &hash, HASH_FIND, NULL);
+		uint64 hash = envelope_hash(queue, envelopes[index]);
+		HashEntry *entry = hash_search(queue->hashes, &hash, HASH_FIND, NULL);
 
-		/* its place in the ring stays, and is harmless: it removes at most a newer memory a little earlier */
+		/*
+		 * its place in the ring stays, and is harmless: it removes at most a newer memory a little
+		 * earlier
+		 */
 		if (entry != NULL && entry->item == NULL)
 			(void) hash_search(queue->hashes, &hash, HASH_REMOVE, NULL);
 	}

@@ -1,7 +1,7 @@
 /*
- * raft_store: the Raft log and the state that Raft must not forget, in tables. The orderer worker is the only writer; the
- * ledger worker reads committed entries. The log is addressed by its partition: whoever joins or leaves another channel has locked
- * the table above it.
+ * raft_store: the Raft log and the state that Raft must not forget, in tables. The orderer worker
+ * is the only writer; the ledger worker reads committed entries. The log is addressed by its
+ * partition: whoever joins or leaves another channel has locked the table above it.
  */
 #include "server/order/order_internal.h"
 
@@ -17,8 +17,9 @@ bytes_datum(FbBytes bytes)
 static uint64
 column_u64(int row_index, int column_number)
 {
-	bool		is_null;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number, &is_null);
+	bool is_null;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number,
+								&is_null);
 
 	return is_null ? 0 : (uint64) DatumGetInt64(value);
 }
@@ -26,9 +27,10 @@ column_u64(int row_index, int column_number)
 static RaftEntryKind
 column_kind(int row_index, int column_number)
 {
-	bool		is_null;
+	bool is_null;
 
-	return (RaftEntryKind) DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number,
+	return (RaftEntryKind) DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[row_index],
+													   SPI_tuptable->tupdesc, column_number,
 													   &is_null));
 }
 
@@ -36,11 +38,12 @@ column_kind(int row_index, int column_number)
 static FbBytes
 column_bytes(int row_index, int column_number, MemoryContext context)
 {
-	bool		is_null;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number, &is_null);
+	bool is_null;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number,
+								&is_null);
 	struct varlena *detoasted;
-	FbBytes		bytes;
-	uint8_t    *copy;
+	FbBytes bytes;
+	uint8_t *copy;
 
 	if (is_null)
 		return FB_BYTES_EMPTY;
@@ -57,7 +60,7 @@ column_bytes(int row_index, int column_number, MemoryContext context)
 static void
 column_text(int row_index, int column_number, char *text, size_t size)
 {
-	char	   *value = SPI_getvalue(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number);
+	char *value = SPI_getvalue(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number);
 
 	strlcpy(text, value != NULL ? value : "", size);
 }
@@ -65,15 +68,16 @@ column_text(int row_index, int column_number, char *text, size_t size)
 static bool
 load_state(Datum channel, MemoryContext context, RaftStored *stored)
 {
-	bool		is_null;
+	bool is_null;
 	static SpiStatement statement = {
-		.sql = "SELECT raft_id, term, vote, commit_index, configuration, base_index, base_term, promises, has_voted, "
-		"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage, base_block, base_hash "
-		"FROM fabric_internal.raft_state WHERE channel = $1",
+		.sql =
+			"SELECT raft_id, term, vote, commit_index, configuration, base_index, base_term, promises, has_voted, "
+			"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage, base_block, base_hash "
+			"FROM fabric_internal.raft_state WHERE channel = $1",
 		.argument_count = 1,
 		.argument_types = {TEXTOID},
 	};
-	FbBytes		hash;
+	FbBytes hash;
 
 	(void) spi_run(&statement, &channel, NULL, true, 1);
 	if (SPI_processed == 0)
@@ -86,10 +90,12 @@ load_state(Datum channel, MemoryContext context, RaftStored *stored)
 	stored->base_index = column_u64(0, 6);
 	stored->base_term = column_u64(0, 7);
 	stored->memory = column_bytes(0, 8, context);
-	stored->established = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 9, &is_null));
+	stored->established =
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 9, &is_null));
 	stored->recovery = (RaftRecoveryReason) column_u64(0, 10);
 	stored->recovery_witness = column_u64(0, 11);
-	stored->recovering_since = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 12, &is_null));
+	stored->recovering_since = DatumGetTimestampTz(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 12, &is_null));
 	if (is_null)
 		stored->recovering_since = 0;
 	column_text(0, 13, stored->recovery_detail, sizeof(stored->recovery_detail));
@@ -106,11 +112,12 @@ load_state(Datum channel, MemoryContext context, RaftStored *stored)
 FbStatus
 raft_store_load(const char *channel, RaftStored *stored, FbError *error)
 {
-	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_LOAD_RAFT_LOG,
-											   "SELECT index, term, octet_length(payload)::bigint FROM fabric_internal.raft_log_%d ORDER BY index",
-											   0, NULL);
-	SpiScope	scope;
-	FbStatus	status = FB_OK;
+	SpiStatement *statement = ledger_statement(
+		ledger_open(channel), LEDGER_LOAD_RAFT_LOG,
+		"SELECT index, term, octet_length(payload)::bigint FROM fabric_internal.raft_log_%d ORDER BY index",
+		0, NULL);
+	SpiScope scope;
+	FbStatus status = FB_OK;
 
 	memset(stored, 0, sizeof(*stored));
 	spi_begin(&scope);
@@ -118,20 +125,22 @@ raft_store_load(const char *channel, RaftStored *stored, FbError *error)
 
 	(void) spi_run(statement, NULL, NULL, true, 0);
 	stored->entries_count = SPI_processed;
-	stored->entries = MemoryContextAllocHuge(scope.outer, sizeof(RaftTrailEntry) * Max(SPI_processed, 1));
+	stored->entries =
+		MemoryContextAllocHuge(scope.outer, sizeof(RaftTrailEntry) * Max(SPI_processed, 1));
 	for (size_t index = 0; index < stored->entries_count; index++)
 	{
 		if (column_u64(index, 1) != stored->base_index + 1 + index)
 		{
-			status = fb_fail(error, FB_CORRUPTED, "Raft log of channel \"%s\" has no entry %llu", channel,
-							 (unsigned long long) (stored->base_index + 1 + index));
+			status = fb_fail(error, FB_CORRUPTED, "Raft log of channel \"%s\" has no entry %llu",
+							 channel, (unsigned long long) (stored->base_index + 1 + index));
 			break;
 		}
 		stored->entries[index].term = column_u64(index, 2);
 		stored->entries[index].payload_bytes = (uint32_t) column_u64(index, 3);
 	}
 	if (status == FB_OK && !stored->present && stored->entries_count > 0)
-		status = fb_fail(error, FB_CORRUPTED, "Raft log of channel \"%s\" has entries, but no state", channel);
+		status = fb_fail(error, FB_CORRUPTED,
+						 "Raft log of channel \"%s\" has entries, but no state", channel);
 	spi_end(&scope);
 	return status;
 }
@@ -140,24 +149,26 @@ void
 raft_store_save_state(const OrderNode *node)
 {
 	static SpiStatement statement = {
-		.sql = "INSERT INTO fabric_internal.raft_state AS s "
-		"(channel, raft_id, term, vote, commit_index, configuration, base_index, base_term, promises, has_voted, "
-		"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage, base_block, base_hash) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
-		"ON CONFLICT (channel) DO UPDATE SET raft_id = excluded.raft_id, term = excluded.term, vote = excluded.vote, "
-		"commit_index = excluded.commit_index, configuration = excluded.configuration, "
-		"base_index = excluded.base_index, base_term = excluded.base_term, promises = excluded.promises, "
-		"has_voted = excluded.has_voted, recovery = excluded.recovery, recovery_witness = excluded.recovery_witness, "
-		"recovering_since = excluded.recovering_since, recovery_detail = excluded.recovery_detail, "
-		"timeline = excluded.timeline, storage = excluded.storage, base_block = excluded.base_block, base_hash = excluded.base_hash",
+		.sql =
+			"INSERT INTO fabric_internal.raft_state AS s "
+			"(channel, raft_id, term, vote, commit_index, configuration, base_index, base_term, promises, has_voted, "
+			"recovery, recovery_witness, recovering_since, recovery_detail, timeline, storage, base_block, base_hash) "
+			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
+			"ON CONFLICT (channel) DO UPDATE SET raft_id = excluded.raft_id, term = excluded.term, vote = excluded.vote, "
+			"commit_index = excluded.commit_index, configuration = excluded.configuration, "
+			"base_index = excluded.base_index, base_term = excluded.base_term, promises = excluded.promises, "
+			"has_voted = excluded.has_voted, recovery = excluded.recovery, recovery_witness = excluded.recovery_witness, "
+			"recovering_since = excluded.recovering_since, recovery_detail = excluded.recovery_detail, "
+			"timeline = excluded.timeline, storage = excluded.storage, base_block = excluded.base_block, base_hash = excluded.base_hash",
 		.argument_count = 18,
-		.argument_types = {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID, INT8OID, BYTEAOID, BOOLOID,
-			INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID, INT8OID, BYTEAOID},
+		.argument_types = {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID, INT8OID,
+						   BYTEAOID, BOOLOID, INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT8OID,
+						   TEXTOID, INT8OID, BYTEAOID},
 	};
 	const RaftHardState *state = &node->hard_state;
-	SpiScope	scope;
-	Datum		values[18];
-	char		nulls[19] = "                  ";
+	SpiScope scope;
+	Datum values[18];
+	char nulls[19] = "                  ";
 
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(node->channel);
@@ -177,7 +188,8 @@ raft_store_save_state(const OrderNode *node)
 	values[14] = Int64GetDatum((int64) node->place.timeline);
 	values[15] = CStringGetTextDatum(node->place.storage);
 	values[16] = Int64GetDatum((int64) node->log_start_head.number);
-	values[17] = bytes_datum(fb_bytes(node->log_start_head.hash, sizeof(node->log_start_head.hash)));
+	values[17] =
+		bytes_datum(fb_bytes(node->log_start_head.hash, sizeof(node->log_start_head.hash)));
 	if (state->recovery == RAFT_RECOVERY_NONE)
 		nulls[12] = nulls[13] = 'n';
 	(void) spi_run(&statement, values, nulls, false, 0);
@@ -185,14 +197,16 @@ raft_store_save_state(const OrderNode *node)
 }
 
 void
-raft_store_append(const char *channel, uint64 index, uint64 term, RaftEntryKind kind, FbBytes payload)
+raft_store_append(const char *channel, uint64 index, uint64 term, RaftEntryKind kind,
+				  FbBytes payload)
 {
 	static const Oid types[] = {TEXTOID, INT8OID, INT8OID, INT2OID, BYTEAOID};
-	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_APPEND_RAFT_LOG,
-											   "INSERT INTO fabric_internal.raft_log_%d (channel, index, term, kind, payload) VALUES ($1, $2, $3, $4, $5)",
-											   lengthof(types), types);
-	SpiScope	scope;
-	Datum		values[5];
+	SpiStatement *statement = ledger_statement(
+		ledger_open(channel), LEDGER_APPEND_RAFT_LOG,
+		"INSERT INTO fabric_internal.raft_log_%d (channel, index, term, kind, payload) VALUES ($1, $2, $3, $4, $5)",
+		lengthof(types), types);
+	SpiScope scope;
+	Datum values[5];
 
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(channel);
@@ -208,9 +222,10 @@ static void
 run_with_index(const char *channel, LedgerStatementKind kind, const char *sql, uint64 index)
 {
 	static const Oid types[] = {INT8OID};
-	SpiStatement *statement = ledger_statement(ledger_open(channel), kind, sql, lengthof(types), types);
-	SpiScope	scope;
-	Datum		value = Int64GetDatum((int64) index);
+	SpiStatement *statement =
+		ledger_statement(ledger_open(channel), kind, sql, lengthof(types), types);
+	SpiScope scope;
+	Datum value = Int64GetDatum((int64) index);
 
 	spi_begin(&scope);
 	(void) spi_run(statement, &value, NULL, false, 0);
@@ -220,28 +235,34 @@ run_with_index(const char *channel, LedgerStatementKind kind, const char *sql, u
 void
 raft_store_truncate(const char *channel, uint64 from_index)
 {
-	run_with_index(channel, LEDGER_TRUNCATE_RAFT_LOG, "DELETE FROM fabric_internal.raft_log_%d WHERE index >= $1", from_index);
+	run_with_index(channel, LEDGER_TRUNCATE_RAFT_LOG,
+				   "DELETE FROM fabric_internal.raft_log_%d WHERE index >= $1", from_index);
 }
 
 void
 raft_store_compact(const char *channel, uint64 up_to_index)
 {
-	run_with_index(channel, LEDGER_COMPACT_RAFT_LOG, "DELETE FROM fabric_internal.raft_log_%d WHERE index <= $1", up_to_index);
+	run_with_index(channel, LEDGER_COMPACT_RAFT_LOG,
+				   "DELETE FROM fabric_internal.raft_log_%d WHERE index <= $1", up_to_index);
 }
 
 RaftStoredEntry *
-raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size_t bytes_max, int *entries_count)
+raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size_t bytes_max,
+				int *entries_count)
 {
 	static const Oid types[] = {INT8OID, INT8OID, INT8OID};
-	/* a running sum, so that big payloads behind the limit are not fetched from their TOAST table */
-	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_READ_RAFT_LOG,
-											   "SELECT index, term, kind, payload FROM ("
-											   "SELECT index, term, kind, payload, sum(octet_length(payload)) OVER (ORDER BY index) - octet_length(payload) AS before "
-											   "FROM fabric_internal.raft_log_%d WHERE index BETWEEN $1 AND $2) AS entry "
-											   "WHERE before < $3 ORDER BY index",
-											   lengthof(types), types);
-	SpiScope	scope;
-	Datum		values[3];
+	/*
+	 * a running sum, so that big payloads behind the limit are not fetched from their TOAST table
+	 */
+	SpiStatement *statement = ledger_statement(
+		ledger_open(channel), LEDGER_READ_RAFT_LOG,
+		"SELECT index, term, kind, payload FROM ("
+		"SELECT index, term, kind, payload, sum(octet_length(payload)) OVER (ORDER BY index) - octet_length(payload) AS before "
+		"FROM fabric_internal.raft_log_%d WHERE index BETWEEN $1 AND $2) AS entry "
+		"WHERE before < $3 ORDER BY index",
+		lengthof(types), types);
+	SpiScope scope;
+	Datum values[3];
 	RaftStoredEntry *entries;
 
 	*entries_count = 0;
@@ -269,10 +290,11 @@ raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size
 uint64
 raft_store_remove_configurations(const char *channel)
 {
-	SpiStatement *statement = ledger_statement(ledger_open(channel), LEDGER_HEAL_RAFT_LOG,
-											   "UPDATE fabric_internal.raft_log_%d SET kind = 1, payload = '' WHERE kind = 2", 0, NULL);
-	SpiScope	scope;
-	uint64		count;
+	SpiStatement *statement = ledger_statement(
+		ledger_open(channel), LEDGER_HEAL_RAFT_LOG,
+		"UPDATE fabric_internal.raft_log_%d SET kind = 1, payload = '' WHERE kind = 2", 0, NULL);
+	SpiScope scope;
+	uint64 count;
 
 	spi_begin(&scope);
 	(void) spi_run(statement, NULL, NULL, false, 0);
@@ -285,10 +307,11 @@ static uint64
 find_batch(const char *channel, LedgerStatementKind kind, const char *sql, uint64 index)
 {
 	static const Oid types[] = {INT8OID};
-	SpiStatement *statement = ledger_statement(ledger_open(channel), kind, sql, lengthof(types), types);
-	SpiScope	scope;
-	Datum		value = Int64GetDatum((int64) index);
-	uint64		result = 0;
+	SpiStatement *statement =
+		ledger_statement(ledger_open(channel), kind, sql, lengthof(types), types);
+	SpiScope scope;
+	Datum value = Int64GetDatum((int64) index);
+	uint64 result = 0;
 
 	spi_begin(&scope);
 	(void) spi_run_latest(statement, &value, NULL, 1);
@@ -301,44 +324,51 @@ find_batch(const char *channel, LedgerStatementKind kind, const char *sql, uint6
 uint64
 raft_store_last_batch(const char *channel, uint64 up_to_index)
 {
-	return find_batch(channel, LEDGER_FIND_RAFT_BATCH,
-					  "SELECT index FROM fabric_internal.raft_log_%d WHERE index <= $1 AND kind = 0 ORDER BY index DESC LIMIT 1", up_to_index);
+	return find_batch(
+		channel, LEDGER_FIND_RAFT_BATCH,
+		"SELECT index FROM fabric_internal.raft_log_%d WHERE index <= $1 AND kind = 0 ORDER BY index DESC LIMIT 1",
+		up_to_index);
 }
 
 uint64
 raft_store_first_batch(const char *channel, uint64 after_index)
 {
-	return find_batch(channel, LEDGER_FIND_NEXT_RAFT_BATCH,
-					  "SELECT index FROM fabric_internal.raft_log_%d WHERE index > $1 AND kind = 0 ORDER BY index LIMIT 1", after_index);
+	return find_batch(
+		channel, LEDGER_FIND_NEXT_RAFT_BATCH,
+		"SELECT index FROM fabric_internal.raft_log_%d WHERE index > $1 AND kind = 0 ORDER BY index LIMIT 1",
+		after_index);
 }
 
 /*
- * Can a block be made of this batch? Leaders that follow the rules put nothing else into the log; from one that does not, it would stop the channel on
- * every node. All nodes find the same, and go on without it.
+ * Can a block be made of this batch? Leaders that follow the rules put nothing else into the log;
+ * from one that does not, it would stop the channel on every node. All nodes find the same, and go
+ * on without it.
  */
 static bool
 makes_block(const char *channel, const RaftStoredEntry *entry, FbBytes batch)
 {
 	const FbBytes *data;
-	size_t		data_count;
-	FbError		error;
-	FbStatus	status = block_batch_parse(batch, memory_allocator(CurrentMemoryContext), &data, &data_count, &error);
+	size_t data_count;
+	FbError error;
+	FbStatus status = block_batch_parse(batch, memory_allocator(CurrentMemoryContext), &data,
+										&data_count, &error);
 
 	if (status == FB_OUT_OF_MEMORY)
 		error_throw(&error);
 	if (status == FB_OK)
 		return true;
-	ereport(LOG,
-			(errmsg("channel \"%s\": entry %llu of the Raft log makes no block", channel, (unsigned long long) entry->index),
-			 errdetail("%s.", error.message),
-			 errhint("The leader of term %llu put it there, which no leader should.", (unsigned long long) entry->term)));
+	ereport(LOG, (errmsg("channel \"%s\": entry %llu of the Raft log makes no block", channel,
+						 (unsigned long long) entry->index),
+				  errdetail("%s.", error.message),
+				  errhint("The leader of term %llu put it there, which no leader should.",
+						  (unsigned long long) entry->term)));
 	return false;
 }
 
 static void
 fill_entry(const char *channel, const RaftStoredEntry *stored, OrderEntry *entry)
 {
-	FbError		error;
+	FbError error;
 
 	memset(entry, 0, sizeof(*entry));
 	entry->index = stored->index;
@@ -352,20 +382,24 @@ fill_entry(const char *channel, const RaftStoredEntry *stored, OrderEntry *entry
 }
 
 FbStatus
-order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max, OrderEntry **entries, int *entries_count,
-				   bool *lost, FbError *error)
+order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
+				   OrderEntry **entries, int *entries_count, bool *lost, FbError *error)
 {
 	ChannelSlot *slot = channel_slot(channel);
 	RaftStoredEntry *stored;
-	uint64		commit_index;
-	int			stored_count;
+	uint64 commit_index;
+	int stored_count;
 
 	*entries = NULL;
 	*entries_count = 0;
 	*lost = false;
 	if (slot == NULL)
-		return fb_fail(error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" is not joined on this node", channel->name);
-	/* what this node's own log has is not looked for elsewhere, whatever a leader says that is to be fetched */
+		return fb_fail(error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" is not joined on this node",
+					   channel->name);
+	/*
+	 * what this node's own log has is not looked for elsewhere, whatever a leader says that is to
+	 * be fetched
+	 */
 	commit_index = pg_atomic_read_u64(&slot->commit_index);
 	if (commit_index <= after_index)
 	{
@@ -373,10 +407,14 @@ order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
 		return FB_OK;
 	}
 
-	stored = raft_store_read(channel->name, after_index + 1, commit_index, bytes_max, &stored_count);
+	stored =
+		raft_store_read(channel->name, after_index + 1, commit_index, bytes_max, &stored_count);
 	if (stored_count == 0 || stored[0].index != after_index + 1)
 	{
-		/* committed, and not in the log: compacted, because this ledger had it once, or replaced by a snapshot */
+		/*
+		 * committed, and not in the log: compacted, because this ledger had it once, or replaced by
+		 * a snapshot
+		 */
 		*lost = true;
 		return FB_OK;
 	}

@@ -1,4 +1,7 @@
-/* settings: the channel's configuration as the orderer worker needs it, copied out of the bundle so that it outlives transactions */
+/*
+ * settings: the channel's configuration as the orderer worker needs it, copied out of the bundle so
+ * that it outlives transactions
+ */
 #include "server/order/order_internal.h"
 
 void
@@ -17,18 +20,21 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 	/* whatever the channel allows, every node must be able to take the block */
 	settings->limits.message_count_max = Min(bundle->batch_messages_max, FB_BLOCK_TRANSACTIONS_MAX);
 	/* a batch travels through the followers' inboxes, which are taken to be as large as this one */
-	settings->limits.preferred_bytes_max = Min(Min(bundle->batch_bytes_preferred_max, inbox_capacity() / 4), FB_BATCH_BYTES_MAX);
+	settings->limits.preferred_bytes_max =
+		Min(Min(bundle->batch_bytes_preferred_max, inbox_capacity() / 4), FB_BATCH_BYTES_MAX);
 	if (bundle->batch_bytes_absolute_max > inbox_capacity() / 2)
-		ereport(LOG,
-				(errmsg("fabric.inbox_size is small for channel \"%s\"", channel_name),
-				 errdetail("The channel allows transactions of %u bytes, the inbox has %zu.", bundle->batch_bytes_absolute_max,
-						   inbox_capacity()),
-				 errhint("Large transactions may not be ordered: raise fabric.inbox_size on all orderers.")));
+		ereport(
+			LOG,
+			(errmsg("fabric.inbox_size is small for channel \"%s\"", channel_name),
+			 errdetail("The channel allows transactions of %u bytes, the inbox has %zu.",
+					   bundle->batch_bytes_absolute_max, inbox_capacity()),
+			 errhint(
+				 "Large transactions may not be ordered: raise fabric.inbox_size on all orderers.")));
 	settings->batch_timeout_ms = (uint64) Max(bundle->batch_timeout_ns / 1000000, 1);
 	for (size_t index = 0; index < bundle->consenters_count && index < FB_RAFT_NODES_MAX; index++)
 	{
 		const ConfigConsenter *consenter = &bundle->consenters[index];
-		uint64		id = index + 1;
+		uint64 id = index + 1;
 		WireSetPeer *peer;
 
 		(void) raft_configuration_add(&settings->voters, id);
@@ -36,7 +42,8 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 			continue;
 		peer = &settings->peers[settings->peers_count++];
 		peer->id = id;
-		strlcpy(peer->address, channel_address(consenter->host, consenter->port), sizeof(peer->address));
+		strlcpy(peer->address, channel_address(consenter->host, consenter->port),
+				sizeof(peer->address));
 	}
 	bracket_commit();
 }

@@ -1,28 +1,36 @@
 /*
- * answer_times.c: how long other nodes usually take to answer, and which of them do not answer now; known to all processes of this node.
+ * answer_times.c: how long other nodes usually take to answer, and which of them do not answer now;
+ * known to all processes of this node.
  *
- * Problem: a node that is frozen, or cut off, takes a request and says nothing. How long is that waited for before somebody else is asked? A fixed time is too
- * long for a call that usually takes 20 ms, and too short for a chaincode function that computes for two seconds. And when every session has to find out by itself,
- * 500 sessions wait 500 times.
+ * Problem: a node that is frozen, or cut off, takes a request and says nothing. How long is that
+ * waited for before somebody else is asked? A fixed time is too long for a call that usually takes
+ * 20 ms, and too short for a chaincode function that computes for two seconds. And when every
+ * session has to find out by itself, 500 sessions wait 500 times.
  *
- * Rule: for each label (a node and what it is asked for: a function of a chaincode, or to take a transaction) mean and mean deviation of the answer times are
- * kept, as TCP does for its retransmissions (Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). Patience is the mean, four deviations, and
- * PATIENCE_MS_MIN on top, so that the pauses of a busy machine are no reason; for what was never asked before it is PATIENCE_MS_UNKNOWN. When it is over, the
- * caller asks another node too and takes the answer that comes first: nothing is lost but work.
+ * Rule: for each label (a node and what it is asked for: a function of a chaincode, or to take a
+ * transaction) mean and mean deviation of the answer times are kept, as TCP does for its
+ * retransmissions (Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). Patience is the
+ * mean, four deviations, and PATIENCE_MS_MIN on top, so that the pauses of a busy machine are no
+ * reason; for what was never asked before it is PATIENCE_MS_UNKNOWN. When it is over, the caller
+ * asks another node too and takes the answer that comes first: nothing is lost but work.
  *
- * A node that let a caller's patience pass is marked silent: from then on, others ask it only where nobody else will do. Once in PROBE_MS one of them sends it its request
- * nevertheless, without waiting for the answer; any answer takes the mark away. So one session stalls when a node freezes, none while it stays frozen,
- * and a node that is back is used again within a second. Marks are kept for each service of a node: one whose orderer answers may have a peer that hangs.
- * A mark that nobody renews ends by itself (SILENT_MS), for a node that nobody could probe.
+ * A node that let a caller's patience pass is marked silent: from then on, others ask it only where
+ * nobody else will do. Once in PROBE_MS one of them sends it its request nevertheless, without
+ * waiting for the answer; any answer takes the mark away. So one session stalls when a node
+ * freezes, none while it stays frozen, and a node that is back is used again within a second. Marks
+ * are kept for each service of a node: one whose orderer answers may have a peer that hangs. A mark
+ * that nobody renews ends by itself (SILENT_MS), for a node that nobody could probe.
  *
- * The time that a node was frozen says little about how long it usually takes; but a function that takes longer than anybody expected must not be held to be
- * frozen for ever. So of the answers that come after a mark only the one that takes it away is measured, as twice the patience at most.
+ * The time that a node was frozen says little about how long it usually takes; but a function that
+ * takes longer than anybody expected must not be held to be frozen for ever. So of the answers that
+ * come after a mark only the one that takes it away is measured, as twice the patience at most.
  *
- * Everything is atomics in tables of fixed size, found by hash: two processes that write at the same moment lose a measurement, an entry that has to make room
- * for another one is learned again. Without shared memory (not preloaded) each process learns for itself.
+ * Everything is atomics in tables of fixed size, found by hash: two processes that write at the
+ * same moment lose a measurement, an entry that has to make room for another one is learned again.
+ * Without shared memory (not preloaded) each process learns for itself.
  *
- * Rejected: percentiles (memory, for the same decision), asking two nodes always (twice the work for all), a process that pings (what answers a ping may
- * hang in the ledger's tables).
+ * Rejected: percentiles (memory, for the same decision), asking two nodes always (twice the work
+ * for all), a process that pings (what answers a ping may hang in the ledger's tables).
  */
 #include "server/pg/shmem_internal.h"
 
@@ -42,21 +50,21 @@
 typedef struct AnswerTime
 {
 	pg_atomic_uint64 label;
-	pg_atomic_uint64 value;		/* mean in the upper, deviation in the lower 32 bits, in microseconds */
+	pg_atomic_uint64 value; /* mean in the upper, deviation in the lower 32 bits, in microseconds */
 } AnswerTime;
 
 /* a service of a node; times of clock_ms */
 typedef struct AnswerService
 {
 	pg_atomic_uint64 name;
-	pg_atomic_uint64 silent_until_ms;	/* 0: it answers */
-	pg_atomic_uint64 probe_ms;	/* the next probe is due */
-	pg_atomic_uint64 heard_ms;	/* when the last mark was taken away */
+	pg_atomic_uint64 silent_until_ms; /* 0: it answers */
+	pg_atomic_uint64 probe_ms;		  /* the next probe is due */
+	pg_atomic_uint64 heard_ms;		  /* when the last mark was taken away */
 } AnswerService;
 
 typedef struct AnswerTimes
 {
-	AnswerTime	times[TIMES_COUNT];
+	AnswerTime times[TIMES_COUNT];
 	AnswerService services[SERVICES_COUNT];
 } AnswerTimes;
 
@@ -97,7 +105,8 @@ answer_table(void)
 uint64
 answer_label(const char *address, AnswerKind kind, FbBytes what)
 {
-	uint64		label = hash_bytes_extended((const unsigned char *) address, (int) strlen(address), (uint64) kind + 1);
+	uint64 label = hash_bytes_extended((const unsigned char *) address, (int) strlen(address),
+									   (uint64) kind + 1);
 
 	if (what.size > 0)
 		label = hash_bytes_extended(what.data, (int) what.size, label);
@@ -110,13 +119,13 @@ static AnswerService *
 service_find(const char *address, AnswerKind kind, bool make)
 {
 	AnswerTimes *table = answer_table();
-	uint64		name = answer_label(address, kind, FB_BYTES_EMPTY);
+	uint64 name = answer_label(address, kind, FB_BYTES_EMPTY);
 	AnswerService *unused = NULL;
 
 	for (int i = 0; i < PLACES; i++)
 	{
 		AnswerService *service = &table->services[(name + i) % SERVICES_COUNT];
-		uint64		found = pg_atomic_read_u64(&service->name);
+		uint64 found = pg_atomic_read_u64(&service->name);
 
 		if (found == name)
 			return service;
@@ -149,7 +158,7 @@ void
 answer_note_silent(const char *address, AnswerKind kind)
 {
 	AnswerService *service = service_find(address, kind, true);
-	uint64		now_ms = clock_ms();
+	uint64 now_ms = clock_ms();
 
 	if (!service_is_silent(service))
 		pg_atomic_write_u64(&service->probe_ms, now_ms + PROBE_MS);
@@ -171,14 +180,15 @@ bool
 answer_take_probe(const char *address, AnswerKind kind)
 {
 	AnswerService *service = service_find(address, kind, false);
-	uint64		now_ms = clock_ms();
-	uint64		due_ms;
+	uint64 now_ms = clock_ms();
+	uint64 due_ms;
 
 	if (!service_is_silent(service))
 		return false;
 	due_ms = pg_atomic_read_u64(&service->probe_ms);
 	/* whoever exchanges it first */
-	return now_ms >= due_ms && pg_atomic_compare_exchange_u64(&service->probe_ms, &due_ms, now_ms + PROBE_MS);
+	return now_ms >= due_ms &&
+		   pg_atomic_compare_exchange_u64(&service->probe_ms, &due_ms, now_ms + PROBE_MS);
 }
 
 /* ---- times ---- */
@@ -192,7 +202,7 @@ time_find(uint64 label, bool make)
 	for (int i = 0; i < PLACES; i++)
 	{
 		AnswerTime *time = &table->times[(label + i) % TIMES_COUNT];
-		uint64		found = pg_atomic_read_u64(&time->label);
+		uint64 found = pg_atomic_read_u64(&time->label);
 
 		if (found == label)
 			return time;
@@ -212,11 +222,11 @@ void
 answer_note_time(uint64 label, uint64 elapsed_ms)
 {
 	AnswerTime *time = time_find(label, true);
-	uint64		value = pg_atomic_read_u64(&time->value);
-	int64		mean = (int64) (value >> 32);
-	int64		deviation = (int64) (value & PG_UINT32_MAX);
-	int64		measured = (int64) Min(elapsed_ms, 3600 * 1000) * 1000;
-	int64		difference;
+	uint64 value = pg_atomic_read_u64(&time->value);
+	int64 mean = (int64) (value >> 32);
+	int64 deviation = (int64) (value & PG_UINT32_MAX);
+	int64 measured = (int64) Min(elapsed_ms, 3600 * 1000) * 1000;
+	int64 difference;
 
 	if (value == 0)
 	{
@@ -238,7 +248,7 @@ void
 answer_note(const char *address, AnswerKind kind, uint64 label, uint64 started_ms)
 {
 	AnswerService *service = service_find(address, kind, false);
-	uint64		elapsed_ms = clock_ms() - started_ms;
+	uint64 elapsed_ms = clock_ms() - started_ms;
 
 	if (service != NULL && pg_atomic_read_u64(&service->silent_until_ms) != 0)
 	{
@@ -255,17 +265,18 @@ int
 answer_usual_ms(uint64 label)
 {
 	AnswerTime *time = time_find(label, false);
-	uint64		value = time != NULL ? pg_atomic_read_u64(&time->value) : 0;
+	uint64 value = time != NULL ? pg_atomic_read_u64(&time->value) : 0;
 
 	if (value == 0)
 		return -1;
-	return (int) Min(((value >> 32) + 4 * (value & PG_UINT32_MAX)) / 1000, INT_MAX - PATIENCE_MS_MIN);
+	return (int) Min(((value >> 32) + 4 * (value & PG_UINT32_MAX)) / 1000,
+					 INT_MAX - PATIENCE_MS_MIN);
 }
 
 int
 answer_patience_ms(uint64 label)
 {
-	int			usual_ms = answer_usual_ms(label);
+	int usual_ms = answer_usual_ms(label);
 
 	return usual_ms < 0 ? PATIENCE_MS_UNKNOWN : usual_ms + PATIENCE_MS_MIN;
 }

@@ -1,4 +1,7 @@
-/* clock: the time since some moment in the past. For how long something has waited: unlike the time of day it never jumps */
+/*
+ * clock: the time since some moment in the past. For how long something has waited: unlike the time
+ * of day it never jumps
+ */
 #include "server/pg/pg.h"
 
 #include <time.h>

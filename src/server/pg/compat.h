@@ -1,7 +1,9 @@
 /*
- * compat.h: what differs between the supported versions of PostgreSQL, 15 to 17, under one name each.
+ * compat.h: what differs between the supported versions of PostgreSQL, 15 to 17, under one name
+ * each.
  *
- * Only interfaces of the server that changed stand here. A difference in behavior is handled, with its reason, where the behavior matters.
+ * Only interfaces of the server that changed stand here. A difference in behavior is handled, with
+ * its reason, where the behavior matters.
  */
 #ifndef FABRIC_SERVER_COMPAT_H
 #define FABRIC_SERVER_COMPAT_H
@@ -22,8 +24,9 @@
 #endif
 
 /*
- * Token codes of the core scanner. PostgreSQL 16 stopped installing gram.h, but the codes are fixed: every grammar on top of the core scanner
- * (core, PL/pgSQL) declares these tokens first and in this order, see the comment above them in pl_gram.y. Codes above are keywords.
+ * Token codes of the core scanner. PostgreSQL 16 stopped installing gram.h, but the codes are
+ * fixed: every grammar on top of the core scanner (core, PL/pgSQL) declares these tokens first and
+ * in this order, see the comment above them in pl_gram.y. Codes above are keywords.
  */
 #define COMPAT_TOKEN_FIRST 258
 enum
@@ -32,14 +35,20 @@ enum
 	TOKEN_SCONST = COMPAT_TOKEN_FIRST + 3,
 	TOKEN_TYPECAST = COMPAT_TOKEN_FIRST + 10,
 	TOKEN_COLON_EQUALS = COMPAT_TOKEN_FIRST + 12,
-	TOKEN_NOT_EQUALS = COMPAT_TOKEN_FIRST + 16,	/* the last one that is no keyword */
+	TOKEN_NOT_EQUALS = COMPAT_TOKEN_FIRST + 16, /* the last one that is no keyword */
 };
 #if PG_VERSION_NUM < 160000
-StaticAssertDecl((int) TOKEN_IDENT == (int) IDENT && (int) TOKEN_SCONST == (int) SCONST && (int) TOKEN_TYPECAST == (int) TYPECAST &&
-				 (int) TOKEN_COLON_EQUALS == (int) COLON_EQUALS && (int) TOKEN_NOT_EQUALS == (int) NOT_EQUALS, "token codes of the core scanner");
+StaticAssertDecl((int) TOKEN_IDENT == (int) IDENT && (int) TOKEN_SCONST == (int) SCONST &&
+					 (int) TOKEN_TYPECAST == (int) TYPECAST &&
+					 (int) TOKEN_COLON_EQUALS == (int) COLON_EQUALS &&
+					 (int) TOKEN_NOT_EQUALS == (int) NOT_EQUALS,
+				 "token codes of the core scanner");
 #endif
 
-/* A callback of pg_parse_json returns nothing before PostgreSQL 16, and whether to go on since then. */
+/*
+ * A callback of pg_parse_json returns nothing before PostgreSQL 16, and whether to go on since
+ * then.
+ */
 #if PG_VERSION_NUM >= 160000
 typedef JsonParseErrorType CompatJsonResult;
 #define COMPAT_JSON_RETURN() return JSON_SUCCESS
@@ -48,7 +57,10 @@ typedef void CompatJsonResult;
 #define COMPAT_JSON_RETURN() return
 #endif
 
-/* A lexer over size bytes of JSON in the given encoding, in the current memory context; strings are unescaped. */
+/*
+ * A lexer over size bytes of JSON in the given encoding, in the current memory context; strings are
+ * unescaped.
+ */
 static inline JsonLexContext *
 compat_json_lexer(const char *json, size_t size, int encoding)
 {
@@ -70,7 +82,10 @@ compat_lock_is_held(const LOCKTAG *tag, LOCKMODE mode)
 #endif
 }
 
-/* The number of this process's current top-level transaction: another one for each transaction of the process. */
+/*
+ * The number of this process's current top-level transaction: another one for each transaction of
+ * the process.
+ */
 static inline LocalTransactionId
 compat_local_transaction(void)
 {
@@ -92,7 +107,10 @@ compat_setting_extra(size_t size)
 #endif
 }
 
-/* Connections that are not for ordinary roles: superuser_reserved_connections, and reserved_connections of PostgreSQL 16. */
+/*
+ * Connections that are not for ordinary roles: superuser_reserved_connections, and
+ * reserved_connections of PostgreSQL 16.
+ */
 static inline int
 compat_reserved_connections(void)
 {

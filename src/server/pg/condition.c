@@ -1,19 +1,25 @@
 /*
  * condition.c: what is wrong now, and since when.
  *
- * The problem. A background process meets troubles that do not end it: another node refuses its connection, nobody has the blocks that it needs, no
- * orderer leads. Each is met again at every attempt, several times a second. One line in the log for each attempt buries everything else; one line for the
- * first attempt alone is long gone when somebody looks; and a text in a view that stays after the trouble is over sends people after what is not there.
+ * The problem. A background process meets troubles that do not end it: another node refuses its
+ * connection, nobody has the blocks that it needs, no orderer leads. Each is met again at every
+ * attempt, several times a second. One line in the log for each attempt buries everything else; one
+ * line for the first attempt alone is long gone when somebody looks; and a text in a view that
+ * stays after the trouble is over sends people after what is not there.
  *
- * The rule. A condition has a topic ("source", "consenter"), a subject (an address, a number), the whole reason, and a time since which it holds. Its process
- * reports it as often as it meets it, and says when it is over. Reports make a line in the log at once, then after 1, 2, 4 ... minutes as long as it is
- * met, with the number of times; another reason is told at once, but not more often than every 10 s. Its end makes a line with its duration. What holds
- * now, and nothing else, is in shared memory, for the views: the entries of a process go with it.
+ * The rule. A condition has a topic ("source", "consenter"), a subject (an address, a number), the
+ * whole reason, and a time since which it holds. Its process reports it as often as it meets it,
+ * and says when it is over. Reports make a line in the log at once, then after 1, 2, 4 ... minutes
+ * as long as it is met, with the number of times; another reason is told at once, but not more
+ * often than every 10 s. Its end makes a line with its duration. What holds now, and nothing else,
+ * is in shared memory, for the views: the entries of a process go with it.
  *
- * Rejected: the text of the last error alone (stat_workers.last_error). It says what was, and is kept for what ended a process; a process has several
- * troubles at once, of which that shows one. Rejected too: counters without texts, which need the log of that moment to be understood.
+ * Rejected: the text of the last error alone (stat_workers.last_error). It says what was, and is
+ * kept for what ended a process; a process has several troubles at once, of which that shows one.
+ * Rejected too: counters without texts, which need the log of that moment to be understood.
  *
- * When the table in shared memory is full, conditions are in the log only. The lock is held for copies of a few kB.
+ * When the table in shared memory is full, conditions are in the log only. The lock is held for
+ * copies of a few kB.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -29,25 +35,25 @@
 
 typedef struct ConditionTable
 {
-	LWLock		lock;
+	LWLock lock;
 	struct
 	{
-		pid_t		pid;		/* 0: unused */
-		Condition	condition;
-	}			entries[CONDITIONS_MAX];
+		pid_t pid; /* 0: unused */
+		Condition condition;
+	} entries[CONDITIONS_MAX];
 } ConditionTable;
 
 /* what this process knows of one of its own */
 typedef struct OwnCondition
 {
-	dlist_node	node;
-	int			entry;			/* in the table; -1: there was no room */
-	uint64		began_ms;		/* of clock_ms */
-	uint64		met_ms;			/* last */
-	uint64		logged_ms;
-	uint64		repeat_ms;		/* from logged_ms to the next line */
-	bool		changed;		/* the reason is another one than the log says */
-	Condition	condition;
+	dlist_node node;
+	int entry;		 /* in the table; -1: there was no room */
+	uint64 began_ms; /* of clock_ms */
+	uint64 met_ms;	 /* last */
+	uint64 logged_ms;
+	uint64 repeat_ms; /* from logged_ms to the next line */
+	bool changed;	  /* the reason is another one than the log says */
+	Condition condition;
 } OwnCondition;
 
 static ConditionTable *table = NULL;
@@ -110,14 +116,15 @@ publish(int entry, const Condition *condition)
 static OwnCondition *
 find_own(const char *channel, const char *topic, const char *subject)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	dlist_foreach(iter, &own)
 	{
 		OwnCondition *known = dlist_container(OwnCondition, node, iter.cur);
 		const Condition *condition = &known->condition;
 
-		if (strcmp(condition->topic, topic) == 0 && strncmp(condition->subject, subject, sizeof(condition->subject) - 1) == 0 &&
+		if (strcmp(condition->topic, topic) == 0 &&
+			strncmp(condition->subject, subject, sizeof(condition->subject) - 1) == 0 &&
 			strcmp(condition->channel, channel) == 0)
 			return known;
 	}
@@ -128,18 +135,22 @@ static void
 log_condition(OwnCondition *known, uint64 now_ms)
 {
 	const Condition *condition = &known->condition;
-	bool		first = known->logged_ms == 0;
-	char		again[96] = "";
+	bool first = known->logged_ms == 0;
+	char again[96] = "";
 
 	known->logged_ms = now_ms;
 	known->changed = false;
 	if (!first)
-		snprintf(again, sizeof(again), "%sSeen " UINT64_FORMAT " times in " UINT64_FORMAT " s.", condition->detail[0] != '\0' ? " " : "",
-				 condition->count, (now_ms - known->began_ms) / 1000);
+		snprintf(again, sizeof(again), "%sSeen " UINT64_FORMAT " times in " UINT64_FORMAT " s.",
+				 condition->detail[0] != '\0' ? " " : "", condition->count,
+				 (now_ms - known->began_ms) / 1000);
 	ereport(LOG,
 			(errcode(error_sqlstate(condition->status)),
-			 condition->channel[0] != '\0' ? errmsg("channel \"%s\": %s", condition->channel, condition->message) : errmsg("%s", condition->message),
-			 condition->detail[0] != '\0' || !first ? errdetail("%s%s", condition->detail, again) : 0,
+			 condition->channel[0] != '\0'
+				 ? errmsg("channel \"%s\": %s", condition->channel, condition->message)
+				 : errmsg("%s", condition->message),
+			 condition->detail[0] != '\0' || !first ? errdetail("%s%s", condition->detail, again)
+													: 0,
 			 condition->hint[0] != '\0' ? errhint("%s", condition->hint) : 0));
 }
 
@@ -147,7 +158,8 @@ log_condition(OwnCondition *known, uint64 now_ms)
 static bool
 take_reason(Condition *condition, const FbError *why)
 {
-	bool		changed = strcmp(condition->message, why->message) != 0 || strcmp(condition->detail, why->detail) != 0;
+	bool changed = strcmp(condition->message, why->message) != 0 ||
+				   strcmp(condition->detail, why->detail) != 0;
 
 	condition->status = why->status;
 	strlcpy(condition->message, why->message, sizeof(condition->message));
@@ -160,7 +172,7 @@ static OwnCondition *
 begin_condition(const char *channel, const char *topic, const char *subject, uint64 now_ms)
 {
 	OwnCondition *known = MemoryContextAllocZero(TopMemoryContext, sizeof(OwnCondition));
-	Condition  *condition = &known->condition;
+	Condition *condition = &known->condition;
 
 	strlcpy(condition->process, process_name, sizeof(condition->process));
 	strlcpy(condition->channel, channel, sizeof(condition->channel));
@@ -177,7 +189,7 @@ begin_condition(const char *channel, const char *topic, const char *subject, uin
 void
 condition_report(const char *channel, const char *topic, const char *subject, const FbError *why)
 {
-	uint64		now_ms = clock_ms();
+	uint64 now_ms = clock_ms();
 	OwnCondition *known;
 
 	channel = channel != NULL ? channel : "";
@@ -216,20 +228,23 @@ forget(OwnCondition *known)
 void
 condition_end(const char *channel, const char *topic, const char *subject)
 {
-	OwnCondition *known = find_own(channel != NULL ? channel : "", topic, subject != NULL ? subject : "");
+	OwnCondition *known =
+		find_own(channel != NULL ? channel : "", topic, subject != NULL ? subject : "");
 
 	if (known == NULL)
 		return;
-	ereport(LOG,
-			(known->condition.channel[0] != '\0' ?
-			 errmsg("channel \"%s\": over after " UINT64_FORMAT " s: %s", known->condition.channel, (clock_ms() - known->began_ms) / 1000,
-					known->condition.message) :
-			 errmsg("over after " UINT64_FORMAT " s: %s", (clock_ms() - known->began_ms) / 1000, known->condition.message)));
+	ereport(LOG, (known->condition.channel[0] != '\0'
+					  ? errmsg("channel \"%s\": over after " UINT64_FORMAT " s: %s",
+							   known->condition.channel, (clock_ms() - known->began_ms) / 1000,
+							   known->condition.message)
+					  : errmsg("over after " UINT64_FORMAT " s: %s",
+							   (clock_ms() - known->began_ms) / 1000, known->condition.message)));
 	forget(known);
 }
 
 void
-condition_end_others(const char *channel, const char *topic, bool (*holds) (void *context, const char *subject), void *context)
+condition_end_others(const char *channel, const char *topic,
+					 bool (*holds)(void *context, const char *subject), void *context)
 {
 	dlist_mutable_iter iter;
 
@@ -237,7 +252,9 @@ condition_end_others(const char *channel, const char *topic, bool (*holds) (void
 	{
 		OwnCondition *known = dlist_container(OwnCondition, node, iter.cur);
 
-		if (strcmp(known->condition.topic, topic) == 0 && strcmp(known->condition.channel, channel) == 0 && !holds(context, known->condition.subject))
+		if (strcmp(known->condition.topic, topic) == 0 &&
+			strcmp(known->condition.channel, channel) == 0 &&
+			!holds(context, known->condition.subject))
 			forget(known);
 	}
 }
@@ -245,7 +262,7 @@ condition_end_others(const char *channel, const char *topic, bool (*holds) (void
 void
 condition_expire(const char *topic, uint64 unmet_ms)
 {
-	uint64		now_ms = clock_ms();
+	uint64 now_ms = clock_ms();
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify(iter, &own)
@@ -260,7 +277,7 @@ condition_expire(const char *topic, uint64 unmet_ms)
 Condition *
 conditions_list(int *count)
 {
-	Condition  *list = palloc(sizeof(Condition) * CONDITIONS_MAX);
+	Condition *list = palloc(sizeof(Condition) * CONDITIONS_MAX);
 
 	*count = 0;
 	if (table == NULL)

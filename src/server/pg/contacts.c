@@ -1,16 +1,20 @@
 /*
- * contacts.c: what this server's processes have learned about other nodes, by address: when one answered last, and why it did not.
+ * contacts.c: what this server's processes have learned about other nodes, by address: when one
+ * answered last, and why it did not.
  *
- * For the operator, who sees in fabric.nodes which nodes answer and what is wrong with the others, and for the order in which the nodes of an organization
- * are asked (gateway/candidates.c). Whoever gets an answer, or none, notes it here. That a node gave no answer counts only if it has answered nobody since
- * that request began: a chaincode function that takes long on a node that is well says nothing about the node. How long nodes take, and whom to pass over
- * for that, is the business of answer_times.c.
+ * For the operator, who sees in fabric.nodes which nodes answer and what is wrong with the others,
+ * and for the order in which the nodes of an organization are asked (gateway/candidates.c). Whoever
+ * gets an answer, or none, notes it here. That a node gave no answer counts only if it has answered
+ * nobody since that request began: a chaincode function that takes long on a node that is well says
+ * nothing about the node. How long nodes take, and whom to pass over for that, is the business of
+ * answer_times.c.
  *
- * A table of fixed size under one lock that is held for a few copies. When it is full, the address that was not heard of for longest is forgotten: nothing
- * depends on an entry.
+ * A table of fixed size under one lock that is held for a few copies. When it is full, the address
+ * that was not heard of for longest is forgotten: nothing depends on an entry.
  *
- * Rejected: a file or a table (survives the restart that made it wrong); health checks by a process of their own (connections that nobody needs, and
- * another way to be wrong: the requests themselves say what matters).
+ * Rejected: a file or a table (survives the restart that made it wrong); health checks by a process
+ * of their own (connections that nobody needs, and another way to be wrong: the requests themselves
+ * say what matters).
  */
 #include "server/pg/shmem_internal.h"
 
@@ -21,15 +25,15 @@
 
 typedef struct ContactEntry
 {
-	char		address[EXCHANGE_ADDRESS_BYTES]; /* empty: unused */
-	uint64		touched_ms;		/* of clock_ms, as all below */
-	uint64		behind_until_ms;
-	Contact		contact;
+	char address[EXCHANGE_ADDRESS_BYTES]; /* empty: unused */
+	uint64 touched_ms;					  /* of clock_ms, as all below */
+	uint64 behind_until_ms;
+	Contact contact;
 } ContactEntry;
 
 typedef struct Contacts
 {
-	LWLock		lock;
+	LWLock lock;
 	ContactEntry entries[CONTACTS_MAX];
 } Contacts;
 
@@ -61,7 +65,8 @@ static ContactEntry *
 find_entry(const char *address)
 {
 	for (int i = 0; i < CONTACTS_MAX; i++)
-		if (contacts->entries[i].address[0] != '\0' && strcmp(contacts->entries[i].address, address) == 0)
+		if (contacts->entries[i].address[0] != '\0' &&
+			strcmp(contacts->entries[i].address, address) == 0)
 			return &contacts->entries[i];
 	return NULL;
 }
@@ -135,7 +140,7 @@ bool
 contact_find(const char *address, Contact *contact)
 {
 	const ContactEntry *entry;
-	uint64		now_ms = clock_ms();
+	uint64 now_ms = clock_ms();
 
 	memset(contact, 0, sizeof(*contact));
 	if (!contacts_usable())

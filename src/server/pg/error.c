@@ -26,7 +26,7 @@ error_status_of(int sqlstate)
 const char *
 error_excerpt(const char *text)
 {
-	size_t		size = strnlen(text, EXCERPT_BYTES + 1);
+	size_t size = strnlen(text, EXCERPT_BYTES + 1);
 
 	if (size <= EXCERPT_BYTES)
 		return text;
@@ -36,10 +36,10 @@ error_excerpt(const char *text)
 const char *
 error_printable(FbBytes bytes)
 {
-	bool		cut = bytes.size > EXCERPT_BYTES;
+	bool cut = bytes.size > EXCERPT_BYTES;
 	const char *data = (const char *) bytes.data;
-	int			size;
-	char	   *text;
+	int size;
+	char *text;
 
 	if (bytes.size == 0)
 		return "";
@@ -66,7 +66,8 @@ error_throw(const FbError *error)
 void
 error_capture(const ErrorData *data, FbError *error)
 {
-	fb_fail(error, error_status_of(data->sqlerrcode), "%s", data->message ? data->message : "unknown error");
+	fb_fail(error, error_status_of(data->sqlerrcode), "%s",
+			data->message ? data->message : "unknown error");
 	if (data->detail)
 		fb_error_detail(error, "%s", data->detail);
 	if (data->hint)

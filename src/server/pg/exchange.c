@@ -1,23 +1,31 @@
 /*
- * exchange.c: requests of sessions to the process `fabric relay`, and its answers, in shared memory.
+ * exchange.c: requests of sessions to the process `fabric relay`, and its answers, in shared
+ * memory.
  *
- * Problem: with one connection for each session and other node, 500 sessions make 500 backends on every other node. Each of them costs a TLS handshake, a
- * process with caches of its own, and tens of milliseconds of processor time before its first answer; a burst of new sessions is spent on that alone.
+ * Problem: with one connection for each session and other node, 500 sessions make 500 backends on
+ * every other node. Each of them costs a TLS handshake, a process with caches of its own, and tens
+ * of milliseconds of processor time before its first answer; a burst of new sessions is spent on
+ * that alone.
  *
- * Rule: sessions hand their requests to one process of this node, which has a bounded number of connections (wire/relay.c). A request takes a slot, and its
- * bytes a place in an area of fixed size; the answer comes back the same way, and the session's latch is set. Where there is no relay process, no slot or no
- * room, the session uses a connection of its own: nothing waits for a place here, so nothing can block.
+ * Rule: sessions hand their requests to one process of this node, which has a bounded number of
+ * connections (wire/relay.c). A request takes a slot, and its bytes a place in an area of fixed
+ * size; the answer comes back the same way, and the session's latch is set. Where there is no relay
+ * process, no slot or no room, the session uses a connection of its own: nothing waits for a place
+ * here, so nothing can block.
  *
- * A slot belongs to the session until it takes the answer or abandons the request, which it does at the latest when it exits. From
- * exchange_take on the slot also belongs to the relay: whoever is last frees it.
+ * A slot belongs to the session until it takes the answer or abandons the request, which it does at
+ * the latest when it exits. From exchange_take on the slot also belongs to the relay: whoever is
+ * last frees it.
  *
- *      exchange_put         exchange_take        exchange_begin        exchange_answer       exchange_receive
- *     FREE -----> WAITING --------------> TAKEN --------------> SENT ----------------> ANSWERED ----------> FREE
- *                    |                      |                     |                         |
- *                    +-----> ABANDONED <----+---------------------+   (freed by the relay)  +-- exchange_abandon --> FREE
+ *      exchange_put         exchange_take        exchange_begin        exchange_answer
+ * exchange_receive FREE -----> WAITING --------------> TAKEN --------------> SENT ---------------->
+ * ANSWERED ----------> FREE |                      |                     | |
+ *                    +-----> ABANDONED <----+---------------------+   (freed by the relay)  +--
+ * exchange_abandon --> FREE
  *
- * Rejected: a ring like that of an inbox (answers are taken in any order), message queues in dynamic shared memory (two for each session), a growing
- * area (a request that does not fit has another way).
+ * Rejected: a ring like that of an inbox (answers are taken in any order), message queues in
+ * dynamic shared memory (two for each session), a growing area (a request that does not fit has
+ * another way).
  */
 #include "server/pg/shmem_internal.h"
 
@@ -33,44 +41,45 @@
 typedef enum SlotState
 {
 	SLOT_FREE,
-	SLOT_WAITING,				/* in the queue */
-	SLOT_TAKEN,					/* the relay has it, and has not sent it yet */
+	SLOT_WAITING, /* in the queue */
+	SLOT_TAKEN,	  /* the relay has it, and has not sent it yet */
 	SLOT_SENT,
 	SLOT_ANSWERED,
-	SLOT_ABANDONED				/* in the queue or taken; the relay frees it */
+	SLOT_ABANDONED /* in the queue or taken; the relay frees it */
 } SlotState;
 
 typedef struct ExchangeSlot
 {
-	SlotState	state;
-	int			next;			/* in the list of free slots, or in the queue; -1: the last */
-	pid_t		owner_pid;
-	Latch	   *owner_latch;	/* of its PGPROC, which is there as long as the server: at worst another process wakes for nothing */
-	char		kind;			/* of the request, then of the answer */
-	char		address[EXCHANGE_ADDRESS_BYTES];
-	dsa_pointer bytes;			/* of the request, then of the answer; invalid: none */
-	size_t		size;
+	SlotState state;
+	int next; /* in the list of free slots, or in the queue; -1: the last */
+	pid_t owner_pid;
+	Latch *owner_latch; /* of its PGPROC, which is there as long as the server: at worst another
+						   process wakes for nothing */
+	char kind;			/* of the request, then of the answer */
+	char address[EXCHANGE_ADDRESS_BYTES];
+	dsa_pointer bytes; /* of the request, then of the answer; invalid: none */
+	size_t size;
 } ExchangeSlot;
 
 /* everything is guarded by the lock; bytes are copied without it */
 typedef struct Exchange
 {
-	LWLock		lock;
-	Latch	   *relay_latch;	/* NULL: there is no relay */
-	pid_t		relay_pid;
-	int			slots_count;
-	int			first_free;
-	int			first_waiting;
-	int			last_waiting;
+	LWLock lock;
+	Latch *relay_latch; /* NULL: there is no relay */
+	pid_t relay_pid;
+	int slots_count;
+	int first_free;
+	int first_waiting;
+	int last_waiting;
 	ExchangeCounts counts;
 	ExchangeSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } Exchange;
 
 static Exchange *exchange = NULL;
 static char *area_place = NULL;
-static dsa_area *area = NULL;	/* of this process */
-static bool ended = false;		/* this process is about to leave shared memory */
-static int	tickets_count = 0;	/* that this process holds */
+static dsa_area *area = NULL; /* of this process */
+static bool ended = false;	  /* this process is about to leave shared memory */
+static int tickets_count = 0; /* that this process holds */
 
 static int
 slots_count(void)
@@ -81,7 +90,8 @@ slots_count(void)
 static Size
 slots_bytes(void)
 {
-	return MAXALIGN(add_size(offsetof(Exchange, slots), mul_size(sizeof(ExchangeSlot), slots_count())));
+	return MAXALIGN(
+		add_size(offsetof(Exchange, slots), mul_size(sizeof(ExchangeSlot), slots_count())));
 }
 
 Size
@@ -93,7 +103,7 @@ exchange_bytes(void)
 void
 exchange_init(char *place, int tranche)
 {
-	dsa_area   *made;
+	dsa_area *made;
 
 	exchange = (Exchange *) place;
 	area_place = place + slots_bytes();
@@ -211,10 +221,10 @@ exchange_put(const char *address, char kind, FbBytes request)
 {
 	ExchangeSlot *slot;
 	dsa_pointer bytes;
-	int			index;
+	int index;
 
-	if (exchange == NULL || ended || exchange->relay_latch == NULL || request.size == 0 || request.size > EXCHANGE_MESSAGE_BYTES_MAX ||
-		strlen(address) >= EXCHANGE_ADDRESS_BYTES)
+	if (exchange == NULL || ended || exchange->relay_latch == NULL || request.size == 0 ||
+		request.size > EXCHANGE_MESSAGE_BYTES_MAX || strlen(address) >= EXCHANGE_ADDRESS_BYTES)
 		return -1;
 	attach_area();
 	bytes = store_bytes(request);
@@ -249,15 +259,18 @@ exchange_receive(int index, MemoryContext context, char *kind, FbBytes *answer)
 {
 	ExchangeSlot *slot = &exchange->slots[index];
 	dsa_pointer bytes;
-	uint8_t    *copy = NULL;
-	bool		answered;
+	uint8_t *copy = NULL;
+	bool answered;
 
 	LWLockAcquire(&exchange->lock, LW_SHARED);
 	answered = slot->state == SLOT_ANSWERED;
 	LWLockRelease(&exchange->lock);
 	if (!answered)
 		return false;
-	/* the slot is this session's alone now; on an error here it stays so until the call is abandoned */
+	/*
+	 * the slot is this session's alone now; on an error here it stays so until the call is
+	 * abandoned
+	 */
 	bytes = slot->bytes;
 	if (DsaPointerIsValid(bytes))
 	{
@@ -292,10 +305,11 @@ exchange_abandon(int index)
 bool
 exchange_withdraw(int index)
 {
-	bool		withdrawn;
+	bool withdrawn;
 
 	LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
-	withdrawn = exchange->slots[index].state == SLOT_WAITING || exchange->slots[index].state == SLOT_TAKEN;
+	withdrawn =
+		exchange->slots[index].state == SLOT_WAITING || exchange->slots[index].state == SLOT_TAKEN;
 	if (withdrawn)
 		(void) abandon_slot(index);
 	LWLockRelease(&exchange->lock);
@@ -331,7 +345,7 @@ detach_relay(int code, Datum argument)
 	for (int i = 0; i < exchange->slots_count; i++)
 	{
 		ExchangeSlot *slot = &exchange->slots[i];
-		SlotState	state = slot->state;
+		SlotState state = slot->state;
 
 		if (state == SLOT_FREE || state == SLOT_ANSWERED)
 			continue;
@@ -353,7 +367,7 @@ detach_relay(int code, Datum argument)
 bool
 exchange_attach_relay(void)
 {
-	bool		alone;
+	bool alone;
 
 	attach_area();
 	LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
@@ -388,15 +402,16 @@ take_locked(int index, dsa_pointer *bytes)
 }
 
 int
-exchange_take(MemoryContext context, char *kind, char address[EXCHANGE_ADDRESS_BYTES], FbBytes *request)
+exchange_take(MemoryContext context, char *kind, char address[EXCHANGE_ADDRESS_BYTES],
+			  FbBytes *request)
 {
 	for (;;)
 	{
 		dsa_pointer bytes;
-		uint8_t    *copy;
-		size_t		size;
-		bool		wanted;
-		int			index;
+		uint8_t *copy;
+		size_t size;
+		bool wanted;
+		int index;
 
 		LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
 		index = exchange->first_waiting;
@@ -428,7 +443,7 @@ exchange_take(MemoryContext context, char *kind, char address[EXCHANGE_ADDRESS_B
 bool
 exchange_begin(int index)
 {
-	bool		wanted;
+	bool wanted;
 
 	LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
 	wanted = exchange->slots[index].state == SLOT_TAKEN;
@@ -441,7 +456,7 @@ exchange_begin(int index)
 bool
 exchange_is_abandoned(int index)
 {
-	bool		abandoned;
+	bool abandoned;
 
 	LWLockAcquire(&exchange->lock, LW_SHARED);
 	abandoned = exchange->slots[index].state == SLOT_ABANDONED;

@@ -1,4 +1,7 @@
-/* fault points: what a superuser asked for in fabric.fault_points happens when the code passes the named point */
+/*
+ * fault points: what a superuser asked for in fabric.fault_points happens when the code passes the
+ * named point
+ */
 #include "server/pg/pg.h"
 
 #include "miscadmin.h"
@@ -8,7 +11,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-bool		fault_active = false;
+bool fault_active = false;
 static char *guc_fault_points = NULL;
 
 static void
@@ -20,10 +23,10 @@ assign_fault_points(const char *new_value, void *extra)
 void
 fault_define(void)
 {
-	DefineCustomStringVariable("fabric.fault_points",
-							   "Names points in the code where a test wants a fault to happen.",
-							   "A comma-separated list of NAME=crash, NAME=error or NAME=sleep:MILLISECONDS.",
-							   &guc_fault_points, "", PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, assign_fault_points, NULL);
+	DefineCustomStringVariable(
+		"fabric.fault_points", "Names points in the code where a test wants a fault to happen.",
+		"A comma-separated list of NAME=crash, NAME=error or NAME=sleep:MILLISECONDS.",
+		&guc_fault_points, "", PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, assign_fault_points, NULL);
 }
 
 /* the action of the point in the list, or NULL */
@@ -31,7 +34,7 @@ static const char *
 find_action(const char *name, size_t *action_size)
 {
 	const char *entry = guc_fault_points;
-	size_t		name_size = strlen(name);
+	size_t name_size = strlen(name);
 
 	while (entry != NULL && *entry)
 	{
@@ -39,7 +42,8 @@ find_action(const char *name, size_t *action_size)
 
 		while (*entry == ' ')
 			entry++;
-		if ((size_t) (end - entry) > name_size && strncmp(entry, name, name_size) == 0 && entry[name_size] == '=')
+		if ((size_t) (end - entry) > name_size && strncmp(entry, name, name_size) == 0 &&
+			entry[name_size] == '=')
 		{
 			*action_size = end - entry - name_size - 1;
 			return entry + name_size + 1;
@@ -53,11 +57,12 @@ static void
 sleep_ms(int milliseconds)
 {
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
-	long		left;
+	long left;
 
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until)) > 0)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,
+						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -66,7 +71,7 @@ sleep_ms(int milliseconds)
 void
 fault_hit(const char *name)
 {
-	size_t		size;
+	size_t size;
 	const char *action = find_action(name, &size);
 
 	if (action == NULL)
@@ -78,7 +83,8 @@ fault_hit(const char *name)
 		kill(getpid(), SIGKILL);
 	}
 	else if (size == 5 && strncmp(action, "error", 5) == 0)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INTERNAL)), errmsg("fault point \"%s\" reached", name)));
+		ereport(ERROR,
+				(errcode(error_sqlstate(FB_INTERNAL)), errmsg("fault point \"%s\" reached", name)));
 	else if (size > 6 && strncmp(action, "sleep:", 6) == 0)
 		sleep_ms(atoi(action + 6));
 }

@@ -1,14 +1,19 @@
 /*
- * import_queue.c: a block on its way from a session to the ledger worker of a channel, and the worker's answer.
+ * import_queue.c: a block on its way from a session to the ledger worker of a channel, and the
+ * worker's answer.
  *
- * A block may have 100 MB, so it does not fit into the fixed shared memory, and a segment of its size could exceed what the operating system gives. The
- * session makes a segment of dynamic shared memory for its request: a header, and a shm_mq of at most 1 MB through which the block streams into the
- * worker's own memory. The handle of the segment stands in the channel's slot; the worker attaches when it is woken.
+ * A block may have 100 MB, so it does not fit into the fixed shared memory, and a segment of its
+ * size could exceed what the operating system gives. The session makes a segment of dynamic shared
+ * memory for its request: a header, and a shm_mq of at most 1 MB through which the block streams
+ * into the worker's own memory. The handle of the segment stands in the channel's slot; the worker
+ * attaches when it is woken.
  *
- * Neither side waits for the other without a limit or a way to interrupt it. The worker reads without waiting, between its other duties, so a session that is stopped
- * stops nothing else. The session waits for its latch, can be cancelled at any time, and finds out when the worker ends: the worker's process id in the slot
- * is another then. Whoever leaves detaches from the segment, and the other side notices. A session that left before the worker looked leaves a
- * handle that can no longer be attached, or the handle of the next session.
+ * Neither side waits for the other without a limit or a way to interrupt it. The worker reads
+ * without waiting, between its other duties, so a session that is stopped stops nothing else. The
+ * session waits for its latch, can be cancelled at any time, and finds out when the worker ends:
+ * the worker's process id in the slot is another then. Whoever leaves detaches from the segment,
+ * and the other side notices. A session that left before the worker looked leaves a handle that can
+ * no longer be attached, or the handle of the next session.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -17,7 +22,10 @@
 #include "storage/shm_mq.h"
 #include "utils/wait_event.h"
 
-/* bytes of a block on their way: a usual block fits in, so that nobody is woken in between; a large one needs a hundred times less than its size */
+/*
+ * bytes of a block on their way: a usual block fits in, so that nobody is woken in between; a large
+ * one needs a hundred times less than its size
+ */
 #define QUEUE_BYTES_MIN (16 * 1024)
 #define QUEUE_BYTES_MAX (1024 * 1024)
 /* how often a session looks at the worker without being woken */
@@ -26,10 +34,10 @@
 /* the start of the segment; the queue follows */
 typedef struct ImportRequest
 {
-	int			ledger_id;
-	bool		accept_differences;
-	PGPROC	   *session;
-	pg_atomic_uint32 answered;	/* 1: answer is complete */
+	int ledger_id;
+	bool accept_differences;
+	PGPROC *session;
+	pg_atomic_uint32 answered; /* 1: answer is complete */
 	ImportAnswer answer;
 } ImportRequest;
 
@@ -45,8 +53,8 @@ request_queue(ImportRequest *request)
 
 typedef struct RunningWorker
 {
-	pid_t		pid;			/* 0: none runs */
-	uint32		generation;
+	pid_t pid; /* 0: none runs */
+	uint32 generation;
 } RunningWorker;
 
 static RunningWorker
@@ -55,7 +63,8 @@ running_worker(ChannelSlot *slot)
 	RunningWorker worker;
 
 	SpinLockAcquire(&slot->mutex);
-	worker = (RunningWorker) {slot->workers[WORKER_LEDGER].pid, slot->workers[WORKER_LEDGER].generation};
+	worker =
+		(RunningWorker) {slot->workers[WORKER_LEDGER].pid, slot->workers[WORKER_LEDGER].generation};
 	SpinLockRelease(&slot->mutex);
 	return worker;
 }
@@ -71,7 +80,8 @@ still_runs(ChannelSlot *slot, const RunningWorker *worker)
 static void
 wait_for_latch(long timeout_ms)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms, PG_WAIT_EXTENSION);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
+					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
@@ -80,7 +90,7 @@ wait_for_latch(long timeout_ms)
 static bool
 wait_for_worker(ChannelSlot *slot, int timeout_ms, RunningWorker *worker)
 {
-	uint64		started_ms = clock_ms();
+	uint64 started_ms = clock_ms();
 
 	while ((*worker = running_worker(slot)).pid == 0)
 	{
@@ -102,9 +112,10 @@ is_answered(ImportRequest *request)
 
 /* true once the worker has answered; false when it left before */
 static bool
-stream_block(ChannelSlot *slot, const RunningWorker *worker, ImportRequest *request, shm_mq_handle *queue, FbBytes block)
+stream_block(ChannelSlot *slot, const RunningWorker *worker, ImportRequest *request,
+			 shm_mq_handle *queue, FbBytes block)
 {
-	bool		sent = false;
+	bool sent = false;
 
 	while (!is_answered(request))
 	{
@@ -125,15 +136,17 @@ stream_block(ChannelSlot *slot, const RunningWorker *worker, ImportRequest *requ
 }
 
 bool
-import_queue_send(ChannelSlot *slot, int ledger_id, FbBytes block, bool accept_differences, int start_timeout_ms, ImportAnswer *answer)
+import_queue_send(ChannelSlot *slot, int ledger_id, FbBytes block, bool accept_differences,
+				  int start_timeout_ms, ImportAnswer *answer)
 {
 	RunningWorker worker;
 	dsm_segment *segment;
 	ImportRequest *request;
-	shm_mq	   *queue;
+	shm_mq *queue;
 	shm_mq_handle *handle;
-	Size		queue_bytes = MAXALIGN(Min(Max(block.size + block.size / 8, QUEUE_BYTES_MIN), QUEUE_BYTES_MAX));
-	bool		answered;
+	Size queue_bytes =
+		MAXALIGN(Min(Max(block.size + block.size / 8, QUEUE_BYTES_MIN), QUEUE_BYTES_MAX));
+	bool answered;
 
 	if (!wait_for_worker(slot, start_timeout_ms, &worker))
 		return false;
@@ -182,8 +195,8 @@ static bool
 take_request(ChannelSlot *slot)
 {
 	MemoryContext caller;
-	dsm_handle	handle;
-	shm_mq	   *queue;
+	dsm_handle handle;
+	shm_mq *queue;
 
 	SpinLockAcquire(&slot->mutex);
 	handle = slot->import_handle;
@@ -214,8 +227,8 @@ import_queue_receive(ChannelSlot *slot, FbBytes *block, bool *accept_differences
 {
 	while (taken_segment != NULL || take_request(slot))
 	{
-		Size		size;
-		void	   *data;
+		Size size;
+		void *data;
 
 		switch (shm_mq_receive(taken_queue, &size, &data, true))
 		{
@@ -236,7 +249,7 @@ import_queue_receive(ChannelSlot *slot, FbBytes *block, bool *accept_differences
 void
 import_queue_answer(const ImportAnswer *answer)
 {
-	PGPROC	   *session = taken_request->session;
+	PGPROC *session = taken_request->session;
 
 	taken_request->answer = *answer;
 	pg_write_barrier();

@@ -1,9 +1,10 @@
 /*
- * inbox.c: bounded queues of records into the workers of a channel, in shared memory: envelopes and Raft messages into the orderer worker,
- * private plaintext into the ledger worker.
+ * inbox.c: bounded queues of records into the workers of a channel, in shared memory: envelopes and
+ * Raft messages into the orderer worker, private plaintext into the ledger worker.
  *
- * A record is a header (kind, sizes of its two parts) and the bytes, padded to eight. head and tail are positions that only grow; the byte
- * at position p lies at p modulo the capacity, so a record may wrap around. One lock, held for the copy of one record.
+ * A record is a header (kind, sizes of its two parts) and the bytes, padded to eight. head and tail
+ * are positions that only grow; the byte at position p lies at p modulo the capacity, so a record
+ * may wrap around. One lock, held for the copy of one record.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -11,17 +12,17 @@
 
 typedef struct RecordHeader
 {
-	uint32		first_size;
-	uint32		second_size;
-	char		kind;
+	uint32 first_size;
+	uint32 second_size;
+	char kind;
 } RecordHeader;
 
 /* a queue and where its bytes are */
 typedef struct Queue
 {
 	InboxHeader *header;
-	char	   *ring;
-	size_t		capacity;
+	char *ring;
+	size_t capacity;
 } Queue;
 
 size_t
@@ -40,8 +41,8 @@ shmem_private_inbox_capacity(void)
 static void
 ring_write(const Queue *queue, uint64 position, const void *data, size_t size)
 {
-	size_t		at = position % queue->capacity;
-	size_t		until_end = Min(size, queue->capacity - at);
+	size_t at = position % queue->capacity;
+	size_t until_end = Min(size, queue->capacity - at);
 
 	if (size == 0)
 		return;
@@ -52,8 +53,8 @@ ring_write(const Queue *queue, uint64 position, const void *data, size_t size)
 static void
 ring_read(const Queue *queue, uint64 position, void *data, size_t size)
 {
-	size_t		at = position % queue->capacity;
-	size_t		until_end = Min(size, queue->capacity - at);
+	size_t at = position % queue->capacity;
+	size_t until_end = Min(size, queue->capacity - at);
 
 	if (size == 0)
 		return;
@@ -66,9 +67,11 @@ static uint64
 queue_put(const Queue *queue, char kind, FbBytes first, FbBytes second)
 {
 	InboxHeader *header = queue->header;
-	RecordHeader record = {.first_size = (uint32) first.size, .second_size = (uint32) second.size, .kind = kind};
-	size_t		needed;
-	uint64		end = 0;
+	RecordHeader record = {.first_size = (uint32) first.size,
+						   .second_size = (uint32) second.size,
+						   .kind = kind};
+	size_t needed;
+	uint64 end = 0;
 
 	if (first.size > FB_MESSAGE_BYTES_MAX || second.size > FB_MESSAGE_BYTES_MAX)
 		return 0;
@@ -94,12 +97,12 @@ queue_take(const Queue *queue, char *kind, StringInfo out, size_t *first_size)
 {
 	InboxHeader *header = queue->header;
 	RecordHeader record;
-	bool		any;
+	bool any;
 
 	resetStringInfo(out);
 	for (;;)
 	{
-		size_t		size;
+		size_t size;
 
 		LWLockAcquire(&header->lock, LW_EXCLUSIVE);
 		any = header->head < header->tail;
@@ -109,7 +112,10 @@ queue_take(const Queue *queue, char *kind, StringInfo out, size_t *first_size)
 		size = (size_t) record.first_size + record.second_size;
 		if ((size_t) out->maxlen <= size)
 		{
-			/* make room without the lock: an error in there must not leave it held, and nobody else takes records */
+			/*
+			 * make room without the lock: an error in there must not leave it held, and nobody else
+			 * takes records
+			 */
 			LWLockRelease(&header->lock);
 			enlargeStringInfo(out, (int) size + 1);
 			continue;
@@ -138,7 +144,7 @@ orderer_queue(ChannelSlot *slot)
 bool
 inbox_put(ChannelSlot *slot, char kind, FbBytes first, FbBytes second)
 {
-	Queue		queue = orderer_queue(slot);
+	Queue queue = orderer_queue(slot);
 
 	if (queue_put(&queue, kind, first, second) == 0)
 		return false;
@@ -149,7 +155,7 @@ inbox_put(ChannelSlot *slot, char kind, FbBytes first, FbBytes second)
 bool
 inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size)
 {
-	Queue		queue = orderer_queue(slot);
+	Queue queue = orderer_queue(slot);
 
 	return queue_take(&queue, kind, out, first_size);
 }
@@ -157,7 +163,7 @@ inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size)
 size_t
 inbox_used(ChannelSlot *slot)
 {
-	size_t		used;
+	size_t used;
 
 	LWLockAcquire(&slot->inbox.lock, LW_SHARED);
 	used = slot->inbox.tail - slot->inbox.head;
@@ -170,14 +176,15 @@ inbox_used(ChannelSlot *slot)
 static Queue
 private_queue(ChannelSlot *slot)
 {
-	return (Queue) {&slot->private_inbox, shmem_private_inbox_ring(slot), shmem_private_inbox_capacity()};
+	return (Queue) {&slot->private_inbox, shmem_private_inbox_ring(slot),
+					shmem_private_inbox_capacity()};
 }
 
 /* which ledger worker is at work: what an earlier one took and did not store is lost */
 static uint32
 ledger_generation(ChannelSlot *slot)
 {
-	uint32		generation;
+	uint32 generation;
 
 	SpinLockAcquire(&slot->mutex);
 	generation = slot->workers[WORKER_LEDGER].generation;
@@ -188,10 +195,10 @@ ledger_generation(ChannelSlot *slot)
 bool
 private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset, TimestampTz deadline)
 {
-	Queue		queue = private_queue(slot);
-	uint32		generation = ledger_generation(slot);
-	uint64		end = queue_put(&queue, 'p', fb_bytes_of_text(tx_id), private_rwset);
-	bool		stored;
+	Queue queue = private_queue(slot);
+	uint32 generation = ledger_generation(slot);
+	uint64 end = queue_put(&queue, 'p', fb_bytes_of_text(tx_id), private_rwset);
+	bool stored;
 
 	if (end == 0)
 		return false;
@@ -199,14 +206,18 @@ private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset, T
 	ConditionVariablePrepareToSleep(&slot->private_stored_changed);
 	while (!(stored = pg_atomic_read_u64(&slot->private_stored) >= end))
 	{
-		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
 		if (left_ms <= 0 || ledger_generation(slot) != generation)
 			break;
-		(void) ConditionVariableTimedSleep(&slot->private_stored_changed, left_ms, PG_WAIT_EXTENSION);
+		(void) ConditionVariableTimedSleep(&slot->private_stored_changed, left_ms,
+										   PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
-	/* read after the position: a newer worker's position says nothing about what was lost with the one before */
+	/*
+	 * read after the position: a newer worker's position says nothing about what was lost with the
+	 * one before
+	 */
 	pg_read_barrier();
 	return stored && ledger_generation(slot) == generation;
 }
@@ -214,8 +225,8 @@ private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset, T
 bool
 private_inbox_take(ChannelSlot *slot, StringInfo out, size_t *first_size)
 {
-	Queue		queue = private_queue(slot);
-	char		kind;
+	Queue queue = private_queue(slot);
+	char kind;
 
 	return queue_take(&queue, &kind, out, first_size);
 }
@@ -223,7 +234,7 @@ private_inbox_take(ChannelSlot *slot, StringInfo out, size_t *first_size)
 void
 private_inbox_stored(ChannelSlot *slot)
 {
-	uint64		head;
+	uint64 head;
 
 	LWLockAcquire(&slot->private_inbox.lock, LW_SHARED);
 	head = slot->private_inbox.head;

@@ -3,7 +3,7 @@
 
 typedef struct ContextAllocator
 {
-	FbAllocator allocator;		/* must be first */
+	FbAllocator allocator; /* must be first */
 	MemoryContext context;
 } ContextAllocator;
 
@@ -41,9 +41,8 @@ make_varlena(FbBytes bytes)
 	struct varlena *result;
 
 	if (bytes.size > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("value of %zu bytes is too large", bytes.size)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("value of %zu bytes is too large", bytes.size)));
 	result = palloc(bytes.size + VARHDRSZ);
 	SET_VARSIZE(result, bytes.size + VARHDRSZ);
 	if (bytes.size > 0)
@@ -72,11 +71,11 @@ memory_bytes(const void *varlena)
 char *
 memory_cstring(FbBytes bytes)
 {
-	char	   *text;
+	char *text;
 
 	if (bytes.size > 0 && memchr(bytes.data, 0, bytes.size) != NULL)
 	{
-		FbError		error;
+		FbError error;
 
 		fb_fail(&error, FB_INVALID_ARGUMENT, "text contains U+0000: \"%s\"", FB_DISPLAY(bytes));
 		error_throw(&error);
@@ -92,7 +91,7 @@ bool
 memory_next_row(Tuplestorestate *rows, TupleTableSlot *slot)
 {
 	MemoryContext caller = MemoryContextSwitchTo(slot->tts_mcxt);
-	bool		found = tuplestore_gettupleslot(rows, true, false, slot);
+	bool found = tuplestore_gettupleslot(rows, true, false, slot);
 
 	MemoryContextSwitchTo(caller);
 	return found;
@@ -101,8 +100,8 @@ memory_next_row(Tuplestorestate *rows, TupleTableSlot *slot)
 typedef struct ResetCallback
 {
 	MemoryContextCallback callback;
-	void		(*free_object) (void *);
-	void	   *pointer;
+	void (*free_object)(void *);
+	void *pointer;
 } ResetCallback;
 
 static void
@@ -114,7 +113,7 @@ run_reset_callback(void *argument)
 }
 
 void
-memory_on_reset(MemoryContext context, void (*free_object) (void *), void *pointer)
+memory_on_reset(MemoryContext context, void (*free_object)(void *), void *pointer)
 {
 	ResetCallback *reset = MemoryContextAlloc(context, sizeof(ResetCallback));
 

@@ -1,29 +1,38 @@
 /*
- * node_roles.c: the roles of other nodes: how many connections they may have, how many are kept for them, how much they may put into the log.
+ * node_roles.c: the roles of other nodes: how many connections they may have, how many are kept for
+ * them, how much they may put into the log.
  *
- * The problem. All sessions of an instance share max_connections. Applications that take them all keep the other organizations' nodes out: Raft
- * messages, blocks and requests for endorsements are not taken any more, and a channel can lose its majority because of a connection pool. A member's
+ * The problem. All sessions of an instance share max_connections. Applications that take them all
+ * keep the other organizations' nodes out: Raft messages, blocks and requests for endorsements are
+ * not taken any more, and a channel can lose its majority because of a connection pool. A member's
  * node that takes them all keeps the applications out. Neither may be possible.
  *
- * The rule. Let `places` be max_connections without what is reserved for superusers, and `nodes` the number of roles of other nodes.
+ * The rule. Let `places` be max_connections without what is reserved for superusers, and `nodes`
+ * the number of roles of other nodes.
  *
- *     need     what a node needs to take part:  2 for each channel (Raft, blocks) and 4 for requests
- *     limit    what one role may have:          fabric.node_connections;      default: places / 2 / nodes, at least the need
- *     share    what is kept free for a role:    fabric.reserved_connections;  default: the need, at most places / 2 / nodes
+ *     need     what a node needs to take part:  2 for each channel (Raft, blocks) and 4 for
+ * requests limit    what one role may have:          fabric.node_connections;      default: places
+ * / 2 / nodes, at least the need share    what is kept free for a role:
+ * fabric.reserved_connections;  default: the need, at most places / 2 / nodes
  *
- * A role within its share is refused only where a superuser alone would have a place. Everybody else, nodes beyond their share included, is refused when
- * not more places are free than the others' shares still need. So with the defaults all nodes together have at most half of the places, applications
- * never less than half, and a node that takes its limit takes nothing from the share of another node. Where max_connections is too small for that, the
- * nodes come first, and the launcher warns.
+ * A role within its share is refused only where a superuser alone would have a place. Everybody
+ * else, nodes beyond their share included, is refused when not more places are free than the
+ * others' shares still need. So with the defaults all nodes together have at most half of the
+ * places, applications never less than half, and a node that takes its limit takes nothing from the
+ * share of another node. Where max_connections is too small for that, the nodes come first, and the
+ * launcher warns.
  *
- * Who the nodes are, and how many channels there are, is known to the launcher alone (a backend that authenticates its client has no database yet); it
- * publishes both here. Until it has done so nothing is reserved, and a role's limit is half of the places.
+ * Who the nodes are, and how many channels there are, is known to the launcher alone (a backend
+ * that authenticates its client has no database yet); it publishes both here. Until it has done so
+ * nothing is reserved, and a role's limit is half of the places.
  *
- * Messages to the log: each role has a budget, shared by all its sessions, since a session costs nothing: LOG_BURST messages at once, and one more every
- * LOG_INTERVAL_MS. What is left out is counted, and the count is logged with the next message.
+ * Messages to the log: each role has a budget, shared by all its sessions, since a session costs
+ * nothing: LOG_BURST messages at once, and one more every LOG_INTERVAL_MS. What is left out is
+ * counted, and the count is logged with the next message.
  *
- * Rejected: PostgreSQL's CONNECTION LIMIT of a role (the operator's, and it does not reserve anything); reserved_connections of PostgreSQL 16 (not in 15,
- * and one member could take all that is reserved).
+ * Rejected: PostgreSQL's CONNECTION LIMIT of a role (the operator's, and it does not reserve
+ * anything); reserved_connections of PostgreSQL 16 (not in 15, and one member could take all that
+ * is reserved).
  */
 #include "server/pg/shmem_internal.h"
 
@@ -40,20 +49,20 @@
 
 struct NodeRole
 {
-	Oid			role_id;		/* InvalidOid: unused */
-	bool		known;			/* to the launcher: has a share */
-	slock_t		mutex;			/* of what follows */
-	int			log_budget;
-	uint64		log_refilled_ms;	/* of clock_ms */
-	uint64		log_left_out;
+	Oid role_id;   /* InvalidOid: unused */
+	bool known;	   /* to the launcher: has a share */
+	slock_t mutex; /* of what follows */
+	int log_budget;
+	uint64 log_refilled_ms; /* of clock_ms */
+	uint64 log_left_out;
 };
 
 typedef struct NodeRoles
 {
-	LWLock		lock;			/* all but what a mutex protects */
-	int			known_count;
-	int			channels_count;
-	NodeRole	roles[NODE_ROLES_MAX];
+	LWLock lock; /* all but what a mutex protects */
+	int known_count;
+	int channels_count;
+	NodeRole roles[NODE_ROLES_MAX];
 } NodeRoles;
 
 static NodeRoles *shared = NULL;
@@ -105,14 +114,19 @@ limit_of_role(void)
 static int
 share_of_role(void)
 {
-	return Min(guc_reserved_connections < 0 ? Min(need_of_role(), fair_part()) : guc_reserved_connections, limit_of_role());
+	return Min(guc_reserved_connections < 0 ? Min(need_of_role(), fair_part())
+											: guc_reserved_connections,
+			   limit_of_role());
 }
 
-/* the role's entry, or an unused one; the last one is shared by all that have none of their own. The lock is held, exclusively */
+/*
+ * the role's entry, or an unused one; the last one is shared by all that have none of their own.
+ * The lock is held, exclusively
+ */
 static NodeRole *
 find_role(Oid role_id)
 {
-	NodeRole   *unused = NULL;
+	NodeRole *unused = NULL;
 
 	for (int i = NODE_ROLES_MAX - 1; i >= 0; i--)
 	{
@@ -142,12 +156,15 @@ node_roles_publish(const Oid *role_ids, int count, int channels_count)
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < NODE_ROLES_MAX; i++)
 	{
-		NodeRole   *role = &shared->roles[i];
-		bool		is_known = false;
+		NodeRole *role = &shared->roles[i];
+		bool is_known = false;
 
 		for (int j = 0; j < count && !is_known; j++)
 			is_known = role->role_id == role_ids[j];
-		/* a role that is gone; a session of it that is still there may share the entry with another one */
+		/*
+		 * a role that is gone; a session of it that is still there may share the entry with another
+		 * one
+		 */
 		if (role->known && !is_known)
 			role->role_id = InvalidOid;
 		role->known = is_known;
@@ -156,9 +173,12 @@ node_roles_publish(const Oid *role_ids, int count, int channels_count)
 		find_role(role_ids[j])->known = true;
 	shared->known_count = count;
 	shared->channels_count = channels_count;
-	connections = (NodeConnections) {
-		.roles = count, .need = need_of_role(), .limit = limit_of_role(), .share = share_of_role(), .fair_part = fair_part(), .places = count_places()
-	};
+	connections = (NodeConnections) {.roles = count,
+									 .need = need_of_role(),
+									 .limit = limit_of_role(),
+									 .share = share_of_role(),
+									 .fair_part = fair_part(),
+									 .places = count_places()};
 	LWLockRelease(&shared->lock);
 	return connections;
 }
@@ -166,7 +186,7 @@ node_roles_publish(const Oid *role_ids, int count, int channels_count)
 NodeRole *
 node_roles_enter(Oid role_id)
 {
-	NodeRole   *role;
+	NodeRole *role;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	role = find_role(role_id);
@@ -178,8 +198,8 @@ node_roles_enter(Oid role_id)
 static int
 count_kept(Oid except_role_id)
 {
-	int			share = share_of_role();
-	int			kept = 0;
+	int share = share_of_role();
+	int kept = 0;
 
 	for (int i = 0; i < NODE_ROLES_MAX; i++)
 	{
@@ -195,9 +215,9 @@ NodeRolesVerdict
 node_roles_judge(Oid role_id, bool is_node, int *limit)
 {
 	NodeRolesVerdict verdict = NODE_ROLES_ADMITTED;
-	int			used = is_node ? CountUserBackends(role_id) : 0;
-	int			kept = 0;
-	int			share;
+	int used = is_node ? CountUserBackends(role_id) : 0;
+	int kept = 0;
+	int share;
 
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	*limit = limit_of_role();
@@ -215,13 +235,13 @@ node_roles_judge(Oid role_id, bool is_node, int *limit)
 bool
 node_roles_may_log(NodeRole *role, uint64 *left_out)
 {
-	uint64		now_ms = clock_ms();
-	bool		allowed;
+	uint64 now_ms = clock_ms();
+	bool allowed;
 
 	SpinLockAcquire(&role->mutex);
 	if (now_ms >= role->log_refilled_ms + LOG_INTERVAL_MS)
 	{
-		uint64		refill = (now_ms - role->log_refilled_ms) / LOG_INTERVAL_MS;
+		uint64 refill = (now_ms - role->log_refilled_ms) / LOG_INTERVAL_MS;
 
 		role->log_budget = (int) Min((uint64) role->log_budget + refill, LOG_BURST);
 		role->log_refilled_ms += refill * LOG_INTERVAL_MS;

@@ -1,13 +1,15 @@
 /*
  * shmem.c: all shared memory of the extension.
  *
- * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the exchange with the relay process, the waiting sessions, the roles of other nodes, the conditions, and the verified set. It is a notice board,
- * not a store: workers publish here what the tables say (or what Raft knows at this moment), sessions read it instead of asking the
- * tables. After a crash it starts empty, and the workers fill it again.
+ * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the
+ * exchange with the relay process, the waiting sessions, the roles of other nodes, the conditions,
+ * and the verified set. It is a notice board, not a store: workers publish here what the tables say
+ * (or what Raft knows at this moment), sessions read it instead of asking the tables. After a crash
+ * it starts empty, and the workers fill it again.
  *
- * Locks. FabricShared.lock: the list of channels, the latches of the workers and of the launcher (so that nobody sets the latch of a
- * process that has just left). ChannelSlot.mutex: the copies of worker and Raft state. InboxHeader.lock: one ring. Atomics: the rest,
- * each with one writer.
+ * Locks. FabricShared.lock: the list of channels, the latches of the workers and of the launcher
+ * (so that nobody sets the latch of a process that has just left). ChannelSlot.mutex: the copies of
+ * worker and Raft state. InboxHeader.lock: one ring. Atomics: the rest, each with one writer.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -24,11 +26,11 @@
 
 typedef struct FabricShared
 {
-	LWLock		lock;
-	pid_t		launcher_pid;	/* lock */
-	Latch	   *launcher_latch; /* lock */
+	LWLock lock;
+	pid_t launcher_pid;	   /* lock */
+	Latch *launcher_latch; /* lock */
 	ChannelSlot *slots;
-	char	   *rings;
+	char *rings;
 	/* four 64-bit words of a digest each; a torn write only makes an entry that matches nothing */
 	pg_atomic_uint64 *verified;
 } FabricShared;
@@ -46,10 +48,11 @@ slots_bytes(void)
 static Size
 shared_bytes(void)
 {
-	Size		size = MAXALIGN(sizeof(FabricShared));
+	Size size = MAXALIGN(sizeof(FabricShared));
 
 	size = add_size(size, slots_bytes());
-	size = add_size(size, mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max));
+	size = add_size(size,
+					mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max));
 	size = add_size(size, exchange_bytes());
 	size = add_size(size, waiters_bytes());
 	size = add_size(size, answer_times_bytes());
@@ -94,7 +97,7 @@ init_slot(ChannelSlot *slot, int index, int tranche)
 static void
 startup(void)
 {
-	bool		found;
+	bool found;
 
 	if (previous_startup_hook)
 		previous_startup_hook();
@@ -102,8 +105,8 @@ startup(void)
 	shared = ShmemInitStruct("fabric", shared_bytes(), &found);
 	if (!found)
 	{
-		int			tranche = GetNamedLWLockTranche("fabric")->lock.tranche;
-		char	   *position = (char *) shared + MAXALIGN(sizeof(FabricShared));
+		int tranche = GetNamedLWLockTranche("fabric")->lock.tranche;
+		char *position = (char *) shared + MAXALIGN(sizeof(FabricShared));
 
 		memset(shared, 0, sizeof(*shared));
 		LWLockInitialize(&shared->lock, tranche);
@@ -151,7 +154,7 @@ bool
 shmem_serves_database(void)
 {
 	static bool known = false;
-	char	   *name;
+	char *name;
 
 	/* the workers themselves are in the right one */
 	if (known || MyBackendType != B_BACKEND)
@@ -166,20 +169,24 @@ static void
 require_database(void)
 {
 	const char *name;
-	FbError		error;
+	FbError error;
 
 	if (shmem_serves_database())
 		return;
 	name = get_database_name(MyDatabaseId);
-	fb_fail(&error, FB_NOT_PRELOADED, "database \"%s\" is not the one in which this node works", name != NULL ? name : "");
-	fb_error_hint(&error, "Connect to database \"%s\", or change the setting fabric.database and restart the server.", guc_database);
+	fb_fail(&error, FB_NOT_PRELOADED, "database \"%s\" is not the one in which this node works",
+			name != NULL ? name : "");
+	fb_error_hint(
+		&error,
+		"Connect to database \"%s\", or change the setting fabric.database and restart the server.",
+		guc_database);
 	error_throw(&error);
 }
 
 void
 shmem_require(void)
 {
-	FbError		error;
+	FbError error;
 
 	if (shmem_available())
 	{
@@ -187,14 +194,17 @@ shmem_require(void)
 		return;
 	}
 	fb_fail(&error, FB_NOT_PRELOADED, "fabric must be loaded at server start for this function");
-	fb_error_hint(&error, "Add fabric to shared_preload_libraries in postgresql.conf and restart the server.");
+	fb_error_hint(
+		&error,
+		"Add fabric to shared_preload_libraries in postgresql.conf and restart the server.");
 	error_throw(&error);
 }
 
 char *
 shmem_inbox_ring(ChannelSlot *slot)
 {
-	return shared->rings + (size_t) slot->index * (inbox_capacity() + shmem_private_inbox_capacity());
+	return shared->rings +
+		   (size_t) slot->index * (inbox_capacity() + shmem_private_inbox_capacity());
 }
 
 char *
@@ -228,7 +238,10 @@ shmem_channel_find(const char *channel, int ledger_id)
 	return slot;
 }
 
-/* caller holds FabricShared.lock; a slot that was used before must not show the old channel's figures */
+/*
+ * caller holds FabricShared.lock; a slot that was used before must not show the old channel's
+ * figures
+ */
 static void
 clear_slot(ChannelSlot *slot)
 {
@@ -245,7 +258,7 @@ clear_slot(ChannelSlot *slot)
 	SpinLockAcquire(&slot->mutex);
 	for (int kind = 0; kind < WORKER_KIND_COUNT; kind++)
 	{
-		uint32		generation = slot->workers[kind].generation;
+		uint32 generation = slot->workers[kind].generation;
 
 		memset(&slot->workers[kind], 0, sizeof(slot->workers[kind]));
 		slot->workers[kind].generation = generation;
@@ -303,12 +316,12 @@ shmem_channel_drop(ChannelSlot *slot)
 bool
 shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline)
 {
-	bool		reached;
+	bool reached;
 
 	ConditionVariablePrepareToSleep(&slot->committed);
 	while (!(reached = pg_atomic_read_u64(&slot->height) > height) && slot->in_use)
 	{
-		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
 		if (left_ms <= 0)
 			break;
@@ -359,7 +372,7 @@ shmem_worker_attach(int slot_index, WorkerKind kind, uint32 generation)
 	ChannelSlot *slot = &shared->slots[slot_index];
 	WorkerSlot *worker = &slot->workers[kind];
 	TimestampTz now = GetCurrentTimestamp();
-	bool		expected;
+	bool expected;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	SpinLockAcquire(&slot->mutex);
@@ -383,7 +396,7 @@ shmem_worker_attach(int slot_index, WorkerKind kind, uint32 generation)
 uint32
 shmem_worker_next_generation(ChannelSlot *slot, WorkerKind kind)
 {
-	uint32		generation;
+	uint32 generation;
 
 	SpinLockAcquire(&slot->mutex);
 	generation = ++slot->workers[kind].generation;
@@ -394,7 +407,7 @@ shmem_worker_next_generation(ChannelSlot *slot, WorkerKind kind)
 bool
 shmem_worker_stop(ChannelSlot *slot, WorkerKind kind)
 {
-	bool		stopped;
+	bool stopped;
 
 	(void) shmem_worker_next_generation(slot, kind);
 	/* while the lock is held a process cannot withdraw its id, so the id is still its own */
@@ -418,8 +431,8 @@ shmem_worker_wake(ChannelSlot *slot, WorkerKind kind)
 void
 shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message)
 {
-	char		text[sizeof(slot->workers[kind].last_error)];
-	size_t		size = (size_t) fb_utf8_cut(fb_bytes_of_text(message), (int) sizeof(text) - 1);
+	char text[sizeof(slot->workers[kind].last_error)];
+	size_t size = (size_t) fb_utf8_cut(fb_bytes_of_text(message), (int) sizeof(text) - 1);
 	TimestampTz now = GetCurrentTimestamp();
 
 	memcpy(text, message, size);
@@ -474,7 +487,7 @@ shmem_launcher_wake(void)
 pid_t
 shmem_launcher_pid(void)
 {
-	pid_t		pid;
+	pid_t pid;
 
 	if (!shmem_available())
 		return 0;
@@ -495,7 +508,7 @@ verified_entry(const uint64 words[4])
 void
 shmem_verified_add(const uint8_t digest[32])
 {
-	uint64		words[4];
+	uint64 words[4];
 	pg_atomic_uint64 *entry;
 
 	if (!shmem_available())
@@ -509,7 +522,7 @@ shmem_verified_add(const uint8_t digest[32])
 bool
 shmem_verified_contains(const uint8_t digest[32])
 {
-	uint64		words[4];
+	uint64 words[4];
 	pg_atomic_uint64 *entry;
 
 	if (!shmem_available())

@@ -4,7 +4,7 @@
 
 #include "server/pg/pg.h"
 
-extern char *shmem_inbox_ring(ChannelSlot *slot); /* inbox_capacity() bytes */
+extern char *shmem_inbox_ring(ChannelSlot *slot);		  /* inbox_capacity() bytes */
 extern char *shmem_private_inbox_ring(ChannelSlot *slot); /* shmem_private_inbox_capacity() bytes */
 extern size_t shmem_private_inbox_capacity(void);
 

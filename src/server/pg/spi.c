@@ -1,8 +1,9 @@
 /*
  * SQL as the extension's owner.
  *
- * Functions of schema fabric run with the caller's rights; only the statements on our own tables are raised to the owner's, and only for
- * the time between spi_begin and spi_end. The search path is pinned, so nothing of the caller's can be picked up meanwhile.
+ * Functions of schema fabric run with the caller's rights; only the statements on our own tables
+ * are raised to the owner's, and only for the time between spi_begin and spi_end. The search path
+ * is pinned, so nothing of the caller's can be picked up meanwhile.
  */
 #include "server/pg/pg.h"
 
@@ -20,9 +21,11 @@ spi_begin(SpiScope *scope)
 {
 	scope->outer = CurrentMemoryContext;
 	GetUserIdAndSecContext(&scope->saved_user, &scope->saved_security_context);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, scope->saved_security_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
+						   scope->saved_security_context | SECURITY_LOCAL_USERID_CHANGE);
 	scope->guc_nest_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 }
@@ -39,12 +42,16 @@ spi_end(SpiScope *scope)
 static void
 prepare(SpiStatement *statement)
 {
-	SPIPlanPtr	plan;
+	SPIPlanPtr plan;
 
 	if (statement->plan != NULL)
 		return;
-	/* our statements are look-ups and bulk writes whose best plan does not depend on the values: planning them again and again only costs */
-	plan = SPI_prepare_cursor(statement->sql, statement->argument_count, statement->argument_types, CURSOR_OPT_GENERIC_PLAN);
+	/*
+	 * our statements are look-ups and bulk writes whose best plan does not depend on the values:
+	 * planning them again and again only costs
+	 */
+	plan = SPI_prepare_cursor(statement->sql, statement->argument_count, statement->argument_types,
+							  CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
 	SPI_keepplan(plan);
@@ -55,7 +62,8 @@ static int
 check_result(SpiStatement *statement, int code)
 {
 	if (code < 0)
-		elog(ERROR, "could not run statement \"%s\": %s", statement->sql, SPI_result_code_string(code));
+		elog(ERROR, "could not run statement \"%s\": %s", statement->sql,
+			 SPI_result_code_string(code));
 	return code;
 }
 
@@ -63,31 +71,37 @@ int
 spi_run(SpiStatement *statement, Datum *values, const char *nulls, bool read_only, long row_limit)
 {
 	prepare(statement);
-	return check_result(statement, SPI_execute_plan(statement->plan, values, nulls, read_only, row_limit));
+	return check_result(statement,
+						SPI_execute_plan(statement->plan, values, nulls, read_only, row_limit));
 }
 
 int
 spi_run_latest(SpiStatement *statement, Datum *values, const char *nulls, long row_limit)
 {
-	/* the leader of a parallel query must not take a new snapshot, and its own is of this statement */
-	Snapshot	snapshot = IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
-	int			code;
+	/*
+	 * the leader of a parallel query must not take a new snapshot, and its own is of this statement
+	 */
+	Snapshot snapshot = IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
+	int code;
 
 	prepare(statement);
-	code = SPI_execute_snapshot(statement->plan, values, nulls, snapshot, InvalidSnapshot, true, false, row_limit);
+	code = SPI_execute_snapshot(statement->plan, values, nulls, snapshot, InvalidSnapshot, true,
+								false, row_limit);
 	return check_result(statement, code);
 }
 
 Oid
 spi_relation_oid(const char *relation_name)
 {
-	Oid			schema = get_namespace_oid("fabric_internal", true);
-	Oid			relation = OidIsValid(schema) ? get_relname_relid(relation_name, schema) : InvalidOid;
+	Oid schema = get_namespace_oid("fabric_internal", true);
+	Oid relation = OidIsValid(schema) ? get_relname_relid(relation_name, schema) : InvalidOid;
 
 	if (!OidIsValid(relation))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INTERNAL)),
-				 errmsg("table \"fabric_internal.%s\" does not exist", relation_name),
-				 errhint("The extension must be created in this database: CREATE EXTENSION fabric CASCADE.")));
+		ereport(
+			ERROR,
+			(errcode(error_sqlstate(FB_INTERNAL)),
+			 errmsg("table \"fabric_internal.%s\" does not exist", relation_name),
+			 errhint(
+				 "The extension must be created in this database: CREATE EXTENSION fabric CASCADE.")));
 	return relation;
 }

@@ -1,10 +1,12 @@
 /*
  * unlogged.c: errors whose text is for the client, and not for the server's log.
  *
- * The text of an error can quote what was worked on: a built-in function says which text is no number, chaincode says what it likes. In a call with transient
- * data that may be what must not be stored anywhere, and the log is read by others than the client. PostgreSQL lets an extension keep a message
- * out of the log (emit_log_hook), and a mark on the error tells which: its translation domain, which nobody looks at any more once the text is made,
- * and which stays with the error however often it is caught and raised again.
+ * The text of an error can quote what was worked on: a built-in function says which text is no
+ * number, chaincode says what it likes. In a call with transient data that may be what must not be
+ * stored anywhere, and the log is read by others than the client. PostgreSQL lets an extension keep
+ * a message out of the log (emit_log_hook), and a mark on the error tells which: its translation
+ * domain, which nobody looks at any more once the text is made, and which stays with the error
+ * however often it is caught and raised again.
  */
 #include "server/pg/pg.h"
 
@@ -14,19 +16,20 @@ static emit_log_hook_type previous_hook;
 char *
 unlogged_functions(const char *context)
 {
-	static const char *const kinds[] = {
-		"PL/pgSQL function ", "SQL function ", "PL/Perl function ", "PL/Tcl function ", "PL/Python function ", "chaincode \""
-	};
+	static const char *const kinds[] = {"PL/pgSQL function ",  "SQL function ",
+										"PL/Perl function ",   "PL/Tcl function ",
+										"PL/Python function ", "chaincode \""};
 	StringInfoData lines;
 
 	initStringInfo(&lines);
 	while (context != NULL && context[0] != '\0')
 	{
-		size_t		length = strcspn(context, "\n");
+		size_t length = strcspn(context, "\n");
 
 		for (int i = 0; i < lengthof(kinds); i++)
 			if (strncmp(context, kinds[i], strlen(kinds[i])) == 0)
-				appendStringInfo(&lines, "%s%.*s", lines.len > 0 ? "\n" : "", (int) length, context);
+				appendStringInfo(&lines, "%s%.*s", lines.len > 0 ? "\n" : "", (int) length,
+								 context);
 		context += length + (context[length] == '\n' ? 1 : 0);
 	}
 	return lines.len > 0 ? lines.data : NULL;
@@ -35,7 +38,7 @@ unlogged_functions(const char *context)
 static void
 emit_unlogged(ErrorData *error)
 {
-	char	   *functions;
+	char *functions;
 
 	/* by its text: catching an error may copy it */
 	if (error->domain == NULL || strcmp(error->domain, unlogged_domain) != 0)
@@ -48,10 +51,10 @@ emit_unlogged(ErrorData *error)
 	functions = unlogged_functions(error->context);
 	ereport(LOG_SERVER_ONLY,
 			(errcode(error->sqlerrcode),
-			 errmsg("a call with transient data failed with SQLSTATE %s", unpack_sql_state(error->sqlerrcode)),
+			 errmsg("a call with transient data failed with SQLSTATE %s",
+					unpack_sql_state(error->sqlerrcode)),
 			 errdetail("The text of the error may quote transient data; only the client gets it."),
-			 functions != NULL ? errcontext_msg("%s", functions) : 0,
-			 errhidestmt(true)));
+			 functions != NULL ? errcontext_msg("%s", functions) : 0, errhidestmt(true)));
 }
 
 void
@@ -64,7 +67,7 @@ unlogged_install(void)
 void
 unlogged_rethrow(MemoryContext context)
 {
-	ErrorData  *error;
+	ErrorData *error;
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();

@@ -1,18 +1,24 @@
 /*
  * waiters.c: sessions that wait for a transaction, and sessions that change the same keys.
  *
- * 1. A block wakes the sessions whose transactions it has, and no others. A session enters itself with its transaction id before it looks into the tables;
- * the ledger worker looks the ids of a block up here after its commit, and sets the latches of those that are found. So no wake-up is lost, and
- * their number follows the transactions, not the waiting sessions: with a broadcast, 500 sessions would wake for every block. A worker that ends between
- * its commit and that has woken nobody; so a session also looks by itself now and then.
+ * 1. A block wakes the sessions whose transactions it has, and no others. A session enters itself
+ * with its transaction id before it looks into the tables; the ledger worker looks the ids of a
+ * block up here after its commit, and sets the latches of those that are found. So no wake-up is
+ * lost, and their number follows the transactions, not the waiting sessions: with a broadcast, 500
+ * sessions would wake for every block. A worker that ends between its commit and that has woken
+ * nobody; so a session also looks by itself now and then.
  *
- * 2. Turns. Two transactions that read and write the same key at the same time conflict: one becomes invalid, which costs as much as a valid one. Sessions of
- * this node that are about to hand in such transactions take turns: a place for each key, held until the transaction is committed here, and passed on
- * to the session that has waited longest. A turn is advice: it guards nothing, the committers' check decides. So a wait for it always has a time limit, after
- * which the session goes on without; that also ends a deadlock of sessions that wait for several keys, and what a node that does not answer can
- * hold up by it. Different keys may share a place: then their transactions wait for one another without need.
+ * 2. Turns. Two transactions that read and write the same key at the same time conflict: one
+ * becomes invalid, which costs as much as a valid one. Sessions of this node that are about to hand
+ * in such transactions take turns: a place for each key, held until the transaction is committed
+ * here, and passed on to the session that has waited longest. A turn is advice: it guards nothing,
+ * the committers' check decides. So a wait for it always has a time limit, after which the session
+ * goes on without; that also ends a deadlock of sessions that wait for several keys, and what a
+ * node that does not answer can hold up by it. Different keys may share a place: then their
+ * transactions wait for one another without need.
  *
- * Everything is guarded by one lock, held for a few steps; latches are set without it. A process leaves at the latest when it exits.
+ * Everything is guarded by one lock, held for a few steps; latches are set without it. A process
+ * leaves at the latest when it exits.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -29,37 +35,37 @@
 typedef struct Waiter
 {
 	/* 1. */
-	const ChannelSlot *slot;	/* NULL: it waits for no transaction */
-	uint64		name;			/* the first bytes of the id */
-	int			next;			/* in the bucket; -1: last */
+	const ChannelSlot *slot; /* NULL: it waits for no transaction */
+	uint64 name;			 /* the first bytes of the id */
+	int next;				 /* in the bucket; -1: last */
 	pg_atomic_uint32 woken;
 	/* 2. */
-	int			place;			/* it waits for; -1: none */
-	int			next_in_place;
-	pg_atomic_uint32 granted;	/* the place was passed to it */
+	int place; /* it waits for; -1: none */
+	int next_in_place;
+	pg_atomic_uint32 granted; /* the place was passed to it */
 } Waiter;
 
 typedef struct Place
 {
-	int			owner;			/* index of a process; -1: free */
-	int			first;			/* that waits; -1: none */
-	int			last;
+	int owner; /* index of a process; -1: free */
+	int first; /* that waits; -1: none */
+	int last;
 } Place;
 
 typedef struct Waiters
 {
-	LWLock		lock;
-	int			waiters_count;	/* length of the array */
-	int			buckets[BUCKETS_COUNT];
-	Place		places[PLACES_COUNT];
-	Waiter		waiters[FLEXIBLE_ARRAY_MEMBER];
+	LWLock lock;
+	int waiters_count; /* length of the array */
+	int buckets[BUCKETS_COUNT];
+	Place places[PLACES_COUNT];
+	Waiter waiters[FLEXIBLE_ARRAY_MEMBER];
 } Waiters;
 
 static Waiters *shared = NULL;
 
-static int	held[TURNS_MAX];	/* places of this process */
-static int	held_count = 0;
-static int	wanted = -1;		/* the place that this process waits for */
+static int held[TURNS_MAX]; /* places of this process */
+static int held_count = 0;
+static int wanted = -1; /* the place that this process waits for */
 
 Size
 waiters_bytes(void)
@@ -104,7 +110,7 @@ static int
 own_index(void)
 {
 	static bool registered = false;
-	int			index = shared == NULL ? -1 : (int) (MyProc - ProcGlobal->allProcs);
+	int index = shared == NULL ? -1 : (int) (MyProc - ProcGlobal->allProcs);
 
 	if (index < 0 || index >= shared->waiters_count)
 		return -1;
@@ -120,11 +126,12 @@ sleep_for_flag(pg_atomic_uint32 *flag, const ChannelSlot *slot, TimestampTz unti
 {
 	while (pg_atomic_read_u32(flag) == 0)
 	{
-		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+		long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 
 		if (left_ms <= 0 || !slot->in_use)
 			return false;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left_ms, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left_ms,
+						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -137,7 +144,7 @@ sleep_for_flag(pg_atomic_uint32 *flag, const ChannelSlot *slot, TimestampTz unti
 static uint64
 name_of(FbBytes tx_id)
 {
-	uint64		name = 0;
+	uint64 name = 0;
 
 	if (tx_id.size > 0)
 		memcpy(&name, tx_id.data, Min(tx_id.size, sizeof(name)));
@@ -147,15 +154,16 @@ name_of(FbBytes tx_id)
 static int *
 bucket_of(uint64 name)
 {
-	return &shared->buckets[hash_bytes((const unsigned char *) &name, sizeof(name)) % BUCKETS_COUNT];
+	return &shared
+				->buckets[hash_bytes((const unsigned char *) &name, sizeof(name)) % BUCKETS_COUNT];
 }
 
 void
 waiter_enter(const ChannelSlot *slot, FbBytes tx_id)
 {
-	int			index = own_index();
-	Waiter	   *waiter;
-	int		   *bucket;
+	int index = own_index();
+	Waiter *waiter;
+	int *bucket;
 
 	if (index < 0)
 		return;
@@ -181,7 +189,7 @@ waiter_enter(const ChannelSlot *slot, FbBytes tx_id)
 bool
 waiter_sleep(const ChannelSlot *slot, TimestampTz until)
 {
-	int			index = own_index();
+	int index = own_index();
 
 	return index >= 0 && sleep_for_flag(&shared->waiters[index].woken, slot, until);
 }
@@ -189,8 +197,8 @@ waiter_sleep(const ChannelSlot *slot, TimestampTz until)
 void
 waiter_leave(void)
 {
-	int			index = own_index();
-	int		   *link;
+	int index = own_index();
+	int *link;
 
 	if (index < 0 || shared->waiters[index].slot == NULL)
 		return;
@@ -207,7 +215,7 @@ waiter_leave(void)
 uint64 *
 waiters_names(const FbBytes *tx_ids, size_t count)
 {
-	uint64	   *names = MemoryContextAlloc(TopMemoryContext, sizeof(uint64) * count + 1);
+	uint64 *names = MemoryContextAlloc(TopMemoryContext, sizeof(uint64) * count + 1);
 
 	for (size_t i = 0; i < count; i++)
 		names[i] = name_of(tx_ids[i]);
@@ -217,8 +225,8 @@ waiters_names(const FbBytes *tx_ids, size_t count)
 void
 waiters_wake(ChannelSlot *slot, uint64 *names, size_t count)
 {
-	int		   *found = palloc(sizeof(int) * shared->waiters_count);
-	int			found_count = 0;
+	int *found = palloc(sizeof(int) * shared->waiters_count);
+	int found_count = 0;
 
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	for (size_t i = 0; i < count; i++)
@@ -240,7 +248,8 @@ waiters_wake_all(ChannelSlot *slot)
 {
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	for (int i = 0; i < shared->waiters_count; i++)
-		if (shared->waiters[i].slot == slot && pg_atomic_exchange_u32(&shared->waiters[i].woken, 1) == 0)
+		if (shared->waiters[i].slot == slot &&
+			pg_atomic_exchange_u32(&shared->waiters[i].woken, 1) == 0)
 			SetLatch(latch_of(i));
 	LWLockRelease(&shared->lock);
 }
@@ -248,7 +257,7 @@ waiters_wake_all(ChannelSlot *slot)
 int
 waiters_count(const ChannelSlot *slot)
 {
-	int			count = 0;
+	int count = 0;
 
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	for (int i = 0; i < shared->waiters_count; i++)
@@ -263,7 +272,7 @@ waiters_count(const ChannelSlot *slot)
 static int
 pass_on(Place *place)
 {
-	int			next = place->first;
+	int next = place->first;
 
 	place->owner = next;
 	if (next < 0)
@@ -281,9 +290,9 @@ pass_on(Place *place)
 static void
 stop_waiting(int index)
 {
-	Waiter	   *waiter = &shared->waiters[index];
-	Place	   *place;
-	int			previous = -1;
+	Waiter *waiter = &shared->waiters[index];
+	Place *place;
+	int previous = -1;
 
 	if (waiter->place < 0)
 		return;
@@ -304,7 +313,7 @@ stop_waiting(int index)
 static bool
 settle_turn(int index)
 {
-	bool		granted;
+	bool granted;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	stop_waiting(index);
@@ -319,10 +328,10 @@ settle_turn(int index)
 bool
 turn_take(const ChannelSlot *slot, uint32 hash, TimestampTz until, bool *waited)
 {
-	int			index = own_index();
-	int			place_index = (int) (hash % PLACES_COUNT);
-	Place	   *place;
-	bool		taken;
+	int index = own_index();
+	int place_index = (int) (hash % PLACES_COUNT);
+	Place *place;
+	bool taken;
 	volatile bool granted = false;
 
 	for (int i = 0; i < held_count; i++)
@@ -367,8 +376,8 @@ turn_take(const ChannelSlot *slot, uint32 hash, TimestampTz until, bool *waited)
 void
 turns_end(void)
 {
-	int			next[TURNS_MAX];
-	int			index = own_index();
+	int next[TURNS_MAX];
+	int index = own_index();
 
 	if (index < 0)
 		return;

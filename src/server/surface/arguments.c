@@ -10,9 +10,8 @@ void
 argument_require(FunctionCallInfo fcinfo, int index, const char *name)
 {
 	if (PG_ARGISNULL(index))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must not be null", name)));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must not be null", name)));
 }
 
 void
@@ -21,11 +20,10 @@ argument_check(FbStatus status, const FbError *error, const char *name)
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL)
 		error_throw(error);
 	if (status != FB_OK)
-		ereport(ERROR,
-				(errcode(error_sqlstate(status)),
-				 errmsg("invalid argument \"%s\": %s", name, error->message),
-				 error->detail[0] ? errdetail("%s", error->detail) : 0,
-				 error->hint[0] ? errhint("%s", error->hint) : 0));
+		ereport(ERROR, (errcode(error_sqlstate(status)),
+						errmsg("invalid argument \"%s\": %s", name, error->message),
+						error->detail[0] ? errdetail("%s", error->detail) : 0,
+						error->hint[0] ? errhint("%s", error->hint) : 0));
 }
 
 char *
@@ -45,55 +43,56 @@ argument_bytes(FunctionCallInfo fcinfo, int index, const char *name)
 bool
 argument_is_import(FunctionCallInfo fcinfo, int index, const char *name)
 {
-	char	   *source = argument_text(fcinfo, index, name);
+	char *source = argument_text(fcinfo, index, name);
 
 	if (strcmp(source, "import") != 0 && strcmp(source, "orderers") != 0)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("unrecognized source of blocks \"%s\"", error_excerpt(source)),
-				 errhint("It is 'orderers', or 'import' for a channel whose blocks come from fabric.import_block alone.")));
+		ereport(
+			ERROR,
+			(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+			 errmsg("unrecognized source of blocks \"%s\"", error_excerpt(source)),
+			 errhint(
+				 "It is 'orderers', or 'import' for a channel whose blocks come from fabric.import_block alone.")));
 	return strcmp(source, "import") == 0;
 }
 
 int
 argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name, int default_ms)
 {
-	Interval   *interval;
-	int64		milliseconds;
+	Interval *interval;
+	int64 milliseconds;
 
 	if (PG_ARGISNULL(index))
 		return default_ms;
 	interval = PG_GETARG_INTERVAL_P(index);
-	milliseconds = interval->time / 1000 + (int64) interval->day * 86400000 + (int64) interval->month * 30 * INT64CONST(86400000);
+	milliseconds = interval->time / 1000 + (int64) interval->day * 86400000 +
+				   (int64) interval->month * 30 * INT64CONST(86400000);
 	if (milliseconds < 0 || milliseconds > PG_INT32_MAX)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" is out of range", name),
-				 errdetail("It must be between 0 and 24 days.")));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" is out of range", name),
+						errdetail("It must be between 0 and 24 days.")));
 	return (int) milliseconds;
 }
 
 static void
 deconstruct(FunctionCallInfo fcinfo, int index, const char *name, Datum **elements, int *count)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(index);
-	bool	   *nulls;
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P(index);
+	bool *nulls;
 
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, elements, &nulls, count);
 	for (int i = 0; i < *count; i++)
 		if (nulls[i])
-			ereport(ERROR,
-					(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-					 errmsg("argument \"%s\" must not contain nulls", name),
-					 errdetail("Element %d is null.", i + 1)));
+			ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+							errmsg("argument \"%s\" must not contain nulls", name),
+							errdetail("Element %d is null.", i + 1)));
 }
 
 FbBytes *
 argument_byte_array(FunctionCallInfo fcinfo, int index, const char *name, size_t *count)
 {
-	Datum	   *elements;
-	int			elements_count;
-	FbBytes    *result;
+	Datum *elements;
+	int elements_count;
+	FbBytes *result;
 
 	*count = 0;
 	if (PG_ARGISNULL(index))
@@ -109,9 +108,9 @@ argument_byte_array(FunctionCallInfo fcinfo, int index, const char *name, size_t
 List *
 argument_text_list(FunctionCallInfo fcinfo, int index, const char *name)
 {
-	Datum	   *elements;
-	int			count;
-	List	   *list = NIL;
+	Datum *elements;
+	int count;
+	List *list = NIL;
 
 	if (PG_ARGISNULL(index))
 		return NIL;
@@ -124,9 +123,9 @@ argument_text_list(FunctionCallInfo fcinfo, int index, const char *name)
 TransientEntry *
 argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t *count)
 {
-	Jsonb	   *object;
+	Jsonb *object;
 	JsonbIterator *iterator;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
 	TransientEntry *entries;
 
@@ -135,9 +134,8 @@ argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t 
 		return NULL;
 	object = PG_GETARG_JSONB_P(index);
 	if (!JB_ROOT_IS_OBJECT(object))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must be a JSON object", name)));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must be a JSON object", name)));
 	entries = palloc0(JB_ROOT_COUNT(object) * sizeof(TransientEntry) + 1);
 	iterator = JsonbIteratorInit(&object->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -149,7 +147,10 @@ argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t 
 		else if (token == WJB_VALUE)
 		{
 			/* numbers, objects and the like are passed on as their JSON text */
-			char	   *json = JsonbToCString(NULL, value.type == jbvBinary ? value.val.binary.data : &JsonbValueToJsonb(&value)->root, -1);
+			char *json = JsonbToCString(NULL,
+										value.type == jbvBinary ? value.val.binary.data
+																: &JsonbValueToJsonb(&value)->root,
+										-1);
 
 			entries[(*count)++].value = fb_bytes_of_text(json);
 		}
@@ -160,7 +161,7 @@ argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t 
 Datum
 result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {
-	TupleDesc	description;
+	TupleDesc description;
 
 	if (get_call_result_type(fcinfo, NULL, &description) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -170,9 +171,10 @@ result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 Datum
 result_payload_text(FbBytes payload)
 {
-	char	   *hex;
+	char *hex;
 
-	if (fb_utf8_valid(payload) && (payload.size == 0 || memchr(payload.data, 0, payload.size) == NULL))
+	if (fb_utf8_valid(payload) &&
+		(payload.size == 0 || memchr(payload.data, 0, payload.size) == NULL))
 		return PointerGetDatum(memory_text(payload));
 	hex = palloc(payload.size * 2 + 3);
 	hex[0] = '\\';

@@ -25,8 +25,9 @@ static bool
 put_block_problem(void *context, const AuditProblem *problem)
 {
 	ReturnSetInfo *result = context;
-	Datum		values[3] = {Int32GetDatum((int32) problem->tx_index), CStringGetTextDatum(problem->problem), CStringGetTextDatum(problem->detail)};
-	bool		nulls[3] = {problem->tx_index < 0, false, false};
+	Datum values[3] = {Int32GetDatum((int32) problem->tx_index),
+					   CStringGetTextDatum(problem->problem), CStringGetTextDatum(problem->detail)};
+	bool nulls[3] = {problem->tx_index < 0, false, false};
 
 	CHECK_FOR_INTERRUPTS();
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -38,24 +39,26 @@ Datum
 fabric_verify_block(PG_FUNCTION_ARGS)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	Audit		audit = {.allocator = allocator, .report = put_block_problem, .report_context = fcinfo->resultinfo};
-	FbBytes		block = argument_bytes(fcinfo, 0, "block");
-	FbBytes		previous = PG_ARGISNULL(2) ? FB_BYTES_EMPTY : PG_GETARG_FB_BYTES(2);
-	FbError		error;
+	Audit audit = {.allocator = allocator,
+				   .report = put_block_problem,
+				   .report_context = fcinfo->resultinfo};
+	FbBytes block = argument_bytes(fcinfo, 0, "block");
+	FbBytes previous = PG_ARGISNULL(2) ? FB_BYTES_EMPTY : PG_GETARG_FB_BYTES(2);
+	FbError error;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (!PG_ARGISNULL(1))
 	{
 		ConfigBundle *bundle;
 
-		argument_check(config_bundle_from_block(allocator, PG_GETARG_FB_BYTES(1), &bundle, &error), &error, "config_block");
+		argument_check(config_bundle_from_block(allocator, PG_GETARG_FB_BYTES(1), &bundle, &error),
+					   &error, "config_block");
 		memory_on_reset(CurrentMemoryContext, destroy_bundle, bundle);
 		audit.bundle = bundle;
 	}
 	if (!PG_ARGISNULL(2) && previous.size == 0)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must not be empty", "previous_block")));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must not be empty", "previous_block")));
 	argument_check(audit_block(&audit, block, previous, &error), &error, "previous_block");
 	return (Datum) 0;
 }
@@ -63,11 +66,13 @@ fabric_verify_block(PG_FUNCTION_ARGS)
 /* ---- verify_chain ---- */
 
 static void
-put_chain_problem(void *context, int64 block_number, int64 tx_index, const char *problem, const char *detail)
+put_chain_problem(void *context, int64 block_number, int64 tx_index, const char *problem,
+				  const char *detail)
 {
 	ReturnSetInfo *result = context;
-	Datum		values[4] = {Int64GetDatum(block_number), Int32GetDatum((int32) tx_index), CStringGetTextDatum(problem), CStringGetTextDatum(detail)};
-	bool		nulls[4] = {block_number < 0, tx_index < 0, false, false};
+	Datum values[4] = {Int64GetDatum(block_number), Int32GetDatum((int32) tx_index),
+					   CStringGetTextDatum(problem), CStringGetTextDatum(detail)};
+	bool nulls[4] = {block_number < 0, tx_index < 0, false, false};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
@@ -78,9 +83,8 @@ argument_number(FunctionCallInfo fcinfo, int index, const char *name, uint64 def
 	if (PG_ARGISNULL(index))
 		return default_number;
 	if (PG_GETARG_INT64(index) < 0)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must not be negative", name)));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must not be negative", name)));
 	return (uint64) PG_GETARG_INT64(index);
 }
 
@@ -89,8 +93,8 @@ Datum
 fabric_verify_chain(PG_FUNCTION_ARGS)
 {
 	const Ledger *ledger = ledger_open(argument_text(fcinfo, 0, "channel"));
-	uint64		from = argument_number(fcinfo, 1, "from_block", 0);
-	uint64		to = argument_number(fcinfo, 2, "to_block", UINT64_MAX);
+	uint64 from = argument_number(fcinfo, 1, "from_block", 0);
+	uint64 to = argument_number(fcinfo, 2, "to_block", UINT64_MAX);
 
 	InitMaterializedSRF(fcinfo, 0);
 	chain_verify(ledger, from, to, put_chain_problem, fcinfo->resultinfo);
@@ -105,8 +109,8 @@ fabric_rebuild_state(PG_FUNCTION_ARGS)
 {
 	const Ledger *ledger = ledger_open(argument_text(fcinfo, 0, "channel"));
 	ChainRebuild rebuild;
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	Datum values[6];
+	bool nulls[6] = {false};
 
 	chain_rebuild(ledger, &rebuild);
 	values[0] = Int64GetDatum((int64) rebuild.blocks_count);
@@ -122,8 +126,8 @@ static void
 put_replaced(void *context, uint64 number, const char *address)
 {
 	ReturnSetInfo *result = context;
-	Datum		values[2] = {Int64GetDatum((int64) number), CStringGetTextDatum(address)};
-	bool		nulls[2] = {false};
+	Datum values[2] = {Int64GetDatum((int64) number), CStringGetTextDatum(address)};
+	bool nulls[2] = {false};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
@@ -146,8 +150,9 @@ static void
 put_damage(void *context, const char *relation, BlockNumber page, const char *detail)
 {
 	ReturnSetInfo *result = context;
-	Datum		values[3] = {CStringGetTextDatum(relation), Int64GetDatum((int64) page), CStringGetTextDatum(detail)};
-	bool		nulls[3] = {false};
+	Datum values[3] = {CStringGetTextDatum(relation), Int64GetDatum((int64) page),
+					   CStringGetTextDatum(detail)};
+	bool nulls[3] = {false};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

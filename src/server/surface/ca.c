@@ -26,19 +26,19 @@ FABRIC_FUNCTION(fabric_ca_drop);
 static int64
 argument_end(FunctionCallInfo fcinfo, int index, const char *name)
 {
-	Interval   *interval;
-	int64		days;
-	Datum		end;
+	Interval *interval;
+	int64 days;
+	Datum end;
 
 	argument_require(fcinfo, index, name);
 	interval = PG_GETARG_INTERVAL_P(index);
 	days = (int64) interval->month * 30 + interval->day + interval->time / USECS_PER_DAY;
 	if (days > VALID_YEARS_MAX * INT64CONST(366) || days < -VALID_YEARS_MAX * INT64CONST(366))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" is out of range", name),
-				 errdetail("It must be less than %d years.", VALID_YEARS_MAX)));
-	end = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), PG_GETARG_DATUM(index));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" is out of range", name),
+						errdetail("It must be less than %d years.", VALID_YEARS_MAX)));
+	end = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+							  PG_GETARG_DATUM(index));
 	return (int64) timestamptz_to_time_t(DatumGetTimestampTz(end));
 }
 
@@ -58,11 +58,12 @@ optional_jsonb(FunctionCallInfo fcinfo, int index)
 Datum
 fabric_ca_create(PG_FUNCTION_ARGS)
 {
-	char	   *ca = argument_text(fcinfo, 0, "ca");
-	char	   *msp_id = argument_text(fcinfo, 1, "msp_id");
+	char *ca = argument_text(fcinfo, 0, "ca");
+	char *msp_id = argument_text(fcinfo, 1, "msp_id");
 
-	PG_RETURN_TEXT_P(memory_text(ca_create(ca, msp_id, optional_jsonb(fcinfo, 2), argument_end(fcinfo, 3, "valid_for"),
-										   argument_text(fcinfo, 4, "kind"), optional_text(fcinfo, 5))));
+	PG_RETURN_TEXT_P(memory_text(
+		ca_create(ca, msp_id, optional_jsonb(fcinfo, 2), argument_end(fcinfo, 3, "valid_for"),
+				  argument_text(fcinfo, 4, "kind"), optional_text(fcinfo, 5))));
 }
 
 Datum
@@ -71,13 +72,16 @@ fabric_ca_certificate(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(memory_text(ca_certificate(argument_text(fcinfo, 0, "ca"))));
 }
 
-/* ca_register(ca, enrollment_id, role, secret, attributes, max_enrollments, affiliation): the secret */
+/*
+ * ca_register(ca, enrollment_id, role, secret, attributes, max_enrollments, affiliation): the
+ * secret
+ */
 Datum
 fabric_ca_register(PG_FUNCTION_ARGS)
 {
 	SecretScope scope;
 	CaRegistration registration;
-	char	   *secret;
+	char *secret;
 
 	secret_scope_begin(&scope);
 	argument_require(fcinfo, 0, "ca");
@@ -94,17 +98,20 @@ fabric_ca_register(PG_FUNCTION_ARGS)
 }
 
 /*
- * What an authority gives out is believed by others: a certificate that it does not remember could never be revoked, and a revocation that it forgets
- * is none. So the functions below are durable, whatever the session's synchronous_commit is.
+ * What an authority gives out is believed by others: a certificate that it does not remember could
+ * never be revoked, and a revocation that it forgets is none. So the functions below are durable,
+ * whatever the session's synchronous_commit is.
  */
 
-/* ca_enroll(ca, enrollment_id, secret, csr, profile, hosts, attributes, valid_for): the certificate */
+/*
+ * ca_enroll(ca, enrollment_id, secret, csr, profile, hosts, attributes, valid_for): the certificate
+ */
 Datum
 fabric_ca_enroll(PG_FUNCTION_ARGS)
 {
 	SecretScope scope;
 	CaEnrollment enrollment;
-	FbBytes		certificate;
+	FbBytes certificate;
 
 	secret_scope_begin(&scope);
 	argument_require(fcinfo, 0, "ca");
@@ -125,28 +132,31 @@ fabric_ca_enroll(PG_FUNCTION_ARGS)
 Datum
 fabric_ca_reenroll(PG_FUNCTION_ARGS)
 {
-	char	   *ca = argument_text(fcinfo, 0, "ca");
-	FbBytes		certificate = argument_bytes(fcinfo, 1, "certificate");
-	FbBytes		csr = argument_bytes(fcinfo, 2, "csr");
+	char *ca = argument_text(fcinfo, 0, "ca");
+	FbBytes certificate = argument_bytes(fcinfo, 1, "certificate");
+	FbBytes csr = argument_bytes(fcinfo, 2, "csr");
 
 	ForceSyncCommit();
-	PG_RETURN_TEXT_P(memory_text(ca_reenroll(ca, certificate, csr, argument_bytes(fcinfo, 3, "signature"), argument_end(fcinfo, 4, "valid_for"))));
+	PG_RETURN_TEXT_P(
+		memory_text(ca_reenroll(ca, certificate, csr, argument_bytes(fcinfo, 3, "signature"),
+								argument_end(fcinfo, 4, "valid_for"))));
 }
 
 /* ca_revoke(ca, enrollment_id, serial, reason): how many certificates */
 Datum
 fabric_ca_revoke(PG_FUNCTION_ARGS)
 {
-	char	   *ca = argument_text(fcinfo, 0, "ca");
+	char *ca = argument_text(fcinfo, 0, "ca");
 
 	ForceSyncCommit();
-	PG_RETURN_INT64(ca_revoke(ca, optional_text(fcinfo, 1), optional_text(fcinfo, 2), argument_text(fcinfo, 3, "reason")));
+	PG_RETURN_INT64(ca_revoke(ca, optional_text(fcinfo, 1), optional_text(fcinfo, 2),
+							  argument_text(fcinfo, 3, "reason")));
 }
 
 Datum
 fabric_ca_crl(PG_FUNCTION_ARGS)
 {
-	char	   *ca = argument_text(fcinfo, 0, "ca");
+	char *ca = argument_text(fcinfo, 0, "ca");
 
 	ForceSyncCommit();
 	PG_RETURN_TEXT_P(memory_text(ca_crl(ca, argument_end(fcinfo, 1, "valid_for"))));
@@ -157,7 +167,7 @@ Datum
 fabric_ca_export(PG_FUNCTION_ARGS)
 {
 	SecretScope scope;
-	bytea	   *exported;
+	bytea *exported;
 
 	secret_scope_begin(&scope);
 	argument_require(fcinfo, 0, "ca");
@@ -171,7 +181,7 @@ Datum
 fabric_ca_import(PG_FUNCTION_ARGS)
 {
 	SecretScope scope;
-	char	   *ca;
+	char *ca;
 
 	secret_scope_begin(&scope);
 	argument_require(fcinfo, 0, "export");
@@ -185,12 +195,12 @@ Datum
 fabric_ca_adopt(PG_FUNCTION_ARGS)
 {
 	SecretScope scope;
-	char	   *ca;
+	char *ca;
 
 	secret_scope_begin(&scope);
 	ca = argument_text(fcinfo, 0, "ca");
-	ca_adopt(ca, argument_text(fcinfo, 1, "msp_id"), argument_bytes(fcinfo, 2, "certificate"), argument_bytes(fcinfo, 3, "private_key"),
-			 argument_text(fcinfo, 4, "kind"));
+	ca_adopt(ca, argument_text(fcinfo, 1, "msp_id"), argument_bytes(fcinfo, 2, "certificate"),
+			 argument_bytes(fcinfo, 3, "private_key"), argument_text(fcinfo, 4, "kind"));
 	secret_scope_end(&scope);
 	PG_RETURN_TEXT_P(cstring_to_text(ca));
 }

@@ -22,8 +22,8 @@ fabric_package_chaincode(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 0, "label");
 	argument_require(fcinfo, 1, "source");
 	argument_require(fcinfo, 2, "language");
-	PG_RETURN_BYTEA_P(package_build(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(2)),
-									PG_GETARG_FB_BYTES(1)));
+	PG_RETURN_BYTEA_P(package_build(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_FB_BYTES(1)));
 }
 
 Datum
@@ -70,7 +70,10 @@ fabric_get_installed_package(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(package_get(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 }
 
-/* the endorsement policy as text: a signature policy, or the path of a channel policy; NULL when it cannot be read */
+/*
+ * the endorsement policy as text: a signature policy, or the path of a channel policy; NULL when it
+ * cannot be read
+ */
 static char *
 policy_of(FbBytes application_policy)
 {
@@ -80,7 +83,8 @@ policy_of(FbBytes application_policy)
 	FbBytes envelope;
 	char *text;
 
-	if (PROTO_UNPACK(protos__application_policy, application_policy, allocator, &policy, &error) != FB_OK)
+	if (PROTO_UNPACK(protos__application_policy, application_policy, allocator, &policy, &error) !=
+		FB_OK)
 		return NULL;
 	if (policy->type_case == PROTOS__APPLICATION_POLICY__TYPE_CHANNEL_CONFIG_POLICY_REFERENCE)
 		return policy->channel_config_policy_reference;
@@ -101,7 +105,7 @@ fabric_list_chaincodes(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 0, "channel");
 	channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	InitMaterializedSRF(fcinfo, 0);
-	foreach (cell, definition_list(channel))
+	foreach(cell, definition_list(channel))
 	{
 		ChaincodeDefinition *definition = lfirst(cell);
 		char *policy = policy_of(definition->validation_parameter);

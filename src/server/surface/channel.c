@@ -15,7 +15,7 @@ FABRIC_FUNCTION(fabric_leave_channel);
 Datum
 fabric_create_channel(PG_FUNCTION_ARGS)
 {
-	char	   *name = argument_text(fcinfo, 0, "channel");
+	char *name = argument_text(fcinfo, 0, "channel");
 
 	argument_require(fcinfo, 1, "profile");
 	PG_RETURN_BYTEA_P(memory_bytea(channel_genesis_block(name, PG_GETARG_JSONB_P(1))));
@@ -25,12 +25,15 @@ fabric_create_channel(PG_FUNCTION_ARGS)
 Datum
 fabric_join_channel(PG_FUNCTION_ARGS)
 {
-	FbBytes		genesis_block;
-	char	   *name;
+	FbBytes genesis_block;
+	char *name;
 
 	shmem_require();
 	genesis_block = argument_bytes(fcinfo, 0, "genesis_block");
-	/* from now on this node answers for the channel: that it has joined must not be forgotten, whatever the session's synchronous_commit is */
+	/*
+	 * from now on this node answers for the channel: that it has joined must not be forgotten,
+	 * whatever the session's synchronous_commit is
+	 */
 	ForceSyncCommit();
 	name = channel_join(genesis_block, argument_is_import(fcinfo, 1, "source"));
 	worker_launcher_wake_at_commit();

@@ -1,23 +1,27 @@
 /*
- * drop_guard.c: what must not be lost by one careless statement, and what has to go with the extension.
+ * drop_guard.c: what must not be lost by one careless statement, and what has to go with the
+ * extension.
  *
- * DROP EXTENSION fabric would remove the only local copy of every ledger, a consenter's votes, and the keys of authorities on which
- * an organization stands. So it is refused while a channel is joined or an authority has issued certificates, unless
- * fabric.allow_drop_extension is on.
+ * DROP EXTENSION fabric would remove the only local copy of every ledger, a consenter's votes, and
+ * the keys of authorities on which an organization stands. So it is refused while a channel is
+ * joined or an authority has issued certificates, unless fabric.allow_drop_extension is on.
  *
- * The statement is not what is looked at: the extension is also reached by DROP EXTENSION pgcrypto CASCADE, by DROP SCHEMA ... CASCADE of
- * the schema that pgcrypto is in, and by DROP OWNED. All of them end in the removal of our tables, one by one, and PostgreSQL calls
- * object_access_hook before it removes each. A table can still be read then. Refusing to remove it ends the statement, and the
- * transaction brings back what went before.
+ * The statement is not what is looked at: the extension is also reached by DROP EXTENSION pgcrypto
+ * CASCADE, by DROP SCHEMA ... CASCADE of the schema that pgcrypto is in, and by DROP OWNED. All of
+ * them end in the removal of our tables, one by one, and PostgreSQL calls object_access_hook before
+ * it removes each. A table can still be read then. Refusing to remove it ends the statement, and
+ * the transaction brings back what went before.
  *
- * The same moment tells which key files lose their rows: they go when the transaction commits. Schemas of chaincode packages need
- * nothing here: they depend on the extension in pg_depend (install.c).
+ * The same moment tells which key files lose their rows: they go when the transaction commits.
+ * Schemas of chaincode packages need nothing here: they depend on the extension in pg_depend
+ * (install.c).
  *
- * The hook exists only where the library is loaded. Without shared_preload_libraries, an event trigger loads it before a
- * statement that could reach the extension (fabric--1.0.sql).
+ * The hook exists only where the library is loaded. Without shared_preload_libraries, an event
+ * trigger loads it before a statement that could reach the extension (fabric--1.0.sql).
  *
- * DROP DATABASE is no drop of tables. Without FORCE our workers' sessions are in its way; with FORCE it is refused here, while a
- * channel is joined. Whoever wants to lose the database stops the server's preloading first, or leaves the channels.
+ * DROP DATABASE is no drop of tables. Without FORCE our workers' sessions are in its way; with
+ * FORCE it is refused here, while a channel is joined. Whoever wants to lose the database stops the
+ * server's preloading first, or leaves the channels.
  */
 #include "server/surface/surface.h"
 
@@ -45,26 +49,27 @@ static object_access_hook_type previous_object_access;
 
 /* ---- reading a table that is about to go ---- */
 
-typedef void (*RowVisitor) (char *value, void *argument);
+typedef void (*RowVisitor)(char *value, void *argument);
 
 /*
- * The values of a text column, those that are not null, row after row, until visit has seen limit of them (0: all). The caller's
- * statement holds an exclusive lock on the table. Its indexes may be gone already, so this is a plain scan.
+ * The values of a text column, those that are not null, row after row, until visit has seen limit
+ * of them (0: all). The caller's statement holds an exclusive lock on the table. Its indexes may be
+ * gone already, so this is a plain scan.
  */
 static void
 visit_column(Oid table, const char *column, int limit, RowVisitor visit, void *argument)
 {
-	AttrNumber	number = get_attnum(table, column);
-	Relation	relation = table_open(table, AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	AttrNumber number = get_attnum(table, column);
+	Relation relation = table_open(table, AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
-	HeapTuple	row;
-	int			seen = 0;
+	HeapTuple row;
+	int seen = 0;
 
 	while ((row = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
-		bool		is_null;
-		Datum		value = heap_getattr(row, number, RelationGetDescr(relation), &is_null);
+		bool is_null;
+		Datum value = heap_getattr(row, number, RelationGetDescr(relation), &is_null);
 
 		CHECK_FOR_INTERRUPTS();
 		if (is_null)
@@ -95,38 +100,47 @@ remove_key_file(char *value, void *argument)
 static void
 refuse_joined(Oid table)
 {
-	char	   *channel = NULL;
+	char *channel = NULL;
 
 	visit_column(table, "channel", 1, remember_value, &channel);
 	if (channel != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop extension fabric because channel \"%s\" is joined", channel),
-				 errdetail("This node's copy of its blocks, transactions and world state would be lost."),
-				 errhint("Leave all channels with fabric.leave_channel first, or set fabric.allow_drop_extension to on.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop extension fabric because channel \"%s\" is joined", channel),
+			 errdetail(
+				 "This node's copy of its blocks, transactions and world state would be lost."),
+			 errhint(
+				 "Leave all channels with fabric.leave_channel first, or set fabric.allow_drop_extension to on.")));
 }
 
 static void
 refuse_issued(Oid table)
 {
-	char	   *ca = NULL;
+	char *ca = NULL;
 
 	visit_column(table, "ca", 1, remember_value, &ca);
 	if (ca != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop extension fabric because certificate authority \"%s\" has issued certificates", ca),
-				 errdetail("Its private key would be lost, with the means to renew and to revoke what it issued."),
-				 errhint("Keep it with fabric.ca_export and remove it with fabric.ca_drop, or set fabric.allow_drop_extension to on.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg(
+				 "cannot drop extension fabric because certificate authority \"%s\" has issued certificates",
+				 ca),
+			 errdetail(
+				 "Its private key would be lost, with the means to renew and to revoke what it issued."),
+			 errhint(
+				 "Keep it with fabric.ca_export and remove it with fabric.ca_drop, or set fabric.allow_drop_extension to on.")));
 }
 
 static void
 look_at_table(Oid table)
 {
-	Oid			schema = get_namespace_oid("fabric_internal", true);
-	char	   *name;
+	Oid schema = get_namespace_oid("fabric_internal", true);
+	char *name;
 
-	if (!OidIsValid(schema) || get_rel_namespace(table) != schema || get_rel_relkind(table) != RELKIND_RELATION)
+	if (!OidIsValid(schema) || get_rel_namespace(table) != schema ||
+		get_rel_relkind(table) != RELKIND_RELATION)
 		return;
 	name = get_rel_name(table);
 	if (strcmp(name, "channel") == 0 && !guc_allow_drop_extension)
@@ -140,20 +154,25 @@ look_at_table(Oid table)
 static void
 look_at_database(Oid database)
 {
-	char	   *name = get_database_name(database);
+	char *name = get_database_name(database);
 
-	if (guc_allow_drop_extension || name == NULL || strcmp(name, guc_database) != 0 || !shmem_available())
+	if (guc_allow_drop_extension || name == NULL || strcmp(name, guc_database) != 0 ||
+		!shmem_available())
 		return;
 	for (int i = 0; i < guc_channels_max; i++)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);
 
 		if (slot != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot drop database \"%s\" because channel \"%s\" is joined in it", name, slot->name),
-					 errdetail("This node's copy of its blocks, transactions and world state would be lost."),
-					 errhint("Leave all channels with fabric.leave_channel first, or set fabric.allow_drop_extension to on.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop database \"%s\" because channel \"%s\" is joined in it", name,
+						slot->name),
+				 errdetail(
+					 "This node's copy of its blocks, transactions and world state would be lost."),
+				 errhint(
+					 "Leave all channels with fabric.leave_channel first, or set fabric.allow_drop_extension to on.")));
 	}
 }
 
@@ -177,13 +196,18 @@ drop_guard_install(void)
 	object_access_hook = object_dropped;
 }
 
-/* event trigger fabric_drop_guard: calling it has loaded the library, and with it the hook. There is nothing else to do */
+/*
+ * event trigger fabric_drop_guard: calling it has loaded the library, and with it the hook. There
+ * is nothing else to do
+ */
 Datum
 fabric_load_library(PG_FUNCTION_ARGS)
 {
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function fabric_internal.load_library can only be called as an event trigger")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+			 errmsg(
+				 "function fabric_internal.load_library can only be called as an event trigger")));
 	PG_RETURN_VOID();
 }

@@ -1,4 +1,7 @@
-/* surface/gateway: a client's transactions: the whole call, and the split one for clients that keep their key */
+/*
+ * surface/gateway: a client's transactions: the whole call, and the split one for clients that keep
+ * their key
+ */
 #include "server/surface/surface_internal.h"
 
 #include "catalog/pg_type.h"
@@ -26,9 +29,10 @@ FABRIC_FUNCTION(fabric_endorsement_plan);
 
 /* function name and arguments as the chaincode gets them: the function first */
 static void
-set_call(GatewayRequest *request, const char *function, const FbBytes *arguments, size_t arguments_count)
+set_call(GatewayRequest *request, const char *function, const FbBytes *arguments,
+		 size_t arguments_count)
 {
-	FbBytes    *all = palloc((arguments_count + 1) * sizeof(FbBytes));
+	FbBytes *all = palloc((arguments_count + 1) * sizeof(FbBytes));
 
 	all[0] = fb_bytes_of_text(function);
 	for (size_t i = 0; i < arguments_count; i++)
@@ -41,8 +45,8 @@ set_call(GatewayRequest *request, const char *function, const FbBytes *arguments
 static void
 take_call(FunctionCallInfo fcinfo, GatewayRequest *request)
 {
-	size_t		count;
-	FbBytes    *arguments = argument_byte_array(fcinfo, 3, "args", &count);
+	size_t count;
+	FbBytes *arguments = argument_byte_array(fcinfo, 3, "args", &count);
 
 	memset(request, 0, sizeof(*request));
 	request->channel = argument_text(fcinfo, 0, "channel");
@@ -59,11 +63,15 @@ run_whole_call(const GatewayRequest *request)
 	gateway_submit_transaction(request, keystore_signer(NULL), true, &transaction, &status);
 	if (!status.committed)
 	{
-		FbError		error;
+		FbError error;
 
-		fb_fail(&error, FB_COMMIT_TIMEOUT, "transaction %s was submitted, but this node has not committed it yet", transaction.tx_id);
+		fb_fail(&error, FB_COMMIT_TIMEOUT,
+				"transaction %s was submitted, but this node has not committed it yet",
+				transaction.tx_id);
 		fb_error_detail(&error, "It may still be committed; it can never be committed twice.");
-		fb_error_hint(&error, "Ask fabric.commit_status for it, and look at fabric.stat_channel and fabric.stat_orderer.");
+		fb_error_hint(
+			&error,
+			"Ask fabric.commit_status for it, and look at fabric.stat_channel and fabric.stat_orderer.");
 		error_throw(&error);
 	}
 	gateway_raise_invalid(request->channel, transaction.tx_id, &status);
@@ -103,8 +111,8 @@ submit_transaction(PG_FUNCTION_ARGS)
 	GatewayRequest request;
 	GatewayTransaction transaction;
 	GatewayStatus status;
-	Datum		values[4];
-	bool		nulls[4] = {false};
+	Datum values[4];
+	bool nulls[4] = {false};
 	const char *name;
 
 	take_call(fcinfo, &request);
@@ -113,7 +121,8 @@ submit_transaction(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 6, "wait");
 	argument_require(fcinfo, 7, "is_init");
 	request.is_init = PG_GETARG_BOOL(7);
-	gateway_submit_transaction(&request, keystore_signer(argument_identity(fcinfo, 8)), PG_GETARG_BOOL(6), &transaction, &status);
+	gateway_submit_transaction(&request, keystore_signer(argument_identity(fcinfo, 8)),
+							   PG_GETARG_BOOL(6), &transaction, &status);
 	name = tx_code_name(status.code);
 	values[0] = CStringGetTextDatum(transaction.tx_id);
 	values[1] = PointerGetDatum(memory_bytea(transaction.result));
@@ -123,11 +132,15 @@ submit_transaction(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
 }
 
-/* submit_transaction(channel, chaincode, function, args, transient, endorsing_orgs, wait, is_init, identity) */
+/*
+ * submit_transaction(channel, chaincode, function, args, transient, endorsing_orgs, wait, is_init,
+ * identity)
+ */
 Datum
 fabric_submit_transaction(PG_FUNCTION_ARGS)
 {
-	return PG_ARGISNULL(4) ? submit_transaction(fcinfo) : transient_call(fcinfo, submit_transaction);
+	return PG_ARGISNULL(4) ? submit_transaction(fcinfo)
+						   : transient_call(fcinfo, submit_transaction);
 }
 
 static Datum
@@ -137,14 +150,16 @@ evaluate_transaction(PG_FUNCTION_ARGS)
 
 	take_call(fcinfo, &request);
 	request.transient = argument_transient(fcinfo, 4, "transient", &request.transient_count);
-	PG_RETURN_BYTEA_P(memory_bytea(gateway_query(&request, keystore_signer(argument_identity(fcinfo, 5)))));
+	PG_RETURN_BYTEA_P(
+		memory_bytea(gateway_query(&request, keystore_signer(argument_identity(fcinfo, 5)))));
 }
 
 /* evaluate_transaction(channel, chaincode, function, args, transient, identity): the payload */
 Datum
 fabric_evaluate_transaction(PG_FUNCTION_ARGS)
 {
-	return PG_ARGISNULL(4) ? evaluate_transaction(fcinfo) : transient_call(fcinfo, evaluate_transaction);
+	return PG_ARGISNULL(4) ? evaluate_transaction(fcinfo)
+						   : transient_call(fcinfo, evaluate_transaction);
 }
 
 /* ---- the split call ---- */
@@ -159,9 +174,9 @@ static Datum
 new_proposal(PG_FUNCTION_ARGS)
 {
 	GatewayRequest request;
-	Proposal	proposal;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Proposal proposal;
+	Datum values[3];
+	bool nulls[3] = {false};
 
 	take_call(fcinfo, &request);
 	request.transient = argument_transient(fcinfo, 5, "transient", &request.transient_count);
@@ -192,8 +207,8 @@ static Datum
 endorse(PG_FUNCTION_ARGS)
 {
 	GatewayTransaction transaction;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Datum values[3];
+	bool nulls[3] = {false};
 
 	gateway_endorse(argument_bytes(fcinfo, 0, "proposal"), argument_bytes(fcinfo, 1, "signature"),
 					argument_text_list(fcinfo, 2, "endorsing_orgs"), &transaction);
@@ -215,11 +230,11 @@ Datum
 fabric_submit(PG_FUNCTION_ARGS)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	FbBytes		payload = argument_bytes(fcinfo, 0, "payload");
-	FbBytes		signature = argument_bytes(fcinfo, 1, "signature");
+	FbBytes payload = argument_bytes(fcinfo, 0, "payload");
+	FbBytes signature = argument_bytes(fcinfo, 1, "signature");
 	EnvelopeView view;
-	FbBytes		envelope;
-	FbError		error;
+	FbBytes envelope;
+	FbError error;
 
 	error_check(envelope_pack(allocator, payload, signature, &envelope, &error), &error);
 	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
@@ -233,12 +248,13 @@ Datum
 fabric_commit_status(PG_FUNCTION_ARGS)
 {
 	GatewayStatus status;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Datum values[3];
+	bool nulls[3] = {false};
 	const char *name;
 
 	gateway_commit_status(argument_text(fcinfo, 0, "channel"), argument_text(fcinfo, 1, "tx_id"),
-						  argument_milliseconds(fcinfo, 2, "timeout", guc_commit_timeout_ms), FB_BYTES_EMPTY, &status);
+						  argument_milliseconds(fcinfo, 2, "timeout", guc_commit_timeout_ms),
+						  FB_BYTES_EMPTY, &status);
 	name = tx_code_name(status.code);
 	values[0] = Int64GetDatum((int64) status.block_number);
 	values[1] = CStringGetTextDatum(name != NULL ? name : psprintf("%d", status.code));
@@ -250,7 +266,8 @@ fabric_commit_status(PG_FUNCTION_ARGS)
 static Datum
 evaluate(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BYTEA_P(memory_bytea(gateway_evaluate(argument_bytes(fcinfo, 0, "proposal"), argument_bytes(fcinfo, 1, "signature"))));
+	PG_RETURN_BYTEA_P(memory_bytea(gateway_evaluate(argument_bytes(fcinfo, 0, "proposal"),
+													argument_bytes(fcinfo, 1, "signature"))));
 }
 
 /* evaluate(proposal, signature): the payload */
@@ -271,14 +288,17 @@ take_parameters(FunctionCallInfo fcinfo, int policy_index, LifecycleParameters *
 	parameters->version = argument_text(fcinfo, 2, "version");
 	argument_require(fcinfo, 3, "sequence");
 	parameters->sequence = PG_GETARG_INT64(3);
-	parameters->policy = PG_ARGISNULL(policy_index) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(policy_index));
-	parameters->collections = PG_ARGISNULL(policy_index + 1) ? NULL : PG_GETARG_JSONB_P(policy_index + 1);
+	parameters->policy =
+		PG_ARGISNULL(policy_index) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(policy_index));
+	parameters->collections =
+		PG_ARGISNULL(policy_index + 1) ? NULL : PG_GETARG_JSONB_P(policy_index + 1);
 	argument_require(fcinfo, policy_index + 2, "init_required");
 	parameters->init_required = PG_GETARG_BOOL(policy_index + 2);
 }
 
 static void
-set_lifecycle_call(FunctionCallInfo fcinfo, GatewayRequest *request, const char *function, FbBytes argument)
+set_lifecycle_call(FunctionCallInfo fcinfo, GatewayRequest *request, const char *function,
+				   FbBytes argument)
 {
 	memset(request, 0, sizeof(*request));
 	request->channel = argument_text(fcinfo, 0, "channel");
@@ -286,7 +306,10 @@ set_lifecycle_call(FunctionCallInfo fcinfo, GatewayRequest *request, const char 
 	set_call(request, function, &argument, 1);
 }
 
-/* approve_chaincode(channel, name, version, sequence, package_id, policy, collections, init_required) */
+/*
+ * approve_chaincode(channel, name, version, sequence, package_id, policy, collections,
+ * init_required)
+ */
 Datum
 fabric_approve_chaincode(PG_FUNCTION_ARGS)
 {
@@ -295,12 +318,16 @@ fabric_approve_chaincode(PG_FUNCTION_ARGS)
 
 	take_parameters(fcinfo, 5, &parameters);
 	parameters.package_id = PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4));
-	set_lifecycle_call(fcinfo, &request, "ApproveChaincodeDefinitionForMyOrg", lifecycle_approve_arguments(&parameters));
+	set_lifecycle_call(fcinfo, &request, "ApproveChaincodeDefinitionForMyOrg",
+					   lifecycle_approve_arguments(&parameters));
 	(void) run_whole_call(&request);
 	PG_RETURN_VOID();
 }
 
-/* commit_chaincode(channel, name, version, sequence, policy, collections, init_required, endorsing_orgs) */
+/*
+ * commit_chaincode(channel, name, version, sequence, policy, collections, init_required,
+ * endorsing_orgs)
+ */
 Datum
 fabric_commit_chaincode(PG_FUNCTION_ARGS)
 {
@@ -308,7 +335,8 @@ fabric_commit_chaincode(PG_FUNCTION_ARGS)
 	GatewayRequest request;
 
 	take_parameters(fcinfo, 4, &parameters);
-	set_lifecycle_call(fcinfo, &request, "CommitChaincodeDefinition", lifecycle_commit_arguments(&parameters));
+	set_lifecycle_call(fcinfo, &request, "CommitChaincodeDefinition",
+					   lifecycle_commit_arguments(&parameters));
 	request.endorsing_organisations = argument_text_list(fcinfo, 7, "endorsing_orgs");
 	(void) run_whole_call(&request);
 	PG_RETURN_VOID();
@@ -317,32 +345,38 @@ fabric_commit_chaincode(PG_FUNCTION_ARGS)
 static Datum
 mismatches_array(List *mismatches)
 {
-	Datum	   *values = palloc(list_length(mismatches) * sizeof(Datum) + 1);
-	int			count = 0;
-	ListCell   *cell;
+	Datum *values = palloc(list_length(mismatches) * sizeof(Datum) + 1);
+	int count = 0;
+	ListCell *cell;
 
 	foreach(cell, mismatches)
 		values[count++] = CStringGetTextDatum(lfirst(cell));
 	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* check_commit_readiness(channel, name, version, sequence, policy, collections, init_required): a row per organisation */
+/*
+ * check_commit_readiness(channel, name, version, sequence, policy, collections, init_required): a
+ * row per organisation
+ */
 Datum
 fabric_check_commit_readiness(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	LifecycleParameters parameters;
 	GatewayRequest request;
-	ListCell   *cell;
+	ListCell *cell;
 
 	take_parameters(fcinfo, 4, &parameters);
-	set_lifecycle_call(fcinfo, &request, "CheckCommitReadiness", lifecycle_readiness_arguments(&parameters));
+	set_lifecycle_call(fcinfo, &request, "CheckCommitReadiness",
+					   lifecycle_readiness_arguments(&parameters));
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, lifecycle_readiness_result(gateway_query(&request, keystore_signer(NULL))))
 	{
 		LifecycleReadiness *readiness = lfirst(cell);
-		Datum		values[3] = {CStringGetTextDatum(readiness->msp_id), BoolGetDatum(readiness->approved), mismatches_array(readiness->mismatches)};
-		bool		nulls[3] = {false};
+		Datum values[3] = {CStringGetTextDatum(readiness->msp_id),
+						   BoolGetDatum(readiness->approved),
+						   mismatches_array(readiness->mismatches)};
+		bool nulls[3] = {false};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
@@ -354,7 +388,7 @@ fabric_check_commit_readiness(PG_FUNCTION_ARGS)
 static void
 add_group(StringInfo json, const GatewayPlan *plan, size_t group)
 {
-	bool		first = true;
+	bool first = true;
 
 	json_add_name(json, psprintf("G%zu", group));
 	appendStringInfoChar(json, '[');
@@ -386,7 +420,7 @@ add_groups(StringInfo json, const GatewayPlan *plan)
 	appendStringInfoChar(json, '{');
 	for (size_t i = 0; i < plan->endorsers_count; i++)
 	{
-		bool		used = false;
+		bool used = false;
 
 		for (size_t l = 0; l < plan->layouts_count; l++)
 			for (size_t g = 0; g < plan->layouts[l].groups_count; g++)
@@ -437,13 +471,14 @@ add_policies(StringInfo json, const GatewayPlan *plan)
 Datum
 fabric_endorsement_plan(PG_FUNCTION_ARGS)
 {
-	char	   *channel = argument_text(fcinfo, 0, "channel");
-	char	   *chaincode = argument_text(fcinfo, 1, "chaincode");
+	char *channel = argument_text(fcinfo, 0, "channel");
+	char *chaincode = argument_text(fcinfo, 1, "chaincode");
 	GatewayInterest interest = {0};
 	GatewayPlan plan;
 	StringInfoData json;
 
-	interest.collections = argument_byte_array(fcinfo, 2, "collections", &interest.collections_count);
+	interest.collections =
+		argument_byte_array(fcinfo, 2, "collections", &interest.collections_count);
 	interest.keys = argument_byte_array(fcinfo, 3, "keys", &interest.keys_count);
 	argument_require(fcinfo, 4, "no_private_reads");
 	interest.no_private_reads = PG_GETARG_BOOL(4);

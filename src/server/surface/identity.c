@@ -18,20 +18,23 @@ Datum
 fabric_add_identity(PG_FUNCTION_ARGS)
 {
 	SecretScope scope;
-	Oid			admin = get_role_oid("fabric_admin", false);
-	char	   *label;
-	FbBytes		key;
-	bool		encrypted = !PG_ARGISNULL(4);
+	Oid admin = get_role_oid("fabric_admin", false);
+	char *label;
+	FbBytes key;
+	bool encrypted = !PG_ARGISNULL(4);
 
 	secret_scope_begin(&scope);
 	label = argument_text(fcinfo, 0, "label");
 	if (!encrypted && !has_privs_of_role(GetUserId(), admin))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_ACCESS_DENIED)),
-				 errmsg("only members of fabric_admin can add an identity without a passphrase"),
-				 errhint("Pass a passphrase: the key is stored encrypted then, and opened with fabric.open_identity.")));
+		ereport(
+			ERROR,
+			(errcode(error_sqlstate(FB_ACCESS_DENIED)),
+			 errmsg("only members of fabric_admin can add an identity without a passphrase"),
+			 errhint(
+				 "Pass a passphrase: the key is stored encrypted then, and opened with fabric.open_identity.")));
 	key = argument_bytes(fcinfo, 3, "private_key");
-	keystore_add(label, argument_text(fcinfo, 1, "msp_id"), argument_bytes(fcinfo, 2, "certificate"), key,
+	keystore_add(label, argument_text(fcinfo, 1, "msp_id"),
+				 argument_bytes(fcinfo, 2, "certificate"), key,
 				 encrypted ? text_to_cstring(PG_GETARG_TEXT_PP(4)) : NULL);
 	/* whoever stores an own encrypted key may use it */
 	if (!has_privs_of_role(GetUserId(), admin))
@@ -50,7 +53,7 @@ fabric_drop_identity(PG_FUNCTION_ARGS)
 Datum
 fabric_grant_identity(PG_FUNCTION_ARGS)
 {
-	char	   *label = argument_text(fcinfo, 0, "label");
+	char *label = argument_text(fcinfo, 0, "label");
 
 	argument_require(fcinfo, 1, "role");
 	keystore_grant(label, get_role_oid(NameStr(*PG_GETARG_NAME(1)), false));
@@ -60,7 +63,7 @@ fabric_grant_identity(PG_FUNCTION_ARGS)
 Datum
 fabric_revoke_identity(PG_FUNCTION_ARGS)
 {
-	char	   *label = argument_text(fcinfo, 0, "label");
+	char *label = argument_text(fcinfo, 0, "label");
 
 	argument_require(fcinfo, 1, "role");
 	keystore_revoke(label, get_role_oid(NameStr(*PG_GETARG_NAME(1)), false));

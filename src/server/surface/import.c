@@ -12,8 +12,8 @@ FABRIC_FUNCTION(fabric_import_block);
 Datum
 fabric_set_channel_source(PG_FUNCTION_ARGS)
 {
-	char	   *name = argument_text(fcinfo, 0, "channel");
-	bool		import_only = argument_is_import(fcinfo, 1, "source");
+	char *name = argument_text(fcinfo, 0, "channel");
+	bool import_only = argument_is_import(fcinfo, 1, "source");
 
 	shmem_require();
 	channel_set_source(name, import_only);
@@ -33,7 +33,8 @@ codes_jsonb(const int counts[256])
 		const char *name = tx_code_name(code);
 
 		if (counts[code] > 0)
-			appendStringInfo(&json, "%s\"%s\": %d", json.len > 0 ? ", " : "", name != NULL ? name : psprintf("%d", code), counts[code]);
+			appendStringInfo(&json, "%s\"%s\": %d", json.len > 0 ? ", " : "",
+							 name != NULL ? name : psprintf("%d", code), counts[code]);
 	}
 	return result_jsonb(psprintf("{%s}", json.data));
 }
@@ -42,11 +43,11 @@ codes_jsonb(const int counts[256])
 Datum
 fabric_import_block(PG_FUNCTION_ARGS)
 {
-	char	   *name = argument_text(fcinfo, 0, "channel");
-	FbBytes		block = argument_bytes(fcinfo, 1, "block");
+	char *name = argument_text(fcinfo, 0, "channel");
+	FbBytes block = argument_bytes(fcinfo, 1, "block");
 	ImportAnswer answer;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Datum values[3];
+	bool nulls[3] = {false};
 
 	argument_require(fcinfo, 2, "accept_differences");
 	shmem_require();

@@ -9,12 +9,21 @@
 #include "server/ledger/ledger.h"
 #include "server/pg/compat.h"
 
-/* deeper values are not shown as JSON: the server's parser recurses, and a value must not be able to break a view */
+/*
+ * deeper values are not shown as JSON: the server's parser recurses, and a value must not be able
+ * to break a view
+ */
 #define VALUE_JSON_DEPTH_MAX 500
-/* digits and exponent of a number in a value; numeric takes more, but raises an error at its own limits */
+/*
+ * digits and exponent of a number in a value; numeric takes more, but raises an error at its own
+ * limits
+ */
 #define VALUE_NUMBER_BYTES_MAX 1000
 #define VALUE_EXPONENT_MAX 1000
-/* jsonb has 28 bits for the size of an array, and makes up to six bytes of one: a list of small numbers */
+/*
+ * jsonb has 28 bits for the size of an array, and makes up to six bytes of one: a list of small
+ * numbers
+ */
 #define VALUE_JSON_BYTES_MAX (32 * 1024 * 1024)
 
 FABRIC_FUNCTION(fabric_bytes_to_json);
@@ -30,7 +39,7 @@ result_jsonb(const char *json)
 void
 json_add_name(StringInfo json, const char *name)
 {
-	char		last = json->len > 0 ? json->data[json->len - 1] : '{';
+	char last = json->len > 0 ? json->data[json->len - 1] : '{';
 
 	if (last != '{' && last != '[')
 		appendStringInfoChar(json, ',');
@@ -51,7 +60,7 @@ json_add_text(StringInfo json, const char *name, const char *value)
 void
 json_add_hex(StringInfo json, const char *name, FbBytes value)
 {
-	char	   *hex = palloc(value.size * 2 + 1);
+	char *hex = palloc(value.size * 2 + 1);
 
 	fb_hex_encode(value, hex);
 	json_add_text(json, name, hex);
@@ -60,14 +69,16 @@ json_add_hex(StringInfo json, const char *name, FbBytes value)
 void
 json_add_time(StringInfo json, const char *name, int64 seconds)
 {
-	pg_time_t	time = (pg_time_t) seconds;
+	pg_time_t time = (pg_time_t) seconds;
 	struct pg_tm *parts = pg_gmtime(&time);
 
 	if (parts == NULL)
 		json_add_text(json, name, NULL);
 	else
-		json_add_text(json, name, psprintf("%04d-%02d-%02dT%02d:%02d:%02dZ", parts->tm_year + 1900, parts->tm_mon + 1, parts->tm_mday,
-										   parts->tm_hour, parts->tm_min, parts->tm_sec));
+		json_add_text(json, name,
+					  psprintf("%04d-%02d-%02dT%02d:%02d:%02dZ", parts->tm_year + 1900,
+							   parts->tm_mon + 1, parts->tm_mday, parts->tm_hour, parts->tm_min,
+							   parts->tm_sec));
 }
 
 /* ---- values ---- */
@@ -82,12 +93,12 @@ is_text(FbBytes bytes)
 static bool
 is_too_deep(FbBytes bytes)
 {
-	bool		in_string = false;
-	int			depth = 0;
+	bool in_string = false;
+	int depth = 0;
 
 	for (size_t i = 0; i < bytes.size; i++)
 	{
-		uint8_t		c = bytes.data[i];
+		uint8_t c = bytes.data[i];
 
 		if (in_string)
 		{
@@ -110,14 +121,15 @@ is_too_deep(FbBytes bytes)
 static CompatJsonResult
 look_at_scalar(void *state, char *token, JsonTokenType type)
 {
-	bool	   *refused = state;
-	char	   *exponent;
+	bool *refused = state;
+	char *exponent;
 
 	if (type != JSON_TOKEN_NUMBER)
 		COMPAT_JSON_RETURN();
 	exponent = strpbrk(token, "eE");
 	if (strlen(token) > VALUE_NUMBER_BYTES_MAX ||
-		(exponent != NULL && (strlen(exponent) > 6 || abs(atoi(exponent + 1)) > VALUE_EXPONENT_MAX)))
+		(exponent != NULL &&
+		 (strlen(exponent) > 6 || abs(atoi(exponent + 1)) > VALUE_EXPONENT_MAX)))
 		*refused = true;
 	COMPAT_JSON_RETURN();
 }
@@ -128,9 +140,10 @@ is_json(FbBytes bytes)
 {
 	JsonSemAction actions = {0};
 	JsonLexContext *lexer;
-	bool		refused = false;
+	bool refused = false;
 
-	if (bytes.size == 0 || bytes.size > VALUE_JSON_BYTES_MAX || !is_text(bytes) || is_too_deep(bytes))
+	if (bytes.size == 0 || bytes.size > VALUE_JSON_BYTES_MAX || !is_text(bytes) ||
+		is_too_deep(bytes))
 		return false;
 	lexer = compat_json_lexer((const char *) bytes.data, bytes.size, PG_UTF8);
 	actions.semstate = &refused;
@@ -142,7 +155,7 @@ is_json(FbBytes bytes)
 Datum
 fabric_bytes_to_json(PG_FUNCTION_ARGS)
 {
-	FbBytes		bytes = PG_GETARG_FB_BYTES(0);
+	FbBytes bytes = PG_GETARG_FB_BYTES(0);
 
 	if (!is_json(bytes))
 		PG_RETURN_NULL();
@@ -153,7 +166,7 @@ fabric_bytes_to_json(PG_FUNCTION_ARGS)
 Datum
 fabric_bytes_to_text(PG_FUNCTION_ARGS)
 {
-	FbBytes		bytes = PG_GETARG_FB_BYTES(0);
+	FbBytes bytes = PG_GETARG_FB_BYTES(0);
 
 	if (!is_text(bytes))
 		PG_RETURN_NULL();

@@ -1,4 +1,7 @@
-/* surface/ledger: blocks, transactions, state and history of a channel as Fabric's bytes and as rows */
+/*
+ * surface/ledger: blocks, transactions, state and history of a channel as Fabric's bytes and as
+ * rows
+ */
 #include "server/surface/surface_internal.h"
 
 #include "server/channel/channel.h"
@@ -25,7 +28,7 @@ argument_ledger(FunctionCallInfo fcinfo, int index)
 static void
 block_not_found(const Ledger *ledger, const char *which)
 {
-	FbError		error;
+	FbError error;
 
 	fb_fail(&error, FB_BLOCK_NOT_FOUND, "channel \"%s\" has no block %s", ledger->channel, which);
 	error_throw(&error);
@@ -34,7 +37,7 @@ block_not_found(const Ledger *ledger, const char *which)
 static Datum
 block_bytes(const Ledger *ledger, uint64 number)
 {
-	FbBytes		block;
+	FbBytes block;
 
 	if (!block_store_block(ledger, number, NULL, true, &block))
 		block_not_found(ledger, psprintf(UINT64_FORMAT, number));
@@ -46,9 +49,8 @@ argument_block_number(FunctionCallInfo fcinfo, int index, const char *name)
 {
 	argument_require(fcinfo, index, name);
 	if (PG_GETARG_INT64(index) < 0)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must not be negative", name)));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must not be negative", name)));
 	return (uint64) PG_GETARG_INT64(index);
 }
 
@@ -66,17 +68,16 @@ Datum
 fabric_get_block_by_hash(PG_FUNCTION_ARGS)
 {
 	const Ledger *ledger = argument_ledger(fcinfo, 0);
-	FbBytes		hash = argument_bytes(fcinfo, 1, "block_hash");
-	uint64		number;
+	FbBytes hash = argument_bytes(fcinfo, 1, "block_hash");
+	uint64 number;
 
 	if (hash.size != CRYPTO_SHA256_BYTES)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must have 32 bytes", "block_hash"),
-				 errdetail("It has %zu bytes.", hash.size)));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must have 32 bytes", "block_hash"),
+						errdetail("It has %zu bytes.", hash.size)));
 	if (!block_store_number_of_hash(ledger, hash, NULL, &number))
 	{
-		char		hex[2 * CRYPTO_SHA256_BYTES + 1];
+		char hex[2 * CRYPTO_SHA256_BYTES + 1];
 
 		fb_hex_encode(hash, hex);
 		block_not_found(ledger, psprintf("with hash %s", hex));
@@ -85,16 +86,17 @@ fabric_get_block_by_hash(PG_FUNCTION_ARGS)
 }
 
 static void
-find_transaction(FunctionCallInfo fcinfo, const Ledger *ledger, uint64 *block_number, uint32 *position, uint8 *code)
+find_transaction(FunctionCallInfo fcinfo, const Ledger *ledger, uint64 *block_number,
+				 uint32 *position, uint8 *code)
 {
-	FbBytes		tx_id = argument_bytes(fcinfo, 1, "tx_id");
+	FbBytes tx_id = argument_bytes(fcinfo, 1, "tx_id");
 
 	if (!tx_index_find(ledger, tx_id, NULL, block_number, position, code))
 	{
-		FbError		error;
+		FbError error;
 
-		fb_fail(&error, FB_TRANSACTION_NOT_FOUND, "channel \"%s\" has no transaction \"%s\"", ledger->channel,
-				FB_DISPLAY(tx_id));
+		fb_fail(&error, FB_TRANSACTION_NOT_FOUND, "channel \"%s\" has no transaction \"%s\"",
+				ledger->channel, FB_DISPLAY(tx_id));
 		error_throw(&error);
 	}
 }
@@ -104,9 +106,9 @@ Datum
 fabric_get_block_by_tx_id(PG_FUNCTION_ARGS)
 {
 	const Ledger *ledger = argument_ledger(fcinfo, 0);
-	uint64		number;
-	uint32		position;
-	uint8		code;
+	uint64 number;
+	uint32 position;
+	uint8 code;
 
 	find_transaction(fcinfo, ledger, &number, &position, &code);
 	return block_bytes(ledger, number);
@@ -120,16 +122,18 @@ fabric_get_transaction(PG_FUNCTION_ARGS)
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Protos__ProcessedTransaction processed = PROTOS__PROCESSED_TRANSACTION__INIT;
 	TransactionRow row;
-	FbBytes		bytes;
-	FbError		error;
-	uint64		number;
-	uint32		position;
-	uint8		code;
+	FbBytes bytes;
+	FbError error;
+	uint64 number;
+	uint32 position;
+	uint8 code;
 
 	find_transaction(fcinfo, ledger, &number, &position, &code);
 	if (!block_store_transaction(ledger, number, position, NULL, true, &row))
 		elog(ERROR, "transaction %u of block " UINT64_FORMAT " is missing", position, number);
-	error_check(PROTO_UNPACK(common__envelope, row.envelope, allocator, &processed.transactionenvelope, &error), &error);
+	error_check(PROTO_UNPACK(common__envelope, row.envelope, allocator,
+							 &processed.transactionenvelope, &error),
+				&error);
 	processed.validationcode = code;
 	error_check(PROTO_PACK(&processed, allocator, &bytes, &error), &error);
 	PG_RETURN_BYTEA_P(memory_bytea(bytes));
@@ -140,10 +144,10 @@ Datum
 fabric_chain_info(PG_FUNCTION_ARGS)
 {
 	const Ledger *ledger = argument_ledger(fcinfo, 0);
-	uint64		height = block_store_height(ledger, NULL);
-	BlockRow	row;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	uint64 height = block_store_height(ledger, NULL);
+	BlockRow row;
+	Datum values[3];
+	bool nulls[3] = {false};
 
 	if (height == 0 || !block_store_row(ledger, height - 1, NULL, &row))
 		elog(ERROR, "channel \"%s\" has no block", ledger->channel);
@@ -153,11 +157,14 @@ fabric_chain_info(PG_FUNCTION_ARGS)
 	return result_row(fcinfo, values, nulls);
 }
 
-/* state_digest(channel): one hash over the whole world state, the same on every node at the same height */
+/*
+ * state_digest(channel): one hash over the whole world state, the same on every node at the same
+ * height
+ */
 Datum
 fabric_state_digest(PG_FUNCTION_ARGS)
 {
-	uint8_t		digest[32];
+	uint8_t digest[32];
 
 	state_store_digest(argument_ledger(fcinfo, 0), NULL, digest);
 	PG_RETURN_BYTEA_P(memory_bytea(fb_bytes(digest, sizeof(digest))));
@@ -169,23 +176,25 @@ fabric_get_history(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Ledger *ledger = argument_ledger(fcinfo, 0);
-	FbBytes		chaincode = argument_bytes(fcinfo, 1, "chaincode");
-	FbBytes		key = argument_bytes(fcinfo, 2, "key");
+	FbBytes chaincode = argument_bytes(fcinfo, 1, "chaincode");
+	FbBytes key = argument_bytes(fcinfo, 2, "key");
 	HistoryScan *scan;
-	HistoryRow	row;
+	HistoryRow row;
 	MemoryContext row_context;
 	MemoryContext caller;
 
 	InitMaterializedSRF(fcinfo, 0);
 	scan = history_scan_key(ledger, chaincode, key, NULL);
-	row_context = AllocSetContextCreate(CurrentMemoryContext, "fabric history row", ALLOCSET_DEFAULT_SIZES);
+	row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric history row", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(row_context);
 	while (MemoryContextReset(row_context), history_scan_next(scan, &row))
 	{
 		TransactionRow transaction;
-		bool		known = block_store_transaction(ledger, row.block_number, row.position, NULL, false, &transaction);
-		Datum		values[6];
-		bool		nulls[6] = {false};
+		bool known = block_store_transaction(ledger, row.block_number, row.position, NULL, false,
+											 &transaction);
+		Datum values[6];
+		bool nulls[6] = {false};
 
 		nulls[0] = !known || transaction.tx_id.size == 0;
 		values[0] = nulls[0] ? (Datum) 0 : PointerGetDatum(memory_text(transaction.tx_id));
@@ -214,8 +223,8 @@ same_key(const HistoryRow *a, const HistoryRow *b)
 static void
 put_state(ReturnSetInfo *result, const HistoryRow *row)
 {
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum values[5];
+	bool nulls[5] = {false};
 
 	if (row->is_delete)
 		return;
@@ -227,31 +236,36 @@ put_state(ReturnSetInfo *result, const HistoryRow *row)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* state_at(channel, block_number): the public keys and values as they were after that block, from the history */
+/*
+ * state_at(channel, block_number): the public keys and values as they were after that block, from
+ * the history
+ */
 Datum
 fabric_state_at(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Ledger *ledger = argument_ledger(fcinfo, 0);
-	uint64		number = argument_block_number(fcinfo, 1, "block_number");
+	uint64 number = argument_block_number(fcinfo, 1, "block_number");
 	MemoryContext contexts[2];
 	MemoryContext caller;
 	HistoryScan *scan;
 	HistoryRow rows[2];
-	bool		have = false;	/* rows[last] is the newest write so far of its key */
-	int			last = 0;
+	bool have = false; /* rows[last] is the newest write so far of its key */
+	int last = 0;
 
 	if (number >= block_store_height(ledger, NULL))
 		block_not_found(ledger, psprintf(UINT64_FORMAT, number));
 	InitMaterializedSRF(fcinfo, 0);
 	scan = history_scan(ledger, NULL);
 	/* two rows live at a time, each in a context of its own */
-	contexts[0] = AllocSetContextCreate(CurrentMemoryContext, "fabric state at a block", ALLOCSET_DEFAULT_SIZES);
-	contexts[1] = AllocSetContextCreate(CurrentMemoryContext, "fabric state at a block", ALLOCSET_DEFAULT_SIZES);
+	contexts[0] = AllocSetContextCreate(CurrentMemoryContext, "fabric state at a block",
+										ALLOCSET_DEFAULT_SIZES);
+	contexts[1] = AllocSetContextCreate(CurrentMemoryContext, "fabric state at a block",
+										ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(contexts[0]);
 	for (;;)
 	{
-		int			next = have ? 1 - last : last;
+		int next = have ? 1 - last : last;
 
 		MemoryContextReset(contexts[next]);
 		MemoryContextSwitchTo(contexts[next]);

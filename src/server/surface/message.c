@@ -26,10 +26,12 @@ fabric_version(PG_FUNCTION_ARGS)
 static Datum
 decode(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
 {
-	FbError		error;
-	FbBytes		text;
+	FbError error;
+	FbBytes text;
 
-	error_check(proto_json(descriptor, bytes, PROTO_JSON_DATABASE, memory_allocator(CurrentMemoryContext), &text, &error), &error);
+	error_check(proto_json(descriptor, bytes, PROTO_JSON_DATABASE,
+						   memory_allocator(CurrentMemoryContext), &text, &error),
+				&error);
 	return result_jsonb(memory_cstring(text));
 }
 
@@ -44,15 +46,17 @@ fabric_decode_block(PG_FUNCTION_ARGS)
 Datum
 fabric_decode_message(PG_FUNCTION_ARGS)
 {
-	char	   *type = argument_text(fcinfo, 0, "type");
-	FbBytes		message = argument_bytes(fcinfo, 1, "message");
+	char *type = argument_text(fcinfo, 0, "type");
+	FbBytes message = argument_bytes(fcinfo, 1, "message");
 	const ProtobufCMessageDescriptor *descriptor = proto_descriptor_by_name(fb_bytes_of_text(type));
 
 	if (descriptor == NULL)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("unknown message type \"%s\"", error_excerpt(type)),
-				 errhint("Message types are named as in Fabric's .proto files: common.Block, common.Envelope, protos.Transaction.")));
+		ereport(
+			ERROR,
+			(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+			 errmsg("unknown message type \"%s\"", error_excerpt(type)),
+			 errhint(
+				 "Message types are named as in Fabric's .proto files: common.Block, common.Envelope, protos.Transaction.")));
 	return decode(descriptor, message);
 }
 
@@ -60,9 +64,9 @@ fabric_decode_message(PG_FUNCTION_ARGS)
 Datum
 fabric_compute_tx_id(PG_FUNCTION_ARGS)
 {
-	FbBytes		nonce = argument_bytes(fcinfo, 0, "nonce");
-	FbBytes		creator = argument_bytes(fcinfo, 1, "creator");
-	char		tx_id[TX_ID_LENGTH + 1];
+	FbBytes nonce = argument_bytes(fcinfo, 0, "nonce");
+	FbBytes creator = argument_bytes(fcinfo, 1, "creator");
+	char tx_id[TX_ID_LENGTH + 1];
 
 	tx_id_compute(nonce, creator, tx_id);
 	PG_RETURN_TEXT_P(cstring_to_text(tx_id));
@@ -72,10 +76,9 @@ static void
 require_hash(FbBytes hash, const char *name, bool may_be_empty)
 {
 	if (hash.size != CRYPTO_SHA256_BYTES && !(may_be_empty && hash.size == 0))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must have 32 bytes", name),
-				 errdetail("It has %zu bytes.", hash.size)));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must have 32 bytes", name),
+						errdetail("It has %zu bytes.", hash.size)));
 }
 
 /* block_header_hash(number, previous_hash, data_hash) */
@@ -83,13 +86,12 @@ Datum
 fabric_block_header_hash(PG_FUNCTION_ARGS)
 {
 	BlockHeader header;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
+	uint8_t hash[CRYPTO_SHA256_BYTES];
 
 	argument_require(fcinfo, 0, "number");
 	if (PG_GETARG_INT64(0) < 0)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must not be negative", "number")));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must not be negative", "number")));
 	header.number = (uint64) PG_GETARG_INT64(0);
 	header.previous_hash = argument_bytes(fcinfo, 1, "previous_hash");
 	header.data_hash = argument_bytes(fcinfo, 2, "data_hash");
@@ -117,7 +119,7 @@ add_ous(StringInfo json, const CryptoCertificate *certificate)
 	appendStringInfoChar(json, '[');
 	for (size_t i = 0; i < crypto_certificate_ous_count(certificate); i++)
 	{
-		FbBytes		ou = crypto_certificate_ou(certificate, i);
+		FbBytes ou = crypto_certificate_ou(certificate, i);
 
 		appendStringInfoString(json, i == 0 ? "" : ",");
 		escape_json(json, state_key_text(ou));
@@ -133,27 +135,33 @@ static void
 add_attributes(StringInfo json, const CryptoCertificate *certificate, FbAllocator *allocator)
 {
 	CertificateAttribute *attributes;
-	size_t		count;
-	FbError		error;
+	size_t count;
+	FbError error;
 
-	error_check(certificate_attributes(certificate, allocator, &attributes, &count, &error), &error);
+	error_check(certificate_attributes(certificate, allocator, &attributes, &count, &error),
+				&error);
 	json_add_name(json, "attributes");
 	appendStringInfoChar(json, '{');
 	for (size_t i = 0; i < count; i++)
-		json_add_text(json, state_key_text(attributes[i].name), state_key_text(attributes[i].value));
+		json_add_text(json, state_key_text(attributes[i].name),
+					  state_key_text(attributes[i].value));
 	appendStringInfoChar(json, '}');
 }
 
-/* the identifier of MSPs: SHA-256 over the certificate with low S. The issuer is not at hand: the CAs of a channel nearly always use P-256 */
+/*
+ * the identifier of MSPs: SHA-256 over the certificate with low S. The issuer is not at hand: the
+ * CAs of a channel nearly always use P-256
+ */
 static void
 add_identity_id(StringInfo json, const CryptoCertificate *certificate, FbAllocator *allocator)
 {
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	FbBytes		der;
-	FbError		error;
-	FbStatus	status = crypto_certificate_low_s_der(certificate, CRYPTO_P256, allocator, &der, &error);
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	FbBytes der;
+	FbError error;
+	FbStatus status =
+		crypto_certificate_low_s_der(certificate, CRYPTO_P256, allocator, &der, &error);
 
-	if (status == FB_INVALID_CERTIFICATE)	/* not signed with ECDSA: as it is */
+	if (status == FB_INVALID_CERTIFICATE) /* not signed with ECDSA: as it is */
 		der = crypto_certificate_der(certificate);
 	else
 		error_check(status, &error);
@@ -161,7 +169,10 @@ add_identity_id(StringInfo json, const CryptoCertificate *certificate, FbAllocat
 	json_add_hex(json, "identity_id", fb_bytes(hash, sizeof(hash)));
 }
 
-/* identity_info(creator): what a SerializedIdentity says about its holder. Nothing is verified: that takes the organisation's MSP */
+/*
+ * identity_info(creator): what a SerializedIdentity says about its holder. Nothing is verified:
+ * that takes the organisation's MSP
+ */
 Datum
 fabric_identity_info(PG_FUNCTION_ARGS)
 {
@@ -170,11 +181,13 @@ fabric_identity_info(PG_FUNCTION_ARGS)
 	const CryptoPublicKey *key;
 	const char *msp_id;
 	const char *client_id;
-	FbBytes		pem;
-	FbError		error;
+	FbBytes pem;
+	FbError error;
 	StringInfoData json;
 
-	error_check(identity_unpack(argument_bytes(fcinfo, 0, "creator"), allocator, &msp_id, &pem, &error), &error);
+	error_check(identity_unpack(argument_bytes(fcinfo, 0, "creator"), allocator, &msp_id, &pem,
+								&error),
+				&error);
 	error_check(crypto_certificate_parse(pem, &certificate, &error), &error);
 	memory_on_reset(CurrentMemoryContext, free_certificate, certificate);
 
@@ -192,7 +205,8 @@ fabric_identity_info(PG_FUNCTION_ARGS)
 	json_add_name(&json, "is_ca");
 	appendStringInfoString(&json, crypto_certificate_is_ca(certificate) ? "true" : "false");
 	key = crypto_certificate_public_key(certificate);
-	json_add_text(&json, "key", key == NULL ? NULL : crypto_curve_name(crypto_public_key_curve(key)));
+	json_add_text(&json, "key",
+				  key == NULL ? NULL : crypto_curve_name(crypto_public_key_curve(key)));
 	json_add_hex(&json, "subject_key_id", crypto_certificate_ski(certificate));
 	json_add_hex(&json, "authority_key_id", crypto_certificate_aki(certificate));
 	error_check(certificate_client_id(certificate, allocator, &client_id, &error), &error);
@@ -206,11 +220,11 @@ fabric_identity_info(PG_FUNCTION_ARGS)
 Datum
 fabric_identity_bytes(PG_FUNCTION_ARGS)
 {
-	char	   *msp_id = argument_text(fcinfo, 0, "msp_id");
-	FbBytes		pem = argument_bytes(fcinfo, 1, "certificate");
+	char *msp_id = argument_text(fcinfo, 0, "msp_id");
+	FbBytes pem = argument_bytes(fcinfo, 1, "certificate");
 	CryptoCertificate *certificate;
-	FbBytes		serialized;
-	FbError		error;
+	FbBytes serialized;
+	FbError error;
 
 	if (msp_id[0] == '\0' || strlen(msp_id) > FB_MSP_ID_BYTES_MAX)
 		ereport(ERROR,
@@ -218,6 +232,8 @@ fabric_identity_bytes(PG_FUNCTION_ARGS)
 				 errmsg("argument \"%s\" must have 1 to %d bytes", "msp_id", FB_MSP_ID_BYTES_MAX)));
 	error_check(crypto_certificate_parse(pem, &certificate, &error), &error);
 	crypto_certificate_free(certificate);
-	error_check(identity_serialize(msp_id, pem, memory_allocator(CurrentMemoryContext), &serialized, &error), &error);
+	error_check(identity_serialize(msp_id, pem, memory_allocator(CurrentMemoryContext), &serialized,
+								   &error),
+				&error);
 	PG_RETURN_BYTEA_P(memory_bytea(serialized));
 }

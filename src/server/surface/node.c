@@ -15,24 +15,28 @@ static Datum
 endorse_proposal(PG_FUNCTION_ARGS)
 {
 	Endorsement endorsement;
-	Datum		values[2];
-	bool		nulls[2] = {false};
-	FbBytes		proposal = argument_bytes(fcinfo, 0, "signed_proposal");
+	Datum values[2];
+	bool nulls[2] = {false};
+	FbBytes proposal = argument_bytes(fcinfo, 0, "signed_proposal");
 
 	argument_require(fcinfo, 1, "min_height");
 	argument_require(fcinfo, 2, "seen_height");
-	endorser_endorse(proposal, (uint64) Max(PG_GETARG_INT64(1), 0), (uint64) Max(PG_GETARG_INT64(2), 0), &endorsement);
+	endorser_endorse(proposal, (uint64) Max(PG_GETARG_INT64(1), 0),
+					 (uint64) Max(PG_GETARG_INT64(2), 0), &endorsement);
 	endorser_check_refusal(&endorsement);
 	values[0] = PointerGetDatum(memory_bytea(endorsement.response_bytes));
 	values[1] = Int64GetDatum((int64) endorsement.height);
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
 }
 
-/* endorse(signed_proposal, min_height, seen_height): protos.ProposalResponse, and the height at which it was simulated */
+/*
+ * endorse(signed_proposal, min_height, seen_height): protos.ProposalResponse, and the height at
+ * which it was simulated
+ */
 Datum
 fabric_internal_endorse(PG_FUNCTION_ARGS)
 {
-	bool		transient = !PG_ARGISNULL(0) && transient_in_proposal(PG_GETARG_FB_BYTES(0), true);
+	bool transient = !PG_ARGISNULL(0) && transient_in_proposal(PG_GETARG_FB_BYTES(0), true);
 
 	return transient ? transient_call(fcinfo, endorse_proposal) : endorse_proposal(fcinfo);
 }
@@ -42,19 +46,20 @@ Datum
 fabric_internal_deliver(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	FbBytes		seek = argument_bytes(fcinfo, 0, "seek");
-	List	   *blocks;
-	ListCell   *cell;
+	FbBytes seek = argument_bytes(fcinfo, 0, "seek");
+	List *blocks;
+	ListCell *cell;
 
 	argument_require(fcinfo, 1, "bytes_max");
 	argument_require(fcinfo, 2, "wait_ms");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	/* whatever the other node wishes: the memory and the time are ours */
-	blocks = deliver_serve(seek, Min(PG_GETARG_INT32(1), guc_deliver_batch_kb * INT64CONST(1024)), Min(PG_GETARG_INT32(2), guc_deliver_wait_ms));
+	blocks = deliver_serve(seek, Min(PG_GETARG_INT32(1), guc_deliver_batch_kb * INT64CONST(1024)),
+						   Min(PG_GETARG_INT32(2), guc_deliver_wait_ms));
 	foreach(cell, blocks)
 	{
-		Datum		value = PointerGetDatum(lfirst(cell));
-		bool		is_null = false;
+		Datum value = PointerGetDatum(lfirst(cell));
+		bool is_null = false;
 
 		tuplestore_putvalues(result->setResult, result->setDesc, &value, &is_null);
 	}
@@ -65,20 +70,24 @@ fabric_internal_deliver(PG_FUNCTION_ARGS)
 Datum
 fabric_internal_private_put(PG_FUNCTION_ARGS)
 {
-	FbBytes		request = argument_bytes(fcinfo, 0, "request");
+	FbBytes request = argument_bytes(fcinfo, 0, "request");
 
 	argument_require(fcinfo, 1, "tx_id");
-	private_take(request, text_to_cstring(PG_GETARG_TEXT_PP(1)), argument_bytes(fcinfo, 2, "private_rwset"));
+	private_take(request, text_to_cstring(PG_GETARG_TEXT_PP(1)),
+				 argument_bytes(fcinfo, 2, "private_rwset"));
 	PG_RETURN_VOID();
 }
 
-/* private_get(request, block_number, tx_number): bytes of a TxPvtReadWriteSet, empty when there is nothing */
+/*
+ * private_get(request, block_number, tx_number): bytes of a TxPvtReadWriteSet, empty when there is
+ * nothing
+ */
 Datum
 fabric_internal_private_get(PG_FUNCTION_ARGS)
 {
-	FbBytes		request = argument_bytes(fcinfo, 0, "request");
+	FbBytes request = argument_bytes(fcinfo, 0, "request");
 	RwSetVersion transaction = {.present = true};
-	FbBytes		found = FB_BYTES_EMPTY;
+	FbBytes found = FB_BYTES_EMPTY;
 
 	argument_require(fcinfo, 1, "block_number");
 	argument_require(fcinfo, 2, "tx_number");

@@ -23,39 +23,42 @@ FABRIC_FUNCTION(fabric_internal_stat_orderer_followers);
 static uint64
 consenter_argument(FunctionCallInfo fcinfo, int index, const char *name)
 {
-	int64		number = PG_GETARG_INT64(index);
+	int64 number = PG_GETARG_INT64(index);
 
 	if (number < 0)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("argument \"%s\" must not be negative", name)));
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"%s\" must not be negative", name)));
 	return (uint64) number;
 }
 
 Datum
 fabric_internal_submit(PG_FUNCTION_ARGS)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
 	argument_require(fcinfo, 0, "channel");
 	argument_require(fcinfo, 1, "envelope");
-	error_check(order_broadcast(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_FB_BYTES(1), &error), &error);
+	error_check(order_broadcast(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_FB_BYTES(1),
+								&error),
+				&error);
 	FAULT_POINT("submit_before_answer");
 	PG_RETURN_VOID();
 }
 
 static bool
 receive(FunctionCallInfo fcinfo, const char *what,
-		FbStatus (*take) (const char *channel, uint64 sender_id, FbBytes bytes, bool *queued, FbError *error))
+		FbStatus (*take)(const char *channel, uint64 sender_id, FbBytes bytes, bool *queued,
+						 FbError *error))
 {
-	FbError		error = {0};
-	bool		queued;
+	FbError error = {0};
+	bool queued;
 
 	argument_require(fcinfo, 0, "channel");
 	argument_require(fcinfo, 1, "sender");
 	argument_require(fcinfo, 2, what);
-	error_check(take(text_to_cstring(PG_GETARG_TEXT_PP(0)), consenter_argument(fcinfo, 1, "sender"), PG_GETARG_FB_BYTES(2),
-					 &queued, &error), &error);
+	error_check(take(text_to_cstring(PG_GETARG_TEXT_PP(0)), consenter_argument(fcinfo, 1, "sender"),
+					 PG_GETARG_FB_BYTES(2), &queued, &error),
+				&error);
 	return queued;
 }
 
@@ -74,12 +77,13 @@ fabric_internal_raft_forward(PG_FUNCTION_ARGS)
 Datum
 fabric_transfer_leadership(PG_FUNCTION_ARGS)
 {
-	FbError		error = {0};
+	FbError error = {0};
 
 	argument_require(fcinfo, 0, "channel");
 	argument_require(fcinfo, 1, "consenter");
-	error_check(order_transfer_leadership(text_to_cstring(PG_GETARG_TEXT_PP(0)), consenter_argument(fcinfo, 1, "consenter"),
-										  &error), &error);
+	error_check(order_transfer_leadership(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+										  consenter_argument(fcinfo, 1, "consenter"), &error),
+				&error);
 	PG_RETURN_VOID();
 }
 
@@ -89,7 +93,8 @@ fabric_recover_consenter(PG_FUNCTION_ARGS)
 {
 	argument_require(fcinfo, 0, "channel");
 	order_write_note(text_to_cstring(PG_GETARG_TEXT_PP(0)), true,
-					 psprintf("%s called fabric.recover_consenter", GetUserNameFromId(GetSessionUserId(), false)));
+					 psprintf("%s called fabric.recover_consenter",
+							  GetUserNameFromId(GetSessionUserId(), false)));
 	PG_RETURN_VOID();
 }
 
@@ -100,14 +105,19 @@ fabric_trust_consenter(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 0, "channel");
 	argument_require(fcinfo, 1, "accept_loss");
 	if (!PG_GETARG_BOOL(1))
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-				 errmsg("cannot trust this node's state without accepting loss"),
-				 errdetail("Transactions that were committed with what this node has forgotten can be lost."),
-				 errhint("If consenters that have lost nothing can come back, wait for them. Otherwise pass accept_loss => true.")));
-	order_write_note(text_to_cstring(PG_GETARG_TEXT_PP(0)), false,
-					 psprintf("%s called fabric.trust_consenter and accepts that committed transactions are lost",
-							  GetUserNameFromId(GetSessionUserId(), false)));
+		ereport(
+			ERROR,
+			(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+			 errmsg("cannot trust this node's state without accepting loss"),
+			 errdetail(
+				 "Transactions that were committed with what this node has forgotten can be lost."),
+			 errhint(
+				 "If consenters that have lost nothing can come back, wait for them. Otherwise pass accept_loss => true.")));
+	order_write_note(
+		text_to_cstring(PG_GETARG_TEXT_PP(0)), false,
+		psprintf(
+			"%s called fabric.trust_consenter and accepts that committed transactions are lost",
+			GetUserNameFromId(GetSessionUserId(), false)));
 	PG_RETURN_VOID();
 }
 
@@ -115,7 +125,9 @@ Datum
 fabric_acknowledge_evidence(PG_FUNCTION_ARGS)
 {
 	argument_require(fcinfo, 0, "channel");
-	PG_RETURN_INT64(order_acknowledge_evidence(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_ARGISNULL(1) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(1)));
+	PG_RETURN_INT64(order_acknowledge_evidence(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+											   PG_ARGISNULL(1) ? GetCurrentTimestamp()
+															   : PG_GETARG_TIMESTAMPTZ(1)));
 }
 
 /* ---- statistics ---- */
@@ -146,16 +158,16 @@ fabric_internal_stat_orderer(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	RaftPublished raft;
 	ChannelSlot *slot;
-	int			slot_index = 0;
-	bool		running;
+	int slot_index = 0;
+	bool running;
 
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
 	while ((slot = next_ordered(&slot_index, &raft, &running)) != NULL)
 	{
-		Datum		values[23];
-		bool		nulls[23] = {false};
-		int			column = 0;
+		Datum values[23];
+		bool nulls[23] = {false};
+		int column = 0;
 
 		values[column++] = CStringGetTextDatum(slot->name);
 		values[column++] = Int64GetDatum((int64) raft.raft_id);
@@ -178,7 +190,8 @@ fabric_internal_stat_orderer(PG_FUNCTION_ARGS)
 		values[column++] = Int64GetDatum((int64) slot->inbox.refused_count);
 		LWLockRelease(&slot->inbox.lock);
 		values[column++] = Int64GetDatum((int64) inbox_capacity());
-		values[column++] = CStringGetTextDatum(raft_participation_name((RaftParticipation) raft.participation));
+		values[column++] =
+			CStringGetTextDatum(raft_participation_name((RaftParticipation) raft.participation));
 		nulls[column] = nulls[column + 1] = raft.recovering_since == 0;
 		values[column++] = TimestampTzGetDatum(raft.recovering_since);
 		values[column++] = CStringGetTextDatum(raft.recovery_detail);
@@ -196,20 +209,20 @@ fabric_internal_stat_orderer_followers(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	RaftPublished raft;
 	ChannelSlot *slot;
-	int			slot_index = 0;
-	bool		running;
+	int slot_index = 0;
+	bool running;
 
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
 	while ((slot = next_ordered(&slot_index, &raft, &running)) != NULL)
 	{
-		bool		leads = running && raft.role == RAFT_LEADER;
+		bool leads = running && raft.role == RAFT_LEADER;
 
 		for (int index = 0; index < raft.followers_count; index++)
 		{
 			const FollowerState *follower = &raft.followers[index];
-			Datum		values[8];
-			bool		nulls[8] = {false};
+			Datum values[8];
+			bool nulls[8] = {false};
 
 			values[0] = CStringGetTextDatum(slot->name);
 			values[1] = Int64GetDatum((int64) follower->raft_id);
@@ -217,10 +230,15 @@ fabric_internal_stat_orderer_followers(PG_FUNCTION_ARGS)
 			/* only a leader knows the rest */
 			nulls[3] = nulls[4] = nulls[5] = nulls[6] = !leads;
 			if (leads)
-				values[3] = CStringGetTextDatum(follower->recovering ? "recovering" : raft_progress_state_name((RaftProgressState) follower->progress));
+				values[3] = CStringGetTextDatum(
+					follower->recovering
+						? "recovering"
+						: raft_progress_state_name((RaftProgressState) follower->progress));
 			values[4] = Int64GetDatum((int64) follower->match_index);
 			values[5] = Int64GetDatum((int64) follower->next_index);
-			values[6] = Int64GetDatum((int64) (raft.last_index > follower->match_index ? raft.last_index - follower->match_index : 0));
+			values[6] = Int64GetDatum((int64) (raft.last_index > follower->match_index
+												   ? raft.last_index - follower->match_index
+												   : 0));
 			nulls[7] = !leads || follower->last_contact_at == 0;
 			values[7] = TimestampTzGetDatum(follower->last_contact_at);
 			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -12,12 +12,15 @@ static FbBytes
 compile(FbBytes text)
 {
 	PolicyNotice notice = {{0}};
-	FbBytes		envelope;
-	FbError		error;
+	FbBytes envelope;
+	FbError error;
 
-	error_check(policy_compile(memory_allocator(CurrentMemoryContext), text, &envelope, &notice, &error), &error);
+	error_check(policy_compile(memory_allocator(CurrentMemoryContext), text, &envelope, &notice,
+							   &error),
+				&error);
 	if (notice.text[0] != '\0')
-		ereport(NOTICE, (errmsg("%s", notice.text), notice.detail[0] != '\0' ? errdetail("%s", notice.detail) : 0));
+		ereport(NOTICE, (errmsg("%s", notice.text),
+						 notice.detail[0] != '\0' ? errdetail("%s", notice.detail) : 0));
 	return envelope;
 }
 
@@ -32,24 +35,28 @@ fabric_policy_compile(PG_FUNCTION_ARGS)
 Datum
 fabric_policy_text(PG_FUNCTION_ARGS)
 {
-	char	   *text;
-	FbError		error;
+	char *text;
+	FbError error;
 
-	error_check(policy_print(memory_allocator(CurrentMemoryContext), argument_bytes(fcinfo, 0, "policy"), &text, &error), &error);
+	error_check(policy_print(memory_allocator(CurrentMemoryContext),
+							 argument_bytes(fcinfo, 0, "policy"), &text, &error),
+				&error);
 	PG_RETURN_TEXT_P(cstring_to_text(text));
 }
 
 static Datum
 satisfied(FunctionCallInfo fcinfo, FbBytes envelope)
 {
-	size_t		count;
-	FbBytes    *principals;
-	bool		result;
-	FbError		error;
+	size_t count;
+	FbBytes *principals;
+	bool result;
+	FbError error;
 
 	argument_require(fcinfo, 1, "principals");
 	principals = argument_byte_array(fcinfo, 1, "principals", &count);
-	error_check(policy_satisfied(memory_allocator(CurrentMemoryContext), envelope, principals, count, &result, &error), &error);
+	error_check(policy_satisfied(memory_allocator(CurrentMemoryContext), envelope, principals,
+								 count, &result, &error),
+				&error);
 	PG_RETURN_BOOL(result);
 }
 

@@ -54,10 +54,11 @@ require(FunctionCallInfo fcinfo, int index, const char *name)
 static text *
 checked_text(FbBytes bytes, const char *what)
 {
-	if (bytes.size > 0 &&
-		(memchr(bytes.data, 0, bytes.size) != NULL || !pg_verifymbstr((const char *) bytes.data, bytes.size, true)))
-		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE), errmsg("%s is not text", what),
-						errhint("Use the form of the function that takes and gives bytea.")));
+	if (bytes.size > 0 && (memchr(bytes.data, 0, bytes.size) != NULL ||
+						   !pg_verifymbstr((const char *) bytes.data, bytes.size, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE), errmsg("%s is not text", what),
+				 errhint("Use the form of the function that takes and gives bytea.")));
 	return memory_text(bytes);
 }
 
@@ -104,8 +105,8 @@ fabric_shim_get_tx_timestamp(PG_FUNCTION_ARGS)
 	if (!time->present)
 		PG_RETURN_NULL();
 	if (time->seconds < -INT64CONST(62135596800) || time->seconds > INT64CONST(253402300799))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("the transaction's timestamp is out of range")));
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("the transaction's timestamp is out of range")));
 	timestamp = (time->seconds - epoch) * USECS_PER_SEC + time->nanoseconds / 1000;
 	PG_RETURN_TIMESTAMPTZ(timestamp);
 }
@@ -151,7 +152,8 @@ fabric_shim_list_transient(PG_FUNCTION_ARGS)
 		Datum values[2];
 		bool nulls[2] = {false};
 
-		values[0] = PointerGetDatum(checked_text(request->transient[i].key, "the name of a transient value"));
+		values[0] = PointerGetDatum(
+			checked_text(request->transient[i].key, "the name of a transient value"));
 		values[1] = bytes_datum(request->transient[i].value);
 		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 	}
@@ -181,7 +183,8 @@ fabric_shim_get_client_attribute(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(checked_text(value, "the attribute's value"));
 }
 
-/* ---- state. Keys are text or bytea: the same C functions serve both, because both are bytes here ---- */
+/* ---- state. Keys are text or bytea: the same C functions serve both, because both are bytes here
+ * ---- */
 
 Datum
 fabric_shim_get_state(PG_FUNCTION_ARGS)
@@ -213,7 +216,8 @@ fabric_shim_get_state_json(PG_FUNCTION_ARGS)
 	require(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(checked_text(value, "the value")))));
+	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(
+													  checked_text(value, "the value")))));
 }
 
 static void
@@ -221,7 +225,8 @@ require_value(FunctionCallInfo fcinfo)
 {
 	require(fcinfo, 0, "key");
 	if (PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("argument \"value\" must not be null"),
+		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+						errmsg("argument \"value\" must not be null"),
 						errhint("fabric.del_state deletes a key.")));
 }
 
@@ -267,9 +272,11 @@ next_row(FunctionCallInfo fcinfo, bool text_keys)
 
 	if (!shim_cursor_next(context->user_fctx, &key, &value))
 		SRF_RETURN_DONE(context);
-	values[0] = text_keys ? PointerGetDatum(checked_text(key, "a key of the range")) : bytes_datum(key);
+	values[0] =
+		text_keys ? PointerGetDatum(checked_text(key, "a key of the range")) : bytes_datum(key);
 	values[1] = bytes_datum(value);
-	SRF_RETURN_NEXT(context, HeapTupleGetDatum(heap_form_tuple(context->tuple_desc, values, nulls)));
+	SRF_RETURN_NEXT(context,
+					HeapTupleGetDatum(heap_form_tuple(context->tuple_desc, values, nulls)));
 }
 
 static void
@@ -300,7 +307,8 @@ fabric_shim_get_state_by_range(PG_FUNCTION_ARGS)
 	{
 		require(fcinfo, 0, "start_key");
 		require(fcinfo, 1, "end_key");
-		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(), shim_open_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1)));
+		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(),
+					 shim_open_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1)));
 	}
 	return next_row(fcinfo, text_keys);
 }
@@ -316,7 +324,8 @@ fabric_shim_get_state_by_partial_composite_key(PG_FUNCTION_ARGS)
 		require(fcinfo, 0, "object_type");
 		require(fcinfo, 1, "attributes");
 		attributes = argument_byte_array(fcinfo, 1, "attributes", &count);
-		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(), shim_open_composite(PG_GETARG_FB_BYTES(0), attributes, count));
+		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(),
+					 shim_open_composite(PG_GETARG_FB_BYTES(0), attributes, count));
 	}
 	return next_row(fcinfo, false);
 }
@@ -333,11 +342,12 @@ put_page(FunctionCallInfo fcinfo, const ShimPage *page, bool text_keys)
 		Datum values[3];
 		bool nulls[3] = {false};
 
-		values[0] = text_keys ? PointerGetDatum(checked_text(page->rows[i].key, "a key of the range"))
-							  : bytes_datum(page->rows[i].key);
+		values[0] = text_keys
+						? PointerGetDatum(checked_text(page->rows[i].key, "a key of the range"))
+						: bytes_datum(page->rows[i].key);
 		values[1] = bytes_datum(page->rows[i].value);
-		values[2] =
-			text_keys ? PointerGetDatum(checked_text(page->bookmark, "the bookmark")) : bytes_datum(page->bookmark);
+		values[2] = text_keys ? PointerGetDatum(checked_text(page->bookmark, "the bookmark"))
+							  : bytes_datum(page->bookmark);
 		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -352,7 +362,8 @@ fabric_shim_get_state_by_range_with_pagination(PG_FUNCTION_ARGS)
 	require(fcinfo, 1, "end_key");
 	require(fcinfo, 2, "page_size");
 	require(fcinfo, 3, "bookmark");
-	shim_page_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1), PG_GETARG_INT32(2), PG_GETARG_FB_BYTES(3), &page);
+	shim_page_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1), PG_GETARG_INT32(2),
+					PG_GETARG_FB_BYTES(3), &page);
 	return put_page(fcinfo, &page, first_argument_is_text(fcinfo));
 }
 
@@ -368,7 +379,8 @@ fabric_shim_get_state_by_partial_composite_key_with_pagination(PG_FUNCTION_ARGS)
 	require(fcinfo, 2, "page_size");
 	require(fcinfo, 3, "bookmark");
 	attributes = argument_byte_array(fcinfo, 1, "attributes", &count);
-	shim_page_composite(PG_GETARG_FB_BYTES(0), attributes, count, PG_GETARG_INT32(2), PG_GETARG_FB_BYTES(3), &page);
+	shim_page_composite(PG_GETARG_FB_BYTES(0), attributes, count, PG_GETARG_INT32(2),
+						PG_GETARG_FB_BYTES(3), &page);
 	return put_page(fcinfo, &page, false);
 }
 
@@ -400,9 +412,11 @@ fabric_shim_split_composite_key(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("not a composite key"),
 						errdetail("A composite key begins with U+0000 and ends with it.")));
 	for (size_t i = 1; i < count; i++)
-		attributes[i - 1] = PointerGetDatum(checked_text(parts[i], "an attribute of the composite key"));
+		attributes[i - 1] =
+			PointerGetDatum(checked_text(parts[i], "an attribute of the composite key"));
 	values[0] = PointerGetDatum(checked_text(parts[0], "the object type of the composite key"));
-	values[1] = PointerGetDatum(construct_array(attributes, (int) count - 1, TEXTOID, -1, false, TYPALIGN_INT));
+	values[1] = PointerGetDatum(
+		construct_array(attributes, (int) count - 1, TEXTOID, -1, false, TYPALIGN_INT));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(description), values, nulls)));
 }
 
@@ -479,5 +493,6 @@ fabric_shim_state_policy(PG_FUNCTION_ARGS)
 	size_t count;
 
 	msp_ids = argument_byte_array(fcinfo, 1, "msp_ids", &count);
-	PG_RETURN_DATUM(bytes_datum(shim_state_policy(text_to_cstring(PG_GETARG_TEXT_PP(0)), msp_ids, count)));
+	PG_RETURN_DATUM(
+		bytes_datum(shim_state_policy(text_to_cstring(PG_GETARG_TEXT_PP(0)), msp_ids, count)));
 }

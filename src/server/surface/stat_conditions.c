@@ -15,8 +15,8 @@ Datum
 fabric_internal_stat_conditions(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Condition  *conditions;
-	int			conditions_count;
+	Condition *conditions;
+	int conditions_count;
 
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
@@ -24,8 +24,8 @@ fabric_internal_stat_conditions(PG_FUNCTION_ARGS)
 	for (int i = 0; i < conditions_count; i++)
 	{
 		const Condition *condition = &conditions[i];
-		Datum		values[11];
-		bool		nulls[11] = {false};
+		Datum values[11];
+		bool nulls[11] = {false};
 
 		values[0] = CStringGetTextDatum(condition->process);
 		values[1] = text_or_null(condition->channel, &nulls[1]);

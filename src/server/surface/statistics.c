@@ -42,17 +42,17 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 	for (int i = 0; i < guc_channels_max; i++)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);
-		Datum		values[17];
-		bool		nulls[17] = {false};
-		uint64		commit_index;
-		uint64		applied_index;
-		uint64		records;
-		uint64		bytes;
-		uint64		refused;
+		Datum values[17];
+		bool nulls[17] = {false};
+		uint64 commit_index;
+		uint64 applied_index;
+		uint64 records;
+		uint64 bytes;
+		uint64 refused;
 		RaftPublished raft;
-		char		source[sizeof(slot->source)];
+		char source[sizeof(slot->source)];
 		TimestampTz source_at;
-		int			column = 0;
+		int column = 0;
 
 		if (slot == NULL)
 			continue;
@@ -68,7 +68,8 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->config_block_number));
 		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->lifecycle_block_number));
 		nulls[column] = raft.raft_id == 0;
-		values[column++] = Int64GetDatum((int64) (commit_index > applied_index ? commit_index - applied_index : 0));
+		values[column++] = Int64GetDatum(
+			(int64) (commit_index > applied_index ? commit_index - applied_index : 0));
 		values[column++] = Int64GetDatum((int64) raft.pending_count);
 		values[column++] = Int64GetDatum((int64) raft.pending_bytes);
 		read_inbox(&slot->inbox, &records, &bytes, &refused);
@@ -98,9 +99,9 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
 	{
-		pid_t		pid = shmem_launcher_pid();
-		Datum		values[8] = {CStringGetTextDatum("launcher"), 0, Int32GetDatum((int32) pid)};
-		bool		nulls[8] = {false, true, pid == 0, true, true, true, true, true};
+		pid_t pid = shmem_launcher_pid();
+		Datum values[8] = {CStringGetTextDatum("launcher"), 0, Int32GetDatum((int32) pid)};
+		bool nulls[8] = {false, true, pid == 0, true, true, true, true, true};
 
 		put_row(fcinfo, values, nulls);
 	}
@@ -110,15 +111,15 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 
 		for (int kind = 0; slot != NULL && kind < WORKER_KIND_COUNT; kind++)
 		{
-			WorkerSlot	worker;
-			Datum		values[8];
-			bool		nulls[8] = {false};
+			WorkerSlot worker;
+			Datum values[8];
+			bool nulls[8] = {false};
 
 			SpinLockAcquire(&slot->mutex);
 			worker = slot->workers[kind];
 			SpinLockRelease(&slot->mutex);
 			if (worker.started_at == 0 && worker.last_error[0] == '\0')
-				continue;		/* never started: this node does not order the channel */
+				continue; /* never started: this node does not order the channel */
 			values[0] = CStringGetTextDatum(kinds[kind]);
 			values[1] = CStringGetTextDatum(slot->name);
 			nulls[2] = worker.pid == 0;
@@ -147,10 +148,10 @@ fabric_internal_stat_validation(PG_FUNCTION_ARGS)
 
 		for (int code = 0; slot != NULL && code < 256; code++)
 		{
-			uint64		count = pg_atomic_read_u64(&slot->validation_counts[code]);
+			uint64 count = pg_atomic_read_u64(&slot->validation_counts[code]);
 			const char *name = tx_code_name(code);
-			Datum		values[4];
-			bool		nulls[4] = {false};
+			Datum values[4];
+			bool nulls[4] = {false};
 
 			if (count == 0)
 				continue;
@@ -170,15 +171,16 @@ Datum
 fabric_internal_stat_relay(PG_FUNCTION_ARGS)
 {
 	ExchangeCounts counts;
-	pid_t		pid;
+	pid_t pid;
 
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
 	exchange_counts(&counts, &pid);
 	{
-		Datum		values[5] = {Int32GetDatum((int32) pid), Int32GetDatum(counts.connections), Int32GetDatum(counts.used),
-			Int64GetDatum((int64) counts.requests), Int64GetDatum((int64) counts.refused)};
-		bool		nulls[5] = {pid == 0};
+		Datum values[5] = {Int32GetDatum((int32) pid), Int32GetDatum(counts.connections),
+						   Int32GetDatum(counts.used), Int64GetDatum((int64) counts.requests),
+						   Int64GetDatum((int64) counts.refused)};
+		bool nulls[5] = {pid == 0};
 
 		put_row(fcinfo, values, nulls);
 	}
@@ -194,10 +196,10 @@ fabric_internal_stat_notifications(PG_FUNCTION_ARGS)
 	for (int i = 0; i < guc_channels_max; i++)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);
-		uint64		height;
+		uint64 height;
 		NotificationState state;
-		Datum		values[6];
-		bool		nulls[6] = {false};
+		Datum values[6];
+		bool nulls[6] = {false};
 
 		if (slot == NULL)
 			continue;
@@ -228,9 +230,9 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 	{
 		ChannelSlot *slot = shmem_channel_at(i);
 		ValidationState state;
-		Datum		values[11];
-		bool		nulls[11] = {false};
-		int			column = 0;
+		Datum values[11];
+		bool nulls[11] = {false};
+		int column = 0;
 
 		if (slot == NULL)
 			continue;

@@ -12,30 +12,41 @@
 
 /* FB_INVALID_ARGUMENT when the argument is null; name as in the function's declaration */
 extern void argument_require(FunctionCallInfo fcinfo, int index, const char *name);
-/* raise the error that an argument's content led to, with the argument's name: for functions that take several of a kind */
+/*
+ * raise the error that an argument's content led to, with the argument's name: for functions that
+ * take several of a kind
+ */
 extern void argument_check(FbStatus status, const FbError *error, const char *name);
 /* required arguments */
 extern char *argument_text(FunctionCallInfo fcinfo, int index, const char *name);
 extern FbBytes argument_bytes(FunctionCallInfo fcinfo, int index, const char *name);
-/* where a channel's blocks come from: 'import' or 'orderers'; FB_INVALID_ARGUMENT for other texts */
+/*
+ * where a channel's blocks come from: 'import' or 'orderers'; FB_INVALID_ARGUMENT for other texts
+ */
 extern bool argument_is_import(FunctionCallInfo fcinfo, int index, const char *name);
 /* an SQL duration setting in ms, null: the default */
-extern int	argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name, int default_ms);
+extern int argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name,
+								 int default_ms);
 /* text[] or bytea[] without nulls, as bytes; null array: none */
-extern FbBytes *argument_byte_array(FunctionCallInfo fcinfo, int index, const char *name, size_t *count);
+extern FbBytes *argument_byte_array(FunctionCallInfo fcinfo, int index, const char *name,
+									size_t *count);
 /* text[] as List of char *; null array: NIL */
 extern List *argument_text_list(FunctionCallInfo fcinfo, int index, const char *name);
 /* a jsonb object {"name": "text"} as transient entries; null: none */
-extern TransientEntry *argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t *count);
+extern TransientEntry *argument_transient(FunctionCallInfo fcinfo, int index, const char *name,
+										  size_t *count);
 
 /* ---- transient.c ---- */
 
 /*
- * Run the body of an SQL function that has transient data among its arguments: the statement does not get into the log when it fails, nor does the error's
- * text, which only the client gets.
+ * Run the body of an SQL function that has transient data among its arguments: the statement does
+ * not get into the log when it fails, nor does the error's text, which only the client gets.
  */
 extern Datum transient_call(FunctionCallInfo fcinfo, PGFunction body);
-/* does a protos.Proposal, or (is_signed) protos.SignedProposal, have transient data? Yes, too, when it cannot be read */
+/*
+ * does a protos.Proposal, or (is_signed) protos.SignedProposal, have transient data? Yes, too, when
+ * it cannot be read
+ */
 extern bool transient_in_proposal(FbBytes proposal, bool is_signed);
 
 /* ---- arguments.c again ---- */
@@ -49,7 +60,10 @@ extern Datum result_payload_text(FbBytes payload);
 
 /* jsonb of JSON text that this room put together */
 extern Datum result_jsonb(const char *json);
-/* a member of the object that is being written: a comma if needed, the name, and (all but the first) its value */
+/*
+ * a member of the object that is being written: a comma if needed, the name, and (all but the
+ * first) its value
+ */
 extern void json_add_name(StringInfo json, const char *name);
 extern void json_add_text(StringInfo json, const char *name, const char *value); /* NULL: null */
 extern void json_add_hex(StringInfo json, const char *name, FbBytes value);

@@ -27,12 +27,14 @@ transient_call(FunctionCallInfo fcinfo, PGFunction body)
 bool
 transient_in_proposal(FbBytes proposal, bool is_signed)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fabric proposal", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric proposal", ALLOCSET_DEFAULT_SIZES);
 	FbAllocator *allocator = memory_allocator(context);
 	ProposalView view;
-	FbError		error;
-	FbStatus	status = is_signed ? proposal_parse_signed(allocator, proposal, &view, &error) : proposal_parse(allocator, proposal, &view, &error);
-	bool		transient = status != FB_OK || view.transient_count > 0;
+	FbError error;
+	FbStatus status = is_signed ? proposal_parse_signed(allocator, proposal, &view, &error)
+								: proposal_parse(allocator, proposal, &view, &error);
+	bool transient = status != FB_OK || view.transient_count > 0;
 
 	MemoryContextDelete(context);
 	return transient;

@@ -40,9 +40,9 @@ fabric_internal_validation_code_name(PG_FUNCTION_ARGS)
 static Datum
 text_array(List *texts)
 {
-	Datum	   *elements = palloc(list_length(texts) * sizeof(Datum) + 1);
-	int			count = 0;
-	ListCell   *cell;
+	Datum *elements = palloc(list_length(texts) * sizeof(Datum) + 1);
+	int count = 0;
+	ListCell *cell;
 
 	foreach(cell, texts)
 		elements[count++] = CStringGetTextDatum(lfirst(cell));
@@ -55,8 +55,8 @@ fabric_internal_block_signers(PG_FUNCTION_ARGS)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	BlockSignatures slot;
-	List	   *signers = NIL;
-	FbError		error;
+	List *signers = NIL;
+	FbError error;
 
 	if (block_signatures_parse(PG_GETARG_FB_BYTES(0), allocator, &slot, &error) != FB_OK)
 		PG_RETURN_NULL();
@@ -64,10 +64,12 @@ fabric_internal_block_signers(PG_FUNCTION_ARGS)
 	{
 		Common__SignatureHeader *header;
 		const char *msp_id;
-		FbBytes		certificate;
+		FbBytes certificate;
 
-		if (PROTO_UNPACK(common__signature_header, slot.signatures[i].signature_header, allocator, &header, &error) == FB_OK &&
-			identity_unpack(proto_bytes(header->creator), allocator, &msp_id, &certificate, &error) == FB_OK)
+		if (PROTO_UNPACK(common__signature_header, slot.signatures[i].signature_header, allocator,
+						 &header, &error) == FB_OK &&
+			identity_unpack(proto_bytes(header->creator), allocator, &msp_id, &certificate,
+							&error) == FB_OK)
 			signers = lappend(signers, (char *) msp_id);
 	}
 	return text_array(signers);
@@ -78,22 +80,25 @@ Datum
 fabric_internal_key_policy(PG_FUNCTION_ARGS)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	FbBytes		parameter;
-	char	   *text;
-	FbError		error;
+	FbBytes parameter;
+	char *text;
+	FbError error;
 
-	if (rwset_metadata_validation_parameter(allocator, PG_GETARG_FB_BYTES(0), &parameter, &error) != FB_OK || parameter.size == 0 ||
-		policy_print(allocator, parameter, &text, &error) != FB_OK)
+	if (rwset_metadata_validation_parameter(allocator, PG_GETARG_FB_BYTES(0), &parameter, &error) !=
+			FB_OK ||
+		parameter.size == 0 || policy_print(allocator, parameter, &text, &error) != FB_OK)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(text));
 }
 
-/* ---- envelopes, as stored in the column of channel's partition; what cannot be read is null ---- */
+/* ---- envelopes, as stored in the column of channel's partition; what cannot be read is null ----
+ */
 
 static FbBytes
 argument_envelope(FunctionCallInfo fcinfo)
 {
-	return envelope_codec_decode(ledger_open(text_to_cstring(PG_GETARG_TEXT_PP(0))), PG_GETARG_FB_BYTES(1));
+	return envelope_codec_decode(ledger_open(text_to_cstring(PG_GETARG_TEXT_PP(0))),
+								 PG_GETARG_FB_BYTES(1));
 }
 
 Datum
@@ -107,11 +112,13 @@ static bool
 read_transaction(FunctionCallInfo fcinfo, TxView *view)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	TxCode		code;
-	FbError		error;
+	TxCode code;
+	FbError error;
 
-	error_check(check_structure(allocator, argument_envelope(fcinfo), fb_bytes_of_text(text_to_cstring(PG_GETARG_TEXT_PP(0))), view, &code,
-								&error), &error);
+	error_check(check_structure(allocator, argument_envelope(fcinfo),
+								fb_bytes_of_text(text_to_cstring(PG_GETARG_TEXT_PP(0))), view,
+								&code, &error),
+				&error);
 	return view->payload.size > 0;
 }
 
@@ -119,35 +126,41 @@ read_transaction(FunctionCallInfo fcinfo, TxView *view)
 Datum
 fabric_internal_envelope_creator(PG_FUNCTION_ARGS)
 {
-	TxView		view = {0};
+	TxView view = {0};
 
 	if (!read_transaction(fcinfo, &view) || view.creator.size == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_BYTEA_P(memory_bytea(view.creator));
 }
 
-/* envelope_arguments(channel, envelope): the chaincode's arguments, the function's name first; bytes that are no text as \x... */
+/*
+ * envelope_arguments(channel, envelope): the chaincode's arguments, the function's name first;
+ * bytes that are no text as \x...
+ */
 Datum
 fabric_internal_envelope_arguments(PG_FUNCTION_ARGS)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	TxView		view = {0};
+	TxView view = {0};
 	Protos__ChaincodeProposalPayload *payload;
 	Protos__ChaincodeInvocationSpec *invocation;
 	Protos__ChaincodeInput *input;
-	Datum	   *elements;
-	FbError		error;
+	Datum *elements;
+	FbError error;
 
 	if (!read_transaction(fcinfo, &view) || view.proposal_payload.size == 0 ||
-		PROTO_UNPACK(protos__chaincode_proposal_payload, view.proposal_payload, allocator, &payload, &error) != FB_OK ||
-		PROTO_UNPACK(protos__chaincode_invocation_spec, proto_bytes(payload->input), allocator, &invocation, &error) != FB_OK ||
+		PROTO_UNPACK(protos__chaincode_proposal_payload, view.proposal_payload, allocator, &payload,
+					 &error) != FB_OK ||
+		PROTO_UNPACK(protos__chaincode_invocation_spec, proto_bytes(payload->input), allocator,
+					 &invocation, &error) != FB_OK ||
 		invocation->chaincode_spec == NULL || invocation->chaincode_spec->input == NULL)
 		PG_RETURN_NULL();
 	input = invocation->chaincode_spec->input;
 	elements = palloc(input->n_args * sizeof(Datum) + 1);
 	for (size_t i = 0; i < input->n_args; i++)
 		elements[i] = result_payload_text(proto_bytes(input->args[i]));
-	PG_RETURN_ARRAYTYPE_P(construct_array(elements, (int) input->n_args, TEXTOID, -1, false, TYPALIGN_INT));
+	PG_RETURN_ARRAYTYPE_P(
+		construct_array(elements, (int) input->n_args, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* envelope_event(channel, envelope): its chaincode event, if it has one */
@@ -155,9 +168,9 @@ Datum
 fabric_internal_envelope_event(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	TxView		view = {0};
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	TxView view = {0};
+	Datum values[3];
+	bool nulls[3] = {false};
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (!read_transaction(fcinfo, &view) || view.event.size == 0)
@@ -174,7 +187,7 @@ fabric_internal_envelope_event(PG_FUNCTION_ARGS)
 static List *
 endpoint_list(const ConfigOrganization *organization)
 {
-	List	   *list = NIL;
+	List *list = NIL;
 
 	for (size_t i = 0; organization != NULL && i < organization->endpoints_count; i++)
 		list = lappend(list, (char *) organization->endpoints[i]);
@@ -184,10 +197,11 @@ endpoint_list(const ConfigOrganization *organization)
 static List *
 anchor_list(const ConfigOrganization *organization)
 {
-	List	   *list = NIL;
+	List *list = NIL;
 
 	for (size_t i = 0; organization != NULL && i < organization->anchors_count; i++)
-		list = lappend(list, psprintf("%s:%u", organization->anchors[i].host, organization->anchors[i].port));
+		list = lappend(list, psprintf("%s:%u", organization->anchors[i].host,
+									  organization->anchors[i].port));
 	return list;
 }
 
@@ -203,11 +217,12 @@ fabric_internal_organisations(PG_FUNCTION_ARGS)
 	for (size_t i = 0; i < msp_manager_count(msps); i++)
 	{
 		const char *id = msp_id(msp_manager_msp(msps, i));
-		const ConfigOrganization *application = config_application_organization(channel->bundle, id);
+		const ConfigOrganization *application =
+			config_application_organization(channel->bundle, id);
 		const ConfigOrganization *orderer = config_orderer_organization(channel->bundle, id);
 		const ConfigOrganization *any = application != NULL ? application : orderer;
-		Datum		values[7];
-		bool		nulls[7] = {false};
+		Datum values[7];
+		bool nulls[7] = {false};
 
 		if (any == NULL)
 			continue;
@@ -229,15 +244,17 @@ consenter_msp_id(const ConfigBundle *bundle, const ConfigConsenter *consenter)
 {
 	CryptoCertificate *certificate;
 	const char *found = NULL;
-	FbError		error;
+	FbError error;
 
 	if (crypto_certificate_parse(consenter->client_tls_certificate, &certificate, &error) != FB_OK)
 		return NULL;
 	for (size_t i = 0; found == NULL && i < msp_manager_count(bundle->msps); i++)
 	{
-		const Msp  *msp = msp_manager_msp(bundle->msps, i);
+		const Msp *msp = msp_manager_msp(bundle->msps, i);
 
-		if (msp_check_tls_certificate(msp, certificate, crypto_certificate_not_before(certificate) + 1, &error) == FB_OK)
+		if (msp_check_tls_certificate(msp, certificate,
+									  crypto_certificate_not_before(certificate) + 1,
+									  &error) == FB_OK)
 			found = msp_id(msp);
 	}
 	crypto_certificate_free(certificate);
@@ -247,15 +264,20 @@ consenter_msp_id(const ConfigBundle *bundle, const ConfigConsenter *consenter)
 /* columns of fabric_internal.nodes */
 #define NODES_COLUMNS 9
 
-/* what this server's processes have learned about the node: state, answered_at, last_error, failed_at */
+/*
+ * what this server's processes have learned about the node: state, answered_at, last_error,
+ * failed_at
+ */
 static void
 set_contact(const char *address, Datum *values, bool *nulls)
 {
-	Contact		contact;
+	Contact contact;
 
 	(void) contact_find(address, &contact);
 	nulls[0] = contact.answered_at == 0 && contact.failed_at == 0;
-	values[0] = CStringGetTextDatum(contact.unanswered ? "silent" : contact.behind ? "behind" : "answers");
+	values[0] = CStringGetTextDatum(contact.unanswered ? "silent"
+									: contact.behind   ? "behind"
+													   : "answers");
 	nulls[1] = contact.answered_at == 0;
 	values[1] = TimestampTzGetDatum(contact.answered_at);
 	nulls[2] = contact.failed_at == 0;
@@ -266,10 +288,11 @@ set_contact(const char *address, Datum *values, bool *nulls)
 
 /* own: is it this node? */
 static void
-put_node(ReturnSetInfo *result, const char *address, const char *role, const char *id, uint64 consenter_id, bool own)
+put_node(ReturnSetInfo *result, const char *address, const char *role, const char *id,
+		 uint64 consenter_id, bool own)
 {
-	Datum		values[NODES_COLUMNS] = {0};
-	bool		nulls[NODES_COLUMNS] = {false};
+	Datum values[NODES_COLUMNS] = {0};
+	bool nulls[NODES_COLUMNS] = {false};
 
 	values[0] = CStringGetTextDatum(address);
 	values[1] = CStringGetTextDatum(role);
@@ -300,16 +323,17 @@ static void
 put_peers(ReturnSetInfo *result, const Channel *channel)
 {
 	const ConfigBundle *bundle = channel->bundle;
-	List	   *own_others = channel_own_peers(channel);
-	ListCell   *cell;
+	List *own_others = channel_own_peers(channel);
+	ListCell *cell;
 
 	for (size_t i = 0; i < bundle->application_organizations_count; i++)
 	{
 		const ConfigOrganization *organization = &bundle->application_organizations[i];
-		bool		own = strcmp(organization->msp_id, guc_node_msp_id) == 0;
+		bool own = strcmp(organization->msp_id, guc_node_msp_id) == 0;
 
 		foreach(cell, anchor_list(organization))
-			put_node(result, lfirst(cell), "peer", organization->msp_id, 0, own && !has_text(own_others, lfirst(cell)));
+			put_node(result, lfirst(cell), "peer", organization->msp_id, 0,
+					 own && !has_text(own_others, lfirst(cell)));
 	}
 }
 
@@ -318,15 +342,16 @@ static void
 put_orderers(ReturnSetInfo *result, const Channel *channel)
 {
 	const ConfigBundle *bundle = channel->bundle;
-	List	   *addresses = NIL;
-	ListCell   *cell;
+	List *addresses = NIL;
+	ListCell *cell;
 
 	for (size_t i = 0; i < bundle->consenters_count; i++)
 	{
 		const ConfigConsenter *consenter = &bundle->consenters[i];
-		char	   *address = psprintf("%s:%u", consenter->host, consenter->port);
+		char *address = psprintf("%s:%u", consenter->host, consenter->port);
 
-		put_node(result, address, "orderer", consenter_msp_id(bundle, consenter), i + 1, channel_own_consenter(channel) == i + 1);
+		put_node(result, address, "orderer", consenter_msp_id(bundle, consenter), i + 1,
+				 channel_own_consenter(channel) == i + 1);
 		addresses = lappend(addresses, address);
 	}
 	foreach(cell, channel_block_sources(channel))
@@ -335,7 +360,8 @@ put_orderers(ReturnSetInfo *result, const Channel *channel)
 
 		if (source->tier == SOURCE_OWN_PEER || has_text(addresses, source->address))
 			continue;
-		put_node(result, source->address, "orderer", source->tier == SOURCE_OWN_ORDERER ? guc_node_msp_id : NULL, 0, false);
+		put_node(result, source->address, "orderer",
+				 source->tier == SOURCE_OWN_ORDERER ? guc_node_msp_id : NULL, 0, false);
 	}
 }
 

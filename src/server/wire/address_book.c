@@ -1,9 +1,9 @@
 /*
  * address_book: from "host:port" of the channel configuration to everything that libpq has to know.
  *
- * TLS is not an option between nodes: the Raft sender is known by its certificate, and the other side's name is always
- * verified (sslmode=verify-full). What an operator may add for an address is limited to where it is, never to how it is
- * protected.
+ * TLS is not an option between nodes: the Raft sender is known by its certificate, and the other
+ * side's name is always verified (sslmode=verify-full). What an operator may add for an address is
+ * limited to where it is, never to how it is protected.
  */
 #include "server/wire/wire_internal.h"
 
@@ -33,7 +33,7 @@ conn_option(const ConnOptions *options, const char *keyword)
 void
 conn_option_set(ConnOptions *options, const char *keyword, const char *value)
 {
-	int			index = 0;
+	int index = 0;
 
 	while (options->keywords[index] != NULL && strcmp(options->keywords[index], keyword) != 0)
 		index++;
@@ -48,9 +48,9 @@ static FbStatus
 split_address(const char *address, char **host, char **port, FbError *error)
 {
 	const char *colon = strrchr(address, ':');
-	size_t		host_size = colon == NULL ? 0 : (size_t) (colon - address);
-	long		number;
-	char	   *end = NULL;
+	size_t host_size = colon == NULL ? 0 : (size_t) (colon - address);
+	long number;
+	char *end = NULL;
 
 	number = colon == NULL ? 0 : strtol(colon + 1, &end, 10);
 	if (host_size == 0 || number < 1 || number > 65535 || *end != '\0')
@@ -76,16 +76,16 @@ stored_options(const char *address)
 		.argument_count = 1,
 		.argument_types = {TEXTOID},
 	};
-	SpiScope	scope;
-	Datum		values[1];
-	char	   *result = NULL;
+	SpiScope scope;
+	Datum values[1];
+	char *result = NULL;
 
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(address);
 	(void) spi_run(&statement, values, NULL, true, 1);
 	if (SPI_processed > 0)
 	{
-		char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		char *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 
 		if (value != NULL)
 			result = MemoryContextStrdup(scope.outer, value);
@@ -98,7 +98,7 @@ static FbStatus
 apply_stored_options(ConnOptions *options, const char *address, const char *stored, FbError *error)
 {
 	PQconninfoOption *parsed;
-	char	   *parse_error = NULL;
+	char *parse_error = NULL;
 	const char *refused = NULL;
 
 	parsed = PQconninfoParse(stored, &parse_error);
@@ -112,7 +112,7 @@ apply_stored_options(ConnOptions *options, const char *address, const char *stor
 	}
 	for (PQconninfoOption *option = parsed; option->keyword != NULL; option++)
 	{
-		bool		allowed = false;
+		bool allowed = false;
 
 		if (option->val == NULL)
 			continue;
@@ -130,8 +130,10 @@ apply_stored_options(ConnOptions *options, const char *address, const char *stor
 	PQconninfoFree(parsed);
 	if (refused != NULL)
 	{
-		fb_fail(error, FB_INVALID_ARGUMENT, "connection option \"%s\" of node \"%s\" is not allowed", refused, address);
-		fb_error_hint(error, "Allowed in fabric_internal.node are dbname, host, hostaddr, port and user.");
+		fb_fail(error, FB_INVALID_ARGUMENT,
+				"connection option \"%s\" of node \"%s\" is not allowed", refused, address);
+		fb_error_hint(error,
+					  "Allowed in fabric_internal.node are dbname, host, hostaddr, port and user.");
 		return FB_INVALID_ARGUMENT;
 	}
 	return FB_OK;
@@ -142,9 +144,9 @@ check_settings(FbError *error)
 {
 	static const struct
 	{
-		char	  **value;
+		char **value;
 		const char *name;
-	}			required[] = {
+	} required[] = {
 		{&guc_node_role, "fabric.node_role"},
 		{&guc_tls_certificate_file, "fabric.tls_certificate_file"},
 		{&guc_tls_key_file, "fabric.tls_key_file"},
@@ -156,23 +158,27 @@ check_settings(FbError *error)
 		if ((*required[index].value)[0] == '\0')
 		{
 			fb_fail(error, FB_NOT_CONFIGURED, "%s is not set", required[index].name);
-			fb_error_hint(error, "Connections to other nodes need a login role and TLS client certificates.");
+			fb_error_hint(
+				error, "Connections to other nodes need a login role and TLS client certificates.");
 			return FB_NOT_CONFIGURED;
 		}
 	}
 	return FB_OK;
 }
 
-/* libpq resolves relative names against the working directory, which of a server process is its data directory */
+/*
+ * libpq resolves relative names against the working directory, which of a server process is its
+ * data directory
+ */
 FbStatus
 address_book_options(const char *address, ConnOptions *options, FbError *error)
 {
 	MemoryContext context = CurrentMemoryContext;
-	bool		own_transaction = !IsTransactionState();
+	bool own_transaction = !IsTransactionState();
 	const char *database;
-	char	   *stored;
-	char	   *host;
-	char	   *port;
+	char *stored;
+	char *host;
+	char *port;
 
 	FB_TRY(check_settings(error));
 	FB_TRY(split_address(address, &host, &port, error));
@@ -206,7 +212,10 @@ address_book_options(const char *address, ConnOptions *options, FbError *error)
 	conn_option_set(options, "client_encoding", GetDatabaseEncodingName());
 	conn_option_set(options, "application_name", "fabric node");
 	conn_option_set(options, "fallback_application_name", "fabric node");
-	/* notice within seconds that the other host has gone, rather than after the system's default of two hours */
+	/*
+	 * notice within seconds that the other host has gone, rather than after the system's default of
+	 * two hours
+	 */
 	conn_option_set(options, "keepalives", "1");
 	conn_option_set(options, "keepalives_idle", "5");
 	conn_option_set(options, "keepalives_interval", "2");

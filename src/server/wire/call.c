@@ -1,13 +1,14 @@
 /*
  * call: one request to one node and its answer.
  *
- * A session's call is handed to the relay process, if there is one (relay.c): then it has a ticket, and no connection. Otherwise it has a connection of its
- * own.
+ * A session's call is handed to the relay process, if there is one (relay.c): then it has a ticket,
+ * and no connection. Otherwise it has a connection of its own.
  *
- * A call owns its request (copied), its connection while it is under way, and its answer. It is a member of the list of
- * all calls of this process and remembers the subtransaction in which it was started, so that an error anywhere releases
- * it. Connections of finished calls are kept idle, one per address, for the next call; one with an outstanding answer
- * cannot be used again and is closed.
+ * A call owns its request (copied), its connection while it is under way, and its answer. It is a
+ * member of the list of all calls of this process and remembers the subtransaction in which it was
+ * started, so that an error anywhere releases it. Connections of finished calls are kept idle, one
+ * per address, for the next call; one with an outstanding answer cannot be used again and is
+ * closed.
  */
 #include "server/wire/wire_internal.h"
 
@@ -23,38 +24,40 @@
 #define IDLE_CONNECTIONS_MAX 32
 struct WireCall
 {
-	dlist_node	node;			/* in all_calls */
-	MemoryContext context;		/* of the call itself and its request */
+	dlist_node node;				 /* in all_calls */
+	MemoryContext context;			 /* of the call itself and its request */
 	SubTransactionId subtransaction; /* Invalid: not bound to a transaction */
-	char		address[WIRE_ADDRESS_BYTES];
+	char address[WIRE_ADDRESS_BYTES];
 	RemoteRequest *request;
-	uint64		started_ms;		/* of clock_ms */
-	bool		sent;
-	bool		finished;
-	bool		failed;
-	int			ticket;			/* of pg/exchange.c, while the relay works on it; -1: it does not */
-	WireConn   *conn;			/* while under way; NULL once finished, or with a ticket */
-	PGresult   *result;
-	bool		has_row;		/* the relay's answer, without a result */
-	FbBytes		row;			/* see relay_value; in context */
-	WireError	error;
-	WireRefusal *refusal;		/* of a chaincode; NULL: it failed otherwise, or not at all */
+	uint64 started_ms; /* of clock_ms */
+	bool sent;
+	bool finished;
+	bool failed;
+	int ticket;		/* of pg/exchange.c, while the relay works on it; -1: it does not */
+	WireConn *conn; /* while under way; NULL once finished, or with a ticket */
+	PGresult *result;
+	bool has_row; /* the relay's answer, without a result */
+	FbBytes row;  /* see relay_value; in context */
+	WireError error;
+	WireRefusal *refusal; /* of a chaincode; NULL: it failed otherwise, or not at all */
 };
 
 typedef struct IdleConn
 {
-	dlist_node	node;
-	WireConn   *conn;
+	dlist_node node;
+	WireConn *conn;
 } IdleConn;
 
 static dlist_head all_calls = DLIST_STATIC_INIT(all_calls);
 static dlist_head idle_conns = DLIST_STATIC_INIT(idle_conns);
-static int	idle_conns_count = 0;
+static int idle_conns_count = 0;
 static bool callbacks_registered = false;
 
 /* ---- kept connections ---- */
 
-/* an idle connection to the address that is still alive, taken out of the kept ones; else a new one */
+/*
+ * an idle connection to the address that is still alive, taken out of the kept ones; else a new one
+ */
 static WireConn *
 conn_take(const char *address)
 {
@@ -62,15 +65,15 @@ conn_take(const char *address)
 
 	dlist_foreach_modify(iter, &idle_conns)
 	{
-		IdleConn   *idle = dlist_container(IdleConn, node, iter.cur);
-		WireConn   *conn = idle->conn;
+		IdleConn *idle = dlist_container(IdleConn, node, iter.cur);
+		WireConn *conn = idle->conn;
 
 		if (strcmp(conn->address, address) != 0)
 			continue;
 		dlist_delete(iter.cur);
 		idle_conns_count--;
 		pfree(idle);
-		(void) conn_advance(conn);	/* notices if the other side has gone */
+		(void) conn_advance(conn); /* notices if the other side has gone */
 		if (conn->state == CONN_READY)
 			return conn;
 		conn_destroy(conn);
@@ -82,17 +85,20 @@ conn_take(const char *address)
 static void
 conn_keep(WireConn *conn)
 {
-	IdleConn   *idle;
+	IdleConn *idle;
 
 	if (conn->state != CONN_READY)
 	{
 		conn_destroy(conn);
 		return;
 	}
-	/* the sync behind the answer may still be on its way: a new request may be sent behind it all the same */
+	/*
+	 * the sync behind the answer may still be on its way: a new request may be sent behind it all
+	 * the same
+	 */
 	if (idle_conns_count >= IDLE_CONNECTIONS_MAX)
 	{
-		IdleConn   *oldest = dlist_container(IdleConn, node, dlist_pop_head_node(&idle_conns));
+		IdleConn *oldest = dlist_container(IdleConn, node, dlist_pop_head_node(&idle_conns));
 
 		conn_destroy(oldest->conn);
 		pfree(oldest);
@@ -115,7 +121,7 @@ wire_is_silent(const char *address)
 static void
 call_note_silent(const WireCall *call)
 {
-	AnswerKind	kind;
+	AnswerKind kind;
 
 	if (remote_answer_kind(call->request, &kind))
 		answer_note_silent(call->address, kind);
@@ -145,9 +151,10 @@ release_calls_of(SubTransactionId subtransaction, bool any)
 
 	dlist_foreach_modify(iter, &all_calls)
 	{
-		WireCall   *call = dlist_container(WireCall, node, iter.cur);
+		WireCall *call = dlist_container(WireCall, node, iter.cur);
 
-		if (call->subtransaction != InvalidSubTransactionId && (any || call->subtransaction == subtransaction))
+		if (call->subtransaction != InvalidSubTransactionId &&
+			(any || call->subtransaction == subtransaction))
 			call_free(call);
 	}
 }
@@ -170,9 +177,10 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent, void *arg)
+at_subtransaction_end(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent,
+					  void *arg)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		release_calls_of(subtransaction, false);
@@ -180,7 +188,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId subtransaction, SubTr
 	{
 		dlist_foreach(iter, &all_calls)
 		{
-			WireCall   *call = dlist_container(WireCall, node, iter.cur);
+			WireCall *call = dlist_container(WireCall, node, iter.cur);
 
 			if (call->subtransaction == subtransaction)
 				call->subtransaction = parent;
@@ -195,7 +203,7 @@ at_process_exit(int code, Datum arg)
 		call_free(dlist_head_element(WireCall, node, &all_calls));
 	while (!dlist_is_empty(&idle_conns))
 	{
-		IdleConn   *idle = dlist_container(IdleConn, node, dlist_pop_head_node(&idle_conns));
+		IdleConn *idle = dlist_container(IdleConn, node, dlist_pop_head_node(&idle_conns));
 
 		conn_destroy(idle->conn);
 	}
@@ -217,8 +225,8 @@ call_finish_unreachable(WireCall *call, const char *reason, bool not_executed)
 static void
 call_answer(void *owner, WireConn *conn, PGresult *result)
 {
-	WireCall   *call = owner;
-	AnswerKind	kind;
+	WireCall *call = owner;
+	AnswerKind kind;
 
 	if (call->finished)
 	{
@@ -232,7 +240,8 @@ call_answer(void *owner, WireConn *conn, PGresult *result)
 	}
 	call->finished = true;
 	if (remote_answer_kind(call->request, &kind))
-		answer_note(call->address, kind, remote_is_usual(result) ? call->request->label : 0, call->started_ms);
+		answer_note(call->address, kind, remote_is_usual(result) ? call->request->label : 0,
+					call->started_ms);
 	remote_note_contact(call->address, result);
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 	{
@@ -254,12 +263,15 @@ call_connect(WireCall *call)
 		(void) conn_connect(call->conn);
 }
 
-/* the relay's answer, if it is there; without a relay any more the call goes on with a connection of its own */
+/*
+ * the relay's answer, if it is there; without a relay any more the call goes on with a connection
+ * of its own
+ */
 static void
 call_receive(WireCall *call)
 {
-	FbBytes		answer;
-	char		kind;
+	FbBytes answer;
+	char kind;
 
 	if (!exchange_receive(call->ticket, call->context, &kind, &answer))
 		return;
@@ -276,7 +288,9 @@ call_receive(WireCall *call)
 		call->failed = true;
 		memcpy(&call->error, answer.data, sizeof(call->error));
 		if (call->error.error.status == FB_CHAINCODE_ERROR)
-			call->refusal = remote_refusal(call->context, fb_bytes(answer.data + sizeof(call->error), answer.size - sizeof(call->error)));
+			call->refusal =
+				remote_refusal(call->context, fb_bytes(answer.data + sizeof(call->error),
+													   answer.size - sizeof(call->error)));
 	}
 	/* that it answered, or did not, the relay has noted */
 	call->has_row = kind == RELAY_ANSWER_ROW;
@@ -287,7 +301,7 @@ call_receive(WireCall *call)
 static void
 call_advance(WireCall *call)
 {
-	WireConn   *conn;
+	WireConn *conn;
 
 	if (call->finished)
 		return;
@@ -317,7 +331,7 @@ static WireCall *
 call_start(const char *address, const RemoteRequest *request)
 {
 	MemoryContext context;
-	WireCall   *call;
+	WireCall *call;
 
 	if (!callbacks_registered)
 	{
@@ -329,7 +343,8 @@ call_start(const char *address, const RemoteRequest *request)
 	context = AllocSetContextCreate(TopMemoryContext, "fabric wire call", ALLOCSET_SMALL_SIZES);
 	call = MemoryContextAllocZero(context, sizeof(WireCall));
 	call->context = context;
-	call->subtransaction = IsTransactionState() ? GetCurrentSubTransactionId() : InvalidSubTransactionId;
+	call->subtransaction =
+		IsTransactionState() ? GetCurrentSubTransactionId() : InvalidSubTransactionId;
 	strlcpy(call->address, address, sizeof(call->address));
 	call->started_ms = clock_ms();
 	dlist_push_tail(&all_calls, &call->node);
@@ -345,7 +360,8 @@ call_start(const char *address, const RemoteRequest *request)
 }
 
 WireCall *
-wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height, uint64 seen_height, FbBytes what)
+wire_endorse_start(const char *address, FbBytes signed_proposal, uint64 min_height,
+				   uint64 seen_height, FbBytes what)
 {
 	RemoteRequest request;
 
@@ -374,7 +390,8 @@ wire_deliver_start(const char *address, FbBytes seek, int bytes_max, int wait_ms
 }
 
 WireCall *
-wire_private_put_start(const char *address, FbBytes signed_request, const char *tx_id, FbBytes private_rwset)
+wire_private_put_start(const char *address, FbBytes signed_request, const char *tx_id,
+					   FbBytes private_rwset)
 {
 	RemoteRequest request;
 
@@ -383,7 +400,8 @@ wire_private_put_start(const char *address, FbBytes signed_request, const char *
 }
 
 WireCall *
-wire_private_get_start(const char *address, FbBytes signed_request, uint64 block_number, int32 position)
+wire_private_get_start(const char *address, FbBytes signed_request, uint64 block_number,
+					   int32 position)
 {
 	RemoteRequest request;
 
@@ -393,9 +411,10 @@ wire_private_get_start(const char *address, FbBytes signed_request, uint64 block
 
 /* how many of the calls are finished and how many are not, and the connections of these */
 static int
-calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns_count, int *unfinished_count)
+calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns_count,
+		   int *unfinished_count)
 {
-	int			finished_count = 0;
+	int finished_count = 0;
 
 	*conns_count = 0;
 	*unfinished_count = 0;
@@ -425,16 +444,16 @@ wire_poll(WireCall *call)
 }
 
 /*
- * The loop of wire_wait: sleeps with waiter, which the caller closes whatever happens; conns has room for calls_count. Not inlined: a frame that longjmp
- * returns to keeps no variables of it.
+ * The loop of wire_wait: sleeps with waiter, which the caller closes whatever happens; conns has
+ * room for calls_count. Not inlined: a frame that longjmp returns to keeps no variables of it.
  */
 static pg_noinline int
-wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline,
-		  bool return_on_latch)
+wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int calls_count,
+		  WireWaitMode mode, TimestampTz deadline, bool return_on_latch)
 {
-	int			conns_count;
-	int			unfinished_count;
-	int			unfinished_at_start_count = 0;
+	int conns_count;
+	int unfinished_count;
+	int unfinished_at_start_count = 0;
 
 	for (int index = 0; index < calls_count; index++)
 	{
@@ -443,13 +462,14 @@ wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int call
 	}
 	for (;;)
 	{
-		long		wait_ms = -1;
+		long wait_ms = -1;
 		TimestampTz now;
-		int			finished_count;
+		int finished_count;
 
 		CHECK_FOR_INTERRUPTS();
 		finished_count = calls_look(calls, calls_count, conns, &conns_count, &unfinished_count);
-		if (unfinished_count == 0 || (mode == WIRE_WAIT_ANY && unfinished_count < unfinished_at_start_count))
+		if (unfinished_count == 0 ||
+			(mode == WIRE_WAIT_ANY && unfinished_count < unfinished_at_start_count))
 			return finished_count;
 		now = GetCurrentTimestamp();
 		if (deadline != 0)
@@ -460,7 +480,7 @@ wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int call
 		}
 		for (int index = 0; index < conns_count; index++)
 		{
-			long		conn_ms = conn_timeout_ms(conns[index], false);
+			long conn_ms = conn_timeout_ms(conns[index], false);
 
 			if (conn_ms >= 0 && (wait_ms < 0 || conn_ms < wait_ms))
 				wait_ms = conn_ms;
@@ -475,15 +495,17 @@ wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int call
 }
 
 int
-wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline, bool return_on_latch)
+wire_wait(WireCall *const *calls, int calls_count, WireWaitMode mode, TimestampTz deadline,
+		  bool return_on_latch)
 {
-	ConnWaiter	waiter = {0};
-	WireConn  **conns = palloc(sizeof(WireConn *) * Max(calls_count, 1));
+	ConnWaiter waiter = {0};
+	WireConn **conns = palloc(sizeof(WireConn *) * Max(calls_count, 1));
 	volatile int finished_count = 0;
 
 	PG_TRY();
 	{
-		finished_count = wait_loop(&waiter, conns, calls, calls_count, mode, deadline, return_on_latch);
+		finished_count =
+			wait_loop(&waiter, conns, calls, calls_count, mode, deadline, return_on_latch);
 	}
 	PG_FINALLY();
 	{
@@ -509,7 +531,8 @@ wire_call_error(WireCall *call)
 	{
 		memset(&call->error, 0, sizeof(call->error));
 		strlcpy(call->error.address, call->address, sizeof(call->error.address));
-		strlcpy(call->error.sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(call->error.sqlstate));
+		strlcpy(call->error.sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE),
+				sizeof(call->error.sqlstate));
 		/* what the relay has not sent yet it must not send after this answer */
 		if (call->ticket >= 0 && exchange_withdraw(call->ticket))
 		{
@@ -518,7 +541,8 @@ wire_call_error(WireCall *call)
 			call->finished = call->failed = true;
 		}
 		call->error.not_executed = !call->sent;
-		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "no answer yet from node \"%s\"", call->address);
+		fb_fail(&call->error.error, FB_NODE_UNREACHABLE, "no answer yet from node \"%s\"",
+				call->address);
 		return &call->error;
 	}
 	return call->failed ? &call->error : NULL;
@@ -558,14 +582,15 @@ call_value(const WireCall *call, int row_index, int column, FbBytes *value)
 		return relay_value(call->row, column, value);
 	if (column >= PQnfields(call->result) || PQgetisnull(call->result, row_index, column))
 		return false;
-	*value = fb_bytes(PQgetvalue(call->result, row_index, column), (size_t) PQgetlength(call->result, row_index, column));
+	*value = fb_bytes(PQgetvalue(call->result, row_index, column),
+					  (size_t) PQgetlength(call->result, row_index, column));
 	return true;
 }
 
 FbBytes
 wire_call_row(const WireCall *call, int row_index)
 {
-	FbBytes		value;
+	FbBytes value;
 
 	FB_ASSERT(row_index >= 0 && row_index < wire_call_rows_count(call));
 	return call_value(call, row_index, 0, &value) ? value : FB_BYTES_EMPTY;
@@ -574,10 +599,11 @@ wire_call_row(const WireCall *call, int row_index)
 bool
 wire_call_height(const WireCall *call, uint64 *height)
 {
-	uint64		network;
-	FbBytes		value;
+	uint64 network;
+	FbBytes value;
 
-	if (wire_call_rows_count(call) != 1 || !call_value(call, 0, 1, &value) || value.size != sizeof(network))
+	if (wire_call_rows_count(call) != 1 || !call_value(call, 0, 1, &value) ||
+		value.size != sizeof(network))
 		return false;
 	memcpy(&network, value.data, sizeof(network));
 	*height = pg_ntoh64(network);

@@ -1,13 +1,15 @@
 /*
  * conn: one connection to another node, as a small state machine over libpq's non-blocking calls.
  *
- * Every connection is in pipeline mode. A request is the prepared statement (prepared in front of its first use, in the
- * same flight) and its binary parameters; a batch of requests ends with a sync, which is one transaction on the other side.
- * libpq gives results strictly in the order of what was sent, so a ring of ConnPending says whose each one is:
+ * Every connection is in pipeline mode. A request is the prepared statement (prepared in front of
+ * its first use, in the same flight) and its binary parameters; a batch of requests ends with a
+ * sync, which is one transaction on the other side. libpq gives results strictly in the order of
+ * what was sent, so a ring of ConnPending says whose each one is:
  *
  *     PREPARE: one result, then NULL     QUERY: one result, then NULL     SYNC: one result
  *
- * The PGconn and its file descriptor are owned by the WireConn: conn_off releases both, whatever happened before.
+ * The PGconn and its file descriptor are owned by the WireConn: conn_off releases both, whatever
+ * happened before.
  */
 #include "server/wire/wire_internal.h"
 
@@ -31,7 +33,7 @@ static uint64 last_generation = 0;
 WireConn *
 conn_create(const char *address)
 {
-	WireConn   *conn = MemoryContextAllocZero(TopMemoryContext, sizeof(WireConn));
+	WireConn *conn = MemoryContextAllocZero(TopMemoryContext, sizeof(WireConn));
 
 	strlcpy(conn->address, address, sizeof(conn->address));
 	conn->state = CONN_OFF;
@@ -43,7 +45,7 @@ conn_create(const char *address)
 static void
 set_error(WireConn *conn, const char *message)
 {
-	size_t		size;
+	size_t size;
 
 	strlcpy(conn->error, message, sizeof(conn->error));
 	size = strlen(conn->error);
@@ -68,7 +70,7 @@ pending_at(WireConn *conn, int position)
 static void
 pending_grow(WireConn *conn)
 {
-	int			capacity = Max(conn->pending_capacity * 2, 4);
+	int capacity = Max(conn->pending_capacity * 2, 4);
 	ConnPending *grown = MemoryContextAlloc(TopMemoryContext, sizeof(ConnPending) * capacity);
 
 	for (int position = 0; position < conn->pending_count; position++)
@@ -84,9 +86,10 @@ uint64
 conn_received_bytes(const WireConn *conn)
 {
 	struct tcp_info info = {0};
-	socklen_t	size = sizeof(info);
+	socklen_t size = sizeof(info);
 
-	if (conn->pg == NULL || getsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+	if (conn->pg == NULL ||
+		getsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
 		size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
 		return 0;
 	return info.tcpi_bytes_received;
@@ -122,8 +125,8 @@ pending_remove(WireConn *conn)
 static bool
 is_too_much(WireConn *conn)
 {
-	char		message[sizeof(conn->error)];
-	uint64		allowed;
+	char message[sizeof(conn->error)];
+	uint64 allowed;
 
 	if (conn->pending_count == 0)
 		return false;
@@ -131,7 +134,8 @@ is_too_much(WireConn *conn)
 	if (conn_received_bytes(conn) <= conn->received_before + allowed + RECEIVED_AHEAD_BYTES_MAX)
 		return false;
 	conn->flooded = true;
-	snprintf(message, sizeof(message), "it sends more than the " UINT64_FORMAT " bytes that an answer may have", allowed);
+	snprintf(message, sizeof(message),
+			 "it sends more than the " UINT64_FORMAT " bytes that an answer may have", allowed);
 	conn_fail(conn, message);
 	return true;
 }
@@ -152,7 +156,7 @@ end_resolving(WireConn *conn)
 static void
 conn_off(WireConn *conn)
 {
-	PGconn	   *pg = conn->pg;
+	PGconn *pg = conn->pg;
 
 	conn->state = CONN_OFF;
 	conn->pg = NULL;
@@ -179,7 +183,7 @@ conn_off(WireConn *conn)
 static void
 conn_fail(WireConn *conn, const char *message)
 {
-	long		delay_ms = CONN_RETRY_MIN_MS;
+	long delay_ms = CONN_RETRY_MIN_MS;
 
 	set_error(conn, message);
 	for (int failure = 0; failure < conn->failures_count && delay_ms < CONN_RETRY_MAX_MS; failure++)
@@ -230,7 +234,7 @@ begin_connecting(WireConn *conn)
 	}
 	end_resolving(conn);
 	conn->state = CONN_CONNECTING;
-	conn->wants_write = true;	/* as libpq's manual says of the first PQconnectPoll */
+	conn->wants_write = true; /* as libpq's manual says of the first PQconnectPoll */
 }
 
 /* the options are there; a name is turned into addresses first */
@@ -255,8 +259,8 @@ bool
 conn_connect(WireConn *conn)
 {
 	MemoryContext old_context;
-	FbError		error = {0};
-	FbStatus	status;
+	FbError error = {0};
+	FbStatus status;
 
 	FB_ASSERT(conn->state == CONN_OFF);
 	conn->generation = ++last_generation;
@@ -264,8 +268,9 @@ conn_connect(WireConn *conn)
 	conn->connect_start_ms = clock_ms();
 	conn->connect_deadline_ms = conn->connect_start_ms + guc_connect_timeout_ms;
 
-	end_resolving(conn);		/* an error may have left it */
-	conn->options_context = AllocSetContextCreate(TopMemoryContext, "fabric connection options", ALLOCSET_SMALL_SIZES);
+	end_resolving(conn); /* an error may have left it */
+	conn->options_context =
+		AllocSetContextCreate(TopMemoryContext, "fabric connection options", ALLOCSET_SMALL_SIZES);
 	old_context = MemoryContextSwitchTo(conn->options_context);
 	status = address_book_options(conn->address, &conn->options, &error);
 	MemoryContextSwitchTo(old_context);
@@ -289,8 +294,8 @@ static bool
 advance_resolving(WireConn *conn)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(conn->options_context);
-	char	   *hosts;
-	char	   *addresses;
+	char *hosts;
+	char *addresses;
 	const char *error;
 	ResolveState state = resolve_poll(conn->resolution, &hosts, &addresses, &error);
 
@@ -306,25 +311,33 @@ advance_resolving(WireConn *conn)
 		begin_connecting(conn);
 	else
 	{
-		char		message[sizeof(conn->error)];
+		char message[sizeof(conn->error)];
 
-		snprintf(message, sizeof(message), "could not find the address of host \"%s\": %s", conn_option(&conn->options, "host"), error);
+		snprintf(message, sizeof(message), "could not find the address of host \"%s\": %s",
+				 conn_option(&conn->options, "host"), error);
 		conn_fail(conn, message);
 	}
 	return true;
 }
 
-/* libpq's default prints notices to stderr; what another node wants to tell a session of its own is of no interest here */
+/*
+ * libpq's default prints notices to stderr; what another node wants to tell a session of its own is
+ * of no interest here
+ */
 static void
 ignore_notice(void *arg, const PGresult *result)
 {
 }
 
-/* is the socket ready for what libpq waits for? Asked before its time, PQconnectPoll takes the connection for made, and waits in a send until it is */
+/*
+ * is the socket ready for what libpq waits for? Asked before its time, PQconnectPoll takes the
+ * connection for made, and waits in a send until it is
+ */
 static bool
 socket_is_ready(const WireConn *conn)
 {
-	struct pollfd poll_one = {.fd = PQsocket(conn->pg), .events = conn->wants_write ? POLLOUT : POLLIN};
+	struct pollfd poll_one = {.fd = PQsocket(conn->pg),
+							  .events = conn->wants_write ? POLLOUT : POLLIN};
 
 	return poll(&poll_one, 1, 0) != 0;
 }
@@ -365,7 +378,7 @@ advance_connecting(WireConn *conn)
 static bool
 flush(WireConn *conn)
 {
-	int			rest = PQflush(conn->pg);
+	int rest = PQflush(conn->pg);
 
 	if (rest < 0)
 	{
@@ -397,13 +410,13 @@ take_result(WireConn *conn, PGresult *result)
 			conn->prepared[pending->statement] = false;
 
 			/*
-			 * The requests behind it are aborted without a reason of their own: give this one to the first of them, which
-			 * follows directly.
+			 * The requests behind it are aborted without a reason of their own: give this one to
+			 * the first of them, which follows directly.
 			 */
 			if (conn->pending_count > 1 && pending_at(conn, 1)->answer != NULL)
 			{
 				ConnPending *query = pending_at(conn, 1);
-				ConnAnswer	answer = query->answer;
+				ConnAnswer answer = query->answer;
 
 				query->answer = NULL;
 				conn->in_answer = true;
@@ -418,7 +431,7 @@ take_result(WireConn *conn, PGresult *result)
 	}
 	if (pending->answer != NULL)
 	{
-		ConnAnswer	answer = pending->answer;
+		ConnAnswer answer = pending->answer;
 
 		pending->answer = NULL; /* once */
 		conn->in_answer = true;
@@ -434,7 +447,7 @@ take_result(WireConn *conn, PGresult *result)
 static bool
 advance_ready(WireConn *conn)
 {
-	bool		changed = false;
+	bool changed = false;
 
 	if (is_too_much(conn))
 		return true;
@@ -443,7 +456,7 @@ advance_ready(WireConn *conn)
 		/* take what arrived before the end: usually the reason */
 		while (conn->pending_count > 0 && !PQisBusy(conn->pg))
 		{
-			PGresult   *result = PQgetResult(conn->pg);
+			PGresult *result = PQgetResult(conn->pg);
 
 			if (result == NULL || PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL)
 			{
@@ -459,7 +472,7 @@ advance_ready(WireConn *conn)
 		return true;
 	while (conn->pending_count > 0 && !PQisBusy(conn->pg))
 	{
-		PGresult   *result = PQgetResult(conn->pg);
+		PGresult *result = PQgetResult(conn->pg);
 
 		changed = true;
 		if (result != NULL)
@@ -499,9 +512,9 @@ conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void 
 {
 	const RemoteStatementText *text = &remote_statements[request->statement];
 	const char *values[REMOTE_PARAMETERS_MAX];
-	int			lengths[REMOTE_PARAMETERS_MAX];
-	int			formats[REMOTE_PARAMETERS_MAX];
-	size_t		bytes = 64;
+	int lengths[REMOTE_PARAMETERS_MAX];
+	int formats[REMOTE_PARAMETERS_MAX];
+	size_t bytes = 64;
 	ConnPending *pending;
 
 	FB_ASSERT(conn->state == CONN_READY);
@@ -510,7 +523,7 @@ conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void 
 		return false;
 	for (int index = 0; index < text->parameters_count; index++)
 	{
-		FbBytes		parameter = request->parameters[index];
+		FbBytes parameter = request->parameters[index];
 
 		values[index] = parameter.size > 0 ? (const char *) parameter.data : "";
 		lengths[index] = (int) parameter.size;
@@ -519,7 +532,8 @@ conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void 
 	}
 	if (!conn->prepared[request->statement])
 	{
-		if (!PQsendPrepare(conn->pg, text->name, text->sql, text->parameters_count, text->parameter_types))
+		if (!PQsendPrepare(conn->pg, text->name, text->sql, text->parameters_count,
+						   text->parameter_types))
 		{
 			conn_fail(conn, PQerrorMessage(conn->pg));
 			return false;
@@ -529,7 +543,8 @@ conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void 
 		pending->kind = PENDING_PREPARE;
 		pending->statement = request->statement;
 	}
-	if (!PQsendQueryPrepared(conn->pg, text->name, text->parameters_count, values, lengths, formats, 1))
+	if (!PQsendQueryPrepared(conn->pg, text->name, text->parameters_count, values, lengths, formats,
+							 1))
 	{
 		conn_fail(conn, PQerrorMessage(conn->pg));
 		return false;
@@ -576,14 +591,16 @@ conn_forget(WireConn *conn, void *owner)
 long
 conn_timeout_ms(const WireConn *conn, bool reconnects)
 {
-	uint64		now_ms = clock_ms();
-	uint64		when_ms;
+	uint64 now_ms = clock_ms();
+	uint64 when_ms;
 
 	switch (conn->state)
 	{
 		case CONN_RESOLVING:
 			/* soon at first: most names are in a file or a cache */
-			when_ms = Min(now_ms + Min(1 + (now_ms - conn->connect_start_ms) / 4, RESOLVE_LOOK_MS_MAX), conn->connect_deadline_ms);
+			when_ms =
+				Min(now_ms + Min(1 + (now_ms - conn->connect_start_ms) / 4, RESOLVE_LOOK_MS_MAX),
+					conn->connect_deadline_ms);
 			break;
 		case CONN_CONNECTING:
 			when_ms = conn->connect_deadline_ms;

@@ -1,8 +1,9 @@
 /*
  * conn_set: one wait for many connections, and the long-lived connections of an orderer worker.
  *
- * The wait event set is rebuilt when its list of sockets changes, and at every wait while a connection is being made
- * (libpq may then change sockets under the same number). PostgreSQL 15 cannot take an event out of a set.
+ * The wait event set is rebuilt when its list of sockets changes, and at every wait while a
+ * connection is being made (libpq may then change sockets under the same number). PostgreSQL 15
+ * cannot take an event out of a set.
  */
 #include "server/wire/wire_internal.h"
 
@@ -14,9 +15,9 @@
 
 typedef struct ConnWaiterEntry
 {
-	uint64		generation;
-	int			position;		/* in the wait event set */
-	uint32		events;
+	uint64 generation;
+	int position; /* in the wait event set */
+	uint32 events;
 } ConnWaiterEntry;
 
 /* ---- waiting ---- */
@@ -33,17 +34,18 @@ wanted_events(const WireConn *conn)
 static bool
 waiter_fits(const ConnWaiter *waiter, WireConn *const *conns, int conns_count)
 {
-	int			entry_index = 0;
+	int entry_index = 0;
 
 	if (waiter->events == NULL)
 		return false;
 	for (int index = 0; index < conns_count; index++)
 	{
 		if (conns[index]->pg == NULL)
-			continue;			/* no socket yet */
+			continue; /* no socket yet */
 		if (conns[index]->state == CONN_CONNECTING)
 			return false;
-		if (entry_index >= waiter->count || waiter->entries[entry_index].generation != conns[index]->generation)
+		if (entry_index >= waiter->count ||
+			waiter->entries[entry_index].generation != conns[index]->generation)
 			return false;
 		entry_index++;
 	}
@@ -56,10 +58,10 @@ waiter_build(ConnWaiter *waiter, WireConn *const *conns, int conns_count)
 	conn_waiter_close(waiter);
 	if (waiter->capacity < conns_count)
 	{
-		Size		size = sizeof(ConnWaiterEntry) * conns_count;
+		Size size = sizeof(ConnWaiterEntry) * conns_count;
 
 		waiter->entries = waiter->entries == NULL ? MemoryContextAlloc(TopMemoryContext, size)
-			: repalloc(waiter->entries, size);
+												  : repalloc(waiter->entries, size);
 		waiter->capacity = conns_count;
 	}
 	waiter->events = compat_wait_event_set_create(conns_count + 2);
@@ -67,7 +69,7 @@ waiter_build(ConnWaiter *waiter, WireConn *const *conns, int conns_count)
 	AddWaitEventToSet(waiter->events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int index = 0; index < conns_count; index++)
 	{
-		WireConn   *conn = conns[index];
+		WireConn *conn = conns[index];
 		ConnWaiterEntry *entry;
 
 		if (conn->pg == NULL)
@@ -75,27 +77,29 @@ waiter_build(ConnWaiter *waiter, WireConn *const *conns, int conns_count)
 		entry = &waiter->entries[waiter->count++];
 		entry->generation = conn->generation;
 		entry->events = wanted_events(conn);
-		entry->position = AddWaitEventToSet(waiter->events, entry->events, PQsocket(conn->pg), NULL, conn);
+		entry->position =
+			AddWaitEventToSet(waiter->events, entry->events, PQsocket(conn->pg), NULL, conn);
 	}
 }
 
 uint32
-conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count, long timeout_ms, uint32 wait_event)
+conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count, long timeout_ms,
+				 uint32 wait_event)
 {
-	WaitEvent	occurred[FB_RAFT_NODES_MAX + 2];
-	int			occurred_count;
-	uint32		result = 0;
+	WaitEvent occurred[FB_RAFT_NODES_MAX + 2];
+	int occurred_count;
+	uint32 result = 0;
 
 	if (!waiter_fits(waiter, conns, conns_count))
 		waiter_build(waiter, conns, conns_count);
 	else
 	{
-		int			entry_index = 0;
+		int entry_index = 0;
 
 		for (int index = 0; index < conns_count; index++)
 		{
 			ConnWaiterEntry *entry;
-			uint32		events;
+			uint32 events;
 
 			if (conns[index]->pg == NULL)
 				continue;
@@ -108,7 +112,8 @@ conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count, lo
 			}
 		}
 	}
-	occurred_count = WaitEventSetWait(waiter->events, timeout_ms, occurred, lengthof(occurred), wait_event);
+	occurred_count =
+		WaitEventSetWait(waiter->events, timeout_ms, occurred, lengthof(occurred), wait_event);
 	for (int index = 0; index < occurred_count; index++)
 	{
 		if (occurred[index].events & WL_LATCH_SET)
@@ -136,29 +141,29 @@ conn_waiter_close(ConnWaiter *waiter)
 
 typedef struct SetPeer
 {
-	uint64		id;
-	WireConn   *conn;
-	bool		wanted;			/* scratch of wire_set_configure */
-	bool		refused;		/* its last answer to a message was an error */
-	uint64		pause_ms;		/* after such an answer nothing is sent for so long ... */
-	uint64		paused_until_ms;	/* ... until then, of clock_ms */
-	uint64		sent_count;
-	uint64		dropped_count;
+	uint64 id;
+	WireConn *conn;
+	bool wanted;			/* scratch of wire_set_configure */
+	bool refused;			/* its last answer to a message was an error */
+	uint64 pause_ms;		/* after such an answer nothing is sent for so long ... */
+	uint64 paused_until_ms; /* ... until then, of clock_ms */
+	uint64 sent_count;
+	uint64 dropped_count;
 } SetPeer;
 
 struct WireSet
 {
-	SetPeer		peers[FB_RAFT_NODES_MAX];
-	int			peers_count;
+	SetPeer peers[FB_RAFT_NODES_MAX];
+	int peers_count;
 	const char *channel;
-	ConnWaiter	waiter;
-	bool		forward_refused;	/* since the last wire_set_take_refusal */
+	ConnWaiter waiter;
+	bool forward_refused; /* since the last wire_set_take_refusal */
 };
 
 static void
 set_close(int code, Datum arg)
 {
-	WireSet    *set = (WireSet *) DatumGetPointer(arg);
+	WireSet *set = (WireSet *) DatumGetPointer(arg);
 
 	while (set->peers_count > 0)
 		conn_destroy(set->peers[--set->peers_count].conn);
@@ -167,7 +172,7 @@ set_close(int code, Datum arg)
 WireSet *
 wire_set_create(const char *channel)
 {
-	WireSet    *set = MemoryContextAllocZero(TopMemoryContext, sizeof(WireSet));
+	WireSet *set = MemoryContextAllocZero(TopMemoryContext, sizeof(WireSet));
 
 	set->channel = channel;
 	on_proc_exit(set_close, PointerGetDatum(set));
@@ -198,14 +203,14 @@ peer_subject(const SetPeer *peer)
 void
 wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers_count)
 {
-	int			kept_count = 0;
+	int kept_count = 0;
 
 	FB_ASSERT(peers_count <= FB_RAFT_NODES_MAX);
 	for (int index = 0; index < set->peers_count; index++)
 		set->peers[index].wanted = false;
 	for (int index = 0; index < peers_count; index++)
 	{
-		SetPeer    *peer = find_peer(set, peers[index].id);
+		SetPeer *peer = find_peer(set, peers[index].id);
 
 		if (peer != NULL && strcmp(peer->conn->address, peers[index].address) == 0)
 			peer->wanted = true;
@@ -223,7 +228,7 @@ wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers_count)
 	set->peers_count = kept_count;
 	for (int index = 0; index < peers_count; index++)
 	{
-		SetPeer    *peer;
+		SetPeer *peer;
 
 		if (find_peer(set, peers[index].id) != NULL)
 			continue;
@@ -240,24 +245,26 @@ wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers_count)
 static void
 forward_answer(void *owner, WireConn *conn, PGresult *result)
 {
-	WireSet    *set = owner;
+	WireSet *set = owner;
 
 	if (result == NULL)
-		return;					/* a lost connection is seen by itself */
-	if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1 || PQgetlength(result, 0, 0) != 1 ||
-		PQgetvalue(result, 0, 0)[0] == 0)
+		return; /* a lost connection is seen by itself */
+	if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1 ||
+		PQgetlength(result, 0, 0) != 1 || PQgetvalue(result, 0, 0)[0] == 0)
 		set->forward_refused = true;
 	PQclear(result);
 }
 
-/* ConnAnswer of a Raft message: whether it was queued is of no interest, but why it was refused is */
+/*
+ * ConnAnswer of a Raft message: whether it was queued is of no interest, but why it was refused is
+ */
 static void
 raft_answer(void *owner, WireConn *conn, PGresult *result)
 {
-	WireSet    *set = owner;
-	SetPeer    *peer = NULL;
-	WireError	error;
-	FbError		why;
+	WireSet *set = owner;
+	SetPeer *peer = NULL;
+	WireError error;
+	FbError why;
 
 	for (int index = 0; index < set->peers_count; index++)
 		if (set->peers[index].conn == conn)
@@ -278,11 +285,14 @@ raft_answer(void *owner, WireConn *conn, PGresult *result)
 	}
 	remote_error(&error, conn->address, result);
 	PQclear(result);
-	/* the node is going down, which is no refusal and seen by itself; and messages that were on their way already are refused as well */
+	/*
+	 * the node is going down, which is no refusal and seen by itself; and messages that were on
+	 * their way already are refused as well
+	 */
 	if (error.error.status == FB_NODE_UNREACHABLE || clock_ms() < peer->paused_until_ms)
 		return;
-	fb_fail(&why, error.error.status, "consenter %llu at %s refuses the messages of this node: %s", (unsigned long long) peer->id, conn->address,
-			error.error.message);
+	fb_fail(&why, error.error.status, "consenter %llu at %s refuses the messages of this node: %s",
+			(unsigned long long) peer->id, conn->address, error.error.message);
 	fb_error_detail(&why, "%s", error.error.detail);
 	fb_error_hint(&why, "%s", error.error.hint);
 	condition_report(set->channel, "consenter", peer_subject(peer), &why);
@@ -294,11 +304,12 @@ raft_answer(void *owner, WireConn *conn, PGresult *result)
 static bool
 set_send(WireSet *set, uint64 peer_id, const RemoteRequest *request, ConnAnswer answer)
 {
-	SetPeer    *peer = find_peer(set, peer_id);
+	SetPeer *peer = find_peer(set, peer_id);
 
 	if (peer == NULL)
 		return false;
-	if (peer->conn->state != CONN_READY || clock_ms() < peer->paused_until_ms || peer->conn->pending_bytes > WIRE_UNSENT_BYTES_MAX ||
+	if (peer->conn->state != CONN_READY || clock_ms() < peer->paused_until_ms ||
+		peer->conn->pending_bytes > WIRE_UNSENT_BYTES_MAX ||
 		!conn_send(peer->conn, request, answer, set))
 	{
 		peer->dropped_count++;
@@ -309,7 +320,8 @@ set_send(WireSet *set, uint64 peer_id, const RemoteRequest *request, ConnAnswer 
 }
 
 bool
-wire_set_send_raft(WireSet *set, uint64 peer_id, const char *channel, uint64 sender_id, FbBytes message)
+wire_set_send_raft(WireSet *set, uint64 peer_id, const char *channel, uint64 sender_id,
+				   FbBytes message)
 {
 	RemoteRequest request;
 
@@ -318,7 +330,8 @@ wire_set_send_raft(WireSet *set, uint64 peer_id, const char *channel, uint64 sen
 }
 
 bool
-wire_set_send_forward(WireSet *set, uint64 peer_id, const char *channel, uint64 sender_id, FbBytes envelopes)
+wire_set_send_forward(WireSet *set, uint64 peer_id, const char *channel, uint64 sender_id,
+					  FbBytes envelopes)
 {
 	RemoteRequest request;
 
@@ -329,7 +342,7 @@ wire_set_send_forward(WireSet *set, uint64 peer_id, const char *channel, uint64 
 bool
 wire_set_take_refusal(WireSet *set)
 {
-	bool		refused = set->forward_refused;
+	bool refused = set->forward_refused;
 
 	set->forward_refused = false;
 	return refused;
@@ -347,7 +360,7 @@ static void
 note_state(WireSet *set, SetPeer *peer, bool was_ready)
 {
 	const WireConn *conn = peer->conn;
-	FbError		why;
+	FbError why;
 
 	if (conn->state == CONN_READY)
 	{
@@ -356,7 +369,9 @@ note_state(WireSet *set, SetPeer *peer, bool was_ready)
 			condition_end(set->channel, "consenter", peer_subject(peer));
 		return;
 	}
-	fb_fail(&why, FB_NODE_UNREACHABLE, was_ready ? "lost connection to consenter %llu at %s" : "could not connect to consenter %llu at %s",
+	fb_fail(&why, FB_NODE_UNREACHABLE,
+			was_ready ? "lost connection to consenter %llu at %s"
+					  : "could not connect to consenter %llu at %s",
 			(unsigned long long) peer->id, conn->address);
 	fb_error_detail(&why, "%s", conn->error);
 	condition_report(set->channel, "consenter", peer_subject(peer), &why);
@@ -365,25 +380,28 @@ note_state(WireSet *set, SetPeer *peer, bool was_ready)
 	peer->paused_until_ms = 0;
 }
 
-/* start due connections and advance all; true if one came up or went away, or a forward was refused */
+/*
+ * start due connections and advance all; true if one came up or went away, or a forward was refused
+ */
 static bool
 set_advance(WireSet *set)
 {
-	uint64		now_ms = clock_ms();
-	bool		changed = false;
+	uint64 now_ms = clock_ms();
+	bool changed = false;
 
 	for (int index = 0; index < set->peers_count; index++)
 	{
-		WireConn   *conn = set->peers[index].conn;
-		bool		was_ready = conn->state == CONN_READY;
-		int			failures_count = conn->failures_count;
+		WireConn *conn = set->peers[index].conn;
+		bool was_ready = conn->state == CONN_READY;
+		int failures_count = conn->failures_count;
 
 		if (conn->state == CONN_OFF && conn->retry_at_ms <= now_ms)
 			(void) conn_connect(conn);
 		(void) conn_advance(conn);
 		if (was_ready != (conn->state == CONN_READY))
 			changed = true;
-		if (was_ready != (conn->state == CONN_READY) || (conn->state == CONN_OFF && conn->failures_count != failures_count))
+		if (was_ready != (conn->state == CONN_READY) ||
+			(conn->state == CONN_OFF && conn->failures_count != failures_count))
 			note_state(set, &set->peers[index], was_ready);
 	}
 	return changed || set->forward_refused;
@@ -392,16 +410,16 @@ set_advance(WireSet *set)
 void
 wire_set_wait(WireSet *set, long timeout_ms)
 {
-	WireConn   *conns[FB_RAFT_NODES_MAX];
-	uint64		end_ms = timeout_ms < 0 ? UINT64_MAX : clock_ms() + timeout_ms;
+	WireConn *conns[FB_RAFT_NODES_MAX];
+	uint64 end_ms = timeout_ms < 0 ? UINT64_MAX : clock_ms() + timeout_ms;
 
 	wire_set_flush(set);
 	for (int index = 0; index < set->peers_count; index++)
 		conns[index] = set->peers[index].conn;
 	for (;;)
 	{
-		uint64		now_ms;
-		long		wait_ms = -1;
+		uint64 now_ms;
+		long wait_ms = -1;
 
 		if (set_advance(set))
 			return;
@@ -410,12 +428,13 @@ wire_set_wait(WireSet *set, long timeout_ms)
 			wait_ms = now_ms >= end_ms ? 0 : (long) (end_ms - now_ms);
 		for (int index = 0; index < set->peers_count; index++)
 		{
-			long		conn_ms = conn_timeout_ms(conns[index], true);
+			long conn_ms = conn_timeout_ms(conns[index], true);
 
 			if (conn_ms >= 0 && (wait_ms < 0 || conn_ms < wait_ms))
 				wait_ms = conn_ms;
 		}
-		if (conn_waiter_wait(&set->waiter, conns, set->peers_count, wait_ms, PG_WAIT_EXTENSION) & WL_LATCH_SET)
+		if (conn_waiter_wait(&set->waiter, conns, set->peers_count, wait_ms, PG_WAIT_EXTENSION) &
+			WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
 			break;

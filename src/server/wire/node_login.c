@@ -1,23 +1,30 @@
 /*
  * node_login.c: who gets a connection, and what a session of another node starts with.
  *
- * The problem. The node of another organization logs in with a role of this instance. To PostgreSQL that is a user like any other: it may connect to every
- * database that pg_hba.conf does not forbid, as often as there is room, and choose settings for its session.
+ * The problem. The node of another organization logs in with a role of this instance. To PostgreSQL
+ * that is a user like any other: it may connect to every database that pg_hba.conf does not forbid,
+ * as often as there is room, and choose settings for its session.
  *
  * The rule, applied right after authentication (ClientAuthentication_hook):
  *
- *   - A login that is a member of fabric_node, directly or through other roles, is a node's. Superusers and members of fabric_admin are not restricted: they
- *     administer this instance, whatever else they are members of. What counts is who logged in, not what SET ROLE makes of it: a superuser who becomes a
- *     node's role for a test keeps a session without restrictions.
- *   - It may connect to fabric.database only, not for replication, and so often as node_roles.c says. Others are refused when the free places are kept for nodes.
- *   - Options that the client sends with the connection are ignored, but for its encoding and its name. What the session needs is set here, with a priority
- *     (PGC_S_OVERRIDE) that beats ALTER ROLE, ALTER DATABASE and configuration files; the session cannot change it, for it cannot run SET (node_session.c).
+ *   - A login that is a member of fabric_node, directly or through other roles, is a node's.
+ * Superusers and members of fabric_admin are not restricted: they administer this instance,
+ * whatever else they are members of. What counts is who logged in, not what SET ROLE makes of it: a
+ * superuser who becomes a node's role for a test keeps a session without restrictions.
+ *   - It may connect to fabric.database only, not for replication, and so often as node_roles.c
+ * says. Others are refused when the free places are kept for nodes.
+ *   - Options that the client sends with the connection are ignored, but for its encoding and its
+ * name. What the session needs is set here, with a priority (PGC_S_OVERRIDE) that beats ALTER ROLE,
+ * ALTER DATABASE and configuration files; the session cannot change it, for it cannot run SET
+ * (node_session.c).
  *
- * What holds afterwards: a dead peer's session ends within 15 s (keep-alive and TCP_USER_TIMEOUT for an idle one, client_connection_check_interval for one
- * that works), where PostgreSQL's default is that of the system, two hours. t/072 looks at the sockets.
+ * What holds afterwards: a dead peer's session ends within 15 s (keep-alive and TCP_USER_TIMEOUT
+ * for an idle one, client_connection_check_interval for one that works), where PostgreSQL's default
+ * is that of the system, two hours. t/072 looks at the sockets.
  *
- * Rejected: to look at memberships when each statement starts. A role that is granted fabric_node while it is logged in is restricted from its next login on;
- * granting it is the administrator's doing.
+ * Rejected: to look at memberships when each statement starts. A role that is granted fabric_node
+ * while it is logged in is restricted from its next login on; granting it is the administrator's
+ * doing.
  */
 #include "server/wire/wire_internal.h"
 
@@ -43,14 +50,14 @@
 static ClientAuthentication_hook_type previous_hook = NULL;
 
 /*
- * What every session of a node runs with. The limits of time are those of a lost peer, not of an operation: each function of the interface has its own, below
- * an hour.
+ * What every session of a node runs with. The limits of time are those of a lost peer, not of an
+ * operation: each function of the interface has its own, below an hour.
  */
 static const struct
 {
 	const char *name;
 	const char *value;
-}			node_settings[] = {
+} node_settings[] = {
 	{"search_path", "pg_catalog"},
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
@@ -73,25 +80,33 @@ static const struct
 	{"log_parameter_max_length_on_error", "0"},
 };
 
-/* not SearchSysCache through utils/acl.h: its lists are kept for the session, and those made before there is a database lack pg_database_owner */
+/*
+ * not SearchSysCache through utils/acl.h: its lists are kept for the session, and those made before
+ * there is a database lack pg_database_owner
+ */
 static bool
 is_member(Oid role, const char *group_name)
 {
-	Oid			group = get_role_oid(group_name, true);
-	List	   *roles = list_make1_oid(role);
+	Oid group = get_role_oid(group_name, true);
+	List *roles = list_make1_oid(role);
 
 	if (!OidIsValid(group))
 		return false;
 	for (int i = 0; i < list_length(roles); i++)
 	{
-		CatCList   *memberships = SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(list_nth_oid(roles, i)));
+		CatCList *memberships =
+			SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(list_nth_oid(roles, i)));
 
 		for (int j = 0; j < memberships->n_members; j++)
 		{
-			Form_pg_auth_members membership = (Form_pg_auth_members) GETSTRUCT(&memberships->members[j]->tuple);
+			Form_pg_auth_members membership =
+				(Form_pg_auth_members) GETSTRUCT(&memberships->members[j]->tuple);
 
 #if PG_VERSION_NUM >= 160000
-			/* with ADMIN OPTION alone, as whoever creates a role gets it there, one can grant the role, but not act as it */
+			/*
+			 * with ADMIN OPTION alone, as whoever creates a role gets it there, one can grant the
+			 * role, but not act as it
+			 */
 			if (!membership->inherit_option && !membership->set_option)
 				continue;
 #endif
@@ -103,8 +118,9 @@ is_member(Oid role, const char *group_name)
 }
 
 /*
- * What the protocol reads, and what prepared statements and portals keep, is memory of the process, without a limit of PostgreSQL's. With one an allocation
- * fails, which is an error like any other; chaincode has its limit within it.
+ * What the protocol reads, and what prepared statements and portals keep, is memory of the process,
+ * without a limit of PostgreSQL's. With one an allocation fails, which is an error like any other;
+ * chaincode has its limit within it.
  */
 static void
 limit_memory(void)
@@ -113,7 +129,8 @@ limit_memory(void)
 
 	if (guc_chaincode_memory_kb == 0 || getrlimit(RLIMIT_DATA, &limit) != 0)
 		return;
-	limit.rlim_cur = Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_kb * 1024 + MEMORY_FOR_MESSAGES);
+	limit.rlim_cur =
+		Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_kb * 1024 + MEMORY_FOR_MESSAGES);
 	if (setrlimit(RLIMIT_DATA, &limit) != 0)
 		ereport(FATAL, (errmsg("could not limit the memory of a session of another node: %m")));
 }
@@ -126,25 +143,29 @@ refuse_place(NodeRolesVerdict verdict, const char *role_name, int limit)
 				(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
 				 errmsg("too many connections for node role \"%s\"", role_name),
 				 errdetail("The role of another node may have %d connections.", limit),
-				 errhint("The limit is fabric.node_connections, or follows from max_connections.")));
+				 errhint(
+					 "The limit is fabric.node_connections, or follows from max_connections.")));
 	if (verdict == NODE_ROLES_RESERVED)
-		ereport(FATAL,
-				(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
-				 errmsg("remaining connection slots are reserved for the nodes of other organizations and for superusers"),
-				 errhint("Raise max_connections, or lower fabric.reserved_connections.")));
+		ereport(
+			FATAL,
+			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+			 errmsg(
+				 "remaining connection slots are reserved for the nodes of other organizations and for superusers"),
+			 errhint("Raise max_connections, or lower fabric.reserved_connections.")));
 }
 
 /* keeps what says how the client writes and what it is called, of the options that it sent */
 static void
 drop_options(Port *port)
 {
-	List	   *kept = NIL;
+	List *kept = NIL;
 
 	for (int i = 0; i + 1 < list_length(port->guc_options); i += 2)
 	{
-		char	   *name = list_nth(port->guc_options, i);
+		char *name = list_nth(port->guc_options, i);
 
-		if (pg_strcasecmp(name, "client_encoding") == 0 || pg_strcasecmp(name, "application_name") == 0)
+		if (pg_strcasecmp(name, "client_encoding") == 0 ||
+			pg_strcasecmp(name, "application_name") == 0)
 		{
 			MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
 
@@ -160,7 +181,7 @@ static void
 admit_node(Port *port, Oid role)
 {
 	NodeRolesVerdict verdict;
-	int			limit;
+	int limit;
 
 	/* from here on its messages are counted */
 	node_session_start(role, port->user_name);
@@ -171,8 +192,10 @@ admit_node(Port *port, Oid role)
 	if (strcmp(port->database_name, guc_database) != 0)
 		ereport(FATAL,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("node role \"%s\" cannot connect to database \"%s\"", port->user_name, port->database_name),
-				 errdetail("A member of fabric_node connects to the database of the extension only."),
+				 errmsg("node role \"%s\" cannot connect to database \"%s\"", port->user_name,
+						port->database_name),
+				 errdetail(
+					 "A member of fabric_node connects to the database of the extension only."),
 				 errhint("Name the database in fabric_internal.node, or use another role.")));
 	/* as PostgreSQL does a moment later; sessions that start now count this one */
 	MyProc->roleId = role;
@@ -187,7 +210,7 @@ admit_node(Port *port, Oid role)
 static void
 admit_other(Port *port, Oid role)
 {
-	int			limit;
+	int limit;
 	NodeRolesVerdict verdict = node_roles_judge(role, false, &limit);
 
 	if (verdict == NODE_ROLES_ADMITTED)
@@ -202,7 +225,7 @@ admit_other(Port *port, Oid role)
 static void
 admit(Port *port, int status)
 {
-	Oid			role;
+	Oid role;
 
 	if (previous_hook != NULL)
 		previous_hook(port, status);

@@ -1,37 +1,46 @@
 /*
- * node_session.c: what a session of another node may do: call the functions of the interface between nodes, and nothing else.
+ * node_session.c: what a session of another node may do: call the functions of the interface
+ * between nodes, and nothing else.
  *
- * The problem. Privileges do not make a small interface of SQL. A role without any may read catalogs (the sources of functions among them), take locks, open
- * transactions and leave them open, create large objects, prepare statements, wait, and change its own settings and password. The nodes of other
- * organizations need none of that: they send the statements of remote.c.
+ * The problem. Privileges do not make a small interface of SQL. A role without any may read
+ * catalogs (the sources of functions among them), take locks, open transactions and leave them
+ * open, create large objects, prepare statements, wait, and change its own settings and password.
+ * The nodes of other organizations need none of that: they send the statements of remote.c.
  *
  * The rule. At the top level of such a session a statement is either
  *
  *     SELECT fabric_internal.NAME(...)    or    SELECT column, ... FROM fabric_internal.NAME(...)
  *
- * with constants and parameters as arguments, where NAME is a function that a statement of remote.c calls; or it is refused with 42501. It is looked at as
- * PostgreSQL has understood it (post_parse_analyze_hook), so no way to write it differs: simple and extended protocol, prepared statements, and every utility
- * statement (BEGIN, SET, COPY, DO, PREPARE, LISTEN ...) pass there, before anything is executed. What the functions themselves run
- * is not at the top level. Three ways lead around the analysis, each with a hook of its own:
+ * with constants and parameters as arguments, where NAME is a function that a statement of remote.c
+ * calls; or it is refused with 42501. It is looked at as PostgreSQL has understood it
+ * (post_parse_analyze_hook), so no way to write it differs: simple and extended protocol, prepared
+ * statements, and every utility statement (BEGIN, SET, COPY, DO, PREPARE, LISTEN ...) pass there,
+ * before anything is executed. What the functions themselves run is not at the top level. Three
+ * ways lead around the analysis, each with a hook of its own:
  *
  *   - utility statements that were analyzed elsewhere (ProcessUtility_hook): none is known;
- *   - function calls without a statement, the protocol's message F, which large objects use too (object_access_hook);
+ *   - function calls without a statement, the protocol's message F, which large objects use too
+ * (object_access_hook);
  *   - the replication protocol (node_login.c).
  *
- * Analysis itself takes the locks of reading on relations that the statement names; the refusal, an error, releases them at once.
+ * Analysis itself takes the locks of reading on relations that the statement names; the refusal, an
+ * error, releases them at once.
  *
- * Open transactions. Without BEGIN there is still the extended protocol, where a transaction is open until the message Sync: a peer that sends a call and no
- * Sync keeps locks, such as those that make leave_channel wait. PostgreSQL's idle_in_transaction_session_timeout does not count that. So the timer runs here
- * whenever a statement was parsed or bound (both open a transaction) or has run, and none runs; at its end the session ends. It is not set back by further
- * messages that run nothing.
+ * Open transactions. Without BEGIN there is still the extended protocol, where a transaction is
+ * open until the message Sync: a peer that sends a call and no Sync keeps locks, such as those that
+ * make leave_channel wait. PostgreSQL's idle_in_transaction_session_timeout does not count that. So
+ * the timer runs here whenever a statement was parsed or bound (both open a transaction) or has
+ * run, and none runs; at its end the session ends. It is not set back by further messages that run
+ * nothing.
  *
- * Messages to the log. All errors of such a session are the peer's to cause. They are limited in number (node_roles.c) and length, and come
- * without the statement; the client gets them whole.
+ * Messages to the log. All errors of such a session are the peer's to cause. They are limited in
+ * number (node_roles.c) and length, and come without the statement; the client gets them whole.
  *
- * Memory. A named prepared statement stays, and libpq's protocol sets no limit to their number; a session whose statements take more than
- * PREPARED_BYTES_MAX ends.
+ * Memory. A named prepared statement stays, and libpq's protocol sets no limit to their number; a
+ * session whose statements take more than PREPARED_BYTES_MAX ends.
  *
- * Rejected: comparing the text of statements with those of remote.c. It would refuse a blank, and operators and tests call the functions with psql.
+ * Rejected: comparing the text of statements with those of remote.c. It would refuse a blank, and
+ * operators and tests call the functions with psql.
  */
 #include "server/wire/wire_internal.h"
 
@@ -57,10 +66,13 @@
 static NodeRole *session_role = NULL;
 static char session_role_name[NAMEDATALEN];
 
-/* ExecutorRun of a statement of the session is under way: 0 or 1; an error sets it back at the end of the transaction */
-static int	running_count = 0;
+/*
+ * ExecutorRun of a statement of the session is under way: 0 or 1; an error sets it back at the end
+ * of the transaction
+ */
+static int running_count = 0;
 /* calls of the planner under way; it analyzes the bodies of functions */
-static int	planning_count = 0;
+static int planning_count = 0;
 static bool timer_runs = false;
 static bool in_log_hook = false;
 
@@ -77,11 +89,14 @@ static emit_log_hook_type previous_log;
 static void
 refuse_statement(const char *what)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("%s is not allowed in a session of another node", what),
-			 errdetail("Role \"%s\" is a member of fabric_node, which can call the functions of the interface between nodes only.", session_role_name),
-			 errhint("Connect as another role to work in the database.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("%s is not allowed in a session of another node", what),
+		 errdetail(
+			 "Role \"%s\" is a member of fabric_node, which can call the functions of the interface between nodes only.",
+			 session_role_name),
+		 errhint("Connect as another role to work in the database.")));
 }
 
 /* a constant, a parameter, or one that the parser has converted to the function's type */
@@ -94,8 +109,9 @@ is_plain_argument(const Node *node)
 	{
 		const FuncExpr *conversion = (const FuncExpr *) node;
 
-		return conversion->funcformat == COERCE_IMPLICIT_CAST && conversion->funcid < FirstUnpinnedObjectId &&
-			list_length(conversion->args) == 1 && is_plain_argument(linitial(conversion->args));
+		return conversion->funcformat == COERCE_IMPLICIT_CAST &&
+			   conversion->funcid < FirstUnpinnedObjectId && list_length(conversion->args) == 1 &&
+			   is_plain_argument(linitial(conversion->args));
 	}
 	return IsA(node, Const) || IsA(node, Param);
 }
@@ -104,15 +120,16 @@ static bool
 is_interface_call(const Node *node)
 {
 	const FuncExpr *call = (const FuncExpr *) node;
-	ListCell   *cell;
-	char	   *schema;
-	char	   *name;
+	ListCell *cell;
+	char *schema;
+	char *name;
 
 	if (node == NULL || !IsA(node, FuncExpr) || call->funcvariadic)
 		return false;
 	schema = get_namespace_name(get_func_namespace(call->funcid));
 	name = get_func_name(call->funcid);
-	if (schema == NULL || name == NULL || strcmp(schema, "fabric_internal") != 0 || !remote_function_is(name))
+	if (schema == NULL || name == NULL || strcmp(schema, "fabric_internal") != 0 ||
+		!remote_function_is(name))
 		return false;
 	foreach(cell, call->args)
 	{
@@ -126,11 +143,14 @@ is_interface_call(const Node *node)
 static bool
 is_plain_select(const Query *query)
 {
-	return query->commandType == CMD_SELECT && query->utilityStmt == NULL && !query->hasAggs && !query->hasWindowFuncs && !query->hasSubLinks &&
-		!query->hasDistinctOn && !query->hasRecursive && !query->hasModifyingCTE && !query->hasForUpdate &&
-		query->cteList == NIL && query->groupClause == NIL && query->groupingSets == NIL && query->havingQual == NULL && query->windowClause == NIL &&
-		query->distinctClause == NIL && query->sortClause == NIL && query->limitOffset == NULL && query->limitCount == NULL &&
-		query->rowMarks == NIL && query->setOperations == NULL && query->jointree != NULL && query->jointree->quals == NULL;
+	return query->commandType == CMD_SELECT && query->utilityStmt == NULL && !query->hasAggs &&
+		   !query->hasWindowFuncs && !query->hasSubLinks && !query->hasDistinctOn &&
+		   !query->hasRecursive && !query->hasModifyingCTE && !query->hasForUpdate &&
+		   query->cteList == NIL && query->groupClause == NIL && query->groupingSets == NIL &&
+		   query->havingQual == NULL && query->windowClause == NIL &&
+		   query->distinctClause == NIL && query->sortClause == NIL && query->limitOffset == NULL &&
+		   query->limitCount == NULL && query->rowMarks == NIL && query->setOperations == NULL &&
+		   query->jointree != NULL && query->jointree->quals == NULL;
 }
 
 /* SELECT fabric_internal.NAME(...) */
@@ -139,31 +159,37 @@ is_call_in_targets(const Query *query)
 {
 	const TargetEntry *target;
 
-	if (query->rtable != NIL || query->jointree->fromlist != NIL || list_length(query->targetList) != 1)
+	if (query->rtable != NIL || query->jointree->fromlist != NIL ||
+		list_length(query->targetList) != 1)
 		return false;
 	target = linitial_node(TargetEntry, query->targetList);
 	return is_interface_call((const Node *) target->expr);
 }
 
-/* SELECT column, ... FROM fabric_internal.NAME(...), each column once: an answer is not multiplied */
+/*
+ * SELECT column, ... FROM fabric_internal.NAME(...), each column once: an answer is not multiplied
+ */
 static bool
 is_call_in_from(const Query *query)
 {
 	const RangeTblEntry *entry;
-	Bitmapset  *columns = NULL;
-	ListCell   *cell;
+	Bitmapset *columns = NULL;
+	ListCell *cell;
 
-	if (list_length(query->rtable) != 1 || list_length(query->jointree->fromlist) != 1 || !IsA(linitial(query->jointree->fromlist), RangeTblRef))
+	if (list_length(query->rtable) != 1 || list_length(query->jointree->fromlist) != 1 ||
+		!IsA(linitial(query->jointree->fromlist), RangeTblRef))
 		return false;
 	entry = linitial_node(RangeTblEntry, query->rtable);
-	if (entry->rtekind != RTE_FUNCTION || list_length(entry->functions) != 1 || entry->funcordinality ||
+	if (entry->rtekind != RTE_FUNCTION || list_length(entry->functions) != 1 ||
+		entry->funcordinality ||
 		!is_interface_call(linitial_node(RangeTblFunction, entry->functions)->funcexpr))
 		return false;
 	foreach(cell, query->targetList)
 	{
-		const Var  *column = (const Var *) lfirst_node(TargetEntry, cell)->expr;
+		const Var *column = (const Var *) lfirst_node(TargetEntry, cell)->expr;
 
-		if (!IsA(column, Var) || column->varlevelsup != 0 || column->varattno <= 0 || bms_is_member(column->varattno, columns))
+		if (!IsA(column, Var) || column->varlevelsup != 0 || column->varattno <= 0 ||
+			bms_is_member(column->varattno, columns))
 			return false;
 		columns = bms_add_member(columns, column->varattno);
 	}
@@ -184,7 +210,8 @@ start_timer(void)
 {
 	if (timer_runs || running_count > 0 || !IsTransactionState())
 		return;
-	enable_timeout_after(IDLE_IN_TRANSACTION_SESSION_TIMEOUT, Max(IdleInTransactionSessionTimeout, 1));
+	enable_timeout_after(IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+						 Max(IdleInTransactionSessionTimeout, 1));
 	timer_runs = true;
 }
 
@@ -214,7 +241,9 @@ analyze(ParseState *state, Query *query, JumbleState *jumble)
 	if (is_top_level())
 	{
 		if (!is_plain_select(query) || !(is_call_in_targets(query) || is_call_in_from(query)))
-			refuse_statement(query->commandType == CMD_UTILITY ? GetCommandTagName(CreateCommandTag(query->utilityStmt)) : "this statement");
+			refuse_statement(query->commandType == CMD_UTILITY
+								 ? GetCommandTagName(CreateCommandTag(query->utilityStmt))
+								 : "this statement");
 		if (MemoryContextMemAllocated(CacheMemoryContext, true) > PREPARED_BYTES_MAX)
 			ereport(FATAL,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -226,21 +255,27 @@ analyze(ParseState *state, Query *query, JumbleState *jumble)
 }
 
 static void
-run_utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo parameters,
-			QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion)
+run_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+			ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
+			DestReceiver *destination, QueryCompletion *completion)
 {
 	if (session_role != NULL && context == PROCESS_UTILITY_TOPLEVEL)
 		refuse_statement(GetCommandTagName(CreateCommandTag(statement->utilityStmt)));
 	if (previous_utility != NULL)
-		previous_utility(statement, text, read_only_tree, context, parameters, environment, destination, completion);
+		previous_utility(statement, text, read_only_tree, context, parameters, environment,
+						 destination, completion);
 	else
-		standard_ProcessUtility(statement, text, read_only_tree, context, parameters, environment, destination, completion);
+		standard_ProcessUtility(statement, text, read_only_tree, context, parameters, environment,
+								destination, completion);
 }
 
 static void
 access_object(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *argument)
 {
-	/* debug_query_string: the statement that is planned or executed; a function call of the protocol has none */
+	/*
+	 * debug_query_string: the statement that is planned or executed; a function call of the
+	 * protocol has none
+	 */
 	if (access == OAT_FUNCTION_EXECUTE && is_top_level() && debug_query_string == NULL)
 		refuse_statement("a function call without a statement");
 	if (previous_object_access != NULL)
@@ -253,10 +288,14 @@ plan_query(Query *query, const char *text, int options, ParamListInfo parameters
 	PlannedStmt *volatile result = NULL;
 
 	planning_count++;
-	/* also when the error is caught and the transaction goes on: with a wrong count the next statement would not be looked at */
+	/*
+	 * also when the error is caught and the transaction goes on: with a wrong count the next
+	 * statement would not be looked at
+	 */
 	PG_TRY();
 	{
-		result = previous_planner != NULL ? previous_planner(query, text, options, parameters) : standard_planner(query, text, options, parameters);
+		result = previous_planner != NULL ? previous_planner(query, text, options, parameters)
+										  : standard_planner(query, text, options, parameters);
 	}
 	PG_FINALLY();
 	{
@@ -317,8 +356,13 @@ log_excerpt(ErrorData *error)
 	error->output_to_server = false;
 	ereport(LOG_SERVER_ONLY,
 			(errcode(error->sqlerrcode),
-			 errmsg_internal("%s:  %s", error_severity(error->elevel), error_excerpt(error->message != NULL ? error->message : "")),
-			 error->detail_log != NULL || error->detail != NULL ? errdetail_internal("%s", error_excerpt(error->detail_log != NULL ? error->detail_log : error->detail)) : 0,
+			 errmsg_internal("%s:  %s", error_severity(error->elevel),
+							 error_excerpt(error->message != NULL ? error->message : "")),
+			 error->detail_log != NULL || error->detail != NULL
+				 ? errdetail_internal("%s",
+									  error_excerpt(error->detail_log != NULL ? error->detail_log
+																			  : error->detail))
+				 : 0,
 			 error->context != NULL ? errcontext_msg("%s", error_excerpt(error->context)) : 0,
 			 errhidestmt(true)));
 }
@@ -326,7 +370,7 @@ log_excerpt(ErrorData *error)
 static void
 limit_message(ErrorData *error)
 {
-	uint64		left_out;
+	uint64 left_out;
 
 	if (!node_roles_may_log(session_role, &left_out))
 	{
@@ -335,11 +379,14 @@ limit_message(ErrorData *error)
 	}
 	if (left_out > 0)
 		ereport(LOG_SERVER_ONLY,
-				(errmsg(UINT64_FORMAT " messages of sessions of node role \"%s\" were not logged", left_out, session_role_name),
+				(errmsg(UINT64_FORMAT " messages of sessions of node role \"%s\" were not logged",
+						left_out, session_role_name),
 				 errdetail("Sessions of another node may put few messages into the log."),
 				 errhidestmt(true)));
-	if (text_bytes(error->message) + text_bytes(error->detail) + text_bytes(error->detail_log) + text_bytes(error->hint) + text_bytes(error->context) +
-		text_bytes(error->internalquery) > LOG_TEXT_BYTES_MAX)
+	if (text_bytes(error->message) + text_bytes(error->detail) + text_bytes(error->detail_log) +
+			text_bytes(error->hint) + text_bytes(error->context) +
+			text_bytes(error->internalquery) >
+		LOG_TEXT_BYTES_MAX)
 		log_excerpt(error);
 }
 

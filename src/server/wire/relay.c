@@ -1,22 +1,28 @@
 /*
- * relay.c: the requests of all sessions to other nodes, over a few connections: the main loop of `fabric relay`.
+ * relay.c: the requests of all sessions to other nodes, over a few connections: the main loop of
+ * `fabric relay`.
  *
- * Requests come from shared memory (pg/exchange.c) and wait in a list for each node. A connection carries one request at a time: what takes long at the
- * other node (a chaincode function, blocks that it waits for) keeps only its own connection busy. While requests wait and all connections are busy, one more is
- * made, never two at a time, up to fabric.relay_connections: a burst is answered by what is there, and a steady need grows it. The last used connection
- * is used first, so that those which a burst has left over fall idle and are closed.
+ * Requests come from shared memory (pg/exchange.c) and wait in a list for each node. A connection
+ * carries one request at a time: what takes long at the other node (a chaincode function, blocks
+ * that it waits for) keeps only its own connection busy. While requests wait and all connections
+ * are busy, one more is made, never two at a time, up to fabric.relay_connections: a burst is
+ * answered by what is there, and a steady need grows it. The last used connection is used first, so
+ * that those which a burst has left over fall idle and are closed.
  *
- * A connection is made only when a request waits, so a node that is down costs one attempt at a time. When an attempt fails and no other connection is
- * there, all that wait for the node fail with its reason, as they would have by themselves.
+ * A connection is made only when a request waits, so a node that is down costs one attempt at a
+ * time. When an attempt fails and no other connection is there, all that wait for the node fail
+ * with its reason, as they would have by themselves.
  *
- * A request whose session has gone is not waited for longer than ABANDONED_MS: then its connection is closed. Sooner would let sessions that are cancelled
- * again and again pay with connections; later would let a hanging node keep them.
+ * A request whose session has gone is not waited for longer than ABANDONED_MS: then its connection
+ * is closed. Sooner would let sessions that are cancelled again and again pay with connections;
+ * later would let a hanging node keep them.
  *
- * When all connections to a node are busy and none has answered for STALLED_MS, its requests that wait go back to their sessions, which make connections of
- * their own: calls that take long, or hang, cannot keep others from a node that is well.
+ * When all connections to a node are busy and none has answered for STALLED_MS, its requests that
+ * wait go back to their sessions, which make connections of their own: calls that take long, or
+ * hang, cannot keep others from a node that is well.
  *
- * What holds afterwards: nothing here waits for a session, a session never waits for anything but an answer, and at the exit of this process every session
- * is told to ask by itself.
+ * What holds afterwards: nothing here waits for a session, a session never waits for anything but
+ * an answer, and at the exit of this process every session is told to ask by itself.
  */
 #include "server/wire/wire_internal.h"
 
@@ -32,7 +38,9 @@
 #define GROW_PAUSE_MS 1000
 /* requests wait so long for a connection at most, unless answers keep coming */
 #define STALLED_MS 2000
-/* a node that could not be reached is no trouble any more when no session has asked it for so long */
+/*
+ * a node that could not be reached is no trouble any more when no session has asked it for so long
+ */
 #define UNASKED_MS 120000
 /* the longest sleep while requests are under way, or connections are kept */
 #define NAP_MS 1000
@@ -41,65 +49,68 @@ typedef struct RelayPeer RelayPeer;
 
 typedef struct RelayRequest
 {
-	dlist_node	node;			/* in RelayPeer.waiting, while it has no link */
-	MemoryContext context;		/* of itself and its bytes */
-	RelayPeer  *peer;
-	int			ticket;
+	dlist_node node;	   /* in RelayPeer.waiting, while it has no link */
+	MemoryContext context; /* of itself and its bytes */
+	RelayPeer *peer;
+	int ticket;
 	RemoteRequest *request;
-	uint64		arrived_ms;		/* of clock_ms */
-	uint64		abandoned_ms;	/* of clock_ms; 0: its session waits, as far as is known */
+	uint64 arrived_ms;	 /* of clock_ms */
+	uint64 abandoned_ms; /* of clock_ms; 0: its session waits, as far as is known */
 } RelayRequest;
 
 /* a connection; in one of the three lists of its peer */
 typedef struct RelayLink
 {
-	dlist_node	node;
-	RelayPeer  *peer;
-	WireConn   *conn;
-	RelayRequest *request;		/* under way; NULL: idle, or connecting */
-	uint64		idle_since_ms;
-	bool		retired;		/* made with settings that have changed: carries no further request */
+	dlist_node node;
+	RelayPeer *peer;
+	WireConn *conn;
+	RelayRequest *request; /* under way; NULL: idle, or connecting */
+	uint64 idle_since_ms;
+	bool retired; /* made with settings that have changed: carries no further request */
 } RelayLink;
 
 struct RelayPeer
 {
-	dlist_node	node;			/* in peers */
-	char		address[WIRE_ADDRESS_BYTES];
-	dlist_head	waiting;		/* oldest first */
-	dlist_head	idle;			/* last used first */
-	dlist_head	busy;
-	RelayLink  *connecting;		/* NULL: none */
-	int			links_count;
-	uint64		grow_after_ms;	/* of clock_ms */
-	uint64		answered_ms;	/* of clock_ms: the last answer, or new connection */
+	dlist_node node; /* in peers */
+	char address[WIRE_ADDRESS_BYTES];
+	dlist_head waiting; /* oldest first */
+	dlist_head idle;	/* last used first */
+	dlist_head busy;
+	RelayLink *connecting; /* NULL: none */
+	int links_count;
+	uint64 grow_after_ms; /* of clock_ms */
+	uint64 answered_ms;	  /* of clock_ms: the last answer, or new connection */
 };
 
 static dlist_head peers = DLIST_STATIC_INIT(peers);
 static ConnWaiter waiter;
-static WireConn **conns;		/* all of all peers, for the waiter */
-static int	conns_count = 0;
-static int	conns_capacity = 0;
+static WireConn **conns; /* all of all peers, for the waiter */
+static int conns_count = 0;
+static int conns_capacity = 0;
 static bool conns_changed = true;
 
-/* ---- requests and answers as bytes in shared memory: this server's own, so they are not judged ---- */
+/* ---- requests and answers as bytes in shared memory: this server's own, so they are not judged
+ * ---- */
 
-static const char request_kinds[REMOTE_STATEMENTS_COUNT] = {[REMOTE_ENDORSE] = 'e', [REMOTE_SUBMIT] = 's'};
+static const char request_kinds[REMOTE_STATEMENTS_COUNT] =
+	{[REMOTE_ENDORSE] = 'e', [REMOTE_SUBMIT] = 's'};
 
 int
 relay_ask(const char *address, const RemoteRequest *request)
 {
 	StringInfoData bytes;
-	int			ticket;
+	int ticket;
 
-	if (guc_relay_connections == 0 || request_kinds[request->statement] == '\0' || MyBackendType != B_BACKEND || !IsTransactionState() ||
-		!shmem_serves_database())
+	if (guc_relay_connections == 0 || request_kinds[request->statement] == '\0' ||
+		MyBackendType != B_BACKEND || !IsTransactionState() || !shmem_serves_database())
 		return -1;
 	initStringInfo(&bytes);
-	appendBinaryStringInfo(&bytes, (const char *) &request->answer_bytes_max, sizeof(request->answer_bytes_max));
+	appendBinaryStringInfo(&bytes, (const char *) &request->answer_bytes_max,
+						   sizeof(request->answer_bytes_max));
 	appendBinaryStringInfo(&bytes, (const char *) &request->label, sizeof(request->label));
 	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
 	{
-		uint32		size = (uint32) request->parameters[index].size;
+		uint32 size = (uint32) request->parameters[index].size;
 
 		/* too large for the exchange; do not copy it first */
 		if (size > EXCHANGE_MESSAGE_BYTES_MAX)
@@ -110,7 +121,8 @@ relay_ask(const char *address, const RemoteRequest *request)
 		appendBinaryStringInfo(&bytes, (const char *) &size, sizeof(size));
 		appendBinaryStringInfo(&bytes, (const char *) request->parameters[index].data, (int) size);
 	}
-	ticket = exchange_put(address, request_kinds[request->statement], fb_bytes(bytes.data, bytes.len));
+	ticket =
+		exchange_put(address, request_kinds[request->statement], fb_bytes(bytes.data, bytes.len));
 	pfree(bytes.data);
 	return ticket;
 }
@@ -126,11 +138,14 @@ unpack_request(MemoryContext context, char kind, FbBytes bytes)
 	position += sizeof(request->answer_bytes_max);
 	memcpy(&request->label, position, sizeof(request->label));
 	position += sizeof(request->label);
-	/* what is larger than the exchange takes a session asks for by itself: this process's memory is everybody's */
+	/*
+	 * what is larger than the exchange takes a session asks for by itself: this process's memory is
+	 * everybody's
+	 */
 	request->answer_bytes_max = Min(request->answer_bytes_max, 2 * EXCHANGE_MESSAGE_BYTES_MAX);
 	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
 	{
-		uint32		size;
+		uint32 size;
 
 		memcpy(&size, position, sizeof(size));
 		position += sizeof(size);
@@ -151,7 +166,7 @@ pack_row(MemoryContext context, const PGresult *result)
 	MemoryContextSwitchTo(old);
 	for (int column = 0; column < PQnfields(result); column++)
 	{
-		int32		size = PQgetisnull(result, 0, column) ? -1 : PQgetlength(result, 0, column);
+		int32 size = PQgetisnull(result, 0, column) ? -1 : PQgetlength(result, 0, column);
 
 		appendBinaryStringInfo(&bytes, (const char *) &size, sizeof(size));
 		if (size > 0)
@@ -165,7 +180,7 @@ relay_value(FbBytes answer, int column, FbBytes *value)
 {
 	const uint8_t *position = answer.data;
 	const uint8_t *end = answer.data + answer.size;
-	int32		size;
+	int32 size;
 
 	for (; position < end; column--)
 	{
@@ -200,15 +215,16 @@ request_drop(RelayRequest *request)
 static void
 request_fail(RelayRequest *request, const char *reason, bool not_executed)
 {
-	WireError	error;
-	AnswerKind	kind;
+	WireError error;
+	AnswerKind kind;
 
 	/* also when its session does not wait any more: others are spared the wait */
 	if (remote_answer_kind(request->request, &kind))
 		answer_note_silent(request->peer->address, kind);
 	contact_note_failure(request->peer->address, reason, request->arrived_ms);
 	wire_error_unreachable(&error, request->peer->address, reason, not_executed);
-	exchange_answer(request->ticket, RELAY_ANSWER_ERROR, fb_bytes((const uint8_t *) &error, sizeof(error)));
+	exchange_answer(request->ticket, RELAY_ANSWER_ERROR,
+					fb_bytes((const uint8_t *) &error, sizeof(error)));
 	request_free(request);
 }
 
@@ -223,7 +239,7 @@ request_return(RelayRequest *request)
 static void
 answer_row(RelayRequest *request, const PGresult *result)
 {
-	size_t		bytes = 0;
+	size_t bytes = 0;
 
 	for (int column = 0; column < PQnfields(result); column++)
 		bytes += sizeof(int32) + (size_t) PQgetlength(result, 0, column);
@@ -238,7 +254,7 @@ answer_row(RelayRequest *request, const PGresult *result)
 static void
 answer_error(RelayRequest *request, const PGresult *result)
 {
-	WireError	error;
+	WireError error;
 	StringInfoData answer;
 	MemoryContext old_context = MemoryContextSwitchTo(request->context);
 
@@ -247,7 +263,7 @@ answer_error(RelayRequest *request, const PGresult *result)
 	appendBinaryStringInfo(&answer, (const char *) &error, sizeof(error));
 	if (error.error.status == FB_CHAINCODE_ERROR)
 	{
-		FbBytes		refusal = remote_pack_refusal(request->context, result);
+		FbBytes refusal = remote_pack_refusal(request->context, result);
 
 		appendBinaryStringInfo(&answer, (const char *) refusal.data, (int) refusal.size);
 	}
@@ -258,12 +274,16 @@ answer_error(RelayRequest *request, const PGresult *result)
 static void
 request_answer(RelayRequest *request, PGresult *result)
 {
-	AnswerKind	kind;
+	AnswerKind kind;
 
 	if (remote_answer_kind(request->request, &kind))
-		answer_note(request->peer->address, kind, remote_is_usual(result) ? request->request->label : 0, request->arrived_ms);
+		answer_note(request->peer->address, kind,
+					remote_is_usual(result) ? request->request->label : 0, request->arrived_ms);
 	remote_note_contact(request->peer->address, result);
-	/* these requests have one row as their answer; any other number is no answer, whatever the rows are */
+	/*
+	 * these requests have one row as their answer; any other number is no answer, whatever the rows
+	 * are
+	 */
 	if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) != 1)
 		exchange_answer(request->ticket, RELAY_ANSWER_NONE, FB_BYTES_EMPTY);
 	else if (PQresultStatus(result) == PGRES_TUPLES_OK)
@@ -278,7 +298,7 @@ request_answer(RelayRequest *request, PGresult *result)
 static void
 take_answer(void *owner, WireConn *conn, PGresult *result)
 {
-	RelayLink  *link = owner;
+	RelayLink *link = owner;
 	RelayRequest *request = link->request;
 
 	link->request = NULL;
@@ -298,7 +318,7 @@ take_answer(void *owner, WireConn *conn, PGresult *result)
 static void
 link_create(RelayPeer *peer)
 {
-	RelayLink  *link = MemoryContextAllocZero(TopMemoryContext, sizeof(RelayLink));
+	RelayLink *link = MemoryContextAllocZero(TopMemoryContext, sizeof(RelayLink));
 
 	link->peer = peer;
 	link->conn = conn_create(peer->address);
@@ -325,9 +345,10 @@ link_destroy(RelayLink *link)
 static void
 report_unreachable(const RelayPeer *peer, const char *reason)
 {
-	FbError		why;
+	FbError why;
 
-	fb_fail(&why, FB_NODE_UNREACHABLE, "could not connect to node %s for the requests of sessions", peer->address);
+	fb_fail(&why, FB_NODE_UNREACHABLE, "could not connect to node %s for the requests of sessions",
+			peer->address);
 	fb_error_detail(&why, "%s", reason);
 	condition_report(NULL, "node", peer->address, &why);
 }
@@ -336,7 +357,7 @@ report_unreachable(const RelayPeer *peer, const char *reason)
 static void
 link_settle(RelayLink *link)
 {
-	RelayPeer  *peer = link->peer;
+	RelayPeer *peer = link->peer;
 	dlist_mutable_iter iter;
 
 	if (link->conn->state == CONN_READY && link->retired)
@@ -374,7 +395,7 @@ link_settle(RelayLink *link)
 static void
 link_look(RelayLink *link)
 {
-	RelayPeer  *peer = link->peer;
+	RelayPeer *peer = link->peer;
 
 	if (peer->connecting == link)
 	{
@@ -424,8 +445,8 @@ link_start(RelayLink *link, RelayRequest *request)
 static RelayPeer *
 peer_find(const char *address)
 {
-	dlist_iter	iter;
-	RelayPeer  *peer;
+	dlist_iter iter;
+	RelayPeer *peer;
 
 	dlist_foreach(iter, &peers)
 	{
@@ -448,7 +469,7 @@ peer_dispatch(RelayPeer *peer)
 {
 	while (!dlist_is_empty(&peer->waiting) && !dlist_is_empty(&peer->idle))
 	{
-		RelayLink  *link = dlist_head_element(RelayLink, node, &peer->idle);
+		RelayLink *link = dlist_head_element(RelayLink, node, &peer->idle);
 		RelayRequest *request;
 
 		/* has the other side gone meanwhile? */
@@ -478,13 +499,14 @@ peer_dispatch(RelayPeer *peer)
 static void
 peer_look_at_waiting(RelayPeer *peer, uint64 now_ms)
 {
-	bool		stalled = peer->links_count >= Max(guc_relay_connections, 1) && peer->connecting == NULL && now_ms >= peer->answered_ms + STALLED_MS;
+	bool stalled = peer->links_count >= Max(guc_relay_connections, 1) && peer->connecting == NULL &&
+				   now_ms >= peer->answered_ms + STALLED_MS;
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify(iter, &peer->waiting)
 	{
 		RelayRequest *request = dlist_container(RelayRequest, node, iter.cur);
-		bool		abandoned = exchange_is_abandoned(request->ticket);
+		bool abandoned = exchange_is_abandoned(request->ticket);
 
 		if (!abandoned && !(stalled && now_ms >= request->arrived_ms + STALLED_MS))
 			continue;
@@ -505,7 +527,7 @@ peer_look_at_clock(RelayPeer *peer, uint64 now_ms)
 	peer_look_at_waiting(peer, now_ms);
 	dlist_foreach_modify(iter, &peer->busy)
 	{
-		RelayLink  *link = dlist_container(RelayLink, node, iter.cur);
+		RelayLink *link = dlist_container(RelayLink, node, iter.cur);
 		RelayRequest *request = link->request;
 
 		if (request == NULL)
@@ -520,7 +542,7 @@ peer_look_at_clock(RelayPeer *peer, uint64 now_ms)
 	}
 	dlist_foreach_modify(iter, &peer->idle)
 	{
-		RelayLink  *link = dlist_container(RelayLink, node, iter.cur);
+		RelayLink *link = dlist_container(RelayLink, node, iter.cur);
 
 		if (now_ms >= link->idle_since_ms + IDLE_MS)
 			link_destroy(link);
@@ -543,7 +565,7 @@ retire_links(dlist_head *links)
 
 	dlist_foreach_modify(iter, links)
 	{
-		RelayLink  *link = dlist_container(RelayLink, node, iter.cur);
+		RelayLink *link = dlist_container(RelayLink, node, iter.cur);
 
 		link->retired = true;
 		/* busy ones end with their request */
@@ -555,11 +577,11 @@ retire_links(dlist_head *links)
 void
 wire_relay_reconnect(void)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	dlist_foreach(iter, &peers)
 	{
-		RelayPeer  *peer = dlist_container(RelayPeer, node, iter.cur);
+		RelayPeer *peer = dlist_container(RelayPeer, node, iter.cur);
 
 		retire_links(&peer->idle);
 		retire_links(&peer->busy);
@@ -575,11 +597,12 @@ take_requests(void)
 {
 	for (;;)
 	{
-		MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric relayed request", ALLOCSET_SMALL_SIZES);
-		char		address[WIRE_ADDRESS_BYTES];
-		char		kind;
-		FbBytes		bytes;
-		int			ticket = exchange_take(context, &kind, address, &bytes);
+		MemoryContext context =
+			AllocSetContextCreate(TopMemoryContext, "fabric relayed request", ALLOCSET_SMALL_SIZES);
+		char address[WIRE_ADDRESS_BYTES];
+		char kind;
+		FbBytes bytes;
+		int ticket = exchange_take(context, &kind, address, &bytes);
 		RelayRequest *request;
 
 		if (ticket < 0)
@@ -600,31 +623,31 @@ take_requests(void)
 static void
 list_conns_of(dlist_head *links)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
-	dlist_foreach(iter, links)
-		conns[conns_count++] = dlist_container(RelayLink, node, iter.cur)->conn;
+	dlist_foreach(iter, links) conns[conns_count++] =
+		dlist_container(RelayLink, node, iter.cur)->conn;
 }
 
 static void
 list_conns(void)
 {
-	dlist_iter	iter;
-	int			needed = 0;
+	dlist_iter iter;
+	int needed = 0;
 
 	if (!conns_changed)
 		return;
-	dlist_foreach(iter, &peers)
-		needed += dlist_container(RelayPeer, node, iter.cur)->links_count;
+	dlist_foreach(iter, &peers) needed += dlist_container(RelayPeer, node, iter.cur)->links_count;
 	if (needed > conns_capacity)
 	{
-		conns = conns == NULL ? MemoryContextAlloc(TopMemoryContext, needed * sizeof(WireConn *)) : repalloc(conns, needed * sizeof(WireConn *));
+		conns = conns == NULL ? MemoryContextAlloc(TopMemoryContext, needed * sizeof(WireConn *))
+							  : repalloc(conns, needed * sizeof(WireConn *));
 		conns_capacity = needed;
 	}
 	conns_count = 0;
 	dlist_foreach(iter, &peers)
 	{
-		RelayPeer  *peer = dlist_container(RelayPeer, node, iter.cur);
+		RelayPeer *peer = dlist_container(RelayPeer, node, iter.cur);
 
 		list_conns_of(&peer->idle);
 		list_conns_of(&peer->busy);
@@ -642,7 +665,7 @@ advance_links(dlist_head *links)
 
 	dlist_foreach_modify(iter, links)
 	{
-		RelayLink  *link = dlist_container(RelayLink, node, iter.cur);
+		RelayLink *link = dlist_container(RelayLink, node, iter.cur);
 
 		if (!link->conn->signaled)
 			continue;
@@ -668,13 +691,14 @@ peer_advance(RelayPeer *peer)
 static long
 nap_ms(void)
 {
-	dlist_iter	iter;
-	long		nap = conns_count > 0 ? NAP_MS : -1;
+	dlist_iter iter;
+	long nap = conns_count > 0 ? NAP_MS : -1;
 
 	dlist_foreach(iter, &peers)
 	{
-		RelayPeer  *peer = dlist_container(RelayPeer, node, iter.cur);
-		long		conn_ms = peer->connecting != NULL ? conn_timeout_ms(peer->connecting->conn, false) : -1;
+		RelayPeer *peer = dlist_container(RelayPeer, node, iter.cur);
+		long conn_ms =
+			peer->connecting != NULL ? conn_timeout_ms(peer->connecting->conn, false) : -1;
 
 		if (conn_ms >= 0 && (nap < 0 || conn_ms < nap))
 			nap = conn_ms;
@@ -687,14 +711,14 @@ nap_ms(void)
 void
 wire_relay_turn(void)
 {
-	uint64		now_ms = clock_ms();
+	uint64 now_ms = clock_ms();
 	static uint64 looked_ms = 0;
 	dlist_mutable_iter iter;
 
 	take_requests();
 	dlist_foreach_modify(iter, &peers)
 	{
-		RelayPeer  *peer = dlist_container(RelayPeer, node, iter.cur);
+		RelayPeer *peer = dlist_container(RelayPeer, node, iter.cur);
 
 		peer_dispatch(peer);
 		if (now_ms >= looked_ms + NAP_MS)
@@ -711,6 +735,5 @@ wire_relay_turn(void)
 	list_conns();
 	if (conn_waiter_wait(&waiter, conns, conns_count, nap_ms(), PG_WAIT_EXTENSION) & WL_LATCH_SET)
 		ResetLatch(MyLatch);
-	dlist_foreach_modify(iter, &peers)
-		peer_advance(dlist_container(RelayPeer, node, iter.cur));
+	dlist_foreach_modify(iter, &peers) peer_advance(dlist_container(RelayPeer, node, iter.cur));
 }

@@ -1,6 +1,7 @@
 /*
- * remote: every SQL text that runs on another node, with a typed function each. The functions called are in the section
- * "node to node" of fabric--1.0.sql; names are qualified, because the other side runs them with search_path = pg_catalog.
+ * remote: every SQL text that runs on another node, with a typed function each. The functions
+ * called are in the section "node to node" of fabric--1.0.sql; names are qualified, because the
+ * other side runs them with search_path = pg_catalog.
  */
 #include "server/wire/wire_internal.h"
 
@@ -10,48 +11,55 @@
 #include "port/pg_bswap.h"
 
 const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
-	[REMOTE_ENDORSE] = {
-		.name = "fabric_endorse",
-		.sql = "SELECT response, height FROM fabric_internal.endorse($1, $2, $3)",
-		.parameters_count = 3,
-		.parameter_types = {BYTEAOID, INT8OID, INT8OID},
-	},
-	[REMOTE_SUBMIT] = {
-		.name = "fabric_submit",
-		.sql = "SELECT fabric_internal.submit($1, $2)",
-		.parameters_count = 2,
-		.parameter_types = {TEXTOID, BYTEAOID},
-	},
-	[REMOTE_DELIVER] = {
-		.name = "fabric_deliver",
-		.sql = "SELECT fabric_internal.deliver($1, $2, $3)",
-		.parameters_count = 3,
-		.parameter_types = {BYTEAOID, INT4OID, INT4OID},
-	},
-	[REMOTE_RAFT_RECEIVE] = {
-		.name = "fabric_raft_receive",
-		.sql = "SELECT fabric_internal.raft_receive($1, $2, $3)",
-		.parameters_count = 3,
-		.parameter_types = {TEXTOID, INT8OID, BYTEAOID},
-	},
-	[REMOTE_RAFT_FORWARD] = {
-		.name = "fabric_raft_forward",
-		.sql = "SELECT fabric_internal.raft_forward($1, $2, $3)",
-		.parameters_count = 3,
-		.parameter_types = {TEXTOID, INT8OID, BYTEAOID},
-	},
-	[REMOTE_PRIVATE_PUT] = {
-		.name = "fabric_private_put",
-		.sql = "SELECT fabric_internal.private_put($1, $2, $3)",
-		.parameters_count = 3,
-		.parameter_types = {BYTEAOID, TEXTOID, BYTEAOID},
-	},
-	[REMOTE_PRIVATE_GET] = {
-		.name = "fabric_private_get",
-		.sql = "SELECT fabric_internal.private_get($1, $2, $3)",
-		.parameters_count = 3,
-		.parameter_types = {BYTEAOID, INT8OID, INT4OID},
-	},
+	[REMOTE_ENDORSE] =
+		{
+			.name = "fabric_endorse",
+			.sql = "SELECT response, height FROM fabric_internal.endorse($1, $2, $3)",
+			.parameters_count = 3,
+			.parameter_types = {BYTEAOID, INT8OID, INT8OID},
+		},
+	[REMOTE_SUBMIT] =
+		{
+			.name = "fabric_submit",
+			.sql = "SELECT fabric_internal.submit($1, $2)",
+			.parameters_count = 2,
+			.parameter_types = {TEXTOID, BYTEAOID},
+		},
+	[REMOTE_DELIVER] =
+		{
+			.name = "fabric_deliver",
+			.sql = "SELECT fabric_internal.deliver($1, $2, $3)",
+			.parameters_count = 3,
+			.parameter_types = {BYTEAOID, INT4OID, INT4OID},
+		},
+	[REMOTE_RAFT_RECEIVE] =
+		{
+			.name = "fabric_raft_receive",
+			.sql = "SELECT fabric_internal.raft_receive($1, $2, $3)",
+			.parameters_count = 3,
+			.parameter_types = {TEXTOID, INT8OID, BYTEAOID},
+		},
+	[REMOTE_RAFT_FORWARD] =
+		{
+			.name = "fabric_raft_forward",
+			.sql = "SELECT fabric_internal.raft_forward($1, $2, $3)",
+			.parameters_count = 3,
+			.parameter_types = {TEXTOID, INT8OID, BYTEAOID},
+		},
+	[REMOTE_PRIVATE_PUT] =
+		{
+			.name = "fabric_private_put",
+			.sql = "SELECT fabric_internal.private_put($1, $2, $3)",
+			.parameters_count = 3,
+			.parameter_types = {BYTEAOID, TEXTOID, BYTEAOID},
+		},
+	[REMOTE_PRIVATE_GET] =
+		{
+			.name = "fabric_private_get",
+			.sql = "SELECT fabric_internal.private_get($1, $2, $3)",
+			.parameters_count = 3,
+			.parameter_types = {BYTEAOID, INT8OID, INT4OID},
+		},
 };
 
 /* answers of a few bytes, or an error with its texts */
@@ -61,7 +69,7 @@ bool
 remote_function_is(const char *function_name)
 {
 	static const char schema[] = "fabric_internal.";
-	size_t		size = strlen(function_name);
+	size_t size = strlen(function_name);
 
 	for (int i = 0; i < REMOTE_STATEMENTS_COUNT; i++)
 	{
@@ -79,23 +87,26 @@ remote_function_is(const char *function_name)
 static void
 set_int4(RemoteRequest *request, int parameter_index, int32 value)
 {
-	uint32		network = pg_hton32((uint32) value);
+	uint32 network = pg_hton32((uint32) value);
 
 	memcpy(request->integers[parameter_index], &network, sizeof(network));
-	request->parameters[parameter_index] = fb_bytes(request->integers[parameter_index], sizeof(network));
+	request->parameters[parameter_index] =
+		fb_bytes(request->integers[parameter_index], sizeof(network));
 }
 
 static void
 set_int8(RemoteRequest *request, int parameter_index, uint64 value)
 {
-	uint64		network = pg_hton64(value);
+	uint64 network = pg_hton64(value);
 
 	memcpy(request->integers[parameter_index], &network, sizeof(network));
-	request->parameters[parameter_index] = fb_bytes(request->integers[parameter_index], sizeof(network));
+	request->parameters[parameter_index] =
+		fb_bytes(request->integers[parameter_index], sizeof(network));
 }
 
 void
-remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height, uint64 seen_height)
+remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height,
+					   uint64 seen_height)
 {
 	request->statement = REMOTE_ENDORSE;
 	request->label = 0;
@@ -135,7 +146,8 @@ remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, in
 }
 
 void
-remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes message)
+remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id,
+							FbBytes message)
 {
 	request->statement = REMOTE_RAFT_RECEIVE;
 	request->label = 0;
@@ -146,7 +158,8 @@ remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 
 }
 
 void
-remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id, FbBytes envelopes)
+remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id,
+							FbBytes envelopes)
 {
 	request->statement = REMOTE_RAFT_FORWARD;
 	request->label = 0;
@@ -157,7 +170,8 @@ remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 
 }
 
 void
-remote_request_private_put(RemoteRequest *request, FbBytes signed_request, const char *tx_id, FbBytes private_rwset)
+remote_request_private_put(RemoteRequest *request, FbBytes signed_request, const char *tx_id,
+						   FbBytes private_rwset)
 {
 	request->statement = REMOTE_PRIVATE_PUT;
 	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
@@ -167,7 +181,8 @@ remote_request_private_put(RemoteRequest *request, FbBytes signed_request, const
 }
 
 void
-remote_request_private_get(RemoteRequest *request, FbBytes signed_request, uint64 block_number, int32 position)
+remote_request_private_get(RemoteRequest *request, FbBytes signed_request, uint64 block_number,
+						   int32 position)
 {
 	request->statement = REMOTE_PRIVATE_GET;
 	request->answer_bytes_max = FB_MESSAGE_BYTES_MAX;
@@ -186,8 +201,8 @@ remote_request_copy(MemoryContext context, const RemoteRequest *request)
 	copy->label = request->label;
 	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
 	{
-		FbBytes		from = request->parameters[index];
-		uint8_t    *data = MemoryContextAllocHuge(context, Max(from.size, 1));
+		FbBytes from = request->parameters[index];
+		uint8_t *data = MemoryContextAllocHuge(context, Max(from.size, 1));
 
 		if (from.size > 0)
 			memcpy(data, from.data, from.size);
@@ -201,7 +216,8 @@ remote_is_usual(const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
-	return PQresultStatus(result) == PGRES_TUPLES_OK || (sqlstate != NULL && strcmp(sqlstate, fb_status_sqlstate(FB_CHAINCODE_ERROR)) == 0);
+	return PQresultStatus(result) == PGRES_TUPLES_OK ||
+		   (sqlstate != NULL && strcmp(sqlstate, fb_status_sqlstate(FB_CHAINCODE_ERROR)) == 0);
 }
 
 /* the status whose SQLSTATE this is; FB_INTERNAL for those of PostgreSQL itself */
@@ -228,7 +244,10 @@ remote_error(WireError *to, const char *address, const PGresult *result)
 	strlcpy(to->address, address, sizeof(to->address));
 	if (sqlstate == NULL || strncmp(sqlstate, "57P", 3) == 0)
 	{
-		/* libpq's own failure, or the other server is going down: what happened to the request is not known */
+		/*
+		 * libpq's own failure, or the other server is going down: what happened to the request is
+		 * not known
+		 */
 		strlcpy(to->sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(to->sqlstate));
 		fb_fail(&to->error, FB_NODE_UNREACHABLE, "lost connection to node \"%s\"", address);
 		if (message != NULL)
@@ -237,7 +256,8 @@ remote_error(WireError *to, const char *address, const PGresult *result)
 	}
 	strlcpy(to->sqlstate, sqlstate, sizeof(to->sqlstate));
 	to->not_executed = true;
-	fb_fail(&to->error, status_of_sqlstate(sqlstate), "%s", message != NULL ? message : "unknown error");
+	fb_fail(&to->error, status_of_sqlstate(sqlstate), "%s",
+			message != NULL ? message : "unknown error");
 	if (detail != NULL)
 		fb_error_detail(&to->error, "%s", detail);
 	if (hint != NULL)
@@ -247,7 +267,7 @@ remote_error(WireError *to, const char *address, const PGresult *result)
 void
 remote_note_contact(const char *address, const PGresult *result)
 {
-	WireError	error;
+	WireError error;
 
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 	{
@@ -258,7 +278,10 @@ remote_note_contact(const char *address, const PGresult *result)
 	/* it is going down */
 	if (error.error.status == FB_NODE_UNREACHABLE)
 	{
-		contact_note_failure(address, error.error.detail[0] != '\0' ? error.error.detail : error.error.message, CONTACT_SINCE_NOW);
+		contact_note_failure(address,
+							 error.error.detail[0] != '\0' ? error.error.detail
+														   : error.error.message,
+							 CONTACT_SINCE_NOW);
 		return;
 	}
 	contact_note_answer(address);
@@ -292,10 +315,12 @@ wire_error_unreachable(WireError *to, const char *address, const char *reason, b
 	fb_error_detail(&to->error, "%s", reason);
 }
 
-/* the fields of an error that make a refusal, in this order when packed: each its size as int32 (-1: absent), and its bytes */
-static const int refusal_fields[] = {
-	PG_DIAG_DATATYPE_NAME, PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT, PG_DIAG_CONTEXT
-};
+/*
+ * the fields of an error that make a refusal, in this order when packed: each its size as int32
+ * (-1: absent), and its bytes
+ */
+static const int refusal_fields[] = {PG_DIAG_DATATYPE_NAME, PG_DIAG_MESSAGE_PRIMARY,
+									 PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT, PG_DIAG_CONTEXT};
 
 FbBytes
 remote_pack_refusal(MemoryContext context, const PGresult *result)
@@ -308,7 +333,7 @@ remote_pack_refusal(MemoryContext context, const PGresult *result)
 	{
 		const char *value = PQresultErrorField(result, refusal_fields[i]);
 		/* another node chooses the length */
-		int32		size = value != NULL ? (int32) strnlen(value, WIRE_REFUSAL_TEXT_BYTES_MAX) : -1;
+		int32 size = value != NULL ? (int32) strnlen(value, WIRE_REFUSAL_TEXT_BYTES_MAX) : -1;
 
 		appendBinaryStringInfo(&packed, (const char *) &size, sizeof(size));
 		if (size > 0)
@@ -318,13 +343,16 @@ remote_pack_refusal(MemoryContext context, const PGresult *result)
 	return fb_bytes(packed.data, packed.len);
 }
 
-/* takes the next field off the packed ones; NULL when it is absent or empty. Another node chooses the content: what is not valid here becomes question marks */
+/*
+ * takes the next field off the packed ones; NULL when it is absent or empty. Another node chooses
+ * the content: what is not valid here becomes question marks
+ */
 static char *
 refusal_field(MemoryContext context, FbBytes *packed)
 {
-	int32		size = -1;
-	char	   *text;
-	int			at = 0;
+	int32 size = -1;
+	char *text;
+	int at = 0;
 
 	if (packed->size < sizeof(size))
 		return NULL;
@@ -339,8 +367,8 @@ refusal_field(MemoryContext context, FbBytes *packed)
 	while (at < size)
 	{
 		unsigned char byte = (unsigned char) text[at];
-		int			length = Max(pg_mblen(text + at), 1);
-		bool		valid = length <= size - at && pg_verifymbstr(text + at, length, true);
+		int length = Max(pg_mblen(text + at), 1);
+		bool valid = length <= size - at && pg_verifymbstr(text + at, length, true);
 
 		if (!valid || (byte < ' ' && byte != '\n' && byte != '\t') || byte == 0x7f)
 			text[at] = '?';
@@ -353,10 +381,11 @@ WireRefusal *
 remote_refusal(MemoryContext context, FbBytes packed)
 {
 	WireRefusal *refusal = MemoryContextAllocZero(context, sizeof(WireRefusal));
-	char	   *sqlstate = refusal_field(context, &packed);
-	char	   *message = refusal_field(context, &packed);
+	char *sqlstate = refusal_field(context, &packed);
+	char *message = refusal_field(context, &packed);
 
-	if (sqlstate != NULL && strlen(sqlstate) == 5 && strspn(sqlstate, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5)
+	if (sqlstate != NULL && strlen(sqlstate) == 5 &&
+		strspn(sqlstate, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5)
 		strlcpy(refusal->sqlstate, sqlstate, sizeof(refusal->sqlstate));
 	refusal->message = message != NULL ? message : "chaincode refused the transaction";
 	refusal->detail = refusal_field(context, &packed);

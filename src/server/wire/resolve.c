@@ -1,9 +1,11 @@
 /*
- * resolve: from a host's name to its addresses without waiting. libpq would ask the name service within PQconnectStart and PQconnectPoll, for as
- * long as that takes; a name server that does not answer would hold up Raft's heartbeats, and a session that nobody could cancel.
+ * resolve: from a host's name to its addresses without waiting. libpq would ask the name service
+ * within PQconnectStart and PQconnectPoll, for as long as that takes; a name server that does not
+ * answer would hold up Raft's heartbeats, and a session that nobody could cancel.
  *
- * glibc asks in a thread of its own, which runs with all signals blocked and touches nothing of ours but the request. A request that nobody wants any
- * more can often not be taken back: it is put aside until the thread is done with it. Therefore it lies in malloc's memory.
+ * glibc asks in a thread of its own, which runs with all signals blocked and touches nothing of
+ * ours but the request. A request that nobody wants any more can often not be taken back: it is put
+ * aside until the thread is done with it. Therefore it lies in malloc's memory.
  */
 #include "server/wire/wire_internal.h"
 
@@ -15,10 +17,10 @@
 
 struct Resolution
 {
-	struct Resolution *next;	/* put aside */
+	struct Resolution *next; /* put aside */
 	struct gaicb request;
 	struct addrinfo hints;
-	char		host[WIRE_ADDRESS_BYTES];
+	char host[WIRE_ADDRESS_BYTES];
 };
 
 static Resolution *put_aside = NULL;
@@ -29,7 +31,8 @@ resolve_needed(const char *host)
 	struct in_addr v4;
 	struct in6_addr v6;
 
-	return host[0] != '/' && host[0] != '@' && inet_pton(AF_INET, host, &v4) != 1 && inet_pton(AF_INET6, host, &v6) != 1;
+	return host[0] != '/' && host[0] != '@' && inet_pton(AF_INET, host, &v4) != 1 &&
+		   inet_pton(AF_INET6, host, &v6) != 1;
 }
 
 static void
@@ -91,15 +94,16 @@ list_addresses(const struct addrinfo *found, const char *host, char **hosts, cha
 {
 	StringInfoData host_list;
 	StringInfoData address_list;
-	int			count = 0;
+	int count = 0;
 
 	initStringInfo(&host_list);
 	initStringInfo(&address_list);
 	for (; found != NULL && count < ADDRESSES_MAX; found = found->ai_next)
 	{
-		char		text[NI_MAXHOST];
+		char text[NI_MAXHOST];
 
-		if (getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
+		if (getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof(text), NULL, 0,
+						NI_NUMERICHOST) != 0)
 			continue;
 		appendStringInfo(&host_list, "%s%s", count > 0 ? "," : "", host);
 		appendStringInfo(&address_list, "%s%s", count > 0 ? "," : "", text);
@@ -112,7 +116,7 @@ list_addresses(const struct addrinfo *found, const char *host, char **hosts, cha
 ResolveState
 resolve_poll(Resolution *resolution, char **hosts, char **addresses, const char **error)
 {
-	int			code = gai_error(&resolution->request);
+	int code = gai_error(&resolution->request);
 
 	if (code == EAI_INPROGRESS)
 		return RESOLVE_RUNNING;
@@ -121,7 +125,7 @@ resolve_poll(Resolution *resolution, char **hosts, char **addresses, const char 
 		*error = gai_strerror(code);
 		return RESOLVE_FAILED;
 	}
-	pg_read_barrier();			/* written by the other thread before the code */
+	pg_read_barrier(); /* written by the other thread before the code */
 	list_addresses(resolution->request.ar_result, resolution->host, hosts, addresses);
 	if ((*addresses)[0] != '\0')
 		return RESOLVE_DONE;

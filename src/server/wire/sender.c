@@ -1,9 +1,11 @@
-/* sender: who is at the other end of this backend's own connection, by its TLS client certificate */
+/*
+ * sender: who is at the other end of this backend's own connection, by its TLS client certificate
+ */
 #include "server/wire/wire.h"
 
 /*
- * libpq-be.h wants the headers of Kerberos where the server was built with GSSAPI; struct Port is laid out alike without,
- * as its comment promises to extensions.
+ * libpq-be.h wants the headers of Kerberos where the server was built with GSSAPI; struct Port is
+ * laid out alike without, as its comment promises to extensions.
  */
 #undef ENABLE_GSS
 #include "libpq/libpq-be.h"
@@ -20,14 +22,20 @@ wire_sender_certificate(FbBytes *der, FbError *error)
 {
 	unsigned char *data;
 	unsigned char *position;
-	int			size;
+	int size;
 
 	*der = FB_BYTES_EMPTY;
-	/* ssl_in_use is set once the handshake is over; peer is the certificate that the server has verified against ssl_ca_file */
-	if (MyProcPort == NULL || !MyProcPort->ssl_in_use || MyProcPort->peer == NULL || !MyProcPort->peer_cert_valid)
+	/*
+	 * ssl_in_use is set once the handshake is over; peer is the certificate that the server has
+	 * verified against ssl_ca_file
+	 */
+	if (MyProcPort == NULL || !MyProcPort->ssl_in_use || MyProcPort->peer == NULL ||
+		!MyProcPort->peer_cert_valid)
 	{
 		fb_fail(error, FB_ACCESS_DENIED, "connection has no TLS client certificate");
-		fb_error_hint(error, "Nodes connect with fabric.tls_certificate_file; pg_hba.conf must ask for it with \"hostssl ... cert\".");
+		fb_error_hint(
+			error,
+			"Nodes connect with fabric.tls_certificate_file; pg_hba.conf must ask for it with \"hostssl ... cert\".");
 		return FB_ACCESS_DENIED;
 	}
 	size = i2d_X509(MyProcPort->peer, NULL);

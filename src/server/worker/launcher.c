@@ -1,9 +1,10 @@
 /*
  * launcher.c: `fabric launcher` starts and restarts the workers of the joined channels.
  *
- * It reads the list of channels, gives each a slot in shared memory, and registers a background worker for every kind that the channel needs and that does
- * not run. A worker that ended is started again, but not more often than fabric.worker_restart_delay. Recovery is a new start from the tables; there is
- * no other.
+ * It reads the list of channels, gives each a slot in shared memory, and registers a background
+ * worker for every kind that the channel needs and that does not run. A worker that ended is
+ * started again, but not more often than fabric.worker_restart_delay. Recovery is a new start from
+ * the tables; there is no other.
  */
 #include "server/worker/worker_internal.h"
 
@@ -19,25 +20,32 @@
 
 #include "server/channel/channel.h"
 
-/* without anything to do it still looks now and then: the extension may have been created while the library was loaded */
+/*
+ * without anything to do it still looks now and then: the extension may have been created while the
+ * library was loaded
+ */
 #define LAUNCHER_NAP_MS 5000
 /* a registered worker that did not announce itself within this time has failed to start */
 #define ATTACH_TIMEOUT_MS 10000
-/* a worker that lives for less has failed: each time, the next one waits twice as long, up to RESTART_DELAY_MS_MAX */
+/*
+ * a worker that lives for less has failed: each time, the next one waits twice as long, up to
+ * RESTART_DELAY_MS_MAX
+ */
 #define STEADY_MS 60000
 #define RESTART_DELAY_MS_MAX 10000
 /* how often a leaving channel's workers are looked for */
 #define STOP_LOOK_MS 50
 
 static const char *const kind_names[WORKER_KIND_COUNT] = {"ledger", "orderer"};
-static const char *const kind_functions[WORKER_KIND_COUNT] = {"fabric_ledger_main", "fabric_orderer_main"};
+static const char *const kind_functions[WORKER_KIND_COUNT] = {"fabric_ledger_main",
+															  "fabric_orderer_main"};
 
 /* what the launcher alone knows of a worker, by slot and kind */
 typedef struct Start
 {
-	uint64		at_ms;			/* last registration, of clock_ms; 0 = never */
-	int			failures_count; /* starts in a row that did not last */
-	bool		refused;		/* the last registration was */
+	uint64 at_ms;		/* last registration, of clock_ms; 0 = never */
+	int failures_count; /* starts in a row that did not last */
+	bool refused;		/* the last registration was */
 	BackgroundWorkerHandle *handle;
 } Start;
 
@@ -94,8 +102,9 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 		.bgw_restart_time = BGW_NEVER_RESTART,
 		.bgw_notify_pid = MyProcPid,
 	};
-	WorkerOrder order = {.slot_index = slot->index, .generation = shmem_worker_next_generation(slot, kind)};
-	FbError		why;
+	WorkerOrder order = {.slot_index = slot->index,
+						 .generation = shmem_worker_next_generation(slot, kind)};
+	FbError why;
 
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 	strlcpy(worker.bgw_library_name, "fabric", BGW_MAXLEN);
@@ -120,22 +129,25 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 static long
 restart_delay_ms(const Start *start)
 {
-	int64		delay_ms = guc_worker_restart_ms;
+	int64 delay_ms = guc_worker_restart_ms;
 
 	for (int i = 0; i < start->failures_count && delay_ms < RESTART_DELAY_MS_MAX; i++)
 		delay_ms *= 2;
 	return (long) Max(Min(delay_ms, RESTART_DELAY_MS_MAX), guc_worker_restart_ms);
 }
 
-/* start it if it does not run and may be tried again; returns the milliseconds until then, or the longest nap */
+/*
+ * start it if it does not run and may be tried again; returns the milliseconds until then, or the
+ * longest nap
+ */
 static long
 keep_running(ChannelSlot *slot, WorkerKind kind)
 {
-	Start	   *start = &starts[slot->index * WORKER_KIND_COUNT + kind];
-	uint64		waited_ms = clock_ms() - start->at_ms;
-	bool		runs;
-	bool		ran;
-	pid_t		pid;
+	Start *start = &starts[slot->index * WORKER_KIND_COUNT + kind];
+	uint64 waited_ms = clock_ms() - start->at_ms;
+	bool runs;
+	bool ran;
+	pid_t pid;
 
 	SpinLockAcquire(&slot->mutex);
 	runs = slot->workers[kind].pid != 0;
@@ -150,7 +162,8 @@ keep_running(ChannelSlot *slot, WorkerKind kind)
 	if (start->at_ms != 0)
 	{
 		/* registered, and on its way to announce itself */
-		if (start->handle != NULL && waited_ms < ATTACH_TIMEOUT_MS && GetBackgroundWorkerPid(start->handle, &pid) != BGWH_STOPPED)
+		if (start->handle != NULL && waited_ms < ATTACH_TIMEOUT_MS &&
+			GetBackgroundWorkerPid(start->handle, &pid) != BGWH_STOPPED)
 			return 100;
 		if (waited_ms < restart_delay_ms(start))
 			return restart_delay_ms(start) - (long) waited_ms;
@@ -173,7 +186,7 @@ keep_running(ChannelSlot *slot, WorkerKind kind)
 static bool
 stop_workers(ChannelSlot *slot)
 {
-	bool		stopped = true;
+	bool stopped = true;
 
 	for (int kind = 0; kind < WORKER_KIND_COUNT; kind++)
 		stopped &= shmem_worker_stop(slot, kind);
@@ -186,7 +199,7 @@ forget_starts(ChannelSlot *slot)
 {
 	for (int kind = 0; kind < WORKER_KIND_COUNT; kind++)
 	{
-		Start	   *start = &starts[slot->index * WORKER_KIND_COUNT + kind];
+		Start *start = &starts[slot->index * WORKER_KIND_COUNT + kind];
 
 		if (start->handle != NULL)
 			pfree(start->handle);
@@ -195,8 +208,8 @@ forget_starts(ChannelSlot *slot)
 }
 
 /*
- * Workers keep the source of the channel's blocks that they were started with; when another one is chosen, new workers are started. False while the old
- * ones still run.
+ * Workers keep the source of the channel's blocks that they were started with; when another one is
+ * chosen, new workers are started. False while the old ones still run.
  */
 static bool
 start_in_mode(ChannelSlot *slot, bool import_only)
@@ -215,14 +228,14 @@ start_in_mode(ChannelSlot *slot, bool import_only)
 typedef struct Wanted
 {
 	ChannelMembership membership;
-	bool		orderer;
+	bool orderer;
 } Wanted;
 
 static List *
 read_memberships(MemoryContext context)
 {
-	List	   *wanted = NIL;
-	ListCell   *cell;
+	List *wanted = NIL;
+	ListCell *cell;
 
 	bracket_begin("reading the list of channels");
 	if (OidIsValid(get_extension_oid("fabric", true)))
@@ -230,9 +243,11 @@ read_memberships(MemoryContext context)
 		{
 			const ChannelMembership *membership = lfirst(cell);
 			MemoryContext old = MemoryContextSwitchTo(context);
-			Wanted	   *entry = palloc0(sizeof(Wanted));
+			Wanted *entry = palloc0(sizeof(Wanted));
 
-			entry->membership = (ChannelMembership) {pstrdup(membership->name), membership->ledger_id, membership->import_only};
+			entry->membership =
+				(ChannelMembership) {pstrdup(membership->name), membership->ledger_id,
+									 membership->import_only};
 			wanted = lappend(wanted, entry);
 			MemoryContextSwitchTo(old);
 		}
@@ -240,7 +255,10 @@ read_memberships(MemoryContext context)
 	return wanted;
 }
 
-/* a channel whose configuration or files are in trouble must not keep the others from running; its ledger worker says what is wrong */
+/*
+ * a channel whose configuration or files are in trouble must not keep the others from running; its
+ * ledger worker says what is wrong
+ */
 static bool
 is_orderer(const char *channel)
 {
@@ -255,8 +273,8 @@ is_orderer(const char *channel)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *data;
-		FbError		why;
+		ErrorData *data;
+		FbError why;
 
 		MemoryContextSwitchTo(context);
 		data = CopyErrorData();
@@ -278,12 +296,12 @@ is_orderer(const char *channel)
 static List *
 read_wanted(MemoryContext context)
 {
-	List	   *wanted = read_memberships(context);
-	ListCell   *cell;
+	List *wanted = read_memberships(context);
+	ListCell *cell;
 
 	foreach(cell, wanted)
 	{
-		Wanted	   *entry = lfirst(cell);
+		Wanted *entry = lfirst(cell);
 
 		entry->orderer = is_orderer(entry->membership.name);
 	}
@@ -293,7 +311,7 @@ read_wanted(MemoryContext context)
 static bool
 is_wanted(List *wanted, const ChannelSlot *slot)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach(cell, wanted)
 	{
@@ -305,16 +323,20 @@ is_wanted(List *wanted, const ChannelSlot *slot)
 	return false;
 }
 
-/* the channel's slot, made if there is none; NULL while it is still the one of an earlier membership, or all are used */
+/*
+ * the channel's slot, made if there is none; NULL while it is still the one of an earlier
+ * membership, or all are used
+ */
 static ChannelSlot *
 find_slot(const ChannelMembership *membership)
 {
 	ChannelSlot *slot = shmem_channel_create(membership->name, membership->ledger_id);
-	FbError		why;
+	FbError why;
 
 	if (slot == NULL)
 	{
-		fb_fail(&why, FB_LIMIT_EXCEEDED, "too many channels: no process is started for channel \"%s\"", membership->name);
+		fb_fail(&why, FB_LIMIT_EXCEEDED,
+				"too many channels: no process is started for channel \"%s\"", membership->name);
 		fb_error_detail(&why, "This node has room for %d channels.", guc_channels_max);
 		fb_error_hint(&why, "Raise fabric.max_channels in postgresql.conf and restart the server.");
 		condition_report(membership->name, "slot", NULL, &why);
@@ -327,9 +349,9 @@ find_slot(const ChannelMembership *membership)
 static long
 look(MemoryContext context)
 {
-	List	   *wanted = read_wanted(context);
-	ListCell   *cell;
-	long		nap_ms = LAUNCHER_NAP_MS;
+	List *wanted = read_wanted(context);
+	ListCell *cell;
+	long nap_ms = LAUNCHER_NAP_MS;
 
 	connections_publish(list_length(wanted));
 	for (int i = 0; i < guc_channels_max; i++)
@@ -349,7 +371,7 @@ look(MemoryContext context)
 	}
 	foreach(cell, wanted)
 	{
-		Wanted	   *entry = lfirst(cell);
+		Wanted *entry = lfirst(cell);
 		ChannelSlot *slot = find_slot(&entry->membership);
 
 		if (slot == NULL)
@@ -366,7 +388,10 @@ look(MemoryContext context)
 	return nap_ms;
 }
 
-/* what makes the promises of this node worth less than they seem; told once, and again when it is set again */
+/*
+ * what makes the promises of this node worth less than they seem; told once, and again when it is
+ * set again
+ */
 static void
 warn_of_settings(void)
 {
@@ -374,15 +399,20 @@ warn_of_settings(void)
 	static bool full_page_writes_told = false;
 
 	if (!enableFsync && !fsync_told)
-		ereport(WARNING,
-				(errmsg("fsync is off: this node can lose blocks and votes that it has promised to keep"),
-				 errdetail("After a crash of the machine its ledger may be damaged, and its channels may fork."),
-				 errhint("Set fsync = on in postgresql.conf.")));
+		ereport(
+			WARNING,
+			(errmsg(
+				 "fsync is off: this node can lose blocks and votes that it has promised to keep"),
+			 errdetail(
+				 "After a crash of the machine its ledger may be damaged, and its channels may fork."),
+			 errhint("Set fsync = on in postgresql.conf.")));
 	if (!fullPageWrites && !full_page_writes_told)
-		ereport(WARNING,
-				(errmsg("full_page_writes is off: this node can lose blocks and votes that it has promised to keep"),
-				 errdetail("After a crash of the machine pages of its ledger may be torn."),
-				 errhint("Set full_page_writes = on in postgresql.conf.")));
+		ereport(
+			WARNING,
+			(errmsg(
+				 "full_page_writes is off: this node can lose blocks and votes that it has promised to keep"),
+			 errdetail("After a crash of the machine pages of its ledger may be torn."),
+			 errhint("Set full_page_writes = on in postgresql.conf.")));
 	fsync_told = !enableFsync;
 	full_page_writes_told = !fullPageWrites;
 }
@@ -398,11 +428,12 @@ fabric_launcher_main(Datum argument)
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
 	shmem_launcher_attach();
 	condition_process("launcher");
-	starts = MemoryContextAllocZero(TopMemoryContext, sizeof(Start) * guc_channels_max * WORKER_KIND_COUNT);
+	starts = MemoryContextAllocZero(TopMemoryContext,
+									sizeof(Start) * guc_channels_max * WORKER_KIND_COUNT);
 	context = AllocSetContextCreate(TopMemoryContext, "fabric launcher", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
-		long		nap_ms;
+		long nap_ms;
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 		worker_serve_interrupts();

@@ -1,14 +1,18 @@
 /*
  * ledger_fork.c: a ledger that is not the chain in its own Raft log.
  *
- * Each batch names the block before it (core/block/link.c), and no append gets into the log that does not follow in it (order/log_chain.c). So
- * a batch that does not follow this ledger's last block shows that this ledger and this log differ: the tables were changed or restored, or
- * blocks were fetched from a node that has another chain. To go on would be to make blocks that no other node has, and to tell clients
- * that they are valid. So the worker stops making blocks of this channel, writes down why, and stays: private data and questions of
- * sessions are still answered, other channels go on, and this consenter still stores and votes, because its log is what the others have.
+ * Each batch names the block before it (core/block/link.c), and no append gets into the log that
+ * does not follow in it (order/log_chain.c). So a batch that does not follow this ledger's last
+ * block shows that this ledger and this log differ: the tables were changed or restored, or blocks
+ * were fetched from a node that has another chain. To go on would be to make blocks that no other
+ * node has, and to tell clients that they are valid. So the worker stops making blocks of this
+ * channel, writes down why, and stays: private data and questions of sessions are still answered,
+ * other channels go on, and this consenter still stores and votes, because its log is what the
+ * others have.
  *
- * It does not end by itself. An administrator looks (fabric.raft_evidence, fabric.verify_chain), mends it (fabric.repair_chain, or leaving and joining
- * again), and acknowledges; then the same entry is tried once more, with the same check.
+ * It does not end by itself. An administrator looks (fabric.raft_evidence, fabric.verify_chain),
+ * mends it (fabric.repair_chain, or leaving and joining again), and acknowledges; then the same
+ * entry is tried once more, with the same check.
  */
 #include "server/worker/worker_internal.h"
 
@@ -24,20 +28,22 @@ fork_is_open(const char *channel)
 bool
 fork_check(const Channel *channel, const OrderEntry *entry)
 {
-	uint64		height = block_store_height(channel->ledger, NULL);
-	BlockHead	head;
-	BlockRow	last;
-	FbError		error;
+	uint64 height = block_store_height(channel->ledger, NULL);
+	BlockHead head;
+	BlockRow last;
+	FbError error;
 
 	if (!entry->linked)
 		return true;
-	if (height == 0 || !block_store_row(channel->ledger, height - 1, NULL, &last) || last.block_hash.size != sizeof(head.hash))
+	if (height == 0 || !block_store_row(channel->ledger, height - 1, NULL, &last) ||
+		last.block_hash.size != sizeof(head.hash))
 		elog(ERROR, "channel \"%s\" has no block", channel->name);
 	head.number = last.number;
 	memcpy(head.hash, last.block_hash.data, sizeof(head.hash));
 	if (block_link_check(&entry->link, &head, &error) == FB_OK)
 		return true;
 	shmem_worker_note_error(channel_slot(channel), WORKER_LEDGER, error.message);
-	order_record_evidence(channel->name, ORDER_EVIDENCE_FORK, 0, entry->term, entry->index, &error, 1);
+	order_record_evidence(channel->name, ORDER_EVIDENCE_FORK, 0, entry->term, entry->index, &error,
+						  1);
 	return false;
 }

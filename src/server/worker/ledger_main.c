@@ -1,12 +1,16 @@
 /*
- * ledger_main.c: `fabric ledger CHANNEL` brings ordered blocks into the ledger: the only writer of the ledger tables.
+ * ledger_main.c: `fabric ledger CHANNEL` brings ordered blocks into the ledger: the only writer of
+ * the ledger tables.
  *
  * Where the blocks come from:
- *   - on a consenter, the local Raft log: each committed entry is the next block, built and signed here;
- *   - elsewhere, and on a consenter whose log begins too late (it was down for long), other nodes (sources.c): long polls for the blocks after
- *     the last one, each checked against the channel's BlockValidation policy and with another orderer (witnesses.c);
- *   - everywhere but on a consenter, sessions that import blocks, checked in the same way; the only source of a channel that was joined for that.
- * One block is one transaction. After a crash there is nothing to repair: go on after the last block.
+ *   - on a consenter, the local Raft log: each committed entry is the next block, built and signed
+ * here;
+ *   - elsewhere, and on a consenter whose log begins too late (it was down for long), other nodes
+ * (sources.c): long polls for the blocks after the last one, each checked against the channel's
+ * BlockValidation policy and with another orderer (witnesses.c);
+ *   - everywhere but on a consenter, sessions that import blocks, checked in the same way; the only
+ * source of a channel that was joined for that. One block is one transaction. After a crash there
+ * is nothing to repair: go on after the last block.
  */
 #include "server/worker/worker_internal.h"
 
@@ -27,21 +31,21 @@ typedef struct LedgerWorker
 {
 	ChannelSlot *slot;
 	const char *channel;
-	uint64		height;
+	uint64 height;
 	BlockNotifier notifier;
-	uint64		raft_position;	/* the last Raft entry that was looked at */
-	uint64		raft_id;		/* 0: no consenter */
-	bool		import_only;	/* no other node is asked for blocks */
-	bool		log_lost;		/* the local log does not reach back to raft_position */
-	uint64		role_config;	/* the configuration and the TLS certificate that raft_id is of */
-	uint64		role_generation;
+	uint64 raft_position; /* the last Raft entry that was looked at */
+	uint64 raft_id;		  /* 0: no consenter */
+	bool import_only;	  /* no other node is asked for blocks */
+	bool log_lost;		  /* the local log does not reach back to raft_position */
+	uint64 role_config;	  /* the configuration and the TLS certificate that raft_id is of */
+	uint64 role_generation;
 	BlockSources sources;
-	Reconciler	reconciler;
-	bool		forked;			/* the ledger differs from the log: no blocks until an administrator has seen it */
-	uint64		requested_height;	/* the first block that was asked for last */
-	bool		pulled;			/* other nodes were asked since the local log was used last */
-	uint64		pull_at_ms;		/* of clock_ms: nobody is asked before, whatever wakes the worker */
-	Witnesses	witnesses;		/* who says the same of the blocks that one node sends */
+	Reconciler reconciler;
+	bool forked; /* the ledger differs from the log: no blocks until an administrator has seen it */
+	uint64 requested_height; /* the first block that was asked for last */
+	bool pulled;			 /* other nodes were asked since the local log was used last */
+	uint64 pull_at_ms;		 /* of clock_ms: nobody is asked before, whatever wakes the worker */
+	Witnesses witnesses;	 /* who says the same of the blocks that one node sends */
 } LedgerWorker;
 
 /* a ledger that stands still looks this often whether it may go on */
@@ -52,7 +56,7 @@ static void
 load(LedgerWorker *worker)
 {
 	const Channel *channel;
-	BlockRow	last;
+	BlockRow last;
 
 	bracket_begin("reading the ledger's height");
 	if (!channel_exists(worker->channel))
@@ -79,10 +83,10 @@ load(LedgerWorker *worker)
 
 /* raft_term, comparison: see commit_block. *committed: its tx ids are gone afterwards */
 static void
-finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block, uint64 raft_term, CommitComparison *comparison,
-			 CommittedBlock *committed)
+finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block, uint64 raft_term,
+			 CommitComparison *comparison, CommittedBlock *committed)
 {
-	uint64	   *names;
+	uint64 *names;
 
 	commit_block(channel, block, raft_term, comparison, committed);
 	names = waiters_names(committed->tx_ids, committed->tx_ids_count);
@@ -102,8 +106,8 @@ static void
 store_private(LedgerWorker *worker)
 {
 	StringInfoData record;
-	size_t		tx_id_size;
-	bool		any = false;
+	size_t tx_id_size;
+	bool any = false;
 
 	initStringInfo(&record);
 	while (private_inbox_take(worker->slot, &record, &tx_id_size))
@@ -114,7 +118,8 @@ store_private(LedgerWorker *worker)
 			bracket_begin("storing private data");
 		any = true;
 		channel = channel_open(worker->channel);
-		private_store_put_transient(channel->ledger, memory_cstring(fb_bytes(record.data, tx_id_size)),
+		private_store_put_transient(channel->ledger,
+									memory_cstring(fb_bytes(record.data, tx_id_size)),
 									fb_bytes(record.data + tx_id_size, record.len - tx_id_size));
 	}
 	if (any)
@@ -127,7 +132,10 @@ store_private(LedgerWorker *worker)
 
 /* ---- from sessions ---- */
 
-/* is the error about the block, and not about this node? Nothing was written then, and no cache was filled with what is rolled back */
+/*
+ * is the error about the block, and not about this node? Nothing was written then, and no cache was
+ * filled with what is rolled back
+ */
 static bool
 is_refusal(int sqlstate)
 {
@@ -145,10 +153,11 @@ is_refusal(int sqlstate)
 }
 
 static void
-try_import(LedgerWorker *worker, FbBytes bytes, CommitComparison *comparison, CommittedBlock *committed, ImportAnswer *answer)
+try_import(LedgerWorker *worker, FbBytes bytes, CommitComparison *comparison,
+		   CommittedBlock *committed, ImportAnswer *answer)
 {
 	const Channel *channel;
-	BlockView	block;
+	BlockView block;
 
 	bracket_begin("importing a block");
 	channel = channel_open(worker->channel);
@@ -166,7 +175,10 @@ try_import(LedgerWorker *worker, FbBytes bytes, CommitComparison *comparison, Co
 	answer->error = comparison->difference;
 }
 
-/* what a session wants to import; an error goes to the session, and ends this process only if it is not about the block */
+/*
+ * what a session wants to import; an error goes to the session, and ends this process only if it is
+ * not about the block
+ */
 static void
 serve_import(LedgerWorker *worker)
 {
@@ -174,7 +186,7 @@ serve_import(LedgerWorker *worker)
 	CommitComparison comparison = {0};
 	ImportAnswer *answer;
 	CommittedBlock *committed;
-	FbBytes		bytes;
+	FbBytes bytes;
 
 	if (!import_queue_receive(worker->slot, &bytes, &comparison.accept))
 		return;
@@ -186,7 +198,7 @@ serve_import(LedgerWorker *worker)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *data;
+		ErrorData *data;
 
 		MemoryContextSwitchTo(caller);
 		data = CopyErrorData();
@@ -211,12 +223,15 @@ serve_import(LedgerWorker *worker)
 	pfree(committed);
 }
 
-/* until something is to be done, at most timeout_ms (-1: for ever); a notification that failed is to be sent again in time */
+/*
+ * until something is to be done, at most timeout_ms (-1: for ever); a notification that failed is
+ * to be sent again in time
+ */
 static void
 sleep_until_work(LedgerWorker *worker, long timeout_ms)
 {
-	long		notify_ms = notifier_run(&worker->notifier);
-	long		reconcile_ms = reconcile_turn(&worker->reconciler, worker->channel);
+	long notify_ms = notifier_run(&worker->notifier);
+	long reconcile_ms = reconcile_turn(&worker->reconciler, worker->channel);
 
 	if (notify_ms >= 0 && (timeout_ms < 0 || notify_ms < timeout_ms))
 		timeout_ms = notify_ms;
@@ -244,18 +259,20 @@ apply_next_entry(LedgerWorker *worker)
 {
 	const Channel *channel;
 	OrderEntry *entries;
-	int			entries_count;
+	int entries_count;
 	const FbBytes *data;
-	size_t		data_count;
-	BlockView	block;
+	size_t data_count;
+	BlockView block;
 	CommittedBlock committed;
-	FbError		error;
+	FbError error;
 
 	if (pg_atomic_read_u64(&worker->slot->commit_index) <= worker->raft_position)
 		return false;
 	bracket_begin("committing a block");
 	channel = channel_open(worker->channel);
-	error_check(order_read_entries(channel, worker->raft_position, 1, &entries, &entries_count, &worker->log_lost, &error), &error);
+	error_check(order_read_entries(channel, worker->raft_position, 1, &entries, &entries_count,
+								   &worker->log_lost, &error),
+				&error);
 	if (worker->log_lost || entries_count == 0)
 	{
 		bracket_commit();
@@ -273,12 +290,17 @@ apply_next_entry(LedgerWorker *worker)
 	if (entries[0].batch.size == 0)
 	{
 		bracket_commit();
-		/* there is nothing to store, so it is as good as in the ledger: the orderer counts what is still on its way */
+		/*
+		 * there is nothing to store, so it is as good as in the ledger: the orderer counts what is
+		 * still on its way
+		 */
 		pg_atomic_write_u64(&worker->slot->applied_raft_index, worker->raft_position);
 		shmem_worker_wake(worker->slot, WORKER_ORDERER);
 		return true;
 	}
-	error_check(block_parse_data(entries[0].batch, memory_allocator(CurrentMemoryContext), &data, &data_count, &error), &error);
+	error_check(block_parse_data(entries[0].batch, memory_allocator(CurrentMemoryContext), &data,
+								 &data_count, &error),
+				&error);
 	commit_build_block(channel, data, data_count, entries[0].index, &block);
 	finish_block(worker, channel, &block, entries[0].term, NULL, &committed);
 	return true;
@@ -315,7 +337,7 @@ next_request(LedgerWorker *worker, MemoryContext context, FbBytes *seek)
 	source = sources_choose(&worker->sources, clock_ms());
 	if (source != NULL)
 	{
-		FbBytes		request = deliver_seek(channel, worker->height);
+		FbBytes request = deliver_seek(channel, worker->height);
 		MemoryContext old = MemoryContextSwitchTo(context);
 
 		*seek = memory_bytes(memory_bytea(request));
@@ -330,9 +352,9 @@ static void
 commit_received(LedgerWorker *worker, FbBytes bytes)
 {
 	const Channel *channel;
-	BlockView	block;
+	BlockView block;
 	CommittedBlock committed;
-	FbError		error;
+	FbError error;
 
 	bracket_begin("committing a block");
 	channel = channel_open(worker->channel);
@@ -346,7 +368,8 @@ commit_received(LedgerWorker *worker, FbBytes bytes)
 	commit_check_signatures(channel, &block);
 	finish_block(worker, channel, &block, 0, NULL, &committed);
 	/* the log, if we have one, goes on behind this block's entry */
-	worker->raft_position = Max(worker->raft_position, pg_atomic_read_u64(&worker->slot->applied_raft_index));
+	worker->raft_position =
+		Max(worker->raft_position, pg_atomic_read_u64(&worker->slot->applied_raft_index));
 }
 
 /* operators must see which node sends what is refused */
@@ -356,18 +379,21 @@ tell_source(void *address)
 	errcontext("block received from %s", (const char *) address);
 }
 
-/* wait for the answer as long as it comes: another source is not helped by giving up one that is merely slow */
+/*
+ * wait for the answer as long as it comes: another source is not helped by giving up one that is
+ * merely slow
+ */
 static void
 wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
 {
-	long		patience_ms = wait_ms + sources_patience_ms(&worker->sources);
+	long patience_ms = wait_ms + sources_patience_ms(&worker->sources);
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), patience_ms);
 	/* of the whole connection: only what comes from now on is this answer */
-	uint64		received = wire_call_received(call);
+	uint64 received = wire_call_received(call);
 
 	while (!wire_call_finished(call) && GetCurrentTimestamp() < deadline)
 	{
-		WireCall   *calls[2] = {call, worker->reconciler.call};
+		WireCall *calls[2] = {call, worker->reconciler.call};
 
 		(void) wire_wait(calls, lengthof(calls), WIRE_WAIT_ANY, deadline, true);
 		worker_serve_interrupts();
@@ -382,7 +408,8 @@ wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
 static void
 note_failure(LedgerWorker *worker, BlockSourceState *source, const FbError *error)
 {
-	shmem_worker_note_error(worker->slot, WORKER_LEDGER, psprintf("%s: %s", source->address, error->message));
+	shmem_worker_note_error(worker->slot, WORKER_LEDGER,
+							psprintf("%s: %s", source->address, error->message));
 	sources_failed(&worker->sources, source, worker->channel, error);
 }
 
@@ -399,16 +426,16 @@ static void
 pull(LedgerWorker *worker, MemoryContext context)
 {
 	BlockSourceState *source;
-	char	   *address;
-	FbBytes		seek;
-	WireCall   *call;
+	char *address;
+	FbBytes seek;
+	WireCall *call;
 	const WireError *failure;
 	ErrorContextCallback context_callback;
-	uint64		started_ms = clock_ms();
-	int			wait_ms;
-	int			rows_count;
-	int			confirmed_count;
-	FbError		why;
+	uint64 started_ms = clock_ms();
+	int wait_ms;
+	int rows_count;
+	int confirmed_count;
+	FbError why;
 
 	source = next_request(worker, context, &seek);
 	if (source == NULL)
@@ -416,7 +443,10 @@ pull(LedgerWorker *worker, MemoryContext context)
 		worker->pull_at_ms = sources_next_ms(&worker->sources, started_ms);
 		return;
 	}
-	/* a consenter that only has to fill a gap must not sleep long at a node which lacks the blocks too */
+	/*
+	 * a consenter that only has to fill a gap must not sleep long at a node which lacks the blocks
+	 * too
+	 */
 	wait_ms = worker->raft_id != 0 ? CONSENTER_WAIT_MS : sources_wait_ms(&worker->sources);
 	address = MemoryContextStrdup(context, source->address);
 	call = wire_deliver_start(address, seek, guc_deliver_batch_kb * 1024, wait_ms);
@@ -429,11 +459,13 @@ pull(LedgerWorker *worker, MemoryContext context)
 		return;
 	}
 	rows_count = wire_call_rows_count(call);
-	sources_answered(&worker->sources, source, worker->channel, rows_count > 0, rows_count == 0 && clock_ms() < started_ms + wait_ms / 2);
+	sources_answered(&worker->sources, source, worker->channel, rows_count > 0,
+					 rows_count == 0 && clock_ms() < started_ms + wait_ms / 2);
 	shmem_note_source(worker->slot, address);
 	context_callback = (ErrorContextCallback) {error_context_stack, tell_source, address};
 	error_context_stack = &context_callback;
-	confirmed_count = witnesses_confirm(&worker->witnesses, worker->channel, address, call, serve_meanwhile, worker, &why);
+	confirmed_count = witnesses_confirm(&worker->witnesses, worker->channel, address, call,
+										serve_meanwhile, worker, &why);
 	for (int i = 0; i < confirmed_count; i++)
 	{
 		worker_serve_interrupts();
@@ -445,14 +477,17 @@ pull(LedgerWorker *worker, MemoryContext context)
 	wire_call_release(call);
 }
 
-/* is this node a consenter of the channel? Looked at again when the configuration or the node's TLS certificate has changed */
+/*
+ * is this node a consenter of the channel? Looked at again when the configuration or the node's TLS
+ * certificate has changed
+ */
 static void
 look_at_role(LedgerWorker *worker)
 {
-	uint64		config = pg_atomic_read_u64(&worker->slot->config_block_number);
-	uint64		generation = node_tls_generation();
+	uint64 config = pg_atomic_read_u64(&worker->slot->config_block_number);
+	uint64 generation = node_tls_generation();
 	const Channel *channel;
-	FbError		why;
+	FbError why;
 
 	if (config == worker->role_config && generation == worker->role_generation)
 		return;
@@ -472,8 +507,9 @@ void
 fabric_ledger_main(Datum argument)
 {
 	LedgerWorker worker = {.slot = worker_start(WORKER_LEDGER)};
-	uint64		now_ms;
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
+	uint64 now_ms;
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
 
 	worker.channel = MemoryContextStrdup(TopMemoryContext, worker.slot->name);
 	/* when it was a bad block that ended the last worker, this one begins with another source */
@@ -494,12 +530,16 @@ fabric_ledger_main(Datum argument)
 			look_at_fork(&worker);
 			continue;
 		}
-		/* the own log first: what it has is not asked for, whatever another consenter says is to be fetched */
+		/*
+		 * the own log first: what it has is not asked for, whatever another consenter says is to be
+		 * fetched
+		 */
 		if (worker.raft_id != 0 && !worker.log_lost)
 		{
 			if (apply_next_entry(&worker) || worker.forked)
 				continue;
-			if (!worker.log_lost && pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
+			if (!worker.log_lost &&
+				pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
 			{
 				if (worker.pulled)
 					sources_unneeded(worker.channel);
@@ -511,7 +551,8 @@ fabric_ledger_main(Datum argument)
 		now_ms = clock_ms();
 		if (worker.import_only || now_ms < worker.pull_at_ms)
 		{
-			sleep_until_work(&worker, worker.import_only ? -1 : (long) (worker.pull_at_ms - now_ms));
+			sleep_until_work(&worker,
+							 worker.import_only ? -1 : (long) (worker.pull_at_ms - now_ms));
 			continue;
 		}
 		worker.pulled = true;

@@ -18,16 +18,19 @@ static emit_log_hook_type previous_log_hook = NULL;
 static void
 note_error(ErrorData *data)
 {
-	if (data->elevel >= ERROR && own_slot != NULL && data->message != NULL && data->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
+	if (data->elevel >= ERROR && own_slot != NULL && data->message != NULL &&
+		data->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
 		shmem_worker_note_error(own_slot, own_kind, data->message);
 	if (previous_log_hook)
 		previous_log_hook(data);
 }
 
 /*
- * What is set for all sessions of an instance, and a worker does not work well with. It writes, with its own guards, and waits for the locks of a repair as
- * long as that takes. And its statements look rows up by their keys: whether they do it through the index must not depend on what was known of a table
- * when the plan was made; a plan for a table that was small would read all of it, for every block, while it grows.
+ * What is set for all sessions of an instance, and a worker does not work well with. It writes,
+ * with its own guards, and waits for the locks of a repair as long as that takes. And its
+ * statements look rows up by their keys: whether they do it through the index must not depend on
+ * what was known of a table when the plan was made; a plan for a table that was small would read
+ * all of it, for every block, while it grows.
  */
 static void
 set_defaults(void)
@@ -36,7 +39,7 @@ set_defaults(void)
 	{
 		const char *name;
 		const char *value;
-	}			settings[] = {
+	} settings[] = {
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_deferrable", "off"},
@@ -77,7 +80,10 @@ void
 worker_serve_interrupts(void)
 {
 	CHECK_FOR_INTERRUPTS();
-	/* a worker with much to do does not sleep, and so would not notice; a new server cannot start before we are gone */
+	/*
+	 * a worker with much to do does not sleep, and so would not notice; a new server cannot start
+	 * before we are gone
+	 */
 	if (!PostmasterIsAlive())
 		proc_exit(1);
 	if (ConfigReloadPending)
@@ -90,7 +96,7 @@ worker_serve_interrupts(void)
 void
 worker_sleep(long timeout_ms)
 {
-	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0);
+	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0);
 
 	(void) WaitLatch(MyLatch, events, timeout_ms, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);

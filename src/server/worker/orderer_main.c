@@ -13,13 +13,14 @@ static volatile sig_atomic_t leads = false;
 static volatile sig_atomic_t ends = false;
 
 /*
- * SIGTERM. A leader finishes its turn and hands over first. Everything else ends as any worker does: who leads nothing, who is asked twice, and who
- * waits for a lock, which may take as long as its holder likes.
+ * SIGTERM. A leader finishes its turn and hands over first. Everything else ends as any worker
+ * does: who leads nothing, who is asked twice, and who waits for a lock, which may take as long as
+ * its holder likes.
  */
 static void
 ask_to_end(SIGNAL_ARGS)
 {
-	int			saved_errno = errno;
+	int saved_errno = errno;
 
 	if (leads && !ends && MyProc != NULL && MyProc->waitLock == NULL)
 	{
@@ -45,7 +46,7 @@ void
 fabric_orderer_main(Datum argument)
 {
 	ChannelSlot *slot = worker_start(WORKER_ORDERER);
-	OrderNode  *node = order_node_start(slot);
+	OrderNode *node = order_node_start(slot);
 
 	if (node == NULL)
 		proc_exit(0);

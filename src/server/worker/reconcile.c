@@ -1,15 +1,17 @@
 /*
- * reconcile.c: the ledger worker asks the organization's other peers for private plaintext that was not here when its transaction was committed.
+ * reconcile.c: the ledger worker asks the organization's other peers for private plaintext that was
+ * not here when its transaction was committed.
  *
- * One transaction at a time, in the order of the chain and around, one request at a time, without waiting: the worker looks at it between blocks. A peer that
- * does not have it, or does not answer, is followed by the next one; when all were asked, the next round waits, 1 s at first and up to a minute. In Fabric
- * the same is gossip/privdata/reconcile.go, which tries every minute.
+ * One transaction at a time, in the order of the chain and around, one request at a time, without
+ * waiting: the worker looks at it between blocks. A peer that does not have it, or does not answer,
+ * is followed by the next one; when all were asked, the next round waits, 1 s at first and up to a
+ * minute. In Fabric the same is gossip/privdata/reconcile.go, which tries every minute.
  */
 #include "server/worker/worker_internal.h"
 
 #include "server/commit/commit.h"
 
-#define LOOK_MS 5000			/* is anything missing now? */
+#define LOOK_MS 5000 /* is anything missing now? */
 #define PAUSE_MS_MIN 1000
 #define PAUSE_MS_MAX 60000
 #define ANSWER_TIMEOUT_MS 10000
@@ -18,15 +20,23 @@
 static void
 report_missing(const char *channel, int64 count, int peers_count, const FbError *last)
 {
-	FbError		why;
+	FbError why;
 
-	fb_fail(&why, FB_NODE_BEHIND, "plaintext of private data of " INT64_FORMAT " transactions is missing", count);
+	fb_fail(&why, FB_NODE_BEHIND,
+			"plaintext of private data of " INT64_FORMAT " transactions is missing", count);
 	if (peers_count == 0)
-		fb_error_detail(&why, "The channel configuration names no other peer of organization \"%s\" that could have it.", guc_node_msp_id);
+		fb_error_detail(
+			&why,
+			"The channel configuration names no other peer of organization \"%s\" that could have it.",
+			guc_node_msp_id);
 	else
-		fb_error_detail(&why, "None of the %d other peers of organization \"%s\" has given it yet%s%s%s%s.", peers_count, guc_node_msp_id,
-						last->message[0] != '\0' ? ": " : "", last->message, last->detail[0] != '\0' ? ": " : "", last->detail);
-	fb_error_hint(&why, "Approvals among it do not count at this node. Approve once more here, or start the peer that has it.");
+		fb_error_detail(
+			&why, "None of the %d other peers of organization \"%s\" has given it yet%s%s%s%s.",
+			peers_count, guc_node_msp_id, last->message[0] != '\0' ? ": " : "", last->message,
+			last->detail[0] != '\0' ? ": " : "", last->detail);
+	fb_error_hint(
+		&why,
+		"Approvals among it do not count at this node. Approve once more here, or start the peer that has it.");
 	condition_report(channel, "private data", NULL, &why);
 }
 
@@ -35,9 +45,9 @@ static void
 ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 {
 	const Channel *channel;
-	List	   *peers;
+	List *peers;
 	RwSetVersion next;
-	int64		count;
+	int64 count;
 
 	bracket_begin("asking for private data");
 	channel = channel_open(channel_name);
@@ -77,9 +87,11 @@ ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 	}
 	/* outside of the transaction: it would end with that */
 	reconciler->request = private_request(channel, next, TopMemoryContext);
-	strlcpy(reconciler->address, list_nth(peers, reconciler->peer_index % list_length(peers)), sizeof(reconciler->address));
+	strlcpy(reconciler->address, list_nth(peers, reconciler->peer_index % list_length(peers)),
+			sizeof(reconciler->address));
 	bracket_commit();
-	reconciler->call = wire_private_get_start(reconciler->address, reconciler->request, next.block_number, (int32) next.tx_index);
+	reconciler->call = wire_private_get_start(reconciler->address, reconciler->request,
+											  next.block_number, (int32) next.tx_index);
 	reconciler->deadline_ms = now_ms + ANSWER_TIMEOUT_MS;
 }
 
@@ -88,15 +100,17 @@ static void
 take(Reconciler *reconciler, const char *channel_name)
 {
 	const WireError *failure = wire_call_error(reconciler->call);
-	bool		complete = false;
+	bool complete = false;
 
 	memset(&reconciler->last_error, 0, sizeof(reconciler->last_error));
 	if (failure != NULL)
 		reconciler->last_error = failure->error;
-	else if (wire_call_rows_count(reconciler->call) > 0 && wire_call_row(reconciler->call, 0).size > 0)
+	else if (wire_call_rows_count(reconciler->call) > 0 &&
+			 wire_call_row(reconciler->call, 0).size > 0)
 	{
 		bracket_begin("storing private data");
-		complete = commit_private_found(channel_open(channel_name), reconciler->at, wire_call_row(reconciler->call, 0));
+		complete = commit_private_found(channel_open(channel_name), reconciler->at,
+										wire_call_row(reconciler->call, 0));
 		bracket_commit();
 	}
 	wire_call_release(reconciler->call);
@@ -104,8 +118,11 @@ take(Reconciler *reconciler, const char *channel_name)
 	reconciler->call = NULL;
 	if (complete)
 	{
-		ereport(LOG, (errmsg("channel \"%s\": private data of transaction %d of block " UINT64_FORMAT " was got from %s", channel_name,
-							 (int) reconciler->at.tx_index, (uint64) reconciler->at.block_number, reconciler->address)));
+		ereport(LOG,
+				(errmsg("channel \"%s\": private data of transaction %d of block " UINT64_FORMAT
+						" was got from %s",
+						channel_name, (int) reconciler->at.tx_index,
+						(uint64) reconciler->at.block_number, reconciler->address)));
 		reconciler->pause_ms = 0;
 	}
 }
@@ -114,7 +131,7 @@ long
 reconcile_turn(Reconciler *reconciler, const char *channel_name)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	uint64		now_ms = clock_ms();
+	uint64 now_ms = clock_ms();
 
 	if (reconciler->call != NULL)
 	{

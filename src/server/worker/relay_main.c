@@ -1,4 +1,7 @@
-/* relay_main.c: `fabric relay` carries the requests of sessions to other nodes over a few connections; the work is in wire/relay.c */
+/*
+ * relay_main.c: `fabric relay` carries the requests of sessions to other nodes over a few
+ * connections; the work is in wire/relay.c
+ */
 #include "server/worker/worker_internal.h"
 
 #include "postmaster/bgworker.h"
@@ -41,10 +44,13 @@ fabric_relay_main(Datum argument)
 		proc_exit(1);
 	for (;;)
 	{
-		bool		reloaded = ConfigReloadPending;
+		bool reloaded = ConfigReloadPending;
 
 		worker_serve_interrupts();
-		/* certificates, keys and addresses may be others now, also where only the contents of a file have changed */
+		/*
+		 * certificates, keys and addresses may be others now, also where only the contents of a
+		 * file have changed
+		 */
 		if (reloaded)
 			wire_relay_reconnect();
 		wire_relay_turn();

@@ -1,28 +1,37 @@
 /*
  * witnesses.c: is a block that another node sends the one that was ordered?
  *
- * The problem. Orderers of a Raft channel sign their blocks one by one, so a block with one orderer's good signature, which is all that the policy
- * BlockValidation asks for, may be one that this orderer has made up; and the index of its Raft entry is said by that signer alone. A consenter
- * that had lost the beginning of its log would go on from a chain that Raft never ordered, or wait for ever for an entry that does not exist. Fabric
- * leaves it at the signature, for peers and for orderers that catch up (orderer/consensus/etcdraft/chain.go, catchUp).
+ * The problem. Orderers of a Raft channel sign their blocks one by one, so a block with one
+ * orderer's good signature, which is all that the policy BlockValidation asks for, may be one that
+ * this orderer has made up; and the index of its Raft entry is said by that signer alone. A
+ * consenter that had lost the beginning of its log would go on from a chain that Raft never
+ * ordered, or wait for ever for an entry that does not exist. Fabric leaves it at the signature,
+ * for peers and for orderers that catch up (orderer/consensus/etcdraft/chain.go, catchUp).
  *
- * The rule. A block is committed when two consenters have it: the one that sent it, and another one that was asked for the header and the metadata. Both
- * must give the same header hash, which covers data and all blocks before, and to a consenter the same Raft index. If the others cannot be asked, it is committed when
- * those that cannot, together with those that agree, are a majority of the consenters: a block is ordered when a majority has stored its entry,
- * so a block that none of the reachable others has needs a majority among the rest. One that a reachable one has otherwise is not taken that way. So one consenter that lies cannot bring in a block of its own as
- * long as the others are there, and with a minority of consenters down a node still catches up from whoever is left.
+ * The rule. A block is committed when two consenters have it: the one that sent it, and another one
+ * that was asked for the header and the metadata. Both must give the same header hash, which covers
+ * data and all blocks before, and to a consenter the same Raft index. If the others cannot be
+ * asked, it is committed when those that cannot, together with those that agree, are a majority of
+ * the consenters: a block is ordered when a majority has stored its entry, so a block that none of
+ * the reachable others has needs a majority among the rest. One that a reachable one has otherwise
+ * is not taken that way. So one consenter that lies cannot bring in a block of its own as long as
+ * the others are there, and with a minority of consenters down a node still catches up from whoever
+ * is left.
  *
- * A consenter of its own log does not come here at all: what the log has is applied from the log. With a single other consenter there is
- * nothing to compare.
+ * A consenter of its own log does not come here at all: what the log has is applied from the log.
+ * With a single other consenter there is nothing to compare.
  *
- * What is refused is asked for again, at other nodes in turn: a witness that is a little behind has the block the next time. While a consenter
- * and its witness differ, the node stays where it is, and says so; it goes on when the one that lies stops answering or tells the truth.
+ * What is refused is asked for again, at other nodes in turn: a witness that is a little behind has
+ * the block the next time. While a consenter and its witness differ, the node stays where it is,
+ * and says so; it goes on when the one that lies stops answering or tells the truth.
  *
- * Rejected: to count signatures of several orderers in one block, which Fabric's CFT orderers do not make; to compare only where a consenter
- * catches up: a peer that took an invented block would have left the channel for good. To compare headers only: the Raft index is
- * outside of the hash, and a consenter that believes a false one never applies its log again.
+ * Rejected: to count signatures of several orderers in one block, which Fabric's CFT orderers do
+ * not make; to compare only where a consenter catches up: a peer that took an invented block would
+ * have left the channel for good. To compare headers only: the Raft index is outside of the hash,
+ * and a consenter that believes a false one never applies its log again.
  *
- * The price is one small request to one consenter for each answer with blocks. A witness that does not answer is passed over for some seconds.
+ * The price is one small request to one consenter for each answer with blocks. A witness that does
+ * not answer is passed over for some seconds.
  */
 #include "server/worker/worker_internal.h"
 
@@ -43,36 +52,36 @@
 /* what the source says of one block */
 typedef struct Claim
 {
-	uint64		number;
-	uint64		raft_index;
-	uint8_t		hash[CRYPTO_SHA256_BYTES];
-	int			matches_count;	/* consenters that say the same */
-	bool		contradicted;	/* one says something else */
+	uint64 number;
+	uint64 raft_index;
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	int matches_count; /* consenters that say the same */
+	bool contradicted; /* one says something else */
 } Claim;
 
 typedef struct Question
 {
-	Witnesses  *witnesses;
+	Witnesses *witnesses;
 	const char *channel;
 	const char *source;
-	Claim	   *claims;
-	int			claims_count;
-	FbBytes		seek;
-	WireCall   *calls[FB_RAFT_NODES_MAX];	/* by consenter; NULL: not asked, or looked at */
-	bool		asked[FB_RAFT_NODES_MAX];
-	bool		compares_raft_index;	/* this node has a Raft log, which goes on behind the blocks */
-	int			wanted_count;	/* so many consenters that agree are enough */
-	int			away_count;
-	int			open_count;		/* witnesses that have neither answered nor are away */
-	const char *different;		/* a witness that says something else; NULL: none */
-	uint64		different_number;
+	Claim *claims;
+	int claims_count;
+	FbBytes seek;
+	WireCall *calls[FB_RAFT_NODES_MAX]; /* by consenter; NULL: not asked, or looked at */
+	bool asked[FB_RAFT_NODES_MAX];
+	bool compares_raft_index; /* this node has a Raft log, which goes on behind the blocks */
+	int wanted_count;		  /* so many consenters that agree are enough */
+	int away_count;
+	int open_count;		   /* witnesses that have neither answered nor are away */
+	const char *different; /* a witness that says something else; NULL: none */
+	uint64 different_number;
 } Question;
 
 static bool
 read_claim(FbBytes bytes, Claim *claim)
 {
-	BlockView	block;
-	FbError		error;
+	BlockView block;
+	FbError error;
 
 	if (block_parse(bytes, memory_allocator(CurrentMemoryContext), &block, &error) != FB_OK)
 		return false;
@@ -88,11 +97,11 @@ read_claim(FbBytes bytes, Claim *claim)
 static void
 prepare(Question *question)
 {
-	Witnesses  *witnesses = question->witnesses;
+	Witnesses *witnesses = question->witnesses;
 	MemoryContext context = CurrentMemoryContext;
 	const Channel *channel;
 	MemoryContext old;
-	uint64		self_id;
+	uint64 self_id;
 
 	bracket_begin("comparing blocks with other orderers");
 	channel = channel_open(question->channel);
@@ -101,8 +110,8 @@ prepare(Question *question)
 	for (size_t i = 0; i < channel->bundle->consenters_count && i < FB_RAFT_NODES_MAX; i++)
 	{
 		const ConfigConsenter *consenter = &channel->bundle->consenters[i];
-		Witness    *witness = &witnesses->list[i];
-		char	   *address = channel_address(consenter->host, consenter->port);
+		Witness *witness = &witnesses->list[i];
+		char *address = channel_address(consenter->host, consenter->port);
 
 		if (strcmp(witness->address, address) != 0)
 		{
@@ -115,7 +124,9 @@ prepare(Question *question)
 	question->compares_raft_index = self_id != 0;
 	question->wanted_count = Min(2, witnesses->count - (self_id != 0 ? 1 : 0));
 	old = MemoryContextSwitchTo(context);
-	question->seek = memory_bytes(memory_bytea(deliver_seek_headers(channel, question->claims[0].number, question->claims[question->claims_count - 1].number)));
+	question->seek = memory_bytes(
+		memory_bytea(deliver_seek_headers(channel, question->claims[0].number,
+										  question->claims[question->claims_count - 1].number)));
 	MemoryContextSwitchTo(old);
 	bracket_commit();
 }
@@ -130,13 +141,14 @@ static bool
 is_accepted(const Question *question, const Claim *claim)
 {
 	return claim->matches_count >= question->wanted_count ||
-		(!claim->contradicted && question->open_count == 0 && claim->matches_count + question->away_count >= question->witnesses->count / 2 + 1);
+		   (!claim->contradicted && question->open_count == 0 &&
+			claim->matches_count + question->away_count >= question->witnesses->count / 2 + 1);
 }
 
 static int
 count_accepted(const Question *question)
 {
-	int			count = 0;
+	int count = 0;
 
 	while (count < question->claims_count && is_accepted(question, &question->claims[count]))
 		count++;
@@ -147,13 +159,15 @@ static void
 ask(Question *question, int index)
 {
 	question->asked[index] = true;
-	question->calls[index] = wire_deliver_start(question->witnesses->list[index].address, question->seek, guc_deliver_batch_kb * 1024, WITNESS_WAIT_MS);
+	question->calls[index] =
+		wire_deliver_start(question->witnesses->list[index].address, question->seek,
+						   guc_deliver_batch_kb * 1024, WITNESS_WAIT_MS);
 }
 
 static void
 note_away(Question *question, int index)
 {
-	Witness    *witness = &question->witnesses->list[index];
+	Witness *witness = &question->witnesses->list[index];
 
 	question->away_count++;
 	witness->away_ms = Min(Max(witness->away_ms * 2, AWAY_MS_MIN), AWAY_MS_MAX);
@@ -164,7 +178,7 @@ note_away(Question *question, int index)
 static void
 compare_answer(Question *question, int index)
 {
-	WireCall   *call = question->calls[index];
+	WireCall *call = question->calls[index];
 
 	question->calls[index] = NULL;
 	question->open_count--;
@@ -179,8 +193,8 @@ compare_answer(Question *question, int index)
 	question->witnesses->preferred = index;
 	for (int i = 0; i < question->claims_count && i < wire_call_rows_count(call); i++)
 	{
-		Claim	   *claim = &question->claims[i];
-		Claim		found;
+		Claim *claim = &question->claims[i];
+		Claim found;
 
 		if (!read_claim(wire_call_row(call, i), &found) || found.number != claim->number ||
 			(question->compares_raft_index && found.raft_index != claim->raft_index) ||
@@ -196,15 +210,17 @@ compare_answer(Question *question, int index)
 	wire_call_release(call);
 }
 
-/* take the answers that come until everything is accepted, all have answered, or the time is over */
+/*
+ * take the answers that come until everything is accepted, all have answered, or the time is over
+ */
 static void
-wait_for_answers(Question *question, long timeout_ms, void (*idle) (void *argument), void *argument)
+wait_for_answers(Question *question, long timeout_ms, void (*idle)(void *argument), void *argument)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 
 	for (;;)
 	{
-		bool		waiting = false;
+		bool waiting = false;
 
 		for (int i = 0; i < question->witnesses->count; i++)
 		{
@@ -212,9 +228,11 @@ wait_for_answers(Question *question, long timeout_ms, void (*idle) (void *argume
 				compare_answer(question, i);
 			waiting = waiting || question->calls[i] != NULL;
 		}
-		if (!waiting || count_accepted(question) == question->claims_count || GetCurrentTimestamp() >= deadline)
+		if (!waiting || count_accepted(question) == question->claims_count ||
+			GetCurrentTimestamp() >= deadline)
 			return;
-		(void) wire_wait(question->calls, question->witnesses->count, WIRE_WAIT_ANY, deadline, true);
+		(void) wire_wait(question->calls, question->witnesses->count, WIRE_WAIT_ANY, deadline,
+						 true);
 		idle(argument);
 	}
 }
@@ -224,27 +242,36 @@ explain(const Question *question, FbError *why)
 {
 	if (question->different != NULL)
 	{
-		fb_fail(why, FB_BLOCK_REFUSED, "orderer %s has another block " UINT64_FORMAT, question->different, question->different_number);
+		fb_fail(why, FB_BLOCK_REFUSED, "orderer %s has another block " UINT64_FORMAT,
+				question->different, question->different_number);
 		fb_error_detail(why, "Header hash or Raft index differ. The block is not committed here.");
-		fb_error_hint(why, "One of the two has left the channel's order: compare the block with a third node's. This node goes on when that one is stopped.");
+		fb_error_hint(
+			why,
+			"One of the two has left the channel's order: compare the block with a third node's. This node goes on when that one is stopped.");
 		return;
 	}
-	fb_fail(why, FB_BLOCK_REFUSED, "no other orderer has block " UINT64_FORMAT, question->claims[0].number);
+	fb_fail(why, FB_BLOCK_REFUSED, "no other orderer has block " UINT64_FORMAT,
+			question->claims[0].number);
 	fb_error_detail(why, "Those that can be reached do not have it. It is not committed here yet.");
-	fb_error_hint(why, "It is asked for again. fabric.stat_channel of an orderer shows whether it gets the blocks of the channel.");
+	fb_error_hint(
+		why,
+		"It is asked for again. fabric.stat_channel of an orderer shows whether it gets the blocks of the channel.");
 }
 
 int
-witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source, const WireCall *delivered, void (*idle) (void *argument),
-				  void *argument, FbError *why)
+witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
+				  const WireCall *delivered, void (*idle)(void *argument), void *argument,
+				  FbError *why)
 {
-	int			rows_count = wire_call_rows_count(delivered);
-	Question	question = {.witnesses = witnesses, .channel = channel, .source = source};
-	int			first_asked = -1;
-	int			accepted_count;
+	int rows_count = wire_call_rows_count(delivered);
+	Question question = {.witnesses = witnesses, .channel = channel, .source = source};
+	int first_asked = -1;
+	int accepted_count;
 
 	question.claims = palloc(rows_count * sizeof(Claim) + 1);
-	while (question.claims_count < rows_count && read_claim(wire_call_row(delivered, question.claims_count), &question.claims[question.claims_count]))
+	while (question.claims_count < rows_count &&
+		   read_claim(wire_call_row(delivered, question.claims_count),
+					  &question.claims[question.claims_count]))
 		question.claims_count++;
 	/* what is no block is not compared: the one who commits it says what is wrong */
 	if (question.claims_count == 0)
@@ -270,7 +297,7 @@ witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
 	/* one that answered last time; then all */
 	for (int i = 0; i < witnesses->count && count_accepted(&question) < question.claims_count; i++)
 	{
-		int			index = (witnesses->preferred + i) % witnesses->count;
+		int index = (witnesses->preferred + i) % witnesses->count;
 
 		if (witnesses->list[index].is_self || is_source(&question, index) || question.asked[index])
 			continue;
@@ -290,7 +317,10 @@ witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
 	{
 		if (question.calls[i] == NULL)
 			continue;
-		/* nobody waits for it any more. If it was needed, or had the time of the first one, it is away */
+		/*
+		 * nobody waits for it any more. If it was needed, or had the time of the first one, it is
+		 * away
+		 */
 		if (count_accepted(&question) < question.claims_count || i == first_asked)
 			compare_answer(&question, i);
 		wire_call_release(question.calls[i]);

@@ -1,7 +1,8 @@
 /*
- * worker: the background processes. `fabric launcher` keeps one `fabric ledger CHANNEL` for every joined channel and one `fabric orderer CHANNEL` for every
- * channel that this node orders. A worker that fails exits and is started again; what it knows is in the tables. `fabric relay` is one for the node, and is
- * started by the server itself.
+ * worker: the background processes. `fabric launcher` keeps one `fabric ledger CHANNEL` for every
+ * joined channel and one `fabric orderer CHANNEL` for every channel that this node orders. A worker
+ * that fails exits and is started again; what it knows is in the tables. `fabric relay` is one for
+ * the node, and is started by the server itself.
  */
 #ifndef FABRIC_SERVER_WORKER_H
 #define FABRIC_SERVER_WORKER_H

@@ -2,18 +2,20 @@ package Fabric::Host;
 
 # Host: where PostgreSQL is on this machine, as whom its servers run, and running commands.
 #
-# PostgreSQL refuses to run as root. Started by root, our tools run servers as the user postgres (or FABRIC_SERVER_USER),
+# PostgreSQL refuses to run as root. Started by root, our tools run servers as the user postgres (or
+# FABRIC_SERVER_USER),
 # who cannot read root's home: what servers and tests need is copied into a directory of their own.
 
 use strict;
 use warnings;
-use Cwd qw(realpath);
-use Exporter qw(import);
+use Cwd            qw(realpath);
+use Exporter       qw(import);
 use File::Basename qw(dirname);
 use IO::Socket::INET;
 use POSIX ();
 
-our @EXPORT_OK = qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port run capture start finish hold_signals check_signals slurp spew);
+our @EXPORT_OK =
+  qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port run capture start finish hold_signals check_signals slurp spew);
 
 my $TOP = realpath(dirname(__FILE__) . '/../../..');
 my %config;
@@ -32,14 +34,17 @@ sub config_value
 	{
 		my $program = $ENV{PG_CONFIG} || 'pg_config';
 		my $value = qx{'$program' --$option};
-		die "could not run $program: is PostgreSQL's server package installed? (tools/setup installs it)\n" if $? != 0;
+		die
+		  "could not run $program: is PostgreSQL's server package installed? (tools/setup installs it)\n"
+		  if $? != 0;
 		chomp $value;
 		$config{$option} = $value;
 	}
 	return $config{$option};
 }
 
-# PostgreSQL's programs; FABRIC_BINDIR: a directory with others of the same names (tools/check_valgrind)
+# PostgreSQL's programs; FABRIC_BINDIR: a directory with others of the same names
+# (tools/check_valgrind)
 sub bindir
 {
 	return $ENV{FABRIC_BINDIR} || config_value('bindir');
@@ -87,10 +92,14 @@ sub free_port
 {
 	my ($port, $taken) = @_;
 
-	for (my $try = $port; $try < $port + 1000; $try++)
+	for (my $try = $port ; $try < $port + 1000 ; $try++)
 	{
 		next if $taken && $taken->{$try};
-		my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $try, Listen => 1, ReuseAddr => 1);
+		my $socket = IO::Socket::INET->new(
+			LocalAddr => '127.0.0.1',
+			LocalPort => $try,
+			Listen => 1,
+			ReuseAddr => 1);
 		next unless $socket;
 		close $socket;
 		return $try;
@@ -152,7 +161,8 @@ sub finish
 
 my $signal;
 
-# Run code that starts servers. A signal that asks us to end does not end us while a command runs, or what it
+# Run code that starts servers. A signal that asks us to end does not end us while a command runs,
+# or what it
 # started would be left behind: it is noted, and we die of it when the command has ended.
 sub hold_signals
 {

@@ -4,11 +4,11 @@ package Fabric::Load;
 
 use strict;
 use warnings;
-use Exporter qw(import);
+use Exporter     qw(import);
 use Fabric::Host qw(bindir start finish slurp);
-use File::Temp qw(tempdir);
-use POSIX ();
-use Time::HiRes qw(sleep time);
+use File::Temp   qw(tempdir);
+use POSIX        ();
+use Time::HiRes  qw(sleep time);
 
 our @EXPORT_OK = qw(run_load percentile);
 
@@ -22,9 +22,12 @@ sub percentile
 	return $sorted->[ $index < 0 ? 0 : $index ];
 }
 
-# Run a pgbench script on a node. %options: sessions, seconds or transactions (per session), user, variables => {name => value}; with seconds also
-# warm_up (seconds: for so long, and until every session has had an answer, nothing is measured) and sample (called at the begin and at the end of what is measured).
-# Returns {count, seconds, tps, p50, p95, p99, max (ms), cpu_ms (of pgbench itself, per transaction), first (ms: the longest first call of a session), samples
+# Run a pgbench script on a node. %options: sessions, seconds or transactions (per session), user,
+# variables => {name => value}; with seconds also
+# warm_up (seconds: for so long, and until every session has had an answer, nothing is measured) and
+# sample (called at the begin and at the end of what is measured).
+# Returns {count, seconds, tps, p50, p95, p99, max (ms), cpu_ms (of pgbench itself, per
+# transaction), first (ms: the longest first call of a session), samples
 # (what sample gave), errors (text), ok}.
 sub run_load
 {
@@ -34,12 +37,24 @@ sub run_load
 	my $warm_up = $options{warm_up} // 0;
 	# samples take time too, the more the busier the machine is
 	my $spare = $options{sample} ? 4 : 0;
-	my @length = $options{seconds} ? ('--time', $options{seconds} + $warm_up + $spare) : ('--transactions', $options{transactions});
-	my @variables = map { ('--define', "$_=$options{variables}{$_}") } sort keys %{ $options{variables} // {} };
+	my @length =
+	  $options{seconds}
+	  ? ('--time', $options{seconds} + $warm_up + $spare)
+	  : ('--transactions', $options{transactions});
+	my @variables =
+	  map { ('--define', "$_=$options{variables}{$_}") } sort keys %{ $options{variables} // {} };
 	my $before = (times)[2] + (times)[3];
-	my $load = start(bindir() . '/pgbench', '--no-vacuum', '--host', $node->connection->{host}, '--port', $node->{port},
-		'--username', $options{user} // 'postgres', '--client', $sessions, '--jobs', $sessions < 2 ? 1 : 2, @length, @variables,
-		'--file', $script, '--log', '--log-prefix', "$directory/log", 'fabric');
+	my $load = start(
+		bindir() . '/pgbench', '--no-vacuum',
+		'--host', $node->connection->{host},
+		'--port', $node->{port},
+		'--username', $options{user} // 'postgres',
+		'--client', $sessions,
+		'--jobs', $sessions < 2 ? 1 : 2,
+		@length, @variables,
+		'--file', $script,
+		'--log', '--log-prefix',
+		"$directory/log", 'fabric');
 	my ($begin, $end) = (0, 0);
 	my @samples;
 
@@ -58,12 +73,24 @@ sub run_load
 	my $count = @{ $calls->{latencies} };
 	my $client_cpu = (times)[2] + (times)[3] - $before;
 	my ($p50, $p95, $p99, $max) = map { percentile($calls->{latencies}, $_) } 50, 95, 99, 100;
-	return { count => $count, tps => $tps // 0, seconds => $end ? $end - $begin : $tps ? $count / $tps : 0, p50 => $p50, p95 => $p95, p99 => $p99, max => $max,
-		cpu_ms => $calls->{all} ? $client_cpu * 1000 / $calls->{all} : 0, first => $calls->{first}, samples => \@samples,
-		errors => join("\n", grep { /error|abort|fatal/i } split /\n/, $output), ok => $status == 0 };
+	return {
+		count => $count,
+		tps => $tps // 0,
+		seconds => $end ? $end - $begin : $tps ? $count / $tps : 0,
+		p50 => $p50,
+		p95 => $p95,
+		p99 => $p99,
+		max => $max,
+		cpu_ms => $calls->{all} ? $client_cpu * 1000 / $calls->{all} : 0,
+		first => $calls->{first},
+		samples => \@samples,
+		errors => join("\n", grep { /error|abort|fatal/i } split /\n/, $output),
+		ok => $status == 0
+	};
 }
 
-# pgbench's log: the sorted latencies (ms) of the calls that ended between begin and end (0: all), how many there are in all, the longest first call
+# pgbench's log: the sorted latencies (ms) of the calls that ended between begin and end (0: all),
+# how many there are in all, the longest first call
 sub read_log
 {
 	my ($prefix, $begin, $end) = @_;

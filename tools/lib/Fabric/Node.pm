@@ -9,15 +9,16 @@ package Fabric::Node;
 
 use strict;
 use warnings;
-use Exporter qw(import);
+use Exporter     qw(import);
 use Fabric::Host qw(bindir run capture slurp spew);
 use Fabric::Psql ();
-use List::Util qw(max);
-use POSIX ();
+use List::Util   qw(max);
+use POSIX        ();
 
 our @EXPORT_OK = qw(server_settings authentication_rules);
 
-# fields: those that Fabric::Network names, and directory (of the network), nodes_count (how many nodes the network has)
+# fields: those that Fabric::Network names, and directory (of the network), nodes_count (how many
+# nodes the network has)
 sub new
 {
 	my ($class, %fields) = @_;
@@ -60,7 +61,13 @@ sub connection
 {
 	my ($self, %change) = @_;
 
-	return { host => $self->{directory}, port => $self->{port}, user => 'postgres', database => 'fabric', %change };
+	return {
+		host => $self->{directory},
+		port => $self->{port},
+		user => 'postgres',
+		database => 'fabric',
+		%change
+	};
 }
 
 sub query
@@ -77,7 +84,8 @@ sub try_query
 	return Fabric::Psql::try_query($self->connection(%change), $sql);
 }
 
-# The settings of a node whose keys are in $keys. Also used by tests that make their instances themselves.
+# The settings of a node whose keys are in $keys. Also used by tests that make their instances
+# themselves.
 sub server_settings
 {
 	my ($msp_id, $role, $database, $keys) = @_;
@@ -101,7 +109,8 @@ ssl_ca_file = '$keys/tlscas.pem'
 CONF
 }
 
-# Who may connect, and how: other nodes by TLS certificate whose common name is their role; applications by password over TLS;
+# Who may connect, and how: other nodes by TLS certificate whose common name is their role;
+# applications by password over TLS;
 # the owner of the files (and root) as postgres or an application's role through the unix socket
 sub authentication_rules
 {
@@ -124,10 +133,12 @@ sub create_instance
 	# 500 sessions, and 64 of each other node's relay
 	my $connections = max(700, 500 + 72 * ($self->{nodes_count} - 1));
 
-	run(bindir() . '/initdb', '--pgdata', $data, '--data-checksums', '--username', 'postgres', '--auth-local', 'peer', '--auth-host', 'scram-sha-256',
+	run(bindir() . '/initdb', '--pgdata', $data, '--data-checksums', '--username', 'postgres',
+		'--auth-local', 'peer', '--auth-host', 'scram-sha-256',
 		# the collation C sorts alike on every node, whatever its system's locale data
 		'--encoding', 'UTF8', '--locale', 'C', '--no-instructions');
-	spew("$data/fabric.conf", <<"CONF" . server_settings($self->{msp_id}, $self->{role}, 'fabric', $keys));
+	spew("$data/fabric.conf",
+		<<"CONF" . server_settings($self->{msp_id}, $self->{role}, 'fabric', $keys));
 # written by tools/network; changes stay until tools/network down
 cluster_name = '$self->{name}'
 listen_addresses = 'localhost'
@@ -146,7 +157,8 @@ log_timezone = 'UTC'
 timezone = 'UTC'
 
 CONF
-	open(my $conf, '>>', "$data/postgresql.conf") or die "could not write $data/postgresql.conf: $!\n";
+	open(my $conf, '>>', "$data/postgresql.conf")
+	  or die "could not write $data/postgresql.conf: $!\n";
 	print $conf "\ninclude 'fabric.conf'\n";
 	close $conf;
 	spew("$data/pg_hba.conf", authentication_rules('fabric'), 0600);
@@ -170,8 +182,10 @@ sub start
 {
 	my ($self, $server_options) = @_;
 	my @options = defined $server_options ? ('--options', $server_options) : ();
-	my ($output, $status) = capture(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--log', $self->path('log'), '--wait', '--timeout', '120', '--silent',
-		@options, 'start');
+	my ($output, $status) = capture(
+		bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--log',
+		$self->path('log'), '--wait', '--timeout', '120',
+		'--silent', @options, 'start');
 
 	return if $status == 0;
 	my @log = -e $self->path('log') ? split /\n/, slurp($self->path('log')) : ();
@@ -184,7 +198,9 @@ sub stop
 	my ($self) = @_;
 
 	return unless $self->is_running;
-	run(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--wait', '--timeout', '120', '--silent', '--mode', 'fast', 'stop');
+	run(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--wait',
+		'--timeout', '120', '--silent', '--mode',
+		'fast', 'stop');
 }
 
 sub reload
@@ -194,7 +210,8 @@ sub reload
 	run(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--silent', 'reload');
 }
 
-# the process id of the running instance, or undef: only if that process lives in this data directory
+# the process id of the running instance, or undef: only if that process lives in this data
+# directory
 sub process_id
 {
 	my ($self) = @_;
@@ -220,7 +237,8 @@ sub kill_hard
 	wait_until_gone($self->kill_now);
 }
 
-# the same without waiting; gives the processes for wait_until_gone, after which the instance can be started again
+# the same without waiting; gives the processes for wait_until_gone, after which the instance can be
+# started again
 sub kill_now
 {
 	my ($self) = @_;
@@ -246,9 +264,10 @@ sub wait_until_gone
 {
 	my ($pid, @children) = @_;
 
-	for (my $i = 0; $i < 200; $i++)
+	for (my $i = 0 ; $i < 200 ; $i++)
 	{
-		# the postmaster must be gone, not only dead: until its parent (on some machines a slow init) has waited for it, its lock files are in force
+		# the postmaster must be gone, not only dead: until its parent (on some machines a slow
+		# init) has waited for it, its lock files are in force
 		last unless kill(0, $pid) || grep { is_alive($_) } @children;
 		select(undef, undef, undef, 0.05);
 	}
@@ -279,7 +298,8 @@ sub children_of
 	return @children;
 }
 
-# CPU seconds (user and system) that the instance's living processes and those it has waited for have used
+# CPU seconds (user and system) that the instance's living processes and those it has waited for
+# have used
 sub cpu_seconds
 {
 	my ($self) = @_;

@@ -2,18 +2,21 @@ package Fabric::Pki;
 
 # Pki: keys, signing requests and certificates made with the openssl command.
 #
-# Networks use it for TLS, where every organisation has a TLS authority of its own, and for the keys and requests that the
-# authorities in the database sign. Tests use it to make whole organisations from certificates of a foreign maker.
+# Networks use it for TLS, where every organisation has a TLS authority of its own, and for the keys
+# and requests that the
+# authorities in the database sign. Tests use it to make whole organisations from certificates of a
+# foreign maker.
 
 use strict;
 use warnings;
-use Exporter qw(import);
+use Exporter     qw(import);
 use Fabric::Host qw(run slurp spew);
-use File::Path qw(make_path);
-use File::Temp qw(tempdir);
-use POSIX qw(strftime);
+use File::Path   qw(make_path);
+use File::Temp   qw(tempdir);
+use POSIX        qw(strftime);
 
-our @EXPORT_OK = qw(create_key create_request create_authority certify certify_between issue issue_tls create_test_organisation);
+our @EXPORT_OK =
+  qw(create_key create_request create_authority certify certify_between issue issue_tls create_test_organisation);
 
 # a P-256 key in PKCS #8 PEM, readable by its owner only
 sub create_key
@@ -21,7 +24,8 @@ sub create_key
 	my ($path) = @_;
 
 	spew($path, '', 0600);
-	run('openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', $path);
+	run('openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out',
+		$path);
 	chmod 0600, $path;
 }
 
@@ -39,9 +43,17 @@ sub create_authority
 	my ($path, $subject) = @_;
 
 	create_key("$path.key");
-	run('openssl', 'req', '-new', '-x509', '-utf8', '-sha256', '-days', '3650', '-key', "$path.key", '-subj', $subject, '-out', "$path.pem",
-		'-config', empty_config(), '-addext', 'basicConstraints=critical,CA:TRUE',
-		'-addext', 'keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign,cRLSign', '-addext', 'subjectKeyIdentifier=hash');
+	run('openssl', 'req',
+		'-new', '-x509',
+		'-utf8', '-sha256',
+		'-days', '3650',
+		'-key', "$path.key",
+		'-subj', $subject,
+		'-out', "$path.pem",
+		'-config', empty_config(),
+		'-addext', 'basicConstraints=critical,CA:TRUE',
+		'-addext', 'keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign,cRLSign',
+		'-addext', 'subjectKeyIdentifier=hash');
 }
 
 # a certificate for $subject with a new key: $path.pem and $path.key; %options as for certify
@@ -53,22 +65,30 @@ sub issue
 	spew("$path.pem", certify($authority, create_request("$path.key", $subject), %options));
 }
 
-# The certificate (PEM text) that an authority makes of a signing request. %options: extensions => [lines of openssl's syntax], days
+# The certificate (PEM text) that an authority makes of a signing request. %options: extensions =>
+# [lines of openssl's syntax], days
 sub certify
 {
 	my ($authority, $request, %options) = @_;
 	my $directory = tempdir(CLEANUP => 1);
-	my $extensions = join("\n", 'basicConstraints=critical,CA:FALSE', 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid',
+	my $extensions = join("\n",
+		'basicConstraints=critical,CA:FALSE',
+		'subjectKeyIdentifier=hash',
+		'authorityKeyIdentifier=keyid',
 		@{ $options{extensions} // ['keyUsage=critical,digitalSignature'] });
 
 	spew("$directory/request.pem", $request);
 	spew("$directory/extensions", "$extensions\n");
-	run('openssl', 'x509', '-req', '-sha256', '-in', "$directory/request.pem", '-CA', "$authority.pem", '-CAkey', "$authority.key",
-		'-set_serial', '0x' . serial(), '-days', $options{days} // 3650, '-extfile', "$directory/extensions", '-out', "$directory/certificate.pem");
+	run('openssl', 'x509', '-req', '-sha256',
+		'-in', "$directory/request.pem", '-CA', "$authority.pem",
+		'-CAkey', "$authority.key", '-set_serial', '0x' . serial(),
+		'-days', $options{days} // 3650, '-extfile', "$directory/extensions",
+		'-out', "$directory/certificate.pem");
 	return slurp("$directory/certificate.pem");
 }
 
-# The same for a time of our choice: seconds since 1970. "openssl x509" knows only days from now on, "openssl ca" wants files of its own
+# The same for a time of our choice: seconds since 1970. "openssl x509" knows only days from now on,
+# "openssl ca" wants files of its own
 sub certify_between
 {
 	my ($authority, $request, $from, $until) = @_;
@@ -97,8 +117,11 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 keyUsage = critical,digitalSignature
 CONF
-	run('openssl', 'ca', '-batch', '-notext', '-config', "$directory/ca.conf", '-cert', "$authority.pem", '-keyfile', "$authority.key", '-in', "$directory/request.pem",
-		'-startdate', certificate_time($from), '-enddate', certificate_time($until), '-out', "$directory/certificate.pem");
+	run('openssl', 'ca', '-batch', '-notext',
+		'-config', "$directory/ca.conf", '-cert', "$authority.pem",
+		'-keyfile', "$authority.key", '-in', "$directory/request.pem",
+		'-startdate', certificate_time($from), '-enddate', certificate_time($until),
+		'-out', "$directory/certificate.pem");
 	return slurp("$directory/certificate.pem");
 }
 
@@ -107,14 +130,22 @@ sub certificate_time
 	return strftime('%Y%m%d%H%M%SZ', gmtime $_[0]);
 }
 
-# a TLS certificate for both directions of node-to-node connections; the common name is the node's role at other nodes
+# a TLS certificate for both directions of node-to-node connections; the common name is the node's
+# role at other nodes
 sub issue_tls
 {
 	my ($authority, $path, $organisation, $role, @hosts) = @_;
 	my @names = map { /^[\d.]+$/ ? "IP:$_" : "DNS:$_" } @hosts;
 
-	issue($authority, $path, "/O=$organisation/CN=$role", extensions => [ 'keyUsage=critical,digitalSignature,keyEncipherment',
-			'extendedKeyUsage=serverAuth,clientAuth', 'subjectAltName=' . join(',', @names) ]);
+	issue(
+		$authority,
+		$path,
+		"/O=$organisation/CN=$role",
+		extensions => [
+			'keyUsage=critical,digitalSignature,keyEncipherment',
+			'extendedKeyUsage=serverAuth,clientAuth',
+			'subjectAltName=' . join(',', @names)
+		]);
 }
 
 # 16 random bytes in hex, positive as a DER integer
@@ -135,8 +166,10 @@ sub empty_config
 	return "$config_directory/openssl.cnf";
 }
 
-# A whole organisation in $directory, as a foreign maker would make it: authority ca, identities node (OU peer), admin and
-# user1 with Fabric's NodeOUs, TLS authority tlsca and the node's TLS certificate tls; each NAME.pem and NAME.key.
+# A whole organisation in $directory, as a foreign maker would make it: authority ca, identities
+# node (OU peer), admin and
+# user1 with Fabric's NodeOUs, TLS authority tlsca and the node's TLS certificate tls; each NAME.pem
+# and NAME.key.
 sub create_test_organisation
 {
 	my ($directory, $msp_id, $node_role) = @_;

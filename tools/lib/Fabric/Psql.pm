@@ -1,10 +1,11 @@
 package Fabric::Psql;
 
-# Psql: SQL on one instance through psql. Statements go through standard input, so that no secret is on a command line.
+# Psql: SQL on one instance through psql. Statements go through standard input, so that no secret is
+# on a command line.
 
 use strict;
 use warnings;
-use Exporter qw(import);
+use Exporter     qw(import);
 use Fabric::Host qw(bindir check_signals);
 use IO::Handle;
 use POSIX ();
@@ -15,8 +16,11 @@ sub psql_command
 {
 	my ($connection) = @_;
 
-	return (bindir() . '/psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', $connection->{host}, '-p', $connection->{port},
-		'-U', $connection->{user} // 'postgres', '-d', $connection->{database} // 'fabric');
+	return (
+		bindir() . '/psql', '-X', '-q', '-A',
+		'-t', '-v', 'ON_ERROR_STOP=1', '-h',
+		$connection->{host}, '-p', $connection->{port}, '-U',
+		$connection->{user} // 'postgres', '-d', $connection->{database} // 'fabric');
 }
 
 # a text as an SQL literal
@@ -29,7 +33,8 @@ sub literal
 	return $text =~ /\\/ ? " E'" . ($text =~ s/\\/\\\\/gr) . "'" : "'$text'";
 }
 
-# Start a session that runs SQL, and do not wait for it. %$connection: host, port, user, database, password, options
+# Start a session that runs SQL, and do not wait for it. %$connection: host, port, user, database,
+# password, options
 sub start_query
 {
 	my ($connection, $sql) = @_;
@@ -60,7 +65,8 @@ sub start_query
 	return \%session;
 }
 
-# Wait for a session's end. Gives (output, error text, exit status); the output has one line per row, fields separated by |
+# Wait for a session's end. Gives (output, error text, exit status); the output has one line per
+# row, fields separated by |
 sub finish_query
 {
 	my ($session) = @_;

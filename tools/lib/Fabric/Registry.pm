@@ -1,15 +1,16 @@
 package Fabric::Registry;
 
-# Registry: the vehicle registry that demo and bench work with: its chaincode, its vehicles, its application.
+# Registry: the vehicle registry that demo and bench work with: its chaincode, its vehicles, its
+# application.
 
 use strict;
 use warnings;
-use Fabric::Host qw(top slurp spew);
-use Fabric::Load qw(run_load);
-use Fabric::Psql qw(literal);
+use Fabric::Host     qw(top slurp spew);
+use Fabric::Load     qw(run_load);
+use Fabric::Psql     qw(literal);
 use Fabric::Terminal qw(step);
-use File::Temp qw(tempdir);
-use POSIX ();
+use File::Temp       qw(tempdir);
+use POSIX            ();
 
 our $ROLE = 'registry_app';
 our $CHANNEL = 'trade';
@@ -22,7 +23,11 @@ sub read
 	my ($class) = @_;
 	my $csv = slurp(top() . '/examples/vehicles.csv');
 
-	return bless { source => slurp(top() . '/examples/vehicle_registry.sql'), csv => $csv, vehicles => ($csv =~ tr/\n//) - 1 }, $class;
+	return bless {
+		source => slurp(top() . '/examples/vehicle_registry.sql'),
+		csv => $csv,
+		vehicles => ($csv =~ tr/\n//) - 1
+	}, $class;
 }
 
 # any two organisations of three; of fewer, all
@@ -31,7 +36,8 @@ sub policy
 	my ($self, $network) = @_;
 	my @homes = grep { $_->{application} } $network->homes;
 
-	return sprintf 'OutOf(%d, %s)', @homes < 2 ? 1 : 2, join(', ', map { "'$_->{msp_id}.peer'" } @homes);
+	return sprintf 'OutOf(%d, %s)', @homes < 2 ? 1 : 2,
+	  join(', ', map { "'$_->{msp_id}.peer'" } @homes);
 }
 
 # chaincode on all nodes, and an application with a role and an identity of its own at each
@@ -40,29 +46,37 @@ sub deploy
 	my ($self, $network) = @_;
 	my $package_id;
 
-	step('chaincode installed and approved by every organisation, committed', sub {
-		$package_id = $network->deploy($CHANNEL, $CHAINCODE, $self->{source}, policy => $self->policy($network));
-	});
-	step("application role $ROLE with a client identity at every organisation", sub {
-		$network->{facts}{registry_password} = password();
-		$network->create_application($_, $ROLE, $network->{facts}{registry_password}) foreach $network->peers;
-	});
+	step(
+		'chaincode installed and approved by every organisation, committed',
+		sub {
+			$package_id = $network->deploy($CHANNEL, $CHAINCODE, $self->{source},
+				policy => $self->policy($network));
+		});
+	step(
+		"application role $ROLE with a client identity at every organisation",
+		sub {
+			$network->{facts}{registry_password} = password();
+			$network->create_application($_, $ROLE, $network->{facts}{registry_password})
+			  foreach $network->peers;
+		});
 	$network->{facts}{registry} = 1;
 	$network->save;
 	return $package_id;
 }
 
-# the vehicles of the CSV file, by concurrent sessions of the application at the first node; gives what pgbench measured
+# the vehicles of the CSV file, by concurrent sessions of the application at the first node; gives
+# what pgbench measured
 sub register_all
 {
 	my ($self, $network) = @_;
 	my ($first) = $network->nodes;
 	my $work = tempdir(CLEANUP => 1);
 
-	$first->query("CREATE TABLE vehicle_import (number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text, make text, model text, year text, owner text, price text);\n"
-		. "GRANT SELECT ON vehicle_import TO $ROLE;\n"
-		. "COPY vehicle_import (id, make, model, year, owner, price) FROM STDIN WITH (FORMAT csv, HEADER);\n$self->{csv}\\.\n"
-		. 'ANALYZE vehicle_import');
+	$first->query(
+		"CREATE TABLE vehicle_import (number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text, make text, model text, year text, owner text, price text);\n"
+		  . "GRANT SELECT ON vehicle_import TO $ROLE;\n"
+		  . "COPY vehicle_import (id, make, model, year, owner, price) FROM STDIN WITH (FORMAT csv, HEADER);\n$self->{csv}\\.\n"
+		  . 'ANALYZE vehicle_import');
 	spew("$work/register.sql", <<"SQL");
 \\set n :client_id + 1 + $SESSIONS * :i
 \\set i :i + 1
@@ -70,7 +84,11 @@ sub register_all
 SELECT fabric.invoke('$CHANNEL', '$CHAINCODE', 'create_vehicle', id, make, model, year, owner, price) FROM vehicle_import WHERE number = :n;
 \\endif
 SQL
-	my $result = run_load($first, "$work/register.sql", sessions => $SESSIONS, transactions => POSIX::ceil($self->{vehicles} / $SESSIONS), user => $ROLE,
+	my $result = run_load(
+		$first, "$work/register.sql",
+		sessions => $SESSIONS,
+		transactions => POSIX::ceil($self->{vehicles} / $SESSIONS),
+		user => $ROLE,
 		variables => { i => 0 });
 	die "registering the vehicles failed:\n$result->{errors}\n" unless $result->{ok};
 	return $result;

@@ -1,10 +1,11 @@
 package Fabric::Terminal;
 
-# Terminal: words and figures for people: colours on a terminal only, and the time that long steps take.
+# Terminal: words and figures for people: colours on a terminal only, and the time that long steps
+# take.
 
 use strict;
 use warnings;
-use Exporter qw(import);
+use Exporter    qw(import);
 use Time::HiRes qw(time);
 
 our @EXPORT_OK = qw(heading say_line step detail good bad emphasis thousands shell_word);
@@ -20,8 +21,8 @@ sub paint
 	return $colours ? "\e[${code}m$text\e[0m" : $text;
 }
 
-sub good { return paint('32', $_[0]) }
-sub bad { return paint('31', $_[0]) }
+sub good     { return paint('32', $_[0]) }
+sub bad      { return paint('31', $_[0]) }
 sub emphasis { return paint('1', $_[0]) }
 
 sub heading
