@@ -25,14 +25,15 @@ my %FLOOR = (
 	(map { ("core/$_" => 2) } qw(identity rwset block)),
 	'core/policy' => 3,
 	(map { ("core/$_" => 4) } qw(config txn)),
-	'core/audit' => 5,
+	'core/block_audit' => 5,
 	'server/pg' => 11,
 	(map { ("server/$_" => 12) } qw(ledger wire)),
 	'server/channel' => 13,
-	(map { ("server/$_" => 14) } qw(chaincode ca)),
+	(map { ("server/$_" => 14) } qw(chaincode ca deliver)),
 	(map { ("server/$_" => 15) } qw(endorse commit order)),
-	(map { ("server/$_" => 16) } qw(gateway worker)),
-	'server/surface' => 17);
+	'server/audit' => 16,
+	(map { ("server/$_" => 17) } qw(gateway worker)),
+	'server/surface' => 18);
 my $WATERLINE = 10;
 
 # what core may take from the system: the C library's pure part, and its three libraries

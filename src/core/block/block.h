@@ -147,6 +147,12 @@ extern FbStatus block_raft_metadata_parse(FbBytes consenter_metadata, FbAllocato
 										  Etcdraft__BlockMetadata **metadata, FbError *error);
 
 /*
+ * The Raft index that the signer of the block states in slot 0. 0: none, or the slot cannot be
+ * read
+ */
+extern uint64_t block_raft_index(FbBytes signatures_slot, FbAllocator *allocator);
+
+/*
  * one orderer's signature: one of signature_header (pb(SignatureHeader)) and identifier_header is
  * empty
  */

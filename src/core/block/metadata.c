@@ -177,3 +177,18 @@ block_commit_hash_parse(FbBytes slot, FbAllocator *allocator, FbBytes *hash, FbE
 	*hash = proto_bytes(metadata->value);
 	return FB_OK;
 }
+
+uint64_t
+block_raft_index(FbBytes signatures_slot, FbAllocator *allocator)
+{
+	BlockSignatures signatures;
+	Etcdraft__BlockMetadata *metadata;
+	FbError error;
+
+	if (block_signatures_parse(signatures_slot, allocator, &signatures, &error) != FB_OK ||
+		signatures.consenter_metadata.size == 0 ||
+		block_raft_metadata_parse(signatures.consenter_metadata, allocator, &metadata, &error) !=
+			FB_OK)
+		return 0;
+	return metadata->raft_index;
+}

@@ -37,7 +37,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 
-#include "core/audit/audit.h"
+#include "core/block_audit/block_audit.h"
 
 /*
  * how long the channel's ledger worker may need to start: longer than the launcher's longest delay

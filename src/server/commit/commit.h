@@ -7,6 +7,7 @@
 #define FABRIC_SERVER_COMMIT_H
 
 #include "server/channel/channel.h"
+#include "server/chaincode/chaincode.h"
 
 #include "core/block/block.h"
 #include "core/rwset/rwset.h"
@@ -38,6 +39,28 @@ typedef struct ValidatedBlock
  */
 extern void validate_block(const Channel *channel, uint64 number, const FbBytes *data,
 						   size_t data_count, ValidatedBlock *result);
+
+/*
+ * what a validation needs to know of the ledger before the block: the tables for the committer, the
+ * replayed chain for an audit
+ */
+typedef struct ValidationSource
+{
+	PolicyVerify verify;
+	/* for each id, whether a transaction before the block has it; empty ids are not found */
+	void (*find_tx_ids)(struct ValidationSource *self, const FbBytes *tx_ids, int count,
+						bool *found);
+	/* fill committed version, value and metadata of the keys */
+	void (*fetch)(struct ValidationSource *self, MvccBlock *keys);
+	RangeSource *ranges;
+	/* FB_CHAINCODE_NOT_FOUND, FB_CORRUPTED: no transaction of the chaincode is valid */
+	FbStatus (*definition)(struct ValidationSource *self, const char *chaincode,
+						   ChaincodeDefinition *definition, FbError *error);
+} ValidationSource;
+
+/* validate_block with another source */
+extern void validate_block_from(const Channel *channel, ValidationSource *source, uint64 number,
+								const FbBytes *data, size_t data_count, ValidatedBlock *result);
 
 /* ---- committer.c ---- */
 
@@ -75,9 +98,6 @@ typedef struct CommitComparison
  */
 extern void commit_block(const Channel *channel, const BlockView *block, uint64 raft_term,
 						 CommitComparison *comparison, CommittedBlock *committed);
-
-/* the Raft index that the signer of the block says; 0: none */
-extern uint64 commit_block_raft_index(const BlockView *block);
 
 /* BlockValidation over slot 0 (ORD-10, DLV-4); raises FB_BLOCK_REFUSED */
 extern void commit_check_signatures(const Channel *channel, const BlockView *block);
@@ -149,29 +169,6 @@ extern void notifier_add(BlockNotifier *notifier, const CommittedBlock *committe
  */
 extern long notifier_run(BlockNotifier *notifier);
 
-/* ---- deliver.c: blocks for other nodes (DLV-1) ---- */
-
-/*
- * A signed request for blocks: an envelope of type DELIVER_SEEK_INFO for all blocks from `from` on,
- * made and signed by this node; palloc'ed. Fresh for each request, since its timestamp is checked.
- */
-extern FbBytes deliver_seek(const Channel *channel, uint64 from);
-
-/*
- * the same for the headers and metadata of the blocks from `from` to `to`, without their
- * transactions (ab.SeekInfo, HEADER_WITH_SIG_BYTES)
- */
-extern FbBytes deliver_seek_headers(const Channel *channel, uint64 from, uint64 to);
-
-/*
- * Serve such a request: the blocks from its start (specified or oldest; to its stop if that is
- * specified) that are committed here, as orderers serve them, at most about bytes_max bytes but at
- * least one if there is one; waits up to wait_ms for the first. List of bytea *. Raises
- * FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT (kind of request, time window), FB_CHANNEL_NOT_FOUND,
- * FB_ACCESS_DENIED (policy /Channel/Readers), FB_INVALID_SIGNATURE ...
- */
-extern List *deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms);
-
 /* ---- private_found.c: private plaintext that came after its transaction was committed ---- */
 
 /*
@@ -182,71 +179,5 @@ extern List *deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms);
  */
 extern bool commit_private_found(const Channel *channel, RwSetVersion version,
 								 FbBytes private_rwset);
-
-/* ---- explain.c: why a committed transaction was a read conflict ---- */
-
-typedef struct CommitConflict
-{
-	bool found;
-	FbBytes namespace_name;
-	FbBytes key;
-	RwSetVersion version_read;
-	RwSetVersion version_found;
-	FbBytes writer_tx_id; /* the transaction that wrote the version found; empty if unknown */
-} CommitConflict;
-
-/*
- * derived from the ledger: the first read of the transaction that was not current at its place in
- * the chain
- */
-extern void commit_explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position,
-									Snapshot snapshot, CommitConflict *conflict);
-
-/* ---- verify.c: audits and repairs of a channel's tables (LED-*, WST-*; issue: every altered byte
- * is found) ---- */
-
-/* block_number, tx_index: -1 when it is not of one */
-typedef void (*ChainReport)(void *context, int64 block_number, int64 tx_index, const char *problem,
-							const char *detail);
-
-/*
- * Verify this node's copy of the chain, with the active snapshot, while the network goes on. Blocks
- * from..to (UINT64_MAX: the last one): hashes, links, orderers' signatures, every client's and
- * endorser's signature, validation codes (all of them are found anew), commit hashes, and every
- * column that follows from the blocks. If `to` is the last block, also each key of world state and
- * history, replayed from block 0, and the plaintext of private data against its hashes. Not
- * covered: the time at which a block was committed here. The trust anchor is block 0. Raises
- * FB_BLOCK_NOT_FOUND.
- */
-extern void chain_verify(const Ledger *ledger, uint64 from, uint64 to, ChainReport report,
-						 void *context);
-
-typedef struct ChainRebuild
-{
-	uint64 blocks_count;
-	uint64 blocks_corrected; /* blocks with wrong columns that follow from the chain: codes, ids,
-								commit hash ... */
-	uint64 state_rows;
-	uint64 state_corrected; /* keys that were wrong, missing or too many */
-	uint64 history_rows;
-	uint64 history_corrected;
-} ChainRebuild;
-
-/*
- * Make world state, history and all columns that follow from the chain anew, in this transaction,
- * with the committer locked out meanwhile. FB_CORRUPTED when a block itself is damaged: see
- * chain_repair.
- */
-extern void chain_rebuild(const Ledger *ledger, ChainRebuild *result);
-
-/*
- * Replace damaged or missing blocks by those of other nodes: taken only if they continue the chain
- * and are signed as the channel's BlockValidation policy wants. The configuration is that of the
- * channel as stored. replaced is called for each. Run chain_rebuild afterwards. Raises FB_CORRUPTED
- * when no node has the right block, FB_NODE_UNREACHABLE when none could be asked.
- */
-extern void chain_repair(const Channel *channel,
-						 void (*replaced)(void *context, uint64 number, const char *address),
-						 void *context);
 
 #endif

@@ -4,37 +4,6 @@
 
 #include "server/commit/commit.h"
 
-#include "server/chaincode/chaincode.h"
-
-/* ---- validate.c ---- */
-
-/*
- * what a validation needs to know of the ledger before the block: the tables for the committer, the
- * replayed chain for an audit
- */
-typedef struct ValidationSource
-{
-	PolicyVerify verify;
-	/* for each id, whether a transaction before the block has it; empty ids are not found */
-	void (*find_tx_ids)(struct ValidationSource *self, const FbBytes *tx_ids, int count,
-						bool *found);
-	/* fill committed version, value and metadata of the keys */
-	void (*fetch)(struct ValidationSource *self, MvccBlock *keys);
-	RangeSource *ranges;
-	/* FB_CHAINCODE_NOT_FOUND, FB_CORRUPTED: no transaction of the chaincode is valid */
-	FbStatus (*definition)(struct ValidationSource *self, const char *chaincode,
-						   ChaincodeDefinition *definition, FbError *error);
-} ValidationSource;
-
-/* validate_block with another source */
-extern void validate_block_from(const Channel *channel, ValidationSource *source, uint64 number,
-								const FbBytes *data, size_t data_count, ValidatedBlock *result);
-
-/* ---- committer.c ---- */
-
-extern uint64 commit_raft_index(FbAllocator *allocator,
-								FbBytes signatures_slot); /* 0 when there is none */
-
 /* ---- comparison.c ---- */
 
 /* codes: this node's own, one byte for each transaction; commit_hash: empty if it has none */

@@ -147,27 +147,6 @@ changes_lifecycle(const MvccResult *mvcc)
 	return false;
 }
 
-uint64
-commit_raft_index(FbAllocator *allocator, FbBytes signatures_slot)
-{
-	BlockSignatures signatures;
-	Etcdraft__BlockMetadata *metadata;
-	FbError error;
-
-	if (block_signatures_parse(signatures_slot, allocator, &signatures, &error) != FB_OK ||
-		signatures.consenter_metadata.size == 0 ||
-		block_raft_metadata_parse(signatures.consenter_metadata, allocator, &metadata, &error) !=
-			FB_OK)
-		return 0;
-	return metadata->raft_index;
-}
-
-uint64
-commit_block_raft_index(const BlockView *block)
-{
-	return commit_raft_index(memory_allocator(CurrentMemoryContext), block->metadata[0]);
-}
-
 /* certificates that come again and again make envelopes small */
 static void
 maintain_dictionary(const Ledger *ledger, const BlockView *block, const ValidatedBlock *validated)
@@ -215,7 +194,7 @@ describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *v
 	memset(committed, 0, sizeof(*committed));
 	block_header_hash(&block->header, committed->block_hash);
 	committed->number = block->header.number;
-	committed->raft_index = commit_raft_index(allocator, block->metadata[0]);
+	committed->raft_index = block_raft_index(block->metadata[0], allocator);
 	committed->lifecycle_changed = changes_lifecycle(&validated->mvcc);
 	committed->work = validated->work;
 	committed->tx_ids = palloc0(block->data_count * sizeof(FbBytes) + 1);

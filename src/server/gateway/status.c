@@ -18,7 +18,7 @@
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
-#include "server/commit/commit.h"
+#include "server/audit/audit.h"
 
 #define RESUBMIT_MS_MIN 1000
 #define RESUBMIT_MS_MAX 10000
@@ -211,12 +211,11 @@ version_text(RwSetVersion version)
 static void
 raise_conflict(const Channel *channel, const char *tx_id, const GatewayStatus *status)
 {
-	CommitConflict conflict;
+	ReadConflict conflict;
 	FbError error;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	commit_explain_conflict(channel->ledger, status->block_number, status->position, NULL,
-							&conflict);
+	explain_conflict(channel->ledger, status->block_number, status->position, NULL, &conflict);
 	PopActiveSnapshot();
 	fb_fail(&error, FB_MVCC_READ_CONFLICT, "transaction %s is invalid: %s", tx_id,
 			tx_code_name(status->code));

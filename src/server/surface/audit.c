@@ -4,10 +4,10 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 
+#include "server/audit/audit.h"
 #include "server/channel/channel.h"
-#include "server/commit/commit.h"
 
-#include "core/audit/audit.h"
+#include "core/block_audit/block_audit.h"
 
 FABRIC_FUNCTION(fabric_verify_block);
 FABRIC_FUNCTION(fabric_verify_chain);

@@ -3,7 +3,7 @@
 
 #include "utils/builtins.h"
 
-#include "server/commit/commit.h"
+#include "server/deliver/deliver.h"
 #include "server/endorse/endorse.h"
 
 FABRIC_FUNCTION(fabric_internal_endorse);

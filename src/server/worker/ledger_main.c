@@ -21,6 +21,7 @@
 
 #include "server/channel/channel.h"
 #include "server/commit/commit.h"
+#include "server/deliver/deliver.h"
 #include "server/order/order.h"
 #include "server/wire/wire.h"
 

@@ -1,5 +1,5 @@
 /* verify.c: this node's copy of a chain is verified */
-#include "server/commit/replay_internal.h"
+#include "server/audit/audit_internal.h"
 
 #include "utils/snapmgr.h"
 

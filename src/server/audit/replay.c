@@ -2,7 +2,7 @@
  * replay.c: the blocks of a channel validated and applied in memory, as the committer did it in the
  * tables
  */
-#include "server/commit/replay_internal.h"
+#include "server/audit/audit_internal.h"
 
 #include "miscadmin.h"
 

@@ -8,7 +8,7 @@
  * Other nodes are asked before anything is locked. What they gave is kept aside, and goes into the
  * tables under the lock, where it is still needed.
  */
-#include "server/commit/replay_internal.h"
+#include "server/audit/audit_internal.h"
 
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"
@@ -18,7 +18,8 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
-#include "core/audit/audit.h"
+#include "core/block_audit/block_audit.h"
+#include "server/deliver/deliver.h"
 #include "server/wire/wire.h"
 
 /* how long another node may wait for a block: it has it, or not */
@@ -277,7 +278,7 @@ replace(Repair *repair, uint64 number, const BlockView *view)
 	row.transactions_filter = fb_bytes(filter, view->data_count);
 	row.orderer = view->metadata[3];
 	row.commit_hash = FB_BYTES_EMPTY;
-	row.raft_index = commit_raft_index(allocator, view->metadata[0]);
+	row.raft_index = block_raft_index(view->metadata[0], allocator);
 	row.raft_term = 0;
 	block_store_replace(ledger, &row, rows, (int) view->data_count);
 }

@@ -1,8 +1,8 @@
 /* what the files of audit share */
-#ifndef FABRIC_CORE_AUDIT_INTERNAL_H
-#define FABRIC_CORE_AUDIT_INTERNAL_H
+#ifndef FABRIC_CORE_BLOCK_AUDIT_INTERNAL_H
+#define FABRIC_CORE_BLOCK_AUDIT_INTERNAL_H
 
-#include "core/audit/audit.h"
+#include "core/block_audit/block_audit.h"
 #include "core/policy/policy.h"
 
 /* a failure of the work itself, not of what is looked at */

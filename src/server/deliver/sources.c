@@ -27,7 +27,7 @@
  * one needs no other peer, and blocks that come twice cost the other nodes their time. Peers are
  * for the node that can reach no orderer.
  */
-#include "server/worker/worker_internal.h"
+#include "server/deliver/deliver.h"
 
 #define BACKOFF_MS_MIN 1000
 #define BACKOFF_MS_MAX 15000

@@ -4,7 +4,7 @@
  * reads through a damaged page may end the process, and one that reads through an index does not
  * see what the index lacks, so nothing else is looked at while the tables cannot be relied upon.
  */
-#include "server/commit/replay_internal.h"
+#include "server/audit/audit_internal.h"
 
 #include "access/xlog.h"
 

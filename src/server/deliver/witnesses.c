@@ -33,13 +33,11 @@
  * The price is one small request to one consenter for each answer with blocks. A witness that does
  * not answer is passed over for some seconds.
  */
-#include "server/worker/worker_internal.h"
+#include "server/deliver/deliver.h"
 
 #include "access/xact.h"
 
-#include "server/channel/channel.h"
-#include "server/commit/commit.h"
-#include "server/wire/wire.h"
+#include "core/block/block.h"
 
 /* how long a witness may wait for the first block: it commits it at about the same time */
 #define WITNESS_WAIT_MS 1000
@@ -89,7 +87,7 @@ read_claim(FbBytes bytes, Claim *claim)
 	claim->matches_count = 0;
 	claim->contradicted = false;
 	block_header_hash(&block.header, claim->hash);
-	claim->raft_index = commit_block_raft_index(&block);
+	claim->raft_index = block_raft_index(block.metadata[0], memory_allocator(CurrentMemoryContext));
 	return true;
 }
 

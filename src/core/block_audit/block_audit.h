@@ -13,8 +13,8 @@
  * /Channel/Orderer/BlockValidation. Nothing here needs the state before the block; what does
  * (endorsement policies, read conflicts) is the business of whoever has the whole chain.
  */
-#ifndef FABRIC_CORE_AUDIT_H
-#define FABRIC_CORE_AUDIT_H
+#ifndef FABRIC_CORE_BLOCK_AUDIT_H
+#define FABRIC_CORE_BLOCK_AUDIT_H
 
 #include "core/base/base.h"
 #include "core/block/block.h"

@@ -2,7 +2,7 @@
  * rebuild.c: world state, history and all columns that follow from the blocks are made anew from
  * the chain, in one transaction
  */
-#include "server/commit/replay_internal.h"
+#include "server/audit/audit_internal.h"
 
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"

@@ -2,11 +2,14 @@
  * deliver.c: blocks go from node to node: a signed request, as Fabric's Deliver service takes it,
  * and its answer
  */
-#include "server/commit/commit.h"
+#include "server/deliver/deliver.h"
 
 #include "utils/snapmgr.h"
 
 #include <sys/time.h>
+
+#include "core/proto/proto.h"
+#include "core/txn/txn.h"
 
 static FbBytes
 pack_seek_info(FbAllocator *allocator, uint64 from, uint64 to, bool headers_only)

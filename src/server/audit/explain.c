@@ -8,7 +8,7 @@
  * not there, so a conflict with one is not explained; nor is a range of so many keys that only
  * their hashes are recorded.
  */
-#include "server/commit/commit.h"
+#include "server/audit/audit.h"
 
 /* keys of a range that are looked at: an explanation is not worth more */
 #define RANGE_KEYS_MAX 10000
@@ -43,8 +43,8 @@ differs(RwSetVersion found, RwSetVersion read)
  * conflicts?
  */
 static bool
-explain_key(const Place *place, FbBytes ns, FbBytes key, RwSetVersion read,
-			CommitConflict *conflict, RwSetVersion *writer)
+explain_key(const Place *place, FbBytes ns, FbBytes key, RwSetVersion read, ReadConflict *conflict,
+			RwSetVersion *writer)
 {
 	RwSetVersion found = {false, 0, 0};
 	bool is_delete;
@@ -56,7 +56,7 @@ explain_key(const Place *place, FbBytes ns, FbBytes key, RwSetVersion read,
 		found = *writer;
 	if (!differs(found, read))
 		return false;
-	*conflict = (CommitConflict) {true, ns, key, read, found, FB_BYTES_EMPTY};
+	*conflict = (ReadConflict) {true, ns, key, read, found, FB_BYTES_EMPTY};
 	return true;
 }
 
@@ -76,7 +76,7 @@ key_behind(FbBytes key)
  * are recorded one by one
  */
 static bool
-explain_range(const Place *place, FbBytes ns, const RwSetRange *range, CommitConflict *conflict,
+explain_range(const Place *place, FbBytes ns, const RwSetRange *range, ReadConflict *conflict,
 			  RwSetVersion *writer)
 {
 	/* an iterator that was left early has read its end key, too */
@@ -115,7 +115,7 @@ explain_range(const Place *place, FbBytes ns, const RwSetRange *range, CommitCon
 
 /* in the order in which the validation looks */
 static bool
-explain_namespace(const Place *place, const RwSetNamespace *ns, CommitConflict *conflict,
+explain_namespace(const Place *place, const RwSetNamespace *ns, ReadConflict *conflict,
 				  RwSetVersion *writer)
 {
 	for (size_t i = 0; i < ns->reads_count; i++)
@@ -128,8 +128,8 @@ explain_namespace(const Place *place, const RwSetNamespace *ns, CommitConflict *
 }
 
 void
-commit_explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position,
-						Snapshot snapshot, CommitConflict *conflict)
+explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position, Snapshot snapshot,
+				 ReadConflict *conflict)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Place place = {ledger, snapshot, block_number, position};

@@ -1,5 +1,5 @@
 /* frame.c: header, links, data hash, metadata, orderers' signatures */
-#include "core/audit/audit_internal.h"
+#include "core/block_audit/block_audit_internal.h"
 
 #include "core/identity/identity.h"
 #include "core/proto/proto.h"

@@ -4,7 +4,7 @@
  */
 #include "unit/check.h"
 
-#include "core/audit/audit.h"
+#include "core/block_audit/block_audit.h"
 #include "core/proto/proto.h"
 
 typedef struct Seen

@@ -2,7 +2,7 @@
  * replay_state.c: a world state with its history in memory: a skip list over (namespace, key) in
  * byte order
  */
-#include "server/commit/replay_internal.h"
+#include "server/audit/audit_internal.h"
 
 #define LEVELS_MAX 24
 

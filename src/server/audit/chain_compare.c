@@ -2,7 +2,7 @@
  * chain_compare.c: world state, history and private plaintext in the tables against those of the
  * replayed chain, key by key
  */
-#include "server/commit/replay_internal.h"
+#include "server/audit/audit_internal.h"
 
 #include "miscadmin.h"
 

@@ -1,10 +1,12 @@
 /* what the files of the audit share: the chain replayed in memory, from its blocks alone */
-#ifndef FABRIC_SERVER_COMMIT_REPLAY_INTERNAL_H
-#define FABRIC_SERVER_COMMIT_REPLAY_INTERNAL_H
+#ifndef FABRIC_SERVER_AUDIT_INTERNAL_H
+#define FABRIC_SERVER_AUDIT_INTERNAL_H
 
-#include "server/commit/commit_internal.h"
+#include "server/audit/audit.h"
 
 #include "utils/hsearch.h"
+
+#include "server/commit/commit.h"
 
 /* ---- replay_state.c: a state in memory, ordered as the tables are; keys stay when they are
  * deleted, because of their history ---- */

@@ -5,13 +5,13 @@
  * orderers signed. What it did is then taken from the codes beside it, so that one changed byte
  * does not make everything after it look wrong.
  */
-#include "server/commit/replay_internal.h"
+#include "server/audit/audit_internal.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/resowner.h"
 
-#include "core/audit/audit.h"
+#include "core/block_audit/block_audit.h"
 
 /* of the block that is being looked at; reset for the next one */
 typedef struct BlockWork
@@ -360,7 +360,7 @@ check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
 	expected->block_hash = fb_bytes(block_hash, CRYPTO_SHA256_BYTES);
 	expected->transactions_filter = fb_bytes(codes, count);
 	expected->commit_hash = commit_hash;
-	expected->raft_index = commit_raft_index(allocator, work->row.signatures);
+	expected->raft_index = block_raft_index(work->row.signatures, allocator);
 	if (!work->present)
 		return;
 	compare_bytes(work, "block_hash", work->row.block_hash, expected->block_hash,

@@ -1,5 +1,5 @@
 /* transactions.c: each transaction by itself, the validation codes, the commit hash */
-#include "core/audit/audit_internal.h"
+#include "core/block_audit/block_audit_internal.h"
 
 #include "core/proto/proto.h"
 #include "core/rwset/rwset.h"

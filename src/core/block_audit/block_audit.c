@@ -1,5 +1,5 @@
 /* audit.c: a whole block as bytes */
-#include "core/audit/audit_internal.h"
+#include "core/block_audit/block_audit_internal.h"
 
 #include "core/proto/proto.h"
 
