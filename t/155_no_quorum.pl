@@ -14,7 +14,7 @@ my $network = start_network(
 	orgs => 4,
 	orderers => 3,
 	channel => 'trade',
-	settings => "fabric.raft_election_timeout = 3s\n");
+	settings => "fabric.raft_election_timeout = 6s\n");
 my @nodes = $network->nodes;
 my @orderers = $network->orderers;
 my $client = $nodes[3];
@@ -37,7 +37,7 @@ ok( wait_until(
 foreach my $node ($left, $client)
 {
 	my $error =
-	  $node->error_of("SET fabric.broadcast_timeout = '10s'; " . create_vehicle("N-$node->{name}"));
+	  $node->error_of("SET fabric.broadcast_timeout = '5s'; " . create_vehicle("N-$node->{name}"));
 
 	like(
 		$error,
@@ -57,7 +57,7 @@ foreach my $node ($left, $client)
 }
 like(
 	$client->error_of(
-		"SET fabric.broadcast_timeout = '10s'; SELECT fabric.approve_chaincode($definition, '$package_id')"
+		"SET fabric.broadcast_timeout = '5s'; SELECT fabric.approve_chaincode($definition, '$package_id')"
 	),
 	qr/LF502.*DETAIL:.*no leader since/s,
 	'so do calls of the lifecycle');
@@ -68,13 +68,17 @@ $_->start foreach $leader, $stopped;
 $leader = wait_for_leader($network, 'trade');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 ($left, $stopped) = grep { $_ != $leader } @orderers;
+ok( wait_until(
+		sub { $left->query('SELECT count(*) FROM fabric.stat_orderer WHERE leader_id > 0') eq '1' }
+	),
+	"$left->{name} knows the leader");
 # they fall silent, and before the third one notices it takes a transaction
 my @frozen =
   map { my $pid = $_->process_id; kill 'STOP', $pid; ($pid, Fabric::Node::children_of($pid)) }
   $leader, $stopped;
 kill 'STOP', @frozen;
 my $session = start_query($left->connection,
-	"\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '10s';\n" . create_vehicle('W1'));
+	"\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '5s';\n" . create_vehicle('W1'));
 my (undef, $error, $status) = finish_query($session);
 isnt($status, 0, 'the call ends');
 like(

@@ -26,6 +26,9 @@
 #define ATTEMPT_AGAIN_MS 2000
 #define RETRY_MS_MIN 20
 #define RETRY_MS_MAX 1000
+/* no round begins with less time than this: a request without an answer leaves the fate of the
+ * transaction in doubt, for nothing */
+#define ROUND_MS_MIN 100
 
 /* ---- doubt ---- */
 
@@ -65,6 +68,7 @@ typedef struct Said
 	const char *address; /* NULL: this node's own */
 	FbStatus status;
 	FbError error;
+	bool unanswered; /* to a later request there was no answer in time */
 } Said;
 
 typedef struct Submission
@@ -105,6 +109,7 @@ note_said(Submission *submission, const char *address, const FbError *error)
 	}
 	said->status = error->status;
 	said->error = *error;
+	said->unanswered = false;
 	submission->last = said;
 }
 
@@ -177,6 +182,8 @@ compose_error(const Submission *submission, FbError *error)
 				detail.data[--detail.len] = '\0';
 			appendStringInfoChar(&detail, ')');
 		}
+		if (said->unanswered)
+			appendStringInfoString(&detail, ", and has not answered the last request");
 	}
 	fb_error_detail(error, "%s.", detail.data);
 	if (most->status == FB_NO_LEADER)
@@ -246,6 +253,7 @@ take_answer(Round *round, Attempt *attempt)
 	const WireError *failure = wire_call_error(attempt->call);
 	FbStatus status = failure != NULL ? failure->error.status : FB_OK;
 	FbError error;
+	Said *said;
 
 	if (failure != NULL)
 	{
@@ -263,10 +271,12 @@ take_answer(Round *round, Attempt *attempt)
 							attempt->address);
 		else if (error.detail[0] == '\0')
 			fb_error_detail(&error, "Answer of the orderer at %s.", attempt->address);
-		/* what was not sent in time says less than what the orderer said before */
-		if (finished || !failure->not_executed ||
-			find_said(round->submission, attempt->address) == NULL)
+		/* that there was no time for an answer says less than the orderer's last answer */
+		said = find_said(round->submission, attempt->address);
+		if (finished || said == NULL)
 			note_said(round->submission, attempt->address, &error);
+		else
+			said->unanswered = !failure->not_executed;
 	}
 	wire_call_release(attempt->call);
 	attempt->call = NULL;
@@ -398,8 +408,9 @@ submit_in_doubt(FbBytes envelope, Doubt *doubt)
 	{
 		/* said by this node itself: its own ledger would not commit what others order */
 		bool forked = status == FB_CHAINS_DIFFER && channel_raft_id(submission.channel) != 0;
+		long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
-		if (forked || !is_temporary(status) || GetCurrentTimestamp() >= deadline)
+		if (forked || !is_temporary(status) || left_ms <= ROUND_MS_MIN)
 		{
 			if (doubt->exists)
 				fb_error_hint(
@@ -407,7 +418,7 @@ submit_in_doubt(FbBytes envelope, Doubt *doubt)
 					"Ask fabric.commit_status what became of it before the call is repeated.");
 			error_throw(&error);
 		}
-		pause_ms(retry_ms);
+		pause_ms(Min(retry_ms, left_ms - ROUND_MS_MIN));
 		retry_ms = Min(retry_ms * 2, RETRY_MS_MAX);
 	}
 	doubt->exists = true;
