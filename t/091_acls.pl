@@ -1,4 +1,4 @@
-# Who may do what on a channel: its ACLs (ACL-1..7). What is for user chaincodes does not count for
+# Who may do what on a channel: its ACLs. What is for user chaincodes does not count for
 # _lifecycle, whose functions have rules of their own.
 use strict;
 use warnings;

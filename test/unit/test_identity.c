@@ -118,7 +118,7 @@ static const MspCase plain_case = {{"root"},
 								   {"inter.crl"},
 								   false};
 
-/* ---- IDN-4, 5, 7, 8: who is an identity ---- */
+/* ---- valid identities ---- */
 
 static void
 test_identities(void)
@@ -389,7 +389,7 @@ test_host_names(void)
 			fprintf(stderr, "    \"%s\"\n", others[i]);
 }
 
-/* a list counts only if the issuer signed it; one that does not count hides no other (IDN-7) */
+/* a list counts only if the issuer signed it; one that does not count hides no other */
 static void
 test_revocation_lists(void)
 {
@@ -584,7 +584,7 @@ test_made_trees(void)
 	free_made(made, 6);
 }
 
-/* the identity id does not depend on which of the two signatures a certificate carries (IDN-1) */
+/* the identity id does not depend on which of the two signatures a certificate carries */
 static void
 test_identity_id(void)
 {
@@ -825,7 +825,7 @@ test_listed_ous(void)
 	}
 }
 
-/* ---- IDN-9 ---- */
+/* ---- principals ---- */
 
 static const Principal *
 role_principal(const char *msp, int role)
@@ -1048,7 +1048,7 @@ test_other_principals(void)
 	msp_destroy(msp);
 }
 
-/* ---- CCA-36, IDN-17 ---- */
+/* ---- attributes ---- */
 
 static void
 check_attributes(const char *json, const char *expected)
@@ -1509,7 +1509,7 @@ real_manager(void)
 	return manager;
 }
 
-/* the header as it is hashed (WIRE 2.1), for block numbers below 128 */
+/* the header as it is hashed (docs/wire-format.md, "Block header"), for block numbers below 128 */
 static FbBytes
 header_der(const Common__BlockHeader *header)
 {

@@ -366,7 +366,7 @@ test_reads(FbAllocator *allocator)
 	RUN("0 11 11 0 11", "r k 5.0", "r k 5.1", "r k -", "r new -", "r new 1.0");
 	/*
 	 * an earlier write of the block, even of the same value, and a deletion; blind writes never
-	 * conflict (VAL-30)
+	 * conflict
 	 */
 	RUN("0 11 0 0 11", "w k v", "r k 5.0;w other x", "w k v", "d gone", "r gone -");
 	conflict = block.result.conflicts;
@@ -386,7 +386,7 @@ test_reads(FbAllocator *allocator)
 	RUN("11", "r k 4.9");
 	CHECK(block.result.conflicts[0].writer_tx_index == -1);
 	CHECK(rwset_version_equal(block.result.conflicts[0].version_found, at(5, 0)));
-	/* VAL-36: what is invalid has no influence, whether invalid before or here */
+	/* what is invalid has no influence, whether invalid before or here */
 	RUN("10 0", "!w k x", "r k 5.0");
 	CHECK(block.result.updates_count == 0 && block.result.history_count == 0);
 	RUN("11 0 0", "r k -;w k x", "r k 5.0;w k y", "r new -");
@@ -422,7 +422,7 @@ test_metadata(FbAllocator *allocator)
 	memcpy(find_row(state, "ns", "k", false)->metadata, "old", 3);
 	find_row(state, "ns", "k", false)->metadata_size = 3;
 	/*
-	 * WST-3: a value write keeps the metadata, a metadata write keeps the value, a deletion drops
+	 * a value write keeps the metadata, a metadata write keeps the value, a deletion drops
 	 * both
 	 */
 	RUN("0", "w k v2");
@@ -503,9 +503,9 @@ test_ranges(FbAllocator *allocator)
 	/* a deletion of what was not there changes no range; inserted and deleted again neither */
 	RUN("0 0", "d c", "q a z b=1.0,d=2.1,f=3.2");
 	RUN("0 0 0", "w c v", "d c", "q a z b=1.0,d=2.1,f=3.2");
-	/* T-20: the empty range is watched too */
+	/* the empty range is watched too */
 	RUN("0 12", "w y v", "q x z");
-	/* reads before ranges before hashed reads (VAL-31) */
+	/* reads before ranges before hashed reads */
 	RUN("11 12 11", "r b -;q x z y=1.0", "q x z y=1.0;h k 1.0", "h k 1.0");
 	/* an open end: to the end of the namespace, not of the next one */
 	RUN("0 12", "w zz v", "q g - y=1.0");
@@ -863,7 +863,7 @@ test_writes(FbAllocator *allocator)
 	MvccBlock *block;
 	MvccResult result;
 
-	/* a key that the state cannot hold: 24, before the read conflict (VAL-24) */
+	/* a key that the state cannot hold: 24, before the read conflict */
 	memset(long_key, 'x', sizeof(long_key));
 	CHECK_STATUS(mvcc_prepare(allocator, transactions, 3, &block, NULL), FB_OK);
 	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);

@@ -1,6 +1,7 @@
 /*
- * policy: the language and its bytes (V12), the greedy evaluation (V13), errors with their place,
- * ImplicitMeta, paths, ApplicationPolicies, layouts, hostile bytes, an allocator that fails.
+ * policy: the language and its bytes, the greedy evaluation (docs/wire-format.md, "Test vectors"),
+ * errors with their place, ImplicitMeta, paths, ApplicationPolicies, layouts, hostile bytes, an
+ * allocator that fails.
  */
 #include "core/policy/policy.h"
 #include "core/proto/proto.h"
@@ -21,7 +22,7 @@ compile(const char *text)
 	return envelope;
 }
 
-/* ---- V12 ---- */
+/* ---- policies as text and as bytes (docs/wire-format.md, "Test vectors") ---- */
 
 static void
 test_compile(void)
@@ -236,7 +237,7 @@ test_notice(void)
 	CHECK_TEXT(notice.text, "policy has a gate that can never be satisfied");
 }
 
-/* ---- V13 ---- */
+/* ---- evaluation (docs/wire-format.md, "Test vectors") ---- */
 
 static bool
 satisfied(const char *policy, const char *signers)

@@ -296,7 +296,7 @@ test_leader(void)
 				 FB_OK);
 	CHECK(update.term == 1 && update.role == RAFT_LEADER && !update.persist_hard_state);
 
-	/* ORD-15: 2 was heard, 3 too, 4 never */
+	/* 2 was heard, 3 too, 4 never */
 	raft_status(raft, &status);
 	next = status.configuration;
 	CHECK(raft_configuration_add(&next, 4) && !raft_configuration_add(&next, 4) &&

@@ -1,6 +1,6 @@
 /*
  * core/rwset: builder, codec, Merkle summaries, updates, commit hash, state digest, against the
- * golden vectors of Fabric's own code (V6 to V11) and against each other.
+ * golden vectors of Fabric's own code (docs/wire-format.md, "Test vectors") and against each other.
  */
 #include "core/rwset/rwset.h"
 #include "unit/check.h"
@@ -47,7 +47,7 @@ test_public(FbAllocator *allocator)
 	RwSet *set;
 	FbBytes parameter;
 
-	/* V6; given in another order, and with values that are overwritten */
+	/* given in another order, and with values that are overwritten */
 	CHECK(!rwset_builder_has_writes(builder));
 	CHECK_STATUS(rwset_builder_add_read(builder, B("basic"), B("k2"), at(5, 0), NULL), FB_OK);
 	CHECK(!rwset_builder_has_writes(builder));
@@ -124,7 +124,6 @@ test_private(FbAllocator *allocator)
 	size_t count;
 	uint8_t hash[32];
 
-	/* V7 */
 	CHECK_STATUS(rwset_builder_add_private_write(builder, B("basic"), B("coll"), B("k1"),
 												 B("secret"), NULL),
 				 FB_OK);
@@ -527,7 +526,7 @@ test_updates(FbAllocator *allocator)
 	uint8_t packed[300];
 	StateDigest digest;
 
-	/* V9 */
+	/* versions (docs/wire-format.md, "Test vectors") */
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
 	{
 		uint8_t out[RWSET_VERSION_BYTES_MAX];
@@ -535,13 +534,13 @@ test_updates(FbAllocator *allocator)
 
 		CHECK_HEX(fb_bytes(out, size), versions[i].hex);
 	}
-	/* V10 */
+	/* updates of a block */
 	crypto_sha256(B("pk"), pk);
 	crypto_sha256(B("pv"), pv);
 	updates[3].key = fb_bytes(pk, 32);
 	updates[3].value = fb_bytes(pv, 32);
 	CHECK(fb_hex_decode(packed_hex, strlen(packed_hex), packed));
-	/* V11 */
+	/* commit hash */
 	update_commit_hash(B("\0\0\0\0\x0b"), updates, 5, FB_BYTES_EMPTY, hash);
 	CHECK_HEX(fb_bytes(hash, 32),
 			  "bba9a4b9b60528da02b084c49b1c9c058eff0a0ddd88067b747e295e838e4fbe");

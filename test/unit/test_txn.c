@@ -1,6 +1,7 @@
 /*
  * core/txn: proposals, responses, envelopes and the checks of validation, against golden vectors
- * (V3 to V5), the messages and blocks of a real Fabric network, and one transaction for every code.
+ * (docs/wire-format.md, "Test vectors"), the messages and blocks of a real Fabric network, and one
+ * transaction for every code.
  */
 #include "core/proto/proto.h"
 #include "core/txn/txn.h"
@@ -362,7 +363,6 @@ test_response(FbAllocator *allocator)
 
 	fb_hex_decode(V4_HASH, 64, hash);
 	content.proposal_hash = fb_bytes(hash, 32);
-	/* V5 */
 	CHECK_STATUS(response_payload_build(allocator, &content, &bytes, NULL), FB_OK);
 	CHECK_HEX(bytes, "0a20" V4_HASH "121b0a0212001a0708c8011a026f6b220c120562617369631a03312e30");
 	CHECK_STATUS(response_payload_parse(allocator, bytes, &parsed, NULL), FB_OK);
@@ -1224,7 +1224,7 @@ test_checks(FbAllocator *allocator)
 		CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, (Knob) i), &parts, NULL),
 					 FB_MALFORMED_MESSAGE);
 
-	/* VAL-9: only what is still valid counts, the first stays */
+	/* only what is still valid counts, the first stays */
 	CHECK_STATUS(check_mark_duplicates(allocator, ids, codes, 6, NULL), FB_OK);
 	CHECK(codes[0] == 0 && codes[1] == 10 && codes[2] == 9 && codes[3] == 0 && codes[4] == 0 &&
 		  codes[5] == 0);

@@ -9,7 +9,7 @@
  * the chain in the log of a consenter                             BlockLink
  *
  * Everything here is a pure function of bytes. Nothing signs or verifies signatures; the door says
- * which bytes are signed. WIRE n.n is Fabric's byte format, ORD-n its behaviour.
+ * which bytes are signed. Fabric's byte format: docs/wire-format.md.
  */
 #ifndef FABRIC_CORE_BLOCK_H
 #define FABRIC_CORE_BLOCK_H
@@ -33,7 +33,8 @@ typedef struct BlockHeader
 
 /*
  * What is hashed and signed of a header: DER SEQUENCE {INTEGER number, OCTET STRING previous_hash,
- * OCTET STRING data_hash} (WIRE 2.1, V1; protoutil.BlockHeaderBytes). Errors: FB_OUT_OF_MEMORY.
+ * OCTET STRING data_hash} (docs/wire-format.md, "Block header"; protoutil/blockutils.go,
+ * BlockHeaderBytes). Errors: FB_OUT_OF_MEMORY.
  */
 extern FbStatus block_header_bytes(const BlockHeader *header, FbAllocator *allocator,
 								   FbBytes *bytes, FbError *error);
@@ -42,8 +43,9 @@ extern FbStatus block_header_bytes(const BlockHeader *header, FbAllocator *alloc
 extern void block_header_hash(const BlockHeader *header, uint8_t hash[CRYPTO_SHA256_BYTES]);
 
 /*
- * SHA-256 of the concatenated transactions (WIRE 2.2, V2; protoutil.ComputeBlockDataHash).
- * Boundaries are not covered: a received block must also pass block_check_well_formed.
+ * SHA-256 of the concatenated transactions (docs/wire-format.md, "Block data";
+ * protoutil/blockutils.go, ComputeBlockDataHash). Boundaries are not covered: a received block must
+ * also pass block_check_well_formed.
  */
 extern void block_data_hash(const FbBytes *data, size_t data_count,
 							uint8_t hash[CRYPTO_SHA256_BYTES]);
@@ -59,8 +61,9 @@ extern FbStatus block_check_link(const BlockHeader *header, uint64_t previous_nu
 /*
  * Every transaction is an envelope with payload and signature in canonical encoding, so that one
  * data hash stands for one list of transactions. A configuration block is exempt, as in Fabric: it
- * has one transaction and cannot have more. (WIRE 2.2; protoutil.VerifyTransactionsAreWellFormed.)
- * Errors: FB_BLOCK_REFUSED (also when there is no transaction).
+ * has one transaction and cannot have more. (docs/wire-format.md, "Block data";
+ * protoutil/blockutils.go, VerifyTransactionsAreWellFormed.) Errors: FB_BLOCK_REFUSED (also when
+ * there is no transaction).
  */
 extern FbStatus block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error);
 
@@ -120,7 +123,7 @@ extern bool block_has_config(const FbBytes *data, size_t data_count);
 extern bool block_is_configuration(const BlockView *view);
 
 /* ---- metadata.c: slots 0 SIGNATURES, 1 LAST_CONFIG, 2 TRANSACTIONS_FILTER, 3 ORDERER, 4
- * COMMIT_HASH (WIRE 2.5) ---- */
+ * COMMIT_HASH (docs/wire-format.md, "Block metadata") ---- */
 
 /*
  * The value that orderers sign: pb(OrdererBlockMetadata{last_config {index}, consenter_metadata}).
@@ -224,7 +227,7 @@ extern void txflags_start(uint8_t *filter, size_t count);
 /* how many transactions have this code */
 extern size_t txflags_count(FbBytes filter, uint8_t code);
 
-/* one code per transaction, and none NOT_VALIDATED (VAL-254). Errors: FB_BLOCK_REFUSED */
+/* one code per transaction, and none NOT_VALIDATED. Errors: FB_BLOCK_REFUSED */
 extern FbStatus txflags_check(FbBytes filter, size_t data_count, FbError *error);
 
 /* ---- build.c ---- */
@@ -262,7 +265,7 @@ extern void block_next_header(const BlockHeader *previous, const FbBytes *data, 
 extern FbStatus block_pack_genesis(FbBytes envelope, FbAllocator *allocator, FbBytes *bytes,
 								   FbError *error);
 
-/* ---- cutter.c: which messages form a batch (ORD-3; orderer/common/blockcutter) ---- */
+/* ---- cutter.c: which messages form a batch (orderer/common/blockcutter) ---- */
 
 /*
  * The cutter counts; it holds no messages. Its host keeps the pending messages in a queue. For each

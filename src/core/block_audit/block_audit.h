@@ -87,7 +87,8 @@ extern FbStatus audit_orderers(Audit *audit, const BlockView *view, const AuditP
 extern FbStatus audit_transactions(Audit *audit, const BlockView *view, FbError *error);
 
 /*
- * slot 4 (WIRE 2.6), if the block holds all that it covers; needs previous unless the block is 0 or
+ * slot 4 (docs/wire-format.md, "Commit hash"), if the block holds all that it covers; needs
+ * previous unless the block is 0 or
  * 1
  */
 extern FbStatus audit_commit_hash(Audit *audit, const BlockView *view,

@@ -1,5 +1,5 @@
 /*
- * who may use a resource of a channel (ACL-1..7; core/aclmgmt/defaultaclprovider.go,
+ * who may use a resource of a channel (core/aclmgmt/defaultaclprovider.go,
  * resourceprovider.go)
  */
 #include "core/config/config_internal.h"

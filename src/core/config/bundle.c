@@ -25,7 +25,7 @@ typedef struct Reader
 	config_tree_unpack((reader)->allocator, (group), (path), (name), &type##__descriptor, \
 					   (ProtobufCMessage **) (void *) (message), (reader)->error)
 
-/* ---- capabilities (CFG-10; common/capabilities) ---- */
+/* ---- capabilities (common/capabilities) ---- */
 
 static const char *const application_levels[] = {"V1_1", "V1_2", "V1_3", "V1_4_2", "V2_0", "V2_5"};
 
@@ -592,7 +592,7 @@ config_bundle_destroy(ConfigBundle *bundle)
 	bundle->msps = NULL;
 }
 
-/* ---- from transactions and blocks (CFG-4) ---- */
+/* ---- from transactions and blocks ---- */
 
 static FbStatus
 unpack_config_envelope(FbAllocator *allocator, FbBytes envelope, Common__ChannelHeader **header,

@@ -10,9 +10,9 @@
  *   genesis.c   the genesis block of a profile
  *   update.c    was a new configuration made by the rules of the present one?
  *
- * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder; CFG-1..5,
- * 8, 10, 14, 15; WIRE 2.15. Configuration messages contain protobuf maps and have no canonical
- * bytes: received bytes are kept and passed on, never packed again.
+ * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder
+ * (docs/wire-format.md, "Channel configuration"). Configuration messages contain protobuf maps and
+ * have no canonical bytes: received bytes are kept and passed on, never packed again.
  */
 #ifndef FABRIC_CORE_CONFIG_H
 #define FABRIC_CORE_CONFIG_H
@@ -22,7 +22,7 @@
 
 struct Common__Config;
 
-/* ---- names (CFG-2; common/configtx/validator.go) ---- */
+/* ---- names (common/configtx/validator.go) ---- */
 
 /*
  * [a-z][a-z0-9.-]*, at most FB_CHANNEL_ID_BYTES_MAX bytes. FB_INVALID_ARGUMENT with a clear text if
@@ -115,7 +115,7 @@ typedef struct ConfigBundle
 	/* Orderer */
 	bool has_orderer;			/* false: the fields of this section are zero */
 	const char *consensus_type; /* "etcdraft" */
-	bool maintenance;			/* CFG-9: ConsensusType.state is STATE_MAINTENANCE */
+	bool maintenance;			/* ConsensusType.state is STATE_MAINTENANCE */
 	FbBytes consensus_metadata; /* as received */
 	size_t consenters_count;	/* etcdraft only */
 	const ConfigConsenter *consenters;
@@ -138,7 +138,7 @@ typedef struct ConfigBundle
 	const ConfigAcl *acls;
 	const Policy *lifecycle_endorsement; /* guards _lifecycle; never NULL if has_application */
 
-	/* capabilities (CFG-10), required ones as received, sorted */
+	/* capabilities, required ones as received, sorted */
 	size_t channel_capabilities_count;
 	const char *const *channel_capabilities;
 	size_t orderer_capabilities_count;
@@ -203,7 +203,7 @@ extern const ConfigOrganization *config_orderer_organization(const ConfigBundle 
 extern bool config_application_capability(const ConfigBundle *bundle, const char *capability);
 
 /*
- * The policy that guards a resource of this channel (ACL-1..7; core/aclmgmt): the channel's ACLs
+ * The policy that guards a resource of this channel (core/aclmgmt): the channel's ACLs
  * value if it names the resource, else Fabric's default. NULL for unknown resources, which are
  * refused, and for those of the local MSP, see config_acl_is_local.
  */
@@ -293,7 +293,7 @@ typedef struct ConfigProfile
 extern void config_profile_defaults(ConfigProfile *profile);
 
 /*
- * What would make the channel unusable (CFG-2, CFG-8): bad channel or group name, no organisation
+ * What would make the channel unusable: bad channel or group name, no organisation
  * of a kind, an MSP id or group name twice, an MSP that does not set up, no consenter, a consenter
  * twice or without certificates, an endpoint without port, batch sizes 0 or preferred above
  * absolute, timeout or Raft options out of range, an ACL for an unknown or local resource, a policy
@@ -306,7 +306,7 @@ extern FbStatus config_profile_check(FbAllocator *allocator, const ConfigProfile
 /*
  * The genesis block of the profile, checked first: bytes of block number 0 as configtxgen
  * -outputBlock makes them: one CONFIG envelope without creator and signature, tx id SHA-256(nonce),
- * Fabric's default policies (CFG-15), mod_policy Admins everywhere. Organisations' policies:
+ * Fabric's default policies, mod_policy Admins everywhere. Organisations' policies:
  * Readers admin, peer or client; Writers admin or client; Admins admin; Endorsement peer. Orderer
  * organisations: Readers and Writers member, Admins admin.
  */

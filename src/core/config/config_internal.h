@@ -12,7 +12,7 @@ extern const Common__ConfigValue *config_tree_value(const Common__ConfigGroup *g
 													const char *name);
 
 /*
- * The names of all groups, values and policies below group (CFG-2), and how many groups and
+ * The names of all groups, values and policies below group, and how many groups and
  * policies there are; path is the group's own, for messages. Errors: FB_INVALID_CONFIG,
  * FB_LIMIT_EXCEEDED
  */

@@ -1,5 +1,5 @@
 /*
- * The genesis block of a profile (CFG-15; internal/configtxgen/encoder/encoder.go,
+ * The genesis block of a profile (internal/configtxgen/encoder/encoder.go,
  * genesis/genesis.go). The tree is built as messages; names are added in sorted order, so that one
  * profile gives the same bytes on every run.
  */

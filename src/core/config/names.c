@@ -1,6 +1,6 @@
 /*
- * names, addresses and durations as they are written in configurations (CFG-2;
- * common/configtx/validator.go; Go's time package)
+ * names, addresses and durations as they are written in configurations
+ * (common/configtx/validator.go; Go's time package)
  */
 #include "core/config/config_internal.h"
 

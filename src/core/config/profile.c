@@ -1,5 +1,5 @@
 /*
- * what the creator of a channel decides, checked with errors that say what to change (CFG-2, CFG-8)
+ * what the creator of a channel decides, checked with errors that say what to change
  */
 #include "core/config/config_internal.h"
 

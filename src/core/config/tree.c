@@ -1,5 +1,5 @@
 /*
- * access to the decoded tree of a configuration (CFG-2, CFG-3). The gate has sorted all entries by
+ * access to the decoded tree of a configuration. The gate has sorted all entries by
  * name, each there once, none empty
  */
 #include "core/config/config_internal.h"

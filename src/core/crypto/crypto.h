@@ -50,8 +50,8 @@ extern FbStatus crypto_random(uint8_t *out, size_t size, FbError *error);
 /* overwrite a secret before its memory is given back; the compiler cannot remove it */
 extern void crypto_wipe(void *data, size_t size);
 
-/* ---- ecdsa.c: keys and signatures. The four curves that Go's crypto/x509 knows (IDN-10;
- * bccsp/utils/ecdsa.go) ---- */
+/* ---- ecdsa.c: keys and signatures. The four curves that Go's crypto/x509 knows
+ * (bccsp/utils/ecdsa.go) ---- */
 
 typedef enum CryptoCurve
 {
@@ -116,7 +116,8 @@ extern void crypto_public_key_free(CryptoPublicKey *public_key);
 
 /*
  * Sign: ECDSA over SHA-256 of the message (also for P-384: Fabric's hash family SHA2), DER, low-S:
- * what msp/identities.go Sign does (WIRE 2.4). Errors: FB_CRYPTO_FAILURE.
+ * what msp/identities.go Sign does (docs/wire-format.md, "Transactions"). Errors:
+ * FB_CRYPTO_FAILURE.
  */
 extern FbStatus crypto_sign(const CryptoPrivateKey *key, FbBytes message, FbAllocator *allocator,
 							FbBytes *signature, FbError *error);
@@ -125,7 +126,7 @@ extern FbStatus crypto_sign_digest(const CryptoPrivateKey *key,
 								   FbAllocator *allocator, FbBytes *signature, FbError *error);
 
 /*
- * Verify: DER in its shortest form, 0 < r, s and s at most half of the group order (IDN-10: a
+ * Verify: DER in its shortest form, 0 < r, s and s at most half of the group order (a
  * high-S signature fails, bccsp/sw/ecdsa.go verifyECDSA), then ECDSA over SHA-256 of the message
  * (of the parts, one after the other). FB_OK or FB_INVALID_SIGNATURE; FB_OUT_OF_MEMORY,
  * FB_CRYPTO_FAILURE when it could not be decided. The key keeps its OpenSSL context, so repeated
@@ -158,7 +159,7 @@ typedef struct CryptoCertificate CryptoCertificate;
 #define CRYPTO_USAGE_CERTIFICATE_SIGN (1u << 5)
 #define CRYPTO_USAGE_CRL_SIGN (1u << 6)
 
-/* Fabric CA's attribute extension (IDN-17): UTF-8 JSON {"attrs":{"name":"value",...}} */
+/* Fabric CA's attribute extension: UTF-8 JSON {"attrs":{"name":"value",...}} */
 #define CRYPTO_OID_ATTRIBUTES "1.2.3.4.5.6.7.8.1"
 
 /*
@@ -272,11 +273,11 @@ extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbA
 									   FbBytes *pem, FbError *error);
 
 /*
- * The DER over which Fabric computes identity identifiers (IDN-1, WIRE 2.11, msp/cert.go
- * sanitizeECDSASignedCert): the certificate's own signature made low-S with the issuer's curve; the
- * received bytes when it is low-S already or the issuer's key is not ECDSA. issuer: the certificate
- * that signed this one (itself when self-signed). Errors: FB_INVALID_CERTIFICATE (signature
- * malformed).
+ * The DER over which Fabric computes identity identifiers (docs/wire-format.md, "Identities";
+ * msp/cert.go, sanitizeECDSASignedCert): the certificate's own signature made low-S with the
+ * issuer's curve; the received bytes when it is low-S already or the issuer's key is not ECDSA.
+ * issuer: the certificate that signed this one (itself when self-signed). Errors:
+ * FB_INVALID_CERTIFICATE (signature malformed).
  */
 extern FbStatus crypto_certificate_normalised_der(const CryptoCertificate *certificate,
 												  const CryptoCertificate *issuer,
@@ -321,10 +322,10 @@ typedef struct CryptoChain
  * usages), path lengths hold, no unknown critical extension, and, as Go does when no usage is asked
  * for, extended key usages (where stated) allow server authentication or any. A certificate that is
  * itself a root has one chain, of length 1. chains_count: how many there are; chain: the first one.
- * Fabric accepts exactly one (IDN-4); for IDN-5 pass crypto_certificate_not_before + 1. Errors:
- * FB_INVALID_CERTIFICATE (no chain; the message says why the last candidate failed),
- * FB_CERTIFICATE_EXPIRED (that reason was a time), FB_LIMIT_EXCEEDED (none found in 100 signature
- * checks; chains found by then count, as in Go).
+ * Fabric accepts exactly one, and verifies it at crypto_certificate_not_before + 1
+ * (msp/mspimplvalidate.go, getValidityOptsForCert). Errors: FB_INVALID_CERTIFICATE (no chain; the
+ * message says why the last candidate failed), FB_CERTIFICATE_EXPIRED (that reason was a time),
+ * FB_LIMIT_EXCEEDED (none found in 100 signature checks; chains found by then count, as in Go).
  */
 extern FbStatus crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust,
 								  int64_t at, CryptoChain *chain, size_t *chains_count,
@@ -352,7 +353,7 @@ extern size_t crypto_crl_entries_count(const CryptoCrl *crl);
 /* did issuer sign the list? FB_OK or FB_INVALID_SIGNATURE */
 extern FbStatus crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer,
 										   FbError *error);
-/* is the serial number (big-endian magnitude) listed? Dates are ignored (IDN-7) */
+/* is the serial number (big-endian magnitude) listed? Dates are ignored */
 extern bool crypto_crl_lists(const CryptoCrl *crl, FbBytes serial);
 
 /* ---- issue.c: making certificates, requests and revocation lists ---- */

@@ -1,13 +1,13 @@
 /*
  * identity: membership service providers (MSPs), identities, principals, signers. The rules are
  * those of Hyperledger Fabric's msp package for channel capability V2_0 and later, that is MSP
- * version 1.4.3 (IDN-11).
+ * version 1.4.3.
  *
  * An Identity object is always a *valid* identity of its MSP: what does not parse, has no chain, is
  * revoked or breaks the OU rules never becomes one. Validity does not depend on the clock:
  * certificates are checked at their NotBefore
- * + 1 s (IDN-5), so every node comes to the same verdict at any time. Expiry is asked for at the
- * edges only (identity_expired, IDN-6).
+ * + 1 s, so every node comes to the same verdict at any time. Expiry is asked for at the
+ * edges only (identity_expired).
  *
  * Memory: Msp, Identity, MspManager and Signer live in the allocator that they were made with and
  * also own OpenSSL objects: destroy them before the allocator is reset. All destroy functions
@@ -40,10 +40,10 @@ extern const char *identity_role_name(IdentityRole role);
 /* ---- msp.c: an organisation's definition ---- */
 
 /*
- * An MSP from FabricMSPConfig bytes (IDN-2). All certificates must be well formed CAs with SKI and
+ * An MSP from FabricMSPConfig bytes. All certificates must be well formed CAs with SKI and
  * exactly one chain; NodeOUs and OU identifiers must be bound to CAs of this MSP; admins must be
  * valid identities, with NodeOUs clients or admins; without an admin OU at least one admin is
- * needed. An expired CA is no error (IDN-5). Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
+ * needed. An expired CA is no error. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
  * FB_INVALID_CERTIFICATE, FB_INVALID_IDENTITY (an admin), FB_CERTIFICATE_REVOKED (an admin or a
  * CA), FB_INVALID_CONFIG (everything else); the message names the part.
  */
@@ -115,10 +115,11 @@ extern FbStatus identity_unpack(FbBytes serialized, FbAllocator *allocator, cons
 								FbBytes *certificate_pem, FbError *error);
 
 /*
- * A valid identity of msp from SerializedIdentity bytes, at most FB_IDENTITY_BYTES_MAX. Rules:
- * IDN-4 (ECDSA key; not a CA; exactly one chain of at least 2 certificates; the issuer is a leaf of
- * the CA tree), IDN-5, IDN-7 (revocation, date ignored), IDN-8 (one of the OUs that the MSP lists,
- * if it lists any; NodeOUs), IDN-10. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
+ * A valid identity of msp from SerializedIdentity bytes, at most FB_IDENTITY_BYTES_MAX. Rules
+ * (msp/mspimplvalidate.go, validateIdentity): an ECDSA key; not a CA; exactly one chain of at least
+ * 2 certificates, verified at NotBefore + 1 s; the issuer is a leaf of the CA tree; not revoked
+ * (the date of the revocation is ignored); one of the OUs that the MSP lists, if it lists any;
+ * exactly one NodeOU. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
  * FB_UNKNOWN_MSP (not msp's id), FB_INVALID_CERTIFICATE (does not parse), FB_CERTIFICATE_REVOKED,
  * FB_INVALID_IDENTITY (all other rules).
  */
@@ -131,8 +132,8 @@ extern const char *identity_msp_id(const Identity *identity);
 extern FbBytes identity_serialized(const Identity *identity); /* as received */
 extern const CryptoCertificate *identity_certificate(const Identity *identity);
 /*
- * lower-case hex of SHA-256 over the certificate with low-S signature (IDN-1, WIRE 2.11). Two
- * serialisations of one certificate have one id
+ * lower-case hex of SHA-256 over the certificate with low-S signature (docs/wire-format.md,
+ * "Identities"). Two serialisations of one certificate have one id
  */
 extern const char *identity_id(const Identity *identity);
 /*
@@ -142,7 +143,7 @@ extern const char *identity_id(const Identity *identity);
 extern IdentityRole identity_role(const Identity *identity);
 
 /*
- * verify a signature by this identity (IDN-10: SHA-256, strict DER, low-S). FB_OK or
+ * verify a signature by this identity (SHA-256, strict DER, low-S). FB_OK or
  * FB_INVALID_SIGNATURE
  */
 extern FbStatus identity_verify(const Identity *identity, FbBytes message, FbBytes signature,
@@ -154,12 +155,12 @@ extern FbStatus identity_verify_parts(const Identity *identity, const FbBytes *p
 									  size_t parts_count, FbBytes signature, FbError *error);
 
 /*
- * IDN-6: for edges only (endorser, admission, deliver), never in validation. now: seconds since
+ * For edges only (endorser, admission, deliver), never in validation. now: seconds since
  * 1970 UTC
  */
 extern bool identity_expired(const Identity *identity, int64_t now);
 
-/* ---- principal.c: who a policy means (IDN-9) ---- */
+/* ---- principal.c: who a policy means ---- */
 
 /* Fabric's MSPPrincipal.Classification, same numbers */
 typedef enum PrincipalKind
@@ -216,7 +217,7 @@ extern bool principal_matches(const Principal *principal, const Identity *identi
 /* shorthand for a ROLE principal of the identity's own MSP */
 extern bool identity_has_role(const Identity *identity, IdentityRole role);
 
-/* ---- attributes.c: what chaincode may ask about its caller (CCA-36, IDN-17) ---- */
+/* ---- attributes.c: what chaincode may ask about its caller ---- */
 
 /* base64 of "x509::SUBJECT::ISSUER", as cid.GetID; zero-terminated, in allocator */
 extern FbStatus certificate_client_id(const CryptoCertificate *certificate, FbAllocator *allocator,

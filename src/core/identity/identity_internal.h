@@ -91,12 +91,12 @@ extern void scratch_free(Scratch *scratch);
 /* ---- msp.c ---- */
 
 /*
- * the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s (IDN-4, IDN-5). Errors:
+ * the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s. Errors:
  * FB_INVALID_IDENTITY
  */
 extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate,
 								 CryptoChain *chain, FbError *error);
-/* FB_CERTIFICATE_REVOKED if a list that the issuer signed names the certificate (IDN-7) */
+/* FB_CERTIFICATE_REVOKED if a list that the issuer signed names the certificate */
 extern FbStatus msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate,
 									 const CryptoCertificate *issuer, FbError *error);
 /*

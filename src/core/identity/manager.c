@@ -2,7 +2,7 @@
  * the MSPs of a channel, and a cache of the identities that were met: hashed by the serialized
  * bytes, least recently used go first. What was found not to be an identity is remembered too, with
  * its reason: whoever sends the same rubbish a thousand times has it looked at once. The verdict
- * depends on bytes and configuration alone, and not on the time (IDN-5).
+ * depends on bytes and configuration alone, and not on the time.
  */
 #include "core/identity/identity_internal.h"
 

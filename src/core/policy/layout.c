@@ -1,5 +1,5 @@
 /*
- * Layouts: the smallest sets of endorsers that satisfy policies (POL-13).
+ * Layouts: the smallest sets of endorsers that satisfy policies.
  *
  * Sets are tried by size, starting at a lower bound that the policies' shape gives, and within a
  * size in the order of preference, each by really evaluating the policies with it: greedy

@@ -1,5 +1,5 @@
 /*
- * The policies of a channel by path (POL-5..7; common/policies/policy.go NewManagerImpl,
+ * The policies of a channel by path (common/policies/policy.go NewManagerImpl,
  * implicitmeta.go, core/policy/application.go). A group's own policies are made after those of its
  * sub-groups, because ImplicitMeta policies refer to them and only to them.
  */

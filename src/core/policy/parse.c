@@ -1,6 +1,6 @@
 /*
- * The policy language: text to the bytes of a SignaturePolicyEnvelope (POL-1, POL-2;
- * common/policydsl/policyparser.go).
+ * The policy language: text to the bytes of a SignaturePolicyEnvelope
+ * (common/policydsl/policyparser.go).
  *
  *     policy    = gate
  *     gate      = ("And" | "Or") "(" argument {"," argument} ")"  |  "OutOf" "(" number ","

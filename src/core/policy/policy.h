@@ -6,7 +6,7 @@
  * The nouns
  *   SignaturePolicy      a decoded SignaturePolicyEnvelope: a tree of gates (n out of ...) over
  * principals. Policy               one evaluable policy: a signature policy, an ImplicitMeta policy
- * over others, or NULL: a policy that does not exist and therefore refuses everybody (POL-6).
+ * over others, or NULL: a policy that does not exist and therefore refuses everybody.
  *   PolicyManager        the policies of a channel's configuration tree, by path.
  *   PolicySignatureSet   the signatures of one message, in their order; each is verified at most
  * once, and only if it matters.
@@ -14,9 +14,9 @@
  * Everything lives in the caller's allocator and has nothing to give back; decoded policies do not
  * refer to the bytes that they were made from, unless said otherwise.
  *
- * Evaluation is greedy and depends on the order of the signatures (POL-3, T-7). That is Fabric's
- * behaviour, every node of a network must come to the same verdict, so it is kept exactly; clients
- * choose a good order with policy_layouts.
+ * Evaluation is greedy and depends on the order of the signatures (common/cauthdsl/cauthdsl.go,
+ * compile). That is Fabric's behaviour, every node of a network must come to the same verdict, so
+ * it is kept exactly; clients choose a good order with policy_layouts.
  */
 #ifndef FABRIC_CORE_POLICY_H
 #define FABRIC_CORE_POLICY_H
@@ -74,7 +74,7 @@ extern FbStatus signature_policy_from_message(FbAllocator *allocator,
 											  const struct Common__SignaturePolicyEnvelope *message,
 											  SignaturePolicy **policy, FbError *error);
 
-/* ---- the policy language (POL-1, POL-2; common/policydsl/policyparser.go) ---- */
+/* ---- the policy language (common/policydsl/policyparser.go) ---- */
 
 /*
  * what is legal but probably not meant; text is empty when there is nothing to say. For a NOTICE or
@@ -93,7 +93,7 @@ typedef struct PolicyNotice
  * Or/or/OR, OutOf/outof/OUTOF; a principal is 'MSPID.role' in single or double quotes, role one of
  * admin, member, client, peer, orderer, MSP id of letters, digits, '.' and '-'; OutOf's number may
  * be quoted; 0 <= n <= N + 1. notice (may be NULL) is filled when a gate is always satisfied
- * (OutOf(0, ...), T-24) or never (n = N + 1). Errors: FB_INVALID_POLICY (the detail shows the
+ * (OutOf(0, ...)) or never (n = N + 1). Errors: FB_INVALID_POLICY (the detail shows the
  * place, position counts characters from 1), FB_LIMIT_EXCEEDED (text, depth, principals),
  * FB_OUT_OF_MEMORY.
  */
@@ -117,7 +117,7 @@ extern FbStatus policy_print(FbAllocator *allocator, FbBytes envelope, char **te
 extern FbStatus policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text,
 											 FbBytes *implicit_meta, FbError *error);
 
-/* ---- evaluation (POL-3; common/cauthdsl/cauthdsl.go) ---- */
+/* ---- evaluation (common/cauthdsl/cauthdsl.go) ---- */
 
 /*
  * whether signer number signer_index satisfies the principal. May be asked repeatedly; the answer
@@ -141,14 +141,15 @@ extern bool signature_policy_evaluate(const SignaturePolicy *policy, size_t sign
 /*
  * What if: principals[] are the signers in the order of their signatures, each 'MSPID.role' without
  * a certificate. A signer satisfies role principals of its MSP id with its own role, and MEMBER
- * (V13). Nothing but roles can be satisfied. Errors: FB_INVALID_ARGUMENT (a principal's syntax),
- * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY, and those of signature_policy_decode.
+ * (docs/wire-format.md, "Test vectors"). Nothing but roles can be satisfied. Errors:
+ * FB_INVALID_ARGUMENT (a principal's syntax), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY, and those of
+ * signature_policy_decode.
  */
 extern FbStatus policy_satisfied(FbAllocator *allocator, FbBytes envelope,
 								 const FbBytes *principals, size_t principals_count,
 								 bool *satisfied, FbError *error);
 
-/* ---- the policies of a channel (POL-5..7; common/policies/policy.go, implicitmeta.go,
+/* ---- the policies of a channel (common/policies/policy.go, implicitmeta.go,
  * core/policy/application.go) ---- */
 
 typedef struct Policy Policy;
@@ -188,7 +189,7 @@ extern FbStatus policy_from_message(FbAllocator *allocator,
 									const Policy **policy, FbError *error);
 
 /*
- * Resolve an ApplicationPolicy (POL-7: the validation parameter of a chaincode or a collection's
+ * Resolve an ApplicationPolicy (the validation parameter of a chaincode or a collection's
  * endorsement policy): either a signature policy, or a reference into the channel's current
  * configuration. Errors: FB_INVALID_POLICY (undecodable, neither of both, reference unknown),
  * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
@@ -215,7 +216,7 @@ extern FbStatus application_policy_of_envelope(FbAllocator *allocator, FbBytes e
 extern FbStatus application_policy_of_reference(FbAllocator *allocator, const char *reference,
 												FbBytes *application_policy, FbError *error);
 
-/* ---- real signatures (POL-4; common/policies/policy.go SignatureSetToValidIdentities) ---- */
+/* ---- real signatures (common/policies/policy.go SignatureSetToValidIdentities) ---- */
 
 #define FB_POLICY_MESSAGE_PARTS_MAX 3
 
@@ -276,7 +277,7 @@ extern FbStatus policy_evaluate(const Policy *policy, PolicySignatureSet *set, b
 extern FbStatus policy_require(FbAllocator *allocator, const Policy *policy,
 							   PolicySignatureSet *set, FbError *error);
 
-/* evaluate with any notion of a signer; ImplicitMeta sub-policies see all signers each (POL-5) */
+/* evaluate with any notion of a signer; ImplicitMeta sub-policies see all signers each */
 extern bool policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch match,
 								  void *context);
 
@@ -287,7 +288,7 @@ extern bool policy_evaluate_match(const Policy *policy, size_t signers_count, Po
 extern FbStatus policy_describe(FbAllocator *allocator, const Policy *policy, char **text,
 								FbError *error);
 
-/* ---- layouts: which endorsers to ask (POL-13) ---- */
+/* ---- layouts: which endorsers to ask ---- */
 
 /*
  * somebody who can be asked for an endorsement: a peer of an organisation. Several of one

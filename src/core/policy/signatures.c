@@ -1,5 +1,5 @@
 /*
- * Real signatures against policies (POL-4; common/policies/policy.go
+ * Real signatures against policies (common/policies/policy.go
  * SignatureSetToValidIdentities). Fabric first makes the list of valid, de-duplicated identities
  * and then evaluates. Here each signature is looked at when the evaluation first asks for it, which
  * gives the same verdict: a signature that is not valid, or whose identity has signed validly

@@ -142,7 +142,7 @@ extern FbStatus proto_pack(const ProtobufCMessage *message, FbAllocator *allocat
 
 /*
  * Is this message, packed again, the very bytes it came from? False also when it carries unknown
- * fields. The rule behind it: protoutil.VerifyTransactionsAreWellFormed (WIRE 2.2). Not for
+ * fields. The rule behind it: protoutil/blockutils.go, VerifyTransactionsAreWellFormed. Not for
  * messages with maps. Errors: FB_OUT_OF_MEMORY.
  */
 extern FbStatus proto_is_canonical(const ProtobufCMessage *message, FbBytes bytes,

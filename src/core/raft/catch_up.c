@@ -1,5 +1,5 @@
 /*
- * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric (ORD-8) the
+ * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric the
  * snapshot carries no state: it names the entry after which the leader's log starts, and the newest
  * committed configuration (which may be of a later entry: that entry will follow, and until then it
  * does no harm to know it already). The follower's host gets the blocks from any node and reports.

@@ -4,7 +4,7 @@
  * The rules are those of "In Search of an Understandable Consensus Algorithm" (Ongaro, Ousterhout;
  * "the paper") and of Ongaro's dissertation ("the thesis"): elections, replication, single-server
  * membership changes (thesis 4.1-4.3), leadership transfer (3.10), pre-vote (9.6), check-quorum
- * (6.2). As in Fabric's etcdraft (ORD-6) pre-vote and check-quorum are always on. A node that may
+ * (6.2). As in Fabric's etcdraft pre-vote and check-quorum are always on. A node that may
  * have lost what it promised takes no part until it is brought up to date: see recovery.c.
  *
  * The core has no clock (every event carries the time), no disk, no network, no callback, no random
@@ -34,7 +34,7 @@
 #include "core/base/base.h"
 
 /*
- * A node's number is given once and never used again (ORD-16); 0 means "nobody". The first entry's
+ * A node's number is given once and never used again; 0 means "nobody". The first entry's
  * index is 1; index 0 with term 0 stands for "before the log". Times are milliseconds from any
  * fixed point, never going back (a host that cannot promise this of its clock must clamp it).
  */
@@ -343,8 +343,8 @@ typedef struct RaftEvent
 
 		/*
 		 * CONFIGURE: a leader appends a CONFIGURATION entry; it counts from the moment it is in a
-		 * log (thesis 4.1). Differs from the current one by at most one node added or removed
-		 * (ORD-14); equal: nothing happens. A leader that removes itself goes on until the entry is
+		 * log (thesis 4.1). Differs from the current one by at most one node added or removed;
+		 * equal: nothing happens. A leader that removes itself goes on until the entry is
 		 * committed, then hands over. FB_NO_LEADER; FB_BUSY (the last change, or this leader's
 		 * first entry, is not committed yet, or a transfer is under way: try again);
 		 * FB_INVALID_ARGUMENT (more than one difference, nobody left).
@@ -370,7 +370,7 @@ typedef struct RaftEvent
 
 		/*
 		 * COMPACT: the host wants to forget the entries up to index. It leaves a tail for slow
-		 * followers (ORD-6) by choosing index. Limited by the core to what is applied, committed
+		 * followers by choosing index. Limited by the core to what is applied, committed
 		 * and durable; update.log_start says what happened. A follower that needs more is told to
 		 * get the blocks up to this index: so it must be the index of an entry that became a block,
 		 * or its host could not tell when it has them.
@@ -515,7 +515,7 @@ typedef struct RaftUpdate
 	uint64_t apply_index;
 
 	/*
-	 * Catching up by blocks (ORD-8): fetch_index > 0: get the blocks up to the one made from this
+	 * Catching up by blocks: fetch_index > 0: get the blocks up to the one made from this
 	 * entry from another node (fetch_from is the leader), check and store them, then report
 	 * SNAPSHOT_INSTALLED. Repeated in every update until that, or until it is no longer needed, or
 	 * not said any more: when another node leads, the term ends, or the leader has not repeated it
@@ -539,7 +539,7 @@ typedef struct RaftUpdate
 	uint64_t last_index;
 	bool role_changed; /* role, term or leader differ from the update before */
 	bool leader_ready; /* leader, and an entry of its own term is applied: the state is the newest
-						  there is (ORD-7) */
+						  there is */
 	bool configuration_changed; /* the configuration in force differs from the update before; see
 								   raft_status */
 	RaftParticipation participation;
@@ -572,7 +572,7 @@ extern FbStatus raft_create(FbAllocator *allocator, Raft **raft, FbError *error)
  */
 extern FbStatus raft_step(Raft *raft, const RaftEvent *event, RaftUpdate *update, FbError *error);
 
-/* ---- looking inside: for views and for ORD-15, never needed to drive it ---- */
+/* ---- looking inside: for views and for raft_status_keeps_quorum, never needed to drive it ---- */
 
 typedef enum RaftProgressState
 {
@@ -627,7 +627,7 @@ typedef struct RaftStatus
 extern void raft_status(const Raft *raft, RaftStatus *status);
 
 /*
- * ORD-15: would a leader with this status still have a quorum of active voters after changing to
+ * Would a leader with this status still have a quorum of active voters after changing to
  * `next`? A node that is being added counts as inactive. Fabric refuses such a configuration update
  * before ordering it.
  */

@@ -1,6 +1,6 @@
 /*
  * merkle: a summary of the results of a range query that grows with the logarithm of their number
- * (WIRE 2.8, V8).
+ * (docs/wire-format.md, "Range queries").
  *
  * Results are collected; when there are max_degree + 1 of them, their encoding is hashed into one
  * hash of level 1. When a level has max_degree + 1 hashes, the hash of their concatenation becomes

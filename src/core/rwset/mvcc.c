@@ -397,7 +397,7 @@ read_conflicts(const MvccBlock *block, FbBytes namespace_name, FbBytes collectio
 
 	if (state->updated)
 	{
-		/* VAL-11: even if the same value was written, and also if the key was deleted */
+		/* even if the same value was written, and also if the key was deleted */
 		conflict->writer_tx_index = state->tx_index;
 		if (!state->deleted)
 			conflict->version_found = mvcc_version(block->plan->block_number, state->tx_index);
@@ -415,7 +415,7 @@ read_conflicts(const MvccBlock *block, FbBytes namespace_name, FbBytes collectio
 }
 
 /*
- * VAL-31: namespaces in their order; in each public reads, ranges, hashed reads; the first failure
+ * namespaces in their order; in each public reads, ranges, hashed reads; the first failure
  * decides
  */
 static FbStatus
@@ -474,7 +474,7 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot,
 }
 
 /*
- * VAL-24: our state has limits for keys and names. As in Fabric's preprocessing, this is looked at
+ * our state has limits for keys and names. As in Fabric's preprocessing, this is looked at
  * before the reads
  */
 static void
@@ -614,15 +614,14 @@ apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 		if (value_and_metadata)
 			state->metadata = state->new_metadata;
 		else if (!state->updated)
-			state->metadata = key->committed_metadata; /* WST-3 */
+			state->metadata = key->committed_metadata; /* a value write keeps them */
 		state->deleted = false;
 		state->value = state->new_value;
 	}
 	else
 	{
 		/*
-		 * only metadata: no effect on a key that does not exist (WST-3); else a new version of it
-		 * (VAL-30)
+		 * only metadata: no effect on a key that does not exist; else a new version of it
 		 */
 		if (state->updated ? state->deleted : !key->committed.present)
 			return;

@@ -1,5 +1,6 @@
 /*
- * pack: read-write sets to bytes, in the order in which they are given (WIRE 2.7, 2.9).
+ * pack: read-write sets to bytes, in the order in which they are given (docs/wire-format.md,
+ * "Read-write sets").
  */
 #include "core/rwset/rwset_internal.h"
 

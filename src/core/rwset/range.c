@@ -1,6 +1,6 @@
 /*
- * range: run a recorded range query again, and see whether its result is still the same (VAL-12;
- * validation/rangequery_validator.go, combined_iterator.go).
+ * range: run a recorded range query again, and see whether its result is still the same
+ * (core/ledger/kvledger/txmgmt/validation/rangequery_validator.go, combined_iterator.go).
  */
 #include "core/rwset/rwset_internal.h"
 

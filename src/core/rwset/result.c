@@ -1,8 +1,8 @@
 /*
- * result: the collected reads and writes in Fabric's order (rwset_builder.go, WIRE 2.7).
+ * result: the collected reads and writes in Fabric's order (rwset_builder.go).
  *
  * All entries are sorted once. Private keys are sorted in clear and hashed afterwards: their hashes
- * come out in the order of the plaintext keys (T-9), as Fabric's peers have it.
+ * come out in the order of the plaintext keys, as Fabric's peers have it.
  */
 #include "core/rwset/builder_internal.h"
 
@@ -46,7 +46,7 @@ compare_ranges(const void *a, const void *b)
 	return order;
 }
 
-/* rule 3 of WIRE 2.7: of ranges with the same bounds and end the first opened one stays */
+/* of ranges with the same bounds and end the first opened one stays */
 static FbStatus
 mark_repeated_ranges(RwSetBuilder *builder, FbError *error)
 {
@@ -192,7 +192,8 @@ build_lists(FbAllocator *allocator, const Sorted *sorted, size_t count, size_t *
 	return FB_OK;
 }
 
-/* the private set with keys in clear, and the hashes of it on the public side (WIRE 2.9) */
+/* the private set with keys in clear, and the hashes of it on the public side (docs/wire-format.md,
+ * "Private data") */
 static FbStatus
 build_collection(RwSetBuilder *builder, const Space *space, const Lists *lists,
 				 RwSetCollection *collection, RwSetResult *result, FbError *error)

@@ -23,7 +23,7 @@
 /* ---- values ---- */
 
 /*
- * (block, transaction) that wrote a key last; present = false: the key does not exist. VAL-30: also
+ * (block, transaction) that wrote a key last; present = false: the key does not exist. Also
  * a metadata write counts
  */
 typedef struct RwSetVersion
@@ -46,10 +46,10 @@ typedef struct RwSetWrite
 	FbBytes key;	/* of a hashed write: the hash of the key */
 	FbBytes value;	/* of a hashed write: the hash of the value */
 	bool is_delete; /* as encoded; ask rwset_write_deletes() and rwset_hashed_write_deletes() */
-	bool is_purge;	/* hashed writes only (CCA-21) */
+	bool is_purge;	/* hashed writes only */
 } RwSetWrite;
 
-/* WST-2: a write without a value is a deletion */
+/* a write without a value is a deletion */
 extern bool rwset_write_deletes(const RwSetWrite *write);
 /*
  * as above; also when the value's hash is the hash of the empty string (rwset_proto_util.go,
@@ -70,7 +70,7 @@ typedef struct RwSetMetadataWrite
 	size_t entries_count; /* 0: the key's metadata are deleted */
 } RwSetMetadataWrite;
 
-/* Merkle summary of the results of a range query (WIRE 2.8) */
+/* Merkle summary of the results of a range query (docs/wire-format.md, "Range queries") */
 typedef struct RwSetMerkle
 {
 	uint32_t max_degree;
@@ -138,10 +138,10 @@ typedef struct RwSet
  */
 extern bool rwset_namespace_writes(const RwSetNamespace *ns);
 
-/* ---- codec (codec.c; WIRE 2.7, V6, V7) ---- */
+/* ---- codec (codec.c; docs/wire-format.md, "Read-write sets") ---- */
 
 /*
- * Parse the bytes of a TxReadWriteSet. FB_MALFORMED_MESSAGE (code BAD_RWSET, VAL-22; in the ledger
+ * Parse the bytes of a TxReadWriteSet. FB_MALFORMED_MESSAGE (code BAD_RWSET; in the ledger
  * phase INVALID_OTHER_REASON), FB_LIMIT_EXCEEDED (FB_NAMESPACES_MAX, FB_RWSET_ENTRIES_MAX; treat
  * alike), FB_OUT_OF_MEMORY. Order and repetitions are kept as they are: parsing and packing again
  * gives the same bytes for everything that a builder made.
@@ -166,8 +166,7 @@ extern FbStatus rwset_metadata_parse(FbAllocator *allocator, FbBytes bytes,
 									 RwSetMetadataEntry **entries, size_t *entries_count,
 									 FbError *error);
 /*
- * the value of the entry VALIDATION_PARAMETER in stored metadata; empty if there is none (POL-8,
- * CCA-8)
+ * the value of the entry VALIDATION_PARAMETER in stored metadata; empty if there is none
  */
 #define RWSET_VALIDATION_PARAMETER "VALIDATION_PARAMETER"
 extern FbStatus rwset_metadata_validation_parameter(FbAllocator *allocator, FbBytes metadata,
@@ -175,7 +174,7 @@ extern FbStatus rwset_metadata_validation_parameter(FbAllocator *allocator, FbBy
 
 /*
  * one collection's private set: bytes of a KVRWSet with writes and metadata writes, their keys in
- * clear (WIRE 2.9)
+ * clear (docs/wire-format.md, "Private data")
  */
 typedef struct RwSetPrivate
 {
@@ -205,7 +204,8 @@ extern FbStatus rwset_private_collections_parse(FbAllocator *allocator, FbBytes 
 extern FbStatus rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace_name,
 									   FbBytes collection, FbBytes *name, FbError *error);
 
-/* ---- builder (builder.c; WIRE 2.7 rules 1-6, 2.8, 2.9): what the shim of a simulation calls ----
+/* ---- builder (builder.c; docs/wire-format.md, "Read-write sets"): what the shim of a simulation
+ * calls ----
  */
 
 /*
@@ -219,16 +219,16 @@ typedef struct RwSetBuilder RwSetBuilder;
 extern FbStatus rwset_builder_create(FbAllocator *allocator, RwSetBuilder **builder,
 									 FbError *error);
 
-/* CCA-4: a point read; recorded once, the version is that of the simulation's snapshot */
+/* a point read; recorded once, the version is that of the simulation's snapshot */
 extern FbStatus rwset_builder_add_read(RwSetBuilder *builder, FbBytes namespace_name, FbBytes key,
 									   RwSetVersion version, FbError *error);
-/* CCA-6, CCA-7: the last write of a key wins; an empty value deletes */
+/* the last write of a key wins; an empty value deletes */
 extern FbStatus rwset_builder_add_write(RwSetBuilder *builder, FbBytes namespace_name, FbBytes key,
 										FbBytes value, FbError *error);
 extern FbStatus rwset_builder_add_delete(RwSetBuilder *builder, FbBytes namespace_name, FbBytes key,
 										 FbError *error);
 /*
- * CCA-8: the whole metadata of a key, the last call wins; no entries delete them. Entries in any
+ * the whole metadata of a key, the last call wins; no entries delete them. Entries in any
  * order, names distinct
  */
 extern FbStatus rwset_builder_add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name,
@@ -236,10 +236,10 @@ extern FbStatus rwset_builder_add_metadata_write(RwSetBuilder *builder, FbBytes 
 												 size_t entries_count, FbError *error);
 
 /*
- * CCA-9, WST-5: a range query. open() at its start, in the order in which the chaincode opened its
- * iterators; add_result() for each result that the iterator took from the state (with the prefetch
- * of CCA-16, not only those that the chaincode saw); exhaust() when the state had no further
- * result. start_key as passed to the ledger, i.e. after "" -> "\x01".
+ * a range query. open() at its start, in the order in which the chaincode opened its
+ * iterators; add_result() for each result that the iterator took from the state (with what the
+ * peer fetches ahead, not only those that the chaincode saw); exhaust() when the state had no
+ * further result. start_key as passed to the ledger, i.e. after "" -> "\x01".
  */
 typedef struct RwSetRangeBuilder RwSetRangeBuilder;
 
@@ -250,7 +250,7 @@ extern FbStatus rwset_range_add_result(RwSetRangeBuilder *range, FbBytes key, Rw
 									   FbError *error);
 extern void rwset_range_exhaust(RwSetRangeBuilder *range);
 
-/* CCA-17, 19, 20, 21, 22: keys and values in clear; the builder hashes them */
+/* keys and values in clear; the builder hashes them */
 extern FbStatus rwset_builder_add_hashed_read(RwSetBuilder *builder, FbBytes namespace_name,
 											  FbBytes collection, FbBytes key, RwSetVersion version,
 											  FbError *error);
@@ -268,8 +268,7 @@ extern FbStatus rwset_builder_add_private_metadata_write(RwSetBuilder *builder,
 														 size_t entries_count, FbError *error);
 
 /*
- * true once anything was written: afterwards paginated and private queries are refused (WST-7,
- * CCA-23)
+ * true once anything was written: afterwards paginated and private queries are refused
  */
 extern bool rwset_builder_has_writes(const RwSetBuilder *builder);
 
@@ -284,7 +283,7 @@ typedef struct RwSetResult
 /* may be called once; the builder is used up */
 extern FbStatus rwset_builder_finish(RwSetBuilder *builder, RwSetResult *result, FbError *error);
 
-/* ---- MVCC (mvcc.c; VAL-11, 12, 24, 30, 31, 36) ---- */
+/* ---- MVCC (mvcc.c; core/ledger/kvledger/txmgmt/validation) ---- */
 
 typedef struct MvccTransaction
 {
@@ -369,8 +368,8 @@ typedef struct StateUpdate
 	bool hashed;		/* of a collection: key and value are hashes */
 	FbBytes state_namespace;
 	FbBytes key;
-	bool is_delete; /* the row goes, metadata included (WST-3) */
-	bool is_purge;	/* CCA-21: transaction purge_tx_index purged the key, whatever was written
+	bool is_delete; /* the row goes, metadata included */
+	bool is_purge;	/* transaction purge_tx_index purged the key, whatever was written
 					   afterwards */
 	uint32_t purge_tx_index;
 	FbBytes value;	  /* complete, also when only the metadata were written */
@@ -380,7 +379,7 @@ typedef struct StateUpdate
 } StateUpdate;
 
 /*
- * one write of a public key by a valid endorser transaction (WST-12), in the order of block and
+ * one write of a public key by a valid endorser transaction, in the order of block and
  * read-write set
  */
 typedef struct HistoryEntry
@@ -412,7 +411,7 @@ typedef struct MvccResult
 extern FbStatus mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number,
 							  RangeSource *ranges, MvccResult *result, FbError *error);
 
-/* ---- updates (update.c; WIRE 2.6, V9-V11) ---- */
+/* ---- updates (update.c; docs/wire-format.md, "Commit hash") ---- */
 
 /* Height bytes: ordvar(block) || ordvar(tx); out has 18 bytes, returns the number used */
 #define RWSET_VERSION_BYTES_MAX 18
@@ -427,7 +426,7 @@ extern void update_commit_hash(FbBytes filter, const StateUpdate *updates, size_
 							   FbBytes previous, uint8_t hash[CRYPTO_SHA256_BYTES]);
 
 /*
- * A digest of the whole world state for comparing nodes (T-10: unlike the commit hash it covers key
+ * A digest of the whole world state for comparing nodes (unlike the commit hash it covers key
  * metadata). SHA-256 over, for each row in the byte order of (state namespace, key): 8-byte
  * big-endian length and bytes of state namespace, key, value and metadata, then block number and
  * transaction index as 8 bytes each. The order is the caller's duty.

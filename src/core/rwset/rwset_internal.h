@@ -32,7 +32,7 @@ extern FbStatus codec_pack_private_collections(FbAllocator *allocator,
 											   const RwSetPrivateCollection *collections,
 											   size_t collections_count, FbBytes *bytes,
 											   FbError *error);
-/* ---- merkle.c: the tree over the results of a range query (query_results_helper.go, WIRE 2.8)
+/* ---- merkle.c: the tree over the results of a range query (query_results_helper.go)
  * ---- */
 
 /* each level above the first holds one hash for more than two hashes below it: 3^41 > 2^64 */
@@ -181,7 +181,7 @@ extern FbStatus range_find_repeated(FbAllocator *allocator, const RwSetNamespace
 									bool **repeated, FbError *error);
 
 /*
- * VAL-12: run a recorded query again on the committed state and the block's earlier valid writes.
+ * run a recorded query again on the committed state and the block's earlier valid writes.
  * end_slot: index of the end key in block->keys (only used if !range->exhausted). *conflict: it
  * differs; then key, version_read, version_found and writer_tx_index of *found are filled in, the
  * key as a copy.

@@ -213,7 +213,7 @@ check_transaction(FbAllocator *allocator, FbBytes channel_id, TxView *view, TxCo
 		default:
 			REFUSE(TX_UNSUPPORTED_TX_PAYLOAD, "a configuration update is no transaction");
 	}
-	/* T-6: Fabric has the code at this place, and leaves the comparison to the orderer's routing */
+	/* Fabric has the code at this place, and leaves the comparison to the orderer's routing */
 	if (!fb_bytes_equal(view->channel_id, channel_id))
 		REFUSE(TX_TARGET_CHAIN_NOT_FOUND, "transaction is for another channel");
 	*code = TX_VALID;
@@ -264,7 +264,7 @@ sort_namespaces(FbAllocator *allocator, const TxView *view, NamedSet **sorted, s
 	return FB_OK;
 }
 
-/* T-2: sorted, since different namespaces can give different codes */
+/* sorted, since different namespaces can give different codes */
 static FbStatus
 list_written_namespaces(FbAllocator *allocator, TxView *view, const NamedSet *sorted,
 						size_t sorted_count, FbError *error)

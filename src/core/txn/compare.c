@@ -1,6 +1,6 @@
 /*
- * compare: where the answers of several endorsers differ, key by key (GWY-2;
- * internal/pkg/gateway/diff.go).
+ * compare: where the answers of several endorsers differ, key by key
+ * (internal/pkg/gateway/diff.go).
  *
  * Each payload is flattened into items (kind, namespace, key, name -> value); two sorted lists of
  * items are then merged.

@@ -1,6 +1,7 @@
 /*
- * envelope: the signed frame around everything that is ordered or asked for (WIRE 2.4, 2.15, 2.18),
- * and the assembly of a transaction from a proposal and its endorsements (protoutil/txutils.go).
+ * envelope: the signed frame around everything that is ordered or asked for (docs/wire-format.md,
+ * "Transactions", "Channel configuration", "Deliver"), and the assembly of a transaction from a
+ * proposal and its endorsements (protoutil/txutils.go).
  */
 #include "core/txn/txn_internal.h"
 
@@ -240,7 +241,7 @@ check_responses(const ProposalResponse *responses, size_t responses_count, FbErr
 	return FB_OK;
 }
 
-/* every endorser once, in the order of the responses: the order counts at validation (POL-3) */
+/* every endorser once, in the order of the responses: the order counts at validation */
 static FbStatus
 build_endorsements(FbAllocator *allocator, const ProposalResponse *responses,
 				   size_t responses_count, Protos__ChaincodeEndorsedAction *action, FbError *error)

@@ -1,5 +1,5 @@
 /*
- * proposal: what a client asks to be simulated and endorsed (WIRE 2.4, TXF-1, TXF-2;
+ * proposal: what a client asks to be simulated and endorsed (docs/wire-format.md, "Transactions";
  * core/endorser/msgvalidation.go).
  */
 #include "core/txn/txn_internal.h"

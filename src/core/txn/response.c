@@ -1,5 +1,6 @@
 /*
- * response: what an endorser answers and signs (WIRE 2.4, TXF-4; protoutil/proputils.go).
+ * response: what an endorser answers and signs (docs/wire-format.md, "Transactions";
+ * protoutil/proputils.go).
  */
 #include "core/txn/txn_internal.h"
 

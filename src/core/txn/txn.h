@@ -20,7 +20,7 @@
 #include "core/crypto/crypto.h"
 #include "core/rwset/rwset.h"
 
-/* ---- validation codes (FEATURES I; protos TxValidationCode): check.c ---- */
+/* ---- validation codes (fabric-protos, peer/transaction.proto, TxValidationCode): check.c ---- */
 
 #define TX_CODE_LIST(X)                                                   \
 	X(TX_VALID, 0, "VALID")                                               \
@@ -77,7 +77,7 @@ typedef struct TxTime
 	int32_t nanoseconds;
 } TxTime;
 
-/* ---- transaction id (WIRE 2.3, V3) ---- */
+/* ---- transaction id (docs/wire-format.md, "Transaction id") ---- */
 
 #define TX_ID_LENGTH 64
 /* lower-case hex of H(nonce || creator), zero-terminated */
@@ -92,7 +92,7 @@ extern void tx_id_compute(FbBytes nonce, FbBytes creator, char tx_id[TX_ID_LENGT
 extern FbStatus tx_id_on_ledger(FbAllocator *allocator, FbBytes tx_id, FbBytes nonce,
 								FbBytes creator, FbBytes *ledger_tx_id, FbError *error);
 
-/* ---- proposal (proposal.c; WIRE 2.4, V4; TXF-1, TXF-2) ---- */
+/* ---- proposal (proposal.c; docs/wire-format.md, "Transactions") ---- */
 
 typedef struct TransientEntry
 {
@@ -105,7 +105,7 @@ typedef struct ProposalInput
 	FbBytes channel_id;
 	FbBytes chaincode_name;
 	FbBytes creator;		/* SerializedIdentity */
-	FbBytes nonce;			/* FB_NONCE_BYTES random bytes by convention (LIM-18) */
+	FbBytes nonce;			/* FB_NONCE_BYTES random bytes by convention */
 	TxTime timestamp;		/* left out if !present */
 	FbBytes tls_cert_hash;	/* may be empty */
 	int32_t chaincode_type; /* peer.ChaincodeSpec.Type: 0 undefined, 1 GOLANG, 2 NODE ...; no
@@ -172,11 +172,11 @@ extern FbStatus proposal_parse_signed(FbAllocator *allocator, FbBytes signed_pro
 extern FbStatus proposal_pack_signed(FbAllocator *allocator, FbBytes proposal, FbBytes signature,
 									 FbBytes *signed_proposal, FbError *error);
 
-/* ---- proposal response (response.c; WIRE 2.4, V5; TXF-4) ---- */
+/* ---- proposal response (response.c; docs/wire-format.md, "Transactions") ---- */
 
 typedef struct ChaincodeResponse
 {
-	int32_t status; /* 200..399 can be endorsed (CCA-34) */
+	int32_t status; /* 200..399 can be endorsed */
 	FbBytes message;
 	FbBytes payload;
 } ChaincodeResponse;
@@ -250,7 +250,7 @@ extern FbStatus response_pack(FbAllocator *allocator, const ProposalResponse *re
 extern FbStatus response_parse(FbAllocator *allocator, FbBytes bytes, ProposalResponse *response,
 							   FbError *error);
 
-/* GWY-2: where the payloads of several endorsers differ */
+/* where the payloads of several endorsers differ */
 typedef enum ResponseDifferenceKind
 {
 	RESPONSE_DIFFERS_READ,	/* version of a key; name: the collection, if key is a hash of a private
@@ -293,7 +293,7 @@ extern FbStatus response_compare(FbAllocator *allocator, const ProposalResponse 
 								 size_t responses_count, ResponseDifference **differences,
 								 size_t *differences_count, FbError *error);
 
-/* ---- envelopes (envelope.c; WIRE 2.4, TXF-5) ---- */
+/* ---- envelopes (envelope.c; docs/wire-format.md, "Transactions") ---- */
 
 typedef struct EnvelopePayload
 {
@@ -365,7 +365,7 @@ extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes envelope, Envelop
  */
 extern FbStatus envelope_check_tx_id(const EnvelopeView *view, FbError *error);
 
-/* ---- validation (check.c; FEATURES I) ---- */
+/* ---- validation (check.c; core/common/validation/msgvalidation.go) ---- */
 
 typedef struct TxEndorsement
 {
@@ -424,7 +424,7 @@ typedef struct TxView
 	bool over_limit; /* the code is that of undecodable bytes because a limit of this project was
 						reached, any phase */
 	TxNamespace *written_namespaces; /* the invoked chaincode and every namespace written, sorted
-										(T-2), distinct */
+										distinct */
 	size_t written_namespaces_count;
 } TxView;
 
@@ -464,8 +464,8 @@ extern FbStatus check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset
 									  size_t endorsements_count, FbError *error);
 
 /*
- * VAL-9 inside a block: of the transactions that are still valid (codes[i] == 0) and have a tx id,
- * all but the first with the same id get TX_DUPLICATE_TXID. tx_ids[i] is empty for transactions
+ * Duplicates inside a block: of the transactions that are still valid (codes[i] == 0) and have a tx
+ * id, all but the first with the same id get TX_DUPLICATE_TXID. tx_ids[i] is empty for transactions
  * that are not endorser transactions.
  */
 extern FbStatus check_mark_duplicates(FbAllocator *allocator, const FbBytes *tx_ids, uint8_t *codes,

@@ -35,7 +35,8 @@ extern FbStatus txn_pack_payload(FbAllocator *allocator, FbBytes channel_header,
 
 extern TxTime txn_time(const Google__Protobuf__Timestamp *timestamp);
 
-/* H(channel_header || signature_header || payload without transient map) (WIRE 2.4) */
+/* H(channel_header || signature_header || payload without transient map) (docs/wire-format.md,
+ * "Transactions") */
 extern void txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload,
 							  uint8_t hash[32]);
 

@@ -28,8 +28,7 @@ typedef struct ReadConflict
 extern void explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position,
 							 Snapshot snapshot, ReadConflict *conflict);
 
-/* ---- verify.c: audits and repairs of a channel's tables (LED-*, WST-*; issue: every altered byte
- * is found) ---- */
+/* ---- verify.c: audits and repairs of a channel's tables  ---- */
 
 /* block_number, tx_index: -1 when it is not of one */
 typedef void (*ChainReport)(void *context, int64 block_number, int64 tx_index, const char *problem,

@@ -3,7 +3,7 @@
  *
  * Fabric CA's rules that are kept here: a certificate becomes valid some minutes before it is made,
  * because clocks differ; and never outlives its issuer. Fabric checks a chain one second after the
- * certificate became valid (IDN-5), so it must not become valid before its issuer either.
+ * certificate became valid, so it must not become valid before its issuer either.
  */
 #include "server/ca/ca_internal.h"
 

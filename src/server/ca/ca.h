@@ -1,6 +1,6 @@
 /*
- * ca: certificate authorities in the database (IDN-16, IDN-17) and the keystore: identities that
- * this node holds for applications.
+ * ca: certificate authorities in the database (the job of Fabric CA) and the keystore: identities
+ * that this node holds for applications.
  *
  * Private keys are files in fabric.keystore_directory (mode 0600), or rows encrypted with pgcrypto
  * under a passphrase which a session opens. Never in clear in a table, a log or the WAL.
@@ -68,8 +68,7 @@ extern void keystore_close(const char *label);
 extern const Signer *keystore_signer(const char *label);
 
 /*
- * ---- ca.c, ca_registry.c, ca_enroll.c, ca_revoke.c, ca_transfer.c: certificate authorities
- * (IDN-16, IDN-17) ----
+ * ---- ca.c, ca_registry.c, ca_enroll.c, ca_revoke.c, ca_transfer.c: certificate authorities ----
  *
  * They do what Fabric CA does: an authority registers identities, each with a secret; whoever has
  * the secret enrols with a certificate request and gets a certificate for the key that he keeps.
@@ -91,7 +90,7 @@ extern FbBytes ca_certificate(const char *ca); /* PEM */
 typedef struct CaRegistration
 {
 	const char *enrollment_id; /* becomes the common name: 1 to 64 bytes */
-	const char *role;		   /* client, peer, admin, orderer: becomes the one NodeOU (IDN-8) */
+	const char *role;		   /* client, peer, admin, orderer: becomes the one NodeOU */
 	const char *secret;		   /* at least 8 bytes; NULL: one is made, of 128 random bits */
 	Jsonb *attributes;	 /* {"name": "value"} or {"name": {"value": "...", "ecert": false}}: only on
 							request; may be NULL */
@@ -138,7 +137,7 @@ extern FbBytes ca_reenroll(const char *ca, FbBytes certificate, FbBytes csr, FbB
 /*
  * Revoke one certificate (serial in hex), or an identity with all its certificates: it cannot enrol
  * any more. reason: a name of RFC 5280 5.3.1 in any case. Returns how many certificates were
- * revoked now. Channels learn it from a revocation list in their configuration (IDN-7). Raises
+ * revoked now. Channels learn it from a revocation list in their configuration. Raises
  * FB_INVALID_ARGUMENT.
  */
 extern int64 ca_revoke(const char *ca, const char *enrollment_id, const char *serial,
@@ -146,7 +145,7 @@ extern int64 ca_revoke(const char *ca, const char *enrollment_id, const char *se
 
 /*
  * A new revocation list, PEM. It keeps certificates that have expired, because Fabric validates
- * transactions without a clock (IDN-5). Raises FB_LIMIT_EXCEEDED, FB_INVALID_ARGUMENT.
+ * transactions without a clock. Raises FB_LIMIT_EXCEEDED, FB_INVALID_ARGUMENT.
  */
 extern FbBytes ca_crl(const char *ca, int64 next_update);
 

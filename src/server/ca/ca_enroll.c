@@ -1,7 +1,7 @@
 /*
  * ca_enroll.c: certificates for those who are registered, with the content that Fabric CA gives
- * them: common name = enrollment id, OUs = role and affiliation, attributes in an extension
- * (IDN-17). Of the request only its key counts, and for TLS its alternative names.
+ * them: common name = enrollment id, OUs = role and affiliation, attributes in an extension. Of the
+ * request only its key counts, and for TLS its alternative names.
  */
 #include "server/ca/ca_internal.h"
 

@@ -187,7 +187,7 @@ is_role(const char *text)
 	return false;
 }
 
-/* its parts become OUs: none may look like a NodeOU, because an identity has exactly one (IDN-8) */
+/* its parts become OUs: none may look like a NodeOU, because an identity has exactly one */
 static void
 check_affiliation(const char *affiliation)
 {

@@ -20,7 +20,7 @@
 #include "core/txn/txn.h"
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * package.c, source_check.c, install.c: packages (LIF-1, LIF-2)
+ * package.c, source_check.c, install.c: packages
  */
 
 /* sizes: label as Fabric plus what fits into a column readably; "label:" and 64 hex digits */
@@ -32,7 +32,7 @@
 typedef struct ChaincodePackage
 {
 	char package_id[CHAINCODE_PACKAGE_ID_BYTES]; /* label ":" hex(SHA-256(all bytes of the file)),
-													WIRE 2.13 */
+													docs/wire-format.md, "Chaincode packages" */
 	char schema_name[CHAINCODE_SCHEMA_BYTES];
 	char *label;
 	char *type;	  /* metadata.json's type, lower case: "sql" for what this node can run */
@@ -84,7 +84,7 @@ extern void package_uninstall(const char *package_id); /* FB_CHAINCODE_NOT_FOUND
 														  while a committed definition runs it */
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * definition.c: what a channel agreed upon (LIF-6, LIF-13; WIRE 2.14)
+ * definition.c: what a channel agreed upon (docs/wire-format.md, "Chaincode definitions")
  */
 
 #define LIFECYCLE_NAMESPACE "_lifecycle"
@@ -146,17 +146,17 @@ extern char *definition_list_text(const char *channel);
 
 /*
  * The package this node's organisation approved for that definition; NULL when it has not approved
- * this definition, or has approved it without a package (LIF-11).
+ * this definition, or has approved it without a package.
  */
 extern char *definition_package_id(const char *channel, const ChaincodeDefinition *definition);
 
-/* name, version and collection rules (LIF-9); NULL when good, otherwise why not */
+/* name, version and collection rules; NULL when good, otherwise why not */
 extern const char *definition_check_name(const char *name);
 extern const char *definition_check_version(const char *version);
 extern const char *definition_check_collection_name(const char *name);
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * simulate.c: one call (CCA-*)
+ * simulate.c: one call
  */
 
 /*
@@ -181,7 +181,7 @@ typedef struct SimulationRequest
 
 typedef struct SimulationResult
 {
-	int32 status;  /* 200, or 500 when the chaincode raised an error (CCA-34); 404 from _lifecycle's
+	int32 status;  /* 200, or 500 when the chaincode raised an error; 404 from _lifecycle's
 					  queries */
 	char *message; /* of the error; "" when good */
 	char *detail; /* of the error, or NULL; not part of Fabric's response: for the client of our own
@@ -204,7 +204,7 @@ typedef struct SimulationResult
  * whatever happens; the caller's transaction, memory contexts, GUCs and user are as before. Works
  * in a read-only transaction and on a hot standby. Must not be called from inside a simulation.
  * Raises: FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND (no definition, not approved by this
- * organisation, not installed), FB_LIFECYCLE_ERROR (CCA-35: not initialized, or initialized
+ * organisation, not installed), FB_LIFECYCLE_ERROR (not initialized, or initialized
  * already), FB_LIMIT_EXCEEDED (the read-write set), FB_CHAINCODE_TIMEOUT
  * (fabric.chaincode_execute_timeout), FB_LIMIT_EXCEEDED (fabric.chaincode_memory_limit),
  * cancellation, what the ledger raises. What the function itself raises, a function that the
@@ -249,13 +249,13 @@ extern bool
 shim_client_attribute(FbBytes name,
 					  FbBytes *value); /* false: the certificate has no such attribute */
 
-/* CCA-4, 6, 7: a read does not see the writes of the same transaction. An empty value deletes. */
+/* a read does not see the writes of the same transaction. An empty value deletes. */
 extern bool shim_get_state(FbBytes key, FbBytes *value);
 extern void shim_put_state(FbBytes key, FbBytes value);
 extern void shim_delete_state(FbBytes key);
 
 /*
- * CCA-9, 12, 16: keys of [start, end). Rows are taken from the state 100 at a time and one ahead,
+ * keys of [start, end). Rows are taken from the state 100 at a time and one ahead,
  * and recorded when taken
  */
 typedef struct ShimCursor ShimCursor;
@@ -266,7 +266,7 @@ extern ShimCursor *shim_open_composite(FbBytes object_type, const FbBytes *attri
 extern bool shim_cursor_next(ShimCursor *cursor, FbBytes *key, FbBytes *value);
 
 /*
- * CCA-10: one page, read-only transactions only. bookmark: where to go on, empty at the start and
+ * one page, read-only transactions only. bookmark: where to go on, empty at the start and
  * at the end
  */
 typedef struct ShimRow
@@ -288,13 +288,13 @@ extern void shim_page_composite(FbBytes object_type, const FbBytes *attributes,
 								size_t attributes_count, int64 page_size, FbBytes bookmark,
 								ShimPage *page);
 
-/* CCA-11; WIRE 2.12. Need no simulation */
+/* docs/wire-format.md, "Composite keys". Need no simulation */
 extern FbBytes shim_composite_key(FbBytes object_type, const FbBytes *attributes,
 								  size_t attributes_count);
 extern size_t shim_split_composite_key(FbBytes key, FbBytes **parts); /* [0] is the object type */
 
 /*
- * CCA-15: newest first; not part of the read set. put is called for each write; what it is given
+ * newest first; not part of the read set. put is called for each write; what it is given
  * lives until it returns
  */
 typedef struct ShimHistory
@@ -309,19 +309,19 @@ typedef struct ShimHistory
 extern void shim_history(FbBytes key, void (*put)(void *context, const ShimHistory *write),
 						 void *context);
 
-extern void shim_set_event(FbBytes name, FbBytes payload); /* CCA-28: the last call wins */
+extern void shim_set_event(FbBytes name, FbBytes payload); /* the last call wins */
 
-/* CCA-8: SignaturePolicyEnvelope bytes, not looked at; empty: as if there were none */
+/* SignaturePolicyEnvelope bytes, not looked at; empty: as if there were none */
 extern void shim_set_validation_parameter(FbBytes key, FbBytes parameter);
 extern bool shim_get_validation_parameter(FbBytes key, FbBytes *parameter);
 /*
- * CCA-37: every one of these organisations must endorse. role: "member" or "peer". Needs no
+ * every one of these organisations must endorse. role: "member" or "peer". Needs no
  * simulation. FB_INVALID_ARGUMENT
  */
 extern FbBytes shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count);
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * lifecycle.c: the arguments of _lifecycle's functions (SCC-1): marshalled protobuf, the second
+ * lifecycle.c: the arguments of _lifecycle's functions: marshalled protobuf, the second
  * argument of the call
  */
 
@@ -334,7 +334,7 @@ typedef struct LifecycleParameters
 						   ("/Channel/..."); NULL: the default */
 	Jsonb *collections; /* Fabric's collection configuration file, or NULL */
 	bool init_required;
-	const char *package_id; /* only for approval; NULL: approve without a package (LIF-11) */
+	const char *package_id; /* only for approval; NULL: approve without a package */
 } LifecycleParameters;
 
 /* Raise FB_INVALID_ARGUMENT, FB_INVALID_POLICY for parameters that no node would accept. */

@@ -16,8 +16,8 @@
 #define CHAINCODE_SCHEMA_PREFIX "fabric_cc_"
 #define CHAINCODE_ROLE "fabric_chaincode"
 /*
- * the key under which a chaincode's namespace keeps the version that was initialized (WIRE 2.12):
- * U+0000, U+10FFFF, "initialized"
+ * the key under which a chaincode's namespace keeps the version that was initialized
+ * (docs/wire-format.md, "Composite keys"): U+0000, U+10FFFF, "initialized"
  */
 #define CHAINCODE_INITIALIZED_KEY \
 	"\0\xF4\x8F\xBF\xBF"          \
@@ -349,7 +349,8 @@ struct ProtobufCMessage;
 
 /* from Fabric's collection configuration file; FB_INVALID_ARGUMENT, FB_INVALID_POLICY */
 extern struct Protos__CollectionConfigPackage *collections_of_json(Jsonb *json);
-/* FB_LIFECYCLE_ERROR when a rule of LIF-10 is broken; package may be NULL */
+/* FB_LIFECYCLE_ERROR when a collection breaks a rule (core/chaincode/lifecycle/scc.go,
+ * validateCollectionConfigs); package may be NULL */
 extern void collections_check(const struct Protos__CollectionConfigPackage *package,
 							  const ConfigBundle *bundle);
 extern void collections_check_upgrade(const struct Protos__CollectionConfigPackage *proposed,

@@ -1,6 +1,6 @@
 /*
  * collections: private data collections of a definition: from Fabric's configuration file, and the
- * rules that they must keep (LIF-10).
+ * rules that they must keep.
  */
 #include "postgres.h"
 

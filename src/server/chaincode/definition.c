@@ -1,6 +1,6 @@
 /*
  * definition: the chaincode definitions that a channel agreed upon, as they lie in the state of
- * _lifecycle (WIRE 2.14), and the names that Fabric allows (LIF-9).
+ * _lifecycle (docs/wire-format.md, "Chaincode definitions"), and the names that Fabric allows.
  */
 #include "postgres.h"
 

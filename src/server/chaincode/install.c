@@ -1,6 +1,5 @@
 /*
- * install: packages in the database: the table of packages, the schema of their functions (LIF-2,
- * LIF-8).
+ * install: packages in the database: the table of packages, the schema of their functions.
  */
 #include "postgres.h"
 

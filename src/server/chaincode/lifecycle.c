@@ -1,7 +1,7 @@
 /*
- * lifecycle: the system chaincode _lifecycle, which keeps the definitions of all others (LIF-3 to
- * LIF-8, SCC-1). It reads and writes through the same read-write set as any chaincode, under
- * Fabric's keys (core/chaincode/lifecycle/lifecycle.go, scc.go, serializer.go).
+ * lifecycle: the system chaincode _lifecycle, which keeps the definitions of all others
+ * (core/chaincode/lifecycle). It reads and writes through the same read-write set as any chaincode,
+ * under Fabric's keys (core/chaincode/lifecycle/lifecycle.go, scc.go, serializer.go).
  *
  * What an organisation approves is written to its implicit collection: its content stays with the
  * organisation, its hashes are what the others compare when a definition is committed.
@@ -196,7 +196,7 @@ unpack_collections(FbBytes bytes)
 	return package;
 }
 
-/* LIF-6: empty fields get the channel's defaults */
+/* empty fields get the channel's defaults */
 static void
 set_defaults(const Invocation *invocation, ChaincodeDefinition *definition)
 {
@@ -294,7 +294,7 @@ check_policies(const Invocation *invocation, const ChaincodeDefinition *definiti
 	}
 }
 
-/* LIF-9, LIF-10 (scc.go validateInput) */
+/* names and collections (core/chaincode/lifecycle/scc.go, validateInput) */
 static void
 validate_input(const Invocation *invocation, const ChaincodeDefinition *definition,
 			   const Protos__CollectionConfigPackage *collections)
@@ -317,7 +317,7 @@ validate_input(const Invocation *invocation, const ChaincodeDefinition *definiti
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * ApproveChaincodeDefinitionForMyOrg (LIF-3)
+ * ApproveChaincodeDefinitionForMyOrg
  */
 
 /* the first parameter in which two definitions differ, or NULL */
@@ -440,7 +440,7 @@ approve(Invocation *invocation)
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * CheckCommitReadiness, CommitChaincodeDefinition (LIF-4, LIF-5)
+ * CheckCommitReadiness, CommitChaincodeDefinition
  */
 
 typedef struct Approval
@@ -574,7 +574,7 @@ commit(Invocation *invocation)
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * queries (LIF-8)
+ * queries
  */
 
 static void
@@ -756,7 +756,7 @@ identity_matches(void *context, size_t signer_index, const Principal *principal)
 }
 
 /*
- * ACL-1, ACL-2: what an organisation does for itself is for the administrators of this node's
+ * what an organisation does for itself is for the administrators of this node's
  * organisation; the rest is for whom the channel's policy of the function names. The creator was
  * authenticated before.
  */

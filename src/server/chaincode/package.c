@@ -1,6 +1,6 @@
 /*
  * package: the file that organisations pass around: Fabric's tar.gz {metadata.json, code.tar.gz
- * {src/chaincode.sql}} (LIF-1).
+ * {src/chaincode.sql}}.
  *
  * A package comes from outside: every size is checked before memory is taken for it, and an entry's
  * size is known from its header before any of it is decompressed.
@@ -126,7 +126,7 @@ is_label(const char *label)
 	return *label != '\0' && strlen(label) <= CHAINCODE_LABEL_BYTES_MAX;
 }
 
-/* label:hash, WIRE 2.13 */
+/* label:hash, docs/wire-format.md, "Chaincode packages" */
 bool
 package_is_id(const char *package_id)
 {

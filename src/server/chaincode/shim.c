@@ -1,5 +1,5 @@
 /*
- * shim: what chaincode can ask for while it runs (CCA-*). surface/shim.c gives it SQL names.
+ * shim: what chaincode can ask for while it runs. surface/shim.c gives it SQL names.
  */
 #include "postgres.h"
 
@@ -113,7 +113,7 @@ check_key(FbBytes key)
 {
 	if (key.size == 0)
 		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("key must not be empty")));
-	/* T-5: Fabric would let chaincode forge it and so skip its own initialisation */
+	/* Fabric would let chaincode forge it and so skip its own initialisation */
 	if (fb_bytes_equal(key, FB_BYTES_LITERAL(CHAINCODE_INITIALIZED_KEY)))
 		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
 						errmsg("the key that marks a chaincode as initialized is reserved")));

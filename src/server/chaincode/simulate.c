@@ -492,7 +492,7 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 }
 
 /*
- * CCA-35: the first call of each version must be an initialising one, if the definition says so
+ * the first call of each version must be an initialising one, if the definition says so
  * (chaincode_support.go CheckInvocation)
  */
 static void

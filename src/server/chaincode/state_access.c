@@ -100,7 +100,7 @@ state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetada
  * private data
  */
 
-/* the committed hash of a private value; its version goes into the read set (CCA-19) */
+/* the committed hash of a private value; its version goes into the read set */
 static bool
 get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
 		 StateRow *row)
@@ -165,7 +165,7 @@ state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbByte
 		   get_plaintext(simulation, namespace_name, collection, key, committed.version, value);
 }
 
-/* CCA-17: the plaintext must be the one whose hash is committed */
+/* the plaintext must be the one whose hash is committed */
 bool
 state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection,
 						 FbBytes key, FbBytes *value)
@@ -205,10 +205,10 @@ state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes
  */
 
 /*
- * Fabric's peer hands results over in batches of 100 and looks one row further before it does
- * (CCA-16): what it took from the state is recorded, whether chaincode sees it or not. The scan
- * itself does not outlive one call, so that nothing has to be cleaned up when a part of the
- * chaincode is rolled back.
+ * Fabric's peer hands results over in batches of 100 and looks one row further before it does: what
+ * it took from the state is recorded, whether chaincode sees it or not. The scan itself does not
+ * outlive one call, so that nothing has to be cleaned up when a part of the chaincode is rolled
+ * back.
  */
 struct ShimCursor
 {
@@ -298,7 +298,7 @@ take_batch(ShimCursor *cursor, int rows_max)
 							cursor->end_key, simulation->snapshot);
 	while (cursor->rows_count <= rows_max)
 	{
-		/* CCA-9: the total is capped without an error */
+		/* the total is capped without an error */
 		if (cursor->taken_count >= FB_QUERY_RESULTS_MAX)
 		{
 			cursor->finished = true;

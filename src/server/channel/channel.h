@@ -190,11 +190,11 @@ typedef struct SignedMessage
 /*
  * Who made a message: the identity of the creator, its signature verified (the verified set is
  * asked first). Raises FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP, FB_INVALID_IDENTITY,
- * FB_CERTIFICATE_EXPIRED (IDN-6).
+ * FB_CERTIFICATE_EXPIRED.
  */
 extern const Identity *access_authenticate(const Channel *channel, const SignedMessage *message);
 /*
- * May the creator of an authenticated message do this (ACL-1..7)? resource: Fabric's name, such as
+ * May the creator of an authenticated message do this? resource: Fabric's name, such as
  * "peer/Propose". Raises FB_ACCESS_DENIED
  */
 extern void access_authorize(const Channel *channel, const char *resource,
@@ -203,7 +203,7 @@ extern void access_authorize(const Channel *channel, const char *resource,
 extern void access_check_policy(const Channel *channel, const char *policy_path,
 								const SignedMessage *message);
 /*
- * T-15: the client's time must be within fabric.authentication_time_window of ours. Raises
+ * The client's time must be within fabric.authentication_time_window of ours. Raises
  * FB_INVALID_ARGUMENT
  */
 extern void access_check_time(int64 seconds, int32 nanos);

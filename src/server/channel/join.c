@@ -1,4 +1,4 @@
-/* join.c: the first block of a channel comes to this node (CFG-11, CFG-12) */
+/* join.c: the first block of a channel comes to this node */
 #include "server/channel/channel.h"
 
 #include "miscadmin.h"
@@ -35,7 +35,8 @@ fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
 	transaction_row_fill(row, allocator, 0, 0, envelope, &view, TX_VALID);
 }
 
-/* the state copy of the configuration, as Fabric keeps it (WIRE 2.15) */
+/* the state copy of the configuration, as Fabric keeps it (docs/wire-format.md, "Channel
+ * configuration") */
 static void
 store_config_state(const Ledger *ledger, FbBytes config_envelope)
 {

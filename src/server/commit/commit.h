@@ -33,9 +33,9 @@ typedef struct ValidatedBlock
 
 /*
  * Validate the transactions of block `number` against the active snapshot, which must see exactly
- * the blocks before it (FEATURES I, VAL-*; POL-8..10). The outcome is the same on every node.
- * Raises only for our own failures and for what stops a channel: a configuration transaction that
- * cannot be applied (FB_INVALID_CONFIG).
+ * the blocks before it (core/committer/txvalidator/v20, core/common/validation). The outcome is the
+ * same on every node. Raises only for our own failures and for what stops a channel: a
+ * configuration transaction that cannot be applied (FB_INVALID_CONFIG).
  */
 extern void validate_block(const Channel *channel, uint64 number, const FbBytes *data,
 						   size_t data_count, ValidatedBlock *result);
@@ -99,12 +99,12 @@ typedef struct CommitComparison
 extern void commit_block(const Channel *channel, const BlockView *block, uint64 raft_term,
 						 CommitComparison *comparison, CommittedBlock *committed);
 
-/* BlockValidation over slot 0 (ORD-10, DLV-4); raises FB_BLOCK_REFUSED */
+/* BlockValidation over slot 0; raises FB_BLOCK_REFUSED */
 extern void commit_check_signatures(const Channel *channel, const BlockView *block);
 
 /*
  * The next block as an orderer makes it: data from a Raft entry, number and previous hash from the
- * ledger, signed by this node (ORD-10). *block points into memory of the current context.
+ * ledger, signed by this node. *block points into memory of the current context.
  */
 extern void commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count,
 							   uint64 raft_index, BlockView *block);

@@ -24,7 +24,7 @@ extern PolicyChecker *policy_checker_create(const Channel *channel, ValidationSo
 /*
  * All written namespaces of one transaction in their order: VALID, INVALID_CHAINCODE (25) or
  * ENDORSEMENT_POLICY_FAILURE (10) with the reason. Transactions must be passed in block order, and
- * only those that are valid so far (POL-10 remembers them).
+ * only those that are valid so far (keys whose policy it changes are remembered).
  */
 extern TxCode policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view,
 								   FbError *why);

@@ -85,7 +85,7 @@ note_missing(const Ledger *ledger, const RwSet *rwset, RwSetVersion version)
 
 /*
  * Plaintext that this node kept for a transaction goes into the private state if it is what the
- * transaction says (VAL-33). What cannot be read is missing, which changes nothing in the validity
+ * transaction says. What cannot be read is missing, which changes nothing in the validity
  * of a block. What is missing of this organization's own collections is noted, as Fabric notes
  * missing private data (pvtdatastorage/store.go, Commit): what is not there and not noted was
  * removed, which an audit finds.
@@ -246,7 +246,8 @@ commit_block(const Channel *channel, const BlockView *block, uint64 raft_term,
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, begin);
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
-	/* the hash of the state changes (WIRE 2.6); block 1 starts the chain */
+	/* the hash of the state changes (docs/wire-format.md, "Commit hash"); block 1 starts the chain
+	 */
 	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates,
 					   validated.mvcc.updates_count, previous.commit_hash, hash);
 	if (comparison != NULL)

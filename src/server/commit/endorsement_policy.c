@@ -1,11 +1,11 @@
 /*
- * endorsement_policy.c: POL-8 to POL-10, as core/common/validation/statebased and the v20 validator
- * do it.
+ * endorsement_policy.c: which policies guard a write, as core/common/validation/statebased and the
+ * v20 validator do it.
  *
  * For each written namespace: every public write, public metadata write, hashed write and hashed
  * metadata write needs the policy of its key if the key has one, else that of its collection, else
  * that of the chaincode; collection and chaincode policies are evaluated once. If nothing asked for
- * any policy, the chaincode's must hold all the same. Namespaces are visited in byte order (T-2).
+ * any policy, the chaincode's must hold all the same. Namespaces are visited in byte order.
  *
  * The work is bounded by the bytes of the block and of the state that it touches, not by products
  * of its parts. Whoever endorses a transaction decides how many keys it has, which policies these
@@ -21,7 +21,7 @@
  * and a reason is a line, not a list of signers. Fabric's validator remembers none of this; the
  * verdicts are the same. ValidationWork counts what is done.
  *
- * POL-10: once an earlier transaction of the block has passed for a namespace and changes the
+ * once an earlier transaction of the block has passed for a namespace and changes the
  * metadata of a key there, every later transaction that writes this key fails, because nobody can
  * know yet which policy it needs.
  */
@@ -266,7 +266,7 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 #define IMPLICIT_PREFIX "_implicit_org_"
 
 /*
- * PVT-9: every organisation has its own collection in every chaincode; its Endorsement policy
+ * every organisation has its own collection in every chaincode; its Endorsement policy
  * guards it. False if the name is not one of these; one of an organization that is no member does
  * not exist.
  */
@@ -519,7 +519,7 @@ touch(PolicyChecker *checker, FbBytes ns, FbBytes collection, const RwSetMetadat
 }
 
 /*
- * POL-10: remember the keys whose metadata this transaction changes in a namespace for which it has
+ * remember the keys whose metadata this transaction changes in a namespace for which it has
  * passed
  */
 static void

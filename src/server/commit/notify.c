@@ -76,7 +76,7 @@ send_notification(const BlockNotifier *notifier)
 	else if (!lock_queue())
 		problem = "another session's commit holds the NOTIFY queue";
 	else
-		/* channel names need no escaping in JSON (CFG-2) */
+		/* channel names need no escaping in JSON */
 		Async_Notify("fabric_block", psprintf("{\"channel\": \"%s\", \"block\": " UINT64_FORMAT
 											  ", \"transactions\": %zu}",
 											  notifier->slot->name, notifier->height - 1,

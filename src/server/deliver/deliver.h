@@ -8,7 +8,7 @@
 #include "server/channel/channel.h"
 #include "server/wire/wire.h"
 
-/* ---- deliver.c: blocks for other nodes (DLV-1) ---- */
+/* ---- deliver.c: blocks for other nodes ---- */
 
 /*
  * A signed request for blocks: an envelope of type DELIVER_SEEK_INFO for all blocks from `from` on,

@@ -1,5 +1,5 @@
 /*
- * endorse: a node's answer to a proposal: check it, simulate it, sign the result (TXF-2 to TXF-4).
+ * endorse: a node's answer to a proposal: check it, simulate it, sign the result.
  */
 #ifndef FABRIC_SERVER_ENDORSE_H
 #define FABRIC_SERVER_ENDORSE_H
@@ -27,7 +27,7 @@ typedef struct Endorsement
  * has seen that many blocks. What the chaincode refuses on an older state it may not refuse on
  * theirs, so before it refuses this waits for them likewise, and simulates again. 0: do not wait.
  * Private plaintext is stored durably before this returns. What the chaincode refuses is a result
- * (refusal), not an error. Raises what TXF-2 refuses (FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT,
+ * (refusal), not an error. Raises what a peer refuses (FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT,
  * FB_DUPLICATE_TXID, FB_ACCESS_DENIED, FB_INVALID_SIGNATURE, FB_CERTIFICATE_EXPIRED ...),
  * FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND.
  */
@@ -41,7 +41,7 @@ extern void endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 
 extern void endorser_check_refusal(const Endorsement *endorsement);
 
 /*
- * the same without a signature and without any trace: a query (TXF-10). A refusal is a result here
+ * the same without a signature and without any trace: a query. A refusal is a result here
  * too. Works on a hot standby
  */
 extern void endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement);

@@ -52,7 +52,7 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	error_throw(&error);
 }
 
-/* TXF-2: who asks, when, whether it was asked before, and whether he may */
+/* who asks, when, whether it was asked before, and whether he may */
 static const Channel *
 check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_height,
 			   ProposalView *view)
@@ -134,7 +134,7 @@ run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with
 	PopActiveSnapshot();
 }
 
-/* CCA-34: what the chaincode refused cannot be endorsed. NULL: it did not refuse */
+/* what the chaincode refused cannot be endorsed. NULL: it did not refuse */
 static const WireRefusal *
 refusal_of(const SimulationResult *result)
 {
@@ -197,7 +197,7 @@ pack_event(FbAllocator *allocator, const ProposalView *view, const SimulationRes
 	return bytes;
 }
 
-/* TXF-4: sign payload and identity; the committer here need not verify it again */
+/* sign payload and identity; the committer here need not verify it again */
 static void
 sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
 {
@@ -216,7 +216,7 @@ sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
 }
 
 /*
- * PVT-3: plaintext is kept, durably, before anybody can submit the transaction that it belongs to
+ * plaintext is kept, durably, before anybody can submit the transaction that it belongs to
  */
 static void
 store_private(const Channel *channel, const ProposalView *view, FbBytes private_rwset)

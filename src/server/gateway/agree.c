@@ -1,5 +1,5 @@
 /*
- * agree.c: answers that are not the same (GWY-2).
+ * agree.c: answers that are not the same.
  *
  * Chaincode gives the same result everywhere if it runs on the same state, so answers differ for
  * one of two reasons.

@@ -1,5 +1,5 @@
 /*
- * gateway: a client's transaction, from the proposal to the answer (GWY-1 to GWY-9). The whole call
+ * gateway: a client's transaction, from the proposal to the answer. The whole call
  * is written with the split one.
  *
  *   gateway_new_proposal   bytes for the client to sign
@@ -76,7 +76,7 @@ typedef struct GatewayStatus
 
 /*
  * timeout_ms 0: do not wait. envelope (may be empty) is handed in again when its orderer may have
- * lost it (ORD-5, ORD-7)
+ * lost it
  */
 extern void gateway_commit_status(const char *channel, const char *tx_id, int timeout_ms,
 								  FbBytes envelope, GatewayStatus *status);
@@ -98,13 +98,13 @@ extern void gateway_submit_transaction(const GatewayRequest *request, const Sign
 									   GatewayStatus *status);
 
 /*
- * Evaluate (TXF-10): on this node if it has the chaincode, else on another organisation's. Raises
+ * Evaluate: on this node if it has the chaincode, else on another organisation's. Raises
  * FB_CHAINCODE_ERROR and what endorser_evaluate raises.
  */
 extern FbBytes gateway_evaluate(FbBytes proposal, FbBytes signature);
 extern FbBytes gateway_query(const GatewayRequest *request, const Signer *signer);
 
-/* ---- layouts.c: who could endorse (DSC-2) ---- */
+/* ---- layouts.c: who could endorse ---- */
 
 /* what a call would touch; all empty: public keys without policies of their own */
 typedef struct GatewayInterest

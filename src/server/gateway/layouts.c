@@ -1,6 +1,6 @@
 /*
  * layouts.c: who can endorse a call, and in which combinations, for people and for clients that
- * choose organizations themselves (DSC-2)
+ * choose organizations themselves
  */
 #include "server/gateway/gateway_internal.h"
 

@@ -1,6 +1,6 @@
 /*
- * needs.c: the policies that committers will ask a transaction for, from what it touches (VAL-10;
- * PolicyChecker in commit/endorsement_policy.c judges by the same rules).
+ * needs.c: the policies that committers will ask a transaction for, from what it touches
+ * (PolicyChecker in commit/endorsement_policy.c judges by the same rules).
  *
  * A key's own policy if it has one, else that of its collection if that has one, else that of the
  * chaincode; and the chaincode's if nothing else asks for a policy. A policy that cannot be read
@@ -67,7 +67,7 @@ add_application_policy(Needs *needs, FbBytes bytes)
 }
 
 /*
- * PVT-9: the organization whose own collection, which it has in every chaincode, this is; NULL: it
+ * the organization whose own collection, which it has in every chaincode, this is; NULL: it
  * is none of these
  */
 static const ConfigOrganization *

@@ -1,5 +1,5 @@
 /*
- * plan.c: which nodes are asked for an endorsement (GWY-2, POL-13).
+ * plan.c: which nodes are asked for an endorsement.
  *
  * The committed definition of the chaincode tells the policy; the channel's configuration tells
  * where the organizations' nodes are. Of the smallest sets of organizations that satisfy the policy
@@ -105,7 +105,7 @@ add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, Fb
 
 /*
  * what this organization has approved is only known to the node that endorses it, until the others
- * of the organization get the block (LIF-3)
+ * of the organization get the block
  */
 static void
 add_this_node(EndorsementPlan *plan, const Channel *channel)
@@ -129,7 +129,6 @@ add_this_node(EndorsementPlan *plan, const Channel *channel)
 
 /*
  * approving concerns one organisation alone: its own collection is written, its own node endorses
- * (LIF-3)
  */
 static bool
 is_approval(const ProposalView *proposal)

@@ -1,7 +1,7 @@
 /*
- * status.c: what became of a transaction (GWY-4, EVT-3).
+ * status.c: what became of a transaction.
  *
- * An orderer that has taken a transaction can lose it: its queue is memory, as Fabric's (ORD-5).
+ * An orderer that has taken a transaction can lose it: its queue is memory, as Fabric's.
  * The session that waits hands the same bytes in again, which are ordered at most once: when the
  * leader has changed, as far as this node knows of leaders, and otherwise when the block takes
  * longer than usual (pg/answer_times.c), at first after RESUBMIT_MS_MIN, then after twice the time,

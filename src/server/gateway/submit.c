@@ -1,5 +1,5 @@
 /*
- * submit.c: a signed transaction goes to an orderer (GWY-3).
+ * submit.c: a signed transaction goes to an orderer.
  *
  * This node's own orderer takes it if there is one: that costs a copy. Otherwise, and when that one
  * cannot, the channel's other orderers are asked, one after the other. One that does not answer for

@@ -247,7 +247,7 @@ collect_evaluations(const Channel *channel, Evaluation *list, int asked_count,
 
 /*
  * Another node answers, of this organization or else of another one (registry.go, evaluator), at
- * this node's height, so that the caller finds there what it has seen here (GWY-1). One that fails
+ * this node's height, so that the caller finds there what it has seen here. One that fails
  * is passed over; when one does not answer for longer than usual, the next one is asked too, and
  * the first answer counts.
  */

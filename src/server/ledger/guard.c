@@ -208,7 +208,7 @@ check_data(const Ledger *ledger, const BlockHeader *header)
 }
 
 /*
- * trigger: a new block follows the last one (LED-2) and its transactions are the ones in the
+ * trigger: a new block follows the last one and its transactions are the ones in the
  * transaction table
  */
 Datum

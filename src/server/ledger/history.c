@@ -1,4 +1,4 @@
-/* history.c: every write of every public key (WST-12) */
+/* history.c: every write of every public key */
 #include "server/ledger/ledger_internal.h"
 
 #include "access/stratnum.h"

@@ -191,7 +191,7 @@ extern bool block_store_block(const Ledger *ledger, uint64 number, Snapshot snap
 extern bool block_store_header(const Ledger *ledger, uint64 number, Snapshot snapshot,
 							   FbBytes *block);
 
-/* ---- tx_index.c: transaction ids. The first occurrence counts (LED-4) ---- */
+/* ---- tx_index.c: transaction ids. The first occurrence counts ---- */
 
 extern FbBytes tx_index_encode(FbBytes tx_id); /* to the column's form, palloc'ed */
 extern FbBytes tx_index_decode(FbBytes stored);
@@ -267,7 +267,7 @@ typedef struct HistoryRow
 typedef struct HistoryScan HistoryScan;
 /* the whole history in the order of namespace, key, block, position */
 extern HistoryScan *history_scan(const Ledger *ledger, Snapshot snapshot);
-/* the writes of a key, newest first (WST-12) */
+/* the writes of a key, newest first */
 extern HistoryScan *history_scan_key(const Ledger *ledger, FbBytes namespace_name, FbBytes key,
 									 Snapshot snapshot);
 extern bool history_scan_next(HistoryScan *scan, HistoryRow *row);

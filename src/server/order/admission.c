@@ -1,7 +1,7 @@
 /*
- * admission: may this envelope be ordered? Fabric's rules in Fabric's order (ORD-2;
- * orderer/common/broadcast, msgprocessor/standardchannel.go): the header can be read and names this
- * channel, the type is a normal message's, the payload is not empty, the size, the creator's
+ * admission: may this envelope be ordered? Fabric's rules in Fabric's order
+ * (orderer/common/broadcast, msgprocessor/standardchannel.go): the header can be read and names
+ * this channel, the type is a normal message's, the payload is not empty, the size, the creator's
  * certificate, the policy.
  *
  * Three rules more. The transaction id is the hash of nonce and creator: an observer of a proposal
@@ -15,7 +15,7 @@
  *
  * And the envelope is in canonical encoding. Fabric's orderer packs what it received again, so its
  * blocks hold nothing else; here bytes are kept as they came, and a block with another encoding
- * would be refused by every peer (WIRE 2.2) and stop the channel.
+ * would be refused by every peer (docs/wire-format.md, "Block data") and stop the channel.
  */
 #include "server/order/order_internal.h"
 
@@ -75,7 +75,7 @@ FbStatus
 admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError *error)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	/* CFG-9: in maintenance mode only orderers may write */
+	/* in maintenance mode only orderers may write */
 	const char *path =
 		bundle->maintenance ? "/Channel/Orderer/Writers" : CONFIG_POLICY_CHANNEL_WRITERS;
 	size_t bytes_max = Min(bundle->batch_bytes_absolute_max, FB_BATCH_BYTES_MAX);

@@ -2,7 +2,7 @@
  * batching: what happens to the envelopes in the queue. A leader cuts them into batches and submits
  * these to Raft; a follower forwards them to the leader; without a leader they wait.
  *
- * Cutting is Fabric's (ORD-3) with one more rule: what is pending is cut as soon as the pipeline is
+ * Cutting is Fabric's with one more rule: what is pending is cut as soon as the pipeline is
  * free, that is, the last batch is committed by Raft and this node's ledger is at most one batch
  * behind. So a single transaction never waits for BatchTimeout, and under load the batches grow by
  * themselves to what one round of the pipeline takes.
@@ -69,7 +69,7 @@ drop(OrderNode *node, QueueItem *item, const char *why)
 
 /* ---- leader ---- */
 
-/* ORD-9: admitted under an older configuration, so look again */
+/* admitted under an older configuration, so look again */
 static bool
 still_admissible(OrderNode *node, QueueItem *item)
 {

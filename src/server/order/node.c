@@ -5,7 +5,7 @@
  * lets batching submit or forward, and then does what Raft asks for with one durable transaction
  * (duties.c). Whatever arrives meanwhile sets the latch and belongs to the next turn. Everything
  * the worker knows is in raft_log, raft_state and the ledger, except the queue of envelopes, which
- * is lost with the process like Fabric's (ORD-5): clients try again.
+ * is lost with the process like Fabric's: clients try again.
  */
 #include "server/order/order_internal.h"
 
@@ -532,7 +532,7 @@ find_start(OrderNode *node, uint64 up_to_index, uint64 limit)
 }
 
 /*
- * Forget entries that are in the ledger, but for a tail (ORD-6). The new start must be an entry
+ * Forget entries that are in the ledger, but for a tail. The new start must be an entry
  * that became a block: a node that is sent there finds that block's metadata naming it.
  */
 static void

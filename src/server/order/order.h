@@ -25,8 +25,8 @@
 /*
  * Admit one envelope and put it into the queue of this node's orderer worker, which passes it to
  * the leader if that is another node. Returns when it is in the queue: neither replicated nor
- * durable yet, as Fabric's SUCCESS (ORD-5). Rules, in order (ORD-2;
- * orderer/common/msgprocessor/standardchannel.go): payload not empty, size at most
+ * durable yet, as Fabric's SUCCESS. Rules, in order
+ * (orderer/common/msgprocessor/standardchannel.go): payload not empty, size at most
  * AbsoluteMaxBytes, creator's certificate not expired, channel policy Writers over the signature,
  * header types: CONFIG_UPDATE, CONFIG and ORDERER_TRANSACTION are refused here. refused for good:
  * FB_MALFORMED_MESSAGE FB_INVALID_ARGUMENT FB_LIMIT_EXCEEDED FB_CERTIFICATE_EXPIRED

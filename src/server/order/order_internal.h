@@ -57,9 +57,10 @@ extern void order_settings_load(const char *channel, OrderSettings *settings);
 /* ---- admission.c ---- */
 
 /*
- * ORD-2, for everything but configuration transactions. now: seconds since 1970 UTC.
- * FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_CERTIFICATE_EXPIRED, FB_POLICY_NOT_SATISFIED,
- * FB_INVALID_ARGUMENT (type, channel, transaction id). Allocates in the current memory context.
+ * Fabric's rules of admission for everything but configuration transactions. now: seconds since
+ * 1970 UTC. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_CERTIFICATE_EXPIRED,
+ * FB_POLICY_NOT_SATISFIED, FB_INVALID_ARGUMENT (type, channel, transaction id). Allocates in the
+ * current memory context.
  */
 /* every envelope is canonical: payload, signature, nothing else. FB_MALFORMED_MESSAGE */
 extern FbStatus admission_check_canonical(const FbBytes *envelopes, size_t envelopes_count,

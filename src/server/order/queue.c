@@ -6,7 +6,7 @@
  * another envelope that is taken for it). The memory serves two ends: an envelope that a client or
  * a follower sends twice is ordered once, and a follower learns that what it has forwarded has
  * arrived. It is no guarantee, only thrift: a repeated envelope that gets through is found by
- * validation (ORD-1). The other direction is a guarantee: what counts as logged is in the log, or
+ * validation. The other direction is a guarantee: what counts as logged is in the log, or
  * in a block that was made from it. An entry that leaves the log takes its envelopes out of the
  * memory, a log that is replaced takes all of them, and a batch of which no block is made never
  * gets into it. Else an envelope could never be ordered here.

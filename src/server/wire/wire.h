@@ -85,7 +85,7 @@ typedef struct WireCall WireCall;
  * long; seen_height: it does not refuse on an older state than that; what: names the chaincode and
  * function, whose calls take about as long as one another (pg/answer_times.c); the answer is one
  * row, a protos.ProposalResponse, and wire_call_height. wire_submit_start: envelope =
- * common.Envelope; one row, empty. Success means: in the consenter's queue (ORD-5).
+ * common.Envelope; one row, empty. Success means: in the consenter's queue.
  * wire_deliver_start: seek = signed common.Envelope of an ab.SeekInfo; rows are common.Block bytes
  * in order of number, at most about bytes_max in all (at least one block); no row if none arrived
  * within wait_ms.
