@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 # check_sql: every object that the extension script makes is finished: no function without
 # volatility, strictness,
-# parallel safety, COMMENT, a decision about PUBLIC, and a test.
+# parallel safety, COMMENT, a decision about PUBLIC, and a test. Tables come before functions, and
+# privileges after everything else.
 #
-#   tools/check_sql.pl               check fabric--1.0.sql against the tests
+#   tools/check_sql.pl               check the files of src/sql that make joins
 #   tools/check_sql.pl --self-test   prove that each rule can fail
 use strict;
 use warnings;
@@ -61,15 +62,21 @@ sub check_script
 {
 	my ($script, $tests) = @_;
 	my (@functions, @relations, %comments, %decided, @problems);
-	my $position = 0;
+	my ($has_function, $has_privilege);
 
 	foreach my $statement (statements($script))
 	{
 		my $text = $statement->{text};
 
-		$position++;
 		$text =~ s/\s+/ /g;
 		$text =~ s/^ //;
+		$has_function = 1 if $text =~ /^CREATE (?:OR REPLACE )?FUNCTION/i;
+		$has_privilege = 1 if $text =~ /^(?:GRANT|REVOKE)\b/i;
+		push @problems, "fabric--1.0.sql:$statement->{line}: tables come before all functions"
+		  if $has_function && $text =~ /^CREATE (?:UNLOGGED )?TABLE/i;
+		push @problems,
+		  "fabric--1.0.sql:$statement->{line}: privileges come last, after all CREATE"
+		  if $has_privilege && $text =~ /^CREATE/i;
 		if ($text =~ /^CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ([\w.]+) ?(\(.*)$/i)
 		{
 			push @functions,
@@ -77,8 +84,7 @@ sub check_script
 				name => lc $3,
 				rest => $4,
 				line => $statement->{line},
-				replace => $1,
-				position => $position
+				replace => $1
 			  };
 		}
 		elsif (
@@ -109,7 +115,7 @@ sub check_script
 			/^REVOKE (?:ALL|EXECUTE)(?: PRIVILEGES)? ON ALL (?:FUNCTIONS|ROUTINES) IN SCHEMA ([\w, ]+) FROM ([\w, ]*\bPUBLIC\b)/i
 		  )
 		{
-			$decided{"schema $_"} = $position foreach split / *, */, lc $1;
+			$decided{"schema $_"}++ foreach split / *, */, lc $1;
 		}
 	}
 
@@ -144,7 +150,7 @@ sub check_script
 			'decide about PUBLIC: REVOKE ALL ... FROM PUBLIC after it, or GRANT EXECUTE ... TO PUBLIC'
 		  )
 		  unless ($decided{$name} // 0) >= $count{$name}
-		  || ($decided{"schema $schema"} // 0) > $function->{position};
+		  || $decided{"schema $schema"};
 		$say->("no test in sql/, specs/, t/ or test/node names it: write one")
 		  unless $is_trigger || $tests =~ /\b\Q$short\E\b/i;
 	}
@@ -177,15 +183,43 @@ sub read_files
 	return $text;
 }
 
+# the files that make joins to the script, in order
+sub script_parts
+{
+	my ($directory) = @_;
+	my $makefile = read_files("$directory/Makefile") =~ s/\\\n//gr;
+
+	$makefile =~ /^SQL_FILES = \$\(addprefix (\S+?),([^)]*)\)$/m
+	  or die "the Makefile has no SQL_FILES\n";
+	my ($prefix, $names) = ($1, $2);
+	return map { "$prefix$_" } split ' ', $names;
+}
+
+# a problem with the line of the file it is in, instead of the line of the script
+sub in_its_file
+{
+	my ($directory, $problem, @files) = @_;
+	my ($line) = $problem =~ /^fabric--1\.0\.sql:(\d+)/ or return $problem;
+
+	foreach my $file (@files)
+	{
+		my $count = (read_files("$directory/$file") =~ tr/\n//);
+
+		return $problem =~ s/^fabric--1\.0\.sql:\d+/$file:$line/r if $line <= $count;
+		$line -= $count;
+	}
+	return $problem;
+}
+
 sub self_test
 {
 	my $good = <<'SQL';
 -- a comment; with a semicolon
 CREATE FUNCTION fabric.f(a int, b text DEFAULT 'x;y') RETURNS text AS $$ SELECT ';' $$ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fabric.f(int, text) IS 'what it''s for';
-REVOKE ALL ON FUNCTION fabric.f(int, text) FROM PUBLIC;
 CREATE VIEW fabric.v AS SELECT 1 AS one;
 COMMENT ON VIEW fabric.v IS 'a view';
+REVOKE ALL ON FUNCTION fabric.f(int, text) FROM PUBLIC;
 SQL
 	my @cases = (
 		[ 'good', sub { $_[0] }, undef ],
@@ -215,7 +249,17 @@ SQL
 				'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fabric FROM PUBLIC;'
 				  . ($_[0] =~ s/REVOKE.*?;//r);
 			},
-			'decide about PUBLIC'
+			'privileges come last'
+		],
+		[
+			'table after a function',
+			sub { $_[0] =~ s/CREATE VIEW/CREATE TABLE fabric_internal.t ();\nCREATE VIEW/r },
+			'tables come before'
+		],
+		[
+			'table before the functions',
+			sub { "CREATE TABLE fabric_internal.t ();\n" . $_[0] },
+			undef
 		],
 		[
 			'definer',
@@ -225,7 +269,8 @@ SQL
 		[
 			'definer with path',
 			sub {
-				$_[0] =~ s/LANGUAGE sql/LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog/r;
+				$_[0] =~
+				  s/LANGUAGE sql/LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog/r;
 			},
 			undef
 		],
@@ -237,8 +282,10 @@ SQL
 		[
 			'overload without comment',
 			sub {
-				$_[0]
-				  . "CREATE FUNCTION fabric.f() RETURNS int LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'x'; REVOKE ALL ON FUNCTION fabric.f() FROM PUBLIC;";
+				my $overload =
+				  "CREATE FUNCTION fabric.f() RETURNS int LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'x';";
+				($_[0] =~ s/(?=REVOKE)/$overload/r)
+				  . 'REVOKE ALL ON FUNCTION fabric.f() FROM PUBLIC;';
 			},
 			'COMMENT ON FUNCTION'
 		],
@@ -264,12 +311,21 @@ SQL
 exit(self_test() ? 1 : 0) if @ARGV && $ARGV[0] eq '--self-test';
 
 my $top = "$FindBin::Bin/..";
+my @parts = script_parts($top);
 my ($count, @problems) = check_script(
-	read_files("$top/fabric--1.0.sql"),
+	read_files(map { "$top/$_" } @parts),
 	read_files(
 		glob("$top/sql/*.sql"), glob("$top/specs/*.spec"),
 		glob("$top/t/*.p[lm]"), glob("$top/test/node/*.js")));
 my %bad = map { (/(fabric--1.0.sql:\d+)/ ? $1 : $_) => 1 } @problems;
+
+@problems = map { in_its_file($top, $_, @parts) } @problems;
+foreach my $file (glob "$top/src/sql/*.sql")
+{
+	my ($part) = $file =~ m{(src/sql/.*)};
+
+	push @problems, "$part: not in SQL_FILES of the Makefile" unless grep { $_ eq $part } @parts;
+}
 
 print "$_\n" foreach @problems;
 printf "sql surface: %d passed, %d failed\n", $count - keys %bad, scalar @problems;

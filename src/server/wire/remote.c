@@ -1,7 +1,7 @@
 /*
- * remote: every SQL text that runs on another node, with a typed function each. The functions
- * called are in the section "node to node" of fabric--1.0.sql; names are qualified, because the
- * other side runs them with search_path = pg_catalog.
+ * remote: every SQL text that runs on another node, with a typed function each. The list of
+ * fabric_node in src/sql/privileges.sql names the functions called. Names are qualified, because
+ * the other side runs them with search_path = pg_catalog.
  */
 #include "server/wire/wire_internal.h"
 

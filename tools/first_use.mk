@@ -1,0 +1,47 @@
+# first_use.mk: the goals of a first use, and any goal on a machine where a package is missing. PGXS and
+# protoc-c must be there before make reads the rest of the Makefile, so tools/setup runs first, and
+# then make starts again.
+
+ifneq ($(FIRST_USE),)
+
+.PHONY: $(sort $(MAKECMDGOALS) ready ready-to-run)
+# one goal after the other; only the build inside `ready` is parallel
+.NOTPARALLEL:
+
+# What check-long runs beside tests of check: random chaincode for some minutes, with another seed
+# each time; then half an hour of calls that use each other's results; then half an hour of calls
+# while nodes are killed, frozen and cut off. LONG_SECONDS=60 makes these short. Each names its
+# options in its first lines.
+LONG_CHECKS ?= test/long/own_writes test/long/faults
+
+demo bench: ready-to-run
+check check-long: ready
+demo:
+	@tools/demo
+check:
+	@tools/run_tests
+check-long:
+	@FABRIC_FUZZ_SECONDS=420 FABRIC_FUZZ_SEED=random tools/run_tests t/167
+	@for check in $(LONG_CHECKS); do $$check || exit 1; done
+bench:
+	@tools/bench/run
+ready-to-run:
+	@tools/setup run
+	@tools/build
+	@tools/install
+ready:
+	@tools/setup
+	@tools/build
+	@tools/install
+$(filter-out $(FIRST_USE),$(MAKECMDGOALS)):
+	@$(MAKE) --no-print-directory $@
+
+else
+
+.PHONY: $(BUILD_GOALS) packages
+$(BUILD_GOALS): packages
+	@$(MAKE) --no-print-directory $@
+packages:
+	@tools/setup build
+
+endif
