@@ -124,7 +124,7 @@ sub get
 
 our $RAFT_APPEND = 5;
 
-# a message as core/raft/message.c writes it; entries: [term, kind, payload], head: of a snapshot
+# a message as core/raft/raft_message.c writes it; entries: [term, kind, payload], head: of a snapshot
 sub raft_message
 {
 	my (%m) = @_;

@@ -1,4 +1,4 @@
-/* core/raft/message.c: every message survives, nothing else is accepted */
+/* core/raft/raft_message.c: every message survives, nothing else is accepted */
 #include "unit/check.h"
 
 #include "core/raft/raft.h"

@@ -1,12 +1,13 @@
 /*
  * block: the chain of blocks.
  *
- *   header.c     header bytes and hashes, data hash, the links of the chain      block.h:
- * BlockHeader view.c       a received block as views into its bytes BlockView metadata.c   the five
- * metadata slots                                         BlockSignatures txflags.c    the
- * validation codes of a block's transactions build.c      a batch of envelopes becomes the next
- * block cutter.c     where one batch ends and the next begins                        Cutter link.c
- * the chain in the log of a consenter                             BlockLink
+ * - header.c: header bytes and hashes, data hash, the links of the chain (BlockHeader)
+ * - block_view.c: a received block as views into its bytes (BlockView)
+ * - metadata.c: the five metadata slots (BlockSignatures)
+ * - txflags.c: the validation codes of a block's transactions
+ * - build.c: a batch of envelopes becomes the next block
+ * - cutter.c: where one batch ends and the next begins (Cutter)
+ * - link.c: the chain in the log of a consenter (BlockLink)
  *
  * Everything here is a pure function of bytes. Nothing signs or verifies signatures; the door says
  * which bytes are signed. Fabric's byte format: docs/wire-format.md.
@@ -67,8 +68,8 @@ extern FbStatus block_check_link(const BlockHeader *header, uint64_t previous_nu
  */
 extern FbStatus block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error);
 
-/* ---- view.c: zero copy; every FbBytes points into the bytes that were passed in, which must live
- * as long ---- */
+/* ---- block_view.c: zero copy; every FbBytes points into the bytes that were passed in, which must
+ * live as long ---- */
 
 typedef struct BlockView
 {

@@ -1,4 +1,4 @@
-/* audit.c: a whole block as bytes */
+/* block_audit.c: a whole block as bytes */
 #include "core/block_audit/block_audit_internal.h"
 
 #include "core/proto/proto.h"

@@ -1,11 +1,10 @@
 /*
- * audit: does a block prove what it says? Every byte of it is covered by a hash, a signature, or a
- * rule that it can be recomputed by.
+ * block_audit: does a block prove what it says? Every byte of it is covered by a hash, a signature,
+ * or a rule that it can be recomputed by.
  *
- *   audit.c         a whole block as bytes: verify_block
- *   frame.c         header, links, data hash, encoding, metadata, orderers' signatures
- *   transactions.c  ids, clients' and endorsers' signatures, plausible validation codes, the commit
- * hash
+ * - block_audit.c: a whole block as bytes: verify_block
+ * - frame.c: header, links, data hash, encoding, metadata, orderers' signatures
+ * - transactions.c: ids, clients' and endorsers' signatures, plausible codes, the commit hash
  *
  * Without a configuration a signature is checked with the certificate that came with it: this shows
  * every changed byte, but not that the signer was allowed to sign. With the configuration, signers

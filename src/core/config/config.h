@@ -2,13 +2,13 @@
  * config: the configuration of a channel: read from configuration blocks, checked, and made for new
  * channels.
  *
- *   tree.c      access to groups and values of a decoded ConfigGroup
- *   names.c     names, addresses, durations
- *   acl.c       which policy guards which resource
- *   bundle.c    ConfigBundle: one configuration, parsed once and then read only
- *   profile.c   ConfigProfile: what the creator of a channel decides; checked
- *   genesis.c   the genesis block of a profile
- *   update.c    was a new configuration made by the rules of the present one?
+ * - tree.c: access to groups and values of a decoded ConfigGroup
+ * - names.c: names, addresses, durations
+ * - acl.c: which policy guards which resource
+ * - bundle.c: ConfigBundle: one configuration, parsed once and then read only
+ * - config_profile.c: ConfigProfile: what the creator of a channel decides; checked
+ * - genesis.c: the genesis block of a profile
+ * - config_update.c: was a new configuration made by the rules of the present one?
  *
  * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder
  * (docs/wire-format.md, "Channel configuration"). Configuration messages contain protobuf maps and

@@ -297,8 +297,8 @@ extern FbStatus crypto_certificates_parse(FbBytes pem, size_t certificates_max,
 										  FbAllocator *allocator, CryptoCertificate ***certificates,
 										  size_t *certificates_count, FbError *error);
 
-/* ---- chain.c: certificate chains, as Go's x509.Certificate.Verify finds them, which Fabric relies
- * on ---- */
+/* ---- certificate_chain.c: certificate chains, as Go's x509.Certificate.Verify finds them, which
+ * Fabric relies on ---- */
 
 /* what is trusted: borrowed arrays of borrowed certificates; nothing of the system is trusted */
 typedef struct CryptoTrust

@@ -268,7 +268,7 @@ signer_identity(const Signer *signer); /* SerializedIdentity bytes: creator, end
 extern FbStatus signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator,
 							FbBytes *signature, FbError *error);
 
-/* ---- manager.c: the MSPs of a channel, and the cache of its identities ---- */
+/* ---- msp_manager.c: the MSPs of a channel, and the cache of its identities ---- */
 
 /*
  * identities_max: how many identities the cache keeps over a trim, at least 1. The allocator's

@@ -1,6 +1,6 @@
 /*
  * codec: read-write sets from bytes (docs/wire-format.md, "Read-write sets"); back to bytes:
- * pack.c.
+ * rwset_pack.c.
  *
  * The encoding is layered: a TxReadWriteSet carries, per namespace, the packed bytes of a KVRWSet,
  * and per collection the packed bytes of a HashedRWSet. Each layer passes the gate on its own.

@@ -411,7 +411,7 @@ typedef struct MvccResult
 extern FbStatus mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number,
 							  RangeSource *ranges, MvccResult *result, FbError *error);
 
-/* ---- updates (update.c; docs/wire-format.md, "Commit hash") ---- */
+/* ---- updates (commit_hash.c; docs/wire-format.md, "Commit hash") ---- */
 
 /* Height bytes: ordvar(block) || ordvar(tx); out has 18 bytes, returns the number used */
 #define RWSET_VERSION_BYTES_MAX 18

@@ -22,7 +22,7 @@
 			return fb_out_of_memory(error);                                  \
 	} while (0)
 
-/* ---- pack.c ---- */
+/* ---- rwset_pack.c ---- */
 
 /* pb(KVRWSet) of a private collection; public ones are packed inside rwset_pack */
 extern FbStatus codec_pack_private(FbAllocator *allocator, const RwSetPrivate *set, FbBytes *bytes,

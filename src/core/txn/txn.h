@@ -1,13 +1,15 @@
 /*
- * txn: a transaction as bytes, along its street.
+ * txn: a transaction as bytes, from the proposal to its validation.
  *
- *   client     proposal_build        -> proposal bytes to sign
- *   endorser   proposal_parse_signed -> what to simulate;  response_payload_build, response_pack ->
- * the endorsement client     response_compare      -> which organisations differ, and where;
- * envelope_assemble -> payload to sign committer  check_envelope, check_transaction, check_action
- * -> TxValidationCode in Fabric's order of checks
+ * - client: proposal_build gives the proposal bytes to sign
+ * - endorser: proposal_parse_signed says what to simulate; response_payload_build and
+ *   response_pack make the endorsement
+ * - client: response_compare says which organizations differ, and where; envelope_assemble gives
+ *   the payload to sign
+ * - committer: check_envelope, check_transaction, check_action give the TxValidationCode in
+ *   Fabric's order of checks
  *
- * Nothing here signs or verifies: the door says which bytes are to be signed by whom. What was
+ * Nothing here signs or verifies: this header says which bytes are to be signed by whom. What was
  * received is hashed and returned as received, never packed again.
  *
  * Everything returned lives in the allocator that was passed in and may point into the input bytes,

@@ -1,6 +1,6 @@
 /*
  * audit: a channel's tables are held against its chain, and mended from it; see the notes in
- * replay.c and chain.c.
+ * replay.c and chain_walk.c.
  */
 #ifndef FABRIC_SERVER_AUDIT_H
 #define FABRIC_SERVER_AUDIT_H

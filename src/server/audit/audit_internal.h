@@ -92,7 +92,7 @@ extern void replay_block(Replay *replay, uint64 number, const FbBytes *data, siz
 						 ReplayTrust trust, const uint8_t *stored, ValidatedBlock *validated,
 						 uint8_t *codes, FbBytes *commit_hash);
 
-/* ---- chain.c: the tables of a channel against its replayed chain ---- */
+/* ---- chain_walk.c: the tables of a channel against its replayed chain ---- */
 
 /* a block of the walk: what the tables have, and what they should have */
 typedef struct ChainBlock

@@ -1,5 +1,5 @@
 /*
- * shim: what chaincode can ask for while it runs. surface/shim.c gives it SQL names.
+ * shim: what chaincode can ask for while it runs. surface/shim_functions.c gives it SQL names.
  */
 #include "postgres.h"
 

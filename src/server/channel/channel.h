@@ -156,7 +156,7 @@ extern FbBytes private_request(const Channel *channel, RwSetVersion transaction,
  */
 extern bool private_answer(FbBytes request, RwSetVersion transaction, FbBytes *private_rwset);
 
-/* ---- node.c: this node's own identity, from the files that the settings name ---- */
+/* ---- node_identity.c: this node's own identity, from the files that the settings name ---- */
 
 /*
  * Reads and checks the files at first use and again when they change. Raises FB_NOT_CONFIGURED

@@ -258,7 +258,7 @@ extern void refusal_raise(const ProposalView *proposal, const char *organization
 /* palloc'ed: the call that a refusal came with is released before it is known whether it counts */
 extern const WireRefusal *refusal_copy(const WireRefusal *refusal);
 
-/* ---- status.c ---- */
+/* ---- commit_status.c ---- */
 
 /* a key for messages: the zeros of a composite key are shown as slashes */
 

@@ -6,7 +6,7 @@
  * they can be read. A page of a table is one whose rows fit into it (row_check.c), whose line
  * pointers point at rows, and whose transaction ids exist; a page of an index is one whose entries
  * fit into it. Whether they say what they should is for the comparisons that follow: index_check.c,
- * and audit/chain.c by the hash chain.
+ * and audit/chain_walk.c by the hash chain.
  *
  * The repair takes out of a page of a table what cannot be read, as contrib/pg_surgery does
  * (heap_surgery.c, heap_force_common), and makes a page whose header is damaged empty; then it

@@ -1,20 +1,20 @@
 /*
- * order, inside the room.
+ * what the files of order share
  *
- *   settings.c    the channel's configuration as the worker needs it: who orders, batch sizes
- *   admission.c   may this envelope be ordered
- *   broadcast.c   from a session or another node into the inbox
- *   queue.c       envelopes that are not in the log yet, and which ones were seen lately
- *   log_cache.c   payloads of the newest log entries
- *   log_chain.c   each batch in the log is linked to the block before
- *   evidence.c    what shows that a consenter broke a promise
- *   raft_store.c  tables raft_log and raft_state
- *   lost_state.c  signs that this node has lost what it promised
- *   node.c        the worker's turn: inputs, duties, sleep
- *   duties.c      the Raft host's duties after each step
- *   batching.c    a leader cuts batches, a follower forwards
- *   hand_over.c   a leader that ends gives the leadership away
- *   publish.c     what the worker shows of itself in shared memory
+ * - settings.c: the channel's configuration as the worker needs it: who orders, batch sizes
+ * - admission.c: may this envelope be ordered
+ * - broadcast.c: from a session or another node into the inbox
+ * - queue.c: envelopes that are not in the log yet, and which ones were seen lately
+ * - log_cache.c: payloads of the newest log entries
+ * - log_chain.c: each batch in the log is linked to the block before
+ * - evidence.c: what shows that a consenter broke a promise
+ * - raft_store.c: tables raft_log and raft_state
+ * - lost_state.c: signs that this node has lost what it promised
+ * - order_node.c: the worker's turn: inputs, duties, sleep
+ * - duties.c: the Raft host's duties after each step
+ * - batching.c: a leader cuts batches, a follower forwards
+ * - hand_over.c: a leader that ends gives the leadership away
+ * - publish.c: what the worker shows of itself in shared memory
  */
 #ifndef FABRIC_SERVER_ORDER_INTERNAL_H
 #define FABRIC_SERVER_ORDER_INTERNAL_H
@@ -230,7 +230,7 @@ extern void lost_state_log_begin(const char *channel, const char *reason);
 extern void lost_state_log_hopeless(const char *channel, uint32 recovering_count,
 									uint32 voters_count);
 
-/* ---- the worker: node.c, duties.c, batching.c ---- */
+/* ---- the worker: order_node.c, duties.c, batching.c ---- */
 
 /* a message that must not leave before what it promises is durable */
 typedef struct LateMessage

@@ -49,14 +49,14 @@ extern Datum transient_call(FunctionCallInfo fcinfo, PGFunction body);
  */
 extern bool transient_in_proposal(FbBytes proposal, bool is_signed);
 
-/* ---- arguments.c again ---- */
+/* ---- sql_arguments.c, continued ---- */
 
 /* the result row of a function with OUT parameters */
 extern Datum result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
 /* a chaincode's payload as text; bytes that are not text are shown as \x... */
 extern Datum result_payload_text(FbBytes payload);
 
-/* ---- json.c ---- */
+/* ---- result_json.c ---- */
 
 /* jsonb of JSON text that this room put together */
 extern Datum result_jsonb(const char *json);

@@ -1,4 +1,4 @@
-/* surface/chaincode: packages and committed definitions */
+/* chaincode_functions.c: packages and committed definitions */
 #include "server/surface/surface_internal.h"
 
 #include "funcapi.h"

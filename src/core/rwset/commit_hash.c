@@ -1,5 +1,5 @@
 /*
- * update: what a block did to the state, as bytes: commit hash and state digest
+ * commit_hash.c: what a block did to the state, as bytes: commit hash and state digest
  * (docs/wire-format.md, "Commit hash").
  */
 #include "core/rwset/rwset_internal.h"

@@ -1,4 +1,4 @@
-/* surface/ca: certificate authorities */
+/* ca_functions.c: certificate authorities */
 #include "server/surface/surface_internal.h"
 
 #include "access/xact.h"

@@ -1,4 +1,4 @@
-/* surface/audit: proofs: of a single block, and of a channel's whole ledger on this node */
+/* audit_functions.c: proofs: of a single block, and of a channel's whole ledger on this node */
 #include "server/surface/surface_internal.h"
 
 #include "access/xact.h"

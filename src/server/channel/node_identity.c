@@ -1,4 +1,4 @@
-/* node.c: who this node is: certificate and key from files, read again when they change */
+/* node_identity.c: who this node is: certificate and key from files, read again when they change */
 #include "server/channel/channel.h"
 
 #include "miscadmin.h"

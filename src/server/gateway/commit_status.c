@@ -1,5 +1,5 @@
 /*
- * status.c: what became of a transaction.
+ * commit_status.c: what became of a transaction.
  *
  * An orderer that has taken a transaction can lose it: its queue is memory, as Fabric's.
  * The session that waits hands the same bytes in again, which are ordered at most once: when the

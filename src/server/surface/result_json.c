@@ -1,4 +1,4 @@
-/* json.c: JSON results, and stored bytes as people can read them */
+/* result_json.c: JSON results, and stored bytes as people can read them */
 #include "server/surface/surface_internal.h"
 
 #include "mb/pg_wchar.h"

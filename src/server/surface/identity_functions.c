@@ -1,4 +1,4 @@
-/* surface/identity: the identities that this node holds for applications */
+/* identity_functions.c: the identities that this node holds for applications */
 #include "server/surface/surface_internal.h"
 
 #include "miscadmin.h"

@@ -1,4 +1,4 @@
-/* surface/policy: signature policies without any network: what-if, tests, auditors */
+/* policy_functions.c: signature policies without any network: what-if, tests, auditors */
 #include "server/surface/surface_internal.h"
 
 #include "core/policy/policy.h"

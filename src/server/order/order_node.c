@@ -1,5 +1,5 @@
 /*
- * node: the worker `fabric orderer CH`, turn by turn.
+ * order_node.c: the worker `fabric orderer CH`, turn by turn.
  *
  * A turn takes what has come (inbox, ledger's progress, time), gives it to Raft event by event,
  * lets batching submit or forward, and then does what Raft asks for with one durable transaction

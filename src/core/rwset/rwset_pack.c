@@ -1,6 +1,6 @@
 /*
- * pack: read-write sets to bytes, in the order in which they are given (docs/wire-format.md,
- * "Read-write sets").
+ * rwset_pack.c: read-write sets to bytes, in the order in which they are given
+ * (docs/wire-format.md, "Read-write sets").
  */
 #include "core/rwset/rwset_internal.h"
 

@@ -1,5 +1,5 @@
 /*
- * arguments: what is sent to _lifecycle, from the words that people use; and what
+ * lifecycle_arguments.c: what is sent to _lifecycle, from the words that people use; and what
  * CheckCommitReadiness answers, in their words.
  */
 #include "postgres.h"

@@ -1,5 +1,5 @@
 /*
- * profile.c: the profile of a new channel, a jsonb document, becomes the core's ConfigProfile.
+ * profile_json.c: the profile of a new channel, a jsonb document, becomes the core's ConfigProfile.
  *
  * The document has the content of a profile of configtx.yaml. Every member is named in the error
  * when it is unknown or of the wrong type, so that a typing mistake cannot silently change a

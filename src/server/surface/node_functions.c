@@ -1,4 +1,4 @@
-/* surface/node: what other nodes call on a peer: endorse and deliver */
+/* node_functions.c: what other nodes call on a peer: endorse and deliver */
 #include "server/surface/surface_internal.h"
 
 #include "utils/builtins.h"

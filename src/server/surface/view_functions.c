@@ -1,4 +1,4 @@
-/* view.c: what the views are made of: columns that are decoded when they are asked for */
+/* view_functions.c: what the views are made of: columns that are decoded when they are asked for */
 #include "server/surface/surface_internal.h"
 
 #include "catalog/pg_type.h"

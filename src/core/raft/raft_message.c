@@ -1,6 +1,6 @@
 /*
- * message.c: messages as bytes. The layout is in raft.h. One size per field, no optional parts:
- * encoding is canonical, and decoding has nothing to guess.
+ * raft_message.c: messages as bytes. The layout is in raft.h. One size per field, no optional
+ * parts: encoding is canonical, and decoding has nothing to guess.
  */
 #include "core/raft/raft_internal.h"
 

@@ -1,4 +1,4 @@
-/* surface/channel: channels are created, joined and left */
+/* channel_functions.c: channels are created, joined and left */
 #include "server/surface/surface_internal.h"
 
 #include "access/xact.h"

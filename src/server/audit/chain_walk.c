@@ -1,5 +1,5 @@
 /*
- * chain.c: the tables of a channel block by block against what the blocks prove.
+ * chain_walk.c: the tables of a channel block by block against what the blocks prove.
  *
  * A block is damaged when its header, its transactions or its signatures are not those that the
  * orderers signed. What it did is then taken from the codes beside it, so that one changed byte

@@ -1,4 +1,4 @@
-/* surface/message: Fabric's messages, hashes and identities without any network */
+/* message_functions.c: Fabric's messages, hashes and identities without any network */
 #include "server/surface/surface_internal.h"
 
 #include "utils/json.h"

@@ -1,4 +1,4 @@
-/* surface/statistics: what this node's processes publish in shared memory */
+/* statistics_functions.c: what this node's processes publish in shared memory */
 #include "server/surface/surface_internal.h"
 
 FABRIC_FUNCTION(fabric_internal_stat_channel);

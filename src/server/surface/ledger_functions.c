@@ -1,5 +1,5 @@
 /*
- * surface/ledger: blocks, transactions, state and history of a channel as Fabric's bytes and as
+ * ledger_functions.c: blocks, transactions, state and history of a channel as Fabric's bytes and as
  * rows
  */
 #include "server/surface/surface_internal.h"

@@ -1,4 +1,4 @@
-/* arguments.c: taking SQL arguments apart, putting result rows together */
+/* sql_arguments.c: taking SQL arguments apart, putting result rows together */
 #include "server/surface/surface_internal.h"
 
 #include "catalog/pg_type.h"

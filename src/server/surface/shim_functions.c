@@ -1,4 +1,4 @@
-/* surface/shim: the functions that chaincode calls */
+/* shim_functions.c: the functions that chaincode calls */
 #include "server/surface/surface_internal.h"
 
 #include "catalog/pg_type.h"

@@ -1,6 +1,6 @@
 /*
- * surface/gateway: a client's transactions: the whole call, and the split one for clients that keep
- * their key
+ * gateway_functions.c: a client's transactions: the whole call, and the split one for clients that
+ * keep their key
  */
 #include "server/surface/surface_internal.h"
 

@@ -1,6 +1,6 @@
 /*
- * update.c: was a configuration transaction made by the rules? (common/configtx/validator.go,
- * Validate; update.go, authorizeUpdate)
+ * config_update.c: was a configuration transaction made by the rules?
+ * (common/configtx/validator.go, Validate; update.go, authorizeUpdate)
  *
  * A configuration block stops a ledger of this version, which cannot apply it: from then on
  * policies and members may be others. But anybody who gets bytes into a block can write

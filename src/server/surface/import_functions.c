@@ -1,4 +1,4 @@
-/* surface/import: blocks that an administrator brings */
+/* import_functions.c: blocks that an administrator brings */
 #include "server/surface/surface_internal.h"
 
 #include "server/channel/channel.h"

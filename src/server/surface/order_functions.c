@@ -1,4 +1,4 @@
-/* surface/order: what other nodes call on an orderer, and what operators see and do */
+/* order_functions.c: what other nodes call on an orderer, and what operators see and do */
 #include "server/surface/surface_internal.h"
 
 #include "funcapi.h"
