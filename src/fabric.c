@@ -24,6 +24,7 @@ void
 _PG_init(void)
 {
 	fb_assert_hook = assertion_failed;
+	pg_bindtextdomain(TEXTDOMAIN);
 	guc_define();
 	unlogged_install();
 	sandbox_install_hooks();

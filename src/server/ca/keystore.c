@@ -232,7 +232,7 @@ check_choice(void)
 		return;
 	ereport(
 		ERROR,
-		(errcode(error_sqlstate(FB_UNKNOWN_IDENTITY)),
+		(fb_errcode(FB_UNKNOWN_IDENTITY),
 		 errmsg("identity \"%s\" was not chosen in this transaction", error_excerpt(guc_identity)),
 		 errdetail(
 			 "fabric.identity was set in an earlier transaction of this session, perhaps for another client of a connection pooler."),

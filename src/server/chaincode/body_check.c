@@ -653,7 +653,7 @@ report_problems(const BodyCheck *check)
 	if (check->count > PROBLEMS_SHOWN_MAX)
 		appendStringInfo(&detail, "\n%d more.", check->count - PROBLEMS_SHOWN_MAX);
 	ereport(ERROR,
-			(chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+			(fb_errcode(FB_NONDETERMINISTIC_CHAINCODE),
 			 errmsg("chaincode function \"%s\" is not deterministic", check->function->name),
 			 errdetail_internal("%s", detail.data), check->hint ? errhint("%s", check->hint) : 0));
 }

@@ -25,8 +25,6 @@
 /* C symbols of the functions that chaincode may call begin with this */
 #define CHAINCODE_SHIM_PREFIX "fabric_shim_"
 
-#define chaincode_errcode(status) errcode(error_sqlstate(status))
-
 /* ---- sandbox.c: what code of chaincode may do ---- */
 
 extern Oid sandbox_role(void);

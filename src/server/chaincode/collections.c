@@ -32,8 +32,7 @@ invalid_json(const char *format, ...)
 	va_end(arguments);
 	ereport(
 		ERROR,
-		(chaincode_errcode(FB_INVALID_ARGUMENT),
-		 errmsg("invalid collection configuration: %s", reason),
+		(fb_errcode(FB_INVALID_ARGUMENT), errmsg("invalid collection configuration: %s", reason),
 		 errhint(
 			 "It is the JSON array of Fabric's collection configuration file, with \"name\", \"policy\", "
 			 "\"requiredPeerCount\", \"maxPeerCount\", \"blockToLive\", \"memberOnlyRead\", \"memberOnlyWrite\".")));
@@ -201,8 +200,7 @@ refuse(const char *name, const char *format, ...)
 	va_start(arguments, format);
 	fb_print_cut(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	ereport(ERROR,
-			(chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg("collection \"%s\": %s", name, reason)));
+	ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR), errmsg("collection \"%s\": %s", name, reason)));
 }
 
 static bool
@@ -254,7 +252,7 @@ static_collection(const Protos__CollectionConfig *config)
 {
 	if (config->payload_case != PROTOS__COLLECTION_CONFIG__PAYLOAD_STATIC_COLLECTION_CONFIG ||
 		config->static_collection_config == NULL)
-		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+		ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR),
 						errmsg("a collection's configuration is of an unknown kind")));
 	return config->static_collection_config;
 }
@@ -274,7 +272,7 @@ collections_check(const Protos__CollectionConfigPackage *package, const ConfigBu
 	if (package == NULL)
 		return;
 	if (package->n_config > COLLECTIONS_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
 						errmsg("more than %d collections", COLLECTIONS_MAX)));
 	for (size_t i = 0; i < package->n_config; i++)
 	{

@@ -85,7 +85,7 @@ static void
 package_not_found(const char *package_id)
 {
 	ereport(ERROR,
-			(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+			(fb_errcode(FB_CHAINCODE_NOT_FOUND),
 			 errmsg("chaincode package \"%s\" is not installed", error_excerpt(package_id)),
 			 errhint("The view fabric.installed_chaincodes lists the packages of this node.")));
 }
@@ -276,7 +276,7 @@ rethrow_as_invalid(MemoryContext context, const char *function)
 	if (!install_problems_is_of_parser(error->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
-	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+	ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE),
 					function != NULL ? errmsg("invalid chaincode source: function \"%s\": %s",
 											  function, error->message)
 									 : errmsg("invalid chaincode source: %s", error->message),
@@ -301,7 +301,7 @@ refuse_warnings(const CheckedSource *checked)
 	foreach(cell, checked->warnings)
 		appendStringInfo(&detail, "%s%s", detail.len > 0 ? "\n" : "", (char *) lfirst(cell));
 	ereport(ERROR,
-			(chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+			(fb_errcode(FB_NONDETERMINISTIC_CHAINCODE),
 			 errmsg("chaincode may differ between nodes"), errdetail_internal("%s", detail.data),
 			 errhint("If it does not, install it with allow_warnings => true.")));
 }
@@ -309,7 +309,7 @@ refuse_warnings(const CheckedSource *checked)
 static void
 throw_time_is_up(const ChaincodePackage *package)
 {
-	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_TIMEOUT),
+	ereport(ERROR, (fb_errcode(FB_CHAINCODE_TIMEOUT),
 					errmsg("chaincode package \"%s\" could not be installed in %d ms",
 						   package->package_id, guc_execute_timeout_ms),
 					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
@@ -467,8 +467,8 @@ report_warnings(const CheckedSource *checked)
 	ListCell *cell;
 
 	foreach(cell, checked->warnings)
-		ereport(WARNING, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
-						  errmsg("%s", (char *) lfirst(cell))));
+		ereport(WARNING,
+				(fb_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("%s", (char *) lfirst(cell))));
 }
 
 char *
@@ -485,7 +485,7 @@ package_install(FbBytes bytes, bool allow_warnings)
 	if (package.source == NULL)
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_INVALID_PACKAGE),
+			(fb_errcode(FB_INVALID_PACKAGE),
 			 errmsg("chaincode package \"%s\" is of type \"%s\"", package.package_id, package.type),
 			 errdetail("This node runs packages of type \"%s\".", CHAINCODE_TYPE_SQL),
 			 errhint(
@@ -549,7 +549,7 @@ package_uninstall(const char *package_id)
 		package_not_found(package_id);
 	channel = find_user(package_id, &chaincode);
 	if (channel != NULL)
-		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+		ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR),
 						errmsg("chaincode package \"%s\" is in use", package_id),
 						errdetail("Chaincode \"%s\" on channel \"%s\" runs it on this node.",
 								  chaincode, channel),

@@ -185,7 +185,7 @@ raise_one(const SourceProblem *problem)
 
 	if (is_of_our_checks(error))
 		ReThrowError(error);
-	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+	ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE),
 					errmsg("invalid chaincode source: %s", problem_text(problem)),
 					error->detail ? errdetail_internal("%s", error->detail) : 0,
 					error->hint ? errhint("%s", error->hint) : 0));
@@ -238,7 +238,7 @@ install_problems_raise(const CheckedSource *checked)
 	if (list_length(checked->problems) > PROBLEMS_SHOWN_MAX)
 		appendStringInfo(&detail, "\n%d more.",
 						 list_length(checked->problems) - PROBLEMS_SHOWN_MAX);
-	ereport(ERROR, (chaincode_errcode(status),
+	ereport(ERROR, (fb_errcode(status),
 					errmsg("invalid chaincode source: %d functions have errors",
 						   list_length(checked->problems)),
 					errdetail_internal("%s", detail.data), hint != NULL ? errhint("%s", hint) : 0));

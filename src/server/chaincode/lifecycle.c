@@ -25,8 +25,7 @@ typedef struct Invocation
 	FbBytes input; /* the marshalled argument */
 } Invocation;
 
-#define lifecycle_error(...) \
-	ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR), errmsg(__VA_ARGS__)))
+#define lifecycle_error(...) ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR), errmsg(__VA_ARGS__)))
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * state
@@ -254,7 +253,7 @@ check_plugin(const char *kind, const char *plugin, const char *existing)
 {
 	if (plugin[0] == '\0' || strcmp(plugin, existing) == 0)
 		return;
-	ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+	ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR),
 					errmsg("%s plugin \"%s\" does not exist", kind, error_excerpt(plugin)),
 					errdetail("The only %s plugin is \"%s\".", kind, existing),
 					errhint("Leave the field empty.")));
@@ -557,7 +556,7 @@ commit(Invocation *invocation)
 		if (!approvals[i].approved)
 			ereport(
 				ERROR,
-				(chaincode_errcode(FB_LIFECYCLE_ERROR),
+				(fb_errcode(FB_LIFECYCLE_ERROR),
 				 errmsg("chaincode definition not agreed to by this organisation (%s)",
 						guc_node_msp_id),
 				 errhint(
@@ -785,7 +784,7 @@ check_access(const Invocation *invocation, const char *function)
 	if (!allowed)
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_ACCESS_DENIED),
+			(fb_errcode(FB_ACCESS_DENIED),
 			 errmsg("access denied to \"%s\" on channel \"%s\"", resource,
 					invocation->simulation->request->channel),
 			 path != NULL
@@ -816,8 +815,7 @@ lifecycle_invoke(Simulation *simulation)
 			"channel \"%s\" does not have the application capability V2_0 that _lifecycle needs",
 			request->channel);
 	if (guc_node_msp_id[0] == '\0')
-		ereport(ERROR,
-				(chaincode_errcode(FB_NOT_CONFIGURED), errmsg("fabric.node_msp_id is not set")));
+		ereport(ERROR, (fb_errcode(FB_NOT_CONFIGURED), errmsg("fabric.node_msp_id is not set")));
 	invocation.public_state = (DefinitionReader) {.get = get_recorded,
 												  .ledger = simulation->ledger,
 												  .snapshot = simulation->snapshot,
@@ -832,7 +830,7 @@ lifecycle_invoke(Simulation *simulation)
 		}
 	ereport(
 		ERROR,
-		(chaincode_errcode(FB_LIFECYCLE_ERROR),
+		(fb_errcode(FB_LIFECYCLE_ERROR),
 		 errmsg("_lifecycle has no function \"%s\"", FB_DISPLAY(request->arguments[0])),
 		 errhint(
 			 "Packages are installed with fabric.install_chaincode and listed in fabric.installed_chaincodes.")));

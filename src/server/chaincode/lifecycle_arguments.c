@@ -14,18 +14,18 @@ check_parameters(const LifecycleParameters *parameters)
 	const char *why = definition_check_name(parameters->name);
 
 	if (why != NULL)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("invalid chaincode name \"%s\": %s", error_excerpt(parameters->name),
-							   why)));
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("invalid chaincode name \"%s\": %s",
+														 error_excerpt(parameters->name), why)));
 	why = definition_check_version(parameters->version);
 	if (why != NULL)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
-						errmsg("invalid chaincode version \"%s\": %s",
-							   error_excerpt(parameters->version), why)));
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("invalid chaincode version \"%s\": %s",
+														 error_excerpt(parameters->version), why)));
 	if (parameters->sequence < 1)
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_INVALID_ARGUMENT),
+			(fb_errcode(FB_INVALID_ARGUMENT),
 			 errmsg("invalid sequence " INT64_FORMAT, parameters->sequence),
 			 errdetail(
 				 "The first definition of a chaincode has sequence 1; each change of it the next one.")));
@@ -51,7 +51,7 @@ validation_parameter(const char *policy)
 		error_check(policy_compile(allocator, fb_bytes_of_text(policy), &envelope, &notice, &error),
 					&error);
 		if (notice.text[0] != '\0')
-			ereport(WARNING, (chaincode_errcode(FB_INVALID_POLICY), errmsg("%s", notice.text),
+			ereport(WARNING, (fb_errcode(FB_INVALID_POLICY), errmsg("%s", notice.text),
 							  notice.detail[0] ? errdetail("%s", notice.detail) : 0));
 		error_check(application_policy_of_envelope(allocator, envelope, &bytes, &error), &error);
 	}
@@ -87,7 +87,7 @@ lifecycle_approve_arguments(const LifecycleParameters *parameters)
 		if (!package_is_id(parameters->package_id))
 			ereport(
 				ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT),
+				(fb_errcode(FB_INVALID_ARGUMENT),
 				 errmsg("invalid package id \"%s\"", error_excerpt(parameters->package_id)),
 				 errdetail("A package id is a label, a colon, and the hash of the package in hex."),
 				 errhint(

@@ -153,7 +153,7 @@ package_build(const char *label, const char *type, FbBytes source)
 	if (!is_label(label))
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_INVALID_ARGUMENT),
+			(fb_errcode(FB_INVALID_ARGUMENT),
 			 errmsg("invalid chaincode label \"%s\"", error_excerpt(label)),
 			 errdetail(
 				 "A label begins with a letter or digit and consists of letters, digits, \"_\", \".\", \"+\" and "
@@ -162,16 +162,15 @@ package_build(const char *label, const char *type, FbBytes source)
 	if (pg_strcasecmp(type, CHAINCODE_TYPE_SQL) != 0)
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_INVALID_ARGUMENT),
+			(fb_errcode(FB_INVALID_ARGUMENT),
 			 errmsg("unknown chaincode language \"%s\"", error_excerpt(type)),
 			 errdetail("A package holds SQL source; its language is \"%s\".", CHAINCODE_TYPE_SQL),
 			 errhint(
 				 "The LANGUAGE clause of each function in the source names the function's own language.")));
 	if (source.size == 0)
-		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("chaincode source is empty")));
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("chaincode source is empty")));
 	if (source.size > FB_PACKAGE_SOURCE_BYTES_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
 						errmsg("chaincode source of %zu bytes is too long", source.size),
 						errdetail("The limit is %d bytes.", FB_PACKAGE_SOURCE_BYTES_MAX)));
 
@@ -204,7 +203,7 @@ invalid_package(const char *format, ...)
 	va_start(arguments, format);
 	fb_print_cut(detail, sizeof(detail), format, arguments);
 	va_end(arguments);
-	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode package"),
+	ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode package"),
 					errdetail_internal("%s", detail)));
 }
 

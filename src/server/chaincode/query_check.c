@@ -359,7 +359,7 @@ query_check_run(Query *query, Oid schema)
 	QueryProblem problem;
 
 	if (query_check_find((Node *) query, schema, &problem))
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+		ereport(ERROR, (fb_errcode(FB_SANDBOX_VIOLATION),
 						errmsg(problem.is_function ? "%s cannot be called in chaincode"
 												   : "%s cannot be used in chaincode",
 							   problem.what),

@@ -259,7 +259,7 @@ refuse_function(HeapTuple tuple)
 
 	ereport(
 		ERROR,
-		(chaincode_errcode(FB_SANDBOX_VIOLATION),
+		(fb_errcode(FB_SANDBOX_VIOLATION),
 		 errmsg("function %s.%s cannot be called in chaincode", schema ? schema : "?",
 				NameStr(procedure->proname)),
 		 procedure->pronamespace == PG_CATALOG_NAMESPACE
@@ -304,7 +304,7 @@ refuse_chaincode(Oid function)
 	tuple = search_function(function);
 	procedure = (Form_pg_proc) GETSTRUCT(tuple);
 	if (procedure->proowner == get_role_oid(CHAINCODE_ROLE, true))
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+		ereport(ERROR, (fb_errcode(FB_SANDBOX_VIOLATION),
 						errmsg("chaincode function \"%s\" cannot be called directly",
 							   NameStr(procedure->proname)),
 						errhint("Call it with fabric.invoke or fabric.query.")));
@@ -355,7 +355,7 @@ refuse_relations(List *range_table)
 		name = get_rel_name(entry->relid);
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_SANDBOX_VIOLATION),
+			(fb_errcode(FB_SANDBOX_VIOLATION),
 			 errmsg("relation \"%s\" cannot be used in chaincode", name ? name : "?"),
 			 errdetail("Chaincode sees nothing but the world state of its channel."),
 			 errhint(
@@ -388,7 +388,7 @@ utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 		DestReceiver *destination, QueryCompletion *completion)
 {
 	if (is_chaincode_running())
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+		ereport(ERROR, (fb_errcode(FB_SANDBOX_VIOLATION),
 						errmsg("%s cannot be used in chaincode",
 							   GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
 						errdetail("Chaincode sees nothing but the world state of its channel.")));

@@ -112,10 +112,10 @@ static void
 check_key(FbBytes key)
 {
 	if (key.size == 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("key must not be empty")));
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("key must not be empty")));
 	/* Fabric would let chaincode forge it and so skip its own initialisation */
 	if (fb_bytes_equal(key, FB_BYTES_LITERAL(CHAINCODE_INITIALIZED_KEY)))
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+		ereport(ERROR, (fb_errcode(FB_SANDBOX_VIOLATION),
 						errmsg("the key that marks a chaincode as initialized is reserved")));
 }
 
@@ -154,7 +154,7 @@ check_simple_key(FbBytes key)
 {
 	if (key.size > 0 && key.data[0] == 0)
 		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT),
+				(fb_errcode(FB_INVALID_ARGUMENT),
 				 errmsg("the first character of a range's key must not be U+0000"),
 				 errhint("Use fabric.get_state_by_partial_composite_key for composite keys.")));
 }
@@ -197,7 +197,7 @@ check_part(FbBytes part)
 		good = memcmp(part.data + i, composite_end, sizeof(composite_end)) != 0;
 	if (!good)
 		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT),
+				(fb_errcode(FB_INVALID_ARGUMENT),
 				 errmsg("a part of a composite key must be UTF-8 without U+0000 and U+10FFFF")));
 }
 
@@ -272,7 +272,7 @@ shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attri
 
 	if (bookmark.size > 0 &&
 		(fb_bytes_compare(bookmark, start) < 0 || fb_bytes_compare(bookmark, end) >= 0))
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("bookmark does not belong to this query")));
 	state_access_page(simulation, bookmark.size > 0 ? bookmark : start, end, page_size, page);
 }
@@ -292,7 +292,7 @@ put_history(Simulation *simulation, const HistoryRow *row,
 
 	if (!block_store_transaction(simulation->ledger, row->block_number, row->position,
 								 simulation->snapshot, false, &transaction))
-		ereport(ERROR, (chaincode_errcode(FB_CORRUPTED),
+		ereport(ERROR, (fb_errcode(FB_CORRUPTED),
 						errmsg("transaction %u of block " UINT64_FORMAT " is missing",
 							   row->position, row->block_number)));
 	write.tx_id = transaction.tx_id;
@@ -325,10 +325,9 @@ shim_set_event(FbBytes name, FbBytes payload)
 	FbError error = {0};
 
 	if (name.size == 0)
-		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT), errmsg("event name must not be empty")));
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("event name must not be empty")));
 	if (name.size > FB_EVENT_NAME_BYTES_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
 						errmsg("event name of %zu bytes is too long", name.size),
 						errdetail("The limit is %d bytes.", FB_EVENT_NAME_BYTES_MAX)));
 	error_check(fb_bytes_copy(simulation->allocator, payload, &simulation->event_payload, &error),
@@ -389,11 +388,11 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 	FbError error = {0};
 
 	if (strcmp(role, "member") != 0 && strcmp(role, "peer") != 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("unknown role \"%s\" of a state policy", error_excerpt(role)),
 						errdetail("The role is \"member\" or \"peer\".")));
 	if (msp_ids_count == 0)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("a state policy needs at least one organisation")));
 	memcpy(sorted, msp_ids, msp_ids_count * sizeof(FbBytes));
 	qsort(sorted, msp_ids_count, sizeof(FbBytes), compare_bytes);

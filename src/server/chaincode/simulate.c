@@ -27,7 +27,7 @@ simulation_current(void)
 {
 	if (current_simulation == NULL)
 		ereport(ERROR,
-				(chaincode_errcode(FB_NOT_IN_SIMULATION),
+				(fb_errcode(FB_NOT_IN_SIMULATION),
 				 errmsg("this function works only inside a chaincode function"),
 				 errhint("Chaincode functions are called with fabric.invoke and fabric.query.")));
 	return current_simulation;
@@ -40,7 +40,7 @@ simulation_current(void)
 static void
 throw_time_is_up(const SimulationRequest *request)
 {
-	ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_TIMEOUT),
+	ereport(ERROR, (fb_errcode(FB_CHAINCODE_TIMEOUT),
 					errmsg("chaincode \"%s\" did not finish in %d ms", request->chaincode,
 						   guc_execute_timeout_ms),
 					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
@@ -49,7 +49,7 @@ throw_time_is_up(const SimulationRequest *request)
 static void
 throw_out_of_stack(const SimulationRequest *request, const ErrorData *error)
 {
-	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+	ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
 					errmsg("chaincode \"%s\" nests its calls too deeply", request->chaincode),
 					errdetail_internal("%s", error->message),
 					errhint("The limit of this node is max_stack_depth.")));
@@ -58,7 +58,7 @@ throw_out_of_stack(const SimulationRequest *request, const ErrorData *error)
 static void
 throw_out_of_memory(const SimulationRequest *request, const ErrorData *error)
 {
-	ereport(ERROR, (chaincode_errcode(FB_LIMIT_EXCEEDED),
+	ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
 					errmsg("chaincode \"%s\" needs too much memory", request->chaincode),
 					errdetail_internal("%s", error->detail ? error->detail : error->message),
 					errhint("The limit of this node is fabric.chaincode_memory_limit.")));
@@ -84,7 +84,7 @@ check_count(const ChaincodeFunction *function, int count)
 
 	if (count < Max(least, 0) || too_many || count > CHAINCODE_ARGUMENTS_MAX)
 		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_ARGUMENT),
+				(fb_errcode(FB_INVALID_ARGUMENT),
 				 errmsg("function \"%s\" does not take %d arguments", function->name, count),
 				 function->is_variadic ? errdetail("It takes %d or more: %s.", Max(least, 0),
 												   function_cache_signature(function))
@@ -326,7 +326,7 @@ throw_no_function(const SimulationRequest *request, Oid schema, const char *name
 
 	ereport(
 		ERROR,
-		(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+		(fb_errcode(FB_CHAINCODE_NOT_FOUND),
 		 errmsg("chaincode \"%s\" has no function \"%s\"", request->chaincode, error_excerpt(name)),
 		 name[0] == '_'
 			 ? errdetail(
@@ -508,17 +508,17 @@ check_initialized(Simulation *simulation, const ChaincodeDefinition *definition)
 				 !fb_bytes_equal(value, version);
 	if (simulation->request->is_init && !definition->init_required)
 		ereport(ERROR,
-				(chaincode_errcode(FB_LIFECYCLE_ERROR),
+				(fb_errcode(FB_LIFECYCLE_ERROR),
 				 errmsg("chaincode \"%s\" does not require initialization but was called as init",
 						definition->name)));
 	if (simulation->request->is_init && !needed)
-		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+		ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR),
 						errmsg("chaincode \"%s\" is already initialized but was called as init",
 							   definition->name)));
 	if (simulation->request->is_init)
 		state_access_put(simulation, simulation->namespace_name, key, version);
 	else if (needed)
-		ereport(ERROR, (chaincode_errcode(FB_LIFECYCLE_ERROR),
+		ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR),
 						errmsg("chaincode \"%s\" has not been initialized for version \"%s\"",
 							   definition->name, definition->version),
 						errhint("Its first transaction must be one with is_init.")));
@@ -541,7 +541,7 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 
 	if (!definition_load(simulation->ledger, request->chaincode, simulation->snapshot, definition,
 						 &version))
-		ereport(ERROR, (chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+		ereport(ERROR, (fb_errcode(FB_CHAINCODE_NOT_FOUND),
 						errmsg("chaincode \"%s\" is not defined on channel \"%s\"",
 							   request->chaincode, request->channel),
 						errdetail_internal("%s", definition_list_text(request->channel)),
@@ -556,7 +556,7 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 	if (!approved)
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+			(fb_errcode(FB_CHAINCODE_NOT_FOUND),
 			 errmsg("chaincode definition \"%s\" at sequence " INT64_FORMAT
 					" has not been approved by this organisation",
 					definition->name, definition->sequence),
@@ -565,14 +565,14 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 				 "An administrator of the organisation can approve it with fabric.approve_chaincode.")));
 	if (package_id == NULL)
 		ereport(ERROR,
-				(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+				(fb_errcode(FB_CHAINCODE_NOT_FOUND),
 				 errmsg("chaincode \"%s\" was approved without a package by this organisation",
 						definition->name),
 				 errhint("Approve the definition again with a package id.")));
 	schema = function_cache_schema(package_id);
 	if (!OidIsValid(schema))
 		ereport(ERROR,
-				(chaincode_errcode(FB_CHAINCODE_NOT_FOUND),
+				(fb_errcode(FB_CHAINCODE_NOT_FOUND),
 				 errmsg("chaincode package \"%s\" is not installed on this node", package_id),
 				 errdetail("Chaincode \"%s\" on channel \"%s\" needs it.", definition->name,
 						   request->channel),
@@ -630,7 +630,7 @@ simulate(const SimulationRequest *request, SimulationResult *result)
 	bool pushed = false;
 
 	if (current_simulation != NULL)
-		ereport(ERROR, (chaincode_errcode(FB_SANDBOX_VIOLATION),
+		ereport(ERROR, (fb_errcode(FB_SANDBOX_VIOLATION),
 						errmsg("chaincode cannot be called from chaincode")));
 	memset(result, 0, sizeof(*result));
 	result->status = 200;

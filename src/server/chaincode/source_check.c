@@ -72,9 +72,9 @@ refuse(const CheckedSource *checked, int location, const char *format, ...)
 	va_start(arguments, format);
 	fb_print_cut(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
-					errmsg("invalid chaincode source: line %d: %s",
-						   line_of(checked->text, location), reason)));
+	ereport(ERROR,
+			(fb_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode source: line %d: %s",
+													line_of(checked->text, location), reason)));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -647,7 +647,7 @@ check_body(CheckedSource *checked, SourceFunction *function, const char *stateme
 		return;
 	if (body.refused_count > FINDINGS_SHOWN_MAX)
 		appendStringInfo(&body.refused, "\n%d more.", body.refused_count - FINDINGS_SHOWN_MAX);
-	ereport(ERROR, (chaincode_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+	ereport(ERROR, (fb_errcode(FB_NONDETERMINISTIC_CHAINCODE),
 					errmsg("chaincode function \"%s\" is not deterministic", function->name),
 					errdetail_internal("%s", body.refused.data),
 					body.hint ? errhint("%s", body.hint) : 0));
@@ -732,7 +732,7 @@ check_comment_target(const CheckedSource *checked, const CommentStmt *statement)
 			return;
 	ereport(
 		ERROR,
-		(chaincode_errcode(FB_INVALID_PACKAGE),
+		(fb_errcode(FB_INVALID_PACKAGE),
 		 errmsg(
 			 "invalid chaincode source: a comment on function \"%s\", which the chaincode does not define",
 			 name)));
@@ -771,7 +771,7 @@ check_statements(CheckedSource *checked)
 	/* comments may be on functions with problems */
 	install_problems_raise(checked);
 	if (checked->functions == NIL)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_PACKAGE),
+		ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE),
 						errmsg("invalid chaincode source: it defines no function")));
 	foreach(cell, checked->comments)
 		check_comment_target(checked, lfirst_node(CommentStmt, cell));
@@ -801,7 +801,7 @@ source_check(const char *text, CheckedSource *checked)
 		}
 		FlushErrorState();
 		ereport(ERROR,
-				(chaincode_errcode(FB_INVALID_PACKAGE),
+				(fb_errcode(FB_INVALID_PACKAGE),
 				 error->cursorpos > 0
 					 ? errmsg("invalid chaincode source: line %d: %s",
 							  line_of(text, pg_mbcliplen(text, strlen(text), error->cursorpos - 1)),

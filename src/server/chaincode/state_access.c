@@ -27,7 +27,7 @@ check_may_write(Simulation *simulation)
 {
 	if (simulation->paginated)
 		ereport(ERROR,
-				(chaincode_errcode(FB_SANDBOX_VIOLATION),
+				(fb_errcode(FB_SANDBOX_VIOLATION),
 				 errmsg("a transaction that made a paginated query cannot write"),
 				 errhint("Read the pages in a query, and write in a transaction of its own.")));
 }
@@ -177,7 +177,7 @@ state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes
 	if (!get_plaintext(simulation, namespace_name, collection, key, committed.version, value))
 		ereport(
 			ERROR,
-			(chaincode_errcode(FB_CHAINCODE_ERROR),
+			(fb_errcode(FB_CHAINCODE_ERROR),
 			 errmsg("private data matching public hash version is not available"),
 			 errdetail(
 				 "Collection \"%s\": this node does not hold the value that block " UINT64_FORMAT
@@ -352,12 +352,12 @@ state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, in
 	StateRow row;
 
 	if (page_size < 1 || page_size > FB_QUERY_RESULTS_MAX)
-		ereport(ERROR, (chaincode_errcode(FB_INVALID_ARGUMENT),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("page size " INT64_FORMAT " is out of range", page_size),
 						errdetail("A page has 1 to %d rows.", FB_QUERY_RESULTS_MAX)));
 	if (rwset_builder_has_writes(simulation->builder))
 		ereport(ERROR,
-				(chaincode_errcode(FB_SANDBOX_VIOLATION),
+				(fb_errcode(FB_SANDBOX_VIOLATION),
 				 errmsg("a transaction that writes cannot make paginated queries"),
 				 errhint("Read the pages in a query, and write in a transaction of its own.")));
 	simulation->paginated = true;

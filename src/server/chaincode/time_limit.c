@@ -327,7 +327,7 @@ raise_fatal(void)
 			break;
 		default:
 			ereport(FATAL,
-					(chaincode_errcode(FB_CHAINCODE_TIMEOUT),
+					(fb_errcode(FB_CHAINCODE_TIMEOUT),
 					 errmsg("terminating connection because %s did not finish in %d ms", limit.what,
 							limit.limit_ms),
 					 errdetail("It could not be interrupted."),
@@ -531,7 +531,7 @@ time_limit_describe_end(void)
 			errmsg("terminating connection because %s caught the cancellation", limit.what);
 			break;
 		case CAUSE_LIMIT:
-			chaincode_errcode(FB_CHAINCODE_TIMEOUT);
+			fb_errcode(FB_CHAINCODE_TIMEOUT);
 			errmsg("terminating connection because %s did not finish in %d ms", limit.what,
 				   limit.limit_ms);
 			errdetail("It caught the cancellation.");

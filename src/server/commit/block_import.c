@@ -242,7 +242,7 @@ refuse_unanswered(const Channel *channel)
 {
 	ereport(
 		ERROR,
-		(errcode(error_sqlstate(FB_BUSY)),
+		(fb_errcode(FB_BUSY),
 		 errmsg("ledger process of channel \"%s\" does not answer", channel->name),
 		 errdetail(
 			 "It does not run, or ended before the block was imported; whether the block was stored is not known."),
@@ -277,7 +277,7 @@ import_block(const char *channel_name, FbBytes block, bool accept_differences, I
 	channel_refuse_locked(channel);
 	if (block.size > FB_MESSAGE_BYTES_MAX)
 		ereport(ERROR,
-				(errcode(error_sqlstate(FB_LIMIT_EXCEEDED)), errmsg("block is too large"),
+				(fb_errcode(FB_LIMIT_EXCEEDED), errmsg("block is too large"),
 				 errdetail("It has %zu bytes, %d are allowed.", block.size, FB_MESSAGE_BYTES_MAX),
 				 errhint("No orderer makes such blocks: check what was passed.")));
 	ledger_id = channel->ledger->id;

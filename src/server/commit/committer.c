@@ -132,7 +132,7 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view,
 	if (status == FB_OUT_OF_MEMORY)
 		error_throw(&error);
 	if (status != FB_OK)
-		ereport(WARNING, (errcode(error_sqlstate(FB_CORRUPTED)),
+		ereport(WARNING, (fb_errcode(FB_CORRUPTED),
 						  errmsg("private data of transaction %s of channel \"%s\" cannot be read",
 								 fb_text_copy(allocator, view->tx_id), ledger->channel),
 						  errdetail("%s", error.message)));

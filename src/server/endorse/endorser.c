@@ -164,16 +164,15 @@ endorser_check_refusal(const Endorsement *endorsement)
 
 	if (refusal == NULL)
 		return;
-	ereport(ERROR,
-			(errcode(error_sqlstate(FB_CHAINCODE_ERROR)), errmsg_internal("%s", refusal->message),
-			 refusal->detail != NULL ? errdetail_internal("%s", refusal->detail) : 0,
-			 refusal->hint != NULL ? errhint("%s", refusal->hint) : 0,
-			 err_generic_string(PG_DIAG_DATATYPE_NAME, refusal->sqlstate),
-			 refusal->context != NULL ? errcontext_msg("%s", refusal->context) : 0,
-			 errcontext("chaincode \"%s\", function \"%s\", organization %s (SQLSTATE %s)",
-						error_printable(view->chaincode_name),
-						view->args_count > 0 ? error_printable(view->args[0]) : "", guc_node_msp_id,
-						refusal->sqlstate)));
+	ereport(ERROR, (fb_errcode(FB_CHAINCODE_ERROR), errmsg_internal("%s", refusal->message),
+					refusal->detail != NULL ? errdetail_internal("%s", refusal->detail) : 0,
+					refusal->hint != NULL ? errhint("%s", refusal->hint) : 0,
+					err_generic_string(PG_DIAG_DATATYPE_NAME, refusal->sqlstate),
+					refusal->context != NULL ? errcontext_msg("%s", refusal->context) : 0,
+					errcontext("chaincode \"%s\", function \"%s\", organization %s (SQLSTATE %s)",
+							   error_printable(view->chaincode_name),
+							   view->args_count > 0 ? error_printable(view->args[0]) : "",
+							   guc_node_msp_id, refusal->sqlstate)));
 }
 
 static ChaincodeResponse

@@ -341,8 +341,8 @@ raise_mismatch(const FanOut *fan_out)
 		detail.data[--detail.len] = '\0';
 	ereport(
 		ERROR,
-		(errcode(error_sqlstate(FB_ENDORSEMENT_MISMATCH)),
-		 errmsg("the organisations' endorsements differ"), errdetail_internal("%s", detail.data),
+		(fb_errcode(FB_ENDORSEMENT_MISMATCH), errmsg("the organisations' endorsements differ"),
+		 errdetail_internal("%s", detail.data),
 		 errhint(
 			 "Chaincode must give the same result everywhere: compare the installed packages, and look for random values or "
 			 "local time in it.")));
@@ -381,7 +381,7 @@ answers_raise(FanOut *fan_out)
 	append_policies(fan_out->plan, &detail);
 	ereport(
 		ERROR,
-		(errcode(error_sqlstate(FB_ENDORSEMENT_FAILED)),
+		(fb_errcode(FB_ENDORSEMENT_FAILED),
 		 errmsg("not enough organisations endorsed the transaction"),
 		 detail.len > 0
 			 ? errdetail_internal("%s", detail.data)

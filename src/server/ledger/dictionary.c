@@ -276,7 +276,7 @@ find_newest(const Ledger *ledger)
 	if (entry->warned_of_id != entry->dictionary_id)
 		ereport(
 			WARNING,
-			(errcode(error_sqlstate(FB_CORRUPTED)),
+			(fb_errcode(FB_CORRUPTED),
 			 errmsg("envelope dictionary %d of channel \"%s\" %s", entry->dictionary_id,
 					ledger->channel, why),
 			 errdetail("New transactions are stored without it."),

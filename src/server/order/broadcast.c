@@ -192,7 +192,7 @@ report_dropped(const Channel *channel, uint64 sender_id, size_t dropped_count, c
 	if (reported_ms != 0 && now_ms - reported_ms < DROPPED_REPORT_MS)
 		return;
 	reported_ms = now_ms;
-	ereport(LOG, (errcode(error_sqlstate(why->status)),
+	ereport(LOG, (fb_errcode(why->status),
 				  errmsg("consenter " UINT64_FORMAT
 						 " of channel \"%s\" forwarded %zu envelopes that cannot be ordered",
 						 sender_id, channel->name, dropped_count),

@@ -84,7 +84,7 @@ order_record_evidence(const char *channel, const char *kind, uint64 consenter_id
 		return;
 	ereport(
 		LOG,
-		(errcode(error_sqlstate(error->status)),
+		(fb_errcode(error->status),
 		 consenter_id != 0
 			 ? errmsg("channel \"%s\": consenter " UINT64_FORMAT
 					  " and this node contradict each other: %s",

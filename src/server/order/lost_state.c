@@ -144,7 +144,7 @@ order_write_note(const char *channel_name, bool recover, const char *reason)
 	PreventCommandIfReadOnly(recover ? "recover_consenter()" : "trust_consenter()");
 	if (channel_raft_id(channel) == 0)
 		ereport(ERROR,
-				(errcode(error_sqlstate(FB_NOT_CONSENTER)),
+				(fb_errcode(FB_NOT_CONSENTER),
 				 errmsg("this node does not order channel \"%s\"", channel_name),
 				 errdetail("Its TLS certificate is not in the channel's list of consenters."),
 				 errhint("Only a consenter has promises that it can lose.")));

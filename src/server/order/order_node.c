@@ -77,7 +77,7 @@ report_healed(const OrderNode *node, const RaftStored *stored, uint64 entries_he
 		return;
 	ereport(
 		LOG,
-		(errcode(error_sqlstate(FB_CORRUPTED)),
+		(fb_errcode(FB_CORRUPTED),
 		 errmsg("channel \"%s\": the Raft log named other voters than the channel's configuration",
 				node->channel),
 		 errdetail(

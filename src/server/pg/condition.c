@@ -145,7 +145,7 @@ log_condition(OwnCondition *known, uint64 now_ms)
 				 condition->detail[0] != '\0' ? " " : "", condition->count,
 				 (now_ms - known->began_ms) / 1000);
 	ereport(LOG,
-			(errcode(error_sqlstate(condition->status)),
+			(fb_errcode(condition->status),
 			 condition->channel[0] != '\0'
 				 ? errmsg("channel \"%s\": %s", condition->channel, condition->message)
 				 : errmsg("%s", condition->message),

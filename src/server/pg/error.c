@@ -54,13 +54,22 @@ error_printable(FbBytes bytes)
 }
 
 void
-error_throw(const FbError *error)
+error_raise(FbStatus status, const FbError *error, const char *file, int line, const char *function)
 {
-	ereport(ERROR,
-			(errcode(error_sqlstate(error->status)),
-			 errmsg("%s", error->message[0] ? error->message : fb_status_text(error->status)),
-			 error->detail[0] ? errdetail("%s", error->detail) : 0,
-			 error->hint[0] ? errhint("%s", error->hint) : 0));
+	bool described = error->status == status && error->message[0] != '\0';
+
+	/* what ereport does, with the location of another function */
+	if (errstart_cold(ERROR, TEXTDOMAIN))
+	{
+		fb_errcode(status);
+		errmsg_internal("%s", described ? error->message : fb_status_text(status));
+		if (described && error->detail[0] != '\0')
+			errdetail_internal("%s", error->detail);
+		if (described && error->hint[0] != '\0')
+			errhint("%s", error->hint);
+		errfinish(file, line, function);
+	}
+	pg_unreachable();
 }
 
 void

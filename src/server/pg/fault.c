@@ -83,8 +83,7 @@ fault_hit(const char *name)
 		kill(getpid(), SIGKILL);
 	}
 	else if (size == 5 && strncmp(action, "error", 5) == 0)
-		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INTERNAL)), errmsg("fault point \"%s\" reached", name)));
+		ereport(ERROR, (fb_errcode(FB_INTERNAL), errmsg("fault point \"%s\" reached", name)));
 	else if (size > 6 && strncmp(action, "sleep:", 6) == 0)
 		sleep_ms(atoi(action + 6));
 }

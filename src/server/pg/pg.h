@@ -8,6 +8,10 @@
 
 #include "postgres.h"
 
+/* messages are looked up in a catalog of the extension's own, where one is installed */
+#undef TEXTDOMAIN
+#define TEXTDOMAIN PG_TEXTDOMAIN("fabric")
+
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -624,13 +628,26 @@ extern uint64 clock_ms(void);
 
 /* ---- error.c: the only translator from FbError to ereport ---- */
 
-extern void error_throw(const FbError *error) pg_attribute_noreturn();
-static inline void
-error_check(FbStatus status, const FbError *error)
-{
-	if (unlikely(status != FB_OK))
-		error_throw(error);
-}
+/*
+ * Raise what core reports, at the place of the macro: LOCATION is the file, line and function that
+ * called core. Server code that finds out by itself that something is wrong uses ereport.
+ * error_check does nothing when the status is FB_OK; error_throw never returns.
+ */
+#define error_throw(error) error_raise((error)->status, (error), __FILE__, __LINE__, __func__)
+#define error_check(status, error)                                             \
+	do                                                                         \
+	{                                                                          \
+		FbStatus error_status_ = (status);                                     \
+                                                                               \
+		if (unlikely(error_status_ != FB_OK))                                  \
+			error_raise(error_status_, (error), __FILE__, __LINE__, __func__); \
+	} while (0)
+/* of the macros; a status that came without text gets that of the list of statuses */
+extern void error_raise(FbStatus status, const FbError *error, const char *file, int line,
+						const char *function) pg_attribute_cold pg_attribute_noreturn();
+
+/* errcode() of one of our statuses, for ereport */
+#define fb_errcode(status) errcode(error_sqlstate(status))
 extern int error_sqlstate(FbStatus status); /* as MAKE_SQLSTATE packs it */
 /* text from outside, of any length, for a message: a long one is cut */
 extern const char *error_excerpt(const char *text);

@@ -99,7 +99,7 @@ spi_relation_oid(const char *relation_name)
 	if (!OidIsValid(relation))
 		ereport(
 			ERROR,
-			(errcode(error_sqlstate(FB_INTERNAL)),
+			(fb_errcode(FB_INTERNAL),
 			 errmsg("table \"fabric_internal.%s\" does not exist", relation_name),
 			 errhint(
 				 "The extension must be created in this database: CREATE EXTENSION fabric CASCADE.")));

@@ -57,7 +57,7 @@ fabric_verify_block(PG_FUNCTION_ARGS)
 		audit.bundle = bundle;
 	}
 	if (!PG_ARGISNULL(2) && previous.size == 0)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must not be empty", "previous_block")));
 	argument_check(audit_block(&audit, block, previous, &error), &error, "previous_block");
 	return (Datum) 0;
@@ -83,7 +83,7 @@ argument_number(FunctionCallInfo fcinfo, int index, const char *name, uint64 def
 	if (PG_ARGISNULL(index))
 		return default_number;
 	if (PG_GETARG_INT64(index) < 0)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must not be negative", name)));
 	return (uint64) PG_GETARG_INT64(index);
 }

@@ -34,9 +34,9 @@ argument_end(FunctionCallInfo fcinfo, int index, const char *name)
 	interval = PG_GETARG_INTERVAL_P(index);
 	days = (int64) interval->month * 30 + interval->day + interval->time / USECS_PER_DAY;
 	if (days > VALID_YEARS_MAX * INT64CONST(366) || days < -VALID_YEARS_MAX * INT64CONST(366))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-						errmsg("argument \"%s\" is out of range", name),
-						errdetail("It must be less than %d years.", VALID_YEARS_MAX)));
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("argument \"%s\" is out of range", name),
+				 errdetail("It must be less than %d years.", VALID_YEARS_MAX)));
 	end = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
 							  PG_GETARG_DATUM(index));
 	return (int64) timestamptz_to_time_t(DatumGetTimestampTz(end));

@@ -28,7 +28,7 @@ fabric_add_identity(PG_FUNCTION_ARGS)
 	if (!encrypted && !has_privs_of_role(GetUserId(), admin))
 		ereport(
 			ERROR,
-			(errcode(error_sqlstate(FB_ACCESS_DENIED)),
+			(fb_errcode(FB_ACCESS_DENIED),
 			 errmsg("only members of fabric_admin can add an identity without a passphrase"),
 			 errhint(
 				 "Pass a passphrase: the key is stored encrypted then, and opened with fabric.open_identity.")));

@@ -49,7 +49,7 @@ argument_block_number(FunctionCallInfo fcinfo, int index, const char *name)
 {
 	argument_require(fcinfo, index, name);
 	if (PG_GETARG_INT64(index) < 0)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must not be negative", name)));
 	return (uint64) PG_GETARG_INT64(index);
 }
@@ -72,7 +72,7 @@ fabric_get_block_by_hash(PG_FUNCTION_ARGS)
 	uint64 number;
 
 	if (hash.size != CRYPTO_SHA256_BYTES)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must have 32 bytes", "block_hash"),
 						errdetail("It has %zu bytes.", hash.size)));
 	if (!block_store_number_of_hash(ledger, hash, NULL, &number))

@@ -53,7 +53,7 @@ fabric_decode_message(PG_FUNCTION_ARGS)
 	if (descriptor == NULL)
 		ereport(
 			ERROR,
-			(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+			(fb_errcode(FB_INVALID_ARGUMENT),
 			 errmsg("unknown message type \"%s\"", error_excerpt(type)),
 			 errhint(
 				 "Message types are named as in Fabric's .proto files: common.Block, common.Envelope, protos.Transaction.")));
@@ -76,7 +76,7 @@ static void
 require_hash(FbBytes hash, const char *name, bool may_be_empty)
 {
 	if (hash.size != CRYPTO_SHA256_BYTES && !(may_be_empty && hash.size == 0))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must have 32 bytes", name),
 						errdetail("It has %zu bytes.", hash.size)));
 }
@@ -90,7 +90,7 @@ fabric_block_header_hash(PG_FUNCTION_ARGS)
 
 	argument_require(fcinfo, 0, "number");
 	if (PG_GETARG_INT64(0) < 0)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must not be negative", "number")));
 	header.number = (uint64) PG_GETARG_INT64(0);
 	header.previous_hash = argument_bytes(fcinfo, 1, "previous_hash");
@@ -228,7 +228,7 @@ fabric_identity_bytes(PG_FUNCTION_ARGS)
 
 	if (msp_id[0] == '\0' || strlen(msp_id) > FB_MSP_ID_BYTES_MAX)
 		ereport(ERROR,
-				(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+				(fb_errcode(FB_INVALID_ARGUMENT),
 				 errmsg("argument \"%s\" must have 1 to %d bytes", "msp_id", FB_MSP_ID_BYTES_MAX)));
 	error_check(crypto_certificate_parse(pem, &certificate, &error), &error);
 	crypto_certificate_free(certificate);

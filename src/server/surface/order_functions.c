@@ -26,7 +26,7 @@ consenter_argument(FunctionCallInfo fcinfo, int index, const char *name)
 	int64 number = PG_GETARG_INT64(index);
 
 	if (number < 0)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must not be negative", name)));
 	return (uint64) number;
 }
@@ -107,7 +107,7 @@ fabric_trust_consenter(PG_FUNCTION_ARGS)
 	if (!PG_GETARG_BOOL(1))
 		ereport(
 			ERROR,
-			(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+			(fb_errcode(FB_INVALID_ARGUMENT),
 			 errmsg("cannot trust this node's state without accepting loss"),
 			 errdetail(
 				 "Transactions that were committed with what this node has forgotten can be lost."),

@@ -225,9 +225,9 @@ require_value(FunctionCallInfo fcinfo)
 {
 	require(fcinfo, 0, "key");
 	if (PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-						errmsg("argument \"value\" must not be null"),
-						errhint("fabric.del_state deletes a key.")));
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("argument \"value\" must not be null"),
+				 errhint("fabric.del_state deletes a key.")));
 }
 
 /* text, json and bytea are stored as they are */
@@ -409,7 +409,7 @@ fabric_shim_split_composite_key(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &description) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (count == 0)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)), errmsg("not a composite key"),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("not a composite key"),
 						errdetail("A composite key begins with U+0000 and ends with it.")));
 	for (size_t i = 1; i < count; i++)
 		attributes[i - 1] =

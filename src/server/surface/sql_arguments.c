@@ -10,7 +10,7 @@ void
 argument_require(FunctionCallInfo fcinfo, int index, const char *name)
 {
 	if (PG_ARGISNULL(index))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must not be null", name)));
 }
 
@@ -20,10 +20,10 @@ argument_check(FbStatus status, const FbError *error, const char *name)
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL)
 		error_throw(error);
 	if (status != FB_OK)
-		ereport(ERROR, (errcode(error_sqlstate(status)),
-						errmsg("invalid argument \"%s\": %s", name, error->message),
-						error->detail[0] ? errdetail("%s", error->detail) : 0,
-						error->hint[0] ? errhint("%s", error->hint) : 0));
+		ereport(ERROR,
+				(fb_errcode(status), errmsg("invalid argument \"%s\": %s", name, error->message),
+				 error->detail[0] ? errdetail("%s", error->detail) : 0,
+				 error->hint[0] ? errhint("%s", error->hint) : 0));
 }
 
 char *
@@ -48,7 +48,7 @@ argument_is_import(FunctionCallInfo fcinfo, int index, const char *name)
 	if (strcmp(source, "import") != 0 && strcmp(source, "orderers") != 0)
 		ereport(
 			ERROR,
-			(errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+			(fb_errcode(FB_INVALID_ARGUMENT),
 			 errmsg("unrecognized source of blocks \"%s\"", error_excerpt(source)),
 			 errhint(
 				 "It is 'orderers', or 'import' for a channel whose blocks come from fabric.import_block alone.")));
@@ -67,9 +67,9 @@ argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name, int 
 	milliseconds = interval->time / 1000 + (int64) interval->day * 86400000 +
 				   (int64) interval->month * 30 * INT64CONST(86400000);
 	if (milliseconds < 0 || milliseconds > PG_INT32_MAX)
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
-						errmsg("argument \"%s\" is out of range", name),
-						errdetail("It must be between 0 and 24 days.")));
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("argument \"%s\" is out of range", name),
+				 errdetail("It must be between 0 and 24 days.")));
 	return (int) milliseconds;
 }
 
@@ -82,7 +82,7 @@ deconstruct(FunctionCallInfo fcinfo, int index, const char *name, Datum **elemen
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, elements, &nulls, count);
 	for (int i = 0; i < *count; i++)
 		if (nulls[i])
-			ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+			ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 							errmsg("argument \"%s\" must not contain nulls", name),
 							errdetail("Element %d is null.", i + 1)));
 }
@@ -134,7 +134,7 @@ argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t 
 		return NULL;
 	object = PG_GETARG_JSONB_P(index);
 	if (!JB_ROOT_IS_OBJECT(object))
-		ereport(ERROR, (errcode(error_sqlstate(FB_INVALID_ARGUMENT)),
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("argument \"%s\" must be a JSON object", name)));
 	entries = palloc0(JB_ROOT_COUNT(object) * sizeof(TransientEntry) + 1);
 	iterator = JsonbIteratorInit(&object->root);

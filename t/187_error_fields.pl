@@ -1,0 +1,47 @@
+# What an error tells besides its text: LOCATION names the file, the function and the line where the
+# error was found, in the server's code and in core, so that a log can be read beside the source.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use FabricTest qw(start_network deploy_registry);
+use Test::More;
+
+my $network = start_network(orgs => 1, orderers => 1, channel => 'trade');
+my ($node) = $network->nodes;
+deploy_registry($network);
+
+# the function of the server's code in which a line is
+sub function_at
+{
+	my ($path, $number) = @_;
+	my @lines = split /\n/, PostgreSQL::Test::Utils::slurp_file($path);
+
+	foreach my $line (reverse @lines[ 0 .. $number - 1 ])
+	{
+		return $1 if $line =~ /^(\w+)\(/;
+	}
+	return '';
+}
+
+foreach my $case (
+	[ 'of the server', "SELECT fabric.invoke('trade', 'nothing', 'f')", 'LF302', 'gateway/plan.c' ],
+	[
+		'of core, called by an SQL function', "SELECT fabric.policy_compile('OR(')",
+		'LF201', 'surface/policy.c'
+	],
+	[
+		'of core, called further down', "SELECT fabric.join_channel('\\x00')",
+		'LF002', 'channel/join.c'
+	])
+{
+	my ($name, $sql, $sqlstate, $file) = @$case;
+	my $error = $node->error_of($sql);
+	my ($function, $base_name, $line) = $error =~ /^LOCATION:  (\w+), ([\w.]+):(\d+)$/m;
+
+	like($error, qr/\b$sqlstate: /, "an error $name: the code");
+	is($base_name, $file =~ s{.*/}{}r, "an error $name: the file") or diag $error;
+	is(function_at("$FindBin::Bin/../src/server/$file", $line // 1),
+		$function, "an error $name: function and line are those of the source");
+}
+done_testing();
