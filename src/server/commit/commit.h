@@ -102,13 +102,6 @@ extern void commit_block(const Channel *channel, const BlockView *block, uint64 
 /* BlockValidation over slot 0; raises FB_BLOCK_REFUSED */
 extern void commit_check_signatures(const Channel *channel, const BlockView *block);
 
-/*
- * The next block as an orderer makes it: data from a Raft entry, number and previous hash from the
- * ledger, signed by this node. *block points into memory of the current context.
- */
-extern void commit_build_block(const Channel *channel, const FbBytes *data, size_t data_count,
-							   uint64 raft_index, BlockView *block);
-
 /* ---- block_import.c: blocks that an administrator brings ---- */
 
 /*

@@ -49,6 +49,8 @@ extern FbStatus order_receive_raft(const char *channel, uint64 sender_id, FbByte
 extern FbStatus order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes,
 									  bool *queued, FbError *error);
 
+/* ---- block_writer.c: from the log to blocks ---- */
+
 /* an entry of the log as the ledger worker needs it */
 typedef struct OrderEntry
 {
@@ -69,6 +71,13 @@ typedef struct OrderEntry
 extern FbStatus order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
 								   OrderEntry **entries, int *entries_count, bool *lost,
 								   FbError *error);
+
+/*
+ * The next block as an orderer makes it: data from a Raft entry, number and previous hash from the
+ * ledger, signed by this node. *block points into memory of the current context.
+ */
+extern void order_build_block(const Channel *channel, const FbBytes *data, size_t data_count,
+							  uint64 raft_index, BlockView *block);
 
 /* ---- evidence.c: fabric_internal.raft_evidence ---- */
 

@@ -9,6 +9,7 @@
  * - log_chain.c: each batch in the log is linked to the block before
  * - evidence.c: what shows that a consenter broke a promise
  * - raft_store.c: tables raft_log and raft_state
+ * - block_writer.c: which entries of the log make a block, and that block
  * - lost_state.c: signs that this node has lost what it promised
  * - order_node.c: the worker's turn: inputs, duties, sleep
  * - duties.c: the Raft host's duties after each step

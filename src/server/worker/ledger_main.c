@@ -302,7 +302,7 @@ apply_next_entry(LedgerWorker *worker)
 	error_check(block_parse_data(entries[0].batch, memory_allocator(CurrentMemoryContext), &data,
 								 &data_count, &error),
 				&error);
-	commit_build_block(channel, data, data_count, entries[0].index, &block);
+	order_build_block(channel, data, data_count, entries[0].index, &block);
 	finish_block(worker, channel, &block, entries[0].term, NULL, &committed);
 	return true;
 }

@@ -1,0 +1,180 @@
+/*
+ * block_writer.c: which entries of the Raft log make a block, and that block (Fabric:
+ * orderer/common/multichannel/blockwriter.go, CreateNextBlock, addBlockSignature;
+ * orderer/consensus/etcdraft/chain.go, writeBlock).
+ *
+ * A block is a pure function of the log and of the node that writes it down. An entry of kind DATA
+ * holds a batch and the link to the block before (core/block/link.c). The batch makes a block if
+ * block_batch_parse takes it; every node finds the same, since the check reads nothing but the
+ * bytes. Entries of Raft's own and batches that make no block are passed over and take no number,
+ * so the k-th batch that makes a block is block k on every node. The node's own part is slot 0:
+ * each consenter signs with its own key, and the signature is outside of the header's hash.
+ */
+#include "server/order/order_internal.h"
+
+#include "core/proto/proto.h"
+
+/*
+ * Can a block be made of this batch? Leaders that follow the rules put nothing else into the log;
+ * from one that does not, it would stop the channel on every node. All nodes find the same, and go
+ * on without it.
+ */
+static bool
+makes_block(const char *channel, const RaftStoredEntry *entry, FbBytes batch)
+{
+	const FbBytes *data;
+	size_t data_count;
+	FbError error;
+	FbStatus status = block_batch_parse(batch, memory_allocator(CurrentMemoryContext), &data,
+										&data_count, &error);
+
+	if (status == FB_OUT_OF_MEMORY)
+		error_throw(&error);
+	if (status == FB_OK)
+		return true;
+	ereport(LOG, (errmsg("channel \"%s\": entry %llu of the Raft log makes no block", channel,
+						 (unsigned long long) entry->index),
+				  errdetail("%s.", error.message),
+				  errhint("The leader of term %llu put it there, which no leader should.",
+						  (unsigned long long) entry->term)));
+	return false;
+}
+
+static void
+fill_entry(const char *channel, const RaftStoredEntry *stored, OrderEntry *entry)
+{
+	FbError error;
+
+	memset(entry, 0, sizeof(*entry));
+	entry->index = stored->index;
+	entry->term = stored->term;
+	if (stored->kind != RAFT_ENTRY_DATA)
+		return;
+	entry->linked = true;
+	error_check(block_link_parse(stored->payload, &entry->link, &error), &error);
+	if (makes_block(channel, stored, entry->link.batch))
+		entry->batch = entry->link.batch;
+}
+
+FbStatus
+order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
+				   OrderEntry **entries, int *entries_count, bool *lost, FbError *error)
+{
+	ChannelSlot *slot = channel_slot(channel);
+	RaftStoredEntry *stored;
+	uint64 commit_index;
+	int stored_count;
+
+	*entries = NULL;
+	*entries_count = 0;
+	*lost = false;
+	if (slot == NULL)
+		return fb_fail(error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" is not joined on this node",
+					   channel->name);
+	/*
+	 * what this node's own log has is not looked for elsewhere, whatever a leader says that is to
+	 * be fetched
+	 */
+	commit_index = pg_atomic_read_u64(&slot->commit_index);
+	if (commit_index <= after_index)
+	{
+		*lost = pg_atomic_read_u64(&slot->snapshot_wanted_index) > after_index;
+		return FB_OK;
+	}
+
+	stored =
+		raft_store_read(channel->name, after_index + 1, commit_index, bytes_max, &stored_count);
+	if (stored_count == 0 || stored[0].index != after_index + 1)
+	{
+		/*
+		 * committed, and not in the log: compacted, because this ledger had it once, or replaced by
+		 * a snapshot
+		 */
+		*lost = true;
+		return FB_OK;
+	}
+	*entries = palloc(sizeof(OrderEntry) * stored_count);
+	for (int index = 0; index < stored_count; index++)
+		fill_entry(channel->name, &stored[index], &(*entries)[index]);
+	*entries_count = stored_count;
+	return FB_OK;
+}
+
+static FbBytes
+random_nonce(void)
+{
+	uint8_t *nonce = palloc(FB_NONCE_BYTES);
+	FbError error;
+
+	error_check(crypto_random(nonce, FB_NONCE_BYTES, &error), &error);
+	return fb_bytes(nonce, FB_NONCE_BYTES);
+}
+
+/* slot 0: last configuration block, Raft index, this node's signature */
+static FbBytes
+sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
+		   FbAllocator *allocator)
+{
+	/* fail before the block is stored: a stored block cannot be signed again */
+	const Signer *signer = node_channel_signer(channel);
+	size_t consenters_count = channel->bundle->consenters_count;
+	uint64_t *consenter_ids = palloc(consenters_count * sizeof(uint64_t) + 1);
+	Common__SignatureHeader signature_header = COMMON__SIGNATURE_HEADER__INIT;
+	BlockSignature signature = {0};
+	FbBytes consenter_metadata;
+	FbBytes value;
+	FbBytes header_bytes;
+	FbBytes parts[3];
+	FbBuffer message;
+	FbBytes message_bytes;
+	FbBytes slot;
+	FbError error;
+
+	for (size_t i = 0; i < consenters_count; i++)
+		consenter_ids[i] = i + 1;
+	error_check(block_raft_metadata(consenter_ids, consenters_count, consenters_count + 1,
+									raft_index, allocator, &consenter_metadata, &error),
+				&error);
+	error_check(block_signature_value(channel->config_block_number, consenter_metadata, allocator,
+									  &value, &error),
+				&error);
+	error_check(block_header_bytes(header, allocator, &header_bytes, &error), &error);
+	signature_header.creator = proto_data(signer_identity(signer));
+	signature_header.nonce = proto_data(random_nonce());
+	error_check(PROTO_PACK(&signature_header, allocator, &signature.signature_header, &error),
+				&error);
+	block_signed_parts(value, &signature, header_bytes, parts);
+	fb_buffer_init(&message, allocator);
+	for (int i = 0; i < 3; i++)
+		fb_buffer_append_bytes(&message, parts[i]);
+	error_check(fb_buffer_bytes(&message, &message_bytes, &error), &error);
+	error_check(signer_sign(signer, message_bytes, allocator, &signature.signature, &error),
+				&error);
+	error_check(block_signatures_pack(value, &signature, 1, allocator, &slot, &error), &error);
+	return slot;
+}
+
+void
+order_build_block(const Channel *channel, const FbBytes *data, size_t data_count, uint64 raft_index,
+				  BlockView *block)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	uint64 height = block_store_height(channel->ledger, NULL);
+	BlockHashes *hashes = palloc(sizeof(BlockHashes));
+	BlockRow last;
+	BlockHeader previous;
+	FbError error;
+
+	if (height == 0 || !block_store_row(channel->ledger, height - 1, NULL, &last))
+		elog(ERROR, "channel \"%s\" has no block", channel->name);
+	previous = (BlockHeader) {last.number, last.previous_hash, last.data_hash};
+	memset(block, 0, sizeof(*block));
+	block_next_header(&previous, data, data_count, hashes, &block->header);
+	block->data = data;
+	block->data_count = data_count;
+	block->metadata_count = FB_BLOCK_METADATA_COUNT;
+	block->metadata[0] = sign_block(channel, &block->header, raft_index, allocator);
+	error_check(block_last_config_pack(channel->config_block_number, allocator, &block->metadata[1],
+									   &error),
+				&error);
+}
