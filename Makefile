@@ -33,7 +33,8 @@ WARNINGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
 PG_CPPFLAGS = -Isrc -I$(shell $(PG_CONFIG) --includedir)
 # PostgreSQL 15 does not define what a library with hidden symbols exports
 PG_CPPFLAGS += '-DPGDLLEXPORT=__attribute__((visibility("default")))'
-PG_CFLAGS = -std=gnu11 $(WARNINGS) -fvisibility=hidden -MMD -MP
+# a section for each function: the linker can tell tools/check_style.pl which are never called
+PG_CFLAGS = -std=gnu11 $(WARNINGS) -fvisibility=hidden -ffunction-sections -fdata-sections -MMD -MP
 SHLIB_LINK = -lpq -lprotobuf-c -lcrypto -lzstd -larchive
 EXTRA_CLEAN = build $(PROTO_C) $(PROTOS:.proto=.pb-c.h) $(OBJS:.o=.d) results output_iso tmp_check
 
@@ -58,7 +59,8 @@ include $(PGXS)
 fabric--1.0.sql: $(SQL_FILES) Makefile
 	cat $(SQL_FILES) >$@
 
-$(OBJS): $(PROTO_C)
+# flags live in this file
+$(OBJS): $(PROTO_C) Makefile
 src/core/proto/%.pb-c.c src/core/proto/%.pb-c.h: src/core/proto/%.proto
 	protoc-c --proto_path=src/core/proto --c_out=src/core/proto $<
 
