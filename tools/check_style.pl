@@ -122,7 +122,8 @@ sub source_files
 					$File::Find::prune = 1;
 					return;
 				}
-				return if -d || -l || $file =~ /\.pb-c\.[ch]$/;
+				# made from others: messages by protoc-c, the extension script from src/sql
+				return if -d || -l || $file =~ /\.pb-c\.[ch]$|^fabric--1\.0\.sql$/;
 				my $kind = kind_of($file, $_) // return;
 				push @files, { name => $file, kind => $kind, text => read_text($_) };
 			}
@@ -136,7 +137,7 @@ sub area
 {
 	my ($file) = @_;
 
-	return $1 if $file =~ m{^(src/(?:core|server)|test/\w+|[\w.]+)/};
+	return $1 if $file =~ m{^(src/\w+|test/\w+|[\w.]+)/};
 	return 'top';
 }
 
