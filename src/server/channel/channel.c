@@ -183,8 +183,8 @@ current_config_block(const Ledger *ledger)
 	uint64 number;
 	FbBytes config;
 
-	if (slot != NULL && pg_atomic_read_u64(&slot->height) > 0)
-		return pg_atomic_read_u64(&slot->config_block_number);
+	if (slot != NULL && slot_height(slot) > 0)
+		return slot_config_block(slot);
 	if (!ledger_config(ledger->channel, &number, &config))
 		return 0;
 	return number;

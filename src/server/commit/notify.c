@@ -42,15 +42,11 @@ notifier_init(BlockNotifier *notifier, ChannelSlot *slot, uint64 height)
 	memset(notifier, 0, sizeof(*notifier));
 	notifier->slot = slot;
 	notifier->height = height;
-	SpinLockAcquire(&slot->mutex);
 	/*
 	 * blocks that the worker before this one could not tell; before the first worker nobody can
 	 * have listened
 	 */
-	if (slot->notifications.height == 0)
-		slot->notifications.height = height;
-	notifier->notified_height = slot->notifications.height;
-	SpinLockRelease(&slot->mutex);
+	notifier->notified_height = slot_notified_start(slot, height);
 }
 
 /* the lock that PreCommit_Notify takes */
@@ -79,7 +75,7 @@ send_notification(const BlockNotifier *notifier)
 		/* channel names need no escaping in JSON */
 		Async_Notify("fabric_block", psprintf("{\"channel\": \"%s\", \"block\": " UINT64_FORMAT
 											  ", \"transactions\": %zu}",
-											  notifier->slot->name, notifier->height - 1,
+											  slot_name(notifier->slot), notifier->height - 1,
 											  notifier->transactions_count));
 	bracket_commit();
 	return problem;
@@ -123,15 +119,12 @@ note_sent(BlockNotifier *notifier)
 
 	if (notifier->failures_in_a_row > 0)
 		ereport(LOG, (errmsg("sessions that listen for blocks of channel \"%s\" are notified again",
-							 slot->name),
+							 slot_name(slot)),
 					  errdetail("Up to " UINT64_FORMAT " blocks had no notification of their own.",
 								notifier->height - notifier->notified_height)));
 	notifier->notified_height = notifier->height;
 	notifier->failures_in_a_row = 0;
-	SpinLockAcquire(&slot->mutex);
-	slot->notifications.height = notifier->height;
-	slot->notifications.failing_since = 0;
-	SpinLockRelease(&slot->mutex);
+	slot_note_notified(slot, notifier->height);
 }
 
 static void
@@ -143,18 +136,13 @@ note_failure(BlockNotifier *notifier, const char *problem)
 
 	notifier->failures_in_a_row++;
 	notifier->retry_at_ms = clock_ms() + retry_ms;
-	SpinLockAcquire(&slot->mutex);
-	slot->notifications.failures_count++;
-	if (slot->notifications.failing_since == 0)
-		slot->notifications.failing_since = GetCurrentTimestamp();
-	strlcpy(slot->notifications.last_error, problem, sizeof(slot->notifications.last_error));
-	SpinLockRelease(&slot->mutex);
+	slot_note_unnotified(slot, problem);
 	/* attempts number 1, 2, 4, 8 ...: told at once, and then less and less often */
 	if ((notifier->failures_in_a_row & (notifier->failures_in_a_row - 1)) == 0)
 		ereport(
 			LOG,
 			(errmsg("could not notify sessions that listen for blocks of channel \"%s\": %s",
-					slot->name, problem),
+					slot_name(slot), problem),
 			 errdetail("Block " UINT64_FORMAT
 					   " is committed nevertheless. The next attempt is in " UINT64_FORMAT " s.",
 					   notifier->height - 1, retry_ms / 1000),
@@ -195,41 +183,15 @@ notifier_add(BlockNotifier *notifier, const CommittedBlock *committed)
 	(void) notifier_run(notifier);
 }
 
-static void
-publish_work(ChannelSlot *slot, const CommittedBlock *committed)
-{
-	ValidationState *state = &slot->validation;
-
-	SpinLockAcquire(&slot->mutex);
-	state->work.policies_parsed += committed->work.policies_parsed;
-	state->work.policies_evaluated += committed->work.policies_evaluated;
-	state->work.signatures_checked += committed->work.signatures_checked;
-	state->work.range_rows += committed->work.range_rows;
-	state->work.identities_checked += committed->work.identities_checked;
-	state->blocks_count++;
-	state->total_us += committed->validation_us;
-	state->last_us = committed->validation_us;
-	if (committed->validation_us >= state->longest_us)
-	{
-		state->longest_us = committed->validation_us;
-		state->longest_block_number = committed->number;
-	}
-	SpinLockRelease(&slot->mutex);
-}
-
 void
 commit_publish(ChannelSlot *slot, const CommittedBlock *committed)
 {
-	for (int code = 0; code < 256; code++)
-		if (committed->counts[code] > 0)
-			pg_atomic_fetch_add_u64(&slot->validation_counts[code], committed->counts[code]);
-	publish_work(slot, committed);
-	if (committed->lifecycle_changed)
-		pg_atomic_write_u64(&slot->lifecycle_block_number, committed->number);
-	if (committed->raft_index > 0)
-		pg_atomic_write_u64(&slot->applied_raft_index, committed->raft_index);
-	/* the height last: whoever sees it finds the rest in place */
-	pg_write_barrier();
-	pg_atomic_write_u64(&slot->height, committed->number + 1);
-	ConditionVariableBroadcast(&slot->committed);
+	BlockNews news = {.number = committed->number,
+					  .raft_index = committed->raft_index,
+					  .lifecycle_changed = committed->lifecycle_changed,
+					  .counts = committed->counts,
+					  .work = &committed->work,
+					  .validation_us = committed->validation_us};
+
+	slot_publish_block(slot, &news);
 }

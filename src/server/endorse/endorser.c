@@ -25,7 +25,7 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	uint64 height;
 	FbError error;
 
-	if (min_height == 0 || (slot != NULL && pg_atomic_read_u64(&slot->height) >= min_height))
+	if (min_height == 0 || (slot != NULL && slot_height(slot) >= min_height))
 		return;
 	/*
 	 * the table knows it where no worker runs (a standby), and before the worker has told it (after

@@ -31,12 +31,10 @@
 static uint64
 raft_term(ChannelSlot *slot)
 {
-	uint64 term;
+	OrdererState orderer;
 
-	SpinLockAcquire(&slot->mutex);
-	term = slot->raft.leader_id != 0 ? slot->raft.term : 0;
-	SpinLockRelease(&slot->mutex);
-	return term;
+	slot_orderer(slot, &orderer);
+	return orderer.leader_id != 0 ? orderer.term : 0;
 }
 
 static bool
@@ -92,8 +90,7 @@ note_leaderless(Resubmission *again, ChannelSlot *slot, FbError *error)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (error->status != FB_NO_LEADER ||
-		pg_atomic_read_u64(&slot->commit_index) > pg_atomic_read_u64(&slot->applied_raft_index))
+	if (error->status != FB_NO_LEADER || slot_commit_index(slot) > slot_applied_index(slot))
 	{
 		again->leaderless_since = 0;
 		return;

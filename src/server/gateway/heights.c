@@ -27,7 +27,7 @@ uint64
 height_of_node(const Channel *channel)
 {
 	ChannelSlot *slot = channel_slot(channel);
-	uint64 height = slot != NULL ? pg_atomic_read_u64(&slot->height) : 0;
+	uint64 height = slot != NULL ? slot_height(slot) : 0;
 
 	/* without a worker, or before it has said: what the tables show */
 	return height > 0 ? height : block_store_height(channel->ledger, GetLatestSnapshot());

@@ -173,7 +173,7 @@ next_uncounted(OrderNode *node)
 static uint64
 unapplied_count(const OrderNode *node)
 {
-	uint64 applied = pg_atomic_read_u64(&node->slot->applied_raft_index);
+	uint64 applied = slot_applied_index(node->slot);
 
 	return node->last_index > applied ? node->last_index - applied : 0;
 }

@@ -75,10 +75,10 @@ order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
 	 * what this node's own log has is not looked for elsewhere, whatever a leader says that is to
 	 * be fetched
 	 */
-	commit_index = pg_atomic_read_u64(&slot->commit_index);
+	commit_index = slot_commit_index(slot);
 	if (commit_index <= after_index)
 	{
-		*lost = pg_atomic_read_u64(&slot->snapshot_wanted_index) > after_index;
+		*lost = slot_wanted_index(slot) > after_index;
 		return FB_OK;
 	}
 

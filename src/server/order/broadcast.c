@@ -36,10 +36,7 @@ hint_other_orderers(const Channel *channel, FbError *error)
 static FbStatus
 check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, FbError *error)
 {
-	pid_t pid = 0;
-	uint64 leader_id = 0;
-	uint64 pending_bytes = 0;
-	TimestampTz leaderless_since = 0;
+	OrdererState orderer = {0};
 
 	if (channel_raft_id(channel) == 0)
 	{
@@ -47,7 +44,7 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 		hint_other_orderers(channel, error);
 		return FB_NOT_CONSENTER;
 	}
-	if (slot != NULL && pg_atomic_read_u32(&slot->forked) != 0)
+	if (slot != NULL && slot_is_forked(slot))
 	{
 		fb_fail(error, FB_CHAINS_DIFFER,
 				"this node's ledger of channel \"%s\" differs from the chain in its Raft log",
@@ -59,24 +56,17 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 		return FB_CHAINS_DIFFER;
 	}
 	if (slot != NULL)
-	{
-		SpinLockAcquire(&slot->mutex);
-		pid = slot->workers[WORKER_ORDERER].pid;
-		leader_id = slot->raft.leader_id;
-		pending_bytes = slot->raft.pending_bytes;
-		leaderless_since = slot->raft.leaderless_since;
-		SpinLockRelease(&slot->mutex);
-	}
-	if (pid == 0 || leader_id == 0)
+		slot_orderer(slot, &orderer);
+	if (orderer.pid == 0 || orderer.leader_id == 0)
 	{
 		fb_fail(error, FB_NO_LEADER, "channel \"%s\" has no leader now", channel->name);
-		if (pid == 0)
+		if (orderer.pid == 0)
 			fb_error_detail(error, "The orderer process of this node is not running.");
-		else if (leaderless_since != 0)
+		else if (orderer.leaderless_since != 0)
 			fb_error_detail(
 				error, "The orderer of this node, consenter %llu, has known of no leader since %s.",
 				(unsigned long long) channel_raft_id(channel),
-				timestamptz_to_str(leaderless_since));
+				timestamptz_to_str(orderer.leaderless_since));
 		fb_error_hint(error,
 					  "Try again, with the same transaction id, here or at another orderer.");
 		return FB_NO_LEADER;
@@ -89,7 +79,7 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 			error, "Raise fabric.inbox_size and restart the server, or submit at another orderer.");
 		return FB_LIMIT_EXCEEDED;
 	}
-	if (pending_bytes + inbox_used(slot) + envelope_bytes >
+	if (orderer.pending_bytes + inbox_used(slot) + envelope_bytes >
 		ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
 	{
 		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"",
@@ -253,7 +243,6 @@ receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bo
 {
 	const Channel *channel;
 	ChannelSlot *slot;
-	pid_t pid;
 
 	*queued = false;
 	shmem_require();
@@ -264,11 +253,8 @@ receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bo
 	slot = channel_slot(channel);
 	if (slot == NULL)
 		return FB_OK;
-	SpinLockAcquire(&slot->mutex);
-	pid = slot->workers[WORKER_ORDERER].pid;
-	SpinLockRelease(&slot->mutex);
 	/* nobody would read it before it is stale */
-	if (pid == 0)
+	if (slot_worker_pid(slot, WORKER_ORDERER) == 0)
 		return FB_OK;
 	*queued = inbox_put(slot, kind, number_bytes(&sender_id), bytes);
 	return FB_OK;
@@ -286,18 +272,17 @@ order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, 
 					  FbError *error)
 {
 	ChannelSlot *slot;
-	uint64 pending_bytes = 0;
 
 	*queued = false;
 	shmem_require();
 	slot = channel_slot(channel_open(channel));
 	if (slot != NULL)
 	{
-		SpinLockAcquire(&slot->mutex);
-		pending_bytes = slot->raft.pending_bytes;
-		SpinLockRelease(&slot->mutex);
+		OrdererState orderer;
+
+		slot_orderer(slot, &orderer);
 		/* the sender keeps what is not queued here, and sends it again */
-		if (pending_bytes + inbox_used(slot) + envelopes.size >
+		if (orderer.pending_bytes + inbox_used(slot) + envelopes.size >
 			ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
 			return FB_OK;
 	}
@@ -309,7 +294,7 @@ order_transfer_leadership(const char *channel_name, uint64 target_id, FbError *e
 {
 	const Channel *channel;
 	ChannelSlot *slot;
-	RaftRole role = RAFT_FOLLOWER;
+	OrdererState orderer = {0};
 
 	shmem_require();
 	channel = channel_open(channel_name);
@@ -322,12 +307,8 @@ order_transfer_leadership(const char *channel_name, uint64 target_id, FbError *e
 					   (unsigned long long) target_id, channel_name);
 	slot = channel_slot(channel);
 	if (slot != NULL)
-	{
-		SpinLockAcquire(&slot->mutex);
-		role = slot->workers[WORKER_ORDERER].pid != 0 ? (RaftRole) slot->raft.role : RAFT_FOLLOWER;
-		SpinLockRelease(&slot->mutex);
-	}
-	if (role != RAFT_LEADER)
+		slot_orderer(slot, &orderer);
+	if (orderer.pid == 0 || orderer.role != RAFT_LEADER)
 	{
 		fb_fail(error, FB_NO_LEADER, "this node is not the leader of channel \"%s\"", channel_name);
 		fb_error_hint(error, "Ask the leader, see fabric.stat_orderer.");

@@ -417,19 +417,9 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 static void
 publish_commit(OrderNode *node)
 {
-	bool wake = false;
+	bool wants_other = slot_set_wanted_index(node->slot, node->fetch_index);
 
-	if (pg_atomic_read_u64(&node->slot->snapshot_wanted_index) != node->fetch_index)
-	{
-		pg_atomic_write_u64(&node->slot->snapshot_wanted_index, node->fetch_index);
-		wake = true;
-	}
-	if (pg_atomic_read_u64(&node->slot->commit_index) < node->apply_index)
-	{
-		pg_atomic_write_u64(&node->slot->commit_index, node->apply_index);
-		wake = true;
-	}
-	if (wake)
+	if (slot_raise_commit_index(node->slot, node->apply_index) || wants_other)
 		shmem_worker_wake(node->slot, WORKER_LEDGER);
 }
 

@@ -168,7 +168,7 @@ order_node_start(ChannelSlot *slot)
 {
 	OrderNode *node = MemoryContextAllocZero(TopMemoryContext, sizeof(OrderNode));
 
-	strlcpy(node->channel, slot->name, sizeof(node->channel));
+	strlcpy(node->channel, slot_name(slot), sizeof(node->channel));
 	node->slot = slot;
 	order_settings_load(node->channel, &node->settings);
 	if (node->settings.self_id == 0)
@@ -402,7 +402,7 @@ take_fetched(OrderNode *node, uint64 ledger_index)
 static void
 take_ledger(OrderNode *node)
 {
-	uint64 ledger_index = pg_atomic_read_u64(&node->slot->applied_raft_index);
+	uint64 ledger_index = slot_applied_index(node->slot);
 	FbError error;
 
 	if (node->fetch_index > 0 && ledger_index >= node->fetch_index && !node->fetch_refused)
@@ -484,10 +484,8 @@ warn_if_hopeless(OrderNode *node)
 static void
 take_configuration(OrderNode *node)
 {
-	uint64 number = pg_atomic_read_u64(&node->slot->config_block_number);
-
-	if (pg_atomic_read_u64(&node->slot->height) == 0 ||
-		number == node->settings.config_block_number)
+	if (slot_height(node->slot) == 0 ||
+		slot_config_block(node->slot) == node->settings.config_block_number)
 		return;
 	order_settings_load(node->channel, &node->settings);
 	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
@@ -573,7 +571,7 @@ compact(OrderNode *node)
 static void
 take_fork(OrderNode *node)
 {
-	bool forked = pg_atomic_read_u32(&node->slot->forked) != 0;
+	bool forked = slot_is_forked(node->slot);
 	FbError error;
 
 	if (forked != node->abstains)

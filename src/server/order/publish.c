@@ -9,7 +9,9 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 			   uint64 now_ms)
 {
 	RaftStatus status;
-	RaftPublished published = {0};
+	RaftSummary published = {0};
+	FollowerState followers[FB_RAFT_NODES_MAX] = {0};
+	int followers_count = 0;
 	TimestampTz now = GetCurrentTimestamp();
 
 	raft_status(raft, &status);
@@ -36,7 +38,7 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 
 		if (id == status.id)
 			continue;
-		follower = &published.followers[published.followers_count++];
+		follower = &followers[followers_count++];
 		follower->raft_id = id;
 		follower->connected = wire_set_connected(set, id);
 		for (uint32 position = 0; position < status.followers_count; position++)
@@ -53,9 +55,7 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 				follower->last_contact_at = now - (TimestampTz) (now_ms - known->heard_ms) * 1000;
 		}
 	}
-	SpinLockAcquire(&slot->mutex);
-	slot->raft = published;
-	SpinLockRelease(&slot->mutex);
+	slot_publish_raft(slot, &published, followers, followers_count);
 }
 
 /* an election that goes well takes two timeouts at most, and the first connections take a moment */

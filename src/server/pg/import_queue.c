@@ -63,8 +63,8 @@ running_worker(ChannelSlot *slot)
 	RunningWorker worker;
 
 	SpinLockAcquire(&slot->mutex);
-	worker =
-		(RunningWorker) {slot->workers[WORKER_LEDGER].pid, slot->workers[WORKER_LEDGER].generation};
+	worker = (RunningWorker) {slot->workers[WORKER_LEDGER].state.pid,
+							  slot->workers[WORKER_LEDGER].generation};
 	SpinLockRelease(&slot->mutex);
 	return worker;
 }

@@ -160,6 +160,22 @@ inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size)
 	return queue_take(&queue, kind, out, first_size);
 }
 
+static void
+queue_counts(InboxHeader *header, InboxCounts *counts)
+{
+	LWLockAcquire(&header->lock, LW_SHARED);
+	*counts = (InboxCounts) {.records = header->records_count,
+							 .bytes = header->tail - header->head,
+							 .refused = header->refused_count};
+	LWLockRelease(&header->lock);
+}
+
+void
+inbox_counts(ChannelSlot *slot, InboxCounts *counts)
+{
+	queue_counts(&slot->inbox, counts);
+}
+
 size_t
 inbox_used(ChannelSlot *slot)
 {
@@ -241,4 +257,10 @@ private_inbox_stored(ChannelSlot *slot)
 	LWLockRelease(&slot->private_inbox.lock);
 	pg_atomic_write_u64(&slot->private_stored, head);
 	ConditionVariableBroadcast(&slot->private_stored_changed);
+}
+
+void
+private_inbox_counts(ChannelSlot *slot, InboxCounts *counts)
+{
+	queue_counts(&slot->private_inbox, counts);
 }

@@ -15,12 +15,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "port/atomics.h"
-#include "storage/condition_variable.h"
-#include "storage/dsm.h"
 #include "storage/latch.h"
-#include "storage/lwlock.h"
-#include "storage/spin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -104,27 +99,21 @@ typedef enum WorkerKind
 } WorkerKind;
 #define WORKER_KIND_COUNT 2
 
-/*
- * a background worker of a channel. All fields: ChannelSlot.mutex; pid and latch are written only
- * under FabricShared.lock too
- */
-typedef struct WorkerSlot
+/* a background worker of a channel, as fabric.stat_workers shows it */
+typedef struct WorkerState
 {
-	pid_t pid;		   /* 0 when not running */
-	Latch *latch;	   /* the running worker's, NULL when not attached */
-	uint32 generation; /* of the last start; grows for the life of the server, also when the slot
-						  becomes another channel's */
-	TimestampTz started_at;
+	pid_t pid;				  /* 0 when not running */
+	TimestampTz started_at;	  /* 0 when it was never started */
 	TimestampTz last_exit_at; /* 0 when it never ended */
 	uint64 restarts_count;
 	char last_error[256]; /* primary text of the error that ended the last one; empty if none */
 	TimestampTz last_error_at;
-} WorkerSlot;
+} WorkerState;
 
-/* what the leader knows of a consenter; ChannelSlot.mutex */
+/* what the leader knows of a consenter */
 typedef struct FollowerState
 {
-	uint64 raft_id; /* 0 = unused */
+	uint64 raft_id;
 	uint64 match_index;
 	uint64 next_index;
 	int progress; /* probe, replicate, snapshot as the core numbers them */
@@ -133,7 +122,19 @@ typedef struct FollowerState
 	bool recovering; /* it has no vote yet and is not counted */
 } FollowerState;
 
-typedef struct RaftPublished
+/* what sessions ask of the channel's orderer worker with every envelope */
+typedef struct OrdererState
+{
+	pid_t pid; /* 0 when the worker does not run */
+	int role;  /* as core/raft numbers its roles */
+	uint64 term;
+	uint64 leader_id;			  /* 0 when unknown */
+	TimestampTz leaderless_since; /* 0 while there is one */
+	uint64 pending_bytes;		  /* of envelopes in the worker, not yet in the log */
+} OrdererState;
+
+/* the orderer worker's state of Raft; the followers are published with it and asked for apart */
+typedef struct RaftSummary
 {
 	uint64 raft_id; /* this node's, 0 when it is no consenter */
 	int role;		/* as core/raft numbers its roles */
@@ -151,11 +152,9 @@ typedef struct RaftPublished
 	uint64 recovery_index; /* the entry with which the recovery ends; 0: no leader has said */
 	uint64 others_recovering_count;
 	char recovery_detail[192];
-	int followers_count;
-	FollowerState followers[FB_RAFT_NODES_MAX];
-} RaftPublished;
+} RaftSummary;
 
-/* how NOTIFY of this channel's blocks goes; ChannelSlot.mutex, written by the ledger worker */
+/* how NOTIFY of this channel's blocks goes */
 typedef struct NotificationState
 {
 	uint64 height; /* blocks below have a notification, their own or a later one; 0: no worker has
@@ -179,7 +178,7 @@ typedef struct ValidationWork
 		identities_checked; /* certificates parsed and verified, not found among those met before */
 } ValidationWork;
 
-/* ChannelSlot.mutex, written by the ledger worker; since the start of the server */
+/* since the start of the server */
 typedef struct ValidationState
 {
 	ValidationWork work;
@@ -190,65 +189,30 @@ typedef struct ValidationState
 	uint64 longest_block_number;
 } ValidationState;
 
+/* a committed block, as far as shared memory shows it */
+typedef struct BlockNews
+{
+	uint64 number;
+	uint64 raft_index;		/* of its log entry; 0: it has none */
+	bool lifecycle_changed; /* a definition or an approval was written */
+	const int *counts;		/* 256: transactions by validation code */
+	const ValidationWork *work;
+	uint64 validation_us; /* how long the validation took */
+} BlockNews;
+
+/* a queue in shared memory */
+typedef struct InboxCounts
+{
+	uint64 records; /* waiting now */
+	uint64 bytes;	/* of them */
+	uint64 refused; /* ever refused because it was full */
+} InboxCounts;
+
 /*
- * a bounded queue of records; head and tail are byte positions that only grow. InboxHeader.lock
- * guards everything
+ * What this node's processes publish of one channel. Only server/pg knows its layout; the others
+ * use the functions slot_* below, which copy what is asked for.
  */
-typedef struct InboxHeader
-{
-	LWLock lock;
-	uint64 head;		  /* next byte to read */
-	uint64 tail;		  /* next byte to write */
-	uint64 records_count; /* waiting now */
-	uint64 refused_count; /* ever refused because full */
-} InboxHeader;
-
-typedef struct ChannelSlot
-{
-	/* FabricShared.lock guards in_use, name and ledger_id; a slot is never moved */
-	bool in_use;
-	char name[FB_CHANNEL_ID_BYTES_MAX + 1];
-	int ledger_id; /* of this membership: leaving and joining again makes another one */
-	int index;
-
-	/* written by the ledger worker (after its commit), read by everybody */
-	pg_atomic_uint64 height; /* count of blocks committed here, 0 = not known yet */
-	pg_atomic_uint64 config_block_number;
-	pg_atomic_uint64 lifecycle_block_number; /* last block that wrote namespace _lifecycle */
-	pg_atomic_uint64 applied_raft_index;	 /* last log entry that is in the ledger, durably */
-	pg_atomic_uint64 validation_counts[256]; /* transactions by validation code since start */
-	ConditionVariable committed; /* broadcast after every block, for those that wait for a height */
-	pg_atomic_uint64 sessions_woken; /* because their transactions were committed */
-	pg_atomic_uint32 forked; /* 1: the ledger differs from the chain in the log, and makes no
-								blocks; see worker/ledger_fork.c */
-
-	/* written by the orderer worker */
-	pg_atomic_uint64
-		commit_index; /* committed by Raft; entries up to here may be read from raft_log */
-	pg_atomic_uint64 snapshot_wanted_index; /* > 0: the log lacks entries up to here, the ledger
-											   must pull blocks from others */
-
-	slock_t mutex; /* guards workers, notifications, validation, raft, source; held for a few copies
-					  only */
-	char source[272]; /* "host:port" of the node that last answered a request for blocks; empty:
-						 none was asked */
-	TimestampTz source_at; /* when it did */
-	WorkerSlot workers[WORKER_KIND_COUNT];
-	NotificationState notifications;
-	ValidationState validation;
-	RaftPublished raft;
-
-	InboxHeader inbox; /* into the orderer worker; its bytes lie behind all slots */
-	InboxHeader
-		private_inbox; /* into the ledger worker: private plaintext of endorsements, see inbox.c */
-	pg_atomic_uint64
-		private_stored; /* position in private_inbox up to which everything is in the table */
-	ConditionVariable private_stored_changed;
-
-	dsm_handle import_handle; /* of the block that a session passes to the ledger worker, see
-								 import_queue.c; mutex */
-	bool import_only; /* the mode that the running workers were started in; of the launcher alone */
-} ChannelSlot;
+typedef struct ChannelSlot ChannelSlot;
 
 /*
  * true in a server that preloads the library; otherwise nothing below that takes a slot can be used
@@ -273,8 +237,11 @@ extern void shmem_channel_drop(ChannelSlot *slot);
  * first, or the channel was left. Interruptible.
  */
 extern bool shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline);
-extern ChannelSlot *
-shmem_channel_at(int index); /* NULL when unused; 0 <= index < guc_channels_max */
+/*
+ * NULL when unused; 0 <= index < guc_channels_max. name may be NULL: the channel's name, copied
+ * while the slot cannot become another channel's
+ */
+extern ChannelSlot *shmem_channel_at(int index, char name[FB_CHANNEL_ID_BYTES_MAX + 1]);
 
 /*
  * A worker announces itself; its latch is withdrawn at exit by a callback that this installs. NULL
@@ -289,11 +256,76 @@ shmem_worker_stop(ChannelSlot *slot,
 				  WorkerKind kind); /* SIGTERM; true when it does not run any more, nor will */
 extern void shmem_worker_wake(ChannelSlot *slot, WorkerKind kind); /* set its latch, if it runs */
 extern void shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message);
-extern void shmem_note_source(ChannelSlot *slot,
-							  const char *address); /* it answered a request for blocks, now */
 extern void shmem_launcher_attach(void);
 extern void shmem_launcher_wake(void);
 extern pid_t shmem_launcher_pid(void); /* 0 when it does not run */
+
+/*
+ * ---- channel_slot.c: a channel's slot. The order of writes and reads is in the note there. ----
+ *
+ * Of the channel: name and ledger id (of this membership: leaving and joining again makes another
+ * one) stay as they are while a worker is attached. index: 0 <= index < guc_channels_max.
+ */
+extern const char *slot_name(const ChannelSlot *slot);
+extern int slot_ledger_id(const ChannelSlot *slot);
+extern int slot_index(const ChannelSlot *slot);
+/* the mode that the running workers were started in; for the launcher alone */
+extern bool slot_import_only(const ChannelSlot *slot);
+extern void slot_set_import_only(ChannelSlot *slot, bool import_only);
+
+/*
+ * Written by the ledger worker, after its commit. height: count of blocks here, 0 = not known yet;
+ * who has read a height finds everything else that was published with it. applied index: the last
+ * log entry that is in the ledger, durably.
+ */
+extern void slot_publish_ledger(ChannelSlot *slot, uint64 config_block_number, uint64 applied_index,
+								uint64 height);
+extern void slot_publish_block(ChannelSlot *slot, const BlockNews *news);
+extern void slot_set_applied_index(ChannelSlot *slot, uint64 applied_index);
+extern uint64 slot_height(ChannelSlot *slot);
+extern uint64 slot_config_block(ChannelSlot *slot);
+extern uint64 slot_lifecycle_block(ChannelSlot *slot); /* the last that wrote _lifecycle */
+extern uint64 slot_applied_index(ChannelSlot *slot);
+/* the ledger differs from the chain in the log, and makes no blocks; see worker/ledger_fork.c */
+extern void slot_set_forked(ChannelSlot *slot, bool forked);
+extern bool slot_is_forked(ChannelSlot *slot);
+extern uint64 slot_validation_count(ChannelSlot *slot, int code); /* since start; 0 <= code < 256 */
+extern void slot_validation(ChannelSlot *slot, ValidationState *state);
+extern uint64 slot_sessions_woken(ChannelSlot *slot); /* their transactions were committed */
+
+/* NOTIFY. start: what earlier workers have told; height where there was none */
+extern uint64 slot_notified_start(ChannelSlot *slot, uint64 height);
+extern void slot_note_notified(ChannelSlot *slot, uint64 height);
+extern void slot_note_unnotified(ChannelSlot *slot, const char *problem);
+extern void slot_notifications(ChannelSlot *slot, NotificationState *state);
+
+/* the node that last answered a request for blocks, and when; empty and 0: none was asked */
+#define SLOT_SOURCE_BYTES 272
+extern void slot_note_source(ChannelSlot *slot, const char *address); /* it answered, now */
+extern void slot_source(ChannelSlot *slot, char address[SLOT_SOURCE_BYTES], TimestampTz *at);
+
+/*
+ * Written by the orderer worker. commit index: entries up to here may be read from raft_log. wanted
+ * index: the log lacks entries up to here (0: none), the ledger must fetch blocks from others.
+ * True: it was another one before.
+ */
+extern bool slot_raise_commit_index(ChannelSlot *slot, uint64 commit_index);
+extern bool slot_set_wanted_index(ChannelSlot *slot, uint64 wanted_index);
+extern uint64 slot_commit_index(ChannelSlot *slot);
+extern uint64 slot_wanted_index(ChannelSlot *slot);
+extern void slot_publish_raft(ChannelSlot *slot, const RaftSummary *summary,
+							  const FollowerState *followers, int followers_count);
+extern void slot_orderer(ChannelSlot *slot, OrdererState *state);
+extern void slot_raft(ChannelSlot *slot, RaftSummary *summary, bool *running);
+/* with the followers of the same moment; their count */
+extern int slot_raft_followers(ChannelSlot *slot, RaftSummary *summary, bool *running,
+							   FollowerState followers[FB_RAFT_NODES_MAX]);
+
+extern pid_t slot_worker_pid(ChannelSlot *slot, WorkerKind kind); /* 0 when it does not run */
+extern void slot_worker(ChannelSlot *slot, WorkerKind kind, WorkerState *state);
+extern uint64 slot_worker_restarts(ChannelSlot *slot, WorkerKind kind);
+/* before it is started: counted when it has run before */
+extern void slot_note_start(ChannelSlot *slot, WorkerKind kind);
 
 /*
  * The verified set: digests of (message, signature, key) that this node has verified, or made
@@ -406,6 +438,8 @@ extern bool private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes priv
 extern bool private_inbox_take(ChannelSlot *slot, StringInfo out, size_t *first_size);
 extern void private_inbox_stored(ChannelSlot *slot);
 extern size_t inbox_used(ChannelSlot *slot); /* bytes waiting now */
+extern void inbox_counts(ChannelSlot *slot, InboxCounts *counts);
+extern void private_inbox_counts(ChannelSlot *slot, InboxCounts *counts);
 
 /* ---- import_queue.c: a block on its way from a session to the ledger worker of a channel ---- */
 

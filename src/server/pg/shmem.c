@@ -9,7 +9,9 @@
  *
  * Locks. FabricShared.lock: the list of channels, the latches of the workers and of the launcher
  * (so that nobody sets the latch of a process that has just left). ChannelSlot.mutex: the copies of
- * worker and Raft state. InboxHeader.lock: one ring. Atomics: the rest, each with one writer.
+ * worker and Raft state. InboxHeader.lock: one ring. Atomics: the rest, each with one writer; the
+ * order of writes and reads is in the note of channel_slot.c. Other directories touch none of these
+ * (tools/check_shared.pl): they call functions, which copy what is asked for.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -82,7 +84,7 @@ init_slot(ChannelSlot *slot, int index, int tranche)
 	pg_atomic_init_u64(&slot->applied_raft_index, 0);
 	pg_atomic_init_u32(&slot->forked, 0);
 	pg_atomic_init_u64(&slot->commit_index, 0);
-	pg_atomic_init_u64(&slot->snapshot_wanted_index, 0);
+	pg_atomic_init_u64(&slot->wanted_index, 0);
 	for (int code = 0; code < 256; code++)
 		pg_atomic_init_u64(&slot->validation_counts[code], 0);
 	ConditionVariableInit(&slot->committed);
@@ -251,7 +253,7 @@ clear_slot(ChannelSlot *slot)
 	pg_atomic_write_u64(&slot->applied_raft_index, 0);
 	pg_atomic_write_u32(&slot->forked, 0);
 	pg_atomic_write_u64(&slot->commit_index, 0);
-	pg_atomic_write_u64(&slot->snapshot_wanted_index, 0);
+	pg_atomic_write_u64(&slot->wanted_index, 0);
 	for (int code = 0; code < 256; code++)
 		pg_atomic_write_u64(&slot->validation_counts[code], 0);
 	pg_atomic_write_u64(&slot->sessions_woken, 0);
@@ -266,6 +268,7 @@ clear_slot(ChannelSlot *slot)
 	memset(&slot->notifications, 0, sizeof(slot->notifications));
 	memset(&slot->validation, 0, sizeof(slot->validation));
 	memset(&slot->raft, 0, sizeof(slot->raft));
+	slot->followers_count = 0;
 	slot->import_handle = DSM_HANDLE_INVALID;
 	slot->source[0] = '\0';
 	slot->source_at = 0;
@@ -319,7 +322,7 @@ shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline)
 	bool reached;
 
 	ConditionVariablePrepareToSleep(&slot->committed);
-	while (!(reached = pg_atomic_read_u64(&slot->height) > height) && slot->in_use)
+	while (!(reached = slot_height(slot) > height) && slot->in_use)
 	{
 		long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
@@ -332,7 +335,7 @@ shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline)
 }
 
 ChannelSlot *
-shmem_channel_at(int index)
+shmem_channel_at(int index, char name[FB_CHANNEL_ID_BYTES_MAX + 1])
 {
 	ChannelSlot *slot = NULL;
 
@@ -340,7 +343,11 @@ shmem_channel_at(int index)
 		return NULL;
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	if (shared->slots[index].in_use)
+	{
 		slot = &shared->slots[index];
+		if (name != NULL)
+			memcpy(name, slot->name, sizeof(slot->name));
+	}
 	LWLockRelease(&shared->lock);
 	return slot;
 }
@@ -358,9 +365,9 @@ worker_detach(int code, Datum argument)
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	SpinLockAcquire(&attached_slot->mutex);
-	worker->pid = 0;
+	worker->state.pid = 0;
 	worker->latch = NULL;
-	worker->last_exit_at = now;
+	worker->state.last_exit_at = now;
 	SpinLockRelease(&attached_slot->mutex);
 	LWLockRelease(&shared->lock);
 	shmem_launcher_wake();
@@ -376,12 +383,12 @@ shmem_worker_attach(int slot_index, WorkerKind kind, uint32 generation)
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	SpinLockAcquire(&slot->mutex);
-	expected = slot->in_use && worker->generation == generation && worker->pid == 0;
+	expected = slot->in_use && worker->generation == generation && worker->state.pid == 0;
 	if (expected)
 	{
-		worker->pid = MyProcPid;
+		worker->state.pid = MyProcPid;
 		worker->latch = MyLatch;
-		worker->started_at = now;
+		worker->state.started_at = now;
 	}
 	SpinLockRelease(&slot->mutex);
 	LWLockRelease(&shared->lock);
@@ -412,9 +419,9 @@ shmem_worker_stop(ChannelSlot *slot, WorkerKind kind)
 	(void) shmem_worker_next_generation(slot, kind);
 	/* while the lock is held a process cannot withdraw its id, so the id is still its own */
 	LWLockAcquire(&shared->lock, LW_SHARED);
-	stopped = slot->workers[kind].pid == 0;
+	stopped = slot->workers[kind].state.pid == 0;
 	if (!stopped)
-		kill(slot->workers[kind].pid, SIGTERM);
+		kill(slot->workers[kind].state.pid, SIGTERM);
 	LWLockRelease(&shared->lock);
 	return stopped;
 }
@@ -431,26 +438,15 @@ shmem_worker_wake(ChannelSlot *slot, WorkerKind kind)
 void
 shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message)
 {
-	char text[sizeof(slot->workers[kind].last_error)];
+	char text[sizeof(slot->workers[kind].state.last_error)];
 	size_t size = (size_t) fb_utf8_cut(fb_bytes_of_text(message), (int) sizeof(text) - 1);
 	TimestampTz now = GetCurrentTimestamp();
 
 	memcpy(text, message, size);
 	text[size] = '\0';
 	SpinLockAcquire(&slot->mutex);
-	memcpy(slot->workers[kind].last_error, text, size + 1);
-	slot->workers[kind].last_error_at = now;
-	SpinLockRelease(&slot->mutex);
-}
-
-void
-shmem_note_source(ChannelSlot *slot, const char *address)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	SpinLockAcquire(&slot->mutex);
-	strlcpy(slot->source, address, sizeof(slot->source));
-	slot->source_at = now;
+	memcpy(slot->workers[kind].state.last_error, text, size + 1);
+	slot->workers[kind].state.last_error_at = now;
 	SpinLockRelease(&slot->mutex);
 }
 

@@ -1,8 +1,80 @@
-/* what shmem.c and inbox.c share */
+/* the layout of shared memory, for the files of server/pg */
 #ifndef FABRIC_SERVER_PG_SHMEM_INTERNAL_H
 #define FABRIC_SERVER_PG_SHMEM_INTERNAL_H
 
 #include "server/pg/pg.h"
+
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/dsm.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+/* a worker of a channel. All fields: ChannelSlot.mutex; those of pid and latch change only under
+ * FabricShared.lock too */
+typedef struct WorkerSlot
+{
+	WorkerState state; /* state.pid: as latch */
+	Latch *latch;	   /* the running worker's, NULL when not attached */
+	uint32 generation; /* of the last start; grows for the life of the server, also when the slot
+						  becomes another channel's */
+} WorkerSlot;
+
+/*
+ * a bounded queue of records; head and tail are byte positions that only grow. InboxHeader.lock
+ * guards everything
+ */
+typedef struct InboxHeader
+{
+	LWLock lock;
+	uint64 head;		  /* next byte to read */
+	uint64 tail;		  /* next byte to write */
+	uint64 records_count; /* waiting now */
+	uint64 refused_count; /* ever refused because full */
+} InboxHeader;
+
+struct ChannelSlot
+{
+	/* FabricShared.lock guards in_use, name and ledger_id; a slot is never moved */
+	bool in_use;
+	char name[FB_CHANNEL_ID_BYTES_MAX + 1];
+	int ledger_id;
+	int index;
+
+	/* written by the ledger worker (after its commit), read by everybody */
+	pg_atomic_uint64 height; /* written last, see channel_slot.c */
+	pg_atomic_uint64 config_block_number;
+	pg_atomic_uint64 lifecycle_block_number;
+	pg_atomic_uint64 applied_raft_index;
+	pg_atomic_uint64 validation_counts[256];
+	ConditionVariable committed; /* broadcast after every block, for those that wait for a height */
+	pg_atomic_uint64 sessions_woken;
+	pg_atomic_uint32 forked;
+
+	/* written by the orderer worker */
+	pg_atomic_uint64 commit_index;
+	pg_atomic_uint64 wanted_index;
+
+	slock_t mutex; /* guards what follows up to the inboxes; held for a few copies only */
+	char source[SLOT_SOURCE_BYTES];
+	TimestampTz source_at;
+	WorkerSlot workers[WORKER_KIND_COUNT];
+	NotificationState notifications;
+	ValidationState validation;
+	RaftSummary raft;
+	int followers_count;
+	FollowerState followers[FB_RAFT_NODES_MAX];
+	dsm_handle import_handle; /* of the block that a session passes to the ledger worker, see
+								 import_queue.c */
+
+	InboxHeader inbox;		   /* into the orderer worker; its bytes lie behind all slots */
+	InboxHeader private_inbox; /* into the ledger worker: private plaintext of endorsements */
+	/* position in private_inbox up to which everything is in the table */
+	pg_atomic_uint64 private_stored;
+	ConditionVariable private_stored_changed;
+
+	bool import_only; /* of the launcher alone */
+};
 
 extern char *shmem_inbox_ring(ChannelSlot *slot);		  /* inbox_capacity() bytes */
 extern char *shmem_private_inbox_ring(ChannelSlot *slot); /* shmem_private_inbox_capacity() bytes */

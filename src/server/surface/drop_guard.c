@@ -161,14 +161,14 @@ look_at_database(Oid database)
 		return;
 	for (int i = 0; i < guc_channels_max; i++)
 	{
-		ChannelSlot *slot = shmem_channel_at(i);
+		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 
-		if (slot != NULL)
+		if (shmem_channel_at(i, channel) != NULL)
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot drop database \"%s\" because channel \"%s\" is joined in it", name,
-						slot->name),
+						channel),
 				 errdetail(
 					 "This node's copy of its blocks, transactions and world state would be lost."),
 				 errhint(

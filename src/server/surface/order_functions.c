@@ -132,20 +132,18 @@ fabric_acknowledge_evidence(PG_FUNCTION_ARGS)
 
 /* ---- statistics ---- */
 
-/* the next channel that this node orders, with a copy of what its worker published */
+/* the next channel that this node orders; NULL after the last one */
 static ChannelSlot *
-next_ordered(int *slot_index, RaftPublished *raft, bool *running)
+next_ordered(int *slot_index, char channel[FB_CHANNEL_ID_BYTES_MAX + 1], RaftSummary *raft,
+			 bool *running)
 {
 	while (*slot_index < guc_channels_max)
 	{
-		ChannelSlot *slot = shmem_channel_at((*slot_index)++);
+		ChannelSlot *slot = shmem_channel_at((*slot_index)++, channel);
 
 		if (slot == NULL)
 			continue;
-		SpinLockAcquire(&slot->mutex);
-		*raft = slot->raft;
-		*running = slot->workers[WORKER_ORDERER].pid != 0;
-		SpinLockRelease(&slot->mutex);
+		slot_raft(slot, raft, running);
 		if (raft->raft_id != 0)
 			return slot;
 	}
@@ -156,20 +154,22 @@ Datum
 fabric_internal_stat_orderer(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RaftPublished raft;
+	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+	RaftSummary raft;
+	InboxCounts inbox;
 	ChannelSlot *slot;
 	int slot_index = 0;
 	bool running;
 
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
-	while ((slot = next_ordered(&slot_index, &raft, &running)) != NULL)
+	while ((slot = next_ordered(&slot_index, channel, &raft, &running)) != NULL)
 	{
 		Datum values[23];
 		bool nulls[23] = {false};
 		int column = 0;
 
-		values[column++] = CStringGetTextDatum(slot->name);
+		values[column++] = CStringGetTextDatum(channel);
 		values[column++] = Int64GetDatum((int64) raft.raft_id);
 		values[column++] = BoolGetDatum(running);
 		values[column++] = CStringGetTextDatum(raft_role_name((RaftRole) raft.role));
@@ -178,17 +178,16 @@ fabric_internal_stat_orderer(PG_FUNCTION_ARGS)
 		values[column++] = Int64GetDatum((int64) raft.leader_id);
 		values[column++] = Int64GetDatum((int64) raft.leader_changes_count);
 		values[column++] = Int64GetDatum((int64) raft.last_index);
-		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->commit_index));
-		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->applied_raft_index));
+		values[column++] = Int64GetDatum((int64) slot_commit_index(slot));
+		values[column++] = Int64GetDatum((int64) slot_applied_index(slot));
 		values[column++] = Int64GetDatum((int64) raft.batches_count);
 		values[column++] = Int64GetDatum((int64) raft.pending_count);
 		values[column++] = Int64GetDatum((int64) raft.pending_bytes);
 		values[column++] = Int64GetDatum((int64) raft.dropped_count);
-		LWLockAcquire(&slot->inbox.lock, LW_SHARED);
-		values[column++] = Int64GetDatum((int64) slot->inbox.records_count);
-		values[column++] = Int64GetDatum((int64) (slot->inbox.tail - slot->inbox.head));
-		values[column++] = Int64GetDatum((int64) slot->inbox.refused_count);
-		LWLockRelease(&slot->inbox.lock);
+		inbox_counts(slot, &inbox);
+		values[column++] = Int64GetDatum((int64) inbox.records);
+		values[column++] = Int64GetDatum((int64) inbox.bytes);
+		values[column++] = Int64GetDatum((int64) inbox.refused);
 		values[column++] = Int64GetDatum((int64) inbox_capacity());
 		values[column++] =
 			CStringGetTextDatum(raft_participation_name((RaftParticipation) raft.participation));
@@ -207,24 +206,27 @@ Datum
 fabric_internal_stat_orderer_followers(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RaftPublished raft;
+	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+	RaftSummary raft;
+	FollowerState followers[FB_RAFT_NODES_MAX];
 	ChannelSlot *slot;
 	int slot_index = 0;
 	bool running;
 
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
-	while ((slot = next_ordered(&slot_index, &raft, &running)) != NULL)
+	while ((slot = next_ordered(&slot_index, channel, &raft, &running)) != NULL)
 	{
+		int followers_count = slot_raft_followers(slot, &raft, &running, followers);
 		bool leads = running && raft.role == RAFT_LEADER;
 
-		for (int index = 0; index < raft.followers_count; index++)
+		for (int index = 0; index < followers_count; index++)
 		{
-			const FollowerState *follower = &raft.followers[index];
+			const FollowerState *follower = &followers[index];
 			Datum values[8];
 			bool nulls[8] = {false};
 
-			values[0] = CStringGetTextDatum(slot->name);
+			values[0] = CStringGetTextDatum(channel);
 			values[1] = Int64GetDatum((int64) follower->raft_id);
 			values[2] = BoolGetDatum(running && follower->connected);
 			/* only a leader knows the rest */

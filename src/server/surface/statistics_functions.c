@@ -16,14 +16,14 @@ put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-static void
-read_inbox(InboxHeader *inbox, uint64 *records, uint64 *bytes, uint64 *refused)
+/* records, bytes and refused ones of a queue */
+static int
+put_inbox(Datum *values, int column, const InboxCounts *counts)
 {
-	LWLockAcquire(&inbox->lock, LW_SHARED);
-	*records = inbox->records_count;
-	*bytes = inbox->tail - inbox->head;
-	*refused = inbox->refused_count;
-	LWLockRelease(&inbox->lock);
+	values[column++] = Int64GetDatum((int64) counts->records);
+	values[column++] = Int64GetDatum((int64) counts->bytes);
+	values[column++] = Int64GetDatum((int64) counts->refused);
+	return column;
 }
 
 static Datum
@@ -41,47 +41,41 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < guc_channels_max; i++)
 	{
-		ChannelSlot *slot = shmem_channel_at(i);
+		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+		ChannelSlot *slot = shmem_channel_at(i, channel);
 		Datum values[17];
 		bool nulls[17] = {false};
 		uint64 commit_index;
 		uint64 applied_index;
-		uint64 records;
-		uint64 bytes;
-		uint64 refused;
-		RaftPublished raft;
-		char source[sizeof(slot->source)];
+		InboxCounts inbox;
+		InboxCounts private_inbox;
+		RaftSummary raft;
+		bool running;
+		char source[SLOT_SOURCE_BYTES];
 		TimestampTz source_at;
 		int column = 0;
 
 		if (slot == NULL)
 			continue;
-		SpinLockAcquire(&slot->mutex);
-		raft = slot->raft;
-		memcpy(source, slot->source, sizeof(source));
-		source_at = slot->source_at;
-		SpinLockRelease(&slot->mutex);
-		commit_index = pg_atomic_read_u64(&slot->commit_index);
-		applied_index = pg_atomic_read_u64(&slot->applied_raft_index);
-		values[column++] = CStringGetTextDatum(slot->name);
-		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->height));
-		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->config_block_number));
-		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->lifecycle_block_number));
+		slot_raft(slot, &raft, &running);
+		slot_source(slot, source, &source_at);
+		inbox_counts(slot, &inbox);
+		private_inbox_counts(slot, &private_inbox);
+		commit_index = slot_commit_index(slot);
+		applied_index = slot_applied_index(slot);
+		values[column++] = CStringGetTextDatum(channel);
+		values[column++] = Int64GetDatum((int64) slot_height(slot));
+		values[column++] = Int64GetDatum((int64) slot_config_block(slot));
+		values[column++] = Int64GetDatum((int64) slot_lifecycle_block(slot));
 		nulls[column] = raft.raft_id == 0;
 		values[column++] = Int64GetDatum(
 			(int64) (commit_index > applied_index ? commit_index - applied_index : 0));
 		values[column++] = Int64GetDatum((int64) raft.pending_count);
 		values[column++] = Int64GetDatum((int64) raft.pending_bytes);
-		read_inbox(&slot->inbox, &records, &bytes, &refused);
-		values[column++] = Int64GetDatum((int64) records);
-		values[column++] = Int64GetDatum((int64) bytes);
-		values[column++] = Int64GetDatum((int64) refused);
-		read_inbox(&slot->private_inbox, &records, &bytes, &refused);
-		values[column++] = Int64GetDatum((int64) records);
-		values[column++] = Int64GetDatum((int64) bytes);
-		values[column++] = Int64GetDatum((int64) refused);
+		column = put_inbox(values, column, &inbox);
+		column = put_inbox(values, column, &private_inbox);
 		values[column++] = Int32GetDatum(waiters_count(slot));
-		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->sessions_woken));
+		values[column++] = Int64GetDatum((int64) slot_sessions_woken(slot));
 		nulls[column] = source[0] == '\0';
 		values[column++] = CStringGetTextDatum(source);
 		values[column] = time_or_null(source_at, &nulls[column]);
@@ -107,21 +101,20 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 	}
 	for (int i = 0; i < guc_channels_max; i++)
 	{
-		ChannelSlot *slot = shmem_channel_at(i);
+		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+		ChannelSlot *slot = shmem_channel_at(i, channel);
 
 		for (int kind = 0; slot != NULL && kind < WORKER_KIND_COUNT; kind++)
 		{
-			WorkerSlot worker;
+			WorkerState worker;
 			Datum values[8];
 			bool nulls[8] = {false};
 
-			SpinLockAcquire(&slot->mutex);
-			worker = slot->workers[kind];
-			SpinLockRelease(&slot->mutex);
+			slot_worker(slot, (WorkerKind) kind, &worker);
 			if (worker.started_at == 0 && worker.last_error[0] == '\0')
 				continue; /* never started: this node does not order the channel */
 			values[0] = CStringGetTextDatum(kinds[kind]);
-			values[1] = CStringGetTextDatum(slot->name);
+			values[1] = CStringGetTextDatum(channel);
 			nulls[2] = worker.pid == 0;
 			values[2] = Int32GetDatum((int32) worker.pid);
 			values[3] = time_or_null(worker.started_at, &nulls[3]);
@@ -144,18 +137,19 @@ fabric_internal_stat_validation(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < guc_channels_max; i++)
 	{
-		ChannelSlot *slot = shmem_channel_at(i);
+		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+		ChannelSlot *slot = shmem_channel_at(i, channel);
 
 		for (int code = 0; slot != NULL && code < 256; code++)
 		{
-			uint64 count = pg_atomic_read_u64(&slot->validation_counts[code]);
+			uint64 count = slot_validation_count(slot, code);
 			const char *name = tx_code_name(code);
 			Datum values[4];
 			bool nulls[4] = {false};
 
 			if (count == 0)
 				continue;
-			values[0] = CStringGetTextDatum(slot->name);
+			values[0] = CStringGetTextDatum(channel);
 			values[1] = Int16GetDatum(code);
 			nulls[2] = name == NULL;
 			values[2] = name == NULL ? (Datum) 0 : CStringGetTextDatum(name);
@@ -195,7 +189,8 @@ fabric_internal_stat_notifications(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < guc_channels_max; i++)
 	{
-		ChannelSlot *slot = shmem_channel_at(i);
+		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+		ChannelSlot *slot = shmem_channel_at(i, channel);
 		uint64 height;
 		NotificationState state;
 		Datum values[6];
@@ -203,11 +198,9 @@ fabric_internal_stat_notifications(PG_FUNCTION_ARGS)
 
 		if (slot == NULL)
 			continue;
-		SpinLockAcquire(&slot->mutex);
-		state = slot->notifications;
-		SpinLockRelease(&slot->mutex);
-		height = pg_atomic_read_u64(&slot->height);
-		values[0] = CStringGetTextDatum(slot->name);
+		slot_notifications(slot, &state);
+		height = slot_height(slot);
+		values[0] = CStringGetTextDatum(channel);
 		nulls[1] = state.height == 0;
 		values[1] = Int64GetDatum((int64) state.height - 1);
 		values[2] = Int64GetDatum((int64) (height > state.height ? height - state.height : 0));
@@ -228,7 +221,8 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < guc_channels_max; i++)
 	{
-		ChannelSlot *slot = shmem_channel_at(i);
+		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
+		ChannelSlot *slot = shmem_channel_at(i, channel);
 		ValidationState state;
 		Datum values[11];
 		bool nulls[11] = {false};
@@ -236,10 +230,8 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 
 		if (slot == NULL)
 			continue;
-		SpinLockAcquire(&slot->mutex);
-		state = slot->validation;
-		SpinLockRelease(&slot->mutex);
-		values[column++] = CStringGetTextDatum(slot->name);
+		slot_validation(slot, &state);
+		values[column++] = CStringGetTextDatum(channel);
 		values[column++] = Int64GetDatum((int64) state.blocks_count);
 		values[column++] = Int64GetDatum((int64) state.work.policies_parsed);
 		values[column++] = Int64GetDatum((int64) state.work.policies_evaluated);

@@ -102,20 +102,20 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 		.bgw_restart_time = BGW_NEVER_RESTART,
 		.bgw_notify_pid = MyProcPid,
 	};
-	WorkerOrder order = {.slot_index = slot->index,
+	WorkerOrder order = {.slot_index = slot_index(slot),
 						 .generation = shmem_worker_next_generation(slot, kind)};
 	FbError why;
 
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 	strlcpy(worker.bgw_library_name, "fabric", BGW_MAXLEN);
 	strlcpy(worker.bgw_function_name, kind_functions[kind], BGW_MAXLEN);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "fabric %s %s", kind_names[kind], slot->name);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "fabric %s %s", kind_names[kind], slot_name(slot));
 	snprintf(worker.bgw_type, BGW_MAXLEN, "fabric %s", kind_names[kind]);
 	start->at_ms = clock_ms();
 	start->refused = !RegisterDynamicBackgroundWorker(&worker, &start->handle);
 	if (!start->refused)
 	{
-		condition_end(slot->name, "start", kind_names[kind]);
+		condition_end(slot_name(slot), "start", kind_names[kind]);
 		return;
 	}
 	start->handle = NULL;
@@ -123,7 +123,7 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 	fb_fail(&why, FB_LIMIT_EXCEEDED, "could not start background process \"%s\"", worker.bgw_name);
 	fb_error_detail(&why, "It is tried again until there is room for it.");
 	fb_error_hint(&why, "Raise max_worker_processes in postgresql.conf and restart the server.");
-	condition_report(slot->name, "start", kind_names[kind], &why);
+	condition_report(slot_name(slot), "start", kind_names[kind], &why);
 }
 
 static long
@@ -143,17 +143,11 @@ restart_delay_ms(const Start *start)
 static long
 keep_running(ChannelSlot *slot, WorkerKind kind)
 {
-	Start *start = &starts[slot->index * WORKER_KIND_COUNT + kind];
+	Start *start = &starts[slot_index(slot) * WORKER_KIND_COUNT + kind];
 	uint64 waited_ms = clock_ms() - start->at_ms;
-	bool runs;
-	bool ran;
 	pid_t pid;
 
-	SpinLockAcquire(&slot->mutex);
-	runs = slot->workers[kind].pid != 0;
-	ran = slot->workers[kind].started_at != 0;
-	SpinLockRelease(&slot->mutex);
-	if (runs)
+	if (slot_worker_pid(slot, kind) != 0)
 	{
 		if (waited_ms >= STEADY_MS)
 			start->failures_count = 0;
@@ -170,12 +164,7 @@ keep_running(ChannelSlot *slot, WorkerKind kind)
 		if (waited_ms < STEADY_MS && !start->refused)
 			start->failures_count++;
 	}
-	if (ran)
-	{
-		SpinLockAcquire(&slot->mutex);
-		slot->workers[kind].restarts_count++;
-		SpinLockRelease(&slot->mutex);
-	}
+	slot_note_start(slot, kind);
 	if (start->handle != NULL)
 		pfree(start->handle);
 	register_worker(slot, kind, start);
@@ -199,7 +188,7 @@ forget_starts(ChannelSlot *slot)
 {
 	for (int kind = 0; kind < WORKER_KIND_COUNT; kind++)
 	{
-		Start *start = &starts[slot->index * WORKER_KIND_COUNT + kind];
+		Start *start = &starts[slot_index(slot) * WORKER_KIND_COUNT + kind];
 
 		if (start->handle != NULL)
 			pfree(start->handle);
@@ -214,12 +203,12 @@ forget_starts(ChannelSlot *slot)
 static bool
 start_in_mode(ChannelSlot *slot, bool import_only)
 {
-	if (slot->import_only == import_only)
+	if (slot_import_only(slot) == import_only)
 		return true;
 	if (!stop_workers(slot))
 		return false;
 	forget_starts(slot);
-	slot->import_only = import_only;
+	slot_set_import_only(slot, import_only);
 	return true;
 }
 
@@ -317,8 +306,8 @@ is_wanted(List *wanted, const ChannelSlot *slot)
 	{
 		const ChannelMembership *membership = &((Wanted *) lfirst(cell))->membership;
 
-		if (strcmp(membership->name, slot->name) == 0)
-			return membership->ledger_id == slot->ledger_id;
+		if (strcmp(membership->name, slot_name(slot)) == 0)
+			return membership->ledger_id == slot_ledger_id(slot);
 	}
 	return false;
 }
@@ -343,7 +332,7 @@ find_slot(const ChannelMembership *membership)
 	}
 	else
 		condition_end(membership->name, "slot", NULL);
-	return slot == NULL || slot->ledger_id != membership->ledger_id ? NULL : slot;
+	return slot == NULL || slot_ledger_id(slot) != membership->ledger_id ? NULL : slot;
 }
 
 static long
@@ -356,7 +345,7 @@ look(MemoryContext context)
 	connections_publish(list_length(wanted));
 	for (int i = 0; i < guc_channels_max; i++)
 	{
-		ChannelSlot *slot = shmem_channel_at(i);
+		ChannelSlot *slot = shmem_channel_at(i, NULL);
 
 		if (slot == NULL || is_wanted(wanted, slot))
 			continue;

@@ -73,13 +73,11 @@ load(LedgerWorker *worker)
 		elog(ERROR, "channel \"%s\" has no block", worker->channel);
 	worker->raft_position = last.raft_index;
 	worker->forked = worker->raft_id != 0 && fork_is_open(worker->channel);
-	pg_atomic_write_u32(&worker->slot->forked, worker->forked);
-	pg_atomic_write_u64(&worker->slot->config_block_number, channel->config_block_number);
-	pg_atomic_write_u64(&worker->slot->applied_raft_index, last.raft_index);
-	pg_atomic_write_u64(&worker->slot->height, worker->height);
+	slot_set_forked(worker->slot, worker->forked);
+	slot_publish_ledger(worker->slot, channel->config_block_number, last.raft_index,
+						worker->height);
 	bracket_commit();
 	notifier_init(&worker->notifier, worker->slot, worker->height);
-	ConditionVariableBroadcast(&worker->slot->committed);
 }
 
 /* raft_term, comparison: see commit_block. *committed: its tx ids are gone afterwards */
@@ -267,7 +265,7 @@ apply_next_entry(LedgerWorker *worker)
 	CommittedBlock committed;
 	FbError error;
 
-	if (pg_atomic_read_u64(&worker->slot->commit_index) <= worker->raft_position)
+	if (slot_commit_index(worker->slot) <= worker->raft_position)
 		return false;
 	bracket_begin("committing a block");
 	channel = channel_open(worker->channel);
@@ -283,7 +281,7 @@ apply_next_entry(LedgerWorker *worker)
 	{
 		bracket_commit();
 		worker->forked = true;
-		pg_atomic_write_u32(&worker->slot->forked, 1);
+		slot_set_forked(worker->slot, true);
 		shmem_worker_wake(worker->slot, WORKER_ORDERER);
 		return false;
 	}
@@ -295,7 +293,7 @@ apply_next_entry(LedgerWorker *worker)
 		 * there is nothing to store, so it is as good as in the ledger: the orderer counts what is
 		 * still on its way
 		 */
-		pg_atomic_write_u64(&worker->slot->applied_raft_index, worker->raft_position);
+		slot_set_applied_index(worker->slot, worker->raft_position);
 		shmem_worker_wake(worker->slot, WORKER_ORDERER);
 		return true;
 	}
@@ -319,7 +317,7 @@ look_at_fork(LedgerWorker *worker)
 		worker_sleep(FORK_LOOK_MS);
 		return;
 	}
-	pg_atomic_write_u32(&worker->slot->forked, 0);
+	slot_set_forked(worker->slot, false);
 	shmem_worker_wake(worker->slot, WORKER_ORDERER);
 }
 
@@ -369,8 +367,7 @@ commit_received(LedgerWorker *worker, FbBytes bytes)
 	commit_check_signatures(channel, &block);
 	finish_block(worker, channel, &block, 0, NULL, &committed);
 	/* the log, if we have one, goes on behind this block's entry */
-	worker->raft_position =
-		Max(worker->raft_position, pg_atomic_read_u64(&worker->slot->applied_raft_index));
+	worker->raft_position = Max(worker->raft_position, slot_applied_index(worker->slot));
 }
 
 /* operators must see which node sends what is refused */
@@ -462,7 +459,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 	rows_count = wire_call_rows_count(call);
 	sources_answered(&worker->sources, source, worker->channel, rows_count > 0,
 					 rows_count == 0 && clock_ms() < started_ms + wait_ms / 2);
-	shmem_note_source(worker->slot, address);
+	slot_note_source(worker->slot, address);
 	context_callback = (ErrorContextCallback) {error_context_stack, tell_source, address};
 	error_context_stack = &context_callback;
 	confirmed_count = witnesses_confirm(&worker->witnesses, worker->channel, address, call,
@@ -485,7 +482,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 static void
 look_at_role(LedgerWorker *worker)
 {
-	uint64 config = pg_atomic_read_u64(&worker->slot->config_block_number);
+	uint64 config = slot_config_block(worker->slot);
 	uint64 generation = node_tls_generation();
 	const Channel *channel;
 	FbError why;
@@ -512,9 +509,9 @@ fabric_ledger_main(Datum argument)
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
 
-	worker.channel = MemoryContextStrdup(TopMemoryContext, worker.slot->name);
+	worker.channel = MemoryContextStrdup(TopMemoryContext, slot_name(worker.slot));
 	/* when it was a bad block that ended the last worker, this one begins with another source */
-	worker.sources.first = worker.slot->workers[WORKER_LEDGER].restarts_count;
+	worker.sources.first = slot_worker_restarts(worker.slot, WORKER_LEDGER);
 	worker.role_config = UINT64_MAX;
 	load(&worker);
 	for (;;)
@@ -539,8 +536,7 @@ fabric_ledger_main(Datum argument)
 		{
 			if (apply_next_entry(&worker) || worker.forked)
 				continue;
-			if (!worker.log_lost &&
-				pg_atomic_read_u64(&worker.slot->snapshot_wanted_index) <= worker.raft_position)
+			if (!worker.log_lost && slot_wanted_index(worker.slot) <= worker.raft_position)
 			{
 				if (worker.pulled)
 					sources_unneeded(worker.channel);
