@@ -7,8 +7,10 @@ package FaultSessions;
 # soon as the node takes connections. Every call is a line
 # in the journal, written when its answer has come:
 #
-#   begin  end  node  session  kind  key  outcome  transaction id  value        fields separated by tabs, times in seconds since 1970
+#   begin  end  node  session  kind  key  outcome  transaction id  value  steps  error
 #
+# fields separated by tabs, times in seconds since 1970; steps: when each of the call's statements
+# was answered, in seconds since its begin.
 # outcome: ok, lost (the connection ended), or the SQLSTATE. The value is what a query or a change
 # returned. Keys: "own-..." belongs to one session, "shared-..." to all.
 
@@ -26,8 +28,9 @@ use Time::HiRes qw(time sleep);
 our $SHARED_KEYS = 24;
 our $CONNECT_PAUSE = 0.3;
 
-# %options: nodes, sessions, seconds, seed, journal (file), clients (by node name: {role-free
-# identity for split calls} of FabricWire)
+# %options: nodes, sessions, seconds, seed, pause (seconds between two calls of a session, on
+# average), journal (file), clients (by node name: {role-free identity for split calls} of
+# FabricWire)
 sub run
 {
 	my (%options) = @_;
@@ -49,6 +52,8 @@ sub run
 			client => $options{clients}{ $node->{name} },
 			made => 0,
 			connect_at => time + $number * 0.05,
+			call_at => 0,
+			pause => $options{pause},
 			journal => $journal
 		  };
 	}
@@ -61,9 +66,13 @@ sub run
 		{
 			connect_session($session, $select)
 			  if !$session->{pid} && time >= $session->{connect_at} && time < $end;
-			next_call($session) if $session->{pid} && !$session->{call} && time < $end;
+			next_call($session)
+			  if $session->{pid}
+			  && !$session->{call}
+			  && time >= $session->{call_at}
+			  && time < $end;
 		}
-		foreach my $handle ($select->can_read(0.05))
+		foreach my $handle ($select->can_read(0.01))
 		{
 			my ($session) = grep { $_->{pid} && $_->{out} == $handle } @sessions;
 
@@ -263,6 +272,7 @@ sub take_step
 		return;
 	}
 	push @{ $call->{answers} }, [ split /\|/, $line // '' ];
+	push @{ $call->{took} }, sprintf '%.2f', time - $call->{begin};
 	if (@{ $call->{steps} })
 	{
 		send_step($session);
@@ -284,13 +294,16 @@ sub end_call
 	  ($last->[0] // '') eq 'tx' ? $last->[3] : ($last->[0] // '') eq 'value' ? $last->[1] : '';
 	my $text = ($call->{text} // '') =~ s/\s+/ /gr;
 
+	$session->{call_at} = time + $session->{pause} * rand 2;
 	return if $call->{kind} eq 'connect';
 	# a key whose creation is in doubt is not used again
 	delete $session->{last_key} if $call->{kind} eq 'create' && $outcome ne 'ok';
 	print { $session->{journal} } join("\t",
-		sprintf('%.6f', $call->{begin}), sprintf('%.6f', time), $session->{node}{name},
-		$session->{number}, $call->{kind}, $call->{key},
-		$outcome, $tx_id // '', $value // '',
+		sprintf('%.6f', $call->{begin}), sprintf('%.6f', time),
+		$session->{node}{name}, $session->{number},
+		$call->{kind}, $call->{key},
+		$outcome, $tx_id // '',
+		$value // '', "@{ $call->{took} // [] }",
 		$text),
 	  "\n";
 }

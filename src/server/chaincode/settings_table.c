@@ -114,6 +114,7 @@ const SettingRule settings_table[] = {
 	{"fabric.hot_key_timeout", NULL, "of the client's transaction; chaincode sees the proposal only"},
 	{"fabric.identity", NULL, "of the client's transaction; chaincode sees the proposal only"},
 	{"fabric.identity_opened", NULL, "of the client's transaction; chaincode sees the proposal only"},
+	{"fabric.log_min_call_duration", NULL, "says what is logged"},
 	{"fabric.session_identity", NULL, "of the client's transaction; chaincode sees the proposal only"},
 	{"file_copy_method", NULL, "says how files are read and written"},
 	{"force_parallel_mode", BOOT, REASON_ROWS},

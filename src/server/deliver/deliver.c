@@ -11,6 +11,12 @@
 #include "core/proto/proto.h"
 #include "core/txn/txn.h"
 
+/*
+ * An answer is sent when this time is over, if it has a block: the node that asks takes silence for
+ * a failure, and would ask the next one for the same blocks.
+ */
+#define DELIVER_READ_MS_MAX 100
+
 static FbBytes
 pack_seek_info(FbAllocator *allocator, uint64 from, uint64 to, bool headers_only)
 {
@@ -135,6 +141,7 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	uint64 number;
 	uint64 stop;
 	int64 bytes = 0;
+	uint64 began_ms;
 	List *blocks = NIL;
 	FbError error;
 
@@ -169,7 +176,9 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 							: wait_ms))
 		return NIL;
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	while (number <= stop && (blocks == NIL || bytes < bytes_max))
+	began_ms = clock_ms();
+	while (number <= stop &&
+		   (blocks == NIL || (bytes < bytes_max && clock_ms() < began_ms + DELIVER_READ_MS_MAX)))
 	{
 		FbBytes block;
 

@@ -42,6 +42,7 @@ typedef struct BlockSourceState
 	BlockSourceTier tier;
 	uint64 not_before_ms; /* of clock_ms: left out until then, because it failed */
 	uint64 backoff_ms;	  /* how long that was last; 0: it answered */
+	bool refused;		  /* it failed because its blocks were not confirmed */
 } BlockSourceState;
 
 typedef struct BlockSources
@@ -49,9 +50,11 @@ typedef struct BlockSources
 	BlockSourceState list[BLOCK_SOURCES_MAX];
 	int count;
 	int current;
-	uint64 first;	/* where to begin */
-	uint64 away_ms; /* of clock_ms: an orderer of its own organization was last asked then, if it
-					   has any */
+	uint64 first;	 /* where to begin */
+	uint64 away_ms;	 /* of clock_ms: an orderer of its own organization was last asked then, if it
+						has any */
+	WireCall *probe; /* of one that failed, under way; NULL: none is */
+	uint64 probe_until_ms;
 } BlockSources;
 
 /*
@@ -76,8 +79,17 @@ extern void sources_answered(BlockSources *sources, BlockSourceState *state, con
 							 bool with_blocks, bool too_early);
 extern void sources_failed(BlockSources *sources, BlockSourceState *state, const char *channel,
 						   const FbError *error);
+/* another consenter has shown that it has the next block: ask it, if it is a source */
+extern void sources_prefer(BlockSources *sources, const char *address);
+/*
+ * Probes of those that failed, while another one answers: which one is due (NULL: none), the
+ * request with a signed seek of one block's header, and a look whether it is over.
+ */
+extern BlockSourceState *sources_to_probe(BlockSources *sources, uint64 now_ms);
+extern void sources_probe_start(BlockSources *sources, const BlockSourceState *state, FbBytes seek);
+extern void sources_probe_turn(BlockSources *sources, const char *channel);
 /* blocks come from the local log again: what other nodes do is of no interest */
-extern void sources_unneeded(const char *channel);
+extern void sources_unneeded(BlockSources *sources, const char *channel);
 
 /* ---- witnesses.c: what other consenters say of a block that was sent ---- */
 
@@ -94,17 +106,34 @@ typedef struct Witnesses
 {
 	Witness list[FB_RAFT_NODES_MAX]; /* the consenters in the order of the configuration */
 	int count;
-	int preferred; /* who is asked first */
+	int preferred;			  /* who is asked first */
+	bool compares_raft_index; /* this node has a Raft log, which goes on behind the blocks */
+	int wanted_count;		  /* so many consenters that agree are enough, the source included */
+	WireCall *early;		  /* asked together with a source; NULL: none */
+	int early_index;
+	uint64 early_from; /* the first block that it was asked for */
 } Witnesses;
 
+/* the consenters of the channel's configuration as it is now. In a transaction */
+extern void witnesses_refresh(Witnesses *witnesses, const Channel *channel);
 /*
- * The first blocks of an answer that may be committed: how many of its rows. When none of them may,
- * *why says what other consenters have instead: FB_BLOCK_REFUSED. source: the address that sent
- * them. idle is called again and again while others are waited for. Outside of a transaction;
- * allocates in the current memory context.
+ * Ask one witness for the headers of the blocks from a number on, at the same time as the source is
+ * asked for the blocks; seek: a signed request for them. It is not asked where nothing is to be
+ * compared. witnesses_confirm takes its answer; where there is nothing to confirm, end waits for it
+ * for a moment and forgets it.
+ */
+extern void witnesses_ask_early(Witnesses *witnesses, const char *source, FbBytes seek, uint64 from,
+								int wait_ms);
+extern void witnesses_end_early(Witnesses *witnesses, void (*idle)(void *argument), void *argument);
+
+/*
+ * How many of an answer's blocks, from a row on, may be committed. Zero: *why says what other
+ * consenters have instead (FB_BLOCK_REFUSED); less than all: ask again for the rest when these are
+ * committed. source: the address that sent them. idle is called again and again while others are
+ * waited for. Outside of a transaction; allocates in the current memory context.
  */
 extern int witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
-							 const WireCall *delivered, void (*idle)(void *argument),
+							 const WireCall *delivered, int first_row, void (*idle)(void *argument),
 							 void *argument, FbError *why);
 
 #endif

@@ -10,16 +10,21 @@
  * this node's organization (channel_block_sources). The worker stays with one that gives blocks. It
  * goes on to the next one at once when a request fails; when it got none, since one that withholds
  * blocks cannot be told from a quiet channel; and, after a minute at others, back to its own
- * organization's. One that failed is left out for a time that doubles from 1 s to 15 s, so that its
- * recovery is seen within that. Peers are asked only while no orderer is left.
+ * organization's. Peers are asked only while no orderer is left.
  *
  * With several sources a request waits for new blocks 0.5 s at most, and its answer is given up
  * when nothing arrives for another 0.5 s: a node that is frozen takes connections and requests, and
- * says nothing, and sessions of this node wait for the blocks. For the same reason one that failed
- * is asked again with a short patience as long as another one answers: only whether it is back.
- * Where none does, a source that failed is given more time with each failure, as it is left out for
- * longer, so one that is far away or busy is not given up for ever. With a single source there is
- * nobody else to ask, and fabric.deliver_wait counts.
+ * says nothing, and sessions of this node wait for the blocks. When another consenter shows the
+ * header of the block meanwhile (witnesses.c), these 0.5 s begin at once.
+ *
+ * A source that failed is not asked for blocks as long as another one answers. It is probed beside
+ * the requests, so nobody waits for its answer: for the header of this node's last block, after a
+ * pause that doubles from 1 s to 15 s while it fails. Its answer ends the condition. One whose
+ * blocks other consenters do not confirm would answer that too; it is not probed, and is asked for
+ * blocks only when no other source is left. Where no source answers, one that failed is asked for
+ * blocks after that pause, with more patience after each failure, so one that is far away or busy
+ * is not given up for ever. With a single source there is nobody else to ask, and
+ * fabric.deliver_wait counts.
  *
  * In Fabric a peer takes a random orderer endpoint, and the next one after a failure
  * (internal/pkg/peer/blocksprovider/blocksprovider.go); and it gets blocks by gossip from peers of
@@ -33,8 +38,11 @@
 #define BACKOFF_MS_MAX 15000
 #define SEVERAL_WAIT_MS 500
 #define PATIENCE_MS_MIN 500
+/* a probe that has no answer yet does not keep others waiting */
+#define PROBE_PATIENCE_MS 2000
+/* a probe asks for a header that is there, or not */
 #define PROBE_WAIT_MS 1
-#define PROBE_PATIENCE_MS_MIN 250
+#define PROBE_BYTES_MAX 1
 #define RETURN_MS 60000
 
 static BlockSourceState *
@@ -56,7 +64,9 @@ void
 sources_refresh(BlockSources *sources, const Channel *channel)
 {
 	List *found = channel_block_sources(channel);
-	BlockSources next = {.away_ms = sources->away_ms};
+	BlockSources next = {.away_ms = sources->away_ms,
+						 .probe = sources->probe,
+						 .probe_until_ms = sources->probe_until_ms};
 	const char *current = sources->count > 0 ? sources->list[sources->current].address : NULL;
 	ListCell *cell;
 
@@ -98,21 +108,24 @@ sources_refresh(BlockSources *sources, const Channel *channel)
 }
 
 static bool
-may_ask(const BlockSources *sources, int index, bool peers_too, uint64 now_ms)
+has_failed(const BlockSourceState *state)
 {
-	const BlockSourceState *state = &sources->list[index];
-
-	return now_ms >= state->not_before_ms && (peers_too || state->tier != SOURCE_OWN_PEER);
+	return state->backoff_ms > 0;
 }
 
 /* the first that may be asked, from an index on and around; -1: none */
 static int
-look_from(const BlockSources *sources, int from, uint64 now_ms)
+look_from(const BlockSources *sources, int from, bool peers_too, bool failed_too, uint64 now_ms)
 {
-	for (int peers_too = 0; peers_too < 2; peers_too++)
-		for (int i = 0; i < sources->count; i++)
-			if (may_ask(sources, (from + i) % sources->count, peers_too, now_ms))
-				return (from + i) % sources->count;
+	for (int i = 0; i < sources->count; i++)
+	{
+		int index = (from + i) % sources->count;
+		const BlockSourceState *state = &sources->list[index];
+
+		if (now_ms >= state->not_before_ms && (peers_too || state->tier != SOURCE_OWN_PEER) &&
+			(failed_too || !has_failed(state)))
+			return index;
+	}
 	return -1;
 }
 
@@ -128,7 +141,10 @@ sources_choose(BlockSources *sources, uint64 now_ms)
 		sources->away_ms = now_ms;
 	else if (now_ms >= sources->away_ms + RETURN_MS)
 		sources->current = 0;
-	index = look_from(sources, sources->current, now_ms);
+	/* orderers that answer, peers that answer, then those that failed in the same order */
+	index = look_from(sources, sources->current, false, false, now_ms);
+	for (int choice = 1; choice < 4 && index < 0; choice++)
+		index = look_from(sources, sources->current, choice % 2 == 1, choice >= 2, now_ms);
 	if (index < 0)
 		return NULL;
 	sources->current = index;
@@ -145,32 +161,15 @@ sources_next_ms(const BlockSources *sources, uint64 now_ms)
 	return Max(next_ms, now_ms + 1);
 }
 
-/*
- * is the one to ask now one that failed, while another one answers? Then it is only looked whether
- * it is back: sessions wait for blocks meanwhile
- */
-static bool
-is_probe(const BlockSources *sources)
-{
-	for (int i = 0; i < sources->count && sources->list[sources->current].backoff_ms > 0; i++)
-		if (sources->list[i].backoff_ms == 0)
-			return true;
-	return false;
-}
-
 int
 sources_wait_ms(const BlockSources *sources)
 {
-	if (is_probe(sources))
-		return PROBE_WAIT_MS;
 	return sources->count > 1 ? Min(guc_deliver_wait_ms, SEVERAL_WAIT_MS) : guc_deliver_wait_ms;
 }
 
 int
 sources_patience_ms(const BlockSources *sources)
 {
-	if (is_probe(sources))
-		return PROBE_PATIENCE_MS_MIN + (int) sources->list[sources->current].backoff_ms / 10;
 	return sources->count > 1 ? PATIENCE_MS_MIN + (int) sources->list[sources->current].backoff_ms
 							  : guc_connect_timeout_ms + 5000;
 }
@@ -189,6 +188,7 @@ sources_answered(BlockSources *sources, BlockSourceState *state, const char *cha
 	if (state->tier != SOURCE_OWN_PEER)
 		condition_end(channel, "blocks", NULL);
 	state->backoff_ms = 0;
+	state->refused = false;
 	/* it did not wait, as this very node does not when it is asked by itself: not again at once */
 	state->not_before_ms = too_early ? clock_ms() + BACKOFF_MS_MIN : 0;
 	if (!with_blocks)
@@ -199,9 +199,18 @@ static bool
 any_orderer_answers(const BlockSources *sources)
 {
 	for (int i = 0; i < sources->count; i++)
-		if (sources->list[i].tier != SOURCE_OWN_PEER && sources->list[i].backoff_ms == 0)
+		if (sources->list[i].tier != SOURCE_OWN_PEER && !has_failed(&sources->list[i]))
 			return true;
 	return false;
+}
+
+void
+sources_prefer(BlockSources *sources, const char *address)
+{
+	const BlockSourceState *state = find_state(sources, address);
+
+	if (state != NULL && !has_failed(state) && state->tier != SOURCE_OWN_PEER)
+		sources->current = (int) (state - sources->list);
 }
 
 void
@@ -216,7 +225,9 @@ sources_failed(BlockSources *sources, BlockSourceState *state, const char *chann
 	condition_report(channel, "source", state->address, &why);
 	state->backoff_ms = Min(Max(state->backoff_ms * 2, BACKOFF_MS_MIN), BACKOFF_MS_MAX);
 	state->not_before_ms = clock_ms() + state->backoff_ms;
-	go_on(sources);
+	state->refused = error->status == FB_BLOCK_REFUSED;
+	if (state == &sources->list[sources->current])
+		go_on(sources);
 	if (any_orderer_answers(sources))
 		return;
 	fb_fail(&why, FB_NODE_UNREACHABLE, "no other orderer gives blocks of this channel");
@@ -228,6 +239,63 @@ sources_failed(BlockSources *sources, BlockSourceState *state, const char *chann
 	condition_report(channel, "blocks", NULL, &why);
 }
 
+/* ---- probes ---- */
+
+BlockSourceState *
+sources_to_probe(BlockSources *sources, uint64 now_ms)
+{
+	BlockSourceState *found = NULL;
+	bool any_answers = false;
+
+	if (sources->probe != NULL)
+		return NULL;
+	for (int i = 0; i < sources->count; i++)
+	{
+		BlockSourceState *state = &sources->list[i];
+
+		if (!has_failed(state))
+			any_answers = true;
+		else if (now_ms >= state->not_before_ms && !state->refused && found == NULL)
+			found = state;
+	}
+	return any_answers ? found : NULL;
+}
+
+void
+sources_probe_start(BlockSources *sources, const BlockSourceState *state, FbBytes seek)
+{
+	sources->probe = wire_deliver_start(state->address, seek, PROBE_BYTES_MAX, PROBE_WAIT_MS);
+	sources->probe_until_ms = clock_ms() + PROBE_PATIENCE_MS;
+}
+
+void
+sources_probe_turn(BlockSources *sources, const char *channel)
+{
+	WireCall *call = sources->probe;
+	BlockSourceState *state;
+	const WireError *failure;
+
+	if (call == NULL || (!wire_poll(call) && clock_ms() < sources->probe_until_ms))
+		return;
+	sources->probe = NULL;
+	/* the configuration may have changed meanwhile, or blocks may have been asked for there */
+	state = find_state(sources, wire_call_address(call));
+	failure = wire_call_error(call);
+	if (state != NULL && has_failed(state) && failure != NULL)
+		sources_failed(sources, state, channel, &failure->error);
+	else if (state != NULL && has_failed(state))
+	{
+		condition_end(channel, "source", state->address);
+		if (state->tier != SOURCE_OWN_PEER)
+			condition_end(channel, "blocks", NULL);
+		state->backoff_ms = 0;
+		state->not_before_ms = 0;
+	}
+	wire_call_release(call);
+}
+
+/* ---- no sources needed ---- */
+
 static bool
 none(void *context, const char *subject)
 {
@@ -235,8 +303,10 @@ none(void *context, const char *subject)
 }
 
 void
-sources_unneeded(const char *channel)
+sources_unneeded(BlockSources *sources, const char *channel)
 {
+	wire_call_release(sources->probe);
+	sources->probe = NULL;
 	condition_end(channel, "blocks", NULL);
 	condition_end_others(channel, "source", none, NULL);
 }

@@ -14,6 +14,40 @@
 #define HEIGHT_WAIT_MS (guc_endorse_timeout_ms / 2)
 
 /*
+ * After a moment it is seen how fast blocks come. A node that gets nowhere near in the rest of the
+ * time, because it catches up after a long absence, says so at once: the caller asks another node
+ * of the organization. That so many blocks come within a moment is always thought possible, or a
+ * short pause of the block source would count as an absence.
+ */
+#define PACE_MS 200
+#define PACE_BLOCKS_MIN 10
+
+static bool
+is_out_of_reach(ChannelSlot *slot, uint64 from, uint64 min_height)
+{
+	uint64 height = slot_height(slot);
+	uint64 pace = Max(height - Min(from, height), PACE_BLOCKS_MIN);
+
+	return height < min_height && (min_height - height) / pace > HEIGHT_WAIT_MS / PACE_MS;
+}
+
+/*
+ * wait for the height until the deadline, or until it is seen that this is in vain; false: it is
+ * not there
+ */
+static bool
+wait_while_in_reach(ChannelSlot *slot, uint64 min_height, TimestampTz deadline)
+{
+	uint64 from = slot_height(slot);
+	TimestampTz look_at =
+		Min(deadline, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PACE_MS));
+
+	return shmem_wait_height(slot, min_height - 1, look_at) ||
+		   (!is_out_of_reach(slot, from, min_height) &&
+			shmem_wait_height(slot, min_height - 1, deadline));
+}
+
+/*
  * Wait until this node has min_height blocks, which the caller has seen. Nothing but the caller's
  * word says that such a block exists, so the wait is bounded and holds nothing.
  */
@@ -35,7 +69,7 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	if (height >= min_height)
 		return;
 	if (shmem_available() && (slot = channel_wait_slot(channel, deadline)) != NULL &&
-		shmem_wait_height(slot, min_height - 1, deadline))
+		wait_while_in_reach(slot, min_height, deadline))
 		return;
 	/*
 	 * A node whose certificate the channel does not accept gets no blocks either: that is the

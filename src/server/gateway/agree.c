@@ -42,6 +42,13 @@ payload_of(const FanOut *fan_out, uint32_t member)
 	return fan_out->branches[member].response.payload;
 }
 
+static const char *
+member_name(const FanOut *fan_out, size_t member)
+{
+	return candidate_name(fan_out->channel, fan_out->plan->members[member].msp_id,
+						  fan_out->plan->members[member].address);
+}
+
 bool
 answers_agree(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
@@ -206,6 +213,8 @@ answers_catch_up(FanOut *fan_out)
 	height = fan_out->branches[highest].height;
 	if (!has_height(fan_out, height))
 	{
+		slow_call_note("%s claims to have " UINT64_FORMAT " blocks", member_name(fan_out, highest),
+					   height);
 		drop_unconfirmed(fan_out);
 		return true;
 	}
@@ -216,6 +225,8 @@ answers_catch_up(FanOut *fan_out)
 		if (!branch->answered || branch->height >= height ||
 			fb_bytes_equal(payload_of(fan_out, i), payload_of(fan_out, highest)))
 			continue;
+		slow_call_note("%s has " UINT64_FORMAT " of " UINT64_FORMAT " blocks",
+					   member_name(fan_out, i), branch->height, height);
 		branch->answered = false;
 		branch->wanted_height = height;
 		found = true;
@@ -266,13 +277,6 @@ note_groups(FanOut *fan_out)
 			members[count++] = i;
 	if (count > 1)
 		answers_note_difference(fan_out, members, count);
-}
-
-static const char *
-member_name(const FanOut *fan_out, size_t member)
-{
-	return candidate_name(fan_out->channel, fan_out->plan->members[member].msp_id,
-						  fan_out->plan->members[member].address);
 }
 
 /* "Org2MSP: could not connect ...; Org3MSP (host:port): ...": every member that failed */

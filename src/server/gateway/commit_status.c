@@ -3,10 +3,12 @@
  *
  * An orderer that has taken a transaction can lose it: its queue is memory, as Fabric's.
  * The session that waits hands the same bytes in again, which are ordered at most once: when the
- * leader has changed, as far as this node knows of leaders, and otherwise when the block takes
- * longer than usual (pg/answer_times.c), at first after RESUBMIT_MS_MIN, then after twice the time,
- * and so on. What usual is, is learned: under load, when all blocks take long, nothing is handed in
- * again.
+ * leader has changed, as far as this node knows of leaders (one that orders knows; a peer does
+ * not), and otherwise when the block takes longer than usual (pg/answer_times.c), at first after
+ * RESUBMIT_MS_MIN to RESUBMIT_FIRST_MS_MAX, then after twice the time, and so on. What usual is, is
+ * learned: under load, when blocks take long, less is handed in again. But a transaction that is
+ * lost is handed in again soon whatever blocks took before: a second submission costs an orderer
+ * one look-up.
  *
  * When no orderer takes it any more because there is no leader, for longer than
  * fabric.broadcast_timeout, the wait ends with that error: without a quorum nothing is committed,
@@ -21,6 +23,7 @@
 #include "server/audit/audit.h"
 
 #define RESUBMIT_MS_MIN 1000
+#define RESUBMIT_FIRST_MS_MAX 2000
 #define RESUBMIT_MS_MAX 10000
 /*
  * how often it is looked whether the leader has changed, or tried again when no orderer would take
@@ -119,6 +122,7 @@ submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, co
 	if (look_up(channel, tx_id, status))
 		return true;
 	again->leader_changed |= term_now != again->term;
+	slow_call_note("submitted again");
 	/* what orderers say now is not the transaction's fate: it has been handed in before */
 	if (submit_again(channel, again->envelope, deadline, &error) != FB_OK)
 	{
@@ -147,7 +151,7 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbB
 						  .submitted_at = now,
 						  .term = slot != NULL ? raft_term(slot) : 0,
 						  .pause_ms = Min(Max(answer_patience_ms(label), RESUBMIT_MS_MIN),
-										  RESUBMIT_MS_MAX)};
+										  RESUBMIT_FIRST_MS_MAX)};
 
 	memset(status, 0, sizeof(*status));
 	for (;;)
@@ -168,8 +172,8 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbB
 		if (now >= deadline)
 			return;
 		now = Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS));
-		if (slot != NULL)
-			(void) waiter_sleep(slot, now);
+		if (slot != NULL && !waiter_sleep(slot, now))
+			slow_call_note("the block is not among this node's " UINT64_FORMAT, slot_height(slot));
 		else
 			(void) channel_wait_slot(channel, now);
 		channel = open_again(channel_name, tx_id, ledger_id);

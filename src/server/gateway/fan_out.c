@@ -23,9 +23,19 @@
 #include "server/chaincode/chaincode.h"
 #include "server/endorse/endorse.h"
 
+/* for notes */
+static const char *
+member_label(const FanOut *fan_out, uint32_t member)
+{
+	const char *address = fan_out->plan->members[member].address;
+
+	return address != NULL ? address : "this node";
+}
+
 void
 fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why)
 {
+	slow_call_note("%s failed (%s)", member_label(fan_out, member), why);
 	fan_out->plan->members[member].failed = true;
 	fan_out->branches[member].answered = false;
 	fan_out->branches[member].failure = pstrdup(why);
@@ -272,6 +282,8 @@ finish_call(FanOut *fan_out, uint32_t index)
 	wire_call_release(branch->call);
 	branch->call = NULL;
 	if (again)
+		slow_call_note("%s refused without the last blocks", member_label(fan_out, index));
+	if (again)
 		start_call(fan_out, index, fan_out->seen_height);
 }
 
@@ -334,6 +346,7 @@ look_at_call(FanOut *fan_out, uint32_t index, bool chosen, TimestampTz now)
 	if (!chosen || member->late || now < branch->patience_until)
 		return false;
 	wire_call_note_late(branch->call);
+	slow_call_note("%s was late", member_label(fan_out, index));
 	member->late = true;
 	return true;
 }

@@ -258,6 +258,28 @@ extern void refusal_raise(const ProposalView *proposal, const char *organization
 /* palloc'ed: the call that a refusal came with is released before it is known whether it counts */
 extern const WireRefusal *refusal_copy(const WireRefusal *refusal);
 
+/* ---- slow_calls.c: where a call that took long has waited ---- */
+
+typedef enum CallStep
+{
+	CALL_ENDORSING,
+	CALL_TAKING_TURNS,
+	CALL_SUBMITTING,
+	CALL_COMMITTING,
+	CALL_STEPS
+} CallStep;
+
+/*
+ * Between begin and end the steps of a call are timed and notes of it kept; end writes them to the
+ * log when the call took fabric.log_min_call_duration or longer. It is to be called after an error
+ * too. tx_id: empty when there is none yet.
+ */
+extern void slow_call_begin(void);
+extern void slow_call_enter(CallStep step);
+/* a note, with the time since the call began; nothing outside of a call */
+extern void slow_call_note(const char *format, ...) pg_attribute_printf(1, 2);
+extern void slow_call_end(const GatewayRequest *request, const char *tx_id);
+
 /* ---- commit_status.c ---- */
 
 /* a key for messages: the zeros of a composite key are shown as slashes */

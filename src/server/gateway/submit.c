@@ -107,6 +107,7 @@ note_said(Submission *submission, const char *address, const FbError *error)
 		said->address = address != NULL ? pstrdup(address) : NULL;
 		submission->said = lappend(submission->said, said);
 	}
+	slow_call_note("%s: %s", address != NULL ? address : "this node's orderer", error->message);
 	said->status = error->status;
 	said->error = *error;
 	said->unanswered = false;
@@ -200,6 +201,7 @@ typedef struct Attempt
 	const char *address;
 	WireCall *call; /* NULL: not asked, or finished */
 	TimestampTz patience_until;
+	bool late; /* it has been waited for longer than that */
 } Attempt;
 
 typedef struct Round
@@ -327,8 +329,12 @@ collect_answers(Round *round)
 			continue;
 		if (wire_call_finished(attempt->call))
 			status = take_answer(round, attempt);
-		else if (GetCurrentTimestamp() >= attempt->patience_until)
+		else if (!attempt->late && GetCurrentTimestamp() >= attempt->patience_until)
+		{
+			attempt->late = true;
 			wire_call_note_late(attempt->call);
+			slow_call_note("orderer %s was late", attempt->address);
+		}
 	}
 	pfree(calls);
 	return status;

@@ -89,11 +89,25 @@ submit_and_wait(const GatewayRequest *request, const Signer *signer, bool wait,
 				&error);
 	FAULT_POINT("gateway_before_submit");
 	doubt_begin(&doubt, fb_bytes_of_text(transaction->tx_id));
+	slow_call_enter(CALL_SUBMITTING);
 	submit_in_doubt(envelope, &doubt);
+	slow_call_enter(CALL_COMMITTING);
 	if (wait)
 		gateway_commit_status(request->channel, transaction->tx_id, guc_commit_timeout_ms, envelope,
 							  status);
 	doubt_end(&doubt);
+}
+
+/* true: the transaction has to be endorsed again */
+static bool
+take_turns(const GatewayRequest *request, const GatewayTransaction *transaction)
+{
+	bool changed;
+
+	slow_call_enter(CALL_TAKING_TURNS);
+	changed = hot_keys_take_turns(channel_open(request->channel), transaction->response_payload);
+	slow_call_enter(CALL_ENDORSING);
+	return changed;
 }
 
 void
@@ -104,26 +118,24 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	FbBytes signature;
 
 	memset(status, 0, sizeof(*status));
+	transaction->tx_id[0] = '\0';
 	gateway_check_writable(request->channel);
 	shmem_require();
-	gateway_new_proposal(request, signer_identity(signer), &proposal);
-	signature = sign_as(signer, proposal.bytes);
-	gateway_endorse(proposal.bytes, signature, request->endorsing_organisations, transaction);
-	if (!wait)
-	{
-		submit_and_wait(request, signer, false, transaction, status);
-		return;
-	}
+	slow_call_begin();
 	PG_TRY();
 	{
-		if (hot_keys_take_turns(channel_open(request->channel), transaction->response_payload))
+		gateway_new_proposal(request, signer_identity(signer), &proposal);
+		signature = sign_as(signer, proposal.bytes);
+		gateway_endorse(proposal.bytes, signature, request->endorsing_organisations, transaction);
+		if (wait && take_turns(request, transaction))
 			gateway_endorse(proposal.bytes, signature, request->endorsing_organisations,
 							transaction);
-		submit_and_wait(request, signer, true, transaction, status);
+		submit_and_wait(request, signer, wait, transaction, status);
 	}
 	PG_FINALLY();
 	{
 		turns_end();
+		slow_call_end(request, transaction->tx_id);
 	}
 	PG_END_TRY();
 }

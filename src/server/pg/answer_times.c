@@ -21,9 +21,13 @@
  * are kept for each service of a node: one whose orderer answers may have a peer that hangs. A mark
  * that nobody renews ends by itself (SILENT_MS), for a node that nobody could probe.
  *
+ * An answer that took longer than the patience counts as the patience: one pause of five seconds
+ * says little about the next answer, and must not make others wait as long. Where answers really
+ * take longer than they used to, the patience grows by three quarters with each of them.
+ *
  * The time that a node was frozen says little about how long it usually takes; but a function that
  * takes longer than anybody expected must not be held to be frozen for ever. So of the answers that
- * come after a mark only the one that takes it away is measured, as twice the patience at most.
+ * come after a mark only the one that takes it away is measured.
  *
  * Everything is atomics in tables of fixed size, found by hash: two processes that write at the
  * same moment lose a measurement, an entry that has to make room for another one is learned again.
@@ -225,8 +229,12 @@ answer_note_time(uint64 label, uint64 elapsed_ms)
 	uint64 value = pg_atomic_read_u64(&time->value);
 	int64 mean = (int64) (value >> 32);
 	int64 deviation = (int64) (value & PG_UINT32_MAX);
-	int64 measured = (int64) Min(elapsed_ms, 3600 * 1000) * 1000;
+	int64 measured;
 	int64 difference;
+
+	if (value != 0)
+		elapsed_ms = Min(elapsed_ms, (uint64) answer_patience_ms(label));
+	measured = (int64) Min(elapsed_ms, 3600 * 1000) * 1000;
 
 	if (value == 0)
 	{
@@ -251,10 +259,7 @@ answer_note(const char *address, AnswerKind kind, uint64 label, uint64 started_m
 	uint64 elapsed_ms = clock_ms() - started_ms;
 
 	if (service != NULL && pg_atomic_read_u64(&service->silent_until_ms) != 0)
-	{
 		answer_note_heard(address, kind);
-		elapsed_ms = Min(elapsed_ms, 2 * (uint64) answer_patience_ms(label));
-	}
 	else if (service != NULL && pg_atomic_read_u64(&service->heard_ms) > started_ms)
 		return;
 	if (label != 0)

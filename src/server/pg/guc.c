@@ -50,6 +50,7 @@ int guc_endorse_timeout_ms;
 int guc_submit_timeout_ms;
 int guc_commit_timeout_ms;
 int guc_hot_key_timeout_ms;
+int guc_log_min_call_duration;
 int guc_connect_timeout_ms;
 int guc_deliver_wait_ms;
 int guc_deliver_batch_kb;
@@ -277,6 +278,10 @@ define_times(void)
 		"fabric.hot_key_timeout", &guc_hot_key_timeout_ms, 5000, 0, 3600000, PGC_USERSET,
 		GUC_UNIT_MS,
 		"Longest time that a transaction waits for others of this node that change the same keys; 0 hands it in at once.");
+	define_number(
+		"fabric.log_min_call_duration", &guc_log_min_call_duration, -1, -1, 3600000, PGC_SUSET,
+		GUC_UNIT_MS,
+		"Shortest duration of a call that is logged, with where it waited; -1 logs none.");
 	define_number("fabric.connect_timeout", &guc_connect_timeout_ms, 5000, 100, 600000, PGC_SIGHUP,
 				  GUC_UNIT_MS, "Longest time to connect to another node.");
 	define_number("fabric.deliver_wait", &guc_deliver_wait_ms, 10000, 100, 600000, PGC_SIGHUP,

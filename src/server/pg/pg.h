@@ -58,7 +58,8 @@ extern int guc_submit_timeout_ms;	/* fabric.broadcast_timeout */
 extern int guc_commit_timeout_ms;	/* fabric.commit_timeout */
 extern int guc_hot_key_timeout_ms; /* fabric.hot_key_timeout: longest wait for the turn of a key; 0:
 									  no turns */
-extern int guc_connect_timeout_ms; /* fabric.connect_timeout: to another node */
+extern int guc_log_min_call_duration; /* fabric.log_min_call_duration; -1: none */
+extern int guc_connect_timeout_ms;	  /* fabric.connect_timeout: to another node */
 extern int
 	guc_deliver_wait_ms; /* fabric.deliver_wait: how long one long poll for blocks may wait */
 extern int guc_deliver_batch_kb;  /* fabric.deliver_batch_size */

@@ -323,26 +323,57 @@ look_at_fork(LedgerWorker *worker)
 
 /* ---- from other nodes ---- */
 
-/* the source to ask and a signed request for it; NULL when there is none now */
+/* while other nodes are waited for */
+static void
+serve_meanwhile(void *worker)
+{
+	worker_serve_interrupts();
+	serve_sessions(worker);
+}
+
+/* signed requests of one turn, in the turn's memory */
+typedef struct PullRequests
+{
+	FbBytes blocks;			  /* all blocks that this ledger lacks */
+	FbBytes headers;		  /* their headers */
+	FbBytes probe;			  /* the header of this ledger's last block */
+	BlockSourceState *probed; /* whom to send it; NULL: nobody */
+} PullRequests;
+
+static FbBytes
+copy_request(MemoryContext context, FbBytes request)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	FbBytes copy = memory_bytes(memory_bytea(request));
+
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+/* the source to ask, and signed requests; NULL when there is none now */
 static BlockSourceState *
-next_request(LedgerWorker *worker, MemoryContext context, FbBytes *seek)
+next_request(LedgerWorker *worker, MemoryContext context, PullRequests *requests)
 {
 	const Channel *channel;
 	BlockSourceState *source;
 
+	memset(requests, 0, sizeof(*requests));
 	bracket_begin("asking for blocks");
 	channel = channel_open(worker->channel);
 	sources_refresh(&worker->sources, channel);
+	witnesses_refresh(&worker->witnesses, channel);
 	source = sources_choose(&worker->sources, clock_ms());
 	if (source != NULL)
 	{
-		FbBytes request = deliver_seek(channel, worker->height);
-		MemoryContext old = MemoryContextSwitchTo(context);
-
-		*seek = memory_bytes(memory_bytea(request));
+		requests->blocks = copy_request(context, deliver_seek(channel, worker->height));
+		requests->headers =
+			copy_request(context, deliver_seek_headers(channel, worker->height, UINT64_MAX));
 		worker->requested_height = worker->height;
-		MemoryContextSwitchTo(old);
 	}
+	requests->probed = sources_to_probe(&worker->sources, clock_ms());
+	if (requests->probed != NULL)
+		requests->probe = copy_request(context, deliver_seek_headers(channel, worker->height - 1,
+																	 worker->height - 1));
 	bracket_commit();
 	return source;
 }
@@ -378,29 +409,52 @@ tell_source(void *address)
 }
 
 /*
- * wait for the answer as long as it comes: another source is not helped by giving up one that is
- * merely slow
+ * Wait for the answer as long as it comes: another source is not helped by giving up one that is
+ * merely slow. When the witness has shown the next block, so that the source should have it too,
+ * the source has no more time than a frozen one is given.
  */
 static void
 wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
 {
-	long patience_ms = wait_ms + sources_patience_ms(&worker->sources);
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), patience_ms);
+	int patience_ms = sources_patience_ms(&worker->sources);
+	TimestampTz deadline =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) wait_ms + patience_ms);
 	/* of the whole connection: only what comes from now on is this answer */
 	uint64 received = wire_call_received(call);
+	bool shown = false;
 
 	while (!wire_call_finished(call) && GetCurrentTimestamp() < deadline)
 	{
-		WireCall *calls[2] = {call, worker->reconciler.call};
+		WireCall *calls[4] = {call, worker->reconciler.call, worker->witnesses.early,
+							  worker->sources.probe};
 
 		(void) wire_wait(calls, lengthof(calls), WIRE_WAIT_ANY, deadline, true);
-		worker_serve_interrupts();
-		serve_sessions(worker);
+		serve_meanwhile(worker);
+		sources_probe_turn(&worker->sources, worker->channel);
 		(void) reconcile_turn(&worker->reconciler, worker->channel);
 		if (wire_call_received(call) != received)
-			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), patience_ms);
+			deadline =
+				TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) wait_ms + patience_ms);
+		else if (!shown && worker->witnesses.early != NULL &&
+				 wire_call_finished(worker->witnesses.early))
+		{
+			shown = true;
+			if (wire_call_rows_count(worker->witnesses.early) > 0)
+				deadline =
+					Min(deadline, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), patience_ms));
+		}
 		received = wire_call_received(call);
 	}
+}
+
+/* one that has shown the next block is the next to be asked for it */
+static void
+prefer_witness(LedgerWorker *worker)
+{
+	WireCall *early = worker->witnesses.early;
+
+	if (early != NULL && wire_call_finished(early) && wire_call_rows_count(early) > 0)
+		sources_prefer(&worker->sources, wire_call_address(early));
 }
 
 static void
@@ -411,31 +465,53 @@ note_failure(LedgerWorker *worker, BlockSourceState *source, const FbError *erro
 	sources_failed(&worker->sources, source, worker->channel, error);
 }
 
-/* while other nodes are waited for */
+/* the blocks of an answer, as far as other consenters confirm them */
 static void
-serve_meanwhile(void *worker)
+commit_confirmed(LedgerWorker *worker, BlockSourceState *source, const char *address,
+				 WireCall *call)
 {
-	worker_serve_interrupts();
-	serve_sessions(worker);
+	ErrorContextCallback context_callback = {error_context_stack, tell_source,
+											 unconstify(char *, address)};
+	int rows_count = wire_call_rows_count(call);
+	int done_count = 0;
+	FbError why;
+
+	error_context_stack = &context_callback;
+	while (done_count < rows_count)
+	{
+		int confirmed_count = witnesses_confirm(&worker->witnesses, worker->channel, address, call,
+												done_count, serve_meanwhile, worker, &why);
+
+		if (confirmed_count == 0)
+			break;
+		for (int i = 0; i < confirmed_count; i++)
+		{
+			serve_meanwhile(worker);
+			commit_received(worker, wire_call_row(call, done_count + i));
+		}
+		done_count += confirmed_count;
+	}
+	error_context_stack = context_callback.previous;
+	if (rows_count > 0 && done_count == 0)
+		note_failure(worker, source, &why);
 }
 
-/* one request to one node; blocks are committed as they come */
+/* one request to one node, and to a witness; blocks are committed as they come */
 static void
 pull(LedgerWorker *worker, MemoryContext context)
 {
 	BlockSourceState *source;
+	PullRequests requests;
 	char *address;
-	FbBytes seek;
 	WireCall *call;
 	const WireError *failure;
-	ErrorContextCallback context_callback;
 	uint64 started_ms = clock_ms();
 	int wait_ms;
 	int rows_count;
-	int confirmed_count;
-	FbError why;
 
-	source = next_request(worker, context, &seek);
+	source = next_request(worker, context, &requests);
+	if (requests.probed != NULL)
+		sources_probe_start(&worker->sources, requests.probed, requests.probe);
 	if (source == NULL)
 	{
 		worker->pull_at_ms = sources_next_ms(&worker->sources, started_ms);
@@ -447,31 +523,24 @@ pull(LedgerWorker *worker, MemoryContext context)
 	 */
 	wait_ms = worker->raft_id != 0 ? CONSENTER_WAIT_MS : sources_wait_ms(&worker->sources);
 	address = MemoryContextStrdup(context, source->address);
-	call = wire_deliver_start(address, seek, guc_deliver_batch_kb * 1024, wait_ms);
+	call = wire_deliver_start(address, requests.blocks, guc_deliver_batch_kb * 1024, wait_ms);
+	witnesses_ask_early(&worker->witnesses, address, requests.headers, worker->height, wait_ms);
 	wait_for_answer(worker, call, wait_ms);
 	failure = wire_call_error(call);
+	rows_count = failure == NULL ? wire_call_rows_count(call) : 0;
 	if (failure != NULL)
-	{
 		note_failure(worker, source, &failure->error);
-		wire_call_release(call);
-		return;
-	}
-	rows_count = wire_call_rows_count(call);
-	sources_answered(&worker->sources, source, worker->channel, rows_count > 0,
-					 rows_count == 0 && clock_ms() < started_ms + wait_ms / 2);
-	slot_note_source(worker->slot, address);
-	context_callback = (ErrorContextCallback) {error_context_stack, tell_source, address};
-	error_context_stack = &context_callback;
-	confirmed_count = witnesses_confirm(&worker->witnesses, worker->channel, address, call,
-										serve_meanwhile, worker, &why);
-	for (int i = 0; i < confirmed_count; i++)
+	else
 	{
-		worker_serve_interrupts();
-		commit_received(worker, wire_call_row(call, i));
+		sources_answered(&worker->sources, source, worker->channel, rows_count > 0,
+						 rows_count == 0 && clock_ms() < started_ms + wait_ms / 2);
+		slot_note_source(worker->slot, address);
 	}
-	error_context_stack = context_callback.previous;
-	if (rows_count > 0 && confirmed_count == 0)
-		note_failure(worker, source, &why);
+	if (rows_count == 0)
+		prefer_witness(worker);
+	else
+		commit_confirmed(worker, source, address, call);
+	witnesses_end_early(&worker->witnesses, serve_meanwhile, worker);
 	wire_call_release(call);
 }
 
@@ -539,7 +608,7 @@ fabric_ledger_main(Datum argument)
 			if (!worker.log_lost && slot_wanted_index(worker.slot) <= worker.raft_position)
 			{
 				if (worker.pulled)
-					sources_unneeded(worker.channel);
+					sources_unneeded(&worker.sources, worker.channel);
 				worker.pulled = false;
 				sleep_until_work(&worker, -1);
 				continue;

@@ -1,0 +1,92 @@
+/*
+ * slow_calls.c: a line in the log for each call that took long, with where it waited.
+ *
+ * A call passes through several nodes, and a session that waited five seconds for its answer looks
+ * the same whatever it waited for: another organization's node, a turn for a key, an orderer, or
+ * the block. fabric.log_min_call_duration is for calls what log_min_duration_statement is for
+ * statements: the line says how long each step took, and what happened on the way (a node that was
+ * late, an answer that was asked for again, an orderer's refusal, a resubmission), each with its
+ * time since the call began.
+ *
+ * The notes are kept in a buffer of fixed size while the call runs, and forgotten when it was
+ * fast. A session has one call at a time; a call inside of another one's chaincode is refused.
+ */
+#include "server/gateway/gateway_internal.h"
+
+#define NOTES_BYTES 2048
+
+static struct
+{
+	bool active;
+	uint64 began_ms;
+	uint64 entered_ms;
+	CallStep step;
+	uint64 steps_ms[CALL_STEPS];
+	size_t notes_size;
+	char notes[NOTES_BYTES];
+} slow_call;
+
+void
+slow_call_begin(void)
+{
+	memset(&slow_call, 0, offsetof(typeof(slow_call), notes));
+	slow_call.notes[0] = '\0';
+	slow_call.active = guc_log_min_call_duration >= 0;
+	slow_call.began_ms = slow_call.entered_ms = clock_ms();
+}
+
+void
+slow_call_enter(CallStep step)
+{
+	uint64 now_ms = clock_ms();
+
+	slow_call.steps_ms[slow_call.step] += now_ms - slow_call.entered_ms;
+	slow_call.entered_ms = now_ms;
+	slow_call.step = step;
+}
+
+void
+slow_call_note(const char *format, ...)
+{
+	size_t left = NOTES_BYTES - slow_call.notes_size;
+	char text[256];
+	va_list arguments;
+	int size;
+
+	if (!slow_call.active)
+		return;
+	va_start(arguments, format);
+	(void) pg_vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	size =
+		pg_snprintf(slow_call.notes + slow_call.notes_size, left, "%s%s after " UINT64_FORMAT " ms",
+					slow_call.notes_size > 0 ? "; " : "", text, clock_ms() - slow_call.began_ms);
+	/* what does not fit is left out */
+	if (size < 0 || (size_t) size >= left)
+		slow_call.notes[slow_call.notes_size] = '\0';
+	else
+		slow_call.notes_size += (size_t) size;
+}
+
+void
+slow_call_end(const GatewayRequest *request, const char *tx_id)
+{
+	uint64 total_ms;
+
+	if (!slow_call.active)
+		return;
+	slow_call_enter(CALL_ENDORSING);
+	slow_call.active = false;
+	total_ms = clock_ms() - slow_call.began_ms;
+	if (total_ms < (uint64) guc_log_min_call_duration)
+		return;
+	ereport(LOG, (errhidestmt(true), errhidecontext(true),
+				  errmsg("call of chaincode \"%s\" on channel \"%s\" took " UINT64_FORMAT
+						 " ms: endorsing " UINT64_FORMAT ", waiting for keys " UINT64_FORMAT
+						 ", submitting " UINT64_FORMAT ", waiting for the block " UINT64_FORMAT,
+						 request->chaincode, request->channel, total_ms,
+						 slow_call.steps_ms[CALL_ENDORSING], slow_call.steps_ms[CALL_TAKING_TURNS],
+						 slow_call.steps_ms[CALL_SUBMITTING], slow_call.steps_ms[CALL_COMMITTING]),
+				  errdetail_log("Transaction %s.%s%s", tx_id[0] != '\0' ? tx_id : "not endorsed",
+								slow_call.notes_size > 0 ? " " : "", slow_call.notes)));
+}
