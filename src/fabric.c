@@ -27,6 +27,7 @@ _PG_init(void)
 	pg_bindtextdomain(TEXTDOMAIN);
 	guc_define();
 	unlogged_install();
+	work_install();
 	sandbox_install_hooks();
 	drop_guard_install();
 	if (process_shared_preload_libraries_in_progress)

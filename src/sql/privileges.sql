@@ -32,13 +32,13 @@ GRANT EXECUTE ON FUNCTION fabric.list_chaincodes, fabric.chaincode_settings,
 	fabric_internal.envelope_creator, fabric_internal.envelope_arguments,
 	fabric_internal.envelope_event, fabric_internal.organisations, fabric_internal.nodes,
 	fabric_internal.stat_channel, fabric_internal.stat_workers, fabric_internal.stat_validation,
-	fabric_internal.stat_relay, fabric_internal.stat_validation_work,
+	fabric_internal.stat_relay, fabric_internal.stat_validation_work, fabric_internal.stat_work,
 	fabric_internal.stat_notifications, fabric.verify_chain TO fabric_client, fabric_admin;
 GRANT SELECT ON fabric.chaincodes, fabric.raft_evidence, fabric.stat_orderer,
 	fabric.stat_orderer_followers, fabric.channels, fabric.blocks, fabric.transactions,
 	fabric.world_state, fabric.history, fabric.events, fabric.organisations, fabric.nodes,
 	fabric.stat_channel, fabric.stat_conditions, fabric.stat_workers, fabric.stat_validation,
-	fabric.stat_relay, fabric.stat_validation_work, fabric.stat_notifications TO fabric_client,
+	fabric.stat_relay, fabric.stat_validation_work, fabric.stat_work, fabric.stat_notifications TO fabric_client,
 	fabric_admin;
 
 -- fabric_admin: what else administrators of the node may do. Only superusers may call

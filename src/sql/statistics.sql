@@ -38,6 +38,11 @@ CREATE FUNCTION fabric_internal.stat_validation_work(OUT channel text, OUT block
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_validation_work';
 COMMENT ON FUNCTION fabric_internal.stat_validation_work IS 'what validating blocks costs; read it as fabric.stat_validation_work';
 
+CREATE FUNCTION fabric_internal.stat_work(OUT process text, OUT action text, OUT object text,
+		OUT count bigint) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 50 AS 'MODULE_PATHNAME', 'fabric_internal_stat_work';
+COMMENT ON FUNCTION fabric_internal.stat_work IS 'how often the processes of this node did what costs most; read it as fabric.stat_work';
+
 CREATE FUNCTION fabric_internal.stat_notifications(OUT channel text, OUT block_number bigint,
 	OUT blocks_behind bigint, OUT failures bigint, OUT failing_since timestamptz,
 	OUT last_error text) RETURNS SETOF record
@@ -68,6 +73,9 @@ COMMENT ON VIEW fabric.stat_relay IS 'the process that carries the requests of s
 
 CREATE VIEW fabric.stat_validation_work AS SELECT * FROM fabric_internal.stat_validation_work();
 COMMENT ON VIEW fabric.stat_validation_work IS 'what validating blocks has cost since the start of the server: policies parsed and evaluated, signatures checked (also those that this node had verified before), certificates parsed and verified, keys that range queries looked at when they were run again; milliseconds of all blocks, of the last one, of the longest one and its number';
+
+CREATE VIEW fabric.stat_work AS SELECT * FROM fabric_internal.stat_work();
+COMMENT ON VIEW fabric.stat_work IS 'how often the processes of this node did what costs most, since the start of the server: messages decoded, by type; SHA-256 computed, and how many of these over the transactions of a block; ECDSA signatures made and verified; envelopes compressed and decompressed; prepared statements of the extension executed, and those apart that a process repeats whether there are transactions or not. process: session (of clients and of other nodes), ledger, orderer, relay, launcher. A process adds what it did at the end of each transaction. What is zero has no row';
 
 CREATE VIEW fabric.stat_notifications AS
 	SELECT n.channel, n.block_number, n.blocks_behind, n.failures, n.failing_since, n.last_error,

@@ -250,6 +250,48 @@ extern void fb_rand_seed(FbRand *rand, uint64_t seed);
 extern uint64_t fb_rand_next(FbRand *rand);
 extern uint64_t fb_rand_below(FbRand *rand, uint64_t limit); /* uniform in [0, limit); limit > 0 */
 
+/* ---- work.c: how often this process did what costs most. No result depends on these counts ----
+ */
+
+/*
+ * name, what was done, to what. A decode is one walk over the bytes of an outermost message of that
+ * type, whether it is unpacked or only checked and read in place.
+ */
+#define FB_WORK_LIST(X)                                                    \
+	X(FB_WORK_DECODE_ENVELOPE, "decode", "common.Envelope")                \
+	X(FB_WORK_DECODE_PAYLOAD, "decode", "common.Payload")                  \
+	X(FB_WORK_DECODE_CHANNEL_HEADER, "decode", "common.ChannelHeader")     \
+	X(FB_WORK_DECODE_SIGNATURE_HEADER, "decode", "common.SignatureHeader") \
+	X(FB_WORK_DECODE_BLOCK, "decode", "common.Block")                      \
+	X(FB_WORK_DECODE_BLOCK_DATA, "decode", "common.BlockData")             \
+	X(FB_WORK_DECODE_PROPOSAL, "decode", "protos.Proposal")                \
+	X(FB_WORK_DECODE_RESPONSE, "decode", "protos.ProposalResponse")        \
+	X(FB_WORK_DECODE_TRANSACTION, "decode", "protos.Transaction")          \
+	X(FB_WORK_DECODE_RWSET, "decode", "rwset.TxReadWriteSet")              \
+	X(FB_WORK_DECODE_OTHER, "decode", "other messages")                    \
+	X(FB_WORK_HASH, "hash", "SHA-256")                                     \
+	X(FB_WORK_HASH_BLOCK_DATA, "hash", "block data")                       \
+	X(FB_WORK_SIGN, "sign", "ECDSA")                                       \
+	X(FB_WORK_VERIFY, "verify", "ECDSA")                                   \
+	X(FB_WORK_COMPRESS, "compress", "envelope")                            \
+	X(FB_WORK_DECOMPRESS, "decompress", "envelope")                        \
+	X(FB_WORK_STATEMENT, "execute", "SQL statement")                       \
+	X(FB_WORK_PERIODIC_STATEMENT, "execute", "periodic SQL statement")
+
+typedef enum FbWork
+{
+#define FB_WORK_ENUM(name, action, object) name,
+	FB_WORK_LIST(FB_WORK_ENUM)
+#undef FB_WORK_ENUM
+		FB_WORK_COUNT
+} FbWork;
+
+extern void fb_work_add(FbWork work);
+/* since the start of the process; grows only */
+extern uint64_t fb_work_done(FbWork work);
+extern const char *fb_work_action(FbWork work);
+extern const char *fb_work_object(FbWork work);
+
 /* ---- assertions: for our invariants, never for input; on in release builds. The hook may be
  * replaced once, by the server ---- */
 typedef void (*FbAssertHook)(const char *condition, const char *file, int line);

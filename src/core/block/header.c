@@ -110,6 +110,7 @@ block_header_hash(const BlockHeader *header, uint8_t hash[CRYPTO_SHA256_BYTES])
 void
 block_data_hash(const FbBytes *data, size_t data_count, uint8_t hash[CRYPTO_SHA256_BYTES])
 {
+	fb_work_add(FB_WORK_HASH_BLOCK_DATA);
 	crypto_sha256_parts(data, data_count, hash);
 }
 

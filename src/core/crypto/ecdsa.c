@@ -450,6 +450,7 @@ crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t digest[CRYPTO_SHA2
 	bool done;
 
 	*signature = FB_BYTES_EMPTY;
+	fb_work_add(FB_WORK_SIGN);
 	done = context != NULL && EVP_PKEY_sign_init(context) == 1 &&
 		   EVP_PKEY_sign(context, made, &size, digest, CRYPTO_SHA256_BYTES) == 1;
 	EVP_PKEY_CTX_free(context);
@@ -493,6 +494,7 @@ crypto_verify_digest(const CryptoPublicKey *public_key, const uint8_t digest[CRY
 	if (!is_low_s(s, public_key->curve))
 		return fb_fail(error, FB_INVALID_SIGNATURE, "ECDSA signature has a high S value");
 	ERR_clear_error();
+	fb_work_add(FB_WORK_VERIFY);
 	result = EVP_PKEY_verify(public_key->verify_context, numbers,
 							 write_signature(public_key->curve, r, s, numbers), digest,
 							 CRYPTO_SHA256_BYTES);

@@ -34,6 +34,7 @@ void
 crypto_sha256_finish(CryptoSha256 *hash, uint8_t out[CRYPTO_SHA256_BYTES])
 {
 	SHA256_Final(out, (SHA256_CTX *) hash->state);
+	fb_work_add(FB_WORK_HASH);
 }
 
 void

@@ -404,10 +404,40 @@ check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes 
 	return FB_OK;
 }
 
+static void
+count_decode(const ProtobufCMessageDescriptor *descriptor)
+{
+	static const struct
+	{
+		const ProtobufCMessageDescriptor *descriptor;
+		FbWork work;
+	} counted[] = {
+		{&common__envelope__descriptor, FB_WORK_DECODE_ENVELOPE},
+		{&common__payload__descriptor, FB_WORK_DECODE_PAYLOAD},
+		{&common__channel_header__descriptor, FB_WORK_DECODE_CHANNEL_HEADER},
+		{&common__signature_header__descriptor, FB_WORK_DECODE_SIGNATURE_HEADER},
+		{&common__block__descriptor, FB_WORK_DECODE_BLOCK},
+		{&common__block_data__descriptor, FB_WORK_DECODE_BLOCK_DATA},
+		{&protos__proposal__descriptor, FB_WORK_DECODE_PROPOSAL},
+		{&protos__proposal_response__descriptor, FB_WORK_DECODE_RESPONSE},
+		{&protos__transaction__descriptor, FB_WORK_DECODE_TRANSACTION},
+		{&rwset__tx_read_write_set__descriptor, FB_WORK_DECODE_RWSET},
+	};
+
+	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
+		if (counted[i].descriptor == descriptor)
+		{
+			fb_work_add(counted[i].work);
+			return;
+		}
+	fb_work_add(FB_WORK_DECODE_OTHER);
+}
+
 static FbStatus
 gate_check(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
 {
 	*gate = (Gate) {.start = bytes.data, .outermost = descriptor, .error = error};
+	count_decode(descriptor);
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
 	{
 		fb_fail(error, FB_LIMIT_EXCEEDED, "message of type %s is too large", descriptor->name);

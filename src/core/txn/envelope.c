@@ -272,10 +272,10 @@ build_endorsements(FbAllocator *allocator, const ProposalResponse *responses,
 }
 
 FbStatus
-envelope_assemble(FbAllocator *allocator, FbBytes proposal, const ProposalResponse *responses,
-				  size_t responses_count, EnvelopePayload *payload, FbError *error)
+envelope_assemble(FbAllocator *allocator, const ProposalView *proposal,
+				  const ProposalResponse *responses, size_t responses_count,
+				  EnvelopePayload *payload, FbError *error)
 {
-	ProposalView view;
 	Protos__ChaincodeEndorsedAction endorsed = PROTOS__CHAINCODE_ENDORSED_ACTION__INIT;
 	Protos__ChaincodeActionPayload action_payload = PROTOS__CHAINCODE_ACTION_PAYLOAD__INIT;
 	Protos__TransactionAction action = PROTOS__TRANSACTION_ACTION__INIT;
@@ -284,19 +284,18 @@ envelope_assemble(FbAllocator *allocator, FbBytes proposal, const ProposalRespon
 	FbBytes bytes;
 
 	memset(payload, 0, sizeof(*payload));
-	FB_TRY(proposal_parse(allocator, proposal, &view, error));
 	FB_TRY(check_responses(responses, responses_count, error));
 	endorsed.proposal_response_payload = proto_data(responses[0].payload);
 	FB_TRY(build_endorsements(allocator, responses, responses_count, &endorsed, error));
 
-	action_payload.chaincode_proposal_payload = proto_data(view.payload_for_transaction);
+	action_payload.chaincode_proposal_payload = proto_data(proposal->payload_for_transaction);
 	action_payload.action = &endorsed;
 	FB_TRY(PROTO_PACK(&action_payload, allocator, &bytes, error));
-	action.header = proto_data(view.signature_header);
+	action.header = proto_data(proposal->signature_header);
 	action.payload = proto_data(bytes);
 	transaction.actions = actions;
 	transaction.n_actions = 1;
 	FB_TRY(PROTO_PACK(&transaction, allocator, &bytes, error));
-	return txn_pack_payload(allocator, view.channel_header, view.signature_header, bytes, payload,
-							error);
+	return txn_pack_payload(allocator, proposal->channel_header, proposal->signature_header, bytes,
+							payload, error);
 }

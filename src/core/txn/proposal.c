@@ -77,8 +77,8 @@ compare_transient(const void *a, const void *b)
 }
 
 /*
- * pb(ChaincodeProposalPayload); the transient map in the order of its keys, so that the same call
- * gives the same bytes
+ * pb(ChaincodeProposalPayload); transient: sorted by key, so that the same call gives the same
+ * bytes
  */
 static FbStatus
 pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const TransientEntry *transient,
@@ -87,23 +87,18 @@ pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const Transien
 	Protos__ChaincodeProposalPayload payload = PROTOS__CHAINCODE_PROPOSAL_PAYLOAD__INIT;
 	Protos__ChaincodeProposalPayload__TransientMapEntry *items =
 		fb_allocate_array(allocator, count, sizeof(*items));
-	TransientEntry *sorted = fb_allocate_array(allocator, count, sizeof(*sorted));
 
 	payload.transientmap = fb_allocate_array(allocator, count, sizeof(*payload.transientmap));
-	if (items == NULL || sorted == NULL || payload.transientmap == NULL)
+	if (items == NULL || payload.transientmap == NULL)
 		return fb_out_of_memory(error);
-	if (count > 0)
-		memcpy(sorted, transient, count * sizeof(*sorted));
-	if (count > 1)
-		qsort(sorted, count, sizeof(*sorted), compare_transient);
 	for (size_t i = 0; i < count; i++)
 	{
-		if (i > 0 && fb_bytes_equal(sorted[i].key, sorted[i - 1].key))
+		if (i > 0 && fb_bytes_equal(transient[i].key, transient[i - 1].key))
 			return fb_fail(error, FB_INVALID_ARGUMENT, "transient entry is given twice");
 		protos__chaincode_proposal_payload__transient_map_entry__init(&items[i]);
-		FB_TRY(
-			txn_text(allocator, sorted[i].key, "key of a transient entry", &items[i].key, error));
-		items[i].value = proto_data(sorted[i].value);
+		FB_TRY(txn_text(allocator, transient[i].key, "key of a transient entry", &items[i].key,
+						error));
+		items[i].value = proto_data(transient[i].value);
 		payload.transientmap[i] = &items[i];
 	}
 	payload.n_transientmap = count;
@@ -111,8 +106,35 @@ pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const Transien
 	return PROTO_PACK(&payload, allocator, bytes, error);
 }
 
+/* what proposal_parse would find in a proposal that was built from this; bytes are set already */
+static FbStatus
+view_input(FbAllocator *allocator, const ProposalInput *input, ProposalView *view, FbError *error)
+{
+	view->type = TX_TYPE_ENDORSER_TRANSACTION;
+	view->channel_id = input->channel_id;
+	view->timestamp = input->timestamp;
+	view->tls_cert_hash = input->tls_cert_hash;
+	view->creator = input->creator;
+	view->nonce = input->nonce;
+	view->chaincode_name = input->chaincode_name;
+	view->is_init = input->is_init;
+	view->args_count = input->args_count;
+	view->transient_count = input->transient_count;
+	view->args = fb_allocate_array(allocator, input->args_count, sizeof(FbBytes));
+	view->transient = fb_allocate_array(allocator, input->transient_count, sizeof(TransientEntry));
+	if (view->args == NULL || view->transient == NULL)
+		return fb_out_of_memory(error);
+	if (input->args_count > 0)
+		memcpy(view->args, input->args, input->args_count * sizeof(FbBytes));
+	if (input->transient_count > 0)
+		memcpy(view->transient, input->transient, input->transient_count * sizeof(TransientEntry));
+	if (input->transient_count > 1)
+		qsort(view->transient, input->transient_count, sizeof(TransientEntry), compare_transient);
+	return FB_OK;
+}
+
 FbStatus
-proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *proposal,
+proposal_build(FbAllocator *allocator, const ProposalInput *input, ProposalView *view,
 			   FbError *error)
 {
 	EnvelopeInput header_input = {
@@ -124,46 +146,50 @@ proposal_build(FbAllocator *allocator, const ProposalInput *input, Proposal *pro
 	Common__Header header = COMMON__HEADER__INIT;
 	Protos__Proposal message = PROTOS__PROPOSAL__INIT;
 	ProtobufCBinaryData chaincode_name;
-	FbBytes channel_header;
-	FbBytes signature_header;
+	char tx_id[TX_ID_LENGTH + 1];
 	FbBytes header_bytes;
 	FbBytes invocation;
 	FbBytes payload;
 
-	memset(proposal, 0, sizeof(*proposal));
+	memset(view, 0, sizeof(*view));
 	FB_TRY(check_input(input, error));
 	FB_TRY(txn_check_text(input->chaincode_name, "chaincode name", &chaincode_name, error));
-	tx_id_compute(input->nonce, input->creator, proposal->tx_id);
-	header_input.tx_id = fb_bytes(proposal->tx_id, TX_ID_LENGTH);
+	FB_TRY(view_input(allocator, input, view, error));
+	tx_id_compute(input->nonce, input->creator, tx_id);
+	FB_TRY(fb_bytes_copy(allocator, fb_bytes(tx_id, TX_ID_LENGTH), &view->tx_id, error));
+	header_input.tx_id = view->tx_id;
 	FB_TRY(pack_extension(allocator, chaincode_name, &header_input.extension, error));
-	FB_TRY(txn_pack_channel_header(allocator, &header_input, &channel_header, error));
-	FB_TRY(txn_pack_signature_header(allocator, input->creator, input->nonce, &signature_header,
-									 error));
-	header.channel_header = proto_data(channel_header);
-	header.signature_header = proto_data(signature_header);
+	FB_TRY(txn_pack_channel_header(allocator, &header_input, &view->channel_header, error));
+	FB_TRY(txn_pack_signature_header(allocator, input->creator, input->nonce,
+									 &view->signature_header, error));
+	header.channel_header = proto_data(view->channel_header);
+	header.signature_header = proto_data(view->signature_header);
 	FB_TRY(PROTO_PACK(&header, allocator, &header_bytes, error));
 
 	FB_TRY(pack_invocation(allocator, input, chaincode_name, &invocation, error));
-	FB_TRY(pack_proposal_payload(allocator, invocation, NULL, 0, &payload, error));
-	txn_proposal_hash(channel_header, signature_header, payload, proposal->proposal_hash);
+	FB_TRY(pack_proposal_payload(allocator, invocation, NULL, 0, &view->payload_for_transaction,
+								 error));
+	txn_proposal_hash(view->channel_header, view->signature_header, view->payload_for_transaction,
+					  view->proposal_hash);
+	payload = view->payload_for_transaction;
 	if (input->transient_count > 0)
-		FB_TRY(pack_proposal_payload(allocator, invocation, input->transient,
-									 input->transient_count, &payload, error));
+		FB_TRY(pack_proposal_payload(allocator, invocation, view->transient, view->transient_count,
+									 &payload, error));
 	message.header = proto_data(header_bytes);
 	message.payload = proto_data(payload);
-	FB_TRY(PROTO_PACK(&message, allocator, &proposal->bytes, error));
-	crypto_sha256(proposal->bytes, proposal->digest);
+	FB_TRY(PROTO_PACK(&message, allocator, &view->bytes, error));
+	crypto_sha256(view->bytes, view->digest);
 	return FB_OK;
 }
 
 FbStatus
-proposal_pack_signed(FbAllocator *allocator, FbBytes proposal, FbBytes signature,
-					 FbBytes *signed_proposal, FbError *error)
+proposal_pack_signed(FbAllocator *allocator, const ProposalView *view, FbBytes *signed_proposal,
+					 FbError *error)
 {
 	Protos__SignedProposal message = PROTOS__SIGNED_PROPOSAL__INIT;
 
-	message.proposal_bytes = proto_data(proposal);
-	message.signature = proto_data(signature);
+	message.proposal_bytes = proto_data(view->bytes);
+	message.signature = proto_data(view->signature);
 	return PROTO_PACK(&message, allocator, signed_proposal, error);
 }
 
@@ -179,7 +205,6 @@ parse_headers(FbAllocator *allocator, FbBytes header_bytes, ProposalView *view, 
 	Protos__ChaincodeHeaderExtension *extension;
 
 	FB_TRY(PROTO_UNPACK(common__header, header_bytes, allocator, &header, error));
-	view->header = header_bytes;
 	view->channel_header = proto_bytes(header->channel_header);
 	view->signature_header = proto_bytes(header->signature_header);
 	FB_TRY(PROTO_UNPACK(common__channel_header, view->channel_header, allocator, &channel_header,
@@ -284,6 +309,17 @@ proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view, FbE
 }
 
 FbStatus
+proposal_parse_parts(FbAllocator *allocator, FbBytes proposal, FbBytes signature,
+					 ProposalView *view, FbError *error)
+{
+	FB_TRY(proposal_parse(allocator, proposal, view, error));
+	if (signature.size == 0)
+		return fb_fail(error, FB_INVALID_ARGUMENT, "signed proposal has no signature");
+	view->signature = signature;
+	return FB_OK;
+}
+
+FbStatus
 proposal_parse_signed(FbAllocator *allocator, FbBytes signed_proposal, ProposalView *view,
 					  FbError *error)
 {
@@ -293,9 +329,6 @@ proposal_parse_signed(FbAllocator *allocator, FbBytes signed_proposal, ProposalV
 	FB_TRY(PROTO_UNPACK(protos__signed_proposal, signed_proposal, allocator, &message, error));
 	if (message->proposal_bytes.len == 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "signed proposal has no proposal");
-	FB_TRY(proposal_parse(allocator, proto_bytes(message->proposal_bytes), view, error));
-	if (message->signature.len == 0)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "signed proposal has no signature");
-	view->signature = proto_bytes(message->signature);
-	return FB_OK;
+	return proposal_parse_parts(allocator, proto_bytes(message->proposal_bytes),
+								proto_bytes(message->signature), view, error);
 }

@@ -119,25 +119,14 @@ typedef struct ProposalInput
 	size_t transient_count;
 } ProposalInput;
 
-typedef struct Proposal
-{
-	FbBytes bytes; /* what the client signs, with ECDSA over its SHA-256: */
-	uint8_t digest[32];
-	uint8_t proposal_hash[32]; /* what endorsers put into their responses */
-	char tx_id[TX_ID_LENGTH + 1];
-} Proposal;
-
 /*
- * FB_INVALID_ARGUMENT: channel id, chaincode, nonce or creator empty, names not UTF-8, a transient
- * key twice; FB_LIMIT_EXCEEDED
+ * A proposal that passed the checks of proposal_parse, or was built here: whoever gets one need not
+ * look at its bytes again.
  */
-extern FbStatus proposal_build(FbAllocator *allocator, const ProposalInput *input,
-							   Proposal *proposal, FbError *error);
-
 typedef struct ProposalView
 {
-	FbBytes bytes;	   /* the proposal; the signature is over these */
-	FbBytes signature; /* empty for proposal_parse */
+	FbBytes bytes;	   /* the proposal: what the client signs, with ECDSA over its SHA-256 */
+	FbBytes signature; /* empty until the proposal is signed */
 	int32_t type;
 	FbBytes channel_id;
 	FbBytes tx_id;
@@ -151,13 +140,20 @@ typedef struct ProposalView
 	bool is_init;
 	TransientEntry *transient; /* sorted by key */
 	size_t transient_count;
-	uint8_t digest[32]; /* SHA-256 of bytes */
-	uint8_t proposal_hash[32];
-	FbBytes header; /* common.Header as received */
+	uint8_t digest[32];		   /* SHA-256 of bytes */
+	uint8_t proposal_hash[32]; /* what endorsers put into their responses */
 	FbBytes channel_header;
 	FbBytes signature_header;
 	FbBytes payload_for_transaction; /* ChaincodeProposalPayload without the transient map */
 } ProposalView;
+
+/*
+ * The view, with bytes to sign, points into the input's bytes, which must live as long.
+ * FB_INVALID_ARGUMENT: channel id, chaincode, nonce or creator empty, names not UTF-8, a transient
+ * key twice; FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus proposal_build(FbAllocator *allocator, const ProposalInput *input,
+							   ProposalView *view, FbError *error);
 
 /*
  * Parse a Proposal and make the checks of an endorser that need no state, in Fabric's order
@@ -168,10 +164,15 @@ typedef struct ProposalView
  */
 extern FbStatus proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view,
 							   FbError *error);
-/* the same from a SignedProposal; an empty proposal or signature is FB_INVALID_ARGUMENT */
+/*
+ * The same with a signature, given beside the proposal or in a SignedProposal; an empty signature
+ * is FB_INVALID_ARGUMENT.
+ */
+extern FbStatus proposal_parse_parts(FbAllocator *allocator, FbBytes proposal, FbBytes signature,
+									 ProposalView *view, FbError *error);
 extern FbStatus proposal_parse_signed(FbAllocator *allocator, FbBytes signed_proposal,
 									  ProposalView *view, FbError *error);
-extern FbStatus proposal_pack_signed(FbAllocator *allocator, FbBytes proposal, FbBytes signature,
+extern FbStatus proposal_pack_signed(FbAllocator *allocator, const ProposalView *view,
 									 FbBytes *signed_proposal, FbError *error);
 
 /* ---- proposal response (response.c; docs/wire-format.md, "Transactions") ---- */
@@ -309,7 +310,7 @@ typedef struct EnvelopePayload
  * CreateSignedTx). FB_ENDORSEMENT_MISMATCH (details by response_compare), FB_ENDORSEMENT_FAILED
  * (none, or a status), FB_MALFORMED_MESSAGE.
  */
-extern FbStatus envelope_assemble(FbAllocator *allocator, FbBytes proposal,
+extern FbStatus envelope_assemble(FbAllocator *allocator, const ProposalView *proposal,
 								  const ProposalResponse *responses, size_t responses_count,
 								  EnvelopePayload *payload, FbError *error);
 

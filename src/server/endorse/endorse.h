@@ -12,27 +12,29 @@
 
 typedef struct Endorsement
 {
-	ProposalView proposal;
+	const ProposalView *proposal;
 	ProposalResponse response; /* payload, endorser and signature are empty for endorser_evaluate */
-	FbBytes response_bytes;	   /* pb(ProposalResponse) */
 	uint64 height;			   /* how many blocks of the channel the simulation has seen, exactly */
 	const WireRefusal *refusal; /* NULL: it was endorsed. Else what the chaincode refused with, and
 								   there is no response */
 } Endorsement;
 
 /*
- * Endorse a SignedProposal with this node's identity. min_height: this waits until this node has
- * that many blocks of the channel, at most half of fabric.endorsement_timeout, so that its answer
- * still arrives before the caller gives up; then it raises FB_NODE_BEHIND. seen_height: the caller
- * has seen that many blocks. What the chaincode refuses on an older state it may not refuse on
- * theirs, so before it refuses this waits for them likewise, and simulates again. 0: do not wait.
- * Private plaintext is stored durably before this returns. What the chaincode refuses is a result
- * (refusal), not an error. Raises what a peer refuses (FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT,
- * FB_DUPLICATE_TXID, FB_ACCESS_DENIED, FB_INVALID_SIGNATURE, FB_CERTIFICATE_EXPIRED ...),
- * FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND.
+ * Endorse a proposal, which is signed, with this node's identity. min_height: this waits until this
+ * node has that many blocks of the channel, at most half of fabric.endorsement_timeout, so that its
+ * answer still arrives before the caller gives up; then it raises FB_NODE_BEHIND. seen_height: the
+ * caller has seen that many blocks. What the chaincode refuses on an older state it may not refuse
+ * on theirs, so before it refuses this waits for them likewise, and simulates again. 0: do not
+ * wait. Private plaintext is stored durably before this returns. What the chaincode refuses is a
+ * result (refusal), not an error. Raises what a peer refuses (FB_MALFORMED_MESSAGE,
+ * FB_INVALID_ARGUMENT, FB_DUPLICATE_TXID, FB_ACCESS_DENIED, FB_INVALID_SIGNATURE,
+ * FB_CERTIFICATE_EXPIRED ...), FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND.
  */
-extern void endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height,
+extern void endorser_endorse(const ProposalView *proposal, uint64 min_height, uint64 seen_height,
 							 Endorsement *endorsement);
+
+/* pb(ProposalResponse), for another node, palloc'ed */
+extern FbBytes endorser_pack_response(const Endorsement *endorsement);
 
 /*
  * raise the refusal of an endorsement, if there is one, for another node, which reads it with
@@ -44,7 +46,7 @@ extern void endorser_check_refusal(const Endorsement *endorsement);
  * the same without a signature and without any trace: a query. A refusal is a result here
  * too. Works on a hot standby
  */
-extern void endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement);
+extern void endorser_evaluate(const ProposalView *proposal, Endorsement *endorsement);
 
 /* ---- interest.c: what a transaction touches ---- */
 

@@ -49,9 +49,10 @@ wait_while_in_reach(ChannelSlot *slot, uint64 min_height, TimestampTz deadline)
 
 /*
  * Wait until this node has min_height blocks, which the caller has seen. Nothing but the caller's
- * word says that such a block exists, so the wait is bounded and holds nothing.
+ * word says that such a block exists, so the wait is bounded and holds nothing. True: it has
+ * waited, and the channel has to be opened again.
  */
-static void
+static bool
 wait_for_height(const Channel *channel, uint64 min_height)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HEIGHT_WAIT_MS);
@@ -60,17 +61,17 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	FbError error;
 
 	if (min_height == 0 || (slot != NULL && slot_height(slot) >= min_height))
-		return;
+		return false;
 	/*
 	 * the table knows it where no worker runs (a standby), and before the worker has told it (after
 	 * a start)
 	 */
 	height = block_store_height(channel->ledger, GetLatestSnapshot());
 	if (height >= min_height)
-		return;
+		return false;
 	if (shmem_available() && (slot = channel_wait_slot(channel, deadline)) != NULL &&
 		wait_while_in_reach(slot, min_height, deadline))
-		return;
+		return true;
 	/*
 	 * A node whose certificate the channel does not accept gets no blocks either: that is the
 	 * reason to tell.
@@ -88,25 +89,21 @@ wait_for_height(const Channel *channel, uint64 min_height)
 
 /* who asks, when, whether it was asked before, and whether he may */
 static const Channel *
-check_proposal(FbAllocator *allocator, FbBytes signed_proposal, uint64 min_height,
-			   ProposalView *view)
+check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_height)
 {
-	const Channel *channel;
-	const char *channel_name;
+	const Channel *channel = channel_open(fb_text_copy(allocator, view->channel_id));
 	SignedMessage message;
 	uint64 block_number;
 	uint32 position;
 	uint8 code;
 	FbError error;
 
-	error_check(proposal_parse_signed(allocator, signed_proposal, view, &error), &error);
-	channel_name = fb_text_copy(allocator, view->channel_id);
 	/*
 	 * before the other checks: the configuration that tells who may ask may be in a block that is
 	 * still missing
 	 */
-	wait_for_height(channel_open(channel_name), min_height);
-	channel = channel_open(channel_name);
+	if (wait_for_height(channel, min_height))
+		channel = channel_open(channel->name);
 	if (!view->timestamp.present)
 	{
 		fb_fail(&error, FB_INVALID_ARGUMENT, "the proposal has no timestamp");
@@ -138,7 +135,7 @@ static void
 run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with_interest,
 	Endorsement *endorsement, SimulationResult *result)
 {
-	const ProposalView *view = &endorsement->proposal;
+	const ProposalView *view = endorsement->proposal;
 	InterestCall *interest;
 	FbError error;
 
@@ -193,7 +190,7 @@ refusal_of(const SimulationResult *result)
 void
 endorser_check_refusal(const Endorsement *endorsement)
 {
-	const ProposalView *view = &endorsement->proposal;
+	const ProposalView *view = endorsement->proposal;
 	const WireRefusal *refusal = endorsement->refusal;
 
 	if (refusal == NULL)
@@ -281,20 +278,19 @@ store_private(const Channel *channel, const ProposalView *view, FbBytes private_
 }
 
 void
-endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height,
+endorser_endorse(const ProposalView *view, uint64 min_height, uint64 seen_height,
 				 Endorsement *endorsement)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	ProposalView *view = &endorsement->proposal;
 	ProposalResponse *response = &endorsement->response;
 	ResponsePayload payload = {0};
 	const Channel *channel;
 	SimulationResult result;
 	FbError error;
 
-	memset(endorsement, 0, sizeof(*endorsement));
+	*endorsement = (Endorsement) {.proposal = view};
 	(void) node_signer(); /* a node that cannot sign need not simulate */
-	channel = check_proposal(allocator, signed_proposal, min_height, view);
+	channel = check_proposal(allocator, view, min_height);
 	(void) node_channel_signer(channel); /* nor wait for blocks, which it could not ask for */
 	/*
 	 * the newest state, also in a transaction that goes on seeing an old one: what it read there
@@ -304,7 +300,8 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height,
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL && endorsement->height < seen_height)
 	{
-		wait_for_height(channel, seen_height);
+		if (wait_for_height(channel, seen_height))
+			channel = channel_open(channel->name);
 		run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
 		endorsement->refusal = refusal_of(&result);
 	}
@@ -322,26 +319,33 @@ endorser_endorse(FbBytes signed_proposal, uint64 min_height, uint64 seen_height,
 	error_check(response_payload_build(allocator, &payload, &response->payload, &error), &error);
 	response->response = payload.response;
 	sign(allocator, channel, response);
-	error_check(response_pack(allocator, response, &endorsement->response_bytes, &error), &error);
+}
+
+FbBytes
+endorser_pack_response(const Endorsement *endorsement)
+{
+	FbBytes bytes;
+	FbError error;
+
+	error_check(response_pack(memory_allocator(CurrentMemoryContext), &endorsement->response,
+							  &bytes, &error),
+				&error);
+	return bytes;
 }
 
 void
-endorser_evaluate(FbBytes signed_proposal, Endorsement *endorsement)
+endorser_evaluate(const ProposalView *view, Endorsement *endorsement)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Channel *channel;
 	SimulationResult result;
-	FbError error;
 
-	memset(endorsement, 0, sizeof(*endorsement));
-	channel = check_proposal(allocator, signed_proposal, 0, &endorsement->proposal);
+	*endorsement = (Endorsement) {.proposal = view};
+	channel = check_proposal(allocator, view, 0);
 	/* a query is a query: under REPEATABLE READ it sees what the transaction's others see */
 	run(allocator, channel, GetTransactionSnapshot(), false, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL)
 		return;
 	endorsement->response.response = chaincode_response(&result);
-	error_check(response_pack(allocator, &endorsement->response, &endorsement->response_bytes,
-							  &error),
-				&error);
 }

@@ -125,7 +125,7 @@ send_probes(FanOut *fan_out)
 static bool
 is_lifecycle(const Endorsement *endorsement)
 {
-	return fb_bytes_equal(endorsement->proposal.chaincode_name,
+	return fb_bytes_equal(endorsement->proposal->chaincode_name,
 						  fb_bytes_of_text(LIFECYCLE_NAMESPACE));
 }
 
@@ -140,7 +140,7 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 
 		if (fan_out->plan->members[chosen[i]].address != NULL || branch->answered)
 			continue;
-		endorser_endorse(fan_out->signed_proposal, branch->wanted_height, 0, &endorsement);
+		endorser_endorse(fan_out->proposal, branch->wanted_height, 0, &endorsement);
 		if (endorsement.refusal != NULL)
 		{
 			if (!is_lifecycle(&endorsement))
@@ -533,27 +533,24 @@ gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 }
 
 void
-gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations,
+fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *organisations,
 				GatewayTransaction *transaction)
 {
-	FanOut fan_out = {.allocator = memory_allocator(CurrentMemoryContext)};
-	ProposalView view;
+	FanOut fan_out = {.allocator = memory_allocator(CurrentMemoryContext),
+					  .channel = channel,
+					  .proposal = proposal};
 	const uint32_t *chosen;
 	size_t chosen_count;
 	ProposalResponse *responses;
 	FbError error;
 
-	error_check(proposal_parse(fan_out.allocator, proposal, &view, &error), &error);
-	fan_out.call_name = fan_out_call_name(&view);
-	error_check(proposal_pack_signed(fan_out.allocator, proposal, signature,
-									 &fan_out.signed_proposal, &error),
+	fan_out.call_name = fan_out_call_name(proposal);
+	error_check(proposal_pack_signed(fan_out.allocator, proposal, &fan_out.signed_proposal, &error),
 				&error);
-	fan_out.proposal = &view;
-	fan_out.channel = channel_open(fb_text_copy(fan_out.allocator, view.channel_id));
 	fan_out.seen_height = height_of_node(fan_out.channel);
 	/* the newest definition, also in a transaction that goes on seeing an old one */
 	PushActiveSnapshot(GetLatestSnapshot());
-	fan_out.plan = plan_create(fan_out.channel, &view, organisations);
+	fan_out.plan = plan_create(fan_out.channel, proposal, organisations);
 	PopActiveSnapshot();
 	fan_out.branches = palloc0(fan_out.plan->members_count * sizeof(Branch) + 1);
 	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
@@ -568,6 +565,14 @@ gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations,
 				&error);
 	transaction->result = responses[0].response.payload;
 	transaction->response_payload = responses[0].payload;
-	strlcpy(transaction->tx_id, fb_text_copy(fan_out.allocator, view.tx_id),
+	strlcpy(transaction->tx_id, fb_text_copy(fan_out.allocator, proposal->tx_id),
 			sizeof(transaction->tx_id));
+}
+
+void
+gateway_endorse(const ProposalView *proposal, List *organisations, GatewayTransaction *transaction)
+{
+	char *channel = fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->channel_id);
+
+	fan_out_endorse(channel_open(channel), proposal, organisations, transaction);
 }

@@ -28,11 +28,11 @@ typedef struct GatewayRequest
 } GatewayRequest;
 
 /*
- * a proposal with a fresh nonce and the present time. creator: SerializedIdentity. Raises
- * FB_INVALID_ARGUMENT, FB_CHANNEL_NOT_FOUND
+ * a proposal with a fresh nonce and the present time, not signed yet; it points into the request
+ * and the creator. creator: SerializedIdentity. Raises FB_INVALID_ARGUMENT, FB_CHANNEL_NOT_FOUND
  */
 extern void gateway_new_proposal(const GatewayRequest *request, FbBytes creator,
-								 Proposal *proposal);
+								 ProposalView *proposal);
 
 typedef struct GatewayTransaction
 {
@@ -50,7 +50,7 @@ typedef struct GatewayTransaction
  * FB_ENDORSEMENT_MISMATCH (detail: which organisations differ in which key),
  * FB_CHAINCODE_NOT_FOUND, and what endorser_endorse raises.
  */
-extern void gateway_endorse(FbBytes proposal, FbBytes signature, List *organisations,
+extern void gateway_endorse(const ProposalView *proposal, List *organisations,
 							GatewayTransaction *transaction);
 
 /*
@@ -101,7 +101,7 @@ extern void gateway_submit_transaction(const GatewayRequest *request, const Sign
  * Evaluate: on this node if it has the chaincode, else on another organisation's. Raises
  * FB_CHAINCODE_ERROR and what endorser_evaluate raises.
  */
-extern FbBytes gateway_evaluate(FbBytes proposal, FbBytes signature);
+extern FbBytes gateway_evaluate(const ProposalView *proposal);
 extern FbBytes gateway_query(const GatewayRequest *request, const Signer *signer);
 
 /* ---- layouts.c: who could endorse ---- */

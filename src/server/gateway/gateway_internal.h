@@ -189,6 +189,9 @@ typedef struct FanOut
 
 /* what is called, as the usual time of its answer is kept by: the chaincode and its function */
 extern FbBytes fan_out_call_name(const ProposalView *proposal);
+/* gateway_endorse on a channel that is open */
+extern void fan_out_endorse(const Channel *channel, const ProposalView *proposal,
+							List *organisations, GatewayTransaction *transaction);
 extern void fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why);
 
 /*

@@ -15,22 +15,21 @@
 
 #include <sys/time.h>
 
-void
-gateway_new_proposal(const GatewayRequest *request, FbBytes creator, Proposal *proposal)
+static void
+new_proposal(const GatewayRequest *request, FbBytes creator, ProposalView *proposal)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	uint8_t nonce[FB_NONCE_BYTES];
+	uint8_t *nonce = palloc(FB_NONCE_BYTES);
 	struct timeval now;
 	ProposalInput input = {0};
 	FbError error;
 
-	(void) channel_open(request->channel);
 	gettimeofday(&now, NULL);
-	error_check(crypto_random(nonce, sizeof(nonce), &error), &error);
+	error_check(crypto_random(nonce, FB_NONCE_BYTES, &error), &error);
 	input.channel_id = fb_bytes_of_text(request->channel);
 	input.chaincode_name = fb_bytes_of_text(request->chaincode);
 	input.creator = creator;
-	input.nonce = fb_bytes(nonce, sizeof(nonce));
+	input.nonce = fb_bytes(nonce, FB_NONCE_BYTES);
 	input.timestamp = (TxTime) {true, now.tv_sec, (int32_t) now.tv_usec * 1000};
 	input.args = request->arguments;
 	input.args_count = request->arguments_count;
@@ -38,6 +37,13 @@ gateway_new_proposal(const GatewayRequest *request, FbBytes creator, Proposal *p
 	input.transient = request->transient;
 	input.transient_count = request->transient_count;
 	error_check(proposal_build(allocator, &input, proposal, &error), &error);
+}
+
+void
+gateway_new_proposal(const GatewayRequest *request, FbBytes creator, ProposalView *proposal)
+{
+	(void) channel_open(request->channel);
+	new_proposal(request, creator, proposal);
 }
 
 /* sign as the client; this node has no need to verify what it has signed itself */
@@ -54,8 +60,9 @@ sign_as(const Signer *signer, FbBytes message)
 	return signature;
 }
 
-void
-gateway_check_writable(const char *channel_name)
+/* the channel, if a transaction may be handed in here and now */
+static const Channel *
+open_writable(const char *channel_name)
 {
 	const Channel *channel;
 
@@ -72,6 +79,13 @@ gateway_check_writable(const char *channel_name)
 			 errdetail("Its blocks come from fabric.import_block alone."),
 			 errhint(
 				 "Call a node that gets its blocks from the channel's orderers, or change the source with fabric.set_channel_source.")));
+	return channel;
+}
+
+void
+gateway_check_writable(const char *channel_name)
+{
+	(void) open_writable(channel_name);
 }
 
 /* from the endorsed transaction on */
@@ -100,12 +114,12 @@ submit_and_wait(const GatewayRequest *request, const Signer *signer, bool wait,
 
 /* true: the transaction has to be endorsed again */
 static bool
-take_turns(const GatewayRequest *request, const GatewayTransaction *transaction)
+take_turns(const Channel *channel, const GatewayTransaction *transaction)
 {
 	bool changed;
 
 	slow_call_enter(CALL_TAKING_TURNS);
-	changed = hot_keys_take_turns(channel_open(request->channel), transaction->response_payload);
+	changed = hot_keys_take_turns(channel, transaction->response_payload);
 	slow_call_enter(CALL_ENDORSING);
 	return changed;
 }
@@ -114,22 +128,21 @@ void
 gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, bool wait,
 						   GatewayTransaction *transaction, GatewayStatus *status)
 {
-	Proposal proposal;
-	FbBytes signature;
+	const Channel *channel;
+	ProposalView proposal;
 
 	memset(status, 0, sizeof(*status));
 	transaction->tx_id[0] = '\0';
-	gateway_check_writable(request->channel);
+	channel = open_writable(request->channel);
 	shmem_require();
 	slow_call_begin();
 	PG_TRY();
 	{
-		gateway_new_proposal(request, signer_identity(signer), &proposal);
-		signature = sign_as(signer, proposal.bytes);
-		gateway_endorse(proposal.bytes, signature, request->endorsing_organisations, transaction);
-		if (wait && take_turns(request, transaction))
-			gateway_endorse(proposal.bytes, signature, request->endorsing_organisations,
-							transaction);
+		new_proposal(request, signer_identity(signer), &proposal);
+		proposal.signature = sign_as(signer, proposal.bytes);
+		fan_out_endorse(channel, &proposal, request->endorsing_organisations, transaction);
+		if (wait && take_turns(channel, transaction))
+			fan_out_endorse(channel, &proposal, request->endorsing_organisations, transaction);
 		submit_and_wait(request, signer, wait, transaction, status);
 	}
 	PG_FINALLY();
@@ -264,14 +277,15 @@ collect_evaluations(const Channel *channel, Evaluation *list, int asked_count,
  * the first answer counts.
  */
 static FbBytes
-evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes signed_proposal,
-				   FbError *own_error)
+evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbError *own_error)
 {
 	TimestampTz deadline =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
 	FbBytes name = fan_out_call_name(proposal);
 	StringInfoData reasons;
+	FbBytes signed_proposal;
 	FbBytes payload;
+	FbError error;
 	int count;
 	int asked_count = 0;
 	/* what perhaps only this organization may know stays in it */
@@ -279,6 +293,9 @@ evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbBytes
 		list_evaluations(channel, proposal, name, proposal->transient_count > 0, &count);
 	bool answered = false;
 
+	error_check(proposal_pack_signed(memory_allocator(CurrentMemoryContext), proposal,
+									 &signed_proposal, &error),
+				&error);
 	initStringInfo(&reasons);
 	while (!answered && GetCurrentTimestamp() < deadline)
 	{
@@ -353,33 +370,36 @@ runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocat
 	return false;
 }
 
-FbBytes
-gateway_evaluate(FbBytes proposal, FbBytes signature)
+static FbBytes
+evaluate(const Channel *channel, const ProposalView *proposal)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Endorsement endorsement;
-	ProposalView view;
-	const Channel *channel;
-	FbBytes signed_proposal;
 	FbError error;
 
-	error_check(proposal_parse(allocator, proposal, &view, &error), &error);
-	error_check(proposal_pack_signed(allocator, proposal, signature, &signed_proposal, &error),
-				&error);
-	channel = channel_open(fb_text_copy(allocator, view.channel_id));
-	if (!runs_here(channel, &view, allocator, &error))
-		return evaluate_elsewhere(channel, &view, signed_proposal, &error);
-	endorser_evaluate(signed_proposal, &endorsement);
+	if (!runs_here(channel, proposal, allocator, &error))
+		return evaluate_elsewhere(channel, proposal, &error);
+	endorser_evaluate(proposal, &endorsement);
 	if (endorsement.refusal != NULL)
-		refusal_raise(&view, guc_node_msp_id, NULL, endorsement.refusal, NULL);
+		refusal_raise(proposal, guc_node_msp_id, NULL, endorsement.refusal, NULL);
 	return endorsement.response.response.payload;
+}
+
+FbBytes
+gateway_evaluate(const ProposalView *proposal)
+{
+	char *channel = fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->channel_id);
+
+	return evaluate(channel_open(channel), proposal);
 }
 
 FbBytes
 gateway_query(const GatewayRequest *request, const Signer *signer)
 {
-	Proposal proposal;
+	const Channel *channel = channel_open(request->channel);
+	ProposalView proposal;
 
-	gateway_new_proposal(request, signer_identity(signer), &proposal);
-	return gateway_evaluate(proposal.bytes, sign_as(signer, proposal.bytes));
+	new_proposal(request, signer_identity(signer), &proposal);
+	proposal.signature = sign_as(signer, proposal.bytes);
+	return evaluate(channel, &proposal);
 }

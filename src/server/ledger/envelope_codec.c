@@ -73,6 +73,7 @@ envelope_codec_decode(const Ledger *ledger, FbBytes stored)
 	if (stored.data[0] == FORM_PLAIN)
 		return fb_bytes(stored.data + 1, stored.size - 1);
 
+	fb_work_add(FB_WORK_DECOMPRESS);
 	create_contexts();
 	size = ZSTD_getFrameContentSize(stored.data + header_bytes(stored.data[0]),
 									stored.size - header_bytes(stored.data[0]));
@@ -109,6 +110,7 @@ envelope_codec_encode(const Ledger *ledger, FbBytes envelope)
 	uint8_t *stored = palloc(3 + Max(bound, envelope.size));
 	size_t written;
 
+	fb_work_add(FB_WORK_COMPRESS);
 	create_contexts();
 	written = compress(ledger, envelope, stored, bound);
 	if (!ZSTD_isError(written) && written < envelope.size)

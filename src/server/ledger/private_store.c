@@ -158,7 +158,8 @@ private_store_next_missing(const Ledger *ledger, RwSetVersion after, RwSetVersio
 		"LEFT JOIN LATERAL (SELECT block_number, position FROM fabric_internal.private_missing "
 		"WHERE channel = $1 AND (block_number, position) > ($2, $3) ORDER BY block_number, position LIMIT 1) n ON true",
 		3,
-		{TEXTOID, INT8OID, INT4OID}};
+		{TEXTOID, INT8OID, INT4OID},
+		.periodic = true};
 	Datum values[3] = {CStringGetTextDatum(ledger->channel),
 					   Int64GetDatum(after.present ? (int64) after.block_number : -1),
 					   Int32GetDatum(after.present ? (int32) after.tx_index : -1)};

@@ -97,6 +97,7 @@ lost_state_take_note(const char *channel, const uint8 *genesis_hash, char *reaso
 			"SELECT action, reason FROM fabric_internal.consenter_note WHERE channel = $1 AND genesis_hash = $2",
 		.argument_count = 2,
 		.argument_types = {TEXTOID, BYTEAOID},
+		.periodic = true,
 	};
 	static SpiStatement forget = {
 		.sql = "DELETE FROM fabric_internal.consenter_note WHERE channel = $1",

@@ -730,6 +730,8 @@ typedef struct SpiStatement
 	const char *sql; /* parameters $1.. */
 	int argument_count;
 	Oid argument_types[18];
+	/* a look that is repeated whether there are transactions or not: counted by itself (work_counters.c) */
+	bool periodic;
 	SPIPlanPtr plan; /* made at first use */
 } SpiStatement;
 
@@ -757,6 +759,26 @@ extern void bracket_begin(const char *activity); /* starts transaction and snaps
 													what pg_stat_activity shows */
 extern void bracket_commit(void);
 extern void bracket_abort(void); /* for a worker that goes on after an error it caught */
+
+/* ---- work_counters.c: the work of all processes of this node, as fb_work_add counts it ---- */
+
+typedef enum WorkProcess
+{
+	WORK_SESSION, /* of clients and of other nodes */
+	WORK_LEDGER,
+	WORK_ORDERER,
+	WORK_RELAY,
+	WORK_LAUNCHER
+} WorkProcess;
+#define WORK_PROCESS_COUNT 5
+
+extern void work_install(void); /* once, from _PG_init */
+/* what this process is; without it, a session */
+extern void work_set_process(WorkProcess process);
+/* add this process's new work to the node's; done at the end of each transaction, too */
+extern void work_publish(void);
+/* of all processes of this kind since the start of the server; shared memory must be available */
+extern uint64 work_of_processes(WorkProcess process, FbWork work);
 
 /* ---- fault.c: named points where a test can stop or break the code; setting fabric.fault_points,
  * superusers only ---- */

@@ -61,6 +61,7 @@ shared_bytes(void)
 	size = add_size(size, node_roles_bytes());
 	size = add_size(size, conditions_bytes());
 	size = add_size(size, contacts_bytes());
+	size = add_size(size, work_bytes());
 	return add_size(size, mul_size(4 * sizeof(pg_atomic_uint64), VERIFIED_SLOTS_COUNT));
 }
 
@@ -128,6 +129,8 @@ startup(void)
 		position += conditions_bytes();
 		contacts_init(position, tranche);
 		position += contacts_bytes();
+		work_init(position);
+		position += work_bytes();
 		shared->verified = (pg_atomic_uint64 *) position;
 		for (int i = 0; i < guc_channels_max; i++)
 			init_slot(&shared->slots[i], i, tranche);

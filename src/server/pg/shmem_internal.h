@@ -104,4 +104,8 @@ extern void conditions_init(char *place, int tranche);
 extern Size contacts_bytes(void);
 extern void contacts_init(char *place, int tranche);
 
+/* ---- work_counters.c: likewise ---- */
+extern Size work_bytes(void);
+extern void work_init(char *place);
+
 #endif

@@ -44,6 +44,7 @@ prepare(SpiStatement *statement)
 {
 	SPIPlanPtr plan;
 
+	fb_work_add(statement->periodic ? FB_WORK_PERIODIC_STATEMENT : FB_WORK_STATEMENT);
 	if (statement->plan != NULL)
 		return;
 	/*

@@ -174,7 +174,7 @@ static Datum
 new_proposal(PG_FUNCTION_ARGS)
 {
 	GatewayRequest request;
-	Proposal proposal;
+	ProposalView proposal;
 	Datum values[3];
 	bool nulls[3] = {false};
 
@@ -183,7 +183,7 @@ new_proposal(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 6, "is_init");
 	request.is_init = PG_GETARG_BOOL(6);
 	gateway_new_proposal(&request, argument_bytes(fcinfo, 4, "creator"), &proposal);
-	values[0] = CStringGetTextDatum(proposal.tx_id);
+	values[0] = PointerGetDatum(memory_text(proposal.tx_id));
 	values[1] = PointerGetDatum(memory_bytea(proposal.bytes));
 	values[2] = digest_datum(proposal.digest);
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
@@ -196,22 +196,14 @@ fabric_new_proposal(PG_FUNCTION_ARGS)
 	return PG_ARGISNULL(5) ? new_proposal(fcinfo) : transient_call(fcinfo, new_proposal);
 }
 
-/* does a function's first argument, a proposal, have transient data? */
-static bool
-has_transient(FunctionCallInfo fcinfo)
-{
-	return !PG_ARGISNULL(0) && transient_in_proposal(PG_GETARG_FB_BYTES(0), false);
-}
-
 static Datum
-endorse(PG_FUNCTION_ARGS)
+endorse(FunctionCallInfo fcinfo, const ProposalView *proposal)
 {
 	GatewayTransaction transaction;
 	Datum values[3];
 	bool nulls[3] = {false};
 
-	gateway_endorse(argument_bytes(fcinfo, 0, "proposal"), argument_bytes(fcinfo, 1, "signature"),
-					argument_text_list(fcinfo, 2, "endorsing_orgs"), &transaction);
+	gateway_endorse(proposal, argument_text_list(fcinfo, 2, "endorsing_orgs"), &transaction);
 	values[0] = PointerGetDatum(memory_bytea(transaction.payload.bytes));
 	values[1] = digest_datum(transaction.payload.digest);
 	values[2] = PointerGetDatum(memory_bytea(transaction.result));
@@ -222,7 +214,7 @@ endorse(PG_FUNCTION_ARGS)
 Datum
 fabric_endorse(PG_FUNCTION_ARGS)
 {
-	return has_transient(fcinfo) ? transient_call(fcinfo, endorse) : endorse(fcinfo);
+	return transient_proposal_call(fcinfo, endorse);
 }
 
 /* submit(payload, signature): the transaction id */
@@ -264,17 +256,16 @@ fabric_commit_status(PG_FUNCTION_ARGS)
 }
 
 static Datum
-evaluate(PG_FUNCTION_ARGS)
+evaluate(FunctionCallInfo fcinfo, const ProposalView *proposal)
 {
-	PG_RETURN_BYTEA_P(memory_bytea(gateway_evaluate(argument_bytes(fcinfo, 0, "proposal"),
-													argument_bytes(fcinfo, 1, "signature"))));
+	PG_RETURN_BYTEA_P(memory_bytea(gateway_evaluate(proposal)));
 }
 
 /* evaluate(proposal, signature): the payload */
 Datum
 fabric_evaluate(PG_FUNCTION_ARGS)
 {
-	return has_transient(fcinfo) ? transient_call(fcinfo, evaluate) : evaluate(fcinfo);
+	return transient_proposal_call(fcinfo, evaluate);
 }
 
 /* ---- the lifecycle: transactions of the system chaincode _lifecycle ---- */

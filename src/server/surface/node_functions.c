@@ -12,19 +12,18 @@ FABRIC_FUNCTION(fabric_internal_private_put);
 FABRIC_FUNCTION(fabric_internal_private_get);
 
 static Datum
-endorse_proposal(PG_FUNCTION_ARGS)
+endorse_proposal(FunctionCallInfo fcinfo, const ProposalView *proposal)
 {
 	Endorsement endorsement;
 	Datum values[2];
 	bool nulls[2] = {false};
-	FbBytes proposal = argument_bytes(fcinfo, 0, "signed_proposal");
 
 	argument_require(fcinfo, 1, "min_height");
 	argument_require(fcinfo, 2, "seen_height");
 	endorser_endorse(proposal, (uint64) Max(PG_GETARG_INT64(1), 0),
 					 (uint64) Max(PG_GETARG_INT64(2), 0), &endorsement);
 	endorser_check_refusal(&endorsement);
-	values[0] = PointerGetDatum(memory_bytea(endorsement.response_bytes));
+	values[0] = PointerGetDatum(memory_bytea(endorser_pack_response(&endorsement)));
 	values[1] = Int64GetDatum((int64) endorsement.height);
 	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
 }
@@ -36,9 +35,7 @@ endorse_proposal(PG_FUNCTION_ARGS)
 Datum
 fabric_internal_endorse(PG_FUNCTION_ARGS)
 {
-	bool transient = !PG_ARGISNULL(0) && transient_in_proposal(PG_GETARG_FB_BYTES(0), true);
-
-	return transient ? transient_call(fcinfo, endorse_proposal) : endorse_proposal(fcinfo);
+	return transient_signed_proposal_call(fcinfo, endorse_proposal);
 }
 
 /* deliver(seek, bytes_max, wait_ms): common.Block rows */

@@ -7,6 +7,7 @@ FABRIC_FUNCTION(fabric_internal_stat_validation);
 FABRIC_FUNCTION(fabric_internal_stat_relay);
 FABRIC_FUNCTION(fabric_internal_stat_notifications);
 FABRIC_FUNCTION(fabric_internal_stat_validation_work);
+FABRIC_FUNCTION(fabric_internal_stat_work);
 
 static void
 put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -245,5 +246,33 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 		values[column++] = Int64GetDatum((int64) state.longest_block_number);
 		put_row(fcinfo, values, nulls);
 	}
+	return (Datum) 0;
+}
+
+/* stat_work() */
+Datum
+fabric_internal_stat_work(PG_FUNCTION_ARGS)
+{
+	static const char *const processes[WORK_PROCESS_COUNT] = {"session", "ledger", "orderer",
+															  "relay", "launcher"};
+
+	shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	work_publish();
+	for (int process = 0; process < WORK_PROCESS_COUNT; process++)
+		for (int work = 0; work < FB_WORK_COUNT; work++)
+		{
+			uint64 count = work_of_processes((WorkProcess) process, (FbWork) work);
+			Datum values[4];
+			bool nulls[4] = {false};
+
+			if (count == 0)
+				continue;
+			values[0] = CStringGetTextDatum(processes[process]);
+			values[1] = CStringGetTextDatum(fb_work_action((FbWork) work));
+			values[2] = CStringGetTextDatum(fb_work_object((FbWork) work));
+			values[3] = Int64GetDatum((int64) count);
+			put_row(fcinfo, values, nulls);
+		}
 	return (Datum) 0;
 }

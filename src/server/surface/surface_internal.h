@@ -44,10 +44,14 @@ extern TransientEntry *argument_transient(FunctionCallInfo fcinfo, int index, co
  */
 extern Datum transient_call(FunctionCallInfo fcinfo, PGFunction body);
 /*
- * does a protos.Proposal, or (is_signed) protos.SignedProposal, have transient data? Yes, too, when
- * it cannot be read
+ * Run the body of an SQL function whose arguments begin with a protos.Proposal and its signature,
+ * or with a protos.SignedProposal, which is parsed here and nowhere else. When it has transient
+ * data, or cannot be read, the call is kept out of the log as by transient_call. Raises what
+ * proposal_parse_parts and proposal_parse_signed refuse.
  */
-extern bool transient_in_proposal(FbBytes proposal, bool is_signed);
+typedef Datum (*ProposalFunction)(FunctionCallInfo fcinfo, const ProposalView *proposal);
+extern Datum transient_proposal_call(FunctionCallInfo fcinfo, ProposalFunction body);
+extern Datum transient_signed_proposal_call(FunctionCallInfo fcinfo, ProposalFunction body);
 
 /* ---- sql_arguments.c, continued ---- */
 

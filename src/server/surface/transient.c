@@ -3,8 +3,9 @@
 
 #include "server/ca/ca.h"
 
-Datum
-transient_call(FunctionCallInfo fcinfo, PGFunction body)
+/* run body(fcinfo, argument) so that nothing of it gets into the log */
+static Datum
+run_unlogged(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo, void *), void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SecretScope scope;
@@ -13,7 +14,7 @@ transient_call(FunctionCallInfo fcinfo, PGFunction body)
 	secret_scope_begin(&scope);
 	PG_TRY();
 	{
-		result = body(fcinfo);
+		result = body(fcinfo, argument);
 	}
 	PG_CATCH();
 	{
@@ -24,18 +25,78 @@ transient_call(FunctionCallInfo fcinfo, PGFunction body)
 	return result;
 }
 
-bool
-transient_in_proposal(FbBytes proposal, bool is_signed)
-{
-	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "fabric proposal", ALLOCSET_DEFAULT_SIZES);
-	FbAllocator *allocator = memory_allocator(context);
-	ProposalView view;
-	FbError error;
-	FbStatus status = is_signed ? proposal_parse_signed(allocator, proposal, &view, &error)
-								: proposal_parse(allocator, proposal, &view, &error);
-	bool transient = status != FB_OK || view.transient_count > 0;
+/* ---- functions that take transient data ---- */
 
-	MemoryContextDelete(context);
-	return transient;
+static Datum
+run_function(FunctionCallInfo fcinfo, void *argument)
+{
+	PGFunction *body = argument;
+
+	return (*body)(fcinfo);
+}
+
+Datum
+transient_call(FunctionCallInfo fcinfo, PGFunction body)
+{
+	return run_unlogged(fcinfo, run_function, &body);
+}
+
+/* ---- functions that take a proposal, which may have transient data ---- */
+
+typedef struct ProposalCall
+{
+	ProposalView proposal;
+	FbStatus status; /* of parsing it */
+	FbError error;
+	ProposalFunction body;
+} ProposalCall;
+
+static Datum
+run_proposal_function(FunctionCallInfo fcinfo, void *argument)
+{
+	ProposalCall *call = argument;
+
+	error_check(call->status, &call->error);
+	return call->body(fcinfo, &call->proposal);
+}
+
+static Datum
+run_proposal_call(FunctionCallInfo fcinfo, ProposalCall *call)
+{
+	if (call->status == FB_OK && call->proposal.transient_count == 0)
+		return run_proposal_function(fcinfo, call);
+	return run_unlogged(fcinfo, run_proposal_function, call);
+}
+
+/* what cannot be read may have transient data too */
+static Datum
+require_signature(FunctionCallInfo fcinfo, void *argument)
+{
+	argument_require(fcinfo, 1, "signature");
+	return (Datum) 0;
+}
+
+Datum
+transient_proposal_call(FunctionCallInfo fcinfo, ProposalFunction body)
+{
+	ProposalCall call = {.body = body};
+	FbBytes proposal = argument_bytes(fcinfo, 0, "proposal");
+
+	if (PG_ARGISNULL(1))
+		return run_unlogged(fcinfo, require_signature, NULL);
+	call.status =
+		proposal_parse_parts(memory_allocator(CurrentMemoryContext), proposal,
+							 argument_bytes(fcinfo, 1, "signature"), &call.proposal, &call.error);
+	return run_proposal_call(fcinfo, &call);
+}
+
+Datum
+transient_signed_proposal_call(FunctionCallInfo fcinfo, ProposalFunction body)
+{
+	ProposalCall call = {.body = body};
+
+	call.status = proposal_parse_signed(memory_allocator(CurrentMemoryContext),
+										argument_bytes(fcinfo, 0, "signed_proposal"),
+										&call.proposal, &call.error);
+	return run_proposal_call(fcinfo, &call);
 }

@@ -417,6 +417,7 @@ fabric_launcher_main(Datum argument)
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
 	shmem_launcher_attach();
 	condition_process("launcher");
+	work_set_process(WORK_LAUNCHER);
 	starts = MemoryContextAllocZero(TopMemoryContext,
 									sizeof(Start) * guc_channels_max * WORKER_KIND_COUNT);
 	context = AllocSetContextCreate(TopMemoryContext, "fabric launcher", ALLOCSET_DEFAULT_SIZES);

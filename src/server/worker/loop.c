@@ -69,6 +69,7 @@ worker_start(WorkerKind kind)
 		proc_exit(0);
 	own_kind = kind;
 	condition_process(kind == WORKER_LEDGER ? "ledger" : "orderer");
+	work_set_process(kind == WORKER_LEDGER ? WORK_LEDGER : WORK_ORDERER);
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = note_error;
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
@@ -80,6 +81,7 @@ void
 worker_serve_interrupts(void)
 {
 	CHECK_FOR_INTERRUPTS();
+	work_publish();
 	/*
 	 * a worker with much to do does not sleep, and so would not notice; a new server cannot start
 	 * before we are gone

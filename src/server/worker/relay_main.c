@@ -39,6 +39,7 @@ fabric_relay_main(Datum argument)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
 	condition_process("relay");
+	work_set_process(WORK_RELAY);
 	/* announced last: nobody waits for a process that cannot reach its database */
 	if (!exchange_attach_relay())
 		proc_exit(1);
