@@ -186,12 +186,12 @@ CREATE FUNCTION race.hold_ledger() RETURNS void LANGUAGE sql AS $$ SELECT race.h
 -- nothing is ordered: what comes meanwhile, behind the first transaction, makes one block
 CREATE FUNCTION race.hold_orderer() RETURNS void LANGUAGE sql AS $$ SELECT race.hold('raft_log') $$;
 
--- waits for something that another process does; false after ten seconds
+-- waits for something that another process does; false after three minutes
 CREATE FUNCTION race.wait_until(condition text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
 	reached boolean := false;
 BEGIN
-	FOR i IN 1 .. 1000 LOOP
+	FOR i IN 1 .. 18000 LOOP
 		-- a transaction would see the same sessions again and again
 		PERFORM pg_stat_clear_snapshot();
 		EXECUTE 'SELECT ' || condition INTO reached;

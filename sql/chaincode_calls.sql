@@ -274,9 +274,10 @@ SELECT pg_temp.query('divide', '6', '3');
 COMMIT;
 
 -- the time limit
-ALTER SYSTEM SET fabric.chaincode_execute_timeout = '200ms';
+ALTER SYSTEM SET fabric.chaincode_execute_timeout = '2s';
 SELECT pg_reload_conf();
-SELECT pg_sleep(0.5);
+-- when a new session has it, this one has it for its next statement
+\! until [ "$(psql -XqAt -d postgres -c 'SHOW fabric.chaincode_execute_timeout')" = 2s ]; do sleep 0.1; done
 SHOW fabric.chaincode_execute_timeout;
 SELECT pg_temp.query('spin');
 SELECT pg_temp.query('spin_sql');

@@ -59,7 +59,7 @@ foreach my $round (1, 2)
 	my @sessions = map { start_sessions($_, 2, $round) } @others;
 	my @doomed = start_sessions($leader, 2, $round);
 
-	ok(wait_until(sub { vehicles_of($others[0]) > $before + 5 }, 30),
+	ok(wait_until(sub { vehicles_of($others[0]) > $before + 5 }),
 		"round $round: calls are committed");
 	$leader->kill_hard;
 	my $next = wait_for_leader($network, 'trade');

@@ -55,17 +55,21 @@ $org1->query(create_vehicle('V4'));
 is(scalar(fingerprints($network, 'trade')), 1, 'both endorse again');
 
 # leaving waits for the block that is being written, and neither stops the other
-$org2->set("fabric.fault_points = 'commit_before_block=sleep:1500'");
+my $log_size = -s $org2->cluster->logfile;
+$org2->set_faults('commit_before_block=hold');
 my $invocation = start_query($org1->connection, create_vehicle('V5'));
+ok($org2->wait_until_held('commit_before_block', $log_size), 'a block is being written');
+my $leaving = start_query($org2->connection,
+	"SET application_name = 'leaving';\nSELECT fabric.leave_channel('trade')");
 ok( wait_until(
 		sub {
 			$org2->query(
-				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND state = 'active' AND query = 'committing a block'"
+				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'leaving' AND wait_event_type IN ('Lock', 'Extension', 'IPC')"
 			);
-		},
-		10),
-	'a block is being written');
-is($org2->error_of("SELECT fabric.leave_channel('trade')"), '', 'the channel is left meanwhile');
+		}),
+	'a session that leaves the channel waits for it');
+$org2->set_faults('');
+is((finish_query($leaving))[1], '', 'then the channel is left');
 (undef, my $error, my $status) = finish_query($invocation);
 is($status, 0, 'the transaction is committed where it was sent') or diag($error);
 unlike(slurp($org2->cluster->logfile), qr/deadlock/, 'without a deadlock');

@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until seconds_passed vehicles_of $ANY_TWO);
 use Fabric::Host qw(slurp spew);
 use IPC::Run;
 use PostgreSQL::Test::Utils qw(system_or_bail);
@@ -31,8 +31,7 @@ sub all_vote
 	return wait_until(
 		sub {
 			!grep { orderer($_, 'participation') ne 'voting' } grep { $_->is_running } @nodes;
-		},
-		30);
+		});
 }
 
 # an acknowledged transaction
@@ -64,8 +63,7 @@ sub nobody_is_elected
 			sub {
 				orderer($follower, "participation || ': ' || recovering_reason") =~
 				  /^recovering: $reason/;
-			},
-			30),
+			}),
 		'it is recovering, and says why') or diag(orderer($follower, '*'));
 	$third->start;
 	ok( wait_until(
@@ -73,16 +71,17 @@ sub nobody_is_elected
 				$third->query(
 					"SELECT o.participation, f.connected FROM fabric.stat_orderer o JOIN fabric.stat_orderer_followers f USING (channel) WHERE f.consenter_id = $follower->{number}"
 				) eq 'asking|t';
-			},
-			30),
+			}),
 		'the third node has started, and finds nobody who remembers enough'
 	) or diag(orderer($third, '*'));
 	my @elected;
-	foreach my $round (1 .. 20)
-	{
-		push @elected, grep { orderer($_, 'leader_id IS NULL') ne 't' } $follower, $third;
-		select(undef, undef, undef, 0.1);
-	}
+	# for longer than two election timeouts
+	my $until = time + 3;
+	wait_until(
+		sub {
+			push @elected, grep { orderer($_, 'leader_id IS NULL') ne 't' } $follower, $third;
+			@elected || seconds_passed($until);
+		});
 	is(scalar(@elected), 0, 'nobody leads');
 	$leader->start;
 	ok( wait_until(
@@ -170,9 +169,9 @@ subtest 'a copy without a sign: the others remember' => sub {
 	$follower->stop;
 	put_copy_back($follower);
 	$follower->start;
-	ok( wait_until(
-			sub { orderer($follower, 'recovering_reason') =~ /^consenter \d remembers/ }, 30),
-		'it is told what it had confirmed') or diag(orderer($follower, '*'));
+	ok(wait_until(sub { orderer($follower, 'recovering_reason') =~ /^consenter \d remembers/ }),
+		'it is told what it had confirmed')
+	  or diag(orderer($follower, '*'));
 	$third->start;
 	ok(all_vote(), 'it recovers');
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
@@ -189,8 +188,7 @@ subtest 'restored to a point in time' => sub {
 	$follower->start;
 	ok( wait_until(
 			sub { slurp($follower->cluster->logfile) =~ /the server's timeline was \d+ and is \d+/ }
-			,
-			30),
+		),
 		'another timeline is a sign') or diag(orderer($follower, '*'));
 	ok(all_vote(), 'it recovers by itself');
 	commit_vehicle($leader);
@@ -215,8 +213,7 @@ subtest 'the word of an operator' => sub {
 			sub {
 				$follower->query('SELECT count(*) FROM fabric_internal.consenter_note') == 0
 				  && orderer($follower, 'participation') eq 'voting';
-			},
-			20),
+			}),
 		'it is heard while another channel is joined or left, and the node recovers'
 	) or diag(orderer($follower, '*'));
 	$statements .= "COMMIT;\n\\q\n";
@@ -234,9 +231,9 @@ subtest 'the word of an operator' => sub {
 	$follower->start;
 	ok( wait_until(
 			sub {
-				(() = slurp($follower->cluster->logfile) =~ /called fabric.recover_consenter/g) == 2;
-			},
-			30),
+				(() = slurp($follower->cluster->logfile) =~ /called fabric.recover_consenter/g) ==
+				  2;
+			}),
 		'it can be given before the first start') or diag(orderer($follower, '*'));
 
 	# two of three: nobody can be elected, which the log says
@@ -248,13 +245,12 @@ subtest 'the word of an operator' => sub {
 			sub {
 				slurp($third->cluster->logfile) =~
 				  /no leader can be elected: 2 of 3 consenters are recovering/;
-			},
-			30),
+			}),
 		'too many are recovering') or diag(orderer($third, '*'));
 	is(orderer($third, 'others_recovering'), 1, 'it is shown');
 	is(orderer($leader, 'participation'), 'voting', 'the one that lost nothing waits');
 	$follower->query("SELECT fabric.trust_consenter('trade', accept_loss => true)");
-	ok(wait_until(sub { $network->leader('trade') }, 30), 'one is trusted: there is a leader');
+	ok(wait_until(sub { $network->leader('trade') }), 'one is trusted: there is a leader');
 	like(
 		slurp($follower->cluster->logfile),
 		qr/takes part in Raft with the state that it has.*accepts that committed transactions are lost/s,

@@ -72,10 +72,7 @@ sub crash
 
 	fingerprints($network, 'trade');
 	my $before = height_of($victim, 'trade');
-	$victim->query("ALTER SYSTEM SET fabric.fault_points = '$point=crash'");
-	$victim->reload;
-	# the workers read their settings when they next wake
-	select(undef, undef, undef, 0.2);
+	$victim->set_faults("$point=crash");
 	my ($output, $error, $status) = $caller->try_query(create_vehicle("$point-$role"));
 	is($status, 0, "$name: a call elsewhere succeeds all the same") or diag($error);
 	$victim->wait_for_crash;

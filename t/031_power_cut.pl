@@ -86,7 +86,7 @@ foreach my $round (1 .. 3)
 					"SELECT '$_', tx_id, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['$_', 'Volvo', 'V60', '2020', 'Ada', '1'])"
 				} @ids));
 	}
-	ok(wait_until(sub { vehicles_of($org1) > $before + 10 + 10 * $round }, 30),
+	ok(wait_until(sub { vehicles_of($org1) > $before + 10 + 10 * $round }),
 		"round $round: calls are committed");
 	# in another order each time
 	$_->kill_now        foreach $round % 2 ? @nodes : reverse @nodes;

@@ -49,12 +49,10 @@ sub fail
 	my ($caller) = grep { $_ != $node } @nodes;
 	my $before = restarts($node, $kind);
 
-	$node->query("ALTER SYSTEM SET fabric.fault_points = '$point=error'");
-	$node->reload;
-	select(undef, undef, undef, 0.2);
+	$node->set_faults("$point=error");
 	my (undef, $error, $status) = $caller->try_query(create_vehicle("$point-$node->{name}"));
 	is($status, 0, "$point at $node->{name}: a call elsewhere succeeds") or diag($error);
-	ok( wait_until(sub { restarts($node, $kind) > $before }, 10),
+	ok( wait_until(sub { restarts($node, $kind) > $before }),
 		"$point at $node->{name}: its process was replaced");
 	like(
 		$node->query(
@@ -62,8 +60,7 @@ sub fail
 		),
 		qr/^fault point "$point" reached/,
 		'operators see why');
-	$node->query('ALTER SYSTEM RESET fabric.fault_points');
-	$node->reload;
+	$node->set_faults('');
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 }
 
@@ -92,7 +89,7 @@ sub under_load
 			join(";\n", map { create_vehicle("L$round-$node->{name}-$_") } 1 .. 40));
 		$sessions{ $node->{name} } = $session;
 	}
-	wait_until(sub { vehicles_of($victim) > $before + 3 }, 20);
+	wait_until(sub { vehicles_of($victim) > $before + 3 });
 	$action->();
 	foreach my $node (@nodes)
 	{
@@ -114,8 +111,7 @@ foreach my $kind ('launcher', 'ledger', 'orderer')
 			sub {
 				($leader->query("SELECT pid FROM fabric.stat_workers WHERE kind = '$kind'") || $pid)
 				  != $pid;
-			},
-			15),
+			}),
 		"another $kind has taken its place");
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
@@ -131,7 +127,7 @@ foreach my $kind ('ledger', 'orderer')
 		$victim,
 		sub { kill 'KILL', $pid },
 		grep { $_ != $victim } @nodes);
-	ok( wait_until(sub { ($victim->try_query(create_vehicle("back-$kind-" . time)))[2] == 0 }, 20),
+	ok(wait_until(sub { ($victim->try_query(create_vehicle("back-$kind-" . time)))[2] == 0 }),
 		'the instance serves again');
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 }
@@ -144,7 +140,8 @@ under_load(
 	sub {
 		my $begin = time;
 		$stopped->stop;
-		cmp_ok(time - $begin, '<', 5, 'a shutdown waits for nobody');
+		# the sessions' calls have up to three minutes
+		cmp_ok(time - $begin, '<', 100, 'a shutdown waits for nobody');
 	},
 	grep { $_ != $stopped } @nodes);
 $stopped->start;

@@ -20,7 +20,7 @@ foreach my $node (@nodes)
 	$node->query("ALTER SYSTEM SET $_")
 	  foreach "default_transaction_read_only = on",
 	  "default_transaction_isolation = 'serializable'",
-	  "lock_timeout = '200ms'", "statement_timeout = '20s'",
+	  "lock_timeout = '200ms'", "statement_timeout = '120s'",
 	  "idle_in_transaction_session_timeout = '2s'";
 	$node->stop;
 	$node->start;
@@ -40,23 +40,31 @@ foreach my $node (@nodes)
 
 # the ledger worker waits for a lock as long as it takes
 my $blocker = start_query($org2->connection,
-	"SET lock_timeout = 0; BEGIN READ WRITE; LOCK TABLE fabric_internal.world_state IN SHARE MODE; SELECT pg_sleep(3); COMMIT"
+	"SET lock_timeout = 0; SET application_name = 'blocker'; BEGIN READ WRITE; LOCK TABLE fabric_internal.world_state IN SHARE MODE; SELECT pg_sleep(600)"
 );
 ok( wait_until(
 		sub {
 			$org2->query(
 				"SELECT count(*) FROM pg_locks WHERE mode = 'ShareLock' AND granted AND relation = 'fabric_internal.world_state'::regclass"
 			) == 1;
-		},
-		10),
+		}),
 	'the ledger is locked');
 my $pid = $org2->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'");
 $org1->query('SET default_transaction_read_only = off; ' . create_vehicle('W1'));
+ok( wait_until(
+		sub {
+			$org2->query(
+				"SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted AND waitstart < clock_timestamp() - interval '1 s'"
+			) == 1;
+		}),
+	'its worker waits for longer than lock_timeout');
+$org2->query(
+	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'blocker'");
+finish_query($blocker);
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 is($org2->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'"),
 	$pid, 'the same process is at work')
   or diag($org2->query('SELECT * FROM fabric.stat_workers'));
-finish_query($blocker);
 
 # default privileges: what a channel's tables hold is for the views
 $org2->query(

@@ -19,9 +19,7 @@ sub crash
 	my $name = "$point at $victim->{name}";
 	my $vehicles = vehicles_of($caller);
 
-	$victim->query("ALTER SYSTEM SET fabric.fault_points = '$point=crash'");
-	$victim->reload;
-	select(undef, undef, undef, 0.2);
+	$victim->set_faults("$point=crash");
 	my $session = start_query($caller->connection, create_vehicle("$point-$victim->{name}"));
 	$victim->wait_for_crash;
 	$victim->cluster->append_conf('postgresql.auto.conf', "fabric.fault_points = ''");

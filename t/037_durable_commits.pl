@@ -60,7 +60,6 @@ ok( FabricTest::wait_until(
 		sub {
 			slurp_file($nodes[0]->cluster->logfile) =~
 			  /WARNING:  fsync is off.*WARNING:  full_page_writes is off/s;
-		},
-		30),
+		}),
 	'a server without fsync and full_page_writes is warned of');
 done_testing();

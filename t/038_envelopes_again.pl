@@ -16,7 +16,7 @@ my $network = FabricTest::start_network(
 	orgs => 3,
 	orderers => 3,
 	channel => 'trade',
-	settings => "fabric.raft_log_tail = 4\n");
+	settings => "fabric.raft_log_tail = 4\nfabric.raft_election_timeout = 3s\n");
 my @nodes = $network->nodes;
 
 $network->deploy('trade', 'book',
@@ -64,8 +64,7 @@ sub same_log
 		sub {
 			my %seen = map { join(' ', last_entry($_)) => 1 } @_;
 			keys %seen == 1;
-		},
-		30);
+		});
 }
 
 # a batch at one node alone, by a leader of its own making
@@ -91,7 +90,7 @@ sub append_alone
 				log_term => $log_term,
 				entries => [ [ $term, 0, $payload ] ]))
 		  . ')');
-	ok( wait_until(sub { (last_entry($node))[0] == $index + 1 }, 10),
+	ok( wait_until(sub { (last_entry($node))[0] == $index + 1 }),
 		"$node->{name} has a batch that nobody else has");
 }
 
@@ -100,10 +99,10 @@ sub submit_at
 {
 	my ($node, $transaction) = @_;
 	my ($output, $error) =
-	  $node->try_query("SET fabric.commit_timeout = '30s'; SELECT fabric.submit("
+	  $node->try_query("SELECT fabric.submit("
 		  . FabricWire::bytea($transaction->{payload}) . ', '
 		  . FabricWire::bytea(FabricWire::sign($client, $transaction->{payload}))
-		  . "); SELECT validation_code FROM fabric.commit_status('trade', '$transaction->{tx_id}', '30s')"
+		  . "); SELECT validation_code FROM fabric.commit_status('trade', '$transaction->{tx_id}', '120s')"
 	  );
 
 	return $output =~ /(\w+)\s*$/ ? $1 : $error;
@@ -120,16 +119,22 @@ my $envelope = FabricWire::signed($transaction);
 same_log(@nodes);
 my $orderer = $behind->query(
 	"SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'");
+# the others say nothing to it meanwhile, which would replace the batch at once
+my @speakers =
+  map {
+	$_->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'")
+  } grep { $_ != $behind } @nodes;
+kill 'STOP', @speakers;
 append_alone($liar, $behind, $envelope);
 kill 'STOP', $orderer;
+kill 'CONT', @speakers;
 my ($reached) = last_entry($behind);
 put($leader) foreach 1 .. 12;
 ok( wait_until(
 		sub {
 			put($leader);
 			!grep { $_ != $behind && first_entry($_) <= $reached + 1 } @nodes;
-		},
-		60),
+		}),
 	'the others have forgotten the entries that it lacks');
 kill 'CONT', $orderer;
 is(scalar fingerprints($network, 'trade'), 1, 'it gets the blocks instead');
@@ -138,8 +143,7 @@ ok( wait_until(
 			$behind->query(
 				"SELECT base_index FROM fabric_internal.raft_state WHERE channel = 'trade'") >
 			  $reached;
-		},
-		60),
+		}),
 	'and its log begins behind them');
 is( $behind->query(
 		"SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'"),
@@ -183,7 +187,7 @@ SKIP:
 	$_->stop  foreach @nodes;
 	$_->start foreach @nodes;
 	wait_for_leader($network, 'trade');
-	ok( wait_until(sub { put($org1); first_entry($org1) > $end + 1100 }, 60),
+	ok( wait_until(sub { put($org1); first_entry($org1) > $end + 1100 }),
 		'the log is compacted beyond more than a thousand entries without a batch');
 	is(scalar fingerprints($network, 'trade'), 1, 'all nodes are the same');
 }

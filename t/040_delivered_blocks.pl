@@ -85,7 +85,7 @@ foreach my $case (
 	}
 	my $offset = -s $peer->cluster->logfile;
 	$peer->start;
-	ok(wait_until(sub { slurp_file($peer->cluster->logfile, $offset) =~ $words }, 30),
+	ok(wait_until(sub { slurp_file($peer->cluster->logfile, $offset) =~ $words }),
 		"$name: the block is refused")
 	  or diag(slurp_file($peer->cluster->logfile, $offset));
 	like(
@@ -105,7 +105,7 @@ foreach my $case (
 		'UPDATE fabric_internal.block b SET signatures = k.signatures FROM kept_block k WHERE b.channel = k.channel AND b.number = k.number;'
 		  . 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position'
 	);
-	ok( wait_until(sub { height_of($peer, 'trade') == $height }, 30),
+	ok( wait_until(sub { height_of($peer, 'trade') == $height }),
 		"$name: the true block comes from the other orderer");
 	falsify($org1,
 		'UPDATE fabric_internal.block b SET signatures = k.signatures FROM kept_block k WHERE b.channel = k.channel AND b.number = k.number;'

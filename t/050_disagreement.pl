@@ -6,7 +6,6 @@ use lib $FindBin::Bin;
 use FabricTest   qw(start_network fingerprints wait_until height_of $ANY_TWO);
 use Fabric::Psql qw(literal);
 use Test::More;
-use Time::HiRes qw(time);
 
 my $network = start_network(orgs => 3, orderers => 1, channel => 'trade');
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
@@ -139,9 +138,9 @@ is($org1->query(call('add', 'k1', 1)), 'added', 'an organisation that is down is
 $org2->start;
 fingerprints($network, 'trade');
 kill 'STOP', $org2->process_id;
-my $begin = time;
-is($org1->query(call('add', 'k1', 1)), 'added', 'an organisation that does not answer is replaced');
-cmp_ok(time - $begin, '<', 10 * ($ENV{FABRIC_TEST_SLOWDOWN} || 1), 'after fabric.connect_timeout');
+is($org1->query("SET fabric.endorsement_timeout = '1h'; " . call('add', 'k1', 1)),
+	'added',
+	'an organisation that does not answer is replaced, long before the time for the call ends');
 kill 'CONT', $org2->process_id;
 $_->kill_hard foreach $org2, $org3;
 $error = $org1->error_of(call('add', 'k1', 1));

@@ -182,7 +182,7 @@ foreach my $block ($newest, $middle)
 		my $load =
 		  $block == $middle && $name =~ /missing|another/
 		  ? start_query($org1->connection,
-			"SET fabric.endorsement_timeout = '5s';\n" . invoke('read_vehicle', 'V3'))
+			"SET fabric.endorsement_timeout = '60s';\n" . invoke('read_vehicle', 'V3'))
 		  : undef;
 
 		falsify($sql);
@@ -250,12 +250,11 @@ ok( wait_until(
 			$org2->query(
 				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"
 			) =~ /does not follow/;
-		},
-		20),
+		}),
 	'the next block is refused') or diag($org2->query('SELECT * FROM fabric.stat_workers'));
 is(height_of($org2, 'trade'), $newest + 1, 'and not stored');
 $org2->query("SELECT * FROM fabric.repair_chain('trade')");
-ok(wait_until(sub { height_of($org2, 'trade') == $newest + 2 }, 20),
+ok(wait_until(sub { height_of($org2, 'trade') == $newest + 2 }),
 	'after the repair the chain goes on');
 
 falsify("DELETE FROM fabric_internal.block WHERE channel = 'trade' AND number = $middle");

@@ -66,8 +66,7 @@ ok( wait_until(
 		sub {
 			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
 			  == 4;
-		},
-		10),
+		}),
 	'preloaded, launcher, relay, orderer and ledger run');
 $node->query(create_vehicle('V2'));
 is(FabricTest::vehicles_of($node), 2, 'and transactions are committed');
@@ -112,8 +111,7 @@ ok( wait_until(
 		sub {
 			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
 			  == 2;
-		},
-		20),
+		}),
 	'without the extension only launcher and relay run');
 $node->query('CREATE EXTENSION fabric');
 is($node->query('SELECT count(*) FROM fabric.channels'), 0, 'created again, it has no channels');
@@ -122,8 +120,7 @@ ok( wait_until(
 		sub {
 			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
 			  == 4;
-		},
-		20),
+		}),
 	'and its processes run');
 
 # a database whose text is in another encoding

@@ -17,7 +17,7 @@ my $network = start_network(
 	orgs => 4,
 	orderers => 3,
 	channel => 'trade',
-	settings => "fabric.raft_log_tail = 4\nfsync = on\n");
+	settings => "fabric.raft_log_tail = 4\nfsync = on\nfabric.raft_election_timeout = 3s\n");
 my ($liar, $honest, $away, $peer) = my @nodes = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => $ANY_TWO);
@@ -42,8 +42,7 @@ sub make_blocks
 					(   $node->try_query(
 							"SELECT fabric.invoke('trade', 'book', 'put', 'round', '$round')")
 					)[2] == 0;
-				},
-				60),
+				}),
 			"transaction $round is committed") or last;
 	}
 }
@@ -72,7 +71,7 @@ my $away_height = height_of($away, 'trade');
 $away->kill_hard;
 make_blocks($honest, 12);
 my $height = height_of($honest, 'trade');
-ok(wait_until(sub { height_of($_, 'trade') == $height }, 30), "$_->{name} has all blocks")
+ok(wait_until(sub { height_of($_, 'trade') == $height }), "$_->{name} has all blocks")
   foreach $liar, $peer;
 $peer->stop;
 ok( wait_until(
@@ -80,8 +79,7 @@ ok( wait_until(
 			$liar->query("SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade'")
 			  == $honest->query(
 				"SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade'");
-		},
-		30),
+		}),
 	'the two logs are the same');
 
 # each is told alone by a leader that nobody elected, the honest one in a later term: what it has is
@@ -100,7 +98,7 @@ sub one_transaction
 
 $honest->stop;
 FabricConsenter::order_as_leader($honest, [$liar], 'trade', one_transaction());
-ok(wait_until(sub { height_of($liar, 'trade') == $height + 1 }, 30), 'the liar has a block');
+ok(wait_until(sub { height_of($liar, 'trade') == $height + 1 }), 'the liar has a block');
 my $term = $liar->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'");
 $liar->stop;
 $honest->start;
@@ -109,8 +107,7 @@ ok( wait_until(
 			(   $honest->try_query(
 					"SELECT 1 FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer' AND pid IS NOT NULL"
 				))[0] =~ /1/;
-		},
-		30),
+		}),
 	'the honest consenter is back');
 FabricConsenter::tell_node(
 	$liar, $honest,
@@ -127,11 +124,10 @@ ok( wait_until(
 		sub {
 			$honest->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") >
 			  $term + 99;
-		},
-		30),
+		}),
 	'it is in a later term');
 FabricConsenter::order_as_leader($liar, [$honest], 'trade', one_transaction());
-ok(wait_until(sub { height_of($honest, 'trade') == $height + 1 }, 30), 'and has another block');
+ok(wait_until(sub { height_of($honest, 'trade') == $height + 1 }), 'and has another block');
 $liar->start;
 my $invented = hash_of($liar, $height);
 my $invented_index =
@@ -141,7 +137,7 @@ my $invented_index =
 
 $peer->start;
 my $log = sub { slurp_file($peer->cluster->logfile) };
-ok(wait_until(sub { $log->() =~ /orderer \S+ has another block $height/ }, 60),
+ok(wait_until(sub { $log->() =~ /orderer \S+ has another block $height/ }),
 	'of two blocks neither is taken');
 like(conditions_of($peer), qr/has another block/, 'operators see why');
 is(height_of($peer, 'trade'), $height, 'nothing of it is stored');
@@ -154,8 +150,7 @@ ok( wait_until(
 			(   $away->try_query(
 					"SELECT 1 FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer' AND pid IS NOT NULL"
 				))[0] =~ /1/;
-		},
-		30),
+		}),
 	'the consenter is back');
 my $configuration = pack('C Q> C Q>3', 1, 0, 3, 1, 2, 3);
 my $told = 0;
@@ -179,7 +174,7 @@ my $tell = sub {
 		  . FabricWire::bytea($message)
 		  . ')');
 };
-ok(wait_until(sub { $tell->() if $told++ % 10 == 0; height_of($away, 'trade') >= $height }, 60),
+ok(wait_until(sub { $tell->() if $told++ % 10 == 0; height_of($away, 'trade') >= $height }),
 	'it gets the blocks that two have');
 $tell->() foreach 1 .. 3;
 cmp_ok(height_of($away, 'trade'), '>', $away_height, 'more than it had');
@@ -191,7 +186,7 @@ my $new_height = height_of($honest, 'trade');
 isnt(hash_of($honest, $height), $invented, 'the channel has another block in this place');
 foreach my $node ($away, $peer)
 {
-	ok(wait_until(sub { height_of($node, 'trade') == $new_height }, 60),
+	ok(wait_until(sub { height_of($node, 'trade') == $new_height }),
 		"$node->{name} has all blocks");
 	is(hash_of($node, $_), hash_of($honest, $_), "$node->{name} has block $_ of the channel")
 	  foreach $height, $new_height - 1;
@@ -207,7 +202,7 @@ $liar->stop;
 $peer->start;
 make_blocks($away, 1);
 $new_height = height_of($honest, 'trade');
-ok(wait_until(sub { height_of($peer, 'trade') == $new_height }, 60),
+ok( wait_until(sub { height_of($peer, 'trade') == $new_height }),
 	'with the liar stopped the peer gets its blocks');
 is(hash_of($peer, $new_height - 1), hash_of($honest, $new_height - 1), 'the right ones');
 done_testing();

@@ -18,16 +18,6 @@ my $source =
 $network->deploy('trade', 'store', $source, policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
 fingerprints($network, 'trade');
 
-# the orderer sleeps while it stores its log: what comes meanwhile must wait
-sub orderer
-{
-	my ($faults) = @_;
-
-	$org1->query("ALTER SYSTEM SET fabric.fault_points = '$faults'");
-	$org1->reload;
-	select(undef, undef, undef, 0.3);
-}
-
 # start a session that hands in one transaction of about 40 kB
 my $sessions_count = 0;
 
@@ -41,17 +31,19 @@ sub start_call
 		node => $node,
 		session => start_query(
 			$node->connection,
-			"\\set VERBOSITY verbose\n$settings;\n"
+			"SET application_name = 'caller';\n\\set VERBOSITY verbose\n$settings;\n"
 			  . "SELECT tx_id, validation_code FROM fabric.submit_transaction('trade', 'store', 'keep', ARRAY['$id', repeat('x', 20000)], wait => $wait)"
 		)
 	};
 }
 
-orderer('raft_before_commit=sleep:4000');
+# the orderer stops while it stores its log: what comes meanwhile must wait
+my $log_size = -s $org1->cluster->logfile;
+$org1->set_faults('raft_before_commit=hold');
 # the first one is in the orderer's hands, the others queue up
-my @calls = start_call($org1, "SET fabric.broadcast_timeout = '300ms'", 'false');
-select(undef, undef, undef, 0.5);
-push @calls, start_call($_ % 2 ? $org1 : $org2, "SET fabric.broadcast_timeout = '1s'", 'false')
+my @calls = start_call($org1, "SET fabric.broadcast_timeout = '5s'", 'false');
+ok($org1->wait_until_held('raft_before_commit', $log_size), 'the orderer has the first one');
+push @calls, start_call($_ % 2 ? $org1 : $org2, "SET fabric.broadcast_timeout = '5s'", 'false')
   foreach 1 .. 14;
 my (@taken, @refused, @unknown);
 foreach my $call (@calls)
@@ -90,10 +82,19 @@ foreach my $node (@nodes)
 }
 
 # with patience a call gets through by itself
-my @patient = map { start_call($_, "SET fabric.broadcast_timeout = '30s'", 'true') } $org1, $org2,
+my @patient = map { start_call($_, "SET fabric.broadcast_timeout = '120s'", 'true') } $org1, $org2,
   $org1, $org2;
-select(undef, undef, undef, 1);
-orderer('');
+foreach my $node (@nodes)
+{
+	ok( wait_until(
+			sub {
+				$node->query(
+					"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'caller' AND state = 'active' AND wait_event IS NOT NULL"
+				) == 2;
+			}),
+		"$node->{name}: two calls wait");
+}
+$org1->set_faults('');
 foreach my $call (@patient)
 {
 	my ($output, $error, $status) = finish_query($call->{session});
@@ -109,8 +110,7 @@ ok( wait_until(
 			$org1->query(
 				"SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'store'"
 			) >= @taken + @patient;
-		},
-		30),
+		}),
 	'all that was taken is committed');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 foreach my $node (@nodes)

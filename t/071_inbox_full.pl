@@ -11,7 +11,7 @@ my $network = FabricTest::start_network(
 	orgs => 1,
 	orderers => 1,
 	channel => 'trade',
-	settings => "fabric.inbox_size = 256kB\nfabric.broadcast_timeout = 500ms\n");
+	settings => "fabric.inbox_size = 256kB\n");
 my ($node) = $network->nodes;
 FabricTest::deploy_registry($network, policy => "OR('Org1MSP.peer')");
 
@@ -25,7 +25,7 @@ kill 'STOP', $orderer;
 while ($accepted < 100)
 {
 	my ($output, $error, $status) =
-	  $node->try_query("\\set VERBOSITY verbose\n"
+	  $node->try_query("\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '3s';\n"
 		  . "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['V$accepted', repeat('x', 20000), 'm', '2020', 'o', '1'], wait => false)"
 	  );
 

@@ -104,7 +104,7 @@ send_raw($open[2], bind_to('s', 'p'), $flush);
 my $open_since = time;
 my $open_sessions =
   "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'open %' AND xact_start IS NOT NULL";
-ok( wait_until(sub { $org1->query($open_sessions) == 3 }, 10),
+ok(wait_until(sub { $org1->query($open_sessions) == 3 }),
 	'transactions can be left open with messages that no library sends');
 
 subtest 'statements' => sub {
@@ -319,8 +319,7 @@ subtest 'the log' => sub {
 				$org1->error_of('SELECT 1', user => $role);
 				log_from($size) =~
 				  /LOG:  \d+ messages of sessions of node role "$role" were not logged/;
-			},
-			20),
+			}),
 		'what is left out is counted');
 	$org1->query("SELECT pg_sleep(4)");
 	$size = -s $org1->cluster->logfile;
@@ -358,15 +357,13 @@ subtest 'connections of nodes' => sub {
 	ok( wait_until(
 			sub {
 				$org1->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$role'") < 9;
-			},
-			20),
+			}),
 		'the sessions are gone');
 	ok( wait_until(
 			sub {
 				log_from(0) =~
 				  /LOG:  1 other nodes: each may have 9 connections, and 6 are reserved/;
-			},
-			20),
+			}),
 		'a limit that is set is told');
 	push @sessions, connect_raw()
 	  until @sessions > 9 || @sessions && $sessions[-1]{answer} !~ /^Z:/m;
@@ -380,8 +377,7 @@ subtest 'connections of nodes' => sub {
 			sub {
 				log_from(0) =~
 				  /WARNING:  fabric\.node_connections is too low for 1 channels.*DETAIL:  Each other node needs 6 connections to take part, and may have 3\..*HINT:  Raise fabric\.node_connections/s;
-			},
-			20),
+			}),
 		'one that is too low is complained about');
 	$org1->query('ALTER SYSTEM RESET fabric.node_connections');
 	$org1->reload;
@@ -389,8 +385,7 @@ subtest 'connections of nodes' => sub {
 	ok( wait_until(
 			sub {
 				$org1->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$role'") < 9;
-			},
-			20),
+			}),
 		'the sessions are gone');
 };
 
@@ -403,16 +398,14 @@ subtest 'several nodes' => sub {
 			sub {
 				log_from(0) =~
 				  /LOG:  5 other nodes: each may have 6 connections, and 5 are reserved.*WARNING:  max_connections is too low for 5 other nodes and 1 channels.*HINT:  Raise max_connections to 63 at least/s;
-			},
-			20),
+			}),
 		'too many for max_connections');
 	$org1->query("DROP ROLE @{[ join ', ', @roles[1 .. 3] ]}");
 	ok( wait_until(
 			sub {
 				log_from(0) =~
 				  /LOG:  2 other nodes: each may have 14 connections, and 6 are reserved/;
-			},
-			20),
+			}),
 		'fewer nodes may have more');
 	# one takes what it can, then the applications
 	my @sessions = connect_raw();
@@ -436,8 +429,7 @@ subtest 'several nodes' => sub {
 				$org1->query(
 					"SELECT count(*) FROM pg_stat_activity WHERE usename IN ('$role', 'plain', '$roles[0]')"
 				) < 9;
-			},
-			20),
+			}),
 		'the sessions are gone');
 	$org1->query("DROP ROLE $roles[0]");
 };
@@ -470,7 +462,7 @@ subtest 'sockets' => sub {
 	my $sessions =
 	  "SELECT count(*) FROM pg_stat_activity WHERE usename = '$role' AND client_addr IS NOT NULL";
 
-	ok(wait_until(sub { $org1->query($sessions) > 0 }, 20), 'the other node is connected');
+	ok(wait_until(sub { $org1->query($sessions) > 0 }), 'the other node is connected');
 	# local address, remote address, state (01: established), queues, which timer runs (02:
 	# keep-alive), and in how many hundredths of a second it ends
 	my @timers =
@@ -488,8 +480,7 @@ subtest 'applications that take all connections' => sub {
 			sub {
 				log_from(0) =~
 				  /LOG:  1 other nodes: each may have 28 connections, and 6 are reserved.*LOG:  2 other nodes.*LOG:  1 other nodes: each may have 28 connections/s;
-			},
-			20),
+			}),
 		'the limit is the first one again');
 	while (@sessions < 60)
 	{
@@ -515,11 +506,10 @@ subtest 'applications that take all connections' => sub {
 	like($org1->error_of('SELECT 1', user => 'plain'),
 		qr/53300|reserved/, 'all the time there is no place for applications');
 	$_->{socket}->close foreach @sessions;
-	ok(wait_until(sub { $org1->error_of('SELECT 1', user => 'plain') eq '' }, 20),
-		'until they leave');
+	ok(wait_until(sub { $org1->error_of('SELECT 1', user => 'plain') eq '' }), 'until they leave');
 };
 
-ok( wait_until(sub { $org1->query($open_sessions) == 0 }, 60),
+ok( wait_until(sub { $org1->query($open_sessions) == 0 }),
 	'the transactions that were left open are ended');
 like(
 	read_answer($open[0]{socket}),

@@ -19,31 +19,43 @@ deploy_registry($network, policy => $ANY_TWO);
 $nodes[0]->query(create_vehicle('V1'));
 fingerprints($network, 'trade');
 
-# All read the vehicle before one of the sales is in a block: the ledgers wait at a fault point, so
-# that the sales are ordered after one another
+# All read the vehicle before one of the sales is in a block: the ledgers are held before their next
+# commit until all calls wait for their blocks, so that the sales are ordered after one another
 # while every endorsement reads the same version
-sub ledgers
+sub hold_ledgers
 {
-	my ($faults) = @_;
+	$_->set_faults('ledger_before_commit=hold') foreach @nodes;
+}
 
-	foreach my $node (@nodes)
-	{
-		$node->query("ALTER SYSTEM SET fabric.fault_points = '$faults'");
-		$node->reload;
-	}
-	select(undef, undef, undef, 0.2);
+sub release_ledgers
+{
+	my ($calls) = @_;
+
+	ok( wait_until(
+			sub {
+				my $waiting = 0;
+
+				$waiting +=
+				  $_->query(
+					"SELECT sessions_waiting FROM fabric.stat_channel WHERE channel = 'trade'")
+				  foreach @nodes;
+				return $waiting == $calls;
+			}),
+		"$calls calls wait for their blocks");
+	$_->set_faults('') foreach @nodes;
 }
 
 my $version =
   $nodes[0]->query(
 	"SELECT 'block ' || block_number || ', transaction ' || position FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles' AND key = 'V1'"
   );
-ledgers('ledger_before_commit=sleep:1500');
+hold_ledgers();
 my @buyers = map { "Buyer$_" } 0 .. 5;
 my @sessions = map {
 	start_query($nodes[ $_ % 3 ]->connection,
 		"\\set VERBOSITY verbose\n" . invoke('transfer_vehicle', 'V1', $buyers[$_], '100'))
 } 0 .. 5;
+release_ledgers(6);
 my (@won, @lost);
 foreach my $number (0 .. 5)
 {
@@ -58,7 +70,6 @@ foreach my $number (0 .. 5)
 		push @lost, $error;
 	}
 }
-ledgers('');
 is(scalar @won, 1, 'exactly one sale succeeded');
 is($won[0][1], 'Ada Adler', 'it bought from the first owner');
 is(scalar @lost, 5, 'the others failed');
@@ -99,12 +110,12 @@ is($nodes[1]->query(invoke('transfer_vehicle', 'V1', 'Zoe', '100')),
 	$won[0][0], 'tried again, the sale is one from the winner');
 
 # two creators of one key: the second reads that it is absent, and loses
-ledgers('ledger_before_commit=sleep:1000');
+hold_ledgers();
 @sessions =
   map { start_query($nodes[$_]->connection, "\\set VERBOSITY verbose\n" . create_vehicle('V2')) } 0,
   1;
+release_ledgers(2);
 my @errors = grep { $_ ne '' } map { (finish_query($_))[1] } @sessions;
-ledgers('');
 is(scalar @errors, 1, 'of two that create the same vehicle one fails');
 like(
 	$errors[0],

@@ -87,7 +87,7 @@ like($org3->error_of(put('pair', 'k', 'x')),
 	qr/LF401/, 'a node that has not joined does not know the channel');
 $org3->query("SELECT fabric.join_channel('\\x$genesis')");
 my $error =
-  $org3->error_of("SET fabric.broadcast_timeout = '2s'; SET fabric.endorsement_timeout = '2s'; "
+  $org3->error_of("SET fabric.broadcast_timeout = '5s'; SET fabric.endorsement_timeout = '5s'; "
 	  . put('pair', 'k', 'x'));
 isnt($error, '',
 	"a node whose organisation is no member can do nothing with the channel's genesis block");
@@ -97,8 +97,7 @@ ok( wait_until(
 			$org3->query(
 				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'pair' AND kind = 'ledger'"
 			) ne '';
-		},
-		15),
+		}),
 	'nobody gives it blocks');
 is(height_of($org3, 'pair'), 1, 'it has the genesis block only');
 $org3->query("SELECT fabric.leave_channel('pair')");
@@ -130,8 +129,7 @@ ok( wait_until(
 		sub {
 			$org2->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger'") == 2;
-		},
-		10),
+		}),
 	'and its process');
 is((finish_query($busy))[2], 0, 'the other members go on');
 my $beta = $org1->query("SELECT encode(fabric.get_block('beta', 0), 'hex')");
@@ -150,7 +148,7 @@ $org2->query("BEGIN; SELECT fabric.join_channel('\\x$genesis'); ROLLBACK");
 is($org2->query("SELECT count(*) FROM fabric_internal.channel WHERE channel = 'pair'"),
 	0, 'a join that is rolled back has not happened');
 $org2->query("SELECT fabric.join_channel('\\x$genesis')");
-ok(wait_until(sub { height_of($org2, 'pair') == height_of($org1, 'pair') }, 30),
+ok(wait_until(sub { height_of($org2, 'pair') == height_of($org1, 'pair') }),
 	'one that is committed has');
 
 # no room for a fourth

@@ -40,7 +40,7 @@ my $read = "SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')::json
 is(on_standby($read), 'Ada Adler', 'the standby answers a query');
 $org1->query(invoke('transfer_vehicle', 'V1', 'Boris', '7'));
 fingerprints($network, 'trade');
-ok(wait_until(sub { on_standby($read) eq 'Boris' }, 20), 'and follows its node');
+ok(wait_until(sub { on_standby($read) eq 'Boris' }), 'and follows its node');
 like(on_standby(create_vehicle('V2')),
 	qr/25006|LF\d\d\d/, 'a call that would be ordered is refused there');
 like(on_standby(create_vehicle('V2')), qr/standby|recovery|read-only/, 'in words that say why');
@@ -68,7 +68,7 @@ my @sessions = map {
 	start_query($node->connection,
 		join(";\n", map { create_vehicle("W-$node->{name}-$_") } 1 .. 20))
 } $org1, $org2;
-select(undef, undef, undef, 0.5);
+ok(wait_until(sub { vehicles_of($org1) > 4 }), 'calls are committed');
 $org3->cluster->stop('immediate');
 $org3->start;
 foreach my $session (@sessions)
@@ -88,11 +88,10 @@ ok( wait_until(
 			$standby->safe_psql('fabric',
 				"SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
 			) == 42;
-		},
-		30),
+		}),
 	'the promoted standby gets the blocks that it lacks');
 is($standby->safe_psql('fabric', create_vehicle('X2')), '', 'and takes part');
-ok(wait_until(sub { vehicles_of($org1) == 43 }, 10), 'for everybody to see');
+ok(wait_until(sub { vehicles_of($org1) == 43 }), 'for everybody to see');
 is( $standby->safe_psql(
 		'fabric', "SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),
 	$org1->query("SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),

@@ -41,9 +41,9 @@ spew(
 	$org1->path('expired.pem'),
 	Fabric::Pki::certify_between(
 		$org1->path('ca'), Fabric::Pki::create_request($key, '/OU=client/CN=expired-client'),
-		$now, $now + 2));
+		$now, $now + 1));
 $org1->query('CREATE ROLE node_client LOGIN IN ROLE fabric_client');
-sleep 3;
+FabricTest::wait_until(sub { FabricTest::seconds_passed($now + 2) });
 
 local %ENV = (
 	%ENV,

@@ -18,6 +18,7 @@ my $network = FabricTest::start_network(
 	orgs => 3,
 	orderers => 3,
 	channel => 'trade',
+	settings => "fabric.raft_election_timeout = 3s\n",
 	profile => { batch_timeout => '200ms', batch_size => { max_message_count => 200 } });
 my ($org1, $org2, $org3) = $network->nodes;
 my $policy = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')";
@@ -66,15 +67,13 @@ sub height
 	  ->query("SELECT max(number) + 1 FROM fabric_internal.block WHERE channel = 'trade'");
 }
 
-# until a query gives true: not longer than half a minute, whatever the driver's patience is
+# until a query gives true
 sub wait_until
 {
 	my ($node, $sql) = @_;
 
-	for (my $end = time + 30 ; $node->query($sql) ne 't' ; select(undef, undef, undef, 0.05))
-	{
-		die "it did not come to this: $sql\n" if time > $end;
-	}
+	FabricTest::wait_until(sub { $node->query($sql) eq 't' })
+	  or die "it did not come to this: $sql\n";
 }
 
 # the codes of the transactions from this block on, at a node, once it has as many
@@ -447,16 +446,16 @@ SQL
 like($conflict, qr/LF301.*nosuch/s, 'an unknown function is refused before anything is ordered');
 
 # invoke's error for a conflict names key, versions and the winner
+my $log_size = -s $org1->cluster->logfile;
+$org1->set_faults('gateway_before_submit=hold');
 my $held = Fabric::Psql::start_query($org1->connection,
-	"SET fabric.fault_points = 'gateway_before_submit=sleep:1500';\n\\set VERBOSITY verbose\nSELECT fabric.invoke('trade', 'book', 'append', 'a', 'late')"
-);
-wait_until($org1,
-	"SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%fabric.invoke(%late%' AND wait_event = 'Extension' AND pid <> pg_backend_pid()"
-);
+	"\\set VERBOSITY verbose\nSELECT fabric.invoke('trade', 'book', 'append', 'a', 'late')");
+ok($org1->wait_until_held('gateway_before_submit', $log_size), 'an invocation is endorsed');
 # which does not take turns with it
 my $early = $org1->query(
-	"SET fabric.hot_key_timeout = 0;\nSELECT tx_id FROM fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', 'early'])"
+	"SET fabric.fault_points = '';\nSET fabric.hot_key_timeout = 0;\nSELECT tx_id FROM fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', 'early'])"
 );
+$org1->set_faults('');
 my ($output, $error, $status) = Fabric::Psql::finish_query($held);
 isnt($status, 0, 'an invocation in conflict is an error');
 like($error, qr/LF408: transaction [0-9a-f]{64} is invalid: MVCC_READ_CONFLICT/, 'its message');

@@ -57,7 +57,7 @@ foreach my $round (1 .. 4)
 	invoke('fill', $first, $last);
 	invoke('thin_out', $first, $last);
 	$left += 200;
-	$network->wait_for_height('trade', FabricTest::height_of($org1, 'trade'), 30);
+	$network->wait_for_height('trade', FabricTest::height_of($org1, 'trade'));
 	is(invoke('count_keys', "count$_"),
 		$left, "round $round, count $_: the keys that were not deleted")
 	  foreach 1 .. 3;

@@ -47,33 +47,38 @@ my $rows_read = $org1->query($read);
 $org1->query(join(";\n", map { call('remove', $_, $_ + 9) } 11, 21, 31));
 # the ledger process reports what it did a second later, with another block
 ok( FabricTest::wait_until(
-		sub { $org1->query(call('put', 'key', 'value')); $org1->query($removed) == 35 }, 10),
+		sub { $org1->query(call('put', 'key', 'value')); $org1->query($removed) == 35 }),
 	'keys are removed');
 is($org1->query($read), $rows_read, 'without reading the whole state');
 
-$org1->query("ALTER SYSTEM SET fabric.fault_points = 'commit_before_block=sleep:700'");
-$org1->query('SELECT pg_reload_conf()');
 foreach my $maintenance (
 	"VACUUM ANALYZE fabric_internal.block_$id",
 	"VACUUM ANALYZE fabric_internal.transaction_$id",
 	"REINDEX TABLE CONCURRENTLY fabric_internal.world_state_$id",
 	"CREATE INDEX CONCURRENTLY ON fabric_internal.block_$id (committed_at)",
-	"CREATE STATISTICS ON number, raft_index FROM fabric_internal.block_$id")
+	"CREATE STATISTICS fabric_internal.a_trial ON number, raft_index FROM fabric_internal.block_$id"
+  )
 {
+	my $log_size = -s $org1->cluster->logfile;
+	$org1->set_faults('commit_before_block=hold');
 	my $invocation = Fabric::Psql::start_query($org1->connection,
 		"SELECT fabric.invoke('trade', 'book', 'put', 'key', \$\$$maintenance\$\$)");
-
-	ok( FabricTest::wait_until(
-			sub {
-				$org1->query(
-					"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND state = 'active' AND wait_event_type IN ('Extension', 'Timeout')"
-				);
-			},
-			10),
+	ok( $org1->wait_until_held('commit_before_block', $log_size),
 		'the ledger process is about to write the block');
-	$org1->try_query($maintenance);
+	# done, or as far as it comes before the block
+	my $maintaining = Fabric::Psql::start_query($org1->connection,
+		"SET application_name = 'maintenance';\n$maintenance");
+	FabricTest::wait_until(
+		sub {
+			!Fabric::Node::is_alive($maintaining->{pid})
+			  || $org1->query(
+				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'maintenance' AND wait_event_type = 'Lock'"
+			  ) == 1;
+		});
+	$org1->set_faults('');
 	my ($output, $error, $status) = Fabric::Psql::finish_query($invocation);
 	is($status, 0, "committed in spite of $maintenance") or diag($error);
+	is((Fabric::Psql::finish_query($maintaining))[1], '', 'which succeeds too');
 	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'key')"),
 		$maintenance, 'and the state has it');
 }
@@ -84,7 +89,7 @@ my $running =
   "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%get_for_a_while%' AND state = 'active' AND pid <> pg_backend_pid()";
 my $reading = Fabric::Psql::start_query($org1->connection,
 	"SELECT fabric.query('trade', 'book', 'get_for_a_while', 'key') IS NOT NULL");
-ok(FabricTest::wait_until(sub { $org1->query($running) }, 10), 'chaincode reads');
+ok(FabricTest::wait_until(sub { $org1->query($running) }), 'chaincode reads');
 $org1->query("ALTER TABLE fabric_internal.world_state_$id SET (autovacuum_vacuum_threshold = $_)")
   foreach 51 .. 55;
 is($org1->query($running), 1, 'and reads on');

@@ -119,7 +119,7 @@ my $genesis =
 my ($joined, $hindered) =
   $org1->try_query("BEGIN;\nSELECT fabric.join_channel('\\x$genesis');\n\\! "
 	  . Fabric::Host::bindir()
-	  . "/psql -h $host -p $port -qAtc \"SET lock_timeout = '3s'\" -c \"UPDATE fabric_internal.channel SET dictionaries = dictionaries WHERE channel = 'trade' RETURNING channel\" fabric\nROLLBACK"
+	  . "/psql -h $host -p $port -qAtc \"SET lock_timeout = '60s'\" -c \"UPDATE fabric_internal.channel SET dictionaries = dictionaries WHERE channel = 'trade' RETURNING channel\" fabric\nROLLBACK"
   );
 is($joined, "other\ntrade", 'somebody joins another channel meanwhile') or diag($hindered);
 
@@ -147,7 +147,7 @@ like(
 # the other node has the blocks
 $org1->query('ALTER TABLE fabric_internal.envelope_dictionary ENABLE TRIGGER refuse_change');
 ok( FabricTest::wait_until(
-		sub { FabricTest::height_of($org2, 'trade') == FabricTest::height_of($org1, 'trade') }, 20),
+		sub { FabricTest::height_of($org2, 'trade') == FabricTest::height_of($org1, 'trade') }),
 	'the other node has all blocks');
 cmp_ok($org1->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
 	'>', 0, 'what was stored with the lost dictionary is fetched again');
@@ -157,7 +157,7 @@ is($org1->query($last), 't', 'it can be read');
 
 # private plaintext that was spoilt before its transaction came is missing, and no reason to stop
 my $package_id = $org1->query("SELECT package_id FROM fabric.chaincodes WHERE channel = 'trade'");
-$org1->set("fabric.fault_points = 'commit_before_block=sleep:1000'");
+$org1->set_faults('commit_before_block=hold');
 my $approval = Fabric::Psql::start_query($org1->connection,
 	"SELECT fabric.approve_chaincode('trade', 'book', '2.0', 2, '$package_id')");
 ok( FabricTest::wait_until(
@@ -165,12 +165,11 @@ ok( FabricTest::wait_until(
 			(   $org1->try_query(
 					"UPDATE fabric_internal.transient_$id SET private_rwset = '\\x0aff' RETURNING tx_id"
 				))[0] =~ /^[0-9a-f]{64}/;
-		},
-		10),
+		}),
 	'the plaintext of an approval is spoilt on its way');
+$org1->set_faults('');
 my (undef, $why, $failed) = Fabric::Psql::finish_query($approval);
 is($failed, 0, 'it is committed') or diag($why);
-$org1->set("fabric.fault_points = ''");
 like(
 	slurp($org1->cluster->logfile),
 	qr/WARNING:  private data of transaction [0-9a-f]{64} of channel "trade" cannot be read/,

@@ -466,7 +466,7 @@ foreach my $batch (\@cases, \@uses)
 				  . FabricWire::bytea($_->[2]{payload}) . ', '
 				  . FabricWire::bytea(FabricWire::sign($client, $_->[2]{payload})) . ')'
 			} @$batch));
-	ok(FabricTest::wait_until(sub { $org1->query("SELECT count(*) $committed") >= @$batch }, 60),
+	ok(FabricTest::wait_until(sub { $org1->query("SELECT count(*) $committed") >= @$batch }),
 		'all are on the ledger');
 	my @codes = split /\n/,
 	  $org1->query("SELECT validation_code $committed ORDER BY block_number, position");

@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest   qw(start_network fingerprints wait_until height_of);
+use FabricTest   qw(start_network fingerprints wait_until eventually_is height_of);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
@@ -25,8 +25,7 @@ my $stranger = { %{ $node->connection }, user => 'stranger' };
 
 sub put
 {
-	return
-	  "SET fabric.commit_timeout = '20s'; SELECT fabric.invoke('trade', 'notes', 'put', '$_[0]', 'v')";
+	return "SELECT fabric.invoke('trade', 'notes', 'put', '$_[0]', 'v')";
 }
 sub last_block { return height_of($node, 'trade') - 1 }
 
@@ -43,8 +42,7 @@ sub hold_queue
 				$node->query(
 					"SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'holder' AND l.locktype = 'object' AND l.database = 0 AND l.mode = 'AccessExclusiveLock' AND l.granted"
 				) > 0;
-			},
-			20),
+			}),
 		"a stranger's commit holds the queue of notifications");
 	return $session;
 }
@@ -61,14 +59,13 @@ sub release_queue
 # ---- a listener, as it should be: it looks for blocks by number when it is woken ----
 
 my $listener = start_query($stranger,
-	"SET application_name = 'listener'; LISTEN fabric_block;\n" . "SELECT pg_sleep(0.1);\n" x 1500);
+	"SET application_name = 'listener'; LISTEN fabric_block;\n" . "SELECT pg_sleep(0.1);\n" x 9000);
 ok( wait_until(
 		sub {
 			$node->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'listener' AND query LIKE '%pg_sleep%'"
 			) == 1;
-		},
-		20),
+		}),
 	'a session listens');
 
 sub heard
@@ -84,8 +81,7 @@ sub hears
 	return wait_until(
 		sub {
 			grep { $_ == $block } @{ heard() };
-		},
-		20);
+		});
 }
 
 $node->query(put('first'));
@@ -95,8 +91,7 @@ ok( wait_until(
 			$node->query(
 				"SELECT block_number - (SELECT max(number) FROM fabric.blocks), blocks_behind, failures, failing_since IS NULL, last_error IS NULL, queue_usage < 0.1 FROM fabric.stat_notifications"
 			) eq '0|0|0|t|t|t';
-		},
-		20),
+		}),
 	'and fabric.stat_notifications shows that nothing is wrong');
 
 # ---- the queue is held ----
@@ -105,9 +100,12 @@ my $holder = hold_queue(1);
 my $before = last_block();
 is($node->query(put("held $_")), "held $_", 'a block is committed while the queue is held')
   foreach 1 .. 3;
-is( $node->query(
-		"SELECT blocks_behind, failures > 0, failing_since IS NOT NULL, last_error FROM fabric.stat_notifications"
-	),
+eventually_is(
+	sub {
+		$node->query(
+			"SELECT blocks_behind, failures > 0, failing_since IS NOT NULL, last_error FROM fabric.stat_notifications"
+		);
+	},
 	"3|t|t|another session's commit holds the NOTIFY queue",
 	'fabric.stat_notifications tells what is wrong');
 release_queue($holder);
@@ -119,8 +117,7 @@ ok( wait_until(
 			$node->query(
 				"SELECT blocks_behind, failing_since IS NULL FROM fabric.stat_notifications") eq
 			  '0|t';
-		},
-		20),
+		}),
 	'fabric.stat_notifications shows that it is over');
 my $log = Fabric::Host::slurp($node->cluster->logfile);
 is(scalar(() = $log =~ /could not notify sessions that listen/g), 1, 'the log has it once');
@@ -128,22 +125,19 @@ like($log, qr/are notified again.*\n.*Up to 3 blocks had no notification/, 'and 
 
 # ---- sending fails, and the worker that could not send ends ----
 
-$node->query("ALTER SYSTEM SET fabric.fault_points = 'notify_before_send=error'");
-$node->reload;
+$node->set_faults('notify_before_send=error');
 ok( wait_until(
 		sub {
 			$node->query(put('failing'));
 			$node->query(
 				"SELECT last_error LIKE '%notify_before_send%' FROM fabric.stat_notifications") eq
 			  't';
-		},
-		20),
+		}),
 	'an error of NOTIFY is no error of the block');
 my $worker = $node->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'");
 is($node->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
 	0, 'nor of the worker');
-$node->query("ALTER SYSTEM RESET fabric.fault_points");
-$node->reload;
+$node->set_faults('');
 $node->query("SELECT pg_terminate_backend($worker)");
 ok(hears(last_block()), 'the worker after it tells what it could not');
 
@@ -171,8 +165,7 @@ ok( wait_until(
 			$node->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reader' AND query LIKE '%pg_sleep%'"
 			) == 1;
-		},
-		20),
+		}),
 	'one reads all it can, and stays in its transaction');
 is($node->query(put('read')), 'read', 'a block is committed meanwhile');
 $node->query(
@@ -184,15 +177,19 @@ finish_query($reader);
 
 my $greedy = start_query($stranger, <<'SQL');
 \set ON_ERROR_STOP off
+SELECT 'pid ' || pg_backend_pid();
 SELECT count(pg_advisory_lock(i)) FROM generate_series(1, 1000000) i;
-SELECT pg_sleep(3);
+SELECT pg_sleep(600);
 SQL
 ok( wait_until(
 		sub {
 			(Fabric::Psql::try_query($node->connection, 'SELECT 1'))[1] =~ /out of shared memory/;
-		},
-		60),
+		}),
 	'a stranger takes all locks');
+# by the system's means: no other session can begin
+seek $greedy->{output}, 0, 0;
+my ($greedy_pid) = join('', readline($greedy->{output})) =~ /^pid (\d+)/m;
+kill 'TERM', $greedy_pid;
 finish_query($greedy);
 is($node->query(put('afterwards')), 'afterwards', 'when it is gone, blocks are committed again');
 is_deeply([ $node->query("SELECT * FROM fabric.verify_chain('trade')") ],

@@ -24,7 +24,7 @@ my $network = FabricTest::start_network(
 	orgs => 3,
 	orderers => 3,
 	channel => 'trade',
-	settings => "fabric.commit_timeout = 600s\nfabric.raft_election_timeout = 2s\n",
+	settings => "fabric.commit_timeout = 600s\nfabric.raft_election_timeout = 4s\n",
 	profile => {
 		batch_timeout => '200ms',
 		batch_size => {
@@ -75,7 +75,8 @@ sub deletion { return [ 3, message([ 1, $_[0] ], [ 2, \1 ]) ] }
 
 sub key_policy
 {
-	return [ 4, message([ 1, $_[0] ], [ 2, message([ 1, 'VALIDATION_PARAMETER' ], [ 2, $_[1] ]) ]) ];
+	return [ 4,
+		message([ 1, $_[0] ], [ 2, message([ 1, 'VALIDATION_PARAMETER' ], [ 2, $_[1] ]) ]) ];
 }
 
 sub role
@@ -165,12 +166,11 @@ sub block_of
 	my %cost;
 
 	$bytes += length foreach @envelopes;
-	FabricTest::wait_until(sub { height($_) == $number }, 60) foreach @others;
+	FabricTest::wait_until(sub { height($_) == $number }) foreach @others;
 	my @before = work($org2);
 	FabricConsenter::order_as_leader($evil, \@others, 'trade', @envelopes);
 	ok( FabricTest::wait_until(
-			sub { height($org2) > $number && height($org1) > $number && height($org3) > $number },
-			$size > 1 ? 900 : 90),
+			sub { height($org2) > $number && height($org1) > $number && height($org3) > $number }),
 		"$name: committed") or BAIL_OUT('the false leader has failed');
 	$cost{codes} = $org2->query(
 		"SELECT string_agg(validation_code || ' x ' || n, ', ') FROM (SELECT validation_code, count(*) AS n FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = $number GROUP BY 1 ORDER BY 1) c"

@@ -52,8 +52,8 @@ sub check_handed_over
 {
 	my ($what, $before, $term, $named_before) = @_;
 	my $next = wait_until(
-		sub { my $leads = $network->leader('trade'); $leads && $leads != $before ? $leads : undef },
-		30);
+		sub { my $leads = $network->leader('trade'); $leads && $leads != $before ? $leads : undef }
+	);
 
 	ok($next, "$what: there is another leader, although no election timeout has passed")
 	  or BAIL_OUT('nobody leads');

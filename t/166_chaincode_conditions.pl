@@ -176,7 +176,7 @@ SKIP:
 
 	$node->query("ALTER SYSTEM SET fabric.chaincode_memory_limit = '200MB'");
 	$node->reload;
-	ok(wait_until(sub { $node->query('SHOW fabric.chaincode_memory_limit') eq '200MB' }, 20),
+	ok(wait_until(sub { $node->query('SHOW fabric.chaincode_memory_limit') eq '200MB' }),
 		'a limit of memory');
 	like(
 		$node->error_of(call_of('big')),
@@ -240,16 +240,16 @@ unlike(
 	substr(slurp($node->cluster->logfile), $size),
 	qr/^BEGIN block printed/m,
 	'and prints nothing into the log');
-$node->query("ALTER SYSTEM SET fabric.chaincode_execute_timeout = '1s'");
+$node->query("ALTER SYSTEM SET fabric.chaincode_execute_timeout = '3s'");
 $node->reload;
-ok(wait_until(sub { $node->query('SHOW fabric.chaincode_execute_timeout') eq '1s' }, 20),
+ok(wait_until(sub { $node->query('SHOW fabric.chaincode_execute_timeout') eq '3s' }),
 	'a limit of time');
 like(
 	$node->error_of(
 		install(
 			'CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { while (1) {} } return 1; $$;',
 			1)),
-	qr/LF306: terminating connection because chaincode package "p_\d+" did not finish in 1000 ms/,
+	qr/LF306: terminating connection because chaincode package "p_\d+" did not finish in 3000 ms/,
 	'a BEGIN block without an end is ended');
 like(
 	$node->error_of(
@@ -258,6 +258,8 @@ like(
 			1)),
 	qr/LF306/,
 	'also one that catches');
+$node->query('ALTER SYSTEM RESET fabric.chaincode_execute_timeout');
+$node->reload;
 is($node->query(call_of('answer')), '42', 'the node works');
 unlike(
 	slurp($node->cluster->logfile),

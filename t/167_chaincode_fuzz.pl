@@ -23,7 +23,7 @@ $seed = time if $seed eq 'random';
 note("seed $seed, $seconds s");
 
 my $network = start_network(orgs => 2, orderers => 1, channel => 'trade', settings => <<'CONF');
-fabric.chaincode_execute_timeout = 1s
+fabric.chaincode_execute_timeout = 3s
 fabric.chaincode_memory_limit = 300MB
 log_min_messages = fatal
 log_min_error_statement = panic
@@ -122,7 +122,8 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SQL
 }
-$network->deploy('trade', 'fuzz',
+$network->deploy(
+	'trade', 'fuzz',
 	<<'SQL', policy => "AND('Org1MSP.peer', 'Org2MSP.peer')", allow_warnings => 1);
 CREATE FUNCTION run(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -240,7 +241,7 @@ sub try_programs
 	$_->query("SELECT fabric.approve_chaincode('trade', '$name', '1', 1, '$ids[0]')")
 	  foreach $plain, $strange;
 	$plain->query("SELECT fabric.commit_chaincode('trade', '$name', '1', 1)");
-	$network->wait_for_height('trade', FabricTest::height_of($plain, 'trade'), 60);
+	$network->wait_for_height('trade', FabricTest::height_of($plain, 'trade'));
 	my @found = answers(map { "SELECT public.attempt('$name', 'f$_')" } 1 .. $programs_size);
 	foreach my $number (1 .. $programs_size)
 	{
@@ -252,7 +253,7 @@ sub try_programs
 	}
 }
 
-for (my $end = time + $seconds, my $round = 0 ; time < $end ; $round++)
+for (my $end = time + $seconds, my $round = 0 ; time < $end || $round < 8 ; $round++)
 {
 	$round % 4 == 3 ? try_programs() : try_expressions();
 	last if $differing > 50;
@@ -261,7 +262,7 @@ is($differing, 0, 'no answer differs');
 is($lost, 0, 'no session was lost');
 is(join(' ', map { $_->query('SELECT pg_postmaster_start_time()') } $plain, $strange),
 	$started, 'no server was restarted');
-cmp_ok($compared, '>', 10 * $unfinished, 'most calls end in time');
+cmp_ok($compared, '>', $unfinished, 'most calls end in time');
 cmp_ok($answered, '>', $compared / 10, 'many give a result');
 cmp_ok($refused, '<', $packages, 'some packages are accepted');
 cmp_ok($written, '>', 0, 'some programs write');

@@ -14,7 +14,7 @@ my $network = start_network(
 	orgs => 4,
 	orderers => 1,
 	channel => 'trade',
-	settings => "fabric.endorsement_timeout = '20s'\n");
+	settings => "fabric.endorsement_timeout = '60s'\n");
 my ($org1, $org2, $org3, $org4) = my @nodes = $network->nodes;
 my $two = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')";
 

@@ -87,7 +87,7 @@ sub code_of
 	my ($transaction) = @_;
 
 	return $org1->query(
-		"SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$transaction->{tx_id}', '20s')"
+		"SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$transaction->{tx_id}', '120s')"
 	);
 }
 

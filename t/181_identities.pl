@@ -141,7 +141,7 @@ my ($bouncer) = grep { -x $_ } map { "$_/pgbouncer" } '/usr/sbin', split /:/, $E
 die "pgbouncer is missing; tools/setup installs it\n" unless $bouncer;
 my $pooler = IPC::Run::start([ $bouncer, "$pool/pgbouncer.ini" ],
 	'<', \undef, '>', '/dev/null', '2>', '/dev/null');
-FabricTest::wait_until(sub { -S "$pool/.s.PGSQL.$pool_port" }, 30)
+FabricTest::wait_until(sub { -S "$pool/.s.PGSQL.$pool_port" })
   or die "PgBouncer did not start:\n" . slurp("$pool/log");
 
 sub pooled

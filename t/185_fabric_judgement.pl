@@ -21,6 +21,7 @@ my $network = FabricTest::start_network(
 	orgs => 2,
 	orderers => 2,
 	channel => 'trade',
+	settings => "fabric.raft_election_timeout = 3s\n",
 	profile => { batch_timeout => '200ms', batch_size => { max_message_count => 200 } });
 my ($org1, $org2) = $network->nodes;
 my $source =
@@ -73,8 +74,7 @@ sub codes_from
 			$node->query(
 				"SELECT count(*) >= $count FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block"
 			) eq 't';
-		},
-		60);
+		});
 	return [
 		split /\n/,
 		$node->query(

@@ -18,7 +18,7 @@ my $vectors = "$FindBin::Bin/../test/vectors";
 my $mirror = PostgreSQL::Test::Cluster->new('mirror');
 $mirror->init;
 $mirror->append_conf('postgresql.conf',
-	"shared_preload_libraries = fabric\nfabric.database = postgres\nlog_statement = none\nfabric.worker_restart_delay = 200ms\nstatement_timeout = 60s\n"
+	"shared_preload_libraries = fabric\nfabric.database = postgres\nlog_statement = none\nfabric.worker_restart_delay = 200ms\nstatement_timeout = 300s\n"
 );
 $mirror->start;
 $mirror->safe_psql('postgres', 'CREATE EXTENSION fabric CASCADE');
@@ -122,8 +122,7 @@ ok( wait_until(
 			value(
 				"SELECT count(*) FROM fabric.stat_workers WHERE kind = 'ledger' AND pid IS NOT NULL AND restarts = 0"
 			) == 1;
-		},
-		10),
+		}),
 	'its worker runs, and asks nobody');
 
 # ---- blocks in their order ----
@@ -393,7 +392,7 @@ my $error =
   "SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND last_error ~ 'fabric.node_msp_id'";
 value("SELECT fabric.set_channel_source('bench', 'orderers')");
 is(value("SELECT source FROM fabric.channels"), 'orderers', 'the source is changed');
-ok(wait_until(sub { value($error) == 1 }, 20), 'and the worker asks for blocks')
+ok(wait_until(sub { value($error) == 1 }), 'and the worker asks for blocks')
   or diag(value('SELECT * FROM fabric.stat_workers'));
 value("SELECT fabric.set_channel_source('bench', 'import')");
 ok( wait_until(
@@ -401,8 +400,7 @@ ok( wait_until(
 			value(
 				"SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND pid IS NOT NULL"
 			) == 1;
-		},
-		20),
+		}),
 	'changed back');
 is(outcome(import(vector(6))), '6|f|{"VALID": 1}', 'it takes blocks again');
 

@@ -65,7 +65,7 @@ SQL
 my $mirror = PostgreSQL::Test::Cluster->new('mirror');
 $mirror->init(allows_streaming => 1);
 $mirror->append_conf('postgresql.conf',
-	"shared_preload_libraries = fabric\nfabric.database = postgres\nlog_statement = none\nfabric.worker_restart_delay = 200ms\nstatement_timeout = 60s\n"
+	"shared_preload_libraries = fabric\nfabric.database = postgres\nlog_statement = none\nfabric.worker_restart_delay = 200ms\nstatement_timeout = 300s\n"
 );
 $mirror->start;
 $mirror->safe_psql('postgres', 'CREATE EXTENSION fabric CASCADE');
@@ -98,6 +98,13 @@ sub connection
 	};
 }
 
+sub worker_pid
+{
+	return on_mirror(
+		"SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger' AND pid IS NOT NULL"
+	);
+}
+
 sub worker_runs
 {
 	return wait_until(
@@ -105,8 +112,7 @@ sub worker_runs
 			on_mirror(
 				"SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger' AND pid IS NOT NULL"
 			) == 1;
-		},
-		20);
+		});
 }
 
 # ---- a mirror by file, as the manual shows it ----
@@ -159,10 +165,15 @@ sub fault
 {
 	my ($points) = @_;
 
+	my $size = -s $mirror->logfile;
 	on_mirror("ALTER SYSTEM SET fabric.fault_points = '$points'");
 	$mirror->reload;
-	# the workers read their settings when they next wake
-	on_mirror("SELECT pg_sleep(0.3)");
+	# a worker that has ended reads it when it starts
+	wait_until(
+		sub {
+			!worker_pid()
+			  || slurp_file($mirror->logfile, $size) =~ /LOG: .*fault points in this process: /;
+		}) or die "the worker did not read fabric.fault_points\n";
 }
 
 $from = $height;
@@ -192,8 +203,7 @@ foreach my $case ([ 'ledger_before_commit', 't' ], [ 'ledger_after_commit', 'f' 
 			sub {
 				!-e $mirror->data_dir . '/postmaster.pid'
 				  || !kill(0, (split /\n/, slurp_file($mirror->data_dir . '/postmaster.pid'))[0]);
-			},
-			20),
+			}),
 		"$point: all of it");
 	$mirror->append_conf('postgresql.auto.conf', "fabric.fault_points = ''");
 	$mirror->{_pid} = undef;
@@ -215,8 +225,7 @@ sub interrupt
 				on_mirror(
 					"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%' AND state = 'active' AND wait_event = 'Extension'"
 				) == 1;
-			},
-			20),
+			}),
 		'it waits');
 	on_mirror(
 		"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%'"
@@ -225,11 +234,11 @@ sub interrupt
 	like($error, qr/canceling statement due to user request/, 'and is cancelled');
 }
 
-fault('commit_before_block=sleep:3000');
+fault('commit_before_block=hold');
 my $waiting = start_query(connection(), import($next));
 interrupt($waiting);
 fault('');
-ok( wait_until(sub { on_mirror("SELECT height FROM fabric.chain_info('trade')") == $next + 1 }, 20),
+ok(wait_until(sub { on_mirror("SELECT height FROM fabric.chain_info('trade')") == $next + 1 }),
 	'the worker commits the block all the same');
 is( outcome(import($next)),
 	"$next|f|{\"VALID\": 1}",
@@ -254,14 +263,13 @@ is(on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND ki
 
 # a repair keeps the worker out; the session can wait for it, or be cancelled
 my $repair = start_query(connection(),
-	"BEGIN; SELECT blocks FROM fabric.rebuild_state('trade'); SELECT pg_sleep(60) /* repair */");
+	"BEGIN; SELECT blocks FROM fabric.rebuild_state('trade'); SELECT pg_sleep(280) /* repair */");
 ok( wait_until(
 		sub {
 			on_mirror(
 				"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%/* repair */%' AND pid <> pg_backend_pid()"
 			) == 1;
-		},
-		20),
+		}),
 	'a transaction has rebuilt the state');
 $orderer->query(put('behind the repair'));
 $next++;
@@ -271,8 +279,7 @@ ok( wait_until(
 			on_mirror(
 				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND wait_event_type = 'Lock'"
 			) == 1;
-		},
-		20),
+		}),
 	'the worker waits for it');
 on_mirror(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%/* repair */%' AND pid <> pg_backend_pid()"
@@ -290,8 +297,7 @@ ok( wait_until(
 			on_mirror(
 				"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'Extension' AND query LIKE 'SELECT * FROM fabric.import_block%'"
 			) == 1;
-		},
-		20),
+		}),
 	'a session waits');
 on_mirror("SELECT pg_terminate_backend($pid)");
 kill 'CONT', $pid;
@@ -520,8 +526,7 @@ ok( wait_until(
 			$peer->query(
 				"SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger' AND pid IS NOT NULL"
 			) == 1;
-		},
-		20),
+		}),
 	'fed by hand alone');
 $from = $height;
 $height = add_blocks(2);
@@ -541,8 +546,7 @@ ok( wait_until(
 			$peer->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%' AND wait_event = 'Extension'"
 			) == 1;
-		},
-		20),
+		}),
 	'a session waits for the worker');
 kill 'CONT', $pid;
 my ($late) = finish_query($waiting);
@@ -554,7 +558,7 @@ my $stream = start_query($orderer->connection, join ";\n", map { put("stream$_")
 my $both = '';
 foreach my $number ($height .. $height + 29)
 {
-	wait_until(sub { height_of($orderer, 'trade') > $number }, 30);
+	wait_until(sub { height_of($orderer, 'trade') > $number });
 	my ($output, $error) = $peer->try_query(import($number));
 	$both .= $error if $error ne '';
 }

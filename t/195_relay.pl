@@ -47,7 +47,7 @@ sub set_on_org1
 
 	$org1->query("ALTER SYSTEM SET $setting");
 	$org1->reload;
-	ok(wait_until(sub { $org1->query("SHOW $name") eq $value }, 10), $setting);
+	ok(wait_until(sub { $org1->query("SHOW $name") eq $value }), $setting);
 }
 
 my $tmp = $PostgreSQL::Test::Utils::tmp_check;
@@ -56,7 +56,7 @@ append_to_file("$tmp/create.sql",
 	  s/'X'/:prefix || '-' || :client_id || '-' || :i/r . ";\n");
 
 # 40 sessions at once; those who look meanwhile are counted too
-ok(wait_until(sub { relay('pid') ne '' }, 20), 'the relay runs');
+ok(wait_until(sub { relay('pid') ne '' }), 'the relay runs');
 my $before = relay('requests');
 my $load = run_load(
 	$org1, "$tmp/create.sql",
@@ -89,7 +89,7 @@ sub ask
 my @stopped = processes_for($org2, $org1);
 kill 'STOP', @stopped;
 my @sessions = map { start_query($org1->connection, ask("E$_")) } 1 .. 8;
-ok( wait_until(sub { relay('requests_now') == 8 }, 20),
+ok( wait_until(sub { relay('requests_now') == 8 }),
 	'eight requests wait for a node that does not answer') or diag(relay('requests_now'));
 my @pids = split /\n/,
   $org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'asking' ORDER BY pid");
@@ -101,7 +101,7 @@ is( scalar(
 		grep { /canceling statement|terminating connection|server closed the connection/ } @errors),
 	8,
 	'each ends when it is told to') or diag(@errors);
-ok(wait_until(sub { relay('requests_now') == 0 }, 30), 'the relay lets go of what nobody waits for')
+ok(wait_until(sub { relay('requests_now') == 0 }), 'the relay lets go of what nobody waits for')
   or diag(relay('requests_now'));
 kill 'CONT', @stopped;
 like($org1->query(ask('E9')), qr/^[0-9a-f]{64}$/m, 'the node is asked again when it answers');
@@ -111,14 +111,14 @@ my $pid = relay('pid');
 @stopped = processes_for($org2, $org1);
 kill 'STOP', @stopped;
 my $session = start_query($org1->connection, ask('F1'));
-ok(wait_until(sub { relay('requests_now') == 1 }, 20), 'a request waits');
+ok(wait_until(sub { relay('requests_now') == 1 }), 'a request waits');
 $org1->query("SELECT pg_terminate_backend($pid)");
-ok(wait_until(sub { relay('requests_now') == 0 }, 20), 'the relay ends')
+ok(wait_until(sub { relay('requests_now') == 0 }), 'the relay ends')
   or diag(relay('requests_now'));
 kill 'CONT', @stopped;
 my ($output, $error, $status) = finish_query($session);
 is($status, 0, 'the call succeeds') or diag($error);
-ok(wait_until(sub { my $now = relay('pid'); $now ne '' && $now ne $pid }, 20),
+ok(wait_until(sub { my $now = relay('pid'); $now ne '' && $now ne $pid }),
 	'another relay takes its place');
 $before = relay('requests');
 like($org1->query(ask('F2')), qr/^[0-9a-f]{64}$/m, 'which works');
@@ -130,7 +130,7 @@ $org1->query(ask('F3'));
 @stopped = grep { $_ != $org2->process_id } processes_for($org2, $org1);
 kill 'STOP', @stopped;
 my @stuck = map { start_query($org1->connection, ask("G$_")) } 1 .. $CONNECTIONS + 1;
-ok(wait_until(sub { relay('requests_now') > 0 }, 20), 'requests hang');
+ok(wait_until(sub { relay('requests_now') > 0 }), 'requests hang');
 like($org1->query(ask('G9')),
 	qr/^[0-9a-f]{64}$/m,
 	'a session whose request would have to wait behind them makes a connection of its own');

@@ -33,8 +33,7 @@ sub servers
 {
 	my ($directory) = @_;
 
-	return
-	  grep { (readlink("/proc/$_/cwd") // '') =~ /^\Q$directory\E\// }
+	return grep { (readlink("/proc/$_/cwd") // '') =~ /^\Q$directory\E\// }
 	  map { m{/proc/(\d+)$} } glob '/proc/[0-9]*';
 }
 
@@ -188,7 +187,7 @@ my $broken = "$base/broken";
 	my $log = '';
 	my $up =
 	  IPC::Run::start([ $tool, 'up', '--orgs', 2, '--port', $port ], '<', \'', '>', \$log, '2>&1');
-	ok(wait_until(sub { $up->pump_nb; servers($broken) > 0 }, 60), 'up is at work');
+	ok(wait_until(sub { $up->pump_nb; servers($broken) > 0 }), 'up is at work');
 	$up->signal('INT');
 	$up->finish;
 	isnt($up->result(0), 0, 'a signal ends it');

@@ -16,7 +16,7 @@ my %node = map { $_->{name} => $_ } $network->nodes;
 my @peers = $network->peers;
 my ($org1, $other1) = @node{qw(org1peer1 org1peer2)};
 
-wait_for_leader($network, 'trade', 60);
+wait_for_leader($network, 'trade');
 
 # what a node knows of another one
 sub known
@@ -86,7 +86,7 @@ subtest 'chaincode on the second peers alone' => sub {
 	};
 	my $session = 0;
 	ok( wait_until(
-			sub { $other1->query(calls(4, 'second', 'a' . ++$session)); $lacking->() ne '' }, 90),
+			sub { $other1->query(calls(4, 'second', 'a' . ++$session)); $lacking->() ne '' }),
 		'one that lacks it is asked, and another one answers');
 	like($lacking->(), qr/"second[":]/, 'the view tells what it said');
 	# the caller's node lacks it
@@ -139,13 +139,12 @@ subtest 'no peer of an organization is left' => sub {
 				$org1->try_query(create_vehicle('again' . ++$calls));
 				known($org1, $node{org2peer1}, 'state') eq 'answers'
 				  && known($org1, $node{org2peer2}, 'state') eq 'answers';
-			},
-			60),
+			}),
 		'both are asked again when they are back');
 };
 
 subtest 'an orderer is killed, be it the leader' => sub {
-	my $leader = wait_for_leader($network, 'trade', 60);
+	my $leader = wait_for_leader($network, 'trade');
 	$leader->kill_hard;
 	foreach my $session (1 .. 3)
 	{

@@ -20,7 +20,7 @@ $network->create_channel(
 	'trade',
 	organisations => $organisations,
 	orderer_addresses => \@addresses);
-wait_for_leader($network, 'trade', 60);
+wait_for_leader($network, 'trade');
 is( $org1->query(
 		"SELECT string_agg(address || coalesce(' ' || consenter_id, ''), ',' ORDER BY consenter_id NULLS FIRST) FROM fabric.nodes WHERE role = 'orderer'"
 	),
@@ -29,7 +29,7 @@ is( $org1->query(
 deploy_registry($network, policy => "'Org1MSP.peer'" =~ s/^(.*)$/OR($1)/r);
 # each session begins at a random address
 $org1->query(create_vehicle("A$_")) foreach 1 .. 4;
-my $leader = wait_for_leader($network, 'trade', 60);
+my $leader = wait_for_leader($network, 'trade');
 $leader->kill_hard;
 $org1->query(create_vehicle("B$_")) foreach 1 .. 4;
 is(vehicles_of($org1), 8, 'transactions go on without one of them');

@@ -67,8 +67,7 @@ sub chain_head
 			$node->query(
 				"SELECT applied_index = last_index FROM fabric.stat_orderer WHERE channel = $name")
 			  eq 't';
-		},
-		30);
+		});
 	my ($number, $hash) = split /\|/,
 	  $node->query(
 		"SELECT number + 1, encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = $name ORDER BY number DESC LIMIT 1"

@@ -23,21 +23,28 @@ use Fabric::Network;
 use Fabric::Psql;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More ();
 
 our @EXPORT_OK =
-  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of processes_for $ANY_TWO);
+  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until eventually_is eventually_like seconds_passed cpu_ticks vehicles_of height_of processes_for $ANY_TWO);
 use Exporter qw(import);
 
 # an endorsement policy for networks of three
 our $ANY_TWO = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')";
 
-# short times, so that tests of elections and retries are short too
+# Short times where a test would wait for them, and long ones where they only end what hangs: a
+# machine that is five times slower must not change what a test finds. A test that wants to see a
+# time limit sets it itself.
 my $settings = <<'CONF';
-fabric.raft_election_timeout = 500ms
+fabric.raft_election_timeout = 1s
 fabric.raft_heartbeat_interval = 50ms
 fabric.worker_restart_delay = 200ms
-fabric.connect_timeout = 2s
+fabric.connect_timeout = 10s
 fabric.deliver_wait = 2s
+fabric.endorsement_timeout = 120s
+fabric.broadcast_timeout = 120s
+fabric.commit_timeout = 180s
+fabric.chaincode_execute_timeout = 120s
 max_connections = 60
 max_worker_processes = 24
 log_line_prefix = '%m [%p] %b %q%a '
@@ -48,11 +55,10 @@ CONF
 # how much slower everything is than usual (tools/check_valgrind); a test that sets a time itself
 # has the last word
 my $slowdown = $ENV{FABRIC_TEST_SLOWDOWN} || 1;
-$settings =~ s/^(fabric\.(?:raft_\w+|connect_timeout) = )(\d+)/$1 . $2 * $slowdown/gme;
-$settings .= join '',
-  map { "fabric.${_}_timeout = " . 60 * $slowdown . "s\n" }
-  qw(commit endorsement broadcast chaincode_execute)
-  if $slowdown > 1;
+$settings =~ s{^(fabric\.(?:raft_\w+|\w+_timeout) = )(\d+)(?=(?:ms|s)$)}{$1 . $2 * $slowdown}gme;
+
+# the longest time that a test waits for a condition, as in PostgreSQL::Test::Utils
+my $patience = 180 * $slowdown;
 
 # %options: orgs, peers_per_org, orderer_org (as tools/network's), orderers, channel (undef: none is
 # made), settings (added to every node's postgresql.conf), profile (hash: changes to the
@@ -118,8 +124,16 @@ sub fingerprints
 	my ($height) = sort { $b <=> $a } map { height_of($_, $channel) } @running;
 	my %seen;
 
-	$network->wait_for_height($channel, $height, 60);
-	$seen{ $network->fingerprint($_, $channel) } = 1 foreach @running;
+	$network->wait_for_height($channel, $height);
+	# a block that comes while the nodes are asked is not a difference
+	wait_until(
+		sub {
+			my %heights;
+
+			%seen = map { $network->fingerprint($_, $channel) => 1 } @running;
+			$heights{ (split /\|/)[0] } = 1 foreach keys %seen;
+			return keys %heights == 1;
+		});
 	my @different = sort keys %seen;
 	return @different;
 }
@@ -157,27 +171,65 @@ sub processes_for
 		));
 }
 
-# call $condition until it is true or $seconds are over; gives its last value
+# Call $condition until it is true; gives its last value. There is one limit for all: it only ends a
+# test that hangs.
 sub wait_until
 {
-	my ($condition, $seconds) = @_;
+	my ($condition) = @_;
 	my $value;
 
-	for (
-		my $end = time + ($seconds // 30) * $slowdown ;
-		!($value = $condition->()) && time < $end ;)
+	for (my $end = time + $patience ; !($value = $condition->()) && time < $end ;)
 	{
 		select(undef, undef, undef, 0.1);
 	}
 	return $value;
 }
 
+# assertions that what $code gives is or matches something sooner or later
+sub eventually_is
+{
+	my ($code, $expected, $name) = @_;
+	my $found;
+
+	wait_until(sub { ($found = $code->() // '') eq $expected });
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return Test::More::is($found, $expected, $name);
+}
+
+sub eventually_like
+{
+	my ($code, $pattern, $name) = @_;
+	my $found;
+
+	wait_until(sub { ($found = $code->() // '') =~ $pattern });
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return Test::More::like($found, $pattern, $name);
+}
+
+# for wait_until: a time of the clock (seconds since 1970) is over, on every node
+sub seconds_passed
+{
+	my ($until) = @_;
+
+	return time > $until;
+}
+
+# the processor time that a process has used, in clock ticks; 0 when it is gone
+sub cpu_ticks
+{
+	my ($pid) = @_;
+
+	open(my $handle, '<', "/proc/$pid/stat") or return 0;
+	my @fields = split ' ', ((<$handle> // '') =~ s/^.*\) //r);
+	return ($fields[11] // 0) + ($fields[12] // 0);
+}
+
 # wait until an orderer leads the channel; gives its node
 sub wait_for_leader
 {
-	my ($network, $channel, $seconds) = @_;
+	my ($network, $channel) = @_;
 
-	return wait_until(sub { $network->leader($channel) }, $seconds)
+	return wait_until(sub { $network->leader($channel) })
 	  || die "no orderer leads channel $channel\n";
 }
 
@@ -222,15 +274,14 @@ FROM fabric_internal.block b WHERE b.channel = $name ORDER BY b.number DESC LIMI
 SQL
 }
 
-# wait until every running node has this many blocks of the channel; dies after $seconds
+# wait until every running node has this many blocks of the channel
 sub wait_for_height
 {
-	my ($self, $channel, $height, $seconds) = @_;
+	my ($self, $channel, $height) = @_;
 
 	foreach my $node (grep { $_->is_running } $self->nodes)
 	{
-		FabricTest::wait_until(sub { FabricTest::height_of($node, $channel) >= $height },
-			$seconds // 60)
+		FabricTest::wait_until(sub { FabricTest::height_of($node, $channel) >= $height })
 		  or die "node $node->{name} did not reach block "
 		  . ($height - 1)
 		  . " of channel $channel\n";
@@ -365,7 +416,63 @@ sub start
 
 sub stop         { $_[0]->{cluster}->stop('fast') if $_[0]->is_running }
 sub let_owner_be { }
-sub reload       { $_[0]->{cluster}->reload }
+
+# let the server read its settings; new sessions have them when this returns, sessions that are
+# there have them for their next statement
+sub reload
+{
+	my ($self) = @_;
+	my $loaded_at = sub { ($self->try_query('SELECT pg_conf_load_time()'))[0] };
+	my $before = $loaded_at->();
+
+	$self->{cluster}->reload;
+	# nothing is known of a server that lets nobody in
+	return if $before eq '';
+	FabricTest::wait_until(sub { $loaded_at->() ne $before })
+	  or die "node $self->{name} did not read its settings\n";
+}
+
+# Set fabric.fault_points, and wait until the node's processes have read it: each says so in the log.
+sub set_faults
+{
+	my ($self, $points) = @_;
+	my $log = $self->{cluster}->logfile;
+	my $size = -s $log;
+	my $in_force = $self->query(
+		"SELECT setting FROM pg_file_settings WHERE name = 'fabric.fault_points' ORDER BY seqno DESC LIMIT 1"
+	);
+	my @pids = split /\n/,
+	  $self->query(
+		"SELECT pid FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"
+	  );
+
+	return if $in_force eq $points;
+	$self->query("ALTER SYSTEM SET fabric.fault_points = '$points'");
+	$self->reload if $self->is_running;
+	foreach my $pid (@pids)
+	{
+		# one that has met its fault already has ended
+		FabricTest::wait_until(
+			sub {
+				!kill(0, $pid)
+				  || PostgreSQL::Test::Utils::slurp_file($log, $size) =~
+				  /\[$pid\] .*LOG: .*fault points in this process: /;
+			}) or die "process $pid of node $self->{name} did not read fabric.fault_points\n";
+	}
+}
+
+# wait until a process of the node is held at a fault point ("$point=hold" of set_faults); $size: the
+# log's size before
+sub wait_until_held
+{
+	my ($self, $point, $size) = @_;
+
+	return FabricTest::wait_until(
+		sub {
+			PostgreSQL::Test::Utils::slurp_file($self->{cluster}->logfile, $size) =~
+			  /fault point "$point" holds this process/;
+		});
+}
 
 sub process_id
 {
@@ -384,8 +491,7 @@ sub wait_for_crash
 	FabricTest::wait_until(
 		sub {
 			!kill(0, $pid) && !grep { (readlink($_) // '') eq $data } glob('/proc/[0-9]*/cwd');
-		},
-		30) or die "node $self->{name} did not crash\n";
+		}) or die "node $self->{name} did not crash\n";
 	$self->{cluster}->{_pid} = undef;
 }
 

@@ -1,10 +1,15 @@
 /*
  * fault points: what a superuser asked for in fabric.fault_points happens when the code passes the
  * named point
+ *
+ * A process that reads the setting while it runs says so in the server's log, and so does one that
+ * is held at a point: whoever sets a fault knows when it is in force, and an operator who finds it
+ * set by mistake sees why the node stands still.
  */
 #include "server/pg/pg.h"
 
 #include "miscadmin.h"
+#include "postmaster/interrupt.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
 
@@ -25,8 +30,20 @@ fault_define(void)
 {
 	DefineCustomStringVariable(
 		"fabric.fault_points", "Names points in the code where a test wants a fault to happen.",
-		"A comma-separated list of NAME=crash, NAME=error or NAME=sleep:MILLISECONDS.",
+		"A comma-separated list of NAME=crash, NAME=error, NAME=hold or NAME=sleep:MILLISECONDS.",
 		&guc_fault_points, "", PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, assign_fault_points, NULL);
+}
+
+void
+fault_read_settings(void)
+{
+	char *before = pstrdup(guc_fault_points);
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (strcmp(before, guc_fault_points) != 0)
+		ereport(LOG, (errmsg("fault points in this process: \"%s\"", guc_fault_points)));
+	pfree(before);
 }
 
 /* the action of the point in the list, or NULL */
@@ -68,6 +85,32 @@ sleep_ms(int milliseconds)
 	}
 }
 
+static bool
+fault_is_held(const char *name)
+{
+	size_t size;
+	const char *action = find_action(name, &size);
+
+	return action != NULL && size == 4 && strncmp(action, "hold", 4) == 0;
+}
+
+/* wait until a reload of the settings takes the point off the list */
+static void
+fault_hold(const char *name)
+{
+	ereport(LOG, (errmsg("fault point \"%s\" holds this process", name)));
+	while (fault_is_held(name))
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+			fault_read_settings();
+	}
+	/* what else woke this process is looked at when it goes on */
+	SetLatch(MyLatch);
+}
+
 void
 fault_hit(const char *name)
 {
@@ -84,6 +127,8 @@ fault_hit(const char *name)
 	}
 	else if (size == 5 && strncmp(action, "error", 5) == 0)
 		ereport(ERROR, (fb_errcode(FB_INTERNAL), errmsg("fault point \"%s\" reached", name)));
+	else if (fault_is_held(name))
+		fault_hold(name);
 	else if (size > 6 && strncmp(action, "sleep:", 6) == 0)
 		sleep_ms(atoi(action + 6));
 }

@@ -783,8 +783,8 @@ extern uint64 work_of_processes(WorkProcess process, FbWork work);
 /* ---- fault.c: named points where a test can stop or break the code; setting fabric.fault_points,
  * superusers only ---- */
 /*
- * NAME=crash kills the instance as a power cut would, NAME=error raises an error, NAME=sleep:MS
- * waits; comma separated
+ * NAME=crash kills the instance as a power cut would, NAME=error raises an error, NAME=hold waits
+ * until the setting no longer says so, NAME=sleep:MS waits for a time; comma separated
  */
 extern bool fault_active;
 extern void fault_hit(const char *name);
@@ -794,6 +794,11 @@ extern void fault_hit(const char *name);
 		if (unlikely(fault_active)) \
 			fault_hit(name);        \
 	} while (0)
+/*
+ * Read the configuration file again, for a background process that was asked to (SIGHUP); logs
+ * fault points that have changed. In a session PostgreSQL does this between two statements.
+ */
+extern void fault_read_settings(void);
 extern void fault_define(void);
 
 #endif

@@ -89,10 +89,7 @@ worker_serve_interrupts(void)
 	if (!PostmasterIsAlive())
 		proc_exit(1);
 	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
+		fault_read_settings();
 }
 
 void
