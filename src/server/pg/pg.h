@@ -730,7 +730,8 @@ typedef struct SpiStatement
 	const char *sql; /* parameters $1.. */
 	int argument_count;
 	Oid argument_types[18];
-	/* a look that is repeated whether there are transactions or not: counted by itself (work_counters.c) */
+	/* a look that is repeated whether there are transactions or not: counted by itself
+	 * (work_counters.c) */
 	bool periodic;
 	SPIPlanPtr plan; /* made at first use */
 } SpiStatement;
