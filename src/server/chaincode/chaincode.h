@@ -16,10 +16,11 @@
 #include "utils/timestamp.h"
 
 #include "core/base/base.h"
+#include "core/config/config.h"
 #include "core/rwset/rwset.h"
 #include "core/txn/txn.h"
 
-/* ---------------------------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
  * package.c, source_check.c, install.c: packages
  */
 
@@ -83,12 +84,44 @@ extern bytea *package_get(const char *package_id);	   /* FB_CHAINCODE_NOT_FOUND 
 extern void package_uninstall(const char *package_id); /* FB_CHAINCODE_NOT_FOUND; FB_LIFECYCLE_ERROR
 														  while a committed definition runs it */
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * definition.c: what a channel agreed upon (docs/wire-format.md, "Chaincode definitions")
+/* -------------------------------------------------------------------------------------------------
+ * system_chaincode.c: the chaincodes that are part of the node
  */
 
+#define SYSTEM_CHAINCODE_VERSION "syscc" /* in a ChaincodeAction, and of the definition */
+
+/* the one that keeps definitions, and the namespace that they are in */
 #define LIFECYCLE_NAMESPACE "_lifecycle"
-#define LIFECYCLE_VERSION "syscc" /* the version of a system chaincode in a ChaincodeAction */
+
+struct Simulation;
+
+typedef struct SystemChaincode
+{
+	const char *name;
+	/* runs one call in a simulation; fills status, message and payload of its result */
+	void (*invoke)(struct Simulation *simulation);
+	/*
+	 * who endorses it: what its definition names, and the policy that counts, because a channel
+	 * need not have one at that path
+	 */
+	const char *policy_reference;
+	const Policy *(*endorsement_policy)(const ConfigBundle *bundle);
+	/* whom the channel's ACLs let propose; NULL: invoke checks "name/function" */
+	const char *proposal_resource;
+	/* each organization answers from what it alone knows: a refusal says nothing of the others */
+	bool answers_differ;
+	/* the function concerns the caller's organization alone: its own node endorses */
+	bool (*concerns_caller)(FbBytes function);
+} SystemChaincode;
+
+/* NULL: it is none, or none of this node */
+extern const SystemChaincode *system_chaincode_find(FbBytes name);
+/* Fabric or this node has a system chaincode of that name: no definition may take it */
+extern bool system_chaincode_reserves(const char *name);
+
+/* -------------------------------------------------------------------------------------------------
+ * definition.c: what a channel agreed upon (docs/wire-format.md, "Chaincode definitions")
+ */
 
 /*
  * the plugins that there are; a definition that names another one cannot be approved or committed
@@ -110,10 +143,7 @@ typedef struct ChaincodeDefinition
 
 /*
  * The committed definition of a chaincode as the active snapshot sees it; false when there is none.
- * A system chaincode
- * (_lifecycle) has a fixed one: version "syscc", policy reference
- * /Channel/Application/LifecycleEndorsement, where ConfigBundle.lifecycle_endorsement counts,
- * because a channel need not have a policy at that path.
+ * A system chaincode has a fixed one: version "syscc" and its row's policy reference.
  * Costs one point read: the Sequence key changes with every commit of a definition, so the parsed
  * form is kept per session under (channel, name, version of that key). Needs no shared memory;
  * right inside any snapshot and on a hot standby. FB_CORRUPTED when the state under _lifecycle
@@ -155,7 +185,7 @@ extern const char *definition_check_name(const char *name);
 extern const char *definition_check_version(const char *version);
 extern const char *definition_check_collection_name(const char *name);
 
-/* ---------------------------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
  * simulate.c: one call
  */
 
@@ -219,7 +249,7 @@ extern void simulate(const SimulationRequest *request, SimulationResult *result)
  */
 extern void sandbox_install_hooks(void);
 
-/* ---------------------------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
  * settings_table.c: the settings of a session while chaincode runs
  */
 
@@ -235,7 +265,7 @@ typedef struct SettingRule
 extern const SettingRule settings_table[];
 extern const int settings_table_count;
 
-/* ---------------------------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
  * shim.c: what chaincode can ask for while it runs; FB_NOT_IN_SIMULATION otherwise. Keys and values
  * as bytes; a key is UTF-8.
  */
@@ -320,7 +350,7 @@ extern bool shim_get_validation_parameter(FbBytes key, FbBytes *parameter);
  */
 extern FbBytes shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count);
 
-/* ---------------------------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
  * lifecycle.c: the arguments of _lifecycle's functions: marshalled protobuf, the second
  * argument of the call
  */

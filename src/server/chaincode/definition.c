@@ -15,8 +15,6 @@
 /* entries of the session's cache; when it is full it is emptied */
 #define DEFINITION_CACHE_ENTRIES_MAX 1024
 
-#define LIFECYCLE_ENDORSEMENT_POLICY "/Channel/Application/LifecycleEndorsement"
-
 typedef struct DefinitionKey
 {
 	int ledger_id;
@@ -65,7 +63,6 @@ consists_of(const char *text, const char *others)
 const char *
 definition_check_name(const char *name)
 {
-	static const char *const system_names[] = {"cscc", "escc", "lscc", "qscc", "vscc"};
 	bool separator = true;
 
 	for (const char *c = name; *c != '\0'; c++)
@@ -80,10 +77,7 @@ definition_check_name(const char *name)
 		return "a name consists of letters and digits, with single \"_\" or \"-\" between them";
 	if (strlen(name) > FB_CHAINCODE_NAME_BYTES_MAX)
 		return "the name is too long";
-	for (int i = 0; i < lengthof(system_names); i++)
-		if (strcmp(name, system_names[i]) == 0)
-			return "it is the name of a system chaincode";
-	return NULL;
+	return system_chaincode_reserves(name) ? "it is the name of a system chaincode" : NULL;
 }
 
 /* ^[A-Za-z0-9_.+-]+$ */
@@ -512,17 +506,17 @@ find_valid_entry(const Ledger *ledger, const char *name, RwSetVersion version)
 }
 
 static void
-system_definition(ChaincodeDefinition *definition)
+system_definition(const SystemChaincode *chaincode, ChaincodeDefinition *definition)
 {
 	FbError error = {0};
 
 	memset(definition, 0, sizeof(*definition));
-	definition->name = pstrdup(LIFECYCLE_NAMESPACE);
-	definition->version = pstrdup(LIFECYCLE_VERSION);
+	definition->name = pstrdup(chaincode->name);
+	definition->version = pstrdup(SYSTEM_CHAINCODE_VERSION);
 	definition->endorsement_plugin = pstrdup(DEFINITION_ENDORSEMENT_PLUGIN);
 	definition->validation_plugin = pstrdup(DEFINITION_VALIDATION_PLUGIN);
 	error_check(application_policy_of_reference(memory_allocator(CurrentMemoryContext),
-												LIFECYCLE_ENDORSEMENT_POLICY,
+												chaincode->policy_reference,
 												&definition->validation_parameter, &error),
 				&error);
 }
@@ -540,13 +534,14 @@ look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefi
 		RwSetVersion *version, FbError *error)
 {
 	DefinitionReader reader = {.get = get_committed, .ledger = ledger, .snapshot = snapshot};
+	const SystemChaincode *system = system_chaincode_find(fb_bytes_of_text(name));
 	DefinitionEntry *entry;
 	StateRow row;
 
 	version->present = false;
-	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
+	if (system != NULL)
 	{
-		system_definition(definition);
+		system_definition(system, definition);
 		return FB_OK;
 	}
 	/*
@@ -618,11 +613,12 @@ definition_find_in(DefinitionGet get, void *context, const char *name,
 				   ChaincodeDefinition *definition, FbError *error)
 {
 	ForeignReader foreign = {.reader = {.get = get_foreign}, .get = get, .context = context};
+	const SystemChaincode *system = system_chaincode_find(fb_bytes_of_text(name));
 	FbBytes sequence;
 
-	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
+	if (system != NULL)
 	{
-		system_definition(definition);
+		system_definition(system, definition);
 		return FB_OK;
 	}
 	if (definition_check_name(name) != NULL ||

@@ -581,9 +581,9 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 }
 
 static void
-run_lifecycle(Simulation *simulation, Oid schema)
+run_system(Simulation *simulation, Oid schema)
 {
-	lifecycle_invoke(simulation);
+	system_chaincode_find(fb_bytes_of_text(simulation->request->chaincode))->invoke(simulation);
 }
 
 static void
@@ -591,10 +591,10 @@ run(Simulation *simulation)
 {
 	const SimulationRequest *request = simulation->request;
 
-	if (strcmp(request->chaincode, LIFECYCLE_NAMESPACE) == 0)
+	if (system_chaincode_find(fb_bytes_of_text(request->chaincode)) != NULL)
 	{
-		simulation->result->chaincode_version = pstrdup(LIFECYCLE_VERSION);
-		run_isolated(simulation, run_lifecycle, InvalidOid);
+		simulation->result->chaincode_version = pstrdup(SYSTEM_CHAINCODE_VERSION);
+		run_isolated(simulation, run_system, InvalidOid);
 	}
 	else
 	{

@@ -113,7 +113,7 @@ check_policy(const Channel *channel, const char *policy_path, const SignedMessag
 				&error);
 	status = policy_require(allocator, policy, set, &error);
 	if (status == FB_POLICY_NOT_SATISFIED)
-		error.status = FB_ACCESS_DENIED;
+		status = error.status = FB_ACCESS_DENIED;
 	error_check(status, &error);
 }
 

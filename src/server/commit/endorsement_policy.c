@@ -214,6 +214,7 @@ is_judgeable(const ChaincodeDefinition *definition, FbError *why)
 static void
 read_definition(PolicyChecker *checker, FbBytes name, NamespacePolicies *policies)
 {
+	const SystemChaincode *system;
 	ChaincodeDefinition definition;
 	FbStatus status;
 	FbError error;
@@ -236,10 +237,10 @@ read_definition(PolicyChecker *checker, FbBytes name, NamespacePolicies *policie
 		*policies->why = error;
 		return;
 	}
-	policies->chaincode =
-		strcmp(text, LIFECYCLE_NAMESPACE) == 0
-			? checker->channel->bundle->lifecycle_endorsement
-			: parse_policy(checker, FORM_APPLICATION_POLICY, definition.validation_parameter);
+	system = system_chaincode_find(name);
+	policies->chaincode = system != NULL ? system->endorsement_policy(checker->channel->bundle)
+										 : parse_policy(checker, FORM_APPLICATION_POLICY,
+														definition.validation_parameter);
 	if (definition.collections.size > 0)
 		error_check(PROTO_UNPACK(protos__collection_config_package, definition.collections,
 								 checker->allocator, &policies->package, &error),

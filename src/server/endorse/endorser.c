@@ -92,6 +92,9 @@ static const Channel *
 check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_height)
 {
 	const Channel *channel = channel_open(fb_text_copy(allocator, view->channel_id));
+	const SystemChaincode *system = system_chaincode_find(view->chaincode_name);
+	/* NULL: a system chaincode that has rules of its own for each of its functions */
+	const char *resource = system != NULL ? system->proposal_resource : "peer/Propose";
 	SignedMessage message;
 	uint64 block_number;
 	uint32 position;
@@ -121,9 +124,8 @@ check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_heig
 					  "Make a new proposal: it has a new nonce and so a new transaction id.");
 		error_throw(&error);
 	}
-	/* a system chaincode has rules of its own for each of its functions */
-	if (!fb_bytes_equal(view->chaincode_name, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE)))
-		access_authorize(channel, "peer/Propose", &message);
+	if (resource != NULL)
+		access_authorize(channel, resource, &message);
 	return channel;
 }
 

@@ -149,7 +149,7 @@ interest_collect(const Channel *channel, FbBytes results, FbAllocator *allocator
 	/* what no orderer would take need not be endorsed: the caller learns it at once */
 	FB_TRY(check_limits_of_rwset(allocator, rwset, 1, error));
 	for (size_t i = 0; i < rwset->namespaces_count; i++)
-		if (!fb_bytes_equal(rwset->namespaces[i].name, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE)))
+		if (system_chaincode_find(rwset->namespaces[i].name) == NULL)
 			add_namespace(&list, &rwset->namespaces[i]);
 	*calls = list.calls;
 	*calls_count = list.count;

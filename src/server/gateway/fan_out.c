@@ -122,11 +122,13 @@ send_probes(FanOut *fan_out)
 	}
 }
 
+/* the refusal of this node's chaincode is final, unless others may answer otherwise */
 static bool
-is_lifecycle(const Endorsement *endorsement)
+is_final(const Endorsement *endorsement)
 {
-	return fb_bytes_equal(endorsement->proposal->chaincode_name,
-						  fb_bytes_of_text(LIFECYCLE_NAMESPACE));
+	const SystemChaincode *system = system_chaincode_find(endorsement->proposal->chaincode_name);
+
+	return system == NULL || !system->answers_differ;
 }
 
 /* false: this node is no part of the combination any more */
@@ -143,7 +145,7 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		endorser_endorse(fan_out->proposal, branch->wanted_height, 0, &endorsement);
 		if (endorsement.refusal != NULL)
 		{
-			if (!is_lifecycle(&endorsement))
+			if (is_final(&endorsement))
 				refusal_raise(fan_out->proposal, guc_node_msp_id, NULL, endorsement.refusal, NULL);
 			note_refusal(fan_out, chosen[i], endorsement.refusal);
 			return false;

@@ -120,8 +120,10 @@ find_collection(FbAllocator *allocator, const ChaincodeDefinition *definition, F
 static void
 add_chaincode_policy(Needs *needs, const ChaincodeDefinition *definition)
 {
-	if (strcmp(definition->name, LIFECYCLE_NAMESPACE) == 0)
-		add_policy(needs, needs->channel->bundle->lifecycle_endorsement);
+	const SystemChaincode *system = system_chaincode_find(fb_bytes_of_text(definition->name));
+
+	if (system != NULL)
+		add_policy(needs, system->endorsement_policy(needs->channel->bundle));
 	else
 		add_application_policy(needs, definition->validation_parameter);
 }

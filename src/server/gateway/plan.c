@@ -13,8 +13,6 @@
  */
 #include "server/gateway/gateway_internal.h"
 
-#define APPROVE_FUNCTION "ApproveChaincodeDefinitionForMyOrg"
-
 static void
 add_member(EndorsementPlan *plan, const char *msp_id, const char *address, bool slow)
 {
@@ -54,7 +52,7 @@ can_endorse_here(const Channel *channel, const ChaincodeDefinition *definition)
 	if (!node_is_configured() ||
 		config_application_organization(channel->bundle, guc_node_msp_id) == NULL)
 		return false;
-	if (strcmp(definition->name, LIFECYCLE_NAMESPACE) == 0)
+	if (system_chaincode_find(fb_bytes_of_text(definition->name)) != NULL)
 		return true;
 	package_id = definition_package_id(channel->name, definition);
 	return package_id != NULL && package_is_installed(package_id);
@@ -127,15 +125,14 @@ add_this_node(EndorsementPlan *plan, const Channel *channel)
 	error_throw(&error);
 }
 
-/*
- * approving concerns one organisation alone: its own collection is written, its own node endorses
- */
+/* a call that concerns one organization alone: its own node endorses */
 static bool
-is_approval(const ProposalView *proposal)
+concerns_caller_alone(const ProposalView *proposal)
 {
-	return fb_bytes_equal(proposal->chaincode_name, fb_bytes_of_text(LIFECYCLE_NAMESPACE)) &&
-		   proposal->args_count > 0 &&
-		   fb_bytes_equal(proposal->args[0], fb_bytes_of_text(APPROVE_FUNCTION));
+	const SystemChaincode *system = system_chaincode_find(proposal->chaincode_name);
+
+	return system != NULL && system->concerns_caller != NULL && proposal->args_count > 0 &&
+		   system->concerns_caller(proposal->args[0]);
 }
 
 static EndorsementPlan *
@@ -214,7 +211,7 @@ plan_create(const Channel *channel, const ProposalView *proposal, List *organisa
 		fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->chaincode_name);
 	EndorsementPlan *plan;
 
-	if (organisations == NIL && !is_approval(proposal))
+	if (organisations == NIL && !concerns_caller_alone(proposal))
 		return plan_for_call(channel, chaincode, fan_out_call_name(proposal));
 	plan = make_plan(channel, chaincode);
 	if (organisations == NIL)

@@ -351,7 +351,7 @@ runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocat
 	char *name = fb_text_copy(allocator, view->chaincode_name);
 	char *package_id;
 
-	if (strcmp(name, LIFECYCLE_NAMESPACE) == 0)
+	if (system_chaincode_find(view->chaincode_name) != NULL)
 		return true;
 	if (!definition_get(channel->name, name, &definition))
 	{

@@ -377,6 +377,23 @@ note_recovery(OrderNode *node, const RaftUpdate *update)
 	lost_state_log_begin(node->channel, node->recovery_detail);
 }
 
+/* what Raft has decided in the last step and why, a line of the log each */
+static void
+log_trace(const OrderNode *node)
+{
+	const char *line = raft_trace(node->raft);
+	const char *end;
+
+	for (; (end = strchr(line, '\n')) != NULL; line = end + 1)
+	{
+		char *text = memory_cstring(fb_bytes(line, end - line));
+
+		ereport(LOG, (errmsg_internal("channel \"%s\": raft: %s", node->channel, text),
+					  errhidestmt(true), errhidecontext(true)));
+		pfree(text);
+	}
+}
+
 FbStatus
 duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *error)
 {
@@ -384,7 +401,10 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 	FbStatus status;
 
 	event->now_ms = node->now_ms;
+	raft_trace_enable(node->raft, guc_raft_trace);
 	status = raft_step(node->raft, event, &update, error);
+	if (guc_raft_trace)
+		log_trace(node);
 	/* what another node says can be anything; what we have ourselves must be right */
 	if (status == FB_OUT_OF_MEMORY || status == FB_INTERNAL ||
 		(status == FB_CORRUPTED && event->type != RAFT_EVENT_RECEIVE))

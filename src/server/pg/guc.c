@@ -56,6 +56,7 @@ int guc_deliver_wait_ms;
 int guc_deliver_batch_kb;
 int guc_time_window_s;
 int guc_raft_election_ms;
+bool guc_raft_trace;
 int guc_raft_heartbeat_ms;
 int guc_raft_tail_entries;
 int guc_raft_tail_kb;
@@ -304,6 +305,10 @@ define_times(void)
 		"Takes a consenter whose data directory is a copy for restored: it recovers before it votes.",
 		"Turn it off only where files change their identity without being copied.",
 		&guc_detect_copied_directory, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+		"fabric.raft_trace", "Logs every decision of Raft, one line each.",
+		"For finding out why there was an election, or why a consenter falls behind; hundreds of lines each second.",
+		&guc_raft_trace, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_number("fabric.worker_restart_delay", &guc_worker_restart_ms, 1000, 10, 600000,
 				  PGC_SIGHUP, GUC_UNIT_MS,
 				  "Shortest time between two starts of the same background worker.");

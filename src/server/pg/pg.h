@@ -64,6 +64,7 @@ extern int
 	guc_deliver_wait_ms; /* fabric.deliver_wait: how long one long poll for blocks may wait */
 extern int guc_deliver_batch_kb;  /* fabric.deliver_batch_size */
 extern int guc_time_window_s;	  /* fabric.authentication_time_window */
+extern bool guc_raft_trace;		  /* fabric.raft_trace */
 extern int guc_raft_election_ms;  /* fabric.raft_election_timeout */
 extern int guc_raft_heartbeat_ms; /* fabric.raft_heartbeat_interval */
 extern int guc_raft_tail_entries; /* fabric.raft_log_tail: entries kept for slow followers */
