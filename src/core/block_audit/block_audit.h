@@ -4,6 +4,7 @@
  *
  * - block_audit.c: a whole block as bytes: verify_block
  * - frame.c: header, links, data hash, encoding, metadata, orderers' signatures
+ * - report.c: problems go to the caller
  * - transactions.c: ids, clients' and endorsers' signatures, plausible codes, the commit hash
  *
  * Without a configuration a signature is checked with the certificate that came with it: this shows

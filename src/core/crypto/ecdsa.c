@@ -523,3 +523,49 @@ crypto_verify_parts(const CryptoPublicKey *public_key, const FbBytes *parts, siz
 	crypto_sha256_parts(parts, parts_count, digest);
 	return crypto_verify_digest(public_key, digest, signature, error);
 }
+
+FbStatus
+der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator, FbBytes *result,
+					FbError *error)
+{
+	FbBytes input = der;
+	FbBytes inside;
+	FbBytes body;
+	FbBytes algorithm;
+	FbBytes bits;
+	FbBytes unused;
+	FbBytes low_s;
+	uint8_t tag;
+	FbStatus status;
+	FbBuffer bit_string;
+	FbBuffer content;
+	FbBuffer output;
+	FbBytes bytes;
+
+	if (!der_read(&input, &tag, &inside, NULL) || tag != DER_SEQUENCE || input.size != 0 ||
+		!der_read(&inside, &tag, &unused, &body) || tag != DER_SEQUENCE ||
+		!der_read(&inside, &tag, &unused, &algorithm) || tag != DER_SEQUENCE ||
+		!der_read(&inside, &tag, &bits, NULL) || tag != DER_BIT_STRING || inside.size != 0 ||
+		bits.size < 1 || bits.data[0] != 0)
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "malformed signature in certificate");
+	bits = fb_bytes(bits.data + 1, bits.size - 1);
+	status = crypto_signature_to_low_s(curve, bits, allocator, &low_s, error);
+	if (status == FB_INVALID_SIGNATURE)
+		return fb_fail(error, FB_INVALID_CERTIFICATE, "malformed signature in certificate");
+	FB_TRY(status);
+	if (fb_bytes_equal(bits, low_s))
+		return fb_bytes_copy(allocator, der, result, error);
+
+	fb_buffer_init(&bit_string, allocator);
+	fb_buffer_append_byte(&bit_string, 0);
+	fb_buffer_append_bytes(&bit_string, low_s);
+	FB_TRY(fb_buffer_bytes(&bit_string, &bytes, error));
+	fb_buffer_init(&content, allocator);
+	fb_buffer_append_bytes(&content, body);
+	fb_buffer_append_bytes(&content, algorithm);
+	der_append(&content, DER_BIT_STRING, bytes);
+	FB_TRY(fb_buffer_bytes(&content, &bytes, error));
+	fb_buffer_init(&output, allocator);
+	der_append(&output, DER_SEQUENCE, bytes);
+	return fb_buffer_bytes(&output, result, error);
+}

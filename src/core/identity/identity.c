@@ -1,6 +1,5 @@
 /*
- * who somebody is: a certificate that one MSP vouches for (msp/mspimplvalidate.go,
- * msp/identities.go)
+ * identity.c: an identity, which is a certificate that one MSP vouches for (msp/identities.go)
  */
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
@@ -34,112 +33,6 @@ identity_unpack(FbBytes serialized, FbAllocator *allocator, const char **msp_id,
 	FB_TRY(PROTO_UNPACK(msp__serialized_identity, serialized, allocator, &message, error));
 	*msp_id = message->mspid;
 	*certificate_pem = proto_bytes(message->id_bytes);
-	return FB_OK;
-}
-
-/* ---- rules ---- */
-
-/*
- * NodeOUs on: exactly one organizational unit of the certificate is one of the four, and it was
- * given by the certifiers that the MSP names. Where two roles have one name, the later of client,
- * peer, admin, orderer counts, as in Fabric.
- */
-static FbStatus
-check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError *error)
-{
-	static const IdentityRole order[] = {IDENTITY_ORDERER, IDENTITY_ADMIN, IDENTITY_PEER,
-										 IDENTITY_CLIENT};
-	FbBytes certifiers = fb_bytes(identity->certifiers, sizeof(identity->certifiers));
-	int found = 0;
-
-	for (size_t i = 0; i < crypto_certificate_ous_count(certificate) && found < 2; i++)
-	{
-		for (size_t k = 0; k < sizeof(order) / sizeof(order[0]); k++)
-		{
-			const OuIdentifier *ou = &identity->msp->node_ou[order[k]];
-
-			if (!ou->present || !fb_bytes_equal(ou->name, crypto_certificate_ou(certificate, i)))
-				continue;
-			if (ou->certifiers.size > 0 && !fb_bytes_equal(ou->certifiers, certifiers))
-				return fb_fail(
-					error, FB_INVALID_IDENTITY,
-					"organizational unit \"%s\" of \"%s\" was not given by the CA that its MSP names",
-					FB_DISPLAY(ou->name), crypto_certificate_subject(certificate));
-			identity->role = order[k];
-			found++;
-			break;
-		}
-	}
-	if (found != 1)
-	{
-		fb_fail(
-			error, FB_INVALID_IDENTITY,
-			"certificate \"%s\" must have exactly one of the organizational units of MSP \"%s\"",
-			crypto_certificate_subject(certificate), identity->msp->id);
-		fb_error_hint(error, "A certificate is for a client, a peer, an admin or an orderer.");
-		return FB_INVALID_IDENTITY;
-	}
-	return FB_OK;
-}
-
-/* if the MSP lists organizational units, the certificate must have one of them */
-static FbStatus
-check_listed_ous(const Identity *identity, const CryptoCertificate *certificate, FbError *error)
-{
-	FbBytes certifiers = fb_bytes(identity->certifiers, sizeof(identity->certifiers));
-
-	if (identity->msp->ous_count == 0)
-		return FB_OK;
-	for (size_t i = 0; i < crypto_certificate_ous_count(certificate); i++)
-		for (size_t k = 0; k < identity->msp->ous_count; k++)
-			if (fb_bytes_equal(identity->msp->ous[k].name, crypto_certificate_ou(certificate, i)) &&
-				fb_bytes_equal(identity->msp->ous[k].certifiers, certifiers))
-				return FB_OK;
-	return fb_fail(error, FB_INVALID_IDENTITY,
-				   "certificate \"%s\" has none of the organizational units of MSP \"%s\"",
-				   crypto_certificate_subject(certificate), identity->msp->id);
-}
-
-FbStatus
-identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *certificate,
-			   FbAllocator *scratch, FbError *error)
-{
-	const CryptoCertificate *issuer;
-	CryptoChain chain;
-	FbBytes normal;
-	FbStatus status;
-
-	identity->msp = msp;
-	identity->role = IDENTITY_MEMBER;
-	if (crypto_certificate_public_key(certificate) == NULL)
-		return fb_fail(error, FB_INVALID_IDENTITY,
-					   "key of certificate \"%s\" is not ECDSA on P-224, P-256, P-384 or P-521",
-					   crypto_certificate_subject(certificate));
-	if (crypto_certificate_is_ca(certificate))
-		return fb_fail(error, FB_INVALID_IDENTITY, "CA certificate \"%s\" cannot be an identity",
-					   crypto_certificate_subject(certificate));
-	FB_TRY(msp_unique_chain(msp, certificate, &chain, error));
-	if (chain.length < 2)
-		return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has no issuer",
-					   crypto_certificate_subject(certificate));
-	issuer = chain.certificates[1];
-	if (msp_is_inner(msp, issuer))
-		return fb_fail(
-			error, FB_INVALID_IDENTITY,
-			"certificate \"%s\" was issued by \"%s\", which is not a leaf of the CA tree",
-			crypto_certificate_subject(certificate), crypto_certificate_subject(issuer));
-	FB_TRY(msp_check_revocation(msp, certificate, issuer, error));
-	chain_digest(&chain, 1, identity->certifiers);
-	FB_TRY(check_listed_ous(identity, certificate, error));
-	if (msp->node_ous)
-		FB_TRY(check_node_ous(identity, certificate, error));
-
-	status = crypto_certificate_normalised_der(certificate, issuer, scratch, &normal, error);
-	FB_TRY(status);
-	identity->form = normal_form(issuer);
-	crypto_sha256(normal, identity->digest);
-	fb_hex_encode(fb_bytes(identity->digest, sizeof(identity->digest)), identity->id);
-	identity->is_listed_admin = msp_is_listed_admin(msp, identity->digest);
 	return FB_OK;
 }
 

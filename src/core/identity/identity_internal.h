@@ -88,7 +88,7 @@ typedef struct Scratch
 extern void scratch_init(Scratch *scratch, FbAllocator *parent);
 extern void scratch_free(Scratch *scratch);
 
-/* ---- msp.c ---- */
+/* ---- msp_validate.c ---- */
 
 /*
  * the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s. Errors:
@@ -113,8 +113,12 @@ extern void chain_digest(const CryptoChain *chain, size_t from,
 						 uint8_t digest[CRYPTO_SHA256_BYTES]);
 extern NormalForm normal_form(const CryptoCertificate *issuer);
 
-/* ---- identity.c ---- */
-
+/* msp_unique_chain with these CAs */
+extern FbStatus chain_unique(const CertificateList *roots, const CertificateList *intermediates,
+							 const CryptoCertificate *certificate, CryptoChain *chain,
+							 FbError *error);
+/* the position of a CA in the list; false if it is not there */
+extern bool msp_find_ca(const CertificateList *list, FbBytes der, size_t *index);
 /*
  * all rules about a certificate that is to be an identity; fills everything of *identity but
  * allocator, certificate and serialized
@@ -122,6 +126,9 @@ extern NormalForm normal_form(const CryptoCertificate *issuer);
 extern FbStatus identity_check(Identity *identity, const Msp *msp,
 							   const CryptoCertificate *certificate, FbAllocator *scratch,
 							   FbError *error);
+
+/* ---- identity.c ---- */
+
 /*
  * one of the certificate's organizational units has this name; not for an identity that only
  * identity_check has filled

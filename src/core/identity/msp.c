@@ -5,9 +5,6 @@
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
-#define OID_ALTERNATIVE_NAMES "2.5.29.17"
-#define OID_NAME_CONSTRAINTS "2.5.29.30"
-
 const char *
 identity_role_name(IdentityRole role)
 {
@@ -36,176 +33,16 @@ fail_in(FbStatus status, const char *part, size_t index, FbError *error)
 	return status;
 }
 
-NormalForm
-normal_form(const CryptoCertificate *issuer)
-{
-	const CryptoPublicKey *key = crypto_certificate_public_key(issuer);
-
-	if (key == NULL)
-		return NORMAL_AS_IS;
-	return (NormalForm) (NORMAL_FIRST_CURVE + crypto_public_key_curve(key));
-}
-
-void
-chain_digest(const CryptoChain *chain, size_t from, uint8_t digest[CRYPTO_SHA256_BYTES])
-{
-	CryptoSha256 hash;
-
-	crypto_sha256_start(&hash);
-	for (size_t i = from; i < chain->length; i++)
-		crypto_sha256_add(&hash, crypto_certificate_der(chain->certificates[i]));
-	crypto_sha256_finish(&hash, digest);
-}
-
-/* ---- chains ---- */
-
-bool
-msp_is_host_name(const char *name)
-{
-	size_t size = strlen(name);
-	size_t label = 0; /* where the present one starts */
-
-	if (size > 0 && name[size - 1] == '.')
-		size--;
-	for (size_t i = 0; i <= size; i++)
-	{
-		char c = name[i];
-
-		if (i == size || c == '.')
-		{
-			if (i == label)
-				return false; /* an empty one */
-			label = i + 1;
-		}
-		else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-				   c == '_' || c == ':' || (c == '-' && i > label) ||
-				   (c == '*' && i == 0 && (size == 1 || name[1] == '.'))))
-			return false;
-	}
-	return true;
-}
-
-/*
- * A rule of Go 1.14 that Fabric keeps (verifyLegacyNameConstraints): a certificate whose common
- * name looks like that of a host needs alternative names when a CA above it has name constraints
- */
-static FbStatus
-check_legacy_name_constraints(const CryptoChain *chain, FbError *error)
-{
-	const CryptoCertificate *certificate = chain->certificates[0];
-	FbBytes ignored;
-
-	if (chain->length < 2 ||
-		crypto_certificate_extension(certificate, OID_ALTERNATIVE_NAMES, &ignored) ||
-		!msp_is_host_name(crypto_certificate_common_name(certificate)))
-		return FB_OK;
-	for (size_t i = 1; i < chain->length; i++)
-		if (crypto_certificate_extension(chain->certificates[i], OID_NAME_CONSTRAINTS, &ignored))
-			return fb_fail(
-				error, FB_INVALID_IDENTITY,
-				"certificate \"%s\" has no alternative names, but its CA has name constraints",
-				crypto_certificate_subject(certificate));
-	return FB_OK;
-}
-
-static FbStatus
-unique_chain(const CertificateList *roots, const CertificateList *intermediates,
-			 const CryptoCertificate *certificate, CryptoChain *chain, FbError *error)
-{
-	CryptoTrust trust = {roots->items, roots->count, intermediates->items, intermediates->count};
-	size_t count;
-	FbStatus status;
-
-	status = crypto_chain_find(certificate, &trust, crypto_certificate_not_before(certificate) + 1,
-							   chain, &count, error);
-	if (status == FB_INVALID_CERTIFICATE || status == FB_CERTIFICATE_EXPIRED ||
-		status == FB_LIMIT_EXCEEDED)
-	{
-		if (error != NULL)
-			error->status = FB_INVALID_IDENTITY;
-		return FB_INVALID_IDENTITY;
-	}
-	FB_TRY(status);
-	if (count != 1)
-		return fb_fail(error, FB_INVALID_IDENTITY,
-					   "certificate \"%s\" has %zu chains, but only one is allowed",
-					   crypto_certificate_subject(certificate), count);
-	return check_legacy_name_constraints(chain, error);
-}
-
-FbStatus
-msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate, CryptoChain *chain,
-				 FbError *error)
-{
-	return unique_chain(&msp->roots, &msp->intermediates, certificate, chain, error);
-}
-
-FbStatus
-msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate,
-					 const CryptoCertificate *issuer, FbError *error)
-{
-	for (size_t i = 0; i < msp->crls_count; i++)
-	{
-		FbStatus status;
-
-		if (!fb_bytes_equal(crypto_crl_aki(msp->crls[i]), crypto_certificate_ski(issuer)) ||
-			!crypto_crl_lists(msp->crls[i], crypto_certificate_serial(certificate)))
-			continue;
-		status = crypto_crl_check_signature(msp->crls[i], issuer, error);
-		if (status == FB_OK)
-			return fb_fail(error, FB_CERTIFICATE_REVOKED, "certificate \"%s\" has been revoked",
-						   crypto_certificate_subject(certificate));
-		if (status != FB_INVALID_SIGNATURE)
-			return status;
-	}
-	return FB_OK;
-}
-
-/* the position of a CA among the roots or the intermediates; false if it is not there */
-static bool
-find_ca(const CertificateList *list, FbBytes der, size_t *index)
-{
-	for (size_t i = 0; i < list->count; i++)
-	{
-		if (fb_bytes_equal(crypto_certificate_der(list->items[i]), der))
-		{
-			*index = i;
-			return true;
-		}
-	}
-	return false;
-}
-
-bool
-msp_is_inner(const Msp *msp, const CryptoCertificate *ca)
-{
-	FbBytes der = crypto_certificate_der(ca);
-	size_t index;
-
-	if (find_ca(&msp->roots, der, &index) && msp->root_inner[index])
-		return true;
-	return find_ca(&msp->intermediates, der, &index) && msp->inner[index];
-}
-
 static void
 mark_inner(Msp *msp, const CryptoCertificate *ca)
 {
 	FbBytes der = crypto_certificate_der(ca);
 	size_t index;
 
-	if (find_ca(&msp->roots, der, &index))
+	if (msp_find_ca(&msp->roots, der, &index))
 		msp->root_inner[index] = true;
-	if (find_ca(&msp->intermediates, der, &index))
+	if (msp_find_ca(&msp->intermediates, der, &index))
 		msp->inner[index] = true;
-}
-
-bool
-msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES])
-{
-	for (size_t i = 0; i < msp->admins_count; i++)
-		if (memcmp(msp->admins[i], digest, CRYPTO_SHA256_BYTES) == 0)
-			return true;
-	return false;
 }
 
 /* ---- making it ---- */
@@ -398,7 +235,7 @@ check_cas(const Msp *msp, const CertificateList *checked, const CertificateList 
 			status = fb_fail(error, FB_INVALID_CERTIFICATE, "\"%s\" has no subject key identifier",
 							 crypto_certificate_subject(ca));
 		else
-			status = unique_chain(roots, intermediates, ca, &chain, error);
+			status = chain_unique(roots, intermediates, ca, &chain, error);
 		if (status == FB_OK && chain.length > 1)
 			status = msp_check_revocation(msp, ca, chain.certificates[1], error);
 		if (status == FB_INVALID_IDENTITY)

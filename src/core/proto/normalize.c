@@ -16,11 +16,6 @@
  */
 #include "core/proto/proto_internal.h"
 
-#define WIRE_VARINT 0
-#define WIRE_FIXED64 1
-#define WIRE_BYTES 2
-#define WIRE_FIXED32 5
-
 /* a length in as many bytes as the largest needs: protobuf-c takes up to five */
 #define LENGTH_BYTES 5
 

@@ -23,6 +23,27 @@ extern FbStatus proto_unpack_within(const ProtobufCMessageDescriptor *descriptor
 									FbAllocator *allocator, uint64_t *memory_bytes,
 									ProtobufCMessage **message, FbError *error);
 
+/* ---- field.c ---- */
+
+/* wire types */
+#define WIRE_VARINT 0
+#define WIRE_FIXED64 1
+#define WIRE_BYTES 2
+#define WIRE_GROUP_START 3
+#define WIRE_GROUP_END 4
+#define WIRE_FIXED32 5
+
+#define VARINT_BYTES_MAX 10
+/* of a tag or a length, in protobuf-c */
+#define SHORT_VARINT_BYTES_MAX 5
+
+/*
+ * how many bytes the varint at data takes, its value in *value; 0 when it is cut off or longer than
+ * limit
+ */
+extern size_t proto_read_varint(const uint8_t *data, const uint8_t *end, size_t limit,
+								uint64_t *value);
+
 /*
  * Take one field off the front of a message that is not empty, of whatever wire type; groups are
  * skipped as a whole. NULL, or what is wrong with it (a constant text) and where; then rest is as
@@ -38,6 +59,8 @@ extern int proto_wire_type(ProtobufCType type);
  * unknown one?
  */
 extern bool proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoField *field);
+
+/* ---- normalize.c ---- */
 
 /*
  * Bytes that passed proto_check, rewritten so that protobuf-c reads what Go reads (normalize.c).

@@ -15,23 +15,6 @@
  */
 #include "core/proto/proto_internal.h"
 
-/* wire types */
-#define WIRE_VARINT 0
-#define WIRE_FIXED64 1
-#define WIRE_BYTES 2
-#define WIRE_GROUP_START 3
-#define WIRE_GROUP_END 4
-#define WIRE_FIXED32 5
-
-#define VARINT_BYTES_MAX 10
-#define FIELD_NUMBER_MAX ((1 << 29) - 1)
-/* of a tag or a length, in protobuf-c */
-#define SHORT_VARINT_BYTES_MAX 5
-/* groups within groups; Go's limit is 10,000, and nothing writes any */
-#define GROUP_DEPTH_MAX FB_MESSAGE_DEPTH_MAX
-/* inside of groups Go looks less closely (encoding/protowire, DecodeTag) */
-#define GROUP_FIELD_NUMBER_MAX INT32_MAX
-
 /* what an allocator needs besides the bytes asked for: an estimate, for the limit on memory */
 #define ALLOCATION_OVERHEAD 16
 /* protobuf-c keeps a record per field while it unpacks a message */
@@ -103,51 +86,6 @@ exceed(const Gate *gate, const char *what, uint64_t limit)
 	return FB_LIMIT_EXCEEDED;
 }
 
-/*
- * how many bytes the varint at data takes, its value in *value; 0 when it is cut off or longer than
- * limit
- */
-static size_t
-read_varint(const uint8_t *data, const uint8_t *end, size_t limit, uint64_t *value)
-{
-	uint64_t result = 0;
-
-	for (size_t i = 0; i < limit && data + i < end; i++)
-	{
-		if (i == VARINT_BYTES_MAX - 1 && data[i] > 1)
-			return 0; /* beyond 64 bits */
-		result |= (uint64_t) (data[i] & 0x7f) << (7 * i);
-		if ((data[i] & 0x80) == 0)
-		{
-			*value = result;
-			return i + 1;
-		}
-	}
-	return 0;
-}
-
-int
-proto_wire_type(ProtobufCType type)
-{
-	switch (type)
-	{
-		case PROTOBUF_C_TYPE_SFIXED32:
-		case PROTOBUF_C_TYPE_FIXED32:
-		case PROTOBUF_C_TYPE_FLOAT:
-			return WIRE_FIXED32;
-		case PROTOBUF_C_TYPE_SFIXED64:
-		case PROTOBUF_C_TYPE_FIXED64:
-		case PROTOBUF_C_TYPE_DOUBLE:
-			return WIRE_FIXED64;
-		case PROTOBUF_C_TYPE_STRING:
-		case PROTOBUF_C_TYPE_BYTES:
-		case PROTOBUF_C_TYPE_MESSAGE:
-			return WIRE_BYTES;
-		default:
-			return WIRE_VARINT;
-	}
-}
-
 static FbStatus
 count_fields(Gate *gate, uint64_t count)
 {
@@ -180,7 +118,7 @@ check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
 		for (const uint8_t *at = content.data; at < end;)
 		{
 			uint64_t value;
-			size_t size = read_varint(at, end, VARINT_BYTES_MAX, &value);
+			size_t size = proto_read_varint(at, end, VARINT_BYTES_MAX, &value);
 
 			if (size == 0)
 				return refuse(gate, descriptor, field, at, "bad variable-length integer");
@@ -227,133 +165,6 @@ check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
 		default:
 			return check_packed(gate, descriptor, field, content);
 	}
-}
-
-/*
- * the end of a group whose start tag has been read; NULL when it has none, or on what no decoder
- * takes, or nested too deep
- */
-static const uint8_t *
-skip_group(const uint8_t *at, const uint8_t *end, uint32_t number)
-{
-	uint32_t open[GROUP_DEPTH_MAX] = {number};
-	int depth = 1;
-
-	while (depth > 0)
-	{
-		uint64_t tag;
-		uint64_t value = 0;
-		size_t size = read_varint(at, end, VARINT_BYTES_MAX, &tag);
-
-		if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > GROUP_FIELD_NUMBER_MAX)
-			return NULL;
-		at += size;
-		size = 0;
-		switch (tag & 7)
-		{
-			case WIRE_VARINT:
-				size = read_varint(at, end, VARINT_BYTES_MAX, &value);
-				if (size == 0)
-					return NULL;
-				break;
-			case WIRE_FIXED64:
-				size = 8;
-				break;
-			case WIRE_FIXED32:
-				size = 4;
-				break;
-			case WIRE_BYTES:
-				size = read_varint(at, end, VARINT_BYTES_MAX, &value);
-				if (size == 0 || value > (uint64_t) (end - at) - size)
-					return NULL;
-				size += (size_t) value;
-				break;
-			case WIRE_GROUP_START:
-				if (depth == GROUP_DEPTH_MAX)
-					return NULL;
-				open[depth++] = (uint32_t) (tag >> 3);
-				break;
-			case WIRE_GROUP_END:
-				if (open[--depth] != tag >> 3)
-					return NULL;
-				break;
-			default:
-				return NULL;
-		}
-		if (size > (size_t) (end - at))
-			return NULL;
-		at += size;
-	}
-	return at;
-}
-
-const char *
-proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where)
-{
-	const uint8_t *at = rest->data;
-	const uint8_t *end = at + rest->size;
-	uint64_t tag;
-	size_t size = read_varint(at, end, VARINT_BYTES_MAX, &tag);
-
-	*field = (ProtoField) {0};
-	*where = at;
-	if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > FIELD_NUMBER_MAX)
-		return "bad field tag";
-	*field = (ProtoField) {.number = (uint32_t) (tag >> 3),
-						   .wire_type = (int) (tag & 7),
-						   .is_long = size > SHORT_VARINT_BYTES_MAX};
-	if (field->wire_type == WIRE_GROUP_END || field->wire_type > WIRE_FIXED32)
-		return "wire type not supported";
-	at += size;
-	*where = at;
-	switch (field->wire_type)
-	{
-		case WIRE_VARINT:
-			size = read_varint(at, end, VARINT_BYTES_MAX, &field->value);
-			if (size == 0)
-				return "bad variable-length integer";
-			break;
-		case WIRE_BYTES:
-			size = read_varint(at, end, VARINT_BYTES_MAX, &field->value);
-			if (size == 0)
-				return "bad length";
-			at += size;
-			*where = at;
-			if (field->value > (uint64_t) (end - at))
-				return "message is cut off";
-			field->is_long |= size > SHORT_VARINT_BYTES_MAX;
-			size = (size_t) field->value;
-			field->is_bytes = true;
-			field->bytes = fb_bytes(at, size);
-			break;
-		case WIRE_GROUP_START:
-			size = 0;
-			at = skip_group(at, end, field->number);
-			if (at == NULL)
-				return "bad group";
-			break;
-		default:
-			size = field->wire_type == WIRE_FIXED64 ? 8 : 4;
-			if ((size_t) (end - at) < size)
-				return "message is cut off";
-			for (size_t i = size; i > 0; i--)
-				field->value = field->value << 8 | at[i - 1];
-			break;
-	}
-	at += size;
-	*rest = fb_bytes(at, (size_t) (end - at));
-	return NULL;
-}
-
-bool
-proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoField *field)
-{
-	int wire_type = proto_wire_type(known->type);
-
-	/* a number may come packed, but only where many are allowed */
-	return field->wire_type == wire_type ||
-		   (field->wire_type == WIRE_BYTES && known->label == PROTOBUF_C_LABEL_REPEATED &&
-			wire_type != WIRE_BYTES);
 }
 
 static FbStatus
@@ -556,14 +367,4 @@ proto_release(ProtobufCMessage *message, FbAllocator *allocator)
 
 	if (message != NULL)
 		protobuf_c_message_free_unpacked(message, &adapter);
-}
-
-/* ---- reading without unpacking ---- */
-
-bool
-proto_next_field(FbBytes *rest, ProtoField *field)
-{
-	const uint8_t *where;
-
-	return rest->size > 0 && proto_take_field(rest, field, &where) == NULL;
 }

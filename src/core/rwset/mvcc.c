@@ -33,29 +33,6 @@ typedef struct Reference
 	bool storable;
 } Reference;
 
-static bool
-is_storable_name(FbBytes name, size_t bytes_max)
-{
-	return name.size <= bytes_max && (name.size == 0 || memchr(name.data, 0, name.size) == NULL);
-}
-
-bool
-mvcc_namespace_is_storable(FbBytes namespace_name)
-{
-	return is_storable_name(namespace_name, FB_CHAINCODE_NAME_BYTES_MAX);
-}
-
-/*
- * what is longer than our limits, or has a name with U+0000, is nowhere in the state: it can be
- * read, and is absent
- */
-static bool
-is_storable(FbBytes namespace_name, const FbBytes *collection, FbBytes key)
-{
-	return mvcc_namespace_is_storable(namespace_name) && key.size <= FB_STATE_KEY_BYTES_MAX &&
-		   (collection == NULL || is_storable_name(*collection, FB_COLLECTION_NAME_BYTES_MAX));
-}
-
 /* ---- the references of a read-write set, always in the same order ---- */
 
 typedef struct Visit
@@ -74,7 +51,7 @@ visit(Visit *to, const FbBytes *namespace_name, const FbBytes *collection, const
 						   key,
 						   (uint32_t) to->count,
 						   (uint8_t) use,
-						   is_storable(*namespace_name, collection, *key)};
+						   mvcc_is_storable(*namespace_name, collection, *key)};
 
 	if (!reference.storable && to->unstorable.key == NULL)
 		to->unstorable = reference;
@@ -140,19 +117,6 @@ visit_writes(Visit *to, const RwSet *rwset)
 
 /* ---- preparing ---- */
 
-static int
-compare_spaces(FbBytes namespace_a, const FbBytes *collection_a, FbBytes namespace_b,
-			   const FbBytes *collection_b)
-{
-	int order = fb_bytes_compare(namespace_a, namespace_b);
-
-	if (order != 0)
-		return order;
-	if (collection_a == NULL || collection_b == NULL)
-		return (collection_a != NULL) - (collection_b != NULL);
-	return fb_bytes_compare(*collection_a, *collection_b);
-}
-
 /* long names are never compared: all that cannot be in the state is one key, the first */
 static int
 compare_references(const void *a, const void *b)
@@ -165,8 +129,8 @@ compare_references(const void *a, const void *b)
 		return x->storable - y->storable;
 	/* most keys of a block are in the same namespace: the same bytes, often at the same address */
 	if (x->namespace_name != y->namespace_name || x->collection != y->collection)
-		order =
-			compare_spaces(*x->namespace_name, x->collection, *y->namespace_name, y->collection);
+		order = mvcc_compare_spaces(*x->namespace_name, x->collection, *y->namespace_name,
+									y->collection);
 	if (order == 0)
 		order = fb_bytes_compare(*x->key, *y->key);
 	return order;
@@ -186,8 +150,8 @@ fill_key(FbAllocator *allocator, const Reference *reference, const Reference *be
 	if (!key->hashed)
 		return FB_OK;
 	if (before == NULL || !before->storable || before->collection == NULL ||
-		compare_spaces(*before->namespace_name, before->collection, key->namespace_name,
-					   reference->collection) != 0)
+		mvcc_compare_spaces(*before->namespace_name, before->collection, key->namespace_name,
+							reference->collection) != 0)
 		return rwset_hashed_namespace(allocator, key->namespace_name, key->collection,
 									  &key->state_namespace, error);
 	key->state_namespace = key[-1].state_namespace;
@@ -319,55 +283,6 @@ mvcc_prepare(FbAllocator *allocator, MvccTransaction *transactions, size_t trans
 	fb_release(allocator, visit_state.references);
 	*block = made;
 	return FB_OK;
-}
-
-static int
-compare_key(const MvccKey *key, FbBytes namespace_name, const FbBytes *collection, FbBytes wanted)
-{
-	int order = !key->storable
-					? -1
-					: compare_spaces(key->namespace_name, key->hashed ? &key->collection : NULL,
-									 namespace_name, collection);
-
-	return order != 0 ? order : fb_bytes_compare(key->key, wanted);
-}
-
-static size_t
-lower_bound(const MvccBlock *block, FbBytes namespace_name, const FbBytes *collection, FbBytes key)
-{
-	size_t low = 0;
-	size_t high = block->keys_count;
-
-	while (low < high)
-	{
-		size_t middle = low + (high - low) / 2;
-
-		if (compare_key(&block->keys[middle], namespace_name, collection, key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-size_t
-mvcc_lower_bound(const MvccBlock *block, FbBytes namespace_name, FbBytes key)
-{
-	return lower_bound(block, namespace_name, NULL, key);
-}
-
-MvccKey *
-mvcc_find_key(const MvccBlock *block, FbBytes namespace_name, FbBytes collection, FbBytes key)
-{
-	const FbBytes *hashed = collection.size > 0 ? &collection : NULL;
-	size_t i;
-
-	if (!is_storable(namespace_name, hashed, key))
-		return NULL;
-	i = lower_bound(block, namespace_name, hashed, key);
-	if (i < block->keys_count && compare_key(&block->keys[i], namespace_name, hashed, key) == 0)
-		return &block->keys[i];
-	return NULL;
 }
 
 /* ---- checking one transaction ---- */

@@ -157,8 +157,19 @@ mvcc_version(uint64_t block_number, uint32_t tx_index)
 	return (RwSetVersion) {true, block_number, tx_index};
 }
 
+/* ---- mvcc_keys.c ---- */
+
 /* can a namespace of this name be in the state? Others are read as empty */
 extern bool mvcc_namespace_is_storable(FbBytes namespace_name);
+
+/*
+ * Can this key be in the state? One that is longer than the limits, or has a name with U+0000, can
+ * be read and is absent. collection: NULL: public
+ */
+extern bool mvcc_is_storable(FbBytes namespace_name, const FbBytes *collection, FbBytes key);
+/* order of (namespace, collection); public ones first */
+extern int mvcc_compare_spaces(FbBytes namespace_a, const FbBytes *collection_a,
+							   FbBytes namespace_b, const FbBytes *collection_b);
 
 /* the first key that is not before (namespace, public, key) */
 extern size_t mvcc_lower_bound(const MvccBlock *block, FbBytes namespace_name, FbBytes key);
