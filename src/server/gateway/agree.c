@@ -36,6 +36,23 @@
  */
 #define CLAIM_WAIT_MS 3000
 
+const char *
+answers_member_label(const FanOut *fan_out, uint32_t member)
+{
+	const char *address = fan_out->plan->members[member].address;
+
+	return address != NULL ? address : "this node";
+}
+
+void
+answers_note_failure(FanOut *fan_out, uint32_t member, const char *why)
+{
+	slow_call_note("%s failed (%s)", answers_member_label(fan_out, member), why);
+	fan_out->plan->members[member].failed = true;
+	fan_out->branches[member].answered = false;
+	fan_out->branches[member].failure = pstrdup(why);
+}
+
 static FbBytes
 payload_of(const FanOut *fan_out, uint32_t member)
 {
@@ -105,7 +122,7 @@ learn_interest(FanOut *fan_out, uint32_t member)
 	}
 	if (status == FB_MALFORMED_MESSAGE || status == FB_LIMIT_EXCEEDED)
 	{
-		fan_out_note_failure(fan_out, member,
+		answers_note_failure(fan_out, member,
 							 psprintf("its read-write set cannot be read (%s)", error.message));
 		return;
 	}
@@ -193,7 +210,7 @@ drop_unconfirmed(FanOut *fan_out)
 
 	for (uint32_t i = 0; i < fan_out->plan->members_count; i++)
 		if (fan_out->branches[i].answered && fan_out->branches[i].height > height)
-			fan_out_note_failure(fan_out, i,
+			answers_note_failure(fan_out, i,
 								 psprintf("it answered at block " UINT64_FORMAT
 										  ", which this node does not have",
 										  fan_out->branches[i].height - 1));

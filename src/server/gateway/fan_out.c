@@ -23,48 +23,14 @@
 #include "server/chaincode/chaincode.h"
 #include "server/endorse/endorse.h"
 
-/* for notes */
-static const char *
-member_label(const FanOut *fan_out, uint32_t member)
-{
-	const char *address = fan_out->plan->members[member].address;
-
-	return address != NULL ? address : "this node";
-}
-
-void
-fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why)
-{
-	slow_call_note("%s failed (%s)", member_label(fan_out, member), why);
-	fan_out->plan->members[member].failed = true;
-	fan_out->branches[member].answered = false;
-	fan_out->branches[member].failure = pstrdup(why);
-}
-
 static void
 note_refusal(FanOut *fan_out, uint32_t member, const WireRefusal *refusal)
 {
 	fan_out->branches[member].refusal = refusal_copy(refusal);
-	fan_out_note_failure(fan_out, member,
+	answers_note_failure(fan_out, member,
 						 refusal->detail != NULL
 							 ? psprintf("%s (%s)", refusal->message, refusal->detail)
 							 : refusal->message);
-}
-
-FbBytes
-fan_out_call_name(const ProposalView *proposal)
-{
-	FbBytes function = proposal->args_count > 0 ? proposal->args[0] : FB_BYTES_EMPTY;
-	StringInfoData name;
-
-	initStringInfo(&name);
-	appendBinaryStringInfo(&name, (const char *) proposal->chaincode_name.data,
-						   (int) proposal->chaincode_name.size);
-	appendStringInfoChar(&name, '\0');
-	/* the argument may be anything, of any size */
-	appendBinaryStringInfo(&name, (const char *) function.data,
-						   (int) Min(function.size, NAMEDATALEN));
-	return fb_bytes(name.data, (size_t) name.len);
 }
 
 static void
@@ -247,14 +213,14 @@ take_answer(FanOut *fan_out, uint32_t index)
 		response_parse(fan_out->allocator,
 					   copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)),
 					   &branch->response, &error) != FB_OK)
-		fan_out_note_failure(fan_out, index, "its answer cannot be read");
+		answers_note_failure(fan_out, index, "its answer cannot be read");
 	else if (branch->height < branch->asked_height)
-		fan_out_note_failure(fan_out, index,
+		answers_note_failure(fan_out, index,
 							 "it answered without the blocks that it was asked to wait for");
 	else if ((flaw = flaw_of(fan_out, index)) != NULL)
 	{
 		candidate_note_unfit(fan_out->channel, fan_out->proposal->chaincode_name, address);
-		fan_out_note_failure(fan_out, index, flaw);
+		answers_note_failure(fan_out, index, flaw);
 	}
 	else
 		branch->answered = true;
@@ -277,14 +243,14 @@ finish_call(FanOut *fan_out, uint32_t index)
 	else if (wire_call_refusal(branch->call) != NULL && !again)
 		note_refusal(fan_out, index, wire_call_refusal(branch->call));
 	else if (!again)
-		fan_out_note_failure(fan_out, index,
+		answers_note_failure(fan_out, index,
 							 failure->error.detail[0] ? psprintf("%s (%s)", failure->error.message,
 																 failure->error.detail)
 													  : failure->error.message);
 	wire_call_release(branch->call);
 	branch->call = NULL;
 	if (again)
-		slow_call_note("%s refused without the last blocks", member_label(fan_out, index));
+		slow_call_note("%s refused without the last blocks", answers_member_label(fan_out, index));
 	if (again)
 		start_call(fan_out, index, fan_out->seen_height);
 }
@@ -348,7 +314,7 @@ look_at_call(FanOut *fan_out, uint32_t index, bool chosen, TimestampTz now)
 	if (!chosen || member->late || now < branch->patience_until)
 		return false;
 	wire_call_note_late(branch->call);
-	slow_call_note("%s was late", member_label(fan_out, index));
+	slow_call_note("%s was late", answers_member_label(fan_out, index));
 	member->late = true;
 	return true;
 }
@@ -473,7 +439,7 @@ roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		return true;
 	for (size_t i = 0; i < chosen_count; i++)
 		if (!is_peer(fan_out, chosen[i]))
-			fan_out_note_failure(fan_out, chosen[i],
+			answers_note_failure(fan_out, chosen[i],
 								 "the certificate that it signed with does not have the role peer");
 	return false;
 }
@@ -546,7 +512,7 @@ fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *orga
 	ProposalResponse *responses;
 	FbError error;
 
-	fan_out.call_name = fan_out_call_name(proposal);
+	fan_out.call_name = plan_call_name(proposal);
 	error_check(proposal_pack_signed(fan_out.allocator, proposal, &fan_out.signed_proposal, &error),
 				&error);
 	fan_out.seen_height = height_of_node(fan_out.channel);

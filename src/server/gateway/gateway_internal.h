@@ -32,7 +32,7 @@ typedef struct Candidate
 
 /*
  * The other nodes of an organization, this node's own organization included: List of Candidate *;
- * NIL: none is known. call_name: see fan_out_call_name; empty: the function is not known.
+ * NIL: none is known. call_name: see plan_call_name; empty: the function is not known.
  */
 extern List *candidates_of_organization(const Channel *channel, const char *msp_id,
 										FbBytes chaincode, FbBytes call_name);
@@ -172,7 +172,7 @@ typedef struct FanOut
 	Branch *branches; /* by member */
 	const ProposalView *proposal;
 	FbBytes signed_proposal;
-	FbBytes call_name;	/* see fan_out_call_name */
+	FbBytes call_name;	/* see plan_call_name */
 	uint64 seen_height; /* a refusal counts only from a node that has so many blocks */
 	TimestampTz deadline;
 	int catch_ups_count;
@@ -188,11 +188,13 @@ typedef struct FanOut
 } FanOut;
 
 /* what is called, as the usual time of its answer is kept by: the chaincode and its function */
-extern FbBytes fan_out_call_name(const ProposalView *proposal);
+extern FbBytes plan_call_name(const ProposalView *proposal);
 /* gateway_endorse on a channel that is open */
 extern void fan_out_endorse(const Channel *channel, const ProposalView *proposal,
 							List *organisations, GatewayTransaction *transaction);
-extern void fan_out_note_failure(FanOut *fan_out, uint32_t member, const char *why);
+/* its address, or "this node": for notes */
+extern const char *answers_member_label(const FanOut *fan_out, uint32_t member);
+extern void answers_note_failure(FanOut *fan_out, uint32_t member, const char *why);
 
 /*
  * plan_choose among members whose answers agree, with the policies that this answer needs; false

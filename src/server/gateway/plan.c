@@ -188,6 +188,22 @@ plan_set_interest(EndorsementPlan *plan, const Channel *channel, const InterestC
 	return true;
 }
 
+FbBytes
+plan_call_name(const ProposalView *proposal)
+{
+	FbBytes function = proposal->args_count > 0 ? proposal->args[0] : FB_BYTES_EMPTY;
+	StringInfoData name;
+
+	initStringInfo(&name);
+	appendBinaryStringInfo(&name, (const char *) proposal->chaincode_name.data,
+						   (int) proposal->chaincode_name.size);
+	appendStringInfoChar(&name, '\0');
+	/* the argument may be anything, of any size */
+	appendBinaryStringInfo(&name, (const char *) function.data,
+						   (int) Min(function.size, NAMEDATALEN));
+	return fb_bytes(name.data, (size_t) name.len);
+}
+
 static EndorsementPlan *
 plan_for_call(const Channel *channel, const char *chaincode, FbBytes call_name)
 {
@@ -212,12 +228,12 @@ plan_create(const Channel *channel, const ProposalView *proposal, List *organisa
 	EndorsementPlan *plan;
 
 	if (organisations == NIL && !concerns_caller_alone(proposal))
-		return plan_for_call(channel, chaincode, fan_out_call_name(proposal));
+		return plan_for_call(channel, chaincode, plan_call_name(proposal));
 	plan = make_plan(channel, chaincode);
 	if (organisations == NIL)
 		add_this_node(plan, channel);
 	else
-		add_named(plan, channel, organisations, fan_out_call_name(proposal));
+		add_named(plan, channel, organisations, plan_call_name(proposal));
 	return plan;
 }
 

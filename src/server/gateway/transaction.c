@@ -281,7 +281,7 @@ evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbError
 {
 	TimestampTz deadline =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
-	FbBytes name = fan_out_call_name(proposal);
+	FbBytes name = plan_call_name(proposal);
 	StringInfoData reasons;
 	FbBytes signed_proposal;
 	FbBytes payload;

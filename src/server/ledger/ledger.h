@@ -18,7 +18,7 @@
 #include "core/rwset/rwset.h"
 #include "core/txn/txn.h"
 
-/* ---- storage.c: the partitions of a channel ---- */
+/* ---- ledger_cache.c, storage.c: the partitions of a channel ---- */
 
 typedef struct LedgerTable
 {

@@ -109,7 +109,10 @@ extern void scan_key_bytea(ScanKey key, AttrNumber column, StrategyNumber strate
 extern void scan_key_text(ScanKey key, AttrNumber column,
 						  FbBytes value); /* equality, collation "C" */
 
-/* ---- storage.c ---- */
+/* ---- ledger_cache.c, arrays.c ---- */
+
+/* of a channel, with the latest snapshot; 0: it is not joined here, *import_only is not set */
+extern int ledger_read_id(const char *channel, bool *import_only);
 
 /*
  * in place, what is known of the tables' ids, if a message has come that some changed.

@@ -39,20 +39,6 @@
 #define ENVELOPE_LIFE_MS 120000
 
 void
-batching_reset(OrderNode *node)
-{
-	cutter_reset(&node->cutter);
-	node->ready_count = 0;
-	node->last_counted = NULL;
-	node->batch_deadline_ms = UINT64_MAX;
-	node->forward_retry_ms = UINT64_MAX;
-	node->forward_pause_ms = 0;
-	for (QueueItem *item = queue_next(node->queue, NULL); item != NULL;
-		 item = queue_next(node->queue, item))
-		item->state = QUEUE_WAITING;
-}
-
-void
 batching_add(OrderNode *node, FbBytes envelope, uint64 config_sequence)
 {
 	(void) queue_add(node->queue, envelope, config_sequence, node->now_ms);

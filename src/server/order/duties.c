@@ -15,28 +15,6 @@
 #include "storage/lmgr.h"
 #include "utils/syscache.h"
 
-void
-duties_open_transaction(OrderNode *node)
-{
-	if (node->in_transaction)
-		return;
-	bracket_begin("storing Raft entries");
-	node->in_transaction = true;
-
-	/*
-	 * A channel that was left and joined again has a new log. What this worker remembers must not
-	 * get into it: as long as the old log's table is locked, the channel cannot be left.
-	 */
-	LockRelationOid(node->raft_log, RowExclusiveLock);
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(node->raft_log)))
-	{
-		FbError error;
-
-		fb_fail(&error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" was left", node->channel);
-		error_throw(&error);
-	}
-}
-
 /* ---- storing ---- */
 
 /* the envelopes of a batch in the log, in the turn's memory */
@@ -223,7 +201,7 @@ store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 	if (!update->persist_hard_state && !update->log_start_changed &&
 		update->truncate_from_index == 0 && update->entries.count == 0)
 		return;
-	duties_open_transaction(node);
+	turn_open_transaction(node);
 	if (update->persist_hard_state || update->log_start_changed)
 		node->state_changed = true;
 	if (update->log_start_changed)
@@ -266,7 +244,7 @@ attach_payloads(OrderNode *node, RaftMessage *message)
 			continue;
 		}
 		/* a follower that is far behind. The rest of the message's entries at once */
-		duties_open_transaction(node);
+		turn_open_transaction(node);
 		stored = raft_store_read(node->channel, index, message->index + message->entries_count,
 								 FB_MESSAGE_BYTES_MAX, &stored_count);
 		if (stored_count == 0)
@@ -341,7 +319,7 @@ note_role(OrderNode *node, const RaftUpdate *update)
 						(unsigned long long) update->leader, (unsigned long long) update->term)));
 	}
 	if (leader_changed || was_leader != (update->role == RAFT_LEADER))
-		batching_reset(node);
+		turn_reset_batching(node);
 }
 
 /* the host's own reason is in recovery_detail before the step that it leads to */

@@ -120,7 +120,7 @@ evidence_note(OrderNode *node, const char *kind, uint64 consenter_id, uint64 ter
 	count->unwritten++;
 	if (node->now_ms < count->write_ms)
 		return;
-	duties_open_transaction(node);
+	turn_open_transaction(node);
 	order_record_evidence(node->channel, kind, consenter_id, term, index, error, count->unwritten);
 	count->unwritten = 0;
 	count->write_ms = node->now_ms + EVIDENCE_WRITE_MS;

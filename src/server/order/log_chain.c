@@ -39,7 +39,7 @@ find_batch(OrderNode *node, uint64 index, FbBytes *payload)
 	}
 	if (index <= node->log_start_index)
 		return false;
-	duties_open_transaction(node);
+	turn_open_transaction(node);
 	batch_index = raft_store_last_batch(node->channel, index);
 	if (batch_index <= node->log_start_index)
 		return false;
@@ -103,7 +103,7 @@ check_same(OrderNode *node, uint64 index, const RaftEntry *entry, FbError *error
 		RaftStoredEntry *stored;
 		int stored_count;
 
-		duties_open_transaction(node);
+		turn_open_transaction(node);
 		stored = raft_store_read(node->channel, index, index, FB_MESSAGE_BYTES_MAX, &stored_count);
 		if (stored_count != 1)
 			elog(ERROR, "entry " UINT64_FORMAT " of the Raft log of channel \"%s\" is missing",

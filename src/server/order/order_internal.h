@@ -11,6 +11,7 @@
  * - raft_store.c: tables raft_log and raft_state
  * - block_writer.c: which entries of the log make a block, and that block
  * - lost_state.c: signs that this node has lost what it promised
+ * - turn.c: what more than one part of a turn changes
  * - order_node.c: the worker's turn: inputs, duties, sleep
  * - duties.c: the Raft host's duties after each step
  * - batching.c: a leader cuts batches, a follower forwards
@@ -344,6 +345,16 @@ struct OrderNode
 								 never */
 };
 
+/* ---- turn.c ---- */
+
+/*
+ * begin the turn's transaction, unless it is there already. An error when the channel was left
+ * since this worker started
+ */
+extern void turn_open_transaction(OrderNode *node);
+/* after a change of role or leader */
+extern void turn_reset_batching(OrderNode *node);
+
 /* log_chain.c */
 
 /* where the chain stands after an entry of the log, or where the log starts */
@@ -389,12 +400,6 @@ typedef struct StepInput
 } StepInput;
 
 /*
- * begin the turn's transaction, unless it is there already. An error when the channel was left
- * since this worker started
- */
-extern void duties_open_transaction(OrderNode *node);
-
-/*
  * One event: Raft's step, and of its duties those that can be done at once (writing in an open
  * transaction, sending early messages). Raises on what must end the worker; returns the status of
  * events that may be refused.
@@ -406,8 +411,6 @@ extern void duties_finish(OrderNode *node);
 
 /* batching.c */
 
-/* after a change of role or leader */
-extern void batching_reset(OrderNode *node);
 /* a new envelope */
 extern void batching_add(OrderNode *node, FbBytes envelope, uint64 config_sequence);
 /* cut and submit, or forward, what can be now; true if something was submitted */

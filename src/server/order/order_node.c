@@ -125,7 +125,7 @@ start_raft(OrderNode *node)
 	}
 
 	/* what is found here, and the note that says so, are deleted and stored in one transaction */
-	duties_open_transaction(node);
+	turn_open_transaction(node);
 	node->state_changed = true;
 	event.start.recovery = lost_state_judge(node, &stored, node->recovery_detail,
 											sizeof(node->recovery_detail), &trusted);
@@ -181,7 +181,7 @@ order_node_start(ChannelSlot *slot)
 	node->wires = wire_set_create(node->channel);
 	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
 	node->now_ms = clock_ms();
-	batching_reset(node);
+	turn_reset_batching(node);
 	node->turn_allocator = memory_allocator(node->turn_context);
 	start_raft(node);
 	return node;
@@ -383,7 +383,7 @@ take_fetched(OrderNode *node, uint64 ledger_index)
 	RaftEvent event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
 	FbError error;
 
-	duties_open_transaction(node);
+	turn_open_transaction(node);
 	if (!log_chain_ledger_has(node->channel, &node->fetch_head, node->fetch_index))
 	{
 		node->fetch_refused = true;
@@ -440,7 +440,7 @@ take_note(OrderNode *node)
 	if (node->now_ms < node->notes_read_ms + NOTES_MS)
 		return;
 	node->notes_read_ms = node->now_ms;
-	duties_open_transaction(node);
+	turn_open_transaction(node);
 	note = lost_state_take_note(node->channel, node->genesis_hash, reason, sizeof(reason));
 	if (note == CONSENTER_NOTE_NONE)
 		return;
@@ -552,7 +552,7 @@ compact(OrderNode *node)
 			node->log_start_index)
 		return;
 	limit = tail_start(node, entries_max, bytes_max);
-	duties_open_transaction(node);
+	turn_open_transaction(node);
 	up_to_index = find_start(node, Min(limit, node->log_start_index + COMPACT_ENTRIES_MAX), limit);
 	if (up_to_index <= node->log_start_index)
 	{

@@ -25,19 +25,6 @@ typedef struct Queue
 	size_t capacity;
 } Queue;
 
-size_t
-inbox_capacity(void)
-{
-	return (size_t) guc_inbox_kb * 1024;
-}
-
-/* one record may hold all private writes of a transaction; they are rare */
-size_t
-shmem_private_inbox_capacity(void)
-{
-	return inbox_capacity() / 4;
-}
-
 static void
 ring_write(const Queue *queue, uint64 position, const void *data, size_t size)
 {

@@ -205,6 +205,19 @@ shmem_require(void)
 	error_throw(&error);
 }
 
+size_t
+inbox_capacity(void)
+{
+	return (size_t) guc_inbox_kb * 1024;
+}
+
+/* one record may hold all private writes of a transaction; they are rare */
+size_t
+shmem_private_inbox_capacity(void)
+{
+	return inbox_capacity() / 4;
+}
+
 char *
 shmem_inbox_ring(ChannelSlot *slot)
 {

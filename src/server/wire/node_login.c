@@ -241,8 +241,9 @@ admit(Port *port, int status)
 }
 
 void
-node_login_install(void)
+wire_install_hooks(void)
 {
+	node_session_install();
 	previous_hook = ClientAuthentication_hook;
 	ClientAuthentication_hook = admit;
 }

@@ -415,9 +415,8 @@ node_session_start(Oid role_id, const char *role_name)
 }
 
 void
-wire_install_hooks(void)
+node_session_install(void)
 {
-	node_login_install();
 	previous_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = analyze;
 	previous_utility = ProcessUtility_hook;

@@ -103,7 +103,7 @@ extern bool remote_function_is(const char *function_name);
 
 /* ---- node_login.c, node_session.c: the sessions of other nodes here ---- */
 
-extern void node_login_install(void);
+extern void node_session_install(void);
 /*
  * once the client of this backend is known to be a node: from now on it is restricted, and its
  * messages to the log are limited

@@ -1,0 +1,44 @@
+/*
+ * turn.c: what more than one part of a turn changes in the worker's state: the turn's transaction,
+ * and what is under way when the leader changes
+ */
+#include "server/order/order_internal.h"
+
+#include "storage/lmgr.h"
+#include "utils/syscache.h"
+
+void
+turn_open_transaction(OrderNode *node)
+{
+	if (node->in_transaction)
+		return;
+	bracket_begin("storing Raft entries");
+	node->in_transaction = true;
+
+	/*
+	 * A channel that was left and joined again has a new log. What this worker remembers must not
+	 * get into it: as long as the old log's table is locked, the channel cannot be left.
+	 */
+	LockRelationOid(node->raft_log, RowExclusiveLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(node->raft_log)))
+	{
+		FbError error;
+
+		fb_fail(&error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" was left", node->channel);
+		error_throw(&error);
+	}
+}
+
+void
+turn_reset_batching(OrderNode *node)
+{
+	cutter_reset(&node->cutter);
+	node->ready_count = 0;
+	node->last_counted = NULL;
+	node->batch_deadline_ms = UINT64_MAX;
+	node->forward_retry_ms = UINT64_MAX;
+	node->forward_pause_ms = 0;
+	for (QueueItem *item = queue_next(node->queue, NULL); item != NULL;
+		 item = queue_next(node->queue, item))
+		item->state = QUEUE_WAITING;
+}
