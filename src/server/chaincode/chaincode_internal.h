@@ -25,6 +25,28 @@
 /* C symbols of the functions that chaincode may call begin with this */
 #define CHAINCODE_SHIM_PREFIX "fabric_shim_"
 
+/* ---- usable_functions.c: which functions chaincode can call ---- */
+
+/* once in a process: verdicts are forgotten when a function changes */
+extern void usable_function_init(void);
+/* can code of that schema call the function */
+extern bool usable_function_check(Oid function, Oid schema);
+/*
+ * a function of pg_catalog by name: is there one, and can chaincode call at least one of that name
+ */
+extern bool usable_builtin_exists(const char *name, bool *usable);
+/* a function of schema fabric by name: likewise */
+extern bool usable_fabric_function_exists(const char *name, bool *usable);
+/*
+ * A function that is not of the chaincode's own schema was found usable, here or as a conversion of
+ * a type, and has not changed since.
+ */
+extern bool usable_function_is_known(Oid function);
+/* find that out, and remember it; tuple: of pg_proc */
+extern bool usable_function_judge(Oid function, HeapTuple tuple);
+/* its row of pg_proc, to be released with ReleaseSysCache; an error when there is none */
+extern HeapTuple usable_function_tuple(Oid function);
+
 /* ---- sandbox.c: what code of chaincode may do ---- */
 
 extern Oid sandbox_role(void);
@@ -40,15 +62,6 @@ extern void sandbox_enter(Oid schema);
  */
 extern void sandbox_guard(Oid schema); /* InvalidOid: off */
 extern Oid sandbox_guarded_schema(void);
-
-/* can code of that schema call the function */
-extern bool sandbox_function_is_usable(Oid function, Oid schema);
-/*
- * a function of pg_catalog by name: is there one, and can chaincode call at least one of that name
- */
-extern bool sandbox_builtin_exists(const char *name, bool *usable);
-/* a function of schema fabric by name: likewise */
-extern bool sandbox_fabric_function_exists(const char *name, bool *usable);
 
 /* ---- time_limit.c: the end of code that does not end by itself; its design is described there
  * ---- */
@@ -241,6 +254,11 @@ extern void body_check(const SourceFunction *function, Oid schema);
 /* the schema of an installed package, NULL when it is not installed */
 extern bool package_is_id(const char *package_id); /* could be one */
 extern char *package_schema_name(const char *package_id);
+/*
+ * run a statement with the id as its argument: does it give a row? column: NULL, or for a copy of
+ * its first column, a bytea
+ */
+extern bool package_select(SpiStatement *statement, const char *package_id, bytea **column);
 
 /* ---- function_cache.c: the functions of installed packages, ready to be called ---- */
 
@@ -308,7 +326,12 @@ typedef struct Simulation
 	FbBytes event_payload;
 } Simulation;
 
+/* ---- simulation.c: the simulation that runs in this process ---- */
+
 extern Simulation *simulation_current(void); /* FB_NOT_IN_SIMULATION outside */
+extern bool simulation_is_running(void);
+/* NULL: it is over */
+extern void simulation_set_current(Simulation *simulation);
 
 /* ---- state_access.c: reads and writes of a simulation, recorded ---- */
 

@@ -31,49 +31,8 @@
  * the table
  */
 
-/*
- * run a statement with one text parameter; true when it gave a row, whose first column is copied
- * out (NULL: not wanted)
- */
-static bool
-select_one(SpiStatement *statement, const char *package_id, bytea **column)
-{
-	SpiScope scope;
-	Datum values[1] = {CStringGetTextDatum(package_id)};
-	bool found;
-
-	spi_begin(&scope);
-	spi_run(statement, values, NULL, XactReadOnly, 1);
-	found = SPI_processed > 0;
-	if (found && column != NULL)
-	{
-		bool isnull;
-		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
-
-		*column = DatumGetByteaPCopy(value);
-		MemoryContextSwitchTo(inner);
-	}
-	spi_end(&scope);
-	return found;
-}
-
 static SpiStatement select_package =
 	{"SELECT bytes FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}};
-
-char *
-package_schema_name(const char *package_id)
-{
-	static SpiStatement statement = {
-		"SELECT convert_to(schema_name, 'UTF8') FROM fabric_internal.chaincode_package WHERE package_id = $1",
-		1,
-		{TEXTOID}};
-	bytea *name;
-
-	if (!select_one(&statement, package_id, &name))
-		return NULL;
-	return memory_cstring(memory_bytes(name));
-}
 
 bool
 package_is_installed(const char *package_id)
@@ -95,7 +54,7 @@ package_get(const char *package_id)
 {
 	bytea *bytes = NULL;
 
-	if (!select_one(&select_package, package_id, &bytes))
+	if (!package_select(&select_package, package_id, &bytes))
 		package_not_found(package_id);
 	return bytes;
 }

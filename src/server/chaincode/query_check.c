@@ -8,10 +8,10 @@
  * while chaincode runs, so that dynamic SQL and other languages are covered. Plans are kept, so a
  * warm call does not come here.
  *
- * Refused are relations; functions that sandbox.c refuses; CURRENT_TIMESTAMP, CURRENT_USER and
- * their relatives, which are no functions; and types whose values depend on more than the value.
- * The input and output of a type are called without any hook and without a look at privileges, so
- * the type is what can be refused:
+ * Refused are relations; functions that usable_functions.c refuses; CURRENT_TIMESTAMP, CURRENT_USER
+ * and their relatives, which are no functions; and types whose values depend on more than the
+ * value. The input and output of a type are called without any hook and without a look at
+ * privileges, so the type is what can be refused:
  *
  *   - reg* and aclitem read the catalogs of one database: names of relations, roles, functions;
  *   - refcursor names a cursor of the session, with a number that counts the session's cursors;
@@ -183,7 +183,7 @@ check_function(Oid function, void *context)
 	FunctionWalk *call = context;
 	char *schema;
 
-	if (sandbox_function_is_usable(function, call->walk->schema))
+	if (usable_function_check(function, call->walk->schema))
 		return false;
 	schema = get_namespace_name(get_func_namespace(function));
 	call->walk->problem->is_function = true;

@@ -20,19 +20,6 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
-static Simulation *current_simulation;
-
-Simulation *
-simulation_current(void)
-{
-	if (current_simulation == NULL)
-		ereport(ERROR,
-				(fb_errcode(FB_NOT_IN_SIMULATION),
-				 errmsg("this function works only inside a chaincode function"),
-				 errhint("Chaincode functions are called with fabric.invoke and fabric.query.")));
-	return current_simulation;
-}
-
 /* ---------------------------------------------------------------------------------------------------------------------
  * the node's limits
  */
@@ -629,7 +616,7 @@ simulate(const SimulationRequest *request, SimulationResult *result)
 	FbError error = {0};
 	bool pushed = false;
 
-	if (current_simulation != NULL)
+	if (simulation_is_running())
 		ereport(ERROR, (fb_errcode(FB_SANDBOX_VIOLATION),
 						errmsg("chaincode cannot be called from chaincode")));
 	memset(result, 0, sizeof(*result));
@@ -648,14 +635,14 @@ simulate(const SimulationRequest *request, SimulationResult *result)
 		pushed = true;
 	}
 	simulation.snapshot = RegisterSnapshot(GetActiveSnapshot());
-	current_simulation = &simulation;
+	simulation_set_current(&simulation);
 	PG_TRY();
 	{
 		run(&simulation);
 	}
 	PG_FINALLY();
 	{
-		current_simulation = NULL;
+		simulation_set_current(NULL);
 		crypto_certificate_free(simulation.certificate);
 	}
 	PG_END_TRY();

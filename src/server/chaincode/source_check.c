@@ -394,9 +394,9 @@ check_call(Body *body, int index)
 		else if (strcmp((previous - 1)->text, "pg_catalog") != 0)
 			return; /* a column, or a schema that the sandbox does not let in */
 	}
-	exists = of_fabric ? false : sandbox_builtin_exists(token->text, &usable);
+	exists = of_fabric ? false : usable_builtin_exists(token->text, &usable);
 	if (!exists)
-		exists = sandbox_fabric_function_exists(token->text, &usable);
+		exists = usable_fabric_function_exists(token->text, &usable);
 	if (exists && !usable)
 		refuse_name(body, token, psprintf("%s()", token->text));
 	else if (exists && strcmp(token->text, "age") == 0)
