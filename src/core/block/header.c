@@ -210,3 +210,20 @@ block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error)
 	}
 	return FB_OK;
 }
+
+FbStatus
+block_check_data(const BlockView *view, FbError *error)
+{
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+
+	FB_TRY(block_check_well_formed(view->data, view->data_count, error));
+	block_data_hash(view->data, view->data_count, hash);
+	if (!fb_bytes_equal(view->header.data_hash, fb_bytes(hash, sizeof(hash))))
+	{
+		fb_fail(error, FB_BLOCK_REFUSED, "block %llu has a wrong data hash",
+				(unsigned long long) view->header.number);
+		fb_error_detail(error, "The hash of its transactions is not the data hash in its header.");
+		return FB_BLOCK_REFUSED;
+	}
+	return FB_OK;
+}

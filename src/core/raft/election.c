@@ -9,31 +9,6 @@
 
 #include <inttypes.h>
 
-/* "Raft uses randomized election timeouts to ensure that split votes are rare" (paper 5.2) */
-void
-election_reset_timer(Raft *raft)
-{
-	raft->election_deadline_ms = raft->now_ms + raft->election_timeout_ms +
-								 fb_rand_below(&raft->rand, raft->election_timeout_ms);
-}
-
-/* a leader's own lease ends by stepping down: replication_timeout watches its quorum */
-bool
-election_in_lease(const Raft *raft)
-{
-	if (raft->role == RAFT_LEADER)
-		return true;
-	return raft->leader != 0 && raft->now_ms < raft->leader_heard_ms + raft->election_timeout_ms;
-}
-
-/* nobody is granted or refused more than once per campaign, and only voters are counted */
-static void
-election_forget_votes(Raft *raft)
-{
-	raft->granted_count = 0;
-	raft->rejected_count = 0;
-}
-
 static bool
 election_voted(const uint64_t *voters, uint32_t count, uint64_t node)
 {
@@ -46,32 +21,12 @@ election_voted(const uint64_t *voters, uint32_t count, uint64_t node)
 }
 
 void
-election_become_follower(Raft *raft, uint64_t term, uint64_t leader, const char *why)
-{
-	TRACE(raft, "become follower in term %" PRIu64 ": %s", term, why);
-	if (term > raft->term)
-	{
-		raft->term = term;
-		raft->vote = 0;
-		raft->update->persist_hard_state = true;
-	}
-	raft->role = RAFT_FOLLOWER;
-	raft->leader = leader;
-	raft->leader_heard_ms = raft->now_ms;
-	raft->progress_count = 0;
-	raft->transfer_to = 0;
-	raft->more_to_send = false;
-	election_forget_votes(raft);
-	election_reset_timer(raft);
-}
-
-void
 election_follow(Raft *raft, uint64_t leader)
 {
 	if (raft->role != RAFT_FOLLOWER || raft->leader != leader)
-		election_become_follower(raft, raft->term, leader, "heard from the leader");
+		raft_become_follower(raft, raft->term, leader, "heard from the leader");
 	raft->leader_heard_ms = raft->now_ms;
-	election_reset_timer(raft);
+	raft_reset_election_timer(raft);
 }
 
 static void
@@ -101,7 +56,7 @@ election_count(Raft *raft)
 				election_become_leader(raft);
 			break;
 		case RAFT_VOTE_LOST:
-			election_become_follower(raft, raft->term, 0, "a quorum refused");
+			raft_become_follower(raft, raft->term, 0, "a quorum refused");
 			break;
 		case RAFT_VOTE_PENDING:
 			break;
@@ -114,8 +69,8 @@ election_campaign(Raft *raft, bool pre, bool forced)
 	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
 
 	raft->leader = 0;
-	election_forget_votes(raft);
-	election_reset_timer(raft);
+	raft_forget_votes(raft);
+	raft_reset_election_timer(raft);
 	raft->granted_by[raft->granted_count++] = raft->id;
 	if (pre)
 		raft->role = RAFT_PRE_CANDIDATE;
@@ -164,7 +119,7 @@ election_timeout(Raft *raft)
 		return;
 	if (!election_may_campaign(raft))
 	{
-		election_reset_timer(raft);
+		raft_reset_election_timer(raft);
 		return;
 	}
 	election_campaign(raft, true, false);
@@ -237,7 +192,7 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 		raft->vote = message->from;
 		raft->update->persist_hard_state = true;
 	}
-	election_reset_timer(raft);
+	raft_reset_election_timer(raft);
 }
 
 /*

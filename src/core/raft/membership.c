@@ -11,48 +11,6 @@
 
 #include <inttypes.h>
 
-/* ---- sets of nodes ---- */
-
-bool
-raft_configuration_has(const RaftConfiguration *configuration, uint64_t node)
-{
-	for (uint32_t i = 0; i < configuration->voters_count; i++)
-	{
-		if (configuration->voters[i] == node)
-			return true;
-	}
-	return false;
-}
-
-bool
-raft_configuration_add(RaftConfiguration *configuration, uint64_t node)
-{
-	uint32_t at = configuration->voters_count;
-
-	if (node == 0 || at >= FB_RAFT_NODES_MAX || raft_configuration_has(configuration, node))
-		return false;
-	for (; at > 0 && configuration->voters[at - 1] > node; at--)
-		configuration->voters[at] = configuration->voters[at - 1];
-	configuration->voters[at] = node;
-	configuration->voters_count++;
-	return true;
-}
-
-bool
-raft_configuration_remove(RaftConfiguration *configuration, uint64_t node)
-{
-	for (uint32_t i = 0; i < configuration->voters_count; i++)
-	{
-		if (configuration->voters[i] != node)
-			continue;
-		memmove(configuration->voters + i, configuration->voters + i + 1,
-				(configuration->voters_count - i - 1) * sizeof(uint64_t));
-		configuration->voters_count--;
-		return true;
-	}
-	return false;
-}
-
 bool
 raft_configuration_equal(const RaftConfiguration *a, const RaftConfiguration *b)
 {
@@ -221,7 +179,7 @@ membership_changed(Raft *raft, bool was_voter)
 	raft->update->configuration_changed = true;
 	raft->update->persist_hard_state = true;
 	if (raft->role == RAFT_FOLLOWER && !was_voter && raft_is_voter(raft))
-		election_reset_timer(raft);
+		raft_reset_election_timer(raft);
 	TRACE(raft, "configuration of entry %" PRIu64 ": %" PRIu32 " voters",
 		  raft->configurations[0].index, raft->configurations[0].configuration.voters_count);
 }
@@ -300,7 +258,7 @@ membership_follow_progress(Raft *raft)
 	{
 		uint64_t id = configuration->voters[i];
 
-		if (id != raft->id && replication_progress(raft, id) == NULL)
+		if (id != raft->id && raft_progress(raft, id) == NULL)
 			progress_init(&raft->progress[raft->progress_count++], id,
 						  trail_last_index(&raft->trail) + 1, raft->now_ms);
 	}
@@ -327,7 +285,7 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 						   "Raft node %" PRIu64 " is listed twice, or is 0", next->voters[i]);
 		if (!raft_configuration_has(now, next->voters[i]))
 			differences++;
-		recovering += replication_is_recovering(raft, next->voters[i]) ? 1 : 0;
+		recovering += raft_is_recovering(raft, next->voters[i]) ? 1 : 0;
 	}
 	for (uint32_t i = 0; i < now->voters_count; i++)
 	{
@@ -362,6 +320,5 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 					fb_bytes(raft->entry_payload, payload_bytes));
 	membership_push(raft, index, &checked);
 	membership_follow_progress(raft);
-	replication_broadcast(raft);
 	return FB_OK;
 }

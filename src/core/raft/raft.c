@@ -1,5 +1,5 @@
 /*
- * raft.c: the door: one event in, one update out. Dispatch, the rules common to all messages, and
+ * raft.c: one event in, one update out. Dispatch, the rules common to all messages, and
  * the filling in of updates.
  */
 #include "core/raft/raft_internal.h"
@@ -26,87 +26,6 @@ raft_create(FbAllocator *allocator, Raft **raft, FbError *error)
 	trail_init(&made->trail, allocator);
 	*raft = made;
 	return FB_OK;
-}
-
-/* ---- what the other files use ---- */
-
-RaftMessage *
-raft_send(Raft *raft, RaftMessageType type, uint64_t to)
-{
-	RaftMessage *message = &raft->messages[raft->messages_count];
-
-	FB_ASSERT(raft->messages_count < RAFT_UPDATE_MESSAGES_MAX);
-	raft->messages_count++;
-	memset(message, 0, sizeof(*message));
-	message->type = type;
-	message->from = raft->id;
-	message->to = to;
-	message->term = raft->term;
-	return message;
-}
-
-const RaftConfiguration *
-raft_configuration_in_force(const Raft *raft)
-{
-	return &raft->configurations[0].configuration;
-}
-
-bool
-raft_is_voter(const Raft *raft)
-{
-	return raft_configuration_has(raft_configuration_in_force(raft), raft->id);
-}
-
-static void
-raft_clamp_applied(Raft *raft)
-{
-	raft->applied_index =
-		raft->applied_reported < raft->commit_index ? raft->applied_reported : raft->commit_index;
-}
-
-void
-raft_set_commit(Raft *raft, uint64_t index)
-{
-	FB_ASSERT(index <= trail_last_index(&raft->trail));
-	if (index <= raft->commit_index)
-		return;
-	raft->commit_index = index;
-	raft_clamp_applied(raft);
-	TRACE(raft, "commit %" PRIu64, index);
-}
-
-FbStatus
-raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term, uint64_t index,
-			  FbError *error, const char *format, ...)
-{
-	raft->update->evidence = (RaftEvidence) {kind, node, term, index};
-	if (error != NULL)
-	{
-		va_list arguments;
-
-		fb_fail(error, FB_CORRUPTED, "%s", "");
-		va_start(arguments, format);
-		fb_print_cut(error->message, sizeof(error->message), format, arguments);
-		va_end(arguments);
-	}
-	return FB_CORRUPTED;
-}
-
-void
-raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count, RaftEntriesSource source,
-				RaftEntryKind kind, FbBytes payload)
-{
-	RaftUpdate *update = raft->update;
-
-	FB_ASSERT(update->entries.count == 0);
-	update->entries.first_index = trail_last_index(&raft->trail) + 1;
-	update->entries.count = count;
-	update->entries.source = source;
-	update->entries.last_term = raft->term;
-	update->entries.kind = kind;
-	update->entries.payload = payload;
-	for (uint32_t i = 0; i < count; i++)
-		trail_append(&raft->trail, raft->term, payload_bytes[i]);
 }
 
 /* ---- events ---- */
@@ -228,7 +147,7 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	raft->update->configuration_changed = true;
 	raft->update->persist_hard_state =
 		event->start.configuration_state.size == 0 || raft->configuration_fixed;
-	election_reset_timer(raft);
+	raft_reset_election_timer(raft);
 	/* nobody to wait for */
 	if (raft_is_voter(raft) && raft_configuration_in_force(raft)->voters_count == 1)
 		raft->election_deadline_ms = raft->now_ms;
@@ -284,7 +203,7 @@ raft_transfer(Raft *raft, uint64_t to, bool leaving, FbError *error)
 	if (to == 0 && raft->progress_count > 0)
 		return fb_fail(error, FB_BUSY,
 					   "cannot transfer leadership: all other voters are recovering");
-	progress = replication_progress(raft, to);
+	progress = raft_progress(raft, to);
 	if (to == raft->id || progress == NULL)
 		return fb_fail(error, FB_INVALID_ARGUMENT,
 					   "cannot transfer leadership to node %" PRIu64 ": not another voter", to);
@@ -474,7 +393,7 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 	 * or cut-off nodes cannot disturb a working leader.
 	 */
 	if ((message->type == RAFT_VOTE || message->type == RAFT_PRE_VOTE) &&
-		message->term > raft->term && !message->forced && election_in_lease(raft))
+		message->term > raft->term && !message->forced && raft_in_lease(raft))
 	{
 		TRACE(raft, "ignore %s of %" PRIu64 " for term %" PRIu64 ": leader %" PRIu64 " is alive",
 			  raft_message_type_name(message->type), message->from, message->term, raft->leader);
@@ -491,7 +410,7 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 	{
 		if (message->term - raft->term > TERM_STEP_SMALL)
 			raft->term_jump_ms = raft->now_ms;
-		election_become_follower(raft, message->term, 0, raft_message_type_name(message->type));
+		raft_become_follower(raft, message->term, 0, raft_message_type_name(message->type));
 	}
 	if (raft_comes_from_leader(message))
 		election_follow(raft, message->from);
@@ -566,7 +485,10 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 			raft_clamp_applied(raft);
 			return FB_OK;
 		case RAFT_EVENT_CONFIGURE:
-			return membership_configure(raft, &event->configure, error);
+			FB_TRY(membership_configure(raft, &event->configure, error));
+			if (raft->update->entries.count > 0)
+				replication_broadcast(raft);
+			return FB_OK;
 		case RAFT_EVENT_TRANSFER:
 			return raft_transfer(raft, event->transfer.to, event->transfer.leaving, error);
 		case RAFT_EVENT_COMPACT:

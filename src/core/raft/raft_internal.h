@@ -236,13 +236,15 @@ struct Raft
 	char trace[RAFT_TRACE_BYTES];
 };
 
-/* ---- raft.c ---- */
+/* ---- raft_state.c ---- */
 
 /* a message of the node's own term in the outbox, zeroed otherwise */
 extern RaftMessage *raft_send(Raft *raft, RaftMessageType type, uint64_t to);
 extern const RaftConfiguration *raft_configuration_in_force(const Raft *raft);
 extern bool raft_is_voter(const Raft *raft);
 extern void raft_set_commit(Raft *raft, uint64_t index);
+/* after the commit index or what the host has applied changed */
+extern void raft_clamp_applied(Raft *raft);
 /* evidence in the update; gives FB_CORRUPTED with the message */
 extern FbStatus raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term,
 							  uint64_t index, FbError *error, const char *format, ...)
@@ -251,12 +253,17 @@ extern FbStatus raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, 
 extern void raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count,
 							RaftEntriesSource source, RaftEntryKind kind, FbBytes payload);
 
+/* a leader's progress of this follower; NULL: it is not one */
+extern RaftProgress *raft_progress(Raft *raft, uint64_t id);
+extern bool raft_is_recovering(Raft *raft, uint64_t id); /* as the leader knows */
+extern void raft_reset_election_timer(Raft *raft);
+extern bool raft_in_lease(const Raft *raft);
+extern void raft_forget_votes(Raft *raft);
+extern void raft_become_follower(Raft *raft, uint64_t term, uint64_t leader, const char *why);
+
 /* ---- election.c ---- */
 
-extern void election_reset_timer(Raft *raft);
 extern void election_timeout(Raft *raft);
-extern bool election_in_lease(const Raft *raft);
-extern void election_become_follower(Raft *raft, uint64_t term, uint64_t leader, const char *why);
 extern void election_follow(Raft *raft, uint64_t leader); /* a message from this term's leader */
 extern void election_receive_vote(Raft *raft, const RaftMessage *message);
 /* is it for a campaign that this node has made? FB_CORRUPTED with evidence */
@@ -267,9 +274,7 @@ extern void election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 
 /* ---- replication.c ---- */
 
-extern RaftProgress *replication_progress(Raft *raft, uint64_t id);
-extern bool replication_is_recovering(Raft *raft, uint64_t id); /* as the leader knows */
-extern void replication_lead(Raft *raft);						/* the first moment of leadership */
+extern void replication_lead(Raft *raft); /* the first moment of leadership */
 extern void replication_send(Raft *raft, RaftProgress *progress, bool even_empty);
 extern void replication_broadcast(Raft *raft);
 extern bool replication_advance_commit(Raft *raft);
@@ -343,11 +348,6 @@ extern void recovery_mark_answer(const Raft *raft, RaftMessage *answer,
 extern bool recovery_leader_knows(const Raft *raft, const RaftMessage *message);
 /* the leader's word on this node's recovery, in a heartbeat */
 extern void recovery_receive_heartbeat(Raft *raft, const RaftMessage *message);
-/*
- * the leader's side: what an answer says of its sender. false: the answer is of an earlier life and
- * must be ignored
- */
-extern bool recovery_note_follower(Raft *raft, RaftProgress *progress, const RaftMessage *message);
 /* the leader needs an entry that is younger than the recovery of a follower */
 extern bool recovery_wants_entry(const Raft *raft);
 extern bool recovery_is_complete(const Raft *raft, const RaftProgress *progress);

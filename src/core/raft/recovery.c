@@ -266,7 +266,7 @@ recovery_count_answers(Raft *raft, bool remembering)
 static bool
 recovery_awaits_leader(Raft *raft)
 {
-	if (raft->leader != 0 && election_in_lease(raft) && !recovery_has_answered(raft, raft->leader))
+	if (raft->leader != 0 && raft_in_lease(raft) && !recovery_has_answered(raft, raft->leader))
 		return true;
 	for (uint32_t i = 0; i < raft->witnesses_count; i++)
 	{
@@ -372,7 +372,7 @@ recovery_begin(Raft *raft, RaftRecoveryReason reason, uint64_t witness)
 {
 	TRACE(raft, "recover: reason %d, witness %" PRIu64, (int) reason, witness);
 	if (raft->role != RAFT_FOLLOWER)
-		election_become_follower(raft, raft->term, 0, "recovering");
+		raft_become_follower(raft, raft->term, 0, "recovering");
 	raft->participation = RAFT_RECOVERING;
 	raft->recovery = reason;
 	raft->recovery_witness = witness;
@@ -398,7 +398,7 @@ recovery_end(Raft *raft, const char *why)
 		recovery_count_answers(raft, false) == raft_configuration_in_force(raft)->voters_count
 			? UINT64_MAX
 			: raft->now_ms + raft->election_timeout_ms;
-	election_reset_timer(raft);
+	raft_reset_election_timer(raft);
 }
 
 /* what the others remember counts no more: answers that are on their way are not to this nonce */
@@ -454,7 +454,7 @@ recovery_receive_hello(Raft *raft, const RaftMessage *message)
 	answer->index = trail_last_index(&raft->trail);
 	answer->log_term = trail_last_term(&raft->trail);
 	answer->recovering = raft->participation == RAFT_RECOVERING;
-	answer->leader = raft->leader != 0 && election_in_lease(raft) ? raft->leader : 0;
+	answer->leader = raft->leader != 0 && raft_in_lease(raft) ? raft->leader : 0;
 	if (promise != NULL)
 	{
 		answer->promised_term = promise->term;
@@ -547,39 +547,6 @@ recovery_receive_heartbeat(Raft *raft, const RaftMessage *message)
 		raft->update->persist_hard_state = true;
 	}
 	recovery_end(raft, "brought up to date");
-}
-
-bool
-recovery_note_follower(Raft *raft, RaftProgress *progress, const RaftMessage *message)
-{
-	progress->heard_ms = raft->now_ms;
-	if (message->recovering && message->nonce != progress->recovery_nonce)
-	{
-		TRACE(raft, "%" PRIu64 " has no vote: not counted before it has %" PRIu64, progress->id,
-			  trail_last_index(&raft->trail) + 1);
-		progress->recovery_nonce = message->nonce;
-		progress->recovery_index = trail_last_index(&raft->trail) + 1;
-		progress->match_index = 0;
-		progress_to_probe(progress, trail_last_index(&raft->trail) + 1);
-		replication_send(raft, progress, false);
-		return false;
-	}
-	if (message->recovering)
-		return true;
-	if (progress->recovery_nonce != 0)
-	{
-		if (message->nonce != progress->recovery_nonce)
-			return false;
-		TRACE(raft, "%" PRIu64 " is counted again", progress->id);
-		progress->recovery_nonce = 0;
-		progress->recovery_index = 0;
-		if (progress->match_index > 0)
-			recovery_note_match(raft, progress->id, progress->match_index);
-		if (replication_advance_commit(raft))
-			replication_broadcast(raft);
-	}
-	progress->counted_ms = raft->now_ms;
-	return true;
 }
 
 bool

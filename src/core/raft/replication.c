@@ -13,25 +13,6 @@
 
 /* ---- the leader's side ---- */
 
-RaftProgress *
-replication_progress(Raft *raft, uint64_t id)
-{
-	for (uint32_t i = 0; i < raft->progress_count; i++)
-	{
-		if (raft->progress[i].id == id)
-			return &raft->progress[i];
-	}
-	return NULL;
-}
-
-bool
-replication_is_recovering(Raft *raft, uint64_t id)
-{
-	const RaftProgress *progress = replication_progress(raft, id);
-
-	return progress != NULL && progress->recovery_nonce != 0;
-}
-
 /* one append; true if another may follow */
 static bool
 replication_send_one(Raft *raft, RaftProgress *progress, bool force)
@@ -165,7 +146,7 @@ replication_advance_commit(Raft *raft)
 
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
 	{
-		RaftProgress *progress = replication_progress(raft, configuration->voters[i]);
+		RaftProgress *progress = raft_progress(raft, configuration->voters[i]);
 
 		if (configuration->voters[i] == raft->id)
 			matches[i] = raft->persisted_index;
@@ -191,7 +172,7 @@ replication_quorum_is_silent(Raft *raft)
 
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
 	{
-		RaftProgress *progress = replication_progress(raft, configuration->voters[i]);
+		RaftProgress *progress = raft_progress(raft, configuration->voters[i]);
 
 		alive_ms[i] =
 			configuration->voters[i] == raft->id ? raft->now_ms : progress_alive_ms(progress);
@@ -214,7 +195,7 @@ replication_timeout(Raft *raft)
 		raft->quorum_grace_ms = raft->now_ms + raft->election_timeout_ms / 2;
 	if (raft->now_ms >= raft->quorum_grace_ms && replication_quorum_is_silent(raft))
 	{
-		election_become_follower(raft, raft->term, 0, "a quorum is silent");
+		raft_become_follower(raft, raft->term, 0, "a quorum is silent");
 		return;
 	}
 	if (raft->transfer_to != 0 && raft->now_ms >= raft->transfer_deadline_ms)
@@ -286,8 +267,7 @@ replication_hand_over(Raft *raft)
 void
 replication_transfer_if_ready(Raft *raft)
 {
-	RaftProgress *progress =
-		raft->transfer_to != 0 ? replication_progress(raft, raft->transfer_to) : NULL;
+	RaftProgress *progress = raft->transfer_to != 0 ? raft_progress(raft, raft->transfer_to) : NULL;
 
 	if (progress == NULL || progress->recovery_nonce != 0 ||
 		progress->match_index < trail_last_index(&raft->trail))
@@ -310,7 +290,7 @@ replication_leave_if_removed(Raft *raft)
 		return false;
 	if (successor != 0)
 		raft_send(raft, RAFT_TIMEOUT_NOW, successor)->early = true;
-	election_become_follower(raft, raft->term, 0, "removed from the configuration");
+	raft_become_follower(raft, raft->term, 0, "removed from the configuration");
 	return true;
 }
 
@@ -365,7 +345,7 @@ replication_contradicted(Raft *raft, RaftProgress *progress, const RaftMessage *
 	progress->sent_ms = raft->now_ms + raft->election_timeout_ms;
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
 	{
-		RaftProgress *other = replication_progress(raft, configuration->voters[i]);
+		RaftProgress *other = raft_progress(raft, configuration->voters[i]);
 
 		if (configuration->voters[i] == raft->id || (other != NULL && !other->contradicted))
 			willing++;
@@ -373,17 +353,53 @@ replication_contradicted(Raft *raft, RaftProgress *progress, const RaftMessage *
 	if (willing >= quorum_size(configuration->voters_count))
 		return;
 	raft->refuted = true;
-	election_become_follower(raft, raft->term, 0, "a quorum contradicts");
+	raft_become_follower(raft, raft->term, 0, "a quorum contradicts");
+}
+
+/*
+ * What an answer says of its sender. False: it answers an earlier start of that node, and must be
+ * ignored
+ */
+static bool
+replication_note_follower(Raft *raft, RaftProgress *progress, const RaftMessage *message)
+{
+	progress->heard_ms = raft->now_ms;
+	if (message->recovering && message->nonce != progress->recovery_nonce)
+	{
+		TRACE(raft, "%" PRIu64 " has no vote: not counted before it has %" PRIu64, progress->id,
+			  trail_last_index(&raft->trail) + 1);
+		progress->recovery_nonce = message->nonce;
+		progress->recovery_index = trail_last_index(&raft->trail) + 1;
+		progress->match_index = 0;
+		progress_to_probe(progress, trail_last_index(&raft->trail) + 1);
+		replication_send(raft, progress, false);
+		return false;
+	}
+	if (message->recovering)
+		return true;
+	if (progress->recovery_nonce != 0)
+	{
+		if (message->nonce != progress->recovery_nonce)
+			return false;
+		TRACE(raft, "%" PRIu64 " is counted again", progress->id);
+		progress->recovery_nonce = 0;
+		progress->recovery_index = 0;
+		if (progress->match_index > 0)
+			recovery_note_match(raft, progress->id, progress->match_index);
+		if (replication_advance_commit(raft))
+			replication_broadcast(raft);
+	}
+	progress->counted_ms = raft->now_ms;
+	return true;
 }
 
 void
 replication_receive_append_response(Raft *raft, const RaftMessage *message)
 {
-	RaftProgress *progress =
-		raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
+	RaftProgress *progress = raft->role == RAFT_LEADER ? raft_progress(raft, message->from) : NULL;
 	bool advanced = false;
 
-	if (progress == NULL || !recovery_note_follower(raft, progress, message))
+	if (progress == NULL || !replication_note_follower(raft, progress, message))
 		return;
 	progress->contradicted = message->contradicted;
 	if (message->contradicted)
@@ -428,11 +444,10 @@ replication_receive_append_response(Raft *raft, const RaftMessage *message)
 void
 replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 {
-	RaftProgress *progress =
-		raft->role == RAFT_LEADER ? replication_progress(raft, message->from) : NULL;
+	RaftProgress *progress = raft->role == RAFT_LEADER ? raft_progress(raft, message->from) : NULL;
 	bool quiet;
 
-	if (progress == NULL || !recovery_note_follower(raft, progress, message))
+	if (progress == NULL || !replication_note_follower(raft, progress, message))
 		return;
 	quiet = raft->now_ms >= progress->sent_ms + raft->heartbeat_ms;
 	if (progress->state == RAFT_CATCH_UP)
