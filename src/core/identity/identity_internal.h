@@ -106,12 +106,10 @@ extern FbStatus msp_check_revocation(const Msp *msp, const CryptoCertificate *ce
 extern bool msp_is_host_name(const char *name);
 /* does another configured CA stand below this one of the MSP's CAs? */
 extern bool msp_is_inner(const Msp *msp, const CryptoCertificate *ca);
-extern bool msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES]);
 
 /* SHA-256 over the DER of chain[from], chain[from + 1], ... */
 extern void chain_digest(const CryptoChain *chain, size_t from,
 						 uint8_t digest[CRYPTO_SHA256_BYTES]);
-extern NormalForm normal_form(const CryptoCertificate *issuer);
 
 /* msp_unique_chain with these CAs */
 extern FbStatus chain_unique(const CertificateList *roots, const CertificateList *intermediates,

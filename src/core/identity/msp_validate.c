@@ -6,7 +6,7 @@
 #define OID_ALTERNATIVE_NAMES "2.5.29.17"
 #define OID_NAME_CONSTRAINTS "2.5.29.30"
 
-NormalForm
+static NormalForm
 normal_form(const CryptoCertificate *issuer)
 {
 	const CryptoPublicKey *key = crypto_certificate_public_key(issuer);
@@ -154,7 +154,7 @@ msp_is_inner(const Msp *msp, const CryptoCertificate *ca)
 	return msp_find_ca(&msp->intermediates, der, &index) && msp->inner[index];
 }
 
-bool
+static bool
 msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES])
 {
 	for (size_t i = 0; i < msp->admins_count; i++)
