@@ -1,25 +1,32 @@
 #!/usr/bin/perl
-# check_layers: every #include under src/ obeys the floors of the house.
+# check_layers: the layers of src/ hold, in its sources and in the objects that are made of them.
 #
-#   tools/check_layers.pl               check the tree
-#   tools/check_layers.pl --self-test   prove that each rule can fail
+#   tools/check_layers.pl               check the tree; the objects must have been built (make)
+#   tools/check_layers.pl --self-test   prove with planted violations that each rule can fail
 #
-# Rules: a room includes doors of lower floors only; the door of a room is ROOM/ROOM.h; nothing of
-# the server below the
-# waterline; libpq only in server/wire; core reads no clock, opens no file, prints nothing, keeps no
-# random state.
-# What only a helper may use is used nowhere else: pnstrdup and tuplestore_gettupleslot (server/pg),
-# "%.*s" (FB_DISPLAY of core/base).
+# Sources. A directory includes the public headers of lower layers, and its own headers; the public
+# header of a directory is DIRECTORY/DIRECTORY.h. A header of this tree is included by its path from
+# src/ in quotes, so that no other spelling of a path gets around the rule, and a C file declares
+# nothing of another one by hand. libpq is included by server/wire alone, nothing of the server by
+# core, and a message prints no bytes with "%.*s".
+#
+# Objects. What an object needs of another directory is declared in the public header of that
+# directory, which is of a lower layer: a declaration written by hand gets around the headers, not
+# around the linker. The files of one directory do not need one another in a circle. Core needs
+# nothing from outside but the functions listed here, so it has no clock, opens no file, prints
+# nothing, draws no random bytes, allocates nothing by itself and does not end the process; the
+# exceptions are named with their files. Core has no writable data but that listed here. Some
+# functions of PostgreSQL are called in one place only.
 use strict;
 use warnings;
-use File::Basename qw(dirname);
+use File::Basename qw(basename dirname);
 use File::Find;
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use FindBin;
 
-# the floor of each room, counted from the ground; server starts above the waterline
-my %FLOOR = (
+# the layer of each directory; the server begins at 11
+my %LAYER = (
 	'core/base' => 0,
 	(map { ("core/$_" => 1) } qw(crypto proto raft)),
 	(map { ("core/$_" => 2) } qw(identity rwset block)),
@@ -34,226 +41,640 @@ my %FLOOR = (
 	'server/audit' => 16,
 	(map { ("server/$_" => 17) } qw(gateway worker)),
 	'server/surface' => 18);
-my $WATERLINE = 10;
 
-# what core may take from the system: the C library's pure part, and its three libraries
-my $CORE_SYSTEM =
-  qr{^(?:assert|ctype|errno|inttypes|limits|math|stdalign|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|time)\.h$
-	|^(?:openssl|protobuf-c)/|^google/protobuf-c/|^zstd(?:_errors)?\.h$|^zdict\.h$|^archive(?:_entry)?\.h$|^zlib\.h$}x;
+# headers that other directories include beside the public header
+my %ALSO_PUBLIC = (
+	'core/base' => qr{^core/base/limits\.h$},
+	'core/proto' => qr{^core/proto/\w+\.pb-c\.h$},
+	'server/pg' => qr{^server/pg/compat\.h$});
 
-# what core must not call: the caller passes time, bytes and randomness in
-my %FORBIDDEN_CALL = (
+# what core may include from the system: the C library's pure part, and its libraries
+my $CORE_SYSTEM = qr{^(?:assert|ctype|errno|inttypes|limits|math|stdalign|stdarg|stdbool|stddef
+	|stdint|stdio|stdlib|string|time)\.h$
+	|^(?:openssl|protobuf-c)/|^google/protobuf-c/|^zstd(?:_errors)?\.h$|^zdict\.h$
+	|^archive(?:_entry)?\.h$|^zlib\.h$}x;
+
+my $LIBPQ_HEADER = qr{(?:^|/)(?:libpq-fe|libpq-events|libpq-fs|libpq-be-fe-helpers)\.h$};
+
+# what core may call of the C library: functions of their arguments alone
+my %CORE_MAY_CALL =
+  map { ($_ => 1) }
+  qw(memchr memcmp memcpy memmove memset memrchr qsort bsearch snprintf vsnprintf
+  stpcpy strcat strchr strcmp strcpy strcspn strlen strncat strncmp strncpy strnlen strpbrk strrchr
+  strspn strstr strtol strtoll strtoul strtoull timegm);
+
+# of its libraries; what touches files, clocks, random bytes or the process is left out below
+my $CORE_LIBRARY = qr{^(?:protobuf_c_\w+|ZSTD_\w+|ZDICT_\w+|archive_\w+
+	|(?:ASN1|AUTHORITY_KEYID|BIO|BN|CRYPTO|EC|ECDSA|ERR|EVP|GENERAL_NAMES?|NAME_CONSTRAINTS|OBJ
+	|OPENSSL|OSSL|PEM|PKCS8|SHA\d+|X509|X509V3|X509_\w+|a2i|d2i|i2d)_\w+)$}x;
+my $NOT_OF_LIBRARY = qr{^RAND_|_fp$|_file(?:name|_ex)?$|^BIO_s_(?:file|fd|socket|connect|accept)$
+	|^BIO_new_(?:file|fd|fp|socket)|^ERR_print|^OPENSSL_(?:init|config|atexit)|default_(?:paths|path)
+	|^X509_LOOKUP|^X509_(?:cmp_current_time|time_adj|gmtime_adj)|^ASN1_\w*(?:TIME_adj|set_current)
+	|^archive_(?:read_open_file|write_open_file|read_disk|write_disk|read_open_fd|write_open_fd)}x;
+
+# what the compiler calls by itself
+my $OF_COMPILER = qr{^(?:_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(?:u?div|u?mod)[dt]i\d
+	|__aarch64_\w+|__(?:asan|ubsan|sanitizer|tsan|msan|gcov|llvm)_\w+|__cyg_profile_\w+|_?mcount)$}x;
+
+# the exceptions: file and what it may call, or change, beyond that
+my %CORE_EXCEPTION = (
+	# the allocator of programs without a server, and the last words of a failed assertion
+	'core/base/allocator.c' => [qw(malloc free)],
+	'core/base/status.c' => [qw(abort fprintf stderr fb_assert_hook)],
+	# how often this process did a costly step (fabric.stat_work)
+	'core/base/work.c' => [qw(counts)],
+	# keys, nonces and the ECDSA of OpenSSL
+	'core/crypto/hash.c' => [qw(RAND_bytes crypto_heap)]);
+
+# why, for the usual ones
+my %REASON = (
 	(   map { ($_ => 'core has no clock: take the time as an argument') }
-		  qw(time gettimeofday clock_gettime clock localtime)),
+		  qw(time gettimeofday clock_gettime clock localtime gmtime localtime_r)),
 	(   map { ($_ => 'core opens no file: take the bytes as an argument') }
-		  qw(fopen open creat freopen getenv)),
+		  qw(fopen fdopen open openat creat freopen read write close getenv)),
 	(   map { ($_ => 'core prints nothing: fill the FbError of the caller') }
-		  qw(printf fprintf puts fputs putchar perror)),
+		  qw(printf fprintf vfprintf puts fputs putchar fputc fwrite perror stdout stderr)),
 	(   map { ($_ => 'core neither ends nor leaves its caller: return an FbStatus') }
-		  qw(exit _exit longjmp siglongjmp)),
-	(map { ($_ => 'core waits for nothing') } qw(sleep usleep nanosleep)),
-	(map { ($_ => 'use the seeded generator of core/base') } qw(rand srand random srandom)));
+		  qw(exit _exit abort longjmp siglongjmp raise kill)),
+	(   map { ($_ => 'core allocates through the FbAllocator of its caller') }
+		  qw(malloc calloc realloc free strdup strndup asprintf vasprintf aligned_alloc)),
+	(map { ($_ => 'core waits for nothing') } qw(sleep usleep nanosleep poll select)),
+	(   map { ($_ => 'core draws random bytes with crypto_random, or from the seeded FbRand') }
+		  qw(rand srand random srandom getrandom getentropy RAND_bytes RAND_priv_bytes)));
 
-# what only one place in the server may call, because its callers got it wrong
+# what only one directory may call, because its callers got it wrong
 my %ONE_PLACE = (
-	pnstrdup => 'stops at a zero: use memory_cstring for names, FB_DISPLAY for messages',
-	tuplestore_gettupleslot => 'reads into a context that the caller may reset: use memory_next_row'
-);
+	pnstrdup => [ 'server/pg', 'stops at a zero: use memory_cstring for names, FB_DISPLAY' ],
+	tuplestore_gettupleslot =>
+	  [ 'server/pg', 'reads into a context that the caller may reset: use memory_next_row' ]);
 
-# a message prints a part of a text that is no C string: bytes of any kind
-sub complain_of_format
+sub is_core
 {
-	my ($room, $source) = @_;
-
-	return undef if $room =~ m{^(?:core/base|server/pg)$};
-	return $source =~ /%\.\*s/ ? '%.*s: bytes need not be text: use FB_DISPLAY and %s' : undef;
+	return $LAYER{ $_[0] } < 11;
 }
 
-sub without_comments_and_strings
+sub slurp
+{
+	my ($path) = @_;
+	local $/;
+	open(my $handle, '<', $path) or die "could not open $path: $!\n";
+	return scalar <$handle>;
+}
+
+# comments become blanks, lines stay; strings stay
+sub without_comments
 {
 	my ($text) = @_;
 
-	$text =~ s{(/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')}
-		{ my $x = $1; my $lines = ($x =~ tr/\n//); $x =~ m{^["']} ? '""' : "\n" x $lines || ' ' }gse;
+	$text =~ s{(/\*.*?\*/|//[^\n]*)|("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')}
+		{ defined $2 ? $2 : ' ' . "\n" x ($1 =~ tr/\n//) }gse;
 	return $text;
+}
+
+# a/./b/../c is a/c
+sub canonical_path
+{
+	my @parts;
+
+	foreach my $part (split m{/+}, $_[0])
+	{
+		next if $part eq '.';
+		if   ($part eq '..' && @parts && $parts[-1] ne '..') { pop @parts }
+		else                                                 { push @parts, $part }
+	}
+	return join '/', @parts;
+}
+
+# ---- sources ----
+
+# the path from src/ of a header of the tree, as the compiler finds it; undef: it is none
+sub find_in_tree
+{
+	my ($top, $directory, $quoted, $target) = @_;
+	my $near = canonical_path("$directory/$target");
+	my $far = canonical_path($target);
+
+	if ($target =~ m{^/})
+	{
+		return canonical_path($target) =~ m{^\Q@{[canonical_path("$top/src")]}\E/(.*)$}
+		  ? $1
+		  : undef;
+	}
+	return $near if $quoted && ($target =~ m{^\.} || -e "$top/src/$near");
+	return $far =~ m{^(?:core|server)/} || -e "$top/src/$far" ? $far : undef;
+}
+
+sub is_public
+{
+	my ($header) = @_;
+	my $directory = dirname($header);
+
+	return 1 if $header eq "$directory/" . basename($directory) . '.h';
+	return defined $ALSO_PUBLIC{$directory} && $header =~ $ALSO_PUBLIC{$directory};
+}
+
+# why a directory may not use another; undef: it may
+sub judge_direction
+{
+	my ($directory, $other) = @_;
+
+	return "unknown directory $other: add it to the layers of tools/check_layers.pl"
+	  unless defined $LAYER{$other};
+	return
+		"$directory is of layer $LAYER{$directory} and $other of layer $LAYER{$other}, above it:"
+	  . ' move the code up, or pass in what it needs'
+	  if $LAYER{$other} > $LAYER{$directory};
+	return "$directory and $other are of the same layer:"
+	  . ' let the layer above pass the value from one to the other'
+	  if $LAYER{$other} == $LAYER{$directory} && $other ne $directory;
+	return undef;
 }
 
 # the complaint about one include, or undef
 sub judge_include
 {
-	my ($room, $quoted, $target) = @_;
-	my $floor = $FLOOR{$room};
-	my $below = $floor < $WATERLINE;
+	my ($top, $directory, $quoted, $target) = @_;
+	my $header = find_in_tree($top, $directory, $quoted, $target);
 
-	if ($target =~ m{^((?:core|server)/[a-z_]+)/([^/]+)\.h$} && $quoted)
+	if (defined $header)
 	{
-		my ($other, $header) = ($1, $2);
-		my ($noun) = $other =~ m{/(.*)};
+		my $other = dirname($header);
+		my $complaint;
 
-		return "unknown room $other: add it to the floors of tools/check_layers.pl"
-		  unless defined $FLOOR{$other};
-		return undef if $other eq $room;
+		return "write \"$header\": a header is included by its path from src/, in quotes"
+		  if !$quoted || $target ne $header;
+		return undef if $other eq $directory;
+		$complaint = judge_direction($directory, $other);
+		return $complaint if defined $complaint || is_public($header);
 		return
-		  "$room is on floor $floor and may not look up to $other (floor $FLOOR{$other}): move the code up, or pass in what it needs"
-		  if $FLOOR{$other} > $floor;
-		return
-		  "$room and $other are neighbours on floor $floor: let the floor above pass the value from one to the other"
-		  if $FLOOR{$other} == $floor;
-		return undef if $header eq $noun;
-		return undef if $other eq 'core/base' && $header eq 'limits';
-		return undef if $other eq 'server/pg' && $header eq 'compat';
-		return undef if $other eq 'core/proto' && $header =~ /\.pb-c$/;
-		return
-		  "$target is private to its room: include its door \"$other/$noun.h\", and move there what is missing";
+			"$header is private to $other: include \"$other/"
+		  . basename($other)
+		  . '.h", and move there what is missing';
 	}
-	if ($quoted && $below)
-	{
-		return
-		  "$target: below the waterline only \"core/...\" is included in quotes (no server header, room's path in front)";
-	}
-	if ($target =~
-		m{^(?:libpq-fe\.h|libpq-events\.h|libpq/libpq-fs\.h|libpq/libpq-be-fe-helpers\.h|postgresql/libpq-.*)$}
-	  )
-	{
-		return undef if $room eq 'server/wire';
-		return
-		  "$target: libpq belongs to server/wire alone; ask its door for the connection or the remote call";
-	}
-	if ($below && $target !~ $CORE_SYSTEM)
-	{
-		return
-		  "<$target>: core takes from the system only the pure part of the C library, OpenSSL, protobuf-c, zstd and libarchive";
-	}
+	return "$target: an absolute path" if $target =~ m{^/};
+	return $directory eq 'server/wire'
+	  ? undef
+	  : "$target: libpq is for server/wire alone; ask it for the connection or the remote call"
+	  if canonical_path($target) =~ $LIBPQ_HEADER;
+	return "$target: core includes nothing of the server, and of the system only the pure part of"
+	  . ' the C library, OpenSSL, protobuf-c, zstd and libarchive'
+	  if is_core($directory) && ($quoted || $target !~ $CORE_SYSTEM);
 	return undef;
 }
 
-sub check_tree
+# a message prints a part of a text that is no C string: bytes of any kind
+sub judge_line
+{
+	my ($top, $file, $source) = @_;
+	my $directory = directory_of($file);
+
+	return 'extern: include the header that declares it'
+	  if $source =~ /^\s*extern\b/ && $file =~ /\.c$/;
+	if ($source =~ m{^\s*(?:\#|%:|\?\?=)\s*(?:include|include_next|import)\b(.*)})
+	{
+		my $rest = $1;
+
+		return judge_include($top, $directory, $1 eq '"', $2)
+		  if $source =~ m{^\s*\#\s*include\s*(["<])([^">]+)[">]\s*$};
+		return "include$rest: write the header's name, in the usual form";
+	}
+	return '%.*s: bytes need not be text: use FB_DISPLAY and %s'
+	  if $source =~ /%\.\*s/ && $directory !~ m{^(?:core/base|server/pg)$};
+	return undef;
+}
+
+sub list_sources
 {
 	my ($top) = @_;
-	my @problems;
 	my @files;
-	my $count = 0;    # files without a complaint
 
 	find({ no_chdir => 1, wanted => sub { push @files, $_ if /\.[ch]$/ && !/\.pb-c\.[ch]$/ } },
 		"$top/src");
-	foreach my $path (sort @files)
-	{
-		my ($file) = $path =~ m{^\Q$top\E/(src/.*)$};
-		my ($room) = $file =~ m{^src/((?:core|server)/[^/]+)/[^/]+$};
-		my ($text, $clean);
+	return map { s{^\Q$top\E/src/}{}r } sort @files;
+}
 
-		next if $file eq 'src/fabric.c';    # joins the rooms; on no floor
-		if (!defined $room || !defined $FLOOR{$room})
+# the directory of a file of src/, undef if it is in none
+sub directory_of
+{
+	my ($file) = @_;
+	my $directory = dirname($file);
+
+	return defined $LAYER{$directory} ? $directory : undef;
+}
+
+sub check_sources
+{
+	my ($top) = @_;
+	my @problems;
+	my $count = 0;    # files without a complaint
+
+	foreach my $file (list_sources($top))
+	{
+		my $before = @problems;
+		my $line = 0;
+
+		next if $file eq 'fabric.c';    # joins the directories, and is of no layer
+		if (!defined directory_of($file))
 		{
 			push @problems,
-			  "$file: not in a room: files live in src/core/ROOM or src/server/ROOM, rooms are listed in tools/check_layers.pl";
+			  "src/$file: files are in src/core/DIRECTORY or src/server/DIRECTORY,"
+			  . ' and directories are listed in tools/check_layers.pl';
 			next;
 		}
-		my $before = @problems;
-		open(my $handle, '<', $path) or die "could not open $path: $!\n";
-		{ local $/; $text = <$handle>; }
-		close $handle;
+		foreach my $source (split /\n/, without_comments(slurp("$top/src/$file")) =~ s/\\\n/ /gr)
+		{
+			my $complaint = judge_line($top, $file, $source);
 
-		my $line = 0;
-		foreach my $source (split /\n/, $text)
-		{
 			$line++;
-			next unless $source =~ m{^\s*#\s*include\s*([<"])([^>"]+)[>"]};
-			my $complaint = judge_include($room, $1 eq '"', $2);
-			push @problems, "$file:$line: $complaint" if $complaint;
-		}
-		$line = 0;
-		foreach my $source (split /\n/, $text)
-		{
-			$line++;
-			my $complaint = complain_of_format($room, $source);
-			push @problems, "$file:$line: $complaint" if $complaint;
-		}
-		$clean = without_comments_and_strings($text);
-		$line = 0;
-		foreach my $source (split /\n/, $clean)
-		{
-			$line++;
-			while ($source =~ m{(?<![\w.>])([a-z_]+)\s*\(}g)
-			{
-				next
-				  if $room eq 'core/base' && $1 eq 'fprintf'; # the last words of a failed assertion
-				push @problems, "$file:$line: $1(): $FORBIDDEN_CALL{$1}"
-				  if $FORBIDDEN_CALL{$1} && $FLOOR{$room} < $WATERLINE;
-				push @problems, "$file:$line: $1(): $ONE_PLACE{$1}"
-				  if $ONE_PLACE{$1} && $room ne 'server/pg';
-			}
+			push @problems, "src/$file:$line: $complaint" if defined $complaint;
 		}
 		$count++ if @problems == $before;
 	}
 	return ($count, @problems);
 }
 
-sub self_test
+# ---- objects ----
+
+# the symbols of an object: defined for others, needed from others, and its writable data
+sub read_object
 {
-	my @cases = (
-		# file, its text, what must be said (undef: nothing)
-		[
-			'core/base/ok.c',
-			"#include \"core/base/base.h\"\n#include <openssl/evp.h>\n/* time( */ const char *t = \"printf(\";\n",
-			undef
-		],
-		[
-			'core/policy/ok.c',
-			"#include \"core/identity/identity.h\"\n#include \"core/proto/common.pb-c.h\"\n#include \"core/policy/policy_internal.h\"\n",
-			undef
-		],
-		[
-			'server/wire/ok.c',
-			"#include \"postgres.h\"\n#include \"libpq-fe.h\"\n#include \"core/raft/raft.h\"\n",
-			undef
-		],
-		[ 'core/base/up.c', "#include \"core/crypto/crypto.h\"\n", 'may not look up' ],
-		[ 'core/crypto/sideways.c', "#include \"core/raft/raft.h\"\n", 'neighbours' ],
-		[
-			'core/policy/window.c',
-			"#include \"core/identity/identity_internal.h\"\n",
-			'private to its room'
-		],
-		[ 'core/txn/server.c', "#include \"postgres.h\"\n", 'below the waterline' ],
-		[ 'core/txn/above.c', "#include \"server/pg/pg.h\"\n", 'may not look up' ],
-		[ 'core/txn/libpq.c', "#include <libpq-fe.h>\n", 'libpq belongs' ],
-		[ 'core/txn/socket.c', "#include <sys/socket.h>\n", 'pure part' ],
-		[ 'core/txn/clock.c', "long now(void)\n{\n\treturn time (0);\n}\n", 'has no clock' ],
-		[ 'core/txn/file.c', "void f(void)\n{\n\tfopen(\"x\", \"r\");\n}\n", 'opens no file' ],
-		[ 'server/order/libpq.c', "#include \"libpq-fe.h\"\n", 'libpq belongs' ],
-		[ 'server/order/sideways.c', "#include \"server/commit/commit.h\"\n", 'neighbours' ],
-		[ 'server/pg/ok.c', "char *f(void)\n{\n\treturn pnstrdup(\"a\", 1);\n}\n", undef ],
-		[
-			'server/gateway/text.c',
-			"char *f(void)\n{\n\treturn pnstrdup(\"a\", 1);\n}\n",
-			'stops at a zero'
-		],
-		[ 'server/gateway/format.c', "const char *f = \"%.*s\";\n", 'need not be text' ],
-		[ 'core/txn/format.c', "const char *f = \"a %.*s\";\n", 'need not be text' ],
-		[
-			'server/commit/rows.c',
-			"void f(void)\n{\n\ttuplestore_gettupleslot(0, 1, 0, 0);\n}\n",
-			'reads into a context'
-		],
-		[ 'server/attic/x.c', "\n", 'not in a room' ],
-		[ 'loose.c', "\n", 'not in a room' ]);
-	my ($passed, $failed) = (0, 0);
+	my ($path) = @_;
+	my %object = (defined => {}, needed => {}, writable => {});
 
-	foreach my $case (@cases)
+	open(my $pipe, '-|', 'objdump', '-t', '-w', $path) or die "could not run objdump: $!\n";
+	while (my $line = <$pipe>)
 	{
-		my ($file, $text, $expected) = @$case;
-		my $top = tempdir(CLEANUP => 1);
+		my ($flags, $section, $name) =
+		  $line =~ m{^[0-9a-f]+ (.{7}) (\S+)\s+[0-9a-f]+ (?:\.\w+ )?(\S+)$}
+		  or next;
+		my $is_global = $flags =~ /^[gu!]|^.w/;
 
+		$name          =~ s/^__isoc\d+_//;
+		$name          =~ s/^__(\w+)_chk$/$1/;
+		next if $flags =~ /[df]/;                # a section, or the name of the file
+		if ($section eq '*UND*') { $object{needed}{$name} = 1 }
+		else
+		{
+			$object{defined}{$name} = 1 if $is_global || $section eq '*COM*';
+			$object{writable}{ $name =~ s/\.\d+$//r } = 1
+			  if $section =~ m{^(?:\*COM\*|\.t?(?:data|bss)(?:\.|$))}
+			  && $section !~ /^\.data\.rel\.ro/;
+		}
+	}
+	close $pipe or die "could not read $path with objdump\n";
+	return \%object;
+}
+
+# objects by the file that they were made from, those of generated sources among them
+sub read_objects
+{
+	my ($top) = @_;
+	my (%objects, @problems, @sources);
+
+	find({ no_chdir => 1, wanted => sub { push @sources, $_ if /\.c$/ } }, "$top/src");
+	foreach my $source (sort @sources)
+	{
+		my $file = $source =~ s{^\Q$top\E/src/}{}r;
+		my $object = $source =~ s/\.c$/.o/r;
+
+		if   (-e $object && -M $object <= -M $source) { $objects{$file} = read_object($object) }
+		else { push @problems, "src/$file: it has no object, or an older one: build first (make)" }
+	}
+	return (\%objects, @problems);
+}
+
+# where each symbol is defined, and the text of the headers that declare those of a directory
+sub index_symbols
+{
+	my ($top, $objects) = @_;
+	my (%home, %header);
+
+	foreach my $file (keys %$objects)
+	{
+		$home{$_} = $file foreach keys %{ $objects->{$file}{defined} };
+	}
+	foreach my $directory (keys %LAYER)
+	{
+		my @headers = grep { is_public(s{^\Q$top\E/src/}{}r) } glob "$top/src/$directory/*.h";
+
+		$header{$directory} = { map { ($_ => 1) } map { slurp($_) =~ /\w+/g } @headers };
+	}
+	return (\%home, \%header);
+}
+
+# an object needs a symbol of another directory
+sub judge_need
+{
+	my ($file, $symbol, $home, $header) = @_;
+	my $directory = directory_of($file);
+	my $other = directory_of($home);
+
+	return undef if !defined $other || (defined $directory && $other eq $directory);
+	if (defined $directory)
+	{
+		my $complaint = judge_direction($directory, $other);
+
+		return "$symbol, of $home: $complaint" if defined $complaint;
+	}
+	return undef if $home =~ /\.pb-c\.c$/ || $header->{$other}{$symbol};
+	return "$symbol, of $home, is private to $other: declare it in its public header";
+}
+
+# an object of core needs what core has nowhere
+sub judge_core_call
+{
+	my ($file, $symbol) = @_;
+
+	return undef if grep { $_ eq $symbol } @{ $CORE_EXCEPTION{$file} // [] };
+	return undef if $CORE_MAY_CALL{$symbol} || $symbol =~ $OF_COMPILER;
+	return undef if $symbol =~ $CORE_LIBRARY && $symbol !~ $NOT_OF_LIBRARY;
+	return "$symbol: "
+	  . ($REASON{$symbol}
+		  // 'core calls functions of their arguments alone, listed in tools/check_layers.pl');
+}
+
+sub judge_object
+{
+	my ($file, $object, $home, $header) = @_;
+	my $directory = directory_of($file);
+	my $is_core = defined $directory && is_core($directory) && $file !~ /\.pb-c\.c$/;
+	my @complaints;
+
+	foreach my $symbol (sort keys %{ $object->{needed} })
+	{
+		if (defined $home->{$symbol})
+		{
+			push @complaints, judge_need($file, $symbol, $home->{$symbol}, $header);
+			next;
+		}
+		push @complaints, judge_core_call($file, $symbol) if $is_core;
+		next unless defined $directory;
+		push @complaints, "$symbol: libpq is for server/wire alone"
+		  if $symbol =~ /^(?:PQ[a-z]\w*|lo_\w+)$/ && $directory ne 'server/wire';
+		push @complaints, "$symbol: $ONE_PLACE{$symbol}[1]"
+		  if $ONE_PLACE{$symbol} && $directory ne $ONE_PLACE{$symbol}[0];
+	}
+	foreach my $symbol ($is_core ? sort keys %{ $object->{writable} } : ())
+	{
+		push @complaints, "$symbol: core has no writable data: keep it with the caller"
+		  unless grep { $_ eq $symbol } @{ $CORE_EXCEPTION{$file} // [] };
+	}
+	return grep { defined } @complaints;
+}
+
+# which files of a directory need which others, with one symbol as the reason
+sub file_graph
+{
+	my ($directory, $objects, $home) = @_;
+	my %graph;
+
+	foreach my $file (grep { dirname($_) eq $directory && !/\.pb-c\.c$/ } keys %$objects)
+	{
+		$graph{$file} = {};
+		foreach my $symbol (sort keys %{ $objects->{$file}{needed} })
+		{
+			my $other = $home->{$symbol};
+
+			next if !defined $other || $other eq $file || dirname($other) ne $directory;
+			$graph{$file}{$other} //= $symbol if $other !~ /\.pb-c\.c$/;
+		}
+	}
+	return \%graph;
+}
+
+# a shortest circle through a file: its files in order; empty: there is none
+sub find_circle
+{
+	my ($graph, $start) = @_;
+	my %before;
+	my @queue = ($start);
+
+	while (defined(my $file = shift @queue))
+	{
+		foreach my $next (sort keys %{ $graph->{$file} })
+		{
+			if ($next eq $start)
+			{
+				my @path = ($file);
+
+				unshift @path, $before{ $path[0] } while $path[0] ne $start;
+				return @path;
+			}
+			next if exists $before{$next};
+			$before{$next} = $file;
+			push @queue, $next;
+		}
+	}
+	return ();
+}
+
+# one complaint for each circle; its files are in no other
+sub judge_circles
+{
+	my ($directory, $objects, $home) = @_;
+	my $graph = file_graph($directory, $objects, $home);
+	my (@complaints, %seen);
+
+	foreach my $file (sort keys %$graph)
+	{
+		my @circle = $seen{$file} ? () : find_circle($graph, $file);
+		my @steps;
+
+		next if !@circle || grep { $seen{$_} } @circle;
+		$seen{$_} = 1 foreach @circle;
+		for my $i (0 .. $#circle)
+		{
+			my $next = $circle[ ($i + 1) % @circle ];
+
+			push @steps,
+			  basename($circle[$i]) . " needs $graph->{$circle[$i]}{$next} of " . basename($next);
+		}
+		push @complaints, "src/$directory: files in a circle: " . join(', ', @steps);
+	}
+	return @complaints;
+}
+
+sub check_objects
+{
+	my ($top) = @_;
+	my ($objects, @problems) = read_objects($top);
+	my ($home, $header) = index_symbols($top, $objects);
+	my $count = 0;    # objects and directories without a complaint
+
+	foreach my $file (sort keys %$objects)
+	{
+		my @complaints = judge_object($file, $objects->{$file}, $home, $header);
+
+		push @problems, map { "src/$file: $_" } @complaints;
+		$count++ unless @complaints;
+	}
+	foreach my $directory (sort keys %LAYER)
+	{
+		my @complaints = judge_circles($directory, $objects, $home);
+
+		push @problems, @complaints;
+		$count++ unless @complaints;
+	}
+	return ($count, @problems);
+}
+
+# ---- self-test: planted violations ----
+
+# what must be said (undef: nothing), and files with their texts
+my @SOURCE_CASES = (
+	[
+		undef, 'core/base/ok.c',
+		"#include \"core/base/base.h\"\n#include <openssl/evp.h>\n/* #include <libpq-fe.h> */\n"
+	],
+	[
+		undef,
+		'core/policy/ok.c',
+		"#include \"core/identity/identity.h\"\n#include \"core/proto/common.pb-c.h\"\n"
+		  . "#include \"core/policy/policy_internal.h\"\n"
+	],
+	[
+		undef, 'server/wire/ok.c',
+		"#include \"postgres.h\"\n#include \"libpq-fe.h\"\n#include \"core/raft/raft.h\"\n"
+	],
+	[ 'above it', 'core/base/up.c', "#include \"core/crypto/crypto.h\"\n" ],
+	[ 'same layer', 'core/crypto/same.c', "#include \"core/raft/raft.h\"\n" ],
+	[ 'same layer', 'server/order/same.c', "#include \"server/commit/commit.h\"\n" ],
+	[ 'is private', 'core/policy/in.c', "#include \"core/identity/identity_internal.h\"\n" ],
+	[ 'nothing of the server', 'core/txn/server.c', "#include \"postgres.h\"\n" ],
+	[ 'above it', 'core/txn/above.c', "#include \"server/pg/pg.h\"\n" ],
+	[ 'libpq is for', 'core/txn/libpq.c', "#include <libpq-fe.h>\n" ],
+	[ 'libpq is for', 'server/order/libpq.c', "#include \"libpq-fe.h\"\n" ],
+	[ 'libpq is for', 'server/order/way.c', "#include <postgresql/../postgresql/libpq-fe.h>\n" ],
+	[ 'pure part', 'core/txn/socket.c', "#include <sys/socket.h>\n" ],
+	[ 'by its path', 'server/order/dots.c', "#include \"../commit/commit.h\"\n" ],
+	[ 'by its path', 'server/order/angle.c', "#include <server/commit/commit.h>\n" ],
+	[ 'by its path', 'server/order/dot.c', "#include \"server/./commit/commit.h\"\n" ],
+	[ 'by its path', 'core/txn/back.c', "#include \"core/txn/../../server/pg/pg.h\"\n" ],
+	[
+		'by its path', 'server/order/near.c',
+		"#include \"order.h\"\n", 'server/order/order.h', "\n"
+	],
+	[ 'absolute path', 'server/order/root.c', "#include \"/usr/include/stdio.h\"\n" ],
+	[ 'usual form', 'server/order/macro.c', "#define X \"libpq-fe.h\"\n#include X\n" ],
+	[ 'libpq is for', 'server/order/hidden.c', "/* */ #include <libpq-fe.h>\n" ],
+	[ 'need not be text', 'server/gateway/format.c', "const char *f = \"%.*s\";\n" ],
+	[ 'need not be text', 'core/txn/format.c', "const char *f = \"a %.*s\";\n" ],
+	[ 'declares it', 'core/txn/hand.c', "extern int fb_low(void);\n" ],
+	[ 'files are in', 'server/attic/x.c', "\n" ],
+	[ 'files are in', 'loose.c', "\n" ]);
+
+# a function that needs a symbol
+sub caller_of
+{
+	my ($name, $symbol) = @_;
+
+	return "extern int $symbol(void);\nint $name(void);\nint $name(void) { return $symbol(); }\n";
+}
+
+sub object_cases
+{
+	my $base = "int fb_low(void);\nint fb_low(void) { return 1; }\n";
+	my @forbidden = qw(time malloc write abort RAND_bytes fdopen fopen printf getenv exit rand
+	  usleep palloc X509_STORE_set_default_paths BIO_new_file);
+
+	return (
+		[
+			undef, 'core/base/low.c', $base, 'core/base/base.h', "int fb_low(void);\n",
+			'core/txn/ok.c', caller_of('txn_ok', 'fb_low') . caller_of('txn_more', 'strlen')
+		],
+		[
+			'is private to', 'core/base/low.c',
+			$base, 'core/base/base.h',
+			"\n", 'core/txn/hand.c',
+			caller_of('txn_hand', 'fb_low')
+		],
+		[
+			'above it',
+			'core/base/low.c',
+			caller_of('fb_low', 'txn_high'),
+			'core/txn/txn.h',
+			"int txn_high(void);\n",
+			'core/txn/high.c',
+			"int txn_high(void);\nint txn_high(void) { return 1; }\n"
+		],
+		[
+			'same layer',
+			'server/order/a.c',
+			caller_of('order_a', 'commit_b'),
+			'server/commit/commit.h',
+			"int commit_b(void);\n",
+			'server/commit/b.c',
+			"int commit_b(void);\nint commit_b(void) { return 1; }\n"
+		],
+		[
+			'in a circle: a.c needs txn_b of b.c, b.c needs txn_a of a.c',
+			'core/txn/a.c', caller_of('txn_a', 'txn_b'),
+			'core/txn/b.c', caller_of('txn_b', 'txn_a')
+		],
+		[
+			'in a circle',
+			'core/txn/a.c',
+			caller_of('txn_a', 'txn_b'),
+			'core/txn/b.c',
+			caller_of('txn_b', 'txn_c'),
+			'core/txn/c.c',
+			caller_of('txn_c', 'txn_a')
+		],
+		[ 'no writable data', 'core/txn/data.c', "int txn_count = 1;\n" ],
+		[ 'no writable data', 'core/txn/zero.c', "int txn_count;\n" ],
+		[
+			'count: core has no writable data',
+			'core/txn/local.c',
+			"int txn_next(void);\nint txn_next(void) { static int count; return ++count; }\n"
+		],
+		[
+			undef, 'core/txn/table.c',
+			"extern const char *const names[];\nconst char *const names[] = {\"a\"};\n"
+		],
+		[ undef, 'server/pg/text.c', caller_of('pg_text', 'pnstrdup') ],
+		[ 'stops at a zero', 'server/gateway/text.c', caller_of('gateway_text', 'pnstrdup') ],
+		[ 'may reset', 'server/commit/rows.c', caller_of('rows', 'tuplestore_gettupleslot') ],
+		[ 'libpq is for', 'server/gateway/exec.c', caller_of('gateway_exec', 'PQexec') ],
+		[ undef, 'core/base/allocator.c', caller_of('fb_make', 'malloc') ],
+		map { [ "$_: ", "core/txn/call.c", caller_of('txn_call', $_) ] } @forbidden);
+}
+
+# a tree with these files; compiled if the objects are to be checked
+sub plant
+{
+	my ($compile, @files) = @_;
+	my $top = tempdir(CLEANUP => 1);
+
+	while (my ($file, $text) = splice @files, 0, 2)
+	{
 		make_path(dirname("$top/src/$file"));
 		open(my $handle, '>', "$top/src/$file") or die "could not write $top/src/$file: $!\n";
 		print $handle $text;
 		close $handle;
-		my ($count, @problems) = check_tree($top);
+		next unless $compile && $file =~ /\.c$/;
+		system('cc', '-w', '-O1', '-fPIC', '-fno-builtin', '-c', '-o',
+			"$top/src/$file" =~ s/\.c$/.o/r,
+			"$top/src/$file") == 0
+		  or die "could not compile the planted $file\n";
+	}
+	return $top;
+}
+
+sub self_test
+{
+	my ($passed, $failed) = (0, 0);
+
+	foreach my $case ((map { [ 0, @$_ ] } @SOURCE_CASES), (map { [ 1, @$_ ] } object_cases()))
+	{
+		my ($of_objects, $expected, @files) = @$case;
+		my $top = plant($of_objects, @files);
+		my ($count, @problems) = $of_objects ? check_objects($top) : check_sources($top);
 		my $right =
 		  defined $expected ? (@problems == 1 && $problems[0] =~ /\Q$expected\E/) : !@problems;
+
 		$right ? $passed++ : $failed++;
-		print STDERR "self-test $file: expected ", $expected // 'no complaint', ", got: @problems\n"
+		print STDERR "self-test $files[0]: expected ", $expected // 'no complaint',
+		  ", got: @problems\n"
 		  unless $right;
 	}
 	print "layers self-test: $passed passed, $failed failed\n";
@@ -262,7 +683,9 @@ sub self_test
 
 exit(self_test() ? 1 : 0) if @ARGV && $ARGV[0] eq '--self-test';
 
-my ($count, @problems) = check_tree("$FindBin::Bin/..");
-print "$_\n" foreach @problems;
-printf "layers: %d passed, %d failed\n", $count, scalar @problems;
-exit(@problems ? 1 : 0);
+my $top = "$FindBin::Bin/..";
+my ($sources, @problems) = check_sources($top);
+my ($objects, @more) = check_objects($top);
+print "$_\n" foreach @problems, @more;
+printf "layers: %d passed, %d failed\n", $sources + $objects, @problems + @more;
+exit(@problems + @more ? 1 : 0);
