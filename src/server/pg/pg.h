@@ -159,8 +159,7 @@ typedef struct RaftSummary
 /* how NOTIFY of this channel's blocks goes */
 typedef struct NotificationState
 {
-	uint64 height; /* blocks below have a notification, their own or a later one; 0: no worker has
-					  run yet */
+	uint64 height;			   /* blocks below have a notification; 0: no worker has run yet */
 	uint64 failures_count;	   /* since the start */
 	TimestampTz failing_since; /* 0: the last attempt did not fail */
 	char last_error[256];
@@ -176,8 +175,7 @@ typedef struct ValidationWork
 	uint64 policies_evaluated;
 	uint64 signatures_checked; /* also those that this node had verified before */
 	uint64 range_rows;		   /* keys that range queries looked at when they were run again */
-	uint64
-		identities_checked; /* certificates parsed and verified, not found among those met before */
+	uint64 identities_checked; /* certificates parsed and verified that were not met before */
 } ValidationWork;
 
 /* since the start of the server */
@@ -262,12 +260,9 @@ extern void shmem_launcher_attach(void);
 extern void shmem_launcher_wake(void);
 extern pid_t shmem_launcher_pid(void); /* 0 when it does not run */
 
-/*
- * ---- channel_slot.c: a channel's slot. The order of writes and reads is in the note there. ----
- *
- * Of the channel: name and ledger id (of this membership: leaving and joining again makes another
- * one) stay as they are while a worker is attached. index: 0 <= index < guc_channels_max.
- */
+/* ---- channel_slot.c: a channel's slot; the order of writes and reads is in the note there ---- */
+
+/* name and ledger id (of this membership) stay as they are while a worker is attached */
 extern const char *slot_name(const ChannelSlot *slot);
 extern int slot_ledger_id(const ChannelSlot *slot);
 extern int slot_index(const ChannelSlot *slot);
@@ -276,9 +271,8 @@ extern bool slot_import_only(const ChannelSlot *slot);
 extern void slot_set_import_only(ChannelSlot *slot, bool import_only);
 
 /*
- * Written by the ledger worker, after its commit. height: count of blocks here, 0 = not known yet;
- * who has read a height finds everything else that was published with it. applied index: the last
- * log entry that is in the ledger, durably.
+ * Of the ledger worker, after its commit. height: count of blocks here, 0 = not known yet; a reader
+ * of it finds what was published with it. applied index: the last log entry in the ledger.
  */
 extern void slot_publish_ledger(ChannelSlot *slot, uint64 config_block_number, uint64 applied_index,
 								uint64 height);
@@ -307,9 +301,8 @@ extern void slot_note_source(ChannelSlot *slot, const char *address); /* it answ
 extern void slot_source(ChannelSlot *slot, char address[SLOT_SOURCE_BYTES], TimestampTz *at);
 
 /*
- * Written by the orderer worker. commit index: entries up to here may be read from raft_log. wanted
- * index: the log lacks entries up to here (0: none), the ledger must fetch blocks from others.
- * True: it was another one before.
+ * Of the orderer worker. commit index: entries up to here may be read from raft_log. wanted index:
+ * blocks up to this entry must come from other nodes (0: none). True: it was another one before.
  */
 extern bool slot_raise_commit_index(ChannelSlot *slot, uint64 commit_index);
 extern bool slot_set_wanted_index(ChannelSlot *slot, uint64 wanted_index);
