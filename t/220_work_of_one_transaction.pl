@@ -5,9 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest qw(start_network wait_until wait_for_leader $ANY_TWO);
+use FabricTest   qw(start_network wait_until wait_for_leader $ANY_TWO);
 use Fabric::Psql qw();
-use IPC::Open2 qw(open2);
+use IPC::Open2   qw(open2);
 use Test::More;
 
 # how many transactions are counted; the most frequent count is the transaction's, since the
@@ -128,7 +128,8 @@ my @NODES = map { $_->{name} } $gateway, @others;
 my @PROCESSES = qw(session orderer ledger);
 my @table;
 {
-	my $documentation = PostgreSQL::Test::Utils::slurp_file("$FindBin::Bin/../docs/architecture.md");
+	my $documentation =
+	  PostgreSQL::Test::Utils::slurp_file("$FindBin::Bin/../docs/architecture.md");
 	my ($section) = $documentation =~ /^## Work of one transaction\n(.*?)(?=^## |\z)/ms;
 	@table = grep { /^\| (?:decode|hash|sign|verify|compress|decompress|execute) / }
 	  split /\n/, $section // '';
@@ -154,7 +155,7 @@ foreach my $name (sort keys %names)
 	my @documented;
 	foreach my $node (@NODES)
 	{
-		push @measured,   map { $measured{"$node $_ $name"}   // 0 } @PROCESSES;
+		push @measured, map   { $measured{"$node $_ $name"}   // 0 } @PROCESSES;
 		push @documented, map { $documented{"$node $_ $name"} // 0 } @PROCESSES;
 	}
 	note("| $name | " . join(' | ', map { $_ || '' } @measured) . ' |');

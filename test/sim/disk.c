@@ -24,6 +24,7 @@ entry_follow(const SimEntry *entry, BlockHead *head)
 	FbBytes payload = fb_bytes(entry->payload, entry->payload_bytes);
 	FbArena arena;
 	BlockLink link;
+	BlockBatch batch;
 	bool fits;
 
 	if (entry->kind != RAFT_ENTRY_DATA)
@@ -31,7 +32,7 @@ entry_follow(const SimEntry *entry, BlockHead *head)
 	fb_arena_init(&arena);
 	fits = block_link_parse(payload, &link, NULL) == FB_OK &&
 		   block_link_check(&link, head, NULL) == FB_OK &&
-		   block_link_follow(&link, &arena.allocator, head, NULL) == FB_OK;
+		   block_link_follow(&link, &arena.allocator, &batch, head, NULL) == FB_OK;
 	fb_arena_reset(&arena);
 	return fits;
 }

@@ -33,7 +33,7 @@ static FbBytes
 first_data(int number, TxView *transaction)
 {
 	BlockView view;
-	EnvelopeView envelope;
+	Envelope envelope;
 	TxCode code;
 
 	CHECK_STATUS(block_parse(read_block(number), allocator, &view, &error), FB_OK);

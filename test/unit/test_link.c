@@ -33,27 +33,26 @@ test_chain(void)
 	BlockHead head = {7, {1, 2, 3}};
 	BlockHead first = head;
 	BlockHead made = head;
-	BlockHeader header;
 	BlockHeader previous = {.number = 7,
 							.previous_hash = FB_BYTES_LITERAL("x"),
 							.data_hash = FB_BYTES_LITERAL("y")};
 	BlockHashes hashes;
 	BlockLink link = link_of(&head, BATCH(good_batch));
-	const FbBytes *data;
-	size_t data_count;
+	BlockBatch batch;
+	CheckedBlock block;
 
 	CHECK_STATUS(block_link_check(&link, &head, &error), FB_OK);
-	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &head, &error), FB_OK);
+	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &batch, &head, &error), FB_OK);
 	CHECK(head.number == 8 && !block_head_equal(&head, &first));
 
 	/* the head is the block that a ledger makes of the batch */
 	block_head_of(&previous, &made);
 	link = link_of(&made, BATCH(good_batch));
-	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &made, &error), FB_OK);
-	CHECK_STATUS(block_batch_parse(BATCH(good_batch), &arena.allocator, &data, &data_count, &error),
-				 FB_OK);
-	block_next_header(&previous, data, data_count, &hashes, &header);
-	block_head_of(&header, &first);
+	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &batch, &made, &error), FB_OK);
+	CHECK_STATUS(block_batch_parse(BATCH(good_batch), &arena.allocator, &batch, &error), FB_OK);
+	block_make(&previous, &batch, &hashes, &block);
+	CHECK_STATUS(block_check_data(&block.view, &error), FB_OK);
+	block_head_of(&block.view.header, &first);
 	CHECK(block_head_equal(&made, &first));
 
 	/*
@@ -63,7 +62,7 @@ test_chain(void)
 	first = (BlockHead) {7, {1, 2, 3}};
 	made = first;
 	link = link_of(&first, BATCH(other_batch));
-	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &made, &error), FB_OK);
+	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &batch, &made, &error), FB_OK);
 	CHECK(made.number == head.number && !block_head_equal(&made, &head));
 	CHECK_STATUS(block_link_check(&link, &head, &error), FB_CHAINS_DIFFER);
 	CHECK(strstr(error.detail, "block 8") != NULL);
@@ -76,13 +75,13 @@ test_chain(void)
 	/* what makes no block moves nothing */
 	made = head;
 	link = link_of(&head, BATCH(unsigned_batch));
-	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &made, &error), FB_OK);
-	CHECK(block_head_equal(&made, &head));
+	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &batch, &made, &error), FB_OK);
+	CHECK(block_head_equal(&made, &head) && batch.data_count == 0);
 	link = link_of(&head, FB_BYTES_EMPTY);
-	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &made, &error), FB_OK);
+	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &batch, &made, &error), FB_OK);
 	CHECK(block_head_equal(&made, &head));
 	link = link_of(&head, FB_BYTES_LITERAL("\xff\xff"));
-	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &made, &error), FB_OK);
+	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &batch, &made, &error), FB_OK);
 	CHECK(block_head_equal(&made, &head));
 }
 
@@ -114,6 +113,7 @@ test_memory(void)
 {
 	BlockHead head = {7, {1}};
 	BlockLink link = link_of(&head, BATCH(good_batch));
+	BlockBatch batch;
 
 	for (size_t fail_at = 1;; fail_at++)
 	{
@@ -126,7 +126,7 @@ test_memory(void)
 		poor.fail_at = fail_at;
 		status = block_link_pack(&head, BATCH(good_batch), &poor.allocator, &payload, NULL);
 		if (status == FB_OK)
-			status = block_link_follow(&link, &poor.allocator, &made, NULL);
+			status = block_link_follow(&link, &poor.allocator, &batch, &made, NULL);
 		fb_arena_reset(&poor);
 		if (status == FB_OK)
 		{

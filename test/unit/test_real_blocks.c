@@ -216,7 +216,7 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 			 * the genesis block was made by configtxgen, which leaves nonce and creator in place
 			 * but signs nothing
 			 */
-			EnvelopeView view;
+			Envelope view;
 
 			CHECK_STATUS(envelope_parse(allocator, envelope, &view, NULL), FB_OK);
 			CHECK(view.type == TX_TYPE_CONFIG &&

@@ -100,9 +100,28 @@ extern FbStatus block_parse_data(FbBytes bytes, FbAllocator *allocator, const Fb
  */
 extern FbStatus block_check_data(const BlockView *view, FbError *error);
 
+/*
+ * A block of which block_check_data is proved. Made by block_check, and by block_make (build.c), so
+ * that whoever gets one neither walks its envelopes nor hashes them again. What the header says of
+ * the block before, metadata and signatures are not proved.
+ */
+typedef struct CheckedBlock
+{
+	BlockView view;
+} CheckedBlock;
+
+/* Errors as block_check_data */
+extern FbStatus block_check(const BlockView *view, CheckedBlock *block, FbError *error);
+
 /* An envelope's two parts. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED */
 extern FbStatus block_parse_envelope(FbBytes envelope, FbBytes *payload, FbBytes *signature,
 									 FbError *error);
+
+/*
+ * Are these the bytes that one would write for an envelope of this payload and signature, which are
+ * not empty and point into them?
+ */
+extern bool block_is_canonical_envelope(FbBytes envelope, FbBytes payload, FbBytes signature);
 
 /*
  * Is this envelope a configuration transaction (channel header type CONFIG)? False when anything on
@@ -253,11 +272,24 @@ typedef struct BlockHashes
 } BlockHashes;
 
 /*
+ * Transactions of which a block can be made: at least one and not too many, each well formed
+ * (block_check_well_formed). Made by block_batch_parse, or of envelopes that were admitted.
+ */
+typedef struct BlockBatch
+{
+	const FbBytes *data;
+	size_t data_count; /* 0: no batch */
+} BlockBatch;
+
+/*
  * the header of the block that follows previous and contains data (blockwriter.CreateNextBlock).
  * header points into hashes
  */
 extern void block_next_header(const BlockHeader *previous, const FbBytes *data, size_t data_count,
 							  BlockHashes *hashes, BlockHeader *header);
+/* the block that follows previous; its metadata slots are empty. Points into batch and hashes */
+extern void block_make(const BlockHeader *previous, const BlockBatch *batch, BlockHashes *hashes,
+					   CheckedBlock *block);
 
 /*
  * the genesis block of a configuration envelope: number 0, no previous hash, unsigned
@@ -369,13 +401,12 @@ extern FbStatus block_link_check(const BlockLink *link, const BlockHead *head, F
  * FB_LIMIT_EXCEEDED, FB_BLOCK_REFUSED (block_check_well_formed); FB_OUT_OF_MEMORY. A pure function
  * of the bytes: all nodes find the same.
  */
-extern FbStatus block_batch_parse(FbBytes batch, FbAllocator *allocator, const FbBytes **data,
-								  size_t *data_count, FbError *error);
-/*
- * *head becomes the block of this batch; it stays as it is when no block can be made of it.
- * FB_OUT_OF_MEMORY
- */
-extern FbStatus block_link_follow(const BlockLink *link, FbAllocator *allocator, BlockHead *head,
+extern FbStatus block_batch_parse(FbBytes bytes, FbAllocator *allocator, BlockBatch *batch,
 								  FbError *error);
-
+/*
+ * *head becomes the block of this batch, *batch its transactions; when no block can be made of it,
+ * *head stays as it is and *batch has none. FB_OUT_OF_MEMORY
+ */
+extern FbStatus block_link_follow(const BlockLink *link, FbAllocator *allocator, BlockBatch *batch,
+								  BlockHead *head, FbError *error);
 #endif

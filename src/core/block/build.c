@@ -70,6 +70,18 @@ block_next_header(const BlockHeader *previous, const FbBytes *data, size_t data_
 	header->data_hash = fb_bytes(hashes->data_hash, CRYPTO_SHA256_BYTES);
 }
 
+void
+block_make(const BlockHeader *previous, const BlockBatch *batch, BlockHashes *hashes,
+		   CheckedBlock *block)
+{
+	FB_ASSERT(batch->data_count > 0);
+	memset(block, 0, sizeof(*block));
+	block_next_header(previous, batch->data, batch->data_count, hashes, &block->view.header);
+	block->view.data = batch->data;
+	block->view.data_count = batch->data_count;
+	block->view.metadata_count = FB_BLOCK_METADATA_COUNT;
+}
+
 FbStatus
 block_pack_genesis(FbBytes envelope, FbAllocator *allocator, FbBytes *bytes, FbError *error)
 {

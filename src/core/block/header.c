@@ -156,9 +156,8 @@ write_field_head(int number, size_t size, uint8_t *out)
 	return used;
 }
 
-/* are bytes just what one would write for these two fields, which are not empty? */
-static bool
-is_canonical_envelope(FbBytes bytes, FbBytes payload, FbBytes signature)
+bool
+block_is_canonical_envelope(FbBytes bytes, FbBytes payload, FbBytes signature)
 {
 	uint8_t head[11];
 	size_t head_size = write_field_head(1, payload.size, head);
@@ -175,38 +174,47 @@ is_canonical_envelope(FbBytes bytes, FbBytes payload, FbBytes signature)
 	return signature.data + signature.size == bytes.data + bytes.size;
 }
 
+static FbStatus
+check_envelope_form(FbBytes envelope, size_t index, FbError *error)
+{
+	FbBytes payload;
+	FbBytes signature;
+	FbError inner;
+
+	if (block_parse_envelope(envelope, &payload, &signature, &inner) != FB_OK)
+	{
+		fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block is malformed", index);
+		fb_error_detail(error, "%s", inner.detail);
+		return FB_BLOCK_REFUSED;
+	}
+	if (payload.size == 0)
+		return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has no payload",
+					   index);
+	if (signature.size == 0)
+		return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has no signature",
+					   index);
+	if (!block_is_canonical_envelope(envelope, payload, signature))
+	{
+		fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block is not in canonical form",
+				index);
+		fb_error_detail(error, "Packing its payload and signature again gives other bytes.");
+		return FB_BLOCK_REFUSED;
+	}
+	return FB_OK;
+}
+
 FbStatus
 block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error)
 {
 	if (data_count == 0)
 		return fb_fail(error, FB_BLOCK_REFUSED, "block has no transactions");
-	if (block_has_config(data, data_count))
-		return FB_OK;
 	for (size_t i = 0; i < data_count; i++)
 	{
-		FbBytes payload;
-		FbBytes signature;
-		FbError inner;
+		FbStatus status = check_envelope_form(data[i], i, error);
 
-		if (block_parse_envelope(data[i], &payload, &signature, &inner) != FB_OK)
-		{
-			fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block is malformed", i);
-			fb_error_detail(error, "%s", inner.detail);
-			return FB_BLOCK_REFUSED;
-		}
-		if (payload.size == 0)
-			return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has no payload",
-						   i);
-		if (signature.size == 0)
-			return fb_fail(error, FB_BLOCK_REFUSED, "transaction %zu of the block has no signature",
-						   i);
-		if (!is_canonical_envelope(data[i], payload, signature))
-		{
-			fb_fail(error, FB_BLOCK_REFUSED,
-					"transaction %zu of the block is not in canonical form", i);
-			fb_error_detail(error, "Packing its payload and signature again gives other bytes.");
-			return FB_BLOCK_REFUSED;
-		}
+		/* whether it is a configuration is asked last: few are */
+		if (status != FB_OK)
+			return block_has_config(data, data_count) ? FB_OK : status;
 	}
 	return FB_OK;
 }
@@ -225,5 +233,13 @@ block_check_data(const BlockView *view, FbError *error)
 		fb_error_detail(error, "The hash of its transactions is not the data hash in its header.");
 		return FB_BLOCK_REFUSED;
 	}
+	return FB_OK;
+}
+
+FbStatus
+block_check(const BlockView *view, CheckedBlock *block, FbError *error)
+{
+	FB_TRY(block_check_data(view, error));
+	block->view = *view;
 	return FB_OK;
 }

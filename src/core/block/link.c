@@ -131,29 +131,32 @@ block_link_check(const BlockLink *link, const BlockHead *head, FbError *error)
 }
 
 FbStatus
-block_batch_parse(FbBytes batch, FbAllocator *allocator, const FbBytes **data, size_t *data_count,
-				  FbError *error)
+block_batch_parse(FbBytes bytes, FbAllocator *allocator, BlockBatch *batch, FbError *error)
 {
-	FB_TRY(block_parse_data(batch, allocator, data, data_count, error));
-	if (*data_count > FB_BLOCK_TRANSACTIONS_MAX)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "batch has %zu transactions", *data_count);
-	return block_check_well_formed(*data, *data_count, error);
+	BlockBatch parsed;
+
+	*batch = (BlockBatch) {NULL, 0};
+	FB_TRY(block_parse_data(bytes, allocator, &parsed.data, &parsed.data_count, error));
+	if (parsed.data_count > FB_BLOCK_TRANSACTIONS_MAX)
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "batch has %zu transactions", parsed.data_count);
+	FB_TRY(block_check_well_formed(parsed.data, parsed.data_count, error));
+	*batch = parsed;
+	return FB_OK;
 }
 
 FbStatus
-block_link_follow(const BlockLink *link, FbAllocator *allocator, BlockHead *head, FbError *error)
+block_link_follow(const BlockLink *link, FbAllocator *allocator, BlockBatch *batch, BlockHead *head,
+				  FbError *error)
 {
 	BlockHeader header = {.number = link->number, .previous_hash = link->previous_hash};
 	uint8_t data_hash[CRYPTO_SHA256_BYTES];
-	const FbBytes *data;
-	size_t data_count;
-	FbStatus status = block_batch_parse(link->batch, allocator, &data, &data_count, error);
+	FbStatus status = block_batch_parse(link->batch, allocator, batch, error);
 
 	if (status == FB_OUT_OF_MEMORY)
 		return status;
 	if (status != FB_OK)
 		return FB_OK;
-	block_data_hash(data, data_count, data_hash);
+	block_data_hash(batch->data, batch->data_count, data_hash);
 	header.data_hash = fb_bytes(data_hash, sizeof(data_hash));
 	block_head_of(&header, head);
 	return FB_OK;

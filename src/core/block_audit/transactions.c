@@ -164,7 +164,7 @@ check_ids(Audit *audit, const BlockView *view, FbBytes filter, FbError *error)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < view->data_count; i++)
 	{
-		EnvelopeView envelope;
+		Envelope envelope;
 		FbStatus status = envelope_parse(audit->allocator, view->data[i], &envelope, error);
 
 		if (audit_is_failure(status))

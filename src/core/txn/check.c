@@ -74,6 +74,22 @@ refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *me
 /* ---- envelope, payload, headers: 255, 2, 3 ---- */
 
 FbStatus
+txn_check_headers(TxView *view, TxCode *code, FbError *why)
+{
+	if (view->type != TX_TYPE_ENDORSER_TRANSACTION && view->type != TX_TYPE_CONFIG_UPDATE &&
+		view->type != TX_TYPE_CONFIG)
+		REFUSE(TX_BAD_COMMON_HEADER, "header type is not one of a transaction");
+	if (view->epoch != 0)
+		REFUSE(TX_BAD_COMMON_HEADER, "epoch is not zero");
+	if (view->nonce.size == 0)
+		REFUSE(TX_BAD_COMMON_HEADER, "nonce is empty");
+	if (view->creator.size == 0)
+		REFUSE(TX_BAD_COMMON_HEADER, "creator is empty");
+	*code = TX_VALID;
+	return FB_OK;
+}
+
+FbStatus
 check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *code, FbError *why)
 {
 	Common__Envelope *message;
@@ -110,17 +126,7 @@ check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *c
 	FB_TRY(tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id,
 						   why));
 
-	if (view->type != TX_TYPE_ENDORSER_TRANSACTION && view->type != TX_TYPE_CONFIG_UPDATE &&
-		view->type != TX_TYPE_CONFIG)
-		REFUSE(TX_BAD_COMMON_HEADER, "header type is not one of a transaction");
-	if (view->epoch != 0)
-		REFUSE(TX_BAD_COMMON_HEADER, "epoch is not zero");
-	if (view->nonce.size == 0)
-		REFUSE(TX_BAD_COMMON_HEADER, "nonce is empty");
-	if (view->creator.size == 0)
-		REFUSE(TX_BAD_COMMON_HEADER, "creator is empty");
-	*code = TX_VALID;
-	return FB_OK;
+	return txn_check_headers(view, code, why);
 }
 
 /* ---- the transaction: 8, 5 ---- */

@@ -5,6 +5,8 @@
  */
 #include "core/txn/txn_internal.h"
 
+#include "core/block/block.h"
+
 #include <stdlib.h>
 
 FbStatus
@@ -160,57 +162,80 @@ envelope_pack(FbAllocator *allocator, FbBytes payload, FbBytes signature, FbByte
 
 /* ---- unpacking ---- */
 
-FbStatus
-envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view, FbError *error)
+/*
+ * An envelope as encoders write it is read in place; one that is written otherwise is unpacked,
+ * which reads it as Go does.
+ */
+static FbStatus
+open_frame(FbAllocator *allocator, FbBytes bytes, Envelope *envelope, FbError *error)
 {
 	Common__Envelope *message;
+
+	if (block_parse_envelope(bytes, &envelope->payload, &envelope->signature, NULL) != FB_OK)
+	{
+		FB_TRY(PROTO_UNPACK(common__envelope, bytes, allocator, &message, error));
+		envelope->payload = proto_bytes(message->payload);
+		envelope->signature = proto_bytes(message->signature);
+	}
+	envelope->canonical =
+		envelope->payload.size > 0 && envelope->signature.size > 0 &&
+		block_is_canonical_envelope(bytes, envelope->payload, envelope->signature);
+	envelope->message_bytes = (uint64_t) envelope->payload.size + envelope->signature.size;
+	return FB_OK;
+}
+
+FbStatus
+envelope_parse(FbAllocator *allocator, FbBytes bytes, Envelope *envelope, FbError *error)
+{
 	Common__Payload *payload;
 	Common__ChannelHeader *channel_header;
 	Common__SignatureHeader *signature_header;
 
-	memset(view, 0, sizeof(*view));
-	FB_TRY(PROTO_UNPACK(common__envelope, envelope, allocator, &message, error));
-	view->payload = proto_bytes(message->payload);
-	view->signature = proto_bytes(message->signature);
-	FB_TRY(PROTO_UNPACK(common__payload, view->payload, allocator, &payload, error));
+	memset(envelope, 0, sizeof(*envelope));
+	envelope->bytes = bytes;
+	FB_TRY(open_frame(allocator, bytes, envelope, error));
+	if (envelope->payload.size == 0)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "envelope has no payload");
+	FB_TRY(PROTO_UNPACK(common__payload, envelope->payload, allocator, &payload, error));
 	if (payload->header == NULL)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "envelope has no header");
-	view->data = proto_bytes(payload->data);
-	view->channel_header = proto_bytes(payload->header->channel_header);
-	view->signature_header = proto_bytes(payload->header->signature_header);
-	FB_TRY(PROTO_UNPACK(common__channel_header, view->channel_header, allocator, &channel_header,
-						error));
-	FB_TRY(PROTO_UNPACK(common__signature_header, view->signature_header, allocator,
+	envelope->data = proto_bytes(payload->data);
+	envelope->channel_header = proto_bytes(payload->header->channel_header);
+	envelope->signature_header = proto_bytes(payload->header->signature_header);
+	FB_TRY(PROTO_UNPACK(common__channel_header, envelope->channel_header, allocator,
+						&channel_header, error));
+	FB_TRY(PROTO_UNPACK(common__signature_header, envelope->signature_header, allocator,
 						&signature_header, error));
-	view->type = channel_header->type;
-	view->version = channel_header->version;
-	view->channel_id = proto_bytes(channel_header->channel_id);
-	view->tx_id = proto_bytes(channel_header->tx_id);
-	view->timestamp = txn_time(channel_header->timestamp);
-	view->epoch = channel_header->epoch;
-	view->extension = proto_bytes(channel_header->extension);
-	view->tls_cert_hash = proto_bytes(channel_header->tls_cert_hash);
-	view->creator = proto_bytes(signature_header->creator);
-	view->nonce = proto_bytes(signature_header->nonce);
-	FB_TRY(txn_refuse_zero(view->channel_id, "channel id", error));
-	FB_TRY(txn_refuse_zero(view->tx_id, "transaction id", error));
-	return tx_id_on_ledger(allocator, view->tx_id, view->nonce, view->creator, &view->ledger_tx_id,
-						   error);
+	envelope->type = channel_header->type;
+	envelope->is_config = envelope->type == TX_TYPE_CONFIG;
+	envelope->version = channel_header->version;
+	envelope->channel_id = proto_bytes(channel_header->channel_id);
+	envelope->tx_id = proto_bytes(channel_header->tx_id);
+	envelope->timestamp = txn_time(channel_header->timestamp);
+	envelope->epoch = channel_header->epoch;
+	envelope->extension = proto_bytes(channel_header->extension);
+	envelope->tls_cert_hash = proto_bytes(channel_header->tls_cert_hash);
+	envelope->creator = proto_bytes(signature_header->creator);
+	envelope->nonce = proto_bytes(signature_header->nonce);
+	FB_TRY(txn_refuse_zero(envelope->channel_id, "channel id", error));
+	FB_TRY(txn_refuse_zero(envelope->tx_id, "transaction id", error));
+	return tx_id_on_ledger(allocator, envelope->tx_id, envelope->nonce, envelope->creator,
+						   &envelope->ledger_tx_id, error);
 }
 
 FbStatus
-envelope_check_tx_id(const EnvelopeView *view, FbError *error)
+envelope_check_tx_id(const Envelope *envelope, FbError *error)
 {
 	char tx_id[TX_ID_LENGTH + 1];
 
-	if (view->tx_id.size == 0 && view->type != TX_TYPE_ENDORSER_TRANSACTION)
+	if (envelope->tx_id.size == 0 && envelope->type != TX_TYPE_ENDORSER_TRANSACTION)
 		return FB_OK;
-	tx_id_compute(view->nonce, view->creator, tx_id);
-	if (fb_bytes_equal(view->tx_id, fb_bytes(tx_id, TX_ID_LENGTH)))
+	tx_id_compute(envelope->nonce, envelope->creator, tx_id);
+	if (fb_bytes_equal(envelope->tx_id, fb_bytes(tx_id, TX_ID_LENGTH)))
 		return FB_OK;
 	fb_fail(error, FB_INVALID_ARGUMENT, "transaction id is not the hash of nonce and creator");
 	fb_error_detail(error, "The channel header has \"%s\", nonce and creator give \"%s\".",
-					FB_DISPLAY(view->tx_id), tx_id);
+					FB_DISPLAY(envelope->tx_id), tx_id);
 	fb_error_hint(
 		error,
 		"Compute the id as hex(SHA-256(nonce, creator)), or use the one that fabric.new_proposal returns.");

@@ -182,13 +182,35 @@ check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorse
 					   FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX);
 }
 
-FbStatus
-check_limits(FbAllocator *allocator, FbBytes envelope, FbError *error)
+/* the fields that check_envelope fills in */
+static TxView
+view_of_envelope(const Envelope *envelope)
 {
-	TxView view;
+	return (TxView) {
+		.payload = envelope->payload,
+		.signature = envelope->signature,
+		.type = envelope->type,
+		.channel_id = envelope->channel_id,
+		.tx_id = envelope->tx_id,
+		.ledger_tx_id = envelope->ledger_tx_id,
+		.timestamp = envelope->timestamp,
+		.epoch = envelope->epoch,
+		.creator = envelope->creator,
+		.nonce = envelope->nonce,
+		.data = envelope->data,
+		.channel_header = envelope->channel_header,
+		.signature_header = envelope->signature_header,
+		.extension = envelope->extension,
+	};
+}
+
+FbStatus
+check_limits(FbAllocator *allocator, const Envelope *envelope, FbError *error)
+{
+	TxView view = view_of_envelope(envelope);
 	TxCode code;
 
-	FB_TRY(check_envelope(allocator, envelope, &view, &code, error));
+	FB_TRY(txn_check_headers(&view, &code, error));
 	if (code == TX_VALID)
 		FB_TRY(check_transaction(allocator, view.channel_id, &view, &code, error));
 	FB_TRY(

@@ -335,10 +335,17 @@ extern FbStatus envelope_payload_build(FbAllocator *allocator, const EnvelopeInp
 extern FbStatus envelope_pack(FbAllocator *allocator, FbBytes payload, FbBytes signature,
 							  FbBytes *envelope, FbError *error);
 
-/* any envelope, taken apart without judging it (ordering, deliver, views) */
-typedef struct EnvelopeView
+/*
+ * Any envelope, taken apart once and not judged (ordering, deliver, views). Made by envelope_parse;
+ * points into the bytes, which must live as long.
+ */
+typedef struct Envelope
 {
-	FbBytes payload; /* the signature is over these bytes */
+	FbBytes bytes;
+	uint64_t message_bytes; /* of payload and signature: its size for limits and batches */
+	bool canonical;			/* block_is_canonical_envelope: a block of several may hold it */
+	bool is_config;			/* type CONFIG */
+	FbBytes payload;		/* the signature is over these bytes */
 	FbBytes signature;
 	int32_t type;
 	int32_t version;
@@ -354,10 +361,13 @@ typedef struct EnvelopeView
 	FbBytes data;
 	FbBytes channel_header;
 	FbBytes signature_header;
-} EnvelopeView;
+} Envelope;
 
-/* FB_MALFORMED_MESSAGE: something that must be there is missing or cannot be decoded */
-extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes envelope, EnvelopeView *view,
+/*
+ * FB_MALFORMED_MESSAGE: something that must be there is missing or cannot be decoded;
+ * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY. Also then message_bytes and canonical are right.
+ */
+extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes bytes, Envelope *envelope,
 							   FbError *error);
 /*
  * Is the envelope's transaction id its creator's own: hex(SHA-256(nonce, creator))?
@@ -366,7 +376,7 @@ extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes envelope, Envelop
  * orderer asks before. Messages that are no endorser transactions may have no id: blkstorage
  * computes it for them from the same two fields.
  */
-extern FbStatus envelope_check_tx_id(const EnvelopeView *view, FbError *error);
+extern FbStatus envelope_check_tx_id(const Envelope *envelope, FbError *error);
 
 /* ---- validation (check.c; core/common/validation/msgvalidation.go) ---- */
 
@@ -461,7 +471,7 @@ extern FbStatus check_action(FbAllocator *allocator, TxView *view, TxCode *code,
  * afterwards unless an orderer did not ask. What else is wrong with it does not matter here.
  * Errors: FB_LIMIT_EXCEEDED with the limit in the detail, FB_OUT_OF_MEMORY.
  */
-extern FbStatus check_limits(FbAllocator *allocator, FbBytes envelope, FbError *error);
+extern FbStatus check_limits(FbAllocator *allocator, const Envelope *envelope, FbError *error);
 /* the same for a read-write set with so many endorsements */
 extern FbStatus check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset,
 									  size_t endorsements_count, FbError *error);

@@ -40,4 +40,7 @@ extern TxTime txn_time(const Google__Protobuf__Timestamp *timestamp);
 extern void txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload,
 							  uint8_t hash[32]);
 
+/* what check_envelope asks of the headers after they were decoded (check.c) */
+extern FbStatus txn_check_headers(TxView *view, TxCode *code, FbError *why);
+
 #endif

@@ -369,7 +369,7 @@ check_genesis(BlockWork *work)
 	static const uint8_t valid[1] = {TX_VALID};
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	TxView *view = palloc0(sizeof(TxView));
-	EnvelopeView envelope;
+	Envelope envelope;
 	const TxView *views[1] = {view};
 	FbError error;
 

@@ -161,7 +161,7 @@ replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 	FbAllocator *allocator = memory_allocator(replay->context);
 	FbBytes kept;
 	ConfigBundle *bundle;
-	EnvelopeView view;
+	Envelope view;
 	FbStatus status;
 
 	error_check(fb_bytes_copy(allocator, envelope, &kept, why), why);

@@ -22,7 +22,7 @@ refuse(const char *message, const char *detail)
 static void
 fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
 {
-	EnvelopeView parts;
+	Envelope parts;
 	TxView view = {0};
 	FbError error;
 
@@ -73,6 +73,7 @@ channel_join(FbBytes genesis_block, bool import_only)
 	static const uint8_t valid[1] = {TX_VALID};
 	ConfigBundle *bundle;
 	BlockView view;
+	CheckedBlock checked;
 	BlockRow block = {0};
 	TransactionRow transaction;
 	const Ledger *ledger;
@@ -87,7 +88,7 @@ channel_join(FbBytes genesis_block, bool import_only)
 			   psprintf("This is block " UINT64_FORMAT ".", (uint64) view.header.number));
 	if (view.header.previous_hash.size != 0 || view.data_count != 1)
 		refuse("this is no genesis block", "Block 0 has no previous hash and one transaction.");
-	error_check(block_check_data(&view, &error), &error);
+	error_check(block_check(&view, &checked, &error), &error);
 	error_check(config_bundle_from_block(allocator, genesis_block, &bundle, &error), &error);
 	memory_on_reset(CurrentMemoryContext, (void (*)(void *)) config_bundle_destroy, bundle);
 
@@ -105,7 +106,7 @@ channel_join(FbBytes genesis_block, bool import_only)
 	block.transactions_filter = fb_bytes(valid, 1);
 	block.orderer = view.metadata[3];
 	block.committed_at = GetCurrentTimestamp();
-	block_store_append(ledger, &block, &transaction, 1);
+	block_store_append(ledger, &block, &transaction, 1, &checked);
 	store_config_state(ledger, bundle->config_envelope);
 	return name;
 }

@@ -96,7 +96,7 @@ static const Channel *
 check_request(FbBytes request, FbBytes what)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	EnvelopeView view;
+	Envelope view;
 	const Channel *channel;
 	const Identity *identity;
 	SignedMessage message;

@@ -54,7 +54,7 @@ static void
 refuse_foreign(const Channel *channel, const BlockView *block)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	EnvelopeView view;
+	Envelope view;
 	FbError error;
 
 	if (block->data_count == 0 ||
@@ -159,14 +159,16 @@ check_previous(const Channel *channel, const BlockView *block)
 }
 
 bool
-import_check_block(const Channel *channel, FbBytes bytes, BlockView *block,
+import_check_block(const Channel *channel, FbBytes bytes, CheckedBlock *checked,
 				   CommitComparison *comparison, CommittedBlock *committed)
 {
+	BlockView view;
+	const BlockView *block = &view;
 	uint64 height = block_store_height(channel->ledger, NULL);
 	FbError error;
 
 	memset(committed, 0, sizeof(*committed));
-	if (block_parse(bytes, memory_allocator(CurrentMemoryContext), block, &error) != FB_OK)
+	if (block_parse(bytes, memory_allocator(CurrentMemoryContext), &view, &error) != FB_OK)
 	{
 		if (error.hint[0] == '\0')
 			fb_error_hint(
@@ -180,7 +182,7 @@ import_check_block(const Channel *channel, FbBytes bytes, BlockView *block,
 		refuse_gap(channel, block, height);
 	if (block->header.number == height)
 		check_previous(channel, block);
-	if (block_check_data(block, &error) != FB_OK)
+	if (block_check(block, checked, &error) != FB_OK)
 	{
 		if (error.hint[0] == '\0')
 			fb_error_hint(&error, "The copy of the block is damaged: take it from another node.");

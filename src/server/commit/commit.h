@@ -96,7 +96,7 @@ typedef struct CommitComparison
  * raft_term: of the entry in this node's log that the block was made from; 0: it came from another
  * node.
  */
-extern void commit_block(const Channel *channel, const BlockView *block, uint64 raft_term,
+extern void commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_term,
 						 CommitComparison *comparison, CommittedBlock *committed);
 
 /* BlockValidation over slot 0; raises FB_BLOCK_REFUSED */
@@ -119,7 +119,7 @@ extern void import_block(const char *channel, FbBytes block, bool accept_differe
  * transactions are still to be checked. False: the ledger has this block already; committed has its
  * number and codes. Raises as above.
  */
-extern bool import_check_block(const Channel *channel, FbBytes bytes, BlockView *block,
+extern bool import_check_block(const Channel *channel, FbBytes bytes, CheckedBlock *checked,
 							   CommitComparison *comparison, CommittedBlock *committed);
 
 /*

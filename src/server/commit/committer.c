@@ -184,7 +184,6 @@ check_follows(const Channel *channel, const BlockView *block, BlockRow *previous
 	}
 	error_check(block_check_link(&block->header, previous->number, previous->block_hash, &error),
 				&error);
-	error_check(block_check_data(block, &error), &error);
 }
 
 static void
@@ -207,11 +206,11 @@ describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *v
 }
 
 static void
-store(const Ledger *ledger, FbAllocator *allocator, const BlockRow *row, const TransactionRow *rows,
-	  const ValidatedBlock *validated)
+store(const Ledger *ledger, FbAllocator *allocator, const CheckedBlock *checked,
+	  const BlockRow *row, const TransactionRow *rows, const ValidatedBlock *validated)
 {
 	FAULT_POINT("commit_before_block");
-	block_store_append(ledger, row, rows, (int) validated->transactions_count);
+	block_store_append(ledger, row, rows, (int) validated->transactions_count, checked);
 	FAULT_POINT("commit_before_state");
 	state_store_apply(ledger, validated->mvcc.updates, validated->mvcc.updates_count);
 	history_append(ledger, row->number, validated->mvcc.history, validated->mvcc.history_count);
@@ -223,9 +222,10 @@ store(const Ledger *ledger, FbAllocator *allocator, const BlockRow *row, const T
 }
 
 void
-commit_block(const Channel *channel, const BlockView *block, uint64 raft_term,
+commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_term,
 			 CommitComparison *comparison, CommittedBlock *committed)
 {
+	const BlockView *block = &checked->view;
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Ledger *ledger = channel->ledger;
 	uint8_t *filter = palloc0(block->data_count + 1);
@@ -268,7 +268,7 @@ commit_block(const Channel *channel, const BlockView *block, uint64 raft_term,
 	row.raft_index = committed->raft_index;
 	row.raft_term = raft_term;
 	row.committed_at = GetCurrentTimestamp();
-	store(ledger, allocator, &row, rows, &validated);
+	store(ledger, allocator, checked, &row, rows, &validated);
 	maintain_dictionary(ledger, block, &validated);
 	PopActiveSnapshot();
 	FAULT_POINT("commit_after_state");

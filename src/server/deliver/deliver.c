@@ -133,7 +133,7 @@ List *
 deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	EnvelopeView view;
+	Envelope view;
 	Orderer__SeekInfo *info;
 	const Channel *channel;
 	SignedMessage message;

@@ -68,7 +68,7 @@ open_again(const char *channel_name, const char *tx_id, int ledger_id)
 /* what a session that waits remembers of handing the envelope in */
 typedef struct Resubmission
 {
-	FbBytes envelope; /* empty: it is not this session's to hand in */
+	const Envelope *envelope; /* NULL: it is not this session's to hand in */
 	TimestampTz submitted_at;
 	int pause_ms;		 /* after that it is handed in again */
 	uint64 term;		 /* of the leader to whom it went, as far as is known; 0: not known */
@@ -137,8 +137,8 @@ submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, co
 }
 
 static void
-wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope,
-				GatewayStatus *status)
+wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms,
+				const Envelope *envelope, GatewayStatus *status)
 {
 	const Channel *channel = channel_open(channel_name);
 	ChannelSlot *slot = channel_slot(channel);
@@ -161,7 +161,7 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbB
 			waiter_enter(slot, fb_bytes_of_text(tx_id));
 		if (look_up(channel, tx_id, status))
 		{
-			if (envelope.size > 0 && !again.leader_changed)
+			if (envelope != NULL && !again.leader_changed)
 				answer_note_time(label, clock_ms() - began_ms);
 			return;
 		}
@@ -178,15 +178,15 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms, FbB
 			(void) channel_wait_slot(channel, now);
 		channel = open_again(channel_name, tx_id, ledger_id);
 		slot = channel_slot(channel);
-		if (envelope.size > 0 && slot != NULL &&
+		if (envelope != NULL && slot != NULL &&
 			submit_if_due(&again, channel, slot, tx_id, deadline, status))
 			return;
 	}
 }
 
 void
-gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms, FbBytes envelope,
-					  GatewayStatus *status)
+gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms,
+					  const Envelope *envelope, GatewayStatus *status)
 {
 	PG_TRY();
 	{

@@ -54,17 +54,13 @@ extern void gateway_endorse(const ProposalView *proposal, List *organisations,
 							GatewayTransaction *transaction);
 
 /*
- * May a transaction be handed in here and now? Raises 25006 on a standby and in a read-only SQL
- * transaction, 55006 in one that locks the committer out, FB_CHANNEL_NOT_FOUND.
- */
-extern void gateway_check_writable(const char *channel);
-
-/*
  * Hand an envelope to an orderer: this node's own if it is one, else the channel's others in turn,
  * until fabric.broadcast_timeout. Raises the last orderer's refusal: FB_BUSY, FB_NO_LEADER,
  * FB_NODE_UNREACHABLE, FB_POLICY_NOT_SATISFIED, FB_LIMIT_EXCEEDED ...
+ * Also what gateway_open_writable raises: 25006 on a standby and in a read-only SQL transaction,
+ * 55006 in one that locks the committer out, FB_CHANNEL_NOT_FOUND.
  */
-extern void gateway_submit(FbBytes envelope);
+extern void gateway_submit(const Envelope *envelope);
 
 typedef struct GatewayStatus
 {
@@ -75,11 +71,11 @@ typedef struct GatewayStatus
 } GatewayStatus;
 
 /*
- * timeout_ms 0: do not wait. envelope (may be empty) is handed in again when its orderer may have
+ * timeout_ms 0: do not wait. envelope (may be NULL) is handed in again when its orderer may have
  * lost it
  */
 extern void gateway_commit_status(const char *channel, const char *tx_id, int timeout_ms,
-								  FbBytes envelope, GatewayStatus *status);
+								  const Envelope *envelope, GatewayStatus *status);
 
 /*
  * The error of a transaction that is not VALID: FB_MVCC_READ_CONFLICT with key, versions and the

@@ -213,6 +213,14 @@ extern void answers_note_difference(FanOut *fan_out, const uint32_t *chosen, siz
 /* no combination is left: raise why */
 extern void answers_raise(FanOut *fan_out) pg_attribute_noreturn();
 
+/* ---- transaction.c ---- */
+
+/*
+ * The channel, if a transaction may be handed in here and now. Raises 25006 on a standby and in a
+ * read-only SQL transaction, 55006 in one that locks the committer out, FB_CHANNEL_NOT_FOUND.
+ */
+extern const Channel *gateway_open_writable(const char *channel_name);
+
 /* ---- submit.c ---- */
 
 /*
@@ -234,12 +242,12 @@ extern void doubt_end(Doubt *doubt);
  * gateway_submit within a Doubt: it exists afterwards, also when this raises an error and an
  * orderer may have taken the transaction
  */
-extern void submit_in_doubt(FbBytes envelope, Doubt *doubt);
+extern void submit_in_doubt(const Channel *channel, const Envelope *envelope, Doubt *doubt);
 /*
  * every orderer once, for at most two seconds, of a transaction that has been handed in before.
  * FB_OK: one has taken it. What orderers say is not raised
  */
-extern FbStatus submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline,
+extern FbStatus submit_again(const Channel *channel, const Envelope *envelope, TimestampTz deadline,
 							 FbError *error);
 
 /* ---- hot_keys.c ---- */

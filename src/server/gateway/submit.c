@@ -74,7 +74,7 @@ typedef struct Said
 typedef struct Submission
 {
 	const Channel *channel;
-	FbBytes envelope;
+	const Envelope *envelope;
 	List *said;				 /* of Said * */
 	const struct Said *last; /* of them: the last one */
 	bool doubtful;			 /* an orderer may have taken it */
@@ -231,7 +231,7 @@ list_orderers(const Channel *channel, Round *round)
 		/* it is asked besides: nobody waits for it */
 		*round->in_doubt = true;
 		round->attempts[0].call = wire_submit_start(round->attempts[0].address, channel->name,
-													round->submission->envelope);
+													round->submission->envelope->bytes);
 		round->attempts[0].patience_until = GetCurrentTimestamp();
 		round->asked_count = 1;
 	}
@@ -297,7 +297,7 @@ ask_next(Round *round)
 		return;
 	*round->in_doubt = true;
 	next->call = wire_submit_start(next->address, round->submission->channel->name,
-								   round->submission->envelope);
+								   round->submission->envelope->bytes);
 	next->patience_until =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wire_call_patience_ms(next->call));
 	round->asked_count++;
@@ -351,7 +351,7 @@ try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *erro
 
 	if (channel_raft_id(submission->channel) != 0)
 	{
-		status = order_broadcast(submission->channel->name, submission->envelope, error);
+		status = order_broadcast(submission->channel, submission->envelope, error);
 		if (!is_temporary(status))
 			return status;
 		if (status == FB_CHAINS_DIFFER)
@@ -394,19 +394,15 @@ pause_ms(long milliseconds)
 }
 
 void
-submit_in_doubt(FbBytes envelope, Doubt *doubt)
+submit_in_doubt(const Channel *channel, const Envelope *envelope, Doubt *doubt)
 {
 	TimestampTz deadline =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_submit_timeout_ms);
-	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	Submission submission = {.envelope = envelope, .doubtful = doubt->exists};
+	Submission submission = {.channel = channel, .envelope = envelope, .doubtful = doubt->exists};
 	long retry_ms = RETRY_MS_MIN;
-	EnvelopeView view;
 	FbStatus status;
 	FbError error;
 
-	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
-	submission.channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	while ((status = try_all(&submission,
 							 Min(deadline,
 								 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_MS)),
@@ -426,12 +422,14 @@ submit_in_doubt(FbBytes envelope, Doubt *doubt)
 		}
 		pause_ms(Min(retry_ms, left_ms - ROUND_MS_MIN));
 		retry_ms = Min(retry_ms * 2, RETRY_MS_MAX);
+		/* its configuration may have changed meanwhile, and it may have been left */
+		submission.channel = channel_open(channel->name);
 	}
 	doubt->exists = true;
 }
 
 FbStatus
-submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline, FbError *error)
+submit_again(const Channel *channel, const Envelope *envelope, TimestampTz deadline, FbError *error)
 {
 	Submission submission = {.channel = channel, .envelope = envelope, .doubtful = true};
 	bool in_doubt = true;
@@ -443,15 +441,12 @@ submit_again(const Channel *channel, FbBytes envelope, TimestampTz deadline, FbE
 }
 
 void
-gateway_submit(FbBytes envelope)
+gateway_submit(const Envelope *envelope)
 {
-	EnvelopeView view;
+	const Channel *channel = gateway_open_writable(memory_cstring(envelope->channel_id));
 	Doubt doubt;
-	FbError error;
 
-	error_check(envelope_parse(memory_allocator(CurrentMemoryContext), envelope, &view, &error),
-				&error);
-	doubt_begin(&doubt, view.tx_id);
-	submit_in_doubt(envelope, &doubt);
+	doubt_begin(&doubt, envelope->tx_id);
+	submit_in_doubt(channel, envelope, &doubt);
 	doubt_end(&doubt);
 }

@@ -60,9 +60,8 @@ sign_as(const Signer *signer, FbBytes message)
 	return signature;
 }
 
-/* the channel, if a transaction may be handed in here and now */
-static const Channel *
-open_writable(const char *channel_name)
+const Channel *
+gateway_open_writable(const char *channel_name)
 {
 	const Channel *channel;
 
@@ -82,32 +81,28 @@ open_writable(const char *channel_name)
 	return channel;
 }
 
-void
-gateway_check_writable(const char *channel_name)
-{
-	(void) open_writable(channel_name);
-}
-
 /* from the endorsed transaction on */
 static void
-submit_and_wait(const GatewayRequest *request, const Signer *signer, bool wait,
+submit_and_wait(const Channel *channel, const Signer *signer, bool wait,
 				GatewayTransaction *transaction, GatewayStatus *status)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	FbBytes envelope;
+	FbBytes bytes;
+	Envelope envelope;
 	Doubt doubt;
 	FbError error;
 
 	error_check(envelope_pack(allocator, transaction->payload.bytes,
-							  sign_as(signer, transaction->payload.bytes), &envelope, &error),
+							  sign_as(signer, transaction->payload.bytes), &bytes, &error),
 				&error);
+	error_check(envelope_parse(allocator, bytes, &envelope, &error), &error);
 	FAULT_POINT("gateway_before_submit");
 	doubt_begin(&doubt, fb_bytes_of_text(transaction->tx_id));
 	slow_call_enter(CALL_SUBMITTING);
-	submit_in_doubt(envelope, &doubt);
+	submit_in_doubt(channel, &envelope, &doubt);
 	slow_call_enter(CALL_COMMITTING);
 	if (wait)
-		gateway_commit_status(request->channel, transaction->tx_id, guc_commit_timeout_ms, envelope,
+		gateway_commit_status(channel->name, transaction->tx_id, guc_commit_timeout_ms, &envelope,
 							  status);
 	doubt_end(&doubt);
 }
@@ -133,7 +128,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 
 	memset(status, 0, sizeof(*status));
 	transaction->tx_id[0] = '\0';
-	channel = open_writable(request->channel);
+	channel = gateway_open_writable(request->channel);
 	shmem_require();
 	slow_call_begin();
 	PG_TRY();
@@ -143,7 +138,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 		fan_out_endorse(channel, &proposal, request->endorsing_organisations, transaction);
 		if (wait && take_turns(channel, transaction))
 			fan_out_endorse(channel, &proposal, request->endorsing_organisations, transaction);
-		submit_and_wait(request, signer, wait, transaction, status);
+		submit_and_wait(channel, signer, wait, transaction, status);
 	}
 	PG_FINALLY();
 	{

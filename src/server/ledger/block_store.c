@@ -37,7 +37,8 @@ enum
 	TX_ENVELOPE
 };
 
-static void
+/* what is in the column of the envelopes now, by position; lives until spi_end */
+static const FbBytes *
 insert_transactions(const Ledger *ledger, uint64 block_number, const TransactionRow *rows,
 					int count)
 {
@@ -87,11 +88,45 @@ insert_transactions(const Ledger *ledger, uint64 block_number, const Transaction
 			"FROM unnest($3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY u(a, b, c, d, e, f, g, ordinality)",
 			9, types),
 		values, NULL, false, 0);
+	return columns + 3 * count;
+}
+
+/* a prepared row of the table of blocks */
+typedef struct BlockInsert
+{
+	SpiStatement *statement;
+	Datum *values;
+	const char *nulls;
+} BlockInsert;
+
+static void
+insert_block(void *argument)
+{
+	const BlockInsert *insert = argument;
+
+	(void) spi_run(insert->statement, insert->values, insert->nulls, false, 0);
+}
+
+/* do the rows hold the envelopes of this block, and the row of the block its header? */
+static bool
+is_same_block(const CheckedBlock *checked, const BlockRow *block, const TransactionRow *rows,
+			  int rows_count)
+{
+	const BlockView *view = &checked->view;
+
+	if (view->header.number != block->number || view->data_count != (size_t) rows_count ||
+		!fb_bytes_equal(view->header.data_hash, block->data_hash))
+		return false;
+	for (int i = 0; i < rows_count; i++)
+		if (rows[i].envelope.data != view->data[i].data ||
+			rows[i].envelope.size != view->data[i].size)
+			return false;
+	return true;
 }
 
 void
 block_store_append(const Ledger *ledger, const BlockRow *block, const TransactionRow *transactions,
-				   int transactions_count)
+				   int transactions_count, const CheckedBlock *checked)
 {
 	static const Oid types[] = {TEXTOID,  INT8OID,		  BYTEAOID, BYTEAOID, BYTEAOID,
 								BYTEAOID, BYTEAOID,		  BYTEAOID, BYTEAOID, BYTEAOID,
@@ -110,21 +145,26 @@ block_store_append(const Ledger *ledger, const BlockRow *block, const Transactio
 						Int64GetDatum((int64) block->raft_index),
 						TimestampTzGetDatum(block->committed_at),
 						Int64GetDatum((int64) block->raft_term)};
+	StoredBlock stored = {.ledger = ledger, .block = checked};
+	BlockInsert insert = {.values = values, .nulls = nulls};
 	SpiScope scope;
 
+	FB_ASSERT(checked == NULL || is_same_block(checked, block, transactions, transactions_count));
 	nulls[12] = block->raft_term == 0 ? 'n' : ' ';
 
 	spi_begin(&scope);
 	/* the transactions first: the block's trigger checks the data hash over them */
-	insert_transactions(ledger, block->number, transactions, transactions_count);
-	spi_run(
-		ledger_statement(
-			ledger, LEDGER_INSERT_BLOCK,
-			"INSERT INTO fabric_internal.block_%d (channel, number, previous_hash, data_hash, block_hash, signatures, last_config, "
-			"transactions_filter, orderer, commit_hash, raft_index, committed_at, raft_term) "
-			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-			13, types),
-		values, nulls, false, 0);
+	stored.stored = insert_transactions(ledger, block->number, transactions, transactions_count);
+	insert.statement = ledger_statement(
+		ledger, LEDGER_INSERT_BLOCK,
+		"INSERT INTO fabric_internal.block_%d (channel, number, previous_hash, data_hash, block_hash, signatures, last_config, "
+		"transactions_filter, orderer, commit_hash, raft_index, committed_at, raft_term) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+		13, types);
+	if (checked != NULL)
+		guard_insert_proved(&stored, insert_block, &insert);
+	else
+		insert_block(&insert);
 	spi_end(&scope);
 }
 
@@ -234,6 +274,26 @@ block_store_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot,
 	}
 	ledger_scan_end(&scan);
 	return rows;
+}
+
+bool
+block_store_holds(const Ledger *ledger, uint64 number, const FbBytes *stored, size_t stored_count)
+{
+	LedgerScan scan;
+	ScanKeyData key;
+	size_t count = 0;
+	bool same = true;
+
+	scan_key_int8(&key, 1, BTEqualStrategyNumber, (int64) number);
+	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_MAIN_INDEX, &key, 1, NULL);
+	while (same && ledger_scan_next(&scan, ForwardScanDirection))
+	{
+		same = count < stored_count && ledger_scan_int4(&scan, TX_POSITION) == (int32) count &&
+			   fb_bytes_equal(ledger_scan_bytes(&scan, TX_ENVELOPE), stored[count]);
+		count++;
+	}
+	ledger_scan_end(&scan);
+	return same && count == stored_count;
 }
 
 bool
@@ -432,5 +492,5 @@ block_store_replace(const Ledger *ledger, const BlockRow *block, const Transacti
 		elog(ERROR, "could not replace block " UINT64_FORMAT " of channel \"%s\"", block->number,
 			 ledger->channel);
 	spi_end(&scope);
-	block_store_append(ledger, block, transactions, transactions_count);
+	block_store_append(ledger, block, transactions, transactions_count, NULL);
 }

@@ -15,6 +15,7 @@
 #include "storage/block.h"
 #include "utils/snapshot.h"
 
+#include "core/block/block.h"
 #include "core/rwset/rwset.h"
 #include "core/txn/txn.h"
 
@@ -140,10 +141,13 @@ extern void transaction_row_fill(TransactionRow *row, FbAllocator *allocator, ui
 
 /*
  * Append one block with its transactions, in the caller's transaction. The triggers check number,
- * previous hash and data hash: FB_BLOCK_REFUSED when the block does not follow.
+ * previous hash and data hash: FB_BLOCK_REFUSED when the block does not follow. checked: the same
+ * block, whose envelopes the rows point to, so that its data hash need not be computed once more
+ * (guard.c); NULL: it is.
  */
 extern void block_store_append(const Ledger *ledger, const BlockRow *block,
-							   const TransactionRow *transactions, int transactions_count);
+							   const TransactionRow *transactions, int transactions_count,
+							   const CheckedBlock *checked);
 
 extern uint64 block_store_height(const Ledger *ledger, Snapshot snapshot); /* count of blocks */
 extern bool block_store_row(const Ledger *ledger, uint64 number, Snapshot snapshot, BlockRow *row);

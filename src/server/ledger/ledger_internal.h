@@ -144,4 +144,27 @@ extern ZSTD_DDict *dictionary_for_decompression(const Ledger *ledger, int dictio
 /* after this transaction has removed dictionaries */
 extern void dictionary_forget_all(void);
 
+/* ---- guard.c, block_store.c: what the trigger of the table of blocks need not prove again ---- */
+
+/*
+ * The transactions of a block as this process has just put them into the table: what
+ * envelope_codec_encode made of each of the block's envelopes.
+ */
+typedef struct StoredBlock
+{
+	const Ledger *ledger;
+	const CheckedBlock *block;
+	const FbBytes *stored; /* by position */
+} StoredBlock;
+
+/* run insert(argument), during which the trigger takes this block for proved */
+extern void guard_insert_proved(const StoredBlock *block, void (*insert)(void *argument),
+								void *argument);
+/*
+ * has the table of transactions just these stored bytes for the block, at positions 0, 1, ...?
+ * Nothing is decompressed
+ */
+extern bool block_store_holds(const Ledger *ledger, uint64 number, const FbBytes *stored,
+							  size_t stored_count);
+
 #endif

@@ -57,11 +57,11 @@ check_expiration(const ConfigBundle *bundle, FbBytes creator, int64 now, FbError
 }
 
 FbStatus
-admission_check_canonical(const FbBytes *envelopes, size_t envelopes_count, FbError *error)
+admission_check_canonical(const Envelope *envelope, FbError *error)
 {
 	FbError why;
 
-	if (block_check_well_formed(envelopes, envelopes_count, &why) == FB_OK)
+	if (envelope->canonical || block_check_well_formed(&envelope->bytes, 1, &why) == FB_OK)
 		return FB_OK;
 	fb_fail(error, FB_MALFORMED_MESSAGE, "envelope cannot be put into a block");
 	fb_error_detail(error, "%s.", why.message);
@@ -72,7 +72,7 @@ admission_check_canonical(const FbBytes *envelopes, size_t envelopes_count, FbEr
 }
 
 FbStatus
-admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError *error)
+admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now, FbError *error)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	/* in maintenance mode only orderers may write */
@@ -81,32 +81,25 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 	size_t bytes_max = Min(bundle->batch_bytes_absolute_max, FB_BATCH_BYTES_MAX);
 	PolicySignature signature = {0};
 	PolicySignatureSet *set;
-	EnvelopeView view;
-	FbBytes payload;
-	FbBytes signature_bytes;
 
-	FB_TRY(block_parse_envelope(envelope, &payload, &signature_bytes, error));
-	if (payload.size == 0)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "envelope has no payload");
-	if (payload.size + signature_bytes.size > bytes_max)
+	if (envelope->message_bytes > bytes_max)
 	{
 		fb_fail(error, FB_LIMIT_EXCEEDED, "envelope is too large");
-		fb_error_detail(error, "It has %zu bytes, the channel allows %zu.",
-						payload.size + signature_bytes.size, bytes_max);
+		fb_error_detail(error, "It has %llu bytes, the channel allows %zu.",
+						(unsigned long long) envelope->message_bytes, bytes_max);
 		return FB_LIMIT_EXCEEDED;
 	}
-	FB_TRY(admission_check_canonical(&envelope, 1, error));
-	FB_TRY(envelope_parse(allocator, envelope, &view, error));
-	if (!fb_bytes_equal(view.channel_id, fb_bytes_of_text(bundle->channel_id)))
+	FB_TRY(admission_check_canonical(envelope, error));
+	if (!fb_bytes_equal(envelope->channel_id, fb_bytes_of_text(bundle->channel_id)))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%s\", not \"%s\"",
-					   FB_DISPLAY(view.channel_id), bundle->channel_id);
-	FB_TRY(check_type(view.type, error));
-	FB_TRY(envelope_check_tx_id(&view, error));
-	FB_TRY(check_expiration(bundle, view.creator, now, error));
+					   FB_DISPLAY(envelope->channel_id), bundle->channel_id);
+	FB_TRY(check_type(envelope->type, error));
+	FB_TRY(envelope_check_tx_id(envelope, error));
+	FB_TRY(check_expiration(bundle, envelope->creator, now, error));
 
-	signature.identity = view.creator;
-	signature.signature = view.signature;
-	signature.parts[0] = view.payload;
+	signature.identity = envelope->creator;
+	signature.signature = envelope->signature;
+	signature.parts[0] = envelope->payload;
 	FB_TRY(policy_signatures_create(allocator, bundle->msps, &signature, 1, access_verify, NULL,
 									&set, error));
 	FB_TRY(policy_require(allocator, policy_manager_find(bundle->policies, path), set, error));
@@ -114,6 +107,6 @@ admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now, FbError
 	 * last, for what it costs; what peers would judge by a limit that only this project has must
 	 * not be ordered
 	 */
-	return view.type == TX_TYPE_ENDORSER_TRANSACTION ? check_limits(allocator, envelope, error)
-													 : FB_OK;
+	return envelope->type == TX_TYPE_ENDORSER_TRANSACTION ? check_limits(allocator, envelope, error)
+														  : FB_OK;
 }

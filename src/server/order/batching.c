@@ -39,9 +39,9 @@
 #define ENVELOPE_LIFE_MS 120000
 
 void
-batching_add(OrderNode *node, FbBytes envelope, uint64 config_sequence)
+batching_add(OrderNode *node, const QueueEntry *entry)
 {
-	(void) queue_add(node->queue, envelope, config_sequence, node->now_ms);
+	(void) queue_add(node->queue, entry, node->now_ms);
 }
 
 static void
@@ -61,6 +61,7 @@ still_admissible(OrderNode *node, QueueItem *item)
 {
 	FbError error = {0};
 	FbStatus status;
+	Envelope envelope;
 	MemoryContext old_context;
 	bool own_transaction = !node->in_transaction;
 
@@ -69,8 +70,10 @@ still_admissible(OrderNode *node, QueueItem *item)
 	if (own_transaction)
 		bracket_begin("checking an envelope again");
 	old_context = MemoryContextSwitchTo(node->turn_context);
-	status = admission_check(channel_open(node->channel)->bundle, item->envelope,
-							 (int64) time(NULL), &error);
+	status = envelope_parse(node->turn_allocator, item->envelope, &envelope, &error);
+	if (status == FB_OK)
+		status = admission_check(channel_open(node->channel)->bundle, &envelope, (int64) time(NULL),
+								 &error);
 	MemoryContextSwitchTo(old_context);
 	if (own_transaction)
 		bracket_commit();
@@ -219,8 +222,8 @@ run_leader(OrderNode *node)
 			break;
 		if (!still_admissible(node, item))
 			continue;
-		cutter_add(&node->cutter, &node->settings.limits, item->message_bytes, item->is_config,
-				   &decision);
+		/* no configuration is admitted (admission.c) */
+		cutter_add(&node->cutter, &node->settings.limits, item->message_bytes, false, &decision);
 		node->last_counted = item;
 		take_decision(node, &decision);
 	}

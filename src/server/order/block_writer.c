@@ -19,25 +19,22 @@
  * from one that does not, it would stop the channel on every node. All nodes find the same, and go
  * on without it.
  */
-static bool
-makes_block(const char *channel, const RaftStoredEntry *entry, FbBytes batch)
+static void
+parse_batch(const char *channel, const RaftStoredEntry *entry, FbBytes bytes, BlockBatch *batch)
 {
-	const FbBytes *data;
-	size_t data_count;
 	FbError error;
-	FbStatus status = block_batch_parse(batch, memory_allocator(CurrentMemoryContext), &data,
-										&data_count, &error);
+	FbStatus status =
+		block_batch_parse(bytes, memory_allocator(CurrentMemoryContext), batch, &error);
 
 	if (status == FB_OUT_OF_MEMORY)
 		error_throw(&error);
 	if (status == FB_OK)
-		return true;
+		return;
 	ereport(LOG, (errmsg("channel \"%s\": entry %llu of the Raft log makes no block", channel,
 						 (unsigned long long) entry->index),
 				  errdetail("%s.", error.message),
 				  errhint("The leader of term %llu put it there, which no leader should.",
 						  (unsigned long long) entry->term)));
-	return false;
 }
 
 static void
@@ -52,8 +49,7 @@ fill_entry(const char *channel, const RaftStoredEntry *stored, OrderEntry *entry
 		return;
 	entry->linked = true;
 	error_check(block_link_parse(stored->payload, &entry->link, &error), &error);
-	if (makes_block(channel, stored, entry->link.batch))
-		entry->batch = entry->link.batch;
+	parse_batch(channel, stored, entry->link.batch, &entry->batch);
 }
 
 FbStatus
@@ -155,12 +151,13 @@ sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
 }
 
 void
-order_build_block(const Channel *channel, const FbBytes *data, size_t data_count, uint64 raft_index,
-				  BlockView *block)
+order_build_block(const Channel *channel, const BlockBatch *batch, uint64 raft_index,
+				  CheckedBlock *block)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	uint64 height = block_store_height(channel->ledger, NULL);
 	BlockHashes *hashes = palloc(sizeof(BlockHashes));
+	BlockView *view = &block->view;
 	BlockRow last;
 	BlockHeader previous;
 	FbError error;
@@ -168,13 +165,9 @@ order_build_block(const Channel *channel, const FbBytes *data, size_t data_count
 	if (height == 0 || !block_store_row(channel->ledger, height - 1, NULL, &last))
 		elog(ERROR, "channel \"%s\" has no block", channel->name);
 	previous = (BlockHeader) {last.number, last.previous_hash, last.data_hash};
-	memset(block, 0, sizeof(*block));
-	block_next_header(&previous, data, data_count, hashes, &block->header);
-	block->data = data;
-	block->data_count = data_count;
-	block->metadata_count = FB_BLOCK_METADATA_COUNT;
-	block->metadata[0] = sign_block(channel, &block->header, raft_index, allocator);
-	error_check(block_last_config_pack(channel->config_block_number, allocator, &block->metadata[1],
+	block_make(&previous, batch, hashes, block);
+	view->metadata[0] = sign_block(channel, &view->header, raft_index, allocator);
+	error_check(block_last_config_pack(channel->config_block_number, allocator, &view->metadata[1],
 									   &error),
 				&error);
 }

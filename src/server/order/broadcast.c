@@ -92,19 +92,37 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 	return FB_OK;
 }
 
-FbStatus
-order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
+/* one more envelope of a record, with what the worker needs to know of it */
+static void
+append_envelope(StringInfo record, const Envelope *envelope)
 {
-	const Channel *channel;
+	/* neither is above FB_MESSAGE_BYTES_MAX */
+	RecordMark mark = {.envelope_bytes = (uint32) envelope->bytes.size,
+					   .message_bytes = (uint32) envelope->message_bytes};
+
+	appendBinaryStringInfo(record, (const char *) &mark, sizeof(mark));
+	appendBinaryStringInfo(record, (const char *) envelope->bytes.data, (int) envelope->bytes.size);
+}
+
+static FbBytes
+record_bytes(const StringInfoData *record)
+{
+	return fb_bytes(record->data, (size_t) record->len);
+}
+
+FbStatus
+order_broadcast(const Channel *channel, const Envelope *envelope, FbError *error)
+{
 	ChannelSlot *slot;
 	MemoryContext context;
 	MemoryContext old_context;
+	StringInfoData record;
 	FbStatus status;
+	bool queued;
 
 	shmem_require();
-	channel = channel_open(channel_name);
 	slot = channel_slot(channel);
-	FB_TRY(check_worker(channel, slot, envelope.size, error));
+	FB_TRY(check_worker(channel, slot, envelope->bytes.size, error));
 
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
@@ -115,7 +133,12 @@ order_broadcast(const char *channel_name, FbBytes envelope, FbError *error)
 	if (status != FB_OK)
 		return status;
 
-	if (!inbox_put(slot, RECORD_ENVELOPE, number_bytes(&channel->bundle->sequence), envelope))
+	initStringInfo(&record);
+	append_envelope(&record, envelope);
+	queued = inbox_put(slot, RECORD_ENVELOPES, number_bytes(&channel->bundle->sequence),
+					   record_bytes(&record));
+	pfree(record.data);
+	if (!queued)
 	{
 		fb_fail(error, FB_BUSY, "too many transactions are waiting to be ordered on channel \"%s\"",
 				channel->name);
@@ -198,48 +221,64 @@ report_dropped(const Channel *channel, uint64 sender_id, size_t dropped_count, c
  * sender would send it again.
  */
 static FbStatus
-admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes *envelopes, FbError *error)
+admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes envelopes, StringInfo record,
+				FbError *error)
 {
-	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	MemoryContext context;
 	const FbBytes *data;
-	FbBytes *admitted;
 	size_t data_count;
-	size_t admitted_count = 0;
+	size_t dropped_count = 0;
+	FbStatus status = FB_OK;
 	FbError why;
 
-	FB_TRY(block_parse_data(*envelopes, allocator, &data, &data_count, error));
-	for (size_t i = 0; i < data_count; i++)
-		if (block_is_config_envelope(data[i]))
-			return fb_fail(error, FB_INVALID_ARGUMENT,
-						   "configuration transactions cannot be forwarded");
-	FB_TRY(admission_check_canonical(data, data_count, error));
-	admitted = palloc(Max(data_count, 1) * sizeof(FbBytes));
+	FB_TRY(block_parse_data(envelopes, memory_allocator(CurrentMemoryContext), &data, &data_count,
+							error));
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
-	for (size_t i = 0; i < data_count; i++)
+	for (size_t i = 0; i < data_count && status == FB_OK; i++)
 	{
 		MemoryContext old_context = MemoryContextSwitchTo(context);
+		Envelope envelope;
 		FbError refusal;
+		FbStatus parsed;
 
 		CHECK_FOR_INTERRUPTS();
-		if (admission_check(channel->bundle, data[i], (int64) time(NULL), &refusal) == FB_OK)
-			admitted[admitted_count++] = data[i];
+		parsed = envelope_parse(memory_allocator(context), data[i], &envelope, &refusal);
+		if (parsed == FB_OK && envelope.is_config)
+			status = fb_fail(error, FB_INVALID_ARGUMENT,
+							 "configuration transactions cannot be forwarded");
 		else
-			why = refusal;
+			status = admission_check_canonical(&envelope, error);
+		if (status == FB_OK && parsed == FB_OK)
+			parsed = admission_check(channel->bundle, &envelope, (int64) time(NULL), &refusal);
 		MemoryContextSwitchTo(old_context);
+		if (status == FB_OK && parsed == FB_OK)
+			append_envelope(record, &envelope);
+		else
+		{
+			dropped_count++;
+			why = refusal;
+		}
 		MemoryContextReset(context);
 	}
 	MemoryContextDelete(context);
-	if (admitted_count == data_count)
-		return FB_OK;
-	report_dropped(channel, sender_id, data_count - admitted_count, &why);
-	return block_pack_data(admitted, admitted_count, allocator, envelopes, error);
+	if (status == FB_OK && dropped_count > 0)
+		report_dropped(channel, sender_id, dropped_count, &why);
+	return status;
 }
 
-static FbStatus
-receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bool *queued,
-		FbError *error)
+/* the slot of a channel whose worker reads what other consenters send; NULL: nobody would */
+static ChannelSlot *
+open_slot(const Channel *channel)
+{
+	ChannelSlot *slot = channel_slot(channel);
+
+	return slot != NULL && slot_worker_pid(slot, WORKER_ORDERER) != 0 ? slot : NULL;
+}
+
+FbStatus
+order_receive_raft(const char *channel_name, uint64 sender_id, FbBytes message, bool *queued,
+				   FbError *error)
 {
 	const Channel *channel;
 	ChannelSlot *slot;
@@ -248,34 +287,24 @@ receive(const char *channel_name, uint64 sender_id, char kind, FbBytes bytes, bo
 	shmem_require();
 	channel = channel_open(channel_name);
 	FB_TRY(check_sender(channel, sender_id, error));
-	if (kind == RECORD_FORWARD)
-		FB_TRY(admit_forwarded(channel, sender_id, &bytes, error));
-	slot = channel_slot(channel);
-	if (slot == NULL)
-		return FB_OK;
-	/* nobody would read it before it is stale */
-	if (slot_worker_pid(slot, WORKER_ORDERER) == 0)
-		return FB_OK;
-	*queued = inbox_put(slot, kind, number_bytes(&sender_id), bytes);
+	slot = open_slot(channel);
+	if (slot != NULL)
+		*queued = inbox_put(slot, RECORD_RAFT, number_bytes(&sender_id), message);
 	return FB_OK;
 }
 
 FbStatus
-order_receive_raft(const char *channel, uint64 sender_id, FbBytes message, bool *queued,
-				   FbError *error)
-{
-	return receive(channel, sender_id, RECORD_RAFT, message, queued, error);
-}
-
-FbStatus
-order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, bool *queued,
+order_receive_forward(const char *channel_name, uint64 sender_id, FbBytes envelopes, bool *queued,
 					  FbError *error)
 {
+	const Channel *channel;
 	ChannelSlot *slot;
+	StringInfoData record;
 
 	*queued = false;
 	shmem_require();
-	slot = channel_slot(channel_open(channel));
+	channel = channel_open(channel_name);
+	slot = channel_slot(channel);
 	if (slot != NULL)
 	{
 		OrdererState orderer;
@@ -286,7 +315,15 @@ order_receive_forward(const char *channel, uint64 sender_id, FbBytes envelopes, 
 			ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
 			return FB_OK;
 	}
-	return receive(channel, sender_id, RECORD_FORWARD, envelopes, queued, error);
+	FB_TRY(check_sender(channel, sender_id, error));
+	initStringInfo(&record);
+	FB_TRY(admit_forwarded(channel, sender_id, envelopes, &record, error));
+	slot = open_slot(channel);
+	if (slot != NULL)
+		*queued = record.len == 0 ||
+				  inbox_put(slot, RECORD_ENVELOPES, number_bytes(&channel->bundle->sequence),
+							record_bytes(&record));
+	return FB_OK;
 }
 
 FbStatus

@@ -28,21 +28,6 @@ envelopes_of(OrderNode *node, FbBytes payload, const FbBytes **envelopes, size_t
 			   FB_OK;
 }
 
-/* the envelopes of a batch that came into the log, or left it */
-static void
-note_batch(OrderNode *node, FbBytes payload, bool logged)
-{
-	const FbBytes *envelopes;
-	size_t envelopes_count;
-
-	if (!envelopes_of(node, payload, &envelopes, &envelopes_count))
-		return;
-	if (logged)
-		queue_note_logged(node->queue, envelopes, envelopes_count);
-	else
-		queue_note_unlogged(node->queue, envelopes, envelopes_count);
-}
-
 /* a batch leaves the log: if it is ours, try again with its envelopes */
 static void
 drop_batch(OrderNode *node, FbBytes payload, bool own)
@@ -50,12 +35,17 @@ drop_batch(OrderNode *node, FbBytes payload, bool own)
 	const FbBytes *envelopes;
 	size_t envelopes_count;
 
-	note_batch(node, payload, false);
-	if (!own || !envelopes_of(node, payload, &envelopes, &envelopes_count))
+	if (!envelopes_of(node, payload, &envelopes, &envelopes_count))
 		return;
-	for (size_t position = 0; position < envelopes_count; position++)
-		(void) queue_add(node->queue, envelopes[position], node->settings.config_sequence,
-						 node->now_ms);
+	queue_note_unlogged(node->queue, envelopes, envelopes_count);
+	for (size_t position = 0; own && position < envelopes_count; position++)
+	{
+		QueueEntry entry = {.envelope = envelopes[position],
+							.config_sequence = node->settings.config_sequence};
+
+		if (cutter_message_bytes(entry.envelope, &entry.message_bytes, NULL) == FB_OK)
+			(void) queue_add(node->queue, &entry, node->now_ms);
+	}
 }
 
 /*
@@ -111,25 +101,25 @@ reset_log(OrderNode *node, uint64 last_index)
 
 static void
 store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool own,
-			FbBytes payload, const BlockHead *head)
+			FbBytes payload, const LogStep *known)
 {
-	uint64 block_number = node->head.number;
+	LogStep step = {.head = node->head};
 
 	raft_store_append(node->channel, index, term, kind, payload);
 	log_cache_append(node->cache, index, term, kind, own, payload);
 	node->head_index = index;
 	if (kind != RAFT_ENTRY_DATA)
 		return;
-	if (head != NULL)
-		node->head = *head;
+	if (known != NULL)
+		step = *known;
 	else
-		log_chain_follow(node, payload, &node->head);
+		log_chain_follow(node, payload, &step);
+	node->head = step.head;
 	/*
 	 * envelopes of a batch that makes no block are not ordered by it, and must be able to be
 	 * ordered by another
 	 */
-	if (node->head.number != block_number)
-		note_batch(node, payload, true);
+	queue_note_logged(node->queue, step.batch.data, step.batch.data_count);
 }
 
 static void
@@ -151,7 +141,7 @@ store_entries(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 					&input->message->entries[update->entries.first_position + position];
 
 				store_entry(node, index, entry->term, entry->kind, false, entry->payload,
-							&input->heads[update->entries.first_position + position]);
+							&input->steps[update->entries.first_position + position]);
 			}
 			break;
 			case RAFT_FROM_CORE:

@@ -53,13 +53,14 @@ find_batch(OrderNode *node, uint64 index, FbBytes *payload)
 }
 
 void
-log_chain_follow(OrderNode *node, FbBytes payload, BlockHead *head)
+log_chain_follow(OrderNode *node, FbBytes payload, LogStep *step)
 {
 	BlockLink link;
 	FbError error;
 
 	error_check(block_link_parse(payload, &link, &error), &error);
-	error_check(block_link_follow(&link, node->turn_allocator, head, &error), &error);
+	error_check(block_link_follow(&link, node->turn_allocator, &step->batch, &step->head, &error),
+				&error);
 }
 
 void
@@ -75,10 +76,13 @@ log_chain_head(OrderNode *node, uint64 index, BlockHead *head)
 		*head = node->log_start_head;
 	else
 	{
+		LogStep step = {0};
+
 		error_check(block_link_parse(payload, &link, &error), &error);
-		head->number = link.number - 1;
-		memcpy(head->hash, link.previous_hash.data, sizeof(head->hash));
-		log_chain_follow(node, payload, head);
+		step.head.number = link.number - 1;
+		memcpy(step.head.hash, link.previous_hash.data, sizeof(step.head.hash));
+		log_chain_follow(node, payload, &step);
+		*head = step.head;
 	}
 }
 
@@ -138,14 +142,14 @@ is_taken(const OrderNode *node, const RaftMessage *message)
 }
 
 FbStatus
-log_chain_check(OrderNode *node, const RaftMessage *message, const BlockHead **heads, uint64 *index,
+log_chain_check(OrderNode *node, const RaftMessage *message, const LogStep **steps, uint64 *index,
 				FbError *error)
 {
 	uint32_t position = 0;
-	BlockHead head;
-	BlockHead *made;
+	LogStep step = {0};
+	LogStep *made;
 
-	*heads = NULL;
+	*steps = NULL;
 	*index = 0;
 	if (message->type != RAFT_APPEND || !is_taken(node, message))
 		return FB_OK;
@@ -159,23 +163,24 @@ log_chain_check(OrderNode *node, const RaftMessage *message, const BlockHead **h
 	}
 	if (position == message->entries_count)
 		return FB_OK;
-	log_chain_head(node, message->index + position, &head);
-	made = MemoryContextAllocZero(node->turn_context, sizeof(BlockHead) * message->entries_count);
+	log_chain_head(node, message->index + position, &step.head);
+	made = MemoryContextAllocZero(node->turn_context, sizeof(LogStep) * message->entries_count);
 	for (; position < message->entries_count; position++)
 	{
 		const RaftEntry *entry = &message->entries[position];
 		BlockLink link;
 
+		step.batch = (BlockBatch) {NULL, 0};
 		if (entry->kind == RAFT_ENTRY_DATA)
 		{
 			*index = message->index + position + 1;
 			FB_TRY(block_link_parse(entry->payload, &link, error));
-			FB_TRY(block_link_check(&link, &head, error));
-			FB_TRY(block_link_follow(&link, node->turn_allocator, &head, error));
+			FB_TRY(block_link_check(&link, &step.head, error));
+			FB_TRY(block_link_follow(&link, node->turn_allocator, &step.batch, &step.head, error));
 		}
-		made[position] = head;
+		made[position] = step;
 	}
-	*heads = made;
+	*steps = made;
 	return FB_OK;
 }
 

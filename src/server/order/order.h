@@ -19,6 +19,7 @@
 
 #include "core/base/base.h"
 #include "core/block/block.h"
+#include "core/txn/txn.h"
 #include "server/channel/channel.h"
 #include "server/pg/pg.h"
 
@@ -32,10 +33,9 @@
  * FB_MALFORMED_MESSAGE FB_INVALID_ARGUMENT FB_LIMIT_EXCEEDED FB_CERTIFICATE_EXPIRED
  * FB_POLICY_NOT_SATISFIED try elsewhere or later, with the same transaction id: FB_NOT_CONSENTER
  * FB_NO_LEADER (or worker not running) FB_BUSY try elsewhere: FB_CHAINS_DIFFER Raises
- * FB_CHANNEL_NOT_FOUND and FB_NOT_PRELOADED. Needs a transaction (reads the channel's
- * configuration).
+ * FB_NOT_PRELOADED. Needs a transaction (reads the channel's configuration).
  */
-extern FbStatus order_broadcast(const char *channel, FbBytes envelope, FbError *error);
+extern FbStatus order_broadcast(const Channel *channel, const Envelope *envelope, FbError *error);
 
 /*
  * A message of another consenter, in the serving backend: the TLS client certificate of this
@@ -58,7 +58,7 @@ typedef struct OrderEntry
 	uint64 term;
 	bool linked; /* a batch, whether it makes a block or not: link is filled in */
 	BlockLink link;
-	FbBytes batch; /* common.BlockData; empty: makes no block */
+	BlockBatch batch; /* of the transactions; none: it makes no block */
 } OrderEntry;
 
 /*
@@ -76,8 +76,8 @@ extern FbStatus order_read_entries(const Channel *channel, uint64 after_index, s
  * The next block as an orderer makes it: data from a Raft entry, number and previous hash from the
  * ledger, signed by this node. *block points into memory of the current context.
  */
-extern void order_build_block(const Channel *channel, const FbBytes *data, size_t data_count,
-							  uint64 raft_index, BlockView *block);
+extern void order_build_block(const Channel *channel, const BlockBatch *batch, uint64 raft_index,
+							  CheckedBlock *block);
 
 /* ---- evidence.c: fabric_internal.raft_evidence ---- */
 

@@ -28,16 +28,25 @@
 #include "core/block/block.h"
 #include "core/config/config.h"
 #include "core/raft/raft.h"
+#include "core/txn/txn.h"
 #include "server/channel/channel.h"
 #include "server/pg/pg.h"
 #include "server/wire/wire.h"
 
 /* ---- records in the inbox: kind, first part, second part ---- */
 
-#define RECORD_ENVELOPE 'e' /* u64 configuration sequence under which it was admitted; envelope */
-#define RECORD_FORWARD 'f'	/* u64 sender's Raft id; BlockData of envelopes */
+#define RECORD_ENVELOPES                                                                     \
+	'e' /* u64 configuration sequence under which they were admitted; each envelope that was \
+		   admitted, after its RecordMark */
 #define RECORD_RAFT 'r'		/* u64 sender's Raft id; encoded message */
 #define RECORD_TRANSFER 't' /* u64 target's Raft id or 0; empty */
+
+/* what admission has found out of an envelope: the worker does not decode it */
+typedef struct RecordMark
+{
+	uint32 envelope_bytes;
+	uint32 message_bytes; /* as the cutter counts */
+} RecordMark;
 
 /* ---- settings.c: what the worker needs of the channel's configuration ---- */
 
@@ -64,11 +73,10 @@ extern void order_settings_load(const char *channel, OrderSettings *settings);
  * FB_POLICY_NOT_SATISFIED, FB_INVALID_ARGUMENT (type, channel, transaction id). Allocates in the
  * current memory context.
  */
-/* every envelope is canonical: payload, signature, nothing else. FB_MALFORMED_MESSAGE */
-extern FbStatus admission_check_canonical(const FbBytes *envelopes, size_t envelopes_count,
-										  FbError *error);
-extern FbStatus admission_check(const ConfigBundle *bundle, FbBytes envelope, int64 now,
+extern FbStatus admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now,
 								FbError *error);
+/* a block can hold it beside others: payload, signature, nothing else. FB_MALFORMED_MESSAGE */
+extern FbStatus admission_check_canonical(const Envelope *envelope, FbError *error);
 
 /* ---- queue.c: envelopes that are not in the log yet ---- */
 
@@ -92,18 +100,25 @@ typedef struct QueueItem
 	uint64 arrived_ms;
 	uint64 forwarded_ms;
 	uint64 message_bytes; /* as the cutter counts */
-	bool is_config;
 	FbBytes envelope;
 } QueueItem;
+
+/* an envelope that was admitted, which no configuration is */
+typedef struct QueueEntry
+{
+	FbBytes envelope;
+	uint64 config_sequence;
+	uint64 message_bytes;
+} QueueEntry;
 
 typedef struct Queue Queue;
 
 extern Queue *queue_create(MemoryContext parent);
 /*
  * Append a copy of the envelope; NULL if it is there already, or was in one of the last entries of
- * the log, or cannot be parsed.
+ * the log.
  */
-extern QueueItem *queue_add(Queue *queue, FbBytes envelope, uint64 config_sequence, uint64 now_ms);
+extern QueueItem *queue_add(Queue *queue, const QueueEntry *entry, uint64 now_ms);
 extern void queue_remove(Queue *queue, QueueItem *item);
 /*
  * oldest first; NULL at the end. item NULL: the first. Ask for the next one before removing an item
@@ -251,6 +266,13 @@ typedef struct EvidenceCount
 	uint64 write_ms; /* not written again before */
 } EvidenceCount;
 
+/* where the chain stands after an entry of the log, and the entry's transactions */
+typedef struct LogStep
+{
+	BlockHead head;
+	BlockBatch batch; /* none: the entry makes no block */
+} LogStep;
+
 struct OrderNode
 {
 	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
@@ -359,14 +381,14 @@ extern void turn_reset_batching(OrderNode *node);
 
 /* where the chain stands after an entry of the log, or where the log starts */
 extern void log_chain_head(OrderNode *node, uint64 index, BlockHead *head);
-/* ... and after one batch more, whose link fits */
-extern void log_chain_follow(OrderNode *node, FbBytes payload, BlockHead *head);
+/* ... and after one batch more, whose link fits; step->head: before, then after */
+extern void log_chain_follow(OrderNode *node, FbBytes payload, LogStep *step);
 /*
- * Do the new entries of an append follow? *heads: where the chain stands after each of them, in the
- * turn's memory. Else FB_CHAINS_DIFFER or FB_MALFORMED_MESSAGE, and *index of the entry
+ * Do the new entries of an append follow? *steps: of each of them, in the turn's memory. Else
+ * FB_CHAINS_DIFFER or FB_MALFORMED_MESSAGE, and *index of the entry
  */
-extern FbStatus log_chain_check(OrderNode *node, const RaftMessage *message,
-								const BlockHead **heads, uint64 *index, FbError *error);
+extern FbStatus log_chain_check(OrderNode *node, const RaftMessage *message, const LogStep **steps,
+								uint64 *index, FbError *error);
 /*
  * is this a block of the ledger, as it is now, and made from this entry? Needs a transaction, as
  * the next one
@@ -393,8 +415,7 @@ extern void evidence_note(OrderNode *node, const char *kind, uint64 consenter_id
 typedef struct StepInput
 {
 	const RaftMessage *message; /* RECEIVE */
-	const BlockHead
-		*heads; /* RECEIVE of an append: where the chain stands after each of its new entries */
+	const LogStep *steps;	 /* RECEIVE of an append: of its entries, from the first new one on */
 	const FbBytes *payloads; /* SUBMIT */
 	RaftEvidence *evidence;	 /* RECEIVE: what the step found */
 } StepInput;
@@ -412,7 +433,7 @@ extern void duties_finish(OrderNode *node);
 /* batching.c */
 
 /* a new envelope */
-extern void batching_add(OrderNode *node, FbBytes envelope, uint64 config_sequence);
+extern void batching_add(OrderNode *node, const QueueEntry *entry);
 /* cut and submit, or forward, what can be now; true if something was submitted */
 extern bool batching_run(OrderNode *node);
 /* when batching_run wants to be called again, whatever happens until then */

@@ -268,7 +268,7 @@ take_message(OrderNode *node, const RaftMessage *message, FbError *error)
 	FbStatus status;
 
 	FB_TRY(check_head(message, error));
-	status = log_chain_check(node, message, &input.heads, &index, error);
+	status = log_chain_check(node, message, &input.steps, &index, error);
 	if (status != FB_OK)
 	{
 		if (status == FB_OUT_OF_MEMORY)
@@ -304,15 +304,22 @@ take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
 }
 
 static void
-take_forward(OrderNode *node, FbBytes bytes)
+take_envelopes(OrderNode *node, uint64 config_sequence, FbBytes rest)
 {
-	const FbBytes *envelopes;
-	size_t envelopes_count;
+	while (rest.size > 0)
+	{
+		RecordMark mark;
+		QueueEntry entry = {.config_sequence = config_sequence};
 
-	if (block_parse_data(bytes, node->turn_allocator, &envelopes, &envelopes_count, NULL) != FB_OK)
-		return;
-	for (size_t index = 0; index < envelopes_count; index++)
-		batching_add(node, envelopes[index], node->settings.config_sequence);
+		FB_ASSERT(rest.size >= sizeof(mark));
+		memcpy(&mark, rest.data, sizeof(mark));
+		FB_ASSERT(mark.envelope_bytes <= rest.size - sizeof(mark));
+		entry.envelope = fb_bytes(rest.data + sizeof(mark), mark.envelope_bytes);
+		entry.message_bytes = mark.message_bytes;
+		batching_add(node, &entry);
+		rest = fb_bytes(entry.envelope.data + entry.envelope.size,
+						rest.size - sizeof(mark) - entry.envelope.size);
+	}
 }
 
 static void
@@ -359,11 +366,8 @@ take_inbox(OrderNode *node)
 			case RECORD_RAFT:
 				take_raft(node, number, second);
 				break;
-			case RECORD_ENVELOPE:
-				batching_add(node, second, number);
-				break;
-			case RECORD_FORWARD:
-				take_forward(node, second);
+			case RECORD_ENVELOPES:
+				take_envelopes(node, number, second);
 				break;
 			case RECORD_TRANSFER:
 				take_transfer(node, number);

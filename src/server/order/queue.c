@@ -62,17 +62,16 @@ envelope_hash(const Queue *queue, FbBytes envelope)
 }
 
 QueueItem *
-queue_add(Queue *queue, FbBytes envelope, uint64 config_sequence, uint64 now_ms)
+queue_add(Queue *queue, const QueueEntry *new, uint64 now_ms)
 {
+	FbBytes envelope = new->envelope;
 	uint64 hash = envelope_hash(queue, envelope);
-	uint64 message_bytes;
 	HashEntry *entry;
 	QueueItem *item;
 	uint8_t *copy;
 	bool found;
 
-	if (envelope.size > FB_MESSAGE_BYTES_MAX ||
-		cutter_message_bytes(envelope, &message_bytes, NULL) != FB_OK)
+	if (envelope.size > FB_MESSAGE_BYTES_MAX)
 		return NULL;
 	entry = hash_search(queue->hashes, &hash, HASH_ENTER, &found);
 	if (found)
@@ -83,10 +82,9 @@ queue_add(Queue *queue, FbBytes envelope, uint64 config_sequence, uint64 now_ms)
 	memcpy(copy, envelope.data, envelope.size);
 	item->state = QUEUE_WAITING;
 	item->hash = hash;
-	item->config_sequence = config_sequence;
+	item->config_sequence = new->config_sequence;
 	item->arrived_ms = now_ms;
-	item->message_bytes = message_bytes;
-	item->is_config = block_is_config_envelope(envelope);
+	item->message_bytes = new->message_bytes;
 	item->envelope = fb_bytes(copy, envelope.size);
 	entry->item = item;
 	dlist_push_tail(&queue->items, &item->node);

@@ -224,15 +224,14 @@ fabric_submit(PG_FUNCTION_ARGS)
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	FbBytes payload = argument_bytes(fcinfo, 0, "payload");
 	FbBytes signature = argument_bytes(fcinfo, 1, "signature");
-	EnvelopeView view;
-	FbBytes envelope;
+	Envelope envelope;
+	FbBytes bytes;
 	FbError error;
 
-	error_check(envelope_pack(allocator, payload, signature, &envelope, &error), &error);
-	error_check(envelope_parse(allocator, envelope, &view, &error), &error);
-	gateway_check_writable(fb_text_copy(allocator, view.channel_id));
-	gateway_submit(envelope);
-	PG_RETURN_TEXT_P(memory_text(view.tx_id));
+	error_check(envelope_pack(allocator, payload, signature, &bytes, &error), &error);
+	error_check(envelope_parse(allocator, bytes, &envelope, &error), &error);
+	gateway_submit(&envelope);
+	PG_RETURN_TEXT_P(memory_text(envelope.tx_id));
 }
 
 /* commit_status(channel, tx_id, timeout) */
@@ -245,8 +244,8 @@ fabric_commit_status(PG_FUNCTION_ARGS)
 	const char *name;
 
 	gateway_commit_status(argument_text(fcinfo, 0, "channel"), argument_text(fcinfo, 1, "tx_id"),
-						  argument_milliseconds(fcinfo, 2, "timeout", guc_commit_timeout_ms),
-						  FB_BYTES_EMPTY, &status);
+						  argument_milliseconds(fcinfo, 2, "timeout", guc_commit_timeout_ms), NULL,
+						  &status);
 	name = tx_code_name(status.code);
 	values[0] = Int64GetDatum((int64) status.block_number);
 	values[1] = CStringGetTextDatum(name != NULL ? name : psprintf("%d", status.code));

@@ -82,8 +82,8 @@ load(LedgerWorker *worker)
 
 /* raft_term, comparison: see commit_block. *committed: its tx ids are gone afterwards */
 static void
-finish_block(LedgerWorker *worker, const Channel *channel, const BlockView *block, uint64 raft_term,
-			 CommitComparison *comparison, CommittedBlock *committed)
+finish_block(LedgerWorker *worker, const Channel *channel, const CheckedBlock *block,
+			 uint64 raft_term, CommitComparison *comparison, CommittedBlock *committed)
 {
 	uint64 *names;
 
@@ -156,15 +156,15 @@ try_import(LedgerWorker *worker, FbBytes bytes, CommitComparison *comparison,
 		   CommittedBlock *committed, ImportAnswer *answer)
 {
 	const Channel *channel;
-	BlockView block;
+	CheckedBlock block;
 
 	bracket_begin("importing a block");
 	channel = channel_open(worker->channel);
 	answer->stored = import_check_block(channel, bytes, &block, comparison, committed);
 	if (answer->stored)
 	{
-		commit_check_signatures(channel, &block);
-		import_check_metadata(channel, &block);
+		commit_check_signatures(channel, &block.view);
+		import_check_metadata(channel, &block.view);
 		finish_block(worker, channel, &block, 0, comparison, committed);
 	}
 	else
@@ -259,9 +259,7 @@ apply_next_entry(LedgerWorker *worker)
 	const Channel *channel;
 	OrderEntry *entries;
 	int entries_count;
-	const FbBytes *data;
-	size_t data_count;
-	BlockView block;
+	CheckedBlock block;
 	CommittedBlock committed;
 	FbError error;
 
@@ -286,7 +284,7 @@ apply_next_entry(LedgerWorker *worker)
 		return false;
 	}
 	worker->raft_position = entries[0].index;
-	if (entries[0].batch.size == 0)
+	if (entries[0].batch.data_count == 0)
 	{
 		bracket_commit();
 		/*
@@ -297,10 +295,7 @@ apply_next_entry(LedgerWorker *worker)
 		shmem_worker_wake(worker->slot, WORKER_ORDERER);
 		return true;
 	}
-	error_check(block_parse_data(entries[0].batch, memory_allocator(CurrentMemoryContext), &data,
-								 &data_count, &error),
-				&error);
-	order_build_block(channel, data, data_count, entries[0].index, &block);
+	order_build_block(channel, &entries[0].batch, entries[0].index, &block);
 	finish_block(worker, channel, &block, entries[0].term, NULL, &committed);
 	return true;
 }
@@ -382,20 +377,22 @@ static void
 commit_received(LedgerWorker *worker, FbBytes bytes)
 {
 	const Channel *channel;
-	BlockView block;
+	BlockView view;
+	CheckedBlock block;
 	CommittedBlock committed;
 	FbError error;
 
 	bracket_begin("committing a block");
 	channel = channel_open(worker->channel);
-	error_check(block_parse(bytes, memory_allocator(CurrentMemoryContext), &block, &error), &error);
+	error_check(block_parse(bytes, memory_allocator(CurrentMemoryContext), &view, &error), &error);
 	/* a session imported it while it was on its way */
-	if (block.header.number >= worker->requested_height && block.header.number < worker->height)
+	if (view.header.number >= worker->requested_height && view.header.number < worker->height)
 	{
 		bracket_commit();
 		return;
 	}
-	commit_check_signatures(channel, &block);
+	commit_check_signatures(channel, &view);
+	error_check(block_check(&view, &block, &error), &error);
 	finish_block(worker, channel, &block, 0, NULL, &committed);
 	/* the log, if we have one, goes on behind this block's entry */
 	worker->raft_position = Max(worker->raft_position, slot_applied_index(worker->slot));
