@@ -122,7 +122,7 @@ ask(Repair *repair, const char *address, uint64 number, FbBytes *bytes)
 
 	(void) wire_wait(&call, 1, WIRE_WAIT_ALL,
 					 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												 DELIVER_WAIT_MS + guc_connect_timeout_ms + 5000),
+												 DELIVER_WAIT_MS + guc_connect_timeout + 5000),
 					 false);
 	failure = wire_call_error(call);
 	if (failure != NULL)

@@ -270,7 +270,7 @@ throw_time_is_up(const ChaincodePackage *package)
 {
 	ereport(ERROR, (fb_errcode(FB_CHAINCODE_TIMEOUT),
 					errmsg("chaincode package \"%s\" could not be installed in %d ms",
-						   package->package_id, guc_execute_timeout_ms),
+						   package->package_id, guc_chaincode_execute_timeout),
 					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
 }
 
@@ -302,7 +302,7 @@ make_functions(const ChaincodePackage *package, CheckedSource *checked, bool all
 	hidden_portals_enter();
 	fixed_settings_enter();
 	conditions_start(what, CurrentMemoryContext);
-	time_limit_start(what, guc_execute_timeout_ms, stack_base);
+	time_limit_start(what, guc_chaincode_execute_timeout, stack_base);
 	sandbox_guard(get_namespace_oid(package->schema_name, false));
 	source_check(package->source, checked);
 	if (!allow_warnings)

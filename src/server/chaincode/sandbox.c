@@ -296,12 +296,12 @@ limit_memory(void)
 	struct rlimit limit;
 
 	saved_temp_file_limit = temp_file_limit;
-	if (guc_chaincode_memory_kb == 0 || getrlimit(RLIMIT_DATA, &saved_memory_limit) != 0)
+	if (guc_chaincode_memory_limit == 0 || getrlimit(RLIMIT_DATA, &saved_memory_limit) != 0)
 		return;
-	if (temp_file_limit < 0 || temp_file_limit > guc_chaincode_memory_kb)
-		temp_file_limit = guc_chaincode_memory_kb;
+	if (temp_file_limit < 0 || temp_file_limit > guc_chaincode_memory_limit)
+		temp_file_limit = guc_chaincode_memory_limit;
 	limit = saved_memory_limit;
-	limit.rlim_cur = Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_kb * 1024);
+	limit.rlim_cur = Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_limit * 1024);
 	memory_is_limited = setrlimit(RLIMIT_DATA, &limit) == 0;
 }
 

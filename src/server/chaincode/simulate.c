@@ -29,7 +29,7 @@ throw_time_is_up(const SimulationRequest *request)
 {
 	ereport(ERROR, (fb_errcode(FB_CHAINCODE_TIMEOUT),
 					errmsg("chaincode \"%s\" did not finish in %d ms", request->chaincode,
-						   guc_execute_timeout_ms),
+						   guc_chaincode_execute_timeout),
 					errhint("The limit of this node is fabric.chaincode_execute_timeout.")));
 }
 
@@ -401,7 +401,7 @@ enter_chaincode(const Simulation *simulation, Oid schema, bool needs_interpreter
 		conditions_hide_from_log();
 	if (needs_interpreter)
 		interpreter_enter();
-	time_limit_start(what, guc_execute_timeout_ms, stack_base);
+	time_limit_start(what, guc_chaincode_execute_timeout, stack_base);
 	sandbox_guard(schema);
 }
 

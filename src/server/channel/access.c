@@ -145,15 +145,15 @@ access_check_time(int64 seconds, int32 nanos)
 {
 	int64 difference = seconds - now_seconds();
 
-	if (guc_time_window_s > 0 &&
-		(difference > guc_time_window_s || difference < -guc_time_window_s))
+	if (guc_authentication_time_window > 0 && (difference > guc_authentication_time_window ||
+											   difference < -guc_authentication_time_window))
 	{
 		FbError error;
 
 		fb_fail(&error, FB_INVALID_ARGUMENT,
 				"the timestamp of the request is too far from this node's time");
 		fb_error_detail(&error, "It differs by " INT64_FORMAT " seconds, %d are allowed.",
-						difference, guc_time_window_s);
+						difference, guc_authentication_time_window);
 		fb_error_hint(
 			&error,
 			"Check the clocks of client and node, or change fabric.authentication_time_window.");

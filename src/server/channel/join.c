@@ -58,10 +58,10 @@ check_room(void)
 {
 	FbError error;
 
-	if (list_length(channel_memberships()) <= guc_channels_max)
+	if (list_length(channel_memberships()) <= guc_max_channels)
 		return;
 	fb_fail(&error, FB_LIMIT_EXCEEDED, "too many channels");
-	fb_error_detail(&error, "This node can join %d channels.", guc_channels_max);
+	fb_error_detail(&error, "This node can join %d channels.", guc_max_channels);
 	fb_error_hint(&error, "Raise fabric.max_channels in postgresql.conf and restart the server.");
 	error_throw(&error);
 }

@@ -139,7 +139,7 @@ private_give(const Channel *channel, const char *tx_id, FbBytes private_rwset)
 				wire_private_put_start(lfirst(cell), request, tx_id, private_rwset);
 	(void) wire_wait(calls, calls_count, WIRE_WAIT_ALL,
 					 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												 Min(GIVE_TIMEOUT_MS, guc_endorse_timeout_ms / 3)),
+												 Min(GIVE_TIMEOUT_MS, guc_endorsement_timeout / 3)),
 					 false);
 	for (int i = 0; i < calls_count; i++)
 	{

@@ -149,8 +149,8 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	 * the asking node chooses both; while it waits, locks keep the channel from being left, and the
 	 * blocks are held in memory
 	 */
-	bytes_max = Min(bytes_max, (int64) guc_deliver_batch_kb * 1024);
-	wait_ms = Min(wait_ms, guc_deliver_wait_ms);
+	bytes_max = Min(bytes_max, (int64) guc_deliver_batch_size * 1024);
+	wait_ms = Min(wait_ms, guc_deliver_wait);
 	error_check(envelope_parse(allocator, seek_envelope, &view, &error), &error);
 	if (view.type != TX_TYPE_DELIVER_SEEK_INFO)
 		refuse("the envelope is no request for blocks");

@@ -164,14 +164,14 @@ sources_next_ms(const BlockSources *sources, uint64 now_ms)
 int
 sources_wait_ms(const BlockSources *sources)
 {
-	return sources->count > 1 ? Min(guc_deliver_wait_ms, SEVERAL_WAIT_MS) : guc_deliver_wait_ms;
+	return sources->count > 1 ? Min(guc_deliver_wait, SEVERAL_WAIT_MS) : guc_deliver_wait;
 }
 
 int
 sources_patience_ms(const BlockSources *sources)
 {
 	return sources->count > 1 ? PATIENCE_MS_MIN + (int) sources->list[sources->current].backoff_ms
-							  : guc_connect_timeout_ms + 5000;
+							  : guc_connect_timeout + 5000;
 }
 
 static void

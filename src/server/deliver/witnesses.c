@@ -177,7 +177,7 @@ ask(Question *question, int index)
 	question->lacks[index] = false;
 	question->calls[index] =
 		wire_deliver_start(question->witnesses->list[index].address, question->seek,
-						   guc_deliver_batch_kb * 1024, WITNESS_WAIT_MS);
+						   guc_deliver_batch_size * 1024, WITNESS_WAIT_MS);
 }
 
 static void
@@ -327,7 +327,7 @@ witnesses_ask_early(Witnesses *witnesses, const char *source, FbBytes seek, uint
 			clock_ms() < witness->away_until_ms)
 			continue;
 		witnesses->early =
-			wire_deliver_start(witness->address, seek, guc_deliver_batch_kb * 1024, wait_ms);
+			wire_deliver_start(witness->address, seek, guc_deliver_batch_size * 1024, wait_ms);
 		witnesses->early_index = index;
 		witnesses->early_from = from;
 		return;
@@ -441,7 +441,7 @@ ask_witnesses(Question *question, void (*idle)(void *argument), void *argument)
 				ask(question, i);
 		/* the first one too, unless it is the only one */
 		ask_again(question);
-		wait_for_answers(question, WITNESS_WAIT_MS + guc_connect_timeout_ms, AWAY_WITNESS_MS, idle,
+		wait_for_answers(question, WITNESS_WAIT_MS + guc_connect_timeout, AWAY_WITNESS_MS, idle,
 						 argument);
 	}
 	for (int i = 0; i < witnesses->count; i++)

@@ -11,7 +11,7 @@
  * the time to wait for blocks; the rest of fabric.endorsement_timeout remains for the simulation
  * and the way back
  */
-#define HEIGHT_WAIT_MS (guc_endorse_timeout_ms / 2)
+#define HEIGHT_WAIT_MS (guc_endorsement_timeout / 2)
 
 /*
  * After a moment it is seen how fast blocks come. A node that gets nowhere near in the rest of the
@@ -254,7 +254,7 @@ static void
 store_private(const Channel *channel, const ProposalView *view, FbBytes private_rwset)
 {
 	TimestampTz deadline =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorsement_timeout);
 	ChannelSlot *slot;
 	FbError error;
 

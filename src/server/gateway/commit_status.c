@@ -100,7 +100,7 @@ note_leaderless(Resubmission *again, ChannelSlot *slot, FbError *error)
 	}
 	if (again->leaderless_since == 0)
 		again->leaderless_since = now;
-	if (TimestampDifferenceMilliseconds(again->leaderless_since, now) < guc_submit_timeout_ms)
+	if (TimestampDifferenceMilliseconds(again->leaderless_since, now) < guc_broadcast_timeout)
 		return;
 	fb_error_hint(
 		error,

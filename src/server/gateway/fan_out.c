@@ -521,7 +521,7 @@ fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *orga
 	fan_out.plan = plan_create(fan_out.channel, proposal, organisations);
 	PopActiveSnapshot();
 	fan_out.branches = palloc0(fan_out.plan->members_count * sizeof(Branch) + 1);
-	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorsement_timeout);
 	send_probes(&fan_out);
 	gather(&fan_out, &chosen, &chosen_count);
 	release_calls(&fan_out);

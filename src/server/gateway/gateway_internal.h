@@ -12,7 +12,7 @@
  * the longest that an answer is waited for before somebody else is asked too, whatever it usually
  * takes (wire_call_patience_ms)
  */
-#define GATEWAY_PATIENCE_MS_MAX (guc_endorse_timeout_ms / 3)
+#define GATEWAY_PATIENCE_MS_MAX (guc_endorsement_timeout / 3)
 
 /*
  * a node that answers with so many blocks less than the caller has seen is asked after the others

@@ -125,12 +125,12 @@ bool
 hot_keys_take_turns(const Channel *channel, FbBytes response_payload)
 {
 	ChannelSlot *slot = channel_slot(channel);
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_hot_key_timeout_ms);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_hot_key_timeout);
 	HotKey keys[TURNS_MAX];
 	bool waited = false;
 	int count;
 
-	if (slot == NULL || guc_hot_key_timeout_ms == 0 ||
+	if (slot == NULL || guc_hot_key_timeout == 0 ||
 		(count = list_keys(channel, response_payload, keys)) <= 0)
 		return false;
 	for (int i = 0; i < count; i++)

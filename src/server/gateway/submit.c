@@ -397,7 +397,7 @@ void
 submit_in_doubt(const Channel *channel, const Envelope *envelope, Doubt *doubt)
 {
 	TimestampTz deadline =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_submit_timeout_ms);
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_broadcast_timeout);
 	Submission submission = {.channel = channel, .envelope = envelope, .doubtful = doubt->exists};
 	long retry_ms = RETRY_MS_MIN;
 	FbStatus status;

@@ -102,7 +102,7 @@ submit_and_wait(const Channel *channel, const Signer *signer, bool wait,
 	submit_in_doubt(channel, &envelope, &doubt);
 	slow_call_enter(CALL_COMMITTING);
 	if (wait)
-		gateway_commit_status(channel->name, transaction->tx_id, guc_commit_timeout_ms, &envelope,
+		gateway_commit_status(channel->name, transaction->tx_id, guc_commit_timeout, &envelope,
 							  status);
 	doubt_end(&doubt);
 }
@@ -275,7 +275,7 @@ static FbBytes
 evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbError *own_error)
 {
 	TimestampTz deadline =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorse_timeout_ms);
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorsement_timeout);
 	FbBytes name = plan_call_name(proposal);
 	StringInfoData reasons;
 	FbBytes signed_proposal;

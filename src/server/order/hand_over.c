@@ -42,7 +42,8 @@ static uint64
 next_successor(const OrderNode *node, const RaftStatus *status, uint64 asked)
 {
 	const RaftFollowerStatus *best = NULL;
-	uint64 heard_after_ms = node->now_ms - Min(node->now_ms, 3 * (uint64) guc_raft_heartbeat_ms);
+	uint64 heard_after_ms =
+		node->now_ms - Min(node->now_ms, 3 * (uint64) guc_raft_heartbeat_interval);
 
 	for (uint32 i = 0; i < status->followers_count; i++)
 	{

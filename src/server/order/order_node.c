@@ -137,8 +137,9 @@ start_raft(OrderNode *node)
 	event.start.id = node->settings.self_id;
 	error_check(crypto_random((uint8_t *) &event.start.seed, sizeof(event.start.seed), &error),
 				&error);
-	event.start.election_timeout_ms = guc_raft_election_ms;
-	event.start.heartbeat_ms = Min(guc_raft_heartbeat_ms, Max(guc_raft_election_ms / 2, 1));
+	event.start.election_timeout_ms = guc_raft_election_timeout;
+	event.start.heartbeat_ms =
+		Min(guc_raft_heartbeat_interval, Max(guc_raft_election_timeout / 2, 1));
 	event.start.in_flight_max = 16;
 	event.start.message_bytes_max = Min(1024 * 1024, inbox_capacity() / 4);
 	event.start.term = stored.term;
@@ -541,8 +542,8 @@ static void
 compact(OrderNode *node)
 {
 	RaftEvent event = {.type = RAFT_EVENT_COMPACT};
-	uint64 entries_max = guc_raft_tail_entries;
-	uint64 bytes_max = guc_raft_tail_kb * UINT64CONST(1024);
+	uint64 entries_max = guc_raft_log_tail;
+	uint64 bytes_max = guc_raft_log_tail_size * UINT64CONST(1024);
 	uint64 up_to_index;
 	uint64 limit;
 	FbError error;

@@ -108,7 +108,8 @@ publish_leadership(OrderNode *node)
 	}
 	if (node->leaderless_ms == 0)
 		node->leaderless_ms = node->now_ms;
-	if (node->now_ms < node->leaderless_ms + LEADERLESS_TIMEOUTS * (uint64) guc_raft_election_ms ||
+	if (node->now_ms <
+			node->leaderless_ms + LEADERLESS_TIMEOUTS * (uint64) guc_raft_election_timeout ||
 		(node->leaderless_told_ms != 0 &&
 		 node->now_ms < node->leaderless_told_ms + LEADERLESS_REPORT_MS))
 		return;

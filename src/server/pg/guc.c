@@ -42,25 +42,25 @@ bool guc_detect_copied_directory;
 bool guc_session_identity;
 bool guc_allow_drop_extension;
 static bool guc_identity_opened;
-int guc_channels_max;
-int guc_inbox_kb;
-int guc_execute_timeout_ms;
-int guc_chaincode_memory_kb;
-int guc_endorse_timeout_ms;
-int guc_submit_timeout_ms;
-int guc_commit_timeout_ms;
-int guc_hot_key_timeout_ms;
+int guc_max_channels;
+int guc_inbox_size;
+int guc_chaincode_execute_timeout;
+int guc_chaincode_memory_limit;
+int guc_endorsement_timeout;
+int guc_broadcast_timeout;
+int guc_commit_timeout;
+int guc_hot_key_timeout;
 int guc_log_min_call_duration;
-int guc_connect_timeout_ms;
-int guc_deliver_wait_ms;
-int guc_deliver_batch_kb;
-int guc_time_window_s;
-int guc_raft_election_ms;
+int guc_connect_timeout;
+int guc_deliver_wait;
+int guc_deliver_batch_size;
+int guc_authentication_time_window;
+int guc_raft_election_timeout;
 bool guc_raft_trace;
-int guc_raft_heartbeat_ms;
-int guc_raft_tail_entries;
-int guc_raft_tail_kb;
-int guc_worker_restart_ms;
+int guc_raft_heartbeat_interval;
+int guc_raft_log_tail;
+int guc_raft_log_tail_size;
+int guc_worker_restart_delay;
 int guc_relay_connections;
 int guc_node_connections;
 int guc_reserved_connections;
@@ -229,10 +229,10 @@ define_guards(void)
 static void
 define_limits(void)
 {
-	define_number("fabric.max_channels", &guc_channels_max, 8, 1, 256, startup_context(), 0,
+	define_number("fabric.max_channels", &guc_max_channels, 8, 1, 256, startup_context(), 0,
 				  "Channels that this node can join at the same time.");
 	define_number(
-		"fabric.inbox_size", &guc_inbox_kb, 32 * 1024, 256, 1024 * 1024, startup_context(),
+		"fabric.inbox_size", &guc_inbox_size, 32 * 1024, 256, 1024 * 1024, startup_context(),
 		GUC_UNIT_KB,
 		"Bytes of envelopes and Raft messages that may wait for the orderer of a channel.");
 	define_number(
@@ -245,59 +245,59 @@ define_limits(void)
 		"fabric.reserved_connections", &guc_reserved_connections, -1, -1, MAX_BACKENDS, PGC_SIGHUP,
 		0,
 		"Connections that are kept for the role of each other node; -1: 2 for each channel and 4 more.");
-	define_number("fabric.deliver_batch_size", &guc_deliver_batch_kb, 8 * 1024, 64, 256 * 1024,
+	define_number("fabric.deliver_batch_size", &guc_deliver_batch_size, 8 * 1024, 64, 256 * 1024,
 				  PGC_SIGHUP, GUC_UNIT_KB,
 				  "Bytes of blocks that one request to another node asks for.");
 	define_number(
-		"fabric.raft_log_tail", &guc_raft_tail_entries, 1000, 4, 1000000, PGC_SIGHUP, 0,
+		"fabric.raft_log_tail", &guc_raft_log_tail, 1000, 4, 1000000, PGC_SIGHUP, 0,
 		"Log entries that the orderer keeps for slow followers after they are in the ledger, at most.");
 	define_number(
-		"fabric.raft_log_tail_size", &guc_raft_tail_kb, 64 * 1024, 64, 64 * 1024 * 1024, PGC_SIGHUP,
-		GUC_UNIT_KB,
+		"fabric.raft_log_tail_size", &guc_raft_log_tail_size, 64 * 1024, 64, 64 * 1024 * 1024,
+		PGC_SIGHUP, GUC_UNIT_KB,
 		"Bytes of log entries that the orderer keeps for slow followers after they are in the ledger, at most.");
 }
 
 static void
 define_times(void)
 {
-	define_number("fabric.chaincode_execute_timeout", &guc_execute_timeout_ms, 30000, 10, 3600000,
-				  PGC_SIGHUP, GUC_UNIT_MS, "Longest time that a chaincode function may run.");
+	define_number("fabric.chaincode_execute_timeout", &guc_chaincode_execute_timeout, 30000, 10,
+				  3600000, PGC_SIGHUP, GUC_UNIT_MS,
+				  "Longest time that a chaincode function may run.");
 	define_number(
-		"fabric.chaincode_memory_limit", &guc_chaincode_memory_kb, 1024 * 1024, 0, MAX_KILOBYTES,
+		"fabric.chaincode_memory_limit", &guc_chaincode_memory_limit, 1024 * 1024, 0, MAX_KILOBYTES,
 		PGC_SIGHUP, GUC_UNIT_KB,
 		"Largest memory of a process, and of its temporary files, while a chaincode function runs in it; 0 turns the limit off.");
-	define_number("fabric.endorsement_timeout", &guc_endorse_timeout_ms, 30000, 100, 3600000,
+	define_number("fabric.endorsement_timeout", &guc_endorsement_timeout, 30000, 100, 3600000,
 				  PGC_USERSET, GUC_UNIT_MS,
 				  "Longest time to wait for the endorsements of a transaction.");
-	define_number("fabric.broadcast_timeout", &guc_submit_timeout_ms, 30000, 100, 3600000,
+	define_number("fabric.broadcast_timeout", &guc_broadcast_timeout, 30000, 100, 3600000,
 				  PGC_USERSET, GUC_UNIT_MS,
 				  "Longest time to try to hand a transaction to the orderers.");
-	define_number("fabric.commit_timeout", &guc_commit_timeout_ms, 60000, 100, 3600000, PGC_USERSET,
+	define_number("fabric.commit_timeout", &guc_commit_timeout, 60000, 100, 3600000, PGC_USERSET,
 				  GUC_UNIT_MS,
 				  "Longest time to wait for a submitted transaction to be committed on this node.");
 	define_number(
-		"fabric.hot_key_timeout", &guc_hot_key_timeout_ms, 5000, 0, 3600000, PGC_USERSET,
-		GUC_UNIT_MS,
+		"fabric.hot_key_timeout", &guc_hot_key_timeout, 5000, 0, 3600000, PGC_USERSET, GUC_UNIT_MS,
 		"Longest time that a transaction waits for others of this node that change the same keys; 0 hands it in at once.");
 	define_number(
 		"fabric.log_min_call_duration", &guc_log_min_call_duration, -1, -1, 3600000, PGC_SUSET,
 		GUC_UNIT_MS,
 		"Shortest duration of a call that is logged, with where it waited; -1 logs none.");
-	define_number("fabric.connect_timeout", &guc_connect_timeout_ms, 5000, 100, 600000, PGC_SIGHUP,
+	define_number("fabric.connect_timeout", &guc_connect_timeout, 5000, 100, 600000, PGC_SIGHUP,
 				  GUC_UNIT_MS, "Longest time to connect to another node.");
-	define_number("fabric.deliver_wait", &guc_deliver_wait_ms, 10000, 100, 600000, PGC_SIGHUP,
+	define_number("fabric.deliver_wait", &guc_deliver_wait, 10000, 100, 600000, PGC_SIGHUP,
 				  GUC_UNIT_MS,
 				  "Longest time that one request for new blocks waits at the other node.");
 	define_number(
-		"fabric.authentication_time_window", &guc_time_window_s, 15 * 60, 0, 86400, PGC_SIGHUP,
-		GUC_UNIT_S,
+		"fabric.authentication_time_window", &guc_authentication_time_window, 15 * 60, 0, 86400,
+		PGC_SIGHUP, GUC_UNIT_S,
 		"Largest difference between a request's timestamp and this node's clock; 0 turns the check off.");
 	define_number(
-		"fabric.raft_election_timeout", &guc_raft_election_ms, 1000, 50, 600000, PGC_SIGHUP,
+		"fabric.raft_election_timeout", &guc_raft_election_timeout, 1000, 50, 600000, PGC_SIGHUP,
 		GUC_UNIT_MS,
 		"Time without a leader after which an orderer calls an election (randomised up to twice this value).");
 	define_number(
-		"fabric.raft_heartbeat_interval", &guc_raft_heartbeat_ms, 100, 10, 60000, PGC_SIGHUP,
+		"fabric.raft_heartbeat_interval", &guc_raft_heartbeat_interval, 100, 10, 60000, PGC_SIGHUP,
 		GUC_UNIT_MS,
 		"Time between two heartbeats of a Raft leader; must be well below fabric.raft_election_timeout.");
 	DefineCustomBoolVariable(
@@ -309,7 +309,7 @@ define_times(void)
 		"fabric.raft_trace", "Logs every decision of Raft, one line each.",
 		"For finding out why there was an election, or why a consenter falls behind; hundreds of lines each second.",
 		&guc_raft_trace, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	define_number("fabric.worker_restart_delay", &guc_worker_restart_ms, 1000, 10, 600000,
+	define_number("fabric.worker_restart_delay", &guc_worker_restart_delay, 1000, 10, 600000,
 				  PGC_SIGHUP, GUC_UNIT_MS,
 				  "Shortest time between two starts of the same background worker.");
 }

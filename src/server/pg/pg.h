@@ -30,52 +30,46 @@
 	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
 	PG_FUNCTION_INFO_V1(name)
 
-/* ---- guc.c: every setting. Strings are never NULL; empty means not set ---- */
+/*
+ * ---- guc.c: every setting. The variable of fabric.NAME is guc_NAME; docs/operations.md and the
+ * descriptions in guc.c say what each is for. Strings are never NULL; empty means not set ----
+ */
 
-extern char
-	*guc_database; /* fabric.database: the database that holds the extension, for the workers */
-extern char *guc_node_msp_id;			/* fabric.node_msp_id */
-extern char *guc_node_certificate_file; /* fabric.node_certificate_file: PEM; relative names are
-										   relative to the data directory */
-extern char *guc_node_key_file;			/* fabric.node_key_file: PEM, mode 0600 */
-extern char *guc_tls_certificate_file; /* fabric.tls_certificate_file: client side of connections to
-										  other nodes */
+extern char *guc_database;
+extern char *guc_node_msp_id;
+extern char *guc_node_certificate_file; /* relative names are relative to the data directory */
+extern char *guc_node_key_file;
+extern char *guc_tls_certificate_file; /* client side of connections to other nodes */
 extern char *guc_tls_key_file;
 extern char *guc_tls_ca_file;
-extern char *guc_node_role; /* fabric.node_role: login role of this node at the other nodes */
-extern char *guc_keystore_directory;  /* fabric.keystore_directory */
-extern char *guc_identity;			  /* fabric.identity: label of the client identity that signs */
-extern bool guc_allow_drop_extension; /* fabric.allow_drop_extension: see surface/drop_guard.c */
-extern bool guc_detect_copied_directory; /* fabric.detect_copied_directory */
-extern bool guc_session_identity; /* fabric.session_identity: choosing and opening an identity lasts
-									 for the session */
-extern int guc_channels_max;	  /* fabric.max_channels */
-extern int guc_inbox_kb;		  /* fabric.inbox_size, kB, for each channel */
-extern int guc_execute_timeout_ms;	/* fabric.chaincode_execute_timeout */
-extern int guc_chaincode_memory_kb; /* fabric.chaincode_memory_limit */
-extern int guc_endorse_timeout_ms;	/* fabric.endorsement_timeout */
-extern int guc_submit_timeout_ms;	/* fabric.broadcast_timeout */
-extern int guc_commit_timeout_ms;	/* fabric.commit_timeout */
-extern int guc_hot_key_timeout_ms; /* fabric.hot_key_timeout: longest wait for the turn of a key; 0:
-									  no turns */
-extern int guc_log_min_call_duration; /* fabric.log_min_call_duration; -1: none */
-extern int guc_connect_timeout_ms;	  /* fabric.connect_timeout: to another node */
-extern int
-	guc_deliver_wait_ms; /* fabric.deliver_wait: how long one long poll for blocks may wait */
-extern int guc_deliver_batch_kb;  /* fabric.deliver_batch_size */
-extern int guc_time_window_s;	  /* fabric.authentication_time_window */
-extern bool guc_raft_trace;		  /* fabric.raft_trace */
-extern int guc_raft_election_ms;  /* fabric.raft_election_timeout */
-extern int guc_raft_heartbeat_ms; /* fabric.raft_heartbeat_interval */
-extern int guc_raft_tail_entries; /* fabric.raft_log_tail: entries kept for slow followers */
-extern int guc_raft_tail_kb;	  /* fabric.raft_log_tail_size: kB of them */
-extern int guc_worker_restart_ms; /* fabric.worker_restart_delay */
-extern int guc_relay_connections; /* fabric.relay_connections: of the relay to one other node; 0:
-									 sessions use their own */
-extern int guc_node_connections;  /* fabric.node_connections: of one other node's role here; 0: see
-									 node_roles.c */
-extern int guc_reserved_connections; /* fabric.reserved_connections: kept for each other node's
-										role; -1: see node_roles.c */
+extern char *guc_node_role; /* login role of this node at the other nodes */
+extern char *guc_keystore_directory;
+extern char *guc_identity;			  /* label of the client identity that signs */
+extern bool guc_allow_drop_extension; /* see surface/drop_guard.c */
+extern bool guc_detect_copied_directory;
+extern bool guc_session_identity; /* a chosen and an opened identity last for the session */
+extern int guc_max_channels;
+extern int guc_inbox_size;				   /* kB, for each channel */
+extern int guc_chaincode_execute_timeout;  /* ms */
+extern int guc_chaincode_memory_limit;	   /* kB; 0: no limit */
+extern int guc_endorsement_timeout;		   /* ms */
+extern int guc_broadcast_timeout;		   /* ms */
+extern int guc_commit_timeout;			   /* ms */
+extern int guc_hot_key_timeout;			   /* ms; 0: no turns */
+extern int guc_log_min_call_duration;	   /* ms; -1: no log */
+extern int guc_connect_timeout;			   /* ms */
+extern int guc_deliver_wait;			   /* ms */
+extern int guc_deliver_batch_size;		   /* kB */
+extern int guc_authentication_time_window; /* s; 0: no check */
+extern int guc_raft_election_timeout;	   /* ms */
+extern bool guc_raft_trace;
+extern int guc_raft_heartbeat_interval; /* ms */
+extern int guc_raft_log_tail;			/* entries kept for slow followers */
+extern int guc_raft_log_tail_size;		/* kB of them */
+extern int guc_worker_restart_delay;	/* ms */
+extern int guc_relay_connections;		/* to one other node; 0: sessions use their own */
+extern int guc_node_connections;		/* of one other node's role; 0: see node_roles.c */
+extern int guc_reserved_connections;	/* for each other node's role; -1: see node_roles.c */
 
 extern void guc_define(void); /* once, from _PG_init */
 /*
@@ -238,7 +232,7 @@ extern void shmem_channel_drop(ChannelSlot *slot);
  */
 extern bool shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline);
 /*
- * NULL when unused; 0 <= index < guc_channels_max. name may be NULL: the channel's name, copied
+ * NULL when unused; 0 <= index < guc_max_channels. name may be NULL: the channel's name, copied
  * while the slot cannot become another channel's
  */
 extern ChannelSlot *shmem_channel_at(int index, char name[FB_CHANNEL_ID_BYTES_MAX + 1]);

@@ -1,7 +1,7 @@
 /*
  * shmem.c: all shared memory of the extension.
  *
- * One segment: FabricShared, then guc_channels_max slots, then two inbox rings for each slot, the
+ * One segment: FabricShared, then guc_max_channels slots, then two inbox rings for each slot, the
  * exchange with the relay process, the waiting sessions, the roles of other nodes, the conditions,
  * and the verified set. It is a notice board, not a store: workers publish here what the tables say
  * (or what Raft knows at this moment), sessions read it instead of asking the tables. After a crash
@@ -44,7 +44,7 @@ static shmem_startup_hook_type previous_startup_hook = NULL;
 static Size
 slots_bytes(void)
 {
-	return MAXALIGN(mul_size(sizeof(ChannelSlot), guc_channels_max));
+	return MAXALIGN(mul_size(sizeof(ChannelSlot), guc_max_channels));
 }
 
 static Size
@@ -54,7 +54,7 @@ shared_bytes(void)
 
 	size = add_size(size, slots_bytes());
 	size = add_size(size,
-					mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max));
+					mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_max_channels));
 	size = add_size(size, exchange_bytes());
 	size = add_size(size, waiters_bytes());
 	size = add_size(size, answer_times_bytes());
@@ -116,7 +116,7 @@ startup(void)
 		shared->slots = (ChannelSlot *) position;
 		position += slots_bytes();
 		shared->rings = position;
-		position += mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_channels_max);
+		position += mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_max_channels);
 		exchange_init(position, tranche);
 		position += exchange_bytes();
 		waiters_init(position, tranche);
@@ -132,7 +132,7 @@ startup(void)
 		work_init(position);
 		position += work_bytes();
 		shared->verified = (pg_atomic_uint64 *) position;
-		for (int i = 0; i < guc_channels_max; i++)
+		for (int i = 0; i < guc_max_channels; i++)
 			init_slot(&shared->slots[i], i, tranche);
 		for (int i = 0; i < 4 * VERIFIED_SLOTS_COUNT; i++)
 			pg_atomic_init_u64(&shared->verified[i], 0);
@@ -208,7 +208,7 @@ shmem_require(void)
 size_t
 inbox_capacity(void)
 {
-	return (size_t) guc_inbox_kb * 1024;
+	return (size_t) guc_inbox_size * 1024;
 }
 
 /* one record may hold all private writes of a transaction; they are rare */
@@ -235,7 +235,7 @@ shmem_private_inbox_ring(ChannelSlot *slot)
 static ChannelSlot *
 find_locked(const char *channel)
 {
-	for (int i = 0; i < guc_channels_max; i++)
+	for (int i = 0; i < guc_max_channels; i++)
 		if (shared->slots[i].in_use && strcmp(shared->slots[i].name, channel) == 0)
 			return &shared->slots[i];
 	return NULL;
@@ -309,7 +309,7 @@ shmem_channel_create(const char *channel, int ledger_id)
 	shmem_require();
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	slot = find_locked(channel);
-	for (int i = 0; slot == NULL && i < guc_channels_max; i++)
+	for (int i = 0; slot == NULL && i < guc_max_channels; i++)
 		if (!shared->slots[i].in_use)
 		{
 			slot = &shared->slots[i];

@@ -159,7 +159,7 @@ look_at_database(Oid database)
 	if (guc_allow_drop_extension || name == NULL || strcmp(name, guc_database) != 0 ||
 		!shmem_available())
 		return;
-	for (int i = 0; i < guc_channels_max; i++)
+	for (int i = 0; i < guc_max_channels; i++)
 	{
 		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 

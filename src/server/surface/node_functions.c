@@ -51,8 +51,8 @@ fabric_internal_deliver(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 2, "wait_ms");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	/* whatever the other node wishes: the memory and the time are ours */
-	blocks = deliver_serve(seek, Min(PG_GETARG_INT32(1), guc_deliver_batch_kb * INT64CONST(1024)),
-						   Min(PG_GETARG_INT32(2), guc_deliver_wait_ms));
+	blocks = deliver_serve(seek, Min(PG_GETARG_INT32(1), guc_deliver_batch_size * INT64CONST(1024)),
+						   Min(PG_GETARG_INT32(2), guc_deliver_wait));
 	foreach(cell, blocks)
 	{
 		Datum value = PointerGetDatum(lfirst(cell));

@@ -142,7 +142,7 @@ static ChannelSlot *
 next_ordered(int *slot_index, char channel[FB_CHANNEL_ID_BYTES_MAX + 1], RaftSummary *raft,
 			 bool *running)
 {
-	while (*slot_index < guc_channels_max)
+	while (*slot_index < guc_max_channels)
 	{
 		ChannelSlot *slot = shmem_channel_at((*slot_index)++, channel);
 

@@ -40,7 +40,7 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 {
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < guc_channels_max; i++)
+	for (int i = 0; i < guc_max_channels; i++)
 	{
 		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 		ChannelSlot *slot = shmem_channel_at(i, channel);
@@ -100,7 +100,7 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 
 		put_row(fcinfo, values, nulls);
 	}
-	for (int i = 0; i < guc_channels_max; i++)
+	for (int i = 0; i < guc_max_channels; i++)
 	{
 		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 		ChannelSlot *slot = shmem_channel_at(i, channel);
@@ -136,7 +136,7 @@ fabric_internal_stat_validation(PG_FUNCTION_ARGS)
 {
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < guc_channels_max; i++)
+	for (int i = 0; i < guc_max_channels; i++)
 	{
 		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 		ChannelSlot *slot = shmem_channel_at(i, channel);
@@ -188,7 +188,7 @@ fabric_internal_stat_notifications(PG_FUNCTION_ARGS)
 {
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < guc_channels_max; i++)
+	for (int i = 0; i < guc_max_channels; i++)
 	{
 		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 		ChannelSlot *slot = shmem_channel_at(i, channel);
@@ -220,7 +220,7 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 {
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < guc_channels_max; i++)
+	for (int i = 0; i < guc_max_channels; i++)
 	{
 		char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 		ChannelSlot *slot = shmem_channel_at(i, channel);

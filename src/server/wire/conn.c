@@ -266,7 +266,7 @@ conn_connect(WireConn *conn)
 	conn->generation = ++last_generation;
 	conn->flooded = false;
 	conn->connect_start_ms = clock_ms();
-	conn->connect_deadline_ms = conn->connect_start_ms + guc_connect_timeout_ms;
+	conn->connect_deadline_ms = conn->connect_start_ms + guc_connect_timeout;
 
 	end_resolving(conn); /* an error may have left it */
 	conn->options_context =

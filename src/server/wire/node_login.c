@@ -127,10 +127,10 @@ limit_memory(void)
 {
 	struct rlimit limit;
 
-	if (guc_chaincode_memory_kb == 0 || getrlimit(RLIMIT_DATA, &limit) != 0)
+	if (guc_chaincode_memory_limit == 0 || getrlimit(RLIMIT_DATA, &limit) != 0)
 		return;
 	limit.rlim_cur =
-		Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_kb * 1024 + MEMORY_FOR_MESSAGES);
+		Min(limit.rlim_cur, (rlim_t) guc_chaincode_memory_limit * 1024 + MEMORY_FOR_MESSAGES);
 	if (setrlimit(RLIMIT_DATA, &limit) != 0)
 		ereport(FATAL, (errmsg("could not limit the memory of a session of another node: %m")));
 }

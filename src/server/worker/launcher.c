@@ -129,11 +129,11 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 static long
 restart_delay_ms(const Start *start)
 {
-	int64 delay_ms = guc_worker_restart_ms;
+	int64 delay_ms = guc_worker_restart_delay;
 
 	for (int i = 0; i < start->failures_count && delay_ms < RESTART_DELAY_MS_MAX; i++)
 		delay_ms *= 2;
-	return (long) Max(Min(delay_ms, RESTART_DELAY_MS_MAX), guc_worker_restart_ms);
+	return (long) Max(Min(delay_ms, RESTART_DELAY_MS_MAX), guc_worker_restart_delay);
 }
 
 /*
@@ -326,7 +326,7 @@ find_slot(const ChannelMembership *membership)
 	{
 		fb_fail(&why, FB_LIMIT_EXCEEDED,
 				"too many channels: no process is started for channel \"%s\"", membership->name);
-		fb_error_detail(&why, "This node has room for %d channels.", guc_channels_max);
+		fb_error_detail(&why, "This node has room for %d channels.", guc_max_channels);
 		fb_error_hint(&why, "Raise fabric.max_channels in postgresql.conf and restart the server.");
 		condition_report(membership->name, "slot", NULL, &why);
 	}
@@ -343,7 +343,7 @@ look(MemoryContext context)
 	long nap_ms = LAUNCHER_NAP_MS;
 
 	connections_publish(list_length(wanted));
-	for (int i = 0; i < guc_channels_max; i++)
+	for (int i = 0; i < guc_max_channels; i++)
 	{
 		ChannelSlot *slot = shmem_channel_at(i, NULL);
 
@@ -419,7 +419,7 @@ fabric_launcher_main(Datum argument)
 	condition_process("launcher");
 	work_set_process(WORK_LAUNCHER);
 	starts = MemoryContextAllocZero(TopMemoryContext,
-									sizeof(Start) * guc_channels_max * WORKER_KIND_COUNT);
+									sizeof(Start) * guc_max_channels * WORKER_KIND_COUNT);
 	context = AllocSetContextCreate(TopMemoryContext, "fabric launcher", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{

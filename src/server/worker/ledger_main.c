@@ -520,7 +520,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 	 */
 	wait_ms = worker->raft_id != 0 ? CONSENTER_WAIT_MS : sources_wait_ms(&worker->sources);
 	address = MemoryContextStrdup(context, source->address);
-	call = wire_deliver_start(address, requests.blocks, guc_deliver_batch_kb * 1024, wait_ms);
+	call = wire_deliver_start(address, requests.blocks, guc_deliver_batch_size * 1024, wait_ms);
 	witnesses_ask_early(&worker->witnesses, address, requests.headers, worker->height, wait_ms);
 	wait_for_answer(worker, call, wait_ms);
 	failure = wire_call_error(call);
