@@ -2,7 +2,7 @@
 #include "core/base/base.h"
 
 static uint64_t
-splitmix64(uint64_t *state)
+splitmix64_next(uint64_t *state)
 {
 	uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
 
@@ -21,7 +21,7 @@ void
 fb_rand_seed(FbRand *rand, uint64_t seed)
 {
 	for (int i = 0; i < 4; i++)
-		rand->state[i] = splitmix64(&seed);
+		rand->state[i] = splitmix64_next(&seed);
 }
 
 uint64_t

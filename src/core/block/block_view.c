@@ -64,7 +64,7 @@ block_parse_data(FbBytes bytes, FbAllocator *allocator, const FbBytes **data, si
 }
 
 static FbStatus
-collect_metadata(FbBytes block_metadata, BlockView *view, FbError *error)
+collect_metadata_fields(FbBytes block_metadata, BlockView *view, FbError *error)
 {
 	ProtoField field;
 
@@ -129,7 +129,7 @@ block_parse(FbBytes bytes, FbAllocator *allocator, BlockView *view, FbError *err
 				block_data = field.bytes;
 				break;
 			case 3:
-				FB_TRY(collect_metadata(field.bytes, view, error));
+				FB_TRY(collect_metadata_fields(field.bytes, view, error));
 				break;
 			default:
 				break;

@@ -39,7 +39,7 @@ put_number(uint64_t number, uint8_t *out)
 }
 
 static uint64_t
-get_number(const uint8_t *in)
+link_get_number(const uint8_t *in)
 {
 	uint64_t number = 0;
 
@@ -63,7 +63,7 @@ block_head_decode(FbBytes bytes, BlockHead *head, FbError *error)
 		return fb_fail(error, FB_MALFORMED_MESSAGE,
 					   "head of the chain in a Raft message has %zu bytes, not %d", bytes.size,
 					   BLOCK_HEAD_BYTES);
-	head->number = get_number(bytes.data);
+	head->number = link_get_number(bytes.data);
 	/* hosts keep it as a signed number, and a next one must exist */
 	if (head->number >= INT64_MAX)
 		return fb_fail(error, FB_MALFORMED_MESSAGE,
@@ -102,7 +102,7 @@ block_link_parse(FbBytes payload, BlockLink *link, FbError *error)
 	memset(link, 0, sizeof(*link));
 	if (payload.size < BLOCK_HEAD_BYTES)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "batch without a link to the block before");
-	link->number = get_number(payload.data);
+	link->number = link_get_number(payload.data);
 	if (link->number == 0 || link->number > INT64_MAX)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "batch with an impossible block number");
 	link->previous_hash = fb_bytes(payload.data + LINK_NUMBER_BYTES, CRYPTO_SHA256_BYTES);

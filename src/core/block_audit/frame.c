@@ -18,7 +18,7 @@ check_header(Audit *audit, const BlockHeader *header)
 }
 
 static void
-check_link(Audit *audit, const BlockHeader *header, const AuditPrevious *previous)
+frame_check_link(Audit *audit, const BlockHeader *header, const AuditPrevious *previous)
 {
 	uint8_t hash[CRYPTO_SHA256_BYTES];
 	char hex[2 * CRYPTO_SHA256_BYTES + 1];
@@ -46,7 +46,7 @@ audit_frame(Audit *audit, const BlockView *view, const AuditPrevious *previous, 
 
 	check_header(audit, &view->header);
 	if (previous != NULL)
-		check_link(audit, &view->header, previous);
+		frame_check_link(audit, &view->header, previous);
 	block_data_hash(view->data, view->data_count, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), view->header.data_hash))
 		audit_problem(audit, -1, "data_hash",
@@ -165,7 +165,7 @@ audit_signature(Audit *audit, const PolicySignature *signature, bool *valid, FbE
 }
 
 static FbStatus
-check_policy(Audit *audit, const PolicySignature *signatures, size_t count, FbError *error)
+frame_check_policy(Audit *audit, const PolicySignature *signatures, size_t count, FbError *error)
 {
 	const Policy *policy =
 		policy_manager_find(audit->bundle->policies, CONFIG_POLICY_BLOCK_VALIDATION);
@@ -214,7 +214,7 @@ check_signatures(Audit *audit, const BlockView *view, const BlockSignatures *slo
 						  error->message);
 	}
 	if (audit->bundle != NULL)
-		return check_policy(audit, signatures, slot->signatures_count, error);
+		return frame_check_policy(audit, signatures, slot->signatures_count, error);
 	if (slot->signatures_count == 0)
 		audit_problem(audit, -1, "orderer_signature", "No orderer has signed the block.");
 	return FB_OK;

@@ -26,7 +26,7 @@ is_code_of_bytes(int code)
 }
 
 static const char *
-code_name(int code)
+name_of_code(int code)
 {
 	const char *name = tx_code_name(code);
 
@@ -40,7 +40,8 @@ expect_code(Audit *audit, size_t index, int code, int expected, int also_allowed
 	if (code != expected && code != also_allowed)
 		audit_problem(audit, (int64_t) index, "validation_code",
 					  "It is marked %d (%s), but its bytes make it %d (%s)%s%s.", code,
-					  code_name(code), expected, code_name(expected), why[0] ? ": " : "", why);
+					  name_of_code(code), expected, name_of_code(expected), why[0] ? ": " : "",
+					  why);
 }
 
 /* what one transaction looks like */
@@ -56,7 +57,8 @@ typedef struct Findings
 } Findings;
 
 static FbStatus
-look(Audit *audit, FbBytes envelope, bool with_signature, Findings *findings, FbError *error)
+look_at_transaction(Audit *audit, FbBytes envelope, bool with_signature, Findings *findings,
+					FbError *error)
 {
 	FbBytes channel_id;
 
@@ -123,13 +125,13 @@ check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error
 {
 	Findings findings;
 
-	FB_TRY(look(audit, envelope, true, &findings, error));
+	FB_TRY(look_at_transaction(audit, envelope, true, &findings, error));
 	if (code == -1)
 	{
 		if (findings.code != TX_VALID)
 			audit_problem(audit, (int64_t) index,
 						  findings.code == TX_BAD_PROPOSAL_TXID ? "tx_id" : "envelope", "%s: %s.",
-						  code_name(findings.code), findings.why.message);
+						  name_of_code(findings.code), findings.why.message);
 	}
 	else if (!findings.has_creator)
 		expect_code(audit, index, code, findings.code, findings.code, findings.why.message);
@@ -200,7 +202,7 @@ audit_transactions(Audit *audit, const BlockView *view, FbError *error)
 		/* nobody signs the genesis transaction */
 		if (has_codes && filter.data[0] != TX_VALID)
 			audit_problem(audit, 0, "validation_code", "The genesis transaction is marked %d (%s).",
-						  filter.data[0], code_name(filter.data[0]));
+						  filter.data[0], name_of_code(filter.data[0]));
 		return FB_OK;
 	}
 	for (size_t i = 0; i < view->data_count && !audit->stopped; i++)
@@ -233,7 +235,7 @@ find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *re
 		transactions[i].code = filter.data[i];
 		if (filter.data[i] != TX_VALID)
 			continue;
-		FB_TRY(look(audit, view->data[i], false, &findings, error));
+		FB_TRY(look_at_transaction(audit, view->data[i], false, &findings, error));
 		if (findings.view.type == TX_TYPE_CONFIG)
 			return FB_OK; /* what it wrote is not in a read-write set */
 		if (findings.view.rwset != NULL)

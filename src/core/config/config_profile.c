@@ -201,7 +201,7 @@ check_acls(const ConfigProfile *profile, FbError *error)
 }
 
 static FbStatus
-check_policies(FbAllocator *allocator, const ConfigProfile *profile, FbError *error)
+profile_check_policies(FbAllocator *allocator, const ConfigProfile *profile, FbError *error)
 {
 	for (size_t i = 0; i < profile->policies_count; i++)
 	{
@@ -284,7 +284,7 @@ config_profile_check(FbAllocator *allocator, const ConfigProfile *profile, FbErr
 							  profile->batch_bytes_preferred_max, profile->batch_timeout_ns,
 							  error));
 	FB_TRY(check_acls(profile, error));
-	FB_TRY(check_policies(allocator, profile, error));
+	FB_TRY(profile_check_policies(allocator, profile, error));
 	FB_TRY(msp_manager_create(1, allocator, &msps, error));
 	status = check_with_msps(allocator, profile, msps, error);
 	msp_manager_destroy(msps);

@@ -220,7 +220,7 @@ check_written_group(Update *update, const Place *place)
  * one, or else the present one ---- */
 
 static FbStatus
-differs(Update *update, const char *path, const char *name)
+version_differs(Update *update, const char *path, const char *name)
 {
 	return fb_fail(update->error, FB_INVALID_CONFIG,
 				   "the new configuration has another %s%s%s than the update gives", path,
@@ -253,7 +253,7 @@ same_policy(const Common__ConfigPolicy *expected, const Common__ConfigPolicy *fo
 }
 
 static FbStatus
-check_result(Update *update, const Place *place, const Common__ConfigGroup *found)
+check_updated_config(Update *update, const Place *place, const Common__ConfigGroup *found)
 {
 	bool changed = is_change(group_element(place->read), group_element(place->written));
 	const Common__ConfigGroup *expected = changed ? place->written : place->present;
@@ -262,7 +262,7 @@ check_result(Update *update, const Place *place, const Common__ConfigGroup *foun
 	if (!same_element(group_element(expected), group_element(found)) ||
 		expected->n_values != found->n_values || expected->n_policies != found->n_policies ||
 		expected->n_groups != found->n_groups)
-		return differs(update, place->path, "");
+		return version_differs(update, place->path, "");
 	for (size_t i = 0; i < found->n_values; i++)
 	{
 		const char *name = found->values[i]->key;
@@ -272,7 +272,7 @@ check_result(Update *update, const Place *place, const Common__ConfigGroup *foun
 			written = config_tree_value(place->present, name);
 		if (config_tree_value(expected, name) == NULL ||
 			!same_value(written, found->values[i]->value))
-			return differs(update, place->path, name);
+			return version_differs(update, place->path, name);
 	}
 	for (size_t i = 0; i < found->n_policies; i++)
 	{
@@ -282,7 +282,7 @@ check_result(Update *update, const Place *place, const Common__ConfigGroup *foun
 		if (!is_change(policy_element(find_policy(place->read, name)), policy_element(written)))
 			written = find_policy(place->present, name);
 		if (find_policy(expected, name) == NULL || !same_policy(written, found->policies[i]->value))
-			return differs(update, place->path, name);
+			return version_differs(update, place->path, name);
 	}
 	for (size_t i = 0; i < found->n_groups; i++)
 	{
@@ -290,9 +290,9 @@ check_result(Update *update, const Place *place, const Common__ConfigGroup *foun
 		Place inner;
 
 		if (config_tree_group(expected, name) == NULL)
-			return differs(update, place->path, name);
+			return version_differs(update, place->path, name);
 		FB_TRY(enter_group(update, place, name, &inner));
-		FB_TRY(check_result(update, &inner, found->groups[i]->value));
+		FB_TRY(check_updated_config(update, &inner, found->groups[i]->value));
 	}
 	return FB_OK;
 }
@@ -396,5 +396,5 @@ config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes 
 	FB_TRY(check_written_group(&update, &root));
 	if (update.authorized_count == 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "the update changes nothing of the configuration");
-	return check_result(&update, &root, envelope->config->channel_group);
+	return check_updated_config(&update, &root, envelope->config->channel_group);
 }

@@ -45,8 +45,8 @@ new_group(Builder *builder, size_t groups_max, size_t values_max, size_t policie
 }
 
 static FbStatus
-add_group(Builder *builder, Common__ConfigGroup *parent, const char *name,
-		  Common__ConfigGroup *group)
+genesis_add_group(Builder *builder, Common__ConfigGroup *parent, const char *name,
+				  Common__ConfigGroup *group)
 {
 	Common__ConfigGroup__GroupsEntry *entry = fb_allocate(builder->allocator, sizeof(*entry));
 
@@ -285,7 +285,7 @@ build_members(Builder *builder, const Member *members, bool orderer, Common__Con
 			FB_TRY(build_orderer_member(builder, &members[i], group));
 		else
 			FB_TRY(build_application_member(builder, &members[i], group));
-		FB_TRY(add_group(builder, parent, members[i].name, group));
+		FB_TRY(genesis_add_group(builder, parent, members[i].name, group));
 	}
 	return FB_OK;
 }
@@ -431,9 +431,9 @@ build_channel(Builder *builder, Common__ConfigGroup **channel)
 	}
 	FB_TRY(set_meta_policies(builder, *channel));
 	FB_TRY(build_application(builder, members, &application));
-	FB_TRY(add_group(builder, *channel, "Application", application));
+	FB_TRY(genesis_add_group(builder, *channel, "Application", application));
 	FB_TRY(build_orderer(builder, members, &orderer));
-	return add_group(builder, *channel, "Orderer", orderer);
+	return genesis_add_group(builder, *channel, "Orderer", orderer);
 }
 
 /* ---- the profile's own policies ---- */
@@ -525,7 +525,7 @@ build_envelope(Builder *builder, Common__ConfigGroup *channel, FbBytes *envelope
  * parse as every node will parse it?
  */
 static FbStatus
-check_block(Builder *builder, FbBytes block)
+check_genesis_block(Builder *builder, FbBytes block)
 {
 	ConfigBundle *bundle;
 	FbStatus status = FB_OK;
@@ -555,7 +555,7 @@ config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile, FbByt
 	FB_TRY(set_profile_policies(&builder, channel));
 	FB_TRY(build_envelope(&builder, channel, &envelope));
 	FB_TRY(block_pack_genesis(envelope, allocator, &bytes, error));
-	FB_TRY(check_block(&builder, bytes));
+	FB_TRY(check_genesis_block(&builder, bytes));
 	*block = bytes;
 	return FB_OK;
 }

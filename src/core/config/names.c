@@ -13,7 +13,7 @@ is_lower(uint8_t c)
 }
 
 static bool
-is_digit(uint8_t c)
+name_is_digit(uint8_t c)
 {
 	return c >= '0' && c <= '9';
 }
@@ -30,7 +30,7 @@ config_check_channel_id(FbBytes channel_id, FbError *error)
 	{
 		uint8_t c = channel_id.data[i];
 
-		good = is_lower(c) || is_digit(c) || c == '.' || c == '-';
+		good = is_lower(c) || name_is_digit(c) || c == '.' || c == '-';
 	}
 	if (good)
 		return FB_OK;
@@ -51,7 +51,7 @@ config_is_kafka_broker(const char *broker)
 		return false;
 	for (const char *c = colon + 1; *c != '\0'; c++)
 	{
-		if (!is_digit((uint8_t) *c))
+		if (!name_is_digit((uint8_t) *c))
 			return false;
 		port = port * 10 + (uint32_t) (*c - '0');
 		if (port > UINT16_MAX)
@@ -62,7 +62,7 @@ config_is_kafka_broker(const char *broker)
 		bool inside = c > broker && c + 1 < colon && (*c == '.' || *c == '-');
 
 		if (!inside && !is_lower((uint8_t) *c) && !(*c >= 'A' && *c <= 'Z') &&
-			!is_digit((uint8_t) *c))
+			!name_is_digit((uint8_t) *c))
 			return false;
 	}
 	return true;
@@ -82,7 +82,7 @@ config_check_element_id(FbBytes element_id, FbError *error)
 	{
 		uint8_t c = element_id.data[i];
 
-		good = is_lower(c) || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '.' || c == '-';
+		good = is_lower(c) || (c >= 'A' && c <= 'Z') || name_is_digit(c) || c == '.' || c == '-';
 	}
 	if (good)
 		return FB_OK;
@@ -109,7 +109,7 @@ config_parse_address(FbAllocator *allocator, FbBytes address, char **host, uint1
 	good = name.size > 0 && address.size > colon && address.size - colon <= 5;
 	for (size_t i = colon; i < address.size && good; i++)
 	{
-		good = is_digit(address.data[i]);
+		good = name_is_digit(address.data[i]);
 		number = number * 10 + (address.data[i] - '0');
 	}
 	if (good && name.data[0] == '[')
@@ -192,13 +192,13 @@ config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error)
 		bool any_digit = false;
 		int64_t unit = 0;
 
-		for (; i < text.size && is_digit(text.data[i]) && good; i++, any_digit = true)
+		for (; i < text.size && name_is_digit(text.data[i]) && good; i++, any_digit = true)
 		{
 			whole = whole * 10 + (text.data[i] - '0');
 			good = whole <= INT64_MAX;
 		}
 		if (good && i < text.size && text.data[i] == '.')
-			for (i++; i < text.size && is_digit(text.data[i]); i++, any_digit = true)
+			for (i++; i < text.size && name_is_digit(text.data[i]); i++, any_digit = true)
 				if (scale < INT64_C(1000000000000000000)) /* more digits than a nanosecond of an
 															 hour can show are dropped */
 				{

@@ -25,7 +25,7 @@ config_tree_value(const Common__ConfigGroup *group, const char *name)
 }
 
 static FbStatus
-check_name(const char *name, const char *kind, const char *path, FbError *error)
+tree_check_name(const char *name, const char *kind, const char *path, FbError *error)
 {
 	FbStatus status = config_check_element_id(fb_bytes_of_text(name), error);
 
@@ -44,14 +44,14 @@ config_tree_check_names(const Common__ConfigGroup *group, const char *path, FbEr
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "%s has %zu policies, more than %d", path,
 					   group->n_policies, FB_CONFIG_POLICIES_MAX);
 	for (size_t i = 0; i < group->n_values; i++)
-		FB_TRY(check_name(group->values[i]->key, "value", path, error));
+		FB_TRY(tree_check_name(group->values[i]->key, "value", path, error));
 	for (size_t i = 0; i < group->n_policies; i++)
-		FB_TRY(check_name(group->policies[i]->key, "policy", path, error));
+		FB_TRY(tree_check_name(group->policies[i]->key, "policy", path, error));
 	for (size_t i = 0; i < group->n_groups; i++)
 	{
 		char sub_path[FB_ERROR_DETAIL_BYTES]; /* for messages only: cut when very long */
 
-		FB_TRY(check_name(group->groups[i]->key, "group", path, error));
+		FB_TRY(tree_check_name(group->groups[i]->key, "group", path, error));
 		snprintf(sub_path, sizeof(sub_path), "%s/%s", path, group->groups[i]->key);
 		FB_TRY(config_tree_check_names(group->groups[i]->value, sub_path, error));
 	}

@@ -108,7 +108,7 @@ crypto_certificate_check_may_sign(const CryptoCertificate *certificate, FbError 
 
 /* may the candidate stand above the last certificate of the path? */
 static FbStatus
-check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, FbError *error)
+chain_check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, FbError *error)
 {
 	const CryptoCertificate *child = search->path[search->length - 1];
 	const char *name = candidate->subject.text;
@@ -130,7 +130,7 @@ check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, F
 }
 
 static bool
-same_key(const CryptoCertificate *a, const CryptoCertificate *b)
+issuer_has_key(const CryptoCertificate *a, const CryptoCertificate *b)
 {
 	bool same;
 
@@ -158,7 +158,7 @@ already_in_path(const Search *search, const CryptoCertificate *candidate)
 		FbBytes names;
 		bool has = crypto_certificate_extension(certificate, "2.5.29.17", &names);
 
-		if (same_key(certificate, candidate) && has == candidate_has &&
+		if (issuer_has_key(certificate, candidate) && has == candidate_has &&
 			fb_bytes_equal(names, candidate_names) &&
 			fb_bytes_equal(crypto_certificate_subject_der(certificate),
 						   crypto_certificate_subject_der(candidate)))
@@ -237,7 +237,7 @@ search_pool(Search *search, CryptoCertificate *const *pool, size_t pool_count, b
 			return fb_fail(error, FB_LIMIT_EXCEEDED,
 						   "more than %d signature checks for one certificate chain",
 						   FB_CHAIN_SIGNATURE_CHECKS_MAX);
-		status = check_issuer(search, candidate, is_root, &search->why);
+		status = chain_check_issuer(search, candidate, is_root, &search->why);
 		if (status == FB_OUT_OF_MEMORY)
 			return fb_out_of_memory(error);
 		if (status != FB_OK)

@@ -14,7 +14,7 @@ struct CryptoCrl
 };
 
 static FbBytes
-magnitude(FbBytes serial)
+integer_magnitude(FbBytes serial)
 {
 	while (serial.size > 0 && serial.data[0] == 0)
 		serial = fb_bytes(serial.data + 1, serial.size - 1);
@@ -61,7 +61,7 @@ read_crl(CryptoCrl *crl, FbBytes der, FbError *error)
 			X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(entries, (int) i));
 
 		crl->serials[i] =
-			magnitude(fb_bytes(ASN1_STRING_get0_data(serial), ASN1_STRING_length(serial)));
+			integer_magnitude(fb_bytes(ASN1_STRING_get0_data(serial), ASN1_STRING_length(serial)));
 	}
 	qsort(crl->serials, crl->serials_count, sizeof(FbBytes), compare_serials);
 	return FB_OK;
@@ -147,7 +147,7 @@ crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer
 bool
 crypto_crl_lists(const CryptoCrl *crl, FbBytes serial)
 {
-	FbBytes wanted = magnitude(serial);
+	FbBytes wanted = integer_magnitude(serial);
 
 	return bsearch(&wanted, crl->serials, crl->serials_count, sizeof(FbBytes), compare_serials) !=
 		   NULL;

@@ -117,7 +117,7 @@ is_low_s(const uint8_t *s, CryptoCurve curve)
 }
 
 static size_t
-write_scalar(const uint8_t *scalar, size_t size, uint8_t *out)
+ecdsa_write_scalar(const uint8_t *scalar, size_t size, uint8_t *out)
 {
 	size_t zeros = 0;
 	bool pad;
@@ -137,10 +137,10 @@ static size_t
 write_signature(CryptoCurve curve, const uint8_t *r, const uint8_t *s, uint8_t *out)
 {
 	uint8_t numbers[CRYPTO_SIGNATURE_BYTES_MAX];
-	size_t size = write_scalar(r, scalar_size(curve), numbers);
+	size_t size = ecdsa_write_scalar(r, scalar_size(curve), numbers);
 	size_t header = 2;
 
-	size += write_scalar(s, scalar_size(curve), numbers + size);
+	size += ecdsa_write_scalar(s, scalar_size(curve), numbers + size);
 	out[0] = DER_SEQUENCE;
 	if (size >= 0x80)
 	{

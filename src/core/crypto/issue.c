@@ -174,8 +174,8 @@ set_serial(ASN1_INTEGER *integer, FbBytes serial, FbError *error)
 }
 
 static FbStatus
-check_issuer(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer_key, uint32_t usage,
-			 FbError *error)
+issue_check_issuer(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer_key,
+				   uint32_t usage, FbError *error)
 {
 	if (!issuer->is_ca || (issuer->key_usage != 0 && !(issuer->key_usage & usage)))
 		return fb_fail(error, FB_INVALID_KEY, "certificate \"%s\" may not issue this",
@@ -236,8 +236,8 @@ fill_certificate(X509 *x509, const CryptoTemplate *template, const CryptoPublicK
 
 /* low-S, PEM */
 static FbStatus
-finish(CryptoCurve curve, unsigned char *der, int size, const char *name, FbAllocator *allocator,
-	   FbBytes *pem, FbError *error)
+issue_finish(CryptoCurve curve, unsigned char *der, int size, const char *name,
+			 FbAllocator *allocator, FbBytes *pem, FbError *error)
 {
 	FbBytes low_s;
 	FbStatus status;
@@ -263,7 +263,7 @@ crypto_certificate_issue(const CryptoTemplate *template, const CryptoPublicKey *
 	*pem = FB_BYTES_EMPTY;
 	FB_TRY(check_template(template, error));
 	if (issuer != NULL)
-		FB_TRY(check_issuer(issuer, issuer_key, CRYPTO_USAGE_CERTIFICATE_SIGN, error));
+		FB_TRY(issue_check_issuer(issuer, issuer_key, CRYPTO_USAGE_CERTIFICATE_SIGN, error));
 	else if (!crypto_private_key_matches(issuer_key, subject_key))
 		return fb_fail(error, FB_INVALID_KEY,
 					   "a self-signed certificate must be signed with its own key");
@@ -275,7 +275,7 @@ crypto_certificate_issue(const CryptoTemplate *template, const CryptoPublicKey *
 		size = i2d_X509(x509, &der);
 	X509_free(x509);
 	FB_TRY(status);
-	return finish(issuer_key->curve, der, size, "CERTIFICATE", allocator, pem, error);
+	return issue_finish(issuer_key->curve, der, size, "CERTIFICATE", allocator, pem, error);
 }
 
 static FbStatus
@@ -393,7 +393,7 @@ crypto_crl_issue(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer
 	if (next_update <= this_update)
 		return fb_fail(error, FB_INVALID_ARGUMENT,
 					   "the next update of a revocation list must come after this one");
-	FB_TRY(check_issuer(issuer, issuer_key, CRYPTO_USAGE_CRL_SIGN, error));
+	FB_TRY(issue_check_issuer(issuer, issuer_key, CRYPTO_USAGE_CRL_SIGN, error));
 	if (issuer->ski.size == 0)
 		return fb_fail(error, FB_INVALID_KEY, "certificate \"%s\" has no subject key identifier",
 					   issuer->subject.text);
@@ -406,5 +406,5 @@ crypto_crl_issue(const CryptoCertificate *issuer, const CryptoPrivateKey *issuer
 		size = i2d_X509_CRL(crl, &der);
 	X509_CRL_free(crl);
 	FB_TRY(status);
-	return finish(issuer_key->curve, der, size, "X509 CRL", allocator, pem, error);
+	return issue_finish(issuer_key->curve, der, size, "X509 CRL", allocator, pem, error);
 }

@@ -215,7 +215,7 @@ crypto_certificate_name(const CryptoCertificate *certificate, FbAllocator *alloc
 }
 
 static FbStatus
-add_entry(X509_NAME *name, int nid, FbBytes value, FbError *error)
+name_add_entry(X509_NAME *name, int nid, FbBytes value, FbError *error)
 {
 	if (value.size == 0)
 		return FB_OK;
@@ -234,16 +234,16 @@ add_entry(X509_NAME *name, int nid, FbBytes value, FbError *error)
 static FbStatus
 add_entries(X509_NAME *name, const CryptoName *from, FbError *error)
 {
-	FB_TRY(add_entry(name, NID_countryName, from->country, error));
-	FB_TRY(add_entry(name, NID_stateOrProvinceName, from->province, error));
-	FB_TRY(add_entry(name, NID_localityName, from->locality, error));
-	FB_TRY(add_entry(name, NID_organizationName, from->organization, error));
+	FB_TRY(name_add_entry(name, NID_countryName, from->country, error));
+	FB_TRY(name_add_entry(name, NID_stateOrProvinceName, from->province, error));
+	FB_TRY(name_add_entry(name, NID_localityName, from->locality, error));
+	FB_TRY(name_add_entry(name, NID_organizationName, from->organization, error));
 	if (from->ous_count > FB_CERTIFICATE_OUS_MAX)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "more than %d organizational units",
 					   FB_CERTIFICATE_OUS_MAX);
 	for (size_t i = 0; i < from->ous_count; i++)
-		FB_TRY(add_entry(name, NID_organizationalUnitName, from->ous[i], error));
-	FB_TRY(add_entry(name, NID_commonName, from->common_name, error));
+		FB_TRY(name_add_entry(name, NID_organizationalUnitName, from->ous[i], error));
+	FB_TRY(name_add_entry(name, NID_commonName, from->common_name, error));
 	if (X509_NAME_entry_count(name) == 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "the subject of a certificate cannot be empty");
 	return FB_OK;

@@ -38,14 +38,14 @@ has_suffix(FbBytes bytes, FbBytes suffix)
 }
 
 static FbBytes
-skip(FbBytes bytes, size_t count)
+pem_skip(FbBytes bytes, size_t count)
 {
 	return fb_bytes(bytes.data + count, bytes.size - count);
 }
 
 /* the position of text in bytes, or its size */
 static size_t
-find(FbBytes bytes, FbBytes text)
+pem_find(FbBytes bytes, FbBytes text)
 {
 	for (size_t i = 0; text.size <= bytes.size && i <= bytes.size - text.size; i++)
 	{
@@ -68,7 +68,7 @@ take_line(FbBytes *rest)
 	size_t end = newline == NULL ? rest->size : (size_t) (newline - rest->data);
 	FbBytes line = fb_bytes(rest->data, end);
 
-	*rest = skip(*rest, newline == NULL ? end : end + 1);
+	*rest = pem_skip(*rest, newline == NULL ? end : end + 1);
 	if (newline != NULL && line.size > 0 && line.data[line.size - 1] == '\r')
 		line.size--;
 	while (line.size > 0 && (line.data[line.size - 1] == ' ' || line.data[line.size - 1] == '\t'))
@@ -142,7 +142,7 @@ typedef struct PemBlock
  * the search goes on
  */
 static bool
-read_block(FbBytes *rest, PemBlock *block, bool *ended)
+pem_read_block(FbBytes *rest, PemBlock *block, bool *ended)
 {
 	FbBytes trailer;
 	FbBytes after;
@@ -171,23 +171,23 @@ read_block(FbBytes *rest, PemBlock *block, bool *ended)
 		*rest = next;
 	}
 	/* the content may be empty, and then its END stands where it would begin */
-	if (!block->has_headers && has_prefix(*rest, skip(FB_BYTES_LITERAL(END_TEXT), 1)))
+	if (!block->has_headers && has_prefix(*rest, pem_skip(FB_BYTES_LITERAL(END_TEXT), 1)))
 	{
 		end = 0;
-		trailer = skip(*rest, strlen(END_TEXT) - 1);
+		trailer = pem_skip(*rest, strlen(END_TEXT) - 1);
 	}
 	else
 	{
-		end = find(*rest, FB_BYTES_LITERAL(END_TEXT));
+		end = pem_find(*rest, FB_BYTES_LITERAL(END_TEXT));
 		if (end == rest->size)
 			return false;
-		trailer = skip(*rest, end + strlen(END_TEXT));
+		trailer = pem_skip(*rest, end + strlen(END_TEXT));
 	}
 	block->text = fb_bytes(rest->data, end);
 	if (!has_prefix(trailer, block->type) ||
-		!has_prefix(skip(trailer, block->type.size), FB_BYTES_LITERAL(END_OF_LINE_TEXT)))
+		!has_prefix(pem_skip(trailer, block->type.size), FB_BYTES_LITERAL(END_OF_LINE_TEXT)))
 		return false;
-	after = skip(trailer, block->type.size + strlen(END_OF_LINE_TEXT));
+	after = pem_skip(trailer, block->type.size + strlen(END_OF_LINE_TEXT));
 	if (take_line(&after).size > 0)
 		return false;
 	if (!base64_decode(block->text, NULL, &size))
@@ -204,17 +204,17 @@ next_block(FbBytes *rest, PemBlock *block)
 
 	while (!ended)
 	{
-		if (has_prefix(*rest, skip(begin, 1)))
-			*rest = skip(*rest, begin.size - 1);
+		if (has_prefix(*rest, pem_skip(begin, 1)))
+			*rest = pem_skip(*rest, begin.size - 1);
 		else
 		{
-			size_t at = find(*rest, begin);
+			size_t at = pem_find(*rest, begin);
 
 			if (at == rest->size)
 				return false;
-			*rest = skip(*rest, at + begin.size);
+			*rest = pem_skip(*rest, at + begin.size);
 		}
-		if (read_block(rest, block, &ended))
+		if (pem_read_block(rest, block, &ended))
 			return true;
 	}
 	return false;

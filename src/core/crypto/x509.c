@@ -22,7 +22,7 @@ static const int understood_extensions[] =
 	 NID_ext_key_usage,	   NID_subject_key_identifier,	NID_certificate_policies};
 
 static FbBytes
-octets(const ASN1_OCTET_STRING *string)
+octets_of(const ASN1_OCTET_STRING *string)
 {
 	return string == NULL ? FB_BYTES_EMPTY
 						  : fb_bytes(ASN1_STRING_get0_data(string), ASN1_STRING_length(string));
@@ -90,11 +90,11 @@ read_fields(CryptoCertificate *certificate, FbError *error)
 	FB_TRY(read_time(X509_get0_notBefore(x509), &certificate->not_before, error));
 	FB_TRY(read_time(X509_get0_notAfter(x509), &certificate->not_after, error));
 
-	certificate->serial = octets(serial);
+	certificate->serial = octets_of(serial);
 	while (certificate->serial.size > 0 && certificate->serial.data[0] == 0)
 		certificate->serial = fb_bytes(certificate->serial.data + 1, certificate->serial.size - 1);
-	certificate->ski = octets(X509_get0_subject_key_id(x509));
-	certificate->aki = octets(X509_get0_authority_key_id(x509));
+	certificate->ski = octets_of(X509_get0_subject_key_id(x509));
+	certificate->aki = octets_of(X509_get0_authority_key_id(x509));
 	flags = X509_get_extension_flags(x509);
 	certificate->basic_constraints = (flags & EXFLAG_BCONS) != 0;
 	certificate->is_ca = certificate->basic_constraints && (flags & EXFLAG_CA) != 0;
@@ -452,7 +452,7 @@ crypto_certificate_extension(const CryptoCertificate *certificate, const char *o
 
 		if (size > 0 && size < (int) sizeof(text) && strcmp(text, oid) == 0)
 		{
-			*value = octets(X509_EXTENSION_get_data(extension));
+			*value = octets_of(X509_EXTENSION_get_data(extension));
 			return true;
 		}
 	}

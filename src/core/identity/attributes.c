@@ -74,7 +74,7 @@ skip_space(Json *json)
 
 /* the next character that is no white space, taken if it is this one */
 static bool
-take(Json *json, char c)
+attribute_take(Json *json, char c)
 {
 	skip_space(json);
 	if (json->at >= json->end || *json->at != c)
@@ -203,7 +203,7 @@ read_string(Json *json, FbBytes *value)
 {
 	FbBuffer buffer;
 
-	if (!take(json, '"'))
+	if (!attribute_take(json, '"'))
 		return false;
 	fb_buffer_init(&buffer, json->allocator);
 	while (json->at < json->end && *json->at != '"')
@@ -231,7 +231,7 @@ read_string(Json *json, FbBytes *value)
 }
 
 static bool
-is_digit(uint8_t c)
+attribute_is_digit(uint8_t c)
 {
 	return c >= '0' && c <= '9';
 }
@@ -241,19 +241,19 @@ skip_number(Json *json)
 {
 	if (json->at < json->end && *json->at == '-')
 		json->at++;
-	if (json->at >= json->end || !is_digit(*json->at))
+	if (json->at >= json->end || !attribute_is_digit(*json->at))
 		return false;
 	if (*json->at == '0')
 		json->at++;
 	else
-		while (json->at < json->end && is_digit(*json->at))
+		while (json->at < json->end && attribute_is_digit(*json->at))
 			json->at++;
 	if (json->at < json->end && *json->at == '.')
 	{
 		json->at++;
-		if (json->at >= json->end || !is_digit(*json->at))
+		if (json->at >= json->end || !attribute_is_digit(*json->at))
 			return false;
-		while (json->at < json->end && is_digit(*json->at))
+		while (json->at < json->end && attribute_is_digit(*json->at))
 			json->at++;
 	}
 	if (json->at < json->end && (*json->at == 'e' || *json->at == 'E'))
@@ -261,9 +261,9 @@ skip_number(Json *json)
 		json->at++;
 		if (json->at < json->end && (*json->at == '+' || *json->at == '-'))
 			json->at++;
-		if (json->at >= json->end || !is_digit(*json->at))
+		if (json->at >= json->end || !attribute_is_digit(*json->at))
 			return false;
-		while (json->at < json->end && is_digit(*json->at))
+		while (json->at < json->end && attribute_is_digit(*json->at))
 			json->at++;
 	}
 	return true;
@@ -292,16 +292,16 @@ skip_value(Json *json, int depth)
 		case '[':
 			close = *json->at == '{' ? '}' : ']';
 			json->at++;
-			if (take(json, close))
+			if (attribute_take(json, close))
 				return true;
 			do
 			{
-				if (close == '}' && !(read_string(json, &ignored) && take(json, ':')))
+				if (close == '}' && !(read_string(json, &ignored) && attribute_take(json, ':')))
 					return false;
 				if (!skip_value(json, depth + 1))
 					return false;
-			} while (take(json, ','));
-			return take(json, close);
+			} while (attribute_take(json, ','));
+			return attribute_take(json, close);
 		default:
 			return skip_number(json);
 	}
@@ -348,7 +348,7 @@ add_attribute(Json *json, AttributeList *list, FbBytes name, FbBytes value)
 
 /* {"name": "value", ...} or null */
 static bool
-read_attributes(Json *json, AttributeList *list)
+parse_attributes(Json *json, AttributeList *list)
 {
 	FbBytes name;
 	FbBytes value;
@@ -358,21 +358,21 @@ read_attributes(Json *json, AttributeList *list)
 		list->count = 0; /* a map set to null forgets what was in it */
 		return true;
 	}
-	if (!take(json, '{'))
+	if (!attribute_take(json, '{'))
 		return false;
-	if (take(json, '}'))
+	if (attribute_take(json, '}'))
 		return true;
 	do
 	{
 		value = FB_BYTES_EMPTY;
-		if (!read_string(json, &name) || !take(json, ':'))
+		if (!read_string(json, &name) || !attribute_take(json, ':'))
 			return false;
 		if (!take_word(json, "null") && !read_string(json, &value))
 			return false;
 		if (!add_attribute(json, list, name, value))
 			return false;
-	} while (take(json, ','));
-	return take(json, '}');
+	} while (attribute_take(json, ','));
+	return attribute_take(json, '}');
 }
 
 /* Go's decoder does not mind the case of a field's name */
@@ -396,23 +396,23 @@ read_document(Json *json, AttributeList *list)
 
 	if (take_word(json, "null"))
 		return true;
-	if (!take(json, '{'))
+	if (!attribute_take(json, '{'))
 		return false;
-	if (take(json, '}'))
+	if (attribute_take(json, '}'))
 		return true;
 	do
 	{
-		if (!read_string(json, &name) || !take(json, ':'))
+		if (!read_string(json, &name) || !attribute_take(json, ':'))
 			return false;
 		if (is_attrs(name))
 		{
-			if (!read_attributes(json, list))
+			if (!parse_attributes(json, list))
 				return false;
 		}
 		else if (!skip_value(json, 0))
 			return false;
-	} while (take(json, ','));
-	return take(json, '}');
+	} while (attribute_take(json, ','));
+	return attribute_take(json, '}');
 }
 
 FbStatus
@@ -504,7 +504,7 @@ append_string(FbBuffer *buffer, FbBytes text)
 }
 
 static int
-compare_names(const void *a, const void *b)
+compare_attribute_names(const void *a, const void *b)
 {
 	return fb_bytes_compare(((const CertificateAttribute *) a)->name,
 							((const CertificateAttribute *) b)->name);
@@ -526,7 +526,7 @@ attributes_make(const CertificateAttribute *attributes, size_t attributes_count,
 			return fb_fail(error, FB_INVALID_ARGUMENT, "attribute is not UTF-8 text");
 		sorted[i] = attributes[i];
 	}
-	qsort(sorted, attributes_count, sizeof(*sorted), compare_names);
+	qsort(sorted, attributes_count, sizeof(*sorted), compare_attribute_names);
 	fb_buffer_init(&buffer, allocator);
 	fb_buffer_append_text(&buffer, "{\"attrs\":{");
 	for (size_t i = 0; i < attributes_count; i++)

@@ -52,7 +52,7 @@ mark_inner(Msp *msp, const CryptoCertificate *ca)
  * only what Go's parser takes counts
  */
 static FbStatus
-check_key(const CryptoCertificate *certificate, bool tls, FbError *error)
+msp_check_key(const CryptoCertificate *certificate, bool tls, FbError *error)
 {
 	CryptoKeyKind kind = crypto_certificate_key_kind(certificate);
 
@@ -83,7 +83,7 @@ load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const
 		if (status == FB_OK)
 		{
 			list->count++;
-			status = check_key(list->items[i], tls, error);
+			status = msp_check_key(list->items[i], tls, error);
 		}
 		if (status != FB_OK)
 			return fail_in(status, part, i, error);
@@ -125,8 +125,8 @@ find_issuer(const Msp *msp, const CryptoCertificate *ca, const CryptoCertificate
 
 /* the form of a certificate that is hashed and compared; issuer NULL: as it is */
 static FbStatus
-normalise(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
-		  FbAllocator *allocator, FbBytes *normal, FbError *error)
+msp_normalize(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
+			  FbAllocator *allocator, FbBytes *normal, FbError *error)
 {
 	if (issuer == NULL)
 		return fb_bytes_copy(allocator, crypto_certificate_der(certificate), normal, error);
@@ -162,7 +162,7 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 		FbStatus status = find_issuer(msp, *authority_at(msp, i), &issuer, error);
 
 		if (status == FB_OK)
-			status = normalise(*authority_at(msp, i), issuer, scratch, &normal[i], error);
+			status = msp_normalize(*authority_at(msp, i), issuer, scratch, &normal[i], error);
 		if (status == FB_INVALID_IDENTITY)
 			status = FB_INVALID_CERTIFICATE;
 		if (status != FB_OK)
@@ -288,7 +288,7 @@ certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch,
 
 		is_root = i < msp->roots.count;
 		candidate = is_root ? msp->roots.items[i] : msp->intermediates.items[i - msp->roots.count];
-		status = normalise(named, msp->issuers[i], scratch, &normal, error);
+		status = msp_normalize(named, msp->issuers[i], scratch, &normal, error);
 		if (status == FB_INVALID_CERTIFICATE)
 			status = FB_OK; /* signed with another kind of key: not this one */
 		else if (status == FB_OK && fb_bytes_equal(normal, crypto_certificate_der(candidate)))

@@ -6,8 +6,8 @@
 #define MSP_TYPE_FABRIC 0
 
 static FbStatus
-data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to,
-		   size_t *to_count, FbError *error)
+copy_data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to,
+				size_t *to_count, FbError *error)
 {
 	*to = fb_allocate_array(allocator, count, sizeof(ProtobufCBinaryData));
 	if (*to == NULL)
@@ -28,19 +28,21 @@ config_pack(const MspParts *parts, FbAllocator *scratch, FbAllocator *allocator,
 	Msp__FabricOUIdentifier ou[IDENTITY_ROLES_COUNT];
 
 	config.name = (char *) parts->msp_id;
-	FB_TRY(data_array(parts->root_certificates, parts->root_certificates_count, scratch,
-					  &config.root_certs, &config.n_root_certs, error));
-	FB_TRY(data_array(parts->intermediate_certificates, parts->intermediate_certificates_count,
-					  scratch, &config.intermediate_certs, &config.n_intermediate_certs, error));
-	FB_TRY(data_array(parts->admins, parts->admins_count, scratch, &config.admins, &config.n_admins,
-					  error));
-	FB_TRY(data_array(parts->revocation_lists, parts->revocation_lists_count, scratch,
-					  &config.revocation_list, &config.n_revocation_list, error));
-	FB_TRY(data_array(parts->tls_root_certificates, parts->tls_root_certificates_count, scratch,
-					  &config.tls_root_certs, &config.n_tls_root_certs, error));
-	FB_TRY(data_array(parts->tls_intermediate_certificates,
-					  parts->tls_intermediate_certificates_count, scratch,
-					  &config.tls_intermediate_certs, &config.n_tls_intermediate_certs, error));
+	FB_TRY(copy_data_array(parts->root_certificates, parts->root_certificates_count, scratch,
+						   &config.root_certs, &config.n_root_certs, error));
+	FB_TRY(copy_data_array(parts->intermediate_certificates, parts->intermediate_certificates_count,
+						   scratch, &config.intermediate_certs, &config.n_intermediate_certs,
+						   error));
+	FB_TRY(copy_data_array(parts->admins, parts->admins_count, scratch, &config.admins,
+						   &config.n_admins, error));
+	FB_TRY(copy_data_array(parts->revocation_lists, parts->revocation_lists_count, scratch,
+						   &config.revocation_list, &config.n_revocation_list, error));
+	FB_TRY(copy_data_array(parts->tls_root_certificates, parts->tls_root_certificates_count,
+						   scratch, &config.tls_root_certs, &config.n_tls_root_certs, error));
+	FB_TRY(copy_data_array(parts->tls_intermediate_certificates,
+						   parts->tls_intermediate_certificates_count, scratch,
+						   &config.tls_intermediate_certs, &config.n_tls_intermediate_certs,
+						   error));
 	crypto.signature_hash_family = "SHA2";
 	crypto.identity_identifier_hash_function = "SHA256";
 	config.crypto_config = &crypto;

@@ -263,7 +263,7 @@ find_msp(const MspManager *manager, FbBytes serialized, const Msp **msp, FbError
 
 /* whether a status tells about the bytes, and not about a failure of our own */
 static bool
-is_refusal(FbStatus status)
+is_identity_refusal(FbStatus status)
 {
 	return status != FB_OK && status != FB_OUT_OF_MEMORY && status != FB_CRYPTO_FAILURE &&
 		   status != FB_INTERNAL;
@@ -271,8 +271,8 @@ is_refusal(FbStatus status)
 
 /* identity NULL: a refusal. Takes the identity */
 static FbStatus
-add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], Identity *identity,
-		  const FbError *refusal, FbError *error)
+manager_add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], Identity *identity,
+				  const FbError *refusal, FbError *error)
 {
 	CacheEntry **bucket = find_bucket(manager, key);
 	CacheEntry *entry = fb_allocate_zero(manager->allocator, sizeof(*entry));
@@ -338,8 +338,8 @@ msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **i
 	if (status == FB_OK)
 		status = identity_create(msp, serialized, manager->allocator, &found, &reason);
 	reason.status = status;
-	if (status == FB_OK || is_refusal(status))
-		FB_TRY(add_entry(manager, key, found, &reason, error));
+	if (status == FB_OK || is_identity_refusal(status))
+		FB_TRY(manager_add_entry(manager, key, found, &reason, error));
 	if (status != FB_OK && error != NULL)
 		*error = reason;
 	*identity = found;

@@ -13,7 +13,7 @@ static FbStatus principal_read(int32_t classification, FbBytes bytes, size_t *pa
  * limits stay errors
  */
 static FbStatus
-forgive(FbStatus status, Principal *principal)
+principal_forgive(FbStatus status, Principal *principal)
 {
 	if (status != FB_MALFORMED_MESSAGE && status != FB_LIMIT_EXCEEDED &&
 		status != FB_INVALID_CERTIFICATE)
@@ -49,7 +49,7 @@ read_unit(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbError *
 }
 
 static FbStatus
-read_identity(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbError *error)
+principal_read_identity(FbBytes bytes, FbAllocator *allocator, Principal *principal, FbError *error)
 {
 	CryptoCertificate *certificate;
 	FbBytes pem;
@@ -141,7 +141,7 @@ principal_read(int32_t classification, FbBytes bytes, size_t *parts_left, FbAllo
 			status = read_unit(bytes, allocator, principal, error);
 			break;
 		case PRINCIPAL_IDENTITY:
-			status = read_identity(bytes, allocator, principal, error);
+			status = principal_read_identity(bytes, allocator, principal, error);
 			break;
 		case PRINCIPAL_ANONYMITY:
 			status = read_anonymity(bytes, allocator, principal, error);
@@ -153,7 +153,7 @@ principal_read(int32_t classification, FbBytes bytes, size_t *parts_left, FbAllo
 			principal->impossible = true;
 			break;
 	}
-	FB_TRY(forgive(status, principal));
+	FB_TRY(principal_forgive(status, principal));
 	*result = principal;
 	return FB_OK;
 }

@@ -120,14 +120,14 @@ is_letter(uint8_t c)
 }
 
 static bool
-is_digit(uint8_t c)
+policy_is_digit(uint8_t c)
 {
 	return c >= '0' && c <= '9';
 }
 
 /* the next character that is no white space, without taking it; 0 at the end */
 static uint8_t
-peek(Parser *parser)
+policy_peek(Parser *parser)
 {
 	while (parser->position < parser->text.size && is_space(parser->text.data[parser->position]))
 		parser->position++;
@@ -135,9 +135,9 @@ peek(Parser *parser)
 }
 
 static bool
-take(Parser *parser, uint8_t wanted)
+policy_take(Parser *parser, uint8_t wanted)
 {
-	if (peek(parser) != wanted)
+	if (policy_peek(parser) != wanted)
 		return false;
 	parser->position++;
 	return true;
@@ -158,7 +158,7 @@ parse_gate_name(Parser *parser, GateKind *kind)
 	size_t start;
 	FbBytes word;
 
-	(void) peek(parser);
+	(void) policy_peek(parser);
 	start = parser->position;
 	while (parser->position < parser->text.size && is_letter(parser->text.data[parser->position]))
 		parser->position++;
@@ -179,7 +179,7 @@ parse_gate_name(Parser *parser, GateKind *kind)
 static FbStatus
 parse_quoted(Parser *parser, FbBytes *content)
 {
-	uint8_t quote = peek(parser);
+	uint8_t quote = policy_peek(parser);
 	size_t start = parser->position;
 	const uint8_t *from = parser->text.data + start + 1;
 	const uint8_t *end = memchr(from, quote, parser->text.size - start - 1);
@@ -201,7 +201,7 @@ parse_decimal(FbBytes text, int32_t *number)
 		return false;
 	for (; i < text.size; i++)
 	{
-		if (!is_digit(text.data[i]))
+		if (!policy_is_digit(text.data[i]))
 			return false;
 		value = value * 10 + (text.data[i] - '0');
 		if (value > INT32_MAX)
@@ -214,7 +214,7 @@ parse_decimal(FbBytes text, int32_t *number)
 static FbStatus
 parse_number(Parser *parser, int32_t *number)
 {
-	uint8_t first = peek(parser);
+	uint8_t first = policy_peek(parser);
 	size_t start = parser->position;
 	FbBytes digits;
 
@@ -223,7 +223,7 @@ parse_number(Parser *parser, int32_t *number)
 	else
 	{
 		while (parser->position < parser->text.size &&
-			   (is_digit(parser->text.data[parser->position]) ||
+			   (policy_is_digit(parser->text.data[parser->position]) ||
 				parser->text.data[parser->position] == '-'))
 			parser->position++;
 		digits = fb_bytes(parser->text.data + start, parser->position - start);
@@ -250,7 +250,7 @@ policy_parse_principal(FbBytes text, FbBytes *msp_id, IdentityRole *role)
 	{
 		uint8_t c = msp_id->data[i];
 
-		if (!is_letter(c) && !is_digit(c) && c != '.' && c != '-')
+		if (!is_letter(c) && !policy_is_digit(c) && c != '.' && c != '-')
 			return false;
 	}
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
@@ -364,23 +364,23 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 	Argument **last = &first;
 	size_t arguments_count = 0;
 
-	(void) peek(parser);
+	(void) policy_peek(parser);
 	start = parser->position;
 	FB_TRY(parse_gate_name(parser, &kind));
 	if (++parser->depth > FB_POLICY_DEPTH_MAX)
 		return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep",
 					   FB_POLICY_DEPTH_MAX);
-	if (!take(parser, '('))
+	if (!policy_take(parser, '('))
 		return parse_error(parser, parser->position, "expected \"(\"");
 	if (kind == GATE_OUT_OF)
 	{
 		FB_TRY(parse_number(parser, &needed));
-		if (!take(parser, ','))
+		if (!policy_take(parser, ','))
 			return parse_error(parser, parser->position, "expected \",\" and the rules of OutOf");
 	}
 	do
 	{
-		uint8_t c = peek(parser);
+		uint8_t c = policy_peek(parser);
 		Argument *argument = fb_allocate_zero(parser->allocator, sizeof(*argument));
 
 		if (argument == NULL)
@@ -397,8 +397,8 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 		if (++arguments_count > FB_POLICY_RULES_MAX)
 			return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy has more than %d rules",
 						   FB_POLICY_RULES_MAX);
-	} while (take(parser, ','));
-	if (!take(parser, ')'))
+	} while (policy_take(parser, ','));
+	if (!policy_take(parser, ')'))
 		return parse_error(parser, parser->position, "expected \",\" or \")\"");
 
 	if (kind == GATE_AND)
@@ -446,7 +446,7 @@ policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *envelope, PolicyNo
 	parser->notice = notice;
 	parser->error = error;
 	FB_TRY(parse_gate(parser, &message.rule));
-	(void) peek(parser);
+	(void) policy_peek(parser);
 	if (parser->position < text.size)
 		return parse_error(parser, parser->position, "expected the end of the policy");
 	message.identities = parser->principals;

@@ -27,8 +27,8 @@ typedef struct Rewriter
 	FbError *error;
 } Rewriter;
 
-static FbStatus write_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor,
-							  FbBytes bytes);
+static FbStatus normalize_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor,
+								  FbBytes bytes);
 
 static void
 write_varint(FbBuffer *out, uint64_t value)
@@ -39,7 +39,7 @@ write_varint(FbBuffer *out, uint64_t value)
 }
 
 static void
-write_scalar(FbBuffer *out, const ProtoField *field)
+normalize_scalar(FbBuffer *out, const ProtoField *field)
 {
 	write_varint(out, (uint64_t) field->number << 3 | (uint64_t) field->wire_type);
 	switch (field->wire_type)
@@ -70,7 +70,7 @@ write_submessage(Rewriter *rewriter, const ProtobufCFieldDescriptor *member, FbB
 	for (int i = 0; i < LENGTH_BYTES; i++)
 		fb_buffer_append_byte(out, 0);
 	start = out->size;
-	FB_TRY(write_message(rewriter, member->descriptor, content));
+	FB_TRY(normalize_message(rewriter, member->descriptor, content));
 	if (out->failed)
 		return fb_out_of_memory(rewriter->error);
 	size = out->size - start;
@@ -156,7 +156,7 @@ join_parts(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor,
 }
 
 static FbStatus
-write_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
+normalize_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
 {
 	const uint8_t *live[64] = {NULL};
 	uint64_t written = 0; /* bit i: the singular message field with index i */
@@ -173,7 +173,7 @@ write_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, 
 			continue;
 		if (known->type != PROTOBUF_C_TYPE_MESSAGE)
 		{
-			write_scalar(&rewriter->out, &field);
+			normalize_scalar(&rewriter->out, &field);
 			continue;
 		}
 		if (known->label != PROTOBUF_C_LABEL_REPEATED)
@@ -195,6 +195,6 @@ proto_normalize(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbA
 	Rewriter rewriter = {.allocator = allocator, .error = error};
 
 	fb_buffer_init(&rewriter.out, allocator);
-	FB_TRY(write_message(&rewriter, descriptor, bytes));
+	FB_TRY(normalize_message(&rewriter, descriptor, bytes));
 	return fb_buffer_bytes(&rewriter.out, normal, error);
 }

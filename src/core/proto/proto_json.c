@@ -21,7 +21,8 @@ typedef struct Json
 	FbStatus status;	  /* anything but FB_OK: stop */
 } Json;
 
-static void write_message(Json *json, const ProtobufCMessage *message, const OpaquePlace *place);
+static void json_write_message(Json *json, const ProtobufCMessage *message,
+							   const OpaquePlace *place);
 
 /* ---- tokens ---- */
 
@@ -226,7 +227,7 @@ write_bytes(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 		if (status == FB_OK)
 		{
 			json->memory_left -= memory_bytes;
-			write_message(json, inner_message, &nowhere);
+			json_write_message(json, inner_message, &nowhere);
 			proto_release(inner_message, json->allocator);
 			json->memory_left += memory_bytes;
 			return;
@@ -304,7 +305,7 @@ write_value(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 			if (inner == NULL)
 				fb_buffer_append_text(&json->buffer, "null");
 			else
-				write_message(json, inner, &inner_place);
+				json_write_message(json, inner, &inner_place);
 			break;
 		}
 		default:
@@ -396,7 +397,7 @@ write_field(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 }
 
 static void
-write_message(Json *json, const ProtobufCMessage *message, const OpaquePlace *place)
+json_write_message(Json *json, const ProtobufCMessage *message, const OpaquePlace *place)
 {
 	const ProtobufCMessageDescriptor *descriptor = message->descriptor;
 
@@ -433,7 +434,7 @@ proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, ProtoJso
 	FB_TRY(proto_unpack_within(descriptor, bytes, allocator, &memory_bytes, &message, error));
 	json.memory_left = FB_MESSAGE_MEMORY_BYTES_MAX - memory_bytes;
 	fb_buffer_init(&json.buffer, allocator);
-	write_message(&json, message, &nowhere);
+	json_write_message(&json, message, &nowhere);
 	if (style == PROTO_JSON_PRETTY)
 		fb_buffer_append_byte(&json.buffer, '\n');
 	proto_release(message, allocator);

@@ -66,8 +66,8 @@ proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor,
 }
 
 static FbStatus
-refuse(const Gate *gate, const ProtobufCMessageDescriptor *descriptor,
-	   const ProtobufCFieldDescriptor *field, const uint8_t *at, const char *reason)
+unpack_refuse(const Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+			  const ProtobufCFieldDescriptor *field, const uint8_t *at, const char *reason)
 {
 	fb_fail(gate->error, FB_MALFORMED_MESSAGE, "malformed message of type %s",
 			gate->outermost->name);
@@ -78,7 +78,7 @@ refuse(const Gate *gate, const ProtobufCMessageDescriptor *descriptor,
 }
 
 static FbStatus
-exceed(const Gate *gate, const char *what, uint64_t limit)
+unpack_exceed(const Gate *gate, const char *what, uint64_t limit)
 {
 	fb_fail(gate->error, FB_LIMIT_EXCEEDED, "message of type %s is too complex",
 			gate->outermost->name);
@@ -90,7 +90,7 @@ static FbStatus
 count_fields(Gate *gate, uint64_t count)
 {
 	if (count > FB_MESSAGE_FIELDS_MAX - gate->fields_count)
-		return exceed(gate, "fields", FB_MESSAGE_FIELDS_MAX);
+		return unpack_exceed(gate, "fields", FB_MESSAGE_FIELDS_MAX);
 	gate->fields_count += (uint32_t) count;
 	return FB_OK;
 }
@@ -100,7 +100,7 @@ count_memory(Gate *gate, uint64_t bytes)
 {
 	gate->memory_bytes += bytes + ALLOCATION_OVERHEAD;
 	if (gate->memory_bytes > FB_MESSAGE_MEMORY_BYTES_MAX)
-		return exceed(gate, "bytes of memory", FB_MESSAGE_MEMORY_BYTES_MAX);
+		return unpack_exceed(gate, "bytes of memory", FB_MESSAGE_MEMORY_BYTES_MAX);
 	return FB_OK;
 }
 
@@ -121,7 +121,7 @@ check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
 			size_t size = proto_read_varint(at, end, VARINT_BYTES_MAX, &value);
 
 			if (size == 0)
-				return refuse(gate, descriptor, field, at, "bad variable-length integer");
+				return unpack_refuse(gate, descriptor, field, at, "bad variable-length integer");
 			at += size;
 			count++;
 		}
@@ -131,7 +131,8 @@ check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
 		size_t width = wire_type == WIRE_FIXED32 ? 4 : 8;
 
 		if (content.size % width != 0)
-			return refuse(gate, descriptor, field, content.data, "bad length of packed numbers");
+			return unpack_refuse(gate, descriptor, field, content.data,
+								 "bad length of packed numbers");
 		count = content.size / width;
 	}
 	FB_TRY(count_fields(gate, count));
@@ -150,13 +151,16 @@ check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
 	{
 		case PROTOBUF_C_TYPE_STRING:
 			if (!fb_utf8_valid(content))
-				return refuse(gate, descriptor, field, content.data, "string is not valid UTF-8");
+				return unpack_refuse(gate, descriptor, field, content.data,
+									 "string is not valid UTF-8");
 			if (content.size > 0 && memchr(content.data, 0, content.size) != NULL)
-				return refuse(gate, descriptor, field, content.data, "string contains U+0000");
+				return unpack_refuse(gate, descriptor, field, content.data,
+									 "string contains U+0000");
 			return count_memory(gate, content.size + 1);
 		case PROTOBUF_C_TYPE_BYTES:
 			if (proto_bytes_hold_text(descriptor, field) && !fb_utf8_valid(content))
-				return refuse(gate, descriptor, field, content.data, "string is not valid UTF-8");
+				return unpack_refuse(gate, descriptor, field, content.data,
+									 "string is not valid UTF-8");
 			return count_memory(gate, content.size);
 		case PROTOBUF_C_TYPE_MESSAGE:
 			if (proto_is_map_entry(field->descriptor))
@@ -175,7 +179,7 @@ check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes 
 
 	FB_ASSERT(descriptor->n_fields <= 64);
 	if (depth > FB_MESSAGE_DEPTH_MAX)
-		return exceed(gate, "levels of nesting", FB_MESSAGE_DEPTH_MAX);
+		return unpack_exceed(gate, "levels of nesting", FB_MESSAGE_DEPTH_MAX);
 	FB_TRY(count_memory(gate, descriptor->sizeof_message));
 	while (rest.size > 0)
 	{
@@ -187,7 +191,7 @@ check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes 
 			protobuf_c_message_descriptor_get_field(descriptor, field.number);
 
 		if (problem != NULL)
-			return refuse(gate, descriptor, known, where, problem);
+			return unpack_refuse(gate, descriptor, known, where, problem);
 		FB_TRY(count_fields(gate, 1));
 		gate->memory_bytes += SCANNED_MEMBER_BYTES;
 		if (field.is_long || field.wire_type == WIRE_GROUP_START ||
@@ -324,7 +328,7 @@ proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 	*message = NULL;
 	FB_TRY(gate_check(&gate, descriptor, bytes, error));
 	if (gate.memory_bytes > *memory_bytes)
-		return exceed(&gate, "bytes of memory", *memory_bytes);
+		return unpack_exceed(&gate, "bytes of memory", *memory_bytes);
 	*memory_bytes = gate.memory_bytes;
 	if (gate.unusual)
 		FB_TRY(proto_normalize(descriptor, bytes, allocator, &bytes, error));

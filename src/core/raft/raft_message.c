@@ -100,7 +100,7 @@ get_bytes(MessageReader *reader, size_t size)
 }
 
 static uint64_t
-get_number(MessageReader *reader, size_t size)
+message_get_number(MessageReader *reader, size_t size)
 {
 	FbBytes bytes = get_bytes(reader, size);
 	uint64_t value = 0;
@@ -244,12 +244,12 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	memset(message, 0, sizeof(*message));
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft message of %zu bytes", bytes.size);
-	if (get_number(&reader, 1) != MESSAGE_MAGIC)
+	if (message_get_number(&reader, 1) != MESSAGE_MAGIC)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "not a Raft message");
-	if (get_number(&reader, 1) != MESSAGE_VERSION)
+	if (message_get_number(&reader, 1) != MESSAGE_VERSION)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown version of a Raft message");
-	type = get_number(&reader, 1);
-	flags = get_number(&reader, 1);
+	type = message_get_number(&reader, 1);
+	flags = message_get_number(&reader, 1);
 	if (type < 1 || type > RAFT_MESSAGE_TYPE_MAX)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %" PRIu64, type);
 	if (flags & ~(uint64_t) FLAGS_ALL)
@@ -261,20 +261,20 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	message->recovered = (flags & FLAG_RECOVERED) != 0;
 	message->voted = (flags & FLAG_VOTED) != 0;
 	message->contradicted = (flags & FLAG_CONTRADICTED) != 0;
-	message->from = get_number(&reader, 8);
-	message->to = get_number(&reader, 8);
-	message->term = get_number(&reader, 8);
-	message->index = get_number(&reader, 8);
-	message->log_term = get_number(&reader, 8);
-	message->commit_index = get_number(&reader, 8);
-	message->hint_index = get_number(&reader, 8);
-	message->nonce = get_number(&reader, 8);
-	message->promised_term = get_number(&reader, 8);
-	message->promised_index = get_number(&reader, 8);
-	message->leader = get_number(&reader, 8);
-	message->configuration = get_bytes(&reader, (size_t) get_number(&reader, 4));
-	message->head = get_bytes(&reader, (size_t) get_number(&reader, 4));
-	message->entries_count = (uint32_t) get_number(&reader, 4);
+	message->from = message_get_number(&reader, 8);
+	message->to = message_get_number(&reader, 8);
+	message->term = message_get_number(&reader, 8);
+	message->index = message_get_number(&reader, 8);
+	message->log_term = message_get_number(&reader, 8);
+	message->commit_index = message_get_number(&reader, 8);
+	message->hint_index = message_get_number(&reader, 8);
+	message->nonce = message_get_number(&reader, 8);
+	message->promised_term = message_get_number(&reader, 8);
+	message->promised_index = message_get_number(&reader, 8);
+	message->leader = message_get_number(&reader, 8);
+	message->configuration = get_bytes(&reader, (size_t) message_get_number(&reader, 4));
+	message->head = get_bytes(&reader, (size_t) message_get_number(&reader, 4));
+	message->entries_count = (uint32_t) message_get_number(&reader, 4);
 	if (reader.cut_off)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message is cut off");
 	if (message->entries_count > FB_RAFT_ENTRIES_PER_MESSAGE_MAX)
@@ -290,9 +290,9 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 	{
 		RaftEntry *entry = &message->entries[i];
 
-		entry->term = get_number(&reader, 8);
-		entry->kind = (RaftEntryKind) get_number(&reader, 1);
-		entry->payload = get_bytes(&reader, (size_t) get_number(&reader, 4));
+		entry->term = message_get_number(&reader, 8);
+		entry->kind = (RaftEntryKind) message_get_number(&reader, 1);
+		entry->payload = get_bytes(&reader, (size_t) message_get_number(&reader, 4));
 	}
 	if (reader.cut_off || reader.rest.size != 0)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message has a wrong size");

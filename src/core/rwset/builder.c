@@ -35,7 +35,7 @@ rwset_builder_has_writes(const RwSetBuilder *builder)
 /* ---- spaces ---- */
 
 static FbStatus
-check_name(FbBytes name, const char *what, FbError *error)
+builder_check_name(FbBytes name, const char *what, FbError *error)
 {
 	if (!fb_utf8_valid(name) || (name.size > 0 && memchr(name.data, 0, name.size) != NULL))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "%s is not a valid text", what);
@@ -71,9 +71,9 @@ find_space(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collect
 			return FB_OK;
 		}
 	}
-	FB_TRY(check_name(namespace_name, "namespace", error));
+	FB_TRY(builder_check_name(namespace_name, "namespace", error));
 	if (collection != NULL)
-		FB_TRY(check_name(*collection, "collection name", error));
+		FB_TRY(builder_check_name(*collection, "collection name", error));
 	if (builder->spaces_count >= FB_NAMESPACES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED,
 					   "transaction touches more than %d namespaces and collections",
@@ -121,8 +121,8 @@ hash_of(EntryKind kind, uint32_t space_index, FbBytes key)
 }
 
 static Entry **
-find_slot(Entry **table, size_t table_size, uint64_t hash, EntryKind kind, uint32_t space_index,
-		  FbBytes key)
+builder_find_slot(Entry **table, size_t table_size, uint64_t hash, EntryKind kind,
+				  uint32_t space_index, FbBytes key)
 {
 	size_t i = hash & (table_size - 1);
 
@@ -146,8 +146,8 @@ grow_table(RwSetBuilder *builder, FbError *error)
 		Entry *entry = builder->table[i];
 
 		if (entry != NULL)
-			*find_slot(table, size, entry->hash, entry->kind, entry->space_index, entry->key) =
-				entry;
+			*builder_find_slot(table, size, entry->hash, entry->kind, entry->space_index,
+							   entry->key) = entry;
 	}
 	fb_release(builder->allocator, builder->table);
 	builder->table = table;
@@ -156,7 +156,7 @@ grow_table(RwSetBuilder *builder, FbError *error)
 }
 
 static FbStatus
-check_room(const RwSetBuilder *builder, FbError *error)
+builder_check_size(const RwSetBuilder *builder, FbError *error)
 {
 	if (builder->entries_count + builder->results_count + builder->ranges_count >=
 		FB_RWSET_ENTRIES_MAX)
@@ -182,8 +182,8 @@ count_bytes(RwSetBuilder *builder, size_t added, size_t replaced, FbError *error
 
 /* the entry of a key, new or known */
 static FbStatus
-find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name, const FbBytes *collection,
-		   FbBytes key, Entry **entry, FbError *error)
+builder_find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name,
+				   const FbBytes *collection, FbBytes key, Entry **entry, FbError *error)
 {
 	uint32_t space_index;
 	uint64_t hash;
@@ -196,7 +196,7 @@ find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name, const 
 					   FB_STATE_KEY_BYTES_MAX);
 	FB_TRY(find_space(builder, namespace_name, collection, &space_index, error));
 	hash = hash_of(kind, space_index, key);
-	slot = find_slot(builder->table, builder->table_size, hash, kind, space_index, key);
+	slot = builder_find_slot(builder->table, builder->table_size, hash, kind, space_index, key);
 	if (*slot != NULL)
 	{
 		*entry = *slot;
@@ -204,12 +204,12 @@ find_entry(RwSetBuilder *builder, EntryKind kind, FbBytes namespace_name, const 
 	}
 	if (!fb_utf8_valid(key))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "key is not valid UTF-8");
-	FB_TRY(check_room(builder, error));
+	FB_TRY(builder_check_size(builder, error));
 	FB_TRY(count_bytes(builder, key.size, 0, error));
 	if ((builder->entries_count + 1) * 4 > builder->table_size * 3)
 	{
 		FB_TRY(grow_table(builder, error));
-		slot = find_slot(builder->table, builder->table_size, hash, kind, space_index, key);
+		slot = builder_find_slot(builder->table, builder->table_size, hash, kind, space_index, key);
 	}
 	made = fb_allocate_zero(builder->allocator, sizeof(Entry));
 	if (made == NULL)
@@ -230,7 +230,7 @@ add_read(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collectio
 {
 	Entry *entry;
 
-	FB_TRY(find_entry(builder, ENTRY_READ, namespace_name, collection, key, &entry, error));
+	FB_TRY(builder_find_entry(builder, ENTRY_READ, namespace_name, collection, key, &entry, error));
 	entry->version = version;
 	return FB_OK;
 }
@@ -245,7 +245,8 @@ add_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes *collecti
 	if (value.size > FB_MESSAGE_BYTES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "value has %zu bytes, more than %d", value.size,
 					   FB_MESSAGE_BYTES_MAX);
-	FB_TRY(find_entry(builder, ENTRY_WRITE, namespace_name, collection, key, &entry, error));
+	FB_TRY(
+		builder_find_entry(builder, ENTRY_WRITE, namespace_name, collection, key, &entry, error));
 	FB_TRY(count_bytes(builder, value.size, entry->value.size, error));
 	FB_TRY(fb_bytes_copy(builder->allocator, value, &copy, error));
 	if (entry->value.size > 0)
@@ -314,7 +315,8 @@ add_metadata_write(RwSetBuilder *builder, FbBytes namespace_name, const FbBytes 
 		if (fb_bytes_equal(copies[i - 1].name, copies[i].name))
 			return fb_fail(error, FB_INVALID_ARGUMENT, "a metadata entry is given twice");
 	}
-	FB_TRY(find_entry(builder, ENTRY_METADATA, namespace_name, collection, key, &entry, error));
+	FB_TRY(builder_find_entry(builder, ENTRY_METADATA, namespace_name, collection, key, &entry,
+							  error));
 	FB_TRY(
 		count_bytes(builder, bytes, metadata_bytes(entry->entries, entry->entries_count), error));
 	release_metadata(builder->allocator, entry->entries, entry->entries_count);
@@ -402,7 +404,7 @@ rwset_builder_open_range(RwSetBuilder *builder, FbBytes namespace_name, FbBytes 
 	FB_ASSERT(!builder->finished);
 	if (!fb_utf8_valid(start_key) || !fb_utf8_valid(end_key))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "bound of a range is not valid UTF-8");
-	FB_TRY(check_room(builder, error));
+	FB_TRY(builder_check_size(builder, error));
 	FB_TRY(count_bytes(builder, start_key.size + end_key.size, 0, error));
 	made = fb_allocate_zero(builder->allocator, sizeof(*made));
 	if (made == NULL)
@@ -428,7 +430,7 @@ FbStatus
 rwset_range_add_result(RwSetRangeBuilder *range, FbBytes key, RwSetVersion version, FbError *error)
 {
 	FB_ASSERT(!range->builder->finished && !range->range.exhausted);
-	FB_TRY(check_room(range->builder, error));
+	FB_TRY(builder_check_size(range->builder, error));
 	range->last_key.size = 0;
 	fb_buffer_append_bytes(&range->last_key, key);
 	if (range->last_key.failed)

@@ -9,7 +9,7 @@
  * EncodeOrderPreservingVarUint64)
  */
 static size_t
-ordvar(uint64_t number, uint8_t *out)
+write_ordered_varint(uint64_t number, uint8_t *out)
 {
 	size_t count = 0;
 
@@ -24,9 +24,9 @@ ordvar(uint64_t number, uint8_t *out)
 size_t
 rwset_version_bytes(RwSetVersion version, uint8_t *out)
 {
-	size_t size = ordvar(version.block_number, out);
+	size_t size = write_ordered_varint(version.block_number, out);
 
-	return size + ordvar(version.tx_index, out + size);
+	return size + write_ordered_varint(version.tx_index, out + size);
 }
 
 /* ---- the commit hash: pb(Updates) goes into it piece by piece, since the values of a block's keys

@@ -31,8 +31,8 @@ merkle_start(MerkleTree *tree, uint32_t max_degree)
 
 /* room for one more element of an array that never needs more than max_degree + 1 */
 static FbStatus
-grow(MerkleTree *tree, void **array, uint32_t *capacity, uint32_t count, size_t size,
-	 FbError *error)
+merkle_grow(MerkleTree *tree, void **array, uint32_t *capacity, uint32_t count, size_t size,
+			FbError *error)
 {
 	uint64_t wanted;
 	void *bigger;
@@ -56,17 +56,18 @@ grow(MerkleTree *tree, void **array, uint32_t *capacity, uint32_t count, size_t 
 }
 
 static FbStatus
-push(MerkleTree *tree, uint32_t level, const MerkleHash *hash, FbError *error)
+merkle_push(MerkleTree *tree, uint32_t level, const MerkleHash *hash, FbError *error)
 {
 	MerkleLevel *to = &tree->levels[level];
 
-	FB_TRY(grow(tree, (void **) &to->hashes, &to->capacity, to->count, sizeof(MerkleHash), error));
+	FB_TRY(merkle_grow(tree, (void **) &to->hashes, &to->capacity, to->count, sizeof(MerkleHash),
+					   error));
 	to->hashes[to->count++] = *hash;
 	return FB_OK;
 }
 
 static void
-combine(const MerkleLevel *level, MerkleHash *hash)
+merkle_combine(const MerkleLevel *level, MerkleHash *hash)
 {
 	/* MerkleHash has no padding: the array is the concatenation */
 	crypto_sha256(fb_bytes(level->hashes, level->count * sizeof(MerkleHash)), hash->bytes);
@@ -160,13 +161,13 @@ hash_pending(MerkleTree *tree, FbError *error)
 	tree->pending_keys.size = 0;
 	for (uint32_t level = 1;; level++)
 	{
-		FB_TRY(push(tree, level, &hash, error));
+		FB_TRY(merkle_push(tree, level, &hash, error));
 		if (level > tree->max_level)
 			tree->max_level = level;
 		if (tree->levels[level].count <= tree->max_degree)
 			return FB_OK;
 		FB_ASSERT(level < MERKLE_LEVELS_MAX);
-		combine(&tree->levels[level], &hash);
+		merkle_combine(&tree->levels[level], &hash);
 		tree->levels[level].count = 0;
 	}
 }
@@ -176,8 +177,8 @@ merkle_add(MerkleTree *tree, FbBytes key, RwSetVersion version, FbError *error)
 {
 	RwSetRead *read;
 
-	FB_TRY(grow(tree, (void **) &tree->pending, &tree->pending_capacity, tree->pending_count,
-				sizeof(RwSetRead), error));
+	FB_TRY(merkle_grow(tree, (void **) &tree->pending, &tree->pending_capacity, tree->pending_count,
+					   sizeof(RwSetRead), error));
 	fb_buffer_append_bytes(&tree->pending_keys, key);
 	read = &tree->pending[tree->pending_count++];
 	read->key = fb_bytes(NULL, key.size);
@@ -216,9 +217,9 @@ merkle_finish(MerkleTree *tree, RwSetRange *range, FbError *error)
 		if (below->count == 1)
 			hash = below->hashes[0];
 		else
-			combine(below, &hash);
+			merkle_combine(below, &hash);
 		below->count = 0;
-		FB_TRY(push(tree, level + 1, &hash, error));
+		FB_TRY(merkle_push(tree, level + 1, &hash, error));
 	}
 	top = &tree->levels[tree->max_level];
 	if (top->count > tree->max_degree)
@@ -226,10 +227,10 @@ merkle_finish(MerkleTree *tree, RwSetRange *range, FbError *error)
 		MerkleHash hash;
 
 		FB_ASSERT(tree->max_level < MERKLE_LEVELS_MAX);
-		combine(top, &hash);
+		merkle_combine(top, &hash);
 		top->count = 0;
 		tree->max_level++;
-		FB_TRY(push(tree, tree->max_level, &hash, error));
+		FB_TRY(merkle_push(tree, tree->max_level, &hash, error));
 		top = &tree->levels[tree->max_level];
 	}
 

@@ -43,8 +43,8 @@ typedef struct Visit
 } Visit;
 
 static void
-visit(Visit *to, const FbBytes *namespace_name, const FbBytes *collection, const FbBytes *key,
-	  ReferenceUse use)
+mvcc_visit(Visit *to, const FbBytes *namespace_name, const FbBytes *collection, const FbBytes *key,
+		   ReferenceUse use)
 {
 	Reference reference = {namespace_name,
 						   collection,
@@ -69,18 +69,19 @@ visit_reads(Visit *to, const RwSet *rwset)
 		const RwSetNamespace *ns = &rwset->namespaces[n];
 
 		for (size_t i = 0; i < ns->reads_count; i++)
-			visit(to, &ns->name, NULL, &ns->reads[i].key, USE_READ);
+			mvcc_visit(to, &ns->name, NULL, &ns->reads[i].key, USE_READ);
 		for (size_t i = 0; i < ns->ranges_count; i++)
 		{
 			if (!ns->ranges[i].exhausted)
-				visit(to, &ns->name, NULL, &ns->ranges[i].end_key, USE_READ);
+				mvcc_visit(to, &ns->name, NULL, &ns->ranges[i].end_key, USE_READ);
 		}
 		for (size_t c = 0; c < ns->collections_count; c++)
 		{
 			const RwSetCollection *collection = &ns->collections[c];
 
 			for (size_t i = 0; i < collection->hashed_reads_count; i++)
-				visit(to, &ns->name, &collection->name, &collection->hashed_reads[i].key, USE_READ);
+				mvcc_visit(to, &ns->name, &collection->name, &collection->hashed_reads[i].key,
+						   USE_READ);
 		}
 	}
 }
@@ -99,18 +100,19 @@ visit_writes(Visit *to, const RwSet *rwset)
 		const RwSetNamespace *ns = &rwset->namespaces[n];
 
 		for (size_t i = 0; i < ns->writes_count; i++)
-			visit(to, &ns->name, NULL, &ns->writes[i].key, USE_WRITE);
+			mvcc_visit(to, &ns->name, NULL, &ns->writes[i].key, USE_WRITE);
 		for (size_t i = 0; i < ns->metadata_writes_count; i++)
-			visit(to, &ns->name, NULL, &ns->metadata_writes[i].key, USE_METADATA_WRITE);
+			mvcc_visit(to, &ns->name, NULL, &ns->metadata_writes[i].key, USE_METADATA_WRITE);
 		for (size_t c = 0; c < ns->collections_count; c++)
 		{
 			const RwSetCollection *collection = &ns->collections[c];
 			const FbBytes *name = collection->name.size > 0 ? &collection->name : NULL;
 
 			for (size_t i = 0; i < collection->hashed_writes_count; i++)
-				visit(to, &ns->name, name, &collection->hashed_writes[i].key, USE_WRITE);
+				mvcc_visit(to, &ns->name, name, &collection->hashed_writes[i].key, USE_WRITE);
 			for (size_t i = 0; i < collection->metadata_writes_count; i++)
-				visit(to, &ns->name, name, &collection->metadata_writes[i].key, USE_METADATA_WRITE);
+				mvcc_visit(to, &ns->name, name, &collection->metadata_writes[i].key,
+						   USE_METADATA_WRITE);
 		}
 	}
 }
@@ -393,7 +395,7 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot,
  * before the reads
  */
 static void
-check_writes(const RwSet *rwset, MvccConflict *conflict)
+mvcc_check_writes(const RwSet *rwset, MvccConflict *conflict)
 {
 	Visit look = {0};
 
@@ -425,7 +427,7 @@ typedef enum KeyOperation
 } KeyOperation;
 
 static MvccState *
-touch(Validation *validation, uint32_t slot, size_t stamp)
+mvcc_touch(Validation *validation, uint32_t slot, size_t stamp)
 {
 	MvccState *state = &validation->block->plan->states[slot];
 
@@ -468,7 +470,7 @@ collect_writes(Validation *validation, const RwSetWrite *writes, size_t count, b
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		MvccState *state = touch(validation, **slot, tx_index + 1);
+		MvccState *state = mvcc_touch(validation, **slot, tx_index + 1);
 
 		if (hashed ? rwset_hashed_write_deletes(&writes[i]) : rwset_write_deletes(&writes[i]))
 			state->pending_sum += KEY_DELETE;
@@ -489,12 +491,12 @@ collect_writes(Validation *validation, const RwSetWrite *writes, size_t count, b
 }
 
 static FbStatus
-collect_metadata(Validation *validation, const RwSetMetadataWrite *writes, size_t count,
-				 const uint32_t **slot, size_t tx_index, FbError *error)
+collect_metadata_writes(Validation *validation, const RwSetMetadataWrite *writes, size_t count,
+						const uint32_t **slot, size_t tx_index, FbError *error)
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		MvccState *state = touch(validation, *(*slot)++, tx_index + 1);
+		MvccState *state = mvcc_touch(validation, *(*slot)++, tx_index + 1);
 
 		if (writes[i].entries_count == 0)
 		{
@@ -549,7 +551,7 @@ apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 }
 
 static FbStatus
-apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *error)
+mvcc_apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *error)
 {
 	MvccBlock *block = validation->block;
 	const MvccTransaction *transaction = &block->plan->transactions[tx_index];
@@ -561,16 +563,17 @@ apply(Validation *validation, size_t tx_index, const uint32_t *slot, FbError *er
 
 		collect_writes(validation, ns->writes, ns->writes_count, false, !transaction->post_order,
 					   &slot, tx_index);
-		FB_TRY(collect_metadata(validation, ns->metadata_writes, ns->metadata_writes_count, &slot,
-								tx_index, error));
+		FB_TRY(collect_metadata_writes(validation, ns->metadata_writes, ns->metadata_writes_count,
+									   &slot, tx_index, error));
 		for (size_t c = 0; c < ns->collections_count; c++)
 		{
 			const RwSetCollection *collection = &ns->collections[c];
 
 			collect_writes(validation, collection->hashed_writes, collection->hashed_writes_count,
 						   true, false, &slot, tx_index);
-			FB_TRY(collect_metadata(validation, collection->metadata_writes,
-									collection->metadata_writes_count, &slot, tx_index, error));
+			FB_TRY(collect_metadata_writes(validation, collection->metadata_writes,
+										   collection->metadata_writes_count, &slot, tx_index,
+										   error));
 		}
 	}
 	for (size_t i = 0; i < validation->touched_count; i++)
@@ -661,7 +664,7 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 		if (transaction->code != MVCC_VALID || transaction->rwset == NULL)
 			continue;
 		writes = plan->slots + plan->first_writes[t];
-		check_writes(transaction->rwset, &conflict);
+		mvcc_check_writes(transaction->rwset, &conflict);
 		if (conflict.code == MVCC_VALID)
 			FB_TRY(check_reads(&validation, transaction->rwset, plan->slots + plan->first_slots[t],
 							   &conflict, error));
@@ -671,7 +674,7 @@ mvcc_validate(FbAllocator *allocator, MvccBlock *block, uint64_t block_number, R
 			result->conflicts[result->conflicts_count++] = conflict;
 			continue;
 		}
-		FB_TRY(apply(&validation, t, writes, error));
+		FB_TRY(mvcc_apply(&validation, t, writes, error));
 	}
 	fb_release(allocator, validation.touched);
 	result->range_rows = plan->range_rows;

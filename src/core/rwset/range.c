@@ -129,7 +129,7 @@ compare_contents(const void *a, const void *b)
 }
 
 static int
-compare_ranges(const void *a, const void *b)
+compare_range_keys(const void *a, const void *b)
 {
 	int order = compare_contents(a, b);
 
@@ -150,7 +150,7 @@ range_find_repeated(FbAllocator *allocator, const RwSetNamespace *ns, bool **rep
 	for (size_t i = 0; i < ns->ranges_count; i++)
 		sorted[i] = &ns->ranges[i];
 	if (ns->ranges_count > 1)
-		qsort(sorted, ns->ranges_count, sizeof(*sorted), compare_ranges);
+		qsort(sorted, ns->ranges_count, sizeof(*sorted), compare_range_keys);
 	for (size_t i = 1; i < ns->ranges_count; i++)
 		(*repeated)[sorted[i] - ns->ranges] = compare_contents(&sorted[i - 1], &sorted[i]) == 0;
 	fb_release(allocator, sorted);
@@ -410,8 +410,8 @@ merged_next(Merged *merged, FbBytes *key, RwSetVersion *version, bool *found, Fb
 
 /* say which key differs: the one that was read, or the one that is there now */
 static FbStatus
-report(FbAllocator *allocator, const Merged *merged, FbBytes key, RwSetVersion version_read,
-	   RwSetVersion version_found, MvccConflict *conflict, FbError *error)
+range_report(FbAllocator *allocator, const Merged *merged, FbBytes key, RwSetVersion version_read,
+			 RwSetVersion version_found, MvccConflict *conflict, FbError *error)
 {
 	size_t slot = mvcc_lower_bound(merged->block, merged->namespace_name, key);
 
@@ -450,11 +450,12 @@ compare_reads(FbAllocator *allocator, Merged *merged, const RwSetRange *range, b
 		}
 		order = !found ? -1 : read == NULL ? 1 : fb_bytes_compare(read->key, key);
 		if (order < 0)
-			return report(allocator, merged, read->key, read->version, absent, conflict, error);
+			return range_report(allocator, merged, read->key, read->version, absent, conflict,
+								error);
 		if (order > 0)
-			return report(allocator, merged, key, absent, version, conflict, error);
+			return range_report(allocator, merged, key, absent, version, conflict, error);
 		if (!rwset_version_equal(read->version, version))
-			return report(allocator, merged, key, read->version, version, conflict, error);
+			return range_report(allocator, merged, key, read->version, version, conflict, error);
 	}
 }
 

@@ -28,7 +28,7 @@ settle_ends(RwSetBuilder *builder, FbError *error)
 }
 
 static int
-compare_ranges(const void *a, const void *b)
+compare_range_reads(const void *a, const void *b)
 {
 	const RwSetRangeBuilder *x = *(RwSetRangeBuilder *const *) a;
 	const RwSetRangeBuilder *y = *(RwSetRangeBuilder *const *) b;
@@ -59,7 +59,7 @@ mark_repeated_ranges(RwSetBuilder *builder, FbError *error)
 	for (RwSetRangeBuilder *range = builder->first_range; range != NULL; range = range->next)
 		sorted[count++] = range;
 	if (count > 1)
-		qsort(sorted, count, sizeof(*sorted), compare_ranges);
+		qsort(sorted, count, sizeof(*sorted), compare_range_reads);
 	for (size_t i = 1; i < count; i++)
 	{
 		const RwSetRangeBuilder *before = sorted[i - 1];
@@ -83,7 +83,7 @@ typedef struct Sorted
 } Sorted;
 
 static int
-compare_spaces(const Space *x, const Space *y)
+compare_namespaces(const Space *x, const Space *y)
 {
 	int order = fb_bytes_compare(x->namespace_name, y->namespace_name);
 
@@ -97,7 +97,7 @@ compare_spaces(const Space *x, const Space *y)
 static int
 compare_space_pointers(const void *a, const void *b)
 {
-	return compare_spaces(*(const Space *const *) a, *(const Space *const *) b);
+	return compare_namespaces(*(const Space *const *) a, *(const Space *const *) b);
 }
 
 static int
@@ -105,7 +105,7 @@ compare_entries(const void *a, const void *b)
 {
 	const Sorted *x = a;
 	const Sorted *y = b;
-	int order = x->space == y->space ? 0 : compare_spaces(x->space, y->space);
+	int order = x->space == y->space ? 0 : compare_namespaces(x->space, y->space);
 
 	if (order == 0)
 		order = (int) x->entry->kind - (int) y->entry->kind;

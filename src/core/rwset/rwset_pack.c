@@ -18,7 +18,7 @@
 	} while (0)
 
 static FbStatus
-text_of(FbAllocator *allocator, FbBytes bytes, char **text, FbError *error)
+pack_text(FbAllocator *allocator, FbBytes bytes, char **text, FbError *error)
 {
 	*text = fb_text_copy(allocator, bytes);
 	return *text == NULL ? fb_out_of_memory(error) : FB_OK;
@@ -279,14 +279,14 @@ codec_pack_private_collections(FbAllocator *allocator, const RwSetPrivateCollect
 				 allocator, error);
 	for (size_t i = 0; i < collections_count; i++)
 	{
-		FB_TRY(text_of(allocator, collections[i].collection, &items[i].collection_name, error));
+		FB_TRY(pack_text(allocator, collections[i].collection, &items[i].collection_name, error));
 		items[i].rwset = proto_data(collections[i].bytes);
 		if (i == 0 ||
 			!fb_bytes_equal(collections[i].namespace_name, collections[i - 1].namespace_name))
 		{
 			Rwset__NsPvtReadWriteSet *ns = &namespaces[message.n_ns_pvt_rwset++];
 
-			FB_TRY(text_of(allocator, collections[i].namespace_name, &ns->namespace_, error));
+			FB_TRY(pack_text(allocator, collections[i].namespace_name, &ns->namespace_, error));
 			ns->collection_pvt_rwset = &pointers[i];
 		}
 		namespaces[message.n_ns_pvt_rwset - 1].n_collection_pvt_rwset++;

@@ -41,7 +41,7 @@ tx_code_of_name(const char *name, TxCode *code)
 
 /* the transaction is invalid: its code, and why in words; what the gate said becomes the detail */
 static FbStatus
-refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *message)
+check_refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *message)
 {
 	char gate[FB_ERROR_MESSAGE_BYTES] = "";
 
@@ -54,7 +54,7 @@ refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *me
 	return FB_OK;
 }
 
-#define REFUSE(value, message) return refuse(code, (value), why, false, (message))
+#define REFUSE(value, message) return check_refuse(code, (value), why, false, (message))
 
 /*
  * pass bytes through the gate; bytes that are not such a message refuse the transaction with this
@@ -68,7 +68,7 @@ refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *me
 			return unpack_status_;                                                       \
 		view->over_limit |= unpack_status_ == FB_LIMIT_EXCEEDED;                         \
 		if (unpack_status_ != FB_OK)                                                     \
-			return refuse(code, (value), why, true, (message));                          \
+			return check_refuse(code, (value), why, true, (message));                    \
 	} while (0)
 
 /* ---- envelope, payload, headers: 255, 2, 3 ---- */
@@ -349,7 +349,7 @@ check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why)
 		return status;
 	view->over_limit |= status == FB_LIMIT_EXCEEDED;
 	if (status != FB_OK)
-		return refuse(code, TX_BAD_RWSET, why, true, "read-write set cannot be decoded");
+		return check_refuse(code, TX_BAD_RWSET, why, true, "read-write set cannot be decoded");
 	FB_TRY(check_chaincode(extension, action, view, code, why));
 	if (*code != TX_VALID)
 		return FB_OK;

@@ -66,8 +66,8 @@ response_difference_name(ResponseDifferenceKind kind)
 /* ---- flattening ---- */
 
 static FbStatus
-add(Items *items, ResponseDifferenceKind kind, FbBytes namespace_name, FbBytes key, FbBytes name,
-	FbBytes value, FbError *error)
+add_item(Items *items, ResponseDifferenceKind kind, FbBytes namespace_name, FbBytes key,
+		 FbBytes name, FbBytes value, FbError *error)
 {
 	if (items->count == items->capacity)
 	{
@@ -109,8 +109,8 @@ add_reads(Items *items, FbBytes namespace_name, FbBytes collection, const RwSetR
 		fb_buffer_init(&text, items->allocator);
 		append_version(&text, reads[i].version);
 		FB_TRY(fb_buffer_bytes(&text, &bytes, error));
-		FB_TRY(add(items, RESPONSE_DIFFERS_READ, namespace_name, reads[i].key, collection, bytes,
-				   error));
+		FB_TRY(add_item(items, RESPONSE_DIFFERS_READ, namespace_name, reads[i].key, collection,
+						bytes, error));
 	}
 	return FB_OK;
 }
@@ -150,8 +150,8 @@ add_range(Items *items, FbBytes namespace_name, const RwSetRange *range, FbError
 	fb_buffer_append_format(&text, "%s, SHA-256 %s", range->exhausted ? "" : ", stopped early",
 							hex);
 	FB_TRY(fb_buffer_bytes(&text, &bytes, error));
-	return add(items, RESPONSE_DIFFERS_RANGE, namespace_name, range->start_key, range->end_key,
-			   bytes, error);
+	return add_item(items, RESPONSE_DIFFERS_RANGE, namespace_name, range->start_key, range->end_key,
+					bytes, error);
 }
 
 static FbStatus
@@ -162,11 +162,11 @@ add_metadata(Items *items, FbBytes namespace_name, const RwSetMetadataWrite *wri
 	{
 		/* without entries it deletes: an item with an empty name */
 		if (writes[i].entries_count == 0)
-			FB_TRY(add(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key,
-					   FB_BYTES_EMPTY, FB_BYTES_EMPTY, error));
+			FB_TRY(add_item(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key,
+							FB_BYTES_EMPTY, FB_BYTES_EMPTY, error));
 		for (size_t j = 0; j < writes[i].entries_count; j++)
-			FB_TRY(add(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key,
-					   writes[i].entries[j].name, writes[i].entries[j].value, error));
+			FB_TRY(add_item(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key,
+							writes[i].entries[j].name, writes[i].entries[j].value, error));
 	}
 	return FB_OK;
 }
@@ -182,8 +182,8 @@ add_rwset(Items *items, const RwSet *set, FbError *error)
 		for (size_t i = 0; i < ns->ranges_count; i++)
 			FB_TRY(add_range(items, ns->name, &ns->ranges[i], error));
 		for (size_t i = 0; i < ns->writes_count; i++)
-			FB_TRY(add(items, RESPONSE_DIFFERS_WRITE, ns->name, ns->writes[i].key, FB_BYTES_EMPTY,
-					   ns->writes[i].value, error));
+			FB_TRY(add_item(items, RESPONSE_DIFFERS_WRITE, ns->name, ns->writes[i].key,
+							FB_BYTES_EMPTY, ns->writes[i].value, error));
 		FB_TRY(
 			add_metadata(items, ns->name, ns->metadata_writes, ns->metadata_writes_count, error));
 		for (size_t c = 0; c < ns->collections_count; c++)
@@ -195,8 +195,8 @@ add_rwset(Items *items, const RwSet *set, FbError *error)
 			FB_TRY(add_metadata(items, ns->name, collection->metadata_writes,
 								collection->metadata_writes_count, error));
 			/* all that was written there, keys and values, is under this hash */
-			FB_TRY(add(items, RESPONSE_DIFFERS_PRIVATE, ns->name, FB_BYTES_EMPTY, collection->name,
-					   collection->private_hash, error));
+			FB_TRY(add_item(items, RESPONSE_DIFFERS_PRIVATE, ns->name, FB_BYTES_EMPTY,
+							collection->name, collection->private_hash, error));
 		}
 	}
 	return FB_OK;
@@ -214,17 +214,17 @@ add_response(Items *items, const ResponsePayload *content, FbError *error)
 	fb_buffer_append_text(&text, "\", payload ");
 	fb_buffer_append_bytes(&text, content->response.payload);
 	FB_TRY(fb_buffer_bytes(&text, &bytes, error));
-	FB_TRY(add(items, RESPONSE_DIFFERS_RESPONSE, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
-			   bytes, error));
+	FB_TRY(add_item(items, RESPONSE_DIFFERS_RESPONSE, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
+					FB_BYTES_EMPTY, bytes, error));
 	fb_buffer_init(&text, items->allocator);
 	fb_buffer_append_bytes(&text, content->chaincode_name);
 	fb_buffer_append_text(&text, " ");
 	fb_buffer_append_bytes(&text, content->chaincode_version);
 	FB_TRY(fb_buffer_bytes(&text, &bytes, error));
-	FB_TRY(add(items, RESPONSE_DIFFERS_CHAINCODE, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
-			   bytes, error));
-	return add(items, RESPONSE_DIFFERS_PROPOSAL, FB_BYTES_EMPTY, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
-			   content->proposal_hash, error);
+	FB_TRY(add_item(items, RESPONSE_DIFFERS_CHAINCODE, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
+					FB_BYTES_EMPTY, bytes, error));
+	return add_item(items, RESPONSE_DIFFERS_PROPOSAL, FB_BYTES_EMPTY, FB_BYTES_EMPTY,
+					FB_BYTES_EMPTY, content->proposal_hash, error);
 }
 
 static FbStatus
@@ -235,8 +235,8 @@ add_event(Items *items, FbBytes event_bytes, FbError *error)
 	if (event_bytes.size == 0)
 		return FB_OK;
 	FB_TRY(response_event_parse(items->allocator, event_bytes, &event, error));
-	return add(items, RESPONSE_DIFFERS_EVENT, FB_BYTES_EMPTY, FB_BYTES_EMPTY, event.event_name,
-			   event.payload, error);
+	return add_item(items, RESPONSE_DIFFERS_EVENT, FB_BYTES_EMPTY, FB_BYTES_EMPTY, event.event_name,
+					event.payload, error);
 }
 
 static int
@@ -264,7 +264,8 @@ compare_items(const void *a, const void *b)
 
 /* *readable = false: not a payload; other failures are ours */
 static FbStatus
-flatten(FbAllocator *allocator, FbBytes payload, Items *items, bool *readable, FbError *error)
+flatten_response(FbAllocator *allocator, FbBytes payload, Items *items, bool *readable,
+				 FbError *error)
 {
 	ResponsePayload content;
 	RwSet *set;
@@ -294,8 +295,8 @@ flatten(FbAllocator *allocator, FbBytes payload, Items *items, bool *readable, F
 /* ---- comparing ---- */
 
 static void
-differ(Differences *differences, size_t response_index, ResponseDifferenceKind kind,
-	   const Item *expected, const Item *actual)
+note_difference(Differences *differences, size_t response_index, ResponseDifferenceKind kind,
+				const Item *expected, const Item *actual)
 {
 	const Item *place = expected != NULL ? expected : actual;
 	ResponseDifference *difference;
@@ -321,7 +322,8 @@ differ(Differences *differences, size_t response_index, ResponseDifferenceKind k
 }
 
 static void
-merge(Differences *differences, size_t response_index, const Items *expected, const Items *actual)
+merge_items(Differences *differences, size_t response_index, const Items *expected,
+			const Items *actual)
 {
 	size_t before = differences->count;
 	size_t i = 0;
@@ -334,17 +336,19 @@ merge(Differences *differences, size_t response_index, const Items *expected, co
 										 : compare_places(&expected->items[i], &actual->items[j]);
 
 		if (order < 0)
-			differ(differences, response_index, expected->items[i].kind, &expected->items[i], NULL);
+			note_difference(differences, response_index, expected->items[i].kind,
+							&expected->items[i], NULL);
 		else if (order > 0)
-			differ(differences, response_index, actual->items[j].kind, NULL, &actual->items[j]);
+			note_difference(differences, response_index, actual->items[j].kind, NULL,
+							&actual->items[j]);
 		else if (!fb_bytes_equal(expected->items[i].value, actual->items[j].value))
-			differ(differences, response_index, expected->items[i].kind, &expected->items[i],
-				   &actual->items[j]);
+			note_difference(differences, response_index, expected->items[i].kind,
+							&expected->items[i], &actual->items[j]);
 		i += order <= 0;
 		j += order >= 0;
 	}
 	if (differences->count == before)
-		differ(differences, response_index, RESPONSE_DIFFERS_ENCODING, NULL, NULL);
+		note_difference(differences, response_index, RESPONSE_DIFFERS_ENCODING, NULL, NULL);
 }
 
 FbStatus
@@ -371,16 +375,17 @@ response_compare(FbAllocator *allocator, const ProposalResponse *responses, size
 			continue;
 		if (!expected_done)
 		{
-			FB_TRY(flatten(allocator, responses[0].payload, &expected, &expected_readable, error));
+			FB_TRY(flatten_response(allocator, responses[0].payload, &expected, &expected_readable,
+									error));
 			expected_done = true;
 			if (!expected_readable)
-				differ(&found, 0, RESPONSE_UNREADABLE, NULL, NULL);
+				note_difference(&found, 0, RESPONSE_UNREADABLE, NULL, NULL);
 		}
-		FB_TRY(flatten(allocator, responses[i].payload, &actual, &readable, error));
+		FB_TRY(flatten_response(allocator, responses[i].payload, &actual, &readable, error));
 		if (!readable)
-			differ(&found, i, RESPONSE_UNREADABLE, NULL, NULL);
+			note_difference(&found, i, RESPONSE_UNREADABLE, NULL, NULL);
 		else if (expected_readable)
-			merge(&found, i, &expected, &actual);
+			merge_items(&found, i, &expected, &actual);
 	}
 	*differences = found.list;
 	*differences_count = found.count;

@@ -27,7 +27,7 @@
 #include "core/policy/policy.h"
 
 static FbStatus
-exceed(FbError *error, const char *what, size_t count, size_t limit)
+limit_exceeded(FbError *error, const char *what, size_t count, size_t limit)
 {
 	fb_fail(error, FB_LIMIT_EXCEEDED, "transaction exceeds a limit of validation");
 	fb_error_detail(error, "%s: %zu, more than %zu.", what, count, limit);
@@ -49,14 +49,14 @@ exceed_inside(FbError *error, const char *part)
 }
 
 static FbStatus
-check_count(FbError *error, const char *what, size_t count, size_t limit)
+limit_check_count(FbError *error, const char *what, size_t count, size_t limit)
 {
-	return count > limit ? exceed(error, what, count, limit) : FB_OK;
+	return count > limit ? limit_exceeded(error, what, count, limit) : FB_OK;
 }
 
 /* only sizes matter: a policy that cannot be decoded satisfies nobody, here as in Fabric */
 static FbStatus
-check_policy(FbAllocator *allocator, FbBytes envelope, FbError *error)
+limit_check_policy(FbAllocator *allocator, FbBytes envelope, FbError *error)
 {
 	size_t rules_count;
 	size_t principals_count;
@@ -67,10 +67,10 @@ check_policy(FbAllocator *allocator, FbBytes envelope, FbError *error)
 		return exceed_inside(error, "The endorsement policy of a key");
 	if (status != FB_OK)
 		return status == FB_OUT_OF_MEMORY ? status : FB_OK;
-	FB_TRY(check_count(error, "Rules of the endorsement policy of a key", rules_count,
-					   FB_ADMITTED_KEY_POLICY_RULES_MAX));
-	return check_count(error, "Principals of the endorsement policy of a key", principals_count,
-					   FB_ADMITTED_KEY_POLICY_PRINCIPALS_MAX);
+	FB_TRY(limit_check_count(error, "Rules of the endorsement policy of a key", rules_count,
+							 FB_ADMITTED_KEY_POLICY_RULES_MAX));
+	return limit_check_count(error, "Principals of the endorsement policy of a key",
+							 principals_count, FB_ADMITTED_KEY_POLICY_PRINCIPALS_MAX);
 }
 
 static FbStatus
@@ -89,7 +89,7 @@ check_metadata(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t 
 				continue;
 			/* many keys in a row often have the same */
 			if (before == NULL || !fb_bytes_equal(*before, *policy))
-				FB_TRY(check_policy(allocator, *policy, error));
+				FB_TRY(limit_check_policy(allocator, *policy, error));
 			before = policy;
 		}
 	return FB_OK;
@@ -134,15 +134,15 @@ check_ranges(const RwSet *rwset, FbError *error)
 		for (size_t i = 0; i < ns->ranges_count; i++)
 		{
 			if (ns->ranges[i].kind == RWSET_RANGE_MERKLE)
-				FB_TRY(check_count(error, "Degree of the hashes of a range",
-								   ns->ranges[i].merkle.max_degree, FB_QUERY_RESULTS_MAX));
+				FB_TRY(limit_check_count(error, "Degree of the hashes of a range",
+										 ns->ranges[i].merkle.max_degree, FB_QUERY_RESULTS_MAX));
 			/* each at most a little more than the limit: no overflow */
 			results_count += count_results(&ns->ranges[i]);
-			FB_TRY(check_count(error, "Results of range queries", results_count,
-							   FB_RWSET_ENTRIES_MAX));
+			FB_TRY(limit_check_count(error, "Results of range queries", results_count,
+									 FB_RWSET_ENTRIES_MAX));
 		}
 	}
-	return check_count(error, "Range queries", ranges_count, FB_ADMITTED_RANGES_MAX);
+	return limit_check_count(error, "Range queries", ranges_count, FB_ADMITTED_RANGES_MAX);
 }
 
 FbStatus
@@ -156,16 +156,18 @@ check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorse
 	 * longer names than any definition that is approved has get the code of what is not defined, as
 	 * in Fabric
 	 */
-	FB_TRY(check_count(error, "Bytes of a key that is written", rwset_longest_written_key(rwset),
-					   FB_STATE_KEY_BYTES_MAX));
-	FB_TRY(check_count(error, "Namespaces", rwset->namespaces_count, FB_ADMITTED_NAMESPACES_MAX));
+	FB_TRY(limit_check_count(error, "Bytes of a key that is written",
+							 rwset_longest_written_key(rwset), FB_STATE_KEY_BYTES_MAX));
+	FB_TRY(limit_check_count(error, "Namespaces", rwset->namespaces_count,
+							 FB_ADMITTED_NAMESPACES_MAX));
 	FB_TRY(check_ranges(rwset, error));
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 	{
 		const RwSetNamespace *ns = &rwset->namespaces[n];
 
 		collections_count += ns->collections_count;
-		FB_TRY(check_count(error, "Collections", collections_count, FB_ADMITTED_COLLECTIONS_MAX));
+		FB_TRY(limit_check_count(error, "Collections", collections_count,
+								 FB_ADMITTED_COLLECTIONS_MAX));
 		keys_count += ns->writes_count + ns->metadata_writes_count;
 		FB_TRY(check_metadata(allocator, ns->metadata_writes, ns->metadata_writes_count, error));
 		for (size_t c = 0; c < ns->collections_count; c++)
@@ -178,8 +180,9 @@ check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorse
 		}
 	}
 	/* neither is above a million */
-	return check_count(error, "Written keys times endorsements", keys_count * endorsements_count,
-					   FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX);
+	return limit_check_count(error, "Written keys times endorsements",
+							 keys_count * endorsements_count,
+							 FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX);
 }
 
 /* the fields that check_envelope fills in */
@@ -213,11 +216,11 @@ check_limits(FbAllocator *allocator, const Envelope *envelope, FbError *error)
 	FB_TRY(txn_check_headers(&view, &code, error));
 	if (code == TX_VALID)
 		FB_TRY(check_transaction(allocator, view.channel_id, &view, &code, error));
-	FB_TRY(
-		check_count(error, "Endorsements", view.endorsements_count, FB_ADMITTED_ENDORSEMENTS_MAX));
+	FB_TRY(limit_check_count(error, "Endorsements", view.endorsements_count,
+							 FB_ADMITTED_ENDORSEMENTS_MAX));
 	for (size_t i = 0; i < view.endorsements_count; i++)
-		FB_TRY(check_count(error, "Bytes of an endorser's identity",
-						   view.endorsements[i].endorser.size, FB_IDENTITY_BYTES_MAX));
+		FB_TRY(limit_check_count(error, "Bytes of an endorser's identity",
+								 view.endorsements[i].endorser.size, FB_IDENTITY_BYTES_MAX));
 	if (code == TX_VALID)
 		FB_TRY(check_action(allocator, &view, &code, error));
 	if (view.over_limit)

@@ -16,7 +16,7 @@ typedef struct Merge
 } Merge;
 
 static char *
-describe(FbBytes namespace_name, FbBytes key)
+describe_difference(FbBytes namespace_name, FbBytes key)
 {
 	return psprintf("Key \"%s\" of \"%s\"", FB_DISPLAY(key), FB_DISPLAY(namespace_name));
 }
@@ -27,7 +27,7 @@ static void
 state_problem(ChainWalk *walk, RwSetVersion version, const char *problem, FbBytes namespace_name,
 			  FbBytes key, const char *what)
 {
-	char *name = describe(namespace_name, key);
+	char *name = describe_difference(namespace_name, key);
 
 	walk->state_differences++;
 	chain_problem(walk, (int64) version.block_number, (int64) version.tx_index, problem, "%s %s",
@@ -107,7 +107,7 @@ static void
 history_problem(ChainWalk *walk, uint64 block_number, uint32 position, const char *problem,
 				FbBytes namespace_name, FbBytes key, const char *what)
 {
-	char *name = describe(namespace_name, key);
+	char *name = describe_difference(namespace_name, key);
 
 	walk->history_differences++;
 	chain_problem(walk, (int64) block_number, position, problem, "%s %s", name, what);
@@ -277,7 +277,8 @@ compare_private(Merge *merge)
 		if (problem != NULL)
 			chain_problem(walk, (int64) row.state.version.block_number,
 						  (int64) row.state.version.tx_index, "private_state",
-						  "%s, collection \"%s\", %s.", describe(row.namespace_name, row.state.key),
+						  "%s, collection \"%s\", %s.",
+						  describe_difference(row.namespace_name, row.state.key),
 						  FB_DISPLAY(row.collection), problem);
 	}
 	MemoryContextSwitchTo(caller);

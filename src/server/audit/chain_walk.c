@@ -131,7 +131,7 @@ read_envelopes(BlockWork *work, FbBytes *data)
 
 /* header, metadata and transactions as a view; missing ones are reported */
 static void
-read_block(BlockWork *work)
+walk_read_block(BlockWork *work)
 {
 	int rows_count;
 	StoredTransaction *rows = block_store_stored_transactions(work->walk->ledger, work->number,
@@ -303,8 +303,8 @@ compare_transaction(BlockWork *work, size_t index, const TransactionRow *expecte
 }
 
 static void
-compare_bytes(BlockWork *work, const char *problem, FbBytes stored, FbBytes expected,
-			  const char *detail)
+compare_column_bytes(BlockWork *work, const char *problem, FbBytes stored, FbBytes expected,
+					 const char *detail)
 {
 	if (!fb_bytes_equal(stored, expected))
 		DERIVED(work, -1, problem, "%s", detail);
@@ -342,8 +342,8 @@ check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
 	expected->raft_index = block_raft_index(work->row.signatures, allocator);
 	if (!work->present)
 		return;
-	compare_bytes(work, "block_hash", work->row.block_hash, expected->block_hash,
-				  "Column block_hash is not the hash of the header.");
+	compare_column_bytes(work, "block_hash", work->row.block_hash, expected->block_hash,
+						 "Column block_hash is not the hash of the header.");
 	if (work->row.transactions_filter.size != count)
 		DERIVED(work, -1, "transactions_filter",
 				"There are %zu validation codes for %zu transactions.",
@@ -354,8 +354,8 @@ check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
 				DERIVED(work, (int64) i, "transactions_filter",
 						"The block marks it %s; the transaction is %s.",
 						code_text(work->row.transactions_filter.data[i]), code_text(codes[i]));
-	compare_bytes(work, "commit_hash", work->row.commit_hash, expected->commit_hash,
-				  "The commit hash is not that of the validation codes and writes.");
+	compare_column_bytes(work, "commit_hash", work->row.commit_hash, expected->commit_hash,
+						 "The commit hash is not that of the validation codes and writes.");
 	if (work->row.raft_index != expected->raft_index)
 		DERIVED(work, -1, "raft_index",
 				"Column raft_index is " UINT64_FORMAT "; the block's metadata say " UINT64_FORMAT
@@ -385,7 +385,7 @@ check_genesis(BlockWork *work)
 }
 
 static void
-check_transactions(BlockWork *work, Link *link)
+walk_check_transactions(BlockWork *work, Link *link)
 {
 	size_t count = work->view.data_count;
 	ReplayTrust trust = work->block.damaged		? REPLAY_STORED
@@ -440,7 +440,7 @@ move_link(Link *link, const BlockWork *work)
 }
 
 static void
-check_block(ChainWalk *walk, uint64 number, Link *link)
+walk_check_block(ChainWalk *walk, uint64 number, Link *link)
 {
 	BlockWork work = {.walk = walk,
 					  .number = number,
@@ -454,7 +454,7 @@ check_block(ChainWalk *walk, uint64 number, Link *link)
 		work.block.damaged = true;
 		PROBLEM(&work, -1, "block_missing", "The block is not in the table.");
 	}
-	read_block(&work);
+	walk_read_block(&work);
 	if (number == 0 &&
 		(work.view.data_count != 1 || !replay_genesis(walk->replay, work.view.data[0], &why)))
 	{
@@ -472,7 +472,7 @@ check_block(ChainWalk *walk, uint64 number, Link *link)
 		link->commit_hash_known = true;
 	}
 	else
-		check_transactions(&work, link);
+		walk_check_transactions(&work, link);
 	walk->uncertain = walk->uncertain || work.block.damaged;
 	if (walk->visit != NULL)
 		walk->visit(walk->visit_context, &work.block);
@@ -492,7 +492,7 @@ chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash
 	work.present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
 	if (!work.present)
 		return true;
-	read_block(&work);
+	walk_read_block(&work);
 	if (previous_hash != NULL)
 	{
 		memcpy(link.hash, previous_hash, sizeof(link.hash));
@@ -596,7 +596,7 @@ chain_walk(ChainWalk *walk)
 			number = next;
 		}
 		if (number <= walk->to)
-			check_block(walk, number, &link);
+			walk_check_block(walk, number, &link);
 	}
 	MemoryContextReset(context);
 	if (walk->to == walk->height - 1 && !walk->stopped)

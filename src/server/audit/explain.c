@@ -32,7 +32,7 @@ typedef struct Place
 
 /* the version that a key had there is not the one that was read */
 static bool
-differs(RwSetVersion found, RwSetVersion read)
+is_other_version(RwSetVersion found, RwSetVersion read)
 {
 	/* an older one than was read: a later transaction changed the key's metadata */
 	return !rwset_version_equal(found, read) && !is_before(found, read);
@@ -54,7 +54,7 @@ explain_key(const Place *place, FbBytes ns, FbBytes key, RwSetVersion read, Read
 		writer->present = false;
 	else if (!is_delete)
 		found = *writer;
-	if (!differs(found, read))
+	if (!is_other_version(found, read))
 		return false;
 	*conflict = (ReadConflict) {true, ns, key, read, found, FB_BYTES_EMPTY};
 	return true;

@@ -52,8 +52,8 @@ refuse_damaged(Rebuild *rebuild, uint64 number)
 }
 
 static void
-note_problem(void *context, int64 block_number, int64 tx_index, const char *problem,
-			 const char *detail)
+rebuild_note_problem(void *context, int64 block_number, int64 tx_index, const char *problem,
+					 const char *detail)
 {
 	Rebuild *rebuild = context;
 
@@ -84,7 +84,7 @@ keep_history(Rebuild *rebuild, uint64 number, const MvccResult *mvcc)
 }
 
 static void
-visit(void *context, const ChainBlock *block)
+rebuild_visit(void *context, const ChainBlock *block)
 {
 	Rebuild *rebuild = context;
 
@@ -148,7 +148,7 @@ slot_bytes(TupleTableSlot *slot, int column)
 }
 
 static FbBytes
-copy(FbBytes bytes)
+rebuild_copy(FbBytes bytes)
 {
 	return memory_bytes(memory_bytea(bytes));
 }
@@ -195,11 +195,11 @@ write_history(Rebuild *rebuild)
 									  : repalloc_huge(entries, capacity * sizeof(HistoryEntry));
 		}
 		entries[count] = (HistoryEntry) {
-			.namespace_name = copy(slot_bytes(slot, HISTORY_NAMESPACE)),
-			.key = copy(slot_bytes(slot, HISTORY_KEY)),
+			.namespace_name = rebuild_copy(slot_bytes(slot, HISTORY_NAMESPACE)),
+			.key = rebuild_copy(slot_bytes(slot, HISTORY_KEY)),
 			.tx_index =
 				(uint32_t) DatumGetInt32(slot_getattr(slot, HISTORY_POSITION + 1, &is_null)),
-			.value = copy(slot_bytes(slot, HISTORY_VALUE)),
+			.value = rebuild_copy(slot_bytes(slot, HISTORY_VALUE)),
 		};
 		(void) slot_getattr(slot, HISTORY_VALUE + 1, &is_null);
 		entries[count++].is_delete = is_null;
@@ -239,9 +239,9 @@ chain_rebuild(const Ledger *ledger, ChainRebuild *result)
 	Rebuild rebuild = {.ledger = ledger, .result = result, .context = work};
 	ChainWalk walk = {.ledger = ledger,
 					  .to = UINT64_MAX,
-					  .report = note_problem,
+					  .report = rebuild_note_problem,
 					  .report_context = &rebuild,
-					  .visit = visit,
+					  .visit = rebuild_visit,
 					  .visit_context = &rebuild};
 
 	memset(result, 0, sizeof(*result));

@@ -56,7 +56,7 @@ ignore_problem(void *context, int64 block_number, int64 tx_index, const char *pr
 /* ---- judging ---- */
 
 static bool
-refuse(void *context, const AuditProblem *problem)
+repair_refuse(void *context, const AuditProblem *problem)
 {
 	Repair *repair = context;
 
@@ -86,7 +86,7 @@ is_proved(Repair *repair, uint64 number, FbBytes bytes, BlockView *view)
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Audit audit = {.allocator = allocator,
 				   .bundle = repair->channel->bundle,
-				   .report = refuse,
+				   .report = repair_refuse,
 				   .report_context = repair};
 	uint8_t hash[CRYPTO_SHA256_BYTES];
 	FbError error;
@@ -113,7 +113,7 @@ is_proved(Repair *repair, uint64 number, FbBytes bytes, BlockView *view)
 
 /* the bytes of the block at one node, in the current context; false: last_error says why not */
 static bool
-ask(Repair *repair, const char *address, uint64 number, FbBytes *bytes)
+repair_ask(Repair *repair, const char *address, uint64 number, FbBytes *bytes)
 {
 	WireCall *call =
 		wire_deliver_start(address, deliver_seek(repair->channel, number), 1, DELIVER_WAIT_MS);
@@ -154,7 +154,8 @@ fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 		BlockView view;
 
 		CHECK_FOR_INTERRUPTS();
-		if (ask(repair, lfirst(cell), number, bytes) && is_proved(repair, number, *bytes, &view))
+		if (repair_ask(repair, lfirst(cell), number, bytes) &&
+			is_proved(repair, number, *bytes, &view))
 		{
 			block_header_hash(&view.header, repair->hash);
 			return lfirst(cell);
@@ -166,7 +167,7 @@ fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 }
 
 static void
-keep(Repair *repair, uint64 number, const char *address, FbBytes block)
+repair_keep(Repair *repair, uint64 number, const char *address, FbBytes block)
 {
 	Datum values[FOUND_COLUMNS] = {Int64GetDatum((int64) number), CStringGetTextDatum(address),
 								   PointerGetDatum(memory_bytea(block))};
@@ -202,7 +203,7 @@ is_forged(Repair *repair, uint64 number)
 
 /* find what is damaged, and the right blocks for it */
 static void
-collect(Repair *repair)
+repair_collect(Repair *repair)
 {
 	const Ledger *ledger = repair->channel->ledger;
 	uint64 height = block_store_height(ledger, repair->walk.snapshot);
@@ -224,7 +225,7 @@ collect(Repair *repair)
 		address = fetch_block(repair, number, &block);
 		if (address != NULL)
 		{
-			keep(repair, number, address, block);
+			repair_keep(repair, number, address, block);
 			continue;
 		}
 		/* perhaps the chain ends here, and what follows is forged */
@@ -241,7 +242,7 @@ collect(Repair *repair)
 
 /* validation codes and what else follows from the chain are left to the rebuild */
 static void
-replace(Repair *repair, uint64 number, const BlockView *view)
+repair_replace(Repair *repair, uint64 number, const BlockView *view)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Ledger *ledger = repair->channel->ledger;
@@ -309,7 +310,7 @@ replace_damaged(Repair *repair, void (*replaced)(void *context, uint64 number, c
 		if (!chain_block_damaged(&repair->walk, number,
 								 number > 0 ? view.header.previous_hash.data : NULL, hash))
 			continue;
-		replace(repair, number, &view);
+		repair_replace(repair, number, &view);
 		replaced(context, number, address);
 	}
 	if (repair->end != UINT64_MAX && chain_block_damaged(&repair->walk, repair->end, NULL, hash))
@@ -317,7 +318,7 @@ replace_damaged(Repair *repair, void (*replaced)(void *context, uint64 number, c
 }
 
 static void
-start(Repair *repair)
+repair_start(Repair *repair)
 {
 	TupleDesc row = CreateTemplateTupleDesc(FOUND_COLUMNS);
 
@@ -345,11 +346,11 @@ chain_repair(const Channel *channel,
 	repair.block_context =
 		AllocSetContextCreate(work, "fabric repaired block", ALLOCSET_DEFAULT_SIZES);
 	repair.addresses = channel_other_nodes(channel);
-	start(&repair);
+	repair_start(&repair);
 	MemoryContextSwitchTo(repair.block_context);
 	PushActiveSnapshot(GetLatestSnapshot());
 	repair.walk.snapshot = GetActiveSnapshot();
-	collect(&repair);
+	repair_collect(&repair);
 	PopActiveSnapshot();
 
 	ledger_repair_begin(channel->ledger);

@@ -10,8 +10,8 @@
 
 /* the audit decides by the signature itself */
 static FbStatus
-verify(void *context, const Identity *identity, const PolicySignature *signature, size_t index,
-	   bool *valid, FbError *error)
+replay_verify(void *context, const Identity *identity, const PolicySignature *signature,
+			  size_t index, bool *valid, FbError *error)
 {
 	uint8_t digest[CRYPTO_SHA256_BYTES];
 	FbStatus status;
@@ -24,7 +24,7 @@ verify(void *context, const Identity *identity, const PolicySignature *signature
 }
 
 static void
-find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *found)
+replay_find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *found)
 {
 	Replay *replay = (Replay *) self;
 
@@ -40,7 +40,7 @@ find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *foun
 }
 
 static void
-fetch(ValidationSource *self, MvccBlock *keys)
+replay_fetch(ValidationSource *self, MvccBlock *keys)
 {
 	Replay *replay = (Replay *) self;
 
@@ -59,8 +59,8 @@ fetch(ValidationSource *self, MvccBlock *keys)
 }
 
 static FbStatus
-range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
-		   FbError *error)
+replay_range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
+				  FbError *error)
 {
 	Replay *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
 
@@ -71,7 +71,8 @@ range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes
 }
 
 static FbStatus
-range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
+replay_range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found,
+				  FbError *error)
 {
 	Replay *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
 	ReplayKey *at;
@@ -92,7 +93,7 @@ range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, 
 }
 
 static void
-range_close(RangeSource *self)
+replay_range_close(RangeSource *self)
 {
 }
 
@@ -109,8 +110,8 @@ get_lifecycle(void *context, FbBytes key, FbBytes *value)
 }
 
 static FbStatus
-definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result,
-		   FbError *error)
+replay_definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result,
+				  FbError *error)
 {
 	return definition_find_in(get_lifecycle, self, chaincode, result, error);
 }
@@ -127,8 +128,9 @@ replay_create(const Ledger *ledger)
 					   .hcxt = context};
 	Replay *replay = MemoryContextAllocZero(context, sizeof(Replay));
 
-	replay->ranges = (RangeSource) {range_open, range_next, range_close};
-	replay->source = (ValidationSource) {verify, find_tx_ids, fetch, &replay->ranges, definition};
+	replay->ranges = (RangeSource) {replay_range_open, replay_range_next, replay_range_close};
+	replay->source = (ValidationSource) {replay_verify, replay_find_tx_ids, replay_fetch,
+										 &replay->ranges, replay_definition};
 	replay->context = context;
 	replay->ledger = ledger;
 	replay->state = replay_state_create(context);
@@ -138,7 +140,7 @@ replay_create(const Ledger *ledger)
 }
 
 static void
-destroy_bundle(void *bundle)
+replay_destroy_bundle(void *bundle)
 {
 	config_bundle_destroy(bundle);
 }
@@ -170,7 +172,7 @@ replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 		error_throw(why);
 	if (status != FB_OK)
 		return false;
-	memory_on_reset(replay->context, destroy_bundle, bundle);
+	memory_on_reset(replay->context, replay_destroy_bundle, bundle);
 	if (strcmp(bundle->channel_id, replay->ledger->channel) != 0)
 	{
 		fb_fail(why, FB_INVALID_CONFIG, "it is the configuration of channel \"%s\"",
@@ -189,7 +191,7 @@ replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 }
 
 static void
-apply(Replay *replay, uint64 number, const MvccResult *result)
+replay_apply(Replay *replay, uint64 number, const MvccResult *result)
 {
 	for (size_t i = 0; i < result->updates_count; i++)
 	{
@@ -239,7 +241,7 @@ write_by_codes(Replay *replay, uint64 number, const FbBytes *data, size_t data_c
 		transactions[i].rwset = view.rwset;
 	}
 	error_check(mvcc_prepare(allocator, transactions, data_count, &keys, &error), &error);
-	fetch(&replay->source, keys);
+	replay_fetch(&replay->source, keys);
 	error_check(mvcc_validate(allocator, keys, number, &replay->ranges, result, &error), &error);
 }
 
@@ -285,7 +287,7 @@ replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_cou
 	update_commit_hash(fb_bytes(codes, data_count), validated->mvcc.updates,
 					   validated->mvcc.updates_count, *commit_hash, hash);
 	*commit_hash = fb_bytes(hash, CRYPTO_SHA256_BYTES);
-	apply(replay, number, &validated->mvcc);
+	replay_apply(replay, number, &validated->mvcc);
 	for (size_t i = 0; i < data_count; i++)
 		add_tx_id(replay, validated->transactions[i].view.ledger_tx_id);
 	msp_manager_trim(replay->bundle->msps);

@@ -46,7 +46,7 @@ replay_state_first(ReplayState *state)
 
 /* before[level]: the last key before this one on each level */
 static ReplayKey *
-seek(ReplayState *state, FbBytes namespace_name, FbBytes key, ReplayKey **before)
+replay_seek(ReplayState *state, FbBytes namespace_name, FbBytes key, ReplayKey **before)
 {
 	ReplayKey *at = state->head;
 
@@ -65,13 +65,13 @@ seek(ReplayState *state, FbBytes namespace_name, FbBytes key, ReplayKey **before
 ReplayKey *
 replay_state_seek(ReplayState *state, FbBytes namespace_name, FbBytes key)
 {
-	return seek(state, namespace_name, key, NULL);
+	return replay_seek(state, namespace_name, key, NULL);
 }
 
 ReplayKey *
 replay_state_find(ReplayState *state, FbBytes namespace_name, FbBytes key)
 {
-	ReplayKey *found = seek(state, namespace_name, key, NULL);
+	ReplayKey *found = replay_seek(state, namespace_name, key, NULL);
 
 	return found != NULL &&
 				   replay_compare(found->namespace_name, found->key, namespace_name, key) == 0
@@ -80,7 +80,7 @@ replay_state_find(ReplayState *state, FbBytes namespace_name, FbBytes key)
 }
 
 static FbBytes
-copy(MemoryContext context, FbBytes bytes)
+replay_copy_bytes(MemoryContext context, FbBytes bytes)
 {
 	uint8_t *data;
 
@@ -92,7 +92,7 @@ copy(MemoryContext context, FbBytes bytes)
 }
 
 static void
-release(FbBytes *bytes)
+replay_release_entry(FbBytes *bytes)
 {
 	if (bytes->size > 0)
 		pfree((void *) bytes->data);
@@ -103,7 +103,7 @@ ReplayKey *
 replay_state_enter(ReplayState *state, FbBytes namespace_name, FbBytes key)
 {
 	ReplayKey *before[LEVELS_MAX];
-	ReplayKey *found = seek(state, namespace_name, key, before);
+	ReplayKey *found = replay_seek(state, namespace_name, key, before);
 	ReplayKey *entry;
 	int levels = 1;
 
@@ -122,8 +122,8 @@ replay_state_enter(ReplayState *state, FbBytes namespace_name, FbBytes key)
 	else if (before[0] != state->head && fb_bytes_equal(before[0]->namespace_name, namespace_name))
 		entry->namespace_name = before[0]->namespace_name;
 	else
-		entry->namespace_name = copy(state->context, namespace_name);
-	entry->key = copy(state->context, key);
+		entry->namespace_name = replay_copy_bytes(state->context, namespace_name);
+	entry->key = replay_copy_bytes(state->context, key);
 	for (int level = 0; level < levels; level++)
 	{
 		entry->next[level] = before[level]->next[level];
@@ -136,11 +136,11 @@ void
 replay_state_set(ReplayState *state, ReplayKey *key, FbBytes value, FbBytes metadata,
 				 RwSetVersion version)
 {
-	FbBytes new_value = copy(state->context, value);
-	FbBytes new_metadata = copy(state->context, metadata);
+	FbBytes new_value = replay_copy_bytes(state->context, value);
+	FbBytes new_metadata = replay_copy_bytes(state->context, metadata);
 
-	release(&key->value);
-	release(&key->metadata);
+	replay_release_entry(&key->value);
+	replay_release_entry(&key->metadata);
 	key->present = true;
 	key->value = new_value;
 	key->metadata = new_metadata;
@@ -150,8 +150,8 @@ replay_state_set(ReplayState *state, ReplayKey *key, FbBytes value, FbBytes meta
 void
 replay_state_delete(ReplayState *state, ReplayKey *key)
 {
-	release(&key->value);
-	release(&key->metadata);
+	replay_release_entry(&key->value);
+	replay_release_entry(&key->metadata);
 	key->present = false;
 	key->version = (RwSetVersion) {false, 0, 0};
 }

@@ -59,7 +59,7 @@ ca_column_is_null(int column)
 }
 
 static void
-free_certificate(void *certificate)
+ca_free_certificate(void *certificate)
 {
 	crypto_certificate_free(certificate);
 }
@@ -83,7 +83,7 @@ ca_parse_certificate(FbBytes bytes)
 	FbError error;
 
 	error_check(crypto_certificate_parse(bytes, &certificate, &error), &error);
-	memory_on_reset(CurrentMemoryContext, free_certificate, certificate);
+	memory_on_reset(CurrentMemoryContext, ca_free_certificate, certificate);
 	return certificate;
 }
 

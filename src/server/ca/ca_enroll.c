@@ -27,7 +27,7 @@ parse_csr(FbBytes bytes)
 /* ---- attributes ---- */
 
 static bool
-is_wanted(List *wanted, const char *name)
+attribute_is_wanted(List *wanted, const char *name)
 {
 	ListCell *cell;
 
@@ -59,7 +59,7 @@ make_attributes(const CaIdentity *identity, List *wanted)
 		memcpy(all + 3, identity->attributes, identity->attributes_count * sizeof(CaAttribute));
 	for (int i = 0; i < all_count; i++)
 	{
-		if (wanted == NIL ? !all[i].for_all : !is_wanted(wanted, all[i].name))
+		if (wanted == NIL ? !all[i].for_all : !attribute_is_wanted(wanted, all[i].name))
 			continue;
 		chosen[chosen_count].name = fb_bytes_of_text(all[i].name);
 		chosen[chosen_count++].value = fb_bytes_of_text(all[i].value);
@@ -158,7 +158,7 @@ make_ous(const CaIdentity *identity, size_t *count)
 /* ---- issuing ---- */
 
 static FbBytes
-issue(const CaAuthority *authority, const CaIdentity *identity, const Request *request)
+enroll_issue(const CaAuthority *authority, const CaIdentity *identity, const Request *request)
 {
 	CryptoCsr *csr = parse_csr(request->csr);
 	CryptoTemplate template = {.path_length = -1, .not_after = request->not_after};
@@ -208,7 +208,7 @@ ca_enroll(const char *ca, const CaEnrollment *enrollment)
 					   enrollment->attributes,
 					   enrollment->not_after};
 
-	return issue(authority, identity, &request);
+	return enroll_issue(authority, identity, &request);
 }
 
 /* ---- again ---- */
@@ -218,8 +218,8 @@ ca_enroll(const char *ca, const CaEnrollment *enrollment)
  * it has
  */
 static void
-find_own(const CaAuthority *authority, const CryptoCertificate *certificate, char **enrollment_id,
-		 char **profile)
+find_issued_certificate(const CaAuthority *authority, const CryptoCertificate *certificate,
+						char **enrollment_id, char **profile)
 {
 	static SpiStatement statement = {
 		"SELECT enrollment_id, profile, revoked_at, certificate FROM fabric_internal.ca_certificate "
@@ -270,7 +270,7 @@ ca_reenroll(const char *ca, FbBytes certificate_bytes, FbBytes csr, FbBytes sign
 	FbError error;
 
 	certificate = ca_parse_certificate(certificate_bytes);
-	find_own(authority, certificate, &enrollment_id, &profile);
+	find_issued_certificate(authority, certificate, &enrollment_id, &profile);
 	key = crypto_certificate_public_key(certificate);
 	/* whatever made the signature: OpenSSL's are high-S half of the time */
 	error_check(crypto_signature_to_low_s(crypto_public_key_curve(key), signature,
@@ -278,6 +278,6 @@ ca_reenroll(const char *ca, FbBytes certificate_bytes, FbBytes csr, FbBytes sign
 				&error);
 	error_check(crypto_verify(key, csr, low_s, &error), &error);
 	ca_lock_identity(ca, enrollment_id);
-	return issue(authority, ca_identity(ca, enrollment_id),
-				 &(Request) {profile, csr, NIL, certificate, NIL, not_after});
+	return enroll_issue(authority, ca_identity(ca, enrollment_id),
+						&(Request) {profile, csr, NIL, certificate, NIL, not_after});
 }

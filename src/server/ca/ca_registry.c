@@ -56,7 +56,7 @@ read_flagged(JsonbContainer *object, CaAttribute *attribute)
 }
 
 static CaAttribute *
-read_attributes(Jsonb *json, int *count)
+registry_read_attributes(Jsonb *json, int *count)
 {
 	CaAttribute *attributes;
 	JsonbIterator *iterator;
@@ -254,7 +254,7 @@ ca_register(const char *ca, const CaRegistration *registration)
 	int count;
 
 	check_registration(registration);
-	(void) read_attributes(registration->attributes, &count);
+	(void) registry_read_attributes(registration->attributes, &count);
 	secret = registration->secret != NULL ? pstrdup(registration->secret) : make_secret();
 	values[0] = CStringGetTextDatum(authority->ca);
 	values[1] = CStringGetTextDatum(registration->enrollment_id);
@@ -336,7 +336,7 @@ typedef struct StoredIdentity
 } StoredIdentity;
 
 static StoredIdentity
-read_identity(const char *ca, const char *enrollment_id)
+registry_read_identity(const char *ca, const char *enrollment_id)
 {
 	static SpiStatement statement = {
 		"SELECT role, affiliation, secret_hash, revoked_at, attributes FROM fabric_internal.ca_identity WHERE ca = $1 AND enrollment_id = $2 "
@@ -372,7 +372,8 @@ read_identity(const char *ca, const char *enrollment_id)
 		}
 	}
 	spi_end(&scope);
-	stored.identity.attributes = read_attributes(attributes, &stored.identity.attributes_count);
+	stored.identity.attributes =
+		registry_read_attributes(attributes, &stored.identity.attributes_count);
 	return stored;
 }
 
@@ -411,7 +412,7 @@ ca_authenticate(const char *ca, const char *enrollment_id, const char *secret)
 	if (strlen(enrollment_id) > ENROLLMENT_ID_BYTES_MAX || strlen(secret) > FB_CA_SECRET_BYTES_MAX)
 		ca_refuse(FB_LIMIT_EXCEEDED, "the enrollment id or its secret is too long", NULL);
 	ca_lock_identity(ca, enrollment_id);
-	stored = read_identity(ca, enrollment_id);
+	stored = registry_read_identity(ca, enrollment_id);
 	right = equal_hashes(secret_hash(secret, stored.hash != NULL ? stored.hash : NO_HASH),
 						 stored.hash != NULL ? stored.hash : NO_HASH);
 	if (!right || stored.hash == NULL)
@@ -431,7 +432,7 @@ ca_authenticate(const char *ca, const char *enrollment_id, const char *secret)
 CaIdentity *
 ca_identity(const char *ca, const char *enrollment_id)
 {
-	StoredIdentity stored = read_identity(ca, enrollment_id);
+	StoredIdentity stored = registry_read_identity(ca, enrollment_id);
 
 	if (stored.hash == NULL)
 		ca_refuse(FB_ACCESS_DENIED, "enrollment refused", NULL);

@@ -46,7 +46,7 @@ parse_serial(const char *hex)
 
 /* how many rows a statement touched */
 static uint64
-run(SpiStatement *statement, Datum *values)
+revoke_certificates(SpiStatement *statement, Datum *values)
 {
 	SpiScope scope;
 	uint64 count;
@@ -74,11 +74,11 @@ revoke_identity(const char *ca, const char *enrollment_id, int reason)
 
 	/* no certificate may be on its way meanwhile */
 	ca_lock_identity(ca, enrollment_id);
-	if (run(&mark, values) == 0)
+	if (revoke_certificates(&mark, values) == 0)
 		ca_refuse(FB_INVALID_ARGUMENT,
 				  psprintf("\"%s\" is not registered at authority \"%s\"", enrollment_id, ca),
 				  NULL);
-	return (int64) run(&certificates, values);
+	return (int64) revoke_certificates(&certificates, values);
 }
 
 static int64
@@ -95,12 +95,12 @@ revoke_certificate(const char *ca, const char *serial, int reason)
 	Datum values[3] = {CStringGetTextDatum(ca), PointerGetDatum(parse_serial(serial)),
 					   Int32GetDatum(reason)};
 
-	if (run(&exists, values) == 0)
+	if (revoke_certificates(&exists, values) == 0)
 		ca_refuse(FB_INVALID_ARGUMENT,
 				  psprintf("authority \"%s\" has not issued a certificate with serial number %s",
 						   ca, serial),
 				  NULL);
-	return (int64) run(&certificate, values);
+	return (int64) revoke_certificates(&certificate, values);
 }
 
 int64

@@ -167,7 +167,7 @@ parse_document(FbBytes text)
  * meets the table's constraints. The parent is named only if it is here and did sign.
  */
 static void
-insert_rows(Datum document, const char *ca)
+transfer_insert_rows(Datum document, const char *ca)
 {
 	static SpiStatement authority = {
 		"INSERT INTO fabric_internal.ca (ca, msp_id, kind, country, province, locality, organization, certificate, crl_number, created_at) "
@@ -337,7 +337,7 @@ ca_import(bytea *exported, const char *passphrase)
 	key = ca_parse_key(fb_bytes_of_text(pem), true);
 	PG_TRY();
 	{
-		insert_rows(document, ca);
+		transfer_insert_rows(document, ca);
 	}
 	PG_CATCH();
 	{

@@ -36,7 +36,7 @@ remove_file(const char *path)
 }
 
 static void
-end_of_transaction(XactEvent event, void *argument)
+key_file_at_transaction_end(XactEvent event, void *argument)
 {
 	ListCell *cell;
 	bool committed = event == XACT_EVENT_COMMIT;
@@ -80,7 +80,7 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId own, SubTransactionId
 }
 
 static void
-remember(const char *path, bool at_commit)
+key_file_remember(const char *path, bool at_commit)
 {
 	static bool registered = false;
 	MemoryContext old;
@@ -88,7 +88,7 @@ remember(const char *path, bool at_commit)
 
 	if (!registered)
 	{
-		RegisterXactCallback(end_of_transaction, NULL);
+		RegisterXactCallback(key_file_at_transaction_end, NULL);
 		RegisterSubXactCallback(end_of_subtransaction, NULL);
 		registered = true;
 	}
@@ -112,7 +112,7 @@ directory_path(void)
 }
 
 static void
-refuse(FbStatus status, const char *path, const char *why)
+key_file_refuse(FbStatus status, const char *path, const char *why)
 {
 	FbError error;
 
@@ -135,11 +135,11 @@ ensure_directory(const char *path)
 		return;
 	}
 	if (errno != EEXIST || stat(path, &status) != 0)
-		refuse(FB_NOT_CONFIGURED, path, psprintf("%s.", strerror(errno)));
+		key_file_refuse(FB_NOT_CONFIGURED, path, psprintf("%s.", strerror(errno)));
 	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() ||
 		(status.st_mode & (S_IRWXG | S_IRWXO)))
-		refuse(FB_NOT_CONFIGURED, path,
-			   "It must be a directory of the database user that nobody else can enter.");
+		key_file_refuse(FB_NOT_CONFIGURED, path,
+						"It must be a directory of the database user that nobody else can enter.");
 }
 
 /*
@@ -177,16 +177,16 @@ key_file_write(const char *purpose, const char *label, FbBytes pem)
 
 	ensure_directory(directory);
 	/* before there is anything: whatever fails from here on, no key stays behind */
-	remember(temporary, false);
-	remember(path, false);
+	key_file_remember(temporary, false);
+	key_file_remember(path, false);
 	file = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY,
 								 S_IRUSR | S_IWUSR);
 	if (file < 0)
-		refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(errno)));
+		key_file_refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(errno)));
 	errno = 0;
 	if (write(file, pem.data, pem.size) != (ssize_t) pem.size || pg_fsync(file) != 0)
-		refuse(FB_NOT_CONFIGURED, temporary,
-			   psprintf("%s.", strerror(errno != 0 ? errno : ENOSPC)));
+		key_file_refuse(FB_NOT_CONFIGURED, temporary,
+						psprintf("%s.", strerror(errno != 0 ? errno : ENOSPC)));
 	CloseTransientFile(file);
 	(void) durable_rename(temporary, path, ERROR);
 	return name;
@@ -202,13 +202,14 @@ key_file_read(const char *file_name)
 	size_t size;
 
 	if (file == NULL || fstat(fileno(file), &status) != 0)
-		refuse(FB_INVALID_KEY, path, psprintf("%s.", strerror(errno)));
+		key_file_refuse(FB_INVALID_KEY, path, psprintf("%s.", strerror(errno)));
 	if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
 		(status.st_mode & (S_IRWXG | S_IRWXO)))
-		refuse(FB_INVALID_KEY, path,
-			   "A private key must be a file of the database user that nobody else can read.");
+		key_file_refuse(
+			FB_INVALID_KEY, path,
+			"A private key must be a file of the database user that nobody else can read.");
 	if (status.st_size > FB_CERTIFICATE_BYTES_MAX)
-		refuse(FB_INVALID_KEY, path, "It is too large for a private key.");
+		key_file_refuse(FB_INVALID_KEY, path, "It is too large for a private key.");
 	data = palloc(status.st_size + 1);
 	size = fread(data, 1, status.st_size, file);
 	FreeFile(file);
@@ -218,7 +219,7 @@ key_file_read(const char *file_name)
 void
 key_file_remove_at_commit(const char *file_name)
 {
-	remember(psprintf("%s/%s", directory_path(), file_name), true);
+	key_file_remember(psprintf("%s/%s", directory_path(), file_name), true);
 }
 
 /* ---- secrets in statements ---- */

@@ -36,7 +36,7 @@ typedef struct KeptSigner
 static HTAB *kept = NULL;
 
 static void
-fail(FbStatus status, const char *message, const char *hint)
+keystore_fail(FbStatus status, const char *message, const char *hint)
 {
 	FbError error;
 
@@ -49,14 +49,14 @@ static void
 check_label(const char *label)
 {
 	if (label[0] == '\0' || strlen(label) >= LABEL_BYTES)
-		fail(FB_INVALID_ARGUMENT, "the label of an identity must have 1 to 63 bytes",
-			 "Choose another label.");
+		keystore_fail(FB_INVALID_ARGUMENT, "the label of an identity must have 1 to 63 bytes",
+					  "Choose another label.");
 }
 
 /* ---- signers of this session ---- */
 
 static void
-forget(KeptSigner *entry)
+keystore_forget(KeptSigner *entry)
 {
 	if (entry->signer != NULL)
 	{
@@ -95,7 +95,7 @@ forget_opened(bool of_other_users_only)
 	hash_seq_init(&status, kept);
 	while ((entry = hash_seq_search(&status)) != NULL)
 		if (entry->opened && (!of_other_users_only || entry->opened_in != GetSessionUserId()))
-			forget(entry);
+			keystore_forget(entry);
 }
 
 static void
@@ -105,7 +105,7 @@ forget_all_opened(void)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+keystore_at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		forget_opened(guc_session_identity);
@@ -118,14 +118,14 @@ watch_opened(void)
 
 	if (registered)
 		return;
-	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterXactCallback(keystore_at_transaction_end, NULL);
 	guc_on_identities_closed(forget_all_opened);
 	registered = true;
 }
 
 static void
-keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certificate, FbBytes key,
-	 bool opened)
+keystore_keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certificate,
+			  FbBytes key, bool opened)
 {
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "fabric identity", ALLOCSET_SMALL_SIZES);
@@ -142,7 +142,7 @@ keep(const char *label, uint32 row_version, const char *msp_id, FbBytes certific
 		error_throw(&error);
 	}
 	entry = find_kept(label, true);
-	forget(entry);
+	keystore_forget(entry);
 	entry->signer = signer;
 	entry->context = context;
 	entry->row_version = row_version;
@@ -164,7 +164,7 @@ typedef struct IdentityRow
 } IdentityRow;
 
 static char *
-column_text(HeapTuple row, TupleDesc description, int column)
+keystore_column_text(HeapTuple row, TupleDesc description, int column)
 {
 	return SPI_getvalue(row, description, column);
 }
@@ -206,11 +206,11 @@ read_granted(const char *label, Oid role, IdentityRow rows[2])
 		TupleDesc description = SPI_tuptable->tupdesc;
 		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
 
-		rows[i].label = column_text(row, description, 1);
-		rows[i].version = (uint32) strtoul(column_text(row, description, 2), NULL, 10);
-		rows[i].msp_id = column_text(row, description, 3);
-		rows[i].certificate = fb_bytes_of_text(column_text(row, description, 4));
-		rows[i].key_file = column_text(row, description, 5);
+		rows[i].label = keystore_column_text(row, description, 1);
+		rows[i].version = (uint32) strtoul(keystore_column_text(row, description, 2), NULL, 10);
+		rows[i].msp_id = keystore_column_text(row, description, 3);
+		rows[i].certificate = fb_bytes_of_text(keystore_column_text(row, description, 4));
+		rows[i].key_file = keystore_column_text(row, description, 5);
 		rows[i].encrypted_key = column_bytea(row, description, 6);
 		MemoryContextSwitchTo(inner);
 	}
@@ -273,11 +273,11 @@ keystore_signer(const char *label)
 		error_throw(&error);
 	}
 	if (count > 1)
-		fail(FB_UNKNOWN_IDENTITY, "several identities are granted to this role",
-			 "Choose one: SET LOCAL fabric.identity = 'LABEL', in the same transaction.");
+		keystore_fail(FB_UNKNOWN_IDENTITY, "several identities are granted to this role",
+					  "Choose one: SET LOCAL fabric.identity = 'LABEL', in the same transaction.");
 	entry = find_kept(rows[0].label, false);
 	if (entry != NULL && entry->opened && entry->opened_in != GetSessionUserId())
-		forget(entry);
+		keystore_forget(entry);
 	if (entry != NULL && entry->signer != NULL && entry->row_version == rows[0].version &&
 		(!entry->opened || entry->opened_by == GetUserId()))
 		return entry->signer;
@@ -295,8 +295,8 @@ keystore_signer(const char *label)
 				: "Open it with fabric.open_identity and its passphrase, in the same transaction or with fabric.session_identity on.");
 		error_throw(&error);
 	}
-	keep(rows[0].label, rows[0].version, rows[0].msp_id, rows[0].certificate,
-		 key_file_read(rows[0].key_file), false);
+	keystore_keep(rows[0].label, rows[0].version, rows[0].msp_id, rows[0].certificate,
+				  key_file_read(rows[0].key_file), false);
 	return find_kept(rows[0].label, false)->signer;
 }
 
@@ -350,8 +350,8 @@ void
 secret_check_passphrase(const char *passphrase)
 {
 	if (strlen(passphrase) < 8)
-		fail(FB_INVALID_ARGUMENT, "the passphrase must have at least 8 bytes",
-			 "Choose a longer one.");
+		keystore_fail(FB_INVALID_ARGUMENT, "the passphrase must have at least 8 bytes",
+					  "Choose a longer one.");
 }
 
 bytea *
@@ -385,8 +385,8 @@ secret_decrypt(bytea *encrypted, const char *passphrase, const char *what)
 			geterrcode() == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
 		{
 			FlushErrorState();
-			fail(FB_INVALID_KEY, psprintf("%s could not be decrypted", what),
-				 "Check the passphrase.");
+			keystore_fail(FB_INVALID_KEY, psprintf("%s could not be decrypted", what),
+						  "Check the passphrase.");
 		}
 		PG_RE_THROW();
 	}
@@ -466,7 +466,7 @@ keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes
 
 /* run a statement on one label; FB_UNKNOWN_IDENTITY when it touched nothing and must */
 static char *
-change(SpiStatement *statement, const char *label, Oid role, bool must_exist)
+keystore_change(SpiStatement *statement, const char *label, Oid role, bool must_exist)
 {
 	Datum values[2] = {CStringGetTextDatum(label), ObjectIdGetDatum(role)};
 	SpiScope scope;
@@ -498,7 +498,7 @@ keystore_drop(const char *label)
 {
 	static SpiStatement statement =
 		{"DELETE FROM fabric_internal.identity WHERE label = $1 RETURNING key_file", 1, {TEXTOID}};
-	char *key_file = change(&statement, label, InvalidOid, true);
+	char *key_file = keystore_change(&statement, label, InvalidOid, true);
 
 	if (key_file != NULL)
 		key_file_remove_at_commit(key_file);
@@ -511,7 +511,7 @@ require_identity(const char *label)
 	static SpiStatement exists =
 		{"SELECT NULL::text FROM fabric_internal.identity WHERE label = $1", 1, {TEXTOID}};
 
-	(void) change(&exists, label, InvalidOid, true);
+	(void) keystore_change(&exists, label, InvalidOid, true);
 }
 
 void
@@ -523,7 +523,7 @@ keystore_grant(const char *label, Oid role)
 		{TEXTOID, OIDOID}};
 
 	require_identity(label);
-	(void) change(&statement, label, role, false);
+	(void) keystore_change(&statement, label, role, false);
 }
 
 void
@@ -535,7 +535,7 @@ keystore_revoke(const char *label, Oid role)
 		 {TEXTOID, OIDOID}};
 
 	require_identity(label);
-	(void) change(&statement, label, role, false);
+	(void) keystore_change(&statement, label, role, false);
 }
 
 void
@@ -554,8 +554,8 @@ keystore_open(const char *label, const char *passphrase)
 	if (rows[0].encrypted_key == NULL)
 		return; /* a key file needs no opening */
 	watch_opened();
-	keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate,
-		 secret_decrypt(rows[0].encrypted_key, passphrase, "the key"), true);
+	keystore_keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate,
+				  secret_decrypt(rows[0].encrypted_key, passphrase, "the key"), true);
 	guc_note_identity_opened();
 }
 
@@ -565,5 +565,5 @@ keystore_close(const char *label)
 	KeptSigner *entry = strlen(label) < LABEL_BYTES ? find_kept(label, false) : NULL;
 
 	if (entry != NULL)
-		forget(entry);
+		keystore_forget(entry);
 }

@@ -59,7 +59,7 @@ typedef struct BodyCheck
 
 typedef PLpgSQL_function *(*CompileFunction)(FunctionCallInfo fcinfo, bool for_validator);
 
-static void check_statements(BodyCheck *check, List *statements);
+static void check_body_statements(BodyCheck *check, List *statements);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * problems
@@ -94,7 +94,7 @@ add_problem(BodyCheck *check, int line, const char *what, const char *why, const
  * a line of a function's body, which begins in the line of its first quote, as a line of the source
  */
 static int
-source_line(const BodyCheck *check, int body_line)
+body_source_line(const BodyCheck *check, int body_line)
 {
 	return check->function->body_line + Max(body_line, 1) - 1;
 }
@@ -207,7 +207,7 @@ analyze_sql_body(BodyCheck *check, void *argument)
 		Query *query = parse_analyze_withcb(lfirst_node(RawStmt, cell), body,
 											(ParserSetupHook) sql_fn_parser_setup, info, NULL);
 
-		check_query(check, query, body, source_line(check, 1));
+		check_query(check, query, body, body_source_line(check, 1));
 	}
 }
 
@@ -299,7 +299,7 @@ analyze_expression(BodyCheck *check, void *argument)
 static void
 check_rows(BodyCheck *check, int body_line, PLpgSQL_expr *expression, PLpgSQL_variable *target)
 {
-	Expression item = {expression, source_line(check, body_line), target, InvalidOid};
+	Expression item = {expression, body_source_line(check, body_line), target, InvalidOid};
 
 	if (target != NULL && target->dtype == PLPGSQL_DTYPE_REC &&
 		((PLpgSQL_rec *) target)->rectypeid == RECORDOID)
@@ -315,9 +315,9 @@ check_expression(BodyCheck *check, int body_line, PLpgSQL_expr *expression)
 }
 
 static void
-check_value(BodyCheck *check, int body_line, PLpgSQL_expr *expression, Oid type)
+check_default_value(BodyCheck *check, int body_line, PLpgSQL_expr *expression, Oid type)
 {
-	Expression item = {expression, source_line(check, body_line), NULL, type};
+	Expression item = {expression, body_source_line(check, body_line), NULL, type};
 
 	if (expression != NULL)
 		(void) try_analysis(check, analyze_expression, &item, item.line);
@@ -337,15 +337,15 @@ check_expressions(BodyCheck *check, int body_line, List *expressions)
  */
 
 static void
-check_block(BodyCheck *check, PLpgSQL_stmt_block *block)
+check_body_block(BodyCheck *check, PLpgSQL_stmt_block *block)
 {
 	ListCell *cell;
 
-	check_statements(check, block->body);
+	check_body_statements(check, block->body);
 	if (block->exceptions == NULL)
 		return;
 	foreach(cell, block->exceptions->exc_list)
-		check_statements(check, ((PLpgSQL_exception *) lfirst(cell))->action);
+		check_body_statements(check, ((PLpgSQL_exception *) lfirst(cell))->action);
 }
 
 static void
@@ -354,15 +354,15 @@ check_if(BodyCheck *check, PLpgSQL_stmt_if *statement)
 	ListCell *cell;
 
 	check_expression(check, statement->lineno, statement->cond);
-	check_statements(check, statement->then_body);
+	check_body_statements(check, statement->then_body);
 	foreach(cell, statement->elsif_list)
 	{
 		PLpgSQL_if_elsif *arm = lfirst(cell);
 
 		check_expression(check, arm->lineno, arm->cond);
-		check_statements(check, arm->stmts);
+		check_body_statements(check, arm->stmts);
 	}
-	check_statements(check, statement->else_body);
+	check_body_statements(check, statement->else_body);
 }
 
 static void
@@ -376,9 +376,9 @@ check_case(BodyCheck *check, PLpgSQL_stmt_case *statement)
 		PLpgSQL_case_when *arm = lfirst(cell);
 
 		check_expression(check, arm->lineno, arm->expr);
-		check_statements(check, arm->stmts);
+		check_body_statements(check, arm->stmts);
 	}
-	check_statements(check, statement->else_stmts);
+	check_body_statements(check, statement->else_stmts);
 }
 
 static void
@@ -388,7 +388,7 @@ check_for_cursor(BodyCheck *check, PLpgSQL_stmt_forc *statement)
 
 	check_expression(check, statement->lineno, statement->argquery);
 	check_rows(check, statement->lineno, cursor->cursor_explicit_expr, statement->var);
-	check_statements(check, statement->body);
+	check_body_statements(check, statement->body);
 }
 
 static void
@@ -409,8 +409,8 @@ check_diagnostics(BodyCheck *check, PLpgSQL_stmt_getdiag *statement)
 
 	foreach(cell, statement->diag_items)
 		if (((PLpgSQL_diag_item *) lfirst(cell))->kind == PLPGSQL_GETDIAG_ROUTINE_OID)
-			add_problem(check, source_line(check, statement->lineno), "PG_ROUTINE_OID", WHY_CONTEXT,
-						NULL);
+			add_problem(check, body_source_line(check, statement->lineno), "PG_ROUTINE_OID",
+						WHY_CONTEXT, NULL);
 #endif
 }
 
@@ -431,22 +431,22 @@ check_loop(BodyCheck *check, PLpgSQL_stmt *statement)
 	switch (statement->cmd_type)
 	{
 		case PLPGSQL_STMT_LOOP:
-			check_statements(check, ((PLpgSQL_stmt_loop *) statement)->body);
+			check_body_statements(check, ((PLpgSQL_stmt_loop *) statement)->body);
 			break;
 		case PLPGSQL_STMT_WHILE:
 			check_expression(check, line, ((PLpgSQL_stmt_while *) statement)->cond);
-			check_statements(check, ((PLpgSQL_stmt_while *) statement)->body);
+			check_body_statements(check, ((PLpgSQL_stmt_while *) statement)->body);
 			break;
 		case PLPGSQL_STMT_FORI:
 			check_expression(check, line, ((PLpgSQL_stmt_fori *) statement)->lower);
 			check_expression(check, line, ((PLpgSQL_stmt_fori *) statement)->upper);
 			check_expression(check, line, ((PLpgSQL_stmt_fori *) statement)->step);
-			check_statements(check, ((PLpgSQL_stmt_fori *) statement)->body);
+			check_body_statements(check, ((PLpgSQL_stmt_fori *) statement)->body);
 			break;
 		case PLPGSQL_STMT_FORS:
 			check_rows(check, line, ((PLpgSQL_stmt_fors *) statement)->query,
 					   ((PLpgSQL_stmt_fors *) statement)->var);
-			check_statements(check, ((PLpgSQL_stmt_fors *) statement)->body);
+			check_body_statements(check, ((PLpgSQL_stmt_fors *) statement)->body);
 			break;
 		case PLPGSQL_STMT_FORC:
 			check_for_cursor(check, (PLpgSQL_stmt_forc *) statement);
@@ -455,11 +455,11 @@ check_loop(BodyCheck *check, PLpgSQL_stmt *statement)
 			check_rows(check, line, NULL, ((PLpgSQL_stmt_dynfors *) statement)->var);
 			check_expression(check, line, ((PLpgSQL_stmt_dynfors *) statement)->query);
 			check_expressions(check, line, ((PLpgSQL_stmt_dynfors *) statement)->params);
-			check_statements(check, ((PLpgSQL_stmt_dynfors *) statement)->body);
+			check_body_statements(check, ((PLpgSQL_stmt_dynfors *) statement)->body);
 			break;
 		case PLPGSQL_STMT_FOREACH_A:
 			check_expression(check, line, ((PLpgSQL_stmt_foreach_a *) statement)->expr);
-			check_statements(check, ((PLpgSQL_stmt_foreach_a *) statement)->body);
+			check_body_statements(check, ((PLpgSQL_stmt_foreach_a *) statement)->body);
 			break;
 		default:
 			break;
@@ -480,8 +480,8 @@ check_simple_statement(BodyCheck *check, PLpgSQL_stmt *statement)
 			check_expression(check, line, ((PLpgSQL_stmt_exit *) statement)->cond);
 			break;
 		case PLPGSQL_STMT_RETURN:
-			check_value(check, line, ((PLpgSQL_stmt_return *) statement)->expr,
-						check->compiled->fn_rettype);
+			check_default_value(check, line, ((PLpgSQL_stmt_return *) statement)->expr,
+								check->compiled->fn_rettype);
 			break;
 		case PLPGSQL_STMT_RETURN_NEXT:
 			check_expression(check, line, ((PLpgSQL_stmt_return_next *) statement)->expr);
@@ -520,14 +520,14 @@ check_simple_statement(BodyCheck *check, PLpgSQL_stmt *statement)
 }
 
 static void
-check_statement(BodyCheck *check, PLpgSQL_stmt *statement)
+check_body_statement(BodyCheck *check, PLpgSQL_stmt *statement)
 {
 	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
 	switch (statement->cmd_type)
 	{
 		case PLPGSQL_STMT_BLOCK:
-			check_block(check, (PLpgSQL_stmt_block *) statement);
+			check_body_block(check, (PLpgSQL_stmt_block *) statement);
 			break;
 		case PLPGSQL_STMT_IF:
 			check_if(check, (PLpgSQL_stmt_if *) statement);
@@ -546,7 +546,7 @@ check_statement(BodyCheck *check, PLpgSQL_stmt *statement)
 			break;
 		case PLPGSQL_STMT_COMMIT:
 		case PLPGSQL_STMT_ROLLBACK:
-			add_problem(check, source_line(check, statement->lineno), "COMMIT or ROLLBACK",
+			add_problem(check, body_source_line(check, statement->lineno), "COMMIT or ROLLBACK",
 						"cannot be used in chaincode", NULL);
 			break;
 		default:
@@ -555,12 +555,12 @@ check_statement(BodyCheck *check, PLpgSQL_stmt *statement)
 }
 
 static void
-check_statements(BodyCheck *check, List *statements)
+check_body_statements(BodyCheck *check, List *statements)
 {
 	ListCell *cell;
 
 	foreach(cell, statements)
-		check_statement(check, lfirst(cell));
+		check_body_statement(check, lfirst(cell));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -586,11 +586,11 @@ check_variable(BodyCheck *check, PLpgSQL_datum *datum)
 		type = ((PLpgSQL_rec *) datum)->rectypeid;
 	else
 		return;
-	check_value(check, variable->lineno, variable->default_val, type);
+	check_default_value(check, variable->lineno, variable->default_val, type);
 	if (type != REFCURSOROID)
 		why = query_check_type(type);
 	if (why != NULL)
-		add_problem(check, source_line(check, variable->lineno),
+		add_problem(check, body_source_line(check, variable->lineno),
 					psprintf("variable \"%s\" is of type %s, which", variable->refname,
 							 format_type_be(type)),
 					why, NULL);
@@ -612,7 +612,7 @@ analyze_compiled(BodyCheck *check)
 	compiled->cur_estate = &state;
 	for (int i = 0; i < compiled->ndatums; i++)
 		check_variable(check, compiled->datums[i]);
-	check_statement(check, (PLpgSQL_stmt *) compiled->action);
+	check_body_statement(check, (PLpgSQL_stmt *) compiled->action);
 	compiled->cur_estate = NULL;
 	for (int i = 0; i < compiled->ndatums; i++)
 		if (compiled->datums[i]->dtype == PLPGSQL_DTYPE_REC)
@@ -676,9 +676,9 @@ body_check(const SourceFunction *function, Oid schema)
 	initStringInfo(&check.lines);
 	(void) try_analysis(&check, analyze_defaults, tuple, function->line);
 	if (strcmp(name, "sql") == 0)
-		(void) try_analysis(&check, analyze_sql_body, tuple, source_line(&check, 1));
+		(void) try_analysis(&check, analyze_sql_body, tuple, body_source_line(&check, 1));
 	else if (strcmp(name, "plpgsql") == 0)
-		(void) try_analysis(&check, analyze_plpgsql_body, tuple, source_line(&check, 1));
+		(void) try_analysis(&check, analyze_plpgsql_body, tuple, body_source_line(&check, 1));
 	ReleaseSysCache(language);
 	ReleaseSysCache(tuple);
 	if (check.count > 0)

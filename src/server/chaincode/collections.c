@@ -68,7 +68,7 @@ get_bool(JsonbContainer *object, const char *name)
 }
 
 static int64
-get_number(JsonbContainer *object, const char *name, int64 otherwise)
+collection_get_number(JsonbContainer *object, const char *name, int64 otherwise)
 {
 	JsonbValue value;
 
@@ -134,9 +134,9 @@ collection_of_json(JsonbContainer *object)
 	Protos__StaticCollectionConfig *collection = palloc(sizeof(*collection));
 	Protos__CollectionPolicyConfig *members = palloc(sizeof(*members));
 	char *policy = get_text(object, "policy");
-	int64 required = get_number(object, "requiredPeerCount", 0);
-	int64 most = get_number(object, "maxPeerCount", 1);
-	int64 block_to_live = get_number(object, "blockToLive", 0);
+	int64 required = collection_get_number(object, "requiredPeerCount", 0);
+	int64 most = collection_get_number(object, "maxPeerCount", 1);
+	int64 block_to_live = collection_get_number(object, "blockToLive", 0);
 
 	protos__collection_config__init(config);
 	protos__static_collection_config__init(collection);
@@ -188,11 +188,11 @@ collections_of_json(Jsonb *json)
  * rules (core/chaincode/lifecycle/scc.go validateCollectionConfigs)
  */
 
-static void refuse(const char *name, const char *format, ...) pg_attribute_printf(2, 3)
+static void collection_refuse(const char *name, const char *format, ...) pg_attribute_printf(2, 3)
 	pg_attribute_noreturn();
 
 static void
-refuse(const char *name, const char *format, ...)
+collection_refuse(const char *name, const char *format, ...)
 {
 	char reason[FB_ERROR_DETAIL_BYTES];
 	va_list arguments;
@@ -217,7 +217,8 @@ is_any_of(const PolicyRule *rule)
 }
 
 static void
-check_members(const Protos__StaticCollectionConfig *collection, const ConfigBundle *bundle)
+collection_check_members(const Protos__StaticCollectionConfig *collection,
+						 const ConfigBundle *bundle)
 {
 	SignaturePolicy *policy;
 	FbError error = {0};
@@ -226,13 +227,13 @@ check_members(const Protos__StaticCollectionConfig *collection, const ConfigBund
 		collection->member_orgs_policy->payload_case !=
 			PROTOS__COLLECTION_POLICY_CONFIG__PAYLOAD_SIGNATURE_POLICY ||
 		collection->member_orgs_policy->signature_policy == NULL)
-		refuse(collection->name, "it has no member policy");
+		collection_refuse(collection->name, "it has no member policy");
 	if (signature_policy_from_message(memory_allocator(CurrentMemoryContext),
 									  collection->member_orgs_policy->signature_policy, &policy,
 									  &error) != FB_OK)
-		refuse(collection->name, "invalid member policy: %s", error.message);
+		collection_refuse(collection->name, "invalid member policy: %s", error.message);
 	if (!is_any_of(&policy->rule))
-		refuse(collection->name, "the member policy is not an OR of principals");
+		collection_refuse(collection->name, "the member policy is not an OR of principals");
 	for (size_t i = 0; i < policy->principals_count; i++)
 	{
 		const Principal *principal = policy->principals[i];
@@ -240,10 +241,11 @@ check_members(const Protos__StaticCollectionConfig *collection, const ConfigBund
 		if (principal == NULL ||
 			(principal->kind != PRINCIPAL_ROLE && principal->kind != PRINCIPAL_ORGANIZATION_UNIT &&
 			 principal->kind != PRINCIPAL_IDENTITY))
-			refuse(collection->name, "a principal of the member policy is not supported");
+			collection_refuse(collection->name,
+							  "a principal of the member policy is not supported");
 		if (principal->msp_id == NULL || msp_manager_find(bundle->msps, principal->msp_id) == NULL)
-			refuse(collection->name, "member \"%s\" is not part of the channel",
-				   principal->msp_id ? principal->msp_id : "");
+			collection_refuse(collection->name, "member \"%s\" is not part of the channel",
+							  principal->msp_id ? principal->msp_id : "");
 	}
 }
 
@@ -258,7 +260,7 @@ static_collection(const Protos__CollectionConfig *config)
 }
 
 static const Protos__StaticCollectionConfig *
-find_collection(const Protos__CollectionConfigPackage *package, const char *name)
+find_collection_config(const Protos__CollectionConfigPackage *package, const char *name)
 {
 	for (size_t i = 0; package != NULL && i < package->n_config; i++)
 		if (strcmp(static_collection(package->config[i])->name, name) == 0)
@@ -280,17 +282,18 @@ collections_check(const Protos__CollectionConfigPackage *package, const ConfigBu
 		const char *why = definition_check_collection_name(collection->name);
 
 		if (why != NULL)
-			refuse(collection->name, "invalid name: %s", why);
-		if (find_collection(package, collection->name) != collection)
-			refuse(collection->name, "it is defined twice");
+			collection_refuse(collection->name, "invalid name: %s", why);
+		if (find_collection_config(package, collection->name) != collection)
+			collection_refuse(collection->name, "it is defined twice");
 		if (collection->maximum_peer_count < collection->required_peer_count)
-			refuse(collection->name,
-				   "maximum peer count (%d) cannot be less than the required peer count (%d)",
-				   collection->maximum_peer_count, collection->required_peer_count);
+			collection_refuse(
+				collection->name,
+				"maximum peer count (%d) cannot be less than the required peer count (%d)",
+				collection->maximum_peer_count, collection->required_peer_count);
 		if (collection->required_peer_count < 0)
-			refuse(collection->name, "required peer count (%d) cannot be less than zero",
-				   collection->required_peer_count);
-		check_members(collection, bundle);
+			collection_refuse(collection->name, "required peer count (%d) cannot be less than zero",
+							  collection->required_peer_count);
+		collection_check_members(collection, bundle);
 	}
 }
 
@@ -307,12 +310,12 @@ collections_check_upgrade(const Protos__CollectionConfigPackage *proposed, FbByt
 	for (size_t i = 0; i < committed->n_config; i++)
 	{
 		const Protos__StaticCollectionConfig *old = static_collection(committed->config[i]);
-		const Protos__StaticCollectionConfig *new = find_collection(proposed, old->name);
+		const Protos__StaticCollectionConfig *new = find_collection_config(proposed, old->name);
 
 		if (new == NULL)
-			refuse(old->name, "it exists and is missing in the proposed definition");
+			collection_refuse(old->name, "it exists and is missing in the proposed definition");
 		if (new->block_to_live != old->block_to_live)
-			refuse(old->name, "its block to live " UINT64_FORMAT " cannot be changed",
-				   (uint64) old->block_to_live);
+			collection_refuse(old->name, "its block to live " UINT64_FORMAT " cannot be changed",
+							  (uint64) old->block_to_live);
 	}
 }

@@ -191,7 +191,7 @@ cut_field(char *text)
 
 /* memory is that of the message, whose context is current */
 static void
-limit_message(ErrorData *message, bool is_last)
+limit_condition_message(ErrorData *message, bool is_last)
 {
 	if (is_last)
 	{
@@ -238,10 +238,10 @@ filter_message(ErrorData *message)
 		if (message->output_to_client && ++conditions.client_count > CLIENT_MESSAGES_MAX)
 			message->output_to_client = false;
 		if (message->output_to_server || message->output_to_client)
-			limit_message(message, (!message->output_to_server ||
-									conditions.log_count == LOG_MESSAGES_MAX) &&
-									   (!message->output_to_client ||
-										conditions.client_count == CLIENT_MESSAGES_MAX));
+			limit_condition_message(message, (!message->output_to_server ||
+											  conditions.log_count == LOG_MESSAGES_MAX) &&
+												 (!message->output_to_client ||
+												  conditions.client_count == CLIENT_MESSAGES_MAX));
 	}
 	if (message->elevel >= FATAL)
 		interpreter_abandon();

@@ -193,7 +193,7 @@ definition_pack_parameters(const ChaincodeDefinition *definition,
  * whether that is an error
  */
 static FbStatus
-corrupted(FbError *error, const char *name, const char *field)
+definition_corrupted(FbError *error, const char *name, const char *field)
 {
 	fb_fail(error, FB_CORRUPTED, "definition of chaincode \"%s\" cannot be read", name);
 	fb_error_detail(error, "The field \"%s\" under %s is missing or malformed.", field,
@@ -212,7 +212,7 @@ unpack_field(const char *name, const char *field, FbBytes value, int type_case,
 	if (PROTO_UNPACK(lifecycle__state_data, value, memory_allocator(CurrentMemoryContext), data,
 					 error) != FB_OK ||
 		(int) (*data)->type_case != type_case)
-		return corrupted(error, name, field);
+		return definition_corrupted(error, name, field);
 	return FB_OK;
 }
 
@@ -258,11 +258,11 @@ read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefin
 	FB_TRY(read_bytes(reader, name, "EndorsementInfo", &bytes, error));
 	if (PROTO_UNPACK(lifecycle__chaincode_endorsement_info, bytes, allocator, &endorsement,
 					 error) != FB_OK)
-		return corrupted(error, name, "EndorsementInfo");
+		return definition_corrupted(error, name, "EndorsementInfo");
 	FB_TRY(read_bytes(reader, name, "ValidationInfo", &bytes, error));
 	if (PROTO_UNPACK(lifecycle__chaincode_validation_info, bytes, allocator, &validation, error) !=
 		FB_OK)
-		return corrupted(error, name, "ValidationInfo");
+		return definition_corrupted(error, name, "ValidationInfo");
 	definition->version = endorsement->version;
 	definition->init_required = endorsement->init_required;
 	definition->endorsement_plugin = endorsement->endorsement_plugin;
@@ -270,13 +270,13 @@ read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefin
 	definition->validation_parameter = proto_bytes(validation->validation_parameter);
 	FB_TRY(read_bytes(reader, name, "Collections", &definition->collections, error));
 	if (PROTO_CHECK(protos__collection_config_package, definition->collections, error) != FB_OK)
-		return corrupted(error, name, "Collections");
+		return definition_corrupted(error, name, "Collections");
 	return FB_OK;
 }
 
 static FbStatus
-read_metadata(const DefinitionReader *reader, const char *space, const char *name,
-			  const char *datatype, bool *exists, FbError *error)
+definition_read_metadata(const DefinitionReader *reader, const char *space, const char *name,
+						 const char *datatype, bool *exists, FbError *error)
 {
 	Lifecycle__StateMetadata *metadata;
 	FbBytes value;
@@ -286,13 +286,13 @@ read_metadata(const DefinitionReader *reader, const char *space, const char *nam
 		(PROTO_UNPACK(lifecycle__state_metadata, value, memory_allocator(CurrentMemoryContext),
 					  &metadata, error) != FB_OK ||
 		 strcmp(metadata->datatype, datatype) != 0))
-		return corrupted(error, name, "metadata");
+		return definition_corrupted(error, name, "metadata");
 	return FB_OK;
 }
 
 /* the definition whose Sequence key has this value */
 static FbStatus
-read_definition(const DefinitionReader *reader, const char *name, FbBytes sequence,
+definition_read(const DefinitionReader *reader, const char *name, FbBytes sequence,
 				ChaincodeDefinition *definition, FbError *error)
 {
 	bool exists;
@@ -300,9 +300,10 @@ read_definition(const DefinitionReader *reader, const char *name, FbBytes sequen
 	memset(definition, 0, sizeof(*definition));
 	definition->name = pstrdup(name);
 	FB_TRY(unpack_sequence(name, sequence, &definition->sequence, error));
-	FB_TRY(read_metadata(reader, "namespaces", name, "ChaincodeDefinition", &exists, error));
+	FB_TRY(definition_read_metadata(reader, "namespaces", name, "ChaincodeDefinition", &exists,
+									error));
 	if (!exists)
-		return corrupted(error, name, "metadata");
+		return definition_corrupted(error, name, "metadata");
 	return read_parameters(reader, name, definition, error);
 }
 
@@ -352,7 +353,7 @@ definition_has_metadata(const DefinitionReader *reader, const char *space, const
 	bool exists;
 	FbError error = {0};
 
-	error_check(read_metadata(reader, space, name, datatype, &exists, &error), &error);
+	error_check(definition_read_metadata(reader, space, name, datatype, &exists, &error), &error);
 	return exists;
 }
 
@@ -385,7 +386,7 @@ get_committed_private(const DefinitionReader *reader, FbBytes key, FbBytes *valu
 }
 
 static FbBytes
-copy_bytes(FbBytes from)
+definition_copy_bytes(FbBytes from)
 {
 	FbBytes to;
 	FbError error = {0};
@@ -403,8 +404,8 @@ copy_definition(const ChaincodeDefinition *from, ChaincodeDefinition *to)
 	to->init_required = from->init_required;
 	to->endorsement_plugin = pstrdup(from->endorsement_plugin);
 	to->validation_plugin = pstrdup(from->validation_plugin);
-	to->validation_parameter = copy_bytes(from->validation_parameter);
-	to->collections = copy_bytes(from->collections);
+	to->validation_parameter = definition_copy_bytes(from->validation_parameter);
+	to->collections = definition_copy_bytes(from->collections);
 }
 
 /*
@@ -412,7 +413,7 @@ copy_definition(const ChaincodeDefinition *from, ChaincodeDefinition *to)
  * same afterwards, values may not be
  */
 static void
-invalidate(Datum argument, Oid relation)
+definition_invalidate(Datum argument, Oid relation)
 {
 	HASH_SEQ_STATUS status;
 	DefinitionEntry *entry;
@@ -424,7 +425,7 @@ invalidate(Datum argument, Oid relation)
 }
 
 static void
-make_cache(void)
+definition_make_cache(void)
 {
 	HASHCTL control = {.keysize = sizeof(DefinitionKey),
 					   .entrysize = sizeof(DefinitionEntry),
@@ -432,7 +433,7 @@ make_cache(void)
 
 	definition_cache = hash_create("fabric chaincode definitions", 64, &control,
 								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
+	CacheRegisterRelcacheCallback(definition_invalidate, (Datum) 0);
 }
 
 static void
@@ -451,7 +452,7 @@ empty_cache(void)
 }
 
 static DefinitionEntry *
-find_entry(const Ledger *ledger, const char *name, bool create)
+definition_find_entry(const Ledger *ledger, const char *name, bool create)
 {
 	DefinitionKey key;
 	DefinitionEntry *entry;
@@ -461,7 +462,7 @@ find_entry(const Ledger *ledger, const char *name, bool create)
 	key.ledger_id = ledger->id;
 	strlcpy(key.name, name, sizeof(key.name));
 	if (definition_cache == NULL)
-		make_cache();
+		definition_make_cache();
 	if (!create)
 		return hash_search(definition_cache, &key, HASH_FIND, NULL);
 	if (hash_get_num_entries(definition_cache) >= DEFINITION_CACHE_ENTRIES_MAX)
@@ -473,7 +474,8 @@ find_entry(const Ledger *ledger, const char *name, bool create)
 }
 
 static void
-remember(const Ledger *ledger, const ChaincodeDefinition *definition, RwSetVersion version)
+definition_remember(const Ledger *ledger, const ChaincodeDefinition *definition,
+					RwSetVersion version)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "fabric chaincode definition",
 												  ALLOCSET_SMALL_SIZES);
@@ -483,7 +485,7 @@ remember(const Ledger *ledger, const ChaincodeDefinition *definition, RwSetVersi
 
 	copy_definition(definition, &copy);
 	MemoryContextSwitchTo(caller);
-	entry = find_entry(ledger, definition->name, true);
+	entry = definition_find_entry(ledger, definition->name, true);
 	if (entry->context != NULL)
 		MemoryContextDelete(entry->context);
 	entry->context = context;
@@ -497,7 +499,7 @@ remember(const Ledger *ledger, const ChaincodeDefinition *definition, RwSetVersi
 static DefinitionEntry *
 find_valid_entry(const Ledger *ledger, const char *name, RwSetVersion version)
 {
-	DefinitionEntry *entry = find_entry(ledger, name, false);
+	DefinitionEntry *entry = definition_find_entry(ledger, name, false);
 
 	if (entry == NULL || entry->context == NULL || !rwset_version_equal(entry->version, version) ||
 		strcmp(entry->channel, ledger->channel) != 0)
@@ -522,7 +524,7 @@ system_definition(const SystemChaincode *chaincode, ChaincodeDefinition *definit
 }
 
 static FbStatus
-not_found(const char *name, FbError *error)
+definition_not_found(const char *name, FbError *error)
 {
 	return fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on the channel",
 				   FB_DISPLAY(fb_bytes_of_text(name)));
@@ -530,8 +532,8 @@ not_found(const char *name, FbError *error)
 
 /* version: of the Sequence key */
 static FbStatus
-look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefinition *definition,
-		RwSetVersion *version, FbError *error)
+definition_look_up(const Ledger *ledger, const char *name, Snapshot snapshot,
+				   ChaincodeDefinition *definition, RwSetVersion *version, FbError *error)
 {
 	DefinitionReader reader = {.get = get_committed, .ledger = ledger, .snapshot = snapshot};
 	const SystemChaincode *system = system_chaincode_find(fb_bytes_of_text(name));
@@ -550,7 +552,7 @@ look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefi
 	if (definition_check_name(name) != NULL ||
 		!state_store_get(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
 						 definition_field_key("namespaces", name, "Sequence"), snapshot, &row))
-		return not_found(name, error);
+		return definition_not_found(name, error);
 	*version = row.version;
 	entry = find_valid_entry(ledger, name, row.version);
 	if (entry != NULL)
@@ -558,8 +560,8 @@ look_up(const Ledger *ledger, const char *name, Snapshot snapshot, ChaincodeDefi
 		copy_definition(&entry->definition, definition);
 		return FB_OK;
 	}
-	FB_TRY(read_definition(&reader, name, row.value, definition, error));
-	remember(ledger, definition, row.version);
+	FB_TRY(definition_read(&reader, name, row.value, definition, error));
+	definition_remember(ledger, definition, row.version);
 	return FB_OK;
 }
 
@@ -569,7 +571,7 @@ definition_find(const char *channel, const char *name, ChaincodeDefinition *defi
 {
 	RwSetVersion version;
 
-	return look_up(ledger_open(channel), name, NULL, definition, &version, error);
+	return definition_look_up(ledger_open(channel), name, NULL, definition, &version, error);
 }
 
 bool
@@ -577,7 +579,7 @@ definition_load(const Ledger *ledger, const char *name, Snapshot snapshot,
 				ChaincodeDefinition *definition, RwSetVersion *version)
 {
 	FbError error = {0};
-	FbStatus status = look_up(ledger, name, snapshot, definition, version, &error);
+	FbStatus status = definition_look_up(ledger, name, snapshot, definition, version, &error);
 
 	if (status == FB_CHAINCODE_NOT_FOUND)
 		return false;
@@ -623,8 +625,8 @@ definition_find_in(DefinitionGet get, void *context, const char *name,
 	}
 	if (definition_check_name(name) != NULL ||
 		!get(context, definition_field_key("namespaces", name, "Sequence"), &sequence))
-		return not_found(name, error);
-	return read_definition(&foreign.reader, name, sequence, definition, error);
+		return definition_not_found(name, error);
+	return definition_read(&foreign.reader, name, sequence, definition, error);
 }
 
 List *
@@ -767,7 +769,8 @@ definition_package_id(const char *channel, const ChaincodeDefinition *definition
 	ChaincodeDefinition committed;
 	bool approved;
 	FbError error = {0};
-	FbStatus status = look_up(ledger, definition->name, NULL, &committed, &version, &error);
+	FbStatus status =
+		definition_look_up(ledger, definition->name, NULL, &committed, &version, &error);
 
 	if (status == FB_CHAINCODE_NOT_FOUND || status == FB_CORRUPTED)
 		return NULL;

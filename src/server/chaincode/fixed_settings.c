@@ -290,7 +290,7 @@ exchange_variable(struct config_generic *record, SettingValue value)
 }
 
 static const char *
-value_text(struct config_generic *record, SettingValue value)
+setting_value_text(struct config_generic *record, SettingValue value)
 {
 	switch (record->vartype)
 	{
@@ -321,7 +321,7 @@ fix_setting(FixedSetting *setting)
 	}
 	else
 		(void) set_config_option(setting->record->name,
-								 value_text(setting->record, setting->wanted), PGC_SUSET,
+								 setting_value_text(setting->record, setting->wanted), PGC_SUSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 

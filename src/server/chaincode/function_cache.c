@@ -56,7 +56,7 @@ note_change(Datum argument, int cache_id, uint32 hash)
 
 /* never called while a function of the cache runs */
 static void
-make_cache(void)
+function_make_cache(void)
 {
 	static bool registered = false;
 	HASHCTL control = {.keysize = sizeof(FunctionKey), .entrysize = sizeof(FunctionEntry)};
@@ -103,7 +103,7 @@ function_cache_schema(const char *package_id)
 	if (strlen(package_id) >= CHAINCODE_PACKAGE_ID_BYTES)
 		return InvalidOid;
 	if (cache_is_stale)
-		make_cache();
+		function_make_cache();
 	entry = hash_search(packages, package_id, HASH_FIND, NULL);
 	if (entry != NULL)
 		return entry->schema;
@@ -175,7 +175,7 @@ load_function(HeapTuple tuple)
 }
 
 static ChaincodeFunction *
-search_function(Oid schema, const char *name)
+function_search(Oid schema, const char *name)
 {
 	CatCList *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	ChaincodeFunction *function = NULL;
@@ -206,14 +206,14 @@ function_cache_find(Oid schema, const char *name)
 	if (name[0] == '_' || strlen(name) >= NAMEDATALEN)
 		return NULL;
 	if (cache_is_stale)
-		make_cache();
+		function_make_cache();
 	memset(&key, 0, sizeof(key));
 	key.schema = schema;
 	strlcpy(key.name, name, sizeof(key.name));
 	entry = hash_search(cache, &key, HASH_FIND, NULL);
 	if (entry != NULL)
 		return entry->function;
-	function = search_function(schema, name);
+	function = function_search(schema, name);
 	if (function != NULL)
 	{
 		entry = hash_search(cache, &key, HASH_ENTER, NULL);
@@ -241,7 +241,7 @@ function_cache_signature(const ChaincodeFunction *function)
 }
 
 static int
-compare_names(const ListCell *a, const ListCell *b)
+compare_function_names(const ListCell *a, const ListCell *b)
 {
 	return strcmp(lfirst(a), lfirst(b));
 }
@@ -271,7 +271,7 @@ list_names(Oid schema)
 	}
 	systable_endscan(scan);
 	table_close(procedures, AccessShareLock);
-	list_sort(names, compare_names);
+	list_sort(names, compare_function_names);
 	return names;
 }
 

@@ -266,7 +266,7 @@ refuse_warnings(const CheckedSource *checked)
 }
 
 static void
-throw_time_is_up(const ChaincodePackage *package)
+install_throw_time_is_up(const ChaincodePackage *package)
 {
 	ereport(ERROR, (fb_errcode(FB_CHAINCODE_TIMEOUT),
 					errmsg("chaincode package \"%s\" could not be installed in %d ms",
@@ -347,13 +347,13 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked, bool 
 		{
 			MemoryContextSwitchTo(context);
 			FlushErrorState();
-			throw_time_is_up(package);
+			install_throw_time_is_up(package);
 		}
 		rethrow_as_invalid(context, checked->current);
 	}
 	PG_END_TRY();
 	if (expired)
-		throw_time_is_up(package);
+		install_throw_time_is_up(package);
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(saved_user, saved_security);
 }

@@ -102,7 +102,7 @@ lines_until(const char *text, const char *from, int position)
  * body, or, where they find it there once, into the statement of the client.
  */
 static int
-source_line(const SourceFunction *function, const ErrorData *error)
+install_source_line(const SourceFunction *function, const ErrorData *error)
 {
 	static const char near_text[] = " near line ";
 	const char *near = error->context != NULL ? strstr(error->context, near_text) : NULL;
@@ -123,7 +123,7 @@ source_line(const SourceFunction *function, const ErrorData *error)
 }
 
 static void
-note_problem(CheckedSource *checked, const SourceFunction *function, ErrorData *error)
+install_note_problem(CheckedSource *checked, const SourceFunction *function, ErrorData *error)
 {
 	SourceProblem *problem = palloc0(sizeof(SourceProblem));
 
@@ -131,7 +131,7 @@ note_problem(CheckedSource *checked, const SourceFunction *function, ErrorData *
 	if (!is_of_our_checks(error) && function != NULL)
 	{
 		problem->function = function;
-		problem->line = source_line(function, error);
+		problem->line = install_source_line(function, error);
 	}
 	checked->problems = lappend(checked->problems, problem);
 }
@@ -161,7 +161,7 @@ install_problems_try(CheckedSource *checked, const SourceFunction *function, Sou
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
-		note_problem(checked, function, error);
+		install_note_problem(checked, function, error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

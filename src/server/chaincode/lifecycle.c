@@ -53,7 +53,7 @@ get_held_private(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 }
 
 static void
-put(const DefinitionReader *state, FbBytes key, FbBytes value)
+lifecycle_put(const DefinitionReader *state, FbBytes key, FbBytes value)
 {
 	FbBytes space = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
 
@@ -79,8 +79,9 @@ organisation_state(const Invocation *invocation, const char *msp_id)
  * differ. Our fields never change. Returns whether anything was written
  */
 static bool
-serialize(const DefinitionReader *state, const char *space, const char *name, const char *datatype,
-		  const char *const *fields, const FbBytes *values, int count)
+lifecycle_serialize(const DefinitionReader *state, const char *space, const char *name,
+					const char *datatype, const char *const *fields, const FbBytes *values,
+					int count)
 {
 	bool exists = definition_has_metadata(state, space, name, datatype);
 	bool written = !exists;
@@ -92,12 +93,12 @@ serialize(const DefinitionReader *state, const char *space, const char *name, co
 
 		if (exists && state->get(state, key, &old) && fb_bytes_equal(old, values[i]))
 			continue;
-		put(state, key, values[i]);
+		lifecycle_put(state, key, values[i]);
 		written = true;
 	}
 	if (!exists)
-		put(state, definition_metadata_key(space, name),
-			definition_pack_metadata(datatype, fields, count));
+		lifecycle_put(state, definition_metadata_key(space, name),
+					  definition_pack_metadata(datatype, fields, count));
 	return written;
 }
 
@@ -161,7 +162,7 @@ unpack_input(Invocation *invocation, const ProtobufCMessageDescriptor *descripto
 }
 
 static void
-answer(Invocation *invocation, const ProtobufCMessage *message)
+lifecycle_answer(Invocation *invocation, const ProtobufCMessage *message)
 {
 	FbError error = {0};
 
@@ -197,7 +198,7 @@ unpack_collections(FbBytes bytes)
 
 /* empty fields get the channel's defaults */
 static void
-set_defaults(const Invocation *invocation, ChaincodeDefinition *definition)
+lifecycle_set_defaults(const Invocation *invocation, ChaincodeDefinition *definition)
 {
 	FbError error = {0};
 
@@ -277,8 +278,8 @@ check_policy_limits(const Invocation *invocation, FbBytes application_policy)
 }
 
 static void
-check_policies(const Invocation *invocation, const ChaincodeDefinition *definition,
-			   const Protos__CollectionConfigPackage *collections)
+lifecycle_check_policies(const Invocation *invocation, const ChaincodeDefinition *definition,
+						 const Protos__CollectionConfigPackage *collections)
 {
 	check_policy_limits(invocation, definition->validation_parameter);
 	for (size_t i = 0; collections != NULL && i < collections->n_config; i++)
@@ -310,7 +311,7 @@ validate_input(const Invocation *invocation, const ChaincodeDefinition *definiti
 	check_plugin("endorsement", definition->endorsement_plugin, DEFINITION_ENDORSEMENT_PLUGIN);
 	check_plugin("validation", definition->validation_plugin, DEFINITION_VALIDATION_PLUGIN);
 	collections_check(collections, invocation->bundle);
-	check_policies(invocation, definition, collections);
+	lifecycle_check_policies(invocation, definition, collections);
 	if (read_committed(invocation, definition->name, &committed))
 		collections_check_upgrade(collections, committed.collections);
 }
@@ -374,7 +375,7 @@ check_sequence_to_approve(const ChaincodeDefinition *definition, int64 current)
 }
 
 static void
-approve(Invocation *invocation)
+lifecycle_approve(Invocation *invocation)
 {
 	static const char *const source_fields[] = {"PackageID"};
 	Lifecycle__ApproveChaincodeDefinitionForMyOrgArgs *args;
@@ -399,7 +400,7 @@ approve(Invocation *invocation)
 		package_id = args->source->local_package->package_id;
 	current = definition_read_sequence(&invocation->public_state, definition.name);
 	check_sequence_to_approve(&definition, current);
-	set_defaults(invocation, &definition);
+	lifecycle_set_defaults(invocation, &definition);
 	private_name = psprintf("%s#" INT64_FORMAT, definition.name, definition.sequence);
 	if (definition.sequence == current)
 	{
@@ -422,20 +423,21 @@ approve(Invocation *invocation)
 						" of chaincode \"%s\" with the same content already",
 						definition.sequence, definition.name);
 	definition_pack_parameters(&definition, values);
-	written = serialize(&state, "namespaces", private_name, "ChaincodeParameters",
-						definition_parameter_names, values, DEFINITION_PARAMETERS_COUNT);
+	written = lifecycle_serialize(&state, "namespaces", private_name, "ChaincodeParameters",
+								  definition_parameter_names, values, DEFINITION_PARAMETERS_COUNT);
 	source = definition_pack_text(package_id);
 	/*
 	 * The committed sequence approved once more, unchanged: the package id is written again. A
 	 * transaction that writes nothing would need the endorsements of all of _lifecycle, so this
 	 * one, endorsed here alone, would be invalid, as it is in Fabric.
 	 */
-	if (!serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage",
-				   source_fields, &source, 1) &&
+	if (!lifecycle_serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage",
+							 source_fields, &source, 1) &&
 		!written)
-		put(&state, definition_field_key("chaincode-sources", private_name, source_fields[0]),
-			source);
-	answer(invocation, &result.base);
+		lifecycle_put(&state,
+					  definition_field_key("chaincode-sources", private_name, source_fields[0]),
+					  source);
+	lifecycle_answer(invocation, &result.base);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -497,7 +499,7 @@ check_readiness(Invocation *invocation)
 	unpack_input(invocation, &lifecycle__check_commit_readiness_args__descriptor, &args);
 	definition = DEFINITION_OF(args);
 	check_sequence_to_commit(invocation, &definition);
-	set_defaults(invocation, &definition);
+	lifecycle_set_defaults(invocation, &definition);
 	approvals = query_approvals(invocation, &definition, &count);
 	result.approvals =
 		palloc_array(Lifecycle__CheckCommitReadinessResult__ApprovalsEntry *, count + 1);
@@ -525,11 +527,11 @@ check_readiness(Invocation *invocation)
 			mismatch->value->items[mismatch->value->n_items++] = lfirst(cell);
 		result.mismatches[result.n_mismatches++] = mismatch;
 	}
-	answer(invocation, &result.base);
+	lifecycle_answer(invocation, &result.base);
 }
 
 static void
-commit(Invocation *invocation)
+lifecycle_commit(Invocation *invocation)
 {
 	static const char *const fields[] = {"Sequence", "EndorsementInfo", "ValidationInfo",
 										 "Collections"};
@@ -546,7 +548,7 @@ commit(Invocation *invocation)
 	definition = DEFINITION_OF(args);
 	validate_input(invocation, &definition, args->collections);
 	check_sequence_to_commit(invocation, &definition);
-	set_defaults(invocation, &definition);
+	lifecycle_set_defaults(invocation, &definition);
 	approvals = query_approvals(invocation, &definition, &count);
 	for (size_t i = 0; i < count; i++)
 	{
@@ -567,9 +569,9 @@ commit(Invocation *invocation)
 						guc_node_msp_id, invocation->simulation->request->channel);
 	values[0] = definition_pack_number(definition.sequence);
 	definition_pack_parameters(&definition, values + 1);
-	(void) serialize(&invocation->public_state, "namespaces", definition.name,
-					 "ChaincodeDefinition", fields, values, lengthof(fields));
-	answer(invocation, &result.base);
+	(void) lifecycle_serialize(&invocation->public_state, "namespaces", definition.name,
+							   "ChaincodeDefinition", fields, values, lengthof(fields));
+	lifecycle_answer(invocation, &result.base);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -577,7 +579,7 @@ commit(Invocation *invocation)
  */
 
 static void
-not_found(Invocation *invocation, const char *name)
+lifecycle_not_found(Invocation *invocation, const char *name)
 {
 	SimulationResult *result = invocation->simulation->result;
 
@@ -600,7 +602,7 @@ query_definition(Invocation *invocation)
 	unpack_input(invocation, &lifecycle__query_chaincode_definition_args__descriptor, &args);
 	if (!read_committed(invocation, args->name, &definition))
 	{
-		not_found(invocation, args->name);
+		lifecycle_not_found(invocation, args->name);
 		return;
 	}
 	approvals = query_approvals(invocation, &definition, &count);
@@ -622,7 +624,7 @@ query_definition(Invocation *invocation)
 		entry->value = approvals[i].approved;
 		result.approvals[result.n_approvals++] = entry;
 	}
-	answer(invocation, &result.base);
+	lifecycle_answer(invocation, &result.base);
 }
 
 static void
@@ -668,7 +670,7 @@ query_definitions(Invocation *invocation)
 		item->collections = unpack_collections(definition.collections);
 		result.chaincode_definitions[result.n_chaincode_definitions++] = item;
 	}
-	answer(invocation, &result.base);
+	lifecycle_answer(invocation, &result.base);
 }
 
 /*
@@ -728,7 +730,7 @@ query_approved(Invocation *invocation)
 		source.unavailable = &unavailable;
 	}
 	result.source = &source;
-	answer(invocation, &result.base);
+	lifecycle_answer(invocation, &result.base);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -740,9 +742,9 @@ static const struct
 	const char *name;
 	void (*run)(Invocation *);
 } functions[] = {
-	{"ApproveChaincodeDefinitionForMyOrg", approve},
+	{"ApproveChaincodeDefinitionForMyOrg", lifecycle_approve},
 	{"CheckCommitReadiness", check_readiness},
-	{"CommitChaincodeDefinition", commit},
+	{"CommitChaincodeDefinition", lifecycle_commit},
 	{"QueryApprovedChaincodeDefinition", query_approved},
 	{"QueryChaincodeDefinition", query_definition},
 	{"QueryChaincodeDefinitions", query_definitions},

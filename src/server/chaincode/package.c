@@ -339,7 +339,7 @@ metadata_scalar(void *state, char *token, JsonTokenType type)
 }
 
 static void
-read_metadata(FbBytes json, ChaincodePackage *package)
+package_read_metadata(FbBytes json, ChaincodePackage *package)
 {
 	MetadataReader reader = {.package = package};
 	JsonSemAction actions = {
@@ -480,7 +480,7 @@ package_read(FbBytes bytes, ChaincodePackage *package)
 		invalid_package("The package has no file \"metadata.json\".");
 	if (code.data == NULL)
 		invalid_package("The package has no file \"code.tar.gz\".");
-	read_metadata(metadata, package);
+	package_read_metadata(metadata, package);
 	if (strcmp(package->type, CHAINCODE_TYPE_SQL) == 0)
 		package->source = read_source(code);
 

@@ -147,7 +147,7 @@ typedef struct FunctionWalk
 } FunctionWalk;
 
 static bool
-note_problem(QueryWalk *walk, Node *node, char *what, const char *why, const char *hint)
+query_note_problem(QueryWalk *walk, Node *node, char *what, const char *why, const char *hint)
 {
 	walk->problem->what = what;
 	walk->problem->why = why;
@@ -157,13 +157,13 @@ note_problem(QueryWalk *walk, Node *node, char *what, const char *why, const cha
 }
 
 static bool
-check_type(QueryWalk *walk, Node *node, Oid type)
+query_refuse_type(QueryWalk *walk, Node *node, Oid type)
 {
 	const char *why = query_check_type(type);
 
 	if (why == NULL)
 		return false;
-	return note_problem(walk, node, psprintf("type %s", format_type_be(type)), why, NULL);
+	return query_note_problem(walk, node, psprintf("type %s", format_type_be(type)), why, NULL);
 }
 
 static bool
@@ -172,13 +172,13 @@ check_types(QueryWalk *walk, Node *node, const List *types)
 	ListCell *cell;
 
 	foreach(cell, types)
-		if (check_type(walk, node, lfirst_oid(cell)))
+		if (query_refuse_type(walk, node, lfirst_oid(cell)))
 			return true;
 	return false;
 }
 
 static bool
-check_function(Oid function, void *context)
+query_check_function(Oid function, void *context)
 {
 	FunctionWalk *call = context;
 	char *schema;
@@ -187,7 +187,7 @@ check_function(Oid function, void *context)
 		return false;
 	schema = get_namespace_name(get_func_namespace(function));
 	call->walk->problem->is_function = true;
-	return note_problem(
+	return query_note_problem(
 		call->walk, call->node,
 		psprintf("function %s.%s", schema ? schema : "?", get_func_name(function)),
 		"may give another result on another node, or has effects outside the ledger", NULL);
@@ -208,12 +208,12 @@ static bool
 check_constant(QueryWalk *walk, Const *constant)
 {
 	if (!constant->constisnull && query_check_is_now(constant->consttype, constant->constvalue))
-		return note_problem(walk, (Node *) constant, pstrdup("'now'"),
-							"gives another time on every node", HINT_TIME);
+		return query_note_problem(walk, (Node *) constant, pstrdup("'now'"),
+								  "gives another time on every node", HINT_TIME);
 	/* the name of a cursor variable, with which PL/pgSQL itself begins */
 	if (constant->consttype == REFCURSOROID)
 		return false;
-	return check_type(walk, (Node *) constant, constant->consttype);
+	return query_refuse_type(walk, (Node *) constant, constant->consttype);
 }
 
 static bool
@@ -244,12 +244,12 @@ check_value_function(QueryWalk *walk, SQLValueFunction *function)
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (names[i].op == function->op)
-			return note_problem(walk, (Node *) function, pstrdup(names[i].name),
-								names[i].is_time ? "gives another time on every node"
-												 : "names an object of one database",
-								names[i].is_time ? HINT_TIME : HINT_CLIENT);
-	return note_problem(walk, (Node *) function, pstrdup("a value of the session"),
-						"differs between nodes", NULL);
+			return query_note_problem(walk, (Node *) function, pstrdup(names[i].name),
+									  names[i].is_time ? "gives another time on every node"
+													   : "names an object of one database",
+									  names[i].is_time ? HINT_TIME : HINT_CLIENT);
+	return query_note_problem(walk, (Node *) function, pstrdup("a value of the session"),
+							  "differs between nodes", NULL);
 }
 
 static bool
@@ -267,8 +267,8 @@ check_relations(QueryWalk *walk, List *range_table)
 		{
 			char *name = get_rel_name(entry->relid);
 
-			return note_problem(walk, NULL, psprintf("relation \"%s\"", name ? name : "?"),
-								"belongs to one database", HINT_STATE);
+			return query_note_problem(walk, NULL, psprintf("relation \"%s\"", name ? name : "?"),
+									  "belongs to one database", HINT_STATE);
 		}
 	}
 	return false;
@@ -285,8 +285,8 @@ check_node(Node *node, QueryWalk *walk)
 			return check_value_function(walk, castNode(SQLValueFunction, node));
 		case T_NextValueExpr:
 		case T_CurrentOfExpr:
-			return note_problem(walk, NULL, pstrdup("a sequence or cursor of a table"),
-								"belongs to one database", HINT_STATE);
+			return query_note_problem(walk, NULL, pstrdup("a sequence or cursor of a table"),
+									  "belongs to one database", HINT_STATE);
 		case T_RangeTblFunction:
 			return check_types(walk, NULL, castNode(RangeTblFunction, node)->funccoltypes);
 		case T_TableFunc:
@@ -318,7 +318,7 @@ check_node(Node *node, QueryWalk *walk)
 #if PG_VERSION_NUM >= 170000
 		case T_JsonExpr:
 #endif
-			return check_type(walk, node, exprType(node));
+			return query_refuse_type(walk, node, exprType(node));
 		default:
 			return false;
 	}
@@ -339,7 +339,7 @@ walk_query(Node *node, void *context)
 	if (check_node(node, walk))
 		return true;
 	/* the input and output functions of types are judged by their types */
-	if (!IsA(node, CoerceViaIO) && check_functions_in_node(node, check_function, &call))
+	if (!IsA(node, CoerceViaIO) && check_functions_in_node(node, query_check_function, &call))
 		return true;
 	return expression_tree_walker(node, walk_query, context);
 }

@@ -76,7 +76,7 @@ refuse_function(HeapTuple tuple)
 }
 
 static void
-check_function(Oid function)
+sandbox_check_function(Oid function)
 {
 	HeapTuple tuple;
 
@@ -138,7 +138,7 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 	if (access != OAT_FUNCTION_EXECUTE)
 		return;
 	if (is_chaincode_running())
-		check_function(object_id);
+		sandbox_check_function(object_id);
 	else if (object_id >= FirstNormalObjectId && !OidIsValid(guarded_schema))
 		refuse_chaincode(object_id);
 }
@@ -186,9 +186,10 @@ check_permissions(List *range_table, bool abort)
 #endif
 
 static void
-utility(PlannedStmt *statement, const char *text, bool read_only_tree,
-		ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
-		DestReceiver *destination, QueryCompletion *completion)
+sandbox_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo parameters,
+				QueryEnvironment *environment, DestReceiver *destination,
+				QueryCompletion *completion)
 {
 	if (is_chaincode_running())
 		ereport(ERROR, (fb_errcode(FB_SANDBOX_VIOLATION),
@@ -204,7 +205,7 @@ utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 }
 
 static PlannedStmt *
-plan_query(Query *query, const char *text, int options, ParamListInfo parameters)
+sandbox_plan_query(Query *query, const char *text, int options, ParamListInfo parameters)
 {
 	if (is_chaincode_running())
 		query_check_run(query, guarded_schema);
@@ -226,9 +227,9 @@ sandbox_install_hooks(void)
 	previous_check_permissions = ExecutorCheckPerms_hook;
 	ExecutorCheckPerms_hook = check_permissions;
 	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = utility;
+	ProcessUtility_hook = sandbox_utility;
 	previous_planner = planner_hook;
-	planner_hook = plan_query;
+	planner_hook = sandbox_plan_query;
 	installed = true;
 }
 
@@ -291,7 +292,7 @@ static bool memory_is_limited;
 static int saved_temp_file_limit;
 
 static void
-limit_memory(void)
+sandbox_limit_memory(void)
 {
 	struct rlimit limit;
 
@@ -321,7 +322,7 @@ sandbox_guard(Oid schema)
 	if (OidIsValid(schema) && !OidIsValid(guarded_schema))
 	{
 		fixed_clock_enter();
-		limit_memory();
+		sandbox_limit_memory();
 	}
 	else if (!OidIsValid(schema))
 	{

@@ -109,7 +109,7 @@ shim_client_attribute(FbBytes name, FbBytes *value)
  */
 
 static void
-check_key(FbBytes key)
+shim_check_key(FbBytes key)
 {
 	if (key.size == 0)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("key must not be empty")));
@@ -132,7 +132,7 @@ shim_put_state(FbBytes key, FbBytes value)
 {
 	Simulation *simulation = simulation_current();
 
-	check_key(key);
+	shim_check_key(key);
 	state_access_put(simulation, simulation->namespace_name, key, value);
 }
 
@@ -141,7 +141,7 @@ shim_delete_state(FbBytes key)
 {
 	Simulation *simulation = simulation_current();
 
-	check_key(key);
+	shim_check_key(key);
 	state_access_delete(simulation, simulation->namespace_name, key);
 }
 
@@ -282,8 +282,8 @@ shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attri
  */
 
 static void
-put_history(Simulation *simulation, const HistoryRow *row,
-			void (*put)(void *context, const ShimHistory *write), void *context)
+shim_put_history(Simulation *simulation, const HistoryRow *row,
+				 void (*put)(void *context, const ShimHistory *write), void *context)
 {
 	TransactionRow transaction;
 	ShimHistory write = {.value = row->value,
@@ -312,7 +312,7 @@ shim_history(FbBytes key, void (*put)(void *context, const ShimHistory *write), 
 	HistoryRow row;
 
 	while (MemoryContextReset(row_context), history_scan_next(scan, &row))
-		put_history(simulation, &row, put, context);
+		shim_put_history(simulation, &row, put, context);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(row_context);
 	history_scan_end(scan);
@@ -346,7 +346,7 @@ shim_set_validation_parameter(FbBytes key, FbBytes parameter)
 	SignaturePolicy *policy;
 	FbError error = {0};
 
-	check_key(key);
+	shim_check_key(key);
 	/* Fabric takes any bytes here, and then nobody can write the key ever again */
 	if (parameter.size > 0)
 		error_check(signature_policy_decode(memory_allocator(CurrentMemoryContext), parameter,
@@ -370,7 +370,7 @@ shim_get_validation_parameter(FbBytes key, FbBytes *parameter)
 }
 
 static int
-compare_bytes(const void *a, const void *b)
+shim_compare_bytes(const void *a, const void *b)
 {
 	return fb_bytes_compare(*(const FbBytes *) a, *(const FbBytes *) b);
 }
@@ -395,7 +395,7 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("a state policy needs at least one organisation")));
 	memcpy(sorted, msp_ids, msp_ids_count * sizeof(FbBytes));
-	qsort(sorted, msp_ids_count, sizeof(FbBytes), compare_bytes);
+	qsort(sorted, msp_ids_count, sizeof(FbBytes), shim_compare_bytes);
 	initStringInfo(&text);
 	appendStringInfoString(&text, "AND(");
 	for (size_t i = 0, n = 0; i < msp_ids_count; i++)

@@ -25,7 +25,7 @@
  */
 
 static void
-throw_time_is_up(const SimulationRequest *request)
+simulate_throw_time_is_up(const SimulationRequest *request)
 {
 	ereport(ERROR, (fb_errcode(FB_CHAINCODE_TIMEOUT),
 					errmsg("chaincode \"%s\" did not finish in %d ms", request->chaincode,
@@ -63,7 +63,7 @@ parameter_of(ChaincodeFunction *function, int index)
 }
 
 static void
-check_count(const ChaincodeFunction *function, int count)
+simulate_check_count(const ChaincodeFunction *function, int count)
 {
 	int least =
 		function->parameters_count - function->defaults_count - (function->is_variadic ? 1 : 0);
@@ -82,7 +82,7 @@ check_count(const ChaincodeFunction *function, int count)
 }
 
 static bool
-is_text(FbBytes argument)
+is_text_type(FbBytes argument)
 {
 	return argument.size == 0 ||
 		   (memchr(argument.data, 0, argument.size) == NULL &&
@@ -90,9 +90,9 @@ is_text(FbBytes argument)
 }
 
 static char *
-text_of(FbBytes argument)
+simulate_text(FbBytes argument)
 {
-	if (!is_text(argument))
+	if (!is_text_type(argument))
 		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 						errmsg("it is not text in the encoding %s", GetDatabaseEncodingName())));
 	return memory_cstring(argument);
@@ -104,9 +104,10 @@ cast_argument(ChaincodeParameter *parameter, FbBytes argument)
 {
 	Datum value;
 
-	if (parameter->type == BYTEAOID && !is_text(argument))
+	if (parameter->type == BYTEAOID && !is_text_type(argument))
 		return PointerGetDatum(memory_bytea(argument));
-	value = InputFunctionCall(&parameter->input, text_of(argument), parameter->type_parameter, -1);
+	value = InputFunctionCall(&parameter->input, simulate_text(argument), parameter->type_parameter,
+							  -1);
 	if (query_check_is_now(parameter->type, value))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 						errmsg("it depends on the clock of the node")));
@@ -116,8 +117,8 @@ cast_argument(ChaincodeParameter *parameter, FbBytes argument)
 static const char *
 argument_hint(FbBytes argument, const ErrorData *error)
 {
-	if (error->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW && is_text(argument) &&
-		fixed_clock_has_special_word(text_of(argument)))
+	if (error->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW && is_text_type(argument) &&
+		fixed_clock_has_special_word(simulate_text(argument)))
 		return "Give the date or time itself: special strings such as \"today\" would differ between nodes.";
 	return error->hint;
 }
@@ -174,7 +175,7 @@ copy_result(Simulation *simulation, FbBytes bytes)
 
 /* bytea as it is, a row as JSON, everything else as its text */
 static FbBytes
-render(ChaincodeFunction *function, Datum value)
+render_result(ChaincodeFunction *function, Datum value)
 {
 	if (function->result_type == BYTEAOID)
 		return memory_bytes(PG_DETOAST_DATUM_PACKED(value));
@@ -198,7 +199,7 @@ call_directly(ChaincodeFunction *function, const Datum *values, int count)
 	value = FunctionCallInvoke(fcinfo);
 	if (fcinfo->isnull || function->result_type == VOIDOID)
 		return FB_BYTES_EMPTY;
-	return render(function, value);
+	return render_result(function, value);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -295,7 +296,7 @@ call_by_query(Simulation *simulation, ChaincodeFunction *function, Datum *values
 		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 
 		if (!isnull)
-			payload = copy_result(simulation, render(function, value));
+			payload = copy_result(simulation, render_result(function, value));
 	}
 	SPI_finish();
 	return payload;
@@ -332,12 +333,12 @@ call_function(Simulation *simulation, Oid schema)
 	int count = (int) request->arguments_count - 1;
 	Datum values[FUNC_MAX_ARGS];
 	FbBytes name_bytes = request->arguments_count > 0 ? request->arguments[0] : FB_BYTES_EMPTY;
-	const char *name = text_of(name_bytes);
+	const char *name = simulate_text(name_bytes);
 	ChaincodeFunction *function = function_cache_find(schema, name);
 
 	if (function == NULL)
 		throw_no_function(request, schema, name);
-	check_count(function, count);
+	simulate_check_count(function, count);
 	cast_arguments(function, request->arguments + 1, count, values);
 	if (!function->returns_set && !function->is_variadic && count == function->parameters_count)
 		simulation->result->payload =
@@ -466,7 +467,7 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 	CurrentResourceOwner = owner;
 
 	if (expired)
-		throw_time_is_up(simulation->request);
+		simulate_throw_time_is_up(simulation->request);
 	if (simulation->failure.status != FB_OK)
 		error_throw(&simulation->failure);
 	failure = conditions_node_failure(error);
@@ -574,7 +575,7 @@ run_system(Simulation *simulation, Oid schema)
 }
 
 static void
-run(Simulation *simulation)
+simulate_run(Simulation *simulation)
 {
 	const SimulationRequest *request = simulation->request;
 
@@ -595,7 +596,7 @@ run(Simulation *simulation)
 }
 
 static void
-finish(Simulation *simulation)
+simulate_finish(Simulation *simulation)
 {
 	SimulationResult *result = simulation->result;
 	FbError error = {0};
@@ -638,7 +639,7 @@ simulate(const SimulationRequest *request, SimulationResult *result)
 	simulation_set_current(&simulation);
 	PG_TRY();
 	{
-		run(&simulation);
+		simulate_run(&simulation);
 	}
 	PG_FINALLY();
 	{
@@ -649,6 +650,6 @@ simulate(const SimulationRequest *request, SimulationResult *result)
 	UnregisterSnapshot(simulation.snapshot);
 	if (pushed)
 		PopActiveSnapshot();
-	finish(&simulation);
+	simulate_finish(&simulation);
 	MemoryContextDelete(simulation.context);
 }

@@ -60,11 +60,11 @@ line_of(const char *text, int location)
 	return line;
 }
 
-static void refuse(const CheckedSource *checked, int location, const char *format, ...)
+static void source_refuse(const CheckedSource *checked, int location, const char *format, ...)
 	pg_attribute_printf(3, 4) pg_attribute_noreturn();
 
 static void
-refuse(const CheckedSource *checked, int location, const char *format, ...)
+source_refuse(const CheckedSource *checked, int location, const char *format, ...)
 {
 	char reason[FB_ERROR_DETAIL_BYTES];
 	va_list arguments;
@@ -83,8 +83,8 @@ refuse(const CheckedSource *checked, int location, const char *format, ...)
 
 /* a type that a parameter or result may have: built in, so that it is the same on every node */
 static void
-check_type(CheckedSource *checked, const SourceFunction *function, TypeName *name, bool is_result,
-		   const char *what)
+source_check_type(CheckedSource *checked, const SourceFunction *function, TypeName *name,
+				  bool is_result, const char *what)
 {
 	Type type;
 	Form_pg_type form;
@@ -94,12 +94,14 @@ check_type(CheckedSource *checked, const SourceFunction *function, TypeName *nam
 	Oid schema;
 
 	if (name->pct_type)
-		refuse(checked, function->location,
-			   "function \"%s\": %%TYPE refers to a table, and chaincode has none", function->name);
+		source_refuse(checked, function->location,
+					  "function \"%s\": %%TYPE refers to a table, and chaincode has none",
+					  function->name);
 	type = LookupTypeName(NULL, name, NULL, true);
 	if (type == NULL)
-		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s does not exist",
-			   function->name, TypeNameToString(name), what);
+		source_refuse(checked, function->location,
+					  "function \"%s\": type \"%s\" of %s does not exist", function->name,
+					  TypeNameToString(name), what);
 	form = (Form_pg_type) GETSTRUCT(type);
 	oid = form->oid;
 	kind = form->typtype;
@@ -109,16 +111,17 @@ check_type(CheckedSource *checked, const SourceFunction *function, TypeName *nam
 	if (is_result && (oid == VOIDOID || oid == RECORDOID))
 		return;
 	if (schema != PG_CATALOG_NAMESPACE || kind == TYPTYPE_COMPOSITE)
-		refuse(checked, function->location,
-			   "function \"%s\": type \"%s\" of %s is not a built-in type of PostgreSQL",
-			   function->name, TypeNameToString(name), what);
+		source_refuse(checked, function->location,
+					  "function \"%s\": type \"%s\" of %s is not a built-in type of PostgreSQL",
+					  function->name, TypeNameToString(name), what);
 	if (kind == TYPTYPE_PSEUDO)
-		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s is a pseudo-type",
-			   function->name, TypeNameToString(name), what);
+		source_refuse(checked, function->location,
+					  "function \"%s\": type \"%s\" of %s is a pseudo-type", function->name,
+					  TypeNameToString(name), what);
 	why = query_check_type(oid);
 	if (why != NULL)
-		refuse(checked, function->location, "function \"%s\": type \"%s\" of %s %s", function->name,
-			   TypeNameToString(name), what, why);
+		source_refuse(checked, function->location, "function \"%s\": type \"%s\" of %s %s",
+					  function->name, TypeNameToString(name), what, why);
 }
 
 static void
@@ -135,22 +138,23 @@ check_signature(CheckedSource *checked, const SourceFunction *function)
 		bool is_result = parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE;
 
 		if (parameter->argType->setof)
-			refuse(checked, function->location, "function \"%s\": a parameter cannot be a set",
-				   function->name);
-		check_type(checked, function, parameter->argType, false,
-				   psprintf("%s \"%s\"", is_result ? "output column" : "parameter",
-							parameter->name ? parameter->name : "unnamed"));
+			source_refuse(checked, function->location,
+						  "function \"%s\": a parameter cannot be a set", function->name);
+		source_check_type(checked, function, parameter->argType, false,
+						  psprintf("%s \"%s\"", is_result ? "output column" : "parameter",
+								   parameter->name ? parameter->name : "unnamed"));
 		outputs += is_result || parameter->mode == FUNC_PARAM_INOUT;
 	}
 	if (statement->returnType == NULL)
 		return;
 	bare_set = statement->returnType->setof && outputs == 0;
-	check_type(checked, function, statement->returnType, true, "the result");
+	source_check_type(checked, function, statement->returnType, true, "the result");
 	if (bare_set && list_length(statement->returnType->names) == 1 &&
 		strcmp(strVal(linitial(statement->returnType->names)), "record") == 0)
-		refuse(checked, function->location,
-			   "function \"%s\" returns SETOF record without naming the columns; use RETURNS TABLE",
-			   function->name);
+		source_refuse(
+			checked, function->location,
+			"function \"%s\" returns SETOF record without naming the columns; use RETURNS TABLE",
+			function->name);
 }
 
 static void
@@ -160,14 +164,14 @@ check_language(CheckedSource *checked, const SourceFunction *function, const cha
 	bool trusted;
 
 	if (!HeapTupleIsValid(tuple))
-		refuse(checked, function->location,
-			   "function \"%s\": language \"%s\" is not installed in this database", function->name,
-			   language);
+		source_refuse(checked, function->location,
+					  "function \"%s\": language \"%s\" is not installed in this database",
+					  function->name, language);
 	trusted = ((Form_pg_language) GETSTRUCT(tuple))->lanpltrusted;
 	ReleaseSysCache(tuple);
 	if (!trusted)
-		refuse(checked, function->location, "function \"%s\": language \"%s\" is not trusted",
-			   function->name, language);
+		source_refuse(checked, function->location,
+					  "function \"%s\": language \"%s\" is not trusted", function->name, language);
 	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
 		return;
 	checked->needs_interpreter = true;
@@ -195,24 +199,25 @@ check_options(CheckedSource *checked, const SourceFunction *function, const char
 		else if (strcmp(option->defname, "as") == 0)
 		{
 			if (list_length((List *) option->arg) != 1)
-				refuse(checked, function->location, "function \"%s\": a function of a C library",
-					   function->name);
+				source_refuse(checked, function->location,
+							  "function \"%s\": a function of a C library", function->name);
 			body = strVal(linitial((List *) option->arg));
 		}
 		else if (strcmp(option->defname, "security") == 0 && boolVal(option->arg))
-			refuse(checked, function->location,
-				   "function \"%s\": SECURITY DEFINER has no meaning in chaincode", function->name);
+			source_refuse(checked, function->location,
+						  "function \"%s\": SECURITY DEFINER has no meaning in chaincode",
+						  function->name);
 		else if (strcmp(option->defname, "leakproof") == 0 && boolVal(option->arg))
-			refuse(checked, function->location, "function \"%s\": LEAKPROOF is not allowed",
-				   function->name);
+			source_refuse(checked, function->location, "function \"%s\": LEAKPROOF is not allowed",
+						  function->name);
 		else if (strcmp(option->defname, "set") == 0 || strcmp(option->defname, "window") == 0 ||
 				 strcmp(option->defname, "support") == 0 ||
 				 strcmp(option->defname, "transform") == 0)
-			refuse(checked, function->location, "function \"%s\": %s is not allowed",
-				   function->name,
-				   strcmp(option->defname, "set") == 0
-					   ? "a SET clause"
-					   : asc_toupper(option->defname, strlen(option->defname)));
+			source_refuse(checked, function->location, "function \"%s\": %s is not allowed",
+						  function->name,
+						  strcmp(option->defname, "set") == 0
+							  ? "a SET clause"
+							  : asc_toupper(option->defname, strlen(option->defname)));
 	}
 	check_language(checked, function, *language);
 	return body;
@@ -238,7 +243,7 @@ append_token(Body *body, int *capacity, int code, const char *text, int line)
  * is read in its place
  */
 static void
-scan(Body *body, int *capacity, const char *text, int first_line, const char *nested)
+source_scan(Body *body, int *capacity, const char *text, int first_line, const char *nested)
 {
 	core_yy_extra_type extra;
 	core_yyscan_t scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
@@ -260,7 +265,7 @@ scan(Body *body, int *capacity, const char *text, int first_line, const char *ne
 		if (code == TOKEN_SCONST && nested != NULL && strcmp(value.str, nested) == 0)
 		{
 			body->function->body_line = line;
-			scan(body, capacity, nested, line, NULL);
+			source_scan(body, capacity, nested, line, NULL);
 		}
 		else if (code == TOKEN_IDENT || code == TOKEN_SCONST)
 			append_token(body, capacity, code, value.str, line);
@@ -281,7 +286,7 @@ is_word(const Token *token)
 
 /* a keyword, written as such */
 static bool
-is(const Token *token, const char *keyword)
+token_is(const Token *token, const char *keyword)
 {
 	return is_word(token) && strcmp(token->text, keyword) == 0;
 }
@@ -438,13 +443,13 @@ check_string(Body *body, int index)
 	const Token *token = &body->tokens[index];
 	const Token *previous = token - 1;
 
-	if (is(previous, "sqlstate") &&
+	if (token_is(previous, "sqlstate") &&
 		(strcmp(token->text, "57014") == 0 || strcmp(token->text, "57000") == 0))
 		refuse_token(body, token, "the handler", "would catch the end of the time limit");
 	if (is_date_word(token->text) &&
-		((token + 1)->code == TOKEN_TYPECAST || is(previous, "timestamp") ||
-		 is(previous, "timestamptz") || is(previous, "date") || is(previous, "time") ||
-		 is(previous, "timetz")))
+		((token + 1)->code == TOKEN_TYPECAST || token_is(previous, "timestamp") ||
+		 token_is(previous, "timestamptz") || token_is(previous, "date") ||
+		 token_is(previous, "time") || token_is(previous, "timetz")))
 		refuse_token(body, token, psprintf("'%s'", token->text),
 					 "gives another time on every node");
 }
@@ -471,8 +476,8 @@ starts_statement(const Token *token)
 {
 	const Token *previous = token - 1;
 
-	return previous->code == 0 || previous->code == ';' || is(previous, "begin") ||
-		   is(previous, "then") || is(previous, "else") || is(previous, "loop");
+	return previous->code == 0 || previous->code == ';' || token_is(previous, "begin") ||
+		   token_is(previous, "then") || token_is(previous, "else") || token_is(previous, "loop");
 }
 
 /* what makes the word before it a variable and not a statement */
@@ -490,7 +495,7 @@ updates_table(const Token *token)
 	{
 		const Token *next = token + i;
 
-		if (is(next, "set"))
+		if (token_is(next, "set"))
 			return i > 1;
 		if (!is_word(next) && next->code != '.' && next->code != '*')
 			return false;
@@ -499,7 +504,7 @@ updates_table(const Token *token)
 }
 
 static void
-check_statement(Body *body, int index)
+source_check_statement(Body *body, int index)
 {
 	const Token *token = &body->tokens[index];
 	const Token *previous = token - 1;
@@ -507,19 +512,19 @@ check_statement(Body *body, int index)
 	const char *why = "writes to a table; use fabric.put_state and fabric.del_state";
 
 	/* index 0 is the CREATE of the function itself */
-	if (index == 0 || previous->code == '.' || is(previous, "as"))
+	if (index == 0 || previous->code == '.' || token_is(previous, "as"))
 		return;
-	if ((is(token, "insert") || is(token, "merge")) && is(next, "into"))
-		refuse_token(body, token, is(token, "insert") ? "INSERT" : "MERGE", why);
-	else if (is(token, "delete") && is(next, "from") && !is(previous, "into"))
+	if ((token_is(token, "insert") || token_is(token, "merge")) && token_is(next, "into"))
+		refuse_token(body, token, token_is(token, "insert") ? "INSERT" : "MERGE", why);
+	else if (token_is(token, "delete") && token_is(next, "from") && !token_is(previous, "into"))
 		refuse_token(body, token, "DELETE", why);
-	else if (is(token, "update") && is(previous, "for"))
+	else if (token_is(token, "update") && token_is(previous, "for"))
 		refuse_token(body, token, "FOR UPDATE", "locks rows of a table");
-	else if (is(token, "update") && updates_table(token))
+	else if (token_is(token, "update") && updates_table(token))
 		refuse_token(body, token, "UPDATE", why);
-	else if (token->code > TOKEN_NOT_EQUALS && is(token, "create"))
+	else if (token->code > TOKEN_NOT_EQUALS && token_is(token, "create"))
 		refuse_token(body, token, "CREATE", "makes objects in one database");
-	else if (is(token, "execute") && !continues_assignment(next) && next->code != '(' &&
+	else if (token_is(token, "execute") && !continues_assignment(next) && next->code != '(' &&
 			 next->code != ')')
 		warn_token(body, token, "EXECUTE",
 				   "runs dynamic SQL, which cannot be checked for what differs between nodes");
@@ -527,8 +532,8 @@ check_statement(Body *body, int index)
 			 is_forbidden_statement(token->text))
 		refuse_token(body, token, asc_toupper(token->text, strlen(token->text)),
 					 "cannot be used in chaincode");
-	else if ((is(token, "query_canceled") || is(token, "operator_intervention")) &&
-			 (is(previous, "when") || is(previous, "or")))
+	else if ((token_is(token, "query_canceled") || token_is(token, "operator_intervention")) &&
+			 (token_is(previous, "when") || token_is(previous, "or")))
 		refuse_token(body, token, "the handler", "would catch the end of the time limit");
 }
 
@@ -541,8 +546,9 @@ is_with_query(const Body *body, const char *name)
 		const Token *token = &body->tokens[i];
 
 		if (is_word(token) && strcmp(token->text, name) == 0 &&
-			(is(token + 1, "as") || (token + 1)->code == '(') &&
-			(is(token - 1, "with") || is(token - 1, "recursive") || (token - 1)->code == ','))
+			(token_is(token + 1, "as") || (token + 1)->code == '(') &&
+			(token_is(token - 1, "with") || token_is(token - 1, "recursive") ||
+			 (token - 1)->code == ','))
 			return true;
 	}
 	return false;
@@ -559,7 +565,7 @@ check_from(Body *body, int index)
 	const char *schema = NULL;
 	Oid relation = InvalidOid;
 
-	if (is(name, "only"))
+	if (token_is(name, "only"))
 		name++;
 	if (!is_word(name))
 		return;
@@ -609,14 +615,15 @@ check_tokens(Body *body)
 			continue;
 		if ((token + 1)->code == '(')
 			check_call(body, i);
-		else if (token->code > TOKEN_NOT_EQUALS && (token - 1)->code != '.' && !is(token - 1, "as"))
+		else if (token->code > TOKEN_NOT_EQUALS && (token - 1)->code != '.' &&
+				 !token_is(token - 1, "as"))
 		{
 			for (int k = 0; k < lengthof(known_names); k++)
 				if (strcmp(known_names[k].name, token->text) == 0)
 					refuse_name(body, token, asc_toupper(token->text, strlen(token->text)));
 		}
-		check_statement(body, i);
-		if (is(token, "from") || is(token, "join"))
+		source_check_statement(body, i);
+		if (token_is(token, "from") || token_is(token, "join"))
 			check_from(body, i);
 	}
 }
@@ -637,7 +644,8 @@ check_body(CheckedSource *checked, SourceFunction *function, const char *stateme
 	body.tokens[0].text = body.tokens[1].text = "";
 	body.count = 2;
 	initStringInfo(&body.refused);
-	scan(&body, &capacity, statement_text, line_of(checked->text, function->location), body_text);
+	source_scan(&body, &capacity, statement_text, line_of(checked->text, function->location),
+				body_text);
 	for (int i = 0; i < 16; i++)
 		body.tokens[body.count + i] = (Token) {0, "", 0};
 	body.tokens += 2;
@@ -658,7 +666,7 @@ check_body(CheckedSource *checked, SourceFunction *function, const char *stateme
  */
 
 static void
-check_function(CheckedSource *checked, CreateFunctionStmt *statement, int location, int size)
+source_check_function(CheckedSource *checked, CreateFunctionStmt *statement, int location, int size)
 {
 	SourceFunction *function = palloc0(sizeof(SourceFunction));
 	const char *language;
@@ -671,18 +679,19 @@ check_function(CheckedSource *checked, CreateFunctionStmt *statement, int locati
 	function->body_line = function->line;
 	function->name = strVal(llast(statement->funcname));
 	if (statement->is_procedure)
-		refuse(checked, location, "\"%s\" is a procedure; chaincode consists of functions",
-			   function->name);
+		source_refuse(checked, location, "\"%s\" is a procedure; chaincode consists of functions",
+					  function->name);
 	if (list_length(statement->funcname) != 1)
-		refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
-			   NameListToString(statement->funcname));
+		source_refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
+					  NameListToString(statement->funcname));
 	foreach(cell, checked->functions)
 		if (strcmp(((SourceFunction *) lfirst(cell))->name, function->name) == 0)
-			refuse(checked, location,
-				   "function \"%s\" is defined twice; a chaincode has one function of a name",
-				   function->name);
+			source_refuse(
+				checked, location,
+				"function \"%s\" is defined twice; a chaincode has one function of a name",
+				function->name);
 	if (list_length(checked->functions) >= FB_PACKAGE_FUNCTIONS_MAX)
-		refuse(checked, location, "more than %d functions", FB_PACKAGE_FUNCTIONS_MAX);
+		source_refuse(checked, location, "more than %d functions", FB_PACKAGE_FUNCTIONS_MAX);
 	body = check_options(checked, function, &language);
 	check_signature(checked, function);
 	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
@@ -691,7 +700,7 @@ check_function(CheckedSource *checked, CreateFunctionStmt *statement, int locati
 	checked->functions = lappend(checked->functions, function);
 }
 
-/* the arguments of check_function */
+/* the arguments of source_check_function */
 typedef struct FoundFunction
 {
 	CreateFunctionStmt *statement;
@@ -704,7 +713,7 @@ check_found_function(CheckedSource *checked, void *argument)
 {
 	FoundFunction *found = argument;
 
-	check_function(checked, found->statement, found->location, found->size);
+	source_check_function(checked, found->statement, found->location, found->size);
 }
 
 static void
@@ -713,11 +722,11 @@ check_comment(CheckedSource *checked, CommentStmt *statement, int location)
 	ObjectWithArgs *object;
 
 	if (statement->objtype != OBJECT_FUNCTION)
-		refuse(checked, location, "only functions can be commented on");
+		source_refuse(checked, location, "only functions can be commented on");
 	object = castNode(ObjectWithArgs, statement->object);
 	if (list_length(object->objname) != 1)
-		refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
-			   NameListToString(object->objname));
+		source_refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
+					  NameListToString(object->objname));
 	checked->comments = lappend(checked->comments, statement);
 }
 
@@ -739,7 +748,7 @@ check_comment_target(const CheckedSource *checked, const CommentStmt *statement)
 }
 
 static void
-check_statements(CheckedSource *checked)
+source_check_statements(CheckedSource *checked)
 {
 	List *statements = raw_parser(checked->text, RAW_PARSE_DEFAULT);
 	ListCell *cell;
@@ -763,7 +772,7 @@ check_statements(CheckedSource *checked)
 		else if (IsA(raw->stmt, CommentStmt))
 			check_comment(checked, castNode(CommentStmt, raw->stmt), location);
 		else
-			refuse(
+			source_refuse(
 				checked, location,
 				"%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
 				GetCommandTagName(CreateCommandTag(raw->stmt)));
@@ -786,7 +795,7 @@ source_check(const char *text, CheckedSource *checked)
 	checked->text = text;
 	PG_TRY();
 	{
-		check_statements(checked);
+		source_check_statements(checked);
 	}
 	PG_CATCH();
 	{

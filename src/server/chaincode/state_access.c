@@ -13,7 +13,7 @@
  * transaction cannot go on, because its read-write set is not complete.
  */
 static void
-check(Simulation *simulation, FbStatus status, const FbError *error)
+state_check_access(Simulation *simulation, FbStatus status, const FbError *error)
 {
 	if (likely(status == FB_OK))
 		return;
@@ -40,9 +40,10 @@ state_access_get(Simulation *simulation, FbBytes namespace_name, FbBytes key, Fb
 	bool found =
 		state_store_get(simulation->ledger, namespace_name, key, simulation->snapshot, &row);
 
-	check(simulation,
-		  rwset_builder_add_read(simulation->builder, namespace_name, key, row.version, &error),
-		  &error);
+	state_check_access(simulation,
+					   rwset_builder_add_read(simulation->builder, namespace_name, key, row.version,
+											  &error),
+					   &error);
 	*value = row.value;
 	return found;
 }
@@ -55,10 +56,10 @@ state_access_get_metadata(Simulation *simulation, FbBytes key, FbBytes *metadata
 	bool found = state_store_get(simulation->ledger, simulation->namespace_name, key,
 								 simulation->snapshot, &row);
 
-	check(simulation,
-		  rwset_builder_add_read(simulation->builder, simulation->namespace_name, key, row.version,
-								 &error),
-		  &error);
+	state_check_access(simulation,
+					   rwset_builder_add_read(simulation->builder, simulation->namespace_name, key,
+											  row.version, &error),
+					   &error);
 	*metadata = row.metadata;
 	return found && row.metadata.size > 0;
 }
@@ -69,8 +70,10 @@ state_access_put(Simulation *simulation, FbBytes namespace_name, FbBytes key, Fb
 	FbError error = {0};
 
 	check_may_write(simulation);
-	check(simulation,
-		  rwset_builder_add_write(simulation->builder, namespace_name, key, value, &error), &error);
+	state_check_access(simulation,
+					   rwset_builder_add_write(simulation->builder, namespace_name, key, value,
+											   &error),
+					   &error);
 }
 
 void
@@ -79,8 +82,9 @@ state_access_delete(Simulation *simulation, FbBytes namespace_name, FbBytes key)
 	FbError error = {0};
 
 	check_may_write(simulation);
-	check(simulation, rwset_builder_add_delete(simulation->builder, namespace_name, key, &error),
-		  &error);
+	state_check_access(simulation,
+					   rwset_builder_add_delete(simulation->builder, namespace_name, key, &error),
+					   &error);
 }
 
 void
@@ -90,10 +94,11 @@ state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetada
 	FbError error = {0};
 
 	check_may_write(simulation);
-	check(simulation,
-		  rwset_builder_add_metadata_write(simulation->builder, simulation->namespace_name, key,
-										   entries, entries_count, &error),
-		  &error);
+	state_check_access(simulation,
+					   rwset_builder_add_metadata_write(simulation->builder,
+														simulation->namespace_name, key, entries,
+														entries_count, &error),
+					   &error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -117,10 +122,10 @@ get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbB
 	crypto_sha256(key, key_hash);
 	found = state_store_get(simulation->ledger, hashed_namespace,
 							fb_bytes(key_hash, sizeof(key_hash)), simulation->snapshot, row);
-	check(simulation,
-		  rwset_builder_add_hashed_read(simulation->builder, namespace_name, collection, key,
-										row->version, &error),
-		  &error);
+	state_check_access(simulation,
+					   rwset_builder_add_hashed_read(simulation->builder, namespace_name,
+													 collection, key, row->version, &error),
+					   &error);
 	return found;
 }
 
@@ -194,10 +199,10 @@ state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes
 	FbError error = {0};
 
 	check_may_write(simulation);
-	check(simulation,
-		  rwset_builder_add_private_write(simulation->builder, namespace_name, collection, key,
-										  value, &error),
-		  &error);
+	state_check_access(simulation,
+					   rwset_builder_add_private_write(simulation->builder, namespace_name,
+													   collection, key, value, &error),
+					   &error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -226,7 +231,7 @@ struct ShimCursor
 };
 
 static FbBytes
-copy_bytes(MemoryContext context, FbBytes from)
+state_copy_bytes(MemoryContext context, FbBytes from)
 {
 	uint8_t *data = MemoryContextAllocHuge(context, from.size + 1);
 
@@ -240,7 +245,7 @@ copy_bytes(MemoryContext context, FbBytes from)
 static FbBytes
 key_after(MemoryContext context, FbBytes key)
 {
-	return fb_bytes(copy_bytes(context, key).data, key.size + 1);
+	return fb_bytes(state_copy_bytes(context, key).data, key.size + 1);
 }
 
 static ShimCursor *
@@ -253,12 +258,12 @@ open_cursor(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, F
 	cursor->context =
 		AllocSetContextCreate(simulation->context, "fabric range", ALLOCSET_DEFAULT_SIZES);
 	cursor->namespace_name = namespace_name;
-	cursor->next_key = copy_bytes(simulation->context, start_key);
-	cursor->end_key = copy_bytes(simulation->context, end_key);
-	check(simulation,
-		  rwset_builder_open_range(simulation->builder, namespace_name, start_key, end_key,
-								   &cursor->range, &error),
-		  &error);
+	cursor->next_key = state_copy_bytes(simulation->context, start_key);
+	cursor->end_key = state_copy_bytes(simulation->context, end_key);
+	state_check_access(simulation,
+					   rwset_builder_open_range(simulation->builder, namespace_name, start_key,
+												end_key, &cursor->range, &error),
+					   &error);
 	return cursor;
 }
 
@@ -271,7 +276,7 @@ state_access_open(Simulation *simulation, FbBytes namespace_name, FbBytes start_
 
 /* take rows until there are rows_max of them; the row beyond that waits for the next batch */
 static void
-take_batch(ShimCursor *cursor, int rows_max)
+state_take_batch(ShimCursor *cursor, int rows_max)
 {
 	Simulation *simulation = cursor->simulation;
 	ShimRow ahead = {0};
@@ -282,16 +287,16 @@ take_batch(ShimCursor *cursor, int rows_max)
 
 	if (has_ahead)
 	{
-		ahead.key = copy_bytes(CurrentMemoryContext, cursor->rows[cursor->index].key);
-		ahead.value = copy_bytes(CurrentMemoryContext, cursor->rows[cursor->index].value);
+		ahead.key = state_copy_bytes(CurrentMemoryContext, cursor->rows[cursor->index].key);
+		ahead.value = state_copy_bytes(CurrentMemoryContext, cursor->rows[cursor->index].value);
 	}
 	MemoryContextReset(cursor->context);
 	cursor->rows_count = 0;
 	cursor->index = 0;
 	if (has_ahead)
 	{
-		cursor->rows[0].key = copy_bytes(cursor->context, ahead.key);
-		cursor->rows[0].value = copy_bytes(cursor->context, ahead.value);
+		cursor->rows[0].key = state_copy_bytes(cursor->context, ahead.key);
+		cursor->rows[0].value = state_copy_bytes(cursor->context, ahead.value);
 		cursor->rows_count = 1;
 	}
 	scan = state_store_scan(simulation->ledger, cursor->namespace_name, cursor->next_key,
@@ -310,10 +315,11 @@ take_batch(ShimCursor *cursor, int rows_max)
 			cursor->finished = true;
 			break;
 		}
-		check(simulation, rwset_range_add_result(cursor->range, row.key, row.version, &error),
-			  &error);
-		cursor->rows[cursor->rows_count].key = copy_bytes(cursor->context, row.key);
-		cursor->rows[cursor->rows_count].value = copy_bytes(cursor->context, row.value);
+		state_check_access(simulation,
+						   rwset_range_add_result(cursor->range, row.key, row.version, &error),
+						   &error);
+		cursor->rows[cursor->rows_count].key = state_copy_bytes(cursor->context, row.key);
+		cursor->rows[cursor->rows_count].value = state_copy_bytes(cursor->context, row.value);
 		cursor->rows_count++;
 		cursor->taken_count++;
 	}
@@ -331,7 +337,7 @@ shim_cursor_next(ShimCursor *cursor, FbBytes *key, FbBytes *value)
 		return false;
 	if (cursor->index >= available && !cursor->finished)
 	{
-		take_batch(cursor, FB_RANGE_PREFETCH);
+		state_take_batch(cursor, FB_RANGE_PREFETCH);
 		available = cursor->finished ? cursor->rows_count : cursor->rows_count - 1;
 	}
 	if (cursor->index >= available)
@@ -363,22 +369,23 @@ state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, in
 	simulation->paginated = true;
 	memset(page, 0, sizeof(*page));
 	page->rows = palloc_array(ShimRow, page_size);
-	check(simulation,
-		  rwset_builder_open_range(simulation->builder, simulation->namespace_name, start_key,
-								   end_key, &range, &error),
-		  &error);
+	state_check_access(simulation,
+					   rwset_builder_open_range(simulation->builder, simulation->namespace_name,
+												start_key, end_key, &range, &error),
+					   &error);
 	scan = state_store_scan(simulation->ledger, simulation->namespace_name, start_key, end_key,
 							simulation->snapshot);
 	while (page->rows_count < page_size && state_scan_next(scan, &row))
 	{
-		check(simulation, rwset_range_add_result(range, row.key, row.version, &error), &error);
-		page->rows[page->rows_count].key = copy_bytes(CurrentMemoryContext, row.key);
-		page->rows[page->rows_count].value = copy_bytes(CurrentMemoryContext, row.value);
+		state_check_access(simulation, rwset_range_add_result(range, row.key, row.version, &error),
+						   &error);
+		page->rows[page->rows_count].key = state_copy_bytes(CurrentMemoryContext, row.key);
+		page->rows[page->rows_count].value = state_copy_bytes(CurrentMemoryContext, row.value);
 		page->rows_count++;
 	}
 	if (page->rows_count < page_size)
 		rwset_range_exhaust(range);
 	else if (state_scan_next(scan, &row))
-		page->bookmark = copy_bytes(CurrentMemoryContext, row.key);
+		page->bookmark = state_copy_bytes(CurrentMemoryContext, row.key);
 	state_scan_end(scan);
 }

@@ -336,7 +336,7 @@ raise_fatal(void)
 }
 
 static void
-end_process(void)
+time_limit_end_process(void)
 {
 	sigset_t alarm;
 
@@ -397,7 +397,7 @@ ask_to_cancel(void)
 }
 
 static void
-ask_to_end(uint64 now)
+time_limit_ask_to_end(uint64 now)
 {
 	limit.told_to_end = true;
 	limit.asked_ms = now;
@@ -415,7 +415,7 @@ force_end(void)
 	if (limit.force_cpu_ms == 0)
 		limit.force_cpu_ms = cpu_ms() + 1;
 	if (moment_is_sound())
-		end_process();
+		time_limit_end_process();
 	if (cpu_ms() > limit.force_cpu_ms + FORCE_CPU_MS)
 		crash_process("it can neither be interrupted nor ended\n");
 }
@@ -448,7 +448,7 @@ limit_tick(void)
 	if (now - limit.asked_ms < PATIENCE_MS)
 		return;
 	if (!limit.told_to_end && !QueryCancelPending && !ProcDiePending)
-		ask_to_end(now);
+		time_limit_ask_to_end(now);
 	else
 		force_end();
 }

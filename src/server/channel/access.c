@@ -99,7 +99,8 @@ access_authenticate(const Channel *channel, const SignedMessage *message)
 }
 
 static void
-check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message)
+access_check_signature(const Channel *channel, const char *policy_path,
+					   const SignedMessage *message)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	const Policy *policy = policy_manager_find(channel->bundle->policies, policy_path);
@@ -121,7 +122,7 @@ void
 access_check_policy(const Channel *channel, const char *policy_path, const SignedMessage *message)
 {
 	(void) access_authenticate(channel, message);
-	check_policy(channel, policy_path, message);
+	access_check_signature(channel, policy_path, message);
 }
 
 void
@@ -137,7 +138,7 @@ access_authorize(const Channel *channel, const char *resource, const SignedMessa
 				channel->name, resource);
 		error_throw(&error);
 	}
-	check_policy(channel, path, message);
+	access_check_signature(channel, path, message);
 }
 
 void

@@ -252,7 +252,7 @@ channel_block_sources(const Channel *channel)
 }
 
 static List *
-addresses_of(List *sources)
+addresses_of_value(List *sources)
 {
 	List *addresses = NIL;
 	ListCell *cell;
@@ -278,7 +278,7 @@ channel_other_nodes(const Channel *channel)
 												 organization->anchors[a].port),
 								 SOURCE_OWN_PEER);
 	}
-	return addresses_of(sources);
+	return addresses_of_value(sources);
 }
 
 List *
@@ -286,5 +286,5 @@ channel_own_peers(const Channel *channel)
 {
 	OwnAddresses own = own_addresses(channel);
 
-	return addresses_of(add_own_peers(NIL, &own));
+	return addresses_of_value(add_own_peers(NIL, &own));
 }

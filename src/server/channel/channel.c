@@ -41,7 +41,7 @@ static HTAB *channels = NULL;
 static List *retired = NIL; /* memory contexts; in TopMemoryContext */
 
 static void
-end_of_transaction(XactEvent event, void *argument)
+channel_at_transaction_end(XactEvent event, void *argument)
 {
 	ListCell *cell;
 	HASH_SEQ_STATUS status;
@@ -65,7 +65,7 @@ end_of_transaction(XactEvent event, void *argument)
  * chaincode/definition.c
  */
 static void
-invalidate(Datum argument, Oid relation)
+channel_invalidate(Datum argument, Oid relation)
 {
 	HASH_SEQ_STATUS status;
 	ChannelEntry *entry;
@@ -77,17 +77,17 @@ invalidate(Datum argument, Oid relation)
 }
 
 static void
-create_list(void)
+channel_create_list(void)
 {
 	HASHCTL control = {.keysize = FB_CHANNEL_ID_BYTES_MAX + 1, .entrysize = sizeof(ChannelEntry)};
 
 	channels = hash_create("fabric channels", 8, &control, HASH_ELEM | HASH_STRINGS);
-	RegisterXactCallback(end_of_transaction, NULL);
-	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
+	RegisterXactCallback(channel_at_transaction_end, NULL);
+	CacheRegisterRelcacheCallback(channel_invalidate, (Datum) 0);
 }
 
 static void
-retire(ChannelEntry *entry)
+channel_retire(ChannelEntry *entry)
 {
 	MemoryContext old;
 
@@ -101,7 +101,7 @@ retire(ChannelEntry *entry)
 }
 
 static void
-destroy_bundle(void *bundle)
+channel_destroy_bundle(void *bundle)
 {
 	config_bundle_destroy(bundle);
 }
@@ -139,7 +139,7 @@ own_raft_id(const ConfigBundle *bundle)
 }
 
 static void
-load(ChannelEntry *entry, const Ledger *ledger)
+channel_load(ChannelEntry *entry, const Ledger *ledger)
 {
 	/* not to be lost if an error comes in between */
 	MemoryContext context =
@@ -164,9 +164,9 @@ load(ChannelEntry *entry, const Ledger *ledger)
 		entry->is_stale = true;
 		error_throw(&error);
 	}
-	memory_on_reset(context, destroy_bundle, bundle);
+	memory_on_reset(context, channel_destroy_bundle, bundle);
 	MemoryContextSetParent(context, TopMemoryContext);
-	retire(entry);
+	channel_retire(entry);
 	entry->context = context;
 	entry->bundle = bundle;
 	entry->ledger_id = ledger->id;
@@ -191,7 +191,7 @@ current_config_block(const Ledger *ledger)
 }
 
 static void
-check_name(const char *name)
+channel_check_name(const char *name)
 {
 	FbError error;
 
@@ -205,10 +205,10 @@ channel_open(const char *name)
 	const Ledger *ledger;
 	bool found;
 
-	check_name(name);
+	channel_check_name(name);
 	ledger = ledger_open(name);
 	if (channels == NULL)
-		create_list();
+		channel_create_list();
 	entry = hash_search(channels, name, HASH_ENTER, &found);
 	if (!found)
 	{
@@ -219,7 +219,7 @@ channel_open(const char *name)
 	}
 	if (entry->bundle == NULL || entry->is_stale || entry->ledger_id != ledger->id ||
 		entry->channel.config_block_number != current_config_block(ledger))
-		load(entry, ledger);
+		channel_load(entry, ledger);
 	entry->channel.ledger = ledger;
 	return &entry->channel;
 }
@@ -361,6 +361,6 @@ void
 channel_leave(const char *name)
 {
 	PreventCommandIfReadOnly("leave_channel()");
-	check_name(name);
+	channel_check_name(name);
 	ledger_drop(name);
 }

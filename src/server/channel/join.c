@@ -7,7 +7,7 @@
 #include "core/txn/txn.h"
 
 static void
-refuse(const char *message, const char *detail)
+join_refuse(const char *message, const char *detail)
 {
 	FbError error;
 
@@ -20,7 +20,7 @@ refuse(const char *message, const char *detail)
 
 /* the genesis transaction as a row; it has no creator */
 static void
-fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
+join_fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
 {
 	Envelope parts;
 	TxView view = {0};
@@ -54,7 +54,7 @@ store_config_state(const Ledger *ledger, FbBytes config_envelope)
  * meanwhile
  */
 static void
-check_room(void)
+join_check_room(void)
 {
 	FbError error;
 
@@ -84,10 +84,11 @@ channel_join(FbBytes genesis_block, bool import_only)
 	PreventCommandIfReadOnly("join_channel()");
 	error_check(block_parse(genesis_block, allocator, &view, &error), &error);
 	if (view.header.number != 0)
-		refuse("a channel is joined with its block 0",
-			   psprintf("This is block " UINT64_FORMAT ".", (uint64) view.header.number));
+		join_refuse("a channel is joined with its block 0",
+					psprintf("This is block " UINT64_FORMAT ".", (uint64) view.header.number));
 	if (view.header.previous_hash.size != 0 || view.data_count != 1)
-		refuse("this is no genesis block", "Block 0 has no previous hash and one transaction.");
+		join_refuse("this is no genesis block",
+					"Block 0 has no previous hash and one transaction.");
 	error_check(block_check(&view, &checked, &error), &error);
 	error_check(config_bundle_from_block(allocator, genesis_block, &bundle, &error), &error);
 	memory_on_reset(CurrentMemoryContext, (void (*)(void *)) config_bundle_destroy, bundle);
@@ -96,8 +97,8 @@ channel_join(FbBytes genesis_block, bool import_only)
 		channel_refuse_consenter(bundle);
 	name = pstrdup(bundle->channel_id);
 	ledger = ledger_create(name, 0, bundle->config_envelope, import_only);
-	check_room();
-	fill_transaction(allocator, view.data[0], &transaction);
+	join_check_room();
+	join_fill_transaction(allocator, view.data[0], &transaction);
 	block_header_hash(&view.header, hash);
 	block.data_hash = view.header.data_hash;
 	block.block_hash = fb_bytes(hash, sizeof(hash));

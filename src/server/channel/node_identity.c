@@ -123,7 +123,7 @@ static TimestampTz checked_at = 0;
  * look at the files at most once a second: two stat calls cost more than a signature cache look-up
  */
 static bool
-is_current(void)
+node_files_are_current(void)
 {
 	FileMark certificate;
 	FileMark key;
@@ -156,7 +156,7 @@ node_signer(void)
 	FbError error;
 	FbStatus status;
 
-	if (is_current())
+	if (node_files_are_current())
 		return kept_signer;
 	if (guc_node_msp_id[0] == '\0')
 	{

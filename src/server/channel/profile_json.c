@@ -14,7 +14,7 @@
 #include <time.h>
 
 static void
-refuse(const char *where, const char *what)
+profile_refuse(const char *where, const char *what)
 {
 	FbError error;
 
@@ -37,7 +37,7 @@ is_known(const char *const *names, const JsonbValue *key)
 }
 
 static void
-check_members(JsonbContainer *object, const char *where, const char *const *names)
+profile_check_members(JsonbContainer *object, const char *where, const char *const *names)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(object);
 	JsonbValue value;
@@ -45,31 +45,31 @@ check_members(JsonbContainer *object, const char *where, const char *const *name
 
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 		if (token == WJB_KEY && !is_known(names, &value))
-			refuse(where,
-				   psprintf("unknown member \"%s\".",
-							FB_DISPLAY(fb_bytes(value.val.string.val, value.val.string.len))));
+			profile_refuse(where, psprintf("unknown member \"%s\".",
+										   FB_DISPLAY(fb_bytes(value.val.string.val,
+															   value.val.string.len))));
 }
 
 static JsonbValue *
-member(JsonbContainer *object, const char *name)
+profile_member(JsonbContainer *object, const char *name)
 {
 	return getKeyJsonValueFromContainer(object, name, (int) strlen(name), NULL);
 }
 
 static char *
-text_of(const JsonbValue *value, const char *where, const char *name)
+profile_text(const JsonbValue *value, const char *where, const char *name)
 {
 	if (value == NULL)
 		return NULL;
 	if (value->type != jbvString)
-		refuse(where, psprintf("\"%s\" must be a text.", name));
+		profile_refuse(where, psprintf("\"%s\" must be a text.", name));
 	return memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 }
 
 static char *
 text_member(JsonbContainer *object, const char *where, const char *name)
 {
-	return text_of(member(object, name), where, name);
+	return profile_text(profile_member(object, name), where, name);
 }
 
 static char *
@@ -78,48 +78,48 @@ required_text(JsonbContainer *object, const char *where, const char *name)
 	char *text = text_member(object, where, name);
 
 	if (text == NULL)
-		refuse(where, psprintf("\"%s\" is missing.", name));
+		profile_refuse(where, psprintf("\"%s\" is missing.", name));
 	return text;
 }
 
 static bool
 boolean_member(JsonbContainer *object, const char *where, const char *name, bool value)
 {
-	JsonbValue *found = member(object, name);
+	JsonbValue *found = profile_member(object, name);
 
 	if (found == NULL)
 		return value;
 	if (found->type != jbvBool)
-		refuse(where, psprintf("\"%s\" must be true or false.", name));
+		profile_refuse(where, psprintf("\"%s\" must be true or false.", name));
 	return found->val.boolean;
 }
 
 static uint32
 number_member(JsonbContainer *object, const char *where, const char *name, uint32 value)
 {
-	JsonbValue *found = member(object, name);
+	JsonbValue *found = profile_member(object, name);
 	int64 number;
 
 	if (found == NULL)
 		return value;
 	if (found->type != jbvNumeric)
-		refuse(where, psprintf("\"%s\" must be a number.", name));
+		profile_refuse(where, psprintf("\"%s\" must be a number.", name));
 	number = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(found->val.numeric)));
 	if (number < 0 || number > PG_UINT32_MAX)
-		refuse(where, psprintf("\"%s\" is out of range.", name));
+		profile_refuse(where, psprintf("\"%s\" is out of range.", name));
 	return (uint32) number;
 }
 
 static JsonbContainer *
 container_member(JsonbContainer *object, const char *where, const char *name, bool array)
 {
-	JsonbValue *found = member(object, name);
+	JsonbValue *found = profile_member(object, name);
 
 	if (found == NULL)
 		return NULL;
 	if (found->type != jbvBinary || (array ? !JsonContainerIsArray(found->val.binary.data)
 										   : !JsonContainerIsObject(found->val.binary.data)))
-		refuse(where, psprintf("\"%s\" must be %s.", name, array ? "a list" : "an object"));
+		profile_refuse(where, psprintf("\"%s\" must be %s.", name, array ? "a list" : "an object"));
 	return found->val.binary.data;
 }
 
@@ -129,7 +129,7 @@ object_element(JsonbContainer *array, uint32 index, const char *where)
 	JsonbValue *value = getIthJsonbValueFromContainer(array, index);
 
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		refuse(where, "must be an object.");
+		profile_refuse(where, "must be an object.");
 	return value->val.binary.data;
 }
 
@@ -142,7 +142,7 @@ text_list(JsonbContainer *object, const char *where, const char *name, size_t *c
 	*count = array == NULL ? 0 : JsonContainerSize(array);
 	texts = palloc0(*count * sizeof(char *) + 1);
 	for (size_t i = 0; i < *count; i++)
-		texts[i] = text_of(getIthJsonbValueFromContainer(array, (uint32) i), where, name);
+		texts[i] = profile_text(getIthJsonbValueFromContainer(array, (uint32) i), where, name);
 	return texts;
 }
 
@@ -168,7 +168,7 @@ parse_address(const char *where, const char *text, ConfigAddress *address)
 
 	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(text), &host,
 							 &port, &error) != FB_OK)
-		refuse(where, psprintf("%s.", error.message));
+		profile_refuse(where, psprintf("%s.", error.message));
 	address->host = host;
 	address->port = port;
 }
@@ -197,7 +197,7 @@ take_organisation(JsonbContainer *object, int index, ProfileOrganization *organi
 	FbBytes config;
 	FbError error;
 
-	check_members(object, where, names);
+	profile_check_members(object, where, names);
 	parts.msp_id = required_text(object, where, "msp_id");
 	parts.root_certificates =
 		pem_list(object, where, "root_certificates", &parts.root_certificates_count);
@@ -235,7 +235,7 @@ take_consenter(JsonbContainer *object, int index, ConfigConsenter *consenter)
 	const char *where = psprintf("consenters[%d]", index);
 	ConfigAddress address;
 
-	check_members(object, where, names);
+	profile_check_members(object, where, names);
 	parse_address(where, required_text(object, where, "address"), &address);
 	consenter->host = address.host;
 	consenter->port = address.port;
@@ -269,7 +269,7 @@ take_lists(JsonbContainer *root, ConfigProfile *profile)
 }
 
 static void
-take_batch(JsonbContainer *root, ConfigProfile *profile)
+profile_take_batch(JsonbContainer *root, ConfigProfile *profile)
 {
 	static const char *const names[] = {"max_message_count", "absolute_max_bytes",
 										"preferred_max_bytes", NULL};
@@ -279,7 +279,7 @@ take_batch(JsonbContainer *root, ConfigProfile *profile)
 
 	if (size != NULL)
 	{
-		check_members(size, "batch_size", names);
+		profile_check_members(size, "batch_size", names);
 		profile->batch_messages_max =
 			number_member(size, "batch_size", "max_message_count", profile->batch_messages_max);
 		profile->batch_bytes_absolute_max = number_member(size, "batch_size", "absolute_max_bytes",
@@ -290,7 +290,7 @@ take_batch(JsonbContainer *root, ConfigProfile *profile)
 	}
 	if (timeout != NULL && config_parse_duration(fb_bytes_of_text(timeout),
 												 &profile->batch_timeout_ns, &error) != FB_OK)
-		refuse("batch_timeout", psprintf("%s.", error.message));
+		profile_refuse("batch_timeout", psprintf("%s.", error.message));
 }
 
 static void
@@ -313,7 +313,7 @@ take_acls(JsonbContainer *root, ConfigProfile *profile)
 			list[count].resource =
 				memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 		else if (token == WJB_VALUE)
-			list[count++].policy = text_of(&value, "acls", "policy");
+			list[count++].policy = profile_text(&value, "acls", "policy");
 	}
 	profile->acls = list;
 	profile->acls_count = count;
@@ -343,7 +343,7 @@ take_policies(JsonbContainer *root, ConfigProfile *profile)
 		const char *where = psprintf("policies[%u]", i);
 		JsonbContainer *object = object_element(policies, i, where);
 
-		check_members(object, where, names);
+		profile_check_members(object, where, names);
 		list[i].group = required_text(object, where, "group");
 		list[i].name = required_text(object, where, "name");
 		list[i].rule = required_text(object, where, "rule");
@@ -366,15 +366,15 @@ channel_genesis_block(const char *name, Jsonb *document)
 	FbError error;
 
 	if (!JB_ROOT_IS_OBJECT(document))
-		refuse("profile", "must be an object.");
-	check_members(&document->root, "profile", names);
+		profile_refuse("profile", "must be an object.");
+	profile_check_members(&document->root, "profile", names);
 	config_profile_defaults(&profile);
 	profile.channel_id = name;
 	take_lists(&document->root, &profile);
 	profile.orderer_addresses =
 		(const char *const *) text_list(&document->root, "profile", "orderer_addresses",
 										&profile.orderer_addresses_count);
-	take_batch(&document->root, &profile);
+	profile_take_batch(&document->root, &profile);
 	take_acls(&document->root, &profile);
 	take_policies(&document->root, &profile);
 	profile.timestamp_s = (int64) time(NULL);

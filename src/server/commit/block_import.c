@@ -95,8 +95,8 @@ hash_text(FbBytes hash, char hex[2 * CRYPTO_SHA256_BYTES + 1])
 
 /* a block with this number is on the ledger: it must be this one */
 static void
-check_same(const Channel *channel, const BlockView *block, CommitComparison *comparison,
-		   CommittedBlock *committed)
+import_check_same(const Channel *channel, const BlockView *block, CommitComparison *comparison,
+				  CommittedBlock *committed)
 {
 	uint8_t hash[CRYPTO_SHA256_BYTES];
 	char here[2 * CRYPTO_SHA256_BYTES + 1];
@@ -190,7 +190,7 @@ import_check_block(const Channel *channel, FbBytes bytes, CheckedBlock *checked,
 	}
 	if (block->header.number == height)
 		return true;
-	check_same(channel, block, comparison, committed);
+	import_check_same(channel, block, comparison, committed);
 	return false;
 }
 

@@ -25,7 +25,7 @@ transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block,
 
 /* a transaction's collection that has just these writes; NULL: none has */
 static const RwSetCollection *
-find_collection(const RwSet *rwset, const RwSetPrivateCollection *kept)
+find_collection_row(const RwSet *rwset, const RwSetPrivateCollection *kept)
 {
 	uint8_t hash[CRYPTO_SHA256_BYTES];
 
@@ -118,7 +118,7 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view,
 	{
 		RwSetPrivate *set;
 
-		if (find_collection(view->rwset, &collections[i]) == NULL)
+		if (find_collection_row(view->rwset, &collections[i]) == NULL)
 			continue;
 		status = rwset_private_parse(allocator, collections[i].bytes, &set, &error);
 		if (status != FB_OK)
@@ -187,8 +187,8 @@ check_follows(const Channel *channel, const BlockView *block, BlockRow *previous
 }
 
 static void
-describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *validated,
-		 const TransactionRow *rows, CommittedBlock *committed)
+describe_block(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *validated,
+			   const TransactionRow *rows, CommittedBlock *committed)
 {
 	memset(committed, 0, sizeof(*committed));
 	block_header_hash(&block->header, committed->block_hash);
@@ -206,8 +206,8 @@ describe(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *v
 }
 
 static void
-store(const Ledger *ledger, FbAllocator *allocator, const CheckedBlock *checked,
-	  const BlockRow *row, const TransactionRow *rows, const ValidatedBlock *validated)
+store_block(const Ledger *ledger, FbAllocator *allocator, const CheckedBlock *checked,
+			const BlockRow *row, const TransactionRow *rows, const ValidatedBlock *validated)
 {
 	FAULT_POINT("commit_before_block");
 	block_store_append(ledger, row, rows, (int) validated->transactions_count, checked);
@@ -253,7 +253,7 @@ commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_te
 	if (comparison != NULL)
 		comparison_check(channel, block, fb_bytes(filter, block->data_count),
 						 fb_bytes(hash, sizeof(hash)), comparison);
-	describe(allocator, block, &validated, rows, committed);
+	describe_block(allocator, block, &validated, rows, committed);
 	committed->validation_us = INSTR_TIME_GET_MICROSEC(duration);
 
 	row.number = block->header.number;
@@ -268,7 +268,7 @@ commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_te
 	row.raft_index = committed->raft_index;
 	row.raft_term = raft_term;
 	row.committed_at = GetCurrentTimestamp();
-	store(ledger, allocator, checked, &row, rows, &validated);
+	store_block(ledger, allocator, checked, &row, rows, &validated);
 	maintain_dictionary(ledger, block, &validated);
 	PopActiveSnapshot();
 	FAULT_POINT("commit_after_state");

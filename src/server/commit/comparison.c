@@ -15,7 +15,7 @@
 #define NAMED_MAX 6
 
 static const char *
-code_name(uint8 code)
+validation_code_name(uint8 code)
 {
 	const char *name = tx_code_name(code);
 
@@ -34,8 +34,8 @@ describe_codes(const BlockView *block, FbBytes received, FbBytes own, FbError *d
 			appendStringInfo(
 				&detail,
 				"%sTransaction %zu is %s (%d) in the block, and %s (%d) by this node's validation.",
-				detail.len > 0 ? " " : "", i, code_name(received.data[i]), received.data[i],
-				code_name(own.data[i]), own.data[i]);
+				detail.len > 0 ? " " : "", i, validation_code_name(received.data[i]),
+				received.data[i], validation_code_name(own.data[i]), own.data[i]);
 	if (differences_count == 0)
 		return;
 	if (differences_count > NAMED_MAX)

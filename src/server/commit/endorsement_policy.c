@@ -212,7 +212,7 @@ is_judgeable(const ChaincodeDefinition *definition, FbError *why)
 }
 
 static void
-read_definition(PolicyChecker *checker, FbBytes name, NamespacePolicies *policies)
+policy_read_definition(PolicyChecker *checker, FbBytes name, NamespacePolicies *policies)
 {
 	const SystemChaincode *system;
 	ChaincodeDefinition definition;
@@ -259,7 +259,7 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 	if (!found)
 	{
 		memset((char *) policies + sizeof(digest), 0, sizeof(*policies) - sizeof(digest));
-		read_definition(checker, name, policies);
+		policy_read_definition(checker, name, policies);
 	}
 	return policies;
 }
@@ -354,7 +354,7 @@ collection_policy(PolicyChecker *checker, const NamespacePolicies *policies, FbB
 
 /* policies are compared by their place: equal bytes have the same one */
 static bool
-require(Evaluation *evaluation, const Policy *policy)
+require_policy(Evaluation *evaluation, const Policy *policy)
 {
 	PolicyChecker *checker = evaluation->checker;
 	JudgedPolicy *judged = NULL;
@@ -387,7 +387,7 @@ static bool
 require_chaincode_policy(Evaluation *evaluation)
 {
 	evaluation->policy_asked = true;
-	return require(evaluation, evaluation->policies->chaincode);
+	return require_policy(evaluation, evaluation->policies->chaincode);
 }
 
 static bool
@@ -403,7 +403,7 @@ require_collection_policy(Evaluation *evaluation, FbBytes collection,
 	if (!policy->has_policy)
 		return require_chaincode_policy(evaluation);
 	evaluation->policy_asked = true;
-	return require(evaluation, policy->policy);
+	return require_policy(evaluation, policy->policy);
 }
 
 /* what the committed metadata of a key say */
@@ -432,7 +432,8 @@ key_metadata(PolicyChecker *checker, FbBytes bytes)
  * one written key: its own policy, or that of its collection (NULL: the public state) or chaincode
  */
 static bool
-check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *policy, FbBytes key)
+policy_check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *policy,
+				 FbBytes key)
 {
 	PolicyChecker *checker = evaluation->checker;
 	const MvccKey *known = mvcc_find_key(checker->keys, evaluation->set->name, collection, key);
@@ -452,7 +453,7 @@ check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *po
 			const KeyMetadata *metadata = key_metadata(checker, known->committed_metadata);
 
 			if (metadata->has_policy)
-				return require(evaluation, metadata->policy);
+				return require_policy(evaluation, metadata->policy);
 		}
 	}
 	return policy != NULL ? require_collection_policy(evaluation, collection, policy)
@@ -460,8 +461,8 @@ check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *po
 }
 
 static bool
-check_writes(Evaluation *evaluation, FbBytes collection, const RwSetWrite *writes,
-			 size_t writes_count, const RwSetMetadataWrite *metadata, size_t metadata_count)
+policy_check_writes(Evaluation *evaluation, FbBytes collection, const RwSetWrite *writes,
+					size_t writes_count, const RwSetMetadataWrite *metadata, size_t metadata_count)
 {
 	const CollectionPolicy *policy = NULL;
 
@@ -469,10 +470,10 @@ check_writes(Evaluation *evaluation, FbBytes collection, const RwSetWrite *write
 	if (collection.size > 0 && writes_count + metadata_count > 0)
 		policy = collection_policy(evaluation->checker, evaluation->policies, collection);
 	for (size_t i = 0; i < writes_count; i++)
-		if (!check_key(evaluation, collection, policy, writes[i].key))
+		if (!policy_check_key(evaluation, collection, policy, writes[i].key))
 			return false;
 	for (size_t i = 0; i < metadata_count; i++)
-		if (!check_key(evaluation, collection, policy, metadata[i].key))
+		if (!policy_check_key(evaluation, collection, policy, metadata[i].key))
 			return false;
 	return true;
 }
@@ -484,16 +485,16 @@ check_namespace(Evaluation *evaluation)
 
 	if (set != NULL)
 	{
-		if (!check_writes(evaluation, FB_BYTES_EMPTY, set->writes, set->writes_count,
-						  set->metadata_writes, set->metadata_writes_count))
+		if (!policy_check_writes(evaluation, FB_BYTES_EMPTY, set->writes, set->writes_count,
+								 set->metadata_writes, set->metadata_writes_count))
 			return false;
 		for (size_t c = 0; c < set->collections_count; c++)
 		{
 			const RwSetCollection *collection = &set->collections[c];
 
-			if (!check_writes(evaluation, collection->name, collection->hashed_writes,
-							  collection->hashed_writes_count, collection->metadata_writes,
-							  collection->metadata_writes_count))
+			if (!policy_check_writes(evaluation, collection->name, collection->hashed_writes,
+									 collection->hashed_writes_count, collection->metadata_writes,
+									 collection->metadata_writes_count))
 				return false;
 		}
 	}
@@ -507,8 +508,8 @@ check_namespace(Evaluation *evaluation)
 }
 
 static void
-touch(PolicyChecker *checker, FbBytes ns, FbBytes collection, const RwSetMetadataWrite *writes,
-	  size_t count)
+policy_touch(PolicyChecker *checker, FbBytes ns, FbBytes collection,
+			 const RwSetMetadataWrite *writes, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 	{
@@ -526,14 +527,16 @@ touch(PolicyChecker *checker, FbBytes ns, FbBytes collection, const RwSetMetadat
 static void
 touch_namespace(PolicyChecker *checker, const RwSetNamespace *set)
 {
-	touch(checker, set->name, FB_BYTES_EMPTY, set->metadata_writes, set->metadata_writes_count);
+	policy_touch(checker, set->name, FB_BYTES_EMPTY, set->metadata_writes,
+				 set->metadata_writes_count);
 	for (size_t c = 0; c < set->collections_count; c++)
-		touch(checker, set->name, set->collections[c].name, set->collections[c].metadata_writes,
-			  set->collections[c].metadata_writes_count);
+		policy_touch(checker, set->name, set->collections[c].name,
+					 set->collections[c].metadata_writes,
+					 set->collections[c].metadata_writes_count);
 }
 
 static PolicySignatureSet *
-endorsements(PolicyChecker *checker, const TxView *view)
+endorsements_of(PolicyChecker *checker, const TxView *view)
 {
 	PolicySignature *signatures = palloc0(view->endorsements_count * sizeof(PolicySignature) + 1);
 	CryptoSha256 *payload_hash = palloc(sizeof(CryptoSha256));
@@ -582,7 +585,7 @@ changes_metadata(const RwSetNamespace *set)
 TxCode
 policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view, FbError *why)
 {
-	PolicySignatureSet *set = endorsements(checker, view);
+	PolicySignatureSet *set = endorsements_of(checker, view);
 	TxCode code = TX_VALID;
 
 	if (set == NULL)

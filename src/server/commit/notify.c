@@ -128,7 +128,7 @@ note_sent(BlockNotifier *notifier)
 }
 
 static void
-note_failure(BlockNotifier *notifier, const char *problem)
+notify_note_failure(BlockNotifier *notifier, const char *problem)
 {
 	ChannelSlot *slot = notifier->slot;
 	uint64 retry_ms =
@@ -170,7 +170,7 @@ notifier_run(BlockNotifier *notifier)
 		note_sent(notifier);
 		return -1;
 	}
-	note_failure(notifier, problem);
+	notify_note_failure(notifier, problem);
 	now_ms = clock_ms();
 	return now_ms < notifier->retry_at_ms ? (long) (notifier->retry_at_ms - now_ms) : 0;
 }

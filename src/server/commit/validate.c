@@ -170,8 +170,8 @@ check_actions(FbAllocator *allocator, ValidatedTransaction *transactions, size_t
 }
 
 static void
-check_policies(const Channel *channel, ValidationSource *source, BlockVerifier *verifier,
-			   const MvccBlock *keys, ValidatedTransaction *transactions, size_t count)
+validate_check_policies(const Channel *channel, ValidationSource *source, BlockVerifier *verifier,
+						const MvccBlock *keys, ValidatedTransaction *transactions, size_t count)
 {
 	PolicyChecker *checker =
 		policy_checker_create(channel, source, keys, verify_once, verifier, verifier->work);
@@ -247,7 +247,7 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 	error_check(mvcc_prepare(allocator, mvcc, data_count, &keys, &error), &error);
 	source->fetch(source, keys);
 
-	check_policies(channel, source, &verifier, keys, transactions, data_count);
+	validate_check_policies(channel, source, &verifier, keys, transactions, data_count);
 	result->work.identities_checked =
 		msp_manager_checks_count(channel->bundle->msps) - checks_before;
 	check_duplicates_in_block(allocator, transactions, data_count);
@@ -266,8 +266,8 @@ typedef struct StateRangeSource
 } StateRangeSource;
 
 static FbStatus
-range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
-		   FbError *error)
+ledger_range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes end_key,
+				  FbError *error)
 {
 	StateRangeSource *source = (StateRangeSource *) self;
 
@@ -276,7 +276,8 @@ range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes
 }
 
 static FbStatus
-range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, FbError *error)
+ledger_range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found,
+				  FbError *error)
 {
 	StateRangeSource *source = (StateRangeSource *) self;
 	MemoryContext old;
@@ -296,7 +297,7 @@ range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *found, 
 }
 
 static void
-range_close(RangeSource *self)
+ledger_range_close(RangeSource *self)
 {
 	StateRangeSource *source = (StateRangeSource *) self;
 
@@ -312,20 +313,20 @@ typedef struct LedgerSource
 } LedgerSource;
 
 static void
-find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *found)
+ledger_find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, bool *found)
 {
 	tx_index_find_many(((LedgerSource *) self)->ledger, tx_ids, count, found);
 }
 
 static void
-fetch(ValidationSource *self, MvccBlock *keys)
+ledger_fetch(ValidationSource *self, MvccBlock *keys)
 {
 	state_store_fetch(((LedgerSource *) self)->ledger, keys);
 }
 
 static FbStatus
-definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result,
-		   FbError *error)
+ledger_definition(ValidationSource *self, const char *chaincode, ChaincodeDefinition *result,
+				  FbError *error)
 {
 	return definition_find(((LedgerSource *) self)->ledger->channel, chaincode, result, error);
 }
@@ -335,9 +336,10 @@ validate_block(const Channel *channel, uint64 number, const FbBytes *data, size_
 			   ValidatedBlock *result)
 {
 	LedgerSource source = {
-		.source = {access_verify, find_tx_ids, fetch, &source.ranges.source, definition},
+		.source = {access_verify, ledger_find_tx_ids, ledger_fetch, &source.ranges.source,
+				   ledger_definition},
 		.ledger = channel->ledger,
-		.ranges = {{range_open, range_next, range_close},
+		.ranges = {{ledger_range_open, ledger_range_next, ledger_range_close},
 				   channel->ledger,
 				   NULL,
 				   AllocSetContextCreate(CurrentMemoryContext, "fabric range validation",

@@ -82,7 +82,7 @@ deliver_seek_headers(const Channel *channel, uint64 from, uint64 to)
 }
 
 static void
-refuse(const char *message)
+deliver_refuse(const char *message)
 {
 	FbError error;
 
@@ -94,7 +94,7 @@ static uint64
 seek_start(const Orderer__SeekInfo *info)
 {
 	if (info->start == NULL)
-		refuse("the request for blocks has no start");
+		deliver_refuse("the request for blocks has no start");
 	switch (info->start->type_case)
 	{
 		case ORDERER__SEEK_POSITION__TYPE_OLDEST:
@@ -102,7 +102,8 @@ seek_start(const Orderer__SeekInfo *info)
 		case ORDERER__SEEK_POSITION__TYPE_SPECIFIED:
 			return info->start->specified->number;
 		default:
-			refuse("the request for blocks must start at a block number or at the oldest block");
+			deliver_refuse(
+				"the request for blocks must start at a block number or at the oldest block");
 	}
 	return 0;
 }
@@ -153,13 +154,13 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	wait_ms = Min(wait_ms, guc_deliver_wait);
 	error_check(envelope_parse(allocator, seek_envelope, &view, &error), &error);
 	if (view.type != TX_TYPE_DELIVER_SEEK_INFO)
-		refuse("the envelope is no request for blocks");
+		deliver_refuse("the envelope is no request for blocks");
 	error_check(PROTO_UNPACK(orderer__seek_info, view.data, allocator, &info, &error), &error);
 	number = seek_start(info);
 	stop = seek_stop(info);
 	channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	if (!view.timestamp.present)
-		refuse("the request for blocks has no timestamp");
+		deliver_refuse("the request for blocks has no timestamp");
 	access_check_time(view.timestamp.seconds, view.timestamp.nanoseconds);
 	message = (SignedMessage) {view.creator, view.signature, view.payload};
 	access_check_policy(channel, CONFIG_POLICY_CHANNEL_READERS, &message);

@@ -297,7 +297,7 @@ sources_probe_turn(BlockSources *sources, const char *channel)
 /* ---- no sources needed ---- */
 
 static bool
-none(void *context, const char *subject)
+no_source(void *context, const char *subject)
 {
 	return false;
 }
@@ -308,5 +308,5 @@ sources_unneeded(BlockSources *sources, const char *channel)
 	wire_call_release(sources->probe);
 	sources->probe = NULL;
 	condition_end(channel, "blocks", NULL);
-	condition_end_others(channel, "source", none, NULL);
+	condition_end_others(channel, "source", no_source, NULL);
 }

@@ -170,7 +170,7 @@ count_accepted(const Question *question)
 }
 
 static void
-ask(Question *question, int index)
+witness_ask(Question *question, int index)
 {
 	question->asked[index] = true;
 	question->asked_ms[index] = clock_ms();
@@ -252,7 +252,7 @@ ask_again(Question *question)
 		if (!question->lacks[i] || clock_ms() < question->asked_ms[i] + ASK_AGAIN_MS_MIN)
 			continue;
 		question->open_count++;
-		ask(question, i);
+		witness_ask(question, i);
 	}
 }
 
@@ -289,7 +289,7 @@ wait_for_answers(Question *question, long timeout_ms, long away_ms, void (*idle)
 }
 
 static void
-explain(const Question *question, FbError *why)
+witness_explain(const Question *question, FbError *why)
 {
 	if (question->different != NULL)
 	{
@@ -431,14 +431,14 @@ ask_witnesses(Question *question, void (*idle)(void *argument), void *argument)
 	if (take_early(question))
 		first = witnesses->early_index;
 	else if (count_accepted(question) == 0 && (first = choose_first(question)) >= 0)
-		ask(question, first);
+		witness_ask(question, first);
 	if (first >= 0)
 		wait_for_answers(question, FIRST_WITNESS_MS, FIRST_WITNESS_MS, idle, argument);
 	if (count_accepted(question) == 0)
 	{
 		for (int i = 0; i < witnesses->count; i++)
 			if (!witnesses->list[i].is_self && !is_source(question, i) && !question->asked[i])
-				ask(question, i);
+				witness_ask(question, i);
 		/* the first one too, unless it is the only one */
 		ask_again(question);
 		wait_for_answers(question, WITNESS_WAIT_MS + guc_connect_timeout, AWAY_WITNESS_MS, idle,
@@ -484,6 +484,6 @@ witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
 	ask_witnesses(&question, idle, argument);
 	accepted_count = count_accepted(&question);
 	if (accepted_count == 0)
-		explain(&question, why);
+		witness_explain(&question, why);
 	return accepted_count;
 }

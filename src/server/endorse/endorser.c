@@ -134,8 +134,8 @@ check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_heig
  * of it or nothing
  */
 static void
-run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with_interest,
-	Endorsement *endorsement, SimulationResult *result)
+endorse_run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with_interest,
+			Endorsement *endorsement, SimulationResult *result)
 {
 	const ProposalView *view = endorsement->proposal;
 	InterestCall *interest;
@@ -231,7 +231,7 @@ pack_event(FbAllocator *allocator, const ProposalView *view, const SimulationRes
 
 /* sign payload and identity; the committer here need not verify it again */
 static void
-sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
+endorse_sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
 {
 	const Signer *signer = node_channel_signer(channel);
 	FbBytes message;
@@ -251,7 +251,7 @@ sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
  * plaintext is kept, durably, before anybody can submit the transaction that it belongs to
  */
 static void
-store_private(const Channel *channel, const ProposalView *view, FbBytes private_rwset)
+endorse_store_private(const Channel *channel, const ProposalView *view, FbBytes private_rwset)
 {
 	TimestampTz deadline =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorsement_timeout);
@@ -298,18 +298,18 @@ endorser_endorse(const ProposalView *view, uint64 min_height, uint64 seen_height
 	 * the newest state, also in a transaction that goes on seeing an old one: what it read there
 	 * would only conflict
 	 */
-	run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
+	endorse_run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL && endorsement->height < seen_height)
 	{
 		if (wait_for_height(channel, seen_height))
 			channel = channel_open(channel->name);
-		run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
+		endorse_run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
 		endorsement->refusal = refusal_of(&result);
 	}
 	if (endorsement->refusal != NULL)
 		return;
-	store_private(channel, view, result.rwset.private_bytes);
+	endorse_store_private(channel, view, result.rwset.private_bytes);
 	payload.proposal_hash = fb_bytes(view->proposal_hash, sizeof(view->proposal_hash));
 	payload.results = result.rwset.public_bytes;
 	payload.event = pack_event(allocator, view, &result);
@@ -320,7 +320,7 @@ endorser_endorse(const ProposalView *view, uint64 min_height, uint64 seen_height
 	payload.chaincode_version = fb_bytes_of_text(result.chaincode_version);
 	error_check(response_payload_build(allocator, &payload, &response->payload, &error), &error);
 	response->response = payload.response;
-	sign(allocator, channel, response);
+	endorse_sign(allocator, channel, response);
 }
 
 FbBytes
@@ -345,7 +345,7 @@ endorser_evaluate(const ProposalView *view, Endorsement *endorsement)
 	*endorsement = (Endorsement) {.proposal = view};
 	channel = check_proposal(allocator, view, 0);
 	/* a query is a query: under REPEATABLE READ it sees what the transaction's others see */
-	run(allocator, channel, GetTransactionSnapshot(), false, endorsement, &result);
+	endorse_run(allocator, channel, GetTransactionSnapshot(), false, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL)
 		return;

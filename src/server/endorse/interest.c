@@ -63,7 +63,7 @@ policy_of_key(const InterestList *list, FbBytes state_namespace, FbBytes key)
 }
 
 static InterestCall *
-add_call(InterestList *list, FbBytes name, FbBytes collection)
+interest_add_call(InterestList *list, FbBytes name, FbBytes collection)
 {
 	InterestCall *call;
 
@@ -106,7 +106,7 @@ add_written_keys(InterestList *list, InterestCall *call, FbBytes state_namespace
 static void
 add_collection(InterestList *list, FbBytes name, const RwSetCollection *collection)
 {
-	InterestCall *call = add_call(list, name, collection->name);
+	InterestCall *call = interest_add_call(list, name, collection->name);
 	FbBytes state_namespace;
 	FbError error;
 
@@ -123,7 +123,7 @@ add_collection(InterestList *list, FbBytes name, const RwSetCollection *collecti
 static void
 add_namespace(InterestList *list, const RwSetNamespace *ns)
 {
-	InterestCall *call = add_call(list, ns->name, FB_BYTES_EMPTY);
+	InterestCall *call = interest_add_call(list, ns->name, FB_BYTES_EMPTY);
 
 	call->policy_needed = !rwset_namespace_writes(ns);
 	add_written_keys(list, call, ns->name, ns->writes, ns->writes_count, ns->metadata_writes,

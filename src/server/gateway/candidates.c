@@ -161,7 +161,7 @@ find_known(const char *channel)
 }
 
 static const KnownAddresses *
-addresses_of(const Channel *channel)
+candidate_addresses(const Channel *channel)
 {
 	KnownAddresses *known = find_known(channel->name);
 	MemoryContext context;
@@ -215,7 +215,7 @@ list_peers(const Channel *channel, const char *msp_id)
 	if (strcmp(msp_id, guc_node_msp_id) == 0)
 	{
 		/* copied: the list may be made again before the caller is done */
-		foreach(cell, addresses_of(channel)->own_peers)
+		foreach(cell, candidate_addresses(channel)->own_peers)
 			if (list_length(addresses) < PEERS_MAX)
 				addresses = lappend(addresses, pstrdup(lfirst(cell)));
 		return addresses;
@@ -233,7 +233,7 @@ list_peers(const Channel *channel, const char *msp_id)
 
 /* from a random place on */
 static List *
-rotate(List *list)
+rotate_candidates(List *list)
 {
 	int turns = list_length(list) < 2
 					? 0
@@ -261,7 +261,7 @@ candidate_own_address(const Channel *channel)
 		const char *address =
 			channel_address(organization->anchors[i].host, organization->anchors[i].port);
 
-		if (!list_has_address(addresses_of(channel)->own_peers, address))
+		if (!list_has_address(candidate_addresses(channel)->own_peers, address))
 			return address;
 	}
 	return NULL;
@@ -308,7 +308,7 @@ List *
 candidates_of_organization(const Channel *channel, const char *msp_id, FbBytes chaincode,
 						   FbBytes call_name)
 {
-	List *addresses = rotate(list_peers(channel, msp_id));
+	List *addresses = rotate_candidates(list_peers(channel, msp_id));
 	/* once in a while the slower one is asked: it may be as fast again */
 	bool any_speed =
 		list_length(addresses) < 2 || pg_prng_uint32(&pg_global_prng_state) % ANY_SPEED_TIMES == 0;
@@ -348,7 +348,7 @@ candidates_for_submission(const Channel *channel, bool *probe)
 	List *all;
 	ListCell *cell;
 
-	foreach(cell, addresses_of(channel)->sources)
+	foreach(cell, candidate_addresses(channel)->sources)
 	{
 		const BlockSource *source = lfirst(cell);
 		int group = source->tier == SOURCE_OWN_ORDERER ? 0 : 1;
@@ -364,8 +364,8 @@ candidates_for_submission(const Channel *channel, bool *probe)
 		else
 			silent[group] = lappend(silent[group], address);
 	}
-	all = list_concat(list_concat(rotate(answering[0]), rotate(answering[1])),
-					  list_concat(rotate(silent[0]), rotate(silent[1])));
+	all = list_concat(list_concat(rotate_candidates(answering[0]), rotate_candidates(answering[1])),
+					  list_concat(rotate_candidates(silent[0]), rotate_candidates(silent[1])));
 	*probe = probed != NULL;
 	return probed != NULL ? lcons(probed, all) : all;
 }

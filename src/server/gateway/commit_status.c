@@ -41,7 +41,7 @@ raft_term(ChannelSlot *slot)
 }
 
 static bool
-look_up(const Channel *channel, const char *tx_id, GatewayStatus *status)
+status_look_up(const Channel *channel, const char *tx_id, GatewayStatus *status)
 {
 	status->committed = tx_index_find(channel->ledger, fb_bytes_of_text(tx_id), GetLatestSnapshot(),
 									  &status->block_number, &status->position, &status->code);
@@ -77,7 +77,7 @@ typedef struct Resubmission
 } Resubmission;
 
 static bool
-is_due(const Resubmission *again, uint64 term_now)
+status_is_due(const Resubmission *again, uint64 term_now)
 {
 	return (term_now != 0 && term_now != again->term) || again->leaderless_since != 0 ||
 		   TimestampDifferenceMilliseconds(again->submitted_at, GetCurrentTimestamp()) >=
@@ -116,10 +116,10 @@ submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, co
 	uint64 term_now = raft_term(slot);
 	FbError error;
 
-	if (!is_due(again, term_now))
+	if (!status_is_due(again, term_now))
 		return false;
 	/* committed just now? then there is nothing to hand in */
-	if (look_up(channel, tx_id, status))
+	if (status_look_up(channel, tx_id, status))
 		return true;
 	again->leader_changed |= term_now != again->term;
 	slow_call_note("submitted again");
@@ -159,7 +159,7 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms,
 		/* first: a block that comes after the look-up ends the sleep */
 		if (slot != NULL && timeout_ms > 0)
 			waiter_enter(slot, fb_bytes_of_text(tx_id));
-		if (look_up(channel, tx_id, status))
+		if (status_look_up(channel, tx_id, status))
 		{
 			if (envelope != NULL && !again.leader_changed)
 				answer_note_time(label, clock_ms() - began_ms);

@@ -129,7 +129,7 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 }
 
 static FbBytes
-copy_bytes(FbAllocator *allocator, FbBytes bytes)
+fan_out_copy_bytes(FbAllocator *allocator, FbBytes bytes)
 {
 	FbBytes copy;
 	FbError error;
@@ -169,7 +169,7 @@ flaw_of(FanOut *fan_out, uint32_t index)
 
 /* did the chaincode there say no? */
 static bool
-is_refusal(const FbError *error)
+is_endorser_refusal(const FbError *error)
 {
 	return error->status == FB_CHAINCODE_ERROR;
 }
@@ -182,8 +182,8 @@ is_refusal(const FbError *error)
 static bool
 may_be_old(const FanOut *fan_out, const Branch *branch, const FbError *error)
 {
-	uint64 height =
-		is_refusal(error) ? Max(branch->asked_height, branch->asked_seen) : branch->asked_height;
+	uint64 height = is_endorser_refusal(error) ? Max(branch->asked_height, branch->asked_seen)
+											   : branch->asked_height;
 
 	switch (error->status)
 	{
@@ -200,7 +200,7 @@ may_be_old(const FanOut *fan_out, const Branch *branch, const FbError *error)
 }
 
 static void
-take_answer(FanOut *fan_out, uint32_t index)
+take_endorsement(FanOut *fan_out, uint32_t index)
 {
 	Branch *branch = &fan_out->branches[index];
 	const char *address = fan_out->plan->members[index].address;
@@ -211,7 +211,7 @@ take_answer(FanOut *fan_out, uint32_t index)
 	if (wire_call_rows_count(branch->call) != 1 ||
 		!wire_call_height(branch->call, &branch->height) ||
 		response_parse(fan_out->allocator,
-					   copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)),
+					   fan_out_copy_bytes(fan_out->allocator, wire_call_row(branch->call, 0)),
 					   &branch->response, &error) != FB_OK)
 		answers_note_failure(fan_out, index, "its answer cannot be read");
 	else if (branch->height < branch->asked_height)
@@ -239,7 +239,7 @@ finish_call(FanOut *fan_out, uint32_t index)
 		candidate_note_error(fan_out->channel, fan_out->proposal->chaincode_name,
 							 fan_out->plan->members[index].address, failure->error.status);
 	if (failure == NULL)
-		take_answer(fan_out, index);
+		take_endorsement(fan_out, index);
 	else if (wire_call_refusal(branch->call) != NULL && !again)
 		note_refusal(fan_out, index, wire_call_refusal(branch->call));
 	else if (!again)
@@ -474,7 +474,7 @@ needs_other_choice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 
 /* ask until one combination has answered alike; returns its members */
 static void
-gather(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
+gather_answers(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 {
 	for (;;)
 	{
@@ -523,7 +523,7 @@ fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *orga
 	fan_out.branches = palloc0(fan_out.plan->members_count * sizeof(Branch) + 1);
 	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorsement_timeout);
 	send_probes(&fan_out);
-	gather(&fan_out, &chosen, &chosen_count);
+	gather_answers(&fan_out, &chosen, &chosen_count);
 	release_calls(&fan_out);
 	responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
 	for (size_t i = 0; i < chosen_count; i++)

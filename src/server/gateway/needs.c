@@ -96,7 +96,8 @@ add_implicit_policy(Needs *needs, FbBytes collection)
 }
 
 static const Protos__StaticCollectionConfig *
-find_collection(FbAllocator *allocator, const ChaincodeDefinition *definition, FbBytes collection)
+needs_find_collection(FbAllocator *allocator, const ChaincodeDefinition *definition,
+					  FbBytes collection)
 {
 	Protos__CollectionConfigPackage *package;
 	FbError error;
@@ -137,7 +138,7 @@ add_collection_policy(Needs *needs, const ChaincodeDefinition *definition, FbByt
 
 	if (add_implicit_policy(needs, collection))
 		return;
-	config = find_collection(needs->allocator, definition, collection);
+	config = needs_find_collection(needs->allocator, definition, collection);
 	if (config != NULL && config->endorsement_policy != NULL)
 		error_check(PROTO_PACK(config->endorsement_policy, needs->allocator, &bytes, &error),
 					&error);
@@ -149,7 +150,7 @@ add_collection_policy(Needs *needs, const ChaincodeDefinition *definition, FbByt
 }
 
 static void
-add_call(Needs *needs, const ChaincodeDefinition *called, const InterestCall *call)
+needs_add_call(Needs *needs, const ChaincodeDefinition *called, const InterestCall *call)
 {
 	ChaincodeDefinition definition = *called;
 
@@ -192,7 +193,7 @@ needs_of_interest(const Channel *channel, const ChaincodeDefinition *definition,
 	Needs needs = {.channel = channel, .allocator = allocator};
 
 	for (size_t i = 0; i < calls_count; i++)
-		add_call(&needs, definition, &calls[i]);
+		needs_add_call(&needs, definition, &calls[i]);
 	/*
 	 * a transaction that wrote nothing still needs the policy of the chaincode that was called
 	 * (FAB-9473)
@@ -208,7 +209,7 @@ needs_collection_exists(const Channel *channel, const ChaincodeDefinition *defin
 						FbBytes collection, FbAllocator *allocator)
 {
 	return implicit_organization(channel, collection, allocator) != NULL ||
-		   find_collection(allocator, definition, collection) != NULL;
+		   needs_find_collection(allocator, definition, collection) != NULL;
 }
 
 bool
@@ -216,7 +217,7 @@ needs_is_member(const Channel *channel, const ChaincodeDefinition *definition, F
 				const char *msp_id, FbAllocator *allocator)
 {
 	const Protos__StaticCollectionConfig *config =
-		find_collection(allocator, definition, collection);
+		needs_find_collection(allocator, definition, collection);
 	const Policy *policy = NULL;
 	PolicyEndorser endorser = {.msp_id = msp_id};
 	PolicyLayout *layouts;

@@ -249,7 +249,7 @@ count_unanswered(const Round *round)
 
 /* the answer of one, or that there is none; the call is released */
 static FbStatus
-take_answer(Round *round, Attempt *attempt)
+submit_take_answer(Round *round, Attempt *attempt)
 {
 	bool finished = wire_call_finished(attempt->call);
 	const WireError *failure = wire_call_error(attempt->call);
@@ -328,7 +328,7 @@ collect_answers(Round *round)
 		if (attempt->call == NULL)
 			continue;
 		if (wire_call_finished(attempt->call))
-			status = take_answer(round, attempt);
+			status = submit_take_answer(round, attempt);
 		else if (!attempt->late && GetCurrentTimestamp() >= attempt->patience_until)
 		{
 			attempt->late = true;
@@ -370,7 +370,7 @@ try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *erro
 	for (int i = 0; i < round.asked_count; i++)
 	{
 		if (round.attempts[i].call != NULL && is_temporary(status))
-			(void) take_answer(&round, &round.attempts[i]);
+			(void) submit_take_answer(&round, &round.attempts[i]);
 		else
 			wire_call_release(round.attempts[i].call);
 	}

@@ -16,7 +16,7 @@
 #include <sys/time.h>
 
 static void
-new_proposal(const GatewayRequest *request, FbBytes creator, ProposalView *proposal)
+transaction_new_proposal(const GatewayRequest *request, FbBytes creator, ProposalView *proposal)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	uint8_t *nonce = palloc(FB_NONCE_BYTES);
@@ -43,7 +43,7 @@ void
 gateway_new_proposal(const GatewayRequest *request, FbBytes creator, ProposalView *proposal)
 {
 	(void) channel_open(request->channel);
-	new_proposal(request, creator, proposal);
+	transaction_new_proposal(request, creator, proposal);
 }
 
 /* sign as the client; this node has no need to verify what it has signed itself */
@@ -133,7 +133,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	slow_call_begin();
 	PG_TRY();
 	{
-		new_proposal(request, signer_identity(signer), &proposal);
+		transaction_new_proposal(request, signer_identity(signer), &proposal);
 		proposal.signature = sign_as(signer, proposal.bytes);
 		fan_out_endorse(channel, &proposal, request->endorsing_organisations, transaction);
 		if (wait && take_turns(channel, transaction))
@@ -366,7 +366,7 @@ runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocat
 }
 
 static FbBytes
-evaluate(const Channel *channel, const ProposalView *proposal)
+transaction_evaluate(const Channel *channel, const ProposalView *proposal)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Endorsement endorsement;
@@ -385,7 +385,7 @@ gateway_evaluate(const ProposalView *proposal)
 {
 	char *channel = fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->channel_id);
 
-	return evaluate(channel_open(channel), proposal);
+	return transaction_evaluate(channel_open(channel), proposal);
 }
 
 FbBytes
@@ -394,7 +394,7 @@ gateway_query(const GatewayRequest *request, const Signer *signer)
 	const Channel *channel = channel_open(request->channel);
 	ProposalView proposal;
 
-	new_proposal(request, signer_identity(signer), &proposal);
+	transaction_new_proposal(request, signer_identity(signer), &proposal);
 	proposal.signature = sign_as(signer, proposal.bytes);
-	return evaluate(channel, &proposal);
+	return transaction_evaluate(channel, &proposal);
 }

@@ -233,7 +233,8 @@ block_store_number_of_hash(const Ledger *ledger, FbBytes block_hash, Snapshot sn
 }
 
 static void
-fill_transaction(const Ledger *ledger, LedgerScan *scan, bool with_envelope, TransactionRow *row)
+block_fill_transaction(const Ledger *ledger, LedgerScan *scan, bool with_envelope,
+					   TransactionRow *row)
 {
 	memset(row, 0, sizeof(*row));
 	row->block_number = (uint64) ledger_scan_int8(scan, TX_BLOCK);
@@ -270,7 +271,7 @@ block_store_transactions(const Ledger *ledger, uint64 number, Snapshot snapshot,
 			capacity *= 2;
 			rows = repalloc_huge(rows, capacity * sizeof(TransactionRow));
 		}
-		fill_transaction(ledger, &scan, with_envelopes, &rows[(*count)++]);
+		block_fill_transaction(ledger, &scan, with_envelopes, &rows[(*count)++]);
 	}
 	ledger_scan_end(&scan);
 	return rows;
@@ -309,7 +310,7 @@ block_store_transaction(const Ledger *ledger, uint64 number, uint32 position, Sn
 	ledger_scan_begin(&scan, ledger, &ledger->transaction, LEDGER_MAIN_INDEX, keys, 2, snapshot);
 	found = ledger_scan_next(&scan, ForwardScanDirection);
 	if (found)
-		fill_transaction(ledger, &scan, with_envelope, row);
+		block_fill_transaction(ledger, &scan, with_envelope, row);
 	ledger_scan_end(&scan);
 	return found;
 }

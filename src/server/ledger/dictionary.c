@@ -75,7 +75,7 @@ static HTAB *newest = NULL;
 static uint64 transactions_ended = 0;
 
 static void
-end_of_transaction(XactEvent event, void *argument)
+dictionary_at_transaction_end(XactEvent event, void *argument)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PARALLEL_COMMIT ||
 		event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT ||
@@ -93,7 +93,7 @@ create_tables(void)
 		return;
 	newest = hash_create("fabric newest dictionaries", 8, &newest_control, HASH_ELEM | HASH_BLOBS);
 	loaded = hash_create("fabric dictionaries", 8, &loaded_control, HASH_ELEM | HASH_BLOBS);
-	RegisterXactCallback(end_of_transaction, NULL);
+	RegisterXactCallback(dictionary_at_transaction_end, NULL);
 }
 
 static void
@@ -110,7 +110,7 @@ refuse_dictionary(const Ledger *ledger, int dictionary_id, const char *why)
 }
 
 static void
-forget(Loaded *entry)
+dictionary_forget(Loaded *entry)
 {
 	LoadedKey key = entry->key;
 
@@ -130,12 +130,12 @@ dictionary_forget_all(void)
 		return;
 	hash_seq_init(&status, loaded);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		forget(entry);
+		dictionary_forget(entry);
 }
 
 static Loaded *
-keep(const Ledger *ledger, int dictionary_id, FbBytes bytes, const ItemPointerData *place,
-	 TransactionId writer)
+dictionary_keep(const Ledger *ledger, int dictionary_id, FbBytes bytes,
+				const ItemPointerData *place, TransactionId writer)
 {
 	LoadedKey key = {ledger->id, dictionary_id};
 	Loaded *entry;
@@ -164,7 +164,7 @@ result_column(int column)
 
 /* the row that the entry was made of is still there */
 static bool
-is_current(const Ledger *ledger, Loaded *entry)
+dictionary_is_current(const Ledger *ledger, Loaded *entry)
 {
 	static SpiStatement statement = {
 		"SELECT ctid, xmin FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2",
@@ -189,7 +189,7 @@ is_current(const Ledger *ledger, Loaded *entry)
 
 /* NULL: *why tells what is wrong with it */
 static Loaded *
-load(const Ledger *ledger, int dictionary_id, const char **why)
+dictionary_load(const Ledger *ledger, int dictionary_id, const char **why)
 {
 	static SpiStatement statement = {
 		"SELECT content, digest, ctid, xmin FROM fabric_internal.envelope_dictionary WHERE channel = $1 AND id = $2",
@@ -203,10 +203,10 @@ load(const Ledger *ledger, int dictionary_id, const char **why)
 
 	create_tables();
 	entry = hash_search(loaded, &key, HASH_FIND, NULL);
-	if (entry != NULL && is_current(ledger, entry))
+	if (entry != NULL && dictionary_is_current(ledger, entry))
 		return entry;
 	if (entry != NULL)
-		forget(entry);
+		dictionary_forget(entry);
 	entry = NULL;
 	*why = "is missing";
 	spi_begin(&scope);
@@ -219,9 +219,9 @@ load(const Ledger *ledger, int dictionary_id, const char **why)
 		*why = "was changed";
 		crypto_sha256(content, digest);
 		if (fb_bytes_equal(fb_bytes(digest, sizeof(digest)), expected))
-			entry = keep(ledger, dictionary_id, content,
-						 (ItemPointer) DatumGetPointer(result_column(3)),
-						 DatumGetTransactionId(result_column(4)));
+			entry = dictionary_keep(ledger, dictionary_id, content,
+									(ItemPointer) DatumGetPointer(result_column(3)),
+									DatumGetTransactionId(result_column(4)));
 	}
 	spi_end(&scope);
 	return entry;
@@ -270,7 +270,7 @@ find_newest(const Ledger *ledger)
 	}
 	if (entry->dictionary_id == 0)
 		return NULL;
-	dictionary = load(ledger, entry->dictionary_id, &why);
+	dictionary = dictionary_load(ledger, entry->dictionary_id, &why);
 	if (dictionary != NULL)
 		return dictionary;
 	if (entry->warned_of_id != entry->dictionary_id)
@@ -305,7 +305,7 @@ ZSTD_DDict *
 dictionary_for_decompression(const Ledger *ledger, int dictionary_id)
 {
 	const char *why;
-	Loaded *entry = load(ledger, dictionary_id, &why);
+	Loaded *entry = dictionary_load(ledger, dictionary_id, &why);
 
 	if (entry == NULL)
 		refuse_dictionary(ledger, dictionary_id, why);

@@ -29,7 +29,7 @@ create_contexts(void)
 }
 
 static void
-corrupted(void)
+envelope_corrupted(void)
 {
 	FbError error;
 
@@ -46,7 +46,7 @@ header_bytes(uint8_t form)
 }
 
 static size_t
-decompress(const Ledger *ledger, FbBytes stored, uint8_t *envelope, size_t size)
+envelope_decompress(const Ledger *ledger, FbBytes stored, uint8_t *envelope, size_t size)
 {
 	size_t header = header_bytes(stored.data[0]);
 
@@ -69,7 +69,7 @@ envelope_codec_decode(const Ledger *ledger, FbBytes stored)
 
 	if (stored.size == 0 || stored.data[0] > FORM_DICTIONARY ||
 		stored.size < header_bytes(stored.data[0]))
-		corrupted();
+		envelope_corrupted();
 	if (stored.data[0] == FORM_PLAIN)
 		return fb_bytes(stored.data + 1, stored.size - 1);
 
@@ -79,16 +79,16 @@ envelope_codec_decode(const Ledger *ledger, FbBytes stored)
 									stored.size - header_bytes(stored.data[0]));
 	if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR ||
 		size > FB_MESSAGE_BYTES_MAX)
-		corrupted();
+		envelope_corrupted();
 	envelope = palloc(size + 1);
-	written = decompress(ledger, stored, envelope, size);
+	written = envelope_decompress(ledger, stored, envelope, size);
 	if (ZSTD_isError(written) || written != size)
-		corrupted();
+		envelope_corrupted();
 	return fb_bytes(envelope, size);
 }
 
 static size_t
-compress(const Ledger *ledger, FbBytes envelope, uint8_t *stored, size_t bound)
+envelope_compress(const Ledger *ledger, FbBytes envelope, uint8_t *stored, size_t bound)
 {
 	int dictionary_id;
 	ZSTD_CDict *dictionary = dictionary_for_compression(ledger, ZSTD_LEVEL, &dictionary_id);
@@ -112,7 +112,7 @@ envelope_codec_encode(const Ledger *ledger, FbBytes envelope)
 
 	fb_work_add(FB_WORK_COMPRESS);
 	create_contexts();
-	written = compress(ledger, envelope, stored, bound);
+	written = envelope_compress(ledger, envelope, stored, bound);
 	if (!ZSTD_isError(written) && written < envelope.size)
 	{
 		FbBytes result = fb_bytes(stored, written + header_bytes(stored[0]));

@@ -174,7 +174,7 @@ new_bytes(TriggerData *trigger, const char *column)
 }
 
 static void
-refuse(const char *channel, uint64 number, const char *why)
+guard_refuse(const char *channel, uint64 number, const char *why)
 {
 	FbError error;
 
@@ -187,7 +187,7 @@ refuse(const char *channel, uint64 number, const char *why)
 
 /* number and previous hash must be those that follow the last block */
 static void
-check_link(const Ledger *ledger, const BlockHeader *header)
+guard_check_link(const Ledger *ledger, const BlockHeader *header)
 {
 	uint64 height = block_store_height(ledger, NULL);
 	BlockRow last;
@@ -196,8 +196,8 @@ check_link(const Ledger *ledger, const BlockHeader *header)
 	if (height == 0)
 	{
 		if (header->number != 0 || header->previous_hash.size != 0)
-			refuse(ledger->channel, header->number,
-				   "The first block of a channel is block 0 without a previous hash.");
+			guard_refuse(ledger->channel, header->number,
+						 "The first block of a channel is block 0 without a previous hash.");
 		return;
 	}
 	if (!block_store_row(ledger, height - 1, NULL, &last))
@@ -250,13 +250,14 @@ check_data(const Ledger *ledger, const BlockHeader *header)
 	for (int i = 0; i < count; i++)
 	{
 		if (rows[i].position != (uint32) i)
-			refuse(ledger->channel, header->number,
-				   "Its transactions are not numbered from 0 without gaps.");
+			guard_refuse(ledger->channel, header->number,
+						 "Its transactions are not numbered from 0 without gaps.");
 		data[i] = rows[i].envelope;
 	}
 	block_data_hash(data, count, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), header->data_hash))
-		refuse(ledger->channel, header->number, "Its data hash is not that of its transactions.");
+		guard_refuse(ledger->channel, header->number,
+					 "Its data hash is not that of its transactions.");
 }
 
 /*
@@ -294,8 +295,9 @@ fabric_check_block(PG_FUNCTION_ARGS)
 							new_bytes(trigger, "data_hash")};
 	block_header_hash(&header, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), new_bytes(trigger, "block_hash")))
-		refuse(ledger->channel, header.number, "Its block hash is not the hash of its header.");
-	check_link(ledger, &header);
+		guard_refuse(ledger->channel, header.number,
+					 "Its block hash is not the hash of its header.");
+	guard_check_link(ledger, &header);
 	if (!is_data_proved(ledger, &header))
 		check_data(ledger, &header);
 	MemoryContextSwitchTo(old);

@@ -55,7 +55,7 @@ typedef struct IndexCheck
 } IndexCheck;
 
 static const char *
-value_text(Oid type, Datum value)
+index_value_text(Oid type, Datum value)
 {
 	switch (type)
 	{
@@ -89,7 +89,7 @@ name_row(void *context)
 		Datum value = slot_getattr(check->row, column->attnum, &is_null);
 
 		appendStringInfo(&name, "%s%s %s", i > 0 ? ", " : "", NameStr(column->attname),
-						 is_null ? "null" : value_text(column->atttypid, value));
+						 is_null ? "null" : index_value_text(column->atttypid, value));
 	}
 	check->row_name = name.data;
 }
@@ -171,7 +171,7 @@ make_keys(IndexCheck *check, IndexLookup *lookup, ScanKey keys)
 
 /* in a subtransaction, which must own the pins of the scan: so it begins and ends here */
 static void
-look_up(IndexCheck *check, IndexLookup *lookup, TupleTableSlot *found)
+index_look_up(IndexCheck *check, IndexLookup *lookup, TupleTableSlot *found)
 {
 	ScanKeyData keys[INDEX_MAX_KEYS];
 	IndexScanDesc scan;
@@ -210,14 +210,14 @@ read_values(IndexCheck *check)
 }
 
 static void
-check_row(void *context)
+index_check_row(void *context)
 {
 	IndexCheck *check = context;
 	TupleTableSlot *found = table_slot_create(check->table, NULL);
 
 	read_values(check);
 	for (int i = 0; i < check->indexes_count; i++)
-		look_up(check, &check->indexes[i], found);
+		index_look_up(check, &check->indexes[i], found);
 	ExecDropSingleTupleTableSlot(found);
 }
 
@@ -320,7 +320,7 @@ check_table(IndexCheck *check, Oid table)
 		MemoryContext caller = MemoryContextSwitchTo(check->row_context);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!ledger_try(check_row, check, &why))
+		if (!ledger_try(index_check_row, check, &why))
 			report_row(check, NULL, false, psprintf("cannot be read: %s", why));
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(check->row_context);

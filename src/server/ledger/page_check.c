@@ -69,7 +69,7 @@ check_xid(const PageCheck *check, TransactionId xid)
 }
 
 static const char *
-check_transactions(const PageCheck *check, HeapTupleHeader row)
+page_check_transactions(const PageCheck *check, HeapTupleHeader row)
 {
 	const char *problem =
 		HeapTupleHeaderXminFrozen(row) ? NULL : check_xid(check, HeapTupleHeaderGetRawXmin(row));
@@ -113,7 +113,7 @@ check_line(const PageCheck *check, Page page, OffsetNumber last, ItemId line)
 	row = (HeapTupleHeader) PageGetItem(page, line);
 	problem = row_check(RelationGetDescr(check->relation), check->relation->rd_rel->reltoastrelid,
 						row, ItemIdGetLength(line));
-	return problem != NULL ? problem : check_transactions(check, row);
+	return problem != NULL ? problem : page_check_transactions(check, row);
 }
 
 /* NULL: a header that the lines can be found by */

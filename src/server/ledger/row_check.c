@@ -73,8 +73,8 @@ check_pointer(const char *value, size_t rest, Oid toast_table, size_t *size)
 }
 
 static const char *
-check_value(const char *row, size_t row_bytes, Form_pg_attribute attribute, Oid toast_table,
-			size_t *offset)
+row_check_value(const char *row, size_t row_bytes, Form_pg_attribute attribute, Oid toast_table,
+				size_t *offset)
 {
 	const char *problem;
 	size_t size;
@@ -128,8 +128,8 @@ row_check(TupleDesc columns, Oid toast_table, HeapTupleHeader header, size_t byt
 			continue;
 		}
 		/* offsets count from the first value */
-		problem = check_value((char *) header + header->t_hoff, bytes - header->t_hoff, attribute,
-							  toast_table, &in_row);
+		problem = row_check_value((char *) header + header->t_hoff, bytes - header->t_hoff,
+								  attribute, toast_table, &in_row);
 		if (problem != NULL)
 			return problem;
 		offset = header->t_hoff + in_row;
@@ -172,8 +172,8 @@ index_entry_check(TupleDesc columns, IndexTuple entry)
 		if (IndexTupleHasNulls(entry) &&
 			att_isnull(i, (bits8 *) ((char *) entry + sizeof(IndexTupleData))))
 			continue;
-		problem = check_value((char *) entry + header, bytes - header, TupleDescAttr(columns, i),
-							  InvalidOid, &offset);
+		problem = row_check_value((char *) entry + header, bytes - header,
+								  TupleDescAttr(columns, i), InvalidOid, &offset);
 		if (problem != NULL)
 			return problem;
 	}

@@ -53,7 +53,7 @@ ledger_scan_begin(LedgerScan *scan, const Ledger *ledger, const LedgerTable *tab
  * the row that was found, before its values are read: FB_CORRUPTED when they are not all within it
  */
 static void
-check_row(LedgerScan *scan)
+scan_check_row(LedgerScan *scan)
 {
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) scan->slot;
 	HeapTuple row = slot->base.tuple;
@@ -91,7 +91,7 @@ ledger_scan_next(LedgerScan *scan, ScanDirection direction)
 	found = index_getnext_slot(scan->scan, direction, scan->slot);
 	MemoryContextSwitchTo(old);
 	if (found)
-		check_row(scan);
+		scan_check_row(scan);
 	return found;
 }
 

@@ -314,7 +314,7 @@ state_store_clear(const Ledger *ledger)
 }
 
 static void
-insert_rows(const Ledger *ledger, const StateRow *rows, int count)
+state_insert_rows(const Ledger *ledger, const StateRow *rows, int count)
 {
 	static const Oid types[] = {TEXTOID,	   TEXTARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID,
 								BYTEAARRAYOID, INT8ARRAYOID, INT4ARRAYOID};
@@ -368,7 +368,7 @@ state_store_fill(const Ledger *ledger, const StateRow *rows, int count)
 
 		batch = ledger_batch_rows(rows, count, row_bytes);
 		spi_begin(&scope);
-		insert_rows(ledger, rows, batch);
+		state_insert_rows(ledger, rows, batch);
 		spi_end(&scope);
 	}
 }

@@ -22,7 +22,7 @@
 #include "core/txn/txn.h"
 
 static FbStatus
-check_type(int32_t type, FbError *error)
+admission_check_type(int32_t type, FbError *error)
 {
 	switch (type)
 	{
@@ -93,7 +93,7 @@ admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now,
 	if (!fb_bytes_equal(envelope->channel_id, fb_bytes_of_text(bundle->channel_id)))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%s\", not \"%s\"",
 					   FB_DISPLAY(envelope->channel_id), bundle->channel_id);
-	FB_TRY(check_type(envelope->type, error));
+	FB_TRY(admission_check_type(envelope->type, error));
 	FB_TRY(envelope_check_tx_id(envelope, error));
 	FB_TRY(check_expiration(bundle, envelope->creator, now, error));
 

@@ -45,7 +45,7 @@ batching_add(OrderNode *node, const QueueEntry *entry)
 }
 
 static void
-drop(OrderNode *node, QueueItem *item, const char *why)
+batching_drop(OrderNode *node, QueueItem *item, const char *why)
 {
 	node->dropped_count++;
 	ereport(LOG, (errmsg("channel \"%s\": an envelope was not ordered", node->channel),
@@ -82,7 +82,7 @@ still_admissible(OrderNode *node, QueueItem *item)
 		item->config_sequence = node->settings.config_sequence;
 		return true;
 	}
-	drop(node, item, error.message);
+	batching_drop(node, item, error.message);
 	return false;
 }
 
@@ -249,13 +249,13 @@ drop_old(OrderNode *node)
 	{
 		QueueItem *next = queue_next(node->queue, item);
 
-		drop(node, item, "No leader took it in time.");
+		batching_drop(node, item, "No leader took it in time.");
 		item = next;
 	}
 }
 
 static bool
-is_due(const OrderNode *node, const QueueItem *item)
+batch_is_due(const OrderNode *node, const QueueItem *item)
 {
 	return item->state == QUEUE_WAITING || item->forwarded_ms + FORWARD_RETRY_MS <= node->now_ms;
 }
@@ -278,7 +278,7 @@ forward_some(OrderNode *node, QueueItem **position)
 
 	while (*position != NULL && count < FORWARD_ENVELOPES_MAX && bytes < FORWARD_BYTES_MAX)
 	{
-		if (is_due(node, *position))
+		if (batch_is_due(node, *position))
 		{
 			items[count] = *position;
 			envelopes[count++] = (*position)->envelope;

@@ -174,7 +174,7 @@ change_log_start(OrderNode *node, const RaftUpdate *update)
 }
 
 static void
-store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
+duty_store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 {
 	node->hard_state = update->hard_state;
 	FB_ASSERT(update->hard_state.configuration_state.size <= sizeof(node->configuration_state));
@@ -389,7 +389,7 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 	if (status == FB_OK)
 	{
 		note_recovery(node, &update);
-		store(node, &update, input);
+		duty_store(node, &update, input);
 		send_messages(node, &update);
 	}
 	node->last_index = update.last_index;

@@ -36,7 +36,7 @@ entry_at(const LogCache *cache, uint64 index)
 }
 
 static void
-forget(LogCache *cache, uint64 index)
+log_cache_forget(LogCache *cache, uint64 index)
 {
 	LogCacheEntry *entry = entry_at(cache, index);
 
@@ -58,7 +58,7 @@ log_cache_append(LogCache *cache, uint64 index, uint64 term, RaftEntryKind kind,
 		cache->first_index = index;
 	while (cache->count > 0 && (cache->count == LOG_CACHE_ENTRIES_MAX ||
 								cache->bytes + payload.size > LOG_CACHE_BYTES_MAX))
-		forget(cache, cache->first_index++);
+		log_cache_forget(cache, cache->first_index++);
 	if (cache->count == 0)
 		cache->first_index = index;
 	copy = MemoryContextAllocHuge(cache->context, Max(payload.size, 1));
@@ -92,7 +92,7 @@ void
 log_cache_truncate(LogCache *cache, uint64 from_index)
 {
 	while (cache->count > 0 && log_cache_last_index(cache) >= from_index)
-		forget(cache, log_cache_last_index(cache));
+		log_cache_forget(cache, log_cache_last_index(cache));
 }
 
 void

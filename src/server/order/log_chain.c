@@ -19,7 +19,7 @@
 
 /* false: there is none; the log's start counts */
 static bool
-find_batch(OrderNode *node, uint64 index, FbBytes *payload)
+log_find_batch(OrderNode *node, uint64 index, FbBytes *payload)
 {
 	RaftStoredEntry *stored;
 	uint64 batch_index;
@@ -72,7 +72,7 @@ log_chain_head(OrderNode *node, uint64 index, BlockHead *head)
 
 	if (index == node->head_index)
 		*head = node->head;
-	else if (!find_batch(node, index, &payload))
+	else if (!log_find_batch(node, index, &payload))
 		*head = node->log_start_head;
 	else
 	{
@@ -91,7 +91,7 @@ log_chain_head(OrderNode *node, uint64 index, BlockHead *head)
  * Matching") and does not look
  */
 static FbStatus
-check_same(OrderNode *node, uint64 index, const RaftEntry *entry, FbError *error)
+log_check_same(OrderNode *node, uint64 index, const RaftEntry *entry, FbError *error)
 {
 	const LogCacheEntry *cached = log_cache_find(node->cache, index);
 	RaftEntryKind kind;
@@ -159,7 +159,7 @@ log_chain_check(OrderNode *node, const RaftMessage *message, const LogStep **ste
 		 position++)
 	{
 		*index = message->index + position + 1;
-		FB_TRY(check_same(node, *index, &message->entries[position], error));
+		FB_TRY(log_check_same(node, *index, &message->entries[position], error));
 	}
 	if (position == message->entries_count)
 		return FB_OK;

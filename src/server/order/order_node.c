@@ -539,7 +539,7 @@ find_start(OrderNode *node, uint64 up_to_index, uint64 limit)
  * that became a block: a node that is sent there finds that block's metadata naming it.
  */
 static void
-compact(OrderNode *node)
+node_compact(OrderNode *node)
 {
 	RaftEvent event = {.type = RAFT_EVENT_COMPACT};
 	uint64 entries_max = guc_raft_log_tail;
@@ -596,7 +596,7 @@ take_fork(OrderNode *node)
 /* ---- the turn ---- */
 
 static void
-publish(OrderNode *node)
+node_publish(OrderNode *node)
 {
 	PublishCounts counts;
 
@@ -635,7 +635,7 @@ order_node_turn(OrderNode *node)
 	take_time(node);
 	take_note(node);
 	(void) batching_run(node);
-	compact(node);
+	node_compact(node);
 	duties_finish(node);
 	/*
 	 * what has just been committed may have freed the pipeline: a consenter alone would otherwise
@@ -644,7 +644,7 @@ order_node_turn(OrderNode *node)
 	while (batching_run(node))
 		duties_finish(node);
 	warn_if_hopeless(node);
-	publish(node);
+	node_publish(node);
 }
 
 void

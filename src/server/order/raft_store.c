@@ -9,7 +9,7 @@
 #include "utils/builtins.h"
 
 static Datum
-bytes_datum(FbBytes bytes)
+store_bytes_datum(FbBytes bytes)
 {
 	return PointerGetDatum(memory_bytea(bytes));
 }
@@ -58,7 +58,7 @@ column_bytes(int row_index, int column_number, MemoryContext context)
 }
 
 static void
-column_text(int row_index, int column_number, char *text, size_t size)
+store_column_text(int row_index, int column_number, char *text, size_t size)
 {
 	char *value = SPI_getvalue(SPI_tuptable->vals[row_index], SPI_tuptable->tupdesc, column_number);
 
@@ -98,9 +98,9 @@ load_state(Datum channel, MemoryContext context, RaftStored *stored)
 		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 12, &is_null));
 	if (is_null)
 		stored->recovering_since = 0;
-	column_text(0, 13, stored->recovery_detail, sizeof(stored->recovery_detail));
+	store_column_text(0, 13, stored->recovery_detail, sizeof(stored->recovery_detail));
 	stored->place.timeline = (uint32) column_u64(0, 14);
-	column_text(0, 15, stored->place.storage, sizeof(stored->place.storage));
+	store_column_text(0, 15, stored->place.storage, sizeof(stored->place.storage));
 	stored->base_head.number = column_u64(0, 16);
 	hash = column_bytes(0, 17, context);
 	if (hash.size != sizeof(stored->base_head.hash))
@@ -176,10 +176,10 @@ raft_store_save_state(const OrderNode *node)
 	values[2] = Int64GetDatum((int64) state->term);
 	values[3] = Int64GetDatum((int64) state->vote);
 	values[4] = Int64GetDatum((int64) state->commit_index);
-	values[5] = bytes_datum(state->configuration_state);
+	values[5] = store_bytes_datum(state->configuration_state);
 	values[6] = Int64GetDatum((int64) node->log_start_index);
 	values[7] = Int64GetDatum((int64) node->log_start_term);
-	values[8] = bytes_datum(state->memory);
+	values[8] = store_bytes_datum(state->memory);
 	values[9] = BoolGetDatum(state->established);
 	values[10] = Int64GetDatum((int64) state->recovery);
 	values[11] = Int64GetDatum((int64) state->recovery_witness);
@@ -189,7 +189,7 @@ raft_store_save_state(const OrderNode *node)
 	values[15] = CStringGetTextDatum(node->place.storage);
 	values[16] = Int64GetDatum((int64) node->log_start_head.number);
 	values[17] =
-		bytes_datum(fb_bytes(node->log_start_head.hash, sizeof(node->log_start_head.hash)));
+		store_bytes_datum(fb_bytes(node->log_start_head.hash, sizeof(node->log_start_head.hash)));
 	if (state->recovery == RAFT_RECOVERY_NONE)
 		nulls[12] = nulls[13] = 'n';
 	(void) spi_run(&statement, values, nulls, false, 0);
@@ -213,7 +213,7 @@ raft_store_append(const char *channel, uint64 index, uint64 term, RaftEntryKind 
 	values[1] = Int64GetDatum((int64) index);
 	values[2] = Int64GetDatum((int64) term);
 	values[3] = Int16GetDatum((int16) kind);
-	values[4] = bytes_datum(payload);
+	values[4] = store_bytes_datum(payload);
 	(void) spi_run(statement, values, NULL, false, 0);
 	spi_end(&scope);
 }
@@ -304,7 +304,7 @@ raft_store_remove_configurations(const char *channel)
 }
 
 static uint64
-find_batch(const char *channel, LedgerStatementKind kind, const char *sql, uint64 index)
+store_find_batch(const char *channel, LedgerStatementKind kind, const char *sql, uint64 index)
 {
 	static const Oid types[] = {INT8OID};
 	SpiStatement *statement =
@@ -324,7 +324,7 @@ find_batch(const char *channel, LedgerStatementKind kind, const char *sql, uint6
 uint64
 raft_store_last_batch(const char *channel, uint64 up_to_index)
 {
-	return find_batch(
+	return store_find_batch(
 		channel, LEDGER_FIND_RAFT_BATCH,
 		"SELECT index FROM fabric_internal.raft_log_%d WHERE index <= $1 AND kind = 0 ORDER BY index DESC LIMIT 1",
 		up_to_index);
@@ -333,7 +333,7 @@ raft_store_last_batch(const char *channel, uint64 up_to_index)
 uint64
 raft_store_first_batch(const char *channel, uint64 after_index)
 {
-	return find_batch(
+	return store_find_batch(
 		channel, LEDGER_FIND_NEXT_RAFT_BATCH,
 		"SELECT index FROM fabric_internal.raft_log_%d WHERE index > $1 AND kind = 0 ORDER BY index LIMIT 1",
 		after_index);

@@ -93,7 +93,7 @@ condition_process(const char *name)
 
 /* into a free place, or its own; -1 when all are taken */
 static int
-publish(int entry, const Condition *condition)
+condition_publish(int entry, const Condition *condition)
 {
 	if (table == NULL)
 		return -1;
@@ -114,7 +114,7 @@ publish(int entry, const Condition *condition)
 }
 
 static OwnCondition *
-find_own(const char *channel, const char *topic, const char *subject)
+condition_find_own(const char *channel, const char *topic, const char *subject)
 {
 	dlist_iter iter;
 
@@ -194,7 +194,7 @@ condition_report(const char *channel, const char *topic, const char *subject, co
 
 	channel = channel != NULL ? channel : "";
 	subject = subject != NULL ? subject : "";
-	known = find_own(channel, topic, subject);
+	known = condition_find_own(channel, topic, subject);
 	if (known == NULL)
 		known = begin_condition(channel, topic, subject, now_ms);
 	if (take_reason(&known->condition, why))
@@ -202,7 +202,7 @@ condition_report(const char *channel, const char *topic, const char *subject, co
 	known->condition.count++;
 	known->met_ms = now_ms;
 	known->condition.last_at = GetCurrentTimestamp();
-	known->entry = publish(known->entry, &known->condition);
+	known->entry = condition_publish(known->entry, &known->condition);
 	if (known->logged_ms == 0 || (known->changed && now_ms >= known->logged_ms + CHANGE_MS))
 		log_condition(known, now_ms);
 	else if (now_ms >= known->logged_ms + known->repeat_ms)
@@ -213,7 +213,7 @@ condition_report(const char *channel, const char *topic, const char *subject, co
 }
 
 static void
-forget(OwnCondition *known)
+condition_forget(OwnCondition *known)
 {
 	if (known->entry >= 0)
 	{
@@ -229,7 +229,7 @@ void
 condition_end(const char *channel, const char *topic, const char *subject)
 {
 	OwnCondition *known =
-		find_own(channel != NULL ? channel : "", topic, subject != NULL ? subject : "");
+		condition_find_own(channel != NULL ? channel : "", topic, subject != NULL ? subject : "");
 
 	if (known == NULL)
 		return;
@@ -239,7 +239,7 @@ condition_end(const char *channel, const char *topic, const char *subject)
 							   known->condition.message)
 					  : errmsg("over after " UINT64_FORMAT " s: %s",
 							   (clock_ms() - known->began_ms) / 1000, known->condition.message)));
-	forget(known);
+	condition_forget(known);
 }
 
 void
@@ -255,7 +255,7 @@ condition_end_others(const char *channel, const char *topic,
 		if (strcmp(known->condition.topic, topic) == 0 &&
 			strcmp(known->condition.channel, channel) == 0 &&
 			!holds(context, known->condition.subject))
-			forget(known);
+			condition_forget(known);
 	}
 }
 
@@ -270,7 +270,7 @@ condition_expire(const char *topic, uint64 unmet_ms)
 		OwnCondition *known = dlist_container(OwnCondition, node, iter.cur);
 
 		if (strcmp(known->condition.topic, topic) == 0 && now_ms >= known->met_ms + unmet_ms)
-			forget(known);
+			condition_forget(known);
 	}
 }
 

@@ -62,7 +62,7 @@ contacts_usable(void)
 
 /* caller holds the lock; NULL: none */
 static ContactEntry *
-find_entry(const char *address)
+contact_find_entry(const char *address)
 {
 	for (int i = 0; i < CONTACTS_MAX; i++)
 		if (contacts->entries[i].address[0] != '\0' &&
@@ -75,7 +75,7 @@ find_entry(const char *address)
 static ContactEntry *
 touch_entry(const char *address)
 {
-	ContactEntry *entry = find_entry(address);
+	ContactEntry *entry = contact_find_entry(address);
 
 	if (entry == NULL)
 	{
@@ -146,7 +146,7 @@ contact_find(const char *address, Contact *contact)
 	if (!contacts_usable())
 		return false;
 	LWLockAcquire(&contacts->lock, LW_SHARED);
-	entry = find_entry(address);
+	entry = contact_find_entry(address);
 	if (entry != NULL)
 	{
 		*contact = entry->contact;

@@ -88,7 +88,7 @@ slots_count(void)
 }
 
 static Size
-slots_bytes(void)
+exchange_slots_bytes(void)
 {
 	return MAXALIGN(
 		add_size(offsetof(Exchange, slots), mul_size(sizeof(ExchangeSlot), slots_count())));
@@ -97,7 +97,7 @@ slots_bytes(void)
 Size
 exchange_bytes(void)
 {
-	return add_size(slots_bytes(), AREA_BYTES);
+	return add_size(exchange_slots_bytes(), AREA_BYTES);
 }
 
 void
@@ -106,8 +106,8 @@ exchange_init(char *place, int tranche)
 	dsa_area *made;
 
 	exchange = (Exchange *) place;
-	area_place = place + slots_bytes();
-	memset(exchange, 0, slots_bytes());
+	area_place = place + exchange_slots_bytes();
+	memset(exchange, 0, exchange_slots_bytes());
 	LWLockInitialize(&exchange->lock, tranche);
 	exchange->slots_count = slots_count();
 	exchange->first_waiting = exchange->last_waiting = -1;

@@ -42,7 +42,7 @@ static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
 static Size
-slots_bytes(void)
+channel_slots_bytes(void)
 {
 	return MAXALIGN(mul_size(sizeof(ChannelSlot), guc_max_channels));
 }
@@ -52,7 +52,7 @@ shared_bytes(void)
 {
 	Size size = MAXALIGN(sizeof(FabricShared));
 
-	size = add_size(size, slots_bytes());
+	size = add_size(size, channel_slots_bytes());
 	size = add_size(size,
 					mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_max_channels));
 	size = add_size(size, exchange_bytes());
@@ -66,7 +66,7 @@ shared_bytes(void)
 }
 
 static void
-request(void)
+shmem_request_memory(void)
 {
 	if (previous_request_hook)
 		previous_request_hook();
@@ -98,7 +98,7 @@ init_slot(ChannelSlot *slot, int index, int tranche)
 }
 
 static void
-startup(void)
+shmem_startup(void)
 {
 	bool found;
 
@@ -114,7 +114,7 @@ startup(void)
 		memset(shared, 0, sizeof(*shared));
 		LWLockInitialize(&shared->lock, tranche);
 		shared->slots = (ChannelSlot *) position;
-		position += slots_bytes();
+		position += channel_slots_bytes();
 		shared->rings = position;
 		position += mul_size(inbox_capacity() + shmem_private_inbox_capacity(), guc_max_channels);
 		exchange_init(position, tranche);
@@ -144,9 +144,9 @@ void
 shmem_install_hooks(void)
 {
 	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request;
+	shmem_request_hook = shmem_request_memory;
 	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup;
+	shmem_startup_hook = shmem_startup;
 }
 
 bool

@@ -40,7 +40,7 @@ spi_end(SpiScope *scope)
 }
 
 static void
-prepare(SpiStatement *statement)
+spi_prepare(SpiStatement *statement)
 {
 	SPIPlanPtr plan;
 
@@ -60,7 +60,7 @@ prepare(SpiStatement *statement)
 }
 
 static int
-check_result(SpiStatement *statement, int code)
+spi_check_result(SpiStatement *statement, int code)
 {
 	if (code < 0)
 		elog(ERROR, "could not run statement \"%s\": %s", statement->sql,
@@ -71,9 +71,9 @@ check_result(SpiStatement *statement, int code)
 int
 spi_run(SpiStatement *statement, Datum *values, const char *nulls, bool read_only, long row_limit)
 {
-	prepare(statement);
-	return check_result(statement,
-						SPI_execute_plan(statement->plan, values, nulls, read_only, row_limit));
+	spi_prepare(statement);
+	return spi_check_result(statement,
+							SPI_execute_plan(statement->plan, values, nulls, read_only, row_limit));
 }
 
 int
@@ -85,10 +85,10 @@ spi_run_latest(SpiStatement *statement, Datum *values, const char *nulls, long r
 	Snapshot snapshot = IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
 	int code;
 
-	prepare(statement);
+	spi_prepare(statement);
 	code = SPI_execute_snapshot(statement->plan, values, nulls, snapshot, InvalidSnapshot, true,
 								false, row_limit);
-	return check_result(statement, code);
+	return spi_check_result(statement, code);
 }
 
 Oid

@@ -16,7 +16,7 @@ FABRIC_FUNCTION(fabric_repair_chain);
 FABRIC_FUNCTION(fabric_repair_tables);
 
 static void
-destroy_bundle(void *bundle)
+audit_destroy_bundle(void *bundle)
 {
 	config_bundle_destroy(bundle);
 }
@@ -53,7 +53,7 @@ fabric_verify_block(PG_FUNCTION_ARGS)
 
 		argument_check(config_bundle_from_block(allocator, PG_GETARG_FB_BYTES(1), &bundle, &error),
 					   &error, "config_block");
-		memory_on_reset(CurrentMemoryContext, destroy_bundle, bundle);
+		memory_on_reset(CurrentMemoryContext, audit_destroy_bundle, bundle);
 		audit.bundle = bundle;
 	}
 	if (!PG_ARGISNULL(2) && previous.size == 0)

@@ -197,7 +197,7 @@ fabric_new_proposal(PG_FUNCTION_ARGS)
 }
 
 static Datum
-endorse(FunctionCallInfo fcinfo, const ProposalView *proposal)
+endorse_call(FunctionCallInfo fcinfo, const ProposalView *proposal)
 {
 	GatewayTransaction transaction;
 	Datum values[3];
@@ -214,7 +214,7 @@ endorse(FunctionCallInfo fcinfo, const ProposalView *proposal)
 Datum
 fabric_endorse(PG_FUNCTION_ARGS)
 {
-	return transient_proposal_call(fcinfo, endorse);
+	return transient_proposal_call(fcinfo, endorse_call);
 }
 
 /* submit(payload, signature): the transaction id */
@@ -255,7 +255,7 @@ fabric_commit_status(PG_FUNCTION_ARGS)
 }
 
 static Datum
-evaluate(FunctionCallInfo fcinfo, const ProposalView *proposal)
+evaluate_call(FunctionCallInfo fcinfo, const ProposalView *proposal)
 {
 	PG_RETURN_BYTEA_P(memory_bytea(gateway_evaluate(proposal)));
 }
@@ -264,7 +264,7 @@ evaluate(FunctionCallInfo fcinfo, const ProposalView *proposal)
 Datum
 fabric_evaluate(PG_FUNCTION_ARGS)
 {
-	return transient_proposal_call(fcinfo, evaluate);
+	return transient_proposal_call(fcinfo, evaluate_call);
 }
 
 /* ---- the lifecycle: transactions of the system chaincode _lifecycle ---- */
@@ -376,7 +376,7 @@ fabric_check_commit_readiness(PG_FUNCTION_ARGS)
 /* ---- who could endorse ---- */
 
 static void
-add_group(StringInfo json, const GatewayPlan *plan, size_t group)
+json_add_group(StringInfo json, const GatewayPlan *plan, size_t group)
 {
 	bool first = true;
 
@@ -416,7 +416,7 @@ add_groups(StringInfo json, const GatewayPlan *plan)
 			for (size_t g = 0; g < plan->layouts[l].groups_count; g++)
 				used |= plan->layouts[l].groups[g] == i;
 		if (used)
-			add_group(json, plan, i);
+			json_add_group(json, plan, i);
 	}
 	appendStringInfoChar(json, '}');
 }

@@ -215,7 +215,7 @@ fabric_get_history(PG_FUNCTION_ARGS)
 /* ---- state_at ---- */
 
 static bool
-same_key(const HistoryRow *a, const HistoryRow *b)
+is_same_key(const HistoryRow *a, const HistoryRow *b)
 {
 	return fb_bytes_equal(a->namespace_name, b->namespace_name) && fb_bytes_equal(a->key, b->key);
 }
@@ -273,7 +273,7 @@ fabric_state_at(PG_FUNCTION_ARGS)
 			break;
 		if (rows[next].block_number > number)
 			continue;
-		if (have && !same_key(&rows[last], &rows[next]))
+		if (have && !is_same_key(&rows[last], &rows[next]))
 			put_state(result, &rows[last]);
 		last = next;
 		have = true;

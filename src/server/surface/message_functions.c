@@ -24,7 +24,7 @@ fabric_version(PG_FUNCTION_ARGS)
 }
 
 static Datum
-decode(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
+bytes_to_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
 {
 	FbError error;
 	FbBytes text;
@@ -39,7 +39,7 @@ decode(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
 Datum
 fabric_decode_block(PG_FUNCTION_ARGS)
 {
-	return decode(&common__block__descriptor, argument_bytes(fcinfo, 0, "block"));
+	return bytes_to_json(&common__block__descriptor, argument_bytes(fcinfo, 0, "block"));
 }
 
 /* decode_message(type, message) */
@@ -57,7 +57,7 @@ fabric_decode_message(PG_FUNCTION_ARGS)
 			 errmsg("unknown message type \"%s\"", error_excerpt(type)),
 			 errhint(
 				 "Message types are named as in Fabric's .proto files: common.Block, common.Envelope, protos.Transaction.")));
-	return decode(descriptor, message);
+	return bytes_to_json(descriptor, message);
 }
 
 /* compute_tx_id(nonce, creator) */
@@ -104,7 +104,7 @@ fabric_block_header_hash(PG_FUNCTION_ARGS)
 /* ---- identity_info ---- */
 
 static void
-free_certificate(void *certificate)
+message_free_certificate(void *certificate)
 {
 	crypto_certificate_free(certificate);
 }
@@ -189,7 +189,7 @@ fabric_identity_info(PG_FUNCTION_ARGS)
 								&error),
 				&error);
 	error_check(crypto_certificate_parse(pem, &certificate, &error), &error);
-	memory_on_reset(CurrentMemoryContext, free_certificate, certificate);
+	memory_on_reset(CurrentMemoryContext, message_free_certificate, certificate);
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');

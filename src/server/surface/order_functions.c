@@ -51,9 +51,9 @@ fabric_internal_submit(PG_FUNCTION_ARGS)
 }
 
 static bool
-receive(FunctionCallInfo fcinfo, const char *what,
-		FbStatus (*take)(const char *channel, uint64 sender_id, FbBytes bytes, bool *queued,
-						 FbError *error))
+receive_message(FunctionCallInfo fcinfo, const char *what,
+				FbStatus (*take)(const char *channel, uint64 sender_id, FbBytes bytes, bool *queued,
+								 FbError *error))
 {
 	FbError error = {0};
 	bool queued;
@@ -70,13 +70,13 @@ receive(FunctionCallInfo fcinfo, const char *what,
 Datum
 fabric_internal_raft_receive(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(receive(fcinfo, "message", order_receive_raft));
+	PG_RETURN_BOOL(receive_message(fcinfo, "message", order_receive_raft));
 }
 
 Datum
 fabric_internal_raft_forward(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(receive(fcinfo, "envelopes", order_receive_forward));
+	PG_RETURN_BOOL(receive_message(fcinfo, "envelopes", order_receive_forward));
 }
 
 Datum

@@ -9,7 +9,7 @@ FABRIC_FUNCTION(fabric_policy_satisfied_bytes);
 FABRIC_FUNCTION(fabric_policy_satisfied_text);
 
 static FbBytes
-compile(FbBytes text)
+compile_policy_text(FbBytes text)
 {
 	PolicyNotice notice = {{0}};
 	FbBytes envelope;
@@ -28,7 +28,7 @@ compile(FbBytes text)
 Datum
 fabric_policy_compile(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BYTEA_P(memory_bytea(compile(argument_bytes(fcinfo, 0, "policy"))));
+	PG_RETURN_BYTEA_P(memory_bytea(compile_policy_text(argument_bytes(fcinfo, 0, "policy"))));
 }
 
 /* policy_text(policy) */
@@ -45,7 +45,7 @@ fabric_policy_text(PG_FUNCTION_ARGS)
 }
 
 static Datum
-satisfied(FunctionCallInfo fcinfo, FbBytes envelope)
+policy_is_satisfied(FunctionCallInfo fcinfo, FbBytes envelope)
 {
 	size_t count;
 	FbBytes *principals;
@@ -64,12 +64,12 @@ satisfied(FunctionCallInfo fcinfo, FbBytes envelope)
 Datum
 fabric_policy_satisfied_bytes(PG_FUNCTION_ARGS)
 {
-	return satisfied(fcinfo, argument_bytes(fcinfo, 0, "policy"));
+	return policy_is_satisfied(fcinfo, argument_bytes(fcinfo, 0, "policy"));
 }
 
 /* policy_satisfied(policy text, principals) */
 Datum
 fabric_policy_satisfied_text(PG_FUNCTION_ARGS)
 {
-	return satisfied(fcinfo, compile(argument_bytes(fcinfo, 0, "policy")));
+	return policy_is_satisfied(fcinfo, compile_policy_text(argument_bytes(fcinfo, 0, "policy")));
 }

@@ -84,7 +84,7 @@ json_add_time(StringInfo json, const char *name, int64 seconds)
 /* ---- values ---- */
 
 static bool
-is_text(FbBytes bytes)
+is_text_value(FbBytes bytes)
 {
 	return fb_utf8_valid(bytes) && (bytes.size == 0 || memchr(bytes.data, 0, bytes.size) == NULL);
 }
@@ -142,7 +142,7 @@ is_json(FbBytes bytes)
 	JsonLexContext *lexer;
 	bool refused = false;
 
-	if (bytes.size == 0 || bytes.size > VALUE_JSON_BYTES_MAX || !is_text(bytes) ||
+	if (bytes.size == 0 || bytes.size > VALUE_JSON_BYTES_MAX || !is_text_value(bytes) ||
 		is_too_deep(bytes))
 		return false;
 	lexer = compat_json_lexer((const char *) bytes.data, bytes.size, PG_UTF8);
@@ -168,7 +168,7 @@ fabric_bytes_to_text(PG_FUNCTION_ARGS)
 {
 	FbBytes bytes = PG_GETARG_FB_BYTES(0);
 
-	if (!is_text(bytes))
+	if (!is_text_value(bytes))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(memory_text(bytes));
 }

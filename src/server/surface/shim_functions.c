@@ -44,7 +44,7 @@ FABRIC_FUNCTION(fabric_shim_state_policy);
 
 /* a required argument; outside of a simulation that is the error to tell */
 static void
-require(FunctionCallInfo fcinfo, int index, const char *name)
+require_argument(FunctionCallInfo fcinfo, int index, const char *name)
 {
 	(void) shim_request();
 	argument_require(fcinfo, index, name);
@@ -70,7 +70,7 @@ jsonb_bytes(Jsonb *value)
 }
 
 static Datum
-bytes_datum(FbBytes bytes)
+bytes_or_null(FbBytes bytes)
 {
 	return PointerGetDatum(memory_bytea(bytes));
 }
@@ -92,7 +92,7 @@ fabric_shim_get_channel_id(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_get_creator(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_DATUM(bytes_datum(shim_request()->creator));
+	PG_RETURN_DATUM(bytes_or_null(shim_request()->creator));
 }
 
 Datum
@@ -125,7 +125,7 @@ fabric_shim_get_arguments(PG_FUNCTION_ARGS)
 	Datum *elements = palloc_array(Datum, count + 1);
 
 	for (int i = 0; i < count; i++)
-		elements[i] = bytes_datum(request->arguments[i + 1]);
+		elements[i] = bytes_or_null(request->arguments[i + 1]);
 	PG_RETURN_ARRAYTYPE_P(construct_array(elements, count, BYTEAOID, -1, false, TYPALIGN_INT));
 }
 
@@ -134,10 +134,10 @@ fabric_shim_get_transient(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require(fcinfo, 0, "name");
+	require_argument(fcinfo, 0, "name");
 	if (!shim_get_transient(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(bytes_datum(value));
+	PG_RETURN_DATUM(bytes_or_null(value));
 }
 
 Datum
@@ -154,7 +154,7 @@ fabric_shim_list_transient(PG_FUNCTION_ARGS)
 
 		values[0] = PointerGetDatum(
 			checked_text(request->transient[i].key, "the name of a transient value"));
-		values[1] = bytes_datum(request->transient[i].value);
+		values[1] = bytes_or_null(request->transient[i].value);
 		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -177,7 +177,7 @@ fabric_shim_get_client_attribute(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require(fcinfo, 0, "name");
+	require_argument(fcinfo, 0, "name");
 	if (!shim_client_attribute(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(checked_text(value, "the attribute's value"));
@@ -191,10 +191,10 @@ fabric_shim_get_state(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require(fcinfo, 0, "key");
+	require_argument(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(bytes_datum(value));
+	PG_RETURN_DATUM(bytes_or_null(value));
 }
 
 Datum
@@ -202,7 +202,7 @@ fabric_shim_get_state_text(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require(fcinfo, 0, "key");
+	require_argument(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(checked_text(value, "the value"));
@@ -213,7 +213,7 @@ fabric_shim_get_state_json(PG_FUNCTION_ARGS)
 {
 	FbBytes value;
 
-	require(fcinfo, 0, "key");
+	require_argument(fcinfo, 0, "key");
 	if (!shim_get_state(PG_GETARG_FB_BYTES(0), &value))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(
@@ -223,7 +223,7 @@ fabric_shim_get_state_json(PG_FUNCTION_ARGS)
 static void
 require_value(FunctionCallInfo fcinfo)
 {
-	require(fcinfo, 0, "key");
+	require_argument(fcinfo, 0, "key");
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("argument \"value\" must not be null"),
@@ -253,7 +253,7 @@ fabric_shim_put_state_jsonb(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_del_state(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "key");
+	require_argument(fcinfo, 0, "key");
 	shim_delete_state(PG_GETARG_FB_BYTES(0));
 	PG_RETURN_VOID();
 }
@@ -273,8 +273,8 @@ next_row(FunctionCallInfo fcinfo, bool text_keys)
 	if (!shim_cursor_next(context->user_fctx, &key, &value))
 		SRF_RETURN_DONE(context);
 	values[0] =
-		text_keys ? PointerGetDatum(checked_text(key, "a key of the range")) : bytes_datum(key);
-	values[1] = bytes_datum(value);
+		text_keys ? PointerGetDatum(checked_text(key, "a key of the range")) : bytes_or_null(key);
+	values[1] = bytes_or_null(value);
 	SRF_RETURN_NEXT(context,
 					HeapTupleGetDatum(heap_form_tuple(context->tuple_desc, values, nulls)));
 }
@@ -305,8 +305,8 @@ fabric_shim_get_state_by_range(PG_FUNCTION_ARGS)
 
 	if (SRF_IS_FIRSTCALL())
 	{
-		require(fcinfo, 0, "start_key");
-		require(fcinfo, 1, "end_key");
+		require_argument(fcinfo, 0, "start_key");
+		require_argument(fcinfo, 1, "end_key");
 		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(),
 					 shim_open_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1)));
 	}
@@ -321,8 +321,8 @@ fabric_shim_get_state_by_partial_composite_key(PG_FUNCTION_ARGS)
 		FbBytes *attributes;
 		size_t count;
 
-		require(fcinfo, 0, "object_type");
-		require(fcinfo, 1, "attributes");
+		require_argument(fcinfo, 0, "object_type");
+		require_argument(fcinfo, 1, "attributes");
 		attributes = argument_byte_array(fcinfo, 1, "attributes", &count);
 		prepare_rows(fcinfo, SRF_FIRSTCALL_INIT(),
 					 shim_open_composite(PG_GETARG_FB_BYTES(0), attributes, count));
@@ -344,10 +344,10 @@ put_page(FunctionCallInfo fcinfo, const ShimPage *page, bool text_keys)
 
 		values[0] = text_keys
 						? PointerGetDatum(checked_text(page->rows[i].key, "a key of the range"))
-						: bytes_datum(page->rows[i].key);
-		values[1] = bytes_datum(page->rows[i].value);
+						: bytes_or_null(page->rows[i].key);
+		values[1] = bytes_or_null(page->rows[i].value);
 		values[2] = text_keys ? PointerGetDatum(checked_text(page->bookmark, "the bookmark"))
-							  : bytes_datum(page->bookmark);
+							  : bytes_or_null(page->bookmark);
 		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -358,10 +358,10 @@ fabric_shim_get_state_by_range_with_pagination(PG_FUNCTION_ARGS)
 {
 	ShimPage page;
 
-	require(fcinfo, 0, "start_key");
-	require(fcinfo, 1, "end_key");
-	require(fcinfo, 2, "page_size");
-	require(fcinfo, 3, "bookmark");
+	require_argument(fcinfo, 0, "start_key");
+	require_argument(fcinfo, 1, "end_key");
+	require_argument(fcinfo, 2, "page_size");
+	require_argument(fcinfo, 3, "bookmark");
 	shim_page_range(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1), PG_GETARG_INT32(2),
 					PG_GETARG_FB_BYTES(3), &page);
 	return put_page(fcinfo, &page, first_argument_is_text(fcinfo));
@@ -374,10 +374,10 @@ fabric_shim_get_state_by_partial_composite_key_with_pagination(PG_FUNCTION_ARGS)
 	size_t count;
 	ShimPage page;
 
-	require(fcinfo, 0, "object_type");
-	require(fcinfo, 1, "attributes");
-	require(fcinfo, 2, "page_size");
-	require(fcinfo, 3, "bookmark");
+	require_argument(fcinfo, 0, "object_type");
+	require_argument(fcinfo, 1, "attributes");
+	require_argument(fcinfo, 2, "page_size");
+	require_argument(fcinfo, 3, "bookmark");
 	attributes = argument_byte_array(fcinfo, 1, "attributes", &count);
 	shim_page_composite(PG_GETARG_FB_BYTES(0), attributes, count, PG_GETARG_INT32(2),
 						PG_GETARG_FB_BYTES(3), &page);
@@ -393,7 +393,7 @@ fabric_shim_create_composite_key(PG_FUNCTION_ARGS)
 	size_t count;
 
 	attributes = argument_byte_array(fcinfo, 1, "attributes", &count);
-	PG_RETURN_DATUM(bytes_datum(shim_composite_key(PG_GETARG_FB_BYTES(0), attributes, count)));
+	PG_RETURN_DATUM(bytes_or_null(shim_composite_key(PG_GETARG_FB_BYTES(0), attributes, count)));
 }
 
 Datum
@@ -423,7 +423,7 @@ fabric_shim_split_composite_key(PG_FUNCTION_ARGS)
 /* ---- history, events, policies of keys ---- */
 
 static void
-put_history(void *context, const ShimHistory *write)
+put_history_row(void *context, const ShimHistory *write)
 {
 	ReturnSetInfo *set = context;
 	Datum values[5];
@@ -431,7 +431,7 @@ put_history(void *context, const ShimHistory *write)
 
 	values[0] = PointerGetDatum(memory_text(write->tx_id));
 	nulls[1] = write->is_delete;
-	values[1] = nulls[1] ? (Datum) 0 : bytes_datum(write->value);
+	values[1] = nulls[1] ? (Datum) 0 : bytes_or_null(write->value);
 	nulls[2] = TIMESTAMP_IS_NOBEGIN(write->created_at);
 	values[2] = TimestampTzGetDatum(write->created_at);
 	values[3] = BoolGetDatum(write->is_delete);
@@ -442,17 +442,17 @@ put_history(void *context, const ShimHistory *write)
 Datum
 fabric_shim_get_history_for_key(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "key");
+	require_argument(fcinfo, 0, "key");
 	InitMaterializedSRF(fcinfo, 0);
-	shim_history(PG_GETARG_FB_BYTES(0), put_history, fcinfo->resultinfo);
+	shim_history(PG_GETARG_FB_BYTES(0), put_history_row, fcinfo->resultinfo);
 	return (Datum) 0;
 }
 
 Datum
 fabric_shim_set_event(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "name");
-	require(fcinfo, 1, "payload");
+	require_argument(fcinfo, 0, "name");
+	require_argument(fcinfo, 1, "payload");
 	shim_set_event(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1));
 	PG_RETURN_VOID();
 }
@@ -460,8 +460,8 @@ fabric_shim_set_event(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_set_event_jsonb(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "name");
-	require(fcinfo, 1, "payload");
+	require_argument(fcinfo, 0, "name");
+	require_argument(fcinfo, 1, "payload");
 	shim_set_event(PG_GETARG_FB_BYTES(0), jsonb_bytes(PG_GETARG_JSONB_P(1)));
 	PG_RETURN_VOID();
 }
@@ -469,8 +469,8 @@ fabric_shim_set_event_jsonb(PG_FUNCTION_ARGS)
 Datum
 fabric_shim_set_state_validation_parameter(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "key");
-	require(fcinfo, 1, "policy");
+	require_argument(fcinfo, 0, "key");
+	require_argument(fcinfo, 1, "policy");
 	shim_set_validation_parameter(PG_GETARG_FB_BYTES(0), PG_GETARG_FB_BYTES(1));
 	PG_RETURN_VOID();
 }
@@ -480,10 +480,10 @@ fabric_shim_get_state_validation_parameter(PG_FUNCTION_ARGS)
 {
 	FbBytes parameter;
 
-	require(fcinfo, 0, "key");
+	require_argument(fcinfo, 0, "key");
 	if (!shim_get_validation_parameter(PG_GETARG_FB_BYTES(0), &parameter))
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(bytes_datum(parameter));
+	PG_RETURN_DATUM(bytes_or_null(parameter));
 }
 
 Datum
@@ -494,5 +494,5 @@ fabric_shim_state_policy(PG_FUNCTION_ARGS)
 
 	msp_ids = argument_byte_array(fcinfo, 1, "msp_ids", &count);
 	PG_RETURN_DATUM(
-		bytes_datum(shim_state_policy(text_to_cstring(PG_GETARG_TEXT_PP(0)), msp_ids, count)));
+		bytes_or_null(shim_state_policy(text_to_cstring(PG_GETARG_TEXT_PP(0)), msp_ids, count)));
 }

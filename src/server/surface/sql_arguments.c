@@ -74,7 +74,8 @@ argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name, int 
 }
 
 static void
-deconstruct(FunctionCallInfo fcinfo, int index, const char *name, Datum **elements, int *count)
+deconstruct_argument(FunctionCallInfo fcinfo, int index, const char *name, Datum **elements,
+					 int *count)
 {
 	ArrayType *array = PG_GETARG_ARRAYTYPE_P(index);
 	bool *nulls;
@@ -97,7 +98,7 @@ argument_byte_array(FunctionCallInfo fcinfo, int index, const char *name, size_t
 	*count = 0;
 	if (PG_ARGISNULL(index))
 		return NULL;
-	deconstruct(fcinfo, index, name, &elements, &elements_count);
+	deconstruct_argument(fcinfo, index, name, &elements, &elements_count);
 	result = palloc0(elements_count * sizeof(FbBytes) + 1);
 	for (int i = 0; i < elements_count; i++)
 		result[i] = memory_bytes(PG_DETOAST_DATUM_PACKED(elements[i]));
@@ -114,7 +115,7 @@ argument_text_list(FunctionCallInfo fcinfo, int index, const char *name)
 
 	if (PG_ARGISNULL(index))
 		return NIL;
-	deconstruct(fcinfo, index, name, &elements, &count);
+	deconstruct_argument(fcinfo, index, name, &elements, &count);
 	for (int i = 0; i < count; i++)
 		list = lappend(list, TextDatumGetCString(elements[i]));
 	return list;

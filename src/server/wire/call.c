@@ -160,7 +160,7 @@ release_calls_of(SubTransactionId subtransaction, bool any)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+call_at_transaction_end(XactEvent event, void *arg)
 {
 	switch (event)
 	{
@@ -335,7 +335,7 @@ call_start(const char *address, const RemoteRequest *request)
 
 	if (!callbacks_registered)
 	{
-		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterXactCallback(call_at_transaction_end, NULL);
 		RegisterSubXactCallback(at_subtransaction_end, NULL);
 		on_proc_exit(at_process_exit, (Datum) 0);
 		callbacks_registered = true;

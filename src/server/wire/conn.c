@@ -239,7 +239,7 @@ begin_connecting(WireConn *conn)
 
 /* the options are there; a name is turned into addresses first */
 static void
-begin(WireConn *conn)
+conn_begin(WireConn *conn)
 {
 	const char *host = conn_option(&conn->options, "host");
 
@@ -277,7 +277,7 @@ conn_connect(WireConn *conn)
 	if (status != FB_OK)
 		conn_fail(conn, error.message);
 	else
-		begin(conn);
+		conn_begin(conn);
 	return conn->state != CONN_OFF;
 }
 
@@ -376,7 +376,7 @@ advance_connecting(WireConn *conn)
 
 /* push out what libpq holds; false if the connection failed */
 static bool
-flush(WireConn *conn)
+conn_flush(WireConn *conn)
 {
 	int rest = PQflush(conn->pg);
 
@@ -468,7 +468,7 @@ advance_ready(WireConn *conn)
 		conn_fail(conn, PQerrorMessage(conn->pg));
 		return true;
 	}
-	if (!flush(conn))
+	if (!conn_flush(conn))
 		return true;
 	while (conn->pending_count > 0 && !PQisBusy(conn->pg))
 	{
@@ -573,7 +573,7 @@ conn_sync(WireConn *conn)
 	}
 	pending_add(conn)->kind = PENDING_SYNC;
 	conn->synced = true;
-	(void) flush(conn);
+	(void) conn_flush(conn);
 }
 
 void

@@ -123,7 +123,7 @@ is_member(Oid role, const char *group_name)
  * chaincode has its limit within it.
  */
 static void
-limit_memory(void)
+login_limit_memory(void)
 {
 	struct rlimit limit;
 
@@ -202,7 +202,7 @@ admit_node(Port *port, Oid role)
 	verdict = node_roles_judge(role, true, &limit);
 	refuse_place(verdict, port->user_name, limit);
 	drop_options(port);
-	limit_memory();
+	login_limit_memory();
 	for (int i = 0; i < lengthof(node_settings); i++)
 		SetConfigOption(node_settings[i].name, node_settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
 }
@@ -223,7 +223,7 @@ admit_other(Port *port, Oid role)
 }
 
 static void
-admit(Port *port, int status)
+login_admit(Port *port, int status)
 {
 	Oid role;
 
@@ -245,5 +245,5 @@ wire_install_hooks(void)
 {
 	node_session_install();
 	previous_hook = ClientAuthentication_hook;
-	ClientAuthentication_hook = admit;
+	ClientAuthentication_hook = login_admit;
 }

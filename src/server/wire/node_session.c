@@ -224,7 +224,7 @@ stop_timer(void)
 }
 
 static void
-at_transaction_end(XactEvent event, void *argument)
+session_at_transaction_end(XactEvent event, void *argument)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
 	{
@@ -236,7 +236,7 @@ at_transaction_end(XactEvent event, void *argument)
 /* ---- the hooks ---- */
 
 static void
-analyze(ParseState *state, Query *query, JumbleState *jumble)
+session_analyze(ParseState *state, Query *query, JumbleState *jumble)
 {
 	if (is_top_level())
 	{
@@ -283,7 +283,7 @@ access_object(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 }
 
 static PlannedStmt *
-plan_query(Query *query, const char *text, int options, ParamListInfo parameters)
+session_plan_query(Query *query, const char *text, int options, ParamListInfo parameters)
 {
 	PlannedStmt *volatile result = NULL;
 
@@ -318,7 +318,7 @@ start_executor(QueryDesc *query, int flags)
 }
 
 static void
-execute(QueryDesc *query, ScanDirection direction, uint64 count, bool once)
+session_execute(QueryDesc *query, ScanDirection direction, uint64 count, bool once)
 {
 	if (previous_run != NULL)
 		previous_run(query, direction, count, once);
@@ -331,12 +331,12 @@ run_executor(QueryDesc *query, ScanDirection direction, uint64 count, bool once)
 {
 	if (session_role == NULL || running_count > 0)
 	{
-		execute(query, direction, count, once);
+		session_execute(query, direction, count, once);
 		return;
 	}
 	stop_timer();
 	running_count++;
-	execute(query, direction, count, once);
+	session_execute(query, direction, count, once);
 	running_count--;
 	start_timer();
 }
@@ -368,7 +368,7 @@ log_excerpt(ErrorData *error)
 }
 
 static void
-limit_message(ErrorData *error)
+session_limit_message(ErrorData *error)
 {
 	uint64 left_out;
 
@@ -397,7 +397,7 @@ emit_log(ErrorData *error)
 	{
 		/* messages of its own pass */
 		in_log_hook = true;
-		limit_message(error);
+		session_limit_message(error);
 		in_log_hook = false;
 	}
 	if (previous_log != NULL)
@@ -411,20 +411,20 @@ node_session_start(Oid role_id, const char *role_name)
 {
 	strlcpy(session_role_name, role_name, sizeof(session_role_name));
 	session_role = node_roles_enter(role_id);
-	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterXactCallback(session_at_transaction_end, NULL);
 }
 
 void
 node_session_install(void)
 {
 	previous_analyze = post_parse_analyze_hook;
-	post_parse_analyze_hook = analyze;
+	post_parse_analyze_hook = session_analyze;
 	previous_utility = ProcessUtility_hook;
 	ProcessUtility_hook = run_utility;
 	previous_object_access = object_access_hook;
 	object_access_hook = access_object;
 	previous_planner = planner_hook;
-	planner_hook = plan_query;
+	planner_hook = session_plan_query;
 	previous_start = ExecutorStart_hook;
 	ExecutorStart_hook = start_executor;
 	previous_run = ExecutorRun_hook;

@@ -296,7 +296,7 @@ request_answer(RelayRequest *request, PGresult *result)
 
 /* ConnAnswer */
 static void
-take_answer(void *owner, WireConn *conn, PGresult *result)
+relay_take_answer(void *owner, WireConn *conn, PGresult *result)
 {
 	RelayLink *link = owner;
 	RelayRequest *request = link->request;
@@ -428,7 +428,7 @@ link_start(RelayLink *link, RelayRequest *request)
 	dlist_push_tail(&link->peer->busy, &link->node);
 	link->idle_since_ms = 0;
 	link->request = request;
-	if (conn_send(link->conn, request->request, take_answer, link))
+	if (conn_send(link->conn, request->request, relay_take_answer, link))
 		conn_sync(link->conn);
 	else if (link->request != NULL)
 	{

@@ -36,7 +36,7 @@ resolve_needed(const char *host)
 }
 
 static void
-destroy(Resolution *resolution)
+resolve_destroy(Resolution *resolution)
 {
 	if (resolution->request.ar_result != NULL)
 		freeaddrinfo(resolution->request.ar_result);
@@ -57,7 +57,7 @@ destroy_done(void)
 		else
 		{
 			*link = resolution->next;
-			destroy(resolution);
+			resolve_destroy(resolution);
 		}
 	}
 }
@@ -139,7 +139,7 @@ resolve_release(Resolution *resolution)
 	(void) gai_cancel(&resolution->request);
 	if (gai_error(&resolution->request) != EAI_INPROGRESS)
 	{
-		destroy(resolution);
+		resolve_destroy(resolution);
 		return;
 	}
 	resolution->next = put_aside;

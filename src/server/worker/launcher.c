@@ -298,7 +298,7 @@ read_wanted(MemoryContext context)
 }
 
 static bool
-is_wanted(List *wanted, const ChannelSlot *slot)
+worker_is_wanted(List *wanted, const ChannelSlot *slot)
 {
 	ListCell *cell;
 
@@ -317,7 +317,7 @@ is_wanted(List *wanted, const ChannelSlot *slot)
  * membership, or all are used
  */
 static ChannelSlot *
-find_slot(const ChannelMembership *membership)
+launcher_find_slot(const ChannelMembership *membership)
 {
 	ChannelSlot *slot = shmem_channel_create(membership->name, membership->ledger_id);
 	FbError why;
@@ -336,7 +336,7 @@ find_slot(const ChannelMembership *membership)
 }
 
 static long
-look(MemoryContext context)
+launcher_look(MemoryContext context)
 {
 	List *wanted = read_wanted(context);
 	ListCell *cell;
@@ -347,7 +347,7 @@ look(MemoryContext context)
 	{
 		ChannelSlot *slot = shmem_channel_at(i, NULL);
 
-		if (slot == NULL || is_wanted(wanted, slot))
+		if (slot == NULL || worker_is_wanted(wanted, slot))
 			continue;
 		if (!stop_workers(slot))
 		{
@@ -361,7 +361,7 @@ look(MemoryContext context)
 	foreach(cell, wanted)
 	{
 		Wanted *entry = lfirst(cell);
-		ChannelSlot *slot = find_slot(&entry->membership);
+		ChannelSlot *slot = launcher_find_slot(&entry->membership);
 
 		if (slot == NULL)
 			continue;
@@ -428,7 +428,7 @@ fabric_launcher_main(Datum argument)
 
 		worker_serve_interrupts();
 		warn_of_settings();
-		nap_ms = look(context);
+		nap_ms = launcher_look(context);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 		worker_sleep(nap_ms);

@@ -54,7 +54,7 @@ typedef struct LedgerWorker
 
 /* what the tables say, published before anything else */
 static void
-load(LedgerWorker *worker)
+ledger_load(LedgerWorker *worker)
 {
 	const Channel *channel;
 	BlockRow last;
@@ -102,7 +102,7 @@ finish_block(LedgerWorker *worker, const Channel *channel, const CheckedBlock *b
 
 /* private plaintext that sessions hand over: into the table, durably, before they answer */
 static void
-store_private(LedgerWorker *worker)
+ledger_store_private(LedgerWorker *worker)
 {
 	StringInfoData record;
 	size_t tx_id_size;
@@ -136,7 +136,7 @@ store_private(LedgerWorker *worker)
  * filled with what is rolled back
  */
 static bool
-is_refusal(int sqlstate)
+is_source_refusal(int sqlstate)
 {
 	switch (error_status_of(sqlstate))
 	{
@@ -204,7 +204,7 @@ serve_import(LedgerWorker *worker)
 		memset(answer, 0, sizeof(*answer));
 		answer->sqlstate = data->sqlerrcode;
 		error_capture(data, &answer->error);
-		if (!is_refusal(data->sqlerrcode))
+		if (!is_source_refusal(data->sqlerrcode))
 		{
 			import_queue_answer(answer);
 			PG_RE_THROW();
@@ -243,7 +243,7 @@ serve_sessions(LedgerWorker *worker)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
-	store_private(worker);
+	ledger_store_private(worker);
 	MemoryContextSwitchTo(caller);
 	serve_import(worker);
 	(void) notifier_run(&worker->notifier);
@@ -455,7 +455,7 @@ prefer_witness(LedgerWorker *worker)
 }
 
 static void
-note_failure(LedgerWorker *worker, BlockSourceState *source, const FbError *error)
+ledger_note_failure(LedgerWorker *worker, BlockSourceState *source, const FbError *error)
 {
 	shmem_worker_note_error(worker->slot, WORKER_LEDGER,
 							psprintf("%s: %s", source->address, error->message));
@@ -490,12 +490,12 @@ commit_confirmed(LedgerWorker *worker, BlockSourceState *source, const char *add
 	}
 	error_context_stack = context_callback.previous;
 	if (rows_count > 0 && done_count == 0)
-		note_failure(worker, source, &why);
+		ledger_note_failure(worker, source, &why);
 }
 
 /* one request to one node, and to a witness; blocks are committed as they come */
 static void
-pull(LedgerWorker *worker, MemoryContext context)
+pull_blocks(LedgerWorker *worker, MemoryContext context)
 {
 	BlockSourceState *source;
 	PullRequests requests;
@@ -526,7 +526,7 @@ pull(LedgerWorker *worker, MemoryContext context)
 	failure = wire_call_error(call);
 	rows_count = failure == NULL ? wire_call_rows_count(call) : 0;
 	if (failure != NULL)
-		note_failure(worker, source, &failure->error);
+		ledger_note_failure(worker, source, &failure->error);
 	else
 	{
 		sources_answered(&worker->sources, source, worker->channel, rows_count > 0,
@@ -579,7 +579,7 @@ fabric_ledger_main(Datum argument)
 	/* when it was a bad block that ended the last worker, this one begins with another source */
 	worker.sources.first = slot_worker_restarts(worker.slot, WORKER_LEDGER);
 	worker.role_config = UINT64_MAX;
-	load(&worker);
+	ledger_load(&worker);
 	for (;;)
 	{
 		MemoryContextReset(context);
@@ -619,7 +619,7 @@ fabric_ledger_main(Datum argument)
 			continue;
 		}
 		worker.pulled = true;
-		pull(&worker, context);
+		pull_blocks(&worker, context);
 		/* perhaps the local log can take over now */
 		worker.log_lost = false;
 	}

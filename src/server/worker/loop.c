@@ -33,7 +33,7 @@ note_error(ErrorData *data)
  * all of it, for every block, while it grows.
  */
 static void
-set_defaults(void)
+loop_set_defaults(void)
 {
 	static const struct
 	{
@@ -73,7 +73,7 @@ worker_start(WorkerKind kind)
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = note_error;
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
-	set_defaults();
+	loop_set_defaults();
 	return own_slot;
 }
 

@@ -18,7 +18,7 @@ static volatile sig_atomic_t ends = false;
  * its holder likes.
  */
 static void
-ask_to_end(SIGNAL_ARGS)
+orderer_ask_to_end(SIGNAL_ARGS)
 {
 	int saved_errno = errno;
 
@@ -34,7 +34,7 @@ ask_to_end(SIGNAL_ARGS)
 
 /* as die() would, had it been called at once */
 static void
-end_process(void)
+orderer_end_process(void)
 {
 	InterruptPending = true;
 	ProcDiePending = true;
@@ -50,7 +50,7 @@ fabric_orderer_main(Datum argument)
 
 	if (node == NULL)
 		proc_exit(0);
-	pqsignal(SIGTERM, ask_to_end);
+	pqsignal(SIGTERM, orderer_ask_to_end);
 	for (;;)
 	{
 		worker_serve_interrupts();
@@ -59,7 +59,7 @@ fabric_orderer_main(Datum argument)
 		if (ends)
 		{
 			order_node_hand_over(node);
-			end_process();
+			orderer_end_process();
 		}
 		order_node_sleep(node);
 	}

@@ -42,7 +42,7 @@ report_missing(const char *channel, int64 count, int peers_count, const FbError 
 
 /* the next missing transaction, and a request for it */
 static void
-ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
+reconcile_ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 {
 	const Channel *channel;
 	List *peers;
@@ -97,7 +97,7 @@ ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 
 /* the answer is there, or was waited for long enough */
 static void
-take(Reconciler *reconciler, const char *channel_name)
+reconcile_take(Reconciler *reconciler, const char *channel_name)
 {
 	const WireError *failure = wire_call_error(reconciler->call);
 	bool complete = false;
@@ -137,10 +137,10 @@ reconcile_turn(Reconciler *reconciler, const char *channel_name)
 	{
 		if (!wire_poll(reconciler->call) && now_ms < reconciler->deadline_ms)
 			return POLL_MS;
-		take(reconciler, channel_name);
+		reconcile_take(reconciler, channel_name);
 	}
 	else if (now_ms >= reconciler->next_ms)
-		ask(reconciler, channel_name, now_ms);
+		reconcile_ask(reconciler, channel_name, now_ms);
 	MemoryContextSwitchTo(caller);
 	if (reconciler->call != NULL)
 		return POLL_MS;
