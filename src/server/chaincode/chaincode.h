@@ -93,13 +93,10 @@ extern void package_uninstall(const char *package_id); /* FB_CHAINCODE_NOT_FOUND
 /* the one that keeps definitions, and the namespace that they are in */
 #define LIFECYCLE_NAMESPACE "_lifecycle"
 
-struct Simulation;
-
 typedef struct SystemChaincode
 {
 	const char *name;
-	/* runs one call in a simulation; fills status, message and payload of its result */
-	void (*invoke)(struct Simulation *simulation);
+	bool runs_here; /* simulate.c has its code; otherwise the name is reserved, no more */
 	/*
 	 * who endorses it: what its definition names, and the policy that counts, because a channel
 	 * need not have one at that path

@@ -430,4 +430,8 @@ extern char *definition_find_package(const Ledger *ledger, Snapshot snapshot,
 									 bool *approved);
 extern char *definition_implicit_collection(const char *msp_id);
 
+/* ---- name_rules.c ---- */
+
+extern bool name_is_alphanumeric(char c);
+
 #endif

@@ -44,21 +44,6 @@ static HTAB *definition_cache;
  * names (core/chaincode/lifecycle/scc.go)
  */
 
-static bool
-is_alphanumeric(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool
-consists_of(const char *text, const char *others)
-{
-	for (const char *c = text; *c != '\0'; c++)
-		if (!is_alphanumeric(*c) && strchr(others, *c) == NULL)
-			return false;
-	return *text != '\0';
-}
-
 /* ^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$ and not the name of a system chaincode */
 const char *
 definition_check_name(const char *name)
@@ -67,7 +52,7 @@ definition_check_name(const char *name)
 
 	for (const char *c = name; *c != '\0'; c++)
 	{
-		bool alphanumeric = is_alphanumeric(*c);
+		bool alphanumeric = name_is_alphanumeric(*c);
 
 		if (!alphanumeric && (separator || strchr("-_", *c) == NULL))
 			return "a name consists of letters and digits, with single \"_\" or \"-\" between them";
@@ -78,28 +63,6 @@ definition_check_name(const char *name)
 	if (strlen(name) > FB_CHAINCODE_NAME_BYTES_MAX)
 		return "the name is too long";
 	return system_chaincode_reserves(name) ? "it is the name of a system chaincode" : NULL;
-}
-
-/* ^[A-Za-z0-9_.+-]+$ */
-const char *
-definition_check_version(const char *version)
-{
-	if (strlen(version) > FB_CHAINCODE_VERSION_BYTES_MAX)
-		return "the version is too long";
-	return consists_of(version, "_.+-")
-			   ? NULL
-			   : "a version consists of letters, digits, \"_\", \"-\", \"+\" and \".\"";
-}
-
-/* ^[A-Za-z0-9-]+([A-Za-z0-9_-]+)*$ */
-const char *
-definition_check_collection_name(const char *name)
-{
-	if (strlen(name) > FB_COLLECTION_NAME_BYTES_MAX)
-		return "the name is too long";
-	return consists_of(name, "_-") && name[0] != '_'
-			   ? NULL
-			   : "a collection's name consists of letters, digits, \"_\" and \"-\" and does not begin with \"_\"";
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

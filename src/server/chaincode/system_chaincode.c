@@ -3,7 +3,8 @@
  *
  * A system chaincode differs from an installed one in where its code is, who endorses it, and who
  * may call it. Every place that has to know asks the table for the row and uses a column of it;
- * none of them compares a name. A new system chaincode is a row here and a function that runs it.
+ * none of them compares a name. A new system chaincode is a row here, and its
+ * function in simulate.c: the code of a system chaincode may ask this table.
  */
 #include "server/chaincode/chaincode_internal.h"
 
@@ -25,7 +26,7 @@ lifecycle_concerns_caller(FbBytes function)
 
 static const SystemChaincode system_chaincodes[] = {
 	{.name = LIFECYCLE_NAMESPACE,
-	 .invoke = lifecycle_invoke,
+	 .runs_here = true,
 	 .policy_reference = LIFECYCLE_ENDORSEMENT_POLICY,
 	 .endorsement_policy = lifecycle_endorsement_policy,
 	 .proposal_resource = NULL,
@@ -53,7 +54,7 @@ system_chaincode_find(FbBytes name)
 {
 	const SystemChaincode *row = system_chaincode_row(name);
 
-	return row != NULL && row->invoke != NULL ? row : NULL;
+	return row != NULL && row->runs_here ? row : NULL;
 }
 
 bool

@@ -213,7 +213,7 @@ extern void answers_note_difference(FanOut *fan_out, const uint32_t *chosen, siz
 /* no combination is left: raise why */
 extern void answers_raise(FanOut *fan_out) pg_attribute_noreturn();
 
-/* ---- transaction.c ---- */
+/* ---- writable.c ---- */
 
 /*
  * The channel, if a transaction may be handed in here and now. Raises 25006 on a standby and in a

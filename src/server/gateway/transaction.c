@@ -60,27 +60,6 @@ sign_as(const Signer *signer, FbBytes message)
 	return signature;
 }
 
-const Channel *
-gateway_open_writable(const char *channel_name)
-{
-	const Channel *channel;
-
-	PreventCommandDuringRecovery("a Fabric transaction");
-	PreventCommandIfReadOnly("a Fabric transaction");
-	channel = channel_open(channel_name);
-	/* in both cases its commit would be waited for in vain */
-	channel_refuse_locked(channel);
-	if (channel->ledger->import_only)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("channel \"%s\" takes no transactions on this node", channel_name),
-			 errdetail("Its blocks come from fabric.import_block alone."),
-			 errhint(
-				 "Call a node that gets its blocks from the channel's orderers, or change the source with fabric.set_channel_source.")));
-	return channel;
-}
-
 /* from the endorsed transaction on */
 static void
 submit_and_wait(const Channel *channel, const Signer *signer, bool wait,

@@ -162,7 +162,7 @@ block_store_append(const Ledger *ledger, const BlockRow *block, const Transactio
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 		13, types);
 	if (checked != NULL)
-		guard_insert_proved(&stored, insert_block, &insert);
+		proved_block_insert(&stored, insert_block, &insert);
 	else
 		insert_block(&insert);
 	spi_end(&scope);

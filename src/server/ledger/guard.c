@@ -206,28 +206,11 @@ guard_check_link(const Ledger *ledger, const BlockHeader *header)
 	error_check(block_check_link(header, last.number, last.block_hash, &error), &error);
 }
 
-/* the block that is being inserted by this process; NULL: none */
-static const StoredBlock *proved_block = NULL;
-
-void
-guard_insert_proved(const StoredBlock *block, void (*insert)(void *argument), void *argument)
-{
-	proved_block = block;
-	PG_TRY();
-	{
-		insert(argument);
-	}
-	PG_FINALLY();
-	{
-		proved_block = NULL;
-	}
-	PG_END_TRY();
-}
-
 /* see the note above */
 static bool
 is_data_proved(const Ledger *ledger, const BlockHeader *header)
 {
+	const StoredBlock *proved_block = proved_block_now();
 	const BlockView *view;
 
 	if (proved_block == NULL || proved_block->ledger->id != ledger->id)

@@ -157,9 +157,16 @@ typedef struct StoredBlock
 	const FbBytes *stored; /* by position */
 } StoredBlock;
 
+/* ---- proved_block.c ---- */
+
 /* run insert(argument), during which the trigger takes this block for proved */
-extern void guard_insert_proved(const StoredBlock *block, void (*insert)(void *argument),
+extern void proved_block_insert(const StoredBlock *block, void (*insert)(void *argument),
 								void *argument);
+/* NULL: none */
+extern const StoredBlock *proved_block_now(void);
+
+/* ---- block_store.c ---- */
+
 /*
  * has the table of transactions just these stored bytes for the block, at positions 0, 1, ...?
  * Nothing is decompressed
