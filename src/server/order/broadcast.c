@@ -110,29 +110,20 @@ record_bytes(const StringInfoData *record)
 	return fb_bytes(record->data, (size_t) record->len);
 }
 
-FbStatus
-order_broadcast(const Channel *channel, const Envelope *envelope, FbError *error)
+static FbStatus
+admit(const Channel *channel, ChannelSlot *slot, const Envelope *envelope, FbError *error)
 {
-	ChannelSlot *slot;
-	MemoryContext context;
-	MemoryContext old_context;
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	FbStatus status = admission_check(channel->bundle, envelope, (int64) time(NULL), error);
 	StringInfoData record;
-	FbStatus status;
 	bool queued;
 
-	shmem_require();
-	slot = channel_slot(channel);
-	FB_TRY(check_worker(channel, slot, envelope->bytes.size, error));
-
-	context =
-		AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
-	old_context = MemoryContextSwitchTo(context);
-	status = admission_check(channel->bundle, envelope, (int64) time(NULL), error);
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(context);
 	if (status != FB_OK)
 		return status;
-
 	initStringInfo(&record);
 	append_envelope(&record, envelope);
 	queued = inbox_put(slot, RECORD_ENVELOPES, number_bytes(&channel->bundle->sequence),
@@ -148,6 +139,33 @@ order_broadcast(const Channel *channel, const Envelope *envelope, FbError *error
 		return FB_BUSY;
 	}
 	return FB_OK;
+}
+
+FbStatus
+order_broadcast(const Channel *channel, const Envelope *envelope, FbError *error)
+{
+	ChannelSlot *slot;
+
+	shmem_require();
+	slot = channel_slot(channel);
+	FB_TRY(check_worker(channel, slot, envelope->bytes.size, error));
+	return admit(channel, slot, envelope, error);
+}
+
+/* whether it can take an envelope is asked first: a busy orderer refuses without decoding it */
+FbStatus
+order_receive_envelope(const char *channel_name, FbBytes bytes, FbError *error)
+{
+	const Channel *channel;
+	ChannelSlot *slot;
+	Envelope envelope;
+
+	shmem_require();
+	channel = channel_open(channel_name);
+	slot = channel_slot(channel);
+	FB_TRY(check_worker(channel, slot, bytes.size, error));
+	FB_TRY(envelope_parse(memory_allocator(CurrentMemoryContext), bytes, &envelope, error));
+	return admit(channel, slot, &envelope, error);
 }
 
 /* ---- messages of other consenters ---- */

@@ -36,6 +36,8 @@
  * FB_NOT_PRELOADED. Needs a transaction (reads the channel's configuration).
  */
 extern FbStatus order_broadcast(const Channel *channel, const Envelope *envelope, FbError *error);
+/* the same with what another node sends. Raises FB_CHANNEL_NOT_FOUND, too */
+extern FbStatus order_receive_envelope(const char *channel, FbBytes bytes, FbError *error);
 
 /*
  * A message of another consenter, in the serving backend: the TLS client certificate of this

@@ -34,18 +34,13 @@ consenter_argument(FunctionCallInfo fcinfo, int index, const char *name)
 Datum
 fabric_internal_submit(PG_FUNCTION_ARGS)
 {
-	const Channel *channel;
-	Envelope envelope;
 	FbError error = {0};
 
 	argument_require(fcinfo, 0, "channel");
 	argument_require(fcinfo, 1, "envelope");
-	shmem_require();
-	channel = channel_open(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	error_check(envelope_parse(memory_allocator(CurrentMemoryContext), PG_GETARG_FB_BYTES(1),
-							   &envelope, &error),
+	error_check(order_receive_envelope(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_FB_BYTES(1),
+									   &error),
 				&error);
-	error_check(order_broadcast(channel, &envelope, &error), &error);
 	FAULT_POINT("submit_before_answer");
 	PG_RETURN_VOID();
 }
