@@ -17,7 +17,9 @@ my $ROUNDS = 9;
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
 my ($gateway, @others) = $network->nodes;
 $network->deploy('trade', 'counters', <<'SQL', policy => $ANY_TWO);
-CREATE FUNCTION put(id text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, 'x')::text $$;
+CREATE FUNCTION put(id text) RETURNS text LANGUAGE sql AS $$
+SELECT fabric.put_state(id, 'x')::text
+$$;
 SQL
 
 # the gateway's node leads
@@ -76,7 +78,7 @@ SQL
 	return (\%counts, keys %heights == 1);
 }
 
-# the counts when all nodes have all blocks and nothing changes any more
+# the counts when all nodes have all blocks and the counts have stopped to change
 sub quiet_counts
 {
 	my $before = {};

@@ -11,7 +11,9 @@ use Test::More;
 my $network = start_network(orgs => 1, orderers => 1, channel => 'trade');
 my ($node) = $network->nodes;
 $network->deploy('trade', 'counters', <<'SQL', policy => "OR('Org1MSP.peer')");
-CREATE FUNCTION put(id text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, 'x')::text $$;
+CREATE FUNCTION put(id text) RETURNS text LANGUAGE sql AS $$
+SELECT fabric.put_state(id, 'x')::text
+$$;
 SQL
 my $table = 'fabric_internal.transaction_'
   . $node->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");

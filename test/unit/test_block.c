@@ -155,16 +155,17 @@ test_real_chain(void)
 		CHECK_STATUS(block_check_data(&view, &error), FB_OK);
 		if (number > 0)
 		{
-			BlockHeader next;
+			BlockBatch transactions = {view.data, view.data_count};
+			CheckedBlock next;
 			BlockHashes hashes;
 
 			CHECK_STATUS(block_check_link(&view.header, previous.number,
 										  fb_bytes(previous_hash, 32), &error),
 						 FB_OK);
-			block_next_header(&previous, view.data, view.data_count, &hashes, &next);
-			CHECK(next.number == view.header.number);
-			CHECK(fb_bytes_equal(next.previous_hash, view.header.previous_hash));
-			CHECK(fb_bytes_equal(next.data_hash, view.header.data_hash));
+			block_make(&previous, &transactions, &hashes, &next);
+			CHECK(next.view.header.number == view.header.number);
+			CHECK(fb_bytes_equal(next.view.header.previous_hash, view.header.previous_hash));
+			CHECK(fb_bytes_equal(next.view.header.data_hash, view.header.data_hash));
 		}
 		else
 			CHECK(view.header.previous_hash.size == 0);

@@ -282,12 +282,9 @@ typedef struct BlockBatch
 } BlockBatch;
 
 /*
- * the header of the block that follows previous and contains data (blockwriter.CreateNextBlock).
- * header points into hashes
+ * the block that follows previous (blockwriter.CreateNextBlock); its metadata slots are empty.
+ * Points into batch and hashes
  */
-extern void block_next_header(const BlockHeader *previous, const FbBytes *data, size_t data_count,
-							  BlockHashes *hashes, BlockHeader *header);
-/* the block that follows previous; its metadata slots are empty. Points into batch and hashes */
 extern void block_make(const BlockHeader *previous, const BlockBatch *batch, BlockHashes *hashes,
 					   CheckedBlock *block);
 

@@ -60,23 +60,18 @@ block_pack_data(const FbBytes *data, size_t data_count, FbAllocator *allocator, 
 }
 
 void
-block_next_header(const BlockHeader *previous, const FbBytes *data, size_t data_count,
-				  BlockHashes *hashes, BlockHeader *header)
-{
-	block_header_hash(previous, hashes->previous_hash);
-	block_data_hash(data, data_count, hashes->data_hash);
-	header->number = previous->number + 1;
-	header->previous_hash = fb_bytes(hashes->previous_hash, CRYPTO_SHA256_BYTES);
-	header->data_hash = fb_bytes(hashes->data_hash, CRYPTO_SHA256_BYTES);
-}
-
-void
 block_make(const BlockHeader *previous, const BlockBatch *batch, BlockHashes *hashes,
 		   CheckedBlock *block)
 {
+	BlockHeader *header = &block->view.header;
+
 	FB_ASSERT(batch->data_count > 0);
 	memset(block, 0, sizeof(*block));
-	block_next_header(previous, batch->data, batch->data_count, hashes, &block->view.header);
+	block_header_hash(previous, hashes->previous_hash);
+	block_data_hash(batch->data, batch->data_count, hashes->data_hash);
+	header->number = previous->number + 1;
+	header->previous_hash = fb_bytes(hashes->previous_hash, CRYPTO_SHA256_BYTES);
+	header->data_hash = fb_bytes(hashes->data_hash, CRYPTO_SHA256_BYTES);
 	block->view.data = batch->data;
 	block->view.data_count = batch->data_count;
 	block->view.metadata_count = FB_BLOCK_METADATA_COUNT;

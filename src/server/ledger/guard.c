@@ -5,7 +5,7 @@
  * the signatures and the other organisations' copies (verify_chain).
  *
  * Problem. A new block's data hash must be that of the transactions that can be read back from
- * their table, or the chain has a block that nobody can verify. Reading them back costs a
+ * their table, or the chain has a block that cannot be verified. Reading them back costs a
  * decompression and a hash of every envelope, just after the committer has done both.
  *
  * Rule. The trigger proves: number, previous hash and block hash, always and from the tables; that

@@ -285,7 +285,7 @@ admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes envelopes, Str
 	return status;
 }
 
-/* the slot of a channel whose worker reads what other consenters send; NULL: nobody would */
+/* the slot of a channel whose worker reads what other consenters send; NULL: none does */
 static ChannelSlot *
 open_slot(const Channel *channel)
 {
