@@ -43,7 +43,8 @@ $node->query("SELECT fabric.invoke('trade', 'counters', 'put', 'first')");
 
 my %changes = (
 	'an envelope is another one' => [
-		"NEW.envelope := (SELECT t.envelope FROM $table t ORDER BY t.block_number DESC LIMIT 1); RETURN NEW;",
+		"NEW.envelope := (SELECT envelope FROM $table ORDER BY block_number DESC LIMIT 1);\n"
+		  . 'RETURN NEW;',
 		'Its data hash is not that of its transactions.'
 	],
 	'a place is another one' => [
@@ -76,9 +77,8 @@ foreach my $name (sort keys %changes)
 }
 
 # other bytes of the same envelope: uncompressed. They are read back, and right
-install(
-	"NEW.envelope := '\\x00'::bytea || fabric_internal.envelope_bytes('trade', NEW.envelope); RETURN NEW;"
-);
+install("NEW.envelope := '\\x00'::bytea ||\n"
+	  . "fabric_internal.envelope_bytes('trade', NEW.envelope); RETURN NEW;");
 $node->query("SELECT fabric.invoke('trade', 'counters', 'put', 'plain')");
 is($node->query("SELECT get_byte(envelope, 0) FROM $table ORDER BY block_number DESC LIMIT 1"),
 	'0', 'an envelope that is stored otherwise is accepted');
