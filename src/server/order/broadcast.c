@@ -111,7 +111,7 @@ record_bytes(const StringInfoData *record)
 }
 
 static FbStatus
-admit(const Channel *channel, ChannelSlot *slot, const Envelope *envelope, FbError *error)
+admit_envelope(const Channel *channel, ChannelSlot *slot, const Envelope *envelope, FbError *error)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
@@ -149,7 +149,7 @@ order_broadcast(const Channel *channel, const Envelope *envelope, FbError *error
 	shmem_require();
 	slot = channel_slot(channel);
 	FB_TRY(check_worker(channel, slot, envelope->bytes.size, error));
-	return admit(channel, slot, envelope, error);
+	return admit_envelope(channel, slot, envelope, error);
 }
 
 /* whether it can take an envelope is asked first: a busy orderer refuses without decoding it */
@@ -165,7 +165,7 @@ order_receive_envelope(const char *channel_name, FbBytes bytes, FbError *error)
 	slot = channel_slot(channel);
 	FB_TRY(check_worker(channel, slot, bytes.size, error));
 	FB_TRY(envelope_parse(memory_allocator(CurrentMemoryContext), bytes, &envelope, error));
-	return admit(channel, slot, &envelope, error);
+	return admit_envelope(channel, slot, &envelope, error);
 }
 
 /* ---- messages of other consenters ---- */
