@@ -42,6 +42,26 @@ host_attach(SimNode *node, RaftMessage *message)
 	return true;
 }
 
+/*
+ * In every other seed node 2 runs newer software: its messages have a version, a flag and a field
+ * that the others do not know. They must overlook these, and every invariant must hold all the
+ * same.
+ */
+#define NEWER_BYTES 11
+
+static bool
+host_is_newer(const Sim *sim, const SimNode *node)
+{
+	return sim->seed % 2 == 1 && node->id == 2;
+}
+
+static void
+host_make_newer(uint8_t *message)
+{
+	message[1]++;		/* version of the sender */
+	message[4] |= 0x80; /* flags */
+}
+
 static void
 host_post(Sim *sim, SimNode *node, RaftMessage *message)
 {
@@ -51,6 +71,7 @@ host_post(Sim *sim, SimNode *node, RaftMessage *message)
 	SimMessage packed;
 	uint8_t head[BLOCK_HEAD_BYTES];
 	uint8_t *copy;
+	size_t size;
 
 	if (!host_attach(node, message))
 		return;
@@ -69,10 +90,13 @@ host_post(Sim *sim, SimNode *node, RaftMessage *message)
 	if (raft_message_encode(&arena.allocator, message, &bytes, &error) != FB_OK)
 		sim_fail(sim, "node %" PRIu64 " makes a message that cannot be encoded: %s", node->id,
 				 error.message);
-	copy = malloc(bytes.size);
+	size = bytes.size + (host_is_newer(sim, node) ? NEWER_BYTES : 0);
+	copy = calloc(1, size);
 	memcpy(copy, bytes.data, bytes.size);
+	if (host_is_newer(sim, node))
+		host_make_newer(copy);
 	packed = (SimMessage) {message->to,		  message->type,  message->term,
-						   message->rejected, message->index, fb_bytes(copy, bytes.size)};
+						   message->rejected, message->index, fb_bytes(copy, size)};
 	fb_arena_reset(&arena);
 	if (message->early && sim->send_early)
 	{

@@ -33,7 +33,8 @@ check_canonical(FbBytes bytes)
 	FbArena own;
 
 	fb_arena_init(&own);
-	if (raft_message_decode(&own.allocator, bytes, &message, NULL) == FB_OK)
+	if (raft_message_decode(&own.allocator, bytes, &message, NULL) == FB_OK &&
+		message.version == RAFT_MESSAGE_VERSION)
 	{
 		CHECK_STATUS(raft_message_encode(&own.allocator, &message, &again, NULL), FB_OK);
 		CHECK(fb_bytes_equal(bytes, again));
@@ -79,6 +80,91 @@ check_message(const RaftMessage *message)
 		}
 	}
 	free(changed);
+}
+
+/* a message of another version: head bytes changed, bytes appended */
+static FbStatus
+decode_as(FbBytes bytes, uint8_t version, uint8_t needs, uint8_t type, uint16_t more_flags,
+		  size_t more_bytes, RaftMessage *decoded)
+{
+	uint8_t *changed = fb_allocate(&arena.allocator, bytes.size + more_bytes);
+
+	memcpy(changed, bytes.data, bytes.size);
+	memset(changed + bytes.size, 0xA5, more_bytes);
+	changed[1] = version;
+	changed[2] = needs;
+	changed[3] = type;
+	changed[4] |= (uint8_t) (more_flags >> 8);
+	changed[5] |= (uint8_t) more_flags;
+	return raft_message_decode(&arena.allocator, fb_bytes(changed, bytes.size + more_bytes),
+							   decoded, NULL);
+}
+
+/* what this version does with messages of a newer and of an older one */
+static void
+check_versions(const RaftMessage *message)
+{
+	const uint8_t own = RAFT_MESSAGE_VERSION;
+	uint8_t type = (uint8_t) message->type;
+	RaftMessage decoded;
+	FbBytes bytes;
+
+	CHECK_STATUS(raft_message_encode(&arena.allocator, message, &bytes, NULL), FB_OK);
+	CHECK_STATUS(decode_as(bytes, own, own, type, 0, 0, &decoded), FB_OK);
+	CHECK(decoded.version == own);
+
+	/* newer: what may be overlooked is overlooked, and the rest is as it was sent */
+	for (size_t more_bytes = 0; more_bytes < 20; more_bytes++)
+	{
+		CHECK_STATUS(decode_as(bytes, own + 1, own, type, 0, more_bytes, &decoded), FB_OK);
+		CHECK(decoded.version == own + 1 && same_message(message, &decoded));
+	}
+	CHECK_STATUS(decode_as(bytes, 255, own, type, 0xFFC0, 9, &decoded), FB_OK);
+	CHECK(decoded.version == 255 && same_message(message, &decoded));
+
+	/* newer, and not to be overlooked: as good as lost, whatever the rest looks like */
+	CHECK_STATUS(decode_as(bytes, own + 1, own + 1, type, 0, 0, &decoded), FB_OTHER_VERSION);
+	CHECK_STATUS(decode_as(bytes, own + 1, own + 1, RAFT_MESSAGE_TYPE_MAX + 1, 0, 3, &decoded),
+				 FB_OTHER_VERSION);
+	CHECK_STATUS(decode_as(bytes, 255, 255, 0, 0xFFFF, 3, &decoded), FB_OTHER_VERSION);
+
+	/* older than what is still understood */
+	CHECK_STATUS(decode_as(bytes, own - 1, own - 1, type, 0, 0, &decoded), FB_OTHER_VERSION);
+	CHECK_STATUS(decode_as(bytes, 0, 0, type, 0, 0, &decoded), FB_OTHER_VERSION);
+
+	/* of this version nothing may be unknown, and no sender may claim what cannot be */
+	CHECK_STATUS(decode_as(bytes, own, own, type, 0x40, 0, &decoded), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, own, type, 0x8000, 0, &decoded), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, own, type, 0, 1, &decoded), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, own, RAFT_MESSAGE_TYPE_MAX + 1, 0, 0, &decoded),
+				 FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own + 1, own, RAFT_MESSAGE_TYPE_MAX + 1, 0, 0, &decoded),
+				 FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, own + 1, type, 0, 0, &decoded), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, own - 1, type, 0, 0, &decoded), FB_MALFORMED_MESSAGE);
+}
+
+/* a kind of entry that a newer version brought: the append that has it needs that version */
+static void
+check_entry_kinds(const RaftMessage *append)
+{
+	RaftMessage decoded;
+	FbBytes bytes;
+	uint8_t *changed;
+
+	CHECK_STATUS(raft_message_encode(&arena.allocator, append, &bytes, NULL), FB_OK);
+	changed = fb_allocate(&arena.allocator, bytes.size);
+	memcpy(changed, bytes.data, bytes.size);
+	/* the first entry's kind: after head, empty configuration, empty chain head, count, term */
+	changed[6 + 88 + 4 + 4 + 4 + 8] = RAFT_ENTRY_KIND_MAX + 1;
+	changed[1] = changed[2] = RAFT_MESSAGE_VERSION + 1;
+	CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(changed, bytes.size), &decoded,
+									 NULL),
+				 FB_OTHER_VERSION);
+	changed[2] = RAFT_MESSAGE_VERSION;
+	CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(changed, bytes.size), &decoded,
+									 NULL),
+				 FB_MALFORMED_MESSAGE);
 }
 
 static void
@@ -177,11 +263,15 @@ main(void)
 
 	fb_arena_init(&arena);
 	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+	{
 		check_message(&messages[i]);
+		check_versions(&messages[i]);
+	}
+	check_entry_kinds(&append);
 
 	/* the layout is a promise between versions */
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &messages[2], &bytes, NULL), FB_OK);
-	CHECK_HEX(bytes, "52020302"
+	CHECK_HEX(bytes, "520303030002"
 					 "0000000000000001"
 					 "0000000000000002"
 					 "0000000000000008"
@@ -265,10 +355,10 @@ main(void)
 
 	/* a small message that claims many entries allocates nothing */
 	{
-		uint8_t claim[4 + 88 + 12] = {'R', 2, 5, 0};
+		uint8_t claim[6 + 88 + 12] = {'R', 3, 3, 5, 0, 0};
 
-		claim[11] = claim[19] = claim[27] = 1;
-		memset(claim + 100, 0xFF, 4);
+		claim[13] = claim[21] = claim[29] = 1;
+		memset(claim + 102, 0xFF, 4);
 		CHECK_STATUS(raft_message_decode(&arena.allocator, fb_bytes(claim, sizeof(claim)), &decoded,
 										 NULL),
 					 FB_LIMIT_EXCEEDED);

@@ -92,6 +92,7 @@ extern int fb_bytes_compare(FbBytes a, FbBytes b);
 	X(FB_STALE_CONFIG, "LF506", "configuration changed")                     \
 	X(FB_NODE_BEHIND, "LF507", "node lacks recent blocks")                   \
 	X(FB_CHAINS_DIFFER, "LF508", "chains of nodes differ")                   \
+	X(FB_OTHER_VERSION, "LF509", "message of an unsupported version")        \
 	/* LF9: internal */                                                      \
 	X(FB_OUT_OF_MEMORY, "53200", "out of memory")                            \
 	X(FB_CRYPTO_FAILURE, "LF901", "cryptographic library failure")           \

@@ -158,23 +158,30 @@ typedef struct RaftMessage
 	FbBytes head; /* SNAPSHOT: where the host's chain stands at the entry; made and read by hosts,
 					 at most RAFT_HEAD_BYTES_MAX */
 
+	/* not encoded, but of each decoded message: the sender's, which may be newer than this node's
+	 */
+	uint8_t version;
+
 	/* not encoded. In an update: may be sent before this update's transaction is durable */
 	bool early;
 } RaftMessage;
 
 /*
- * Encoding, version 2. Integers are big-endian, fixed width; every byte is covered, so
- * decode(encode(m)) = m and no other bytes decode to m:
+ * Encoding. Integers are big-endian, fixed width; every byte is covered, so decode(encode(m)) = m,
+ * and no other bytes of this version decode to m:
  *
- *   u8 'R'   u8 version = 2   u8 type   u8 flags (1 rejected, 2 forced, 4 recovering, 8 recovered,
- * 16 voted, 32 contradicted) u64 from   u64 to   u64 term   u64 index   u64 log_term   u64
- * commit_index   u64 hint_index u64 nonce   u64 promised_term   u64 promised_index   u64 leader u32
- * configuration size, that many bytes u32 head size, that many bytes u32 entries count, per entry:
- * u64 term, u8 kind, u32 payload size, payload
+ *   u8 'R'   u8 version, of the sender   u8 needs, the oldest version that can act on it   u8 type
+ *   u16 flags (1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted, 32 contradicted)
+ *   u64 from   u64 to   u64 term   u64 index   u64 log_term   u64 commit_index   u64 hint_index
+ *   u64 nonce   u64 promised_term   u64 promised_index   u64 leader
+ *   u32 configuration size, that many bytes   u32 head size, that many bytes
+ *   u32 entries count, per entry: u64 term, u8 kind, u32 payload size, payload
+ *   what newer versions append
  *
  * A message does not name its channel; the host carries it in an envelope that does. Fields that a
- * type does not use are 0.
+ * type does not use are 0. What nodes of different versions do is at the head of raft_message.c.
  */
+#define RAFT_MESSAGE_VERSION 3
 
 /*
  * *bytes: the encoded message, in allocator. FB_LIMIT_EXCEEDED: more than
@@ -186,7 +193,8 @@ extern FbStatus raft_message_encode(FbAllocator *allocator, const RaftMessage *m
 
 /*
  * The inverse, for bytes that anybody may have sent. *message points into bytes, its entries array
- * is in allocator. Checks everything that can be checked without state: version, type, limits,
+ * is in allocator. FB_OTHER_VERSION: this node is too old for it, or the sender for this node; the
+ * message counts as lost. Checks everything that can be checked without state: type, limits,
  * unused fields, size to the last byte, entry terms that do not fall and are not above the
  * message's. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY. That message.from is the
  * node at the other end of the connection is the host's check.

@@ -1,14 +1,46 @@
 /*
  * raft_message.c: messages as bytes. The layout is in raft.h. One size per field, no optional
  * parts: encoding is canonical, and decoding has nothing to guess.
+ *
+ * Versions. The consenters of a channel belong to different organizations, which never update their
+ * nodes at the same moment. So messages of two versions of this file meet on every network, and a
+ * new field must not need a day on which everyone updates.
+ *
+ * - A message names two versions: that of its sender, and the oldest version that can act on it
+ *   ("needs"). The latter follows from what the message uses: its type and the kinds of its entries
+ *   (message_types, entry_versions), and fields without which it would mean something else.
+ * - A reader that is older than what a message needs answers FB_OTHER_VERSION, and its host drops
+ * the message. To Raft that is a lost message, which is always allowed. It is no evidence of a lie.
+ * - A newer version only appends: a flag takes the next free bit, a field follows after the
+ * entries, in the order of the versions that brought them. A reader ignores unknown flags and what
+ * follows its own last field, if the sender is newer. In a message of its own version, or of an
+ * older one, both are malformed, and so is a type or kind of entry that the reader does not know
+ * although it is said to have it.
+ * - What an older sender does not know is 0 to the reader.
+ * - Nothing that exists changes its place, its size or its meaning. Another meaning is another type
+ *   or field, with a version of its own.
+ *
+ * So a newer node may send to an older one whatever it likes. An older node overlooks what may be
+ * overlooked and drops the rest; so nothing may depend on the answer of an older node. A kind of
+ * entry is different: it stays in the log, and a node that does not know it cannot follow. It is
+ * used only when all voters have sent a message of a version that has it (RaftMessage.version).
+ *
+ * MESSAGE_VERSION_OLDEST is the oldest sender that is still understood. It rises when no release
+ * that is still supported sends that version.
+ *
+ * Rejected: tagged fields as in protobuf (several encodings of one message, and messages of a known
+ * size today would need a parser); agreeing on a version when a connection begins (messages
+ * overtake connections, and a receiver must judge each message by itself); the reader's version in
+ * the sender (it would be one encoding for each receiver, and a restart with another binary makes
+ * it wrong).
  */
 #include "core/raft/raft_internal.h"
 
 #include <inttypes.h>
 
 #define MESSAGE_MAGIC 'R'
-#define MESSAGE_VERSION 2
-#define MESSAGE_HEAD_BYTES (4 + 11 * 8)
+#define MESSAGE_VERSION_OLDEST 3
+#define MESSAGE_HEAD_BYTES (6 + 11 * 8)
 #define MESSAGE_ENTRY_HEAD_BYTES (8 + 1 + 4)
 
 #define NUMBER_MAX (UINT64_MAX >> 2)
@@ -35,20 +67,46 @@
 #define USES_PROMISE 1024 /* promised_term, promised_index, voted, leader */
 #define WITHOUT_TERM 2048 /* term may be 0 */
 
-static const uint16_t message_uses[RAFT_MESSAGE_TYPE_MAX + 1] = {
-	[RAFT_PRE_VOTE] = USES_INDEX,
-	[RAFT_PRE_VOTE_RESPONSE] = USES_REJECTED,
-	[RAFT_VOTE] = USES_INDEX | USES_FORCED,
-	[RAFT_VOTE_RESPONSE] = USES_REJECTED,
-	[RAFT_APPEND] = USES_INDEX | USES_COMMIT | USES_ENTRIES | USES_NONCE,
-	[RAFT_APPEND_RESPONSE] = USES_INDEX | USES_HINT | USES_REJECTED | USES_NONCE | USES_RECOVERING,
-	[RAFT_HEARTBEAT] = USES_INDEX | USES_COMMIT | USES_NONCE | USES_RECOVERED,
-	[RAFT_HEARTBEAT_RESPONSE] = USES_NONCE | USES_RECOVERING,
-	[RAFT_SNAPSHOT] = USES_INDEX | USES_CONFIGURATION | USES_NONCE,
-	[RAFT_TIMEOUT_NOW] = 0,
-	[RAFT_HELLO] = USES_INDEX | USES_NONCE | USES_RECOVERING | WITHOUT_TERM,
-	[RAFT_HELLO_RESPONSE] = USES_INDEX | USES_NONCE | USES_RECOVERING | USES_PROMISE | WITHOUT_TERM,
+/* what each type uses, and the version of messages that brought it */
+static const struct
+{
+	uint16_t uses;
+	uint8_t version;
+} message_types[RAFT_MESSAGE_TYPE_MAX + 1] = {
+	[RAFT_PRE_VOTE] = {USES_INDEX, 3},
+	[RAFT_PRE_VOTE_RESPONSE] = {USES_REJECTED, 3},
+	[RAFT_VOTE] = {USES_INDEX | USES_FORCED, 3},
+	[RAFT_VOTE_RESPONSE] = {USES_REJECTED, 3},
+	[RAFT_APPEND] = {USES_INDEX | USES_COMMIT | USES_ENTRIES | USES_NONCE, 3},
+	[RAFT_APPEND_RESPONSE] = {USES_INDEX | USES_HINT | USES_REJECTED | USES_NONCE | USES_RECOVERING,
+							  3},
+	[RAFT_HEARTBEAT] = {USES_INDEX | USES_COMMIT | USES_NONCE | USES_RECOVERED, 3},
+	[RAFT_HEARTBEAT_RESPONSE] = {USES_NONCE | USES_RECOVERING, 3},
+	[RAFT_SNAPSHOT] = {USES_INDEX | USES_CONFIGURATION | USES_NONCE, 3},
+	[RAFT_TIMEOUT_NOW] = {0, 3},
+	[RAFT_HELLO] = {USES_INDEX | USES_NONCE | USES_RECOVERING | WITHOUT_TERM, 3},
+	[RAFT_HELLO_RESPONSE] = {USES_INDEX | USES_NONCE | USES_RECOVERING | USES_PROMISE |
+								 WITHOUT_TERM,
+							 3},
 };
+
+static const uint8_t entry_versions[RAFT_ENTRY_KIND_MAX + 1] = {
+	[RAFT_ENTRY_DATA] = 3,
+	[RAFT_ENTRY_NOOP] = 3,
+	[RAFT_ENTRY_CONFIGURATION] = 3,
+};
+
+/* the oldest version that can act on the message */
+static uint8_t
+message_needs(const RaftMessage *message)
+{
+	uint8_t version = message_types[message->type].version;
+
+	for (uint32_t i = 0; i < message->entries_count; i++)
+		if (entry_versions[message->entries[i].kind] > version)
+			version = entry_versions[message->entries[i].kind];
+	return version;
+}
 
 /* ---- writing ---- */
 
@@ -56,6 +114,13 @@ static void
 put_u8(FbBuffer *buffer, uint8_t value)
 {
 	fb_buffer_append_byte(buffer, value);
+}
+
+static void
+put_u16(FbBuffer *buffer, uint16_t value)
+{
+	put_u8(buffer, (uint8_t) (value >> 8));
+	put_u8(buffer, (uint8_t) value);
 }
 
 static void
@@ -115,7 +180,7 @@ message_get_number(MessageReader *reader, size_t size)
 static FbStatus
 message_check(const RaftMessage *message, FbError *error)
 {
-	uint16_t uses = message_uses[message->type];
+	uint16_t uses = message_types[message->type].uses;
 	uint64_t term = message->log_term;
 
 	if (message->from == 0 || message->to == 0 || (message->term == 0 && !(uses & WITHOUT_TERM)))
@@ -200,14 +265,15 @@ raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes 
 
 	fb_buffer_init(&buffer, allocator);
 	put_u8(&buffer, MESSAGE_MAGIC);
-	put_u8(&buffer, MESSAGE_VERSION);
+	put_u8(&buffer, RAFT_MESSAGE_VERSION);
+	put_u8(&buffer, message_needs(message));
 	put_u8(&buffer, (uint8_t) message->type);
-	put_u8(&buffer, (uint8_t) ((message->rejected ? FLAG_REJECTED : 0) |
-							   (message->forced ? FLAG_FORCED : 0) |
-							   (message->recovering ? FLAG_RECOVERING : 0) |
-							   (message->recovered ? FLAG_RECOVERED : 0) |
-							   (message->voted ? FLAG_VOTED : 0) |
-							   (message->contradicted ? FLAG_CONTRADICTED : 0)));
+	put_u16(&buffer, (uint16_t) ((message->rejected ? FLAG_REJECTED : 0) |
+								 (message->forced ? FLAG_FORCED : 0) |
+								 (message->recovering ? FLAG_RECOVERING : 0) |
+								 (message->recovered ? FLAG_RECOVERED : 0) |
+								 (message->voted ? FLAG_VOTED : 0) |
+								 (message->contradicted ? FLAG_CONTRADICTED : 0)));
 	put_u64(&buffer, message->from);
 	put_u64(&buffer, message->to);
 	put_u64(&buffer, message->term);
@@ -234,27 +300,63 @@ raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes 
 	return fb_buffer_bytes(&buffer, bytes, error);
 }
 
+/* who sent it, and whether this node can act on it; flags as far as they are known here */
+static FbStatus
+message_read_head(MessageReader *reader, RaftMessage *message, uint16_t *flags, FbError *error)
+{
+	uint64_t needs;
+	uint64_t type;
+
+	if (message_get_number(reader, 1) != MESSAGE_MAGIC)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "not a Raft message");
+	message->version = (uint8_t) message_get_number(reader, 1);
+	needs = message_get_number(reader, 1);
+	type = message_get_number(reader, 1);
+	*flags = (uint16_t) message_get_number(reader, 2);
+	if (reader->cut_off)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message is cut off");
+	if (message->version < MESSAGE_VERSION_OLDEST)
+	{
+		fb_fail(error, FB_OTHER_VERSION,
+				"Raft message of version %d, and this node knows version %d and later",
+				(int) message->version, MESSAGE_VERSION_OLDEST);
+		fb_error_hint(error, "Update the software of the node that sent it.");
+		return FB_OTHER_VERSION;
+	}
+	if (needs > message->version || needs < MESSAGE_VERSION_OLDEST)
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "Raft message of version %d that needs version %" PRIu64,
+					   (int) message->version, needs);
+	if (needs > RAFT_MESSAGE_VERSION)
+	{
+		fb_fail(error, FB_OTHER_VERSION,
+				"Raft message that needs version %" PRIu64 ", and this node knows version %d",
+				needs, RAFT_MESSAGE_VERSION);
+		fb_error_hint(error, "Update the software of this node.");
+		return FB_OTHER_VERSION;
+	}
+	if (type < 1 || type > RAFT_MESSAGE_TYPE_MAX || message_types[type].version > needs)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %" PRIu64, type);
+	if (message->version > RAFT_MESSAGE_VERSION)
+		*flags &= FLAGS_ALL;
+	if (*flags & ~FLAGS_ALL)
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown flags of a Raft message");
+	message->type = (RaftMessageType) type;
+	return FB_OK;
+}
+
 FbStatus
 raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message, FbError *error)
 {
 	MessageReader reader = {bytes, false};
-	uint64_t type;
-	uint64_t flags;
+	uint8_t needs;
+	uint16_t flags = 0;
 
 	memset(message, 0, sizeof(*message));
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft message of %zu bytes", bytes.size);
-	if (message_get_number(&reader, 1) != MESSAGE_MAGIC)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "not a Raft message");
-	if (message_get_number(&reader, 1) != MESSAGE_VERSION)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown version of a Raft message");
-	type = message_get_number(&reader, 1);
-	flags = message_get_number(&reader, 1);
-	if (type < 1 || type > RAFT_MESSAGE_TYPE_MAX)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %" PRIu64, type);
-	if (flags & ~(uint64_t) FLAGS_ALL)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown flags of a Raft message");
-	message->type = (RaftMessageType) type;
+	FB_TRY(message_read_head(&reader, message, &flags, error));
+	needs = bytes.data[2];
 	message->rejected = (flags & FLAG_REJECTED) != 0;
 	message->forced = (flags & FLAG_FORCED) != 0;
 	message->recovering = (flags & FLAG_RECOVERING) != 0;
@@ -294,7 +396,14 @@ raft_message_decode(FbAllocator *allocator, FbBytes bytes, RaftMessage *message,
 		entry->kind = (RaftEntryKind) message_get_number(&reader, 1);
 		entry->payload = get_bytes(&reader, (size_t) message_get_number(&reader, 4));
 	}
-	if (reader.cut_off || reader.rest.size != 0)
+	if (reader.cut_off || (reader.rest.size != 0 && message->version <= RAFT_MESSAGE_VERSION))
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft message has a wrong size");
-	return message_check(message, error);
+	FB_TRY(message_check(message, error));
+	/* a newer sender may need more, for a field that this node cannot see */
+	if (message_needs(message) > needs ||
+		(message_needs(message) < needs && message->version <= RAFT_MESSAGE_VERSION))
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "Raft %s does not need the version that it names",
+					   raft_message_type_name(message->type));
+	return FB_OK;
 }

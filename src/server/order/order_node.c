@@ -204,7 +204,8 @@ note_refused_message(OrderNode *node, uint64 sender_id, const FbError *error)
 		return;
 	node->refusal_logged_ms = node->now_ms;
 	ereport(LOG, (errmsg("channel \"%s\": Raft message of consenter %llu refused: %s",
-						 node->channel, (unsigned long long) sender_id, text)));
+						 node->channel, (unsigned long long) sender_id, text),
+				  error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
 }
 
 /*
