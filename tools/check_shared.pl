@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # check_shared: shared memory is touched in src/server/pg alone. Other directories use its
 # functions, which copy what is asked for: no spinlock, LWLock, atomic, condition variable or memory
-# barrier of theirs.
+# barrier of theirs. And only src/server/pg/compat.h knows versions of PostgreSQL.
 #
 #   tools/check_shared.pl               check the tree
 #   tools/check_shared.pl --self-test   prove that each rule can fail
@@ -36,17 +36,24 @@ sub problems_of
 	my ($file, $text) = @_;
 	my @problems;
 
-	return () if $file =~ m{^src/server/pg/};
+	my $all_code = code_of($text);
+	while ($file ne 'src/server/pg/compat.h' && $all_code =~ /\bPG_VERSION_NUM\b/g)
+	{
+		my $line = 1 + (substr($all_code, 0, $-[0]) =~ tr/\n//);
+
+		push @problems,
+		  "$file:$line: PG_VERSION_NUM: a difference between versions has a name in compat.h";
+	}
+	return @problems if $file =~ m{^src/server/pg/};
 	while ($text =~ /($HEADER)/g)
 	{
 		my $line = 1 + (substr($text, 0, $+[1]) =~ tr/\n//);
 
 		push @problems, "$file:$line: only src/server/pg includes this: use a function of pg.h";
 	}
-	my $code = code_of($text);
-	while ($code =~ /$FORBIDDEN/g)
+	while ($all_code =~ /$FORBIDDEN/g)
 	{
-		my ($name, $line) = ($1, 1 + (substr($code, 0, $-[1]) =~ tr/\n//));
+		my ($name, $line) = ($1, 1 + (substr($all_code, 0, $-[1]) =~ tr/\n//));
 
 		next if $ALLOWED{$file} && $ALLOWED{$file}{$name};
 		push @problems,
@@ -66,6 +73,9 @@ sub self_test
 		[ 'src/server/order/x.c', "pg_write_barrier();\n", 1 ],
 		[ 'src/server/order/x.c', "#include \"server/pg/shmem_internal.h\"\n", 1 ],
 		[ 'src/server/order/x.c', "# include <storage/spin.h>\n", 1 ],
+		[ 'src/server/order/x.c', "#if PG_VERSION_NUM >= 160000\n#endif\n", 1 ],
+		[ 'src/server/pg/x.c', "#if PG_VERSION_NUM >= 160000\n#endif\n", 1 ],
+		[ 'src/server/pg/compat.h', "#if PG_VERSION_NUM >= 160000\n#endif\n", 0 ],
 		[ 'src/server/pg/x.c', "SpinLockAcquire(&slot->mutex);\n", 0 ],
 		[ 'src/server/wire/resolve.c', "pg_read_barrier();\n", 0 ],
 		[ 'src/server/wire/resolve.c', "pg_write_barrier();\n", 1 ],

@@ -40,6 +40,8 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
+#include "server/pg/compat.h"
+
 /* problems shown in one error */
 #define PROBLEMS_SHOWN_MAX 20
 
@@ -404,14 +406,12 @@ check_raise(BodyCheck *check, PLpgSQL_stmt_raise *statement)
 static void
 check_diagnostics(BodyCheck *check, PLpgSQL_stmt_getdiag *statement)
 {
-#if PG_VERSION_NUM >= 160000
 	ListCell *cell;
 
 	foreach(cell, statement->diag_items)
-		if (((PLpgSQL_diag_item *) lfirst(cell))->kind == PLPGSQL_GETDIAG_ROUTINE_OID)
+		if ((int) ((PLpgSQL_diag_item *) lfirst(cell))->kind == COMPAT_GETDIAG_ROUTINE_OID)
 			add_problem(check, body_source_line(check, statement->lineno), "PG_ROUTINE_OID",
 						WHY_CONTEXT, NULL);
-#endif
 }
 
 static void

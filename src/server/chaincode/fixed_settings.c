@@ -27,6 +27,8 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
+#include "server/pg/compat.h"
+
 typedef union SettingValue
 {
 	bool boolean;
@@ -198,12 +200,7 @@ make_list(void)
 	int records_count;
 	int count = 0;
 
-#if PG_VERSION_NUM >= 160000
-	records = get_guc_variables(&records_count);
-#else
-	records = get_guc_variables();
-	records_count = GetNumConfigOptions();
-#endif
+	records = compat_settings(&records_count);
 	list = MemoryContextAllocZero(context, sizeof(FixedSetting) * records_count);
 	for (int i = 0; i < records_count; i++)
 	{

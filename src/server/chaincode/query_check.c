@@ -35,6 +35,8 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
+#include "server/pg/compat.h"
+
 #define HINT_TIME "Use fabric.get_tx_timestamp() for the time of the transaction."
 #define HINT_CLIENT "Use fabric.get_client_id() and fabric.get_client_msp_id()."
 #define HINT_STATE \
@@ -311,16 +313,9 @@ check_node(Node *node, QueryWalk *walk)
 		case T_CoalesceExpr:
 		case T_MinMaxExpr:
 		case T_CoerceToDomain:
-#if PG_VERSION_NUM >= 160000
-		case T_JsonConstructorExpr:
-		case T_JsonValueExpr:
-#endif
-#if PG_VERSION_NUM >= 170000
-		case T_JsonExpr:
-#endif
 			return query_refuse_type(walk, node, exprType(node));
 		default:
-			return false;
+			return compat_is_json_expression(node) && query_refuse_type(walk, node, exprType(node));
 	}
 }
 

@@ -35,6 +35,8 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
+#include "server/pg/compat.h"
+
 static Oid guarded_schema = InvalidOid;
 
 static object_access_hook_type previous_object_access;
@@ -166,24 +168,14 @@ refuse_relations(List *range_table)
 	}
 }
 
-#if PG_VERSION_NUM >= 160000
 static bool
-check_permissions(List *range_table, List *permissions, bool abort)
+check_permissions(COMPAT_CHECK_PERMS_PARAMETERS)
 {
 	if (is_chaincode_running())
 		refuse_relations(range_table);
-	return previous_check_permissions ? previous_check_permissions(range_table, permissions, abort)
+	return previous_check_permissions ? previous_check_permissions(COMPAT_CHECK_PERMS_ARGUMENTS)
 									  : true;
 }
-#else
-static bool
-check_permissions(List *range_table, bool abort)
-{
-	if (is_chaincode_running())
-		refuse_relations(range_table);
-	return previous_check_permissions ? previous_check_permissions(range_table, abort) : true;
-}
-#endif
 
 static void
 sandbox_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
@@ -247,25 +239,8 @@ static void
 fix_search_path(Oid schema)
 {
 	Oid fabric = get_namespace_oid("fabric", false);
-#if PG_VERSION_NUM < 170000
-	OverrideSearchPath path = {.schemas = list_make2_oid(schema, fabric),
-							   .addCatalog = true,
-							   .addTemp = false};
 
-	/*
-	 * undone by the end of the subtransaction; costs much less than the setting, which is parsed
-	 * every time
-	 */
-	PushOverrideSearchPath(&path);
-	list_free(path.schemas);
-#else
-	char *value =
-		psprintf("pg_catalog, %s, %s, pg_temp", quote_identifier(get_namespace_name(schema)),
-				 quote_identifier(get_namespace_name(fabric)));
-
-	(void) set_config_option("search_path", value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
-#endif
+	compat_push_search_path(schema, fabric);
 }
 
 void

@@ -82,6 +82,8 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
+#include "server/pg/compat.h"
+
 #define TICK_MS 100
 #define FIRST_TICK_MS 500
 #define PATIENCE_MS 500
@@ -164,7 +166,7 @@ begins_with_any(const char *name, const char *const *beginnings, size_t count)
 	return false;
 }
 
-#if PG_VERSION_NUM < 160000
+#ifdef COMPAT_NAMELESS_ALLOCATORS
 /* the allocators' functions are not exported, and pfree ends with a jump into one of them */
 static const MemoryContextMethods *allocator_methods[3];
 

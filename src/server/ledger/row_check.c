@@ -18,9 +18,8 @@
 #include "access/toast_compression.h"
 #include "access/tupmacs.h"
 #include "storage/bufmgr.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
+
+#include "server/pg/compat.h"
 
 /*
  * a value that is stored in the row; the bytes of the row from this value on. NULL: it fits; *size:

@@ -2,25 +2,32 @@
  * compat.h: what differs between the supported versions of PostgreSQL, 15 to 17, under one name
  * each.
  *
- * Only interfaces of the server that changed stand here. A difference in behavior is handled, with
- * its reason, where the behavior matters.
+ * Nothing else in the tree looks at PG_VERSION_NUM (tools/check_shared.pl). A function or macro
+ * here says what differs; why it matters is said where it is used.
  */
 #ifndef FABRIC_SERVER_COMPAT_H
 #define FABRIC_SERVER_COMPAT_H
 
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_auth_members.h"
 #include "common/jsonapi.h"
+#include "nodes/nodes.h"
 #include "postmaster/postmaster.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM < 160000
 #include "parser/gramparse.h"
 #else
 #include "parser/scanner.h"
+#include "varatt.h"
 #endif
 
 /*
@@ -133,6 +140,97 @@ compat_has_free_connections(int count)
 	return HaveNFreeProcs(count);
 #endif
 }
+
+/* The parameters of ExecutorCheckPerms_hook, and the same as arguments. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_CHECK_PERMS_PARAMETERS List *range_table, List *permissions, bool abort
+#define COMPAT_CHECK_PERMS_ARGUMENTS range_table, permissions, abort
+#else
+#define COMPAT_CHECK_PERMS_PARAMETERS List *range_table, bool abort
+#define COMPAT_CHECK_PERMS_ARGUMENTS range_table, abort
+#endif
+
+/*
+ * The search path of the current subtransaction, until its end: pg_catalog and two schemas.
+ * PostgreSQL 17 has no stack of search paths; before, the stack costs much less than
+ * the setting, which is parsed every time.
+ */
+static inline void
+compat_push_search_path(Oid first, Oid second)
+{
+#if PG_VERSION_NUM >= 170000
+	char *value =
+		psprintf("pg_catalog, %s, %s, pg_temp", quote_identifier(get_namespace_name(first)),
+				 quote_identifier(get_namespace_name(second)));
+
+	(void) set_config_option("search_path", value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
+#else
+	OverrideSearchPath path = {.schemas = list_make2_oid(first, second),
+							   .addCatalog = true,
+							   .addTemp = false};
+
+	PushOverrideSearchPath(&path);
+	list_free(path.schemas);
+#endif
+}
+
+/* All settings of the server. */
+static inline struct config_generic **
+compat_settings(int *count)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(count);
+#else
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
+
+/*
+ * A membership with which the member can act as the role. PostgreSQL 16 made it two options; with
+ * ADMIN OPTION alone, as the creator of a role gets it there, one can grant the role, but not act
+ * as it.
+ */
+static inline bool
+compat_membership_counts(Form_pg_auth_members membership)
+{
+#if PG_VERSION_NUM >= 160000
+	return membership->inherit_option || membership->set_option;
+#else
+	return true;
+#endif
+}
+
+/* An expression of SQL/JSON, of which there are none before PostgreSQL 16. */
+static inline bool
+compat_is_json_expression(const Node *node)
+{
+#if PG_VERSION_NUM >= 170000
+	if (IsA(node, JsonExpr))
+		return true;
+#endif
+#if PG_VERSION_NUM >= 160000
+	return IsA(node, JsonConstructorExpr) || IsA(node, JsonValueExpr);
+#else
+	return false;
+#endif
+}
+
+/*
+ * The kind of item of PL/pgSQL's GET DIAGNOSTICS that gives the function's oid; PostgreSQL 15 has
+ * none. A macro, because plpgsql.h is not included here.
+ */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_GETDIAG_ROUTINE_OID ((int) PLPGSQL_GETDIAG_ROUTINE_OID)
+#else
+#define COMPAT_GETDIAG_ROUTINE_OID (-1)
+#endif
+
+/* PostgreSQL 15 does not export the functions of its allocators: they have no names at run time. */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_NAMELESS_ALLOCATORS
+#endif
 
 /* A set that lives until it is freed, not until the end of a transaction. */
 static inline WaitEventSet *

@@ -44,6 +44,8 @@
 #include "utils/guc.h"
 #include "utils/syscache.h"
 
+#include "server/pg/compat.h"
+
 /* a message as it comes, its parameters, and what is made of them: the largest one three times */
 #define MEMORY_FOR_MESSAGES ((rlim_t) 3 * FB_MESSAGE_BYTES_MAX)
 
@@ -102,14 +104,8 @@ is_member(Oid role, const char *group_name)
 			Form_pg_auth_members membership =
 				(Form_pg_auth_members) GETSTRUCT(&memberships->members[j]->tuple);
 
-#if PG_VERSION_NUM >= 160000
-			/*
-			 * with ADMIN OPTION alone, as whoever creates a role gets it there, one can grant the
-			 * role, but not act as it
-			 */
-			if (!membership->inherit_option && !membership->set_option)
+			if (!compat_membership_counts(membership))
 				continue;
-#endif
 			roles = list_append_unique_oid(roles, membership->roleid);
 		}
 		ReleaseSysCacheList(memberships);
@@ -215,10 +211,9 @@ admit_other(Port *port, Oid role)
 
 	if (verdict == NODE_ROLES_ADMITTED)
 		return;
-#if PG_VERSION_NUM >= 160000
+	/* PostgreSQL 15 has no such role */
 	if (is_member(role, "pg_use_reserved_connections"))
 		return;
-#endif
 	refuse_place(verdict, port->user_name, limit);
 }
 
