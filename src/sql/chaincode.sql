@@ -8,7 +8,7 @@ COMMENT ON FUNCTION fabric.package_chaincode IS 'make a chaincode package, Fabri
 CREATE FUNCTION fabric.package_info(package bytea, OUT package_id text, OUT label text,
 	OUT type text, OUT path text, OUT source text) RETURNS record
 	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_package_info';
-COMMENT ON FUNCTION fabric.package_info IS 'what is in a chaincode package; source is null when it holds no SQL source';
+COMMENT ON FUNCTION fabric.package_info IS 'the content of a chaincode package; source is null when it has no SQL source. LF303 when the bytes are not a package';
 
 CREATE FUNCTION fabric.install_chaincode(package bytea, allow_warnings boolean DEFAULT false)
 	RETURNS text
@@ -44,4 +44,4 @@ COMMENT ON VIEW fabric.installed_chaincodes IS 'chaincode packages that are inst
 CREATE FUNCTION fabric.chaincode_settings(OUT name text, OUT value text, OUT reason text)
 	RETURNS SETOF record
 	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_chaincode_settings';
-COMMENT ON FUNCTION fabric.chaincode_settings IS 'the settings of a session while chaincode runs: the fixed value ("default": as without configuration), or null where the session''s own is left, each with its reason';
+COMMENT ON FUNCTION fabric.chaincode_settings IS 'the settings of a session while chaincode runs: the fixed value ("default": as without configuration), or null if the session''s own value applies, each with its reason';

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION fabric.create_channel(channel text, profile jsonb) RETURNS bytea
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_create_channel';
-COMMENT ON FUNCTION fabric.create_channel IS 'the genesis block of a new channel, from a profile with the content of configtx.yaml; nothing is joined yet';
+COMMENT ON FUNCTION fabric.create_channel IS 'make the genesis block of a new channel from a profile (the content of configtx.yaml as jsonb), without joining it. LF410 for an invalid profile';
 
 CREATE FUNCTION fabric.join_channel(genesis_block bytea, source text DEFAULT 'orderers')
 	RETURNS text

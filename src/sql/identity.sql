@@ -3,7 +3,7 @@
 CREATE FUNCTION fabric.add_identity(label text, msp_id text, certificate text, private_key text,
 	passphrase text DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_add_identity';
-COMMENT ON FUNCTION fabric.add_identity IS 'keep a client identity (PEM): its key as a file, or encrypted under a passphrase';
+COMMENT ON FUNCTION fabric.add_identity IS 'store a client identity (PEM): its key in a file, or encrypted under a passphrase';
 
 CREATE FUNCTION fabric.drop_identity(label text) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_drop_identity';
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION fabric.open_identity IS 'decrypt an identity''s key for the 
 
 CREATE FUNCTION fabric.close_identity(label text) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_close_identity';
-COMMENT ON FUNCTION fabric.close_identity IS 'forget an opened identity''s key in this session';
+COMMENT ON FUNCTION fabric.close_identity IS 'wipe an opened identity''s key from the memory of this session';
 
 CREATE VIEW fabric.identities AS
 	SELECT i.label, i.msp_id, i.certificate, i.encrypted_key IS NOT NULL AS encrypted,
@@ -31,4 +31,4 @@ CREATE VIEW fabric.identities AS
 			JOIN pg_catalog.pg_roles r ON r.oid = g.role
 			WHERE g.label = i.label ORDER BY r.rolname) AS roles, i.created_at
 	FROM fabric_internal.identity i;
-COMMENT ON VIEW fabric.identities IS 'identities that this node holds for applications, and the roles that may use them';
+COMMENT ON VIEW fabric.identities IS 'identities that this node keeps for applications, and the roles that may use them';

@@ -10,7 +10,7 @@ COMMENT ON FUNCTION fabric.get_block_by_hash IS 'the block (common.Block) whose 
 
 CREATE FUNCTION fabric.get_block_by_tx_id(channel text, tx_id text) RETURNS bytea
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_block_by_tx_id';
-COMMENT ON FUNCTION fabric.get_block_by_tx_id IS 'the block (common.Block) that holds a transaction';
+COMMENT ON FUNCTION fabric.get_block_by_tx_id IS 'the block (common.Block) that contains a transaction';
 
 CREATE FUNCTION fabric.get_transaction(channel text, tx_id text) RETURNS bytea
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_transaction';
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION fabric.chain_info IS 'height of a channel on this node, hash
 
 CREATE FUNCTION fabric.state_digest(channel text) RETURNS bytea
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_state_digest';
-COMMENT ON FUNCTION fabric.state_digest IS 'one hash over the whole world state, key policies included: the same on every node of the same height';
+COMMENT ON FUNCTION fabric.state_digest IS 'one hash over the whole world state, including key policies: equal on all nodes at the same height';
 
 CREATE FUNCTION fabric.get_history(channel text, chaincode text, key text, OUT tx_id text,
 	OUT block_number bigint, OUT tx_number int, OUT created_at timestamptz, OUT is_delete boolean,
@@ -35,10 +35,10 @@ CREATE FUNCTION fabric.get_history(channel text, chaincode text, key bytea, OUT 
 	OUT block_number bigint, OUT tx_number int, OUT created_at timestamptz, OUT is_delete boolean,
 	OUT value bytea) RETURNS SETOF record
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_get_history';
-COMMENT ON FUNCTION fabric.get_history(text, text, bytea) IS 'the writes of a key by valid transactions, newest first; for composite keys, which text cannot hold';
+COMMENT ON FUNCTION fabric.get_history(text, text, bytea) IS 'the writes of a key by valid transactions, newest first; for composite keys, which text cannot contain';
 
 CREATE FUNCTION fabric.state_at(channel text, block_number bigint, OUT namespace text,
 	OUT key bytea, OUT value bytea, OUT written_in_block bigint, OUT tx_number int)
 	RETURNS SETOF record
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_state_at';
-COMMENT ON FUNCTION fabric.state_at IS 'the keys and values of all chaincodes as they were after this block';
+COMMENT ON FUNCTION fabric.state_at IS 'the keys and values of all chaincodes after this block';

@@ -20,11 +20,11 @@ COMMENT ON FUNCTION fabric.compute_tx_id IS 'the transaction id of a nonce and a
 CREATE FUNCTION fabric.block_header_hash(number bigint, previous_hash bytea, data_hash bytea)
 	RETURNS bytea
 	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_block_header_hash';
-COMMENT ON FUNCTION fabric.block_header_hash IS 'the hash of a block header: what the next block holds as its previous hash';
+COMMENT ON FUNCTION fabric.block_header_hash IS 'the hash of a block header, which is the previous hash of the next block';
 
 CREATE FUNCTION fabric.identity_info(creator bytea) RETURNS jsonb
 	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_identity_info';
-COMMENT ON FUNCTION fabric.identity_info IS 'what an identity (msp.SerializedIdentity) says: MSP, certificate, organisational units, attributes; nothing is verified';
+COMMENT ON FUNCTION fabric.identity_info IS 'the content of an identity (msp.SerializedIdentity): MSP, certificate, organisational units, attributes; nothing is verified';
 
 CREATE FUNCTION fabric.identity_bytes(msp_id text, certificate text) RETURNS bytea
 	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_identity_bytes';
@@ -49,12 +49,12 @@ COMMENT ON FUNCTION fabric.policy_satisfied(text, text[]) IS 'would signatures o
 -- what the views are made of
 CREATE FUNCTION fabric.bytes_to_json(bytes bytea) RETURNS jsonb
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_bytes_to_json';
-COMMENT ON FUNCTION fabric.bytes_to_json IS 'bytes as JSON; null when they are none';
+COMMENT ON FUNCTION fabric.bytes_to_json IS 'bytes as JSON; null if they are not JSON';
 
 CREATE FUNCTION fabric.bytes_to_text(bytes bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_bytes_to_text';
-COMMENT ON FUNCTION fabric.bytes_to_text IS 'bytes as text; null when they are none';
+COMMENT ON FUNCTION fabric.bytes_to_text IS 'bytes as text; null if they are not valid text';
 
 CREATE FUNCTION fabric.key_to_text(key bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_key_to_text';
-COMMENT ON FUNCTION fabric.key_to_text IS 'a state key for people: U+2400 for the zeros of composite keys, hex for keys that are hashes';
+COMMENT ON FUNCTION fabric.key_to_text IS 'a state key in readable form: U+2400 for the zeros of composite keys, hex for keys that are hashes';

@@ -7,12 +7,12 @@ COMMENT ON FUNCTION fabric_internal.submit IS 'check an envelope and put it into
 CREATE FUNCTION fabric_internal.raft_receive(channel text, sender bigint, message bytea)
 	RETURNS boolean
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_raft_receive';
-COMMENT ON FUNCTION fabric_internal.raft_receive IS 'a Raft message of another consenter, known by its TLS client certificate; false: not taken';
+COMMENT ON FUNCTION fabric_internal.raft_receive IS 'a Raft message of another consenter, identified by its TLS client certificate; false: not accepted';
 
 CREATE FUNCTION fabric_internal.raft_forward(channel text, sender bigint, envelopes bytea)
 	RETURNS boolean
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_raft_forward';
-COMMENT ON FUNCTION fabric_internal.raft_forward IS 'envelopes that another consenter has admitted, for the leader; false: not taken';
+COMMENT ON FUNCTION fabric_internal.raft_forward IS 'envelopes that another consenter has admitted, for the leader; false: not accepted';
 
 CREATE FUNCTION fabric.transfer_leadership(channel text, consenter bigint DEFAULT 0) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_transfer_leadership';
@@ -20,11 +20,11 @@ COMMENT ON FUNCTION fabric.transfer_leadership IS 'ask this node, the leader, to
 
 CREATE FUNCTION fabric.recover_consenter(channel text) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_recover_consenter';
-COMMENT ON FUNCTION fabric.recover_consenter IS 'this node was set back to an older state as a consenter of the channel: it neither votes nor is counted until a leader, elected without it, has brought it up to date; see fabric.stat_orderer. LF401, LF505 where it is no consenter';
+COMMENT ON FUNCTION fabric.recover_consenter IS 'declare that this node has lost state as a consenter of the channel: it neither votes nor is counted until a leader, elected without it, has brought it up to date; see fabric.stat_orderer. LF401 when the channel is not joined, LF505 when the node is not a consenter';
 
 CREATE FUNCTION fabric.trust_consenter(channel text, accept_loss boolean) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_trust_consenter';
-COMMENT ON FUNCTION fabric.trust_consenter IS 'DANGEROUS: a recovering consenter takes part at once with the state that it has; transactions that were committed with what it lost are lost, and nodes that have them differ for good. For the case that a majority has lost its memory. accept_loss must be true. LF401, LF505 where it is no consenter';
+COMMENT ON FUNCTION fabric.trust_consenter IS 'DANGEROUS: let a recovering consenter take part at once with the state that it has; transactions that were committed with its lost state are lost, and nodes that have them differ permanently. Only for a majority of consenters that have lost their state. accept_loss must be true. LF401 when the channel is not joined, LF505 when the node is not a consenter';
 
 CREATE FUNCTION fabric_internal.stat_orderer(OUT channel text, OUT consenter_id bigint,
 	OUT running boolean, OUT role text, OUT term bigint, OUT leader_id bigint,
@@ -50,12 +50,12 @@ CREATE VIEW fabric.raft_evidence AS
 	FROM fabric_internal.raft_evidence e
 	WHERE NOT EXISTS (SELECT FROM fabric_internal.raft_acknowledgement k
 					  WHERE k.channel = e.channel AND k.up_to >= e.last_at);
-COMMENT ON VIEW fabric.raft_evidence IS 'what shows that a consenter broke a promise of Raft, or that chains differ: kind, which other consenter (0: this node alone), term and log entry, what was found first, since when and how often; until it is acknowledged with fabric.acknowledge_evidence';
+COMMENT ON VIEW fabric.raft_evidence IS 'evidence that a consenter broke a promise of Raft, or that chains differ: kind, the other consenter (0: only this node), term and log entry, the first observation, since when and how often; until it is acknowledged with fabric.acknowledge_evidence';
 
 CREATE FUNCTION fabric.acknowledge_evidence(channel text, up_to timestamptz DEFAULT NULL)
 	RETURNS bigint
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_acknowledge_evidence';
-COMMENT ON FUNCTION fabric.acknowledge_evidence IS 'the evidence of a channel that was last seen until then (null: now) is dealt with: fabric.raft_evidence shows it no more, and a ledger that stood still for it goes on if it can; returns how much there was';
+COMMENT ON FUNCTION fabric.acknowledge_evidence IS 'acknowledge the evidence of a channel that was last seen until then (null: now): fabric.raft_evidence no longer shows it, and a ledger that stopped because of it continues if it can; returns the number of acknowledged rows';
 
 CREATE VIEW fabric.stat_orderer AS
 	SELECT channel, consenter_id, running, role, term, leader_id, leader_changes, last_index,
@@ -71,7 +71,7 @@ CREATE VIEW fabric.stat_orderer AS
 				message, kind, consenter_id, term, index, occurrences), '; ' ORDER BY first_at)
 				AS evidence_detail
 		FROM fabric.raft_evidence WHERE channel = s.channel) e ON true;
-COMMENT ON VIEW fabric.stat_orderer IS 'one row for each channel that this node orders: Raft role, term, leader, log and ledger position, queues; evidence: how many rows fabric.raft_evidence has of the channel, since when, and all of them in words (null: none)';
+COMMENT ON VIEW fabric.stat_orderer IS 'one row for each channel that this node orders: Raft role, term, leader, log and ledger position, queues; evidence: how many rows fabric.raft_evidence has of the channel, since when, and their text (null: none)';
 
 CREATE VIEW fabric.stat_orderer_followers AS
 	SELECT f.channel, f.consenter_id, f.connected, f.progress, f.match_index, f.next_index, f.lag,
@@ -81,4 +81,4 @@ CREATE VIEW fabric.stat_orderer_followers AS
 	LEFT JOIN fabric_internal.stat_conditions() c
 		ON c.process = 'orderer' AND c.channel = f.channel AND c.topic = 'consenter'
 			AND c.subject = f.consenter_id::text;
-COMMENT ON VIEW fabric.stat_orderer_followers IS 'the other consenters as this node sees them; match_index, lag and last contact are known to the leader only; error: why one cannot be reached or refuses messages now, and since when';
+COMMENT ON VIEW fabric.stat_orderer_followers IS 'the other consenters as this node sees them; match_index, lag and last contact are known to the leader only; error: why a consenter cannot be reached or refuses messages, and since when';

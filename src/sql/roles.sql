@@ -48,6 +48,6 @@ END
 $roles$;
 
 CREATE SCHEMA fabric;
-COMMENT ON SCHEMA fabric IS 'Fabric ledger: what users call and read';
+COMMENT ON SCHEMA fabric IS 'Fabric ledger: functions and views for users';
 CREATE SCHEMA fabric_internal;
-COMMENT ON SCHEMA fabric_internal IS 'Fabric ledger: tables and the functions that nodes call on each other';
+COMMENT ON SCHEMA fabric_internal IS 'Fabric ledger: tables, and functions that nodes call at each other';

@@ -16,7 +16,7 @@ COMMENT ON FUNCTION fabric.get_creator() IS 'chaincode: the client''s identity (
 
 CREATE FUNCTION fabric.get_tx_timestamp() RETURNS timestamptz
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_tx_timestamp';
-COMMENT ON FUNCTION fabric.get_tx_timestamp() IS 'chaincode: the time that the client gave to the transaction, the same on every node';
+COMMENT ON FUNCTION fabric.get_tx_timestamp() IS 'chaincode: the client''s timestamp of the transaction, the same on every node';
 
 CREATE FUNCTION fabric.get_function() RETURNS text
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_function';
@@ -28,11 +28,11 @@ COMMENT ON FUNCTION fabric.get_arguments() IS 'chaincode: the arguments of the c
 
 CREATE FUNCTION fabric.get_transient(name text) RETURNS bytea
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_transient';
-COMMENT ON FUNCTION fabric.get_transient(text) IS 'chaincode: a value that the client sent beside the arguments and that never reaches the ledger; null when there is none';
+COMMENT ON FUNCTION fabric.get_transient(text) IS 'chaincode: a value of the transient data, which the client sends beside the arguments and which never reaches the ledger; null when there is none';
 
 CREATE FUNCTION fabric.list_transient(OUT name text, OUT value bytea) RETURNS SETOF record
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_list_transient';
-COMMENT ON FUNCTION fabric.list_transient() IS 'chaincode: all values that the client sent beside the arguments';
+COMMENT ON FUNCTION fabric.list_transient() IS 'chaincode: all values of the transient data';
 
 CREATE FUNCTION fabric.get_client_msp_id() RETURNS text
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_client_msp_id';
@@ -157,11 +157,11 @@ CREATE FUNCTION fabric.get_history_for_key(key text, OUT tx_id text, OUT value b
 	OUT "timestamp" timestamptz, OUT is_delete boolean, OUT block_number bigint)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_history_for_key';
-COMMENT ON FUNCTION fabric.get_history_for_key(text) IS 'chaincode: what was written to a key, newest first; not part of the read set';
+COMMENT ON FUNCTION fabric.get_history_for_key(text) IS 'chaincode: the writes of a key, newest first; not part of the read set';
 
 CREATE FUNCTION fabric.set_state_validation_parameter(key text, policy bytea) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_set_state_validation_parameter';
-COMMENT ON FUNCTION fabric.set_state_validation_parameter(text, bytea) IS 'chaincode: the endorsement policy of a key, bytes of a SignaturePolicyEnvelope; empty: none of its own';
+COMMENT ON FUNCTION fabric.set_state_validation_parameter(text, bytea) IS 'chaincode: the endorsement policy of a key, bytes of a SignaturePolicyEnvelope; empty: no policy of its own';
 
 CREATE FUNCTION fabric.get_state_validation_parameter(key text) RETURNS bytea
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_state_validation_parameter';
@@ -171,11 +171,11 @@ CREATE FUNCTION fabric.get_history_for_key(key bytea, OUT tx_id text, OUT value 
 	OUT "timestamp" timestamptz, OUT is_delete boolean, OUT block_number bigint)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_history_for_key';
-COMMENT ON FUNCTION fabric.get_history_for_key(bytea) IS 'chaincode: what was written to a key, newest first; not part of the read set (key as bytes, for composite keys)';
+COMMENT ON FUNCTION fabric.get_history_for_key(bytea) IS 'chaincode: the writes of a key, newest first; not part of the read set (key as bytes, for composite keys)';
 
 CREATE FUNCTION fabric.set_state_validation_parameter(key bytea, policy bytea) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_set_state_validation_parameter';
-COMMENT ON FUNCTION fabric.set_state_validation_parameter(bytea, bytea) IS 'chaincode: the endorsement policy of a key, bytes of a SignaturePolicyEnvelope; empty: none of its own (key as bytes, for composite keys)';
+COMMENT ON FUNCTION fabric.set_state_validation_parameter(bytea, bytea) IS 'chaincode: the endorsement policy of a key, bytes of a SignaturePolicyEnvelope; empty: no policy of its own (key as bytes, for composite keys)';
 
 CREATE FUNCTION fabric.get_state_validation_parameter(key bytea) RETURNS bytea
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_state_validation_parameter';

@@ -13,7 +13,7 @@ CREATE FUNCTION fabric_internal.stat_conditions(OUT process text, OUT channel te
 	OUT subject text, OUT sqlstate text, OUT message text, OUT detail text, OUT hint text,
 	OUT since timestamptz, OUT last_at timestamptz, OUT count bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_conditions';
-COMMENT ON FUNCTION fabric_internal.stat_conditions IS 'what is wrong now at this node, as its processes report it; read it as fabric.stat_conditions';
+COMMENT ON FUNCTION fabric_internal.stat_conditions IS 'current problems of this node, as its processes report them; read it as fabric.stat_conditions';
 
 CREATE FUNCTION fabric_internal.stat_workers(OUT kind text, OUT channel text, OUT pid int,
 	OUT started_at timestamptz, OUT restarts bigint, OUT last_exit_at timestamptz,
@@ -36,7 +36,7 @@ CREATE FUNCTION fabric_internal.stat_validation_work(OUT channel text, OUT block
 	OUT identities_checked bigint, OUT range_rows bigint, OUT total_ms float8, OUT last_ms float8,
 	OUT longest_ms float8, OUT longest_block bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_validation_work';
-COMMENT ON FUNCTION fabric_internal.stat_validation_work IS 'what validating blocks costs; read it as fabric.stat_validation_work';
+COMMENT ON FUNCTION fabric_internal.stat_validation_work IS 'the cost of validating blocks; read it as fabric.stat_validation_work';
 
 CREATE FUNCTION fabric_internal.stat_work(OUT process text, OUT action text, OUT object text,
 		OUT count bigint) RETURNS SETOF record
@@ -47,7 +47,7 @@ CREATE FUNCTION fabric_internal.stat_notifications(OUT channel text, OUT block_n
 	OUT blocks_behind bigint, OUT failures bigint, OUT failing_since timestamptz,
 	OUT last_error text) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_notifications';
-COMMENT ON FUNCTION fabric_internal.stat_notifications IS 'how NOTIFY of blocks goes; read it as fabric.stat_notifications';
+COMMENT ON FUNCTION fabric_internal.stat_notifications IS 'the state of NOTIFY for blocks; read it as fabric.stat_notifications';
 
 CREATE VIEW fabric.stat_channel AS
 	SELECT s.channel, s.height, l.committed_at AS last_block_at, s.lag, s.config_block_number,
@@ -57,22 +57,22 @@ CREATE VIEW fabric.stat_channel AS
 	FROM fabric_internal.stat_channel() s
 	LEFT JOIN LATERAL (SELECT b.committed_at FROM fabric_internal.block b
 		WHERE b.channel = s.channel ORDER BY b.number DESC LIMIT 1) l ON true;
-COMMENT ON VIEW fabric.stat_channel IS 'channels of this node: height, Raft entries ordered but not yet in the ledger (lag; null on a node that does not order), queues, sessions that wait for a transaction now and that were woken by one since the start of the server, the node that last answered a request for blocks and when (null where all came from the own Raft log)';
+COMMENT ON VIEW fabric.stat_channel IS 'channels of this node: height, Raft entries ordered but not yet in the ledger (lag; null on a node that does not order), queues, sessions that are waiting for a transaction, and that were woken by one since the start of the server, the node that last answered a request for blocks and when (null if all came from the node''s own Raft log)';
 
 CREATE VIEW fabric.stat_conditions AS SELECT * FROM fabric_internal.stat_conditions();
-COMMENT ON VIEW fabric.stat_conditions IS 'what is wrong now at this node, with the whole reason: no row, no trouble. process reports it, of a topic (source, blocks, consenter, leader, certificate, private data, node, start ...) and in it a subject (an address, a consenter); since when it holds, when it was met last and how often. What is over is not shown; the log has a line for its beginning, its end, and in between';
+COMMENT ON VIEW fabric.stat_conditions IS 'current problems of this node, with the full reason; no rows if there are none. process reports a problem of a topic (source, blocks, consenter, leader, certificate, private data, node, start ...) and a subject (an address, a consenter); since when it lasts, when it occurred last and how often. Solved problems are not shown; the log has lines for the beginning, the end, and in between';
 
 CREATE VIEW fabric.stat_workers AS SELECT * FROM fabric_internal.stat_workers();
-COMMENT ON VIEW fabric.stat_workers IS 'the background processes of this node: pid is null while one does not run; last_error ended it, or is what it last complained about, at last_error_at; what is wrong now is in fabric.stat_conditions';
+COMMENT ON VIEW fabric.stat_workers IS 'the background processes of this node: pid is null while one does not run; last_error: the error that ended it, or its last problem, at last_error_at; current problems are in fabric.stat_conditions';
 
 CREATE VIEW fabric.stat_validation AS SELECT * FROM fabric_internal.stat_validation();
 COMMENT ON VIEW fabric.stat_validation IS 'transactions committed since the start of the server, by validation code';
 
 CREATE VIEW fabric.stat_relay AS SELECT * FROM fabric_internal.stat_relay();
-COMMENT ON VIEW fabric.stat_relay IS 'the process that carries the requests of sessions to other nodes: pid is null while it does not run; connections it has; requests that wait or are under way now; requests since the start of the server; refused ones, whose sessions made connections of their own';
+COMMENT ON VIEW fabric.stat_relay IS 'the process that carries the requests of sessions to other nodes: pid is null while it does not run; its connections; requests that wait or are in progress; requests since the start of the server; refused requests, whose sessions made connections of their own';
 
 CREATE VIEW fabric.stat_validation_work AS SELECT * FROM fabric_internal.stat_validation_work();
-COMMENT ON VIEW fabric.stat_validation_work IS 'what validating blocks has cost since the start of the server: policies parsed and evaluated, signatures checked (also those that this node had verified before), certificates parsed and verified, keys that range queries looked at when they were run again; milliseconds of all blocks, of the last one, of the longest one and its number';
+COMMENT ON VIEW fabric.stat_validation_work IS 'the cost of validating blocks since the start of the server: policies parsed and evaluated, signatures checked (including those that this node had verified before), certificates parsed and verified, keys that repeated range queries read; milliseconds of all blocks, of the last one, of the longest one and its number';
 
 CREATE VIEW fabric.stat_work AS SELECT * FROM fabric_internal.stat_work();
 COMMENT ON VIEW fabric.stat_work IS 'how often the processes of this node did what costs most, since the start of the server: messages decoded, by type; SHA-256 computed, and how many of these over the transactions of a block; ECDSA signatures made and verified; envelopes compressed and decompressed; prepared statements of the extension executed, and those apart that a process repeats whether there are transactions or not. process: session (of clients and of other nodes), ledger, orderer, relay, launcher. A process adds what it did at the end of each transaction. What is zero has no row';
@@ -81,4 +81,4 @@ CREATE VIEW fabric.stat_notifications AS
 	SELECT n.channel, n.block_number, n.blocks_behind, n.failures, n.failing_since, n.last_error,
 		pg_notification_queue_usage() AS queue_usage
 	FROM fabric_internal.stat_notifications() n;
-COMMENT ON VIEW fabric.stat_notifications IS 'NOTIFY fabric_block by channel: the last block that was told, later blocks without a notification, failed attempts since the start of the server, since when they fail (null: they do not), what went wrong last; and how full the instance''s queue is (0 to 1). Blocks do not depend on it';
+COMMENT ON VIEW fabric.stat_notifications IS 'NOTIFY fabric_block by channel: the last announced block, later blocks without a notification, failed attempts since the start of the server, since when they fail (null: they do not), the last error; and the usage of the instance''s queue (0 to 1). Blocks do not depend on it';

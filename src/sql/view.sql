@@ -3,7 +3,7 @@
 
 CREATE FUNCTION fabric_internal.tx_id_text(tx_id bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_internal_tx_id_text';
-COMMENT ON FUNCTION fabric_internal.tx_id_text IS 'a transaction id as it is stored, to text';
+COMMENT ON FUNCTION fabric_internal.tx_id_text IS 'the text of a stored transaction id';
 
 CREATE FUNCTION fabric_internal.validation_code_name(code smallint) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_internal_validation_code_name';
@@ -19,7 +19,7 @@ COMMENT ON FUNCTION fabric_internal.key_policy IS 'the endorsement policy in a k
 
 CREATE FUNCTION fabric_internal.envelope_bytes(channel text, envelope bytea) RETURNS bytea
 	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_envelope_bytes';
-COMMENT ON FUNCTION fabric_internal.envelope_bytes IS 'an envelope as it is stored, to Fabric''s bytes';
+COMMENT ON FUNCTION fabric_internal.envelope_bytes IS 'Fabric''s bytes of a stored envelope';
 
 CREATE FUNCTION fabric_internal.envelope_creator(channel text, envelope bytea) RETURNS bytea
 	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_envelope_creator';
@@ -84,7 +84,7 @@ CREATE VIEW fabric.world_state AS
 		s.value, s.block_number, s.position AS tx_number,
 		fabric_internal.key_policy(s.metadata) AS endorsement_policy, s.key AS key_bytes
 	FROM fabric_internal.world_state s;
-COMMENT ON VIEW fabric.world_state IS 'the newest values of all keys; value_text and value_json are null when a value is none; block and transaction that wrote it last';
+COMMENT ON VIEW fabric.world_state IS 'the newest values of all keys; value_text and value_json are null if the value is not text or JSON; block and transaction that wrote it last';
 
 CREATE VIEW fabric.history AS
 	SELECT h.channel, h.namespace, fabric.key_to_text(h.key) AS key, h.block_number,
@@ -109,7 +109,7 @@ CREATE VIEW fabric.events AS
 		fabric.bytes_to_json(e.payload) AS payload_json, e.payload
 	FROM fabric_internal.transaction t, fabric_internal.envelope_event(t.channel, t.envelope) e
 	WHERE t.type = 3;
-COMMENT ON VIEW fabric.events IS 'chaincode events. Those of invalid transactions are in the blocks too, but nothing happened: look at valid';
+COMMENT ON VIEW fabric.events IS 'chaincode events. Blocks also contain events of invalid transactions, which had no effect: check valid';
 
 CREATE VIEW fabric.organisations AS
 	SELECT c.channel, o.msp_id, o.name, o.is_application, o.is_orderer, o.peers, o.orderers,
@@ -122,4 +122,4 @@ CREATE VIEW fabric.nodes AS
 		n.last_answer_at, n.last_error, n.last_error_at, a.options
 	FROM fabric_internal.channel c, fabric_internal.nodes(c.channel) n
 	LEFT JOIN fabric_internal.node a USING (address);
-COMMENT ON VIEW fabric.nodes IS 'the peers and orderers that the channels'' configurations name, and how this node connects to them. state: whether the node answered the last request of this one (answers, silent; behind: it lacked blocks; null: none since the start of the server); last_error: why not, or what was wrong, however long ago';
+COMMENT ON VIEW fabric.nodes IS 'the peers and orderers that the channels'' configurations name, and how this node connects to them. state: whether the node answered the last request of this one (answers, silent; behind: it lacked blocks; null: none since the start of the server); last_error: the last failure, however long ago';

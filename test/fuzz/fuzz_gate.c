@@ -1,7 +1,7 @@
 /*
- * The gate for untrusted bytes: any bytes as any of the messages that come from outside; the first
- * byte chooses the type. What passes must unpack; packed again it must pass again and give the same
- * bytes from then on.
+ * The decoder for untrusted bytes: any bytes as any of the messages that come from outside; the
+ * first byte chooses the type. What passes must unpack; packed again it must pass again and give
+ * the same bytes from then on.
  */
 #include "core/base/base.h"
 #include "core/proto/proto.h"

@@ -15,7 +15,7 @@ require(bool holds)
 		abort();
 }
 
-/* signers that come and go with the index, so that gates are satisfied and not */
+/* signers that come and go with the index, so that operators are satisfied and not */
 static bool
 match_some(void *context, size_t signer_index, const Principal *principal)
 {

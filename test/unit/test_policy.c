@@ -74,8 +74,8 @@ test_compile(void)
 }
 
 /*
- * the numbers of the principals: inner gates first, then the outer gate's own, each gate's in the
- * order of the text
+ * the numbers of the principals: inner operators first, then the outer operator's own, each
+ * operator's in the order of the text
  */
 static void
 test_numbering(void)
@@ -107,7 +107,7 @@ test_compile_errors(void)
 		{"   ", "expected AND, OR or OutOf", "At the end of the policy"},
 		{"'A.member'", "expected AND, OR or OutOf", "At character 1, before: 'A.member'"},
 		{"A.member", "expected AND, OR or OutOf", "At character 1, before: A.member"},
-		{"OR()", "expected a principal in quotes or a gate", "At character 4, before: )"},
+		{"OR()", "expected a principal in quotes or an operator", "At character 4, before: )"},
 		{"And('A.MEMBER')", "the principal is not 'MSPID.role'",
 		 "At character 5, before: 'A.MEMBER')"},
 		{"OR('A')", "the principal is not 'MSPID.role'", "At character 4"},
@@ -125,7 +125,7 @@ test_compile_errors(void)
 		{"OR 'A.member'", "expected \"(\"", "At character 4, before: 'A.member'"},
 		{"OR('A.member'", "expected \",\" or \")\"",
 		 "At the end of the policy, after: OR('A.member'"},
-		{"OR('A.member',)", "expected a principal in quotes or a gate",
+		{"OR('A.member',)", "expected a principal in quotes or an operator",
 		 "At character 15, before: )"},
 		{"OR('A.member' 'B.member')", "expected \",\" or \")\"", "At character 15"},
 		{"OR('A.member)", "the quote is not closed", "At character 4, before: 'A.member)"},
@@ -137,7 +137,7 @@ test_compile_errors(void)
 		{"OutOf(1.5,'A.member')", "expected \",\" and the rules of OutOf", "At character 8"},
 		{"OutOf(,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
 		{"OutOf(1)", "expected \",\" and the rules of OutOf", "At character 8"},
-		{"OutOf(1,)", "expected a principal in quotes or a gate", "At character 9"},
+		{"OutOf(1,)", "expected a principal in quotes or an operator", "At character 9"},
 		{"OutOf(99999999999,'A.member')", "expected the number of rules that OutOf needs",
 		 "At character 7"},
 		{"OutOf(-,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
@@ -229,12 +229,13 @@ test_notice(void)
 	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('A.member', OutOf(0,'A.member'))"),
 								&envelope, &notice, NULL),
 				 FB_OK);
-	CHECK_TEXT(notice.text, "policy has a gate that is always satisfied, without any signature");
+	CHECK_TEXT(notice.text,
+			   "policy has an operator that is always satisfied, without any signature");
 	CHECK_TEXT(notice.detail, "At character 17, before: OutOf(0,'A.member'))");
 	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OutOf(3,'A.member','B.member')"),
 								&envelope, &notice, NULL),
 				 FB_OK);
-	CHECK_TEXT(notice.text, "policy has a gate that can never be satisfied");
+	CHECK_TEXT(notice.text, "policy has an operator that can never be satisfied");
 }
 
 /* ---- evaluation (docs/wire-format.md, "Test vectors") ---- */
@@ -285,9 +286,10 @@ test_satisfied(void)
 		 "A.peer,A.peer,B.peer,C.peer", true},
 		{"OutOf(0,'A.member')", "", true},
 		{"OutOf(3,'A.member','B.member')", "A.member,B.member", false},
-		/* what a failing gate used is given back */
+		/* what a failing operator used is given back */
 		{"AND(OR(AND('A.member','C.member'),'B.member'),'A.member')", "A.peer,B.peer", true},
-		/* ... and a gate that succeeds keeps even what it did not need: a larger set can fail */
+		/* ... and an operator that succeeds keeps even what it did not need: a larger set can fail
+		 */
 		{"AND(OR(AND('A.member','C.member'),'B.member'),'A.member')", "A.peer,B.peer,C.peer",
 		 false},
 		{"OR('A.member')", "", false},
@@ -405,7 +407,7 @@ test_decode(void)
 	}
 }
 
-/* gates nested deeper than allowed, and more rules than allowed, made as messages */
+/* operators nested deeper than allowed, and more rules than allowed, made as messages */
 static void
 test_decode_limits(void)
 {
@@ -476,7 +478,7 @@ new_group(void)
 	return group;
 }
 
-/* names are added in sorted order here, as the gate would deliver them */
+/* names are added in sorted order here, as the decoder would deliver them */
 static Common__ConfigGroup *
 add_group(Common__ConfigGroup *parent, const char *name)
 {

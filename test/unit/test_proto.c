@@ -1,4 +1,4 @@
-/* the gate: what passes, what is refused, and what it costs */
+/* the decoder: what passes, what is refused, and what it costs */
 #include "unit/check.h"
 
 #include "core/proto/proto_internal.h"
@@ -257,7 +257,7 @@ test_many_parts(void)
 		uint8_t *padding = (uint8_t *) content.data;
 		ProtobufCMessage *message;
 
-		content = field_of(0x7a, content, false); /* an unknown field of the innermost gate */
+		content = field_of(0x7a, content, false); /* an unknown field of the innermost operator */
 		for (int i = 0; i < levels; i++)
 			content = field_of(0x12, i == 0 ? content : field_of(0x12, content, false), true);
 		CHECK_STATUS(proto_check(&common__signature_policy__descriptor, content, &error), FB_OK);
@@ -352,7 +352,7 @@ test_malformed(void)
 
 		if (!CHECK_STATUS(proto_check(cases[i].descriptor, bytes, &error), cases[i].status))
 			fprintf(stderr, "    %s %s\n", cases[i].descriptor->name, cases[i].hex);
-		/* the unpacker agrees with the gate */
+		/* the unpacker agrees with the decoder */
 		CHECK_STATUS(proto_unpack(cases[i].descriptor, bytes, &arena.allocator, &message, &error),
 					 cases[i].status);
 		CHECK((message != NULL) == (cases[i].status == FB_OK));
@@ -553,5 +553,5 @@ main(void)
 	test_maps();
 	test_out_of_memory();
 	fb_arena_reset(&arena);
-	return check_finish("proto/gate");
+	return check_finish("proto/decoder");
 }

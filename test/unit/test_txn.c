@@ -716,7 +716,8 @@ text_of_size(FbAllocator *allocator, size_t size)
 }
 
 /*
- * a policy of so many gates around each other, without principals, which its own depth makes hard
+ * a policy of so many operators around each other, without principals, which its own depth makes
+ * hard
  */
 static FbBytes
 nested_policy(FbAllocator *allocator, int gates)
@@ -1045,7 +1046,8 @@ test_limits(FbAllocator *allocator)
 	}
 }
 
-/* a policy of so many rules of one gate over so many principals, the first as often as needed */
+/* a policy of so many rules of one operator over so many principals, the first as often as needed
+ */
 static FbBytes
 wide_policy(FbAllocator *allocator, size_t rules, size_t principals)
 {

@@ -1,8 +1,8 @@
 /*
- * base: what every other room stands on: byte strings, buffers, status and error, the allocator,
+ * base: the foundation of all of core: byte strings, buffers, status and error, the allocator,
  * assertions.
  *
- * Rules of core, which this door makes possible:
+ * Rules of core:
  *   - a function that can fail returns FbStatus and, where it has something to say, fills the
  * caller's FbError;
  *   - nothing in core prints, exits, jumps, reads a clock or keeps global state;

@@ -46,7 +46,7 @@
 #define FB_COLLECTION_NAME_BYTES_MAX (14 + FB_MSP_ID_BYTES_MAX)
 
 /*
- * a serialized identity: a PEM certificate is about 1 kB; leaves room for RSA issuers and many
+ * a serialized identity: a PEM certificate is about 1 kB; leaves space for RSA issuers and many
  * attributes
  */
 #define FB_IDENTITY_BYTES_MAX (64 * 1024)
@@ -78,8 +78,8 @@
 #define FB_CA_HOSTS_MAX 64
 
 /*
- * policies: a rule tree is evaluated recursively. A gate is two levels of message, and a policy
- * sits up to five messages deep
+ * policies: a rule tree is evaluated recursively. An operator is two levels of message, and a
+ * policy sits up to five messages deep
  */
 #define FB_POLICY_TEXT_BYTES_MAX (64 * 1024)
 #define FB_POLICY_DEPTH_MAX 24

@@ -9,8 +9,8 @@
  * - cutter.c: where one batch ends and the next begins (Cutter)
  * - link.c: the chain in the log of a consenter (BlockLink)
  *
- * Everything here is a pure function of bytes. Nothing signs or verifies signatures; the door says
- * which bytes are signed. Fabric's byte format: docs/wire-format.md.
+ * Everything here is a pure function of bytes. Nothing here signs or verifies signatures; the
+ * header says which bytes are signed. Fabric's byte format: docs/wire-format.md.
  */
 #ifndef FABRIC_CORE_BLOCK_H
 #define FABRIC_CORE_BLOCK_H
@@ -84,7 +84,7 @@ typedef struct BlockView
 
 /*
  * bytes: pb(common.Block), untrusted. Errors: FB_MALFORMED_MESSAGE (also: no header, more than 5
- * metadata slots), FB_LIMIT_EXCEEDED (of the gate; more than FB_BLOCK_TRANSACTIONS_MAX
+ * metadata slots), FB_LIMIT_EXCEEDED (of the decoder; more than FB_BLOCK_TRANSACTIONS_MAX
  * transactions), FB_OUT_OF_MEMORY. It looks at the block's frame only: see block_check_data and
  * block_check_link.
  */
@@ -137,7 +137,7 @@ extern bool block_has_config(const FbBytes *data, size_t data_count);
 
 /*
  * Is it a block with a new configuration? One that is called so but has another code than VALID in
- * slot 2 is not: no orderer that follows the rules made it, and later blocks go on from the
+ * slot 2 is not: no orderer that follows the rules made it, and later blocks continue from the
  * configuration before. True without codes.
  */
 extern bool block_is_configuration(const BlockView *view);
@@ -338,7 +338,7 @@ extern void cutter_reset(Cutter *cutter);
 
 /*
  * The size of a message for the cutter: payload and signature, without their framing.
- * Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED (of the gate).
+ * Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED (of the decoder).
  */
 extern FbStatus cutter_message_bytes(FbBytes envelope, uint64_t *message_bytes, FbError *error);
 

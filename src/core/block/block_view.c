@@ -1,6 +1,6 @@
 /*
  * A received block as views into its bytes: a block can have megabytes, and its transactions are
- * looked at one by one. The gate has checked the bytes before they are read here.
+ * looked at one by one. The decoder has checked the bytes before they are read here.
  */
 #include "core/block/block.h"
 

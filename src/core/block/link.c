@@ -2,15 +2,15 @@
  * link.c: the chain in the log of a consenter.
  *
  * Problem. A Raft log orders batches; which block a batch becomes follows only from all batches
- * before it. Two nodes whose logs or ledgers differ somewhere go on to make different blocks from
+ * before it. Two nodes whose logs or ledgers differ make different blocks from
  * the same entries, and nothing in any entry tells them.
  *
  * Rule. The payload of a batch begins with the number of the block that it makes and with the hash
- * of the block before. Both are a pure function of what comes before it in the log: the hash of a
+ * of the block before. Both are a pure function of the log before it: the hash of a
  * header covers number, previous hash and data hash, and no metadata, so a leader links batches
- * that are not committed yet, and a new leader goes on where its log ends. A batch of which no
- * block can be made carries a link too, and moves the head for nobody. No-ops and configurations
- * have none, and move nothing.
+ * that are not committed yet, and a new leader continues where its log ends. A batch of which no
+ * block can be made carries a link, too, but does not move the head. No-ops and configurations have
+ * none, and move nothing.
  *
  * Who checks. A follower before it stores an entry (the head of its log must be what the link
  * says), and whoever makes the block (the last block must be). So a log whose entries were stored

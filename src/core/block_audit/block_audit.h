@@ -44,7 +44,7 @@ typedef struct Audit
 	AuditReport report;
 	void *report_context;
 
-	/* the rest is the room's own: zero it */
+	/* the rest is private: zero it */
 	bool stopped;
 	size_t problems_count;
 } Audit;

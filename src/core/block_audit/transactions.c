@@ -86,8 +86,8 @@ look_at_transaction(Audit *audit, FbBytes envelope, bool with_signature, Finding
 }
 
 /*
- * A valid transaction has at least one valid endorsement; only a policy that needs nobody asks for
- * none. More than one valid endorsement cannot be asked for here: which ones counted depends on the
+ * A valid transaction has at least one valid endorsement, unless its policy needs no signature.
+ * More than one valid endorsement cannot be asked for here: which ones counted depends on the
  * policies of the ledger before the block, and others may stand beside them without being wrong.
  */
 static FbStatus
@@ -199,7 +199,7 @@ audit_transactions(Audit *audit, const BlockView *view, FbError *error)
 						  "Code %d does not exist in a committed block.", filter.data[i]);
 	if (view->header.number == 0)
 	{
-		/* nobody signs the genesis transaction */
+		/* the genesis transaction has no signature */
 		if (has_codes && filter.data[0] != TX_VALID)
 			audit_problem(audit, 0, "validation_code", "The genesis transaction is marked %d (%s).",
 						  filter.data[0], name_of_code(filter.data[0]));

@@ -393,7 +393,7 @@ read_raft(Reader *reader)
 }
 
 /*
- * Values that nothing here needs, and that Fabric checks all the same
+ * Values that nothing here uses, but that Fabric checks
  * (common/channelconfig/orderer.go): each must decode, and a Kafka broker be "host:port"
  */
 static FbStatus

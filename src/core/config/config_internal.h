@@ -1,4 +1,4 @@
-/* config: what the files of this room share */
+/* config: shared by the files of this directory */
 #ifndef FABRIC_CORE_CONFIG_INTERNAL_H
 #define FABRIC_CORE_CONFIG_INTERNAL_H
 

@@ -3,11 +3,11 @@
  * (common/configtx/validator.go, Validate; update.go, authorizeUpdate)
  *
  * A configuration block stops a ledger of this version, which cannot apply it: from then on
- * policies and members may be others. But anybody who gets bytes into a block can write
- * "configuration" over them: a client through an orderer that lies. So a ledger stops only for what
- * the channel itself decided. Such a transaction holds the update that was asked for, with the
- * signatures of those whom the present configuration lets change these elements, and the whole
- * configuration that this update gives. Everything else is no configuration, whoever ordered it.
+ * policies and members may be others. But a client can get bytes of type CONFIG into a block with
+ * the help of an orderer that lies. So a ledger stops only for what the channel itself has decided.
+ * Such a transaction holds the update that was asked for, with the signatures of those whom the
+ * present configuration lets change these elements, and the whole configuration that this update
+ * gives. Everything else is not a configuration, even if it is ordered.
  *
  * The present configuration, the update's read set and write set, and the new configuration are
  * trees of the same shape, and are walked together. An element of the write set is a change unless
@@ -15,7 +15,7 @@
  * path first; the rules are the same.
  *
  * One rule more: at least one of the changes is of an element that exists, so that a policy had to
- * be satisfied. Fabric accepts an update that adds elements to no group: nobody has to sign it, and
+ * be satisfied. Fabric accepts an update that adds elements to no group: it needs no signature, and
  * nothing changes but the sequence. No tool makes one, and here any client could stop the ledger
  * with it.
  */

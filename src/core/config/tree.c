@@ -1,6 +1,6 @@
 /*
- * access to the decoded tree of a configuration. The gate has sorted all entries by
- * name, each there once, none empty
+ * access to the decoded tree of a configuration. The decoder has sorted all entries by name; names
+ * are distinct and not empty
  */
 #include "core/config/config_internal.h"
 

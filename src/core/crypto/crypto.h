@@ -2,15 +2,15 @@
  * crypto: hashes, ECDSA keys and signatures, X.509 certificates, chains, revocation lists,
  * certificate requests.
  *
- * Everything is done by OpenSSL; this room chooses what is allowed and adds Fabric's rules (bccsp
+ * OpenSSL does the work; this directory restricts what is allowed and adds Fabric's rules (bccsp
  * of Hyperledger Fabric).
  *
  * Ownership: the opaque objects (keys, certificates, lists, requests) are single heap objects
- * outside every arena; whoever got one frees it with its ..._free (NULL is allowed). Bytes and
+ * outside every arena; the caller frees it with its ..._free (NULL is allowed). Bytes and
  * texts that an accessor returns live as long as the object. Bytes that a function makes live in
  * the allocator that it was given. Objects must not be used by two threads at once. PEM input: the
  * first block of the wanted type counts, text around it is ignored, as Go's pem.Decode does. Times
- * are seconds since 1970-01-01 UTC; this room has no clock. Texts are UTF-8. Every function that
+ * are seconds since 1970-01-01 UTC; there is no clock. Texts are UTF-8. Every function that
  * can fail may also return FB_OUT_OF_MEMORY; FB_CRYPTO_FAILURE is a failure of OpenSSL itself.
  */
 #ifndef FABRIC_CORE_CRYPTO_H
@@ -131,8 +131,8 @@ extern FbStatus crypto_sign_digest(const CryptoPrivateKey *key,
  * (of the parts, one after the other). FB_OK or FB_INVALID_SIGNATURE; FB_OUT_OF_MEMORY,
  * FB_CRYPTO_FAILURE when it could not be decided. The key keeps its OpenSSL context, so repeated
  * verification with the same object is cheap. What follows the two numbers, inside the SEQUENCE and
- * after it, is ignored, as Go ignores it: anybody can give a signature other bytes, so bytes of
- * signatures identify nothing.
+ * after it, is ignored, as Go ignores it: anyone can change the bytes of a signature in this way,
+ * so bytes of signatures identify nothing.
  */
 extern FbStatus crypto_verify(const CryptoPublicKey *public_key, FbBytes message, FbBytes signature,
 							  FbError *error);
@@ -143,7 +143,7 @@ extern FbStatus crypto_verify_digest(const CryptoPublicKey *public_key,
 									 FbError *error);
 
 /*
- * Make a signature made by anybody low-S: s := order - s if needed. The input is strict DER.
+ * Make any signature low-S: s := order - s if needed. The input is strict DER.
  * Errors: FB_INVALID_SIGNATURE (malformed).
  */
 extern FbStatus crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature,

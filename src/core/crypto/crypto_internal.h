@@ -1,5 +1,5 @@
 /*
- * crypto_internal: what the files of this room share.
+ * crypto_internal: shared by the files of this directory.
  */
 #ifndef FABRIC_CORE_CRYPTO_INTERNAL_H
 #define FABRIC_CORE_CRYPTO_INTERNAL_H
@@ -52,7 +52,7 @@ struct CryptoCertificate
 	bool is_ca;
 	int path_length; /* -1: no limit */
 	uint32_t key_usage;
-	bool unknown_critical;		 /* has a critical extension that nobody here understands */
+	bool unknown_critical; /* has a critical extension that neither this code nor OpenSSL handles */
 	CryptoPublicKey *public_key; /* NULL if not ECDSA, or on another curve */
 };
 

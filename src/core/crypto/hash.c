@@ -1,4 +1,4 @@
-/* SHA-256, random bytes, wiping, and the room's own memory and error reporting */
+/* SHA-256, random bytes, wiping, and this directory's memory and error reporting */
 
 /*
  * The low-level SHA-256 functions are marked deprecated since OpenSSL 3.0 in favour of EVP, but

@@ -9,8 +9,8 @@
  * same type, "-----" and a rest of the line that is blank. Lines end with LF or CRLF. In the
  * content blanks, tabs, CR and LF are skipped; what remains is base64 with its padding, of any line
  * length, unused bits of the last digit ignored. A block that breaks a rule is no block, and the
- * search goes on behind its first lines; text around blocks is ignored. OpenSSL's reader differs in
- * most of these points, so it is not used.
+ * search continues after its first lines; text around blocks is ignored. OpenSSL's reader differs
+ * in most of these points, so it is not used.
  *
  * No allocation but for the content found; linear in the size of the input times the number of
  * BEGIN lines without an END of their own, and the callers' limits keep inputs small.
@@ -91,7 +91,7 @@ digit_value(uint8_t c)
 }
 
 /*
- * Decode to out (room for 3/4 of the text; NULL: only check and count). Groups of four digits; the
+ * Decode to out (space for 3/4 of the text; NULL: only check and count). Groups of four digits; the
  * last may end with one or two '=', after which there is nothing.
  */
 static bool
@@ -139,7 +139,7 @@ typedef struct PemBlock
 
 /*
  * rest: behind "-----BEGIN " of a block; afterwards behind the block, or, when this is none, where
- * the search goes on
+ * the search continues
  */
 static bool
 pem_read_block(FbBytes *rest, PemBlock *block, bool *ended)

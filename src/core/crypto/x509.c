@@ -13,7 +13,7 @@
 static const char *const certificate_names[] = {"CERTIFICATE", NULL};
 
 /*
- * critical extensions that this room, or OpenSSL on its behalf, understands: those of Go's
+ * critical extensions that this file, or OpenSSL on its behalf, handles: those of Go's
  * crypto/x509
  */
 static const int understood_extensions[] =

@@ -1,5 +1,5 @@
 /*
- * identity_internal: what the files of this room share.
+ * identity_internal: shared by the files of this directory.
  */
 #ifndef FABRIC_CORE_IDENTITY_INTERNAL_H
 #define FABRIC_CORE_IDENTITY_INTERNAL_H

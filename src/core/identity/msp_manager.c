@@ -1,7 +1,7 @@
 /*
  * the MSPs of a channel, and a cache of the identities that were met: hashed by the serialized
  * bytes, least recently used go first. What was found not to be an identity is remembered too, with
- * its reason: whoever sends the same rubbish a thousand times has it looked at once. The verdict
+ * its reason: garbage that is sent a thousand times is checked once. The verdict
  * depends on bytes and configuration alone, and not on the time.
  */
 #include "core/identity/identity_internal.h"
@@ -206,7 +206,7 @@ msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp, FbErro
 			return status;
 		}
 		manager->msps[manager->msps_count++] = added;
-		/* what was nobody's may be this one's */
+		/* an identity of no MSP so far may be one of this MSP */
 		while (manager->refusals.oldest != NULL)
 			forget_oldest(manager, &manager->refusals);
 		existing = added;
@@ -294,7 +294,7 @@ manager_add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], I
 	entry->chain = *bucket;
 	*bucket = entry;
 	list_add_newest(identity != NULL ? &manager->identities : &manager->refusals, entry);
-	/* nobody holds a refusal, so the oldest can go at once */
+	/* no caller holds a refusal, so the oldest can be removed at once */
 	if (manager->refusals.count > manager->identities_max)
 		forget_oldest(manager, &manager->refusals);
 	return FB_OK;

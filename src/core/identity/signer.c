@@ -27,7 +27,7 @@ signer_fill(Signer *signer, const char *msp_id, FbBytes certificate_pem, FbBytes
 									crypto_certificate_public_key(signer->certificate)))
 		return fb_fail(error, FB_INVALID_KEY, "private key does not belong to certificate \"%s\"",
 					   crypto_certificate_subject(signer->certificate));
-	/* written anew, without text around the PEM block: these bytes go into every transaction */
+	/* encoded again, without text around the PEM block: these bytes go into every transaction */
 	scratch_init(&scratch, signer->allocator);
 	status = crypto_certificate_pem(signer->certificate, &scratch.allocator, &pem, error);
 	if (status == FB_OK)

@@ -16,12 +16,12 @@ static FbStatus
 decode_rule(Decoder *decoder, const Common__SignaturePolicy *message, size_t depth,
 			PolicyRule *rule)
 {
-	const Common__SignaturePolicy__NOutOf *gate;
+	const Common__SignaturePolicy__NOutOf *n_out_of;
 	PolicyRule *rules;
 
-	if (depth > FB_POLICY_DEPTH_MAX + 1) /* the leaves of the deepest gate */
+	if (depth > FB_POLICY_DEPTH_MAX + 1) /* the leaves of the deepest operator */
 		return fb_fail(decoder->error, FB_LIMIT_EXCEEDED,
-					   "policy is nested more than %d gates deep", FB_POLICY_DEPTH_MAX);
+					   "policy is nested more than %d operators deep", FB_POLICY_DEPTH_MAX);
 	if (++decoder->rules_count > FB_POLICY_RULES_MAX)
 		return fb_fail(decoder->error, FB_LIMIT_EXCEEDED, "policy has more than %d rules",
 					   FB_POLICY_RULES_MAX);
@@ -37,20 +37,20 @@ decode_rule(Decoder *decoder, const Common__SignaturePolicy *message, size_t dep
 			*rule = (PolicyRule) {.signed_by = message->signed_by};
 			return FB_OK;
 		case COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF:
-			gate = message->n_out_of;
-			rules = fb_allocate_array(decoder->allocator, gate->n_rules, sizeof(*rules));
+			n_out_of = message->n_out_of;
+			rules = fb_allocate_array(decoder->allocator, n_out_of->n_rules, sizeof(*rules));
 			if (rules == NULL)
 				return fb_out_of_memory(decoder->error);
-			for (size_t i = 0; i < gate->n_rules; i++)
-				FB_TRY(decode_rule(decoder, gate->rules[i], depth + 1, &rules[i]));
+			for (size_t i = 0; i < n_out_of->n_rules; i++)
+				FB_TRY(decode_rule(decoder, n_out_of->rules[i], depth + 1, &rules[i]));
 			*rule = (PolicyRule) {.signed_by = -1,
-								  .needed = gate->n,
-								  .rules_count = gate->n_rules,
+								  .needed = n_out_of->n,
+								  .rules_count = n_out_of->n_rules,
 								  .rules = rules};
 			return FB_OK;
 		default:
 			return fb_fail(decoder->error, FB_INVALID_POLICY,
-						   "invalid policy: a rule is neither a gate nor a principal");
+						   "invalid policy: a rule is neither an operator nor a principal");
 	}
 }
 
@@ -79,8 +79,8 @@ signature_policy_from_message(FbAllocator *allocator,
 							allocator, &principals[i], error);
 
 		/*
-		 * Fabric notices a bad principal only when an identity is compared with it, and then nobody
-		 * satisfies it
+		 * Fabric notices a bad principal only when an identity is compared with it, and then no
+		 * identity satisfies it
 		 */
 		if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 			return status;
@@ -111,7 +111,7 @@ static FbStatus
 measure_rule(const Common__SignaturePolicy *message, size_t depth, size_t *count, FbError *error)
 {
 	if (depth > FB_POLICY_DEPTH_MAX + 1)
-		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep",
+		return fb_fail(error, FB_LIMIT_EXCEEDED, "policy is nested more than %d operators deep",
 					   FB_POLICY_DEPTH_MAX);
 	(*count)++;
 	if (message == NULL || message->type_case != COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF)

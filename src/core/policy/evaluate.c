@@ -104,7 +104,7 @@ evaluate_rule(const Evaluation *evaluation, const PolicyRule *rule, UsedSet *use
 	size_t used_bytes = evaluation->words_count * sizeof(uint64_t);
 	int64_t satisfied = 0;
 
-	/* a principal that is not satisfied uses up nobody */
+	/* a principal that is not satisfied uses up no signer */
 	if (rule->signed_by >= 0)
 		return evaluate_principal(evaluation, rule->signed_by, used);
 
@@ -151,8 +151,8 @@ signature_policy_evaluate(const SignaturePolicy *policy, size_t signers_count, P
 
 /*
  * ImplicitMeta (common/policies/implicitmeta.go): every member policy sees all signers. A policy
- * refers only to policies of sub-groups, so the recursion ends with the tree, whose depth the gate
- * has limited.
+ * refers only to policies of sub-groups, so the recursion ends with the tree, whose depth the
+ * decoder has limited.
  */
 bool
 policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch match, void *context)
@@ -171,7 +171,7 @@ policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch ma
 
 /* ---- signers with signatures ---- */
 
-/* room to note the comparisons of a policy's principals, none made yet */
+/* space to note the comparisons of a policy's principals, none made yet */
 static FbStatus
 prepare_comparisons(PolicySigners *signers, size_t principals_count, FbError *error)
 {

@@ -151,7 +151,7 @@ combine_bounds(uint32_t *bounds, size_t bounds_count, size_t needed, bool distin
 	return sum > FB_POLICY_ENDORSERS_MAX ? BOUND_NEVER : (uint32_t) sum;
 }
 
-/* each principal uses up an endorser of its own, so the rules of a gate add up */
+/* each principal uses up an endorser of its own, so the rules of an operator add up */
 static FbStatus
 bound_of_rule(LayoutSearch *search, const SignaturePolicy *policy, const PolicyRule *rule,
 			  uint32_t *bound)
@@ -276,8 +276,7 @@ search_size(LayoutSearch *search, const uint32_t *candidates, size_t candidates_
 }
 
 /*
- * the way out of an exhausted budget: from all candidates down to a set of which nobody can be
- * missed
+ * when the budget is exhausted: reduce all candidates to a minimal set
  */
 static FbStatus
 search_by_dropping(LayoutSearch *search, const uint32_t *candidates, size_t candidates_count)

@@ -2,30 +2,33 @@
  * The policy language: text to the bytes of a SignaturePolicyEnvelope
  * (common/policydsl/policyparser.go).
  *
- *     policy    = gate
- *     gate      = ("And" | "Or") "(" argument {"," argument} ")"  |  "OutOf" "(" number ","
- * argument {"," argument} ")" argument  = gate | principal principal = quote msp-id "." role quote
+ *     policy    = operator
+ *     operator  = ("And" | "Or") "(" argument {"," argument} ")"
+ *               | "OutOf" "(" number "," argument {"," argument} ")"
+ *     argument  = operator | principal
+ *     principal = quote msp-id "." role quote
  *     number    = ["-"] digits, quoted or not
  *
- * The gates' names may also be all lower or all upper case. Fabric evaluates the text as an
- * expression, which calls a function per gate after the functions of its arguments; each call
- * numbers its own principals. So principals are numbered when a gate closes: those of inner gates
- * are numbered already. That order is part of the bytes.
+ * The operators' names may also be all lower or all upper case. Fabric evaluates the text as an
+ * expression, which calls a function per operator after the functions of its arguments; each call
+ * numbers its own principals. So principals are numbered when an operator closes: those of inner
+ * operators are numbered already. That order is part of the bytes.
  */
 #include "core/policy/policy_internal.h"
 
 #include <limits.h>
 #include <stdio.h>
 
-typedef enum GateKind
+typedef enum OperatorKind
 {
-	GATE_NONE,
-	GATE_AND,
-	GATE_OR,
-	GATE_OUT_OF
-} GateKind;
+	OPERATOR_NONE,
+	OPERATOR_AND,
+	OPERATOR_OR,
+	OPERATOR_OUT_OF
+} OperatorKind;
 
-/* an argument of a gate while its list grows: a gate, or a principal that has no number yet */
+/* an argument of an operator while its list grows: an operator, or a principal that has no number
+ * yet */
 typedef struct Argument
 {
 	struct Argument *next;
@@ -144,16 +147,16 @@ policy_take(Parser *parser, uint8_t wanted)
 }
 
 static FbStatus
-parse_gate_name(Parser *parser, GateKind *kind)
+parse_operator_name(Parser *parser, OperatorKind *kind)
 {
 	static const struct
 	{
 		const char *name;
-		GateKind kind;
+		OperatorKind kind;
 	} names[] = {
-		{"And", GATE_AND},		{"and", GATE_AND},		{"AND", GATE_AND},
-		{"Or", GATE_OR},		{"or", GATE_OR},		{"OR", GATE_OR},
-		{"OutOf", GATE_OUT_OF}, {"outof", GATE_OUT_OF}, {"OUTOF", GATE_OUT_OF},
+		{"And", OPERATOR_AND},		{"and", OPERATOR_AND},		{"AND", OPERATOR_AND},
+		{"Or", OPERATOR_OR},		{"or", OPERATOR_OR},		{"OR", OPERATOR_OR},
+		{"OutOf", OPERATOR_OUT_OF}, {"outof", OPERATOR_OUT_OF}, {"OUTOF", OPERATOR_OUT_OF},
 	};
 	size_t start;
 	FbBytes word;
@@ -324,19 +327,20 @@ new_rule(Parser *parser, Common__SignaturePolicy **rule)
 	return FB_OK;
 }
 
-/* the gate is complete: its rules in the order of the text, its principals numbered */
+/* the operator is complete: its rules in the order of the text, its principals numbered */
 static FbStatus
-close_gate(Parser *parser, int32_t needed, const Argument *arguments, size_t arguments_count,
-		   Common__SignaturePolicy *rule)
+close_operator(Parser *parser, int32_t needed, const Argument *arguments, size_t arguments_count,
+			   Common__SignaturePolicy *rule)
 {
-	Common__SignaturePolicy__NOutOf *gate = fb_allocate(parser->allocator, sizeof(*gate));
+	Common__SignaturePolicy__NOutOf *n_out_of = fb_allocate(parser->allocator, sizeof(*n_out_of));
 
-	if (gate == NULL)
+	if (n_out_of == NULL)
 		return fb_out_of_memory(parser->error);
-	common__signature_policy__nout_of__init(gate);
-	gate->n = needed;
-	gate->rules = fb_allocate_array(parser->allocator, arguments_count, sizeof(gate->rules[0]));
-	if (gate->rules == NULL)
+	common__signature_policy__nout_of__init(n_out_of);
+	n_out_of->n = needed;
+	n_out_of->rules =
+		fb_allocate_array(parser->allocator, arguments_count, sizeof(n_out_of->rules[0]));
+	if (n_out_of->rules == NULL)
 		return fb_out_of_memory(parser->error);
 	for (const Argument *argument = arguments; argument != NULL; argument = argument->next)
 	{
@@ -347,17 +351,17 @@ close_gate(Parser *parser, int32_t needed, const Argument *arguments, size_t arg
 			FB_TRY(new_rule(parser, &argument_rule));
 			FB_TRY(number_principal(parser, argument, argument_rule));
 		}
-		gate->rules[gate->n_rules++] = argument_rule;
+		n_out_of->rules[n_out_of->n_rules++] = argument_rule;
 	}
 	rule->type_case = COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF;
-	rule->n_out_of = gate;
+	rule->n_out_of = n_out_of;
 	return FB_OK;
 }
 
 static FbStatus
-parse_gate(Parser *parser, Common__SignaturePolicy **rule)
+parse_operator(Parser *parser, Common__SignaturePolicy **rule)
 {
-	GateKind kind = GATE_NONE;
+	OperatorKind kind = OPERATOR_NONE;
 	size_t start;
 	int32_t needed = 0;
 	Argument *first = NULL;
@@ -366,13 +370,13 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 
 	(void) policy_peek(parser);
 	start = parser->position;
-	FB_TRY(parse_gate_name(parser, &kind));
+	FB_TRY(parse_operator_name(parser, &kind));
 	if (++parser->depth > FB_POLICY_DEPTH_MAX)
-		return fb_fail(parser->error, FB_LIMIT_EXCEEDED, "policy is nested more than %d gates deep",
-					   FB_POLICY_DEPTH_MAX);
+		return fb_fail(parser->error, FB_LIMIT_EXCEEDED,
+					   "policy is nested more than %d operators deep", FB_POLICY_DEPTH_MAX);
 	if (!policy_take(parser, '('))
 		return parse_error(parser, parser->position, "expected \"(\"");
-	if (kind == GATE_OUT_OF)
+	if (kind == OPERATOR_OUT_OF)
 	{
 		FB_TRY(parse_number(parser, &needed));
 		if (!policy_take(parser, ','))
@@ -388,10 +392,10 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 		if (c == '\'' || c == '"')
 			FB_TRY(parse_principal(parser, argument));
 		else if (is_letter(c))
-			FB_TRY(parse_gate(parser, &argument->rule));
+			FB_TRY(parse_operator(parser, &argument->rule));
 		else
 			return parse_error(parser, parser->position,
-							   "expected a principal in quotes or a gate");
+							   "expected a principal in quotes or an operator");
 		*last = argument;
 		last = &argument->next;
 		if (++arguments_count > FB_POLICY_RULES_MAX)
@@ -401,9 +405,9 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 	if (!policy_take(parser, ')'))
 		return parse_error(parser, parser->position, "expected \",\" or \")\"");
 
-	if (kind == GATE_AND)
+	if (kind == OPERATOR_AND)
 		needed = (int32_t) arguments_count;
-	else if (kind == GATE_OR)
+	else if (kind == OPERATOR_OR)
 		needed = 1;
 	if (needed < 0 || (size_t) needed > arguments_count + 1)
 	{
@@ -414,11 +418,11 @@ parse_gate(Parser *parser, Common__SignaturePolicy **rule)
 	}
 	if (needed == 0)
 		give_notice(parser, start,
-					"policy has a gate that is always satisfied, without any signature");
+					"policy has an operator that is always satisfied, without any signature");
 	else if ((size_t) needed > arguments_count)
-		give_notice(parser, start, "policy has a gate that can never be satisfied");
+		give_notice(parser, start, "policy has an operator that can never be satisfied");
 	FB_TRY(new_rule(parser, rule));
-	FB_TRY(close_gate(parser, needed, first, arguments_count, *rule));
+	FB_TRY(close_operator(parser, needed, first, arguments_count, *rule));
 	parser->depth--;
 	return FB_OK;
 }
@@ -445,7 +449,7 @@ policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *envelope, PolicyNo
 	parser->text = text.size > 0 ? text : FB_BYTES_LITERAL("");
 	parser->notice = notice;
 	parser->error = error;
-	FB_TRY(parse_gate(parser, &message.rule));
+	FB_TRY(parse_operator(parser, &message.rule));
 	(void) policy_peek(parser);
 	if (parser->position < text.size)
 		return parse_error(parser, parser->position, "expected the end of the policy");

@@ -3,13 +3,12 @@
  * does it, the policies of a channel by path, and the smallest sets of endorsers that can satisfy
  * them.
  *
- * The nouns
- *   SignaturePolicy      a decoded SignaturePolicyEnvelope: a tree of gates (n out of ...) over
- * principals. Policy               one evaluable policy: a signature policy, an ImplicitMeta policy
- * over others, or NULL: a policy that does not exist and therefore refuses everybody.
- *   PolicyManager        the policies of a channel's configuration tree, by path.
- *   PolicySignatureSet   the signatures of one message, in their order; each is verified at most
- * once, and only if it matters.
+ * SignaturePolicy      a decoded SignaturePolicyEnvelope: a tree of operators (n out of ...) over
+ *                      principals
+ * Policy               one evaluable policy: a signature policy, an ImplicitMeta policy over
+ * others, or NULL: a policy that does not exist and therefore is never satisfied PolicyManager the
+ * policies of a channel's configuration tree, by path PolicySignatureSet   the signatures of one
+ * message, in their order; each is verified at most once, and only if it matters
  *
  * Everything lives in the caller's allocator and has nothing to give back; decoded policies do not
  * refer to the bytes that they were made from, unless said otherwise.
@@ -30,12 +29,12 @@ struct Common__SignaturePolicyEnvelope;
 /* ---- decoded signature policies ---- */
 
 /*
- * a node of the tree: signed_by >= 0 names a principal by index; else a gate that needs `needed` of
- * its rules
+ * a node of the tree: signed_by >= 0 names a principal by index; else an operator that needs
+ * `needed` of its rules
  */
 typedef struct PolicyRule
 {
-	int32_t signed_by; /* -1: a gate */
+	int32_t signed_by; /* -1: an operator */
 	int32_t needed;	   /* as received: 0 or less is always satisfied, more than rules_count never */
 	size_t rules_count;
 	const struct PolicyRule *rules;
@@ -47,29 +46,29 @@ typedef struct SignaturePolicy
 	PolicyRule rule;
 	size_t principals_count;
 	const Principal *const
-		*principals; /* NULL: one that cannot be read and that nobody satisfies */
+		*principals; /* NULL: one that cannot be decoded and that no identity satisfies */
 } SignaturePolicy;
 
 /*
- * Decode and check a SignaturePolicyEnvelope: every gate and leaf present, principal indexes in
+ * Decode and check a SignaturePolicyEnvelope: every operator and leaf present, principal indexes in
  * range, depth at most FB_POLICY_DEPTH_MAX, at most FB_POLICY_PRINCIPALS_MAX principals and
  * FB_POLICY_RULES_MAX rules (common/cauthdsl/cauthdsl.go compile). Undecodable single principals
- * are no error: nobody satisfies them, as in Fabric. Errors: FB_MALFORMED_MESSAGE,
+ * are not an error: no identity satisfies them, as in Fabric. Errors: FB_MALFORMED_MESSAGE,
  * FB_INVALID_POLICY, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
  */
 extern FbStatus signature_policy_decode(FbAllocator *allocator, FbBytes envelope,
 										SignaturePolicy **policy, FbError *error);
 
 /*
- * The size of a SignaturePolicyEnvelope: its rules, gates among them, and its principals. Cheaper
- * than decoding it: principals, which may be certificates, are not read, and nothing is checked but
- * the depth. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED (depth), FB_OUT_OF_MEMORY.
+ * The size of a SignaturePolicyEnvelope: its rules, operators among them, and its principals.
+ * Cheaper than decoding it: principals, which may be certificates, are not read, and nothing is
+ * checked but the depth. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED (depth), FB_OUT_OF_MEMORY.
  */
 extern FbStatus signature_policy_measure(FbAllocator *allocator, FbBytes envelope,
 										 size_t *rules_count, size_t *principals_count,
 										 FbError *error);
 
-/* the same from a message that came through the gate already and lives as long as the policy */
+/* the same from a message that was decoded already and lives as long as the policy */
 extern FbStatus signature_policy_from_message(FbAllocator *allocator,
 											  const struct Common__SignaturePolicyEnvelope *message,
 											  SignaturePolicy **policy, FbError *error);
@@ -89,11 +88,11 @@ typedef struct PolicyNotice
 /*
  * Compile policy text, UTF-8, such as  OutOf(2, 'Org1MSP.peer', AND('Org2MSP.member',
  * "Org3MSP.admin"))  to the bytes of a SignaturePolicyEnvelope, identical to those of Fabric:
- * principals are not de-duplicated and are numbered inner gates first. Gates are And/and/AND,
- * Or/or/OR, OutOf/outof/OUTOF; a principal is 'MSPID.role' in single or double quotes, role one of
- * admin, member, client, peer, orderer, MSP id of letters, digits, '.' and '-'; OutOf's number may
- * be quoted; 0 <= n <= N + 1. notice (may be NULL) is filled when a gate is always satisfied
- * (OutOf(0, ...)) or never (n = N + 1). Errors: FB_INVALID_POLICY (the detail shows the
+ * principals are not de-duplicated and are numbered inner operators first. Operators are
+ * And/and/AND, Or/or/OR, OutOf/outof/OUTOF; a principal is 'MSPID.role' in single or double quotes,
+ * role one of admin, member, client, peer, orderer, MSP id of letters, digits, '.' and '-'; OutOf's
+ * number may be quoted; 0 <= n <= N + 1. notice (may be NULL) is filled when an operator is always
+ * satisfied (OutOf(0, ...)) or never (n = N + 1). Errors: FB_INVALID_POLICY (the detail shows the
  * place, position counts characters from 1), FB_LIMIT_EXCEEDED (text, depth, principals),
  * FB_OUT_OF_MEMORY.
  */
@@ -101,11 +100,11 @@ extern FbStatus policy_compile(FbAllocator *allocator, FbBytes text, FbBytes *en
 							   PolicyNotice *notice, FbError *error);
 
 /*
- * The text of a SignaturePolicyEnvelope, zero-terminated: gates as OR (n = 1), AND (n = N > 1) and
- * OutOf; principals as 'MSPID.role'. A policy that came from policy_compile gives text that
+ * The text of a SignaturePolicyEnvelope, zero-terminated: operators as OR (n = 1), AND (n = N > 1)
+ * and OutOf; principals as 'MSPID.role'. A policy that came from policy_compile gives text that
  * compiles to the same bytes. What the language cannot say (a bare principal, an organizational
- * unit, an identity, a gate without rules) is shown in <> and does not compile. Errors: those of
- * signature_policy_decode.
+ * unit, an identity, an operator without rules) is shown in <> and does not compile. Errors: those
+ * of signature_policy_decode.
  */
 extern FbStatus policy_print(FbAllocator *allocator, FbBytes envelope, char **text, FbError *error);
 
@@ -130,7 +129,7 @@ typedef bool (*PolicyMatch)(void *context, size_t signer_index, const Principal 
  * principal and each signer that may be valid, and some machine words for each rule;
  * signature_policy_evaluate, for names that are few, compares for each rule.
  *
- * Greedy evaluation: a principal takes the first signer not yet used that satisfies it; a gate
+ * Greedy evaluation: a principal takes the first signer not yet used that satisfies it; an operator
  * evaluates all its rules and keeps what those that succeed have used; what a failing rule used is
  * given back. No backtracking, no memory allocated. signers_count at most FB_POLICY_SIGNATURES_MAX,
  * more are not looked at.
@@ -168,7 +167,7 @@ extern FbStatus policy_manager_create(FbAllocator *allocator,
 /*
  * Find a policy: an absolute path ('/Channel/Application/Org1MSP/Endorsement') or one relative to
  * /Channel ('Application/Admins'). NULL when there is none; NULL is a valid policy for all
- * functions below: nobody satisfies it.
+ * functions below: no signatures satisfy it.
  */
 extern const Policy *policy_manager_find(const PolicyManager *manager, const char *path);
 
@@ -291,7 +290,7 @@ extern FbStatus policy_describe(FbAllocator *allocator, const Policy *policy, ch
 /* ---- layouts: which endorsers to ask ---- */
 
 /*
- * somebody who can be asked for an endorsement: a peer of an organisation. Several of one
+ * a possible endorser: a peer of an organisation. Several of one
  * organisation may be listed
  */
 typedef struct PolicyEndorser

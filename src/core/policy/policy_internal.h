@@ -1,4 +1,4 @@
-/* policy: what the files of this room share */
+/* policy: shared by the files of this directory */
 #ifndef FABRIC_CORE_POLICY_INTERNAL_H
 #define FABRIC_CORE_POLICY_INTERNAL_H
 
@@ -37,7 +37,7 @@ typedef struct PolicySigners
 	 * and with whom it matches
 	 */
 	FbAllocator *allocator;
-	size_t capacity; /* principals that there is room for */
+	size_t capacity; /* principals that there is space for */
 	uint8_t *compared;
 	uint64_t *matching; /* (count + 63) / 64 words for each principal */
 } PolicySigners;

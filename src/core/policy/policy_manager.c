@@ -18,7 +18,7 @@ typedef struct PolicyGroup
 	const char *name;
 	const char *path; /* "/Channel/Application" */
 	size_t groups_count;
-	const struct PolicyGroup *groups; /* sorted by name, as the gate leaves them */
+	const struct PolicyGroup *groups; /* sorted by name, as the decoder leaves them */
 	size_t policies_count;
 	const NamedPolicy *policies;
 } PolicyGroup;

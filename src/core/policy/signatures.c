@@ -3,12 +3,12 @@
  * SignatureSetToValidIdentities). Fabric first makes the list of valid, de-duplicated identities
  * and then evaluates. Here each signature is looked at when the evaluation first asks for it, which
  * gives the same verdict: a signature that is not valid, or whose identity has signed validly
- * before, satisfies nobody, wherever it stands.
+ * before, satisfies no principal, wherever it stands.
  *
  * A message with one signature too many costs nothing so; but one with a thousand signatures of
- * nobody, for ten thousand keys with a policy each, would have every policy compared with all of
- * them. So from the third evaluation on all signatures are verified first, each once as before, and
- * only valid ones are compared. A copy of a wrong signature is wrong without a second look.
+ * no principal, for ten thousand keys with a policy each, would have every policy compared with all
+ * of them. So from the third evaluation on all signatures are verified first, each once as before,
+ * and only valid ones are compared. A copy of a wrong signature is wrong without a second look.
  */
 #include "core/policy/policy_internal.h"
 

@@ -1,5 +1,5 @@
 /*
- * proto: Fabric's messages, and the one gate through which bytes from outside become messages.
+ * proto: Fabric's messages, and the one decoder that turns bytes from outside into messages.
  *
  * The messages themselves are the .proto files of this folder, with the package names, message
  * names and field numbers of Fabric; protobuf-c generates a C structure per message
@@ -8,9 +8,9 @@
  * NULL; bytes that were not sent have len 0 and may have data NULL;
  *   - `repeated` is a count n_NAME and an array NAME; `oneof` is a NAME_case and a union;
  *   - enums are open (proto3): any 32-bit value can arrive, so a switch needs a default;
- *   - strings are zero-terminated. The gate refuses strings that contain U+0000; fields where
+ *   - strings are zero-terminated. The decoder refuses strings that contain U+0000; fields where
  * Fabric really has such strings (state keys) are declared as bytes here, which is the same on the
- * wire, and the gate checks their UTF-8.
+ * wire, and the decoder checks their UTF-8.
  *
  * Rules: hash and verify the bytes that were received, never bytes that were packed again. Map
  * fields have no canonical encoding: never compare two packed messages that contain maps.
@@ -47,7 +47,7 @@
 #include "core/proto/peer_query.pb-c.h"
 #include "core/proto/peer_transaction.pb-c.h"
 
-/* ---- the gate ---- */
+/* ---- decoding ---- */
 
 /*
  * Check that bytes are a well-formed message of this type, without allocating: wire format, size,

@@ -1,4 +1,4 @@
-/* what the files of this room share */
+/* shared by the files of this directory */
 #ifndef FABRIC_CORE_PROTO_INTERNAL_H
 #define FABRIC_CORE_PROTO_INTERNAL_H
 

@@ -1,5 +1,5 @@
 /*
- * The gate for untrusted bytes.
+ * The decoder for untrusted bytes.
  *
  * protobuf-c's unpacker recurses without a limit, allocates a structure of a hundred bytes for two
  * bytes of input, merges repeated singular messages by copying arrays, and does not look at UTF-8.
@@ -20,7 +20,7 @@
 /* protobuf-c keeps a record per field while it unpacks a message */
 #define SCANNED_MEMBER_BYTES 40
 
-typedef struct Gate
+typedef struct Decoder
 {
 	const uint8_t *start; /* of the outermost message */
 	const ProtobufCMessageDescriptor *outermost;
@@ -29,7 +29,7 @@ typedef struct Gate
 	bool maps_seen;
 	bool unusual; /* protobuf-c would read it differently than Go */
 	FbError *error;
-} Gate;
+} Decoder;
 
 /*
  * fields declared as bytes that are strings for Fabric: U+0000 may be in them, and a transaction
@@ -66,47 +66,47 @@ proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor,
 }
 
 static FbStatus
-unpack_refuse(const Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+unpack_refuse(const Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 			  const ProtobufCFieldDescriptor *field, const uint8_t *at, const char *reason)
 {
-	fb_fail(gate->error, FB_MALFORMED_MESSAGE, "malformed message of type %s",
-			gate->outermost->name);
-	fb_error_detail(gate->error, "At byte %zu, in %s%s%s: %s.", (size_t) (at - gate->start),
+	fb_fail(decoder->error, FB_MALFORMED_MESSAGE, "malformed message of type %s",
+			decoder->outermost->name);
+	fb_error_detail(decoder->error, "At byte %zu, in %s%s%s: %s.", (size_t) (at - decoder->start),
 					descriptor->name, field != NULL ? "." : "", field != NULL ? field->name : "",
 					reason);
 	return FB_MALFORMED_MESSAGE;
 }
 
 static FbStatus
-unpack_exceed(const Gate *gate, const char *what, uint64_t limit)
+unpack_exceed(const Decoder *decoder, const char *what, uint64_t limit)
 {
-	fb_fail(gate->error, FB_LIMIT_EXCEEDED, "message of type %s is too complex",
-			gate->outermost->name);
-	fb_error_detail(gate->error, "More than %llu %s.", (unsigned long long) limit, what);
+	fb_fail(decoder->error, FB_LIMIT_EXCEEDED, "message of type %s is too complex",
+			decoder->outermost->name);
+	fb_error_detail(decoder->error, "More than %llu %s.", (unsigned long long) limit, what);
 	return FB_LIMIT_EXCEEDED;
 }
 
 static FbStatus
-count_fields(Gate *gate, uint64_t count)
+count_fields(Decoder *decoder, uint64_t count)
 {
-	if (count > FB_MESSAGE_FIELDS_MAX - gate->fields_count)
-		return unpack_exceed(gate, "fields", FB_MESSAGE_FIELDS_MAX);
-	gate->fields_count += (uint32_t) count;
+	if (count > FB_MESSAGE_FIELDS_MAX - decoder->fields_count)
+		return unpack_exceed(decoder, "fields", FB_MESSAGE_FIELDS_MAX);
+	decoder->fields_count += (uint32_t) count;
 	return FB_OK;
 }
 
 static FbStatus
-count_memory(Gate *gate, uint64_t bytes)
+count_memory(Decoder *decoder, uint64_t bytes)
 {
-	gate->memory_bytes += bytes + ALLOCATION_OVERHEAD;
-	if (gate->memory_bytes > FB_MESSAGE_MEMORY_BYTES_MAX)
-		return unpack_exceed(gate, "bytes of memory", FB_MESSAGE_MEMORY_BYTES_MAX);
+	decoder->memory_bytes += bytes + ALLOCATION_OVERHEAD;
+	if (decoder->memory_bytes > FB_MESSAGE_MEMORY_BYTES_MAX)
+		return unpack_exceed(decoder, "bytes of memory", FB_MESSAGE_MEMORY_BYTES_MAX);
 	return FB_OK;
 }
 
 /* the elements of a packed array of numbers */
 static FbStatus
-check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+check_packed(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 			 const ProtobufCFieldDescriptor *field, FbBytes content)
 {
 	int wire_type = proto_wire_type(field->type);
@@ -121,7 +121,7 @@ check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
 			size_t size = proto_read_varint(at, end, VARINT_BYTES_MAX, &value);
 
 			if (size == 0)
-				return unpack_refuse(gate, descriptor, field, at, "bad variable-length integer");
+				return unpack_refuse(decoder, descriptor, field, at, "bad variable-length integer");
 			at += size;
 			count++;
 		}
@@ -131,56 +131,57 @@ check_packed(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
 		size_t width = wire_type == WIRE_FIXED32 ? 4 : 8;
 
 		if (content.size % width != 0)
-			return unpack_refuse(gate, descriptor, field, content.data,
+			return unpack_refuse(decoder, descriptor, field, content.data,
 								 "bad length of packed numbers");
 		count = content.size / width;
 	}
-	FB_TRY(count_fields(gate, count));
-	return count_memory(gate, count * 8);
+	FB_TRY(count_fields(decoder, count));
+	return count_memory(decoder, count * 8);
 }
 
-static FbStatus check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+static FbStatus check_message(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 							  FbBytes bytes, int depth);
 
 /* one length-delimited field that the type knows */
 static FbStatus
-check_content(Gate *gate, const ProtobufCMessageDescriptor *descriptor,
+check_content(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 			  const ProtobufCFieldDescriptor *field, FbBytes content, int depth)
 {
 	switch (field->type)
 	{
 		case PROTOBUF_C_TYPE_STRING:
 			if (!fb_utf8_valid(content))
-				return unpack_refuse(gate, descriptor, field, content.data,
+				return unpack_refuse(decoder, descriptor, field, content.data,
 									 "string is not valid UTF-8");
 			if (content.size > 0 && memchr(content.data, 0, content.size) != NULL)
-				return unpack_refuse(gate, descriptor, field, content.data,
+				return unpack_refuse(decoder, descriptor, field, content.data,
 									 "string contains U+0000");
-			return count_memory(gate, content.size + 1);
+			return count_memory(decoder, content.size + 1);
 		case PROTOBUF_C_TYPE_BYTES:
 			if (proto_bytes_hold_text(descriptor, field) && !fb_utf8_valid(content))
-				return unpack_refuse(gate, descriptor, field, content.data,
+				return unpack_refuse(decoder, descriptor, field, content.data,
 									 "string is not valid UTF-8");
-			return count_memory(gate, content.size);
+			return count_memory(decoder, content.size);
 		case PROTOBUF_C_TYPE_MESSAGE:
 			if (proto_is_map_entry(field->descriptor))
-				gate->maps_seen = true;
-			return check_message(gate, field->descriptor, content, depth + 1);
+				decoder->maps_seen = true;
+			return check_message(decoder, field->descriptor, content, depth + 1);
 		default:
-			return check_packed(gate, descriptor, field, content);
+			return check_packed(decoder, descriptor, field, content);
 	}
 }
 
 static FbStatus
-check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, int depth)
+check_message(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
+			  int depth)
 {
 	FbBytes rest = bytes.size > 0 ? bytes : FB_BYTES_LITERAL(""); /* data may be NULL */
 	uint64_t messages_seen = 0; /* bit i: the singular message field with index i was there */
 
 	FB_ASSERT(descriptor->n_fields <= 64);
 	if (depth > FB_MESSAGE_DEPTH_MAX)
-		return unpack_exceed(gate, "levels of nesting", FB_MESSAGE_DEPTH_MAX);
-	FB_TRY(count_memory(gate, descriptor->sizeof_message));
+		return unpack_exceed(decoder, "levels of nesting", FB_MESSAGE_DEPTH_MAX);
+	FB_TRY(count_memory(decoder, descriptor->sizeof_message));
 	while (rest.size > 0)
 	{
 		FbBytes before = rest;
@@ -191,30 +192,30 @@ check_message(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes 
 			protobuf_c_message_descriptor_get_field(descriptor, field.number);
 
 		if (problem != NULL)
-			return unpack_refuse(gate, descriptor, known, where, problem);
-		FB_TRY(count_fields(gate, 1));
-		gate->memory_bytes += SCANNED_MEMBER_BYTES;
+			return unpack_refuse(decoder, descriptor, known, where, problem);
+		FB_TRY(count_fields(decoder, 1));
+		decoder->memory_bytes += SCANNED_MEMBER_BYTES;
 		if (field.is_long || field.wire_type == WIRE_GROUP_START ||
 			(known != NULL && !proto_field_fits(known, &field)))
-			gate->unusual = true;
+			decoder->unusual = true;
 		if (known == NULL || !proto_field_fits(known, &field))
 		{
-			FB_TRY(
-				count_memory(gate, sizeof(ProtobufCMessageUnknownField) + before.size - rest.size));
+			FB_TRY(count_memory(decoder,
+								sizeof(ProtobufCMessageUnknownField) + before.size - rest.size));
 			continue;
 		}
 		if (known->label == PROTOBUF_C_LABEL_REPEATED)
-			gate->memory_bytes += sizeof(ProtobufCBinaryData);
+			decoder->memory_bytes += sizeof(ProtobufCBinaryData);
 		else if (known->type == PROTOBUF_C_TYPE_MESSAGE)
 		{
 			uint64_t bit = UINT64_C(1) << (known - descriptor->fields);
 
 			if (messages_seen & bit)
-				gate->unusual = true;
+				decoder->unusual = true;
 			messages_seen |= bit;
 		}
 		if (field.is_bytes)
-			FB_TRY(check_content(gate, descriptor, known, field.bytes, depth));
+			FB_TRY(check_content(decoder, descriptor, known, field.bytes, depth));
 	}
 	return FB_OK;
 }
@@ -249,9 +250,10 @@ count_decode(const ProtobufCMessageDescriptor *descriptor)
 }
 
 static FbStatus
-gate_check(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
+decoder_check(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
+			  FbError *error)
 {
-	*gate = (Gate) {.start = bytes.data, .outermost = descriptor, .error = error};
+	*decoder = (Decoder) {.start = bytes.data, .outermost = descriptor, .error = error};
 	count_decode(descriptor);
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
 	{
@@ -260,24 +262,24 @@ gate_check(Gate *gate, const ProtobufCMessageDescriptor *descriptor, FbBytes byt
 						FB_MESSAGE_BYTES_MAX);
 		return FB_LIMIT_EXCEEDED;
 	}
-	return check_message(gate, descriptor, bytes, 1);
+	return check_message(decoder, descriptor, bytes, 1);
 }
 
 FbStatus
 proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
 {
-	Gate gate;
+	Decoder decoder;
 
-	return gate_check(&gate, descriptor, bytes, error);
+	return decoder_check(&decoder, descriptor, bytes, error);
 }
 
 FbStatus
 proto_check_plain(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbError *error)
 {
-	Gate gate;
+	Decoder decoder;
 
-	FB_TRY(gate_check(&gate, descriptor, bytes, error));
-	if (!gate.unusual)
+	FB_TRY(decoder_check(&decoder, descriptor, bytes, error));
+	if (!decoder.unusual)
 		return FB_OK;
 	fb_fail(error, FB_MALFORMED_MESSAGE, "malformed message of type %s", descriptor->name);
 	fb_error_detail(
@@ -318,7 +320,7 @@ proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 					FbAllocator *allocator, uint64_t *memory_bytes, ProtobufCMessage **message,
 					FbError *error)
 {
-	Gate gate;
+	Decoder decoder;
 	Memory memory = {.allocator = allocator};
 	ProtobufCAllocator adapter = {.alloc = memory_allocate,
 								  .free = memory_release,
@@ -326,11 +328,11 @@ proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 	FbStatus status;
 
 	*message = NULL;
-	FB_TRY(gate_check(&gate, descriptor, bytes, error));
-	if (gate.memory_bytes > *memory_bytes)
-		return unpack_exceed(&gate, "bytes of memory", *memory_bytes);
-	*memory_bytes = gate.memory_bytes;
-	if (gate.unusual)
+	FB_TRY(decoder_check(&decoder, descriptor, bytes, error));
+	if (decoder.memory_bytes > *memory_bytes)
+		return unpack_exceed(&decoder, "bytes of memory", *memory_bytes);
+	*memory_bytes = decoder.memory_bytes;
+	if (decoder.unusual)
 		FB_TRY(proto_normalize(descriptor, bytes, allocator, &bytes, error));
 	*message = protobuf_c_message_unpack(descriptor, &adapter, bytes.size, bytes.data);
 	if (*message == NULL)
@@ -340,7 +342,7 @@ proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "malformed message of type %s",
 					   descriptor->name);
 	}
-	if (gate.maps_seen)
+	if (decoder.maps_seen)
 	{
 		status = proto_order_maps(*message, allocator, error);
 		if (status != FB_OK)
@@ -356,7 +358,7 @@ FbStatus
 proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
 			 ProtobufCMessage **message, FbError *error)
 {
-	uint64_t memory_bytes = UINT64_MAX; /* the gate has its own limit */
+	uint64_t memory_bytes = UINT64_MAX; /* the decoder has its own limit */
 
 	return proto_unpack_within(descriptor, bytes, allocator, &memory_bytes, message, error);
 }

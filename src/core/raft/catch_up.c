@@ -1,5 +1,5 @@
 /*
- * catch_up.c: a follower whose next entry is gone from the leader's log. As in Fabric the
+ * catch_up.c: a follower whose next entry the leader's log no longer contains. As in Fabric the
  * snapshot carries no state: it names the entry after which the leader's log starts, and the newest
  * committed configuration (which may be of a later entry: that entry will follow, and until then it
  * does no harm to know it already). The follower's host gets the blocks from any node and reports.
@@ -7,9 +7,9 @@
  * An offer is one node's word, and the node may lie. What it can do is bounded by four rules:
  *
  *   It expires. An offer counts while the leader that made it is followed, in the term in which it
- * was made, and repeats it (catch_up_send does, once per election timeout). Whoever leads next
+ * was made, and repeats it (catch_up_send does, once per election timeout). The next leader
  * makes its own offer if one is needed, so dropping an offer costs one round trip, and an index
- * that no ledger ever reaches holds this node up only while somebody keeps saying it.
+ * that no ledger ever reaches delays this node only while a leader keeps repeating it.
  *
  *   It alone changes nothing. The log is replaced only when the host reports that its ledger has
  * come that far, and how far the ledger is follows from blocks that the host has checked, never
@@ -25,7 +25,7 @@
  *   Its configuration counts only where configurations may change at all (RaftEvent, START).
  *
  * Rejected: to ask the other voters for the term of the offered entry. They may have forgotten it,
- * and a quorum of two with one node down could not go on.
+ * and a quorum of two with one node down would be stuck.
  */
 #include "core/raft/raft_internal.h"
 
@@ -184,7 +184,7 @@ catch_up_installed(Raft *raft, uint64_t index)
 /* an offer is repeated once per election timeout: so many may get lost */
 #define OFFERS_LOST_MAX 4
 
-/* done, or not said any more by the leader of this term */
+/* done, or no longer repeated by the leader of this term */
 void
 catch_up_forget_if_over(Raft *raft)
 {
@@ -195,6 +195,6 @@ catch_up_forget_if_over(Raft *raft)
 		raft->now_ms < raft->fetch.confirmed_ms + OFFERS_LOST_MAX * raft->election_timeout_ms)
 		return;
 	if (raft->fetch.index > raft->commit_index)
-		TRACE(raft, "the blocks up to %" PRIu64 " are not wanted any more", raft->fetch.index);
+		TRACE(raft, "the blocks up to %" PRIu64 " are no longer wanted", raft->fetch.index);
 	raft->fetch.index = 0;
 }

@@ -1,9 +1,11 @@
 /*
- * election.c: who leads (paper 5.2, 5.4.1; thesis 3.10 leadership transfer, 9.6 pre-vote).
+ * election.c: elections (paper 5.2, 5.4.1; thesis 3.10 leadership transfer, 9.6 pre-vote).
  *
- *  follower -- election timeout --> pre_candidate -- a quorum would vote --> candidate -- a quorum
- * votes --> leader any -- a later term, or this term's leader speaks --> follower follower --
- * timeout_now --> candidate
+ *   follower      -- election timeout -->                        pre_candidate
+ *   pre_candidate -- a quorum would vote for it -->              candidate
+ *   candidate     -- a quorum votes for it -->                   leader
+ *   any           -- a later term, or this term's leader -->     follower
+ *   follower      -- timeout_now -->                             candidate
  */
 #include "core/raft/raft_internal.h"
 
@@ -101,14 +103,14 @@ election_campaign(Raft *raft, bool pre, bool forced)
 }
 
 /*
- * A node whose log has no room for a first entry cannot lead; one outside the configuration may
+ * A node whose log has no space for a first entry cannot lead; one outside the configuration may
  * not, nor one that may have forgotten a vote; and one whose log a quorum has refuted would be
  * elected again and again, because elections compare terms and indexes only.
  */
 static bool
 election_may_campaign(const Raft *raft)
 {
-	return raft_is_voter(raft) && trail_room(&raft->trail) > 0 &&
+	return raft_is_voter(raft) && trail_space(&raft->trail) > 0 &&
 		   raft->participation == RAFT_VOTING && !raft->refuted && !raft->abstains;
 }
 
@@ -129,8 +131,8 @@ void
 election_receive_timeout_now(Raft *raft, const RaftMessage *message)
 {
 	/*
-	 * only the leader may give its leadership away: from anybody else it would end a leadership
-	 * that works
+	 * only the leader may transfer its leadership: from another node this message would end a
+	 * leadership that works
 	 */
 	if (raft->role != RAFT_FOLLOWER || raft->leader != message->from ||
 		!election_may_campaign(raft))
@@ -196,9 +198,9 @@ election_receive_vote(Raft *raft, const RaftMessage *message)
 }
 
 /*
- * Terms and the own vote are durable before anything that depends on them leaves. So nobody can
+ * Terms and the own vote are durable before anything that depends on them leaves. So no node can
  * honestly vote for this node in a term that it has not reached, or in which it voted for another
- * one: somebody speaks for others, or this node has lost what it knew.
+ * one: the sender lies about others, or this node has lost state.
  */
 FbStatus
 election_check_vote_response(Raft *raft, const RaftMessage *message, FbError *error)

@@ -140,7 +140,7 @@ membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first, FbEr
 {
 	if (state.size > 0 && !raft->configuration_fixed)
 	{
-		/* it comes from our own store */
+		/* from this node's own store */
 		if (membership_decode_state(state, raft->configurations, &raft->configurations_count,
 									error) != FB_OK)
 			return fb_fail(error, FB_CORRUPTED, "stored Raft configuration does not decode");
@@ -311,7 +311,7 @@ membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error)
 	if (next->voters_count - recovering < quorum_size(next->voters_count))
 		return fb_fail(error, FB_BUSY,
 					   "too many voters of the new Raft configuration are recovering");
-	if (trail_room(&raft->trail) == 0)
+	if (trail_space(&raft->trail) == 0)
 		return fb_fail(error, FB_BUSY, "Raft log is full");
 	FB_TRY(trail_reserve(&raft->trail, 1, error));
 

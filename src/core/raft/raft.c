@@ -1,6 +1,6 @@
 /*
- * raft.c: one event in, one update out. Dispatch, the rules common to all messages, and
- * the filling in of updates.
+ * raft.c: raft_step: dispatch of events, the rules common to all messages, and the content
+ * of updates.
  */
 #include "core/raft/raft_internal.h"
 
@@ -148,7 +148,7 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	raft->update->persist_hard_state =
 		event->start.configuration_state.size == 0 || raft->configuration_fixed;
 	raft_reset_election_timer(raft);
-	/* nobody to wait for */
+	/* no other voter to wait for */
 	if (raft_is_voter(raft) && raft_configuration_in_force(raft)->voters_count == 1)
 		raft->election_deadline_ms = raft->now_ms;
 	TRACE(raft, "start with log %" PRIu64 "..%" PRIu64 ", commit %" PRIu64, raft->trail.base_index,
@@ -178,7 +178,7 @@ raft_submit(Raft *raft, const RaftEvent *event, FbError *error)
 						   "entry of %" PRIu32 " bytes does not fit into a message",
 						   event->submit.payload_bytes[i]);
 	}
-	if (trail_room(&raft->trail) < (size_t) count + RAFT_TRAIL_HEADROOM)
+	if (trail_space(&raft->trail) < (size_t) count + RAFT_TRAIL_HEADROOM)
 		return fb_fail(error, FB_BUSY, "Raft log is full");
 	FB_TRY(trail_reserve(&raft->trail, count, error));
 
@@ -346,10 +346,10 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 		case RAFT_PRE_VOTE_RESPONSE:
 		case RAFT_VOTE_RESPONSE:
 			FB_TRY(election_check_vote_response(raft, message, error));
-			return trail_room(&raft->trail) > 0 ? trail_reserve(&raft->trail, 1, error) : FB_OK;
+			return trail_space(&raft->trail) > 0 ? trail_reserve(&raft->trail, 1, error) : FB_OK;
 		case RAFT_TIMEOUT_NOW:
-			/* may make this node the leader: its first entry must find room */
-			return trail_room(&raft->trail) > 0 ? trail_reserve(&raft->trail, 1, error) : FB_OK;
+			/* may make this node the leader: its first entry must find space */
+			return trail_space(&raft->trail) > 0 ? trail_reserve(&raft->trail, 1, error) : FB_OK;
 		case RAFT_PRE_VOTE:
 		case RAFT_VOTE:
 		case RAFT_HEARTBEAT_RESPONSE:
@@ -469,7 +469,7 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 			raft_persisted(raft, event->persisted.index, event->persisted.term);
 			return FB_OK;
 		case RAFT_EVENT_TIMEOUT:
-			if (trail_room(&raft->trail) > 0)
+			if (trail_space(&raft->trail) > 0)
 				FB_TRY(trail_reserve(&raft->trail, 1, error));
 			recovery_timeout(raft);
 			if (raft->role == RAFT_LEADER)

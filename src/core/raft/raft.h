@@ -7,10 +7,10 @@
  * (6.2). As in Fabric's etcdraft pre-vote and check-quorum are always on. A node that may
  * have lost what it promised takes no part until it is brought up to date: see recovery.c.
  *
- * The core has no clock (every event carries the time), no disk, no network, no callback, no random
- * source but the seed of START: the same events give the same updates. Payloads never enter it: it
- * keeps a *trail*, the (index, term, size) of each entry in the log. All of it belongs to one
- * thread of the host; one Raft is one channel on one node.
+ * The core has no clock (every event carries the time), no disk, no network, no callbacks, and no
+ * random source except the seed of START: the same events give the same updates. It never sees
+ * payloads: it keeps a *trail*, the (index, term, size) of each entry of the log. A Raft object is
+ * one channel on one node and belongs to one thread.
  *
  * ---- the host's duties after each step, in this order ----
  *   1. store update.hard_state (if persist_hard_state), the log's new start (if log_start_changed),
@@ -24,7 +24,7 @@
  * the transaction is durable. An append's payloads are attached by the host: see RaftMessage. A
  * crash at any point is allowed: START from the tables.
  *
- * ---- life of what an update points to ----
+ * ---- lifetime of what an update points to ----
  * Everything in an update lives until the next raft_step of the same Raft: encode or copy messages
  * at once. Everything in an event is only read during the step.
  */
@@ -34,9 +34,9 @@
 #include "core/base/base.h"
 
 /*
- * A node's number is given once and never used again; 0 means "nobody". The first entry's
- * index is 1; index 0 with term 0 stands for "before the log". Times are milliseconds from any
- * fixed point, never going back (a host that cannot promise this of its clock must clamp it).
+ * The number of a node is never reused; 0 means "no node". The first entry's
+ * index is 1; index 0 with term 0 stands for "before the log". Times are milliseconds since any
+ * fixed point and never decrease (the host clamps a clock that does).
  */
 
 /* ---- configuration: who votes ---- */
@@ -86,24 +86,27 @@ typedef struct RaftTrailEntry
 
 typedef enum RaftMessageType
 {
-	RAFT_PRE_VOTE = 1, /* would you vote for me in `term`? index, log_term: my last entry. Nobody's
-						  term changes */
+	RAFT_PRE_VOTE = 1, /* asks for a vote in `term` without changing any node's term; index,
+						  log_term: the sender's last entry */
 	RAFT_PRE_VOTE_RESPONSE = 2, /* rejected or not */
-	RAFT_VOTE = 3, /* index, log_term: my last entry; forced: part of a leadership transfer */
+	RAFT_VOTE =
+		3, /* index, log_term: the sender's last entry; forced: part of a leadership transfer */
 	RAFT_VOTE_RESPONSE = 4, /* rejected or not */
 	RAFT_APPEND = 5,		/* index, log_term: the entry before the first; commit_index; entries */
-	RAFT_APPEND_RESPONSE = 6, /* index: my log equals yours up to here; or rejected: index = the
-							   * refused one, hint_index, log_term: try after this one instead */
-	RAFT_HEARTBEAT = 7,		  /* commit_index, never beyond what the receiver is known to have */
+	RAFT_APPEND_RESPONSE =
+		6, /* index: the sender's log equals the leader's up to here; or rejected: index is the
+			  refused one, hint_index and log_term the entry after which to try next */
+	RAFT_HEARTBEAT = 7, /* commit_index, never beyond what the receiver is known to have */
 	RAFT_HEARTBEAT_RESPONSE = 8,
-	RAFT_SNAPSHOT = 9, /* index, log_term: my log starts after this entry; get the blocks up to it.
-						  configuration */
-	RAFT_TIMEOUT_NOW = 10, /* leadership is yours: campaign at once (thesis 3.10) */
-	RAFT_HELLO =
-		11, /* I have started, or am recovering: what do you remember of me? nonce; index, log_term:
-			 * my last entry. Outside of terms: term may be 0, and nobody's changes */
-	RAFT_HELLO_RESPONSE = 12 /* index, log_term: my last entry; promised_term, promised_index,
-							  * voted: the last that you promised me; leader: the one that I hear */
+	RAFT_SNAPSHOT = 9,	   /* index, log_term: the sender's log starts after this entry; fetch the
+							  blocks up to it. configuration */
+	RAFT_TIMEOUT_NOW = 10, /* leadership transfer: the receiver campaigns at once (thesis 3.10) */
+	RAFT_HELLO = 11, /* the sender has started, or is recovering, and asks for the promises that the
+						receiver remembers of it. nonce; index, log_term: its last entry. Changes no
+						node's term; term may be 0 */
+	RAFT_HELLO_RESPONSE =
+		12 /* index, log_term: the sender's last entry; promised_term, promised_index, voted: the
+			  receiver's last promise to it; leader: as known to the sender */
 } RaftMessageType;
 
 #define RAFT_MESSAGE_TYPE_MAX 12
@@ -126,8 +129,8 @@ typedef struct RaftMessage
 	 * Recovery (recovery.c). nonce: in HELLO and in what a node without a vote answers, drawn for
 	 * this start; in HELLO_RESPONSE, and in what a leader sends to a node that it knows to be
 	 * recovering, that of the other; in what a voter answers, that of the leader's message.
-	 * recovering: the sender has no vote. recovered: to the receiver with this nonce: you have all
-	 * that was committed; index: up to here. A HEARTBEAT with a nonce has index: how far the
+	 * recovering: the sender has no vote. recovered: tells the receiver with this nonce that it has
+	 * all committed entries; index: up to here. A HEARTBEAT with a nonce has index: how far the
 	 * receiver must come.
 	 */
 	uint64_t nonce;
@@ -139,16 +142,16 @@ typedef struct RaftMessage
 	uint64_t leader;
 
 	/*
-	 * APPEND_RESPONSE, with rejected: what the append of this term says contradicts what this node
-	 * has promised or keeps, so no shorter prefix will help. Never made by the core, whose step
-	 * such an append does not change: the host sends it, in the term of the append.
+	 * APPEND_RESPONSE, with rejected: the append contradicts what this node has promised or stored,
+	 * so no shorter prefix will help. The host sends this message, in the term of the append; the
+	 * core never makes one, because such an append changes nothing in it.
 	 */
 	bool contradicted;
 
 	/*
 	 * APPEND: entries index + 1 .. index + entries_count. In an update the core has filled in only
 	 * each entry's term: before encoding, the host looks up (index, term) in its store, or in what
-	 * it is about to store, and fills in kind and payload. If it has no such entry (any more), it
+	 * it is about to store, and fills in kind and payload. If it no longer has such an entry, it
 	 * drops the message; Raft repairs the loss.
 	 */
 	uint32_t entries_count;
@@ -170,12 +173,13 @@ typedef struct RaftMessage
  * Encoding. Integers are big-endian, fixed width; every byte is covered, so decode(encode(m)) = m,
  * and no other bytes of this version decode to m:
  *
- *   u8 'R'   u8 version, of the sender   u8 needs, the oldest version that can act on it   u8 type
- *   u16 flags (1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted, 32 contradicted)
- *   u64 from   u64 to   u64 term   u64 index   u64 log_term   u64 commit_index   u64 hint_index
- *   u64 nonce   u64 promised_term   u64 promised_index   u64 leader
- *   u32 configuration size, that many bytes   u32 head size, that many bytes
- *   u32 entries count, per entry: u64 term, u8 kind, u32 payload size, payload
+ *   u8 'R', u8 version of the sender, u8 needs: the oldest version that can act on it, u8 type
+ *   u16 flags: 1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted, 32 contradicted
+ *   u64 from, to, term, index, log_term, commit_index, hint_index
+ *   u64 nonce, promised_term, promised_index, leader
+ *   u32 size of the configuration, and its bytes
+ *   u32 size of the head, and its bytes
+ *   u32 number of entries; for each: u64 term, u8 kind, u32 payload size, payload
  *   what newer versions append
  *
  * A message does not name its channel; the host carries it in an envelope that does. Fields that a
@@ -192,9 +196,14 @@ extern FbStatus raft_message_encode(FbAllocator *allocator, const RaftMessage *m
 									FbBytes *bytes, FbError *error);
 
 /*
- * The inverse, for bytes that anybody may have sent. *message points into bytes, its entries array
- * is in allocator. FB_OTHER_VERSION: this node is too old for it, or the sender for this node; the
- * message counts as lost. Checks everything that can be checked without state: type, limits,
+ *   u8 'R', u8 version of the sender, u8 needs: the oldest version that can act on it, u8 type
+ *   u16 flags: 1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted, 32 contradicted
+ *   u64 from, to, term, index, log_term, commit_index, hint_index
+ *   u64 nonce, promised_term, promised_index, leader
+ *   u32 size of the configuration, and its bytes
+ *   u32 size of the head, and its bytes
+ *   u32 number of entries; for each: u64 term, u8 kind, u32 payload size, payload
+ *   what newer versions append
  * unused fields, size to the last byte, entry terms that do not fall and are not above the
  * message's. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY. That message.from is the
  * node at the other end of the connection is the host's check.
@@ -226,19 +235,19 @@ typedef enum RaftEventType
 typedef enum RaftParticipation
 {
 	RAFT_VOTING = 0,
-	RAFT_ASKING, /* since its start it has not heard yet what the others remember of it: no vote, no
-					confirmation */
-	RAFT_RECOVERING /* it has lost, or may have lost, what it promised: no vote until a leader has
-					   brought it up to date */
+	RAFT_ASKING,	/* it waits for what the others remember of it since its start: no vote, no
+					   confirmation */
+	RAFT_RECOVERING /* it has or may have lost promises: no vote until a leader has brought it up to
+					   date */
 } RaftParticipation;
 
 /* why a node is recovering; stored as this number */
 typedef enum RaftRecoveryReason
 {
 	RAFT_RECOVERY_NONE = 0,
-	RAFT_RECOVERY_TOLD,		 /* by START or by RAFT_EVENT_RECOVER: the host knows why */
+	RAFT_RECOVERY_TOLD,		 /* by START or RAFT_EVENT_RECOVER: the host knows the reason */
 	RAFT_RECOVERY_STATELESS, /* it has no state, and another node has entries */
-	RAFT_RECOVERY_REMEMBERED /* another node remembers a promise that it does not know of */
+	RAFT_RECOVERY_REMEMBERED /* another node remembers a promise that this node does not know */
 } RaftRecoveryReason;
 
 #define RAFT_RECOVERY_REASON_MAX 3
@@ -253,13 +262,14 @@ typedef struct RaftEvent
 	union
 	{
 		/*
-		 * START: the first event, once. A node that was never started has term 0, vote 0, no
+		 * START: the first event, once. A new node has term 0, vote 0, no
 		 * entries, base 0/0, and an empty configuration_state; then `configuration` is the
 		 * channel's first one, the same on all nodes that start with it (a node added later may
-		 * give any that does not contain itself, or none: it learns the real one from the leader).
-		 * With a stored configuration_state `configuration` is ignored. FB_INVALID_ARGUMENT (id 0,
-		 * timeouts 0, heartbeat not below the election timeout, limits), FB_CORRUPTED (terms fall,
-		 * the state does not decode, ...), FB_OUT_OF_MEMORY: the Raft is then unusable.
+		 * give any that does not contain itself, or none: it learns the current one from the
+		 * leader). With a stored configuration_state `configuration` is ignored.
+		 * FB_INVALID_ARGUMENT (id 0, timeouts 0, heartbeat not below the election timeout, limits),
+		 * FB_CORRUPTED (terms fall, the state does not decode, ...), FB_OUT_OF_MEMORY: the Raft is
+		 * then unusable.
 		 */
 		struct
 		{
@@ -276,20 +286,19 @@ typedef struct RaftEvent
 			/* hard_state as stored */
 			uint64_t term;
 			uint64_t vote;
-			uint64_t commit_index; /* may be older than the truth, never newer; 0 if never stored */
+			uint64_t commit_index; /* may be outdated, but never too high; 0 if never stored */
 			FbBytes configuration_state;
 			RaftConfiguration configuration;
-			FbBytes memory; /* empty if never stored */
-			RaftRecoveryReason
-				recovery; /* as stored, or TOLD: there is a sign that this node has lost promises */
+			FbBytes memory;				 /* empty if never stored */
+			RaftRecoveryReason recovery; /* as stored, or TOLD if the host has a sign that this node
+											has lost promises */
 			uint64_t recovery_witness;
 			bool established;
 
 			/*
-			 * The voters are decided outside of the log, and are `configuration` until the next
-			 * START: a stored state that says otherwise is replaced by it. CONFIGURE is refused,
-			 * and so is every message (FB_CORRUPTED) with an entry or a snapshot that brings
-			 * another configuration.
+			 * The voters are defined outside of the log: they are `configuration` until the next
+			 * START, whatever the stored state says. CONFIGURE is refused, and so is every message
+			 * (FB_CORRUPTED) with an entry or a snapshot that brings another configuration.
 			 */
 			bool configuration_fixed;
 
@@ -300,9 +309,9 @@ typedef struct RaftEvent
 			size_t entries_count;
 
 			/*
-			 * The index that the last applied block came from. It may be ahead of the log (blocks
-			 * fetched from another node), and is at first ahead of update.apply_index: what is
-			 * applied already the host skips.
+			 * The index of the entry from which the last applied block was made. It may be ahead of
+			 * the log (blocks fetched from another node), and is at first ahead of
+			 * update.apply_index: the host skips what it has already applied.
 			 *
 			 * applied_term: the term of that entry, if the block was made from this node's own log;
 			 * 0: unknown. An entry of a known term was committed, so the log must still have it,
@@ -313,9 +322,8 @@ typedef struct RaftEvent
 		} start;
 
 		/*
-		 * RECEIVE: a decoded message. Old, repeated, misaddressed: ignored. FB_CORRUPTED: no
-		 * message of nodes that keep their promises can say this to this node; update.evidence
-		 * tells which promise is broken
+		 * RECEIVE: a decoded message. Old, repeated, misaddressed: ignored. FB_CORRUPTED: a node
+		 * has broken a promise; update.evidence says which
 		 */
 		const RaftMessage *receive;
 
@@ -329,7 +337,7 @@ typedef struct RaftEvent
 			uint64_t term;
 		} persisted;
 
-		/* TIMEOUT has no data. Too early does no harm */
+		/* TIMEOUT has no data. Harmless when too early */
 
 		/*
 		 * SUBMIT: a leader appends one DATA entry per size; update.entries says where. All or
@@ -352,10 +360,10 @@ typedef struct RaftEvent
 		/*
 		 * CONFIGURE: a leader appends a CONFIGURATION entry; it counts from the moment it is in a
 		 * log (thesis 4.1). Differs from the current one by at most one node added or removed;
-		 * equal: nothing happens. A leader that removes itself goes on until the entry is
+		 * equal: nothing happens. A leader that removes itself continues until the entry is
 		 * committed, then hands over. FB_NO_LEADER; FB_BUSY (the last change, or this leader's
 		 * first entry, is not committed yet, or a transfer is under way: try again);
-		 * FB_INVALID_ARGUMENT (more than one difference, nobody left).
+		 * FB_INVALID_ARGUMENT (more than one difference, no voter left).
 		 */
 		RaftConfiguration configure;
 
@@ -364,7 +372,7 @@ typedef struct RaftEvent
 		 * to date and tells it to campaign; gives up after one election timeout. FB_NO_LEADER,
 		 * FB_BUSY (one under way, or `to` is recovering), FB_INVALID_ARGUMENT (not another voter).
 		 *
-		 * leaving: this node ends in a moment and may hear no answer any more. Then timeout_now
+		 * leaving: this node is about to end and may get no answer. Then timeout_now
 		 * does not wait for the answer to what was sent: it follows the last append on its way to a
 		 * follower in RAFT_PIPELINE. That is safe whatever is lost, since a follower without all
 		 * committed entries wins no election (paper 5.4.1). May be repeated, with another `to`,
@@ -377,11 +385,11 @@ typedef struct RaftEvent
 		} transfer;
 
 		/*
-		 * COMPACT: the host wants to forget the entries up to index. It leaves a tail for slow
-		 * followers by choosing index. Limited by the core to what is applied, committed
-		 * and durable; update.log_start says what happened. A follower that needs more is told to
-		 * get the blocks up to this index: so it must be the index of an entry that became a block,
-		 * or its host could not tell when it has them.
+		 * COMPACT: the host wants to remove the entries up to index, chosen so that a tail for slow
+		 * followers remains. The core limits index to what is applied, committed and durable;
+		 * update.log_start has the result. A follower that needs older entries is told to fetch the
+		 * blocks up to this index. So it must be the index of an entry that became a block;
+		 * otherwise the follower's host could not tell when it has all of them.
 		 */
 		struct
 		{
@@ -389,10 +397,9 @@ typedef struct RaftEvent
 		} compact;
 
 		/*
-		 * SNAPSHOT_INSTALLED: the blocks asked for by update.fetch_index are in the ledger (further
-		 * ones too, perhaps): index is where the last of them came from (or any entry known to
-		 * follow it, at least fetch_index). Ignored if below what was asked for, or if nothing is
-		 * asked for any more.
+		 * SNAPSHOT_INSTALLED: the ledger has the blocks that update.fetch_index requested, or more.
+		 * index: the entry of the last of these blocks, or any entry known to follow it; at least
+		 * fetch_index. Ignored if lower than requested, or if nothing is requested.
 		 */
 		struct
 		{
@@ -400,9 +407,9 @@ typedef struct RaftEvent
 		} snapshot_installed;
 
 		/*
-		 * RECOVER: an operator's word. begin: this node has lost promises, it recovers. Otherwise:
-		 * whatever it has lost, it takes part at once; committed entries can be lost by that. Never
-		 * refused.
+		 * RECOVER: an operator's decision. begin: this node has lost promises and recovers.
+		 * Otherwise it takes part at once, whatever it has lost, at the risk of losing committed
+		 * entries. Never refused.
 		 */
 		struct
 		{
@@ -410,10 +417,10 @@ typedef struct RaftEvent
 		} recover;
 
 		/*
-		 * ABSTAIN: the host's ledger does not follow this log (or does so again): from now on this
-		 * node does not campaign, because a leader whose ledger stands still holds up all others.
-		 * Its votes and confirmations speak of its log, which is what it was: it goes on giving
-		 * them. A leader goes on leading; its host transfers.
+		 * ABSTAIN: the host's ledger does not follow this log (or follows it again). While it does
+		 * not, this node does not campaign, because a leader whose ledger is stuck delays all
+		 * others. It still votes and confirms, because that concerns only its log, which is intact.
+		 * A leader stays leader; its host transfers the leadership.
 		 */
 		bool abstain;
 	};
@@ -436,7 +443,7 @@ typedef struct RaftHardState
 {
 	uint64_t term;
 	uint64_t vote;
-	uint64_t commit_index;		 /* storing it is never urgent: an old one does no harm */
+	uint64_t commit_index;		 /* storing it is never urgent: an old value is harmless */
 	FbBytes configuration_state; /* opaque; lives as long as the update; at most
 									RAFT_CONFIGURATION_STATE_BYTES_MAX */
 	FbBytes memory;				 /* what the others promised to this node; opaque, likewise, at most
@@ -525,10 +532,10 @@ typedef struct RaftUpdate
 	/*
 	 * Catching up by blocks: fetch_index > 0: get the blocks up to the one made from this
 	 * entry from another node (fetch_from is the leader), check and store them, then report
-	 * SNAPSHOT_INSTALLED. Repeated in every update until that, or until it is no longer needed, or
-	 * not said any more: when another node leads, the term ends, or the leader has not repeated it
-	 * for some election timeouts. It is one node's word: how far the ledger is must follow from
-	 * blocks that were checked. Until then this node takes part in elections with the log it has.
+	 * SNAPSHOT_INSTALLED. Repeated in every update until then, or until it no longer applies:
+	 * another node leads, the term ends, or the leader has not repeated it for some election
+	 * timeouts. It is the claim of one node: the state of the ledger must follow from checked
+	 * blocks. Until then this node takes part in elections with the log that it has.
 	 */
 	uint64_t fetch_index;
 	uint64_t fetch_from;
@@ -536,18 +543,19 @@ typedef struct RaftUpdate
 	/* duty 4: report TIMEOUT at this time; UINT64_MAX: never (not a voter, nothing to do) */
 	uint64_t deadline_ms;
 
-	/* of a received message; the host writes it down */
+	/* of a received message; the host records it */
 	RaftEvidence evidence;
 
-	/* where things stand after the step; always filled in */
+	/* the state after the step; always filled in */
 	RaftRole role;
 	uint64_t term;
-	uint64_t leader;	   /* 0: unknown */
-	uint64_t commit_index; /* may be above apply_index while the own write is under way */
+	uint64_t leader; /* 0: unknown */
+	uint64_t
+		commit_index; /* may be above apply_index while this node's own write is not finished */
 	uint64_t last_index;
 	bool role_changed; /* role, term or leader differ from the update before */
-	bool leader_ready; /* leader, and an entry of its own term is applied: the state is the newest
-						  there is */
+	bool
+		leader_ready; /* leader, and an entry of its own term is applied: its state is up to date */
 	bool configuration_changed; /* the configuration in force differs from the update before; see
 								   raft_status */
 	RaftParticipation participation;
@@ -567,27 +575,27 @@ typedef struct Raft Raft;
 #define RAFT_MEMORY_BYTES_MAX (1 + 25 * FB_RAFT_NODES_MAX)
 
 /*
- * A Raft waiting for START. Everything it ever needs is in allocator; only the trail grows, by
+ * A Raft that waits for START. All its memory is in allocator; only the trail grows, by
  * doubling, up to FB_RAFT_TRAIL_ENTRIES_MAX entries of 16 bytes. FB_OUT_OF_MEMORY.
  */
 extern FbStatus raft_create(FbAllocator *allocator, Raft **raft, FbError *error);
 
 /*
- * One event in, the duties out. Any status but FB_OK means: this event had no effect at all,
- * *update carries no duty but says where things stand (apply_index, deadline, role, ...). Statuses:
- * see each event; besides FB_OUT_OF_MEMORY (the trail cannot grow; the event may be repeated).
- * Before START, or START twice: FB_INVALID_ARGUMENT.
+ * Process one event. Any status but FB_OK means that the event had no effect: *update has no duties
+ * but the current state (apply_index, deadline, role, ...). Statuses: see each event; besides
+ * FB_OUT_OF_MEMORY (the trail cannot grow; the event may be repeated). Before START, or START
+ * twice: FB_INVALID_ARGUMENT.
  */
 extern FbStatus raft_step(Raft *raft, const RaftEvent *event, RaftUpdate *update, FbError *error);
 
-/* ---- looking inside: for views and for raft_status_keeps_quorum, never needed to drive it ---- */
+/* ---- state for views and for raft_status_keeps_quorum; not needed to run Raft ---- */
 
 typedef enum RaftProgressState
 {
 	RAFT_PROBE = 0, /* position unknown: one append at a time until one is accepted */
 	RAFT_PIPELINE,	/* position known: appends are sent without waiting, up to in_flight_max */
-	RAFT_CATCH_UP /* needs entries that are gone here: told to get the blocks; only heartbeats until
-					 it reports */
+	RAFT_CATCH_UP	/* needs entries that the leader no longer has: told to fetch blocks; gets only
+					   heartbeats until it reports */
 } RaftProgressState;
 
 extern const char *raft_progress_state_name(RaftProgressState state); /* "probe" */
@@ -600,8 +608,8 @@ typedef struct RaftFollowerStatus
 	uint64_t next_index;  /* the next to send */
 	uint32_t in_flight_count;
 	uint64_t heard_ms; /* the last message from it; 0: none in this term */
-	bool active;	   /* heard from within one election timeout, and not recovering */
-	bool recovering;   /* not counted: it asks what it has promised, or recovers */
+	bool active;	   /* answered within one election timeout, and not recovering */
+	bool recovering;   /* not counted: it is asking, or recovering */
 } RaftFollowerStatus;
 
 typedef struct RaftStatus
@@ -625,11 +633,9 @@ typedef struct RaftStatus
 	RaftParticipation participation;
 	RaftRecoveryReason recovery;
 	uint64_t recovery_witness;
-	uint64_t recovery_index; /* where the recovery ends, as far as the leader has said; 0: not known
-								yet */
-	uint32_t answered_count; /* other voters that answered since the start of this node */
-	uint32_t
-		other_recovering_count; /* of them, those that said that they are recovering themselves */
+	uint64_t recovery_index;		 /* the last entry of the recovery; 0: not known yet */
+	uint32_t answered_count;		 /* other voters that answered since the start of this node */
+	uint32_t other_recovering_count; /* of these, the ones that are recovering themselves */
 } RaftStatus;
 
 extern void raft_status(const Raft *raft, RaftStatus *status);
@@ -645,9 +651,8 @@ extern bool raft_status_keeps_quorum(const RaftStatus *status, const RaftConfigu
 extern uint64_t raft_entry_term(const Raft *raft, uint64_t index);
 
 /*
- * Where a tail of the log that ends with last_index (or before it, with the last entry) begins: the
- * first entry behind which at most bytes_max bytes of payload follow up to there; the base when all
- * of them fit.
+ * The start of a tail of the log: the first entry after which at most bytes_max bytes of payload
+ * follow, up to last_index or the last entry; the base if all fit.
  */
 extern uint64_t raft_tail_start(const Raft *raft, uint64_t last_index, uint64_t bytes_max);
 

@@ -1,10 +1,10 @@
 /*
- * What the files of this room share. Nouns: a Raft is one node's state; its trail is its log
- * without payloads; a progress is what a leader knows about one follower; the outbox is the memory
- * behind an update.
+ * Shared by the files of core/raft. A Raft is the state of one node; its trail is its log without
+ * payloads; a progress is what a leader knows about one follower; the outbox is the memory of an
+ * update.
  *
- * Every handler works in two parts: first everything that can fail (checks, memory), then the
- * changes, which cannot.
+ * Every handler has two parts: first everything that can fail (checks, memory), then the changes,
+ * which cannot fail. So a failed event has no effect.
  */
 #ifndef FABRIC_CORE_RAFT_INTERNAL_H
 #define FABRIC_CORE_RAFT_INTERNAL_H
@@ -35,8 +35,8 @@ extern uint32_t trail_payload_bytes(const RaftTrail *trail,
 /* payloads of the entries after_index + 1 .. up_to_index, which must be there */
 extern uint64_t trail_bytes_between(const RaftTrail *trail, uint64_t after_index,
 									uint64_t up_to_index);
-extern size_t trail_room(const RaftTrail *trail);
-/* after FB_OK, count more entries can be appended; they must be within trail_room */
+extern size_t trail_space(const RaftTrail *trail);
+/* after FB_OK, count more entries can be appended; they must be within trail_space */
 extern FbStatus trail_reserve(RaftTrail *trail, size_t count, FbError *error);
 extern void trail_append(RaftTrail *trail, uint64_t term, uint32_t payload_bytes);
 extern void trail_truncate(RaftTrail *trail, uint64_t from_index);
@@ -68,13 +68,13 @@ typedef struct RaftProgress
 	uint64_t match_index;
 	uint64_t next_index;
 	uint64_t commit_sent; /* the commit index of the last append to it */
-	bool contradicted;	  /* its last answer: what this leader has contradicts what it has */
+	bool contradicted;	  /* according to its last answer, its log contradicts this leader's */
 	bool probe_sent;  /* PROBE: an append is out; the next waits for an answer, or for a heartbeat's
 					   */
 	uint64_t sent_ms; /* the last append or snapshot message */
-	uint64_t heard_ms;		  /* 0: never in this term */
-	uint64_t counted_ms;	  /* the last message that counts: not of a node without a vote */
-	uint64_t since_ms;		  /* when this follower was first followed: silence counts from here */
+	uint64_t heard_ms;	 /* 0: never in this term */
+	uint64_t counted_ms; /* the last message that counts: not of a node without a vote */
+	uint64_t since_ms; /* when the leader began to track this follower: silence counts from here */
 	uint32_t in_flight_first; /* ring of the last index of each append under way */
 	uint32_t in_flight_count;
 	uint64_t in_flight[RAFT_IN_FLIGHT_MAX];
@@ -132,11 +132,11 @@ typedef struct RaftWitness
 #define RAFT_UPDATE_MESSAGES_MAX (RAFT_UPDATE_APPENDS_MAX + 6 * FB_RAFT_NODES_MAX)
 #define RAFT_TRACE_BYTES 8192
 /*
- * room that SUBMIT leaves in the trail, so that a full log does not keep new leaders from their
+ * space that SUBMIT leaves in the trail, so that a full log does not keep new leaders from their
  * first entries
  */
 #define RAFT_TRAIL_HEADROOM 4096
-/* an encoded message's bytes beside its entries' payloads, generously */
+/* upper limit of the bytes of an encoded message without its entries' payloads */
 #define RAFT_MESSAGE_OVERHEAD_BYTES 4096
 
 struct Raft
@@ -171,8 +171,8 @@ struct Raft
 	uint64_t applied_reported; /* what the host said; may be ahead */
 	uint64_t term_jump_ms;	   /* when a message last brought a term far ahead; 0: never */
 	bool abstains;			   /* the host's wish: it does not campaign */
-	bool refuted; /* a quorum said that this node's log contradicts theirs: it does not campaign
-					 until it follows a leader */
+	bool refuted; /* a quorum reported that its log contradicts this node's: no campaign until it
+					 follows a leader */
 	uint64_t election_deadline_ms;
 
 	/* candidates */
@@ -186,7 +186,7 @@ struct Raft
 	uint32_t progress_count;
 	uint64_t term_start_index; /* its no-op */
 	uint64_t heartbeat_deadline_ms;
-	uint64_t quorum_grace_ms; /* the host was late: silence is not counted before this */
+	uint64_t quorum_grace_ms; /* the host was late: silence before this does not count */
 	uint64_t transfer_to;
 	uint64_t transfer_deadline_ms;
 	bool more_to_send; /* the outbox was full */
@@ -196,7 +196,7 @@ struct Raft
 	{
 		uint64_t index;
 		uint64_t log_term;
-		uint64_t leader; /* whose word it is, in which term, and when it was said last */
+		uint64_t leader; /* the leader that says so, its term, and when it last said so */
 		uint64_t leader_term;
 		uint64_t confirmed_ms;
 		RaftLogConfiguration configuration;
@@ -206,12 +206,12 @@ struct Raft
 	RaftParticipation participation;
 	RaftRecoveryReason recovery;
 	uint64_t recovery_witness;
-	uint64_t recovery_index; /* where it ends, as the leader said; 0: not yet */
+	uint64_t recovery_index; /* where it ends, according to the leader; 0: not known yet */
 	uint64_t nonce;			 /* of this start, or of the recovery begun later; never 0 */
 	bool established;		 /* durable: it has had a vote */
-	bool stateless;			 /* nor entries: it may be new, or have lost everything */
+	bool stateless;			 /* no state and no entries: new, or everything is lost */
 	uint64_t asking_since_ms;
-	uint64_t hello_ms; /* when to ask again; UINT64_MAX: everybody has answered */
+	uint64_t hello_ms; /* when to ask again; UINT64_MAX: all have answered */
 	RaftWitness witnesses[FB_RAFT_NODES_MAX];
 	uint32_t witnesses_count;
 	RaftPromise promises[FB_RAFT_NODES_MAX]; /* durable, but late: see recovery.c */
@@ -249,7 +249,7 @@ extern void raft_clamp_applied(Raft *raft);
 extern FbStatus raft_evidence(Raft *raft, RaftEvidenceKind kind, uint64_t node, uint64_t term,
 							  uint64_t index, FbError *error, const char *format, ...)
 	__attribute__((format(printf, 7, 8)));
-/* a leader's entries: the trail has room */
+/* a leader's entries: the trail has space */
 extern void raft_append_own(Raft *raft, const uint32_t *payload_bytes, uint32_t count,
 							RaftEntriesSource source, RaftEntryKind kind, FbBytes payload);
 
@@ -279,7 +279,7 @@ extern void replication_send(Raft *raft, RaftProgress *progress, bool even_empty
 extern void replication_broadcast(Raft *raft);
 extern bool replication_advance_commit(Raft *raft);
 extern void replication_timeout(Raft *raft);
-/* whom a leader that is not told otherwise hands over to; 0: nobody */
+/* the default target of a leadership transfer; 0: none */
 extern uint64_t replication_successor(const Raft *raft);
 extern void replication_transfer_if_ready(Raft *raft);
 /* timeout_now for transfer_to, behind everything that was sent to it */
@@ -338,17 +338,18 @@ extern void recovery_timeout(Raft *raft);
 extern uint64_t recovery_deadline(const Raft *raft);
 extern void recovery_receive_hello(Raft *raft, const RaftMessage *message);
 extern void recovery_receive_hello_response(Raft *raft, const RaftMessage *message);
-/* fills in what an answer to a leader says of this node; received: the leader's message, or NULL */
+/* fill in what an answer to a leader says about this node; received: the leader's message, or NULL
+ */
 extern void recovery_mark_answer(const Raft *raft, RaftMessage *answer,
 								 const RaftMessage *received);
 /*
- * does the leader that sent this know of this node's present state? Otherwise what it takes for
- * matched may be lost
+ * does the sending leader know this node's current state? If not, entries that it considers matched
+ * may be lost
  */
 extern bool recovery_leader_knows(const Raft *raft, const RaftMessage *message);
-/* the leader's word on this node's recovery, in a heartbeat */
+/* what a heartbeat says about this node's recovery */
 extern void recovery_receive_heartbeat(Raft *raft, const RaftMessage *message);
-/* the leader needs an entry that is younger than the recovery of a follower */
+/* the leader must append an entry for the recovery of a follower */
 extern bool recovery_wants_entry(const Raft *raft);
 extern bool recovery_is_complete(const Raft *raft, const RaftProgress *progress);
 

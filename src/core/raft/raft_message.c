@@ -186,7 +186,7 @@ message_check(const RaftMessage *message, FbError *error)
 	if (message->from == 0 || message->to == 0 || (message->term == 0 && !(uses & WITHOUT_TERM)))
 		return fb_fail(error, FB_MALFORMED_MESSAGE,
 					   "Raft message without sender, receiver or term");
-	/* a host keeps them as signed numbers, and there must be room for the next ones */
+	/* a host keeps them as signed numbers, and there must be space for the next ones */
 	if (message->term > NUMBER_MAX || message->index > NUMBER_MAX ||
 		message->commit_index > NUMBER_MAX || message->hint_index > NUMBER_MAX ||
 		message->promised_term > NUMBER_MAX || message->promised_index > NUMBER_MAX ||

@@ -166,7 +166,7 @@ raft_in_lease(const Raft *raft)
 	return raft->leader != 0 && raft->now_ms < raft->leader_heard_ms + raft->election_timeout_ms;
 }
 
-/* nobody is granted or refused more than once per campaign, and only voters are counted */
+/* count one answer per node and campaign, and only those of voters */
 void
 raft_forget_votes(Raft *raft)
 {

@@ -1,58 +1,60 @@
 /*
  * recovery.c: a node that may have lost what it promised.
  *
- * The problem. Raft is safe because a vote and a confirmed entry are never forgotten. A node whose
- * tables are gone, or are an older copy, breaks both: it votes twice in a term, and lets a leader
- * be elected that lacks an entry which was committed with its help. Nothing then looks wrong on any
- * node.
+ * The problem. Raft is safe because a node never forgets a vote or a confirmed entry. A node whose
+ * tables are lost, or are an older copy, breaks both promises: it votes twice in a term, and it
+ * helps to elect a leader that lacks an entry which this node had helped to commit. No node notices
+ * this.
  *
  * The rule, after Viewstamped Replication Revisited (Liskov, Cowling), section 4.3. A node is in
  * one of three states:
  *
- *   ASKING      after every start. It tells the other voters a fresh nonce (HELLO); each answers
- * with the last that this node promised to it. Until this is over the node neither votes, nor
- * campaigns, nor confirms. RECOVERING  (durable) it has lost promises, or may have. It stores what
- * a leader sends, and answers, but its answers carry `recovering` and the nonce: the leader does
- * not count them, for nothing. The leader appends an entry after it heard the nonce first (X). When
- * X is committed without this node, and this node has it, the leader says so (HEARTBEAT,
- * `recovered`), and the node is VOTING again. VOTING      as in the paper.
+ *   ASKING      after every start. The node sends the other voters a fresh nonce (HELLO). Each
+ *               answers with the last promise that this node made to it. Until asking ends, the
+ *               node neither votes, nor campaigns, nor confirms entries.
+ *   RECOVERING  (durable) the node has lost promises, or may have lost some. It stores what a
+ * leader sends, and answers, but its answers carry `recovering` and the nonce, so the leader counts
+ * them for no purpose. The leader appends an entry X after it first saw the nonce. When X is
+ * committed without this node, and this node has X, the leader says so (HEARTBEAT, `recovered`),
+ * and the node is VOTING again. VOTING      as in the paper.
  *
  * Why X suffices. Let Q be the quorum without this node C that stored X in the leader's term T,
  * after C's loss. If C had promised anything to a leader of a later term before its loss, then that
  * leader's quorum has a node in Q, which was in that later term before it stored X in term T:
- * impossible. If C had voted in a later term for a candidate that is not elected yet: that one
- * lacks X, all of Q refuse it, and the nodes outside of Q are no quorum. What C had confirmed to
- * leaders up to T was counted by them, or is in the log of T's leader, which is elected by nodes
- * that forgot nothing; X comes after it. An answer of C's earlier life that arrives late is without
- * the nonce: while C recovers it is ignored, later it says less than what C has.
+ * impossible. If C had voted in a later term for a candidate that is not elected yet: the candidate
+ * lacks X, so all of Q refuse it, and the nodes outside of Q are not a quorum. What C had confirmed
+ * to leaders up to T was counted by them, or is in the log of T's leader, which nodes with intact
+ * memory elected; X follows it. A late answer from before C's loss lacks the nonce: it is ignored
+ * while C recovers, and afterwards claims less than C has.
  *
  * When asking is over: all other voters have answered, or a quorum (with this node, without those
- * that are recovering) has and one election timeout has passed. A leader that this node or one of
- * those who answered hears must be among them: it is what counts with this node's confirmations,
- * and while it lives nobody waits for this node. Those that answer later are still believed.
+ * that are recovering) has and one election timeout has passed. If this node, or a node that
+ * answered, hears a leader, that leader must have answered, because it counts this node's
+ * confirmations; while there is a leader, no node waits for this one. Later answers are still taken
+ * into account.
  *
- * When an answer makes a node recover: it remembers a term that this node is not yet in, or in this
- * node's term a vote that it did not give, or an entry behind its log's end. (In a later term a log
- * may legally be shorter: nothing follows.) What is remembered is written with a leader's
- * heartbeats, not with each confirmation: it may be a heartbeat old after a crash, a copy from
- * which a node was restored is older.
+ * When an answer makes a node recover: the other node remembers a term that this node has not
+ * reached, or, in this node's term, a vote that it did not give or an entry beyond the end of its
+ * log. (In a later term a shorter log is legal and proves nothing.) Other nodes store what they
+ * remember with a leader's heartbeats, not with each confirmation: after a crash it may be a
+ * heartbeat old, but the copy from which a node was restored is older.
  *
  * Founding. A node without any state (no term, no entries, no note that it ever had a vote) may be
- * new, or may have lost everything. It asks too, and recovers if any that answers has entries, a
- * leader, or a memory of it. If a quorum answers that it has nothing either, the channel is being
- * founded; whoever is missing gets four election timeouts, since nodes join one after the other. So
- * a network is founded by any majority, and who joins later is brought up to date by it.
+ * new, or may have lost everything. It asks, too, and recovers if any answering node has entries, a
+ * leader, or a memory of it. If a quorum answers that it has nothing either, the channel is new.
+ * Missing nodes get four election timeouts, because nodes join one after the other. So any majority
+ * founds a network, and brings nodes that join later up to date.
  *
- * What holds: with a sign (the host's: see server/order/lost_state.c; or an answer) a minority may
- * lose its memory at any time, and nothing that was committed is lost, and it recovers without help
- * while a majority is left. If so many recover that the others are no quorum, nobody is elected; an
- * operator's word decides (RAFT_EVENT_RECOVER).
+ * What holds: if there is a sign of the loss (from the host: see server/order/lost_state.c; or in
+ * an answer), a minority may lose its memory at any time without loss of committed entries, and
+ * recovers without help while a majority works. If so many nodes recover that the others are not a
+ * quorum, no leader is elected, and an operator must decide (RAFT_EVENT_RECOVER).
  *
- * What does not hold: a node that was set back without a sign of its host, while each node that
- * remembers its promises is away, counts itself complete. To exclude that, a node would have to
- * wait for all others after each start (VR does), and one dead node of three would keep another
- * from ever starting again. Likewise a node that lost everything, among a quorum of nodes that have
- * nothing: that is what founding looks like.
+ * What does not hold: a node that was reset without a sign from its host, while all nodes that
+ * remember its promises are down, takes part as if it had lost nothing. To exclude this, a node
+ * would have to wait for all others after each start (as VR does), and one dead node of three would
+ * keep another one from ever starting again. The same holds for a node that lost everything, among
+ * a quorum of nodes without state: this looks like a new channel.
  *
  * Rejected: a new number for a node that lost its memory, as etcd and Fabric do (remove and add a
  * consenter): the list of consenters cannot be changed here. Recovering by the leader's word alone,
@@ -96,7 +98,7 @@ recovery_find_promise(Raft *raft, uint64_t id)
 }
 
 /*
- * a promise of this term, empty if the last one was older. When there is no room, the oldest goes:
+ * a promise of this term, empty if the last one was older. When there is no space, the oldest goes:
  * its node was removed long ago
  */
 static RaftPromise *
@@ -216,7 +218,7 @@ recovery_witness_of(Raft *raft, uint64_t id)
 	}
 	if (id == raft->id || !raft_configuration_has(raft_configuration_in_force(raft), id))
 		return NULL;
-	/* those that were removed since make room */
+	/* those that were removed since make space */
 	if (raft->witnesses_count == FB_RAFT_NODES_MAX)
 	{
 		uint32_t kept = 0;

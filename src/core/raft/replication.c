@@ -214,7 +214,7 @@ replication_timeout(Raft *raft)
 	 * a follower recovers with an entry that is younger than its recovery: without traffic, one of
 	 * the leader's own
 	 */
-	if (recovery_wants_entry(raft) && raft->transfer_to == 0 && trail_room(&raft->trail) > 0)
+	if (recovery_wants_entry(raft) && raft->transfer_to == 0 && trail_space(&raft->trail) > 0)
 	{
 		raft_append_own(raft, &nothing, 1, RAFT_FROM_CORE, RAFT_ENTRY_NOOP, FB_BYTES_EMPTY);
 		replication_broadcast(raft);
@@ -461,7 +461,7 @@ replication_receive_heartbeat_response(Raft *raft, const RaftMessage *message)
 	else if (progress->match_index < trail_last_index(&raft->trail) && quiet)
 	{
 		/*
-		 * nothing was sent for a while, yet answers are missing: make room for one more, whose
+		 * nothing was sent for a while, yet answers are missing: make space for one more, whose
 		 * answer tells what is lost
 		 */
 		if (progress->in_flight_count >= raft->in_flight_max)
@@ -515,7 +515,7 @@ static uint32_t
 replication_fitting(const Raft *raft, const RaftMessage *message, uint32_t first,
 					uint64_t truncate_from)
 {
-	size_t room = trail_room(&raft->trail);
+	size_t space = trail_space(&raft->trail);
 	uint32_t count = message->entries_count - first;
 	uint64_t equal_up_to = message->index + first;
 	uint64_t committed = message->commit_index < equal_up_to ? message->commit_index : equal_up_to;
@@ -524,9 +524,9 @@ replication_fitting(const Raft *raft, const RaftMessage *message, uint32_t first
 	uint32_t fitting = 0;
 
 	if (truncate_from > 0)
-		room += (size_t) (trail_last_index(&raft->trail) - truncate_from + 1);
-	if (count > room)
-		count = (uint32_t) room;
+		space += (size_t) (trail_last_index(&raft->trail) - truncate_from + 1);
+	if (count > space)
+		count = (uint32_t) space;
 	if (committed < raft->commit_index)
 		committed = raft->commit_index;
 	uncommitted_count = equal_up_to - committed;
@@ -689,7 +689,7 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 		replication_store(raft, message, first);
 	equal_up_to = message->index + message->entries_count;
 	if (equal_up_to > trail_last_index(&raft->trail))
-		equal_up_to = trail_last_index(&raft->trail); /* no room for all of them */
+		equal_up_to = trail_last_index(&raft->trail); /* no space for all of them */
 
 	raft->refuted = false;
 	/*

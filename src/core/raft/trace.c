@@ -9,23 +9,23 @@
 void
 trace_line(Raft *raft, const char *format, ...)
 {
-	size_t room = RAFT_TRACE_BYTES - raft->trace_bytes;
+	size_t space = RAFT_TRACE_BYTES - raft->trace_bytes;
 	int head;
 	int body;
 	va_list arguments;
 
 	/* a line goes in whole or not at all */
-	head = snprintf(raft->trace + raft->trace_bytes, room, "%" PRIu64 " %s %" PRIu64 ": ", raft->id,
-					raft_role_name(raft->role), raft->term);
-	if (head < 0 || (size_t) head >= room)
+	head = snprintf(raft->trace + raft->trace_bytes, space, "%" PRIu64 " %s %" PRIu64 ": ",
+					raft->id, raft_role_name(raft->role), raft->term);
+	if (head < 0 || (size_t) head >= space)
 	{
 		raft->trace[raft->trace_bytes] = '\0';
 		return;
 	}
 	va_start(arguments, format);
-	body = vsnprintf(raft->trace + raft->trace_bytes + head, room - head, format, arguments);
+	body = vsnprintf(raft->trace + raft->trace_bytes + head, space - head, format, arguments);
 	va_end(arguments);
-	if (body < 0 || (size_t) (head + body) + 1 >= room)
+	if (body < 0 || (size_t) (head + body) + 1 >= space)
 	{
 		raft->trace[raft->trace_bytes] = '\0';
 		return;

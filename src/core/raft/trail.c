@@ -64,7 +64,7 @@ trail_bytes_between(const RaftTrail *trail, uint64_t after_index, uint64_t up_to
 }
 
 size_t
-trail_room(const RaftTrail *trail)
+trail_space(const RaftTrail *trail)
 {
 	return FB_RAFT_TRAIL_ENTRIES_MAX - trail->count;
 }
@@ -76,7 +76,7 @@ trail_reserve(RaftTrail *trail, size_t count, FbError *error)
 	size_t capacity = trail->capacity > 0 ? trail->capacity : TRAIL_CAPACITY_MIN;
 	RaftTrailEntry *grown;
 
-	FB_ASSERT(count <= trail_room(trail));
+	FB_ASSERT(count <= trail_space(trail));
 	if (trail->first + needed <= trail->capacity)
 		return FB_OK;
 	/*

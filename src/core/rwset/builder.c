@@ -1,7 +1,6 @@
 /*
  * builder: collects what a simulation reads and writes. Every (kind, space, key) has one entry,
- * found through a hash table; a space is a namespace or one collection of it. Putting it into order
- * is result.c's.
+ * found through a hash table; a space is a namespace or one collection of it. result.c sorts them.
  */
 #include "core/rwset/builder_internal.h"
 
@@ -166,8 +165,8 @@ builder_check_size(const RwSetBuilder *builder, FbError *error)
 }
 
 /*
- * what cannot become a transaction must not be collected first: a chaincode could fill all memory
- * with it
+ * check limits while collecting: otherwise a chaincode could fill all memory with a set that cannot
+ * become a transaction
  */
 static FbStatus
 count_bytes(RwSetBuilder *builder, size_t added, size_t replaced, FbError *error)

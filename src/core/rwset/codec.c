@@ -3,7 +3,7 @@
  * rwset_pack.c.
  *
  * The encoding is layered: a TxReadWriteSet carries, per namespace, the packed bytes of a KVRWSet,
- * and per collection the packed bytes of a HashedRWSet. Each layer passes the gate on its own.
+ * and per collection the packed bytes of a HashedRWSet. Each layer is decoded separately.
  * Order and repetitions are taken over as they are, so that packing what was parsed gives the bytes
  * that Fabric's encoder wrote.
  */

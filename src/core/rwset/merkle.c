@@ -29,7 +29,7 @@ merkle_start(MerkleTree *tree, uint32_t max_degree)
 		tree->levels[level].count = 0;
 }
 
-/* room for one more element of an array that never needs more than max_degree + 1 */
+/* space for one more element of an array that never needs more than max_degree + 1 */
 static FbStatus
 merkle_grow(MerkleTree *tree, void **array, uint32_t *capacity, uint32_t count, size_t size,
 			FbError *error)

@@ -1,17 +1,48 @@
 /*
- * mvcc: which transactions of a block read a state that is still true, and what the block does to
- * the state (validation/validator.go, tx_ops.go, batch_preparer.go).
+ * mvcc: decide which transactions of a block read a state that is still current, and compute the
+ * effect of the block on the state.
  *
- * All keys of the block are sorted once; every read and write knows the place of its key (its
- * slot), so that validation is a walk over arrays. No hash table: keys come from outside, and
- * sorting has no bad case.
+ * The problem. Endorsers simulate transactions on different heights and in parallel. When a block
+ * is committed, every node must find the same transactions valid, and reach the same state, as a
+ * peer of Fabric does (core/ledger/kvledger/txmgmt/validation, validator.go and tx_ops.go), byte
+ * for byte: codes, versions and the commit hash depend on it. A block comes from outside: its
+ * read-write sets may have a million entries, and nothing but limits of size holds for them.
+ *
+ * The rule. The transactions are checked in block order against the committed state with the writes
+ * of the block's earlier valid transactions on top:
+ *
+ *   - A read conflicts if an earlier valid transaction of the block wrote the key, even the same
+ *     value, or if its version is not the committed one. A write without a read never conflicts.
+ *   - A range query conflicts if, run again, it gives other keys or versions (range.c).
+ *   - Within a transaction, namespaces count in their order, and in each the public reads, the
+ *     ranges, and the hashed reads; the first failure decides the code. Writes of keys that the
+ *     state cannot store come before all of these.
+ *   - A transaction that is invalid, here or before, has no influence on later ones.
+ *   - The version of a key is (block, transaction) of the last valid transaction that wrote its
+ *     value or its metadata. A change of metadata alone has no effect on a missing key.
+ *
+ * How. mvcc_prepare sorts all keys of the block once and gives each a number, its slot. Every read
+ * and write refers to its slot, and the caller fetches all committed versions in one query. So
+ * validation itself is a walk over arrays and needs no look-up. mvcc_validate keeps one MvccState
+ * for each slot: what the valid transactions so far have made of the key.
+ *
+ * Rejected: a hash table instead of sorting, because the keys come from outside and could be chosen
+ * to collide, while sorting has no bad case. Looking keys up one by one while validating, because
+ * each would be a query of its own. Dependency graphs that validate in parallel: signatures, not
+ * this part, take the time, and the order of the block must decide anyway.
+ *
+ * What holds afterwards. The result depends on the block, the committed state and nothing else. It
+ * is complete: no error leaves a part of it usable. Memory and time grow with the size of the
+ * block, and for range queries with the rows that they find (KeySet and DeletedRun in
+ * rwset_internal.h keep ten thousand queries over the same deleted keys from reading each of them
+ * ten thousand times).
  */
 #include "core/rwset/rwset_internal.h"
 
 #include <stdlib.h>
 
 /*
- * keys that a block mentions, repetitions included: bounds the memory of sorting them (32 bytes
+ * references to keys in a block, with repetitions: bounds the memory of sorting them (32 bytes
  * each)
  */
 #define REFERENCES_MAX 50000000
@@ -119,7 +150,7 @@ visit_writes(Visit *to, const RwSet *rwset)
 
 /* ---- preparing ---- */
 
-/* long names are never compared: all that cannot be in the state is one key, the first */
+/* long names are never compared: all keys that cannot be in the state are one key, the first */
 static int
 compare_references(const void *a, const void *b)
 {
@@ -332,8 +363,7 @@ read_conflicts(const MvccBlock *block, FbBytes namespace_name, FbBytes collectio
 }
 
 /*
- * namespaces in their order; in each public reads, ranges, hashed reads; the first failure
- * decides
+ * Namespaces in their order; in each public reads, ranges, hashed reads. The first failure decides.
  */
 static FbStatus
 check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot,
@@ -341,7 +371,7 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot,
 {
 	const MvccBlock *block = validation->block;
 
-	/* what queries of earlier transactions found deleted may be there again */
+	/* keys that queries of earlier transactions found deleted may exist again */
 	block->plan->runs_base = block->plan->runs_count;
 	for (size_t n = 0; n < rwset->namespaces_count; n++)
 	{
@@ -391,8 +421,8 @@ check_reads(Validation *validation, const RwSet *rwset, const uint32_t *slot,
 }
 
 /*
- * our state has limits for keys and names. As in Fabric's preprocessing, this is looked at
- * before the reads
+ * The state has limits for keys and names. As in Fabric's preprocessing (batch_preparer.go,
+ * validateWriteset), they are checked before the reads.
  */
 static void
 mvcc_check_writes(const RwSet *rwset, MvccConflict *conflict)
@@ -414,9 +444,9 @@ mvcc_check_writes(const RwSet *rwset, MvccConflict *conflict)
 /*
  * What the writes of one transaction do to one key is a sum, as in Fabric (tx_ops.go, keyOps): each
  * write adds its operation to a byte, and the bits of the byte decide. For a key that is written
- * once this is what one expects. Two values written to one key sum up to a change of its metadata;
- * every peer of a network finds that, so it is kept exactly. No builder makes such a set, but
- * endorsers can sign one.
+ * once the result is the obvious one. Two values written to one key add up to a change of its
+ * metadata; every peer of Fabric finds this result, so it is the same here. No builder makes such a
+ * set, but endorsers can sign one.
  */
 typedef enum KeyOperation
 {
@@ -519,7 +549,7 @@ apply_key(const MvccKey *key, MvccState *state, size_t tx_index)
 		(sum & KEY_UPSERT) && (sum & (KEY_METADATA_UPDATE | KEY_METADATA_DELETE));
 	bool value_only = (sum | KEY_UPSERT) == KEY_UPSERT; /* 0 after 256 writes */
 
-	/* a value that is nowhere, after 32 deletions: Fabric's peers end there */
+	/* no value is left, after 32 deletions: Fabric's peers panic here */
 	if ((sum & KEY_DELETE) || ((value_and_metadata || value_only) && state->new_value.size == 0))
 	{
 		state->deleted = true;

@@ -209,7 +209,7 @@ peek_update(Merged *merged)
 
 /* ---- rows of the state that the block has deleted ---- */
 
-/* fewer rows are read again about as fast as a query is started anew */
+/* reading fewer rows again is about as fast as starting another query */
 #define RUN_ROWS_MIN 4
 
 /* the key of the current row if the block has deleted it; SIZE_MAX: it has not */
@@ -263,7 +263,7 @@ add_run(Merged *merged, FbError *error)
 	return FB_OK;
 }
 
-/* go on behind a stretch that is known; where the range ends before, nothing is left of it */
+/* continue after a known stretch; if the range ends before, nothing is left of it */
 static FbStatus
 skip_run(Merged *merged, const DeletedRun *run, FbError *error)
 {
@@ -290,7 +290,7 @@ skip_run(Merged *merged, const DeletedRun *run, FbError *error)
 
 /*
  * the current row is deleted: it belongs to the stretch that the query is in, or to another one,
- * behind which the query goes on
+ * after which the query continues
  */
 static FbStatus
 pass_deleted(Merged *merged, size_t slot, FbError *error)
@@ -508,7 +508,7 @@ compare_summary(Merged *merged, const RwSetRange *range, MerkleTree *tree, bool 
 	*differs = true;
 	/*
 	 * Fabric's peers write degree 50 only, and stop for good when they meet one below 2; a summary
-	 * that nobody can have made does not match. The upper limit bounds what is kept in memory.
+	 * that no endorser can have made does not match. The upper limit bounds what is kept in memory.
 	 */
 	if (wanted->max_degree < 2 || wanted->max_degree > FB_QUERY_RESULTS_MAX)
 		return FB_OK;

@@ -1,12 +1,17 @@
 /*
- * rwset: what a transaction read and wrote, and what becomes of it when a block is committed.
+ * rwset: read-write sets of transactions, and their effect when a block is committed.
  *
- *   simulation        RwSetBuilder   reads, writes, ranges, private data  ->  bytes of
- * TxReadWriteSet and of the private sets validation        rwset_parse    bytes  ->  RwSet
- *                     mvcc_prepare   the transactions of a block  ->  the set of keys that they
- * touch (the caller looks all of them up in the committed state, in one query) mvcc_validate  ->  a
- * code for each transaction, the conflicts, the state updates, the history commit
- * update_commit_hash, StateDigest
+ *   simulation
+ *     RwSetBuilder         collects reads, writes, ranges and private data; gives the bytes of the
+ *                          TxReadWriteSet and of the private sets
+ *   validation
+ *     rwset_parse          decodes bytes to an RwSet
+ *     mvcc_prepare         collects the keys that the transactions of a block touch; the caller
+ *                          looks all of them up in the committed state, in one query
+ *     mvcc_validate        gives a code for each transaction, the conflicts, the state updates and
+ *                          the history
+ *   commit
+ *     update_commit_hash, StateDigest
  *
  * Bytes and order are those of Hyperledger Fabric (rwsetutil, validation, update_batch_bytes.go).
  *
@@ -154,8 +159,8 @@ extern FbStatus rwset_pack(FbAllocator *allocator, const RwSet *rwset, FbBytes *
 extern size_t rwset_longest_written_key(const RwSet *rwset);
 
 /*
- * leave out all reads and ranges, for whoever wants the writes of a transaction whose validity is
- * known: it conflicts with nothing then
+ * remove all reads and ranges, so that the transaction conflicts with nothing: for callers that
+ * know that it is valid and want its writes
  */
 extern void rwset_forget_reads(RwSet *rwset);
 
@@ -200,7 +205,7 @@ extern FbStatus rwset_private_collections_parse(FbAllocator *allocator, FbBytes 
 												RwSetPrivateCollection **collections,
 												size_t *collections_count, FbError *error);
 
-/* the state namespace in which the hashed keys of a collection live: ns$$hCOLL */
+/* the state namespace of the hashed keys of a collection: ns$$hCOLL */
 extern FbStatus rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace_name,
 									   FbBytes collection, FbBytes *name, FbError *error);
 
@@ -212,7 +217,7 @@ extern FbStatus rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace
  * Collects in any order, produces Fabric's order. All given bytes are copied. Every function
  * returns FB_OK, FB_OUT_OF_MEMORY, FB_LIMIT_EXCEEDED (FB_RWSET_ENTRIES_MAX, FB_STATE_KEY_BYTES_MAX,
  * FB_NAMESPACES_MAX; FB_MESSAGE_BYTES_MAX for all of it) or FB_INVALID_ARGUMENT (a key, namespace
- * or collection that is not UTF-8). After a limit was exceeded it can only be given up.
+ * or collection that is not UTF-8). After an exceeded limit the builder cannot be used any further.
  */
 typedef struct RwSetBuilder RwSetBuilder;
 
@@ -280,15 +285,15 @@ typedef struct RwSetResult
 	size_t collections_count;
 } RwSetResult;
 
-/* may be called once; the builder is used up */
+/* may be called once; the builder cannot be used afterwards */
 extern FbStatus rwset_builder_finish(RwSetBuilder *builder, RwSetResult *result, FbError *error);
 
 /* ---- MVCC (mvcc.c; core/ledger/kvledger/txmgmt/validation) ---- */
 
 typedef struct MvccTransaction
 {
-	const RwSet *rwset; /* NULL: reads and writes nothing (what the caller could not parse has code
-						   255 already) */
+	const RwSet *rwset; /* NULL: reads and writes nothing (a set that the caller could not parse has
+						   code 255 already) */
 	uint8_t code; /* in: 0 = valid so far, else the transaction is skipped. out: the final code */
 	bool post_order; /* not an endorser transaction (config): its writes are no history */
 } MvccTransaction;
@@ -301,8 +306,8 @@ typedef struct MvccKey
 	bool hashed;		/* of a collection: key is a hash */
 	FbBytes key;
 	FbBytes state_namespace; /* where the state has it: namespace, or ns$$hCOLL */
-	bool storable; /* false: stands for everything whose names or key are too long for the state,
-					  and has no name itself */
+	bool storable; /* false: represents all keys whose names or key are too long for the state, and
+					  has no name itself */
 	bool read;	   /* some transaction reads it */
 	bool written;  /* value or metadata: the committed metadata are needed */
 	bool value_needed; /* a metadata write without a value: the committed value is needed */
@@ -368,7 +373,7 @@ typedef struct StateUpdate
 	bool hashed;		/* of a collection: key and value are hashes */
 	FbBytes state_namespace;
 	FbBytes key;
-	bool is_delete; /* the row goes, metadata included */
+	bool is_delete; /* remove the row with its metadata */
 	bool is_purge;	/* transaction purge_tx_index purged the key, whatever was written
 					   afterwards */
 	uint32_t purge_tx_index;
@@ -429,7 +434,7 @@ extern void update_commit_hash(FbBytes filter, const StateUpdate *updates, size_
  * A digest of the whole world state for comparing nodes (unlike the commit hash it covers key
  * metadata). SHA-256 over, for each row in the byte order of (state namespace, key): 8-byte
  * big-endian length and bytes of state namespace, key, value and metadata, then block number and
- * transaction index as 8 bytes each. The order is the caller's duty.
+ * transaction index as 8 bytes each. The caller ensures the order.
  */
 typedef struct StateDigest
 {

@@ -1,5 +1,5 @@
 /*
- * rwset_internal: what the files of this room share.
+ * rwset_internal: shared by the files of this directory.
  */
 #ifndef FABRIC_CORE_RWSET_INTERNAL_H
 #define FABRIC_CORE_RWSET_INTERNAL_H
@@ -7,13 +7,13 @@
 #include "core/proto/proto.h"
 #include "core/rwset/rwset.h"
 
-/* codes that this room gives (the whole list is in core/txn) */
+/* validation codes that this directory gives (the whole list is in core/txn) */
 #define MVCC_VALID PROTOS__TX_VALIDATION_CODE__VALID
 #define MVCC_READ_CONFLICT PROTOS__TX_VALIDATION_CODE__MVCC_READ_CONFLICT
 #define MVCC_PHANTOM_CONFLICT PROTOS__TX_VALIDATION_CODE__PHANTOM_READ_CONFLICT
 #define MVCC_INVALID_WRITESET PROTOS__TX_VALIDATION_CODE__INVALID_WRITESET
 
-/* room for count elements in *array; count 0 is a valid empty array */
+/* space for count elements in *array; count 0 is a valid empty array */
 #define NEW_ARRAY(array, count, allocator, error)                            \
 	do                                                                       \
 	{                                                                        \
@@ -45,7 +45,7 @@ typedef struct MerkleHash
 
 typedef struct MerkleLevel
 {
-	MerkleHash *hashes; /* room for max_degree + 1, allocated in steps */
+	MerkleHash *hashes; /* space for max_degree + 1, allocated in steps */
 	uint32_t count;
 	uint32_t capacity;
 } MerkleLevel;
@@ -120,7 +120,7 @@ typedef struct KeySet
 /*
  * A stretch of the state that queries of one transaction have found to be deleted by the block:
  * from the keys that belong to it (MvccPlan.runs_of_keys) up to `until` there is no row that is
- * still there. A later query that comes to one of these keys goes on behind it: ten thousand
+ * still there. A later query that reaches one of these keys continues after it: ten thousand
  * queries over a hundred thousand deleted keys read these once.
  */
 typedef struct DeletedRun

@@ -39,25 +39,26 @@ tx_code_of_name(const char *name, TxCode *code)
 
 /* ---- refusing ---- */
 
-/* the transaction is invalid: its code, and why in words; what the gate said becomes the detail */
+/* the transaction is invalid: its code, and the reason as text; the decoder's message becomes the
+ * detail */
 static FbStatus
 check_refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *message)
 {
-	char gate[FB_ERROR_MESSAGE_BYTES] = "";
+	char reason[FB_ERROR_MESSAGE_BYTES] = "";
 
 	*code = value;
 	if (why != NULL && unreadable)
-		memcpy(gate, why->message, sizeof(gate));
+		memcpy(reason, why->message, sizeof(reason));
 	fb_fail(why, FB_TRANSACTION_INVALID, "%s", message);
-	if (gate[0] != 0)
-		fb_error_detail(why, "The decoder says: %s.", gate);
+	if (reason[0] != 0)
+		fb_error_detail(why, "The decoder says: %s.", reason);
 	return FB_OK;
 }
 
 #define REFUSE(value, message) return check_refuse(code, (value), why, false, (message))
 
 /*
- * pass bytes through the gate; bytes that are not such a message refuse the transaction with this
+ * decode bytes; if they are not such a message, the transaction gets this
  * code
  */
 #define UNPACK_OR_REFUSE(name, bytes, target, value, message)                            \

@@ -3,7 +3,7 @@
  *
  * The problem. Fabric's orderers look at no content, and its peers have no limits but those of
  * memory and time. A transaction is validated by every committer, in the order of the chain, so one
- * that costs a minute holds up everybody for a minute, and so does the next. And the limits that
+ * that costs a minute delays every node for a minute, and so does the next one. And the limits that
  * this project has where Fabric has none must not decide what becomes of an ordered transaction,
  * since a Fabric peer would find another code.
  *
@@ -54,7 +54,7 @@ limit_check_count(FbError *error, const char *what, size_t count, size_t limit)
 	return count > limit ? limit_exceeded(error, what, count, limit) : FB_OK;
 }
 
-/* only sizes matter: a policy that cannot be decoded satisfies nobody, here as in Fabric */
+/* only sizes matter: no signatures satisfy a policy that cannot be decoded, here as in Fabric */
 static FbStatus
 limit_check_policy(FbAllocator *allocator, FbBytes envelope, FbError *error)
 {
@@ -112,7 +112,7 @@ count_results(const RwSetRange *range)
 
 	if (range->kind != RWSET_RANGE_MERKLE)
 		return range->reads_count;
-	/* nobody can have made it, and nobody looks further */
+	/* no endorser can have made it, and validation stops here */
 	if (range->merkle.max_degree < 2 || range->merkle.hashes_count == 0)
 		return 0;
 	for (uint32_t i = 0; i < levels && count <= FB_RWSET_ENTRIES_MAX; i++)

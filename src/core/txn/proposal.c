@@ -256,7 +256,7 @@ parse_payload(FbAllocator *allocator, FbBytes bytes, ProposalView *view, FbError
 		view->args[i] = proto_bytes(input->args[i]);
 	view->args_count = input->n_args;
 	view->is_init = input->is_init;
-	/* the gate has sorted the map and dropped repetitions */
+	/* the decoder has sorted the map and removed duplicates */
 	for (size_t i = 0; i < payload->n_transientmap; i++)
 	{
 		view->transient[i].key = fb_bytes_of_text(payload->transientmap[i]->key);

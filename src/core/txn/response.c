@@ -131,8 +131,8 @@ response_endorsement_message(FbAllocator *allocator, FbBytes payload, FbBytes en
 /* ---- the whole answer ---- */
 
 /*
- * bytes that are no policy are left out: the message has no place for them, and nobody can satisfy
- * them anyhow
+ * bytes that are not a policy are left out: the message has no field for them, and no signatures
+ * satisfy them anyhow
  */
 static FbStatus
 build_key_policies(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCall *message,

@@ -372,7 +372,7 @@ extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes bytes, Envelope *
 /*
  * Is the envelope's transaction id its creator's own: hex(SHA-256(nonce, creator))?
  * FB_INVALID_ARGUMENT if not. Fabric finds that at validation (msgvalidation.go,
- * ValidateTransaction, through protoutil.CheckTxID) and keeps the id as used all the same; so an
+ * ValidateTransaction, through protoutil.CheckTxID) and still records the id as used; so an
  * orderer asks before. Messages that are no endorser transactions may have no id: blkstorage
  * computes it for them from the same two fields.
  */

@@ -1,5 +1,5 @@
 /*
- * txn_internal: what the files of this room share.
+ * txn_internal: shared by the files of this directory.
  */
 #ifndef FABRIC_CORE_TXN_INTERNAL_H
 #define FABRIC_CORE_TXN_INTERNAL_H
