@@ -65,7 +65,7 @@ send_notification(const BlockNotifier *notifier)
 {
 	const char *problem = NULL;
 
-	bracket_begin("notifying of a block");
+	bracket_begin_repeatable("notifying of a block");
 	FAULT_POINT("notify_before_send");
 	if (DatumGetFloat8(OidFunctionCall0(F_PG_NOTIFICATION_QUEUE_USAGE)) > QUEUE_USAGE_MAX)
 		problem = "the NOTIFY queue is nearly full";

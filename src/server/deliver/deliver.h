@@ -55,6 +55,7 @@ typedef struct BlockSources
 						has any */
 	WireCall *probe; /* of one that failed, under way; NULL: none is */
 	uint64 probe_until_ms;
+	uint8_t probe_hash[CRYPTO_SHA256_BYTES]; /* of the block that it asks for */
 } BlockSources;
 
 /*
@@ -83,10 +84,12 @@ extern void sources_failed(BlockSources *sources, BlockSourceState *state, const
 extern void sources_prefer(BlockSources *sources, const char *address);
 /*
  * Probes of those that failed, while another one answers: which one is due (NULL: none), the
- * request with a signed seek of one block's header, and a look whether it is over.
+ * request with a signed seek of one block's header, whose hash this node knows, and a look whether
+ * it is over.
  */
 extern BlockSourceState *sources_to_probe(BlockSources *sources, uint64 now_ms);
-extern void sources_probe_start(BlockSources *sources, const BlockSourceState *state, FbBytes seek);
+extern void sources_probe_start(BlockSources *sources, const BlockSourceState *state, FbBytes seek,
+								const uint8_t *block_hash);
 extern void sources_probe_turn(BlockSources *sources, const char *channel);
 /* blocks come from the local log again: what other nodes do is of no interest */
 extern void sources_unneeded(BlockSources *sources, const char *channel);

@@ -7,10 +7,10 @@
  * and an operator must see which of them does not answer and why, while blocks come from another.
  *
  * The rule. Orderers of this node's organization come first, then those of others, then peers of
- * this node's organization (channel_block_sources). The worker stays with one that gives blocks. It
- * goes on to the next one at once when a request fails; when it got none, since one that withholds
- * blocks cannot be told from a quiet channel; and, after a minute at others, back to its own
- * organization's. Peers are asked only while no orderer is left.
+ * this node's organization (channel_block_sources). The worker stays with a source that gives
+ * blocks. It asks the next one at once when a request fails; when a request gave no block, since a
+ * source that withholds blocks cannot be told from a quiet channel; and, after a minute at others,
+ * those of its own organization again. Peers are asked only while no orderer answers.
  *
  * With several sources a request waits for new blocks 0.5 s at most, and its answer is given up
  * when nothing arrives for another 0.5 s: a node that is frozen takes connections and requests, and
@@ -18,12 +18,12 @@
  * header of the block meanwhile (witnesses.c), these 0.5 s begin at once.
  *
  * A source that failed is not asked for blocks as long as another one answers. It is probed beside
- * the requests, so nobody waits for its answer: for the header of this node's last block, after a
+ * the requests, which do not wait for it: for the header of this node's last block, after a
  * pause that doubles from 1 s to 15 s while it fails. Its answer ends the condition. One whose
- * blocks other consenters do not confirm would answer that too; it is not probed, and is asked for
- * blocks only when no other source is left. Where no source answers, one that failed is asked for
- * blocks after that pause, with more patience after each failure, so one that is far away or busy
- * is not given up for ever. With a single source there is nobody else to ask, and
+ * blocks other consenters did not confirm has to show the very block that this node has; until then
+ * it is asked for blocks only when no other source is left. Where no source answers, one that
+ * failed is asked for blocks after that pause, with more patience after each failure, so a source
+ * that is far away or busy gets its chance. With a single source there is no other to ask, and
  * fabric.deliver_wait counts.
  *
  * In Fabric a peer takes a random orderer endpoint, and the next one after a failure
@@ -33,6 +33,8 @@
  * for the node that can reach no orderer.
  */
 #include "server/deliver/deliver.h"
+
+#include "core/block/block.h"
 
 #define BACKOFF_MS_MIN 1000
 #define BACKOFF_MS_MAX 15000
@@ -91,6 +93,7 @@ sources_refresh(BlockSources *sources, const Channel *channel)
 	if (sources->count == 0 && next.count > 0)
 		next.current = (int) (sources->first % (uint64) next.count);
 	next.first = sources->first;
+	memcpy(next.probe_hash, sources->probe_hash, sizeof(next.probe_hash));
 	*sources = next;
 	condition_end_others(channel->name, "source", is_listed, sources);
 	if (sources->count == 0)
@@ -255,17 +258,42 @@ sources_to_probe(BlockSources *sources, uint64 now_ms)
 
 		if (!has_failed(state))
 			any_answers = true;
-		else if (now_ms >= state->not_before_ms && !state->refused && found == NULL)
+		else if (now_ms >= state->not_before_ms && found == NULL)
 			found = state;
 	}
 	return any_answers ? found : NULL;
 }
 
 void
-sources_probe_start(BlockSources *sources, const BlockSourceState *state, FbBytes seek)
+sources_probe_start(BlockSources *sources, const BlockSourceState *state, FbBytes seek,
+					const uint8_t *block_hash)
 {
+	memcpy(sources->probe_hash, block_hash, sizeof(sources->probe_hash));
 	sources->probe = wire_deliver_start(state->address, seek, PROBE_BYTES_MAX, PROBE_WAIT_MS);
 	sources->probe_until_ms = clock_ms() + PROBE_PATIENCE_MS;
+}
+
+/* why a source that answered a probe still counts as failed; FB_OK: it does not */
+static FbStatus
+check_probe(const BlockSources *sources, const BlockSourceState *state, const WireCall *call,
+			FbError *why)
+{
+	uint8_t hash[CRYPTO_SHA256_BYTES];
+	BlockView block;
+
+	if (wire_call_rows_count(call) == 0)
+	{
+		if (!state->refused)
+			return FB_OK;
+		return fb_fail(why, FB_BLOCK_REFUSED, "it does not have this node's last block");
+	}
+	FB_TRY(
+		block_parse(wire_call_row(call, 0), memory_allocator(CurrentMemoryContext), &block, why));
+	block_header_hash(&block.header, hash);
+	if (memcmp(hash, sources->probe_hash, sizeof(hash)) == 0)
+		return FB_OK;
+	return fb_fail(why, FB_BLOCK_REFUSED, "its block " UINT64_FORMAT " is not this node's",
+				   (uint64) block.header.number);
 }
 
 void
@@ -274,6 +302,7 @@ sources_probe_turn(BlockSources *sources, const char *channel)
 	WireCall *call = sources->probe;
 	BlockSourceState *state;
 	const WireError *failure;
+	FbError why;
 
 	if (call == NULL || (!wire_poll(call) && clock_ms() < sources->probe_until_ms))
 		return;
@@ -283,6 +312,8 @@ sources_probe_turn(BlockSources *sources, const char *channel)
 	failure = wire_call_error(call);
 	if (state != NULL && has_failed(state) && failure != NULL)
 		sources_failed(sources, state, channel, &failure->error);
+	else if (state != NULL && has_failed(state) && check_probe(sources, state, call, &why) != FB_OK)
+		sources_failed(sources, state, channel, &why);
 	else if (state != NULL && has_failed(state))
 	{
 		condition_end(channel, "source", state->address);
@@ -290,6 +321,7 @@ sources_probe_turn(BlockSources *sources, const char *channel)
 			condition_end(channel, "blocks", NULL);
 		state->backoff_ms = 0;
 		state->not_before_ms = 0;
+		state->refused = false;
 	}
 	wire_call_release(call);
 }

@@ -244,7 +244,7 @@ extern void doubt_end(Doubt *doubt);
  */
 extern void submit_in_doubt(const Channel *channel, const Envelope *envelope, Doubt *doubt);
 /*
- * every orderer once, for at most two seconds, of a transaction that has been handed in before.
+ * every orderer once, for at most a second, of a transaction that has been handed in before.
  * FB_OK: one has taken it. What orderers say is not raised
  */
 extern FbStatus submit_again(const Channel *channel, const Envelope *envelope, TimestampTz deadline,

@@ -23,7 +23,7 @@
 /* when all orderers have been asked: until a round begins anew */
 #define ATTEMPT_MS 5000
 /* a round of a session that waits for its block is shorter: the block may come meanwhile */
-#define ATTEMPT_AGAIN_MS 2000
+#define ATTEMPT_AGAIN_MS 1000
 #define RETRY_MS_MIN 20
 #define RETRY_MS_MAX 1000
 /* no round begins with less time than this: a request without an answer leaves the fate of the

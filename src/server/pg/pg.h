@@ -746,6 +746,8 @@ extern Oid spi_relation_oid(const char *relation_name);
 /* ---- bracket.c: one unit of table work of a worker = one transaction ---- */
 extern void bracket_begin(const char *activity); /* starts transaction and snapshot; activity is
 													what pg_stat_activity shows */
+/* the same for what a crash may undo, since it would be done again: the commit is not flushed */
+extern void bracket_begin_repeatable(const char *activity);
 extern void bracket_commit(void);
 extern void bracket_abort(void); /* for a worker that goes on after an error it caught */
 

@@ -333,16 +333,30 @@ typedef struct PullRequests
 	FbBytes headers;		  /* their headers */
 	FbBytes probe;			  /* the header of this ledger's last block */
 	BlockSourceState *probed; /* whom to send it; NULL: nobody */
+	FbBytes probe_hash;		  /* of that block */
 } PullRequests;
 
 static FbBytes
-copy_request(MemoryContext context, FbBytes request)
+keep_bytes(MemoryContext context, FbBytes bytes)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
-	FbBytes copy = memory_bytes(memory_bytea(request));
+	FbBytes copy = memory_bytes(memory_bytea(bytes));
 
 	MemoryContextSwitchTo(old);
 	return copy;
+}
+
+static void
+prepare_probe(LedgerWorker *worker, const Channel *channel, MemoryContext context,
+			  PullRequests *requests)
+{
+	uint64 number = worker->height - 1;
+	BlockRow last;
+
+	if (!block_store_row(channel->ledger, number, NULL, &last))
+		elog(ERROR, "channel \"%s\" has no block " UINT64_FORMAT, worker->channel, number);
+	requests->probe = keep_bytes(context, deliver_seek_headers(channel, number, number));
+	requests->probe_hash = keep_bytes(context, last.block_hash);
 }
 
 /* the source to ask, and signed requests; NULL when there is none now */
@@ -360,21 +374,21 @@ next_request(LedgerWorker *worker, MemoryContext context, PullRequests *requests
 	source = sources_choose(&worker->sources, clock_ms());
 	if (source != NULL)
 	{
-		requests->blocks = copy_request(context, deliver_seek(channel, worker->height));
+		requests->blocks = keep_bytes(context, deliver_seek(channel, worker->height));
 		requests->headers =
-			copy_request(context, deliver_seek_headers(channel, worker->height, UINT64_MAX));
+			keep_bytes(context, deliver_seek_headers(channel, worker->height, UINT64_MAX));
 		worker->requested_height = worker->height;
 	}
 	requests->probed = sources_to_probe(&worker->sources, clock_ms());
 	if (requests->probed != NULL)
-		requests->probe = copy_request(context, deliver_seek_headers(channel, worker->height - 1,
-																	 worker->height - 1));
+		prepare_probe(worker, channel, context, requests);
 	bracket_commit();
 	return source;
 }
 
+/* more: other blocks are at hand, so the next commit makes this one durable */
 static void
-commit_received(LedgerWorker *worker, FbBytes bytes)
+commit_received(LedgerWorker *worker, FbBytes bytes, bool more)
 {
 	const Channel *channel;
 	BlockView view;
@@ -382,7 +396,11 @@ commit_received(LedgerWorker *worker, FbBytes bytes)
 	CommittedBlock committed;
 	FbError error;
 
-	bracket_begin("committing a block");
+	/* a consenter promises others what its ledger has */
+	if (more && worker->raft_id == 0)
+		bracket_begin_repeatable("committing a block");
+	else
+		bracket_begin("committing a block");
 	channel = channel_open(worker->channel);
 	error_check(block_parse(bytes, memory_allocator(CurrentMemoryContext), &view, &error), &error);
 	/* a session imported it while it was on its way */
@@ -484,7 +502,7 @@ commit_confirmed(LedgerWorker *worker, BlockSourceState *source, const char *add
 		for (int i = 0; i < confirmed_count; i++)
 		{
 			serve_meanwhile(worker);
-			commit_received(worker, wire_call_row(call, done_count + i));
+			commit_received(worker, wire_call_row(call, done_count + i), i + 1 < confirmed_count);
 		}
 		done_count += confirmed_count;
 	}
@@ -508,7 +526,8 @@ pull_blocks(LedgerWorker *worker, MemoryContext context)
 
 	source = next_request(worker, context, &requests);
 	if (requests.probed != NULL)
-		sources_probe_start(&worker->sources, requests.probed, requests.probe);
+		sources_probe_start(&worker->sources, requests.probed, requests.probe,
+							requests.probe_hash.data);
 	if (source == NULL)
 	{
 		worker->pull_at_ms = sources_next_ms(&worker->sources, started_ms);
