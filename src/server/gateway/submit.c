@@ -4,8 +4,8 @@
  * This node's own orderer takes it if there is one: that costs a copy. Otherwise, and when that one
  * cannot, the channel's other orderers are asked, one after the other. One that does not answer for
  * longer than usual (pg/answer_times.c) is not given up: the next one is asked too, and whoever
- * takes it first counts. An envelope that several orderers take is ordered once, so asking twice
- * costs nothing but work.
+ * takes it first counts. When only late ones are left, all are asked once more. An envelope that
+ * several orderers take is ordered once, so asking twice costs nothing but work.
  *
  * Busy, no leader and unreachable are tried again, in rounds, until fabric.broadcast_timeout. What
  * each orderer said last is kept: when the time is over, the error is the one that says most (an
@@ -25,7 +25,7 @@
 /* a round of a session that waits for its block is shorter: the block may come meanwhile */
 #define ATTEMPT_AGAIN_MS 1000
 #define RETRY_MS_MIN 20
-#define RETRY_MS_MAX 1000
+#define RETRY_MS_MAX 500
 /* no round begins with less time than this: a request without an answer leaves the fate of the
  * transaction in doubt, for nothing */
 #define ROUND_MS_MIN 100
@@ -210,6 +210,7 @@ typedef struct Round
 	Attempt *attempts;
 	int count;
 	int asked_count;
+	bool any_answered; /* an orderer, this node's own included, did not take it */
 	TimestampTz until; /* the round's end */
 	bool *in_doubt; /* the session's: true while an answer is awaited, so that a cancellation finds
 					   it so */
@@ -285,6 +286,22 @@ submit_take_answer(Round *round, Attempt *attempt)
 	return status;
 }
 
+/*
+ * Have all answered but those that are late? Then the round ends: one that said that there is no
+ * leader may know of one now, and a frozen leader would be waited for until the round's end. While
+ * none has answered there is nothing to do but wait.
+ */
+static bool
+all_others_late(const Round *round, TimestampTz now)
+{
+	if (!round->any_answered || round->asked_count < round->count)
+		return false;
+	for (int i = 0; i < round->asked_count; i++)
+		if (round->attempts[i].call != NULL && now < round->attempts[i].patience_until)
+			return false;
+	return true;
+}
+
 /* ask the next one, if it is its turn */
 static void
 ask_next(Round *round)
@@ -298,8 +315,11 @@ ask_next(Round *round)
 	*round->in_doubt = true;
 	next->call = wire_submit_start(next->address, round->submission->channel->name,
 								   round->submission->envelope->bytes);
-	next->patience_until =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wire_call_patience_ms(next->call));
+	next->patience_until = GetCurrentTimestamp();
+	/* one that gave no answer lately is not waited for where others answer */
+	if (!round->any_answered || !answer_is_silent(next->address, ANSWER_SUBMISSION))
+		next->patience_until =
+			TimestampTzPlusMilliseconds(next->patience_until, wire_call_patience_ms(next->call));
 	round->asked_count++;
 }
 
@@ -316,10 +336,15 @@ collect_answers(Round *round)
 	int count = 0;
 
 	for (int i = 0; i < round->asked_count; i++)
-		if (round->attempts[i].call != NULL)
-			calls[count++] = round->attempts[i].call;
-	if (round->asked_count < round->count)
-		until = Min(until, round->attempts[round->asked_count - 1].patience_until);
+	{
+		const Attempt *attempt = &round->attempts[i];
+
+		if (attempt->call == NULL)
+			continue;
+		calls[count++] = attempt->call;
+		if (!attempt->late)
+			until = Min(until, attempt->patience_until);
+	}
 	(void) wire_wait(calls, count, WIRE_WAIT_ANY, until, false);
 	for (int i = 0; i < round->asked_count && is_temporary(status); i++)
 	{
@@ -328,7 +353,10 @@ collect_answers(Round *round)
 		if (attempt->call == NULL)
 			continue;
 		if (wire_call_finished(attempt->call))
+		{
 			status = submit_take_answer(round, attempt);
+			round->any_answered = true;
+		}
 		else if (!attempt->late && GetCurrentTimestamp() >= attempt->patience_until)
 		{
 			attempt->late = true;
@@ -357,6 +385,7 @@ try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *erro
 		if (status == FB_CHAINS_DIFFER)
 			return FB_CHAINS_DIFFER;
 		note_said(submission, NULL, error);
+		round.any_answered = true;
 	}
 	list_orderers(submission->channel, &round);
 	status = FB_NO_LEADER;
@@ -366,6 +395,7 @@ try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *erro
 		if (count_unanswered(&round) > 0)
 			status = collect_answers(&round);
 	} while (is_temporary(status) && GetCurrentTimestamp() < until &&
+			 !all_others_late(&round, GetCurrentTimestamp()) &&
 			 (count_unanswered(&round) > 0 || round.asked_count < round.count));
 	for (int i = 0; i < round.asked_count; i++)
 	{
