@@ -5,8 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until
+  vehicles_of height_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
@@ -70,7 +71,7 @@ foreach my $round (1, 2)
 	finish_sessions(@doomed);
 	my ($height) = sort { $b <=> $a } map { height_of($_, 'trade') } @others;
 	$others[0]->query(create_vehicle("alone-$round"));
-	cmp_ok(height_of($others[0], 'trade'), '>', $height, 'two of three orderers go on');
+	cmp_ok(height_of($others[0], 'trade'), '>', $height, 'two of three orderers continue');
 
 	$leader->start;
 	is(scalar(fingerprints($network, 'trade')),

@@ -4,8 +4,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of height_of wait_until eventually_is $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of
+  height_of wait_until eventually_is $ANY_TWO);
 use Test::More;
 
 my $network = start_network(
@@ -76,7 +77,7 @@ is(scalar(fingerprints($network, 'trade')),
 $other->start;
 
 # dead leader and absent follower at once: with one of three nothing is ordered, and afterwards all
-# go on
+# continue
 $leader = wait_for_leader($network, 'trade');
 my @others = grep { $_ != $leader } $network->nodes;
 $_->kill_hard foreach @others;

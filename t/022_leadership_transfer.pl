@@ -3,8 +3,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until
+  vehicles_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 

@@ -5,8 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until
+  vehicles_of $ANY_TWO);
 use Fabric::Host qw(slurp);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
@@ -46,7 +47,7 @@ foreach my $round (1 .. 4)
 	ok(wait_until(sub { vehicles_of($leader) > ($round - 1) * 30 }), "round $round: under load");
 	rejoin($peer);
 	my (undef, $error, $status) = finish_query($load);
-	is($status, 0, "round $round: transactions go on") or diag($error);
+	is($status, 0, "round $round: transactions continue") or diag($error);
 	ok(wait_until(sub { my $now = processes($peer); $now ne $before && $now =~ /^ledger \d+$/ }),
 		'another process serves the new membership')
 	  or diag(processes($peer));
@@ -68,7 +69,7 @@ ok( wait_until(
 		}),
 	'an orderer without its log is recognised'
 ) or diag($follower->query('SELECT * FROM fabric.stat_workers'));
-is((finish_query($load))[2], 0, 'the other two go on');
+is((finish_query($load))[2], 0, 'the other two continue');
 ok( wait_until(
 		sub {
 			(   $follower->query(

@@ -6,8 +6,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until seconds_passed vehicles_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until
+  seconds_passed vehicles_of $ANY_TWO);
 use Fabric::Host qw(slurp spew);
 use IPC::Run;
 use PostgreSQL::Test::Utils qw(system_or_bail);
@@ -91,7 +92,7 @@ sub nobody_is_elected
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
 	is(vehicles_of($_), $vehicles, "$_->{name} has all that was acknowledged") foreach @nodes;
 	commit_vehicle($third);
-	is(scalar(fingerprints($network, 'trade')), 1, 'and it goes on');
+	is(scalar(fingerprints($network, 'trade')), 1, 'and it continues');
 }
 
 sub copy_of

@@ -1,12 +1,13 @@
 # A node is killed at each durable boundary, as leader and as follower: its tables have height N or
 # N + 1, never anything between, the others
-# go on, and it takes part again.
+# continue, and it takes part again.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until
+  vehicles_of height_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use File::Find;
 use PostgreSQL::Test::Utils qw(slurp_file);
@@ -74,7 +75,7 @@ sub crash
 	my $before = height_of($victim, 'trade');
 	$victim->set_faults("$point=crash");
 	my ($output, $error, $status) = $caller->try_query(create_vehicle("$point-$role"));
-	is($status, 0, "$name: a call elsewhere succeeds all the same") or diag($error);
+	is($status, 0, "$name: a call elsewhere succeeds nevertheless") or diag($error);
 	$victim->wait_for_crash;
 
 	$victim->cluster->append_conf('postgresql.auto.conf', "fabric.fault_points = ''");

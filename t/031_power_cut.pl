@@ -1,12 +1,13 @@
 # Four organisations, three of them order. The fourth is down, then another one, then everything
 # loses power at once, again and again: what clients were
-# told is on every ledger, once, and the network goes on by itself.
+# told is on every ledger, once, and the network continues by itself.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until vehicles_of height_of);
+use FabricTest qw(
+  start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until
+  vehicles_of height_of);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
@@ -41,7 +42,7 @@ foreach my $away ($peer, wait_for_leader($network, 'trade'))
 	{
 		my (undef, $error, $status) =
 		  $node->try_query(create_vehicle("without-$away->{name}-$node->{name}"));
-		is($status, 0, "without $away->{name} the applications of $node->{name} go on")
+		is($status, 0, "without $away->{name} the applications of $node->{name} continue")
 		  or diag($error);
 	}
 	$away->start;

@@ -1,5 +1,5 @@
 # Settings that administrators give to all sessions of an instance, and privileges that they give by
-# default: the workers work all the same, and nobody
+# default: the workers work nevertheless, and nobody
 # sees more than was granted.
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 # Batches in the Raft log name the block before them. What does not follow is refused before it is
 # stored, and shown until an administrator has acknowledged it,
-# also after a restart; a ledger that differs from its log makes no blocks, says so, and goes on
+# also after a restart; a ledger that differs from its log makes no blocks, says so, and continues
 # when it is mended; a log that lacks what the ledger was made
 # from does not start.
 use strict;
@@ -109,7 +109,7 @@ is(lines($other, 'contradict each other: batch does not follow'),
 	1, 'the log of the server has it once');
 cmp_ok(orderer($other, 'term'), '<', $term + 3, 'the term that it named is not taken for it');
 $other->query(put($other));
-is(scalar fingerprints($network, 'trade'), 1, 'the channel goes on');
+is(scalar fingerprints($network, 'trade'), 1, 'the channel continues');
 
 # entries that are there with another content
 my ($last_term, $kind) = split /\|/,
@@ -131,7 +131,7 @@ $session->query_safe("BEGIN; SELECT fabric.acknowledge_evidence('trade')");
 $other->query(put($other));
 $session->query_safe('COMMIT');
 $session->quit;
-is(evidence($other), '', 'acknowledged, it is not shown any more');
+is(evidence($other), '', 'acknowledged, it is no longer shown');
 is(orderer($other, 'evidence'), 0, 'nor counted');
 FabricConsenter::tell_node($liar, $other, append($wrong[0]));
 
@@ -170,7 +170,7 @@ is( scalar(
 is($differs->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
 	0, 'and has not ended');
 ok(wait_until(sub { orderer($differs, 'last_index') == orderer($well, 'last_index') }),
-	'its log goes on: it stores and votes');
+	'its log continues: it stores and votes');
 $differs->query("SELECT fabric.acknowledge_evidence('trade')");
 ok(wait_until(sub { evidence($differs) =~ /ledger_differs_from_log/ }),
 	'what is only acknowledged is found again');
@@ -210,5 +210,5 @@ $differs->query('INSERT INTO fabric_internal.raft_log SELECT * FROM kept');
 $differs->stop;
 $differs->start;
 $differs->query(put($differs));
-is(scalar fingerprints($network, 'trade'), 1, 'with it, it goes on');
+is(scalar fingerprints($network, 'trade'), 1, 'with it, it continues');
 done_testing();

@@ -4,8 +4,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle invoke fingerprints wait_for_leader wait_until vehicles_of height_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle invoke fingerprints wait_for_leader wait_until
+  vehicles_of height_of $ANY_TWO);
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 

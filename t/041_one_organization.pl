@@ -7,8 +7,9 @@ use lib "$FindBin::Bin/../tools/lib";
 use lib $FindBin::Bin;
 use Fabric::Host qw(slurp spew);
 use Fabric::Pki  qw(certify create_key create_request);
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of height_of wait_until eventually_is);
+use FabricTest   qw(
+  start_network deploy_registry create_vehicle fingerprints wait_for_leader vehicles_of
+  height_of wait_until eventually_is);
 use PostgreSQL::Test::Utils;
 use Test::More;
 

@@ -100,7 +100,7 @@ ok( wait_until(
 # it replaces what is missing, which is missed no longer then
 approve($second, 2, $package_id);
 ok( wait_until(sub { count_of($second, 'private_missing') == 0 }),
-	'what a new approval replaces is not missing any more');
+	'what a new approval replaces is no longer missing');
 is(problems($second), '', 'nor is it a problem');
 approve($second, 2, undef);
 $first->start;

@@ -255,7 +255,7 @@ ok( wait_until(
 is(height_of($org2, 'trade'), $newest + 1, 'and not stored');
 $org2->query("SELECT * FROM fabric.repair_chain('trade')");
 ok(wait_until(sub { height_of($org2, 'trade') == $newest + 2 }),
-	'after the repair the chain goes on');
+	'after the repair the chain continues');
 
 falsify("DELETE FROM fabric_internal.block WHERE channel = 'trade' AND number = $middle");
 like(problems($org2), qr/^block $middle\b/m, 'a missing block is found');
@@ -265,7 +265,7 @@ like(
 	'and comes back from another node');
 is(problems($org2), '', 'and all is well');
 
-# the node was never out of the network, and goes on
+# the node was never out of the network, and continues
 is(problems($org1), '', 'the other node was clean all the time');
 $org2->query(create_vehicle('V20'));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');

@@ -1,4 +1,4 @@
-# A repair waits for a node that is silent: commits go on meanwhile, for nothing is locked while
+# A repair waits for a node that is silent: commits continue meanwhile, for nothing is locked while
 # other nodes are asked. Two repairs at once do no harm.
 use strict;
 use warnings;
@@ -41,8 +41,7 @@ is_deeply(
 	[ sort @answers ],
 	[ '', $damaged ],
 	'the third node had the block, and it is replaced once');
-is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, 'nothing is wrong any more');
+is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is wrong now');
 $org1->query(create_vehicle('V7'));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 done_testing();

@@ -3,8 +3,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until eventually_like $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry invoke create_vehicle fingerprints wait_until eventually_like
+  $ANY_TWO);
 use Fabric::Host qw(slurp spew);
 use Fabric::Pki  qw(certify_between create_authority create_key create_request issue issue_tls);
 use Fabric::Psql qw(literal);
@@ -212,7 +213,7 @@ my $refusals = with_node_key(sub { 1 })
 				"\\! echo nonsense > $keys/node.key",
 				'SELECT pg_sleep(1.1);',
 				map { create_vehicle('V' . ++$vehicle) . ';' } 1 .. 2)))[1]);
-is(() = $refusals =~ /LF102/g, 2, 'does not go on with it') or diag($refusals);
+is(() = $refusals =~ /LF102/g, 2, 'does not continue with it') or diag($refusals);
 spew("$keys/node.key", slurp("$keys/kept.key"), 0600);
 ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }),
 	'with its own key the node endorses again');

@@ -59,7 +59,7 @@ foreach my $call (
 		($call =~ /fabric\.(\w+)/)[0] . ' fails with a code of its own and a hint');
 }
 
-# preloaded again, it goes on
+# preloaded again, it continues
 $node->stop;
 $node->start;
 ok( wait_until(

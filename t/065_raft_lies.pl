@@ -2,7 +2,7 @@
 # indexes beyond all numbers, a leadership that nobody voted for,
 # and batches in the log of which no block can be made. Raft trusts its consenters, so one of them
 # can disturb the ordering; but no process ends, nothing
-# is lost, and the channel goes on.
+# is lost, and the channel continues.
 use strict;
 use warnings;
 use FindBin;
@@ -79,7 +79,7 @@ my $workers =
 my %before = map { ($_->{name} => $_->query($workers)) } @nodes;
 my $round = 0;
 
-# the channel goes on: some node leads, a transaction is committed by all, no process ended
+# the channel continues: some node leads, a transaction is committed by all, no process ended
 sub goes_on
 {
 	my ($name) = @_;

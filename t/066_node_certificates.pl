@@ -5,8 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_until eventually_is eventually_like seconds_passed height_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_until eventually_is
+  eventually_like seconds_passed height_of $ANY_TWO);
 use Fabric::Host qw(slurp spew);
 use Fabric::Pki  qw(certify certify_between create_key create_request issue);
 use Fabric::Psql qw(start_query finish_query literal);
@@ -127,7 +128,7 @@ eventually_like(
 	'a node that thinks it belongs to no member cannot endorse');
 $org2->set("fabric.node_msp_id = 'Org2MSP'\n");
 
-# an orderer writes down no block that the others would refuse: it could never be signed anew
+# an orderer writes down no block that the others would refuse: it could never be signed again
 my @orderers_own = map { slurp($org1->path("keys/$_")) } 'node.key', 'node.pem';
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 my $height = height_of($org1, 'trade');
@@ -147,7 +148,7 @@ is( join(' ', map { height_of($_, 'trade') } @nodes),
 	'no node has another block');
 set_certificate($org1, @orderers_own);
 like((finish_query($session))[0],
-	qr/^VALID$/m, 'with the right certificate the orderer goes on, and who waited is served');
+	qr/^VALID$/m, 'with the right certificate the orderer continues, and who waited is served');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 # ---- expired ----

@@ -83,7 +83,7 @@ ok( wait_until(
 	'the two logs are the same');
 
 # each is told alone by a leader that nobody elected, the honest one in a later term: what it has is
-# what the channel will go on with
+# what the channel will continue with
 sub one_transaction
 {
 	return FabricWire::signed(
@@ -179,7 +179,7 @@ ok(wait_until(sub { $tell->() if $told++ % 10 == 0; height_of($away, 'trade') >=
 $tell->() foreach 1 .. 3;
 cmp_ok(height_of($away, 'trade'), '>', $away_height, 'more than it had');
 
-# ---- the others go on without the liar ----
+# ---- the others continue without the liar ----
 
 make_blocks($honest, 3);
 my $new_height = height_of($honest, 'trade');

@@ -62,5 +62,5 @@ is( $node->query(
 		"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
 	),
 	$accepted + 1,
-	'and the orderer goes on');
+	'and the orderer continues');
 done_testing();

@@ -4,8 +4,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until height_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry invoke create_vehicle fingerprints wait_until height_of
+  $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query literal);
 use Test::More;
 

@@ -131,7 +131,7 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger'") == 2;
 		}),
 	'and its process');
-is((finish_query($busy))[2], 0, 'the other members go on');
+is((finish_query($busy))[2], 0, 'the other members continue');
 my $beta = $org1->query("SELECT encode(fabric.get_block('beta', 0), 'hex')");
 is($org2->query("SELECT fabric.join_channel('\\x$beta')"),
 	'beta', 'it joins again, with a genesis block from another node');

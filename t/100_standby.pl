@@ -4,8 +4,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_until vehicles_of height_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry invoke create_vehicle fingerprints wait_until vehicles_of
+  height_of $ANY_TWO);
 use Fabric::Psql qw(start_query finish_query);
 use JSON::PP     ();
 use PostgreSQL::Test::Cluster;
@@ -74,12 +75,12 @@ $org3->start;
 foreach my $session (@sessions)
 {
 	my (undef, $error, $status) = finish_query($session);
-	is($status, 0, 'calls at other nodes go on') or diag($error);
+	is($status, 0, 'calls at other nodes continue') or diag($error);
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'after an immediate shutdown it has caught up');
 is(vehicles_of($org3), 41, 'with all vehicles');
 
-# the node is lost for good, and its standby is promoted: it goes on where replication ended
+# the node is lost for good, and its standby is promoted: it continues where replication ended
 $org3->kill_hard;
 $org1->query(create_vehicle('X1'));
 $standby->promote;

@@ -4,8 +4,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until eventually_is vehicles_of processes_for);
+use FabricTest qw(
+  start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until
+  eventually_is vehicles_of processes_for);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 use Time::HiRes qw(time);
@@ -91,7 +92,7 @@ cmp_ok(time - $begin, '<', 60, 'in its time');
 $org1->set_faults('');
 # what was ordered happens: cancelling ends the wait, not the transaction
 ok(wait_until(sub { vehicles_of($org1) == 4 }),
-	'transactions whose caller went away are committed all the same');
+	'transactions whose caller went away are committed nevertheless');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 
 # waiting for an endorsement of a node that does not answer
@@ -127,7 +128,7 @@ ok(wait_until(sub { $org1->query($many) == 1 }), 'a session has given up eight c
 kill 'CONT', @stopped;
 Fabric::Host::spew($answering, '');
 my ($output, $error, $status) = finish_query($session);
-like($output, qr/true|^t$/m, 'a session goes on after cancelled calls') or diag($error);
+like($output, qr/true|^t$/m, 'a session continues after cancelled calls') or diag($error);
 is(() = $error =~ /statement timeout/g, 8, 'each was cancelled');
 eventually_is(sub { $org1->query($many) }, 0, 'the session is gone');
 ok( wait_until(

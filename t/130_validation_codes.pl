@@ -2,7 +2,7 @@
 # by a client whose organisation let him in, and by an
 # orderer that lets anything in. Each is stored in its block with its code, the same at every node;
 # nothing of it reaches the state; the
-# chain goes on; and a transaction id that was used is used.
+# chain continues; and a transaction id that was used is used.
 use strict;
 use warnings;
 use FindBin;

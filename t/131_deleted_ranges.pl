@@ -1,7 +1,7 @@
 # A range in which keys were deleted, at a node that only validates: its scan is the first to meet
 # the dead index entries, remembers them, and
 # marks them at its end. What it remembers must live as long as the scan does: the ledger process
-# goes on, and the keys that are left stay.
+# continues, and the keys that are left stay.
 use strict;
 use warnings;
 use FindBin;

@@ -32,7 +32,7 @@ my $workers =
   "SELECT string_agg(kind || ' ' || pid || ' ' || restarts || ' ' || coalesce(last_error, ''), ', ' ORDER BY kind) FROM fabric.stat_workers";
 my $before = $org1->query($workers);
 
-# nobody has looked at how large the tables are: rows are found through the index all the same
+# nobody has looked at how large the tables are: rows are found through the index nevertheless
 sub call
 {
 	my ($function, @arguments) = @_;
@@ -96,7 +96,7 @@ is($org1->query($running), 1, 'and reads on');
 my ($read_output, $read_error, $read_status) = Fabric::Psql::finish_query($reading);
 is($read_status, 0, 'it does not notice') or diag($read_error);
 
-# an index is made anew between two statements of a transaction, which holds no lock in between
+# an index is made again between two statements of a transaction, which holds no lock in between
 my ($host, $port) = @{ $org1->connection }{qw(host port)};
 foreach my $table ('block', 'transaction', 'world_state')
 {

@@ -36,7 +36,7 @@ is( $org1->query(
 	),
 	$org1->query(
 		"SELECT count(*), count(*) - 1 FROM fabric_internal.transaction WHERE channel = 'trade'"),
-	'and its columns are decoded all the same');
+	'and its columns are decoded nevertheless');
 is( $org1->query(
 		"$parallel SELECT count(*), max(d.name) FROM fabric_internal.block b, fabric.list_chaincodes('trade') d WHERE b.number = 1"
 	),
@@ -123,7 +123,7 @@ my ($joined, $hindered) =
   );
 is($joined, "other\ntrade", 'somebody joins another channel meanwhile') or diag($hindered);
 
-# the process that knew it ends; the next one goes on without, and the number is not given again
+# the process that knew it ends; the next one continues without, and the number is not given again
 $org1->stop;
 $org1->start;
 $org1->query(join(";\n", map { put('k', $_) } 81 .. 160));
@@ -151,8 +151,7 @@ ok( FabricTest::wait_until(
 	'the other node has all blocks');
 cmp_ok($org1->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
 	'>', 0, 'what was stored with the lost dictionary is fetched again');
-is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, 'nothing is missing any more');
+is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is missing now');
 is($org1->query($last), 't', 'it can be read');
 
 # private plaintext that was spoilt before its transaction came is missing, and no reason to stop

@@ -502,17 +502,17 @@ like(
 	$org1->error_of("SELECT fabric.invoke('trade', 'info', 'put')"),
 	qr/LF902: definition of chaincode "info" cannot be read\nDETAIL:  The field "EndorsementInfo"/,
 	'calling one says why it cannot be');
-is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'time')"), '1', 'chaincode goes on');
+is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'time')"), '1', 'chaincode continues');
 is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name} verifies")
   foreach $network->nodes;
 
-# a history larger than what is kept in memory while the state is made anew
+# a history larger than what is kept in memory while the state is made again
 my ($fingerprint) = FabricTest::fingerprints($network, 'trade');
 is( $org1->query(
 		"SET work_mem = '64kB';\nSELECT blocks_corrected, state_corrected, history_corrected FROM fabric.rebuild_state('trade')"
 	),
 	'0|0|0',
-	'the state made anew is no other');
+	'the state made again is no other');
 is($network->fingerprint($org1, 'trade'), $fingerprint, 'by its fingerprint too');
 is($org1->query("SELECT * FROM fabric.verify_chain('trade')"), '', 'and verifies');
 

@@ -189,7 +189,7 @@ sub block_of
 	return %cost;
 }
 
-# what no orderer takes is ordered all the same: cases of one block, or each in its own when they
+# what no orderer takes is ordered nevertheless: cases of one block, or each in its own when they
 # are measured
 sub blocks_of
 {

@@ -5,8 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until
+  vehicles_of $ANY_TWO);
 use Fabric::Host qw(slurp);
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
@@ -133,7 +134,7 @@ $next = check_handed_over('leave_channel', $leader, $term, $named);
 $next->query(create_vehicle('after-leaving'));
 is(vehicles_of($next), 162, 'nothing is missing');
 
-# ---- alone, there is nobody to hand over to: it ends all the same ----
+# ---- alone, there is nobody to hand over to: it ends nevertheless ----
 
 my ($last) = grep { $_ != $leader && $_ != $next } @nodes;
 $last->stop;

@@ -79,7 +79,7 @@ my $leader = wait_for_leader($network, 'trade');
 
 my @frozen = freeze($leader);
 my @times = times_of('the leader is frozen', map { start_calls("leader-$_", 20) } 1 .. 3);
-is(scalar @times, 60, 'all sessions go on without it');
+is(scalar @times, 60, 'all sessions continue without it');
 is(scalar(grep { $_ > 90000 } @times), 0, 'none waited until a time limit of its call');
 @times = times_of('it still is', start_calls('later', 20));
 is(scalar(grep { $_ > 90000 } @times), 0, 'nor do later ones');

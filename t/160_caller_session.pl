@@ -16,7 +16,8 @@ my $network = start_network(
 	profile => { batch_timeout => '200ms' });
 my ($org1, $org2) = my @nodes = $network->nodes;
 $_->query('CREATE EXTENSION plperl; CREATE EXTENSION pltcl') foreach @nodes;
-$network->deploy('trade', 'bank',
+$network->deploy(
+	'trade', 'bank',
 	<<'SQL', policy => "AND('Org1MSP.peer', 'Org2MSP.peer')", allow_warnings => 1);
 CREATE FUNCTION pay(amount integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN ASSERT amount > 0, 'amount must be positive'; PERFORM put_state('paid', amount::text); RETURN 'paid'; END $$;
 CREATE FUNCTION texts() RETURNS text LANGUAGE plpgsql AS $$

@@ -109,7 +109,7 @@ my ($output, $error) =
   $org1->try_query("\\set ON_ERROR_STOP off\n"
 	  . call_of('renders')
 	  . ";\nSELECT 'still ' || fabric.query('trade', 'endless', 'answer')");
-is($output, 'still 42', 'a session whose chaincode can be interrupted goes on');
+is($output, 'still 42', 'a session whose chaincode can be interrupted continues');
 
 # interrupted from outside, long before the limit
 set_limit($org1, '30min');
@@ -186,7 +186,7 @@ is( $org1->query(
 		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'witness' AND state = 'active'"
 	),
 	1,
-	'the other session goes on');
+	'the other session continues');
 unlike(
 	slurp($_->cluster->logfile),
 	qr/terminating any other active server processes|was terminated by signal/,

@@ -43,8 +43,8 @@ my $process = $org2->query('SELECT pg_postmaster_start_time()');
 is( $org2->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
 	$height - 1,
 	'the other node replaces them all');
-is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, 'and nothing is wrong any more');
+is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0,
+	'and nothing is wrong now');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same again');
 
 # the history alone, which the rebuild sends through the disk, too
@@ -56,5 +56,5 @@ cmp_ok($org2->query("SELECT history_corrected FROM fabric.rebuild_state('trade')
 is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'and is right');
 is($org2->query('SELECT pg_postmaster_start_time()'), $process, 'no process has ended in between');
 $org2->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'last', '1')");
-is(scalar(fingerprints($network, 'trade')), 1, 'the node goes on');
+is(scalar(fingerprints($network, 'trade')), 1, 'the node continues');
 done_testing();

@@ -1,4 +1,4 @@
-# What readers of a ledger never see, and results depend on all the same: rows that an index lacks,
+# What readers of a ledger never see, and results depend on nevertheless: rows that an index lacks,
 # rows that share a key, triggers, indexes and
 # constraints of the catalogs, private plaintext, packages and their functions, envelope
 # dictionaries. verify_chain names each, says what repairs it, and is

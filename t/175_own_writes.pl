@@ -3,7 +3,7 @@
 # of other sessions of the same node, definitions, and queries that another node answers.
 #
 # A node is held back by stopping the process that commits its blocks. Each call must wait for it:
-# the process goes on once the call is seen waiting there.
+# the process continues once the call is seen waiting there.
 use strict;
 use warnings;
 use FindBin;

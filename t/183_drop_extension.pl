@@ -77,7 +77,7 @@ $node->query(
 like($node->error_of('SET ROLE fabric_admin; SET fabric.allow_drop_extension = on'),
 	qr/42501/, 'the setting is a superuser\'s');
 $node->query(create_vehicle('V2'));
-is(FabricTest::vehicles_of($node), 2, 'the channel goes on');
+is(FabricTest::vehicles_of($node), 2, 'the channel continues');
 
 # ---- the channel is left: the authorities are still in the way ----
 

@@ -1,5 +1,5 @@
 # pg_upgrade starts the old and the new cluster to copy catalogs. Our processes stay out of both,
-# and the ledger goes on in the new one.
+# and the ledger continues in the new one.
 use strict;
 use warnings;
 use FindBin;
@@ -70,7 +70,7 @@ foreach my $node ($orderer, $peer)
 }
 FabricTest::wait_for_leader($network, 'trade');
 $_->query(create_vehicle("V of $_->{name}")) foreach $orderer, $peer;
-is(vehicles_of($orderer), 3, 'and both nodes go on with it');
+is(vehicles_of($orderer), 3, 'and both nodes continue with it');
 is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'with the same content');
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name}: which is sound")
   foreach $orderer, $peer;

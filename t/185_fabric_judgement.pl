@@ -1,4 +1,4 @@
-# Transactions that no client writes and that Fabric's validator judges all the same: forms of
+# Transactions that no client writes and that Fabric's validator judges nevertheless: forms of
 # certificates, signatures and messages that Go's decoders take, writes
 # that add up, key policies that a failed transaction changes. A consenter forwards them, so that
 # they come into one block;

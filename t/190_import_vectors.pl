@@ -257,7 +257,7 @@ foreach my $case (
 }
 is(contents(), $before, 'nothing of them is stored');
 
-# ---- random damage: refused, or the same block all the same ----
+# ---- random damage: refused, or the same block nevertheless ----
 
 my $seed = 20260101;
 

@@ -239,7 +239,7 @@ my $waiting = start_query(connection(), import($next));
 interrupt($waiting);
 fault('');
 ok(wait_until(sub { on_mirror("SELECT height FROM fabric.chain_info('trade')") == $next + 1 }),
-	'the worker commits the block all the same');
+	'the worker commits the block nevertheless');
 is( outcome(import($next)),
 	"$next|f|{\"VALID\": 1}",
 	'which the caller finds out by importing it again');
@@ -406,7 +406,7 @@ like(
 	'a configuration transaction is an error of its own');
 $config = 0;
 is(fingerprint(\&on_mirror), $before, 'nothing of it is stored');
-is(on_mirror($running), $pid, 'the worker goes on');
+is(on_mirror($running), $pid, 'the worker continues');
 like(
 	import_forged($next + 1, $configuration),
 	qr/LF405.*next block is number $next\b/s,
@@ -503,7 +503,7 @@ like(
 	qr/55006.*Commit it first/s,
 	'nor blocks while its source is being changed');
 
-# a peer that cannot reach its orderer gets the blocks by hand, and goes on by itself afterwards
+# a peer that cannot reach its orderer gets the blocks by hand, and continues by itself afterwards
 fingerprints($network, 'trade');
 $from = height_of($peer, 'trade');
 $peer->stop;
@@ -519,7 +519,7 @@ $orderer->start;
 $height = add_blocks(3);
 is(scalar(fingerprints($network, 'trade')), 1, 'and gets the next ones by itself');
 
-# the source is changed while the network goes on
+# the source is changed while the network continues
 $peer->query("SELECT fabric.set_channel_source('trade', 'import')");
 ok( wait_until(
 		sub {

@@ -5,8 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_until vehicles_of processes_for $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_until vehicles_of
+  processes_for $ANY_TWO);
 use Fabric::Load qw(run_load);
 use Fabric::Psql qw(start_query finish_query);
 use PostgreSQL::Test::Utils;

@@ -195,7 +195,7 @@ my $broken = "$base/broken";
 	is(scalar(servers($broken)), 0, 'when everything that it started has ended');
 }
 ($status, $output) = network($broken, 'up');
-isnt($status, 0, 'after an interruption up does not go on with half a network');
+isnt($status, 0, 'after an interruption up does not continue with half a network');
 like($output, qr/was not finished: remove it with tools\/network down/, 'but says what to do');
 ($status, $output) = network($broken, 'down');
 is($status, 0, 'down') or diag($output);

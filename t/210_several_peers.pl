@@ -5,8 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until vehicles_of);
+use FabricTest qw(
+  start_network deploy_registry create_vehicle fingerprints wait_for_leader wait_until
+  vehicles_of);
 use Fabric::Psql qw(literal);
 use Test::More;
 
@@ -153,7 +154,7 @@ subtest 'an orderer is killed, be it the leader' => sub {
 	is( $org1->query(
 			"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key LIKE 'O__'"),
 		9,
-		'transactions go on');
+		'transactions continue');
 	$leader->start;
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
 };

@@ -32,7 +32,7 @@ $org1->query(create_vehicle("A$_")) foreach 1 .. 4;
 my $leader = wait_for_leader($network, 'trade');
 $leader->kill_hard;
 $org1->query(create_vehicle("B$_")) foreach 1 .. 4;
-is(vehicles_of($org1), 8, 'transactions go on without one of them');
+is(vehicles_of($org1), 8, 'transactions continue without one of them');
 $leader->start;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
 

@@ -25,8 +25,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More ();
 
-our @EXPORT_OK =
-  qw(start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until eventually_is eventually_like seconds_passed cpu_ticks vehicles_of height_of processes_for $ANY_TWO);
+our @EXPORT_OK = qw(
+  start_network deploy_registry invoke create_vehicle fingerprints wait_for_leader wait_until
+  eventually_is eventually_like seconds_passed cpu_ticks vehicles_of height_of processes_for
+  $ANY_TWO);
 use Exporter qw(import);
 
 # an endorsement policy for networks of three

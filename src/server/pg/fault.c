@@ -107,7 +107,7 @@ fault_hold(const char *name)
 		if (ConfigReloadPending)
 			fault_read_settings();
 	}
-	/* what else woke this process is looked at when it goes on */
+	/* what else woke this process is looked at afterwards */
 	SetLatch(MyLatch);
 }
 

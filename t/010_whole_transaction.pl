@@ -1,11 +1,13 @@
-# The whole street, with certificates of the databases' own authorities: a chaincode deployed by its
-# lifecycle, called by application roles at every organisation, the same ledger everywhere.
+# One transaction from beginning to end, with certificates of the databases' own authorities: a
+# chaincode deployed by its lifecycle, called by application roles at every organization, the same
+# ledger everywhere.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use FabricTest
-  qw(start_network deploy_registry invoke create_vehicle fingerprints vehicles_of height_of $ANY_TWO);
+use FabricTest qw(
+  start_network deploy_registry invoke create_vehicle fingerprints vehicles_of height_of
+  $ANY_TWO);
 use Test::More;
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', own_authorities => 1);
