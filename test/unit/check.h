@@ -1,6 +1,8 @@
 /*
- * check.h: what a unit test needs. A test program calls CHECK(...) for each fact and returns
- * check_finish("room/file"). A failed check prints where and what, and goes on.
+ * check.h: what a unit test needs. A test is a function that calls CHECK(...) for each fact; main
+ * runs each with CHECK_TEST(function(arguments)) and returns check_finish("directory/file"). A
+ * failed check prints where and what, and the test continues. What is counted is tests; the number
+ * of their checks, most of them in loops over random values, is printed beside it.
  */
 #ifndef FABRIC_TEST_CHECK_H
 #define FABRIC_TEST_CHECK_H
@@ -12,6 +14,22 @@
 
 static int checks_passed;
 static int checks_failed;
+static int tests_passed;
+static int tests_failed;
+static int tests_checks;		/* checks that were made in tests, */
+static int tests_checks_failed; /* and those of them that failed */
+
+/* run one test: a call of a function */
+#define CHECK_TEST(call)                                                                        \
+	do                                                                                          \
+	{                                                                                           \
+		int before = checks_passed + checks_failed;                                             \
+		int failed_before = checks_failed;                                                      \
+                                                                                                \
+		call;                                                                                   \
+		check_count_test(checks_passed + checks_failed - before, checks_failed - failed_before, \
+						 #call, __FILE__, __LINE__);                                            \
+	} while (0)
 
 #define CHECK(condition) check_fact((condition), #condition, __FILE__, __LINE__)
 #define CHECK_STATUS(actual, expected) \
@@ -98,11 +116,32 @@ check_read_file(const char *path)
 	return fb_bytes(data, size);
 }
 
+/* a test without any check has failed: it proves nothing */
+static inline void
+check_count_test(int checks, int failed, const char *what, const char *file, int line)
+{
+	tests_checks += checks;
+	tests_checks_failed += failed;
+	if (checks > 0 && failed == 0)
+	{
+		tests_passed++;
+		return;
+	}
+	tests_failed++;
+	fprintf(stderr, "%s:%d: test failed: %s: %d of %d checks\n", file, line, what, failed, checks);
+}
+
+/* what main checked itself is one more test */
 static inline int
 check_finish(const char *name)
 {
-	printf("%s: %d passed, %d failed\n", name, checks_passed, checks_failed);
-	return checks_failed > 0;
+	int outside = checks_passed + checks_failed - tests_checks;
+
+	if (outside > 0)
+		check_count_test(outside, checks_failed - tests_checks_failed, "main", name, 0);
+	printf("%s: %d passed, %d failed (%d checks)\n", name, tests_passed, tests_failed,
+		   checks_passed + checks_failed);
+	return tests_failed > 0;
 }
 
 #endif

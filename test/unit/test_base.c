@@ -152,10 +152,10 @@ test_rand(void)
 int
 main(void)
 {
-	test_errors();
-	test_buffer();
-	test_text();
-	test_display();
-	test_rand();
+	CHECK_TEST(test_errors());
+	CHECK_TEST(test_buffer());
+	CHECK_TEST(test_text());
+	CHECK_TEST(test_display());
+	CHECK_TEST(test_rand());
 	return check_finish("base");
 }

@@ -627,18 +627,18 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_header_vectors();
-	test_data_hash();
-	test_real_chain();
-	test_genesis();
-	test_links();
-	test_well_formed();
-	test_parse();
-	test_metadata();
-	test_txflags();
-	test_config_envelopes();
-	test_signed_bytes();
-	test_out_of_memory();
+	CHECK_TEST(test_header_vectors());
+	CHECK_TEST(test_data_hash());
+	CHECK_TEST(test_real_chain());
+	CHECK_TEST(test_genesis());
+	CHECK_TEST(test_links());
+	CHECK_TEST(test_well_formed());
+	CHECK_TEST(test_parse());
+	CHECK_TEST(test_metadata());
+	CHECK_TEST(test_txflags());
+	CHECK_TEST(test_config_envelopes());
+	CHECK_TEST(test_signed_bytes());
+	CHECK_TEST(test_out_of_memory());
 	fb_arena_reset(&arena);
 	return check_finish("block/block");
 }

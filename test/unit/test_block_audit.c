@@ -239,19 +239,19 @@ main(void)
 	CHECK_STATUS(config_bundle_from_block(&config_arena.allocator, genesis, &bundle, &error),
 				 FB_OK);
 	for (int number = 0; number <= 9; number++)
-		clean("blocks", number, number - 1);
-	clean("blocks", 13, -1);
-	clean("blocks", 15, -1);
-	clean("orderer-blocks", 0, -1);
-	clean("orderer-blocks", 5, 4);
-	clean("orderer-blocks", 15, -1);
+		CHECK_TEST(clean("blocks", number, number - 1));
+	CHECK_TEST(clean("blocks", 13, -1));
+	CHECK_TEST(clean("blocks", 15, -1));
+	CHECK_TEST(clean("orderer-blocks", 0, -1));
+	CHECK_TEST(clean("orderer-blocks", 5, 4));
+	CHECK_TEST(clean("orderer-blocks", 15, -1));
 
-	flip(0, -1, bundle, 1);
-	flip(6, 5, bundle, 1);
-	flip(6, 5, NULL, 1);
-	flip(9, 8, bundle, 5);
-	rebuilt();
-	out_of_memory();
+	CHECK_TEST(flip(0, -1, bundle, 1));
+	CHECK_TEST(flip(6, 5, bundle, 1));
+	CHECK_TEST(flip(6, 5, NULL, 1));
+	CHECK_TEST(flip(9, 8, bundle, 5));
+	CHECK_TEST(rebuilt());
+	CHECK_TEST(out_of_memory());
 
 	config_bundle_destroy(bundle);
 	fb_arena_reset(&config_arena);

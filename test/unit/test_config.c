@@ -1957,20 +1957,20 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_names();
-	test_addresses();
-	test_durations();
-	test_bundle();
-	test_real_signatures();
-	test_signature_sets();
-	test_changed_configurations();
-	test_genesis();
-	test_genesis_variants();
-	test_profile_errors();
-	test_orderer_addresses();
-	test_hostile();
-	test_failing_allocator();
-	test_updates();
+	CHECK_TEST(test_names());
+	CHECK_TEST(test_addresses());
+	CHECK_TEST(test_durations());
+	CHECK_TEST(test_bundle());
+	CHECK_TEST(test_real_signatures());
+	CHECK_TEST(test_signature_sets());
+	CHECK_TEST(test_changed_configurations());
+	CHECK_TEST(test_genesis());
+	CHECK_TEST(test_genesis_variants());
+	CHECK_TEST(test_profile_errors());
+	CHECK_TEST(test_orderer_addresses());
+	CHECK_TEST(test_hostile());
+	CHECK_TEST(test_failing_allocator());
+	CHECK_TEST(test_updates());
 	fb_arena_reset(&arena);
 	return check_finish("config");
 }

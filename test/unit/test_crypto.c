@@ -1212,24 +1212,24 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_hash();
-	test_sign(CRYPTO_P256);
-	test_sign(CRYPTO_P384);
-	test_signature_of_infinity(CRYPTO_P256);
-	test_signature_of_infinity(CRYPTO_P384);
-	test_scalar_edges();
-	test_malformed_signatures();
-	test_keys_of_openssl();
-	test_certificate_fields();
-	test_malformed_certificates();
-	test_chains();
-	test_chain_limits();
-	test_same_key();
-	test_crl();
-	test_issue(CRYPTO_P256);
-	test_issue(CRYPTO_P384);
-	test_csr_of_openssl();
-	test_out_of_memory();
+	CHECK_TEST(test_hash());
+	CHECK_TEST(test_sign(CRYPTO_P256));
+	CHECK_TEST(test_sign(CRYPTO_P384));
+	CHECK_TEST(test_signature_of_infinity(CRYPTO_P256));
+	CHECK_TEST(test_signature_of_infinity(CRYPTO_P384));
+	CHECK_TEST(test_scalar_edges());
+	CHECK_TEST(test_malformed_signatures());
+	CHECK_TEST(test_keys_of_openssl());
+	CHECK_TEST(test_certificate_fields());
+	CHECK_TEST(test_malformed_certificates());
+	CHECK_TEST(test_chains());
+	CHECK_TEST(test_chain_limits());
+	CHECK_TEST(test_same_key());
+	CHECK_TEST(test_crl());
+	CHECK_TEST(test_issue(CRYPTO_P256));
+	CHECK_TEST(test_issue(CRYPTO_P384));
+	CHECK_TEST(test_csr_of_openssl());
+	CHECK_TEST(test_out_of_memory());
 	fb_arena_reset(&arena);
 	return check_finish("crypto");
 }

@@ -198,9 +198,10 @@ main(void)
 	{
 		FbBytes bytes = serialized(identities[i].name);
 
-		walk(identities[i].name, identities[i].step, ask_identity, &bytes, identities[i].status);
+		CHECK_TEST(walk(identities[i].name, identities[i].step, ask_identity, &bytes,
+						identities[i].status));
 	}
-	walk("definition", 97, ask_definition, &config, FB_OK);
+	CHECK_TEST(walk("definition", 97, ask_definition, &config, FB_OK));
 
 	pem = file(X509_DIR "peer.pem");
 	CHECK_STATUS(crypto_certificate_parse(pem, &peer, NULL), FB_OK);
@@ -209,9 +210,9 @@ main(void)
 	CHECK_STATUS(crypto_signature_to_low_s(CRYPTO_P256, file(X509_DIR "message.sig"), memory,
 										   &question.signature, NULL),
 				 FB_OK);
-	walk("signature", 1, ask_signature, &question, FB_OK);
+	CHECK_TEST(walk("signature", 1, ask_signature, &question, FB_OK));
 	question.message = FB_BYTES_LITERAL("another message");
-	walk("wrong signature", 1, ask_signature, &question, FB_INVALID_SIGNATURE);
+	CHECK_TEST(walk("wrong signature", 1, ask_signature, &question, FB_INVALID_SIGNATURE));
 	crypto_certificate_free(peer);
 	msp_destroy(msp);
 	fb_arena_reset(&arena);

@@ -402,11 +402,11 @@ main(void)
 	fb_arena_init(&arena);
 	for (int ca = 0; ca < CRYPTO_CURVES_COUNT; ca++)
 		for (int leaf = 0; leaf < CRYPTO_CURVES_COUNT; leaf++)
-			test_pair((CryptoCurve) ca, (CryptoCurve) leaf);
+			CHECK_TEST(test_pair((CryptoCurve) ca, (CryptoCurve) leaf));
 	for (int curve = 0; curve < CRYPTO_CURVES_COUNT; curve++)
-		test_keys((CryptoCurve) curve);
-	test_roots();
-	test_signed_root();
+		CHECK_TEST(test_keys((CryptoCurve) curve));
+	CHECK_TEST(test_roots());
+	CHECK_TEST(test_signed_root());
 	fb_arena_reset(&arena);
 	ERR_clear_error();
 	return check_finish("identity/curves");

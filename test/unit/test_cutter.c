@@ -174,9 +174,9 @@ test_size(void)
 int
 main(void)
 {
-	test_rules();
-	test_changed_limits();
-	test_random();
-	test_size();
+	CHECK_TEST(test_rules());
+	CHECK_TEST(test_changed_limits());
+	CHECK_TEST(test_random());
+	CHECK_TEST(test_size());
 	return check_finish("block/cutter");
 }

@@ -304,9 +304,9 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_policies();
-	test_unused_values();
-	test_signing_identity();
+	CHECK_TEST(test_policies());
+	CHECK_TEST(test_unused_values());
+	CHECK_TEST(test_signing_identity());
 	fb_arena_reset(&arena);
 	return check_finish("config/default policies");
 }

@@ -1793,24 +1793,24 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_identities();
-	test_other_chains();
-	test_name_constraints();
-	test_host_names();
-	test_revocation_lists();
-	test_made_trees();
-	test_identity_id();
-	test_bad_definitions();
-	test_listed_ous();
-	test_role_principals();
-	test_other_principals();
-	test_attributes();
-	test_signer();
-	test_manager();
-	test_cache();
-	test_real_blocks();
-	test_out_of_memory();
-	test_nothing_is_kept();
+	CHECK_TEST(test_identities());
+	CHECK_TEST(test_other_chains());
+	CHECK_TEST(test_name_constraints());
+	CHECK_TEST(test_host_names());
+	CHECK_TEST(test_revocation_lists());
+	CHECK_TEST(test_made_trees());
+	CHECK_TEST(test_identity_id());
+	CHECK_TEST(test_bad_definitions());
+	CHECK_TEST(test_listed_ous());
+	CHECK_TEST(test_role_principals());
+	CHECK_TEST(test_other_principals());
+	CHECK_TEST(test_attributes());
+	CHECK_TEST(test_signer());
+	CHECK_TEST(test_manager());
+	CHECK_TEST(test_cache());
+	CHECK_TEST(test_real_blocks());
+	CHECK_TEST(test_out_of_memory());
+	CHECK_TEST(test_nothing_is_kept());
 	fb_arena_reset(&arena);
 	return check_finish("identity");
 }

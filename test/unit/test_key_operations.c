@@ -284,9 +284,9 @@ main(void)
 	FbArena arena;
 
 	fb_arena_init(&arena);
-	test_operations(&arena.allocator);
-	test_unnamed_collection(&arena.allocator);
-	test_names_with_zero(&arena.allocator);
+	CHECK_TEST(test_operations(&arena.allocator));
+	CHECK_TEST(test_unnamed_collection(&arena.allocator));
+	CHECK_TEST(test_names_with_zero(&arena.allocator));
 	fb_arena_reset(&arena);
 	return check_finish("rwset/key_operations");
 }

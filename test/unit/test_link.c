@@ -142,9 +142,9 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_chain();
-	test_bytes();
-	test_memory();
+	CHECK_TEST(test_chain());
+	CHECK_TEST(test_bytes());
+	CHECK_TEST(test_memory());
 	fb_arena_reset(&arena);
 	return check_finish("block/link");
 }

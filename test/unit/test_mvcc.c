@@ -1437,30 +1437,34 @@ test_failures(void)
 	free(state);
 }
 
+static void
+test_seeds(void)
+{
+	for (uint64_t seed = 1; seed <= 10; seed++)
+		test_random(seed);
+}
+
 int
 main(int argc, char **argv)
 {
 	FbArena arena;
 
 	fb_arena_init(&arena);
-	test_reads(&arena.allocator);
-	test_metadata(&arena.allocator);
-	test_ranges(&arena.allocator);
-	test_range_work(&arena.allocator);
-	test_key_set(&arena.allocator);
-	test_deleted_runs(&arena.allocator);
-	test_summaries(&arena.allocator);
-	test_writes(&arena.allocator);
-	test_long_names(&arena.allocator);
+	CHECK_TEST(test_reads(&arena.allocator));
+	CHECK_TEST(test_metadata(&arena.allocator));
+	CHECK_TEST(test_ranges(&arena.allocator));
+	CHECK_TEST(test_range_work(&arena.allocator));
+	CHECK_TEST(test_key_set(&arena.allocator));
+	CHECK_TEST(test_deleted_runs(&arena.allocator));
+	CHECK_TEST(test_summaries(&arena.allocator));
+	CHECK_TEST(test_writes(&arena.allocator));
+	CHECK_TEST(test_long_names(&arena.allocator));
 	fb_arena_reset(&arena);
 	/* a seed on the command line runs that one alone */
 	if (argc > 1)
-		test_random(strtoull(argv[1], NULL, 0));
+		CHECK_TEST(test_random(strtoull(argv[1], NULL, 0)));
 	else
-	{
-		for (uint64_t seed = 1; seed <= 10; seed++)
-			test_random(seed);
-	}
-	test_failures();
+		CHECK_TEST(test_seeds());
+	CHECK_TEST(test_failures());
 	return check_finish("rwset/mvcc");
 }

@@ -178,8 +178,8 @@ test_certificates(void)
 int
 main(void)
 {
-	test_table();
-	test_names();
-	test_certificates();
+	CHECK_TEST(test_table());
+	CHECK_TEST(test_names());
+	CHECK_TEST(test_certificates());
 	return check_finish("crypto/pem");
 }

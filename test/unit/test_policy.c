@@ -1350,27 +1350,27 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_compile();
-	test_numbering();
-	test_compile_errors();
-	test_notice();
-	test_satisfied();
-	test_satisfied_errors();
-	test_decode();
-	test_decode_limits();
-	test_manager();
-	test_manager_errors();
-	test_implicit_meta_text();
-	test_layouts();
-	test_layouts_of_kinds();
-	test_random_layouts();
-	test_large_layouts();
-	test_hostile();
-	walk_failures(work_compile);
+	CHECK_TEST(test_compile());
+	CHECK_TEST(test_numbering());
+	CHECK_TEST(test_compile_errors());
+	CHECK_TEST(test_notice());
+	CHECK_TEST(test_satisfied());
+	CHECK_TEST(test_satisfied_errors());
+	CHECK_TEST(test_decode());
+	CHECK_TEST(test_decode_limits());
+	CHECK_TEST(test_manager());
+	CHECK_TEST(test_manager_errors());
+	CHECK_TEST(test_implicit_meta_text());
+	CHECK_TEST(test_layouts());
+	CHECK_TEST(test_layouts_of_kinds());
+	CHECK_TEST(test_random_layouts());
+	CHECK_TEST(test_large_layouts());
+	CHECK_TEST(test_hostile());
+	CHECK_TEST(walk_failures(work_compile));
 	failing_tree = new_group();
 	add_policy(add_group(add_group(failing_tree, "Application"), "A"), "Admins", "OR('A.peer')");
 	add_policy(failing_tree->groups[0]->value, "Admins", "ANY Admins");
-	walk_failures(work_manager);
+	CHECK_TEST(walk_failures(work_manager));
 	fb_arena_reset(&arena);
 	return check_finish("policy");
 }

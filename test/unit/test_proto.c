@@ -544,14 +544,14 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_real_blocks();
-	test_canonical();
-	test_unusual();
-	test_many_parts();
-	test_malformed();
-	test_limits();
-	test_maps();
-	test_out_of_memory();
+	CHECK_TEST(test_real_blocks());
+	CHECK_TEST(test_canonical());
+	CHECK_TEST(test_unusual());
+	CHECK_TEST(test_many_parts());
+	CHECK_TEST(test_malformed());
+	CHECK_TEST(test_limits());
+	CHECK_TEST(test_maps());
+	CHECK_TEST(test_out_of_memory());
 	fb_arena_reset(&arena);
 	return check_finish("proto/decoder");
 }

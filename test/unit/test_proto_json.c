@@ -447,14 +447,14 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_real_blocks();
-	test_values();
-	test_timestamps();
-	test_opaque();
-	test_styles();
-	test_nesting();
-	test_memory_of_a_message();
-	test_out_of_memory();
+	CHECK_TEST(test_real_blocks());
+	CHECK_TEST(test_values());
+	CHECK_TEST(test_timestamps());
+	CHECK_TEST(test_opaque());
+	CHECK_TEST(test_styles());
+	CHECK_TEST(test_nesting());
+	CHECK_TEST(test_memory_of_a_message());
+	CHECK_TEST(test_out_of_memory());
 	fb_arena_reset(&arena);
 	return check_finish("proto/json");
 }

@@ -1258,24 +1258,24 @@ int
 main(void)
 {
 	fb_arena_init(&arena);
-	test_start();
-	test_leader();
-	test_follower();
-	test_truncation();
-	test_full_log();
-	test_offer_expires();
-	test_offered_term();
-	test_fixed_configuration();
-	test_term_jumps();
-	test_uncommitted_limit();
-	test_late_host();
-	test_evidence();
-	test_refuted_leader();
-	test_applied_at_start();
-	test_parts();
-	test_tail();
-	test_memory();
-	test_recovery();
+	CHECK_TEST(test_start());
+	CHECK_TEST(test_leader());
+	CHECK_TEST(test_follower());
+	CHECK_TEST(test_truncation());
+	CHECK_TEST(test_full_log());
+	CHECK_TEST(test_offer_expires());
+	CHECK_TEST(test_offered_term());
+	CHECK_TEST(test_fixed_configuration());
+	CHECK_TEST(test_term_jumps());
+	CHECK_TEST(test_uncommitted_limit());
+	CHECK_TEST(test_late_host());
+	CHECK_TEST(test_evidence());
+	CHECK_TEST(test_refuted_leader());
+	CHECK_TEST(test_applied_at_start());
+	CHECK_TEST(test_parts());
+	CHECK_TEST(test_tail());
+	CHECK_TEST(test_memory());
+	CHECK_TEST(test_recovery());
 	fb_arena_reset(&arena);
 	return check_finish("raft");
 }

@@ -474,7 +474,7 @@ main(int argc, char **argv)
 
 	CHECK(glob("test/unit/raft_*.txt", 0, NULL, &stories) == 0 && stories.gl_pathc > 0);
 	for (size_t i = 0; i < stories.gl_pathc; i++)
-		story_run(stories.gl_pathv[i], rewrite);
+		CHECK_TEST(story_run(stories.gl_pathv[i], rewrite));
 	globfree(&stories);
 	return check_finish("raft/stories");
 }

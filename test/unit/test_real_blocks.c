@@ -278,18 +278,18 @@ main(void)
 	Ledger *ledger = calloc(1, sizeof(Ledger));
 
 	fb_arena_init(&ledger->arena);
-	check_block(ledger, 0, "0");
+	CHECK_TEST(check_block(ledger, 0, "0"));
 	for (uint64_t number = 1; number <= 8; number++)
-		check_block(ledger, number, "0");
-	check_block(ledger, 9, "0 0 0 0 0 0 0 0 0 0");
+		CHECK_TEST(check_block(ledger, number, "0"));
+	CHECK_TEST(check_block(ledger, 9, "0 0 0 0 0 0 0 0 0 0"));
 	/* approvals are hashes in the organisations' implicit collections */
 	CHECK(ledger->hashed_updates_count > 10 && ledger->history_count > 10 &&
 		  ledger->signatures_count > 20);
 
 	/* blocks in between are missing: the commit hash before them is not known */
 	ledger->has_commit_hash = false;
-	check_block(ledger, 13, "0");
-	check_block(ledger, 15, "0 0 11 11 0 11 11 11 11 11");
+	CHECK_TEST(check_block(ledger, 13, "0"));
+	CHECK_TEST(check_block(ledger, 15, "0 0 11 11 0 11 11 11 11 11"));
 	fb_arena_reset(&ledger->arena);
 	free(ledger);
 	return check_finish("txn/real blocks");

@@ -181,7 +181,7 @@ main(void)
 
 	fb_arena_init(&arena);
 	for (int number = 0; number <= 9; number++)
-		replay(number, commit_hash);
+		CHECK_TEST(replay(number, commit_hash));
 
 	/* the definition of chaincode "asset", committed in block 5: sequence 1 */
 	row = find_row(FB_BYTES_LITERAL("_lifecycle"),

@@ -718,14 +718,14 @@ main(void)
 	FbArena arena;
 
 	fb_arena_init(&arena);
-	test_public(&arena.allocator);
-	test_private(&arena.allocator);
-	test_merkle(&arena.allocator);
-	test_ranges(&arena.allocator);
-	test_order(&arena.allocator);
-	test_refusals(&arena.allocator);
-	test_updates(&arena.allocator);
+	CHECK_TEST(test_public(&arena.allocator));
+	CHECK_TEST(test_private(&arena.allocator));
+	CHECK_TEST(test_merkle(&arena.allocator));
+	CHECK_TEST(test_ranges(&arena.allocator));
+	CHECK_TEST(test_order(&arena.allocator));
+	CHECK_TEST(test_refusals(&arena.allocator));
+	CHECK_TEST(test_updates(&arena.allocator));
 	fb_arena_reset(&arena);
-	test_failures();
+	CHECK_TEST(test_failures());
 	return check_finish("rwset/rwset");
 }

@@ -1891,22 +1891,22 @@ main(void)
 	FbArena arena;
 
 	fb_arena_init(&arena);
-	test_codes();
-	test_envelope_tx_id();
-	test_proposal(&arena.allocator);
-	test_proposal_limits(&arena.allocator);
-	test_proposal_refused(&arena.allocator);
-	test_response(&arena.allocator);
-	test_interest(&arena.allocator);
-	test_checks(&arena.allocator);
-	test_limits(&arena.allocator);
-	test_budget(&arena.allocator);
-	test_duplicates(&arena.allocator);
-	test_assembly(&arena.allocator);
-	test_compare(&arena.allocator);
-	test_messages(&arena.allocator);
-	test_generic(&arena.allocator);
+	CHECK_TEST(test_codes());
+	CHECK_TEST(test_envelope_tx_id());
+	CHECK_TEST(test_proposal(&arena.allocator));
+	CHECK_TEST(test_proposal_limits(&arena.allocator));
+	CHECK_TEST(test_proposal_refused(&arena.allocator));
+	CHECK_TEST(test_response(&arena.allocator));
+	CHECK_TEST(test_interest(&arena.allocator));
+	CHECK_TEST(test_checks(&arena.allocator));
+	CHECK_TEST(test_limits(&arena.allocator));
+	CHECK_TEST(test_budget(&arena.allocator));
+	CHECK_TEST(test_duplicates(&arena.allocator));
+	CHECK_TEST(test_assembly(&arena.allocator));
+	CHECK_TEST(test_compare(&arena.allocator));
+	CHECK_TEST(test_messages(&arena.allocator));
+	CHECK_TEST(test_generic(&arena.allocator));
 	fb_arena_reset(&arena);
-	test_failures();
+	CHECK_TEST(test_failures());
 	return check_finish("txn/txn");
 }
