@@ -29,7 +29,8 @@ typedef struct Reader
 
 static const char *const application_levels[] = {"V1_1", "V1_2", "V1_3", "V1_4_2", "V2_0", "V2_5"};
 
-int
+/* capability levels, oldest first; -1 when the name is none of them */
+static int
 config_application_level(const char *capability)
 {
 	for (int i = 0; i < (int) (sizeof(application_levels) / sizeof(application_levels[0])); i++)

@@ -32,9 +32,6 @@ extern FbStatus config_tree_unpack(FbAllocator *allocator, const Common__ConfigG
 								   const ProtobufCMessageDescriptor *descriptor,
 								   ProtobufCMessage **message, FbError *error);
 
-/* capability levels, oldest first; -1 when the name is none of them */
-extern int config_application_level(const char *capability);
-
 /*
  * whether this node can take part in a channel that requires the capability, by kind: "Channel",
  * "Orderer", "Application"

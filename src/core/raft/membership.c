@@ -11,7 +11,7 @@
 
 #include <inttypes.h>
 
-bool
+static bool
 raft_configuration_equal(const RaftConfiguration *a, const RaftConfiguration *b)
 {
 	return a->voters_count == b->voters_count &&

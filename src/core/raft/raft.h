@@ -52,7 +52,6 @@ extern bool raft_configuration_has(const RaftConfiguration *configuration, uint6
 extern bool raft_configuration_add(RaftConfiguration *configuration, uint64_t node);
 /* false when not there */
 extern bool raft_configuration_remove(RaftConfiguration *configuration, uint64_t node);
-extern bool raft_configuration_equal(const RaftConfiguration *a, const RaftConfiguration *b);
 
 /* ---- entries ---- */
 

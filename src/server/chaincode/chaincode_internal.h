@@ -61,7 +61,6 @@ extern void sandbox_enter(Oid schema);
  * built-in functions
  */
 extern void sandbox_guard(Oid schema); /* InvalidOid: off */
-extern Oid sandbox_guarded_schema(void);
 
 /* ---- time_limit.c: the end of code that does not end by itself; its design is described there
  * ---- */
@@ -129,9 +128,6 @@ extern const ErrorData *conditions_refusal(void);
 
 /* a value of a rule: what PostgreSQL has without any configuration */
 #define SETTING_BOOT_VALUE "default"
-
-/* NULL when the table has no such setting */
-extern const SettingRule *settings_table_find(const char *name);
 
 /*
  * From enter to leave, each setting that could change a result has the value of the table. Must be
@@ -401,7 +397,6 @@ extern FbBytes definition_metadata_key(const char *space, const char *name);
 extern FbBytes definition_field_key(const char *space, const char *name, const char *field);
 /* values */
 extern FbBytes definition_pack(const struct ProtobufCMessage *message);
-extern FbBytes definition_pack_bytes(FbBytes bytes);
 extern FbBytes definition_pack_text(const char *value);
 extern FbBytes definition_pack_number(int64 value);
 extern FbBytes definition_pack_metadata(const char *datatype, const char *const *fields, int count);

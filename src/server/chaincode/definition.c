@@ -92,7 +92,7 @@ definition_pack(const ProtobufCMessage *message)
 	return bytes;
 }
 
-FbBytes
+static FbBytes
 definition_pack_bytes(FbBytes bytes)
 {
 	Lifecycle__StateData data = LIFECYCLE__STATE_DATA__INIT;

@@ -66,7 +66,8 @@ compare_rule(const void *name, const void *rule)
 	return pg_strcasecmp(name, ((const SettingRule *) rule)->name);
 }
 
-const SettingRule *
+/* NULL when the table has no such setting */
+static const SettingRule *
 settings_table_find(const char *name)
 {
 	return bsearch(name, settings_table, settings_table_count, sizeof(SettingRule), compare_rule);

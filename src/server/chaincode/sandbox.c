@@ -308,9 +308,3 @@ sandbox_guard(Oid schema)
 	}
 	guarded_schema = schema;
 }
-
-Oid
-sandbox_guarded_schema(void)
-{
-	return guarded_schema;
-}

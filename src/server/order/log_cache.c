@@ -82,7 +82,8 @@ log_cache_find(const LogCache *cache, uint64 index)
 	return entry_at(cache, index);
 }
 
-uint64
+/* 0: empty */
+static uint64
 log_cache_last_index(const LogCache *cache)
 {
 	return cache->count == 0 ? 0 : cache->first_index + cache->count - 1;

@@ -151,7 +151,6 @@ extern void log_cache_append(LogCache *cache, uint64 index, uint64 term, RaftEnt
 							 bool own, FbBytes payload);
 /* NULL if it is not in the window; valid until the next change */
 extern const LogCacheEntry *log_cache_find(const LogCache *cache, uint64 index);
-extern uint64 log_cache_last_index(const LogCache *cache); /* 0: empty */
 extern void log_cache_truncate(LogCache *cache, uint64 from_index);
 extern void log_cache_clear(LogCache *cache);
 

@@ -169,7 +169,7 @@ answer_note_silent(const char *address, AnswerKind kind)
 	pg_atomic_write_u64(&service->silent_until_ms, now_ms + SILENT_MS);
 }
 
-void
+static void
 answer_note_heard(const char *address, AnswerKind kind)
 {
 	AnswerService *service = service_find(address, kind, false);

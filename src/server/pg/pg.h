@@ -542,7 +542,6 @@ extern void answer_note(const char *address, AnswerKind kind, uint64 label, uint
 extern void answer_note_time(uint64 label, uint64 elapsed_ms);
 /* somebody's patience has passed, or the node could not be reached */
 extern void answer_note_silent(const char *address, AnswerKind kind);
-extern void answer_note_heard(const char *address, AnswerKind kind);
 /* ask others first, where there are others */
 extern bool answer_is_silent(const char *address, AnswerKind kind);
 /*
