@@ -37,7 +37,7 @@ has_table(const Ledger *ledger, Oid table)
 }
 
 static void
-invalidate(Datum argument, Oid relation)
+ledger_cache_invalidate(Datum argument, Oid relation)
 {
 	HASH_SEQ_STATUS status;
 	LedgerEntry *entry;
@@ -55,7 +55,7 @@ create_list(void)
 	HASHCTL control = {.keysize = FB_CHANNEL_ID_BYTES_MAX + 1, .entrysize = sizeof(LedgerEntry)};
 
 	ledgers = hash_create("fabric ledgers", 8, &control, HASH_ELEM | HASH_STRINGS);
-	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
+	CacheRegisterRelcacheCallback(ledger_cache_invalidate, (Datum) 0);
 }
 
 static void
