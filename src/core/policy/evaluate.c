@@ -78,8 +78,11 @@ take_signer(const Evaluation *evaluation, int32_t signed_by, UsedSet *used)
 static bool
 evaluate_principal(const Evaluation *evaluation, int32_t signed_by, UsedSet *used)
 {
-	const Principal *principal = evaluation->policy->principals[signed_by];
+	const Principal *principal;
 
+	/* the decoder refuses a rule that names a principal which is not there */
+	FB_ASSERT((size_t) signed_by < evaluation->policy->principals_count);
+	principal = evaluation->policy->principals[signed_by];
 	if (principal == NULL)
 		return false;
 	if (evaluation->signers != NULL)
@@ -133,6 +136,7 @@ evaluate_tree(Evaluation *evaluation)
 	if (evaluation->signers_count > FB_POLICY_SIGNATURES_MAX)
 		evaluation->signers_count = FB_POLICY_SIGNATURES_MAX;
 	evaluation->words_count = (evaluation->signers_count + 63) / 64;
+	FB_ASSERT(evaluation->words_count * sizeof(used.words[0]) <= sizeof(used.words));
 	memset(&used, 0, sizeof(used));
 	return evaluate_rule(evaluation, &evaluation->policy->rule, &used);
 }
