@@ -1,5 +1,5 @@
 /*
- * audit: a channel's tables are held against its chain, and mended from it; see the notes in
+ * audit: compare a channel's tables with its chain, and repair them from it; see the notes in
  * replay.c and chain_walk.c.
  */
 #ifndef FABRIC_SERVER_AUDIT_H
@@ -22,22 +22,22 @@ typedef struct ReadConflict
 } ReadConflict;
 
 /*
- * derived from the ledger: the first read of the transaction that was not current at its place in
- * the chain
+ * From the ledger: the first read of the transaction that was not current at its place in the
+ * chain.
  */
 extern void explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position,
 							 Snapshot snapshot, ReadConflict *conflict);
 
 /* ---- verify.c: audits and repairs of a channel's tables  ---- */
 
-/* block_number, tx_index: -1 when it is not of one */
+/* block_number, tx_index: -1 when the problem is not of a single one */
 typedef void (*ChainReport)(void *context, int64 block_number, int64 tx_index, const char *problem,
 							const char *detail);
 
 /*
- * Verify this node's copy of the chain, with the active snapshot, while the network goes on. Blocks
- * from..to (UINT64_MAX: the last one): hashes, links, orderers' signatures, every client's and
- * endorser's signature, validation codes (all of them are found anew), commit hashes, and every
+ * Verify this node's copy of the chain, with the active snapshot; commits continue meanwhile.
+ * Blocks from..to (UINT64_MAX: the last one): hashes, links, orderers' signatures, every client's
+ * and endorser's signature, validation codes (all are computed again), commit hashes, and every
  * column that follows from the blocks. If `to` is the last block, also each key of world state and
  * history, replayed from block 0, and the plaintext of private data against its hashes. Not
  * covered: the time at which a block was committed here. The trust anchor is block 0. Raises
@@ -58,9 +58,8 @@ typedef struct ChainRebuild
 } ChainRebuild;
 
 /*
- * Make world state, history and all columns that follow from the chain anew, in this transaction,
- * with the committer locked out meanwhile. FB_CORRUPTED when a block itself is damaged: see
- * chain_repair.
+ * Rebuild world state, history and all columns that follow from the chain, in this transaction,
+ * which locks the committer out. FB_CORRUPTED when a block itself is damaged: see chain_repair.
  */
 extern void chain_rebuild(const Ledger *ledger, ChainRebuild *result);
 

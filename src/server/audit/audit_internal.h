@@ -61,7 +61,7 @@ typedef struct Replay
 	FbBytes cursor_namespace;
 	FbBytes cursor_end;
 
-	MemoryContext context; /* of everything that outlives a block */
+	MemoryContext context; /* for everything that is kept from block to block */
 	ReplayState *state;
 	HTAB *tx_ids;		  /* SHA-256 of each id so far */
 	ConfigBundle *bundle; /* NULL before block 0 */
@@ -72,10 +72,10 @@ typedef struct Replay
 extern Replay *replay_create(const Ledger *ledger);
 /* block 0; false when its envelope holds no configuration of this channel, why tells */
 extern bool replay_genesis(Replay *replay, FbBytes envelope, FbError *why);
-/* how far the codes that are stored beside a block count */
+/* how far the codes stored with a block are trusted */
 typedef enum ReplayTrust
 {
-	REPLAY_OWN,	  /* not at all: each transaction gets the code that it deserves */
+	REPLAY_OWN,	  /* not at all: each transaction gets the code that the validation computes */
 	REPLAY_STATE, /* where the state decides: an earlier block is damaged, so the state may not be
 					 what it was */
 	REPLAY_STORED /* always: the block itself is damaged, and its transactions no longer say which
@@ -122,7 +122,7 @@ typedef struct ChainWalk
 
 	bool with_tables; /* the tables themselves are checked first */
 
-	MemoryContext problem_context; /* by chain_walk: of one call of report */
+	MemoryContext problem_context; /* set by chain_walk, for one call of report */
 
 	/* results */
 	Replay *replay; /* state and history as they should be after block `to` */

@@ -7,7 +7,7 @@
 #include "miscadmin.h"
 
 /*
- * the table's rows and the replayed keys are in the same order: both are walked once, side by side
+ * The table's rows and the replayed keys are in the same order: read both once, as in a merge join.
  */
 typedef struct Merge
 {
@@ -192,8 +192,8 @@ compare_history(Merge *merge)
 /*
  * ---- private plaintext: what its hashes on the chain say ----
  *
- * That some is missing is no damage: not every node gets it. But of its own organization's
- * collections a node has everything whose lack the committer did not note.
+ * Missing plaintext is not damage: not every node receives it. But of its own organization's
+ * collections a node has all plaintext that the committer did not note as missing.
  */
 
 /* the hashes whose plaintext is here: SHA-256 over namespace and key of the hashed state */
@@ -271,7 +271,7 @@ compare_private(Merge *merge)
 			problem = "has no hash on the chain";
 		else if (!fb_bytes_equal(key->value, fb_bytes(value_hash, sizeof(value_hash))))
 			problem = "has another value than its hash on the chain";
-		/* a change of metadata alone moves the version of the hash only */
+		/* a change of metadata alone changes the version of the hash only */
 		else if (key->metadata.size == 0 && !rwset_version_equal(key->version, row.state.version))
 			problem = "is said to be written by another transaction than the chain says";
 		if (problem != NULL)

@@ -1,4 +1,4 @@
-/* chain_report.c: problems go to the caller */
+/* chain_report.c: report problems to the caller */
 #include "server/audit/audit_internal.h"
 
 void

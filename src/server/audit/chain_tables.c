@@ -1,8 +1,8 @@
 /*
- * chain_tables.c: what is below the chain, first of an audit: the pages of the tables, their
- * indexes, the catalogs, the dictionaries of envelopes, the packages of chaincode. An audit that
- * reads through a damaged page may end the process, and one that reads through an index does not
- * see what the index lacks, so nothing else is looked at while the tables cannot be relied upon.
+ * chain_tables.c: what the chain is stored in, checked first in an audit: the pages of the tables,
+ * their indexes, the catalogs, the dictionaries of envelopes, the packages of chaincode. An audit
+ * that reads through a damaged page may end the process, and one that reads through an index does
+ * not see what the index lacks, so the audit ends there when these are damaged.
  */
 #include "server/audit/audit_internal.h"
 

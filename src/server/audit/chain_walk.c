@@ -1,9 +1,9 @@
 /*
- * chain_walk.c: the tables of a channel block by block against what the blocks prove.
+ * chain_walk.c: compare the tables of a channel, block by block, with what the blocks prove.
  *
  * A block is damaged when its header, its transactions or its signatures are not those that the
- * orderers signed. What it did is then taken from the codes beside it, so that one changed byte
- * does not make everything after it look wrong.
+ * orderers signed. Its effect on the state is then taken from the validation codes stored with it,
+ * so that one changed byte does not make all later blocks look wrong.
  */
 #include "server/audit/audit_internal.h"
 
@@ -13,7 +13,7 @@
 
 #include "core/block_audit/block_audit.h"
 
-/* of the block that is being looked at; reset for the next one */
+/* for the current block; reset for the next one */
 typedef struct BlockWork
 {
 	ChainWalk *walk;
@@ -69,8 +69,8 @@ frame_problem(void *context, const AuditProblem *problem)
 /* ---- reading ---- */
 
 /*
- * false when the stored bytes are no envelope, *why tells. In a subtransaction, because a look into
- * a dictionary may fail
+ * False, with *why, when the stored bytes are no envelope. In a subtransaction, because reading a
+ * dictionary may fail
  */
 static bool
 decode_envelopes(const Ledger *ledger, StoredTransaction *const *stored, size_t count,
@@ -140,8 +140,8 @@ walk_read_block(BlockWork *work)
 	FbBytes *data;
 
 	/*
-	 * too many codes are a wrong column, not missing transactions, if what is there has the right
-	 * hash
+	 * too many codes are a wrong column, not missing transactions, if the present ones have the
+	 * right hash
 	 */
 	if (count > (size_t) rows_count)
 	{
@@ -231,7 +231,7 @@ code_text(int code)
 	return name != NULL ? psprintf("%d (%s)", code, name) : psprintf("%d", code);
 }
 
-/* the codes beside a block: the filter's, or else those of the rows */
+/* the codes stored with a block: the filter's, or else those of the rows */
 static uint8_t *
 codes_beside(BlockWork *work)
 {
@@ -248,8 +248,8 @@ codes_beside(BlockWork *work)
 }
 
 /*
- * which transactions of a damaged block are no longer what they were: those that their bytes or
- * signatures refute
+ * find the transactions of a damaged block that were changed: those whose bytes or signatures are
+ * wrong
  */
 static void
 name_damaged(BlockWork *work, const ValidatedBlock *validated, const uint8_t *codes)
@@ -328,7 +328,7 @@ check_derived(BlockWork *work, const TxView *const *views, const uint8_t *codes,
 
 		transaction_row_fill(row, allocator, work->number, i, work->view.data[i], views[i],
 							 codes[i]);
-		/* what refuted bytes say about the columns beside them is of no interest */
+		/* changed bytes say nothing about the other columns */
 		if (work->stored[i] != NULL && work->view.data[i].size > 0 &&
 			!(work->refuted != NULL && work->refuted[i]))
 			compare_transaction(work, i, row);
@@ -404,7 +404,7 @@ walk_check_transactions(BlockWork *work, Link *link)
 		views[i] = &validated->transactions[i].view;
 	if (work->block.damaged)
 		name_damaged(work, validated, beside);
-	/* what a damaged block wrote is a guess: go on from the hash beside it */
+	/* what a damaged block wrote is not known: continue from the stored commit hash */
 	check_derived(work, views, codes,
 				  work->block.damaged || !link->commit_hash_known ? work->row.commit_hash
 																  : commit_hash);
@@ -505,8 +505,8 @@ chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash
 }
 
 /*
- * the next block that is there at all, or whose transactions are; reports those in between as one
- * run
+ * The next block of which a row or transactions exist; the missing ones before it are reported as
+ * one range.
  */
 static uint64
 skip_missing(ChainWalk *walk, uint64 number)

@@ -10,7 +10,7 @@
  */
 #include "server/audit/audit.h"
 
-/* keys of a range that are looked at: an explanation is not worth more */
+/* keys of a range that are compared, to bound the work of an explanation */
 #define RANGE_KEYS_MAX 10000
 
 /* both present */
@@ -34,7 +34,7 @@ typedef struct Place
 static bool
 is_other_version(RwSetVersion found, RwSetVersion read)
 {
-	/* an older one than was read: a later transaction changed the key's metadata */
+	/* it is older than the one that was read: a later transaction changed the key's metadata */
 	return !rwset_version_equal(found, read) && !is_before(found, read);
 }
 
@@ -72,8 +72,8 @@ key_behind(FbBytes key)
 }
 
 /*
- * the first key of the range that is not what was read: changed, gone, or come in. Only if the keys
- * are recorded one by one
+ * The first key of the range that differs from what was read: changed, deleted or new. Only if the
+ * keys are recorded one by one.
  */
 static bool
 explain_range(const Place *place, FbBytes ns, const RwSetRange *range, ReadConflict *conflict,

@@ -1,6 +1,6 @@
 /*
- * rebuild.c: world state, history and all columns that follow from the blocks are made anew from
- * the chain, in one transaction
+ * rebuild.c: rebuild world state, history and all columns that follow from the blocks, in one
+ * transaction
  */
 #include "server/audit/audit_internal.h"
 
@@ -263,7 +263,7 @@ chain_rebuild(const Ledger *ledger, ChainRebuild *result)
 	write_history(&rebuild);
 	tuplestore_end(rebuild.history);
 	PopActiveSnapshot();
-	/* sessions forget what they read of the old state */
+	/* sessions drop what they have cached of the old state */
 	CacheInvalidateRelcacheByRelid(ledger->world_state.table);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(work);

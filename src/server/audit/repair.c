@@ -1,12 +1,12 @@
 /*
  * repair.c: damaged blocks are replaced by those of other nodes.
  *
- * Nobody is believed: a block from elsewhere must have the hash of its transactions, follow the
- * block before, which is proved already, and bear the signatures that the channel's BlockValidation
- * policy wants. Block 0, which nobody signs, must be the one that block 1 follows.
+ * No node is trusted: a received block must have the hash of its transactions, follow the block
+ * before, which is proved already, and carry the signatures that the channel's BlockValidation
+ * policy requires. Block 0, which is not signed, must be the one that block 1 follows.
  *
- * Other nodes are asked before anything is locked. What they gave is kept aside, and goes into the
- * tables under the lock, where it is still needed.
+ * Blocks are fetched before anything is locked. They are kept in a tuplestore and written to the
+ * tables under the lock, as far as they are still needed.
  */
 #include "server/audit/audit_internal.h"
 
@@ -22,7 +22,7 @@
 #include "server/deliver/deliver.h"
 #include "server/wire/wire.h"
 
-/* how long another node may wait for a block: it has it, or not */
+/* how long the other node may wait for the block to be committed there */
 #define DELIVER_WAIT_MS 200
 
 typedef struct Repair
@@ -36,7 +36,7 @@ typedef struct Repair
 	FbError last_error;		/* why the last node could not help */
 	Tuplestorestate *found; /* blocks of other nodes, proved: on disk when there are many */
 	TupleTableSlot *found_row;
-	uint64 end; /* what the tables have from this number on is forged; UINT64_MAX: nothing */
+	uint64 end; /* rows from this block number on are forged; UINT64_MAX: none are */
 } Repair;
 
 enum
@@ -192,7 +192,7 @@ refuse_unrepaired(Repair *repair, uint64 number)
 	error_throw(&error);
 }
 
-/* rows with a number that no block of the chain has had yet: they do not even prove themselves */
+/* rows with a number that the chain has not reached, and that are not valid by themselves */
 static bool
 is_forged(Repair *repair, uint64 number)
 {
@@ -228,7 +228,7 @@ repair_collect(Repair *repair)
 			repair_keep(repair, number, address, block);
 			continue;
 		}
-		/* perhaps the chain ends here, and what follows is forged */
+		/* the chain may end here, with forged rows behind it */
 		next = block_store_next(ledger, number);
 		if (!repair->nobody_has_it || next == number || next == UINT64_MAX ||
 			!is_forged(repair, next))
@@ -240,7 +240,7 @@ repair_collect(Repair *repair)
 
 /* ---- replacing ---- */
 
-/* validation codes and what else follows from the chain are left to the rebuild */
+/* the rebuild fills in validation codes and the other columns that follow from the chain */
 static void
 repair_replace(Repair *repair, uint64 number, const BlockView *view)
 {
@@ -285,7 +285,7 @@ repair_replace(Repair *repair, uint64 number, const BlockView *view)
 }
 
 /*
- * under the lock: another repair may have been faster, and the chain may go on where it had ended
+ * Under the lock: another repair may have finished first, and the chain may have grown.
  */
 static void
 replace_damaged(Repair *repair, void (*replaced)(void *context, uint64 number, const char *address),

@@ -150,7 +150,7 @@ add_tx_id(Replay *replay, FbBytes tx_id)
 {
 	uint8_t hash[CRYPTO_SHA256_BYTES];
 
-	/* ids too long for the index are not found by it either */
+	/* the index does not find ids that are too long for it either */
 	if (tx_id.size == 0 || tx_id.size > 1024)
 		return;
 	crypto_sha256(tx_id, hash);
@@ -215,7 +215,7 @@ replay_apply(Replay *replay, uint64 number, const MvccResult *result)
 	}
 }
 
-/* what the transactions with the code VALID wrote, by these codes and whatever they read */
+/* what the transactions with code VALID in codes wrote, whether or not their reads were current */
 static void
 write_by_codes(Replay *replay, uint64 number, const FbBytes *data, size_t data_count,
 			   const uint8_t *codes, MvccResult *result)

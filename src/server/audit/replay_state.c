@@ -116,7 +116,7 @@ replay_state_enter(ReplayState *state, FbBytes namespace_name, FbBytes key)
 		before[state->levels++] = state->head;
 	entry = MemoryContextAllocZero(state->context,
 								   offsetof(ReplayKey, next) + levels * sizeof(ReplayKey *));
-	/* neighbours share the name of their namespace */
+	/* adjacent keys share one copy of the name of their namespace */
 	if (found != NULL && fb_bytes_equal(found->namespace_name, namespace_name))
 		entry->namespace_name = found->namespace_name;
 	else if (before[0] != state->head && fb_bytes_equal(before[0]->namespace_name, namespace_name))

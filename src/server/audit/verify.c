@@ -1,4 +1,4 @@
-/* verify.c: this node's copy of a chain is verified */
+/* verify.c: verify this node's copy of a chain */
 #include "server/audit/audit_internal.h"
 
 #include "utils/snapmgr.h"

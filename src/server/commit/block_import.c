@@ -2,26 +2,26 @@
  * block_import.c: a channel is fed by an administrator, block by block (fabric.import_block).
  *
  * The problem. A node without a way to the orderers, a copy of a Fabric network's channel at an
- * auditor who is no member of it, and a test with blocks that others made all need the same: the
- * committer, without a source that it asks. Nothing about the blocks may be taken on trust, and the
- * ledger tables have one writer, whose caches (configuration, chaincode definitions, envelope
+ * auditor that is not a member of it, and a test with blocks that others made all need the same:
+ * the committer, without a source that it asks. Nothing about the blocks may be taken on trust, and
+ * the ledger tables have one writer, whose caches (configuration, chaincode definitions, envelope
  * dictionary) hold only because it is the one.
  *
  * The rule. The session hands the bytes to the channel's ledger worker and waits
  * (pg/import_queue.c). The worker checks and commits the block as it does with one from an orderer:
  * number, previous hash, data hash, the signatures that the policy BlockValidation wants, then
- * every transaction; one block, one transaction, flushed to disk. So a block is imported when the
- * call returns, whatever becomes of the caller's transaction, as it is with fabric.invoke; and the
+ * every transaction; one block, one transaction, flushed to disk. So the import is durable when the
+ * call returns, even if the caller's transaction rolls back, as with fabric.invoke; and the
  * isolation level of the caller does not matter. A refused block changes nothing and the worker
- * continues; only an error that is no judgement about the block (disk full, damaged tables) ends
+ * continues; only an error that is not about the block (disk full, damaged tables) ends
  * the process, as with any other block.
  *
- * Which channels. One that was joined with source 'import' asks nobody for blocks and signs
- * nothing, so the node needs no certificate and no membership. On any other channel a block may be
- * imported too: the checks are the same, so the block is the one that an orderer would deliver, and
- * what the worker is fetching meanwhile is passed over when it arrives. The exception is a
- * consenter: its blocks come from the entries of its Raft log, and the ledger must not be ahead of
- * the entries that this node has confirmed to the others.
+ * Which channels. One that was joined with source 'import' requests no blocks and signs nothing, so
+ * the node needs no certificate and no membership. On any other channel a block may be imported
+ * too: the checks are the same, so the block is the one that an orderer would deliver, and the
+ * worker skips the same block when its own source delivers it. The exception is a consenter: its
+ * blocks come from the entries of its Raft log, and the ledger must not be ahead of the entries
+ * that this node has confirmed to the others.
  *
  * Rejected: committing in the session under the lock that rebuild_state takes. It would make a loop
  * over many blocks one transaction, but the session would need all caches of the worker and their
@@ -29,8 +29,8 @@
  * uncommitted, transaction), and would have to publish heights that a rollback takes back.
  *
  * What the block says about itself beyond that (codes, commit hash) is compared, see comparison.c.
- * Private data never travel in blocks; they are missing here as on any node whose organization is
- * no member of the collection.
+ * Blocks do not contain private data; it is missing here as on any node whose organization is not a
+ * member of the collection.
  */
 #include "server/commit/commit_internal.h"
 
@@ -47,8 +47,8 @@
 /* ---- the worker's side ---- */
 
 /*
- * when a block does not fit, the reason may be that it is another channel's; names that no channel
- * can have are not repeated
+ * A block that does not fit may belong to another channel. Names that no channel can have are not
+ * repeated in the message.
  */
 static void
 refuse_foreign(const Channel *channel, const BlockView *block)
@@ -208,9 +208,9 @@ refuse_problem(void *context, const AuditProblem *problem)
 }
 
 /*
- * Slots 1 and 3 repeat what slot 0 says under a signature, and slot 0 has room for fields and
- * signatures that count for nothing. Refuse a copy of a block in which somebody changed these:
- * fabric.verify_chain would report them from then on. Fabric's peer stores them.
+ * Slots 1 and 3 repeat signed contents of slot 0, and slot 0 can hold fields and signatures that
+ * nothing checks. Refuse a block in which these were changed: once stored, fabric.verify_chain
+ * would report them at each call. Fabric's peer stores them.
  */
 void
 import_check_metadata(const Channel *channel, const BlockView *block)
@@ -284,7 +284,7 @@ import_block(const char *channel_name, FbBytes block, bool accept_differences, I
 				 errhint("No orderer makes such blocks: check what was passed.")));
 	ledger_id = channel->ledger->id;
 	channels = spi_relation_oid("channel");
-	/* one importer at a time for a channel; a lock of our own, which no statement takes */
+	/* One importer at a time for a channel. No SQL statement takes this kind of lock. */
 	LockDatabaseObject(channels, (Oid) ledger_id, 0, ExclusiveLock);
 	channel = channel_open(channel_name);
 	slot = channel_wait_slot(channel,

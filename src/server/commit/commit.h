@@ -34,15 +34,15 @@ typedef struct ValidatedBlock
 /*
  * Validate the transactions of block `number` against the active snapshot, which must see exactly
  * the blocks before it (core/committer/txvalidator/v20, core/common/validation). The outcome is the
- * same on every node. Raises only for our own failures and for what stops a channel: a
- * configuration transaction that cannot be applied (FB_INVALID_CONFIG).
+ * same on every node. Raises only for failures of this node, and FB_INVALID_CONFIG for a
+ * configuration transaction that cannot be applied, which stops the channel.
  */
 extern void validate_block(const Channel *channel, uint64 number, const FbBytes *data,
 						   size_t data_count, ValidatedBlock *result);
 
 /*
- * what a validation needs to know of the ledger before the block: the tables for the committer, the
- * replayed chain for an audit
+ * What a validation reads of the ledger before the block: the tables for the committer, the
+ * replayed chain for an audit.
  */
 typedef struct ValidationSource
 {
@@ -115,25 +115,25 @@ extern void commit_check_signatures(const Channel *channel, const BlockView *blo
 extern void import_block(const char *channel, FbBytes block, bool accept_differences,
 						 ImportAnswer *answer);
 /*
- * In the worker: parse the block and find its place. True: it follows the last one; signatures and
- * transactions are still to be checked. False: the ledger has this block already; committed has its
+ * In the worker: parse the block and find its place. True: it follows the last one; the caller
+ * checks signatures and transactions. False: the ledger has this block already; committed has its
  * number and codes. Raises as above.
  */
 extern bool import_check_block(const Channel *channel, FbBytes bytes, CheckedBlock *checked,
 							   CommitComparison *comparison, CommittedBlock *committed);
 
 /*
- * also there: nothing unsigned in metadata slots 0, 1 and 3 that the signed part does not say.
- * FB_BLOCK_REFUSED
+ * Also in the worker: metadata slots 0, 1 and 3 hold nothing unsigned that differs from the signed
+ * part. Raises FB_BLOCK_REFUSED.
  */
 extern void import_check_metadata(const Channel *channel, const BlockView *block);
 
 /* ---- notify.c ---- */
 
-/* after the commit: publish in shared memory, wake whoever waits for the block */
+/* after the commit: publish in shared memory, wake the sessions that wait for the block */
 extern void commit_publish(ChannelSlot *slot, const CommittedBlock *committed);
 
-/* what the ledger worker has still to tell to the sessions that LISTEN; see the note in notify.c */
+/* blocks that sessions with LISTEN have not been notified of yet; see the note in notify.c */
 typedef struct BlockNotifier
 {
 	ChannelSlot *slot;
@@ -146,29 +146,29 @@ typedef struct BlockNotifier
 } BlockNotifier;
 
 /*
- * height: what is committed already. Blocks that another process of this server committed without
- * notifying are told by the first notifier_run
+ * height: of the ledger now. The first notifier_run notifies of blocks that an earlier worker
+ * committed without a notification.
  */
 extern void notifier_init(BlockNotifier *notifier, ChannelSlot *slot, uint64 height);
 /*
  * After the commit of a block, outside a transaction: NOTIFY fabric_block with {"channel": ...,
- * "block": ..., "transactions": ...}. Raises nothing, and waits for no other session; what could
- * not be sent is left to notifier_run.
+ * "block": ..., "transactions": ...}. Raises nothing, and does not wait for other sessions;
+ * notifier_run sends what could not be sent.
  */
 extern void notifier_add(BlockNotifier *notifier, const CommittedBlock *committed);
 /*
- * send what could not be sent, if it is time; returns the milliseconds until it is time, -1: there
- * is nothing to send
+ * Try again to send what could not be sent, if it is time. Returns the milliseconds until the next
+ * attempt, -1: there is nothing to send.
  */
 extern long notifier_run(BlockNotifier *notifier);
 
-/* ---- private_found.c: private plaintext that came after its transaction was committed ---- */
+/* ---- private_found.c: private plaintext that arrives after its transaction was committed ---- */
 
 /*
- * Store what of private_rwset (bytes of a TxPvtReadWriteSet, another node's, anything) hashes to
- * what the ledger has of the transaction and still stands. True when nothing of this organization's
- * is missing of it any more: then it is noted as missing no longer. In the ledger worker's
- * transaction.
+ * Store those values of private_rwset (a packed TxPvtReadWriteSet, untrusted) whose hashes the
+ * transaction wrote and that no later transaction has overwritten. Returns true, and removes the
+ * note that plaintext is missing, when this organization's collections are complete for the
+ * transaction. In the ledger worker's transaction.
  */
 extern bool commit_private_found(const Channel *channel, RwSetVersion version,
 								 FbBytes private_rwset);

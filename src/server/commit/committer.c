@@ -65,9 +65,9 @@ count_own_collections(const RwSet *rwset)
 }
 
 /*
- * The plaintext of the transaction is not here: noted, so that it is asked for. What is here under
- * the keys that it wrote is not what the chain says any more, and must not be taken for that: an
- * approval that was replaced since is none.
+ * The plaintext of the transaction is missing: note that, so that reconcile.c requests it. Delete
+ * the older plaintext under the keys that it wrote, which no longer matches the chain: an approval
+ * that was replaced must not count.
  */
 static void
 note_missing(const Ledger *ledger, const RwSet *rwset, RwSetVersion version)
@@ -85,10 +85,10 @@ note_missing(const Ledger *ledger, const RwSet *rwset, RwSetVersion version)
 
 /*
  * Plaintext that this node kept for a transaction goes into the private state if it is what the
- * transaction says. What cannot be read is missing, which changes nothing in the validity
- * of a block. What is missing of this organization's own collections is noted, as Fabric notes
- * missing private data (pvtdatastorage/store.go, Commit): what is not there and not noted was
- * removed, which an audit finds.
+ * transaction says. Plaintext that cannot be read counts as missing; the validity of the block does
+ * not depend on it. What is missing of this organization's own collections is noted, as Fabric does
+ * (pvtdatastorage/store.go, Commit): an audit reports plaintext that is neither there nor noted,
+ * because it was removed.
  */
 static void
 apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view,
@@ -147,7 +147,7 @@ changes_lifecycle(const MvccResult *mvcc)
 	return false;
 }
 
-/* certificates that come again and again make envelopes small */
+/* certificates that repeat go into the dictionary, which makes envelopes small */
 static void
 maintain_dictionary(const Ledger *ledger, const BlockView *block, const ValidatedBlock *validated)
 {
@@ -296,7 +296,7 @@ commit_check_signatures(const Channel *channel, const BlockView *block)
 
 		block_signed_parts(slot.value, &slot.signatures[i], header, signatures[i].parts);
 		signatures[i].signature = slot.signatures[i].signature;
-		/* a header that cannot be read leaves an empty identity, which counts for nobody */
+		/* a header that cannot be read leaves an empty identity, which satisfies no principal */
 		if (PROTO_UNPACK(common__signature_header, slot.signatures[i].signature_header, allocator,
 						 &signer, &error) == FB_OK)
 			signatures[i].identity = proto_bytes(signer->creator);

@@ -1,17 +1,16 @@
 /*
- * comparison.c: what a block brings along of the judgement of another peer, against this node's
- * own.
+ * comparison.c: the validation codes and the commit hash that another peer put into a block,
+ * against this node's own.
  *
  * A block that a peer stored holds the validation codes of its transactions (metadata slot 2) and a
- * hash of its state changes (slot 4). Both are that peer's opinion: no orderer signs them
- * (protoutil.BlockSignatureVerifier covers header and slot 0), and a node never takes them over.
- * But they are the only thing by which a copy of a ledger can tell that it judges as the original
- * does, so a difference must not pass in silence: the block is refused, unless the caller accepts
- * the difference.
+ * hash of its state changes (slot 4). Both are results of that peer: no orderer signs them
+ * (protoutil.BlockSignatureVerifier covers header and slot 0), and a node never adopts them. But
+ * only they show whether a copy of a ledger validates as the original did, so a difference must be
+ * reported: the block is refused, unless the caller accepts the difference.
  */
 #include "server/commit/commit_internal.h"
 
-/* transactions that are named in a message; it has room for about this many */
+/* transactions named in a message, which holds about this many */
 #define NAMED_MAX 6
 
 static const char *
@@ -98,7 +97,7 @@ comparison_check(const Channel *channel, const BlockView *block, FbBytes codes, 
 	FbError *difference = &comparison->difference;
 
 	compare_codes(block, codes, difference);
-	/* with other codes the hash is another one too */
+	/* other codes give another hash too */
 	if (difference->message[0] == '\0')
 		compare_commit_hash(block, commit_hash, difference);
 	if (difference->message[0] == '\0')

@@ -4,13 +4,13 @@
  *
  * For each written namespace: every public write, public metadata write, hashed write and hashed
  * metadata write needs the policy of its key if the key has one, else that of its collection, else
- * that of the chaincode; collection and chaincode policies are evaluated once. If nothing asked for
- * any policy, the chaincode's must hold all the same. Namespaces are visited in byte order.
+ * that of the chaincode; collection and chaincode policies are evaluated once. If no write required
+ * a policy, the chaincode's policy is still checked. Namespaces are visited in byte order.
  *
  * The work is bounded by the bytes of the block and of the state that it touches, not by products
- * of its parts. Whoever endorses a transaction decides how many keys it has, which policies these
- * have and how often they alternate; whoever submits it, how many endorsements. So nothing is done
- * twice for the same bytes:
+ * of its parts. Endorsers decide how many keys a transaction has, which policies these have and how
+ * often they alternate; the client decides how many endorsements it has. So nothing is done twice
+ * for the same bytes:
  *   - a policy is parsed once for a block, found by the hash of its bytes (as are a key's metadata,
  * namespaces and collections);
  *   - a policy is evaluated once for a transaction: the signatures are the same for all its keys
@@ -18,12 +18,12 @@
  *   - a signature is verified once for a block, also if it is wrong; the bytes that all endorsers
  * of a transaction signed are hashed once for all;
  *   - an evaluation compares each principal with each valid signer once (core/policy/evaluate.c),
- * and a reason is a line, not a list of signers. Fabric's validator remembers none of this; the
- * verdicts are the same. ValidationWork counts what is done.
+ * and a reason is a line, not a list of signers. Fabric's validator caches none of this; the
+ * results are the same. ValidationWork counts what is done.
  *
- * once an earlier transaction of the block has passed for a namespace and changes the
- * metadata of a key there, every later transaction that writes this key fails, because nobody can
- * know yet which policy it needs.
+ * Once an earlier transaction of the block has passed for a namespace and changes the metadata of a
+ * key there, every later transaction that writes this key fails: which policy it needs is not known
+ * before the block is committed.
  */
 #include "server/commit/commit_internal.h"
 
@@ -157,8 +157,8 @@ typedef enum PolicyForm
 } PolicyForm;
 
 /*
- * parse a policy, or find it among those that were parsed. NULL: one that cannot be read or does
- * not exist, which nobody satisfies
+ * parse a policy, or find it among those that were parsed. NULL: it cannot be read or does not
+ * exist, so no set of signatures satisfies it
  */
 static const Policy *
 parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
@@ -182,7 +182,7 @@ parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
 										   bytes, &parsed->policy, &error);
 	else
 		status = policy_from_envelope(checker->allocator, bytes, &parsed->policy, &error);
-	/* only our own failures are errors */
+	/* only failures of this node are errors */
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 		error_throw(&error);
 	if (status != FB_OK)
@@ -268,8 +268,8 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 
 /*
  * every organisation has its own collection in every chaincode; its Endorsement policy
- * guards it. False if the name is not one of these; one of an organization that is no member does
- * not exist.
+ * guards it. False if the name is not one of these; one of an organization that is not a member
+ * does not exist.
  */
 static bool
 implicit_collection_policy(PolicyChecker *checker, FbBytes collection, CollectionPolicy *policy)
@@ -578,9 +578,9 @@ changes_metadata(const RwSetNamespace *set)
  * All written namespaces, also after one has failed, as far as they change policies of keys:
  * Fabric's plugin judges each namespace by itself, and a later transaction must not write a key
  * whose policy changes in a namespace that passed (vpmanagerimpl.go, SetTxValidationResult),
- * whatever became of the other namespaces. Fabric visits them in random order and stops at the
+ * whether or not the other namespaces passed. Fabric visits them in random order and stops at the
  * first failure; a later transaction that needs the result of one that was not visited waits for it
- * forever. Whenever Fabric's peer comes to an end, this is what it found.
+ * forever. In every order in which Fabric's peer finishes, it finds this result.
  */
 TxCode
 policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view, FbError *why)

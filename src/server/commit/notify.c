@@ -1,26 +1,26 @@
 /*
- * notify.c: the news of a committed block: shared memory and the waiting sessions, and NOTIFY for
- * whoever listens.
+ * notify.c: after a block is committed: publish the height in shared memory, wake the waiting
+ * sessions, and NOTIFY the sessions that LISTEN.
  *
- * NOTIFY is a service of the whole instance, and any login can use it up: a session that LISTENs
- * and then sits in a transaction keeps every notification in the queue, and once the queue is full
- * every commit that notifies fails (async.c, asyncQueueAddEntries). A commit that notifies also
- * takes a heavyweight lock on "database 0", which serializes these commits in all databases
+ * NOTIFY is a service of the whole instance, and any login can exhaust it: a session that executes
+ * LISTEN and then stays in a transaction keeps every notification in the queue, and once the queue
+ * is full every commit that notifies fails (async.c, asyncQueueAddEntries). A commit that notifies
+ * also takes a heavyweight lock on "database 0", which serializes these commits in all databases
  * (async.c, PreCommit_Notify), and holds it while it waits for a synchronous standby. So a block's
- * transaction never notifies. The ledger worker notifies in a transaction of its own after the
- * block, and that one
+ * transaction never notifies. The ledger worker notifies in a separate transaction after the block.
+ * That transaction
  *   - takes the lock beforehand, and only if it is free; PreCommit_Notify then finds it held. It
  * never waits for another session;
  *   - is left out while the queue is nearly full;
  *   - may fail: the block, the waiting sessions and the next block do not depend on it.
- * What failed is tried again after 1 s, 2 s ... 60 s, with what is the last block then. One
- * notification stands for all blocks up to its own, so none of them stays without a notification
- * after it: a listener that looks for blocks by number whenever it is woken misses nothing.
+ * A failed notification is repeated after 1 s, 2 s ... 60 s, for the last block at that time. One
+ * notification stands for all blocks up to its own, so a listener that reads blocks by number
+ * whenever it is woken misses none.
  *
  * Rejected: notifying with the block's commit, which is one transaction less for each block, and
- * makes every block depend on every login; and a process of its own, which would need another
- * worker slot and would still have to avoid all of this. The transaction has no WAL but its commit
- * record, which nobody waits for.
+ * makes every block depend on every login; and a separate process, which would need another worker
+ * slot and would have the same problems. The transaction writes no WAL but its commit record, and
+ * its commit is asynchronous.
  */
 #include "server/commit/commit.h"
 
@@ -31,7 +31,7 @@
 #include "storage/lock.h"
 #include "utils/fmgroids.h"
 
-/* the rest of the queue is left to others: whose commits fail when it is full */
+/* the rest of the queue is left to other users of NOTIFY, whose commits fail when it is full */
 #define QUEUE_USAGE_MAX 0.9
 #define RETRY_MS_MIN 1000
 #define RETRY_MS_MAX 60000
@@ -43,7 +43,7 @@ notifier_init(BlockNotifier *notifier, ChannelSlot *slot, uint64 height)
 	notifier->slot = slot;
 	notifier->height = height;
 	/*
-	 * blocks that the worker before this one could not tell; before the first worker nobody can
+	 * blocks of which an earlier worker could not notify; before the first worker no session can
 	 * have listened
 	 */
 	notifier->notified_height = slot_notified_start(slot, height);
@@ -137,7 +137,7 @@ notify_note_failure(BlockNotifier *notifier, const char *problem)
 	notifier->failures_in_a_row++;
 	notifier->retry_at_ms = clock_ms() + retry_ms;
 	slot_note_unnotified(slot, problem);
-	/* attempts number 1, 2, 4, 8 ...: told at once, and then less and less often */
+	/* log attempts 1, 2, 4, 8 ...: the first failure at once, later ones less often */
 	if ((notifier->failures_in_a_row & (notifier->failures_in_a_row - 1)) == 0)
 		ereport(
 			LOG,

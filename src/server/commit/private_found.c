@@ -1,11 +1,12 @@
 /*
- * private_found.c: plaintext that another node of the organization had is put beside its hashes.
+ * private_found.c: plaintext received from another node of the organization is stored beside its
+ * hashes.
  *
- * The transaction was committed without it, and others may have been since. So each value counts by
- * itself: it is stored if the transaction wrote the hash of its key with the hash of its value, and
- * the hashed state still is what this transaction wrote. What was overwritten or deleted since is
- * of no use. The note that plaintext is missing goes when everything of the transaction that still
- * stands is there.
+ * The transaction was committed without it, and later transactions may have been committed since.
+ * So each value is checked by itself: it is stored if the transaction wrote the hash of its key
+ * with the hash of its value, and the hashed state still has the version that this transaction
+ * wrote. Values that were overwritten or deleted since are ignored. The note that plaintext is
+ * missing is removed when all current values of the transaction are there.
  */
 #include "server/commit/commit_internal.h"
 
@@ -15,11 +16,11 @@ typedef struct FoundTransaction
 	FbAllocator *allocator;
 	RwSetVersion version;
 	const RwSet *rwset;
-	size_t wanted_count; /* values that still stand */
+	size_t wanted_count; /* values that are still current */
 	size_t stored_count; /* of these */
 } FoundTransaction;
 
-/* does the hashed state still have what the transaction wrote there? */
+/* does the hashed state still have the version that the transaction wrote? */
 static bool
 still_stands(const FoundTransaction *found, FbBytes namespace_name, FbBytes collection,
 			 const RwSetWrite *write)
@@ -110,7 +111,7 @@ commit_private_found(const Channel *channel, RwSetVersion version, FbBytes priva
 	TxCode code;
 	FbError error;
 
-	/* another node's bytes: what cannot be read was not given */
+	/* bytes of another node: what cannot be read counts as not received */
 	if (private_rwset.size > 0 &&
 		rwset_private_collections_parse(found.allocator, private_rwset, &collections,
 										&collections_count, &error) != FB_OK)

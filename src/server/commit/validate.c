@@ -1,9 +1,10 @@
 /*
  * validate.c: the transactions of a block get their validation codes, in Fabric's order of checks.
  *
- * Phases over the whole block, so that look-ups in the tables are made once for all: structure and
- * creator's signature; transaction ids that are on the ledger already; the action; the endorsement
- * policies, in block order; duplicates inside the block; read conflicts, in block order.
+ * Phases over the whole block, so that each look-up in the tables serves all transactions:
+ * structure and creator's signature; transaction ids that are on the ledger already; the action;
+ * the endorsement policies, in block order; duplicates inside the block; read conflicts, in block
+ * order.
  */
 #include "server/commit/commit_internal.h"
 
@@ -11,8 +12,8 @@
 #include "utils/hsearch.h"
 
 /*
- * The signatures of a block: one that is wrong is looked at once. Right ones are remembered by this
- * node anyway (access_verify); an audit remembers none of them, and verifies what it is asked for.
+ * The signatures of a block; a wrong one is verified once. Valid ones are cached by this node
+ * anyway (access_verify); an audit uses no cache.
  */
 typedef struct BlockVerifier
 {
@@ -87,11 +88,10 @@ creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *vi
 }
 
 /*
- * A configuration transaction: what the channel decided by its own rules stops the ledger here,
- * since this version cannot apply it. Anything else under that name is invalid and no more: nobody
- * could have ordered it honestly, and whoever gets one ordered must not stop every node. In Fabric
- * the orderers see to that, and a peer that meets such a transaction ends
- * (txvalidator/v20/validator.go, validateTx).
+ * A configuration transaction that satisfies the channel's rules stops the ledger here, since this
+ * version cannot apply it. Any other one is merely invalid: no honest orderer orders it, and a
+ * dishonest one must not be able to stop every node. Fabric relies on its orderers here, and a peer
+ * that receives such a transaction ends (txvalidator/v20/validator.go, validateTx).
  */
 static void
 check_configuration(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator,
