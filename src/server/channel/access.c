@@ -9,7 +9,7 @@ now_seconds(void)
 	return (int64) time(NULL);
 }
 
-/* what the verified set knows a verification by: who, with which signature, over what */
+/* the key of a verification in the verified set: identity, signature, message */
 static void
 verification_digest(FbBytes identity, FbBytes signature,
 					const uint8_t message_digest[CRYPTO_SHA256_BYTES], uint8_t digest[32])
@@ -33,7 +33,7 @@ access_verify(void *context, const Identity *identity, const PolicySignature *si
 	uint8_t digest[32];
 	FbStatus status;
 
-	/* once: the message may be long, and have a thousand signatures */
+	/* hash it once: the message may be long, and have a thousand signatures */
 	policy_signature_digest(signature, message_digest);
 	verification_digest(signature->identity, signature->signature, message_digest, digest);
 	*valid = shmem_verified_contains(digest);

@@ -1,19 +1,19 @@
 /*
  * addresses.c: where the other nodes of a channel are.
  *
- * The channel's configuration tells addresses of organizations, not of nodes: Endpoints of their
+ * The channel's configuration lists addresses of organizations, not of nodes: Endpoints of their
  * orderers (OrdererAddresses, for all, in older configurations), anchor peers, and the consenters.
- * An organization may have several nodes, of which this one is one. So "all others" are all
- * addresses but this node's own, and never "those of other organizations": else two orderers of one
- * organization never fetch from each other.
+ * An organization may have several nodes. So the other nodes are all addresses but this node's own,
+ * not only those of other organizations: else two orderers of one organization would never fetch
+ * from each other.
  *
- * Which address is this node's own is known by its own keys. A consenter's address is, when the
- * consenter's TLS client key is this node's. Another one is, when it has this server's port and a
+ * This node recognizes its own address by its keys. The address of a consenter is its own if the
+ * consenter's TLS client key is. Any other address is its own if it has this server's port and a
  * host that this server's certificate (ssl_cert_file) names. Nodes check each other's host names,
  * so a node's own address is always named there; and where a certificate names several hosts of the
- * channel with this port, as one that is shared between hosts does, it cannot tell and none of them
- * counts. To take a node's own address for another's costs a request that this node answers with
- * nothing (deliver_serve); the other mistake would leave out a source.
+ * channel with this port, as one that is shared between hosts does, none of them is taken for its
+ * own. Taking its own address for another's costs a request that this node answers with nothing
+ * (deliver_serve); the opposite mistake would lose a source.
  */
 #include "server/channel/channel.h"
 
@@ -32,7 +32,7 @@ visit_text(const char *address, AddressVisitor visit, void *context)
 	char *host;
 	uint16_t port;
 
-	/* a configuration that is written by hand may have anything here */
+	/* a configuration written by hand may contain anything here */
 	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(address),
 							 &host, &port, &error) != FB_OK)
 		return true;

@@ -1,11 +1,11 @@
 /*
  * channel.c: joined channels and their configuration.
  *
- * A session keeps the parsed configuration of each channel it used. It is current while the number
- * of the last configuration block is the same: in shared memory where that is published, else in
- * the table; and until a rebuild says, by an invalidation of the table of the world state, that
- * what the tables say was repaired: the number stays the same then. A replaced configuration is
- * freed at the end of the transaction, so pointers into it stay good until then.
+ * A session caches the parsed configuration of each channel it has used. The cached one is current
+ * while the number of the last configuration block is the same (in shared memory if it is published
+ * there, else in the table). A rebuild may repair the configuration under the same number, and
+ * announces that by an invalidation of the world state's table. A replaced configuration is freed
+ * at the end of the transaction, so pointers into it are valid until then.
  */
 #include "server/channel/channel.h"
 
@@ -152,7 +152,7 @@ channel_load(ChannelEntry *entry, const Ledger *ledger)
 	ConfigBundle *bundle;
 	FbStatus status;
 
-	/* before the look: an invalidation that comes meanwhile counts */
+	/* read before the tables: an invalidation that arrives meanwhile must count */
 	entry->is_stale = false;
 	if (!ledger_config(entry->name, &config_block_number, &config))
 		elog(ERROR, "channel \"%s\" has no configuration", entry->name);

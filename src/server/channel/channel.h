@@ -1,6 +1,6 @@
 /*
- * channel: which channels this node has joined, with which configuration, and who may do what on
- * them; and who this node itself is.
+ * channel: which channels this node has joined, with which configuration, and access control on
+ * them, and the identity of this node.
  */
 #ifndef FABRIC_SERVER_CHANNEL_H
 #define FABRIC_SERVER_CHANNEL_H
@@ -63,8 +63,8 @@ extern void channel_leave(const char *name);
  */
 extern void channel_set_source(const char *name, bool import_only);
 /*
- * 55006 when the caller's transaction has locked the channel's tables: a commit would be waited for
- * in vain
+ * Raises 55006 when the caller's transaction has locked the channel's tables: no commit could
+ * happen while it waits
  */
 extern void channel_refuse_locked(const Channel *channel);
 /*
@@ -74,19 +74,19 @@ extern void channel_refuse_locked(const Channel *channel);
 extern void channel_refuse_consenter(const ConfigBundle *bundle);
 
 /*
- * what the channel's processes publish in shared memory; NULL while there are none, as just after
- * joining
+ * what the channel's processes publish in shared memory; NULL while they are not running, as just
+ * after joining
  */
 extern ChannelSlot *channel_slot(const Channel *channel);
 /*
- * the same for a session that cannot do without: waits while they are being started. NULL when the
+ * the same, waiting while the processes are being started. NULL when the
  * deadline passed, or the channel was left
  */
 extern ChannelSlot *channel_wait_slot(const Channel *channel, TimestampTz deadline);
 
 /*
  * The Raft id of this node on the channel: its place (from 1) in the consenter list, by the public
- * key of its TLS certificate (fabric.tls_certificate_file, looked at again when it has changed); 0:
+ * key of its TLS certificate (fabric.tls_certificate_file, read again when it has changed); 0:
  * not a consenter, or the channel's blocks come from fabric.import_block alone, so that this node
  * takes no part in ordering it.
  */
@@ -119,8 +119,8 @@ typedef struct BlockSource
 /* "host:port", an IPv6 address in brackets, as other nodes are named everywhere; palloc'ed */
 extern char *channel_address(const char *host, uint32_t port);
 /*
- * Where blocks of the channel can be got: BlockSource *, each address once, this node's own left
- * out, palloc'ed in the current memory context. Orderers are the Endpoints of all orderer
+ * The nodes that may have blocks of the channel: BlockSource *, each address once, this node's own
+ * left out, palloc'ed in the current memory context. Orderers are the Endpoints of all orderer
  * organizations; without any, OrdererAddresses (internal/pkg/peer/orderers/connection.go, Update,
  * has it); without these too, the consenters.
  */
@@ -136,23 +136,23 @@ extern bool channel_lost_consenter(const Channel *channel, FbError *why);
  * there ---- */
 
 /*
- * to the other peers of this organization that can be reached, within 2 s; to reach none is no
- * error. private_rwset: bytes of a TxPvtReadWriteSet
+ * Send to the other peers of this organization that can be reached, within 2 s; reaching none is
+ * not an error. private_rwset: bytes of a TxPvtReadWriteSet
  */
 extern void private_give(const Channel *channel, const char *tx_id, FbBytes private_rwset);
 /*
- * What another node of this organization gives, until its transaction is committed. request: an
- * Envelope signed by it about just this. Raises FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT (not
- * about this; its time), FB_ACCESS_DENIED (no node of this organization), FB_INVALID_SIGNATURE,
- * FB_BUSY ...
+ * Store plaintext that another node of this organization sends, until its transaction is committed.
+ * request: an Envelope signed by it about just this. Raises FB_MALFORMED_MESSAGE,
+ * FB_INVALID_ARGUMENT (a request about something else; its timestamp), FB_ACCESS_DENIED (not a node
+ * of this organization), FB_INVALID_SIGNATURE, FB_BUSY ...
  */
 extern void private_take(FbBytes request, const char *tx_id, FbBytes private_rwset);
 /* a signed request for the plaintext of a committed transaction, allocated in context */
 extern FbBytes private_request(const Channel *channel, RwSetVersion transaction,
 							   MemoryContext context);
 /*
- * what this node has of it that was not overwritten since; false: nothing. Raises what private_take
- * does
+ * The part of it that this node has and that was not overwritten since; false: none. Raises what
+ * private_take raises.
  */
 extern bool private_answer(FbBytes request, RwSetVersion transaction, FbBytes *private_rwset);
 
@@ -165,8 +165,8 @@ extern bool private_answer(FbBytes request, RwSetVersion transaction, FbBytes *p
  */
 extern const Signer *node_signer(void);
 /*
- * the same for what others of the channel must accept: raises also what is wrong with the
- * certificate there (FB_UNKNOWN_MSP, FB_INVALID_IDENTITY ...)
+ * The same for messages that other members of the channel must accept: raises also what they would
+ * find wrong with the certificate (FB_UNKNOWN_MSP, FB_INVALID_IDENTITY ...).
  */
 extern const Signer *node_channel_signer(const Channel *channel);
 extern bool node_is_configured(void); /* the settings are not empty */
@@ -174,8 +174,8 @@ extern FbBytes node_read_file(const char *setting, const char *path,
 							  bool secret); /* palloc'ed; secret: must be 0600 and ours */
 extern FbBytes
 node_tls_certificate_der(void);			 /* of fabric.tls_certificate_file; empty when not set */
-extern uint64 node_tls_generation(void); /* another number when that file is another one, or has
-											changed; it is looked at once a second at most */
+extern uint64 node_tls_generation(void); /* a number that changes when that file changes or is
+											replaced; the file is checked once a second at most */
 
 /* ---- access.c ---- */
 
@@ -188,14 +188,13 @@ typedef struct SignedMessage
 } SignedMessage;
 
 /*
- * Who made a message: the identity of the creator, its signature verified (the verified set is
- * asked first). Raises FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP, FB_INVALID_IDENTITY,
- * FB_CERTIFICATE_EXPIRED.
+ * The identity of a message's creator, after its signature was verified (or found in the verified
+ * set). Raises FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP, FB_INVALID_IDENTITY, FB_CERTIFICATE_EXPIRED.
  */
 extern const Identity *access_authenticate(const Channel *channel, const SignedMessage *message);
 /*
- * May the creator of an authenticated message do this? resource: Fabric's name, such as
- * "peer/Propose". Raises FB_ACCESS_DENIED
+ * Check that the creator of an authenticated message has access to a resource. resource: Fabric's
+ * name, such as "peer/Propose". Raises FB_ACCESS_DENIED
  */
 extern void access_authorize(const Channel *channel, const char *resource,
 							 const SignedMessage *message);
@@ -203,13 +202,13 @@ extern void access_authorize(const Channel *channel, const char *resource,
 extern void access_check_policy(const Channel *channel, const char *policy_path,
 								const SignedMessage *message);
 /*
- * The client's time must be within fabric.authentication_time_window of ours. Raises
+ * The client's time must be within fabric.authentication_time_window of this node's. Raises
  * FB_INVALID_ARGUMENT
  */
 extern void access_check_time(int64 seconds, int32 nanos);
 
 /*
- * Verify one signature, asking the verified set first and adding to it: the PolicyVerify of
+ * Verify one signature with the help of the verified set, and add it there: the PolicyVerify of
  * core/policy for this server. Digest = SHA-256 over identity, signature and message, each with its
  * length.
  */

@@ -1,4 +1,4 @@
-/* join.c: the first block of a channel comes to this node */
+/* join.c: a channel's first block is stored when this node joins it */
 #include "server/channel/channel.h"
 
 #include "miscadmin.h"
@@ -50,8 +50,8 @@ store_config_state(const Ledger *ledger, FbBytes config_envelope)
 }
 
 /*
- * with the new one there must be a slot in shared memory for each channel; nobody else joins
- * meanwhile
+ * there must be a slot in shared memory for each channel, the new one included; the lock keeps
+ * other sessions from joining meanwhile
  */
 static void
 join_check_room(void)

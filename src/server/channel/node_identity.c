@@ -1,4 +1,5 @@
-/* node_identity.c: who this node is: certificate and key from files, read again when they change */
+/* node_identity.c: the identity of this node: certificate and key from files, read again when they
+ * change */
 #include "server/channel/channel.h"
 
 #include "miscadmin.h"
@@ -28,7 +29,8 @@ refuse_file(FbStatus status, const char *setting, const char *path, const char *
 static void
 check_secret_mode(const char *setting, const char *path, const struct stat *status)
 {
-	/* the rules of ssl_key_file: ours with 0600 or less, or root's with 0640 or less */
+	/* the rules of ssl_key_file: owned by the server's user with 0600 or less, or by root with 0640
+	 * or less */
 	if (!S_ISREG(status->st_mode))
 		refuse_file(FB_INVALID_KEY, setting, path, "It is not a regular file.",
 					"Name the file of the private key.");
@@ -120,7 +122,8 @@ static char *kept_msp_id = NULL;
 static TimestampTz checked_at = 0;
 
 /*
- * look at the files at most once a second: two stat calls cost more than a signature cache look-up
+ * check the files at most once a second: two stat calls cost more than a look-up in the verified
+ * set
  */
 static bool
 node_files_are_current(void)

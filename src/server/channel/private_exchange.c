@@ -1,25 +1,25 @@
 /*
- * private_exchange.c: the nodes of one organization hand each other private plaintext.
+ * private_exchange.c: the nodes of one organization exchange private plaintext.
  *
  * The problem. What an organization writes to a private collection, as the approval of a chaincode
- * to its implicit one, is on the ledger as hashes only. Its plaintext is at the node that endorsed
- * it. The organization's other peers need it: without it they do not know that the chaincode is
- * approved, nor with which package, and cannot endorse.
+ * to its implicit one, is on the ledger as hashes only. Only the endorsing node has the plaintext.
+ * The organization's other peers need it: without it they know neither that the chaincode is
+ * approved nor its package, and cannot endorse.
  *
- * The rule, as in Fabric (gossip/privdata: distributor.go, reconcile.go). Before its answer leaves,
- * the endorsing node gives the plaintext to the other peers of its organization that it reaches;
- * like the endorsing node they keep it until its transaction is committed. Not to reach one is no
- * error, since a node that is down must not stop its organization (core.yaml:
+ * The rule, as in Fabric (gossip/privdata: distributor.go, reconcile.go). Before it sends its
+ * answer, the endorsing node sends the plaintext to the other peers of its organization that it
+ * reaches; like the endorsing node they keep it until its transaction is committed. An unreachable
+ * peer is not an error, since a node that is down must not stop its organization (core.yaml:
  * implicitCollectionDisseminationPolicy.requiredPeerCount is 0). A node that commits a transaction
  * without the plaintext notes that (private_missing), and its ledger worker asks the others for it
  * until one has it (worker/reconcile.c).
  *
- * Who may. Both requests are signed by the asking node with its MSP identity, for this channel, for
+ * Access. Both requests are signed by the asking node with its MSP identity, for this channel, for
  * one transaction and one content, and for a few minutes (fabric.authentication_time_window). They
  * are answered only if that identity is valid, of this node's own organization, and has the role
  * peer or orderer: the login of a connection is not enough, because every member's nodes have one.
- * What is handed over is believed only as far as it hashes to what the ledger says, when it is
- * committed or found (commit/private_found.c).
+ * The plaintext is accepted only where its hashes are those of the ledger, when it is committed or
+ * found (commit/private_found.c).
  */
 #include "server/channel/channel.h"
 
@@ -32,10 +32,10 @@
 
 #include <sys/time.h>
 
-/* a peer that has not taken it by then gets it later, by asking */
+/* a peer that has not stored it by then requests it later */
 #define GIVE_TIMEOUT_MS 2000
 
-/* what a request is about, as bytes to be signed: nothing else has this form */
+/* the contents of a request, as bytes to be signed; no other signed message has this form */
 static FbBytes
 describe_put(const char *tx_id, FbBytes private_rwset)
 {
@@ -91,7 +91,7 @@ refuse_request(FbStatus status, const char *message, const char *detail)
 	error_throw(&error);
 }
 
-/* the channel of a request about this, if its signer may make it */
+/* the channel of such a request; an error if its signer has no access */
 static const Channel *
 check_request(FbBytes request, FbBytes what)
 {

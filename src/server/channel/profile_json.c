@@ -1,9 +1,8 @@
 /*
  * profile_json.c: the profile of a new channel, a jsonb document, becomes the core's ConfigProfile.
  *
- * The document has the content of a profile of configtx.yaml. Every member is named in the error
- * when it is unknown or of the wrong type, so that a typing mistake cannot silently change a
- * channel.
+ * The document has the content of a profile of configtx.yaml. An unknown member, or one of the
+ * wrong type, is an error that names it, so that a typing mistake cannot silently change a channel.
  */
 #include "server/channel/channel.h"
 

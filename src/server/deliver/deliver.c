@@ -12,8 +12,8 @@
 #include "core/txn/txn.h"
 
 /*
- * An answer is sent when this time is over, if it has a block: the node that asks takes silence for
- * a failure, and would ask the next one for the same blocks.
+ * An answer that has a block is sent after this time at the latest: the requesting node takes
+ * silence for a failure, and would request the same blocks elsewhere.
  */
 #define DELIVER_READ_MS_MAX 100
 
@@ -166,7 +166,7 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	access_check_policy(channel, CONFIG_POLICY_CHANNEL_READERS, &message);
 
 	/*
-	 * this very node, under an address that it did not know for its own: it has nothing for itself
+	 * the request is this node's own, sent to an address that it did not recognize as its own
 	 */
 	if (node_is_configured() && fb_bytes_equal(view.creator, signer_identity(node_signer())))
 		return NIL;

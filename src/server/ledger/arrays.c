@@ -5,8 +5,7 @@
 #include "utils/array.h"
 
 /*
- * values of one set-wise statement: far more than those of a usual block, far less than an array
- * can hold
+ * values of one statement: far more than a usual block has, far less than an array can hold
  */
 #define BATCH_BYTES_MAX (64 * 1024 * 1024)
 

@@ -1,5 +1,5 @@
 /*
- * block_store.c: blocks and their transactions: append, find, put together again as Fabric's bytes
+ * block_store.c: blocks and their transactions: append, find, assemble as Fabric's bytes
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -482,7 +482,7 @@ block_store_replace(const Ledger *ledger, const BlockRow *block, const Transacti
 
 	fb_hex_encode(block->block_hash, hash);
 	spi_begin(&scope);
-	/* another row with this block's hash is a forgery: nothing else can have it */
+	/* another row with this block's hash is a forgery: no other block has it */
 	if (SPI_execute(psprintf("DELETE FROM %s WHERE block_number = " INT64_FORMAT,
 							 ledger_partition_name(ledger, "transaction"), (int64) block->number),
 					false, 0) < 0 ||

@@ -1,10 +1,11 @@
 /*
- * catalog_check.c: what the catalogs say of a channel's tables, on which their contents depend: a
+ * catalog_check.c: the catalog entries of a channel's tables, on which their contents depend: a
  * trigger that is disabled lets rows be changed, another trigger or a rule changes what is stored,
  * an index that is not valid hides rows, a partition that is not attached is invisible to the
  * views.
  *
- * And the repair of a channel's tables, which puts back what this and the other checks miss.
+ * This file also has the repair of a channel's tables, which restores what this and the other
+ * checks find missing.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -132,8 +133,8 @@ reindex_table(void *context)
 }
 
 /*
- * as a rule that is all; a unique index cannot be made over rows with the same key, and which of
- * them is right is for the chain to say
+ * This is enough in most cases. A unique index cannot be built over rows with the same key; the
+ * chain tells which of them is right.
  */
 static void
 make_indexes(const Ledger *ledger, const char *name, Oid table)

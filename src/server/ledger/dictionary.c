@@ -1,17 +1,17 @@
 /*
- * dictionary.c: what the envelopes of a channel have in common, for their compression.
+ * dictionary.c: dictionaries for the compression of a channel's envelopes.
  *
  * Most of an envelope is the certificates of its creator and endorsers, and they repeat. The ledger
- * worker counts the identities that it sees; once some that the newest dictionary lacks have come
- * often enough, it stores a new dictionary: the identities, the most frequent ones last, behind
- * them one whole envelope for the rest of the structure. Dictionaries are numbered and never
- * change, because stored envelopes name theirs.
+ * worker counts the identities that it sees; once some that the newest dictionary lacks are
+ * frequent enough, it stores a new dictionary: the identities, the most frequent ones last, then
+ * one whole envelope for the rest of the structure. Dictionaries are numbered and never change,
+ * because stored envelopes name theirs.
  *
  * A lost dictionary would make envelopes unreadable, so the table is append-only like the ledger's
- * own, and the digest of a dictionary is checked when it is loaded. Numbers are counted in the
- * channel's row, so that none is ever given again, even if its dictionary was lost. After a damage
- * the blocks can be fetched again from another node (fabric.repair_chain); the committer meanwhile
- * goes on without the dictionary.
+ * own, and the digest of a dictionary is checked when it is loaded. The channel's row has the last
+ * number, so that a number is never used twice, even if its dictionary was lost. After damage the
+ * blocks can be fetched again from another node (fabric.repair_chain); the committer continues
+ * without the dictionary.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -22,24 +22,23 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
-/* an identity has this many appearances before it is worth its place */
+/* an identity is worth its space after this many appearances */
 #define APPEARANCES_MIN 8
-/* the first dictionary comes early, later ones ever more rarely: each may cost 64 kB */
+/* the first dictionary is made early, later ones less and less often: each may take 64 kB */
 #define FIRST_AFTER_TRANSACTIONS 64
 #define NEXT_AFTER_TRANSACTIONS_MAX 100000
 #define IDENTITIES_MAX 48
 #define DICTIONARY_BYTES_MAX (64 * 1024)
-/* identities that are counted at the same time; when there are more, counting starts anew */
+/* identities counted at the same time; when there are more, counting starts again from zero */
 #define COUNTED_MAX 4096
 
 /*
  * ---- loaded dictionaries ----
  *
- * A process keeps what it loaded, and looks once in each transaction whether the row is still the
- * one that it loaded: by its place and its writer, which no other version of the row shares. So a
- * dictionary that was changed, lost or put back behind the triggers is noticed by processes that
- * run for months; a worker that went on with what it remembers would write envelopes that nobody
- * else can read.
+ * A process keeps the dictionaries it has loaded, and checks once in each transaction that the row
+ * is still the version it loaded, by ctid and xmin. So a process that runs for months notices a
+ * dictionary that was changed, lost or restored with the triggers disabled; a worker that continued
+ * with its copy would write envelopes that no other process can read.
  */
 
 typedef struct LoadedKey
@@ -393,8 +392,8 @@ by_appearances(const void *a, const void *b)
 }
 
 /*
- * the most frequent identities, ascending, then the sample: what lies nearest to the end is
- * cheapest to refer to
+ * the most frequent identities, ascending, then the sample: zstd refers most cheaply to what is
+ * nearest to the end
  */
 static FbBytes
 make_content(FbBytes sample)

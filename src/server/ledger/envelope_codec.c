@@ -1,5 +1,5 @@
 /*
- * envelope_codec.c: how an envelope lies in its column.
+ * envelope_codec.c: how an envelope is stored in its column.
  *
  * First byte: 0 = the envelope follows as it is; 1 = compressed by zstd; 2 = compressed with a
  * dictionary, whose number follows in two bytes, low one first. What is written is read back and

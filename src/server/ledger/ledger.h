@@ -159,8 +159,7 @@ extern TransactionRow *block_store_transactions(const Ledger *ledger, uint64 num
 extern bool block_store_transaction(const Ledger *ledger, uint64 number, uint32 position,
 									Snapshot snapshot, bool with_envelope, TransactionRow *row);
 /*
- * the transactions of a block as they lie in the table, for an audit: nothing is decoded, every bit
- * of a column counts
+ * the transactions of a block exactly as stored, for an audit: nothing is decoded
  */
 typedef struct StoredTransaction
 {
@@ -241,12 +240,12 @@ extern void state_store_fetch(const Ledger *ledger, MvccBlock *block);
 /* write the net effect of a block */
 extern void state_store_apply(const Ledger *ledger, const StateUpdate *updates,
 							  size_t updates_count);
-/* all rows go, and new ones come, for rebuilding the state; see ledger_repair_begin */
+/* Replace all rows, to rebuild the state; see ledger_repair_begin. */
 extern void state_store_clear(const Ledger *ledger);
 extern void state_store_fill(const Ledger *ledger, const StateRow *rows, int count);
 /*
- * a state key for people: U+2400 for the zeros of composite keys, \x... for what is no text;
- * palloc'ed
+ * a state key for display: U+2400 for the zeros of composite keys, \x... for a key that is not
+ * text; palloc'ed
  */
 extern char *state_key_text(FbBytes key);
 /* digest over the whole world state in order, for comparing nodes */
@@ -398,7 +397,7 @@ extern void ledger_repair_tables(const char *channel, LedgerDamage report, void 
  */
 extern bool ledger_try(void (*work)(void *context), void *context, char **why);
 
-/* ---- envelope_codec.c: how an envelope lies in its column; lossless, checked when written ---- */
+/* ---- envelope_codec.c: how an envelope is stored; lossless, checked when written ---- */
 
 extern FbBytes envelope_codec_encode(const Ledger *ledger, FbBytes envelope);
 extern FbBytes envelope_codec_decode(const Ledger *ledger, FbBytes stored); /* FB_CORRUPTED */
@@ -411,8 +410,8 @@ extern FbBytes envelope_codec_decode(const Ledger *ledger, FbBytes stored); /* F
 extern void dictionary_count(const Ledger *ledger, FbBytes identity);
 extern void dictionary_maintain(const Ledger *ledger, int transactions_count, FbBytes sample);
 
-/* ---- guard.c: the append-only tables, and the one way around it: what the chain proves to be
- * right replaces what it proves to be wrong ---- */
+/* ---- guard.c: the append-only tables, and the only exception: a repair replaces rows that the
+ * chain proves wrong by those that it proves right ---- */
 
 /*
  * Locks the committer out and lets this transaction replace rows of the channel's append-only

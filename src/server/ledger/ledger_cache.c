@@ -3,7 +3,7 @@
  * channel.
  *
  * Partitions are named <table>_<channel id> and are addressed directly. Their unique indexes do not
- * carry the channel, which the partition itself says. A session keeps what it found; an
+ * carry the channel, which the partition itself says. A session caches what it found; an
  * invalidation message for one of the tables (dropped, altered) makes it look again.
  */
 #include "server/ledger/ledger_internal.h"
@@ -187,9 +187,9 @@ ledger_find(const char *channel)
 	if (!found)
 		memset(entry->statements, 0, sizeof(entry->statements));
 	/*
-	 * Statements are for the partitions of one id. With the same id they stay, all the more since
-	 * one of them may be running: the trigger on the blocks comes here from within an INSERT. Their
-	 * plans look after themselves.
+	 * Statements are for the partitions of one id. With the same id they are kept, and must be,
+	 * because one of them may be running: the trigger on the blocks calls this from within an
+	 * INSERT. Invalidation replaces their plans.
 	 */
 	else if (entry->ledger.id != ledger.id)
 		free_statements(entry);
@@ -199,8 +199,8 @@ ledger_find(const char *channel)
 }
 
 /*
- * the names of the channels that this node has joined, for whoever may see them in the view; the
- * list is cut where it is long
+ * the names of the channels that this node has joined, for users that may read the view; a long
+ * list is cut
  */
 static char *
 joined_channels_text(void)

@@ -1,17 +1,16 @@
 /*
  * page_check.c: the pages of a channel's tables and indexes as the disk holds them.
  *
- * Where a page is damaged, reading it may end the server process, with it all sessions: so an audit
- * looks at all pages first, byte by byte and with every length checked, and reads rows only when
- * they can be read. A page of a table is one whose rows fit into it (row_check.c), whose line
- * pointers point at rows, and whose transaction ids exist; a page of an index is one whose entries
- * fit into it. Whether they say what they should is for the comparisons that follow: index_check.c,
- * and audit/chain_walk.c by the hash chain.
+ * Reading a damaged page may crash the server process and so end all sessions. So an audit first
+ * checks all pages, with every length in them, and reads rows only when that is safe. A page of a
+ * table is one whose rows fit into it (row_check.c), whose line pointers point at rows, and whose
+ * transaction ids exist; a page of an index is one whose entries fit into it. Later comparisons
+ * check the contents: index_check.c, and audit/chain_walk.c by the hash chain.
  *
- * The repair takes out of a page of a table what cannot be read, as contrib/pg_surgery does
- * (heap_surgery.c, heap_force_common), and makes a page whose header is damaged empty; then it
- * makes all indexes again, because their entries may point at what is not there any more. What is
- * missing then, the chain says, and other nodes have.
+ * The repair removes from a page of a table what cannot be read, as contrib/pg_surgery does
+ * (heap_surgery.c, heap_force_common), and empties a page whose header is damaged; then it rebuilds
+ * all indexes, because their entries may point at removed rows. The chain shows what is missing
+ * then, and other nodes have it.
  */
 #include "server/ledger/ledger_internal.h"
 
@@ -132,9 +131,8 @@ check_table_header(Page page)
 }
 
 /*
- * Change the page so that it has no row any more (lines NULL), or that these lines point at
- * nothing, and log it as a whole. A page that has lost rows is not all visible: a scan of an index
- * alone would give them.
+ * Empty the page (lines NULL), or make these line pointers dead, and log the whole page. Clear its
+ * all-visible bit: an index-only scan would return the removed rows.
  */
 static void
 remove_rows(Relation relation, Buffer buffer, const OffsetNumber *lines, int count)
@@ -168,8 +166,8 @@ contains_line(const OffsetNumber *lines, int count, OffsetNumber line)
 }
 
 /*
- * a page of a table; the lines of damaged rows end as dead ones, which no index entry can be led
- * astray by
+ * a page of a table; line pointers of damaged rows become dead, so that no index entry leads to
+ * them
  */
 static void
 check_table_page(PageCheck *check, Buffer buffer)
@@ -319,7 +317,8 @@ check_pages(PageCheck *check)
 			UnlockReleaseBuffer(buffer);
 			continue;
 		}
-		/* whoever looks at a row of the page has a pin, and must not lose it */
+		/* a backend that reads a row of the page has a pin on it, and the row must not vanish under
+		 * it */
 		if (check->repair)
 			LockBufferForCleanup(buffer);
 		else

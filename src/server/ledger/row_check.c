@@ -1,14 +1,13 @@
 /*
  * row_check.c: rows as they are on their page, before anything reads them.
  *
- * PostgreSQL trusts what its own pages hold: the length of a value that lost or won a bit leads it,
- * and whoever copies the value, a gigabyte away, out of shared memory and out of the process; so
- * does a damaged pointer to a value that is stored elsewhere. Data checksums find such pages when
- * they are read from disk, but they can be off, and memory can fail, too. So the scans of the
- * ledger look at each row first, as amcheck's verify_heapam does (contrib/amcheck/verify_heapam.c,
- * check_tuple): header, number of columns, and the place and length of every value must fit into
- * the bytes that the page gives to the row. What passes may still be wrong, which the hash chain
- * finds, but can be read.
+ * PostgreSQL trusts its own pages: a value whose length has one flipped bit makes it read up to a
+ * gigabyte behind the page, out of shared memory, and crash; so does a damaged pointer to a TOAST
+ * value. Data checksums find such pages when they are read from disk, but they can be off, and
+ * memory can fail too. So the scans of the ledger check each row first, as amcheck's verify_heapam
+ * does (contrib/amcheck/verify_heapam.c, check_tuple): header, number of columns, and the place and
+ * length of every value must fit into the bytes that the page gives to the row. A row that passes
+ * can be read; if its contents are wrong, the hash chain shows it.
  */
 #include "server/ledger/ledger_internal.h"
 

@@ -14,8 +14,9 @@
 #include "utils/snapmgr.h"
 
 /*
- * The table, locked. The lock brings the news of what others did meanwhile: the channel may be left
- * (and joined again), an index made anew. As long as the lock is held, it stays as it is now.
+ * Open and lock the table. Taking the lock processes the invalidations of concurrent changes: the
+ * channel may have been left (and joined again), or an index rebuilt. Nothing changes while the
+ * lock is held.
  */
 static Relation
 open_table(const Ledger *ledger, const LedgerTable *table)
@@ -80,8 +81,8 @@ bool
 ledger_scan_next(LedgerScan *scan, ScanDirection direction)
 {
 	/*
-	 * what the index allocates on the way (its list of dead entries) lives as long as the scan,
-	 * whatever the caller's context does
+	 * what the index access method allocates (its list of dead entries) must live as long as the
+	 * scan, even if the caller resets its context
 	 */
 	MemoryContext old;
 	bool found;

@@ -127,8 +127,8 @@ state_store_fetch(const Ledger *ledger, MvccBlock *block)
 	if (block->keys_count == 0)
 		return;
 	/*
-	 * The keys come sorted, so neighbouring look-ups find the same pages. One scan object is moved
-	 * from key to key; a join with an array of keys costs about the same per key and more for small
+	 * The keys are sorted, so consecutive look-ups find the same pages. One scan object moves from
+	 * key to key; a join with an array of keys costs about the same per key and more for small
 	 * blocks.
 	 */
 	scan_key_text(&keys[0], INDEX_NAMESPACE, FB_BYTES_EMPTY);
@@ -229,7 +229,8 @@ update_bytes(const void *updates, int index)
 		   update->metadata.size;
 }
 
-/* the change in as many statements as its values need; what a statement needed is free after it */
+/* apply the change in as many statements as its values need; memory of each statement is freed
+ * after it */
 static void
 apply_keys(const Ledger *ledger, void (*change)(const Ledger *, const StateUpdate *const *, int),
 		   const StateUpdate *const *updates, int count)

@@ -152,8 +152,8 @@ ledger_drop(const char *channel)
 								  1,
 								  {TEXTOID}};
 	/*
-	 * what this node promised as a consenter goes with the log: when it joins again, it must know
-	 * (order/lost_state.c)
+	 * the promises of this node as a consenter are deleted with the log: note that, for when it
+	 * joins again (order/lost_state.c)
 	 */
 	static SpiStatement promised = {
 		"SELECT 1 FROM fabric_internal.raft_state WHERE channel = $1 AND (term > 0 OR recovery > 0)",
@@ -172,7 +172,7 @@ ledger_drop(const char *channel)
 	int id;
 
 	(void) ledger_open(channel);
-	/* of two that leave at once, the second one finds out here */
+	/* of two sessions that leave at the same time, the second one fails here */
 	lock_memberships();
 	id = ledger_open(channel)->id;
 	note_values[0] = value;

@@ -1,9 +1,9 @@
-/* transaction_row.c: what the columns beside a transaction's envelope say of it */
+/* transaction_row.c: fill the columns of a transaction's row from its envelope */
 #include "server/ledger/ledger.h"
 
 #include "core/identity/identity.h"
 
-/* texts of hostile transactions go into text columns only if they can */
+/* texts of hostile transactions are stored only if a text column can hold them */
 static FbBytes
 text_or_none(FbBytes text)
 {

@@ -1,8 +1,8 @@
 /*
  * tx_index.c: transaction ids.
  *
- * A well-formed id is 64 lower-case hex digits: its 32 bytes are stored. Whatever else a hostile
- * client wrote there is kept behind a byte 0, or behind two bytes 1 if it would have 32 bytes then,
+ * A well-formed id is 64 lower-case hex digits: its 32 bytes are stored. Any other value, of a
+ * hostile client, is stored behind a byte 0, or behind two bytes 1 if it would have 32 bytes then,
  * so no two ids are stored in the same form. The index may hold an id several times: a duplicate is
  * stored as an invalid transaction. The first occurrence counts.
  */
