@@ -109,11 +109,17 @@ foreach my $node (@others)
 {
 	my %to = (to => $node->{number});
 	my @lies = (
-		'', 'R', "R\2\5",
+		'', 'R',
+		"R\3\3\5",
 		"\xff" x 1000,
-		pack('a C3 Q>7 N N N',
-			'R', 2, $APPEND, 0, $liar->{number}, $node->{number}, (1) x 5, 0xffffffff, 0xffffffff,
-			0xffffffff),
+		pack(
+			'a C3 n Q>11 N N N',
+			'R', 3, 3, $APPEND, 0, $liar->{number}, $node->{number}, (1) x 9, 0xffffffff,
+			0xffffffff, 0xffffffff),
+		# versions that this node is not
+		raft_message(%to, type => $APPEND, term => 1, version => 2, needs => 2),
+		raft_message(%to, type => $APPEND, term => 1, version => 4, needs => 4),
+		raft_message(%to, type => 99, term => 1, version => 255, needs => 255),
 		(   map {
 				my $type = $_;
 				map {

@@ -131,9 +131,10 @@ sub raft_message
 	my @entries = @{ $m{entries} // [] };
 
 	return pack(
-		'a C3 Q>11 N/a* N/a* N',
+		'a C3 n Q>11 N/a* N/a* N',
 		'R',
-		2,
+		$m{version} // 3,
+		$m{needs}   // 3,
 		$m{type},
 		$m{flags} // 0,
 		$m{from},
