@@ -28,7 +28,7 @@ foreach my $case (
 	[ 'of the server', "SELECT fabric.invoke('trade', 'nothing', 'f')", 'LF302', 'gateway/plan.c' ],
 	[
 		'of core, called by an SQL function', "SELECT fabric.policy_compile('OR(')",
-		'LF201', 'surface/policy.c'
+		'LF201', 'surface/policy_functions.c'
 	],
 	[
 		'of core, called further down', "SELECT fabric.join_channel('\\x00')",
