@@ -1,5 +1,6 @@
-# What an error tells besides its text: LOCATION names the file, the function and the line where the
-# error was found, in the server's code and in core, so that a log can be read beside the source.
+# What an error tells: LOCATION names the file, the function and the line where the error was found,
+# in the server's code and in core, so that a log can be read beside the source; a long detail
+# arrives whole; a name from the caller does not: it is cut.
 use strict;
 use warnings;
 use FindBin;
@@ -44,4 +45,21 @@ foreach my $case (
 	is(function_at("$FindBin::Bin/../src/server/$file", $line // 1),
 		$function, "an error $name: function and line are those of the source");
 }
+
+# a detail that lists more than an error of core could hold
+my @children = map { "authority_${_}_" . 'x' x 45 } 10 .. 59;
+$node->query("SELECT fabric.ca_create('root', 'AppMSP')");
+$node->query(join ';',
+	map { "SELECT fabric.ca_create('$_', 'AppMSP', parent => 'root')" } @children);
+my $error = $node->error_of("SELECT fabric.ca_drop('root')");
+my ($detail) = $error =~ /^DETAIL:  (.*)$/m;
+cmp_ok(length $detail, '>', 2048, 'a long detail is that long');
+is($detail, 'Drop them first: ' . join(', ', @children) . '.', 'and arrives whole');
+
+# what the caller passes is not given back at any length, or with characters that change a terminal
+$error = $node->error_of("SELECT fabric.ca_drop(E'c\\x1b' || repeat('c', 100000))");
+like(
+	$error,
+	qr/ "c\?c{198}\.\.\." does not exist$/m,
+	'a long name of the caller is cut, and its control characters replaced');
 done_testing();

@@ -4,10 +4,14 @@
 #ifndef FABRIC_CORE_LIMITS_H
 #define FABRIC_CORE_LIMITS_H
 
-/* texts of an error: fixed, so that reporting an error cannot fail */
-#define FB_ERROR_MESSAGE_BYTES 256
-#define FB_ERROR_DETAIL_BYTES 1024
-#define FB_ERROR_HINT_BYTES 256
+/*
+ * Texts of an error: of fixed size, so that reporting an error cannot fail for lack of memory. A
+ * message names at most three things of FB_DISPLAY_BYTES each; a detail may list some. An FbError
+ * lives on the stack of whoever calls core, and nothing is written to it before a failure.
+ */
+#define FB_ERROR_MESSAGE_BYTES 1024
+#define FB_ERROR_DETAIL_BYTES 2048
+#define FB_ERROR_HINT_BYTES 512
 
 /* one message from outside: Fabric's gRPC limit is 100 MB, a PostgreSQL datum is at most 1 GB */
 #define FB_MESSAGE_BYTES_MAX (100 * 1024 * 1024)

@@ -52,7 +52,7 @@ typedef struct Findings
 	TxCode code_before_action; /* of the checks that come before the look for duplicates */
 	bool has_creator;		   /* the envelope could be read */
 	bool signed_by_creator;
-	FbError why;
+	FbError why; /* message empty: nothing is wrong, or the code says it all */
 	FbError signature_why;
 } Findings;
 
@@ -62,7 +62,9 @@ look_at_transaction(Audit *audit, FbBytes envelope, bool with_signature, Finding
 {
 	FbBytes channel_id;
 
-	memset(findings, 0, sizeof(*findings));
+	memset(findings, 0, offsetof(Findings, why));
+	findings->why.message[0] = '\0';
+	findings->signature_why.message[0] = '\0';
 	FB_TRY(check_envelope(audit->allocator, envelope, &findings->view, &findings->code,
 						  &findings->why));
 	findings->code_before_action = findings->code;
@@ -93,22 +95,21 @@ look_at_transaction(Audit *audit, FbBytes envelope, bool with_signature, Finding
 static FbStatus
 check_endorsements(Audit *audit, size_t index, const TxView *view, FbError *error)
 {
-	FbError why = {0};
+	FbError why; /* of the first */
 
+	why.message[0] = '\0';
 	for (size_t i = 0; i < view->endorsements_count; i++)
 	{
 		PolicySignature signature = {view->endorsements[i].endorser,
 									 view->endorsements[i].signature,
 									 {view->proposal_response_payload,
 									  view->endorsements[i].endorser}};
-		FbError reason = {0};
+		FbError reason;
 		bool valid;
 
-		FB_TRY(audit_signature(audit, &signature, &valid, &reason));
+		FB_TRY(audit_signature(audit, &signature, &valid, i == 0 ? &why : &reason));
 		if (valid)
 			return FB_OK;
-		if (i == 0)
-			why = reason;
 	}
 	if (view->endorsements_count == 0)
 		audit_problem(audit, (int64_t) index, "endorser_signature", "It has no endorsement.");

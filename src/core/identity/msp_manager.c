@@ -307,7 +307,7 @@ msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **i
 	uint8_t key[CRYPTO_SHA256_BYTES];
 	const Msp *msp = NULL;
 	Identity *found = NULL;
-	FbError reason = {.status = FB_OK};
+	FbError reason;
 	FbStatus status;
 
 	*identity = NULL;
@@ -334,6 +334,7 @@ msp_manager_identity(MspManager *manager, FbBytes serialized, const Identity **i
 		return FB_OK;
 	}
 	manager->checks_count++;
+	reason.message[0] = reason.detail[0] = reason.hint[0] = '\0';
 	status = find_msp(manager, serialized, &msp, &reason);
 	if (status == FB_OK)
 		status = identity_create(msp, serialized, manager->allocator, &found, &reason);

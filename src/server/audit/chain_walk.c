@@ -266,8 +266,8 @@ name_damaged(BlockWork *work, const ValidatedBlock *validated, const uint8_t *co
 		work->refuted[i] = true;
 		PROBLEM(work, (int64) i, "envelope",
 				"It was committed as %s, but its bytes now make it %s%s%s.", code_text(codes[i]),
-				code_text(transaction->code), transaction->why.message[0] ? ": " : "",
-				transaction->why.message);
+				code_text(transaction->code), transaction->why != NULL ? ": " : "",
+				transaction->why != NULL ? transaction->why : "");
 	}
 }
 
@@ -446,8 +446,9 @@ walk_check_block(ChainWalk *walk, uint64 number, Link *link)
 					  .number = number,
 					  .reporting = number >= walk->from,
 					  .block = {.number = number}};
-	FbError why = {0};
+	FbError why;
 
+	why.message[0] = '\0';
 	work.present = block_store_row(walk->ledger, number, walk->snapshot, &work.row);
 	if (!work.present)
 	{
@@ -544,25 +545,19 @@ check_channel_row(ChainWalk *walk)
 static void
 set_range(ChainWalk *walk)
 {
-	FbError error;
-
 	walk->height = block_store_height(walk->ledger, walk->snapshot);
 	if (walk->to == UINT64_MAX && walk->from < walk->height)
 		walk->to = walk->height - 1;
 	if (walk->from > walk->to)
-	{
-		fb_fail(&error, FB_INVALID_ARGUMENT,
-				"first block " UINT64_FORMAT " is after last block " UINT64_FORMAT, walk->from,
-				walk->to);
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("first block %llu is after last block %llu",
+							   (unsigned long long) walk->from, (unsigned long long) walk->to)));
 	if (walk->to >= walk->height)
-	{
-		fb_fail(&error, FB_BLOCK_NOT_FOUND, "channel \"%s\" has no block " UINT64_FORMAT,
-				walk->ledger->channel, walk->from >= walk->height ? walk->from : walk->to);
-		fb_error_detail(&error, "It has " UINT64_FORMAT " blocks.", walk->height);
-		error_throw(&error);
-	}
+		ereport(ERROR,
+				(fb_errcode(FB_BLOCK_NOT_FOUND),
+				 errmsg("channel \"%s\" has no block %llu", walk->ledger->channel,
+						(unsigned long long) (walk->from >= walk->height ? walk->from : walk->to)),
+				 errdetail("It has %llu blocks.", (unsigned long long) walk->height)));
 }
 
 void

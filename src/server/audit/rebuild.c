@@ -39,16 +39,14 @@ enum
 static void
 refuse_damaged(Rebuild *rebuild, uint64 number)
 {
-	FbError error;
-
-	fb_fail(&error, FB_CORRUPTED, "block " UINT64_FORMAT " of channel \"%s\" is damaged", number,
-			rebuild->ledger->channel);
-	if (rebuild->first_problem != NULL)
-		fb_error_detail(&error, "%s", rebuild->first_problem);
-	fb_error_hint(
-		&error,
-		"fabric.repair_chain replaces damaged blocks by those of another node, and rebuilds the state then.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_CORRUPTED),
+		 errmsg("block %llu of channel \"%s\" is damaged", (unsigned long long) number,
+				rebuild->ledger->channel),
+		 rebuild->first_problem != NULL ? errdetail_internal("%s", rebuild->first_problem) : 0,
+		 errhint(
+			 "fabric.repair_chain replaces damaged blocks by those of another node, and rebuilds the state then.")));
 }
 
 static void

@@ -179,17 +179,16 @@ repair_keep(Repair *repair, uint64 number, const char *address, FbBytes block)
 static void
 refuse_unrepaired(Repair *repair, uint64 number)
 {
-	FbError error;
-
-	fb_fail(&error,
-			repair->last_error.status == FB_NODE_UNREACHABLE ? FB_NODE_UNREACHABLE : FB_CORRUPTED,
-			"no other node could replace block " UINT64_FORMAT " of channel \"%s\"", number,
-			repair->channel->name);
-	fb_error_detail(&error, "The last answer was: %s%s%s", repair->last_error.message,
-					repair->last_error.detail[0] ? ": " : "", repair->last_error.detail);
-	fb_error_hint(&error,
-				  "Try again when the other organisations' nodes answer; fabric.nodes lists them.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(repair->last_error.status == FB_NODE_UNREACHABLE ? FB_NODE_UNREACHABLE
+																	 : FB_CORRUPTED),
+		 errmsg("no other node could replace block %llu of channel \"%s\"",
+				(unsigned long long) number, repair->channel->name),
+		 errdetail("The last answer was: %s%s%s", repair->last_error.message,
+				   repair->last_error.detail[0] ? ": " : "", repair->last_error.detail),
+		 errhint(
+			 "Try again when the other organisations' nodes answer; fabric.nodes lists them.")));
 }
 
 /* rows with a number that the chain has not reached, and that are not valid by themselves */

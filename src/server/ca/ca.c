@@ -13,17 +13,6 @@
 #define NAME_BYTES_MAX 63 /* of an authority: as database identifiers */
 #define BACKDATE_S 300	  /* cfssl, on which Fabric CA stands: signer.ParseCertificateRequest */
 
-void
-ca_refuse(FbStatus status, const char *message, const char *detail)
-{
-	FbError error;
-
-	fb_fail(&error, status, "%s", message);
-	if (detail != NULL)
-		fb_error_detail(&error, "%s", detail);
-	error_throw(&error);
-}
-
 int64
 ca_now(void)
 {
@@ -123,8 +112,8 @@ ca_find(const char *ca)
 	}
 	spi_end(&scope);
 	if (!found)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" does not exist", ca),
-				  NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("certificate authority \"%s\" does not exist", error_excerpt(ca))));
 	authority->certificate = ca_parse_certificate(authority->certificate_pem);
 	/* The column parent does not tell: the parent of an imported authority may be elsewhere. */
 	authority->is_root = fb_bytes_equal(crypto_certificate_subject_der(authority->certificate),
@@ -193,10 +182,11 @@ ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPub
 	FbBytes pem;
 
 	if (ca_not_after <= now)
-		ca_refuse(FB_CERTIFICATE_EXPIRED,
-				  psprintf("the certificate of authority \"%s\" has expired", authority->ca), NULL);
+		ereport(ERROR, (fb_errcode(FB_CERTIFICATE_EXPIRED),
+						errmsg("the certificate of authority \"%s\" has expired", authority->ca)));
 	if (template->not_after <= now)
-		ca_refuse(FB_INVALID_ARGUMENT, "argument \"valid_for\" must be positive", NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("argument \"valid_for\" must be positive")));
 	template->not_before =
 		Max(now - BACKDATE_S, crypto_certificate_not_before(authority->certificate));
 	template->not_after = Min(template->not_after, ca_not_after);
@@ -219,8 +209,8 @@ subject_member(Jsonb *subject, const char *name)
 	if (value == NULL)
 		return NULL;
 	if (value->type != jbvString || value->val.string.len == 0)
-		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate",
-				  psprintf("Member \"%s\" must be a text that is not empty.", name));
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("invalid subject of a certificate"),
+						errdetail("Member \"%s\" must be a text that is not empty.", name)));
 	return memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 }
 
@@ -244,13 +234,14 @@ read_subject(Jsonb *json, const char *ca, const char *msp_id)
 	if (json == NULL)
 		return subject;
 	if (!JB_ROOT_IS_OBJECT(json))
-		ca_refuse(FB_INVALID_ARGUMENT, "argument \"subject\" must be a JSON object", NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("argument \"subject\" must be a JSON object")));
 	for (int i = 0; i < lengthof(names); i++)
 		known += getKeyJsonValueFromContainer(&json->root, names[i], (int) strlen(names[i]),
 											  NULL) != NULL;
 	if (known != JB_ROOT_COUNT(json))
-		ca_refuse(FB_INVALID_ARGUMENT, "invalid subject of a certificate",
-				  "Its members are C, ST, L, O, OU and CN.");
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("invalid subject of a certificate"),
+						errdetail("Its members are C, ST, L, O, OU and CN.")));
 	subject.country = subject_member(json, "C");
 	subject.province = subject_member(json, "ST");
 	subject.locality = subject_member(json, "L");
@@ -301,8 +292,8 @@ insert_authority(const char *ca, const char *msp_id, const Subject *subject, con
 void
 ca_fail_exists(const char *ca)
 {
-	ca_refuse(FB_INVALID_ARGUMENT, psprintf("certificate authority \"%s\" already exists", ca),
-			  NULL);
+	ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+					errmsg("certificate authority \"%s\" already exists", ca)));
 }
 
 void
@@ -329,15 +320,16 @@ void
 ca_check_names(const char *ca, const char *msp_id, const char *kind)
 {
 	if (ca[0] == '\0' || strlen(ca) > NAME_BYTES_MAX)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  "the name of a certificate authority must have 1 to 63 bytes", NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("the name of a certificate authority must have 1 to 63 bytes")));
 	if (msp_id[0] == '\0' || strlen(msp_id) > FB_MSP_ID_BYTES_MAX)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("an MSP id must have 1 to %d bytes", FB_MSP_ID_BYTES_MAX), NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("an MSP id must have 1 to %d bytes", FB_MSP_ID_BYTES_MAX)));
 	if (strcmp(kind, "signing") != 0 && strcmp(kind, "tls") != 0)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("unknown kind \"%s\" of a certificate authority", kind),
-				  "It must be signing or tls.");
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("unrecognized kind \"%s\" of a certificate authority", error_excerpt(kind)),
+				 errdetail("It must be signing or tls.")));
 }
 
 static void
@@ -346,12 +338,12 @@ check_parent(const char *msp_id, const char *kind, const CaAuthority *parent)
 	if (parent == NULL)
 		return;
 	if (!parent->is_root)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("authority \"%s\" is itself an intermediate one", parent->ca),
-				  "The parent must be a root.");
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("authority \"%s\" is itself an intermediate one", parent->ca),
+						errdetail("The parent must be a root.")));
 	if (parent->tls_only != (strcmp(kind, "tls") == 0) || strcmp(parent->msp_id, msp_id) != 0)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("authority \"%s\" is not of the same kind and MSP", parent->ca), NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("authority \"%s\" is not of the same kind and MSP", parent->ca)));
 }
 
 FbBytes
@@ -392,7 +384,8 @@ ca_create(const char *ca, const char *msp_id, Jsonb *subject_json, int64 not_aft
 	{
 		template.not_before = ca_now() - BACKDATE_S;
 		if (not_after <= ca_now())
-			ca_refuse(FB_INVALID_ARGUMENT, "argument \"valid_for\" must be positive", NULL);
+			ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+							errmsg("argument \"valid_for\" must be positive")));
 		error_check(crypto_certificate_issue(&template, public_key, NULL, key,
 											 memory_allocator(CurrentMemoryContext), &pem, &error),
 					&error);

@@ -71,10 +71,9 @@ make_attributes(const CaIdentity *identity, List *wanted)
 		for (int i = 0; i < all_count && !found; i++)
 			found = strcmp(all[i].name, lfirst(cell)) == 0;
 		if (!found)
-			ca_refuse(FB_INVALID_ARGUMENT,
-					  psprintf("identity \"%s\" has no attribute \"%s\"", identity->enrollment_id,
-							   (char *) lfirst(cell)),
-					  NULL);
+			ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+							errmsg("identity \"%s\" has no attribute \"%s\"",
+								   identity->enrollment_id, error_excerpt((char *) lfirst(cell)))));
 	}
 	error_check(attributes_make(chosen, chosen_count, memory_allocator(CurrentMemoryContext), &json,
 								&error),
@@ -117,8 +116,9 @@ choose_hosts(CryptoTemplate *template, const CaIdentity *identity, const CryptoC
 	if (!may_be_server(identity))
 	{
 		if (request->hosts != NIL)
-			ca_refuse(FB_INVALID_ARGUMENT,
-					  "only peers and orderers can have hosts in their certificates", NULL);
+			ereport(ERROR,
+					(fb_errcode(FB_INVALID_ARGUMENT),
+					 errmsg("only peers and orderers can have hosts in their certificates")));
 		return;
 	}
 	if (count == 0 && request->previous != NULL)
@@ -134,8 +134,8 @@ choose_hosts(CryptoTemplate *template, const CaIdentity *identity, const CryptoC
 											 : crypto_csr_dns_name(csr, i);
 	}
 	if (count > FB_CA_HOSTS_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED,
-				  psprintf("a certificate has more than %d hosts", FB_CA_HOSTS_MAX), NULL);
+		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
+						errmsg("a certificate has more than %d hosts", FB_CA_HOSTS_MAX)));
 	template->dns_names = names;
 	template->dns_names_count = count;
 }
@@ -176,7 +176,8 @@ enroll_issue(const CaAuthority *authority, const CaIdentity *identity, const Req
 	if (template.is_tls)
 		choose_hosts(&template, identity, csr, request);
 	else if (request->hosts != NIL)
-		ca_refuse(FB_INVALID_ARGUMENT, "only certificates of profile tls can have hosts", NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("only certificates of profile tls can have hosts")));
 	template.attributes_json = make_attributes(identity, request->attributes);
 	return ca_issue(authority, &template, crypto_csr_public_key(csr), identity->enrollment_id,
 					request->profile);
@@ -188,11 +189,12 @@ choose_profile(const CaAuthority *authority, const char *profile)
 	if (profile == NULL)
 		return authority->tls_only ? "tls" : "signing";
 	if (strcmp(profile, "signing") != 0 && strcmp(profile, "tls") != 0)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown profile \"%s\"", profile),
-				  "It must be signing or tls.");
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("unrecognized profile \"%s\"", error_excerpt(profile)),
+						errdetail("It must be signing or tls.")));
 	if (authority->tls_only && strcmp(profile, "tls") != 0)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("authority \"%s\" issues TLS certificates only", authority->ca), NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("authority \"%s\" issues TLS certificates only", authority->ca)));
 	return profile;
 }
 
@@ -244,17 +246,17 @@ find_issued_certificate(const CaAuthority *authority, const CryptoCertificate *c
 	}
 	spi_end(&scope);
 	if (pem == NULL)
-		ca_refuse(FB_ACCESS_DENIED,
-				  psprintf("the certificate is not of authority \"%s\"", authority->ca), NULL);
+		ereport(ERROR, (fb_errcode(FB_ACCESS_DENIED),
+						errmsg("the certificate is not of authority \"%s\"", authority->ca)));
 	kept = ca_parse_certificate(fb_bytes_of_text(pem));
 	if (!fb_bytes_equal(crypto_certificate_der(kept), crypto_certificate_der(certificate)))
-		ca_refuse(FB_ACCESS_DENIED,
-				  psprintf("the certificate is not of authority \"%s\"", authority->ca), NULL);
+		ereport(ERROR, (fb_errcode(FB_ACCESS_DENIED),
+						errmsg("the certificate is not of authority \"%s\"", authority->ca)));
 	if (revoked)
-		ca_refuse(FB_CERTIFICATE_REVOKED, "the certificate is revoked", NULL);
+		ereport(ERROR, (fb_errcode(FB_CERTIFICATE_REVOKED), errmsg("the certificate is revoked")));
 	if (crypto_certificate_not_after(certificate) <= ca_now())
-		ca_refuse(FB_CERTIFICATE_EXPIRED, "the certificate has expired",
-				  "Enroll with the secret instead.");
+		ereport(ERROR, (fb_errcode(FB_CERTIFICATE_EXPIRED), errmsg("the certificate has expired"),
+						errdetail("Enroll with the secret instead.")));
 }
 
 FbBytes

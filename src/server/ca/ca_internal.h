@@ -37,8 +37,6 @@ typedef struct CaAuthority
 	CryptoCertificate *certificate;
 } CaAuthority;
 
-extern void ca_refuse(FbStatus status, const char *message, const char *detail)
-	pg_attribute_noreturn();
 extern int64 ca_now(void); /* seconds since 1970 */
 extern CaAuthority *ca_find(const char *ca);
 /* FB_INVALID_ARGUMENT: name, MSP id or kind cannot be those of an authority */

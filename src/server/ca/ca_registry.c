@@ -25,18 +25,12 @@
 
 /* ---- attributes ---- */
 
-static void
-refuse_attributes(const char *detail)
-{
-	FbError error;
-
-	fb_fail(&error, FB_INVALID_ARGUMENT, "invalid attributes of an identity");
-	fb_error_detail(&error, "%s", detail);
-	fb_error_hint(
-		&error,
-		"Attributes are {\"name\": \"value\"} or {\"name\": {\"value\": \"text\", \"ecert\": false}}.");
-	error_throw(&error);
-}
+#define REFUSE_ATTRIBUTES(detail)                                                              \
+	ereport(                                                                                   \
+		ERROR,                                                                                 \
+		(fb_errcode(FB_INVALID_ARGUMENT), errmsg("invalid attributes of an identity"), detail, \
+		 errhint(                                                                              \
+			 "Attributes are {\"name\": \"value\"} or {\"name\": {\"value\": \"text\", \"ecert\": false}}.")))
 
 /* {"value": "...", "ecert": true} */
 static void
@@ -47,9 +41,9 @@ read_flagged(JsonbContainer *object, CaAttribute *attribute)
 
 	if (value == NULL || value->type != jbvString || (ecert != NULL && ecert->type != jbvBool) ||
 		JsonContainerSize(object) != 1 + (ecert != NULL))
-		refuse_attributes(psprintf(
+		REFUSE_ATTRIBUTES(errdetail(
 			"Attribute \"%s\" must have a text \"value\" and may have a boolean \"ecert\", nothing else.",
-			attribute->name));
+			error_excerpt(attribute->name)));
 	attribute->value = memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 	/* as in Fabric CA, where the flag has to be set */
 	attribute->for_all = ecert != NULL && ecert->val.boolean;
@@ -67,12 +61,11 @@ registry_read_attributes(Jsonb *json, int *count)
 	if (json == NULL)
 		return NULL;
 	if (!JB_ROOT_IS_OBJECT(json))
-		refuse_attributes("They must be a JSON object.");
+		REFUSE_ATTRIBUTES(errdetail("They must be a JSON object."));
 	if (VARSIZE(json) > FB_CA_ATTRIBUTES_BYTES_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED,
-				  psprintf("attributes of an identity have more than %d bytes",
-						   FB_CA_ATTRIBUTES_BYTES_MAX),
-				  NULL);
+		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
+						errmsg("attributes of an identity have more than %d bytes",
+							   FB_CA_ATTRIBUTES_BYTES_MAX)));
 	attributes = palloc0(JB_ROOT_COUNT(json) * sizeof(CaAttribute) + 1);
 	iterator = JsonbIteratorInit(&json->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -83,9 +76,9 @@ registry_read_attributes(Jsonb *json, int *count)
 		{
 			attribute->name = memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 			if (attribute->name[0] == '\0' || strncmp(attribute->name, "hf.", 3) == 0)
-				refuse_attributes(
-					psprintf("\"%s\" is no possible name: it is empty, or begins with \"hf.\".",
-							 attribute->name));
+				REFUSE_ATTRIBUTES(
+					errdetail("\"%s\" is no possible name: it is empty, or begins with \"hf.\".",
+							  error_excerpt(attribute->name)));
 		}
 		else if (token == WJB_VALUE)
 		{
@@ -98,8 +91,8 @@ registry_read_attributes(Jsonb *json, int *count)
 			else if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
 				read_flagged(value.val.binary.data, attribute);
 			else
-				refuse_attributes(
-					psprintf("The value of attribute \"%s\" must be a text.", attribute->name));
+				REFUSE_ATTRIBUTES(errdetail("The value of attribute \"%s\" must be a text.",
+											error_excerpt(attribute->name)));
 			(*count)++;
 		}
 	}
@@ -198,15 +191,19 @@ check_affiliation(const char *affiliation)
 		return;
 	parts = ca_affiliation_parts(affiliation);
 	if (list_length(parts) > 16)
-		ca_refuse(FB_LIMIT_EXCEEDED, "an affiliation has more than 16 parts", NULL);
+		ereport(ERROR,
+				(fb_errcode(FB_LIMIT_EXCEEDED), errmsg("an affiliation has more than 16 parts")));
 	foreach(cell, parts)
 	{
 		const char *part = lfirst(cell);
 
 		if (part[0] == '\0' || strlen(part) > OU_BYTES_MAX || is_role(part))
-			ca_refuse(
-				FB_INVALID_ARGUMENT, psprintf("invalid affiliation \"%s\"", affiliation),
-				"Its parts, separated by dots, must have 1 to 64 bytes and not be client, peer, admin or orderer.");
+			ereport(
+				ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("invalid affiliation \"%s\"", error_excerpt(affiliation)),
+				 errdetail(
+					 "Its parts, separated by dots, must have 1 to 64 bytes and not be client, peer, admin or orderer.")));
 	}
 }
 
@@ -216,25 +213,27 @@ check_registration(const CaRegistration *registration)
 	const char *id = registration->enrollment_id;
 
 	if (id[0] == '\0' || strlen(id) > ENROLLMENT_ID_BYTES_MAX)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("an enrollment id must have 1 to %d bytes", ENROLLMENT_ID_BYTES_MAX),
-				  NULL);
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("an enrollment id must have 1 to %d bytes", ENROLLMENT_ID_BYTES_MAX)));
 	for (const char *c = id; *c != '\0'; c++)
 		if ((uint8_t) *c < ' ' || *c == 0x7f)
-			ca_refuse(FB_INVALID_ARGUMENT, "an enrollment id must not contain control characters",
-					  NULL);
+			ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+							errmsg("an enrollment id must not contain control characters")));
 	if (!is_role(registration->role))
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("unknown role \"%s\"", registration->role),
-				  "It must be client, peer, admin or orderer.");
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("unrecognized role \"%s\"", error_excerpt(registration->role)),
+						errdetail("It must be client, peer, admin or orderer.")));
 	if (registration->secret != NULL && strlen(registration->secret) < SECRET_BYTES_MIN)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("the secret must have at least %d bytes", SECRET_BYTES_MIN), NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("the secret must have at least %d bytes", SECRET_BYTES_MIN)));
 	if (registration->secret != NULL && strlen(registration->secret) > FB_CA_SECRET_BYTES_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED,
-				  psprintf("the secret has more than %d bytes", FB_CA_SECRET_BYTES_MAX), NULL);
+		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
+						errmsg("the secret has more than %d bytes", FB_CA_SECRET_BYTES_MAX)));
 	if (registration->enrollments_max < 1 && registration->enrollments_max != -1)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  "argument \"max_enrollments\" must be positive, or -1 for no limit", NULL);
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("argument \"max_enrollments\" must be positive, or -1 for no limit")));
 	check_affiliation(registration->affiliation);
 }
 
@@ -269,10 +268,9 @@ ca_register(const char *ca, const CaRegistration *registration)
 	inserted = SPI_processed > 0;
 	spi_end(&scope);
 	if (!inserted)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("\"%s\" is already registered at authority \"%s\"",
-						   registration->enrollment_id, ca),
-				  NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("\"%s\" is already registered at authority \"%s\"",
+							   registration->enrollment_id, ca)));
 	return secret;
 }
 
@@ -316,16 +314,14 @@ static void
 fail_slowly(void)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILURE_MS);
-	FbError error;
 	long left;
 
 	HOLD_INTERRUPTS();
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
 		pg_usleep(left * 1000);
 	RESUME_INTERRUPTS();
-	fb_fail(&error, FB_ACCESS_DENIED, "enrollment refused");
-	fb_error_hint(&error, "Check the enrollment id and its secret.");
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_ACCESS_DENIED), errmsg("enrollment refused"),
+					errhint("Check the enrollment id and its secret.")));
 }
 
 typedef struct StoredIdentity
@@ -381,8 +377,8 @@ static void
 refuse_revoked(const StoredIdentity *stored)
 {
 	if (stored->revoked)
-		ca_refuse(FB_CERTIFICATE_REVOKED,
-				  psprintf("identity \"%s\" is revoked", stored->identity.enrollment_id), NULL);
+		ereport(ERROR, (fb_errcode(FB_CERTIFICATE_REVOKED),
+						errmsg("identity \"%s\" is revoked", stored->identity.enrollment_id)));
 }
 
 static CaIdentity *
@@ -410,7 +406,8 @@ ca_authenticate(const char *ca, const char *enrollment_id, const char *secret)
 
 	/* what cannot be registered needs no hashing */
 	if (strlen(enrollment_id) > ENROLLMENT_ID_BYTES_MAX || strlen(secret) > FB_CA_SECRET_BYTES_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED, "the enrollment id or its secret is too long", NULL);
+		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
+						errmsg("the enrollment id or its secret is too long")));
 	ca_lock_identity(ca, enrollment_id);
 	stored = registry_read_identity(ca, enrollment_id);
 	right = equal_hashes(secret_hash(secret, stored.hash != NULL ? stored.hash : NO_HASH),
@@ -424,8 +421,9 @@ ca_authenticate(const char *ca, const char *enrollment_id, const char *secret)
 	counted = SPI_processed > 0;
 	spi_end(&scope);
 	if (!counted)
-		ca_refuse(FB_ACCESS_DENIED,
-				  psprintf("identity \"%s\" has used up its enrollments", enrollment_id), NULL);
+		ereport(ERROR,
+				(fb_errcode(FB_ACCESS_DENIED), errmsg("identity \"%s\" has used up its enrollments",
+													  error_excerpt(enrollment_id))));
 	return copy_identity(&stored);
 }
 
@@ -435,7 +433,7 @@ ca_identity(const char *ca, const char *enrollment_id)
 	StoredIdentity stored = registry_read_identity(ca, enrollment_id);
 
 	if (stored.hash == NULL)
-		ca_refuse(FB_ACCESS_DENIED, "enrollment refused", NULL);
+		ereport(ERROR, (fb_errcode(FB_ACCESS_DENIED), errmsg("enrollment refused")));
 	refuse_revoked(&stored);
 	return copy_identity(&stored);
 }

@@ -21,10 +21,13 @@ reason_code(const char *reason)
 	for (int i = 0; i < lengthof(reasons); i++)
 		if (pg_strcasecmp(reasons[i].name, reason) == 0)
 			return reasons[i].code;
-	ca_refuse(
-		FB_INVALID_ARGUMENT, psprintf("unknown revocation reason \"%s\"", reason),
-		"It must be unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold, "
-		"privilegeWithdrawn or aACompromise.");
+	ereport(
+		ERROR,
+		(fb_errcode(FB_INVALID_ARGUMENT),
+		 errmsg("unrecognized revocation reason \"%s\"", error_excerpt(reason)),
+		 errdetail(
+			 "It must be unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold, "
+			 "privilegeWithdrawn or aACompromise.")));
 }
 
 /* hex as openssl and the views print it, without leading zeros */
@@ -36,8 +39,9 @@ parse_serial(const char *hex)
 	FbBytes serial;
 
 	if (size == 0 || size % 2 != 0 || size > 2 * sizeof(bytes) || !fb_hex_decode(hex, size, bytes))
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("invalid serial number \"%s\"", hex),
-				  "It must be hexadecimal, two digits for each byte.");
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("invalid serial number \"%s\"", error_excerpt(hex)),
+						errdetail("It must be hexadecimal, two digits for each byte.")));
 	serial = fb_bytes(bytes, size / 2);
 	while (serial.size > 1 && serial.data[0] == 0)
 		serial = fb_bytes(serial.data + 1, serial.size - 1);
@@ -75,9 +79,9 @@ revoke_identity(const char *ca, const char *enrollment_id, int reason)
 	/* no certificate may be on its way meanwhile */
 	ca_lock_identity(ca, enrollment_id);
 	if (revoke_certificates(&mark, values) == 0)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("\"%s\" is not registered at authority \"%s\"", enrollment_id, ca),
-				  NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("\"%s\" is not registered at authority \"%s\"",
+							   error_excerpt(enrollment_id), ca)));
 	return (int64) revoke_certificates(&certificates, values);
 }
 
@@ -96,10 +100,10 @@ revoke_certificate(const char *ca, const char *serial, int reason)
 					   Int32GetDatum(reason)};
 
 	if (revoke_certificates(&exists, values) == 0)
-		ca_refuse(FB_INVALID_ARGUMENT,
-				  psprintf("authority \"%s\" has not issued a certificate with serial number %s",
-						   ca, serial),
-				  NULL);
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("authority \"%s\" has not issued a certificate with serial number %s", ca,
+						error_excerpt(serial))));
 	return (int64) revoke_certificates(&certificate, values);
 }
 
@@ -110,8 +114,8 @@ ca_revoke(const char *ca, const char *enrollment_id, const char *serial, const c
 
 	(void) ca_find(ca);
 	if ((enrollment_id == NULL) == (serial == NULL))
-		ca_refuse(FB_INVALID_ARGUMENT, "either an enrollment id or a serial number must be given",
-				  NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("either an enrollment id or a serial number must be given")));
 	return enrollment_id != NULL ? revoke_identity(ca, enrollment_id, code)
 								 : revoke_certificate(ca, serial, code);
 }
@@ -183,13 +187,14 @@ ca_crl(const char *ca, int64 next_update)
 	FbError error;
 
 	if (next_update <= now)
-		ca_refuse(FB_INVALID_ARGUMENT, "argument \"valid_for\" must be positive", NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("argument \"valid_for\" must be positive")));
 	error_check(crypto_crl_issue(authority->certificate, ca_key(authority), revocations, count, now,
 								 next_update, (uint64) number,
 								 memory_allocator(CurrentMemoryContext), &pem, &error),
 				&error);
 	if (pem.size > FB_CRL_BYTES_MAX)
-		ca_refuse(FB_LIMIT_EXCEEDED,
-				  psprintf("the revocation list has more than %d bytes", FB_CRL_BYTES_MAX), NULL);
+		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
+						errmsg("the revocation list has more than %d bytes", FB_CRL_BYTES_MAX)));
 	return pem;
 }

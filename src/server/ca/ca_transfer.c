@@ -72,18 +72,13 @@ ca_export(const char *ca, const char *passphrase)
 
 /* ---- importing ---- */
 
-static void
-fail_no_export(const char *detail)
-{
-	FbError error;
-
-	fb_fail(&error, FB_INVALID_ARGUMENT, "this is no export of a certificate authority");
-	fb_error_detail(&error, "%s", detail);
-	fb_error_hint(
-		&error,
-		"Pass what fabric.ca_export returned. For a certificate and its key use ca_import(ca, msp_id, certificate, private_key).");
-	error_throw(&error);
-}
+#define REFUSE_EXPORT(detail)                                                                     \
+	ereport(                                                                                      \
+		ERROR,                                                                                    \
+		(fb_errcode(FB_INVALID_ARGUMENT), errmsg("this is no export of a certificate authority"), \
+		 detail,                                                                                  \
+		 errhint(                                                                                 \
+			 "Pass what fabric.ca_export returned. For a certificate and its key use ca_import(ca, msp_id, certificate, private_key).")))
 
 /* a statement that gives one text of the document; NULL: there is none */
 static char *
@@ -118,7 +113,7 @@ rethrow_without_content(void)
 	if (category != ERRCODE_DATA_EXCEPTION && category != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
 		PG_RE_THROW();
 	FlushErrorState();
-	fail_no_export("A part of it is malformed, or does not fit the rest.");
+	REFUSE_EXPORT(errdetail("A part of it is malformed, or does not fit the rest."));
 }
 
 static Datum
@@ -148,7 +143,7 @@ parse_document(FbBytes text)
 	volatile Datum document = (Datum) 0;
 
 	if (!fb_utf8_valid(text) || memchr(text.data, '\0', text.size) != NULL)
-		fail_no_export("It is not a text.");
+		REFUSE_EXPORT(errdetail("It is not a text."));
 	PG_TRY();
 	{
 		document = read_jsonb(text);
@@ -207,11 +202,13 @@ check_authority(const CaAuthority *authority, const CryptoPrivateKey *key)
 	FbError error;
 
 	if (!crypto_certificate_is_ca(authority->certificate))
-		ca_refuse(FB_INVALID_CERTIFICATE, "the certificate is not that of a certificate authority",
-				  "Its basic constraints do not say CA:TRUE.");
+		ereport(ERROR, (fb_errcode(FB_INVALID_CERTIFICATE),
+						errmsg("the certificate is not that of a certificate authority"),
+						errdetail("Its basic constraints do not say CA:TRUE.")));
 	error_check(crypto_certificate_check_may_sign(authority->certificate, &error), &error);
 	if (public_key == NULL || !crypto_private_key_matches(key, public_key))
-		ca_refuse(FB_INVALID_KEY, "the private key does not belong to the certificate", NULL);
+		ereport(ERROR, (fb_errcode(FB_INVALID_KEY),
+						errmsg("the private key does not belong to the certificate")));
 }
 
 static void
@@ -221,11 +218,11 @@ check_certificate(const CaAuthority *authority, FbBytes serial, FbBytes pem)
 	FbError error;
 
 	if (!fb_bytes_equal(crypto_certificate_serial(certificate), serial))
-		fail_no_export("A certificate has another serial number than its row says.");
+		REFUSE_EXPORT(errdetail("A certificate has another serial number than its row says."));
 	if (!fb_bytes_equal(crypto_certificate_issuer_der(certificate),
 						crypto_certificate_subject_der(authority->certificate)) ||
 		crypto_certificate_check_signature(certificate, authority->certificate, &error) != FB_OK)
-		fail_no_export("It has a certificate that this authority did not issue.");
+		REFUSE_EXPORT(errdetail("It has a certificate that this authority did not issue."));
 }
 
 /*
@@ -329,9 +326,9 @@ ca_import(bytea *exported, const char *passphrase)
 	crypto_wipe((void *) text.data, text.size);
 	if (format == NULL || strcmp(format, EXPORT_FORMAT) != 0 || version == NULL || ca == NULL ||
 		msp_id == NULL || kind == NULL || pem == NULL)
-		fail_no_export("Its members are not those of an export.");
+		REFUSE_EXPORT(errdetail("Its members are not those of an export."));
 	if (strcmp(version, "1") != 0)
-		fail_no_export(psprintf("It is of version %s, which this version of fabric cannot read.",
+		REFUSE_EXPORT(errdetail("It is of version %s, which this version of fabric cannot read.",
 								error_excerpt(version)));
 	ca_check_names(ca, msp_id, kind);
 	key = ca_parse_key(fb_bytes_of_text(pem), true);
@@ -444,8 +441,9 @@ ca_drop(const char *ca)
 	spi_run(&children, values, NULL, false, 1);
 	names = ca_column_text(&scope, 1);
 	if (names != NULL)
-		ca_refuse(FB_INVALID_ARGUMENT, psprintf("authority \"%s\" is the parent of others", ca),
-				  psprintf("Drop them first: %s.", names));
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("authority \"%s\" is the parent of others", ca),
+						errdetail("Drop them first: %s.", names)));
 	spi_run(&certificates, values, NULL, false, 0);
 	spi_run(&identities, values, NULL, false, 0);
 	spi_run(&authorities, values, NULL, false, 0);

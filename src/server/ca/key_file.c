@@ -111,18 +111,12 @@ directory_path(void)
 	return psprintf("%s/%s", DataDir, guc_keystore_directory);
 }
 
-static void
-key_file_refuse(FbStatus status, const char *path, const char *why)
-{
-	FbError error;
-
-	fb_fail(&error, status, "could not use \"%s\" of the keystore", path);
-	fb_error_detail(&error, "%s", why);
-	fb_error_hint(
-		&error,
-		"Check fabric.keystore_directory, its owner and its permissions (directory 0700, files 0600).");
-	error_throw(&error);
-}
+#define REFUSE_KEY_FILE(status, path, detail)                                                \
+	ereport(                                                                                 \
+		ERROR,                                                                               \
+		(fb_errcode(status), errmsg("could not use \"%s\" of the keystore", (path)), detail, \
+		 errhint(                                                                            \
+			 "Check fabric.keystore_directory, its owner and its permissions (directory 0700, files 0600).")))
 
 static void
 ensure_directory(const char *path)
@@ -135,11 +129,12 @@ ensure_directory(const char *path)
 		return;
 	}
 	if (errno != EEXIST || stat(path, &status) != 0)
-		key_file_refuse(FB_NOT_CONFIGURED, path, psprintf("%s.", strerror(errno)));
+		REFUSE_KEY_FILE(FB_NOT_CONFIGURED, path, errdetail("%m."));
 	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() ||
 		(status.st_mode & (S_IRWXG | S_IRWXO)))
-		key_file_refuse(FB_NOT_CONFIGURED, path,
-						"It must be a directory of the database user that nobody else can enter.");
+		REFUSE_KEY_FILE(
+			FB_NOT_CONFIGURED, path,
+			errdetail("It must be a directory of the database user that nobody else can enter."));
 }
 
 /*
@@ -182,11 +177,15 @@ key_file_write(const char *purpose, const char *label, FbBytes pem)
 	file = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY,
 								 S_IRUSR | S_IWUSR);
 	if (file < 0)
-		key_file_refuse(FB_NOT_CONFIGURED, temporary, psprintf("%s.", strerror(errno)));
+		REFUSE_KEY_FILE(FB_NOT_CONFIGURED, temporary, errdetail("%m."));
 	errno = 0;
 	if (write(file, pem.data, pem.size) != (ssize_t) pem.size || pg_fsync(file) != 0)
-		key_file_refuse(FB_NOT_CONFIGURED, temporary,
-						psprintf("%s.", strerror(errno != 0 ? errno : ENOSPC)));
+	{
+		/* a write that is too short and says nothing: the disk is full */
+		if (errno == 0)
+			errno = ENOSPC;
+		REFUSE_KEY_FILE(FB_NOT_CONFIGURED, temporary, errdetail("%m."));
+	}
 	CloseTransientFile(file);
 	(void) durable_rename(temporary, path, ERROR);
 	return name;
@@ -202,14 +201,15 @@ key_file_read(const char *file_name)
 	size_t size;
 
 	if (file == NULL || fstat(fileno(file), &status) != 0)
-		key_file_refuse(FB_INVALID_KEY, path, psprintf("%s.", strerror(errno)));
+		REFUSE_KEY_FILE(FB_INVALID_KEY, path, errdetail("%m."));
 	if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
 		(status.st_mode & (S_IRWXG | S_IRWXO)))
-		key_file_refuse(
+		REFUSE_KEY_FILE(
 			FB_INVALID_KEY, path,
-			"A private key must be a file of the database user that nobody else can read.");
+			errdetail(
+				"A private key must be a file of the database user that nobody else can read."));
 	if (status.st_size > FB_CERTIFICATE_BYTES_MAX)
-		key_file_refuse(FB_INVALID_KEY, path, "It is too large for a private key.");
+		REFUSE_KEY_FILE(FB_INVALID_KEY, path, errdetail("It is too large for a private key."));
 	data = palloc(status.st_size + 1);
 	size = fread(data, 1, status.st_size, file);
 	FreeFile(file);

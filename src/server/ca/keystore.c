@@ -36,21 +36,12 @@ typedef struct KeptSigner
 static HTAB *kept = NULL;
 
 static void
-keystore_fail(FbStatus status, const char *message, const char *hint)
-{
-	FbError error;
-
-	fb_fail(&error, status, "%s", message);
-	fb_error_hint(&error, "%s", hint);
-	error_throw(&error);
-}
-
-static void
 check_label(const char *label)
 {
 	if (label[0] == '\0' || strlen(label) >= LABEL_BYTES)
-		keystore_fail(FB_INVALID_ARGUMENT, "the label of an identity must have 1 to 63 bytes",
-					  "Choose another label.");
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("the label of an identity must have 1 to 63 bytes"),
+						errhint("Choose another label.")));
 }
 
 /* ---- signers of this session ---- */
@@ -248,33 +239,32 @@ keystore_signer(const char *label)
 	IdentityRow rows[2];
 	int count;
 	KeptSigner *entry;
-	FbError error;
 
 	if (label == NULL && wanted != NULL)
 		check_choice();
 	count = read_granted(wanted, GetUserId(), rows);
 
 	if (count == 0 && wanted != NULL)
-	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY,
-				"identity \"%s\" does not exist or is not granted to role \"%s\"", wanted,
-				GetUserNameFromId(GetUserId(), false));
-		fb_error_hint(
-			&error,
-			"Grant it with fabric.grant_identity, or choose another one with the setting fabric.identity.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_UNKNOWN_IDENTITY),
+			 errmsg("identity \"%s\" does not exist or is not granted to role \"%s\"",
+					error_excerpt(wanted), GetUserNameFromId(GetUserId(), false)),
+			 errhint(
+				 "Grant it with fabric.grant_identity, or choose another one with the setting fabric.identity.")));
 	if (count == 0)
-	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY, "no identity is granted to role \"%s\"",
-				GetUserNameFromId(GetUserId(), false));
-		fb_error_hint(&error,
-					  "Add one with fabric.add_identity and grant it with fabric.grant_identity.");
-		error_throw(&error);
-	}
+		ereport(ERROR,
+				(fb_errcode(FB_UNKNOWN_IDENTITY),
+				 errmsg("no identity is granted to role \"%s\"",
+						GetUserNameFromId(GetUserId(), false)),
+				 errhint(
+					 "Add one with fabric.add_identity and grant it with fabric.grant_identity.")));
 	if (count > 1)
-		keystore_fail(FB_UNKNOWN_IDENTITY, "several identities are granted to this role",
-					  "Choose one: SET LOCAL fabric.identity = 'LABEL', in the same transaction.");
+		ereport(ERROR,
+				(fb_errcode(FB_UNKNOWN_IDENTITY),
+				 errmsg("several identities are granted to this role"),
+				 errhint(
+					 "Choose one: SET LOCAL fabric.identity = 'LABEL', in the same transaction.")));
 	entry = find_kept(rows[0].label, false);
 	if (entry != NULL && entry->opened && entry->opened_in != GetSessionUserId())
 		keystore_forget(entry);
@@ -282,19 +272,18 @@ keystore_signer(const char *label)
 		(!entry->opened || entry->opened_by == GetUserId()))
 		return entry->signer;
 	if (rows[0].key_file == NULL)
-	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY,
-				"the key of identity \"%s\" is encrypted and not opened in this %s", rows[0].label,
-				guc_session_identity ? "session" : "transaction");
-		if (entry != NULL && entry->signer != NULL && entry->opened)
-			fb_error_detail(&error, "Another role has opened it.");
-		fb_error_hint(
-			&error,
-			guc_session_identity
-				? "Open it with fabric.open_identity and its passphrase."
-				: "Open it with fabric.open_identity and its passphrase, in the same transaction or with fabric.session_identity on.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_UNKNOWN_IDENTITY),
+			 errmsg("the key of identity \"%s\" is encrypted and not opened in this %s",
+					rows[0].label, guc_session_identity ? "session" : "transaction"),
+			 entry != NULL && entry->signer != NULL && entry->opened
+				 ? errdetail("Another role has opened it.")
+				 : 0,
+			 errhint(
+				 guc_session_identity
+					 ? "Open it with fabric.open_identity and its passphrase."
+					 : "Open it with fabric.open_identity and its passphrase, in the same transaction or with fabric.session_identity on.")));
 	keystore_keep(rows[0].label, rows[0].version, rows[0].msp_id, rows[0].certificate,
 				  key_file_read(rows[0].key_file), false);
 	return find_kept(rows[0].label, false)->signer;
@@ -350,8 +339,9 @@ void
 secret_check_passphrase(const char *passphrase)
 {
 	if (strlen(passphrase) < 8)
-		keystore_fail(FB_INVALID_ARGUMENT, "the passphrase must have at least 8 bytes",
-					  "Choose a longer one.");
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("the passphrase must have at least 8 bytes"),
+						errhint("Choose a longer one.")));
 }
 
 bytea *
@@ -385,8 +375,8 @@ secret_decrypt(bytea *encrypted, const char *passphrase, const char *what)
 			geterrcode() == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
 		{
 			FlushErrorState();
-			keystore_fail(FB_INVALID_KEY, psprintf("%s could not be decrypted", what),
-						  "Check the passphrase.");
+			ereport(ERROR, (fb_errcode(FB_INVALID_KEY), errmsg("%s could not be decrypted", what),
+							errhint("Check the passphrase.")));
 		}
 		PG_RE_THROW();
 	}
@@ -441,13 +431,9 @@ keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes
 	inserted = SPI_processed > 0;
 	spi_end(&scope);
 	if (!inserted)
-	{
-		FbError error;
-
-		fb_fail(&error, FB_INVALID_ARGUMENT, "identity \"%s\" already exists", label);
-		fb_error_hint(&error, "Choose another label, or remove it with fabric.drop_identity.");
-		error_throw(&error);
-	}
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("identity \"%s\" already exists", label),
+				 errhint("Choose another label, or remove it with fabric.drop_identity.")));
 	if (passphrase == NULL)
 	{
 		/* only now: a taken label must not touch the other's file */
@@ -484,12 +470,8 @@ keystore_change(SpiStatement *statement, const char *label, Oid role, bool must_
 	}
 	spi_end(&scope);
 	if (!found && must_exist)
-	{
-		FbError error;
-
-		fb_fail(&error, FB_UNKNOWN_IDENTITY, "identity \"%s\" does not exist", label);
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_UNKNOWN_IDENTITY),
+						errmsg("identity \"%s\" does not exist", error_excerpt(label))));
 	return result;
 }
 
@@ -542,15 +524,11 @@ void
 keystore_open(const char *label, const char *passphrase)
 {
 	IdentityRow rows[2];
-	FbError error;
 
 	if (read_granted(label, GetUserId(), rows) == 0)
-	{
-		fb_fail(&error, FB_UNKNOWN_IDENTITY,
-				"identity \"%s\" does not exist or is not granted to role \"%s\"", label,
-				GetUserNameFromId(GetUserId(), false));
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_UNKNOWN_IDENTITY),
+						errmsg("identity \"%s\" does not exist or is not granted to role \"%s\"",
+							   error_excerpt(label), GetUserNameFromId(GetUserId(), false))));
 	if (rows[0].encrypted_key == NULL)
 		return; /* a key file needs no opening */
 	watch_opened();

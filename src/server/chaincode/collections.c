@@ -84,7 +84,7 @@ compile_policy(const char *text)
 	Common__SignaturePolicyEnvelope *envelope;
 	FbBytes bytes;
 	PolicyNotice notice = {0};
-	FbError error = {0};
+	FbError error;
 
 	error_check(policy_compile(allocator, fb_bytes_of_text(text), &bytes, &notice, &error), &error);
 	error_check(PROTO_UNPACK(common__signature_policy_envelope, bytes, allocator, &envelope,
@@ -221,7 +221,7 @@ collection_check_members(const Protos__StaticCollectionConfig *collection,
 						 const ConfigBundle *bundle)
 {
 	SignaturePolicy *policy;
-	FbError error = {0};
+	FbError error;
 
 	if (collection->member_orgs_policy == NULL ||
 		collection->member_orgs_policy->payload_case !=
@@ -255,7 +255,7 @@ static_collection(const Protos__CollectionConfig *config)
 	if (config->payload_case != PROTOS__COLLECTION_CONFIG__PAYLOAD_STATIC_COLLECTION_CONFIG ||
 		config->static_collection_config == NULL)
 		ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR),
-						errmsg("a collection's configuration is of an unknown kind")));
+						errmsg("a collection's configuration is of an unrecognized kind")));
 	return config->static_collection_config;
 }
 
@@ -302,7 +302,7 @@ void
 collections_check_upgrade(const Protos__CollectionConfigPackage *proposed, FbBytes committed_bytes)
 {
 	Protos__CollectionConfigPackage *committed;
-	FbError error = {0};
+	FbError error;
 
 	error_check(PROTO_UNPACK(protos__collection_config_package, committed_bytes,
 							 memory_allocator(CurrentMemoryContext), &committed, &error),

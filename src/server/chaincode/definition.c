@@ -85,7 +85,7 @@ FbBytes
 definition_pack(const ProtobufCMessage *message)
 {
 	FbBytes bytes;
-	FbError error = {0};
+	FbError error;
 
 	error_check(proto_pack(message, memory_allocator(CurrentMemoryContext), &bytes, &error),
 				&error);
@@ -277,7 +277,7 @@ definition_read_sequence(const DefinitionReader *reader, const char *name)
 {
 	int64 sequence;
 	FbBytes value;
-	FbError error = {0};
+	FbError error;
 
 	if (!reader->get(reader, definition_field_key("namespaces", name, "Sequence"), &value))
 		return 0;
@@ -291,7 +291,7 @@ definition_read_text(const DefinitionReader *reader, const char *space, const ch
 {
 	Lifecycle__StateData *data;
 	FbBytes value;
-	FbError error = {0};
+	FbError error;
 
 	if (!reader->get(reader, definition_field_key(space, name, field), &value))
 		return pstrdup("");
@@ -304,7 +304,7 @@ void
 definition_read_parameters(const DefinitionReader *reader, const char *name,
 						   ChaincodeDefinition *definition)
 {
-	FbError error = {0};
+	FbError error;
 
 	error_check(read_parameters(reader, name, definition, &error), &error);
 }
@@ -314,7 +314,7 @@ definition_has_metadata(const DefinitionReader *reader, const char *space, const
 						const char *datatype)
 {
 	bool exists;
-	FbError error = {0};
+	FbError error;
 
 	error_check(definition_read_metadata(reader, space, name, datatype, &exists, &error), &error);
 	return exists;
@@ -352,7 +352,7 @@ static FbBytes
 definition_copy_bytes(FbBytes from)
 {
 	FbBytes to;
-	FbError error = {0};
+	FbError error;
 
 	error_check(fb_bytes_copy(memory_allocator(CurrentMemoryContext), from, &to, &error), &error);
 	return to;
@@ -473,7 +473,7 @@ find_valid_entry(const Ledger *ledger, const char *name, RwSetVersion version)
 static void
 system_definition(const SystemChaincode *chaincode, ChaincodeDefinition *definition)
 {
-	FbError error = {0};
+	FbError error;
 
 	memset(definition, 0, sizeof(*definition));
 	definition->name = pstrdup(chaincode->name);
@@ -541,7 +541,7 @@ bool
 definition_load(const Ledger *ledger, const char *name, Snapshot snapshot,
 				ChaincodeDefinition *definition, RwSetVersion *version)
 {
-	FbError error = {0};
+	FbError error;
 	FbStatus status = definition_look_up(ledger, name, snapshot, definition, version, &error);
 
 	if (status == FB_CHAINCODE_NOT_FOUND)
@@ -617,7 +617,7 @@ definition_list(const char *channel)
 	foreach(cell, names)
 	{
 		ChaincodeDefinition *definition = palloc0(sizeof(ChaincodeDefinition));
-		FbError error = {0};
+		FbError error;
 		FbStatus status = definition_find(channel, lfirst(cell), definition, &error);
 
 		if (status == FB_CHAINCODE_NOT_FOUND)
@@ -731,7 +731,7 @@ definition_package_id(const char *channel, const ChaincodeDefinition *definition
 	RwSetVersion version;
 	ChaincodeDefinition committed;
 	bool approved;
-	FbError error = {0};
+	FbError error;
 	FbStatus status =
 		definition_look_up(ledger, definition->name, NULL, &committed, &version, &error);
 

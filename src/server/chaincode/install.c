@@ -426,8 +426,8 @@ report_warnings(const CheckedSource *checked)
 	ListCell *cell;
 
 	foreach(cell, checked->warnings)
-		ereport(WARNING,
-				(fb_errcode(FB_NONDETERMINISTIC_CHAINCODE), errmsg("%s", (char *) lfirst(cell))));
+		ereport(WARNING, (fb_errcode(FB_NONDETERMINISTIC_CHAINCODE),
+						  errmsg_internal("%s", (char *) lfirst(cell))));
 }
 
 char *

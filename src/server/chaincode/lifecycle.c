@@ -154,7 +154,7 @@ is_serialized(const Invocation *invocation, const char *msp_id, const char *priv
 static void
 unpack_input(Invocation *invocation, const ProtobufCMessageDescriptor *descriptor, void *message)
 {
-	FbError error = {0};
+	FbError error;
 
 	error_check(proto_unpack(descriptor, invocation->input, memory_allocator(CurrentMemoryContext),
 							 (ProtobufCMessage **) message, &error),
@@ -164,7 +164,7 @@ unpack_input(Invocation *invocation, const ProtobufCMessageDescriptor *descripto
 static void
 lifecycle_answer(Invocation *invocation, const ProtobufCMessage *message)
 {
-	FbError error = {0};
+	FbError error;
 
 	error_check(proto_pack(message, invocation->simulation->allocator,
 						   &invocation->simulation->result->payload, &error),
@@ -175,7 +175,7 @@ static FbBytes
 pack_collections(const Protos__CollectionConfigPackage *package)
 {
 	FbBytes bytes = FB_BYTES_EMPTY;
-	FbError error = {0};
+	FbError error;
 
 	if (package != NULL)
 		error_check(proto_pack(&package->base, memory_allocator(CurrentMemoryContext), &bytes,
@@ -188,7 +188,7 @@ static Protos__CollectionConfigPackage *
 unpack_collections(FbBytes bytes)
 {
 	Protos__CollectionConfigPackage *package;
-	FbError error = {0};
+	FbError error;
 
 	error_check(PROTO_UNPACK(protos__collection_config_package, bytes,
 							 memory_allocator(CurrentMemoryContext), &package, &error),
@@ -200,7 +200,7 @@ unpack_collections(FbBytes bytes)
 static void
 lifecycle_set_defaults(const Invocation *invocation, ChaincodeDefinition *definition)
 {
-	FbError error = {0};
+	FbError error;
 
 	if (definition->endorsement_plugin[0] == '\0')
 		definition->endorsement_plugin = DEFINITION_ENDORSEMENT_PLUGIN;
@@ -268,7 +268,7 @@ static void
 check_policy_limits(const Invocation *invocation, FbBytes application_policy)
 {
 	const Policy *policy;
-	FbError error = {0};
+	FbError error;
 	FbStatus status = policy_from_application_policy(memory_allocator(CurrentMemoryContext),
 													 invocation->bundle->policies,
 													 application_policy, &policy, &error);
@@ -769,7 +769,7 @@ check_access(const Invocation *invocation, const char *function)
 	const char *path = NULL;
 	const Identity *identity;
 	bool allowed;
-	FbError error = {0};
+	FbError error;
 
 	error_check(msp_manager_identity(bundle->msps, invocation->simulation->request->creator,
 									 &identity, &error),

@@ -26,7 +26,7 @@ check_parameters(const LifecycleParameters *parameters)
 		ereport(
 			ERROR,
 			(fb_errcode(FB_INVALID_ARGUMENT),
-			 errmsg("invalid sequence " INT64_FORMAT, parameters->sequence),
+			 errmsg("invalid sequence %lld", (long long) parameters->sequence),
 			 errdetail(
 				 "The first definition of a chaincode has sequence 1; each change of it the next one.")));
 }
@@ -37,7 +37,7 @@ validation_parameter(const char *policy)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	FbBytes bytes = FB_BYTES_EMPTY;
-	FbError error = {0};
+	FbError error;
 
 	if (policy == NULL)
 		return bytes;
@@ -51,8 +51,8 @@ validation_parameter(const char *policy)
 		error_check(policy_compile(allocator, fb_bytes_of_text(policy), &envelope, &notice, &error),
 					&error);
 		if (notice.text[0] != '\0')
-			ereport(WARNING, (fb_errcode(FB_INVALID_POLICY), errmsg("%s", notice.text),
-							  notice.detail[0] ? errdetail("%s", notice.detail) : 0));
+			ereport(WARNING, (fb_errcode(FB_INVALID_POLICY), errmsg_internal("%s", notice.text),
+							  notice.detail[0] ? errdetail_internal("%s", notice.detail) : 0));
 		error_check(application_policy_of_envelope(allocator, envelope, &bytes, &error), &error);
 	}
 	return bytes;
@@ -128,7 +128,7 @@ List *
 lifecycle_readiness_result(FbBytes payload)
 {
 	Lifecycle__CheckCommitReadinessResult *result;
-	FbError error = {0};
+	FbError error;
 	List *list = NIL;
 
 	error_check(PROTO_UNPACK(lifecycle__check_commit_readiness_result, payload,

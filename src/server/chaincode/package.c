@@ -163,7 +163,7 @@ package_build(const char *label, const char *type, FbBytes source)
 		ereport(
 			ERROR,
 			(fb_errcode(FB_INVALID_ARGUMENT),
-			 errmsg("unknown chaincode language \"%s\"", error_excerpt(type)),
+			 errmsg("unrecognized chaincode language \"%s\"", error_excerpt(type)),
 			 errdetail("A package holds SQL source; its language is \"%s\".", CHAINCODE_TYPE_SQL),
 			 errhint(
 				 "The LANGUAGE clause of each function in the source names the function's own language.")));

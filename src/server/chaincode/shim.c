@@ -44,7 +44,7 @@ client_certificate(Simulation *simulation)
 {
 	FbAllocator *allocator = memory_allocator(simulation->context);
 	FbBytes pem;
-	FbError error = {0};
+	FbError error;
 
 	if (simulation->creator_msp_id == NULL)
 		error_check(identity_unpack(simulation->request->creator, allocator,
@@ -69,7 +69,7 @@ shim_client_msp_id(void)
 	if (simulation->creator_msp_id == NULL)
 	{
 		FbBytes pem;
-		FbError error = {0};
+		FbError error;
 
 		error_check(identity_unpack(simulation->request->creator,
 									memory_allocator(simulation->context),
@@ -83,7 +83,7 @@ const char *
 shim_client_id(void)
 {
 	const char *id;
-	FbError error = {0};
+	FbError error;
 
 	error_check(certificate_client_id(client_certificate(simulation_current()),
 									  memory_allocator(CurrentMemoryContext), &id, &error),
@@ -95,7 +95,7 @@ bool
 shim_client_attribute(FbBytes name, FbBytes *value)
 {
 	bool found;
-	FbError error = {0};
+	FbError error;
 
 	error_check(certificate_attribute(client_certificate(simulation_current()), name,
 									  memory_allocator(CurrentMemoryContext), &found, value,
@@ -206,7 +206,7 @@ shim_composite_key(FbBytes object_type, const FbBytes *attributes, size_t attrib
 {
 	FbBuffer key;
 	FbBytes bytes;
-	FbError error = {0};
+	FbError error;
 
 	fb_buffer_init(&key, memory_allocator(CurrentMemoryContext));
 	check_part(object_type);
@@ -293,8 +293,8 @@ shim_put_history(Simulation *simulation, const HistoryRow *row,
 	if (!block_store_transaction(simulation->ledger, row->block_number, row->position,
 								 simulation->snapshot, false, &transaction))
 		ereport(ERROR, (fb_errcode(FB_CORRUPTED),
-						errmsg("transaction %u of block " UINT64_FORMAT " is missing",
-							   row->position, row->block_number)));
+						errmsg("transaction %u of block %llu is missing", row->position,
+							   (unsigned long long) row->block_number)));
 	write.tx_id = transaction.tx_id;
 	write.created_at = transaction.created_at;
 	put(context, &write);
@@ -322,7 +322,7 @@ void
 shim_set_event(FbBytes name, FbBytes payload)
 {
 	Simulation *simulation = simulation_current();
-	FbError error = {0};
+	FbError error;
 
 	if (name.size == 0)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("event name must not be empty")));
@@ -344,7 +344,7 @@ shim_set_validation_parameter(FbBytes key, FbBytes parameter)
 								.value = parameter};
 	Simulation *simulation = simulation_current();
 	SignaturePolicy *policy;
-	FbError error = {0};
+	FbError error;
 
 	shim_check_key(key);
 	/* Fabric takes any bytes here, and then nobody can write the key ever again */
@@ -359,7 +359,7 @@ bool
 shim_get_validation_parameter(FbBytes key, FbBytes *parameter)
 {
 	FbBytes metadata;
-	FbError error = {0};
+	FbError error;
 
 	if (!state_access_get_metadata(simulation_current(), key, &metadata))
 		return false;
@@ -385,11 +385,11 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 	StringInfoData text;
 	PolicyNotice notice = {0};
 	FbBytes envelope;
-	FbError error = {0};
+	FbError error;
 
 	if (strcmp(role, "member") != 0 && strcmp(role, "peer") != 0)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
-						errmsg("unknown role \"%s\" of a state policy", error_excerpt(role)),
+						errmsg("unrecognized role \"%s\" of a state policy", error_excerpt(role)),
 						errdetail("The role is \"member\" or \"peer\".")));
 	if (msp_ids_count == 0)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),

@@ -167,7 +167,7 @@ static FbBytes
 copy_result(Simulation *simulation, FbBytes bytes)
 {
 	FbBytes copy;
-	FbError error = {0};
+	FbError error;
 
 	error_check(fb_bytes_copy(simulation->allocator, bytes, &copy, &error), &error);
 	return copy;
@@ -522,7 +522,7 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 	const SimulationRequest *request = simulation->request;
 	FbBytes lifecycle = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
 	RwSetVersion version;
-	FbError error = {0};
+	FbError error;
 	bool approved;
 	char *package_id;
 	Oid schema;
@@ -545,9 +545,9 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 		ereport(
 			ERROR,
 			(fb_errcode(FB_CHAINCODE_NOT_FOUND),
-			 errmsg("chaincode definition \"%s\" at sequence " INT64_FORMAT
-					" has not been approved by this organisation",
-					definition->name, definition->sequence),
+			 errmsg(
+				 "chaincode definition \"%s\" at sequence %lld has not been approved by this organisation",
+				 definition->name, (long long) definition->sequence),
 			 errdetail("Channel \"%s\", organisation \"%s\".", request->channel, guc_node_msp_id),
 			 errhint(
 				 "An administrator of the organisation can approve it with fabric.approve_chaincode.")));
@@ -612,7 +612,7 @@ static void
 simulate_finish(Simulation *simulation)
 {
 	SimulationResult *result = simulation->result;
-	FbError error = {0};
+	FbError error;
 
 	result->has_writes = rwset_builder_has_writes(simulation->builder);
 	error_check(rwset_builder_finish(simulation->builder, &result->rwset, &error), &error);
@@ -627,7 +627,7 @@ void
 simulate(const SimulationRequest *request, SimulationResult *result)
 {
 	Simulation simulation = {.request = request, .result = result};
-	FbError error = {0};
+	FbError error;
 	bool pushed = false;
 
 	if (simulation_is_running())

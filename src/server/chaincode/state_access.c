@@ -13,14 +13,24 @@
  * transaction cannot go on, because its read-write set is not complete.
  */
 static void
-state_check_access(Simulation *simulation, FbStatus status, const FbError *error)
+keep_failure(Simulation *simulation, FbStatus status, const FbError *error)
 {
-	if (likely(status == FB_OK))
-		return;
 	if (status != FB_INVALID_ARGUMENT)
 		simulation->failure = *error;
-	error_throw(error);
 }
+
+/* error_check for the builder's functions */
+#define BUILDER_CHECK(simulation, status, error)              \
+	do                                                        \
+	{                                                         \
+		FbStatus builder_status_ = (status);                  \
+                                                              \
+		if (unlikely(builder_status_ != FB_OK))               \
+		{                                                     \
+			keep_failure(simulation, builder_status_, error); \
+			error_throw(error);                               \
+		}                                                     \
+	} while (0)
 
 static void
 check_may_write(Simulation *simulation)
@@ -36,14 +46,14 @@ bool
 state_access_get(Simulation *simulation, FbBytes namespace_name, FbBytes key, FbBytes *value)
 {
 	StateRow row;
-	FbError error = {0};
+	FbError error;
 	bool found =
 		state_store_get(simulation->ledger, namespace_name, key, simulation->snapshot, &row);
 
-	state_check_access(simulation,
-					   rwset_builder_add_read(simulation->builder, namespace_name, key, row.version,
-											  &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_add_read(simulation->builder, namespace_name, key, row.version,
+										 &error),
+				  &error);
 	*value = row.value;
 	return found;
 }
@@ -52,14 +62,14 @@ bool
 state_access_get_metadata(Simulation *simulation, FbBytes key, FbBytes *metadata)
 {
 	StateRow row;
-	FbError error = {0};
+	FbError error;
 	bool found = state_store_get(simulation->ledger, simulation->namespace_name, key,
 								 simulation->snapshot, &row);
 
-	state_check_access(simulation,
-					   rwset_builder_add_read(simulation->builder, simulation->namespace_name, key,
-											  row.version, &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_add_read(simulation->builder, simulation->namespace_name, key,
+										 row.version, &error),
+				  &error);
 	*metadata = row.metadata;
 	return found && row.metadata.size > 0;
 }
@@ -67,38 +77,36 @@ state_access_get_metadata(Simulation *simulation, FbBytes key, FbBytes *metadata
 void
 state_access_put(Simulation *simulation, FbBytes namespace_name, FbBytes key, FbBytes value)
 {
-	FbError error = {0};
+	FbError error;
 
 	check_may_write(simulation);
-	state_check_access(simulation,
-					   rwset_builder_add_write(simulation->builder, namespace_name, key, value,
-											   &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_add_write(simulation->builder, namespace_name, key, value, &error),
+				  &error);
 }
 
 void
 state_access_delete(Simulation *simulation, FbBytes namespace_name, FbBytes key)
 {
-	FbError error = {0};
+	FbError error;
 
 	check_may_write(simulation);
-	state_check_access(simulation,
-					   rwset_builder_add_delete(simulation->builder, namespace_name, key, &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_add_delete(simulation->builder, namespace_name, key, &error),
+				  &error);
 }
 
 void
 state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetadataEntry *entries,
 						  size_t entries_count)
 {
-	FbError error = {0};
+	FbError error;
 
 	check_may_write(simulation);
-	state_check_access(simulation,
-					   rwset_builder_add_metadata_write(simulation->builder,
-														simulation->namespace_name, key, entries,
-														entries_count, &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_add_metadata_write(simulation->builder, simulation->namespace_name,
+												   key, entries, entries_count, &error),
+				  &error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -113,7 +121,7 @@ get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbB
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	uint8_t key_hash[CRYPTO_SHA256_BYTES];
 	FbBytes hashed_namespace;
-	FbError error = {0};
+	FbError error;
 	bool found;
 
 	error_check(rwset_hashed_namespace(allocator, namespace_name, collection, &hashed_namespace,
@@ -122,10 +130,10 @@ get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbB
 	crypto_sha256(key, key_hash);
 	found = state_store_get(simulation->ledger, hashed_namespace,
 							fb_bytes(key_hash, sizeof(key_hash)), simulation->snapshot, row);
-	state_check_access(simulation,
-					   rwset_builder_add_hashed_read(simulation->builder, namespace_name,
-													 collection, key, row->version, &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_add_hashed_read(simulation->builder, namespace_name, collection,
+												key, row->version, &error),
+				  &error);
 	return found;
 }
 
@@ -185,10 +193,9 @@ state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes
 			(fb_errcode(FB_CHAINCODE_ERROR),
 			 errmsg("private data matching public hash version is not available"),
 			 errdetail(
-				 "Collection \"%s\": this node does not hold the value that block " UINT64_FORMAT
-				 ", transaction " UINT64_FORMAT " wrote.",
-				 FB_DISPLAY(collection), committed.version.block_number,
-				 committed.version.tx_index)));
+				 "Collection \"%s\": this node does not hold the value that block %llu, transaction %llu wrote.",
+				 FB_DISPLAY(collection), (unsigned long long) committed.version.block_number,
+				 (unsigned long long) committed.version.tx_index)));
 	return true;
 }
 
@@ -196,13 +203,13 @@ void
 state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection,
 						 FbBytes key, FbBytes value)
 {
-	FbError error = {0};
+	FbError error;
 
 	check_may_write(simulation);
-	state_check_access(simulation,
-					   rwset_builder_add_private_write(simulation->builder, namespace_name,
-													   collection, key, value, &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_add_private_write(simulation->builder, namespace_name, collection,
+												  key, value, &error),
+				  &error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -252,7 +259,7 @@ static ShimCursor *
 open_cursor(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, FbBytes end_key)
 {
 	ShimCursor *cursor = MemoryContextAllocZero(simulation->context, sizeof(ShimCursor));
-	FbError error = {0};
+	FbError error;
 
 	cursor->simulation = simulation;
 	cursor->context =
@@ -260,10 +267,10 @@ open_cursor(Simulation *simulation, FbBytes namespace_name, FbBytes start_key, F
 	cursor->namespace_name = namespace_name;
 	cursor->next_key = state_copy_bytes(simulation->context, start_key);
 	cursor->end_key = state_copy_bytes(simulation->context, end_key);
-	state_check_access(simulation,
-					   rwset_builder_open_range(simulation->builder, namespace_name, start_key,
-												end_key, &cursor->range, &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_open_range(simulation->builder, namespace_name, start_key, end_key,
+										   &cursor->range, &error),
+				  &error);
 	return cursor;
 }
 
@@ -283,7 +290,7 @@ state_take_batch(ShimCursor *cursor, int rows_max)
 	bool has_ahead = cursor->rows_count > cursor->index;
 	StateScan *scan;
 	StateRow row;
-	FbError error = {0};
+	FbError error;
 
 	if (has_ahead)
 	{
@@ -315,9 +322,8 @@ state_take_batch(ShimCursor *cursor, int rows_max)
 			cursor->finished = true;
 			break;
 		}
-		state_check_access(simulation,
-						   rwset_range_add_result(cursor->range, row.key, row.version, &error),
-						   &error);
+		BUILDER_CHECK(simulation,
+					  rwset_range_add_result(cursor->range, row.key, row.version, &error), &error);
 		cursor->rows[cursor->rows_count].key = state_copy_bytes(cursor->context, row.key);
 		cursor->rows[cursor->rows_count].value = state_copy_bytes(cursor->context, row.value);
 		cursor->rows_count++;
@@ -352,14 +358,14 @@ void
 state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, int64 page_size,
 				  ShimPage *page)
 {
-	FbError error = {0};
+	FbError error;
 	RwSetRangeBuilder *range;
 	StateScan *scan;
 	StateRow row;
 
 	if (page_size < 1 || page_size > FB_QUERY_RESULTS_MAX)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
-						errmsg("page size " INT64_FORMAT " is out of range", page_size),
+						errmsg("page size %lld is out of range", (long long) page_size),
 						errdetail("A page has 1 to %d rows.", FB_QUERY_RESULTS_MAX)));
 	if (rwset_builder_has_writes(simulation->builder))
 		ereport(ERROR,
@@ -369,16 +375,16 @@ state_access_page(Simulation *simulation, FbBytes start_key, FbBytes end_key, in
 	simulation->paginated = true;
 	memset(page, 0, sizeof(*page));
 	page->rows = palloc_array(ShimRow, page_size);
-	state_check_access(simulation,
-					   rwset_builder_open_range(simulation->builder, simulation->namespace_name,
-												start_key, end_key, &range, &error),
-					   &error);
+	BUILDER_CHECK(simulation,
+				  rwset_builder_open_range(simulation->builder, simulation->namespace_name,
+										   start_key, end_key, &range, &error),
+				  &error);
 	scan = state_store_scan(simulation->ledger, simulation->namespace_name, start_key, end_key,
 							simulation->snapshot);
 	while (page->rows_count < page_size && state_scan_next(scan, &row))
 	{
-		state_check_access(simulation, rwset_range_add_result(range, row.key, row.version, &error),
-						   &error);
+		BUILDER_CHECK(simulation, rwset_range_add_result(range, row.key, row.version, &error),
+					  &error);
 		page->rows[page->rows_count].key = state_copy_bytes(CurrentMemoryContext, row.key);
 		page->rows[page->rows_count].value = state_copy_bytes(CurrentMemoryContext, row.value);
 		page->rows_count++;

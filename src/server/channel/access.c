@@ -77,24 +77,21 @@ access_authenticate(const Channel *channel, const SignedMessage *message)
 	error_check(msp_manager_identity(channel->bundle->msps, message->creator, &identity, &error),
 				&error);
 	if (identity_expired(identity, now_seconds()))
-	{
-		fb_fail(&error, FB_CERTIFICATE_EXPIRED, "the certificate of \"%s\" of %s has expired",
-				crypto_certificate_subject(identity_certificate(identity)),
-				identity_msp_id(identity));
-		fb_error_hint(&error, "Enrol again and use the new certificate.");
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_CERTIFICATE_EXPIRED),
+						errmsg("the certificate of \"%s\" of %s has expired",
+							   crypto_certificate_subject(identity_certificate(identity)),
+							   identity_msp_id(identity)),
+						errhint("Enrol again and use the new certificate.")));
 	error_check(access_verify(NULL, identity, &signature, 0, &valid, &error), &error);
 	if (!valid)
-	{
-		fb_fail(&error, FB_INVALID_SIGNATURE, "the signature of \"%s\" of %s is not valid",
-				crypto_certificate_subject(identity_certificate(identity)),
-				identity_msp_id(identity));
-		fb_error_detail(
-			&error,
-			"The signature must be ECDSA over SHA-256 of the message, DER encoded, with low S.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_INVALID_SIGNATURE),
+			 errmsg("the signature of \"%s\" of %s is not valid",
+					crypto_certificate_subject(identity_certificate(identity)),
+					identity_msp_id(identity)),
+			 errdetail(
+				 "The signature must be ECDSA over SHA-256 of the message, DER encoded, with low S.")));
 	return identity;
 }
 
@@ -131,14 +128,10 @@ access_authorize(const Channel *channel, const char *resource, const SignedMessa
 	const char *path = config_acl_policy_path(channel->bundle, resource);
 
 	if (path == NULL)
-	{
-		FbError error;
-
-		fb_fail(&error, FB_ACCESS_DENIED, "no policy of channel \"%s\" allows \"%s\"",
-				channel->name, resource);
-		error_throw(&error);
-	}
-	access_check_signature(channel, path, message);
+		ereport(ERROR,
+				(fb_errcode(FB_ACCESS_DENIED),
+				 errmsg("no policy of channel \"%s\" allows \"%s\"", channel->name, resource)));
+	check_policy(channel, path, message);
 }
 
 void
@@ -148,16 +141,12 @@ access_check_time(int64 seconds, int32 nanos)
 
 	if (guc_authentication_time_window > 0 && (difference > guc_authentication_time_window ||
 											   difference < -guc_authentication_time_window))
-	{
-		FbError error;
-
-		fb_fail(&error, FB_INVALID_ARGUMENT,
-				"the timestamp of the request is too far from this node's time");
-		fb_error_detail(&error, "It differs by " INT64_FORMAT " seconds, %d are allowed.",
-						difference, guc_authentication_time_window);
-		fb_error_hint(
-			&error,
-			"Check the clocks of client and node, or change fabric.authentication_time_window.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_INVALID_ARGUMENT),
+			 errmsg("the timestamp of the request is too far from this node's time"),
+			 errdetail("It differs by %lld seconds, %d are allowed.", (long long) difference,
+					   guc_authentication_time_window),
+			 errhint(
+				 "Check the clocks of client and node, or change fabric.authentication_time_window.")));
 }

@@ -6,18 +6,6 @@
 #include "core/block/block.h"
 #include "core/txn/txn.h"
 
-static void
-join_refuse(const char *message, const char *detail)
-{
-	FbError error;
-
-	fb_fail(&error, FB_BLOCK_REFUSED, "%s", message);
-	fb_error_detail(&error, "%s", detail);
-	fb_error_hint(&error,
-				  "Pass the bytes of block 0 that fabric.create_channel or configtxgen made.");
-	error_throw(&error);
-}
-
 /* the genesis transaction as a row; it has no creator */
 static void
 join_fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *row)
@@ -56,14 +44,12 @@ store_config_state(const Ledger *ledger, FbBytes config_envelope)
 static void
 join_check_room(void)
 {
-	FbError error;
-
 	if (list_length(channel_memberships()) <= guc_max_channels)
 		return;
-	fb_fail(&error, FB_LIMIT_EXCEEDED, "too many channels");
-	fb_error_detail(&error, "This node can join %d channels.", guc_max_channels);
-	fb_error_hint(&error, "Raise fabric.max_channels in postgresql.conf and restart the server.");
-	error_throw(&error);
+	ereport(ERROR,
+			(fb_errcode(FB_LIMIT_EXCEEDED), errmsg("too many channels"),
+			 errdetail("This node can join %d channels.", guc_max_channels),
+			 errhint("Raise fabric.max_channels in postgresql.conf and restart the server.")));
 }
 
 char *
@@ -84,11 +70,17 @@ channel_join(FbBytes genesis_block, bool import_only)
 	PreventCommandIfReadOnly("join_channel()");
 	error_check(block_parse(genesis_block, allocator, &view, &error), &error);
 	if (view.header.number != 0)
-		join_refuse("a channel is joined with its block 0",
-					psprintf("This is block " UINT64_FORMAT ".", (uint64) view.header.number));
+		ereport(ERROR,
+				(fb_errcode(FB_BLOCK_REFUSED), errmsg("a channel is joined with its block 0"),
+				 errdetail("This is block %llu.", (unsigned long long) view.header.number),
+				 errhint(
+					 "Pass the bytes of block 0 that fabric.create_channel or configtxgen made.")));
 	if (view.header.previous_hash.size != 0 || view.data_count != 1)
-		join_refuse("this is no genesis block",
-					"Block 0 has no previous hash and one transaction.");
+		ereport(ERROR,
+				(fb_errcode(FB_BLOCK_REFUSED), errmsg("this is no genesis block"),
+				 errdetail("Block 0 has no previous hash and one transaction."),
+				 errhint(
+					 "Pass the bytes of block 0 that fabric.create_channel or configtxgen made.")));
 	error_check(block_check(&view, &checked, &error), &error);
 	error_check(config_bundle_from_block(allocator, genesis_block, &bundle, &error), &error);
 	memory_on_reset(CurrentMemoryContext, (void (*)(void *)) config_bundle_destroy, bundle);

@@ -14,17 +14,8 @@ absolute_path(const char *path)
 	return path[0] == '/' ? pstrdup(path) : psprintf("%s/%s", DataDir, path);
 }
 
-static void
-refuse_file(FbStatus status, const char *setting, const char *path, const char *why,
-			const char *hint)
-{
-	FbError error;
-
-	fb_fail(&error, status, "could not use file \"%s\"", path);
-	fb_error_detail(&error, "Setting %s: %s", setting, why);
-	fb_error_hint(&error, "%s", hint);
-	error_throw(&error);
-}
+#define REFUSE_NODE_FILE(status, path, detail, hint) \
+	ereport(ERROR, (fb_errcode(status), errmsg("could not use file \"%s\"", (path)), detail, hint))
 
 static void
 check_secret_mode(const char *setting, const char *path, const struct stat *status)
@@ -32,16 +23,20 @@ check_secret_mode(const char *setting, const char *path, const struct stat *stat
 	/* the rules of ssl_key_file: owned by the server's user with 0600 or less, or by root with 0640
 	 * or less */
 	if (!S_ISREG(status->st_mode))
-		refuse_file(FB_INVALID_KEY, setting, path, "It is not a regular file.",
-					"Name the file of the private key.");
+		REFUSE_NODE_FILE(FB_INVALID_KEY, path,
+						 errdetail("Setting %s: It is not a regular file.", setting),
+						 errhint("Name the file of the private key."));
 	if (status->st_uid != geteuid() && status->st_uid != 0)
-		refuse_file(FB_INVALID_KEY, setting, path, "It must be owned by the database user or root.",
-					"Change its owner.");
+		REFUSE_NODE_FILE(FB_INVALID_KEY, path,
+						 errdetail("Setting %s: It must be owned by the database user or root.",
+								   setting),
+						 errhint("Change its owner."));
 	if ((status->st_uid == geteuid() && (status->st_mode & (S_IRWXG | S_IRWXO))) ||
 		(status->st_uid == 0 && (status->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO))))
-		refuse_file(FB_INVALID_KEY, setting, path,
-					"Group or others have access to the private key.",
-					"Set its permissions to 0600: chmod 600.");
+		REFUSE_NODE_FILE(FB_INVALID_KEY, path,
+						 errdetail("Setting %s: Group or others have access to the private key.",
+								   setting),
+						 errhint("Set its permissions to 0600: chmod 600."));
 }
 
 FbBytes
@@ -54,29 +49,28 @@ node_read_file(const char *setting, const char *path, bool secret)
 	size_t size;
 
 	if (path[0] == '\0')
-	{
-		FbError error;
-
-		fb_fail(&error, FB_NOT_CONFIGURED, "setting \"%s\" is not set", setting);
-		fb_error_hint(
-			&error,
-			"Set it in postgresql.conf and reload; docs/operations.md describes the files of a node.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_NOT_CONFIGURED), errmsg("setting \"%s\" is not set", setting),
+			 errhint(
+				 "Set it in postgresql.conf and reload; docs/operations.md describes the files of a node.")));
 	full = absolute_path(path);
 	file = AllocateFile(full, PG_BINARY_R);
 	if (file == NULL || fstat(fileno(file), &status) != 0)
-		refuse_file(FB_NOT_CONFIGURED, setting, full, psprintf("%s.", strerror(errno)),
-					"Put the file there or correct the setting.");
+		REFUSE_NODE_FILE(FB_NOT_CONFIGURED, full, errdetail("Setting %s: %m.", setting),
+						 errhint("Put the file there or correct the setting."));
 	if (secret)
 		check_secret_mode(setting, full, &status);
 	if (status.st_size > FB_CERTIFICATE_BYTES_MAX * 16)
-		refuse_file(FB_LIMIT_EXCEEDED, setting, full, "It is too large.",
-					"Name a file with PEM certificates or a key.");
+		REFUSE_NODE_FILE(FB_LIMIT_EXCEEDED, full,
+						 errdetail("Setting %s: It is too large.", setting),
+						 errhint("Name a file with PEM certificates or a key."));
 	data = palloc(status.st_size + 1);
 	size = fread(data, 1, status.st_size, file);
 	if (ferror(file))
-		refuse_file(FB_NOT_CONFIGURED, setting, full, "It could not be read.", "Check the file.");
+		REFUSE_NODE_FILE(FB_NOT_CONFIGURED, full,
+						 errdetail("Setting %s: It could not be read.", setting),
+						 errhint("Check the file."));
 	data[size] = '\0';
 	FreeFile(file);
 	return fb_bytes(data, size);
@@ -162,13 +156,12 @@ node_signer(void)
 	if (node_files_are_current())
 		return kept_signer;
 	if (guc_node_msp_id[0] == '\0')
-	{
-		fb_fail(&error, FB_NOT_CONFIGURED, "setting \"%s\" is not set", "fabric.node_msp_id");
-		fb_error_hint(
-			&error,
-			"Set it to the MSP ID of this node's organisation in postgresql.conf and reload.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_NOT_CONFIGURED),
+			 errmsg("setting \"%s\" is not set", "fabric.node_msp_id"),
+			 errhint(
+				 "Set it to the MSP ID of this node's organisation in postgresql.conf and reload.")));
 	mark_file(guc_node_certificate_file, &certificate_mark);
 	mark_file(guc_node_key_file, &key_mark);
 	certificate = node_read_file("fabric.node_certificate_file", guc_node_certificate_file, false);
@@ -202,20 +195,19 @@ node_channel_signer(const Channel *channel)
 	const Signer *signer = node_signer();
 	const Identity *identity;
 	FbError error;
-	FbError refused;
 
 	if (msp_manager_identity(channel->bundle->msps, signer_identity(signer), &identity, &error) ==
 		FB_OK)
 		return signer;
 	if (error.status == FB_OUT_OF_MEMORY || error.status == FB_CRYPTO_FAILURE)
 		error_throw(&error);
-	fb_fail(&refused, error.status, "this node cannot sign anything on channel \"%s\"",
-			channel->name);
-	fb_error_detail(&refused, "%s%s%s", error.message, error.detail[0] ? ": " : "", error.detail);
-	fb_error_hint(
-		&refused,
-		"Check fabric.node_certificate_file and fabric.node_msp_id: the other organisations would not accept it.");
-	error_throw(&refused);
+	ereport(
+		ERROR,
+		(fb_errcode(error.status),
+		 errmsg("this node cannot sign anything on channel \"%s\"", channel->name),
+		 errdetail("%s%s%s", error.message, error.detail[0] ? ": " : "", error.detail),
+		 errhint(
+			 "Check fabric.node_certificate_file and fabric.node_msp_id: the other organisations would not accept it.")));
 }
 
 uint64

@@ -81,16 +81,6 @@ sign_request(const Channel *channel, FbBytes what)
 	return envelope;
 }
 
-static void
-refuse_request(FbStatus status, const char *message, const char *detail)
-{
-	FbError error;
-
-	fb_fail(&error, status, "%s", message);
-	fb_error_detail(&error, "%s", detail);
-	error_throw(&error);
-}
-
 /* the channel of such a request; an error if its signer has no access */
 static const Channel *
 check_request(FbBytes request, FbBytes what)
@@ -104,8 +94,9 @@ check_request(FbBytes request, FbBytes what)
 
 	error_check(envelope_parse(allocator, request, &view, &error), &error);
 	if (view.type != TX_TYPE_MESSAGE || !view.timestamp.present || !fb_bytes_equal(view.data, what))
-		refuse_request(FB_INVALID_ARGUMENT, "malformed request for private data",
-					   "The signed request is not about what it comes with.");
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("malformed request for private data"),
+				 errdetail("The signed request is not about what it comes with.")));
 	channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	access_check_time(view.timestamp.seconds, view.timestamp.nanoseconds);
 	message = (SignedMessage) {view.creator, view.signature, view.payload};
@@ -113,11 +104,11 @@ check_request(FbBytes request, FbBytes what)
 	if (guc_node_msp_id[0] == '\0' || strcmp(identity_msp_id(identity), guc_node_msp_id) != 0 ||
 		!(identity_has_role(identity, IDENTITY_PEER) ||
 		  identity_has_role(identity, IDENTITY_ORDERER)))
-		refuse_request(FB_ACCESS_DENIED,
-					   "private data is given to nodes of the own organization only",
-					   psprintf("The request is signed by an identity of \"%s\" with role %s.",
-								identity_msp_id(identity),
-								identity_role_name(identity_role(identity))));
+		ereport(ERROR, (fb_errcode(FB_ACCESS_DENIED),
+						errmsg("private data is given to nodes of the own organization only"),
+						errdetail("The request is signed by an identity of \"%s\" with role %s.",
+								  identity_msp_id(identity),
+								  identity_role_name(identity_role(identity)))));
 	return channel;
 }
 
@@ -169,9 +160,11 @@ private_take(FbBytes request, const char *tx_id, FbBytes private_rwset)
 	shmem_require();
 	channel = check_request(request, describe_put(tx_id, private_rwset));
 	if (private_rwset.size > FB_MESSAGE_BYTES_MAX || strlen(tx_id) != 2 * CRYPTO_SHA256_BYTES)
-		refuse_request(
-			FB_INVALID_ARGUMENT, "private data of no transaction",
-			"The transaction id has not 64 characters, or the data is larger than a message may be.");
+		ereport(
+			ERROR,
+			(fb_errcode(FB_INVALID_ARGUMENT), errmsg("private data of no transaction"),
+			 errdetail(
+				 "The transaction id has not 64 characters, or the data is larger than a message may be.")));
 	error_check(rwset_private_collections_parse(memory_allocator(CurrentMemoryContext),
 												private_rwset, &collections, &collections_count,
 												&error),
@@ -182,8 +175,8 @@ private_take(FbBytes request, const char *tx_id, FbBytes private_rwset)
 		return;
 	slot = channel_wait_slot(channel, deadline);
 	if (slot == NULL || !private_inbox_put(slot, tx_id, private_rwset, deadline))
-		refuse_request(FB_BUSY, "private data could not be stored in time",
-					   "The ledger process is busy or does not run.");
+		ereport(ERROR, (fb_errcode(FB_BUSY), errmsg("private data could not be stored in time"),
+						errdetail("The ledger process is busy or does not run.")));
 }
 
 FbBytes

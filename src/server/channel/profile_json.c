@@ -12,16 +12,10 @@
 
 #include <time.h>
 
-static void
-profile_refuse(const char *where, const char *what)
-{
-	FbError error;
-
-	fb_fail(&error, FB_INVALID_ARGUMENT, "invalid channel profile");
-	fb_error_detail(&error, "%s: %s", where, what);
-	fb_error_hint(&error, "docs/operations.md describes the profile.");
-	error_throw(&error);
-}
+/* detail: errdetail() with the place in the profile first */
+#define REFUSE_PROFILE(detail)                                                                  \
+	ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("invalid channel profile"), detail, \
+					errhint("docs/operations.md describes the profile.")))
 
 /* ---- reading jsonb ---- */
 
@@ -44,9 +38,9 @@ profile_check_members(JsonbContainer *object, const char *where, const char *con
 
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 		if (token == WJB_KEY && !is_known(names, &value))
-			profile_refuse(where, psprintf("unknown member \"%s\".",
-										   FB_DISPLAY(fb_bytes(value.val.string.val,
-															   value.val.string.len))));
+			REFUSE_PROFILE(
+				errdetail("%s: unrecognized member \"%s\".", where,
+						  FB_DISPLAY(fb_bytes(value.val.string.val, value.val.string.len))));
 }
 
 static JsonbValue *
@@ -61,7 +55,7 @@ profile_text(const JsonbValue *value, const char *where, const char *name)
 	if (value == NULL)
 		return NULL;
 	if (value->type != jbvString)
-		profile_refuse(where, psprintf("\"%s\" must be a text.", name));
+		REFUSE_PROFILE(errdetail("%s: \"%s\" must be a text.", where, name));
 	return memory_cstring(fb_bytes(value->val.string.val, value->val.string.len));
 }
 
@@ -77,7 +71,7 @@ required_text(JsonbContainer *object, const char *where, const char *name)
 	char *text = text_member(object, where, name);
 
 	if (text == NULL)
-		profile_refuse(where, psprintf("\"%s\" is missing.", name));
+		REFUSE_PROFILE(errdetail("%s: \"%s\" is missing.", where, name));
 	return text;
 }
 
@@ -89,7 +83,7 @@ boolean_member(JsonbContainer *object, const char *where, const char *name, bool
 	if (found == NULL)
 		return value;
 	if (found->type != jbvBool)
-		profile_refuse(where, psprintf("\"%s\" must be true or false.", name));
+		REFUSE_PROFILE(errdetail("%s: \"%s\" must be true or false.", where, name));
 	return found->val.boolean;
 }
 
@@ -102,10 +96,10 @@ number_member(JsonbContainer *object, const char *where, const char *name, uint3
 	if (found == NULL)
 		return value;
 	if (found->type != jbvNumeric)
-		profile_refuse(where, psprintf("\"%s\" must be a number.", name));
+		REFUSE_PROFILE(errdetail("%s: \"%s\" must be a number.", where, name));
 	number = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(found->val.numeric)));
 	if (number < 0 || number > PG_UINT32_MAX)
-		profile_refuse(where, psprintf("\"%s\" is out of range.", name));
+		REFUSE_PROFILE(errdetail("%s: \"%s\" is out of range.", where, name));
 	return (uint32) number;
 }
 
@@ -118,7 +112,8 @@ container_member(JsonbContainer *object, const char *where, const char *name, bo
 		return NULL;
 	if (found->type != jbvBinary || (array ? !JsonContainerIsArray(found->val.binary.data)
 										   : !JsonContainerIsObject(found->val.binary.data)))
-		profile_refuse(where, psprintf("\"%s\" must be %s.", name, array ? "a list" : "an object"));
+		REFUSE_PROFILE(
+			errdetail("%s: \"%s\" must be %s.", where, name, array ? "a list" : "an object"));
 	return found->val.binary.data;
 }
 
@@ -128,7 +123,7 @@ object_element(JsonbContainer *array, uint32 index, const char *where)
 	JsonbValue *value = getIthJsonbValueFromContainer(array, index);
 
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		profile_refuse(where, "must be an object.");
+		REFUSE_PROFILE(errdetail("%s: must be an object.", where));
 	return value->val.binary.data;
 }
 
@@ -167,7 +162,7 @@ parse_address(const char *where, const char *text, ConfigAddress *address)
 
 	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(text), &host,
 							 &port, &error) != FB_OK)
-		profile_refuse(where, psprintf("%s.", error.message));
+		REFUSE_PROFILE(errdetail("%s: %s.", where, error.message));
 	address->host = host;
 	address->port = port;
 }
@@ -289,7 +284,7 @@ profile_take_batch(JsonbContainer *root, ConfigProfile *profile)
 	}
 	if (timeout != NULL && config_parse_duration(fb_bytes_of_text(timeout),
 												 &profile->batch_timeout_ns, &error) != FB_OK)
-		profile_refuse("batch_timeout", psprintf("%s.", error.message));
+		REFUSE_PROFILE(errdetail("%s: %s.", "batch_timeout", error.message));
 }
 
 static void
@@ -365,8 +360,8 @@ channel_genesis_block(const char *name, Jsonb *document)
 	FbError error;
 
 	if (!JB_ROOT_IS_OBJECT(document))
-		profile_refuse("profile", "must be an object.");
-	profile_check_members(&document->root, "profile", names);
+		REFUSE_PROFILE(errdetail("%s: must be an object.", "profile"));
+	check_members(&document->root, "profile", names);
 	config_profile_defaults(&profile);
 	profile.channel_id = name;
 	take_lists(&document->root, &profile);

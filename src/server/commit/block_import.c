@@ -62,26 +62,23 @@ refuse_foreign(const Channel *channel, const BlockView *block)
 		config_check_channel_id(view.channel_id, &error) != FB_OK ||
 		fb_bytes_equal(view.channel_id, fb_bytes_of_text(channel->name)))
 		return;
-	fb_fail(&error, FB_BLOCK_REFUSED, "block " UINT64_FORMAT " is not of channel \"%s\"",
-			(uint64) block->header.number, channel->name);
-	fb_error_detail(&error, "Its first transaction is of channel \"%s\".",
-					fb_text_copy(allocator, view.channel_id));
-	fb_error_hint(&error, "Import it into that channel.");
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_BLOCK_REFUSED),
+					errmsg("block %llu is not of channel \"%s\"",
+						   (unsigned long long) block->header.number, channel->name),
+					errdetail("Its first transaction is of channel \"%s\".",
+							  fb_text_copy(allocator, view.channel_id)),
+					errhint("Import it into that channel.")));
 }
 
 static void
 refuse_gap(const Channel *channel, const BlockView *block, uint64 height)
 {
-	FbError error;
-
 	refuse_foreign(channel, block);
-	fb_fail(&error, FB_BLOCK_REFUSED,
-			"block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
-			(uint64) block->header.number, channel->name);
-	fb_error_detail(&error, "The next block is number " UINT64_FORMAT ".", height);
-	fb_error_hint(&error, "Import the blocks in the order of their numbers.");
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_BLOCK_REFUSED),
+					errmsg("block %llu does not follow the last block of channel \"%s\"",
+						   (unsigned long long) block->header.number, channel->name),
+					errdetail("The next block is number %llu.", (unsigned long long) height),
+					errhint("Import the blocks in the order of their numbers.")));
 }
 
 static void
@@ -102,7 +99,6 @@ import_check_same(const Channel *channel, const BlockView *block, CommitComparis
 	char here[2 * CRYPTO_SHA256_BYTES + 1];
 	char there[2 * CRYPTO_SHA256_BYTES + 1];
 	BlockRow row;
-	FbError error;
 
 	if (!block_store_row(channel->ledger, block->header.number, NULL, &row))
 		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing",
@@ -113,15 +109,15 @@ import_check_same(const Channel *channel, const BlockView *block, CommitComparis
 		refuse_foreign(channel, block);
 		hash_text(row.block_hash, here);
 		hash_text(fb_bytes(hash, sizeof(hash)), there);
-		fb_fail(&error, FB_BLOCK_REFUSED, "channel \"%s\" has another block " UINT64_FORMAT,
-				channel->name, (uint64) block->header.number);
-		fb_error_detail(&error,
-						"The block on the ledger has the hash %s, the one that was passed %s.",
-						here, there);
-		fb_error_hint(
-			&error,
-			"Signatures of the block that was passed were not looked at. Compare with other nodes before you trust either: fabric.get_block, fabric.verify_block, fabric.verify_chain.");
-		error_throw(&error);
+		ereport(
+			ERROR,
+			(fb_errcode(FB_BLOCK_REFUSED),
+			 errmsg("channel \"%s\" has another block %llu", channel->name,
+					(unsigned long long) block->header.number),
+			 errdetail("The block on the ledger has the hash %s, the one that was passed %s.", here,
+					   there),
+			 errhint(
+				 "Signatures of the block that was passed were not looked at. Compare with other nodes before you trust either: fabric.get_block, fabric.verify_block, fabric.verify_chain.")));
 	}
 	comparison_check(channel, block, row.transactions_filter, row.commit_hash, comparison);
 	committed->number = row.number;
@@ -136,7 +132,6 @@ check_previous(const Channel *channel, const BlockView *block)
 	char here[2 * CRYPTO_SHA256_BYTES + 1];
 	char there[2 * CRYPTO_SHA256_BYTES + 1];
 	BlockRow last;
-	FbError error;
 
 	if (!block_store_row(channel->ledger, block->header.number - 1, NULL, &last))
 		elog(ERROR, "block " UINT64_FORMAT " of channel \"%s\" is missing",
@@ -146,16 +141,15 @@ check_previous(const Channel *channel, const BlockView *block)
 	refuse_foreign(channel, block);
 	hash_text(last.block_hash, here);
 	hash_text(block->header.previous_hash, there);
-	fb_fail(&error, FB_BLOCK_REFUSED,
-			"block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
-			(uint64) block->header.number, channel->name);
-	fb_error_detail(&error,
-					"Its previous hash is %s, the hash of block " UINT64_FORMAT " here is %s.",
-					there, last.number, here);
-	fb_error_hint(
-		&error,
-		"The block is damaged, or one of the two copies of the chain is not the channel's: compare with other nodes.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_BLOCK_REFUSED),
+		 errmsg("block %llu does not follow the last block of channel \"%s\"",
+				(unsigned long long) block->header.number, channel->name),
+		 errdetail("Its previous hash is %s, the hash of block %llu here is %s.", there,
+				   (unsigned long long) last.number, here),
+		 errhint(
+			 "The block is damaged, or one of the two copies of the chain is not the channel's: compare with other nodes.")));
 }
 
 bool
@@ -198,13 +192,12 @@ static bool
 refuse_problem(void *context, const AuditProblem *problem)
 {
 	const BlockView *block = context;
-	FbError error;
 
-	fb_fail(&error, FB_BLOCK_REFUSED, "metadata of block " UINT64_FORMAT " were altered",
-			(uint64) block->header.number);
-	fb_error_detail(&error, "%s", problem->detail);
-	fb_error_hint(&error, "The copy of the block is damaged: take it from another node.");
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_BLOCK_REFUSED),
+					errmsg("metadata of block %llu were altered",
+						   (unsigned long long) block->header.number),
+					errdetail_internal("%s", problem->detail),
+					errhint("The copy of the block is damaged: take it from another node.")));
 }
 
 /*
@@ -261,7 +254,8 @@ raise_answer(const ImportAnswer *answer)
 		return;
 	ereport(answer->sqlstate != 0 ? ERROR : WARNING,
 			(errcode(answer->sqlstate != 0 ? answer->sqlstate : error_sqlstate(FB_BLOCK_REFUSED)),
-			 errmsg("%s", error->message), error->detail[0] ? errdetail("%s", error->detail) : 0,
+			 errmsg_internal("%s", error->message),
+			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint[0] ? errhint("%s", error->hint) : 0));
 }
 

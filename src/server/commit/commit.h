@@ -19,8 +19,7 @@ typedef struct ValidatedTransaction
 {
 	TxView view;
 	TxCode code;
-	FbError
-		why; /* of a code other than VALID: what is wrong; message empty if the code says it all */
+	const char *why; /* of a code other than VALID: what is wrong; NULL if the code says it all */
 } ValidatedTransaction;
 
 typedef struct ValidatedBlock

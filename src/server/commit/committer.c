@@ -135,7 +135,7 @@ apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view,
 		ereport(WARNING, (fb_errcode(FB_CORRUPTED),
 						  errmsg("private data of transaction %s of channel \"%s\" cannot be read",
 								 fb_text_copy(allocator, view->tx_id), ledger->channel),
-						  errdetail("%s", error.message)));
+						  errdetail_internal("%s", error.message)));
 }
 
 static bool
@@ -176,12 +176,9 @@ check_follows(const Channel *channel, const BlockView *block, BlockRow *previous
 
 	if (block->header.number == 0 ||
 		!block_store_row(channel->ledger, block->header.number - 1, NULL, previous))
-	{
-		fb_fail(&error, FB_BLOCK_REFUSED,
-				"block " UINT64_FORMAT " does not follow the last block of channel \"%s\"",
-				(uint64) block->header.number, channel->name);
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_BLOCK_REFUSED),
+						errmsg("block %llu does not follow the last block of channel \"%s\"",
+							   (unsigned long long) block->header.number, channel->name)));
 	error_check(block_check_link(&block->header, previous->number, previous->block_hash, &error),
 				&error);
 }
@@ -306,16 +303,11 @@ commit_check_signatures(const Channel *channel, const BlockView *block)
 				&error);
 	status = policy_require(allocator, policy, set, &error);
 	if (status == FB_POLICY_NOT_SATISFIED)
-	{
-		FbError refused;
-
-		fb_fail(&refused, FB_BLOCK_REFUSED,
-				"block " UINT64_FORMAT
-				" of channel \"%s\" is not signed by an orderer of the channel",
-				(uint64) block->header.number, channel->name);
-		fb_error_detail(&refused, "%s: %s", error.message, error.detail);
-		fb_error_hint(&refused, "Take the block from another node.");
-		error_throw(&refused);
-	}
+		ereport(ERROR,
+				(fb_errcode(FB_BLOCK_REFUSED),
+				 errmsg("block %llu of channel \"%s\" is not signed by an orderer of the channel",
+						(unsigned long long) block->header.number, channel->name),
+				 errdetail("%s: %s", error.message, error.detail),
+				 errhint("Take the block from another node.")));
 	error_check(status, &error);
 }

@@ -118,10 +118,11 @@ note_sent(BlockNotifier *notifier)
 	ChannelSlot *slot = notifier->slot;
 
 	if (notifier->failures_in_a_row > 0)
-		ereport(LOG, (errmsg("sessions that listen for blocks of channel \"%s\" are notified again",
-							 slot_name(slot)),
-					  errdetail("Up to " UINT64_FORMAT " blocks had no notification of their own.",
-								notifier->height - notifier->notified_height)));
+		ereport(LOG,
+				(errmsg("sessions that listen for blocks of channel \"%s\" are notified again",
+						slot_name(slot)),
+				 errdetail("Up to %llu blocks had no notification of their own.",
+						   (unsigned long long) (notifier->height - notifier->notified_height))));
 	notifier->notified_height = notifier->height;
 	notifier->failures_in_a_row = 0;
 	slot_note_notified(slot, notifier->height);
@@ -143,9 +144,9 @@ notify_note_failure(BlockNotifier *notifier, const char *problem)
 			LOG,
 			(errmsg("could not notify sessions that listen for blocks of channel \"%s\": %s",
 					slot_name(slot), problem),
-			 errdetail("Block " UINT64_FORMAT
-					   " is committed nevertheless. The next attempt is in " UINT64_FORMAT " s.",
-					   notifier->height - 1, retry_ms / 1000),
+			 errdetail("Block %llu is committed nevertheless. The next attempt is in %llu s.",
+					   (unsigned long long) (notifier->height - 1),
+					   (unsigned long long) (retry_ms / 1000)),
 			 errhint(
 				 "The view fabric.stat_notifications shows the queue; a session that listens and stays in a transaction keeps it from being emptied.")));
 }

@@ -93,50 +93,52 @@ creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *vi
  * dishonest one must not be able to stop every node. Fabric relies on its orderers here, and a peer
  * that receives such a transaction ends (txvalidator/v20/validator.go, validateTx).
  */
-static void
+static TxCode
 check_configuration(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator,
-					ValidatedTransaction *transaction)
+					const TxView *view, FbError *why)
 {
-	FbStatus status = config_check_update(allocator, channel->bundle, transaction->view.data,
-										  verify_once, verifier, &transaction->why);
-	FbError failure;
+	FbStatus status =
+		config_check_update(allocator, channel->bundle, view->data, verify_once, verifier, why);
 
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL)
-		error_throw(&transaction->why);
+		error_throw(why);
 	if (status == FB_OK)
-	{
-		fb_fail(
-			&failure, FB_INVALID_CONFIG,
-			"block of channel \"%s\" holds a configuration change that this version cannot apply",
-			channel->name);
-		fb_error_hint(
-			&failure,
-			"Update the extension on this node; the ledger goes on from this block then.");
-		error_throw(&failure);
-	}
-	transaction->code = TX_INVALID_CONFIG_TRANSACTION;
+		ereport(
+			ERROR,
+			(fb_errcode(FB_INVALID_CONFIG),
+			 errmsg(
+				 "block of channel \"%s\" holds a configuration change that this version cannot apply",
+				 channel->name),
+			 errhint(
+				 "Update the extension on this node; the ledger goes on from this block then.")));
+	return TX_INVALID_CONFIG_TRANSACTION;
 }
 
-static void
+static TxCode
 check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator,
-			FbBytes envelope, ValidatedTransaction *transaction)
+			FbBytes envelope, TxView *view, FbError *why)
 {
-	transaction->why.message[0] = '\0';
-	error_check(check_envelope(allocator, envelope, &transaction->view, &transaction->code,
-							   &transaction->why),
-				&transaction->why);
-	if (transaction->code != TX_VALID)
-		return;
-	if (!creator_signed(channel, verifier, &transaction->view, &transaction->why))
-	{
-		transaction->code = TX_BAD_CREATOR_SIGNATURE;
-		return;
-	}
-	error_check(check_transaction(allocator, fb_bytes_of_text(channel->name), &transaction->view,
-								  &transaction->code, &transaction->why),
-				&transaction->why);
-	if (transaction->code == TX_VALID && transaction->view.type == TX_TYPE_CONFIG)
-		check_configuration(channel, verifier, allocator, transaction);
+	TxCode code;
+
+	error_check(check_envelope(allocator, envelope, view, &code, why), why);
+	if (code != TX_VALID)
+		return code;
+	if (!creator_signed(channel, verifier, view, why))
+		return TX_BAD_CREATOR_SIGNATURE;
+	error_check(check_transaction(allocator, fb_bytes_of_text(channel->name), view, &code, why),
+				why);
+	if (code == TX_VALID && view->type == TX_TYPE_CONFIG)
+		return check_configuration(channel, verifier, allocator, view, why);
+	return code;
+}
+
+/* the code of a transaction, and of an invalid one why: only these need memory for a text */
+static void
+set_code(ValidatedTransaction *transaction, TxCode code, const FbError *why)
+{
+	transaction->code = code;
+	if (code != TX_VALID && why->message[0] != '\0')
+		transaction->why = pstrdup(why->message);
 }
 
 static void
@@ -154,19 +156,24 @@ check_duplicates_on_ledger(ValidationSource *source, ValidatedTransaction *trans
 		if (found[i])
 		{
 			transactions[i].code = TX_DUPLICATE_TXID;
-			fb_fail(&transactions[i].why, FB_DUPLICATE_TXID,
-					"the transaction id is on the ledger already");
+			transactions[i].why = "the transaction id is on the ledger already";
 		}
 }
 
 static void
 check_actions(FbAllocator *allocator, ValidatedTransaction *transactions, size_t count)
 {
+	FbError why;
+
 	for (size_t i = 0; i < count; i++)
 		if (transactions[i].code == TX_VALID)
-			error_check(check_action(allocator, &transactions[i].view, &transactions[i].code,
-									 &transactions[i].why),
-						&transactions[i].why);
+		{
+			TxCode code;
+
+			why.message[0] = '\0';
+			error_check(check_action(allocator, &transactions[i].view, &code, &why), &why);
+			set_code(&transactions[i], code, &why);
+		}
 }
 
 static void
@@ -175,13 +182,19 @@ validate_check_policies(const Channel *channel, ValidationSource *source, BlockV
 {
 	PolicyChecker *checker =
 		policy_checker_create(channel, source, keys, verify_once, verifier, verifier->work);
+	FbError why;
 
 	for (size_t i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (transactions[i].code == TX_VALID)
-			transactions[i].code =
-				policy_checker_check(checker, i, &transactions[i].view, &transactions[i].why);
+		{
+			TxCode code;
+
+			why.message[0] = '\0';
+			code = policy_checker_check(checker, i, &transactions[i].view, &why);
+			set_code(&transactions[i], code, &why);
+		}
 	}
 }
 
@@ -234,7 +247,10 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 	for (size_t i = 0; i < data_count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		check_first(channel, &verifier, allocator, data[i], &transactions[i]);
+		error.message[0] = '\0';
+		set_code(&transactions[i],
+				 check_first(channel, &verifier, allocator, data[i], &transactions[i].view, &error),
+				 &error);
 	}
 	check_duplicates_on_ledger(source, transactions, data_count);
 	check_actions(allocator, transactions, data_count);

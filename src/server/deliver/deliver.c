@@ -81,20 +81,12 @@ deliver_seek_headers(const Channel *channel, uint64 from, uint64 to)
 	return sign_seek(channel, from, to, true);
 }
 
-static void
-deliver_refuse(const char *message)
-{
-	FbError error;
-
-	fb_fail(&error, FB_INVALID_ARGUMENT, "%s", message);
-	error_throw(&error);
-}
-
 static uint64
 seek_start(const Orderer__SeekInfo *info)
 {
 	if (info->start == NULL)
-		deliver_refuse("the request for blocks has no start");
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("the request for blocks has no start")));
 	switch (info->start->type_case)
 	{
 		case ORDERER__SEEK_POSITION__TYPE_OLDEST:
@@ -102,8 +94,11 @@ seek_start(const Orderer__SeekInfo *info)
 		case ORDERER__SEEK_POSITION__TYPE_SPECIFIED:
 			return info->start->specified->number;
 		default:
-			deliver_refuse(
-				"the request for blocks must start at a block number or at the oldest block");
+			ereport(
+				ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT),
+				 errmsg(
+					 "the request for blocks must start at a block number or at the oldest block")));
 	}
 	return 0;
 }
@@ -154,13 +149,15 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	wait_ms = Min(wait_ms, guc_deliver_wait);
 	error_check(envelope_parse(allocator, seek_envelope, &view, &error), &error);
 	if (view.type != TX_TYPE_DELIVER_SEEK_INFO)
-		deliver_refuse("the envelope is no request for blocks");
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("the envelope is no request for blocks")));
 	error_check(PROTO_UNPACK(orderer__seek_info, view.data, allocator, &info, &error), &error);
 	number = seek_start(info);
 	stop = seek_stop(info);
 	channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	if (!view.timestamp.present)
-		deliver_refuse("the request for blocks has no timestamp");
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("the request for blocks has no timestamp")));
 	access_check_time(view.timestamp.seconds, view.timestamp.nanoseconds);
 	message = (SignedMessage) {view.creator, view.signature, view.payload};
 	access_check_policy(channel, CONFIG_POLICY_CHANNEL_READERS, &message);

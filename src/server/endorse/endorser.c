@@ -58,7 +58,6 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HEIGHT_WAIT_MS);
 	ChannelSlot *slot = channel_slot(channel);
 	uint64 height;
-	FbError error;
 
 	if (min_height == 0 || (slot != NULL && slot_height(slot) >= min_height))
 		return false;
@@ -78,13 +77,12 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	 */
 	if (guc_node_certificate_file[0] != '\0')
 		(void) node_channel_signer(channel);
-	fb_fail(&error, FB_NODE_BEHIND,
-			"this node lacks blocks of channel \"%s\" that the caller has seen", channel->name);
-	fb_error_detail(&error,
-					"It has " UINT64_FORMAT " blocks, the caller has seen " UINT64_FORMAT ".",
-					height, min_height);
-	fb_error_hint(&error, "Try again; if it lasts, look at fabric.stat_workers on this node.");
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_NODE_BEHIND),
+					errmsg("this node lacks blocks of channel \"%s\" that the caller has seen",
+						   channel->name),
+					errdetail("It has %llu blocks, the caller has seen %llu.",
+							  (unsigned long long) height, (unsigned long long) min_height),
+					errhint("Try again; if it lasts, look at fabric.stat_workers on this node.")));
 }
 
 /* who asks, when, whether it was asked before, and whether he may */
@@ -99,7 +97,6 @@ check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_heig
 	uint64 block_number;
 	uint32 position;
 	uint8 code;
-	FbError error;
 
 	/*
 	 * before the other checks: the configuration that tells who may ask may be in a block that is
@@ -108,22 +105,16 @@ check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_heig
 	if (wait_for_height(channel, min_height))
 		channel = channel_open(channel->name);
 	if (!view->timestamp.present)
-	{
-		fb_fail(&error, FB_INVALID_ARGUMENT, "the proposal has no timestamp");
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("the proposal has no timestamp")));
 	access_check_time(view->timestamp.seconds, view->timestamp.nanoseconds);
 	message = (SignedMessage) {view->creator, view->signature, view->bytes};
 	(void) access_authenticate(channel, &message);
 	if (tx_index_find(channel->ledger, view->tx_id, GetLatestSnapshot(), &block_number, &position,
 					  &code))
-	{
-		fb_fail(&error, FB_DUPLICATE_TXID, "transaction \"%s\" is on the ledger already",
-				FB_DISPLAY(view->tx_id));
-		fb_error_hint(&error,
-					  "Make a new proposal: it has a new nonce and so a new transaction id.");
-		error_throw(&error);
-	}
+		ereport(ERROR,
+				(fb_errcode(FB_DUPLICATE_TXID),
+				 errmsg("transaction \"%s\" is on the ledger already", FB_DISPLAY(view->tx_id)),
+				 errhint("Make a new proposal: it has a new nonce and so a new transaction id.")));
 	if (resource != NULL)
 		access_authorize(channel, resource, &message);
 	return channel;
@@ -256,7 +247,6 @@ endorse_store_private(const Channel *channel, const ProposalView *view, FbBytes 
 	TimestampTz deadline =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorsement_timeout);
 	ChannelSlot *slot;
-	FbError error;
 
 	if (private_rwset.size == 0)
 		return;
@@ -272,11 +262,11 @@ endorse_store_private(const Channel *channel, const ProposalView *view, FbBytes 
 		private_give(channel, memory_cstring(view->tx_id), private_rwset);
 		return;
 	}
-	fb_fail(&error, FB_BUSY, "private data of the transaction could not be stored in time");
-	fb_error_detail(&error, "The ledger process of channel \"%s\" is busy or does not run.",
-					channel->name);
-	fb_error_hint(&error, "Look at fabric.stat_workers, and try again.");
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_BUSY),
+					errmsg("private data of the transaction could not be stored in time"),
+					errdetail("The ledger process of channel \"%s\" is busy or does not run.",
+							  channel->name),
+					errhint("Look at fabric.stat_workers, and try again.")));
 }
 
 void

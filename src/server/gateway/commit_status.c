@@ -53,16 +53,16 @@ static const Channel *
 open_again(const char *channel_name, const char *tx_id, int ledger_id)
 {
 	const Ledger *ledger = ledger_find(channel_name);
-	FbError error;
 
 	if (ledger != NULL && ledger->id == ledger_id)
 		return channel_open(channel_name);
-	fb_fail(&error, FB_CHANNEL_NOT_FOUND, "this node has left channel \"%s\"", channel_name);
-	fb_error_detail(
-		&error,
-		"What becomes of transaction %s is not known here; other nodes of the channel know it.",
-		tx_id);
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_CHANNEL_NOT_FOUND),
+		 errmsg("this node has left channel \"%s\"", channel_name),
+		 errdetail(
+			 "What becomes of transaction %s is not known here; other nodes of the channel know it.",
+			 tx_id)));
 }
 
 /* what a session that waits remembers of handing the envelope in */
@@ -213,49 +213,42 @@ static void
 raise_conflict(const Channel *channel, const char *tx_id, const GatewayStatus *status)
 {
 	ReadConflict conflict;
-	FbError error;
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	explain_conflict(channel->ledger, status->block_number, status->position, NULL, &conflict);
 	PopActiveSnapshot();
-	fb_fail(&error, FB_MVCC_READ_CONFLICT, "transaction %s is invalid: %s", tx_id,
-			tx_code_name(status->code));
-	if (conflict.found)
-		fb_error_detail(
-			&error,
-			"Key \"%s\" of chaincode \"%s\" was read at version %s, but found at version %s%s%s when block " UINT64_FORMAT
-			" was committed.",
-			FB_DISPLAY(conflict.key), FB_DISPLAY(conflict.namespace_name),
-			version_text(conflict.version_read), version_text(conflict.version_found),
-			conflict.writer_tx_id.size > 0 ? ", written by transaction " : "",
-			FB_DISPLAY(conflict.writer_tx_id), status->block_number);
-	else
-		fb_error_detail(
-			&error,
-			"Something that it read was changed before it was committed in block " UINT64_FORMAT
-			".",
-			status->block_number);
-	fb_error_hint(&error,
-				  "Nothing was changed. Call the function again: it will read the present values.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_MVCC_READ_CONFLICT),
+		 errmsg("transaction %s is invalid: %s", tx_id, tx_code_name(status->code)),
+		 conflict.found
+			 ? errdetail(
+				   "Key \"%s\" of chaincode \"%s\" was read at version %s, but found at version %s%s%s when block %llu was committed.",
+				   FB_DISPLAY(conflict.key), FB_DISPLAY(conflict.namespace_name),
+				   version_text(conflict.version_read), version_text(conflict.version_found),
+				   conflict.writer_tx_id.size > 0 ? ", written by transaction " : "",
+				   FB_DISPLAY(conflict.writer_tx_id), (unsigned long long) status->block_number)
+			 : errdetail(
+				   "Something that it read was changed before it was committed in block %llu.",
+				   (unsigned long long) status->block_number),
+		 errhint(
+			 "Nothing was changed. Call the function again: it will read the present values.")));
 }
 
 void
 gateway_raise_invalid(const char *channel_name, const char *tx_id, const GatewayStatus *status)
 {
 	const char *name = tx_code_name(status->code);
-	FbError error;
 
 	if (status->code == TX_VALID)
 		return;
 	if (status->code == TX_MVCC_READ_CONFLICT || status->code == TX_PHANTOM_READ_CONFLICT)
 		raise_conflict(channel_open(channel_name), tx_id, status);
-	fb_fail(&error, status->code == TX_DUPLICATE_TXID ? FB_DUPLICATE_TXID : FB_TRANSACTION_INVALID,
-			"transaction %s is invalid: %s", tx_id,
-			name != NULL ? name : psprintf("code %d", status->code));
-	fb_error_detail(&error,
-					"It is transaction %u of block " UINT64_FORMAT
-					", stored with this code; it changed nothing.",
-					status->position, status->block_number);
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(status->code == TX_DUPLICATE_TXID ? FB_DUPLICATE_TXID : FB_TRANSACTION_INVALID),
+		 errmsg("transaction %s is invalid: %s", tx_id,
+				name != NULL ? name : psprintf("code %d", status->code)),
+		 errdetail("It is transaction %u of block %llu, stored with this code; it changed nothing.",
+				   status->position, (unsigned long long) status->block_number)));
 }

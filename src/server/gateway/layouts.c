@@ -37,15 +37,13 @@ check_collections(const Channel *channel, const EndorsementPlan *plan,
 {
 	for (size_t i = 0; i < interest->collections_count; i++)
 	{
-		FbError error;
-
 		if (needs_collection_exists(channel, &plan->definition, interest->collections[i],
 									plan->allocator))
 			continue;
-		fb_fail(&error, FB_INVALID_ARGUMENT, "chaincode \"%s\" has no collection \"%s\"",
-				plan->definition.name,
-				error_excerpt(fb_text_copy(plan->allocator, interest->collections[i])));
-		error_throw(&error);
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT),
+				 errmsg("chaincode \"%s\" has no collection \"%s\"", plan->definition.name,
+						error_excerpt(fb_text_copy(plan->allocator, interest->collections[i])))));
 	}
 }
 

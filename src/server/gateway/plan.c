@@ -81,7 +81,6 @@ add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, Fb
 	{
 		const char *msp_id = lfirst(cell);
 		bool own = strcmp(msp_id, guc_node_msp_id) == 0;
-		FbError error;
 
 		if (has_member(plan, msp_id))
 			continue;
@@ -90,14 +89,15 @@ add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, Fb
 		add_candidates(plan, channel, msp_id, call_name);
 		if (has_member(plan, msp_id))
 			continue;
-		fb_fail(&error, FB_INVALID_ARGUMENT,
-				"organisation \"%s\" cannot be asked for an endorsement", msp_id);
-		fb_error_detail(
-			&error,
-			own ? "This node has not installed an approved package of the chaincode."
-				: "It is no member of channel \"%s\", or has no anchor peer in its configuration.",
-			channel->name);
-		error_throw(&error);
+		ereport(
+			ERROR,
+			(fb_errcode(FB_INVALID_ARGUMENT),
+			 errmsg("organisation \"%s\" cannot be asked for an endorsement",
+					error_excerpt(msp_id)),
+			 own ? errdetail("This node has not installed an approved package of the chaincode.")
+				 : errdetail(
+					   "It is no member of channel \"%s\", or has no anchor peer in its configuration.",
+					   channel->name)));
 	}
 }
 
@@ -108,21 +108,19 @@ add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, Fb
 static void
 add_this_node(EndorsementPlan *plan, const Channel *channel)
 {
-	FbError error;
-
 	plan->fixed = true;
 	if (can_endorse_here(channel, &plan->definition))
 	{
 		add_member(plan, guc_node_msp_id, NULL, false);
 		return;
 	}
-	fb_fail(&error, FB_INVALID_ARGUMENT,
-			"organisation \"%s\" cannot approve chaincode on channel \"%s\"", guc_node_msp_id,
-			channel->name);
-	fb_error_detail(
-		&error,
-		"It is no application organisation of the channel, or this node is not configured.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_INVALID_ARGUMENT),
+		 errmsg("organisation \"%s\" cannot approve chaincode on channel \"%s\"", guc_node_msp_id,
+				channel->name),
+		 errdetail(
+			 "It is no application organisation of the channel, or this node is not configured.")));
 }
 
 /* a call that concerns one organization alone: its own node endorses */
@@ -140,22 +138,20 @@ make_plan(const Channel *channel, const char *chaincode)
 {
 	EndorsementPlan *plan = palloc0(sizeof(EndorsementPlan));
 	size_t members_max = 1;
-	FbError error;
 
 	for (size_t i = 0; i < channel->bundle->application_organizations_count; i++)
 		members_max += channel->bundle->application_organizations[i].anchors_count;
 	plan->allocator = memory_allocator(CurrentMemoryContext);
 	plan->members = palloc0(members_max * sizeof(PlanMember));
 	if (!definition_get(channel->name, chaincode, &plan->definition))
-	{
-		fb_fail(&error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"",
-				chaincode, channel->name);
-		fb_error_detail(&error, "%s", definition_list_text(channel->name));
-		fb_error_hint(
-			&error,
-			"The view fabric.chaincodes lists the definitions; fabric.commit_chaincode makes one.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_CHAINCODE_NOT_FOUND),
+			 errmsg("chaincode \"%s\" is not defined on channel \"%s\"", error_excerpt(chaincode),
+					channel->name),
+			 errdetail_internal("%s", definition_list_text(channel->name)),
+			 errhint(
+				 "The view fabric.chaincodes lists the definitions; fabric.commit_chaincode makes one.")));
 	return plan;
 }
 

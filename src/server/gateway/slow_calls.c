@@ -80,13 +80,16 @@ slow_call_end(const GatewayRequest *request, const char *tx_id)
 	total_ms = clock_ms() - slow_call.began_ms;
 	if (total_ms < (uint64) guc_log_min_call_duration)
 		return;
-	ereport(LOG, (errhidestmt(true), errhidecontext(true),
-				  errmsg("call of chaincode \"%s\" on channel \"%s\" took " UINT64_FORMAT
-						 " ms: endorsing " UINT64_FORMAT ", waiting for keys " UINT64_FORMAT
-						 ", submitting " UINT64_FORMAT ", waiting for the block " UINT64_FORMAT,
-						 request->chaincode, request->channel, total_ms,
-						 slow_call.steps_ms[CALL_ENDORSING], slow_call.steps_ms[CALL_TAKING_TURNS],
-						 slow_call.steps_ms[CALL_SUBMITTING], slow_call.steps_ms[CALL_COMMITTING]),
-				  errdetail_log("Transaction %s.%s%s", tx_id[0] != '\0' ? tx_id : "not endorsed",
-								slow_call.notes_size > 0 ? " " : "", slow_call.notes)));
+	ereport(
+		LOG,
+		(errhidestmt(true), errhidecontext(true),
+		 errmsg(
+			 "call of chaincode \"%s\" on channel \"%s\" took %llu ms: endorsing %llu, waiting for keys %llu, submitting %llu, waiting for the block %llu",
+			 request->chaincode, request->channel, (unsigned long long) total_ms,
+			 (unsigned long long) slow_call.steps_ms[CALL_ENDORSING],
+			 (unsigned long long) slow_call.steps_ms[CALL_TAKING_TURNS],
+			 (unsigned long long) slow_call.steps_ms[CALL_SUBMITTING],
+			 (unsigned long long) slow_call.steps_ms[CALL_COMMITTING]),
+		 errdetail_log("Transaction %s.%s%s", tx_id[0] != '\0' ? tx_id : "not endorsed",
+					   slow_call.notes_size > 0 ? " " : "", slow_call.notes)));
 }

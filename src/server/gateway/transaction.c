@@ -304,18 +304,19 @@ evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbError
 			wire_call_release(list[i].call);
 	if (answered)
 		return payload;
-	if (reasons.len > 0)
-		fb_error_detail(own_error, "%s.", reasons.data);
-	else if (proposal->transient_count > 0)
-	{
-		fb_fail(own_error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not installed on this node",
-				FB_DISPLAY(proposal->chaincode_name));
-		fb_error_detail(
-			own_error,
-			"The proposal has transient data, which is not sent to other organisations.");
-		fb_error_hint(own_error, "Install the package and approve it for this organisation.");
-	}
-	error_throw(own_error);
+	if (reasons.len == 0 && proposal->transient_count > 0)
+		ereport(ERROR,
+				(fb_errcode(FB_CHAINCODE_NOT_FOUND),
+				 errmsg("chaincode \"%s\" is not installed on this node",
+						FB_DISPLAY(proposal->chaincode_name)),
+				 errdetail(
+					 "The proposal has transient data, which is not sent to other organisations."),
+				 errhint("Install the package and approve it for this organisation.")));
+	if (reasons.len == 0)
+		error_throw(own_error);
+	ereport(ERROR, (fb_errcode(own_error->status), errmsg_internal("%s", own_error->message),
+					errdetail_internal("%s.", reasons.data),
+					own_error->hint[0] != '\0' ? errhint("%s", own_error->hint) : 0));
 }
 
 static bool
@@ -328,13 +329,11 @@ runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocat
 	if (system_chaincode_find(view->chaincode_name) != NULL)
 		return true;
 	if (!definition_get(channel->name, name, &definition))
-	{
-		fb_fail(error, FB_CHAINCODE_NOT_FOUND, "chaincode \"%s\" is not defined on channel \"%s\"",
-				name, channel->name);
-		fb_error_detail(error, "%s", definition_list_text(channel->name));
-		fb_error_hint(error, "The view fabric.chaincodes lists the definitions.");
-		error_throw(error);
-	}
+		ereport(ERROR, (fb_errcode(FB_CHAINCODE_NOT_FOUND),
+						errmsg("chaincode \"%s\" is not defined on channel \"%s\"",
+							   error_excerpt(name), channel->name),
+						errdetail_internal("%s", definition_list_text(channel->name)),
+						errhint("The view fabric.chaincodes lists the definitions.")));
 	package_id = definition_package_id(channel->name, &definition);
 	if (package_id != NULL && package_is_installed(package_id))
 		return true;

@@ -98,14 +98,12 @@ create_tables(void)
 static void
 refuse_dictionary(const Ledger *ledger, int dictionary_id, const char *why)
 {
-	FbError error;
-
-	fb_fail(&error, FB_CORRUPTED, "envelope dictionary %d of channel \"%s\" %s", dictionary_id,
-			ledger->channel, why);
-	fb_error_hint(
-		&error,
-		"What was stored with it cannot be read: fabric.repair_chain fetches it again from another node.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_CORRUPTED),
+		 errmsg("envelope dictionary %d of channel \"%s\" %s", dictionary_id, ledger->channel, why),
+		 errhint(
+			 "What was stored with it cannot be read: fabric.repair_chain fetches it again from another node.")));
 }
 
 static void

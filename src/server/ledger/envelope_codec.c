@@ -31,11 +31,8 @@ create_contexts(void)
 static void
 envelope_corrupted(void)
 {
-	FbError error;
-
-	fb_fail(&error, FB_CORRUPTED, "stored envelope cannot be decompressed");
-	fb_error_hint(&error, "fabric.verify_chain tells which blocks of the channel are damaged.");
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_CORRUPTED), errmsg("stored envelope cannot be decompressed"),
+					errhint("fabric.verify_chain tells which blocks of the channel are damaged.")));
 }
 
 /* where the compressed bytes begin */

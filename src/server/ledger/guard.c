@@ -139,21 +139,19 @@ Datum
 fabric_refuse_change(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	FbError error;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "not called by the trigger manager");
 	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event) &&
 		(is_repairing(RelationGetRelid(trigger->tg_relation)) || is_left(trigger)))
 		return PointerGetDatum(trigger->tg_trigtuple);
-	fb_fail(&error, FB_LEDGER_IMMUTABLE, "table \"%s\" is append-only",
-			RelationGetRelationName(trigger->tg_relation));
-	fb_error_detail(&error,
-					"The rows of a ledger are covered by its hash chain and must not change.");
-	fb_error_hint(
-		&error,
-		"To remove a channel from this node, use fabric.leave_channel; to repair its tables, fabric.repair_chain.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_LEDGER_IMMUTABLE),
+		 errmsg("table \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation)),
+		 errdetail("The rows of a ledger are covered by its hash chain and must not change."),
+		 errhint(
+			 "To remove a channel from this node, use fabric.leave_channel; to repair its tables, fabric.repair_chain.")));
 }
 
 static Datum
@@ -173,17 +171,11 @@ new_bytes(TriggerData *trigger, const char *column)
 	return is_null ? FB_BYTES_EMPTY : memory_bytes(PG_DETOAST_DATUM_PACKED(datum));
 }
 
-static void
-guard_refuse(const char *channel, uint64 number, const char *why)
-{
-	FbError error;
-
-	fb_fail(&error, FB_BLOCK_REFUSED,
-			"block " UINT64_FORMAT " does not belong to the chain of channel \"%s\"", number,
-			channel);
-	fb_error_detail(&error, "%s", why);
-	error_throw(&error);
-}
+#define REFUSE_BLOCK(channel, number, detail)                                           \
+	ereport(ERROR, (fb_errcode(FB_BLOCK_REFUSED),                                       \
+					errmsg("block %llu does not belong to the chain of channel \"%s\"", \
+						   (unsigned long long) (number), (channel)),                   \
+					detail))
 
 /* number and previous hash must be those that follow the last block */
 static void
@@ -196,8 +188,9 @@ guard_check_link(const Ledger *ledger, const BlockHeader *header)
 	if (height == 0)
 	{
 		if (header->number != 0 || header->previous_hash.size != 0)
-			guard_refuse(ledger->channel, header->number,
-						 "The first block of a channel is block 0 without a previous hash.");
+			REFUSE_BLOCK(ledger->channel, header->number,
+						 errdetail(
+							 "The first block of a channel is block 0 without a previous hash."));
 		return;
 	}
 	if (!block_store_row(ledger, height - 1, NULL, &last))
@@ -233,14 +226,14 @@ check_data(const Ledger *ledger, const BlockHeader *header)
 	for (int i = 0; i < count; i++)
 	{
 		if (rows[i].position != (uint32) i)
-			guard_refuse(ledger->channel, header->number,
-						 "Its transactions are not numbered from 0 without gaps.");
+			REFUSE_BLOCK(ledger->channel, header->number,
+						 errdetail("Its transactions are not numbered from 0 without gaps."));
 		data[i] = rows[i].envelope;
 	}
 	block_data_hash(data, count, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), header->data_hash))
-		guard_refuse(ledger->channel, header->number,
-					 "Its data hash is not that of its transactions.");
+		REFUSE_BLOCK(ledger->channel, header->number,
+					 errdetail("Its data hash is not that of its transactions."));
 }
 
 /*
@@ -278,9 +271,9 @@ fabric_check_block(PG_FUNCTION_ARGS)
 							new_bytes(trigger, "data_hash")};
 	block_header_hash(&header, hash);
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), new_bytes(trigger, "block_hash")))
-		guard_refuse(ledger->channel, header.number,
-					 "Its block hash is not the hash of its header.");
-	guard_check_link(ledger, &header);
+		REFUSE_BLOCK(ledger->channel, header.number,
+					 errdetail("Its block hash is not the hash of its header."));
+	check_link(ledger, &header);
 	if (!is_data_proved(ledger, &header))
 		check_data(ledger, &header);
 	MemoryContextSwitchTo(old);

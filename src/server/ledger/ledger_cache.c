@@ -133,14 +133,13 @@ ledger_read_id(const char *channel, bool *import_only)
 static void
 refuse_incomplete(const Ledger *ledger)
 {
-	FbError error;
-
-	fb_fail(&error, FB_CORRUPTED, "channel \"%s\" lacks some of its tables or their indexes",
-			ledger->channel);
-	fb_error_detail(&error, "Its partitions are fabric_internal.block_%d and so on.", ledger->id);
-	fb_error_hint(&error,
-				  "fabric.repair_tables makes indexes again; tables come back from a backup only.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_CORRUPTED),
+		 errmsg("channel \"%s\" lacks some of its tables or their indexes", ledger->channel),
+		 errdetail("Its partitions are fabric_internal.block_%d and so on.", ledger->id),
+		 errhint(
+			 "fabric.repair_tables makes indexes again; tables come back from a backup only.")));
 }
 
 /* what the tables say now; false when the channel is not joined */
@@ -232,16 +231,14 @@ ledger_open(const char *channel)
 	if (ledger == NULL)
 	{
 		char *joined = joined_channels_text();
-		FbError error;
 
-		fb_fail(&error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" does not exist on this node",
-				channel);
-		if (joined != NULL)
-			fb_error_detail(&error, "Channels of this node: %s.", joined);
-		fb_error_hint(
-			&error,
-			"Join it with fabric.join_channel; the view fabric.channels lists those that are joined.");
-		error_throw(&error);
+		ereport(
+			ERROR,
+			(fb_errcode(FB_CHANNEL_NOT_FOUND),
+			 errmsg("channel \"%s\" does not exist on this node", error_excerpt(channel)),
+			 joined != NULL ? errdetail("Channels of this node: %s.", joined) : 0,
+			 errhint(
+				 "Join it with fabric.join_channel; the view fabric.channels lists those that are joined.")));
 	}
 	return ledger;
 }

@@ -375,15 +375,13 @@ ledger_require_pages(const Ledger *ledger, const LedgerTable *table)
 {
 	char first[FB_ERROR_DETAIL_BYTES] = "";
 	PageCheck check = {.report = note_first, .context = first};
-	FbError error;
 
 	check_family(&check, table->table);
 	if (check.damaged_count == 0)
 		return;
-	fb_fail(&error, FB_CORRUPTED, "tables of channel \"%s\" are damaged", ledger->channel);
-	fb_error_detail(&error, "%s", first);
-	fb_error_hint(&error, LEDGER_DAMAGE_HINT);
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_CORRUPTED),
+					errmsg("tables of channel \"%s\" are damaged", ledger->channel),
+					errdetail_internal("%s", first), errhint(LEDGER_DAMAGE_HINT)));
 }
 
 uint64

@@ -59,7 +59,6 @@ scan_check_row(LedgerScan *scan)
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) scan->slot;
 	HeapTuple row = slot->base.tuple;
 	const char *problem;
-	FbError error;
 
 	if (!TTS_IS_BUFFERTUPLE(scan->slot) || row == NULL || !BufferIsValid(slot->buffer))
 		return;
@@ -69,12 +68,13 @@ scan_check_row(LedgerScan *scan)
 							row->t_data, row->t_len);
 	if (problem == NULL)
 		return;
-	fb_fail(&error, FB_CORRUPTED, "page %u of table \"%s\" is damaged",
-			ItemPointerGetBlockNumberNoCheck(&row->t_self), RelationGetRelationName(scan->table));
-	fb_error_detail(&error, "Row %u: %s.", ItemPointerGetOffsetNumberNoCheck(&row->t_self),
-					problem);
-	fb_error_hint(&error, LEDGER_DAMAGE_HINT);
-	error_throw(&error);
+	ereport(ERROR,
+			(fb_errcode(FB_CORRUPTED),
+			 errmsg("page %u of table \"%s\" is damaged",
+					ItemPointerGetBlockNumberNoCheck(&row->t_self),
+					RelationGetRelationName(scan->table)),
+			 errdetail("Row %u: %s.", ItemPointerGetOffsetNumberNoCheck(&row->t_self), problem),
+			 errhint(LEDGER_DAMAGE_HINT)));
 }
 
 bool

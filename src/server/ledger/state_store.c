@@ -269,7 +269,6 @@ state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32])
 	StateDigest state;
 	LedgerPlaces through_index = {0};
 	LedgerPlaces in_table = {0};
-	FbError error;
 	StateScan *scan;
 	StateRow row;
 	MemoryContext row_context =
@@ -292,14 +291,14 @@ state_store_digest(const Ledger *ledger, Snapshot snapshot, uint8_t digest[32])
 	state_scan_end(scan);
 	if (through_index.count == in_table.count && through_index.sum == in_table.sum)
 		return;
-	fb_fail(&error, FB_CORRUPTED,
-			"index of the world state of channel \"%s\" does not have the rows of its table",
-			ledger->channel);
-	fb_error_detail(&error,
-					"The table has " UINT64_FORMAT " rows, the index gives " UINT64_FORMAT ".",
-					in_table.count, through_index.count);
-	fb_error_hint(&error, LEDGER_DAMAGE_HINT);
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_CORRUPTED),
+		 errmsg("index of the world state of channel \"%s\" does not have the rows of its table",
+				ledger->channel),
+		 errdetail("The table has %llu rows, the index gives %llu.",
+				   (unsigned long long) in_table.count, (unsigned long long) through_index.count),
+		 errhint(LEDGER_DAMAGE_HINT)));
 }
 
 void

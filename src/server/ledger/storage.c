@@ -87,12 +87,8 @@ ledger_create(const char *channel, uint64 config_block_number, FbBytes config, b
 	spi_begin(&scope);
 	spi_run(&insert, values, NULL, false, 0);
 	if (SPI_processed == 0)
-	{
-		FbError error;
-
-		fb_fail(&error, FB_CHANNEL_EXISTS, "this node has already joined channel \"%s\"", channel);
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_CHANNEL_EXISTS),
+						errmsg("this node has already joined channel \"%s\"", channel)));
 	id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	channel_literal = quote_literal_cstr(channel);
 	for (int i = 0; i < lengthof(partition_sql); i++)

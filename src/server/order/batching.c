@@ -49,7 +49,7 @@ batching_drop(OrderNode *node, QueueItem *item, const char *why)
 {
 	node->dropped_count++;
 	ereport(LOG, (errmsg("channel \"%s\": an envelope was not ordered", node->channel),
-				  errdetail("%s", why)));
+				  errdetail_internal("%s", why)));
 	queue_remove(node->queue, item);
 }
 

@@ -223,11 +223,12 @@ report_dropped(const Channel *channel, uint64 sender_id, size_t dropped_count, c
 	if (reported_ms != 0 && now_ms - reported_ms < DROPPED_REPORT_MS)
 		return;
 	reported_ms = now_ms;
-	ereport(LOG, (fb_errcode(why->status),
-				  errmsg("consenter " UINT64_FORMAT
-						 " of channel \"%s\" forwarded %zu envelopes that cannot be ordered",
-						 sender_id, channel->name, dropped_count),
-				  errdetail("The last one: %s.", why->message)));
+	ereport(
+		LOG,
+		(fb_errcode(why->status),
+		 errmsg("consenter %llu of channel \"%s\" forwarded %zu envelopes that cannot be ordered",
+				(unsigned long long) sender_id, channel->name, dropped_count),
+		 errdetail("The last one: %s.", why->message)));
 }
 
 /*

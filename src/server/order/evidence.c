@@ -86,12 +86,11 @@ order_record_evidence(const char *channel, const char *kind, uint64 consenter_id
 		LOG,
 		(fb_errcode(error->status),
 		 consenter_id != 0
-			 ? errmsg("channel \"%s\": consenter " UINT64_FORMAT
-					  " and this node contradict each other: %s",
-					  channel, consenter_id, error->message)
+			 ? errmsg("channel \"%s\": consenter %llu and this node contradict each other: %s",
+					  channel, (unsigned long long) consenter_id, error->message)
 			 : errmsg("channel \"%s\": this node contradicts itself: %s", channel, error->message),
-		 errdetail("Kind %s, term " UINT64_FORMAT ", entry " UINT64_FORMAT ". %s", kind, term,
-				   index, error->detail),
+		 errdetail("Kind %s, term %llu, entry %llu. %s", kind, (unsigned long long) term,
+				   (unsigned long long) index, error->detail),
 		 errhint(
 			 "It is logged once; fabric.raft_evidence shows it until it is acknowledged with fabric.acknowledge_evidence.")));
 }
@@ -170,14 +169,10 @@ order_acknowledge_evidence(const char *channel, TimestampTz up_to)
 	PreventCommandIfReadOnly("acknowledge_evidence()");
 	slot = channel_slot(channel_open(channel));
 	if (up_to > GetCurrentTimestamp())
-	{
-		FbError error;
-
-		fb_fail(&error, FB_INVALID_ARGUMENT, "evidence to come cannot be acknowledged");
-		fb_error_hint(&error,
-					  "Pass the time at which you have looked at fabric.raft_evidence, or none.");
-		error_throw(&error);
-	}
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("evidence to come cannot be acknowledged"),
+				 errhint(
+					 "Pass the time at which you have looked at fabric.raft_evidence, or none.")));
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(channel);
 	values[1] = TimestampTzGetDatum(up_to);

@@ -73,14 +73,11 @@ void
 lost_state_read_genesis(const char *channel, uint8 *genesis_hash)
 {
 	BlockRow genesis;
-	FbError error;
 
 	if (!block_store_row(ledger_open(channel), 0, NULL, &genesis) ||
 		genesis.block_hash.size != CRYPTO_SHA256_BYTES)
-	{
-		fb_fail(&error, FB_CORRUPTED, "block 0 of channel \"%s\" is not there", channel);
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_CORRUPTED),
+						errmsg("block 0 of channel \"%s\" is not there", channel)));
 	memcpy(genesis_hash, genesis.block_hash.data, CRYPTO_SHA256_BYTES);
 }
 

@@ -113,16 +113,14 @@ start_raft(OrderNode *node)
 	bracket_commit();
 	lost_state_describe(&node->place);
 	if (stored.present && stored.raft_id != node->settings.self_id)
-	{
-		fb_fail(&error, FB_INVALID_CONFIG,
-				"this node was consenter %llu of channel \"%s\" and is now consenter %llu",
-				(unsigned long long) stored.raft_id, node->channel,
-				(unsigned long long) node->settings.self_id);
-		fb_error_hint(
-			&error,
-			"A consenter keeps its place in the list of consenters and the key of its TLS certificate.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_INVALID_CONFIG),
+			 errmsg("this node was consenter %llu of channel \"%s\" and is now consenter %llu",
+					(unsigned long long) stored.raft_id, node->channel,
+					(unsigned long long) node->settings.self_id),
+			 errhint(
+				 "A consenter keeps its place in the list of consenters and the key of its TLS certificate.")));
 
 	/* what is found here, and the note that says so, are deleted and stored in one transaction */
 	turn_open_transaction(node);

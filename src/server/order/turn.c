@@ -21,12 +21,8 @@ turn_open_transaction(OrderNode *node)
 	 */
 	LockRelationOid(node->raft_log, RowExclusiveLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(node->raft_log)))
-	{
-		FbError error;
-
-		fb_fail(&error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" was left", node->channel);
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_CHANNEL_NOT_FOUND),
+						errmsg("channel \"%s\" was left", node->channel)));
 }
 
 void

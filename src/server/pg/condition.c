@@ -148,7 +148,7 @@ log_condition(OwnCondition *known, uint64 now_ms)
 			(fb_errcode(condition->status),
 			 condition->channel[0] != '\0'
 				 ? errmsg("channel \"%s\": %s", condition->channel, condition->message)
-				 : errmsg("%s", condition->message),
+				 : errmsg_internal("%s", condition->message),
 			 condition->detail[0] != '\0' || !first ? errdetail("%s%s", condition->detail, again)
 													: 0,
 			 condition->hint[0] != '\0' ? errhint("%s", condition->hint) : 0));
@@ -234,12 +234,13 @@ condition_end(const char *channel, const char *topic, const char *subject)
 	if (known == NULL)
 		return;
 	ereport(LOG, (known->condition.channel[0] != '\0'
-					  ? errmsg("channel \"%s\": over after " UINT64_FORMAT " s: %s",
-							   known->condition.channel, (clock_ms() - known->began_ms) / 1000,
+					  ? errmsg("channel \"%s\": over after %llu s: %s", known->condition.channel,
+							   (unsigned long long) ((clock_ms() - known->began_ms) / 1000),
 							   known->condition.message)
-					  : errmsg("over after " UINT64_FORMAT " s: %s",
-							   (clock_ms() - known->began_ms) / 1000, known->condition.message)));
-	condition_forget(known);
+					  : errmsg("over after %llu s: %s",
+							   (unsigned long long) ((clock_ms() - known->began_ms) / 1000),
+							   known->condition.message)));
+	forget(known);
 }
 
 void

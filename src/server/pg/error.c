@@ -23,14 +23,38 @@ error_status_of(int sqlstate)
 	return FB_INTERNAL;
 }
 
+static bool
+is_control(char character)
+{
+	return ((unsigned char) character < ' ' && character != '\t' && character != '\n') ||
+		   character == 0x7f;
+}
+
+/* control characters other than tab and line feed could change the terminal of the log's reader */
+static bool
+has_controls(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (is_control(text[i]))
+			return true;
+	return false;
+}
+
 const char *
 error_excerpt(const char *text)
 {
 	size_t size = strnlen(text, EXCERPT_BYTES + 1);
+	bool cut = size > EXCERPT_BYTES;
+	char *copy;
 
-	if (size <= EXCERPT_BYTES)
+	if (!cut && !has_controls(text, size))
 		return text;
-	return psprintf("%.*s...", pg_mbcliplen(text, (int) size, EXCERPT_BYTES), text);
+	copy = psprintf("%.*s%s", cut ? pg_mbcliplen(text, (int) size, EXCERPT_BYTES) : (int) size,
+					text, cut ? "..." : "");
+	for (char *at = copy; *at != '\0'; at++)
+		if (is_control(*at))
+			*at = '?';
+	return copy;
 }
 
 const char *

@@ -74,12 +74,8 @@ memory_cstring(FbBytes bytes)
 	char *text;
 
 	if (bytes.size > 0 && memchr(bytes.data, 0, bytes.size) != NULL)
-	{
-		FbError error;
-
-		fb_fail(&error, FB_INVALID_ARGUMENT, "text contains U+0000: \"%s\"", FB_DISPLAY(bytes));
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("text contains U+0000: \"%s\"", FB_DISPLAY(bytes))));
 	text = palloc(bytes.size + 1);
 	if (bytes.size > 0)
 		memcpy(text, bytes.data, bytes.size);

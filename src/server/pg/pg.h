@@ -671,7 +671,10 @@ extern void error_raise(FbStatus status, const FbError *error, const char *file,
 /* errcode() of one of our statuses, for ereport */
 #define fb_errcode(status) errcode(error_sqlstate(status))
 extern int error_sqlstate(FbStatus status); /* as MAKE_SQLSTATE packs it */
-/* text from outside, of any length, for a message: a long one is cut */
+/*
+ * text from outside, of any length, for a message: cut when long, a question mark for each control
+ * character
+ */
 extern const char *error_excerpt(const char *text);
 /*
  * bytes from outside, of any length and content, for one line of a message: cut, without control

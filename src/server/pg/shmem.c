@@ -174,35 +174,34 @@ static void
 require_database(void)
 {
 	const char *name;
-	FbError error;
 
 	if (shmem_serves_database())
 		return;
 	name = get_database_name(MyDatabaseId);
-	fb_fail(&error, FB_NOT_PRELOADED, "database \"%s\" is not the one in which this node works",
-			name != NULL ? name : "");
-	fb_error_hint(
-		&error,
-		"Connect to database \"%s\", or change the setting fabric.database and restart the server.",
-		guc_database);
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_NOT_PRELOADED),
+		 errmsg("database \"%s\" is not the one in which this node works",
+				name != NULL ? name : ""),
+		 errhint(
+			 "Connect to database \"%s\", or change the setting fabric.database and restart the server.",
+			 guc_database)));
 }
 
 void
 shmem_require(void)
 {
-	FbError error;
-
 	if (shmem_available())
 	{
 		require_database();
 		return;
 	}
-	fb_fail(&error, FB_NOT_PRELOADED, "fabric must be loaded at server start for this function");
-	fb_error_hint(
-		&error,
-		"Add fabric to shared_preload_libraries in postgresql.conf and restart the server.");
-	error_throw(&error);
+	ereport(
+		ERROR,
+		(fb_errcode(FB_NOT_PRELOADED),
+		 errmsg("fabric must be loaded at server start for this function"),
+		 errhint(
+			 "Add fabric to shared_preload_libraries in postgresql.conf and restart the server.")));
 }
 
 size_t

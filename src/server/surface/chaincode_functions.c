@@ -79,7 +79,7 @@ policy_of(FbBytes application_policy)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Protos__ApplicationPolicy *policy;
-	FbError error = {0};
+	FbError error;
 	FbBytes envelope;
 	char *text;
 

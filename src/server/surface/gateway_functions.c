@@ -62,18 +62,14 @@ run_whole_call(const GatewayRequest *request)
 
 	gateway_submit_transaction(request, keystore_signer(NULL), true, &transaction, &status);
 	if (!status.committed)
-	{
-		FbError error;
-
-		fb_fail(&error, FB_COMMIT_TIMEOUT,
-				"transaction %s was submitted, but this node has not committed it yet",
-				transaction.tx_id);
-		fb_error_detail(&error, "It may still be committed; it can never be committed twice.");
-		fb_error_hint(
-			&error,
-			"Ask fabric.commit_status for it, and look at fabric.stat_channel and fabric.stat_orderer.");
-		error_throw(&error);
-	}
+		ereport(
+			ERROR,
+			(fb_errcode(FB_COMMIT_TIMEOUT),
+			 errmsg("transaction %s was submitted, but this node has not committed it yet",
+					transaction.tx_id),
+			 errdetail("It may still be committed; it can never be committed twice."),
+			 errhint(
+				 "Ask fabric.commit_status for it, and look at fabric.stat_channel and fabric.stat_orderer.")));
 	gateway_raise_invalid(request->channel, transaction.tx_id, &status);
 	return transaction.result;
 }

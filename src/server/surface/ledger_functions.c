@@ -28,10 +28,8 @@ argument_ledger(FunctionCallInfo fcinfo, int index)
 static void
 block_not_found(const Ledger *ledger, const char *which)
 {
-	FbError error;
-
-	fb_fail(&error, FB_BLOCK_NOT_FOUND, "channel \"%s\" has no block %s", ledger->channel, which);
-	error_throw(&error);
+	ereport(ERROR, (fb_errcode(FB_BLOCK_NOT_FOUND),
+					errmsg("channel \"%s\" has no block %s", ledger->channel, which)));
 }
 
 static Datum
@@ -92,13 +90,9 @@ find_transaction(FunctionCallInfo fcinfo, const Ledger *ledger, uint64 *block_nu
 	FbBytes tx_id = argument_bytes(fcinfo, 1, "tx_id");
 
 	if (!tx_index_find(ledger, tx_id, NULL, block_number, position, code))
-	{
-		FbError error;
-
-		fb_fail(&error, FB_TRANSACTION_NOT_FOUND, "channel \"%s\" has no transaction \"%s\"",
-				ledger->channel, FB_DISPLAY(tx_id));
-		error_throw(&error);
-	}
+		ereport(ERROR, (fb_errcode(FB_TRANSACTION_NOT_FOUND),
+						errmsg("channel \"%s\" has no transaction \"%s\"", ledger->channel,
+							   FB_DISPLAY(tx_id))));
 }
 
 /* get_block_by_tx_id(channel, tx_id): the block with the first transaction of this id */

@@ -54,7 +54,7 @@ fabric_decode_message(PG_FUNCTION_ARGS)
 		ereport(
 			ERROR,
 			(fb_errcode(FB_INVALID_ARGUMENT),
-			 errmsg("unknown message type \"%s\"", error_excerpt(type)),
+			 errmsg("unrecognized message type \"%s\"", error_excerpt(type)),
 			 errhint(
 				 "Message types are named as in Fabric's .proto files: common.Block, common.Envelope, protos.Transaction.")));
 	return bytes_to_json(descriptor, message);

@@ -50,7 +50,7 @@ receive_message(FunctionCallInfo fcinfo, const char *what,
 				FbStatus (*take)(const char *channel, uint64 sender_id, FbBytes bytes, bool *queued,
 								 FbError *error))
 {
-	FbError error = {0};
+	FbError error;
 	bool queued;
 
 	argument_require(fcinfo, 0, "channel");
@@ -77,7 +77,7 @@ fabric_internal_raft_forward(PG_FUNCTION_ARGS)
 Datum
 fabric_transfer_leadership(PG_FUNCTION_ARGS)
 {
-	FbError error = {0};
+	FbError error;
 
 	argument_require(fcinfo, 0, "channel");
 	argument_require(fcinfo, 1, "consenter");

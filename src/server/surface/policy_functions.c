@@ -19,8 +19,8 @@ compile_policy_text(FbBytes text)
 							   &error),
 				&error);
 	if (notice.text[0] != '\0')
-		ereport(NOTICE, (errmsg("%s", notice.text),
-						 notice.detail[0] != '\0' ? errdetail("%s", notice.detail) : 0));
+		ereport(NOTICE, (errmsg_internal("%s", notice.text),
+						 notice.detail[0] != '\0' ? errdetail_internal("%s", notice.detail) : 0));
 	return envelope;
 }
 

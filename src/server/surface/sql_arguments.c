@@ -14,18 +14,6 @@ argument_require(FunctionCallInfo fcinfo, int index, const char *name)
 						errmsg("argument \"%s\" must not be null", name)));
 }
 
-void
-argument_check(FbStatus status, const FbError *error, const char *name)
-{
-	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL)
-		error_throw(error);
-	if (status != FB_OK)
-		ereport(ERROR,
-				(fb_errcode(status), errmsg("invalid argument \"%s\": %s", name, error->message),
-				 error->detail[0] ? errdetail("%s", error->detail) : 0,
-				 error->hint[0] ? errhint("%s", error->hint) : 0));
-}
-
 char *
 argument_text(FunctionCallInfo fcinfo, int index, const char *name)
 {

@@ -16,7 +16,20 @@ extern void argument_require(FunctionCallInfo fcinfo, int index, const char *nam
  * raise the error that an argument's content led to, with the argument's name: for functions that
  * take several of a kind
  */
-extern void argument_check(FbStatus status, const FbError *error, const char *name);
+#define argument_check(status, error, name)                                                     \
+	do                                                                                          \
+	{                                                                                           \
+		FbStatus argument_status_ = (status);                                                   \
+                                                                                                \
+		if (argument_status_ == FB_OUT_OF_MEMORY || argument_status_ == FB_INTERNAL ||          \
+			argument_status_ == FB_CRYPTO_FAILURE)                                              \
+			error_throw(error);                                                                 \
+		if (argument_status_ != FB_OK)                                                          \
+			ereport(ERROR, (fb_errcode(argument_status_),                                       \
+							errmsg("invalid argument \"%s\": %s", name, (error)->message),      \
+							(error)->detail[0] ? errdetail_internal("%s", (error)->detail) : 0, \
+							(error)->hint[0] ? errhint("%s", (error)->hint) : 0));              \
+	} while (0)
 /* required arguments */
 extern char *argument_text(FunctionCallInfo fcinfo, int index, const char *name);
 extern FbBytes argument_bytes(FunctionCallInfo fcinfo, int index, const char *name);

@@ -259,7 +259,7 @@ bool
 conn_connect(WireConn *conn)
 {
 	MemoryContext old_context;
-	FbError error = {0};
+	FbError error;
 	FbStatus status;
 
 	FB_ASSERT(conn->state == CONN_OFF);

@@ -379,8 +379,8 @@ session_limit_message(ErrorData *error)
 	}
 	if (left_out > 0)
 		ereport(LOG_SERVER_ONLY,
-				(errmsg(UINT64_FORMAT " messages of sessions of node role \"%s\" were not logged",
-						left_out, session_role_name),
+				(errmsg("%llu messages of sessions of node role \"%s\" were not logged",
+						(unsigned long long) left_out, session_role_name),
 				 errdetail("Sessions of another node may put few messages into the log."),
 				 errhidestmt(true)));
 	if (text_bytes(error->message) + text_bytes(error->detail) + text_bytes(error->detail_log) +

@@ -118,11 +118,11 @@ reconcile_take(Reconciler *reconciler, const char *channel_name)
 	reconciler->call = NULL;
 	if (complete)
 	{
-		ereport(LOG,
-				(errmsg("channel \"%s\": private data of transaction %d of block " UINT64_FORMAT
-						" was got from %s",
-						channel_name, (int) reconciler->at.tx_index,
-						(uint64) reconciler->at.block_number, reconciler->address)));
+		ereport(
+			LOG,
+			(errmsg("channel \"%s\": private data of transaction %d of block %llu was got from %s",
+					channel_name, (int) reconciler->at.tx_index,
+					(unsigned long long) reconciler->at.block_number, reconciler->address)));
 		reconciler->pause_ms = 0;
 	}
 }
