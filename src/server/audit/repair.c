@@ -32,9 +32,10 @@ typedef struct Repair
 	MemoryContext block_context;	   /* of the block at work */
 	uint8_t hash[CRYPTO_SHA256_BYTES]; /* of the block before */
 	List *addresses;
-	bool nobody_has_it;		/* all nodes answered that they do not have the block asked for */
-	FbError last_error;		/* why the last node could not help */
-	Tuplestorestate *found; /* blocks of other nodes, proved: on disk when there are many */
+	bool nobody_has_it;		  /* all nodes answered that they do not have the block asked for */
+	const char *last_address; /* of the node asked last; NULL: none was */
+	FbError last_error;		  /* why it could not help */
+	Tuplestorestate *found;	  /* blocks of other nodes, proved: on disk when there are many */
 	TupleTableSlot *found_row;
 	uint64 end; /* rows from this block number on are forged; UINT64_MAX: none are */
 } Repair;
@@ -154,6 +155,7 @@ fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 		BlockView view;
 
 		CHECK_FOR_INTERRUPTS();
+		repair->last_address = lfirst(cell);
 		if (repair_ask(repair, lfirst(cell), number, bytes) &&
 			is_proved(repair, number, *bytes, &view))
 		{
@@ -185,8 +187,11 @@ refuse_unrepaired(Repair *repair, uint64 number)
 																	 : FB_CORRUPTED),
 		 errmsg("no other node could replace block %llu of channel \"%s\"",
 				(unsigned long long) number, repair->channel->name),
-		 errdetail("The last answer was: %s%s%s", repair->last_error.message,
-				   repair->last_error.detail[0] ? ": " : "", repair->last_error.detail),
+		 repair->last_address == NULL
+			 ? errdetail("The channel has no other node.")
+			 : errdetail("The last answer, of node %s, was: %s%s%s", repair->last_address,
+						 repair->last_error.message, repair->last_error.detail[0] ? ": " : "",
+						 repair->last_error.detail),
 		 errhint(
 			 "Try again when the other organisations' nodes answer; fabric.nodes lists them.")));
 }

@@ -19,24 +19,13 @@
  * from JSON (internal/peer/chaincode/common.go getCollectionConfigFromBytes)
  */
 
-static void invalid_json(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
-
-static void
-invalid_json(const char *format, ...)
-{
-	char reason[FB_ERROR_DETAIL_BYTES];
-	va_list arguments;
-
-	va_start(arguments, format);
-	fb_print_cut(reason, sizeof(reason), format, arguments);
-	va_end(arguments);
-	ereport(
-		ERROR,
-		(fb_errcode(FB_INVALID_ARGUMENT), errmsg("invalid collection configuration: %s", reason),
-		 errhint(
-			 "It is the JSON array of Fabric's collection configuration file, with \"name\", \"policy\", "
-			 "\"requiredPeerCount\", \"maxPeerCount\", \"blockToLive\", \"memberOnlyRead\", \"memberOnlyWrite\".")));
-}
+#define INVALID_COLLECTIONS(...)                                   \
+	ereport(                                                       \
+		ERROR,                                                     \
+		(fb_errcode(FB_INVALID_ARGUMENT),                          \
+		 errmsg("invalid collection configuration: " __VA_ARGS__), \
+		 errhint(                                                  \
+			 "It is the JSON array of Fabric's collection configuration file, with \"name\", \"policy\", \"requiredPeerCount\", \"maxPeerCount\", \"blockToLive\", \"memberOnlyRead\", \"memberOnlyWrite\".")))
 
 static bool
 get_member(JsonbContainer *object, const char *name, enum jbvType type, JsonbValue *value)
@@ -45,7 +34,7 @@ get_member(JsonbContainer *object, const char *name, enum jbvType type, JsonbVal
 		value->type == jbvNull)
 		return false;
 	if (value->type != type)
-		invalid_json("\"%s\" has the wrong type", name);
+		INVALID_COLLECTIONS("\"%s\" has the wrong type", name);
 	return true;
 }
 
@@ -104,13 +93,13 @@ endorsement_policy(JsonbContainer *collection)
 	if (!get_member(collection, "endorsementPolicy", jbvBinary, &value))
 		return NULL;
 	if (!JsonContainerIsObject(value.val.binary.data))
-		invalid_json("\"endorsementPolicy\" is not an object");
+		INVALID_COLLECTIONS("\"endorsementPolicy\" is not an object");
 	signature = get_text(value.val.binary.data, "signaturePolicy");
 	reference = get_text(value.val.binary.data, "channelConfigPolicy");
 	if (signature == NULL && reference == NULL)
 		return NULL;
 	if (signature != NULL && reference != NULL)
-		invalid_json(
+		INVALID_COLLECTIONS(
 			"\"endorsementPolicy\" has both \"signaturePolicy\" and \"channelConfigPolicy\"");
 	policy = palloc(sizeof(*policy));
 	protos__application_policy__init(policy);
@@ -143,10 +132,11 @@ collection_of_json(JsonbContainer *object)
 	protos__collection_policy_config__init(members);
 	collection->name = get_text(object, "name");
 	if (collection->name == NULL || policy == NULL)
-		invalid_json("a collection needs \"name\" and \"policy\"");
+		INVALID_COLLECTIONS("a collection needs \"name\" and \"policy\"");
 	if (required < PG_INT32_MIN || required > PG_INT32_MAX || most < PG_INT32_MIN ||
 		most > PG_INT32_MAX || block_to_live < 0)
-		invalid_json("a number of collection \"%s\" is out of range", collection->name);
+		INVALID_COLLECTIONS("a number of collection \"%s\" is out of range",
+							FB_DISPLAY(fb_bytes_of_text(collection->name)));
 	members->payload_case = PROTOS__COLLECTION_POLICY_CONFIG__PAYLOAD_SIGNATURE_POLICY;
 	members->signature_policy = compile_policy(policy);
 	collection->member_orgs_policy = members;
@@ -169,16 +159,16 @@ collections_of_json(Jsonb *json)
 
 	protos__collection_config_package__init(package);
 	if (!JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
-		invalid_json("it is not an array");
+		INVALID_COLLECTIONS("it is not an array");
 	if (count > COLLECTIONS_MAX)
-		invalid_json("it has more than %d collections", COLLECTIONS_MAX);
+		INVALID_COLLECTIONS("it has more than %d collections", COLLECTIONS_MAX);
 	package->config = palloc_array(Protos__CollectionConfig *, count + 1);
 	for (uint32 i = 0; i < count; i++)
 	{
 		JsonbValue *element = getIthJsonbValueFromContainer(&json->root, i);
 
 		if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
-			invalid_json("element %u is not an object", i + 1);
+			INVALID_COLLECTIONS("element %u is not an object", i + 1);
 		package->config[package->n_config++] = collection_of_json(element->val.binary.data);
 	}
 	return package;
@@ -188,20 +178,11 @@ collections_of_json(Jsonb *json)
  * rules (core/chaincode/lifecycle/scc.go validateCollectionConfigs)
  */
 
-static void collection_refuse(const char *name, const char *format, ...) pg_attribute_printf(2, 3)
-	pg_attribute_noreturn();
-
-static void
-collection_refuse(const char *name, const char *format, ...)
-{
-	char reason[FB_ERROR_DETAIL_BYTES];
-	va_list arguments;
-
-	va_start(arguments, format);
-	fb_print_cut(reason, sizeof(reason), format, arguments);
-	va_end(arguments);
-	ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR), errmsg("collection \"%s\": %s", name, reason)));
-}
+/* format: a literal */
+#define REFUSE_COLLECTION(name, format, ...)                                                 \
+	ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR),                                          \
+					errmsg("collection \"%s\": " format, FB_DISPLAY(fb_bytes_of_text(name)), \
+						   ##__VA_ARGS__)))
 
 static bool
 is_any_of(const PolicyRule *rule)
@@ -227,13 +208,13 @@ collection_check_members(const Protos__StaticCollectionConfig *collection,
 		collection->member_orgs_policy->payload_case !=
 			PROTOS__COLLECTION_POLICY_CONFIG__PAYLOAD_SIGNATURE_POLICY ||
 		collection->member_orgs_policy->signature_policy == NULL)
-		collection_refuse(collection->name, "it has no member policy");
+		REFUSE_COLLECTION(collection->name, "it has no member policy");
 	if (signature_policy_from_message(memory_allocator(CurrentMemoryContext),
 									  collection->member_orgs_policy->signature_policy, &policy,
 									  &error) != FB_OK)
-		collection_refuse(collection->name, "invalid member policy: %s", error.message);
+		REFUSE_COLLECTION(collection->name, "invalid member policy: %s", error.message);
 	if (!is_any_of(&policy->rule))
-		collection_refuse(collection->name, "the member policy is not an OR of principals");
+		REFUSE_COLLECTION(collection->name, "the member policy is not an OR of principals");
 	for (size_t i = 0; i < policy->principals_count; i++)
 	{
 		const Principal *principal = policy->principals[i];
@@ -241,11 +222,12 @@ collection_check_members(const Protos__StaticCollectionConfig *collection,
 		if (principal == NULL ||
 			(principal->kind != PRINCIPAL_ROLE && principal->kind != PRINCIPAL_ORGANIZATION_UNIT &&
 			 principal->kind != PRINCIPAL_IDENTITY))
-			collection_refuse(collection->name,
+			REFUSE_COLLECTION(collection->name,
 							  "a principal of the member policy is not supported");
 		if (principal->msp_id == NULL || msp_manager_find(bundle->msps, principal->msp_id) == NULL)
-			collection_refuse(collection->name, "member \"%s\" is not part of the channel",
-							  principal->msp_id ? principal->msp_id : "");
+			REFUSE_COLLECTION(collection->name, "member \"%s\" is not part of the channel",
+							  FB_DISPLAY(
+								  fb_bytes_of_text(principal->msp_id ? principal->msp_id : "")));
 	}
 }
 
@@ -282,16 +264,16 @@ collections_check(const Protos__CollectionConfigPackage *package, const ConfigBu
 		const char *why = definition_check_collection_name(collection->name);
 
 		if (why != NULL)
-			collection_refuse(collection->name, "invalid name: %s", why);
+			REFUSE_COLLECTION(collection->name, "invalid name: %s", why);
 		if (find_collection_config(package, collection->name) != collection)
-			collection_refuse(collection->name, "it is defined twice");
+			REFUSE_COLLECTION(collection->name, "it is defined twice");
 		if (collection->maximum_peer_count < collection->required_peer_count)
-			collection_refuse(
+			REFUSE_COLLECTION(
 				collection->name,
 				"maximum peer count (%d) cannot be less than the required peer count (%d)",
 				collection->maximum_peer_count, collection->required_peer_count);
 		if (collection->required_peer_count < 0)
-			collection_refuse(collection->name, "required peer count (%d) cannot be less than zero",
+			REFUSE_COLLECTION(collection->name, "required peer count (%d) cannot be less than zero",
 							  collection->required_peer_count);
 		collection_check_members(collection, bundle);
 	}
@@ -313,9 +295,9 @@ collections_check_upgrade(const Protos__CollectionConfigPackage *proposed, FbByt
 		const Protos__StaticCollectionConfig *new = find_collection_config(proposed, old->name);
 
 		if (new == NULL)
-			collection_refuse(old->name, "it exists and is missing in the proposed definition");
+			REFUSE_COLLECTION(old->name, "it exists and is missing in the proposed definition");
 		if (new->block_to_live != old->block_to_live)
-			collection_refuse(old->name, "its block to live " UINT64_FORMAT " cannot be changed",
+			REFUSE_COLLECTION(old->name, "its block to live " UINT64_FORMAT " cannot be changed",
 							  (uint64) old->block_to_live);
 	}
 }

@@ -191,21 +191,9 @@ package_build(const char *label, const char *type, FbBytes source)
  * reading
  */
 
-static void invalid_package(const char *format, ...) pg_attribute_printf(1, 2)
-	pg_attribute_noreturn();
-
-static void
-invalid_package(const char *format, ...)
-{
-	char detail[FB_ERROR_DETAIL_BYTES];
-	va_list arguments;
-
-	va_start(arguments, format);
-	fb_print_cut(detail, sizeof(detail), format, arguments);
-	va_end(arguments);
-	ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode package"),
-					errdetail_internal("%s", detail)));
-}
+#define INVALID_PACKAGE(...)                                                             \
+	ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode package"), \
+					errdetail(__VA_ARGS__)))
 
 static struct archive *
 open_archive(FbBytes bytes, const char *what)
@@ -219,7 +207,7 @@ open_archive(FbBytes bytes, const char *what)
 		archive_read_open_memory(archive, bytes.data, bytes.size) != ARCHIVE_OK)
 	{
 		archive_read_free(archive);
-		invalid_package("%s is not a tar archive compressed with gzip.", what);
+		INVALID_PACKAGE("%s is not a tar archive compressed with gzip.", what);
 	}
 	return archive;
 }
@@ -241,12 +229,12 @@ next_file(struct archive *archive, const char *what, ArchiveBudget *budget, int6
 		if (status == ARCHIVE_EOF)
 			return NULL;
 		if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
-			invalid_package("%s is not a tar archive compressed with gzip.", what);
+			INVALID_PACKAGE("%s is not a tar archive compressed with gzip.", what);
 		if (--budget->entries_left < 0)
-			invalid_package("%s has more than %d entries.", what, FB_PACKAGE_ENTRIES_MAX);
+			INVALID_PACKAGE("%s has more than %d entries.", what, FB_PACKAGE_ENTRIES_MAX);
 		*size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
 		if (*size < 0 || *size > budget->bytes_left)
-			invalid_package("%s is larger than %lld bytes when decompressed.", what,
+			INVALID_PACKAGE("%s is larger than %lld bytes when decompressed.", what,
 							(long long) FB_PACKAGE_EXPANDED_BYTES_MAX);
 		budget->bytes_left -= *size;
 		if (archive_entry_filetype(entry) != AE_IFREG)
@@ -266,15 +254,15 @@ read_file(struct archive *archive, const char *name, int64 size, int64 size_max)
 	int64 done = 0;
 
 	if (size > size_max)
-		invalid_package("\"%s\" has %lld bytes; the limit is %lld.", name, (long long) size,
-						(long long) size_max);
+		INVALID_PACKAGE("\"%s\" has %lld bytes; the limit is %lld.",
+						FB_DISPLAY(fb_bytes_of_text(name)), (long long) size, (long long) size_max);
 	data = palloc_extended(size + 1, MCXT_ALLOC_HUGE);
 	while (done < size)
 	{
 		la_ssize_t count = archive_read_data(archive, data + done, size - done);
 
 		if (count <= 0)
-			invalid_package("\"%s\" is cut short or damaged.", name);
+			INVALID_PACKAGE("\"%s\" is cut short or damaged.", FB_DISPLAY(fb_bytes_of_text(name)));
 		done += count;
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -354,13 +342,13 @@ package_read_metadata(FbBytes json, ChaincodePackage *package)
 	JsonLexContext *lexer;
 
 	if (json.size == 0 || memchr(json.data, '\0', json.size) != NULL || !fb_utf8_valid(json))
-		invalid_package("\"metadata.json\" is not a JSON object.");
+		INVALID_PACKAGE("\"metadata.json\" is not a JSON object.");
 	lexer = compat_json_lexer((const char *) json.data, json.size, GetDatabaseEncoding());
 	if (pg_parse_json(lexer, &actions) != JSON_SUCCESS || reader.not_text)
-		invalid_package(
+		INVALID_PACKAGE(
 			"\"metadata.json\" is not a JSON object with the texts \"type\", \"path\" and \"label\".");
 	if (package->label == NULL || !is_label(package->label))
-		invalid_package(
+		INVALID_PACKAGE(
 			"The label in \"metadata.json\" is missing or not allowed: a label begins with a letter or "
 			"digit and consists "
 			"of letters, digits, \"_\", \".\", \"+\" and \"-\", at most %d in all.",
@@ -422,7 +410,7 @@ read_source(FbBytes code)
 	PG_END_TRY();
 
 	if (files == NIL)
-		invalid_package("\"code.tar.gz\" has no file whose name ends in \".sql\".");
+		INVALID_PACKAGE("\"code.tar.gz\" has no file whose name ends in \".sql\".");
 	list_sort(files, compare_source_files);
 	initStringInfo(&source);
 	foreach(cell, files)
@@ -432,8 +420,8 @@ read_source(FbBytes code)
 		if (memchr(file->content.data, '\0', file->content.size) != NULL ||
 			pg_encoding_verifymbstr(GetDatabaseEncoding(), (const char *) file->content.data,
 									file->content.size) != (int) file->content.size)
-			invalid_package("\"%s\" is not text in the encoding %s.", file->name,
-							GetDatabaseEncodingName());
+			INVALID_PACKAGE("\"%s\" is not text in the encoding %s.",
+							FB_DISPLAY(fb_bytes_of_text(file->name)), GetDatabaseEncodingName());
 		if (source.len > 0)
 			appendStringInfoChar(&source, '\n');
 		appendBinaryStringInfo(&source, (const char *) file->content.data, file->content.size);
@@ -453,7 +441,7 @@ package_read(FbBytes bytes, ChaincodePackage *package)
 
 	memset(package, 0, sizeof(*package));
 	if (bytes.size > FB_MESSAGE_BYTES_MAX)
-		invalid_package("The package has %zu bytes; the limit is %d.", bytes.size,
+		INVALID_PACKAGE("The package has %zu bytes; the limit is %d.", bytes.size,
 						FB_MESSAGE_BYTES_MAX);
 
 	archive = open_archive(bytes, "The package");
@@ -477,9 +465,9 @@ package_read(FbBytes bytes, ChaincodePackage *package)
 	PG_END_TRY();
 
 	if (metadata.data == NULL)
-		invalid_package("The package has no file \"metadata.json\".");
+		INVALID_PACKAGE("The package has no file \"metadata.json\".");
 	if (code.data == NULL)
-		invalid_package("The package has no file \"code.tar.gz\".");
+		INVALID_PACKAGE("The package has no file \"code.tar.gz\".");
 	package_read_metadata(metadata, package);
 	if (strcmp(package->type, CHAINCODE_TYPE_SQL) == 0)
 		package->source = read_source(code);

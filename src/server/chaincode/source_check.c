@@ -60,22 +60,11 @@ line_of(const char *text, int location)
 	return line;
 }
 
-static void source_refuse(const CheckedSource *checked, int location, const char *format, ...)
-	pg_attribute_printf(3, 4) pg_attribute_noreturn();
-
-static void
-source_refuse(const CheckedSource *checked, int location, const char *format, ...)
-{
-	char reason[FB_ERROR_DETAIL_BYTES];
-	va_list arguments;
-
-	va_start(arguments, format);
-	fb_print_cut(reason, sizeof(reason), format, arguments);
-	va_end(arguments);
-	ereport(ERROR,
-			(fb_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode source: line %d: %s",
-													line_of(checked->text, location), reason)));
-}
+/* format: a literal */
+#define REFUSE_SOURCE(checked, location, format, ...)                    \
+	ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE),                      \
+					errmsg("invalid chaincode source: line %d: " format, \
+						   line_of((checked)->text, (location)), ##__VA_ARGS__)))
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * statements
@@ -94,14 +83,14 @@ source_check_type(CheckedSource *checked, const SourceFunction *function, TypeNa
 	Oid schema;
 
 	if (name->pct_type)
-		source_refuse(checked, function->location,
+		REFUSE_SOURCE(checked, function->location,
 					  "function \"%s\": %%TYPE refers to a table, and chaincode has none",
 					  function->name);
 	type = LookupTypeName(NULL, name, NULL, true);
 	if (type == NULL)
-		source_refuse(checked, function->location,
+		REFUSE_SOURCE(checked, function->location,
 					  "function \"%s\": type \"%s\" of %s does not exist", function->name,
-					  TypeNameToString(name), what);
+					  error_excerpt(TypeNameToString(name)), what);
 	form = (Form_pg_type) GETSTRUCT(type);
 	oid = form->oid;
 	kind = form->typtype;
@@ -111,17 +100,17 @@ source_check_type(CheckedSource *checked, const SourceFunction *function, TypeNa
 	if (is_result && (oid == VOIDOID || oid == RECORDOID))
 		return;
 	if (schema != PG_CATALOG_NAMESPACE || kind == TYPTYPE_COMPOSITE)
-		source_refuse(checked, function->location,
+		REFUSE_SOURCE(checked, function->location,
 					  "function \"%s\": type \"%s\" of %s is not a built-in type of PostgreSQL",
-					  function->name, TypeNameToString(name), what);
+					  function->name, error_excerpt(TypeNameToString(name)), what);
 	if (kind == TYPTYPE_PSEUDO)
-		source_refuse(checked, function->location,
+		REFUSE_SOURCE(checked, function->location,
 					  "function \"%s\": type \"%s\" of %s is a pseudo-type", function->name,
-					  TypeNameToString(name), what);
+					  error_excerpt(TypeNameToString(name)), what);
 	why = query_check_type(oid);
 	if (why != NULL)
-		source_refuse(checked, function->location, "function \"%s\": type \"%s\" of %s %s",
-					  function->name, TypeNameToString(name), what, why);
+		REFUSE_SOURCE(checked, function->location, "function \"%s\": type \"%s\" of %s %s",
+					  function->name, error_excerpt(TypeNameToString(name)), what, why);
 }
 
 static void
@@ -138,7 +127,7 @@ check_signature(CheckedSource *checked, const SourceFunction *function)
 		bool is_result = parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE;
 
 		if (parameter->argType->setof)
-			source_refuse(checked, function->location,
+			REFUSE_SOURCE(checked, function->location,
 						  "function \"%s\": a parameter cannot be a set", function->name);
 		source_check_type(checked, function, parameter->argType, false,
 						  psprintf("%s \"%s\"", is_result ? "output column" : "parameter",
@@ -151,7 +140,7 @@ check_signature(CheckedSource *checked, const SourceFunction *function)
 	source_check_type(checked, function, statement->returnType, true, "the result");
 	if (bare_set && list_length(statement->returnType->names) == 1 &&
 		strcmp(strVal(linitial(statement->returnType->names)), "record") == 0)
-		source_refuse(
+		REFUSE_SOURCE(
 			checked, function->location,
 			"function \"%s\" returns SETOF record without naming the columns; use RETURNS TABLE",
 			function->name);
@@ -164,13 +153,13 @@ check_language(CheckedSource *checked, const SourceFunction *function, const cha
 	bool trusted;
 
 	if (!HeapTupleIsValid(tuple))
-		source_refuse(checked, function->location,
+		REFUSE_SOURCE(checked, function->location,
 					  "function \"%s\": language \"%s\" is not installed in this database",
 					  function->name, language);
 	trusted = ((Form_pg_language) GETSTRUCT(tuple))->lanpltrusted;
 	ReleaseSysCache(tuple);
 	if (!trusted)
-		source_refuse(checked, function->location,
+		REFUSE_SOURCE(checked, function->location,
 					  "function \"%s\": language \"%s\" is not trusted", function->name, language);
 	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
 		return;
@@ -199,21 +188,21 @@ check_options(CheckedSource *checked, const SourceFunction *function, const char
 		else if (strcmp(option->defname, "as") == 0)
 		{
 			if (list_length((List *) option->arg) != 1)
-				source_refuse(checked, function->location,
+				REFUSE_SOURCE(checked, function->location,
 							  "function \"%s\": a function of a C library", function->name);
 			body = strVal(linitial((List *) option->arg));
 		}
 		else if (strcmp(option->defname, "security") == 0 && boolVal(option->arg))
-			source_refuse(checked, function->location,
+			REFUSE_SOURCE(checked, function->location,
 						  "function \"%s\": SECURITY DEFINER has no meaning in chaincode",
 						  function->name);
 		else if (strcmp(option->defname, "leakproof") == 0 && boolVal(option->arg))
-			source_refuse(checked, function->location, "function \"%s\": LEAKPROOF is not allowed",
+			REFUSE_SOURCE(checked, function->location, "function \"%s\": LEAKPROOF is not allowed",
 						  function->name);
 		else if (strcmp(option->defname, "set") == 0 || strcmp(option->defname, "window") == 0 ||
 				 strcmp(option->defname, "support") == 0 ||
 				 strcmp(option->defname, "transform") == 0)
-			source_refuse(checked, function->location, "function \"%s\": %s is not allowed",
+			REFUSE_SOURCE(checked, function->location, "function \"%s\": %s is not allowed",
 						  function->name,
 						  strcmp(option->defname, "set") == 0
 							  ? "a SET clause"
@@ -679,19 +668,19 @@ source_check_function(CheckedSource *checked, CreateFunctionStmt *statement, int
 	function->body_line = function->line;
 	function->name = strVal(llast(statement->funcname));
 	if (statement->is_procedure)
-		source_refuse(checked, location, "\"%s\" is a procedure; chaincode consists of functions",
+		REFUSE_SOURCE(checked, location, "\"%s\" is a procedure; chaincode consists of functions",
 					  function->name);
 	if (list_length(statement->funcname) != 1)
-		source_refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
-					  NameListToString(statement->funcname));
+		REFUSE_SOURCE(checked, location, "function name \"%s\" must not be qualified with a schema",
+					  error_excerpt(NameListToString(statement->funcname)));
 	foreach(cell, checked->functions)
 		if (strcmp(((SourceFunction *) lfirst(cell))->name, function->name) == 0)
-			source_refuse(
+			REFUSE_SOURCE(
 				checked, location,
 				"function \"%s\" is defined twice; a chaincode has one function of a name",
 				function->name);
 	if (list_length(checked->functions) >= FB_PACKAGE_FUNCTIONS_MAX)
-		source_refuse(checked, location, "more than %d functions", FB_PACKAGE_FUNCTIONS_MAX);
+		REFUSE_SOURCE(checked, location, "more than %d functions", FB_PACKAGE_FUNCTIONS_MAX);
 	body = check_options(checked, function, &language);
 	check_signature(checked, function);
 	if (strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0)
@@ -722,11 +711,11 @@ check_comment(CheckedSource *checked, CommentStmt *statement, int location)
 	ObjectWithArgs *object;
 
 	if (statement->objtype != OBJECT_FUNCTION)
-		source_refuse(checked, location, "only functions can be commented on");
+		REFUSE_SOURCE(checked, location, "only functions can be commented on");
 	object = castNode(ObjectWithArgs, statement->object);
 	if (list_length(object->objname) != 1)
-		source_refuse(checked, location, "function name \"%s\" must not be qualified with a schema",
-					  NameListToString(object->objname));
+		REFUSE_SOURCE(checked, location, "function name \"%s\" must not be qualified with a schema",
+					  error_excerpt(NameListToString(object->objname)));
 	checked->comments = lappend(checked->comments, statement);
 }
 
@@ -772,7 +761,7 @@ source_check_statements(CheckedSource *checked)
 		else if (IsA(raw->stmt, CommentStmt))
 			check_comment(checked, castNode(CommentStmt, raw->stmt), location);
 		else
-			source_refuse(
+			REFUSE_SOURCE(
 				checked, location,
 				"%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
 				GetCommandTagName(CreateCommandTag(raw->stmt)));

@@ -361,7 +361,7 @@ channel_genesis_block(const char *name, Jsonb *document)
 
 	if (!JB_ROOT_IS_OBJECT(document))
 		REFUSE_PROFILE(errdetail("%s: must be an object.", "profile"));
-	check_members(&document->root, "profile", names);
+	profile_check_members(&document->root, "profile", names);
 	config_profile_defaults(&profile);
 	profile.channel_id = name;
 	take_lists(&document->root, &profile);

@@ -273,7 +273,7 @@ fabric_check_block(PG_FUNCTION_ARGS)
 	if (!fb_bytes_equal(fb_bytes(hash, sizeof(hash)), new_bytes(trigger, "block_hash")))
 		REFUSE_BLOCK(ledger->channel, header.number,
 					 errdetail("Its block hash is not the hash of its header."));
-	check_link(ledger, &header);
+	guard_check_link(ledger, &header);
 	if (!is_data_proved(ledger, &header))
 		check_data(ledger, &header);
 	MemoryContextSwitchTo(old);

@@ -240,7 +240,7 @@ condition_end(const char *channel, const char *topic, const char *subject)
 					  : errmsg("over after %llu s: %s",
 							   (unsigned long long) ((clock_ms() - known->began_ms) / 1000),
 							   known->condition.message)));
-	forget(known);
+	condition_forget(known);
 }
 
 void

@@ -18,8 +18,10 @@
 #define POLL_MS 20
 
 static void
-report_missing(const char *channel, int64 count, int peers_count, const FbError *last)
+report_missing(const char *channel, int64 count, int peers_count, const char *last_address,
+			   const FbError *last)
 {
+	bool failed = last->message[0] != '\0';
 	FbError why;
 
 	fb_fail(&why, FB_NODE_BEHIND,
@@ -31,8 +33,9 @@ report_missing(const char *channel, int64 count, int peers_count, const FbError 
 			guc_node_msp_id);
 	else
 		fb_error_detail(
-			&why, "None of the %d other peers of organization \"%s\" has given it yet%s%s%s%s.",
-			peers_count, guc_node_msp_id, last->message[0] != '\0' ? ": " : "", last->message,
+			&why, "None of the %d other peers of organization \"%s\" has given it yet%s%s%s%s%s%s.",
+			peers_count, guc_node_msp_id, failed ? "; the last one, " : "",
+			failed ? last_address : "", failed ? ": " : "", last->message,
 			last->detail[0] != '\0' ? ": " : "", last->detail);
 	fb_error_hint(
 		&why,
@@ -65,7 +68,8 @@ reconcile_ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 	if (!next.present)
 	{
 		/* all were asked for: from the beginning, with the next peer */
-		report_missing(channel_name, count, list_length(peers), &reconciler->last_error);
+		report_missing(channel_name, count, list_length(peers), reconciler->address,
+					   &reconciler->last_error);
 		bracket_commit();
 		reconciler->at = (RwSetVersion) {false, 0, 0};
 		reconciler->peer_index++;
@@ -102,7 +106,7 @@ reconcile_take(Reconciler *reconciler, const char *channel_name)
 	const WireError *failure = wire_call_error(reconciler->call);
 	bool complete = false;
 
-	memset(&reconciler->last_error, 0, sizeof(reconciler->last_error));
+	reconciler->last_error.message[0] = reconciler->last_error.detail[0] = '\0';
 	if (failure != NULL)
 		reconciler->last_error = failure->error;
 	else if (wire_call_rows_count(reconciler->call) > 0 &&
