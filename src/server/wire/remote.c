@@ -104,13 +104,19 @@ set_int8(RemoteRequest *request, int parameter_index, uint64 value)
 		fb_bytes(request->integers[parameter_index], sizeof(network));
 }
 
+static void
+begin_request(RemoteRequest *request, RemoteStatement statement, size_t answer_bytes_max)
+{
+	request->statement = statement;
+	request->label = 0;
+	request->answer_bytes_max = answer_bytes_max;
+}
+
 void
 remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 min_height,
 					   uint64 seen_height)
 {
-	request->statement = REMOTE_ENDORSE;
-	request->label = 0;
-	request->answer_bytes_max = FB_MESSAGE_BYTES_MAX;
+	begin_request(request, REMOTE_ENDORSE, FB_MESSAGE_BYTES_MAX);
 	request->parameters[0] = signed_proposal;
 	set_int8(request, 1, min_height);
 	set_int8(request, 2, seen_height);
@@ -119,9 +125,7 @@ remote_request_endorse(RemoteRequest *request, FbBytes signed_proposal, uint64 m
 void
 remote_request_submit(RemoteRequest *request, const char *channel, FbBytes envelope)
 {
-	request->statement = REMOTE_SUBMIT;
-	request->label = 0;
-	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
+	begin_request(request, REMOTE_SUBMIT, SHORT_ANSWER_BYTES_MAX);
 	request->parameters[0] = fb_bytes_of_text(channel);
 	request->parameters[1] = envelope;
 }
@@ -136,10 +140,8 @@ remote_answer_kind(const RemoteRequest *request, AnswerKind *kind)
 void
 remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, int32 wait_ms)
 {
-	request->statement = REMOTE_DELIVER;
-	request->label = 0;
 	/* a block more than fits, at least one */
-	request->answer_bytes_max = (size_t) Max(bytes_max, 0) + FB_MESSAGE_BYTES_MAX;
+	begin_request(request, REMOTE_DELIVER, (size_t) Max(bytes_max, 0) + FB_MESSAGE_BYTES_MAX);
 	request->parameters[0] = seek;
 	set_int4(request, 1, bytes_max);
 	set_int4(request, 2, wait_ms);
@@ -149,9 +151,7 @@ void
 remote_request_raft_receive(RemoteRequest *request, const char *channel, uint64 sender_id,
 							FbBytes message)
 {
-	request->statement = REMOTE_RAFT_RECEIVE;
-	request->label = 0;
-	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
+	begin_request(request, REMOTE_RAFT_RECEIVE, SHORT_ANSWER_BYTES_MAX);
 	request->parameters[0] = fb_bytes_of_text(channel);
 	set_int8(request, 1, sender_id);
 	request->parameters[2] = message;
@@ -161,9 +161,7 @@ void
 remote_request_raft_forward(RemoteRequest *request, const char *channel, uint64 sender_id,
 							FbBytes envelopes)
 {
-	request->statement = REMOTE_RAFT_FORWARD;
-	request->label = 0;
-	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
+	begin_request(request, REMOTE_RAFT_FORWARD, SHORT_ANSWER_BYTES_MAX);
 	request->parameters[0] = fb_bytes_of_text(channel);
 	set_int8(request, 1, sender_id);
 	request->parameters[2] = envelopes;
@@ -173,8 +171,7 @@ void
 remote_request_private_put(RemoteRequest *request, FbBytes signed_request, const char *tx_id,
 						   FbBytes private_rwset)
 {
-	request->statement = REMOTE_PRIVATE_PUT;
-	request->answer_bytes_max = SHORT_ANSWER_BYTES_MAX;
+	begin_request(request, REMOTE_PRIVATE_PUT, SHORT_ANSWER_BYTES_MAX);
 	request->parameters[0] = signed_request;
 	request->parameters[1] = fb_bytes_of_text(tx_id);
 	request->parameters[2] = private_rwset;
@@ -184,8 +181,7 @@ void
 remote_request_private_get(RemoteRequest *request, FbBytes signed_request, uint64 block_number,
 						   int32 position)
 {
-	request->statement = REMOTE_PRIVATE_GET;
-	request->answer_bytes_max = FB_MESSAGE_BYTES_MAX;
+	begin_request(request, REMOTE_PRIVATE_GET, FB_MESSAGE_BYTES_MAX);
 	request->parameters[0] = signed_request;
 	set_int8(request, 1, block_number);
 	set_int4(request, 2, position);
