@@ -16,7 +16,7 @@
  *   1. store update.hard_state (if persist_hard_state), the log's new start (if log_start_changed),
  * the truncation (if truncate_from_index > 0), then the entries (if entries.count > 0), in ONE
  * durable transaction;
- *   2. report PERSISTED (if entries were stored), then send the messages;
+ *   2. send the messages, and report PERSISTED (if entries were stored), in either order;
  *   3. apply the entries up to update.apply_index, report APPLIED;
  *   4. wait for messages or until update.deadline_ms, and then report TIMEOUT.
  * Many steps may go into one transaction: keep their duties in order, and release their messages
@@ -511,12 +511,8 @@ typedef struct RaftUpdate
 		uint32_t count; /* 0: nothing to store */
 		RaftEntriesSource source;
 		uint32_t first_position; /* RAFT_FROM_MESSAGE */
-		uint64_t
-			/*
-			 * of the last entry, for PERSISTED(first_index + count - 1, last_term). Not from a
-			 * message: of all
-			 */
-			last_term;
+		/* of the last entry, for PERSISTED(first_index + count - 1, last_term) */
+		uint64_t last_term; /* not from a message: of all */
 		RaftEntryKind kind; /* RAFT_FROM_CORE */
 		FbBytes payload;	/* RAFT_FROM_CORE; lives as long as the update */
 	} entries;
