@@ -131,7 +131,7 @@ access_authorize(const Channel *channel, const char *resource, const SignedMessa
 		ereport(ERROR,
 				(fb_errcode(FB_ACCESS_DENIED),
 				 errmsg("no policy of channel \"%s\" allows \"%s\"", channel->name, resource)));
-	access_check_policy(channel, path, message);
+	access_check_signature(channel, path, message);
 }
 
 void
