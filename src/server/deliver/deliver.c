@@ -1,6 +1,6 @@
 /*
- * deliver.c: blocks go from node to node: a signed request, as Fabric's Deliver service takes it,
- * and its answer
+ * deliver.c: the signed request for blocks, in the format of Fabric's Deliver service, and its
+ * answer
  */
 #include "server/deliver/deliver.h"
 
@@ -12,7 +12,7 @@
 #include "core/txn/txn.h"
 
 /*
- * An answer that has a block is sent after this time at the latest: the requesting node takes
+ * Longest time to read the blocks of an answer that has at least one: the requesting node takes
  * silence for a failure, and would request the same blocks elsewhere.
  */
 #define DELIVER_READ_MS_MAX 100
@@ -111,7 +111,7 @@ seek_stop(const Orderer__SeekInfo *info)
 	return UINT64_MAX;
 }
 
-/* whether block `number` is there, waiting for it if the channel's worker runs here */
+/* true if block `number` is here; waits for it if the channel's worker runs here */
 static bool
 wait_for_block(const Channel *channel, uint64 number, int wait_ms)
 {
@@ -142,8 +142,8 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	FbError error;
 
 	/*
-	 * the asking node chooses both; while it waits, locks keep the channel from being left, and the
-	 * blocks are held in memory
+	 * The requesting node chooses both values, so limit them: while it waits, locks prevent this
+	 * node from leaving the channel, and the blocks are held in memory.
 	 */
 	bytes_max = Min(bytes_max, (int64) guc_deliver_batch_size * 1024);
 	wait_ms = Min(wait_ms, guc_deliver_wait);
@@ -162,9 +162,7 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	message = (SignedMessage) {view.creator, view.signature, view.payload};
 	access_check_policy(channel, CONFIG_POLICY_CHANNEL_READERS, &message);
 
-	/*
-	 * the request is this node's own, sent to an address that it did not recognize as its own
-	 */
+	/* This node sent the request itself, to an address that it did not recognize as its own. */
 	if (node_is_configured() && fb_bytes_equal(view.creator, signer_identity(node_signer())))
 		return NIL;
 	if (number > stop ||

@@ -1,36 +1,41 @@
 /*
- * sources.c: whom the ledger worker asks for blocks.
+ * sources.c: the choice of the node that the ledger worker asks for blocks.
  *
  * The problem. A node that does not order a channel, or whose Raft log begins too late, needs one
- * other node that has the blocks and answers. Any of them may be down, frozen, shut to this node,
- * or behind; none may be able to hold this node up for longer than it takes to ask the next one,
- * and an operator must see which of them does not answer and why, while blocks come from another.
+ * other node that has the blocks and answers. Any of them may be down, frozen, inaccessible to
+ * this node, or behind. None may delay this node for longer than it takes to ask the next one, and
+ * an operator must see which of them does not answer and why, even while blocks come from another.
  *
- * The rule. Orderers of this node's organization come first, then those of others, then peers of
- * this node's organization (channel_block_sources). The worker stays with a source that gives
- * blocks. It asks the next one at once when a request fails; when a request gave no block, since a
- * source that withholds blocks cannot be told from a quiet channel; and, after a minute at others,
- * those of its own organization again. Peers are asked only while no orderer answers.
+ * The rule. Orderers of this node's organization come first, then other organizations' orderers,
+ * then peers of this node's organization (channel_block_sources). The worker stays with a source
+ * that gives blocks. It asks the next one
  *
- * With several sources a request waits for new blocks 0.5 s at most, and its answer is given up
- * when nothing arrives for another 0.5 s: a node that is frozen takes connections and requests, and
- * says nothing, and sessions of this node wait for the blocks. When another consenter shows the
- * header of the block meanwhile (witnesses.c), these 0.5 s begin at once.
+ *   - at once when a request fails;
+ *   - when a request gave no block, because a source that withholds blocks looks like a quiet
+ *     channel;
+ *   - after a minute at other sources: then it returns to the orderers of its own organization.
  *
- * A source that failed is not asked for blocks as long as another one answers. It is probed beside
- * the requests, which do not wait for it: for the header of this node's last block, after a
- * pause that doubles from 1 s to 15 s while it fails. Its answer ends the condition. One whose
- * blocks other consenters did not confirm has to show the very block that this node has; until then
- * it is asked for blocks only when no other source is left. Where no source answers, one that
- * failed is asked for blocks after that pause, with more patience after each failure, so a source
- * that is far away or busy gets its chance. With a single source there is no other to ask, and
- * fabric.deliver_wait counts.
+ * Peers are asked only while no orderer answers.
+ *
+ * With several sources a request waits for new blocks at most 0.5 s, and the worker gives up its
+ * answer when nothing arrives for another 0.5 s: a frozen node accepts connections and requests
+ * and sends nothing, and sessions of this node wait for the blocks. When another consenter shows
+ * the header of the block in the meantime (witnesses.c), these last 0.5 s begin at once.
+ *
+ * A source that failed is not asked for blocks while another one answers. Instead it is probed in
+ * parallel, without delaying the requests: for the header of this node's last block, after a pause
+ * that doubles from 1 s to 15 s while it fails. Its answer ends the condition. A source whose
+ * blocks other consenters did not confirm must show the same last block as this node; until then
+ * it is asked for blocks only when no other source is left. When no source answers, a source that
+ * failed is asked for blocks after that pause, with more patience after each failure, so that a
+ * distant or busy source can answer. With a single source there is no alternative, and
+ * fabric.deliver_wait applies.
  *
  * In Fabric a peer takes a random orderer endpoint, and the next one after a failure
- * (internal/pkg/peer/blocksprovider/blocksprovider.go); and it gets blocks by gossip from peers of
- * its organization, always and from all of them. Here orderers must do: whoever has a connection to
- * one needs no other peer, and blocks that come twice cost the other nodes their time. Peers are
- * for the node that can reach no orderer.
+ * (internal/pkg/peer/blocksprovider/blocksprovider.go). It also gets blocks by gossip from peers
+ * of its organization, always and from all of them. Here orderers suffice: a node that is
+ * connected to one needs no other peer, and sending blocks twice costs the other nodes time. Peers
+ * are for a node that can reach no orderer.
  */
 #include "server/deliver/deliver.h"
 
@@ -40,9 +45,9 @@
 #define BACKOFF_MS_MAX 15000
 #define SEVERAL_WAIT_MS 500
 #define PATIENCE_MS_MIN 500
-/* a probe that has no answer yet does not keep others waiting */
+/* time after which an unanswered probe has failed, so that it does not delay other probes */
 #define PROBE_PATIENCE_MS 2000
-/* a probe asks for a header that is there, or not */
+/* a probe asks for a header that the source already has, or lacks */
 #define PROBE_WAIT_MS 1
 #define PROBE_BYTES_MAX 1
 #define RETURN_MS 60000
@@ -89,7 +94,7 @@ sources_refresh(BlockSources *sources, const Channel *channel)
 			next.current = next.count;
 		next.count++;
 	}
-	/* the worker that was ended by a bad block began with another source than its next one does */
+	/* If a bad block from a source ended the last worker, this one begins with another source. */
 	if (sources->count == 0 && next.count > 0)
 		next.current = (int) (sources->first % (uint64) next.count);
 	next.first = sources->first;
@@ -116,7 +121,7 @@ has_failed(const BlockSourceState *state)
 	return state->backoff_ms > 0;
 }
 
-/* the first that may be asked, from an index on and around; -1: none */
+/* the first source that may be asked, from an index on and around; -1: none */
 static int
 look_from(const BlockSources *sources, int from, bool peers_too, bool failed_too, uint64 now_ms)
 {
@@ -144,7 +149,7 @@ sources_choose(BlockSources *sources, uint64 now_ms)
 		sources->away_ms = now_ms;
 	else if (now_ms >= sources->away_ms + RETURN_MS)
 		sources->current = 0;
-	/* orderers that answer, peers that answer, then those that failed in the same order */
+	/* orderers that answer, then peers that answer, then failed orderers, then failed peers */
 	index = look_from(sources, sources->current, false, false, now_ms);
 	for (int choice = 1; choice < 4 && index < 0; choice++)
 		index = look_from(sources, sources->current, choice % 2 == 1, choice >= 2, now_ms);
@@ -192,7 +197,10 @@ sources_answered(BlockSources *sources, BlockSourceState *state, const char *cha
 		condition_end(channel, "blocks", NULL);
 	state->backoff_ms = 0;
 	state->refused = false;
-	/* it did not wait, as this very node does not when it is asked by itself: not again at once */
+	/*
+	 * A node that answers without waiting, as this node answers its own requests, must not be
+	 * asked again at once.
+	 */
 	state->not_before_ms = too_early ? clock_ms() + BACKOFF_MS_MIN : 0;
 	if (!with_blocks)
 		go_on(sources);
@@ -273,7 +281,7 @@ sources_probe_start(BlockSources *sources, const BlockSourceState *state, FbByte
 	sources->probe_until_ms = clock_ms() + PROBE_PATIENCE_MS;
 }
 
-/* why a source that answered a probe still counts as failed; FB_OK: it does not */
+/* decide if a source that answered a probe still counts as failed; FB_OK: it does not */
 static FbStatus
 check_probe(const BlockSources *sources, const BlockSourceState *state, const WireCall *call,
 			FbError *why)
@@ -307,7 +315,10 @@ sources_probe_turn(BlockSources *sources, const char *channel)
 	if (call == NULL || (!wire_poll(call) && clock_ms() < sources->probe_until_ms))
 		return;
 	sources->probe = NULL;
-	/* the configuration may have changed meanwhile, or blocks may have been asked for there */
+	/*
+	 * In the meantime the configuration may have changed, or a request for blocks may have
+	 * succeeded.
+	 */
 	state = find_state(sources, wire_call_address(call));
 	failure = wire_call_error(call);
 	if (state != NULL && has_failed(state) && failure != NULL)

@@ -1,41 +1,41 @@
 /*
- * witnesses.c: is a block that another node sends the one that was ordered?
+ * witnesses.c: check that a received block is the one that was ordered.
  *
- * The problem. Orderers of a Raft channel sign their blocks one by one, so a block with one
- * orderer's good signature, which is all that the policy BlockValidation asks for, may be one that
- * this orderer has made up; and the index of its Raft entry is said by that signer alone. A
- * consenter that had lost the beginning of its log would go on from a chain that Raft never
- * ordered, or wait for ever for an entry that does not exist. Fabric leaves it at the signature,
- * for peers and for orderers that catch up (orderer/consensus/etcdraft/chain.go, catchUp).
+ * The problem. Orderers of a Raft channel sign their blocks individually, so a block with one
+ * orderer's valid signature, which is all that the policy BlockValidation requires, may be an
+ * invention of this orderer; and only that signer vouches for the index of its Raft entry. A
+ * consenter that lost the beginning of its log would continue from a chain that Raft never
+ * ordered, or wait for ever for an entry that does not exist. Fabric relies on the signature
+ * alone, for peers and for orderers that catch up (orderer/consensus/etcdraft/chain.go, catchUp).
  *
- * The rule. A block is committed when two consenters have it: the one that sent it, and another one
- * that was asked for the header and the metadata. Both must give the same header hash, which covers
- * data and all blocks before, and to a consenter the same Raft index. If the others cannot be
- * asked, it is committed when those that cannot, together with those that agree, are a majority of
- * the consenters: a block is ordered when a majority has stored its entry, so a block that none of
- * the reachable others has needs a majority among the rest. One that a reachable one has otherwise
- * is not taken that way. So one consenter that lies cannot bring in a block of its own as long as
- * the others are there, and with a minority of consenters down a node still catches up from whoever
- * is left.
+ * The rule. A block is committed when two consenters have it: the source that sent it, and a
+ * witness that was asked for the header and the metadata. Both must give the same header hash,
+ * which covers the data and all earlier blocks, and, if this node is a consenter, the same Raft
+ * index. If other consenters cannot be asked, the block is committed when those that do not
+ * answer, together with those that agree, are a majority of the consenters: a block is ordered
+ * when a majority has stored its entry, so if none of the reachable others has it, a majority must
+ * be among the rest. A block that a reachable consenter contradicts is not accepted in that way.
+ * So a consenter that lies cannot introduce its own block while the others are reachable, and with
+ * a minority of consenters down a node still catches up from the remaining ones.
  *
- * A consenter of its own log does not come here at all: what the log has is applied from the log.
- * With a single other consenter there is nothing to compare.
+ * A consenter applies the entries of its own log directly, without this check. With a single other
+ * consenter there is nothing to compare.
  *
- * What is refused is asked for again, at other nodes in turn: a witness that is a little behind has
- * the block the next time. While a consenter and its witness differ, the node stays where it is,
- * and says so; it goes on when the one that lies stops answering or tells the truth.
+ * A refused block is requested again, from other nodes in turn: a witness that is slightly behind
+ * has the block the next time. While a source and its witness differ, the node does not advance,
+ * and reports it; it continues when the one that lies stops answering or tells the truth.
  *
- * Rejected: to count signatures of several orderers in one block, which Fabric's CFT orderers do
- * not make; to compare only where a consenter catches up: a peer that took an invented block would
- * have left the channel for good. To compare headers only: the Raft index is outside of the hash,
- * and a consenter that believes a false one never applies its log again.
+ * Rejected: counting signatures of several orderers in one block, which Fabric's CFT orderers do
+ * not make. Comparing only while a consenter catches up: a peer that accepted an invented block
+ * would have left the channel for good. Comparing headers only: the hash does not cover the Raft
+ * index, and a consenter with a wrong index never applies its log again.
  *
- * The price is one small request to one consenter for each answer with blocks. It leaves together
- * with the request for the blocks and waits at the witness for the same block, so it costs no time;
- * and a header that comes before its block tells the worker that the source is late (sources.c).
- * A witness that does not answer within 0.25 s of the block is not waited for alone any longer, and
- * for some seconds it is not the first to be asked. Where its word is needed, it is asked with the
- * others.
+ * The price is one small request to one consenter for each answer with blocks. It is sent together
+ * with the request for the blocks and waits at the witness for the same block, so it costs no
+ * time; and a header that arrives before its block shows the worker that the source is late
+ * (sources.c). If a witness does not answer within 0.25 s of the block, the others are asked too,
+ * and for some seconds it is not the first to be asked. If its answer is needed, it is asked
+ * together with the others.
  */
 #include "server/deliver/deliver.h"
 
@@ -43,26 +43,26 @@
 
 #include "core/block/block.h"
 
-/* how long a witness may wait for the first block: it commits it at about the same time */
+/* how long a request may wait at a witness, which commits the block at about the same time */
 #define WITNESS_WAIT_MS 1000
-/* how long one witness is asked alone */
+/* how long to wait for one witness before asking the others */
 #define FIRST_WITNESS_MS 250
-/* one that lacks the block is asked again after */
+/* pause before a witness that lacks the block is asked again */
 #define ASK_AGAIN_MS_MIN 100
-/* how long one that did not answer lately is waited for when all are asked */
+/* how long to wait for a witness that recently did not answer, when all are asked */
 #define AWAY_WITNESS_MS 1000
-/* one that did not answer is the first to be asked again after */
+/* how long a witness that did not answer is not asked first */
 #define AWAY_MS_MIN 2000
 #define AWAY_MS_MAX 30000
 
-/* what the source says of one block */
+/* the source's version of one block */
 typedef struct Claim
 {
 	uint64 number;
 	uint64 raft_index;
 	uint8_t hash[CRYPTO_SHA256_BYTES];
-	int matches_count; /* consenters that say the same */
-	bool contradicted; /* one says something else */
+	int matches_count; /* consenters that agree, including the source */
+	bool contradicted; /* a consenter has something else */
 } Claim;
 
 typedef struct Question
@@ -73,15 +73,17 @@ typedef struct Question
 	Claim *claims;
 	int claims_count;
 	FbBytes seek;
-	WireCall *calls[FB_RAFT_NODES_MAX]; /* by consenter; NULL: not asked, or looked at */
+	/* by consenter; NULL: not asked, or the answer was processed */
+	WireCall *calls[FB_RAFT_NODES_MAX];
 	bool asked[FB_RAFT_NODES_MAX];
-	uint64 asked_ms[FB_RAFT_NODES_MAX]; /* of clock_ms: the last time */
+	uint64 asked_ms[FB_RAFT_NODES_MAX]; /* of clock_ms: time of the last request */
 	bool answered[FB_RAFT_NODES_MAX];	/* at least once */
-	bool lacks[FB_RAFT_NODES_MAX];		/* its last answer was that it has none of the blocks */
-	bool away[FB_RAFT_NODES_MAX];		/* it did not answer lately */
-	int away_count;						/* those that did not answer now */
-	int open_count;						/* witnesses that have neither answered nor are away */
-	const char *different;				/* a witness that says something else; NULL: none */
+	/* according to its last answer it has none of the blocks */
+	bool lacks[FB_RAFT_NODES_MAX];
+	bool away[FB_RAFT_NODES_MAX]; /* it recently did not answer */
+	int away_count;				  /* witnesses that did not answer this question */
+	int open_count;				  /* witnesses whose answer is still unknown */
+	const char *different;		  /* a witness that has something else; NULL: none */
 	uint64 different_number;
 } Question;
 
@@ -125,7 +127,7 @@ witnesses_refresh(Witnesses *witnesses, const Channel *channel)
 	witnesses->wanted_count = Min(2, witnesses->count - (self_id != 0 ? 1 : 0));
 }
 
-/* who orders the channel now, and a request for the headers of the claims */
+/* read the current consenters, and sign a request for the headers of the claims */
 static void
 prepare_question(Question *question)
 {
@@ -187,7 +189,10 @@ note_away(Witness *witness)
 	witness->away_until_ms = clock_ms() + witness->away_ms;
 }
 
-/* what a witness answered: counted up to the first block that it does not have, or has otherwise */
+/*
+ * Process the answer of a witness: count matches up to the first block that it lacks, or has
+ * otherwise.
+ */
 static void
 compare_answer(Question *question, int index)
 {
@@ -227,7 +232,8 @@ compare_answer(Question *question, int index)
 }
 
 /*
- * is a call that is under way waited for? One of a witness that was away not as long as the others'
+ * true if the question still waits for the call; for a witness that was away only when away_too is
+ * set
  */
 static bool
 is_awaited(const Question *question, int index, bool away_too)
@@ -236,9 +242,10 @@ is_awaited(const Question *question, int index, bool away_too)
 }
 
 /*
- * While others have not answered, a witness that lacks the block is asked again: it may commit the
- * block at any moment, and the others may be frozen. Not where it answers at once, as a node does
- * that gets no blocks itself.
+ * While others have not answered, ask a witness that lacks the block again, at most once in
+ * ASK_AGAIN_MS_MIN: it may commit the block at any moment, and the others may be frozen. The pause
+ * limits the requests to a node that answers without waiting because it gets no blocks itself.
+ * When all have answered, do not ask again.
  */
 static void
 ask_again(Question *question)
@@ -257,7 +264,7 @@ ask_again(Question *question)
 }
 
 /*
- * Take the answers that come until the first blocks are accepted, all have answered, or the time is
+ * Process answers until the first block is accepted, all witnesses have answered, or the time is
  * over.
  */
 static void
@@ -309,7 +316,7 @@ witness_explain(const Question *question, FbError *why)
 		"It is asked for again. fabric.stat_channel of an orderer shows whether it gets the blocks of the channel.");
 }
 
-/* ---- the one that is asked together with the source ---- */
+/* ---- the witness that is asked together with the source ---- */
 
 void
 witnesses_ask_early(Witnesses *witnesses, const char *source, FbBytes seek, uint64 from,
@@ -358,7 +365,7 @@ witnesses_end_early(Witnesses *witnesses, void (*idle)(void *argument), void *ar
 	release_early(witnesses);
 }
 
-/* its answer counts like any other; false: it says nothing of these blocks */
+/* use the early answer like any other; false: it says nothing about these blocks */
 static bool
 take_early(Question *question)
 {
@@ -384,7 +391,7 @@ take_early(Question *question)
 
 /* ---- the question ---- */
 
-/* one that answered last time; -1: none of those that are not away */
+/* a witness that answered last time; -1: all are away */
 static int
 choose_first(const Question *question)
 {
@@ -401,7 +408,7 @@ choose_first(const Question *question)
 	return -1;
 }
 
-/* the source is the first that says so; the others are open */
+/* count the source as the first match of each claim; all other consenters are open */
 static void
 count_source(Question *question)
 {
@@ -439,7 +446,7 @@ ask_witnesses(Question *question, void (*idle)(void *argument), void *argument)
 		for (int i = 0; i < witnesses->count; i++)
 			if (!witnesses->list[i].is_self && !is_source(question, i) && !question->asked[i])
 				witness_ask(question, i);
-		/* the first one too, unless it is the only one */
+		/* ask the first one again too, unless it is the only one */
 		ask_again(question);
 		wait_for_answers(question, WITNESS_WAIT_MS + guc_connect_timeout, AWAY_WITNESS_MS, idle,
 						 argument);
@@ -448,13 +455,13 @@ ask_witnesses(Question *question, void (*idle)(void *argument), void *argument)
 	{
 		if (question->calls[i] == NULL)
 			continue;
-		/* one that was needed, or had the time of the first one, is away */
+		/* a witness that was needed, or had the time of the first one, counts as away */
 		if (!question->answered[i] && (count_accepted(question) == 0 || i == first))
 		{
 			compare_answer(question, i);
 			continue;
 		}
-		/* what it has not said stays open, unless it said before that it lacks the block */
+		/* its answer stays unknown, unless it said before that it lacks the block */
 		if (question->answered[i])
 			question->open_count--;
 		wire_call_release(question->calls[i]);
@@ -476,7 +483,7 @@ witnesses_confirm(Witnesses *witnesses, const char *channel, const char *source,
 		   read_claim(wire_call_row(delivered, first_row + question.claims_count),
 					  &question.claims[question.claims_count]))
 		question.claims_count++;
-	/* what is no block is not compared: the one who commits it says what is wrong */
+	/* Bytes that cannot be parsed are not compared: the commit reports the error. */
 	if (question.claims_count == 0)
 		return Min(rows_count, 1);
 	prepare_question(&question);

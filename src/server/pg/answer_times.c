@@ -1,40 +1,41 @@
 /*
- * answer_times.c: how long other nodes usually take to answer, and which of them do not answer now;
- * known to all processes of this node.
+ * answer_times.c: how long other nodes usually take to answer, and which of them do not answer
+ * now; shared by all processes of this node.
  *
- * Problem: a node that is frozen, or cut off, takes a request and says nothing. How long is that
- * waited for before somebody else is asked? A fixed time is too long for a call that usually takes
- * 20 ms, and too short for a chaincode function that computes for two seconds. And when every
- * session has to find out by itself, 500 sessions wait 500 times.
+ * The problem. A node that is frozen or cut off accepts a request and sends nothing. How long does
+ * a caller wait before it asks another node? A fixed time is too long for a call that usually
+ * takes 20 ms, and too short for a chaincode function that computes for two seconds. And when
+ * every session has to find out by itself, 500 sessions wait 500 times.
  *
- * Rule: for each label (a node and what it is asked for: a function of a chaincode, or to take a
- * transaction) mean and mean deviation of the answer times are kept, as TCP does for its
- * retransmissions (Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). Patience is the
- * mean, four deviations, and PATIENCE_MS_MIN on top, so that the pauses of a busy machine are no
- * reason; for what was never asked before it is PATIENCE_MS_UNKNOWN. When it is over, the caller
- * asks another node too and takes the answer that comes first: nothing is lost but work.
+ * The rule. For each label (a node and a request: a function of a chaincode, or taking a
+ * transaction) keep the mean and the mean deviation of the answer times, as TCP does for its
+ * retransmissions (Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). The patience is
+ * the mean, plus four deviations, plus PATIENCE_MS_MIN, so that the pauses of a busy machine do
+ * not exceed it; for a label without measurements it is PATIENCE_MS_UNKNOWN. After that time the
+ * caller asks another node too and takes the first answer: this costs only work.
  *
- * A node that let a caller's patience pass is marked silent: from then on, others ask it only where
- * nobody else will do. Once in PROBE_MS one of them sends it its request nevertheless, without
- * waiting for the answer; any answer takes the mark away. So one session stalls when a node
- * freezes, none while it stays frozen, and a node that is back is used again within a second. Marks
- * are kept for each service of a node: one whose orderer answers may have a peer that hangs. A mark
- * that nobody renews ends by itself (SILENT_MS), for a node that nobody could probe.
+ * A node that exceeds a caller's patience is marked silent: from then on, callers ask it only
+ * where no other node will do. Once in PROBE_MS one of them sends it its request anyway, without
+ * waiting for the answer; any answer removes the mark. So one session stalls when a node freezes,
+ * none while it stays frozen, and a node that is back is used again within a second. Each service
+ * of a node has its own mark: the orderer of a node may answer while its peer hangs. A mark that
+ * is not renewed expires (SILENT_MS), for nodes that no caller probes.
  *
  * An answer that took longer than the patience counts as the patience: one pause of five seconds
- * says little about the next answer, and must not make others wait as long. Where answers really
- * take longer than they used to, the patience grows by three quarters with each of them.
+ * says little about the next answer, and must not make other callers wait as long. Where answers
+ * really take longer than before, the patience grows by three quarters with each of them.
  *
- * The time that a node was frozen says little about how long it usually takes; but a function that
- * takes longer than anybody expected must not be held to be frozen for ever. So of the answers that
- * come after a mark only the one that takes it away is measured.
+ * The time that a node was frozen says little about its usual times, but a function that takes
+ * longer than expected must not be taken for frozen for ever. So of the answers that arrive after
+ * a mark, only the one that removes it is measured.
  *
- * Everything is atomics in tables of fixed size, found by hash: two processes that write at the
- * same moment lose a measurement, an entry that has to make room for another one is learned again.
- * Without shared memory (not preloaded) each process learns for itself.
+ * The tables have a fixed size; entries are atomics, found by hash. Two processes that write at
+ * the same moment lose a measurement, and an entry that is overwritten by another is learned
+ * again. Without shared memory (library not preloaded) each process learns for itself.
  *
- * Rejected: percentiles (memory, for the same decision), asking two nodes always (twice the work
- * for all), a process that pings (what answers a ping may hang in the ledger's tables).
+ * Rejected: percentiles (more memory, for the same decision); always asking two nodes (twice the
+ * work for all); a process that pings (a node may answer pings while its ledger tables are
+ * locked).
  */
 #include "server/pg/shmem_internal.h"
 
@@ -47,14 +48,15 @@
 
 #define TIMES_COUNT 4096
 #define SERVICES_COUNT 512
-/* places that a hash may have */
+/* number of entries where a hash may be stored */
 #define PLACES 4
 
 /* a label's times; 0: unused */
 typedef struct AnswerTime
 {
 	pg_atomic_uint64 label;
-	pg_atomic_uint64 value; /* mean in the upper, deviation in the lower 32 bits, in microseconds */
+	/* mean in the upper, deviation in the lower 32 bits, in microseconds */
+	pg_atomic_uint64 value;
 } AnswerTime;
 
 /* a service of a node; times of clock_ms */
@@ -62,8 +64,8 @@ typedef struct AnswerService
 {
 	pg_atomic_uint64 name;
 	pg_atomic_uint64 silent_until_ms; /* 0: it answers */
-	pg_atomic_uint64 probe_ms;		  /* the next probe is due */
-	pg_atomic_uint64 heard_ms;		  /* when the last mark was taken away */
+	pg_atomic_uint64 probe_ms;		  /* time of the next probe */
+	pg_atomic_uint64 heard_ms;		  /* time when the last mark was removed */
 } AnswerService;
 
 typedef struct AnswerTimes
@@ -190,7 +192,7 @@ answer_take_probe(const char *address, AnswerKind kind)
 	if (!service_is_silent(service))
 		return false;
 	due_ms = pg_atomic_read_u64(&service->probe_ms);
-	/* whoever exchanges it first */
+	/* only one of several concurrent callers succeeds */
 	return now_ms >= due_ms &&
 		   pg_atomic_compare_exchange_u64(&service->probe_ms, &due_ms, now_ms + PROBE_MS);
 }

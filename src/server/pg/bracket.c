@@ -1,16 +1,17 @@
 /*
- * The transaction bracket of background workers, always in the same order.
+ * bracket.c: the transaction bracket of background workers, always in the same order.
  *
- * Their commits are promises: a vote, an entry that is confirmed to the leader, a block that a
- * client is told of, private plaintext that an endorsement speaks of. So each of them is on the
- * disk when it is done, whatever synchronous_commit says. It is not enough to set the parameter: a
- * reload of the configuration sets it again, and ALTER ROLE and ALTER DATABASE are other places to
- * say it. What the parameter asks beyond that, of standbys, is still done.
+ * The commits of workers are promises: a vote, an entry that is confirmed to the leader, a block
+ * that is reported to a client, private plaintext on which an endorsement relies. So each commit
+ * is on disk when it returns, whatever the value of synchronous_commit. Setting the parameter is
+ * not enough: a reload of the configuration changes it, and so do ALTER ROLE and ALTER DATABASE.
+ * ForceSyncCommit flushes the commit in any case; requirements of the parameter for standbys still
+ * apply.
  *
- * The exception is what promises nothing: a notification, and a block that came from another node
- * when more of them are at hand. A crash can lose these commits, and only from the last one
- * backwards; the node then asks for the same blocks again. The next durable commit, that of the
- * last block at hand, makes them durable too.
+ * The exception is work that promises nothing: a notification, and a block that came from another
+ * node when more blocks are at hand. A crash can lose these commits, always from the last one
+ * backwards; the node then requests the same blocks again. The next durable commit, of the last
+ * block at hand, makes them durable too.
  */
 #include "server/pg/pg.h"
 

@@ -1,57 +1,61 @@
 /*
- * channel_slot.c: what this node's processes publish of one channel, in shared memory.
+ * channel_slot.c: the state of a channel that this node's processes publish in shared memory.
  *
- * The problem. Sessions ask for a channel's height, for its configuration block, for a leader and
- * for the length of the queue with every call; workers change these with every block and every Raft
- * message. The tables have most of it, at the price of a query; Raft's state is in no table at all.
- * Readers must neither wait for a worker nor see one half of a change together with the other half
- * of the one before.
+ * The problem. With every call, sessions read a channel's height, its configuration block, its
+ * leader and the length of the queue; workers change these with every block and every Raft
+ * message. Most of it is also in tables, at the price of a query; Raft's state is in no table.
+ * Readers must not wait for a worker, and must not see one half of a change together with the
+ * other half of the previous one.
  *
- * The rule. Each field has one writer: the ledger worker, the orderer worker, or the launcher;
- * there is at most one of each for a channel (shmem_worker_attach). So no writer ever has to read
- * before it writes, and a lock is needed only where a value is longer than a machine word.
+ * The rule. Each field has one writer: the ledger worker, the orderer worker, or the launcher; a
+ * channel has at most one of each (shmem_worker_attach). So no writer has to read before it
+ * writes, and a lock is needed only for values longer than a machine word.
  *
- * 1. Positions: height, commit index, wanted index, applied index. A position is a promise: "blocks
- *    below are committed", "entries up to here are in raft_log". The writer does first what the
- *    position promises, then stores the position (publish_position: a write barrier, then the
- *    store). The reader loads the position, then looks for what it promises (read_position: the
- *    load, then a read barrier). So a reader never sees a promise without the thing. The height is
- *    stored last of all that belongs to a block, so a reader that has seen it finds the counts, the
- *    configuration block and the applied index of that block or of a later one. What is in tables
- *    needs no more than this: the worker's commit comes before the store, and a snapshot that is
- *    taken after the load sees the commit. Two positions that are loaded one after the other may be
- *    of different moments: their difference is an estimate.
+ * 1. Positions: height, commit index, wanted index, applied index. A position is a promise:
+ *    "blocks below are committed", "entries up to here are in raft_log". The writer first makes
+ *    the promise true, then stores the position (publish_position: write barrier, then store). The
+ *    reader loads the position, then reads the promised data (read_position: load, then read
+ *    barrier). So a reader never sees a position without its data. Of all values that belong to a
+ *    block, the height is stored last, so a reader that has seen it finds the counts, the
+ *    configuration block and the applied index of that block or of a later one. Data in tables
+ *    needs nothing more: the worker's commit precedes the store, and a snapshot taken after the
+ *    load sees the commit. Two positions that are loaded one after the other may be of different
+ *    moments: their difference is an estimate.
  *
- * 2. Figures: counts by validation code, sessions woken. They promise nothing, so they are plain
- *    atomics without an order.
+ * 2. Figures: counts by validation code, sessions woken, the fork flag. They promise nothing, so
+ *    they are plain atomics without an order.
  *
- * 3. Records: state of Raft, workers, notifications, validation, source. They are copied under the
- *    slot's spinlock, as a whole, so the parts of a copy are of one moment. The functions below
- * copy what their callers ask for: sessions that submit take the 48 bytes of OrdererState, the
- * views a summary of about 330, and only fabric.stat_orderer_followers the followers, as many as
- * there are. Under the spinlock there is no call but memcpy: the time of day is read before, and
- * what is copied has a fixed place. An LWLock would let readers share, but it also queues them
- * behind a waiting writer, and its own cost is that of copying 300 bytes.
+ * 3. Records: state of Raft, workers, notifications, validation, source. They are copied as a
+ *    whole under the slot's spinlock, so the parts of a copy are of one moment. The functions
+ *    below copy only what their callers need: sessions that submit copy the 48 bytes of
+ *    OrdererState, the views a summary of about 330 bytes, and only fabric.stat_orderer_followers
+ *    the followers, as many as there are. No function is called under the spinlock except memcpy:
+ *    the time of day is read before, and all copied data has a fixed address. With an LWLock
+ *    readers could share, but it also queues them behind a waiting writer, and the lock itself
+ *    costs as much as copying 300 bytes.
  *
- * 4. Wake-ups carry no data. A worker publishes and then sets a latch or broadcasts; who is woken
- *    loads again and may find more than it was woken for, or nothing. SetLatch and ResetLatch are
- *    full barriers (storage/latch.h). A waiter of the condition variable puts itself into its list
- *    before it loads the height, and the worker stores the height before it looks into the list;
- *    both use the list's spinlock, so one of them sees the other.
+ * 4. Wake-ups carry no data. A worker publishes, and then sets a latch or broadcasts; the woken
+ *    process loads again, and may find more than the wake-up was for, or nothing. SetLatch and
+ *    ResetLatch are full barriers (storage/latch.h). A process that waits for the condition
+ *    variable enters its list before it loads the height, and the worker stores the height before
+ *    it looks at the list; both use the list's spinlock, so at least one of them sees the other.
  *
- * 5. A slot may become another channel's. It does not move, and its memory stays; a process that
- *    still has the pointer reads the figures of the other channel at worst. Workers cannot be
- *    surprised like that, because the launcher drops a slot when they are gone; sessions look their
- *    slot up by name and ledger id for each call; the views copy the name together with the pointer
- *    (shmem_channel_at).
+ * 5. A slot may be reused for another channel. It does not move, and its memory remains; a process
+ *    that still has the pointer reads the figures of the other channel at worst. This cannot
+ *    happen to workers, because the launcher drops a slot only after they have ended; sessions
+ *    look up their slot by name and ledger id for each call; the views copy the name together with
+ *    the pointer (shmem_channel_at).
  *
  * Rejected: a sequence counter with readers that retry (no reader is so frequent that the spinlock
- * shows in a profile, and a retry loop over a struct with text is easily wrong); publishing in
+ * shows in a profile, and a retry loop over a struct with text is error-prone); publishing in
  * tables (a transaction for each Raft message).
  */
 #include "server/pg/shmem_internal.h"
 
-/* everything before is seen by a process that reads this position */
+/*
+ * a process that reads this position with read_position also sees all earlier writes of this
+ * process
+ */
 static void
 publish_position(pg_atomic_uint64 *position, uint64 value)
 {
@@ -59,7 +63,7 @@ publish_position(pg_atomic_uint64 *position, uint64 value)
 	pg_atomic_write_u64(position, value);
 }
 
-/* what the position promises is seen afterwards */
+/* reads after this call see what the position promises */
 static uint64
 read_position(pg_atomic_uint64 *position)
 {

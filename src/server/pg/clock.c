@@ -1,6 +1,6 @@
 /*
- * clock: the time since some moment in the past. For how long something has waited: unlike the time
- * of day it never jumps
+ * clock.c: milliseconds since a fixed moment in the past, to measure durations. Unlike the time of
+ * day, the value never jumps.
  */
 #include "server/pg/pg.h"
 

@@ -1,9 +1,9 @@
 /*
- * compat.h: what differs between the supported versions of PostgreSQL, 15 to 17, under one name
- * each.
+ * compat.h: differences between the supported versions of PostgreSQL, 15 to 17, each under one
+ * name.
  *
- * Nothing else in the tree looks at PG_VERSION_NUM (tools/check_shared.pl). A function or macro
- * here says what differs; why it matters is said where it is used.
+ * No other file looks at PG_VERSION_NUM (tools/check_shared.pl). A comment here describes the
+ * difference; the caller explains why it matters.
  */
 #ifndef FABRIC_SERVER_COMPAT_H
 #define FABRIC_SERVER_COMPAT_H
@@ -33,7 +33,7 @@
 /*
  * Token codes of the core scanner. PostgreSQL 16 stopped installing gram.h, but the codes are
  * fixed: every grammar on top of the core scanner (core, PL/pgSQL) declares these tokens first and
- * in this order, see the comment above them in pl_gram.y. Codes above are keywords.
+ * in this order, see the comment above them in pl_gram.y. Higher codes are keywords.
  */
 #define COMPAT_TOKEN_FIRST 258
 enum
@@ -42,7 +42,7 @@ enum
 	TOKEN_SCONST = COMPAT_TOKEN_FIRST + 3,
 	TOKEN_TYPECAST = COMPAT_TOKEN_FIRST + 10,
 	TOKEN_COLON_EQUALS = COMPAT_TOKEN_FIRST + 12,
-	TOKEN_NOT_EQUALS = COMPAT_TOKEN_FIRST + 16, /* the last one that is no keyword */
+	TOKEN_NOT_EQUALS = COMPAT_TOKEN_FIRST + 16, /* the last token that is not a keyword */
 };
 #if PG_VERSION_NUM < 160000
 StaticAssertDecl((int) TOKEN_IDENT == (int) IDENT && (int) TOKEN_SCONST == (int) SCONST &&
@@ -53,8 +53,8 @@ StaticAssertDecl((int) TOKEN_IDENT == (int) IDENT && (int) TOKEN_SCONST == (int)
 #endif
 
 /*
- * A callback of pg_parse_json returns nothing before PostgreSQL 16, and whether to go on since
- * then.
+ * A callback of pg_parse_json returns nothing before PostgreSQL 16; since then it returns
+ * JSON_SUCCESS to continue.
  */
 #if PG_VERSION_NUM >= 160000
 typedef JsonParseErrorType CompatJsonResult;
@@ -78,7 +78,7 @@ compat_json_lexer(const char *json, size_t size, int encoding)
 #endif
 }
 
-/* This process holds the lock in exactly this mode. */
+/* True if this process holds the lock in exactly this mode. */
 static inline bool
 compat_lock_is_held(const LOCKTAG *tag, LOCKMODE mode)
 {
@@ -90,7 +90,7 @@ compat_lock_is_held(const LOCKTAG *tag, LOCKMODE mode)
 }
 
 /*
- * The number of this process's current top-level transaction: another one for each transaction of
+ * The number of this process's current top-level transaction; different for each transaction of
  * the process.
  */
 static inline LocalTransactionId
@@ -115,8 +115,8 @@ compat_setting_extra(size_t size)
 }
 
 /*
- * Connections that are not for ordinary roles: superuser_reserved_connections, and
- * reserved_connections of PostgreSQL 16.
+ * Connections that ordinary roles cannot use: superuser_reserved_connections, and
+ * reserved_connections since PostgreSQL 16.
  */
 static inline int
 compat_reserved_connections(void)
@@ -128,7 +128,7 @@ compat_reserved_connections(void)
 #endif
 }
 
-/* At least count more backends could start. */
+/* True if at least count more backends can start. */
 static inline bool
 compat_has_free_connections(int count)
 {
@@ -151,9 +151,9 @@ compat_has_free_connections(int count)
 #endif
 
 /*
- * The search path of the current subtransaction, until its end: pg_catalog and two schemas.
- * PostgreSQL 17 has no stack of search paths; before, the stack costs much less than
- * the setting, which is parsed every time.
+ * Set the search path of the current subtransaction, until its end: pg_catalog and two schemas.
+ * PostgreSQL 17 has no stack of search paths. In older versions the stack costs much less than the
+ * setting, which is parsed every time.
  */
 static inline void
 compat_push_search_path(Oid first, Oid second)
@@ -188,9 +188,9 @@ compat_settings(int *count)
 }
 
 /*
- * A membership with which the member can act as the role. PostgreSQL 16 made it two options; with
- * ADMIN OPTION alone, as the creator of a role gets it there, one can grant the role, but not act
- * as it.
+ * True if the member can act as the role. PostgreSQL 16 made this two options of a membership;
+ * with ADMIN OPTION alone, which the creator of a role gets there, one can grant the role, but not
+ * act as it.
  */
 static inline bool
 compat_membership_counts(Form_pg_auth_members membership)
@@ -202,7 +202,7 @@ compat_membership_counts(Form_pg_auth_members membership)
 #endif
 }
 
-/* An expression of SQL/JSON, of which there are none before PostgreSQL 16. */
+/* True for an expression of SQL/JSON; PostgreSQL 15 has none. */
 static inline bool
 compat_is_json_expression(const Node *node)
 {

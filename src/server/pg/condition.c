@@ -1,25 +1,26 @@
 /*
- * condition.c: what is wrong now, and since when.
+ * condition.c: current problems of background processes, each with its reason and its start.
  *
- * The problem. A background process meets troubles that do not end it: another node refuses its
- * connection, nobody has the blocks that it needs, no orderer leads. Each is met again at every
- * attempt, several times a second. One line in the log for each attempt buries everything else; one
- * line for the first attempt alone is long gone when somebody looks; and a text in a view that
- * stays after the trouble is over sends people after what is not there.
+ * The problem. A background process meets problems that do not end it: another node refuses its
+ * connection, no node has the blocks that it needs, no orderer leads. It meets each of them again
+ * at every attempt, several times a second. One log line for each attempt buries everything else;
+ * a single line for the first attempt is lost by the time an operator looks; and a text that a
+ * view keeps after the problem has ended is misleading.
  *
  * The rule. A condition has a topic ("source", "consenter"), a subject (an address, a number), the
- * whole reason, and a time since which it holds. Its process reports it as often as it meets it,
- * and says when it is over. Reports make a line in the log at once, then after 1, 2, 4 ... minutes
- * as long as it is met, with the number of times; another reason is told at once, but not more
- * often than every 10 s. Its end makes a line with its duration. What holds now, and nothing else,
- * is in shared memory, for the views: the entries of a process go with it.
+ * complete reason, and a start time. Its process reports the condition at every attempt that meets
+ * it, and ends it when an attempt succeeds. A report is logged at once, then again after 1, 2, 4
+ * ... minutes while reports continue, with their number; a different reason is logged at once, but
+ * at most every 10 s. The end is logged with the duration. Shared memory, for the views, holds
+ * only current conditions: the entries of a process disappear with it.
  *
- * Rejected: the text of the last error alone (stat_workers.last_error). It says what was, and is
- * kept for what ended a process; a process has several troubles at once, of which that shows one.
- * Rejected too: counters without texts, which need the log of that moment to be understood.
+ * Rejected: the text of the last error alone (stat_workers.last_error). It describes the past, and
+ * belongs to errors that end a process; a process has several problems at once, of which that
+ * shows one. Rejected too: counters without texts, which need the log of the same moment to be
+ * understood.
  *
- * When the table in shared memory is full, conditions are in the log only. The lock is held for
- * copies of a few kB.
+ * When the table in shared memory is full, further conditions are in the log only. The lock is
+ * held for copies of a few kB.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -43,16 +44,16 @@ typedef struct ConditionTable
 	} entries[CONDITIONS_MAX];
 } ConditionTable;
 
-/* what this process knows of one of its own */
+/* one of this process's own conditions */
 typedef struct OwnCondition
 {
 	dlist_node node;
-	int entry;		 /* in the table; -1: there was no room */
+	int entry;		 /* index in the table; -1: the table was full */
 	uint64 began_ms; /* of clock_ms */
-	uint64 met_ms;	 /* last */
+	uint64 met_ms;	 /* time of the last report */
 	uint64 logged_ms;
-	uint64 repeat_ms; /* from logged_ms to the next line */
-	bool changed;	  /* the reason is another one than the log says */
+	uint64 repeat_ms; /* time from logged_ms to the next log line */
+	bool changed;	  /* the reason differs from the last logged one */
 	Condition condition;
 } OwnCondition;
 
@@ -91,7 +92,7 @@ condition_process(const char *name)
 	strlcpy(process_name, name, sizeof(process_name));
 }
 
-/* into a free place, or its own; -1 when all are taken */
+/* write into the own entry, or a free one; -1 when all are in use */
 static int
 condition_publish(int entry, const Condition *condition)
 {
@@ -154,7 +155,7 @@ log_condition(OwnCondition *known, uint64 now_ms)
 			 condition->hint[0] != '\0' ? errhint("%s", condition->hint) : 0));
 }
 
-/* the texts of the reason; true when they are others than before */
+/* copy the texts of the reason; true when they have changed */
 static bool
 take_reason(Condition *condition, const FbError *why)
 {

@@ -1,20 +1,20 @@
 /*
- * contacts.c: what this server's processes have learned about other nodes, by address: when one
- * answered last, and why it did not.
+ * contacts.c: what this server's processes know about other nodes, by address: the time of the
+ * last answer, and the reason of the last failure.
  *
- * For the operator, who sees in fabric.nodes which nodes answer and what is wrong with the others,
- * and for the order in which the nodes of an organization are asked (gateway/candidates.c). Whoever
- * gets an answer, or none, notes it here. That a node gave no answer counts only if it has answered
- * nobody since that request began: a chaincode function that takes long on a node that is well says
- * nothing about the node. How long nodes take, and whom to pass over for that, is the business of
- * answer_times.c.
+ * The operator sees in fabric.nodes which nodes answer and what is wrong with the others; the
+ * gateway orders the nodes of an organization by this table (gateway/candidates.c). Every process
+ * notes here the answers it gets, and the requests without an answer. A request without an answer
+ * counts only if the node has answered no process since the request began: a chaincode function
+ * that takes long says nothing about a node that answers other requests. How long nodes take, and
+ * which to avoid for that reason, is in answer_times.c.
  *
- * A table of fixed size under one lock that is held for a few copies. When it is full, the address
- * that was not heard of for longest is forgotten: nothing depends on an entry.
+ * The table has a fixed size and one lock that is held for a few copies. When it is full, the
+ * address with the oldest note is replaced: nothing depends on an entry.
  *
- * Rejected: a file or a table (survives the restart that made it wrong); health checks by a process
- * of their own (connections that nobody needs, and another way to be wrong: the requests themselves
- * say what matters).
+ * Rejected: a file or a table (survives the restart that made it wrong); health checks by a
+ * separate process (connections without another purpose, and possibly different results: the
+ * requests themselves show what matters).
  */
 #include "server/pg/shmem_internal.h"
 
@@ -53,7 +53,7 @@ contacts_init(char *place, int tranche)
 	LWLockInitialize(&contacts->lock, tranche);
 }
 
-/* calls are also released while a process exits, when it cannot take a lock any more */
+/* false while the process exits, when it can no longer take a lock: calls are released then, too */
 static bool
 contacts_usable(void)
 {

@@ -1,9 +1,9 @@
-/* FbError <-> ereport */
+/* error.c: conversion between FbError and ereport */
 #include "server/pg/pg.h"
 
 #include "mb/pg_wchar.h"
 
-/* enough to know a name by */
+/* enough to recognize a name */
 #define EXCERPT_BYTES 200
 
 int
@@ -82,7 +82,7 @@ error_raise(FbStatus status, const FbError *error, const char *file, int line, c
 {
 	bool described = error->status == status && error->message[0] != '\0';
 
-	/* what ereport does, with the location of another function */
+	/* like ereport, with the location of the caller */
 	if (errstart_cold(ERROR, TEXTDOMAIN))
 	{
 		fb_errcode(status);

@@ -2,30 +2,34 @@
  * exchange.c: requests of sessions to the process `fabric relay`, and its answers, in shared
  * memory.
  *
- * Problem: with one connection for each session and other node, 500 sessions make 500 backends on
- * every other node. Each of them costs a TLS handshake, a process with caches of its own, and tens
- * of milliseconds of processor time before its first answer; a burst of new sessions is spent on
- * that alone.
+ * The problem. With one connection for each session and other node, 500 sessions make 500 backends
+ * on every other node. Each backend costs a TLS handshake, a process with its own caches, and tens
+ * of milliseconds of processor time before its first answer; a burst of new sessions spends its
+ * time on that alone.
  *
- * Rule: sessions hand their requests to one process of this node, which has a bounded number of
- * connections (wire/relay.c). A request takes a slot, and its bytes a place in an area of fixed
- * size; the answer comes back the same way, and the session's latch is set. Where there is no relay
- * process, no slot or no room, the session uses a connection of its own: nothing waits for a place
- * here, so nothing can block.
+ * The rule. Sessions pass their requests to one process of this node, which has a bounded number
+ * of connections (wire/relay.c). A request takes a slot, and its bytes are stored in an area of
+ * fixed size; the answer returns the same way, and sets the session's latch. Where there is no
+ * relay process, no free slot or no space, the session uses its own connection: nothing waits for
+ * a slot or for space, so nothing can block.
  *
- * A slot belongs to the session until it takes the answer or abandons the request, which it does at
- * the latest when it exits. From exchange_take on the slot also belongs to the relay: whoever is
- * last frees it.
+ * A slot belongs to the session until the session takes the answer or abandons the request, at the
+ * latest when it exits. From exchange_take on the slot also belongs to the relay: the last of the
+ * two frees it.
  *
- *      exchange_put         exchange_take        exchange_begin        exchange_answer
- * exchange_receive FREE -----> WAITING --------------> TAKEN --------------> SENT ---------------->
- * ANSWERED ----------> FREE |                      |                     | |
- *                    +-----> ABANDONED <----+---------------------+   (freed by the relay)  +--
- * exchange_abandon --> FREE
+ *     state      function (caller)              next state
+ *     FREE       exchange_put (session)         WAITING
+ *     WAITING    exchange_take (relay)          TAKEN
+ *     TAKEN      exchange_begin (relay)         SENT
+ *     SENT       exchange_answer (relay)        ANSWERED
+ *     ANSWERED   exchange_receive (session)     FREE
+ *     WAITING, TAKEN, SENT
+ *                exchange_abandon (session)     ABANDONED; the relay frees it
+ *     ANSWERED   exchange_abandon (session)     FREE
  *
- * Rejected: a ring like that of an inbox (answers are taken in any order), message queues in
- * dynamic shared memory (two for each session), a growing area (a request that does not fit has
- * another way).
+ * Rejected: a ring like that of an inbox (answers are taken in any order); message queues in
+ * dynamic shared memory (two for each session); an area that grows (a request that does not fit
+ * can use another connection).
  */
 #include "server/pg/shmem_internal.h"
 
@@ -33,39 +37,39 @@
 #include "storage/ipc.h"
 #include "utils/dsa.h"
 
-/* some thousand requests and answers of the usual 2 to 4 kB */
+/* space for several thousand requests and answers of the usual 2 to 4 kB */
 #define AREA_BYTES ((size_t) 16 * 1024 * 1024)
-/* a session asks several organizations at once */
+/* a session may ask several organizations at the same time */
 #define SLOTS_PER_BACKEND 3
 
 typedef enum SlotState
 {
 	SLOT_FREE,
 	SLOT_WAITING, /* in the queue */
-	SLOT_TAKEN,	  /* the relay has it, and has not sent it yet */
+	SLOT_TAKEN,	  /* the relay has it, but has not sent it */
 	SLOT_SENT,
 	SLOT_ANSWERED,
-	SLOT_ABANDONED /* in the queue or taken; the relay frees it */
+	SLOT_ABANDONED /* waiting, taken or sent; the relay frees it */
 } SlotState;
 
 typedef struct ExchangeSlot
 {
 	SlotState state;
-	int next; /* in the list of free slots, or in the queue; -1: the last */
+	int next; /* next slot in the list of free slots, or in the queue; -1: none */
 	pid_t owner_pid;
-	Latch *owner_latch; /* of its PGPROC, which is there as long as the server: at worst another
-						   process wakes for nothing */
-	char kind;			/* of the request, then of the answer */
+	/* Of its PGPROC, which exists as long as the server: at worst the wrong process is woken. */
+	Latch *owner_latch;
+	char kind; /* of the request, then of the answer */
 	char address[EXCHANGE_ADDRESS_BYTES];
-	dsa_pointer bytes; /* of the request, then of the answer; invalid: none */
+	dsa_pointer bytes; /* bytes of the request, then of the answer; invalid: none */
 	size_t size;
 } ExchangeSlot;
 
-/* everything is guarded by the lock; bytes are copied without it */
+/* the lock guards everything except the bytes, which are copied without it */
 typedef struct Exchange
 {
 	LWLock lock;
-	Latch *relay_latch; /* NULL: there is no relay */
+	Latch *relay_latch; /* NULL: no relay runs */
 	pid_t relay_pid;
 	int slots_count;
 	int first_free;
@@ -78,8 +82,8 @@ typedef struct Exchange
 static Exchange *exchange = NULL;
 static char *area_place = NULL;
 static dsa_area *area = NULL; /* of this process */
-static bool ended = false;	  /* this process is about to leave shared memory */
-static int tickets_count = 0; /* that this process holds */
+static bool ended = false;	  /* this process is exiting and has detached */
+static int tickets_count = 0; /* tickets that this process holds */
 
 static int
 slots_count(void)
@@ -114,7 +118,7 @@ exchange_init(char *place, int tranche)
 	for (int i = 0; i < exchange->slots_count; i++)
 		exchange->slots[i].next = i + 1 < exchange->slots_count ? i + 1 : -1;
 	made = dsa_create_in_place(area_place, AREA_BYTES, tranche, NULL);
-	/* it lives as long as the server, and never grows */
+	/* the area lives as long as the server, and never grows */
 	dsa_pin(made);
 	dsa_set_size_limit(made, AREA_BYTES);
 	dsa_detach(made);
@@ -136,7 +140,7 @@ free_slot(int index)
 	exchange->counts.used--;
 }
 
-/* the bytes of a slot that is freed, to be freed without the lock */
+/* returns the bytes of a freed slot; the caller frees them without the lock */
 static dsa_pointer
 abandon_slot(int index)
 {
@@ -150,7 +154,7 @@ abandon_slot(int index)
 	}
 	else
 	{
-		/* the id of a process may come again */
+		/* the system may reuse the process id */
 		slot->owner_pid = 0;
 		slot->state = SLOT_ABANDONED;
 	}
@@ -166,7 +170,7 @@ free_bytes(dsa_pointer bytes)
 		dsa_free(area, bytes);
 }
 
-/* what an exiting session has asked for nobody waits for any more */
+/* at exit: abandon all requests of this process */
 static void
 leave_exchange(int code, Datum argument)
 {
@@ -175,7 +179,7 @@ leave_exchange(int code, Datum argument)
 	{
 		dsa_pointer bytes = InvalidDsaPointer;
 
-		/* without the lock: nobody else writes this process's id */
+		/* without the lock: no other process writes this process's id */
 		if (exchange->slots[i].owner_pid != MyProcPid)
 			continue;
 		LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
@@ -186,7 +190,7 @@ leave_exchange(int code, Datum argument)
 	}
 	dsa_detach(area);
 	area = NULL;
-	/* without a segment of dynamic shared memory nobody else does that */
+	/* needed because an area in place has no segment whose detaching does it */
 	dsa_release_in_place(area_place);
 }
 
@@ -268,8 +272,8 @@ exchange_receive(int index, MemoryContext context, char *kind, FbBytes *answer)
 	if (!answered)
 		return false;
 	/*
-	 * the slot is this session's alone now; on an error here it stays so until the call is
-	 * abandoned
+	 * Only this session uses the slot now. After an error here it keeps the slot until the call is
+	 * abandoned.
 	 */
 	bytes = slot->bytes;
 	if (DsaPointerIsValid(bytes))
@@ -292,7 +296,7 @@ exchange_abandon(int index)
 {
 	dsa_pointer bytes;
 
-	/* at the exit of the process that has been done for all */
+	/* leave_exchange has done this for all requests */
 	if (ended)
 		return;
 	LWLockAcquire(&exchange->lock, LW_EXCLUSIVE);
@@ -333,7 +337,7 @@ exchange_counts(ExchangeCounts *counts, pid_t *relay_pid)
 
 /* ---- the relay's side ---- */
 
-/* sessions that still wait ask directly; the slots of those that do not wait are freed */
+/* at exit of the relay: waiting sessions use their own connections; abandoned slots are freed */
 static void
 detach_relay(int code, Datum argument)
 {
@@ -349,7 +353,7 @@ detach_relay(int code, Datum argument)
 
 		if (state == SLOT_FREE || state == SLOT_ANSWERED)
 			continue;
-		/* the request's bytes, if the relay has not taken them */
+		/* the request's bytes, if the relay has not copied them */
 		free_bytes(slot->bytes);
 		slot->bytes = InvalidDsaPointer;
 		if (state == SLOT_ABANDONED)
@@ -384,7 +388,10 @@ exchange_attach_relay(void)
 	return alone;
 }
 
-/* caller: frees the slot, if it was abandoned */
+/*
+ * The caller holds the lock. Frees the slot and returns false if the request was abandoned. The
+ * caller frees *bytes.
+ */
 static bool
 take_locked(int index, dsa_pointer *bytes)
 {
@@ -474,7 +481,10 @@ exchange_answer(int index, char kind, FbBytes answer)
 	{
 		if (answer.size <= EXCHANGE_MESSAGE_BYTES_MAX)
 			bytes = store_bytes(answer);
-		/* no room: what is asked for twice is endorsed twice, or queued once */
+		/*
+		 * No space: the session sends the request again. That is harmless: a proposal is endorsed
+		 * twice, and an envelope is queued only once.
+		 */
 		if (!DsaPointerIsValid(bytes))
 			kind = EXCHANGE_ASK_YOURSELF;
 	}

@@ -1,10 +1,10 @@
 /*
- * fault points: what a superuser asked for in fabric.fault_points happens when the code passes the
- * named point
+ * fault.c: fault points. When the code passes a point that a superuser named in
+ * fabric.fault_points, the named fault happens.
  *
- * A process that reads the setting while it runs says so in the server's log, and so does one that
- * is held at a point: whoever sets a fault knows when it is in force, and an operator who finds it
- * set by mistake sees why the node stands still.
+ * A process that reads a changed setting while it runs logs it, and so does a process that is held
+ * at a point: a tester sees when a fault is active, and an operator who finds a fault set by
+ * mistake sees why the node stands still.
  */
 #include "server/pg/pg.h"
 
@@ -46,7 +46,7 @@ fault_read_settings(void)
 	pfree(before);
 }
 
-/* the action of the point in the list, or NULL */
+/* the action of the named point in the list, or NULL */
 static const char *
 find_action(const char *name, size_t *action_size)
 {
@@ -107,7 +107,7 @@ fault_hold(const char *name)
 		if (ConfigReloadPending)
 			fault_read_settings();
 	}
-	/* what else woke this process is looked at afterwards */
+	/* another event may have set the latch: set it again */
 	SetLatch(MyLatch);
 }
 
@@ -121,7 +121,7 @@ fault_hit(const char *name)
 		return;
 	if (size == 5 && strncmp(action, "crash", 5) == 0)
 	{
-		/* the postmaster first: its children find it dead and leave at once, as with a power cut */
+		/* the postmaster first: its children notice and exit at once, as in a power failure */
 		kill(PostmasterPid, SIGKILL);
 		kill(getpid(), SIGKILL);
 	}

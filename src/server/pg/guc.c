@@ -1,24 +1,29 @@
 /*
  * guc.c: every setting of the extension, with its unit and range.
  *
- * Who chose the identity?
+ * Design note: which client chose the identity?
  *
- * A server process can be lent to many clients in turn: a pooler in transaction mode gives it to
- * one for a transaction, then to the next, and nothing tells the server. What one client leaves
- * behind (a SET, an opened key) the next one would use. The server cannot tell such a connection
- * from a direct one, so it does not try. A value of fabric.identity counts when it certainly
- * belongs to the client of the current transaction:
+ * The problem. A server process can serve many clients in turn: a connection pooler in transaction
+ * mode gives it to one client for a transaction, then to the next, and the server does not notice.
+ * Anything that one client leaves behind (a SET, an opened key), the next client would use.
  *
- *   - it was set in this very transaction: SET LOCAL, or SET in the same transaction block or
- * string of statements, or the SET clause of a function;
- *   - nobody has set it in the session: postgresql.conf, ALTER ROLE, ALTER DATABASE, or the options
- * of the connection, which poolers do not pass on;
- *   - fabric.session_identity is on: the administrator, or the client when it connects, says that
- * the connection is not shared. That cannot be turned on by SET, which would be left behind too.
+ * The rule. The server cannot tell a pooled connection from a direct one, so it does not try. A
+ * value of fabric.identity counts when it certainly belongs to the client of the current
+ * transaction:
  *
- * Otherwise the keystore refuses it: falling back to another identity would sign as somebody whom
- * the client did not choose. Opened identities follow the same rule (keystore.c). Rejected:
- * guessing from the peer's address or application_name (wrong sometimes, and then silently).
+ *   - it was set in this transaction: by SET LOCAL, by SET in the same transaction block or string
+ *     of statements, or by the SET clause of a function;
+ *   - it was not set in the session, but in postgresql.conf, by ALTER ROLE, by ALTER DATABASE, or
+ *     in the options of the connection, which poolers do not pass on;
+ *   - fabric.session_identity is on: the administrator, or the client when it connects, declares
+ *     that the connection is not shared. SET cannot turn it on, because the next client would
+ *     inherit that too.
+ *
+ * Otherwise the keystore raises an error: with another identity as a fallback, the client would
+ * sign as an identity that it did not choose. Opened identities follow the same rule (keystore.c).
+ *
+ * Rejected: guessing from the peer's address or application_name (sometimes wrong, and then
+ * unnoticed).
  */
 #include "server/pg/pg.h"
 
@@ -82,8 +87,8 @@ define_number(const char *name, int *variable, int value, int least, int most, G
 }
 
 /*
- * what is fixed at server start; without preloading such a variable cannot be made, and nobody uses
- * its value
+ * for settings that are fixed at server start; without preloading, PostgreSQL does not allow
+ * PGC_POSTMASTER, and the values are not used
  */
 static GucContext
 startup_context(void)
@@ -115,16 +120,16 @@ define_node_settings(void)
 		"Directory of the private keys that this node holds for CAs and client identities.");
 }
 
-/* ---- which identity signs ---- */
+/* ---- the identity that signs ---- */
 
 /*
- * how a value of fabric.identity came about: the "extra" of the setting, which PostgreSQL keeps and
+ * origin of a value of fabric.identity: the "extra" of the setting, which PostgreSQL saves and
  * restores with the value
  */
 typedef struct IdentityChoice
 {
-	bool in_session;				/* by SET and the like, not by configuration */
-	LocalTransactionId transaction; /* if so: in which one */
+	bool in_session;				/* set by a command in the session, not by configuration */
+	LocalTransactionId transaction; /* if in_session: the transaction that set it */
 } IdentityChoice;
 
 static const IdentityChoice *identity_choice;

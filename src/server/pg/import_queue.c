@@ -1,19 +1,20 @@
 /*
- * import_queue.c: a block on its way from a session to the ledger worker of a channel, and the
+ * import_queue.c: pass a block from a session to the ledger worker of a channel, and return the
  * worker's answer.
  *
- * A block may have 100 MB, so it does not fit into the fixed shared memory, and a segment of its
- * size could exceed what the operating system gives. The session makes a segment of dynamic shared
- * memory for its request: a header, and a shm_mq of at most 1 MB through which the block streams
- * into the worker's own memory. The handle of the segment stands in the channel's slot; the worker
- * attaches when it is woken.
+ * The problem. A block may have 100 MB, so it does not fit into the fixed shared memory, and a
+ * segment of its size could exceed the limits of the operating system.
  *
- * Neither side waits for the other without a limit or a way to interrupt it. The worker reads
- * without waiting, between its other duties, so a session that is stopped stops nothing else. The
- * session waits for its latch, can be cancelled at any time, and finds out when the worker ends:
- * the worker's process id in the slot is another then. Whoever leaves detaches from the segment,
- * and the other side notices. A session that left before the worker looked leaves a handle that can
- * no longer be attached, or the handle of the next session.
+ * The rule. The session creates a segment of dynamic shared memory for its request: a header, and
+ * a shm_mq of at most 1 MB through which the block streams into the worker's own memory. The
+ * handle of the segment is in the channel's slot; the worker attaches when it is woken.
+ *
+ * Every wait has a limit or can be interrupted. The worker reads without waiting, between its
+ * other duties, so a session that is stopped stops nothing else. The session waits for its latch,
+ * can be canceled at any time, and notices when the worker ends, because the worker's process id
+ * in the slot changes. A side that leaves detaches from the segment, and the other side notices.
+ * If a session left before the worker attached, the slot has a handle that can no longer be
+ * attached, or the handle of the next session.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -23,12 +24,12 @@
 #include "utils/wait_event.h"
 
 /*
- * bytes of a block on their way: a usual block fits in, so that nobody is woken in between; a large
- * one needs a hundred times less than its size
+ * Size of the queue: a typical block fits, so that neither side waits for the other; a large block
+ * streams through.
  */
 #define QUEUE_BYTES_MIN (16 * 1024)
 #define QUEUE_BYTES_MAX (1024 * 1024)
-/* how often a session looks at the worker without being woken */
+/* interval at which a session checks the worker without being woken */
 #define LOOK_MS 1000
 
 /* the start of the segment; the queue follows */
@@ -53,7 +54,7 @@ request_queue(ImportRequest *request)
 
 typedef struct RunningWorker
 {
-	pid_t pid; /* 0: none runs */
+	pid_t pid; /* 0: no worker runs */
 	uint32 generation;
 } RunningWorker;
 
@@ -86,7 +87,7 @@ wait_for_latch(long timeout_ms)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* after a failure the launcher may take its time to start the next one */
+/* the launcher may delay the next start after a failure */
 static bool
 wait_for_worker(ChannelSlot *slot, int timeout_ms, RunningWorker *worker)
 {
@@ -110,7 +111,7 @@ is_answered(ImportRequest *request)
 	return true;
 }
 
-/* true once the worker has answered; false when it left before */
+/* true once the worker has answered; false when it ends before */
 static bool
 stream_block(ChannelSlot *slot, const RunningWorker *worker, ImportRequest *request,
 			 shm_mq_handle *queue, FbBytes block)
@@ -127,7 +128,7 @@ stream_block(ChannelSlot *slot, const RunningWorker *worker, ImportRequest *requ
 				return is_answered(request);
 			sent = result == SHM_MQ_SUCCESS;
 		}
-		/* it answers before it leaves */
+		/* the worker answers before it ends */
 		if (!still_runs(slot, worker))
 			return is_answered(request);
 		wait_for_latch(LOOK_MS);
@@ -150,7 +151,7 @@ import_queue_send(ChannelSlot *slot, int ledger_id, FbBytes block, bool accept_d
 
 	if (!wait_for_worker(slot, start_timeout_ms, &worker))
 		return false;
-	/* an error from here on: the segment goes with the resource owner, and the worker sees that */
+	/* after an error the resource owner detaches the segment, and the worker notices */
 	segment = dsm_create(REQUEST_BYTES + queue_bytes, 0);
 	request = dsm_segment_address(segment);
 	memset(request, 0, sizeof(*request));
@@ -190,7 +191,7 @@ leave_request(void)
 	taken_queue = NULL;
 }
 
-/* the request that stands in the slot; false: there is none, or its session is gone */
+/* attach to the request in the slot; false when there is none, or its session is gone */
 static bool
 take_request(ChannelSlot *slot)
 {
@@ -208,13 +209,13 @@ take_request(ChannelSlot *slot)
 	taken_segment = dsm_attach(handle);
 	if (taken_segment != NULL)
 	{
-		/* it outlives the transaction in which the block is committed */
+		/* the mapping must outlive the transaction that commits the block */
 		dsm_pin_mapping(taken_segment);
 		taken_request = dsm_segment_address(taken_segment);
 		queue = request_queue(taken_request);
 		shm_mq_set_receiver(queue, MyProc);
 		taken_queue = shm_mq_attach(queue, taken_segment, NULL);
-		/* a channel that was left and joined again has another ledger */
+		/* the request may be for the ledger of an earlier membership */
 		if (taken_request->ledger_id != slot->ledger_id)
 			leave_request();
 	}
@@ -254,7 +255,7 @@ import_queue_answer(const ImportAnswer *answer)
 	taken_request->answer = *answer;
 	pg_write_barrier();
 	pg_atomic_write_u32(&taken_request->answered, 1);
-	/* should the session be gone, another process is woken for nothing */
+	/* if the session is gone, another process is woken for nothing */
 	SetLatch(&session->procLatch);
 	leave_request();
 }

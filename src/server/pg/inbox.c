@@ -1,10 +1,10 @@
 /*
- * inbox.c: bounded queues of records into the workers of a channel, in shared memory: envelopes and
- * Raft messages into the orderer worker, private plaintext into the ledger worker.
+ * inbox.c: bounded queues of records for the workers of a channel, in shared memory: envelopes and
+ * Raft messages for the orderer worker, private plaintext for the ledger worker.
  *
- * A record is a header (kind, sizes of its two parts) and the bytes, padded to eight. head and tail
- * are positions that only grow; the byte at position p lies at p modulo the capacity, so a record
- * may wrap around. One lock, held for the copy of one record.
+ * A record is a header (kind, sizes of its two parts) and the bytes, padded to eight. head and
+ * tail are positions that only grow; the byte of position p is stored at p modulo the capacity, so
+ * a record may wrap around. One lock is held for the copy of one record.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -17,7 +17,7 @@ typedef struct RecordHeader
 	char kind;
 } RecordHeader;
 
-/* a queue and where its bytes are */
+/* a queue and the location of its bytes */
 typedef struct Queue
 {
 	InboxHeader *header;
@@ -49,7 +49,7 @@ ring_read(const Queue *queue, uint64 position, void *data, size_t size)
 	memcpy((char *) data + until_end, queue->ring, size - until_end);
 }
 
-/* the position behind the new record, 0 when there is no room */
+/* returns the position after the new record; 0 when the queue is full */
 static uint64
 queue_put(const Queue *queue, char kind, FbBytes first, FbBytes second)
 {
@@ -100,8 +100,8 @@ queue_take(const Queue *queue, char *kind, StringInfo out, size_t *first_size)
 		if ((size_t) out->maxlen <= size)
 		{
 			/*
-			 * make room without the lock: an error in there must not leave it held, and nobody else
-			 * takes records
+			 * Enlarge the buffer without the lock: an error must not leave the lock held. The
+			 * record stays in the queue, because only this process takes records.
 			 */
 			LWLockRelease(&header->lock);
 			enlargeStringInfo(out, (int) size + 1);
@@ -183,7 +183,10 @@ private_queue(ChannelSlot *slot)
 					shmem_private_inbox_capacity()};
 }
 
-/* which ledger worker is at work: what an earlier one took and did not store is lost */
+/*
+ * Identifies the running ledger worker: records that an earlier one took and did not store are
+ * lost.
+ */
 static uint32
 ledger_generation(ChannelSlot *slot)
 {
@@ -218,8 +221,8 @@ private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset, T
 	}
 	ConditionVariableCancelSleep();
 	/*
-	 * read after the position: a newer worker's position says nothing about what was lost with the
-	 * one before
+	 * Read the generation after the position: the position of a newer worker says nothing about
+	 * records that its predecessor lost.
 	 */
 	pg_read_barrier();
 	return stored && ledger_generation(slot) == generation;

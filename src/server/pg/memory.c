@@ -1,4 +1,7 @@
-/* allocators of core bound to memory contexts, and conversions between FbBytes and varlena */
+/*
+ * memory.c: allocators of core that use a memory context, and conversions between FbBytes and
+ * varlena
+ */
 #include "server/pg/pg.h"
 
 typedef struct ContextAllocator

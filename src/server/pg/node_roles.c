@@ -1,38 +1,38 @@
 /*
- * node_roles.c: the roles of other nodes: how many connections they may have, how many are kept for
- * them, how much they may put into the log.
+ * node_roles.c: the roles of other nodes: their limit of connections, the connections reserved for
+ * them, and their share of the log.
  *
- * The problem. All sessions of an instance share max_connections. Applications that take them all
- * keep the other organizations' nodes out: Raft messages, blocks and requests for endorsements are
- * not taken any more, and a channel can lose its majority because of a connection pool. A member's
- * node that takes them all keeps the applications out. Neither may be possible.
+ * The problem. All sessions of an instance share max_connections. Applications that use them all
+ * keep out the other organizations' nodes: Raft messages, blocks and requests for endorsements are
+ * no longer accepted, and a channel can lose its majority because of a connection pool. A member's
+ * node that uses them all keeps out the applications. Both must be impossible.
  *
- * The rule. Let `places` be max_connections without what is reserved for superusers, and `nodes`
- * the number of roles of other nodes.
+ * The rule. Let `places` be max_connections without the connections reserved for superusers, and
+ * `nodes` the number of roles of other nodes.
  *
- *     need     what a node needs to take part:  2 for each channel (Raft, blocks) and 4 for
- * requests limit    what one role may have:          fabric.node_connections;      default: places
- * / 2 / nodes, at least the need share    what is kept free for a role:
- * fabric.reserved_connections;  default: the need, at most places / 2 / nodes
+ *     need   for a node to take part: 2 for each channel (Raft, blocks) and 4 for requests
+ *     limit  for one role: fabric.node_connections; default places / 2 / nodes, at least the need
+ *     share  kept free for a role: fabric.reserved_connections; default the need, at most
+ *            places / 2 / nodes; at most the limit
  *
- * A role within its share is refused only where a superuser alone would have a place. Everybody
- * else, nodes beyond their share included, is refused when not more places are free than the
- * others' shares still need. So with the defaults all nodes together have at most half of the
- * places, applications never less than half, and a node that takes its limit takes nothing from the
- * share of another node. Where max_connections is too small for that, the nodes come first, and the
- * launcher warns.
+ * A role within its share is refused only where only a superuser could connect. All other logins,
+ * including those of nodes beyond their share, are refused when the number of free places is not
+ * larger than the unused shares of the other nodes. So with the defaults all nodes together have
+ * at most half of the places, applications at least half, and a node that uses its whole limit
+ * takes nothing from the share of another node. Where max_connections is too small for that, nodes
+ * have priority, and the launcher warns.
  *
- * Who the nodes are, and how many channels there are, is known to the launcher alone (a backend
- * that authenticates its client has no database yet); it publishes both here. Until it has done so
- * nothing is reserved, and a role's limit is half of the places.
+ * Only the launcher knows the roles of nodes and the number of channels (a backend that
+ * authenticates its client has no database yet); it publishes both here. Until then nothing is
+ * reserved, and the limit of a role is half of the places.
  *
- * Messages to the log: each role has a budget, shared by all its sessions, since a session costs
- * nothing: LOG_BURST messages at once, and one more every LOG_INTERVAL_MS. What is left out is
- * counted, and the count is logged with the next message.
+ * Log messages: each role has a budget that all its sessions share, because a node can open many
+ * sessions: LOG_BURST messages at once, and one more every LOG_INTERVAL_MS. Suppressed messages
+ * are counted, and the count is logged with the next message.
  *
- * Rejected: PostgreSQL's CONNECTION LIMIT of a role (the operator's, and it does not reserve
- * anything); reserved_connections of PostgreSQL 16 (not in 15, and one member could take all that
- * is reserved).
+ * Rejected: PostgreSQL's CONNECTION LIMIT of a role (it belongs to the operator, and reserves
+ * nothing); reserved_connections of PostgreSQL 16 (does not exist in 15, and one member could use
+ * all reserved connections).
  */
 #include "server/pg/shmem_internal.h"
 
@@ -50,8 +50,8 @@
 struct NodeRole
 {
 	Oid role_id;   /* InvalidOid: unused */
-	bool known;	   /* to the launcher: has a share */
-	slock_t mutex; /* of what follows */
+	bool known;	   /* the launcher has published it: it has a share */
+	slock_t mutex; /* guards the fields below */
 	int log_budget;
 	uint64 log_refilled_ms; /* of clock_ms */
 	uint64 log_left_out;
@@ -59,7 +59,7 @@ struct NodeRole
 
 typedef struct NodeRoles
 {
-	LWLock lock; /* all but what a mutex protects */
+	LWLock lock; /* guards everything except the fields that a mutex guards */
 	int known_count;
 	int channels_count;
 	NodeRole roles[NODE_ROLES_MAX];
@@ -89,7 +89,7 @@ count_places(void)
 	return Max(MaxConnections - compat_reserved_connections(), 1);
 }
 
-/* half of the places, for each of the roles. The lock is held */
+/* half of the places, divided by the roles. The lock is held */
 static int
 fair_part(void)
 {
@@ -120,8 +120,8 @@ share_of_role(void)
 }
 
 /*
- * the role's entry, or an unused one; the last one is shared by all that have none of their own.
- * The lock is held, exclusively
+ * The role's entry, or an unused one; when all are in use, roles without an entry share the last
+ * one. The lock is held exclusively.
  */
 static NodeRole *
 find_role(Oid role_id)
@@ -162,8 +162,8 @@ node_roles_publish(const Oid *role_ids, int count, int channels_count)
 		for (int j = 0; j < count && !is_known; j++)
 			is_known = role->role_id == role_ids[j];
 		/*
-		 * a role that is gone; a session of it that is still there may share the entry with another
-		 * one
+		 * The role no longer exists. A session of it that still runs may share the entry with
+		 * another role.
 		 */
 		if (role->known && !is_known)
 			role->role_id = InvalidOid;
@@ -194,7 +194,7 @@ node_roles_enter(Oid role_id)
 	return role;
 }
 
-/* places that the shares of known roles, without this one's, still need. The lock is held */
+/* The unused parts of the shares of all known roles except this one. The lock is held. */
 static int
 count_kept(Oid except_role_id)
 {

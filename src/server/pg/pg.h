@@ -1,14 +1,14 @@
 /*
- * pg: what we need from the PostgreSQL server, each thing once: settings, shared memory, the inbox
- * of a worker, allocators bound to memory contexts, a clock, errors, SPI, the transaction bracket
- * of workers, fault points.
+ * pg: everything that the extension needs from the PostgreSQL server, each thing once: settings,
+ * shared memory, the inbox of a worker, allocators bound to memory contexts, a clock, errors, SPI,
+ * the transaction bracket of workers, fault points.
  */
 #ifndef FABRIC_SERVER_PG_H
 #define FABRIC_SERVER_PG_H
 
 #include "postgres.h"
 
-/* messages are looked up in a catalog of the extension's own, where one is installed */
+/* look messages up in the extension's own catalog, where one is installed */
 #undef TEXTDOMAIN
 #define TEXTDOMAIN PG_TEXTDOMAIN("fabric")
 
@@ -22,17 +22,14 @@
 
 #include "core/base/base.h"
 
-/*
- * every C function that SQL may call is declared with this, so that no other symbol leaves the
- * library
- */
+/* Declares a C function that SQL may call; the library exports no other symbols. */
 #define FABRIC_FUNCTION(name)                        \
 	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
 	PG_FUNCTION_INFO_V1(name)
 
 /*
  * ---- guc.c: every setting. The variable of fabric.NAME is guc_NAME; docs/operations.md and the
- * descriptions in guc.c say what each is for. Strings are never NULL; empty means not set ----
+ * descriptions in guc.c describe each setting. Strings are never NULL; empty means not set ----
  */
 
 extern char *guc_database;
@@ -72,21 +69,16 @@ extern int guc_node_connections;		/* of one other node's role; 0: see node_roles
 extern int guc_reserved_connections;	/* for each other node's role; -1: see node_roles.c */
 
 extern void guc_define(void); /* once, from _PG_init */
-/*
- * was the present value of fabric.identity chosen by whoever runs this transaction? See the note in
- * guc.c
- */
+/* true if the current transaction's client certainly chose fabric.identity; see guc.c */
 extern bool guc_identity_is_chosen(void);
-/* turn fabric.identity_opened on, for as long as an opened identity may last */
+/* turn fabric.identity_opened on for the session or the transaction, see guc.c */
 extern void guc_note_identity_opened(void);
-/*
- * closed is called when fabric.identity_opened is turned off, by whatever does that; it must not
- * raise errors
- */
+/* closed is called when fabric.identity_opened is turned off; it must not raise errors */
 extern void guc_on_identities_closed(void (*closed)(void));
 
-/* ---- shmem.c: all shared memory. Nothing here is needed for recovery: it is rebuilt from the
- * tables ---- */
+/*
+ * ---- shmem.c: all shared memory; recovery needs none of it: workers rebuild it from tables ----
+ */
 
 typedef enum WorkerKind
 {
@@ -99,77 +91,81 @@ typedef enum WorkerKind
 typedef struct WorkerState
 {
 	pid_t pid;				  /* 0 when not running */
-	TimestampTz started_at;	  /* 0 when it was never started */
-	TimestampTz last_exit_at; /* 0 when it never ended */
+	TimestampTz started_at;	  /* 0: never started */
+	TimestampTz last_exit_at; /* 0: never ended */
 	uint64 restarts_count;
-	char last_error[256]; /* primary text of the error that ended the last one; empty if none */
+	/* primary text of the error that ended the last process; empty if none */
+	char last_error[256];
 	TimestampTz last_error_at;
 } WorkerState;
 
-/* what the leader knows of a consenter */
+/* the leader's view of one consenter */
 typedef struct FollowerState
 {
 	uint64 raft_id;
 	uint64 match_index;
 	uint64 next_index;
-	int progress; /* probe, replicate, snapshot as the core numbers them */
+	int progress; /* probe, replicate or snapshot, numbered as in core/raft */
 	TimestampTz last_contact_at;
 	bool connected;
-	bool recovering; /* it has no vote yet and is not counted */
+	bool recovering; /* it has no vote yet and does not count for a majority */
 } FollowerState;
 
-/* what sessions ask of the channel's orderer worker with every envelope */
+/* the part of the orderer worker's state that sessions read for every envelope */
 typedef struct OrdererState
 {
 	pid_t pid; /* 0 when the worker does not run */
 	int role;  /* as core/raft numbers its roles */
 	uint64 term;
 	uint64 leader_id;			  /* 0 when unknown */
-	TimestampTz leaderless_since; /* 0 while there is one */
-	uint64 pending_bytes;		  /* of envelopes in the worker, not yet in the log */
+	TimestampTz leaderless_since; /* 0 while there is a leader */
+	/* size of the envelopes in the worker that are not yet in the log */
+	uint64 pending_bytes;
 } OrdererState;
 
-/* the orderer worker's state of Raft; the followers are published with it and asked for apart */
+/* the orderer worker's Raft state; published together with the followers, read separately */
 typedef struct RaftSummary
 {
-	uint64 raft_id; /* this node's, 0 when it is no consenter */
+	uint64 raft_id; /* this node's; 0 when it is not a consenter */
 	int role;		/* as core/raft numbers its roles */
 	uint64 term;
 	uint64 leader_id;			  /* 0 when unknown */
-	TimestampTz leaderless_since; /* 0 while there is one */
+	TimestampTz leaderless_since; /* 0 while there is a leader */
 	uint64 last_index;
-	uint64 pending_count; /* envelopes in the worker, not yet in the log */
-	uint64 pending_bytes; /* of them */
+	uint64 pending_count; /* envelopes in the worker that are not yet in the log */
+	uint64 pending_bytes; /* size of these envelopes */
 	uint64 leader_changes_count;
 	uint64 batches_count;		  /* proposed by this node */
-	uint64 dropped_count;		  /* envelopes that could not be handed on */
+	uint64 dropped_count;		  /* envelopes that could not be passed to the leader */
 	int participation;			  /* as core/raft numbers it */
 	TimestampTz recovering_since; /* 0: not recovering */
-	uint64 recovery_index; /* the entry with which the recovery ends; 0: no leader has said */
+	/* the entry that ends the recovery; 0: not yet known from a leader */
+	uint64 recovery_index;
 	uint64 others_recovering_count;
 	char recovery_detail[192];
 } RaftSummary;
 
-/* how NOTIFY of this channel's blocks goes */
+/* state of the notifications (NOTIFY) of this channel's blocks */
 typedef struct NotificationState
 {
-	uint64 height;			   /* blocks below have a notification; 0: no worker has run yet */
-	uint64 failures_count;	   /* since the start */
+	/* notifications were sent for all blocks below; 0: no worker has run yet */
+	uint64 height;
+	uint64 failures_count;	   /* since the start of the server */
 	TimestampTz failing_since; /* 0: the last attempt did not fail */
 	char last_error[256];
 } NotificationState;
 
 /*
- * what validating blocks costs: the parts of the work that grow with what transactions ask for, and
- * not only with their bytes
+ * The cost of validating blocks: the parts of the work that depend on the contents of
+ * transactions, not only on their size.
  */
 typedef struct ValidationWork
 {
 	uint64 policies_parsed; /* of chaincodes, collections and keys */
 	uint64 policies_evaluated;
-	uint64 signatures_checked; /* also those that this node had verified before */
-	uint64 range_rows;		   /* keys that range queries looked at when they were run again */
-	uint64 identities_checked; /* certificates parsed and verified that were not met before */
+	uint64 signatures_checked; /* includes those found in the verified set */
+	uint64 range_rows;		   /* keys that range queries read when validation repeats them */
+	uint64 identities_checked; /* certificates parsed and verified, not found in a cache */
 } ValidationWork;
 
 /* since the start of the server */
@@ -183,90 +179,91 @@ typedef struct ValidationState
 	uint64 longest_block_number;
 } ValidationState;
 
-/* a committed block, as far as shared memory shows it */
+/* the part of a committed block that shared memory shows */
 typedef struct BlockNews
 {
 	uint64 number;
-	uint64 raft_index;		/* of its log entry; 0: it has none */
-	bool lifecycle_changed; /* a definition or an approval was written */
-	const int *counts;		/* 256: transactions by validation code */
+	uint64 raft_index;		/* of its log entry; 0: none */
+	bool lifecycle_changed; /* the block wrote a chaincode definition or an approval */
+	const int *counts;		/* 256 counts: transactions by validation code */
 	const ValidationWork *work;
-	uint64 validation_us; /* how long the validation took */
+	uint64 validation_us; /* duration of the validation */
 } BlockNews;
 
 /* a queue in shared memory */
 typedef struct InboxCounts
 {
 	uint64 records; /* waiting now */
-	uint64 bytes;	/* of them */
-	uint64 refused; /* ever refused because it was full */
+	uint64 bytes;	/* size of these records */
+	uint64 refused; /* refused so far because the queue was full */
 } InboxCounts;
 
 /*
- * What this node's processes publish of one channel. Only server/pg knows its layout; the others
- * use the functions slot_* below, which copy what is asked for.
+ * The state of one channel that this node's processes publish. Only server/pg knows its layout;
+ * other directories use the functions slot_* below, which copy the requested part.
  */
 typedef struct ChannelSlot ChannelSlot;
 
-/*
- * true in a server that preloads the library; otherwise nothing below that takes a slot can be used
- */
+/* true if the library is preloaded; otherwise no function below that takes a slot can be used */
 extern bool shmem_available(void);
-extern void shmem_require(void); /* FB_NOT_PRELOADED with the hint for postgresql.conf, or when the
-									workers serve another database */
-extern bool shmem_serves_database(
-	void); /* is the session in the database in which the workers are? In a transaction */
+/*
+ * Raises FB_NOT_PRELOADED when the library is not preloaded (with a hint about postgresql.conf),
+ * or when the workers serve another database.
+ */
+extern void shmem_require(void);
+/* true if this session's database is the one that the workers serve. Requires a transaction. */
+extern bool shmem_serves_database(void);
 extern void shmem_install_hooks(void); /* from _PG_init while preloading */
 
-/* NULL when there is none for this membership (yet), or not preloaded */
+/* NULL when there is no slot for this membership (yet), or the library is not preloaded */
 extern ChannelSlot *shmem_channel_find(const char *channel, int ledger_id);
 /*
- * for the launcher alone. create: finds or makes; NULL when all slots are used. drop: nobody may be
- * attached to it any more
+ * For the launcher only. create: finds or makes the slot; NULL when all slots are used. drop: no
+ * worker may be attached to the slot.
  */
 extern ChannelSlot *shmem_channel_create(const char *channel, int ledger_id);
 extern void shmem_channel_drop(ChannelSlot *slot);
 /*
- * Wait until the channel has more than height blocks on this node; false when the deadline passed
- * first, or the channel was left. Interruptible.
+ * Wait until the channel has more than height blocks on this node. False when the deadline passes
+ * first, or this node leaves the channel. Interruptible.
  */
 extern bool shmem_wait_height(ChannelSlot *slot, uint64 height, TimestampTz deadline);
 /*
- * NULL when unused; 0 <= index < guc_max_channels. name may be NULL: the channel's name, copied
- * while the slot cannot become another channel's
+ * The slot at an index, 0 <= index < guc_max_channels; NULL when unused. name, unless NULL,
+ * receives the channel's name, copied under the lock, so that name and slot belong together.
  */
 extern ChannelSlot *shmem_channel_at(int index, char name[FB_CHANNEL_ID_BYTES_MAX + 1]);
 
 /*
- * A worker announces itself; its latch is withdrawn at exit by a callback that this installs. NULL
- * when it is not the one that the launcher waits for: it came too late, or the channel was left. So
- * there is never more than one worker of a kind for a channel.
+ * A worker announces itself; a callback installed here withdraws its latch at exit. NULL when this
+ * is not the worker that the launcher expects: it started too late, or this node left the channel.
+ * So there is never more than one worker of a kind for a channel.
  */
 extern ChannelSlot *shmem_worker_attach(int slot_index, WorkerKind kind, uint32 generation);
-extern uint32 shmem_worker_next_generation(
-	ChannelSlot *slot, WorkerKind kind); /* whoever was started earlier may not attach any more */
-extern bool
-shmem_worker_stop(ChannelSlot *slot,
-				  WorkerKind kind); /* SIGTERM; true when it does not run any more, nor will */
+/* workers that were started earlier can no longer attach */
+extern uint32 shmem_worker_next_generation(ChannelSlot *slot, WorkerKind kind);
+/* Send SIGTERM. True when the worker does not run and can no longer start. */
+extern bool shmem_worker_stop(ChannelSlot *slot, WorkerKind kind);
 extern void shmem_worker_wake(ChannelSlot *slot, WorkerKind kind); /* set its latch, if it runs */
 extern void shmem_worker_note_error(ChannelSlot *slot, WorkerKind kind, const char *message);
 extern void shmem_launcher_attach(void);
 extern void shmem_launcher_wake(void);
 extern pid_t shmem_launcher_pid(void); /* 0 when it does not run */
 
-/* ---- channel_slot.c: a channel's slot; the order of writes and reads is in the note there ---- */
+/* ---- channel_slot.c: a channel's slot; its note explains the order of writes and reads ---- */
 
-/* name and ledger id (of this membership) stay as they are while a worker is attached */
+/* name and ledger id (of this membership) do not change while a worker is attached */
 extern const char *slot_name(const ChannelSlot *slot);
 extern int slot_ledger_id(const ChannelSlot *slot);
 extern int slot_index(const ChannelSlot *slot);
-/* the mode that the running workers were started in; for the launcher alone */
+/* the mode in which the running workers were started; for the launcher only */
 extern bool slot_import_only(const ChannelSlot *slot);
 extern void slot_set_import_only(ChannelSlot *slot, bool import_only);
 
 /*
- * Of the ledger worker, after its commit. height: count of blocks here, 0 = not known yet; a reader
- * of it finds what was published with it. applied index: the last log entry in the ledger.
+ * For the ledger worker, after its commit. height: number of blocks here, 0: not yet known; a
+ * reader that sees the height also sees everything published before it. applied index: the last
+ * log entry that is in the ledger.
  */
 extern void slot_publish_ledger(ChannelSlot *slot, uint64 config_block_number, uint64 applied_index,
 								uint64 height);
@@ -274,29 +271,37 @@ extern void slot_publish_block(ChannelSlot *slot, const BlockNews *news);
 extern void slot_set_applied_index(ChannelSlot *slot, uint64 applied_index);
 extern uint64 slot_height(ChannelSlot *slot);
 extern uint64 slot_config_block(ChannelSlot *slot);
-extern uint64 slot_lifecycle_block(ChannelSlot *slot); /* the last that wrote _lifecycle */
+/* the last block that wrote to _lifecycle */
+extern uint64 slot_lifecycle_block(ChannelSlot *slot);
 extern uint64 slot_applied_index(ChannelSlot *slot);
-/* the ledger differs from the chain in the log, and makes no blocks; see worker/ledger_fork.c */
+/* the ledger differs from the chain in the log: no new blocks, see worker/ledger_fork.c */
 extern void slot_set_forked(ChannelSlot *slot, bool forked);
 extern bool slot_is_forked(ChannelSlot *slot);
-extern uint64 slot_validation_count(ChannelSlot *slot, int code); /* since start; 0 <= code < 256 */
+/* since the start of the server; 0 <= code < 256 */
+extern uint64 slot_validation_count(ChannelSlot *slot, int code);
 extern void slot_validation(ChannelSlot *slot, ValidationState *state);
-extern uint64 slot_sessions_woken(ChannelSlot *slot); /* their transactions were committed */
+/* sessions woken because their transaction was committed */
+extern uint64 slot_sessions_woken(ChannelSlot *slot);
 
-/* NOTIFY. start: what earlier workers have told; height where there was none */
+/*
+ * NOTIFY. start: the height up to which earlier workers sent notifications; the given height if
+ * there was no earlier worker.
+ */
 extern uint64 slot_notified_start(ChannelSlot *slot, uint64 height);
 extern void slot_note_notified(ChannelSlot *slot, uint64 height);
 extern void slot_note_unnotified(ChannelSlot *slot, const char *problem);
 extern void slot_notifications(ChannelSlot *slot, NotificationState *state);
 
-/* the node that last answered a request for blocks, and when; empty and 0: none was asked */
+/* the node that last answered a request for blocks, and when; empty and 0: no request yet */
 #define SLOT_SOURCE_BYTES 272
-extern void slot_note_source(ChannelSlot *slot, const char *address); /* it answered, now */
+/* this node answered now */
+extern void slot_note_source(ChannelSlot *slot, const char *address);
 extern void slot_source(ChannelSlot *slot, char address[SLOT_SOURCE_BYTES], TimestampTz *at);
 
 /*
- * Of the orderer worker. commit index: entries up to here may be read from raft_log. wanted index:
- * blocks up to this entry must come from other nodes (0: none). True: it was another one before.
+ * For the orderer worker. commit index: readers may read entries up to here from raft_log. wanted
+ * index: blocks up to this entry must come from other nodes (0: none). Both setters return true
+ * when the value has changed.
  */
 extern bool slot_raise_commit_index(ChannelSlot *slot, uint64 commit_index);
 extern bool slot_set_wanted_index(ChannelSlot *slot, uint64 wanted_index);
@@ -306,20 +311,20 @@ extern void slot_publish_raft(ChannelSlot *slot, const RaftSummary *summary,
 							  const FollowerState *followers, int followers_count);
 extern void slot_orderer(ChannelSlot *slot, OrdererState *state);
 extern void slot_raft(ChannelSlot *slot, RaftSummary *summary, bool *running);
-/* with the followers of the same moment; their count */
+/* also copies the followers of the same moment; returns their count */
 extern int slot_raft_followers(ChannelSlot *slot, RaftSummary *summary, bool *running,
 							   FollowerState followers[FB_RAFT_NODES_MAX]);
 
 extern pid_t slot_worker_pid(ChannelSlot *slot, WorkerKind kind); /* 0 when it does not run */
 extern void slot_worker(ChannelSlot *slot, WorkerKind kind, WorkerState *state);
 extern uint64 slot_worker_restarts(ChannelSlot *slot, WorkerKind kind);
-/* before it is started: counted when it has run before */
+/* Call before starting the worker; counts a restart if the worker has run before. */
 extern void slot_note_start(ChannelSlot *slot, WorkerKind kind);
 
 /*
- * The verified set: digests of (message, signature, key) that this node has verified, or made
- * itself. A bounded lossy cache: a miss only costs the time of a verification; an entry never lies,
- * because the digest is SHA-256 over everything that the verification depends on.
+ * The verified set: digests of (message, signature, key) for signatures that this node has
+ * verified or made. A bounded, lossy cache: a miss only costs a verification; a hit is always
+ * right, because the digest is SHA-256 over everything that the verification depends on.
  */
 extern void shmem_verified_add(const uint8_t digest[32]);
 extern bool shmem_verified_contains(const uint8_t digest[32]);
@@ -327,39 +332,37 @@ extern bool shmem_verified_contains(const uint8_t digest[32]);
 /* ---- waiters.c: sessions that wait for a transaction, and that change the same keys ---- */
 
 /*
- * enter: from now on a block with this transaction wakes this session, until leave; done before it
- * looks into the tables. Entering again with the same id makes ready for the next wait. sleep: true
- * when it was woken; false when the time was over, or the channel was left. Interruptible. One
- * transaction at a time.
+ * enter: from now until leave, a block with this transaction wakes this session; a session enters
+ * before it reads the tables. Entering again with the same id prepares the next wait. sleep: true
+ * when the session was woken; false when the time was over, or this node left the channel.
+ * Interruptible. One transaction at a time.
  */
 extern void waiter_enter(const ChannelSlot *slot, FbBytes tx_id);
 extern bool waiter_sleep(const ChannelSlot *slot, TimestampTz until);
 extern void waiter_leave(void);
 /*
- * for the ledger worker. names: before its commit, because the ids do not outlive that. wake: after
- * it; frees the names
+ * For the ledger worker. names: call before the commit, which frees the ids. wake: call after the
+ * commit; frees the names.
  */
 extern uint64 *waiters_names(const FbBytes *tx_ids, size_t count);
 extern void waiters_wake(ChannelSlot *slot, uint64 *names, size_t count);
-/*
- * all that wait for a transaction of the channel: there is another leader, and what the old one had
- * may be lost
- */
+/* wake all: the leader changed, and transactions that the old leader held may be lost */
 extern void waiters_wake_all(ChannelSlot *slot);
 extern int waiters_count(const ChannelSlot *slot);
 
-/* places that one session can hold */
+/* turns that one session can hold at the same time */
 #define TURNS_MAX 8
 
 /*
- * Take the turn for a key, given by a hash; wait for it until then at most. False: not taken, go on
- * without. *waited becomes true when there was a wait. Interruptible; an error leaves the turns
- * taken before, which the caller ends. end: of all turns of this session.
+ * Take the turn for a key, given by a hash; wait no longer than `until`. False: the turn was not
+ * taken, and the caller continues without it. *waited is set to true when there was a wait.
+ * Interruptible; after an error the session still holds the turns taken before, and the caller
+ * must end them. turns_end ends all turns of this session.
  */
 extern bool turn_take(const ChannelSlot *slot, uint32 hash, TimestampTz until, bool *waited);
 extern void turns_end(void);
 
-/* ---- condition.c: what is wrong now, with the reason and the time; see the note there ---- */
+/* ---- condition.c: current problems, each with its reason and start; see the note there ---- */
 
 #define CONDITION_PROCESS_BYTES 16
 #define CONDITION_TOPIC_BYTES 24
@@ -368,36 +371,34 @@ extern void turns_end(void);
 typedef struct Condition
 {
 	char process[CONDITION_PROCESS_BYTES]; /* "ledger", "orderer", "launcher", "relay", "session" */
-	char channel[FB_CHANNEL_ID_BYTES_MAX + 1]; /* empty: of no channel */
+	char channel[FB_CHANNEL_ID_BYTES_MAX + 1]; /* empty: belongs to no channel */
 	char topic[CONDITION_TOPIC_BYTES];
-	char subject[CONDITION_SUBJECT_BYTES]; /* empty: the topic has one only */
+	char subject[CONDITION_SUBJECT_BYTES]; /* empty: the topic has a single subject */
 	FbStatus status;
 	char message[FB_ERROR_MESSAGE_BYTES];
 	char detail[FB_ERROR_DETAIL_BYTES];
 	char hint[FB_ERROR_HINT_BYTES];
 	TimestampTz since;
-	TimestampTz last_at; /* when it was met last */
-	uint64 count;		 /* how often */
+	TimestampTz last_at; /* of the last report */
+	uint64 count;		 /* of reports */
 } Condition;
 
-/* what this process is called in the view; once, at its start */
+/* set the name of this process in the view; once, at its start */
 extern void condition_process(const char *name);
 /*
- * The process meets a condition: now in the view, and in the log when it is time for that. Key:
- * channel, topic, subject (each may be NULL). Call it each time; it is cheap enough for attempts,
- * not for every message. Outside of transactions too. Raises nothing but what memory does.
+ * Report that a condition holds: the view shows it at once, the log according to the schedule in
+ * condition.c. Key: channel, topic, subject (each may be NULL). Report it at every attempt that
+ * meets it; cheap enough for attempts, not for every message. Works outside of transactions too.
+ * Raises no errors except out of memory.
  */
 extern void condition_report(const char *channel, const char *topic, const char *subject,
 							 const FbError *why);
-/* it is over: out of the view, and a line in the log. Nothing when it was not reported */
+/* it is over: remove it from the view and log its duration; nothing if it was not reported */
 extern void condition_end(const char *channel, const char *topic, const char *subject);
-/* those of a topic whose subject has gone (holds says false): out of the view without a line */
+/* end the conditions of a topic whose subject no longer exists (holds returns false); not logged */
 extern void condition_end_others(const char *channel, const char *topic,
 								 bool (*holds)(void *context, const char *subject), void *context);
-/*
- * those of a topic that were not met again for so long, because nothing is tried any more: out of
- * the view without a line
- */
+/* end the conditions of a topic that were not reported for unmet_ms; not logged */
 extern void condition_expire(const char *topic, uint64 unmet_ms);
 /* of all processes; palloc'ed */
 extern Condition *conditions_list(int *count);
@@ -405,25 +406,29 @@ extern Condition *conditions_list(int *count);
 /* ---- inbox.c: a bounded queue into the orderer worker of a channel ---- */
 
 /*
- * append a record of one kind (a letter of the order room) made of two parts; false when there is
- * no room. Wakes the worker.
+ * Append a record of one kind (a letter that server/order defines) made of two parts, and wake the
+ * worker. False when the queue is full.
  */
 extern bool inbox_put(ChannelSlot *slot, char kind, FbBytes first, FbBytes second);
 /*
- * take the oldest record into out (reset first); false when empty. *first_size tells where the
- * second part starts
+ * Take the oldest record into out (which is reset first); false when the queue is empty.
+ * *first_size is the size of the first part; the second part follows it.
  */
 extern bool inbox_take(ChannelSlot *slot, char *kind, StringInfo out, size_t *first_size);
 extern size_t inbox_capacity(void); /* bytes */
 
 /*
- * Private plaintext that an endorsement produced, on its way into the table transient, which only
- * the ledger worker writes: the session's own transaction ends too late. Returns true once it is
- * stored durably; false when there is no room or the deadline passed. Interruptible.
+ * Hand private plaintext that an endorsement produced to the ledger worker, the only writer of the
+ * table transient: the session's own transaction would commit too late. Returns true once the
+ * plaintext is stored durably; false when the queue is full, the deadline passed or the worker
+ * ended. Interruptible.
  */
 extern bool private_inbox_put(ChannelSlot *slot, const char *tx_id, FbBytes private_rwset,
 							  TimestampTz deadline);
-/* the worker's side: take the oldest (first part: tx id), store and commit it, then say so */
+/*
+ * The worker's side: take the oldest record (first part: tx id), store and commit it, then call
+ * private_inbox_stored.
+ */
 extern bool private_inbox_take(ChannelSlot *slot, StringInfo out, size_t *first_size);
 extern void private_inbox_stored(ChannelSlot *slot);
 extern size_t inbox_used(ChannelSlot *slot); /* bytes waiting now */
@@ -432,27 +437,28 @@ extern void private_inbox_counts(ChannelSlot *slot, InboxCounts *counts);
 
 /* ---- import_queue.c: a block on its way from a session to the ledger worker of a channel ---- */
 
-/* what the worker says about it */
+/* the worker's answer */
 typedef struct ImportAnswer
 {
-	int sqlstate;  /* as MAKE_SQLSTATE packs it; 0: no error */
-	FbError error; /* its texts; without an error: of a warning, if message is not empty */
+	int sqlstate; /* as MAKE_SQLSTATE packs it; 0: no error */
+	/* the error's texts; when sqlstate is 0, those of a warning if message is not empty */
+	FbError error;
 	uint64 block_number;
 	bool stored;	 /* false: the ledger had the block already */
 	int counts[256]; /* its transactions by validation code */
 } ImportAnswer;
 
 /*
- * Pass a block to the channel's ledger worker and wait for the answer. ledger_id: of the ledger
- * that the caller means. The caller sees to it that there is one sender for a channel at a time.
- * Interruptible at any time; the block may be stored all the same then. False when the worker does
- * not run within start_timeout_ms, or ends before it has answered.
+ * Pass a block to the channel's ledger worker and wait for the answer. ledger_id: the ledger that
+ * the caller means. The caller makes sure that a channel has one sender at a time. Interruptible
+ * at any time; the worker may still store the block after that. False when the worker does not
+ * start within start_timeout_ms, or ends before it answers.
  */
 extern bool import_queue_send(ChannelSlot *slot, int ledger_id, FbBytes block,
 							  bool accept_differences, int start_timeout_ms, ImportAnswer *answer);
 /*
  * The worker's side. receive: never waits; true once a whole block has arrived, which stays valid
- * until it is answered. The process's latch is set when it is worth trying again.
+ * until import_queue_answer. The process's latch is set when another call may succeed.
  */
 extern bool import_queue_receive(ChannelSlot *slot, FbBytes *block, bool *accept_differences);
 extern void import_queue_answer(const ImportAnswer *answer);
@@ -461,97 +467,90 @@ extern void import_queue_answer(const ImportAnswer *answer);
 
 /* "host:port": a DNS name has at most 253 characters */
 #define EXCHANGE_ADDRESS_BYTES 272
-/* of a request or an answer; larger ones are rare, and would take the place of many */
+/* of a request or an answer; a larger one is rare, and would take the space of many others */
 #define EXCHANGE_MESSAGE_BYTES_MAX ((size_t) 1024 * 1024)
 /*
- * the kind of an answer: the relay has none, and the session uses a connection of its own. Other
- * kinds are the caller's
+ * The kind of an answer that means: the relay has no answer, the session must use its own
+ * connection. The caller defines all other kinds.
  */
 #define EXCHANGE_ASK_YOURSELF '-'
 
 typedef struct ExchangeCounts
 {
 	uint64 requests; /* since the start of the server */
-	uint64 refused;	 /* of these no slot or no room */
-	int used; /* slots in use now: requests that wait, are under way, or whose answer was not taken
-				 yet */
+	uint64 refused;	 /* requests refused for lack of a slot or of space */
+	/* slots in use now: requests that wait or were sent, and answers not yet taken */
+	int used;
 	int connections; /* of the relay, to all nodes */
 } ExchangeCounts;
 
 /*
- * hand over a request; returns its ticket, or -1: no relay runs, or there is no room. Does not wait
+ * Pass a request to the relay. Returns its ticket, or -1: no relay runs, or there is no space.
+ * Does not wait.
  */
 extern int exchange_put(const char *address, char kind, FbBytes request);
 /*
- * take the answer, if it is there, as a copy in context: then the ticket is used up. MyLatch is set
- * when it comes
+ * Take the answer, if it has arrived, as a copy in context; the ticket ends with that. MyLatch is
+ * set when the answer arrives.
  */
 extern bool exchange_receive(int ticket, MemoryContext context, char *kind, FbBytes *answer);
-/*
- * nobody waits for it any more: the ticket is used up. Done for all tickets of a process when it
- * exits
- */
+/* Give up the request; the ticket ends. Done for all tickets of a process when it exits. */
 extern void exchange_abandon(int ticket);
 /*
- * the same, if it has not been sent; false: it has, or was answered, and the ticket is still this
- * session's
+ * The same, but only if the relay has not sent the request yet. False: it was sent or answered,
+ * and this session still owns the ticket.
  */
 extern bool exchange_withdraw(int ticket);
-extern void
-exchange_counts(ExchangeCounts *counts,
-				pid_t *relay_pid); /* zeros when not preloaded; relay_pid 0: it does not run */
+/* zeros when the library is not preloaded; relay_pid 0: no relay runs */
+extern void exchange_counts(ExchangeCounts *counts, pid_t *relay_pid);
 
 /*
- * for the relay alone. attach: false when there is one; withdrawn at exit. take: the oldest
- * request, copied into context; -1: there is none
+ * For the relay only. attach: false when another relay runs; withdrawn at exit. take: the oldest
+ * request, copied into context; -1: no request waits.
  */
 extern bool exchange_attach_relay(void);
 extern int exchange_take(MemoryContext context, char *kind, char address[EXCHANGE_ADDRESS_BYTES],
 						 FbBytes *request);
 extern bool exchange_is_abandoned(int ticket);
-/* right before it is sent; false: its session does not want that any more */
+/* call right before sending; false: its session has given the request up */
 extern bool exchange_begin(int ticket);
-/* also of an abandoned one: afterwards the ticket is not the relay's any more */
+/* also for an abandoned request; the relay must not use the ticket afterwards */
 extern void exchange_answer(int ticket, char kind, FbBytes answer);
 extern void exchange_publish_connections(int connections);
 
-/* ---- answer_times.c: how long other nodes usually take, and which do not answer: shared by all
- * processes of this node ---- */
+/* ---- answer_times.c: how long other nodes usually take, and which do not answer ---- */
 
 typedef enum AnswerKind
 {
 	ANSWER_ENDORSEMENT,
 	ANSWER_SUBMISSION,
-	ANSWER_COMMIT /* from a submission until the block is here; the address is the channel's name */
+	/* from submission until the block is here; the address is the channel's name */
+	ANSWER_COMMIT
 } AnswerKind;
 
 /*
- * the name of what is measured: a node, what it does, and which of these (a chaincode and its
- * function); never 0
+ * The key of a measured time: a node, a service, and a part of it (for example a chaincode and its
+ * function); never 0.
  */
 extern uint64 answer_label(const char *address, AnswerKind kind, FbBytes what);
-/* how long the answer is waited for before somebody else is asked too */
+/* how long to wait for the answer before asking another node too */
 extern int answer_patience_ms(uint64 label);
-/* how long the answer takes, but for few; -1: it is not known */
+/* an upper bound for nearly all answers (mean and four deviations); -1: not known */
 extern int answer_usual_ms(uint64 label);
-/*
- * an answer that came, to a request sent at started_ms of clock_ms; label 0: how long it took says
- * nothing
- */
+/* an answer arrived; started_ms: of its request, of clock_ms. label 0: do not measure the time */
 extern void answer_note(const char *address, AnswerKind kind, uint64 label, uint64 started_ms);
 extern void answer_note_time(uint64 label, uint64 elapsed_ms);
-/* somebody's patience has passed, or the node could not be reached */
+/* the answer took longer than answer_patience_ms, or the node could not be reached */
 extern void answer_note_silent(const char *address, AnswerKind kind);
-/* ask others first, where there are others */
+/* true: ask other nodes first, where there are any */
 extern bool answer_is_silent(const char *address, AnswerKind kind);
 /*
- * true for one caller once in a second while the node is silent: that one sends it a request too,
- * and does not wait for the answer
+ * True for one caller per second while the node is silent: that caller sends the node its request
+ * too, and does not wait for the answer.
  */
 extern bool answer_take_probe(const char *address, AnswerKind kind);
 
-/* ---- node_roles.c: connections of other nodes' roles, and what they put into the log; only where
- * the library is preloaded ---- */
+/* ---- node_roles.c: connections and log messages of other nodes; needs shared memory ---- */
 
 #define NODE_ROLES_MAX 256
 
@@ -562,63 +561,60 @@ typedef struct NodeConnections
 	int roles;	   /* of other nodes */
 	int need;	   /* connections that a node needs to take part in all channels */
 	int limit;	   /* connections that one of them may have */
-	int share;	   /* of them, kept free for it */
-	int fair_part; /* half of the places, divided by the roles */
-	int places;	   /* max_connections, without those of superusers */
+	int share;	   /* connections kept free for one of them */
+	int fair_part; /* half of the places divided by the number of roles */
+	int places;	   /* max_connections without those reserved for superusers */
 } NodeConnections;
 
 typedef enum NodeRolesVerdict
 {
 	NODE_ROLES_ADMITTED,
-	NODE_ROLES_OVER_LIMIT, /* the role has as many as it may have */
-	NODE_ROLES_RESERVED	   /* what is free is kept for (other) nodes */
+	NODE_ROLES_OVER_LIMIT, /* the role has reached its limit */
+	NODE_ROLES_RESERVED	   /* the free connections are kept for (other) nodes */
 } NodeRolesVerdict;
 
-/*
- * the launcher's: which roles of other nodes there are, and how many joined channels; what follows
- * from that
- */
+/* for the launcher: publish roles of other nodes and number of channels; returns the limits */
 extern NodeConnections node_roles_publish(const Oid *role_ids, int count, int channels_count);
-/* the entry of a role for node_roles_may_log, for the life of the process */
+/* the entry of a role for node_roles_may_log, valid for the life of the process */
 extern NodeRole *node_roles_enter(Oid role_id);
 /*
- * May this backend, which already has its place, stay? role_id: of its client, superusers excepted.
- * For a node, MyProc->roleId must be set already, so that of several backends that come at the same
- * time each counts the others.
+ * Decide if this backend, which already occupies a connection, may stay. role_id: of its client,
+ * which is not a superuser. For a node, MyProc->roleId must be set before, so that several
+ * backends that start at the same time count each other.
  */
 extern NodeRolesVerdict node_roles_judge(Oid role_id, bool is_node, int *limit);
 /*
- * takes one message from the role's budget; false: none is left. *left_out: messages since the last
- * allowed one that were not
+ * Take one message from the role's budget; false: the budget is used up. *left_out: messages
+ * suppressed since the last allowed one.
  */
 extern bool node_roles_may_log(NodeRole *role, uint64 *left_out);
 
-/* ---- contacts.c: what this server's processes have learned about other nodes ---- */
+/* ---- contacts.c: what this server's processes know about other nodes ---- */
 
 typedef struct Contact
 {
 	TimestampTz answered_at; /* of the last answer; 0: none since the start of the server */
 	TimestampTz failed_at;	 /* of the last failure; 0: none */
-	uint64 answered_ms;		 /* of clock_ms: the same as answered_at */
-	bool unanswered;		 /* it did not answer, and nobody has heard of it since */
-	bool behind;			 /* it lacked many blocks lately */
+	uint64 answered_ms;		 /* answered_at in milliseconds of clock_ms */
+	bool unanswered;		 /* it did not answer, and no process has had an answer since */
+	bool behind;			 /* it recently lacked many blocks */
 	char last_error[256];	 /* empty: none since the start of the server */
 } Contact;
 
-/* All do nothing, and find nothing, in a server that does not preload the library */
+/* In a server that does not preload the library, all of these do nothing and find nothing. */
 extern void contact_note_answer(const char *address);
 /*
- * since_ms: of clock_ms, when the request began that got no answer; if the node has answered
- * somebody since, the failure does not count. CONTACT_SINCE_NOW: it counts; CONTACT_ANSWERED: the
- * node did answer, only not well.
+ * since_ms: of clock_ms, when the request without an answer began; if the node has answered any
+ * process since then, the failure does not count. CONTACT_SINCE_NOW: it always counts.
+ * CONTACT_ANSWERED: the node did answer, with an error.
  */
 #define CONTACT_ANSWERED 0
 #define CONTACT_SINCE_NOW UINT64_MAX
 extern void contact_note_failure(const char *address, const char *reason, uint64 since_ms);
-/* for so long the node counts as one that lacks blocks */
+/* for behind_ms from now the node counts as one that lacks blocks */
 extern void contact_note_behind(const char *address, int behind_ms);
-extern bool contact_find(const char *address,
-						 Contact *contact); /* false, and zeros: nothing is known */
+/* false, and *contact is all zeros, when nothing is known */
+extern bool contact_find(const char *address, Contact *contact);
 
 /* ---- memory.c ---- */
 
@@ -626,34 +622,35 @@ extern bool contact_find(const char *address,
 extern FbAllocator *memory_allocator(MemoryContext context);
 extern bytea *memory_bytea(FbBytes bytes); /* palloc'd copy */
 extern text *memory_text(FbBytes bytes);
-extern FbBytes memory_bytes(const void *varlena); /* of a detoasted bytea or text, no copy */
+/* of a detoasted bytea or text; not copied */
+extern FbBytes memory_bytes(const void *varlena);
 #define PG_GETARG_FB_BYTES(n) memory_bytes(PG_GETARG_VARLENA_PP(n))
 /*
- * All the bytes as a C string, palloc'ed. Raises FB_INVALID_ARGUMENT when they contain a zero: the
- * string would be shorter than the bytes, and so another name. For messages there is FB_DISPLAY.
- * The only way from bytes to a C string in the server's code: pnstrdup stops at a zero and then has
- * allocated less than its caller believes.
+ * All the bytes as a C string, palloc'ed. Raises FB_INVALID_ARGUMENT when they contain a zero
+ * byte: the string would be shorter than the bytes, and so a different name. For messages use
+ * FB_DISPLAY. Server code converts bytes to a C string only with this function: pnstrdup stops at
+ * a zero byte, and then allocates less than its caller believes.
  */
 extern char *memory_cstring(FbBytes bytes);
 /*
- * The next row of a tuplestore, false at its end. A row that was on disk is read into the context
- * of the slot, which frees it: tuplestore_gettupleslot itself reads into the current context, and a
- * caller that resets that one for each row leaves the slot with memory that is gone. The only way
- * to read a tuplestore.
+ * The next row of a tuplestore; false at its end. A row that was on disk is read into the memory
+ * context of the slot, which frees it. tuplestore_gettupleslot alone reads into the current
+ * context: a caller that resets that context for each row leaves the slot with freed memory. So
+ * all code reads tuplestores with this function.
  */
 extern bool memory_next_row(Tuplestorestate *rows, TupleTableSlot *slot);
-/* cleanup of foreign objects: free_object(pointer) runs when the context is reset or deleted */
+/* call free_object(pointer) when the context is reset or deleted */
 extern void memory_on_reset(MemoryContext context, void (*free_object)(void *), void *pointer);
 
-/* ---- clock.c: milliseconds that never jump, whatever happens to the time of day ---- */
+/* ---- clock.c: milliseconds that do not jump when the time of day is changed ---- */
 extern uint64 clock_ms(void);
 
-/* ---- error.c: the only translator from FbError to ereport ---- */
+/* ---- error.c: the only conversion from FbError to ereport ---- */
 
 /*
- * Raise what core reports, at the place of the macro: LOCATION is the file, line and function that
- * called core. Server code that finds out by itself that something is wrong uses ereport.
- * error_check does nothing when the status is FB_OK; error_throw never returns.
+ * Raise an error that core reports, with the location of the macro: LOCATION is the file, line and
+ * function that called core. Server code that detects an error itself uses ereport. error_check
+ * does nothing when the status is FB_OK; error_throw never returns.
  */
 #define error_throw(error) error_raise((error)->status, (error), __FILE__, __LINE__, __func__)
 #define error_check(status, error)                                             \
@@ -664,54 +661,54 @@ extern uint64 clock_ms(void);
 		if (unlikely(error_status_ != FB_OK))                                  \
 			error_raise(error_status_, (error), __FILE__, __LINE__, __func__); \
 	} while (0)
-/* of the macros; a status that came without text gets that of the list of statuses */
+/* for the macros only; a status without a text gets its text from the list of statuses */
 extern void error_raise(FbStatus status, const FbError *error, const char *file, int line,
 						const char *function) pg_attribute_cold pg_attribute_noreturn();
 
-/* errcode() of one of our statuses, for ereport */
+/* errcode() of an FbStatus, for ereport */
 #define fb_errcode(status) errcode(error_sqlstate(status))
 extern int error_sqlstate(FbStatus status); /* as MAKE_SQLSTATE packs it */
 /*
- * text from outside, of any length, for a message: cut when long, a question mark for each control
- * character
+ * Text from outside, of any length, for a message: long text is cut, each control character except
+ * tab and line feed becomes a question mark.
  */
 extern const char *error_excerpt(const char *text);
 /*
- * bytes from outside, of any length and content, for one line of a message: cut, without control
- * characters; what is no text is counted
+ * Bytes from outside, of any length and content, for one line of a message: long text is cut, each
+ * control character becomes a question mark; bytes that are not text appear as their count.
  */
 extern const char *error_printable(FbBytes bytes);
-extern FbStatus error_status_of(int sqlstate); /* FB_INTERNAL when it is none of ours */
-/* in PG_CATCH, after CopyErrorData: what core would have reported */
+extern FbStatus error_status_of(int sqlstate); /* FB_INTERNAL when no FbStatus has it */
+/* in PG_CATCH, after CopyErrorData: convert the error to an FbError */
 extern void error_capture(const ErrorData *data, FbError *error);
 
-/* ---- unlogged.c: errors whose text is for the client, and not for the server's log ---- */
+/* ---- unlogged.c: errors whose text the client gets, but not the server's log ---- */
 
 extern void unlogged_install(void); /* once, from _PG_init */
 /*
- * In PG_CATCH: raise the error again, so that the client gets all of it, and the log neither its
- * text nor the statement, but its SQLSTATE and the functions that were running. context: where to
- * work, not ErrorContext.
+ * In PG_CATCH: raise the error again, so that the client gets all of it, and the log gets neither
+ * its text nor the statement, only its SQLSTATE and the functions that were running. context: a
+ * memory context to work in, not ErrorContext.
  */
 extern void unlogged_rethrow(MemoryContext context) pg_attribute_noreturn();
 /*
- * the lines of an error's context that name a function and a place in it, palloc'ed; the others may
- * quote data. NULL when there are none
+ * The lines of an error's context that name a function and a place in it, palloc'ed. Other lines
+ * may quote data. NULL when there are none.
  */
 extern char *unlogged_functions(const char *context);
 
-/* ---- spi.c: SQL as the extension's owner, with a search path of pg_catalog only ---- */
+/* ---- spi.c: SQL as the bootstrap superuser, with pg_catalog as the only search path ---- */
 
 typedef struct SpiScope
 {
 	Oid saved_user;
 	int saved_security_context;
 	int guc_nest_level;
-	MemoryContext outer; /* results that must outlive the scope are copied here */
+	MemoryContext outer; /* copy results that must outlive the scope into this context */
 } SpiScope;
 
-extern void spi_begin(
-	SpiScope *scope); /* an error anywhere inside is cleaned up by the (sub)transaction's abort */
+/* After an error inside the scope, the abort of the (sub)transaction cleans up. */
+extern void spi_begin(SpiScope *scope);
 extern void spi_end(SpiScope *scope);
 
 /* a statement prepared once per session: a static variable with its text and parameter types */
@@ -720,44 +717,40 @@ typedef struct SpiStatement
 	const char *sql; /* parameters $1.. */
 	int argument_count;
 	Oid argument_types[18];
-	/* a look that is repeated whether there are transactions or not: counted by itself
-	 * (work_counters.c) */
+	/* runs also without transactions; counted separately (work_counters.c) */
 	bool periodic;
 	SPIPlanPtr plan; /* made at first use */
 } SpiStatement;
 
 /*
- * between spi_begin and spi_end. nulls may be NULL; row_limit 0 = all; returns the SPI result code;
- * results in SPI_tuptable
+ * Call between spi_begin and spi_end. nulls may be NULL; row_limit 0: all rows; returns the SPI
+ * result code; results are in SPI_tuptable.
  */
 extern int spi_run(SpiStatement *statement, Datum *values, const char *nulls, bool read_only,
 				   long row_limit);
 /*
  * The same with the latest snapshot, for reads in a session whose own snapshot is older (waiting
- * for commits); above a parallel plan, with the active one.
+ * for commits). In parallel mode it uses the active snapshot.
  */
 extern int spi_run_latest(SpiStatement *statement, Datum *values, const char *nulls,
 						  long row_limit);
 
-/*
- * a relation of schema fabric_internal; FB_INTERNAL with a hint when the extension is not in this
- * database
- */
+/* OID of a relation of schema fabric_internal; raises FB_INTERNAL if there is none */
 extern Oid spi_relation_oid(const char *relation_name);
 
 /* ---- bracket.c: one unit of table work of a worker = one transaction ---- */
-extern void bracket_begin(const char *activity); /* starts transaction and snapshot; activity is
-													what pg_stat_activity shows */
-/* the same for what a crash may undo, since it would be done again: the commit is not flushed */
+/* starts a transaction and a snapshot; pg_stat_activity shows activity */
+extern void bracket_begin(const char *activity);
+/* the same, but the commit is not flushed: for work that is repeated after a crash */
 extern void bracket_begin_repeatable(const char *activity);
 extern void bracket_commit(void);
-extern void bracket_abort(void); /* for a worker that goes on after an error it caught */
+extern void bracket_abort(void); /* for a worker that continues after an error it caught */
 
 /* ---- work_counters.c: the work of all processes of this node, as fb_work_add counts it ---- */
 
 typedef enum WorkProcess
 {
-	WORK_SESSION, /* of clients and of other nodes */
+	WORK_SESSION, /* sessions of clients and of other nodes */
 	WORK_LEDGER,
 	WORK_ORDERER,
 	WORK_RELAY,
@@ -766,18 +759,18 @@ typedef enum WorkProcess
 #define WORK_PROCESS_COUNT 5
 
 extern void work_install(void); /* once, from _PG_init */
-/* what this process is; without it, a session */
+/* the kind of this process; a session by default */
 extern void work_set_process(WorkProcess process);
-/* add this process's new work to the node's; done at the end of each transaction, too */
+/* add this process's new work to the node's counters; the end of each transaction does it too */
 extern void work_publish(void);
-/* of all processes of this kind since the start of the server; shared memory must be available */
+/* the work of all processes of this kind since the start of the server; requires shared memory */
 extern uint64 work_of_processes(WorkProcess process, FbWork work);
 
-/* ---- fault.c: named points where a test can stop or break the code; setting fabric.fault_points,
- * superusers only ---- */
+/* ---- fault.c: points where a test can stop or break the code; setting fabric.fault_points ---- */
 /*
- * NAME=crash kills the instance as a power cut would, NAME=error raises an error, NAME=hold waits
- * until the setting no longer says so, NAME=sleep:MS waits for a time; comma separated
+ * NAME=crash kills the instance like a power failure, NAME=error raises an error, NAME=hold waits
+ * until the setting no longer contains it, NAME=sleep:MS waits for a time. Entries are separated
+ * by commas.
  */
 extern bool fault_active;
 extern void fault_hit(const char *name);
@@ -788,8 +781,8 @@ extern void fault_hit(const char *name);
 			fault_hit(name);        \
 	} while (0)
 /*
- * Read the configuration file again, for a background process that was asked to (SIGHUP); logs
- * fault points that have changed. In a session PostgreSQL does this between two statements.
+ * Read the configuration file again, in a background process that received SIGHUP; logs the fault
+ * points if they changed. In a session PostgreSQL does this between two statements.
  */
 extern void fault_read_settings(void);
 extern void fault_define(void);

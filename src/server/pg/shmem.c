@@ -2,16 +2,18 @@
  * shmem.c: all shared memory of the extension.
  *
  * One segment: FabricShared, then guc_max_channels slots, then two inbox rings for each slot, the
- * exchange with the relay process, the waiting sessions, the roles of other nodes, the conditions,
- * and the verified set. It is a notice board, not a store: workers publish here what the tables say
- * (or what Raft knows at this moment), sessions read it instead of asking the tables. After a crash
- * it starts empty, and the workers fill it again.
+ * exchange with the relay process, the waiting sessions, the times of answers, the roles of other
+ * nodes, the conditions, the contacts, the work counters, and the verified set. Shared memory
+ * stores nothing permanently: workers publish here the contents of tables (or the current state of
+ * Raft), and sessions read it without a query. After a crash it starts empty, and the workers fill
+ * it again.
  *
  * Locks. FabricShared.lock: the list of channels, the latches of the workers and of the launcher
- * (so that nobody sets the latch of a process that has just left). ChannelSlot.mutex: the copies of
- * worker and Raft state. InboxHeader.lock: one ring. Atomics: the rest, each with one writer; the
- * order of writes and reads is in the note of channel_slot.c. Other directories touch none of these
- * (tools/check_shared.pl): they call functions, which copy what is asked for.
+ * (so that no process sets the latch of one that has just exited). ChannelSlot.mutex: the copies
+ * of worker and Raft state. InboxHeader.lock: one ring. Atomics: the rest, each with one writer;
+ * the note in channel_slot.c explains the order of writes and reads. The other parts of the
+ * segment have their own locks. Other directories touch none of these (tools/check_shared.pl):
+ * they call functions, which copy the requested part.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -29,11 +31,14 @@
 typedef struct FabricShared
 {
 	LWLock lock;
-	pid_t launcher_pid;	   /* lock */
-	Latch *launcher_latch; /* lock */
+	pid_t launcher_pid;	   /* guarded by lock */
+	Latch *launcher_latch; /* guarded by lock */
 	ChannelSlot *slots;
 	char *rings;
-	/* four 64-bit words of a digest each; a torn write only makes an entry that matches nothing */
+	/*
+	 * entries of four 64-bit words of a digest; a torn write only makes an entry that matches
+	 * nothing
+	 */
 	pg_atomic_uint64 *verified;
 } FabricShared;
 
@@ -161,7 +166,7 @@ shmem_serves_database(void)
 	static bool known = false;
 	char *name;
 
-	/* the workers themselves are in the right one */
+	/* workers are always in the right database */
 	if (known || MyBackendType != B_BACKEND)
 		return true;
 	name = get_database_name(MyDatabaseId);
@@ -169,7 +174,10 @@ shmem_serves_database(void)
 	return known;
 }
 
-/* the workers serve one database; what another one asks of them they would do there */
+/*
+ * The workers serve one database only: a request from another database would be executed in
+ * theirs.
+ */
 static void
 require_database(void)
 {
@@ -210,7 +218,7 @@ inbox_capacity(void)
 	return (size_t) guc_inbox_size * 1024;
 }
 
-/* one record may hold all private writes of a transaction; they are rare */
+/* one record may hold all private writes of a transaction; such records are rare */
 size_t
 shmem_private_inbox_capacity(void)
 {
@@ -256,8 +264,8 @@ shmem_channel_find(const char *channel, int ledger_id)
 }
 
 /*
- * caller holds FabricShared.lock; a slot that was used before must not show the old channel's
- * figures
+ * Clear a slot that was used before, so that it does not show the old channel's figures. The
+ * caller holds FabricShared.lock.
  */
 static void
 clear_slot(ChannelSlot *slot)
@@ -432,7 +440,7 @@ shmem_worker_stop(ChannelSlot *slot, WorkerKind kind)
 	bool stopped;
 
 	(void) shmem_worker_next_generation(slot, kind);
-	/* while the lock is held a process cannot withdraw its id, so the id is still its own */
+	/* while the lock is held a process cannot withdraw its id, so the id still belongs to it */
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	stopped = slot->workers[kind].state.pid == 0;
 	if (!stopped)

@@ -1,4 +1,4 @@
-/* the layout of shared memory, for the files of server/pg */
+/* the layout of shared memory, for the files of server/pg only */
 #ifndef FABRIC_SERVER_PG_SHMEM_INTERNAL_H
 #define FABRIC_SERVER_PG_SHMEM_INTERNAL_H
 
@@ -10,19 +10,24 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
-/* a worker of a channel. All fields: ChannelSlot.mutex; those of pid and latch change only under
- * FabricShared.lock too */
+/*
+ * A worker of a channel. ChannelSlot.mutex guards all fields; a process that changes state.pid or
+ * latch also holds FabricShared.lock.
+ */
 typedef struct WorkerSlot
 {
-	WorkerState state; /* state.pid: as latch */
-	Latch *latch;	   /* the running worker's, NULL when not attached */
-	uint32 generation; /* of the last start; grows for the life of the server, also when the slot
-						  becomes another channel's */
+	WorkerState state; /* state.pid: guarded like latch */
+	Latch *latch;	   /* of the running worker; NULL when none is attached */
+	/*
+	 * Of the last start. Only grows while the server runs, also when the slot becomes another
+	 * channel's.
+	 */
+	uint32 generation;
 } WorkerSlot;
 
 /*
- * a bounded queue of records; head and tail are byte positions that only grow. InboxHeader.lock
- * guards everything
+ * A bounded queue of records; head and tail are byte positions that only grow. lock guards
+ * everything.
  */
 typedef struct InboxHeader
 {
@@ -30,7 +35,7 @@ typedef struct InboxHeader
 	uint64 head;		  /* next byte to read */
 	uint64 tail;		  /* next byte to write */
 	uint64 records_count; /* waiting now */
-	uint64 refused_count; /* ever refused because full */
+	uint64 refused_count; /* refused so far because the queue was full */
 } InboxHeader;
 
 struct ChannelSlot
@@ -41,13 +46,14 @@ struct ChannelSlot
 	int ledger_id;
 	int index;
 
-	/* written by the ledger worker (after its commit), read by everybody */
-	pg_atomic_uint64 height; /* written last, see channel_slot.c */
+	/* written by the ledger worker (after its commit), read by all processes */
+	pg_atomic_uint64 height; /* written last; see channel_slot.c */
 	pg_atomic_uint64 config_block_number;
 	pg_atomic_uint64 lifecycle_block_number;
 	pg_atomic_uint64 applied_raft_index;
 	pg_atomic_uint64 validation_counts[256];
-	ConditionVariable committed; /* broadcast after every block, for those that wait for a height */
+	/* broadcast after every block, for processes that wait for a height */
+	ConditionVariable committed;
 	pg_atomic_uint64 sessions_woken;
 	pg_atomic_uint32 forked;
 
@@ -55,7 +61,8 @@ struct ChannelSlot
 	pg_atomic_uint64 commit_index;
 	pg_atomic_uint64 wanted_index;
 
-	slock_t mutex; /* guards what follows up to the inboxes; held for a few copies only */
+	/* guards the fields from here to the inboxes; held for a few copies only */
+	slock_t mutex;
 	char source[SLOT_SOURCE_BYTES];
 	TimestampTz source_at;
 	WorkerSlot workers[WORKER_KIND_COUNT];
@@ -64,16 +71,16 @@ struct ChannelSlot
 	RaftSummary raft;
 	int followers_count;
 	FollowerState followers[FB_RAFT_NODES_MAX];
-	dsm_handle import_handle; /* of the block that a session passes to the ledger worker, see
-								 import_queue.c */
+	/* of the block that a session passes to the ledger worker; see import_queue.c */
+	dsm_handle import_handle;
 
-	InboxHeader inbox;		   /* into the orderer worker; its bytes lie behind all slots */
+	InboxHeader inbox;		   /* into the orderer worker; its ring is behind all slots */
 	InboxHeader private_inbox; /* into the ledger worker: private plaintext of endorsements */
-	/* position in private_inbox up to which everything is in the table */
+	/* the ledger worker has stored all records of private_inbox up to this position */
 	pg_atomic_uint64 private_stored;
 	ConditionVariable private_stored_changed;
 
-	bool import_only; /* of the launcher alone */
+	bool import_only; /* for the launcher only */
 };
 
 extern char *shmem_inbox_ring(ChannelSlot *slot);		  /* inbox_capacity() bytes */

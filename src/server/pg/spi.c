@@ -1,9 +1,9 @@
 /*
- * SQL as the extension's owner.
+ * spi.c: SQL on the extension's own tables.
  *
- * Functions of schema fabric run with the caller's rights; only the statements on our own tables
- * are raised to the owner's, and only for the time between spi_begin and spi_end. The search path
- * is pinned, so nothing of the caller's can be picked up meanwhile.
+ * Functions of schema fabric run with the caller's rights. Only statements on the extension's own
+ * tables run as the bootstrap superuser, between spi_begin and spi_end. The search path is fixed,
+ * so that no object of the caller is used in between.
  */
 #include "server/pg/pg.h"
 
@@ -48,8 +48,8 @@ spi_prepare(SpiStatement *statement)
 	if (statement->plan != NULL)
 		return;
 	/*
-	 * our statements are look-ups and bulk writes whose best plan does not depend on the values:
-	 * planning them again and again only costs
+	 * The extension's statements are look-ups and bulk writes whose best plan does not depend on
+	 * the values, so a generic plan saves repeated planning.
 	 */
 	plan = SPI_prepare_cursor(statement->sql, statement->argument_count, statement->argument_types,
 							  CURSOR_OPT_GENERIC_PLAN);
@@ -80,7 +80,8 @@ int
 spi_run_latest(SpiStatement *statement, Datum *values, const char *nulls, long row_limit)
 {
 	/*
-	 * the leader of a parallel query must not take a new snapshot, and its own is of this statement
+	 * The leader of a parallel query must not take a new snapshot; its active one was taken for
+	 * this statement.
 	 */
 	Snapshot snapshot = IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
 	int code;

@@ -1,12 +1,12 @@
 /*
- * unlogged.c: errors whose text is for the client, and not for the server's log.
+ * unlogged.c: errors whose text goes to the client, but not into the server's log.
  *
- * The text of an error can quote what was worked on: a built-in function says which text is no
- * number, chaincode says what it likes. In a call with transient data that may be what must not be
- * stored anywhere, and the log is read by others than the client. PostgreSQL lets an extension keep
- * a message out of the log (emit_log_hook), and a mark on the error tells which: its translation
- * domain, which nobody looks at any more once the text is made, and which stays with the error
- * however often it is caught and raised again.
+ * The text of an error can quote data: a built-in function quotes a text that is not a number, and
+ * chaincode chooses its messages. In a call with transient data this may be data that must not be
+ * stored anywhere, and other people than the client read the log. An extension can keep a message
+ * out of the log (emit_log_hook); it recognizes the message by a mark on the error, its
+ * translation domain. The domain has no further use once the text is made, and stays with the
+ * error however often it is caught and raised again.
  */
 #include "server/pg/pg.h"
 
@@ -40,7 +40,7 @@ emit_unlogged(ErrorData *error)
 {
 	char *functions;
 
-	/* by its text: catching an error may copy it */
+	/* compare the text, not the pointer: a copy of the error may have its own */
 	if (error->domain == NULL || strcmp(error->domain, unlogged_domain) != 0)
 	{
 		if (previous_hook != NULL)

@@ -1,23 +1,25 @@
 /*
  * waiters.c: sessions that wait for a transaction, and sessions that change the same keys.
  *
- * 1. A block wakes the sessions whose transactions it has, and no others. A session enters itself
- * with its transaction id before it looks into the tables; the ledger worker looks the ids of a
- * block up here after its commit, and sets the latches of those that are found. So no wake-up is
- * lost, and their number follows the transactions, not the waiting sessions: with a broadcast, 500
- * sessions would wake for every block. A worker that ends between its commit and that has woken
- * nobody; so a session also looks by itself now and then.
+ * 1. A block wakes only the sessions that wait for one of its transactions. A session enters
+ *    itself with its transaction id before it reads the tables; after its commit, the ledger
+ *    worker looks up the ids of the block here, and sets the latches of the sessions that it
+ *    finds. So no wake-up is lost, and the number of wake-ups follows the transactions, not the
+ *    waiting sessions: with a broadcast, 500 sessions would wake for every block. A worker that
+ *    ends between its commit and the look-up wakes no session; so a session also checks the tables
+ *    from time to time.
  *
  * 2. Turns. Two transactions that read and write the same key at the same time conflict: one
- * becomes invalid, which costs as much as a valid one. Sessions of this node that are about to hand
- * in such transactions take turns: a place for each key, held until the transaction is committed
- * here, and passed on to the session that has waited longest. A turn is advice: it guards nothing,
- * the committers' check decides. So a wait for it always has a time limit, after which the session
- * goes on without; that also ends a deadlock of sessions that wait for several keys, and what a
- * node that does not answer can hold up by it. Different keys may share a place: then their
- * transactions wait for one another without need.
+ *    becomes invalid, which costs as much as a valid one. Sessions of this node that are about to
+ *    submit such transactions take turns: each key has a place, which a session holds until its
+ *    transaction is committed here, and then passes on to the session that has waited longest. A
+ *    turn is only advice: it guards nothing, because the check at commit decides. So a wait for it
+ *    always has a time limit, after which the session continues without the turn; the limit also
+ *    ends a deadlock of sessions that wait for several keys, and bounds the delay by a node that
+ *    does not answer. Different keys may share a place: then their transactions wait for each
+ *    other unnecessarily.
  *
- * Everything is guarded by one lock, held for a few steps; latches are set without it. A process
+ * One lock guards everything, and is held for a few steps; latches are set without it. A process
  * leaves at the latest when it exits.
  */
 #include "server/pg/shmem_internal.h"
@@ -34,21 +36,21 @@
 /* one for each process, at the index of its PGPROC */
 typedef struct Waiter
 {
-	/* 1. */
-	const ChannelSlot *slot; /* NULL: it waits for no transaction */
+	/* 1. waiting for a transaction */
+	const ChannelSlot *slot; /* NULL: waits for no transaction */
 	uint64 name;			 /* the first bytes of the id */
 	int next;				 /* in the bucket; -1: last */
 	pg_atomic_uint32 woken;
-	/* 2. */
-	int place; /* it waits for; -1: none */
+	/* 2. waiting for a turn */
+	int place; /* the place that it waits for; -1: none */
 	int next_in_place;
-	pg_atomic_uint32 granted; /* the place was passed to it */
+	pg_atomic_uint32 granted; /* 1: the place was passed to this process */
 } Waiter;
 
 typedef struct Place
 {
 	int owner; /* index of a process; -1: free */
-	int first; /* that waits; -1: none */
+	int first; /* first waiting process; -1: none */
 	int last;
 } Place;
 
@@ -63,7 +65,7 @@ typedef struct Waiters
 
 static Waiters *shared = NULL;
 
-static int held[TURNS_MAX]; /* places of this process */
+static int held[TURNS_MAX]; /* places that this process holds */
 static int held_count = 0;
 static int wanted = -1; /* the place that this process waits for */
 
@@ -105,7 +107,7 @@ leave_at_exit(int code, Datum argument)
 	turns_end();
 }
 
-/* of this process; -1: it cannot wait here */
+/* index of this process; -1: it cannot wait here */
 static int
 own_index(void)
 {
@@ -120,7 +122,7 @@ own_index(void)
 	return index;
 }
 
-/* sleep until the flag is set; false when the time was over first, or the channel was left */
+/* sleep until the flag is set; false when the time is over, or this node leaves the channel */
 static bool
 sleep_for_flag(pg_atomic_uint32 *flag, const ChannelSlot *slot, TimestampTz until)
 {
@@ -170,7 +172,7 @@ waiter_enter(const ChannelSlot *slot, FbBytes tx_id)
 	waiter = &shared->waiters[index];
 	if (waiter->slot == slot && waiter->name == name_of(tx_id))
 	{
-		/* again: what has woken it was looked at */
+		/* entered again: the session has checked the tables after the last wake-up */
 		pg_atomic_write_u32(&waiter->woken, 0);
 		pg_memory_barrier();
 		return;
@@ -231,7 +233,7 @@ waiters_wake(ChannelSlot *slot, uint64 *names, size_t count)
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	for (size_t i = 0; i < count; i++)
 		for (int index = *bucket_of(names[i]); index >= 0; index = shared->waiters[index].next)
-			/* once, however often the id is in the block */
+			/* once, even if the block has the id several times */
 			if (shared->waiters[index].slot == slot && shared->waiters[index].name == names[i] &&
 				pg_atomic_exchange_u32(&shared->waiters[index].woken, 1) == 0)
 				found[found_count++] = index;
@@ -268,7 +270,7 @@ waiters_count(const ChannelSlot *slot)
 
 /* ---- 2. turns ---- */
 
-/* caller holds the lock; the next owner, whose latch is to be set, or -1 */
+/* The caller holds the lock. Returns the next owner, whose latch the caller must set, or -1. */
 static int
 pass_on(Place *place)
 {
@@ -309,7 +311,7 @@ stop_waiting(int index)
 	waiter->next_in_place = -1;
 }
 
-/* after a wait, however it ended */
+/* after a wait, successful or not */
 static bool
 settle_turn(int index)
 {
@@ -381,7 +383,7 @@ turns_end(void)
 
 	if (index < 0)
 		return;
-	/* an exit in the middle of a wait */
+	/* the process exits during a wait */
 	if (wanted >= 0)
 		(void) settle_turn(index);
 	if (held_count == 0)

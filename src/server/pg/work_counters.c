@@ -1,9 +1,9 @@
 /*
  * work_counters.c: the work of all processes of this node (fabric.stat_work), by kind of process.
  *
- * Core counts in the process (core/base/work.c). What has been added since the last time goes into
- * shared memory at the end of each transaction, and whenever a worker is about to sleep: a few
- * atomic additions, so that counting costs nothing that one could measure.
+ * Core counts in each process (core/base/work.c). The difference to the last published counts is
+ * added to shared memory at the end of each transaction, and whenever a worker is about to sleep:
+ * a few atomic additions, whose cost is not measurable.
  */
 #include "server/pg/shmem_internal.h"
 
@@ -16,7 +16,8 @@ typedef struct WorkShared
 
 static WorkShared *shared = NULL;
 static WorkProcess own_process = WORK_SESSION;
-static uint64 published[FB_WORK_COUNT]; /* of this process's counts */
+/* the part of this process's counts that was published */
+static uint64 published[FB_WORK_COUNT];
 
 Size
 work_bytes(void)

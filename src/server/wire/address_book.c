@@ -1,9 +1,9 @@
 /*
- * address_book: from "host:port" of the channel configuration to everything that libpq has to know.
+ * address_book.c: convert "host:port" of the channel configuration to libpq options.
  *
- * TLS is not an option between nodes: the Raft sender is known by its certificate, and the other
- * side's name is always verified (sslmode=verify-full). What an operator may add for an address is
- * limited to where it is, never to how it is protected.
+ * Connections between nodes always use TLS: the sender of a Raft message is identified by its
+ * certificate, and the name of the other node is always verified (sslmode=verify-full). An
+ * operator may add options for the location of a node, but none that change its protection.
  */
 #include "server/wire/wire_internal.h"
 
@@ -18,7 +18,7 @@
 
 #define OPTIONS_MAX 40
 
-/* options of fabric_internal.node that only say where a node is */
+/* options of fabric_internal.node: those that only give the location of a node */
 static const char *const location_keywords[] = {"dbname", "host", "hostaddr", "port", "user"};
 
 const char *
@@ -39,11 +39,11 @@ conn_option_set(ConnOptions *options, const char *keyword, const char *value)
 		index++;
 	FB_ASSERT(index < OPTIONS_MAX - 1);
 	options->keywords[index] = keyword;
-	/* of its own: a setting may change while the options are in use */
+	/* a copy: a setting may change while the options are in use */
 	options->values[index] = pstrdup(value);
 }
 
-/* "host:port", "[v6]:port"; both parts are palloc'ed */
+/* split "host:port" or "[v6]:port"; both parts are palloc'ed */
 static FbStatus
 split_address(const char *address, char **host, char **port, FbError *error)
 {
@@ -167,8 +167,8 @@ check_settings(FbError *error)
 }
 
 /*
- * libpq resolves relative names against the working directory, which of a server process is its
- * data directory
+ * libpq resolves relative file names against the working directory; a server process's is the data
+ * directory
  */
 FbStatus
 address_book_options(const char *address, ConnOptions *options, FbError *error)
@@ -212,10 +212,7 @@ address_book_options(const char *address, ConnOptions *options, FbError *error)
 	conn_option_set(options, "client_encoding", GetDatabaseEncodingName());
 	conn_option_set(options, "application_name", "fabric node");
 	conn_option_set(options, "fallback_application_name", "fabric node");
-	/*
-	 * notice within seconds that the other host has gone, rather than after the system's default of
-	 * two hours
-	 */
+	/* notice within seconds that the other host is gone; the system's default is two hours */
 	conn_option_set(options, "keepalives", "1");
 	conn_option_set(options, "keepalives_idle", "5");
 	conn_option_set(options, "keepalives_interval", "2");

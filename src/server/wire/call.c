@@ -1,14 +1,14 @@
 /*
- * call: one request to one node and its answer.
+ * call.c: one request to one node and its answer.
  *
- * A session's call is handed to the relay process, if there is one (relay.c): then it has a ticket,
- * and no connection. Otherwise it has a connection of its own.
+ * A session passes its call to the relay process, if there is one (relay.c); then the call has a
+ * ticket and no connection. Otherwise the call has its own connection.
  *
- * A call owns its request (copied), its connection while it is under way, and its answer. It is a
- * member of the list of all calls of this process and remembers the subtransaction in which it was
+ * A call owns its request (copied), its connection while it is in progress, and its answer. It is
+ * in the list of all calls of this process and remembers the subtransaction in which it was
  * started, so that an error anywhere releases it. Connections of finished calls are kept idle, one
- * per address, for the next call; one with an outstanding answer cannot be used again and is
- * closed.
+ * per address, for the next call. A connection with an outstanding answer cannot be used again and
+ * is closed.
  */
 #include "server/wire/wire_internal.h"
 
@@ -26,20 +26,20 @@ struct WireCall
 {
 	dlist_node node;				 /* in all_calls */
 	MemoryContext context;			 /* of the call itself and its request */
-	SubTransactionId subtransaction; /* Invalid: not bound to a transaction */
+	SubTransactionId subtransaction; /* InvalidSubTransactionId: not bound to a transaction */
 	char address[WIRE_ADDRESS_BYTES];
 	RemoteRequest *request;
 	uint64 started_ms; /* of clock_ms */
 	bool sent;
 	bool finished;
 	bool failed;
-	int ticket;		/* of pg/exchange.c, while the relay works on it; -1: it does not */
-	WireConn *conn; /* while under way; NULL once finished, or with a ticket */
+	int ticket;		/* of pg/exchange.c, while the relay handles the call; -1: none */
+	WireConn *conn; /* while in progress; NULL once finished, or with a ticket */
 	PGresult *result;
-	bool has_row; /* the relay's answer, without a result */
+	bool has_row; /* the relay answered with a row; result is NULL */
 	FbBytes row;  /* see relay_value; in context */
 	WireError error;
-	WireRefusal *refusal; /* of a chaincode; NULL: it failed otherwise, or not at all */
+	WireRefusal *refusal; /* refusal by a chaincode; NULL: another failure, or none */
 };
 
 typedef struct IdleConn
@@ -56,7 +56,8 @@ static bool callbacks_registered = false;
 /* ---- kept connections ---- */
 
 /*
- * an idle connection to the address that is still alive, taken out of the kept ones; else a new one
+ * Returns an idle connection to the address that is still alive, removed from the idle list; else
+ * a new one.
  */
 static WireConn *
 conn_take(const char *address)
@@ -73,7 +74,7 @@ conn_take(const char *address)
 		dlist_delete(iter.cur);
 		idle_conns_count--;
 		pfree(idle);
-		(void) conn_advance(conn); /* notices if the other side has gone */
+		(void) conn_advance(conn); /* notices if the other node has closed it */
 		if (conn->state == CONN_READY)
 			return conn;
 		conn_destroy(conn);
@@ -81,7 +82,7 @@ conn_take(const char *address)
 	return conn_create(address);
 }
 
-/* the connection of a finished call */
+/* keep the connection of a finished call, or destroy it */
 static void
 conn_keep(WireConn *conn)
 {
@@ -93,8 +94,8 @@ conn_keep(WireConn *conn)
 		return;
 	}
 	/*
-	 * the sync behind the answer may still be on its way: a new request may be sent behind it all
-	 * the same
+	 * The sync after the answer may still be in transit; a new request may be sent before it
+	 * arrives.
 	 */
 	if (idle_conns_count >= IDLE_CONNECTIONS_MAX)
 	{
@@ -264,8 +265,8 @@ call_connect(WireCall *call)
 }
 
 /*
- * the relay's answer, if it is there; without a relay any more the call goes on with a connection
- * of its own
+ * Take the relay's answer, if it has arrived. If the relay has none, the call continues with its
+ * own connection.
  */
 static void
 call_receive(WireCall *call)
@@ -292,12 +293,12 @@ call_receive(WireCall *call)
 				remote_refusal(call->context, fb_bytes(answer.data + sizeof(call->error),
 													   answer.size - sizeof(call->error)));
 	}
-	/* that it answered, or did not, the relay has noted */
+	/* the relay has already noted the answer, or its absence, in pg/contacts.c */
 	call->has_row = kind == RELAY_ANSWER_ROW;
 	call->row = answer;
 }
 
-/* move a call as far as it goes without waiting */
+/* advance a call as far as possible without waiting */
 static void
 call_advance(WireCall *call)
 {
@@ -316,7 +317,7 @@ call_advance(WireCall *call)
 		call->sent = conn_send(conn, call->request, call_answer, call);
 		if (call->sent)
 			conn_sync(conn);
-		/* what libpq could not push out at once it takes up again in the next conn_advance */
+		/* the next conn_advance sends the rest, if libpq could not send everything */
 	}
 	if (!call->finished && conn->state == CONN_OFF)
 		call_finish_unreachable(call, conn->error, !call->sent);
@@ -351,7 +352,7 @@ call_start(const char *address, const RemoteRequest *request)
 	call->ticket = -1;
 	call->request = remote_request_copy(context, request);
 	call->ticket = relay_ask(address, request);
-	/* the relay may send it at any moment */
+	/* the relay may send it at any time */
 	call->sent = call->ticket >= 0;
 	if (call->ticket < 0)
 		call_connect(call);
@@ -409,7 +410,10 @@ wire_private_get_start(const char *address, FbBytes signed_request, uint64 block
 	return call_start(address, &request);
 }
 
-/* how many of the calls are finished and how many are not, and the connections of these */
+/*
+ * advance all calls; returns the number of finished calls, the number of others, and the
+ * connections of these
+ */
 static int
 calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns_count,
 		   int *unfinished_count)
@@ -429,7 +433,7 @@ calls_look(WireCall *const *calls, int calls_count, WireConn **conns, int *conns
 			continue;
 		}
 		(*unfinished_count)++;
-		/* the relay sets the latch */
+		/* a call without a connection waits for the relay, which sets the latch */
 		if (calls[index]->conn != NULL)
 			conns[(*conns_count)++] = calls[index]->conn;
 	}
@@ -444,8 +448,8 @@ wire_poll(WireCall *call)
 }
 
 /*
- * The loop of wire_wait: sleeps with waiter, which the caller closes whatever happens; conns has
- * room for calls_count. Not inlined: a frame that longjmp returns to keeps no variables of it.
+ * The loop of wire_wait. The caller closes waiter in any case; conns has space for calls_count.
+ * Not inlined, so that none of its variables are in the frame to which longjmp returns.
  */
 static pg_noinline int
 wait_loop(ConnWaiter *waiter, WireConn **conns, WireCall *const *calls, int calls_count,
@@ -533,7 +537,9 @@ wire_call_error(WireCall *call)
 		strlcpy(call->error.address, call->address, sizeof(call->error.address));
 		strlcpy(call->error.sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE),
 				sizeof(call->error.sqlstate));
-		/* what the relay has not sent yet it must not send after this answer */
+		/*
+		 * The caller treats the request as not executed, so withdraw it before the relay sends it.
+		 */
 		if (call->ticket >= 0 && exchange_withdraw(call->ticket))
 		{
 			call->ticket = -1;
@@ -574,7 +580,10 @@ wire_call_rows_count(const WireCall *call)
 	return PQntuples(call->result);
 }
 
-/* a value of an answer of whichever kind; false when there is no such column, or it is null */
+/*
+ * a value of the answer, from the relay or from a result; false when the column does not exist, or
+ * the value is null
+ */
 static bool
 call_value(const WireCall *call, int row_index, int column, FbBytes *value)
 {
@@ -631,7 +640,10 @@ wire_call_release(WireCall *call)
 {
 	if (call == NULL)
 		return;
-	/* given up before the answer came: that says something about the node only after a while */
+	/*
+	 * The caller gives up before the answer. That is a reason to mark the node only after the
+	 * usual time.
+	 */
 	if (!call->finished && clock_ms() - call->started_ms >= (uint64) wire_call_patience_ms(call))
 		call_note_silent(call);
 	call_free(call);

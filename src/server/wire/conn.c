@@ -1,15 +1,15 @@
 /*
- * conn: one connection to another node, as a small state machine over libpq's non-blocking calls.
+ * conn.c: one connection to another node, a small state machine over libpq's non-blocking calls.
  *
- * Every connection is in pipeline mode. A request is the prepared statement (prepared in front of
- * its first use, in the same flight) and its binary parameters; a batch of requests ends with a
- * sync, which is one transaction on the other side. libpq gives results strictly in the order of
- * what was sent, so a ring of ConnPending says whose each one is:
+ * Every connection is in pipeline mode. A request is the prepared statement (its first use sends
+ * the preparation just before it) and its binary parameters; a batch of requests ends with a sync,
+ * and is one transaction on the other node. libpq returns results strictly in the order of
+ * sending, so a ring of ConnPending has the owner of each result:
  *
  *     PREPARE: one result, then NULL     QUERY: one result, then NULL     SYNC: one result
  *
- * The PGconn and its file descriptor are owned by the WireConn: conn_off releases both, whatever
- * happened before.
+ * The WireConn owns the PGconn and its file descriptor: conn_off releases both, whatever happened
+ * before.
  */
 #include "server/wire/wire_internal.h"
 
@@ -21,9 +21,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* how often a name is looked for again */
+/* longest interval between two checks for the answer of the name service */
 #define RESOLVE_LOOK_MS_MAX 50
-/* what may have come of the answers behind the first one, and of TLS */
+/* allowance for bytes of the following answers, and of TLS */
 #define RECEIVED_AHEAD_BYTES_MAX ((uint64) 16 * 1024 * 1024)
 
 static void conn_fail(WireConn *conn, const char *message);
@@ -41,7 +41,7 @@ conn_create(const char *address)
 	return conn;
 }
 
-/* libpq's texts may have several lines and end with a line feed */
+/* libpq's texts may have several lines, and end with a line feed */
 static void
 set_error(WireConn *conn, const char *message)
 {
@@ -66,7 +66,7 @@ pending_at(WireConn *conn, int position)
 	return &conn->pending[(conn->pending_first + position) % conn->pending_capacity];
 }
 
-/* most connections never have more than a request and its sync under way */
+/* starts small: most connections never have more than a request and its sync in progress */
 static void
 pending_grow(WireConn *conn)
 {
@@ -121,7 +121,10 @@ pending_remove(WireConn *conn)
 		conn->received_before = conn_received_bytes(conn);
 }
 
-/* libpq keeps an answer in memory until it is complete, and the other side could go on for ever */
+/*
+ * libpq keeps an answer in memory until it is complete, so a node that never stops sending must be
+ * cut off
+ */
 static bool
 is_too_much(WireConn *conn)
 {
@@ -140,7 +143,7 @@ is_too_much(WireConn *conn)
 	return true;
 }
 
-/* what is needed while the addresses of the name are looked for */
+/* release everything that was needed to resolve the name */
 static void
 end_resolving(WireConn *conn)
 {
@@ -152,7 +155,7 @@ end_resolving(WireConn *conn)
 	conn->options_context = NULL;
 }
 
-/* release the socket and tell every waiter; conn->error is set */
+/* release the socket and call all pending callbacks; conn->error is set */
 static void
 conn_off(WireConn *conn)
 {
@@ -211,7 +214,7 @@ conn_destroy(WireConn *conn)
 	pfree(conn);
 }
 
-/* hand it over to libpq */
+/* let libpq connect */
 static void
 begin_connecting(WireConn *conn)
 {
@@ -234,10 +237,10 @@ begin_connecting(WireConn *conn)
 	}
 	end_resolving(conn);
 	conn->state = CONN_CONNECTING;
-	conn->wants_write = true; /* as libpq's manual says of the first PQconnectPoll */
+	conn->wants_write = true; /* as libpq's manual requires before the first PQconnectPoll */
 }
 
-/* the options are there; a name is turned into addresses first */
+/* the options are complete; if the host is a name, resolve it first */
 static void
 conn_begin(WireConn *conn)
 {
@@ -268,7 +271,7 @@ conn_connect(WireConn *conn)
 	conn->connect_start_ms = clock_ms();
 	conn->connect_deadline_ms = conn->connect_start_ms + guc_connect_timeout;
 
-	end_resolving(conn); /* an error may have left it */
+	end_resolving(conn); /* an error may have left one behind */
 	conn->options_context =
 		AllocSetContextCreate(TopMemoryContext, "fabric connection options", ALLOCSET_SMALL_SIZES);
 	old_context = MemoryContextSwitchTo(conn->options_context);
@@ -320,18 +323,15 @@ advance_resolving(WireConn *conn)
 	return true;
 }
 
-/*
- * libpq's default prints notices to stderr; what another node wants to tell a session of its own is
- * of no interest here
- */
+/* libpq prints notices to stderr by default; notices from another node are of no interest here */
 static void
 ignore_notice(void *arg, const PGresult *result)
 {
 }
 
 /*
- * is the socket ready for what libpq waits for? Asked before its time, PQconnectPoll takes the
- * connection for made, and waits in a send until it is
+ * True if the socket is ready as libpq requires. If PQconnectPoll is called earlier, it treats the
+ * connection as established, and blocks in send until it is.
  */
 static bool
 socket_is_ready(const WireConn *conn)
@@ -374,7 +374,7 @@ advance_connecting(WireConn *conn)
 	return is_too_late(conn);
 }
 
-/* push out what libpq holds; false if the connection failed */
+/* send the data that libpq holds; false if the connection failed */
 static bool
 conn_flush(WireConn *conn)
 {
@@ -410,8 +410,8 @@ take_result(WireConn *conn, PGresult *result)
 			conn->prepared[pending->statement] = false;
 
 			/*
-			 * The requests behind it are aborted without a reason of their own: give this one to
-			 * the first of them, which follows directly.
+			 * The server aborts the requests after it without a reason: pass this error to the
+			 * first of them, which follows directly.
 			 */
 			if (conn->pending_count > 1 && pending_at(conn, 1)->answer != NULL)
 			{
@@ -433,7 +433,7 @@ take_result(WireConn *conn, PGresult *result)
 	{
 		ConnAnswer answer = pending->answer;
 
-		pending->answer = NULL; /* once */
+		pending->answer = NULL; /* call it only once */
 		conn->in_answer = true;
 		answer(pending->owner, conn, result);
 		conn->in_answer = false;
@@ -453,7 +453,7 @@ advance_ready(WireConn *conn)
 		return true;
 	if (!PQconsumeInput(conn->pg))
 	{
-		/* take what arrived before the end: usually the reason */
+		/* take results that arrived before the end: usually an error with the reason */
 		while (conn->pending_count > 0 && !PQisBusy(conn->pg))
 		{
 			PGresult *result = PQgetResult(conn->pg);
@@ -518,7 +518,7 @@ conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void 
 	ConnPending *pending;
 
 	FB_ASSERT(conn->state == CONN_READY);
-	/* room for prepare, query and the sync to come */
+	/* space for prepare, query and the later sync */
 	if (conn->pending_count > CONN_PENDING_MAX - 3)
 		return false;
 	for (int index = 0; index < text->parameters_count; index++)
@@ -597,7 +597,7 @@ conn_timeout_ms(const WireConn *conn, bool reconnects)
 	switch (conn->state)
 	{
 		case CONN_RESOLVING:
-			/* soon at first: most names are in a file or a cache */
+			/* check quickly at first: most names are in a file or a cache */
 			when_ms =
 				Min(now_ms + Min(1 + (now_ms - conn->connect_start_ms) / 4, RESOLVE_LOOK_MS_MAX),
 					conn->connect_deadline_ms);

@@ -1,9 +1,9 @@
 /*
- * conn_set: one wait for many connections, and the long-lived connections of an orderer worker.
+ * conn_set.c: one wait for many connections, and the long-lived connections of an orderer worker.
  *
  * The wait event set is rebuilt when its list of sockets changes, and at every wait while a
- * connection is being made (libpq may then change sockets under the same number). PostgreSQL 15
- * cannot take an event out of a set.
+ * connection is being established (libpq may then replace a socket by another with the same
+ * number). PostgreSQL 15 cannot remove an event from a set.
  */
 #include "server/wire/wire_internal.h"
 
@@ -27,7 +27,10 @@ wanted_events(const WireConn *conn)
 {
 	if (conn->state == CONN_CONNECTING)
 		return conn->wants_write ? WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
-	/* also readable while writing: the other side may have to send before it can take more */
+	/*
+	 * Also wait for input while sending: the other node may have to send before it can receive
+	 * more.
+	 */
 	return conn->wants_write ? WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
 }
 
@@ -135,7 +138,10 @@ conn_waiter_close(ConnWaiter *waiter)
 
 /* ---- the set ---- */
 
-/* a node that refuses one message refuses the next one too, and each makes a line in its log */
+/*
+ * Pause after a refusal: a node that refuses one message also refuses the next, and each refusal
+ * adds a line to its log.
+ */
 #define REFUSED_PAUSE_MS_MIN 500
 #define REFUSED_PAUSE_MS_MAX 2000
 
@@ -143,10 +149,10 @@ typedef struct SetPeer
 {
 	uint64 id;
 	WireConn *conn;
-	bool wanted;			/* scratch of wire_set_configure */
-	bool refused;			/* its last answer to a message was an error */
-	uint64 pause_ms;		/* after such an answer nothing is sent for so long ... */
-	uint64 paused_until_ms; /* ... until then, of clock_ms */
+	bool wanted;			/* used by wire_set_configure only */
+	bool refused;			/* the last answer to a message was an error */
+	uint64 pause_ms;		/* length of the pause after such an answer */
+	uint64 paused_until_ms; /* end of the pause, of clock_ms */
 	uint64 sent_count;
 	uint64 dropped_count;
 } SetPeer;
@@ -157,7 +163,7 @@ struct WireSet
 	int peers_count;
 	const char *channel;
 	ConnWaiter waiter;
-	bool forward_refused; /* since the last wire_set_take_refusal */
+	bool forward_refused; /* a forward was refused since the last wire_set_take_refusal */
 };
 
 static void
@@ -190,7 +196,7 @@ find_peer(WireSet *set, uint64 peer_id)
 	return NULL;
 }
 
-/* of its condition; valid until the next call */
+/* subject of the peer's condition; valid until the next call */
 static const char *
 peer_subject(const SetPeer *peer)
 {
@@ -241,23 +247,24 @@ wire_set_configure(WireSet *set, const WireSetPeer *peers, int peers_count)
 	conn_waiter_close(&set->waiter);
 }
 
-/* ConnAnswer of a forward: true (queued) is of no interest, the log will tell */
+/*
+ * ConnAnswer of a forward. The answer true (queued) needs no action: the log will show the
+ * envelopes.
+ */
 static void
 forward_answer(void *owner, WireConn *conn, PGresult *result)
 {
 	WireSet *set = owner;
 
 	if (result == NULL)
-		return; /* a lost connection is seen by itself */
+		return; /* note_state reports lost connections */
 	if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1 ||
 		PQgetlength(result, 0, 0) != 1 || PQgetvalue(result, 0, 0)[0] == 0)
 		set->forward_refused = true;
 	PQclear(result);
 }
 
-/*
- * ConnAnswer of a Raft message: whether it was queued is of no interest, but why it was refused is
- */
+/* ConnAnswer of a Raft message. A success needs no action; the reason of a refusal is reported. */
 static void
 raft_answer(void *owner, WireConn *conn, PGresult *result)
 {
@@ -286,8 +293,8 @@ raft_answer(void *owner, WireConn *conn, PGresult *result)
 	remote_error(&error, conn->address, result);
 	PQclear(result);
 	/*
-	 * the node is going down, which is no refusal and seen by itself; and messages that were on
-	 * their way already are refused as well
+	 * Ignore a node that shuts down, which note_state reports, and refusals of messages that were
+	 * sent before the pause.
 	 */
 	if (error.error.status == FB_NODE_UNREACHABLE || clock_ms() < peer->paused_until_ms)
 		return;
@@ -355,7 +362,7 @@ wire_set_flush(WireSet *set)
 		conn_sync(set->peers[index].conn);
 }
 
-/* after an attempt to connect has failed, or a connection has come or gone */
+/* called after a failed attempt to connect, and when a connection is established or lost */
 static void
 note_state(WireSet *set, SetPeer *peer, bool was_ready)
 {
@@ -364,7 +371,7 @@ note_state(WireSet *set, SetPeer *peer, bool was_ready)
 
 	if (conn->state == CONN_READY)
 	{
-		/* whether it takes messages now, the next answer tells */
+		/* after a refusal only the next answer can end the condition */
 		if (!peer->refused)
 			condition_end(set->channel, "consenter", peer_subject(peer));
 		return;
@@ -375,13 +382,14 @@ note_state(WireSet *set, SetPeer *peer, bool was_ready)
 			(unsigned long long) peer->id, conn->address);
 	fb_error_detail(&why, "%s", conn->error);
 	condition_report(set->channel, "consenter", peer_subject(peer), &why);
-	/* the condition is another one now */
+	/* the condition now has another reason */
 	peer->refused = false;
 	peer->paused_until_ms = 0;
 }
 
 /*
- * start due connections and advance all; true if one came up or went away, or a forward was refused
+ * Start due connections and advance all. True if one was established or lost, or a forward was
+ * refused.
  */
 static bool
 set_advance(WireSet *set)

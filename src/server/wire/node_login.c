@@ -1,30 +1,30 @@
 /*
- * node_login.c: who gets a connection, and what a session of another node starts with.
+ * node_login.c: admission of logins, and the settings of a session of another node.
  *
- * The problem. The node of another organization logs in with a role of this instance. To PostgreSQL
- * that is a user like any other: it may connect to every database that pg_hba.conf does not forbid,
- * as often as there is room, and choose settings for its session.
+ * The problem. The node of another organization logs in with a role of this instance. For
+ * PostgreSQL that is a user like any other: it may connect to every database that pg_hba.conf does
+ * not forbid, up to the limit of all connections, and choose settings for its session.
  *
  * The rule, applied right after authentication (ClientAuthentication_hook):
  *
  *   - A login that is a member of fabric_node, directly or through other roles, is a node's.
- * Superusers and members of fabric_admin are not restricted: they administer this instance,
- * whatever else they are members of. What counts is who logged in, not what SET ROLE makes of it: a
- * superuser who becomes a node's role for a test keeps a session without restrictions.
- *   - It may connect to fabric.database only, not for replication, and so often as node_roles.c
- * says. Others are refused when the free places are kept for nodes.
- *   - Options that the client sends with the connection are ignored, but for its encoding and its
- * name. What the session needs is set here, with a priority (PGC_S_OVERRIDE) that beats ALTER ROLE,
- * ALTER DATABASE and configuration files; the session cannot change it, for it cannot run SET
- * (node_session.c).
+ *     Superusers and members of fabric_admin are not restricted: they administer this instance,
+ *     whatever their other memberships. The login role counts, not SET ROLE: a superuser who sets
+ *     a node's role for a test keeps an unrestricted session.
+ *   - A node may connect to fabric.database only, not for replication, and only within the limit
+ *     of node_roles.c. Other logins are refused when the free places are reserved for nodes.
+ *   - Options that the client sends with the connection are ignored, except client_encoding and
+ *     application_name. The settings of the session are set here, with a priority (PGC_S_OVERRIDE)
+ *     above ALTER ROLE, ALTER DATABASE and configuration files; the session cannot change them,
+ *     because it cannot run SET (node_session.c).
  *
- * What holds afterwards: a dead peer's session ends within 15 s (keep-alive and TCP_USER_TIMEOUT
- * for an idle one, client_connection_check_interval for one that works), where PostgreSQL's default
- * is that of the system, two hours. t/072 looks at the sockets.
+ * What holds afterwards: the session of a dead peer ends within 15 s (keep-alive and
+ * TCP_USER_TIMEOUT for an idle session, client_connection_check_interval for a busy one).
+ * PostgreSQL's default is the system's, two hours. t/072 checks the sockets.
  *
- * Rejected: to look at memberships when each statement starts. A role that is granted fabric_node
- * while it is logged in is restricted from its next login on; granting it is the administrator's
- * doing.
+ * Rejected: checking memberships at the start of each statement. A role that is granted
+ * fabric_node while it is logged in is restricted from its next login; the grant is the
+ * administrator's decision.
  */
 #include "server/wire/wire_internal.h"
 
@@ -46,14 +46,14 @@
 
 #include "server/pg/compat.h"
 
-/* a message as it comes, its parameters, and what is made of them: the largest one three times */
+/* the received message, its parameters, and the decoded form: three times the largest message */
 #define MEMORY_FOR_MESSAGES ((rlim_t) 3 * FB_MESSAGE_BYTES_MAX)
 
 static ClientAuthentication_hook_type previous_hook = NULL;
 
 /*
- * What every session of a node runs with. The limits of time are those of a lost peer, not of an
- * operation: each function of the interface has its own, below an hour.
+ * Settings of every session of a node. The time limits are for a lost peer, not for an operation:
+ * each function of the interface has its own limit, below an hour.
  */
 static const struct
 {
@@ -73,7 +73,7 @@ static const struct
 	{"tcp_keepalives_count", "3"},
 	{"tcp_user_timeout", "10000"},
 	{"jit", "off"},
-	/* a node chooses the text of its statements, and how many there are */
+	/* a node chooses the text and the number of its statements, so do not log them */
 	{"log_statement", "none"},
 	{"log_duration", "off"},
 	{"log_min_duration_statement", "-1"},
@@ -83,8 +83,8 @@ static const struct
 };
 
 /*
- * not SearchSysCache through utils/acl.h: its lists are kept for the session, and those made before
- * there is a database lack pg_database_owner
+ * Does not use utils/acl.h, which caches its lists for the session: lists made before the session
+ * has a database lack pg_database_owner.
  */
 static bool
 is_member(Oid role, const char *group_name)
@@ -114,9 +114,9 @@ is_member(Oid role, const char *group_name)
 }
 
 /*
- * What the protocol reads, and what prepared statements and portals keep, is memory of the process,
- * without a limit of PostgreSQL's. With one an allocation fails, which is an error like any other;
- * chaincode has its limit within it.
+ * Received messages, prepared statements and portals use memory of the process, for which
+ * PostgreSQL has no limit. With this limit an allocation fails, which is an ordinary error; the
+ * limit for chaincode is lower.
  */
 static void
 login_limit_memory(void)
@@ -150,7 +150,7 @@ refuse_place(NodeRolesVerdict verdict, const char *role_name, int limit)
 			 errhint("Raise max_connections, or lower fabric.reserved_connections.")));
 }
 
-/* keeps what says how the client writes and what it is called, of the options that it sent */
+/* of the options that the client sent, keep its encoding and its name */
 static void
 drop_options(Port *port)
 {
@@ -179,7 +179,7 @@ admit_node(Port *port, Oid role)
 	NodeRolesVerdict verdict;
 	int limit;
 
-	/* from here on its messages are counted */
+	/* from here on the session's messages are counted */
 	node_session_start(role, port->user_name);
 	if (am_walsender)
 		ereport(FATAL,
@@ -193,7 +193,10 @@ admit_node(Port *port, Oid role)
 				 errdetail(
 					 "A member of fabric_node connects to the database of the extension only."),
 				 errhint("Name the database in fabric_internal.node, or use another role.")));
-	/* as PostgreSQL does a moment later; sessions that start now count this one */
+	/*
+	 * PostgreSQL sets it a moment later; set it now, so that sessions that start at the same time
+	 * count this one
+	 */
 	MyProc->roleId = role;
 	verdict = node_roles_judge(role, true, &limit);
 	refuse_place(verdict, port->user_name, limit);
@@ -211,7 +214,7 @@ admit_other(Port *port, Oid role)
 
 	if (verdict == NODE_ROLES_ADMITTED)
 		return;
-	/* PostgreSQL 15 has no such role */
+	/* PostgreSQL 15 has no such role; then is_member returns false */
 	if (is_member(role, "pg_use_reserved_connections"))
 		return;
 	refuse_place(verdict, port->user_name, limit);

@@ -1,46 +1,48 @@
 /*
- * node_session.c: what a session of another node may do: call the functions of the interface
- * between nodes, and nothing else.
+ * node_session.c: restrict a session of another node to calls of the functions of the interface
+ * between nodes.
  *
- * The problem. Privileges do not make a small interface of SQL. A role without any may read
- * catalogs (the sources of functions among them), take locks, open transactions and leave them
+ * The problem. Privileges do not make a small interface of SQL. A role without any privileges may
+ * read catalogs (including the sources of functions), take locks, open transactions and leave them
  * open, create large objects, prepare statements, wait, and change its own settings and password.
  * The nodes of other organizations need none of that: they send the statements of remote.c.
  *
- * The rule. At the top level of such a session a statement is either
+ * The rule. At the top level of such a session a statement must have one of these forms:
  *
- *     SELECT fabric_internal.NAME(...)    or    SELECT column, ... FROM fabric_internal.NAME(...)
+ *     SELECT fabric_internal.NAME(...)
+ *     SELECT column, ... FROM fabric_internal.NAME(...)
  *
- * with constants and parameters as arguments, where NAME is a function that a statement of remote.c
- * calls; or it is refused with 42501. It is looked at as PostgreSQL has understood it
- * (post_parse_analyze_hook), so no way to write it differs: simple and extended protocol, prepared
- * statements, and every utility statement (BEGIN, SET, COPY, DO, PREPARE, LISTEN ...) pass there,
- * before anything is executed. What the functions themselves run is not at the top level. Three
- * ways lead around the analysis, each with a hook of its own:
+ * with constants and parameters as arguments, where NAME is a function that a statement of
+ * remote.c calls. Any other statement is refused with 42501. The check looks at the statement
+ * after PostgreSQL's analysis (post_parse_analyze_hook), so no spelling avoids it: the simple and
+ * the extended protocol, prepared statements, and every utility statement (BEGIN, SET, COPY, DO,
+ * PREPARE, LISTEN ...) pass there before anything is executed. Statements that the functions
+ * themselves run are not at the top level. Three ways avoid the analysis; each has its own check:
  *
  *   - utility statements that were analyzed elsewhere (ProcessUtility_hook): none is known;
  *   - function calls without a statement, the protocol's message F, which large objects use too
- * (object_access_hook);
+ *     (object_access_hook);
  *   - the replication protocol (node_login.c).
  *
- * Analysis itself takes the locks of reading on relations that the statement names; the refusal, an
- * error, releases them at once.
+ * The analysis itself takes read locks on relations that the statement names; the refusal is an
+ * error, which releases them at once.
  *
- * Open transactions. Without BEGIN there is still the extended protocol, where a transaction is
- * open until the message Sync: a peer that sends a call and no Sync keeps locks, such as those that
- * make leave_channel wait. PostgreSQL's idle_in_transaction_session_timeout does not count that. So
- * the timer runs here whenever a statement was parsed or bound (both open a transaction) or has
- * run, and none runs; at its end the session ends. It is not set back by further messages that run
- * nothing.
+ * Open transactions. Even without BEGIN, the extended protocol keeps a transaction open until the
+ * message Sync: a peer that sends a call and no Sync keeps locks, for example those that make
+ * leave_channel wait. PostgreSQL's idle_in_transaction_session_timeout does not cover that. So
+ * this file starts the timer whenever a statement was parsed or bound (both open a transaction) or
+ * has run, and none is running; when the timer expires, the session ends. Further messages that
+ * run nothing do not restart the timer.
  *
- * Messages to the log. All errors of such a session are the peer's to cause. They are limited in
- * number (node_roles.c) and length, and come without the statement; the client gets them whole.
+ * Log messages. The peer can cause any error of such a session. Their number (node_roles.c) and
+ * length in the log are limited, and they are logged without the statement; the client gets them
+ * in full.
  *
- * Memory. A named prepared statement stays, and libpq's protocol sets no limit to their number; a
- * session whose statements take more than PREPARED_BYTES_MAX ends.
+ * Memory. A named prepared statement remains in memory, and the protocol does not limit their
+ * number; a session whose statements take more than PREPARED_BYTES_MAX ends.
  *
- * Rejected: comparing the text of statements with those of remote.c. It would refuse a blank, and
- * operators and tests call the functions with psql.
+ * Rejected: comparing the text of statements with those of remote.c. It would refuse an extra
+ * blank, and operators and tests call the functions with psql.
  */
 #include "server/wire/wire_internal.h"
 
@@ -59,19 +61,19 @@
 #include "utils/timeout.h"
 
 #define PREPARED_BYTES_MAX ((Size) 256 * 1024 * 1024)
-/* of a message's texts in the log; of longer ones it gets the beginnings */
+/* limit of a message's texts in the log; longer texts are cut */
 #define LOG_TEXT_BYTES_MAX 2048
 
-/* set when the session starts, for its life; NULL: not a node's session */
+/* set when the session starts, never reset; NULL: not a session of a node */
 static NodeRole *session_role = NULL;
 static char session_role_name[NAMEDATALEN];
 
 /*
- * ExecutorRun of a statement of the session is under way: 0 or 1; an error sets it back at the end
- * of the transaction
+ * Number of ExecutorRun calls for statements of the session: 0 or 1. After an error the end of the
+ * transaction resets it.
  */
 static int running_count = 0;
-/* calls of the planner under way; it analyzes the bodies of functions */
+/* number of active planner calls; the planner analyzes the bodies of functions */
 static int planning_count = 0;
 static bool timer_runs = false;
 static bool in_log_hook = false;
@@ -84,7 +86,7 @@ static ExecutorStart_hook_type previous_start;
 static ExecutorRun_hook_type previous_run;
 static emit_log_hook_type previous_log;
 
-/* ---- which statements ---- */
+/* ---- allowed statements ---- */
 
 static void
 refuse_statement(const char *what)
@@ -99,7 +101,7 @@ refuse_statement(const char *what)
 		 errhint("Connect as another role to work in the database.")));
 }
 
-/* a constant, a parameter, or one that the parser has converted to the function's type */
+/* a constant or a parameter, possibly converted by the parser to the function's type */
 static bool
 is_plain_argument(const Node *node)
 {
@@ -139,7 +141,7 @@ is_interface_call(const Node *node)
 	return true;
 }
 
-/* nothing but a target list, which may return rows, and FROM */
+/* only a target list, which may return rows, and FROM */
 static bool
 is_plain_select(const Query *query)
 {
@@ -167,7 +169,8 @@ is_call_in_targets(const Query *query)
 }
 
 /*
- * SELECT column, ... FROM fabric_internal.NAME(...), each column once: an answer is not multiplied
+ * SELECT column, ... FROM fabric_internal.NAME(...), each column at most once, so that the answer
+ * is not multiplied
  */
 static bool
 is_call_in_from(const Query *query)
@@ -196,7 +199,7 @@ is_call_in_from(const Query *query)
 	return true;
 }
 
-/* what a session of another node has sent, as opposed to what the functions that it calls run */
+/* true for statements that another node sends, false for those that the called functions run */
 static bool
 is_top_level(void)
 {
@@ -273,7 +276,7 @@ static void
 access_object(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *argument)
 {
 	/*
-	 * debug_query_string: the statement that is planned or executed; a function call of the
+	 * debug_query_string is the statement that is planned or executed; a function call of the
 	 * protocol has none
 	 */
 	if (access == OAT_FUNCTION_EXECUTE && is_top_level() && debug_query_string == NULL)
@@ -289,8 +292,8 @@ session_plan_query(Query *query, const char *text, int options, ParamListInfo pa
 
 	planning_count++;
 	/*
-	 * also when the error is caught and the transaction goes on: with a wrong count the next
-	 * statement would not be looked at
+	 * Also after an error that is caught inside the transaction: with a wrong count the next
+	 * statement would not be checked.
 	 */
 	PG_TRY();
 	{
@@ -305,7 +308,7 @@ session_plan_query(Query *query, const char *text, int options, ParamListInfo pa
 	return result;
 }
 
-/* a statement is bound; its plan may have been made before */
+/* a statement is bound; its plan may be an earlier one, without a new analysis */
 static void
 start_executor(QueryDesc *query, int flags)
 {
@@ -349,7 +352,7 @@ text_bytes(const char *text)
 	return text == NULL ? 0 : strlen(text);
 }
 
-/* a line with the beginnings of the texts instead of the message */
+/* log the beginnings of the texts instead of the message */
 static void
 log_excerpt(ErrorData *error)
 {
@@ -395,7 +398,7 @@ emit_log(ErrorData *error)
 {
 	if (session_role != NULL && !in_log_hook)
 	{
-		/* messages of its own pass */
+		/* messages of this function itself are not limited */
 		in_log_hook = true;
 		session_limit_message(error);
 		in_log_hook = false;

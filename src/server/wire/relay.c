@@ -1,28 +1,29 @@
 /*
- * relay.c: the requests of all sessions to other nodes, over a few connections: the main loop of
- * `fabric relay`.
+ * relay.c: send the requests of all sessions to other nodes over a few connections; the main loop
+ * of `fabric relay`.
  *
  * Requests come from shared memory (pg/exchange.c) and wait in a list for each node. A connection
- * carries one request at a time: what takes long at the other node (a chaincode function, blocks
- * that it waits for) keeps only its own connection busy. While requests wait and all connections
- * are busy, one more is made, never two at a time, up to fabric.relay_connections: a burst is
- * answered by what is there, and a steady need grows it. The last used connection is used first, so
- * that those which a burst has left over fall idle and are closed.
+ * carries one request at a time: a request that takes long at the other node (a chaincode
+ * function, a wait for blocks) occupies only its own connection. While requests wait and all
+ * connections are busy, the relay makes one more, never two at a time, up to
+ * fabric.relay_connections: the existing connections handle a burst, and steady demand adds
+ * connections. The most recently used connection is used first, so connections that a burst left
+ * over become idle and are closed.
  *
- * A connection is made only when a request waits, so a node that is down costs one attempt at a
- * time. When an attempt fails and no other connection is there, all that wait for the node fail
- * with its reason, as they would have by themselves.
+ * The relay connects only when a request waits, so a node that is down costs one attempt at a
+ * time. When an attempt fails and there is no other connection, all requests that wait for the
+ * node fail with its reason, as they would with their own connections.
  *
- * A request whose session has gone is not waited for longer than ABANDONED_MS: then its connection
- * is closed. Sooner would let sessions that are cancelled again and again pay with connections;
- * later would let a hanging node keep them.
+ * When the session of a request is gone, the relay waits ABANDONED_MS for the answer, then closes
+ * the connection. With a shorter time, sessions that are canceled repeatedly would cost
+ * connections; with a longer one, a hanging node would hold them.
  *
- * When all connections to a node are busy and none has answered for STALLED_MS, its requests that
- * wait go back to their sessions, which make connections of their own: calls that take long, or
- * hang, cannot keep others from a node that is well.
+ * When all connections to a node are busy and none has answered for STALLED_MS, the waiting
+ * requests return to their sessions, which use their own connections: calls that take long, or
+ * hang, do not block other requests to a healthy node.
  *
- * What holds afterwards: nothing here waits for a session, a session never waits for anything but
- * an answer, and at the exit of this process every session is told to ask by itself.
+ * What holds afterwards: the relay never waits for a session; a session waits only for an answer;
+ * and when the relay exits, every waiting session is told to use its own connection.
  */
 #include "server/wire/wire_internal.h"
 
@@ -32,30 +33,28 @@
 #include "utils/wait_event.h"
 
 #define ABANDONED_MS 5000
-/* a connection that was not used for so long is closed: it holds a process at the other node */
+/* close a connection after this idle time: it occupies a process at the other node */
 #define IDLE_MS 60000
-/* after an attempt at one more connection has failed: the other node may have no room for more */
+/* pause after a failed attempt to add a connection: the other node may have no free connections */
 #define GROW_PAUSE_MS 1000
-/* requests wait so long for a connection at most, unless answers keep coming */
+/* longest wait for a connection while no answers arrive */
 #define STALLED_MS 2000
-/*
- * a node that could not be reached is no trouble any more when no session has asked it for so long
- */
+/* the condition of an unreachable node ends when no session has used the node for this time */
 #define UNASKED_MS 120000
-/* the longest sleep while requests are under way, or connections are kept */
+/* longest sleep while there are requests or connections */
 #define NAP_MS 1000
 
 typedef struct RelayPeer RelayPeer;
 
 typedef struct RelayRequest
 {
-	dlist_node node;	   /* in RelayPeer.waiting, while it has no link */
-	MemoryContext context; /* of itself and its bytes */
+	dlist_node node;	   /* in RelayPeer.waiting, while the request has no link */
+	MemoryContext context; /* of the request and its bytes */
 	RelayPeer *peer;
 	int ticket;
 	RemoteRequest *request;
 	uint64 arrived_ms;	 /* of clock_ms */
-	uint64 abandoned_ms; /* of clock_ms; 0: its session waits, as far as is known */
+	uint64 abandoned_ms; /* of clock_ms; 0: not known to be abandoned */
 } RelayRequest;
 
 /* a connection; in one of the three lists of its peer */
@@ -64,9 +63,9 @@ typedef struct RelayLink
 	dlist_node node;
 	RelayPeer *peer;
 	WireConn *conn;
-	RelayRequest *request; /* under way; NULL: idle, or connecting */
+	RelayRequest *request; /* current request; NULL: idle, or connecting */
 	uint64 idle_since_ms;
-	bool retired; /* made with settings that have changed: carries no further request */
+	bool retired; /* made with old settings: carries no further request */
 } RelayLink;
 
 struct RelayPeer
@@ -79,18 +78,17 @@ struct RelayPeer
 	RelayLink *connecting; /* NULL: none */
 	int links_count;
 	uint64 grow_after_ms; /* of clock_ms */
-	uint64 answered_ms;	  /* of clock_ms: the last answer, or new connection */
+	uint64 answered_ms;	  /* of clock_ms: time of the last answer, or new connection */
 };
 
 static dlist_head peers = DLIST_STATIC_INIT(peers);
 static ConnWaiter waiter;
-static WireConn **conns; /* all of all peers, for the waiter */
+static WireConn **conns; /* connections of all peers, for the waiter */
 static int conns_count = 0;
 static int conns_capacity = 0;
 static bool conns_changed = true;
 
-/* ---- requests and answers as bytes in shared memory: this server's own, so they are not judged
- * ---- */
+/* ---- requests and answers as bytes in shared memory: written by this server, not checked ---- */
 
 static const char request_kinds[REMOTE_STATEMENTS_COUNT] =
 	{[REMOTE_ENDORSE] = 'e', [REMOTE_SUBMIT] = 's'};
@@ -139,8 +137,8 @@ unpack_request(MemoryContext context, char kind, FbBytes bytes)
 	memcpy(&request->label, position, sizeof(request->label));
 	position += sizeof(request->label);
 	/*
-	 * what is larger than the exchange takes a session asks for by itself: this process's memory is
-	 * everybody's
+	 * A session uses its own connection for an answer that is too large for the exchange; this
+	 * limit protects the relay's memory, which all sessions share.
 	 */
 	request->answer_bytes_max = Min(request->answer_bytes_max, 2 * EXCHANGE_MESSAGE_BYTES_MAX);
 	for (int index = 0; index < remote_statements[request->statement].parameters_count; index++)
@@ -155,7 +153,7 @@ unpack_request(MemoryContext context, char kind, FbBytes bytes)
 	return request;
 }
 
-/* one row of a result: for each column the size (-1: null) and the bytes */
+/* pack one row of a result: for each column the size (-1: null) and the bytes */
 static FbBytes
 pack_row(MemoryContext context, const PGresult *result)
 {
@@ -204,7 +202,7 @@ request_free(RelayRequest *request)
 	MemoryContextDelete(request->context);
 }
 
-/* its session waits no longer, and it was not sent */
+/* the session has given up, and the request was not sent */
 static void
 request_drop(RelayRequest *request)
 {
@@ -218,7 +216,7 @@ request_fail(RelayRequest *request, const char *reason, bool not_executed)
 	WireError error;
 	AnswerKind kind;
 
-	/* also when its session does not wait any more: others are spared the wait */
+	/* Also when the session has given up, so that others do not wait for this node. */
 	if (remote_answer_kind(request->request, &kind))
 		answer_note_silent(request->peer->address, kind);
 	contact_note_failure(request->peer->address, reason, request->arrived_ms);
@@ -228,7 +226,7 @@ request_fail(RelayRequest *request, const char *reason, bool not_executed)
 	request_free(request);
 }
 
-/* to its session, which asks by itself */
+/* return the request to its session, which uses its own connection */
 static void
 request_return(RelayRequest *request)
 {
@@ -250,7 +248,7 @@ answer_row(RelayRequest *request, const PGresult *result)
 		exchange_answer(request->ticket, RELAY_ANSWER_ROW, pack_row(request->context, result));
 }
 
-/* a WireError, and behind it what a chaincode refused */
+/* answer with a WireError, followed by the packed refusal if a chaincode refused */
 static void
 answer_error(RelayRequest *request, const PGresult *result)
 {
@@ -281,8 +279,8 @@ request_answer(RelayRequest *request, PGresult *result)
 					remote_is_usual(result) ? request->request->label : 0, request->arrived_ms);
 	remote_note_contact(request->peer->address, result);
 	/*
-	 * these requests have one row as their answer; any other number is no answer, whatever the rows
-	 * are
+	 * the answer to these requests is one row; a result with another number of rows is not an
+	 * answer
 	 */
 	if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) != 1)
 		exchange_answer(request->ticket, RELAY_ANSWER_NONE, FB_BYTES_EMPTY);
@@ -328,7 +326,7 @@ link_create(RelayPeer *peer)
 	(void) conn_connect(link->conn);
 }
 
-/* its request, if there is one, has been told */
+/* destroy a link; its request, if any, has ended */
 static void
 link_destroy(RelayLink *link)
 {
@@ -353,7 +351,7 @@ report_unreachable(const RelayPeer *peer, const char *reason)
 	condition_report(NULL, "node", peer->address, &why);
 }
 
-/* an attempt to connect is over, one way or the other */
+/* an attempt to connect has ended, with or without success */
 static void
 link_settle(RelayLink *link)
 {
@@ -378,7 +376,7 @@ link_settle(RelayLink *link)
 	if (peer->links_count == 1)
 	{
 		report_unreachable(peer, link->conn->error);
-		/* the next request makes the next attempt */
+		/* the next request may connect at once */
 		peer->grow_after_ms = 0;
 		dlist_foreach_modify(iter, &peer->waiting)
 		{
@@ -391,7 +389,7 @@ link_settle(RelayLink *link)
 	link_destroy(link);
 }
 
-/* after its connection has moved: is it free again, or broken? */
+/* after its connection has advanced: settle, free or destroy the link */
 static void
 link_look(RelayLink *link)
 {
@@ -432,7 +430,7 @@ link_start(RelayLink *link, RelayRequest *request)
 		conn_sync(link->conn);
 	else if (link->request != NULL)
 	{
-		/* not sent at all, and the connection is of no use any more */
+		/* the request was not sent, and the connection cannot be used any longer */
 		link->request = NULL;
 		request_fail(request, link->conn->error, true);
 		conn_close(link->conn);
@@ -463,7 +461,7 @@ peer_find(const char *address)
 	return peer;
 }
 
-/* give waiting requests to idle connections, and make one more where none is idle */
+/* pass waiting requests to idle connections; add a connection where none is idle */
 static void
 peer_dispatch(RelayPeer *peer)
 {
@@ -472,7 +470,7 @@ peer_dispatch(RelayPeer *peer)
 		RelayLink *link = dlist_head_element(RelayLink, node, &peer->idle);
 		RelayRequest *request;
 
-		/* has the other side gone meanwhile? */
+		/* notices if the other node has closed it */
 		(void) conn_advance(link->conn);
 		if (link->conn->state != CONN_READY)
 		{
@@ -518,7 +516,7 @@ peer_look_at_waiting(RelayPeer *peer, uint64 now_ms)
 	}
 }
 
-/* what time alone brings about */
+/* actions that depend on time only */
 static void
 peer_look_at_clock(RelayPeer *peer, uint64 now_ms)
 {
@@ -536,7 +534,7 @@ peer_look_at_clock(RelayPeer *peer, uint64 now_ms)
 			request->abandoned_ms = now_ms;
 		if (request->abandoned_ms == 0 || now_ms < request->abandoned_ms + ABANDONED_MS)
 			continue;
-		/* the connection's end is its answer */
+		/* closing the connection answers the request */
 		conn_close(link->conn);
 		link_look(link);
 	}
@@ -568,7 +566,7 @@ retire_links(dlist_head *links)
 		RelayLink *link = dlist_container(RelayLink, node, iter.cur);
 
 		link->retired = true;
-		/* busy ones end with their request */
+		/* a busy link is destroyed when its request ends */
 		if (link->idle_since_ms != 0)
 			link_destroy(link);
 	}
@@ -678,7 +676,7 @@ advance_links(dlist_head *links)
 static void
 peer_advance(RelayPeer *peer)
 {
-	/* first: a link that becomes idle is not looked at twice */
+	/* idle links first, so that a link that becomes idle is not advanced twice */
 	advance_links(&peer->idle);
 	advance_links(&peer->busy);
 	if (peer->connecting != NULL)

@@ -1,7 +1,7 @@
 /*
- * remote: every SQL text that runs on another node, with a typed function each. The list of
- * fabric_node in src/sql/privileges.sql names the functions called. Names are qualified, because
- * the other side runs them with search_path = pg_catalog.
+ * remote.c: every SQL text that runs on another node, with a typed function for each. The list of
+ * fabric_node in src/sql/privileges.sql names the called functions. Names are qualified, because
+ * sessions of other nodes have search_path = pg_catalog.
  */
 #include "server/wire/wire_internal.h"
 
@@ -62,7 +62,7 @@ const RemoteStatementText remote_statements[REMOTE_STATEMENTS_COUNT] = {
 		},
 };
 
-/* answers of a few bytes, or an error with its texts */
+/* for answers of a few bytes, or an error with its texts */
 #define SHORT_ANSWER_BYTES_MAX (64 * 1024)
 
 bool
@@ -140,7 +140,7 @@ remote_answer_kind(const RemoteRequest *request, AnswerKind *kind)
 void
 remote_request_deliver(RemoteRequest *request, FbBytes seek, int32 bytes_max, int32 wait_ms)
 {
-	/* a block more than fits, at least one */
+	/* one block more than bytes_max */
 	begin_request(request, REMOTE_DELIVER, (size_t) Max(bytes_max, 0) + FB_MESSAGE_BYTES_MAX);
 	request->parameters[0] = seek;
 	set_int4(request, 1, bytes_max);
@@ -216,7 +216,7 @@ remote_is_usual(const PGresult *result)
 		   (sqlstate != NULL && strcmp(sqlstate, fb_status_sqlstate(FB_CHAINCODE_ERROR)) == 0);
 }
 
-/* the status whose SQLSTATE this is; FB_INTERNAL for those of PostgreSQL itself */
+/* the status of an SQLSTATE; FB_INTERNAL for those of PostgreSQL itself */
 static FbStatus
 status_of_sqlstate(const char *sqlstate)
 {
@@ -241,8 +241,8 @@ remote_error(WireError *to, const char *address, const PGresult *result)
 	if (sqlstate == NULL || strncmp(sqlstate, "57P", 3) == 0)
 	{
 		/*
-		 * libpq's own failure, or the other server is going down: what happened to the request is
-		 * not known
+		 * A failure in libpq, or the other server is shutting down: the request may or may not
+		 * have been executed.
 		 */
 		strlcpy(to->sqlstate, fb_status_sqlstate(FB_NODE_UNREACHABLE), sizeof(to->sqlstate));
 		fb_fail(&to->error, FB_NODE_UNREACHABLE, "lost connection to node \"%s\"", address);
@@ -271,7 +271,7 @@ remote_note_contact(const char *address, const PGresult *result)
 		return;
 	}
 	remote_error(&error, address, result);
-	/* it is going down */
+	/* the node is shutting down */
 	if (error.error.status == FB_NODE_UNREACHABLE)
 	{
 		contact_note_failure(address,
@@ -281,7 +281,10 @@ remote_note_contact(const char *address, const PGresult *result)
 		return;
 	}
 	contact_note_answer(address);
-	/* what concerns the node, and not the request: other texts may quote what a client sent */
+	/*
+	 * Note only errors that concern the node, not the request: other texts may quote data that a
+	 * client sent.
+	 */
 	switch (error.error.status)
 	{
 		case FB_CHAINCODE_NOT_FOUND:
@@ -312,8 +315,8 @@ wire_error_unreachable(WireError *to, const char *address, const char *reason, b
 }
 
 /*
- * the fields of an error that make a refusal, in this order when packed: each its size as int32
- * (-1: absent), and its bytes
+ * The fields of an error that form a refusal, in this order when packed: for each, its size as
+ * int32 (-1: absent) and its bytes.
  */
 static const int refusal_fields[] = {PG_DIAG_DATATYPE_NAME, PG_DIAG_MESSAGE_PRIMARY,
 									 PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT, PG_DIAG_CONTEXT};
@@ -328,7 +331,7 @@ remote_pack_refusal(MemoryContext context, const PGresult *result)
 	for (int i = 0; i < lengthof(refusal_fields); i++)
 	{
 		const char *value = PQresultErrorField(result, refusal_fields[i]);
-		/* another node chooses the length */
+		/* the other node chooses the length */
 		int32 size = value != NULL ? (int32) strnlen(value, WIRE_REFUSAL_TEXT_BYTES_MAX) : -1;
 
 		appendBinaryStringInfo(&packed, (const char *) &size, sizeof(size));
@@ -340,8 +343,8 @@ remote_pack_refusal(MemoryContext context, const PGresult *result)
 }
 
 /*
- * takes the next field off the packed ones; NULL when it is absent or empty. Another node chooses
- * the content: what is not valid here becomes question marks
+ * Take the next packed field; NULL when it is absent or empty. The other node chooses the content:
+ * invalid characters become question marks.
  */
 static char *
 refusal_field(MemoryContext context, FbBytes *packed)

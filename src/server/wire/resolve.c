@@ -1,23 +1,23 @@
 /*
- * resolve: from a host's name to its addresses without waiting. libpq would ask the name service
- * within PQconnectStart and PQconnectPoll, for as long as that takes; a name server that does not
- * answer would hold up Raft's heartbeats, and a session that nobody could cancel.
+ * resolve.c: resolve a host name to addresses without waiting. libpq would query the name service
+ * inside PQconnectStart and PQconnectPoll, and block until it answers; a name server that does not
+ * answer would delay Raft's heartbeats, and a session would block without a way to cancel it.
  *
- * glibc asks in a thread of its own, which runs with all signals blocked and touches nothing of
- * ours but the request. A request that nobody wants any more can often not be taken back: it is put
- * aside until the thread is done with it. Therefore it lies in malloc's memory.
+ * glibc sends the query in a thread of its own, which runs with all signals blocked and touches no
+ * memory of the server except the request. A running query often cannot be canceled: its request
+ * is then put aside until the thread has finished. Therefore it is allocated with malloc.
  */
 #include "server/wire/wire_internal.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
 
-/* tried one after the other, so more than a few take too long anyway */
+/* libpq tries them one after the other, so more than a few would take too long anyway */
 #define ADDRESSES_MAX 8
 
 struct Resolution
 {
-	struct Resolution *next; /* put aside */
+	struct Resolution *next; /* next in the list of requests put aside */
 	struct gaicb request;
 	struct addrinfo hints;
 	char host[WIRE_ADDRESS_BYTES];
@@ -88,7 +88,7 @@ resolve_start(const char *host)
 	return resolution;
 }
 
-/* "a,a,a" as often as there are addresses, and the addresses */
+/* the host name, repeated once for each address, and the addresses */
 static void
 list_addresses(const struct addrinfo *found, const char *host, char **hosts, char **addresses)
 {

@@ -1,11 +1,9 @@
-/*
- * sender: who is at the other end of this backend's own connection, by its TLS client certificate
- */
+/* sender.c: the identity of this backend's client, by its TLS client certificate */
 #include "server/wire/wire.h"
 
 /*
- * libpq-be.h wants the headers of Kerberos where the server was built with GSSAPI; struct Port is
- * laid out alike without, as its comment promises to extensions.
+ * If the server was built with GSSAPI, libpq-be.h includes Kerberos headers. Without them struct
+ * Port has the same layout, as a comment there promises to extensions.
  */
 #undef ENABLE_GSS
 #include "libpq/libpq-be.h"
@@ -26,8 +24,8 @@ wire_sender_certificate(FbBytes *der, FbError *error)
 
 	*der = FB_BYTES_EMPTY;
 	/*
-	 * ssl_in_use is set once the handshake is over; peer is the certificate that the server has
-	 * verified against ssl_ca_file
+	 * ssl_in_use is set once the handshake is complete; peer is the certificate that the server
+	 * has verified against ssl_ca_file
 	 */
 	if (MyProcPort == NULL || !MyProcPort->ssl_in_use || MyProcPort->peer == NULL ||
 		!MyProcPort->peer_cert_valid)

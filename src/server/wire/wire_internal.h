@@ -1,7 +1,7 @@
 /*
- * Private header of wire: one connection (conn.c), waiting for many (conn_set.c), the texts of
- * remote statements (remote.c), where a node is (address_book.c, resolve.c), the requests of all
- * sessions over a few connections (relay.c).
+ * Private header of wire: one connection (conn.c), waiting for many connections (conn_set.c), the
+ * texts of remote statements (remote.c), the location of a node (address_book.c, resolve.c), the
+ * requests of all sessions over a few connections (relay.c).
  */
 #ifndef FABRIC_SERVER_WIRE_INTERNAL_H
 #define FABRIC_SERVER_WIRE_INTERNAL_H
@@ -15,12 +15,12 @@
 #include "server/pg/pg.h"
 
 /*
- * back-off between attempts of long-lived connections: short enough for a node that restarts to be
- * back at once
+ * back-off between attempts of long-lived connections: short, so that a node that restarts is
+ * connected again quickly
  */
 #define CONN_RETRY_MIN_MS 50
 #define CONN_RETRY_MAX_MS 2000
-/* commands in flight on one connection: bounds the memory for answers that are still expected */
+/* commands in flight on one connection: bounds the memory for expected answers */
 #define CONN_PENDING_MAX 4096
 
 /* ---- remote.c ---- */
@@ -54,12 +54,13 @@ typedef struct RemoteRequest
 {
 	RemoteStatement statement;
 	FbBytes parameters[REMOTE_PARAMETERS_MAX];
-	uint8_t integers[REMOTE_PARAMETERS_MAX][8]; /* where integer parameters are put */
-	size_t answer_bytes_max; /* a node that sends more is not listened to any longer */
-	uint64 label; /* under which its answer's time is kept, see pg/answer_times.c; 0: it is not */
+	uint8_t integers[REMOTE_PARAMETERS_MAX][8]; /* storage for integer parameters */
+	size_t answer_bytes_max;					/* a longer answer ends the connection */
+	/* key of the answer's measured time, see pg/answer_times.c; 0: not measured */
+	uint64 label;
 } RemoteRequest;
 
-/* what the other node does for this request; false: nothing whose time is measured */
+/* the service of the other node that handles this request; false: the time is not measured */
 extern bool remote_answer_kind(const RemoteRequest *request, AnswerKind *kind);
 
 /* fill *request; it borrows the bytes, and points into itself (do not copy it by assignment) */
@@ -79,43 +80,43 @@ extern void remote_request_private_get(RemoteRequest *request, FbBytes signed_re
 /* deep copy into a memory context */
 extern RemoteRequest *remote_request_copy(MemoryContext context, const RemoteRequest *request);
 /*
- * does the time that this answer took tell how long such answers take? An answer that was refused
- * before anything was done, or after a wait, does not
+ * True if the time of this answer is typical: false for an answer that was refused before the
+ * work, or after a wait.
  */
 extern bool remote_is_usual(const PGresult *result);
-/* what a failed result says */
+/* convert a failed result */
 extern void remote_error(WireError *to, const char *address, const PGresult *result);
-/* of a node that could not be reached (not_executed), or whose answer did not come */
+/* for a node that could not be reached (not_executed), or that did not answer */
 extern void wire_error_unreachable(WireError *to, const char *address, const char *reason,
 								   bool not_executed);
 /*
- * the refusal in an error of status FB_CHAINCODE_ERROR, as it travels from the relay to a session;
- * allocated in context
+ * The refusal in an error of status FB_CHAINCODE_ERROR, packed for the way from the relay to a
+ * session; allocated in context.
  */
 extern FbBytes remote_pack_refusal(MemoryContext context, const PGresult *result);
-/* unpacked, and made fit for this database's encoding; allocated in context */
-/* tells pg/contacts.c of an answer, whatever it says */
+/* note an answer, or an error as answer, in pg/contacts.c */
 extern void remote_note_contact(const char *address, const PGresult *result);
+/* unpack a refusal and convert it to this database's encoding; allocated in context */
 extern WireRefusal *remote_refusal(MemoryContext context, FbBytes packed);
 
-/* is this a function of schema fabric_internal that one of the statements calls? */
+/* true for a function of schema fabric_internal that one of the statements calls */
 extern bool remote_function_is(const char *function_name);
 
-/* ---- node_login.c, node_session.c: the sessions of other nodes here ---- */
+/* ---- node_login.c, node_session.c: sessions of other nodes on this node ---- */
 
 extern void node_session_install(void);
 /*
- * once the client of this backend is known to be a node: from now on it is restricted, and its
- * messages to the log are limited
+ * Call once the client of this backend is known to be a node: from then on the session is
+ * restricted, and its log messages are limited.
  */
 extern void node_session_start(Oid role_id, const char *role_name);
 
 /* ---- address_book.c ---- */
 
 /*
- * Everything libpq has to know to reach an address, as keyword and value arrays ending with NULL,
- * palloc'ed in the current memory context. Starts a transaction if there is none.
- * FB_NOT_CONFIGURED, FB_INVALID_ARGUMENT.
+ * All libpq options to reach an address, as keyword and value arrays that end with NULL, palloc'ed
+ * in the current memory context. Starts a transaction if there is none. Returns FB_NOT_CONFIGURED
+ * or FB_INVALID_ARGUMENT on failure.
  */
 typedef struct ConnOptions
 {
@@ -124,7 +125,7 @@ typedef struct ConnOptions
 } ConnOptions;
 
 extern FbStatus address_book_options(const char *address, ConnOptions *options, FbError *error);
-/* the value of an option, NULL if it is not among them */
+/* the value of an option; NULL if it is not set */
 extern const char *conn_option(const ConnOptions *options, const char *keyword);
 extern void conn_option_set(ConnOptions *options, const char *keyword, const char *value);
 
@@ -139,7 +140,7 @@ typedef enum ResolveState
 	RESOLVE_FAILED
 } ResolveState;
 
-/* is this a name, rather than an address or a socket's directory? */
+/* true for a name; false for an address or a socket directory */
 extern bool resolve_needed(const char *host);
 extern Resolution *resolve_start(const char *host); /* NULL when that is not possible now */
 /*
@@ -150,35 +151,36 @@ extern ResolveState resolve_poll(Resolution *resolution, char **hosts, char **ad
 								 const char **error);
 extern void resolve_release(Resolution *resolution);
 
-/* ---- conn.c: one connection ----
+/*
+ * ---- conn.c: one connection ----
  *
  *            conn_connect            address known            established
  *     OFF  ----------------> RESOLVING ------------> CONNECTING ---------> READY
- *      ^                          |                       |                  |
- *      +--------------------------+-----------------------+------------------+     conn_fail
- * (refused, timeout, broken), conn_close
+ *      ^                         |                       |                  |
+ *      +-------------------------+-----------------------+------------------+
+ *                 conn_fail (refused, timeout, broken), conn_close
  */
 typedef enum ConnState
 {
 	/*
-	 * No socket. Put there by creation, by a failure (then retry_at_ms says when it may be tried
-	 * again), by conn_close. conn_connect moves it on.
+	 * No socket. Entered by creation, by a failure (then retry_at_ms is the time of the next
+	 * attempt), by conn_close. Left by conn_connect.
 	 */
 	CONN_OFF,
 	/*
-	 * The name service is asked for the host's addresses. Put there by conn_connect, unless the
-	 * address is known. conn_advance moves it on, or fails it when connect_deadline_ms has passed.
-	 * There is nothing to wait on: it has to be looked at again and again.
+	 * Waiting for the name service. Entered by conn_connect, unless the address is known. Left by
+	 * conn_advance, which fails the connection when connect_deadline_ms has passed. No file
+	 * descriptor becomes ready: the caller must poll.
 	 */
 	CONN_RESOLVING,
 	/*
-	 * libpq is establishing the connection. Put there by conn_connect or conn_advance. conn_advance
-	 * moves it on when the socket is ready, or fails it when connect_deadline_ms has passed.
+	 * libpq is establishing the connection. Entered by conn_connect or conn_advance. Left by
+	 * conn_advance when the socket is ready, or when connect_deadline_ms has passed.
 	 */
 	CONN_CONNECTING,
 	/*
-	 * In pipeline mode, requests may be sent. Put there by conn_advance. Stays until it breaks or
-	 * is closed.
+	 * In pipeline mode, requests may be sent. Entered by conn_advance. Left when the connection
+	 * breaks or is closed.
 	 */
 	CONN_READY
 } ConnState;
@@ -186,12 +188,12 @@ typedef enum ConnState
 typedef struct WireConn WireConn;
 
 /*
- * Told what happened to a request: result != NULL is its answer, which the owner now owns
- * (PQclear). NULL means the connection ended first; conn->error says why.
+ * Callback for the end of a request. result != NULL is its answer, which the owner must PQclear.
+ * NULL: the connection ended first; conn->error has the reason.
  */
 typedef void (*ConnAnswer)(void *owner, WireConn *conn, PGresult *result);
 
-/* what the next result of libpq belongs to */
+/* the owner of one of the next results of libpq */
 typedef struct ConnPending
 {
 	enum
@@ -200,11 +202,11 @@ typedef struct ConnPending
 		PENDING_QUERY,
 		PENDING_SYNC
 	} kind;
-	bool answered; /* a result came; the NULL that ends it is still to come */
+	bool answered; /* the result has arrived; the NULL that ends it is still missing */
 	RemoteStatement statement;
 	size_t bytes;
 	size_t answer_bytes_max;
-	ConnAnswer answer; /* NULL: nobody waits for it */
+	ConnAnswer answer; /* NULL: discard the result */
 	void *owner;
 } ConnPending;
 
@@ -212,10 +214,12 @@ struct WireConn
 {
 	ConnState state;
 	char address[WIRE_ADDRESS_BYTES];
-	PGconn *pg;		   /* NULL if OFF */
-	uint64 generation; /* changes with every attempt: a new socket may have an old number */
-	bool wants_write;  /* libpq has something to send (or, while connecting, waits for writable) */
-	bool synced;	   /* nothing was sent since the last sync */
+	PGconn *pg; /* NULL if OFF */
+	/* changes with every attempt, because a new socket may have an old number */
+	uint64 generation;
+	/* libpq has data to send (or, while connecting, waits for a writable socket) */
+	bool wants_write;
+	bool synced; /* no request was sent since the last sync */
 	/* of clock_ms */
 	uint64 connect_start_ms;
 	uint64 connect_deadline_ms;
@@ -226,51 +230,54 @@ struct WireConn
 	ConnOptions options;
 	int failures_count; /* since the last success */
 	bool prepared[REMOTE_STATEMENTS_COUNT];
-	ConnPending *pending; /* ring of pending_capacity, which grows up to CONN_PENDING_MAX */
+	/* ring of pending_capacity entries, which grows up to CONN_PENDING_MAX */
+	ConnPending *pending;
 	int pending_capacity;
 	int pending_first;
 	int pending_count;
-	size_t pending_bytes;	/* sent and not yet answered */
-	uint64 received_before; /* bytes that had come over the socket when the first of them became the
-							   first */
-	char error[FB_ERROR_DETAIL_BYTES]; /* last failure, whole; empty after a successful connect */
-	bool in_answer;					   /* a callback runs: it must not free the connection */
-	bool flooded;  /* it ended because an answer was longer than its request allows */
-	bool signaled; /* set by conn_waiter_wait: its socket has something; the waiting process takes
-					  it back */
+	size_t pending_bytes; /* sent and not yet answered */
+	/* bytes received over the socket when the oldest pending entry became the oldest */
+	uint64 received_before;
+	/* complete text of the last failure; empty after a successful connect */
+	char error[FB_ERROR_DETAIL_BYTES];
+	/* a callback is running, and must not free the connection */
+	bool in_answer;
+	bool flooded; /* ended because an answer was longer than its request allows */
+	/* set by conn_waiter_wait when the socket is ready; cleared by the relay */
+	bool signaled;
 };
 
 /* in TopMemoryContext */
 extern WireConn *conn_create(const char *address);
-/* start connecting; false if that failed at once (conn->error) */
+/* start to connect; false if that fails at once (see conn->error) */
 extern bool conn_connect(WireConn *conn);
 /*
- * do whatever can be done without waiting: connect, send, take answers (calls ConnAnswer); true if
- * something changed
+ * Do everything possible without waiting: connect, send, take answers (calls ConnAnswer). True if
+ * something changed.
  */
 extern bool conn_advance(WireConn *conn);
 /*
- * CONN_READY only. Queue a request; answer may be NULL. False if too much is pending, or the
- * connection just failed
+ * In CONN_READY only. Queue a request; answer may be NULL. False if too many requests are pending,
+ * or the connection just failed.
  */
 extern bool conn_send(WireConn *conn, const RemoteRequest *request, ConnAnswer answer, void *owner);
 /*
- * end the batch of requests sent since the last sync and push it out: an error in a batch undoes
- * only the batch
+ * End the batch of requests sent since the last sync and send it. An error in a batch undoes only
+ * that batch.
  */
 extern void conn_sync(WireConn *conn);
 /*
- * bytes that have come over its present socket, as the system counts them; 0 for sockets of this
- * machine, whose other end is no stranger
+ * Bytes received over the current socket, as the operating system counts them. 0 for Unix-domain
+ * sockets, whose other end is on this machine.
  */
 extern uint64 conn_received_bytes(const WireConn *conn);
-/* forget a waiter: its answer will be thrown away */
+/* forget an owner: its answer will be discarded */
 extern void conn_forget(WireConn *conn, void *owner);
-extern void conn_close(WireConn *conn); /* to OFF; waiters are told */
+extern void conn_close(WireConn *conn); /* to OFF; calls all pending callbacks */
 extern void conn_destroy(WireConn *conn);
 /*
- * milliseconds until conn_advance has to look without the socket asking for it (connect timeout,
- * retry); -1: never
+ * Milliseconds until conn_advance must be called although the socket is not ready (connect
+ * timeout, retry); -1: never.
  */
 extern long conn_timeout_ms(const WireConn *conn, bool reconnects);
 
@@ -285,9 +292,9 @@ typedef struct ConnWaiter
 } ConnWaiter;
 
 /*
- * Sleep on latch, postmaster death and the sockets of these connections, at most timeout_ms (-1: no
- * limit). Returns WL_LATCH_SET if the latch was set (not reset here). Does not advance the
- * connections.
+ * Sleep on the latch, postmaster death and the sockets of these connections, at most timeout_ms
+ * (-1: no limit). Returns WL_LATCH_SET if the latch is set (it is not reset here). Does not
+ * advance the connections.
  */
 extern uint32 conn_waiter_wait(ConnWaiter *waiter, WireConn *const *conns, int conns_count,
 							   long timeout_ms, uint32 wait_event);
@@ -301,11 +308,11 @@ extern void conn_waiter_close(ConnWaiter *waiter);
 #define RELAY_ANSWER_ERROR 'x' /* the bytes are a WireError */
 
 /*
- * hand a request to the relay; a ticket of pg/exchange.c, or -1: this session has to ask by itself.
- * Waits for nothing
+ * Pass a request to the relay. Returns a ticket of pg/exchange.c, or -1: this session must use its
+ * own connection. Does not wait.
  */
 extern int relay_ask(const char *address, const RemoteRequest *request);
-/* a value of the row in an answer; false when there is no such column, or it is null */
+/* a value of the row in an answer; false when the column does not exist, or the value is null */
 extern bool relay_value(FbBytes answer, int column, FbBytes *value);
 
 #endif

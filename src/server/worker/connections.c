@@ -1,6 +1,6 @@
 /*
- * connections.c: how many connections other nodes need here, for pg/node_roles.c, and whether
- * max_connections has room for them
+ * connections.c: publish the roles of other nodes for pg/node_roles.c, and warn if max_connections
+ * is too low for them
  */
 #include "server/worker/worker_internal.h"
 
@@ -10,7 +10,7 @@
 static int
 read_node_roles(Oid role_ids[NODE_ROLES_MAX])
 {
-	/* as node_login.c judges a login */
+	/* the same rule as for a login in node_login.c */
 	static SpiStatement statement = {
 		.sql =
 			"SELECT r.oid FROM pg_catalog.pg_roles r, pg_catalog.pg_roles n, pg_catalog.pg_roles a "

@@ -1,10 +1,10 @@
 /*
  * launcher.c: `fabric launcher` starts and restarts the workers of the joined channels.
  *
- * It reads the list of channels, gives each a slot in shared memory, and registers a background
- * worker for every kind that the channel needs and that does not run. A worker that ended is
- * started again, but not more often than fabric.worker_restart_delay. Recovery is a new start from
- * the tables; there is no other.
+ * It reads the list of channels, assigns each a slot in shared memory, and registers a background
+ * worker for every kind that the channel needs and that does not run. It starts a worker that has
+ * ended again, but not more often than fabric.worker_restart_delay. A worker recovers by starting
+ * from the tables; there is no other recovery.
  */
 #include "server/worker/worker_internal.h"
 
@@ -21,31 +21,30 @@
 #include "server/channel/channel.h"
 
 /*
- * without anything to do it still looks now and then: the extension may have been created while the
- * library was loaded
+ * Longest sleep: the extension may have been created in the database without waking the launcher.
  */
 #define LAUNCHER_NAP_MS 5000
 /* a registered worker that did not announce itself within this time has failed to start */
 #define ATTACH_TIMEOUT_MS 10000
 /*
- * a worker that lives for less has failed: each time, the next one waits twice as long, up to
- * RESTART_DELAY_MS_MAX
+ * A worker that ends within this time has failed. After each failure in a row the delay before the
+ * next start doubles, up to RESTART_DELAY_MS_MAX.
  */
 #define STEADY_MS 60000
 #define RESTART_DELAY_MS_MAX 10000
-/* how often a leaving channel's workers are looked for */
+/* how often the launcher checks whether stopped workers have ended */
 #define STOP_LOOK_MS 50
 
 static const char *const kind_names[WORKER_KIND_COUNT] = {"ledger", "orderer"};
 static const char *const kind_functions[WORKER_KIND_COUNT] = {"fabric_ledger_main",
 															  "fabric_orderer_main"};
 
-/* what the launcher alone knows of a worker, by slot and kind */
+/* the launcher's private state of a worker, by slot and kind */
 typedef struct Start
 {
 	uint64 at_ms;		/* last registration, of clock_ms; 0 = never */
 	int failures_count; /* starts in a row that did not last */
-	bool refused;		/* the last registration was */
+	bool refused;		/* the last registration was refused */
 	BackgroundWorkerHandle *handle;
 } Start;
 
@@ -137,8 +136,8 @@ restart_delay_ms(const Start *start)
 }
 
 /*
- * start it if it does not run and may be tried again; returns the milliseconds until then, or the
- * longest nap
+ * Start the worker if it does not run and its delay is over. Returns the milliseconds until the
+ * next check.
  */
 static long
 keep_running(ChannelSlot *slot, WorkerKind kind)
@@ -155,7 +154,7 @@ keep_running(ChannelSlot *slot, WorkerKind kind)
 	}
 	if (start->at_ms != 0)
 	{
-		/* registered, and on its way to announce itself */
+		/* registered, and not yet attached */
 		if (start->handle != NULL && waited_ms < ATTACH_TIMEOUT_MS &&
 			GetBackgroundWorkerPid(start->handle, &pid) != BGWH_STOPPED)
 			return 100;
@@ -171,7 +170,7 @@ keep_running(ChannelSlot *slot, WorkerKind kind)
 	return 100;
 }
 
-/* true when none of them runs any more */
+/* true when none of them runs */
 static bool
 stop_workers(ChannelSlot *slot)
 {
@@ -182,7 +181,7 @@ stop_workers(ChannelSlot *slot)
 	return stopped;
 }
 
-/* the slot is free for another channel */
+/* forget the starts of a slot's workers, before the slot is reused or a new mode begins */
 static void
 forget_starts(ChannelSlot *slot)
 {
@@ -197,8 +196,8 @@ forget_starts(ChannelSlot *slot)
 }
 
 /*
- * Workers keep the source of the channel's blocks that they were started with; when another one is
- * chosen, new workers are started. False while the old ones still run.
+ * Workers keep the source of blocks (import only or not) with which they were started. When it
+ * changes, the launcher stops them and starts new ones. False while the old ones still run.
  */
 static bool
 start_in_mode(ChannelSlot *slot, bool import_only)
@@ -212,7 +211,7 @@ start_in_mode(ChannelSlot *slot, bool import_only)
 	return true;
 }
 
-/* ---- one look at the list of channels ---- */
+/* ---- one pass over the list of channels ---- */
 
 typedef struct Wanted
 {
@@ -245,8 +244,8 @@ read_memberships(MemoryContext context)
 }
 
 /*
- * a channel whose configuration or files are in trouble must not keep the others from running; its
- * ledger worker says what is wrong
+ * Errors are caught here, because a channel with a bad configuration or bad files must not stop
+ * the others; a condition shows the reason.
  */
 static bool
 is_orderer(const char *channel)
@@ -313,8 +312,8 @@ worker_is_wanted(List *wanted, const ChannelSlot *slot)
 }
 
 /*
- * the channel's slot, made if there is none; NULL while it is still the one of an earlier
- * membership, or all are used
+ * The channel's slot, created if there is none. NULL while the slot still belongs to an earlier
+ * membership, or all slots are in use.
  */
 static ChannelSlot *
 launcher_find_slot(const ChannelMembership *membership)
@@ -351,7 +350,7 @@ launcher_look(MemoryContext context)
 			continue;
 		if (!stop_workers(slot))
 		{
-			/* they write into the slot until they are gone */
+			/* the workers write into the slot until they have ended */
 			nap_ms = STOP_LOOK_MS;
 			continue;
 		}
@@ -378,8 +377,8 @@ launcher_look(MemoryContext context)
 }
 
 /*
- * what makes the promises of this node worth less than they seem; told once, and again when it is
- * set again
+ * Warn about settings that weaken this node's promises; once for each time that a setting is
+ * turned off.
  */
 static void
 warn_of_settings(void)

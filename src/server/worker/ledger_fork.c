@@ -1,18 +1,18 @@
 /*
- * ledger_fork.c: a ledger that is not the chain in its own Raft log.
+ * ledger_fork.c: detect a ledger that differs from the chain in its own Raft log.
  *
- * Each batch names the block before it (core/block/link.c), and no append gets into the log that
- * does not follow in it (order/log_chain.c). So a batch that does not follow this ledger's last
- * block shows that this ledger and this log differ: the tables were changed or restored, or blocks
- * were fetched from a node that has another chain. To go on would be to make blocks that no other
- * node has, and to tell clients that they are valid. So the worker stops making blocks of this
- * channel, writes down why, and stays: private data and questions of sessions are still answered,
- * other channels go on, and this consenter still stores and votes, because its log is what the
- * others have.
+ * Each batch names the block before it (core/block/link.c), and an append that does not follow the
+ * log is not accepted into it (order/log_chain.c). So a batch that does not follow this ledger's
+ * last block shows that this ledger and this log differ: the tables were changed or restored, or
+ * blocks were fetched from a node with another chain. If the worker continued, it would make
+ * blocks that no other node has, and report them to clients as valid. So it stops making blocks of
+ * this channel, records the reason, and keeps running: private data and requests of sessions are
+ * still served, other channels are not affected, and this consenter still stores entries and
+ * votes, because its log agrees with the logs of the other consenters.
  *
- * It does not end by itself. An administrator looks (fabric.raft_evidence, fabric.verify_chain),
- * mends it (fabric.repair_chain, or leaving and joining again), and acknowledges; then the same
- * entry is tried once more, with the same check.
+ * The state does not end by itself. An administrator investigates (fabric.raft_evidence,
+ * fabric.verify_chain), repairs the ledger (fabric.repair_chain, or leaving and joining again),
+ * and acknowledges the evidence; then the worker tries the same entry again, with the same check.
  */
 #include "server/worker/worker_internal.h"
 

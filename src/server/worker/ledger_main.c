@@ -1,16 +1,20 @@
 /*
- * ledger_main.c: `fabric ledger CHANNEL` brings ordered blocks into the ledger: the only writer of
- * the ledger tables.
+ * ledger_main.c: `fabric ledger CHANNEL` commits ordered blocks to the ledger. It is the only
+ * writer of the ledger tables.
  *
- * Where the blocks come from:
- *   - on a consenter, the local Raft log: each committed entry is the next block, built and signed
- * here;
- *   - elsewhere, and on a consenter whose log begins too late (it was down for long), other nodes
- * (sources.c): long polls for the blocks after the last one, each checked against the channel's
- * BlockValidation policy and with another orderer (witnesses.c);
- *   - everywhere but on a consenter, sessions that import blocks, checked in the same way; the only
- * source of a channel that was joined for that. One block is one transaction. After a crash there
- * is nothing to repair: go on after the last block.
+ * Sources of blocks:
+ *
+ *   - On a consenter, the local Raft log: each committed entry is the next block, built and signed
+ *     here.
+ *   - On other nodes, and on a consenter whose log begins too late (it was down for a long time),
+ *     other nodes (sources.c): long polls for the blocks after the last one. Each block is checked
+ *     against the channel's BlockValidation policy and compared with another orderer's
+ *     (witnesses.c).
+ *   - On all nodes except consenters, sessions that import blocks, with the same checks. It is the
+ *     only source of a channel that was joined for imports only.
+ *
+ * One block is one transaction. After a crash nothing needs repair: the worker continues after the
+ * last block.
  */
 #include "server/worker/worker_internal.h"
 
@@ -25,7 +29,7 @@
 #include "server/order/order.h"
 #include "server/wire/wire.h"
 
-/* how long a consenter's request may wait at another node */
+/* how long a consenter's request may wait for blocks at another node */
 #define CONSENTER_WAIT_MS 100
 
 typedef struct LedgerWorker
@@ -34,25 +38,28 @@ typedef struct LedgerWorker
 	const char *channel;
 	uint64 height;
 	BlockNotifier notifier;
-	uint64 raft_position; /* the last Raft entry that was looked at */
-	uint64 raft_id;		  /* 0: no consenter */
-	bool import_only;	  /* no other node is asked for blocks */
-	bool log_lost;		  /* the local log does not reach back to raft_position */
-	uint64 role_config;	  /* the configuration and the TLS certificate that raft_id is of */
+	uint64 raft_position; /* the last Raft entry that was processed */
+	uint64 raft_id;		  /* 0: this node is not a consenter */
+	bool import_only;	  /* blocks come from imports only, not from other nodes */
+	bool log_lost;		  /* the local log begins after raft_position */
+	/* the configuration and the TLS certificate from which raft_id was derived */
+	uint64 role_config;
 	uint64 role_generation;
 	BlockSources sources;
 	Reconciler reconciler;
-	bool forked; /* the ledger differs from the log: no blocks until an administrator has seen it */
-	uint64 requested_height; /* the first block that was asked for last */
-	bool pulled;			 /* other nodes were asked since the local log was used last */
-	uint64 pull_at_ms;		 /* of clock_ms: nobody is asked before, whatever wakes the worker */
-	Witnesses witnesses;	 /* who says the same of the blocks that one node sends */
+	/* the ledger differs from the log: no blocks until an administrator acknowledges it */
+	bool forked;
+	uint64 requested_height; /* the first block of the last request */
+	bool pulled;			 /* other nodes were asked after the last use of the local log */
+	uint64 pull_at_ms;		 /* of clock_ms: do not ask other nodes before this time */
+	/* the consenters whose copies of a block are compared with the source's */
+	Witnesses witnesses;
 } LedgerWorker;
 
-/* a ledger that stands still looks this often whether it may go on */
+/* interval at which a forked ledger checks for the acknowledgment */
 #define FORK_LOOK_MS 1000
 
-/* what the tables say, published before anything else */
+/* read the state from the tables, and publish it before all other work */
 static void
 ledger_load(LedgerWorker *worker)
 {
@@ -62,7 +69,7 @@ ledger_load(LedgerWorker *worker)
 	bracket_begin("reading the ledger's height");
 	if (!channel_exists(worker->channel))
 	{
-		/* left meanwhile */
+		/* this node has left the channel */
 		bracket_commit();
 		proc_exit(0);
 	}
@@ -80,7 +87,7 @@ ledger_load(LedgerWorker *worker)
 	notifier_init(&worker->notifier, worker->slot, worker->height);
 }
 
-/* raft_term, comparison: see commit_block. *committed: its tx ids are gone afterwards */
+/* raft_term, comparison: see commit_block. The commit frees committed->tx_ids. */
 static void
 finish_block(LedgerWorker *worker, const Channel *channel, const CheckedBlock *block,
 			 uint64 raft_term, CommitComparison *comparison, CommittedBlock *committed)
@@ -96,11 +103,11 @@ finish_block(LedgerWorker *worker, const Channel *channel, const CheckedBlock *b
 	commit_publish(worker->slot, committed);
 	waiters_wake(worker->slot, names, committed->tx_ids_count);
 	shmem_worker_wake(worker->slot, WORKER_ORDERER);
-	/* last, because nothing depends on it */
+	/* last, because no other step depends on it */
 	notifier_add(&worker->notifier, committed);
 }
 
-/* private plaintext that sessions hand over: into the table, durably, before they answer */
+/* store private plaintext from sessions durably; the sessions answer only after that */
 static void
 ledger_store_private(LedgerWorker *worker)
 {
@@ -132,8 +139,8 @@ ledger_store_private(LedgerWorker *worker)
 /* ---- from sessions ---- */
 
 /*
- * is the error about the block, and not about this node? Nothing was written then, and no cache was
- * filled with what is rolled back
+ * True if the error is about the block, not about this node. Such an error is raised before
+ * anything is written, and before a cache is filled with data that the abort removes.
  */
 static bool
 is_source_refusal(int sqlstate)
@@ -175,8 +182,8 @@ try_import(LedgerWorker *worker, FbBytes bytes, CommitComparison *comparison,
 }
 
 /*
- * what a session wants to import; an error goes to the session, and ends this process only if it is
- * not about the block
+ * Import a block for a session. An error is sent to the session, and ends this process only if it
+ * is not about the block.
  */
 static void
 serve_import(LedgerWorker *worker)
@@ -223,8 +230,8 @@ serve_import(LedgerWorker *worker)
 }
 
 /*
- * until something is to be done, at most timeout_ms (-1: for ever); a notification that failed is
- * to be sent again in time
+ * Sleep until there is work, at most timeout_ms (-1: no limit). Failed notifications and requests
+ * for private data shorten the sleep.
  */
 static void
 sleep_until_work(LedgerWorker *worker, long timeout_ms)
@@ -237,7 +244,7 @@ sleep_until_work(LedgerWorker *worker, long timeout_ms)
 	worker_sleep(timeout_ms < 0 || reconcile_ms < timeout_ms ? reconcile_ms : timeout_ms);
 }
 
-/* what sessions want from this process */
+/* handle the requests of sessions to this process */
 static void
 serve_sessions(LedgerWorker *worker)
 {
@@ -288,8 +295,8 @@ apply_next_entry(LedgerWorker *worker)
 	{
 		bracket_commit();
 		/*
-		 * there is nothing to store, so it is as good as in the ledger: the orderer counts what is
-		 * still on its way
+		 * An empty entry needs no storing, so it counts as applied. The orderer must know, because
+		 * it counts the entries that are not yet applied.
 		 */
 		slot_set_applied_index(worker->slot, worker->raft_position);
 		shmem_worker_wake(worker->slot, WORKER_ORDERER);
@@ -300,7 +307,7 @@ apply_next_entry(LedgerWorker *worker)
 	return true;
 }
 
-/* has an administrator seen that the ledger differs? Then the next entry is tried again */
+/* check if an administrator has acknowledged the evidence; then the next entry is tried again */
 static void
 look_at_fork(LedgerWorker *worker)
 {
@@ -318,7 +325,7 @@ look_at_fork(LedgerWorker *worker)
 
 /* ---- from other nodes ---- */
 
-/* while other nodes are waited for */
+/* called repeatedly during waits for other nodes */
 static void
 serve_meanwhile(void *worker)
 {
@@ -326,14 +333,14 @@ serve_meanwhile(void *worker)
 	serve_sessions(worker);
 }
 
-/* signed requests of one turn, in the turn's memory */
+/* signed requests of one turn, in the turn's memory context */
 typedef struct PullRequests
 {
 	FbBytes blocks;			  /* all blocks that this ledger lacks */
 	FbBytes headers;		  /* their headers */
 	FbBytes probe;			  /* the header of this ledger's last block */
-	BlockSourceState *probed; /* whom to send it; NULL: nobody */
-	FbBytes probe_hash;		  /* of that block */
+	BlockSourceState *probed; /* the source to probe; NULL: none */
+	FbBytes probe_hash;		  /* hash of that block */
 } PullRequests;
 
 static FbBytes
@@ -359,7 +366,7 @@ prepare_probe(LedgerWorker *worker, const Channel *channel, MemoryContext contex
 	requests->probe_hash = keep_bytes(context, last.block_hash);
 }
 
-/* the source to ask, and signed requests; NULL when there is none now */
+/* choose the source and sign the requests; NULL when no source can be asked now */
 static BlockSourceState *
 next_request(LedgerWorker *worker, MemoryContext context, PullRequests *requests)
 {
@@ -386,7 +393,7 @@ next_request(LedgerWorker *worker, MemoryContext context, PullRequests *requests
 	return source;
 }
 
-/* more: other blocks are at hand, so the next commit makes this one durable */
+/* more: another block is at hand, whose commit makes this one durable too */
 static void
 commit_received(LedgerWorker *worker, FbBytes bytes, bool more)
 {
@@ -396,14 +403,14 @@ commit_received(LedgerWorker *worker, FbBytes bytes, bool more)
 	CommittedBlock committed;
 	FbError error;
 
-	/* a consenter promises others what its ledger has */
+	/* a consenter's commits must be durable at once, because other nodes rely on its ledger */
 	if (more && worker->raft_id == 0)
 		bracket_begin_repeatable("committing a block");
 	else
 		bracket_begin("committing a block");
 	channel = channel_open(worker->channel);
 	error_check(block_parse(bytes, memory_allocator(CurrentMemoryContext), &view, &error), &error);
-	/* a session imported it while it was on its way */
+	/* a session imported the block while it was in transit */
 	if (view.header.number >= worker->requested_height && view.header.number < worker->height)
 	{
 		bracket_commit();
@@ -412,11 +419,11 @@ commit_received(LedgerWorker *worker, FbBytes bytes, bool more)
 	commit_check_signatures(channel, &view);
 	error_check(block_check(&view, &block, &error), &error);
 	finish_block(worker, channel, &block, 0, NULL, &committed);
-	/* the log, if we have one, goes on behind this block's entry */
+	/* the log, if there is one, continues after this block's entry */
 	worker->raft_position = Max(worker->raft_position, slot_applied_index(worker->slot));
 }
 
-/* operators must see which node sends what is refused */
+/* error context: the operator must see which node sent a refused block */
 static void
 tell_source(void *address)
 {
@@ -424,9 +431,9 @@ tell_source(void *address)
 }
 
 /*
- * Wait for the answer as long as it comes: another source is not helped by giving up one that is
- * merely slow. When the witness has shown the next block, so that the source should have it too,
- * the source has no more time than a frozen one is given.
+ * Wait for the answer as long as bytes arrive: changing the source does not help when one is
+ * merely slow. When the witness has shown the next block, the source should have it too, so from
+ * then on it only has the time that a frozen source gets.
  */
 static void
 wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
@@ -434,7 +441,7 @@ wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
 	int patience_ms = sources_patience_ms(&worker->sources);
 	TimestampTz deadline =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) wait_ms + patience_ms);
-	/* of the whole connection: only what comes from now on is this answer */
+	/* counts for the whole connection: only bytes from now on belong to this answer */
 	uint64 received = wire_call_received(call);
 	bool shown = false;
 
@@ -462,7 +469,7 @@ wait_for_answer(LedgerWorker *worker, WireCall *call, int wait_ms)
 	}
 }
 
-/* one that has shown the next block is the next to be asked for it */
+/* a witness that has the next block becomes the next source */
 static void
 prefer_witness(LedgerWorker *worker)
 {
@@ -480,7 +487,7 @@ ledger_note_failure(LedgerWorker *worker, BlockSourceState *source, const FbErro
 	sources_failed(&worker->sources, source, worker->channel, error);
 }
 
-/* the blocks of an answer, as far as other consenters confirm them */
+/* commit the blocks of an answer that other consenters confirm */
 static void
 commit_confirmed(LedgerWorker *worker, BlockSourceState *source, const char *address,
 				 WireCall *call)
@@ -511,7 +518,7 @@ commit_confirmed(LedgerWorker *worker, BlockSourceState *source, const char *add
 		ledger_note_failure(worker, source, &why);
 }
 
-/* one request to one node, and to a witness; blocks are committed as they come */
+/* send one request to one source and one witness, and commit the blocks of the answer */
 static void
 pull_blocks(LedgerWorker *worker, MemoryContext context)
 {
@@ -534,8 +541,8 @@ pull_blocks(LedgerWorker *worker, MemoryContext context)
 		return;
 	}
 	/*
-	 * a consenter that only has to fill a gap must not sleep long at a node which lacks the blocks
-	 * too
+	 * A consenter usually only has to fill a gap: it must not wait long at a node that lacks the
+	 * blocks too.
 	 */
 	wait_ms = worker->raft_id != 0 ? CONSENTER_WAIT_MS : sources_wait_ms(&worker->sources);
 	address = MemoryContextStrdup(context, source->address);
@@ -561,8 +568,8 @@ pull_blocks(LedgerWorker *worker, MemoryContext context)
 }
 
 /*
- * is this node a consenter of the channel? Looked at again when the configuration or the node's TLS
- * certificate has changed
+ * Determine if this node is a consenter of the channel, again whenever the configuration or the
+ * node's TLS certificate has changed.
  */
 static void
 look_at_role(LedgerWorker *worker)
@@ -595,7 +602,7 @@ fabric_ledger_main(Datum argument)
 		AllocSetContextCreate(TopMemoryContext, "fabric ledger", ALLOCSET_DEFAULT_SIZES);
 
 	worker.channel = MemoryContextStrdup(TopMemoryContext, slot_name(worker.slot));
-	/* when it was a bad block that ended the last worker, this one begins with another source */
+	/* if a bad block ended the last worker, this one begins with another source */
 	worker.sources.first = slot_worker_restarts(worker.slot, WORKER_LEDGER);
 	worker.role_config = UINT64_MAX;
 	ledger_load(&worker);
@@ -606,7 +613,7 @@ fabric_ledger_main(Datum argument)
 		worker_serve_interrupts();
 		serve_sessions(&worker);
 		look_at_role(&worker);
-		/* a worker that is busy does not sleep, and one that asks for blocks sleeps elsewhere */
+		/* also here: a busy worker does not call sleep_until_work */
 		(void) reconcile_turn(&worker.reconciler, worker.channel);
 		if (worker.forked)
 		{
@@ -614,8 +621,8 @@ fabric_ledger_main(Datum argument)
 			continue;
 		}
 		/*
-		 * the own log first: what it has is not asked for, whatever another consenter says is to be
-		 * fetched
+		 * The own log first: entries that it has are not fetched, even if the wanted index is
+		 * higher.
 		 */
 		if (worker.raft_id != 0 && !worker.log_lost)
 		{
@@ -639,7 +646,7 @@ fabric_ledger_main(Datum argument)
 		}
 		worker.pulled = true;
 		pull_blocks(&worker, context);
-		/* perhaps the local log can take over now */
+		/* the local log may reach back far enough now */
 		worker.log_lost = false;
 	}
 }

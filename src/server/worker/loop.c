@@ -1,4 +1,4 @@
-/* loop.c: the skeleton of every worker main */
+/* loop.c: start, sleep and interrupts of all workers */
 #include "server/worker/worker_internal.h"
 
 #include "miscadmin.h"
@@ -14,7 +14,7 @@ static ChannelSlot *own_slot = NULL;
 static WorkerKind own_kind;
 static emit_log_hook_type previous_log_hook = NULL;
 
-/* remember why this process ends */
+/* log hook: remember the error that ends this process */
 static void
 note_error(ErrorData *data)
 {
@@ -26,11 +26,10 @@ note_error(ErrorData *data)
 }
 
 /*
- * What is set for all sessions of an instance, and a worker does not work well with. It writes,
- * with its own guards, and waits for the locks of a repair as long as that takes. And its
- * statements look rows up by their keys: whether they do it through the index must not depend on
- * what was known of a table when the plan was made; a plan for a table that was small would read
- * all of it, for every block, while it grows.
+ * Override settings of the instance under which a worker does not work well. A worker writes, has
+ * its own checks, and must wait for the locks of a repair without a limit. Its statements look up
+ * rows by key, and must use the index whatever the statistics were when the plan was made: a plan
+ * for a small table would read the whole table for every block while the table grows.
  */
 static void
 loop_set_defaults(void)
@@ -83,8 +82,8 @@ worker_serve_interrupts(void)
 	CHECK_FOR_INTERRUPTS();
 	work_publish();
 	/*
-	 * a worker with much to do does not sleep, and so would not notice; a new server cannot start
-	 * before we are gone
+	 * A busy worker does not sleep, so WL_EXIT_ON_PM_DEATH does not end it. A new server cannot
+	 * start before this process has ended.
 	 */
 	if (!PostmasterIsAlive())
 		proc_exit(1);

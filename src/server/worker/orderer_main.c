@@ -1,4 +1,4 @@
-/* orderer_main.c: `fabric orderer CHANNEL`, the process around server/order */
+/* orderer_main.c: `fabric orderer CHANNEL`, the main function around server/order */
 #include "server/worker/worker_internal.h"
 
 #include "miscadmin.h"
@@ -8,14 +8,14 @@
 
 #include "server/order/order.h"
 
-/* of this process; the signal handler looks at the first and sets the second */
+/* of this process; the signal handler reads `leads` and sets `ends` */
 static volatile sig_atomic_t leads = false;
 static volatile sig_atomic_t ends = false;
 
 /*
- * SIGTERM. A leader finishes its turn and hands over first. Everything else ends as any worker
- * does: who leads nothing, who is asked twice, and who waits for a lock, which may take as long as
- * its holder likes.
+ * Handler of SIGTERM. A leader finishes its turn and hands over its leadership first. In all other
+ * cases the process ends as any worker does: when it does not lead, at the second signal, and
+ * while it waits for a lock, which may last as long as its holder likes.
  */
 static void
 orderer_ask_to_end(SIGNAL_ARGS)
@@ -32,7 +32,7 @@ orderer_ask_to_end(SIGNAL_ARGS)
 		die(postgres_signal_arg);
 }
 
-/* as die() would, had it been called at once */
+/* end the process as die() does */
 static void
 orderer_end_process(void)
 {

@@ -1,17 +1,18 @@
 /*
- * reconcile.c: the ledger worker asks the organization's other peers for private plaintext that was
- * not here when its transaction was committed.
+ * reconcile.c: the ledger worker asks the organization's other peers for private plaintext that
+ * was missing here when its transaction was committed.
  *
- * One transaction at a time, in the order of the chain and around, one request at a time, without
- * waiting: the worker looks at it between blocks. A peer that does not have it, or does not answer,
- * is followed by the next one; when all were asked, the next round waits, 1 s at first and up to a
- * minute. In Fabric the same is gossip/privdata/reconcile.go, which tries every minute.
+ * It requests one transaction at a time, in the order of the chain, and after the last one starts
+ * again with the first. There is one request at a time, without waiting: the worker checks it
+ * between blocks. Each round asks one peer; the next round asks the next peer, after a pause of
+ * one second at first and up to one minute. In Fabric gossip/privdata/reconcile.go does the same,
+ * every minute.
  */
 #include "server/worker/worker_internal.h"
 
 #include "server/commit/commit.h"
 
-#define LOOK_MS 5000 /* is anything missing now? */
+#define LOOK_MS 5000 /* how often to check whether anything is missing */
 #define PAUSE_MS_MIN 1000
 #define PAUSE_MS_MAX 60000
 #define ANSWER_TIMEOUT_MS 10000
@@ -43,7 +44,7 @@ report_missing(const char *channel, int64 count, int peers_count, const char *la
 	condition_report(channel, "private data", NULL, &why);
 }
 
-/* the next missing transaction, and a request for it */
+/* find the next missing transaction and request it */
 static void
 reconcile_ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 {
@@ -67,7 +68,7 @@ reconcile_ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 	peers = channel_own_peers(channel);
 	if (!next.present)
 	{
-		/* all were asked for: from the beginning, with the next peer */
+		/* the round is complete: begin again, with the next peer */
 		report_missing(channel_name, count, list_length(peers), reconciler->address,
 					   &reconciler->last_error);
 		bracket_commit();
@@ -78,7 +79,7 @@ reconcile_ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 		return;
 	}
 	reconciler->at = next;
-	/* nothing of it stands any more: later transactions wrote the same keys */
+	/* complete without a request: later transactions overwrote all its keys */
 	if (commit_private_found(channel, next, FB_BYTES_EMPTY))
 	{
 		bracket_commit();
@@ -89,7 +90,7 @@ reconcile_ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 		bracket_commit();
 		return;
 	}
-	/* outside of the transaction: it would end with that */
+	/* copied to a longer-lived context: a call started inside the transaction would end with it */
 	reconciler->request = private_request(channel, next, TopMemoryContext);
 	strlcpy(reconciler->address, list_nth(peers, reconciler->peer_index % list_length(peers)),
 			sizeof(reconciler->address));
@@ -99,7 +100,7 @@ reconcile_ask(Reconciler *reconciler, const char *channel_name, uint64 now_ms)
 	reconciler->deadline_ms = now_ms + ANSWER_TIMEOUT_MS;
 }
 
-/* the answer is there, or was waited for long enough */
+/* the answer has arrived, or the deadline has passed */
 static void
 reconcile_take(Reconciler *reconciler, const char *channel_name)
 {

@@ -1,5 +1,5 @@
 /*
- * relay_main.c: `fabric relay` carries the requests of sessions to other nodes over a few
+ * relay_main.c: `fabric relay` sends the requests of sessions to other nodes over a few
  * connections; the work is in wire/relay.c
  */
 #include "server/worker/worker_internal.h"
@@ -12,7 +12,7 @@
 
 #include "server/wire/wire.h"
 
-/* sessions do without it meanwhile */
+/* sessions use their own connections in the meantime */
 #define RESTART_S 1
 
 void
@@ -40,7 +40,7 @@ fabric_relay_main(Datum argument)
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);
 	condition_process("relay");
 	work_set_process(WORK_RELAY);
-	/* announced last: nobody waits for a process that cannot reach its database */
+	/* announced last, so that no session waits for a process that cannot connect to its database */
 	if (!exchange_attach_relay())
 		proc_exit(1);
 	for (;;)
@@ -49,8 +49,8 @@ fabric_relay_main(Datum argument)
 
 		worker_serve_interrupts();
 		/*
-		 * certificates, keys and addresses may be others now, also where only the contents of a
-		 * file have changed
+		 * The reload may have changed certificates, keys and addresses, even if only the contents
+		 * of a file changed.
 		 */
 		if (reloaded)
 			wire_relay_reconnect();

@@ -1,8 +1,8 @@
 /*
- * worker: the background processes. `fabric launcher` keeps one `fabric ledger CHANNEL` for every
- * joined channel and one `fabric orderer CHANNEL` for every channel that this node orders. A worker
- * that fails exits and is started again; what it knows is in the tables. `fabric relay` is one for
- * the node, and is started by the server itself.
+ * worker: the background processes. `fabric launcher` keeps one `fabric ledger CHANNEL` running
+ * for every joined channel and one `fabric orderer CHANNEL` for every channel that this node
+ * orders. A worker that fails exits, and the launcher starts a new one, which reads its state from
+ * the tables. There is one `fabric relay` for the node; the postmaster starts it.
  */
 #ifndef FABRIC_SERVER_WORKER_H
 #define FABRIC_SERVER_WORKER_H
@@ -13,7 +13,7 @@
 extern void worker_register_launcher(void);
 extern void worker_register_relay(void);
 
-/* let the launcher look at the list of channels again once this transaction has committed */
+/* wake the launcher when this transaction commits, to read the list of channels again */
 extern void worker_launcher_wake_at_commit(void);
 
 /* entry points of the processes: their names are in BackgroundWorker.bgw_function_name */

@@ -1,4 +1,4 @@
-/* what the worker mains share: starting up as a worker of a channel, and sleeping */
+/* common parts of the workers' main functions: start and sleep */
 #ifndef FABRIC_SERVER_WORKER_INTERNAL_H
 #define FABRIC_SERVER_WORKER_INTERNAL_H
 
@@ -7,7 +7,7 @@
 #include "server/channel/channel.h"
 #include "server/wire/wire.h"
 
-/* what the launcher tells a worker, in BackgroundWorker.bgw_extra */
+/* arguments from the launcher to a worker, in BackgroundWorker.bgw_extra */
 typedef struct WorkerOrder
 {
 	int slot_index;
@@ -15,23 +15,23 @@ typedef struct WorkerOrder
 } WorkerOrder;
 
 /*
- * Signals, database connection, slot. Ends the process quietly when the slot is not the one that it
- * was started for. From now on an error that ends the process is noted in the slot for
- * fabric.stat_workers.
+ * Set up signals, slot and database connection. Ends the process without an error when it is not
+ * the one that the slot expects. From then on an error that ends the process is noted in the slot
+ * for fabric.stat_workers.
  */
 extern ChannelSlot *worker_start(WorkerKind kind);
 
 /*
- * sleep until the latch is set, at most timeout_ms (-1: no limit); then reset it, serve interrupts
- * and configuration reloads
+ * Sleep until the latch is set, at most timeout_ms (-1: no limit); then reset the latch and serve
+ * interrupts and configuration reloads.
  */
 extern void worker_sleep(long timeout_ms);
-/* the part of it that workers with an own wait need: interrupts and reloads */
+/* the part of worker_sleep for workers that wait in another way: interrupts and reloads */
 extern void worker_serve_interrupts(void);
 
 /*
- * the launcher's: tell node_roles.c which other nodes there are; a warning when they have too few
- * connections
+ * For the launcher: publish the roles of other nodes in node_roles.c; warns when they have too few
+ * connections.
  */
 extern void connections_publish(int channels_count);
 /* ---- ledger_fork.c; both need a transaction ---- */
@@ -39,30 +39,29 @@ extern void connections_publish(int channels_count);
 struct Channel;
 struct OrderEntry;
 
-/* is there unacknowledged evidence that this ledger differs from its log? */
+/* true if there is evidence, not yet acknowledged, that this ledger differs from its log */
 extern bool fork_is_open(const char *channel);
-/* does the entry follow this ledger's last block? False: it was written down */
+/* true if the entry follows this ledger's last block; false: the evidence was recorded */
 extern bool fork_check(const struct Channel *channel, const struct OrderEntry *entry);
 
-/* ---- reconcile.c: the ledger worker asks for private plaintext that is missing here; see the note
- * there ---- */
+/* ---- reconcile.c: the ledger worker fetches missing private plaintext; see the note there ---- */
 
 typedef struct Reconciler
 {
-	WireCall *call;	 /* under way; NULL: none is */
-	FbBytes request; /* of it */
+	WireCall *call;	 /* current request; NULL: none */
+	FbBytes request; /* bytes of the current request */
 	char address[WIRE_ADDRESS_BYTES];
-	RwSetVersion at; /* the transaction that was asked for last; not present: begin at the first */
-	int peer_index;	 /* who is asked in this round */
-	uint64 deadline_ms; /* of the call; this and the next one of clock_ms */
+	RwSetVersion at;	/* the last requested transaction; not present: start with the first */
+	int peer_index;		/* index of the peer to ask in this round */
+	uint64 deadline_ms; /* of the call; this and next_ms are times of clock_ms */
 	uint64 next_ms;
 	uint64 pause_ms;	/* after the last round */
-	FbError last_error; /* of the last request; message empty: it was answered */
+	FbError last_error; /* of the last request; empty message: it was answered */
 } Reconciler;
 
 /*
- * do what can be done now, outside of transactions; returns after how many milliseconds to call
- * again
+ * Do everything possible without waiting, outside of transactions. Returns the milliseconds until
+ * the next call.
  */
 extern long reconcile_turn(Reconciler *reconciler, const char *channel);
 
