@@ -1,4 +1,4 @@
-/* endorser.c: check, simulate, sign */
+/* endorser.c: check a proposal, simulate it, sign the result */
 #include "server/endorse/endorse.h"
 
 #include "utils/snapmgr.h"
@@ -8,16 +8,16 @@
 #include "core/rwset/rwset.h"
 
 /*
- * the time to wait for blocks; the rest of fabric.endorsement_timeout remains for the simulation
- * and the way back
+ * The longest wait for blocks; the rest of fabric.endorsement_timeout is for the simulation and for
+ * the answer's way back.
  */
 #define HEIGHT_WAIT_MS (guc_endorsement_timeout / 2)
 
 /*
- * After a moment it is seen how fast blocks come. A node that gets nowhere near in the rest of the
- * time, because it catches up after a long absence, says so at once: the caller asks another node
- * of the organization. That so many blocks come within a moment is always thought possible, or a
- * short pause of the block source would count as an absence.
+ * After PACE_MS the speed is known at which blocks arrive. A node that cannot reach the height in
+ * the rest of the time, because it catches up after a long absence, fails at once, so that the
+ * caller asks another node of the organization. PACE_BLOCKS_MIN blocks in PACE_MS are always
+ * assumed to be possible; otherwise a short pause of the block source would look like an absence.
  */
 #define PACE_MS 200
 #define PACE_BLOCKS_MIN 10
@@ -32,8 +32,8 @@ is_out_of_reach(ChannelSlot *slot, uint64 from, uint64 min_height)
 }
 
 /*
- * wait for the height until the deadline, or until it is seen that this is in vain; false: it is
- * not there
+ * Wait for the height until the deadline, or until it is clear that it cannot be reached. False:
+ * the node does not have the height.
  */
 static bool
 wait_while_in_reach(ChannelSlot *slot, uint64 min_height, TimestampTz deadline)
@@ -48,9 +48,9 @@ wait_while_in_reach(ChannelSlot *slot, uint64 min_height, TimestampTz deadline)
 }
 
 /*
- * Wait until this node has min_height blocks, which the caller has seen. Nothing but the caller's
- * word says that such a block exists, so the wait is bounded and holds nothing. True: it has
- * waited, and the channel has to be opened again.
+ * Wait until this node has min_height blocks. Only the caller claims that such a block exists, so
+ * the wait is limited and holds no resources. True: it has waited, and the channel must be opened
+ * again.
  */
 static bool
 wait_for_height(const Channel *channel, uint64 min_height)
@@ -62,8 +62,8 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	if (min_height == 0 || (slot != NULL && slot_height(slot) >= min_height))
 		return false;
 	/*
-	 * the table knows it where no worker runs (a standby), and before the worker has told it (after
-	 * a start)
+	 * The table also has the height if no worker runs (a standby), and after a start before the
+	 * worker has published it.
 	 */
 	height = block_store_height(channel->ledger, GetLatestSnapshot());
 	if (height >= min_height)
@@ -72,8 +72,8 @@ wait_for_height(const Channel *channel, uint64 min_height)
 		wait_while_in_reach(slot, min_height, deadline))
 		return true;
 	/*
-	 * A node whose certificate the channel does not accept gets no blocks either: that is the
-	 * reason to tell.
+	 * A node whose certificate the channel does not accept gets no blocks either. Then that is the
+	 * error to raise.
 	 */
 	if (guc_node_certificate_file[0] != '\0')
 		(void) node_channel_signer(channel);
@@ -85,13 +85,13 @@ wait_for_height(const Channel *channel, uint64 min_height)
 					errhint("Try again; if it lasts, look at fabric.stat_workers on this node.")));
 }
 
-/* who asks, when, whether it was asked before, and whether he may */
+/* check creator, timestamp, duplicate and access */
 static const Channel *
 check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_height)
 {
 	const Channel *channel = channel_open(fb_text_copy(allocator, view->channel_id));
 	const SystemChaincode *system = system_chaincode_find(view->chaincode_name);
-	/* NULL: a system chaincode that has rules of its own for each of its functions */
+	/* NULL: the system chaincode checks access for each of its functions */
 	const char *resource = system != NULL ? system->proposal_resource : "peer/Propose";
 	SignedMessage message;
 	uint64 block_number;
@@ -99,8 +99,7 @@ check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_heig
 	uint8 code;
 
 	/*
-	 * before the other checks: the configuration that tells who may ask may be in a block that is
-	 * still missing
+	 * before the other checks, because the configuration that they need may be in a missing block
 	 */
 	if (wait_for_height(channel, min_height))
 		channel = channel_open(channel->name);
@@ -121,8 +120,8 @@ check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_heig
 }
 
 /*
- * height and interest are the snapshot's: a block is one transaction, so that a snapshot sees all
- * of it or nothing
+ * Simulate in a snapshot, and take height and interest from the same snapshot. A block is one
+ * transaction, so a snapshot sees all of it or nothing.
  */
 static void
 endorse_run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, bool with_interest,
@@ -158,7 +157,7 @@ endorse_run(FbAllocator *allocator, const Channel *channel, Snapshot snapshot, b
 	PopActiveSnapshot();
 }
 
-/* what the chaincode refused cannot be endorsed. NULL: it did not refuse */
+/* the refusal in a simulation's result; NULL: the chaincode did not refuse */
 static const WireRefusal *
 refusal_of(const SimulationResult *result)
 {
@@ -176,9 +175,9 @@ refusal_of(const SimulationResult *result)
 }
 
 /*
- * The SQLSTATE is FB_CHAINCODE_ERROR, so that no node takes a chaincode's error for another node's;
- * the chaincode's own one is in the field DATATYPE_NAME. What the client sees is the gateway's
- * decision.
+ * The SQLSTATE is FB_CHAINCODE_ERROR, so that the caller does not take an error of the chaincode
+ * for an error of the node. The chaincode's own SQLSTATE is in the field DATATYPE_NAME; the gateway
+ * decides what the client sees.
  */
 void
 endorser_check_refusal(const Endorsement *endorsement)
@@ -220,7 +219,10 @@ pack_event(FbAllocator *allocator, const ProposalView *view, const SimulationRes
 	return bytes;
 }
 
-/* sign payload and identity; the committer here need not verify it again */
+/*
+ * Sign payload and identity. The signature is noted as verified, so that this node's committer does
+ * not verify it again.
+ */
 static void
 endorse_sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
 {
@@ -239,7 +241,8 @@ endorse_sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *r
 }
 
 /*
- * plaintext is kept, durably, before anybody can submit the transaction that it belongs to
+ * Store the plaintext durably before the endorsement leaves: after that the transaction can be
+ * submitted at any time.
  */
 static void
 endorse_store_private(const Channel *channel, const ProposalView *view, FbBytes private_rwset)
@@ -256,8 +259,8 @@ endorse_store_private(const Channel *channel, const ProposalView *view, FbBytes 
 		private_inbox_put(slot, memory_cstring(view->tx_id), private_rwset, deadline))
 	{
 		/*
-		 * the organization's other peers hold it too, before anybody can commit the transaction;
-		 * those that are away ask later
+		 * Give it to the organization's other peers before the transaction can be committed. Peers
+		 * that cannot be reached ask for it later.
 		 */
 		private_give(channel, memory_cstring(view->tx_id), private_rwset);
 		return;
@@ -283,10 +286,11 @@ endorser_endorse(const ProposalView *view, uint64 min_height, uint64 seen_height
 	*endorsement = (Endorsement) {.proposal = view};
 	(void) node_signer(); /* a node that cannot sign need not simulate */
 	channel = check_proposal(allocator, view, min_height);
-	(void) node_channel_signer(channel); /* nor wait for blocks, which it could not ask for */
+	(void) node_channel_signer(
+		channel); /* nor simulate if the channel does not accept its certificate */
 	/*
-	 * the newest state, also in a transaction that goes on seeing an old one: what it read there
-	 * would only conflict
+	 * Use the newest state, also in a SQL transaction whose snapshot is older: reads from that
+	 * would only conflict.
 	 */
 	endorse_run(allocator, channel, GetLatestSnapshot(), true, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
@@ -334,7 +338,7 @@ endorser_evaluate(const ProposalView *view, Endorsement *endorsement)
 
 	*endorsement = (Endorsement) {.proposal = view};
 	channel = check_proposal(allocator, view, 0);
-	/* a query is a query: under REPEATABLE READ it sees what the transaction's others see */
+	/* a query sees the same state as the other queries of its SQL transaction (REPEATABLE READ) */
 	endorse_run(allocator, channel, GetTransactionSnapshot(), false, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);
 	if (endorsement->refusal != NULL)

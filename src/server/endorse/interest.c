@@ -1,10 +1,10 @@
 /*
- * interest.c: which chaincodes, collections and key policies a simulated transaction touches
- * (core/endorser/endorser.go, buildChaincodeInterest).
+ * interest.c: find the chaincodes, collections and key policies that a simulated transaction
+ * touches (Fabric: core/endorser/endorser.go, buildChaincodeInterest).
  *
- * It is computed from the read-write set, and from the metadata that the written keys have in this
- * node's state: never from what another node says about its own read-write set. As in Fabric, a
- * written key with a policy of its own does not need that of its collection or chaincode, a
+ * They are computed from the read-write set and from the metadata of the written keys in this
+ * node's state, never from what another node states about its own read-write set. As in Fabric, a
+ * written key with a policy of its own does not need the policy of its collection or chaincode, a
  * namespace that is only read needs the chaincode's policy, and system chaincodes are left out.
  */
 #include "server/endorse/endorse.h"
@@ -16,7 +16,7 @@
 
 #include "core/rwset/rwset.h"
 
-/* the calls that are being listed */
+/* the list while it is built */
 typedef struct InterestList
 {
 	const Ledger *ledger;
@@ -32,7 +32,7 @@ compare_policies(const void *a, const void *b)
 	return fb_bytes_compare(*(const FbBytes *) a, *(const FbBytes *) b);
 }
 
-/* each policy once, in the order of their bytes, so that every endorser says the same */
+/* each policy once, in byte order, so that every endorser returns the same list */
 static size_t
 sort_policies(FbBytes *policies, size_t count)
 {
@@ -46,7 +46,7 @@ sort_policies(FbBytes *policies, size_t count)
 	return distinct;
 }
 
-/* the policy that a key of a state namespace has in the committed state; empty: none */
+/* the policy of a key in the committed state; empty: none */
 static FbBytes
 policy_of_key(const InterestList *list, FbBytes state_namespace, FbBytes key)
 {
@@ -79,7 +79,7 @@ interest_add_call(InterestList *list, FbBytes name, FbBytes collection)
 	return call;
 }
 
-/* look at all written keys of a namespace, or of a collection */
+/* add the policies of all written keys of a namespace or a collection */
 static void
 add_written_keys(InterestList *list, InterestCall *call, FbBytes state_namespace,
 				 const RwSetWrite *writes, size_t writes_count, const RwSetMetadataWrite *metadata,
@@ -129,7 +129,7 @@ add_namespace(InterestList *list, const RwSetNamespace *ns)
 	add_written_keys(list, call, ns->name, ns->writes, ns->writes_count, ns->metadata_writes,
 					 ns->metadata_writes_count);
 	if (!call->policy_needed && call->key_policies_count == 0)
-		list->count--; /* only collections are written */
+		list->count--; /* only collections are written: the namespace itself needs no policy */
 	for (size_t i = 0; i < ns->collections_count; i++)
 		add_collection(list, ns->name, &ns->collections[i]);
 }
@@ -146,7 +146,7 @@ interest_collect(const Channel *channel, FbBytes results, FbAllocator *allocator
 	*calls_count = 0;
 	if (status != FB_OK)
 		return status;
-	/* what no orderer would take need not be endorsed: the caller learns it at once */
+	/* an orderer would refuse the transaction, so tell the caller at once */
 	FB_TRY(check_limits_of_rwset(allocator, rwset, 1, error));
 	for (size_t i = 0; i < rwset->namespaces_count; i++)
 		if (system_chaincode_find(rwset->namespaces[i].name) == NULL)

@@ -1,22 +1,28 @@
 /*
- * agree.c: answers that are not the same.
+ * agree.c: decide what to do when the endorsers' answers differ.
  *
- * Chaincode gives the same result everywhere if it runs on the same state, so answers differ for
- * one of two reasons.
+ * The problem. Chaincode gives the same result everywhere if it runs on the same state. So answers
+ * differ for one of two reasons. Either the nodes have different blocks, which is normal and
+ * passes, or one of them is wrong: another package, chaincode that depends on the node, a falsified
+ * state, a lie. A wrong answer must not stop the others.
  *
- * The nodes have different blocks. Each answer comes with the number of blocks that its simulation
- * has seen. The one that has seen most stays, and the others are asked again once they have these
- * blocks; meanwhile there may be further blocks, so this repeats, ATTEMPTS_MAX times at most. What
- * another node claims to have seen is believed, and waited for by others, only when this node gets
- * these blocks too: else a node that makes heights up could block all.
+ * The rule for different blocks. Each answer states the number of blocks that its simulation saw.
+ * The answer with the most blocks is kept, and the members with other answers and fewer blocks are
+ * asked again at its height. Meanwhile there may be further blocks, so this repeats, at most
+ * ATTEMPTS_MAX times. A height that another node claims counts only if this node gets these blocks
+ * too within CLAIM_WAIT_MS; if not, the members that claim it have failed. Otherwise a node that
+ * invents heights could block all others.
  *
- * Or one of them is wrong: another package, chaincode that depends on the node, a falsified state,
- * a lie. Fabric's gateway takes the first answer, its own organization's, for right, drops
- * endorsers that differ from it, and goes on with the next layout (endorsement.go,
- * processEndorsement). So does this. If this node does not endorse, Fabric still believes whoever
- * came first, which lets one organization block all others; here every group of equal answers is
- * tried, larger ones first, until one can be completed to a combination that satisfies the
- * policies.
+ * The rule for wrong answers. If this node has endorsed, its own answer is taken as right, and
+ * members that differ are left out of the next combination. Fabric's gateway does so with the first
+ * answer, which is its own organization's (endorsement.go, processEndorsement). If this node does
+ * not endorse, Fabric still trusts the first answer, which lets one organization block all others.
+ * Here every group of equal answers is tried instead, larger groups first, until one can be
+ * completed to a combination that satisfies the policies.
+ *
+ * What holds afterwards. A member that lies can delay a call, but it cannot prevent a combination
+ * of members with equal answers from being found (equal to this node's, if it endorsed). It cannot
+ * make others satisfy more policies either: each group is judged by the policies of its own answer.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -26,13 +32,13 @@
 #include "server/endorse/endorse.h"
 
 /*
- * how often answers of different heights are asked for again: with the hottest keys there is a new
- * block for almost every answer
+ * Maximum of repetitions because of different heights. With very hot keys there is a new block for
+ * almost every answer.
  */
 #define ATTEMPTS_MAX 20
 /*
- * how long a height that another node claims is waited for here; nodes are rarely more than some
- * ten milliseconds apart
+ * How long to wait for a height that another node claims; nodes are rarely more than some ten
+ * milliseconds apart.
  */
 #define CLAIM_WAIT_MS 3000
 
@@ -100,7 +106,10 @@ is_first_of_group(const FanOut *fan_out, uint32_t member)
 	return true;
 }
 
-/* what another node's answer touches; one that cannot be read has failed */
+/*
+ * Find out what another node's answer touches. A member whose read-write set cannot be read has
+ * failed.
+ */
 static void
 learn_interest(FanOut *fan_out, uint32_t member)
 {
@@ -132,8 +141,8 @@ learn_interest(FanOut *fan_out, uint32_t member)
 }
 
 /*
- * what has to be satisfied is what this very answer touches: an answer that is wrong must not make
- * others need more
+ * Choose with the policies of this answer, so that a wrong answer cannot make other groups satisfy
+ * more.
  */
 static bool
 choose_with(FanOut *fan_out, uint32_t member, const uint32_t **chosen, size_t *chosen_count)
@@ -177,7 +186,7 @@ answers_choose(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 
 /* ---- bringing nodes to the same height ---- */
 
-/* the member that has seen most blocks; UINT32_MAX: nobody has answered */
+/* the member that has seen the most blocks; UINT32_MAX: none has answered */
 static uint32_t
 find_highest(const FanOut *fan_out)
 {
@@ -202,7 +211,7 @@ has_height(const FanOut *fan_out, uint64 height)
 	return slot != NULL && shmem_wait_height(slot, height - 1, Min(until, fan_out->deadline));
 }
 
-/* members that say they have seen blocks that there are not */
+/* fail the members that claim blocks that this node does not have */
 static void
 drop_unconfirmed(FanOut *fan_out)
 {
@@ -280,8 +289,8 @@ answers_note_difference(FanOut *fan_out, const uint32_t *chosen, size_t chosen_c
 }
 
 /*
- * answers that were never part of one combination may differ too: the first of each group of equal
- * ones
+ * Answers that were never part of one combination may differ too: compare the first answer of each
+ * group of equal answers.
  */
 static void
 note_groups(FanOut *fan_out)
@@ -296,7 +305,7 @@ note_groups(FanOut *fan_out)
 		answers_note_difference(fan_out, members, count);
 }
 
-/* "Org2MSP: could not connect ...; Org3MSP (host:port): ...": every member that failed */
+/* append the failure of every member: "Org2MSP: could not connect ...; Org3MSP (host:port): ..." */
 static void
 append_failures(const FanOut *fan_out, StringInfo detail)
 {
@@ -315,8 +324,8 @@ append_failures(const FanOut *fan_out, StringInfo detail)
 }
 
 /*
- * the policies of what was touched, where these are not only the chaincode's: nothing else tells
- * why so many are needed
+ * Append the policies if they are not only the chaincode's: otherwise the user cannot tell why so
+ * many endorsements are needed.
  */
 static void
 append_policies(const EndorsementPlan *plan, StringInfo detail)
@@ -369,7 +378,7 @@ raise_mismatch(const FanOut *fan_out)
 			 "local time in it.")));
 }
 
-/* the chaincode's own words; if others failed too, with the reason of each */
+/* raise the chaincode's own message; if several members failed, with the reason of each */
 static void
 raise_refusal(const FanOut *fan_out, uint32_t member)
 {

@@ -1,26 +1,28 @@
 /*
  * candidates.c: the nodes of an organization, in the order in which they are asked.
  *
- * Problem: an organization has several nodes, so that it goes on while one of them is down. Which
- * of them is asked first, and who is passed over?
+ * The problem. An organization runs several nodes so that it works while one of them is down. Which
+ * node is asked first, and which are skipped?
  *
- * Rule: all anchor peers in the channel's configuration are known, and no others: there is no
- * gossip that could tell of more, and an address that the members have not agreed on is no address
- * to send a proposal to. Of one organization the nodes take turns, from a random one on, so that
- * load spreads. Passed over for a time, which means asked only where nobody else will do, are a
- * node that did not answer (wire_is_silent), and one that cannot endorse this chaincode: it lacks
- * the package, the approval, the channel or a good certificate (known to the session that was told
- * so). Asked after the others of its organization are a node that lacks many blocks, and one that
- * takes several times as long (pg/answer_times.c).
+ * The rule. The candidates are the anchor peers in the channel's configuration and no others: there
+ * is no gossip that could add more, and proposals go only to addresses on which the members have
+ * agreed. The nodes of one organization are asked in turn from a random one on, so that load
+ * spreads. Two kinds of nodes are avoided for some time, that is, asked only if no other
+ * combination is left: a node that did not answer (wire_is_silent), and a node that cannot endorse
+ * this chaincode because it lacks the package, the approval, the channel or a good certificate
+ * (known to the session that got the error). Two kinds are asked after the others of their
+ * organization: a node that lacks many blocks, and a node that takes several times as long as the
+ * fastest (pg/answer_times.c).
  *
- * Fabric's gateway sorts the peers of an organization by the height that gossip told it, own peer
- * first, and removes from its registry those that cannot be reached
- * (internal/pkg/gateway/registry.go, sorter, removeEndorser); discovery leaves out peers without
- * the chaincode (endorsement.go). Heights that are some blocks old say nothing here, where an
- * answer tells how many blocks its simulation has seen, and agree.c acts on that.
+ * Rejected: sorting by height, as Fabric's gateway does with the heights that gossip reports
+ * (internal/pkg/gateway/registry.go, sorter). Such heights are some blocks old. Here each answer
+ * states how many blocks its simulation saw, and agree.c acts on that. Like Fabric, this file
+ * passes over nodes that cannot be reached (registry.go, removeEndorser) and nodes without the
+ * chaincode (endorsement.go of discovery), but only for UNFIT_MS, because nothing reports that they
+ * are back.
  *
- * Orderers: those of this node's own organization first, each group from a random one on, and last
- * those that did not answer lately, but for one that is to be probed.
+ * Orderers: those of this node's own organization first, each group from a random one on, and then
+ * those that did not answer lately, except one that is due for a probe and is asked first.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -29,26 +31,25 @@
 #include "utils/memutils.h"
 
 /*
- * for how long a node that cannot endorse a chaincode is passed over, as long as one that does not
- * answer
+ * how long a node that cannot endorse a chaincode is avoided: as long as one that does not answer
  */
 #define UNFIT_MS 10000
 #define UNFIT_MAX 64
 /*
- * slower than this many times the fastest, and by this much, is asked after the others, but for one
- * call in so many
+ * A node is slow if it takes more than SLOWER_TIMES the time of the fastest plus SLOWER_MS. One
+ * call in ANY_SPEED_TIMES ignores the speed, to find out whether a slow node is fast again.
  */
 #define SLOWER_TIMES 4
 #define SLOWER_MS 50
 #define ANY_SPEED_TIMES 16
 /*
- * where the other nodes of the channel are is looked up again after this time: certificates and
- * settings change
+ * Addresses of the channel's nodes are looked up again after this time, because certificates and
+ * settings change.
  */
 #define ADDRESSES_AGE_MS_MAX 10000
 /*
- * anchor peers of one organization that are looked at: its members choose their number, and every
- * call goes through them
+ * Maximum of anchor peers of one organization that are considered: its members choose their number,
+ * and every call walks the list.
  */
 #define PEERS_MAX 32
 
@@ -89,7 +90,7 @@ candidate_note_unfit(const Channel *channel, FbBytes chaincode, const char *addr
 	unfit[place].until_ms = clock_ms() + UNFIT_MS;
 }
 
-/* two names with one hash: a node is asked later than it might be */
+/* If two names have one hash, a node is only asked later than necessary. */
 static bool
 is_unfit(const Channel *channel, FbBytes chaincode, const char *address)
 {
@@ -124,7 +125,7 @@ candidate_note_error(const Channel *channel, FbBytes chaincode, const char *addr
 	}
 }
 
-/* ---- addresses, kept for a moment: this node's own is found in its certificates ---- */
+/* ---- addresses, cached: finding this node's own needs its certificates ---- */
 
 typedef struct KnownAddresses
 {
@@ -173,7 +174,7 @@ candidate_addresses(const Channel *channel)
 		known->config_block_number == channel->config_block_number &&
 		clock_ms() - known->made_ms < ADDRESSES_AGE_MS_MAX)
 		return known;
-	/* an error leaves what was known, and nothing else */
+	/* built in a context of its own, so that an error leaves the old lists intact */
 	context = AllocSetContextCreate(CurrentMemoryContext, "fabric addresses of nodes",
 									ALLOCSET_SMALL_SIZES);
 	old_context = MemoryContextSwitchTo(context);
@@ -203,7 +204,7 @@ list_has_address(const List *addresses, const char *address)
 	return false;
 }
 
-/* those of an organization's anchor peers that are other nodes; each once */
+/* the anchor peers of an organization that are other nodes, each once */
 static List *
 list_peers(const Channel *channel, const char *msp_id)
 {
@@ -214,7 +215,7 @@ list_peers(const Channel *channel, const char *msp_id)
 
 	if (strcmp(msp_id, guc_node_msp_id) == 0)
 	{
-		/* copied: the list may be made again before the caller is done */
+		/* copied: the cached list may be replaced while the caller uses it */
 		foreach(cell, candidate_addresses(channel)->own_peers)
 			if (list_length(addresses) < PEERS_MAX)
 				addresses = lappend(addresses, pstrdup(lfirst(cell)));
@@ -231,7 +232,7 @@ list_peers(const Channel *channel, const char *msp_id)
 	return addresses;
 }
 
-/* from a random place on */
+/* start the list at a random element */
 static List *
 rotate_candidates(List *list)
 {
@@ -279,7 +280,7 @@ candidate_name(const Channel *channel, const char *msp_id, const char *address)
 						   : psprintf(_("%s (this node)"), msp_id);
 }
 
-/* how long an endorsement of this function takes there; -1: not known */
+/* usual time of an endorsement of this function on that node, in ms; -1: not known */
 static int
 usual_ms(const char *address, FbBytes call_name)
 {
@@ -309,7 +310,7 @@ candidates_of_organization(const Channel *channel, const char *msp_id, FbBytes c
 						   FbBytes call_name)
 {
 	List *addresses = rotate_candidates(list_peers(channel, msp_id));
-	/* once in a while the slower one is asked: it may be as fast again */
+	/* from time to time a slow node is asked: it may be fast again */
 	bool any_speed =
 		list_length(addresses) < 2 || pg_prng_uint32(&pg_global_prng_state) % ANY_SPEED_TIMES == 0;
 	int fastest_ms = any_speed ? -1 : find_fastest(addresses, call_name);
@@ -342,7 +343,7 @@ candidates_of_organization(const Channel *channel, const char *msp_id, FbBytes c
 List *
 candidates_for_submission(const Channel *channel, bool *probe)
 {
-	List *answering[2] = {NIL, NIL}; /* of this node's organization; of others */
+	List *answering[2] = {NIL, NIL}; /* [0]: of this node's organization; [1]: of others */
 	List *silent[2] = {NIL, NIL};
 	char *probed = NULL;
 	List *all;

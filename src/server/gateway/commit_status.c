@@ -1,19 +1,22 @@
 /*
- * commit_status.c: what became of a transaction.
+ * commit_status.c: wait for the commit of a transaction, and submit it again if it may be lost.
  *
- * An orderer that has taken a transaction can lose it: its queue is memory, as Fabric's.
- * The session that waits hands the same bytes in again, which are ordered at most once: when the
- * leader has changed, as far as this node knows of leaders (one that orders knows; a peer does
- * not), and otherwise when the block takes longer than usual (pg/answer_times.c), at first after
- * RESUBMIT_MS_MIN to RESUBMIT_FIRST_MS_MAX, then after twice the time, and so on. What usual is, is
- * learned: under load, when blocks take long, less is handed in again. But a transaction that is
- * lost is handed in again soon whatever blocks took before: a second submission costs an orderer
- * one look-up.
+ * The problem. An orderer that has taken a transaction can lose it, because its queue is in memory,
+ * as in Fabric. The session would then wait for a block that never comes.
  *
- * When no orderer takes it any more because there is no leader, for longer than
+ * The rule. The waiting session submits the same bytes again; they are ordered at most once. It
+ * does so when the leader has changed, as far as this node knows leaders (an orderer does, a pure
+ * peer does not), and otherwise when the block takes longer than usual (pg/answer_times.c): first
+ * after RESUBMIT_MS_MIN to RESUBMIT_FIRST_MS_MAX, then after twice that time, and so on up to
+ * RESUBMIT_MS_MAX. The usual time is learned, so under load, when blocks take long, less is
+ * submitted again. The upper limit of the first pause makes sure that a lost transaction is
+ * submitted again soon however long blocks took before; a second submission costs an orderer one
+ * look-up.
+ *
+ * When no orderer takes the transaction because there is no leader for longer than
  * fabric.broadcast_timeout, the wait ends with that error: without a quorum nothing is committed,
- * and the caller learns why. Its context says that the transaction may be committed when there is
- * one again.
+ * and the caller learns the reason. The error's context says that the transaction may still be
+ * committed when there is a leader again.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -25,10 +28,7 @@
 #define RESUBMIT_MS_MIN 1000
 #define RESUBMIT_FIRST_MS_MAX 2000
 #define RESUBMIT_MS_MAX 10000
-/*
- * how often it is looked whether the leader has changed, or tried again when no orderer would take
- * it the last time
- */
+/* how often to check for a new leader, and to try again after a refusal */
 #define LOOK_MS 500
 
 static uint64
@@ -48,7 +48,7 @@ status_look_up(const Channel *channel, const char *tx_id, GatewayStatus *status)
 	return status->committed;
 }
 
-/* between two looks the channel may have been left */
+/* open the channel after a sleep, during which the node may have left it */
 static const Channel *
 open_again(const char *channel_name, const char *tx_id, int ledger_id)
 {
@@ -65,15 +65,19 @@ open_again(const char *channel_name, const char *tx_id, int ledger_id)
 			 tx_id)));
 }
 
-/* what a session that waits remembers of handing the envelope in */
+/* the state of a waiting session's resubmissions */
 typedef struct Resubmission
 {
-	const Envelope *envelope; /* NULL: it is not this session's to hand in */
+	const Envelope *envelope; /* NULL: this session must not submit it again */
 	TimestampTz submitted_at;
-	int pause_ms;		 /* after that it is handed in again */
-	uint64 term;		 /* of the leader to whom it went, as far as is known; 0: not known */
-	bool leader_changed; /* since it was handed in: then the time it took is not the usual one */
-	TimestampTz leaderless_since; /* 0: the last time an orderer took it */
+	int pause_ms; /* submit again after this time */
+	uint64 term;  /* the term when it was submitted; 0: not known */
+	/*
+	 * The leader has changed since the first submission, so the time to the commit is not the usual
+	 * one.
+	 */
+	bool leader_changed;
+	TimestampTz leaderless_since; /* 0: an orderer took it the last time */
 } Resubmission;
 
 static bool
@@ -85,8 +89,9 @@ status_is_due(const Resubmission *again, uint64 term_now)
 }
 
 /*
- * the orderers' words when none of them has a leader for long; the context tells of the doubt. Not
- * while blocks are on their way that were ordered before
+ * Raise the orderers' error if there was no leader for fabric.broadcast_timeout; its context tells
+ * of the doubt. Blocks that were ordered before and are not applied yet may still contain the
+ * transaction, so the time does not count while there are any.
  */
 static void
 note_leaderless(Resubmission *again, ChannelSlot *slot, FbError *error)
@@ -108,7 +113,7 @@ note_leaderless(Resubmission *again, ChannelSlot *slot, FbError *error)
 	error_throw(error);
 }
 
-/* hand the envelope in once more, if it is time for that; true: it has been committed meanwhile */
+/* Submit the envelope again if it is time for that. True: it was committed meanwhile. */
 static bool
 submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, const char *tx_id,
 			  TimestampTz deadline, GatewayStatus *status)
@@ -118,12 +123,12 @@ submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, co
 
 	if (!status_is_due(again, term_now))
 		return false;
-	/* committed just now? then there is nothing to hand in */
+	/* it may have been committed since the last look-up */
 	if (status_look_up(channel, tx_id, status))
 		return true;
 	again->leader_changed |= term_now != again->term;
 	slow_call_note("submitted again");
-	/* what orderers say now is not the transaction's fate: it has been handed in before */
+	/* a refusal now does not decide: an earlier submission may still be ordered */
 	if (submit_again(channel, again->envelope, deadline, &error) != FB_OK)
 	{
 		note_leaderless(again, slot, &error);
@@ -156,7 +161,7 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms,
 	memset(status, 0, sizeof(*status));
 	for (;;)
 	{
-		/* first: a block that comes after the look-up ends the sleep */
+		/* before the look-up, so that a block committed after the look-up ends the sleep */
 		if (slot != NULL && timeout_ms > 0)
 			waiter_enter(slot, fb_bytes_of_text(tx_id));
 		if (status_look_up(channel, tx_id, status))

@@ -1,19 +1,48 @@
 /*
- * fan_out.c: endorsements are collected from several organisations at once.
+ * fan_out.c: collect endorsements of one proposal from several organizations at once.
  *
- * The requests leave before this node simulates. When an organization fails, refuses, answers
- * otherwise than this node, or does not answer for longer than it usually takes
- * (pg/answer_times.c), the plan is asked for another combination; those that have answered keep
- * their answers, and those that are late may still answer: whichever combination is complete first
- * counts. So one organization cannot block the others where the policy can be satisfied without it.
- * Fabric's gateway does the same with the layouts of its endorsement plan
- * (internal/pkg/gateway/endorse.go, Endorse; endorsement.go, processEndorsement). What this node's
- * own chaincode refuses is final, as it is there (planFromFirstEndorser), except for _lifecycle:
- * there a refusal can mean that this organization alone has not approved what a majority has.
+ * The problem. A transaction needs endorsements of nodes that this node does not control. Any of
+ * them can be down, slow, some blocks behind, wrong or malicious, and which organizations are
+ * needed is known only after the chaincode ran, because keys and collections can have policies of
+ * their own. The call must be as fast as the nodes allow, and no organization may be able to block
+ * a transaction that the policy allows without it.
  *
- * Nodes that are some blocks apart answer differently without any fault. heights.c tells what is
- * waited for; agree.c brings answers together. The proposal and its transaction id stay the same
- * however often it is asked.
+ * The rule. gather_answers repeats the following until one combination of members has given equal
+ * answers that satisfy the policies:
+ *
+ * - Choose a combination among the members that are still usable (answers_choose, plan_choose).
+ * - Send the proposal to those that have not been asked, and then simulate on this node, so that
+ *   the others simulate meanwhile.
+ * - Derive the policies from what the first answer touches, and choose again if they need other
+ *   members. This happens before waiting, so that additional members are asked at once.
+ * - Wait for the chosen members. A member that refuses or gives an answer that no committer would
+ *   count has failed. A member that takes longer than usual (pg/answer_times.c) is late: the next
+ *   round chooses another combination if there is one, but the call stays open, and if the answer
+ *   arrives after all, it counts. Whichever combination is complete first is taken.
+ * - If the answers differ, agree.c decides who is asked again at a greater height, and which
+ *   answers are given up.
+ *
+ * Answers are kept from round to round: no member is asked twice unless it lacked blocks. The
+ * proposal and its transaction id stay the same in all rounds.
+ *
+ * A refusal of this node's own chaincode ends the call, except for _lifecycle: there a refusal can
+ * mean that this organization has not approved a definition that a majority has approved. Fabric's
+ * gateway ends the call when all peers of the first endorser's organization have failed or refused
+ * (internal/pkg/gateway/endorse.go, planFromFirstEndorser). It asks the other organizations after
+ * the first endorser, layout by layout (endorse.go, Endorse; endorsement.go, processEndorsement);
+ * here they are asked at the same time.
+ *
+ * Rejected: asking one organization after the other, because the call would take as long as all of
+ * them together. Asking all nodes and taking the first answers that suffice: every call would cost
+ * a simulation on every node. A fixed timeout for each member: a usual answer takes one millisecond
+ * or one second, depending on the function. Canceling a late call: the member may be the only one
+ * left.
+ *
+ * What holds afterwards. Each round asks a new member, excludes one or marks it late, or uses one
+ * of the limited attempts to reach equal heights, so the loop ends. No wait for another node lasts
+ * beyond fabric.endorsement_timeout. The caller gets equal answers with verified signatures, or an
+ * error that names the failure of each member. Calls that are still open are released without
+ * waiting.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -58,7 +87,7 @@ includes_this_node(const FanOut *fan_out, const uint32_t *chosen, size_t chosen_
 static void
 start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
-	/* see heights.c: this node's own answer shows when another one is old */
+	/* Why 0: this node's own answer shows whether another one is old (heights.c). */
 	uint64 height = includes_this_node(fan_out, chosen, chosen_count) ? 0 : fan_out->seen_height;
 
 	for (size_t i = 0; i < chosen_count; i++)
@@ -72,8 +101,8 @@ start_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 }
 
 /*
- * those that did not answer lately: is one of them back? Nobody waits for these answers; the relay
- * takes one that comes after this call's end
+ * Find out whether members that did not answer lately are back. This call does not wait for these
+ * answers; the relay takes an answer that arrives after the call's end.
  */
 static void
 send_probes(FanOut *fan_out)
@@ -88,7 +117,7 @@ send_probes(FanOut *fan_out)
 	}
 }
 
-/* the refusal of this node's chaincode is final, unless others may answer otherwise */
+/* A refusal by this node's chaincode is final, unless other nodes may answer otherwise. */
 static bool
 is_final(const Endorsement *endorsement)
 {
@@ -97,7 +126,7 @@ is_final(const Endorsement *endorsement)
 	return system == NULL || !system->answers_differ;
 }
 
-/* false: this node is no part of the combination any more */
+/* false: this node refused, so the combination must be chosen again */
 static bool
 endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 {
@@ -122,7 +151,7 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		branch->interest_count = endorsement.response.interest_count;
 		branch->interest_known = true;
 		branch->answered = true;
-		/* the others' refusals are judged by what this answer has seen */
+		/* refusals of other nodes count only at the height of this answer */
 		fan_out->seen_height = Max(fan_out->seen_height, endorsement.height);
 	}
 	return true;
@@ -138,7 +167,7 @@ fan_out_copy_bytes(FbAllocator *allocator, FbBytes bytes)
 	return copy;
 }
 
-/* why no committer would count the answer; NULL: it is in order */
+/* why committers would not count the answer; NULL: it is in order */
 static const char *
 flaw_of(FanOut *fan_out, uint32_t index)
 {
@@ -162,12 +191,12 @@ flaw_of(FanOut *fan_out, uint32_t index)
 						error.message);
 	if (strcmp(identity_msp_id(identity), fan_out->plan->members[index].msp_id) != 0)
 		return psprintf("it signed with a certificate of %s", identity_msp_id(identity));
-	/* this node's committer will not verify it again */
+	/* The result is cached: this node's committer does not verify the signature again. */
 	error_check(access_verify(NULL, identity, &signature, 0, &valid, &error), &error);
 	return valid ? NULL : "its signature is not valid";
 }
 
-/* did the chaincode there say no? */
+/* did the chaincode on the other node refuse? */
 static bool
 is_endorser_refusal(const FbError *error)
 {
@@ -175,9 +204,11 @@ is_endorser_refusal(const FbError *error)
 }
 
 /*
- * May a node's error be due to blocks that it lacks? Then it is asked once more at the height that
- * the caller has seen: a definition that is not committed there yet, a configuration that does not
- * know the client yet. Before its chaincode refuses the node waits by itself.
+ * Can a node's error be due to blocks that it lacks? For example, a definition is not committed
+ * there yet, or its configuration does not contain the client yet. Then it is asked once more at
+ * the height that the caller has seen. If its chaincode refuses, the node itself waits for
+ * asked_seen blocks before it answers, so such a refusal is old only if the caller has seen more
+ * since.
  */
 static bool
 may_be_old(const FanOut *fan_out, const Branch *branch, const FbError *error)
@@ -265,8 +296,8 @@ is_chosen(uint32_t index, const uint32_t *chosen, size_t chosen_count)
 }
 
 /*
- * The unfinished calls, of members that are not chosen (any more) too; returns how many of them are
- * the chosen ones', and until when these are waited for before somebody else is asked.
+ * List the unfinished calls, also those of members that are not chosen now. Returns how many belong
+ * to chosen members; *until is the time at which the first of these becomes late.
  */
 static size_t
 list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCall **calls,
@@ -297,7 +328,7 @@ list_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count, WireCal
 	return count;
 }
 
-/* what has come, or did not come in time; true: the members are to be chosen again */
+/* Process one call: finished, out of time, or late. True: the combination must be chosen again. */
 static bool
 look_at_call(FanOut *fan_out, uint32_t index, bool chosen, TimestampTz now)
 {
@@ -306,7 +337,7 @@ look_at_call(FanOut *fan_out, uint32_t index, bool chosen, TimestampTz now)
 
 	if (wire_call_finished(branch->call) || (chosen && now >= fan_out->deadline))
 	{
-		/* who was passed over counts again */
+		/* a member that was passed over is usable again */
 		member->slow = member->late = false;
 		finish_call(fan_out, index);
 		return !chosen || member->failed;
@@ -320,8 +351,8 @@ look_at_call(FanOut *fan_out, uint32_t index, bool chosen, TimestampTz now)
 }
 
 /*
- * wait for the calls of the chosen ones, until all have answered, or one may have to be replaced,
- * or one that was replaced has answered
+ * Wait for the calls of the chosen members until all have answered, one may have to be replaced, or
+ * a late member that was replaced has answered.
  */
 static void
 collect_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
@@ -344,7 +375,7 @@ collect_calls(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 	pfree(calls);
 }
 
-/* answers of members that are not chosen, which came while others were asked */
+/* Take the answers that arrived while this node did something else. */
 static void
 collect_late(FanOut *fan_out)
 {
@@ -359,7 +390,7 @@ collect_late(FanOut *fan_out)
 	}
 }
 
-/* nobody waits for them any more */
+/* release the open calls without waiting */
 static void
 release_calls(FanOut *fan_out)
 {
@@ -392,8 +423,8 @@ is_peer(FanOut *fan_out, uint32_t index)
 }
 
 /*
- * do the endorsements satisfy the policies that they were collected for? Policies may ask for other
- * roles than the usual one
+ * Do the endorsements satisfy the policies? The plan counts one member as one identity with the
+ * role peer; a policy may ask for another role.
  */
 static bool
 satisfy_policy(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
@@ -425,8 +456,8 @@ satisfy_policy(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 }
 
 /*
- * a node whose certificate has another role than peer may not be who the policy wants; false: such
- * ones are to be replaced
+ * Check the roles if a member's certificate does not have the role peer: such a member may not be
+ * the identity that the policy wants. False: these members have failed and must be replaced.
  */
 static bool
 roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
@@ -445,9 +476,9 @@ roles_suffice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 }
 
 /*
- * With the first answer it is known what this transaction touches, and that may need other members
- * than the chaincode's policy alone. True when they have to be chosen again; those that have
- * answered keep their answers.
+ * The first answer shows what the transaction touches, which may need other members than the
+ * chaincode's policy alone. True when members must be chosen again; those that have answered keep
+ * their answers.
  */
 static bool
 needs_other_choice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
@@ -466,13 +497,13 @@ needs_other_choice(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 		fb_bytes_equal(fan_out->grown_payload, reference->response.payload))
 		return false;
 	fan_out->grown_payload = reference->response.payload;
-	/* in the usual case nothing has changed, and the search for a combination is saved */
+	/* usually the policies are the same, and no new search is needed */
 	return !reference->interest_known ||
 		   plan_set_interest(fan_out->plan, fan_out->channel, reference->interest,
 							 reference->interest_count);
 }
 
-/* ask until one combination has answered alike; returns its members */
+/* ask until one combination has given equal answers; returns its members */
 static void
 gather_answers(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 {
@@ -516,7 +547,7 @@ fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *orga
 	error_check(proposal_pack_signed(fan_out.allocator, proposal, &fan_out.signed_proposal, &error),
 				&error);
 	fan_out.seen_height = height_of_node(fan_out.channel);
-	/* the newest definition, also in a transaction that goes on seeing an old one */
+	/* use the newest definition, also in a SQL transaction whose snapshot is older */
 	PushActiveSnapshot(GetLatestSnapshot());
 	fan_out.plan = plan_create(fan_out.channel, proposal, organisations);
 	PopActiveSnapshot();

@@ -1,11 +1,14 @@
 /*
- * gateway: a client's transaction, from the proposal to the answer. The whole call
- * is written with the split one.
+ * gateway: a client's transaction, from the proposal to the answer.
  *
- *   gateway_new_proposal   bytes for the client to sign
- *   gateway_endorse        ask the organisations that the policy needs; the transaction for the
- * client to sign gateway_submit         hand it to an orderer gateway_commit_status  wait until
- * this node has committed it
+ * A client that holds its own key makes four calls and signs in between; gateway_submit_transaction
+ * makes the same four calls for a client whose key is on this node.
+ *
+ *   gateway_new_proposal   returns the bytes that the client signs
+ *   gateway_endorse        asks the organizations that the policy needs and returns the
+ *                          transaction that the client signs
+ *   gateway_submit         hands the transaction to an orderer
+ *   gateway_commit_status  waits until this node has committed it
  */
 #ifndef FABRIC_SERVER_GATEWAY_H
 #define FABRIC_SERVER_GATEWAY_H
@@ -28,101 +31,102 @@ typedef struct GatewayRequest
 } GatewayRequest;
 
 /*
- * a proposal with a fresh nonce and the present time, not signed yet; it points into the request
- * and the creator. creator: SerializedIdentity. Raises FB_INVALID_ARGUMENT, FB_CHANNEL_NOT_FOUND
+ * Build an unsigned proposal with a fresh nonce and the current time. creator: SerializedIdentity.
+ * The proposal points into the request and into creator, which must outlive it. Raises
+ * FB_INVALID_ARGUMENT, FB_CHANNEL_NOT_FOUND.
  */
 extern void gateway_new_proposal(const GatewayRequest *request, FbBytes creator,
 								 ProposalView *proposal);
 
 typedef struct GatewayTransaction
 {
-	EnvelopePayload payload;  /* common.Payload, and its SHA-256: what the client signs */
-	FbBytes result;			  /* what the chaincode returned */
-	FbBytes response_payload; /* what the endorsers signed */
+	EnvelopePayload payload;  /* common.Payload and its SHA-256, which the client signs */
+	FbBytes result;			  /* the chaincode's return value */
+	FbBytes response_payload; /* the bytes that the endorsers signed */
 	char tx_id[TX_ID_LENGTH + 1];
 } GatewayTransaction;
 
 /*
- * Collect endorsements for a signed proposal: all needed organisations are asked at once, this node
- * simulates meanwhile. One that does not answer is replaced if another combination satisfies the
- * policy. organisations NIL: as the chaincode's policy needs. Raises FB_CHAINCODE_ERROR (the
- * chaincode refused), FB_ENDORSEMENT_FAILED (detail: each organisation's failure),
- * FB_ENDORSEMENT_MISMATCH (detail: which organisations differ in which key),
+ * Collect endorsements for a signed proposal. The requests to the other organizations run while
+ * this node simulates. An organization that does not answer is replaced if another combination
+ * satisfies the policy. organisations NIL: the chaincode's policy decides. Raises
+ * FB_CHAINCODE_ERROR (the chaincode refused), FB_ENDORSEMENT_FAILED (detail: each organization's
+ * failure), FB_ENDORSEMENT_MISMATCH (detail: which organizations differ in which key),
  * FB_CHAINCODE_NOT_FOUND, and what endorser_endorse raises.
  */
 extern void gateway_endorse(const ProposalView *proposal, List *organisations,
 							GatewayTransaction *transaction);
 
 /*
- * Hand an envelope to an orderer: this node's own if it is one, else the channel's others in turn,
- * until fabric.broadcast_timeout. Raises the last orderer's refusal: FB_BUSY, FB_NO_LEADER,
- * FB_NODE_UNREACHABLE, FB_POLICY_NOT_SATISFIED, FB_LIMIT_EXCEEDED ...
- * Also what gateway_open_writable raises: 25006 on a standby and in a read-only SQL transaction,
- * 55006 in one that locks the committer out, FB_CHANNEL_NOT_FOUND.
+ * Hand an envelope to an orderer: to this node's own if it has one, else to the channel's others in
+ * turn, until fabric.broadcast_timeout. If none takes it, raises the refusal that says most
+ * (submit.c): FB_BUSY, FB_NO_LEADER, FB_NODE_UNREACHABLE, FB_POLICY_NOT_SATISFIED,
+ * FB_LIMIT_EXCEEDED ... Also raises what gateway_open_writable raises: 25006 on a standby and in a
+ * read-only SQL transaction, 55006 in one that locks the committer out, FB_CHANNEL_NOT_FOUND.
  */
 extern void gateway_submit(const Envelope *envelope);
 
 typedef struct GatewayStatus
 {
-	bool committed; /* false: not on this node's ledger when the time was over */
+	bool committed; /* false: not on this node's ledger before the timeout */
 	uint64 block_number;
 	uint32 position;
 	uint8 code; /* TxCode */
 } GatewayStatus;
 
 /*
- * timeout_ms 0: do not wait. envelope (may be NULL) is handed in again when its orderer may have
- * lost it
+ * Wait until the transaction is on this node's ledger, at most timeout_ms milliseconds; 0: look
+ * once. If envelope is not NULL, it is submitted again when the orderer may have lost it.
  */
 extern void gateway_commit_status(const char *channel, const char *tx_id, int timeout_ms,
 								  const Envelope *envelope, GatewayStatus *status);
 
 /*
- * The error of a transaction that is not VALID: FB_MVCC_READ_CONFLICT with key, versions and the
- * writer, FB_DUPLICATE_TXID, else FB_TRANSACTION_INVALID with the code's name. Does nothing for
- * VALID.
+ * Raise the error of a transaction that is not VALID: FB_MVCC_READ_CONFLICT with key, versions and
+ * the writer, FB_DUPLICATE_TXID, else FB_TRANSACTION_INVALID with the name of the code. Does
+ * nothing for VALID.
  */
 extern void gateway_raise_invalid(const char *channel, const char *tx_id,
 								  const GatewayStatus *status);
 
 /*
- * the whole call. signer: the client's identity. wait false: return after submission. Does not
- * raise for an invalid transaction
+ * The whole call. signer: the client's identity. wait false: return after submission. An invalid
+ * transaction is not an error here: see gateway_raise_invalid.
  */
 extern void gateway_submit_transaction(const GatewayRequest *request, const Signer *signer,
 									   bool wait, GatewayTransaction *transaction,
 									   GatewayStatus *status);
 
 /*
- * Evaluate: on this node if it has the chaincode, else on another organisation's. Raises
- * FB_CHAINCODE_ERROR and what endorser_evaluate raises.
+ * Run a query on this node if it has the chaincode, else on another node. Raises FB_CHAINCODE_ERROR
+ * and what endorser_evaluate raises.
  */
 extern FbBytes gateway_evaluate(const ProposalView *proposal);
 extern FbBytes gateway_query(const GatewayRequest *request, const Signer *signer);
 
-/* ---- layouts.c: who could endorse ---- */
+/* ---- layouts.c: the nodes that could endorse a call ---- */
 
-/* what a call would touch; all empty: public keys without policies of their own */
+/* The data that a call would touch. All empty: public keys without policies of their own. */
 typedef struct GatewayInterest
 {
 	const FbBytes *collections; /* names */
 	size_t collections_count;
-	bool no_private_reads; /* of these collections: only written */
-	const FbBytes *
-		keys; /* public keys that would be written; their policies are those of this node's state */
+	bool no_private_reads; /* the collections are written and not read */
+	/* Public keys that would be written. Their policies are read from this node's state. */
+	const FbBytes *keys;
 	size_t keys_count;
 } GatewayInterest;
 
 typedef struct GatewayEndorser
 {
 	const char *msp_id;
-	const char
-		*address;  /* NULL: this node, whose address is not known, or which is no anchor peer */
-	uint64 height; /* 0: of another node, not known here */
+	/* NULL: this node, if its address is not known or is not an anchor peer. */
+	const char *address;
+	uint64 height; /* 0: another node, whose height is not known here */
 	size_t group;  /* index of the first endorser of its organization */
 } GatewayEndorser;
 
-/* a combination: from each of these groups so many endorsers, whichever they are */
+/* A combination: quantities[i] endorsers, whichever they are, from the group groups[i]. */
 typedef struct GatewayLayout
 {
 	size_t groups_count;
@@ -132,18 +136,18 @@ typedef struct GatewayLayout
 
 typedef struct GatewayPlan
 {
-	char **policies; /* in words */
+	char **policies; /* as text for users */
 	size_t policies_count;
-	GatewayEndorser *endorsers; /* all that can be asked, this node first */
+	GatewayEndorser *endorsers; /* all nodes that can be asked, this node first */
 	size_t endorsers_count;
-	GatewayLayout *layouts; /* those that are tried first come first */
+	GatewayLayout *layouts; /* in the order in which they are tried */
 	size_t layouts_count;	/* 0: these endorsers cannot satisfy the policies */
 } GatewayPlan;
 
 /*
- * The combinations of organizations of which each satisfies all policies that such a call needs:
- * minimal ones, the smallest first, at most 256. No other node is asked. Raises
- * FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND, FB_INVALID_ARGUMENT (no such collection).
+ * The minimal combinations of organizations that satisfy all policies of such a call, smallest
+ * first, at most 256. Asks no other node. Raises FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND,
+ * FB_INVALID_ARGUMENT (no such collection).
  */
 extern void gateway_plan(const char *channel, const char *chaincode,
 						 const GatewayInterest *interest, GatewayPlan *plan);

@@ -1,23 +1,25 @@
 /*
- * hot_keys.c: transactions of this node that read and write the same key, one after the other.
+ * hot_keys.c: let transactions of this node that read and write the same key run one after the
+ * other.
  *
- * Problem: of two transactions that read the same version of a key and write it, the committers
- * count one, and the other has cost as much for nothing. With 256 sessions on 100 keys two of three
- * are invalid, and the more sessions there are, the fewer transactions are valid.
+ * The problem. Of two transactions that read the same version of a key and write it, committers
+ * accept one; the other has cost as much for nothing. With 256 sessions on 100 keys two of three
+ * transactions are invalid, and the more sessions there are, the fewer transactions are valid.
  *
- * Rule: the first endorsement tells which keys are read and written. Before the transaction is
- * handed in, the session takes its turn for these keys (pg/waiters.c) and keeps it until the
- * transaction is committed here. If one of them was written since it was read, the transaction
- * could only become invalid; so the same proposal is endorsed again, on the newest state, while no
- * other session of this node is about to change the keys.
+ * The rule. The first endorsement shows which keys are read and written. Before the transaction is
+ * submitted, the session takes its turn for these keys (pg/waiters.c) and keeps it until the
+ * transaction is committed here. If one of the keys was written since it was read, the transaction
+ * would be invalid. Then the same proposal is endorsed again on the newest state, while no other
+ * session of this node is about to change the keys.
  *
- * What holds: a client sees nothing of it but fewer read conflicts, since it gets the result of the
- * endorsement that was handed in. Turns are taken in one order and with a time limit,
- * fabric.hot_key_timeout for all of them, so nobody waits for ever, whatever another node or
- * session does; without a turn a transaction is handed in as it is, and the committers decide, as
- * always. Transactions of other nodes are not waited for. Keys that are only read, or only written,
- * have no turns: they would make transactions wait that do not conflict. Of the split call nothing
- * is known until it is submitted.
+ * What holds afterwards. A client notices only fewer read conflicts: it gets the result of the
+ * endorsement that was submitted. Turns are taken in one order for all sessions and within
+ * fabric.hot_key_timeout in total, so no session waits forever. A session that gets no turn submits
+ * its transaction as it is, and the committers decide.
+ *
+ * Not covered: transactions of other nodes. Keys that are only read or only written have no turns,
+ * because such transactions do not conflict. The split call takes no turns: this node learns of the
+ * transaction only when it is submitted.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -27,8 +29,8 @@
 #include "core/rwset/rwset.h"
 
 /*
- * more reads are not compared with the writes: that would take long, and a transaction of this kind
- * has other trouble than hot keys
+ * No turns with more reads than this: comparing them with the writes would take long, and hot keys
+ * are not the main problem of such a transaction.
  */
 #define READS_MAX 256
 
@@ -57,7 +59,7 @@ hash_key(const Channel *channel, FbBytes namespace_name, FbBytes key)
 	return hash_combine(hash, hash_bytes(key.data, (int) key.size));
 }
 
-/* one order for all sessions */
+/* one order for all sessions, so that they cannot deadlock */
 static int
 compare_hashes(const void *a, const void *b)
 {
@@ -68,7 +70,8 @@ compare_hashes(const void *a, const void *b)
 }
 
 /*
- * the keys that are read and written, in the order of their turns; -1: too many to take turns for
+ * List the keys that are both read and written, in the order of their turns; -1: too many for
+ * turns.
  */
 static int
 list_keys(const Channel *channel, FbBytes response_payload, HotKey *keys)
@@ -102,7 +105,7 @@ list_keys(const Channel *channel, FbBytes response_payload, HotKey *keys)
 	return count;
 }
 
-/* has one of them been written since it was read? */
+/* was one of the keys written since it was read? */
 static bool
 keys_changed(const Channel *channel, const HotKey *keys, int count)
 {

@@ -1,6 +1,6 @@
 /*
- * layouts.c: who can endorse a call, and in which combinations, for people and for clients that
- * choose organizations themselves
+ * layouts.c: which nodes can endorse a call, and in which combinations, for users and for clients
+ * that choose organizations themselves
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -8,10 +8,10 @@
 
 #include "server/endorse/endorse.h"
 
-/* more combinations than anybody reads; with policies such as "6 of 12" there are some hundreds */
+/* more combinations than a user reads; policies such as "6 of 12" have some hundreds */
 #define LAYOUTS_MAX 256
 
-/* what a call would touch, by the names that the client gives */
+/* convert the names that the client gives to the interest of a call */
 static InterestCall *
 list_interest(const Channel *channel, const EndorsementPlan *plan, const GatewayInterest *interest,
 			  size_t *count)
@@ -47,7 +47,7 @@ check_collections(const Channel *channel, const EndorsementPlan *plan,
 	}
 }
 
-/* private data can be read only by members of the collection, so that only they can endorse */
+/* only members of a collection can read its private data, so only they can endorse such a call */
 static void
 drop_nonmembers(const Channel *channel, EndorsementPlan *plan, const GatewayInterest *interest)
 {
@@ -71,7 +71,7 @@ describe_policies(const EndorsementPlan *plan, GatewayPlan *result)
 					&error);
 }
 
-/* of the members of a plan to groups: the first member of an organization stands for it */
+/* the group of a member: the index of its organization's first member */
 static size_t
 group_of(const EndorsementPlan *plan, size_t member)
 {
@@ -89,7 +89,7 @@ count_groups(const EndorsementPlan *plan, const PolicyLayout *layout)
 
 	result.groups = palloc(layout->endorsers_count * sizeof(size_t) + 1);
 	result.quantities = palloc(layout->endorsers_count * sizeof(uint32) + 1);
-	/* members of one organization stand together */
+	/* the members of one organization are adjacent */
 	for (size_t i = 0; i < layout->endorsers_count; i++)
 	{
 		size_t group = group_of(plan, layout->endorsers[i]);
@@ -121,7 +121,7 @@ has_layout(const GatewayPlan *plan, const GatewayLayout *layout)
 	return false;
 }
 
-/* sets of nodes of the same organizations are one combination */
+/* sets of different nodes of the same organizations are listed once */
 static void
 list_layouts(EndorsementPlan *plan, GatewayPlan *result)
 {

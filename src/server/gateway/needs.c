@@ -1,10 +1,12 @@
 /*
- * needs.c: the policies that committers will ask a transaction for, from what it touches
- * (PolicyChecker in commit/endorsement_policy.c judges by the same rules).
+ * needs.c: the policies that committers will require of a transaction, derived from what it
+ * touches. PolicyChecker in commit/endorsement_policy.c applies the same rules; the two must agree,
+ * or a transaction that was endorsed here would be invalid.
  *
- * A key's own policy if it has one, else that of its collection if that has one, else that of the
- * chaincode; and the chaincode's if nothing else asks for a policy. A policy that cannot be read
- * satisfies nobody and is NULL here, as there.
+ * A key is protected by its own policy if it has one, else by its collection's if that has one,
+ * else by the chaincode's. The chaincode's policy is also required if nothing else requires a
+ * policy. No endorsement can satisfy a policy that cannot be read; it is NULL here and in
+ * PolicyChecker.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -36,7 +38,7 @@ add_policy(Needs *needs, const Policy *policy)
 	needs->policies[needs->count++] = policy;
 }
 
-/* NULL for one that is no policy; only failures of this process are errors */
+/* NULL if the bytes are not a policy; only failures of this process are errors */
 static const Policy *
 usable_policy(FbStatus status, const Policy *policy, const FbError *error)
 {
@@ -45,7 +47,7 @@ usable_policy(FbStatus status, const Policy *policy, const FbError *error)
 	return status == FB_OK ? policy : NULL;
 }
 
-/* an ApplicationPolicy, once */
+/* add an ApplicationPolicy, unless it was added before */
 static void
 add_application_policy(Needs *needs, FbBytes bytes)
 {
@@ -67,8 +69,8 @@ add_application_policy(Needs *needs, FbBytes bytes)
 }
 
 /*
- * the organization whose own collection, which it has in every chaincode, this is; NULL: it
- * is none of these
+ * The organization to which an implicit collection (_implicit_org_MSPID, which every chaincode has)
+ * belongs; NULL if the collection is not implicit.
  */
 static const ConfigOrganization *
 implicit_organization(const Channel *channel, FbBytes collection, FbAllocator *allocator)
@@ -142,7 +144,7 @@ add_collection_policy(Needs *needs, const ChaincodeDefinition *definition, FbByt
 	if (config != NULL && config->endorsement_policy != NULL)
 		error_check(PROTO_PACK(config->endorsement_policy, needs->allocator, &bytes, &error),
 					&error);
-	/* an ApplicationPolicy without content is none (statebased/v20.go, CheckCCEPIfNotChecked) */
+	/* an empty ApplicationPolicy counts as none (statebased/v20.go, CheckCCEPIfNotChecked) */
 	if (bytes.size > 0)
 		add_application_policy(needs, bytes);
 	else
@@ -194,10 +196,7 @@ needs_of_interest(const Channel *channel, const ChaincodeDefinition *definition,
 
 	for (size_t i = 0; i < calls_count; i++)
 		needs_add_call(&needs, definition, &calls[i]);
-	/*
-	 * a transaction that wrote nothing still needs the policy of the chaincode that was called
-	 * (FAB-9473)
-	 */
+	/* a transaction without writes still needs the policy of the called chaincode (FAB-9473) */
 	if (!mentions_chaincode(calls, calls_count, fb_bytes_of_text(definition->name)))
 		add_chaincode_policy(&needs, definition);
 	*policies = needs.policies;

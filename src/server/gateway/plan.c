@@ -1,15 +1,15 @@
 /*
- * plan.c: which nodes are asked for an endorsement.
+ * plan.c: choose the nodes that are asked for an endorsement.
  *
- * The committed definition of the chaincode tells the policy; the channel's configuration tells
- * where the organizations' nodes are. Of the smallest sets of organizations that satisfy the policy
- * the first is taken of which each has a node that has not failed; this node's own organization
- * comes first, and this node before the others of it. Of each organization one node is asked, in
- * the order of candidates.c; when it fails the next one takes its place, and only when none is left
- * another set of organizations. Only where a policy wants two identities of one organization
- * several of its nodes are asked at once, as in Fabric, whose layouts have a quantity for each
- * group. Once it is known what the transaction touches, the policies of keys and collections count
- * as well (plan_set_interest).
+ * The committed definition of the chaincode names the policy; the channel's configuration names the
+ * organizations' nodes. The plan takes the smallest set of organizations that satisfies the policy
+ * and in which each organization has a node that has not failed. It prefers this node's own
+ * organization, and in it this node. One node of each organization is asked, in the order of
+ * candidates.c. If it fails, the next node of the organization replaces it, and if there is none,
+ * another set of organizations is chosen. Several nodes of one organization are asked at once only
+ * if a policy wants several identities of one organization, as in Fabric, whose layouts have a
+ * quantity for each group. When it is known what the transaction touches, the policies of keys and
+ * collections are added (plan_set_interest).
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -102,8 +102,8 @@ add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, Fb
 }
 
 /*
- * what this organization has approved is only known to the node that endorses it, until the others
- * of the organization get the block
+ * The only member is this node: which definition this organization has approved is known only to
+ * the node that endorses it, until the organization's other nodes get the block.
  */
 static void
 add_this_node(EndorsementPlan *plan, const Channel *channel)
@@ -123,7 +123,7 @@ add_this_node(EndorsementPlan *plan, const Channel *channel)
 			 "It is no application organisation of the channel, or this node is not configured.")));
 }
 
-/* a call that concerns one organization alone: its own node endorses */
+/* Does the call concern the caller's organization alone? Then its own node endorses. */
 static bool
 concerns_caller_alone(const ProposalView *proposal)
 {
@@ -156,8 +156,8 @@ make_plan(const Channel *channel, const char *chaincode)
 }
 
 /*
- * is only the policy of the chaincode itself needed? So it is for most transactions, and for
- * _lifecycle, whose interest is always empty
+ * Is only the chaincode's own policy needed? This holds for most transactions, and for _lifecycle,
+ * whose interest is always empty.
  */
 static bool
 is_plain(const EndorsementPlan *plan, const InterestCall *calls, size_t calls_count)
@@ -194,7 +194,7 @@ plan_call_name(const ProposalView *proposal)
 	appendBinaryStringInfo(&name, (const char *) proposal->chaincode_name.data,
 						   (int) proposal->chaincode_name.size);
 	appendStringInfoChar(&name, '\0');
-	/* the argument may be anything, of any size */
+	/* cut, because the argument can have any content and size */
 	appendBinaryStringInfo(&name, (const char *) function.data,
 						   (int) Min(function.size, NAMEDATALEN));
 	return fb_bytes(name.data, (size_t) name.len);
@@ -233,11 +233,11 @@ plan_create(const Channel *channel, const ProposalView *proposal, List *organisa
 	return plan;
 }
 
-/* whom a choice may contain */
+/* which members a choice may contain */
 typedef enum Choice
 {
-	CHOICE_PROMPT,	 /* members that answer as usual, as far as is known */
-	CHOICE_NOT_LATE, /* also those that did not answer lately */
+	CHOICE_PROMPT,	 /* members that are neither slow nor late */
+	CHOICE_NOT_LATE, /* also slow members */
 	CHOICE_ALL
 } Choice;
 
@@ -249,7 +249,7 @@ may_choose(const PlanMember *member, Choice choice)
 	return choice == CHOICE_ALL || (!member->late && (choice == CHOICE_NOT_LATE || !member->slow));
 }
 
-/* is it the one to be asked first of its organization, as far as these may be asked? */
+/* is it the first member of its organization that may be chosen? */
 static bool
 is_first_usable(const EndorsementPlan *plan, size_t index, Choice choice)
 {
@@ -263,8 +263,8 @@ is_first_usable(const EndorsementPlan *plan, size_t index, Choice choice)
 }
 
 /*
- * the member of an organization to ask, when the client wants one of each; members_count: there is
- * none
+ * The member of an organization to ask if the client wants one of each; members_count if there is
+ * none.
  */
 static size_t
 choose_of_organization(const EndorsementPlan *plan, const char *msp_id)
@@ -287,7 +287,7 @@ choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_co
 	{
 		size_t chosen;
 
-		/* those of an organization stand together */
+		/* the members of an organization are adjacent */
 		if (i > 0 && strcmp(plan->members[i].msp_id, plan->members[i - 1].msp_id) == 0)
 			continue;
 		chosen = choose_of_organization(plan, plan->members[i].msp_id);
@@ -301,8 +301,8 @@ choose_fixed(EndorsementPlan *plan, const uint32_t **members, size_t *members_co
 }
 
 /*
- * the members that may be asked, for a search of layouts; places: their indexes in the plan.
- * single: one of each organization
+ * List the members that may be asked as endorsers for a search of layouts; places: their indexes in
+ * the plan. single: only the first usable member of each organization.
  */
 static size_t
 list_endorsers(const EndorsementPlan *plan, Choice choice, bool single, PolicyEndorser **endorsers,
@@ -321,7 +321,7 @@ list_endorsers(const EndorsementPlan *plan, Choice choice, bool single, PolicyEn
 	return count;
 }
 
-/* layouts of members instead of endorsers */
+/* search layouts, and return them with indexes of members instead of endorsers */
 static void
 find_layouts(EndorsementPlan *plan, Choice choice, bool single, size_t layouts_max,
 			 PolicyLayout **layouts, size_t *layouts_count)
@@ -345,7 +345,7 @@ find_layouts(EndorsementPlan *plan, Choice choice, bool single, size_t layouts_m
 		for (size_t i = 0; i < layout->endorsers_count; i++)
 			members[i] = places[layout->endorsers[i]];
 		/*
-		 * a policy that nobody has to satisfy: some node has to execute the function nevertheless
+		 * No endorsement is required by the policy, but one node must still execute the function.
 		 */
 		if (layout->endorsers_count == 0)
 			members[0] = places[0];
@@ -384,8 +384,8 @@ plan_choose(EndorsementPlan *plan, const uint32_t **members, size_t *members_cou
 	if (plan->fixed)
 		return choose_fixed(plan, members, members_count);
 	/*
-	 * several nodes of one organization only for a policy that wants several of its identities:
-	 * there are many more sets of nodes than of organizations
+	 * Several nodes of one organization only if the policy wants several of its identities: there
+	 * are many more sets of nodes than of organizations to search.
 	 */
 	for (Choice choice = CHOICE_PROMPT; choice <= CHOICE_ALL; choice++)
 		if (choose_among(plan, choice, true, members, members_count) ||

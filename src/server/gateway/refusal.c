@@ -1,16 +1,16 @@
 /*
- * refusal.c: what a chaincode refused, told to the client.
+ * refusal.c: pass a chaincode's error to the client.
  *
- * Message, detail and hint are the chaincode's own. The SQLSTATE too, so that applications can tell
- * the errors of their chaincode apart, unless the client (or the driver, framework or pooler
+ * Message, detail and hint are the chaincode's own. So is the SQLSTATE, so that applications can
+ * tell the errors of their chaincode apart, unless the client (or a driver, framework or pooler in
  * between) would take it for the state of its connection, session or transaction: then it is
- * FB_CHAINCODE_ERROR. The context has the chaincode's functions with their lines, and then, from
- * this node's own knowledge, where that was: chaincode, function, organization, node, and the
- * SQLSTATE as raised. Another node can lie in everything but that last line.
+ * FB_CHAINCODE_ERROR. The context has the chaincode's functions with their lines. Its last line is
+ * written by this node and states where the error was raised: chaincode, function, organization,
+ * node, and the SQLSTATE as raised. Another node can lie in everything but that last line.
  */
 #include "server/gateway/gateway_internal.h"
 
-/* the first two letters of the SQLSTATEs that never reach the client from a chaincode */
+/* classes of SQLSTATEs that are never passed from a chaincode to the client */
 static const char *const withheld_classes[] = {
 	"00", "01", "02", "03", /* no errors; SQL statement not yet complete */
 	"08",					/* connection exception: drivers reconnect */
@@ -28,8 +28,9 @@ static int
 refusal_errcode(const char *sqlstate)
 {
 	/*
-	 * PL/pgSQL's WHEN OTHERS does not catch a failed assertion (P0004): an application must not be
-	 * ended by another's. A missing privilege (42501) would be looked for at this node.
+	 * PL/pgSQL's WHEN OTHERS does not catch a failed assertion (P0004): the chaincode's assertion
+	 * would end the application's block. For a missing privilege (42501) an administrator would
+	 * search this node.
 	 */
 	bool withheld =
 		strlen(sqlstate) != 5 || strcmp(sqlstate, "P0004") == 0 || strcmp(sqlstate, "42501") == 0;
@@ -41,7 +42,9 @@ refusal_errcode(const char *sqlstate)
 	return MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
 }
 
-/* the other node's own last line says what the gateway knows better; the size without it */
+/*
+ * The size of the context without the other node's last line, which this node replaces by its own.
+ */
 static int
 refusal_context_size(const char *context)
 {
@@ -64,7 +67,7 @@ refusal_raise(const ProposalView *proposal, const char *organization, const char
 
 	if (detail == NULL)
 		detail = refusal->detail;
-	/* clients that see no context */
+	/* for clients that do not show the context */
 	if (detail == NULL && code == error_sqlstate(FB_CHAINCODE_ERROR) &&
 		refusal->sqlstate[0] != '\0')
 		detail = psprintf(_("Raised by chaincode \"%s\" with SQLSTATE %s."), chaincode,

@@ -1,15 +1,15 @@
 /*
- * slow_calls.c: a line in the log for each call that took long, with where it waited.
+ * slow_calls.c: log one line for each call that took long, with the steps in which it waited.
  *
- * A call passes through several nodes, and a session that waited five seconds for its answer looks
- * the same whatever it waited for: another organization's node, a turn for a key, an orderer, or
- * the block. fabric.log_min_call_duration is for calls what log_min_duration_statement is for
- * statements: the line says how long each step took, and what happened on the way (a node that was
- * late, an answer that was asked for again, an orderer's refusal, a resubmission), each with its
- * time since the call began.
+ * A call passes through several nodes. A session that waited five seconds looks the same whether it
+ * waited for another organization's node, a turn for a key, an orderer, or the block.
+ * fabric.log_min_call_duration is for calls the equivalent of log_min_duration_statement for
+ * statements. The line states how long each step took, and what happened during the call (a node
+ * was late, an answer was asked for again, an orderer refused, the transaction was submitted
+ * again), each with its time since the call began.
  *
- * The notes are kept in a buffer of fixed size while the call runs, and forgotten when it was
- * fast. A session has one call at a time; a call inside of another one's chaincode is refused.
+ * The notes are kept in a buffer of fixed size while the call runs, and discarded if it was fast. A
+ * session runs one call at a time: chaincode cannot start another call.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -61,7 +61,7 @@ slow_call_note(const char *format, ...)
 	size =
 		pg_snprintf(slow_call.notes + slow_call.notes_size, left, "%s%s after " UINT64_FORMAT " ms",
 					slow_call.notes_size > 0 ? "; " : "", text, clock_ms() - slow_call.began_ms);
-	/* what does not fit is left out */
+	/* a note that does not fit is left out */
 	if (size < 0 || (size_t) size >= left)
 		slow_call.notes[slow_call.notes_size] = '\0';
 	else

@@ -1,16 +1,17 @@
 /*
- * submit.c: a signed transaction goes to an orderer.
+ * submit.c: hand a signed transaction to an orderer.
  *
- * This node's own orderer takes it if there is one: that costs a copy. Otherwise, and when that one
- * cannot, the channel's other orderers are asked, one after the other. One that does not answer for
- * longer than usual (pg/answer_times.c) is not given up: the next one is asked too, and whoever
- * takes it first counts. When only late ones are left, all are asked once more. An envelope that
- * several orderers take is ordered once, so asking twice costs nothing but work.
+ * If this node has an orderer, that one takes the transaction: it costs only a copy. If there is
+ * none, or it cannot take the transaction now, the channel's other orderers are asked one after the
+ * other. An orderer that takes longer than usual (pg/answer_times.c) is late, but its call stays
+ * open: the next one is asked too, and the first acceptance counts. An envelope that several
+ * orderers take is ordered once, so asking twice costs only work. When all orderers have been asked
+ * and only late ones are open, the round ends and a new one begins.
  *
- * Busy, no leader and unreachable are tried again, in rounds, until fabric.broadcast_timeout. What
- * each orderer said last is kept: when the time is over, the error is the one that says most (an
- * orderer that knows of no leader says more than one that cannot be reached), with the words of
- * all.
+ * Busy, no leader and unreachable are tried again, in rounds, until fabric.broadcast_timeout. The
+ * last answer of each orderer is kept. When the time is over, the error is the answer that says
+ * most (an orderer that knows of no leader says more than one that cannot be reached), and its
+ * detail lists the answers of all.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -20,14 +21,16 @@
 #include "server/order/order.h"
 #include "server/wire/wire.h"
 
-/* when all orderers have been asked: until a round begins anew */
+/* the longest that one round takes before the next one begins */
 #define ATTEMPT_MS 5000
-/* a round of a session that waits for its block is shorter: the block may come meanwhile */
+/* a round of submit_again is shorter, because the block may arrive meanwhile */
 #define ATTEMPT_AGAIN_MS 1000
 #define RETRY_MS_MIN 20
 #define RETRY_MS_MAX 500
-/* no round begins with less time than this: a request without an answer leaves the fate of the
- * transaction in doubt, for nothing */
+/*
+ * No round begins with less time than this: a request that is cut off without an answer would leave
+ * the transaction in doubt without need.
+ */
 #define ROUND_MS_MIN 100
 
 /* ---- doubt ---- */
@@ -60,7 +63,7 @@ doubt_end(Doubt *doubt)
 	error_context_stack = doubt->callback.previous;
 }
 
-/* ---- what the orderers say ---- */
+/* ---- answers of the orderers ---- */
 
 /* one orderer's last answer */
 typedef struct Said
@@ -68,7 +71,7 @@ typedef struct Said
 	const char *address; /* NULL: this node's own */
 	FbStatus status;
 	FbError error;
-	bool unanswered; /* to a later request there was no answer in time */
+	bool unanswered; /* a later request got no answer in time */
 } Said;
 
 typedef struct Submission
@@ -76,7 +79,7 @@ typedef struct Submission
 	const Channel *channel;
 	const Envelope *envelope;
 	List *said;				 /* of Said * */
-	const struct Said *last; /* of them: the last one */
+	const struct Said *last; /* the newest of them */
 	bool doubtful;			 /* an orderer may have taken it */
 } Submission;
 
@@ -115,8 +118,9 @@ note_said(Submission *submission, const char *address, const FbError *error)
 }
 
 /*
- * worth trying at another orderer, or a moment later. An orderer whose ledger differs is one of
- * others; this node's own would not commit what they order
+ * May another orderer take it, or this one a moment later? FB_CHAINS_DIFFER of another orderer
+ * concerns that one alone. If this node's own orderer says so, callers stop, because this node
+ * would not commit what others order.
  */
 static bool
 is_temporary(FbStatus status)
@@ -125,7 +129,7 @@ is_temporary(FbStatus status)
 		   status == FB_NODE_UNREACHABLE || status == FB_NOT_CONSENTER;
 }
 
-/* which of these says most of why the transaction was not taken */
+/* rank by how much the status says about why the transaction was not taken */
 static int
 rank_status(FbStatus status)
 {
@@ -143,8 +147,8 @@ rank_status(FbStatus status)
 }
 
 /*
- * "localhost:5441: channel ... has no leader now (...); localhost:5442: could not connect ...":
- * every orderer's last words
+ * Make one error of all orderers' last answers, with a detail such as "localhost:5441: channel ...
+ * has no leader now (...); localhost:5442: could not connect ...".
  */
 static void
 compose_error(const Submission *submission, FbError *error)
@@ -195,13 +199,13 @@ compose_error(const Submission *submission, FbError *error)
 
 /* ---- one round ---- */
 
-/* one orderer that is asked in this round */
+/* one orderer in a round */
 typedef struct Attempt
 {
 	const char *address;
 	WireCall *call; /* NULL: not asked, or finished */
 	TimestampTz patience_until;
-	bool late; /* it has been waited for longer than that */
+	bool late; /* patience_until has passed */
 } Attempt;
 
 typedef struct Round
@@ -210,13 +214,17 @@ typedef struct Round
 	Attempt *attempts;
 	int count;
 	int asked_count;
-	bool any_answered; /* an orderer, this node's own included, did not take it */
-	TimestampTz until; /* the round's end */
-	bool *in_doubt; /* the session's: true while an answer is awaited, so that a cancellation finds
-					   it so */
+	/* At least one orderer, this node's own included, has answered without taking it. */
+	bool any_answered;
+	TimestampTz until; /* the end of the round */
+	/*
+	 * The session's Doubt.exists: set before a request is sent, so that a cancellation finds it
+	 * true.
+	 */
+	bool *in_doubt;
 } Round;
 
-/* the other orderers, those that are to be asked first at the front */
+/* list the other orderers in the order in which they are asked */
 static void
 list_orderers(const Channel *channel, Round *round)
 {
@@ -229,7 +237,7 @@ list_orderers(const Channel *channel, Round *round)
 		round->attempts[round->count++].address = lfirst(cell);
 	if (probe)
 	{
-		/* it is asked besides: nobody waits for it */
+		/* its answer is not waited for: its patience ends at once */
 		*round->in_doubt = true;
 		round->attempts[0].call = wire_submit_start(round->attempts[0].address, channel->name,
 													round->submission->envelope->bytes);
@@ -248,7 +256,7 @@ count_unanswered(const Round *round)
 	return count;
 }
 
-/* the answer of one, or that there is none; the call is released */
+/* Take the answer of an orderer, or note that there was none; the call is released. */
 static FbStatus
 submit_take_answer(Round *round, Attempt *attempt)
 {
@@ -274,7 +282,7 @@ submit_take_answer(Round *round, Attempt *attempt)
 							attempt->address);
 		else if (error.detail[0] == '\0')
 			fb_error_detail(&error, "Answer of the orderer at %s.", attempt->address);
-		/* that there was no time for an answer says less than the orderer's last answer */
+		/* a missing answer says less than the orderer's last answer, so keep that */
 		said = find_said(round->submission, attempt->address);
 		if (finished || said == NULL)
 			note_said(round->submission, attempt->address, &error);
@@ -287,9 +295,9 @@ submit_take_answer(Round *round, Attempt *attempt)
 }
 
 /*
- * Have all answered but those that are late? Then the round ends: one that said that there is no
- * leader may know of one now, and a frozen leader would be waited for until the round's end. While
- * none has answered there is nothing to do but wait.
+ * Have all orderers answered except late ones? Then the round ends, because an orderer that knew of
+ * no leader may know one now, while waiting for a frozen leader would take the rest of the round.
+ * If none has answered at all, there is nothing better to do than to wait.
  */
 static bool
 all_others_late(const Round *round, TimestampTz now)
@@ -302,7 +310,7 @@ all_others_late(const Round *round, TimestampTz now)
 	return true;
 }
 
-/* ask the next one, if it is its turn */
+/* ask the next orderer, unless the one before it is still within its usual time */
 static void
 ask_next(Round *round)
 {
@@ -316,7 +324,7 @@ ask_next(Round *round)
 	next->call = wire_submit_start(next->address, round->submission->channel->name,
 								   round->submission->envelope->bytes);
 	next->patience_until = GetCurrentTimestamp();
-	/* one that gave no answer lately is not waited for where others answer */
+	/* if others answer, do not wait for one that gave no answer lately */
 	if (!round->any_answered || !answer_is_silent(next->address, ANSWER_SUBMISSION))
 		next->patience_until =
 			TimestampTzPlusMilliseconds(next->patience_until, wire_call_patience_ms(next->call));
@@ -324,8 +332,8 @@ ask_next(Round *round)
 }
 
 /*
- * wait for those that were asked, until one answers or the next one is to be asked; a final status,
- * or FB_NO_LEADER when there is none yet
+ * Wait for the orderers that were asked, until one answers or it is time to ask the next one.
+ * Returns a final status, or a temporary one if there is none yet.
  */
 static FbStatus
 collect_answers(Round *round)
@@ -369,7 +377,8 @@ collect_answers(Round *round)
 }
 
 /*
- * every orderer once, as long as there is time; FB_OK when one has taken it. *in_doubt: see Round
+ * Ask every orderer once, until the time is over; FB_OK when one has taken it. *in_doubt: see
+ * Round.
  */
 static FbStatus
 try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *error)
@@ -412,7 +421,7 @@ try_all(Submission *submission, TimestampTz until, bool *in_doubt, FbError *erro
 	return is_temporary(status) ? error->status : status;
 }
 
-/* ---- until one has taken it ---- */
+/* ---- rounds until an orderer has taken it ---- */
 
 static void
 pause_ms(long milliseconds)
@@ -438,7 +447,7 @@ submit_in_doubt(const Channel *channel, const Envelope *envelope, Doubt *doubt)
 								 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_MS)),
 							 &doubt->exists, &error)) != FB_OK)
 	{
-		/* said by this node itself: its own ledger would not commit what others order */
+		/* this node's own answer: its ledger would not commit what others order */
 		bool forked = status == FB_CHAINS_DIFFER && channel_raft_id(submission.channel) != 0;
 		long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
@@ -452,7 +461,7 @@ submit_in_doubt(const Channel *channel, const Envelope *envelope, Doubt *doubt)
 		}
 		pause_ms(Min(retry_ms, left_ms - ROUND_MS_MIN));
 		retry_ms = Min(retry_ms * 2, RETRY_MS_MAX);
-		/* its configuration may have changed meanwhile, and it may have been left */
+		/* open it again: its configuration may have changed, or the node may have left it */
 		submission.channel = channel_open(channel->name);
 	}
 	doubt->exists = true;

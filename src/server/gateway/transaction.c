@@ -1,6 +1,6 @@
 /*
- * transaction.c: proposals, queries, and the whole call, which is the split one with the node as
- * the client's hand
+ * transaction.c: proposals, queries, and the whole call. The whole call runs the same steps as the
+ * split one; this node signs in place of the client.
  */
 #include "server/gateway/gateway_internal.h"
 
@@ -46,7 +46,10 @@ gateway_new_proposal(const GatewayRequest *request, FbBytes creator, ProposalVie
 	transaction_new_proposal(request, creator, proposal);
 }
 
-/* sign as the client; this node has no need to verify what it has signed itself */
+/*
+ * Sign as the client. The signature is noted as verified, so that this node does not verify it
+ * again.
+ */
 static FbBytes
 sign_as(const Signer *signer, FbBytes message)
 {
@@ -60,7 +63,7 @@ sign_as(const Signer *signer, FbBytes message)
 	return signature;
 }
 
-/* from the endorsed transaction on */
+/* sign and submit an endorsed transaction, and wait for its commit */
 static void
 submit_and_wait(const Channel *channel, const Signer *signer, bool wait,
 				GatewayTransaction *transaction, GatewayStatus *status)
@@ -86,7 +89,7 @@ submit_and_wait(const Channel *channel, const Signer *signer, bool wait,
 	doubt_end(&doubt);
 }
 
-/* true: the transaction has to be endorsed again */
+/* true: the transaction must be endorsed again */
 static bool
 take_turns(const Channel *channel, const GatewayTransaction *transaction)
 {
@@ -129,7 +132,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 
 /* ---- queries ---- */
 
-/* one that is asked for a query */
+/* a node that can be asked to run a query */
 typedef struct Evaluation
 {
 	const char *msp_id;
@@ -139,8 +142,8 @@ typedef struct Evaluation
 } Evaluation;
 
 /*
- * the answer of a finished call; false: there is no good one, and why is added to reasons. Its
- * chaincode's refusal is raised
+ * Take the answer of a finished call and release it. False: there is no usable answer, and the
+ * reason is appended to reasons. A refusal of the chaincode is raised.
  */
 static bool
 take_evaluation(const Channel *channel, Evaluation *asked, const ProposalView *proposal,
@@ -174,8 +177,8 @@ take_evaluation(const Channel *channel, Evaluation *asked, const ProposalView *p
 }
 
 /*
- * the nodes that can be asked: those of this node's organization first, those to be avoided last.
- * own_only: no others
+ * List the nodes that can be asked: this node's organization first, avoided nodes last. own_only:
+ * only this organization's nodes.
  */
 static Evaluation *
 list_evaluations(const Channel *channel, const ProposalView *proposal, FbBytes call_name,
@@ -215,7 +218,10 @@ list_evaluations(const Channel *channel, const ProposalView *proposal, FbBytes c
 	return list;
 }
 
-/* wait for those that are asked; true: one has answered. until: when the next one is asked too */
+/*
+ * Wait until a node answers, or until the next one is to be asked too; true: one has given a usable
+ * answer.
+ */
 static bool
 collect_evaluations(const Channel *channel, Evaluation *list, int asked_count,
 					const ProposalView *proposal, TimestampTz until, StringInfo reasons,
@@ -245,10 +251,10 @@ collect_evaluations(const Channel *channel, Evaluation *list, int asked_count,
 }
 
 /*
- * Another node answers, of this organization or else of another one (registry.go, evaluator), at
- * this node's height, so that the caller finds there what it has seen here. One that fails
- * is passed over; when one does not answer for longer than usual, the next one is asked too, and
- * the first answer counts.
+ * Run a query on another node: of this organization, or else of another one (Fabric:
+ * internal/pkg/gateway/registry.go, evaluator). The node must have this node's height, so that the
+ * caller finds there what it has seen here. A node that fails is skipped; when one takes longer
+ * than usual, the next one is asked too, and the first answer counts.
  */
 static FbBytes
 evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbError *own_error)
@@ -262,7 +268,7 @@ evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbError
 	FbError error;
 	int count;
 	int asked_count = 0;
-	/* what perhaps only this organization may know stays in it */
+	/* transient data may be secret: it goes only to nodes of this organization */
 	Evaluation *list =
 		list_evaluations(channel, proposal, name, proposal->transient_count > 0, &count);
 	bool answered = false;

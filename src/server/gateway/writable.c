@@ -14,7 +14,7 @@ gateway_open_writable(const char *channel_name)
 	PreventCommandDuringRecovery("a Fabric transaction");
 	PreventCommandIfReadOnly("a Fabric transaction");
 	channel = channel_open(channel_name);
-	/* in both cases its commit would be waited for in vain */
+	/* in both cases the call would wait for its commit in vain */
 	channel_refuse_locked(channel);
 	if (channel->ledger->import_only)
 		ereport(

@@ -1,21 +1,20 @@
 /*
- * admission: may this envelope be ordered? Fabric's rules in Fabric's order
- * (orderer/common/broadcast, msgprocessor/standardchannel.go): the header can be read and names
- * this channel, the type is a normal message's, the payload is not empty, the size, the creator's
- * certificate, the policy.
+ * admission.c: may this envelope be ordered?
  *
- * Three rules more. The transaction id is the hash of nonce and creator: an observer of a proposal
- * could otherwise submit an envelope of its own under the proposal's id first; that would be
- * invalid, but the id would be used and the real transaction a duplicate. With the creator in the
- * hash and the creator's signature checked below, only the creator can use up an id. Fabric's
- * orderer does not check this.
+ * The rules are Fabric's (orderer/common/broadcast, msgprocessor/standardchannel.go): size,
+ * readable header, this channel, a normal message's type, the creator's certificate, the policy.
+ * There are three more rules:
  *
- * The content stays within the limits of this project (check_limits): Fabric's peers have none, and
- * what is ordered must be judged as they judge it.
- *
- * And the envelope is in canonical encoding. Fabric's orderer packs what it received again, so its
- * blocks hold nothing else; here bytes are kept as they came, and a block with another encoding
- * would be refused by every peer (docs/wire-format.md, "Block data") and stop the channel.
+ * - The transaction id is the hash of nonce and creator. Otherwise an observer of a proposal could
+ *   submit an envelope of its own under the proposal's id first. That would be invalid, but it
+ *   would use up the id, and the real transaction would be a duplicate. With the creator in the
+ *   hash, and its signature checked here, only the creator can use up an id. Fabric's orderer does
+ *   not check this.
+ * - The content is within the limits of this project (check_limits). Fabric's peers have no such
+ *   limits, and an envelope that is ordered must be judged as they judge it.
+ * - The envelope is in canonical encoding. Fabric's orderer encodes again what it received, so its
+ *   blocks contain nothing else. Here bytes are kept as received, and a block with another encoding
+ *   would be refused by every peer (docs/wire-format.md, "Block data") and stop the channel.
  */
 #include "server/order/order_internal.h"
 
@@ -39,7 +38,7 @@ admission_check_type(int32_t type, FbError *error)
 	}
 }
 
-/* a creator that cannot be read is left to the policy, which it cannot satisfy */
+/* a creator that cannot be read passes here and then fails the policy */
 static FbStatus
 check_expiration(const ConfigBundle *bundle, FbBytes creator, int64 now, FbError *error)
 {
@@ -75,7 +74,11 @@ FbStatus
 admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now, FbError *error)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	/* in maintenance mode only orderers may write */
+	/*
+	 * In maintenance mode only orderers may write (standardchannel.go,
+	 * CreateStandardChannelFilters). Fabric's ProcessNormalMsg refuses all normal transactions
+	 * then; this does not.
+	 */
 	const char *path =
 		bundle->maintenance ? "/Channel/Orderer/Writers" : CONFIG_POLICY_CHANNEL_WRITERS;
 	size_t bytes_max = Min(bundle->batch_bytes_absolute_max, FB_BATCH_BYTES_MAX);
@@ -104,8 +107,8 @@ admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now,
 									&set, error));
 	FB_TRY(policy_require(allocator, policy_manager_find(bundle->policies, path), set, error));
 	/*
-	 * last, for what it costs; what peers would judge by a limit that only this project has must
-	 * not be ordered
+	 * Last, because it is expensive. A transaction that peers accept and this project's limits
+	 * refuse must not be ordered.
 	 */
 	return envelope->type == TX_TYPE_ENDORSER_TRANSACTION ? check_limits(allocator, envelope, error)
 														  : FB_OK;

@@ -1,41 +1,43 @@
 /*
- * batching: what happens to the envelopes in the queue. A leader cuts them into batches and submits
- * these to Raft; a follower forwards them to the leader; without a leader they wait.
+ * batching.c: process the queue of envelopes. A leader cuts them into batches and submits these to
+ * Raft; a follower forwards them to the leader; without a leader they wait.
  *
- * Cutting is Fabric's with one more rule: what is pending is cut as soon as the pipeline is
- * free, that is, the last batch is committed by Raft and this node's ledger is at most one batch
- * behind. So a single transaction never waits for BatchTimeout, and under load the batches grow by
- * themselves to what one round of the pipeline takes.
+ * The cutter's rules are Fabric's (orderer/common/blockcutter), with one more: pending envelopes
+ * are cut as soon as the pipeline is free, that is, when Raft has committed the last batch and this
+ * node's ledger is at most one batch behind. So a single transaction never waits for BatchTimeout,
+ * and under load the batches grow to the number of envelopes that arrive during one round of the
+ * pipeline.
  */
 #include "server/order/order_internal.h"
 
 #include <time.h>
 
-/* full batches between submission and Raft's commit: as Fabric's MaxInflightBlocks */
+/* full batches between submission and Raft's commit, as Fabric's MaxInflightBlocks */
 #define UNCOMMITTED_BATCHES_MAX 5
 /*
- * batches between submission and this node's ledger: beyond, waiting makes bigger batches, not
- * slower ones
+ * Batches between submission and this node's ledger. When there are more, cutting waits: the
+ * batches become larger, and throughput is the same.
  */
 #define UNAPPLIED_BATCHES_MAX 8
 /*
- * one forward message: about a batch, and a small part of the leader's inbox, which is taken to be
- * as large as ours
+ * Size of one forward message: about a batch, and a small part of the leader's inbox, which is
+ * assumed to be as large as this node's.
  */
 #define FORWARD_BYTES_MAX Min((size_t) 1024 * 1024, inbox_capacity() / 8)
 #define FORWARD_ENVELOPES_MAX 500
 /*
- * not seen in the log for so long after it was forwarded: lost with a connection or a leader, or
- * refused by a full inbox
+ * Forward an envelope again if it is not in the log after this time: it was lost with a connection
+ * or a leader, or refused by a full inbox.
  */
 #define FORWARD_RETRY_MS 3000
-/* the leader took no envelopes (its inbox is full): forward again after this */
+/* the leader refused envelopes because its inbox is full: pause before forwarding again */
 #define FORWARD_PAUSE_MS 50
 /*
- * Raft took no batch (it is handing over the leadership, or its log is full): look again after this
+ * Raft refused a batch because it hands over the leadership or its log is full: pause before trying
+ * again.
  */
 #define REFUSED_RETRY_MS 50
-/* nobody waits for it any more; its client may have given up, and has tried elsewhere */
+/* drop an envelope after this time: its client has probably given up or submitted it elsewhere */
 #define ENVELOPE_LIFE_MS 120000
 
 void
@@ -55,7 +57,7 @@ batching_drop(OrderNode *node, QueueItem *item, const char *why)
 
 /* ---- leader ---- */
 
-/* admitted under an older configuration, so look again */
+/* check again an envelope that was admitted under an older configuration */
 static bool
 still_admissible(OrderNode *node, QueueItem *item)
 {
@@ -86,7 +88,7 @@ still_admissible(OrderNode *node, QueueItem *item)
 	return false;
 }
 
-/* submit the batch of the first `count` items of the queue */
+/* submit a batch of the first `count` items of the queue */
 static bool
 submit_batch(OrderNode *node, uint32 count)
 {
@@ -112,12 +114,12 @@ submit_batch(OrderNode *node, uint32 count)
 	event.submit.payload_bytes = &payload_bytes;
 	event.submit.count = 1;
 	input.payloads = &payload;
-	/* its last item leaves the queue with the step */
+	/* the step removes the items from the queue, so no pointer to them may remain */
 	if (node->last_counted == item)
 		node->last_counted = NULL;
 	if (duties_step(node, &event, &input, &error) != FB_OK)
 	{
-		/* not the leader any more, handing over, or the log is full: it stays in the queue */
+		/* not the leader now, handing over, or the log is full: the batch stays in the queue */
 		if (node->last_counted == NULL)
 			node->last_counted = item;
 		return false;
@@ -167,7 +169,7 @@ unapplied_count(const OrderNode *node)
 	return node->last_index > applied ? node->last_index - applied : 0;
 }
 
-/* too much on its way: Raft's answers will wake us */
+/* too many batches are uncommitted; the answers of other consenters wake the worker */
 static bool
 raft_is_full(const OrderNode *node)
 {
@@ -180,8 +182,8 @@ may_submit_full(const OrderNode *node)
 	if (raft_is_full(node))
 		return false;
 	/*
-	 * a ledger that is behind slows its leader down to the batch timeout, but cannot stop it:
-	 * others may be faster
+	 * A ledger that is behind slows its leader down to one batch per BatchTimeout, but cannot stop
+	 * it, because other nodes' ledgers may be faster.
 	 */
 	return unapplied_count(node) < UNAPPLIED_BATCHES_MAX || node->now_ms >= node->batch_deadline_ms;
 }
@@ -205,7 +207,7 @@ run_leader(OrderNode *node)
 		{
 			if (!may_submit_full(node))
 			{
-				/* then at the latest, if the ledger is what it waits for */
+				/* submit after BatchTimeout at the latest if only the ledger is behind */
 				if (node->batch_deadline_ms == UINT64_MAX)
 					node->batch_deadline_ms = node->now_ms + node->settings.batch_timeout_ms;
 				return submitted;
@@ -222,7 +224,7 @@ run_leader(OrderNode *node)
 			break;
 		if (!still_admissible(node, item))
 			continue;
-		/* no configuration is admitted (admission.c) */
+		/* false: configuration transactions are never admitted (admission.c) */
 		cutter_add(&node->cutter, &node->settings.limits, item->message_bytes, false, &decision);
 		node->last_counted = item;
 		take_decision(node, &decision);
@@ -261,8 +263,8 @@ batch_is_due(const OrderNode *node, const QueueItem *item)
 }
 
 /*
- * one message with the envelopes that are due, from *position on; false if there is nothing (more)
- * to send
+ * Send one message with due envelopes, from *position on; false if there are none or it cannot be
+ * sent.
  */
 static bool
 forward_some(OrderNode *node, QueueItem **position)
@@ -320,7 +322,8 @@ run_follower(OrderNode *node, bool refused)
 			return;
 		}
 		/*
-		 * which ones were refused is not known: those that were taken are recognised by the leader
+		 * It is not known which envelopes were refused. Send all again: the leader recognizes those
+		 * that it has taken.
 		 */
 		node->forward_pause_ms = 0;
 		for (QueueItem *item = position; item != NULL; item = queue_next(node->queue, item))

@@ -1,23 +1,23 @@
 /*
- * block_writer.c: which entries of the Raft log make a block, and that block (Fabric:
+ * block_writer.c: decide which entries of the Raft log make a block, and make it (Fabric:
  * orderer/common/multichannel/blockwriter.go, CreateNextBlock, addBlockSignature;
  * orderer/consensus/etcdraft/chain.go, writeBlock).
  *
- * A block is a pure function of the log and of the node that writes it down. An entry of kind DATA
- * holds a batch and the link to the block before (core/block/link.c). The batch makes a block if
- * block_batch_parse takes it; every node finds the same, since the check reads nothing but the
- * bytes. Entries of Raft's own and batches that make no block are passed over and take no number,
- * so the k-th batch that makes a block is block k on every node. The node's own part is slot 0:
- * each consenter signs with its own key, and the signature is outside of the header's hash.
+ * A block is a pure function of the log, except slot 0 of its metadata. An entry of kind DATA
+ * contains a batch and the link to the block before (core/block/link.c). The batch makes a block if
+ * block_batch_parse accepts it. The check reads only these bytes, so every node decides alike.
+ * Raft's own entries and batches that make no block are skipped and take no number, so the k-th
+ * batch that makes a block is block k on every node. Slot 0 is the node's own part: each consenter
+ * signs with its own key, and the header's hash does not cover the signature.
  */
 #include "server/order/order_internal.h"
 
 #include "core/proto/proto.h"
 
 /*
- * Can a block be made of this batch? Leaders that follow the rules put nothing else into the log;
- * from one that does not, it would stop the channel on every node. All nodes find the same, and go
- * on without it.
+ * Parse the batch of an entry. A leader that follows the rules stores only batches that make a
+ * block. A bad batch of another leader must not stop the channel, so it is logged and makes no
+ * block; all nodes decide alike.
  */
 static void
 parse_batch(const char *channel, const RaftStoredEntry *entry, FbBytes bytes, BlockBatch *batch)
@@ -68,8 +68,8 @@ order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
 		return fb_fail(error, FB_CHANNEL_NOT_FOUND, "channel \"%s\" is not joined on this node",
 					   channel->name);
 	/*
-	 * what this node's own log has is not looked for elsewhere, whatever a leader says that is to
-	 * be fetched
+	 * If this node's own log has the entries, they are not fetched from other nodes, whatever a
+	 * leader names as the index to fetch.
 	 */
 	commit_index = slot_commit_index(slot);
 	if (commit_index <= after_index)
@@ -83,8 +83,8 @@ order_read_entries(const Channel *channel, uint64 after_index, size_t bytes_max,
 	if (stored_count == 0 || stored[0].index != after_index + 1)
 	{
 		/*
-		 * committed, and not in the log: compacted, because this ledger had it once, or replaced by
-		 * a snapshot
+		 * committed, but not in the log: it was compacted when the ledger had it, or replaced by a
+		 * snapshot
 		 */
 		*lost = true;
 		return FB_OK;
@@ -111,7 +111,10 @@ static FbBytes
 sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
 		   FbAllocator *allocator)
 {
-	/* fail before the block is stored: a stored block cannot be signed again */
+	/*
+	 * get the signer first, to fail before the block is stored: a stored block cannot be signed
+	 * again
+	 */
 	const Signer *signer = node_channel_signer(channel);
 	size_t consenters_count = channel->bundle->consenters_count;
 	uint64_t *consenter_ids = palloc(consenters_count * sizeof(uint64_t) + 1);

@@ -1,5 +1,6 @@
 /*
- * broadcast: from a session, or from another node, into the inbox of the orderer worker.
+ * broadcast.c: put requests of sessions and messages of other nodes into the inbox of the orderer
+ * worker
  */
 #include "server/order/order_internal.h"
 
@@ -8,8 +9,8 @@
 #include <time.h>
 
 /*
- * envelopes may fill the inbox up to here: Raft's own messages must always find room, or a busy
- * leader looks like a dead one
+ * Envelopes may fill this part of the inbox. The rest is for Raft's own messages: without them a
+ * busy leader would look like a dead one.
  */
 #define ENVELOPES_SHARE_OF_INBOX(bytes) ((bytes) / 4 * 3)
 
@@ -32,7 +33,7 @@ hint_other_orderers(const Channel *channel, FbError *error)
 	fb_error_hint(error, "The channel is ordered by %s.", addresses.data);
 }
 
-/* can this node's worker take an envelope now, as far as can be seen from here? */
+/* can this node's worker take an envelope now, as far as this process can see? */
 static FbStatus
 check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, FbError *error)
 {
@@ -92,11 +93,11 @@ check_worker(const Channel *channel, ChannelSlot *slot, size_t envelope_bytes, F
 	return FB_OK;
 }
 
-/* one more envelope of a record, with what the worker needs to know of it */
+/* append an envelope to a record, with the results of its admission */
 static void
 append_envelope(StringInfo record, const Envelope *envelope)
 {
-	/* neither is above FB_MESSAGE_BYTES_MAX */
+	/* neither size exceeds FB_MESSAGE_BYTES_MAX, so both fit */
 	RecordMark mark = {.envelope_bytes = (uint32) envelope->bytes.size,
 					   .message_bytes = (uint32) envelope->message_bytes};
 
@@ -152,7 +153,7 @@ order_broadcast(const Channel *channel, const Envelope *envelope, FbError *error
 	return admit_envelope(channel, slot, envelope, error);
 }
 
-/* whether it can take an envelope is asked first: a busy orderer refuses without decoding it */
+/* The worker is checked first, so that a busy orderer refuses an envelope without decoding it. */
 FbStatus
 order_receive_envelope(const char *channel_name, FbBytes bytes, FbError *error)
 {
@@ -171,8 +172,8 @@ order_receive_envelope(const char *channel_name, FbBytes bytes, FbError *error)
 /* ---- messages of other consenters ---- */
 
 /*
- * the last sender that was checked on this connection: the certificate of a connection does not
- * change, the configuration may
+ * The last sender that was checked on this connection. The connection's certificate does not
+ * change, but the channel's configuration may.
  */
 static struct
 {
@@ -181,7 +182,7 @@ static struct
 	uint64 sender_id;
 } known_sender;
 
-/* is the client of this backend the consenter that it says it is? */
+/* is the client of this backend the consenter that it claims to be? */
 static FbStatus
 check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 {
@@ -209,8 +210,8 @@ check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 }
 
 /*
- * a lying consenter can have envelopes dropped as fast as it likes: one line in the log for each
- * connection and minute
+ * One line in the log for each connection and minute, because a lying consenter decides how many
+ * envelopes are dropped.
  */
 #define DROPPED_REPORT_MS 60000
 
@@ -232,12 +233,13 @@ report_dropped(const Channel *channel, uint64 sender_id, size_t dropped_count, c
 }
 
 /*
- * The sender has admitted them, or says so. Whatever it did, what would stop the whole channel is
- * refused; and each envelope is admitted again, because one with another client's nonce and creator
- * and a wrong signature would use up that client's transaction id. This costs the node nothing: the
- * signature is verified once, here or by the committer, and here sessions do it side by side. An
- * envelope that is not admitted is dropped and not refused: the others with it must go on, and the
- * sender would send it again.
+ * Admit forwarded envelopes, although the sender claims to have admitted them. An envelope that
+ * would stop the whole channel makes this refuse the message. Each envelope is admitted again,
+ * because one with another client's nonce and creator and a wrong signature would use up that
+ * client's transaction id. This costs nothing extra: the committer need not verify the same
+ * signature again, and here several sessions verify in parallel. An envelope that is not admitted
+ * is dropped without refusing the message, because the other envelopes must be ordered, and the
+ * sender would repeat the message.
  */
 static FbStatus
 admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes envelopes, StringInfo record,
@@ -286,7 +288,7 @@ admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes envelopes, Str
 	return status;
 }
 
-/* the slot of a channel whose worker reads what other consenters send; NULL: none does */
+/* the slot of a channel whose orderer worker runs; NULL: it does not run */
 static ChannelSlot *
 open_slot(const Channel *channel)
 {
@@ -329,7 +331,7 @@ order_receive_forward(const char *channel_name, uint64 sender_id, FbBytes envelo
 		OrdererState orderer;
 
 		slot_orderer(slot, &orderer);
-		/* the sender keeps what is not queued here, and sends it again */
+		/* the sender keeps envelopes that are not queued here and sends them again */
 		if (orderer.pending_bytes + inbox_used(slot) + envelopes.size >
 			ENVELOPES_SHARE_OF_INBOX(inbox_capacity()))
 			return FB_OK;

@@ -1,14 +1,17 @@
 /*
- * duties: what Raft asks of its host, in the order that core/raft/raft.h lays down.
+ * duties.c: the duties of Raft's host after each step, as core/raft/raft.h requires them.
  *
- *   1. store term, vote, truncation and entries        at once, in a transaction that is opened for
- * the first of them early messages (a leader's appends)             at once: they are on their way
- * while the transaction is flushed
- *   2. commit, report PERSISTED, send the others       duties_finish, once per turn of the worker
- *   3. publish what is committed                       duties_finish; the ledger worker applies it
+ *   1. Store term, vote, truncation and entries: at once, in a transaction that the first write of
+ *      the turn opens.
+ *   2. Hand early messages (a leader's appends and heartbeats) to the connections: at once. They
+ *      travel while the transaction is flushed.
+ *   3. Commit, send the other messages, report PERSISTED: duties_finish, once per turn of the
+ *      worker. PERSISTED can cause further duties, so this repeats.
+ *   4. Publish the commit index: duties_finish. The ledger worker then makes the blocks.
  *
- * An error ends the worker: what was not committed is gone, messages that promised it were not
- * sent, and the next worker starts from the tables.
+ * Step 3 keeps Raft's promises: a vote or a confirmation leaves only when it is durable. An error
+ * ends the worker. Then the open transaction is rolled back, messages that promised its contents
+ * were not sent, and the next worker starts from the tables.
  */
 #include "server/order/order_internal.h"
 
@@ -28,7 +31,7 @@ envelopes_of(OrderNode *node, FbBytes payload, const FbBytes **envelopes, size_t
 			   FB_OK;
 }
 
-/* a batch leaves the log: if it is ours, try again with its envelopes */
+/* a batch leaves the log; if this node made it, its envelopes are queued again */
 static void
 drop_batch(OrderNode *node, FbBytes payload, bool own)
 {
@@ -49,9 +52,9 @@ drop_batch(OrderNode *node, FbBytes payload, bool own)
 }
 
 /*
- * Entries of an old leader that nobody else has seen are replaced by a new one's. Each of them must
- * leave the memory of what is in the log, also those that have left the cache: an envelope that
- * counts as ordered, and is not, could never be ordered at this node.
+ * Entries of an old leader that no majority has are replaced by a new leader's. Each of their
+ * envelopes must leave the memory of logged envelopes, also if the entry has left the cache: an
+ * envelope that counts as logged, and is not, could never be ordered through this node.
  */
 static void
 truncate_log(OrderNode *node, uint64 from_index, uint64 last_index)
@@ -77,10 +80,9 @@ truncate_log(OrderNode *node, uint64 from_index, uint64 last_index)
 }
 
 /*
- * A snapshot took the log's place. Batches of this node's own that were not committed are tried
- * again, though they may be in the blocks that came instead: the committer finds what is there
- * twice. What else was in the log may be in those blocks or nowhere, so nothing counts as ordered
- * any more.
+ * A snapshot replaced the log. Uncommitted batches of this node are queued again, although they may
+ * be in the blocks that replaced the log: validation finds duplicates. Other envelopes of the old
+ * log may be in those blocks or not, so none counts as logged.
  */
 static void
 reset_log(OrderNode *node, uint64 last_index)
@@ -96,7 +98,7 @@ reset_log(OrderNode *node, uint64 last_index)
 	}
 	log_cache_clear(node->cache);
 	raft_store_truncate(node->channel, 0);
-	node->stored_index = 0; /* it has just been deleted */
+	node->stored_index = 0; /* the stored entry was just deleted */
 }
 
 static void
@@ -116,8 +118,8 @@ store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool
 		log_chain_follow(node, payload, &step);
 	node->head = step.head;
 	/*
-	 * envelopes of a batch that makes no block are not ordered by it, and must be able to be
-	 * ordered by another
+	 * A batch that makes no block has no envelopes here: they are not ordered by it, so another
+	 * batch must be able to order them.
 	 */
 	queue_note_logged(node->queue, step.batch.data, step.batch.data_count);
 }
@@ -211,8 +213,7 @@ duty_store(OrderNode *node, const RaftUpdate *update, const StepInput *input)
 /* ---- sending ---- */
 
 /*
- * put kind and payload into the entries of an append; false if one of them is not in the log any
- * more
+ * Put kind and payload into the entries of an append; false if one of them is no longer in the log.
  */
 static bool
 attach_payloads(OrderNode *node, RaftMessage *message)
@@ -233,7 +234,7 @@ attach_payloads(OrderNode *node, RaftMessage *message)
 			entry->payload = cached->payload;
 			continue;
 		}
-		/* a follower that is far behind. The rest of the message's entries at once */
+		/* the follower is far behind: read the rest of the message's entries at once */
 		turn_open_transaction(node);
 		stored = raft_store_read(node->channel, index, message->index + message->entries_count,
 								 FB_MESSAGE_BYTES_MAX, &stored_count);
@@ -312,7 +313,7 @@ note_role(OrderNode *node, const RaftUpdate *update)
 		turn_reset_batching(node);
 }
 
-/* the host's own reason is in recovery_detail before the step that it leads to */
+/* If the host itself decided to recover, recovery_detail was set before this step. */
 static void
 note_recovery(OrderNode *node, const RaftUpdate *update)
 {
@@ -345,7 +346,7 @@ note_recovery(OrderNode *node, const RaftUpdate *update)
 	lost_state_log_begin(node->channel, node->recovery_detail);
 }
 
-/* what Raft has decided in the last step and why, a line of the log each */
+/* log Raft's decisions of the last step, one line each */
 static void
 log_trace(const OrderNode *node)
 {
@@ -373,7 +374,7 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 	status = raft_step(node->raft, event, &update, error);
 	if (guc_raft_trace)
 		log_trace(node);
-	/* what another node says can be anything; what we have ourselves must be right */
+	/* messages of other nodes may be corrupted without harm; this node's own state may not */
 	if (status == FB_OUT_OF_MEMORY || status == FB_INTERNAL ||
 		(status == FB_CORRUPTED && event->type != RAFT_EVENT_RECEIVE))
 		error_throw(error);
@@ -382,7 +383,7 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 	if (event->type == RAFT_EVENT_RECEIVE && event->receive->type == RAFT_SNAPSHOT &&
 		update.fetch_index == event->receive->index && update.fetch_from == event->receive->from)
 	{
-		/* it was looked at when the message came in */
+		/* checked when the message arrived (check_head) */
 		error_check(block_head_decode(event->receive->head, &node->fetch_head, error), error);
 		node->fetch_refused = false;
 	}

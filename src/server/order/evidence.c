@@ -1,15 +1,15 @@
 /*
- * evidence: what shows that a consenter broke a promise, this node or another, in table
+ * evidence.c: store evidence that a consenter, this node or another, broke a promise, in table
  * fabric_internal.raft_evidence.
  *
- * One row for each kind and consenter, so a sender cannot fill the table; the row keeps the first
- * message since the last acknowledgement with all that was known of it, and counts the others. It
- * is written, durably, and logged once, when it is new; repetitions are counted in memory and
- * written at most every EVIDENCE_WRITE_MS, because their sender decides how many there are. It
- * outlives the process that wrote it.
+ * There is one row for each kind and consenter, so that a sender cannot fill the table. The row
+ * contains the first message since the last acknowledgment and counts the others. New evidence is
+ * stored durably and logged once. Repetitions are counted in memory and stored at most every
+ * EVIDENCE_WRITE_MS, because their sender decides how many there are. The table keeps the evidence
+ * after the worker has ended.
  *
- * An administrator acknowledges by inserting into raft_acknowledgement, and never touches the row:
- * were it the same row, an open transaction of the administrator would make Raft wait for its lock.
+ * An administrator acknowledges evidence by inserting into raft_acknowledgement, never by updating
+ * the row itself: Raft would have to wait for the row lock of an administrator's open transaction.
  */
 #include "server/order/order_internal.h"
 
@@ -19,7 +19,7 @@
 
 #define EVIDENCE_WRITE_MS 10000
 
-/* true: a row that nobody has acknowledged was there already, and counts on */
+/* add to the count of an unacknowledged row; false: there is none */
 static bool
 count_on(const char *channel, const char *kind, uint64 consenter_id, uint64 count)
 {
@@ -113,7 +113,9 @@ evidence_note(OrderNode *node, const char *kind, uint64 consenter_id, uint64 ter
 {
 	EvidenceCount *count = find_count(node, kind, consenter_id);
 
-	/* no consenter of the channel: nobody speaks for such a number */
+	/*
+	 * the array is full only if consenter_id is not a consenter of the channel: that is no evidence
+	 */
 	if (count == NULL)
 		return;
 	count->unwritten++;
@@ -180,7 +182,7 @@ order_acknowledge_evidence(const char *channel, TimestampTz up_to)
 	(void) spi_run(&statement, values, NULL, false, 0);
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	spi_end(&scope);
-	/* it looks again within a second anyway */
+	/* only to save time: the ledger worker looks again within a second */
 	if (slot != NULL)
 		shmem_worker_wake(slot, WORKER_LEDGER);
 	return count;

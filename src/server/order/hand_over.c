@@ -1,42 +1,46 @@
 /*
- * hand_over.c: a leader that is about to end gives the leadership away first.
+ * hand_over.c: a leader that is about to end hands the leadership over first.
  *
- * Problem: when a leader just ends, the others notice after an election timeout, and nothing is
- * ordered until then: 1 to 2 s and more for every planned restart of a node. A leader that is asked
- * to end (fast shutdown, pg_terminate_backend, leave_channel) knows it, and can name its successor.
+ * The problem. If a leader just ends, the others notice it after an election timeout, and until
+ * then nothing is ordered: 1 to 2 s or more for every planned restart of a node. A leader that is
+ * told to end (fast shutdown, pg_terminate_backend, leave_channel) can name its successor.
  *
- * In a fast shutdown the postmaster ends all processes at the same moment, also those through which
- * other consenters' messages come in: so there may be no answer to anything that is sent from now
- * on, neither to the last appends nor to the request to take over. Therefore:
- *   - the successor is told at once, behind the entries on the same connection, and not when it has
- * confirmed them (RaftEvent.transfer.leaving);
- *   - whoever was heard last is asked first, and when the new leader is not heard of after ASK_MS
- * the next one is asked, whatever became of the first;
- *   - it ends after HAND_OVER_MS at the latest.
- * Where messages still come in (pg_terminate_backend), the worker goes on with its turns until it
- * has heard the new leader: then envelopes that wait in its queue have been forwarded to that one.
- * In a shutdown they are lost, as in a crash: their sessions hand them in again when the leader has
- * changed.
+ * In a fast shutdown the postmaster ends all processes at the same moment, including those that
+ * receive the messages of other consenters. So the leader may get no answer to anything that it
+ * sends from now on, neither to its last appends nor to the request to take over.
  *
- * Rejected: refusing to end until there is a new leader (a node must be able to stop when the
- * others are down); handing over from the launcher or a hook of the postmaster's exit (they end at
- * the same moment); stepping down silently (the others would wait for their timeout all the same).
+ * The rule:
  *
- * Afterwards the others have a leader within a few round trips. Safety depends on none of this: an
- * election is won by votes only.
+ * - The successor is told at once, after the entries on the same connection, and not when it has
+ *   confirmed them (RaftEvent.transfer.leaving).
+ * - The consenter heard last is asked first. If the new leader is not heard within ASK_MS, the next
+ *   one is asked, whatever happened to the first.
+ * - The worker ends after HAND_OVER_MS at the latest.
+ *
+ * If messages still arrive (pg_terminate_backend), the worker continues its turns until it has
+ * heard the new leader, and so forwards the envelopes in its queue to it. In a shutdown they are
+ * lost, as in a crash, and their sessions submit them again when the leader has changed.
+ *
+ * Rejected: refusing to end until there is a new leader, because a node must be able to stop when
+ * the others are down. Handing over from the launcher or a hook of the postmaster's exit, because
+ * they end at the same moment. Stepping down silently, because the others would still wait for
+ * their timeout.
+ *
+ * What holds afterwards. The others have a leader within a few round trips. Safety depends on none
+ * of this: only votes elect a leader.
  */
 #include "server/order/order_internal.h"
 
 /*
- * in a shutdown the answer cannot be heard, so all of it is waited: short, but time enough for a
- * few round trips and a flush elsewhere
+ * In a shutdown no answer arrives and the whole time passes, so it is short; but it is enough for a
+ * few round trips and a flush on another node.
  */
 #define HAND_OVER_MS 300
 #define ASK_MS 150
 
 /*
- * the follower to ask next: none twice while there are others; those heard lately first, then those
- * with the longest log. 0: there is none
+ * The follower to ask next, among those that were not asked yet: those heard lately first, then
+ * those with the longest log. 0: there is none.
  */
 static uint64
 next_successor(const OrderNode *node, const RaftStatus *status, uint64 asked)
@@ -109,13 +113,13 @@ order_node_hand_over(OrderNode *node)
 			ask_successor(node, &asked);
 			ask_ms = now_ms + ASK_MS;
 			if (asked == 0)
-				break; /* nobody is connected */
+				break; /* no follower is connected */
 		}
 		node->sleep_until_ms = Min(ask_ms, begin_ms + HAND_OVER_MS);
 		order_node_sleep(node);
 		order_node_turn(node);
 	}
 	node->sleep_until_ms = 0;
-	/* what the last turn has forwarded leaves with the connections' last bytes */
+	/* send the envelopes that the last turn has forwarded */
 	wire_set_flush(node->wires);
 }

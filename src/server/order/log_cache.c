@@ -1,11 +1,11 @@
 /*
- * log_cache: the payloads of the newest log entries, so that sending appends does not read the
- * table again. A window on the end of the log without gaps, bounded in entries and bytes; what
- * falls out at its lower end is read from the table.
+ * log_cache.c: the payloads of the newest log entries, so that sending appends does not read the
+ * table again. The cache is a window on the end of the log without gaps, limited in entries and
+ * bytes. Entries before the window are read from the table.
  */
 #include "server/order/order_internal.h"
 
-/* a follower that is further behind than this is fed from the table */
+/* appends to a follower that is further behind than this are read from the table */
 #define LOG_CACHE_ENTRIES_MAX 1024
 #define LOG_CACHE_BYTES_MAX ((size_t) 32 * 1024 * 1024)
 
@@ -13,7 +13,7 @@ struct LogCache
 {
 	MemoryContext context;
 	LogCacheEntry entries[LOG_CACHE_ENTRIES_MAX]; /* ring: entry of index i at i modulo the size */
-	uint64 first_index;							  /* of the window */
+	uint64 first_index;							  /* index of the oldest entry in the window */
 	uint64 count;
 	size_t bytes;
 };

@@ -1,23 +1,23 @@
 /*
- * log_chain: the chain in this node's Raft log (core/block/link.c has the rule).
+ * log_chain.c: the chain in this node's Raft log (core/block/link.c has the rule).
  *
- * An append whose entries do not follow in this log is refused as a whole, before Raft sees it:
- * nothing is stored, nothing is confirmed, its sender is not followed for it. It proves that two
- * nodes differ, not which of them is wrong; a consenter that lies can send such a message too. So
- * this node goes on as before, writes down what it was told (evidence.c) and says so to the sender.
- * A leader that hears this from so many that no quorum is left steps down (core/raft): then it is
- * the one that differs.
+ * An append whose entries do not follow in this log is refused as a whole before Raft sees it:
+ * nothing is stored or confirmed, and the message does not make its sender the leader here. It
+ * proves that two nodes differ, but not which of them is wrong, because a consenter that lies can
+ * send such a message too. So this node continues as before, stores the evidence (evidence.c) and
+ * answers the sender that it contradicts. A leader that is contradicted by so many consenters that
+ * no quorum is left steps down (core/raft), because then the leader is the one that differs.
  *
- * The head after any entry follows from the last batch up to it, because the link of a stored batch
- * is the head before it. So nothing is kept but the head at the end of the log, which is needed for
- * every batch, and the head where the log starts, which cannot be made from entries any more:
- * raft_state has it.
+ * The head after any entry can be computed from the last batch up to it, because the link of a
+ * stored batch is the head before it. So only two heads are kept: the head at the end of the log,
+ * which every batch needs, and the head where the log starts, which is stored in raft_state because
+ * the entries before it are deleted.
  */
 #include "server/order/order_internal.h"
 
 #include "utils/snapmgr.h"
 
-/* false: there is none; the log's start counts */
+/* the last batch up to index; false: there is none after the log's start */
 static bool
 log_find_batch(OrderNode *node, uint64 index, FbBytes *payload)
 {
@@ -87,8 +87,8 @@ log_chain_head(OrderNode *node, uint64 index, BlockHead *head)
 }
 
 /*
- * Is an entry of the same index and term the same here? Raft takes it to be (paper, figure 3, "Log
- * Matching") and does not look
+ * Is the entry of the same index and term the same in this log? Raft assumes it (paper, figure 3,
+ * "Log Matching") and does not compare.
  */
 static FbStatus
 log_check_same(OrderNode *node, uint64 index, const RaftEntry *entry, FbError *error)
@@ -128,8 +128,8 @@ log_check_same(OrderNode *node, uint64 index, const RaftEntry *entry, FbError *e
 }
 
 /*
- * would Raft store entries of this append (core/raft/replication.c, replication_follows)? Only then
- * it must follow
+ * Would Raft store entries of this append (core/raft/replication.c, replication_follows)? Only such
+ * appends must follow.
  */
 static bool
 is_taken(const OrderNode *node, const RaftMessage *message)

@@ -1,25 +1,34 @@
 /*
- * lost_state: has this node lost what it promised as a consenter? The signs that the server can
- * see; what they lead to is in core/raft/recovery.c, which also asks the other consenters after
- * every start.
+ * lost_state.c: find out whether this node has lost promises that it made as a consenter.
  *
- *   left          fabric.leave_channel dropped the Raft log: it leaves a row in consenter_note,
- * with the hash of block 0, so that another channel of this name is not taken for the same timeline
- * the server was promoted, or restored to a point in time: what was written after the branch is
- * gone. A standby that has everything (a synchronous one) loses nothing by recovering copy the data
- * directory is a copy of the one in which the state was written: a cold backup that was put back.
- * PostgreSQL writes global/pg_control in place from initdb on and never replaces the file, so its
- *                 time of birth (its inode number, where the file system has no such time) changes
- * with a copy and with nothing else word          fabric.recover_consenter: a row in consenter_note
+ * The problem. A consenter that forgets a vote or a confirmed entry, because an older state of its
+ * server was restored, can help to elect a leader that lacks committed transactions. The server
+ * cannot know what it has forgotten, but it can see signs that its state is old. This file looks
+ * for the signs; core/raft/recovery.c decides what follows from them, and also asks the other
+ * consenters after every start.
  *
- * A copy below the file system (a snapshot of the volume or of the virtual machine) has no sign
- * here: then there is what the others remember, and the word, which can be given before the first
- * start with shared_preload_libraries = ''. pg_upgrade and moving the directory to another file
- * system make copies too: one node after the other.
+ * The signs:
  *
- * An only consenter is told apart: there is nobody to be brought up to date by. After leaving it
- * waits for the operator's word like others; timeline and copy are only logged, for a restore is
- * the operator's word already.
+ *   left      fabric.leave_channel dropped the Raft log. It leaves a row in consenter_note with the
+ *             hash of block 0, so that the row does not count for another channel of this name.
+ *   timeline  The server was promoted, or restored to a point in time: everything written after the
+ *             branch is gone. A standby that has everything (a synchronous one) loses nothing by
+ *             recovering.
+ *   copy      The data directory is a copy of the one in which the state was written: a cold backup
+ *             was restored. PostgreSQL writes global/pg_control in place from initdb on and never
+ *             replaces the file, so the file's creation time (or its inode number where the file
+ *             system has no creation time) changes with a copy and with nothing else.
+ *   note      fabric.recover_consenter wrote a row in consenter_note.
+ *
+ * What is not covered: a copy below the file system (a snapshot of the volume or of the virtual
+ * machine) shows no sign. Then only the memory of the other consenters and the operator's note
+ * help; the note can be written before the first start with shared_preload_libraries = ''.
+ * pg_upgrade and moving the directory to another file system make copies too, so treat one node
+ * after the other.
+ *
+ * A node that is the only consenter cannot recover, because there is no other consenter to bring it
+ * up to date. After leaving it waits for the operator's note like others. Timeline and copy are
+ * only logged, because the operator who restored this only node wants its state.
  */
 #include "server/order/order_internal.h"
 
@@ -32,8 +41,8 @@
 #include "utils/builtins.h"
 
 /*
- * the data directory's identity: "born SECONDS.NANOSECONDS", or "inode NUMBER"; empty when it
- * cannot be told
+ * The identity of the data directory: "born SECONDS.NANOSECONDS", or "inode NUMBER"; empty if
+ * unknown.
  */
 static void
 lost_state_describe_storage(char *storage, size_t size)
@@ -67,7 +76,7 @@ lost_state_describe(RaftPlace *place)
 	lost_state_describe_storage(place->storage, sizeof(place->storage));
 }
 
-/* ---- notes: the operator's words, and what leave_channel left ---- */
+/* ---- notes of operators and of leave_channel ---- */
 
 void
 lost_state_read_genesis(const char *channel, uint8 *genesis_hash)
@@ -82,8 +91,8 @@ lost_state_read_genesis(const char *channel, uint8 *genesis_hash)
 }
 
 /*
- * the orderer looks for notes all the time: the table of all channels' blocks, which others may
- * have locked, is not in it
+ * The worker looks for notes every second, so the query does not read the table of all channels'
+ * blocks, which other sessions may have locked: the caller passes genesis_hash.
  */
 ConsenterNote
 lost_state_take_note(const char *channel, const uint8 *genesis_hash, char *reason,
@@ -185,7 +194,7 @@ lost_state_judge(const OrderNode *node, const RaftStored *stored, char *reason, 
 		strlcpy(reason, stored->recovery_detail, reason_size);
 		return stored->recovery;
 	}
-	/* nothing promised, nothing lost */
+	/* a node that has promised nothing has lost nothing */
 	if (!stored->present || (stored->term == 0 && stored->entries_count == 0))
 		return RAFT_RECOVERY_NONE;
 	if (stored->place.timeline != place->timeline)

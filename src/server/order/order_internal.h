@@ -1,22 +1,22 @@
 /*
- * what the files of order share
+ * order_internal.h: declarations shared by the files of order
  *
- * - settings.c: the channel's configuration as the worker needs it: who orders, batch sizes
- * - admission.c: may this envelope be ordered
+ * - settings.c: the part of the channel's configuration that the worker needs
+ * - admission.c: may an envelope be ordered?
  * - broadcast.c: from a session or another node into the inbox
- * - queue.c: envelopes that are not in the log yet, and which ones were seen lately
+ * - queue.c: envelopes that are not in the log yet, and hashes of those logged lately
  * - log_cache.c: payloads of the newest log entries
  * - log_chain.c: each batch in the log is linked to the block before
- * - evidence.c: what shows that a consenter broke a promise
- * - raft_store.c: tables raft_log and raft_state
+ * - evidence.c: evidence that a consenter broke a promise
+ * - raft_store.c: the tables raft_log and raft_state
  * - block_writer.c: which entries of the log make a block, and that block
- * - lost_state.c: signs that this node has lost what it promised
- * - turn.c: what more than one part of a turn changes
+ * - lost_state.c: signs that this node has lost its promises
+ * - turn.c: state that several parts of a turn change
  * - order_node.c: the worker's turn: inputs, duties, sleep
  * - duties.c: the Raft host's duties after each step
- * - batching.c: a leader cuts batches, a follower forwards
- * - hand_over.c: a leader that ends gives the leadership away
- * - publish.c: what the worker shows of itself in shared memory
+ * - batching.c: a leader cuts batches, a follower forwards envelopes
+ * - hand_over.c: a leader that ends hands the leadership over
+ * - publish.c: the worker's status in shared memory
  */
 #ifndef FABRIC_SERVER_ORDER_INTERNAL_H
 #define FABRIC_SERVER_ORDER_INTERNAL_H
@@ -36,25 +36,25 @@
 /* ---- records in the inbox: kind, first part, second part ---- */
 
 #define RECORD_ENVELOPES                                                                     \
-	'e' /* u64 configuration sequence under which they were admitted; each envelope that was \
-		   admitted, after its RecordMark */
+	'e' /* u64 configuration sequence under which they were admitted; each admitted envelope \
+		   after its RecordMark */
 #define RECORD_RAFT 'r'		/* u64 sender's Raft id; encoded message */
 #define RECORD_TRANSFER 't' /* u64 target's Raft id or 0; empty */
 
-/* what admission has found out of an envelope: the worker does not decode it */
+/* results of the admission of an envelope, so that the worker does not decode it */
 typedef struct RecordMark
 {
 	uint32 envelope_bytes;
-	uint32 message_bytes; /* as the cutter counts */
+	uint32 message_bytes; /* by the cutter's count */
 } RecordMark;
 
-/* ---- settings.c: what the worker needs of the channel's configuration ---- */
+/* ---- settings.c: the channel's configuration for the worker ---- */
 
 typedef struct OrderSettings
 {
 	uint64 config_block_number;
 	uint64 config_sequence;
-	uint64 self_id;						  /* this node's Raft id; 0: no consenter any more */
+	uint64 self_id;						  /* this node's Raft id; 0: not a consenter */
 	RaftConfiguration voters;			  /* all consenters */
 	WireSetPeer peers[FB_RAFT_NODES_MAX]; /* the others */
 	int peers_count;
@@ -62,20 +62,23 @@ typedef struct OrderSettings
 	uint64 batch_timeout_ms;
 } OrderSettings;
 
-/* reads them; outside of a transaction. Raises what channel_open raises */
+/* Read the settings, outside of a transaction. Raises what channel_open raises. */
 extern void order_settings_load(const char *channel, OrderSettings *settings);
 
 /* ---- admission.c ---- */
 
 /*
- * Fabric's rules of admission for everything but configuration transactions. now: seconds since
- * 1970 UTC. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_CERTIFICATE_EXPIRED,
+ * Check Fabric's rules of admission, and some more, for all but configuration transactions. now:
+ * seconds since 1970 UTC. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_CERTIFICATE_EXPIRED,
  * FB_POLICY_NOT_SATISFIED, FB_INVALID_ARGUMENT (type, channel, transaction id). Allocates in the
  * current memory context.
  */
 extern FbStatus admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now,
 								FbError *error);
-/* a block can hold it beside others: payload, signature, nothing else. FB_MALFORMED_MESSAGE */
+/*
+ * Can a block contain the envelope: canonical encoding of payload and signature, no other fields?
+ * Else FB_MALFORMED_MESSAGE.
+ */
 extern FbStatus admission_check_canonical(const Envelope *envelope, FbError *error);
 
 /* ---- queue.c: envelopes that are not in the log yet ---- */
@@ -83,11 +86,11 @@ extern FbStatus admission_check_canonical(const Envelope *envelope, FbError *err
 typedef enum QueueState
 {
 	/*
-	 * Put there by arrival, by a change of leader, or when a forwarded one was not seen in the log
-	 * for a while. A leader cuts it into a batch, a follower forwards it.
+	 * New, or to be sent again because the leader changed or a forwarded envelope was not seen in
+	 * the log for a while. A leader cuts it into a batch, a follower forwards it.
 	 */
 	QUEUE_WAITING,
-	/* Handed to the leader. Leaves the queue when its entry arrives here by Raft. */
+	/* Sent to the leader. It leaves the queue when its entry arrives here through Raft. */
 	QUEUE_FORWARDED
 } QueueState;
 
@@ -95,15 +98,15 @@ typedef struct QueueItem
 {
 	dlist_node node;
 	QueueState state;
-	uint64 hash;			/* of the envelope, keyed by a secret of the process */
+	uint64 hash;			/* of the envelope, with a secret seed of this process */
 	uint64 config_sequence; /* under which it was admitted */
 	uint64 arrived_ms;
 	uint64 forwarded_ms;
-	uint64 message_bytes; /* as the cutter counts */
+	uint64 message_bytes; /* by the cutter's count */
 	FbBytes envelope;
 } QueueItem;
 
-/* an envelope that was admitted, which no configuration is */
+/* an admitted envelope; configuration transactions are never admitted */
 typedef struct QueueEntry
 {
 	FbBytes envelope;
@@ -115,25 +118,26 @@ typedef struct Queue Queue;
 
 extern Queue *queue_create(MemoryContext parent);
 /*
- * Append a copy of the envelope; NULL if it is there already, or was in one of the last entries of
- * the log.
+ * Append a copy of the envelope. NULL if it is in the queue already, was in one of the last entries
+ * of the log, or is too large.
  */
 extern QueueItem *queue_add(Queue *queue, const QueueEntry *entry, uint64 now_ms);
 extern void queue_remove(Queue *queue, QueueItem *item);
 /*
- * oldest first; NULL at the end. item NULL: the first. Ask for the next one before removing an item
+ * The item after this one, oldest first; item NULL: the first; NULL at the end. Get the next item
+ * before removing one.
  */
 extern QueueItem *queue_next(Queue *queue, QueueItem *item);
 extern int queue_count(const Queue *queue);
 extern size_t queue_bytes(const Queue *queue);
-/* these envelopes are in the log now: drop them from the queue, remember them */
+/* these envelopes are in the log now: drop them from the queue and remember them */
 extern void queue_note_logged(Queue *queue, const FbBytes *envelopes, size_t envelopes_count);
-/* ... and are not any more: the entry was truncated */
+/* ... and are no longer in it: the entry was truncated */
 extern void queue_note_unlogged(Queue *queue, const FbBytes *envelopes, size_t envelopes_count);
-/* the whole log was replaced: which of them are still on their way is not known */
+/* the whole log was replaced: forget all of them, because it is not known which are still in it */
 extern void queue_forget_logged(Queue *queue);
 
-/* ---- log_cache.c: a window on the end of the log ---- */
+/* ---- log_cache.c: the newest entries of the log ---- */
 
 typedef struct LogCacheEntry
 {
@@ -146,7 +150,7 @@ typedef struct LogCacheEntry
 typedef struct LogCache LogCache;
 
 extern LogCache *log_cache_create(MemoryContext parent);
-/* index must follow the last one (or the cache be empty); the payload is copied */
+/* The index must follow the last one, or the cache be empty. The payload is copied. */
 extern void log_cache_append(LogCache *cache, uint64 index, uint64 term, RaftEntryKind kind,
 							 bool own, FbBytes payload);
 /* NULL if it is not in the window; valid until the next change */
@@ -156,7 +160,7 @@ extern void log_cache_clear(LogCache *cache);
 
 /* ---- raft_store.c: all functions need a transaction ---- */
 
-/* where the state was written: see lost_state.c */
+/* identity of the server that wrote the state: see lost_state.c */
 typedef struct RaftPlace
 {
 	uint32 timeline;
@@ -182,18 +186,23 @@ typedef struct RaftStored
 	TimestampTz recovering_since;
 	char recovery_detail[LOST_STATE_REASON_BYTES];
 	RaftPlace place;
-	BlockHead base_head;	 /* where the chain stands there */
+	BlockHead base_head;	 /* the last block at base_index */
 	RaftTrailEntry *entries; /* base_index + 1 ... */
 	size_t entries_count;
 } RaftStored;
 
-/* palloc'ed in the current memory context. FB_CORRUPTED if the log has gaps */
+/*
+ * Load the state and the trail, palloc'ed in the current memory context. FB_CORRUPTED if the log
+ * has gaps.
+ */
 extern FbStatus raft_store_load(const char *channel, RaftStored *stored, FbError *error);
 extern void raft_store_save_state(const OrderNode *node);
 extern void raft_store_append(const char *channel, uint64 index, uint64 term, RaftEntryKind kind,
 							  FbBytes payload);
-extern void raft_store_truncate(const char *channel, uint64 from_index); /* this and all above */
-extern void raft_store_compact(const char *channel, uint64 up_to_index); /* this and all below */
+/* delete this entry and all after it */
+extern void raft_store_truncate(const char *channel, uint64 from_index);
+/* delete this entry and all before it */
+extern void raft_store_compact(const char *channel, uint64 up_to_index);
 
 typedef struct RaftStoredEntry
 {
@@ -204,18 +213,21 @@ typedef struct RaftStoredEntry
 } RaftStoredEntry;
 
 /*
- * entries of kind CONFIGURATION become no-ops: nothing may put them into the log. How many there
- * were
+ * Change entries of kind CONFIGURATION to no-ops, because only the channel's configuration may name
+ * voters. Returns how many there were.
  */
 extern uint64 raft_store_remove_configurations(const char *channel);
 
 /*
- * entries first_index..last_index that are there, up to about bytes_max (at least one), palloc'ed
- * in the current context
+ * Read the existing entries of first_index..last_index, up to about bytes_max (at least one),
+ * palloc'ed in the current context.
  */
 extern RaftStoredEntry *raft_store_read(const char *channel, uint64 first_index, uint64 last_index,
 										size_t bytes_max, int *entries_count);
-/* the highest index <= up_to_index of a batch, the lowest one > after_index; 0 if there is none */
+/*
+ * The highest index <= up_to_index of a batch, and the lowest one > after_index; 0 if there is
+ * none.
+ */
 extern uint64 raft_store_last_batch(const char *channel, uint64 up_to_index);
 extern uint64 raft_store_first_batch(const char *channel, uint64 after_index);
 
@@ -228,16 +240,19 @@ typedef enum ConsenterNote
 	CONSENTER_NOTE_TRUST
 } ConsenterNote;
 
-/* how this server can be told from its older self */
+/* describe this server, so that a restored or copied one can be told from it */
 extern void lost_state_describe(RaftPlace *place);
-/* the operator's word, or leave_channel's; it is deleted. In a transaction */
+/* Read and delete the note of an operator or of leave_channel. In a transaction. */
 extern ConsenterNote lost_state_take_note(const char *channel, const uint8 *genesis_hash,
 										  char *reason, size_t reason_size);
-/* the hash of block 0, CRYPTO_SHA256_BYTES: notes are for the channel that begins with it */
+/*
+ * The hash of block 0 (CRYPTO_SHA256_BYTES bytes): a note counts only for the channel that begins
+ * with it.
+ */
 extern void lost_state_read_genesis(const char *channel, uint8 *genesis_hash);
 /*
- * the state to start with; reason in words, if it is not NONE; trusted: by an operator's word, it
- * does not even ask. In a transaction
+ * Decide whether the node must recover. reason: text, if the result is not NONE. trusted: an
+ * operator vouches for the state, so the node does not even ask others. In a transaction.
  */
 extern RaftRecoveryReason lost_state_judge(const OrderNode *node, const RaftStored *stored,
 										   char *reason, size_t reason_size, bool *trusted);
@@ -248,7 +263,7 @@ extern void lost_state_log_hopeless(const char *channel, uint32 recovering_count
 
 /* ---- the worker: order_node.c, duties.c, batching.c ---- */
 
-/* a message that must not leave before what it promises is durable */
+/* a message that must not be sent before the state that it promises is durable */
 typedef struct LateMessage
 {
 	struct LateMessage *next;
@@ -256,27 +271,27 @@ typedef struct LateMessage
 	FbBytes bytes;
 } LateMessage;
 
-/* how often something was seen since it was written down */
+/* how often evidence was seen since it was last stored */
 typedef struct EvidenceCount
 {
 	const char *kind;
 	uint64 consenter_id;
 	uint64 unwritten;
-	uint64 write_ms; /* not written again before */
+	uint64 write_ms; /* not stored again before this time */
 } EvidenceCount;
 
-/* where the chain stands after an entry of the log, and the entry's transactions */
+/* the last block after an entry of the log, and the entry's transactions */
 typedef struct LogStep
 {
 	BlockHead head;
-	BlockBatch batch; /* none: the entry makes no block */
+	BlockBatch batch; /* empty: the entry makes no block */
 } LogStep;
 
 struct OrderNode
 {
 	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	ChannelSlot *slot;
-	Oid raft_log; /* the partition of this membership of the channel */
+	Oid raft_log; /* the partition of this membership in the channel */
 	OrderSettings settings;
 	Raft *raft;
 	WireSet *wires;
@@ -285,10 +300,10 @@ struct OrderNode
 
 	MemoryContext turn_context; /* reset at the beginning of each turn */
 	FbAllocator *turn_allocator;
-	uint64 now_ms; /* of the present turn; never goes back */
+	uint64 now_ms; /* time of the current turn; never decreases */
 	bool more;	   /* the turn left something in the inbox */
 
-	/* where Raft stands after the last step */
+	/* Raft's state after the last step */
 	RaftRole role;
 	uint64 term;
 	uint64 leader;
@@ -297,22 +312,25 @@ struct OrderNode
 	uint64 apply_index;
 	uint64 log_start_index;
 	uint64 log_start_term;
-	BlockHead log_start_head; /* where the chain stands there */
-	BlockHead head;			  /* ... and after the entry head_index, the last one */
+	BlockHead log_start_head; /* the last block at log_start_index */
+	BlockHead head;			  /* the last block after entry head_index, the last entry */
 	uint64 head_index;
 	uint64 fetch_index;
-	BlockHead fetch_head; /* the last block to fetch, by the word of the leader */
-	bool fetch_refused;	  /* the ledger has another one */
+	BlockHead fetch_head; /* the last block to fetch, as the leader says */
+	bool fetch_refused;	  /* the ledger has another block there */
 	uint64 deadline_ms;
-	uint64 sleep_until_ms; /* while the leadership is handed over: the next sleep ends then at the
-							  latest; 0: no limit */
+	/*
+	 * While the leadership is handed over: the next sleep ends at this time at the latest; 0: no
+	 * limit.
+	 */
+	uint64 sleep_until_ms;
 
 	/*
-	 * duties that the steps of this turn left: first the transaction, then PERSISTED, then the late
-	 * messages
+	 * Duties that the steps of this turn have left, in this order: the transaction, the late
+	 * messages, then PERSISTED.
 	 */
 	bool in_transaction;
-	bool state_changed; /* raft_state has to be written */
+	bool state_changed; /* raft_state must be written */
 	RaftHardState hard_state;
 	uint8_t configuration_state[RAFT_CONFIGURATION_STATE_BYTES_MAX];
 	uint8_t memory[RAFT_MEMORY_BYTES_MAX];
@@ -328,16 +346,17 @@ struct OrderNode
 	TimestampTz recovering_since; /* 0: not recovering */
 	char recovery_detail[LOST_STATE_REASON_BYTES];
 	uint64 notes_read_ms;	   /* when consenter_note was last read */
-	uint64 hopeless_logged_ms; /* when it was last said that too many are recovering; 0: never */
-	uint64 hopeless_pause_ms;  /* until it is said again */
+	uint64 hopeless_logged_ms; /* when too many recovering nodes were last logged; 0: never */
+	uint64 hopeless_pause_ms;  /* pause before this is logged again */
 
-	/* told to Raft already */
+	/* reported to Raft already */
 	uint64 applied_index;
-	uint64 compact_looked_index; /* applied_index when no new start of the log was found last */
+	uint64 compact_looked_index; /* applied_index of the last search that found no new start of the
+									log */
 
 	/*
-	 * a leader's batches. The queue from its front: ready batches, counted by the cutter, not
-	 * looked at yet
+	 * A leader's batches. From its front the queue contains the ready batches, then the items that
+	 * the cutter has counted, then the others.
 	 */
 	Cutter cutter;
 	uint32 ready[2];
@@ -346,103 +365,110 @@ struct OrderNode
 	uint64 batch_deadline_ms; /* UINT64_MAX: no timer */
 
 	/* a follower's forwarding */
-	uint64 forward_retry_ms; /* look again at what was forwarded; UINT64_MAX: nothing was */
-	uint64 forward_pause_ms; /* nothing is forwarded until then, because the leader refused some; 0:
-								no pause */
+	uint64
+		forward_retry_ms; /* check the forwarded envelopes again at this time; UINT64_MAX: none */
+	/* Nothing is forwarded before this time, because the leader refused envelopes; 0: no pause. */
+	uint64 forward_pause_ms;
 
 	uint64 batches_count;
 	uint64 dropped_count;
 	TimestampTz leaderless_since; /* 0 while there is a leader */
 	uint64 leader_changes_count;
-	uint64 leader_changes_told; /* of them: those that waiting sessions were woken for */
-	uint64 leaderless_ms;		/* since when no leader is known, of now_ms; 0: one is */
-	uint64 leaderless_told_ms;	/* when that was reported last */
+	uint64 leader_changes_told; /* those for which waiting sessions were woken */
+	uint64 leaderless_ms;		/* now_ms when no leader was known first; 0: there is one */
+	uint64 leaderless_told_ms;	/* when this was last reported */
 	EvidenceCount evidence[(RAFT_EVIDENCE_KIND_MAX + 2) * (FB_RAFT_NODES_MAX + 1)];
 	int evidence_count;
-	bool abstains; /* the ledger stands still: see take_fork */
-	uint64
-		hand_over_ms; /* a leader whose ledger stands still tries to hand over; not again before */
-	uint64 refusal_logged_ms; /* when a message of another consenter was last refused in the log; 0:
-								 never */
+	bool abstains; /* the ledger takes no blocks: see take_fork */
+	/* A leader whose ledger takes no blocks tries to hand over again at this time. */
+	uint64 hand_over_ms;
+	/* When a refused message of another consenter was last logged; 0: never. */
+	uint64 refusal_logged_ms;
 };
 
 /* ---- turn.c ---- */
 
 /*
- * begin the turn's transaction, unless it is there already. An error when the channel was left
- * since this worker started
+ * Begin the turn's transaction, unless it is open. Raises FB_CHANNEL_NOT_FOUND when the channel was
+ * left since this worker started.
  */
 extern void turn_open_transaction(OrderNode *node);
-/* after a change of role or leader */
+/* after a change of role or leader: count and forward the whole queue again */
 extern void turn_reset_batching(OrderNode *node);
 
 /* log_chain.c */
 
-/* where the chain stands after an entry of the log, or where the log starts */
+/* the last block after an entry of the log, or where the log starts */
 extern void log_chain_head(OrderNode *node, uint64 index, BlockHead *head);
-/* ... and after one batch more, whose link fits; step->head: before, then after */
+/*
+ * The same after one more batch whose link fits. step->head: in: before the batch, out: after it.
+ */
 extern void log_chain_follow(OrderNode *node, FbBytes payload, LogStep *step);
 /*
- * Do the new entries of an append follow? *steps: of each of them, in the turn's memory. Else
- * FB_CHAINS_DIFFER or FB_MALFORMED_MESSAGE, and *index of the entry
+ * Do the new entries of an append follow in this node's log? *steps: one for each entry, in the
+ * turn's memory. Else FB_CHAINS_DIFFER or FB_MALFORMED_MESSAGE, and *index of the entry.
  */
 extern FbStatus log_chain_check(OrderNode *node, const RaftMessage *message, const LogStep **steps,
 								uint64 *index, FbError *error);
 /*
- * is this a block of the ledger, as it is now, and made from this entry? Needs a transaction, as
- * the next one
+ * Is this block in the ledger now, and was it made from this entry? This and log_chain_genesis need
+ * a transaction.
  */
 extern bool log_chain_ledger_has(const char *channel, const BlockHead *head, uint64 raft_index);
 /* did this entry become a block? */
 extern bool log_chain_makes_block(OrderNode *node, uint64 index);
 extern void log_chain_genesis(const char *channel, BlockHead *head);
 
-/* kinds of evidence beside those of core/raft */
-#define EVIDENCE_CHAIN                                                                         \
-	"entries_do_not_follow" /* an append's batches are linked to another block than this log's \
-							   last one */
+/* kinds of evidence in addition to those of core/raft */
+#define EVIDENCE_CHAIN                                                                             \
+	"entries_do_not_follow" /* the batches of an append are linked to a block that is not the last \
+							   one of this log */
 #define EVIDENCE_SNAPSHOT \
-	"snapshot_of_another_chain" /* the block before the leader's log is another one here */
+	"snapshot_of_another_chain" /* the block before the leader's log differs from this node's */
 
-/* evidence.c. kind: a constant of the program, known by its address */
+/* evidence.c. kind: a constant, compared by its address */
 extern void evidence_note(OrderNode *node, const char *kind, uint64 consenter_id, uint64 term,
 						  uint64 index, const FbError *error);
 
 /* duties.c */
 
-/* what a step may need beside the event */
+/* data that a step may need in addition to the event */
 typedef struct StepInput
 {
 	const RaftMessage *message; /* RECEIVE */
-	const LogStep *steps;	 /* RECEIVE of an append: of its entries, from the first new one on */
+	/* RECEIVE of an append: for its entries, set from the first new one on */
+	const LogStep *steps;
 	const FbBytes *payloads; /* SUBMIT */
-	RaftEvidence *evidence;	 /* RECEIVE: what the step found */
+	RaftEvidence *evidence;	 /* RECEIVE: filled by the step */
 } StepInput;
 
 /*
- * One event: Raft's step, and of its duties those that can be done at once (writing in an open
- * transaction, sending early messages). Raises on what must end the worker; returns the status of
- * events that may be refused.
+ * Give Raft one event, and do at once the duties that can be done at once: write in the open
+ * transaction and send early messages. Raises errors that must end the worker; returns the status
+ * of events that may be refused.
  */
 extern FbStatus duties_step(OrderNode *node, RaftEvent *event, const StepInput *input,
 							FbError *error);
-/* commit, report PERSISTED, send late messages, until nothing is left; publish the commit index */
+/*
+ * Commit, send the late messages and report PERSISTED, until no duty is left; then publish the
+ * commit index.
+ */
 extern void duties_finish(OrderNode *node);
 
 /* batching.c */
 
 /* a new envelope */
 extern void batching_add(OrderNode *node, const QueueEntry *entry);
-/* cut and submit, or forward, what can be now; true if something was submitted */
+/* cut and submit, or forward, as much as possible now; true if something was submitted */
 extern bool batching_run(OrderNode *node);
-/* when batching_run wants to be called again, whatever happens until then */
+/* when batching_run must be called again even if nothing happens */
 extern uint64 batching_deadline_ms(const OrderNode *node);
 
 /* ---- publish.c ---- */
 
 typedef struct PublishCounts
 {
-	uint64 pending_count; /* envelopes not in the log yet */
+	uint64 pending_count; /* envelopes that are not in the log yet */
 	uint64 pending_bytes;
 	uint64 batches_count; /* cut by this node */
 	uint64 dropped_count; /* envelopes given up */
@@ -452,12 +478,12 @@ typedef struct PublishCounts
 	const char *recovery_detail;
 } PublishCounts;
 
-/* what the worker is doing, for sessions and views. now_ms: the clock of the Raft events */
+/* Publish the worker's status for sessions and views. now_ms: the clock of the Raft events. */
 extern void publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set,
 						   const PublishCounts *counts, uint64 now_ms);
 /*
- * the condition "leader": no leader is known for longer than an election takes, and which
- * consenters are not reached, and why
+ * Report or end the condition "leader": no leader is known for longer than an election takes. It
+ * names the consenters that are not connected, with the reasons.
  */
 extern void publish_leadership(OrderNode *node);
 

@@ -1,11 +1,45 @@
 /*
- * order_node.c: the worker `fabric orderer CH`, turn by turn.
+ * order_node.c: the worker `fabric orderer CHANNEL`, turn by turn.
  *
- * A turn takes what has come (inbox, ledger's progress, time), gives it to Raft event by event,
- * lets batching submit or forward, and then does what Raft asks for with one durable transaction
- * (duties.c). Whatever arrives meanwhile sets the latch and belongs to the next turn. Everything
- * the worker knows is in raft_log, raft_state and the ledger, except the queue of envelopes, which
- * is lost with the process like Fabric's: clients try again.
+ * The problem. Raft allows a promise (a vote, a confirmation of entries) to leave the node only
+ * when it is durable. A durable transaction needs a flush of the write-ahead log, which takes far
+ * longer than everything else here, so with one flush per message the disk would set the number of
+ * messages per second. At the same time a leader must send heartbeats on time whatever the load is,
+ * or the others elect a new one.
+ *
+ * The rule. The worker runs in turns. A turn collects all pending inputs, feeds them to Raft as
+ * events one after the other, and stores the result of all of them in one transaction:
+ *
+ * - take_configuration, take_inbox: the channel's configuration first, because it decides who may
+ *   send; then messages of other consenters, envelopes and requests, up to a limit per turn.
+ * - take_ledger, take_fork: how far the ledger worker has come, and whether it has stopped.
+ * - take_time: Raft's timeout. After the inbox, so that a heartbeat that is already here prevents
+ *   an election.
+ * - take_note: an operator's statement about lost state.
+ * - batching_run: a leader cuts batches and submits them to Raft, a follower forwards envelopes.
+ *   After the inputs, so that everything that has arrived can share a batch.
+ * - node_compact: delete old entries of the log.
+ * - duties_finish: commit the transaction, send the messages that waited for it, publish the commit
+ *   index.
+ *
+ * Each event runs duties_step: Raft's step, writes into the open transaction, and the messages that
+ * may leave early. A leader's appends leave before its own flush, so that the followers flush at
+ * the same time as the leader. Inputs that arrive during a turn set the latch and belong to the
+ * next turn. So the batch of the next turn grows while this turn flushes, and the load sets the
+ * size of the batches.
+ *
+ * The path of an envelope: inbox, queue (queue.c), batch (batching.c), entry in the log of the
+ * leader and of the followers (duties.c), commit index, block in the ledger worker
+ * (block_writer.c), applied index, which frees the pipeline for the next batch.
+ *
+ * Rejected: one transaction for each event (a flush for each). Making and committing blocks in this
+ * worker: a block can take longer than an election timeout, and heartbeats would stop. Storing the
+ * queue of envelopes: one more flush for each transaction, while clients must be able to submit
+ * again in any case; Fabric loses its queue too.
+ *
+ * What holds afterwards. No promise leaves before it is durable. All state of the worker except the
+ * queue is in raft_log, raft_state and the ledger, so an error may end the worker at any point, and
+ * the next one continues from the tables. A turn is bounded in records, bytes and deleted entries.
  */
 #include "server/order/order_internal.h"
 
@@ -13,30 +47,33 @@
 #include "utils/guc.h"
 
 /*
- * one turn takes at most this much from the inbox, so that its transaction, and what waits for it,
- * stays short
+ * Limits of what one turn takes from the inbox, so that its transaction, and the messages that wait
+ * for it, are not delayed.
  */
 #define RECORDS_PER_TURN_MAX 2000
 #define BYTES_PER_TURN_MAX ((size_t) 8 * 1024 * 1024)
-/* refused messages are not logged more often: their sender decides how many there are */
+/* log refused messages at most this often, because their sender decides how many there are */
 #define REFUSAL_LOG_MS 10000
-/* an operator's word is looked for so often */
+/* interval of looking for an operator's note */
 #define NOTES_MS 1000
-/* between two warnings that too many consenters are recovering */
+/*
+ * pauses between two warnings that too many consenters are recovering; they double up to the
+ * maximum
+ */
 #define HOPELESS_PAUSE_MS 60000
 #define HOPELESS_PAUSE_MAX_MS 3600000
-/* a leader whose ledger stands still offers the leadership again after this */
+/* a leader whose ledger takes no blocks offers the leadership again after this time */
 #define HAND_OVER_MS 5000
-/* entries deleted at once: a transaction with more would keep Raft waiting */
+/* entries deleted at once: more in one transaction would delay Raft */
 #define COMPACT_ENTRIES_MAX 1000
-/*
- * entries of the tail that are kept whatever their size is, as in Fabric (SnapshotCatchUpEntries)
- */
+/* entries of the tail that are kept whatever their size, as in Fabric (SnapshotCatchUpEntries) */
 #define TAIL_ENTRIES_MIN 4
 
 /* ---- start ---- */
 
-/* the log entry that the last block on this node was made from; term 0: made by another node */
+/*
+ * the log entry that the last block on this node was made from; term 0: another node made the block
+ */
 static void
 ledger_raft_position(const char *channel, uint64 *index, uint64 *term)
 {
@@ -50,7 +87,7 @@ ledger_raft_position(const char *channel, uint64 *index, uint64 *term)
 	*term = row.raft_term;
 }
 
-/* where the chain in the log begins and ends */
+/* find the last block at the start and at the end of the log */
 static void
 start_chain(OrderNode *node, const RaftStored *stored)
 {
@@ -63,9 +100,9 @@ start_chain(OrderNode *node, const RaftStored *stored)
 }
 
 /*
- * Who votes is decided by the channel's configuration alone. A state that says otherwise, and
- * entries of the log that name voters, were put there by a consenter that lied, or by a version
- * that let it: they are set right here.
+ * Log that the stored voters were corrected. Only the channel's configuration decides who votes. A
+ * stored state with other voters, and entries of the log that name voters, come from a consenter
+ * that lied, or from a version that allowed this.
  */
 static void
 report_healed(const OrderNode *node, const RaftStored *stored, uint64 entries_healed)
@@ -122,7 +159,7 @@ start_raft(OrderNode *node)
 			 errhint(
 				 "A consenter keeps its place in the list of consenters and the key of its TLS certificate.")));
 
-	/* what is found here, and the note that says so, are deleted and stored in one transaction */
+	/* the new state is stored and the note deleted in one transaction */
 	turn_open_transaction(node);
 	node->state_changed = true;
 	event.start.recovery = lost_state_judge(node, &stored, node->recovery_detail,
@@ -189,8 +226,8 @@ order_node_start(ChannelSlot *slot)
 /* ---- inputs ---- */
 
 /*
- * a message that cannot be true: the sender lies, or one of us has lost what it knew. It changed
- * nothing, and we go on
+ * Log a message that cannot be true: the sender lies, or one of the two nodes has lost its state.
+ * The message has changed nothing, and the worker continues.
  */
 static void
 note_refused_message(OrderNode *node, uint64 sender_id, const FbError *error)
@@ -207,8 +244,9 @@ note_refused_message(OrderNode *node, uint64 sender_id, const FbError *error)
 }
 
 /*
- * The leader must hear of it: it counts on an answer, and so that its administrator hears of it
- * too. In the term of the append, which this node has not entered for it.
+ * Answer a contradicting append, because the leader waits for an answer, and so that its
+ * administrator learns of the contradiction too. The answer has the term of the append, which this
+ * node has not entered because of it.
  */
 static void
 answer_contradiction(OrderNode *node, const RaftMessage *append)
@@ -225,7 +263,7 @@ answer_contradiction(OrderNode *node, const RaftMessage *append)
 	FbBytes bytes;
 	FbError error;
 
-	/* one that recovers has no say */
+	/* a recovering node must not contradict: it may be the one that lost its state */
 	raft_status(node->raft, &status);
 	if (status.participation != RAFT_VOTING)
 		return;
@@ -234,7 +272,7 @@ answer_contradiction(OrderNode *node, const RaftMessage *append)
 							  bytes);
 }
 
-/* what no message of consenters that keep their promises can say to this node */
+/* record a message that no consenter that keeps its promises can send to this node */
 static void
 note_contradiction(OrderNode *node, const RaftMessage *message, const char *kind, uint64 index,
 				   FbError *error)
@@ -293,7 +331,7 @@ take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
 	FbError error;
 	FbStatus status;
 
-	/* its sender was checked when it came in; that it speaks for itself only, is checked here */
+	/* order_receive_raft has checked the sender; check that the message is the sender's own */
 	status = raft_message_decode(node->turn_allocator, bytes, &message, &error);
 	if (status == FB_OK && message.from != sender_id)
 		status = fb_fail(&error, FB_MALFORMED_MESSAGE, "it is not the sender's own");
@@ -334,7 +372,7 @@ take_transfer(OrderNode *node, uint64 target_id)
 							 error.message)));
 }
 
-/* true if there may be more */
+/* process the inbox up to the turn's limits; true if there may be more */
 static bool
 take_inbox(OrderNode *node)
 {
@@ -350,7 +388,7 @@ take_inbox(OrderNode *node)
 		MemoryContext old_context = MemoryContextSwitchTo(node->turn_context);
 		bool taken;
 
-		/* of its own: a step may keep what points into it until the end of the turn */
+		/* a buffer for each record: a step may keep pointers into it until the end of the turn */
 		initStringInfo(&record);
 		taken = inbox_take(node->slot, &kind, &record, &first_size);
 		MemoryContextSwitchTo(old_context);
@@ -378,8 +416,8 @@ take_inbox(OrderNode *node)
 }
 
 /*
- * the ledger has come as far as the leader's log start, by its own blocks: is the block that was
- * made from that entry the one that the leader names?
+ * The ledger has reached the start of the leader's log. Check that its block made from that entry
+ * is the one that the leader names; otherwise the ledger is another chain.
  */
 static void
 take_fetched(OrderNode *node, uint64 ledger_index)
@@ -402,7 +440,7 @@ take_fetched(OrderNode *node, uint64 ledger_index)
 	(void) duties_step(node, &event, NULL, &error);
 }
 
-/* how far this node's ledger has come */
+/* report the ledger's progress to Raft */
 static void
 take_ledger(OrderNode *node)
 {
@@ -432,7 +470,7 @@ take_time(OrderNode *node)
 		(void) duties_step(node, &event, NULL, &error);
 }
 
-/* an operator's word on this node's state; leave_channel's is read at the start */
+/* an operator's statement about this node's state; a note of leave_channel is read at the start */
 static void
 take_note(OrderNode *node)
 {
@@ -457,7 +495,10 @@ take_note(OrderNode *node)
 	(void) duties_step(node, &event, NULL, &error);
 }
 
-/* so many recover that nobody can be elected: an operator must know, at growing intervals */
+/*
+ * Warn at growing intervals if so many consenters recover that no leader can be elected: an
+ * operator must act.
+ */
 static void
 warn_if_hopeless(OrderNode *node)
 {
@@ -496,8 +537,8 @@ take_configuration(OrderNode *node)
 }
 
 /*
- * where a tail begins that has at most so many entries and bytes up to the last entry that is in
- * the ledger, but a few in any case
+ * The index after which the tail of the log begins: at most entries_max entries and bytes_max bytes
+ * up to the last entry that is in the ledger, but TAIL_ENTRIES_MIN entries whatever their size.
  */
 static uint64
 tail_start(const OrderNode *node, uint64 entries_max, uint64 bytes_max)
@@ -510,10 +551,10 @@ tail_start(const OrderNode *node, uint64 entries_max, uint64 bytes_max)
 }
 
 /*
- * The last entry up to this one that became a block; if there is none behind the log's start, the
- * first one after it that is not after limit. 0: none. Entries that become no block, of leaders
- * that came and went, may be many in a row: a step that looked no further than itself would find
- * nothing for ever.
+ * The last entry up to up_to_index that became a block; if there is none after the log's start, the
+ * first one after up_to_index that is not after limit; 0: none. The second search is needed because
+ * there may be more than COMPACT_ENTRIES_MAX entries in a row that became no block (each new leader
+ * adds one): looking only backward would then find nothing forever.
  */
 static uint64
 find_start(OrderNode *node, uint64 up_to_index, uint64 limit)
@@ -534,8 +575,9 @@ find_start(OrderNode *node, uint64 up_to_index, uint64 limit)
 }
 
 /*
- * Forget entries that are in the ledger, but for a tail. The new start must be an entry
- * that became a block: a node that is sent there finds that block's metadata naming it.
+ * Delete entries that are in the ledger, except a tail. The new start must be an entry that became
+ * a block: a node that receives this start as a snapshot looks for the block whose metadata names
+ * it.
  */
 static void
 node_compact(OrderNode *node)
@@ -548,8 +590,8 @@ node_compact(OrderNode *node)
 	FbError error;
 
 	/*
-	 * by handfuls: deleting each entry as soon as the next one comes would be a transaction more
-	 * for each
+	 * Compact in batches (a quarter of the tail): one entry at a time would cost a transaction per
+	 * entry.
 	 */
 	if (node->applied_index <= Max(node->log_start_index, node->compact_looked_index) ||
 		tail_start(node, entries_max + Max(entries_max / 4, 1) - 1, bytes_max + bytes_max / 4) <=
@@ -560,7 +602,7 @@ node_compact(OrderNode *node)
 	up_to_index = find_start(node, Min(limit, node->log_start_index + COMPACT_ENTRIES_MAX), limit);
 	if (up_to_index <= node->log_start_index)
 	{
-		/* more of the log must be applied before there can be one */
+		/* no new start until more of the log is applied */
 		node->compact_looked_index = node->applied_index;
 		return;
 	}
@@ -569,8 +611,8 @@ node_compact(OrderNode *node)
 }
 
 /*
- * A ledger that stands still is no reason for this consenter not to vote and store: its log is a
- * chain. But as a leader it would wait for its ledger with every batch.
+ * A consenter whose ledger has stopped (ORDER_EVIDENCE_FORK) still votes and stores, because its
+ * log is a chain. But it must not lead: each batch would wait for its ledger.
  */
 static void
 take_fork(OrderNode *node)
@@ -637,8 +679,8 @@ order_node_turn(OrderNode *node)
 	node_compact(node);
 	duties_finish(node);
 	/*
-	 * what has just been committed may have freed the pipeline: a consenter alone would otherwise
-	 * sleep on it
+	 * A commit may have freed the pipeline. A single consenter gets no message that would wake it
+	 * for the next batch.
 	 */
 	while (batching_run(node))
 		duties_finish(node);
@@ -655,7 +697,7 @@ order_node_sleep(OrderNode *node)
 	long timeout_ms = -1;
 
 	if (node->more)
-		timeout_ms = 0; /* only a look at the connections */
+		timeout_ms = 0; /* do not sleep, only serve the connections */
 	else if (deadline_ms != UINT64_MAX)
 		timeout_ms = deadline_ms <= now_ms ? 0 : (long) Min(deadline_ms - now_ms, 60000);
 	wire_set_wait(node->wires, timeout_ms);

@@ -1,6 +1,6 @@
 /*
- * publish: what the orderer worker shows of itself in shared memory, for admission and for the
- * statistics views
+ * publish.c: the orderer worker publishes its status in shared memory, for admission and for the
+ * statistics views.
  */
 #include "server/order/order_internal.h"
 
@@ -58,7 +58,9 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 	slot_publish_raft(slot, &published, followers, followers_count);
 }
 
-/* an election that goes well takes two timeouts at most, and the first connections take a moment */
+/*
+ * A normal election takes two election timeouts at most, and the first connections take a moment.
+ */
 #define LEADERLESS_TIMEOUTS 3
 #define LEADERLESS_REPORT_MS 1000
 

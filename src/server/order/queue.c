@@ -1,28 +1,29 @@
 /*
- * queue: envelopes that this node has accepted and that are not in the log yet, in the order of
- * their arrival; and the memory of which envelopes came into the log lately.
+ * queue.c: envelopes that this node has accepted and that are not in the log yet, in the order of
+ * their arrival, and the memory of the envelopes that were logged lately.
  *
- * Every envelope is known by a 64-bit hash with a secret key of this process (nobody can make
- * another envelope that is taken for it). The memory serves two ends: an envelope that a client or
- * a follower sends twice is ordered once, and a follower learns that what it has forwarded has
- * arrived. It is no guarantee, only thrift: a repeated envelope that gets through is found by
- * validation. The other direction is a guarantee: what counts as logged is in the log, or
- * in a block that was made from it. An entry that leaves the log takes its envelopes out of the
- * memory, a log that is replaced takes all of them, and a batch of which no block is made never
- * gets into it. Else an envelope could never be ordered here.
+ * Each envelope is identified by a 64-bit hash with a secret seed of this process, so that senders
+ * cannot compute the hashes. The memory serves two purposes: an envelope that a client or a
+ * follower sends twice is ordered once, and a follower learns that the envelopes that it has
+ * forwarded are in the log. It only saves work: validation finds a duplicate that gets through.
+ *
+ * The other direction must hold, or an envelope could never be ordered here: an envelope that
+ * counts as logged is in the log, or in a block that was made from it. So an entry that leaves the
+ * log takes its envelopes out of the memory, a log that is replaced takes all of them, and a batch
+ * that makes no block never gets into the memory.
  */
 #include "server/order/order_internal.h"
 
 #include "common/hashfn.h"
 #include "utils/hsearch.h"
 
-/* hashes of logged envelopes that are remembered: minutes at a thousand per second, 2 MB */
+/* number of logged envelopes that are remembered: about a minute at a thousand per second */
 #define LOGGED_MAX 65536
 
 typedef struct HashEntry
 {
 	uint64 hash;	 /* key */
-	QueueItem *item; /* in the queue; NULL: in the log */
+	QueueItem *item; /* the item in the queue; NULL: it is in the log */
 } HashEntry;
 
 struct Queue
@@ -76,7 +77,7 @@ queue_add(Queue *queue, const QueueEntry *new, uint64 now_ms)
 	entry = hash_search(queue->hashes, &hash, HASH_ENTER, &found);
 	if (found)
 		return NULL;
-	entry->item = NULL; /* were the allocation to fail, the worker would end */
+	entry->item = NULL; /* if the next allocation fails, the worker ends */
 	item = MemoryContextAllocZero(queue->context, sizeof(QueueItem));
 	copy = MemoryContextAlloc(queue->context, envelope.size);
 	memcpy(copy, envelope.data, envelope.size);
@@ -93,7 +94,7 @@ queue_add(Queue *queue, const QueueEntry *new, uint64 now_ms)
 	return item;
 }
 
-/* out of the list; the hash entry is the caller's */
+/* remove the item from the list; the caller removes or changes the hash entry */
 static void
 take_out(Queue *queue, QueueItem *item)
 {
@@ -192,8 +193,8 @@ queue_note_unlogged(Queue *queue, const FbBytes *envelopes, size_t envelopes_cou
 		HashEntry *entry = hash_search(queue->hashes, &hash, HASH_FIND, NULL);
 
 		/*
-		 * its place in the ring stays, and is harmless: it removes at most a newer memory a little
-		 * earlier
+		 * Its place in the ring remains. That is harmless: when the place is reused, a newer memory
+		 * of the same envelope is at most removed a little early.
 		 */
 		if (entry != NULL && entry->item == NULL)
 			(void) hash_search(queue->hashes, &hash, HASH_REMOVE, NULL);

@@ -1,7 +1,7 @@
 /*
- * raft_store: the Raft log and the state that Raft must not forget, in tables. The orderer worker
- * is the only writer; the ledger worker reads committed entries. The log is addressed by its
- * partition: whoever joins or leaves another channel has locked the table above it.
+ * raft_store.c: the Raft log and the state that Raft must not forget, in tables. The orderer worker
+ * is the only writer; the ledger worker reads committed entries. The log is accessed through its
+ * partition, because joining or leaving another channel locks the partitioned table.
  */
 #include "server/order/order_internal.h"
 
@@ -34,7 +34,7 @@ column_kind(int row_index, int column_number)
 													   &is_null));
 }
 
-/* a copy in the context */
+/* a copy of the column in the context */
 static FbBytes
 column_bytes(int row_index, int column_number, MemoryContext context)
 {
@@ -251,9 +251,7 @@ raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size
 				int *entries_count)
 {
 	static const Oid types[] = {INT8OID, INT8OID, INT8OID};
-	/*
-	 * a running sum, so that big payloads behind the limit are not fetched from their TOAST table
-	 */
+	/* the running sum avoids reading large payloads beyond the limit from their TOAST table */
 	SpiStatement *statement = ledger_statement(
 		ledger_open(channel), LEDGER_READ_RAFT_LOG,
 		"SELECT index, term, kind, payload FROM ("
@@ -266,7 +264,7 @@ raft_store_read(const char *channel, uint64 first_index, uint64 last_index, size
 	RaftStoredEntry *entries;
 
 	*entries_count = 0;
-	/* bounds the work of the sum, whatever the length of the log */
+	/* limits the rows of the sum, however long the log is */
 	last_index = Min(last_index, first_index + FB_RAFT_ENTRIES_PER_MESSAGE_MAX - 1);
 	spi_begin(&scope);
 	values[0] = Int64GetDatum((int64) first_index);

@@ -1,6 +1,6 @@
 /*
- * settings: the channel's configuration as the orderer worker needs it, copied out of the bundle so
- * that it outlives transactions
+ * settings.c: copy the part of the channel's configuration that the orderer worker needs, because
+ * the bundle does not outlive a transaction
  */
 #include "server/order/order_internal.h"
 
@@ -17,9 +17,11 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 	settings->config_block_number = channel->config_block_number;
 	settings->config_sequence = bundle->sequence;
 	settings->self_id = channel_raft_id(channel);
-	/* whatever the channel allows, every node must be able to take the block */
+	/* every node must be able to take the block, whatever the channel allows */
 	settings->limits.message_count_max = Min(bundle->batch_messages_max, FB_BLOCK_TRANSACTIONS_MAX);
-	/* a batch travels through the followers' inboxes, which are taken to be as large as this one */
+	/*
+	 * a batch passes through the followers' inboxes, which are assumed to be as large as this one
+	 */
 	settings->limits.preferred_bytes_max =
 		Min(Min(bundle->batch_bytes_preferred_max, inbox_capacity() / 4), FB_BATCH_BYTES_MAX);
 	if (bundle->batch_bytes_absolute_max > inbox_capacity() / 2)

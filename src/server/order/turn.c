@@ -1,6 +1,6 @@
 /*
- * turn.c: what more than one part of a turn changes in the worker's state: the turn's transaction,
- * and what is under way when the leader changes
+ * turn.c: state of the worker that several parts of a turn change: the turn's transaction, and the
+ * progress of the queue when the leader changes
  */
 #include "server/order/order_internal.h"
 
@@ -16,8 +16,9 @@ turn_open_transaction(OrderNode *node)
 	node->in_transaction = true;
 
 	/*
-	 * A channel that was left and joined again has a new log. What this worker remembers must not
-	 * get into it: as long as the old log's table is locked, the channel cannot be left.
+	 * A channel that was left and joined again has a new log, into which this worker must not
+	 * write. The lock on the old log's table keeps the channel from being left until the turn's
+	 * end.
 	 */
 	LockRelationOid(node->raft_log, RowExclusiveLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(node->raft_log)))
